@@ -1,0 +1,1 @@
+//! Service groups as one table: a pure projection of membership and rumors.

@@ -1,0 +1,43 @@
+//! A bound on everything that a peer or an operator can make grow, in one place.
+//!
+//! Reaching one is counted and reported (`EventKind::LimitReached`) and drops the least valuable thing
+//! first; it is never a crash. Relations between limits are checked when the crate is compiled.
+
+/// Largest datagram sent or accepted, in bytes. Habitat's receive buffer (reference A2.12).
+pub const DATAGRAM_BYTES_MAX: usize = 1024;
+/// Largest stream message sent or accepted, in bytes, without its length prefix.
+/// The prefix is a big-endian `u32`, so its first byte is 0x00 and never 0xFF.
+pub const STREAM_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Members that a node keeps, departed ones included.
+pub const MEMBERS_MAX: usize = 65_536;
+/// Rumors of all kinds but `member` that a node keeps.
+pub const RUMORS_MAX: usize = 65_536;
+/// Largest single rumor, encoded, in bytes.
+pub const RUMOR_BYTES_MAX: usize = 256 * 1024;
+/// Operator departures (bans) that a node keeps; they are never collected, so one more is refused.
+pub const DEPARTURES_MAX: usize = 16_384;
+/// Rumors waiting to be told; above it the coolest is forgotten by the fast path (digests still repair it).
+pub const HOT_RUMORS_MAX: usize = 16_384;
+/// Accusers that a suspicion records: as many as can still shorten it (Lifeguard's K).
+pub const ACCUSERS_MAX: usize = 4;
+/// Probes that a member relays for others at one time.
+pub const RELAYS_MAX: usize = 1_024;
+/// Second-hand accusations waiting to be put to the accused.
+pub const VERIFICATIONS_MAX: usize = 4_096;
+/// Addresses given with `--peer`.
+pub const PEERS_MAX: usize = 256;
+/// Records of one digest exchange, per message.
+pub const SYNC_RECORDS_MAX: usize = 65_536;
+/// Services loaded on one supervisor.
+pub const SERVICES_MAX: usize = 1_024;
+/// Outputs of one input before they are drained.
+pub const OUTPUTS_MAX: usize = 262_144;
+/// Length of a service group's text, in bytes.
+pub const SERVICE_GROUP_BYTES_MAX: usize = 255;
+/// Length of an origin, name or version, in bytes.
+pub const NAME_BYTES_MAX: usize = 128;
+
+const _: () = assert!(STREAM_BYTES_MAX < 0x0100_0000, "the length prefix must begin with 0x00");
+const _: () = assert!(DATAGRAM_BYTES_MAX < STREAM_BYTES_MAX);
+const _: () = assert!(RUMOR_BYTES_MAX < STREAM_BYTES_MAX / 4, "several rumors must fit into one stream message");
+const _: () = assert!(DEPARTURES_MAX <= MEMBERS_MAX);

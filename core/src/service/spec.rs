@@ -1,0 +1,206 @@
+//! A service's spec (what an operator wants) and view (what is), as plain data.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::error::ParseError;
+use crate::id::{ServiceGroup, ServiceName};
+use crate::ident::PackageIdent;
+use crate::io::ExitStatus;
+use crate::time::{Instant, UnixTime};
+
+/// Declares a closed set of words with the text that specs, flags and JSON use.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? } default $default:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $($(#[$vdoc])* $variant),+ }
+
+        impl $name {
+            /// Every value.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The word for it.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+        }
+
+        impl Default for $name {
+            fn default() -> Self { Self::$default }
+        }
+
+        impl core::fmt::Display for $name {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                f.write_str(self.name())
+            }
+        }
+
+        impl core::str::FromStr for $name {
+            type Err = ParseError;
+            fn from_str(s: &str) -> Result<Self, ParseError> {
+                match s { $($text => Ok(Self::$variant),)+ _ => Err(ParseError::Choice) }
+            }
+        }
+    };
+}
+
+words! {
+    /// How the members of a group relate to each other.
+    Topology {
+        /// They do not.
+        Standalone = "standalone",
+        /// One leads, chosen by election.
+        Leader = "leader",
+    } default Standalone
+}
+words! {
+    /// When a service takes a newer package.
+    UpdateStrategy {
+        /// Never.
+        None = "none",
+        /// As soon as there is one.
+        AtOnce = "at-once",
+        /// One member of the group at a time.
+        Rolling = "rolling",
+    } default None
+}
+words! {
+    /// Which package is newer.
+    UpdateCondition {
+        /// The newest of the channel and what is installed.
+        Latest = "latest",
+        /// What the channel holds, older or not.
+        TrackChannel = "track-channel",
+    } default Latest
+}
+words! {
+    /// What an unsatisfied bind does.
+    BindingMode {
+        /// The service waits for it.
+        Strict = "strict",
+        /// The service starts without.
+        Relaxed = "relaxed",
+    } default Strict
+}
+words! {
+    /// What the operator wants.
+    DesiredState {
+        /// Running.
+        Up = "up",
+        /// Loaded, not running.
+        Down = "down",
+    } default Up
+}
+words! {
+    /// Where a service is between what is wanted and what is.
+    ServiceState {
+        /// Known; nothing done yet.
+        Loaded = "loaded",
+        /// Its package is being made ready, or its process started.
+        Starting = "starting",
+        /// Its process runs.
+        Up = "up",
+        /// Its process was told to stop.
+        Stopping = "stopping",
+        /// It does not run, as wanted.
+        Down = "down",
+        /// It ended or could not start, and waits for the next try.
+        Backoff = "backoff",
+    } default Loaded
+}
+
+/// What to run and how (the fields of reference C5.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceSpec {
+    /// The package, as the operator gave it; the newest installed one that satisfies it runs.
+    pub ident: PackageIdent,
+    /// The group's name.
+    pub group: String,
+    /// Relation of the group's members.
+    pub topology: Topology,
+    /// When to update.
+    pub update_strategy: UpdateStrategy,
+    /// What counts as an update.
+    pub update_condition: UpdateCondition,
+    /// Where updates come from.
+    pub channel: String,
+    /// The package store's address.
+    pub bldr_url: String,
+    /// `name:service.group[@org]` each.
+    pub binds: Vec<String>,
+    /// What an unsatisfied bind does.
+    pub binding_mode: BindingMode,
+    /// A directory to take `default.toml`, `config/` and `hooks/` from instead of the package's.
+    pub config_from: Option<String>,
+    /// Overrides the package's stop timeout, in milliseconds.
+    pub shutdown_timeout_ms: Option<u64>,
+    /// Time between health checks, in milliseconds.
+    pub health_check_interval_ms: u64,
+    /// What the operator wants.
+    pub desired: DesiredState,
+}
+
+impl ServiceSpec {
+    /// The spec that `svc load IDENT` makes without further options.
+    #[must_use]
+    pub fn new(ident: PackageIdent) -> Self {
+        Self {
+            ident,
+            group: String::from("default"),
+            topology: Topology::default(),
+            update_strategy: UpdateStrategy::default(),
+            update_condition: UpdateCondition::default(),
+            channel: String::from("stable"),
+            bldr_url: String::from("https://bldr.habitat.sh"),
+            binds: Vec::new(),
+            binding_mode: BindingMode::default(),
+            config_from: None,
+            shutdown_timeout_ms: None,
+            health_check_interval_ms: 30_000,
+            desired: DesiredState::Up,
+        }
+    }
+
+    /// The service's name on this supervisor.
+    #[must_use]
+    pub fn name(&self) -> ServiceName {
+        self.ident.service_name()
+    }
+
+    /// The group it belongs to in the ring.
+    ///
+    /// # Errors
+    /// The group or organization is not a word.
+    pub fn service_group(&self, org: Option<&str>) -> Result<ServiceGroup, ParseError> {
+        ServiceGroup::new(self.ident.name(), &self.group, org)
+    }
+}
+
+/// One service of this supervisor as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceView {
+    /// What the operator wants.
+    pub spec: ServiceSpec,
+    /// Its group in the ring.
+    pub group: ServiceGroup,
+    /// Where it is.
+    pub state: ServiceState,
+    /// The fully qualified package that runs or ran last.
+    pub running: Option<PackageIdent>,
+    /// Its process, while it has one.
+    pub pid: Option<u32>,
+    /// When it entered its state.
+    pub since: Instant,
+    /// When it entered its state, by the wall clock.
+    pub since_wall: UnixTime,
+    /// Restarts since it was loaded or started by an operator.
+    pub restarts: u32,
+    /// How its process ended last.
+    pub last_exit: Option<ExitStatus>,
+    /// Why the last start failed, for people.
+    pub last_error: Option<String>,
+    /// In `Backoff`: when the next try is due.
+    pub next_start: Option<Instant>,
+}

@@ -1,0 +1,3 @@
+//! Deterministic simulator of an Annulus ring.
+
+pub mod action;
