@@ -23,7 +23,9 @@ mod time;
 pub use command::{Command, Reply};
 pub use config::{Config, SysInfo, Timings};
 pub use error::{CommandError, ConfigError, DecodeError, ParseError, SnapshotError};
-pub use id::{EffectId, EventId, Incarnation, InputId, MemberId, ProbeSeq, RequestId, ServiceGroup, ServiceName};
+pub use id::{
+    EffectId, EventId, Incarnation, InputId, MemberId, ProbeSeq, RequestId, ServiceGroup, ServiceName,
+};
 pub use ident::PackageIdent;
 pub use io::{
     Cause, Channel, Effect, EffectResult, Event, EventKind, ExitReason, ExitStatus, Input, Output, Prepared,
@@ -35,7 +37,8 @@ pub use node::Node;
 pub use rng::Rng;
 pub use rumor::{Departure, Rumor, RumorKey, RumorKind, ServiceRumor};
 pub use service::{
-    BindingMode, DesiredState, ServiceSpec, ServiceState, ServiceView, Topology, UpdateCondition, UpdateStrategy,
+    BindingMode, DesiredState, ServiceSpec, ServiceState, ServiceView, Topology, UpdateCondition,
+    UpdateStrategy,
 };
 pub use snapshot::{Snapshot, Table, Write};
 pub use time::{Instant, UnixTime};

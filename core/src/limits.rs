@@ -39,5 +39,6 @@ pub const NAME_BYTES_MAX: usize = 128;
 
 const _: () = assert!(STREAM_BYTES_MAX < 0x0100_0000, "the length prefix must begin with 0x00");
 const _: () = assert!(DATAGRAM_BYTES_MAX < STREAM_BYTES_MAX);
-const _: () = assert!(RUMOR_BYTES_MAX < STREAM_BYTES_MAX / 4, "several rumors must fit into one stream message");
+const _: () =
+    assert!(RUMOR_BYTES_MAX < STREAM_BYTES_MAX / 4, "several rumors must fit into one stream message");
 const _: () = assert!(DEPARTURES_MAX <= MEMBERS_MAX);

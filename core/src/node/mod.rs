@@ -26,7 +26,13 @@ pub struct Node {
 impl Node {
     /// A node.
     #[must_use]
-    pub fn new(config: Config, restored: Option<Snapshot>, seed: [u8; 32], now: Instant, wall: UnixTime) -> Self {
+    pub fn new(
+        config: Config,
+        restored: Option<Snapshot>,
+        seed: [u8; 32],
+        now: Instant,
+        wall: UnixTime,
+    ) -> Self {
         let mut rng = Rng::from_seed(seed);
         let mut bytes = [0; 16];
         rng.fill(&mut bytes);

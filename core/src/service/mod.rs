@@ -3,5 +3,6 @@
 mod spec;
 
 pub use spec::{
-    BindingMode, DesiredState, ServiceSpec, ServiceState, ServiceView, Topology, UpdateCondition, UpdateStrategy,
+    BindingMode, DesiredState, ServiceSpec, ServiceState, ServiceView, Topology, UpdateCondition,
+    UpdateStrategy,
 };
