@@ -1,12 +1,77 @@
 //! The only place where the daemon and its command line read the operating system's clocks.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use annulus_core::UnixTime;
+use annulus_core::{Instant, UnixTime};
+
+/// Nobody sleeps longer than this at a time; a deadline further away is looked at again then.
+const SLEEP_MAX: Duration = Duration::from_secs(86_400);
 
 /// The wall clock now; a clock set before 1970 reads as 1970.
 #[must_use]
 pub fn wall() -> UnixTime {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     UnixTime::from_millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Gives a driver its time, monotonic and wall.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    zero: tokio::time::Instant,
+    epoch: Option<UnixTime>,
+}
+
+impl Clock {
+    /// The host's clocks; the monotonic one counts from now.
+    #[must_use]
+    pub fn host() -> Self {
+        Self { zero: tokio::time::Instant::now(), epoch: None }
+    }
+
+    /// A wall clock that shows `epoch` now and advances with the runtime's own time: for harnesses that
+    /// run on virtual time and must not read the host's.
+    #[must_use]
+    pub fn starting_at(epoch: UnixTime) -> Self {
+        Self { zero: tokio::time::Instant::now(), epoch: Some(epoch) }
+    }
+
+    /// Monotonic time since this clock was made.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        Instant::ZERO + self.zero.elapsed()
+    }
+
+    /// Wall-clock time.
+    #[must_use]
+    pub fn wall(&self) -> UnixTime {
+        match self.epoch {
+            None => wall(),
+            Some(epoch) => UnixTime::from_millis(epoch.as_millis().saturating_add(self.now().as_millis())),
+        }
+    }
+
+    /// Completes at `deadline`, or after a day when that is further away.
+    pub async fn sleep_until(&self, deadline: Instant) {
+        let left = deadline.saturating_since(self.now());
+        // A deadline that has passed is due at once: the runtime's timers are rounded up, and a caller that
+        // starts to wait again for each message would wait for ever.
+        if !left.is_zero() {
+            tokio::time::sleep(left.min(SLEEP_MAX)).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn both_clocks_follow_the_runtime() {
+        let clock = Clock::starting_at(UnixTime::from_millis(5_000));
+        let before = clock.now();
+        clock.sleep_until(before + Duration::from_millis(20)).await;
+        assert!(clock.now().saturating_since(before) >= Duration::from_millis(20));
+        assert!(clock.wall() >= UnixTime::from_millis(5_020));
+        assert!(clock.wall() < UnixTime::from_millis(1_000_000), "the host's wall clock does not show");
+    }
 }

@@ -1,4 +1,11 @@
 //! The Annulus supervisor as a library: what the `annulus` binary, its tests and harnesses are made of.
 
 pub mod clock;
+pub mod driver;
+pub mod effect;
+pub mod entropy;
+pub mod exit;
+pub mod handle;
+pub mod logging;
+pub mod net;
 pub mod root;

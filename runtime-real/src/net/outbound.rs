@@ -1,0 +1,138 @@
+//! Sends frames: one connection per destination, kept while there is something to say.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use annulus_core::limits::STREAM_BYTES_MAX;
+use tokio::io::AsyncReadExt as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::timeout;
+
+use super::{FrameError, FromStream, Transport, write_frame};
+
+/// Connections open at one time.
+const CONNECTIONS_MAX: usize = 256;
+/// Frames that wait for one destination.
+const QUEUE_MAX: usize = 16;
+/// Bytes that wait for all destinations.
+const BYTES_MAX: usize = 8 * STREAM_BYTES_MAX;
+/// A host that does not answer a connection request for so long is not there.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// An unused connection is closed after this. Shorter than the receiver's, so that no frame meets a closing one.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+
+type Frame = (Vec<u8>, OwnedSemaphorePermit);
+
+/// The sending side of the gossip port. Like datagrams, frames may get lost; nobody reports success.
+#[derive(Debug)]
+pub struct Outbound<T: Transport> {
+    transport: T,
+    queues: BTreeMap<SocketAddr, mpsc::Sender<Frame>>,
+    budget: Arc<Semaphore>,
+    refusals: mpsc::Sender<FromStream>,
+}
+
+impl<T: Transport> Outbound<T> {
+    /// Refused connections are reported to `refusals`.
+    #[must_use]
+    pub fn new(transport: T, refusals: mpsc::Sender<FromStream>) -> Self {
+        Self { transport, queues: BTreeMap::new(), budget: Arc::new(Semaphore::new(BYTES_MAX)), refusals }
+    }
+
+    /// Queues one frame; drops it when too much waits already.
+    pub fn send(&mut self, to: SocketAddr, bytes: Vec<u8>) {
+        let permits = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let Ok(share) = Arc::clone(&self.budget).try_acquire_many_owned(permits) else {
+            tracing::warn!(%to, "gossip message dropped: too many bytes wait to be sent");
+            return;
+        };
+        let mut frame = (bytes, share);
+        if let Some(queue) = self.queues.get(&to) {
+            match queue.try_send(frame) {
+                Ok(()) => return,
+                Err(mpsc::error::TrySendError::Full(_)) => {
+                    tracing::debug!(%to, "gossip message dropped: too many wait for this member");
+                    return;
+                }
+                // Its connection has just ended; the frame goes on a new one.
+                Err(mpsc::error::TrySendError::Closed(back)) => frame = back,
+            }
+        }
+        self.queues.retain(|_, queue| !queue.is_closed());
+        if self.queues.len() >= CONNECTIONS_MAX {
+            tracing::warn!(%to, "gossip message dropped: too many connections are open");
+            return;
+        }
+        let (queue, frames) = mpsc::channel(QUEUE_MAX);
+        // A new queue has room.
+        let _ = queue.try_send(frame);
+        self.queues.insert(to, queue);
+        let peer = Peer { to, transport: self.transport.clone(), frames, refusals: self.refusals.clone() };
+        tokio::spawn(peer.run());
+    }
+}
+
+struct Peer<T: Transport> {
+    to: SocketAddr,
+    transport: T,
+    frames: mpsc::Receiver<Frame>,
+    refusals: mpsc::Sender<FromStream>,
+}
+
+impl<T: Transport> Peer<T> {
+    async fn run(mut self) {
+        match self.deliver().await {
+            Ok(()) => {}
+            Err(FrameError::Io(e)) if e.kind() == io::ErrorKind::ConnectionRefused => {
+                let _ = self.refusals.send(FromStream::Refused { to: self.to }).await;
+            }
+            Err(error) => tracing::debug!(to = %self.to, %error, "gossip connection failed"),
+        }
+    }
+
+    /// Sends frames until none has come for a while. What waits when a connection fails is dropped:
+    /// the node asks again, with what is true then.
+    async fn deliver(&mut self) -> Result<(), FrameError> {
+        let mut stream = self.connect().await?;
+        let mut reused = false;
+        while let Some((bytes, _share)) = self.next(&mut stream, reused).await {
+            match write_frame(&mut stream, &bytes).await {
+                // The other end may have restarted since the last frame; it gets one more chance.
+                Err(FrameError::Io(_)) if reused => {
+                    stream = self.connect().await?;
+                    write_frame(&mut stream, &bytes).await?;
+                }
+                result => result?,
+            }
+            reused = true;
+        }
+        Ok(())
+    }
+
+    /// The next frame to send, or none when this connection is to end: it is idle, or the other end closed it.
+    async fn next(&mut self, stream: &mut T::Stream, reused: bool) -> Option<Frame> {
+        if !self.frames.is_closed() {
+            let mut byte = [0];
+            let waited = tokio::select! {
+                biased;
+                frame = timeout(IDLE_TIMEOUT, self.frames.recv()) => frame,
+                // Nobody answers on this connection, so whatever can be read is its end.
+                _ = stream.read(&mut byte), if reused => Ok(None),
+            };
+            if let Ok(Some(frame)) = waited {
+                return Some(frame);
+            }
+            // From here on a new frame opens a new connection; what slipped in is still sent.
+            self.frames.close();
+        }
+        self.frames.recv().await
+    }
+
+    async fn connect(&self) -> Result<T::Stream, FrameError> {
+        let connected = timeout(CONNECT_TIMEOUT, self.transport.connect(self.to)).await;
+        Ok(connected.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??)
+    }
+}
