@@ -1,5 +1,6 @@
 //! The Annulus supervisor as a library: what the `annulus` binary, its tests and harnesses are made of.
 
+pub mod atomic;
 pub mod clock;
 pub mod driver;
 pub mod effect;
@@ -8,4 +9,7 @@ pub mod exit;
 pub mod handle;
 pub mod logging;
 pub mod net;
+pub mod crypto;
+pub mod keys;
 pub mod root;
+pub mod timestamp;

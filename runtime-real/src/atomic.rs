@@ -1,0 +1,114 @@
+//! Files that are either as they were or as they shall be, whatever crashes in between.
+//!
+//! Content is written to a temporary file beside the target, brought to disk, then renamed or linked into
+//! place; the directory is brought to disk as well. Modes are as asked for, whatever the umask.
+
+use std::fs::{File, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use tempfile::NamedTempFile;
+
+/// Writes `path`, in place of whatever was there.
+///
+/// # Errors
+/// The directory is missing or not writable, or the disk is full; `path` is then as before.
+pub fn write(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    staged(path, content, mode)?.persist(path)?;
+    sync_parent(path)
+}
+
+/// Writes `path` unless it exists, and says whether it did.
+///
+/// # Errors
+/// As [`write`].
+pub fn create(path: &Path, content: &[u8], mode: u32) -> io::Result<bool> {
+    match staged(path, content, mode)?.persist_noclobber(path) {
+        Ok(_) => sync_parent(path).map(|()| true),
+        Err(failed) if failed.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(failed) => Err(failed.error),
+    }
+}
+
+/// Writes `path` unless it has this content already, and says whether it did. The mode is set either way.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_if_changed(path: &Path, content: &[u8], mode: u32) -> io::Result<bool> {
+    let is_file = path.symlink_metadata().is_ok_and(|meta| meta.is_file());
+    if is_file && std::fs::read(path).is_ok_and(|old| old == content) {
+        if path.metadata()?.permissions().mode() & 0o7777 != mode {
+            std::fs::set_permissions(path, Permissions::from_mode(mode))?;
+        }
+        return Ok(false);
+    }
+    write(path, content, mode)?;
+    Ok(true)
+}
+
+/// Brings a directory's entries to disk.
+///
+/// # Errors
+/// It cannot be opened or synced.
+pub fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+fn sync_parent(path: &Path) -> io::Result<()> {
+    sync_dir(parent(path)?)
+}
+
+fn parent(path: &Path) -> io::Result<&Path> {
+    path.parent().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"))
+}
+
+fn staged(path: &Path, content: &[u8], mode: u32) -> io::Result<NamedTempFile> {
+    // The name begins with a dot and ends in nothing that a scan of keys, hooks or packages looks for.
+    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(parent(path)?)?;
+    file.write_all(content)?;
+    file.as_file().set_permissions(Permissions::from_mode(mode))?;
+    file.as_file().sync_all()?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        path.metadata().expect("the file").permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn nothing_but_the_file_is_left() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("f");
+        write(&path, b"one", 0o640).expect("written");
+        write(&path, b"two", 0o600).expect("written again");
+        assert_eq!(std::fs::read(&path).expect("the file"), b"two");
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(std::fs::read_dir(dir.path()).expect("a directory").count(), 1);
+        assert!(write(&dir.path().join("none/f"), b"", 0o600).is_err());
+    }
+
+    #[test]
+    fn create_leaves_what_is_there() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("f");
+        assert!(create(&path, b"one", 0o400).expect("created"));
+        assert!(!create(&path, b"two", 0o400).expect("left alone"));
+        assert_eq!(std::fs::read(&path).expect("the file"), b"one");
+        assert_eq!(std::fs::read_dir(dir.path()).expect("a directory").count(), 1);
+    }
+
+    #[test]
+    fn an_unchanged_file_is_not_written() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("f");
+        assert!(write_if_changed(&path, b"one", 0o640).expect("written"));
+        assert!(!write_if_changed(&path, b"one", 0o755).expect("unchanged"));
+        assert_eq!(mode(&path), 0o755);
+        assert!(write_if_changed(&path, b"two", 0o755).expect("written"));
+    }
+}

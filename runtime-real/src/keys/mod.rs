@@ -1,0 +1,71 @@
+//! Keys on disk, in Habitat's text format, and the folder they are kept in.
+//!
+//! A key file has four lines: the kind, the key's name and revision, nothing, the bytes in base64
+//! (reference E1.1). A revision is the second in which the key was made; a name has as many revisions as it
+//! needs, and what an older one signed stays valid while its public key is in the cache.
+
+mod cache;
+mod file;
+
+pub use cache::KeyCache;
+pub use file::{KeyFile, KeyId, KeyKind};
+
+use std::path::PathBuf;
+
+/// Why a key is not to be had.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The name of a key or of its revision is malformed.
+    #[error(
+        "{text:?} names no key: it has to be a name, a dash and 14 digits of UTC time, as in acme-20260101120000"
+    )]
+    Id {
+        /// What was given.
+        text: String,
+    },
+    /// A name for a new key is malformed.
+    #[error(
+        "{text:?} cannot name a key: use letters, digits, '-', '_', '.' and '@', and begin with a letter or digit"
+    )]
+    Name {
+        /// What was given.
+        text: String,
+    },
+    /// A file is not a key file.
+    #[error("key file {path}: {reason}; put the original file back, or remove it and import the key again")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The cache holds another key under the same name and revision.
+    #[error(
+        "key file {path} exists with other content and is not overwritten; move it away if the new key is right"
+    )]
+    Conflict {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The cache does not hold the key.
+    #[error("key {id} is not in {dir}: copy the file {file} there from whoever made the package")]
+    Missing {
+        /// Which key.
+        id: KeyId,
+        /// The cache.
+        dir: PathBuf,
+        /// The name of the missing file.
+        file: String,
+    },
+    /// The file system refuses.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+#[cfg(test)]
+mod tests;

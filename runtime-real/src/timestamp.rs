@@ -1,0 +1,30 @@
+//! UTC time as 14 digits, `YYYYMMDDHHMMSS`: what releases of packages and revisions of keys are.
+
+use annulus_core::UnixTime;
+use jiff::Timestamp;
+
+/// The 14 digits of a point in time; a time beyond the year 9999 reads as its last second.
+#[must_use]
+pub fn digits(time: UnixTime) -> String {
+    let ms = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+    Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX).strftime("%Y%m%d%H%M%S").to_string()
+}
+
+/// Whether a text is 14 digits.
+#[must_use]
+pub fn is_digits(text: &str) -> bool {
+    text.len() == 14 && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_utc() {
+        assert_eq!(digits(UnixTime::from_millis(0)), "19700101000000");
+        assert_eq!(digits(UnixTime::from_millis(1_767_225_599_999)), "20251231235959");
+        assert!(is_digits(&digits(UnixTime::from_millis(u64::MAX))));
+        assert!(!is_digits("2026010100000x"));
+    }
+}
