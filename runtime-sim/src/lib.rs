@@ -1,3 +1,4 @@
 //! Deterministic simulator of an Annulus ring.
 
 pub mod action;
+pub mod scenario;

@@ -1,0 +1,272 @@
+//! What a file can say, in one line each: for `annulus-sim list`, for messages, and checked against the schema.
+
+use std::ops::Range;
+
+use super::problem::{Problems, nearest};
+
+/// An action or a statement.
+#[derive(Clone, Copy, Debug)]
+pub struct Word {
+    /// Its key.
+    pub key: &'static str,
+    /// Keys that may stand beside it.
+    pub parts: &'static [&'static str],
+    /// How it is written.
+    pub example: &'static str,
+    /// What it does or states.
+    pub doc: &'static str,
+}
+
+const QUALITY: &[&str] = &["to", "direction", "latency", "loss", "duplicate", "reorder"];
+
+/// What `[[at]]` can do.
+pub const ACTIONS: &[Word] = &[
+    Word {
+        key: "join",
+        parts: &[],
+        example: "join = \"dan\"",
+        doc: "start a host for the first time; members without a join start by themselves in the first second",
+    },
+    Word {
+        key: "leave",
+        parts: &[],
+        example: "leave = \"bob\"",
+        doc: "ask a supervisor to leave in order (SIGTERM)",
+    },
+    Word {
+        key: "depart",
+        parts: &["operator"],
+        example: "depart = \"bob\", operator = \"ada\"",
+        doc: "at the operator's supervisor, ban a member from the ring for ever",
+    },
+    Word {
+        key: "crash",
+        parts: &[],
+        example: "crash = [\"bob\", \"cyd\"]",
+        doc: "a host loses power: memory and what was not synced to disk are gone, packets to it vanish",
+    },
+    Word {
+        key: "kill",
+        parts: &[],
+        example: "kill = \"bob\"",
+        doc: "only the supervisor's process dies (SIGKILL); its host still refuses connections",
+    },
+    Word {
+        key: "restart",
+        parts: &["disk"],
+        example: "restart = \"bob\", disk = \"lost\"",
+        doc: "start a host that left, crashed or was killed, with its disk kept, lost or old (a restored backup)",
+    },
+    Word {
+        key: "pause",
+        parts: &[],
+        example: "pause = \"bob\"",
+        doc: "a supervisor stops running and loses nothing (SIGSTOP, a suspended machine)",
+    },
+    Word { key: "resume", parts: &[], example: "resume = \"bob\"", doc: "a paused supervisor runs again" },
+    Word {
+        key: "partition",
+        parts: &["from", "direction"],
+        example: "partition = \"east\", from = \"west\", direction = \"both\"",
+        doc: "nothing passes between the two sides; without `from`, between the named ones and everybody else",
+    },
+    Word {
+        key: "heal",
+        parts: &["from"],
+        example: "heal = \"all\"",
+        doc: "undo every partition, or those between the named members and `from`",
+    },
+    Word {
+        key: "link",
+        parts: QUALITY,
+        example: "link = \"ada\", to = \"bob\", direction = \"out\", loss = \"100%\"",
+        doc: "change loss, latency, duplication or reordering; what is not given is as in [links]",
+    },
+    Word {
+        key: "load",
+        parts: &["on"],
+        example: "load = \"web\", on = \"all\"",
+        doc: "load a service and keep it running",
+    },
+    Word {
+        key: "unload",
+        parts: &["on"],
+        example: "unload = \"web\", on = \"ada\"",
+        doc: "stop a service and forget it",
+    },
+    Word {
+        key: "start",
+        parts: &["on"],
+        example: "start = \"web\", on = \"ada\"",
+        doc: "want a loaded service up",
+    },
+    Word {
+        key: "stop",
+        parts: &["on"],
+        example: "stop = \"web\", on = \"ada\"",
+        doc: "want a loaded service down; it stays loaded",
+    },
+    Word {
+        key: "crash_service",
+        parts: &["on", "code"],
+        example: "crash_service = \"web\", on = \"ada\", code = 1",
+        doc: "the service's process ends with this exit code",
+    },
+];
+
+/// What `[[expect]]` can state.
+pub const EXPECTATIONS: &[Word] = &[
+    Word {
+        key: "all_alive",
+        parts: &[],
+        example: "all_alive = true",
+        doc: "every running member holds every running member, and nobody else, alive",
+    },
+    Word {
+        key: "alive",
+        parts: &["seen_by"],
+        example: "alive = \"bob\", seen_by = \"ada\"",
+        doc: "the members are held alive by `seen_by` (by default everybody that runs)",
+    },
+    Word { key: "suspect", parts: &["seen_by"], example: "suspect = \"bob\"", doc: "they are suspected" },
+    Word { key: "confirmed", parts: &["seen_by"], example: "confirmed = \"bob\"", doc: "they are held dead" },
+    Word {
+        key: "departed",
+        parts: &["seen_by"],
+        example: "departed = \"bob\"",
+        doc: "they are held to have left or to be banned",
+    },
+    Word {
+        key: "unknown",
+        parts: &["seen_by"],
+        example: "unknown = \"bob\", seen_by = \"cyd\"",
+        doc: "they are not in the list of members",
+    },
+    Word {
+        key: "running",
+        parts: &[],
+        example: "running = \"bob\"",
+        doc: "the supervisors run (or are paused)",
+    },
+    Word { key: "stopped", parts: &[], example: "stopped = \"bob\"", doc: "the supervisors do not run" },
+    Word {
+        key: "split",
+        parts: &[],
+        example: "split = [\"east\", \"west\"]",
+        doc: "in each group all hold each other alive, and nobody of another group",
+    },
+    Word {
+        key: "count",
+        parts: &["state", "seen_by"],
+        example: "count = \"3..5\", state = \"alive\"",
+        doc: "each of `seen_by` has so many members, itself included, in this state (alive, or any)",
+    },
+    Word {
+        key: "service_up",
+        parts: &["on", "seen_by"],
+        example: "service_up = \"web\", on = \"ada\", seen_by = \"all\"",
+        doc: "the service's process runs there and, with `seen_by`, those members know it",
+    },
+    Word {
+        key: "service_down",
+        parts: &["on", "seen_by"],
+        example: "service_down = \"web\", on = \"ada\"",
+        doc: "it does not run there and, with `seen_by`, those members know of no such service there",
+    },
+    Word {
+        key: "incarnation",
+        parts: &["of", "since"],
+        example: "incarnation = \"raised\", of = \"bob\", since = \"5s\"",
+        doc: "a member's own incarnation is kept or raised, compared with the one at `since`",
+    },
+    Word {
+        key: "identity",
+        parts: &["of", "since"],
+        example: "identity = \"kept\", of = \"bob\", since = \"5s\"",
+        doc: "a host's member id is kept or new, compared with the one at `since`",
+    },
+    Word {
+        key: "occurred",
+        parts: &["of", "seen_by"],
+        example: "occurred = \"refuted\", of = \"bob\"",
+        doc: "such an event came from one of `seen_by` at least, about one of `of`",
+    },
+    Word {
+        key: "never",
+        parts: &["of", "seen_by"],
+        example: "never = \"confirmed\"",
+        doc: "no such event came (without a time: in the whole scenario)",
+    },
+];
+
+/// Reports keys that stand beside an action or statement to which they do not belong.
+pub(crate) fn check_parts(
+    name: &str,
+    words: &[Word],
+    parts: &[(&'static str, Range<usize>)],
+    problems: &mut Problems<'_>,
+) {
+    let Some(word) = words.iter().find(|word| word.key == name) else { return };
+    for (key, span) in parts {
+        if word.parts.contains(key) {
+            continue;
+        }
+        let others: Vec<&str> =
+            words.iter().filter(|word| word.parts.contains(key)).map(|word| word.key).collect();
+        problems.add(
+            span.clone(),
+            format!("`{key}` does not belong to `{name}`"),
+            format!("remove it; it belongs to {}", super::problem::listed(others)),
+        );
+    }
+}
+
+/// A reader's message as what is wrong and what to do.
+pub(crate) fn explain(message: &str) -> (String, String) {
+    // Our own values write their advice on a second line.
+    if let Some((wrong, help)) = message.split_once('\n') {
+        return (wrong.to_owned(), help.to_owned());
+    }
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let word = quoted.next().unwrap_or_default();
+    if message.starts_with("unknown field") || message.starts_with("unknown variant") {
+        let known: Vec<&str> = quoted.collect();
+        let kind = if message.starts_with("unknown field") { "key" } else { "word" };
+        let list = super::problem::listed(known.iter().copied());
+        let help = match nearest(word, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`? `annulus-sim list` shows everything"),
+            None if known.len() > 12 => String::from("`annulus-sim list` shows what can be written"),
+            None => format!("here can stand {list}"),
+        };
+        return (format!("unknown {kind} `{word}`"), help);
+    }
+    if message.starts_with("missing field") {
+        return (format!("`{word}` is missing"), format!("add {}", example(word)));
+    }
+    if let Some(rest) = message.strip_prefix("invalid type: ") {
+        if let Some((found, expected)) = rest.split_once(", expected ") {
+            let expected = match expected {
+                "u32" | "u64" | "i32" => "a number, without quotes",
+                "struct At" | "struct Expect" | "struct Link" | "a sequence" => {
+                    "a list, or a table of its own"
+                }
+                expected => expected,
+            };
+            return (format!("found {found}"), format!("write {expected}"));
+        }
+    }
+    (message.to_owned(), String::from("scenarios/README.md explains the form of a scenario"))
+}
+
+/// How a key that every file or entry needs is written.
+fn example(key: &str) -> &'static str {
+    match key {
+        "about" => "about = \"what this scenario shows, and why it ends as it does\"",
+        "duration" => "duration = \"30s\"",
+        "members" => "[members] with names = [\"ada\", \"bob\"] or count = 5",
+        "time" => "time = \"5s\" to this entry",
+        "from" => "from = \"east\" to this entry",
+        "to" => "to = \"west\" to this entry",
+        _ => "it",
+    }
+}

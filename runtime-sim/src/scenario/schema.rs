@@ -1,0 +1,307 @@
+//! The form of a scenario file: one struct for each table, and nothing that is not written here is accepted.
+//!
+//! Meaning is given to it by [`super::build`]; `scenarios/README.md` explains it to people.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use annulus_core::Timings;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::value::{Count, Latency, Names, Percent, Time, TimeRange};
+
+/// Names with the place of the whole value.
+pub(crate) type SpannedNames = Spanned<Names>;
+
+/// A whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct File {
+    pub(crate) about: Spanned<String>,
+    pub(crate) seed: Option<Spanned<u64>>,
+    pub(crate) duration: Spanned<Time>,
+    pub(crate) members: Spanned<Members>,
+    #[serde(default)]
+    pub(crate) zones: BTreeMap<Spanned<String>, SpannedNames>,
+    #[serde(default)]
+    pub(crate) peers: BTreeMap<Spanned<String>, SpannedNames>,
+    pub(crate) timings: Option<Spanned<TimingsTable>>,
+    #[serde(default)]
+    pub(crate) links: Links,
+    #[serde(default)]
+    pub(crate) link: Vec<Spanned<Link>>,
+    #[serde(default)]
+    pub(crate) at: Vec<Spanned<At>>,
+    #[serde(default)]
+    pub(crate) expect: Vec<Spanned<Expect>>,
+}
+
+/// `[members]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Members {
+    #[serde(default)]
+    pub(crate) names: Vec<Spanned<String>>,
+    pub(crate) count: Option<Spanned<u32>>,
+    pub(crate) permanent: Option<SpannedNames>,
+    pub(crate) peers: Option<SpannedNames>,
+    pub(crate) start: Option<Spanned<Time>>,
+}
+
+/// `[links]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Links {
+    pub(crate) latency: Option<Latency>,
+    pub(crate) loss: Option<Percent>,
+    pub(crate) duplicate: Option<Percent>,
+    pub(crate) reorder: Option<Percent>,
+}
+
+/// `[[link]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Link {
+    pub(crate) from: SpannedNames,
+    pub(crate) to: SpannedNames,
+    pub(crate) direction: Option<Direction>,
+    pub(crate) latency: Option<Latency>,
+    pub(crate) loss: Option<Percent>,
+    pub(crate) duplicate: Option<Percent>,
+    pub(crate) reorder: Option<Percent>,
+}
+
+/// Which way a cut or a link's quality works.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Direction {
+    /// Both ways.
+    #[default]
+    Both,
+    /// What the named members send.
+    Out,
+    /// What the named members receive.
+    In,
+}
+
+/// What a disk holds at a restart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Disk {
+    #[default]
+    Kept,
+    Lost,
+    Old,
+}
+
+/// `[[at]]`: a time, one action, and what the action needs.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct At {
+    pub(crate) time: Spanned<Time>,
+    pub(crate) join: Option<SpannedNames>,
+    pub(crate) leave: Option<SpannedNames>,
+    pub(crate) depart: Option<SpannedNames>,
+    pub(crate) crash: Option<SpannedNames>,
+    pub(crate) kill: Option<SpannedNames>,
+    pub(crate) restart: Option<SpannedNames>,
+    pub(crate) pause: Option<SpannedNames>,
+    pub(crate) resume: Option<SpannedNames>,
+    pub(crate) partition: Option<SpannedNames>,
+    pub(crate) heal: Option<SpannedNames>,
+    pub(crate) link: Option<SpannedNames>,
+    pub(crate) load: Option<Spanned<String>>,
+    pub(crate) unload: Option<Spanned<String>>,
+    pub(crate) start: Option<Spanned<String>>,
+    pub(crate) stop: Option<Spanned<String>>,
+    pub(crate) crash_service: Option<Spanned<String>>,
+    pub(crate) disk: Option<Spanned<Disk>>,
+    pub(crate) operator: Option<Spanned<String>>,
+    pub(crate) from: Option<SpannedNames>,
+    pub(crate) to: Option<SpannedNames>,
+    pub(crate) direction: Option<Spanned<Direction>>,
+    pub(crate) latency: Option<Spanned<Latency>>,
+    pub(crate) loss: Option<Spanned<Percent>>,
+    pub(crate) duplicate: Option<Spanned<Percent>>,
+    pub(crate) reorder: Option<Spanned<Percent>>,
+    pub(crate) on: Option<SpannedNames>,
+    pub(crate) code: Option<Spanned<i32>>,
+}
+
+/// `[[expect]]`: when, one statement, and what the statement needs.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Expect {
+    pub(crate) by: Option<Spanned<Time>>,
+    pub(crate) at: Option<Spanned<Time>>,
+    pub(crate) always: Option<Spanned<TimeRange>>,
+    pub(crate) after: Option<Spanned<Time>>,
+    pub(crate) all_alive: Option<Spanned<bool>>,
+    pub(crate) alive: Option<SpannedNames>,
+    pub(crate) suspect: Option<SpannedNames>,
+    pub(crate) confirmed: Option<SpannedNames>,
+    pub(crate) departed: Option<SpannedNames>,
+    pub(crate) unknown: Option<SpannedNames>,
+    pub(crate) running: Option<SpannedNames>,
+    pub(crate) stopped: Option<SpannedNames>,
+    pub(crate) split: Option<Spanned<Vec<SpannedNames>>>,
+    pub(crate) count: Option<Spanned<Count>>,
+    pub(crate) service_up: Option<Spanned<String>>,
+    pub(crate) service_down: Option<Spanned<String>>,
+    pub(crate) incarnation: Option<Spanned<IncarnationWord>>,
+    pub(crate) identity: Option<Spanned<IdentityWord>>,
+    pub(crate) occurred: Option<Spanned<EventWord>>,
+    pub(crate) never: Option<Spanned<EventWord>>,
+    pub(crate) seen_by: Option<SpannedNames>,
+    pub(crate) of: Option<SpannedNames>,
+    pub(crate) state: Option<Spanned<StateWord>>,
+    pub(crate) on: Option<SpannedNames>,
+    pub(crate) since: Option<Spanned<Time>>,
+}
+
+/// A member's incarnation compared with an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum IncarnationWord {
+    Kept,
+    Raised,
+}
+
+/// A host's member id compared with an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum IdentityWord {
+    Kept,
+    New,
+}
+
+/// A member's state in somebody's list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum StateWord {
+    Alive,
+    Suspect,
+    Confirmed,
+    Departed,
+    /// In whatever state.
+    Any,
+}
+
+/// Something that a node reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EventWord {
+    /// A member came to be held alive again.
+    Alive,
+    /// A member came to be suspected.
+    Suspect,
+    /// A member was confirmed dead.
+    Confirmed,
+    /// A member was held departed.
+    Departed,
+    /// A probe got no answer by any path.
+    ProbeFailed,
+    /// A node contradicted what it was called.
+    Refuted,
+    /// A node found that it had not been running.
+    Stalled,
+    /// A member was banned.
+    Banned,
+    /// A service's process came up.
+    ServiceUp,
+    /// A service ended and waits for its restart.
+    ServiceBackoff,
+    /// A service stopped as wanted.
+    ServiceDown,
+}
+
+impl EventWord {
+    /// The word in the file.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Alive => "alive",
+            Self::Suspect => "suspect",
+            Self::Confirmed => "confirmed",
+            Self::Departed => "departed",
+            Self::ProbeFailed => "probe-failed",
+            Self::Refuted => "refuted",
+            Self::Stalled => "stalled",
+            Self::Banned => "banned",
+            Self::ServiceUp => "service-up",
+            Self::ServiceBackoff => "service-backoff",
+            Self::ServiceDown => "service-down",
+        }
+    }
+}
+
+/// A shipped set of timings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Profile {
+    #[default]
+    Lan,
+    Wan,
+    Local,
+}
+
+macro_rules! timings {
+    ($($name:ident: $type:ty),+ $(,)?) => {
+        /// `[timings]`: a profile and what differs from it, under the names of the core's options.
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub(crate) struct TimingsTable {
+            pub(crate) profile: Option<Profile>,
+            $($name: Option<Spanned<$type>>,)+
+        }
+
+        impl TimingsTable {
+            /// The profile with the table's single values.
+            pub(crate) fn timings(&self) -> Timings {
+                let base = match self.profile.unwrap_or_default() {
+                    Profile::Lan => Timings::lan(),
+                    Profile::Wan => Timings::wan(),
+                    Profile::Local => Timings::local(),
+                };
+                // Taken apart by name, so that an option that is new in the core is not forgotten here.
+                let Timings { $($name),+ } = base;
+                Timings { $($name: self.$name.as_ref().map_or($name, |value| *value.get_ref())),+ }
+            }
+
+            /// Where the option is given.
+            pub(crate) fn span_of(&self, option: &str) -> Option<Range<usize>> {
+                match option {
+                    $(stringify!($name) => self.$name.as_ref().map(Spanned::span),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+timings! {
+    probe_period_ms: u64,
+    probe_timeout_ms: u64,
+    probe_verdict_ms: u64,
+    indirect_probes: u32,
+    suspicion_timeout_ms_min: u64,
+    suspicion_max_factor: u32,
+    suspicion_confirmations: u32,
+    corroborators: u32,
+    local_health_max: u32,
+    gossip_period_ms: u64,
+    gossip_fanout: u32,
+    retransmit_factor: u32,
+    sync_period_ms: u64,
+    sync_period_ms_min: u64,
+    reconnect_period_ms: u64,
+    departed_after_ms: u64,
+    forget_after_ms: u64,
+    leave_delay_ms: u64,
+    persist_period_ms: u64,
+    stall_ms: u64,
+    restart_backoff_ms_min: u64,
+    restart_backoff_ms_max: u64,
+    restart_cooldown_ms: u64,
+}
