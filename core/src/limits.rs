@@ -30,6 +30,10 @@ pub const PEERS_MAX: usize = 256;
 pub const SYNC_RECORDS_MAX: usize = 65_536;
 /// Services loaded on one supervisor.
 pub const SERVICES_MAX: usize = 1_024;
+/// Commands that wait for an earlier one about the same service.
+pub const SERVICE_COMMANDS_MAX: usize = 64;
+/// Largest service spec, encoded, in bytes.
+pub const SERVICE_SPEC_BYTES_MAX: usize = 64 * 1024;
 /// Outputs of one input before they are drained.
 pub const OUTPUTS_MAX: usize = 262_144;
 /// Length of a service group's text, in bytes.

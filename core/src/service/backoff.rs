@@ -1,0 +1,79 @@
+//! How long a service that ended waits before it is started again.
+
+use core::time::Duration;
+
+use crate::config::Timings;
+use crate::rng::Rng;
+
+/// Exponential back-off with jitter, after the three `restart_*` timings.
+#[derive(Clone, Debug)]
+pub(super) struct Backoff {
+    min_ms: u64,
+    max_ms: u64,
+    cooldown_ms: u64,
+}
+
+impl Backoff {
+    pub(super) fn new(timings: &Timings) -> Self {
+        // A wait of zero would let a service that ends at once take the whole processor.
+        let min_ms = timings.restart_backoff_ms_min.max(1);
+        Self {
+            min_ms,
+            max_ms: timings.restart_backoff_ms_max.max(min_ms),
+            cooldown_ms: timings.restart_cooldown_ms,
+        }
+    }
+
+    /// The wait after the `failures`th failure in a row, counted from 1.
+    ///
+    /// Doubles with each failure. The upper half of the range is drawn, so that services that fell together
+    /// (a shared database went away) do not come back together, and every wait stays within the two timings.
+    pub(super) fn wait(&self, failures: u32, rng: &mut Rng) -> Duration {
+        let doublings = failures.saturating_sub(1).min(63);
+        let ceiling = self.min_ms.saturating_mul(1 << doublings).min(self.max_ms);
+        let floor = (ceiling / 2).max(self.min_ms);
+        let wait_ms = rng.between(floor, ceiling);
+        assert!(self.min_ms <= wait_ms && wait_ms <= self.max_ms, "a wait stays within its two timings");
+        Duration::from_millis(wait_ms)
+    }
+
+    /// Whether a process that ran this long shows that its service had recovered.
+    pub(super) fn is_recovered(&self, ran: Duration) -> bool {
+        ran >= Duration::from_millis(self.cooldown_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::{any, prop_assert, proptest};
+
+    #[test]
+    fn waits_double_up_to_the_maximum() {
+        let backoff = Backoff::new(&Timings::lan());
+        let mut rng = Rng::from_seed([1; 32]);
+        assert_eq!(backoff.wait(1, &mut rng), Duration::from_millis(100));
+        for (failures, floor, ceiling) in
+            [(2, 100, 200), (3, 200, 400), (9, 12_800, 25_600), (40, 15_000, 30_000)]
+        {
+            for _ in 0..50 {
+                let wait = backoff.wait(failures, &mut rng).as_millis();
+                assert!((floor..=ceiling).contains(&wait), "{failures}: {wait}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_wait_is_within_bounds(min in 0_u64.., span in 0_u64.., failures in any::<u32>(), seed in any::<[u8; 32]>()) {
+            let timings = Timings {
+                restart_backoff_ms_min: min,
+                restart_backoff_ms_max: min.saturating_add(span),
+                ..Timings::lan()
+            };
+            let wait = Backoff::new(&timings).wait(failures, &mut Rng::from_seed(seed));
+            prop_assert!(wait >= Duration::from_millis(min));
+            prop_assert!(wait <= Duration::from_millis(min.saturating_add(span).max(1)));
+        }
+    }
+}
