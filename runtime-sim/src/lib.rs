@@ -1,4 +1,23 @@
 //! Deterministic simulator of an Annulus ring.
 
 pub mod action;
+mod apply;
+mod clock;
+mod disk;
+mod effects;
+mod hash;
+mod host;
+mod hostset;
+mod net;
+mod process;
+mod queue;
+pub mod record;
 pub mod scenario;
+mod stream;
+pub mod trace;
+mod world;
+
+pub use apply::ActionError;
+pub use hash::TraceHash;
+pub use host::{HostSpec, HostState};
+pub use world::World;

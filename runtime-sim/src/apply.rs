@@ -1,0 +1,315 @@
+//! Doing something to a world: each [`Action`], and why it may be impossible.
+
+use annulus_core::{
+    Command, ExitStatus, Instant, MemberId, Node, PackageIdent, ServiceName, ServiceSpec, SnapshotError,
+};
+use thiserror::Error;
+
+use crate::action::{Action, DiskAfter, HostId, LinkQuality, Ratio};
+use crate::hash::Kind;
+use crate::host::{Arrival, HostState};
+use crate::process::{self, Process};
+use crate::record::{DropReason, Recording, StopReason, What};
+use crate::world::World;
+
+/// Why something cannot be done. Nothing changed.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum ActionError {
+    /// No such host.
+    #[error("there is no host number {0}")]
+    UnknownHost(u32),
+    /// It is not in a state in which that is possible.
+    #[error("{host} cannot {verb}: it {state}")]
+    State {
+        /// The host's name.
+        host: String,
+        /// What was to be done.
+        verb: &'static str,
+        /// What it is instead.
+        state: &'static str,
+    },
+    /// No member ever ran there.
+    #[error("{0} cannot be banned: no member has run there yet")]
+    NoMember(String),
+    /// Not a service's name.
+    #[error("{0:?} cannot name a service: it is not one word")]
+    ServiceName(String),
+    /// No such process.
+    #[error("{service} on {host} cannot crash: it does not run there")]
+    ServiceNotRunning {
+        /// The host's name.
+        host: String,
+        /// The service.
+        service: String,
+    },
+    /// A link's numbers contradict each other.
+    #[error("a link cannot be like that: {0}")]
+    Link(&'static str),
+    /// The host's disk cannot be read back.
+    #[error("{host} cannot start: {error}")]
+    Disk {
+        /// The host's name.
+        host: String,
+        /// What is wrong.
+        error: SnapshotError,
+    },
+}
+
+impl World {
+    /// Does something to the world, now.
+    ///
+    /// # Errors
+    /// What is impossible, such as a second join; nothing changed then.
+    pub fn apply(&mut self, action: &Action) -> Result<(), ActionError> {
+        self.check(action)?;
+        self.note(Recording::Events, || What::Action(action.clone()));
+        match action {
+            Action::Join(host) => self.start(host.0)?,
+            Action::Restart(host, disk) => self.restart(host.0, *disk)?,
+            Action::Leave(host) => self.command(*host, Command::Leave),
+            Action::Depart { by, host } => {
+                let member = self.member_of(*host)?;
+                self.command(*by, Command::Depart { member });
+            }
+            Action::DepartId { by, member } => self.command(*by, Command::Depart { member: *member }),
+            Action::Crash(host) => self.stop(host.0, StopReason::Crashed),
+            Action::Kill(host) => self.stop(host.0, StopReason::Killed),
+            Action::Pause(host) => self.hosts[host.0 as usize].state = HostState::Paused,
+            Action::Resume(host) => self.resume(host.0),
+            Action::Cut { from, to, both } => self.net.cut(from, to, *both),
+            Action::Mend { from, to } => self.net.mend(from, to),
+            Action::Heal => self.net.heal(),
+            Action::SetLink { from, to, quality } => self.net.set_quality(from, to, *quality),
+            Action::LoadService { host, service } => {
+                self.command(*host, Command::LoadService { spec: spec(service)?, force: false });
+            }
+            Action::UnloadService { host, service } => {
+                self.command(*host, Command::UnloadService { service: name(service)? });
+            }
+            Action::StopService { host, service } => {
+                self.command(*host, Command::StopService { service: name(service)? });
+            }
+            Action::StartService { host, service } => {
+                self.command(*host, Command::StartService { service: name(service)? });
+            }
+            Action::CrashService { host, service, code } => self.crash_service(*host, service, *code)?,
+        }
+        Ok(())
+    }
+
+    /// Whether the action is possible.
+    fn check(&self, action: &Action) -> Result<(), ActionError> {
+        use HostState::{Crashed, New, Paused, Running, Stopped};
+        const PROCESS: &[HostState] = &[Running, Paused];
+        match action {
+            Action::Join(host) => self.expect(*host, "join", &[New]),
+            Action::Restart(host, _) => self.expect(*host, "restart", &[Stopped, Crashed]),
+            Action::Leave(host) => self.expect(*host, "leave", PROCESS),
+            Action::Depart { by, host } => {
+                self.known(*host)?;
+                self.member_of(*host)?;
+                self.expect(*by, "ban a member", PROCESS)
+            }
+            Action::DepartId { by, .. } => self.expect(*by, "ban a member", PROCESS),
+            Action::Crash(host) => self.expect(*host, "crash", &[Running, Paused, Stopped]),
+            Action::Kill(host) => self.expect(*host, "be killed", PROCESS),
+            Action::Pause(host) => self.expect(*host, "pause", &[Running]),
+            Action::Resume(host) => self.expect(*host, "resume", &[Paused]),
+            Action::Cut { from, to, .. } | Action::Mend { from, to } => {
+                from.iter().chain(to).try_for_each(|h| self.known(*h))
+            }
+            Action::Heal => Ok(()),
+            Action::SetLink { from, to, quality } => {
+                from.iter().chain(to).try_for_each(|h| self.known(*h))?;
+                check_quality(quality)
+            }
+            Action::LoadService { host, service } => {
+                spec(service)?;
+                self.expect(*host, "load a service", PROCESS)
+            }
+            Action::UnloadService { host, service }
+            | Action::StopService { host, service }
+            | Action::StartService { host, service } => {
+                name(service)?;
+                self.expect(*host, "change a service", PROCESS)
+            }
+            Action::CrashService { host, service, .. } => {
+                self.expect(*host, "lose a service", PROCESS)?;
+                self.process_of(*host, service).map(drop)
+            }
+        }
+    }
+
+    fn known(&self, host: HostId) -> Result<(), ActionError> {
+        if (host.0 as usize) < self.hosts.len() { Ok(()) } else { Err(ActionError::UnknownHost(host.0)) }
+    }
+
+    fn expect(&self, host: HostId, verb: &'static str, states: &[HostState]) -> Result<(), ActionError> {
+        self.known(host)?;
+        let state = self.state(host);
+        if states.contains(&state) {
+            return Ok(());
+        }
+        let state = match state {
+            HostState::New => "has not joined yet",
+            HostState::Running => "runs",
+            HostState::Paused => "is paused",
+            HostState::Stopped => "has no supervisor running",
+            HostState::Crashed => "is crashed",
+        };
+        Err(ActionError::State { host: self.spec(host).name.clone(), verb, state })
+    }
+
+    fn member_of(&self, host: HostId) -> Result<MemberId, ActionError> {
+        self.member_id(host).ok_or_else(|| ActionError::NoMember(self.spec(host).name.clone()))
+    }
+
+    fn command(&mut self, host: HostId, command: Command) {
+        let request = self.next_request();
+        self.arrive(host.0, Arrival::Command(request, command));
+    }
+
+    fn start(&mut self, index: u32) -> Result<(), ActionError> {
+        let host = &mut self.hosts[index as usize];
+        let restored = match host.preload.take() {
+            Some(snapshot) => Some(snapshot),
+            None => host
+                .disk
+                .snapshot()
+                .map_err(|error| ActionError::Disk { host: host.spec.name.clone(), error })?,
+        };
+        host.generation += 1;
+        host.inputs = 0;
+        host.state = HostState::Running;
+        let (local, wall) = (host.clock.local(self.now), host.clock.wall(self.now));
+        let config = host.config(index);
+        let was_restored = restored.is_some();
+        let seed = self.node_seed(index);
+        let mut node = Box::new(Node::new(config, restored, seed, local, wall));
+        let member = node.id();
+        self.remember_member(index, member);
+        self.hash.happening(self.now, index, Kind::Start, u64::from(was_restored));
+        self.hash.bytes(member.as_bytes());
+        self.note(Recording::Events, || What::HostStarted {
+            host: HostId(index),
+            member,
+            restored: was_restored,
+        });
+        self.drain(index, &mut node);
+        self.hosts[index as usize].node = Some(node);
+        self.stop_if_it_asked(index);
+        if !was_restored {
+            for service in self.spec(HostId(index)).services.clone() {
+                self.command(HostId(index), Command::LoadService { spec: spec(&service)?, force: false });
+            }
+        }
+        Ok(())
+    }
+
+    fn restart(&mut self, index: u32, disk: DiskAfter) -> Result<(), ActionError> {
+        let held = &mut self.hosts[index as usize].disk;
+        match disk {
+            DiskAfter::Kept => {}
+            DiskAfter::Lost => held.lose(),
+            DiskAfter::Old => held.restore_backup(),
+        }
+        self.start(index)
+    }
+
+    pub(crate) fn stop_if_it_asked(&mut self, index: u32) {
+        if let Some(reason) = self.hosts[index as usize].exit {
+            self.stop(index, StopReason::Exit(reason));
+        }
+    }
+
+    /// Ends the supervisor's process, if there is one, and the host with it when it crashed.
+    fn stop(&mut self, index: u32, why: StopReason) {
+        let host = &mut self.hosts[index as usize];
+        let had_process = host.node.take().is_some();
+        let crashed = why == StopReason::Crashed;
+        host.state = if crashed { HostState::Crashed } else { HostState::Stopped };
+        host.exit = None;
+        host.wake_at = Instant::FAR_FUTURE;
+        let unread = host.inbox.take();
+        match why {
+            StopReason::Exit(_) => host.disk.flush(),
+            StopReason::Crashed | StopReason::Killed => host.disk.crash(&mut self.rng_actions),
+        }
+        for arrival in unread {
+            if let Arrival::Datagram { packet, .. } | Arrival::Stream { packet, .. } = arrival {
+                self.dropped(packet, Some(index), DropReason::HostDown);
+            }
+        }
+        self.close_streams_from(index, crashed);
+        self.end_all_processes(index);
+        if had_process {
+            self.hash.happening(self.now, index, Kind::Stop, u64::from(crashed));
+            self.note(Recording::Events, || What::HostStopped { host: HostId(index), why });
+        }
+    }
+
+    /// A paused supervisor runs again: it finds its timer and its sockets ready, in either order.
+    fn resume(&mut self, index: u32) {
+        let wake_first = Ratio { numerator: 1, denominator: 2 }.draw(&mut self.rng_actions);
+        let host = &mut self.hosts[index as usize];
+        host.state = HostState::Running;
+        let unread = host.inbox.take();
+        if wake_first {
+            self.wake_if_overdue(index);
+        }
+        for arrival in unread {
+            // The supervisor may end on the way through.
+            self.arrive(index, arrival);
+        }
+        self.wake_if_overdue(index);
+    }
+
+    fn wake_if_overdue(&mut self, index: u32) {
+        let host = &self.hosts[index as usize];
+        if host.state == HostState::Running && host.wake_at <= self.now {
+            self.feed_wake(index);
+        }
+    }
+
+    fn process_of(&self, host: HostId, service: &str) -> Result<(ServiceName, Process), ActionError> {
+        let service = name(service)?;
+        match self.hosts[host.0 as usize].processes.get(&service) {
+            Some(process) => Ok((service, process)),
+            None => Err(ActionError::ServiceNotRunning {
+                host: self.spec(host).name.clone(),
+                service: service.as_str().to_owned(),
+            }),
+        }
+    }
+
+    fn crash_service(&mut self, host: HostId, service: &str, code: i32) -> Result<(), ActionError> {
+        let (service, process) = self.process_of(host, service)?;
+        self.end_process(host.0, &service, process.pid, ExitStatus::Code(code));
+        Ok(())
+    }
+}
+
+fn name(service: &str) -> Result<ServiceName, ActionError> {
+    service.parse().map_err(|_| ActionError::ServiceName(service.to_owned()))
+}
+
+fn spec(service: &str) -> Result<ServiceSpec, ActionError> {
+    let ident = format!("{}/{service}", process::ORIGIN).parse::<PackageIdent>();
+    // A name with a slash would parse as a name and a version.
+    if service.contains('/') {
+        return Err(ActionError::ServiceName(service.to_owned()));
+    }
+    ident.map(ServiceSpec::new).map_err(|_| ActionError::ServiceName(service.to_owned()))
+}
+
+fn check_quality(quality: &LinkQuality) -> Result<(), ActionError> {
+    if quality.latency_min > quality.latency_max {
+        return Err(ActionError::Link("the shortest latency exceeds the longest"));
+    }
+    for ratio in [quality.loss, quality.duplicate, quality.reorder] {
+        if ratio.denominator == 0 {
+            return Err(ActionError::Link("a ratio's denominator is zero"));
+        }
+    }
+    Ok(())
+}

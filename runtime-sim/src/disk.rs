@@ -1,0 +1,145 @@
+//! A host's disk: rows that survive, rows that may not, and transactions on their way.
+
+use std::collections::BTreeMap;
+
+use annulus_core::{EffectId, Rng, Snapshot, SnapshotError, Table, Write};
+
+type Rows = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
+
+/// What a supervisor stored.
+#[derive(Debug, Default)]
+pub(crate) struct Disk {
+    /// Survives everything.
+    synced: Rows,
+    /// Committed without a promise, in order; the next promise covers them.
+    unsynced: Vec<Write>,
+    /// Promised and not yet kept, in order.
+    on_the_way: Vec<(EffectId, Vec<Write>)>,
+    /// What the disk held once the first promise was kept: an old backup.
+    backup: Option<Rows>,
+}
+
+impl Disk {
+    /// A transaction whose answer promises nothing.
+    pub(crate) fn write_unsynced(&mut self, writes: Vec<Write>) {
+        self.unsynced.extend(writes);
+    }
+
+    /// A transaction that will be kept when [`Self::sync_done`] is called.
+    pub(crate) fn write_synced(&mut self, effect: EffectId, writes: Vec<Write>) {
+        self.on_the_way.push((effect, writes));
+    }
+
+    /// The transaction survives from now on, and with it everything before it.
+    pub(crate) fn sync_done(&mut self, effect: EffectId) {
+        self.flush();
+        // Transactions are committed in order, so a later promise keeps the earlier ones as well.
+        while !self.on_the_way.is_empty() {
+            let (done, writes) = self.on_the_way.remove(0);
+            apply(&mut self.synced, writes);
+            if done == effect {
+                break;
+            }
+        }
+        if self.backup.is_none() {
+            self.backup = Some(self.synced.clone());
+        }
+    }
+
+    /// Everything committed is written: what an orderly exit does.
+    pub(crate) fn flush(&mut self) {
+        apply(&mut self.synced, std::mem::take(&mut self.unsynced));
+    }
+
+    /// The supervisor ended without a word. What was not promised is gone; of what was on the way, as many
+    /// transactions as chance has it are found complete.
+    pub(crate) fn crash(&mut self, rng: &mut Rng) {
+        let kept = rng.index(self.on_the_way.len() + 1);
+        for (_, writes) in self.on_the_way.drain(..).take(kept) {
+            apply(&mut self.synced, writes);
+        }
+        self.unsynced.clear();
+    }
+
+    /// The disk is replaced by an empty one. The old backup lies elsewhere and stays.
+    pub(crate) fn lose(&mut self) {
+        self.synced.clear();
+    }
+
+    /// The old backup is restored.
+    pub(crate) fn restore_backup(&mut self) {
+        self.synced = self.backup.clone().unwrap_or_default();
+    }
+
+    /// What a node starts from; none on an empty disk.
+    pub(crate) fn snapshot(&self) -> Result<Option<Snapshot>, SnapshotError> {
+        Snapshot::decode(
+            self.synced.iter().map(|((table, key), value)| (*table, key.as_slice(), value.as_slice())),
+        )
+    }
+}
+
+fn apply(rows: &mut Rows, writes: Vec<Write>) {
+    for Write { table, key, value } in writes {
+        match value {
+            Some(value) => rows.insert((table, key), value),
+            None => rows.remove(&(table, key)),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(key: u8, value: Option<u8>) -> Vec<Write> {
+        vec![Write { table: Table::Member, key: vec![key], value: value.map(|v| vec![v]) }]
+    }
+
+    fn keys(disk: &Disk) -> Vec<u8> {
+        disk.synced.keys().map(|(_, key)| key[0]).collect()
+    }
+
+    #[test]
+    fn a_crash_keeps_what_was_promised_and_no_more() {
+        let mut rng = Rng::from_seed([1; 32]);
+        let mut disk = Disk::default();
+        disk.write_unsynced(write(1, Some(1)));
+        disk.write_synced(EffectId(1), write(2, Some(2)));
+        disk.sync_done(EffectId(1));
+        disk.write_unsynced(write(3, Some(3)));
+        disk.crash(&mut rng);
+        assert_eq!(keys(&disk), [1, 2]);
+    }
+
+    #[test]
+    fn a_transaction_on_its_way_is_found_whole_or_not_at_all_and_in_order() {
+        let mut counts = [0; 3];
+        for seed in 0..60 {
+            let mut disk = Disk::default();
+            disk.write_synced(EffectId(1), write(1, Some(1)));
+            disk.write_synced(EffectId(2), write(2, Some(2)));
+            disk.crash(&mut Rng::from_seed([seed; 32]));
+            let found = keys(&disk);
+            assert!(found == [] as [u8; 0] || found == [1] || found == [1, 2], "{found:?}");
+            counts[found.len()] += 1;
+        }
+        assert!(counts.iter().all(|c| *c > 5), "{counts:?}");
+    }
+
+    #[test]
+    fn the_backup_is_what_the_first_start_left() {
+        let mut disk = Disk::default();
+        disk.write_synced(EffectId(1), write(1, Some(1)));
+        disk.sync_done(EffectId(1));
+        disk.write_synced(EffectId(2), write(2, Some(2)));
+        disk.sync_done(EffectId(2));
+        disk.write_unsynced(write(1, None));
+        disk.flush();
+        assert_eq!(keys(&disk), [2]);
+        disk.restore_backup();
+        assert_eq!(keys(&disk), [1]);
+        disk.lose();
+        assert!(keys(&disk).is_empty());
+    }
+}

@@ -1,0 +1,125 @@
+//! What a host does for its supervisor: disk and processes, and how long they take.
+
+use annulus_core::{Effect, EffectId, EffectResult, ExitReason, ExitStatus, ServiceName, StopSignal};
+use std::time::Duration;
+
+use crate::action::HostId;
+use crate::host::Arrival;
+use crate::process;
+use crate::record::{Recording, What};
+use crate::world::{Thing, World};
+
+/// Shortest and longest time that each kind of work takes, in microseconds.
+const SYNC_US: (u64, u64) = (300, 2_000);
+const PREPARE_US: (u64, u64) = (1_000, 6_000);
+const SPAWN_US: (u64, u64) = (1_000, 5_000);
+const STOP_US: (u64, u64) = (3_000, 50_000);
+const KILL_US: (u64, u64) = (100, 1_000);
+const SIGTERM: i32 = 15;
+const SIGKILL: i32 = 9;
+
+/// Work under way at a host.
+#[derive(Debug)]
+pub(crate) struct Later {
+    host: u32,
+    /// The supervisor's process that asked for it.
+    generation: u32,
+    work: Work,
+}
+
+#[derive(Debug)]
+enum Work {
+    /// The answer is ready.
+    Answer(EffectId, EffectResult),
+    /// A transaction is on the disk.
+    Synced(EffectId),
+    /// A process starts.
+    Spawn(EffectId, ServiceName),
+    /// A process ends of a signal.
+    End { service: ServiceName, pid: u32, status: ExitStatus },
+}
+
+impl World {
+    pub(crate) fn begin_effect(&mut self, index: u32, id: EffectId, effect: Effect) {
+        match effect {
+            Effect::Persist { writes, sync } => {
+                let keep = self.keep_disks;
+                let disk = &mut self.hosts[index as usize].disk;
+                match (keep, sync) {
+                    (true, true) => disk.write_synced(id, writes),
+                    (true, false) => disk.write_unsynced(writes),
+                    (false, _) => {}
+                }
+                if sync {
+                    self.after(SYNC_US, index, Work::Synced(id));
+                } else {
+                    self.after((0, 0), index, Work::Answer(id, EffectResult::Persisted));
+                }
+            }
+            Effect::Prepare { service: _, spec } => {
+                self.after(PREPARE_US, index, Work::Answer(id, process::prepare(&spec)));
+            }
+            Effect::Spawn { service, group: _ } => self.after(SPAWN_US, index, Work::Spawn(id, service)),
+            Effect::Signal { service, pid, signal } => {
+                let (time_us, status) = match signal {
+                    StopSignal::Stop => (STOP_US, ExitStatus::Signal(SIGTERM)),
+                    StopSignal::Kill => (KILL_US, ExitStatus::Signal(SIGKILL)),
+                };
+                self.after((0, 0), index, Work::Answer(id, EffectResult::Signalled));
+                self.after(time_us, index, Work::End { service, pid, status });
+            }
+            Effect::Exit(reason) => self.ask_to_stop(index, reason),
+        }
+    }
+
+    fn after(&mut self, (low_us, high_us): (u64, u64), host: u32, work: Work) {
+        // Drawn also where the time is fixed, so that one kind of work does not move the times of others.
+        let span_ns = (high_us - low_us) * 1_000;
+        let delay = Duration::from_nanos(low_us * 1_000 + self.rng_effects.between(0, span_ns));
+        let generation = self.hosts[host as usize].generation;
+        self.queue.push(self.now + delay, Thing::Later(Later { host, generation, work }));
+    }
+
+    pub(crate) fn effect_goes_on(&mut self, Later { host, generation, work }: Later) {
+        if self.hosts[host as usize].generation != generation || self.hosts[host as usize].node.is_none() {
+            return;
+        }
+        match work {
+            Work::Answer(id, result) => self.arrive(host, Arrival::Effect(id, result)),
+            Work::Synced(id) => {
+                if self.keep_disks {
+                    self.hosts[host as usize].disk.sync_done(id);
+                }
+                self.arrive(host, Arrival::Effect(id, EffectResult::Persisted));
+            }
+            Work::Spawn(id, service) => {
+                let pid = self.hosts[host as usize].processes.start(service.clone(), id);
+                self.note(Recording::Events, || What::ProcessStarted { host: HostId(host), service, pid });
+                self.arrive(host, Arrival::Effect(id, EffectResult::Spawned { pid }));
+            }
+            Work::End { service, pid, status } => self.end_process(host, &service, pid, status),
+        }
+    }
+
+    /// Ends a service's process, if it still is this one, and tells the supervisor.
+    pub(crate) fn end_process(&mut self, host: u32, service: &ServiceName, pid: u32, status: ExitStatus) {
+        let Some(process) = self.hosts[host as usize].processes.end(service, pid) else { return };
+        self.note_process_exit(host, service.clone(), pid, status);
+        self.arrive(host, Arrival::Effect(process.spawn, EffectResult::Exited(status)));
+    }
+
+    /// Ends every service of a host: services do not outlive their supervisor.
+    pub(crate) fn end_all_processes(&mut self, host: u32) {
+        for (service, process) in self.hosts[host as usize].processes.end_all() {
+            self.note_process_exit(host, service, process.pid, ExitStatus::Signal(SIGKILL));
+        }
+    }
+
+    fn note_process_exit(&mut self, host: u32, service: ServiceName, pid: u32, status: ExitStatus) {
+        self.note(Recording::Events, || What::ProcessExited { host: HostId(host), service, pid, status });
+    }
+
+    fn ask_to_stop(&mut self, host: u32, reason: ExitReason) {
+        self.hosts[host as usize].exit = Some(reason);
+    }
+}

@@ -1,0 +1,218 @@
+//! What a world can tell about itself: everything that happened, in order, with the ids that link it.
+
+use annulus_core::{
+    Channel, Event, ExitReason, ExitStatus, InputId, Instant, MemberId, Reply, RequestId, ServiceName,
+};
+
+use crate::action::{Action, HostId};
+
+/// How much a world records. Recording costs nothing where it is off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Recording {
+    /// Nothing.
+    #[default]
+    Off,
+    /// Everything but packets.
+    Events,
+    /// Packets as well.
+    Packets,
+}
+
+/// Numbers the packets of a world: a datagram keeps its number when it is delivered twice, and a stream
+/// message however often its segments are sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PacketId(pub u64);
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// When, by the world's clock.
+    pub at: Instant,
+    /// What.
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum What {
+    /// Something was done to the world.
+    Action(Action),
+    /// A supervisor's process started.
+    HostStarted {
+        /// Where.
+        host: HostId,
+        /// As which member.
+        member: MemberId,
+        /// Whether its disk knew that member.
+        restored: bool,
+    },
+    /// A supervisor's process ended.
+    HostStopped {
+        /// Where.
+        host: HostId,
+        /// Why.
+        why: StopReason,
+    },
+    /// A node reported an event.
+    Event {
+        /// Which node.
+        host: HostId,
+        /// Its event, cause included.
+        event: Box<Event>,
+    },
+    /// A node answered a command.
+    Reply {
+        /// Which node.
+        host: HostId,
+        /// The command.
+        request: RequestId,
+        /// Its answer.
+        reply: Reply,
+    },
+    /// A service's process started.
+    ProcessStarted {
+        /// Where.
+        host: HostId,
+        /// Which service.
+        service: ServiceName,
+        /// Its pid.
+        pid: u32,
+    },
+    /// A service's process ended.
+    ProcessExited {
+        /// Where.
+        host: HostId,
+        /// Which service.
+        service: ServiceName,
+        /// Its pid.
+        pid: u32,
+        /// How.
+        status: ExitStatus,
+    },
+    /// A node sent a packet.
+    Sent {
+        /// Which.
+        packet: PacketId,
+        /// Who.
+        from: HostId,
+        /// The input that the sender was handling.
+        input: InputId,
+        /// To whom; none when no host has that address.
+        to: Option<HostId>,
+        /// How.
+        channel: Channel,
+        /// Its payload's length.
+        bytes: u32,
+    },
+    /// A node received a packet.
+    Delivered {
+        /// Which.
+        packet: PacketId,
+        /// Who.
+        to: HostId,
+        /// The input that it became.
+        input: InputId,
+    },
+    /// A packet was lost. A duplicate that is lost is not reported.
+    Dropped {
+        /// Which.
+        packet: PacketId,
+        /// To whom it was on the way.
+        to: Option<HostId>,
+        /// Why.
+        why: DropReason,
+    },
+    /// The sender of a packet was told that nobody listens.
+    RefusalDelivered {
+        /// Which packet.
+        packet: PacketId,
+        /// Its sender.
+        to: HostId,
+        /// The input that the refusal became.
+        input: InputId,
+    },
+}
+
+/// Why a supervisor's process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// By itself.
+    Exit(ExitReason),
+    /// The host lost power.
+    Crashed,
+    /// The process was killed.
+    Killed,
+}
+
+/// Why a packet did not arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DropReason {
+    /// Chance, by the link's loss ratio.
+    Loss,
+    /// The link is cut.
+    Cut,
+    /// The receiving host is off, or crashed before it could read the packet.
+    HostDown,
+    /// The receiving host has no supervisor and says so.
+    Refused,
+    /// The receiving supervisor does not read and its socket's buffer is full.
+    Overflow,
+    /// No host has this address.
+    NoRoute,
+    /// The receiving supervisor ended while the stream was open.
+    Reset,
+    /// The sending host or process ended before the stream could be sent.
+    SenderDown,
+}
+
+impl DropReason {
+    /// Every reason.
+    pub const ALL: [Self; 8] = [
+        Self::Loss,
+        Self::Cut,
+        Self::HostDown,
+        Self::Refused,
+        Self::Overflow,
+        Self::NoRoute,
+        Self::Reset,
+        Self::SenderDown,
+    ];
+
+    /// The word for it in traces.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Loss => "loss",
+            Self::Cut => "cut",
+            Self::HostDown => "host-down",
+            Self::Refused => "refused",
+            Self::Overflow => "overflow",
+            Self::NoRoute => "no-route",
+            Self::Reset => "reset",
+            Self::SenderDown => "sender-down",
+        }
+    }
+}
+
+/// Counts since the world began.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Entries taken from the event queue.
+    pub steps: u64,
+    /// Inputs handled by nodes.
+    pub inputs: u64,
+    /// Wake-ups among them.
+    pub wakes: u64,
+    /// Datagrams sent.
+    pub datagrams: u64,
+    /// Their payloads' bytes.
+    pub datagram_bytes: u64,
+    /// Stream messages sent.
+    pub streams: u64,
+    /// Their payloads' bytes.
+    pub stream_bytes: u64,
+    /// Datagrams delivered a second time.
+    pub duplicates: u64,
+    /// Packets that did not arrive, by [`DropReason`].
+    pub dropped: [u64; DropReason::ALL.len()],
+}

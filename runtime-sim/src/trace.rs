@@ -1,0 +1,240 @@
+//! Traces: one JSON object per line, in the order in which things happened.
+//!
+//! Every line has `t` (nanoseconds of the world's time) and `what`; hosts are named. By `what`:
+//!
+//! | what | fields |
+//! |---|---|
+//! | `action` | `action`: the action, as the simulator's own text |
+//! | `host-started` | `host`, `member`, `restored` |
+//! | `host-stopped` | `host`, `why`: `left`, `departed`, `crashed`, `killed` |
+//! | `event` | `host`, `id`, `cause` {`input`, `event`}, `kind` and the kind's own fields |
+//! | `reply` | `host`, `request`, `reply` |
+//! | `process-started` | `host`, `service`, `pid` |
+//! | `process-exited` | `host`, `service`, `pid`, `status` |
+//! | `sent` | `packet`, `from`, `input`, `to`, `channel`: `datagram` or `stream`, `bytes` |
+//! | `delivered` | `packet`, `to`, `input` |
+//! | `dropped` | `packet`, `to`, `why`: see [`DropReason::name`](crate::record::DropReason::name) |
+//! | `refused` | `packet`, `to`: its sender, `input` |
+//!
+//! The ids link the lines. An event's cause is an input of its host, and perhaps an earlier event of the same
+//! host. `delivered` says which packet an input was; `sent` says in which input of which host that packet
+//! left, and so on backwards. Ids of inputs and events count from 1 at each start of a host's supervisor.
+
+use std::io::{self, Write};
+
+use annulus_core::{Channel, Event, EventKind, ExitReason, MemberId, RumorKey, Why};
+use serde_json::{Map, Value, json};
+
+use crate::action::HostId;
+use crate::record::{Record, StopReason, What};
+use crate::world::World;
+
+/// Writes records as lines of JSON.
+///
+/// # Errors
+/// What the writer reports.
+pub fn write_jsonl(out: &mut impl Write, world: &World, records: &[Record]) -> io::Result<()> {
+    for record in records {
+        serde_json::to_writer(&mut *out, &to_json(world, record))?;
+        out.write_all(b"\n")?;
+    }
+    Ok(())
+}
+
+/// One record as the module's table describes it.
+#[must_use]
+pub fn to_json(world: &World, record: &Record) -> Value {
+    let name = |host: HostId| world.spec(host).name.as_str();
+    let mut value = match &record.what {
+        What::Action(action) => json!({"what": "action", "action": format!("{action:?}")}),
+        What::HostStarted { host, member, restored } => {
+            json!({"what": "host-started", "host": name(*host), "member": text(member), "restored": restored})
+        }
+        What::HostStopped { host, why } => {
+            json!({"what": "host-stopped", "host": name(*host), "why": stop_reason(*why)})
+        }
+        What::Event { host, event } => event_json(name(*host), event),
+        What::Reply { host, request, reply } => {
+            json!({"what": "reply", "host": name(*host), "request": request.0, "reply": format!("{reply:?}")})
+        }
+        What::ProcessStarted { host, service, pid } => {
+            json!({"what": "process-started", "host": name(*host), "service": service.as_str(), "pid": pid})
+        }
+        What::ProcessExited { host, service, pid, status } => json!({
+            "what": "process-exited", "host": name(*host), "service": service.as_str(), "pid": pid,
+            "status": text(status),
+        }),
+        What::Sent { packet, from, input, to, channel, bytes } => json!({
+            "what": "sent", "packet": packet.0, "from": name(*from), "input": input.0, "to": to.map(name),
+            "channel": channel_name(*channel), "bytes": bytes,
+        }),
+        What::Delivered { packet, to, input } => {
+            json!({"what": "delivered", "packet": packet.0, "to": name(*to), "input": input.0})
+        }
+        What::Dropped { packet, to, why } => {
+            json!({"what": "dropped", "packet": packet.0, "to": to.map(name), "why": why.name()})
+        }
+        What::RefusalDelivered { packet, to, input } => {
+            json!({"what": "refused", "packet": packet.0, "to": name(*to), "input": input.0})
+        }
+    };
+    if let Value::Object(fields) = &mut value {
+        fields.insert("t".to_owned(), record.at.as_nanos().into());
+    }
+    value
+}
+
+fn event_json(host: &str, event: &Event) -> Value {
+    let mut fields = Map::new();
+    fields.insert("what".to_owned(), "event".into());
+    fields.insert("host".to_owned(), host.into());
+    fields.insert("id".to_owned(), event.id.0.into());
+    let cause = json!({"input": event.cause.input.0, "event": event.cause.event.map(|e| e.0)});
+    fields.insert("cause".to_owned(), cause);
+    fields.insert("kind".to_owned(), kind_name(&event.kind).into());
+    if let Value::Object(own) = kind_fields(&event.kind) {
+        fields.extend(own);
+    }
+    Value::Object(fields)
+}
+
+/// The word for a kind of event.
+#[must_use]
+pub const fn kind_name(kind: &EventKind) -> &'static str {
+    match kind {
+        EventKind::Started { .. } => "started",
+        EventKind::MemberChanged { .. } => "member-changed",
+        EventKind::MemberForgotten { .. } => "member-forgotten",
+        EventKind::ProbeFailed { .. } => "probe-failed",
+        EventKind::SuspicionConfirmed { .. } => "suspicion-confirmed",
+        EventKind::Refuted { .. } => "refuted",
+        EventKind::LocalHealth { .. } => "local-health",
+        EventKind::Stalled { .. } => "stalled",
+        EventKind::RumorAccepted { .. } => "rumor-accepted",
+        EventKind::Synced { .. } => "synced",
+        EventKind::Banned { .. } => "banned",
+        EventKind::ServiceChanged { .. } => "service-changed",
+        EventKind::DecodeFailed { .. } => "decode-failed",
+        EventKind::LimitReached { .. } => "limit-reached",
+        EventKind::PersistFailed { .. } => "persist-failed",
+        EventKind::Leaving => "leaving",
+    }
+}
+
+fn kind_fields(kind: &EventKind) -> Value {
+    match kind {
+        EventKind::Started { member, incarnation, restored } => {
+            json!({"member": text(member), "incarnation": incarnation.0, "restored": restored})
+        }
+        EventKind::MemberChanged { member, from, to, incarnation, why } => json!({
+            "member": text(member), "from": from.map(|s| s.name()), "to": to.name(),
+            "incarnation": incarnation.0, "why": why_json(why),
+        }),
+        EventKind::MemberForgotten { member } | EventKind::Banned { member } => {
+            json!({"member": text(member)})
+        }
+        EventKind::ProbeFailed { member, ping, indirect, refused, nacks } => json!({
+            "member": text(member), "ping": ping.0, "indirect": indirect.map(|i| i.0), "refused": refused,
+            "nacks": nacks,
+        }),
+        EventKind::SuspicionConfirmed { member, by, accusers } => {
+            json!({"member": text(member), "by": text(by), "accusers": accusers})
+        }
+        EventKind::Refuted { accusation, incarnation } => {
+            json!({"accusation": accusation.name(), "incarnation": incarnation.0})
+        }
+        EventKind::LocalHealth { score } => json!({"score": score}),
+        EventKind::Stalled { for_ms } => json!({"for_ms": for_ms}),
+        EventKind::RumorAccepted { key, from } => {
+            json!({"rumor": rumor_json(key), "from": from.as_ref().map(text)})
+        }
+        EventKind::Synced { with, learned, sent } => {
+            json!({"with": text(with), "learned": learned, "sent": sent})
+        }
+        EventKind::ServiceChanged { service, from, to, reason } => json!({
+            "service": service.as_str(), "from": from.map(|s| s.name()), "to": to.map(|s| s.name()),
+            "reason": reason,
+        }),
+        EventKind::DecodeFailed { from, channel, error } => {
+            json!({"from": text(from), "channel": channel_name(*channel), "error": text(error)})
+        }
+        EventKind::LimitReached { limit } => json!({"limit": limit}),
+        EventKind::PersistFailed { reason } => json!({"reason": reason}),
+        EventKind::Leaving => json!({}),
+    }
+}
+
+fn why_json(why: &Why) -> Value {
+    match why {
+        Why::Restored => json!({"by": "restored"}),
+        Why::Contact => json!({"by": "contact"}),
+        Why::Rumor { from } => json!({"by": "rumor", "from": text(from)}),
+        Why::ProbeFailed => json!({"by": "probe-failed"}),
+        Why::SuspicionExpired { accusers } => json!({"by": "suspicion-expired", "accusers": accusers}),
+        Why::GoneTooLong => json!({"by": "gone-too-long"}),
+        Why::Own => json!({"by": "own"}),
+        Why::Operator => json!({"by": "operator"}),
+    }
+}
+
+fn rumor_json(key: &RumorKey) -> Value {
+    match key {
+        RumorKey::Member(member) => json!({"kind": "member", "member": text(member)}),
+        RumorKey::Service { group, member } => {
+            json!({"kind": "service", "group": group.as_str(), "member": text(member)})
+        }
+        RumorKey::Departure(member) => json!({"kind": "departure", "member": text(member)}),
+    }
+}
+
+fn text(value: &impl ToString) -> String {
+    value.to_string()
+}
+
+const fn channel_name(channel: Channel) -> &'static str {
+    match channel {
+        Channel::Datagram => "datagram",
+        Channel::Stream => "stream",
+    }
+}
+
+const fn stop_reason(why: StopReason) -> &'static str {
+    match why {
+        StopReason::Exit(ExitReason::Left) => "left",
+        StopReason::Exit(ExitReason::Departed) => "departed",
+        StopReason::Crashed => "crashed",
+        StopReason::Killed => "killed",
+    }
+}
+
+/// Two words that stand for an event in the trace hash: what kind it is, and what it is about.
+///
+/// Formatting the event would cost more than handling it; bytes that nodes exchange are hashed in full anyway.
+pub(crate) fn fingerprint(kind: &EventKind) -> (u64, u64) {
+    let id = |member: &MemberId| {
+        let (_, low) = member.as_bytes().split_at(8);
+        low.iter().fold(0_u64, |word, byte| word << 8 | u64::from(*byte))
+    };
+    match kind {
+        EventKind::Started { member, incarnation, .. } => (1 | incarnation.0 << 8, id(member)),
+        EventKind::MemberChanged { member, to, incarnation, .. } => {
+            (2 | (*to as u64) << 8 | incarnation.0 << 16, id(member))
+        }
+        EventKind::MemberForgotten { member } => (3, id(member)),
+        EventKind::ProbeFailed { member, ping, .. } => (4 | ping.0 << 8, id(member)),
+        EventKind::SuspicionConfirmed { member, accusers, .. } => (5 | u64::from(*accusers) << 8, id(member)),
+        EventKind::Refuted { accusation, incarnation } => (6 | (*accusation as u64) << 8, incarnation.0),
+        EventKind::LocalHealth { score } => (7, u64::from(*score)),
+        EventKind::Stalled { for_ms } => (8, *for_ms),
+        EventKind::RumorAccepted { key, .. } => (9 | (key.kind() as u64) << 8, 0),
+        EventKind::Synced { with, learned, sent } => {
+            (10 | u64::from(*learned) << 8 | u64::from(*sent) << 36, id(with))
+        }
+        EventKind::Banned { member } => (11, id(member)),
+        EventKind::ServiceChanged { to, .. } => (12, to.map_or(u64::MAX, |state| state as u64)),
+        EventKind::DecodeFailed { channel, .. } => (13, *channel as u64),
+        EventKind::LimitReached { limit } => (14, limit.len() as u64),
+        EventKind::PersistFailed { .. } => (15, 0),
+        EventKind::Leaving => (16, 0),
+    }
+}

@@ -1,0 +1,470 @@
+//! A simulated world: hosts, links, and one queue of what happens next. No threads, no clock but its own.
+
+use std::collections::BTreeMap;
+
+use annulus_core::{
+    Channel, Input, InputId, Instant, MemberId, Node, Output, RequestId, Rng, Snapshot, Transmit, UnixTime,
+};
+
+use crate::action::{HostId, LinkQuality};
+use crate::effects::Later;
+use crate::hash::{Kind, TraceHash};
+use crate::host::{self, Arrival, Host, HostSpec, HostState};
+use crate::net::Net;
+use crate::queue::{Due, Queue};
+use crate::record::{Counters, DropReason, PacketId, Record, Recording, What};
+use crate::stream::{StreamStep, Streams};
+
+/// Events at one instant after which a world counts as stuck: a node that always asks to be woken at once.
+const EVENTS_PER_INSTANT_MAX: u64 = 50_000_000;
+
+/// Labels of the independent streams of chance.
+mod stream_of_chance {
+    pub(super) const LINKS: u64 = 1;
+    pub(super) const LINKS_RARE: u64 = 2;
+    pub(super) const EFFECTS: u64 = 3;
+    pub(super) const ACTIONS: u64 = 4;
+    /// From here on, one for each start of each host.
+    pub(super) const NODES: u64 = 1 << 32;
+}
+
+/// Something in the queue, other than a wake-up.
+#[derive(Debug)]
+pub(crate) enum Thing {
+    /// A datagram arrives.
+    Datagram { packet: PacketId, from: u32, to: u32, sender: u32, bytes: Vec<u8> },
+    /// A host's answer that nobody listens there arrives.
+    Refusal { packet: PacketId, by: u32, to: u32, generation: u32 },
+    /// A stream goes on.
+    Stream(StreamStep),
+    /// An effect goes on.
+    Later(Later),
+}
+
+/// A simulated world. Everything in it follows from its seed and from what is done to it.
+#[derive(Debug)]
+pub struct World {
+    pub(crate) now: Instant,
+    pub(crate) queue: Queue<Thing>,
+    pub(crate) hosts: Vec<Host>,
+    pub(crate) net: Net,
+    pub(crate) streams: Streams,
+    pub(crate) hash: TraceHash,
+    pub(crate) recording: Recording,
+    pub(crate) records: Vec<Record>,
+    pub(crate) counters: Counters,
+    pub(crate) keep_disks: bool,
+    pub(crate) rng_effects: Rng,
+    pub(crate) rng_actions: Rng,
+    rng: Rng,
+    packets: u64,
+    requests: u64,
+    events_at_this_instant: u64,
+    by_member: BTreeMap<MemberId, HostId>,
+}
+
+impl World {
+    /// An empty world whose links are of this quality unless something else is said.
+    ///
+    /// # Panics
+    /// When the latency's range is turned round.
+    #[must_use]
+    pub fn new(seed: u64, quality: LinkQuality) -> Self {
+        let mut key = [0; 32];
+        key[..8].copy_from_slice(&seed.to_le_bytes());
+        let rng = Rng::from_seed(key);
+        Self {
+            now: Instant::ZERO,
+            queue: Queue::new(),
+            hosts: Vec::new(),
+            net: Net::new(quality, rng.fork(stream_of_chance::LINKS), rng.fork(stream_of_chance::LINKS_RARE)),
+            streams: Streams::default(),
+            hash: TraceHash::new(),
+            recording: Recording::Off,
+            records: Vec::new(),
+            counters: Counters::default(),
+            keep_disks: true,
+            rng_effects: rng.fork(stream_of_chance::EFFECTS),
+            rng_actions: rng.fork(stream_of_chance::ACTIONS),
+            rng,
+            packets: 0,
+            requests: 0,
+            events_at_this_instant: 0,
+            by_member: BTreeMap::new(),
+        }
+    }
+
+    /// Adds a host that is off until [`crate::action::Action::Join`].
+    pub fn add_host(&mut self, spec: HostSpec) -> HostId {
+        let id = HostId(u32::try_from(self.hosts.len()).expect("fewer than 2^32 hosts"));
+        self.hosts.push(Host::new(spec));
+        id
+    }
+
+    /// Lets the next start of `host` begin from this instead of from its disk.
+    pub fn preload(&mut self, host: HostId, snapshot: Snapshot) {
+        self.hosts[host.0 as usize].preload = Some(snapshot);
+    }
+
+    /// Makes disks forget what is written, for rings whose records would fill this machine's memory.
+    /// Every restart is then one with an empty disk.
+    pub fn discard_disks(&mut self) {
+        self.keep_disks = false;
+    }
+
+    /// What is recorded from now on.
+    pub fn record(&mut self, recording: Recording) {
+        self.recording = recording;
+    }
+
+    /// What was recorded since the last call.
+    pub fn drain_records(&mut self) -> Vec<Record> {
+        std::mem::take(&mut self.records)
+    }
+
+    /// The world's time.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// What a host's wall clock shows.
+    #[must_use]
+    pub fn wall(&self, host: HostId) -> UnixTime {
+        self.hosts[host.0 as usize].clock.wall(self.now)
+    }
+
+    /// The fingerprint of everything that happened.
+    #[must_use]
+    pub fn hash(&self) -> TraceHash {
+        self.hash
+    }
+
+    /// Counts of what happened.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Every host, in the order in which they were added.
+    pub fn hosts(&self) -> impl ExactSizeIterator<Item = HostId> + use<> {
+        (0..u32::try_from(self.hosts.len()).expect("checked when a host is added")).map(HostId)
+    }
+
+    /// What a host was added with.
+    #[must_use]
+    pub fn spec(&self, host: HostId) -> &HostSpec {
+        &self.hosts[host.0 as usize].spec
+    }
+
+    /// Whether a supervisor runs on a host.
+    #[must_use]
+    pub fn state(&self, host: HostId) -> HostState {
+        self.hosts[host.0 as usize].state
+    }
+
+    /// The supervisor on a host; none while it has no process.
+    #[must_use]
+    pub fn node(&self, host: HostId) -> Option<&Node> {
+        self.hosts[host.0 as usize].node.as_deref()
+    }
+
+    /// The member that runs, or last ran, on a host.
+    #[must_use]
+    pub fn member_id(&self, host: HostId) -> Option<MemberId> {
+        self.hosts[host.0 as usize].member_id
+    }
+
+    /// The host that a member runs on, or last ran on.
+    #[must_use]
+    pub fn host_by_member(&self, member: &MemberId) -> Option<HostId> {
+        self.by_member.get(member).copied()
+    }
+
+    /// Lets a host's monotonic clock run faster, or slower when negative, than the world's.
+    ///
+    /// # Panics
+    /// At -1,000,000 ppm or less, where time would stand still.
+    pub fn set_clock_rate(&mut self, host: HostId, rate_ppm: i32) {
+        let (index, now) = (host.0, self.now);
+        let h = &mut self.hosts[index as usize];
+        let deadline = (h.wake_at != Instant::FAR_FUTURE).then(|| h.clock.local(h.wake_at));
+        h.clock.set_rate(now, rate_ppm);
+        if let Some(deadline) = deadline {
+            self.set_wake(index, deadline);
+        }
+    }
+
+    /// Sets a host's wall clock forward, or back when negative.
+    pub fn jump_wall_clock(&mut self, host: HostId, by_ms: i64) {
+        self.hosts[host.0 as usize].clock.jump_wall(by_ms);
+    }
+
+    /// Lets the next thing happen. False when nothing ever will.
+    pub fn step(&mut self) -> bool {
+        self.step_until(Instant::FAR_FUTURE)
+    }
+
+    /// Lets everything happen up to and including `until`, which is then the world's time.
+    pub fn run_until(&mut self, until: Instant) {
+        while self.step_until(until) {}
+        self.now = self.now.max(until);
+    }
+
+    /// Lets the next thing happen that is due at `limit` or before.
+    pub fn step_until(&mut self, limit: Instant) -> bool {
+        let Some((at, due)) = self.queue.pop_until(limit) else { return false };
+        assert!(at >= self.now, "time never goes back");
+        if at > self.now {
+            self.now = at;
+            self.events_at_this_instant = 0;
+        }
+        self.events_at_this_instant += 1;
+        assert!(self.events_at_this_instant < EVENTS_PER_INSTANT_MAX, "the world is stuck at {at}");
+        self.counters.steps += 1;
+        match due {
+            Due::Wake(index) => self.wake(at, index),
+            Due::Slot(slot) => match self.queue.take(slot) {
+                Thing::Datagram { packet, from, to, sender, bytes } => {
+                    self.datagram_arrives(packet, from, to, sender, bytes);
+                }
+                Thing::Refusal { packet, by, to, generation } => {
+                    self.refusal_arrives(packet, by, to, generation)
+                }
+                Thing::Stream(step) => self.stream_step(step),
+                Thing::Later(later) => self.effect_goes_on(later),
+            },
+        }
+        true
+    }
+
+    fn wake(&mut self, at: Instant, index: u32) {
+        let host = &mut self.hosts[index as usize];
+        if host.wake_queued != at {
+            // An earlier one was queued after this one and has taken its place.
+            return;
+        }
+        host.wake_queued = Instant::FAR_FUTURE;
+        if host.state != HostState::Running {
+            return;
+        }
+        if host.wake_at > at {
+            // Most deadlines are put off before they come; only now the later one is queued.
+            if host.wake_at != Instant::FAR_FUTURE {
+                host.wake_queued = host.wake_at;
+                let wake_at = host.wake_at;
+                self.queue.push_wake(wake_at, index);
+            }
+            return;
+        }
+        self.feed_wake(index);
+    }
+
+    pub(crate) fn feed_wake(&mut self, index: u32) {
+        self.counters.wakes += 1;
+        self.hash.happening(self.now, index, Kind::Wake, 0);
+        self.feed(index, Input::Wake);
+    }
+
+    /// Hands one input to a node and carries out what it answers.
+    fn feed(&mut self, index: u32, input: Input<'_>) {
+        let host = &mut self.hosts[index as usize];
+        let mut node = host.node.take().expect("inputs go to supervisors that run");
+        host.inputs += 1;
+        let (local, wall) = (host.clock.local(self.now), host.clock.wall(self.now));
+        self.counters.inputs += 1;
+        node.handle_input(local, wall, input);
+        self.drain(index, &mut node);
+        self.hosts[index as usize].node = Some(node);
+        self.stop_if_it_asked(index);
+    }
+
+    /// Carries out every output of a node, which is not in its place meanwhile.
+    pub(crate) fn drain(&mut self, index: u32, node: &mut Node) {
+        let input = InputId(self.hosts[index as usize].inputs);
+        while let Some(output) = node.poll_output() {
+            match output {
+                Output::Transmit(transmit) => self.transmit(index, input, transmit),
+                Output::WakeAt(at, _) => self.set_wake(index, at),
+                Output::Effect(id, effect) => self.begin_effect(index, id, effect),
+                Output::Event(event) => {
+                    self.hash.happening(self.now, index, Kind::Event, event.id.0);
+                    let (kind, subject) = crate::trace::fingerprint(&event.kind);
+                    self.hash.pair(kind, subject);
+                    self.note(Recording::Events, || What::Event { host: HostId(index), event });
+                }
+                Output::Reply(request, reply) => {
+                    self.note(Recording::Events, || What::Reply { host: HostId(index), request, reply });
+                }
+            }
+        }
+    }
+
+    /// Remembers when the node on this host, by its own clock, wants to be woken.
+    fn set_wake(&mut self, index: u32, local: Instant) {
+        let host = &mut self.hosts[index as usize];
+        let at = host.clock.world(local).max(self.now);
+        host.wake_at = at;
+        if at < host.wake_queued {
+            host.wake_queued = at;
+            self.queue.push_wake(at, index);
+        }
+    }
+
+    fn transmit(&mut self, from: u32, input: InputId, transmit: Transmit) {
+        let Transmit { to: address, channel, bytes } = transmit;
+        self.packets += 1;
+        let packet = PacketId(self.packets);
+        let to = host::index_of(address).filter(|to| (*to as usize) < self.hosts.len());
+        self.hash.happening(self.now, from, Kind::Transmit, u64::from(to.unwrap_or(u32::MAX)));
+        self.hash.bytes(&bytes);
+        match channel {
+            Channel::Datagram => {
+                self.counters.datagrams += 1;
+                self.counters.datagram_bytes += bytes.len() as u64;
+            }
+            Channel::Stream => {
+                self.counters.streams += 1;
+                self.counters.stream_bytes += bytes.len() as u64;
+            }
+        }
+        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        self.note(Recording::Packets, || What::Sent {
+            packet,
+            from: HostId(from),
+            input,
+            to: to.map(HostId),
+            channel,
+            bytes: length,
+        });
+        let Some(to) = to else { return self.dropped(packet, None, DropReason::NoRoute) };
+        match channel {
+            Channel::Datagram => self.send_datagram(packet, from, to, bytes),
+            Channel::Stream => self.send_stream(packet, from, to, bytes),
+        }
+    }
+
+    fn send_datagram(&mut self, packet: PacketId, from: u32, to: u32, bytes: Vec<u8>) {
+        let fate = self.net.datagram(from, to);
+        let sender = self.hosts[from as usize].generation;
+        if let Some(after) = fate.again_after {
+            self.counters.duplicates += 1;
+            let copy = Thing::Datagram { packet, from, to, sender, bytes: bytes.clone() };
+            self.queue.push(self.now + after, copy);
+        }
+        match fate.arrives_after {
+            Ok(after) => {
+                self.queue.push(self.now + after, Thing::Datagram { packet, from, to, sender, bytes });
+            }
+            Err(why) => self.dropped(packet, Some(to), why),
+        }
+    }
+
+    fn datagram_arrives(&mut self, packet: PacketId, from: u32, to: u32, sender: u32, bytes: Vec<u8>) {
+        if self.net.is_cut(from, to) {
+            return self.dropped(packet, Some(to), DropReason::Cut);
+        }
+        let host = &mut self.hosts[to as usize];
+        match host.state {
+            HostState::Running => self.arrive_now(to, Arrival::Datagram { packet, from, bytes }),
+            HostState::Paused => {
+                if host.inbox.has_room_for_datagram(bytes.len()) {
+                    host.inbox.push(Arrival::Datagram { packet, from, bytes });
+                } else {
+                    self.dropped(packet, Some(to), DropReason::Overflow);
+                }
+            }
+            HostState::Stopped => {
+                self.dropped(packet, Some(to), DropReason::Refused);
+                self.send_refusal(packet, to, from, sender);
+            }
+            HostState::New | HostState::Crashed => self.dropped(packet, Some(to), DropReason::HostDown),
+        }
+    }
+
+    /// The host `by` tells `to` that nobody listens there.
+    pub(crate) fn send_refusal(&mut self, packet: PacketId, by: u32, to: u32, generation: u32) {
+        if let Ok(after) = self.net.segment(by, to) {
+            self.queue.push(self.now + after, Thing::Refusal { packet, by, to, generation });
+        }
+    }
+
+    pub(crate) fn refusal_arrives(&mut self, packet: PacketId, by: u32, to: u32, generation: u32) {
+        let there = self.hosts[to as usize].generation == generation;
+        if there && !self.net.is_cut(by, to) {
+            self.arrive(to, Arrival::Refused { packet, to: by });
+        }
+    }
+
+    /// Something reaches a supervisor, which may be paused or gone.
+    pub(crate) fn arrive(&mut self, index: u32, arrival: Arrival) {
+        match self.hosts[index as usize].state {
+            HostState::Running => self.arrive_now(index, arrival),
+            HostState::Paused => self.hosts[index as usize].inbox.push(arrival),
+            HostState::New | HostState::Stopped | HostState::Crashed => {}
+        }
+    }
+
+    /// A supervisor reads something.
+    pub(crate) fn arrive_now(&mut self, index: u32, arrival: Arrival) {
+        let input = InputId(self.hosts[index as usize].inputs + 1);
+        let (now, to) = (self.now, HostId(index));
+        match arrival {
+            Arrival::Datagram { packet, from, bytes } => {
+                self.hash.happening(now, index, Kind::Datagram, packet.0);
+                self.note(Recording::Packets, || What::Delivered { packet, to, input });
+                self.feed(index, Input::Datagram { from: host::address(from), bytes: &bytes });
+            }
+            Arrival::Stream { packet, from, bytes } => {
+                self.hash.happening(now, index, Kind::Stream, packet.0);
+                self.note(Recording::Packets, || What::Delivered { packet, to, input });
+                self.feed(index, Input::Stream { from: host::stream_address(from), bytes: &bytes });
+            }
+            Arrival::Refused { packet, to: by } => {
+                self.hash.happening(now, index, Kind::Refused, packet.0);
+                self.note(Recording::Packets, || What::RefusalDelivered { packet, to, input });
+                self.feed(index, Input::Refused { to: host::address(by) });
+            }
+            Arrival::Command(request, command) => {
+                self.hash.happening(now, index, Kind::Command, request.0);
+                self.feed(index, Input::Command(request, command));
+            }
+            Arrival::Effect(id, result) => {
+                self.hash.happening(now, index, Kind::Effect, id.0);
+                self.feed(index, Input::EffectDone(id, result));
+            }
+        }
+    }
+
+    pub(crate) fn dropped(&mut self, packet: PacketId, to: Option<u32>, why: DropReason) {
+        self.counters.dropped[why as usize] += 1;
+        self.hash.happening(self.now, to.unwrap_or(u32::MAX), Kind::Drop, packet.0);
+        self.note(Recording::Packets, || What::Dropped { packet, to: to.map(HostId), why });
+    }
+
+    /// Records something, if records of this kind are wanted.
+    pub(crate) fn note(&mut self, kind: Recording, what: impl FnOnce() -> What) {
+        if self.recording >= kind {
+            self.records.push(Record { at: self.now, what: what() });
+        }
+    }
+
+    pub(crate) fn next_request(&mut self) -> RequestId {
+        self.requests += 1;
+        RequestId(self.requests)
+    }
+
+    /// The seed of a node that is about to start: another one for each start of each host.
+    pub(crate) fn node_seed(&self, index: u32) -> [u8; 32] {
+        let start = u64::from(self.hosts[index as usize].generation);
+        let mut rng = self.rng.fork(stream_of_chance::NODES + (u64::from(index) << 16) + start);
+        let mut seed = [0; 32];
+        rng.fill(&mut seed);
+        seed
+    }
+
+    pub(crate) fn remember_member(&mut self, index: u32, member: MemberId) {
+        self.hosts[index as usize].member_id = Some(member);
+        self.by_member.insert(member, HostId(index));
+    }
+}
