@@ -2,14 +2,16 @@
 
 pub mod atomic;
 pub mod clock;
+pub mod crypto;
+pub mod ctl;
 pub mod driver;
 pub mod effect;
 pub mod entropy;
 pub mod exit;
 pub mod handle;
+pub mod http;
+pub mod keys;
 pub mod logging;
 pub mod net;
-pub mod crypto;
-pub mod keys;
 pub mod root;
 pub mod timestamp;

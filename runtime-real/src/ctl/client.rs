@@ -1,0 +1,204 @@
+//! The client side of the ctl gateway: one connection, one request, its replies.
+
+use std::io;
+use std::time::Duration;
+
+use prost::Message;
+use thiserror::Error;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::frame::{Frame, FrameError, Txn};
+use super::message::{ConsoleLine, CtlMessage, ErrCode, Handshake, NetErr, NetOk};
+
+/// Longest wait for a connection or for one answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// The port of a ctl gateway when an address names none.
+pub const CTL_PORT: u16 = 9632;
+
+/// Why a request was not carried out.
+#[derive(Debug, Error)]
+pub enum ClientError {
+    /// Nobody listens there.
+    #[error(
+        "no supervisor answers at {addr}; start one with `annulus sup run`, or name another with --remote-sup"
+    )]
+    NotRunning {
+        /// The address.
+        addr: String,
+    },
+    /// The connection could not be made or broke off.
+    #[error("talking to the supervisor at {addr}: {source}")]
+    Io {
+        /// The address.
+        addr: String,
+        /// What went wrong.
+        source: io::Error,
+    },
+    /// No answer in time.
+    #[error("the supervisor at {addr} did not answer within 10 seconds; is that address its ctl gateway?")]
+    Timeout {
+        /// The address.
+        addr: String,
+    },
+    /// The secret is not the supervisor's.
+    #[error(
+        "the supervisor at {addr} refuses the ctl secret; give its own in HAB_CTL_SECRET \
+         (the content of <root>/sup/<name>/CTL_SECRET on its host)"
+    )]
+    Unauthorized {
+        /// The address.
+        addr: String,
+    },
+    /// It answered with something else than ctl frames.
+    #[error("what answers at {addr} is not a supervisor's ctl gateway: {reason}")]
+    Protocol {
+        /// The address.
+        addr: String,
+        /// What was wrong.
+        reason: String,
+    },
+    /// It refused.
+    #[error("{}", .0.msg)]
+    Refused(NetErr),
+}
+
+impl ClientError {
+    /// Whether the supervisor said that what was named does not exist.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused(err) if err.code == i32::from(ErrCode::NotFound))
+    }
+}
+
+/// An authorized connection.
+#[derive(Debug)]
+pub struct Client {
+    addr: String,
+    stream: TcpStream,
+}
+
+impl Client {
+    /// Connects to `addr` (`host:port`) and shows the secret.
+    ///
+    /// # Errors
+    /// Nobody listens, the secret is wrong, or what listens is not a ctl gateway.
+    pub async fn connect(addr: &str, secret: &str) -> Result<Self, ClientError> {
+        let connecting = timeout(ANSWER_TIMEOUT, TcpStream::connect(addr)).await;
+        let stream = match connecting {
+            Err(_) => return Err(ClientError::Timeout { addr: addr.to_owned() }),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                return Err(ClientError::NotRunning { addr: addr.to_owned() });
+            }
+            Ok(Err(source)) => return Err(ClientError::Io { addr: addr.to_owned(), source }),
+            Ok(Ok(stream)) => stream,
+        };
+        let mut client = Self { addr: addr.to_owned(), stream };
+        client.send(1, &Handshake { secret_key: Some(secret.to_owned()) }).await?;
+        match client.receive().await?.into_message::<NetOk>() {
+            Ok(_) => Ok(client),
+            Err(Unexpected::Err(err)) if err.code == i32::from(ErrCode::Unauthorized) => {
+                Err(ClientError::Unauthorized { addr: addr.to_owned() })
+            }
+            Err(other) => Err(client.unexpected(other)),
+        }
+    }
+
+    /// Sends a request and hands each line meant for the operator's terminal to `on_line` until it is done.
+    ///
+    /// # Errors
+    /// The supervisor refused, or the connection failed.
+    pub async fn request(
+        mut self,
+        request: &impl CtlMessage,
+        on_line: impl FnMut(&str),
+    ) -> Result<(), ClientError> {
+        self.send(2, request).await?;
+        self.collect::<NetOk>(on_line).await.map(drop)
+    }
+
+    /// Sends a request that is answered by any number of `T`.
+    ///
+    /// # Errors
+    /// The supervisor refused, or the connection failed.
+    pub async fn query<T: CtlMessage>(mut self, request: &impl CtlMessage) -> Result<Vec<T>, ClientError> {
+        self.send(2, request).await?;
+        self.collect::<T>(|_| {}).await
+    }
+
+    async fn collect<T: CtlMessage>(&mut self, mut on_line: impl FnMut(&str)) -> Result<Vec<T>, ClientError> {
+        let mut messages = Vec::new();
+        loop {
+            let frame = self.receive().await?;
+            let last = frame.complete();
+            if frame.0.id == ConsoleLine::ID {
+                on_line(&frame.into_message::<ConsoleLine>().map_err(|e| self.unexpected(e))?.line);
+            } else if frame.0.id == T::ID {
+                messages.push(frame.into_message::<T>().map_err(|e| self.unexpected(e))?);
+            } else {
+                // An empty list is answered by `NetOk`.
+                frame.into_message::<NetOk>().map_err(|e| self.unexpected(e))?;
+            }
+            if last {
+                return Ok(messages);
+            }
+        }
+    }
+
+    async fn send<T: CtlMessage>(&mut self, id: u32, message: &T) -> Result<(), ClientError> {
+        let txn = Txn { id, response: false, complete: true };
+        let frame = Frame { txn: Some(txn), id: T::ID.to_owned(), body: message.encode_to_vec() };
+        let sent = timeout(ANSWER_TIMEOUT, frame.write(&mut self.stream)).await;
+        sent.map_err(|_| ClientError::Timeout { addr: self.addr.clone() })?.map_err(|e| self.broken(e))
+    }
+
+    async fn receive(&mut self) -> Result<Answer, ClientError> {
+        let received = timeout(ANSWER_TIMEOUT, Frame::read(&mut self.stream)).await;
+        match received.map_err(|_| ClientError::Timeout { addr: self.addr.clone() })? {
+            Ok(Some(frame)) => Ok(Answer(frame)),
+            Ok(None) => Err(self.broken(FrameError::Io(io::ErrorKind::UnexpectedEof.into()))),
+            Err(error) => Err(self.broken(error)),
+        }
+    }
+
+    fn broken(&self, error: FrameError) -> ClientError {
+        let addr = self.addr.clone();
+        match error {
+            FrameError::Io(source) => ClientError::Io { addr, source },
+            other => ClientError::Protocol { addr, reason: other.to_string() },
+        }
+    }
+
+    fn unexpected(&self, unexpected: Unexpected) -> ClientError {
+        match unexpected {
+            Unexpected::Err(err) => ClientError::Refused(err),
+            Unexpected::Other(reason) => ClientError::Protocol { addr: self.addr.clone(), reason },
+        }
+    }
+}
+
+struct Answer(Frame);
+
+enum Unexpected {
+    Err(NetErr),
+    Other(String),
+}
+
+impl Answer {
+    fn complete(&self) -> bool {
+        self.0.txn.is_none_or(|txn| txn.complete)
+    }
+
+    fn into_message<T: CtlMessage>(self) -> Result<T, Unexpected> {
+        if self.0.id == NetErr::ID {
+            return Err(match NetErr::decode(&self.0.body[..]) {
+                Ok(err) => Unexpected::Err(err),
+                Err(_) => Unexpected::Other("its NetErr does not decode".to_owned()),
+            });
+        }
+        if self.0.id != T::ID {
+            return Err(Unexpected::Other(format!("it answered {} where {} was due", self.0.id, T::ID)));
+        }
+        T::decode(&self.0.body[..]).map_err(|_| Unexpected::Other(format!("its {} does not decode", T::ID)))
+    }
+}

@@ -1,0 +1,265 @@
+//! Between the ctl messages and the core's types. What a client sent is checked here, once.
+
+use annulus_core::{
+    BindingMode, CommandError, DesiredState, Instant, PackageIdent, ServiceGroup, ServiceName, ServiceSpec,
+    ServiceState, ServiceView, Topology, UpdateCondition, UpdateStrategy,
+};
+
+use super::message::{self, ErrCode, NetErr};
+
+const TOPOLOGIES: [Topology; 2] = [Topology::Standalone, Topology::Leader];
+const STRATEGIES: [UpdateStrategy; 3] =
+    [UpdateStrategy::None, UpdateStrategy::AtOnce, UpdateStrategy::Rolling];
+const CONDITIONS: [UpdateCondition; 2] = [UpdateCondition::Latest, UpdateCondition::TrackChannel];
+const BINDING_MODES: [BindingMode; 2] = [BindingMode::Relaxed, BindingMode::Strict];
+
+impl From<&PackageIdent> for message::PackageIdent {
+    fn from(ident: &PackageIdent) -> Self {
+        Self {
+            origin: ident.origin().to_owned(),
+            name: ident.name().to_owned(),
+            version: ident.version().map(str::to_owned),
+            release: ident.release().map(str::to_owned),
+        }
+    }
+}
+
+impl From<&ServiceGroup> for message::ServiceGroup {
+    fn from(group: &ServiceGroup) -> Self {
+        Self {
+            service: group.service().to_owned(),
+            group: group.group().to_owned(),
+            organization: group.org().map(str::to_owned),
+        }
+    }
+}
+
+fn invalid(what: impl std::fmt::Display) -> NetErr {
+    NetErr::new(ErrCode::InvalidPayload, what.to_string())
+}
+
+/// The ident of a request.
+///
+/// # Errors
+/// It is absent or malformed.
+pub fn ident(ident: Option<&message::PackageIdent>) -> Result<PackageIdent, NetErr> {
+    let ident = ident.ok_or_else(|| {
+        NetErr::new(ErrCode::UpdateClient, "the request names no package; update the client")
+    })?;
+    let mut text = format!("{}/{}", ident.origin, ident.name);
+    for part in [&ident.version, &ident.release].into_iter().flatten() {
+        text.push('/');
+        text.push_str(part);
+    }
+    text.parse().map_err(|error| invalid(format_args!("{text:?}: {error}")))
+}
+
+/// The same as text, for people; unchecked.
+#[must_use]
+pub fn ident_text(ident: &message::PackageIdent) -> String {
+    let mut text = format!("{}/{}", ident.origin, ident.name);
+    for part in [&ident.version, &ident.release].into_iter().flatten() {
+        text.push('/');
+        text.push_str(part);
+    }
+    text
+}
+
+/// The group as text, for people; unchecked.
+#[must_use]
+pub fn group_text(group: &message::ServiceGroup) -> String {
+    match &group.organization {
+        Some(org) => format!("{}.{}@{org}", group.service, group.group),
+        None => format!("{}.{}", group.service, group.group),
+    }
+}
+
+fn choice<T: Copy + PartialEq>(field: &str, values: &[T], number: i32) -> Result<T, NetErr> {
+    let value = usize::try_from(number).ok().and_then(|index| values.get(index)).copied();
+    value.ok_or_else(|| invalid(format_args!("{field} {number} is not one of the allowed values")))
+}
+
+fn number<T: Copy + PartialEq>(values: &[T], value: T) -> Option<i32> {
+    values.iter().position(|v| *v == value).and_then(|index| i32::try_from(index).ok())
+}
+
+/// The request that asks for this spec.
+#[must_use]
+pub fn load_request(spec: &ServiceSpec, force: bool) -> message::SvcLoad {
+    let binds = spec.binds.iter().filter_map(|bind| bind_message(bind)).collect();
+    message::SvcLoad {
+        ident: Some((&spec.ident).into()),
+        binds: Some(message::ServiceBindList { binds }),
+        bldr_url: Some(spec.bldr_url.clone()),
+        bldr_channel: Some(spec.channel.clone()),
+        config_from: spec.config_from.clone(),
+        force: Some(force),
+        group: Some(spec.group.clone()),
+        svc_encrypted_password: None,
+        topology: number(&TOPOLOGIES, spec.topology),
+        update_strategy: number(&STRATEGIES, spec.update_strategy),
+        binding_mode: number(&BINDING_MODES, spec.binding_mode),
+        health_check_interval: Some(message::HealthCheckInterval {
+            seconds: spec.health_check_interval_ms / 1000,
+        }),
+        shutdown_timeout: spec.shutdown_timeout_ms.and_then(|ms| u32::try_from(ms / 1000).ok()),
+        update_condition: number(&CONDITIONS, spec.update_condition),
+    }
+}
+
+fn bind_message(bind: &str) -> Option<message::ServiceBind> {
+    let (name, group) = bind.split_once(':')?;
+    let group: ServiceGroup = group.parse().ok()?;
+    Some(message::ServiceBind { name: name.to_owned(), service_group: (&group).into() })
+}
+
+/// The spec that a request asks for: what it leaves out takes the default, or, with `--force` on a loaded
+/// service, stays as it is.
+///
+/// # Errors
+/// A field is missing, malformed or out of range.
+pub fn spec(load: &message::SvcLoad, loaded: Option<&ServiceSpec>) -> Result<ServiceSpec, NetErr> {
+    let ident = ident(load.ident.as_ref())?;
+    let mut spec = ServiceSpec::new(ident.clone());
+    if let Some(loaded) = loaded {
+        spec = ServiceSpec { ident, ..loaded.clone() };
+    }
+    if let Some(group) = &load.group {
+        spec.group.clone_from(group);
+    }
+    if let Some(url) = &load.bldr_url {
+        spec.bldr_url.clone_from(url);
+    }
+    if let Some(channel) = &load.bldr_channel {
+        spec.channel.clone_from(channel);
+    }
+    if load.config_from.is_some() {
+        spec.config_from.clone_from(&load.config_from);
+    }
+    if let Some(n) = load.topology {
+        spec.topology = choice("topology", &TOPOLOGIES, n)?;
+    }
+    if let Some(n) = load.update_strategy {
+        spec.update_strategy = choice("update strategy", &STRATEGIES, n)?;
+    }
+    if let Some(n) = load.update_condition {
+        spec.update_condition = choice("update condition", &CONDITIONS, n)?;
+    }
+    if let Some(n) = load.binding_mode {
+        spec.binding_mode = choice("binding mode", &BINDING_MODES, n)?;
+    }
+    if let Some(list) = &load.binds {
+        spec.binds = list.binds.iter().map(bind_text).collect::<Result<_, _>>()?;
+    }
+    if let Some(interval) = load.health_check_interval {
+        spec.health_check_interval_ms = interval.seconds.saturating_mul(1000).max(1000);
+    }
+    if let Some(seconds) = load.shutdown_timeout {
+        spec.shutdown_timeout_ms = Some(u64::from(seconds) * 1000);
+    }
+    spec.service_group(None).map_err(|error| invalid(format_args!("group {:?}: {error}", spec.group)))?;
+    Ok(spec)
+}
+
+fn bind_text(bind: &message::ServiceBind) -> Result<String, NetErr> {
+    let text = format!("{}:{}", bind.name, group_text(&bind.service_group));
+    let name_ok = bind.name.parse::<ServiceName>().is_ok() && !bind.name.contains(':');
+    let group_ok = group_text(&bind.service_group).parse::<ServiceGroup>().is_ok();
+    if name_ok && group_ok {
+        Ok(text)
+    } else {
+        Err(invalid(format_args!(
+            "bind {text:?}: a bind is written name:service.group or name:service.group@org"
+        )))
+    }
+}
+
+/// What a client is told about a service.
+#[must_use]
+pub fn status(view: &ServiceView, now: Instant) -> message::ServiceStatus {
+    let up = view.pid.is_some();
+    let elapsed_s = now.saturating_since(view.since).as_secs();
+    message::ServiceStatus {
+        ident: view.running.as_ref().unwrap_or(&view.spec.ident).into(),
+        process: Some(message::ProcessStatus {
+            elapsed: i64::try_from(elapsed_s).ok(),
+            pid: view.pid,
+            state: i32::from(up),
+        }),
+        service_group: (&view.group).into(),
+        desired_state: Some(i32::from(view.spec.desired == DesiredState::Up)),
+        state: Some(view.state.name().to_owned()),
+        restarts: Some(view.restarts),
+        last_exit: view.last_exit.map(|exit| exit.to_string()),
+        last_error: view.last_error.clone(),
+        next_start_ms: match view.state {
+            ServiceState::Backoff => view
+                .next_start
+                .map(|at| u64::try_from(at.saturating_since(now).as_millis()).unwrap_or(u64::MAX)),
+            _ => None,
+        },
+        topology: Some(view.spec.topology.name().to_owned()),
+    }
+}
+
+/// How a refusal of the core reads on the wire.
+#[must_use]
+pub fn refusal(error: &CommandError) -> NetErr {
+    let code = match error {
+        CommandError::NotLoaded(_) | CommandError::UnknownMember(_) | CommandError::Package(_) => {
+            ErrCode::NotFound
+        }
+        CommandError::Conflict(_) | CommandError::Leaving => ErrCode::Conflict,
+        CommandError::NotDurable(_) => ErrCode::Io,
+        CommandError::Limit(_) => ErrCode::EntityTooLarge,
+    };
+    NetErr::new(code, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spec_survives_the_wire() {
+        let mut wanted = ServiceSpec::new("core/redis/7.0".parse().expect("ident"));
+        wanted.group = "prod".into();
+        wanted.topology = Topology::Leader;
+        wanted.update_strategy = UpdateStrategy::Rolling;
+        wanted.update_condition = UpdateCondition::TrackChannel;
+        wanted.binding_mode = BindingMode::Relaxed;
+        wanted.binds = vec!["db:pg.prod@acme".into()];
+        wanted.shutdown_timeout_ms = Some(9_000);
+        assert_eq!(spec(&load_request(&wanted, false), None), Ok(wanted));
+    }
+
+    #[test]
+    fn what_is_left_out_stays_as_it_was() {
+        let mut loaded = ServiceSpec::new("core/redis".parse().expect("ident"));
+        loaded.group = "prod".into();
+        loaded.channel = "canary".into();
+        let load = message::SvcLoad {
+            ident: Some((&loaded.ident).into()),
+            topology: Some(1),
+            ..message::SvcLoad::default()
+        };
+        let spec = spec(&load, Some(&loaded)).expect("valid");
+        assert_eq!(
+            (spec.group.as_str(), spec.channel.as_str(), spec.topology),
+            ("prod", "canary", Topology::Leader)
+        );
+    }
+
+    #[test]
+    fn malformed_requests_name_the_field() {
+        let bad = |change: fn(&mut message::SvcLoad)| {
+            let mut load = load_request(&ServiceSpec::new("core/redis".parse().expect("ident")), false);
+            change(&mut load);
+            spec(&load, None).expect_err("refused")
+        };
+        assert!(bad(|l| l.topology = Some(7)).msg.contains("topology 7"));
+        assert!(bad(|l| l.group = Some("a.b".into())).msg.contains("a.b"));
+        assert!(bad(|l| l.ident.as_mut().expect("set").origin = "../..".into()).msg.contains("../.."));
+        assert_eq!(bad(|l| l.ident = None).code, i32::from(ErrCode::UpdateClient));
+    }
+}

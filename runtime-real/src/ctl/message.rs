@@ -1,0 +1,332 @@
+//! The messages of the ctl gateway with Habitat's names and field numbers (reference D2.3, D2.6, D2.7).
+//! Fields from 100 on are ours; whoever does not know them skips them.
+
+use prost::Message;
+
+/// A message that names itself on the wire.
+pub trait CtlMessage: Message + Default {
+    /// The message id.
+    const ID: &'static str;
+}
+
+macro_rules! named {
+    ($($name:ident),+ $(,)?) => { $(impl CtlMessage for $name { const ID: &'static str = stringify!($name); })+ };
+}
+
+named!(
+    Handshake,
+    NetOk,
+    NetErr,
+    ConsoleLine,
+    SupDepart,
+    SvcLoad,
+    SvcUnload,
+    SvcStart,
+    SvcStop,
+    SvcStatus,
+    ServiceStatus
+);
+
+/// Opens a connection.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct Handshake {
+    /// The shared secret, as in the file `CTL_SECRET`.
+    #[prost(string, optional, tag = "1")]
+    pub secret_key: Option<String>,
+}
+
+/// Done.
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub struct NetOk {}
+
+/// Not done.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct NetErr {
+    /// What kind of failure.
+    #[prost(enumeration = "ErrCode", required, tag = "1")]
+    pub code: i32,
+    /// In words.
+    #[prost(string, required, tag = "2")]
+    pub msg: String,
+}
+
+impl NetErr {
+    /// A failure of this kind.
+    #[must_use]
+    pub fn new(code: ErrCode, msg: impl Into<String>) -> Self {
+        Self { code: code.into(), msg: msg.into() }
+    }
+}
+
+/// The kinds of failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, prost::Enumeration)]
+#[repr(i32)]
+pub enum ErrCode {
+    /// The supervisor's own fault.
+    Internal = 0,
+    /// Disk or network.
+    Io = 1,
+    /// No such service, member or package.
+    NotFound = 2,
+    /// It is there already, or the moment is wrong.
+    Conflict = 3,
+    /// Wrong secret.
+    Unauthorized = 4,
+    /// This supervisor cannot do that.
+    NotSupported = 5,
+    /// Not the message that its name says.
+    BadPayload = 6,
+    /// The message holds a value that is not allowed.
+    InvalidPayload = 7,
+    /// Too large, or a limit is reached.
+    EntityTooLarge = 8,
+    /// The client is too old.
+    UpdateClient = 9,
+    /// TLS could not be agreed on.
+    TlsHandshakeFailed = 10,
+}
+
+/// A line for the operator's terminal, ahead of the final answer.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct ConsoleLine {
+    /// The text.
+    #[prost(string, required, tag = "1")]
+    pub line: String,
+    /// A colour's name.
+    #[prost(string, optional, tag = "2")]
+    pub color: Option<String>,
+    /// Whether it is to stand out.
+    #[prost(bool, required, tag = "3")]
+    pub bold: bool,
+}
+
+/// Bans a member.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct SupDepart {
+    /// 32 hex digits.
+    #[prost(string, optional, tag = "1")]
+    pub member_id: Option<String>,
+}
+
+/// A package ident in parts.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct PackageIdent {
+    /// Who made it.
+    #[prost(string, required, tag = "1")]
+    pub origin: String,
+    /// Its name.
+    #[prost(string, required, tag = "2")]
+    pub name: String,
+    /// Its version.
+    #[prost(string, optional, tag = "3")]
+    pub version: Option<String>,
+    /// Its release: 14 digits.
+    #[prost(string, optional, tag = "4")]
+    pub release: Option<String>,
+}
+
+/// A service group in parts.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct ServiceGroup {
+    /// The service.
+    #[prost(string, required, tag = "1")]
+    pub service: String,
+    /// The group.
+    #[prost(string, required, tag = "2")]
+    pub group: String,
+    /// The organization.
+    #[prost(string, optional, tag = "4")]
+    pub organization: Option<String>,
+}
+
+/// A bind's name and the group it is bound to.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct ServiceBind {
+    /// The bind.
+    #[prost(string, required, tag = "1")]
+    pub name: String,
+    /// The group.
+    #[prost(message, required, tag = "2")]
+    pub service_group: ServiceGroup,
+}
+
+/// Binds; absent means "leave them as they are".
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct ServiceBindList {
+    /// The binds.
+    #[prost(message, repeated, tag = "1")]
+    pub binds: Vec<ServiceBind>,
+}
+
+/// Time between health checks.
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub struct HealthCheckInterval {
+    /// In seconds.
+    #[prost(uint64, required, tag = "1")]
+    pub seconds: u64,
+}
+
+/// Loads a service.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct SvcLoad {
+    /// What to run.
+    #[prost(message, optional, tag = "1")]
+    pub ident: Option<PackageIdent>,
+    /// What its binds are bound to.
+    #[prost(message, optional, tag = "3")]
+    pub binds: Option<ServiceBindList>,
+    /// The package store's address.
+    #[prost(string, optional, tag = "6")]
+    pub bldr_url: Option<String>,
+    /// Where updates come from.
+    #[prost(string, optional, tag = "7")]
+    pub bldr_channel: Option<String>,
+    /// A directory to take configuration and hooks from.
+    #[prost(string, optional, tag = "8")]
+    pub config_from: Option<String>,
+    /// Replace the options of a loaded service.
+    #[prost(bool, optional, tag = "9")]
+    pub force: Option<bool>,
+    /// The group's name.
+    #[prost(string, optional, tag = "10")]
+    pub group: Option<String>,
+    /// Not used: services run as a local user.
+    #[prost(string, optional, tag = "11")]
+    pub svc_encrypted_password: Option<String>,
+    /// Standalone 0, leader 1.
+    #[prost(int32, optional, tag = "12")]
+    pub topology: Option<i32>,
+    /// None 0, at-once 1, rolling 2.
+    #[prost(int32, optional, tag = "13")]
+    pub update_strategy: Option<i32>,
+    /// Relaxed 0, strict 1.
+    #[prost(int32, optional, tag = "14")]
+    pub binding_mode: Option<i32>,
+    /// Time between health checks.
+    #[prost(message, optional, tag = "15")]
+    pub health_check_interval: Option<HealthCheckInterval>,
+    /// Seconds until a stopping service is killed.
+    #[prost(uint32, optional, tag = "16")]
+    pub shutdown_timeout: Option<u32>,
+    /// Latest 0, track-channel 1.
+    #[prost(int32, optional, tag = "17")]
+    pub update_condition: Option<i32>,
+}
+
+/// Stops and forgets a service.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct SvcUnload {
+    /// Which.
+    #[prost(message, optional, tag = "1")]
+    pub ident: Option<PackageIdent>,
+    /// Seconds until it is killed.
+    #[prost(uint32, optional, tag = "3")]
+    pub timeout_in_seconds: Option<u32>,
+}
+
+/// Wants a loaded service up.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct SvcStart {
+    /// Which.
+    #[prost(message, optional, tag = "1")]
+    pub ident: Option<PackageIdent>,
+}
+
+/// Wants a loaded service down.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct SvcStop {
+    /// Which.
+    #[prost(message, optional, tag = "1")]
+    pub ident: Option<PackageIdent>,
+    /// Seconds until it is killed.
+    #[prost(uint32, optional, tag = "3")]
+    pub timeout_in_seconds: Option<u32>,
+}
+
+/// Asks for one service, or all of them.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct SvcStatus {
+    /// Which; all when absent.
+    #[prost(message, optional, tag = "1")]
+    pub ident: Option<PackageIdent>,
+}
+
+/// The state of a service's process.
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub struct ProcessStatus {
+    /// Seconds in this state.
+    #[prost(int64, optional, tag = "1")]
+    pub elapsed: Option<i64>,
+    /// Its pid, while it has one.
+    #[prost(uint32, optional, tag = "2")]
+    pub pid: Option<u32>,
+    /// Down 0, up 1.
+    #[prost(int32, required, tag = "3")]
+    pub state: i32,
+}
+
+/// One service.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct ServiceStatus {
+    /// What runs, or is to run.
+    #[prost(message, required, tag = "1")]
+    pub ident: PackageIdent,
+    /// Its process.
+    #[prost(message, optional, tag = "2")]
+    pub process: Option<ProcessStatus>,
+    /// Its group.
+    #[prost(message, required, tag = "3")]
+    pub service_group: ServiceGroup,
+    /// None -1, down 0, up 1.
+    #[prost(int32, optional, tag = "5")]
+    pub desired_state: Option<i32>,
+    /// Ours: loaded, starting, up, stopping, down or backoff.
+    #[prost(string, optional, tag = "100")]
+    pub state: Option<String>,
+    /// Ours: restarts since it was loaded or started.
+    #[prost(uint32, optional, tag = "101")]
+    pub restarts: Option<u32>,
+    /// Ours: how its process ended last.
+    #[prost(string, optional, tag = "102")]
+    pub last_exit: Option<String>,
+    /// Ours: why the last start failed.
+    #[prost(string, optional, tag = "103")]
+    pub last_error: Option<String>,
+    /// Ours: milliseconds until the next start.
+    #[prost(uint64, optional, tag = "104")]
+    pub next_start_ms: Option<u64>,
+    /// Ours: standalone or leader.
+    #[prost(string, optional, tag = "105")]
+    pub topology: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn field_numbers_are_habitats() {
+        let ident = PackageIdent {
+            origin: "o".into(),
+            name: "n".into(),
+            release: Some("r".into()),
+            version: Some("v".into()),
+        };
+        assert_eq!(ident.encode_to_vec(), b"\x0a\x01o\x12\x01n\x1a\x01v\x22\x01r");
+        let err = NetErr::new(ErrCode::Unauthorized, "x");
+        assert_eq!(err.encode_to_vec(), b"\x08\x04\x12\x01x");
+        let load = SvcLoad { group: Some("g".into()), update_condition: Some(1), ..SvcLoad::default() };
+        assert_eq!(load.encode_to_vec(), b"\x52\x01g\x88\x01\x01");
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = SvcLoad::decode(&bytes[..]);
+            let _ = ServiceStatus::decode(&bytes[..]);
+            let _ = Handshake::decode(&bytes[..]);
+            let _ = NetErr::decode(&bytes[..]);
+        }
+    }
+}

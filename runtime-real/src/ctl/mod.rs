@@ -1,0 +1,131 @@
+//! The ctl gateway: how operators give commands to a supervisor (reference D2).
+//!
+//! A client connects, shows the secret within ten seconds, sends one request, gets its replies, and the
+//! connection is closed.
+
+pub mod client;
+pub mod convert;
+pub mod frame;
+pub mod message;
+mod request;
+pub mod secret;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prost::Message;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::clock::Clock;
+use crate::handle::DriverHandle;
+use crate::net::Listener;
+use crate::root::Root;
+use frame::{Frame, FrameError};
+use message::{CtlMessage, ErrCode, Handshake, NetErr, NetOk};
+use secret::Secret;
+
+/// A client must have shown the secret, and then sent its request, within this.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A request that takes longer is answered with an error.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// Connections at one time; more wait in the listener's queue.
+const CONNECTIONS_MAX: usize = 32;
+
+/// What the ctl gateway needs to know.
+#[derive(Clone, Debug)]
+pub struct Ctl {
+    /// The supervisor.
+    pub handle: DriverHandle,
+    /// Its clock.
+    pub clock: Clock,
+    /// Where packages are.
+    pub root: Root,
+    /// What a client must show.
+    pub secret: Secret,
+}
+
+/// Serves clients until the returned future is dropped.
+pub async fn serve<L: Listener>(listener: L, ctl: Ctl) {
+    let ctl = Arc::new(ctl);
+    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+        while connections.try_join_next().is_some() {}
+        match listener.accept().await {
+            Ok((mut stream, peer)) => {
+                let ctl = Arc::clone(&ctl);
+                connections.spawn(async move {
+                    if let Err(error) = serve_client(&mut stream, &ctl).await {
+                        tracing::debug!(%peer, %error, "ctl client");
+                    }
+                    let _ = stream.shutdown().await;
+                    drop(slot);
+                });
+            }
+            Err(error) => {
+                // Out of descriptors, most likely; accepting again at once would spin.
+                tracing::warn!(%error, "ctl gateway cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn serve_client(io: &mut (impl AsyncRead + AsyncWrite + Unpin), ctl: &Ctl) -> Result<(), FrameError> {
+    let Some(hello) = read_in_time(io).await? else { return Ok(()) };
+    if let Err(refusal) = check_handshake(&hello, &ctl.secret) {
+        tracing::warn!(reason = %refusal.msg, "ctl client refused");
+        return reply(io, &hello, &refusal, true).await;
+    }
+    reply(io, &hello, &NetOk {}, true).await?;
+    let Some(request) = read_in_time(io).await? else { return Ok(()) };
+    let answer = timeout(REQUEST_TIMEOUT, request::handle(ctl, &request)).await;
+    let answer = answer.unwrap_or_else(|_| {
+        Err(NetErr::new(
+            ErrCode::Internal,
+            "the supervisor did not finish this within 60 seconds; it may still do so",
+        ))
+    });
+    match answer {
+        Ok(messages) => messages.write(io, &request).await,
+        Err(refusal) => {
+            tracing::info!(request = %request.id, reason = %refusal.msg, "ctl request refused");
+            reply(io, &request, &refusal, true).await
+        }
+    }
+}
+
+/// One frame; none when the client went away or took too long.
+async fn read_in_time(io: &mut (impl AsyncRead + Unpin)) -> Result<Option<Frame>, FrameError> {
+    timeout(CLIENT_TIMEOUT, Frame::read(io)).await.unwrap_or(Ok(None))
+}
+
+fn check_handshake(frame: &Frame, secret: &Secret) -> Result<(), NetErr> {
+    if frame.id != Handshake::ID || frame.txn.is_none() {
+        return Err(NetErr::new(
+            ErrCode::Unauthorized,
+            "the first message must be a Handshake in a transaction",
+        ));
+    }
+    let hello = Handshake::decode(&frame.body[..])
+        .map_err(|_| NetErr::new(ErrCode::BadPayload, "the Handshake does not decode"))?;
+    if secret.matches(hello.secret_key.as_deref().unwrap_or_default()) {
+        Ok(())
+    } else {
+        Err(NetErr::new(ErrCode::Unauthorized, "secret key mismatch"))
+    }
+}
+
+async fn reply<T: CtlMessage>(
+    io: &mut (impl AsyncWrite + Unpin),
+    request: &Frame,
+    message: &T,
+    last: bool,
+) -> Result<(), FrameError> {
+    let txn = request.txn.map(|txn| txn.reply(last));
+    let frame = Frame { txn, id: T::ID.to_owned(), body: message.encode_to_vec() };
+    timeout(CLIENT_TIMEOUT, frame.write(io)).await.unwrap_or(Ok(()))
+}

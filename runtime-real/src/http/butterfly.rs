@@ -1,0 +1,79 @@
+//! `/butterfly`: the ring as this supervisor sees it (reference D1.13).
+
+use std::sync::Arc;
+
+use annulus_core::{Departure, MemberRecord, Node, Rumor, ServiceRumor};
+use axum::Json;
+use axum::extract::State;
+use serde_json::{Map, Value, json};
+
+use super::problem::Problem;
+use super::{Gateway, view};
+
+/// What is copied out of the node, to be formatted away from the loop.
+struct Ring {
+    local: String,
+    members: Vec<MemberRecord>,
+    services: Vec<ServiceRumor>,
+    departures: Vec<Departure>,
+    accepted: u64,
+}
+
+fn look(node: &Node) -> Ring {
+    let mut ring = Ring {
+        local: node.id().to_string(),
+        members: node.members(),
+        services: Vec::new(),
+        departures: Vec::new(),
+        accepted: node.metrics().rumors_accepted,
+    };
+    for rumor in node.rumors() {
+        match rumor {
+            Rumor::Service(service) if !service.tombstone => ring.services.push(service.clone()),
+            Rumor::Departure(departure) => ring.departures.push(departure.clone()),
+            Rumor::Service(_) | Rumor::Member(_) => {}
+        }
+    }
+    ring
+}
+
+pub(super) async fn get(State(gateway): State<Arc<Gateway>>) -> Result<Json<Value>, Problem> {
+    Ok(Json(to_json(&gateway.read(look).await?)))
+}
+
+fn to_json(ring: &Ring) -> Value {
+    let by_id = |value: fn(&MemberRecord) -> Value| -> Map<String, Value> {
+        ring.members.iter().map(|member| (member.id.to_string(), value(member))).collect()
+    };
+    let mut services = Map::new();
+    for rumor in &ring.services {
+        let group = services.entry(rumor.group.as_str()).or_insert_with(|| json!({}));
+        group[rumor.member_id.to_string()] = view::service_rumor(rumor);
+    }
+    let departed: Vec<String> =
+        ring.departures.iter().map(|departure| departure.member_id.to_string()).collect();
+    let banned: Map<String, Value> =
+        departed.iter().map(|id| (id.clone(), json!({ "departure": { "member_id": id } }))).collect();
+    let none = json!({ "list": {}, "update_counter": 0 });
+    json!({
+        "local_member_id": ring.local,
+        "member": {
+            "members": by_id(view::member),
+            "health": by_id(|member| member.state.name().into()),
+            "update_counter": ring.accepted,
+        },
+        "membership": by_id(view::membership),
+        "service": { "list": &services, "update_counter": ring.accepted },
+        "services": services,
+        "service_config": none,
+        "latest_service_config": {},
+        "service_file": none,
+        "service_files": {},
+        "election": none,
+        "latest_election": {},
+        "election_update": none,
+        "latest_election_update": {},
+        "departure": { "list": banned, "update_counter": departed.len() },
+        "departed_members": departed,
+    })
+}

@@ -1,0 +1,259 @@
+//! An event as JSON and as a sentence.
+
+use annulus_core::{Cause, Channel, Event, EventKind, MemberId, RumorKey, UnixTime, Why};
+use serde_json::{Map, Value, json};
+
+/// The first eight digits of a member id: enough to tell members apart in a sentence.
+#[must_use]
+pub fn short(id: &MemberId) -> String {
+    id.to_string().chars().take(8).collect()
+}
+
+/// What is served at `/events` for an event.
+#[must_use]
+pub fn to_json(event: &Event, at: UnixTime) -> Value {
+    let Cause { input, event: earlier } = event.cause;
+    let mut body = fields(&event.kind);
+    body.insert("id".into(), event.id.0.into());
+    body.insert("at_unix_ms".into(), at.as_millis().into());
+    body.insert("kind".into(), name(&event.kind).into());
+    body.insert("cause".into(), json!({ "input": input.0, "event": earlier.map(|id| id.0) }));
+    body.insert("text".into(), sentence(&event.kind).into());
+    Value::Object(body)
+}
+
+/// A stable name of the kind of event; also the name of the server-sent event.
+#[must_use]
+pub fn name(kind: &EventKind) -> &'static str {
+    match kind {
+        EventKind::Started { .. } => "started",
+        EventKind::MemberChanged { .. } => "member_changed",
+        EventKind::MemberForgotten { .. } => "member_forgotten",
+        EventKind::ProbeFailed { .. } => "probe_failed",
+        EventKind::SuspicionConfirmed { .. } => "suspicion_confirmed",
+        EventKind::Refuted { .. } => "refuted",
+        EventKind::LocalHealth { .. } => "local_health",
+        EventKind::Stalled { .. } => "stalled",
+        EventKind::RumorAccepted { .. } => "rumor_accepted",
+        EventKind::Synced { .. } => "synced",
+        EventKind::Banned { .. } => "banned",
+        EventKind::ServiceChanged { .. } => "service_changed",
+        EventKind::DecodeFailed { .. } => "decode_failed",
+        EventKind::LimitReached { .. } => "limit_reached",
+        EventKind::PersistFailed { .. } => "persist_failed",
+        EventKind::Leaving => "leaving",
+    }
+}
+
+fn fields(kind: &EventKind) -> Map<String, Value> {
+    let value = match kind {
+        EventKind::Started { member, incarnation, restored } => {
+            json!({ "member": member.to_string(), "incarnation": incarnation.0, "restored": restored })
+        }
+        EventKind::MemberChanged { member, from, to, incarnation, why } => json!({
+            "member": member.to_string(),
+            "from": from.map(|state| state.name()),
+            "to": to.name(),
+            "incarnation": incarnation.0,
+            "why": why_json(why),
+        }),
+        EventKind::MemberForgotten { member } | EventKind::Banned { member } => {
+            json!({ "member": member.to_string() })
+        }
+        EventKind::ProbeFailed { member, ping, indirect, refused, nacks } => json!({
+            "member": member.to_string(),
+            "ping_input": ping.0,
+            "indirect_input": indirect.map(|input| input.0),
+            "refused": refused,
+            "nacks": nacks,
+        }),
+        EventKind::SuspicionConfirmed { member, by, accusers } => {
+            json!({ "member": member.to_string(), "by": by.to_string(), "accusers": accusers })
+        }
+        EventKind::Refuted { accusation, incarnation } => {
+            json!({ "accusation": accusation.name(), "incarnation": incarnation.0 })
+        }
+        EventKind::LocalHealth { score } => json!({ "score": score }),
+        EventKind::Stalled { for_ms } => json!({ "for_ms": for_ms }),
+        EventKind::RumorAccepted { key, from } => {
+            let mut value = rumor_json(key);
+            value.insert("from".into(), from.map_or(Value::Null, |id| id.to_string().into()));
+            Value::Object(value)
+        }
+        EventKind::Synced { with, learned, sent } => {
+            json!({ "with": with.to_string(), "learned": learned, "sent": sent })
+        }
+        EventKind::ServiceChanged { service, from, to, reason } => json!({
+            "service": service.as_str(),
+            "from": from.map(|state| state.name()),
+            "to": to.map(|state| state.name()),
+            "reason": reason,
+        }),
+        EventKind::DecodeFailed { from, channel, error } => {
+            json!({ "from": from.to_string(), "channel": channel_name(*channel), "error": error.to_string() })
+        }
+        EventKind::LimitReached { limit } => json!({ "limit": limit }),
+        EventKind::PersistFailed { reason } => json!({ "reason": reason }),
+        EventKind::Leaving => json!({}),
+    };
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+fn rumor_json(key: &RumorKey) -> Map<String, Value> {
+    let mut map = Map::new();
+    match key {
+        RumorKey::Member(id) => {
+            map.insert("rumor".into(), "member".into());
+            map.insert("member".into(), id.to_string().into());
+        }
+        RumorKey::Service { group, member } => {
+            map.insert("rumor".into(), "service".into());
+            map.insert("service_group".into(), group.as_str().into());
+            map.insert("member".into(), member.to_string().into());
+        }
+        RumorKey::Departure(id) => {
+            map.insert("rumor".into(), "departure".into());
+            map.insert("member".into(), id.to_string().into());
+        }
+    }
+    map
+}
+
+fn why_json(why: &Why) -> Value {
+    match why {
+        Why::Restored => json!({ "kind": "restored" }),
+        Why::Contact => json!({ "kind": "contact" }),
+        Why::Rumor { from } => json!({ "kind": "rumor", "from": from.to_string() }),
+        Why::ProbeFailed => json!({ "kind": "probe_failed" }),
+        Why::SuspicionExpired { accusers } => json!({ "kind": "suspicion_expired", "accusers": accusers }),
+        Why::GoneTooLong => json!({ "kind": "gone_too_long" }),
+        Why::Own => json!({ "kind": "own" }),
+        Why::Operator => json!({ "kind": "operator" }),
+    }
+}
+
+fn channel_name(channel: Channel) -> &'static str {
+    match channel {
+        Channel::Datagram => "datagram",
+        Channel::Stream => "stream",
+    }
+}
+
+fn why_text(why: &Why) -> String {
+    match why {
+        Why::Restored => "known from before the restart".to_owned(),
+        Why::Contact => "it spoke to us itself".to_owned(),
+        Why::Rumor { from } => format!("heard from {}", short(from)),
+        Why::ProbeFailed => "it did not answer our probe".to_owned(),
+        Why::SuspicionExpired { accusers: 1 } => {
+            "it did not refute the suspicion of one member in time".to_owned()
+        }
+        Why::SuspicionExpired { accusers } => {
+            format!("it did not refute the suspicion of {accusers} members in time")
+        }
+        Why::GoneTooLong => "it has been dead for too long".to_owned(),
+        Why::Own => "this supervisor itself".to_owned(),
+        Why::Operator => "an operator banned it".to_owned(),
+    }
+}
+
+/// The event in words.
+#[must_use]
+pub fn sentence(kind: &EventKind) -> String {
+    match kind {
+        EventKind::Started { member, incarnation, restored } => {
+            let how = if *restored { "is back" } else { "is new" };
+            format!("this supervisor is member {}, which {how}, in incarnation {incarnation}", short(member))
+        }
+        EventKind::MemberChanged { member, from, to, incarnation, why } => match from {
+            Some(from) if from == to => {
+                format!(
+                    "{} is still {to}, now in incarnation {incarnation}: {}",
+                    short(member),
+                    why_text(why)
+                )
+            }
+            Some(from) => format!("{} went from {from} to {to}: {}", short(member), why_text(why)),
+            None => format!("{} is now known, {to}: {}", short(member), why_text(why)),
+        },
+        EventKind::MemberForgotten { member } => format!("{} is forgotten", short(member)),
+        EventKind::ProbeFailed { member, refused: true, .. } => {
+            format!("{} did not answer a probe: its host says that nobody listens", short(member))
+        }
+        EventKind::ProbeFailed { member, nacks, .. } => match nacks {
+            0 => format!("{} did not answer a probe, neither directly nor through others", short(member)),
+            n => format!("{} did not answer a probe; {n} helpers could not reach it either", short(member)),
+        },
+        EventKind::SuspicionConfirmed { member, by, accusers } => {
+            format!("{} suspects {} too; {accusers} members do by now", short(by), short(member))
+        }
+        EventKind::Refuted { accusation, incarnation } => {
+            format!("this supervisor was called {accusation} and answers with incarnation {incarnation}")
+        }
+        EventKind::LocalHealth { score: 0 } => "this supervisor judges itself healthy again".to_owned(),
+        EventKind::LocalHealth { score } => {
+            format!(
+                "this supervisor doubts its own health (score {score}) and waits longer before it accuses"
+            )
+        }
+        EventKind::Stalled { for_ms } => format!("this supervisor was not running for {for_ms} ms"),
+        EventKind::RumorAccepted { key, from } => rumor_sentence(key, from.as_ref()),
+        EventKind::Synced { with, learned, sent } => {
+            format!("compared notes with {}: learned {learned} records, sent {sent}", short(with))
+        }
+        EventKind::Banned { member } => format!("{} is banned from the ring for ever", short(member)),
+        EventKind::ServiceChanged { service, from, to, reason } => {
+            let from = from.map_or("not loaded", annulus_core::ServiceState::name);
+            let to = to.map_or("unloaded", annulus_core::ServiceState::name);
+            let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+            format!("service {service} went from {from} to {to}{why}")
+        }
+        EventKind::DecodeFailed { from, channel, error } => {
+            format!("rejected a {} from {from}: {error}", channel_name(*channel))
+        }
+        EventKind::LimitReached { limit } => {
+            format!("the limit {limit} is reached and something was dropped")
+        }
+        EventKind::PersistFailed { reason } => format!("could not write to disk: {reason}"),
+        EventKind::Leaving => "this supervisor begins to leave the ring".to_owned(),
+    }
+}
+
+fn rumor_sentence(key: &RumorKey, from: Option<&MemberId>) -> String {
+    let source = from.map_or_else(|| "told the ring".to_owned(), |id| format!("heard from {}", short(id)));
+    match key {
+        RumorKey::Member(id) => format!("{source}: news of member {}", short(id)),
+        RumorKey::Service { group, member } => format!("{source}: {} runs {group}", short(member)),
+        RumorKey::Departure(id) => format!("{source}: {} is banned", short(id)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use annulus_core::{EventId, Incarnation, InputId, State};
+
+    #[test]
+    fn json_carries_what_and_why() {
+        let member = MemberId::from_random([7; 16]);
+        let event = Event {
+            id: EventId(9),
+            cause: Cause { input: InputId(40), event: Some(EventId(8)) },
+            kind: EventKind::MemberChanged {
+                member,
+                from: Some(State::Alive),
+                to: State::Suspect,
+                incarnation: Incarnation(3),
+                why: Why::ProbeFailed,
+            },
+        };
+        let json = to_json(&event, UnixTime::from_millis(5));
+        assert_eq!(json["kind"], "member_changed");
+        assert_eq!(json["cause"], json!({ "input": 40, "event": 8 }));
+        assert_eq!(json["member"], member.to_string());
+        assert_eq!(json["text"], "07070707 went from Alive to Suspect: it did not answer our probe");
+    }
+}

@@ -1,0 +1,318 @@
+//! `/metrics`: OpenMetrics text out of a registry of our own. Label values are words of closed sets, except
+//! the services of this supervisor, whose number is limited.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use annulus_core::{
+    Event, EventKind, MessageCounts, Metrics, Node, ServiceState, ServiceView, State as MemberState, UnixTime,
+};
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::ConstGauge;
+
+use super::Gateway;
+use super::problem::Problem;
+use super::process::{self, Usage};
+
+/// What is copied out of the node for one scrape.
+#[derive(Debug)]
+struct Snapshot {
+    metrics: Metrics,
+    incarnation: u64,
+    local_health: u32,
+    members: [u64; 4],
+    rumors: BTreeMap<&'static str, u64>,
+    services: Vec<ServiceView>,
+}
+
+fn look(node: &Node) -> Snapshot {
+    let members = node.members();
+    let mut rumors = BTreeMap::from([("member", members.len() as u64), ("service", 0), ("departure", 0)]);
+    for rumor in node.rumors() {
+        *rumors.entry(rumor.key().kind().name()).or_default() += 1;
+    }
+    Snapshot {
+        metrics: node.metrics().clone(),
+        incarnation: node.incarnation().0,
+        local_health: node.local_health(),
+        members: MemberState::ALL
+            .map(|state| members.iter().filter(|member| member.state == state).count() as u64),
+        rumors,
+        services: node.services(),
+    }
+}
+
+/// Counted from events, because only these tell of every change.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Counters {
+    state_changes: Family<Vec<(&'static str, &'static str)>, Counter>,
+    service_exits: Family<Vec<(&'static str, &'static str)>, Counter>,
+    persist_failures: Counter,
+    events: Counter,
+}
+
+impl Counters {
+    pub(super) fn count(&self, event: &Event) {
+        self.events.inc();
+        match &event.kind {
+            EventKind::MemberChanged { from, to, .. } if *from != Some(*to) => {
+                let from = from.map_or("unknown", label);
+                self.state_changes.get_or_create(&vec![("from", from), ("to", label(*to))]).inc();
+            }
+            EventKind::ServiceChanged { to: Some(ServiceState::Backoff), from, .. } => {
+                let from = from.map_or("none", ServiceState::name);
+                self.service_exits.get_or_create(&vec![("from", from)]).inc();
+            }
+            EventKind::PersistFailed { .. } => {
+                self.persist_failures.inc();
+            }
+            _ => {}
+        }
+    }
+}
+
+const fn label(state: MemberState) -> &'static str {
+    match state {
+        MemberState::Alive => "alive",
+        MemberState::Suspect => "suspect",
+        MemberState::Confirmed => "confirmed",
+        MemberState::Departed => "departed",
+    }
+}
+
+/// The registry and what feeds it.
+pub(super) struct Registry {
+    registry: prometheus_client::registry::Registry,
+    counters: Counters,
+    scrape: Arc<Mutex<Option<Scrape>>>,
+    started: UnixTime,
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry").finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+struct Scrape {
+    node: Snapshot,
+    usage: Usage,
+    started: UnixTime,
+    events_missed: u64,
+}
+
+impl Registry {
+    pub(super) fn new(started: UnixTime) -> Self {
+        let mut registry = prometheus_client::registry::Registry::default();
+        let counters = Counters::default();
+        registry.register(
+            "ring_state_changes",
+            "Changes of members' states in this supervisor's view",
+            counters.state_changes.clone(),
+        );
+        registry.register(
+            "sup_service_failures",
+            "Times a service ended or could not start and waits for its next try",
+            counters.service_exits.clone(),
+        );
+        registry.register(
+            "sup_persist_failures",
+            "Times state could not be stored",
+            counters.persist_failures.clone(),
+        );
+        registry.register("sup_events", "Events of this supervisor", counters.events.clone());
+        let scrape = Arc::new(Mutex::new(None));
+        registry.register_collector(Box::new(Live(Arc::clone(&scrape))));
+        Self { registry, counters, scrape, started }
+    }
+
+    pub(super) fn counters(&self) -> Counters {
+        self.counters.clone()
+    }
+
+    fn encode(&self, scrape: Scrape) -> Result<String, fmt::Error> {
+        *self.scrape.lock().unwrap_or_else(PoisonError::into_inner) = Some(scrape);
+        let mut body = String::new();
+        text::encode(&mut body, &self.registry)?;
+        Ok(body)
+    }
+}
+
+pub(super) async fn get(State(gateway): State<Arc<Gateway>>) -> Result<impl IntoResponse, Problem> {
+    let node = gateway.read(look).await?;
+    let registry = &gateway.metrics;
+    let events_missed = gateway.history.missed();
+    let scrape = Scrape { node, usage: process::usage(), started: registry.started, events_missed };
+    let body = registry.encode(scrape).map_err(|_| {
+        Problem::new(
+            axum::http::StatusCode::INTERNAL_SERVER_ERROR,
+            "the metrics could not be written as text",
+        )
+    })?;
+    Ok(([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], body))
+}
+
+/// Encodes what was copied out of the node just before.
+#[derive(Debug)]
+struct Live(Arc<Mutex<Option<Scrape>>>);
+
+impl Collector for Live {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let scrape = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(scrape) = scrape.as_ref() else { return Ok(()) };
+        let mut out = Out(encoder);
+        ring(&mut out, &scrape.node)?;
+        traffic(&mut out, &scrape.node.metrics)?;
+        services(&mut out, &scrape.node.services)?;
+        supervisor(&mut out, scrape)
+    }
+}
+
+struct Out<'a>(DescriptorEncoder<'a>);
+
+type Labels<'a> = &'a [(&'static str, &'a str)];
+
+impl Out<'_> {
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        let metric = ConstCounter::new(value);
+        metric.encode(self.0.encode_descriptor(name, help, None, MetricType::Counter)?)
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
+        let metric = ConstGauge::new(value);
+        metric.encode(self.0.encode_descriptor(name, help, None, MetricType::Gauge)?)
+    }
+
+    fn counters(&mut self, name: &str, help: &str, values: &[(Labels<'_>, u64)]) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (labels, value) in values {
+            ConstCounter::new(*value).encode(family.encode_family(labels)?)?;
+        }
+        Ok(())
+    }
+
+    fn gauges(&mut self, name: &str, help: &str, values: &[(Labels<'_>, u64)]) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (labels, value) in values {
+            ConstGauge::new(i64::try_from(*value).unwrap_or(i64::MAX))
+                .encode(family.encode_family(labels)?)?;
+        }
+        Ok(())
+    }
+}
+
+fn ring(out: &mut Out<'_>, node: &Snapshot) -> fmt::Result {
+    let labels = MemberState::ALL.map(|state| [("state", label(state))]);
+    let members: Vec<(Labels<'_>, u64)> = labels.iter().map(|l| &l[..]).zip(node.members).collect();
+    out.gauges("ring_members", "Members of the ring by state, this one included", &members)?;
+    let labels: Vec<_> = node.rumors.iter().map(|(kind, count)| ([("kind", *kind)], *count)).collect();
+    let rumors: Vec<(Labels<'_>, u64)> = labels.iter().map(|(l, n)| (&l[..], *n)).collect();
+    out.gauges("ring_rumors", "Rumors kept, by kind", &rumors)?;
+    out.gauge("ring_incarnation", "This member's incarnation", node.incarnation as f64)?;
+    out.gauge(
+        "ring_local_health_score",
+        "Lifeguard's local health score; 0 is healthy",
+        f64::from(node.local_health),
+    )?;
+    let m = &node.metrics;
+    out.counters(
+        "ring_probes",
+        "Probes by outcome",
+        &[
+            (&[("result", "answered")], m.probes.saturating_sub(m.probes_failed)),
+            (&[("result", "failed")], m.probes_failed),
+        ],
+    )?;
+    out.counter("ring_suspicions", "Members that this one came to suspect", m.suspicions)?;
+    out.counter("ring_confirmations", "Members that this one confirmed dead", m.confirmations)?;
+    out.counter("ring_refutations", "Times this member refuted an accusation", m.refutations)?;
+    out.counters(
+        "ring_rumors_applied",
+        "Rumors received, by outcome",
+        &[(&[("outcome", "accepted")], m.rumors_accepted), (&[("outcome", "known")], m.rumors_ignored)],
+    )?;
+    out.counter("ring_syncs", "Digest exchanges begun", m.syncs)?;
+    out.counter("ring_sync_records_learned", "Records learned in digest exchanges", m.sync_records_learned)?;
+    out.counter("ring_reconnects", "Tries to reach lost members or peers", m.reconnects)?;
+    out.counter("ring_limits_reached", "Times a limit made this member drop something", m.limits_reached)
+}
+
+fn traffic(out: &mut Out<'_>, m: &Metrics) -> fmt::Result {
+    let kinds = |counts: &MessageCounts| {
+        [
+            ("ping", counts.ping),
+            ("ack", counts.ack),
+            ("ping_req", counts.ping_req),
+            ("nack", counts.nack),
+            ("gossip", counts.gossip),
+        ]
+    };
+    let mut rows = Vec::new();
+    for (dir, counts) in [("sent", &m.datagrams_sent), ("received", &m.datagrams_received)] {
+        rows.extend(
+            kinds(counts).map(|(kind, n)| ([("plane", "datagram"), ("dir", dir), ("type", kind)], n)),
+        );
+    }
+    rows.push(([("plane", "stream"), ("dir", "sent"), ("type", "any")], m.streams_sent));
+    rows.push(([("plane", "stream"), ("dir", "received"), ("type", "any")], m.streams_received));
+    let rows: Vec<(Labels<'_>, u64)> = rows.iter().map(|(l, n)| (&l[..], *n)).collect();
+    out.counters("ring_messages", "Messages by way, direction and type", &rows)?;
+    out.counters(
+        "ring_bytes",
+        "Bytes of messages by way and direction",
+        &[
+            (&[("plane", "datagram"), ("dir", "sent")], m.datagram_bytes_sent),
+            (&[("plane", "datagram"), ("dir", "received")], m.datagram_bytes_received),
+            (&[("plane", "stream"), ("dir", "sent")], m.stream_bytes_sent),
+            (&[("plane", "stream"), ("dir", "received")], m.stream_bytes_received),
+        ],
+    )?;
+    out.counter("ring_decode_errors", "Messages that a decoder rejected", m.decode_errors)
+}
+
+fn services(out: &mut Out<'_>, services: &[ServiceView]) -> fmt::Result {
+    let mut states = Vec::new();
+    let mut restarts = Vec::new();
+    for view in services {
+        let (service, group) = (view.group.service(), view.group.group());
+        for state in ServiceState::ALL {
+            let labels = [("service", service), ("group", group), ("state", state.name())];
+            states.push((labels, u64::from(view.state == *state)));
+        }
+        restarts.push(([("service", service), ("group", group)], u64::from(view.restarts)));
+    }
+    let states: Vec<(Labels<'_>, u64)> = states.iter().map(|(l, n)| (&l[..], *n)).collect();
+    out.gauges("sup_service_state", "1 for the state that a service is in", &states)?;
+    // The number starts again when an operator starts the service, so it is a gauge.
+    let restarts: Vec<(Labels<'_>, u64)> = restarts.iter().map(|(l, n)| (&l[..], *n)).collect();
+    out.gauges("sup_service_restarts", "Restarts since the service was loaded or started", &restarts)
+}
+
+fn supervisor(out: &mut Out<'_>, scrape: &Scrape) -> fmt::Result {
+    out.gauges("build_info", "What runs", &[(&[("version", env!("CARGO_PKG_VERSION"))], 1)])?;
+    out.counter(
+        "sup_stalls",
+        "Times this process was found not to have been running",
+        scrape.node.metrics.stalls,
+    )?;
+    out.counter("sup_events_missed", "Events that came too fast for /events", scrape.events_missed)?;
+    out.gauge("process_resident_memory_bytes", "Resident memory", scrape.usage.resident_bytes as f64)?;
+    out.gauge("process_open_fds", "Open file descriptors", scrape.usage.open_fds as f64)?;
+    let started_s = scrape.started.as_millis() as f64 / 1000.0;
+    out.gauge("process_start_time_seconds", "When the supervisor started, seconds since 1970", started_s)?;
+    let mut family =
+        out.0.encode_descriptor("process_cpu_seconds", "CPU time used", None, MetricType::Counter)?;
+    ConstCounter::new(scrape.usage.cpu_seconds).encode(family.encode_family(&NO_LABELS)?)
+}
+
+const NO_LABELS: [(&str, &str); 0] = [];

@@ -1,0 +1,31 @@
+//! `/live` and `/ready`, for service managers and load balancers. Open without a token, and tell nothing else.
+
+use std::sync::Arc;
+
+use annulus_core::State as MemberState;
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::Gateway;
+use super::problem::Problem;
+
+pub(super) async fn live(State(gateway): State<Arc<Gateway>>) -> Result<Json<serde_json::Value>, Problem> {
+    gateway.read(|_| ()).await?;
+    Ok(Json(json!({ "live": true })))
+}
+
+pub(super) async fn ready(State(gateway): State<Arc<Gateway>>) -> Response {
+    let mut reasons = Vec::new();
+    match gateway.read(|node| node.member(&node.id()).map(|member| member.state)).await {
+        Err(_) => reasons.push("the supervisor's loop does not answer"),
+        Ok(None) => reasons.push("starting: this member does not know itself yet"),
+        Ok(Some(MemberState::Departed)) => reasons.push("this member has departed from the ring"),
+        Ok(Some(_)) if gateway.history.leaving() => reasons.push("leaving the ring"),
+        Ok(Some(_)) => {}
+    }
+    let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(json!({ "ready": reasons.is_empty(), "reasons": reasons }))).into_response()
+}
