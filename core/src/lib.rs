@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 extern crate alloc;
 
-pub mod census;
+mod census;
 mod command;
 mod config;
 mod error;
@@ -20,6 +20,7 @@ mod service;
 mod snapshot;
 mod time;
 
+pub use census::{Census, CensusGroup, CensusMember};
 pub use command::{Command, Reply};
 pub use config::{Config, SysInfo, Timings};
 pub use error::{CommandError, ConfigError, DecodeError, ParseError, SnapshotError};

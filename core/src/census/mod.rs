@@ -1,1 +1,246 @@
 //! Service groups as one table: a pure projection of membership and rumors.
+//!
+//! A census is built anew from what the node knows at one instant. It holds no state of its own, so it cannot
+//! lag behind a departure or keep a group that nobody serves any longer (as Habitat's does, reference C14.2-3).
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+
+use crate::config::SysInfo;
+use crate::id::{MemberId, ServiceGroup};
+use crate::ident::PackageIdent;
+use crate::membership::{MemberRecord, State};
+use crate::rumor::{Rumor, ServiceRumor};
+
+/// Who serves what, as one member sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Census {
+    /// The member whose view this is.
+    pub local: MemberId,
+    /// The groups that at least one member serves.
+    pub groups: BTreeMap<ServiceGroup, CensusGroup>,
+}
+
+/// One service group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CensusGroup {
+    /// Its name.
+    pub service_group: ServiceGroup,
+    /// The highest update count that a member of the group has told.
+    pub pkg_incarnation: u64,
+    /// Who serves it. Members that are suspect, confirmed dead or departed stay listed, with their state, until
+    /// their statement is withdrawn or forgotten.
+    pub population: BTreeMap<MemberId, CensusMember>,
+}
+
+/// One member as part of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CensusMember {
+    /// Who.
+    pub member_id: MemberId,
+    /// What it runs.
+    pub pkg: PackageIdent,
+    /// Which of the group's updates it has taken.
+    pub pkg_incarnation: u64,
+    /// Whether the service's process has been started.
+    pub initialized: bool,
+    /// Where it runs.
+    pub sys: SysInfo,
+    /// Its exported configuration, TOML text; bytes that are not UTF-8 are shown as U+FFFD.
+    pub cfg: String,
+    /// What the member is held to be; none while its service is known and the member itself is not yet.
+    pub state: Option<State>,
+    /// Whether it asked to be probed for ever.
+    pub permanent: bool,
+}
+
+impl Census {
+    /// The census of what `local` knows: every member's record and every rumor, in any order.
+    ///
+    /// Withdrawn services are left out. A banned member is departed, whatever its record says.
+    #[must_use]
+    pub fn build<'a>(
+        local: MemberId,
+        members: &[MemberRecord],
+        rumors: impl IntoIterator<Item = &'a Rumor>,
+    ) -> Self {
+        let records: BTreeMap<MemberId, &MemberRecord> = members.iter().map(|m| (m.id, m)).collect();
+        let mut banned = BTreeSet::new();
+        let mut groups: BTreeMap<ServiceGroup, CensusGroup> = BTreeMap::new();
+        for rumor in rumors {
+            match rumor {
+                Rumor::Service(service) if !service.tombstone => {
+                    let member = CensusMember::new(service, records.get(&service.member_id).copied());
+                    let group = groups.entry(service.group.clone()).or_insert_with(|| CensusGroup {
+                        service_group: service.group.clone(),
+                        pkg_incarnation: 0,
+                        population: BTreeMap::new(),
+                    });
+                    group.pkg_incarnation = group.pkg_incarnation.max(service.pkg_incarnation);
+                    group.population.insert(service.member_id, member);
+                }
+                Rumor::Departure(departure) => {
+                    banned.insert(departure.member_id);
+                }
+                Rumor::Service(_) | Rumor::Member(_) => {}
+            }
+        }
+        for member in groups.values_mut().flat_map(|group| group.population.values_mut()) {
+            if banned.contains(&member.member_id) {
+                member.state = Some(State::Departed);
+            }
+        }
+        Self { local, groups }
+    }
+
+    /// The group of that name.
+    #[must_use]
+    pub fn group(&self, service_group: &ServiceGroup) -> Option<&CensusGroup> {
+        self.groups.get(service_group)
+    }
+}
+
+impl CensusGroup {
+    /// The members that are alive, in order of id.
+    pub fn alive(&self) -> impl Iterator<Item = &CensusMember> {
+        self.population.values().filter(|member| member.alive())
+    }
+}
+
+impl CensusMember {
+    fn new(service: &ServiceRumor, record: Option<&MemberRecord>) -> Self {
+        Self {
+            member_id: service.member_id,
+            pkg: service.pkg.clone(),
+            pkg_incarnation: service.pkg_incarnation,
+            initialized: service.initialized,
+            sys: service.sys.clone(),
+            cfg: String::from_utf8_lossy(&service.cfg).into_owned(),
+            state: record.map(|r| r.state),
+            permanent: record.is_some_and(|r| r.permanent),
+        }
+    }
+
+    /// Whether the member answers.
+    #[must_use]
+    pub fn alive(&self) -> bool {
+        self.state == Some(State::Alive)
+    }
+
+    /// Whether the member is suspect.
+    #[must_use]
+    pub fn suspect(&self) -> bool {
+        self.state == Some(State::Suspect)
+    }
+
+    /// Whether the member is confirmed dead.
+    #[must_use]
+    pub fn confirmed(&self) -> bool {
+        self.state == Some(State::Confirmed)
+    }
+
+    /// Whether the member left or was banned.
+    #[must_use]
+    pub fn departed(&self) -> bool {
+        self.state == Some(State::Departed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Incarnation;
+    use crate::rumor::Departure;
+    use alloc::vec::Vec;
+    use core::net::{IpAddr, Ipv4Addr};
+
+    fn id(n: u8) -> MemberId {
+        MemberId::from_bytes([n; 16])
+    }
+
+    fn record(n: u8, state: State) -> MemberRecord {
+        MemberRecord {
+            id: id(n),
+            incarnation: Incarnation(1),
+            address: IpAddr::V4(Ipv4Addr::new(10, 0, 0, n)),
+            swim_port: 9638,
+            gossip_port: 9638,
+            state,
+            permanent: n == 1,
+        }
+    }
+
+    fn service(n: u8, group: &str) -> ServiceRumor {
+        let group: ServiceGroup = group.parse().expect("valid");
+        ServiceRumor {
+            member_id: id(n),
+            pkg: alloc::format!("core/{}/1.0/20260101000000", group.service()).parse().expect("valid"),
+            group,
+            incarnation: Incarnation(1),
+            initialized: true,
+            cfg: b"port = 80\n".to_vec(),
+            sys: SysInfo { hostname: alloc::format!("host{n}"), ..SysInfo::default() },
+            pkg_incarnation: u64::from(n),
+            tombstone: false,
+        }
+    }
+
+    fn group(name: &str) -> ServiceGroup {
+        name.parse().expect("valid")
+    }
+
+    #[test]
+    fn groups_hold_their_members_with_their_states() {
+        let members: Vec<MemberRecord> =
+            State::ALL.into_iter().zip(1..).map(|(state, n)| record(n, state)).collect();
+        let mut rumors: Vec<Rumor> = (1..=5).map(|n| Rumor::Service(service(n, "web.default"))).collect();
+        rumors.push(Rumor::Service(service(2, "db.prod@acme")));
+        let census = Census::build(id(1), &members, &rumors);
+
+        let names: Vec<&str> = census.groups.keys().map(ServiceGroup::as_str).collect();
+        assert_eq!(names, ["db.prod@acme", "web.default"]);
+        let web = census.group(&group("web.default")).expect("served");
+        let states: Vec<Option<State>> = web.population.values().map(|m| m.state).collect();
+        assert_eq!(states[..4], State::ALL.map(Some));
+        assert_eq!(states[4], None, "its service is known before the member is");
+        assert_eq!(web.alive().map(|m| m.member_id).collect::<Vec<_>>(), [id(1)]);
+        assert_eq!(web.pkg_incarnation, 5);
+
+        let first = &web.population[&id(1)];
+        assert!(first.alive() && first.permanent && first.initialized);
+        assert_eq!((first.cfg.as_str(), first.sys.hostname.as_str()), ("port = 80\n", "host1"));
+        let flags: Vec<[bool; 4]> =
+            web.population.values().map(|m| [m.alive(), m.suspect(), m.confirmed(), m.departed()]).collect();
+        assert!(flags[..4].iter().enumerate().all(|(i, f)| f[i] && f.iter().filter(|x| **x).count() == 1));
+        assert_eq!(flags[4], [false; 4]);
+    }
+
+    #[test]
+    fn withdrawn_services_leave_and_empty_groups_vanish() {
+        let gone = |n| Rumor::Service(ServiceRumor { tombstone: true, ..service(n, "web.default") });
+        let members = [record(1, State::Alive), record(2, State::Alive)];
+        let census = Census::build(id(1), &members, &[gone(1), Rumor::Service(service(2, "web.default"))]);
+        let web = census.group(&group("web.default")).expect("served");
+        assert_eq!(web.population.keys().copied().collect::<Vec<_>>(), [id(2)]);
+        assert!(Census::build(id(1), &members, &[gone(1), gone(2)]).groups.is_empty());
+    }
+
+    #[test]
+    fn a_ban_outweighs_the_record_wherever_it_stands() {
+        let members = [record(1, State::Alive), record(2, State::Alive)];
+        let served = Rumor::Service(service(2, "web.default"));
+        let ban = Rumor::Departure(Departure { member_id: id(2) });
+        for rumors in [[&served, &ban], [&ban, &served]] {
+            let census = Census::build(id(1), &members, rumors);
+            let web = census.group(&group("web.default")).expect("served");
+            assert!(web.population[&id(2)].departed());
+        }
+    }
+
+    #[test]
+    fn configuration_that_is_not_text_is_shown_all_the_same() {
+        let odd = ServiceRumor { cfg: b"a\xff".to_vec(), ..service(1, "web.default") };
+        let census = Census::build(id(1), &[], &[Rumor::Service(odd)]);
+        assert_eq!(census.groups[&group("web.default")].population[&id(1)].cfg, "a\u{fffd}");
+    }
+}
