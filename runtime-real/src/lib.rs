@@ -15,3 +15,8 @@ pub mod logging;
 pub mod net;
 pub mod root;
 pub mod timestamp;
+pub mod lock;
+pub mod logging;
+pub mod net;
+pub mod root;
+pub mod store;
