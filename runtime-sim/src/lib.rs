@@ -2,12 +2,16 @@
 
 pub mod action;
 mod apply;
+pub mod checker;
+pub mod cli;
 mod clock;
 mod disk;
 mod effects;
+pub mod exit;
 mod hash;
 mod host;
 mod hostset;
+pub mod narrate;
 mod net;
 mod process;
 mod queue;

@@ -5,11 +5,13 @@
 mod build;
 mod build_at;
 mod build_expect;
+mod judge;
 
 mod names;
 pub mod plan;
 mod problem;
 pub mod reference;
+pub mod run;
 
 pub mod schema;
 mod value;

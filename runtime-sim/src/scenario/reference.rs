@@ -199,6 +199,21 @@ pub const EXPECTATIONS: &[Word] = &[
     },
 ];
 
+/// What `occurred` and `never` can ask for.
+pub const EVENTS: &[(&str, &str)] = &[
+    ("alive", "a member that was held otherwise is held alive, or a new one is met"),
+    ("suspect", "a member comes to be suspected"),
+    ("confirmed", "a member comes to be held dead"),
+    ("departed", "a member comes to be held departed"),
+    ("probe-failed", "a probe of a member got no answer by any path"),
+    ("refuted", "a member contradicts what it was called; `of` and `seen_by` are that member"),
+    ("stalled", "a supervisor finds that it was not running"),
+    ("banned", "a supervisor learns of a ban"),
+    ("service-up", "a service's process runs; `of` and `seen_by` are the member that runs it"),
+    ("service-backoff", "a service ended by itself and waits for its restart"),
+    ("service-down", "a service is down as wanted"),
+];
+
 /// Reports keys that stand beside an action or statement to which they do not belong.
 pub(crate) fn check_parts(
     name: &str,

@@ -1,0 +1,138 @@
+//! Who was banned stays banned: a supervisor that knows of a ban never again holds the member anything but
+//! departed, whatever it is told; and the supervisor that acknowledged a ban to an operator knows of it after
+//! every restart, too (unless its disk was replaced).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use annulus_core::{EventKind, MemberId, Reply, State};
+
+use super::Checker;
+use crate::action::{Action, DiskAfter, HostId};
+use crate::record::{Record, What};
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct BannedStaysBanned {
+    hosts: BTreeMap<HostId, Bans>,
+}
+
+#[derive(Debug, Default)]
+struct Bans {
+    /// What the supervisor knows since it started.
+    known: BTreeSet<MemberId>,
+    /// What its operator asked for and has not been answered.
+    asked: BTreeSet<MemberId>,
+    asking: bool,
+    /// What its operator was promised.
+    promised: BTreeSet<MemberId>,
+}
+
+impl Checker for BannedStaysBanned {
+    fn name(&self) -> &'static str {
+        "banned_stays_banned"
+    }
+
+    fn observe(&mut self, record: &Record) -> Result<(), String> {
+        match &record.what {
+            What::Action(Action::Depart { by, .. } | Action::DepartId { by, .. }) => {
+                self.hosts.entry(*by).or_default().asking = true;
+            }
+            What::Action(Action::Restart(host, DiskAfter::Lost | DiskAfter::Old)) => {
+                self.hosts.remove(host);
+            }
+            What::Reply { host, reply, .. } => {
+                let bans = self.hosts.entry(*host).or_default();
+                if matches!(reply, Reply::Done) {
+                    bans.promised.append(&mut bans.asked);
+                }
+                bans.asked.clear();
+                bans.asking = false;
+            }
+            What::HostStarted { host, .. } => {
+                let bans = self.hosts.entry(*host).or_default();
+                bans.known.clone_from(&bans.promised);
+                bans.asked.clear();
+                bans.asking = false;
+            }
+            What::Event { host, event } => return self.event(*host, &event.kind),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl BannedStaysBanned {
+    fn event(&mut self, host: HostId, kind: &EventKind) -> Result<(), String> {
+        let bans = self.hosts.entry(host).or_default();
+        match kind {
+            EventKind::Banned { member } => {
+                bans.known.insert(*member);
+                if bans.asking {
+                    bans.asked.insert(*member);
+                }
+                Ok(())
+            }
+            EventKind::MemberChanged { member, to, why, .. }
+                if *to != State::Departed && bans.known.contains(member) =>
+            {
+                Err(format!(
+                    "host {} knows that member {member} is banned and holds it {to} ({why:?})",
+                    host.0
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use annulus_core::{Incarnation, RequestId, Why};
+
+    use super::super::testing::{event, member, record, started};
+    use super::*;
+
+    fn banned() -> Record {
+        event(0, EventKind::Banned { member: member(9) })
+    }
+
+    fn held(to: State) -> Record {
+        let (member, incarnation) = (member(9), Incarnation(7));
+        event(0, EventKind::MemberChanged { member, from: None, to, incarnation, why: Why::Contact })
+    }
+
+    fn asked() -> Record {
+        record(What::Action(Action::Depart { by: HostId(0), host: HostId(5) }))
+    }
+
+    fn promised() -> Record {
+        record(What::Reply { host: HostId(0), request: RequestId(1), reply: Reply::Done })
+    }
+
+    fn run(records: &[Record]) -> Result<(), String> {
+        let mut checker = BannedStaysBanned::default();
+        records.iter().try_for_each(|record| checker.observe(record))
+    }
+
+    #[test]
+    fn alive_before_and_departed_after_pass() {
+        assert_eq!(run(&[held(State::Alive), banned(), held(State::Departed)]), Ok(()));
+    }
+
+    #[test]
+    fn coming_back_by_contact_fires() {
+        let message = run(&[banned(), held(State::Departed), held(State::Alive)]).unwrap_err();
+        assert!(message.contains("is banned and holds it Alive"), "{message}");
+    }
+
+    #[test]
+    fn a_promise_outlives_a_restart() {
+        let restarted = started(0, 1, true);
+        let kept = [asked(), banned(), promised(), restarted.clone(), held(State::Alive)];
+        assert!(run(&kept).is_err());
+        let hearsay = [banned(), restarted.clone(), held(State::Alive)];
+        assert_eq!(run(&hearsay), Ok(()), "a rumor may be lost with the memory");
+        let lost = record(What::Action(Action::Restart(HostId(0), DiskAfter::Lost)));
+        assert_eq!(run(&[asked(), banned(), promised(), lost, restarted, held(State::Alive)]), Ok(()));
+    }
+}

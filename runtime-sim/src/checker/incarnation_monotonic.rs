@@ -1,0 +1,148 @@
+//! No incarnation ever falls: not a member's own, restarts included, nor the one that others know of it.
+//!
+//! SWIM (Das, Gupta, Motivala 2002, §4.2) orders statements about a member by its incarnation; if one fell, an
+//! old accusation would count as news. The one exception is a host whose disk was replaced by an old backup: it
+//! cannot know better, and learns it from the ring.
+
+use std::collections::BTreeMap;
+
+use annulus_core::{EventKind, Incarnation, MemberId};
+
+use super::Checker;
+use crate::action::{Action, DiskAfter, HostId};
+use crate::record::{Record, What};
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct IncarnationMonotonic {
+    /// The highest incarnation that each member gave itself.
+    own: BTreeMap<MemberId, Incarnation>,
+    /// What each supervisor knows of each member, since it started.
+    known: BTreeMap<HostId, BTreeMap<MemberId, Incarnation>>,
+    /// Who ran last on each host.
+    member: BTreeMap<HostId, MemberId>,
+}
+
+impl Checker for IncarnationMonotonic {
+    fn name(&self) -> &'static str {
+        "incarnation_monotonic"
+    }
+
+    fn observe(&mut self, record: &Record) -> Result<(), String> {
+        match &record.what {
+            What::Action(Action::Restart(host, DiskAfter::Old)) => {
+                if let Some(member) = self.member.get(host) {
+                    self.own.remove(member);
+                }
+                Ok(())
+            }
+            What::HostStarted { host, member, .. } => {
+                self.member.insert(*host, *member);
+                self.known.remove(host);
+                Ok(())
+            }
+            What::Event { host, event } => self.event(*host, &event.kind),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl IncarnationMonotonic {
+    fn event(&mut self, host: HostId, kind: &EventKind) -> Result<(), String> {
+        match kind {
+            EventKind::Started { member, incarnation, .. } => {
+                self.own_rises(*member, *incarnation, "starts with")
+            }
+            EventKind::Refuted { incarnation, .. } => match self.member.get(&host).copied() {
+                Some(member) => self.own_rises(member, *incarnation, "refutes with"),
+                None => Err(format!("host {} refutes before it has started", host.0)),
+            },
+            EventKind::MemberChanged { member, incarnation, .. } => {
+                let known = self.known.entry(host).or_default();
+                if let Some(before) = known.insert(*member, *incarnation) {
+                    if before > *incarnation {
+                        return Err(format!(
+                            "host {} knew member {member} in incarnation {before} and now in {incarnation}",
+                            host.0
+                        ));
+                    }
+                }
+                Ok(())
+            }
+            EventKind::MemberForgotten { member } => {
+                self.known.entry(host).or_default().remove(member);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn own_rises(&mut self, member: MemberId, now: Incarnation, does: &str) -> Result<(), String> {
+        match self.own.insert(member, now) {
+            Some(before) if before >= now => {
+                Err(format!("member {member} {does} incarnation {now} although it had {before} before"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use annulus_core::{State, Why};
+
+    use super::super::testing::{event, member, record, started};
+    use super::*;
+
+    fn begins(number: u8, incarnation: u64) -> Record {
+        let member = member(number);
+        event(0, EventKind::Started { member, incarnation: Incarnation(incarnation), restored: true })
+    }
+
+    fn changed(incarnation: u64) -> Record {
+        let kind = EventKind::MemberChanged {
+            member: member(9),
+            from: Some(State::Alive),
+            to: State::Suspect,
+            incarnation: Incarnation(incarnation),
+            why: Why::ProbeFailed,
+        };
+        event(0, kind)
+    }
+
+    fn run(records: &[Record]) -> Result<(), String> {
+        let mut checker = IncarnationMonotonic::default();
+        records.iter().try_for_each(|record| checker.observe(record))
+    }
+
+    #[test]
+    fn rising_incarnations_pass() {
+        assert_eq!(run(&[started(0, 1, false), begins(1, 1), changed(3), changed(3), changed(4)]), Ok(()));
+        assert_eq!(run(&[started(0, 1, false), begins(1, 1), started(0, 1, true), begins(1, 2)]), Ok(()));
+        assert_eq!(run(&[changed(3), started(0, 1, true), changed(2)]), Ok(()), "memory was lost");
+    }
+
+    #[test]
+    fn a_restart_with_the_old_number_fires() {
+        let records = [started(0, 1, false), begins(1, 4), started(0, 1, true), begins(1, 4)];
+        assert!(run(&records).unwrap_err().contains("starts with incarnation 4 although it had 4"));
+        let old = record(What::Action(Action::Restart(HostId(0), DiskAfter::Old)));
+        assert_eq!(
+            run(&[started(0, 1, false), begins(1, 4), old, started(0, 1, true), begins(1, 2)]),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn a_refutation_that_does_not_rise_fires() {
+        let refuted =
+            |i| event(0, EventKind::Refuted { accusation: State::Suspect, incarnation: Incarnation(i) });
+        assert_eq!(run(&[started(0, 1, false), begins(1, 4), refuted(5), refuted(6)]), Ok(()));
+        assert!(run(&[started(0, 1, false), begins(1, 4), refuted(4)]).is_err());
+    }
+
+    #[test]
+    fn a_falling_view_fires() {
+        assert!(run(&[changed(3), changed(2)]).unwrap_err().contains("in incarnation 3 and now in 2"));
+    }
+}

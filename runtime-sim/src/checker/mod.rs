@@ -1,0 +1,103 @@
+//! Properties that must hold at every instant, one file each, and the list of all.
+
+mod banned_stays_banned;
+mod incarnation_monotonic;
+
+use std::fmt;
+
+use annulus_core::Instant;
+
+use crate::record::Record;
+
+pub use banned_stays_banned::BannedStaysBanned;
+pub use incarnation_monotonic::IncarnationMonotonic;
+
+/// A property that is looked at after everything that happens.
+///
+/// It sees what the world reports and keeps what it needs of the past; it never looks into a node, so that a
+/// trace is enough to check a run again.
+pub trait Checker {
+    /// Its name: that of its file.
+    fn name(&self) -> &'static str;
+
+    /// Takes note of what happened.
+    ///
+    /// # Errors
+    /// The property does not hold; the text says who did what, with the numbers that show it.
+    fn observe(&mut self, record: &Record) -> Result<(), String>;
+}
+
+/// A property that did not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which property.
+    pub checker: &'static str,
+    /// When.
+    pub at: Instant,
+    /// What shows it.
+    pub message: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}: {}", self.checker, self.at, self.message)
+    }
+}
+
+/// All properties together.
+pub struct Checkers(Vec<Box<dyn Checker>>);
+
+impl Checkers {
+    /// Every property that is written down here.
+    #[must_use]
+    pub fn all() -> Self {
+        Self(vec![Box::new(IncarnationMonotonic::default()), Box::new(BannedStaysBanned::default())])
+    }
+
+    /// Shows all of them what happened.
+    ///
+    /// # Errors
+    /// The first property that does not hold any longer.
+    pub fn observe(&mut self, record: &Record) -> Result<(), Violation> {
+        for checker in &mut self.0 {
+            if let Err(message) = checker.observe(record) {
+                return Err(Violation { checker: checker.name(), at: record.at, message });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Checkers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|checker| checker.name())).finish()
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! Invented records.
+
+    use annulus_core::{Cause, Event, EventId, EventKind, InputId, Instant, MemberId};
+
+    use crate::action::HostId;
+    use crate::record::{Record, What};
+
+    pub(crate) fn member(number: u8) -> MemberId {
+        MemberId::from_bytes([number; 16])
+    }
+
+    pub(crate) fn record(what: What) -> Record {
+        Record { at: Instant::from_millis(1_000), what }
+    }
+
+    pub(crate) fn event(host: u32, kind: EventKind) -> Record {
+        let cause = Cause { input: InputId(1), event: None };
+        let event = Box::new(Event { id: EventId(1), cause, kind });
+        record(What::Event { host: HostId(host), event })
+    }
+
+    pub(crate) fn started(host: u32, number: u8, restored: bool) -> Record {
+        record(What::HostStarted { host: HostId(host), member: member(number), restored })
+    }
+}

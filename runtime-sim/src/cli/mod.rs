@@ -1,0 +1,50 @@
+//! The command line of `annulus-sim`, one file for each command.
+
+mod check;
+mod guard;
+mod list;
+mod run;
+
+use std::io::{self, Write as _};
+
+use clap::{Parser, Subcommand};
+
+use crate::exit::{self, Exit};
+
+/// Runs rings in a simulated world: the same core that the daemon runs, with simulated hosts, networks and time.
+#[derive(Debug, Parser)]
+#[command(name = "annulus-sim", version, after_help = exit::HELP, after_long_help = exit::HELP)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Perform one scenario and say what came of it.
+    Run(run::Args),
+    /// Perform every scenario in files and folders, several at a time, with a line for each.
+    Check(check::Args),
+    /// List what a scenario can do and expect, one line each.
+    List,
+}
+
+impl Cli {
+    /// Does what the command line asks.
+    #[must_use]
+    pub fn run(self) -> Exit {
+        match self.command {
+            Command::Run(args) => run::run(&args),
+            Command::Check(args) => check::run(&args),
+            Command::List => list::run(),
+        }
+    }
+}
+
+/// Prints a line. A reader that has gone away, as `head` does, is no failure of ours.
+pub(crate) fn emit(text: &str) {
+    if let Err(error) = writeln!(io::stdout(), "{text}") {
+        let expected = error.kind() == io::ErrorKind::BrokenPipe;
+        std::process::exit(i32::from(if expected { Exit::Pass.code() } else { Exit::Usage.code() }));
+    }
+}

@@ -1,0 +1,178 @@
+//! `annulus-sim run FILE`
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+
+use super::{emit, guard};
+use crate::exit::Exit;
+use crate::narrate::Narrator;
+use crate::record::{Record, Recording};
+use crate::scenario::plan::When;
+use crate::scenario::run::{Outcome, Report, Watcher};
+use crate::scenario::{Plan, run as scenario_run};
+use crate::trace;
+use crate::world::World;
+
+/// Sentences that are shown when a run fails.
+const LAST_SENTENCES: usize = 16;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The scenario.
+    file: PathBuf,
+    /// Use this seed instead of the file's.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Write everything that happens, packets included, to this file: one JSON object per line.
+    #[arg(long, value_name = "OUT.jsonl")]
+    trace: Option<PathBuf>,
+    /// Tell what happens in sentences.
+    #[arg(long)]
+    narrate: bool,
+}
+
+pub(super) fn run(args: &Args) -> Exit {
+    let plan = match Plan::load(&args.file) {
+        Ok(plan) => plan,
+        Err(problems) => {
+            for problem in problems {
+                eprintln!("{problem}\n");
+            }
+            return Exit::Usage;
+        }
+    };
+    let seed = args.seed.unwrap_or(plan.seed);
+    let trace = match &args.trace {
+        None => None,
+        Some(path) => match File::create(path) {
+            Ok(file) => Some(BufWriter::new(file)),
+            Err(error) => {
+                eprintln!("{}: cannot be written: {error}; choose another file", path.display());
+                return Exit::Usage;
+            }
+        },
+    };
+    if args.narrate {
+        emit(&format!("{}\n", plan.about));
+    }
+    let mut watcher = Teller::new(&plan, args.narrate, trace);
+    let result = guard::catching(|| scenario_run::run(&plan, seed, &mut watcher));
+    let written = watcher.finish();
+    let repeat = repeat(&args.file, seed);
+    let report = match result {
+        Ok(report) => report,
+        Err(panic) => {
+            eprintln!("{}", guard::report(&panic, &repeat));
+            return Exit::Bug;
+        }
+    };
+    if let (Err(error), Some(path)) = (written, &args.trace) {
+        eprintln!("{}: the trace could not be written: {error}", path.display());
+        return Exit::Usage;
+    }
+    let exit = exit_of(&report);
+    if exit == Exit::Pass {
+        emit(&format!(
+            "{}pass: {}, seed {seed}, {} simulated, {} steps, trace hash {:016x}",
+            if args.narrate { "\n" } else { "" },
+            args.file.display(),
+            report.ended,
+            report.steps,
+            report.hash
+        ));
+    } else {
+        if !args.narrate {
+            emit(&format!("the last that happened (seed {seed}):"));
+            watcher.last.iter().for_each(|line| emit(line));
+        }
+        eprintln!("\n{}", failure(&plan, &report));
+        eprintln!("seed {seed}; repeat with:\n  {repeat}");
+    }
+    exit
+}
+
+/// The command that does the same again and shows more.
+pub(super) fn repeat(file: &Path, seed: u64) -> String {
+    format!("annulus-sim run {} --seed {seed} --narrate --trace trace.jsonl", file.display())
+}
+
+pub(super) fn exit_of(report: &Report) -> Exit {
+    match report.outcome {
+        Outcome::Pass => Exit::Pass,
+        Outcome::Impossible { .. } => Exit::Usage,
+        Outcome::Unmet(_) => Exit::Unmet,
+        Outcome::Violated(_) => Exit::Violated,
+    }
+}
+
+/// What is wrong, in a sentence or two.
+pub(super) fn failure(plan: &Plan, report: &Report) -> String {
+    match &report.outcome {
+        Outcome::Pass => String::new(),
+        Outcome::Impossible { line, at, error } => {
+            format!("{}:{line}: this cannot be done at {at}: {error}", plan.file)
+        }
+        Outcome::Violated(violation) => {
+            format!("safety violated: {violation}\nthis must never happen, whatever the scenario does")
+        }
+        Outcome::Unmet(unmet) => {
+            let when = match unmet.when {
+                When::By { after, by } => format!("was not met between {after} and {by}"),
+                When::At(at) => format!("did not hold at {at}"),
+                When::Always { from, until } => {
+                    format!("had to hold from {from} to {until} and did not at {}", unmet.at)
+                }
+            };
+            format!(
+                "{}:{}: expectation {when}: {}\n  found: {}",
+                plan.file, unmet.line, unmet.text, unmet.found
+            )
+        }
+    }
+}
+
+/// Tells, traces, and remembers the last sentences.
+struct Teller {
+    narrator: Narrator,
+    aloud: bool,
+    last: VecDeque<String>,
+    trace: Option<BufWriter<File>>,
+    failed: Option<std::io::Error>,
+}
+
+impl Teller {
+    fn new(plan: &Plan, aloud: bool, trace: Option<BufWriter<File>>) -> Self {
+        let names = plan.hosts.iter().map(|host| host.name.clone()).collect();
+        Self { narrator: Narrator::new(names), aloud, last: VecDeque::new(), trace, failed: None }
+    }
+
+    fn finish(&mut self) -> std::io::Result<()> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        self.trace.as_mut().map_or(Ok(()), std::io::Write::flush)
+    }
+}
+
+impl Watcher for Teller {
+    fn recording(&self) -> Recording {
+        if self.trace.is_some() { Recording::Packets } else { Recording::Events }
+    }
+
+    fn record(&mut self, world: &World, record: &Record) {
+        if let (Some(trace), None) = (&mut self.trace, &self.failed) {
+            self.failed = trace::write_jsonl(trace, world, std::slice::from_ref(record)).err();
+        }
+        for line in self.narrator.tell(record) {
+            if self.aloud {
+                emit(&line);
+            }
+            if self.last.len() == LAST_SENTENCES {
+                self.last.pop_front();
+            }
+            self.last.push_back(line);
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! What is done to the world, in words.
+
+use annulus_core::Instant;
+
+use super::Narrator;
+use crate::action::{Action, DiskAfter, HostId, LinkQuality, Ratio};
+
+/// More names than this are counted instead.
+const NAMES_MAX: usize = 6;
+
+impl Narrator {
+    pub(super) fn action(&mut self, at: Instant, action: &Action) {
+        if let Action::Join(host) = action {
+            // Joins come in crowds: they are told together, with the last of them.
+            self.joining.push(*host);
+            let first_crowd = self.names.len() <= NAMES_MAX || self.joining.len() == self.names.len();
+            if !first_crowd && at < Instant::from_millis(1_000) {
+                return;
+            }
+        }
+        if !self.joining.is_empty() {
+            let joining = std::mem::take(&mut self.joining);
+            let verb = if joining.len() == 1 { "starts" } else { "start" };
+            let text = format!("{} {verb} for the first time.", self.list(&joining));
+            self.say(at, &text);
+        }
+        if let Some(text) = self.words(action) {
+            self.say(at, &text);
+        }
+    }
+
+    fn words(&self, action: &Action) -> Option<String> {
+        Some(match action {
+            Action::Join(_) => return None,
+            Action::Leave(host) => format!("{} is asked to leave in order.", self.name(*host)),
+            Action::Depart { by, host } => {
+                format!("at {} an operator bans {} from the ring.", self.name(*by), self.name(*host))
+            }
+            Action::DepartId { by, member } => {
+                format!("at {} an operator bans {} from the ring.", self.name(*by), self.who(member))
+            }
+            Action::Crash(host) => {
+                format!("{} loses power: it says nothing to anybody any more.", self.name(*host))
+            }
+            Action::Kill(host) => {
+                format!("the supervisor on {} is killed; its host stays up.", self.name(*host))
+            }
+            Action::Restart(host, disk) => {
+                let disk = match disk {
+                    DiskAfter::Kept => "with its disk",
+                    DiskAfter::Lost => "with an empty disk",
+                    DiskAfter::Old => "with an old backup of its disk",
+                };
+                format!("{} starts again, {disk}.", self.name(*host))
+            }
+            Action::Pause(host) => format!("{} is frozen: it neither reads nor speaks.", self.name(*host)),
+            Action::Resume(host) => {
+                format!("{} runs again and knows nothing of the time in between.", self.name(*host))
+            }
+            Action::Cut { from, to, both: true } => {
+                format!("the network breaks between {} and {}.", self.list(from), self.list(to))
+            }
+            Action::Cut { from, to, both: false } => {
+                format!("nothing that {} send reaches {} any more.", self.list(from), self.list(to))
+            }
+            Action::Mend { from, to } => {
+                format!("the network between {} and {} works again.", self.list(from), self.list(to))
+            }
+            Action::Heal => String::from("the network works everywhere again."),
+            Action::SetLink { from, to, quality } => {
+                let ends = if from.is_empty() && to.is_empty() {
+                    String::from("everywhere")
+                } else {
+                    format!("from {} to {}", self.list(from), self.list(to))
+                };
+                format!("links {ends} are now so: {}.", quality_words(quality))
+            }
+            Action::LoadService { host, service } => {
+                format!("an operator loads {service} on {}.", self.name(*host))
+            }
+            Action::UnloadService { host, service } => {
+                format!("an operator unloads {service} on {}.", self.name(*host))
+            }
+            Action::StopService { host, service } => {
+                format!("an operator stops {service} on {}.", self.name(*host))
+            }
+            Action::StartService { host, service } => {
+                format!("an operator starts {service} on {}.", self.name(*host))
+            }
+            Action::CrashService { host, service, code } => {
+                format!("{service} on {} fails with exit code {code}.", self.name(*host))
+            }
+        })
+    }
+
+    fn list(&self, hosts: &[HostId]) -> String {
+        let name = |host: &HostId| self.name(*host);
+        match hosts {
+            [] => String::from("everybody"),
+            [one] => name(one).to_owned(),
+            hosts if hosts.len() == self.names.len() && hosts.len() > NAMES_MAX => {
+                format!("all {} members", hosts.len())
+            }
+            [first, .., last] if hosts.len() > NAMES_MAX => {
+                format!("{} to {} ({} members)", name(first), name(last), hosts.len())
+            }
+            [head @ .., last] => {
+                let head: Vec<&str> = head.iter().map(name).collect();
+                format!("{} and {}", head.join(", "), name(last))
+            }
+        }
+    }
+}
+
+fn quality_words(quality: &LinkQuality) -> String {
+    let mut text = format!("{:?} to {:?} on the way", quality.latency_min, quality.latency_max);
+    for (ratio, what) in
+        [(quality.loss, "lost"), (quality.duplicate, "delivered twice"), (quality.reorder, "overtaken")]
+    {
+        if ratio.numerator > 0 {
+            text.push_str(&format!(", {} of the datagrams {what}", share(ratio)));
+        }
+    }
+    text
+}
+
+fn share(ratio: Ratio) -> String {
+    let hundredths = u64::from(ratio.numerator) * 10_000 / u64::from(ratio.denominator.max(1));
+    if hundredths % 100 == 0 {
+        format!("{}%", hundredths / 100)
+    } else {
+        format!("{}.{:02}%", hundredths / 100, hundredths % 100)
+    }
+}

@@ -1,0 +1,383 @@
+//! Whether what a scenario expects holds, by looking into the nodes and listening to what they report.
+
+use annulus_core::{
+    EventKind, Incarnation, Instant, MemberId, Node, Rumor, ServiceName, ServiceState, State,
+};
+
+use super::plan::{Expectation, Plan, What, When, Who};
+use super::schema::EventWord;
+use crate::HostState;
+use crate::action::HostId;
+use crate::record::{self, Record};
+use crate::world::World;
+
+/// An expectation that did not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unmet {
+    /// The line of the file.
+    pub line: usize,
+    /// The expectation in the file's words.
+    pub text: String,
+    /// When it had to hold.
+    pub when: When,
+    /// When it was given up.
+    pub at: Instant,
+    /// How the world looked then.
+    pub found: String,
+}
+
+/// Follows the expectations of one run.
+#[derive(Debug)]
+pub(crate) struct Judge<'p> {
+    plan: &'p Plan,
+    cases: Vec<Case<'p>>,
+    /// Who every host was at the times with which expectations compare.
+    remembered: Vec<(Instant, Vec<Identity>)>,
+}
+
+#[derive(Debug)]
+struct Case<'p> {
+    expectation: &'p Expectation,
+    settled: bool,
+    /// Events that count for `occurred` and `never`.
+    heard: Option<String>,
+}
+
+type Identity = Option<(MemberId, Incarnation)>;
+
+impl<'p> Judge<'p> {
+    pub(crate) fn new(plan: &'p Plan) -> Self {
+        let cases = plan
+            .expectations
+            .iter()
+            .map(|expectation| Case { expectation, settled: false, heard: None })
+            .collect();
+        Self { plan, cases, remembered: Vec::new() }
+    }
+
+    /// Every instant at which the world has to be looked at, whatever happens then.
+    pub(crate) fn instants(&self) -> Vec<Instant> {
+        let mut instants = Vec::new();
+        for case in &self.cases {
+            let when = case.expectation.when;
+            instants.extend([when.start(), when.end()]);
+            instants.extend(since(&case.expectation.what));
+        }
+        instants
+    }
+
+    /// Takes note of what a node reports.
+    pub(crate) fn hear(&mut self, world: &World, record: &Record) {
+        let record::What::Event { host, event } = &record.what else { return };
+        for case in &mut self.cases {
+            let What::Event { event: word, of, seen_by, .. } = &case.expectation.what else { continue };
+            let when = case.expectation.when;
+            if case.heard.is_some() || record.at < when.start() || record.at > when.end() {
+                continue;
+            }
+            let Some(subject) = matching(*word, *host, &event.kind, world) else { continue };
+            let named = |who: &Who, host: HostId| match who {
+                Who::Running => true,
+                Who::Hosts(hosts) => hosts.contains(&host),
+            };
+            let about = subject.is_some_and(|subject| named(of, subject)) || *of == Who::Running;
+            if about && named(seen_by, *host) {
+                let subject = subject.map_or("a member of no host", |subject| self.plan.name(subject));
+                let at = record.at;
+                case.heard = Some(format!(
+                    "{} reported {} about {subject} at {at}",
+                    self.plan.name(*host),
+                    word.word()
+                ));
+            }
+        }
+    }
+
+    /// Looks at what must hold now. `ends`: it is the last look at this instant before anything else is done.
+    pub(crate) fn look(&mut self, world: &World, ends: bool) -> Result<(), Unmet> {
+        let now = world.now();
+        if ends && self.cases.iter().any(|case| since(&case.expectation.what) == Some(now)) {
+            let all = self.plan.host_ids().map(|host| identity(world, host)).collect();
+            self.remembered.push((now, all));
+        }
+        for index in 0..self.cases.len() {
+            let case = &self.cases[index];
+            let when = case.expectation.when;
+            if case.settled || now < when.start() || now > when.end() {
+                continue;
+            }
+            let last = ends && now == when.end();
+            if matches!(when, When::At(_)) && !last {
+                continue;
+            }
+            // What begins now is looked at after what is done now.
+            if ends && now == when.start() && !last {
+                continue;
+            }
+            let held = self.holds(world, case);
+            match (when, held) {
+                (When::By { .. }, Ok(())) | (When::At(_), Ok(())) => self.cases[index].settled = true,
+                (When::Always { .. }, Ok(())) => self.cases[index].settled = last,
+                (When::By { .. }, Err(_)) if !last => {}
+                (_, Err(found)) => return Err(unmet(self.cases[index].expectation, now, found)),
+            }
+        }
+        Ok(())
+    }
+
+    fn holds(&self, world: &World, case: &Case<'_>) -> Result<(), String> {
+        let view = View { world, plan: self.plan };
+        match &case.expectation.what {
+            What::AllAlive => view.all_alive(),
+            What::InState { of, state, seen_by } => view.in_state(of, *state, seen_by),
+            What::Running { on, running } => view.running(on, *running),
+            What::Split(groups) => view.split(groups),
+            What::Count { least, most, state, seen_by } => view.count(*least..=*most, *state, seen_by),
+            What::Service { service, up, on, seen_by } => view.service(service, *up, on, seen_by.as_ref()),
+            What::Incarnation { of, raised, since } => self.compare(world, of, *since, |before, now| {
+                let (before, now) = (before.1, now.1);
+                let ok = if *raised { now > before } else { now == before };
+                if ok { Ok(()) } else { Err(format!("has incarnation {now} and had {before}")) }
+            }),
+            What::Identity { of, new, since } => self.compare(world, of, *since, |before, now| {
+                let (before, now) = (before.0, now.0);
+                let ok = (before != now) == *new;
+                if ok { Ok(()) } else { Err(format!("is member {now} and was {before}")) }
+            }),
+            What::Event { event, occurred, .. } => match (&case.heard, occurred) {
+                (Some(_), true) | (None, false) => Ok(()),
+                (Some(heard), false) => Err(heard.clone()),
+                (None, true) => Err(format!("no {} was reported", event.word())),
+            },
+        }
+    }
+
+    fn compare(
+        &self,
+        world: &World,
+        of: &[HostId],
+        since: Instant,
+        check: impl Fn((MemberId, Incarnation), (MemberId, Incarnation)) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let Some((_, all)) = self.remembered.iter().find(|(at, _)| *at == since) else {
+            return Err(format!("{since} has not come yet"));
+        };
+        for host in of {
+            let name = self.plan.name(*host);
+            let before = all.get(host.0 as usize).copied().flatten();
+            let before = before.ok_or_else(|| format!("{name} did not run at {since}"))?;
+            let now = identity(world, *host).ok_or_else(|| format!("{name} does not run"))?;
+            check(before, now).map_err(|found| format!("{name} {found} at {since}"))?;
+        }
+        Ok(())
+    }
+}
+
+fn unmet(expectation: &Expectation, at: Instant, found: String) -> Unmet {
+    Unmet { line: expectation.line, text: expectation.text.clone(), when: expectation.when, at, found }
+}
+
+fn identity(world: &World, host: HostId) -> Identity {
+    world.node(host).map(|node| (node.id(), node.incarnation()))
+}
+
+fn since(what: &What) -> Option<Instant> {
+    match what {
+        What::Incarnation { since, .. } | What::Identity { since, .. } => Some(*since),
+        _ => None,
+    }
+}
+
+/// Whom an event of this word is about; outer none when it is another event.
+fn matching(word: EventWord, at: HostId, kind: &EventKind, world: &World) -> Option<Option<HostId>> {
+    let to_state = |state| match word {
+        EventWord::Alive => state == State::Alive,
+        EventWord::Suspect => state == State::Suspect,
+        EventWord::Confirmed => state == State::Confirmed,
+        EventWord::Departed => state == State::Departed,
+        _ => false,
+    };
+    match kind {
+        EventKind::MemberChanged { member, from, to, .. } if from != &Some(*to) && to_state(*to) => {
+            Some(world.host_by_member(member))
+        }
+        EventKind::ProbeFailed { member, .. } if word == EventWord::ProbeFailed => {
+            Some(world.host_by_member(member))
+        }
+        EventKind::Banned { member } if word == EventWord::Banned => Some(world.host_by_member(member)),
+        EventKind::Refuted { .. } if word == EventWord::Refuted => Some(Some(at)),
+        EventKind::Stalled { .. } if word == EventWord::Stalled => Some(Some(at)),
+        EventKind::ServiceChanged { to, .. } => {
+            let wanted = match word {
+                EventWord::ServiceUp => ServiceState::Up,
+                EventWord::ServiceBackoff => ServiceState::Backoff,
+                EventWord::ServiceDown => ServiceState::Down,
+                _ => return None,
+            };
+            (*to == Some(wanted)).then_some(Some(at))
+        }
+        _ => None,
+    }
+}
+
+/// The world as the statements of a scenario see it.
+#[derive(Clone, Copy)]
+struct View<'a> {
+    world: &'a World,
+    plan: &'a Plan,
+}
+
+impl<'a> View<'a> {
+    fn name(&self, host: HostId) -> &'a str {
+        self.plan.name(host)
+    }
+
+    /// Hosts whose supervisor runs and is not paused.
+    fn live(&self) -> Vec<HostId> {
+        self.plan.host_ids().filter(|host| self.world.state(*host) == HostState::Running).collect()
+    }
+
+    /// Those who look. Somebody who is named must run.
+    fn observers(&self, who: &Who) -> Result<Vec<(HostId, &'a Node)>, String> {
+        let hosts = match who {
+            Who::Running => self.live(),
+            Who::Hosts(hosts) => hosts.clone(),
+        };
+        let node = |host: HostId| match self.world.node(host) {
+            Some(node) => Ok((host, node)),
+            None => Err(format!("{} does not run and sees nobody", self.name(host))),
+        };
+        hosts.into_iter().map(node).collect()
+    }
+
+    fn state_in(&self, node: &Node, of: HostId) -> Option<State> {
+        self.world.member_id(of).and_then(|member| node.member(&member)).map(|record| record.state)
+    }
+
+    fn all_alive(&self) -> Result<(), String> {
+        let live = self.live();
+        if live.is_empty() {
+            return Err(String::from("nobody runs"));
+        }
+        self.in_state(&Who::Running, Some(State::Alive), &Who::Running)?;
+        for (host, node) in self.observers(&Who::Running)? {
+            let alive = node.members().iter().filter(|record| record.state == State::Alive).count();
+            if alive != live.len() {
+                return Err(format!(
+                    "{} holds {alive} members alive although {} run",
+                    self.name(host),
+                    live.len()
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn in_state(&self, of: &Who, state: Option<State>, seen_by: &Who) -> Result<(), String> {
+        let of = match of {
+            Who::Running => self.live(),
+            Who::Hosts(hosts) => hosts.clone(),
+        };
+        for (host, node) in self.observers(seen_by)? {
+            for subject in &of {
+                // What a member holds of itself is no news, unless it is asked for by name.
+                if host == *subject && *seen_by == Who::Running {
+                    continue;
+                }
+                let held = self.state_in(node, *subject);
+                if held != state {
+                    let held = held.map_or("does not know", |state| match state {
+                        State::Alive => "holds alive",
+                        State::Suspect => "suspects",
+                        State::Confirmed => "holds dead",
+                        State::Departed => "holds departed",
+                    });
+                    return Err(format!("{} {held}: {}", self.name(host), self.name(*subject)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn running(&self, on: &[HostId], running: bool) -> Result<(), String> {
+        for host in on {
+            if self.world.node(*host).is_some() != running {
+                let does = if running { "does not run" } else { "runs" };
+                return Err(format!("{} {does}", self.name(*host)));
+            }
+        }
+        Ok(())
+    }
+
+    fn split(&self, groups: &[Vec<HostId>]) -> Result<(), String> {
+        for group in groups {
+            let seen_by = Who::Hosts(group.clone());
+            self.in_state(&seen_by, Some(State::Alive), &seen_by)?;
+            for (host, node) in self.observers(&seen_by)? {
+                for stranger in groups.iter().flatten().filter(|stranger| !group.contains(stranger)) {
+                    if self.state_in(node, *stranger) == Some(State::Alive) {
+                        return Err(format!(
+                            "{} holds {} of another group alive",
+                            self.name(host),
+                            self.name(*stranger)
+                        ));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn count(
+        &self,
+        wanted: std::ops::RangeInclusive<u32>,
+        state: Option<State>,
+        seen_by: &Who,
+    ) -> Result<(), String> {
+        for (host, node) in self.observers(seen_by)? {
+            let fits = |held: State| state.is_none_or(|state| state == held);
+            let count = node.members().iter().filter(|record| fits(record.state)).count();
+            if !u32::try_from(count).is_ok_and(|count| wanted.contains(&count)) {
+                let state = state.map_or("known", State::name);
+                return Err(format!("{} has {count} {state} members", self.name(host)));
+            }
+        }
+        Ok(())
+    }
+
+    fn service(
+        &self,
+        service: &ServiceName,
+        up: bool,
+        on: &[HostId],
+        seen_by: Option<&Who>,
+    ) -> Result<(), String> {
+        for host in on {
+            let name = self.name(*host);
+            let local = self.world.node(*host).map(Node::services).unwrap_or_default();
+            let state = local.iter().find(|view| view.spec.name() == *service).map(|view| view.state);
+            if (state == Some(ServiceState::Up)) != up {
+                let state = state.map_or("not loaded", ServiceState::name);
+                return Err(format!("{service} is {state} on {name}"));
+            }
+            let Some(member) = self.world.member_id(*host) else { continue };
+            let observers = seen_by.map_or_else(|| Ok(Vec::new()), |who| self.observers(who))?;
+            for (observer, node) in observers {
+                let known = node.rumors().any(|rumor| match rumor {
+                    Rumor::Service(told) => {
+                        told.member_id == member
+                            && told.group.service() == service.as_str()
+                            && !told.tombstone
+                            && told.initialized
+                    }
+                    _ => false,
+                });
+                if known != up {
+                    let knows = if known { "still believes in" } else { "knows nothing of" };
+                    return Err(format!("{} {knows} {service} on {name}", self.name(observer)));
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,166 @@
+//! Performs a scenario.
+
+use annulus_core::Instant;
+
+use super::judge::{Judge, Unmet};
+use super::plan::Plan;
+use crate::HostSpec;
+use crate::action::Action;
+use crate::checker::{Checkers, Violation};
+use crate::record::{Record, Recording, What};
+use crate::world::World;
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// Everything that was expected held.
+    Pass,
+    /// Something that was expected did not hold.
+    Unmet(Unmet),
+    /// A property that always has to hold did not.
+    Violated(Violation),
+    /// The world refused an action: the file asks for something that cannot be done then.
+    Impossible {
+        /// The line of the file.
+        line: usize,
+        /// When.
+        at: Instant,
+        /// Why not, and what to do.
+        error: String,
+    },
+}
+
+/// A finished run.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// What came of it.
+    pub outcome: Outcome,
+    /// The seed that was used.
+    pub seed: u64,
+    /// When it ended, in simulated time.
+    pub ended: Instant,
+    /// Fingerprint of everything that happened.
+    pub hash: u64,
+    /// Things that happened in the world.
+    pub steps: u64,
+}
+
+/// Is shown everything that happens, when it happens.
+pub trait Watcher {
+    /// How much it wants to see.
+    fn recording(&self) -> Recording {
+        Recording::Events
+    }
+    /// Takes note.
+    fn record(&mut self, world: &World, record: &Record);
+}
+
+/// Nobody watches.
+impl Watcher for () {
+    fn record(&mut self, _: &World, _: &Record) {}
+}
+
+/// Performs `plan` from beginning to end, or to the first thing that is wrong.
+pub fn run(plan: &Plan, seed: u64, watcher: &mut dyn Watcher) -> Report {
+    let mut run =
+        Run { plan, world: build(plan, seed), judge: Judge::new(plan), checkers: Checkers::all(), watcher };
+    run.world.record(run.watcher.recording().max(Recording::Events));
+    let outcome = match run.perform() {
+        Ok(()) => Outcome::Pass,
+        Err(outcome) => *outcome,
+    };
+    Report {
+        outcome,
+        seed,
+        ended: run.world.now(),
+        hash: run.world.hash().value(),
+        steps: run.world.counters().steps,
+    }
+}
+
+/// The world of a plan, before anything is done to it.
+#[must_use]
+pub fn build(plan: &Plan, seed: u64) -> World {
+    let mut world = World::new(seed, plan.quality);
+    for host in &plan.hosts {
+        world.add_host(HostSpec {
+            zone: (!host.zone.is_empty()).then(|| host.zone.clone()),
+            permanent: host.permanent,
+            peers: host.peers.clone(),
+            timings: plan.timings.clone(),
+            ..HostSpec::new(host.name.clone())
+        });
+    }
+    world
+}
+
+struct Run<'a> {
+    plan: &'a Plan,
+    world: World,
+    judge: Judge<'a>,
+    checkers: Checkers,
+    watcher: &'a mut dyn Watcher,
+}
+
+type Step = Result<(), Box<Outcome>>;
+
+impl Run<'_> {
+    fn perform(&mut self) -> Step {
+        for link in &self.plan.links {
+            let action =
+                Action::SetLink { from: link.from.clone(), to: link.to.clone(), quality: link.quality };
+            self.act(0, &action)?;
+        }
+        let end = Instant::ZERO + self.plan.duration;
+        let mut instants = self.judge.instants();
+        instants.extend(self.plan.actions.iter().map(|timed| timed.time));
+        instants.push(end);
+        instants.sort_unstable();
+        instants.dedup();
+        let mut next = 0;
+        for instant in instants {
+            while self.world.step_until(instant) {
+                if self.tell()? {
+                    self.look(false)?;
+                }
+            }
+            self.world.run_until(instant);
+            self.look(true)?;
+            while let Some(timed) = self.plan.actions.get(next).filter(|timed| timed.time == instant) {
+                next += 1;
+                self.act(timed.line.unwrap_or(0), &timed.action)?;
+            }
+            self.look(false)?;
+        }
+        Ok(())
+    }
+
+    fn act(&mut self, line: usize, action: &Action) -> Step {
+        let done = self.world.apply(action);
+        let at = self.world.now();
+        self.tell()?;
+        done.map_err(|error| Box::new(Outcome::Impossible { line, at, error: error.to_string() }))
+    }
+
+    /// Hands on what was recorded; whether it may have changed what somebody knows.
+    fn tell(&mut self) -> Result<bool, Box<Outcome>> {
+        let mut changed = false;
+        for record in self.world.drain_records() {
+            changed |= !matches!(
+                record.what,
+                What::Sent { .. }
+                    | What::Delivered { .. }
+                    | What::Dropped { .. }
+                    | What::RefusalDelivered { .. }
+            );
+            self.watcher.record(&self.world, &record);
+            self.judge.hear(&self.world, &record);
+            self.checkers.observe(&record).map_err(|violation| Box::new(Outcome::Violated(violation)))?;
+        }
+        Ok(changed)
+    }
+
+    fn look(&mut self, ends: bool) -> Step {
+        self.judge.look(&self.world, ends).map_err(|unmet| Box::new(Outcome::Unmet(unmet)))
+    }
+}
