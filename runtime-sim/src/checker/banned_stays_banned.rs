@@ -121,7 +121,8 @@ mod tests {
 
     #[test]
     fn coming_back_by_contact_fires() {
-        let message = run(&[banned(), held(State::Departed), held(State::Alive)]).unwrap_err();
+        let message =
+            run(&[banned(), held(State::Departed), held(State::Alive)]).expect_err("it has to fire");
         assert!(message.contains("is banned and holds it Alive"), "{message}");
     }
 

@@ -39,7 +39,7 @@ mod tests {
 
     #[test]
     fn a_panic_is_told_with_its_place() {
-        let told = catching(|| -> u8 { panic!("the queue is empty") }).unwrap_err();
+        let told = catching(|| -> u8 { panic!("the queue is empty") }).expect_err("it has to fire");
         assert!(told.contains("the queue is empty") && told.contains("guard.rs"), "{told}");
         assert_eq!(catching(|| 5), Ok(5));
     }

@@ -258,17 +258,15 @@ pub(crate) fn explain(message: &str) -> (String, String) {
     if message.starts_with("missing field") {
         return (format!("`{word}` is missing"), format!("add {}", example(word)));
     }
-    if let Some(rest) = message.strip_prefix("invalid type: ") {
-        if let Some((found, expected)) = rest.split_once(", expected ") {
-            let expected = match expected {
-                "u32" | "u64" | "i32" => "a number, without quotes",
-                "struct At" | "struct Expect" | "struct Link" | "a sequence" => {
-                    "a list, or a table of its own"
-                }
-                expected => expected,
-            };
-            return (format!("found {found}"), format!("write {expected}"));
-        }
+    if let Some((found, expected)) =
+        message.strip_prefix("invalid type: ").and_then(|rest| rest.split_once(", expected "))
+    {
+        let expected = match expected {
+            "u32" | "u64" | "i32" => "a number, without quotes",
+            "struct At" | "struct Expect" | "struct Link" | "a sequence" => "a list, or a table of its own",
+            expected => expected,
+        };
+        return (format!("found {found}"), format!("write {expected}"));
     }
     (message.to_owned(), String::from("scenarios/README.md explains the form of a scenario"))
 }
