@@ -2,9 +2,11 @@
 
 pub mod action;
 mod apply;
+pub mod bench;
 pub mod checker;
 pub mod cli;
 mod clock;
+mod cpu;
 mod disk;
 mod effects;
 pub mod exit;
@@ -18,7 +20,11 @@ mod queue;
 pub mod record;
 pub mod scenario;
 mod stream;
+pub mod sweep;
+#[cfg(test)]
+mod testing;
 pub mod trace;
+pub mod view;
 mod world;
 
 pub use apply::ActionError;

@@ -301,3 +301,130 @@ impl World {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::action::{Action, DiskAfter, HostId, Ratio};
+    use crate::record::{Recording, What};
+    use crate::testing::{self, A, B};
+
+    /// Packets of these tests, told apart from what the nodes send.
+    const FIRST: u64 = 1 << 40;
+
+    /// Sends messages from A to B, runs for a while, and returns what became of them and when, in milliseconds.
+    fn fates(world: &mut World, count: u64) -> Vec<(u64, Result<(), DropReason>, u64)> {
+        world.record(Recording::Packets);
+        let since = world.now();
+        for n in 0..count {
+            world.send_stream(PacketId(FIRST + n), A.0, B.0, vec![0xff; 10]);
+        }
+        world.run_until(since + Duration::from_secs(60));
+        let ours = |packet: PacketId| packet.0.checked_sub(FIRST);
+        let mut fates = Vec::new();
+        for record in world.drain_records() {
+            let (packet, fate) = match record.what {
+                What::Delivered { packet, .. } => (packet, Ok(())),
+                What::Dropped { packet, why, .. } => (packet, Err(why)),
+                _ => continue,
+            };
+            if let Some(n) = ours(packet) {
+                fates.push((n, fate, record.at.saturating_since(since).as_millis() as u64));
+            }
+        }
+        fates
+    }
+
+    fn refusals(world: &mut World) -> usize {
+        let is_refusal = |w: &What| matches!(w, What::RefusalDelivered { packet, to, .. } if packet.0 >= FIRST && *to == A);
+        world.drain_records().iter().filter(|r| is_refusal(&r.what)).count()
+    }
+
+    #[test]
+    fn messages_arrive_in_order_and_once_whatever_is_lost() {
+        for seed in 0..40 {
+            let mut quality = testing::quality();
+            quality.loss = Ratio { numerator: 30, denominator: 100 };
+            let mut world = testing::pair(seed, quality);
+            let fates = fates(&mut world, 20);
+            let delivered: Vec<u64> = fates.iter().filter(|f| f.1.is_ok()).map(|f| f.0).collect();
+            assert!(delivered.iter().copied().eq(0..delivered.len() as u64), "{delivered:?}");
+            assert_eq!(fates.len(), 20, "every message is accounted for");
+        }
+    }
+
+    #[test]
+    fn setting_up_takes_a_round_trip() {
+        let mut world = testing::pair(1, testing::quality());
+        let fates = fates(&mut world, 1);
+        // Three one-way trips of one to two milliseconds.
+        assert!(matches!(fates[..], [(0, Ok(()), 3..=6)]), "{fates:?}");
+    }
+
+    #[test]
+    fn a_cut_link_is_given_up_after_ten_seconds_and_one_that_heals_is_not() {
+        let cut = Action::Cut { from: vec![A], to: vec![B], both: true };
+        let mut world = testing::pair(1, testing::quality());
+        world.apply(&cut).expect("possible");
+        let lost = fates(&mut world, 1);
+        assert!(matches!(lost[..], [(0, Err(DropReason::Cut), 10_000..10_100)]), "{lost:?}");
+
+        let mut world = testing::pair(1, testing::quality());
+        world.apply(&cut).expect("possible");
+        world.send_stream(PacketId(FIRST + 7), A.0, B.0, vec![0xff]);
+        world.run_until(world.now() + Duration::from_millis(2_500));
+        world.apply(&Action::Heal).expect("possible");
+        let late = fates(&mut world, 0);
+        assert!(matches!(late[..], [(7, Ok(()), 400..1_000)]), "the third try is at three seconds: {late:?}");
+    }
+
+    #[test]
+    fn a_host_without_supervisor_resets_and_a_crashed_one_is_silent() {
+        let mut world = testing::pair(1, testing::quality());
+        world.apply(&Action::Kill(B)).expect("possible");
+        world.record(Recording::Packets);
+        world.send_stream(PacketId(FIRST), A.0, B.0, vec![0xff]);
+        world.run_until(world.now() + Duration::from_millis(10));
+        assert_eq!(refusals(&mut world), 1);
+
+        let mut world = testing::pair(1, testing::quality());
+        world.apply(&Action::Crash(B)).expect("possible");
+        let lost = fates(&mut world, 2);
+        assert!(lost.iter().all(|f| f.1 == Err(DropReason::HostDown) && f.2 >= 10_000), "{lost:?}");
+        assert_eq!(refusals(&mut world), 0);
+    }
+
+    #[test]
+    fn a_receiver_that_restarts_resets_what_was_open() {
+        let mut world = testing::pair(1, testing::quality());
+        world.record(Recording::Packets);
+        world.send_stream(PacketId(FIRST), A.0, B.0, vec![0xff]);
+        while world.streams.connections.get(&(A.0, B.0)).is_some_and(|c| !c.established) {
+            assert!(world.step());
+        }
+        world.apply(&Action::Kill(B)).expect("possible");
+        world.apply(&Action::Restart(B, DiskAfter::Kept)).expect("possible");
+        let lost = fates(&mut world, 0);
+        assert!(matches!(lost[..], [(0, Err(DropReason::Reset), _)]), "{lost:?}");
+    }
+
+    #[test]
+    fn what_a_paused_receiver_has_accepted_waits_for_it() {
+        let mut world = testing::pair(1, testing::quality());
+        world.apply(&Action::Pause(B)).expect("possible");
+        assert_eq!(fates(&mut world, 3), []);
+        world.apply(&Action::Resume(B)).expect("possible");
+        let delivered = fates(&mut world, 0);
+        assert_eq!(delivered.iter().map(|f| (f.0, f.2)).collect::<Vec<_>>(), [(0, 0), (1, 0), (2, 0)]);
+    }
+
+    #[test]
+    fn a_sender_that_crashes_takes_its_messages_with_it() {
+        let mut world = testing::pair(1, testing::quality());
+        world.record(Recording::Packets);
+        world.send_stream(PacketId(FIRST), A.0, B.0, vec![0xff]);
+        world.apply(&Action::Crash(A)).expect("possible");
+        assert!(matches!(fates(&mut world, 0)[..], [(0, Err(DropReason::SenderDown), 0)]));
+        assert!(!world.streams.connections.contains_key(&(A.0, HostId(1).0)));
+    }
+}

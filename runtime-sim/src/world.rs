@@ -468,3 +468,167 @@ impl World {
         self.by_member.insert(member, HostId(index));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::action::{Action, DiskAfter, Ratio};
+    use crate::testing::{self, A, B};
+    use std::time::Duration;
+
+    const FIRST: u64 = 1 << 40;
+
+    /// What became of datagrams that A sends to B.
+    fn fates(world: &mut World, count: u64) -> Vec<(u64, Result<(), DropReason>)> {
+        world.record(Recording::Packets);
+        for n in 0..count {
+            world.send_datagram(PacketId(FIRST + n), A.0, B.0, vec![0xff; 100]);
+        }
+        world.run_until(world.now() + Duration::from_secs(1));
+        let ours = |packet: PacketId| packet.0.checked_sub(FIRST);
+        let fate = |record: Record| match record.what {
+            What::Delivered { packet, .. } => Some((ours(packet)?, Ok(()))),
+            What::Dropped { packet, why, .. } => Some((ours(packet)?, Err(why))),
+            What::RefusalDelivered { packet, to, .. } if to == A => {
+                Some((ours(packet)?, Err(DropReason::Refused)))
+            }
+            _ => None,
+        };
+        world.drain_records().into_iter().filter_map(fate).collect()
+    }
+
+    #[test]
+    fn one_seed_one_run() {
+        fn run(seed: u64) -> (u64, Counters) {
+            let mut quality = testing::quality();
+            quality.loss = Ratio { numerator: 5, denominator: 100 };
+            quality.duplicate = Ratio { numerator: 5, denominator: 100 };
+            let mut world = testing::ring(seed, 5, quality);
+            world.run_until(Instant::from_millis(5_000));
+            world.apply(&Action::Crash(B)).expect("possible");
+            world.run_until(Instant::from_millis(15_000));
+            world.apply(&Action::Restart(B, DiskAfter::Kept)).expect("possible");
+            world.run_until(Instant::from_millis(30_000));
+            (world.hash().value(), world.counters().clone())
+        }
+        let first = run(7);
+        assert_eq!(run(7), first);
+        assert_ne!(run(8).0, first.0);
+        assert_eq!(run(7), first, "nothing is left over from other runs");
+    }
+
+    #[test]
+    fn recording_does_not_change_a_run() {
+        let run = |recording| {
+            let mut world = testing::ring(3, 4, testing::quality());
+            world.record(recording);
+            world.apply(&Action::Crash(B)).expect("possible");
+            world.run_until(Instant::from_millis(10_000));
+            (world.hash(), world.drain_records().len())
+        };
+        let (quiet, none) = run(Recording::Off);
+        let (loud, some) = run(Recording::Packets);
+        assert_eq!(quiet, loud);
+        assert!(none == 0 && some > 0);
+    }
+
+    #[test]
+    fn a_datagram_to_a_dead_process_is_refused_and_to_a_dead_host_is_not() {
+        let mut world = testing::pair(1, testing::quality());
+        assert_eq!(fates(&mut world, 2).len(), 2);
+        world.apply(&Action::Kill(B)).expect("possible");
+        assert_eq!(fates(&mut world, 1), [(0, Err(DropReason::Refused)), (0, Err(DropReason::Refused))]);
+        world.apply(&Action::Crash(B)).expect("possible");
+        assert_eq!(fates(&mut world, 1), [(0, Err(DropReason::HostDown))]);
+        world.apply(&Action::Restart(B, DiskAfter::Kept)).expect("possible");
+        world.apply(&Action::Cut { from: vec![A], to: vec![B], both: false }).expect("possible");
+        assert_eq!(fates(&mut world, 1), [(0, Err(DropReason::Cut))]);
+    }
+
+    #[test]
+    fn a_paused_supervisor_reads_later_what_fits_into_its_socket() {
+        let mut world = testing::pair(1, testing::quality());
+        world.apply(&Action::Pause(B)).expect("possible");
+        let lost = fates(&mut world, 400);
+        assert!(lost.iter().all(|(_, fate)| *fate == Err(DropReason::Overflow)));
+        world.apply(&Action::Resume(B)).expect("possible");
+        let read = fates(&mut world, 0);
+        assert!(read.iter().all(|(_, fate)| fate.is_ok()));
+        assert_eq!(lost.len() + read.len(), 400);
+        assert!(read.len() > 300 && !lost.is_empty());
+    }
+
+    #[test]
+    fn a_paused_node_is_not_woken_and_is_overdue_afterwards() {
+        let mut world = testing::pair(1, testing::quality());
+        let inputs = |world: &World| world.hosts[A.0 as usize].inputs;
+        world.apply(&Action::Pause(A)).expect("possible");
+        let before = inputs(&world);
+        world.run_until(world.now() + Duration::from_secs(100));
+        assert_eq!(inputs(&world), before);
+        world.apply(&Action::Resume(A)).expect("possible");
+        assert!(inputs(&world) > before);
+        let resumed = inputs(&world);
+        world.run_until(world.now() + Duration::from_secs(100));
+        assert!(inputs(&world) > resumed, "its timer goes on");
+    }
+
+    #[test]
+    fn idle_time_is_free_and_stale_wake_ups_do_not_pile_up() {
+        let mut world = testing::pair(1, testing::quality());
+        world.run_until(world.now() + Duration::from_secs(100));
+        assert!(world.queue.len() < 40, "{}", world.queue.len());
+        let mut empty = World::new(1, testing::quality());
+        assert!(!empty.step());
+        empty.run_until(Instant::from_millis(1_000));
+        assert_eq!(empty.now(), Instant::from_millis(1_000));
+    }
+
+    #[test]
+    fn identity_survives_a_crash_and_not_the_loss_of_the_disk() {
+        let mut world = testing::pair(5, testing::quality());
+        let before = world.member_id(B);
+        world.apply(&Action::Crash(B)).expect("possible");
+        assert!(world.node(B).is_none());
+        assert_eq!(world.member_id(B), before);
+        world.apply(&Action::Restart(B, DiskAfter::Kept)).expect("possible");
+        assert_eq!(world.member_id(B), before);
+        world.apply(&Action::Crash(B)).expect("possible");
+        world.apply(&Action::Restart(B, DiskAfter::Lost)).expect("possible");
+        assert_ne!(world.member_id(B), before);
+        let member = before.expect("it ran");
+        assert_eq!(world.host_by_member(&member), Some(B));
+    }
+
+    #[test]
+    fn a_slow_clock_wakes_its_node_less_often() {
+        let mut world = testing::pair(1, testing::quality());
+        world.set_clock_rate(A, -500_000);
+        let before: Vec<u64> = world.hosts.iter().map(|h| h.inputs).collect();
+        world.run_until(world.now() + Duration::from_secs(600));
+        let inputs: Vec<u64> = world.hosts.iter().zip(before).map(|(h, b)| h.inputs - b).collect();
+        assert!(inputs[0] * 3 < inputs[1] * 2 && inputs[0] * 3 > inputs[1], "{inputs:?}");
+    }
+
+    #[test]
+    fn what_is_impossible_is_said_and_changes_nothing() {
+        let mut world = testing::pair(1, testing::quality());
+        let hash = world.hash();
+        world.record(Recording::Packets);
+        let refused =
+            |world: &mut World, action: Action| world.apply(&action).expect_err("impossible").to_string();
+        assert_eq!(refused(&mut world, Action::Join(A)), "a cannot join: it runs");
+        assert_eq!(refused(&mut world, Action::Resume(A)), "a cannot resume: it runs");
+        assert_eq!(refused(&mut world, Action::Crash(HostId(9))), "there is no host number 9");
+        let crash = Action::CrashService { host: A, service: "web".to_owned(), code: 1 };
+        assert_eq!(refused(&mut world, crash), "web on a cannot crash: it does not run there");
+        let load = Action::LoadService { host: A, service: "two words".to_owned() };
+        assert!(refused(&mut world, load).contains("not one word"));
+        let mut quality = testing::quality();
+        quality.loss.denominator = 0;
+        let link = Action::SetLink { from: vec![], to: vec![], quality };
+        assert!(refused(&mut world, link).contains("denominator"));
+        assert_eq!(world.hash(), hash);
+        assert!(world.drain_records().is_empty());
+    }
+}

@@ -1,9 +1,11 @@
 //! The command line of `annulus-sim`, one file for each command.
 
+mod bench;
 mod check;
-mod guard;
+pub(crate) mod guard;
 mod list;
 mod run;
+mod sweep;
 
 use std::io::{self, Write as _};
 
@@ -27,6 +29,10 @@ enum Command {
     Check(check::Args),
     /// List what a scenario can do and expect, one line each.
     List,
+    /// Draw rings and faults from seeds; afterwards all members must share one view.
+    Sweep(crate::sweep::Args),
+    /// Measure the simulator and the protocol.
+    Bench(crate::bench::Args),
 }
 
 impl Cli {
@@ -37,6 +43,8 @@ impl Cli {
             Command::Run(args) => run::run(&args),
             Command::Check(args) => check::run(&args),
             Command::List => list::run(),
+            Command::Sweep(args) => sweep::run(&args),
+            Command::Bench(args) => bench::run(&args),
         }
     }
 }

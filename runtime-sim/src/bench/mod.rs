@@ -1,0 +1,81 @@
+//! `annulus-sim bench`: what the simulator and the protocol achieve, in figures.
+//!
+//! Each experiment starts from a ring that has converged long ago: every node is restored with all members
+//! alive, except where joining is what is measured. Times are virtual; only speed and memory are this machine's.
+
+mod experiment;
+mod figures;
+
+use clap::Parser;
+
+pub use figures::Figure;
+
+/// Options of `annulus-sim bench`.
+#[derive(Clone, Debug, Parser)]
+pub struct Args {
+    /// Size of the ring
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(2..=100_000))]
+    pub members: u32,
+    /// How long to measure, in virtual seconds; experiments that wait for something end when it has happened
+    #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    pub seconds: u64,
+    /// What chance follows from
+    #[arg(long, value_name = "K", default_value_t = 1)]
+    pub seed: u64,
+    /// Datagrams and stream segments lost, in percent
+    #[arg(long, value_name = "P", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub loss: u32,
+    /// Crash one member: when is it confirmed by the others?
+    #[arg(long)]
+    pub kill: bool,
+    /// Load a service on one member: when do the others know?
+    #[arg(long)]
+    pub rumor: bool,
+    /// Let all join through one member within a second: when are all views full?
+    #[arg(long)]
+    pub join: bool,
+    /// Cut the ring in halves for 30 seconds: when is it whole again?
+    #[arg(long)]
+    pub heal: bool,
+    /// Let the ring idle on its lossy links: who is accused falsely?
+    #[arg(long)]
+    pub accusations: bool,
+    /// Let one member stand still for 5 of every 20 seconds: who suffers?
+    #[arg(long)]
+    pub pauses: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+type Experiment = fn(&Args) -> Vec<Figure>;
+
+/// Runs the experiments that the options name, the idle ring where they name none, and returns their figures.
+#[must_use]
+pub fn measure(args: &Args) -> Vec<Figure> {
+    let experiments: [(bool, Experiment); 6] = [
+        (args.kill, experiment::kill),
+        (args.rumor, experiment::rumor),
+        (args.join, experiment::join),
+        (args.heal, experiment::heal),
+        (args.accusations, experiment::accusations),
+        (args.pauses, experiment::pauses),
+    ];
+    let mut figures = Vec::new();
+    for (wanted, experiment) in experiments {
+        if wanted {
+            figures.extend(experiment(args));
+        }
+    }
+    if figures.is_empty() {
+        figures = experiment::idle(args);
+    }
+    figures
+}
+
+/// Runs `annulus-sim bench` and returns what it prints.
+#[must_use]
+pub fn run(args: &Args) -> String {
+    let figures = measure(args);
+    if args.json { figures::json(args, &figures) } else { figures::text(args, &figures) }
+}

@@ -1,0 +1,9 @@
+//! `annulus-sim bench`: see [`crate::bench`].
+
+use crate::bench::{self, Args};
+use crate::exit::Exit;
+
+pub(super) fn run(args: &Args) -> Exit {
+    super::emit(bench::run(args).trim_end());
+    Exit::Pass
+}

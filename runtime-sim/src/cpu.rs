@@ -1,0 +1,19 @@
+//! What the simulator itself costs this machine. Figures of the benchmark only: nothing in a world depends on it.
+
+use std::fs;
+
+/// Nanoseconds that this process has spent on a processor, in all threads that still run.
+///
+/// Time on the processor rather than time on the wall: other programs on the machine then matter little.
+/// None where the kernel does not say.
+pub(crate) fn on_cpu_ns() -> Option<u64> {
+    fs::read_to_string("/proc/self/schedstat").ok()?.split_whitespace().next()?.parse().ok()
+}
+
+/// Bytes of memory that this process occupies. None where the kernel does not say.
+pub(crate) fn resident_bytes() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kib * 1024)
+}
