@@ -53,8 +53,9 @@ pub struct Driver<T: Transport, E: Effects> {
     datagrams: T::Datagrams,
     outbound: Outbound<T>,
     streams: mpsc::Receiver<FromStream>,
-    effects: E,
+    // Dropped before `effects`, whose workers may be waiting to report and are waited for.
     done: mpsc::Receiver<(EffectId, EffectResult)>,
+    effects: E,
     served: Served,
     replies: BTreeMap<RequestId, oneshot::Sender<Reply>>,
     next_request: u64,
@@ -117,6 +118,7 @@ impl<T: Transport, E: Effects> Driver<T, E> {
         self.drain();
         loop {
             if let Some(reason) = self.exit {
+                self.done.close();
                 self.served.ended.send_replace(Some(Ended::Exit(reason)));
                 return reason;
             }

@@ -16,4 +16,5 @@ pub mod logging;
 pub mod net;
 pub mod root;
 pub mod store;
+pub mod sup_run;
 pub mod timestamp;

@@ -2,6 +2,8 @@
 
 mod frame;
 mod inbound;
+#[cfg(test)]
+pub(crate) mod memory;
 mod outbound;
 mod tokio;
 
@@ -15,7 +17,7 @@ use ::tokio::sync::OwnedSemaphorePermit;
 pub use frame::{FrameError, read_frame, write_frame};
 pub use inbound::serve_streams;
 pub use outbound::Outbound;
-pub use tokio::TokioTransport;
+pub use tokio::{TokioDatagrams, TokioListener, TokioTransport};
 
 /// Messages from the stream side that wait for the loop.
 pub const INBOUND_MAX: usize = 64;
@@ -130,3 +132,6 @@ pub async fn bind_gossip<T: Transport>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

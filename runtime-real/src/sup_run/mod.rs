@@ -1,0 +1,307 @@
+//! `annulus sup run`: puts a supervisor together, runs it, and takes it apart.
+//!
+//! Order matters: nothing is written before the lock is held, nothing is sent before the stored state is
+//! read, and nobody is served before the ring's port is bound.
+
+pub mod options;
+mod peers;
+mod sysinfo;
+pub mod timings;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use annulus_core::{Command, Config, ConfigError, ExitReason};
+use thiserror::Error;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::clock::Clock;
+use crate::ctl::secret::{Secret, SecretError};
+use crate::ctl::{self, Ctl};
+use crate::driver::{Driver, Parts};
+use crate::effect::process::Processes;
+use crate::effect::{HostEffects, Prepare, RESULTS_MAX};
+use crate::entropy::{self, EntropyError};
+use crate::handle::DriverHandle;
+use crate::lock::{self, LockError, SupLock};
+use crate::net::{Listener as _, TokioDatagrams, TokioListener, TokioTransport, Transport as _, bind_gossip};
+use crate::root::{Root, SupDir};
+use crate::store::{Store, StoreError};
+use crate::{exit, http, logging};
+use options::{Options, OptionsError, Settings};
+
+/// Asks for a token on every HTTP route but the probes (reference D4.2).
+const TOKEN_ENV: &str = "HAB_SUP_GATEWAY_AUTH_TOKEN";
+/// After the node has finished, clients get this long to read their answers.
+const LAST_ANSWERS: Duration = Duration::from_millis(50);
+/// Blocking work at one time: name look-ups and packages being prepared.
+const BLOCKING_THREADS_MAX: usize = 8;
+
+/// Why a supervisor does not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// An option or the configuration file.
+    #[error(transparent)]
+    Options(#[from] OptionsError),
+    /// Timings that contradict each other.
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    /// The directory, or another supervisor in it.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The stored state.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The ctl secret.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// No random bytes.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+    /// An address cannot be listened on.
+    #[error("{what} cannot listen on {address}: {}", why(.source, .option))]
+    Listen {
+        /// Who wants to listen.
+        what: &'static str,
+        /// Where.
+        address: SocketAddr,
+        /// The option that says so.
+        option: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The system gives no threads, signals or timers.
+    #[error("the system refuses what every daemon needs: {0}")]
+    System(#[from] io::Error),
+}
+
+fn why(source: &io::Error, option: &str) -> String {
+    match source.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!("the port is in use; stop the process that has it, or choose another with {option}")
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            format!("this host has no such address; choose one of its own with {option}")
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("not permitted; ports below 1024 need root, choose another with {option}")
+        }
+        _ => format!("{source}; choose another address with {option}"),
+    }
+}
+
+impl StartError {
+    /// The process's exit code.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Options(_) | Self::Config(_) => exit::USAGE,
+            Self::Lock(LockError::Held { .. }) => exit::LOCKED,
+            Self::Lock(LockError::Unusable { .. }) => exit::ROOT,
+            Self::Store(_) => exit::STORE,
+            Self::Listen { .. } => exit::LISTEN,
+            Self::Secret(_) | Self::Entropy(_) | Self::System(_) => exit::FAILED,
+        }
+    }
+}
+
+/// Runs the supervisor of this root and name until it has left, was banned, or was interrupted for good;
+/// returns its exit code.
+///
+/// # Errors
+/// It could not start; nothing was sent to anybody.
+pub fn run(root: &Root, name: &str, options: &Options) -> Result<u8, StartError> {
+    let sup = root.sup(name);
+    let settings = options.settings(&sup)?;
+    logging::init(settings.log_format, options.verbose);
+    // One thread drives everything: services die with the thread that started them.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .build()?;
+    let code = runtime.block_on(supervise(root, &sup, settings));
+    // A name server that does not answer must not hold up the exit.
+    runtime.shutdown_background();
+    code
+}
+
+/// The three bound listeners and where they are.
+struct Bound {
+    datagrams: TokioDatagrams,
+    gossip: TokioListener,
+    http: TokioListener,
+    ctl: TokioListener,
+    gossip_at: SocketAddr,
+    http_at: SocketAddr,
+    ctl_at: SocketAddr,
+}
+
+async fn bind(settings: &Settings) -> Result<Bound, StartError> {
+    let error = |what, option, address| move |source| StartError::Listen { what, address, option, source };
+    let gossip_error = error("the gossip listener", "--listen-gossip", settings.gossip);
+    let (datagrams, gossip, gossip_at) =
+        bind_gossip(&TokioTransport, settings.gossip).await.map_err(|(_, source)| gossip_error(source))?;
+    let http_error = error("the HTTP gateway", "--listen-http", settings.http);
+    let http = TokioTransport.listen(settings.http).await.map_err(http_error)?;
+    let ctl_error = error("the ctl gateway", "--listen-ctl", settings.ctl);
+    let ctl = TokioTransport.listen(settings.ctl).await.map_err(ctl_error)?;
+    let (http_at, ctl_at) = (http.local_addr()?, ctl.local_addr()?);
+    Ok(Bound { datagrams, gossip, http, ctl, gossip_at, http_at, ctl_at })
+}
+
+async fn supervise(root: &Root, sup: &SupDir, settings: Settings) -> Result<u8, StartError> {
+    let _lock = SupLock::acquire(sup)?;
+    let signals = Signals::new()?;
+    let store = Store::open(&sup.data())?;
+    let restored = store.load()?;
+    let secret = Secret::load_or_create(&sup.ctl_secret())?;
+    let bound = bind(&settings).await?;
+    let config = config(&settings, &bound);
+    config.validate()?;
+
+    let (done, results) = mpsc::channel(RESULTS_MAX);
+    let writer = store.into_writer(done.clone())?;
+    let effects = HostEffects::new(writer, prepare(root, &config), done);
+    let processes = effects.processes().clone();
+    let clock = Clock::host();
+    let seed = entropy::seed()?;
+    let (sys, timings) = (config.sys.clone(), config.timings.clone());
+    let permanent = config.permanent;
+    let Bound { datagrams, gossip: listener, http, ctl, gossip_at, http_at, ctl_at } = bound;
+    let parts = Parts {
+        config,
+        restored,
+        seed,
+        clock,
+        transport: TokioTransport,
+        datagrams,
+        listener,
+        effects,
+        done: results,
+    };
+    let (driver, handle) = Driver::new(parts);
+
+    let token = std::env::var(TOKEN_ENV).ok().filter(|token| !token.is_empty()).map(Secret::new);
+    let period = Duration::from_millis(timings.reconnect_period_ms);
+    let (root, sup) = (root.clone(), sup.clone());
+    tokio::spawn(announce(handle.clone(), sup.clone(), [gossip_at, http_at, ctl_at]));
+    tokio::spawn(peers::follow(settings.peers, handle.clone(), period));
+    tokio::spawn(ctl::serve(ctl, Ctl { handle: handle.clone(), clock, root: root.clone(), secret }));
+    let gateway = http::Config { handle: handle.clone(), clock, root, sup, sys, timings, permanent, token };
+    tokio::spawn(http::serve(http, gateway));
+    let code = drive(driver, &handle, signals, &processes).await;
+    tokio::time::sleep(LAST_ANSWERS).await;
+    Ok(code)
+}
+
+fn config(settings: &Settings, bound: &Bound) -> Config {
+    let (advertise, port) = settings.advertise.map_or((None, None), |(ip, port)| (Some(ip), port));
+    let port = port.unwrap_or(bound.gossip_at.port());
+    Config {
+        timings: settings.timings.clone(),
+        advertise,
+        permanent: settings.permanent,
+        peers: peers::literal(&settings.peers),
+        org: settings.org.clone(),
+        sys: sysinfo::sysinfo(advertise, bound.gossip_at, bound.http_at, bound.ctl_at),
+        ..Config::new(port)
+    }
+}
+
+/// Says who runs where, once it can be asked.
+async fn announce(handle: DriverHandle, sup: SupDir, [gossip, http, ctl]: [SocketAddr; 3]) {
+    let Ok(member) = handle.read(annulus_core::Node::id).await else { return };
+    if let Err(error) = lock::write_member_id(&sup, member) {
+        tracing::warn!(%error, "the member id could not be written down for people");
+    }
+    tracing::info!(listener = "gossip", address = %gossip, "gossip listener on {gossip} (UDP and TCP)");
+    tracing::info!(listener = "http", address = %http, "HTTP gateway on http://{http}");
+    tracing::info!(listener = "ctl", address = %ctl, "ctl gateway on {ctl}");
+    tracing::info!(ready = true, %member, %gossip, %http, %ctl, "supervisor {member} is ready");
+}
+
+/// What asks this process to end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            biased;
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.hang_up.recv() => "SIGHUP",
+        }
+    }
+}
+
+/// Runs the node; the first signal asks it to leave, the second to hurry, the third ends everything.
+async fn drive(
+    driver: Driver<TokioTransport, HostEffects>,
+    handle: &DriverHandle,
+    mut signals: Signals,
+    processes: &Processes,
+) -> u8 {
+    let mut running = std::pin::pin!(driver.run());
+    let mut received = 0;
+    loop {
+        let name = tokio::select! {
+            biased;
+            reason = &mut running => return exit_code(reason),
+            name = signals.next() => name,
+        };
+        received += 1;
+        let order = match received {
+            1 => {
+                tracing::info!("{name} received: leaving the ring and stopping services; once more to hurry");
+                Command::Leave
+            }
+            2 => {
+                tracing::warn!("{name} received again: hurrying; once more to end at once");
+                Command::Hurry
+            }
+            _ => {
+                tracing::error!("{name} received again: services are killed, the ring is not told");
+                processes.kill_all();
+                return exit::INTERRUPTED;
+            }
+        };
+        let handle = handle.clone();
+        tokio::spawn(async move { handle.command(order).await });
+    }
+}
+
+fn exit_code(reason: ExitReason) -> u8 {
+    match reason {
+        ExitReason::Left => {
+            tracing::info!("left the ring");
+            exit::LEFT
+        }
+        ExitReason::Departed => {
+            tracing::error!(
+                "this member was banned from the ring by an operator and does not come back; \
+                 to join as a new member, move this supervisor's data directory aside"
+            );
+            exit::DEPARTED
+        }
+    }
+}
+
+/// Finds and renders packages below `root`.
+fn prepare(_root: &Root, _config: &Config) -> Arc<Prepare> {
+    Arc::new(|_, _| Err("packages cannot be prepared yet".to_owned()))
+}

@@ -1,0 +1,388 @@
+//! What `sup run` can be told: on the command line, in the environment, in a file. The nearest word wins,
+//! in this order.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use annulus_core::Timings;
+use clap::Args;
+use serde::Deserialize;
+use thiserror::Error;
+
+use super::timings::{Profile, TimingOptions};
+use crate::logging::LogFormat;
+use crate::root::SupDir;
+
+/// Port of the gossip listeners, and of peers that are given without one.
+pub const GOSSIP_PORT: u16 = 9638;
+const HTTP_PORT: u16 = 9631;
+const CTL_PORT: u16 = 9632;
+
+/// An address with a default port. An empty text counts as not given, as Habitat treats empty variables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// Not given.
+    Default,
+    /// An address, on the default port.
+    Ip(IpAddr),
+    /// An address and port.
+    Socket(SocketAddr),
+}
+
+impl FromStr for Listen {
+    type Err = &'static str;
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        if s.is_empty() {
+            return Ok(Self::Default);
+        }
+        let socket = s.parse().map(Self::Socket).ok();
+        socket
+            .or_else(|| s.parse().map(Self::Ip).ok())
+            .ok_or("write IP or IP:PORT, an IPv6 address with a port as [IP]:PORT")
+    }
+}
+
+impl Listen {
+    fn or(self, default: SocketAddr) -> SocketAddr {
+        match self {
+            Self::Default => default,
+            Self::Ip(ip) => SocketAddr::new(ip, default.port()),
+            Self::Socket(socket) => socket,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Listen {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|why| serde::de::Error::custom(format!("{text:?} is no address: {why}")))
+    }
+}
+
+/// Another supervisor: a host, by name or address, and a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// A name or an address.
+    pub host: String,
+    /// The gossip port.
+    pub port: u16,
+}
+
+impl FromStr for Peer {
+    type Err = &'static str;
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        if let Ok(socket) = s.parse::<SocketAddr>() {
+            return Ok(Self { host: socket.ip().to_string(), port: socket.port() });
+        }
+        let bare = s.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(s);
+        if bare.parse::<IpAddr>().is_ok() {
+            return Ok(Self { host: bare.to_owned(), port: GOSSIP_PORT });
+        }
+        let (host, port) = match s.split_once(':') {
+            Some((host, port)) => (host, port.parse().map_err(|_| "the port is a number from 1 to 65535")?),
+            None => (s, GOSSIP_PORT),
+        };
+        let host_ok =
+            !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
+        match (host_ok, port) {
+            (true, 1..) => Ok(Self { host: host.to_owned(), port }),
+            (true, 0) => Err("the port is a number from 1 to 65535"),
+            (false, _) => Err("write HOST or HOST:PORT"),
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.parse::<IpAddr>() {
+            Ok(ip) => SocketAddr::new(ip, self.port).fmt(f),
+            Err(_) => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Peer {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|why| serde::de::Error::custom(format!("{text:?} is no peer: {why}")))
+    }
+}
+
+/// Options of `sup run`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Options {
+    /// Where other supervisors reach this one, UDP and TCP [default: 0.0.0.0:9638]
+    #[arg(long, env = "HAB_LISTEN_GOSSIP", value_name = "IP[:PORT]")]
+    pub listen_gossip: Option<Listen>,
+    /// Where the HTTP gateway listens [default: 0.0.0.0:9631]
+    #[arg(long, env = "HAB_LISTEN_HTTP", value_name = "IP[:PORT]")]
+    pub listen_http: Option<Listen>,
+    /// Where the ctl gateway listens [default: 127.0.0.1:9632]
+    #[arg(long, env = "HAB_LISTEN_CTL", value_name = "IP[:PORT]")]
+    pub listen_ctl: Option<Listen>,
+    /// Supervisors to join through; one that answers is enough [default port: 9638]
+    #[arg(long, value_name = "HOST[:PORT]", num_args = 1..)]
+    pub peer: Vec<Peer>,
+    /// Others probe this supervisor for ever, also when it seems dead
+    #[arg(short = 'I', long)]
+    pub permanent_peer: bool,
+    /// The address that others reach this one at, where they cannot tell (NAT, containers)
+    #[arg(long, env = "ANNULUS_ADVERTISE_GOSSIP", value_name = "IP[:PORT]")]
+    pub advertise_gossip: Option<Listen>,
+    /// Organization of this supervisor's service groups
+    #[arg(long, env = "HAB_ORG", value_name = "NAME")]
+    pub org: Option<String>,
+    /// TOML file with these options in snake_case [default: config/sup.toml in the supervisor's directory, if it exists]
+    #[arg(long, value_name = "FILE")]
+    pub config_file: Option<PathBuf>,
+    /// How log lines look [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+    /// More log lines; twice for single messages
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Timings for this kind of network [default: lan]
+    #[arg(long, value_name = "PROFILE")]
+    pub profile: Option<Profile>,
+    /// Single timings.
+    #[command(flatten)]
+    pub timings: TimingOptions,
+}
+
+/// The same options in a file.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct FileOptions {
+    listen_gossip: Option<Listen>,
+    listen_http: Option<Listen>,
+    listen_ctl: Option<Listen>,
+    peer: Vec<Peer>,
+    permanent_peer: bool,
+    advertise_gossip: Option<Listen>,
+    org: Option<String>,
+    log_format: Option<String>,
+    profile: Option<Profile>,
+    timings: TimingOptions,
+}
+
+/// Options that cannot be used.
+#[derive(Debug, Error)]
+pub enum OptionsError {
+    /// The file cannot be read.
+    #[error("configuration file {}: {source}", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file is not what it should be.
+    #[error("configuration file {}: {error}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Where and what.
+        error: Box<toml::de::Error>,
+    },
+    /// An option's value cannot be used.
+    #[error("{option} {value:?}: {why}")]
+    Value {
+        /// The option.
+        option: &'static str,
+        /// Its value.
+        value: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+}
+
+/// What a supervisor is run with, once everything that was said has been put together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// UDP and TCP of the ring.
+    pub gossip: SocketAddr,
+    /// HTTP gateway.
+    pub http: SocketAddr,
+    /// Ctl gateway.
+    pub ctl: SocketAddr,
+    /// To join through.
+    pub peers: Vec<Peer>,
+    /// Whether others probe this member for ever.
+    pub permanent: bool,
+    /// What others are told, where they cannot tell.
+    pub advertise: Option<(IpAddr, Option<u16>)>,
+    /// Organization of the service groups.
+    pub org: Option<String>,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// How the ring keeps time.
+    pub timings: Timings,
+}
+
+impl Options {
+    /// Puts command line, environment, file and defaults together.
+    ///
+    /// # Errors
+    /// See [`OptionsError`].
+    pub fn settings(&self, sup: &SupDir) -> Result<Settings, OptionsError> {
+        let file = self.file(sup)?;
+        let address = |option: Option<Listen>, file: Option<Listen>, ip: Ipv4Addr, port| {
+            let given = option.filter(|o| *o != Listen::Default).or(file).unwrap_or(Listen::Default);
+            given.or(SocketAddr::new(ip.into(), port))
+        };
+        let mut timings = self.profile.or(file.profile).unwrap_or_default().timings();
+        file.timings.apply(&mut timings);
+        self.timings.apply(&mut timings);
+        let advertise = self.advertise_gossip.filter(|o| *o != Listen::Default).or(file.advertise_gossip);
+        Ok(Settings {
+            gossip: address(self.listen_gossip, file.listen_gossip, Ipv4Addr::UNSPECIFIED, GOSSIP_PORT),
+            http: address(self.listen_http, file.listen_http, Ipv4Addr::UNSPECIFIED, HTTP_PORT),
+            ctl: address(self.listen_ctl, file.listen_ctl, Ipv4Addr::LOCALHOST, CTL_PORT),
+            peers: if self.peer.is_empty() { file.peer } else { self.peer.clone() },
+            permanent: self.permanent_peer || file.permanent_peer,
+            advertise: advertise.map(reachable).transpose()?.flatten(),
+            org: org(self.org.clone().filter(|o| !o.is_empty()).or(file.org))?,
+            log_format: self.log_format.unwrap_or(log_format(file.log_format.as_deref())?),
+            timings,
+        })
+    }
+
+    fn file(&self, sup: &SupDir) -> Result<FileOptions, OptionsError> {
+        let default = sup.path().join("config/sup.toml");
+        let path = self.config_file.as_deref().unwrap_or(&default);
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == io::ErrorKind::NotFound && self.config_file.is_none() => {
+                return Ok(FileOptions::default());
+            }
+            Err(source) => return Err(OptionsError::Read { path: path.to_owned(), source }),
+        };
+        parse(&text, path)
+    }
+}
+
+fn parse(text: &str, path: &Path) -> Result<FileOptions, OptionsError> {
+    toml::from_str(text).map_err(|error| OptionsError::File { path: path.to_owned(), error: Box::new(error) })
+}
+
+fn reachable(listen: Listen) -> Result<Option<(IpAddr, Option<u16>)>, OptionsError> {
+    let (ip, port) = match listen {
+        Listen::Default => return Ok(None),
+        Listen::Ip(ip) => (ip, None),
+        Listen::Socket(socket) => (socket.ip(), Some(socket.port())),
+    };
+    if ip.is_unspecified() || port == Some(0) {
+        let value = port.map_or_else(|| ip.to_string(), |port| SocketAddr::new(ip, port).to_string());
+        let why = "nobody can be reached there; name the address and port that others use";
+        return Err(OptionsError::Value { option: "--advertise-gossip", value, why });
+    }
+    Ok(Some((ip, port)))
+}
+
+fn org(org: Option<String>) -> Result<Option<String>, OptionsError> {
+    let Some(org) = org else { return Ok(None) };
+    match annulus_core::ServiceGroup::new("service", "group", Some(&org)) {
+        Ok(_) => Ok(Some(org)),
+        Err(_) => Err(OptionsError::Value {
+            option: "--org",
+            value: org,
+            why: "use one word without dots, slashes or white space",
+        }),
+    }
+}
+
+fn log_format(text: Option<&str>) -> Result<LogFormat, OptionsError> {
+    match text {
+        None | Some("text") => Ok(LogFormat::Text),
+        Some("json") => Ok(LogFormat::Json),
+        Some(other) => Err(OptionsError::Value {
+            option: "log_format",
+            value: other.to_owned(),
+            why: "use \"text\" or \"json\"",
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::root::Root;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn settings(dir: &Path, args: &[&str]) -> Result<Settings, OptionsError> {
+        let cli = Cli::try_parse_from([&["sup"], args].concat()).expect("usage");
+        cli.options.settings(&Root::new(dir).expect("a root").sup("default"))
+    }
+
+    #[test]
+    fn the_command_line_wins_over_the_file_and_the_file_over_defaults() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let none = settings(dir.path(), &[]).expect("defaults");
+        assert_eq!(none.gossip, "0.0.0.0:9638".parse().expect("an address"));
+        assert_eq!(none.ctl, "127.0.0.1:9632".parse().expect("an address"));
+        assert_eq!(none.timings, Timings::lan());
+        let config = dir.path().join("sup/default/config");
+        fs::create_dir_all(&config).expect("made");
+        let text = "listen_http = \"127.0.0.1\"\nlisten_ctl = \"[::1]:7\"\npeer = [\"a\", \"[::1]:5\"]\n\
+                    profile = \"wan\"\nlog_format = \"json\"\n[timings]\nstall_ms = 9000\nprobe_period_ms = 4000\n";
+        fs::write(config.join("sup.toml"), text).expect("written");
+        let args =
+            ["--listen-ctl", "127.0.0.1:8", "--peer", "b:1", "c", "--peer", "d", "--stall-ms", "8000", "-I"];
+        let s = settings(dir.path(), &args).expect("settings");
+        assert_eq!(s.http, "127.0.0.1:9631".parse().expect("an address"));
+        assert_eq!(s.ctl, "127.0.0.1:8".parse().expect("an address"));
+        assert_eq!(s.peers.iter().map(ToString::to_string).collect::<Vec<_>>(), ["b:1", "c:9638", "d:9638"]);
+        assert_eq!((s.timings.stall_ms, s.timings.probe_period_ms), (8_000, 4_000));
+        assert_eq!(s.timings.gossip_fanout, Timings::wan().gossip_fanout);
+        assert!(s.permanent && s.log_format == LogFormat::Json);
+    }
+
+    #[test]
+    fn mistakes_in_the_file_are_pointed_at() {
+        for (text, word) in [
+            ("listen_gosip = \"x\"", "listen_gosip"),
+            ("[timings]\nprobe_ms = 3", "probe_ms"),
+            ("peer = [\"a b\"]", "HOST"),
+            ("listen_http = \"localhost\"", "IP:PORT"),
+        ] {
+            let error = parse(text, Path::new("/x/sup.toml")).expect_err("refused").to_string();
+            assert!(
+                error.contains("/x/sup.toml") && error.contains(word) && error.contains("line"),
+                "{error}"
+            );
+        }
+        let dir = tempfile::tempdir().expect("a directory");
+        let missing = settings(dir.path(), &["--config-file", "/no/such/file"]).expect_err("refused");
+        assert!(missing.to_string().contains("/no/such/file"));
+        let nowhere = settings(dir.path(), &["--advertise-gossip", "0.0.0.0"]).expect_err("refused");
+        assert!(nowhere.to_string().contains("--advertise-gossip"));
+        assert!(settings(dir.path(), &["--org", "a.b"]).is_err());
+    }
+
+    #[test]
+    fn peers_are_hosts_with_a_port() {
+        for (text, shown) in [
+            ("host", "host:9638"),
+            ("10.0.0.1:7", "10.0.0.1:7"),
+            ("::1", "[::1]:9638"),
+            ("[::1]", "[::1]:9638"),
+        ] {
+            assert_eq!(text.parse::<Peer>().expect("a peer").to_string(), shown);
+        }
+        for bad in ["", ":1", "a:0", "a:b", "a:70000", "http://a"] {
+            assert!(bad.parse::<Peer>().is_err(), "{bad}");
+        }
+        assert_eq!("".parse::<Listen>(), Ok(Listen::Default), "empty counts as not given");
+    }
+}

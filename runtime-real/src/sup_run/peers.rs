@@ -1,0 +1,94 @@
+//! Peers by name: looked up when the supervisor starts, and again and again while it is alone.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use annulus_core::limits::PEERS_MAX;
+use annulus_core::{Command, State};
+use tokio::net::lookup_host;
+use tokio::time::{sleep, timeout};
+
+use super::options::Peer;
+use crate::handle::DriverHandle;
+
+/// A name server that does not answer for so long is not waited for.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The peers that were given as addresses.
+pub(super) fn literal(peers: &[Peer]) -> Vec<SocketAddr> {
+    let address = |peer: &Peer| peer.host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, peer.port));
+    peers.iter().filter_map(address).take(PEERS_MAX).collect()
+}
+
+/// Keeps the node's peers up to date with what their names mean. Ends at once when none is a name.
+pub(super) async fn follow(peers: Vec<Peer>, handle: DriverHandle, period: Duration) {
+    let mut known = literal(&peers);
+    if known.len() == peers.len() {
+        return;
+    }
+    let mut unresolved: Vec<String> = Vec::new();
+    loop {
+        let (addresses, failed) = resolve(&peers).await;
+        for (name, reason) in &failed {
+            if !unresolved.contains(name) {
+                tracing::warn!(peer = %name, "peer {name} cannot be resolved: {reason}; trying again every {period:?}");
+            }
+        }
+        unresolved = failed.into_iter().map(|(name, _)| name).collect();
+        if addresses != known && !addresses.is_empty() {
+            tracing::debug!(?addresses, "peers resolved");
+            known.clone_from(&addresses);
+            handle.command(Command::SetPeers(addresses)).await;
+        }
+        loop {
+            sleep(period).await;
+            let others = handle.read(|node| {
+                node.members()
+                    .iter()
+                    .any(|m| m.id != node.id() && matches!(m.state, State::Alive | State::Suspect))
+            });
+            match others.await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+/// The addresses of those that resolve, in order and once each, and why the others do not.
+async fn resolve(peers: &[Peer]) -> (Vec<SocketAddr>, Vec<(String, String)>) {
+    let (mut addresses, mut failed) = (Vec::new(), Vec::new());
+    for peer in peers {
+        match timeout(LOOKUP_TIMEOUT, lookup_host((peer.host.as_str(), peer.port))).await {
+            Ok(Ok(found)) => addresses.extend(found),
+            Ok(Err(error)) => failed.push((peer.to_string(), error.to_string())),
+            Err(_) => failed.push((peer.to_string(), "no answer in time".to_owned())),
+        }
+    }
+    let mut once = Vec::new();
+    for address in addresses {
+        if once.len() < PEERS_MAX && !once.contains(&address) {
+            once.push(address);
+        }
+    }
+    (once, failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn names_and_addresses_become_addresses_once_each() {
+        let known = ["127.0.0.1:7", "localhost:7"].iter().map(|p| p.parse().expect("a peer"));
+        // Longer than a name may be, so no name server is asked.
+        let too_long = Peer { host: "x".repeat(300), port: 7 };
+        let peers: Vec<Peer> = known.chain([too_long.clone()]).collect();
+        assert_eq!(literal(&peers), ["127.0.0.1:7".parse().expect("an address")]);
+        let (addresses, failed) = resolve(&peers).await;
+        let wanted: SocketAddr = "127.0.0.1:7".parse().expect("an address");
+        assert_eq!(addresses.iter().filter(|a| **a == wanted).count(), 1);
+        assert_eq!(failed.first().map(|f| f.0.clone()), Some(too_long.to_string()));
+    }
+}
