@@ -203,12 +203,12 @@ impl Timings {
     /// # Errors
     /// Names the option, its value, and what to do.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let timing = |ok: bool, name, value_ms, why| {
-            if ok { Ok(()) } else { Err(ConfigError::Timing { name, value_ms, why }) }
-        };
-        let count = |ok: bool, name, value: u32, why| {
-            if ok { Ok(()) } else { Err(ConfigError::Count { name, value: u64::from(value), why }) }
-        };
+        self.validate_probes()?;
+        self.validate_spread()?;
+        self.validate_counts()
+    }
+
+    fn validate_probes(&self) -> Result<(), ConfigError> {
         timing(
             self.probe_timeout_ms >= 10,
             "probe_timeout_ms",
@@ -232,7 +232,10 @@ impl Timings {
             "suspicion_timeout_ms_min",
             self.suspicion_timeout_ms_min,
             "a suspect needs time to refute; use at least probe_verdict_ms",
-        )?;
+        )
+    }
+
+    fn validate_spread(&self) -> Result<(), ConfigError> {
         timing(
             self.gossip_period_ms >= 10 && self.gossip_period_ms <= self.suspicion_timeout_ms_min / 4,
             "gossip_period_ms",
@@ -268,7 +271,10 @@ impl Timings {
             "restart_backoff_ms_min",
             self.restart_backoff_ms_min,
             "use at most restart_backoff_ms_max",
-        )?;
+        )
+    }
+
+    fn validate_counts(&self) -> Result<(), ConfigError> {
         count(
             (1..=20).contains(&self.suspicion_max_factor),
             "suspicion_max_factor",
@@ -291,6 +297,14 @@ impl Timings {
         count(self.indirect_probes <= 16, "indirect_probes", self.indirect_probes, "use 0 to 16")?;
         count(self.local_health_max <= 15, "local_health_max", self.local_health_max, "use 0 to 15")
     }
+}
+
+fn timing(ok: bool, name: &'static str, value_ms: u64, why: &'static str) -> Result<(), ConfigError> {
+    if ok { Ok(()) } else { Err(ConfigError::Timing { name, value_ms, why }) }
+}
+
+fn count(ok: bool, name: &'static str, value: u32, why: &'static str) -> Result<(), ConfigError> {
+    if ok { Ok(()) } else { Err(ConfigError::Count { name, value: u64::from(value), why }) }
 }
 
 #[cfg(test)]

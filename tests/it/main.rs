@@ -1,2 +1,3 @@
-//! x
-fn main() {}
+//! Tests that cross crates.
+
+mod tidy;

@@ -1,0 +1,77 @@
+//! Sizes and words.
+
+use std::fs;
+
+use annulus_tests::repository;
+use annulus_tests::source::{files, relative, words};
+
+use super::{Exception, all_sources, except, report};
+
+const FILE_LINES_MAX: usize = 600;
+const FUNCTION_LINES_MAX: usize = 70;
+
+/// Functions that are better read in one piece, as `path: name`.
+const LONG_FUNCTIONS: &[Exception] = &[];
+
+#[test]
+fn files_are_short() {
+    let long = all_sources().into_iter().filter(|source| source.shipped_lines > FILE_LINES_MAX);
+    let findings: Vec<String> =
+        long.map(|source| format!("{}: {} lines", source.path, source.shipped_lines)).collect();
+    report(
+        &format!("a file has at most {FILE_LINES_MAX} lines without its tests; take a part of it out"),
+        &findings,
+    );
+}
+
+#[test]
+fn functions_are_short() {
+    let mut findings = Vec::new();
+    for source in all_sources() {
+        for function in source.functions().iter().filter(|f| f.lines > FUNCTION_LINES_MAX) {
+            let place = format!("{}: {}", source.path, function.name);
+            findings.push((place.clone(), format!("{place}: {} lines at {}", function.lines, function.line)));
+        }
+    }
+    let findings = except(findings, LONG_FUNCTIONS);
+    report(&format!("a function has at most {FUNCTION_LINES_MAX} lines; name a part of it"), &findings);
+}
+
+/// Marks of unfinished work, and words of the place where it was done. In pieces, so that they are not found here.
+const MARKS: [&str; 4] = [concat!("FIX", "ME"), concat!("XX", "X"), concat!("TO", "DO"), concat!("HA", "CK")];
+const MACROS: [&str; 2] = [concat!("to", "do!"), concat!("unimpl", "emented!")];
+const FOREIGN: [&str; 9] = [
+    concat!("/wo", "rk/"),
+    concat!("/tmp", "/wt"),
+    concat!("issues ", "show"),
+    concat!("sub", "agent"),
+    concat!("cla", "ude"),
+    concat!("anth", "ropic"),
+    concat!("chat", "gpt"),
+    concat!("cop", "ilot"),
+    concat!("brief", ".md"),
+];
+
+#[test]
+fn nothing_is_marked_as_unfinished_or_speaks_of_its_making() {
+    let top = repository();
+    let mut findings = Vec::new();
+    for path in files(&top, "") {
+        let name = relative(&top, &path);
+        let is_ours =
+            ["core/", "runtime-", "scenarios/", "tests/", ".ci/"].iter().any(|p| name.starts_with(p))
+                || (!name.contains('/') && name != ".git");
+        let Some(text) = fs::read_to_string(&path).ok().filter(|_| is_ours && name != "Cargo.lock") else {
+            continue;
+        };
+        for (number, line) in (1..).zip(text.lines()) {
+            let lower = line.to_lowercase();
+            let marked = MARKS.iter().chain(&MACROS).find(|mark| words(line, mark).next().is_some());
+            let foreign = FOREIGN.iter().find(|word| lower.contains(**word));
+            if let Some(word) = marked.or(foreign) {
+                findings.push(format!("{name}:{number}: {word}"));
+            }
+        }
+    }
+    report("finish it, or say it without this word", &findings);
+}
