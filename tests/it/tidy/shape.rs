@@ -11,7 +11,8 @@ const FILE_LINES_MAX: usize = 600;
 const FUNCTION_LINES_MAX: usize = 70;
 
 /// Functions that are better read in one piece, as `path: name`.
-const LONG_FUNCTIONS: &[Exception] = &[];
+const LONG_FUNCTIONS: &[Exception] =
+    &[Exception { place: "runtime-sim/src/narrate.rs: event", reason: "one arm for each kind of event" }];
 
 #[test]
 fn files_are_short() {
