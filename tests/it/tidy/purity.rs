@@ -7,8 +7,14 @@ use super::{Exception, except, report};
 
 /// Files of the simulator that are not part of a run.
 const OUTSIDE_A_RUN: &[Exception] = &[
-    Exception { place: "runtime-sim/src/cli/check.rs", reason: "runs scenarios side by side, each in one thread" },
-    Exception { place: "runtime-sim/src/sweep/mod.rs", reason: "runs seeds side by side, each in one thread" },
+    Exception {
+        place: "runtime-sim/src/cli/check.rs",
+        reason: "runs scenarios side by side, each in one thread",
+    },
+    Exception {
+        place: "runtime-sim/src/sweep/mod.rs",
+        reason: "runs seeds side by side, each in one thread",
+    },
 ];
 
 fn found(source: &Source, word: &str) -> Vec<(String, String)> {
