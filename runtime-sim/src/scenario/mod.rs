@@ -6,6 +6,7 @@ mod build;
 mod build_at;
 mod build_expect;
 mod judge;
+pub mod keys;
 
 mod names;
 pub mod plan;
