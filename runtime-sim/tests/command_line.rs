@@ -1,0 +1,126 @@
+//! The command line as a user meets it: exit codes, and what is printed with them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn annulus_sim(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_annulus-sim"))
+        .args(arguments)
+        .output()
+        .expect("the simulator can be started")
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().expect("an exit code")
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A scenario of three members that expects this.
+fn scenario(folder: &Path, name: &str, rest: &str) -> PathBuf {
+    let path = folder.join(name);
+    let text = format!(
+        "about = \"A scenario that a test of the command line needs.\"\nduration = \"5s\"\nseed = 7\n\n\
+         [members]\ncount = 3\n\n{rest}"
+    );
+    fs::write(&path, text).expect("a writable folder");
+    path
+}
+
+const HOLDS: &str = "[[expect]]\nby = \"4s\"\nrunning = \"all\"\n";
+const FAILS: &str = "[[expect]]\nat = \"4s\"\nstopped = \"m2\"\n";
+
+#[test]
+fn what_holds_ends_with_0_and_shows_the_trace_hash() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = scenario(folder.path(), "good.toml", HOLDS);
+    let output = annulus_sim(&["run", &path.to_string_lossy()]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(stdout(&output).contains("seed 7") && stdout(&output).contains("trace hash "));
+    let again = annulus_sim(&["run", &path.to_string_lossy()]);
+    assert_eq!(stdout(&output), stdout(&again));
+}
+
+#[test]
+fn what_does_not_hold_ends_with_3_and_says_how_to_repeat_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = scenario(folder.path(), "unmet.toml", FAILS);
+    let output = annulus_sim(&["run", &path.to_string_lossy(), "--seed", "9"]);
+    assert_eq!(code(&output), 3);
+    let told = stderr(&output);
+    assert!(told.contains("unmet.toml:8: expectation did not hold at 4.000s"), "{told}");
+    assert!(told.contains("found: m2 runs"), "{told}");
+    let repeat = format!("annulus-sim run {} --seed 9 --narrate --trace trace.jsonl", path.display());
+    assert!(told.contains(&repeat), "{told}");
+}
+
+#[test]
+fn what_cannot_be_done_ends_with_2_and_names_the_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rest = format!("[[at]]\ntime = \"2s\"\nrestart = \"m1\"\n\n{HOLDS}");
+    let path = scenario(folder.path(), "impossible.toml", &rest);
+    let output = annulus_sim(&["run", &path.to_string_lossy()]);
+    assert_eq!(code(&output), 2);
+    let told = stderr(&output);
+    assert!(told.contains("impossible.toml:9: this cannot be done at 2.000s: m1 cannot restart"), "{told}");
+}
+
+#[test]
+fn bad_files_and_command_lines_end_with_2() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = scenario(folder.path(), "bad.toml", "[[expect]]\nby = \"4s\"\nrunnin = \"all\"\n");
+    let output = annulus_sim(&["run", &path.to_string_lossy()]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("did you mean `running`?"), "{}", stderr(&output));
+    for arguments in [&["run"][..], &["run", "/nonexistent.toml"], &["check", "/nonexistent"], &["walk"]] {
+        let output = annulus_sim(arguments);
+        assert_eq!(code(&output), 2, "{arguments:?}");
+        assert!(!output.stderr.is_empty(), "{arguments:?}");
+    }
+    let good = scenario(folder.path(), "good.toml", HOLDS);
+    let output = annulus_sim(&["run", &good.to_string_lossy(), "--trace", "/nonexistent/t.jsonl"]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("/nonexistent/t.jsonl: cannot be written"), "{}", stderr(&output));
+}
+
+#[test]
+fn check_has_a_line_for_each_and_ends_with_the_worst() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir(folder.path().join("below")).expect("a folder");
+    scenario(&folder.path().join("below"), "b.toml", HOLDS);
+    scenario(folder.path(), "a.toml", FAILS);
+    scenario(folder.path(), "c.toml", "nonsense");
+    let root = folder.path().to_string_lossy().into_owned();
+    let output = annulus_sim(&["check", &root]);
+    assert_eq!(code(&output), 3);
+    let told = stdout(&output);
+    let words: Vec<&str> = told.lines().take(3).filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(words, ["unmet", "pass", "bad-file"], "{told}");
+    assert!(told.ends_with("3 scenarios: 1 pass, 1 bad-file, 1 unmet\n"), "{told}");
+
+    let output = annulus_sim(&["check", "--json", "--jobs", "1", &root]);
+    let lines: Vec<serde_json::Value> =
+        stdout(&output).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(lines.len(), 3);
+    assert_eq!(lines[1]["outcome"], "pass");
+    assert_eq!(lines[1]["trace_hash"].as_str().map(str::len), Some(16));
+}
+
+#[test]
+fn help_and_list_name_what_there_is() {
+    let help = stdout(&annulus_sim(&["--help"]));
+    for code in ["0  everything", "2  a scenario", "3  something", "4  a property", "70  a bug"] {
+        assert!(help.contains(code), "{help}");
+    }
+    let list = stdout(&annulus_sim(&["list"]));
+    for word in ["partition", "crash_service", "all_alive", "probe-failed"] {
+        assert!(list.contains(word), "{list}");
+    }
+}
