@@ -1,4 +1,59 @@
-//! placeholder
+//! The Annulus state machine: one supervisor's mind, without I/O.
+//!
+//! A [`Node`] takes every decision of a supervisor: who is in the ring, what is told to whom, which service
+//! runs. It reads no clock, opens no socket, starts no process. A runtime feeds it [`Input`]s and carries out its
+//! [`Output`]s; the same node runs in production and in the simulator.
+//!
+//! # Contract
+//!
+//! 1. One input at a time: [`Node::handle_input`] with the time now, which never goes back.
+//! 2. Then every output: [`Node::poll_output`] until it returns `None`. The last one is [`Output::WakeAt`].
+//! 3. [`Input::Wake`] at that time, unless another input comes first.
+//! 4. Each [`Effect`] is answered by [`Input::EffectDone`]; lost answers stall what waits for them, nothing else.
+//!
+//! The same configuration, snapshot, seed and inputs lead to the same outputs, on every machine.
+//!
+//! ```
+//! use annulus_core::{Config, Effect, EffectResult, Input, Instant, Node, Output, UnixTime};
+//!
+//! let (now, wall) = (Instant::ZERO, UnixTime::default());
+//! let mut node = Node::new(Config::new(9638), None, [7; 32], now, wall);
+//! // Its identity goes to the disk before anything else happens.
+//! let Some(Output::Effect(id, Effect::Persist { .. })) = node.poll_output() else { panic!("unexpected") };
+//! while node.poll_output().is_some() {}
+//! node.handle_input(now, wall, Input::EffectDone(id, EffectResult::Persisted));
+//! while node.poll_output().is_some() {}
+//! assert!(node.is_ready());
+//! assert_eq!(node.members().len(), 1, "a member is in its own list from the start");
+//! ```
+//!
+//! # Terms
+//!
+//! | word | meaning |
+//! |---|---|
+//! | member | a supervisor in the ring, known by a UUID that outlives restarts |
+//! | incarnation | counts a member's own statements about itself; only the member raises it |
+//! | Alive, Suspect, Confirmed, Departed | what a member is held to be; Confirmed means dead until it says otherwise |
+//! | probe | ping, then ping-req through helpers and a ping over a stream; it ends with an ack or fails |
+//! | nack | a helper's word that it got no answer either |
+//! | accuser | a member that suspects another of its own knowledge |
+//! | refute | to answer an accusation with a higher incarnation |
+//! | rumor | anything the ring tells on, of one of several kinds |
+//! | heat | how much telling a rumor still needs; a hot one is being told, a cold one is known |
+//! | digest | a few numbers that are equal when two nodes know the same |
+//! | sync | a digest exchange and the shipping of what differs |
+//! | tombstone | a rumor that says that something is no more |
+//! | departure | an operator's ban of a member, final |
+//! | permanent peer | a member that is probed for ever, also when Confirmed |
+//! | service group | `service.group[@org]`, the services of that name in the ring |
+//! | census | the service groups with their members, as one node sees them |
+//! | event | a change, with the input and the earlier event that caused it |
+//!
+//! # Modules, in reading order
+//!
+//! `io`, `command`, `config`, `snapshot` are what crosses the border; `membership`, `rumor`, `service`, `census`
+//! are the features, which do not know each other; `node` wires them up; `wire` holds the messages,
+//! [`limits`] every bound.
 #![no_std]
 #![forbid(unsafe_code)]
 extern crate alloc;
@@ -6,6 +61,8 @@ extern crate alloc;
 mod census;
 mod command;
 mod config;
+mod context;
+mod digest;
 mod error;
 mod id;
 mod ident;
@@ -19,6 +76,7 @@ mod rumor;
 mod service;
 mod snapshot;
 mod time;
+mod wire;
 
 pub use census::{Census, CensusGroup, CensusMember};
 pub use command::{Command, Reply};
@@ -32,11 +90,11 @@ pub use io::{
     Cause, Channel, Effect, EffectResult, Event, EventKind, ExitReason, ExitStatus, Input, Output, Prepared,
     StopSignal, Transmit, WakeReason, Why,
 };
-pub use membership::{MemberRecord, State};
+pub use membership::{Accusers, MemberRecord, State};
 pub use metrics::{MessageCounts, Metrics};
 pub use node::Node;
 pub use rng::Rng;
-pub use rumor::{Departure, Rumor, RumorKey, RumorKind, ServiceRumor};
+pub use rumor::{Departure, MemberRumor, Rumor, RumorKey, RumorKind, ServiceRumor};
 pub use service::{
     BindingMode, DesiredState, ServiceSpec, ServiceState, ServiceView, Topology, UpdateCondition,
     UpdateStrategy,

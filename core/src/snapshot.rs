@@ -1,12 +1,16 @@
 //! What must survive a restart: typed records, and their encoding as rows of four tables.
 
+use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt::Write as _;
+use prost::Message as _;
 
-use crate::error::SnapshotError;
+use crate::error::{DecodeError, SnapshotError};
 use crate::id::{Incarnation, MemberId};
 use crate::membership::MemberRecord;
-use crate::rumor::Rumor;
-use crate::service::ServiceSpec;
+use crate::rumor::{MemberRumor, Rumor};
+use crate::service::{ServiceSpec, record};
+use crate::wire::{id_from_wire, id_to_wire, proto};
 
 /// Where a record belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,10 +59,88 @@ pub struct Snapshot {
     pub member_id: MemberId,
     /// The incarnation it last used. It starts with a higher one.
     pub incarnation: Incarnation,
-    /// Whether an operator banned it.
+    /// Other members, as they were last known.
     pub members: Vec<MemberRecord>,
     /// Rumors of every kind but `member`.
     pub rumors: Vec<Rumor>,
     /// Loaded services.
     pub services: Vec<ServiceSpec>,
+}
+
+const IDENTITY_KEY: &[u8] = b"self";
+
+impl Snapshot {
+    /// A member that has never run: no incarnation was used.
+    #[must_use]
+    pub const fn new(member_id: MemberId) -> Self {
+        Self {
+            member_id,
+            incarnation: Incarnation(0),
+            members: Vec::new(),
+            rumors: Vec::new(),
+            services: Vec::new(),
+        }
+    }
+
+    /// Reads rows back; none when there are none, that is on a new disk.
+    ///
+    /// # Errors
+    /// A damaged row, or records without an identity: half a database is not started from.
+    pub fn decode<'a>(
+        rows: impl IntoIterator<Item = (Table, &'a [u8], &'a [u8])>,
+    ) -> Result<Option<Self>, SnapshotError> {
+        let mut identity = None;
+        let mut rest = Self::new(MemberId::from_bytes([0; 16]));
+        let mut any = false;
+        for (table, key, value) in rows {
+            any = true;
+            let read = match table {
+                Table::Identity => decode_identity(value).map(|found| identity = Some(found)),
+                Table::Member => decode_member(value).map(|m| rest.members.push(m)),
+                Table::Rumor => Rumor::decode(value).map(|r| rest.rumors.push(r)),
+                Table::Service => record::decode(key, value).map(|s| rest.services.push(s)),
+            };
+            read.map_err(|error| SnapshotError::Record { table: table.name(), key: printable(key), error })?;
+        }
+        match identity {
+            Some((member_id, incarnation)) => Ok(Some(Self { member_id, incarnation, ..rest })),
+            None if any => Err(SnapshotError::NoIdentity),
+            None => Ok(None),
+        }
+    }
+}
+
+fn decode_identity(value: &[u8]) -> Result<(MemberId, Incarnation), DecodeError> {
+    let identity = proto::Identity::decode(value).map_err(|_| DecodeError::Protobuf)?;
+    Ok((id_from_wire(&identity.id, "member id")?, Incarnation(identity.incarnation)))
+}
+
+fn decode_member(value: &[u8]) -> Result<MemberRecord, DecodeError> {
+    let member = proto::Membership::decode(value).map_err(|_| DecodeError::Protobuf)?;
+    Ok(MemberRumor::from_wire(Some(&member))?.record)
+}
+
+/// Keys are names or ids; either way they are shown without control characters.
+fn printable(key: &[u8]) -> String {
+    let mut text = String::new();
+    for byte in key {
+        if byte.is_ascii_graphic() {
+            text.push(char::from(*byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "\\x{byte:02x}");
+        }
+    }
+    text
+}
+
+/// The row that holds who this member is and the highest incarnation it may have used.
+pub(crate) fn identity_row(id: &MemberId, incarnation: Incarnation) -> Write {
+    let identity = proto::Identity { id: id_to_wire(id), incarnation: incarnation.0 };
+    Write { table: Table::Identity, key: IDENTITY_KEY.to_vec(), value: Some(identity.encode_to_vec()) }
+}
+
+/// The row of one rumor.
+pub(crate) fn rumor_row(rumor: &Rumor) -> Write {
+    Write { table: Table::Rumor, key: rumor.key().encode(), value: Some(rumor.encode()) }
 }

@@ -1,5 +1,487 @@
-//! Who is in the ring: SWIM with Lifeguard's extensions.
+//! Who is in the ring: SWIM (Das et al. 2002) with Lifeguard's extensions (Dadgar et al. 2017).
+//!
+//! | file | what |
+//! |---|---|
+//! | `member` | one member's record and the precedence of statements about it |
+//! | `table` | all records, dense |
+//! | `hear` | what others say: contact, rumors, accusations of this member itself |
+//! | `detect` | this member's own probes, suspicions and their timeouts |
+//! | `lost` | finding back: peers while alone, members believed dead |
+//! | `probe`, `suspicion`, `relay`, `health`, `accusers` | the parts of those |
+//!
+//! Where this differs from Habitat's rules (reference A10, A11): contact never revives a member at its old
+//! incarnation, it makes the member refute instead, so that everybody can follow; a second-hand death is a
+//! suspicion until this member has looked for itself; a ban is final.
 
+mod accusers;
+mod detect;
+mod health;
+mod hear;
+mod lost;
 mod member;
+mod probe;
+mod relay;
+mod suspicion;
+mod table;
+#[cfg(test)]
+mod tests;
 
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+use core::time::Duration;
+
+pub use accusers::Accusers;
 pub use member::{MemberRecord, State};
+pub(crate) use suspicion::log10_milli;
+pub(crate) use table::{MemberTable, digested};
+
+use crate::config::{Config, Timings};
+use crate::context::Context;
+use crate::id::{EventId, Incarnation, MemberId, ProbeSeq};
+use crate::io::{EventKind, WakeReason, Why};
+use crate::limits::MEMBERS_MAX;
+use crate::rng::Rng;
+use crate::time::Instant;
+use crate::wire::UNSPECIFIED;
+use crate::wire::swim::Body;
+use health::LocalHealth;
+use lost::Lost;
+use probe::Prober;
+use relay::Relays;
+use suspicion::Suspicion;
+
+/// What membership asks of the node.
+#[derive(Debug)]
+pub(crate) enum Action {
+    /// Send a datagram from this member. `accuse`: what the receiver is held to be goes in front of the rumors.
+    Send { to: SocketAddr, body: Body, accuse: Option<MemberRecord> },
+    /// Pass on another member's ack.
+    Forward { to: SocketAddr, from: MemberRecord, body: Body },
+    /// Probe, or answer a probe, over a stream.
+    StreamPing { to: SocketAddr, seq: ProbeSeq, ack: bool },
+    /// Try to join through this address.
+    Join { to: SocketAddr },
+    /// What is held of this member changed: tell it.
+    Changed { id: MemberId, urgency: Urgency },
+    /// A member that was believed dead spoke to this one: compare notes with it.
+    Healed { id: MemberId },
+    /// A banned member spoke: tell it that it is banned.
+    TellBan { id: MemberId, to: SocketAddr },
+    /// This member must use a higher incarnation, once it is on disk.
+    Raise { incarnation: Incarnation },
+    /// A member was forgotten.
+    Forgotten { id: MemberId },
+}
+
+/// How fast a change has to spread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// A refutation.
+    Refutation,
+    /// A suspicion, its confirmation, a death.
+    Death,
+    /// A member that came or left.
+    Life,
+}
+
+/// What a rumor about a member was worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// It changed what is held.
+    New,
+    /// Nothing new.
+    Known,
+    /// What is held prevails; the teller lags behind.
+    Stale,
+}
+
+/// The component.
+#[derive(Debug)]
+pub(crate) struct Membership {
+    timings: Timings,
+    rng: Rng,
+    me: MemberId,
+    /// An incarnation that is on its way to the disk and may not be used yet.
+    raising: Option<Incarnation>,
+    table: MemberTable,
+    banned: BTreeSet<MemberId>,
+    suspicions: BTreeMap<MemberId, Suspicion>,
+    suspicions_due: BTreeSet<(Instant, MemberId)>,
+    /// Since when members that are not coming back by themselves are in their state.
+    since: BTreeMap<MemberId, Instant>,
+    prober: Prober,
+    relays: Relays,
+    health: LocalHealth,
+    lost: Lost,
+    leaving: bool,
+    /// Second-hand deaths that this member has yet to look into itself.
+    verifications: VecDeque<MemberRecord>,
+    /// Who is told first once a higher incarnation may be used.
+    accused_by: Vec<MemberId>,
+    /// A member that this one never saw before and that may not know where it is seen.
+    just_met: Option<MemberId>,
+    /// After a stall: nobody is confirmed before this, or before somebody was heard.
+    doubt_until: Option<Instant>,
+    housekeeping_at: Instant,
+    actions: VecDeque<Action>,
+}
+
+impl Membership {
+    /// A ring of one: this member is in its own list from the start.
+    pub(crate) fn new(
+        config: &Config,
+        id: MemberId,
+        incarnation: Incarnation,
+        mut rng: Rng,
+        now: Instant,
+    ) -> Self {
+        let timings = config.timings.clone();
+        let phase = Duration::from_millis(rng.below(timings.probe_period_ms.max(1)));
+        let mut membership = Self {
+            me: id,
+            raising: None,
+            table: MemberTable::default(),
+            banned: BTreeSet::new(),
+            suspicions: BTreeMap::new(),
+            suspicions_due: BTreeSet::new(),
+            since: BTreeMap::new(),
+            prober: Prober::new(now + phase),
+            relays: Relays::default(),
+            health: LocalHealth::new(timings.local_health_max),
+            lost: Lost::new(config.peers.clone(), now),
+            leaving: false,
+            verifications: VecDeque::new(),
+            accused_by: Vec::new(),
+            just_met: None,
+            doubt_until: None,
+            housekeeping_at: Instant::FAR_FUTURE,
+            actions: VecDeque::new(),
+            timings,
+            rng,
+        };
+        membership.put(MemberRecord {
+            id,
+            incarnation,
+            address: config.advertise.unwrap_or(UNSPECIFIED),
+            swim_port: config.swim_port,
+            gossip_port: config.gossip_port,
+            state: State::Alive,
+            permanent: config.permanent,
+        });
+        membership
+    }
+
+    /// Room for this many members, before they are restored one by one.
+    pub(crate) fn reserve(&mut self, members: usize) {
+        let me = *self.own();
+        self.table = MemberTable::with_capacity(members + 1);
+        self.prober = Prober::new(self.prober.next_round);
+        self.put(me);
+    }
+
+    /// Takes in what the disk remembers of another member. A suspicion is not carried over a restart.
+    pub(crate) fn restore(&mut self, now: Instant, mut record: MemberRecord) {
+        if record.id == self.me || self.table.len() >= MEMBERS_MAX {
+            return;
+        }
+        match record.state {
+            State::Suspect => record.state = State::Alive,
+            State::Confirmed | State::Departed => {
+                self.since.insert(record.id, now);
+            }
+            State::Alive => {}
+        }
+        self.put(record);
+    }
+
+    fn put(&mut self, record: MemberRecord) {
+        if let Some(slot) = self.table.put(record) {
+            self.prober.insert(slot, &mut self.rng);
+        }
+    }
+
+    /// What this member says of itself.
+    pub(crate) fn own(&self) -> &MemberRecord {
+        self.table.get(&self.me).expect("this member is in its own list")
+    }
+
+    pub(crate) const fn table(&self) -> &MemberTable {
+        &self.table
+    }
+
+    /// What is told about a member: its record and, while it is suspect, its accusers.
+    pub(crate) fn statement(&self, id: &MemberId) -> Option<(MemberRecord, Accusers)> {
+        let record = self.table.get(id)?;
+        let accusers = self.suspicions.get(id).map(|s| s.accusers).unwrap_or_default();
+        Some((*record, accusers))
+    }
+
+    pub(crate) fn is_banned(&self, id: &MemberId) -> bool {
+        self.banned.contains(id)
+    }
+
+    pub(crate) const fn local_health(&self) -> u32 {
+        self.health.score()
+    }
+
+    /// Members that take part, this one included: those that rumors must reach.
+    pub(crate) fn ring_size(&self) -> usize {
+        self.table.count(State::Alive) + self.table.count(State::Suspect)
+    }
+
+    /// Whether this member knows nobody that takes part.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.ring_size() <= 1
+    }
+
+    /// Up to `count` random members that take part, without this one and `except`.
+    pub(crate) fn random_members(&mut self, count: usize, except: Option<&MemberId>) -> Vec<MemberRecord> {
+        let (me, len) = (self.me, self.table.len());
+        let fits = |r: &MemberRecord| {
+            r.id != me && Some(&r.id) != except && matches!(r.state, State::Alive | State::Suspect)
+        };
+        let mut chosen: Vec<MemberRecord> = Vec::with_capacity(count);
+        if self.ring_size() * 2 > len && len > count * 4 {
+            // Most of a large table fits: draw places until enough fit.
+            for _ in 0..count * 8 {
+                let slot = self.rng.index(len);
+                if let Some(record) = self.table.at(slot)
+                    && fits(record)
+                    && chosen.iter().all(|c| c.id != record.id)
+                {
+                    chosen.push(*record);
+                    if chosen.len() == count {
+                        break;
+                    }
+                }
+            }
+            return chosen;
+        }
+        let candidates: Vec<MemberRecord> = self.table.iter().filter(|r| fits(r)).copied().collect();
+        let picks = self.rng.sample(candidates.len(), count);
+        chosen.extend(picks.into_iter().filter_map(|i| candidates.get(i).copied()));
+        chosen
+    }
+
+    /// Records a change of mind about a member, reports it, and has it told.
+    fn change(
+        &mut self,
+        ctx: &mut Context<'_>,
+        record: MemberRecord,
+        accusers: Accusers,
+        why: Why,
+        after: Option<EventId>,
+    ) -> EventId {
+        let id = record.id;
+        let held = self.table.get(&id).copied();
+        let suspicion = self.end_suspicion(&id);
+        let after = after.or(suspicion.map(|s| s.event));
+        if held.is_some_and(|h| h.incarnation != record.incarnation || record.state > State::Suspect) {
+            self.prober.cancel(&id);
+        }
+        self.put(record);
+        let from = held.map(|h| h.state);
+        let kind = EventKind::MemberChanged {
+            member: id,
+            from,
+            to: record.state,
+            incarnation: record.incarnation,
+            why,
+        };
+        let event = ctx.event(after, kind);
+        match record.state {
+            State::Alive => {
+                self.since.remove(&id);
+            }
+            State::Suspect => {
+                self.since.remove(&id);
+                ctx.metrics.suspicions += 1;
+                self.begin_suspicion(ctx.now, &record, accusers, event);
+            }
+            State::Confirmed | State::Departed => {
+                ctx.metrics.confirmations += u64::from(record.state == State::Confirmed);
+                self.since.insert(id, ctx.now);
+                self.note_lost(ctx.now);
+                self.plan_housekeeping(ctx.now);
+            }
+        }
+        self.actions
+            .push_back(Action::Changed { id, urgency: urgency_of(from, record.state, id == self.me) });
+        event
+    }
+
+    /// What to do next.
+    pub(crate) fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// The earliest deadline.
+    pub(crate) fn poll_timeout(&self) -> (Instant, WakeReason) {
+        let probe = self.prober.due().unwrap_or(Instant::FAR_FUTURE);
+        let relay = self.relays.due().unwrap_or(Instant::FAR_FUTURE);
+        let suspicion = self.suspicions_due.first().map_or(Instant::FAR_FUTURE, |(at, _)| *at);
+        [
+            (self.prober.next_round, WakeReason::ProbeRound),
+            (probe, WakeReason::ProbeTimeout),
+            (relay, WakeReason::RelayTimeout),
+            (suspicion, WakeReason::Suspicion),
+            (self.reconnect_at(), WakeReason::Reconnect),
+            (self.housekeeping_at, WakeReason::Housekeeping),
+        ]
+        .into_iter()
+        .min_by_key(|(at, _)| *at)
+        .expect("the list is not empty")
+    }
+
+    /// Does everything whose time has come.
+    pub(crate) fn handle_timeout(&mut self, ctx: &mut Context<'_>) {
+        self.run_probes(ctx);
+        self.run_relays(ctx);
+        self.run_suspicions(ctx);
+        self.run_round(ctx);
+        self.run_reconnect(ctx);
+        if self.housekeeping_at <= ctx.now {
+            self.keep_house(ctx);
+        }
+    }
+
+    fn plan_housekeeping(&mut self, now: Instant) {
+        if self.since.is_empty() {
+            self.housekeeping_at = Instant::FAR_FUTURE;
+        } else if self.housekeeping_at == Instant::FAR_FUTURE {
+            let shortest_ms = self.timings.departed_after_ms.min(self.timings.forget_after_ms);
+            self.housekeeping_at = now + Duration::from_millis((shortest_ms / 10).clamp(1_000, 60_000));
+        }
+    }
+
+    /// Ages members that are gone: confirmed ones depart, departed ones are forgotten.
+    fn keep_house(&mut self, ctx: &mut Context<'_>) {
+        let departed_after = Duration::from_millis(self.timings.departed_after_ms);
+        let forget_after = Duration::from_millis(self.timings.forget_after_ms);
+        let aged: Vec<(MemberId, Instant)> = self.since.iter().map(|(id, at)| (*id, *at)).collect();
+        for (id, since) in aged {
+            let Some(mut record) = self.table.get(&id).copied() else { continue };
+            if record.state == State::Confirmed && since + departed_after <= ctx.now {
+                record.state = State::Departed;
+                self.change(ctx, record, Accusers::default(), Why::GoneTooLong, None);
+            } else if record.state == State::Departed && since + forget_after <= ctx.now {
+                self.forget(ctx, &id);
+            }
+        }
+        self.housekeeping_at = Instant::FAR_FUTURE;
+        self.plan_housekeeping(ctx.now);
+    }
+
+    fn forget(&mut self, ctx: &mut Context<'_>, id: &MemberId) {
+        assert!(*id != self.me, "a member never forgets itself");
+        self.end_suspicion(id);
+        self.prober.cancel(id);
+        self.since.remove(id);
+        self.table.remove(id);
+        ctx.event(None, EventKind::MemberForgotten { member: *id });
+        self.actions.push_back(Action::Forgotten { id: *id });
+    }
+
+    /// Makes room for a new member at the expense of one that is gone, longest gone first.
+    fn make_room(&mut self, ctx: &mut Context<'_>) -> bool {
+        if self.table.len() < MEMBERS_MAX {
+            return true;
+        }
+        ctx.limit_reached("members");
+        let state_of = |id: &MemberId| self.table.get(id).map_or(State::Alive, |r| r.state);
+        let worst = self.since.iter().max_by_key(|(id, at)| (state_of(id), core::cmp::Reverse(**at)));
+        let Some(id) = worst.map(|(id, _)| *id) else { return false };
+        self.forget(ctx, &id);
+        true
+    }
+
+    /// Takes a ban in. True when it is new.
+    pub(crate) fn ban(&mut self, ctx: &mut Context<'_>, id: MemberId) -> bool {
+        if !self.banned.insert(id) {
+            return false;
+        }
+        ctx.event(None, EventKind::Banned { member: id });
+        if id != self.me
+            && let Some(mut record) = self.table.get(&id).copied()
+            && record.state != State::Departed
+        {
+            record.state = State::Departed;
+            self.change(ctx, record, Accusers::default(), Why::Operator, None);
+        }
+        true
+    }
+
+    /// A ban that was on this node's disk.
+    pub(crate) fn restore_ban(&mut self, id: MemberId) {
+        self.banned.insert(id);
+    }
+
+    /// Announces that this member leaves; nothing that is said about it matters from now on.
+    pub(crate) fn leave(&mut self, ctx: &mut Context<'_>) {
+        assert!(!self.leaving, "a member leaves once");
+        self.leaving = true;
+        self.raising = None;
+        let mut own = *self.own();
+        own.incarnation = own.incarnation.next();
+        own.state = State::Departed;
+        self.change(ctx, own, Accusers::default(), Why::Own, None);
+    }
+
+    /// A higher incarnation is on disk and may be used.
+    pub(crate) fn raised(&mut self, ctx: &mut Context<'_>, incarnation: Incarnation) {
+        if self.raising == Some(incarnation) {
+            self.raising = None;
+        }
+        let mut own = *self.own();
+        if self.leaving || incarnation <= own.incarnation {
+            return;
+        }
+        own.incarnation = incarnation;
+        self.change(ctx, own, Accusers::default(), Why::Own, None);
+        // Whoever accused this member hears it first; the rest of the ring through rumors.
+        for accuser in core::mem::take(&mut self.accused_by) {
+            if let Some(to) = self.table.get(&accuser).map(MemberRecord::swim_addr) {
+                let body = Body::Ping { seq: self.prober.seq(), forward_to: None };
+                self.actions.push_back(Action::Send { to, body, accuse: None });
+            }
+        }
+    }
+
+    /// The incarnation could not be stored; the next accusation tries again.
+    pub(crate) const fn raise_failed(&mut self) {
+        self.raising = None;
+    }
+
+    /// This process was not running for a while: deadlines that passed meanwhile prove nothing about others.
+    pub(crate) fn handle_stall(&mut self, ctx: &mut Context<'_>, stall: Duration) {
+        ctx.metrics.stalls += 1;
+        let for_ms = u64::try_from(stall.as_millis()).unwrap_or(u64::MAX);
+        let event = ctx.event(None, EventKind::Stalled { for_ms });
+        if self.health.worse(2) {
+            ctx.event(Some(event), EventKind::LocalHealth { score: self.health.score() });
+        }
+        let first_round = self.rng.below(self.timings.probe_timeout_ms.max(1));
+        self.prober.cancel_all(ctx.now + Duration::from_millis(first_round));
+        self.relays.clear();
+        let verdict_ms = self.health.stretch_ms(self.timings.probe_period_ms + self.timings.probe_verdict_ms);
+        self.doubt_until = Some(ctx.now + Duration::from_millis(verdict_ms.saturating_mul(2)));
+        let ids: Vec<MemberId> = self.suspicions.keys().copied().collect();
+        for id in ids {
+            self.update_suspicion(&id, |s| {
+                s.started = s.started + stall;
+                s.heard = s.heard.map(|at| at + stall);
+                s.asked = None;
+            });
+        }
+    }
+}
+
+fn urgency_of(from: Option<State>, to: State, own: bool) -> Urgency {
+    match (from, to) {
+        (_, State::Suspect | State::Confirmed) => Urgency::Death,
+        (Some(State::Suspect | State::Confirmed), State::Alive) => Urgency::Refutation,
+        (Some(_), State::Alive) if own => Urgency::Refutation,
+        (_, State::Alive | State::Departed) => Urgency::Life,
+    }
+}

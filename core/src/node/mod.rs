@@ -1,30 +1,113 @@
-//! The composer.
-use alloc::collections::VecDeque;
-use alloc::vec::Vec;
+//! The composer: the only place that knows two features at once.
+//!
+//! | file | what |
+//! |---|---|
+//! | `on_datagram`, `on_stream`, `on_command`, `on_effect`, `on_timeout` | one for each kind of input |
+//! | `wire_up` | what one component wants becomes another's input |
+//! | `gossip` | hot rumors into datagrams and streams |
+//! | `sync` | digest exchanges |
+//! | `persist` | records on their way to the disk |
+//! | `leave` | the way out |
 
+mod gossip;
+mod leave;
+mod on_command;
+mod on_datagram;
+mod on_effect;
+mod on_stream;
+mod on_timeout;
+mod persist;
+mod sync;
+#[cfg(test)]
+mod tests;
+mod wire_up;
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::census::Census;
 use crate::config::Config;
-use crate::error::SnapshotError;
-use crate::id::{Incarnation, MemberId};
-use crate::io::{Input, Output, WakeReason};
-use crate::membership::MemberRecord;
+use crate::context::{Context, Outputs};
+use crate::id::{EffectId, Incarnation, InputId, MemberId};
+use crate::io::{EventKind, ExitReason, Input, Output, WakeReason};
+use crate::membership::{MemberRecord, Membership};
 use crate::metrics::Metrics;
 use crate::rng::Rng;
-use crate::rumor::Rumor;
-use crate::service::ServiceView;
-use crate::snapshot::{Snapshot, Table};
+use crate::rumor::{Heat, Rumor, RumorKey, RumorStore};
+use crate::service::{ServiceView, Services};
+use crate::snapshot::Snapshot;
 use crate::time::{Instant, UnixTime};
+use leave::Departing;
+use persist::Pending;
+use sync::SyncTimer;
 
-/// One supervisor's mind.
+/// How far a node's life has come.
+#[derive(Debug, PartialEq, Eq)]
+enum Phase {
+    /// Its identity is on its way to the disk; it says nothing yet.
+    Starting,
+    /// It takes part.
+    Running,
+    /// It is on its way out.
+    Departing(Departing),
+    /// It has asked the runtime to end.
+    Exited,
+}
+
+/// One supervisor's mind. See the crate's documentation for the contract.
 #[derive(Debug)]
 pub struct Node {
-    id: MemberId,
-    incarnation: Incarnation,
-    outputs: VecDeque<Output>,
+    config: Config,
+    me: MemberId,
+    phase: Phase,
+    now: Instant,
+    wall: UnixTime,
+    input: InputId,
+    /// When this node last asked to be woken; being woken much later means that it was not running.
+    expected: Instant,
+    outputs: Outputs,
     metrics: Metrics,
+    rng: Rng,
+    membership: Membership,
+    rumors: RumorStore,
+    heat: Heat,
+    services: Services,
+    gossip_at: Instant,
+    sync: SyncTimer,
+    /// What effects are for whose results the node itself awaits.
+    pending: BTreeMap<EffectId, Pending>,
+    /// Records that changed since the last batch went to the disk.
+    dirty: BTreeSet<RumorKey>,
+    persist_at: Instant,
+    collect_at: Instant,
+    restored: bool,
+}
+
+/// Lends a component what it needs of the node beside itself.
+macro_rules! ctx {
+    ($node:ident) => {
+        &mut Context {
+            now: $node.now,
+            input: $node.input,
+            outputs: &mut $node.outputs,
+            metrics: &mut $node.metrics,
+        }
+    };
+}
+use ctx;
+
+/// Streams of the node's generator, one for each purpose.
+mod stream {
+    pub(super) const MEMBERSHIP: u64 = 1;
+    pub(super) const SERVICES: u64 = 2;
+    pub(super) const NODE: u64 = 3;
 }
 
 impl Node {
-    /// A node.
+    /// A node with this configuration, which must be valid, continuing from what its disk remembers.
+    ///
+    /// It has outputs at once: its identity goes to the disk before anything is sent.
     #[must_use]
     pub fn new(
         config: Config,
@@ -33,89 +116,233 @@ impl Node {
         now: Instant,
         wall: UnixTime,
     ) -> Self {
-        let mut rng = Rng::from_seed(seed);
-        let mut bytes = [0; 16];
-        rng.fill(&mut bytes);
-        let _ = (config, wall);
-        let mut outputs = VecDeque::new();
-        outputs.push_back(Output::WakeAt(now, WakeReason::Idle));
-        Self {
-            id: restored.map_or(MemberId::from_random(bytes), |s| s.member_id),
-            incarnation: Incarnation(1),
-            outputs,
+        assert!(config.validate().is_ok(), "the runtime checks a configuration before it starts a node");
+        let mut root = Rng::from_seed(seed);
+        let mut id_bytes = [0; 16];
+        root.fill(&mut id_bytes);
+        let was_restored = restored.is_some();
+        let snapshot = restored.unwrap_or_else(|| Snapshot::new(MemberId::from_random(id_bytes)));
+        let me = snapshot.member_id;
+        // A new life is a new incarnation: it prevails over whatever is still said about the last one.
+        let incarnation = snapshot.incarnation.next();
+        let mut membership = Membership::new(&config, me, incarnation, root.fork(stream::MEMBERSHIP), now);
+        membership.reserve(snapshot.members.len());
+        for record in &snapshot.members {
+            membership.restore(now, *record);
+        }
+        let mut rumors = RumorStore::default();
+        for rumor in &snapshot.rumors {
+            if let Rumor::Departure(d) = rumor {
+                membership.restore_ban(d.member_id);
+            }
+            if !matches!(rumor, Rumor::Member(_)) {
+                rumors.insert(now, rumor);
+            }
+        }
+        let services = Services::new(
+            &config.timings,
+            config.org.clone(),
+            snapshot.services,
+            root.fork(stream::SERVICES),
+            now,
+            wall,
+        );
+        let mut node = Self {
+            sync: SyncTimer::new(now, &config.timings),
+            me,
+            phase: Phase::Starting,
+            now,
+            wall,
+            input: InputId(0),
+            expected: now,
+            outputs: Outputs::default(),
             metrics: Metrics::default(),
+            rng: root.fork(stream::NODE),
+            membership,
+            rumors,
+            heat: Heat::default(),
+            services,
+            gossip_at: Instant::FAR_FUTURE,
+            pending: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            persist_at: Instant::FAR_FUTURE,
+            collect_at: Instant::FAR_FUTURE,
+            restored: was_restored,
+            config,
+        };
+        if node.membership.is_banned(&me) {
+            node.exit(ExitReason::Departed);
+        } else {
+            node.persist_identity(incarnation, Pending::Start);
+        }
+        node.finish_input();
+        node
+    }
+
+    /// Handles one input. Every output of the input before must have been drained, and time must not go back.
+    pub fn handle_input(&mut self, now: Instant, wall: UnixTime, input: Input<'_>) {
+        assert!(self.outputs.is_empty(), "the outputs of one input are drained before the next");
+        assert!(now >= self.now, "time never goes back");
+        self.now = now;
+        self.wall = wall;
+        self.input = InputId(self.input.0 + 1);
+        self.notice_stall();
+        match input {
+            Input::Wake => {}
+            Input::Datagram { from, bytes } => self.on_datagram(from, bytes),
+            Input::Stream { from, bytes } => self.on_stream(from, bytes),
+            Input::Refused { to } => self.on_refused(to),
+            Input::Command(request, command) => self.on_command(request, command),
+            Input::EffectDone(effect, result) => self.on_effect(effect, result),
+        }
+        self.on_timeout();
+        self.finish_input();
+    }
+
+    /// The next output; none when all are drained. The last one of each input is `WakeAt`.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop()
+    }
+
+    fn finish_input(&mut self) {
+        self.wire_up();
+        let (at, reason) = self.poll_timeout();
+        self.expected = at;
+        self.outputs.push(Output::WakeAt(at, reason));
+    }
+
+    /// A wake-up far too late means that this process was stopped, its host suspended, or its clock set forward.
+    fn notice_stall(&mut self) {
+        let late = self.now.saturating_since(self.expected);
+        if late > Duration::from_millis(self.config.timings.stall_ms) && self.is_heard() {
+            self.membership.handle_stall(ctx!(self), late);
         }
     }
 
-    /// Handles one input; every output of the one before must have been drained.
-    pub fn handle_input(&mut self, now: Instant, wall: UnixTime, input: Input<'_>) {
-        let _ = (wall, input);
-        self.outputs.push_back(Output::WakeAt(now + core::time::Duration::from_secs(1), WakeReason::Idle));
+    /// Whether this node takes part in the ring: it has an identity that is on disk and has not said farewell.
+    fn is_heard(&self) -> bool {
+        matches!(self.phase, Phase::Running | Phase::Departing(_))
     }
 
-    /// The next output; none when all are drained.
-    pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+    /// The identity is on disk: from now on this node speaks.
+    fn started(&mut self, incarnation: Incarnation) {
+        assert!(self.phase == Phase::Starting, "a node starts once");
+        self.phase = Phase::Running;
+        let kind = EventKind::Started { member: self.me, incarnation, restored: self.restored };
+        let ctx = ctx!(self);
+        ctx.event(None, kind);
+        self.withdraw_restored_services();
+        if self.restored {
+            self.membership.rejoin();
+        }
     }
 
     /// This member.
     #[must_use]
-    pub fn id(&self) -> MemberId {
-        self.id
+    pub const fn id(&self) -> MemberId {
+        self.me
     }
 
     /// This member's incarnation.
     #[must_use]
     pub fn incarnation(&self) -> Incarnation {
-        self.incarnation
+        self.membership.own().incarnation
+    }
+
+    /// The configuration it was started with.
+    #[must_use]
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Whether it takes part in the ring and is not on its way out.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.phase == Phase::Running
     }
 
     /// Every known member, itself included, in order of id.
     #[must_use]
     pub fn members(&self) -> Vec<MemberRecord> {
-        Vec::new()
+        let mut members: Vec<MemberRecord> = self.membership.table().iter().copied().collect();
+        members.sort_unstable_by_key(|m| m.id);
+        members
+    }
+
+    /// Every known member, in no particular but a reproducible order, without copying.
+    pub fn members_unsorted(&self) -> impl ExactSizeIterator<Item = &MemberRecord> {
+        self.membership.table().iter()
     }
 
     /// One member.
     #[must_use]
     pub fn member(&self, id: &MemberId) -> Option<MemberRecord> {
-        let _ = id;
-        None
+        self.membership.table().get(id).copied()
+    }
+
+    /// How many members are in this state.
+    #[must_use]
+    pub fn count(&self, state: crate::membership::State) -> usize {
+        self.membership.table().count(state)
+    }
+
+    /// Whether an operator banned this member.
+    #[must_use]
+    pub fn is_banned(&self, id: &MemberId) -> bool {
+        self.membership.is_banned(id)
     }
 
     /// Every rumor but the members' records, in order of key.
     pub fn rumors(&self) -> impl Iterator<Item = &Rumor> {
-        [].iter()
+        self.rumors.iter()
     }
 
     /// The services of this supervisor, in order of name.
     #[must_use]
     pub fn services(&self) -> Vec<ServiceView> {
-        Vec::new()
+        self.services.views()
+    }
+
+    /// The service groups of the ring as this node sees them.
+    #[must_use]
+    pub fn census(&self) -> Census {
+        Census::build(self.me, &self.members(), self.rumors.iter())
     }
 
     /// Counters.
     #[must_use]
-    pub fn metrics(&self) -> &Metrics {
+    pub const fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 
     /// Lifeguard's local health score; 0 is healthy.
     #[must_use]
-    pub fn local_health(&self) -> u32 {
-        0
+    pub const fn local_health(&self) -> u32 {
+        self.membership.local_health()
     }
-}
 
-impl Snapshot {
-    /// Reads the rows back.
-    ///
-    /// # Errors
-    /// A damaged row.
-    pub fn decode<'a>(
-        rows: impl IntoIterator<Item = (Table, &'a [u8], &'a [u8])>,
-    ) -> Result<Option<Self>, SnapshotError> {
-        let _ = rows.into_iter().count();
-        Ok(None)
+    /// Rumors that are still being told, members' records included.
+    #[must_use]
+    pub fn hot_rumors(&self) -> usize {
+        self.heat.len()
+    }
+
+    /// When this node wants to be woken next, and why.
+    fn poll_timeout(&self) -> (Instant, WakeReason) {
+        if !self.is_heard() {
+            return (Instant::FAR_FUTURE, WakeReason::Idle);
+        }
+        let service = self.services.poll_timeout().unwrap_or(Instant::FAR_FUTURE);
+        [
+            self.membership.poll_timeout(),
+            (self.gossip_at, WakeReason::Gossip),
+            (self.sync.next, WakeReason::Sync),
+            (service, WakeReason::Service),
+            (self.persist_at.min(self.collect_at), WakeReason::Housekeeping),
+            (self.departing_until(), WakeReason::Leaving),
+        ]
+        .into_iter()
+        .min_by_key(|(at, _)| *at)
+        .expect("the list is not empty")
     }
 }

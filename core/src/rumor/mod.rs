@@ -1,5 +1,11 @@
 //! What the ring knows and how it spreads.
+//!
+//! [`kinds`] holds one file per kind of rumor, `store` what is known, `heat` what is still to be told.
 
+mod heat;
 mod kinds;
+mod store;
 
-pub use kinds::{Departure, Rumor, RumorKey, RumorKind, ServiceRumor};
+pub(crate) use heat::{Heat, Priority};
+pub use kinds::{Departure, MemberRumor, Rumor, RumorKey, RumorKind, ServiceRumor};
+pub(crate) use store::{Inserted, RumorStore};

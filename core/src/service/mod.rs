@@ -38,9 +38,6 @@
 //!   ```
 //! - [`Services::views`] is `Node::services`; `record::decode` reads a row of `Table::Service` for the snapshot.
 
-// Until `node/` drives it.
-#![allow(dead_code)]
-
 mod backoff;
 mod command;
 mod instance;

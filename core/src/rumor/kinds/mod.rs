@@ -1,13 +1,23 @@
 //! All rumor kinds, and every match over them. A new kind is a file beside this one and an arm in each match here.
 
 mod departure;
+mod member;
 mod service;
+#[cfg(test)]
+pub(crate) mod tests;
 
 pub use departure::Departure;
+pub use member::MemberRumor;
 pub use service::ServiceRumor;
 
+use alloc::vec::Vec;
+use prost::Message as _;
+
+use crate::digest;
+use crate::error::DecodeError;
 use crate::id::{MemberId, ServiceGroup};
-use crate::membership::MemberRecord;
+use crate::limits::RUMOR_BYTES_MAX;
+use crate::wire::{id_to_wire, proto};
 
 /// The kinds of rumor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,13 +71,37 @@ impl RumorKey {
             Self::Departure(_) => RumorKind::Departure,
         }
     }
+
+    /// The key as bytes, for the durable state; distinct for distinct keys.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(64);
+        bytes.extend_from_slice(self.kind().name().as_bytes());
+        bytes.push(0);
+        match self {
+            Self::Member(id) | Self::Departure(id) => bytes.extend_from_slice(id.as_bytes()),
+            Self::Service { group, member } => {
+                bytes.extend_from_slice(group.as_str().as_bytes());
+                bytes.push(0);
+                bytes.extend_from_slice(member.as_bytes());
+            }
+        }
+        bytes
+    }
+
+    pub(crate) fn hash(&self) -> u64 {
+        match self {
+            Self::Member(id) => digest::hash_member(id),
+            Self::Service { .. } | Self::Departure(_) => digest::hash_bytes(&self.encode()),
+        }
+    }
 }
 
 /// Something that the ring knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rumor {
     /// A member's record.
-    Member(MemberRecord),
+    Member(MemberRumor),
     /// A service that a member runs.
     Service(ServiceRumor),
     /// A ban.
@@ -79,9 +113,93 @@ impl Rumor {
     #[must_use]
     pub fn key(&self) -> RumorKey {
         match self {
-            Self::Member(m) => RumorKey::Member(m.id),
+            Self::Member(m) => RumorKey::Member(m.record.id),
             Self::Service(s) => RumorKey::Service { group: s.group.clone(), member: s.member_id },
             Self::Departure(d) => RumorKey::Departure(d.member_id),
+        }
+    }
+
+    /// Joins two rumors with the same key; true when this one changed.
+    ///
+    /// Of every kind this is commutative, associative and idempotent: in whatever order and however often
+    /// members hear the same rumors, they end up knowing the same.
+    pub fn merge(&mut self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Member(a), Self::Member(b)) => a.merge(b),
+            (Self::Service(a), Self::Service(b)) => a.merge(b),
+            (Self::Departure(a), Self::Departure(b)) => a.merge(b),
+            (a, b) => panic!("rumors of kinds {:?} and {:?} have no join", a.key().kind(), b.key().kind()),
+        }
+    }
+
+    /// Whether it says that something is no more, so that it can be forgotten after a while.
+    #[must_use]
+    pub const fn is_tombstone(&self) -> bool {
+        match self {
+            Self::Service(s) => s.tombstone,
+            Self::Member(_) | Self::Departure(_) => false,
+        }
+    }
+
+    /// The member whose departure makes it worthless.
+    #[must_use]
+    pub const fn owner(&self) -> Option<MemberId> {
+        match self {
+            Self::Service(s) => Some(s.member_id),
+            Self::Member(_) | Self::Departure(_) => None,
+        }
+    }
+
+    /// The rumor as bytes: the row's value in the durable state, and what equal rumors have in common.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        self.to_wire().encode_to_vec()
+    }
+
+    /// Reads [`Self::encode`] back.
+    ///
+    /// # Errors
+    /// Not a rumor, or one beyond the limits.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        if bytes.len() > RUMOR_BYTES_MAX + 64 {
+            return Err(DecodeError::TooLong { bytes: bytes.len(), limit: RUMOR_BYTES_MAX });
+        }
+        Self::from_wire(proto::Rumor::decode(bytes).map_err(|_| DecodeError::Protobuf)?)
+    }
+
+    /// The hash of its key and the hash of this version of it, for digests.
+    pub(crate) fn hashes(&self) -> (u64, u64) {
+        (self.key().hash(), digest::hash_bytes(&self.encode()))
+    }
+
+    pub(crate) fn to_wire(&self) -> proto::Rumor {
+        let mut rumor = proto::Rumor::default();
+        match self {
+            Self::Member(m) => {
+                rumor.kind = proto::rumor_kind::MEMBER;
+                rumor.member = Some(m.to_wire());
+            }
+            Self::Service(s) => {
+                rumor.kind = proto::rumor_kind::SERVICE;
+                rumor.from_id = id_to_wire(&s.member_id);
+                rumor.service = Some(s.to_wire());
+            }
+            Self::Departure(d) => {
+                rumor.kind = proto::rumor_kind::DEPARTURE;
+                rumor.departure = Some(d.to_wire());
+            }
+        }
+        rumor
+    }
+
+    pub(crate) fn from_wire(rumor: proto::Rumor) -> Result<Self, DecodeError> {
+        match rumor.kind {
+            proto::rumor_kind::MEMBER => Ok(Self::Member(MemberRumor::from_wire(rumor.member.as_ref())?)),
+            proto::rumor_kind::SERVICE => Ok(Self::Service(ServiceRumor::from_wire(rumor.service)?)),
+            proto::rumor_kind::DEPARTURE => {
+                Ok(Self::Departure(Departure::from_wire(rumor.departure.as_ref())?))
+            }
+            _ => Err(DecodeError::Invalid("rumor type")),
         }
     }
 }

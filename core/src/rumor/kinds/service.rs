@@ -1,10 +1,15 @@
 //! A service that a member runs.
 
+use alloc::string::ToString as _;
 use alloc::vec::Vec;
+use prost::Message as _;
 
 use crate::config::SysInfo;
+use crate::error::DecodeError;
 use crate::id::{Incarnation, MemberId, ServiceGroup};
 use crate::ident::PackageIdent;
+use crate::limits::RUMOR_BYTES_MAX;
+use crate::wire::{id_from_wire, id_to_wire, proto};
 
 /// One member's service in one group (reference A3.4). Only that member raises its incarnation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,4 +32,79 @@ pub struct ServiceRumor {
     pub pkg_incarnation: u64,
     /// It runs no longer: the owner stopped or unloaded it. Collected after a while.
     pub tombstone: bool,
+}
+
+impl ServiceRumor {
+    /// Joins two statements: the higher incarnation, and of equal ones the greater encoding, so that two
+    /// nodes can never disagree for ever (Habitat keeps whichever came first, reference A15.3).
+    pub fn merge(&mut self, other: &Self) -> bool {
+        assert!(
+            self.member_id == other.member_id && self.group == other.group,
+            "different rumors cannot be joined"
+        );
+        let newer = match other.incarnation.cmp(&self.incarnation) {
+            core::cmp::Ordering::Greater => true,
+            core::cmp::Ordering::Less => false,
+            core::cmp::Ordering::Equal => {
+                self != other && other.to_wire().encode_to_vec() > self.to_wire().encode_to_vec()
+            }
+        };
+        if newer {
+            *self = other.clone();
+        }
+        newer
+    }
+
+    pub(crate) fn to_wire(&self) -> proto::Service {
+        let sys = &self.sys;
+        proto::Service {
+            member_id: id_to_wire(&self.member_id),
+            service_group: self.group.to_string(),
+            incarnation: self.incarnation.0,
+            initialized: self.initialized,
+            pkg: self.pkg.to_string(),
+            cfg: self.cfg.clone(),
+            sys: Some(proto::SysInfo {
+                ip: sys.ip.clone(),
+                hostname: sys.hostname.clone(),
+                gossip_ip: sys.gossip_ip.clone(),
+                gossip_port: u32::from(sys.gossip_port),
+                http_gateway_ip: sys.http_gateway_ip.clone(),
+                http_gateway_port: u32::from(sys.http_gateway_port),
+                ctl_gateway_ip: sys.ctl_gateway_ip.clone(),
+                ctl_gateway_port: u32::from(sys.ctl_gateway_port),
+            }),
+            pkg_incarnation: self.pkg_incarnation,
+            tombstone: self.tombstone,
+        }
+    }
+
+    pub(crate) fn from_wire(s: Option<proto::Service>) -> Result<Self, DecodeError> {
+        let s = s.ok_or(DecodeError::Missing("service"))?;
+        if s.encoded_len() > RUMOR_BYTES_MAX {
+            return Err(DecodeError::TooLong { bytes: s.encoded_len(), limit: RUMOR_BYTES_MAX });
+        }
+        let sys = s.sys.ok_or(DecodeError::Missing("sys"))?;
+        let port = |p: u32| u16::try_from(p).map_err(|_| DecodeError::Invalid("port"));
+        Ok(Self {
+            member_id: id_from_wire(&s.member_id, "service member")?,
+            group: s.service_group.parse().map_err(|_| DecodeError::Invalid("service_group"))?,
+            incarnation: Incarnation(s.incarnation),
+            initialized: s.initialized,
+            pkg: s.pkg.parse().map_err(|_| DecodeError::Invalid("pkg"))?,
+            cfg: s.cfg,
+            sys: SysInfo {
+                gossip_port: port(sys.gossip_port)?,
+                http_gateway_port: port(sys.http_gateway_port)?,
+                ctl_gateway_port: port(sys.ctl_gateway_port)?,
+                ip: sys.ip,
+                hostname: sys.hostname,
+                gossip_ip: sys.gossip_ip,
+                http_gateway_ip: sys.http_gateway_ip,
+                ctl_gateway_ip: sys.ctl_gateway_ip,
+            },
+            pkg_incarnation: s.pkg_incarnation,
+            tombstone: s.tombstone,
+        })
+    }
 }

@@ -1,0 +1,67 @@
+//! Who accuses a suspect of their own knowledge.
+
+use alloc::vec::Vec;
+
+use crate::id::MemberId;
+use crate::limits::ACCUSERS_MAX;
+
+/// Distinct accusers of a suspect, the smallest ids first and no more of them than matter.
+///
+/// Keeping the smallest makes the bounded union associative, so that members agree in whatever order
+/// they hear the accusations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Accusers {
+    len: u8,
+    ids: [Option<MemberId>; ACCUSERS_MAX],
+}
+
+impl Accusers {
+    /// One accuser.
+    #[must_use]
+    pub fn one(id: MemberId) -> Self {
+        let mut accusers = Self::default();
+        accusers.add(id);
+        accusers
+    }
+
+    /// Adds an accuser; true when the set changed.
+    pub fn add(&mut self, id: MemberId) -> bool {
+        let held: &[Option<MemberId>] = &self.ids[..usize::from(self.len)];
+        if held.contains(&Some(id)) {
+            return false;
+        }
+        let mut all: Vec<MemberId> = self.iter().collect();
+        all.push(id);
+        all.sort_unstable();
+        all.truncate(ACCUSERS_MAX);
+        let before = *self;
+        self.len = all.len() as u8;
+        self.ids = [None; ACCUSERS_MAX];
+        for (slot, id) in self.ids.iter_mut().zip(all) {
+            *slot = Some(id);
+        }
+        before != *self
+    }
+
+    /// Adds all of `other`; true when the set changed.
+    pub fn merge(&mut self, other: &Self) -> bool {
+        other.iter().fold(false, |changed, id| self.add(id) | changed)
+    }
+
+    /// How many.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// In order of id.
+    pub fn iter(&self) -> impl Iterator<Item = MemberId> + '_ {
+        self.ids.iter().take(usize::from(self.len)).filter_map(|id| *id)
+    }
+}

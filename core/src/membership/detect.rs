@@ -1,0 +1,341 @@
+//! This member's own judgement: probes, suspicions, and what their timeouts mean.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use super::probe::{Probe, Purpose, times};
+use super::suspicion::Suspicion;
+use super::{Accusers, Action, Heard, MemberRecord, Membership, State, Urgency};
+use crate::context::Context;
+use crate::id::{EventId, MemberId};
+use crate::io::{EventKind, Why};
+use crate::limits::VERIFICATIONS_MAX;
+use crate::time::Instant;
+use crate::wire::swim::Body;
+
+impl Membership {
+    /// Begins the period's probe.
+    pub(super) fn run_round(&mut self, ctx: &mut Context<'_>) {
+        if self.prober.next_round > ctx.now {
+            return;
+        }
+        let period = Duration::from_millis(self.health.stretch_ms(self.timings.probe_period_ms));
+        // Keep the phase, so that members stay spread over the period.
+        let planned = self.prober.next_round + period;
+        self.prober.next_round = if planned > ctx.now { planned } else { ctx.now + period };
+        if self.leaving || self.prober.round_under_way() {
+            return;
+        }
+        let me = self.me;
+        if let Some(target) = self.prober.next_target(&self.table, &me, &mut self.rng) {
+            self.begin_probe(ctx, &target, Purpose::Round, None);
+        }
+    }
+
+    fn begin_probe(
+        &mut self,
+        ctx: &mut Context<'_>,
+        target: &MemberRecord,
+        purpose: Purpose,
+        cause: Option<EventId>,
+    ) -> bool {
+        let timeout_ms = self.health.stretch_ms(self.timings.probe_timeout_ms);
+        let verdict_ms = self.health.stretch_ms(self.timings.probe_verdict_ms);
+        let (direct_by, verdict_by) = times(ctx.now, timeout_ms, verdict_ms);
+        let seq = self.prober.seq();
+        let probe = Probe {
+            target: target.id,
+            seq,
+            purpose,
+            ping: ctx.input,
+            indirect: None,
+            direct_by,
+            verdict_by,
+            helpers: 0,
+            nacks: 0,
+            refused: false,
+            cause,
+        };
+        if !self.prober.begin(probe) {
+            return false;
+        }
+        ctx.metrics.probes += 1;
+        let accuse = (target.state != State::Alive).then_some(*target);
+        self.actions.push_back(Action::Send {
+            to: target.swim_addr(),
+            body: Body::Ping { seq, forward_to: None },
+            accuse,
+        });
+        true
+    }
+
+    /// Looks for itself whether a member is there.
+    pub(super) fn check(&mut self, ctx: &mut Context<'_>, id: &MemberId, cause: Option<EventId>) {
+        let Some(target) = self.table.get(id).copied() else { return };
+        if self.begin_probe(ctx, &target, Purpose::Check, cause) {
+            let now = ctx.now;
+            self.update_suspicion(id, |s| s.asked = Some(now));
+        }
+    }
+
+    /// Puts a second-hand death on the list of those to look into.
+    pub(super) fn plan_verification(&mut self, ctx: &mut Context<'_>, told: &MemberRecord) -> Heard {
+        let listed = self.verifications.iter().any(|v| v.id == told.id && v.incarnation >= told.incarnation);
+        if listed || self.prober.is_probing(&told.id) {
+            return Heard::Known;
+        }
+        if self.verifications.len() >= VERIFICATIONS_MAX {
+            ctx.limit_reached("verifications");
+            return Heard::Known;
+        }
+        self.verifications.push_back(*told);
+        self.run_verifications(ctx);
+        Heard::Known
+    }
+
+    /// Pings as many of the supposedly dead as probes are free, telling each what is said of it.
+    pub(super) fn run_verifications(&mut self, ctx: &mut Context<'_>) {
+        while self.prober.has_room() {
+            let Some(told) = self.verifications.pop_front() else { return };
+            let current = self.table.get(&told.id).copied();
+            let Some(held) = current.filter(|held| held.state <= State::Suspect && told.prevails_over(held))
+            else {
+                continue;
+            };
+            let target = MemberRecord { incarnation: told.incarnation, state: State::Confirmed, ..held };
+            self.begin_probe(ctx, &target, Purpose::Verify, None);
+        }
+    }
+
+    /// The host at an address answered that nobody listens there: stronger evidence than silence.
+    pub(crate) fn handle_refused(&mut self, ctx: &mut Context<'_>, to: SocketAddr) {
+        let at_address = |r: &&MemberRecord| r.swim_addr() == to || r.gossip_addr() == to;
+        let targets: alloc::vec::Vec<MemberId> =
+            self.table.iter().filter(at_address).map(|r| r.id).filter(|id| *id != self.me).collect();
+        for id in targets {
+            self.prober.refused(&id, ctx.now);
+            self.relays.refused(&id, ctx.now);
+        }
+        self.run_probes(ctx);
+        self.run_relays(ctx);
+    }
+
+    /// Carries probes on whose time has come.
+    pub(super) fn run_probes(&mut self, ctx: &mut Context<'_>) {
+        while let Some(mut probe) = self.prober.take_due(ctx.now) {
+            if probe.indirect.is_some() {
+                self.probe_failed(ctx, &probe);
+                continue;
+            }
+            let Some(target) = self.table.get(&probe.target).copied() else { continue };
+            probe.indirect = Some(ctx.input);
+            let helpers = self.random_members(self.timings.indirect_probes as usize, Some(&probe.target));
+            probe.helpers = helpers.len() as u32;
+            for helper in helpers {
+                let body = Body::PingReq { seq: probe.seq, target };
+                self.actions.push_back(Action::Send { to: helper.swim_addr(), body, accuse: None });
+            }
+            if !probe.refused {
+                // Where datagrams are lost or filtered a stream may still pass (as memberlist does).
+                let to = target.gossip_addr();
+                self.actions.push_back(Action::StreamPing { to, seq: probe.seq, ack: false });
+            }
+            self.prober.put_back(probe);
+        }
+    }
+
+    fn probe_failed(&mut self, ctx: &mut Context<'_>, probe: &Probe) {
+        ctx.metrics.probes_failed += 1;
+        let event = ctx.event(
+            probe.cause,
+            EventKind::ProbeFailed {
+                member: probe.target,
+                ping: probe.ping,
+                indirect: probe.indirect,
+                refused: probe.refused,
+                nacks: probe.nacks,
+            },
+        );
+        // Lifeguard: helpers that stay silent too say something about this member's own network.
+        let doubt = if probe.refused {
+            0
+        } else if probe.helpers > 0 {
+            probe.helpers - probe.nacks
+        } else {
+            1
+        };
+        if probe.purpose == Purpose::Round && doubt > 0 && self.health.worse(1) {
+            ctx.event(Some(event), EventKind::LocalHealth { score: self.health.score() });
+        }
+        if probe.purpose == Purpose::Verify {
+            self.bury(ctx, &probe.target, event);
+        } else {
+            self.accuse(ctx, &probe.target, event);
+        }
+        self.run_verifications(ctx);
+    }
+
+    /// Another member buried this one, and it did not answer us either (reference A8.3).
+    fn bury(&mut self, ctx: &mut Context<'_>, id: &MemberId, after: EventId) {
+        let Some(mut record) = self.table.get(id).copied() else { return };
+        if record.state <= State::Suspect {
+            record.state = State::Confirmed;
+            self.change(ctx, record, Accusers::default(), Why::ProbeFailed, Some(after));
+        }
+    }
+
+    /// This member accuses another of its own knowledge.
+    fn accuse(&mut self, ctx: &mut Context<'_>, id: &MemberId, after: EventId) {
+        let Some(mut record) = self.table.get(id).copied() else { return };
+        let me = self.me;
+        match record.state {
+            State::Alive => {
+                record.state = State::Suspect;
+                self.change(ctx, record, Accusers::one(me), Why::ProbeFailed, Some(after));
+                // Lifeguard's buddy system: the suspect hears it first.
+                let body = Body::Gossip;
+                self.actions.push_back(Action::Send { to: record.swim_addr(), body, accuse: Some(record) });
+            }
+            State::Suspect => {
+                let mut changed = false;
+                self.update_suspicion(id, |s| changed = s.accusers.add(me));
+                if changed {
+                    let accusers = self.suspicions.get(id).map_or(0, |s| s.accusers.len() as u32);
+                    ctx.event(Some(after), EventKind::SuspicionConfirmed { member: *id, by: me, accusers });
+                    self.actions.push_back(Action::Changed { id: *id, urgency: Urgency::Death });
+                }
+            }
+            State::Confirmed | State::Departed => {}
+        }
+    }
+
+    /// Tells requesters that their targets did not answer this member either.
+    pub(super) fn run_relays(&mut self, ctx: &mut Context<'_>) {
+        while let Some(relay) = self.relays.take_due(ctx.now) {
+            let body = Body::Nack { seq: relay.seq, target: relay.target };
+            self.actions.push_back(Action::Send { to: relay.reply_to, body, accuse: None });
+        }
+    }
+
+    pub(super) fn begin_suspicion(
+        &mut self,
+        now: Instant,
+        record: &MemberRecord,
+        accusers: Accusers,
+        event: EventId,
+    ) {
+        let suspicion = Suspicion {
+            accusers,
+            started: now,
+            due: now,
+            event,
+            asked: None,
+            heard: None,
+            check_at: None,
+            confirmed_elsewhere: false,
+        };
+        self.suspicions_due.insert((now, record.id));
+        self.suspicions.insert(record.id, suspicion);
+        self.update_suspicion(&record.id, |_| {});
+    }
+
+    pub(super) fn end_suspicion(&mut self, id: &MemberId) -> Option<Suspicion> {
+        let suspicion = self.suspicions.remove(id)?;
+        self.suspicions_due.remove(&(suspicion.due, *id));
+        Some(suspicion)
+    }
+
+    /// Changes a suspicion and works out when it is due next.
+    pub(super) fn update_suspicion(&mut self, id: &MemberId, change: impl FnOnce(&mut Suspicion)) {
+        let members = self.ring_size();
+        let me = self.me;
+        let Some(suspicion) = self.suspicions.get_mut(id) else { return };
+        let before = suspicion.due;
+        change(suspicion);
+        suspicion.due = suspicion.next_step(&self.timings, members, &me).0;
+        let due = suspicion.due;
+        if due != before {
+            self.suspicions_due.remove(&(before, *id));
+            self.suspicions_due.insert((due, *id));
+        }
+    }
+
+    /// Decides whether this member checks a suspicion that it heard of, and when: some do in every ring, so that
+    /// confirmations arrive within a probe's time, and not all in a large one, so that they do not stampede.
+    pub(super) fn plan_corroboration(&mut self, now: Instant, id: &MemberId) {
+        let others = self.ring_size().saturating_sub(2).max(1) as u64;
+        let wanted = u64::from(self.timings.corroborators);
+        let chosen = self.rng.chance(wanted.min(others), others);
+        let wait_ms = self.rng.below(self.timings.probe_timeout_ms.max(1)) / 2;
+        if chosen {
+            self.update_suspicion(id, |s| s.check_at = Some(now + Duration::from_millis(wait_ms)));
+        }
+    }
+
+    /// Carries suspicions on whose time has come.
+    pub(super) fn run_suspicions(&mut self, ctx: &mut Context<'_>) {
+        while let Some((due, id)) = self.suspicions_due.first().copied() {
+            if due > ctx.now {
+                return;
+            }
+            let members = self.ring_size();
+            let Some(suspicion) = self.suspicions.get(&id) else {
+                self.suspicions_due.remove(&(due, id));
+                continue;
+            };
+            let (step_due, step) = suspicion.next_step(&self.timings, members, &self.me);
+            let (event, accusers) = (suspicion.event, suspicion.accusers.len() as u32);
+            if step_due > ctx.now {
+                // The ring's size changed since this was planned.
+                self.update_suspicion(&id, |_| {});
+                continue;
+            }
+            self.take_step(ctx, &id, step, event, accusers);
+        }
+    }
+
+    fn take_step(&mut self, ctx: &mut Context<'_>, id: &MemberId, step: Step, event: EventId, accusers: u32) {
+        let now = ctx.now;
+        match step {
+            Step::Check => {
+                self.update_suspicion(id, |s| s.check_at = None);
+                self.check(ctx, id, Some(event));
+            }
+            Step::Ask => {
+                self.update_suspicion(id, |s| s.asked = Some(now));
+                if let Some(record) = self.table.get(id).copied() {
+                    let body = Body::Ping { seq: self.prober.seq(), forward_to: None };
+                    self.actions.push_back(Action::Send {
+                        to: record.swim_addr(),
+                        body,
+                        accuse: Some(record),
+                    });
+                }
+            }
+            Step::Confirm => {
+                if self.doubt_until.is_some_and(|until| until > now) {
+                    // Just woken: hear from somebody before burying anybody.
+                    let wait = Duration::from_millis(self.timings.probe_verdict_ms);
+                    self.update_suspicion(id, |s| s.heard = Some(now + wait));
+                    return;
+                }
+                if let Some(mut record) = self.table.get(id).copied() {
+                    record.state = State::Confirmed;
+                    let why = Why::SuspicionExpired { accusers };
+                    self.change(ctx, record, Accusers::default(), why, Some(event));
+                }
+            }
+        }
+    }
+}
+
+/// What a suspicion leads to next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Probe the suspect ourselves.
+    Check,
+    /// Put the accusation to the suspect once more before it is too late.
+    Ask,
+    /// It ran out.
+    Confirm,
+}

@@ -1,0 +1,300 @@
+//! What others say: messages from members themselves, rumors about members, accusations of this one.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use super::relay::Relay;
+use super::{Accusers, Action, Heard, MemberRecord, Membership, State, Urgency};
+use crate::context::Context;
+use crate::id::{MemberId, ProbeSeq};
+use crate::io::{EventKind, Why};
+use crate::wire::UNSPECIFIED;
+use crate::wire::swim::Body;
+
+/// Accusers that a refutation goes to directly.
+const ACCUSERS_TOLD_MAX: usize = 8;
+
+impl Membership {
+    /// Handles a datagram's body. Contact with its sender was noted before; `reply_to` is where it came from.
+    pub(crate) fn handle_message(
+        &mut self,
+        ctx: &mut Context<'_>,
+        from: &MemberRecord,
+        reply_to: SocketAddr,
+        body: Body,
+    ) {
+        match body {
+            Body::Ping { seq, forward_to } => {
+                let accuse = self.accusation_of(from);
+                let body = Body::Ack { seq, forward_to };
+                self.actions.push_back(Action::Send { to: reply_to, body, accuse });
+            }
+            Body::Ack { seq, forward_to } => self.hear_ack(ctx, from, seq, forward_to),
+            Body::PingReq { seq, target } => self.hear_ping_req(ctx, from, reply_to, seq, &target),
+            Body::Nack { seq, target } => {
+                self.prober.nacked(&target.id, seq);
+                self.run_probes(ctx);
+            }
+            Body::Gossip => {}
+        }
+    }
+
+    fn hear_ack(
+        &mut self,
+        ctx: &mut Context<'_>,
+        from: &MemberRecord,
+        seq: ProbeSeq,
+        forward_to: Option<MemberRecord>,
+    ) {
+        match forward_to {
+            Some(requester) if requester.id != self.me => {
+                self.relays.answered(&requester.id, &from.id, seq);
+                // The requester gave its port; where it is, this member saw itself.
+                let known = self.table.get(&requester.id).map(MemberRecord::swim_addr);
+                let to = if requester.address == UNSPECIFIED { known } else { Some(requester.swim_addr()) };
+                if let Some(to) = to {
+                    let body = Body::Ack { seq, forward_to: Some(requester) };
+                    self.actions.push_back(Action::Forward { to, from: *from, body });
+                }
+            }
+            _ => self.probe_answered(ctx, &from.id, seq),
+        }
+    }
+
+    /// An ack by whatever path.
+    pub(crate) fn probe_answered(&mut self, ctx: &mut Context<'_>, from: &MemberId, seq: ProbeSeq) {
+        let Some(probe) = self.prober.acked(from, seq) else { return };
+        self.run_verifications(ctx);
+        if probe.purpose == super::probe::Purpose::Round && self.health.better() {
+            ctx.event(None, EventKind::LocalHealth { score: self.health.score() });
+        }
+    }
+
+    fn hear_ping_req(
+        &mut self,
+        ctx: &mut Context<'_>,
+        from: &MemberRecord,
+        reply_to: SocketAddr,
+        seq: ProbeSeq,
+        target: &MemberRecord,
+    ) {
+        if target.id == self.me {
+            // Somebody takes this member for the target's helper: answer for ourselves.
+            let body = Body::Ack { seq, forward_to: None };
+            self.actions.push_back(Action::Send { to: reply_to, body, accuse: None });
+            return;
+        }
+        // The local copy's address is the better one where there is one (reference A9.4).
+        let target = self.table.get(&target.id).copied().unwrap_or(*target);
+        if target.address == UNSPECIFIED || self.banned.contains(&target.id) {
+            return;
+        }
+        // The nack must arrive before the requester's verdict.
+        let wait_ms = self.timings.probe_verdict_ms.saturating_sub(self.timings.probe_timeout_ms) * 4 / 5;
+        let relay = Relay {
+            requester: from.id,
+            reply_to,
+            target,
+            seq,
+            nack_at: ctx.now + Duration::from_millis(wait_ms),
+        };
+        if !self.relays.begin(relay) {
+            ctx.limit_reached("relays");
+            return;
+        }
+        let requester = MemberRecord { address: reply_to.ip(), swim_port: reply_to.port(), ..*from };
+        let body = Body::Ping { seq, forward_to: Some(requester) };
+        self.actions.push_back(Action::Send { to: target.swim_addr(), body, accuse: None });
+    }
+
+    /// Notes that a member itself spoke to this one. `record` is its own word, with its address filled in.
+    ///
+    /// Contact proves that it runs, but not that others may believe so at its old incarnation: one that is
+    /// held to be worse than alive is told, and refutes. False when it is banned and must not be listened to.
+    pub(crate) fn contact(&mut self, ctx: &mut Context<'_>, record: &MemberRecord) -> bool {
+        assert!(record.id != self.me, "a member does not contact itself");
+        if self.banned.contains(&record.id) {
+            self.actions.push_back(Action::TellBan { id: record.id, to: record.swim_addr() });
+            return false;
+        }
+        self.doubt_until = None;
+        let Some(held) = self.table.get(&record.id).copied() else {
+            if self.make_room(ctx) {
+                self.change(ctx, *record, Accusers::default(), Why::Contact, None);
+                self.just_met = Some(record.id);
+                self.actions.push_back(Action::Healed { id: record.id });
+            }
+            return true;
+        };
+        if record.incarnation > held.incarnation
+            || (record.state == State::Departed && record.prevails_over(&held))
+        {
+            self.change(ctx, *record, Accusers::default(), Why::Contact, None);
+            if matches!(held.state, State::Confirmed | State::Departed) && record.state == State::Alive {
+                self.actions.push_back(Action::Healed { id: record.id });
+            }
+            return true;
+        }
+        if held.state == State::Suspect {
+            let now = ctx.now;
+            self.update_suspicion(&record.id, |s| s.heard = Some(now));
+        }
+        if held.address == UNSPECIFIED {
+            self.put(MemberRecord { address: record.address, ..held });
+        }
+        true
+    }
+
+    /// What a member must be told of itself: that it is held to be worse than alive, or newer than what it says
+    /// (an old disk was restored); and where it is seen, when it is new here and may not know.
+    pub(crate) fn accusation_of(&mut self, spoken: &MemberRecord) -> Option<MemberRecord> {
+        let just_met = self.just_met.take() == Some(spoken.id);
+        let held = self.table.get(&spoken.id)?;
+        let owed = held.state != State::Alive || held.incarnation > spoken.incarnation || just_met;
+        (owed && spoken.state != State::Departed).then_some(*held)
+    }
+
+    /// Takes in a rumor about a member.
+    pub(crate) fn handle_rumor(
+        &mut self,
+        ctx: &mut Context<'_>,
+        told: &MemberRecord,
+        accusers: &Accusers,
+        from: &MemberId,
+    ) -> Heard {
+        if told.id == self.me {
+            return self.hear_of_self(ctx, told, from);
+        }
+        if self.banned.contains(&told.id) {
+            return if told.state == State::Departed { Heard::Known } else { Heard::Stale };
+        }
+        let why = Why::Rumor { from: *from };
+        let Some(held) = self.table.get(&told.id).copied() else {
+            if told.address == UNSPECIFIED || !self.make_room(ctx) {
+                return Heard::Known;
+            }
+            self.change(ctx, *told, *accusers, why, None);
+            return Heard::New;
+        };
+        if !told.prevails_over(&held) {
+            return self.hear_nothing_worse(ctx, told, &held, accusers, from);
+        }
+        if told.state == State::Confirmed && held.state <= State::Suspect {
+            if held.state == State::Suspect && held.incarnation == told.incarnation {
+                return self.hear_death_of_suspect(ctx, &told.id, from);
+            }
+            // Reference A8: do not bury on hearsay whom we hold alive; look for ourselves first.
+            return self.plan_verification(ctx, told);
+        }
+        if told.state == held.state && told.incarnation == held.incarnation {
+            // Only where or how it is reached differs; nothing that people or deadlines care about.
+            self.put(*told);
+            self.actions.push_back(Action::Changed { id: told.id, urgency: Urgency::Life });
+            return Heard::New;
+        }
+        self.change(ctx, *told, *accusers, why, None);
+        if told.state == State::Suspect {
+            self.plan_corroboration(ctx.now, &told.id);
+        }
+        Heard::New
+    }
+
+    fn hear_nothing_worse(
+        &mut self,
+        ctx: &mut Context<'_>,
+        told: &MemberRecord,
+        held: &MemberRecord,
+        accusers: &Accusers,
+        from: &MemberId,
+    ) -> Heard {
+        let same_suspicion = told.state == State::Suspect
+            && held.state == State::Suspect
+            && told.incarnation == held.incarnation;
+        if same_suspicion {
+            return self.hear_accusers(ctx, &told.id, accusers, from);
+        }
+        if told.incarnation == held.incarnation && told.state == held.state {
+            Heard::Known
+        } else {
+            Heard::Stale
+        }
+    }
+
+    /// Others accuse a member that this one suspects too.
+    fn hear_accusers(
+        &mut self,
+        ctx: &mut Context<'_>,
+        id: &MemberId,
+        accusers: &Accusers,
+        from: &MemberId,
+    ) -> Heard {
+        let (mut new, mut after) = (None, None);
+        self.update_suspicion(id, |s| {
+            new = accusers.iter().find(|a| !s.accused_by(a));
+            after = Some(s.event);
+            s.accusers.merge(accusers);
+        });
+        let Some(by) = new else { return Heard::Known };
+        let accusers = self.suspicions.get(id).map_or(0, |s| s.accusers.len() as u32);
+        let by = if by == self.me { *from } else { by };
+        ctx.event(after, EventKind::SuspicionConfirmed { member: *id, by, accusers });
+        self.actions.push_back(Action::Changed { id: *id, urgency: Urgency::Death });
+        Heard::New
+    }
+
+    /// Somebody buried a member that this one only suspects.
+    fn hear_death_of_suspect(&mut self, ctx: &mut Context<'_>, id: &MemberId, from: &MemberId) -> Heard {
+        let mut first = None;
+        self.update_suspicion(id, |s| {
+            if !s.confirmed_elsewhere {
+                s.confirmed_elsewhere = true;
+                s.accusers.add(*from);
+                first = Some(s.event);
+            }
+        });
+        let Some(after) = first else { return Heard::Known };
+        let accusers = self.suspicions.get(id).map_or(0, |s| s.accusers.len() as u32);
+        ctx.event(Some(after), EventKind::SuspicionConfirmed { member: *id, by: *from, accusers });
+        Heard::New
+    }
+
+    /// Refutation (SWIM section 4.2): whoever is called worse than alive says otherwise, one incarnation higher.
+    fn hear_of_self(&mut self, ctx: &mut Context<'_>, told: &MemberRecord, from: &MemberId) -> Heard {
+        let own = *self.own();
+        if self.leaving {
+            return Heard::Known;
+        }
+        if told.incarnation == own.incarnation && told.state == State::Alive {
+            if own.address == UNSPECIFIED && told.address != UNSPECIFIED {
+                self.put(MemberRecord { address: told.address, ..own });
+            }
+            return Heard::Known;
+        }
+        if self.accused_by.len() < ACCUSERS_TOLD_MAX && !self.accused_by.contains(from) {
+            self.accused_by.push(*from);
+        }
+        let newest = self.raising.unwrap_or(own.incarnation);
+        // A newer incarnation than our own is news from before a restored backup: rise above it too.
+        if told.incarnation > newest || (told.incarnation == newest && told.state != State::Alive) {
+            let incarnation = told.incarnation.next();
+            self.raising = Some(incarnation);
+            ctx.metrics.refutations += 1;
+            let event = ctx.event(None, EventKind::Refuted { accusation: told.state, incarnation });
+            if told.state != State::Alive && self.health.worse(1) {
+                ctx.event(Some(event), EventKind::LocalHealth { score: self.health.score() });
+            }
+            self.actions.push_back(Action::Raise { incarnation });
+            return Heard::Stale;
+        }
+        if self.raising.is_none() {
+            // An accusation that was refuted before: whoever still believes it has not heard.
+            self.accused_by.clear();
+            if let Some(to) = self.table.get(from).map(MemberRecord::swim_addr) {
+                let body = Body::Ping { seq: self.prober.seq(), forward_to: None };
+                self.actions.push_back(Action::Send { to, body, accuse: None });
+            }
+            self.actions.push_back(Action::Changed { id: self.me, urgency: Urgency::Refutation });
+        }
+        Heard::Stale
+    }
+}

@@ -1,0 +1,121 @@
+//! Finding back: while alone this member tries the peers it was given, for ever; otherwise it tries, at a low and
+//! bounded rate, members that it believes dead, so that a netsplit heals without an operator and without a
+//! designated peer. Permanent peers need none of this: they keep their turn in the probe rounds.
+
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use super::{Action, MemberRecord, Membership, State};
+use crate::context::Context;
+use crate::limits::PEERS_MAX;
+use crate::time::Instant;
+use crate::wire::swim::Body;
+
+/// The first wait between tries while alone, in milliseconds; doubles up to the configured period.
+const ALONE_BACKOFF_MS_MIN: u64 = 200;
+/// Peers tried at one time.
+const PEERS_PER_TRY: usize = 3;
+/// A peer that never showed up is tried this much less often than a lost member.
+const UNMET_PEER_FACTOR: u64 = 6;
+
+/// Whom to look for and when.
+#[derive(Debug)]
+pub(super) struct Lost {
+    peers: Vec<SocketAddr>,
+    next: Instant,
+    backoff_ms: u64,
+}
+
+impl Lost {
+    pub(super) fn new(mut peers: Vec<SocketAddr>, now: Instant) -> Self {
+        peers.truncate(PEERS_MAX);
+        Self { peers, next: now, backoff_ms: ALONE_BACKOFF_MS_MIN }
+    }
+}
+
+impl Membership {
+    /// Replaces the peers that are tried.
+    pub(crate) fn set_peers(&mut self, now: Instant, mut peers: Vec<SocketAddr>) {
+        peers.truncate(PEERS_MAX);
+        if peers != self.lost.peers {
+            self.lost.peers = peers;
+            self.lost.next = self.lost.next.min(now);
+        }
+    }
+
+    pub(super) fn reconnect_at(&self) -> Instant {
+        let somebody = !self.lost.peers.is_empty() || self.table.count(State::Confirmed) > 0;
+        if somebody && !self.leaving { self.lost.next } else { Instant::FAR_FUTURE }
+    }
+
+    /// Somebody was lost: the next try comes within a period.
+    pub(super) fn note_lost(&mut self, now: Instant) {
+        let period_ms = self.timings.reconnect_period_ms;
+        let soon = now + Duration::from_millis(self.rng.between(period_ms / 4, period_ms));
+        if self.lost.next > soon || self.lost.next < now {
+            self.lost.next = soon;
+        }
+    }
+
+    pub(super) fn run_reconnect(&mut self, ctx: &mut Context<'_>) {
+        if self.reconnect_at() > ctx.now {
+            return;
+        }
+        let period_ms = self.timings.reconnect_period_ms;
+        let wait_ms = if self.is_alone() {
+            self.try_peers(ctx, false);
+            self.try_lost_member(ctx);
+            let wait_ms = self.lost.backoff_ms;
+            self.lost.backoff_ms = (wait_ms * 2).min(period_ms);
+            wait_ms
+        } else {
+            self.lost.backoff_ms = ALONE_BACKOFF_MS_MIN;
+            self.try_peers(ctx, true);
+            if self.try_lost_member(ctx) { period_ms } else { period_ms * UNMET_PEER_FACTOR }
+        };
+        // Spread, so that two halves of a ring do not try in step.
+        let wait_ms = self.rng.between(wait_ms * 3 / 4, wait_ms * 5 / 4);
+        self.lost.next = ctx.now + Duration::from_millis(wait_ms.max(1));
+    }
+
+    /// Tries a few peers; with `unmet` only such as are not at the address of any member that is there.
+    fn try_peers(&mut self, ctx: &mut Context<'_>, unmet: bool) {
+        let mut peers: Vec<SocketAddr> = self.lost.peers.clone();
+        if unmet {
+            let met = |r: &&MemberRecord| r.state != State::Departed;
+            peers.retain(|p| {
+                !self.table.iter().filter(met).any(|r| r.swim_addr() == *p || r.gossip_addr() == *p)
+            });
+        }
+        let own = *self.own();
+        peers.retain(|p| *p != own.swim_addr());
+        let picks = self.rng.sample(peers.len(), PEERS_PER_TRY);
+        for to in picks.into_iter().filter_map(|i| peers.get(i)) {
+            ctx.metrics.reconnects += 1;
+            self.actions.push_back(Action::Join { to: *to });
+        }
+    }
+
+    /// Pings one random member that is believed dead, telling it so. False when there is none.
+    fn try_lost_member(&mut self, ctx: &mut Context<'_>) -> bool {
+        let lost = self.table.count(State::Confirmed);
+        if lost == 0 {
+            return false;
+        }
+        let pick = self.rng.index(lost);
+        let confirmed = |r: &&MemberRecord| r.state == State::Confirmed;
+        let Some(record) = self.table.iter().filter(confirmed).nth(pick).copied() else { return false };
+        ctx.metrics.reconnects += 1;
+        let body = Body::Ping { seq: self.prober.seq(), forward_to: None };
+        self.actions.push_back(Action::Send { to: record.swim_addr(), body, accuse: Some(record) });
+        true
+    }
+
+    /// After a restart: a few members that were there before, to announce this member to.
+    pub(crate) fn rejoin(&mut self) {
+        for member in self.random_members(PEERS_PER_TRY, None) {
+            self.actions.push_back(Action::Join { to: member.gossip_addr() });
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Probes that this member makes for others.
+
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use super::member::MemberRecord;
+use crate::id::{MemberId, ProbeSeq};
+use crate::limits::RELAYS_MAX;
+use crate::time::Instant;
+
+/// A ping sent for somebody else.
+#[derive(Clone, Debug)]
+pub(super) struct Relay {
+    pub(super) requester: MemberId,
+    /// Where a nack goes.
+    pub(super) reply_to: SocketAddr,
+    pub(super) target: MemberRecord,
+    pub(super) seq: ProbeSeq,
+    /// When the requester is told that there was no answer.
+    pub(super) nack_at: Instant,
+}
+
+/// The relays under way.
+#[derive(Debug, Default)]
+pub(super) struct Relays(Vec<Relay>);
+
+impl Relays {
+    /// False when there is no room: the requester asked others too.
+    pub(super) fn begin(&mut self, relay: Relay) -> bool {
+        if self.0.len() >= RELAYS_MAX {
+            return false;
+        }
+        self.0.push(relay);
+        true
+    }
+
+    /// The target answered; no nack is due.
+    pub(super) fn answered(&mut self, requester: &MemberId, target: &MemberId, seq: ProbeSeq) {
+        self.0.retain(|r| !(r.requester == *requester && r.target.id == *target && r.seq == seq));
+    }
+
+    /// The target's host refuses: the requester need not wait for that.
+    pub(super) fn refused(&mut self, target: &MemberId, now: Instant) {
+        for relay in self.0.iter_mut().filter(|r| r.target.id == *target) {
+            relay.nack_at = now;
+        }
+    }
+
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.0.iter().map(|r| r.nack_at).min()
+    }
+
+    pub(super) fn take_due(&mut self, now: Instant) -> Option<Relay> {
+        let at = self.0.iter().position(|r| r.nack_at <= now)?;
+        Some(self.0.swap_remove(at))
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+}

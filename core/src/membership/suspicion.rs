@@ -1,0 +1,137 @@
+//! How long a suspicion lasts: long while one member accuses, shorter as others confirm it of their own knowledge
+//! (Lifeguard's dogpile), and longer in larger rings, where a refutation takes longer to arrive.
+
+use core::time::Duration;
+
+use super::accusers::Accusers;
+use super::detect::Step;
+use crate::config::Timings;
+use crate::id::{EventId, MemberId};
+use crate::time::Instant;
+
+/// One member that this node suspects.
+#[derive(Clone, Debug)]
+pub(crate) struct Suspicion {
+    /// Who accuses it of their own knowledge.
+    pub(crate) accusers: Accusers,
+    /// When this node came to suspect it.
+    pub(crate) started: Instant,
+    /// When something is to be done about it next.
+    pub(crate) due: Instant,
+    /// The event that began it.
+    pub(crate) event: EventId,
+    /// When this node put the accusation to the suspect itself.
+    pub(crate) asked: Option<Instant>,
+    /// When this node will probe the suspect for itself.
+    pub(crate) check_at: Option<Instant>,
+    /// When this node last heard from the suspect.
+    pub(crate) heard: Option<Instant>,
+    /// Another member holds it confirmed, so the shortest time applies.
+    pub(crate) confirmed_elsewhere: bool,
+}
+
+impl Suspicion {
+    /// When it runs out, should nothing happen.
+    pub(crate) fn deadline(&self, timings: &Timings, members: usize) -> Instant {
+        let confirmations = self.accusers.len().saturating_sub(1);
+        let mut length = timeout_ms(timings, members, confirmations as u32);
+        if self.confirmed_elsewhere {
+            length = timeout_min_ms(timings, members);
+        }
+        let deadline = self.started + Duration::from_millis(length);
+        // A member that was heard since is not dead yet, whatever others say.
+        match self.heard {
+            Some(heard) => deadline.max(heard + Duration::from_millis(timeout_min_ms(timings, members))),
+            None => deadline,
+        }
+    }
+
+    /// What comes next, and when: look for ourselves, ask the suspect once more, or give it up.
+    pub(super) fn next_step(&self, timings: &Timings, members: usize, me: &MemberId) -> (Instant, Step) {
+        if let Some(at) = self.check_at {
+            return (at, Step::Check);
+        }
+        let deadline = self.deadline(timings, members);
+        let wait = Duration::from_millis(timings.probe_timeout_ms);
+        match self.asked {
+            // Its answer has had time to arrive.
+            Some(asked) => (deadline.max(asked + wait), Step::Confirm),
+            // This member's own probe failed; that was asking.
+            None if self.accused_by(me) => (deadline, Step::Confirm),
+            None => (deadline - wait, Step::Ask),
+        }
+    }
+
+    /// Whether this member is among the accusers.
+    pub(crate) fn accused_by(&self, id: &MemberId) -> bool {
+        self.accusers.iter().any(|accuser| accuser == *id)
+    }
+}
+
+/// The shortest suspicion, in milliseconds: grows with log10 of the ring's size from 10 members on.
+pub(crate) fn timeout_min_ms(timings: &Timings, members: usize) -> u64 {
+    timings.suspicion_timeout_ms_min.saturating_mul(log10_milli(members).max(1000)) / 1000
+}
+
+/// The length of a suspicion with this many confirmations beyond the first accusation, in milliseconds.
+pub(crate) fn timeout_ms(timings: &Timings, members: usize, confirmations: u32) -> u64 {
+    let min = timeout_min_ms(timings, members);
+    // In a ring of three there is one other member that could confirm; of two, none.
+    let possible = u32::try_from(members.saturating_sub(2)).unwrap_or(u32::MAX);
+    let wanted = timings.suspicion_confirmations.min(possible);
+    if confirmations >= wanted {
+        return min;
+    }
+    let max = min.saturating_mul(u64::from(timings.suspicion_max_factor));
+    // max - (max - min) * log(confirmations + 1) / log(wanted + 1)
+    let part = log2_milli(u64::from(confirmations) + 1) * 1000 / log2_milli(u64::from(wanted) + 1).max(1);
+    max - (max - min) * part.min(1000) / 1000
+}
+
+/// 1000 times log10, rounded down a little; 0 below 2.
+pub(crate) fn log10_milli(n: usize) -> u64 {
+    log2_milli(n as u64) * 30_103 / 100_000
+}
+
+/// 1000 times log2, with the fraction interpolated; exact at powers of two and within 9 % of a unit between.
+fn log2_milli(n: u64) -> u64 {
+    if n < 2 {
+        return 0;
+    }
+    let whole = u64::from(n.ilog2());
+    let power = 1_u64 << whole;
+    whole * 1000 + ((u128::from(n - power) * 1000) / u128::from(power)) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logarithms() {
+        assert_eq!([1, 2, 4, 1024].map(log2_milli), [0, 1000, 2000, 10_000]);
+        for (n, log) in [(10, 1000), (100, 2000), (1000, 3000), (10_000, 4000)] {
+            let got = log10_milli(n);
+            assert!(got.abs_diff(log) <= 30, "log10 of {n} is {got} thousandths");
+        }
+    }
+
+    #[test]
+    fn more_accusers_never_lengthen_a_suspicion() {
+        let t = Timings::lan();
+        for members in [2, 3, 4, 10, 100, 1000, 10_000] {
+            let lengths: alloc::vec::Vec<u64> = (0..5).map(|c| timeout_ms(&t, members, c)).collect();
+            assert!(lengths.is_sorted_by(|a, b| a >= b), "{members}: {lengths:?}");
+            assert_eq!(lengths[4], timeout_min_ms(&t, members));
+        }
+        assert_eq!(timeout_ms(&t, 2, 0), t.suspicion_timeout_ms_min, "nobody else could confirm");
+        assert_eq!(timeout_ms(&t, 100, 0), timeout_min_ms(&t, 100) * u64::from(t.suspicion_max_factor));
+    }
+
+    #[test]
+    fn larger_rings_take_longer() {
+        let t = Timings::lan();
+        let lengths: alloc::vec::Vec<u64> = [3, 10, 100, 1000].map(|n| timeout_min_ms(&t, n)).to_vec();
+        assert!(lengths.is_sorted(), "{lengths:?}");
+    }
+}

@@ -1,0 +1,180 @@
+//! All known members in one dense table: 48 bytes for a member, 4 for its place in the index.
+//!
+//! Dense because a simulator holds members times members of these. The index is a hash table that is only
+//! ever asked, never walked; what is walked is the table itself, whose order follows from the inputs alone.
+
+use alloc::vec::Vec;
+use hashbrown::HashTable;
+
+use super::member::{MemberRecord, State};
+use crate::digest::{Digest, hash_member, mix};
+use crate::id::MemberId;
+
+/// Members in order of arrival (a forgotten one's place is taken by the last).
+#[derive(Debug, Default)]
+pub(crate) struct MemberTable {
+    records: Vec<MemberRecord>,
+    index: HashTable<u32>,
+    counts: [usize; State::ALL.len()],
+    digest: Digest,
+}
+
+impl MemberTable {
+    pub(crate) fn with_capacity(members: usize) -> Self {
+        Self {
+            records: Vec::with_capacity(members),
+            index: HashTable::with_capacity(members),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// How many members are in this state.
+    pub(crate) fn count(&self, state: State) -> usize {
+        self.counts[state as usize]
+    }
+
+    pub(crate) fn get(&self, id: &MemberId) -> Option<&MemberRecord> {
+        self.slot_of(id).and_then(|slot| self.records.get(slot))
+    }
+
+    /// The member at a place of the table, for random choice.
+    pub(crate) fn at(&self, slot: usize) -> Option<&MemberRecord> {
+        self.records.get(slot)
+    }
+
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &MemberRecord> {
+        self.records.iter()
+    }
+
+    pub(crate) const fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    fn slot_of(&self, id: &MemberId) -> Option<usize> {
+        let records = &self.records;
+        let same = |slot: &u32| records.get(*slot as usize).is_some_and(|r| r.id == *id);
+        self.index.find(hash_member(id), same).map(|slot| *slot as usize)
+    }
+
+    /// Puts in a member or replaces what is held of it; returns the place of a new one.
+    pub(crate) fn put(&mut self, record: MemberRecord) -> Option<usize> {
+        if let Some(slot) = self.slot_of(&record.id) {
+            let held = self.records[slot];
+            self.uncount(&held);
+            self.records[slot] = record;
+            self.count_in(&record);
+            return None;
+        }
+        let slot = self.records.len();
+        if slot == self.records.capacity() {
+            // Doubling would waste up to half of the largest thing in a simulation.
+            self.records.reserve_exact(slot / 8 + 8);
+        }
+        self.records.push(record);
+        self.count_in(&record);
+        let records = &self.records;
+        let hash_of = |slot: &u32| records.get(*slot as usize).map_or(0, |r| hash_member(&r.id));
+        self.index.insert_unique(hash_member(&record.id), slot as u32, hash_of);
+        Some(slot)
+    }
+
+    /// Forgets a member.
+    pub(crate) fn remove(&mut self, id: &MemberId) -> Option<MemberRecord> {
+        let slot = self.slot_of(id)?;
+        self.unindex(id, slot);
+        let last = self.records.len() - 1;
+        if slot != last {
+            let moved = self.records[last].id;
+            self.unindex(&moved, last);
+            self.index.insert_unique(hash_member(&moved), slot as u32, |_| 0);
+        }
+        let removed = self.records.swap_remove(slot);
+        self.uncount(&removed);
+        Some(removed)
+    }
+
+    fn unindex(&mut self, id: &MemberId, slot: usize) {
+        let entry = self.index.find_entry(hash_member(id), |s| *s as usize == slot);
+        entry.expect("every member is in the index").remove();
+    }
+
+    fn count_in(&mut self, record: &MemberRecord) {
+        self.counts[record.state as usize] += 1;
+        if let Some((key, version)) = digested(record) {
+            self.digest.add(key, version);
+        }
+    }
+
+    fn uncount(&mut self, record: &MemberRecord) {
+        self.counts[record.state as usize] -= 1;
+        if let Some((key, version)) = digested(record) {
+            self.digest.remove(key, version);
+        }
+    }
+}
+
+/// What digests say of a member: key and version. Suspicions pass and departed members are on their way to being
+/// forgotten, so neither makes a difference that a digest exchange would have to repair.
+pub(crate) fn digested(record: &MemberRecord) -> Option<(u64, u64)> {
+    let confirmed = match record.state {
+        State::Alive | State::Suspect => 0,
+        State::Confirmed => 1,
+        State::Departed => return None,
+    };
+    Some((hash_member(&record.id), mix(record.incarnation.0.wrapping_mul(2).wrapping_add(confirmed))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Incarnation;
+    use alloc::collections::BTreeMap;
+    use core::net::{IpAddr, Ipv4Addr};
+    use proptest::prelude::*;
+
+    fn record(id: u8, incarnation: u64, state: State) -> MemberRecord {
+        MemberRecord {
+            id: MemberId::from_bytes([id; 16]),
+            incarnation: Incarnation(incarnation),
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            swim_port: 1,
+            gossip_port: 1,
+            state,
+            permanent: false,
+        }
+    }
+
+    proptest! {
+        /// Whatever is put in and taken out, the table agrees with a plain map, and its digest depends on
+        /// what it holds alone.
+        #[test]
+        fn behaves_like_a_map(ops in proptest::collection::vec((0_u8..20, 0_u64..4, 0_usize..5), 0..200)) {
+            let mut table = MemberTable::default();
+            let mut model = BTreeMap::new();
+            for (id, incarnation, action) in ops {
+                if let Some(state) = State::ALL.get(action) {
+                    let r = record(id, incarnation, *state);
+                    table.put(r);
+                    model.insert(r.id, r);
+                } else {
+                    let id = MemberId::from_bytes([id; 16]);
+                    prop_assert_eq!(table.remove(&id), model.remove(&id));
+                }
+            }
+            prop_assert_eq!(table.len(), model.len());
+            let mut fresh = MemberTable::default();
+            for (id, r) in &model {
+                prop_assert_eq!(table.get(id), Some(r));
+                fresh.put(*r);
+            }
+            prop_assert_eq!(table.digest(), fresh.digest());
+            for state in State::ALL {
+                prop_assert_eq!(table.count(state), model.values().filter(|r| r.state == state).count());
+            }
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The way out: services first, then the announcement, then a moment in which it spreads.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::persist::Pending;
+use super::{Node, Phase, ctx};
+use crate::command::Reply;
+use crate::context::Context;
+use crate::id::RequestId;
+use crate::io::{Effect, EventKind, ExitReason};
+use crate::time::Instant;
+
+/// How far the departure has come.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Departing {
+    reason: ExitReason,
+    /// Who asked for it and is told when it is done.
+    requests: Vec<RequestId>,
+    step: Step,
+    hurried: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Services are being stopped.
+    Services,
+    /// The last incarnation is on its way to the disk.
+    Storing,
+    /// The farewell spreads until then.
+    Announcing(Instant),
+}
+
+/// Members that are told of a departure directly.
+const FAREWELL_FANOUT: usize = 10;
+
+impl Node {
+    pub(super) fn begin_leave(&mut self, request: RequestId) {
+        if self.phase == Phase::Starting {
+            // Nothing was said yet, so there is nothing to take back.
+            self.reply(request, Reply::Done);
+            self.exit(ExitReason::Left);
+            return;
+        }
+        self.begin_departing(ExitReason::Left);
+        self.join_departure(request);
+    }
+
+    pub(super) fn begin_departing(&mut self, reason: ExitReason) {
+        assert!(self.phase == Phase::Running, "a node departs once");
+        let ctx = ctx!(self);
+        ctx.event(None, EventKind::Leaving);
+        self.phase = Phase::Departing(Departing {
+            reason,
+            requests: Vec::new(),
+            step: Step::Services,
+            hurried: false,
+        });
+        self.services.handle_leave(self.now, self.wall);
+    }
+
+    pub(super) fn join_departure(&mut self, request: RequestId) {
+        match &mut self.phase {
+            Phase::Departing(departing) => departing.requests.push(request),
+            _ => self.reply(request, Reply::Done),
+        }
+    }
+
+    pub(super) fn hurry(&mut self, request: RequestId) {
+        self.reply(request, Reply::Done);
+        self.services.handle_hurry(self.now, self.wall);
+        if let Phase::Departing(departing) = &mut self.phase {
+            departing.hurried = true;
+            if let Step::Announcing(until) = &mut departing.step {
+                *until = self.now;
+            }
+        }
+    }
+
+    /// No process is left.
+    pub(super) fn services_stopped(&mut self) {
+        let Phase::Departing(departing) = &mut self.phase else { return };
+        match departing.reason {
+            ExitReason::Departed => departing.step = Step::Announcing(self.now),
+            ExitReason::Left => {
+                departing.step = Step::Storing;
+                let incarnation = self.incarnation().next();
+                self.flush_dirty();
+                self.persist_identity(incarnation, Pending::Farewell);
+            }
+        }
+    }
+
+    /// The incarnation of the farewell is on disk, or cannot be.
+    pub(super) fn farewell(&mut self, stored: bool) {
+        let Phase::Departing(departing) = &mut self.phase else { return };
+        let mut until = self.now;
+        let alone = self.membership.is_alone();
+        if stored && !alone && !departing.hurried {
+            until = self.now + Duration::from_millis(self.config.timings.leave_delay_ms);
+        }
+        departing.step = Step::Announcing(until);
+        if stored {
+            self.membership.leave(ctx!(self));
+            self.wire_up();
+            for member in self.membership.random_members(FAREWELL_FANOUT, None) {
+                self.send_gossip(&member);
+            }
+        }
+    }
+
+    pub(super) fn departing_until(&self) -> Instant {
+        match &self.phase {
+            Phase::Departing(Departing { step: Step::Announcing(until), .. }) => *until,
+            _ => Instant::FAR_FUTURE,
+        }
+    }
+
+    pub(super) fn finish_departing(&mut self) {
+        let Phase::Departing(departing) = &mut self.phase else { return };
+        let reason = departing.reason;
+        for request in core::mem::take(&mut departing.requests) {
+            self.reply(request, Reply::Done);
+        }
+        self.exit(reason);
+    }
+
+    pub(super) fn exit(&mut self, reason: ExitReason) {
+        assert!(self.phase != Phase::Exited, "a node exits once");
+        self.phase = Phase::Exited;
+        let ctx = ctx!(self);
+        ctx.effect(Effect::Exit(reason));
+    }
+}

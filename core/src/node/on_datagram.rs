@@ -1,0 +1,91 @@
+//! Datagrams: decode, note the contact, hand the parts to whom they concern.
+
+use core::net::SocketAddr;
+
+use super::{Node, ctx};
+use crate::context::Context;
+use crate::error::DecodeError;
+use crate::io::{Channel, EventKind};
+use crate::membership::{MemberRecord, State};
+use crate::rumor::Rumor;
+use crate::wire::UNSPECIFIED;
+use crate::wire::swim::{self, Body, Datagram};
+
+impl Node {
+    pub(super) fn on_datagram(&mut self, source: SocketAddr, bytes: &[u8]) {
+        if !self.is_heard() {
+            return;
+        }
+        self.metrics.datagram_bytes_received += bytes.len() as u64;
+        match swim::decode(bytes) {
+            Ok(datagram) => self.accept_datagram(source, datagram),
+            Err(error) => self.reject(source, Channel::Datagram, error),
+        }
+    }
+
+    fn accept_datagram(&mut self, source: SocketAddr, datagram: Datagram) {
+        let Datagram { mut from, body, rumors } = datagram;
+        if from.id == self.me {
+            return self.reject(source, Channel::Datagram, DecodeError::OwnId);
+        }
+        // An ack that a helper passed on comes from the helper's address and holds the member's own.
+        let is_relayed = matches!(&body, Body::Ack { forward_to: Some(to), .. } if to.id == self.me);
+        if from.address == UNSPECIFIED {
+            if is_relayed {
+                return self.reject(source, Channel::Datagram, DecodeError::Missing("address"));
+            }
+            from.address = source.ip();
+        }
+        self.count_received(&body);
+        if !self.membership.contact(ctx!(self), &from) {
+            return;
+        }
+        for rumor in &rumors {
+            let rumor = self.fill_in_address(rumor, &from);
+            self.hear_rumor(&rumor, &from.id);
+        }
+        self.membership.handle_message(ctx!(self), &from, source, body);
+    }
+
+    /// A member that does not know its own address leaves it to those who hear it directly.
+    fn fill_in_address(&self, rumor: &Rumor, from: &MemberRecord) -> Rumor {
+        let mut rumor = rumor.clone();
+        if let Rumor::Member(m) = &mut rumor
+            && m.record.id == from.id
+            && m.record.address == UNSPECIFIED
+        {
+            m.record.address = from.address;
+        }
+        rumor
+    }
+
+    pub(super) fn reject(&mut self, from: SocketAddr, channel: Channel, error: DecodeError) {
+        self.metrics.decode_errors += 1;
+        let ctx = ctx!(self);
+        ctx.event(None, EventKind::DecodeFailed { from, channel, error });
+    }
+
+    pub(super) fn on_refused(&mut self, to: SocketAddr) {
+        if self.is_heard() {
+            self.membership.handle_refused(ctx!(self), to);
+        }
+    }
+
+    fn count_received(&mut self, body: &Body) {
+        let counts = &mut self.metrics.datagrams_received;
+        *match body {
+            Body::Ping { .. } => &mut counts.ping,
+            Body::Ack { .. } => &mut counts.ack,
+            Body::PingReq { .. } => &mut counts.ping_req,
+            Body::Nack { .. } => &mut counts.nack,
+            Body::Gossip => &mut counts.gossip,
+        } += 1;
+    }
+
+    /// What this member calls itself towards the ring right now.
+    pub(super) fn own_word(&self) -> MemberRecord {
+        let own = *self.membership.own();
+        debug_assert!(own.state == State::Alive || own.state == State::Departed);
+        own
+    }
+}

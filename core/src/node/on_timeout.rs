@@ -1,0 +1,56 @@
+//! Every component's deadlines, in a fixed order: judge others, do services, then speak.
+
+use core::time::Duration;
+
+use super::{Node, ctx};
+use crate::context::Context;
+use crate::time::Instant;
+
+/// Time between looks for tombstones that are old enough, in milliseconds.
+const COLLECT_PERIOD_MS: u64 = 60_000;
+
+impl Node {
+    pub(super) fn on_timeout(&mut self) {
+        if !self.is_heard() {
+            return;
+        }
+        self.membership.handle_timeout(ctx!(self));
+        if self.services.poll_timeout().is_some_and(|at| at <= self.now) {
+            self.services.handle_timeout(self.now, self.wall);
+        }
+        self.wire_up();
+        if self.gossip_at <= self.now {
+            self.run_gossip();
+        }
+        if self.sync.next <= self.now {
+            self.run_sync();
+        }
+        if self.persist_at <= self.now {
+            self.flush_dirty();
+        }
+        if self.collect_at <= self.now {
+            self.collect();
+        }
+        if self.departing_until() <= self.now {
+            self.finish_departing();
+        }
+    }
+
+    /// Forgets tombstones that everybody has had time to hear of.
+    fn collect(&mut self) {
+        let age = Duration::from_millis(self.config.timings.forget_after_ms);
+        for key in self.rumors.collect(self.now, age) {
+            self.heat.stop(&key);
+            self.mark_dirty(key);
+        }
+        self.collect_at = Instant::FAR_FUTURE;
+        self.plan_collection();
+    }
+
+    pub(super) fn plan_collection(&mut self) {
+        if self.collect_at == Instant::FAR_FUTURE && self.rumors.has_tombstones() {
+            let period_ms = COLLECT_PERIOD_MS.min(self.config.timings.forget_after_ms / 2);
+            self.collect_at = self.now + Duration::from_millis(period_ms);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Records on their way to the disk. What others or an operator rely on is awaited before it is used; what the
+//! ring would teach this node again goes out in batches.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+use prost::Message as _;
+
+use super::{Node, ctx};
+use crate::context::Context;
+use crate::id::{Incarnation, MemberId, RequestId};
+use crate::io::Effect;
+use crate::rumor::{Rumor, RumorKey, RumorKind};
+use crate::snapshot::{self, Table, Write};
+use crate::time::Instant;
+
+/// What a persist effect is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Pending {
+    /// The identity with which this node starts.
+    Start,
+    /// A higher incarnation, to refute an accusation.
+    Raise(Incarnation),
+    /// The incarnation with which this node says farewell.
+    Farewell,
+    /// A ban that an operator asked for.
+    Departure { request: RequestId, member: MemberId },
+    /// Records that may be lost.
+    Batch,
+}
+
+/// Records that one batch holds at most; the rest follows in the next.
+const BATCH_RECORDS_MAX: usize = 4_096;
+
+impl Node {
+    pub(super) fn persist_identity(&mut self, incarnation: Incarnation, pending: Pending) {
+        let writes = alloc::vec![snapshot::identity_row(&self.me, incarnation)];
+        self.persist(writes, true, pending);
+    }
+
+    fn persist(&mut self, writes: Vec<Write>, sync: bool, pending: Pending) {
+        let ctx = ctx!(self);
+        let effect = ctx.effect(Effect::Persist { writes, sync });
+        self.pending.insert(effect, pending);
+    }
+
+    pub(super) fn persist_departure(&mut self, request: RequestId, rumor: &Rumor) {
+        let RumorKey::Departure(member) = rumor.key() else { panic!("only a ban is stored as one") };
+        let writes = alloc::vec![snapshot::rumor_row(rumor)];
+        self.persist(writes, true, Pending::Departure { request, member });
+    }
+
+    /// A ban that another member told of: nobody waits for it, but it must not be lost either.
+    pub(super) fn persist_heard_departure(&mut self, rumor: &Rumor) {
+        let writes = alloc::vec![snapshot::rumor_row(rumor)];
+        self.persist(writes, true, Pending::Batch);
+    }
+
+    /// Notes that a record differs from what is on disk.
+    pub(super) fn mark_dirty(&mut self, key: RumorKey) {
+        if key.kind() == RumorKind::Member && key == RumorKey::Member(self.me) {
+            // The identity row holds what matters of this member.
+            return;
+        }
+        self.dirty.insert(key);
+        if self.persist_at == Instant::FAR_FUTURE {
+            self.persist_at = self.now + Duration::from_millis(self.config.timings.persist_period_ms);
+        }
+    }
+
+    pub(super) fn flush_dirty(&mut self) {
+        self.persist_at = Instant::FAR_FUTURE;
+        let mut writes = Vec::new();
+        while writes.len() < BATCH_RECORDS_MAX {
+            let Some(key) = self.dirty.pop_first() else { break };
+            writes.push(self.row(&key));
+        }
+        if !writes.is_empty() {
+            self.persist(writes, false, Pending::Batch);
+        }
+        if !self.dirty.is_empty() {
+            self.persist_at = self.now;
+        }
+    }
+
+    /// The row that a record has to have now.
+    fn row(&self, key: &RumorKey) -> Write {
+        match key {
+            RumorKey::Member(id) => {
+                let value = self.statement(id).map(|m| m.to_wire().encode_to_vec());
+                Write { table: Table::Member, key: id.as_bytes().to_vec(), value }
+            }
+            RumorKey::Service { .. } | RumorKey::Departure(_) => {
+                let value = self.rumors.get(key).map(Rumor::encode);
+                Write { table: Table::Rumor, key: key.encode(), value }
+            }
+        }
+    }
+}

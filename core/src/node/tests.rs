@@ -1,0 +1,286 @@
+//! A few nodes and a perfect network, enough to see the wiring work. Faults are the simulator's business.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec;
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::time::Duration;
+
+use super::Node;
+use crate::command::{Command, Reply};
+use crate::config::Config;
+use crate::id::{EffectId, Incarnation, MemberId, RequestId};
+use crate::io::{Channel, Effect, EffectResult, EventKind, ExitReason, Input, Output};
+use crate::membership::State;
+use crate::snapshot::{Snapshot, Table};
+use crate::time::{Instant, UnixTime};
+
+const PORT: u16 = 9638;
+
+fn address(host: usize) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, host as u8 + 1)), PORT)
+}
+
+/// What is under way to a node: a message, or an effect's result.
+enum Parcel {
+    Message { from: SocketAddr, channel: Channel, bytes: Vec<u8> },
+    Done(EffectId, EffectResult),
+}
+
+struct Host {
+    node: Option<Node>,
+    wake: Instant,
+    disk: BTreeMap<(Table, Vec<u8>), Vec<u8>>,
+    events: Vec<EventKind>,
+    replies: Vec<(RequestId, Reply)>,
+    exit: Option<ExitReason>,
+    config: Config,
+}
+
+pub(super) struct Ring {
+    hosts: Vec<Host>,
+    now: Instant,
+    parcels: VecDeque<(Instant, usize, Parcel)>,
+    requests: u64,
+}
+
+impl Ring {
+    pub(super) fn new(count: usize) -> Self {
+        let mut ring = Self { hosts: Vec::new(), now: Instant::ZERO, parcels: VecDeque::new(), requests: 0 };
+        for i in 0..count {
+            let mut config = Config::new(PORT);
+            if i > 0 {
+                config.peers = vec![address(0)];
+            }
+            ring.hosts.push(Host {
+                node: None,
+                wake: Instant::FAR_FUTURE,
+                disk: BTreeMap::new(),
+                events: Vec::new(),
+                replies: Vec::new(),
+                exit: None,
+                config,
+            });
+            ring.start(i);
+        }
+        ring
+    }
+
+    fn start(&mut self, i: usize) {
+        let host = &mut self.hosts[i];
+        let rows = host.disk.iter().map(|((table, key), value)| (*table, key.as_slice(), value.as_slice()));
+        let snapshot = Snapshot::decode(rows).expect("own rows are readable");
+        let seed = [i as u8 + 1; 32];
+        host.exit = None;
+        host.node = Some(Node::new(host.config.clone(), snapshot, seed, self.now, UnixTime::default()));
+        self.drain(i);
+    }
+
+    fn crash(&mut self, i: usize) {
+        self.hosts[i].node = None;
+        self.hosts[i].wake = Instant::FAR_FUTURE;
+        self.parcels.retain(|(_, to, _)| *to != i);
+    }
+
+    fn input(&mut self, i: usize, input: Input<'_>) {
+        if let Some(node) = &mut self.hosts[i].node {
+            node.handle_input(self.now, UnixTime::default(), input);
+            self.drain(i);
+        }
+    }
+
+    fn drain(&mut self, i: usize) {
+        let at = self.now + Duration::from_millis(1);
+        let host = &mut self.hosts[i];
+        let Some(node) = &mut host.node else { return };
+        while let Some(output) = node.poll_output() {
+            match output {
+                Output::Transmit(t) => {
+                    let to = (0..200).find(|h| address(*h) == t.to).expect("a known address");
+                    let from = address(i);
+                    self.parcels.push_back((
+                        at,
+                        to,
+                        Parcel::Message { from, channel: t.channel, bytes: t.bytes },
+                    ));
+                }
+                Output::Effect(_, Effect::Exit(reason)) => host.exit = Some(reason),
+                Output::Effect(id, Effect::Persist { writes, .. }) => {
+                    for w in writes {
+                        match w.value {
+                            Some(value) => host.disk.insert((w.table, w.key), value),
+                            None => host.disk.remove(&(w.table, w.key)),
+                        };
+                    }
+                    self.parcels.push_back((at, i, Parcel::Done(id, EffectResult::Persisted)));
+                }
+                Output::Effect(..) => {}
+                Output::Reply(id, reply) => host.replies.push((id, reply)),
+                Output::Event(event) => host.events.push(event.kind),
+                Output::WakeAt(at, _) => host.wake = at,
+            }
+        }
+        if host.exit.is_some() {
+            host.node = None;
+            host.wake = Instant::FAR_FUTURE;
+        }
+    }
+
+    pub(super) fn run_ms(&mut self, ms: u64) {
+        let end = self.now + Duration::from_millis(ms);
+        loop {
+            let wake = self.hosts.iter().map(|h| h.wake).min().unwrap_or(end);
+            let parcel = self.parcels.front().map_or(Instant::FAR_FUTURE, |p| p.0);
+            let next = wake.min(parcel);
+            if next > end {
+                self.now = end;
+                return;
+            }
+            self.now = self.now.max(next);
+            if parcel <= wake {
+                let (_, to, parcel) = self.parcels.pop_front().expect("there is one");
+                match &parcel {
+                    Parcel::Message { from, channel: Channel::Datagram, bytes } => {
+                        self.input(to, Input::Datagram { from: *from, bytes });
+                    }
+                    Parcel::Message { from, channel: Channel::Stream, bytes } => {
+                        self.input(to, Input::Stream { from: *from, bytes });
+                    }
+                    Parcel::Done(id, result) => self.input(to, Input::EffectDone(*id, result.clone())),
+                }
+            } else {
+                let i = (0..self.hosts.len()).find(|i| self.hosts[*i].wake == wake).expect("somebody wakes");
+                self.input(i, Input::Wake);
+            }
+        }
+    }
+
+    fn command(&mut self, i: usize, command: Command) -> RequestId {
+        self.requests += 1;
+        let id = RequestId(self.requests);
+        self.input(i, Input::Command(id, command));
+        id
+    }
+
+    fn reply(&self, i: usize, id: RequestId) -> Option<&Reply> {
+        self.hosts[i].replies.iter().find(|(r, _)| *r == id).map(|(_, reply)| reply)
+    }
+
+    fn node(&self, i: usize) -> &Node {
+        self.hosts[i].node.as_ref().expect("it runs")
+    }
+
+    fn id(&self, i: usize) -> MemberId {
+        self.node(i).id()
+    }
+
+    /// How each running node sees a member.
+    fn views(&self, id: &MemberId) -> Vec<Option<State>> {
+        let running = self.hosts.iter().filter_map(|h| h.node.as_ref());
+        running.map(|n| n.member(id).map(|m| m.state)).collect()
+    }
+
+    fn all_alive(&self) -> bool {
+        let running = || self.hosts.iter().filter_map(|h| h.node.as_ref());
+        let count = running().count();
+        running().all(|n| n.count(State::Alive) == count)
+    }
+}
+
+#[test]
+fn a_node_knows_itself_from_the_start() {
+    let mut ring = Ring::new(1);
+    ring.run_ms(10);
+    let node = ring.node(0);
+    assert_eq!(node.member(&node.id()).map(|m| m.state), Some(State::Alive));
+    assert_eq!(node.incarnation(), Incarnation(1));
+}
+
+#[test]
+fn newcomers_know_everybody_within_a_second() {
+    let mut ring = Ring::new(20);
+    ring.run_ms(1_000);
+    assert!(ring.all_alive());
+    let zero = ring.id(0);
+    let knows_its_address = ring.node(0).member(&zero).map(|m| m.address);
+    assert_eq!(knows_its_address, Some(address(0).ip()));
+}
+
+#[test]
+fn a_crash_is_confirmed_and_a_restart_keeps_the_identity() {
+    let mut ring = Ring::new(5);
+    ring.run_ms(2_000);
+    let victim = ring.id(3);
+    ring.crash(3);
+    ring.run_ms(10_000);
+    assert_eq!(ring.views(&victim), [Some(State::Confirmed); 4]);
+    ring.start(3);
+    ring.run_ms(1_000);
+    assert_eq!(ring.id(3), victim);
+    assert!(ring.node(3).incarnation() > Incarnation(1));
+    assert!(ring.all_alive());
+}
+
+#[test]
+fn leaving_is_announced_and_answered() {
+    let mut ring = Ring::new(4);
+    ring.run_ms(2_000);
+    let leaver = ring.id(2);
+    let request = ring.command(2, Command::Leave);
+    ring.run_ms(200);
+    let others = [0, 1, 3].map(|i| ring.node(i).member(&leaver).map(|m| m.state));
+    assert_eq!(others, [Some(State::Departed); 3]);
+    ring.run_ms(3_000);
+    assert_eq!(ring.hosts[2].exit, Some(ExitReason::Left));
+    assert_eq!(ring.reply(2, request), Some(&Reply::Done));
+    ring.start(2);
+    ring.run_ms(1_500);
+    assert!(ring.all_alive());
+}
+
+#[test]
+fn a_ban_ends_the_member_and_outlives_restarts() {
+    let mut ring = Ring::new(4);
+    ring.run_ms(2_000);
+    let banned = ring.id(1);
+    let request = ring.command(0, Command::Depart { member: banned });
+    ring.run_ms(2_000);
+    assert_eq!(ring.reply(0, request), Some(&Reply::Done));
+    assert_eq!(ring.hosts[1].exit, Some(ExitReason::Departed));
+    ring.start(1);
+    assert_eq!(ring.hosts[1].exit, Some(ExitReason::Departed), "its own disk remembers");
+    // Its disk is replaced by one from before the ban, and everybody else restarts.
+    ring.hosts[1].disk.retain(|(table, _), _| *table == Table::Identity);
+    for i in [0, 2, 3] {
+        ring.crash(i);
+        ring.start(i);
+    }
+    ring.start(1);
+    ring.run_ms(3_000);
+    assert_eq!(ring.hosts[1].exit, Some(ExitReason::Departed));
+    assert!(ring.views(&banned).iter().all(|s| !matches!(s, Some(State::Alive | State::Suspect))));
+}
+
+#[test]
+fn unknown_members_and_rubbish_are_refused() {
+    let mut ring = Ring::new(2);
+    ring.run_ms(1_000);
+    let nobody = MemberId::from_bytes([9; 16]);
+    let request = ring.command(0, Command::Depart { member: nobody });
+    assert!(matches!(ring.reply(0, request), Some(Reply::Failed(_))));
+    for bytes in [&b""[..], &[0xff; 40], &[0; 2000]] {
+        ring.input(0, Input::Datagram { from: address(1), bytes });
+        ring.input(0, Input::Stream { from: address(1), bytes });
+    }
+    assert_eq!(ring.node(0).metrics().decode_errors, 6);
+    assert!(ring.hosts[0].events.iter().any(|e| matches!(e, EventKind::DecodeFailed { .. })));
+    ring.run_ms(1_000);
+    assert!(ring.all_alive());
+}
+
+#[test]
+#[should_panic(expected = "drained")]
+fn a_second_input_before_the_drain_is_refused() {
+    let mut node = Node::new(Config::new(PORT), None, [1; 32], Instant::ZERO, UnixTime::default());
+    node.handle_input(Instant::ZERO, UnixTime::default(), Input::Wake);
+}

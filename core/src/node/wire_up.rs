@@ -1,0 +1,269 @@
+//! What one component wants becomes another's input, and nothing else happens here.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use super::persist::Pending;
+use super::{Node, Phase, ctx};
+use crate::context::Context;
+use crate::id::{Incarnation, MemberId, ProbeSeq, ServiceGroup};
+use crate::io::{EventKind, ExitReason, Output};
+use crate::membership::{Action, Heard, State, Urgency};
+use crate::rumor::{Inserted, Priority, Rumor, RumorKey, ServiceRumor};
+use crate::service::{Announcement, ServiceEvent};
+use crate::wire::stream;
+use crate::wire::swim::Body;
+
+impl Node {
+    /// Carries out what components ask for, until none asks for more.
+    pub(super) fn wire_up(&mut self) {
+        loop {
+            if let Some(action) = self.membership.poll_action() {
+                self.on_membership_action(action);
+                continue;
+            }
+            let outputs = &mut self.outputs;
+            let Some(event) = self.services.poll_event(&mut || outputs.next_effect_id()) else { return };
+            self.on_service_event(event);
+        }
+    }
+
+    fn on_membership_action(&mut self, action: Action) {
+        match action {
+            Action::Send { to, body, accuse } => self.send_datagram(to, &body, accuse.as_ref()),
+            Action::Forward { to, from, body } => self.forward(to, &from, &body),
+            Action::StreamPing { to, seq, ack } => self.send_stream_ping(to, seq, ack),
+            Action::Join { to } => self.join(to),
+            Action::Changed { id, urgency } => self.on_member_changed(&id, urgency),
+            Action::Healed { id } => self.sync_soon_with(&id),
+            Action::TellBan { id, to } => self.tell_ban(&id, to),
+            Action::Raise { incarnation } => self.persist_identity(incarnation, Pending::Raise(incarnation)),
+            Action::Forgotten { id } => self.on_member_forgotten(&id),
+        }
+    }
+
+    fn send_stream_ping(&mut self, to: SocketAddr, seq: ProbeSeq, ack: bool) {
+        let body = if ack { stream::Body::Ack { seq } } else { stream::Body::Ping { seq } };
+        self.send_stream(to, &body);
+    }
+
+    /// Introduces this member at an address: by datagram, because that is quick, and by stream, because its
+    /// answer brings everything at once.
+    fn join(&mut self, to: SocketAddr) {
+        self.send_datagram(to, &Body::Ping { seq: ProbeSeq(0), forward_to: None }, None);
+        self.begin_sync(to);
+    }
+
+    fn on_member_changed(&mut self, id: &MemberId, urgency: Urgency) {
+        let key = RumorKey::Member(*id);
+        let priority = match urgency {
+            Urgency::Refutation => Priority::Urgent,
+            Urgency::Death => Priority::Death,
+            Urgency::Life => Priority::Life,
+        };
+        self.start_heat(key.clone(), priority);
+        self.mark_dirty(key);
+        let departed = self.membership.table().get(id).is_some_and(|r| r.state == State::Departed);
+        if departed && *id != self.me {
+            self.forget_services_of(id);
+        }
+    }
+
+    fn on_member_forgotten(&mut self, id: &MemberId) {
+        let key = RumorKey::Member(*id);
+        self.heat.stop(&key);
+        self.mark_dirty(key);
+        self.forget_services_of(id);
+    }
+
+    fn forget_services_of(&mut self, id: &MemberId) {
+        for key in self.rumors.forget_owned_by(id) {
+            self.heat.stop(&key);
+            self.mark_dirty(key);
+        }
+    }
+
+    /// A banned member may not know; it hears nothing else from this one.
+    fn tell_ban(&mut self, id: &MemberId, to: SocketAddr) {
+        let Some(rumor) = self.rumors.get(&RumorKey::Departure(*id)).cloned() else { return };
+        self.send_alone(to, &rumor);
+    }
+
+    fn on_service_event(&mut self, event: ServiceEvent) {
+        match event {
+            ServiceEvent::Effect(id, effect) => self.outputs.push(Output::Effect(id, effect)),
+            ServiceEvent::Reply(request, reply) => self.reply(request, reply),
+            ServiceEvent::Changed { service, from, to, reason } => {
+                let ctx = ctx!(self);
+                ctx.event(None, EventKind::ServiceChanged { service, from, to, reason });
+            }
+            ServiceEvent::Announce(announcement) => self.announce(announcement),
+            ServiceEvent::Retract { group } => self.retract(&group),
+            ServiceEvent::AllStopped => self.services_stopped(),
+        }
+    }
+
+    fn announce(&mut self, a: Announcement) {
+        let rumor = ServiceRumor {
+            member_id: self.me,
+            group: a.group,
+            incarnation: Incarnation(0),
+            initialized: a.initialized,
+            pkg: a.pkg,
+            cfg: a.cfg,
+            sys: self.config.sys.clone(),
+            pkg_incarnation: 0,
+            tombstone: false,
+        };
+        self.tell_own_service(rumor, Incarnation(0));
+    }
+
+    fn retract(&mut self, group: &ServiceGroup) {
+        let key = RumorKey::Service { group: group.clone(), member: self.me };
+        if let Some(Rumor::Service(held)) = self.rumors.get(&key).cloned()
+            && !held.tombstone
+        {
+            self.tell_own_service(
+                ServiceRumor { tombstone: true, initialized: false, ..held },
+                Incarnation(0),
+            );
+        }
+    }
+
+    /// States something about an own service, above everything that was stated before.
+    fn tell_own_service(&mut self, mut rumor: ServiceRumor, above: Incarnation) {
+        let key = RumorKey::Service { group: rumor.group.clone(), member: self.me };
+        let held = match self.rumors.get(&key) {
+            Some(Rumor::Service(held)) => held.incarnation,
+            _ => Incarnation(0),
+        };
+        rumor.incarnation = held.max(above).next();
+        self.learn(&Rumor::Service(rumor), Priority::Normal, None);
+    }
+
+    /// What the disk remembers of own services is from the last life; what starts is announced anew.
+    pub(super) fn withdraw_restored_services(&mut self) {
+        let own = |r: &&Rumor| r.owner() == Some(self.me) && !r.is_tombstone();
+        let groups: alloc::vec::Vec<ServiceGroup> = self
+            .rumors
+            .iter()
+            .filter(own)
+            .filter_map(|r| if let Rumor::Service(s) = r { Some(s.group.clone()) } else { None })
+            .collect();
+        for group in groups {
+            self.retract(&group);
+        }
+        self.plan_collection();
+    }
+
+    /// Takes a rumor in that another member told.
+    pub(super) fn hear_rumor(&mut self, rumor: &Rumor, from: &MemberId) -> Heard {
+        let heard = match rumor {
+            Rumor::Member(m) => self.membership.handle_rumor(ctx!(self), &m.record, &m.accusers, from),
+            Rumor::Service(s) if s.member_id == self.me => self.hear_of_own_service(s),
+            Rumor::Service(s) => self.hear_service(rumor, s, from),
+            Rumor::Departure(d) => self.hear_departure(rumor, d.member_id, from),
+        };
+        match heard {
+            Heard::New => self.metrics.rumors_accepted += 1,
+            Heard::Known | Heard::Stale => self.metrics.rumors_ignored += 1,
+        }
+        heard
+    }
+
+    fn hear_service(&mut self, rumor: &Rumor, service: &ServiceRumor, from: &MemberId) -> Heard {
+        let owner = self.membership.table().get(&service.member_id).map(|r| r.state);
+        if owner.is_none_or(|state| state == State::Departed) {
+            // Nobody could ever retract it.
+            return Heard::Known;
+        }
+        self.learn(rumor, Priority::Normal, Some(*from))
+    }
+
+    /// Only this member speaks for its services: what others hold against it is restated, one higher.
+    fn hear_of_own_service(&mut self, told: &ServiceRumor) -> Heard {
+        let key = RumorKey::Service { group: told.group.clone(), member: self.me };
+        match self.rumors.get(&key).cloned() {
+            Some(Rumor::Service(held)) if held == *told => Heard::Known,
+            Some(Rumor::Service(held)) if held.incarnation > told.incarnation => Heard::Stale,
+            Some(Rumor::Service(held)) => {
+                self.tell_own_service(held, told.incarnation);
+                Heard::Stale
+            }
+            _ if told.tombstone => Heard::Known,
+            _ => {
+                let retracted = ServiceRumor { tombstone: true, initialized: false, ..told.clone() };
+                self.tell_own_service(retracted, told.incarnation);
+                Heard::Stale
+            }
+        }
+    }
+
+    fn hear_departure(&mut self, rumor: &Rumor, member: MemberId, from: &MemberId) -> Heard {
+        if self.membership.is_banned(&member) {
+            return Heard::Known;
+        }
+        self.persist_heard_departure(rumor);
+        self.learn_departure(rumor, member, Some(*from))
+    }
+
+    /// Takes a ban in, by an operator here or through another member.
+    pub(super) fn learn_departure(
+        &mut self,
+        rumor: &Rumor,
+        member: MemberId,
+        from: Option<MemberId>,
+    ) -> Heard {
+        let heard = self.learn(rumor, Priority::Urgent, from);
+        if heard == Heard::New {
+            self.membership.ban(ctx!(self), member);
+            if member == self.me && matches!(self.phase, Phase::Running) {
+                self.begin_departing(ExitReason::Departed);
+            }
+        }
+        heard
+    }
+
+    /// Joins a rumor into the store; what is new is told on and kept.
+    fn learn(&mut self, rumor: &Rumor, priority: Priority, from: Option<MemberId>) -> Heard {
+        match self.rumors.insert(self.now, rumor) {
+            Inserted::New => {
+                let key = rumor.key();
+                let ctx = ctx!(self);
+                ctx.event(None, EventKind::RumorAccepted { key: key.clone(), from });
+                self.start_heat(key.clone(), priority);
+                self.mark_dirty(key);
+                self.plan_collection();
+                Heard::New
+            }
+            Inserted::Known => Heard::Known,
+            Inserted::Stale => Heard::Stale,
+            Inserted::Refused => {
+                let ctx = ctx!(self);
+                ctx.limit_reached("rumors");
+                Heard::Known
+            }
+        }
+    }
+
+    /// Compares notes with a member that was believed dead or was never seen before.
+    fn sync_soon_with(&mut self, id: &MemberId) {
+        let Some(record) = self.membership.table().get(id).copied() else { return };
+        self.expect_differences();
+        if self.sync.may_heal(self.now) {
+            self.sync.healed(self.now, Duration::from_millis(self.config.timings.sync_period_ms_min / 2));
+            self.begin_sync(record.gossip_addr());
+        }
+    }
+
+    /// The record that answers one that lags behind.
+    pub(super) fn answer_to(&self, rumor: &Rumor) -> Option<Rumor> {
+        match rumor.key() {
+            RumorKey::Member(id) if self.membership.is_banned(&id) => {
+                self.rumors.get(&RumorKey::Departure(id)).cloned()
+            }
+            RumorKey::Member(id) => self.statement(&id).map(Rumor::Member),
+            key => self.rumors.get(&key).cloned(),
+        }
+    }
+}

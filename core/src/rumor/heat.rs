@@ -1,0 +1,214 @@
+//! Which rumors are still to be told. A rumor is hot until this node has told it often enough.
+//!
+//! SWIM's dissemination: each member tells each rumor `lambda * log N` times, to random members, most urgent and least
+//! told first. The count is per rumor, not per listener as in Habitat, so it costs the same at any ring size.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use super::RumorKey;
+use crate::limits::HOT_RUMORS_MAX;
+
+/// What goes out first when not everything fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Priority {
+    /// A refutation or a ban: lateness kills a healthy member or lets a banned one act.
+    Urgent,
+    /// A suspicion or a death.
+    Death,
+    /// A member that joined or left.
+    Life,
+    /// Everything else.
+    Normal,
+}
+
+/// The order in which rumors are told: urgency, then how often told, then age.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    priority: Priority,
+    told: u32,
+    sequence: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    rank: Rank,
+    large: bool,
+}
+
+/// Hot rumors. Those too large for a datagram wait in a line of their own, for streams.
+#[derive(Debug, Default)]
+pub(crate) struct Heat {
+    entries: BTreeMap<RumorKey, Entry>,
+    small: BTreeMap<Rank, RumorKey>,
+    large: BTreeMap<Rank, RumorKey>,
+    sequence: u64,
+}
+
+/// No rumor is smaller, so there is no use in looking on.
+const RUMOR_BYTES_MIN: usize = 40;
+
+/// Hot rumors that are looked at for one message: enough to fill a datagram with the smallest of them.
+const CANDIDATES_MAX: usize = 40;
+
+impl Heat {
+    /// Makes a rumor hot, as if never told. True when another had to be dropped for it.
+    pub(crate) fn start(&mut self, key: RumorKey, priority: Priority, large: bool) -> bool {
+        self.stop(&key);
+        let dropped = self.entries.len() >= HOT_RUMORS_MAX && self.drop_coolest();
+        self.sequence += 1;
+        let rank = Rank { priority, told: 0, sequence: self.sequence };
+        self.line(large).insert(rank, key.clone());
+        self.entries.insert(key, Entry { rank, large });
+        dropped
+    }
+
+    /// Forgets a rumor's heat.
+    pub(crate) fn stop(&mut self, key: &RumorKey) {
+        if let Some(entry) = self.entries.remove(key) {
+            self.line(entry.large).remove(&entry.rank);
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_hot(&self, key: &RumorKey) -> bool {
+        self.entries.contains_key(key)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Chooses small rumors for one datagram, in order of rank, skipping those that no longer fit, and
+    /// counts them as told. `size_of` gives a rumor's encoded size, or none when it is gone.
+    pub(crate) fn select(
+        &mut self,
+        budget_bytes: usize,
+        told_max: u32,
+        size_of: impl FnMut(&RumorKey) -> Option<usize>,
+    ) -> Vec<RumorKey> {
+        self.select_from(false, budget_bytes, told_max, size_of)
+    }
+
+    /// The same for one stream message, from the line of large rumors.
+    pub(crate) fn select_large(
+        &mut self,
+        budget_bytes: usize,
+        told_max: u32,
+        size_of: impl FnMut(&RumorKey) -> Option<usize>,
+    ) -> Vec<RumorKey> {
+        self.select_from(true, budget_bytes, told_max, size_of)
+    }
+
+    fn select_from(
+        &mut self,
+        large: bool,
+        mut budget_bytes: usize,
+        told_max: u32,
+        mut size_of: impl FnMut(&RumorKey) -> Option<usize>,
+    ) -> Vec<RumorKey> {
+        if self.line(large).is_empty() {
+            return Vec::new();
+        }
+        let mut chosen = Vec::new();
+        let mut gone = Vec::new();
+        for (rank, key) in self.line(large).iter().take(CANDIDATES_MAX) {
+            if budget_bytes < RUMOR_BYTES_MIN {
+                break;
+            }
+            match size_of(key) {
+                None => gone.push(key.clone()),
+                Some(size) if size <= budget_bytes => {
+                    budget_bytes -= size;
+                    chosen.push((*rank, key.clone()));
+                }
+                Some(_) => {}
+            }
+        }
+        for key in &gone {
+            self.stop(key);
+        }
+        chosen.into_iter().map(|(rank, key)| self.count_told(rank, key, large, told_max)).collect()
+    }
+
+    fn count_told(&mut self, mut rank: Rank, key: RumorKey, large: bool, told_max: u32) -> RumorKey {
+        self.line(large).remove(&rank);
+        rank.told += 1;
+        if rank.told >= told_max {
+            self.entries.remove(&key);
+        } else {
+            self.line(large).insert(rank, key.clone());
+            self.entries.insert(key.clone(), Entry { rank, large });
+        }
+        key
+    }
+
+    fn line(&mut self, large: bool) -> &mut BTreeMap<Rank, RumorKey> {
+        if large { &mut self.large } else { &mut self.small }
+    }
+
+    fn drop_coolest(&mut self) -> bool {
+        let large = self.small.is_empty();
+        let coolest = self.line(large).last_key_value().map(|(_, key)| key.clone());
+        if let Some(key) = &coolest {
+            self.stop(key);
+        }
+        coolest.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::MemberId;
+
+    fn key(n: u8) -> RumorKey {
+        RumorKey::Member(MemberId::from_bytes([n; 16]))
+    }
+
+    #[test]
+    fn urgent_first_then_least_told() {
+        let mut heat = Heat::default();
+        heat.start(key(1), Priority::Normal, false);
+        heat.start(key(2), Priority::Urgent, false);
+        heat.start(key(3), Priority::Normal, false);
+        assert_eq!(heat.select(100, 9, |_| Some(70)), [key(2)]);
+        heat.stop(&key(2));
+        assert_eq!(heat.select(100, 9, |_| Some(70)), [key(1)]);
+        assert_eq!(heat.select(100, 9, |_| Some(70)), [key(3)], "1 was told once, 3 never");
+    }
+
+    #[test]
+    fn a_smaller_one_takes_the_room_that_is_left() {
+        let mut heat = Heat::default();
+        for n in 1..=3 {
+            heat.start(key(n), Priority::Normal, false);
+        }
+        let sizes = |k: &RumorKey| Some(if *k == key(2) { 90 } else { 50 });
+        assert_eq!(heat.select(100, 9, sizes), [key(1), key(3)]);
+    }
+
+    #[test]
+    fn cold_after_enough_tellings_and_hot_again_after_a_change() {
+        let mut heat = Heat::default();
+        heat.start(key(1), Priority::Normal, false);
+        for _ in 0..3 {
+            assert_eq!(heat.select(100, 3, |_| Some(50)).len(), 1);
+        }
+        assert!(heat.is_empty());
+        heat.start(key(1), Priority::Normal, false);
+        assert!(heat.is_hot(&key(1)));
+    }
+
+    #[test]
+    fn what_is_gone_is_dropped() {
+        let mut heat = Heat::default();
+        heat.start(key(1), Priority::Normal, false);
+        assert!(heat.select(100, 3, |_| None).is_empty());
+        assert!(heat.is_empty());
+    }
+}

@@ -1,0 +1,156 @@
+//! What this node knows: every rumor but the members' records, by key, with their digest.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::{Rumor, RumorKey, RumorKind};
+use crate::digest::Digest;
+use crate::id::MemberId;
+use crate::limits::{DEPARTURES_MAX, RUMORS_MAX};
+use crate::time::Instant;
+
+/// What became of a rumor that was offered to the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Inserted {
+    /// It told something new and is kept.
+    New,
+    /// It is what the store holds.
+    Known,
+    /// What the store holds prevails; whoever sent it lags behind.
+    Stale,
+    /// There is no room for it.
+    Refused,
+}
+
+#[derive(Debug)]
+struct Entry {
+    rumor: Rumor,
+    hashes: (u64, u64),
+    /// Since when it is a tombstone; such entries are not in the digest, so that nobody learns them anew.
+    dead_since: Option<Instant>,
+}
+
+/// Rumors by key.
+#[derive(Debug, Default)]
+pub(crate) struct RumorStore {
+    entries: BTreeMap<RumorKey, Entry>,
+    digest: Digest,
+    departures: usize,
+}
+
+impl RumorStore {
+    /// Joins a rumor into what is known.
+    pub(crate) fn insert(&mut self, now: Instant, rumor: &Rumor) -> Inserted {
+        let key = rumor.key();
+        assert!(key.kind() != RumorKind::Member, "members' records are kept by membership");
+        let Some(entry) = self.entries.get_mut(&key) else {
+            return self.insert_unknown(now, key, rumor);
+        };
+        if entry.rumor == *rumor {
+            return Inserted::Known;
+        }
+        let mut merged = entry.rumor.clone();
+        if !merged.merge(rumor) {
+            return Inserted::Stale;
+        }
+        if entry.dead_since.is_none() {
+            self.digest.remove(entry.hashes.0, entry.hashes.1);
+        }
+        *entry = Entry::new(now, merged);
+        if entry.dead_since.is_none() {
+            self.digest.add(entry.hashes.0, entry.hashes.1);
+        }
+        Inserted::New
+    }
+
+    fn insert_unknown(&mut self, now: Instant, key: RumorKey, rumor: &Rumor) -> Inserted {
+        if key.kind() == RumorKind::Departure {
+            if self.departures >= DEPARTURES_MAX {
+                return Inserted::Refused;
+            }
+            self.departures += 1;
+        } else if self.entries.len() - self.departures >= RUMORS_MAX && !self.drop_one_tombstone() {
+            return Inserted::Refused;
+        }
+        let entry = Entry::new(now, rumor.clone());
+        if entry.dead_since.is_none() {
+            self.digest.add(entry.hashes.0, entry.hashes.1);
+        }
+        self.entries.insert(key, entry);
+        Inserted::New
+    }
+
+    /// Makes room at the expense of the oldest tombstone, which others still hold.
+    fn drop_one_tombstone(&mut self) -> bool {
+        let oldest = self
+            .entries
+            .iter()
+            .filter_map(|(key, entry)| entry.dead_since.map(|since| (since, key)))
+            .min()
+            .map(|(_, key)| key.clone());
+        oldest.is_some_and(|key| self.entries.remove(&key).is_some())
+    }
+
+    pub(crate) fn get(&self, key: &RumorKey) -> Option<&Rumor> {
+        self.entries.get(key).map(|entry| &entry.rumor)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Rumor> {
+        self.entries.values().map(|entry| &entry.rumor)
+    }
+
+    pub(crate) const fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// Key hash, version hash and rumor of everything that digests cover.
+    pub(crate) fn digested(&self) -> impl Iterator<Item = (u64, u64, &Rumor)> {
+        let living = self.entries.values().filter(|entry| entry.dead_since.is_none());
+        living.map(|entry| (entry.hashes.0, entry.hashes.1, &entry.rumor))
+    }
+
+    /// Key hash and rumor of everything that digests leave out.
+    pub(crate) fn tombstones(&self) -> impl Iterator<Item = (u64, &Rumor)> {
+        let dead = self.entries.values().filter(|entry| entry.dead_since.is_some());
+        dead.map(|entry| (entry.hashes.0, &entry.rumor))
+    }
+
+    /// Forgets tombstones older than `age`; returns their keys.
+    pub(crate) fn collect(&mut self, now: Instant, age: Duration) -> Vec<RumorKey> {
+        let old = |entry: &Entry| entry.dead_since.is_some_and(|since| since + age <= now);
+        let keys: Vec<RumorKey> =
+            self.entries.iter().filter(|(_, e)| old(e)).map(|(key, _)| key.clone()).collect();
+        for key in &keys {
+            self.entries.remove(key);
+        }
+        keys
+    }
+
+    /// Forgets what only a member that is gone could have changed; returns the keys.
+    pub(crate) fn forget_owned_by(&mut self, owner: &MemberId) -> Vec<RumorKey> {
+        let owned = |entry: &Entry| entry.rumor.owner().as_ref() == Some(owner);
+        let keys: Vec<RumorKey> =
+            self.entries.iter().filter(|(_, e)| owned(e)).map(|(key, _)| key.clone()).collect();
+        for key in &keys {
+            if let Some(entry) = self.entries.remove(key)
+                && entry.dead_since.is_none()
+            {
+                self.digest.remove(entry.hashes.0, entry.hashes.1);
+            }
+        }
+        keys
+    }
+
+    /// Whether anything waits to be collected.
+    pub(crate) fn has_tombstones(&self) -> bool {
+        self.entries.values().any(|entry| entry.dead_since.is_some())
+    }
+}
+
+impl Entry {
+    fn new(now: Instant, rumor: Rumor) -> Self {
+        let dead_since = rumor.is_tombstone().then_some(now);
+        Self { hashes: rumor.hashes(), rumor, dead_since }
+    }
+}

@@ -1,0 +1,251 @@
+//! The message structs, field by field as in reference A1 to A3; fields from 100 are ours.
+//!
+//! Text fields that the core parses anyway are declared `bytes`: the encoding is the same and nothing is
+//! checked twice. `payload` of the envelope is declared as the message it holds, which also encodes the same.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use prost::Message;
+
+/// A2.1.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Member {
+    #[prost(bytes = "vec", tag = "1")]
+    pub(crate) id: Vec<u8>,
+    #[prost(uint64, tag = "2")]
+    pub(crate) incarnation: u64,
+    #[prost(bytes = "vec", tag = "3")]
+    pub(crate) address: Vec<u8>,
+    #[prost(int32, optional, tag = "4")]
+    pub(crate) swim_port: Option<i32>,
+    #[prost(int32, optional, tag = "5")]
+    pub(crate) gossip_port: Option<i32>,
+    #[prost(bool, tag = "6")]
+    pub(crate) persistent: bool,
+    #[prost(bool, tag = "7")]
+    pub(crate) departed: bool,
+}
+
+/// A2.6, with who accuses a suspect.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Membership {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) member: Option<Member>,
+    #[prost(int32, tag = "2")]
+    pub(crate) health: i32,
+    #[prost(bytes = "vec", repeated, tag = "100")]
+    pub(crate) accusers: Vec<Vec<u8>>,
+}
+
+/// A2.2 and A2.3 have the same fields.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct PingAck {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) from: Option<Member>,
+    #[prost(message, optional, tag = "2")]
+    pub(crate) forward_to: Option<Member>,
+    #[prost(uint64, tag = "100")]
+    pub(crate) seq: u64,
+}
+
+/// A2.4; our nack has the same fields.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct PingReq {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) from: Option<Member>,
+    #[prost(message, optional, tag = "2")]
+    pub(crate) target: Option<Member>,
+    #[prost(uint64, tag = "100")]
+    pub(crate) seq: u64,
+}
+
+/// Rumors alone.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Gossip {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) from: Option<Member>,
+}
+
+/// A2.7.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Swim {
+    #[prost(int32, tag = "1")]
+    pub(crate) kind: i32,
+    #[prost(message, optional, tag = "2")]
+    pub(crate) ping: Option<PingAck>,
+    #[prost(message, optional, tag = "3")]
+    pub(crate) ack: Option<PingAck>,
+    #[prost(message, optional, tag = "4")]
+    pub(crate) ping_req: Option<PingReq>,
+    #[prost(message, repeated, tag = "5")]
+    pub(crate) membership: Vec<Membership>,
+    #[prost(message, optional, tag = "100")]
+    pub(crate) nack: Option<PingReq>,
+    #[prost(message, optional, tag = "101")]
+    pub(crate) gossip: Option<Gossip>,
+    #[prost(message, repeated, tag = "102")]
+    pub(crate) rumors: Vec<Rumor>,
+}
+
+/// Values of `Swim::kind`.
+pub(crate) mod kind {
+    pub(crate) const PING: i32 = 1;
+    pub(crate) const ACK: i32 = 2;
+    pub(crate) const PING_REQ: i32 = 3;
+    pub(crate) const NACK: i32 = 100;
+    pub(crate) const GOSSIP: i32 = 101;
+}
+
+/// A1.1 around a SWIM message.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct SwimWire {
+    #[prost(bool, tag = "1")]
+    pub(crate) encrypted: bool,
+    #[prost(message, optional, tag = "3")]
+    pub(crate) payload: Option<Swim>,
+}
+
+/// A3.1.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Rumor {
+    #[prost(int32, tag = "1")]
+    pub(crate) kind: i32,
+    #[prost(bytes = "vec", tag = "3")]
+    pub(crate) from_id: Vec<u8>,
+    #[prost(message, optional, tag = "4")]
+    pub(crate) member: Option<Membership>,
+    #[prost(message, optional, tag = "5")]
+    pub(crate) service: Option<Service>,
+    #[prost(message, optional, tag = "9")]
+    pub(crate) departure: Option<Departure>,
+}
+
+/// Values of `Rumor::kind` (A3.2).
+pub(crate) mod rumor_kind {
+    pub(crate) const MEMBER: i32 = 1;
+    pub(crate) const SERVICE: i32 = 2;
+    pub(crate) const DEPARTURE: i32 = 9;
+}
+
+/// A3.4, with the retraction of a service.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Service {
+    #[prost(bytes = "vec", tag = "1")]
+    pub(crate) member_id: Vec<u8>,
+    #[prost(string, tag = "2")]
+    pub(crate) service_group: String,
+    #[prost(uint64, tag = "3")]
+    pub(crate) incarnation: u64,
+    #[prost(bool, tag = "8")]
+    pub(crate) initialized: bool,
+    #[prost(string, tag = "9")]
+    pub(crate) pkg: String,
+    #[prost(bytes = "vec", tag = "10")]
+    pub(crate) cfg: Vec<u8>,
+    #[prost(message, optional, tag = "12")]
+    pub(crate) sys: Option<SysInfo>,
+    #[prost(uint64, tag = "13")]
+    pub(crate) pkg_incarnation: u64,
+    #[prost(bool, tag = "100")]
+    pub(crate) tombstone: bool,
+}
+
+/// A3.7.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct SysInfo {
+    #[prost(string, tag = "1")]
+    pub(crate) ip: String,
+    #[prost(string, tag = "2")]
+    pub(crate) hostname: String,
+    #[prost(string, tag = "3")]
+    pub(crate) gossip_ip: String,
+    #[prost(uint32, tag = "4")]
+    pub(crate) gossip_port: u32,
+    #[prost(string, tag = "5")]
+    pub(crate) http_gateway_ip: String,
+    #[prost(uint32, tag = "6")]
+    pub(crate) http_gateway_port: u32,
+    #[prost(string, tag = "7")]
+    pub(crate) ctl_gateway_ip: String,
+    #[prost(uint32, tag = "8")]
+    pub(crate) ctl_gateway_port: u32,
+}
+
+/// A3.8.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Departure {
+    #[prost(bytes = "vec", tag = "1")]
+    pub(crate) member_id: Vec<u8>,
+}
+
+/// One framed message on the gossip port. All of it is ours: Habitat speaks ZeroMQ there.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Stream {
+    #[prost(message, optional, tag = "100")]
+    pub(crate) from: Option<Member>,
+    /// Rumors told, or records that a digest exchange asked for.
+    #[prost(message, repeated, tag = "101")]
+    pub(crate) rumors: Vec<Rumor>,
+    /// Begins a digest exchange.
+    #[prost(message, optional, tag = "102")]
+    pub(crate) begin: Option<SyncBegin>,
+    /// Answers with what this side holds where the digests differ.
+    #[prost(message, optional, tag = "103")]
+    pub(crate) keys: Option<SyncKeys>,
+    /// Hashes of keys whose records are wanted.
+    #[prost(fixed64, repeated, tag = "104")]
+    pub(crate) want: Vec<u64>,
+    /// A probe over the stream, for members that only TCP reaches.
+    #[prost(message, optional, tag = "105")]
+    pub(crate) ping: Option<StreamPing>,
+    /// The answer to it.
+    #[prost(message, optional, tag = "106")]
+    pub(crate) ack: Option<StreamPing>,
+    /// Whether the rumors belong to a digest exchange.
+    #[prost(bool, tag = "107")]
+    pub(crate) sync: bool,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct SyncBegin {
+    /// One digest for each bucket.
+    #[prost(fixed64, repeated, tag = "1")]
+    pub(crate) buckets: Vec<u64>,
+    /// How many records they cover.
+    #[prost(uint32, tag = "2")]
+    pub(crate) records: u32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct SyncKeys {
+    /// One bit for each bucket that differs.
+    #[prost(fixed64, tag = "1")]
+    pub(crate) buckets: u64,
+    /// Key hash and version hash, one after the other, for each record in those buckets.
+    #[prost(fixed64, repeated, tag = "2")]
+    pub(crate) hashes: Vec<u64>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct StreamPing {
+    #[prost(uint64, tag = "1")]
+    pub(crate) seq: u64,
+}
+
+/// A1.1 around a stream message.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct StreamWire {
+    #[prost(bool, tag = "1")]
+    pub(crate) encrypted: bool,
+    #[prost(message, optional, tag = "3")]
+    pub(crate) payload: Option<Stream>,
+}
+
+/// The identity row of the durable state.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Identity {
+    #[prost(bytes = "vec", tag = "1")]
+    pub(crate) id: Vec<u8>,
+    #[prost(uint64, tag = "2")]
+    pub(crate) incarnation: u64,
+}

@@ -1,0 +1,204 @@
+//! SWIM datagrams: typed on this side, protobuf on the other.
+
+use alloc::vec::Vec;
+use prost::Message as _;
+
+use super::proto::{self, kind};
+use super::{UNSPECIFIED, address_from_wire, id_from_wire, id_to_wire};
+use crate::error::DecodeError;
+use crate::id::{Incarnation, MemberId, ProbeSeq};
+use crate::limits::DATAGRAM_BYTES_MAX;
+use crate::membership::{MemberRecord, State};
+use crate::rumor::{MemberRumor, Rumor};
+
+/// What a datagram says, rumors apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Body {
+    /// "Are you there?" The receiver answers with an ack that repeats `seq` and `forward_to`.
+    Ping {
+        seq: ProbeSeq,
+        /// On whose behalf, in an indirect probe.
+        forward_to: Option<MemberRecord>,
+    },
+    /// "I am here." One with a `forward_to` other than the receiver is passed on to it.
+    Ack { seq: ProbeSeq, forward_to: Option<MemberRecord> },
+    /// "Please ping `target` for me."
+    PingReq { seq: ProbeSeq, target: MemberRecord },
+    /// "I asked `target` for you and had no answer either" (Lifeguard).
+    Nack { seq: ProbeSeq, target: MemberRecord },
+    /// Nothing but rumors.
+    Gossip,
+}
+
+/// A received datagram.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Datagram {
+    /// The sender by its own word; its address is unspecified unless it advertises one.
+    pub(crate) from: MemberRecord,
+    pub(crate) body: Body,
+    /// What it tells besides.
+    pub(crate) rumors: Vec<Rumor>,
+}
+
+pub(crate) fn member_to_wire(m: &MemberRecord) -> proto::Member {
+    proto::Member {
+        id: id_to_wire(&m.id),
+        incarnation: m.incarnation.0,
+        address: if m.address == UNSPECIFIED {
+            Vec::new()
+        } else {
+            alloc::format!("{}", m.address).into_bytes()
+        },
+        swim_port: Some(i32::from(m.swim_port)),
+        gossip_port: Some(i32::from(m.gossip_port)),
+        persistent: m.permanent,
+        departed: m.state == State::Departed,
+    }
+}
+
+fn port_from_wire(port: Option<i32>, field: &'static str) -> Result<u16, DecodeError> {
+    let port = port.ok_or(DecodeError::Missing(field))?;
+    u16::try_from(port).map_err(|_| DecodeError::Invalid(field))
+}
+
+pub(crate) fn member_from_wire(m: Option<&proto::Member>) -> Result<MemberRecord, DecodeError> {
+    let m = m.ok_or(DecodeError::Missing("member"))?;
+    Ok(MemberRecord {
+        id: id_from_wire(&m.id, "member id")?,
+        incarnation: Incarnation(m.incarnation),
+        address: address_from_wire(&m.address)?,
+        swim_port: port_from_wire(m.swim_port, "swim_port")?,
+        gossip_port: port_from_wire(m.gossip_port, "gossip_port")?,
+        state: if m.departed { State::Departed } else { State::Alive },
+        permanent: m.persistent,
+    })
+}
+
+/// Encodes one datagram. `member_rumors` and `rumors` were chosen to fit.
+pub(crate) fn encode(
+    from: proto::Member,
+    body: &Body,
+    membership: Vec<proto::Membership>,
+    rumors: Vec<proto::Rumor>,
+) -> Vec<u8> {
+    let mut swim = proto::Swim { membership, rumors, ..proto::Swim::default() };
+    let forward = |f: &Option<MemberRecord>| f.as_ref().map(member_to_wire);
+    match body {
+        Body::Ping { seq, forward_to } => {
+            swim.kind = kind::PING;
+            swim.ping =
+                Some(proto::PingAck { from: Some(from), forward_to: forward(forward_to), seq: seq.0 });
+        }
+        Body::Ack { seq, forward_to } => {
+            swim.kind = kind::ACK;
+            swim.ack = Some(proto::PingAck { from: Some(from), forward_to: forward(forward_to), seq: seq.0 });
+        }
+        Body::PingReq { seq, target } => {
+            swim.kind = kind::PING_REQ;
+            swim.ping_req =
+                Some(proto::PingReq { from: Some(from), target: Some(member_to_wire(target)), seq: seq.0 });
+        }
+        Body::Nack { seq, target } => {
+            swim.kind = kind::NACK;
+            swim.nack =
+                Some(proto::PingReq { from: Some(from), target: Some(member_to_wire(target)), seq: seq.0 });
+        }
+        Body::Gossip => {
+            swim.kind = kind::GOSSIP;
+            swim.gossip = Some(proto::Gossip { from: Some(from) });
+        }
+    }
+    let wire = proto::SwimWire { encrypted: false, payload: Some(swim) };
+    let bytes = wire.encode_to_vec();
+    assert!(bytes.len() <= DATAGRAM_BYTES_MAX, "a datagram was packed beyond its limit");
+    bytes
+}
+
+/// Decodes one datagram.
+///
+/// # Errors
+/// Whatever is not a message of the protocol.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Datagram, DecodeError> {
+    if bytes.len() > DATAGRAM_BYTES_MAX {
+        return Err(DecodeError::TooLong { bytes: bytes.len(), limit: DATAGRAM_BYTES_MAX });
+    }
+    let wire = proto::SwimWire::decode(bytes).map_err(|_| DecodeError::Protobuf)?;
+    if wire.encrypted {
+        return Err(DecodeError::Encrypted);
+    }
+    let swim = wire.payload.ok_or(DecodeError::Missing("payload"))?;
+    let (from, body) = body_from_wire(&swim)?;
+    let mut rumors = Vec::with_capacity(swim.membership.len() + swim.rumors.len());
+    for m in &swim.membership {
+        rumors.push(Rumor::Member(MemberRumor::from_wire(Some(m))?));
+    }
+    for r in swim.rumors {
+        rumors.push(Rumor::from_wire(r)?);
+    }
+    Ok(Datagram { from, body, rumors })
+}
+
+fn body_from_wire(swim: &proto::Swim) -> Result<(MemberRecord, Body), DecodeError> {
+    let optional = |m: &Option<proto::Member>| m.as_ref().map(|m| member_from_wire(Some(m))).transpose();
+    match swim.kind {
+        kind::PING => {
+            let p = swim.ping.as_ref().ok_or(DecodeError::Missing("ping"))?;
+            let body = Body::Ping { seq: ProbeSeq(p.seq), forward_to: optional(&p.forward_to)? };
+            Ok((member_from_wire(p.from.as_ref())?, body))
+        }
+        kind::ACK => {
+            let p = swim.ack.as_ref().ok_or(DecodeError::Missing("ack"))?;
+            let body = Body::Ack { seq: ProbeSeq(p.seq), forward_to: optional(&p.forward_to)? };
+            Ok((member_from_wire(p.from.as_ref())?, body))
+        }
+        kind::PING_REQ => {
+            let p = swim.ping_req.as_ref().ok_or(DecodeError::Missing("pingreq"))?;
+            let body = Body::PingReq { seq: ProbeSeq(p.seq), target: member_from_wire(p.target.as_ref())? };
+            Ok((member_from_wire(p.from.as_ref())?, body))
+        }
+        kind::NACK => {
+            let p = swim.nack.as_ref().ok_or(DecodeError::Missing("nack"))?;
+            let body = Body::Nack { seq: ProbeSeq(p.seq), target: member_from_wire(p.target.as_ref())? };
+            Ok((member_from_wire(p.from.as_ref())?, body))
+        }
+        kind::GOSSIP => {
+            let g = swim.gossip.as_ref().ok_or(DecodeError::Missing("gossip"))?;
+            Ok((member_from_wire(g.from.as_ref())?, Body::Gossip))
+        }
+        _ => Err(DecodeError::Invalid("type")),
+    }
+}
+
+/// The health numbers of reference A2.6.
+pub(crate) const fn health_to_wire(state: State) -> i32 {
+    match state {
+        State::Alive => 1,
+        State::Suspect => 2,
+        State::Confirmed => 3,
+        State::Departed => 4,
+    }
+}
+
+/// A missing or unknown health counts as alive (reference A2.8).
+pub(crate) const fn health_from_wire(health: i32) -> State {
+    match health {
+        2 => State::Suspect,
+        3 => State::Confirmed,
+        4 => State::Departed,
+        _ => State::Alive,
+    }
+}
+
+/// Decodes a list of member ids; too many of them is an error, since nobody honest sends them.
+pub(crate) fn ids_from_wire(ids: &[Vec<u8>], max: usize) -> Result<Vec<MemberId>, DecodeError> {
+    if ids.len() > max {
+        return Err(DecodeError::Invalid("accusers"));
+    }
+    ids.iter()
+        .map(|bytes| {
+            let bytes: [u8; 16] =
+                bytes.as_slice().try_into().map_err(|_| DecodeError::Invalid("accusers"))?;
+            Ok(MemberId::from_bytes(bytes))
+        })
+        .collect()
+}
