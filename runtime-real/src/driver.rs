@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use annulus_core::limits::DATAGRAM_BYTES_MAX;
 use annulus_core::{
-    Channel, Config, EffectId, EffectResult, Event, ExitReason, Input, Instant, Node, Output, Reply,
-    RequestId, Snapshot, Transmit,
+    Channel, Config, EffectId, EffectResult, Event, ExitReason, Input, Instant, MemberId, Node, Output,
+    Reply, RequestId, Snapshot, Transmit,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -232,11 +231,12 @@ impl<T: Transport, E: Effects> Driver<T, E> {
         }
     }
 
-    /// Where the gossip port is bound.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.datagrams.local_addr()
+    /// Who this node is.
+    #[must_use]
+    pub fn member_id(&self) -> MemberId {
+        self.node.id()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -36,6 +36,8 @@ pub struct RunPlan {
     pub env: Vec<(OsString, OsString)>,
     /// What the package wants to be stopped with.
     pub stop_signal: Signal,
+    /// Holds the pid while the process runs, for people and scripts.
+    pub pid_file: PathBuf,
 }
 
 struct Running {
@@ -73,12 +75,14 @@ impl Processes {
                 Some(plan) => this.start(&plan, &service).await,
                 None => Err("it has not been prepared".to_owned()),
             };
-            let (child, pid) = match started {
+            let (child, pid, pid_file) = match started {
                 Ok(started) => started,
                 Err(reason) => return this.report(id, EffectResult::SpawnFailed { reason }).await,
             };
             this.report(id, EffectResult::Spawned { pid: pid.as_raw().unsigned_abs() }).await;
             let status = this.watch(child, pid, &service, &group).await;
+            // It may have been removed already, or never written.
+            let _ = std::fs::remove_file(pid_file);
             this.report(id, EffectResult::Exited(status)).await;
         });
     }
@@ -88,12 +92,15 @@ impl Processes {
         let _ = self.done.send((id, result)).await;
     }
 
-    async fn start(&self, plan: &RunPlan, service: &ServiceName) -> Result<(Child, Pid), String> {
+    async fn start(&self, plan: &RunPlan, service: &ServiceName) -> Result<(Child, Pid, PathBuf), String> {
         let child = launch(plan).await.map_err(|error| explain(plan, &error))?;
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
         let pid = pid.ok_or_else(|| "the system did not name its process".to_owned())?;
         self.running().insert(service.clone(), Running { pid, stop_signal: plan.stop_signal });
-        Ok((child, pid))
+        if let Err(error) = write_pid(&plan.pid_file, pid) {
+            tracing::warn!(service = service.as_str(), %error, "the pid file of {service} cannot be written");
+        }
+        Ok((child, pid, plan.pid_file.clone()))
     }
 
     /// Logs what the process prints until it ends, then ends what it left behind in its group.
@@ -147,6 +154,13 @@ impl Processes {
             let _ = killpg(running.pid, Signal::SIGKILL);
         }
     }
+}
+
+/// Whole or not at all for its readers. It need not survive a power failure, which the process does not either.
+fn write_pid(path: &Path, pid: Pid) -> io::Result<()> {
+    let unfinished = path.with_extension("new");
+    std::fs::write(&unfinished, format!("{pid}\n"))?;
+    std::fs::rename(unfinished, path)
 }
 
 async fn launch(plan: &RunPlan) -> io::Result<Child> {
@@ -214,9 +228,13 @@ fn exit_status(status: std::process::ExitStatus) -> ExitStatus {
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
-    use std::path::Path;
 
     use super::*;
+
+    fn plan(program: PathBuf, dir: PathBuf) -> RunPlan {
+        let pid_file = dir.join("PID");
+        RunPlan { program, dir, env: Vec::new(), stop_signal: Signal::SIGTERM, pid_file }
+    }
 
     struct Bed {
         dir: tempfile::TempDir,
@@ -238,12 +256,7 @@ mod tests {
             fs::write(&program, script).expect("written");
             fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("made executable");
             let dir = self.dir.path().to_owned();
-            let plan = RunPlan {
-                program,
-                dir,
-                env: vec![("WHO".into(), "web".into())],
-                stop_signal: Signal::SIGTERM,
-            };
+            let plan = RunPlan { env: vec![("WHO".into(), "web".into())], ..plan(program, dir) };
             let group = "web.default".parse().expect("a group");
             self.processes.spawn(EffectId(1), Some(plan), self.service.clone(), group);
         }
@@ -281,10 +294,13 @@ mod tests {
     #[tokio::test]
     async fn runs_in_its_own_group_with_its_environment_and_reports_its_end() {
         let mut bed = Bed::new();
-        bed.spawn("#!/bin/sh\necho \"$WHO $$ $(ps -o pgid= -p $$ 2>/dev/null || echo $$)\" > said\nexit 7\n");
+        bed.spawn("#!/bin/sh\necho \"$WHO $$\" > said\nwhile [ ! -e go ]; do sleep 0.02; done\nexit 7\n");
         let pid = bed.spawned().await;
-        assert!(bed.file("said").await.starts_with(&format!("web {pid}")));
+        assert_eq!(bed.file("PID").await, pid.to_string());
+        assert_eq!(bed.file("said").await, format!("web {pid}"));
+        fs::write(bed.dir.path().join("go"), "").expect("written");
         assert_eq!(bed.result().await, EffectResult::Exited(ExitStatus::Code(7)));
+        assert!(!bed.dir.path().join("PID").exists());
     }
 
     #[tokio::test]
@@ -332,7 +348,7 @@ mod tests {
         fs::remove_file(bed.dir.path().join("run")).expect("removed");
         fs::create_dir(bed.dir.path().join("run")).expect("made");
         let (program, dir) = (bed.dir.path().join("run"), bed.dir.path().to_owned());
-        let plan = RunPlan { program, dir, env: Vec::new(), stop_signal: Signal::SIGTERM };
+        let plan = plan(program, dir);
         bed.processes.spawn(
             EffectId(2),
             Some(plan),

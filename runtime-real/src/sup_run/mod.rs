@@ -13,10 +13,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use annulus_core::{Command, Config, ConfigError, ExitReason};
+use annulus_core::{Command, Config, ConfigError, Event, EventKind, ExitReason};
 use thiserror::Error;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, mpsc};
 
 use crate::clock::Clock;
 use crate::ctl::secret::{Secret, SecretError};
@@ -187,7 +188,7 @@ async fn supervise(root: &Root, sup: &SupDir, settings: Settings) -> Result<u8, 
     let token = std::env::var(TOKEN_ENV).ok().filter(|token| !token.is_empty()).map(Secret::new);
     let period = Duration::from_millis(timings.reconnect_period_ms);
     let (root, sup) = (root.clone(), sup.clone());
-    tokio::spawn(announce(handle.clone(), sup.clone(), [gossip_at, http_at, ctl_at]));
+    tokio::spawn(announce(handle.events(), sup.clone(), [gossip_at, http_at, ctl_at]));
     tokio::spawn(peers::follow(settings.peers, handle.clone(), period));
     tokio::spawn(ctl::serve(ctl, Ctl { handle: handle.clone(), clock, root: root.clone(), secret }));
     let gateway = http::Config { handle: handle.clone(), clock, root, sup, sys, timings, permanent, token };
@@ -211,9 +212,19 @@ fn config(settings: &Settings, bound: &Bound) -> Config {
     }
 }
 
-/// Says who runs where, once it can be asked.
-async fn announce(handle: DriverHandle, sup: SupDir, [gossip, http, ctl]: [SocketAddr; 3]) {
-    let Ok(member) = handle.read(annulus_core::Node::id).await else { return };
+/// Says who runs where, once the member's identity is on disk.
+async fn announce(
+    mut events: broadcast::Receiver<Arc<Event>>,
+    sup: SupDir,
+    [gossip, http, ctl]: [SocketAddr; 3],
+) {
+    let member = loop {
+        match events.recv().await.map(|event| event.kind.clone()) {
+            Ok(EventKind::Started { member, .. }) => break member,
+            Ok(_) | Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return,
+        }
+    };
     if let Err(error) = lock::write_member_id(&sup, member) {
         tracing::warn!(%error, "the member id could not be written down for people");
     }
