@@ -1,6 +1,7 @@
 //! The Annulus supervisor as a library: what the `annulus` binary, its tests and harnesses are made of.
 
 pub mod atomic;
+pub mod cli;
 pub mod clock;
 pub mod crypto;
 pub mod ctl;
@@ -14,7 +15,9 @@ pub mod keys;
 pub mod lock;
 pub mod logging;
 pub mod net;
+pub mod package;
 pub mod root;
 pub mod store;
 pub mod sup_run;
+pub mod template;
 pub mod timestamp;

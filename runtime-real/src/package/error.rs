@@ -1,0 +1,107 @@
+//! Everything that can be wrong with a package, in words that say what to do.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use annulus_core::PackageIdent;
+
+use crate::crypto::Hash;
+use crate::keys::{KeyError, KeyId};
+
+/// Why a package could not be built, read or installed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file system refuses.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A key is missing or broken.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A plan, or a file that it names, is malformed.
+    #[error("{path}: {message}")]
+    Plan {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with line, column and the line itself where there is one.
+        message: String,
+    },
+    /// A package file does not begin as one.
+    #[error("{path} is not a package file: {reason}; build it with `annulus pkg build` or fetch it again")]
+    NotAPackage {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// The signature is not the signer's.
+    #[error(
+        "{path}: the signature is not that of key {signer}; do not use this file, fetch it again from its origin"
+    )]
+    Signature {
+        /// The file.
+        path: PathBuf,
+        /// Who is said to have signed.
+        signer: KeyId,
+    },
+    /// The content is not what was signed.
+    #[error("{path}: damaged: its content has hash {actual}, but {signed} was signed; fetch the file again")]
+    Hash {
+        /// The file.
+        path: PathBuf,
+        /// What the signature says.
+        signed: Hash,
+        /// What the content has.
+        actual: Hash,
+    },
+    /// The archive inside is refused.
+    #[error("{path}: refused: {reason}; nothing was installed")]
+    Archive {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A package that another one needs is not installed.
+    #[error("{ident} needs {missing}, which is not installed; run `annulus pkg install` with its file first")]
+    Dependency {
+        /// The package that needs it.
+        ident: String,
+        /// What it needs.
+        missing: PackageIdent,
+    },
+    /// No installed package is what was asked for.
+    #[error(
+        "no package {ident} is installed below {root}; run `annulus pkg install FILE`, and `annulus pkg list` shows what is there"
+    )]
+    NotInstalled {
+        /// What was asked for.
+        ident: PackageIdent,
+        /// Where it was looked for.
+        root: PathBuf,
+    },
+    /// A metafile of an installed package is malformed.
+    #[error("{path}: {reason}; remove the package's directory and install it again")]
+    Metafile {
+        /// The metafile.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// For `map_err` on what the system does with `path`.
+    pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { path, source }
+    }
+
+    pub(super) fn archive(path: &Path, reason: impl Into<String>) -> Self {
+        Self::Archive { path: path.to_owned(), reason: reason.into() }
+    }
+}

@@ -1,0 +1,98 @@
+//! The small text files at the top of a package that describe it (reference C6.9).
+
+use std::collections::BTreeMap;
+
+/// A file that describes a package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MetaFile {
+    /// The fully qualified ident.
+    Ident,
+    /// What it runs on.
+    Target,
+    /// A description for people.
+    Manifest,
+    /// Packages that it needs itself, one ident per line.
+    Deps,
+    /// Packages that it needs, also through others.
+    Tdeps,
+    /// Directories of its own programs, `:` between them.
+    Path,
+    /// Directories of its own and its dependencies' programs.
+    RuntimePath,
+    /// `NAME=value` lines for its processes.
+    RuntimeEnvironment,
+    /// `name=config.path` lines: what other services may learn of its configuration.
+    Exports,
+    /// Ports, a space between them.
+    Exposes,
+    /// `name=export export…` lines: what it must learn of other services.
+    Binds,
+    /// The same, for what it can do without.
+    BindsOptional,
+    /// Who its processes run as.
+    SvcUser,
+    /// The group that its processes run as.
+    SvcGroup,
+    /// The polite signal, without `SIG`.
+    ShutdownSignal,
+    /// Seconds from the polite signal to KILL.
+    ShutdownTimeout,
+}
+
+impl MetaFile {
+    /// All of them.
+    pub const ALL: [Self; 16] = [
+        Self::Ident,
+        Self::Target,
+        Self::Manifest,
+        Self::Deps,
+        Self::Tdeps,
+        Self::Path,
+        Self::RuntimePath,
+        Self::RuntimeEnvironment,
+        Self::Exports,
+        Self::Exposes,
+        Self::Binds,
+        Self::BindsOptional,
+        Self::SvcUser,
+        Self::SvcGroup,
+        Self::ShutdownSignal,
+        Self::ShutdownTimeout,
+    ];
+
+    /// The file's name.
+    #[must_use]
+    pub const fn file_name(self) -> &'static str {
+        match self {
+            Self::Ident => "IDENT",
+            Self::Target => "TARGET",
+            Self::Manifest => "MANIFEST",
+            Self::Deps => "DEPS",
+            Self::Tdeps => "TDEPS",
+            Self::Path => "PATH",
+            Self::RuntimePath => "RUNTIME_PATH",
+            Self::RuntimeEnvironment => "RUNTIME_ENVIRONMENT",
+            Self::Exports => "EXPORTS",
+            Self::Exposes => "EXPOSES",
+            Self::Binds => "BINDS",
+            Self::BindsOptional => "BINDS_OPTIONAL",
+            Self::SvcUser => "SVC_USER",
+            Self::SvcGroup => "SVC_GROUP",
+            Self::ShutdownSignal => "SHUTDOWN_SIGNAL",
+            Self::ShutdownTimeout => "SHUTDOWN_TIMEOUT",
+        }
+    }
+}
+
+/// The `name=value` lines of a metafile.
+///
+/// # Errors
+/// The line that has no `=`.
+pub(crate) fn pairs(text: &str) -> Result<BTreeMap<String, String>, String> {
+    let mut pairs = BTreeMap::new();
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        let (name, value) = line.split_once('=').ok_or_else(|| format!("line {line:?} has no '='"))?;
+        pairs.insert(name.trim().to_owned(), value.to_owned());
+    }
+    Ok(pairs)
+}

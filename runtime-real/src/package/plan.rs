@@ -1,0 +1,381 @@
+//! `plan.toml`: what the author of a package writes.
+//!
+//! ```toml
+//! origin = "acme"                  # who makes it; the key that signs it has this name
+//! name = "shop"                    # also the name of its service
+//! version = "1.2.0"
+//! description = "The shop"         # optional, as are all fields below
+//! maintainer = "Ann <ann@acme.example>"
+//! license = ["Apache-2.0"]
+//! deps = ["core/openssl"]          # packages that have to be installed with it
+//! files = ["bin", "share/page.html"]  # copied into the package under the same path
+//! exposes = ["port"]               # those exports that are ports it listens on
+//!
+//! [exports]                        # what other services may learn of the configuration
+//! port = "http.port"               # name = path in default.toml
+//!
+//! [binds]                          # what it must learn of other services before it starts
+//! database = ["port", "user"]      # name = the exports it reads
+//!
+//! [binds_optional]                 # the same, for what it can do without
+//! cache = ["port"]
+//!
+//! [service]
+//! shutdown_signal = "TERM"         # the polite signal
+//! shutdown_timeout_s = 8           # seconds from there to KILL
+//! user = "hab"                     # who it runs as, where the supervisor may choose
+//! group = "hab"
+//! ```
+//!
+//! Beside it lie `default.toml` (the configuration), `config/` and `config_install/` (templates of files),
+//! and `hooks/` (templates of programs; `run` makes it a service). Unknown fields are errors.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::ops::Range;
+use std::path::Path;
+use std::str::FromStr;
+
+use annulus_core::PackageIdent;
+use nix::sys::signal::Signal;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{Error, MetaFile};
+
+/// Largest plan or configuration file, in bytes.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// Who services run as when the plan says nothing (reference C6.10).
+const USER_DEFAULT: &str = "hab";
+/// Habitat's time between the polite signal and KILL, in seconds.
+pub(crate) const SHUTDOWN_TIMEOUT_S_DEFAULT: u64 = 8;
+/// No service gets longer than a day to stop.
+pub(crate) const SHUTDOWN_TIMEOUT_S_MAX: u64 = 86_400;
+
+/// A checked plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Origin, name and version.
+    pub ident: PackageIdent,
+    /// What the package is.
+    pub description: Option<String>,
+    /// Who looks after it.
+    pub maintainer: Option<String>,
+    /// Its licenses.
+    pub license: Vec<String>,
+    /// What it needs.
+    pub deps: Vec<PackageIdent>,
+    /// Paths, relative to the plan, of what is copied.
+    pub files: Vec<String>,
+    /// Exported name → path in the configuration.
+    pub exports: BTreeMap<String, String>,
+    /// Ports that it listens on.
+    pub exposes: Vec<u16>,
+    /// Bind → the exports it reads.
+    pub binds: BTreeMap<String, Vec<String>>,
+    /// The same, for binds it can do without.
+    pub binds_optional: BTreeMap<String, Vec<String>>,
+    /// How its service is run.
+    pub service: ServicePlan,
+}
+
+/// How a package's service is run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServicePlan {
+    /// The polite signal.
+    pub shutdown_signal: Signal,
+    /// Seconds from there to KILL.
+    pub shutdown_timeout_s: u64,
+    /// Who its processes run as.
+    pub user: String,
+    /// The group that its processes run as.
+    pub group: String,
+}
+
+impl Plan {
+    /// Reads `plan.toml` and checks it against the `default.toml` beside it.
+    ///
+    /// # Errors
+    /// Names the file, line and column, and shows the line.
+    pub fn load(dir: &Path) -> Result<Self, Error> {
+        let path = dir.join("plan.toml");
+        let text = read_text(&path)?;
+        let wrong = |message: String| Error::Plan { path: path.clone(), message };
+        let file: PlanFile = toml::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+        let defaults = load_table(&dir.join("default.toml"))?.unwrap_or_default();
+        file.check(&text, &defaults).map_err(wrong)
+    }
+}
+
+/// The table that a TOML file holds; none when there is no such file.
+///
+/// # Errors
+/// Names the file, line and column, and shows the line.
+pub(crate) fn load_table(path: &Path) -> Result<Option<toml::Table>, Error> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let text = read_text(path)?;
+    let table =
+        toml::from_str(&text).map_err(|e| Error::Plan { path: path.to_owned(), message: e.to_string() })?;
+    Ok(Some(table))
+}
+
+/// The text of a file that a person wrote.
+pub(crate) fn read_text(path: &Path) -> Result<String, Error> {
+    let file = std::fs::File::open(path).map_err(Error::io(path))?;
+    let mut text = String::new();
+    file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(Error::io(path))?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        let message = format!("larger than {FILE_BYTES_MAX} bytes; move what it holds into files of its own");
+        return Err(Error::Plan { path: path.to_owned(), message });
+    }
+    Ok(text)
+}
+
+/// The value at a dotted path of a configuration.
+pub(crate) fn lookup<'a>(table: &'a toml::Table, path: &str) -> Option<&'a toml::Value> {
+    let mut parts = path.split('.');
+    let mut value = table.get(parts.next()?)?;
+    for part in parts {
+        value = value.get(part)?;
+    }
+    Some(value)
+}
+
+/// The file as the author wrote it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlanFile {
+    origin: Spanned<String>,
+    name: Spanned<String>,
+    version: Spanned<String>,
+    description: Option<Line>,
+    maintainer: Option<Line>,
+    #[serde(default)]
+    license: Vec<Line>,
+    #[serde(default)]
+    deps: Vec<Dep>,
+    #[serde(default)]
+    files: Vec<FilePath>,
+    #[serde(default)]
+    exports: BTreeMap<Word, ConfigPath>,
+    #[serde(default)]
+    exposes: Vec<Spanned<String>>,
+    #[serde(default)]
+    binds: BTreeMap<Word, Vec<Word>>,
+    #[serde(default)]
+    binds_optional: BTreeMap<Word, Vec<Word>>,
+    #[serde(default)]
+    service: ServiceTable,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ServiceTable {
+    shutdown_signal: Option<StopSignal>,
+    shutdown_timeout_s: Option<Seconds>,
+    user: Option<Word>,
+    group: Option<Word>,
+}
+
+/// Declares a text that is checked where it is read, so that the message shows its place.
+macro_rules! checked_text {
+    ($name:ident, $check:expr, $message:literal) => {
+        #[derive(PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+        #[serde(try_from = "String")]
+        struct $name(String);
+
+        impl TryFrom<String> for $name {
+            type Error = String;
+            fn try_from(text: String) -> Result<Self, String> {
+                let check: fn(&str) -> bool = $check;
+                if check(&text) { Ok(Self(text)) } else { Err(format!(concat!("{:?} ", $message), text)) }
+            }
+        }
+    };
+}
+
+checked_text!(Line, |s| !s.chars().any(char::is_control), "holds a line end or another control character");
+checked_text!(
+    Word,
+    |s| !s.is_empty() && s.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')),
+    "is not a name of letters, digits, '-' and '_'"
+);
+checked_text!(
+    ConfigPath,
+    |s| s.split('.').all(|part| !part.is_empty() && !part.contains(|c: char| c.is_whitespace() || c == '=')),
+    "is not a dotted path in default.toml, as in \"http.port\""
+);
+checked_text!(
+    FilePath,
+    is_file_path,
+    "is not a path below the plan that may be copied: leave out '.', '..' and a leading '/', and what the package makes itself (metafiles, default.toml, config, config_install, hooks, run)"
+);
+
+fn is_file_path(path: &str) -> bool {
+    let first = path.split('/').next().unwrap_or_default();
+    let made = ["default.toml", "plan.toml", "config", "config_install", "hooks", "run"];
+    let parts_ok = path.split('/').all(|part| !matches!(part, "" | "." | ".."));
+    parts_ok
+        && !path.chars().any(char::is_control)
+        && !made.contains(&first)
+        && !MetaFile::ALL.iter().any(|meta| meta.file_name() == first)
+}
+
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Dep(PackageIdent);
+
+impl TryFrom<String> for Dep {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|_| format!("{text:?} is not origin/name[/version[/release]]"))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct StopSignal(Signal);
+
+impl TryFrom<String> for StopSignal {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        parse_signal(&text).map(Self).ok_or_else(|| {
+            format!("{text:?} is not a signal that can stop a service, such as TERM, INT, QUIT, HUP or USR1")
+        })
+    }
+}
+
+/// The signal of this name, with or without `SIG`; none for those that do not end a process.
+pub(crate) fn parse_signal(text: &str) -> Option<Signal> {
+    let name = text.strip_prefix("SIG").unwrap_or(text);
+    let signal = Signal::from_str(&format!("SIG{name}")).ok()?;
+    let harmless = [
+        Signal::SIGCHLD,
+        Signal::SIGCONT,
+        Signal::SIGSTOP,
+        Signal::SIGTSTP,
+        Signal::SIGTTIN,
+        Signal::SIGTTOU,
+        Signal::SIGURG,
+        Signal::SIGWINCH,
+    ];
+    (!harmless.contains(&signal)).then_some(signal)
+}
+
+#[derive(Deserialize)]
+#[serde(try_from = "i64")]
+struct Seconds(u64);
+
+impl TryFrom<i64> for Seconds {
+    type Error = String;
+    fn try_from(seconds: i64) -> Result<Self, String> {
+        let valid = u64::try_from(seconds).ok().filter(|s| *s <= SHUTDOWN_TIMEOUT_S_MAX);
+        valid
+            .map(Self)
+            .ok_or_else(|| format!("{seconds} is not between 0 and {SHUTDOWN_TIMEOUT_S_MAX} seconds"))
+    }
+}
+
+impl PlanFile {
+    /// What one field alone cannot tell.
+    fn check(self, text: &str, defaults: &toml::Table) -> Result<Plan, String> {
+        let ident = self.ident(text)?;
+        let exports: BTreeMap<_, _> = self.exports.into_iter().map(|(k, v)| (k.0, v.0)).collect();
+        let mut exposes = Vec::new();
+        for name in &self.exposes {
+            let port = exposed_port(name.get_ref(), &exports, defaults);
+            exposes.push(port.map_err(|message| point_at(text, name.span(), &message))?);
+        }
+        let names = |binds: BTreeMap<Word, Vec<Word>>| -> BTreeMap<String, Vec<String>> {
+            binds.into_iter().map(|(k, v)| (k.0, v.into_iter().map(|w| w.0).collect())).collect()
+        };
+        let (binds, binds_optional) = (names(self.binds), names(self.binds_optional));
+        if let Some(both) = binds.keys().find(|name| binds_optional.contains_key(*name)) {
+            return Err(format!(
+                "bind {both:?} is both in [binds] and in [binds_optional]; keep one of them"
+            ));
+        }
+        Ok(Plan {
+            ident,
+            description: self.description.map(|line| line.0),
+            maintainer: self.maintainer.map(|line| line.0),
+            license: self.license.into_iter().map(|line| line.0).collect(),
+            deps: self.deps.into_iter().map(|dep| dep.0).collect(),
+            files: self.files.into_iter().map(|path| path.0).collect(),
+            exports,
+            exposes,
+            binds,
+            binds_optional,
+            service: ServicePlan {
+                shutdown_signal: self.service.shutdown_signal.map_or(Signal::SIGTERM, |signal| signal.0),
+                shutdown_timeout_s: self
+                    .service
+                    .shutdown_timeout_s
+                    .map_or(SHUTDOWN_TIMEOUT_S_DEFAULT, |seconds| seconds.0),
+                user: self.service.user.map_or_else(|| USER_DEFAULT.to_owned(), |word| word.0),
+                group: self.service.group.map_or_else(|| USER_DEFAULT.to_owned(), |word| word.0),
+            },
+        })
+    }
+
+    /// The ident, of parts that each are fit to be a directory's name.
+    fn ident(&self, text: &str) -> Result<PackageIdent, String> {
+        // Each part is tried in the company of good ones, so that the message points at the bad one.
+        let trials = [
+            (
+                &self.origin,
+                format!("{}/n", self.origin.get_ref()),
+                2,
+                "origin: use letters, digits, '-' and '_'",
+            ),
+            (&self.name, format!("o/{}", self.name.get_ref()), 2, "name: use letters, digits, '-' and '_'"),
+            (&self.version, format!("o/n/{}", self.version.get_ref()), 3, "version, as in \"1.2.0\""),
+        ];
+        for (part, whole, parts, what) in trials {
+            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+' | '~' | '/');
+            let starts_well = part.get_ref().starts_with(|c: char| c.is_ascii_alphanumeric());
+            let valid = whole.parse::<PackageIdent>().is_ok() && whole.split('/').count() == parts;
+            if !valid || !starts_well || !whole.chars().all(plain) {
+                let message = format!("{:?} is not a valid {what}", part.get_ref());
+                return Err(point_at(text, part.span(), &message));
+            }
+        }
+        let ident = [&self.origin, &self.name, &self.version].map(|part| part.get_ref().as_str()).join("/");
+        ident.parse().map_err(|_| format!("{ident:?} is not a valid package ident"))
+    }
+}
+
+fn exposed_port(
+    name: &str,
+    exports: &BTreeMap<String, String>,
+    defaults: &toml::Table,
+) -> Result<u16, String> {
+    let path = exports
+        .get(name)
+        .ok_or_else(|| format!("{name:?} is not in [exports]; export it, or take it out"))?;
+    let value = lookup(defaults, path)
+        .ok_or_else(|| format!("{name:?} stands for {path:?}, which default.toml does not set"))?;
+    let port = value.as_integer().and_then(|port| u16::try_from(port).ok());
+    port.ok_or_else(|| {
+        format!("{name:?} stands for {path:?}, which is {value} in default.toml and not a port")
+    })
+}
+
+/// A message with the place it is about, in the shape that the TOML parser's own messages have.
+fn point_at(text: &str, span: Range<usize>, message: &str) -> String {
+    let before = text.get(..span.start).unwrap_or_default();
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    let line_text = text.get(line_start..).unwrap_or_default().lines().next().unwrap_or_default();
+    let number = (before.matches('\n').count() + 1).to_string();
+    let column = text.get(line_start..span.start).unwrap_or_default().chars().count();
+    let width = text.get(span).unwrap_or_default().chars().count().max(1);
+    let gutter = " ".repeat(number.len());
+    format!(
+        "TOML parse error at line {number}, column {}\n{gutter} |\n{number} | {line_text}\n{gutter} | {}{}\n{message}",
+        column + 1,
+        " ".repeat(column),
+        "^".repeat(width),
+    )
+}

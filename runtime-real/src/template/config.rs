@@ -1,0 +1,106 @@
+//! A service's configuration: layers of TOML, the later over the earlier (reference C7).
+//!
+//! `default.toml` < the variable `HAB_<NAME>` < `user.toml`. Tables are merged key by key; any other value,
+//! and an array as a whole, takes the place of what was there, also when its type differs.
+
+use std::path::Path;
+
+use toml::{Table, Value};
+
+use super::Error;
+use crate::package;
+
+/// How deep tables of a configuration may lie in each other.
+const DEPTH_MAX: usize = 30;
+
+/// Two layers lie in each other deeper than any configuration does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TooDeep;
+
+/// Puts one layer over another.
+///
+/// # Errors
+/// Tables lie in each other more than 30 deep; `base` is then partly merged and to be thrown away.
+pub(super) fn merge(base: &mut Table, over: Table) -> Result<(), TooDeep> {
+    fn merge_at(base: &mut Table, over: Table, depth: usize) -> Result<(), TooDeep> {
+        if depth > DEPTH_MAX {
+            return Err(TooDeep);
+        }
+        for (key, value) in over {
+            match (base.get_mut(&key), value) {
+                (Some(Value::Table(below)), Value::Table(above)) => merge_at(below, above, depth + 1)?,
+                (_, value) => {
+                    base.insert(key, value);
+                }
+            }
+        }
+        Ok(())
+    }
+    merge_at(base, over, 1)
+}
+
+/// The name of the variable that holds a service's configuration.
+pub(super) fn variable(service: &str) -> String {
+    format!("HAB_{}", service.to_uppercase().replace('-', "_"))
+}
+
+/// The configuration of a service.
+///
+/// # Errors
+/// Names the layer that is malformed, with line and column.
+pub(super) fn load(
+    service: &str,
+    defaults: &Path,
+    user: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Table, Error> {
+    let mut config = package::load_table(defaults)?.unwrap_or_default();
+    let variable = variable(service);
+    // An empty variable counts as unset (reference D4.1).
+    if let Some(text) = env(&variable).filter(|text| !text.trim().is_empty()) {
+        let layer = parse_variable(&text)
+            .map_err(|message| Error::Config { source_name: format!("variable {variable}"), message })?;
+        merge(&mut config, layer).map_err(|TooDeep| too_deep(format!("variable {variable}")))?;
+    }
+    if let Some(layer) = package::load_table(user)? {
+        merge(&mut config, layer).map_err(|TooDeep| too_deep(user.display().to_string()))?;
+    }
+    Ok(config)
+}
+
+fn too_deep(source_name: String) -> Error {
+    let message = format!("its tables lie in each other more than {DEPTH_MAX} deep; flatten them");
+    Error::Config { source_name, message }
+}
+
+/// TOML, else JSON.
+fn parse_variable(text: &str) -> Result<Table, String> {
+    let toml_error = match text.parse::<Table>() {
+        Ok(table) => return Ok(table),
+        Err(e) => e,
+    };
+    serde_json::from_str(text).map_err(|json| {
+        format!("neither TOML nor JSON that could be TOML\nas TOML: {toml_error}\nas JSON: {json}")
+    })
+}
+
+/// A configuration as templates see it.
+pub(super) fn to_json(value: &Value) -> serde_json::Value {
+    match value {
+        Value::String(text) => text.as_str().into(),
+        Value::Integer(number) => (*number).into(),
+        // TOML has infinities, JSON has not; templates see their text.
+        Value::Float(number) => {
+            serde_json::Number::from_f64(*number).map_or_else(|| number.to_string().into(), Into::into)
+        }
+        Value::Boolean(flag) => (*flag).into(),
+        Value::Datetime(time) => time.to_string().into(),
+        Value::Array(items) => items.iter().map(to_json).collect(),
+        Value::Table(table) => table_to_json(table),
+    }
+}
+
+/// As [`to_json`], of a whole configuration.
+pub(super) fn table_to_json(table: &Table) -> serde_json::Value {
+    table.iter().map(|(key, value)| (key.clone(), to_json(value))).collect()
+}

@@ -1,0 +1,65 @@
+//! A service's folder: what is in it, and with which modes (reference C6.3, C6.4).
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+pub(super) const CONFIG: &str = "config";
+pub(super) const CONFIG_INSTALL: &str = "config_install";
+pub(super) const DATA: &str = "data";
+pub(super) const FILES: &str = "files";
+pub(super) const HOOKS: &str = "hooks";
+pub(super) const LOGS: &str = "logs";
+pub(super) const PID_FILE: &str = "PID";
+pub(super) const RUN_FILE: &str = "run";
+pub(super) const STATIC: &str = "static";
+pub(super) const VAR: &str = "var";
+
+/// Rendered configuration: the service's group may read it and nobody else.
+pub(super) const CONFIG_FILE_MODE: u32 = 0o740;
+/// The service's own folders.
+const SERVICE_DIR_MODE: u32 = 0o770;
+/// The supervisor's folders, and programs.
+pub(super) const SUPERVISOR_MODE: u32 = 0o755;
+
+/// Makes a service's folder with all folders in it. Modes of folders that exist are left as they are.
+///
+/// # Errors
+/// The path, and what the system said.
+pub(super) fn make(svc: &Path) -> io::Result<()> {
+    ensure(svc, SUPERVISOR_MODE)?;
+    for name in [CONFIG, CONFIG_INSTALL, DATA, FILES, STATIC, VAR] {
+        ensure(&svc.join(name), SERVICE_DIR_MODE)?;
+    }
+    for name in [HOOKS, LOGS] {
+        ensure(&svc.join(name), SUPERVISOR_MODE)?;
+    }
+    Ok(())
+}
+
+/// Makes a folder for rendered configuration, and those above it.
+///
+/// # Errors
+/// As [`make`].
+pub(super) fn ensure_config_dir(dir: &Path) -> io::Result<()> {
+    if let Some(parent) = dir.parent().filter(|parent| !parent.is_dir()) {
+        ensure_config_dir(parent)?;
+    }
+    ensure(dir, SERVICE_DIR_MODE)
+}
+
+fn ensure(dir: &Path, mode: u32) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = dir.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    match fs::create_dir(dir) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => return Ok(()),
+        made => made?,
+    }
+    // Not by the mode of creation, which the umask would cut.
+    fs::set_permissions(dir, Permissions::from_mode(mode))
+}
