@@ -5,7 +5,6 @@
 
 mod config;
 mod context;
-mod effect;
 mod engine;
 mod error;
 mod helpers;
@@ -20,7 +19,6 @@ use annulus_core::{PackageIdent, ServiceSpec};
 use nix::sys::signal::Signal;
 
 pub use context::Sys;
-pub use effect::preparer;
 pub(crate) use engine::check;
 pub use error::{Error, TemplateFault};
 
