@@ -1,4 +1,17 @@
-//! Exit codes of the daemon, for scripts and service managers.
+//! Exit codes, for scripts and service managers.
+//!
+//! Commands that speak to a supervisor:
+//!
+//! | code | meaning |
+//! |---|---|
+//! | 0 | done |
+//! | 1 | refused, or failed for a reason that has no code of its own |
+//! | 2 | what was named is not loaded, installed or known; or wrong usage |
+//! | 3 | no supervisor runs there |
+//! | 4 | there is no root directory |
+//! | 7 | the supervisor refuses the ctl secret |
+//!
+//! The daemon, `annulus sup run`:
 //!
 //! | code | meaning |
 //! |---|---|
@@ -30,3 +43,10 @@ pub const LISTEN: u8 = 6;
 pub const DEPARTED: u8 = 86;
 /// Interrupted a third time: services were killed, the ring was not told.
 pub const INTERRUPTED: u8 = 130;
+
+/// What a command named is not loaded, installed or known.
+pub const NOT_LOADED: u8 = 2;
+/// No supervisor runs there.
+pub const NO_SUPERVISOR: u8 = 3;
+/// The supervisor refuses the ctl secret.
+pub const UNAUTHORIZED: u8 = 7;

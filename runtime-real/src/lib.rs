@@ -5,6 +5,7 @@ pub mod cli;
 pub mod clock;
 pub mod crypto;
 pub mod ctl;
+pub mod demo;
 pub mod driver;
 pub mod effect;
 pub mod entropy;

@@ -1,2 +1,17 @@
-//! x
-fn main() {}
+//! The `annulus` binary: parses, runs the command, and turns what went wrong into a message and an exit code.
+
+use std::process::ExitCode;
+
+use annulus::cli::{self, Args};
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    match cli::run(Args::parse()) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            let code = error.exit_code();
+            eprintln!("annulus: {:#}", anyhow::Error::from(error));
+            ExitCode::from(code)
+        }
+    }
+}

@@ -1,4 +1,142 @@
 //! The command line: what there is to say, and who carries it out. One file per command.
 
+mod demo;
+mod error;
 pub mod origin;
+pub(crate) mod output;
 pub mod pkg;
+mod responder;
+mod sim;
+mod sup;
+mod svc;
+mod target;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::root::{Root, SupDir};
+pub use error::CliError;
+
+/// What a command ends with: its exit code, or a message with one.
+pub type Outcome = Result<u8, CliError>;
+
+/// A supervisor ring: one daemon per host keeps services running, and the daemons share what they know.
+#[derive(Debug, Parser)]
+#[command(name = "annulus", version, propagate_version = true, after_help = EXIT_CODES)]
+pub struct Args {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done · 1 failed · 2 not loaded, or wrong usage · 3 no supervisor runs · 7 wrong ctl \
+                          secret. Those of the daemon: `annulus sup run --help`.";
+
+/// Where things are.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Global {
+    /// Root directory of packages, services and supervisors [default: ANNULUS_ROOT, else /hab for the
+    /// superuser and $XDG_DATA_HOME/annulus for others]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Where")]
+    root: Option<PathBuf>,
+    /// Which of the supervisors of this root is meant
+    #[arg(long, global = true, value_name = "NAME", default_value = "default", help_heading = "Where")]
+    #[arg(value_parser = supervisor_name)]
+    override_name: String,
+}
+
+impl Global {
+    /// The root directory.
+    ///
+    /// # Errors
+    /// Nothing says where it is.
+    pub fn root(&self) -> Result<Root, CliError> {
+        Ok(Root::resolve(self.root.as_deref())?)
+    }
+
+    /// The name of the supervisor.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.override_name
+    }
+
+    fn sup(&self) -> Result<SupDir, CliError> {
+        Ok(self.root()?.sup(self.name()))
+    }
+}
+
+/// A name becomes a directory, so it must be one component.
+fn supervisor_name(text: &str) -> Result<String, String> {
+    match text.parse::<annulus_core::ServiceName>() {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err("a supervisor's name is one word without dots, slashes or white space".to_owned()),
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a supervisor, or give commands to one
+    #[command(subcommand)]
+    Sup(sup::Command),
+    /// Load, start, stop and list services
+    #[command(subcommand)]
+    Svc(svc::Command),
+    /// Make, look at and install packages
+    #[command(subcommand)]
+    Pkg(pkg::Command),
+    /// Keys that sign packages
+    #[command(subcommand)]
+    Origin(origin::Command),
+    /// Show a ring of three supervisors at work on this machine, and remove it afterwards
+    Demo(demo::Args),
+    /// Run the deterministic simulator (`annulus-sim`)
+    #[command(disable_help_flag = true)]
+    Sim(sim::Args),
+    /// Answer HTTP requests with one line: the example service
+    #[command(hide = true)]
+    Responder(responder::Args),
+}
+
+/// Carries out a command.
+///
+/// # Errors
+/// What went wrong, with its exit code.
+pub fn run(args: Args) -> Outcome {
+    let Args { global, command } = args;
+    match command {
+        Command::Sup(command) => sup::run(&global, command),
+        Command::Svc(command) => svc::run(&global, command),
+        Command::Pkg(command) => Ok(pkg::run(&command, &global.root()?)?),
+        Command::Origin(command) => Ok(origin::run(&command, &global.root()?)?),
+        Command::Demo(args) => demo::run(args),
+        Command::Sim(args) => sim::run(&args),
+        Command::Responder(args) => responder::run(&args),
+    }
+}
+
+/// Runs one asynchronous command to its end.
+fn block_on<T>(future: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(CliError::Runtime)?.block_on(future)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_supervisor_name_cannot_leave_its_directory() {
+        for bad in ["", "..", "a/b", "a b"] {
+            let args = ["annulus", "--override-name", bad, "svc", "status"];
+            assert!(Args::try_parse_from(args).is_err(), "{bad:?} accepted");
+        }
+    }
+}

@@ -64,7 +64,8 @@ pub enum ClientError {
 }
 
 impl ClientError {
-    /// Whether the supervisor said that what was named does not exist.
+    /// Whether the supervisor said that what was named does not exist: a service that is not loaded, a
+    /// package that is not installed, an unknown member.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused(err) if err.code == i32::from(ErrCode::NotFound))

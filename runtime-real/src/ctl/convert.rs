@@ -83,33 +83,36 @@ fn number<T: Copy + PartialEq>(values: &[T], value: T) -> Option<i32> {
     values.iter().position(|v| *v == value).and_then(|index| i32::try_from(index).ok())
 }
 
-/// The request that asks for this spec.
+/// The number of a topology on the wire.
 #[must_use]
-pub fn load_request(spec: &ServiceSpec, force: bool) -> message::SvcLoad {
-    let binds = spec.binds.iter().filter_map(|bind| bind_message(bind)).collect();
-    message::SvcLoad {
-        ident: Some((&spec.ident).into()),
-        binds: Some(message::ServiceBindList { binds }),
-        bldr_url: Some(spec.bldr_url.clone()),
-        bldr_channel: Some(spec.channel.clone()),
-        config_from: spec.config_from.clone(),
-        force: Some(force),
-        group: Some(spec.group.clone()),
-        svc_encrypted_password: None,
-        topology: number(&TOPOLOGIES, spec.topology),
-        update_strategy: number(&STRATEGIES, spec.update_strategy),
-        binding_mode: number(&BINDING_MODES, spec.binding_mode),
-        health_check_interval: Some(message::HealthCheckInterval {
-            seconds: spec.health_check_interval_ms / 1000,
-        }),
-        shutdown_timeout: spec.shutdown_timeout_ms.and_then(|ms| u32::try_from(ms / 1000).ok()),
-        update_condition: number(&CONDITIONS, spec.update_condition),
-    }
+pub fn topology_number(value: Topology) -> Option<i32> {
+    number(&TOPOLOGIES, value)
 }
 
-fn bind_message(bind: &str) -> Option<message::ServiceBind> {
-    let (name, group) = bind.split_once(':')?;
+/// The number of an update strategy on the wire.
+#[must_use]
+pub fn strategy_number(value: UpdateStrategy) -> Option<i32> {
+    number(&STRATEGIES, value)
+}
+
+/// The number of an update condition on the wire.
+#[must_use]
+pub fn condition_number(value: UpdateCondition) -> Option<i32> {
+    number(&CONDITIONS, value)
+}
+
+/// The number of a binding mode on the wire.
+#[must_use]
+pub fn binding_mode_number(value: BindingMode) -> Option<i32> {
+    number(&BINDING_MODES, value)
+}
+
+/// Parses `name:service.group[@org]`; none when it is not of that form.
+#[must_use]
+pub fn bind(text: &str) -> Option<message::ServiceBind> {
+    let (name, group) = text.split_once(':')?;
     let group: ServiceGroup = group.parse().ok()?;
+    name.parse::<ServiceName>().ok()?;
     Some(message::ServiceBind { name: name.to_owned(), service_group: (&group).into() })
 }
 
@@ -220,9 +223,25 @@ pub fn refusal(error: &CommandError) -> NetErr {
 mod tests {
     use super::*;
 
+    fn redis() -> message::PackageIdent {
+        (&"core/redis".parse::<PackageIdent>().expect("ident")).into()
+    }
+
     #[test]
-    fn a_spec_survives_the_wire() {
-        let mut wanted = ServiceSpec::new("core/redis/7.0".parse().expect("ident"));
+    fn every_option_reaches_the_spec() {
+        let load = message::SvcLoad {
+            ident: Some(redis()),
+            binds: Some(message::ServiceBindList { binds: vec![bind("db:pg.prod@acme").expect("a bind")] }),
+            group: Some("prod".into()),
+            topology: topology_number(Topology::Leader),
+            update_strategy: strategy_number(UpdateStrategy::Rolling),
+            update_condition: condition_number(UpdateCondition::TrackChannel),
+            binding_mode: binding_mode_number(BindingMode::Relaxed),
+            shutdown_timeout: Some(9),
+            health_check_interval: Some(message::HealthCheckInterval { seconds: 5 }),
+            ..message::SvcLoad::default()
+        };
+        let mut wanted = ServiceSpec::new("core/redis".parse().expect("ident"));
         wanted.group = "prod".into();
         wanted.topology = Topology::Leader;
         wanted.update_strategy = UpdateStrategy::Rolling;
@@ -230,7 +249,8 @@ mod tests {
         wanted.binding_mode = BindingMode::Relaxed;
         wanted.binds = vec!["db:pg.prod@acme".into()];
         wanted.shutdown_timeout_ms = Some(9_000);
-        assert_eq!(spec(&load_request(&wanted, false), None), Ok(wanted));
+        wanted.health_check_interval_ms = 5_000;
+        assert_eq!(spec(&load, None), Ok(wanted));
     }
 
     #[test]
@@ -253,7 +273,7 @@ mod tests {
     #[test]
     fn malformed_requests_name_the_field() {
         let bad = |change: fn(&mut message::SvcLoad)| {
-            let mut load = load_request(&ServiceSpec::new("core/redis".parse().expect("ident")), false);
+            let mut load = message::SvcLoad { ident: Some(redis()), ..message::SvcLoad::default() };
             change(&mut load);
             spec(&load, None).expect_err("refused")
         };

@@ -10,8 +10,10 @@ pub mod message;
 mod request;
 pub mod secret;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fs, io};
 
 use prost::Message;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
@@ -21,7 +23,7 @@ use tokio::time::timeout;
 use crate::clock::Clock;
 use crate::handle::DriverHandle;
 use crate::net::Listener;
-use crate::root::Root;
+use crate::root::{Root, SupDir};
 use frame::{Frame, FrameError};
 use message::{CtlMessage, ErrCode, Handshake, NetErr, NetOk};
 use secret::Secret;
@@ -42,12 +44,17 @@ pub struct Ctl {
     pub clock: Clock,
     /// Where packages are.
     pub root: Root,
+    /// Where this supervisor keeps its own files.
+    pub sup: SupDir,
     /// What a client must show.
     pub secret: Secret,
 }
 
 /// Serves clients until the returned future is dropped.
 pub async fn serve<L: Listener>(listener: L, ctl: Ctl) {
+    if let Err(error) = write_address(&listener, &ctl.sup) {
+        tracing::warn!(%error, "the ctl address could not be written; commands need --remote-sup");
+    }
     let ctl = Arc::new(ctl);
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = tokio::task::JoinSet::new();
@@ -72,6 +79,18 @@ pub async fn serve<L: Listener>(listener: L, ctl: Ctl) {
             }
         }
     }
+}
+
+/// Leaves the address where the command line looks for it, so that several supervisors on one host can be
+/// told apart by root and name alone.
+fn write_address(listener: &impl Listener, sup: &SupDir) -> io::Result<()> {
+    fs::write(address_file(sup), format!("{}\n", listener.local_addr()?))
+}
+
+/// The file that holds the address of a supervisor's ctl gateway while it runs.
+#[must_use]
+pub fn address_file(sup: &SupDir) -> PathBuf {
+    sup.path().join("CTL_ADDR")
 }
 
 async fn serve_client(io: &mut (impl AsyncRead + AsyncWrite + Unpin), ctl: &Ctl) -> Result<(), FrameError> {

@@ -190,7 +190,10 @@ async fn supervise(root: &Root, sup: &SupDir, settings: Settings) -> Result<u8, 
     let (root, sup) = (root.clone(), sup.clone());
     tokio::spawn(announce(handle.events(), sup.clone(), [gossip_at, http_at, ctl_at]));
     tokio::spawn(peers::follow(settings.peers, handle.clone(), period));
-    tokio::spawn(ctl::serve(ctl, Ctl { handle: handle.clone(), clock, root: root.clone(), secret }));
+    tokio::spawn(ctl::serve(
+        ctl,
+        Ctl { handle: handle.clone(), clock, root: root.clone(), sup: sup.clone(), secret },
+    ));
     let gateway = http::Config { handle: handle.clone(), clock, root, sup, sys, timings, permanent, token };
     tokio::spawn(http::serve(http, gateway));
     let code = drive(driver, &handle, signals, &processes).await;

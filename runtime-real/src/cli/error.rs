@@ -1,0 +1,128 @@
+//! What a command can fail with, and the exit code of each.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::ctl::client::ClientError;
+use crate::ctl::secret::SecretError;
+use crate::exit;
+use crate::root::RootError;
+
+/// Why a command failed.
+#[derive(Debug, Error)]
+pub enum CliError {
+    /// There is no root directory.
+    #[error(transparent)]
+    Root(#[from] RootError),
+    /// The supervisor refused, or could not be asked.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// No ctl secret.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// Nobody holds the lock of this root and name.
+    #[error(
+        "no supervisor named {name:?} runs with the root {root}; start one with `annulus sup run`, \
+         or name another with --root and --override-name"
+    )]
+    NotRunning {
+        /// The root directory.
+        root: PathBuf,
+        /// The supervisor's name.
+        name: String,
+    },
+    /// A supervisor on another host wants its own secret.
+    #[error(
+        "no ctl secret for {addr}: set HAB_CTL_SECRET to the content of <root>/sup/<name>/CTL_SECRET on its host"
+    )]
+    NoSecret {
+        /// The supervisor's ctl address.
+        addr: String,
+    },
+    /// The supervisor does not end.
+    #[error(
+        "process {pid} was told to end {seconds} seconds ago and still runs; `annulus sup term` again hurries it"
+    )]
+    StillRunning {
+        /// Its pid.
+        pid: i32,
+        /// How long it has been.
+        seconds: u64,
+    },
+    /// A lock file holds no pid.
+    #[error("{path} is locked but names no process: {text:?}")]
+    LockFile {
+        /// The file.
+        path: PathBuf,
+        /// What stands in it.
+        text: String,
+    },
+    /// A process could not be signalled.
+    #[error("process {pid} cannot be signalled: {source}")]
+    Signal {
+        /// Its pid.
+        pid: i32,
+        /// What the system said.
+        source: nix::Error,
+    },
+    /// Another program could not be run.
+    #[error("{program} cannot be run: {source}; {hint}")]
+    Program {
+        /// The program.
+        program: PathBuf,
+        /// What the system said.
+        source: io::Error,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// Something was not written as it should be.
+    #[error("{0}")]
+    Usage(String),
+    /// A package could not be read or installed.
+    #[error(transparent)]
+    Package(#[from] crate::package::Error),
+    /// A key could not be made.
+    #[error(transparent)]
+    Key(#[from] crate::keys::KeyError),
+    /// The supervisor does not start.
+    #[error(transparent)]
+    Start(#[from] crate::sup_run::StartError),
+    /// A file or socket of this command.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was being done.
+        what: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The demonstration did not come about.
+    #[error("the demonstration failed: {0}")]
+    Demo(String),
+    /// No runtime for asynchronous work.
+    #[error("the asynchronous runtime cannot start: {0}")]
+    Runtime(io::Error),
+}
+
+impl CliError {
+    /// Makes an error of what was being done and what the system said.
+    pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Io { what, source }
+    }
+
+    /// What the process ends with.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::NotRunning { .. } | Self::Client(ClientError::NotRunning { .. }) => exit::NO_SUPERVISOR,
+            Self::Client(ClientError::Unauthorized { .. }) | Self::NoSecret { .. } => exit::UNAUTHORIZED,
+            Self::Client(error) if error.is_not_found() => exit::NOT_LOADED,
+            Self::Start(error) => error.exit_code(),
+            Self::Root(_) => exit::ROOT,
+            Self::Usage(_) => exit::USAGE,
+            _ => exit::FAILED,
+        }
+    }
+}

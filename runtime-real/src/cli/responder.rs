@@ -1,0 +1,74 @@
+//! `annulus responder`: the example service. It answers every HTTP request with one line.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use super::{CliError, Outcome, output};
+
+/// Largest head of a request that is read; the rest is not looked at.
+const REQUEST_BYTES_MAX: usize = 8 * 1024;
+/// A client gets this long for its request, and again for reading the answer.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(2);
+
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Args {
+    /// Where to listen; port 0 takes any that is free
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// What it calls itself
+    #[arg(long, value_name = "NAME", default_value = "responder")]
+    name: String,
+}
+
+pub(super) fn run(args: &Args) -> Outcome {
+    let listening = || format!("responder cannot listen on {}", args.listen);
+    let listener = TcpListener::bind(args.listen).map_err(CliError::io(listening()))?;
+    let addr = listener.local_addr().map_err(CliError::io(listening()))?;
+    output::line(format_args!("{} answers on http://{addr}", args.name));
+    let mut answered = 0_u64;
+    loop {
+        // One client at a time: a lesson, not a web server. The timeouts bound how long one can hold it.
+        if let Ok((stream, _)) = listener.accept()
+            && answer(stream, &args.name, answered + 1).is_ok()
+        {
+            answered += 1;
+        }
+    }
+}
+
+fn answer(mut stream: TcpStream, name: &str, number: u64) -> io::Result<()> {
+    stream.set_read_timeout(Some(CLIENT_TIMEOUT))?;
+    stream.set_write_timeout(Some(CLIENT_TIMEOUT))?;
+    let path = request_path(&mut stream)?;
+    let (status, body) = match path.as_deref() {
+        Some("/") => {
+            ("200 OK", format!("I am {name}, process {}, and this is answer {number}\n", std::process::id()))
+        }
+        Some(_) => ("404 Not Found", "there is only /\n".to_owned()),
+        None => ("400 Bad Request", "that was no HTTP request\n".to_owned()),
+    };
+    let length = body.len();
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\ncontent-type: text/plain\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    )
+}
+
+/// The path of a `GET`; none when the bytes are something else.
+fn request_path(stream: &mut TcpStream) -> io::Result<Option<String>> {
+    let mut head = Vec::new();
+    let mut buffer = [0; 1024];
+    while !head.windows(4).any(|window| window == b"\r\n\r\n") && head.len() < REQUEST_BYTES_MAX {
+        match stream.read(&mut buffer)? {
+            0 => break,
+            n => head.extend_from_slice(&buffer[..n]),
+        }
+    }
+    let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let line = String::from_utf8_lossy(line);
+    let mut words = line.split(' ');
+    let (method, path, version) = (words.next(), words.next(), words.next());
+    let is_http = version.is_some_and(|version| version.starts_with("HTTP/"));
+    Ok(if method == Some("GET") && is_http { path.map(str::to_owned) } else { None })
+}

@@ -1,0 +1,35 @@
+//! `annulus sup …`.
+
+mod depart;
+mod secret;
+mod term;
+
+use clap::Subcommand;
+
+use super::{Global, Outcome};
+use crate::sup_run::{self, options::Options};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run a supervisor until it is told to leave (Ctrl-C or `annulus sup term`)
+    Run(Box<Options>),
+    /// List the services of a running supervisor: exit code 0, 2 when IDENT is not loaded, 3 when none runs
+    Status(super::svc::status::Args),
+    /// Stop the local supervisor in order: it leaves the ring and stops its services
+    Term(term::Args),
+    /// Ban a member from the ring for ever
+    Depart(depart::Args),
+    /// Make ctl secrets
+    #[command(subcommand)]
+    Secret(secret::Command),
+}
+
+pub(super) fn run(global: &Global, command: Command) -> Outcome {
+    match command {
+        Command::Run(options) => Ok(sup_run::run(&global.root()?, global.name(), &options)?),
+        Command::Status(args) => super::svc::status::run(global, &args),
+        Command::Term(args) => term::run(global, &args),
+        Command::Depart(args) => depart::run(global, &args),
+        Command::Secret(secret::Command::Generate) => secret::generate(),
+    }
+}

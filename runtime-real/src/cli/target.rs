@@ -1,0 +1,75 @@
+//! Which supervisor a command is for.
+
+use std::{env, fs};
+
+use clap::Args;
+
+use super::{CliError, Global};
+use crate::ctl::address_file;
+use crate::ctl::client::{CTL_PORT, Client};
+use crate::ctl::secret::Secret;
+
+/// Names a supervisor by the address of its ctl gateway.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Remote {
+    /// Address of the supervisor's ctl gateway [default: HAB_LISTEN_CTL, else the local supervisor of this
+    /// root and name]
+    #[arg(short, long, value_name = "HOST[:9632]")]
+    remote_sup: Option<String>,
+}
+
+/// A variable's value; empty counts as unset.
+fn set(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Connects to the supervisor that is meant.
+pub(crate) async fn connect(global: &Global, remote: &Remote) -> Result<Client, CliError> {
+    let named = remote.remote_sup.clone().or_else(|| set("HAB_LISTEN_CTL"));
+    let sup = global.sup()?;
+    let local = fs::read_to_string(address_file(&sup)).ok().map(|text| text.trim().to_owned());
+    let addr = with_port(&named.clone().or(local).unwrap_or_else(|| "127.0.0.1".to_owned()));
+    let secret = match set("HAB_CTL_SECRET") {
+        Some(secret) => Secret::new(secret),
+        None if sup.ctl_secret().exists() => Secret::load(&sup.ctl_secret())?,
+        None if named.is_some() => return Err(CliError::NoSecret { addr }),
+        None => {
+            let root = global.root()?.path().to_owned();
+            return Err(CliError::NotRunning { root, name: global.name().to_owned() });
+        }
+    };
+    Ok(Client::connect(&addr, secret.reveal()).await?)
+}
+
+/// Adds the usual port to a host that names none, and turns "every interface" into this host.
+fn with_port(addr: &str) -> String {
+    if let Ok(mut socket) = addr.parse::<std::net::SocketAddr>() {
+        if socket.ip().is_unspecified() {
+            socket.set_ip(if socket.is_ipv6() {
+                std::net::Ipv6Addr::LOCALHOST.into()
+            } else {
+                std::net::Ipv4Addr::LOCALHOST.into()
+            });
+        }
+        return socket.to_string();
+    }
+    match addr.parse::<std::net::IpAddr>() {
+        Ok(ip) => std::net::SocketAddr::new(ip, CTL_PORT).to_string(),
+        Err(_) if addr.contains(':') => addr.to_owned(),
+        Err(_) => format!("{addr}:{CTL_PORT}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_port;
+
+    #[test]
+    fn a_host_without_port_means_the_usual_one() {
+        assert_eq!(with_port("10.0.0.1"), "10.0.0.1:9632");
+        assert_eq!(with_port("alpha"), "alpha:9632");
+        assert_eq!(with_port("alpha:1"), "alpha:1");
+        assert_eq!(with_port("::1"), "[::1]:9632");
+        assert_eq!(with_port("0.0.0.0:7"), "127.0.0.1:7");
+    }
+}
