@@ -18,6 +18,8 @@ pub(super) struct Story {
     started_unix_ms: u64,
     told: u64,
     last_line: Instant,
+    /// A step has been announced and not ended.
+    open_step: bool,
 }
 
 /// A step that is under way.
@@ -26,7 +28,13 @@ pub(super) struct Step(Instant);
 impl Story {
     pub(super) fn new() -> Self {
         let clock = Clock::host();
-        Self { clock, started_unix_ms: clock::wall().as_millis(), told: 0, last_line: clock.now() }
+        Self {
+            clock,
+            started_unix_ms: clock::wall().as_millis(),
+            told: 0,
+            last_line: clock.now(),
+            open_step: false,
+        }
     }
 
     pub(super) fn title(&self) {
@@ -36,13 +44,17 @@ impl Story {
     }
 
     /// Announces a step before it is done, so that nobody wonders.
-    pub(super) fn step(&self, what: &str) -> Step {
+    pub(super) fn step(&mut self, what: &str) -> Step {
+        if std::mem::replace(&mut self.open_step, true) {
+            output::line("not done");
+        }
         let mut out = std::io::stdout().lock();
         let _ = write!(out, "  {what:<58} ").and_then(|()| out.flush());
         Step(self.clock.now())
     }
 
-    pub(super) fn done(&self, step: Step) {
+    pub(super) fn done(&mut self, step: Step) {
+        self.open_step = false;
         let took = self.clock.now().saturating_since(step.0);
         output::line(format_args!("{:>5.1} s", took.as_secs_f64()));
     }
