@@ -5,12 +5,13 @@
 
 pub mod options;
 mod peers;
+mod prepare;
 mod sysinfo;
 pub mod timings;
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use annulus_core::{Command, Config, ConfigError, Event, EventKind, ExitReason};
@@ -24,7 +25,7 @@ use crate::ctl::secret::{Secret, SecretError};
 use crate::ctl::{self, Ctl};
 use crate::driver::{Driver, Parts};
 use crate::effect::process::Processes;
-use crate::effect::{HostEffects, Prepare, RESULTS_MAX};
+use crate::effect::{HostEffects, RESULTS_MAX};
 use crate::entropy::{self, EntropyError};
 use crate::handle::DriverHandle;
 use crate::lock::{self, LockError, SupLock};
@@ -117,6 +118,7 @@ impl StartError {
 pub fn run(root: &Root, name: &str, options: &Options) -> Result<u8, StartError> {
     let sup = root.sup(name);
     let settings = options.settings(&sup)?;
+    settings.timings.validate()?;
     logging::init(settings.log_format, options.verbose);
     // One thread drives everything: services die with the thread that started them.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -165,7 +167,9 @@ async fn supervise(root: &Root, sup: &SupDir, settings: Settings) -> Result<u8, 
 
     let (done, results) = mpsc::channel(RESULTS_MAX);
     let writer = store.into_writer(done.clone())?;
-    let effects = HostEffects::new(writer, prepare(root, &config), done);
+    let member = Arc::new(OnceLock::new());
+    let prepare = prepare::prepare(root, &config, Arc::clone(&member));
+    let effects = HostEffects::new(writer, prepare, done);
     let processes = effects.processes().clone();
     let clock = Clock::host();
     let seed = entropy::seed()?;
@@ -184,6 +188,7 @@ async fn supervise(root: &Root, sup: &SupDir, settings: Settings) -> Result<u8, 
         done: results,
     };
     let (driver, handle) = Driver::new(parts);
+    member.get_or_init(|| driver.member_id());
 
     let token = std::env::var(TOKEN_ENV).ok().filter(|token| !token.is_empty()).map(Secret::new);
     let period = Duration::from_millis(timings.reconnect_period_ms);
@@ -313,9 +318,4 @@ fn exit_code(reason: ExitReason) -> u8 {
             exit::DEPARTED
         }
     }
-}
-
-/// Finds and renders packages below `root`.
-fn prepare(_root: &Root, _config: &Config) -> Arc<Prepare> {
-    Arc::new(|_, _| Err("packages cannot be prepared yet".to_owned()))
 }
