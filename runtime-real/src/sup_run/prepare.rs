@@ -18,7 +18,8 @@ pub(super) fn prepare(root: &Root, config: &Config, member: Arc<OnceLock<MemberI
         let member_id = member.get().map(MemberId::to_string).unwrap_or_default();
         let sys = Sys { member_id, info: info.clone(), permanent };
         let env = |name: &str| std::env::var(name).ok();
-        let rendered = template::prepare_service(&root, spec, &sys, &env).map_err(|error| error.to_string())?;
+        let rendered =
+            template::prepare_service(&root, spec, &sys, &env).map_err(|error| error.to_string())?;
         Ok((prepared(&rendered), plan(rendered)))
     })
 }
