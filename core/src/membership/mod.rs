@@ -197,7 +197,7 @@ impl Membership {
 
     fn put(&mut self, record: MemberRecord) {
         if let Some(slot) = self.table.put(record) {
-            self.prober.insert(slot, &mut self.rng);
+            self.prober.insert(slot);
         }
     }
 

@@ -65,13 +65,63 @@ impl Probe {
     }
 }
 
+/// The order of rounds: every place of the member table once, in an order of its own each time.
+///
+/// A walk visits `first + i * stride` modulo its length, with a stride that has no divisor in common with the
+/// length. That is as good as a shuffled list for spreading probes and needs no list, which in a simulation of
+/// ten thousand members would be ten thousand lists of ten thousand.
+#[derive(Debug, Default)]
+struct Walk {
+    length: u64,
+    first: u64,
+    stride: u64,
+    visited: u64,
+    /// Places that came into use since this walk began.
+    newcomers: Vec<u32>,
+}
+
+impl Walk {
+    fn new(length: u64, rng: &mut Rng) -> Self {
+        let mut stride = 1;
+        if length > 2 {
+            stride = rng.between(1, length - 1);
+            while gcd(stride, length) != 1 {
+                stride = rng.between(1, length - 1);
+            }
+        }
+        let first = if length == 0 { 0 } else { rng.below(length) };
+        Self { length, first, stride, visited: 0, newcomers: Vec::new() }
+    }
+
+    /// The next place; a newcomer's turn comes at a random moment of the rest of the walk (SWIM section 4.3).
+    fn next(&mut self, rng: &mut Rng) -> Option<usize> {
+        let left = self.length - self.visited;
+        let waiting = self.newcomers.len() as u64;
+        if waiting > 0 && rng.chance(waiting, left + waiting) {
+            let at = rng.index(self.newcomers.len());
+            return Some(self.newcomers.swap_remove(at) as usize);
+        }
+        if left == 0 {
+            return None;
+        }
+        let offset = u128::from(self.visited) * u128::from(self.stride) + u128::from(self.first);
+        self.visited += 1;
+        usize::try_from(offset % u128::from(self.length)).ok()
+    }
+}
+
+const fn gcd(mut a: u64, mut b: u64) -> u64 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
 /// The probes under way and the order of rounds.
 #[derive(Debug)]
 pub(super) struct Prober {
     active: Vec<Probe>,
-    /// Places in the member table, shuffled; walked once, then shuffled again.
-    order: Vec<u32>,
-    cursor: usize,
+    walk: Walk,
     next_seq: u64,
     /// When the next round begins.
     pub(super) next_round: Instant,
@@ -79,7 +129,7 @@ pub(super) struct Prober {
 
 impl Prober {
     pub(super) fn new(next_round: Instant) -> Self {
-        Self { active: Vec::new(), order: Vec::new(), cursor: 0, next_seq: 1, next_round }
+        Self { active: Vec::new(), walk: Walk::default(), next_seq: 1, next_round }
     }
 
     pub(super) fn seq(&mut self) -> ProbeSeq {
@@ -88,15 +138,11 @@ impl Prober {
         seq
     }
 
-    /// Takes a new member into the rest of the current walk, at a random place (SWIM section 4.3).
-    pub(super) fn insert(&mut self, slot: usize, rng: &mut Rng) {
-        let last = self.order.len();
-        if last == self.order.capacity() {
-            self.order.reserve_exact(last / 8 + 8);
+    /// Takes a new member into the rest of the current walk.
+    pub(super) fn insert(&mut self, slot: usize) {
+        if slot as u64 >= self.walk.length && self.walk.length > 0 {
+            self.walk.newcomers.push(slot as u32);
         }
-        self.order.push(slot as u32);
-        let place = self.cursor + rng.index(last + 1 - self.cursor);
-        self.order.swap(place, last);
     }
 
     /// The next member whose turn it is.
@@ -108,20 +154,15 @@ impl Prober {
     ) -> Option<MemberRecord> {
         // Twice: the rest of this walk, and one whole walk.
         for _ in 0..2 {
-            while let Some(slot) = self.order.get(self.cursor) {
-                self.cursor += 1;
-                if let Some(record) = table.at(*slot as usize)
+            while let Some(slot) = self.walk.next(rng) {
+                if let Some(record) = table.at(slot)
                     && record.id != *me
                     && is_probed(record)
                 {
                     return Some(*record);
                 }
             }
-            self.order.clear();
-            self.order.reserve_exact(table.len());
-            self.order.extend(0..table.len() as u32);
-            rng.shuffle(&mut self.order);
-            self.cursor = 0;
+            self.walk = Walk::new(table.len() as u64, rng);
         }
         None
     }
@@ -206,4 +247,27 @@ fn is_probed(record: &MemberRecord) -> bool {
 /// The times of a probe that begins now.
 pub(super) fn times(now: Instant, timeout_ms: u64, verdict_ms: u64) -> (Instant, Instant) {
     (now + Duration::from_millis(timeout_ms), now + Duration::from_millis(verdict_ms))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_walk_visits_every_place_once_newcomers_included() {
+        let mut rng = Rng::from_seed([3; 32]);
+        for length in 0..60_u64 {
+            let mut walk = Walk::new(length, &mut rng);
+            let mut seen: Vec<usize> = Vec::new();
+            for step in 0..length + 3 {
+                if step == length / 2 {
+                    walk.newcomers.extend([length as u32, length as u32 + 1, length as u32 + 2]);
+                }
+                seen.extend(walk.next(&mut rng));
+            }
+            assert_eq!(walk.next(&mut rng), None);
+            seen.sort_unstable();
+            assert!(seen.into_iter().eq(0..length as usize + 3), "length {length}");
+        }
+    }
 }
