@@ -22,7 +22,7 @@ pub fn write(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
 /// Writes `path` unless it exists, and says whether it did.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn create(path: &Path, content: &[u8], mode: u32) -> io::Result<bool> {
     match staged(path, content, mode)?.persist_noclobber(path) {
         Ok(_) => sync_parent(path).map(|()| true),
@@ -34,7 +34,7 @@ pub fn create(path: &Path, content: &[u8], mode: u32) -> io::Result<bool> {
 /// Writes `path` unless it has this content already, and says whether it did. The mode is set either way.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_if_changed(path: &Path, content: &[u8], mode: u32) -> io::Result<bool> {
     let is_file = path.symlink_metadata().is_ok_and(|meta| meta.is_file());
     if is_file && std::fs::read(path).is_ok_and(|old| old == content) {

@@ -79,7 +79,8 @@ impl Node {
     pub(super) fn begin_sync(&mut self, to: SocketAddr) {
         self.metrics.syncs += 1;
         let digest = self.membership.table().digest().union(self.rumors.digest());
-        let body = Body::SyncBegin { buckets: alloc::boxed::Box::new(*digest.buckets()), records: digest.records() };
+        let body =
+            Body::SyncBegin { buckets: alloc::boxed::Box::new(*digest.buckets()), records: digest.records() };
         self.send_stream(to, &body);
     }
 

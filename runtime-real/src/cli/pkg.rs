@@ -20,7 +20,7 @@ pub enum Command {
         /// Directory with plan.toml, default.toml, config/ and hooks/
         #[arg(value_name = "PLAN_DIR")]
         plan: PathBuf,
-        /// Where to put the package file [default: <root>/cache/artifacts]
+        /// Where to put the package file [default: cache/artifacts in the root]
         #[arg(long, value_name = "DIR")]
         output: Option<PathBuf>,
     },

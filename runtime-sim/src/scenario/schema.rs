@@ -1,6 +1,6 @@
 //! The form of a scenario file: one struct for each table, and nothing that is not written here is accepted.
 //!
-//! Meaning is given to it by [`super::build`]; `scenarios/README.md` explains it to people.
+//! Meaning is given to it by `build.rs`; `scenarios/README.md` explains it to people.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
