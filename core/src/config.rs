@@ -91,7 +91,8 @@ pub struct Timings {
     pub probe_verdict_ms: u64,
     /// Members asked to probe for us (SWIM's k).
     pub indirect_probes: u32,
-    /// A suspicion that enough members confirm runs out after this, times log10 of the ring's size (at least 1).
+    /// A suspicion that enough members confirm runs out after this; half as much again for each tenfold of the
+    /// ring's size above 10.
     pub suspicion_timeout_ms_min: u64,
     /// A suspicion that nobody confirms lasts this many times the minimum (Lifeguard's beta).
     pub suspicion_max_factor: u32,
@@ -140,7 +141,7 @@ impl Timings {
             probe_timeout_ms: 250,
             probe_verdict_ms: 600,
             indirect_probes: 3,
-            suspicion_timeout_ms_min: 800,
+            suspicion_timeout_ms_min: 1_200,
             suspicion_max_factor: 6,
             suspicion_confirmations: 3,
             corroborators: 8,
@@ -188,7 +189,7 @@ impl Timings {
             probe_period_ms: 500,
             probe_timeout_ms: 150,
             probe_verdict_ms: 350,
-            suspicion_timeout_ms_min: 500,
+            suspicion_timeout_ms_min: 700,
             gossip_period_ms: 50,
             sync_period_ms: 15_000,
             sync_period_ms_min: 200,

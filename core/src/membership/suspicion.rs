@@ -68,9 +68,11 @@ impl Suspicion {
     }
 }
 
-/// The shortest suspicion, in milliseconds: grows with log10 of the ring's size from 10 members on.
+/// The shortest suspicion, in milliseconds: from 10 members on it grows by half for each tenfold of the ring's
+/// size, because that is how the time grows in which a refutation reaches everybody.
 pub(crate) fn timeout_min_ms(timings: &Timings, members: usize) -> u64 {
-    timings.suspicion_timeout_ms_min.saturating_mul(log10_milli(members).max(1000)) / 1000
+    let growth_milli = log10_milli(members).saturating_sub(1000) / 2;
+    timings.suspicion_timeout_ms_min.saturating_mul(1000 + growth_milli) / 1000
 }
 
 /// The length of a suspicion with this many confirmations beyond the first accusation, in milliseconds.

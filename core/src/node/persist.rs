@@ -9,6 +9,7 @@ use super::{Node, ctx};
 use crate::context::Context;
 use crate::id::{Incarnation, MemberId, RequestId};
 use crate::io::Effect;
+use crate::membership::State;
 use crate::rumor::{Rumor, RumorKey, RumorKind};
 use crate::snapshot::{self, Table, Write};
 use crate::time::Instant;
@@ -45,13 +46,25 @@ impl Node {
 
     pub(super) fn persist_departure(&mut self, request: RequestId, rumor: &Rumor) {
         let RumorKey::Departure(member) = rumor.key() else { panic!("only a ban is stored as one") };
-        let writes = alloc::vec![snapshot::rumor_row(rumor)];
+        let writes = self.departure_rows(rumor, member);
         self.persist(writes, true, Pending::Departure { request, member });
     }
 
+    /// The ban, and the banned member's record as it is from then on: after a restart this node still knows whom
+    /// it keeps out.
+    fn departure_rows(&self, rumor: &Rumor, member: MemberId) -> Vec<Write> {
+        let mut writes = alloc::vec![snapshot::rumor_row(rumor)];
+        if let Some(mut statement) = self.statement(&member) {
+            statement.record.state = State::Departed;
+            let value = Some(statement.to_wire().encode_to_vec());
+            writes.push(Write { table: Table::Member, key: member.as_bytes().to_vec(), value });
+        }
+        writes
+    }
+
     /// A ban that another member told of: nobody waits for it, but it must not be lost either.
-    pub(super) fn persist_heard_departure(&mut self, rumor: &Rumor) {
-        let writes = alloc::vec![snapshot::rumor_row(rumor)];
+    pub(super) fn persist_heard_departure(&mut self, rumor: &Rumor, member: MemberId) {
+        let writes = self.departure_rows(rumor, member);
         self.persist(writes, true, Pending::Batch);
     }
 

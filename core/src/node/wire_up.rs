@@ -203,7 +203,7 @@ impl Node {
         if self.membership.is_banned(&member) {
             return Heard::Known;
         }
-        self.persist_heard_departure(rumor);
+        self.persist_heard_departure(rumor, member);
         self.learn_departure(rumor, member, Some(*from))
     }
 
