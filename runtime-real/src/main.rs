@@ -9,9 +9,9 @@ fn main() -> ExitCode {
     match cli::run(Args::parse()) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            let code = error.exit_code();
-            eprintln!("annulus: {:#}", anyhow::Error::from(error));
-            ExitCode::from(code)
+            // Every message holds its reason already; a chain of sources would say it twice.
+            eprintln!("annulus: {error}");
+            ExitCode::from(error.exit_code())
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use annulus_core::{Departure, MemberRecord, Node, Rumor, ServiceRumor};
-use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use serde_json::{Map, Value, json};
 
 use super::problem::Problem;
@@ -37,8 +37,8 @@ fn look(node: &Node) -> Ring {
     ring
 }
 
-pub(super) async fn get(State(gateway): State<Arc<Gateway>>) -> Result<Json<Value>, Problem> {
-    Ok(Json(to_json(&gateway.read(look).await?)))
+pub(super) async fn get(State(gateway): State<Arc<Gateway>>) -> Result<Response, Problem> {
+    Ok(view::answer(&to_json(&gateway.read(look).await?)))
 }
 
 fn to_json(ring: &Ring) -> Value {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use annulus_core::{Census, CensusGroup, CensusMember, Node};
-use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use serde_json::{Map, Value, json};
 
 use super::problem::Problem;
@@ -14,9 +14,9 @@ fn look(node: &Node) -> (Census, u64) {
     (Census::build(node.id(), &node.members(), node.rumors()), node.metrics().rumors_accepted)
 }
 
-pub(super) async fn get(State(gateway): State<Arc<Gateway>>) -> Result<Json<Value>, Problem> {
+pub(super) async fn get(State(gateway): State<Arc<Gateway>>) -> Result<Response, Problem> {
     let (census, accepted) = gateway.read(look).await?;
-    Ok(Json(to_json(&census, accepted)))
+    Ok(view::answer(&to_json(&census, accepted)))
 }
 
 fn to_json(census: &Census, accepted: u64) -> Value {

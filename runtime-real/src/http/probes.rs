@@ -3,18 +3,17 @@
 use std::sync::Arc;
 
 use annulus_core::State as MemberState;
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::Gateway;
 use super::problem::Problem;
+use super::{Gateway, view};
 
-pub(super) async fn live(State(gateway): State<Arc<Gateway>>) -> Result<Json<serde_json::Value>, Problem> {
+pub(super) async fn live(State(gateway): State<Arc<Gateway>>) -> Result<Response, Problem> {
     gateway.read(|_| ()).await?;
-    Ok(Json(json!({ "live": true })))
+    Ok(view::answer(&json!({ "live": true })))
 }
 
 pub(super) async fn ready(State(gateway): State<Arc<Gateway>>) -> Response {
@@ -27,5 +26,5 @@ pub(super) async fn ready(State(gateway): State<Arc<Gateway>>) -> Response {
         Ok(Some(_)) => {}
     }
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({ "ready": reasons.is_empty(), "reasons": reasons }))).into_response()
+    (status, view::answer(&json!({ "ready": reasons.is_empty(), "reasons": reasons }))).into_response()
 }

@@ -29,7 +29,7 @@ impl IntoResponse for Problem {
             "status": self.status.as_u16(),
             "detail": self.detail,
         });
-        let mut response = (self.status, body.to_string()).into_response();
+        let mut response = (self.status, format!("{body:#}\n")).into_response();
         let json = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, json);
         if self.status == StatusCode::UNAUTHORIZED {

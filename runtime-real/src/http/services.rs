@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use annulus_core::{DesiredState, MemberId, Node, Rumor, ServiceGroup, ServiceState, ServiceView, UnixTime};
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -32,12 +31,12 @@ fn look(node: &Node) -> Local {
     Local { id, services: node.services(), exports: own.collect() }
 }
 
-type Answer = Result<Json<Value>, Problem>;
+type Answer = Result<Response, Problem>;
 
 pub(super) async fn list(State(gateway): State<Arc<Gateway>>) -> Answer {
     let local = gateway.read(look).await?;
     let entries = local.services.iter().map(|service| entry(&gateway.config, &local, service));
-    Ok(Json(Value::Array(entries.collect())))
+    Ok(view::answer(&Value::Array(entries.collect())))
 }
 
 type Gate = State<Arc<Gateway>>;
@@ -64,36 +63,28 @@ pub(super) async fn config_of_org(
     config_of(gate, &service, &group, Some(&org)).await
 }
 
-pub(super) async fn health(
-    gate: Gate,
-    Path((service, group)): Path<(String, String)>,
-) -> Result<Response, Problem> {
+pub(super) async fn health(gate: Gate, Path((service, group)): Path<(String, String)>) -> Answer {
     health_of(gate, &service, &group, None).await
 }
 
 pub(super) async fn health_of_org(
     gate: Gate,
     Path((service, group, org)): Path<(String, String, String)>,
-) -> Result<Response, Problem> {
+) -> Answer {
     health_of(gate, &service, &group, Some(&org)).await
 }
 
 async fn entry_of(State(gateway): Gate, service: &str, group: &str, org: Option<&str>) -> Answer {
     let (local, index) = find(&gateway, service, group, org).await?;
-    Ok(Json(entry(&gateway.config, &local, &local.services[index])))
+    Ok(view::answer(&entry(&gateway.config, &local, &local.services[index])))
 }
 
 async fn config_of(State(gateway): Gate, service: &str, group: &str, org: Option<&str>) -> Answer {
     let (local, index) = find(&gateway, service, group, org).await?;
-    Ok(Json(exports(&local, &local.services[index])))
+    Ok(view::answer(&exports(&local, &local.services[index])))
 }
 
-async fn health_of(
-    State(gateway): Gate,
-    service: &str,
-    group: &str,
-    org: Option<&str>,
-) -> Result<Response, Problem> {
+async fn health_of(State(gateway): Gate, service: &str, group: &str, org: Option<&str>) -> Answer {
     let (local, index) = find(&gateway, service, group, org).await?;
     let view = &local.services[index];
     let health = Health::of(view);
@@ -103,7 +94,7 @@ async fn health_of(
         "stdout": format!("the service is {}\n", view.state),
         "stderr": stderr,
     });
-    Ok((health.status(), Json(body)).into_response())
+    Ok((health.status(), view::answer(&body)).into_response())
 }
 
 /// The loaded service of this group, as its place in the list.

@@ -1,7 +1,14 @@
 //! JSON of the things that several routes show.
 
 use annulus_core::{MemberRecord, PackageIdent, ServiceRumor, State, SysInfo};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
+
+/// An answer that people read with curl as often as programs do: indented, with a newline at its end.
+pub(super) fn answer(value: &Value) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], format!("{value:#}\n")).into_response()
+}
 
 pub(super) fn sys(sys: &SysInfo) -> Value {
     json!({

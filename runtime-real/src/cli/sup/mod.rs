@@ -9,9 +9,14 @@ use clap::Subcommand;
 use super::{Global, Outcome};
 use crate::sup_run::{self, options::Options};
 
+const RUN_EXIT_CODES: &str = "Exit codes: 0 left the ring in order · 1 failed · 2 wrong usage · 3 another supervisor runs \
+                              with this root and name · 4 root unusable · 5 stored state unreadable · 6 address in use · \
+                              86 banned from the ring, do not start again · 130 interrupted a third time";
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Run a supervisor until it is told to leave (Ctrl-C or `annulus sup term`)
+    #[command(after_help = RUN_EXIT_CODES)]
     Run(Box<Options>),
     /// List the services of a running supervisor: exit code 0, 2 when IDENT is not loaded, 3 when none runs
     Status(super::svc::status::Args),
