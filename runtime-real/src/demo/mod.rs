@@ -76,7 +76,7 @@ pub async fn run(options: Options) -> Result<u8, String> {
         return Err(format!("the temporary files could not be removed: {error}"));
     }
     result?;
-    demo.story.farewell(in_order, kept.as_deref());
+    demo.story.farewell(demo.died, in_order, kept.as_deref());
     Ok(u8::from(demo.died || !in_order))
 }
 

@@ -1,5 +1,6 @@
 //! What the demonstration prints.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
@@ -18,6 +19,8 @@ pub(super) struct Story {
     started_unix_ms: u64,
     told: u64,
     last_line: Instant,
+    /// Rumors come again with every change of what they tell; once is enough for a story.
+    rumors: BTreeSet<(usize, String)>,
     /// A step has been announced and not ended.
     open_step: bool,
 }
@@ -33,6 +36,7 @@ impl Story {
             started_unix_ms: clock::wall().as_millis(),
             told: 0,
             last_line: clock.now(),
+            rumors: BTreeSet::new(),
             open_step: false,
         }
     }
@@ -100,6 +104,9 @@ impl Story {
         let names: Vec<(&str, &str)> = supervisors.iter().map(|s| (s.name, s.member.as_str())).collect();
         let Some(by) = supervisors.get(seen.by) else { return };
         if let Some(text) = watch::sentence(seen, &names) {
+            if seen.event["kind"] == "rumor_accepted" && !self.rumors.insert((seen.by, text.clone())) {
+                return;
+            }
             let at_ms = seen.at_unix_ms().saturating_sub(self.started_unix_ms);
             self.print(at_ms, by.name, &text);
         }
@@ -121,10 +128,13 @@ impl Story {
         self.clock.now().saturating_since(self.last_line) >= time
     }
 
-    pub(super) fn farewell(&self, in_order: bool, kept: Option<&Path>) {
+    pub(super) fn farewell(&self, died: bool, in_order: bool, kept: Option<&Path>) {
         let seconds = self.clock.now().as_millis() as f64 / 1000.0;
         let told = self.told;
         output::line(format_args!("\nThe demonstration took {seconds:.1} s and told {told} things."));
+        if died {
+            output::line("A supervisor died, so this counts as failed: exit code 1.");
+        }
         if !in_order {
             output::line("A supervisor did not end in time and was killed.");
         }

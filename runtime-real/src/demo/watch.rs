@@ -65,7 +65,6 @@ pub(super) fn sentence(seen: &Seen, names: &[(&str, &str)]) -> Option<String> {
         | "suspicion_confirmed"
         | "refuted"
         | "banned"
-        | "service_changed"
         | "stalled"
         | "leaving"
         | "member_forgotten"
@@ -73,6 +72,8 @@ pub(super) fn sentence(seen: &Seen, names: &[(&str, &str)]) -> Option<String> {
         | "limit_reached"
         | "decode_failed"
         | "gap" => true,
+        // What lies between wanted and done takes milliseconds.
+        "service_changed" => !matches!(seen.event["to"].as_str(), Some("loaded" | "starting")),
         // A higher incarnation alone changes nothing that can be seen.
         "member_changed" => seen.event["from"] != seen.event["to"],
         "rumor_accepted" => seen.event["rumor"] == "service" && !seen.event["from"].is_null(),

@@ -165,8 +165,8 @@ fn why_text(why: &Why) -> String {
 pub fn sentence(kind: &EventKind) -> String {
     match kind {
         EventKind::Started { member, incarnation, restored } => {
-            let how = if *restored { "is back" } else { "is new" };
-            format!("this supervisor is member {}, which {how}, in incarnation {incarnation}", short(member))
+            let how = if *restored { "starts again as member" } else { "starts as the new member" };
+            format!("this supervisor {how} {}, incarnation {incarnation}", short(member))
         }
         EventKind::MemberChanged { member, from, to, incarnation, why } => match from {
             Some(from) if from == to => {
@@ -206,10 +206,10 @@ pub fn sentence(kind: &EventKind) -> String {
         }
         EventKind::Banned { member } => format!("{} is banned from the ring for ever", short(member)),
         EventKind::ServiceChanged { service, from, to, reason } => {
-            let from = from.map_or("not loaded", annulus_core::ServiceState::name);
+            let before = from.map_or(String::new(), |from| format!(", was {from}"));
             let to = to.map_or("unloaded", annulus_core::ServiceState::name);
-            let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
-            format!("service {service} went from {from} to {to}{why}")
+            let why = if reason.is_empty() || reason == to { String::new() } else { format!(": {reason}") };
+            format!("service {service} is {to}{before}{why}")
         }
         EventKind::DecodeFailed { from, channel, error } => {
             format!("rejected a {} from {from}: {error}", channel_name(*channel))
@@ -223,11 +223,15 @@ pub fn sentence(kind: &EventKind) -> String {
 }
 
 fn rumor_sentence(key: &RumorKey, from: Option<&MemberId>) -> String {
-    let source = from.map_or_else(|| "told the ring".to_owned(), |id| format!("heard from {}", short(id)));
-    match key {
-        RumorKey::Member(id) => format!("{source}: news of member {}", short(id)),
-        RumorKey::Service { group, member } => format!("{source}: {} runs {group}", short(member)),
-        RumorKey::Departure(id) => format!("{source}: {} is banned", short(id)),
+    let (about, what) = match key {
+        RumorKey::Member(id) => (id, "has news".to_owned()),
+        RumorKey::Service { group, member } => (member, format!("tells of its service in {group}")),
+        RumorKey::Departure(id) => (id, "is banned".to_owned()),
+    };
+    match from {
+        None => format!("this supervisor tells the ring: {} {what}", short(about)),
+        Some(from) if from == about => format!("{} {what}", short(about)),
+        Some(from) => format!("{} {what}, as {} passes on", short(about), short(from)),
     }
 }
 
