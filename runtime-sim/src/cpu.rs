@@ -7,6 +7,8 @@ use std::fs;
 /// Time on the processor rather than time on the wall: other programs on the machine then matter little.
 /// None where the kernel does not say.
 pub(crate) fn on_cpu_ns() -> Option<u64> {
+    // The kernel brings its count up to date when it schedules, which may be milliseconds ago.
+    std::thread::yield_now();
     fs::read_to_string("/proc/self/schedstat").ok()?.split_whitespace().next()?.parse().ok()
 }
 

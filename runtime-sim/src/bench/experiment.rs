@@ -124,6 +124,7 @@ impl Meter {
 
     fn figures(&self, args: &Args, world: &World) -> Vec<Figure> {
         let cpu_s = cpu::on_cpu_ns().zip(self.on_cpu_ns).map(|(now, then)| (now - then) as f64 / 1e9);
+        let cpu_s = cpu_s.filter(|s| *s > 0.0);
         let virtual_s = world.now().saturating_since(self.since).as_secs_f64();
         let member_s = virtual_s * f64::from(args.members);
         let (now, then) = (world.counters(), &self.counters);
