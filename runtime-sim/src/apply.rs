@@ -171,17 +171,18 @@ impl World {
 
     fn start(&mut self, index: u32) -> Result<(), ActionError> {
         let host = &mut self.hosts[index as usize];
-        let restored = match host.preload.take() {
+        let restored = match host.rest.preload.take() {
             Some(snapshot) => Some(snapshot),
             None => host
+                .rest
                 .disk
                 .snapshot()
-                .map_err(|error| ActionError::Disk { host: host.spec.name.clone(), error })?,
+                .map_err(|error| ActionError::Disk { host: host.rest.spec.name.clone(), error })?,
         };
         host.generation += 1;
         host.inputs = 0;
         host.state = HostState::Running;
-        let (local, wall) = (host.clock.local(self.now), host.clock.wall(self.now));
+        let (local, wall) = (host.local(self.now), host.wall(self.now));
         let config = host.config(index);
         let was_restored = restored.is_some();
         let seed = self.node_seed(index);
@@ -207,7 +208,7 @@ impl World {
     }
 
     fn restart(&mut self, index: u32, disk: DiskAfter) -> Result<(), ActionError> {
-        let held = &mut self.hosts[index as usize].disk;
+        let held = &mut self.hosts[index as usize].rest.disk;
         match disk {
             DiskAfter::Kept => {}
             DiskAfter::Lost => held.lose(),
@@ -230,10 +231,10 @@ impl World {
         host.state = if crashed { HostState::Crashed } else { HostState::Stopped };
         host.exit = None;
         host.wake_at = Instant::FAR_FUTURE;
-        let unread = host.inbox.take();
+        let unread = host.rest.inbox.take();
         match why {
-            StopReason::Exit(_) => host.disk.flush(),
-            StopReason::Crashed | StopReason::Killed => host.disk.crash(&mut self.rng_actions),
+            StopReason::Exit(_) => host.rest.disk.flush(),
+            StopReason::Crashed | StopReason::Killed => host.rest.disk.crash(&mut self.rng_actions),
         }
         for arrival in unread {
             if let Arrival::Datagram { packet, .. } | Arrival::Stream { packet, .. } = arrival {
@@ -253,7 +254,7 @@ impl World {
         let wake_first = Ratio { numerator: 1, denominator: 2 }.draw(&mut self.rng_actions);
         let host = &mut self.hosts[index as usize];
         host.state = HostState::Running;
-        let unread = host.inbox.take();
+        let unread = host.rest.inbox.take();
         if wake_first {
             self.wake_if_overdue(index);
         }
@@ -273,7 +274,7 @@ impl World {
 
     fn process_of(&self, host: HostId, service: &str) -> Result<(ServiceName, Process), ActionError> {
         let service = name(service)?;
-        match self.hosts[host.0 as usize].processes.get(&service) {
+        match self.hosts[host.0 as usize].rest.processes.get(&service) {
             Some(process) => Ok((service, process)),
             None => Err(ActionError::ServiceNotRunning {
                 host: self.spec(host).name.clone(),

@@ -44,7 +44,7 @@ impl World {
         match effect {
             Effect::Persist { writes, sync } => {
                 let keep = self.keep_disks;
-                let disk = &mut self.hosts[index as usize].disk;
+                let disk = &mut self.hosts[index as usize].rest.disk;
                 match (keep, sync) {
                     (true, true) => disk.write_synced(id, writes),
                     (true, false) => disk.write_unsynced(writes),
@@ -88,12 +88,12 @@ impl World {
             Work::Answer(id, result) => self.arrive(host, Arrival::Effect(id, result)),
             Work::Synced(id) => {
                 if self.keep_disks {
-                    self.hosts[host as usize].disk.sync_done(id);
+                    self.hosts[host as usize].rest.disk.sync_done(id);
                 }
                 self.arrive(host, Arrival::Effect(id, EffectResult::Persisted));
             }
             Work::Spawn(id, service) => {
-                let pid = self.hosts[host as usize].processes.start(service.clone(), id);
+                let pid = self.hosts[host as usize].rest.processes.start(service.clone(), id);
                 self.note(Recording::Events, || What::ProcessStarted { host: HostId(host), service, pid });
                 self.arrive(host, Arrival::Effect(id, EffectResult::Spawned { pid }));
             }
@@ -103,14 +103,14 @@ impl World {
 
     /// Ends a service's process, if it still is this one, and tells the supervisor.
     pub(crate) fn end_process(&mut self, host: u32, service: &ServiceName, pid: u32, status: ExitStatus) {
-        let Some(process) = self.hosts[host as usize].processes.end(service, pid) else { return };
+        let Some(process) = self.hosts[host as usize].rest.processes.end(service, pid) else { return };
         self.note_process_exit(host, service.clone(), pid, status);
         self.arrive(host, Arrival::Effect(process.spawn, EffectResult::Exited(status)));
     }
 
     /// Ends every service of a host: services do not outlive their supervisor.
     pub(crate) fn end_all_processes(&mut self, host: u32) {
-        for (service, process) in self.hosts[host as usize].processes.end_all() {
+        for (service, process) in self.hosts[host as usize].rest.processes.end_all() {
             self.note_process_exit(host, service, process.pid, ExitStatus::Signal(SIGKILL));
         }
     }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use annulus_core::{
     Command, Config, EffectId, EffectResult, ExitReason, Instant, MemberId, Node, RequestId, Snapshot,
-    SysInfo, Timings,
+    SysInfo, Timings, UnixTime,
 };
 
 use crate::action::HostId;
@@ -82,23 +82,32 @@ pub(crate) enum Arrival {
     Effect(EffectId, EffectResult),
 }
 
-/// A host's state. Fields that every packet touches come first.
+/// What every packet touches of a host: within one cache line, and the rest elsewhere.
 #[derive(Debug)]
 pub(crate) struct Host {
     /// The supervisor; none when it does not run.
     pub node: Option<Box<Node>>,
-    pub state: HostState,
-    /// Counts the supervisor's processes: what was meant for an earlier one is dropped.
-    pub generation: u32,
-    /// Inputs that the node has handled, which is also the number of the latest one.
-    pub inputs: u64,
     /// When the node wants to be woken, by the world's clock.
     pub wake_at: Instant,
     /// The earliest wake-up in the queue that has not become stale.
     pub wake_queued: Instant,
-    pub clock: Clock,
+    /// Inputs that the node has handled, which is also the number of the latest one.
+    pub inputs: u64,
+    /// How its clocks differ from the world's; none when they do not.
+    pub clock: Option<Box<Clock>>,
+    pub rest: Box<Rest>,
+    /// Counts the supervisor's processes: what was meant for an earlier one is dropped.
+    pub generation: u32,
+    pub state: HostState,
     /// The node asked to end.
     pub exit: Option<ExitReason>,
+}
+
+const _: () = assert!(size_of::<Host>() <= 64);
+
+/// What is touched now and then.
+#[derive(Debug)]
+pub(crate) struct Rest {
     /// What a paused supervisor has not read yet.
     pub inbox: Inbox,
     pub member_id: Option<MemberId>,
@@ -106,39 +115,61 @@ pub(crate) struct Host {
     pub preload: Option<Snapshot>,
     pub disk: Disk,
     pub processes: Processes,
-    pub spec: Box<HostSpec>,
+    pub spec: HostSpec,
 }
 
 impl Host {
     pub(crate) fn new(spec: HostSpec) -> Self {
         Self {
             node: None,
-            state: HostState::New,
-            generation: 0,
-            inputs: 0,
             wake_at: Instant::FAR_FUTURE,
             wake_queued: Instant::FAR_FUTURE,
-            clock: Clock::exact(),
+            inputs: 0,
+            clock: None,
+            rest: Box::new(Rest {
+                inbox: Inbox::default(),
+                member_id: None,
+                preload: None,
+                disk: Disk::default(),
+                processes: Processes::default(),
+                spec,
+            }),
+            generation: 0,
+            state: HostState::New,
             exit: None,
-            inbox: Inbox::default(),
-            member_id: None,
-            preload: None,
-            disk: Disk::default(),
-            processes: Processes::default(),
-            spec: Box::new(spec),
         }
+    }
+
+    /// What the monotonic clock shows when the world's shows `world`.
+    pub(crate) fn local(&self, world: Instant) -> Instant {
+        self.clock.as_ref().map_or(world, |clock| clock.local(world))
+    }
+
+    /// What the wall clock shows then.
+    pub(crate) fn wall(&self, world: Instant) -> UnixTime {
+        self.clock.as_ref().map_or_else(|| Clock::exact().wall(world), |clock| clock.wall(world))
+    }
+
+    /// When the monotonic clock will show `local`, by the world's.
+    pub(crate) fn world(&self, local: Instant) -> Instant {
+        self.clock.as_ref().map_or(local, |clock| clock.world(local))
+    }
+
+    /// Its clocks, to be changed.
+    pub(crate) fn clock_mut(&mut self) -> &mut Clock {
+        self.clock.get_or_insert_with(|| Box::new(Clock::exact()))
     }
 
     /// What the supervisor on this host is told.
     pub(crate) fn config(&self, index: u32) -> Config {
         let mut config = Config::new(PORT);
-        config.timings = self.spec.timings.clone();
-        config.permanent = self.spec.permanent;
-        config.peers = self.spec.peers.iter().map(|peer| address(peer.0)).collect();
+        config.timings = self.rest.spec.timings.clone();
+        config.permanent = self.rest.spec.permanent;
+        config.peers = self.rest.spec.peers.iter().map(|peer| address(peer.0)).collect();
         let ip = address(index).ip().to_string();
         config.sys = SysInfo {
             ip: ip.clone(),
-            hostname: self.spec.name.clone(),
+            hostname: self.rest.spec.name.clone(),
             gossip_ip: ip.clone(),
             gossip_port: PORT,
             http_gateway_ip: ip,

@@ -260,7 +260,9 @@ impl World {
             }
         }
         let Some(message) = connection.messages.get_mut(&seq) else { return };
-        if receiver.state == HostState::Paused && !receiver.inbox.has_room_for_stream(message.bytes.len()) {
+        if receiver.state == HostState::Paused
+            && !receiver.rest.inbox.has_room_for_stream(message.bytes.len())
+        {
             return self.trouble(pair, DropReason::Overflow);
         }
         message.arrived = true;

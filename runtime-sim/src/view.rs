@@ -27,29 +27,47 @@ pub fn running_members(world: &World) -> Vec<MemberId> {
     members
 }
 
-/// Why the running members do not share one view in which all of them are alive; none when they do.
+/// Why the running members do not hold all of them to be alive; none when they do.
 #[must_use]
-pub fn disagreement(world: &World) -> Option<String> {
+pub fn accusation(world: &World) -> Option<String> {
     let members = running_members(world);
-    let mut first: Option<(HostId, Vec<MemberRecord>)> = None;
     for host in running(world) {
-        let view = world.node(host)?.members();
-        let name = |id: &MemberId| named(world, id);
+        let node = world.node(host)?;
         for member in &members {
-            let state = view.iter().find(|m| m.id == *member).map(|m| m.state);
+            let state = node.member(member).map(|m| m.state);
             if state != Some(State::Alive) {
                 let held = state.map_or("unknown", State::name);
-                return Some(format!("{} holds {} to be {held}", world.spec(host).name, name(member)));
+                return Some(format!(
+                    "{} holds {} to be {held}",
+                    world.spec(host).name,
+                    named(world, member)
+                ));
             }
+        }
+    }
+    None
+}
+
+/// Why the running members do not agree about everybody, the dead included; none when they do.
+#[must_use]
+pub fn disagreement(world: &World) -> Option<String> {
+    let mut first: Option<(HostId, Vec<MemberRecord>)> = None;
+    for host in running(world) {
+        let mut view = world.node(host)?.members();
+        // Whoever departed is on the way to being forgotten, and those who come later are not told of it.
+        view.retain(|m| m.state != State::Departed);
+        let name = &world.spec(host).name;
+        if let Some(suspect) = view.iter().find(|m| m.state == State::Suspect) {
+            return Some(format!("{name} still suspects {}", named(world, &suspect.id)));
         }
         let Some((other, theirs)) = &first else {
             first = Some((host, view));
             continue;
         };
         if let Some((mine, others)) = difference(&view, theirs) {
-            let (here, there) = (&world.spec(host).name, &world.spec(*other).name);
+            let there = &world.spec(*other).name;
             return Some(format!(
-                "{here} holds {} and {there} holds {}",
+                "{name} holds {} and {there} holds {}",
                 told(world, mine),
                 told(world, others)
             ));

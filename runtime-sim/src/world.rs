@@ -103,7 +103,7 @@ impl World {
 
     /// Lets the next start of `host` begin from this instead of from its disk.
     pub fn preload(&mut self, host: HostId, snapshot: Snapshot) {
-        self.hosts[host.0 as usize].preload = Some(snapshot);
+        self.hosts[host.0 as usize].rest.preload = Some(snapshot);
     }
 
     /// Makes disks forget what is written, for rings whose records would fill this machine's memory.
@@ -131,7 +131,7 @@ impl World {
     /// What a host's wall clock shows.
     #[must_use]
     pub fn wall(&self, host: HostId) -> UnixTime {
-        self.hosts[host.0 as usize].clock.wall(self.now)
+        self.hosts[host.0 as usize].wall(self.now)
     }
 
     /// The fingerprint of everything that happened.
@@ -154,7 +154,7 @@ impl World {
     /// What a host was added with.
     #[must_use]
     pub fn spec(&self, host: HostId) -> &HostSpec {
-        &self.hosts[host.0 as usize].spec
+        &self.hosts[host.0 as usize].rest.spec
     }
 
     /// Whether a supervisor runs on a host.
@@ -172,7 +172,7 @@ impl World {
     /// The member that runs, or last ran, on a host.
     #[must_use]
     pub fn member_id(&self, host: HostId) -> Option<MemberId> {
-        self.hosts[host.0 as usize].member_id
+        self.hosts[host.0 as usize].rest.member_id
     }
 
     /// The host that a member runs on, or last ran on.
@@ -188,8 +188,8 @@ impl World {
     pub fn set_clock_rate(&mut self, host: HostId, rate_ppm: i32) {
         let (index, now) = (host.0, self.now);
         let h = &mut self.hosts[index as usize];
-        let deadline = (h.wake_at != Instant::FAR_FUTURE).then(|| h.clock.local(h.wake_at));
-        h.clock.set_rate(now, rate_ppm);
+        let deadline = (h.wake_at != Instant::FAR_FUTURE).then(|| h.local(h.wake_at));
+        h.clock_mut().set_rate(now, rate_ppm);
         if let Some(deadline) = deadline {
             self.set_wake(index, deadline);
         }
@@ -197,7 +197,7 @@ impl World {
 
     /// Sets a host's wall clock forward, or back when negative.
     pub fn jump_wall_clock(&mut self, host: HostId, by_ms: i64) {
-        self.hosts[host.0 as usize].clock.jump_wall(by_ms);
+        self.hosts[host.0 as usize].clock_mut().jump_wall(by_ms);
     }
 
     /// Lets the next thing happen. False when nothing ever will.
@@ -271,7 +271,7 @@ impl World {
         let host = &mut self.hosts[index as usize];
         let mut node = host.node.take().expect("inputs go to supervisors that run");
         host.inputs += 1;
-        let (local, wall) = (host.clock.local(self.now), host.clock.wall(self.now));
+        let (local, wall) = (host.local(self.now), host.wall(self.now));
         self.counters.inputs += 1;
         node.handle_input(local, wall, input);
         self.drain(index, &mut node);
@@ -303,7 +303,7 @@ impl World {
     /// Remembers when the node on this host, by its own clock, wants to be woken.
     fn set_wake(&mut self, index: u32, local: Instant) {
         let host = &mut self.hosts[index as usize];
-        let at = host.clock.world(local).max(self.now);
+        let at = host.world(local).max(self.now);
         host.wake_at = at;
         if at < host.wake_queued {
             host.wake_queued = at;
@@ -368,8 +368,8 @@ impl World {
         match host.state {
             HostState::Running => self.arrive_now(to, Arrival::Datagram { packet, from, bytes }),
             HostState::Paused => {
-                if host.inbox.has_room_for_datagram(bytes.len()) {
-                    host.inbox.push(Arrival::Datagram { packet, from, bytes });
+                if host.rest.inbox.has_room_for_datagram(bytes.len()) {
+                    host.rest.inbox.push(Arrival::Datagram { packet, from, bytes });
                 } else {
                     self.dropped(packet, Some(to), DropReason::Overflow);
                 }
@@ -400,7 +400,7 @@ impl World {
     pub(crate) fn arrive(&mut self, index: u32, arrival: Arrival) {
         match self.hosts[index as usize].state {
             HostState::Running => self.arrive_now(index, arrival),
-            HostState::Paused => self.hosts[index as usize].inbox.push(arrival),
+            HostState::Paused => self.hosts[index as usize].rest.inbox.push(arrival),
             HostState::New | HostState::Stopped | HostState::Crashed => {}
         }
     }
@@ -464,7 +464,7 @@ impl World {
     }
 
     pub(crate) fn remember_member(&mut self, index: u32, member: MemberId) {
-        self.hosts[index as usize].member_id = Some(member);
+        self.hosts[index as usize].rest.member_id = Some(member);
         self.by_member.insert(member, HostId(index));
     }
 }

@@ -164,7 +164,7 @@ fn report(args: &Args, outcomes: &[Result1]) -> Report {
 fn failed(text: &mut String, args: &Args, seed: u64, members: u32, failure: &Failure) {
     let lines = failure.last.join("\n    ");
     let _ = writeln!(text, "seed {seed}: ring of {members}: {}", failure.why);
-    let _ = writeln!(text, "  last events:\n    {lines}");
+    let _ = writeln!(text, "  it ended so:\n    {lines}");
     let _ = writeln!(text, "  again: {}", again(seed, args));
 }
 

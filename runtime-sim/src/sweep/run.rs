@@ -10,12 +10,13 @@ use crate::action::{Action, DiskAfter, HostId};
 use crate::checker::Checkers;
 use crate::exit::Exit;
 use crate::host::{HostSpec, HostState};
+use crate::narrate::Narrator;
 use crate::record::{DropReason, Record, Recording, What};
 use crate::view;
 use crate::world::World;
 
-/// Records that a failure shows.
-const LAST_RECORDS: usize = 40;
+/// Sentences that a failure shows.
+const LAST_SENTENCES: usize = 24;
 /// How often the views are compared.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How long a shared view must last to count.
@@ -39,7 +40,7 @@ pub(super) struct Outcome {
 pub(super) struct Failure {
     pub exit: Exit,
     pub why: String,
-    /// The last records, as lines of JSON.
+    /// The last things that happened, in sentences.
     pub last: Vec<String>,
 }
 
@@ -66,14 +67,12 @@ pub(super) fn run(seed: u64, without: &[Class], mut keep: impl FnMut(&World, &[R
         world: build(seed, &plan),
         checkers: Checkers::all(),
         tally: BTreeMap::new(),
-        last: VecDeque::with_capacity(LAST_RECORDS),
+        narrator: Narrator::new((0..plan.members).map(name).collect()),
+        last: VecDeque::with_capacity(LAST_SENTENCES),
     };
     let result = run.chaos(&plan, &mut keep).and_then(|()| run.calm(&plan, bound, &mut keep));
-    let result = result.map_err(|(exit, why)| Failure {
-        exit,
-        why,
-        last: run.last.iter().map(|r| crate::trace::to_json(&run.world, r).to_string()).collect(),
-    });
+    let last = std::mem::take(&mut run.last).into();
+    let result = result.map_err(|(exit, why)| Failure { exit, why, last });
     run.count_drops();
     Outcome { members: plan.members, bound, result, tally: run.tally, hash: run.world.hash().value() }
 }
@@ -82,7 +81,7 @@ fn build(seed: u64, plan: &Plan) -> World {
     let mut world = World::new(seed, plan.quality);
     world.record(Recording::Events);
     for n in 0..plan.members {
-        let mut spec = HostSpec::new(format!("m{n}"));
+        let mut spec = HostSpec::new(name(n));
         spec.timings = plan.timings.clone();
         spec.permanent = n < plan.permanent;
         spec.peers = (0..plan.permanent.max(1)).filter(|p| *p != n).map(HostId).collect();
@@ -92,6 +91,10 @@ fn build(seed: u64, plan: &Plan) -> World {
     world
 }
 
+fn name(number: u32) -> String {
+    format!("m{number}")
+}
+
 /// What went wrong, and how the program ends because of it.
 type Wrong = (Exit, String);
 
@@ -99,7 +102,8 @@ struct Run {
     world: World,
     checkers: Checkers,
     tally: BTreeMap<String, u64>,
-    last: VecDeque<Record>,
+    narrator: Narrator,
+    last: VecDeque<String>,
 }
 
 impl Run {
@@ -137,21 +141,23 @@ impl Run {
             }
             self.collect(keep)?;
             let now = self.world.now();
-            match (view::disagreement(&self.world), shared_since) {
-                (None, Some(since)) if now >= since + STABLE => return Ok(since.saturating_since(last_fault)),
-                (None, None) => shared_since = Some(now),
-                (None, Some(_)) => {}
-                (Some(why), Some(_)) => {
-                    return Err((Exit::Unmet, format!("one view was shared and is no longer: {why}")));
+            let accusation = view::accusation(&self.world);
+            let shared = accusation.is_none() && view::disagreement(&self.world).is_none();
+            // What is held of members that are gone may still change; what is held of those that run may not.
+            match (shared, shared_since, accusation) {
+                (true, Some(since), _) if now >= since + STABLE => {
+                    return Ok(since.saturating_since(last_fault));
                 }
-                (Some(why), None) if now > last_fault + bound => {
-                    let bound_s = bound.as_secs();
-                    return Err((
-                        Exit::Unmet,
-                        format!("no shared view {bound_s} s after the last fault: {why}"),
-                    ));
+                (true, since, _) => shared_since = since.or(Some(now)),
+                (false, Some(_), Some(why)) => {
+                    return Err((Exit::Unmet, format!("one view was shared, and now {why}")));
                 }
-                (Some(_), None) => {}
+                (false, _, _) => shared_since = None,
+            }
+            if shared_since.is_none() && now > last_fault + bound {
+                let why = view::accusation(&self.world).or_else(|| view::disagreement(&self.world));
+                let (why, bound_s) = (why.unwrap_or_default(), bound.as_secs());
+                return Err((Exit::Unmet, format!("no shared view {bound_s} s after the last fault: {why}")));
             }
             self.world.run_until(now + LOOK_EVERY);
         }
@@ -186,10 +192,9 @@ impl Run {
                 *self.tally.entry(event_name(&event.kind)).or_default() += 1;
             }
             let verdict = self.checkers.observe(&record);
-            if self.last.len() == LAST_RECORDS {
-                self.last.pop_front();
-            }
-            self.last.push_back(record);
+            self.last.extend(self.narrator.tell(&record));
+            let superfluous = self.last.len().saturating_sub(LAST_SENTENCES);
+            self.last.drain(..superfluous);
             verdict.map_err(|violation| (Exit::Violated, violation.to_string()))?;
         }
         Ok(())
