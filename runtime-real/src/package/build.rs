@@ -158,8 +158,7 @@ fn sources(plan_dir: &Path, plan: &Plan) -> Result<Content, Error> {
             match item {
                 Item::Copy { executable, .. } => {
                     *executable = folder == "hooks";
-                    let checked = template::check(&from, &read_text(&from)?);
-                    checked.map_err(|e| Error::Plan { path: from, message: e.to_string() })?;
+                    template::check(&from, &read_text(&from)?)?;
                 }
                 Item::Symlink { .. } => {
                     let message = "a template cannot be a link; copy the file".to_owned();

@@ -7,6 +7,7 @@ use annulus_core::PackageIdent;
 
 use crate::crypto::Hash;
 use crate::keys::{KeyError, KeyId};
+use crate::template::TemplateFault;
 
 /// Why a package could not be built, read or installed.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +31,9 @@ pub enum Error {
         /// What is wrong, with line, column and the line itself where there is one.
         message: String,
     },
+    /// A hook or configuration file of a plan is not a template.
+    #[error(transparent)]
+    Template(#[from] TemplateFault),
     /// A package file does not begin as one.
     #[error("{path} is not a package file: {reason}; build it with `annulus pkg build` or fetch it again")]
     NotAPackage {

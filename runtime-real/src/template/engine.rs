@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use annulus_core::PackageIdent;
-use handlebars::{Handlebars, RenderError, RenderErrorReason, Template, TemplateError, no_escape};
+use handlebars::{
+    Handlebars, RenderError, RenderErrorReason, Template, TemplateError, TemplateErrorReason, no_escape,
+};
 use serde_json::Value as Json;
 
 use super::error::TemplateFault;
@@ -39,7 +41,15 @@ pub(crate) fn check(path: &Path, text: &str) -> Result<(), TemplateFault> {
 }
 
 fn parse_fault(path: &Path, text: &str, e: &TemplateError) -> TemplateFault {
-    TemplateFault::new(path, text, e.pos(), e.reason().to_string())
+    let reason = match e.reason() {
+        // The parser's own words are a list of its grammar's rules.
+        TemplateErrorReason::InvalidSyntax(_) => {
+            "this is not handlebars; before it, look for a block that is not closed, or one \"{{\" or \"}}\" too many"
+                .to_owned()
+        }
+        reason => reason.to_string(),
+    };
+    TemplateFault::new(path, text, e.pos(), reason)
 }
 
 fn render_fault(path: &Path, text: &str, e: &RenderError) -> TemplateFault {

@@ -11,8 +11,8 @@ pub enum Error {
     #[error(transparent)]
     Package(#[from] package::Error),
     /// A template does not parse or render; the file that it makes stays as it was.
-    #[error("{0}")]
-    Template(TemplateFault),
+    #[error(transparent)]
+    Template(#[from] TemplateFault),
     /// The package does not run as a service.
     #[error(
         "package {ident} is not a service: it has neither hooks/run nor run; add hooks/run to its plan and build it again"
@@ -82,3 +82,5 @@ impl std::fmt::Display for TemplateFault {
         Ok(())
     }
 }
+
+impl std::error::Error for TemplateFault {}

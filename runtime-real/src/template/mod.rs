@@ -158,7 +158,7 @@ fn render_folder(
             continue;
         }
         let text = package::read_text(&path)?;
-        let content = engine.render(&path, &text, context).map_err(Error::Template)?;
+        let content = engine.render(&path, &text, context)?;
         let is_hook = name.starts_with("hooks/");
         let mode = if is_hook { svc_dirs::SUPERVISOR_MODE } else { svc_dirs::CONFIG_FILE_MODE };
         files.push(RenderedFile { path: name, content: content.into_bytes(), mode });
@@ -255,3 +255,6 @@ fn check_binds(package: &Installed, spec: &ServiceSpec) -> Result<(), Error> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

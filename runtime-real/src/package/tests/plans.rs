@@ -1,1 +1,109 @@
+//! Plans that are not as they should be.
 
+use super::*;
+
+/// The message for a plan, or for one of the files beside it.
+fn complaint(files: &[(&str, &str)]) -> String {
+    let bench = Bench::new();
+    let plan = bench.plan(files);
+    let error = build(&bench.root, &plan, &bench.path("out"), NOW).expect_err("a malformed plan was built");
+    assert!(!bench.path("out").exists(), "nothing is written for a malformed plan");
+    error.to_string()
+}
+
+#[test]
+fn messages_point_at_the_place() {
+    let cases = [
+        ("colour = \"red\"\n", "line 4, column 1", "unknown field"),
+        ("[service]\nspeed = 3\n", "line 5, column 1", "unknown field"),
+        ("description = 7\n", "line 4", "string"),
+        ("deps = [\"openssl\"]\n", "line 4", "origin/name"),
+        ("files = [\"../secret\"]\n", "line 4", "not a path below the plan"),
+        ("files = [\"/etc/passwd\"]\n", "line 4", "not a path below the plan"),
+        ("files = [\"IDENT\"]\n", "line 4", "not a path below the plan"),
+        ("files = [\"hooks\"]\n", "line 4", "not a path below the plan"),
+        ("[exports]\nport = \"a..b\"\n", "line 5", "dotted path"),
+        ("[exports]\n\"a b\" = \"x\"\n", "line 5", "not a name"),
+        ("exposes = [\"port\"]\n", "line 4, column 12", "not in [exports]"),
+        ("[service]\nshutdown_signal = \"WINCH\"\n", "line 5", "not a signal"),
+        ("[service]\nshutdown_timeout_s = -1\n", "line 5", "between 0 and"),
+        ("[service]\nuser = \"a\\nb\"\n", "line 5", "not a name"),
+        ("maintainer = \"a\\nb\"\n", "line 4", "line end"),
+        ("deps = [\n", "line", "plan.toml"),
+        ("name = \"twice\"\n", "line 4", "duplicate key"),
+    ];
+    for (line, place, what) in cases {
+        let message = complaint(&[("plan.toml", &format!("{PLAN}{line}"))]);
+        assert!(
+            message.contains("plan.toml") && message.contains(place) && message.contains(what),
+            "{line}: {message}"
+        );
+        assert!(message.contains('^'), "{line}: no caret in {message}");
+    }
+}
+
+#[test]
+fn the_parts_of_an_ident_are_checked() {
+    for (part, bad) in [
+        ("acme", "a/b"),
+        ("acme", ".."),
+        ("acme", ""),
+        ("acme", "-x"),
+        ("shop", "a b"),
+        ("shop", "ü"),
+        ("1.2.0", "1..2"),
+        ("1.2.0", "1/2"),
+        ("1.2.0", ""),
+    ] {
+        let message = complaint(&[("plan.toml", &PLAN.replace(part, bad))]);
+        assert!(message.contains("is not a valid") && message.contains('^'), "{bad:?}: {message}");
+    }
+    let message = complaint(&[("plan.toml", "origin = \"acme\"\nversion = \"1\"\n")]);
+    assert!(message.contains("missing field `name`"), "{message}");
+}
+
+#[test]
+fn the_message_shows_the_line() {
+    let message = complaint(&[("plan.toml", "origin = \"acme\"\nname    = \"a shop\"\nversion = \"1\"\n")]);
+    assert!(
+        message.ends_with(
+            "TOML parse error at line 2, column 11\n  |\n2 | name    = \"a shop\"\n  |           ^^^^^^^^\n\
+             \"a shop\" is not a valid name: use letters, digits, '-' and '_'"
+        ),
+        "{message}"
+    );
+}
+
+#[test]
+fn exposed_ports_come_from_the_defaults() {
+    let plan = format!("{PLAN}exposes = [\"port\"]\n[exports]\nport = \"http.port\"\n");
+    let with = |defaults: &str| complaint(&[("plan.toml", &plan), ("default.toml", defaults)]);
+    assert!(with("").contains("default.toml does not set"));
+    assert!(with("http = 1").contains("default.toml does not set"));
+    assert!(with("http.port = 70000").contains("not a port"));
+    assert!(with("http.port = \"web\"").contains("not a port"));
+    let message = with("http.port = ");
+    assert!(message.contains("default.toml") && message.contains("line 1"), "{message}");
+}
+
+#[test]
+fn files_beside_the_plan_are_checked() {
+    let message = complaint(&[("plan.toml", PLAN), ("hooks/run", "#!/bin/sh\nexec {{#if cfg.x}}\n")]);
+    assert!(
+        message.contains("hooks/run") && message.contains("line ") && message.contains("not closed"),
+        "{message}"
+    );
+    let plan = format!("{PLAN}files = [\"missing\"]\n");
+    assert!(complaint(&[("plan.toml", &plan)]).contains("missing"));
+    assert!(complaint(&[("default.toml", "")]).contains("plan.toml"), "no plan at all");
+
+    let bench = Bench::new();
+    let plan = bench.plan(&[("plan.toml", &format!("{PLAN}files = [\"share\"]\n")), ("share/x", "")]);
+    std::os::unix::fs::symlink("../../outside", plan.join("share/l")).expect("linked");
+    let error = build(&bench.root, &plan, &bench.path("out"), NOW).expect_err("refused").to_string();
+    assert!(error.contains("share/l") && error.contains("leads out"), "{error}");
+
+    let message =
+        complaint(&[("plan.toml", &format!("{PLAN}[binds]\na = [\"x\"]\n[binds_optional]\na = [\"y\"]\n"))]);
+    assert!(message.contains("both in [binds]"), "{message}");
+}
