@@ -94,9 +94,9 @@ pub use membership::{Accusers, MemberRecord, State};
 pub use metrics::{MessageCounts, Metrics};
 pub use node::Node;
 pub use rng::Rng;
-pub use rumor::{Departure, MemberRumor, Rumor, RumorKey, RumorKind, ServiceRumor};
+pub use rumor::{Departure, MemberRumor, Rumor, RumorKey, RumorKind, ServiceHealth, ServiceRumor};
 pub use service::{
-    BindingMode, DesiredState, ServiceSpec, ServiceState, ServiceView, Topology, UpdateCondition,
+    BindingMode, DesiredState, Health, ServiceSpec, ServiceState, ServiceView, Topology, UpdateCondition,
     UpdateStrategy,
 };
 pub use snapshot::{Snapshot, Table, Write};

@@ -183,6 +183,9 @@ fn rumor_json(key: &RumorKey) -> Value {
         RumorKey::Service { group, member } => {
             json!({"kind": "service", "group": group.as_str(), "member": text(member)})
         }
+        RumorKey::ServiceHealth { group, member } => {
+            json!({"kind": "service_health", "group": group.as_str(), "member": text(member)})
+        }
         RumorKey::Departure(member) => json!({"kind": "departure", "member": text(member)}),
     }
 }

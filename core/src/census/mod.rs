@@ -11,6 +11,7 @@ use crate::id::{MemberId, ServiceGroup};
 use crate::ident::PackageIdent;
 use crate::membership::{MemberRecord, State};
 use crate::rumor::{Rumor, ServiceRumor};
+use crate::service::Health;
 
 /// Who serves what, as one member sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +49,8 @@ pub struct CensusMember {
     pub sys: SysInfo,
     /// Its exported configuration, TOML text; bytes that are not UTF-8 are shown as U+FFFD.
     pub cfg: String,
+    /// How its service is, by the owner's word.
+    pub health: Health,
     /// What the member is held to be; none while its service is known and the member itself is not yet.
     pub state: Option<State>,
     /// Whether it asked to be probed for ever.
@@ -66,6 +69,7 @@ impl Census {
     ) -> Self {
         let records: BTreeMap<MemberId, &MemberRecord> = members.iter().map(|m| (m.id, m)).collect();
         let mut banned = BTreeSet::new();
+        let mut health: BTreeMap<(ServiceGroup, MemberId), Health> = BTreeMap::new();
         let mut groups: BTreeMap<ServiceGroup, CensusGroup> = BTreeMap::new();
         for rumor in rumors {
             match rumor {
@@ -82,7 +86,16 @@ impl Census {
                 Rumor::Departure(departure) => {
                     banned.insert(departure.member_id);
                 }
-                Rumor::Service(_) | Rumor::Member(_) => {}
+                Rumor::ServiceHealth(told) if !told.tombstone => {
+                    health.insert((told.group.clone(), told.member_id), told.health);
+                }
+                Rumor::Service(_) | Rumor::ServiceHealth(_) | Rumor::Member(_) => {}
+            }
+        }
+        for group in groups.values_mut() {
+            for member in group.population.values_mut() {
+                let told = health.get(&(group.service_group.clone(), member.member_id));
+                member.health = told.copied().unwrap_or_default();
             }
         }
         for member in groups.values_mut().flat_map(|group| group.population.values_mut()) {
@@ -116,6 +129,7 @@ impl CensusMember {
             initialized: service.initialized,
             sys: service.sys.clone(),
             cfg: String::from_utf8_lossy(&service.cfg).into_owned(),
+            health: Health::default(),
             state: record.map(|r| r.state),
             permanent: record.is_some_and(|r| r.permanent),
         }

@@ -37,7 +37,7 @@ impl Node {
     /// Makes a rumor hot; the next round tells it.
     pub(super) fn start_heat(&mut self, key: RumorKey, priority: Priority) {
         let large = match &key {
-            RumorKey::Member(_) | RumorKey::Departure(_) => false,
+            RumorKey::Member(_) | RumorKey::Departure(_) | RumorKey::ServiceHealth { .. } => false,
             RumorKey::Service { .. } => {
                 self.rumors.get(&key).is_some_and(|r| r.to_wire().encoded_len() > SMALL_RUMOR_BYTES_MAX)
             }
@@ -130,14 +130,14 @@ impl Node {
         };
         let size_of = |key: &RumorKey| match key {
             RumorKey::Member(id) => to_wire(id).map(|m| m.encoded_len() + FIELD_BYTES_MAX),
-            RumorKey::Service { .. } | RumorKey::Departure(_) => {
+            RumorKey::Service { .. } | RumorKey::Departure(_) | RumorKey::ServiceHealth { .. } => {
                 store.get(key).map(|r| r.to_wire().encoded_len() + FIELD_BYTES_MAX)
             }
         };
         for key in self.heat.select(budget, told_max, size_of) {
             match &key {
                 RumorKey::Member(id) => membership.extend(to_wire(id)),
-                RumorKey::Service { .. } | RumorKey::Departure(_) => {
+                RumorKey::Service { .. } | RumorKey::Departure(_) | RumorKey::ServiceHealth { .. } => {
                     rumors.extend(store.get(&key).map(Rumor::to_wire));
                 }
             }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `on_datagram`, `on_stream`, `on_command`, `on_effect`, `on_timeout` | one for each kind of input |
 //! | `wire_up` | what one component wants becomes another's input |
+//! | `own_services` | what this member says about its own services |
 //! | `gossip` | hot rumors into datagrams and streams |
 //! | `sync` | digest exchanges |
 //! | `persist` | records on their way to the disk |
@@ -16,6 +17,7 @@ mod on_datagram;
 mod on_effect;
 mod on_stream;
 mod on_timeout;
+mod own_services;
 mod persist;
 mod sync;
 #[cfg(test)]

@@ -102,7 +102,7 @@ impl Node {
                 let value = self.statement(id).map(|m| m.to_wire().encode_to_vec());
                 Write { table: Table::Member, key: id.as_bytes().to_vec(), value }
             }
-            RumorKey::Service { .. } | RumorKey::Departure(_) => {
+            RumorKey::Service { .. } | RumorKey::Departure(_) | RumorKey::ServiceHealth { .. } => {
                 let value = self.rumors.get(key).map(Rumor::encode);
                 Write { table: Table::Rumor, key: key.encode(), value }
             }

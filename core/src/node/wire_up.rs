@@ -6,11 +6,11 @@ use core::time::Duration;
 use super::persist::Pending;
 use super::{Node, Phase, ctx};
 use crate::context::Context;
-use crate::id::{Incarnation, MemberId, ProbeSeq, ServiceGroup};
+use crate::id::{MemberId, ProbeSeq};
 use crate::io::{EventKind, ExitReason, Output};
 use crate::membership::{Action, Heard, State, Urgency};
-use crate::rumor::{Inserted, Priority, Rumor, RumorKey, ServiceRumor};
-use crate::service::{Announcement, ServiceEvent};
+use crate::rumor::{Inserted, Priority, Rumor, RumorKey};
+use crate::service::ServiceEvent;
 use crate::wire::stream;
 use crate::wire::swim::Body;
 
@@ -94,6 +94,7 @@ impl Node {
             ServiceEvent::Effect(id, effect) => self.outputs.push(Output::Effect(id, effect)),
             ServiceEvent::Reply(request, reply) => self.reply(request, reply),
             ServiceEvent::Changed { service, from, to, reason } => {
+                self.tell_health_of(&service, to);
                 let ctx = ctx!(self);
                 ctx.event(None, EventKind::ServiceChanged { service, from, to, reason });
             }
@@ -103,65 +104,14 @@ impl Node {
         }
     }
 
-    fn announce(&mut self, a: Announcement) {
-        let rumor = ServiceRumor {
-            member_id: self.me,
-            group: a.group,
-            incarnation: Incarnation(0),
-            initialized: a.initialized,
-            pkg: a.pkg,
-            cfg: a.cfg,
-            sys: self.config.sys.clone(),
-            pkg_incarnation: 0,
-            tombstone: false,
-        };
-        self.tell_own_service(rumor, Incarnation(0));
-    }
-
-    fn retract(&mut self, group: &ServiceGroup) {
-        let key = RumorKey::Service { group: group.clone(), member: self.me };
-        if let Some(Rumor::Service(held)) = self.rumors.get(&key).cloned()
-            && !held.tombstone
-        {
-            self.tell_own_service(
-                ServiceRumor { tombstone: true, initialized: false, ..held },
-                Incarnation(0),
-            );
-        }
-    }
-
-    /// States something about an own service, above everything that was stated before.
-    fn tell_own_service(&mut self, mut rumor: ServiceRumor, above: Incarnation) {
-        let key = RumorKey::Service { group: rumor.group.clone(), member: self.me };
-        let held = match self.rumors.get(&key) {
-            Some(Rumor::Service(held)) => held.incarnation,
-            _ => Incarnation(0),
-        };
-        rumor.incarnation = held.max(above).next();
-        self.learn(&Rumor::Service(rumor), Priority::Normal, None);
-    }
-
-    /// What the disk remembers of own services is from the last life; what starts is announced anew.
-    pub(super) fn withdraw_restored_services(&mut self) {
-        let own = |r: &&Rumor| r.owner() == Some(self.me) && !r.is_tombstone();
-        let groups: alloc::vec::Vec<ServiceGroup> = self
-            .rumors
-            .iter()
-            .filter(own)
-            .filter_map(|r| if let Rumor::Service(s) = r { Some(s.group.clone()) } else { None })
-            .collect();
-        for group in groups {
-            self.retract(&group);
-        }
-        self.plan_collection();
-    }
-
     /// Takes a rumor in that another member told.
     pub(super) fn hear_rumor(&mut self, rumor: &Rumor, from: &MemberId) -> Heard {
         let heard = match rumor {
             Rumor::Member(m) => self.membership.handle_rumor(ctx!(self), &m.record, &m.accusers, from),
             Rumor::Service(s) if s.member_id == self.me => self.hear_of_own_service(s),
-            Rumor::Service(s) => self.hear_service(rumor, s, from),
+            Rumor::Service(s) => self.hear_owned(rumor, &s.member_id, from),
+            Rumor::ServiceHealth(h) if h.member_id == self.me => self.hear_of_own_health(h),
+            Rumor::ServiceHealth(h) => self.hear_owned(rumor, &h.member_id, from),
             Rumor::Departure(d) => self.hear_departure(rumor, d.member_id, from),
         };
         match heard {
@@ -171,32 +121,14 @@ impl Node {
         heard
     }
 
-    fn hear_service(&mut self, rumor: &Rumor, service: &ServiceRumor, from: &MemberId) -> Heard {
-        let owner = self.membership.table().get(&service.member_id).map(|r| r.state);
+    /// A rumor that only its owner can change is worth nothing without the owner.
+    fn hear_owned(&mut self, rumor: &Rumor, owner: &MemberId, from: &MemberId) -> Heard {
+        let owner = self.membership.table().get(owner).map(|r| r.state);
         if owner.is_none_or(|state| state == State::Departed) {
             // Nobody could ever retract it.
             return Heard::Known;
         }
         self.learn(rumor, Priority::Normal, Some(*from))
-    }
-
-    /// Only this member speaks for its services: what others hold against it is restated, one higher.
-    fn hear_of_own_service(&mut self, told: &ServiceRumor) -> Heard {
-        let key = RumorKey::Service { group: told.group.clone(), member: self.me };
-        match self.rumors.get(&key).cloned() {
-            Some(Rumor::Service(held)) if held == *told => Heard::Known,
-            Some(Rumor::Service(held)) if held.incarnation > told.incarnation => Heard::Stale,
-            Some(Rumor::Service(held)) => {
-                self.tell_own_service(held, told.incarnation);
-                Heard::Stale
-            }
-            _ if told.tombstone => Heard::Known,
-            _ => {
-                let retracted = ServiceRumor { tombstone: true, initialized: false, ..told.clone() };
-                self.tell_own_service(retracted, told.incarnation);
-                Heard::Stale
-            }
-        }
     }
 
     fn hear_departure(&mut self, rumor: &Rumor, member: MemberId, from: &MemberId) -> Heard {
@@ -225,7 +157,7 @@ impl Node {
     }
 
     /// Joins a rumor into the store; what is new is told on and kept.
-    fn learn(&mut self, rumor: &Rumor, priority: Priority, from: Option<MemberId>) -> Heard {
+    pub(super) fn learn(&mut self, rumor: &Rumor, priority: Priority, from: Option<MemberId>) -> Heard {
         match self.rumors.insert(self.now, rumor) {
             Inserted::New => {
                 let key = rumor.key();

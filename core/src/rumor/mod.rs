@@ -7,5 +7,5 @@ mod kinds;
 mod store;
 
 pub(crate) use heat::{Heat, Priority};
-pub use kinds::{Departure, MemberRumor, Rumor, RumorKey, RumorKind, ServiceRumor};
+pub use kinds::{Departure, MemberRumor, Rumor, RumorKey, RumorKind, ServiceHealth, ServiceRumor};
 pub(crate) use store::{Inserted, RumorStore};

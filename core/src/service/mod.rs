@@ -52,7 +52,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 pub use spec::{
-    BindingMode, DesiredState, ServiceSpec, ServiceState, ServiceView, Topology, UpdateCondition,
+    BindingMode, DesiredState, Health, ServiceSpec, ServiceState, ServiceView, Topology, UpdateCondition,
     UpdateStrategy,
 };
 

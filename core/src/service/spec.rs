@@ -111,6 +111,20 @@ words! {
     } default Loaded
 }
 
+words! {
+    /// How a service is, by the exit codes of its health check (reference C11.1), the worse the later.
+    Health {
+        /// It works.
+        Ok = "ok",
+        /// It works, with reservations.
+        Warning = "warning",
+        /// Nobody knows yet.
+        Unknown = "unknown",
+        /// It does not work.
+        Critical = "critical",
+    } default Unknown
+}
+
 /// What to run and how (the fields of reference C5.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceSpec {

@@ -118,6 +118,8 @@ pub(crate) struct Rumor {
     pub(crate) service: Option<Service>,
     #[prost(message, optional, tag = "9")]
     pub(crate) departure: Option<Departure>,
+    #[prost(message, optional, tag = "100")]
+    pub(crate) service_health: Option<ServiceHealth>,
 }
 
 /// Values of `Rumor::kind` (A3.2).
@@ -125,6 +127,7 @@ pub(crate) mod rumor_kind {
     pub(crate) const MEMBER: i32 = 1;
     pub(crate) const SERVICE: i32 = 2;
     pub(crate) const DEPARTURE: i32 = 9;
+    pub(crate) const SERVICE_HEALTH: i32 = 100;
 }
 
 /// A3.4, with the retraction of a service.
@@ -176,6 +179,21 @@ pub(crate) struct SysInfo {
 pub(crate) struct Departure {
     #[prost(bytes = "vec", tag = "1")]
     pub(crate) member_id: Vec<u8>,
+}
+
+/// How a member's service is.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ServiceHealth {
+    #[prost(bytes = "vec", tag = "1")]
+    pub(crate) member_id: Vec<u8>,
+    #[prost(string, tag = "2")]
+    pub(crate) service_group: String,
+    #[prost(uint64, tag = "3")]
+    pub(crate) incarnation: u64,
+    #[prost(int32, tag = "4")]
+    pub(crate) health: i32,
+    #[prost(bool, tag = "5")]
+    pub(crate) tombstone: bool,
 }
 
 /// One framed message on the gossip port. All of it is ours: Habitat speaks ZeroMQ there.

@@ -31,7 +31,7 @@ fn look(node: &Node) -> Ring {
         match rumor {
             Rumor::Service(service) if !service.tombstone => ring.services.push(service.clone()),
             Rumor::Departure(departure) => ring.departures.push(departure.clone()),
-            Rumor::Service(_) | Rumor::Member(_) => {}
+            Rumor::Service(_) | Rumor::ServiceHealth(_) | Rumor::Member(_) => {}
         }
     }
     ring

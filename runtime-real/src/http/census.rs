@@ -79,6 +79,7 @@ fn member(group: &CensusGroup, member: &CensusMember) -> Value {
         "update_election_is_finished": false,
         "sys": view::sys(&member.sys),
         "alive": member.alive(),
+        "health": member.health.name(),
         "suspect": member.suspect(),
         "confirmed": member.confirmed(),
         "departed": member.departed(),

@@ -114,6 +114,11 @@ fn rumor_json(key: &RumorKey) -> Map<String, Value> {
             map.insert("service_group".into(), group.as_str().into());
             map.insert("member".into(), member.to_string().into());
         }
+        RumorKey::ServiceHealth { group, member } => {
+            map.insert("rumor".into(), "service_health".into());
+            map.insert("service_group".into(), group.as_str().into());
+            map.insert("member".into(), member.to_string().into());
+        }
         RumorKey::Departure(id) => {
             map.insert("rumor".into(), "departure".into());
             map.insert("member".into(), id.to_string().into());
@@ -226,6 +231,7 @@ fn rumor_sentence(key: &RumorKey, from: Option<&MemberId>) -> String {
     let (about, what) = match key {
         RumorKey::Member(id) => (id, "has news".to_owned()),
         RumorKey::Service { group, member } => (member, format!("tells of its service in {group}")),
+        RumorKey::ServiceHealth { group, member } => (member, format!("tells how its service in {group} is")),
         RumorKey::Departure(id) => (id, "is banned".to_owned()),
     };
     match from {

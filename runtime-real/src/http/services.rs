@@ -26,7 +26,7 @@ fn look(node: &Node) -> Local {
         Rumor::Service(service) if service.member_id == id => {
             Some((service.group.clone(), service.cfg.clone()))
         }
-        Rumor::Service(_) | Rumor::Member(_) | Rumor::Departure(_) => None,
+        _ => None,
     });
     Local { id, services: node.services(), exports: own.collect() }
 }

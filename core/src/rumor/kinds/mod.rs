@@ -3,12 +3,14 @@
 mod departure;
 mod member;
 mod service;
+mod service_health;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use departure::Departure;
 pub use member::MemberRumor;
 pub use service::ServiceRumor;
+pub use service_health::ServiceHealth;
 
 use alloc::vec::Vec;
 use prost::Message as _;
@@ -28,11 +30,13 @@ pub enum RumorKind {
     Service,
     /// A ban.
     Departure,
+    /// How a member's service is.
+    ServiceHealth,
 }
 
 impl RumorKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Member, Self::Service, Self::Departure];
+    pub const ALL: [Self; 4] = [Self::Member, Self::Service, Self::Departure, Self::ServiceHealth];
 
     /// The word for it, as in metrics and JSON.
     #[must_use]
@@ -41,6 +45,7 @@ impl RumorKind {
             Self::Member => "member",
             Self::Service => "service",
             Self::Departure => "departure",
+            Self::ServiceHealth => "service_health",
         }
     }
 }
@@ -59,6 +64,13 @@ pub enum RumorKey {
     },
     /// The ban of this member.
     Departure(MemberId),
+    /// How this member's service in this group is.
+    ServiceHealth {
+        /// The group.
+        group: ServiceGroup,
+        /// Who runs it.
+        member: MemberId,
+    },
 }
 
 impl RumorKey {
@@ -69,6 +81,7 @@ impl RumorKey {
             Self::Member(_) => RumorKind::Member,
             Self::Service { .. } => RumorKind::Service,
             Self::Departure(_) => RumorKind::Departure,
+            Self::ServiceHealth { .. } => RumorKind::ServiceHealth,
         }
     }
 
@@ -80,7 +93,7 @@ impl RumorKey {
         bytes.push(0);
         match self {
             Self::Member(id) | Self::Departure(id) => bytes.extend_from_slice(id.as_bytes()),
-            Self::Service { group, member } => {
+            Self::Service { group, member } | Self::ServiceHealth { group, member } => {
                 bytes.extend_from_slice(group.as_str().as_bytes());
                 bytes.push(0);
                 bytes.extend_from_slice(member.as_bytes());
@@ -92,7 +105,9 @@ impl RumorKey {
     pub(crate) fn hash(&self) -> u64 {
         match self {
             Self::Member(id) => digest::hash_member(id),
-            Self::Service { .. } | Self::Departure(_) => digest::hash_bytes(&self.encode()),
+            Self::Service { .. } | Self::Departure(_) | Self::ServiceHealth { .. } => {
+                digest::hash_bytes(&self.encode())
+            }
         }
     }
 }
@@ -106,6 +121,8 @@ pub enum Rumor {
     Service(ServiceRumor),
     /// A ban.
     Departure(Departure),
+    /// How a member's service is.
+    ServiceHealth(ServiceHealth),
 }
 
 impl Rumor {
@@ -116,6 +133,7 @@ impl Rumor {
             Self::Member(m) => RumorKey::Member(m.record.id),
             Self::Service(s) => RumorKey::Service { group: s.group.clone(), member: s.member_id },
             Self::Departure(d) => RumorKey::Departure(d.member_id),
+            Self::ServiceHealth(h) => RumorKey::ServiceHealth { group: h.group.clone(), member: h.member_id },
         }
     }
 
@@ -128,6 +146,7 @@ impl Rumor {
             (Self::Member(a), Self::Member(b)) => a.merge(b),
             (Self::Service(a), Self::Service(b)) => a.merge(b),
             (Self::Departure(a), Self::Departure(b)) => a.merge(b),
+            (Self::ServiceHealth(a), Self::ServiceHealth(b)) => a.merge(b),
             (a, b) => panic!("rumors of kinds {:?} and {:?} have no join", a.key().kind(), b.key().kind()),
         }
     }
@@ -137,6 +156,7 @@ impl Rumor {
     pub const fn is_tombstone(&self) -> bool {
         match self {
             Self::Service(s) => s.tombstone,
+            Self::ServiceHealth(h) => h.tombstone,
             Self::Member(_) | Self::Departure(_) => false,
         }
     }
@@ -146,6 +166,7 @@ impl Rumor {
     pub const fn owner(&self) -> Option<MemberId> {
         match self {
             Self::Service(s) => Some(s.member_id),
+            Self::ServiceHealth(h) => Some(h.member_id),
             Self::Member(_) | Self::Departure(_) => None,
         }
     }
@@ -188,6 +209,11 @@ impl Rumor {
                 rumor.kind = proto::rumor_kind::DEPARTURE;
                 rumor.departure = Some(d.to_wire());
             }
+            Self::ServiceHealth(h) => {
+                rumor.kind = proto::rumor_kind::SERVICE_HEALTH;
+                rumor.from_id = id_to_wire(&h.member_id);
+                rumor.service_health = Some(h.to_wire());
+            }
         }
         rumor
     }
@@ -198,6 +224,9 @@ impl Rumor {
             proto::rumor_kind::SERVICE => Ok(Self::Service(ServiceRumor::from_wire(rumor.service)?)),
             proto::rumor_kind::DEPARTURE => {
                 Ok(Self::Departure(Departure::from_wire(rumor.departure.as_ref())?))
+            }
+            proto::rumor_kind::SERVICE_HEALTH => {
+                Ok(Self::ServiceHealth(ServiceHealth::from_wire(rumor.service_health.as_ref())?))
             }
             _ => Err(DecodeError::Invalid("rumor type")),
         }

@@ -1,1 +1,136 @@
-//! x
+//! The laws that every kind must keep, over all kinds. A kind without a strategy here does not compile.
+
+use alloc::string::String;
+use core::net::{IpAddr, Ipv4Addr};
+
+use proptest::prelude::*;
+
+use super::{Departure, MemberRumor, Rumor, RumorKind, ServiceHealth, ServiceRumor};
+use crate::config::SysInfo;
+use crate::id::{Incarnation, MemberId};
+use crate::membership::{Accusers, MemberRecord, State};
+use crate::service::Health;
+
+fn member_id() -> impl Strategy<Value = MemberId> {
+    (0_u8..6).prop_map(|n| MemberId::from_bytes([n; 16]))
+}
+
+/// Three rumors about the same thing, alike enough to tie.
+fn trio(kind: RumorKind) -> BoxedStrategy<[Rumor; 3]> {
+    match kind {
+        RumorKind::Member => [member(), member(), member()].boxed(),
+        RumorKind::Service => [service(), service(), service()].boxed(),
+        RumorKind::Departure => {
+            let rumor = Rumor::Departure(Departure { member_id: MemberId::from_bytes([1; 16]) });
+            Just([rumor.clone(), rumor.clone(), rumor]).boxed()
+        }
+        RumorKind::ServiceHealth => [health(), health(), health()].boxed(),
+    }
+}
+
+fn any_trio() -> impl Strategy<Value = [Rumor; 3]> {
+    (0..RumorKind::ALL.len()).prop_flat_map(|i| trio(RumorKind::ALL[i]))
+}
+
+fn member() -> impl Strategy<Value = Rumor> {
+    let accusers = proptest::collection::vec(member_id(), 0..6);
+    (0_u64..3, 0..State::ALL.len(), 1_u8..3, any::<bool>(), accusers).prop_map(
+        |(incarnation, state, host, permanent, ids)| {
+            let state = State::ALL[state];
+            let mut accusers = Accusers::default();
+            for id in ids.into_iter().filter(|_| state == State::Suspect) {
+                accusers.add(id);
+            }
+            let record = MemberRecord {
+                id: MemberId::from_bytes([9; 16]),
+                incarnation: Incarnation(incarnation),
+                address: IpAddr::V4(Ipv4Addr::new(10, 0, 0, host)),
+                swim_port: 9638,
+                gossip_port: 9638,
+                state,
+                permanent,
+            };
+            Rumor::Member(MemberRumor { record, accusers })
+        },
+    )
+}
+
+fn service() -> impl Strategy<Value = Rumor> {
+    (0_u64..3, any::<bool>(), any::<bool>(), "[a-c]{0,2}", "[0-9]{1,2}").prop_map(
+        |(incarnation, initialized, tombstone, cfg, version)| {
+            let mut pkg = String::from("core/redis/");
+            pkg.push_str(&version);
+            Rumor::Service(ServiceRumor {
+                member_id: MemberId::from_bytes([9; 16]),
+                group: "redis.default".parse().expect("a valid group"),
+                incarnation: Incarnation(incarnation),
+                initialized,
+                pkg: pkg.parse().expect("a valid ident"),
+                cfg: cfg.into_bytes(),
+                sys: SysInfo { ip: "10.0.0.1".into(), gossip_port: 9638, ..SysInfo::default() },
+                pkg_incarnation: 0,
+                tombstone,
+            })
+        },
+    )
+}
+
+fn health() -> impl Strategy<Value = Rumor> {
+    (0_u64..3, 0..Health::ALL.len(), any::<bool>()).prop_map(|(incarnation, health, tombstone)| {
+        Rumor::ServiceHealth(ServiceHealth {
+            member_id: MemberId::from_bytes([9; 16]),
+            group: "redis.default".parse().expect("a valid group"),
+            incarnation: Incarnation(incarnation),
+            health: Health::ALL[health],
+            tombstone,
+        })
+    })
+}
+
+fn joined(a: &Rumor, b: &Rumor) -> Rumor {
+    let mut join = a.clone();
+    join.merge(b);
+    join
+}
+
+proptest! {
+    #[test]
+    fn joining_is_idempotent([a, ..] in any_trio()) {
+        let mut twice = a.clone();
+        prop_assert!(!twice.merge(&a), "joining what is held changes nothing");
+        prop_assert_eq!(twice, a);
+    }
+
+    #[test]
+    fn joining_is_commutative([a, b, _] in any_trio()) {
+        prop_assert_eq!(joined(&a, &b), joined(&b, &a));
+    }
+
+    #[test]
+    fn joining_is_associative([a, b, c] in any_trio()) {
+        prop_assert_eq!(joined(&joined(&a, &b), &c), joined(&a, &joined(&b, &c)));
+    }
+
+    #[test]
+    fn a_change_is_reported_exactly_when_there_is_one([a, b, _] in any_trio()) {
+        let mut join = a.clone();
+        let changed = join.merge(&b);
+        prop_assert_eq!(changed, join != a);
+    }
+
+    #[test]
+    fn the_key_survives_a_join_and_the_wire([a, b, _] in any_trio()) {
+        prop_assert_eq!(joined(&a, &b).key(), a.key());
+        let decoded = Rumor::decode(&a.encode()).expect("its own encoding");
+        prop_assert_eq!(&decoded, &a);
+        prop_assert_eq!(decoded.hashes(), a.hashes());
+    }
+
+    #[test]
+    fn bytes_of_no_kind_are_rejected_and_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        if let Ok(rumor) = Rumor::decode(&bytes) {
+            // Whatever is believed can be told on.
+            prop_assert_eq!(Rumor::decode(&rumor.encode()), Ok(rumor));
+        }
+    }
+}

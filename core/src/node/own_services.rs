@@ -1,0 +1,136 @@
+//! What this member says about its own services. Nobody else speaks for them: whatever the ring holds against it is
+//! restated, one incarnation higher.
+
+use alloc::vec::Vec;
+
+use super::Node;
+use crate::id::{Incarnation, ServiceGroup, ServiceName};
+use crate::membership::Heard;
+use crate::rumor::{Priority, Rumor, RumorKey, ServiceHealth, ServiceRumor};
+use crate::service::{Announcement, Health, ServiceState};
+
+impl Node {
+    pub(super) fn announce(&mut self, a: Announcement) {
+        let rumor = ServiceRumor {
+            member_id: self.me,
+            group: a.group,
+            incarnation: Incarnation(0),
+            initialized: a.initialized,
+            pkg: a.pkg,
+            cfg: a.cfg,
+            sys: self.config.sys.clone(),
+            pkg_incarnation: 0,
+            tombstone: false,
+        };
+        self.tell_own_service(rumor, Incarnation(0));
+    }
+
+    /// The service runs no longer; the ring hears it at once (Habitat never says so, reference A15.7).
+    pub(super) fn retract(&mut self, group: &ServiceGroup) {
+        let key = RumorKey::Service { group: group.clone(), member: self.me };
+        if let Some(Rumor::Service(held)) = self.rumors.get(&key).cloned()
+            && !held.tombstone
+        {
+            let retracted = ServiceRumor { tombstone: true, initialized: false, ..held };
+            self.tell_own_service(retracted, Incarnation(0));
+        }
+        let key = RumorKey::ServiceHealth { group: group.clone(), member: self.me };
+        if let Some(Rumor::ServiceHealth(held)) = self.rumors.get(&key).cloned()
+            && !held.tombstone
+        {
+            self.tell_own_health(ServiceHealth { tombstone: true, ..held }, Incarnation(0));
+        }
+    }
+
+    /// States something about an own service, above everything that was stated before.
+    fn tell_own_service(&mut self, mut rumor: ServiceRumor, above: Incarnation) {
+        let key = RumorKey::Service { group: rumor.group.clone(), member: self.me };
+        let held = match self.rumors.get(&key) {
+            Some(Rumor::Service(held)) => held.incarnation,
+            _ => Incarnation(0),
+        };
+        rumor.incarnation = held.max(above).next();
+        self.learn(&Rumor::Service(rumor), Priority::Normal, None);
+    }
+
+    /// As long as nothing checks a service, its process stands for its health.
+    pub(super) fn tell_health_of(&mut self, service: &ServiceName, state: Option<ServiceState>) {
+        let health = match state {
+            Some(ServiceState::Up) => Health::Ok,
+            Some(ServiceState::Backoff) => Health::Critical,
+            Some(ServiceState::Loaded | ServiceState::Starting) => Health::Unknown,
+            Some(ServiceState::Stopping | ServiceState::Down) | None => return,
+        };
+        let views = self.services.views();
+        let Some(view) = views.into_iter().find(|v| v.spec.name() == *service) else { return };
+        let key = RumorKey::ServiceHealth { group: view.group.clone(), member: self.me };
+        if let Some(Rumor::ServiceHealth(held)) = self.rumors.get(&key)
+            && held.health == health
+            && !held.tombstone
+        {
+            return;
+        }
+        let (incarnation, group) = (Incarnation(0), view.group);
+        let told = ServiceHealth { member_id: self.me, group, incarnation, health, tombstone: false };
+        self.tell_own_health(told, Incarnation(0));
+    }
+
+    fn tell_own_health(&mut self, mut told: ServiceHealth, above: Incarnation) {
+        let key = RumorKey::ServiceHealth { group: told.group.clone(), member: self.me };
+        let held = match self.rumors.get(&key) {
+            Some(Rumor::ServiceHealth(held)) => held.incarnation,
+            _ => Incarnation(0),
+        };
+        told.incarnation = held.max(above).next();
+        self.learn(&Rumor::ServiceHealth(told), Priority::Normal, None);
+    }
+
+    /// What the disk remembers of own services is from the last life; what starts is announced anew.
+    pub(super) fn withdraw_restored_services(&mut self) {
+        let own = |r: &&Rumor| r.owner() == Some(self.me) && !r.is_tombstone();
+        let group_of = |r: &Rumor| match r.key() {
+            RumorKey::Service { group, .. } | RumorKey::ServiceHealth { group, .. } => Some(group),
+            RumorKey::Member(_) | RumorKey::Departure(_) => None,
+        };
+        let groups: Vec<ServiceGroup> = self.rumors.iter().filter(own).filter_map(group_of).collect();
+        for group in groups {
+            self.retract(&group);
+        }
+        self.plan_collection();
+    }
+
+    pub(super) fn hear_of_own_service(&mut self, told: &ServiceRumor) -> Heard {
+        let key = RumorKey::Service { group: told.group.clone(), member: self.me };
+        match self.rumors.get(&key).cloned() {
+            Some(Rumor::Service(held)) if held == *told => Heard::Known,
+            Some(Rumor::Service(held)) if held.incarnation > told.incarnation => Heard::Stale,
+            Some(Rumor::Service(held)) => {
+                self.tell_own_service(held, told.incarnation);
+                Heard::Stale
+            }
+            _ if told.tombstone => Heard::Known,
+            _ => {
+                let retracted = ServiceRumor { tombstone: true, initialized: false, ..told.clone() };
+                self.tell_own_service(retracted, told.incarnation);
+                Heard::Stale
+            }
+        }
+    }
+
+    pub(super) fn hear_of_own_health(&mut self, told: &ServiceHealth) -> Heard {
+        let key = RumorKey::ServiceHealth { group: told.group.clone(), member: self.me };
+        match self.rumors.get(&key).cloned() {
+            Some(Rumor::ServiceHealth(held)) if held == *told => Heard::Known,
+            Some(Rumor::ServiceHealth(held)) if held.incarnation > told.incarnation => Heard::Stale,
+            Some(Rumor::ServiceHealth(held)) => {
+                self.tell_own_health(held, told.incarnation);
+                Heard::Stale
+            }
+            _ if told.tombstone => Heard::Known,
+            _ => {
+                self.tell_own_health(ServiceHealth { tombstone: true, ..told.clone() }, told.incarnation);
+                Heard::Stale
+            }
+        }
+    }
+}
