@@ -167,7 +167,7 @@ impl Services {
         if self.slots.get(name).is_some_and(|slot| slot.instance.is_none())
             && let Some(spec) = replacement.take()
         {
-            self.create(now, wall, *spec, "loaded");
+            self.create(now, wall, *spec, "its spec is stored");
             self.step(now, wall, name, |instance, env| instance.reconcile(env));
             return;
         }

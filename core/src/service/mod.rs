@@ -188,7 +188,7 @@ impl Services {
             rng,
         };
         for spec in restored {
-            services.create(now, wall, spec, "restored");
+            services.create(now, wall, spec, "its spec was on the disk");
         }
         services
     }
