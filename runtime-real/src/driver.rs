@@ -239,4 +239,6 @@ impl<T: Transport, E: Effects> Driver<T, E> {
 }
 
 #[cfg(test)]
+mod host_tests;
+#[cfg(test)]
 mod tests;
