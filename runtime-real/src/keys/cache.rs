@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use annulus_core::UnixTime;
+use annulus_core::{PackageIdent, UnixTime};
 use nix::fcntl::{Flock, FlockArg};
 
 use super::file::FILE_BYTES_MAX;
@@ -130,6 +130,10 @@ impl KeyCache {
     /// # Errors
     /// The name is malformed, the revision exists, or the disk refuses.
     pub fn generate_origin(&self, origin: &str, now: UnixTime) -> Result<(KeyId, SecretKey), KeyError> {
+        // An origin is the first part of an ident, which leaves fewer names than keys in general may have.
+        if format!("{origin}/name").parse::<PackageIdent>().is_err() {
+            return Err(KeyError::Name { text: origin.to_owned() });
+        }
         let id = KeyId::new(origin, now)?;
         let key = crypto::generate_secret_key();
         // The public half first: a crash in between leaves one that nobody uses, not a secret key that

@@ -24,9 +24,7 @@ pub enum KeyError {
         text: String,
     },
     /// A name for a new key is malformed.
-    #[error(
-        "{text:?} cannot name a key: use letters, digits, '-', '_', '.' and '@', and begin with a letter or digit"
-    )]
+    #[error("{text:?} cannot name a key: use letters, digits, '-' and '_', and begin with a letter or digit")]
     Name {
         /// What was given.
         text: String,

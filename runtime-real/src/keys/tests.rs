@@ -169,4 +169,9 @@ fn names_cannot_leave_the_folder() {
     for bad in ["", ".", "..", "../x", "a/b", "a b", "-x", "a\nb", "ü", &"x".repeat(201)] {
         assert!(matches!(KeyId::new(bad, second(0)), Err(KeyError::Name { .. })), "{bad:?}");
     }
+    let (_dir, cache) = cache();
+    for bad in ["..", "a/b", "a.b", "a@b"] {
+        assert!(matches!(cache.generate_origin(bad, second(0)), Err(KeyError::Name { .. })), "{bad:?}");
+    }
+    assert!(!cache.dir().exists());
 }

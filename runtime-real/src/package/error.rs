@@ -13,7 +13,7 @@ use crate::template::TemplateFault;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file system refuses.
-    #[error("{path}: {source}")]
+    #[error("{path}: {source}{}", hint(source))]
     Io {
         /// The file or directory.
         path: PathBuf,
@@ -96,6 +96,18 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+}
+
+/// What to do about what the system said, where there is something to be done.
+fn hint(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "; run as the owner of the root directory, or name another with --root"
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; make room there and try again",
+        io::ErrorKind::ReadOnlyFilesystem => "; name a root directory that can be written to with --root",
+        _ => "",
+    }
 }
 
 impl Error {

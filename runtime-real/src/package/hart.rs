@@ -89,10 +89,11 @@ impl Hart {
     /// The file is not readable or does not begin as a package does.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let not = |reason| Error::NotAPackage { path: path.to_owned(), reason };
-        let file = File::open(path).map_err(Error::io(path))?;
-        if !file.metadata().map_err(Error::io(path))?.is_file() {
+        // Asked before it is opened: to open a pipe would wait for somebody to write.
+        if !path.metadata().map_err(Error::io(path))?.is_file() {
             return Err(not("it is not a regular file"));
         }
+        let file = File::open(path).map_err(Error::io(path))?;
         let mut start = Vec::new();
         (&file).take(HEADER_BYTES_MAX).read_to_end(&mut start).map_err(Error::io(path))?;
         if !start.starts_with(FORMAT.as_bytes()) {

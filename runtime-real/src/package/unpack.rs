@@ -95,7 +95,7 @@ pub(super) fn walk(
             EntryType::Regular | EntryType::Continuous => {
                 Item::File { size: entry.size(), executable: mode & 0o111 != 0, content: &mut entry }
             }
-            EntryType::Symlink => Item::Symlink { target: symlink_target(&inner, link, &path)? },
+            EntryType::Symlink => Item::Symlink { target: symlink_target(&inner, link, &ident, &path)? },
             EntryType::Link => Item::HardLink { target: hard_link_target(link, &ident, &path)? },
             other => {
                 return Err(format!("{} is of a kind that packages do not hold ({other:?})", show(&path)));
@@ -137,24 +137,38 @@ fn place(path: &Path, kind: EntryType) -> Result<Option<(PackageIdent, PathBuf)>
     Ok(Some((ident, inner.iter().collect())))
 }
 
-/// A symbolic link's target, when it cannot lead out of the package.
+/// A symbolic link's target, when it cannot lead out of the package. One that names the package's place below
+/// `/hab` becomes relative, since the root may be elsewhere.
 ///
 /// `..` may only come first: behind another link, `..` would mean something else than it seems to.
-fn symlink_target(inner: &Path, target: Option<PathBuf>, path: &Path) -> Result<PathBuf, String> {
+fn symlink_target(
+    inner: &Path,
+    target: Option<PathBuf>,
+    ident: &PackageIdent,
+    path: &Path,
+) -> Result<PathBuf, String> {
     let target = target.ok_or_else(|| format!("{} is a link without a target", show(path)))?;
-    let refused = || format!("{} is a link that leads out of the package, to {}", show(path), show(&target));
-    let mut depth = inner.components().count().saturating_sub(1);
+    let depth = inner.components().count().saturating_sub(1);
+    let own = Path::new("/hab/pkgs").join(ident.to_string());
+    let target = match target.strip_prefix(own) {
+        Ok(own) => std::iter::repeat_n(Path::new(".."), depth).chain([Path::new("."), own]).collect(),
+        Err(_) => target,
+    };
+    let mut above = depth;
     let mut going_up = true;
     for component in target.components() {
         match component {
             Component::CurDir => {}
-            Component::ParentDir if going_up && depth > 0 => depth -= 1,
+            Component::ParentDir if going_up && above > 0 => above -= 1,
             Component::Normal(_) => going_up = false,
-            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return Err(refused()),
+            Component::ParentDir | Component::RootDir | Component::Prefix(_) => {
+                return Err(format!(
+                    "{} is a link that leads out of the package, to {}",
+                    show(path),
+                    show(&target)
+                ));
+            }
         }
-    }
-    if target.as_os_str().is_empty() {
-        return Err(refused());
     }
     Ok(target)
 }

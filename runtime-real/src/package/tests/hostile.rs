@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write as _};
 
 use liblzma::write::XzEncoder;
+use proptest::prelude::*;
 use tar::{EntryType, Header as TarHeader};
 
 use super::*;
@@ -89,6 +90,8 @@ fn what_leads_out_of_the_package_is_refused() {
         (vec![ident(), link(EntryType::Symlink, "TOP/a/l", "../../other")], "leads out"),
         (vec![ident(), link(EntryType::Symlink, "TOP/a/l", "b/../../../x")], "leads out"),
         (vec![ident(), link(EntryType::Symlink, "TOP/l", "")], "link without a target"),
+        (vec![ident(), link(EntryType::Symlink, "TOP/l", "/TOP/../x")], "leads out"),
+        (vec![ident(), link(EntryType::Symlink, "TOP/l", "/TOP-evil/x")], "leads out"),
         (vec![ident(), link(EntryType::Symlink, "TOP/d", "share"), file("TOP/d/x", b"x")], "earlier entry"),
         (vec![ident(), link(EntryType::Symlink, "TOP/x", "y"), file("TOP/x", b"x")], "exists"),
         (vec![ident(), link(EntryType::Link, "TOP/l", "/etc/passwd")], "leads out"),
@@ -144,10 +147,13 @@ fn links_inside_the_package_are_fine() {
             link(EntryType::Symlink, "TOP/lib/b", "a"),
             link(EntryType::Symlink, "TOP/bin/c", "../lib/a"),
             link(EntryType::Link, "TOP/bin/d", "TOP/lib/a"),
+            // Where the package believes to be, which is not where this root is.
+            link(EntryType::Symlink, "TOP/bin/deep/e", "/TOP/lib/a"),
+            link(EntryType::Symlink, "TOP/f", "/TOP/lib/a"),
         ],
     );
     let done = bench.install(&forged).expect("installed");
-    for name in ["lib/a", "lib/b", "bin/c", "bin/d"] {
+    for name in ["lib/a", "lib/b", "bin/c", "bin/d", "bin/deep/e", "f"] {
         assert_eq!(fs::read(done.path.join(name)).expect(name), b"a");
     }
 }
@@ -331,5 +337,56 @@ fn the_header_reader_takes_any_bytes() {
         bytes[at] = bytes[at].wrapping_add(1);
         fs::write(&path, &bytes).expect("written");
         assert!(bench.install(&path).is_err(), "byte {at} does not count");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_archive_writes_outside_or_panics(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..12),
+        cut in any::<prop::sample::Index>(),
+        is_cut in any::<bool>(),
+    ) {
+        let bench = Bench::new();
+        let mut bytes = archive(&[
+            file("TOP/IDENT", IDENT.as_bytes()),
+            file("TOP/lib/a", b"a"),
+            link(EntryType::Symlink, "TOP/bin/c", "../lib/a"),
+            link(EntryType::Link, "TOP/bin/d", "TOP/lib/a"),
+            Entry { kind: EntryType::GNULongName, ..file("TOP/x", b"hab/pkgs/long") },
+        ]);
+        for (at, byte) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        if is_cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        // Checksums as they should be, so that more than the first header is looked at.
+        for block in bytes.chunks_exact_mut(512) {
+            if block[257..262] == *b"ustar" {
+                block[148..156].fill(b' ');
+                let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+                block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+            }
+        }
+        let forged = sign(&bench, "acme", &compress(&bytes));
+        let _ = bench.install(&forged);
+        let mut left: Vec<_> = fs::read_dir(bench.path("")).expect("a directory").flatten().map(|e| e.file_name()).collect();
+        left.sort();
+        prop_assert_eq!(left, ["forged.hart", "root"]);
+        let in_pkgs = fs::read_dir(bench.root.pkgs()).expect("a directory").flatten();
+        prop_assert!(in_pkgs.into_iter().all(|e| !e.file_name().to_string_lossy().starts_with('.')));
+    }
+
+    #[test]
+    fn no_bytes_make_the_header_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..600), is_hart in any::<bool>()) {
+        let bench = Bench::new();
+        let path = bench.path("any.hart");
+        let start = if is_hart { &b"HART-1\nacme-20260101000000\nBLAKE2b\n"[..] } else { b"" };
+        fs::write(&path, [start, &bytes].concat()).expect("written");
+        prop_assert!(bench.install(&path).is_err());
     }
 }
