@@ -310,9 +310,6 @@ fn supervisor(out: &mut Out<'_>, scrape: &Scrape) -> fmt::Result {
     out.gauge("process_open_fds", "Open file descriptors", scrape.usage.open_fds as f64)?;
     let started_s = scrape.started.as_millis() as f64 / 1000.0;
     out.gauge("process_start_time_seconds", "When the supervisor started, seconds since 1970", started_s)?;
-    let mut family =
-        out.0.encode_descriptor("process_cpu_seconds", "CPU time used", None, MetricType::Counter)?;
-    ConstCounter::new(scrape.usage.cpu_seconds).encode(family.encode_family(&NO_LABELS)?)
+    let cpu = ConstCounter::new(scrape.usage.cpu_seconds);
+    cpu.encode(out.0.encode_descriptor("process_cpu_seconds", "CPU time used", None, MetricType::Counter)?)
 }
-
-const NO_LABELS: [(&str, &str); 0] = [];

@@ -1,0 +1,164 @@
+//! Commands, their exit codes, and the ctl gateway's patience with strangers.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use crate::support::{DEADLINE, Supervisor, annulus, eventually, finish};
+
+/// A frame without a transaction: header, name, body.
+fn frame(id: &str, body: &[u8]) -> Vec<u8> {
+    let header = (u32::try_from(id.len()).expect("short") << 20) | u32::try_from(body.len()).expect("short");
+    [&header.to_be_bytes()[..], id.as_bytes(), body].concat()
+}
+
+/// The same in transaction 1.
+fn frame_in_txn(id: &str, body: &[u8]) -> Vec<u8> {
+    let plain = frame(id, body);
+    [&[plain[0] | 0x80, plain[1], plain[2], plain[3], 0x40, 0, 0, 1], &plain[4..]].concat()
+}
+
+fn handshake(secret: &str) -> Vec<u8> {
+    let length = u8::try_from(secret.len()).expect("short");
+    frame_in_txn("Handshake", &[&[0x0a, length], secret.as_bytes()].concat())
+}
+
+/// Everything that the gateway answers until it closes.
+fn answer_to(supervisor: &Supervisor, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(supervisor.ctl).expect("the gateway listens");
+    stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+    stream.write_all(bytes).expect("sent");
+    stream.shutdown(std::net::Shutdown::Write).expect("half closed");
+    let mut answer = Vec::new();
+    // A reset is a way of closing too.
+    let _ = stream.read_to_end(&mut answer);
+    answer
+}
+
+fn contains(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+#[test]
+fn without_a_supervisor_commands_end_with_3() {
+    let root = tempfile::tempdir().expect("a directory");
+    for command in
+        [&["sup", "status"][..], &["svc", "status"], &["sup", "term"], &["svc", "load", "core/redis"]]
+    {
+        let (code, _, stderr) = finish(annulus().arg("--root").arg(root.path()).args(command));
+        assert_eq!(code, 3, "{command:?}: {stderr}");
+        assert!(stderr.contains("annulus sup run"), "{stderr}");
+    }
+}
+
+#[test]
+fn after_a_crash_commands_end_with_3() {
+    let mut supervisor = Supervisor::start(&[]);
+    supervisor.child.kill().expect("killed");
+    supervisor.child.wait().expect("ended");
+    for command in [["svc", "status"], ["sup", "term"]] {
+        let (code, _, stderr) = supervisor.run(&command);
+        assert_eq!(code, 3, "{command:?}: {stderr}");
+    }
+}
+
+#[test]
+fn status_tells_what_is_loaded_from_what_is_not() {
+    let supervisor = Supervisor::start(&[]);
+    let (code, stdout, _) = supervisor.run(&["sup", "status"]);
+    assert_eq!(code, 0);
+    assert!(stdout.contains("no services are loaded"), "{stdout}");
+    let (code, stdout, _) = supervisor.run(&["svc", "status", "--json"]);
+    assert_eq!((code, stdout.trim()), (0, "[]"));
+    let (code, _, stderr) = supervisor.run(&["sup", "status", "core/redis"]);
+    assert_eq!(code, 2);
+    assert!(stderr.contains("core/redis is not loaded"), "{stderr}");
+    for command in
+        [["svc", "start", "core/redis"], ["svc", "stop", "core/redis"], ["svc", "unload", "core/redis"]]
+    {
+        assert_eq!(supervisor.run(&command).0, 2, "{command:?}");
+    }
+}
+
+#[test]
+fn the_secret_decides() {
+    let supervisor = Supervisor::start(&[]);
+    let addr = supervisor.ctl.to_string();
+    let elsewhere = tempfile::tempdir().expect("a directory");
+    let status = |secret: Option<&str>| {
+        let mut command = annulus();
+        command.arg("--root").arg(elsewhere.path()).args(["svc", "status", "--remote-sup", &addr]);
+        command.envs(secret.map(|secret| ("HAB_CTL_SECRET", secret)));
+        finish(&mut command)
+    };
+    let (code, _, stderr) = status(Some("guess"));
+    assert_eq!(code, 7);
+    assert!(stderr.contains("refuses the ctl secret") && stderr.contains("HAB_CTL_SECRET"), "{stderr}");
+    assert_eq!(status(None).0, 7, "no secret at all");
+    assert_eq!(status(Some(&supervisor.secret())).0, 0, "the right one");
+}
+
+#[test]
+fn strangers_are_refused_in_words_and_never_harm() {
+    let supervisor = Supervisor::start(&[]);
+    let secret = supervisor.secret();
+    assert!(contains(&answer_to(&supervisor, &handshake("guess")), "secret key mismatch"));
+    assert!(contains(&answer_to(&supervisor, &handshake(&secret)), "NetOk"));
+    let request_first = answer_to(&supervisor, &frame_in_txn("SvcStatus", &[]));
+    assert!(contains(&request_first, "first message must be a Handshake"));
+    let unknown = [handshake(&secret), frame_in_txn("SvcDance", &[])].concat();
+    assert!(contains(&answer_to(&supervisor, &unknown), "knows no request \"SvcDance\""));
+    let garbled = [handshake(&secret), frame_in_txn("SvcLoad", &[0xff; 9])].concat();
+    assert!(contains(&answer_to(&supervisor, &garbled), "the SvcLoad does not decode"));
+    let noise: Vec<u8> = (0..4096_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    answer_to(&supervisor, &noise);
+    answer_to(&supervisor, &[]);
+    assert_eq!(supervisor.run(&["svc", "status"]).0, 0, "still at work");
+}
+
+#[test]
+fn a_secret_that_others_can_read_is_not_used() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let supervisor = Supervisor::start(&[]);
+    let path = supervisor.root().join("sup/default/CTL_SECRET");
+    assert_eq!(std::fs::metadata(&path).expect("file").permissions().mode() & 0o777, 0o600);
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("changed");
+    let (code, _, stderr) = supervisor.run(&["svc", "status"]);
+    assert_eq!(code, 1);
+    assert!(stderr.contains("chmod 600"), "{stderr}");
+}
+
+#[test]
+fn a_name_finds_its_supervisor() {
+    let supervisor = Supervisor::start(&["--override-name", "blue"]);
+    assert_eq!(supervisor.run(&["--override-name", "blue", "svc", "status"]).0, 0);
+    assert_eq!(supervisor.run(&["svc", "status"]).0, 3, "nobody is called default");
+}
+
+#[test]
+fn term_waits_until_it_is_gone() {
+    let mut supervisor = Supervisor::start(&[]);
+    let (code, stdout, stderr) = supervisor.run(&["sup", "term"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("it has ended"), "{stdout}");
+    let status = eventually("the process is over", || supervisor.child.try_wait().expect("waited for"));
+    assert_eq!(status.code(), Some(0));
+}
+
+#[test]
+fn depart_wants_a_member_of_the_ring() {
+    let supervisor = Supervisor::start(&[]);
+    let (code, _, stderr) = supervisor.run(&["sup", "depart", "00000000000000000000000000000001"]);
+    assert_eq!(code, 2);
+    assert!(stderr.contains("/butterfly"), "{stderr}");
+    let (code, _, stderr) = supervisor.run(&["sup", "depart", "alpha"]);
+    assert_eq!(code, 2);
+    assert!(stderr.contains("32 hex digits"), "{stderr}");
+}
+
+#[test]
+fn a_generated_secret_is_new_each_time() {
+    let secret = || finish(annulus().args(["sup", "secret", "generate"])).1.trim().to_owned();
+    let first = secret();
+    assert_eq!(first.len(), 88);
+    assert_ne!(first, secret());
+}

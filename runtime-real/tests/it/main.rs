@@ -1,0 +1,8 @@
+//! The binary as its users meet it: commands, gateways, a real supervisor, and what goes wrong.
+
+mod bad_input;
+mod ctl;
+mod demo;
+mod http;
+mod service;
+mod support;

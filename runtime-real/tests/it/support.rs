@@ -1,0 +1,185 @@
+//! A supervisor as a child process, and the little HTTP that tests need.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Everything that is waited for must come true within this, also on a busy machine.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+pub(crate) fn annulus() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_annulus"));
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("HAB_") || text.starts_with("ANNULUS_") {
+            command.env_remove(&name);
+        }
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+/// Runs a command to its end: exit code, standard output, standard error.
+pub(crate) fn finish(command: &mut Command) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = command.output().expect("the binary runs");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    (status.code().expect("an exit code"), text(stdout), text(stderr))
+}
+
+pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(value) = look() {
+            return value;
+        }
+        assert!(start.elapsed() < DEADLINE, "not within {DEADLINE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A running supervisor with a root of its own; killed when it goes out of scope.
+pub(crate) struct Supervisor {
+    pub(crate) child: Child,
+    pub(crate) http: SocketAddr,
+    pub(crate) ctl: SocketAddr,
+    pub(crate) gossip: SocketAddr,
+    pub(crate) member: String,
+    root: TempDir,
+}
+
+impl Supervisor {
+    pub(crate) fn start(extra: &[&str]) -> Self {
+        Self::start_with(extra, &[])
+    }
+
+    pub(crate) fn start_with(extra: &[&str], env: &[(&str, &str)]) -> Self {
+        let root = tempfile::tempdir().expect("a directory");
+        let mut command = annulus();
+        command.arg("--root").arg(root.path()).args(["sup", "run", "--log-format", "json"]);
+        command.args([
+            "--listen-gossip",
+            "127.0.0.1:0",
+            "--listen-http",
+            "127.0.0.1:0",
+            "--listen-ctl",
+            "127.0.0.1:0",
+        ]);
+        command.args(extra).envs(env.iter().copied()).stderr(Stdio::piped()).stdout(Stdio::null());
+        let mut child = command.spawn().expect("the binary runs");
+        let mut log = BufReader::new(child.stderr.take().expect("piped"));
+        let ready = loop {
+            let mut line = String::new();
+            let read = log.read_line(&mut line).expect("log lines are text");
+            assert_ne!(read, 0, "the supervisor ended before it was ready");
+            let line: Value = serde_json::from_str(&line).expect("log lines are JSON");
+            if line["ready"] == true {
+                break line;
+            }
+        };
+        // Somebody has to read on, or the supervisor would wait for a full pipe.
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        let addr = |name: &str| ready[name].as_str().expect(name).parse().expect("an address");
+        let member = ready["member"].as_str().expect("member").to_owned();
+        Self { child, http: addr("http"), ctl: addr("ctl"), gossip: addr("gossip"), member, root }
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    pub(crate) fn secret(&self) -> String {
+        std::fs::read_to_string(self.root().join("sup/default/CTL_SECRET")).expect("a secret")
+    }
+
+    /// Runs a command against this supervisor.
+    pub(crate) fn run(&self, args: &[&str]) -> (i32, String, String) {
+        finish(annulus().arg("--root").arg(self.root()).args(args))
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Response {
+        get(self.http, path, &[])
+    }
+
+    pub(crate) fn json(&self, path: &str) -> Value {
+        self.get(path).json()
+    }
+
+    /// Builds a plan and installs the package; returns the file.
+    pub(crate) fn install(&self, plan: &Path) -> PathBuf {
+        let out = self.root().join("built");
+        let (code, _, stderr) = self.run(&["pkg", "build", text(plan), "--output", text(&out)]);
+        assert_eq!(code, 0, "{stderr}");
+        let hart = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "hart");
+        let mut files = std::fs::read_dir(&out).expect("built").map(|entry| entry.expect("entry").path());
+        let file = files.find(hart).expect("a package file");
+        let (code, _, stderr) = self.run(&["pkg", "install", text(&file)]);
+        assert_eq!(code, 0, "{stderr}");
+        file
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        // Services die with their supervisor.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub(crate) fn text(path: &Path) -> &str {
+    path.to_str().expect("temporary paths are text")
+}
+
+/// A plan whose service is this shell script.
+pub(crate) fn plan(dir: &Path, name: &str, run: &str) -> PathBuf {
+    let plan = dir.join(name);
+    std::fs::create_dir_all(plan.join("hooks")).expect("made");
+    let toml = format!(
+        "origin = \"test\"\nname = \"{name}\"\nversion = \"1.0.0\"\n\n[exports]\ncolour = \"colour\"\n"
+    );
+    std::fs::write(plan.join("plan.toml"), toml).expect("written");
+    std::fs::write(plan.join("default.toml"), "colour = \"blue\"\npassword = \"hunter2\"\n")
+        .expect("written");
+    std::fs::write(plan.join("hooks/run"), format!("#!/bin/sh\n{run}\n")).expect("written");
+    plan
+}
+
+/// An answer over HTTP.
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Response {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+}
+
+pub(crate) fn send(addr: SocketAddr, request: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(addr).expect("the gateway listens");
+    stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+    stream.write_all(request.as_bytes()).expect("sent");
+    stream
+}
+
+pub(crate) fn get(addr: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Response {
+    request(addr, "GET", path, headers)
+}
+
+pub(crate) fn request(addr: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)]) -> Response {
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let mut stream =
+        send(addr, &format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n{headers}\r\n"));
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status");
+    Response { status, head: head.to_lowercase(), body: body.to_owned() }
+}
