@@ -27,6 +27,7 @@ fn helpers_of_text() {
         ("{{strConcat cfg.name \"-\" cfg.port}}", "Web-80"),
         ("{{strJoin cfg.list \"/\"}}", "a/b/3"),
         ("{{strReplace cfg.name \"e\" \"oo\"}}", "Woob"),
+        ("{{strReplace \"it's\" \"'\" \"'\\\\''\"}}", "it'\\''s"),
         ("{{toUppercase (strConcat \"a\" \"b\")}}", "AB"),
         ("{{#if cfg.port}}yes{{else}}no{{/if}}", "yes"),
         ("{{#unless cfg.none}}un{{/unless}}", "un"),
