@@ -9,6 +9,7 @@ use super::message::{
     SvcStop, SvcUnload,
 };
 use super::{Ctl, convert, reply};
+use crate::package;
 
 /// What a request is answered with.
 pub(super) enum Answer {
@@ -118,22 +119,11 @@ async fn svc_load(ctl: &Ctl, request: SvcLoad) -> Result<Answer, NetErr> {
     Ok(Answer::Done(lines))
 }
 
-/// Whether anything below the root satisfies the ident; what exactly runs is decided when it starts.
 fn installed(ctl: &Ctl, ident: &PackageIdent) -> Result<(), NetErr> {
-    let mut path = ctl.root.pkgs().join(ident.origin()).join(ident.name());
-    path.extend([ident.version(), ident.release()].into_iter().flatten());
-    let entries = std::fs::read_dir(&path).map(|mut entries| entries.next().is_some());
-    if entries.unwrap_or(false) {
-        return Ok(());
+    match package::newest(&ctl.root, ident) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(NetErr::new(ErrCode::NotFound, error.to_string())),
     }
-    let pkgs = ctl.root.pkgs();
-    Err(NetErr::new(
-        ErrCode::NotFound,
-        format!(
-            "{ident} is not installed below {}; install it with `annulus pkg install FILE.hart`",
-            pkgs.display()
-        ),
-    ))
 }
 
 async fn name_of(ctl: &Ctl, ident: Option<&super::message::PackageIdent>) -> Result<ServiceName, NetErr> {

@@ -14,6 +14,7 @@ use super::plan;
 use crate::ctl::client::Client;
 use crate::ctl::message::SvcLoad;
 use crate::ctl::secret::Secret;
+use crate::effect::process::die_with_parent;
 use crate::exit;
 use crate::root::Root;
 
@@ -94,7 +95,9 @@ impl Supervisor {
             }
         }
         // A group of its own, so that Ctrl-C reaches the demonstration alone, which then ends it in order.
+        // Should that be killed, the system tells this one to leave.
         command.process_group(0).kill_on_drop(true);
+        die_with_parent(&mut command, Signal::SIGTERM);
         command.stdin(Stdio::null()).stdout(file).stderr(errors);
         let child = command.spawn().map_err(|e| format!("{} cannot be run: {e}", program.display()))?;
         Ok(Self { name, root, addrs, member: String::new(), child: Some(child), log })

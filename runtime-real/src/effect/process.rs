@@ -173,7 +173,7 @@ async fn launch(plan: &RunPlan) -> io::Result<Child> {
         .stderr(Stdio::piped())
         .process_group(0)
         .kill_on_drop(true);
-    die_with_parent(&mut command);
+    die_with_parent(&mut command, Signal::SIGKILL);
     let mut tries = 1;
     loop {
         match command.spawn() {
@@ -187,14 +187,14 @@ async fn launch(plan: &RunPlan) -> io::Result<Child> {
     }
 }
 
-/// Has the system kill the process when the supervisor ends.
+/// Has the system signal the process when the thread that starts it ends.
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code)]
-fn die_with_parent(command: &mut Command) {
+pub(crate) fn die_with_parent(command: &mut Command, signal: Signal) {
     let parent = nix::unistd::getpid();
     let between_fork_and_exec = move || {
-        nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
-        // The supervisor may have ended before the line above; nobody would signal us then.
+        nix::sys::prctl::set_pdeathsig(signal)?;
+        // The parent may have ended before the line above; nobody would signal us then.
         if nix::unistd::getppid() == parent { Ok(()) } else { Err(Errno::ESRCH.into()) }
     };
     // SAFETY: the closure makes two system calls and neither allocates nor takes a lock, which is all that
@@ -203,7 +203,7 @@ fn die_with_parent(command: &mut Command) {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn die_with_parent(_: &mut Command) {}
+pub(crate) fn die_with_parent(_: &mut Command, _: Signal) {}
 
 fn explain(plan: &RunPlan, error: &io::Error) -> String {
     let program = plan.program.display();

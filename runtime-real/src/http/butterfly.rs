@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use annulus_core::{Departure, MemberRecord, Node, Rumor, ServiceRumor};
+use annulus_core::{Departure, MemberRecord, Node, Rumor, ServiceHealth, ServiceRumor};
 use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
@@ -16,6 +16,7 @@ struct Ring {
     members: Vec<MemberRecord>,
     services: Vec<ServiceRumor>,
     departures: Vec<Departure>,
+    health: Vec<ServiceHealth>,
     accepted: u64,
 }
 
@@ -25,12 +26,14 @@ fn look(node: &Node) -> Ring {
         members: node.members(),
         services: Vec::new(),
         departures: Vec::new(),
+        health: Vec::new(),
         accepted: node.metrics().rumors_accepted,
     };
     for rumor in node.rumors() {
         match rumor {
             Rumor::Service(service) if !service.tombstone => ring.services.push(service.clone()),
             Rumor::Departure(departure) => ring.departures.push(departure.clone()),
+            Rumor::ServiceHealth(health) if !health.tombstone => ring.health.push(health.clone()),
             Rumor::Service(_) | Rumor::ServiceHealth(_) | Rumor::Member(_) => {}
         }
     }
@@ -50,6 +53,12 @@ fn to_json(ring: &Ring) -> Value {
         let group = services.entry(rumor.group.as_str()).or_insert_with(|| json!({}));
         group[rumor.member_id.to_string()] = view::service_rumor(rumor);
     }
+    let mut health = Map::new();
+    for rumor in &ring.health {
+        let group = health.entry(rumor.group.as_str()).or_insert_with(|| json!({}));
+        group[rumor.member_id.to_string()] =
+            json!({ "health": rumor.health.name(), "incarnation": rumor.incarnation.0 });
+    }
     let departed: Vec<String> =
         ring.departures.iter().map(|departure| departure.member_id.to_string()).collect();
     let banned: Map<String, Value> =
@@ -65,6 +74,7 @@ fn to_json(ring: &Ring) -> Value {
         "membership": by_id(view::membership),
         "service": { "list": &services, "update_counter": ring.accepted },
         "services": services,
+        "service_health": health,
         "service_config": none,
         "latest_service_config": {},
         "service_file": none,

@@ -9,6 +9,7 @@ pub mod event;
 mod events;
 mod index;
 mod metrics;
+mod package;
 mod probes;
 mod problem;
 mod process;
@@ -153,7 +154,7 @@ fn router(gateway: Arc<Gateway>) -> Router {
         .route("/services", get(services::list))
         .route("/services/{service}/{group}", get(services::one))
         .route("/services/{service}/{group}/config", get(services::config))
-        .route("/services/{service}/{group}/health", get(services::health))
+        .route("/services/{service}/{group}/health", get(services::health_of_group))
         .route("/services/{service}/{group}/{org}", get(services::one_of_org))
         .route("/services/{service}/{group}/{org}/config", get(services::config_of_org))
         .route("/services/{service}/{group}/{org}/health", get(services::health_of_org))

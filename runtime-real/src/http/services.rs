@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use annulus_core::{DesiredState, MemberId, Node, Rumor, ServiceGroup, ServiceState, ServiceView, UnixTime};
+use annulus_core::{
+    DesiredState, Health, MemberId, Node, Rumor, ServiceGroup, ServiceState, ServiceView, UnixTime,
+};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use super::package::Package;
 use super::problem::Problem;
 use super::{Config, Gateway, view};
 
@@ -18,25 +21,46 @@ struct Local {
     services: Vec<ServiceView>,
     /// Exported configuration by group, TOML text.
     exports: BTreeMap<ServiceGroup, Vec<u8>>,
+    /// What the ring is told of their health.
+    health: BTreeMap<ServiceGroup, Health>,
 }
 
 fn look(node: &Node) -> Local {
     let id = node.id();
-    let own = node.rumors().filter_map(|rumor| match rumor {
-        Rumor::Service(service) if service.member_id == id => {
-            Some((service.group.clone(), service.cfg.clone()))
+    let mut local =
+        Local { id, services: node.services(), exports: BTreeMap::new(), health: BTreeMap::new() };
+    for rumor in node.rumors() {
+        match rumor {
+            Rumor::Service(own) if own.member_id == id => {
+                local.exports.insert(own.group.clone(), own.cfg.clone());
+            }
+            Rumor::ServiceHealth(own) if own.member_id == id && !own.tombstone => {
+                local.health.insert(own.group.clone(), own.health);
+            }
+            _ => {}
         }
-        _ => None,
-    });
-    Local { id, services: node.services(), exports: own.collect() }
+    }
+    local
 }
 
 type Answer = Result<Response, Problem>;
 
 pub(super) async fn list(State(gateway): State<Arc<Gateway>>) -> Answer {
     let local = gateway.read(look).await?;
-    let entries = local.services.iter().map(|service| entry(&gateway.config, &local, service));
-    Ok(view::answer(&Value::Array(entries.collect())))
+    off_the_loop(move || {
+        local.services.iter().map(|service| entry(&gateway.config, &local, service)).collect::<Value>()
+    })
+    .await
+}
+
+/// An entry is partly read from the package's files, and the loop must not wait for a disk.
+async fn off_the_loop(value: impl FnOnce() -> Value + Send + 'static) -> Answer {
+    match tokio::task::spawn_blocking(value).await {
+        Ok(value) => Ok(view::answer(&value)),
+        Err(_) => {
+            Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the answer could not be put together"))
+        }
+    }
 }
 
 type Gate = State<Arc<Gateway>>;
@@ -63,7 +87,7 @@ pub(super) async fn config_of_org(
     config_of(gate, &service, &group, Some(&org)).await
 }
 
-pub(super) async fn health(gate: Gate, Path((service, group)): Path<(String, String)>) -> Answer {
+pub(super) async fn health_of_group(gate: Gate, Path((service, group)): Path<(String, String)>) -> Answer {
     health_of(gate, &service, &group, None).await
 }
 
@@ -76,7 +100,7 @@ pub(super) async fn health_of_org(
 
 async fn entry_of(State(gateway): Gate, service: &str, group: &str, org: Option<&str>) -> Answer {
     let (local, index) = find(&gateway, service, group, org).await?;
-    Ok(view::answer(&entry(&gateway.config, &local, &local.services[index])))
+    off_the_loop(move || entry(&gateway.config, &local, &local.services[index])).await
 }
 
 async fn config_of(State(gateway): Gate, service: &str, group: &str, org: Option<&str>) -> Answer {
@@ -87,14 +111,14 @@ async fn config_of(State(gateway): Gate, service: &str, group: &str, org: Option
 async fn health_of(State(gateway): Gate, service: &str, group: &str, org: Option<&str>) -> Answer {
     let (local, index) = find(&gateway, service, group, org).await?;
     let view = &local.services[index];
-    let health = Health::of(view);
+    let health = health(&local, view);
     let stderr = if health == Health::Ok { "" } else { view.last_error.as_deref().unwrap_or_default() };
     let body = json!({
-        "status": health.name().to_uppercase(),
+        "status": health_name(health).to_uppercase(),
         "stdout": format!("the service is {}\n", view.state),
         "stderr": stderr,
     });
-    Ok((health.status(), view::answer(&body)).into_response())
+    Ok((health_code(health), view::answer(&body)).into_response())
 }
 
 /// The loaded service of this group, as its place in the list.
@@ -113,30 +137,30 @@ async fn find(
     }
 }
 
-/// A service's health. Until a package's `health-check` hook runs, the state of its process speaks for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Health {
-    Ok,
-    Critical,
+/// A service's health: what the ring is told while its process runs, critical while it does not.
+fn health(local: &Local, view: &ServiceView) -> Health {
+    match view.state {
+        ServiceState::Up => local.health.get(&view.group).copied().unwrap_or(Health::Unknown),
+        _ => Health::Critical,
+    }
 }
 
-impl Health {
-    fn of(view: &ServiceView) -> Self {
-        if view.state == ServiceState::Up { Self::Ok } else { Self::Critical }
+/// Habitat's word for it.
+fn health_name(health: Health) -> &'static str {
+    match health {
+        Health::Ok => "Ok",
+        Health::Warning => "Warning",
+        Health::Unknown => "Unknown",
+        Health::Critical => "Critical",
     }
+}
 
-    fn name(self) -> &'static str {
-        match self {
-            Self::Ok => "Ok",
-            Self::Critical => "Critical",
-        }
-    }
-
-    fn status(self) -> StatusCode {
-        match self {
-            Self::Ok => StatusCode::OK,
-            Self::Critical => StatusCode::SERVICE_UNAVAILABLE,
-        }
+/// Reference D1.7.
+fn health_code(health: Health) -> StatusCode {
+    match health {
+        Health::Ok | Health::Warning => StatusCode::OK,
+        Health::Unknown => StatusCode::INTERNAL_SERVER_ERROR,
+        Health::Critical => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 
@@ -149,6 +173,7 @@ fn secs(ms: u64) -> Value {
 }
 
 fn entry(config: &Config, local: &Local, view: &ServiceView) -> Value {
+    let package = Package::of(config, view);
     let spec = &view.spec;
     let timings = &config.timings;
     let next_restart_ms = view.next_start.map(|at| {
@@ -159,7 +184,7 @@ fn entry(config: &Config, local: &Local, view: &ServiceView) -> Value {
         .last_exit
         .map(|exit| json!({ "pid": null, "termination_reason": exit.to_string(), "terminated_at": null }));
     json!({
-        "all_pkg_binds": [],
+        "all_pkg_binds": package.binds(),
         "binding_mode": spec.binding_mode.name(),
         "binds": spec.binds,
         "bldr_url": spec.bldr_url,
@@ -167,12 +192,12 @@ fn entry(config: &Config, local: &Local, view: &ServiceView) -> Value {
         "channel": spec.channel,
         "config_from": spec.config_from,
         "desired_state": if spec.desired == DesiredState::Up { "Up" } else { "Down" },
-        "health_check": Health::of(view).name(),
+        "health_check": health_name(health(local, view)),
         "hooks": hooks(config, view),
         "initialized": view.running.is_some(),
         "last_election_status": "None",
         "manager_fs_cfg": fs_config(config),
-        "pkg": package(config, local, view),
+        "pkg": package.to_json(config, view),
         "process": {
             "pid": view.pid,
             "state": if view.pid.is_some() { "up" } else { "down" },
@@ -248,37 +273,4 @@ fn hooks(config: &Config, view: &ServiceView) -> Value {
         (hook.replace('-', "_"), value)
     });
     Value::Object(hooks.collect())
-}
-
-fn package(config: &Config, local: &Local, view: &ServiceView) -> Value {
-    let ident = view.running.as_ref().unwrap_or(&view.spec.ident);
-    let svc = config.root.svc(&view.spec.name());
-    let timeout_ms = view.spec.shutdown_timeout_ms;
-    let mut package = view::ident(ident);
-    let more = json!({
-        "ident": ident.to_string(),
-        "deps": [],
-        "dependencies": [],
-        "env": {},
-        "exposes": [],
-        "exports": exports(local, view),
-        "path": config.root.package(ident),
-        "svc_path": svc,
-        "svc_config_path": svc.join("config"),
-        "svc_config_install_path": svc.join("config_install"),
-        "svc_data_path": svc.join("data"),
-        "svc_files_path": svc.join("files"),
-        "svc_static_path": svc.join("static"),
-        "svc_var_path": svc.join("var"),
-        "svc_pid_file": svc.join("PID"),
-        "svc_run": svc.join("run"),
-        "svc_user": null,
-        "svc_group": null,
-        "shutdown_signal": "TERM",
-        "shutdown_timeout": timeout_ms.map(|ms| ms / 1000),
-    });
-    if let (Value::Object(package), Value::Object(more)) = (&mut package, more) {
-        package.extend(more);
-    }
-    package
 }

@@ -227,3 +227,17 @@ fn events_resume_where_a_client_was() {
     assert_eq!(change["service"], "sleeper");
     has_keys(&change["cause"], "input event");
 }
+
+#[test]
+fn a_package_is_shown_as_it_is_installed() {
+    let supervisor = with_service();
+    let package = supervisor.json("/services/sleeper/default")["pkg"].clone();
+    assert_eq!(package["exports"]["colour"], "colour");
+    assert_eq!((package["origin"].as_str(), package["name"].as_str()), (Some("test"), Some("sleeper")));
+    let path = package["path"].as_str().expect("a path");
+    assert!(std::path::Path::new(path).join("IDENT").is_file(), "{path}");
+    assert_eq!(package["shutdown_timeout"], 8, "Habitat's default");
+    let health =
+        supervisor.json("/butterfly")["service_health"]["sleeper.default"][&supervisor.member].clone();
+    assert_eq!(health["health"], "ok");
+}

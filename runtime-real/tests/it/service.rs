@@ -74,7 +74,7 @@ fn an_unknown_package_is_refused_at_once() {
     let (code, _, stderr) = supervisor.run(&["svc", "load", "core/redis"]);
     assert_eq!(code, 2);
     assert!(
-        stderr.contains("core/redis is not installed") && stderr.contains("annulus pkg install"),
+        stderr.contains("no package core/redis is installed") && stderr.contains("annulus pkg install"),
         "{stderr}"
     );
     assert_eq!(status(&supervisor), Value::Array(Vec::new()), "nothing is left of the try");
