@@ -5,6 +5,7 @@
 
 mod actions;
 
+use actions::NAMES_MAX;
 use std::collections::{BTreeMap, BTreeSet};
 
 use annulus_core::{
@@ -31,7 +32,7 @@ pub struct Narrator {
     accusers_told: BTreeMap<MemberId, u32>,
     struggling: BTreeSet<HostId>,
     whole: bool,
-    joining: Vec<HostId>,
+    crowd_told: bool,
     lines: Vec<String>,
 }
 
@@ -64,7 +65,7 @@ impl Narrator {
             accusers_told: BTreeMap::new(),
             struggling: BTreeSet::new(),
             whole: false,
-            joining: Vec::new(),
+            crowd_told: false,
             lines: Vec::new(),
         }
     }
@@ -190,15 +191,16 @@ impl Narrator {
                 );
                 self.say(at, &text);
             }
-            EventKind::Synced { with, learned, sent } if self.running.len() <= 8 => {
-                if learned + sent > 0 {
-                    let text = format!(
-                        "{} and {} compare what they know: {learned} records come, {sent} go.",
-                        self.name(host),
-                        self.who(with)
-                    );
-                    self.say(at, &text);
-                }
+            EventKind::Synced { with, learned, .. } if *learned > 0 && self.names.len() <= NAMES_MAX => {
+                let records = if *learned == 1 { "one record" } else { "records" };
+                let number = if *learned == 1 { String::new() } else { format!("{learned} ") };
+                let text = format!(
+                    "{} and {} compare what they know: {} learns {number}{records}.",
+                    self.name(host),
+                    self.who(with),
+                    self.name(host)
+                );
+                self.say(at, &text);
             }
             EventKind::Banned { member } if self.banned.insert(*member) => {
                 let text = format!("{} is banned for ever, {} notes.", self.who(member), self.name(host));
@@ -247,7 +249,9 @@ impl Narrator {
             if !self.spreading.contains_key(&(member, to)) {
                 // What was told of the member before is over.
                 self.spreading.retain(|(other, _), _| *other != member);
-                self.accusers_told.remove(&member);
+                if to == State::Alive {
+                    self.accusers_told.remove(&member);
+                }
                 self.spreading.insert((member, to), Spreading { first: at, everybody_told: false });
                 self.first(at, host, member, to, incarnation, why);
             }
@@ -355,18 +359,15 @@ impl Narrator {
         }
         spreading.everybody_told = true;
         let after = at.saturating_since(spreading.first).as_millis();
+        let who = self.who(&member);
         let what = match state {
-            State::Alive => "knows again that it is alive",
-            State::Suspect => "has heard of the suspicion",
-            State::Confirmed => "holds it dead",
-            State::Departed => "knows that it is gone",
+            State::Alive => format!("knows that {who} is alive"),
+            State::Suspect => format!("has heard that {who} is suspected"),
+            State::Confirmed => format!("holds {who} dead"),
+            State::Departed => format!("knows that {who} is gone"),
         };
-        let text = format!(
-            "everybody else who runs {what}: {}, {}.{:03}s after the first.",
-            self.who(&member),
-            after / 1000,
-            after % 1000
-        );
+        let text =
+            format!("everybody who runs {what}, {}.{:03}s after the first.", after / 1000, after % 1000);
         self.say(at, &text);
     }
 
@@ -377,12 +378,18 @@ impl Narrator {
         let whole = members.len() > 1
             && self.running.iter().all(|host| {
                 self.views.get(host).is_some_and(|view| {
-                    view.len() >= members.len()
-                        && members.iter().all(|member| view.get(member) == Some(&State::Alive))
+                    let own = self.members.get(host);
+                    view.len() + 1 >= members.len()
+                        && members
+                            .iter()
+                            .all(|member| own == Some(member) || view.get(member) == Some(&State::Alive))
                 })
             });
         if whole && !self.whole {
-            let text = format!("the ring is whole: all {} members hold each other alive.", members.len());
+            let text = match members.len() {
+                2 => String::from("the ring is whole: both members hold each other alive."),
+                all => format!("the ring is whole: all {all} members hold each other alive."),
+            };
             self.say(at, &text);
         }
         self.whole = whole;
@@ -390,12 +397,15 @@ impl Narrator {
 
     fn local_health(&mut self, at: Instant, host: HostId, score: u32) {
         let name = self.name(host);
-        let text = if score > 0 {
-            format!("{name} doubts its own connection (health score {score}) and gives others more time.")
-        } else {
-            format!("{name} trusts its own connection again.")
+        // One failed probe raises the score to one; that is no news beside the suspicion itself.
+        let (text, changed) = match score {
+            0 => (format!("{name} trusts its own connection again."), self.struggling.remove(&host)),
+            1 => return,
+            _ => (
+                format!("{name} doubts its own connection (health score {score}) and gives others more time."),
+                self.struggling.insert(host),
+            ),
         };
-        let changed = if score > 0 { self.struggling.insert(host) } else { self.struggling.remove(&host) };
         if changed {
             self.say(at, &text);
         }

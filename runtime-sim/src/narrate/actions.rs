@@ -6,32 +6,28 @@ use super::Narrator;
 use crate::action::{Action, DiskAfter, HostId, LinkQuality, Ratio};
 
 /// More names than this are counted instead.
-const NAMES_MAX: usize = 6;
+pub(super) const NAMES_MAX: usize = 6;
+/// Joins before this belong to the start of the scenario.
+const START: Instant = Instant::from_millis(1_000);
 
 impl Narrator {
     pub(super) fn action(&mut self, at: Instant, action: &Action) {
-        if let Action::Join(host) = action {
-            // Joins come in crowds: they are told together, with the last of them.
-            self.joining.push(*host);
-            let first_crowd = self.names.len() <= NAMES_MAX || self.joining.len() == self.names.len();
-            if !first_crowd && at < Instant::from_millis(1_000) {
-                return;
+        // The crowd that starts by itself is told once, with its first member.
+        if matches!(action, Action::Join(_)) && at < START && self.names.len() > NAMES_MAX {
+            if !self.crowd_told {
+                self.crowd_told = true;
+                let text = format!("{} members start, one after the other.", self.names.len());
+                self.say(at, &text);
             }
+            return;
         }
-        if !self.joining.is_empty() {
-            let joining = std::mem::take(&mut self.joining);
-            let verb = if joining.len() == 1 { "starts" } else { "start" };
-            let text = format!("{} {verb} for the first time.", self.list(&joining));
-            self.say(at, &text);
-        }
-        if let Some(text) = self.words(action) {
-            self.say(at, &text);
-        }
+        let text = self.words(action);
+        self.say(at, &text);
     }
 
-    fn words(&self, action: &Action) -> Option<String> {
-        Some(match action {
-            Action::Join(_) => return None,
+    fn words(&self, action: &Action) -> String {
+        match action {
+            Action::Join(host) => format!("{} starts for the first time.", self.name(*host)),
             Action::Leave(host) => format!("{} is asked to leave in order.", self.name(*host)),
             Action::Depart { by, host } => {
                 format!("at {} an operator bans {} from the ring.", self.name(*by), self.name(*host))
@@ -61,7 +57,8 @@ impl Narrator {
                 format!("the network breaks between {} and {}.", self.list(from), self.list(to))
             }
             Action::Cut { from, to, both: false } => {
-                format!("nothing that {} send reaches {} any more.", self.list(from), self.list(to))
+                let send = if from.len() == 1 { "sends" } else { "send" };
+                format!("nothing that {} {send} reaches {} any more.", self.list(from), self.list(to))
             }
             Action::Mend { from, to } => {
                 format!("the network between {} and {} works again.", self.list(from), self.list(to))
@@ -90,7 +87,7 @@ impl Narrator {
             Action::CrashService { host, service, code } => {
                 format!("{service} on {} fails with exit code {code}.", self.name(*host))
             }
-        })
+        }
     }
 
     fn list(&self, hosts: &[HostId]) -> String {
