@@ -402,7 +402,9 @@ impl Narrator {
             0 => (format!("{name} trusts its own connection again."), self.struggling.remove(&host)),
             1 => return,
             _ => (
-                format!("{name} doubts its own connection (health score {score}) and gives others more time."),
+                format!(
+                    "{name} doubts its own connection (health score {score}) and gives others more time."
+                ),
                 self.struggling.insert(host),
             ),
         };
