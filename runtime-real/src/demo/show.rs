@@ -104,7 +104,8 @@ impl Story {
         let names: Vec<(&str, &str)> = supervisors.iter().map(|s| (s.name, s.member.as_str())).collect();
         let Some(by) = supervisors.get(seen.by) else { return };
         if let Some(text) = watch::sentence(seen, &names) {
-            if seen.event["kind"] == "rumor_accepted" && !self.rumors.insert((seen.by, text.clone())) {
+            let about = format!("{} {}", seen.event["member"], seen.event["service_group"]);
+            if seen.event["kind"] == "rumor_accepted" && !self.rumors.insert((seen.by, about)) {
                 return;
             }
             let at_ms = seen.at_unix_ms().saturating_sub(self.started_unix_ms);
@@ -157,6 +158,11 @@ fn program_text(program: &Path) -> String {
     }
     let here = std::env::current_dir().ok();
     let short = here.and_then(|here| program.strip_prefix(here).ok().map(Path::to_owned));
-    let text = short.as_deref().unwrap_or(program).display().to_string();
+    let text = match &short {
+        // A bare name would be looked up on the PATH.
+        Some(short) if short.components().count() == 1 => format!("./{}", short.display()),
+        Some(short) => short.display().to_string(),
+        None => program.display().to_string(),
+    };
     if text.contains(|c: char| c.is_whitespace() || c == '\'') { format!("{text:?}") } else { text }
 }
