@@ -4,7 +4,7 @@
 //! old accusation would count as news. The one exception is a host whose disk was replaced by an old backup: it
 //! cannot know better, and learns it from the ring.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use annulus_core::{EventKind, Incarnation, MemberId};
 
@@ -21,6 +21,8 @@ pub struct IncarnationMonotonic {
     known: BTreeMap<HostId, BTreeMap<MemberId, Incarnation>>,
     /// Who ran last on each host.
     member: BTreeMap<HostId, MemberId>,
+    /// Everybody who ever ran there.
+    ran: BTreeMap<HostId, BTreeSet<MemberId>>,
 }
 
 impl Checker for IncarnationMonotonic {
@@ -31,13 +33,15 @@ impl Checker for IncarnationMonotonic {
     fn observe(&mut self, record: &Record) -> Result<(), String> {
         match &record.what {
             What::Action(Action::Restart(host, DiskAfter::Old)) => {
-                if let Some(member) = self.member.get(host) {
+                // The backup may hold a member that ran there before the one that ran last.
+                for member in self.ran.get(host).into_iter().flatten() {
                     self.own.remove(member);
                 }
                 Ok(())
             }
             What::HostStarted { host, member, .. } => {
                 self.member.insert(*host, *member);
+                self.ran.entry(*host).or_default().insert(*member);
                 self.known.remove(host);
                 Ok(())
             }

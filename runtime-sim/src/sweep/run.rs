@@ -59,6 +59,14 @@ pub(super) fn bound(timings: &Timings, members: u32) -> Duration {
     Duration::from_millis(rounds_ms + suspicion_ms + repair_ms)
 }
 
+/// For how long after the last fault members may be accused: probes that began before it still fail, at the pace
+/// of a member that doubts itself as much as it can, and their suspicions run out.
+fn grace(timings: &Timings) -> Duration {
+    let probe_ms = timings.probe_period_ms * u64::from(timings.local_health_max + 1);
+    let suspicion_ms = 2 * timings.suspicion_timeout_ms_min * u64::from(timings.suspicion_max_factor);
+    Duration::from_millis(probe_ms + suspicion_ms)
+}
+
 /// Runs one seed.
 pub(super) fn run(seed: u64, without: &[Class], mut keep: impl FnMut(&World, &[Record])) -> Outcome {
     let plan = draw::plan(seed, without);
@@ -132,6 +140,7 @@ impl Run {
         for action in [Action::Heal, whole] {
             self.apply(&action)?;
         }
+        let grace = grace(&plan.timings);
         let mut last_fault = self.world.now();
         let mut shared_since: Option<Instant> = None;
         loop {
@@ -144,12 +153,13 @@ impl Run {
             let accusation = view::accusation(&self.world);
             let shared = accusation.is_none() && view::disagreement(&self.world).is_none();
             // What is held of members that are gone may still change; what is held of those that run may not.
+            let lasts = now > last_fault + grace;
             match (shared, shared_since, accusation) {
                 (true, Some(since), _) if now >= since + STABLE => {
                     return Ok(since.saturating_since(last_fault));
                 }
                 (true, since, _) => shared_since = since.or(Some(now)),
-                (false, Some(_), Some(why)) => {
+                (false, Some(_), Some(why)) if lasts => {
                     return Err((Exit::Unmet, format!("one view was shared, and now {why}")));
                 }
                 (false, _, _) => shared_since = None,
