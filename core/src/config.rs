@@ -148,7 +148,7 @@ impl Timings {
             local_health_max: 7,
             gossip_period_ms: 100,
             gossip_fanout: 3,
-            retransmit_factor: 4,
+            retransmit_factor: 3,
             sync_period_ms: 30_000,
             sync_period_ms_min: 500,
             reconnect_period_ms: 5_000,

@@ -13,6 +13,9 @@ use crate::limits::VERIFICATIONS_MAX;
 use crate::time::Instant;
 use crate::wire::swim::Body;
 
+/// Pings that one probe sends directly, the first included.
+const PINGS: u32 = 3;
+
 impl Membership {
     /// Begins the period's probe.
     pub(super) fn run_round(&mut self, ctx: &mut Context<'_>) {
@@ -43,11 +46,14 @@ impl Membership {
         let verdict_ms = self.health.stretch_ms(self.timings.probe_verdict_ms);
         let (direct_by, verdict_by) = times(ctx.now, timeout_ms, verdict_ms);
         let seq = self.prober.seq();
+        let again_at = ctx.now + Duration::from_millis(timeout_ms / u64::from(PINGS));
         let probe = Probe {
             target: target.id,
             seq,
             purpose,
             ping: ctx.input,
+            again_at,
+            again: PINGS - 1,
             indirect: None,
             direct_by,
             verdict_by,
@@ -128,6 +134,10 @@ impl Membership {
                 continue;
             }
             let Some(target) = self.table.get(&probe.target).copied() else { continue };
+            if probe.again > 0 && probe.direct_by > ctx.now {
+                self.ping_again(ctx.now, probe, &target);
+                continue;
+            }
             probe.indirect = Some(ctx.input);
             let helpers = self.random_members(self.timings.indirect_probes as usize, Some(&probe.target));
             probe.helpers = helpers.len() as u32;
@@ -142,6 +152,17 @@ impl Membership {
             }
             self.prober.put_back(probe);
         }
+    }
+
+    /// The ping or its ack may have been lost.
+    fn ping_again(&mut self, now: Instant, mut probe: Probe, target: &MemberRecord) {
+        let left = probe.direct_by.saturating_since(now);
+        probe.again_at = now + left / probe.again.max(1);
+        probe.again -= 1;
+        let accuse = (target.state != State::Alive).then_some(*target);
+        let body = Body::Ping { seq: probe.seq, forward_to: None };
+        self.actions.push_back(Action::Send { to: target.swim_addr(), body, accuse });
+        self.prober.put_back(probe);
     }
 
     fn probe_failed(&mut self, ctx: &mut Context<'_>, probe: &Probe) {

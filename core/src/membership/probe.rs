@@ -2,9 +2,12 @@
 //! suspicion gives reason to check.
 //!
 //! ```text
-//! ping ──timeout──▶ ping-req to helpers, and a ping over a stream ──verdict──▶ failed
-//!   └──refused────────▶ (the same, at once)
+//! ping ─▶ ping ─▶ ping ──timeout──▶ ping-req to helpers, and a ping over a stream ──verdict──▶ failed
+//!   └──refused────────────────────▶ (the same, at once)
 //! ```
+//!
+//! Pings are repeated within the timeout because one lost datagram in five would otherwise make every third probe
+//! a suspicion; where nothing is lost the first is answered and the others never sent.
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -35,8 +38,11 @@ pub(super) struct Probe {
     pub(super) target: MemberId,
     pub(super) seq: ProbeSeq,
     pub(super) purpose: Purpose,
-    /// The input in which the ping left.
+    /// The input in which the first ping left.
     pub(super) ping: InputId,
+    /// When the ping is sent again, and how many times that may still happen.
+    pub(super) again_at: Instant,
+    pub(super) again: u32,
     /// The input in which the indirect probes left.
     pub(super) indirect: Option<InputId>,
     /// When the indirect probes are due; the ping is lost or late by then.
@@ -56,7 +62,11 @@ pub(super) struct Probe {
 impl Probe {
     /// When something is to be done about it.
     pub(super) fn due(&self) -> Instant {
-        if self.indirect.is_none() { self.direct_by } else { self.verdict_by }
+        match self.indirect {
+            Some(_) => self.verdict_by,
+            None if self.again > 0 => self.again_at.min(self.direct_by),
+            None => self.direct_by,
+        }
     }
 
     /// Whether waiting longer could still bring an answer.
