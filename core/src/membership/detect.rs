@@ -245,12 +245,13 @@ impl Membership {
         accusers: Accusers,
         event: EventId,
     ) {
+        let asked = accusers.iter().any(|accuser| accuser == self.me).then_some(now);
         let suspicion = Suspicion {
             accusers,
             started: now,
             due: now,
             event,
-            asked: None,
+            asked,
             heard: None,
             check_at: None,
             confirmed_elsewhere: false,
@@ -269,11 +270,10 @@ impl Membership {
     /// Changes a suspicion and works out when it is due next.
     pub(super) fn update_suspicion(&mut self, id: &MemberId, change: impl FnOnce(&mut Suspicion)) {
         let members = self.ring_size();
-        let me = self.me;
         let Some(suspicion) = self.suspicions.get_mut(id) else { return };
         let before = suspicion.due;
         change(suspicion);
-        suspicion.due = suspicion.next_step(&self.timings, members, &me).0;
+        suspicion.due = suspicion.next_step(&self.timings, members).0;
         let due = suspicion.due;
         if due != before {
             self.suspicions_due.remove(&(before, *id));
@@ -304,7 +304,7 @@ impl Membership {
                 self.suspicions_due.remove(&(due, id));
                 continue;
             };
-            let (step_due, step) = suspicion.next_step(&self.timings, members, &self.me);
+            let (step_due, step) = suspicion.next_step(&self.timings, members);
             let (event, accusers) = (suspicion.event, suspicion.accusers.len() as u32);
             if step_due > ctx.now {
                 // The ring's size changed since this was planned.
@@ -324,14 +324,10 @@ impl Membership {
             }
             Step::Ask => {
                 self.update_suspicion(id, |s| s.asked = Some(now));
-                if let Some(record) = self.table.get(id).copied() {
-                    let body = Body::Ping { seq: self.prober.seq(), forward_to: None };
-                    self.actions.push_back(Action::Send {
-                        to: record.swim_addr(),
-                        body,
-                        accuse: Some(record),
-                    });
-                }
+                // With the indirect way: its answer carries its incarnation, should only its rumor have got lost.
+                self.check(ctx, id, Some(event));
+                // And whoever knows better, or reaches the suspect on another path, hears of it once more.
+                self.actions.push_back(Action::Changed { id: *id, urgency: Urgency::Death });
             }
             Step::Confirm => {
                 if self.doubt_until.is_some_and(|until| until > now) {

@@ -85,7 +85,12 @@ impl Membership {
             return;
         }
         // The local copy's address is the better one where there is one (reference A9.4).
-        let target = self.table.get(&target.id).copied().unwrap_or(*target);
+        let told = *target;
+        let target = self.table.get(&told.id).copied().unwrap_or(told);
+        if target.incarnation > told.incarnation {
+            // The requester missed a refutation; that is all the answer it needs.
+            self.actions.push_back(Action::Send { to: reply_to, body: Body::Gossip, accuse: Some(target) });
+        }
         if target.address == UNSPECIFIED || self.banned.contains(&target.id) {
             return;
         }

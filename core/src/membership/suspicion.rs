@@ -20,7 +20,7 @@ pub(crate) struct Suspicion {
     pub(crate) due: Instant,
     /// The event that began it.
     pub(crate) event: EventId,
-    /// When this node put the accusation to the suspect itself.
+    /// When this node last put the accusation to the suspect itself, or its own probe of it failed.
     pub(crate) asked: Option<Instant>,
     /// When this node will probe the suspect for itself.
     pub(crate) check_at: Option<Instant>,
@@ -47,18 +47,19 @@ impl Suspicion {
     }
 
     /// What comes next, and when: look for ourselves, ask the suspect once more, or give it up.
-    pub(super) fn next_step(&self, timings: &Timings, members: usize, me: &MemberId) -> (Instant, Step) {
+    pub(super) fn next_step(&self, timings: &Timings, members: usize) -> (Instant, Step) {
         if let Some(at) = self.check_at {
             return (at, Step::Check);
         }
         let deadline = self.deadline(timings, members);
-        let wait = Duration::from_millis(timings.probe_timeout_ms);
+        let question = Duration::from_millis(timings.probe_verdict_ms);
         match self.asked {
-            // Its answer has had time to arrive.
-            Some(asked) => (deadline.max(asked + wait), Step::Confirm),
-            // This member's own probe failed; that was asking.
-            None if self.accused_by(me) => (deadline, Step::Confirm),
-            None => (deadline - wait, Step::Ask),
+            // Its answer has had time to arrive, and what was found out is not old yet.
+            Some(asked) if asked + question * 2 >= deadline => {
+                (deadline.max(asked + question), Step::Confirm)
+            }
+            // Nobody asked lately. That all were silent once may have been a fault of their paths to it.
+            _ => (deadline - question, Step::Ask),
         }
     }
 
