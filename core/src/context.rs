@@ -28,8 +28,12 @@ impl Outputs {
 
     pub(crate) fn pop(&mut self) -> Option<Output> {
         let output = self.queue.pop_front();
-        if self.queue.is_empty() && self.queue.capacity() > CAPACITY_KEPT {
-            self.queue = VecDeque::new();
+        if self.queue.is_empty() {
+            if self.queue.capacity() > CAPACITY_KEPT {
+                self.queue = VecDeque::new();
+            }
+            // Begins again at the front of its buffer, which is the part that is warm.
+            self.queue.clear();
         }
         output
     }
