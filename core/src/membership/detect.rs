@@ -29,7 +29,7 @@ impl Membership {
         if self.leaving || self.prober.round_under_way() {
             return;
         }
-        let me = self.me;
+        let me = *self.own();
         if let Some(target) = self.prober.next_target(&self.table, &me, &mut self.rng) {
             self.begin_probe(ctx, &target, Purpose::Round, None);
         }

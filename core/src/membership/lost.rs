@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use super::probe::stands_here;
 use super::{Action, MemberRecord, Membership, State};
 use crate::context::Context;
 use crate::limits::PEERS_MAX;
@@ -99,13 +100,18 @@ impl Membership {
 
     /// Pings one random member that is believed dead, telling it so. False when there is none.
     fn try_lost_member(&mut self, ctx: &mut Context<'_>) -> bool {
-        let lost = self.table.count(State::Confirmed);
+        let own = *self.own();
+        let is_lost = |r: &&MemberRecord| r.state == State::Confirmed && !stands_here(r, &own);
+        let lost = if self.table.count(State::Confirmed) == 0 {
+            0
+        } else {
+            self.table.iter().filter(is_lost).count()
+        };
         if lost == 0 {
             return false;
         }
         let pick = self.rng.index(lost);
-        let confirmed = |r: &&MemberRecord| r.state == State::Confirmed;
-        let Some(record) = self.table.iter().filter(confirmed).nth(pick).copied() else { return false };
+        let Some(record) = self.table.iter().filter(is_lost).nth(pick).copied() else { return false };
         ctx.metrics.reconnects += 1;
         let body = Body::Ping { seq: self.prober.seq(), forward_to: None };
         self.actions.push_back(Action::Send { to: record.swim_addr(), body, accuse: Some(record) });

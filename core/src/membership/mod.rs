@@ -47,7 +47,7 @@ use crate::wire::UNSPECIFIED;
 use crate::wire::swim::Body;
 use health::LocalHealth;
 use lost::Lost;
-use probe::Prober;
+use probe::{Prober, stands_here};
 use relay::Relays;
 use suspicion::Suspicion;
 
@@ -240,9 +240,9 @@ impl Membership {
 
     /// Up to `count` random members that take part, without this one and `except`.
     pub(crate) fn random_members(&mut self, count: usize, except: Option<&MemberId>) -> Vec<MemberRecord> {
-        let (me, len) = (self.me, self.table.len());
+        let (me, len) = (*self.own(), self.table.len());
         let fits = |r: &MemberRecord| {
-            r.id != me && Some(&r.id) != except && matches!(r.state, State::Alive | State::Suspect)
+            !stands_here(r, &me) && Some(&r.id) != except && matches!(r.state, State::Alive | State::Suspect)
         };
         let mut chosen: Vec<MemberRecord> = Vec::with_capacity(count);
         if self.ring_size() * 2 > len && len > count * 4 {

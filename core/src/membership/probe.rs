@@ -159,14 +159,14 @@ impl Prober {
     pub(super) fn next_target(
         &mut self,
         table: &MemberTable,
-        me: &MemberId,
+        me: &MemberRecord,
         rng: &mut Rng,
     ) -> Option<MemberRecord> {
         // Twice: the rest of this walk, and one whole walk.
         for _ in 0..2 {
             while let Some(slot) = self.walk.next(rng) {
                 if let Some(record) = table.at(slot)
-                    && record.id != *me
+                    && !stands_here(record, me)
                     && is_probed(record)
                 {
                     return Some(*record);
@@ -243,6 +243,12 @@ impl Prober {
         self.active.clear();
         self.next_round = next_round;
     }
+}
+
+/// Whether it is this member itself, or an earlier one at its address: a host that lost its disk came back under a
+/// new id, and asking itself after the old one proves nothing. The others find out.
+pub(super) fn stands_here(record: &MemberRecord, me: &MemberRecord) -> bool {
+    record.id == me.id || (record.address == me.address && record.swim_port == me.swim_port)
 }
 
 /// Whether a member is probed when its turn comes (reference A7.2, but a departed one never is).
