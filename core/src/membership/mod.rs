@@ -415,9 +415,13 @@ impl Membership {
         true
     }
 
-    /// A ban that was on this node's disk.
-    pub(crate) fn restore_ban(&mut self, id: MemberId) {
+    /// A ban that was on this node's disk, possibly without the banned member's latest record.
+    pub(crate) fn restore_ban(&mut self, now: Instant, id: MemberId) {
         self.banned.insert(id);
+        if let Some(record) = self.table.get(&id).copied().filter(|_| id != self.me) {
+            self.put(MemberRecord { state: State::Departed, ..record });
+            self.since.insert(id, now);
+        }
     }
 
     /// Announces that this member leaves; nothing that is said about it matters from now on.
@@ -454,6 +458,31 @@ impl Membership {
     /// The incarnation could not be stored; the next accusation tries again.
     pub(crate) const fn raise_failed(&mut self) {
         self.raising = None;
+    }
+
+    /// What holds between the parts of this component.
+    pub(crate) fn check_invariants(&self) {
+        assert!(self.own().id == self.me);
+        for (id, suspicion) in &self.suspicions {
+            let state = self.table.get(id).map(|r| r.state);
+            assert!(state == Some(State::Suspect), "{id} has a suspicion and is {state:?}");
+            assert!(
+                self.suspicions_due.contains(&(suspicion.due, *id)),
+                "the suspicion of {id} is never due"
+            );
+        }
+        assert!(self.suspicions_due.len() == self.suspicions.len(), "a suspicion that ended is still due");
+        let suspects = self.table.count(State::Suspect);
+        assert!(suspects == self.suspicions.len(), "a suspect without a suspicion never dies");
+        let gone = self.table.count(State::Confirmed) + self.table.count(State::Departed)
+            - usize::from(self.own().state == State::Departed);
+        let since = self.since.keys().filter(|id| **id != self.me).count();
+        assert!(gone == since, "{gone} members are gone and {since} have a date");
+        for id in &self.banned {
+            let state = self.table.get(id).map(|r| r.state);
+            let out = *id == self.me || matches!(state, None | Some(State::Departed));
+            assert!(out, "{id} is banned and held {state:?}");
+        }
     }
 
     /// This process was not running for a while: deadlines that passed meanwhile prove nothing about others.

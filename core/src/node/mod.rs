@@ -9,8 +9,10 @@
 //! | `sync` | digest exchanges |
 //! | `persist` | records on their way to the disk |
 //! | `leave` | the way out |
+//! | `invariants` | what holds between the components |
 
 mod gossip;
+mod invariants;
 mod leave;
 mod on_command;
 mod on_datagram;
@@ -135,7 +137,7 @@ impl Node {
         let mut rumors = RumorStore::default();
         for rumor in &snapshot.rumors {
             if let Rumor::Departure(d) = rumor {
-                membership.restore_ban(d.member_id);
+                membership.restore_ban(now, d.member_id);
             }
             if !matches!(rumor, Rumor::Member(_)) {
                 rumors.insert(now, rumor);

@@ -93,6 +93,7 @@ impl Ring {
         let at = self.now + Duration::from_millis(1);
         let host = &mut self.hosts[i];
         let Some(node) = &mut host.node else { return };
+        node.check_invariants();
         while let Some(output) = node.poll_output() {
             match output {
                 Output::Transmit(t) => {

@@ -1,0 +1,33 @@
+//! What holds between the components after every input. The simulator checks it each time; a daemon relies on it.
+
+use super::Node;
+use crate::limits::{DEPARTURES_MAX, HOT_RUMORS_MAX, MEMBERS_MAX, RUMORS_MAX};
+use crate::membership::State;
+use crate::rumor::Rumor;
+
+impl Node {
+    /// Checks what holds between this node's parts after every input. Costs a look at everything it knows.
+    ///
+    /// # Panics
+    /// When something does not hold, which is a defect of the core and never the fault of a peer.
+    pub fn check_invariants(&self) {
+        self.membership.check_invariants();
+        let own = self.membership.own();
+        assert!(matches!(own.state, State::Alive | State::Departed), "a member never believes itself dead");
+        assert!(self.membership.table().len() <= MEMBERS_MAX, "more members than the limit");
+        assert!(self.heat.len() <= HOT_RUMORS_MAX, "more hot rumors than the limit");
+        let mut others = 0;
+        let mut bans = 0;
+        for rumor in self.rumors.iter() {
+            match rumor {
+                Rumor::Departure(d) => {
+                    bans += 1;
+                    assert!(self.membership.is_banned(&d.member_id), "a ban is known and not applied");
+                }
+                Rumor::Member(_) => panic!("a member's record is in the store of other rumors"),
+                Rumor::Service(_) | Rumor::ServiceHealth(_) => others += 1,
+            }
+        }
+        assert!(bans <= DEPARTURES_MAX && others <= RUMORS_MAX, "more rumors than the limit");
+    }
+}
