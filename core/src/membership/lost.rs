@@ -118,8 +118,10 @@ impl Membership {
         true
     }
 
-    /// After a restart: a few members that were there before, to announce this member to.
-    pub(crate) fn rejoin(&mut self) {
+    /// After a restart: a few members that were there before, to announce this member to. Those that were gone
+    /// then age from now on.
+    pub(crate) fn rejoin(&mut self, now: Instant) {
+        self.plan_housekeeping(now);
         for member in self.random_members(PEERS_PER_TRY, None) {
             self.actions.push_back(Action::Join { to: member.gossip_addr() });
         }

@@ -1,1 +1,267 @@
-//! x
+//! The rules, one by one, on a membership of its own. How they play together is the simulator's business.
+
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr};
+use core::time::Duration;
+
+use super::{Accusers, Action, Heard, MemberRecord, Membership, State};
+use crate::config::{Config, Timings};
+use crate::context::{Context, Outputs};
+use crate::id::{Incarnation, InputId, MemberId, ProbeSeq};
+use crate::io::{EventKind, Output, Why};
+use crate::metrics::Metrics;
+use crate::rng::Rng;
+use crate::time::Instant;
+use crate::wire::swim::Body;
+
+struct Bench {
+    membership: Membership,
+    outputs: Outputs,
+    metrics: Metrics,
+    now: Instant,
+}
+
+fn id(n: u8) -> MemberId {
+    MemberId::from_bytes([n; 16])
+}
+
+fn record(n: u8, incarnation: u64, state: State) -> MemberRecord {
+    MemberRecord {
+        id: id(n),
+        incarnation: Incarnation(incarnation),
+        address: IpAddr::V4(Ipv4Addr::new(10, 0, 0, n)),
+        swim_port: 9638,
+        gossip_port: 9638,
+        state,
+        permanent: false,
+    }
+}
+
+impl Bench {
+    /// A member with nobody else in its list.
+    fn new() -> Self {
+        let config = Config::new(9638);
+        let rng = Rng::from_seed([1; 32]);
+        let membership = Membership::new(&config, id(0), Incarnation(5), rng, Instant::ZERO);
+        Self { membership, outputs: Outputs::default(), metrics: Metrics::default(), now: Instant::ZERO }
+    }
+
+    /// And with these members besides.
+    fn with(members: &[MemberRecord]) -> Self {
+        let mut bench = Self::new();
+        for member in members {
+            bench.tell(*member, 99);
+            bench.actions();
+        }
+        bench.events();
+        bench
+    }
+
+    fn act<T>(&mut self, act: impl FnOnce(&mut Membership, &mut Context<'_>) -> T) -> T {
+        let mut ctx = Context {
+            now: self.now,
+            input: InputId(1),
+            outputs: &mut self.outputs,
+            metrics: &mut self.metrics,
+        };
+        let result = act(&mut self.membership, &mut ctx);
+        self.membership.check_invariants();
+        result
+    }
+
+    fn tell(&mut self, told: MemberRecord, from: u8) -> Heard {
+        self.act(|m, ctx| m.handle_rumor(ctx, &told, &Accusers::one(id(from)), &id(from)))
+    }
+
+    fn wait_ms(&mut self, ms: u64) {
+        let end = self.now + Duration::from_millis(ms);
+        while self.membership.poll_timeout().0 <= end {
+            self.now = self.membership.poll_timeout().0.max(self.now);
+            self.act(Membership::handle_timeout);
+        }
+        self.now = end;
+    }
+
+    fn state(&self, n: u8) -> Option<State> {
+        self.membership.table().get(&id(n)).map(|r| r.state)
+    }
+
+    fn actions(&mut self) -> Vec<Action> {
+        core::iter::from_fn(|| self.membership.poll_action()).collect()
+    }
+
+    fn pings(&mut self) -> Vec<ProbeSeq> {
+        let seq_of = |action| match action {
+            Action::Send { body: Body::Ping { seq, .. }, .. } => Some(seq),
+            _ => None,
+        };
+        self.actions().into_iter().filter_map(seq_of).collect()
+    }
+
+    fn events(&mut self) -> Vec<EventKind> {
+        let outputs = core::iter::from_fn(|| self.outputs.pop());
+        outputs.filter_map(|o| if let Output::Event(e) = o { Some(e.kind) } else { None }).collect()
+    }
+}
+
+/// Higher incarnation, or equal and worse, prevails; everything else changes nothing. The one exception: a death
+/// on hearsay is looked into first.
+#[test]
+fn precedence_of_rumors() {
+    for held in State::ALL {
+        for told in State::ALL {
+            for incarnation in [2, 3, 4] {
+                let mut bench = Bench::with(&[record(1, 3, held), record(2, 1, State::Alive)]);
+                bench.tell(record(1, incarnation, told), 2);
+                let prevails = incarnation > 3 || (incarnation == 3 && told > held);
+                let hearsay = told == State::Confirmed && held <= State::Suspect;
+                let expected = if prevails && !hearsay { told } else { held };
+                let case = (held, told, incarnation);
+                assert_eq!(bench.state(1), Some(expected), "{case:?}");
+                let pinged = bench.actions().iter().any(|action| {
+                    matches!(action, Action::Send { body: Body::Ping { .. }, accuse: Some(who), .. } if who.id == id(1))
+                });
+                let verified = prevails && hearsay && (held == State::Alive || incarnation > 3);
+                assert_eq!(pinged, verified, "{case:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_second_hand_death_is_believed_when_the_member_does_not_answer() {
+    let mut bench = Bench::with(&[record(1, 1, State::Alive), record(2, 1, State::Alive)]);
+    bench.tell(record(1, 1, State::Confirmed), 2);
+    assert_eq!(bench.state(1), Some(State::Alive));
+    bench.wait_ms(Timings::lan().probe_verdict_ms);
+    assert_eq!(bench.state(1), Some(State::Confirmed));
+}
+
+#[test]
+fn contact_does_not_revive_at_the_old_incarnation_but_at_a_higher_one() {
+    for state in [State::Suspect, State::Confirmed, State::Departed] {
+        let mut bench = Bench::with(&[record(1, 3, state)]);
+        assert!(bench.act(|m, ctx| m.contact(ctx, &record(1, 3, State::Alive))));
+        assert_eq!(bench.state(1), Some(state));
+        let accused = bench.membership.accusation_of(&record(1, 3, State::Alive));
+        assert_eq!(accused.map(|r| r.state), Some(state), "it is told, so that it can refute");
+        assert!(bench.act(|m, ctx| m.contact(ctx, &record(1, 4, State::Alive))));
+        assert_eq!(bench.state(1), Some(State::Alive));
+    }
+}
+
+#[test]
+fn an_accusation_is_refuted_above_it_once_that_is_on_disk() {
+    let mut bench = Bench::with(&[record(1, 1, State::Alive)]);
+    for (told, refuted_with) in [(4, None), (5, Some(6)), (9, Some(10))] {
+        let mut bench = Bench::with(&[record(1, 1, State::Alive)]);
+        bench.tell(MemberRecord { id: id(0), ..record(9, told, State::Suspect) }, 1);
+        let raised = bench.actions().into_iter().find_map(|action| match action {
+            Action::Raise { incarnation } => Some(incarnation.0),
+            _ => None,
+        });
+        assert_eq!(raised, refuted_with, "told of incarnation {told}");
+        assert_eq!(bench.membership.own().incarnation, Incarnation(5), "not before it is on disk");
+        if let Some(incarnation) = raised {
+            bench.act(|m, ctx| m.raised(ctx, Incarnation(incarnation)));
+            assert_eq!(bench.membership.own().incarnation, Incarnation(incarnation));
+        }
+    }
+    // News of a higher incarnation of its own: an old backup was restored.
+    bench.tell(MemberRecord { id: id(0), ..record(9, 8, State::Alive) }, 1);
+    assert!(bench.actions().iter().any(|a| matches!(a, Action::Raise { incarnation: Incarnation(9) })));
+}
+
+#[test]
+fn confirmations_shorten_a_suspicion() {
+    let members: Vec<MemberRecord> = (1..=9).map(|n| record(n, 1, State::Alive)).collect();
+    let mut died_after_ms = Vec::new();
+    for accusers in [1, 2, 4] {
+        let mut bench = Bench::with(&members);
+        bench.now = Instant::from_millis(1);
+        for from in 0..accusers {
+            bench.tell(record(1, 1, State::Suspect), from + 2);
+        }
+        let mut after_ms = 0;
+        while bench.state(1) == Some(State::Suspect) && after_ms < 60_000 {
+            bench.wait_ms(50);
+            after_ms += 50;
+            // Nobody else ever answers either, but they are not what this is about.
+            for n in 2..=9 {
+                bench.act(|m, ctx| m.contact(ctx, &record(n, 1 + after_ms, State::Alive)));
+            }
+        }
+        died_after_ms.push(after_ms);
+    }
+    assert!(died_after_ms.is_sorted_by(|a, b| a >= b), "{died_after_ms:?}");
+    let min = Timings::lan().suspicion_timeout_ms_min;
+    assert!((min..min + 200).contains(&died_after_ms[2]), "{died_after_ms:?}");
+}
+
+#[test]
+fn a_refuted_suspicion_has_no_later_effect() {
+    let mut bench = Bench::with(&[record(1, 1, State::Alive), record(2, 1, State::Alive)]);
+    bench.tell(record(1, 1, State::Suspect), 2);
+    bench.tell(record(1, 2, State::Alive), 2);
+    assert_eq!(bench.state(1), Some(State::Alive));
+    bench.events();
+    for _ in 0..200 {
+        bench.wait_ms(100);
+        // Both answer whatever they are asked.
+        for seq in bench.pings() {
+            bench.act(|m, ctx| {
+                m.probe_answered(ctx, &id(1), seq);
+                m.probe_answered(ctx, &id(2), seq);
+            });
+        }
+    }
+    let died = |e: &EventKind| matches!(e, EventKind::MemberChanged { to: State::Confirmed, .. });
+    assert!(!bench.events().iter().any(died));
+}
+
+#[test]
+fn a_stall_is_not_held_against_others() {
+    let members: Vec<MemberRecord> = (1..=4).map(|n| record(n, 1, State::Alive)).collect();
+    let mut bench = Bench::with(&members);
+    bench.tell(record(1, 1, State::Suspect), 2);
+    bench.now = bench.now + Duration::from_secs(30);
+    bench.act(|m, ctx| m.handle_stall(ctx, Duration::from_secs(30)));
+    bench.act(Membership::handle_timeout);
+    assert_eq!(bench.state(1), Some(State::Suspect), "the suspicion did not run while this member did not");
+    assert!(bench.membership.local_health() > 0, "and it doubts itself");
+}
+
+#[test]
+fn a_ban_is_final() {
+    let mut bench = Bench::with(&[record(1, 1, State::Alive), record(2, 1, State::Alive)]);
+    assert!(bench.act(|m, ctx| m.ban(ctx, id(1))));
+    assert_eq!(bench.state(1), Some(State::Departed));
+    assert!(!bench.act(|m, ctx| m.contact(ctx, &record(1, 50, State::Alive))));
+    assert_eq!(bench.tell(record(1, 60, State::Alive), 2), Heard::Stale);
+    assert_eq!(bench.state(1), Some(State::Departed));
+    assert!(!bench.act(|m, ctx| m.ban(ctx, id(1))), "a second ban is no news");
+}
+
+#[test]
+fn who_is_gone_departs_and_is_forgotten_in_time() {
+    let timings = Timings::lan();
+    let mut bench = Bench::with(&[record(1, 1, State::Confirmed)]);
+    bench.wait_ms(timings.departed_after_ms + 120_000);
+    assert_eq!(bench.state(1), Some(State::Departed));
+    let why_gone = |e: &EventKind| matches!(e, EventKind::MemberChanged { why: Why::GoneTooLong, .. });
+    assert!(bench.events().iter().any(why_gone));
+    bench.actions();
+    bench.wait_ms(timings.forget_after_ms + 120_000);
+    assert_eq!(bench.state(1), None);
+}
+
+#[test]
+fn refused_and_hopeless_probes_end_at_once() {
+    let mut bench = Bench::with(&[record(1, 1, State::Alive)]);
+    while bench.pings().is_empty() {
+        bench.wait_ms(10);
+    }
+    assert_eq!(bench.state(1), Some(State::Alive));
+    bench.act(|m, ctx| m.handle_refused(ctx, record(1, 1, State::Alive).swim_addr()));
+    assert_eq!(bench.state(1), Some(State::Suspect), "nobody else could reach it, and its host says no");
+}

@@ -237,7 +237,7 @@ impl Node {
         ctx.event(None, kind);
         self.withdraw_restored_services();
         if self.restored {
-            self.membership.rejoin();
+            self.membership.rejoin(self.now);
         }
     }
 
