@@ -27,15 +27,15 @@ use serde_json::{Map, Value, json};
 
 use crate::action::HostId;
 use crate::record::{Record, StopReason, What};
-use crate::world::World;
+use crate::scenario::scene::Scene;
 
 /// Writes records as lines of JSON.
 ///
 /// # Errors
 /// What the writer reports.
-pub fn write_jsonl(out: &mut impl Write, world: &World, records: &[Record]) -> io::Result<()> {
+pub fn write_jsonl(out: &mut impl Write, scene: &dyn Scene, records: &[Record]) -> io::Result<()> {
     for record in records {
-        serde_json::to_writer(&mut *out, &to_json(world, record))?;
+        serde_json::to_writer(&mut *out, &to_json(scene, record))?;
         out.write_all(b"\n")?;
     }
     Ok(())
@@ -43,8 +43,8 @@ pub fn write_jsonl(out: &mut impl Write, world: &World, records: &[Record]) -> i
 
 /// One record as the module's table describes it.
 #[must_use]
-pub fn to_json(world: &World, record: &Record) -> Value {
-    let name = |host: HostId| world.spec(host).name.as_str();
+pub fn to_json(scene: &dyn Scene, record: &Record) -> Value {
+    let name = |host: HostId| scene.name(host);
     let mut value = match &record.what {
         What::Action(action) => json!({"what": "action", "action": format!("{action:?}")}),
         What::HostStarted { host, member, restored } => {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use prost::Message;
 use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -74,9 +75,9 @@ impl ClientError {
 
 /// An authorized connection.
 #[derive(Debug)]
-pub struct Client {
+pub struct Client<S = TcpStream> {
     addr: String,
-    stream: TcpStream,
+    stream: S,
 }
 
 impl Client {
@@ -94,6 +95,16 @@ impl Client {
             Ok(Err(source)) => return Err(ClientError::Io { addr: addr.to_owned(), source }),
             Ok(Ok(stream)) => stream,
         };
+        Self::over(stream, addr, secret).await
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    /// Shows the secret on a connection that was made to `addr`.
+    ///
+    /// # Errors
+    /// The secret is wrong, or what answers is not a ctl gateway.
+    pub async fn over(stream: S, addr: &str, secret: &str) -> Result<Self, ClientError> {
         let mut client = Self { addr: addr.to_owned(), stream };
         client.send(1, &Handshake { secret_key: Some(secret.to_owned()) }).await?;
         match client.receive().await?.into_message::<NetOk>() {

@@ -137,6 +137,7 @@ async fn feed(history: Arc<History>, mut after: u64, client: mpsc::Sender<sse::E
             }
         }
         tokio::select! {
+            biased;
             () = client.closed() => return,
             result = changed.changed() => if result.is_err() { return },
         }

@@ -11,9 +11,9 @@ use crate::narrate::Narrator;
 use crate::record::{Record, Recording};
 use crate::scenario::plan::When;
 use crate::scenario::run::{Outcome, Report, Watcher};
+use crate::scenario::scene::Scene;
 use crate::scenario::{Plan, run as scenario_run};
 use crate::trace;
-use crate::world::World;
 
 /// Sentences that are shown when a run fails.
 const LAST_SENTENCES: usize = 16;
@@ -161,9 +161,9 @@ impl Watcher for Teller {
         if self.trace.is_some() { Recording::Packets } else { Recording::Events }
     }
 
-    fn record(&mut self, world: &World, record: &Record) {
+    fn record(&mut self, scene: &dyn Scene, record: &Record) {
         if let (Some(trace), None) = (&mut self.trace, &self.failed) {
-            self.failed = trace::write_jsonl(trace, world, std::slice::from_ref(record)).err();
+            self.failed = trace::write_jsonl(trace, scene, std::slice::from_ref(record)).err();
         }
         for line in self.narrator.tell(record) {
             if self.aloud {

@@ -1,15 +1,13 @@
 //! Whether what a scenario expects holds, by looking into the nodes and listening to what they report.
 
-use annulus_core::{
-    EventKind, Incarnation, Instant, MemberId, Node, Rumor, ServiceName, ServiceState, State,
-};
+use annulus_core::{EventKind, Incarnation, Instant, MemberId, ServiceName, ServiceState, State};
 
 use super::plan::{Expectation, Plan, What, When, Who};
+use super::scene::Scene;
 use super::schema::EventWord;
 use crate::HostState;
 use crate::action::HostId;
 use crate::record::{self, Record};
-use crate::world::World;
 
 /// An expectation that did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +65,7 @@ impl<'p> Judge<'p> {
     }
 
     /// Takes note of what a node reports.
-    pub(crate) fn hear(&mut self, world: &World, record: &Record) {
+    pub(crate) fn hear(&mut self, world: &dyn Scene, record: &Record) {
         let record::What::Event { host, event } = &record.what else { return };
         for case in &mut self.cases {
             let What::Event { event: word, of, seen_by, .. } = &case.expectation.what else { continue };
@@ -94,10 +92,10 @@ impl<'p> Judge<'p> {
     }
 
     /// Looks at what must hold now. `ends`: it is the last look at this instant before anything else is done.
-    pub(crate) fn look(&mut self, world: &World, ends: bool) -> Result<(), Unmet> {
+    pub(crate) fn look(&mut self, world: &dyn Scene, ends: bool) -> Result<(), Unmet> {
         let now = world.now();
         if ends && self.cases.iter().any(|case| since(&case.expectation.what) == Some(now)) {
-            let all = self.plan.host_ids().map(|host| identity(world, host)).collect();
+            let all = self.plan.host_ids().map(|host| world.identity(host)).collect();
             self.remembered.push((now, all));
         }
         for index in 0..self.cases.len() {
@@ -125,7 +123,7 @@ impl<'p> Judge<'p> {
         Ok(())
     }
 
-    fn holds(&self, world: &World, case: &Case<'_>) -> Result<(), String> {
+    fn holds(&self, world: &dyn Scene, case: &Case<'_>) -> Result<(), String> {
         let view = View { world, plan: self.plan };
         match &case.expectation.what {
             What::AllAlive => view.all_alive(),
@@ -154,7 +152,7 @@ impl<'p> Judge<'p> {
 
     fn compare(
         &self,
-        world: &World,
+        world: &dyn Scene,
         of: &[HostId],
         since: Instant,
         check: impl Fn((MemberId, Incarnation), (MemberId, Incarnation)) -> Result<(), String>,
@@ -166,7 +164,7 @@ impl<'p> Judge<'p> {
             let name = self.plan.name(*host);
             let before = all.get(host.0 as usize).copied().flatten();
             let before = before.ok_or_else(|| format!("{name} did not run at {since}"))?;
-            let now = identity(world, *host).ok_or_else(|| format!("{name} does not run"))?;
+            let now = world.identity(*host).ok_or_else(|| format!("{name} does not run"))?;
             check(before, now).map_err(|found| format!("{name} {found} at {since}"))?;
         }
         Ok(())
@@ -177,10 +175,6 @@ fn unmet(expectation: &Expectation, at: Instant, found: String) -> Unmet {
     Unmet { line: expectation.line, text: expectation.text.clone(), when: expectation.when, at, found }
 }
 
-fn identity(world: &World, host: HostId) -> Identity {
-    world.node(host).map(|node| (node.id(), node.incarnation()))
-}
-
 fn since(what: &What) -> Option<Instant> {
     match what {
         What::Incarnation { since, .. } | What::Identity { since, .. } => Some(*since),
@@ -189,7 +183,7 @@ fn since(what: &What) -> Option<Instant> {
 }
 
 /// Whom an event of this word is about; outer none when it is another event.
-fn matching(word: EventWord, at: HostId, kind: &EventKind, world: &World) -> Option<Option<HostId>> {
+fn matching(word: EventWord, at: HostId, kind: &EventKind, world: &dyn Scene) -> Option<Option<HostId>> {
     let to_state = |state| match word {
         EventWord::Alive => state == State::Alive,
         EventWord::Suspect => state == State::Suspect,
@@ -223,7 +217,7 @@ fn matching(word: EventWord, at: HostId, kind: &EventKind, world: &World) -> Opt
 /// The world as the statements of a scenario see it.
 #[derive(Clone, Copy)]
 struct View<'a> {
-    world: &'a World,
+    world: &'a dyn Scene,
     plan: &'a Plan,
 }
 
@@ -238,20 +232,23 @@ impl<'a> View<'a> {
     }
 
     /// Those who look. Somebody who is named must run.
-    fn observers(&self, who: &Who) -> Result<Vec<(HostId, &'a Node)>, String> {
+    fn observers(&self, who: &Who) -> Result<Vec<HostId>, String> {
         let hosts = match who {
             Who::Running => self.live(),
             Who::Hosts(hosts) => hosts.clone(),
         };
-        let node = |host: HostId| match self.world.node(host) {
-            Some(node) => Ok((host, node)),
-            None => Err(format!("{} does not run and sees nobody", self.name(host))),
-        };
-        hosts.into_iter().map(node).collect()
+        match hosts.iter().find(|host| !self.runs(**host)) {
+            None => Ok(hosts),
+            Some(host) => Err(format!("{} does not run and sees nobody", self.name(*host))),
+        }
     }
 
-    fn state_in(&self, node: &Node, of: HostId) -> Option<State> {
-        self.world.member_id(of).and_then(|member| node.member(&member)).map(|record| record.state)
+    fn runs(&self, host: HostId) -> bool {
+        self.world.identity(host).is_some()
+    }
+
+    fn held(&self, by: HostId, of: HostId) -> Option<State> {
+        self.world.member_id(of).and_then(|member| self.world.held(by, &member))
     }
 
     fn all_alive(&self) -> Result<(), String> {
@@ -260,8 +257,8 @@ impl<'a> View<'a> {
             return Err(String::from("nobody runs"));
         }
         self.in_state(&Who::Running, Some(State::Alive), &Who::Running)?;
-        for (host, node) in self.observers(&Who::Running)? {
-            let alive = node.members().iter().filter(|record| record.state == State::Alive).count();
+        for host in self.observers(&Who::Running)? {
+            let alive = self.world.count(host, Some(State::Alive));
             if alive != live.len() {
                 return Err(format!(
                     "{} holds {alive} members alive although {} run",
@@ -278,13 +275,13 @@ impl<'a> View<'a> {
             Who::Running => self.live(),
             Who::Hosts(hosts) => hosts.clone(),
         };
-        for (host, node) in self.observers(seen_by)? {
+        for host in self.observers(seen_by)? {
             for subject in &of {
                 // What a member holds of itself is no news, unless it is asked for by name.
                 if host == *subject && *seen_by == Who::Running {
                     continue;
                 }
-                let held = self.state_in(node, *subject);
+                let held = self.held(host, *subject);
                 if held != state {
                     let held = held.map_or("does not know", |state| match state {
                         State::Alive => "holds alive",
@@ -301,7 +298,7 @@ impl<'a> View<'a> {
 
     fn running(&self, on: &[HostId], running: bool) -> Result<(), String> {
         for host in on {
-            if self.world.node(*host).is_some() != running {
+            if self.runs(*host) != running {
                 let does = if running { "does not run" } else { "runs" };
                 return Err(format!("{} {does}", self.name(*host)));
             }
@@ -313,9 +310,9 @@ impl<'a> View<'a> {
         for group in groups {
             let seen_by = Who::Hosts(group.clone());
             self.in_state(&seen_by, Some(State::Alive), &seen_by)?;
-            for (host, node) in self.observers(&seen_by)? {
+            for host in self.observers(&seen_by)? {
                 for stranger in groups.iter().flatten().filter(|stranger| !group.contains(stranger)) {
-                    if self.state_in(node, *stranger) == Some(State::Alive) {
+                    if self.held(host, *stranger) == Some(State::Alive) {
                         return Err(format!(
                             "{} holds {} of another group alive",
                             self.name(host),
@@ -334,9 +331,8 @@ impl<'a> View<'a> {
         state: Option<State>,
         seen_by: &Who,
     ) -> Result<(), String> {
-        for (host, node) in self.observers(seen_by)? {
-            let fits = |held: State| state.is_none_or(|state| state == held);
-            let count = node.members().iter().filter(|record| fits(record.state)).count();
+        for host in self.observers(seen_by)? {
+            let count = self.world.count(host, state);
             if !u32::try_from(count).is_ok_and(|count| wanted.contains(&count)) {
                 let state = state.map_or("known", State::name);
                 return Err(format!("{} has {count} {state} members", self.name(host)));
@@ -354,24 +350,15 @@ impl<'a> View<'a> {
     ) -> Result<(), String> {
         for host in on {
             let name = self.name(*host);
-            let local = self.world.node(*host).map(Node::services).unwrap_or_default();
-            let state = local.iter().find(|view| view.spec.name() == *service).map(|view| view.state);
+            let state = self.world.service(*host, service);
             if (state == Some(ServiceState::Up)) != up {
                 let state = state.map_or("not loaded", ServiceState::name);
                 return Err(format!("{service} is {state} on {name}"));
             }
             let Some(member) = self.world.member_id(*host) else { continue };
             let observers = seen_by.map_or_else(|| Ok(Vec::new()), |who| self.observers(who))?;
-            for (observer, node) in observers {
-                let known = node.rumors().any(|rumor| match rumor {
-                    Rumor::Service(told) => {
-                        told.member_id == member
-                            && told.group.service() == service.as_str()
-                            && !told.tombstone
-                            && told.initialized
-                    }
-                    _ => false,
-                });
+            for observer in observers {
+                let known = self.world.knows_service(observer, &member, service);
                 if known != up {
                     let knows = if known { "still believes in" } else { "knows nothing of" };
                     return Err(format!("{} {knows} {service} on {name}", self.name(observer)));

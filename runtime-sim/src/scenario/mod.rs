@@ -13,6 +13,7 @@ pub mod plan;
 mod problem;
 pub mod reference;
 pub mod run;
+pub mod scene;
 
 pub mod schema;
 mod value;

@@ -4,6 +4,7 @@ use annulus_core::Instant;
 
 use super::judge::{Judge, Unmet};
 use super::plan::Plan;
+use super::scene::{Bed, Scene};
 use crate::HostSpec;
 use crate::action::Action;
 use crate::checker::{Checkers, Violation};
@@ -52,30 +53,29 @@ pub trait Watcher {
         Recording::Events
     }
     /// Takes note.
-    fn record(&mut self, world: &World, record: &Record);
+    fn record(&mut self, scene: &dyn Scene, record: &Record);
 }
 
 /// Nobody watches.
 impl Watcher for () {
-    fn record(&mut self, _: &World, _: &Record) {}
+    fn record(&mut self, _: &dyn Scene, _: &Record) {}
 }
 
-/// Performs `plan` from beginning to end, or to the first thing that is wrong.
+/// Performs `plan` in a simulated world, from beginning to end or to the first thing that is wrong.
 pub fn run(plan: &Plan, seed: u64, watcher: &mut dyn Watcher) -> Report {
-    let mut run =
-        Run { plan, world: build(plan, seed), judge: Judge::new(plan), checkers: Checkers::all(), watcher };
-    run.world.record(run.watcher.recording().max(Recording::Events));
+    let mut world = build(plan, seed);
+    world.record(watcher.recording().max(Recording::Events));
+    run_on(&mut world, plan, seed, watcher)
+}
+
+/// As [`run`], on a bed that was made for this plan and seed.
+pub fn run_on(bed: &mut dyn Bed, plan: &Plan, seed: u64, watcher: &mut dyn Watcher) -> Report {
+    let mut run = Run { plan, bed, judge: Judge::new(plan), checkers: Checkers::all(), watcher };
     let outcome = match run.perform() {
         Ok(()) => Outcome::Pass,
         Err(outcome) => *outcome,
     };
-    Report {
-        outcome,
-        seed,
-        ended: run.world.now(),
-        hash: run.world.hash().value(),
-        steps: run.world.counters().steps,
-    }
+    Report { outcome, seed, ended: bed.now(), hash: bed.fingerprint(), steps: bed.steps() }
 }
 
 /// The world of a plan, before anything is done to it.
@@ -96,7 +96,7 @@ pub fn build(plan: &Plan, seed: u64) -> World {
 
 struct Run<'a> {
     plan: &'a Plan,
-    world: World,
+    bed: &'a mut dyn Bed,
     judge: Judge<'a>,
     checkers: Checkers,
     watcher: &'a mut dyn Watcher,
@@ -119,12 +119,12 @@ impl Run<'_> {
         instants.dedup();
         let mut next = 0;
         for instant in instants {
-            while self.world.step_until(instant) {
+            while self.bed.step_until(instant) {
                 if self.tell()? {
                     self.look(false)?;
                 }
             }
-            self.world.run_until(instant);
+            self.bed.run_until(instant);
             self.look(true)?;
             while let Some(timed) = self.plan.actions.get(next).filter(|timed| timed.time == instant) {
                 next += 1;
@@ -136,16 +136,16 @@ impl Run<'_> {
     }
 
     fn act(&mut self, line: usize, action: &Action) -> Step {
-        let done = self.world.apply(action);
-        let at = self.world.now();
+        let done = self.bed.apply(action);
+        let at = self.bed.now();
         self.tell()?;
-        done.map_err(|error| Box::new(Outcome::Impossible { line, at, error: error.to_string() }))
+        done.map_err(|error| Box::new(Outcome::Impossible { line, at, error }))
     }
 
     /// Hands on what was recorded; whether it may have changed what somebody knows.
     fn tell(&mut self) -> Result<bool, Box<Outcome>> {
         let mut changed = false;
-        for record in self.world.drain_records() {
+        for record in self.bed.drain_records() {
             changed |= !matches!(
                 record.what,
                 What::Sent { .. }
@@ -153,14 +153,14 @@ impl Run<'_> {
                     | What::Dropped { .. }
                     | What::RefusalDelivered { .. }
             );
-            self.watcher.record(&self.world, &record);
-            self.judge.hear(&self.world, &record);
+            self.watcher.record(self.bed, &record);
+            self.judge.hear(self.bed, &record);
             self.checkers.observe(&record).map_err(|violation| Box::new(Outcome::Violated(violation)))?;
         }
         Ok(changed)
     }
 
     fn look(&mut self, ends: bool) -> Step {
-        self.judge.look(&self.world, ends).map_err(|unmet| Box::new(Outcome::Unmet(unmet)))
+        self.judge.look(self.bed, ends).map_err(|unmet| Box::new(Outcome::Unmet(unmet)))
     }
 }

@@ -1,0 +1,134 @@
+//! What a scenario is performed on: the simulated world, or a ring that runs elsewhere.
+
+use annulus_core::{Incarnation, Instant, MemberId, Node, Rumor, ServiceName, ServiceState, State};
+
+use crate::HostState;
+use crate::action::{Action, HostId};
+use crate::record::Record;
+use crate::world::World;
+
+/// A ring as somebody sees it who may look at every host at once.
+pub trait Scene {
+    /// Time since the beginning.
+    fn now(&self) -> Instant;
+    /// A host's name.
+    fn name(&self, host: HostId) -> &str;
+    /// Whether a supervisor runs on a host.
+    fn state(&self, host: HostId) -> HostState;
+    /// The member that runs, or last ran, on a host.
+    fn member_id(&self, host: HostId) -> Option<MemberId>;
+    /// The host that a member runs on, or last ran on.
+    fn host_by_member(&self, member: &MemberId) -> Option<HostId>;
+    /// Who the supervisor on a host is; none while it has no process.
+    fn identity(&self, host: HostId) -> Option<(MemberId, Incarnation)>;
+    /// What the supervisor at `by` holds of a member; none when it does not know it.
+    fn held(&self, by: HostId, of: &MemberId) -> Option<State>;
+    /// How many members the supervisor at `by` holds in this state, or in any.
+    fn count(&self, by: HostId, state: Option<State>) -> usize;
+    /// How a service fares on a host; none when it is not loaded there.
+    fn service(&self, host: HostId, service: &ServiceName) -> Option<ServiceState>;
+    /// Whether the supervisor at `by` was told that a service of this name runs at `member`.
+    fn knows_service(&self, by: HostId, member: &MemberId, service: &ServiceName) -> bool;
+}
+
+/// A ring to which things can be done.
+pub trait Bed: Scene {
+    /// Does something, now.
+    ///
+    /// # Errors
+    /// Why it is impossible; nothing changed then.
+    fn apply(&mut self, action: &Action) -> Result<(), String>;
+    /// Lets the next thing happen that is due at `limit` or before; false when there is none.
+    fn step_until(&mut self, limit: Instant) -> bool;
+    /// Lets everything happen up to and including `until`, which is then the time.
+    fn run_until(&mut self, until: Instant);
+    /// What was recorded since the last call.
+    fn drain_records(&mut self) -> Vec<Record>;
+    /// A fingerprint of everything that happened.
+    fn fingerprint(&self) -> u64;
+    /// Steps taken.
+    fn steps(&self) -> u64;
+}
+
+impl Scene for World {
+    fn now(&self) -> Instant {
+        self.now()
+    }
+
+    fn name(&self, host: HostId) -> &str {
+        &self.spec(host).name
+    }
+
+    fn state(&self, host: HostId) -> HostState {
+        self.state(host)
+    }
+
+    fn member_id(&self, host: HostId) -> Option<MemberId> {
+        self.member_id(host)
+    }
+
+    fn host_by_member(&self, member: &MemberId) -> Option<HostId> {
+        self.host_by_member(member)
+    }
+
+    fn identity(&self, host: HostId) -> Option<(MemberId, Incarnation)> {
+        self.node(host).map(|node| (node.id(), node.incarnation()))
+    }
+
+    fn held(&self, by: HostId, of: &MemberId) -> Option<State> {
+        self.node(by)?.member(of).map(|record| record.state)
+    }
+
+    fn count(&self, by: HostId, state: Option<State>) -> usize {
+        let members = self.node(by).map(Node::members).unwrap_or_default();
+        members.iter().filter(|record| state.is_none_or(|state| state == record.state)).count()
+    }
+
+    fn service(&self, host: HostId, service: &ServiceName) -> Option<ServiceState> {
+        let local = self.node(host).map(Node::services).unwrap_or_default();
+        local.iter().find(|view| view.spec.name() == *service).map(|view| view.state)
+    }
+
+    fn knows_service(&self, by: HostId, member: &MemberId, service: &ServiceName) -> bool {
+        self.node(by).is_some_and(|node| node.rumors().any(|rumor| runs_at(rumor, member, service)))
+    }
+}
+
+impl Bed for World {
+    fn apply(&mut self, action: &Action) -> Result<(), String> {
+        self.apply(action).map_err(|error| error.to_string())
+    }
+
+    fn step_until(&mut self, limit: Instant) -> bool {
+        self.step_until(limit)
+    }
+
+    fn run_until(&mut self, until: Instant) {
+        self.run_until(until);
+    }
+
+    fn drain_records(&mut self) -> Vec<Record> {
+        self.drain_records()
+    }
+
+    fn fingerprint(&self) -> u64 {
+        self.hash().value()
+    }
+
+    fn steps(&self) -> u64 {
+        self.counters().steps
+    }
+}
+
+/// Whether a rumor says that a service of this name runs at `member`.
+pub(crate) fn runs_at(rumor: &Rumor, member: &MemberId, service: &ServiceName) -> bool {
+    match rumor {
+        Rumor::Service(told) => {
+            told.member_id == *member
+                && told.group.service() == service.as_str()
+                && !told.tombstone
+                && told.initialized
+        }
+        _ => false,
+    }
+}
