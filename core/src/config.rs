@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
 use crate::error::ConfigError;
+use crate::planted::Planted;
 
 /// Everything a node is told before it starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub struct Config {
     pub org: Option<String>,
     /// What others are told about this host.
     pub sys: SysInfo,
+    /// A deliberate defect; empty in every build but those that check the checkers.
+    pub planted: Planted,
 }
 
 impl Config {
@@ -40,6 +43,7 @@ impl Config {
             peers: Vec::new(),
             org: None,
             sys: SysInfo::default(),
+            planted: Planted::default(),
         }
     }
 

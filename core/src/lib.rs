@@ -71,6 +71,7 @@ pub mod limits;
 mod membership;
 mod metrics;
 mod node;
+mod planted;
 mod rng;
 mod rumor;
 mod service;
@@ -93,6 +94,7 @@ pub use io::{
 pub use membership::{Accusers, MemberRecord, State};
 pub use metrics::{MessageCounts, Metrics};
 pub use node::Node;
+pub use planted::{Bug, CAN_PLANT, Planted};
 pub use rng::Rng;
 pub use rumor::{Departure, MemberRumor, Rumor, RumorKey, RumorKind, ServiceHealth, ServiceRumor};
 pub use service::{

@@ -22,3 +22,8 @@ pub mod store;
 pub mod sup_run;
 pub mod template;
 pub mod timestamp;
+
+const _: () = assert!(
+    !annulus_core::CAN_PLANT,
+    "a daemon must not carry planted bugs: build it without annulus-core's feature `planted-bugs`"
+);

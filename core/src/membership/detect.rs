@@ -10,6 +10,7 @@ use crate::context::Context;
 use crate::id::{EventId, MemberId};
 use crate::io::{EventKind, Why};
 use crate::limits::VERIFICATIONS_MAX;
+use crate::planted::Bug;
 use crate::time::Instant;
 use crate::wire::swim::Body;
 
@@ -31,6 +32,9 @@ impl Membership {
         }
         let me = *self.own();
         if let Some(target) = self.prober.next_target(&self.table, &me, &mut self.rng) {
+            if self.planted.has(Bug::ProbeSkipsOne) && self.table.iter().all(|r| r.id >= target.id) {
+                return;
+            }
             self.begin_probe(ctx, &target, Purpose::Round, None);
         }
     }

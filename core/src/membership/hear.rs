@@ -8,6 +8,7 @@ use super::{Accusers, Action, Heard, MemberRecord, Membership, State, Urgency};
 use crate::context::Context;
 use crate::id::{MemberId, ProbeSeq};
 use crate::io::{EventKind, Why};
+use crate::planted::Bug;
 use crate::wire::UNSPECIFIED;
 use crate::wire::swim::Body;
 
@@ -118,7 +119,7 @@ impl Membership {
     /// held to be worse than alive is told, and refutes. False when it is banned and must not be listened to.
     pub(crate) fn contact(&mut self, ctx: &mut Context<'_>, record: &MemberRecord) -> bool {
         assert!(record.id != self.me, "a member does not contact itself");
-        if self.banned.contains(&record.id) {
+        if self.banned.contains(&record.id) && !self.planted.has(Bug::BanUndoneByContact) {
             self.actions.push_back(Action::TellBan { id: record.id, to: record.swim_addr() });
             return false;
         }
@@ -181,10 +182,14 @@ impl Membership {
             self.change(ctx, *told, *accusers, why, None);
             return Heard::New;
         };
-        if !told.prevails_over(&held) {
+        let stale_alive = told.incarnation == held.incarnation
+            && (told.state, held.state) == (State::Alive, State::Suspect);
+        let accepted = stale_alive && self.planted.has(Bug::StaleAliveAccepted);
+        if !accepted && !told.prevails_over(&held) {
             return self.hear_nothing_worse(ctx, told, &held, accusers, from);
         }
-        if told.state == State::Confirmed && held.state <= State::Suspect {
+        let look_first = !self.planted.has(Bug::BuryOnHearsay);
+        if told.state == State::Confirmed && held.state <= State::Suspect && look_first {
             if held.state == State::Suspect && held.incarnation == told.incarnation {
                 return self.hear_death_of_suspect(ctx, &told.id, from);
             }
@@ -281,7 +286,10 @@ impl Membership {
         let newest = self.raising.unwrap_or(own.incarnation);
         // A newer incarnation than our own is news from before a restored backup: rise above it too.
         if told.incarnation > newest || (told.incarnation == newest && told.state != State::Alive) {
-            let incarnation = told.incarnation.next();
+            let mut incarnation = told.incarnation.next();
+            if self.planted.has(Bug::RefuteSameIncarnation) {
+                incarnation = told.incarnation;
+            }
             self.raising = Some(incarnation);
             ctx.metrics.refutations += 1;
             let event = ctx.event(None, EventKind::Refuted { accusation: told.state, incarnation });

@@ -10,6 +10,7 @@ use super::probe::stands_here;
 use super::{Action, MemberRecord, Membership, State};
 use crate::context::Context;
 use crate::limits::PEERS_MAX;
+use crate::planted::Bug;
 use crate::time::Instant;
 use crate::wire::swim::Body;
 
@@ -107,7 +108,7 @@ impl Membership {
         } else {
             self.table.iter().filter(is_lost).count()
         };
-        if lost == 0 {
+        if lost == 0 || self.planted.has(Bug::LostNeverTried) {
             return false;
         }
         let pick = self.rng.index(lost);

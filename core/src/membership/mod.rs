@@ -41,6 +41,7 @@ use crate::context::Context;
 use crate::id::{EventId, Incarnation, MemberId, ProbeSeq};
 use crate::io::{EventKind, WakeReason, Why};
 use crate::limits::MEMBERS_MAX;
+use crate::planted::{Bug, Planted};
 use crate::rng::Rng;
 use crate::time::Instant;
 use crate::wire::UNSPECIFIED;
@@ -125,6 +126,7 @@ pub(crate) struct Membership {
     doubt_until: Option<Instant>,
     housekeeping_at: Instant,
     actions: VecDeque<Action>,
+    planted: Planted,
 }
 
 impl Membership {
@@ -157,6 +159,7 @@ impl Membership {
             doubt_until: None,
             housekeeping_at: Instant::FAR_FUTURE,
             actions: VecDeque::new(),
+            planted: config.planted,
             timings,
             rng,
         };
@@ -278,7 +281,8 @@ impl Membership {
     ) -> EventId {
         let id = record.id;
         let held = self.table.get(&id).copied();
-        let suspicion = self.end_suspicion(&id);
+        let forgotten = self.planted.has(Bug::SuspicionSurvivesRefutation) && record.state == State::Alive;
+        let suspicion = if forgotten { None } else { self.end_suspicion(&id) };
         let after = after.or(suspicion.map(|s| s.event));
         if held.is_some_and(|h| h.incarnation != record.incarnation || record.state > State::Suspect) {
             self.prober.cancel(&id);

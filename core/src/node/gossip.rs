@@ -11,6 +11,7 @@ use crate::id::MemberId;
 use crate::io::{Channel, Output, Transmit};
 use crate::limits::{DATAGRAM_BYTES_MAX, STREAM_BYTES_MAX};
 use crate::membership::{MemberRecord, log10_milli};
+use crate::planted::Bug;
 use crate::rumor::{MemberRumor, Priority, Rumor, RumorKey};
 use crate::time::Instant;
 use crate::wire::proto;
@@ -55,6 +56,9 @@ impl Node {
 
     /// How often this member tells one rumor: SWIM's lambda log n.
     fn told_max(&self) -> u32 {
+        if self.config.planted.has(Bug::ColdTooEarly) {
+            return 1;
+        }
         let members = self.membership.ring_size();
         // One more than the whole part of log10: the number of digits, which is what "rounded up" of
         // log10(n + 1) comes to.

@@ -37,6 +37,7 @@ use crate::id::{EffectId, Incarnation, InputId, MemberId};
 use crate::io::{EventKind, ExitReason, Input, Output, WakeReason};
 use crate::membership::{MemberRecord, Membership};
 use crate::metrics::Metrics;
+use crate::planted::Bug;
 use crate::rng::Rng;
 use crate::rumor::{Heat, Rumor, RumorKey, RumorStore};
 use crate::service::{ServiceView, Services};
@@ -128,7 +129,10 @@ impl Node {
         let snapshot = restored.unwrap_or_else(|| Snapshot::new(MemberId::from_random(id_bytes)));
         let me = snapshot.member_id;
         // A new life is a new incarnation: it prevails over whatever is still said about the last one.
-        let incarnation = snapshot.incarnation.next();
+        let mut incarnation = snapshot.incarnation.next();
+        if was_restored && config.planted.has(Bug::RestartSameIncarnation) {
+            incarnation = snapshot.incarnation;
+        }
         let mut membership = Membership::new(&config, me, incarnation, root.fork(stream::MEMBERSHIP), now);
         membership.reserve(snapshot.members.len());
         for record in &snapshot.members {
@@ -218,7 +222,8 @@ impl Node {
     /// A wake-up far too late means that this process was stopped, its host suspended, or its clock set forward.
     fn notice_stall(&mut self) {
         let late = self.now.saturating_since(self.expected);
-        if late > Duration::from_millis(self.config.timings.stall_ms) && self.is_heard() {
+        let unnoticed = self.config.planted.has(Bug::StallUnnoticed);
+        if late > Duration::from_millis(self.config.timings.stall_ms) && self.is_heard() && !unnoticed {
             self.membership.handle_stall(ctx!(self), late);
         }
     }

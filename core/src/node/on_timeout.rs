@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use super::{Node, ctx};
 use crate::context::Context;
+use crate::planted::Bug;
 use crate::time::Instant;
 
 /// Time between looks for tombstones that are old enough, in milliseconds.
@@ -38,7 +39,10 @@ impl Node {
 
     /// Forgets tombstones that everybody has had time to hear of.
     fn collect(&mut self) {
-        let age = Duration::from_millis(self.config.timings.forget_after_ms);
+        let mut age = Duration::from_millis(self.config.timings.forget_after_ms);
+        if self.config.planted.has(Bug::TombstoneCollectedEarly) {
+            age = Duration::ZERO;
+        }
         for key in self.rumors.collect(self.now, age) {
             self.heat.stop(&key);
             self.mark_dirty(key);
@@ -49,7 +53,10 @@ impl Node {
 
     pub(super) fn plan_collection(&mut self) {
         if self.collect_at == Instant::FAR_FUTURE && self.rumors.has_tombstones() {
-            let period_ms = COLLECT_PERIOD_MS.min(self.config.timings.forget_after_ms / 2);
+            let mut period_ms = COLLECT_PERIOD_MS.min(self.config.timings.forget_after_ms / 2);
+            if self.config.planted.has(Bug::TombstoneCollectedEarly) {
+                period_ms = 1_000;
+            }
             self.collect_at = self.now + Duration::from_millis(period_ms);
         }
     }

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use super::Node;
 use crate::id::{Incarnation, ServiceGroup, ServiceName};
 use crate::membership::Heard;
+use crate::planted::Bug;
 use crate::rumor::{Priority, Rumor, RumorKey, ServiceHealth, ServiceRumor};
 use crate::service::{Announcement, Health, ServiceState};
 
@@ -27,6 +28,9 @@ impl Node {
 
     /// The service runs no longer; the ring hears it at once (Habitat never says so, reference A15.7).
     pub(super) fn retract(&mut self, group: &ServiceGroup) {
+        if self.config.planted.has(Bug::RetractionForgotten) {
+            return;
+        }
         let key = RumorKey::Service { group: group.clone(), member: self.me };
         if let Some(Rumor::Service(held)) = self.rumors.get(&key).cloned()
             && !held.tombstone

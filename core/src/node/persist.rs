@@ -10,6 +10,7 @@ use crate::context::Context;
 use crate::id::{Incarnation, MemberId, RequestId};
 use crate::io::Effect;
 use crate::membership::State;
+use crate::planted::Bug;
 use crate::rumor::{Rumor, RumorKey, RumorKind};
 use crate::snapshot::{self, Table, Write};
 use crate::time::Instant;
@@ -64,6 +65,9 @@ impl Node {
 
     /// A ban that another member told of: nobody waits for it, but it must not be lost either.
     pub(super) fn persist_heard_departure(&mut self, rumor: &Rumor, member: MemberId) {
+        if self.config.planted.has(Bug::BanNotStored) {
+            return;
+        }
         let writes = self.departure_rows(rumor, member);
         self.persist(writes, true, Pending::Batch);
     }

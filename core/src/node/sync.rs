@@ -23,6 +23,7 @@ use crate::id::MemberId;
 use crate::io::EventKind;
 use crate::limits::SYNC_RECORDS_MAX;
 use crate::membership::{Heard, MemberRecord, State, digested};
+use crate::planted::Bug;
 use crate::rumor::Rumor;
 use crate::time::Instant;
 use crate::wire::stream::{BUCKETS, Body};
@@ -224,6 +225,9 @@ impl Node {
 
     /// Records that digests leave out because they are on their way to being forgotten.
     fn gone_in(&self, mask: u64) -> Vec<(u64, Rumor)> {
+        if self.config.planted.has(Bug::SyncIgnoresTombstones) {
+            return Vec::new();
+        }
         let inside = |key: u64| mask & (1 << bucket_of(key)) != 0;
         let mut gone = Vec::new();
         for record in self.membership.table().iter().filter(|r| r.state == State::Departed) {

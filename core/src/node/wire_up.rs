@@ -9,6 +9,7 @@ use crate::context::Context;
 use crate::id::{MemberId, ProbeSeq};
 use crate::io::{EventKind, ExitReason, Output};
 use crate::membership::{Action, Heard, State, Urgency};
+use crate::planted::Bug;
 use crate::rumor::{Inserted, Priority, Rumor, RumorKey};
 use crate::service::ServiceEvent;
 use crate::wire::stream;
@@ -37,7 +38,12 @@ impl Node {
             Action::Changed { id, urgency } => self.on_member_changed(&id, urgency),
             Action::Healed { id } => self.sync_soon_with(&id),
             Action::TellBan { id, to } => self.tell_ban(&id, to),
-            Action::Raise { incarnation } => self.persist_identity(incarnation, Pending::Raise(incarnation)),
+            Action::Raise { incarnation } => {
+                self.persist_identity(incarnation, Pending::Raise(incarnation));
+                if self.config.planted.has(Bug::RefuteBeforeStored) {
+                    self.membership.raised(ctx!(self), incarnation);
+                }
+            }
             Action::Forgotten { id } => self.on_member_forgotten(&id),
         }
     }

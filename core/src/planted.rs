@@ -1,0 +1,117 @@
+//! Deliberate defects, to check the checkers: a sweep that cannot find them would not find real ones either.
+//!
+//! Without the feature `planted-bugs`, [`Planted`] is empty and [`Planted::has`] is `false` at compile time, so the
+//! places that ask cost nothing. No daemon is built with the feature.
+
+/// Whether this build can plant defects. A daemon refuses to be built when it is.
+pub const CAN_PLANT: bool = cfg!(feature = "planted-bugs");
+
+/// A defect, at the one place of the core that its name concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Bug {
+    /// A refutation repeats the incarnation that was accused.
+    RefuteSameIncarnation,
+    /// A higher incarnation is used before it is on disk.
+    RefuteBeforeStored,
+    /// A restart goes on with the incarnation of the last life.
+    RestartSameIncarnation,
+    /// At equal incarnation, Alive overrides Suspect.
+    StaleAliveAccepted,
+    /// The timer of a suspicion goes on after the refutation.
+    SuspicionSurvivesRefutation,
+    /// A second-hand death is believed without a look.
+    BuryOnHearsay,
+    /// One member is never probed.
+    ProbeSkipsOne,
+    /// A member that was not running blames the others.
+    StallUnnoticed,
+    /// Members that are held dead are never tried again.
+    LostNeverTried,
+    /// A rumor is cold after it was told once.
+    ColdTooEarly,
+    /// A tombstone is forgotten while others still hold what it buries.
+    TombstoneCollectedEarly,
+    /// A digest exchange says nothing of what is gone.
+    SyncIgnoresTombstones,
+    /// A service that stops is not retracted.
+    RetractionForgotten,
+    /// A banned member that speaks is listened to.
+    BanUndoneByContact,
+    /// A ban that another member told of is not stored.
+    BanNotStored,
+}
+
+impl Bug {
+    /// Every defect.
+    pub const ALL: [Self; 15] = [
+        Self::RefuteSameIncarnation,
+        Self::RefuteBeforeStored,
+        Self::RestartSameIncarnation,
+        Self::StaleAliveAccepted,
+        Self::SuspicionSurvivesRefutation,
+        Self::BuryOnHearsay,
+        Self::ProbeSkipsOne,
+        Self::StallUnnoticed,
+        Self::LostNeverTried,
+        Self::ColdTooEarly,
+        Self::TombstoneCollectedEarly,
+        Self::SyncIgnoresTombstones,
+        Self::RetractionForgotten,
+        Self::BanUndoneByContact,
+        Self::BanNotStored,
+    ];
+
+    /// The word for it on command lines.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RefuteSameIncarnation => "refute-same-incarnation",
+            Self::RefuteBeforeStored => "refute-before-stored",
+            Self::RestartSameIncarnation => "restart-same-incarnation",
+            Self::StaleAliveAccepted => "stale-alive-accepted",
+            Self::SuspicionSurvivesRefutation => "suspicion-survives-refutation",
+            Self::BuryOnHearsay => "bury-on-hearsay",
+            Self::ProbeSkipsOne => "probe-skips-one",
+            Self::StallUnnoticed => "stall-unnoticed",
+            Self::LostNeverTried => "lost-never-tried",
+            Self::ColdTooEarly => "cold-too-early",
+            Self::TombstoneCollectedEarly => "tombstone-collected-early",
+            Self::SyncIgnoresTombstones => "sync-ignores-tombstones",
+            Self::RetractionForgotten => "retraction-forgotten",
+            Self::BanUndoneByContact => "ban-undone-by-contact",
+            Self::BanNotStored => "ban-not-stored",
+        }
+    }
+}
+
+/// Which defect a node has: none, always, without the feature `planted-bugs`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Planted {
+    #[cfg(feature = "planted-bugs")]
+    bug: Option<Bug>,
+}
+
+impl Planted {
+    /// This defect and no other.
+    #[cfg(feature = "planted-bugs")]
+    #[must_use]
+    pub const fn only(bug: Bug) -> Self {
+        Self { bug: Some(bug) }
+    }
+
+    /// Whether the node has this defect.
+    #[cfg(feature = "planted-bugs")]
+    pub(crate) fn has(self, bug: Bug) -> bool {
+        self.bug == Some(bug)
+    }
+
+    /// Whether the node has this defect: never.
+    #[cfg(not(feature = "planted-bugs"))]
+    #[expect(clippy::unused_self, reason = "the feature decides")]
+    pub(crate) const fn has(self, _: Bug) -> bool {
+        false
+    }
+}
+
+#[cfg(not(feature = "planted-bugs"))]
+const _: () = assert!(size_of::<Planted>() == 0, "a node without defects carries nothing of them");
