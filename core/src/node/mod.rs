@@ -109,6 +109,14 @@ mod stream {
     pub(super) const NODE: u64 = 3;
 }
 
+/// A new life is a new incarnation: it prevails over whatever is still said about the last one.
+fn first_incarnation(snapshot: &Snapshot, config: &Config) -> Incarnation {
+    if snapshot.incarnation > Incarnation(0) && config.planted.has(Bug::RestartSameIncarnation) {
+        return snapshot.incarnation;
+    }
+    snapshot.incarnation.next()
+}
+
 impl Node {
     /// A node with this configuration, which must be valid, continuing from what its disk remembers.
     ///
@@ -128,11 +136,7 @@ impl Node {
         let was_restored = restored.is_some();
         let snapshot = restored.unwrap_or_else(|| Snapshot::new(MemberId::from_random(id_bytes)));
         let me = snapshot.member_id;
-        // A new life is a new incarnation: it prevails over whatever is still said about the last one.
-        let mut incarnation = snapshot.incarnation.next();
-        if was_restored && config.planted.has(Bug::RestartSameIncarnation) {
-            incarnation = snapshot.incarnation;
-        }
+        let incarnation = first_incarnation(&snapshot, &config);
         let mut membership = Membership::new(&config, me, incarnation, root.fork(stream::MEMBERSHIP), now);
         membership.reserve(snapshot.members.len());
         for record in &snapshot.members {
