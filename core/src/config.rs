@@ -63,7 +63,7 @@ impl Config {
     }
 }
 
-/// What a service rumor says about the host it runs on (reference A3.7).
+/// What a service rumor says about the host it runs on (as in Habitat).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SysInfo {
     /// Address for service traffic.

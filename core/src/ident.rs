@@ -60,7 +60,7 @@ impl PackageIdent {
 
     /// Which of two builds of a package is newer: by version, then by release; `Greater` means that `self` is.
     ///
-    /// Habitat's order (reference C16.2): the dotted numbers that a version begins with count as numbers
+    /// Habitat's order: the dotted numbers that a version begins with count as numbers
     /// (a missing one as 0), then a version without an extension is newer than one with (`1.0.0` than
     /// `1.0.0-rc1`), then extensions and releases compare as text. An ident that leaves a part out comes
     /// before one that names it. Origin and name are not looked at.

@@ -3,7 +3,7 @@
 //! Reaching one is counted and reported (`EventKind::LimitReached`) and drops the least valuable thing
 //! first; it is never a crash. Relations between limits are checked when the crate is compiled.
 
-/// Largest datagram sent or accepted, in bytes. Habitat's receive buffer (reference A2.12).
+/// Largest datagram sent or accepted, in bytes. Habitat's receive buffer.
 pub const DATAGRAM_BYTES_MAX: usize = 1024;
 /// Largest stream message sent or accepted, in bytes, without its length prefix.
 /// The prefix is a big-endian `u32`, so its first byte is 0x00 and never 0xFF.

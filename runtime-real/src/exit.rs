@@ -39,7 +39,7 @@ pub const ROOT: u8 = 4;
 pub const STORE: u8 = 5;
 /// An address cannot be listened on.
 pub const LISTEN: u8 = 6;
-/// Banned from the ring by an operator; do not start again (reference C3.1).
+/// Banned from the ring by an operator; do not start again (as in Habitat).
 pub const DEPARTED: u8 = 86;
 /// Interrupted a third time: services were killed, the ring was not told.
 pub const INTERRUPTED: u8 = 130;

@@ -72,7 +72,7 @@ impl Root {
         superuser: bool,
         env: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, RootError> {
-        // An empty variable counts as unset (reference D4.1).
+        // An empty variable counts as unset (as in Habitat).
         let set = |name: &str| env(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         if let Some(path) = flag {
             return Self::new(path);

@@ -1,7 +1,7 @@
 //! Service groups as one table: a pure projection of membership and rumors.
 //!
 //! A census is built anew from what the node knows at one instant. It holds no state of its own, so it cannot
-//! lag behind a departure or keep a group that nobody serves any longer (as Habitat's does, reference C14.2-3).
+//! lag behind a departure or keep a group that nobody serves any longer (as Habitat's does).
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;

@@ -200,7 +200,7 @@ impl Membership {
         self.run_verifications(ctx);
     }
 
-    /// Another member buried this one, and it did not answer us either (reference A8.3).
+    /// Another member buried this one, and it did not answer us either (as in Habitat).
     fn bury(&mut self, ctx: &mut Context<'_>, id: &MemberId, after: EventId) {
         let Some(mut record) = self.table.get(id).copied() else { return };
         if record.state <= State::Suspect {

@@ -85,7 +85,7 @@ impl Membership {
             self.actions.push_back(Action::Send { to: reply_to, body, accuse: None });
             return;
         }
-        // The local copy's address is the better one where there is one (reference A9.4).
+        // The local copy's address is the better one where there is one (as in Habitat).
         let told = *target;
         let target = self.table.get(&told.id).copied().unwrap_or(told);
         if target.incarnation > told.incarnation {

@@ -6,7 +6,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use crate::id::{Incarnation, MemberId};
 
-/// What a member is held to be. Later ones prevail at equal incarnation (reference A11.1).
+/// What a member is held to be. Later ones prevail at equal incarnation (as in Habitat).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
     /// It answers.
@@ -78,7 +78,7 @@ impl MemberRecord {
     }
 
     /// Whether this statement prevails over `other` about the same member: higher incarnation, then worse
-    /// state (reference A11.1), then, so that two nodes can never disagree for ever, the greater content.
+    /// state (as in Habitat), then, so that two nodes can never disagree for ever, the greater content.
     #[must_use]
     pub fn prevails_over(&self, other: &Self) -> bool {
         self.precedence(other) == Ordering::Greater

@@ -9,7 +9,7 @@
 //! | `lost` | finding back: peers while alone, members believed dead |
 //! | `probe`, `suspicion`, `relay`, `health`, `accusers` | the parts of those |
 //!
-//! Where this differs from Habitat's rules (reference A10, A11): contact never revives a member at its old
+//! Where this differs from Habitat's rules: contact never revives a member at its old
 //! incarnation, it makes the member refute instead, so that everybody can follow; a second-hand death is a
 //! suspicion until this member has looked for itself; a ban is final.
 

@@ -251,7 +251,7 @@ pub(super) fn stands_here(record: &MemberRecord, me: &MemberRecord) -> bool {
     record.id == me.id || (record.address == me.address && record.swim_port == me.swim_port)
 }
 
-/// Whether a member is probed when its turn comes (reference A7.2, but a departed one never is).
+/// Whether a member is probed when its turn comes (as in Habitat, but a departed one never is).
 fn is_probed(record: &MemberRecord) -> bool {
     match record.state {
         State::Alive | State::Suspect => true,

@@ -26,7 +26,7 @@ impl Node {
         self.tell_own_service(rumor, Incarnation(0));
     }
 
-    /// The service runs no longer; the ring hears it at once (Habitat never says so, reference A15.7).
+    /// The service runs no longer; the ring hears it at once (Habitat never says so).
     pub(super) fn retract(&mut self, group: &ServiceGroup) {
         if self.config.planted.has(Bug::RetractionForgotten) {
             return;

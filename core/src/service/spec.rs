@@ -112,7 +112,7 @@ words! {
 }
 
 words! {
-    /// How a service is, by the exit codes of its health check (reference C11.1), the worse the later.
+    /// How a service is, by the exit codes of its health check (as in Habitat), the worse the later.
     Health {
         /// It works.
         Ok = "ok",
@@ -125,7 +125,7 @@ words! {
     } default Unknown
 }
 
-/// What to run and how (the fields of reference C5.2).
+/// What to run and how (the fields of Habitat's spec files).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceSpec {
     /// The package, as the operator gave it; the newest installed one that satisfies it runs.

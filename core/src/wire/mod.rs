@@ -1,4 +1,4 @@
-//! Bytes on the wire: Habitat's protobuf messages (reference A1 to A3) with our additions from field 100.
+//! Bytes on the wire: Habitat's protobuf messages with our additions from field 100.
 //!
 //! [`proto`] holds the hand-written message structs, [`swim`] the datagrams, [`stream`] the framed messages.
 //! Decoders reject; they never panic and never believe a length.

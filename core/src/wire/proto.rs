@@ -1,4 +1,4 @@
-//! The message structs, field by field as in reference A1 to A3; fields from 100 are ours.
+//! The message structs, field by field as in Habitat; fields from 100 are ours.
 //!
 //! Text fields that the core parses anyway are declared `bytes`: the encoding is the same and nothing is
 //! checked twice. `payload` of the envelope is declared as the message it holds, which also encodes the same.
@@ -7,7 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use prost::Message;
 
-/// A2.1.
+/// `Member`.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Member {
     #[prost(bytes = "vec", tag = "1")]
@@ -26,7 +26,7 @@ pub(crate) struct Member {
     pub(crate) departed: bool,
 }
 
-/// A2.6, with who accuses a suspect.
+/// `Membership`, with who accuses a suspect.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Membership {
     #[prost(message, optional, tag = "1")]
@@ -37,7 +37,7 @@ pub(crate) struct Membership {
     pub(crate) accusers: Vec<Vec<u8>>,
 }
 
-/// A2.2 and A2.3 have the same fields.
+/// `Ping` and `Ack` have the same fields.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct PingAck {
     #[prost(message, optional, tag = "1")]
@@ -48,7 +48,7 @@ pub(crate) struct PingAck {
     pub(crate) seq: u64,
 }
 
-/// A2.4; our nack has the same fields.
+/// `PingReq`; our nack has the same fields.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct PingReq {
     #[prost(message, optional, tag = "1")]
@@ -66,7 +66,7 @@ pub(crate) struct Gossip {
     pub(crate) from: Option<Member>,
 }
 
-/// A2.7.
+/// `Swim`.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Swim {
     #[prost(int32, tag = "1")]
@@ -96,7 +96,7 @@ pub(crate) mod kind {
     pub(crate) const GOSSIP: i32 = 101;
 }
 
-/// A1.1 around a SWIM message.
+/// `Wire` around a SWIM message.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct SwimWire {
     #[prost(bool, tag = "1")]
@@ -105,7 +105,7 @@ pub(crate) struct SwimWire {
     pub(crate) payload: Option<Swim>,
 }
 
-/// A3.1.
+/// `Rumor`.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Rumor {
     #[prost(int32, tag = "1")]
@@ -122,7 +122,7 @@ pub(crate) struct Rumor {
     pub(crate) service_health: Option<ServiceHealth>,
 }
 
-/// Values of `Rumor::kind` (A3.2).
+/// Values of `Rumor::kind`.
 pub(crate) mod rumor_kind {
     pub(crate) const MEMBER: i32 = 1;
     pub(crate) const SERVICE: i32 = 2;
@@ -130,7 +130,7 @@ pub(crate) mod rumor_kind {
     pub(crate) const SERVICE_HEALTH: i32 = 100;
 }
 
-/// A3.4, with the retraction of a service.
+/// `Service`, with the retraction of a service.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Service {
     #[prost(bytes = "vec", tag = "1")]
@@ -153,7 +153,7 @@ pub(crate) struct Service {
     pub(crate) tombstone: bool,
 }
 
-/// A3.7.
+/// `SysInfo`.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct SysInfo {
     #[prost(string, tag = "1")]
@@ -174,7 +174,7 @@ pub(crate) struct SysInfo {
     pub(crate) ctl_gateway_port: u32,
 }
 
-/// A3.8.
+/// `Departure`.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Departure {
     #[prost(bytes = "vec", tag = "1")]
@@ -250,7 +250,7 @@ pub(crate) struct StreamPing {
     pub(crate) seq: u64,
 }
 
-/// A1.1 around a stream message.
+/// `Wire` around a stream message.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct StreamWire {
     #[prost(bool, tag = "1")]

@@ -169,7 +169,7 @@ fn body_from_wire(swim: &proto::Swim) -> Result<(MemberRecord, Body), DecodeErro
     }
 }
 
-/// The health numbers of reference A2.6.
+/// Habitat's numbers for the states.
 pub(crate) const fn health_to_wire(state: State) -> i32 {
     match state {
         State::Alive => 1,
@@ -179,7 +179,7 @@ pub(crate) const fn health_to_wire(state: State) -> i32 {
     }
 }
 
-/// A missing or unknown health counts as alive (reference A2.8).
+/// A missing or unknown health counts as alive (as in Habitat).
 pub(crate) const fn health_from_wire(health: i32) -> State {
     match health {
         2 => State::Suspect,

@@ -130,7 +130,7 @@ fn every_refusal_names_its_reason() {
     assert_eq!(swim::decode(&[0x1a, 0x04, 0x08, 0x01, 0x12, 0x00]), Err(DecodeError::Missing("member")));
 }
 
-/// The field numbers of reference A1 and A2, byte by byte, so that a change of a tag cannot go unnoticed.
+/// Habitat's field numbers, byte by byte, so that a change of a tag cannot go unnoticed.
 #[test]
 fn a_ping_is_laid_out_as_habitat_lays_it_out() {
     let from = MemberRecord {

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A ring key from Habitat's public test fixtures (reference E1.7).
+/// A ring key from Habitat's public test fixtures.
 const RING_KEY: &str = "RCFaO84j41GmrzWddxMdsXpGdn3iuIy7Mw3xYrjPLsE=";
 const RING_NONCE: Nonce = Nonce([
     175, 221, 237, 184, 68, 112, 40, 80, 11, 173, 215, 154, 129, 39, 146, 10, 51, 143, 150, 71, 146, 97, 70,

@@ -1,4 +1,4 @@
-//! The frame that every ctl message travels in (reference D2.2).
+//! The frame that every ctl message travels in (as in Habitat).
 //!
 //! ```text
 //! u32 big-endian   bit 31 transaction follows · bits 26-30 zero · bits 20-25 length of the message id · bits 0-19 length of the body

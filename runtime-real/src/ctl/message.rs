@@ -1,4 +1,4 @@
-//! The messages of the ctl gateway with Habitat's names and field numbers (reference D2.3, D2.6, D2.7).
+//! The messages of the ctl gateway with Habitat's names and field numbers.
 //! Fields from 100 on are ours; whoever does not know them skips them.
 
 use prost::Message;

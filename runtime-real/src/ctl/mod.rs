@@ -1,4 +1,4 @@
-//! The ctl gateway: how operators give commands to a supervisor (reference D2).
+//! The ctl gateway: how operators give commands to a supervisor (as in Habitat).
 //!
 //! A client connects, shows the secret within ten seconds, sends one request, gets its replies, and the
 //! connection is closed.

@@ -1,4 +1,4 @@
-//! The shared secret of the ctl gateway: 64 random bytes as base64 in a file of mode 0600 (reference C6.1).
+//! The shared secret of the ctl gateway: 64 random bytes as base64 in a file of mode 0600 (as in Habitat).
 
 use std::fs;
 use std::io::{self, Write as _};

@@ -1,4 +1,4 @@
-//! `/butterfly`: the ring as this supervisor sees it (reference D1.13).
+//! `/butterfly`: the ring as this supervisor sees it (as in Habitat).
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! `/census`: service groups and who is in them (reference D1.12, C13.7).
+//! `/census`: service groups and who is in them (as in Habitat).
 
 use std::sync::Arc;
 

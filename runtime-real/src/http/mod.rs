@@ -1,4 +1,4 @@
-//! The HTTP gateway: what this supervisor knows, for reading only (reference D1).
+//! The HTTP gateway: what this supervisor knows, for reading only (as in Habitat).
 //!
 //! Every answer is computed when it is asked for. Errors are problem details (RFC 9457). With a token
 //! (`HAB_SUP_GATEWAY_AUTH_TOKEN`) every route but `/live` and `/ready` wants `Authorization: Bearer <token>`.

@@ -1,4 +1,4 @@
-//! `/services` and below: what runs on this host (reference D1.7 to D1.11).
+//! `/services` and below: what runs on this host (as in Habitat).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -155,7 +155,7 @@ fn health_name(health: Health) -> &'static str {
     }
 }
 
-/// Reference D1.7.
+/// As Habitat answers.
 fn health_code(health: Health) -> StatusCode {
     match health {
         Health::Ok | Health::Warning => StatusCode::OK,

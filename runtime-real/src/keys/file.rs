@@ -65,7 +65,7 @@ impl KeyKind {
         }
     }
 
-    /// The mode of its files (reference C6.8).
+    /// The mode of its files (as in Habitat).
     #[must_use]
     pub const fn mode(self) -> u32 {
         match self {

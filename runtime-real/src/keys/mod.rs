@@ -1,7 +1,7 @@
 //! Keys on disk, in Habitat's text format, and the folder they are kept in.
 //!
 //! A key file has four lines: the kind, the key's name and revision, nothing, the bytes in base64
-//! (reference E1.1). A revision is the second in which the key was made; a name has as many revisions as it
+//! (as in Habitat). A revision is the second in which the key was made; a name has as many revisions as it
 //! needs, and what an older one signed stays valid while its public key is in the cache.
 
 mod cache;

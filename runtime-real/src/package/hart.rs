@@ -1,4 +1,4 @@
-//! The package file: a header of five lines, then a tar archive compressed with xz (reference E3).
+//! The package file: a header of five lines, then a tar archive compressed with xz (as in Habitat).
 //!
 //! ```text
 //! HART-1

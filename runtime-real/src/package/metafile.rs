@@ -1,4 +1,4 @@
-//! The small text files at the top of a package that describe it (reference C6.9).
+//! The small text files at the top of a package that describe it (as in Habitat).
 
 use std::collections::BTreeMap;
 

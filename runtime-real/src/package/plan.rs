@@ -45,7 +45,7 @@ use super::{Error, MetaFile};
 
 /// Largest plan or configuration file, in bytes.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
-/// Who services run as when the plan says nothing (reference C6.10).
+/// Who services run as when the plan says nothing (as in Habitat).
 const USER_DEFAULT: &str = "hab";
 /// Habitat's time between the polite signal and KILL, in seconds.
 pub(crate) const SHUTDOWN_TIMEOUT_S_DEFAULT: u64 = 8;

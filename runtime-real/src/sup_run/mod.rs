@@ -35,7 +35,7 @@ use crate::store::{Store, StoreError};
 use crate::{exit, http, logging};
 use options::{Options, OptionsError, Settings};
 
-/// Asks for a token on every HTTP route but the probes (reference D4.2).
+/// Asks for a token on every HTTP route but the probes (as in Habitat).
 const TOKEN_ENV: &str = "HAB_SUP_GATEWAY_AUTH_TOKEN";
 /// After the node has finished, clients get this long to read their answers.
 const LAST_ANSWERS: Duration = Duration::from_millis(50);

@@ -1,4 +1,4 @@
-//! A service's configuration: layers of TOML, the later over the earlier (reference C7).
+//! A service's configuration: layers of TOML, the later over the earlier (as in Habitat).
 //!
 //! `default.toml` < the variable `HAB_<NAME>` < `user.toml`. Tables are merged key by key; any other value,
 //! and an array as a whole, takes the place of what was there, also when its type differs.
@@ -56,7 +56,7 @@ pub(super) fn load(
 ) -> Result<Table, Error> {
     let mut config = package::load_table(defaults)?.unwrap_or_default();
     let variable = variable(service);
-    // An empty variable counts as unset (reference D4.1).
+    // An empty variable counts as unset (as in Habitat).
     if let Some(text) = env(&variable).filter(|text| !text.trim().is_empty()) {
         let layer = parse_variable(&text)
             .map_err(|message| Error::Config { source_name: format!("variable {variable}"), message })?;

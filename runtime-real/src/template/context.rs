@@ -1,4 +1,4 @@
-//! What templates may ask for: `cfg`, `pkg` and `sys` (reference C13.2–C13.4).
+//! What templates may ask for: `cfg`, `pkg` and `sys` (as in Habitat).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use super::error::TemplateFault;
 use super::helpers;
 
-/// Renders templates: nothing is escaped, a key that does not exist is empty (reference C13.9).
+/// Renders templates: nothing is escaped, a key that does not exist is empty (as in Habitat).
 pub(super) struct Engine {
     handlebars: Handlebars<'static>,
 }

@@ -1,4 +1,4 @@
-//! The helpers that Habitat's templates know (reference C13.1), besides the built-in ones.
+//! The helpers that Habitat's templates know, besides the built-in ones.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;

@@ -229,14 +229,14 @@ fn shutdown_timeout_ms(package: &Installed, spec: &ServiceSpec) -> Result<u64, E
     Ok(u64::try_from(Duration::from_secs(seconds).as_millis()).unwrap_or(u64::MAX))
 }
 
-/// The exported part of a configuration; what is not set is left out (reference C7.7).
+/// The exported part of a configuration; what is not set is left out (as in Habitat).
 fn exports(cfg: &toml::Table, exports: &BTreeMap<String, String>) -> String {
     let set =
         exports.iter().filter_map(|(name, path)| Some((name.clone(), package::lookup(cfg, path)?.clone())));
     toml::to_string(&set.collect::<toml::Table>()).expect("a table of values that were parsed as TOML")
 }
 
-/// Every bind that the package needs is given, and every bind that is given exists (reference C5.10).
+/// Every bind that the package needs is given, and every bind that is given exists (as in Habitat).
 fn check_binds(package: &Installed, spec: &ServiceSpec) -> Result<(), Error> {
     let needed = package.pairs(MetaFile::Binds)?;
     let optional = package.pairs(MetaFile::BindsOptional)?;

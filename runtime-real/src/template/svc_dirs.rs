@@ -1,4 +1,4 @@
-//! A service's folder: what is in it, and with which modes (reference C6.3, C6.4).
+//! A service's folder: what is in it, and with which modes (as in Habitat).
 
 use std::fs::{self, Permissions};
 use std::io;

@@ -11,7 +11,7 @@ fn keys(value: &Value) -> BTreeSet<&str> {
     value.as_object().expect("an object").keys().map(String::as_str).collect()
 }
 
-/// Fails when `value` lacks one of the keys that Habitat's own answer has (reference D1.10 to D1.13).
+/// Fails when `value` lacks one of the keys that Habitat's own answer has.
 #[track_caller]
 fn has_keys(value: &Value, wanted: &str) {
     let have = keys(value);

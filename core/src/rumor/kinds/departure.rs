@@ -4,7 +4,7 @@ use crate::error::DecodeError;
 use crate::id::MemberId;
 use crate::wire::{id_from_wire, id_to_wire, proto};
 
-/// The ban of one member (reference A3.8). Nothing undoes it, not even the member's own word.
+/// The ban of one member (as in Habitat). Nothing undoes it, not even the member's own word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Departure {
     /// Who is banned.

@@ -11,7 +11,7 @@ use crate::ident::PackageIdent;
 use crate::limits::RUMOR_BYTES_MAX;
 use crate::wire::{id_from_wire, id_to_wire, proto};
 
-/// One member's service in one group (reference A3.4). Only that member raises its incarnation.
+/// One member's service in one group (as in Habitat). Only that member raises its incarnation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceRumor {
     /// Who runs it.
@@ -36,7 +36,7 @@ pub struct ServiceRumor {
 
 impl ServiceRumor {
     /// Joins two statements: the higher incarnation, and of equal ones the greater encoding, so that two
-    /// nodes can never disagree for ever (Habitat keeps whichever came first, reference A15.3).
+    /// nodes can never disagree for ever (Habitat keeps whichever came first).
     pub fn merge(&mut self, other: &Self) -> bool {
         assert!(
             self.member_id == other.member_id && self.group == other.group,

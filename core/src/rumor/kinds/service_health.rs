@@ -7,7 +7,7 @@ use crate::id::{Incarnation, MemberId, ServiceGroup};
 use crate::service::Health;
 use crate::wire::{id_from_wire, id_to_wire, proto};
 
-/// The health of one member's service in one group. Ours: Habitat keeps health on the host (reference A3.11).
+/// The health of one member's service in one group. Ours: Habitat keeps health on the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceHealth {
     /// Who runs it.
