@@ -193,7 +193,7 @@ impl Membership {
             if held.state == State::Suspect && held.incarnation == told.incarnation {
                 return self.hear_death_of_suspect(ctx, &told.id, from);
             }
-            // Reference A8: do not bury on hearsay whom we hold alive; look for ourselves first.
+            // Do not bury on hearsay whom we hold alive; look for ourselves first.
             return self.plan_verification(ctx, told);
         }
         if told.state == held.state && told.incarnation == held.incarnation {

@@ -176,7 +176,8 @@ async fn sup_depart(ctl: &Ctl, request: SupDepart) -> Result<Answer, NetErr> {
     Ok(Answer::Done(vec![match command(ctl, Command::Depart { member }).await? {
         Reply::Unchanged => format!("{member} was banned from the ring already"),
         _ => format!(
-            "{member} is banned from the ring for ever; on its host, a new member needs a new data directory"
+            "{member} is banned from the ring for ever; should its host lose its data directory, it comes back as a \
+             new member, which this ban does not cover"
         ),
     }]))
 }

@@ -63,7 +63,7 @@ timing_options! {
     probe_timeout_ms: u64, "A direct probe that is not answered within this goes to the indirect ones";
     probe_verdict_ms: u64, "From the first ping to the verdict";
     indirect_probes: u32, "Members asked to probe for this one";
-    suspicion_timeout_ms_min: u64, "How long a suspicion lasts that enough members confirm, times log10 of the ring's size";
+    suspicion_timeout_ms_min: u64, "How long a suspicion lasts that enough members confirm; half as much again for each tenfold of the ring above 10";
     suspicion_max_factor: u32, "A suspicion that nobody confirms lasts this many times longer";
     suspicion_confirmations: u32, "Accusers beside the first that shorten a suspicion to its minimum";
     corroborators: u32, "Members that check a suspect for themselves, on average";
