@@ -17,11 +17,29 @@ pub(super) fn prepare(root: &Root, config: &Config, member: Arc<OnceLock<MemberI
     Arc::new(move |_, spec| {
         let member_id = member.get().map(MemberId::to_string).unwrap_or_default();
         let sys = Sys { member_id, info: info.clone(), permanent };
-        let env = |name: &str| std::env::var(name).ok();
+        let env = |name: &str| match name {
+            "PATH" => Some(path_with_this_program()),
+            _ => std::env::var(name).ok(),
+        };
         let rendered =
             template::prepare_service(&root, spec, &sys, &env).map_err(|error| error.to_string())?;
         Ok((prepared(&rendered), plan(rendered)))
     })
+}
+
+/// The search path, with this program's own directory at its end: a hook that calls `annulus` finds the one that
+/// runs it, wherever it was started from.
+fn path_with_this_program() -> String {
+    let mut path = std::env::var("PATH").unwrap_or_default();
+    let program = std::env::current_exe().ok();
+    if let Some(dir) = program.as_deref().and_then(std::path::Path::parent).and_then(std::path::Path::to_str)
+    {
+        if !path.is_empty() {
+            path.push(':');
+        }
+        path.push_str(dir);
+    }
+    path
 }
 
 fn prepared(rendered: &Rendered) -> Prepared {
