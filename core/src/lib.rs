@@ -103,3 +103,4 @@ pub use service::{
 };
 pub use snapshot::{Snapshot, Table, Write};
 pub use time::{Instant, UnixTime};
+pub use wire::Message;

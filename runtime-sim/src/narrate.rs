@@ -5,6 +5,8 @@
 
 mod actions;
 
+pub(crate) use actions::action_words;
+
 use actions::NAMES_MAX;
 use std::collections::{BTreeMap, BTreeSet};
 

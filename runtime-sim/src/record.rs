@@ -1,7 +1,8 @@
 //! What a world can tell about itself: everything that happened, in order, with the ids that link it.
 
 use annulus_core::{
-    Channel, Event, ExitReason, ExitStatus, InputId, Instant, MemberId, Reply, RequestId, ServiceName,
+    Channel, Event, ExitReason, ExitStatus, InputId, Instant, MemberId, Message, Reply, RequestId,
+    ServiceName,
 };
 
 use crate::action::{Action, HostId};
@@ -103,6 +104,8 @@ pub enum What {
         channel: Channel,
         /// Its payload's length.
         bytes: u32,
+        /// What it says; none when that is no message of the protocol.
+        message: Option<Box<Message>>,
     },
     /// A node received a packet.
     Delivered {

@@ -4,14 +4,14 @@
 //!
 //! | what | fields |
 //! |---|---|
-//! | `action` | `action`: the action, as the simulator's own text |
+//! | `action` | `action`: its name, `from`, `to`, `both`, `loss` where they apply, `text`: in words |
 //! | `host-started` | `host`, `member`, `restored` |
 //! | `host-stopped` | `host`, `why`: `left`, `departed`, `crashed`, `killed` |
 //! | `event` | `host`, `id`, `cause` {`input`, `event`}, `kind` and the kind's own fields |
 //! | `reply` | `host`, `request`, `reply` |
 //! | `process-started` | `host`, `service`, `pid` |
 //! | `process-exited` | `host`, `service`, `pid`, `status` |
-//! | `sent` | `packet`, `from`, `input`, `to`, `channel`: `datagram` or `stream`, `bytes` |
+//! | `sent` | `packet`, `from`, `input`, `to`, `channel`: `datagram` or `stream`, `bytes`, and of its content `message`: its kind, `speaker`, `seq`, `about`, `tells`: members' records |
 //! | `delivered` | `packet`, `to`, `input` |
 //! | `dropped` | `packet`, `to`, `why`: see [`DropReason::name`](crate::record::DropReason::name) |
 //! | `refused` | `packet`, `to`: its sender, `input` |
@@ -22,10 +22,10 @@
 
 use std::io::{self, Write};
 
-use annulus_core::{Channel, Event, EventKind, ExitReason, MemberId, RumorKey, Why};
+use annulus_core::{Channel, Event, EventKind, ExitReason, MemberId, Message, Rumor, RumorKey, Why};
 use serde_json::{Map, Value, json};
 
-use crate::action::HostId;
+use crate::action::{Action, HostId};
 use crate::record::{Record, StopReason, What};
 use crate::scenario::scene::Scene;
 
@@ -46,7 +46,7 @@ pub fn write_jsonl(out: &mut impl Write, scene: &dyn Scene, records: &[Record]) 
 pub fn to_json(scene: &dyn Scene, record: &Record) -> Value {
     let name = |host: HostId| scene.name(host);
     let mut value = match &record.what {
-        What::Action(action) => json!({"what": "action", "action": format!("{action:?}")}),
+        What::Action(action) => action_json(scene, action),
         What::HostStarted { host, member, restored } => {
             json!({"what": "host-started", "host": name(*host), "member": text(member), "restored": restored})
         }
@@ -64,10 +64,16 @@ pub fn to_json(scene: &dyn Scene, record: &Record) -> Value {
             "what": "process-exited", "host": name(*host), "service": service.as_str(), "pid": pid,
             "status": text(status),
         }),
-        What::Sent { packet, from, input, to, channel, bytes } => json!({
-            "what": "sent", "packet": packet.0, "from": name(*from), "input": input.0, "to": to.map(name),
-            "channel": channel_name(*channel), "bytes": bytes,
-        }),
+        What::Sent { packet, from, input, to, channel, bytes, message } => {
+            let mut sent = json!({
+                "what": "sent", "packet": packet.0, "from": name(*from), "input": input.0,
+                "to": to.map(name), "channel": channel_name(*channel), "bytes": bytes,
+            });
+            if let (Value::Object(sent), Some(message)) = (&mut sent, message) {
+                message_fields(sent, message);
+            }
+            sent
+        }
         What::Delivered { packet, to, input } => {
             json!({"what": "delivered", "packet": packet.0, "to": name(*to), "input": input.0})
         }
@@ -82,6 +88,88 @@ pub fn to_json(scene: &dyn Scene, record: &Record) -> Value {
         fields.insert("t".to_owned(), record.at.as_nanos().into());
     }
     value
+}
+
+/// What is done, to whom, and the same in words.
+fn action_json(scene: &dyn Scene, action: &Action) -> Value {
+    let (from, to) = hosts_of(action);
+    let named =
+        |hosts: &[HostId]| -> Vec<String> { hosts.iter().map(|host| scene.name(*host).to_owned()).collect() };
+    let both = matches!(action, Action::Cut { both: true, .. });
+    let loss = match action {
+        Action::SetLink { quality, .. } => Some([quality.loss.numerator, quality.loss.denominator]),
+        _ => None,
+    };
+    let hosts = from.iter().chain(&to).map(|host| host.0 + 1).max().unwrap_or(0);
+    let names: Vec<String> = (0..hosts).map(|host| scene.name(HostId(host)).to_owned()).collect();
+    let text = crate::narrate::action_words(&names, action);
+    json!({
+        "what": "action", "action": action_name(action), "from": named(&from), "to": named(&to), "both": both,
+        "loss": loss, "text": text,
+    })
+}
+
+/// Who does something to whom; of a link, the senders and the receivers.
+fn hosts_of(action: &Action) -> (Vec<HostId>, Vec<HostId>) {
+    match action {
+        Action::Cut { from, to, .. } | Action::Mend { from, to } | Action::SetLink { from, to, .. } => {
+            (from.clone(), to.clone())
+        }
+        Action::Join(at)
+        | Action::Leave(at)
+        | Action::Crash(at)
+        | Action::Kill(at)
+        | Action::Restart(at, _)
+        | Action::Pause(at)
+        | Action::Resume(at)
+        | Action::LoadService { host: at, .. }
+        | Action::UnloadService { host: at, .. }
+        | Action::StopService { host: at, .. }
+        | Action::StartService { host: at, .. }
+        | Action::CrashService { host: at, .. } => (Vec::new(), vec![*at]),
+        Action::Depart { by, host } => (vec![*by], vec![*host]),
+        Action::DepartId { by, .. } => (vec![*by], Vec::new()),
+        _ => (Vec::new(), Vec::new()),
+    }
+}
+
+/// The variant's name in the words of scenarios: the part of its text before anything else.
+fn action_name(action: &Action) -> String {
+    let text = format!("{action:?}");
+    let end = text.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(text.len());
+    let mut name = String::new();
+    for c in text.get(..end).unwrap_or_default().chars() {
+        if c.is_ascii_uppercase() && !name.is_empty() {
+            name.push('-');
+        }
+        name.push(c.to_ascii_lowercase());
+    }
+    name
+}
+
+fn message_fields(sent: &mut Map<String, Value>, message: &Message) {
+    sent.insert("message".to_owned(), message.kind.into());
+    sent.insert("speaker".to_owned(), text(&message.from).into());
+    if let Some(seq) = message.seq {
+        sent.insert("seq".to_owned(), seq.0.into());
+    }
+    if let Some(about) = &message.about {
+        sent.insert("about".to_owned(), text(about).into());
+    }
+    let tells: Vec<Value> = message
+        .rumors
+        .iter()
+        .filter_map(|rumor| match rumor {
+            Rumor::Member(m) => Some(json!({
+                "member": text(&m.record.id), "state": m.record.state.name(),
+                "incarnation": m.record.incarnation.0,
+            })),
+            _ => None,
+        })
+        .collect();
+    if !tells.is_empty() {
+        sent.insert("tells".to_owned(), tells.into());
+    }
 }
 
 fn event_json(host: &str, event: &Event) -> Value {

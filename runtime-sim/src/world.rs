@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use annulus_core::{
-    Channel, Input, InputId, Instant, MemberId, Node, Output, RequestId, Rng, Snapshot, Transmit, UnixTime,
+    Channel, Input, InputId, Instant, MemberId, Message, Node, Output, RequestId, Rng, Snapshot, Transmit,
+    UnixTime,
 };
 
 use crate::action::{HostId, LinkQuality};
@@ -336,6 +337,7 @@ impl World {
             to: to.map(HostId),
             channel,
             bytes: length,
+            message: Message::read(channel, &bytes).ok().map(Box::new),
         });
         let Some(to) = to else { return self.dropped(packet, None, DropReason::NoRoute) };
         match channel {

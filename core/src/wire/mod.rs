@@ -1,13 +1,16 @@
 //! Bytes on the wire: Habitat's protobuf messages with our additions from field 100.
 //!
-//! [`proto`] holds the hand-written message structs, [`swim`] the datagrams, [`stream`] the framed messages.
+//! [`Message`] is for traces; [`proto`] holds the hand-written message structs, [`swim`] the datagrams, [`stream`] the framed messages.
 //! Decoders reject; they never panic and never believe a length.
 
+mod message;
 pub(crate) mod proto;
 pub(crate) mod stream;
 pub(crate) mod swim;
 #[cfg(test)]
 mod tests;
+
+pub use message::Message;
 
 use alloc::vec::Vec;
 use core::net::IpAddr;

@@ -10,6 +10,11 @@ pub(super) const NAMES_MAX: usize = 6;
 /// Joins before this belong to the start of the scenario.
 const START: Instant = Instant::from_millis(1_000);
 
+/// An action in words, for hosts of these names.
+pub(crate) fn action_words(names: &[String], action: &Action) -> String {
+    Narrator::new(names.to_vec()).words(action)
+}
+
 impl Narrator {
     pub(super) fn action(&mut self, at: Instant, action: &Action) {
         // The crowd that starts by itself is told once, with its first member.

@@ -1,0 +1,60 @@
+//! What a message says, for traces: read from its bytes by whoever watches the network, never by a node.
+
+use alloc::vec::Vec;
+
+use super::{stream, swim};
+use crate::error::DecodeError;
+use crate::id::{MemberId, ProbeSeq};
+use crate::io::Channel;
+use crate::rumor::Rumor;
+
+/// A message, as far as it concerns somebody who asks why a member was accused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The word for its kind: `ping`, `ack`, `ping-req`, `nack`, `gossip`, `sync`.
+    pub kind: &'static str,
+    /// Who speaks, by its own word. Of an ack that a helper passed on: the member that answered.
+    pub from: MemberId,
+    /// The probe that it belongs to, by the number that the probing member gave it.
+    pub seq: Option<ProbeSeq>,
+    /// Of a probe through helpers: on whose behalf (`ping`, `ack`), or whom it is about (`ping-req`, `nack`).
+    pub about: Option<MemberId>,
+    /// What it tells besides.
+    pub rumors: Vec<Rumor>,
+}
+
+impl Message {
+    /// Reads a message.
+    ///
+    /// # Errors
+    /// Whatever is not a message of the protocol.
+    pub fn read(channel: Channel, bytes: &[u8]) -> Result<Self, DecodeError> {
+        match channel {
+            Channel::Datagram => swim::decode(bytes).map(Self::from_datagram),
+            Channel::Stream => stream::decode(bytes).map(Self::from_stream),
+        }
+    }
+
+    fn from_datagram(datagram: swim::Datagram) -> Self {
+        let (kind, seq, about) = match datagram.body {
+            swim::Body::Ping { seq, forward_to } => ("ping", Some(seq), forward_to),
+            swim::Body::Ack { seq, forward_to } => ("ack", Some(seq), forward_to),
+            swim::Body::PingReq { seq, target } => ("ping-req", Some(seq), Some(target)),
+            swim::Body::Nack { seq, target } => ("nack", Some(seq), Some(target)),
+            swim::Body::Gossip => ("gossip", None, None),
+        };
+        let about = about.map(|member| member.id);
+        Self { kind, from: datagram.from.id, seq, about, rumors: datagram.rumors }
+    }
+
+    fn from_stream(message: stream::StreamMessage) -> Self {
+        let (kind, seq, rumors) = match message.body {
+            stream::Body::Ping { seq } => ("ping", Some(seq), Vec::new()),
+            stream::Body::Ack { seq } => ("ack", Some(seq), Vec::new()),
+            stream::Body::Gossip { rumors } => ("gossip", None, rumors),
+            stream::Body::SyncRecords { rumors, .. } => ("sync", None, rumors),
+            stream::Body::SyncBegin { .. } | stream::Body::SyncKeys { .. } => ("sync", None, Vec::new()),
+        };
+        Self { kind, from: message.from.id, seq, about: None, rumors }
+    }
+}
