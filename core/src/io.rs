@@ -368,6 +368,11 @@ pub enum EventKind {
         /// The runtime's words.
         reason: String,
     },
+    /// A second daemon runs with a copy of this one's identity; this one stops claiming it.
+    IdentityConflict {
+        /// Where the other one is.
+        address: SocketAddr,
+    },
     /// This node begins to leave the ring.
     Leaving,
 }

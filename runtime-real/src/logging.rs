@@ -109,6 +109,11 @@ pub fn event(event: &Event) {
             warn!(event = id, limit, "limit {limit} reached; the least valuable was dropped");
         }
         EventKind::PersistFailed { reason } => error!(event = id, "state could not be stored: {reason}"),
+        EventKind::IdentityConflict { address } => error!(
+            event = id, %address,
+            "another supervisor at {address} runs with a copy of this one's data directory: stop one of the two and \
+             remove its data directory, then it gets an identity of its own"
+        ),
         EventKind::Leaving => info!(event = id, "leaving the ring"),
     }
 }

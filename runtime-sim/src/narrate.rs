@@ -223,6 +223,13 @@ impl Narrator {
                 let text = format!("{} cannot write to its disk: {reason}.", self.name(host));
                 self.say(at, &text);
             }
+            EventKind::IdentityConflict { address } => {
+                let text = format!(
+                    "{} finds a second supervisor with a copy of its disk at {address}, and yields.",
+                    self.name(host)
+                );
+                self.say(at, &text);
+            }
             EventKind::Leaving => {
                 let text = format!("{} tells the ring that it leaves.", self.name(host));
                 self.say(at, &text);

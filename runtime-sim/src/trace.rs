@@ -205,6 +205,7 @@ pub const fn kind_name(kind: &EventKind) -> &'static str {
         EventKind::DecodeFailed { .. } => "decode-failed",
         EventKind::LimitReached { .. } => "limit-reached",
         EventKind::PersistFailed { .. } => "persist-failed",
+        EventKind::IdentityConflict { .. } => "identity_conflict",
         EventKind::Leaving => "leaving",
     }
 }
@@ -248,6 +249,7 @@ fn kind_fields(kind: &EventKind) -> Value {
         }
         EventKind::LimitReached { limit } => json!({"limit": limit}),
         EventKind::PersistFailed { reason } => json!({"reason": reason}),
+        EventKind::IdentityConflict { address } => json!({"address": text(address)}),
         EventKind::Leaving => json!({}),
     }
 }
@@ -326,6 +328,7 @@ pub(crate) fn fingerprint(kind: &EventKind) -> (u64, u64) {
         EventKind::DecodeFailed { channel, .. } => (13, *channel as u64),
         EventKind::LimitReached { limit } => (14, limit.len() as u64),
         EventKind::PersistFailed { .. } => (15, 0),
+        EventKind::IdentityConflict { .. } => (17, 0),
         EventKind::Leaving => (16, 0),
     }
 }

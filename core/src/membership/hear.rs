@@ -6,12 +6,14 @@ use core::time::Duration;
 use super::relay::Relay;
 use super::{Accusers, Action, Heard, MemberRecord, Membership, State, Urgency};
 use crate::context::Context;
-use crate::id::{MemberId, ProbeSeq};
+use crate::id::{Incarnation, MemberId, ProbeSeq};
 use crate::io::{EventKind, Why};
 use crate::planted::Bug;
 use crate::wire::UNSPECIFIED;
 use crate::wire::swim::Body;
 
+/// How often a member outbids an incarnation of its own that it never used before it takes that for a second daemon.
+const OUTBID_MAX: u32 = 8;
 /// Accusers that a refutation goes to directly.
 const ACCUSERS_TOLD_MAX: usize = 8;
 
@@ -268,6 +270,26 @@ impl Membership {
         Heard::New
     }
 
+    /// Only this member raises its incarnation, so a higher one from elsewhere is its own past, which is over once
+    /// it is outbid, or a second daemon that runs with a copy of its disk. Two that outbid each other would go on
+    /// for ever: the one at the lower address stays, the other falls silent and says why.
+    fn yields_identity(&mut self, ctx: &mut Context<'_>, told: &MemberRecord, newest: Incarnation) -> bool {
+        let own = *self.own();
+        let (mine, theirs) = (own.swim_addr(), told.swim_addr());
+        let known = own.address != UNSPECIFIED && told.address != UNSPECIFIED;
+        if told.state != State::Alive || told.incarnation <= newest || !known || mine == theirs {
+            return false;
+        }
+        self.outbid = self.outbid.saturating_add(1);
+        if self.outbid <= OUTBID_MAX || mine < theirs {
+            return false;
+        }
+        if self.outbid % OUTBID_MAX == 1 {
+            ctx.event(None, EventKind::IdentityConflict { address: theirs });
+        }
+        true
+    }
+
     /// Refutation (SWIM section 4.2): whoever is called worse than alive says otherwise, one incarnation higher.
     fn hear_of_self(&mut self, ctx: &mut Context<'_>, told: &MemberRecord, from: &MemberId) -> Heard {
         let own = *self.own();
@@ -284,6 +306,9 @@ impl Membership {
             self.accused_by.push(*from);
         }
         let newest = self.raising.unwrap_or(own.incarnation);
+        if self.yields_identity(ctx, told, newest) {
+            return Heard::Known;
+        }
         // A newer incarnation than our own is news from before a restored backup: rise above it too.
         if told.incarnation > newest || (told.incarnation == newest && told.state != State::Alive) {
             let mut incarnation = told.incarnation.next();

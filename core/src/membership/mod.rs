@@ -118,6 +118,10 @@ pub(crate) struct Membership {
     leaving: bool,
     /// Second-hand deaths that this member has yet to look into itself.
     verifications: VecDeque<MemberRecord>,
+    /// How often this member heard of an incarnation of its own that it never used.
+    outbid: u32,
+    /// Whether it says where it is; otherwise those who hear it see that for themselves, each from where they are.
+    advertises: bool,
     /// Who is told first once a higher incarnation may be used.
     accused_by: Vec<MemberId>,
     /// A member that this one never saw before and that may not know where it is seen.
@@ -154,6 +158,8 @@ impl Membership {
             lost: Lost::new(config.peers.clone(), now),
             leaving: false,
             verifications: VecDeque::new(),
+            outbid: 0,
+            advertises: config.advertise.is_some(),
             accused_by: Vec::new(),
             just_met: None,
             doubt_until: None,
@@ -218,9 +224,12 @@ impl Membership {
 
     /// What is told about a member: its record and, while it is suspect, its accusers.
     pub(crate) fn statement(&self, id: &MemberId) -> Option<(MemberRecord, Accusers)> {
-        let record = self.table.get(id)?;
+        let mut record = *self.table.get(id)?;
+        if record.id == self.me && !self.advertises {
+            record.address = UNSPECIFIED;
+        }
         let accusers = self.suspicions.get(id).map(|s| s.accusers).unwrap_or_default();
-        Some((*record, accusers))
+        Some((record, accusers))
     }
 
     pub(crate) fn is_banned(&self, id: &MemberId) -> bool {

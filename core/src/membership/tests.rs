@@ -265,3 +265,24 @@ fn refused_and_hopeless_probes_end_at_once() {
     bench.act(|m, ctx| m.handle_refused(ctx, record(1, 1, State::Alive).swim_addr()));
     assert_eq!(bench.state(1), Some(State::Suspect), "nobody else could reach it, and its host says no");
 }
+
+#[test]
+fn of_two_daemons_with_one_identity_one_yields() {
+    let mut bench = Bench::with(&[record(1, 1, State::Alive)]);
+    // It learns where it is seen, then hears of itself elsewhere, higher and higher.
+    let own = bench.membership.own().incarnation.0;
+    bench.tell(MemberRecord { id: id(0), ..record(200, own, State::Alive) }, 1);
+    let mut raises = 0;
+    for _ in 0..100 {
+        let above = bench.membership.own().incarnation.0 + 1;
+        bench.tell(MemberRecord { id: id(0), ..record(7, above, State::Alive) }, 1);
+        for action in bench.actions() {
+            if let Action::Raise { incarnation } = action {
+                raises += 1;
+                bench.act(|m, ctx| m.raised(ctx, incarnation));
+            }
+        }
+    }
+    assert!(raises < 10, "{raises} times");
+    assert!(bench.events().iter().any(|e| matches!(e, EventKind::IdentityConflict { .. })));
+}

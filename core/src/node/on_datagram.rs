@@ -48,7 +48,7 @@ impl Node {
     }
 
     /// A member that does not know its own address leaves it to those who hear it directly.
-    fn fill_in_address(&self, rumor: &Rumor, from: &MemberRecord) -> Rumor {
+    pub(super) fn fill_in_address(&self, rumor: &Rumor, from: &MemberRecord) -> Rumor {
         let mut rumor = rumor.clone();
         if let Rumor::Member(m) = &mut rumor
             && m.record.id == from.id
@@ -84,8 +84,11 @@ impl Node {
 
     /// What this member calls itself towards the ring right now.
     pub(super) fn own_word(&self) -> MemberRecord {
-        let own = *self.membership.own();
-        debug_assert!(own.state == State::Alive || own.state == State::Departed);
+        let (own, _) = self.membership.statement(&self.me).expect("this member is in its own list");
+        assert!(
+            own.state == State::Alive || own.state == State::Departed,
+            "a member never calls itself dead"
+        );
         own
     }
 }

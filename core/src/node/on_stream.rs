@@ -38,7 +38,8 @@ impl Node {
         match body {
             Body::Gossip { rumors } => {
                 for rumor in &rumors {
-                    self.hear_rumor(rumor, &from.id);
+                    let rumor = self.fill_in_address(rumor, &from);
+                    self.hear_rumor(&rumor, &from.id);
                 }
             }
             Body::SyncBegin { buckets, records } => self.on_sync_begin(&from, reply_to, &buckets, records),

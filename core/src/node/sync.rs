@@ -148,9 +148,10 @@ impl Node {
         let (members, others): (Vec<&Rumor>, Vec<&Rumor>) =
             told.iter().partition(|rumor| matches!(rumor, Rumor::Member(_)));
         for rumor in members.into_iter().chain(others) {
-            match self.hear_rumor(rumor, &from.id) {
+            let rumor = self.fill_in_address(rumor, from);
+            match self.hear_rumor(&rumor, &from.id) {
                 Heard::New => learned += 1,
-                Heard::Stale => answers.extend(self.answer_to(rumor)),
+                Heard::Stale => answers.extend(self.answer_to(&rumor)),
                 Heard::Known => {}
             }
         }

@@ -41,6 +41,7 @@ pub fn name(kind: &EventKind) -> &'static str {
         EventKind::DecodeFailed { .. } => "decode_failed",
         EventKind::LimitReached { .. } => "limit_reached",
         EventKind::PersistFailed { .. } => "persist_failed",
+        EventKind::IdentityConflict { .. } => "identity_conflict",
         EventKind::Leaving => "leaving",
     }
 }
@@ -94,6 +95,7 @@ fn fields(kind: &EventKind) -> Map<String, Value> {
         }
         EventKind::LimitReached { limit } => json!({ "limit": limit }),
         EventKind::PersistFailed { reason } => json!({ "reason": reason }),
+        EventKind::IdentityConflict { address } => json!({ "address": address.to_string() }),
         EventKind::Leaving => json!({}),
     };
     match value {
@@ -223,6 +225,9 @@ pub fn sentence(kind: &EventKind) -> String {
             format!("the limit {limit} is reached and something was dropped")
         }
         EventKind::PersistFailed { reason } => format!("could not write to disk: {reason}"),
+        EventKind::IdentityConflict { address } => {
+            format!("another supervisor at {address} runs with a copy of this one's identity")
+        }
         EventKind::Leaving => "this supervisor begins to leave the ring".to_owned(),
     }
 }
