@@ -7,12 +7,20 @@ use std::process::ExitCode;
 pub enum Exit {
     /// Everything that was expected held.
     Pass,
+    /// This machine cannot provide what was asked for, such as network namespaces without root.
+    Skipped,
+    /// The scenario asks for what a bed with real daemons cannot do.
+    NotHere,
     /// A file that cannot be read or understood, or a wrong command line.
     Usage,
     /// Something that a scenario expects did not hold in time.
     Unmet,
     /// A property that always has to hold did not.
     Violated,
+    /// Two beds did not agree about a scenario.
+    Disagreement,
+    /// A tool or a daemon that a bed needs failed, or somebody pressed Ctrl-C.
+    BedFailed,
     /// The simulator or the core panicked.
     Bug,
 }
@@ -26,7 +34,11 @@ impl Exit {
             Self::Usage => 2,
             Self::Unmet => 3,
             Self::Violated => 4,
+            Self::Disagreement => 5,
+            Self::NotHere => 6,
+            Self::BedFailed => 7,
             Self::Bug => 70,
+            Self::Skipped => 77,
         }
     }
 
@@ -38,7 +50,11 @@ impl Exit {
             Self::Usage => "bad-file",
             Self::Unmet => "unmet",
             Self::Violated => "violated",
+            Self::Disagreement => "disagreement",
+            Self::NotHere => "not-here",
+            Self::BedFailed => "bed-failed",
             Self::Bug => "bug",
+            Self::Skipped => "skipped",
         }
     }
 }
@@ -56,7 +72,11 @@ Exit codes:
    2  a scenario that cannot be read or understood, or a wrong command line
    3  something that was expected did not hold in time
    4  a property that must hold at every instant did not
-  70  a bug of the simulator or of the core: please report what is printed";
+   5  two beds did not agree about a scenario
+   6  the scenario asks for what this bed cannot do
+   7  a tool or a daemon that the bed needs failed
+  70  a bug of the simulator or of the core: please report what is printed
+  77  skipped: this machine cannot provide the bed";
 
 #[cfg(test)]
 mod tests {
@@ -64,7 +84,18 @@ mod tests {
 
     #[test]
     fn help_names_every_code() {
-        for exit in [Exit::Pass, Exit::Usage, Exit::Unmet, Exit::Violated, Exit::Bug] {
+        let all = [
+            Exit::Pass,
+            Exit::Skipped,
+            Exit::NotHere,
+            Exit::Usage,
+            Exit::Unmet,
+            Exit::Violated,
+            Exit::Disagreement,
+            Exit::BedFailed,
+            Exit::Bug,
+        ];
+        for exit in all {
             let number = format!("{:>4}  ", exit.code());
             assert!(HELP.contains(&number), "{exit:?}");
         }

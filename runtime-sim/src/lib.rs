@@ -2,6 +2,7 @@
 
 pub mod action;
 mod apply;
+pub mod bed;
 pub mod bench;
 pub mod checker;
 pub mod cli;

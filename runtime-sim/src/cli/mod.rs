@@ -4,6 +4,7 @@ mod bench;
 mod check;
 pub(crate) mod guard;
 mod list;
+mod on_bed;
 mod run;
 mod sweep;
 

@@ -5,7 +5,8 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
-use super::{emit, guard};
+use super::{emit, guard, on_bed};
+use crate::bed::On;
 use crate::exit::Exit;
 use crate::narrate::Narrator;
 use crate::record::{Record, Recording};
@@ -31,6 +32,8 @@ pub(super) struct Args {
     /// Tell what happens in sentences.
     #[arg(long)]
     narrate: bool,
+    #[command(flatten)]
+    bed: on_bed::Options,
 }
 
 pub(super) fn run(args: &Args) -> Exit {
@@ -44,6 +47,13 @@ pub(super) fn run(args: &Args) -> Exit {
         }
     };
     let seed = args.seed.unwrap_or(plan.seed);
+    if args.bed.on != On::Simulator {
+        if args.trace.is_some() || args.narrate {
+            eprintln!("--trace and --narrate are for the simulator; real daemons have logs and /events");
+            return Exit::Usage;
+        }
+        return on_bed::run(&args.file, &plan, seed, &args.bed);
+    }
     let trace = match &args.trace {
         None => None,
         Some(path) => match File::create(path) {
@@ -73,7 +83,13 @@ pub(super) fn run(args: &Args) -> Exit {
         return Exit::Usage;
     }
     let exit = exit_of(&report);
-    if exit == Exit::Pass {
+    if args.bed.json {
+        let unmet = match &report.outcome {
+            Outcome::Unmet(unmet) => Some(unmet.clone()),
+            _ => None,
+        };
+        emit(&on_bed::outcome_json(&args.file, args.bed.on, exit, &unmet, &report.holdings));
+    } else if exit == Exit::Pass {
         emit(&format!(
             "{}pass: {}, seed {seed}, {} simulated, {} steps, trace hash {:016x}",
             if args.narrate { "\n" } else { "" },
@@ -82,8 +98,9 @@ pub(super) fn run(args: &Args) -> Exit {
             report.steps,
             report.hash
         ));
-    } else {
-        if !args.narrate {
+    }
+    if exit != Exit::Pass {
+        if !args.narrate && !args.bed.json {
             emit(&format!("the last that happened (seed {seed}):"));
             watcher.last.iter().for_each(|line| emit(line));
         }

@@ -1,5 +1,7 @@
 //! Whether what a scenario expects holds, by looking into the nodes and listening to what they report.
 
+use std::time::Duration;
+
 use annulus_core::{EventKind, Incarnation, Instant, MemberId, ServiceName, ServiceState, State};
 
 use super::plan::{Expectation, Plan, What, When, Who};
@@ -31,12 +33,16 @@ pub(crate) struct Judge<'p> {
     cases: Vec<Case<'p>>,
     /// Who every host was at the times with which expectations compare.
     remembered: Vec<(Instant, Vec<Identity>)>,
+    /// How much later than a scenario says things may happen; zero in a simulated world.
+    tolerance: Duration,
 }
 
 #[derive(Debug)]
 struct Case<'p> {
     expectation: &'p Expectation,
     settled: bool,
+    /// Whether it has been looked at.
+    seen: bool,
     /// Events that count for `occurred` and `never`.
     heard: Option<String>,
 }
@@ -48,9 +54,14 @@ impl<'p> Judge<'p> {
         let cases = plan
             .expectations
             .iter()
-            .map(|expectation| Case { expectation, settled: false, heard: None })
+            .map(|expectation| Case { expectation, settled: false, seen: false, heard: None })
             .collect();
-        Self { plan, cases, remembered: Vec::new() }
+        Self { plan, cases, remembered: Vec::new(), tolerance: Duration::ZERO }
+    }
+
+    /// A judge of a real ring, in which everything may take this much longer.
+    pub(crate) fn lenient(plan: &'p Plan, tolerance: Duration) -> Self {
+        Self { tolerance, ..Self::new(plan) }
     }
 
     /// Every instant at which the world has to be looked at, whatever happens then.
@@ -67,24 +78,29 @@ impl<'p> Judge<'p> {
     /// Takes note of what a node reports.
     pub(crate) fn hear(&mut self, world: &dyn Scene, record: &Record) {
         let record::What::Event { host, event } = &record.what else { return };
+        if let Some((word, subject)) = word_of(*host, &event.kind, |member| world.host_by_member(member)) {
+            self.note(record.at, *host, word, subject);
+        }
+    }
+
+    /// Takes note that the node on `host` reported this about `subject`; none: about a member of no host.
+    pub(crate) fn note(&mut self, at: Instant, host: HostId, word: EventWord, subject: Option<HostId>) {
         for case in &mut self.cases {
-            let What::Event { event: word, of, seen_by, .. } = &case.expectation.what else { continue };
-            let when = case.expectation.when;
-            if case.heard.is_some() || record.at < when.start() || record.at > when.end() {
+            let What::Event { event, of, seen_by, occurred } = &case.expectation.what else { continue };
+            let (start, end) = lenient(case.expectation.when, *occurred, self.tolerance);
+            if case.heard.is_some() || *event != word || at < start || at > end {
                 continue;
             }
-            let Some(subject) = matching(*word, *host, &event.kind, world) else { continue };
             let named = |who: &Who, host: HostId| match who {
                 Who::Running => true,
                 Who::Hosts(hosts) => hosts.contains(&host),
             };
             let about = subject.is_some_and(|subject| named(of, subject)) || *of == Who::Running;
-            if about && named(seen_by, *host) {
+            if about && named(seen_by, host) {
                 let subject = subject.map_or("a member of no host", |subject| self.plan.name(subject));
-                let at = record.at;
                 case.heard = Some(format!(
                     "{} reported {} about {subject} at {at}",
-                    self.plan.name(*host),
+                    self.plan.name(host),
                     word.word()
                 ));
             }
@@ -121,6 +137,38 @@ impl<'p> Judge<'p> {
             }
         }
         Ok(())
+    }
+
+    /// Looks at a real ring, which can be asked now and then only. Whether nothing is left to wait for.
+    pub(crate) fn glance(&mut self, scene: &dyn Scene) -> Result<bool, Unmet> {
+        let now = scene.now();
+        let missed: Vec<Instant> =
+            self.cases.iter().filter_map(|case| since(&case.expectation.what)).collect();
+        for at in missed {
+            if at <= now && !self.remembered.iter().any(|(known, _)| *known == at) {
+                let all = self.plan.host_ids().map(|host| scene.identity(host)).collect();
+                self.remembered.push((at, all));
+            }
+        }
+        for index in 0..self.cases.len() {
+            let case = &self.cases[index];
+            let event = matches!(case.expectation.what, What::Event { .. });
+            let wanted = !matches!(case.expectation.when, When::Always { .. });
+            let (start, end) = lenient(case.expectation.when, wanted, self.tolerance);
+            if case.settled || now < start {
+                continue;
+            }
+            let over = now >= end;
+            // A span that is over has been looked at, unless it is shorter than the time between two looks.
+            let held = if over && !wanted && !event && case.seen { Ok(()) } else { self.holds(scene, case) };
+            self.cases[index].seen = true;
+            match held {
+                Ok(()) => self.cases[index].settled = wanted || over,
+                Err(_) if wanted && !over => {}
+                Err(found) => return Err(unmet(self.cases[index].expectation, now, found)),
+            }
+        }
+        Ok(self.cases.iter().all(|case| case.settled))
     }
 
     fn holds(&self, world: &dyn Scene, case: &Case<'_>) -> Result<(), String> {
@@ -175,6 +223,17 @@ fn unmet(expectation: &Expectation, at: Instant, found: String) -> Unmet {
     Unmet { line: expectation.line, text: expectation.text.clone(), when: expectation.when, at, found }
 }
 
+/// The span of an expectation in a ring in which things may happen later than in a simulated one: what is wanted
+/// may come later, and what must hold throughout need not hold at first.
+fn lenient(when: When, wanted: bool, tolerance: Duration) -> (Instant, Instant) {
+    let (start, end) = (when.start(), when.end());
+    match wanted {
+        true => (start, end + tolerance),
+        false if start == Instant::ZERO => (start, end),
+        false => ((start + tolerance).min(end), end),
+    }
+}
+
 fn since(what: &What) -> Option<Instant> {
     match what {
         What::Incarnation { since, .. } | What::Identity { since, .. } => Some(*since),
@@ -182,36 +241,24 @@ fn since(what: &What) -> Option<Instant> {
     }
 }
 
-/// Whom an event of this word is about; outer none when it is another event.
-fn matching(word: EventWord, at: HostId, kind: &EventKind, world: &dyn Scene) -> Option<Option<HostId>> {
-    let to_state = |state| match word {
-        EventWord::Alive => state == State::Alive,
-        EventWord::Suspect => state == State::Suspect,
-        EventWord::Confirmed => state == State::Confirmed,
-        EventWord::Departed => state == State::Departed,
-        _ => false,
+/// A scenario's word for an event, and whom it is about; none when it has no word for it.
+fn word_of(
+    at: HostId,
+    kind: &EventKind,
+    host_of: impl Fn(&MemberId) -> Option<HostId>,
+) -> Option<(EventWord, Option<HostId>)> {
+    let word = match kind {
+        EventKind::MemberChanged { member, from, to, .. } if from != &Some(*to) => {
+            return Some((EventWord::of_state(*to), host_of(member)));
+        }
+        EventKind::ProbeFailed { member, .. } => return Some((EventWord::ProbeFailed, host_of(member))),
+        EventKind::Banned { member } => return Some((EventWord::Banned, host_of(member))),
+        EventKind::Refuted { .. } => EventWord::Refuted,
+        EventKind::Stalled { .. } => EventWord::Stalled,
+        EventKind::ServiceChanged { to, .. } => EventWord::of_service((*to)?)?,
+        _ => return None,
     };
-    match kind {
-        EventKind::MemberChanged { member, from, to, .. } if from != &Some(*to) && to_state(*to) => {
-            Some(world.host_by_member(member))
-        }
-        EventKind::ProbeFailed { member, .. } if word == EventWord::ProbeFailed => {
-            Some(world.host_by_member(member))
-        }
-        EventKind::Banned { member } if word == EventWord::Banned => Some(world.host_by_member(member)),
-        EventKind::Refuted { .. } if word == EventWord::Refuted => Some(Some(at)),
-        EventKind::Stalled { .. } if word == EventWord::Stalled => Some(Some(at)),
-        EventKind::ServiceChanged { to, .. } => {
-            let wanted = match word {
-                EventWord::ServiceUp => ServiceState::Up,
-                EventWord::ServiceBackoff => ServiceState::Backoff,
-                EventWord::ServiceDown => ServiceState::Down,
-                _ => return None,
-            };
-            (*to == Some(wanted)).then_some(Some(at))
-        }
-        _ => None,
-    }
+    Some((word, Some(at)))
 }
 
 /// The world as the statements of a scenario see it.

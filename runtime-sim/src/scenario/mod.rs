@@ -5,7 +5,7 @@
 mod build;
 mod build_at;
 mod build_expect;
-mod judge;
+pub(crate) mod judge;
 pub mod keys;
 
 mod names;
@@ -14,7 +14,6 @@ mod problem;
 pub mod reference;
 pub mod run;
 pub mod scene;
-
 pub mod schema;
 mod value;
 

@@ -4,7 +4,7 @@ use annulus_core::Instant;
 
 use super::judge::{Judge, Unmet};
 use super::plan::Plan;
-use super::scene::{Bed, Scene};
+use super::scene::{self, Bed, Holdings, Scene};
 use crate::HostSpec;
 use crate::action::Action;
 use crate::checker::{Checkers, Violation};
@@ -44,6 +44,8 @@ pub struct Report {
     pub hash: u64,
     /// Things that happened in the world.
     pub steps: u64,
+    /// Who held whom to be what at the end.
+    pub holdings: Holdings,
 }
 
 /// Is shown everything that happens, when it happens.
@@ -75,7 +77,14 @@ pub fn run_on(bed: &mut dyn Bed, plan: &Plan, seed: u64, watcher: &mut dyn Watch
         Ok(()) => Outcome::Pass,
         Err(outcome) => *outcome,
     };
-    Report { outcome, seed, ended: bed.now(), hash: bed.fingerprint(), steps: bed.steps() }
+    Report {
+        outcome,
+        seed,
+        ended: bed.now(),
+        hash: bed.fingerprint(),
+        steps: bed.steps(),
+        holdings: scene::holdings(bed, plan),
+    }
 }
 
 /// The world of a plan, before anything is done to it.

@@ -1,7 +1,10 @@
 //! What a scenario is performed on: the simulated world, or a ring that runs elsewhere.
 
+use std::collections::BTreeMap;
+
 use annulus_core::{Incarnation, Instant, MemberId, Node, Rumor, ServiceName, ServiceState, State};
 
+use super::plan::Plan;
 use crate::HostState;
 use crate::action::{Action, HostId};
 use crate::record::Record;
@@ -131,4 +134,26 @@ pub(crate) fn runs_at(rumor: &Rumor, member: &MemberId, service: &ServiceName) -
         }
         _ => false,
     }
+}
+
+/// Who holds whom to be what, by the names of hosts.
+pub type Holdings = BTreeMap<String, BTreeMap<String, &'static str>>;
+
+/// What everybody who runs holds of everybody's last member, and of all other members together.
+pub fn holdings(scene: &dyn Scene, plan: &Plan) -> Holdings {
+    let mut all = Holdings::new();
+    for by in plan.host_ids().filter(|by| scene.state(*by) == HostState::Running) {
+        let mut held = BTreeMap::new();
+        let mut named = 0;
+        for of in plan.host_ids() {
+            let state = scene.member_id(of).and_then(|member| scene.held(by, &member));
+            named += usize::from(state.is_some());
+            held.insert(plan.name(of).to_owned(), state.map_or("unknown", State::name));
+        }
+        if scene.count(by, None) > named {
+            held.insert("members of no host".to_owned(), "known");
+        }
+        all.insert(plan.name(by).to_owned(), held);
+    }
+    all
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use annulus_core::Timings;
+use annulus_core::{ServiceState, State, Timings};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -217,6 +217,26 @@ pub enum EventWord {
 }
 
 impl EventWord {
+    /// The word for a member that came to be held so.
+    pub(crate) const fn of_state(state: State) -> Self {
+        match state {
+            State::Alive => Self::Alive,
+            State::Suspect => Self::Suspect,
+            State::Confirmed => Self::Confirmed,
+            State::Departed => Self::Departed,
+        }
+    }
+
+    /// The word for a service that came into this state; none: scenarios have no word for it.
+    pub(crate) const fn of_service(state: ServiceState) -> Option<Self> {
+        match state {
+            ServiceState::Up => Some(Self::ServiceUp),
+            ServiceState::Backoff => Some(Self::ServiceBackoff),
+            ServiceState::Down => Some(Self::ServiceDown),
+            _ => None,
+        }
+    }
+
     /// The word in the file.
     #[must_use]
     pub const fn word(self) -> &'static str {

@@ -1,0 +1,25 @@
+//! Ctrl-C and a polite signal, noticed instead of obeyed, so that nothing is left behind.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::sys::signal::{SigHandler, Signal, signal};
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn note(_: i32) {
+    INTERRUPTED.store(true, Ordering::Relaxed);
+}
+
+/// From now on SIGINT and SIGTERM are noticed.
+#[allow(unsafe_code)]
+pub(crate) fn watch() {
+    for what in [Signal::SIGINT, Signal::SIGTERM] {
+        // SAFETY: the handler stores to an atomic and does nothing else.
+        let _ = unsafe { signal(what, SigHandler::Handler(note)) };
+    }
+}
+
+/// Whether one came.
+pub(crate) fn noticed() -> bool {
+    INTERRUPTED.load(Ordering::Relaxed)
+}

@@ -1,0 +1,162 @@
+//! Beds with real daemons: the same scenarios, performed with processes, sockets and disks in real time.
+//!
+//! A bed gives each member of a scenario a place where its supervisor runs, and knows how to cut the members off
+//! from each other. The rest is the same on every bed: [`daemon`] starts and ends supervisors, [`observe`] asks
+//! them over HTTP what they hold, and [`perform`] does what the scenario says when it says so.
+#![allow(clippy::disallowed_types, reason = "real daemons run in real time")]
+
+pub(crate) mod daemon;
+pub(crate) mod interrupt;
+mod loopback;
+mod netns;
+pub(crate) mod observe;
+pub(crate) mod perform;
+mod ring;
+mod services;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use thiserror::Error;
+
+use crate::action::{Action, HostId};
+use crate::scenario::Plan;
+pub(crate) use loopback::Loopback;
+pub(crate) use netns::Netns;
+
+/// Where a scenario is performed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum On {
+    /// Simulated hosts, network and time
+    #[default]
+    Simulator,
+    /// Real daemons on 127.0.0.1; without partitions
+    Loopback,
+    /// Real daemons in network namespaces of their own, joined by a bridge; needs root
+    Netns,
+}
+
+impl fmt::Display for On {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Simulator => "simulator",
+            Self::Loopback => "loopback",
+            Self::Netns => "netns",
+        })
+    }
+}
+
+/// Why a scenario was not performed on a bed to its end.
+#[derive(Debug, Error)]
+pub enum BedError {
+    /// This machine cannot provide the bed.
+    #[error("skipped: {0}")]
+    Skipped(String),
+    /// The scenario asks for what the bed cannot do.
+    #[error("not on this bed: {0}")]
+    NotHere(String),
+    /// An action is impossible at its time.
+    #[error("{file}:{line}: this cannot be done: {error}")]
+    Impossible {
+        /// The scenario.
+        file: String,
+        /// Its line.
+        line: usize,
+        /// Why not.
+        error: String,
+    },
+    /// A tool or a daemon does not do what it should.
+    #[error("the bed failed: {0}")]
+    Failed(String),
+    /// Somebody pressed Ctrl-C.
+    #[error("interrupted; everything that was started is removed")]
+    Interrupted,
+}
+
+impl BedError {
+    pub(crate) fn io(what: impl fmt::Display) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self::Failed(format!("{what}: {error}"))
+    }
+}
+
+/// Where one supervisor runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) gossip: SocketAddr,
+    pub(crate) http: SocketAddr,
+    pub(crate) ctl: SocketAddr,
+    /// Its network namespace; none: the simulator's own.
+    pub(crate) netns: Option<PathBuf>,
+}
+
+/// The network of a bed: what differs from bed to bed. Whatever it makes, it removes when it is dropped.
+pub(crate) trait Network {
+    /// Where the supervisor of a host runs.
+    fn place(&self, host: HostId) -> &Place;
+
+    /// Connects a host with the network, or takes it off so that nothing there answers.
+    fn connect(&mut self, host: HostId, connected: bool) -> Result<(), BedError>;
+
+    /// Makes exactly these ordered pairs, sender first, lose everything that they send.
+    fn cut(&mut self, pairs: &[(HostId, HostId)]) -> Result<(), BedError>;
+
+    /// Why this bed cannot do this; none when it can.
+    fn cannot(&self, action: &Action) -> Option<&'static str>;
+}
+
+/// Makes the bed that is asked for.
+pub(crate) fn make(on: On, hosts: usize) -> Result<Box<dyn Network>, BedError> {
+    match on {
+        On::Netns => Ok(Box::new(Netns::new(hosts)?)),
+        On::Simulator | On::Loopback => Ok(Box::new(Loopback::new(hosts)?)),
+    }
+}
+
+/// What no bed with real daemons can do of a scenario.
+pub(crate) fn check(plan: &Plan) -> Result<(), BedError> {
+    let worse = |quality: &crate::action::LinkQuality| {
+        let none = |ratio: crate::action::Ratio| ratio.numerator == 0;
+        !none(quality.loss)
+            || !none(quality.duplicate)
+            || !none(quality.reorder)
+            || quality.latency_max > LATENCY_MAX
+    };
+    if worse(&plan.quality) || plan.links.iter().any(|link| worse(&link.quality)) {
+        return Err(BedError::NotHere("links with loss, duplicates, disorder or long ways".to_owned()));
+    }
+    Ok(())
+}
+
+/// The default longest way of simulated links; real ones are shorter.
+const LATENCY_MAX: std::time::Duration = std::time::Duration::from_millis(2);
+
+/// Why an action can be done on no bed; none when one can do it.
+pub(crate) fn beyond(action: &Action) -> Option<&'static str> {
+    match action {
+        Action::Join(_)
+        | Action::Leave(_)
+        | Action::Depart { .. }
+        | Action::DepartId { .. }
+        | Action::Crash(_)
+        | Action::Kill(_)
+        | Action::Restart(..)
+        | Action::Pause(_)
+        | Action::Resume(_)
+        | Action::Cut { .. }
+        | Action::Mend { .. }
+        | Action::Heal
+        | Action::LoadService { .. }
+        | Action::UnloadService { .. }
+        | Action::StopService { .. }
+        | Action::StartService { .. }
+        | Action::CrashService { .. } => None,
+        #[allow(
+            unreachable_patterns,
+            reason = "new faults are the simulator's alone until a bed learns them"
+        )]
+        Action::SetLink { .. } | _ => Some("links that change their quality, clocks, disks that fail"),
+    }
+}

@@ -1,0 +1,77 @@
+//! Performs a scenario with real daemons.
+
+use std::thread;
+use std::time::Duration;
+
+use annulus_core::Instant;
+
+use super::ring::Ring;
+use super::{BedError, On, check, interrupt, make};
+use crate::scenario::Plan;
+use crate::scenario::judge::{Judge, Unmet};
+use crate::scenario::scene::{self, Holdings, Scene as _};
+
+/// Time between two looks.
+const LOOK_PERIOD: Duration = Duration::from_millis(100);
+
+/// A run that came to its end.
+#[derive(Clone, Debug)]
+pub(crate) struct BedReport {
+    /// What did not hold; none when everything did.
+    pub(crate) unmet: Option<Unmet>,
+    /// Who held whom to be what at the end.
+    pub(crate) holdings: Holdings,
+    /// When it ended.
+    pub(crate) ended: Instant,
+}
+
+/// Performs `plan` in real time. What it expects may come `tolerance` later than it says, and what must hold
+/// throughout a span need not hold in its first `tolerance`.
+///
+/// # Errors
+/// See [`BedError`]. Everything that was started is removed then, too.
+pub(crate) fn perform(plan: &Plan, on: On, tolerance: Duration) -> Result<BedReport, BedError> {
+    interrupt::watch();
+    check(plan)?;
+    let bed = make(on, plan.hosts.len())?;
+    for timed in &plan.actions {
+        if let Some(what) = bed.cannot(&timed.action) {
+            let line = timed.line.map_or_else(String::new, |line| format!("{}:{line}: ", plan.file));
+            return Err(BedError::NotHere(format!("{line}{what}")));
+        }
+    }
+    let mut ring = Ring::new(plan, bed)?;
+    let mut judge = Judge::lenient(plan, tolerance);
+    let mut actions = plan.actions.iter().peekable();
+    let end = Instant::ZERO + plan.duration;
+    loop {
+        if interrupt::noticed() {
+            return Err(BedError::Interrupted);
+        }
+        ring.observe()?;
+        let now = ring.now();
+        for report in ring.reported() {
+            let subject = match report.member {
+                Some(member) => ring.host_by_member(&member),
+                None => Some(report.host),
+            };
+            judge.note(now, report.host, report.word, subject);
+        }
+        let looked = judge.glance(&ring);
+        let unmet = looked.as_ref().err().cloned();
+        if unmet.is_some() || (now >= end && looked.is_ok_and(|all| all)) {
+            return Ok(BedReport { unmet, holdings: scene::holdings(&ring, plan), ended: now });
+        }
+        // What is judged at a time is judged before what is done then.
+        while let Some(timed) = actions.next_if(|timed| timed.time <= now) {
+            if let Some(error) = ring.impossible(&timed.action) {
+                let line = timed.line.unwrap_or(0);
+                return Err(BedError::Impossible { file: plan.file.clone(), line, error });
+            }
+            ring.act(&timed.action)?;
+        }
+        let next = actions.peek().map_or(end, |timed| timed.time);
+        let wait = next.saturating_since(ring.elapsed()).min(LOOK_PERIOD);
+        thread::sleep(if wait.is_zero() && actions.peek().is_none() { LOOK_PERIOD } else { wait });
+    }
+}
