@@ -91,6 +91,20 @@ fn bad_files_and_command_lines_end_with_2() {
 }
 
 #[test]
+fn what_a_bed_cannot_do_ends_with_6_before_anything_is_started() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cut =
+        scenario(folder.path(), "cut.toml", &format!("[[at]]\ntime = \"2s\"\npartition = \"m1\"\n\n{HOLDS}"));
+    let lossy = scenario(folder.path(), "lossy.toml", &format!("[links]\nloss = \"1%\"\n\n{HOLDS}"));
+    for (path, word) in [(cut, "cut.toml:9: partitions; use --on netns"), (lossy, "links with loss")] {
+        let output = annulus_sim(&["run", &path.to_string_lossy(), "--on", "loopback"]);
+        assert_eq!(code(&output), 6);
+        let told = stderr(&output);
+        assert!(told.contains("not on this bed: ") && told.contains(word), "{told}");
+    }
+}
+
+#[test]
 fn check_has_a_line_for_each_and_ends_with_the_worst() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::create_dir(folder.path().join("below")).expect("a folder");
@@ -116,7 +130,15 @@ fn check_has_a_line_for_each_and_ends_with_the_worst() {
 #[test]
 fn help_and_list_name_what_there_is() {
     let help = stdout(&annulus_sim(&["--help"]));
-    for code in ["0  everything", "2  a scenario", "3  something", "4  a property", "70  a bug"] {
+    for code in [
+        "0  everything",
+        "2  a scenario",
+        "3  something",
+        "4  a property",
+        "6  the scenario",
+        "70  a bug",
+        "77  skipped",
+    ] {
         assert!(help.contains(code), "{help}");
     }
     let list = stdout(&annulus_sim(&["list"]));

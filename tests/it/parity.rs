@@ -41,7 +41,7 @@ fn finish(mut run: KillOnDrop) -> (Option<i32>, Value) {
 #[test]
 fn the_simulator_and_real_daemons_agree() {
     // The daemons are the ones beside the simulator.
-    binary("annulus");
+    assert!(binary("annulus").is_file());
     let file = |name: &str| repository().join("scenarios/parity").join(name).with_extension("toml");
     // All at once: they mostly wait.
     let real: Vec<KillOnDrop> = SCENARIOS.map(|name| start(&file(name), &["--on", "loopback"])).into();

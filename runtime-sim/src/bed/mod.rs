@@ -153,10 +153,7 @@ pub(crate) fn beyond(action: &Action) -> Option<&'static str> {
         | Action::StopService { .. }
         | Action::StartService { .. }
         | Action::CrashService { .. } => None,
-        #[allow(
-            unreachable_patterns,
-            reason = "new faults are the simulator's alone until a bed learns them"
-        )]
-        Action::SetLink { .. } | _ => Some("links that change their quality, clocks, disks that fail"),
+        // A new fault is the simulator's alone until a bed learns it.
+        _ => Some("links that change their quality, clocks, disks that fail"),
     }
 }

@@ -26,32 +26,26 @@ pub(super) struct Args {
     /// Use this seed instead of the file's.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Write everything that happens, packets included, to this file: one JSON object per line.
-    #[arg(long, value_name = "OUT.jsonl")]
+    /// Write everything that happens, packets included, to this file: one JSON object per line; simulator only.
+    #[arg(long, value_name = "OUT.jsonl", conflicts_with = "on")]
     trace: Option<PathBuf>,
-    /// Tell what happens in sentences.
-    #[arg(long)]
+    /// Tell what happens in sentences; simulator only.
+    #[arg(long, conflicts_with = "on")]
     narrate: bool,
     #[command(flatten)]
     bed: on_bed::Options,
 }
 
 pub(super) fn run(args: &Args) -> Exit {
-    let plan = match Plan::load(&args.file) {
-        Ok(plan) => plan,
-        Err(problems) => {
-            for problem in problems {
-                eprintln!("{problem}\n");
-            }
-            return Exit::Usage;
+    let Ok(plan) = Plan::load(&args.file).map_err(|problems| {
+        for problem in problems {
+            eprintln!("{problem}\n");
         }
+    }) else {
+        return Exit::Usage;
     };
     let seed = args.seed.unwrap_or(plan.seed);
     if args.bed.on != On::Simulator {
-        if args.trace.is_some() || args.narrate {
-            eprintln!("--trace and --narrate are for the simulator; real daemons have logs and /events");
-            return Exit::Usage;
-        }
         return on_bed::run(&args.file, &plan, seed, &args.bed);
     }
     let trace = match &args.trace {
