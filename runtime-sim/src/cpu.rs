@@ -19,3 +19,9 @@ pub(crate) fn resident_bytes() -> Option<u64> {
     let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
     Some(kib * 1024)
 }
+
+/// The machine's load over the last 1, 5 and 15 minutes. None where the kernel does not say.
+pub(crate) fn load_average() -> Option<String> {
+    let load = fs::read_to_string("/proc/loadavg").ok()?;
+    Some(load.split_whitespace().take(3).collect::<Vec<_>>().join(" "))
+}

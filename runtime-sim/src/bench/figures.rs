@@ -33,17 +33,22 @@ pub(super) fn text(args: &Args, figures: &[Figure]) -> String {
 }
 
 pub(super) fn json(args: &Args, figures: &[Figure]) -> String {
+    format!("{}\n", Value::Object(object(args, figures)))
+}
+
+/// The figures by key, with what they were measured on.
+pub(super) fn object(args: &Args, figures: &[Figure]) -> Map<String, Value> {
     let mut object = Map::new();
     object.insert("members".to_owned(), args.members.into());
     object.insert("seed".to_owned(), args.seed.into());
     object.insert("loss_percent".to_owned(), args.loss.into());
     let values = figures.iter().map(|f| (f.key.to_owned(), f.value.map_or(Value::Null, |v| json!(v))));
     object.extend(values);
-    format!("{}\n", Value::Object(object))
+    object
 }
 
 /// As many digits as are worth reading.
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     match value.abs() {
         v if v >= 1_000.0 => thousands(value),
         v if v >= 100.0 || v == v.trunc() => format!("{value:.0}"),

@@ -5,9 +5,13 @@
 
 mod experiment;
 mod figures;
+mod suite;
+
+use std::path::PathBuf;
 
 use clap::Parser;
 
+use crate::exit::Exit;
 pub use figures::Figure;
 
 /// Options of `annulus-sim bench`.
@@ -46,6 +50,41 @@ pub struct Args {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    /// Measure everything that is promised, each in a process of its own, and compare it with the targets; takes
+    /// half an hour
+    #[arg(long, conflicts_with_all = EXPERIMENTS)]
+    pub suite: bool,
+    /// With --suite: fewer seeds and shorter runs; takes a few minutes
+    #[arg(long, requires = "suite")]
+    pub quick: bool,
+    /// With --suite: a build of the rival's simulator, to be run beside this one
+    #[arg(long, value_name = "PATH", requires = "suite")]
+    pub rival: Option<PathBuf>,
+}
+
+/// Options that the suite decides itself.
+const EXPERIMENTS: [&str; 10] =
+    ["members", "seconds", "seed", "loss", "kill", "rumor", "join", "heal", "accusations", "pauses"];
+
+impl Default for Args {
+    fn default() -> Self {
+        Self {
+            members: 1_000,
+            seconds: 60,
+            seed: 1,
+            loss: 0,
+            kill: false,
+            rumor: false,
+            join: false,
+            heal: false,
+            accusations: false,
+            pauses: false,
+            json: false,
+            suite: false,
+            quick: false,
+            rival: None,
+        }
+    }
 }
 
 type Experiment = fn(&Args) -> Vec<Figure>;
@@ -73,9 +112,14 @@ pub fn measure(args: &Args) -> Vec<Figure> {
     figures
 }
 
-/// Runs `annulus-sim bench` and returns what it prints.
+/// Runs `annulus-sim bench` and prints the figures. A suite that misses a target is no success.
 #[must_use]
-pub fn run(args: &Args) -> String {
+pub fn run(args: &Args) -> Exit {
+    if args.suite {
+        return suite::run(args);
+    }
     let figures = measure(args);
-    if args.json { figures::json(args, &figures) } else { figures::text(args, &figures) }
+    let text = if args.json { figures::json(args, &figures) } else { figures::text(args, &figures) };
+    crate::cli::emit(text.trim_end());
+    Exit::Pass
 }
