@@ -32,6 +32,16 @@ impl Ratio {
     /// Never.
     pub const ZERO: Self = Self { numerator: 0, denominator: 1 };
 
+    /// So many of a hundred, in lowest terms, as a scenario file has it.
+    #[must_use]
+    pub const fn percent(percent: u32) -> Self {
+        let (mut a, mut b) = (percent, 100);
+        while b > 0 {
+            (a, b) = (b, a % b);
+        }
+        Self { numerator: percent / a, denominator: 100 / a }
+    }
+
     /// Draws once. Draws also when the ratio is zero, so that changing it does not move later draws.
     pub fn draw(self, rng: &mut Rng) -> bool {
         rng.chance(u64::from(self.numerator), u64::from(self.denominator))
@@ -102,6 +112,9 @@ pub enum Action {
     },
     /// Undo every cut.
     Heal,
+    /// Every fault ends: cuts are mended, links are as they were at first, clocks and processors are sound, and
+    /// every supervisor runs whose member is not banned. A host that is still leaving starts again when it has.
+    Calm,
     /// Change the quality of all links from `from` to `to`; empty lists mean every host.
     SetLink {
         /// Senders.

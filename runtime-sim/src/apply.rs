@@ -1,7 +1,8 @@
 //! Doing something to a world: each [`Action`], and why it may be impossible.
 
 use annulus_core::{
-    Command, ExitStatus, Instant, MemberId, Node, PackageIdent, ServiceName, ServiceSpec, SnapshotError,
+    Command, ExitReason, ExitStatus, Instant, MemberId, Node, PackageIdent, ServiceName, ServiceSpec,
+    SnapshotError,
 };
 use thiserror::Error;
 
@@ -55,6 +56,14 @@ pub enum ActionError {
     },
 }
 
+impl ActionError {
+    /// Whether the same could be done at another time; a disk that cannot be read back is worse than that.
+    #[must_use]
+    pub const fn is_untimely(&self) -> bool {
+        matches!(self, Self::State { .. } | Self::NoMember(_) | Self::ServiceNotRunning { .. })
+    }
+}
+
 impl World {
     /// Does something to the world, now.
     ///
@@ -63,6 +72,7 @@ impl World {
     pub fn apply(&mut self, action: &Action) -> Result<(), ActionError> {
         self.check(action)?;
         self.note(Recording::Events, || What::Action(action.clone()));
+        self.calm = matches!(action, Action::Calm);
         match action {
             Action::Join(host) => self.start(host.0)?,
             Action::Restart(host, disk) => self.restart(host.0, *disk)?,
@@ -79,6 +89,7 @@ impl World {
             Action::Cut { from, to, both } => self.net.cut(from, to, *both),
             Action::Mend { from, to } => self.net.mend(from, to),
             Action::Heal => self.net.heal(),
+            Action::Calm => self.make_calm()?,
             Action::SetLink { from, to, quality } => self.net.set_quality(from, to, *quality),
             Action::LoadService { host, service } => {
                 self.command(*host, Command::LoadService { spec: spec(service)?, force: false });
@@ -118,7 +129,7 @@ impl World {
             Action::Cut { from, to, .. } | Action::Mend { from, to } => {
                 from.iter().chain(to).try_for_each(|h| self.known(*h))
             }
-            Action::Heal => Ok(()),
+            Action::Heal | Action::Calm => Ok(()),
             Action::SetLink { from, to, quality } => {
                 from.iter().chain(to).try_for_each(|h| self.known(*h))?;
                 check_quality(quality)
@@ -169,7 +180,7 @@ impl World {
         self.arrive(host.0, Arrival::Command(request, command));
     }
 
-    fn start(&mut self, index: u32) -> Result<(), ActionError> {
+    pub(crate) fn start(&mut self, index: u32) -> Result<(), ActionError> {
         let host = &mut self.hosts[index as usize];
         let restored = match host.rest.preload.take() {
             Some(snapshot) => Some(snapshot),
@@ -214,6 +225,7 @@ impl World {
             DiskAfter::Lost => held.lose(),
             DiskAfter::Old => held.restore_backup(),
         }
+        self.hosts[index as usize].rest.departed &= disk == DiskAfter::Kept;
         self.start(index)
     }
 
@@ -241,16 +253,18 @@ impl World {
                 self.dropped(packet, Some(index), DropReason::HostDown);
             }
         }
+        self.hosts[index as usize].rest.departed |= why == StopReason::Exit(ExitReason::Departed);
         self.close_streams_from(index, crashed);
         self.end_all_processes(index);
         if had_process {
             self.hash.happening(self.now, index, Kind::Stop, u64::from(crashed));
             self.note(Recording::Events, || What::HostStopped { host: HostId(index), why });
         }
+        self.stopped_while_calm(index);
     }
 
     /// A paused supervisor runs again: it finds its timer and its sockets ready, in either order.
-    fn resume(&mut self, index: u32) {
+    pub(crate) fn resume(&mut self, index: u32) {
         let wake_first = Ratio { numerator: 1, denominator: 2 }.draw(&mut self.rng_actions);
         let host = &mut self.hosts[index as usize];
         host.state = HostState::Running;

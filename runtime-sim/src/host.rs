@@ -115,6 +115,8 @@ pub(crate) struct Rest {
     pub preload: Option<Snapshot>,
     pub disk: Disk,
     pub processes: Processes,
+    /// Its member was banned and knows it: starting it again is of no use.
+    pub departed: bool,
     pub spec: HostSpec,
 }
 
@@ -132,6 +134,7 @@ impl Host {
                 preload: None,
                 disk: Disk::default(),
                 processes: Processes::default(),
+                departed: false,
                 spec,
             }),
             generation: 0,

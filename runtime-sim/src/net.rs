@@ -13,6 +13,8 @@ pub(crate) struct Net {
     default: LinkQuality,
     special: LinkMap<LinkQuality>,
     cuts: LinkMap<()>,
+    /// The links as they are when nothing is wrong.
+    sound: (LinkQuality, LinkMap<LinkQuality>),
     /// One sequence of draws for every packet: the same number of draws whatever the link's quality, so that
     /// a change of quality does not move what happens to later packets.
     rng: Rng,
@@ -32,7 +34,8 @@ pub(crate) struct Fate {
 impl Net {
     pub(crate) fn new(quality: LinkQuality, rng: Rng, rng_rare: Rng) -> Self {
         check(&quality);
-        Self { default: quality, special: LinkMap::new(), cuts: LinkMap::new(), rng, rng_rare }
+        let sound = (quality, LinkMap::new());
+        Self { default: quality, special: LinkMap::new(), cuts: LinkMap::new(), sound, rng, rng_rare }
     }
 
     pub(crate) fn quality(&self, from: u32, to: u32) -> LinkQuality {
@@ -90,6 +93,17 @@ impl Net {
 
     pub(crate) fn heal(&mut self) {
         self.cuts.clear();
+    }
+
+    /// The links are sound as they are now.
+    pub(crate) fn call_sound(&mut self) {
+        self.sound = (self.default, self.special.clone());
+    }
+
+    /// No link is cut and all are as when they were called sound.
+    pub(crate) fn repair(&mut self) {
+        self.heal();
+        (self.default, self.special) = self.sound.clone();
     }
 
     pub(crate) fn set_quality(&mut self, from: &[HostId], to: &[HostId], quality: LinkQuality) {

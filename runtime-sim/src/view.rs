@@ -1,6 +1,8 @@
 //! Whether the members of a ring see the same ring.
 
-use annulus_core::{MemberId, MemberRecord, State};
+use std::collections::{BTreeMap, BTreeSet};
+
+use annulus_core::{MemberId, Node, Rumor, RumorKey, State};
 
 use crate::action::HostId;
 use crate::host::HostState;
@@ -27,77 +29,92 @@ pub fn running_members(world: &World) -> Vec<MemberId> {
     members
 }
 
-/// Why the running members do not hold all of them to be alive; none when they do.
+/// Why those who run do not share one view; none when they do. One view is: each holds all who run, and nobody
+/// else, alive, in the incarnation that they have; nobody is suspected; the bans are the same; and so is what is
+/// known of the services of those who run. What is remembered of the dead is not compared: it is forgotten at
+/// different times, and those who come later are not told.
 #[must_use]
-pub fn accusation(world: &World) -> Option<String> {
-    let members = running_members(world);
-    for host in running(world) {
-        let node = world.node(host)?;
-        for member in &members {
-            let state = node.member(member).map(|m| m.state);
-            if state != Some(State::Alive) {
-                let held = state.map_or("unknown", State::name);
+pub fn difference(world: &World) -> Option<String> {
+    let nodes: Vec<(HostId, &Node)> = running(world).filter_map(|h| Some((h, world.node(h)?))).collect();
+    // Counting finds most differences, and costs next to nothing.
+    let miscounted = |(_, node): &&(HostId, &Node)| {
+        node.count(State::Alive) != nodes.len() || node.count(State::Suspect) > 0
+    };
+    if let Some((host, node)) = nodes.iter().find(miscounted) {
+        return Some(membership(world, &nodes, *host, node).unwrap_or_else(|| {
+            format!(
+                "{} holds {} members alive although {} run",
+                world.spec(*host).name,
+                node.count(State::Alive),
+                nodes.len()
+            )
+        }));
+    }
+    nodes
+        .iter()
+        .find_map(|(host, node)| membership(world, &nodes, *host, node))
+        .or_else(|| rumors(world, &nodes))
+}
+
+/// What is wrong with one node's list of members.
+fn membership(world: &World, nodes: &[(HostId, &Node)], host: HostId, node: &Node) -> Option<String> {
+    let name = &world.spec(host).name;
+    let mut alive = 0;
+    for (other, theirs) in nodes {
+        let held = node.member(&theirs.id());
+        match held {
+            Some(m) if m.state == State::Alive && m.incarnation == theirs.incarnation() => alive += 1,
+            Some(m) => {
                 return Some(format!(
-                    "{} holds {} to be {held}",
-                    world.spec(host).name,
-                    named(world, member)
+                    "{name} holds {} to be {} in incarnation {}; it runs in incarnation {}",
+                    world.spec(*other).name,
+                    m.state,
+                    m.incarnation,
+                    theirs.incarnation()
                 ));
             }
+            None => return Some(format!("{name} does not know {}", world.spec(*other).name)),
         }
     }
-    None
+    if alive == node.count(State::Alive) && node.count(State::Suspect) == 0 {
+        return None;
+    }
+    let ghost = node
+        .members()
+        .into_iter()
+        .find(|m| m.state <= State::Suspect && nodes.iter().all(|(_, other)| other.id() != m.id))?;
+    Some(format!("{name} holds {} to be {}, which does not run", named(world, &ghost.id), ghost.state))
 }
 
-/// Why the running members do not agree about everybody, the dead included; none when they do.
-#[must_use]
-pub fn disagreement(world: &World) -> Option<String> {
-    let mut first: Option<(HostId, Vec<MemberRecord>)> = None;
-    for host in running(world) {
-        let mut view = world.node(host)?.members();
-        // Whoever departed is on the way to being forgotten, and those who come later are not told of it.
-        view.retain(|m| m.state != State::Departed);
-        let name = &world.spec(host).name;
-        if let Some(suspect) = view.iter().find(|m| m.state == State::Suspect) {
-            return Some(format!("{name} still suspects {}", named(world, &suspect.id)));
-        }
-        let Some((other, theirs)) = &first else {
-            first = Some((host, view));
-            continue;
+/// Bans, and what is said of the services of those who run, where two differ in it.
+fn rumors(world: &World, nodes: &[(HostId, &Node)]) -> Option<String> {
+    let runs: BTreeSet<MemberId> = nodes.iter().map(|(_, node)| node.id()).collect();
+    let of = |node: &Node| -> BTreeMap<RumorKey, Rumor> {
+        let counts = |key: &RumorKey| match key {
+            RumorKey::Departure(_) => true,
+            RumorKey::Service { member, .. } | RumorKey::ServiceHealth { member, .. } => {
+                runs.contains(member)
+            }
+            RumorKey::Member(_) => false,
         };
-        if let Some((mine, others)) = difference(&view, theirs) {
-            let there = &world.spec(*other).name;
-            return Some(format!(
-                "{name} holds {} and {there} holds {}",
-                told(world, mine),
-                told(world, others)
-            ));
+        node.rumors().map(|rumor| (rumor.key(), rumor.clone())).filter(|(key, _)| counts(key)).collect()
+    };
+    let (first, rest) = nodes.split_first()?;
+    let theirs = of(first.1);
+    for (host, node) in rest {
+        let mine = of(node);
+        if mine != theirs {
+            let key = mine
+                .iter()
+                .find(|(key, rumor)| theirs.get(key) != Some(rumor))
+                .or_else(|| theirs.iter().find(|(key, _)| !mine.contains_key(key)))
+                .map(|(key, _)| format!("{key:?}"))
+                .unwrap_or_default();
+            let (a, b) = (&world.spec(first.0).name, &world.spec(*host).name);
+            return Some(format!("{a} and {b} do not know the same of {key}"));
         }
     }
     None
-}
-
-/// What a view says of a member: its record, or that there is none of this id.
-type Held<'a> = Result<&'a MemberRecord, MemberId>;
-
-/// The first record in which two sorted views differ, as each of them has it.
-fn difference<'a>(a: &'a [MemberRecord], b: &'a [MemberRecord]) -> Option<(Held<'a>, Held<'a>)> {
-    let essence = |m: &MemberRecord| (m.id, m.incarnation, m.state);
-    for m in a {
-        match b.iter().find(|o| o.id == m.id) {
-            None => return Some((Ok(m), Err(m.id))),
-            Some(other) if essence(other) != essence(m) => return Some((Ok(m), Ok(other))),
-            Some(_) => {}
-        }
-    }
-    let extra = b.iter().find(|o| !a.iter().any(|m| m.id == o.id))?;
-    Some((Err(extra.id), Ok(extra)))
-}
-
-fn told(world: &World, record: Held<'_>) -> String {
-    match record {
-        Ok(m) => format!("{} to be {} in incarnation {}", named(world, &m.id), m.state, m.incarnation),
-        Err(id) => format!("{} to be unknown", named(world, &id)),
-    }
 }
 
 fn named(world: &World, member: &MemberId) -> String {

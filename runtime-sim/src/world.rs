@@ -9,6 +9,7 @@ use annulus_core::{
 
 use crate::action::{HostId, LinkQuality};
 use crate::effects::Later;
+use crate::fault;
 use crate::hash::{Kind, TraceHash};
 use crate::host::{self, Arrival, Host, HostSpec, HostState};
 use crate::net::Net;
@@ -40,6 +41,8 @@ pub(crate) enum Thing {
     Stream(StreamStep),
     /// An effect goes on.
     Later(Later),
+    /// A fault goes on.
+    Fault(fault::Step),
 }
 
 /// A simulated world. Everything in it follows from its seed and from what is done to it.
@@ -55,6 +58,8 @@ pub struct World {
     pub(crate) records: Vec<Record>,
     pub(crate) counters: Counters,
     pub(crate) keep_disks: bool,
+    /// The last that was done to the world was to end every fault.
+    pub(crate) calm: bool,
     pub(crate) rng_effects: Rng,
     pub(crate) rng_actions: Rng,
     rng: Rng,
@@ -85,6 +90,7 @@ impl World {
             records: Vec::new(),
             counters: Counters::default(),
             keep_disks: true,
+            calm: false,
             rng_effects: rng.fork(stream_of_chance::EFFECTS),
             rng_actions: rng.fork(stream_of_chance::ACTIONS),
             rng,
@@ -234,6 +240,7 @@ impl World {
                 }
                 Thing::Stream(step) => self.stream_step(step),
                 Thing::Later(later) => self.effect_goes_on(later),
+                Thing::Fault(step) => self.fault_goes_on(step),
             },
         }
         true

@@ -50,6 +50,14 @@ impl Cli {
     }
 }
 
+/// How a run ended: what the program exits with, and in words.
+pub(crate) fn exit_and_words(
+    plan: &crate::scenario::Plan,
+    report: &crate::scenario::run::Report,
+) -> (Exit, String) {
+    (run::exit_of(report), run::failure(plan, report))
+}
+
 /// Prints a line. A reader that has gone away, as `head` does, is no failure of ours.
 pub(crate) fn emit(text: &str) {
     if let Err(error) = writeln!(io::stdout(), "{text}") {

@@ -69,6 +69,7 @@ impl Narrator {
                 format!("the network between {} and {} works again.", self.list(from), self.list(to))
             }
             Action::Heal => String::from("the network works everywhere again."),
+            Action::Calm => String::from("every fault ends, and whoever is not banned runs again."),
             Action::SetLink { from, to, quality } => {
                 let ends = if from.is_empty() && to.is_empty() {
                     String::from("everywhere")

@@ -1,5 +1,6 @@
 //! From the form of a file to its meaning: members, zones, peers, timings, links.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use annulus_core::{ConfigError, Instant, Timings};
@@ -7,7 +8,7 @@ use annulus_core::{ConfigError, Instant, Timings};
 use super::names::Directory;
 use super::plan::{LinkChange, Plan, PlannedHost, TimedAction};
 use super::problem::Problems;
-use super::schema::{Direction, File, Links};
+use super::schema::{Direction, File, Impossible, Links};
 use super::value::Latency;
 use super::{build_at, build_expect};
 use crate::action::{Action, HostId, LinkQuality, Ratio};
@@ -71,6 +72,8 @@ pub(crate) fn plan(file: &str, source: &str, parsed: &File, problems: &mut Probl
         about: parsed.about.get_ref().trim().to_owned(),
         seed: parsed.seed.as_ref().map_or(1, |seed| *seed.get_ref()),
         duration,
+        skip_impossible: parsed.impossible.unwrap_or_default() == Impossible::Skip,
+        start,
         hosts,
         timings,
         quality: context.quality,
@@ -212,10 +215,17 @@ pub(crate) fn directed(
 }
 
 /// Members that no action starts join by themselves, spread evenly, the first at once.
-fn start_joins(hosts: &[PlannedHost], actions: &[TimedAction], within: Duration) -> Vec<TimedAction> {
+pub(crate) fn start_joins(
+    hosts: &[PlannedHost],
+    actions: &[TimedAction],
+    within: Duration,
+) -> Vec<TimedAction> {
     let ids = (0..u32::try_from(hosts.len()).unwrap_or(u32::MAX)).map(HostId);
-    let joined_later = |id: &HostId| actions.iter().any(|timed| timed.action == Action::Join(*id));
-    let joining: Vec<HostId> = ids.filter(|id| !joined_later(id)).collect();
+    let later: BTreeSet<HostId> = actions
+        .iter()
+        .filter_map(|timed| if let Action::Join(id) = timed.action { Some(id) } else { None })
+        .collect();
+    let joining: Vec<HostId> = ids.filter(|id| !later.contains(id)).collect();
     let count = u32::try_from(joining.len()).unwrap_or(u32::MAX).max(1);
     joining
         .into_iter()

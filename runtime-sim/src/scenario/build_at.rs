@@ -57,6 +57,7 @@ fn given(at: &At) -> Vec<(&'static str, Range<usize>)> {
         resume,
         partition,
         heal,
+        calm,
         link,
         load,
         unload,
@@ -148,6 +149,7 @@ fn meaning(name: &str, at: &At, context: &Context<'_>, problems: &mut Problems<'
             let (from, to) = sides(&at.heal, &at.from, context, problems);
             vec![Action::Mend { from, to }]
         }
+        "calm" => calm(at, problems),
         "link" => link(at, context, problems),
         _ => services(name, at, context, problems),
     }
@@ -193,6 +195,13 @@ fn depart(at: &At, context: &Context<'_>, problems: &mut Problems<'_>) -> Vec<Ac
     };
     let hosts = context.directory.hosts(names, problems);
     hosts.into_iter().map(|host| Action::Depart { by, host }).collect()
+}
+
+fn calm(at: &At, problems: &mut Problems<'_>) -> Vec<Action> {
+    if let Some(word) = at.calm.as_ref().filter(|word| !*word.get_ref()) {
+        problems.add(word.span(), "calm = false does nothing", "write calm = true, or remove this entry");
+    }
+    vec![Action::Calm]
 }
 
 fn link(at: &At, context: &Context<'_>, problems: &mut Problems<'_>) -> Vec<Action> {

@@ -41,6 +41,7 @@ fn given(expect: &Expect) -> Vec<(&'static str, Range<usize>)> {
     }
     let keys = keys!(
         all_alive,
+        one_view,
         alive,
         suspect,
         confirmed,
@@ -168,7 +169,8 @@ fn when(
 /// `occurred` needs a span that ends, `never` one in which nothing may happen.
 fn suits(name: &str, when: When, entry: &Spanned<Expect>, problems: &mut Problems<'_>) -> bool {
     let help = match (name, when) {
-        ("occurred", When::By { .. }) | ("never", When::Always { .. }) => return true,
+        ("occurred" | "one_view", When::By { .. }) | ("never", When::Always { .. }) => return true,
+        ("one_view", _) => "one view comes about and then lasts: use `by`",
         ("occurred", _) => {
             "an event occurs at an instant of a span: use `by`, and `after` if it has to be late"
         }
@@ -211,6 +213,7 @@ fn what(name: &str, expect: &Expect, context: &Context<'_>, problems: &mut Probl
             }
             Some(What::AllAlive)
         }
+        "one_view" => Some(What::OneView { lasting: expect.one_view.as_ref()?.get_ref().0 }),
         "running" => Some(What::Running { on: hosts(&expect.running), running: true }),
         "stopped" => Some(What::Running { on: hosts(&expect.stopped), running: false }),
         "split" => split(expect, context, problems),

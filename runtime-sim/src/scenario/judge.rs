@@ -45,7 +45,12 @@ struct Case<'p> {
     seen: bool,
     /// Events that count for `occurred` and `never`.
     heard: Option<String>,
+    /// Since when one view has been shared.
+    shared: Option<Instant>,
 }
+
+/// How often views are compared with each other, which costs too much to do after everything that happens.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 type Identity = Option<(MemberId, Incarnation)>;
 
@@ -54,7 +59,7 @@ impl<'p> Judge<'p> {
         let cases = plan
             .expectations
             .iter()
-            .map(|expectation| Case { expectation, settled: false, seen: false, heard: None })
+            .map(|expectation| Case { expectation, settled: false, seen: false, heard: None, shared: None })
             .collect();
         Self { plan, cases, remembered: Vec::new(), tolerance: Duration::ZERO }
     }
@@ -71,8 +76,25 @@ impl<'p> Judge<'p> {
             let when = case.expectation.when;
             instants.extend([when.start(), when.end()]);
             instants.extend(since(&case.expectation.what));
+            if matches!(case.expectation.what, What::OneView { .. }) {
+                let mut at = when.start();
+                while at < when.end() {
+                    instants.push(at);
+                    at = at + LOOK_EVERY;
+                }
+            }
         }
         instants
+    }
+
+    /// Whether nothing that happens can change any verdict.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.cases.iter().all(|case| case.settled)
+    }
+
+    /// When each expectation of one view came true.
+    pub(crate) fn shared_since(&self) -> Option<Instant> {
+        self.cases.iter().filter_map(|case| case.shared).max()
     }
 
     /// Takes note of what a node reports.
@@ -128,6 +150,21 @@ impl<'p> Judge<'p> {
             if ends && now == when.start() && !last {
                 continue;
             }
+            if let What::OneView { lasting } = case.expectation.what {
+                self.cases[index].seen = true;
+                if !ends {
+                    continue;
+                }
+                let case = &mut self.cases[index];
+                let found = world.difference(&self.plan.host_ids().collect::<Vec<_>>());
+                case.shared = if found.is_none() { case.shared.or(Some(now)) } else { None };
+                case.settled = case.shared.is_some_and(|since| now >= since + lasting);
+                if last && !case.settled {
+                    let found = found.unwrap_or_else(|| String::from("one view came too late"));
+                    return Err(unmet(self.cases[index].expectation, now, found));
+                }
+                continue;
+            }
             let held = self.holds(world, case);
             match (when, held) {
                 (When::By { .. }, Ok(())) | (When::At(_), Ok(())) => self.cases[index].settled = true,
@@ -175,6 +212,9 @@ impl<'p> Judge<'p> {
         let view = View { world, plan: self.plan };
         match &case.expectation.what {
             What::AllAlive => view.all_alive(),
+            What::OneView { .. } => {
+                world.difference(&self.plan.host_ids().collect::<Vec<_>>()).map_or(Ok(()), Err)
+            }
             What::InState { of, state, seen_by } => view.in_state(of, *state, seen_by),
             What::Running { on, running } => view.running(on, *running),
             What::Split(groups) => view.split(groups),

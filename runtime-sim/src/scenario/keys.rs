@@ -5,8 +5,8 @@ use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::schema::{
-    At, Direction, Disk, EventWord, Expect, File, IdentityWord, IncarnationWord, Link, Links, Members,
-    Profile, StateWord, TimingsTable,
+    At, Direction, Disk, EventWord, Expect, File, IdentityWord, Impossible, IncarnationWord, Link, Links,
+    Members, Profile, StateWord, TimingsTable,
 };
 
 /// Every table or word list of the form, and what may stand in it.
@@ -20,6 +20,7 @@ pub fn all() -> Vec<(&'static str, Vec<&'static str>)> {
         ("[[link]]", of::<Link>()),
         ("[[at]]", of::<At>()),
         ("[[expect]]", of::<Expect>()),
+        ("impossible", of::<Impossible>()),
         ("direction", of::<Direction>()),
         ("disk", of::<Disk>()),
         ("profile", of::<Profile>()),

@@ -16,9 +16,12 @@ pub mod run;
 pub mod scene;
 pub mod schema;
 mod value;
+mod write;
 
+pub(crate) use build::start_joins;
 pub use plan::Plan;
 pub use problem::Problem;
+pub use write::to_toml;
 
 use problem::Problems;
 

@@ -20,6 +20,10 @@ pub struct Plan {
     pub seed: u64,
     /// How long it runs, in simulated time.
     pub duration: Duration,
+    /// Whether an action that cannot be done at its time is left out; it is a mistake of the file otherwise.
+    pub skip_impossible: bool,
+    /// Within which time the hosts that no action starts are started, one after the other.
+    pub start: Duration,
     /// The hosts; a [`HostId`] is an index into this.
     pub hosts: Vec<PlannedHost>,
     /// The timings of every member.
@@ -183,6 +187,11 @@ pub enum What {
         on: Vec<HostId>,
         /// Running or not.
         running: bool,
+    },
+    /// Those who run share one view, unchanged for so long: see [`crate::view::difference`].
+    OneView {
+        /// How long.
+        lasting: Duration,
     },
     /// Inside each group everybody holds everybody alive; nobody holds a member of another group alive.
     Split(Vec<Vec<HostId>>),

@@ -77,6 +77,12 @@ pub const ACTIONS: &[Word] = &[
         doc: "undo every partition, or those between the named members and `from`",
     },
     Word {
+        key: "calm",
+        parts: &[],
+        example: "calm = true",
+        doc: "every fault ends: links, clocks and hosts are sound, whoever is not banned runs",
+    },
+    Word {
         key: "link",
         parts: QUALITY,
         example: "link = \"ada\", to = \"bob\", direction = \"out\", loss = \"100%\"",
@@ -121,6 +127,12 @@ pub const EXPECTATIONS: &[Word] = &[
         parts: &[],
         example: "all_alive = true",
         doc: "every running member holds every running member, and nobody else, alive",
+    },
+    Word {
+        key: "one_view",
+        parts: &[],
+        example: "one_view = \"10s\"",
+        doc: "for so long, all who run hold the same of everybody who runs, of bans and of services",
     },
     Word {
         key: "alive",

@@ -8,7 +8,7 @@ use super::scene::{self, Bed, Holdings, Scene};
 use crate::HostSpec;
 use crate::action::Action;
 use crate::checker::{Checkers, Violation};
-use crate::record::{Record, Recording, What};
+use crate::record::{Counters, Record, Recording, What};
 use crate::world::World;
 
 /// What came of a run.
@@ -46,6 +46,10 @@ pub struct Report {
     pub steps: u64,
     /// Who held whom to be what at the end.
     pub holdings: Holdings,
+    /// Since when one view was shared, where that is expected.
+    pub shared_since: Option<Instant>,
+    /// What was counted in the world.
+    pub counters: Counters,
 }
 
 /// Is shown everything that happens, when it happens.
@@ -70,13 +74,32 @@ pub fn run(plan: &Plan, seed: u64, watcher: &mut dyn Watcher) -> Report {
     run_on(&mut world, plan, seed, watcher)
 }
 
+/// As [`run`], and ends as soon as everything that is expected has come true.
+pub fn run_until_settled(plan: &Plan, seed: u64, watcher: &mut dyn Watcher) -> Report {
+    let mut world = build(plan, seed);
+    world.record(watcher.recording().max(Recording::Events));
+    perform(&mut world, plan, seed, watcher, true)
+}
+
 /// As [`run`], on a bed that was made for this plan and seed.
 pub fn run_on(bed: &mut dyn Bed, plan: &Plan, seed: u64, watcher: &mut dyn Watcher) -> Report {
-    let mut run = Run { plan, bed, judge: Judge::new(plan), checkers: Checkers::all(), watcher };
+    perform(bed, plan, seed, watcher, false)
+}
+
+fn perform(
+    bed: &mut dyn Bed,
+    plan: &Plan,
+    seed: u64,
+    watcher: &mut dyn Watcher,
+    until_settled: bool,
+) -> Report {
+    let mut run =
+        Run { plan, bed, judge: Judge::new(plan), checkers: Checkers::all(), watcher, until_settled };
     let outcome = match run.perform() {
         Ok(()) => Outcome::Pass,
         Err(outcome) => *outcome,
     };
+    let shared_since = run.judge.shared_since();
     Report {
         outcome,
         seed,
@@ -84,6 +107,8 @@ pub fn run_on(bed: &mut dyn Bed, plan: &Plan, seed: u64, watcher: &mut dyn Watch
         hash: bed.fingerprint(),
         steps: bed.steps(),
         holdings: scene::holdings(bed, plan),
+        shared_since,
+        counters: bed.counters(),
     }
 }
 
@@ -109,6 +134,7 @@ struct Run<'a> {
     judge: Judge<'a>,
     checkers: Checkers,
     watcher: &'a mut dyn Watcher,
+    until_settled: bool,
 }
 
 type Step = Result<(), Box<Outcome>>;
@@ -120,6 +146,7 @@ impl Run<'_> {
                 Action::SetLink { from: link.from.clone(), to: link.to.clone(), quality: link.quality };
             self.act(0, &action)?;
         }
+        self.bed.call_links_sound();
         let end = Instant::ZERO + self.plan.duration;
         let mut instants = self.judge.instants();
         instants.extend(self.plan.actions.iter().map(|timed| timed.time));
@@ -140,15 +167,23 @@ impl Run<'_> {
                 self.act(timed.line.unwrap_or(0), &timed.action)?;
             }
             self.look(false)?;
+            if self.until_settled && next == self.plan.actions.len() && self.judge.is_settled() {
+                break;
+            }
         }
         Ok(())
     }
 
     fn act(&mut self, line: usize, action: &Action) -> Step {
-        let done = self.bed.apply(action);
+        let done = self.bed.try_apply(action);
         let at = self.bed.now();
         self.tell()?;
-        done.map_err(|error| Box::new(Outcome::Impossible { line, at, error }))
+        match done {
+            Err(refusal) if !(self.plan.skip_impossible && refusal.untimely) => {
+                Err(Box::new(Outcome::Impossible { line, at, error: refusal.why }))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Hands on what was recorded; whether it may have changed what somebody knows.

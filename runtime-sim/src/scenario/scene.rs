@@ -7,7 +7,7 @@ use annulus_core::{Incarnation, Instant, MemberId, Node, Rumor, ServiceName, Ser
 use super::plan::Plan;
 use crate::HostState;
 use crate::action::{Action, HostId};
-use crate::record::Record;
+use crate::record::{Counters, Record};
 use crate::world::World;
 
 /// A ring as somebody sees it who may look at every host at once.
@@ -32,6 +32,29 @@ pub trait Scene {
     fn service(&self, host: HostId, service: &ServiceName) -> Option<ServiceState>;
     /// Whether the supervisor at `by` was told that a service of this name runs at `member`.
     fn knows_service(&self, by: HostId, member: &MemberId, service: &ServiceName) -> bool;
+    /// Why those who run, which are among these hosts, do not share one view; none when they do.
+    fn difference(&self, hosts: &[HostId]) -> Option<String> {
+        let runs = |host: &&HostId| self.state(**host) == HostState::Running;
+        for by in hosts.iter().filter(runs) {
+            for of in hosts.iter().filter(runs).filter(|of| *of != by) {
+                let held = self.member_id(*of).and_then(|member| self.held(*by, &member));
+                if held != Some(State::Alive) {
+                    let held = held.map_or("unknown", State::name);
+                    return Some(format!("{} holds {} to be {held}", self.name(*by), self.name(*of)));
+                }
+            }
+        }
+        None
+    }
+}
+
+/// Why something could not be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// In words.
+    pub why: String,
+    /// The same could be done at another time.
+    pub untimely: bool,
 }
 
 /// A ring to which things can be done.
@@ -41,6 +64,19 @@ pub trait Bed: Scene {
     /// # Errors
     /// Why it is impossible; nothing changed then.
     fn apply(&mut self, action: &Action) -> Result<(), String>;
+    /// As [`Self::apply`], and says whether it only came at the wrong time.
+    ///
+    /// # Errors
+    /// Why it is impossible; nothing changed then.
+    fn try_apply(&mut self, action: &Action) -> Result<(), Refusal> {
+        self.apply(action).map_err(|why| Refusal { why, untimely: true })
+    }
+    /// The links are sound as they are now: this is what they come back to when every fault ends.
+    fn call_links_sound(&mut self) {}
+    /// What was counted.
+    fn counters(&self) -> Counters {
+        Counters::default()
+    }
     /// Lets the next thing happen that is due at `limit` or before; false when there is none.
     fn step_until(&mut self, limit: Instant) -> bool;
     /// Lets everything happen up to and including `until`, which is then the time.
@@ -95,11 +131,27 @@ impl Scene for World {
     fn knows_service(&self, by: HostId, member: &MemberId, service: &ServiceName) -> bool {
         self.node(by).is_some_and(|node| node.rumors().any(|rumor| runs_at(rumor, member, service)))
     }
+
+    fn difference(&self, _: &[HostId]) -> Option<String> {
+        crate::view::difference(self)
+    }
 }
 
 impl Bed for World {
     fn apply(&mut self, action: &Action) -> Result<(), String> {
         self.apply(action).map_err(|error| error.to_string())
+    }
+
+    fn try_apply(&mut self, action: &Action) -> Result<(), Refusal> {
+        self.apply(action).map_err(|error| Refusal { untimely: error.is_untimely(), why: error.to_string() })
+    }
+
+    fn call_links_sound(&mut self) {
+        self.call_links_sound();
+    }
+
+    fn counters(&self) -> Counters {
+        self.counters().clone()
     }
 
     fn step_until(&mut self, limit: Instant) -> bool {

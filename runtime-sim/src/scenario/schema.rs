@@ -21,6 +21,7 @@ pub(crate) struct File {
     pub(crate) about: Spanned<String>,
     pub(crate) seed: Option<Spanned<u64>>,
     pub(crate) duration: Spanned<Time>,
+    pub(crate) impossible: Option<Impossible>,
     pub(crate) members: Spanned<Members>,
     #[serde(default)]
     pub(crate) zones: BTreeMap<Spanned<String>, SpannedNames>,
@@ -72,6 +73,17 @@ pub(crate) struct Link {
     pub(crate) reorder: Option<Percent>,
 }
 
+/// What an action that cannot be done at its time means for the run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Impossible {
+    /// The file is wrong.
+    #[default]
+    Error,
+    /// It is left out.
+    Skip,
+}
+
 /// Which way a cut or a link's quality works.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -110,6 +122,7 @@ pub(crate) struct At {
     pub(crate) resume: Option<SpannedNames>,
     pub(crate) partition: Option<SpannedNames>,
     pub(crate) heal: Option<SpannedNames>,
+    pub(crate) calm: Option<Spanned<bool>>,
     pub(crate) link: Option<SpannedNames>,
     pub(crate) load: Option<Spanned<String>>,
     pub(crate) unload: Option<Spanned<String>>,
@@ -138,6 +151,7 @@ pub(crate) struct Expect {
     pub(crate) always: Option<Spanned<TimeRange>>,
     pub(crate) after: Option<Spanned<Time>>,
     pub(crate) all_alive: Option<Spanned<bool>>,
+    pub(crate) one_view: Option<Spanned<Time>>,
     pub(crate) alive: Option<SpannedNames>,
     pub(crate) suspect: Option<SpannedNames>,
     pub(crate) confirmed: Option<SpannedNames>,

@@ -8,6 +8,8 @@ use std::time::Duration;
 use annulus_core::{Instant, Rng, Timings};
 
 use crate::action::{Action, DiskAfter, HostId, LinkQuality, Ratio};
+use crate::scenario::plan::{Expectation, Plan, PlannedHost, TimedAction, What, When};
+use crate::scenario::start_joins;
 
 /// A class of faults, or of what operators do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -36,25 +38,16 @@ impl Class {
         [Self::Crash, Self::Disk, Self::Kill, Self::Pause, Self::Cut, Self::Link, Self::Leave, Self::Service];
 }
 
-/// A ring and what will be done to it.
-#[derive(Clone, Debug)]
-pub(super) struct Plan {
-    pub members: u32,
-    pub permanent: u32,
-    pub timings: Timings,
-    pub quality: LinkQuality,
-    /// In order of time.
-    pub schedule: Vec<(Instant, Action)>,
-    /// When the faults end.
-    pub calm_at: Instant,
-}
-
 const SERVICES: [&str; 3] = ["web", "db", "cache"];
 /// When the first fault may come: most rings have formed by then, some have not.
 const CHAOS_FROM_MS: u64 = 2_000;
 
-/// Draws the plan of a seed.
-pub(super) fn plan(seed: u64, without: &[Class]) -> Plan {
+/// How long one view has to last.
+const STABLE: Duration = Duration::from_secs(10);
+
+/// What a seed means: a ring, what is done to it, and that its members share one view afterwards.
+#[must_use]
+pub fn plan(seed: u64, without: &[Class]) -> Plan {
     let mut key = [0x5e; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
     let root = Rng::from_seed(key);
@@ -84,14 +77,76 @@ pub(super) fn plan(seed: u64, without: &[Class]) -> Plan {
     }
     // Stable: what is due at one instant keeps the order of its class.
     schedule.sort_by_key(|(at, _)| *at);
+    let hosts = (0..members)
+        .map(|n| PlannedHost {
+            name: format!("m{}", n + 1),
+            zone: String::new(),
+            permanent: n < permanent,
+            peers: (0..permanent.clamp(1, members)).filter(|p| *p != n).map(HostId).collect(),
+        })
+        .collect();
+    assemble(seed, hosts, timings, quality, schedule, Instant::from_millis(calm_ms))
+}
+
+/// The whole as a scenario.
+fn assemble(
+    seed: u64,
+    hosts: Vec<PlannedHost>,
+    timings: Timings,
+    quality: LinkQuality,
+    schedule: Vec<(Instant, Action)>,
+    calm_at: Instant,
+) -> Plan {
+    let mut actions: Vec<TimedAction> = schedule
+        .into_iter()
+        .filter(|(at, _)| *at < calm_at)
+        .chain([(calm_at, Action::Calm)])
+        .map(|(time, action)| TimedAction { time, line: Some(0), action })
+        .collect();
+    let start = Duration::ZERO;
+    let mut all = start_joins(&hosts, &actions, start);
+    all.append(&mut actions);
+    let bound = bound(&timings, hosts.len());
+    let by = calm_at + bound + STABLE;
     Plan {
-        members,
-        permanent: permanent.min(members),
+        file: format!("seed {seed}"),
+        about: format!(
+            "Drawn from seed {seed} of a sweep: {} members, and faults that end after {calm_at}. Within {} s of \
+             their end everybody has to share one view, and keep it.",
+            hosts.len(),
+            bound.as_secs()
+        ),
+        seed,
+        duration: Duration::from_nanos(by.as_nanos()),
+        skip_impossible: true,
+        start,
+        hosts,
         timings,
         quality,
-        schedule,
-        calm_at: Instant::from_millis(calm_ms),
+        links: Vec::new(),
+        actions: all,
+        expectations: vec![Expectation {
+            line: 0,
+            text: format!("one_view = \"{} s\"", STABLE.as_secs()),
+            when: When::By { after: calm_at, by },
+            what: What::OneView { lasting: STABLE },
+        }],
     }
+}
+
+/// Within how long after the last fault all running members must share one view.
+///
+/// A supervisor that was leaving starts again first. Everybody is probed within two rounds of the ring; a
+/// suspicion runs its full length; lost members are tried again, twice in case the first try meets one that is
+/// itself just coming back; two digest exchanges carry what gossip no longer tells.
+fn bound(timings: &Timings, members: usize) -> Duration {
+    // A member of the worst local health makes one step back in each round, and rounds get shorter as it does.
+    let health_periods = u64::from((timings.local_health_max + 1) * (timings.local_health_max + 2) / 2);
+    let rounds_ms = (2 * members as u64 + health_periods) * timings.probe_period_ms;
+    // Half as much again for each tenfold above ten members: not more than twice for a thousand.
+    let suspicion_ms = 2 * timings.suspicion_timeout_ms_min * u64::from(timings.suspicion_max_factor);
+    let repair_ms = 2 * timings.reconnect_period_ms + 2 * timings.sync_period_ms;
+    Duration::from_millis(timings.leave_delay_ms + rounds_ms + suspicion_ms + repair_ms)
 }
 
 /// One class's share of a schedule.
@@ -181,13 +236,12 @@ impl Draw {
     }
 
     fn bad_quality(&mut self) -> LinkQuality {
-        let percent = |numerator| Ratio { numerator, denominator: 100 };
         LinkQuality {
             latency_min: self.quality.latency_min,
             latency_max: self.quality.latency_max * self.rng.between(1, 100) as u32,
-            loss: percent(self.rng.below(60) as u32),
-            duplicate: percent(self.rng.below(20) as u32),
-            reorder: percent(self.rng.below(20) as u32),
+            loss: Ratio::percent(self.rng.below(60) as u32),
+            duplicate: Ratio::percent(self.rng.below(20) as u32),
+            reorder: Ratio::percent(self.rng.below(20) as u32),
         }
     }
 }
@@ -201,10 +255,10 @@ mod tests {
         let is_pause = |a: &Action| matches!(a, Action::Pause(_) | Action::Resume(_));
         let mut pauses = 0;
         for seed in 0..50 {
-            let mut all = plan(seed, &[]).schedule;
-            let some = plan(seed, &[Class::Pause]).schedule;
-            pauses += all.iter().filter(|(_, a)| is_pause(a)).count();
-            all.retain(|(_, a)| !is_pause(a));
+            let mut all = plan(seed, &[]).actions;
+            let some = plan(seed, &[Class::Pause]).actions;
+            pauses += all.iter().filter(|timed| is_pause(&timed.action)).count();
+            all.retain(|timed| !is_pause(&timed.action));
             assert_eq!(all, some);
         }
         assert!(pauses > 0);

@@ -17,12 +17,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use clap::Parser;
 use thiserror::Error;
 
-pub use draw::Class;
+pub use draw::{Class, plan};
 use run::{Failure, Outcome};
 
 use crate::cli::guard;
 use crate::exit::Exit;
 use crate::hash::TraceHash;
+use crate::record::Recording;
 
 /// Options of `annulus-sim sweep`.
 #[derive(Clone, Debug, Parser)]
@@ -84,7 +85,7 @@ pub fn run(args: &Args) -> Result<Report, SweepError> {
 type Result1 = (u64, Result<Outcome, String>);
 
 fn one(seed: u64, without: &[Class]) -> Result1 {
-    (seed, guard::catching(|| run::run(seed, without, |_, _| {})))
+    (seed, guard::catching(|| run::run(&plan(seed, without), Recording::Events, &mut |_, _| {})))
 }
 
 fn traced(args: &Args, path: &PathBuf) -> Result<Result1, SweepError> {
@@ -93,9 +94,9 @@ fn traced(args: &Args, path: &PathBuf) -> Result<Result1, SweepError> {
     let mut written = Ok(());
     let seed = args.seeds.start;
     let outcome = guard::catching(|| {
-        run::run(seed, &args.without, |world, records| {
+        run::run(&plan(seed, &args.without), Recording::Packets, &mut |world, record| {
             if written.is_ok() {
-                written = crate::trace::write_jsonl(&mut file, world, records);
+                written = crate::trace::write_jsonl(&mut file, world, std::slice::from_ref(record));
             }
         })
     });
@@ -161,7 +162,7 @@ fn report(args: &Args, outcomes: &[Result1]) -> Report {
     report
 }
 
-fn failed(text: &mut String, args: &Args, seed: u64, members: u32, failure: &Failure) {
+fn failed(text: &mut String, args: &Args, seed: u64, members: usize, failure: &Failure) {
     let lines = failure.last.join("\n    ");
     let _ = writeln!(text, "seed {seed}: ring of {members}: {}", failure.why);
     let _ = writeln!(text, "  it ended so:\n    {lines}");

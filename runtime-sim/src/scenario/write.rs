@@ -1,0 +1,368 @@
+//! A plan as the file that would be read as this plan: what a sweep drew, or a reduced scenario, for people.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use annulus_core::{Instant, State, Timings};
+
+use super::build;
+use super::plan::{Expectation, Plan, PlannedHost, What, When, Who};
+use crate::action::{Action, DiskAfter, HostId, LinkQuality, Ratio};
+
+/// Names that are listed one by one in a line.
+const NAMES_PER_LINE: usize = 12;
+
+/// The text of a scenario file that is read as `plan`. Shares are written with four decimals of a percent at
+/// most. What no word exists for, which is a ban by id, is left out with a comment.
+#[must_use]
+pub fn to_toml(plan: &Plan) -> String {
+    let mut text = String::new();
+    let about = plan.about.replace('\\', "\\\\").replace("\"\"\"", "'''");
+    let _ = writeln!(text, "about = \"\"\"\n{about}\n\"\"\"\nseed = {}", plan.seed);
+    let _ = writeln!(text, "duration = {}", time(plan.duration));
+    if plan.skip_impossible {
+        text.push_str("impossible = \"skip\"\n");
+    }
+    let out = Out { plan };
+    out.members(&mut text);
+    out.timings(&mut text);
+    let _ = writeln!(text, "\n[links]{}", quality(&plan.quality));
+    for link in &plan.links {
+        let (from, to) = (out.names(&link.from), out.names(&link.to));
+        let _ = write!(text, "\n[[link]]\nfrom = {from}\nto = {to}\ndirection = \"out\"");
+        let _ = writeln!(text, "{}", quality(&link.quality));
+    }
+    out.actions(&mut text);
+    for expectation in &plan.expectations {
+        out.expectation(&mut text, expectation);
+    }
+    text
+}
+
+struct Out<'a> {
+    plan: &'a Plan,
+}
+
+impl Out<'_> {
+    fn members(&self, text: &mut String) {
+        let hosts = &self.plan.hosts;
+        let numbered = hosts.iter().zip(1..).all(|(host, n)| host.name == format!("m{n}"));
+        text.push_str("\n[members]\n");
+        if numbered && !hosts.is_empty() {
+            let _ = writeln!(text, "count = {}", hosts.len());
+        } else {
+            let names: Vec<String> = hosts.iter().map(|host| format!("{:?}", host.name)).collect();
+            let _ = writeln!(text, "names = [{}]", names.join(", "));
+        }
+        let permanent: Vec<HostId> = self.hosts_where(|host| host.permanent);
+        if !permanent.is_empty() {
+            let _ = writeln!(text, "permanent = {}", self.names(&permanent));
+        }
+        let _ = writeln!(text, "start = {}", time(self.plan.start));
+        let mut zones: Vec<&str> =
+            hosts.iter().map(|host| host.zone.as_str()).filter(|z| !z.is_empty()).collect();
+        zones.sort_unstable();
+        zones.dedup();
+        if !zones.is_empty() {
+            text.push_str("\n[zones]\n");
+        }
+        for zone in zones {
+            let _ = writeln!(text, "{zone} = {}", self.names(&self.hosts_where(|host| host.zone == zone)));
+        }
+        self.peers(text);
+    }
+
+    fn hosts_where(&self, holds: impl Fn(&PlannedHost) -> bool) -> Vec<HostId> {
+        self.plan.host_ids().filter(|id| self.plan.hosts.get(id.0 as usize).is_some_and(&holds)).collect()
+    }
+
+    /// Whom each member contacts first, where it is not the first member.
+    fn peers(&self, text: &mut String) {
+        let mut begun = false;
+        for (host, id) in self.plan.hosts.iter().zip(self.plan.host_ids()) {
+            let usual: &[HostId] = if id == HostId(0) { &[] } else { &[HostId(0)] };
+            if host.peers != usual {
+                if !std::mem::replace(&mut begun, true) {
+                    text.push_str("\n[peers]\n");
+                }
+                // A member that is given itself is given nobody.
+                let peers = if host.peers.is_empty() { vec![id] } else { host.peers.clone() };
+                let _ = writeln!(text, "{} = {}", host.name, self.names(&peers));
+            }
+        }
+    }
+
+    fn timings(&self, text: &mut String) {
+        let shipped = [("lan", Timings::lan()), ("wan", Timings::wan()), ("local", Timings::local())];
+        let own = options(&self.plan.timings);
+        let differing = |base: &Timings| -> Vec<(&'static str, u64)> {
+            own.iter().zip(options(base)).filter(|(a, b)| *a != b).map(|(a, _)| *a).collect()
+        };
+        let nearest =
+            shipped.iter().map(|(name, base)| (differing(base), *name)).min_by_key(|(d, _)| d.len());
+        if let Some((different, profile)) = nearest {
+            let _ = writeln!(text, "\n[timings]\nprofile = \"{profile}\"");
+            for (name, value) in different {
+                let _ = writeln!(text, "{name} = {value}");
+            }
+        }
+    }
+
+    fn actions(&self, text: &mut String) {
+        // Those that start by themselves need no word, as long as they start when they would.
+        let explicit: Vec<_> =
+            self.plan.actions.iter().filter(|timed| timed.line.is_some()).cloned().collect();
+        let by_itself = build::start_joins(&self.plan.hosts, &explicit, self.plan.start);
+        for timed in &self.plan.actions {
+            if timed.line.is_none() && by_itself.contains(timed) {
+                continue;
+            }
+            let _ = write!(text, "\n[[at]]\ntime = {}", instant(timed.time));
+            let _ = writeln!(text, "{}", self.action(&timed.action));
+        }
+    }
+
+    fn action(&self, action: &Action) -> String {
+        let one = |word: &str, host: &HostId| format!("\n{word} = {:?}", self.plan.name(*host));
+        let on = |word: &str, host: &HostId, service: &str| {
+            format!("\n{word} = {service:?}\non = {:?}", self.plan.name(*host))
+        };
+        match action {
+            Action::Join(host) => one("join", host),
+            Action::Leave(host) => one("leave", host),
+            Action::Depart { by, host } => one("depart", host) + &one("operator", by),
+            Action::DepartId { member, .. } => format!("\n# ban {member}\nheal = \"all\""),
+            Action::Crash(host) => one("crash", host),
+            Action::Kill(host) => one("kill", host),
+            Action::Restart(host, disk) => {
+                let disk = match disk {
+                    DiskAfter::Kept => "",
+                    DiskAfter::Lost => "\ndisk = \"lost\"",
+                    DiskAfter::Old => "\ndisk = \"old\"",
+                };
+                one("restart", host) + disk
+            }
+            Action::Pause(host) => one("pause", host),
+            Action::Resume(host) => one("resume", host),
+            Action::Cut { from, to, both } => {
+                let direction = if *both { "both" } else { "out" };
+                let (from, to) = (self.names(from), self.names(to));
+                format!("\npartition = {from}\nfrom = {to}\ndirection = \"{direction}\"")
+            }
+            Action::Mend { from, to } => format!("\nheal = {}\nfrom = {}", self.names(from), self.names(to)),
+            Action::Heal => String::from("\nheal = \"all\""),
+            Action::Calm => String::from("\ncalm = true"),
+            Action::SetLink { from, to, quality: q } => self.towards("link", from, to) + &quality(q),
+            Action::LoadService { host, service } => on("load", host, service),
+            Action::UnloadService { host, service } => on("unload", host, service),
+            Action::StopService { host, service } => on("stop", host, service),
+            Action::StartService { host, service } => on("start", host, service),
+            Action::CrashService { host, service, code } => {
+                on("crash_service", host, service) + &format!("\ncode = {code}")
+            }
+        }
+    }
+
+    fn towards(&self, word: &str, from: &[HostId], to: &[HostId]) -> String {
+        format!("\n{word} = {}\nto = {}\ndirection = \"out\"", self.names(from), self.names(to))
+    }
+
+    /// Runs of neighbours as `first..last`; everybody as `all`.
+    fn names(&self, hosts: &[HostId]) -> String {
+        if hosts.is_empty()
+            || (hosts.len() == self.plan.hosts.len() && hosts.iter().copied().eq(self.plan.host_ids()))
+        {
+            return String::from("\"all\"");
+        }
+        let name = |host: u32| self.plan.name(HostId(host));
+        let mut names: Vec<String> = Vec::new();
+        let mut rest = hosts;
+        while let [first, ..] = rest {
+            let run = rest.iter().zip(first.0..).take_while(|(host, n)| host.0 == *n).count();
+            let last = first.0 + u32::try_from(run).unwrap_or(1) - 1;
+            if run > 2 {
+                names.push(format!("\"{}..{}\"", name(first.0), name(last)));
+            } else {
+                names.extend((first.0..=last).map(|host| format!("{:?}", name(host))));
+            }
+            rest = rest.get(run..).unwrap_or_default();
+        }
+        match names.as_slice() {
+            [one] => one.clone(),
+            names => {
+                let lines: Vec<String> = names.chunks(NAMES_PER_LINE).map(|line| line.join(", ")).collect();
+                format!("[{}]", lines.join(",\n  "))
+            }
+        }
+    }
+
+    fn who(&self, who: &Who) -> String {
+        match who {
+            Who::Running => String::from("\"running\""),
+            Who::Hosts(hosts) => self.names(hosts),
+        }
+    }
+
+    fn expectation(&self, text: &mut String, Expectation { when, what, .. }: &Expectation) {
+        let when = match when {
+            When::By { after, by } => format!("by = {}\nafter = {}", instant(*by), instant(*after)),
+            When::At(at) => format!("at = {}", instant(*at)),
+            When::Always { from, until } => {
+                let (from, until) = (instant(*from), instant(*until));
+                format!("always = \"{}..{}\"", from.trim_matches('"'), until.trim_matches('"'))
+            }
+        };
+        let _ = writeln!(text, "\n[[expect]]\n{when}\n{}", self.statement(what));
+    }
+
+    fn statement(&self, what: &What) -> String {
+        match what {
+            What::AllAlive => String::from("all_alive = true"),
+            What::OneView { lasting } => format!("one_view = {}", time(*lasting)),
+            What::InState { of, state, seen_by } => {
+                let word = state.map_or("unknown", state_word);
+                format!("{word} = {}\nseen_by = {}", self.who(of), self.who(seen_by))
+            }
+            What::Running { on, running } => {
+                format!("{} = {}", if *running { "running" } else { "stopped" }, self.names(on))
+            }
+            What::Split(groups) => {
+                let groups: Vec<String> = groups.iter().map(|group| self.names(group)).collect();
+                format!("split = [{}]", groups.join(", "))
+            }
+            What::Count { least, most, state, seen_by } => {
+                let state = state.map_or("any", state_word);
+                format!("count = \"{least}..{most}\"\nstate = \"{state}\"\nseen_by = {}", self.who(seen_by))
+            }
+            What::Service { service, up, on, seen_by } => {
+                let word = if *up { "service_up" } else { "service_down" };
+                let seen_by =
+                    seen_by.as_ref().map_or_else(String::new, |who| format!("\nseen_by = {}", self.who(who)));
+                format!("{word} = {:?}\non = {}{seen_by}", service.as_str(), self.names(on))
+            }
+            What::Incarnation { of, raised, since } => {
+                let word = if *raised { "raised" } else { "kept" };
+                format!("incarnation = \"{word}\"\nof = {}\nsince = {}", self.names(of), instant(*since))
+            }
+            What::Identity { of, new, since } => {
+                let word = if *new { "new" } else { "kept" };
+                format!("identity = \"{word}\"\nof = {}\nsince = {}", self.names(of), instant(*since))
+            }
+            What::Event { event, of, seen_by, occurred } => {
+                let word = if *occurred { "occurred" } else { "never" };
+                let (of, seen_by) = (self.who(of), self.who(seen_by));
+                format!("{word} = \"{}\"\nof = {of}\nseen_by = {seen_by}", event.word())
+            }
+        }
+    }
+}
+
+const fn state_word(state: State) -> &'static str {
+    match state {
+        State::Alive => "alive",
+        State::Suspect => "suspect",
+        State::Confirmed => "confirmed",
+        State::Departed => "departed",
+    }
+}
+
+/// Every option of the timings by its name.
+fn options(timings: &Timings) -> Vec<(&'static str, u64)> {
+    macro_rules! list {
+        ($($name:ident),+ $(,)?) => {{
+            // Taken apart by name, so that an option that is new in the core is not forgotten here.
+            let Timings { $($name),+ } = timings.clone();
+            vec![$((stringify!($name), u64::from($name))),+]
+        }};
+    }
+    list!(
+        probe_period_ms,
+        probe_timeout_ms,
+        probe_verdict_ms,
+        indirect_probes,
+        suspicion_timeout_ms_min,
+        suspicion_max_factor,
+        suspicion_confirmations,
+        corroborators,
+        local_health_max,
+        gossip_period_ms,
+        gossip_fanout,
+        retransmit_factor,
+        sync_period_ms,
+        sync_period_ms_min,
+        reconnect_period_ms,
+        departed_after_ms,
+        forget_after_ms,
+        leave_delay_ms,
+        persist_period_ms,
+        stall_ms,
+        restart_backoff_ms_min,
+        restart_backoff_ms_max,
+        restart_cooldown_ms,
+    )
+}
+
+fn quality(quality: &LinkQuality) -> String {
+    let mut text = format!("\nlatency = {}", span(quality.latency_min, quality.latency_max));
+    for (word, ratio) in
+        [("loss", quality.loss), ("duplicate", quality.duplicate), ("reorder", quality.reorder)]
+    {
+        let _ = write!(text, "\n{word} = {}", share(ratio));
+    }
+    text
+}
+
+fn share(ratio: Ratio) -> String {
+    let millionths = u64::from(ratio.numerator) * 1_000_000 / u64::from(ratio.denominator.max(1));
+    let (whole, rest) = (millionths / 10_000, millionths % 10_000);
+    if rest == 0 { format!("\"{whole}%\"") } else { format!("\"{whole}.{rest:04}%\"") }
+}
+
+fn span(min: Duration, max: Duration) -> String {
+    format!("{}..{}", time(min).trim_end_matches('"'), time(max).trim_start_matches('"'))
+}
+
+fn instant(instant: Instant) -> String {
+    time(Duration::from_nanos(instant.as_nanos()))
+}
+
+fn time(time: Duration) -> String {
+    let (ms, rest) = (time.as_millis(), time.subsec_nanos() % 1_000_000);
+    if rest == 0 { format!("\"{ms}ms\"") } else { format!("\"{ms}.{rest:06}ms\"") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::path::Path;
+
+    fn same(plan: &Plan) {
+        let text = to_toml(plan);
+        let again =
+            super::super::parse("again", &text).unwrap_or_else(|problems| panic!("{problems:?}\n{text}"));
+        let essence = |plan: &Plan| {
+            let actions: Vec<_> =
+                plan.actions.iter().map(|timed| (timed.time, timed.action.clone())).collect();
+            let expectations: Vec<_> =
+                plan.expectations.iter().map(|e| format!("{:?} {:?}", e.when, e.what)).collect();
+            let network = (plan.quality, plan.links.clone());
+            let rest = (plan.seed, plan.duration, plan.skip_impossible, plan.timings.clone());
+            (plan.hosts.clone(), network, rest, actions, expectations)
+        };
+        assert_eq!(essence(plan), essence(&again), "{text}");
+    }
+
+    #[test]
+    fn a_written_plan_is_read_as_the_same_plan() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
+        let mut plans = 0;
+        for sub in fs::read_dir(folder).expect("scenarios").flatten().filter(|e| e.file_name() != "plans") {
+            for file in fs::read_dir(sub.path()).into_iter().flatten().flatten() {
+                same(&Plan::load(&file.path()).expect("it is shipped"));
+                plans += 1;
+            }
+        }
+        assert!(plans > 20);
+    }
+}
