@@ -31,7 +31,7 @@ pub fn running_members(world: &World) -> Vec<MemberId> {
 
 /// Why those who run do not share one view; none when they do. One view is: each holds all who run, and nobody
 /// else, alive, in the incarnation that they have; nobody is suspected; the bans are the same; and so is what is
-/// known of the services of those who run. What is remembered of the dead is not compared: it is forgotten at
+/// known of the services that run. What is remembered of the dead is not compared: it is forgotten at
 /// different times, and those who come later are not told.
 #[must_use]
 pub fn difference(world: &World) -> Option<String> {
@@ -97,7 +97,10 @@ fn rumors(world: &World, nodes: &[(HostId, &Node)]) -> Option<String> {
             }
             RumorKey::Member(_) => false,
         };
-        node.rumors().map(|rumor| (rumor.key(), rumor.clone())).filter(|(key, _)| counts(key)).collect()
+        node.rumors()
+            .map(|rumor| (rumor.key(), rumor.clone()))
+            .filter(|(key, rumor)| counts(key) && !rumor.is_tombstone())
+            .collect()
     };
     let (first, rest) = nodes.split_first()?;
     let theirs = of(first.1);
