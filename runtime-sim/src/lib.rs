@@ -11,6 +11,7 @@ mod cpu;
 mod disk;
 mod effects;
 pub mod exit;
+pub mod explain;
 mod fault;
 mod hash;
 mod host;

@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod explain;
 pub(crate) mod guard;
 mod list;
 mod on_bed;
@@ -32,6 +33,8 @@ enum Command {
     List,
     /// Draw rings and faults from seeds; afterwards all members must share one view.
     Sweep(crate::sweep::Args),
+    /// Tell from a trace why a member was held dead, suspect or alive again.
+    Explain(explain::Args),
     /// Measure the simulator and the protocol.
     Bench(crate::bench::Args),
 }
@@ -45,6 +48,7 @@ impl Cli {
             Command::Check(args) => check::run(&args),
             Command::List => list::run(),
             Command::Sweep(args) => sweep::run(&args),
+            Command::Explain(args) => explain::run(&args),
             Command::Bench(args) => bench::run(&args),
         }
     }

@@ -21,6 +21,7 @@ mod write;
 pub(crate) use build::start_joins;
 pub use plan::Plan;
 pub use problem::Problem;
+pub use value::parse_time;
 pub use write::to_toml;
 
 use problem::Problems;

@@ -49,7 +49,7 @@ pub(crate) struct Count {
 const TIME_HELP: &str = "write a number and ms, s, min or h, for example \"250ms\" or \"10s\"";
 
 /// Parses `250ms`, `1.5s`, `2min`, `1h`.
-pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
+pub fn parse_time(text: &str) -> Result<Duration, String> {
     let unit_at = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
     let (number, unit) = text.split_at(unit_at);
     let unit_nanos: u128 = match unit.trim_start() {

@@ -1,0 +1,168 @@
+//! `annulus-sim explain`: why one member held another dead, suspect or alive again, as a chain of causes from the
+//! verdict down to the packets that were lost and the fault that lost them.
+//!
+//! [`Trace::load`] reads a trace back, [`explain`] follows the links in it, [`Story`] is what comes of that.
+
+mod chain;
+mod fate;
+mod load;
+mod probe;
+mod refutation;
+mod tell;
+
+use thiserror::Error;
+
+pub use load::{LoadError, Trace};
+pub use tell::{Step, Story};
+
+use load::{Kind, Nanos};
+
+/// What is asked.
+#[derive(Clone, Debug, Default)]
+pub struct Question {
+    /// Who was judged: a host's name, or how a member's id begins.
+    pub member: String,
+    /// Who judged; by default whoever came to the worst judgement first.
+    pub seen_by: Option<String>,
+    /// When, in nanoseconds; by default at the end.
+    pub at: Option<u64>,
+}
+
+/// Why a question has no answer.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum ExplainError {
+    /// Nobody of this name or id.
+    #[error("the trace knows no member {asked:?}; it knows {known}")]
+    Unknown {
+        /// The words of the question.
+        asked: String,
+        /// Everybody.
+        known: String,
+    },
+    /// Several ids begin like this.
+    #[error("{asked:?} fits several members: {fitting}; give more of the id")]
+    Ambiguous {
+        /// The words of the question.
+        asked: String,
+        /// Those whose id begins so.
+        fitting: String,
+    },
+    /// Nobody ever judged it.
+    #[error("{by} held {member} to be anything until {until}; ask about another time with --at")]
+    NoOpinion {
+        /// Who did not.
+        by: String,
+        /// About whom.
+        member: String,
+        /// The time of the question.
+        until: String,
+    },
+}
+
+/// Answers a question from a trace.
+///
+/// # Errors
+/// The trace knows nobody of that name, or nothing was held of the member at that time.
+pub fn explain(trace: &Trace, question: &Question) -> Result<Story, ExplainError> {
+    let until = question.at.unwrap_or(trace.end);
+    let member = trace.member(&question.member, until)?;
+    let by = match &question.seen_by {
+        Some(by) => Some(trace.host(by)?),
+        None => trace.worst_judge(&member, until),
+    };
+    let no_opinion = |by: Option<&str>| ExplainError::NoOpinion {
+        by: by.map_or_else(|| String::from("nobody"), |by| format!("{by} never")),
+        member: trace.called(&member),
+        until: fate::time(until),
+    };
+    let Some(by) = by else { return Err(no_opinion(None)) };
+    // Without a time: what is strange, not the idyll that may have followed it.
+    let verdict = trace.verdict(&by, &member, until, question.seen_by.is_none() && question.at.is_none());
+    let Some(verdict) = verdict else { return Err(no_opinion(Some(&by))) };
+    Ok(chain::tell(trace, &member, verdict))
+}
+
+impl Trace {
+    /// The member that a name or the beginning of an id means.
+    fn member(&self, asked: &str, until: Nanos) -> Result<String, ExplainError> {
+        let named = |(_, host, _): &&(Nanos, String, String)| host == asked;
+        let ran = self.starts.iter().filter(named).rfind(|(t, _, _)| *t <= until);
+        if let Some((_, _, member)) = ran.or_else(|| self.starts.iter().find(named)) {
+            return Ok(member.clone());
+        }
+        let mut fitting: Vec<&str> = self.starts.iter().map(|(_, _, m)| m.as_str()).collect();
+        fitting.sort_unstable();
+        fitting.dedup();
+        fitting.retain(|member| !asked.is_empty() && member.starts_with(asked));
+        match fitting[..] {
+            [one] => Ok(one.to_owned()),
+            [] => Err(self.unknown(asked)),
+            _ => Err(ExplainError::Ambiguous { asked: asked.to_owned(), fitting: fitting.join(", ") }),
+        }
+    }
+
+    /// The host that a name or the beginning of an id means.
+    fn host(&self, asked: &str) -> Result<String, ExplainError> {
+        let member = self.member(asked, self.end)?;
+        self.host_of(&member).map(str::to_owned).ok_or_else(|| self.unknown(asked))
+    }
+
+    fn unknown(&self, asked: &str) -> ExplainError {
+        let mut known: Vec<&str> = self.starts.iter().map(|(_, host, _)| host.as_str()).collect();
+        known.sort_unstable();
+        known.dedup();
+        ExplainError::Unknown { asked: asked.to_owned(), known: known.join(", ") }
+    }
+
+    /// Where a member ran last.
+    fn host_of(&self, member: &str) -> Option<&str> {
+        self.starts.iter().rev().find(|(_, _, m)| m == member).map(|(_, host, _)| host.as_str())
+    }
+
+    /// A member's host, and its id where that host had several members.
+    fn called(&self, member: &str) -> String {
+        let Some(host) = self.host_of(member) else { return member.get(..8).unwrap_or(member).to_owned() };
+        let others = self.starts.iter().any(|(_, h, m)| h == host && m != member);
+        if others { format!("{host} ({})", member.get(..8).unwrap_or(member)) } else { host.to_owned() }
+    }
+
+    /// Every change of mind about a member, in order.
+    fn changes_of<'a>(&'a self, member: &str) -> impl DoubleEndedIterator<Item = &'a load::Event> {
+        let member = member.to_owned();
+        self.events.iter().filter(move |e| matches!(&e.kind, Kind::Changed { member: m, .. } if *m == member))
+    }
+
+    /// Who first came to the worst judgement of a member that anybody came to.
+    fn worst_judge(&self, member: &str, until: Nanos) -> Option<String> {
+        let own = self.host_of(member);
+        let badness = |event: &load::Event| match &event.kind {
+            Kind::Changed { to, .. } => {
+                ["Alive", "Suspect", "Confirmed", "Departed"].iter().position(|s| s == to)
+            }
+            _ => None,
+        };
+        let others = self.changes_of(member).filter(|e| e.t <= until && Some(e.host.as_str()) != own);
+        let mut worst: Option<&load::Event> = None;
+        for event in others {
+            if worst.is_none_or(|w| badness(event) > badness(w)) {
+                worst = Some(event);
+            }
+        }
+        worst.map(|event| event.host.clone())
+    }
+
+    /// What a host held of a member at a time: the last change, or the worst one.
+    fn verdict(&self, by: &str, member: &str, until: Nanos, worst: bool) -> Option<&load::Event> {
+        let mut own = self.changes_of(member).filter(|e| e.host == by && e.t <= until);
+        if !worst {
+            return own.next_back();
+        }
+        let rank = |event: &load::Event| match &event.kind {
+            Kind::Changed { to, .. } => {
+                usize::from(to != "Alive") + usize::from(to != "Alive" && to != "Suspect")
+            }
+            _ => 0,
+        };
+        own.max_by_key(|event| (rank(event), event.t))
+    }
+}
