@@ -135,9 +135,12 @@ impl<'a> Walk<'a> {
             self.answered(answer, incarnation);
             self.on_the_way(answer, verdict, incarnation);
         }
-        let accused =
-            self.trace.changes_of(&self.member).filter(|e| e.host == verdict.host && e.t < verdict.t);
-        let accused = accused.rfind(|e| matches!(&e.kind, Kind::Changed { to, .. } if to != "Alive"));
+        let trace = self.trace;
+        let accused = trace.events.iter().rfind(|e| {
+            e.host == verdict.host
+                && e.t < verdict.t
+                && matches!(&e.kind, Kind::Changed { member, to, .. } if *member == self.member && to != "Alive")
+        });
         if let Some(accused) = accused {
             self.changed(accused);
         }
