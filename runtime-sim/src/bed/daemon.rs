@@ -89,12 +89,8 @@ impl Settings {
         self.root.join("sup")
     }
 
-    /// Starts a supervisor.
-    pub(crate) fn start(&self) -> Result<Daemon, BedError> {
-        let what = || format!("{}", self.log().display());
-        fs::create_dir_all(&self.root).map_err(BedError::io(self.root.display()))?;
-        let log = File::options().create(true).append(true).open(self.log()).map_err(BedError::io(what()))?;
-        let errors = log.try_clone().map_err(BedError::io(what()))?;
+    /// The command that is a supervisor.
+    pub(crate) fn run(&self) -> Command {
         let mut command = self.command();
         command.args(["sup", "run", "--log-format", "json"]);
         for (option, address) in [
@@ -115,7 +111,18 @@ impl Settings {
             command.arg(format!("--{}", option.replace('_', "-"))).arg(value.to_string());
         }
         // A group of its own, so that Ctrl-C reaches this program alone, which then cleans up.
-        command.process_group(0).stdout(log).stderr(errors);
+        command.process_group(0);
+        command
+    }
+
+    /// Starts a supervisor.
+    pub(crate) fn start(&self) -> Result<Daemon, BedError> {
+        let what = || format!("{}", self.log().display());
+        fs::create_dir_all(&self.root).map_err(BedError::io(self.root.display()))?;
+        let log = File::options().create(true).append(true).open(self.log()).map_err(BedError::io(what()))?;
+        let errors = log.try_clone().map_err(BedError::io(what()))?;
+        let mut command = self.run();
+        command.stdout(log).stderr(errors);
         end_with_parent(&mut command);
         let child = inside(self.place.netns.as_deref(), || command.spawn())
             .map_err(BedError::io(self.program.display()))?;

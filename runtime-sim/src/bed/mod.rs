@@ -6,13 +6,16 @@
 #![allow(clippy::disallowed_types, reason = "real daemons run in real time")]
 
 pub(crate) mod daemon;
+pub(crate) mod figures;
 pub(crate) mod interrupt;
 mod loopback;
 mod netns;
 pub(crate) mod observe;
 pub(crate) mod perform;
 mod ring;
+mod rival;
 mod services;
+mod supervisors;
 
 use std::fmt;
 use std::io;
