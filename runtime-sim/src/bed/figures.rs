@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, BufRead as _, BufReader};
+use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdout};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
@@ -61,24 +62,25 @@ struct Figure {
 }
 
 /// What is measured.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) daemons: usize,
     pub(crate) kills: usize,
-    pub(crate) serf: bool,
+    /// The serf to measure as well.
+    pub(crate) rival: Option<PathBuf>,
     pub(crate) json: bool,
 }
 
 /// Measures and returns what is printed.
-pub(crate) fn run(options: Options) -> Result<String, BedError> {
+pub(crate) fn run(options: &Options) -> Result<String, BedError> {
     interrupt::watch();
     let folder = tempfile::Builder::new().prefix("annulus-bench-").tempdir();
     let folder = folder.map_err(BedError::io("a folder for the daemons"))?;
     let ours = measure(&Annulus::new(folder.path(), options.daemons)?, options)?;
     let mut all = vec![("annulus", ours)];
     let mut skipped = None;
-    if options.serf {
-        match Serf::new(rival_folder(&folder)?, options.daemons) {
+    if let Some(program) = &options.rival {
+        match Serf::new(program, rival_folder(&folder)?, options.daemons) {
             Ok(serf) => all.push((serf.name(), measure(&serf, options)?)),
             Err(BedError::Skipped(why)) => skipped = Some(why),
             Err(error) => return Err(error),
@@ -87,13 +89,13 @@ pub(crate) fn run(options: Options) -> Result<String, BedError> {
     Ok(if options.json { as_json(options, &all, skipped) } else { as_text(options, &all, skipped) })
 }
 
-fn rival_folder(folder: &TempDir) -> Result<std::path::PathBuf, BedError> {
+fn rival_folder(folder: &TempDir) -> Result<PathBuf, BedError> {
     let path = folder.path().join("rival");
     fs::create_dir_all(&path).map_err(BedError::io(path.display()))?;
     Ok(path)
 }
 
-fn as_text(options: Options, all: &[(&str, Vec<Figure>)], skipped: Option<String>) -> String {
+fn as_text(options: &Options, all: &[(&str, Vec<Figure>)], skipped: Option<String>) -> String {
     let mut out = format!("{} daemons on loopback, {} kills\n", options.daemons, options.kills);
     let names: Vec<String> = all.iter().map(|(name, _)| format!("{name:>12}")).collect();
     let _ = writeln!(out, "{}{:>12}", names.concat(), "target");
@@ -111,7 +113,7 @@ fn as_text(options: Options, all: &[(&str, Vec<Figure>)], skipped: Option<String
     out
 }
 
-fn as_json(options: Options, all: &[(&str, Vec<Figure>)], skipped: Option<String>) -> String {
+fn as_json(options: &Options, all: &[(&str, Vec<Figure>)], skipped: Option<String>) -> String {
     let mut object = Map::new();
     object.insert("daemons".to_owned(), options.daemons.into());
     object.insert("kills".to_owned(), options.kills.into());
@@ -125,7 +127,7 @@ fn as_json(options: Options, all: &[(&str, Vec<Figure>)], skipped: Option<String
     format!("{}\n", Value::Object(object))
 }
 
-fn measure(kind: &dyn Kind, options: Options) -> Result<Vec<Figure>, BedError> {
+fn measure(kind: &dyn Kind, options: &Options) -> Result<Vec<Figure>, BedError> {
     let start = single_start(kind)?;
     let mut ring = Ring::start(kind, options.daemons)?;
     let began = ring.began;
@@ -146,7 +148,7 @@ fn measure(kind: &dyn Kind, options: Options) -> Result<Vec<Figure>, BedError> {
         figure("anonymous_mib", "MiB of it that is not the program's file", None, kib(&anonymous)),
         figure("threads", "threads per daemon", None, mean(&threads)),
         figure("idle_cpu_percent", "% of a core per idle daemon", None, Some(idle)),
-        figure("start_ms", "ms from launch to the first HTTP answer, alone, median", Some(100.0), start),
+        figure("start_ms", "ms from launch to the first answer to a client, alone, median", Some(100.0), start),
     ];
     let mut kills = Vec::new();
     let mut last = Vec::new();
@@ -158,9 +160,19 @@ fn measure(kind: &dyn Kind, options: Options) -> Result<Vec<Figure>, BedError> {
         last.push(false_deaths);
     }
     kills.sort_by(f64::total_cmp);
-    figures.push(figure("kill_s", "s from kill -9 until all others hold it dead, median", Some(3.0), middle(&kills)));
+    figures.push(figure(
+        "kill_s",
+        "s from kill -9 until all others hold it dead, median",
+        Some(3.0),
+        middle(&kills),
+    ));
     figures.push(figure("kill_s_max", "s of the slowest", None, kills.last().copied()));
-    figures.push(figure("false_deaths", "others held dead by anybody meanwhile", Some(0.0), Some(last.iter().sum())));
+    figures.push(figure(
+        "false_deaths",
+        "others held dead by anybody meanwhile",
+        Some(0.0),
+        Some(last.iter().sum()),
+    ));
     Ok(figures)
 }
 
@@ -200,10 +212,10 @@ fn single_start(kind: &dyn Kind) -> Result<Option<f64>, BedError> {
 }
 
 fn drain((stdout, stderr): (Option<ChildStdout>, Option<ChildStderr>)) {
-    for pipe in [stdout.map(|pipe| Box::new(pipe) as Box<dyn io::Read>), stderr.map(|pipe| Box::new(pipe) as _)] {
-        if let Some(mut pipe) = pipe {
-            let _ = io::copy(&mut pipe, &mut io::sink());
-        }
+    let pipes =
+        [stdout.map(|pipe| Box::new(pipe) as Box<dyn io::Read>), stderr.map(|pipe| Box::new(pipe) as _)];
+    for mut pipe in pipes.into_iter().flatten() {
+        let _ = io::copy(&mut pipe, &mut io::sink());
     }
 }
 
@@ -329,7 +341,12 @@ impl<'k> Ring<'k> {
         let false_deaths = false_deaths.len() as f64;
         let _ = self.agents[victim].running.0.wait();
         self.agents[victim] = self.agent(victim)?;
-        self.until("everybody knows everybody again", Self::complete)?;
+        // What it remembers of the others from its disk is no news to it, so it is not waited for.
+        let back = |ring: &Self| {
+            let mut others = ring.agents.iter().enumerate().filter(|(index, _)| *index != victim);
+            ring.agents[victim].name.is_some() && others.all(|(_, agent)| agent.alive.contains(&name))
+        };
+        self.until("all others hold the killed one alive again", back)?;
         Ok((took, false_deaths))
     }
 
@@ -364,12 +381,13 @@ mod tests {
 
     #[test]
     fn figures_are_printed_side_by_side() {
-        let options = Options { daemons: 3, kills: 1, serf: true, json: false };
+        let options = Options { daemons: 3, kills: 1, rival: None, json: false };
         let row = |value| vec![figure("kill_s", "s to notice", Some(3.0), Some(value))];
-        let text = as_text(options, &[("annulus", row(2.5)), ("serf", row(8.5))], None);
+        let text = as_text(&options, &[("annulus", row(2.5)), ("serf", row(8.5))], None);
         assert!(text.contains("       2.500       8.500       3.000  s to notice"), "{text}");
         let json: Value =
-            serde_json::from_str(&as_json(options, &[("annulus", row(2.5))], Some("no serf".to_owned()))).expect("JSON");
+            serde_json::from_str(&as_json(&options, &[("annulus", row(2.5))], Some("no serf".to_owned())))
+                .expect("JSON");
         assert_eq!((&json["annulus"]["kill_s"], &json["skipped"]), (&json!(2.5), &json!("no serf")));
     }
 }

@@ -26,6 +26,7 @@ use clap::ValueEnum;
 use thiserror::Error;
 
 use crate::action::{Action, HostId};
+use crate::exit::Exit;
 use crate::scenario::Plan;
 pub(crate) use loopback::Loopback;
 pub(crate) use netns::Netns;
@@ -80,6 +81,17 @@ pub enum BedError {
 }
 
 impl BedError {
+    /// How the program ends for it.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Skipped(_) => Exit::Skipped,
+            Self::NotHere(_) => Exit::NotHere,
+            Self::Impossible { .. } => Exit::Usage,
+            Self::Failed(_) | Self::Interrupted => Exit::BedFailed,
+        }
+    }
+
     pub(crate) fn io(what: impl fmt::Display) -> impl FnOnce(io::Error) -> Self {
         move |error| Self::Failed(format!("{what}: {error}"))
     }

@@ -1,7 +1,7 @@
 //! serf, HashiCorp's gossip agent, to be measured beside our own daemons.
 
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -11,16 +11,17 @@ use super::loopback::free_places;
 use super::{BedError, Place};
 
 pub(super) struct Serf {
+    program: PathBuf,
     folder: PathBuf,
     places: Vec<Place>,
 }
 
 impl Serf {
-    pub(super) fn new(folder: PathBuf, count: usize) -> Result<Self, BedError> {
-        if Command::new("serf").arg("version").output().is_err() {
-            return Err(BedError::Skipped("serf not found; install it to have it measured beside us".to_owned()));
+    pub(super) fn new(program: &Path, folder: PathBuf, count: usize) -> Result<Self, BedError> {
+        if Command::new(program).arg("version").output().is_err() {
+            return Err(BedError::Skipped(format!("{} not found", program.display())));
         }
-        Ok(Self { folder, places: free_places(count)? })
+        Ok(Self { program: program.to_owned(), folder, places: free_places(count)? })
     }
 
     fn rpc(&self, index: usize) -> SocketAddr {
@@ -35,7 +36,7 @@ impl Kind for Serf {
 
     fn start(&self, index: usize) -> Result<Child, BedError> {
         let gossip = self.places[index].gossip;
-        let mut command = Command::new("serf");
+        let mut command = Command::new(&self.program);
         command.args(["agent", "-profile=lan", "-log-level=info"]);
         command.arg(format!("-node=n{index}"));
         command.arg(format!("-bind={gossip}")).arg(format!("-advertise={gossip}"));
@@ -72,11 +73,14 @@ mod tests {
 
     #[test]
     fn lines_of_an_agent_are_understood() {
-        let serf = Serf { folder: PathBuf::new(), places: Vec::new() };
+        let serf = Serf { program: PathBuf::new(), folder: PathBuf::new(), places: Vec::new() };
         let join = "    2026/01/01 00:00:00 [INFO] serf: EventMemberJoin: n3 127.0.0.1";
         assert_eq!(serf.read(join), Some(Said::Alive("n3".to_owned())));
         assert_eq!(serf.read("         Node name: 'n0'"), Some(Said::Is("n0".to_owned())));
-        assert_eq!(serf.read("[INFO] serf: EventMemberFailed: n1 127.0.0.1"), Some(Said::Dead("n1".to_owned())));
+        assert_eq!(
+            serf.read("[INFO] serf: EventMemberFailed: n1 127.0.0.1"),
+            Some(Said::Dead("n1".to_owned()))
+        );
         assert_eq!(serf.read("[INFO] agent: Serf agent starting"), None);
     }
 }

@@ -11,11 +11,13 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use crate::bed::figures as figures_of_daemons;
 use crate::exit::Exit;
 pub use figures::Figure;
 
 /// Options of `annulus-sim bench`.
 #[derive(Clone, Debug, Parser)]
+#[command(group = clap::ArgGroup::new("whole").args(["suite", "daemons"]))]
 pub struct Args {
     /// Size of the ring
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(2..=100_000))]
@@ -57,9 +59,16 @@ pub struct Args {
     /// With --suite: fewer seeds and shorter runs; takes a few minutes
     #[arg(long, requires = "suite")]
     pub quick: bool,
-    /// With --suite: a build of the rival's simulator, to be run beside this one
-    #[arg(long, value_name = "PATH", requires = "suite")]
+    /// With --suite: a build of the rival's simulator, to be run beside this one; with --daemons: `serf`, or where
+    /// it is
+    #[arg(long, value_name = "PATH", requires = "whole")]
     pub rival: Option<PathBuf>,
+    /// Measure so many real daemons on loopback, of a release build of `annulus` beside this program
+    #[arg(long, value_name = "N", conflicts_with_all = EXPERIMENTS, value_parser = clap::value_parser!(u32).range(2..=500))]
+    pub daemons: Option<u32>,
+    /// With --daemons: how often one is killed
+    #[arg(long, value_name = "K", default_value_t = 10, requires = "daemons")]
+    pub kills: u32,
 }
 
 /// Options that the suite decides itself.
@@ -83,6 +92,8 @@ impl Default for Args {
             suite: false,
             quick: false,
             rival: None,
+            daemons: None,
+            kills: 10,
         }
     }
 }
@@ -117,6 +128,24 @@ pub fn measure(args: &Args) -> Vec<Figure> {
 pub fn run(args: &Args) -> Exit {
     if args.suite {
         return suite::run(args);
+    }
+    if let Some(daemons) = args.daemons {
+        let options = figures_of_daemons::Options {
+            daemons: daemons as usize,
+            kills: args.kills as usize,
+            rival: args.rival.clone(),
+            json: args.json,
+        };
+        return match figures_of_daemons::run(&options) {
+            Ok(text) => {
+                crate::cli::emit(text.trim_end());
+                Exit::Pass
+            }
+            Err(error) => {
+                eprintln!("{error}");
+                error.exit()
+            }
+        };
     }
     let figures = measure(args);
     let text = if args.json { figures::json(args, &figures) } else { figures::text(args, &figures) };

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{emit, guard, run};
+use crate::bed::On;
 use crate::bed::perform::{BedReport, perform};
-use crate::bed::{BedError, On};
 use crate::exit::Exit;
 use crate::scenario::judge::Unmet;
 use crate::scenario::plan::When;
@@ -37,7 +37,7 @@ pub(super) fn run(file: &Path, plan: &Plan, seed: u64, options: &Options) -> Exi
     let report = match perform(plan, options.on, tolerance) {
         Ok(report) => report,
         Err(error) => {
-            let exit = exit_of(&error);
+            let exit = error.exit();
             if exit == Exit::Skipped {
                 emit(&error.to_string());
             } else {
@@ -56,15 +56,6 @@ pub(super) fn run(file: &Path, plan: &Plan, seed: u64, options: &Options) -> Exi
         eprintln!("{}", sentence(plan, unmet, options));
     }
     if options.compare { compare(file, plan, seed, options, &report, exit) } else { exit }
-}
-
-fn exit_of(error: &BedError) -> Exit {
-    match error {
-        BedError::Skipped(_) => Exit::Skipped,
-        BedError::NotHere(_) => Exit::NotHere,
-        BedError::Impossible { .. } => Exit::Usage,
-        BedError::Failed(_) | BedError::Interrupted => Exit::BedFailed,
-    }
 }
 
 fn sentence(plan: &Plan, unmet: &Unmet, options: &Options) -> String {
