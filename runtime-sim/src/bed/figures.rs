@@ -148,7 +148,12 @@ fn measure(kind: &dyn Kind, options: &Options) -> Result<Vec<Figure>, BedError> 
         figure("anonymous_mib", "MiB of it that is not the program's file", None, kib(&anonymous)),
         figure("threads", "threads per daemon", None, mean(&threads)),
         figure("idle_cpu_percent", "% of a core per idle daemon", None, Some(idle)),
-        figure("start_ms", "ms from launch to the first answer to a client, alone, median", Some(100.0), start),
+        figure(
+            "start_ms",
+            "ms from launch to the first answer to a client, alone, median",
+            Some(100.0),
+            start,
+        ),
     ];
     let mut kills = Vec::new();
     let mut last = Vec::new();
