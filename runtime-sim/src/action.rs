@@ -63,6 +63,35 @@ pub struct LinkQuality {
     pub reorder: Ratio,
 }
 
+/// Losses that come in bursts (Gilbert and Elliott): a link is good for a while, then bad for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Burst {
+    /// How long it is good, on average.
+    pub good: Duration,
+    /// How long it is bad, on average.
+    pub bad: Duration,
+    /// What is lost while it is bad, on top of what is lost anyway.
+    pub loss: Ratio,
+}
+
+/// What a link can carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// Bytes in a second; not zero.
+    pub bytes_per_s: u32,
+    /// Bytes that wait for their turn; what does not fit is dropped.
+    pub queue_bytes: u32,
+}
+
+/// How late a slow supervisor handles what reaches it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delay {
+    /// At least.
+    pub min: Duration,
+    /// At most; drawn uniformly in between.
+    pub max: Duration,
+}
+
 /// Something that is done to the world at one instant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -123,6 +152,72 @@ pub enum Action {
         to: Vec<HostId>,
         /// The new quality.
         quality: LinkQuality,
+    },
+    /// Losses on all links from `from` to `to` come in bursts from now on, each link on its own; none: no longer.
+    Burst {
+        /// Senders.
+        from: Vec<HostId>,
+        /// Receivers.
+        to: Vec<HostId>,
+        /// How.
+        burst: Option<Burst>,
+    },
+    /// All links from `from` to `to` carry so much, each on its own; none: whatever comes.
+    Capacity {
+        /// Senders.
+        from: Vec<HostId>,
+        /// Receivers.
+        to: Vec<HostId>,
+        /// How much.
+        capacity: Option<Capacity>,
+    },
+    /// A supervisor handles everything late, timers included; none: in time again.
+    Slow {
+        /// Which.
+        host: HostId,
+        /// How late.
+        delay: Option<Delay>,
+    },
+    /// A host's monotonic clock runs so many parts in a million faster than the world's, or slower.
+    ClockRate {
+        /// Which.
+        host: HostId,
+        /// By how much; more than -1,000,000.
+        ppm: i32,
+    },
+    /// A host's wall clock is set forward, or back.
+    ClockJump {
+        /// Which.
+        host: HostId,
+        /// By how much.
+        by_ms: i64,
+    },
+    /// A host was suspended: its monotonic clock is found to have gone forward by this.
+    Suspend {
+        /// Which.
+        host: HostId,
+        /// By how much.
+        lasting: Duration,
+    },
+    /// The host loses power the next time that its supervisor waits for a write to be synced.
+    CrashAtSync(HostId),
+    /// The host loses power again and again.
+    CrashLoop {
+        /// Which.
+        host: HostId,
+        /// How often.
+        times: u32,
+        /// How long it runs before each crash.
+        up: Duration,
+        /// How long it is off after each.
+        down: Duration,
+    },
+    /// Start a host that does not run from a copy of another host's disk: one identity at two addresses.
+    CloneDisk {
+        /// Which.
+        host: HostId,
+        /// Whose disk is copied.
+        of: HostId,
     },
     /// `svc load` at a host.
     LoadService {

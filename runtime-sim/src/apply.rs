@@ -7,6 +7,7 @@ use annulus_core::{
 use thiserror::Error;
 
 use crate::action::{Action, DiskAfter, HostId, LinkQuality, Ratio};
+use crate::fault;
 use crate::hash::Kind;
 use crate::host::{Arrival, HostState};
 use crate::process::{self, Process};
@@ -46,6 +47,9 @@ pub enum ActionError {
     /// A link's numbers contradict each other.
     #[error("a link cannot be like that: {0}")]
     Link(&'static str),
+    /// A clock or a processor cannot go so.
+    #[error("a host cannot be like that: {0}")]
+    Host(&'static str),
     /// The host's disk cannot be read back.
     #[error("{host} cannot start: {error}")]
     Disk {
@@ -91,6 +95,15 @@ impl World {
             Action::Heal => self.net.heal(),
             Action::Calm => self.make_calm()?,
             Action::SetLink { from, to, quality } => self.net.set_quality(from, to, *quality),
+            Action::Burst { from, to, burst } => self.net.faults.set_burst(from, to, *burst),
+            Action::Capacity { from, to, capacity } => self.net.faults.set_capacity(from, to, *capacity),
+            Action::Slow { host, delay } => self.set_slow(host.0, *delay),
+            Action::ClockRate { host, ppm } => self.set_clock_rate(*host, *ppm),
+            Action::ClockJump { host, by_ms } => self.jump_wall_clock(*host, *by_ms),
+            Action::Suspend { host, lasting } => self.suspend(*host, *lasting),
+            Action::CrashAtSync(host) => self.hosts[host.0 as usize].rest.crash_at_sync = true,
+            Action::CrashLoop { host, times, up, down } => self.crash_loop(host.0, *times, *up, *down),
+            Action::CloneDisk { host, of } => self.clone_disk(host.0, of.0)?,
             Action::LoadService { host, service } => {
                 self.command(*host, Command::LoadService { spec: spec(service)?, force: false });
             }
@@ -133,6 +146,30 @@ impl World {
             Action::SetLink { from, to, quality } => {
                 from.iter().chain(to).try_for_each(|h| self.known(*h))?;
                 check_quality(quality)
+            }
+            Action::Burst { from, to, burst } => {
+                from.iter().chain(to).try_for_each(|h| self.known(*h))?;
+                fault::check_burst(burst.as_ref())
+            }
+            Action::Capacity { from, to, capacity } => {
+                from.iter().chain(to).try_for_each(|h| self.known(*h))?;
+                fault::check_capacity(capacity.as_ref())
+            }
+            Action::Slow { host, delay } => {
+                self.known(*host)?;
+                fault::check_delay(delay.as_ref())
+            }
+            Action::ClockRate { host, ppm } => {
+                self.known(*host)?;
+                fault::check_rate(*ppm)
+            }
+            Action::ClockJump { host, .. } | Action::Suspend { host, .. } => self.known(*host),
+            Action::CrashAtSync(host) => self.expect(*host, "crash at its next sync", PROCESS),
+            Action::CrashLoop { host, .. } => self.expect(*host, "crash", PROCESS),
+            Action::CloneDisk { host, of } => {
+                self.expect(*host, "start from a copied disk", &[New, Stopped, Crashed])?;
+                self.known(*of)?;
+                self.member_of(*of).map(drop)
             }
             Action::LoadService { host, service } => {
                 spec(service)?;
@@ -225,7 +262,9 @@ impl World {
             DiskAfter::Lost => held.lose(),
             DiskAfter::Old => held.restore_backup(),
         }
-        self.hosts[index as usize].rest.departed &= disk == DiskAfter::Kept;
+        let there = &mut self.hosts[index as usize].rest;
+        there.departed &= disk == DiskAfter::Kept;
+        there.cloned &= disk != DiskAfter::Lost;
         self.start(index)
     }
 
@@ -236,12 +275,13 @@ impl World {
     }
 
     /// Ends the supervisor's process, if there is one, and the host with it when it crashed.
-    fn stop(&mut self, index: u32, why: StopReason) {
+    pub(crate) fn stop(&mut self, index: u32, why: StopReason) {
         let host = &mut self.hosts[index as usize];
         let had_process = host.node.take().is_some();
         let crashed = why == StopReason::Crashed;
         host.state = if crashed { HostState::Crashed } else { HostState::Stopped };
         host.exit = None;
+        host.rest.crash_at_sync = false;
         host.wake_at = Instant::FAR_FUTURE;
         let unread = host.rest.inbox.take();
         match why {

@@ -1,5 +1,7 @@
 //! A host's two clocks as functions of the world's time.
 
+use std::time::Duration;
+
 use annulus_core::{Instant, UnixTime};
 
 /// 2026-01-01T00:00:00Z: what every wall clock shows at the world's zero.
@@ -58,6 +60,12 @@ impl Clock {
         self.anchor_local_ns = self.local(world).as_nanos();
         self.anchor_world_ns = world.as_nanos();
         self.rate_ppm = rate_ppm;
+    }
+
+    /// The monotonic clock, and the wall clock with it, shows `by` more from `world` on.
+    pub(crate) fn jump(&mut self, world: Instant, by: Duration) {
+        self.anchor_local_ns = (self.local(world) + by).as_nanos();
+        self.anchor_world_ns = world.as_nanos();
     }
 
     /// Sets the wall clock forward or back.

@@ -61,6 +61,13 @@ impl Disk {
         self.unsynced.clear();
     }
 
+    /// What a copy of the disk holds: what another kept.
+    pub(crate) fn copy_from(&mut self, other: &Self) {
+        self.synced.clone_from(&other.synced);
+        self.unsynced.clear();
+        self.on_the_way.clear();
+    }
+
     /// The disk is replaced by an empty one. The old backup lies elsewhere and stays.
     pub(crate) fn lose(&mut self) {
         self.synced.clear();

@@ -51,6 +51,7 @@ impl World {
                     (false, _) => {}
                 }
                 if sync {
+                    self.crash_if_due(index);
                     self.after(SYNC_US, index, Work::Synced(id));
                 } else {
                     self.after((0, 0), index, Work::Answer(id, EffectResult::Persisted));

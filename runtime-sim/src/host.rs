@@ -117,6 +117,10 @@ pub(crate) struct Rest {
     pub processes: Processes,
     /// Its member was banned and knows it: starting it again is of no use.
     pub departed: bool,
+    /// It loses power when it next waits for a write to be synced.
+    pub crash_at_sync: bool,
+    /// Its disk is a copy of another's.
+    pub cloned: bool,
     pub spec: HostSpec,
 }
 
@@ -135,6 +139,8 @@ impl Host {
                 disk: Disk::default(),
                 processes: Processes::default(),
                 departed: false,
+                crash_at_sync: false,
+                cloned: false,
                 spec,
             }),
             generation: 0,

@@ -31,6 +31,11 @@ impl HostSet {
         set
     }
 
+    /// These hosts; every host when none is named.
+    pub(crate) fn named(hosts: &[HostId]) -> Self {
+        if hosts.is_empty() { Self::all() } else { Self::of(hosts) }
+    }
+
     pub(crate) fn contains(&self, host: u32) -> bool {
         self.words.get(host as usize / 64).unwrap_or(&self.rest) >> (host % 64) & 1 == 1
     }

@@ -1,11 +1,15 @@
 //! Links: what becomes of a packet on its way from one host to another.
 
-use annulus_core::Rng;
+use annulus_core::{Instant, Rng};
 use std::time::Duration;
 
 use crate::action::{HostId, LinkQuality};
+use crate::fault::LinkFaults;
 use crate::hostset::{HostSet, LinkMap};
 use crate::record::DropReason;
+
+/// Label of the stream of chance that bursts use.
+const FAULTS: u64 = 1;
 
 /// All links of a world.
 #[derive(Debug)]
@@ -13,6 +17,8 @@ pub(crate) struct Net {
     default: LinkQuality,
     special: LinkMap<LinkQuality>,
     cuts: LinkMap<()>,
+    /// Bursts and limits.
+    pub(crate) faults: LinkFaults,
     /// The links as they are when nothing is wrong.
     sound: (LinkQuality, LinkMap<LinkQuality>),
     /// One sequence of draws for every packet: the same number of draws whatever the link's quality, so that
@@ -34,8 +40,15 @@ pub(crate) struct Fate {
 impl Net {
     pub(crate) fn new(quality: LinkQuality, rng: Rng, rng_rare: Rng) -> Self {
         check(&quality);
-        let sound = (quality, LinkMap::new());
-        Self { default: quality, special: LinkMap::new(), cuts: LinkMap::new(), sound, rng, rng_rare }
+        Self {
+            default: quality,
+            special: LinkMap::new(),
+            cuts: LinkMap::new(),
+            faults: LinkFaults::new(rng_rare.fork(FAULTS)),
+            sound: (quality, LinkMap::new()),
+            rng,
+            rng_rare,
+        }
     }
 
     pub(crate) fn quality(&self, from: u32, to: u32) -> LinkQuality {
@@ -47,7 +60,7 @@ impl Net {
     }
 
     /// A datagram leaves.
-    pub(crate) fn datagram(&mut self, from: u32, to: u32) -> Fate {
+    pub(crate) fn datagram(&mut self, now: Instant, from: u32, to: u32, bytes: usize) -> Fate {
         let quality = self.quality(from, to);
         let lost = quality.loss.draw(&mut self.rng);
         let duplicate = quality.duplicate.draw(&mut self.rng);
@@ -62,19 +75,33 @@ impl Net {
         if self.is_cut(from, to) {
             return Fate { arrives_after: Err(DropReason::Cut), again_after: None };
         }
-        let arrives_after = if lost { Err(DropReason::Loss) } else { Ok(latency) };
+        let lost = lost || self.faults.burst_loses(now, from, to);
+        let arrives_after = if lost {
+            Err(DropReason::Loss)
+        } else {
+            self.faults.queued(now, from, to, bytes).map(|waits| waits + latency)
+        };
         Fate { arrives_after, again_after }
     }
 
     /// A segment of a stream, or an answer of a host's kernel, leaves.
-    pub(crate) fn segment(&mut self, from: u32, to: u32) -> Result<Duration, DropReason> {
+    pub(crate) fn segment(
+        &mut self,
+        now: Instant,
+        from: u32,
+        to: u32,
+        bytes: usize,
+    ) -> Result<Duration, DropReason> {
         let quality = self.quality(from, to);
         let lost = quality.loss.draw(&mut self.rng);
         let latency = latency(&quality, &mut self.rng);
         if self.is_cut(from, to) {
             return Err(DropReason::Cut);
         }
-        if lost { Err(DropReason::Loss) } else { Ok(latency) }
+        if lost || self.faults.burst_loses(now, from, to) {
+            return Err(DropReason::Loss);
+        }
+        self.faults.queued(now, from, to, bytes).map(|waits| waits + latency)
     }
 
     pub(crate) fn cut(&mut self, from: &[HostId], to: &[HostId], both: bool) {
@@ -103,6 +130,7 @@ impl Net {
     /// No link is cut and all are as when they were called sound.
     pub(crate) fn repair(&mut self) {
         self.heal();
+        self.faults.clear();
         (self.default, self.special) = self.sound.clone();
     }
 
@@ -157,7 +185,7 @@ mod tests {
     #[test]
     fn latency_and_loss_are_as_stated() {
         let mut net = net(quality(20));
-        let fates: Vec<Fate> = (0..10_000).map(|_| net.datagram(0, 1)).collect();
+        let fates: Vec<Fate> = (0..10_000).map(|_| net.datagram(Instant::ZERO, 0, 1, 100)).collect();
         let lost = fates.iter().filter(|f| f.arrives_after == Err(DropReason::Loss)).count();
         assert!((1_800..2_200).contains(&lost), "{lost}");
         let late =
@@ -176,13 +204,13 @@ mod tests {
         troubled.cut(&[HostId(0)], &[HostId(1)], false);
         troubled.set_quality(&[HostId(4)], &[], quality(100));
         for _ in 0..100 {
-            plain.datagram(0, 1);
-            plain.datagram(4, 1);
-            assert_eq!(troubled.datagram(0, 1).arrives_after, Err(DropReason::Cut));
-            assert_eq!(troubled.datagram(4, 1).arrives_after, Err(DropReason::Loss));
+            plain.datagram(Instant::ZERO, 0, 1, 100);
+            plain.datagram(Instant::ZERO, 4, 1, 100);
+            assert_eq!(troubled.datagram(Instant::ZERO, 0, 1, 100).arrives_after, Err(DropReason::Cut));
+            assert_eq!(troubled.datagram(Instant::ZERO, 4, 1, 100).arrives_after, Err(DropReason::Loss));
         }
         for _ in 0..100 {
-            assert_eq!(plain.segment(2, 3), troubled.segment(2, 3));
+            assert_eq!(plain.segment(Instant::ZERO, 2, 3, 100), troubled.segment(Instant::ZERO, 2, 3, 100));
         }
     }
 

@@ -164,13 +164,15 @@ pub enum DropReason {
     NoRoute,
     /// The receiving supervisor ended while the stream was open.
     Reset,
+    /// The link's queue is full.
+    LinkFull,
     /// The sending host or process ended before the stream could be sent.
     SenderDown,
 }
 
 impl DropReason {
     /// Every reason.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Loss,
         Self::Cut,
         Self::HostDown,
@@ -178,6 +180,7 @@ impl DropReason {
         Self::Overflow,
         Self::NoRoute,
         Self::Reset,
+        Self::LinkFull,
         Self::SenderDown,
     ];
 
@@ -192,6 +195,7 @@ impl DropReason {
             Self::Overflow => "overflow",
             Self::NoRoute => "no-route",
             Self::Reset => "reset",
+            Self::LinkFull => "link-full",
             Self::SenderDown => "sender-down",
         }
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use annulus_core::Instant;
 
+use crate::fault;
 use crate::host::{Arrival, HostState};
 use crate::record::{DropReason, PacketId};
 use crate::world::{Thing, World};
@@ -168,7 +169,14 @@ impl World {
 
     /// Sends a segment of the connection and lets `what` happen where it arrives.
     fn travel(&mut self, pair: Pair, from: u32, to: u32, what: Step) {
-        match self.net.segment(from, to) {
+        let message = match what {
+            Step::SegmentArrives(seq) => {
+                self.streams.connections.get(&pair).and_then(|c| c.messages.get(&seq)).map(|m| m.bytes.len())
+            }
+            _ => None,
+        };
+        let bytes = fault::BARE_PACKET_BYTES + message.unwrap_or(0);
+        match self.net.segment(self.now, from, to, bytes) {
             Ok(after) => self.queue_step(after, pair, what),
             Err(why) => self.trouble(pair, why),
         }

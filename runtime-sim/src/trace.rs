@@ -112,9 +112,12 @@ fn action_json(scene: &dyn Scene, action: &Action) -> Value {
 /// Who does something to whom; of a link, the senders and the receivers.
 fn hosts_of(action: &Action) -> (Vec<HostId>, Vec<HostId>) {
     match action {
-        Action::Cut { from, to, .. } | Action::Mend { from, to } | Action::SetLink { from, to, .. } => {
-            (from.clone(), to.clone())
-        }
+        Action::Cut { from, to, .. }
+        | Action::Mend { from, to }
+        | Action::SetLink { from, to, .. }
+        | Action::Burst { from, to, .. }
+        | Action::Capacity { from, to, .. } => (from.clone(), to.clone()),
+        Action::CloneDisk { host, of } => (vec![*of], vec![*host]),
         Action::Join(at)
         | Action::Leave(at)
         | Action::Crash(at)
@@ -122,6 +125,12 @@ fn hosts_of(action: &Action) -> (Vec<HostId>, Vec<HostId>) {
         | Action::Restart(at, _)
         | Action::Pause(at)
         | Action::Resume(at)
+        | Action::Slow { host: at, .. }
+        | Action::ClockRate { host: at, .. }
+        | Action::ClockJump { host: at, .. }
+        | Action::Suspend { host: at, .. }
+        | Action::CrashAtSync(at)
+        | Action::CrashLoop { host: at, .. }
         | Action::LoadService { host: at, .. }
         | Action::UnloadService { host: at, .. }
         | Action::StopService { host: at, .. }

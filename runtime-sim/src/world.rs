@@ -26,6 +26,7 @@ mod stream_of_chance {
     pub(super) const LINKS_RARE: u64 = 2;
     pub(super) const EFFECTS: u64 = 3;
     pub(super) const ACTIONS: u64 = 4;
+    pub(super) const SLOW: u64 = 5;
     /// From here on, one for each start of each host.
     pub(super) const NODES: u64 = 1 << 32;
 }
@@ -41,6 +42,8 @@ pub(crate) enum Thing {
     Stream(StreamStep),
     /// An effect goes on.
     Later(Later),
+    /// A slow supervisor comes to handle something.
+    Late { host: u32, generation: u32, arrival: Arrival },
     /// A fault goes on.
     Fault(fault::Step),
 }
@@ -60,6 +63,7 @@ pub struct World {
     pub(crate) keep_disks: bool,
     /// The last that was done to the world was to end every fault.
     pub(crate) calm: bool,
+    pub(crate) slow: fault::SlowHosts,
     pub(crate) rng_effects: Rng,
     pub(crate) rng_actions: Rng,
     rng: Rng,
@@ -91,6 +95,7 @@ impl World {
             counters: Counters::default(),
             keep_disks: true,
             calm: false,
+            slow: fault::SlowHosts::new(rng.fork(stream_of_chance::SLOW)),
             rng_effects: rng.fork(stream_of_chance::EFFECTS),
             rng_actions: rng.fork(stream_of_chance::ACTIONS),
             rng,
@@ -202,6 +207,17 @@ impl World {
         }
     }
 
+    /// A host's monotonic clock is found to have gone forward, as after a suspension.
+    pub(crate) fn suspend(&mut self, host: HostId, lasting: std::time::Duration) {
+        let (index, now) = (host.0, self.now);
+        let h = &mut self.hosts[index as usize];
+        let deadline = (h.wake_at != Instant::FAR_FUTURE).then(|| h.local(h.wake_at));
+        h.clock_mut().jump(now, lasting);
+        if let Some(deadline) = deadline {
+            self.set_wake(index, deadline);
+        }
+    }
+
     /// Sets a host's wall clock forward, or back when negative.
     pub fn jump_wall_clock(&mut self, host: HostId, by_ms: i64) {
         self.hosts[host.0 as usize].clock_mut().jump_wall(by_ms);
@@ -240,6 +256,7 @@ impl World {
                 }
                 Thing::Stream(step) => self.stream_step(step),
                 Thing::Later(later) => self.effect_goes_on(later),
+                Thing::Late { host, generation, arrival } => self.late_arrival(host, generation, arrival),
                 Thing::Fault(step) => self.fault_goes_on(step),
             },
         }
@@ -311,7 +328,10 @@ impl World {
     /// Remembers when the node on this host, by its own clock, wants to be woken.
     fn set_wake(&mut self, index: u32, local: Instant) {
         let host = &mut self.hosts[index as usize];
-        let at = host.world(local).max(self.now);
+        let mut at = host.world(local).max(self.now);
+        if let Some(delay) = self.slow.draw(index) {
+            at = if at == Instant::FAR_FUTURE { at } else { at + delay };
+        }
         host.wake_at = at;
         if at < host.wake_queued {
             host.wake_queued = at;
@@ -354,7 +374,7 @@ impl World {
     }
 
     fn send_datagram(&mut self, packet: PacketId, from: u32, to: u32, bytes: Vec<u8>) {
-        let fate = self.net.datagram(from, to);
+        let fate = self.net.datagram(self.now, from, to, bytes.len());
         let sender = self.hosts[from as usize].generation;
         if let Some(after) = fate.again_after {
             self.counters.duplicates += 1;
@@ -375,7 +395,7 @@ impl World {
         }
         let host = &mut self.hosts[to as usize];
         match host.state {
-            HostState::Running => self.arrive_now(to, Arrival::Datagram { packet, from, bytes }),
+            HostState::Running => self.arrive_soon(to, Arrival::Datagram { packet, from, bytes }),
             HostState::Paused => {
                 if host.rest.inbox.has_room_for_datagram(bytes.len()) {
                     host.rest.inbox.push(Arrival::Datagram { packet, from, bytes });
@@ -393,7 +413,7 @@ impl World {
 
     /// The host `by` tells `to` that nobody listens there.
     pub(crate) fn send_refusal(&mut self, packet: PacketId, by: u32, to: u32, generation: u32) {
-        if let Ok(after) = self.net.segment(by, to) {
+        if let Ok(after) = self.net.segment(self.now, by, to, fault::BARE_PACKET_BYTES) {
             self.queue.push(self.now + after, Thing::Refusal { packet, by, to, generation });
         }
     }
@@ -408,7 +428,7 @@ impl World {
     /// Something reaches a supervisor, which may be paused or gone.
     pub(crate) fn arrive(&mut self, index: u32, arrival: Arrival) {
         match self.hosts[index as usize].state {
-            HostState::Running => self.arrive_now(index, arrival),
+            HostState::Running => self.arrive_soon(index, arrival),
             HostState::Paused => self.hosts[index as usize].rest.inbox.push(arrival),
             HostState::New | HostState::Stopped | HostState::Crashed => {}
         }

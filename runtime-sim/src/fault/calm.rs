@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Step;
+use crate::action::HostId;
 use crate::apply::ActionError;
 use crate::host::HostState;
 use crate::world::{Thing, World};
@@ -18,8 +19,14 @@ impl World {
 
     pub(crate) fn make_calm(&mut self) -> Result<(), ActionError> {
         self.net.repair();
+        self.slow.clear();
         for host in 0..self.hosts.len() {
             let index = u32::try_from(host).expect("checked when a host is added");
+            if self.hosts[host].clock.is_some() {
+                self.set_clock_rate(HostId(index), 0);
+            }
+            self.hosts[host].rest.crash_at_sync = false;
+            self.end_clone(index);
             match self.hosts[host].state {
                 HostState::Running => {}
                 HostState::Paused => self.resume(index),
@@ -29,6 +36,12 @@ impl World {
                         self.start(index)?;
                     }
                 }
+            }
+        }
+        for host in self.hosts() {
+            // A copied identity led to the copy.
+            if let Some(member) = self.member_id(host) {
+                self.remember_member(host.0, member);
             }
         }
         Ok(())

@@ -1,9 +1,11 @@
 //! What is done to the world, in words.
 
+use std::time::Duration;
+
 use annulus_core::Instant;
 
 use super::Narrator;
-use crate::action::{Action, DiskAfter, HostId, LinkQuality, Ratio};
+use crate::action::{Action, Burst, Capacity, Delay, DiskAfter, HostId, LinkQuality, Ratio};
 
 /// More names than this are counted instead.
 pub(super) const NAMES_MAX: usize = 6;
@@ -78,6 +80,53 @@ impl Narrator {
                 };
                 format!("links {ends} are now so: {}.", quality_words(quality))
             }
+            Action::Burst { from, to, burst } => {
+                let ends = self.ends(from, to);
+                match burst {
+                    Some(Burst { good, bad, loss }) => format!(
+                        "losses {ends} come in bursts: {} for about {bad:?}, after about {good:?} without.",
+                        share(*loss)
+                    ),
+                    None => format!("no more bursts of losses {ends}."),
+                }
+            }
+            Action::Capacity { from, to, capacity } => {
+                let ends = self.ends(from, to);
+                match capacity {
+                    Some(Capacity { bytes_per_s, queue_bytes }) => format!(
+                        "links {ends} carry {bytes_per_s} bytes in a second and let {queue_bytes} wait."
+                    ),
+                    None => format!("links {ends} carry whatever comes."),
+                }
+            }
+            Action::Slow { host, delay: Some(Delay { min, max }) } => {
+                format!("{} is overloaded: it handles everything {min:?} to {max:?} late.", self.name(*host))
+            }
+            Action::Slow { host, delay: None } => format!("{} keeps up again.", self.name(*host)),
+            Action::ClockRate { host, ppm: 0 } => format!("{}'s clock goes right.", self.name(*host)),
+            Action::ClockRate { host, ppm } => {
+                let way = if *ppm < 0 { "slow" } else { "fast" };
+                let ppm = ppm.unsigned_abs();
+                format!("{}'s clock goes {way} by {ppm} parts in a million.", self.name(*host))
+            }
+            Action::ClockJump { host, by_ms } => {
+                let way = if *by_ms < 0 { "back" } else { "forward" };
+                let by = Duration::from_millis(by_ms.unsigned_abs());
+                format!("{}'s wall clock is set {way} by {by:?}.", self.name(*host))
+            }
+            Action::Suspend { host, lasting } => {
+                format!("{} finds that {lasting:?} have gone by in its sleep.", self.name(*host))
+            }
+            Action::CrashAtSync(host) => {
+                format!("{} will lose power while it next waits for its disk.", self.name(*host))
+            }
+            Action::CrashLoop { host, times, up, down } => format!(
+                "{} will lose power {times} times, each time after {up:?}, for {down:?}.",
+                self.name(*host)
+            ),
+            Action::CloneDisk { host, of } => {
+                format!("{} starts from a copy of {}'s disk.", self.name(*host), self.name(*of))
+            }
             Action::LoadService { host, service } => {
                 format!("an operator loads {service} on {}.", self.name(*host))
             }
@@ -93,6 +142,14 @@ impl Narrator {
             Action::CrashService { host, service, code } => {
                 format!("{service} on {} fails with exit code {code}.", self.name(*host))
             }
+        }
+    }
+
+    fn ends(&self, from: &[HostId], to: &[HostId]) -> String {
+        if from.is_empty() && to.is_empty() {
+            String::from("everywhere")
+        } else {
+            format!("from {} to {}", self.list(from), self.list(to))
         }
     }
 

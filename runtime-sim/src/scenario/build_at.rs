@@ -6,6 +6,7 @@ use annulus_core::{Instant, ServiceName};
 use toml::Spanned;
 
 use super::build::{Context, directed};
+use super::build_fault;
 use super::plan::TimedAction;
 use super::problem::Problems;
 use super::reference;
@@ -58,6 +59,15 @@ fn given(at: &At) -> Vec<(&'static str, Range<usize>)> {
         partition,
         heal,
         calm,
+        burst,
+        capacity,
+        slow,
+        clock_rate,
+        clock_jump,
+        suspend,
+        crash_at_sync,
+        crash_loop,
+        clone,
         link,
         load,
         unload,
@@ -74,7 +84,19 @@ fn given(at: &At) -> Vec<(&'static str, Range<usize>)> {
         duplicate,
         reorder,
         on,
-        code
+        code,
+        good,
+        bad,
+        bytes_per_s,
+        queue_bytes,
+        delay,
+        ppm,
+        by_ms,
+        lasting,
+        times,
+        up,
+        down,
+        disk_of
     );
     keys.into_iter().filter_map(|(key, span)| span.map(|span| (key, span))).collect()
 }
@@ -151,6 +173,8 @@ fn meaning(name: &str, at: &At, context: &Context<'_>, problems: &mut Problems<'
         }
         "calm" => calm(at, problems),
         "link" => link(at, context, problems),
+        "burst" | "capacity" | "slow" | "clock_rate" | "clock_jump" | "suspend" | "crash_at_sync"
+        | "crash_loop" | "clone" => build_fault::meaning(name, at, context, problems),
         _ => services(name, at, context, problems),
     }
 }

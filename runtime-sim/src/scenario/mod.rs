@@ -5,6 +5,7 @@
 mod build;
 mod build_at;
 mod build_expect;
+mod build_fault;
 pub(crate) mod judge;
 pub mod keys;
 

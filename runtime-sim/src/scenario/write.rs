@@ -7,7 +7,7 @@ use annulus_core::{Instant, State, Timings};
 
 use super::build;
 use super::plan::{Expectation, Plan, PlannedHost, What, When, Who};
-use crate::action::{Action, DiskAfter, HostId, LinkQuality, Ratio};
+use crate::action::{Action, Burst, Capacity, Delay, DiskAfter, HostId, LinkQuality, Ratio};
 
 /// Names that are listed one by one in a line.
 const NAMES_PER_LINE: usize = 12;
@@ -153,6 +153,33 @@ impl Out<'_> {
             Action::Heal => String::from("\nheal = \"all\""),
             Action::Calm => String::from("\ncalm = true"),
             Action::SetLink { from, to, quality: q } => self.towards("link", from, to) + &quality(q),
+            Action::Burst { from, to, burst } => {
+                let parameters = burst.map(|Burst { good, bad, loss }| {
+                    format!("\ngood = {}\nbad = {}\nloss = {}", time(good), time(bad), share(loss))
+                });
+                self.towards("burst", from, to) + &parameters.unwrap_or_default()
+            }
+            Action::Capacity { from, to, capacity } => {
+                let parameters = capacity.map(|Capacity { bytes_per_s, queue_bytes }| {
+                    format!("\nbytes_per_s = {bytes_per_s}\nqueue_bytes = {queue_bytes}")
+                });
+                self.towards("capacity", from, to) + &parameters.unwrap_or_default()
+            }
+            Action::Slow { host, delay } => {
+                let delay = delay.map(|Delay { min, max }| format!("\ndelay = {}", span(min, max)));
+                one("slow", host) + &delay.unwrap_or_default()
+            }
+            Action::ClockRate { host, ppm } => one("clock_rate", host) + &format!("\nppm = {ppm}"),
+            Action::ClockJump { host, by_ms } => one("clock_jump", host) + &format!("\nby_ms = {by_ms}"),
+            Action::Suspend { host, lasting } => {
+                one("suspend", host) + &format!("\nlasting = {}", time(*lasting))
+            }
+            Action::CrashAtSync(host) => one("crash_at_sync", host),
+            Action::CrashLoop { host, times, up, down } => {
+                one("crash_loop", host)
+                    + &format!("\ntimes = {times}\nup = {}\ndown = {}", time(*up), time(*down))
+            }
+            Action::CloneDisk { host, of } => one("clone", host) + &one("disk_of", of),
             Action::LoadService { host, service } => on("load", host, service),
             Action::UnloadService { host, service } => on("unload", host, service),
             Action::StopService { host, service } => on("stop", host, service),
