@@ -80,6 +80,28 @@ impl Narrator {
                 };
                 format!("links {ends} are now so: {}.", quality_words(quality))
             }
+            Action::LoadService { host, service } => {
+                format!("an operator loads {service} on {}.", self.name(*host))
+            }
+            Action::UnloadService { host, service } => {
+                format!("an operator unloads {service} on {}.", self.name(*host))
+            }
+            Action::StopService { host, service } => {
+                format!("an operator stops {service} on {}.", self.name(*host))
+            }
+            Action::StartService { host, service } => {
+                format!("an operator starts {service} on {}.", self.name(*host))
+            }
+            Action::CrashService { host, service, code } => {
+                format!("{service} on {} fails with exit code {code}.", self.name(*host))
+            }
+            other => self.fault_words(other),
+        }
+    }
+
+    /// What goes wrong beyond hosts that stop and links that are cut.
+    fn fault_words(&self, action: &Action) -> String {
+        match action {
             Action::Burst { from, to, burst } => {
                 let ends = self.ends(from, to);
                 match burst {
@@ -127,21 +149,7 @@ impl Narrator {
             Action::CloneDisk { host, of } => {
                 format!("{} starts from a copy of {}'s disk.", self.name(*host), self.name(*of))
             }
-            Action::LoadService { host, service } => {
-                format!("an operator loads {service} on {}.", self.name(*host))
-            }
-            Action::UnloadService { host, service } => {
-                format!("an operator unloads {service} on {}.", self.name(*host))
-            }
-            Action::StopService { host, service } => {
-                format!("an operator stops {service} on {}.", self.name(*host))
-            }
-            Action::StartService { host, service } => {
-                format!("an operator starts {service} on {}.", self.name(*host))
-            }
-            Action::CrashService { host, service, code } => {
-                format!("{service} on {} fails with exit code {code}.", self.name(*host))
-            }
+            _ => String::from("something happens that has no words yet."),
         }
     }
 
