@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use annulus_core::{Census, CensusGroup, CensusMember, Node};
+use annulus_core::{Census, CensusGroup, CensusMember};
 use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
@@ -10,12 +10,8 @@ use serde_json::{Map, Value, json};
 use super::problem::Problem;
 use super::{Gateway, view};
 
-fn look(node: &Node) -> (Census, u64) {
-    (Census::build(node.id(), &node.members(), node.rumors()), node.metrics().rumors_accepted)
-}
-
 pub(super) async fn get(State(gateway): State<Arc<Gateway>>) -> Result<Response, Problem> {
-    let (census, accepted) = gateway.read(look).await?;
+    let (census, accepted) = gateway.read(|node| (node.census(), node.metrics().rumors_accepted)).await?;
     Ok(view::answer(&to_json(&census, accepted)))
 }
 

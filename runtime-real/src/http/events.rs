@@ -12,13 +12,14 @@ use std::time::Duration;
 
 use annulus_core::{Event, EventKind, UnixTime};
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use axum::response::sse::{self, KeepAlive, Sse};
 use futures_core::Stream;
 use serde_json::json;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc, watch};
 
+use super::problem::Problem;
 use super::{Gateway, event};
 
 /// Events kept for clients that reconnect or fall behind.
@@ -112,12 +113,22 @@ pub(super) async fn record(
     }
 }
 
-pub(super) async fn get(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) -> impl IntoResponse {
+pub(super) async fn get(
+    State(gateway): State<Arc<Gateway>>,
+    headers: HeaderMap,
+) -> Result<impl IntoResponse, Problem> {
+    let slot = Arc::clone(&gateway.event_streams).try_acquire_owned().map_err(|_| {
+        Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "this supervisor serves as many event streams as it may; close one or try again later",
+        )
+    })?;
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let after = gateway.history.resume(last);
     let (sender, receiver) = mpsc::channel(16);
     tokio::spawn(feed(Arc::clone(&gateway.history), after, sender));
-    Sse::new(Feed(receiver)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE).text("keep-alive"))
+    let feed = Feed { events: receiver, _slot: slot };
+    Ok(Sse::new(feed).keep_alive(KeepAlive::new().interval(KEEP_ALIVE).text("keep-alive")))
 }
 
 /// Hands events to one client until it goes away.
@@ -158,13 +169,16 @@ fn gap_event(missed: u64) -> sse::Event {
         .data(json!({ "kind": "gap", "missed": missed, "text": text }).to_string())
 }
 
-struct Feed(mpsc::Receiver<sse::Event>);
+struct Feed {
+    events: mpsc::Receiver<sse::Event>,
+    _slot: OwnedSemaphorePermit,
+}
 
 impl Stream for Feed {
     type Item = Result<sse::Event, Infallible>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_recv(cx).map(|event| event.map(Ok))
+        self.events.poll_recv(cx).map(|event| event.map(Ok))
     }
 }
 

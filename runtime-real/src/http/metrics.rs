@@ -6,7 +6,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use annulus_core::{
-    Event, EventKind, MessageCounts, Metrics, Node, ServiceState, ServiceView, State as MemberState, UnixTime,
+    Event, EventKind, MessageCounts, Metrics, Node, RumorKind, ServiceState, ServiceView,
+    State as MemberState, UnixTime,
 };
 use axum::extract::State;
 use axum::http::header;
@@ -36,7 +37,8 @@ struct Snapshot {
 
 fn look(node: &Node) -> Snapshot {
     let members = node.members();
-    let mut rumors = BTreeMap::from([("member", members.len() as u64), ("service", 0), ("departure", 0)]);
+    let mut rumors: BTreeMap<_, _> = RumorKind::ALL.map(|kind| (kind.name(), 0)).into();
+    rumors.insert(RumorKind::Member.name(), members.len() as u64);
     for rumor in node.rumors() {
         *rumors.entry(rumor.key().kind().name()).or_default() += 1;
     }

@@ -5,6 +5,7 @@
 
 mod butterfly;
 mod census;
+mod deadline;
 pub mod event;
 mod events;
 mod index;
@@ -36,12 +37,17 @@ use crate::ctl::secret::Secret;
 use crate::handle::DriverHandle;
 use crate::net::Listener;
 use crate::root::{Root, SupDir};
+use deadline::WriteDeadline;
 use problem::Problem;
 
 /// Connections at one time, event streams included; more wait in the listener's queue.
 const CONNECTIONS_MAX: usize = 256;
+/// Event streams at one time. They stay for as long as they like, so they leave room for probes and scrapes.
+const EVENT_STREAMS_MAX: usize = 128;
 /// A client must have sent its request's head within this.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// A client must read on within this, or its connection is closed.
+const WRITE_STALL_MAX: Duration = Duration::from_secs(10);
 /// The supervisor's loop must answer within this.
 const LOOP_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -71,6 +77,7 @@ pub struct Config {
 pub(crate) struct Gateway {
     config: Config,
     history: Arc<events::History>,
+    event_streams: Arc<Semaphore>,
     metrics: metrics::Registry,
 }
 
@@ -97,6 +104,7 @@ pub async fn serve<L: Listener>(listener: L, config: Config) {
     let gateway = Arc::new(Gateway {
         config,
         history: Arc::new(events::History::new(started.as_millis())),
+        event_streams: Arc::new(Semaphore::new(EVENT_STREAMS_MAX)),
         metrics: metrics::Registry::new(started),
     });
     let counters = gateway.metrics.counters();
@@ -113,6 +121,7 @@ pub async fn serve<L: Listener>(listener: L, config: Config) {
         match listener.accept().await {
             Ok((stream, peer)) => {
                 let service = TowerToHyperService::new(router.clone());
+                let stream = WriteDeadline::new(stream, WRITE_STALL_MAX);
                 tasks.spawn(async move {
                     let mut http = hyper::server::conn::http1::Builder::new();
                     http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(64 * 1024);

@@ -1,7 +1,7 @@
 //! The HTTP gateway: shapes that Habitat's tools know, events, probes, and who may read.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 
 use serde_json::Value;
 
@@ -240,4 +240,21 @@ fn a_package_is_shown_as_it_is_installed() {
     let health =
         supervisor.json("/butterfly")["service_health"]["sleeper.default"][&supervisor.member].clone();
     assert_eq!(health["health"], "ok");
+}
+
+#[test]
+fn event_streams_leave_room_for_probes() {
+    let supervisor = Supervisor::start(&[]);
+    let open = || send(supervisor.http, "GET /events HTTP/1.1\r\nhost: test\r\nlast-event-id: 0.0\r\n\r\n");
+    let status = |stream: &mut std::net::TcpStream| {
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).expect("a status line");
+        String::from_utf8_lossy(&head[9..]).into_owned()
+    };
+    let mut streams: Vec<_> = (0..128).map(|_| open()).collect();
+    assert!(streams.iter_mut().all(|stream| status(stream) == "200"));
+    assert_eq!(status(&mut open()), "503");
+    assert_eq!(supervisor.get("/live").status, 200);
+    drop(streams.split_off(64));
+    eventually("there is room again", || (status(&mut open()) == "200").then_some(()));
 }
