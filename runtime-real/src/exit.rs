@@ -9,7 +9,7 @@
 //! | 2 | what was named is not loaded, installed or known; or wrong usage |
 //! | 3 | no supervisor runs there |
 //! | 4 | there is no root directory |
-//! | 7 | the supervisor refuses the ctl secret |
+//! | 7 | the supervisor refuses the ctl secret, or there is none that can be used |
 //!
 //! The daemon, `annulus sup run`:
 //!
@@ -48,5 +48,5 @@ pub const INTERRUPTED: u8 = 130;
 pub const NOT_LOADED: u8 = 2;
 /// No supervisor runs there.
 pub const NO_SUPERVISOR: u8 = 3;
-/// The supervisor refuses the ctl secret.
+/// The supervisor refuses the ctl secret, or there is none that can be used.
 pub const UNAUTHORIZED: u8 = 7;

@@ -3,11 +3,17 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use annulus_core::MemberId;
 use thiserror::Error;
 
 use crate::root::SupDir;
+
+/// Times that the lock is tried …
+const LOCK_TRIES: u32 = 10;
+/// … and how long after.
+const LOCK_RETRY: Duration = Duration::from_millis(10);
 
 /// Why a supervisor may not start here.
 #[derive(Debug, Error)]
@@ -53,7 +59,7 @@ impl SupLock {
         let mut options = OpenOptions::new();
         let opened = options.read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = opened.map_err(|source| unusable(&path, source))?;
-        match file.try_lock() {
+        match lock(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(LockError::Held { pid: holder(&mut file), path }),
             Err(TryLockError::Error(source)) => return Err(unusable(&path, source)),
@@ -64,6 +70,38 @@ impl SupLock {
             .and_then(|()| file.write_all(pid.as_bytes()))
             .map_err(|source| unusable(&path, source))?;
         Ok(Self { _file: file })
+    }
+}
+
+/// Whoever asks who holds the lock takes it for a moment, which must not keep a supervisor from starting.
+fn lock(file: &File) -> Result<(), TryLockError> {
+    for _ in 1..LOCK_TRIES {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_RETRY),
+            result => return result,
+        }
+    }
+    file.try_lock()
+}
+
+/// What stands in the lock file of a supervisor that runs, its pid; none when none runs.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn held_by(dir: &SupDir) -> io::Result<Option<String>> {
+    let mut file = match File::open(dir.lock()) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(None),
+        Err(TryLockError::WouldBlock) => {
+            let mut text = String::new();
+            file.read_to_string(&mut text)?;
+            Ok(Some(text))
+        }
+        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 
@@ -101,7 +139,13 @@ mod tests {
         let error = SupLock::acquire(&root.sup("default")).expect_err("held");
         assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
         SupLock::acquire(&root.sup("other")).expect("another name is free");
+        assert_eq!(
+            held_by(&root.sup("default")).expect("readable"),
+            Some(format!("{}\n", std::process::id()))
+        );
         drop(first);
+        assert_eq!(held_by(&root.sup("default")).expect("readable"), None);
+        assert_eq!(held_by(&root.sup("never")).expect("readable"), None);
         fs::write(root.sup("default").lock(), "999999999999 stale").expect("written");
         SupLock::acquire(&root.sup("default")).expect("stale contents do not count");
     }

@@ -60,7 +60,7 @@ pub enum CliError {
         text: String,
     },
     /// A process could not be signalled.
-    #[error("process {pid} cannot be signalled: {source}")]
+    #[error("process {pid} cannot be signalled: {source}; run this as the user that runs the supervisor")]
     Signal {
         /// Its pid.
         pid: i32,
@@ -118,6 +118,9 @@ impl CliError {
         match self {
             Self::NotRunning { .. } | Self::Client(ClientError::NotRunning { .. }) => exit::NO_SUPERVISOR,
             Self::Client(ClientError::Unauthorized { .. }) | Self::NoSecret { .. } => exit::UNAUTHORIZED,
+            Self::Secret(SecretError::Entropy(_)) => exit::FAILED,
+            Self::Secret(_) => exit::UNAUTHORIZED,
+            Self::Package(crate::package::Error::NotInstalled { .. }) => exit::NOT_LOADED,
             Self::Client(error) if error.is_not_found() => exit::NOT_LOADED,
             Self::Start(error) => error.exit_code(),
             Self::Root(_) => exit::ROOT,

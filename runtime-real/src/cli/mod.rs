@@ -31,8 +31,8 @@ pub struct Args {
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done · 1 failed · 2 not loaded, or wrong usage · 3 no supervisor runs · 7 wrong ctl \
-                          secret. Those of the daemon: `annulus sup run --help`.";
+const EXIT_CODES: &str = "Exit codes: 0 done · 1 failed · 2 not loaded, installed or known, or wrong usage · 3 no \
+                          supervisor runs · 4 no root directory · 7 wrong or no ctl secret. Those of the daemon: `annulus sup run --help`.";
 
 /// Where things are.
 #[derive(Clone, Debug, clap::Args)]

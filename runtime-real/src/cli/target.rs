@@ -7,7 +7,9 @@ use clap::Args;
 use super::{CliError, Global};
 use crate::ctl::address_file;
 use crate::ctl::client::{CTL_PORT, Client};
-use crate::ctl::secret::Secret;
+use crate::ctl::secret::{CTL_SECRET_ENV, Secret};
+use crate::lock;
+use crate::root::SupDir;
 
 /// Names a supervisor by the address of its ctl gateway.
 #[derive(Clone, Debug, Default, Args)]
@@ -25,20 +27,29 @@ fn set(name: &str) -> Option<String> {
 
 /// Connects to the supervisor that is meant.
 pub(crate) async fn connect(global: &Global, remote: &Remote) -> Result<Client, CliError> {
-    let named = remote.remote_sup.clone().or_else(|| set("HAB_LISTEN_CTL"));
     let sup = global.sup()?;
-    let local = fs::read_to_string(address_file(&sup)).ok().map(|text| text.trim().to_owned());
-    let addr = with_port(&named.clone().or(local).unwrap_or_else(|| "127.0.0.1".to_owned()));
-    let secret = match set("HAB_CTL_SECRET") {
+    let addr = match remote.remote_sup.clone().or_else(|| set("HAB_LISTEN_CTL")) {
+        Some(named) => with_port(&named),
+        None => with_port(&local(&sup)?.ok_or(CliError::NotRunning {
+            root: global.root()?.path().to_owned(),
+            name: global.name().to_owned(),
+        })?),
+    };
+    let secret = match set(CTL_SECRET_ENV) {
         Some(secret) => Secret::new(secret),
         None if sup.ctl_secret().exists() => Secret::load(&sup.ctl_secret())?,
-        None if named.is_some() => return Err(CliError::NoSecret { addr }),
-        None => {
-            let root = global.root()?.path().to_owned();
-            return Err(CliError::NotRunning { root, name: global.name().to_owned() });
-        }
+        None => return Err(CliError::NoSecret { addr }),
     };
     Ok(Client::connect(&addr, secret.reveal()).await?)
+}
+
+/// The address of the local supervisor, if it runs. One that a dead supervisor left may be somebody else's by now,
+/// who must not be shown the secret.
+fn local(sup: &SupDir) -> Result<Option<String>, CliError> {
+    if lock::held_by(sup).map_err(CliError::io(sup.lock().display().to_string()))?.is_none() {
+        return Ok(None);
+    }
+    Ok(fs::read_to_string(address_file(sup)).ok().map(|text| text.trim().to_owned()))
 }
 
 /// Adds the usual port to a host that names none, and turns "every interface" into this host.

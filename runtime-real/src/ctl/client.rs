@@ -29,7 +29,9 @@ pub enum ClientError {
         addr: String,
     },
     /// The connection could not be made or broke off.
-    #[error("talking to the supervisor at {addr}: {source}")]
+    #[error(
+        "talking to the supervisor at {addr}: {source}; is that address its ctl gateway, and does it run?"
+    )]
     Io {
         /// The address.
         addr: String,

@@ -10,6 +10,7 @@ pub mod message;
 mod request;
 pub mod secret;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,7 +66,7 @@ pub async fn serve<L: Listener>(listener: L, ctl: Ctl) {
             Ok((mut stream, peer)) => {
                 let ctl = Arc::clone(&ctl);
                 connections.spawn(async move {
-                    if let Err(error) = serve_client(&mut stream, &ctl).await {
+                    if let Err(error) = serve_client(&mut stream, peer, &ctl).await {
                         tracing::debug!(%peer, %error, "ctl client");
                     }
                     let _ = stream.shutdown().await;
@@ -93,10 +94,14 @@ pub fn address_file(sup: &SupDir) -> PathBuf {
     sup.path().join("CTL_ADDR")
 }
 
-async fn serve_client(io: &mut (impl AsyncRead + AsyncWrite + Unpin), ctl: &Ctl) -> Result<(), FrameError> {
+async fn serve_client(
+    io: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    peer: SocketAddr,
+    ctl: &Ctl,
+) -> Result<(), FrameError> {
     let Some(hello) = read_in_time(io).await? else { return Ok(()) };
     if let Err(refusal) = check_handshake(&hello, &ctl.secret) {
-        tracing::warn!(reason = %refusal.msg, "ctl client refused");
+        tracing::warn!(%peer, reason = %refusal.msg, "ctl client refused");
         return reply(io, &hello, &refusal, true).await;
     }
     reply(io, &hello, &NetOk {}, true).await?;

@@ -10,11 +10,16 @@ use thiserror::Error;
 
 use crate::{crypto, entropy};
 
+/// Gives commands the secret of a supervisor on another host (as in Habitat).
+pub const CTL_SECRET_ENV: &str = "HAB_CTL_SECRET";
+/// Gives the HTTP gateway the token that it asks for on every route but the probes (as in Habitat).
+pub const GATEWAY_TOKEN_ENV: &str = "HAB_SUP_GATEWAY_AUTH_TOKEN";
+
 /// Why there is no usable secret.
 #[derive(Debug, Error)]
 pub enum SecretError {
     /// The file could not be read or written.
-    #[error("ctl secret {path}: {source}")]
+    #[error("ctl secret {path}: {source}{}", hint(.source))]
     Io {
         /// The file.
         path: PathBuf,
@@ -40,6 +45,15 @@ pub enum SecretError {
     /// The system gave no random bytes.
     #[error("no ctl secret can be made: {0}")]
     Entropy(#[from] entropy::EntropyError),
+}
+
+fn hint(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "; run this as the user that runs the supervisor, or give the secret in HAB_CTL_SECRET"
+        }
+        _ => "",
+    }
 }
 
 /// A secret that never shows itself in logs.

@@ -1,5 +1,6 @@
 //! What a node wants done outside itself, away from the loop.
 
+mod leftover;
 mod output;
 pub mod process;
 

@@ -16,7 +16,8 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
-use super::output;
+use super::{leftover, output};
+use crate::ctl::secret::{CTL_SECRET_ENV, GATEWAY_TOKEN_ENV};
 
 /// Times that a hook which is still open for writing is tried again …
 const BUSY_TRIES: u32 = 50;
@@ -32,7 +33,7 @@ pub struct RunPlan {
     pub program: PathBuf,
     /// Its working directory.
     pub dir: PathBuf,
-    /// Variables beside the supervisor's own.
+    /// Variables beside the supervisor's own, of which a service gets all but the secrets.
     pub env: Vec<(OsString, OsString)>,
     /// What the package wants to be stopped with.
     pub stop_signal: Signal,
@@ -93,6 +94,12 @@ impl Processes {
     }
 
     async fn start(&self, plan: &RunPlan, service: &ServiceName) -> Result<(Child, Pid, PathBuf), String> {
+        if leftover::kill_leftovers(&plan.pid_file, &plan.dir) {
+            tracing::warn!(
+                service = service.as_str(),
+                "processes of {service} outlived a supervisor that was killed; they are killed too"
+            );
+        }
         let child = launch(plan).await.map_err(|error| explain(plan, &error))?;
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
         let pid = pid.ok_or_else(|| "the system did not name its process".to_owned())?;
@@ -167,6 +174,8 @@ async fn launch(plan: &RunPlan) -> io::Result<Child> {
     let mut command = Command::new(&plan.program);
     command
         .current_dir(&plan.dir)
+        .env_remove(CTL_SECRET_ENV)
+        .env_remove(GATEWAY_TOKEN_ENV)
         .envs(plan.env.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

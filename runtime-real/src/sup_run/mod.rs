@@ -21,7 +21,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
 
 use crate::clock::Clock;
-use crate::ctl::secret::{Secret, SecretError};
+use crate::ctl::secret::{GATEWAY_TOKEN_ENV, Secret, SecretError};
 use crate::ctl::{self, Ctl};
 use crate::driver::{Driver, Parts};
 use crate::effect::process::Processes;
@@ -35,8 +35,6 @@ use crate::store::{Store, StoreError};
 use crate::{exit, http, logging};
 use options::{Options, OptionsError, Settings};
 
-/// Asks for a token on every HTTP route but the probes (as in Habitat).
-const TOKEN_ENV: &str = "HAB_SUP_GATEWAY_AUTH_TOKEN";
 /// After the node has finished, clients get this long to read their answers.
 const LAST_ANSWERS: Duration = Duration::from_millis(50);
 /// Blocking work at one time: name look-ups and packages being prepared.
@@ -158,6 +156,8 @@ async fn bind(settings: &Settings) -> Result<Bound, StartError> {
 async fn supervise(root: &Root, sup: &SupDir, settings: Settings) -> Result<u8, StartError> {
     let _lock = SupLock::acquire(sup)?;
     let signals = Signals::new()?;
+    // Until this one listens, the address of the one before it, if any, leads nowhere.
+    let _ = std::fs::remove_file(ctl::address_file(sup));
     let store = Store::open(&sup.data())?;
     let restored = store.load()?;
     let secret = Secret::load_or_create(&sup.ctl_secret())?;
@@ -190,7 +190,7 @@ async fn supervise(root: &Root, sup: &SupDir, settings: Settings) -> Result<u8, 
     let (driver, handle) = Driver::new(parts);
     member.get_or_init(|| driver.member_id());
 
-    let token = std::env::var(TOKEN_ENV).ok().filter(|token| !token.is_empty()).map(Secret::new);
+    let token = std::env::var(GATEWAY_TOKEN_ENV).ok().filter(|token| !token.is_empty()).map(Secret::new);
     let period = Duration::from_millis(timings.reconnect_period_ms);
     let (root, sup) = (root.clone(), sup.clone());
     tokio::spawn(announce(handle.events(), sup.clone(), [gossip_at, http_at, ctl_at]));

@@ -1,7 +1,7 @@
 //! Commands, their exit codes, and the ctl gateway's patience with strangers.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 
 use crate::support::{DEADLINE, Supervisor, annulus, eventually, finish};
 
@@ -55,10 +55,14 @@ fn after_a_crash_commands_end_with_3() {
     let mut supervisor = Supervisor::start(&[]);
     supervisor.child.kill().expect("killed");
     supervisor.child.wait().expect("ended");
+    // Whoever has the port by now must not be shown the secret.
+    let stranger = TcpListener::bind(supervisor.ctl).expect("the port is free again");
+    stranger.set_nonblocking(true).expect("set");
     for command in [["svc", "status"], ["sup", "term"]] {
         let (code, _, stderr) = supervisor.run(&command);
         assert_eq!(code, 3, "{command:?}: {stderr}");
     }
+    assert_eq!(stranger.accept().expect_err("nobody came").kind(), ErrorKind::WouldBlock);
 }
 
 #[test]
@@ -123,7 +127,7 @@ fn a_secret_that_others_can_read_is_not_used() {
     assert_eq!(std::fs::metadata(&path).expect("file").permissions().mode() & 0o777, 0o600);
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("changed");
     let (code, _, stderr) = supervisor.run(&["svc", "status"]);
-    assert_eq!(code, 1);
+    assert_eq!(code, 7);
     assert!(stderr.contains("chmod 600"), "{stderr}");
 }
 

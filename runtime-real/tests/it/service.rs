@@ -110,3 +110,16 @@ fn three_supervisors_form_a_ring_and_a_ban_ends_one() {
         });
     }
 }
+
+#[test]
+fn secrets_of_the_supervisor_are_not_handed_to_services() {
+    let secrets = [("HAB_CTL_SECRET", "s1"), ("HAB_SUP_GATEWAY_AUTH_TOKEN", "s2"), ("HAB_ORG", "acme")];
+    let supervisor = Supervisor::start_with(&[], &secrets);
+    let said = supervisor.root().join("said");
+    let run = format!("env > {said}.new && mv {said}.new {said}\nexec sleep 1000", said = text(&said));
+    supervisor.install(&plan(&supervisor.root().join("plans"), "teller", &run));
+    assert_eq!(supervisor.run(&["svc", "load", "test/teller"]).0, 0);
+    let env = eventually("the service has said what it got", || std::fs::read_to_string(&said).ok());
+    assert!(env.contains("HAB_ORG=acme"), "{env}");
+    assert!(!env.contains("HAB_CTL_SECRET") && !env.contains("HAB_SUP_GATEWAY_AUTH_TOKEN"), "{env}");
+}

@@ -1,13 +1,12 @@
 //! `annulus sup term`.
 
-use std::fs::{File, TryLockError};
-use std::io::{self, Read as _};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::cli::{CliError, Global, Outcome, block_on, output};
+use crate::lock;
 use crate::root::SupDir;
 
 #[derive(Clone, Debug, clap::Args)]
@@ -44,20 +43,9 @@ async fn wait(sup: &SupDir, pid: i32, seconds: u64) -> Result<(), CliError> {
 /// The process that holds the supervisor's lock.
 fn holder(sup: &SupDir) -> Result<Option<i32>, CliError> {
     let path = sup.lock();
-    let mut file = match File::open(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(CliError::Io { what: path.display().to_string(), source }),
+    let Some(text) = lock::held_by(sup).map_err(CliError::io(path.display().to_string()))? else {
+        return Ok(None);
     };
-    match file.try_lock_shared() {
-        Ok(()) => return Ok(None),
-        Err(TryLockError::WouldBlock) => {}
-        Err(TryLockError::Error(source)) => {
-            return Err(CliError::Io { what: path.display().to_string(), source });
-        }
-    }
-    let mut text = String::new();
-    file.read_to_string(&mut text).map_err(CliError::io(path.display().to_string()))?;
     match text.trim().parse() {
         Ok(pid) if pid > 1 => Ok(Some(pid)),
         _ => Err(CliError::LockFile { path, text }),
