@@ -4,8 +4,8 @@
 //! |---|---|
 //! | error | something acknowledged may be lost, or the supervisor ends |
 //! | warn | an operator should look: a member is dead, a service failed, a limit was reached, a disk fails |
-//! | info | the ring or a service changed; what a service prints |
-//! | debug | protocol: suspicions' confirmations, refutations, rumors, rejected bytes, connections |
+//! | info | the ring or a service changed; this member refuted an accusation; what a service prints |
+//! | debug | protocol: suspicions' confirmations, rumors, rejected bytes, connections |
 //! | trace | single messages |
 //!
 //! Values stand in fields (`member`, `incarnation`, `service`, `event`), the message is for people.
@@ -54,6 +54,8 @@ pub fn init(format: LogFormat, verbose: u8) {
         .with_max_level(level)
         .with_writer(io::stderr)
         .with_target(false)
+        // Whoever read our lines may be gone. The library would print about that, to the same place, and panic.
+        .log_internal_errors(false)
         .with_timer(UtcMillis);
     // Failing means that a test or an embedding program has its own subscriber, which is as good.
     let _ = match format {
@@ -67,7 +69,7 @@ pub fn event(event: &Event) {
     let (id, input) = (event.id.0, event.cause.input.0);
     match &event.kind {
         EventKind::Started { member, incarnation, restored } => {
-            info!(event = id, %member, %incarnation, restored, "member {member} starts");
+            info!(event = id, %member, incarnation = incarnation.0, restored, "member {member} starts");
         }
         EventKind::MemberChanged { member, from, to, incarnation, why } => {
             member_changed(id, member, *from, *to, incarnation.0, *why);
@@ -80,7 +82,11 @@ pub fn event(event: &Event) {
             debug!(event = id, %member, %by, accusers, "member {by} suspects {member} too");
         }
         EventKind::Refuted { accusation, incarnation } => {
-            info!(event = id, %incarnation, "this member was called {accusation} and answers that it is alive");
+            info!(
+                event = id,
+                incarnation = incarnation.0,
+                "this member was called {accusation} and answers that it is alive"
+            );
         }
         EventKind::LocalHealth { score } => debug!(event = id, score, "local health score is {score}"),
         EventKind::Stalled { for_ms } => {

@@ -1,5 +1,6 @@
 //! The `annulus` binary: parses, runs the command, and turns what went wrong into a message and an exit code.
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use annulus::cli::{self, Args};
@@ -10,7 +11,8 @@ fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             // Every message holds its reason already; a chain of sources would say it twice.
-            eprintln!("annulus: {error}");
+            // Nobody may be listening, which changes nothing about the exit code.
+            let _ = writeln!(io::stderr(), "annulus: {error}");
             ExitCode::from(error.exit_code())
         }
     }

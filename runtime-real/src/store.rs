@@ -34,7 +34,10 @@ const FORMAT: &str = "1";
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// The file cannot be read or written.
-    #[error("state database {}: {source}", .path.display())]
+    #[error(
+        "state database {}: {source}; it is a file that this user reads and writes: correct its owner, or move aside \
+         what is there", .path.display()
+    )]
     Io {
         /// The file or its directory.
         path: PathBuf,

@@ -90,7 +90,8 @@ impl Supervisor {
         }
         // Settings of the user's real supervisor must not reach this one.
         for (variable, _) in std::env::vars_os() {
-            if variable.to_string_lossy().starts_with("HAB_") {
+            let name = variable.to_string_lossy();
+            if name.starts_with("HAB_") || name.starts_with("ANNULUS_") {
                 command.env_remove(variable);
             }
         }

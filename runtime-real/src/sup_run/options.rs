@@ -256,7 +256,11 @@ impl Options {
         let path = self.config_file.as_deref().unwrap_or(&default);
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
-            Err(e) if e.kind() == io::ErrorKind::NotFound && self.config_file.is_none() => {
+            // What is wrong with a root that is no directory is said by whoever needs it.
+            Err(e)
+                if self.config_file.is_none()
+                    && matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+            {
                 return Ok(FileOptions::default());
             }
             Err(source) => return Err(OptionsError::Read { path: path.to_owned(), source }),

@@ -1,8 +1,21 @@
 //! What users get wrong: each has a message that names the thing, and an exit code.
 
+use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
-use crate::support::{annulus, finish};
+use crate::support::{Supervisor, annulus, finish, plan};
+
+/// `sup run` on free ports of loopback.
+fn sup_run(root: &Path) -> Command {
+    let mut command = annulus();
+    command.arg("--root").arg(root).args(["sup", "run"]);
+    for option in ["--listen-gossip", "--listen-http", "--listen-ctl"] {
+        command.args([option, "127.0.0.1:0"]);
+    }
+    command
+}
 
 #[test]
 fn a_port_in_use_is_named_with_its_option() {
@@ -61,4 +74,87 @@ fn help_and_version_need_no_root() {
         assert_eq!(code, 0, "{args:?}");
         assert!(!stdout.is_empty());
     }
+}
+
+#[test]
+fn a_root_that_cannot_be_used_is_named() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").expect("written");
+    for root in [&file, Path::new("/proc/self/fdinfo/annulus")] {
+        let (code, _, stderr) = finish(&mut sup_run(root));
+        assert_eq!(code, 4, "{stderr}");
+        assert!(stderr.contains(root.to_str().expect("text")) && stderr.contains("--root"), "{stderr}");
+    }
+}
+
+#[test]
+fn stored_state_that_cannot_be_read_is_named_and_kept() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let data = dir.path().join("sup/default/data");
+    std::fs::create_dir_all(&data).expect("made");
+    let database = data.join("annulus.redb");
+    for content in ["", "a letter to somebody else"] {
+        std::fs::write(&database, content).expect("written");
+        let (code, _, stderr) = finish(&mut sup_run(dir.path()));
+        assert_eq!(code, 5, "{stderr}");
+        assert!(
+            stderr.contains(database.to_str().expect("text")) && stderr.contains("move it aside"),
+            "{stderr}"
+        );
+        assert_eq!(std::fs::read_to_string(&database).expect("still there"), content);
+    }
+}
+
+#[test]
+fn a_malformed_plan_is_pointed_at() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let plan = plan(dir.path(), "web", "exec true");
+    std::fs::write(
+        plan.join("plan.toml"),
+        "origin = \"test\"\nname = \"web\"\nversion = \"1\"\ncolour = 3\n",
+    )
+    .expect("written");
+    let (code, _, stderr) = finish(annulus().arg("--root").arg(dir.path()).args(["pkg", "build"]).arg(&plan));
+    assert_eq!(code, 1, "{stderr}");
+    assert!(["plan.toml", "line 4", "colour"].iter().all(|word| stderr.contains(word)), "{stderr}");
+}
+
+#[test]
+fn a_package_that_is_not_installed_is_not_known() {
+    let dir = tempfile::tempdir().expect("a directory");
+    for command in ["path", "config"] {
+        let (code, _, stderr) =
+            finish(annulus().arg("--root").arg(dir.path()).args(["pkg", command, "test/nothing"]));
+        assert_eq!(code, 2, "{stderr}");
+        assert!(stderr.contains("test/nothing") && stderr.contains("pkg install"), "{stderr}");
+    }
+}
+
+#[test]
+fn a_supervisor_outlives_the_reader_of_its_log() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut child = sup_run(dir.path()).stderr(Stdio::piped()).spawn().expect("the binary runs");
+    let mut log = BufReader::new(child.stderr.take().expect("piped")).lines();
+    assert!(log.any(|line| line.expect("text").contains("is ready")), "it starts");
+    drop(log);
+    let run = |args: &[&str]| finish(annulus().arg("--root").arg(dir.path()).args(args)).0;
+    // Each is logged: a refusal by the gateway, an order to leave by the loop.
+    assert_eq!(run(&["svc", "load", "test/nothing"]), 2);
+    assert_eq!(run(&["svc", "status"]), 0);
+    assert_eq!(run(&["sup", "term"]), 0);
+    assert_eq!(child.wait().expect("ended").code(), Some(0));
+}
+
+#[test]
+fn an_impatient_third_signal_ends_it_at_once() {
+    use nix::sys::signal::{Signal, kill};
+    let mut supervisor = Supervisor::start(&[]);
+    let pid = nix::unistd::Pid::from_raw(supervisor.child.id().try_into().expect("a pid"));
+    // Stopped meanwhile, it finds all three at once.
+    let signals = [Signal::SIGSTOP, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCONT];
+    for signal in signals {
+        kill(pid, signal).expect("sent");
+    }
+    assert_eq!(supervisor.child.wait().expect("ended").code(), Some(130));
 }
