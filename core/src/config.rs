@@ -136,6 +136,9 @@ pub struct Timings {
     pub restart_cooldown_ms: u64,
 }
 
+/// Ten years, in milliseconds.
+const TIME_MS_MAX: u64 = 315_360_000_000;
+
 impl Timings {
     /// For hosts in one data centre: round trips of a few milliseconds. The default.
     #[must_use]
@@ -208,9 +211,35 @@ impl Timings {
     /// # Errors
     /// Names the option, its value, and what to do.
     pub fn validate(&self) -> Result<(), ConfigError> {
+        self.validate_ranges()?;
         self.validate_probes()?;
         self.validate_spread()?;
         self.validate_counts()
+    }
+
+    /// Far enough from the ends of numbers that no sum of a few times overflows.
+    fn validate_ranges(&self) -> Result<(), ConfigError> {
+        for (name, value_ms) in [
+            ("probe_period_ms", self.probe_period_ms),
+            ("suspicion_timeout_ms_min", self.suspicion_timeout_ms_min),
+            ("sync_period_ms", self.sync_period_ms),
+            ("reconnect_period_ms", self.reconnect_period_ms),
+            ("departed_after_ms", self.departed_after_ms),
+            ("forget_after_ms", self.forget_after_ms),
+            ("leave_delay_ms", self.leave_delay_ms),
+            ("persist_period_ms", self.persist_period_ms),
+            ("stall_ms", self.stall_ms),
+            ("restart_backoff_ms_max", self.restart_backoff_ms_max),
+            ("restart_cooldown_ms", self.restart_cooldown_ms),
+        ] {
+            timing(value_ms <= TIME_MS_MAX, name, value_ms, "use at most ten years")?;
+        }
+        timing(
+            self.departed_after_ms >= self.reconnect_period_ms.saturating_mul(2),
+            "departed_after_ms",
+            self.departed_after_ms,
+            "a lost member must be tried before it is given up; use at least twice reconnect_period_ms",
+        )
     }
 
     fn validate_probes(&self) -> Result<(), ConfigError> {

@@ -103,7 +103,7 @@ impl Incarnation {
     /// The next incarnation; stays at the top when it cannot rise.
     #[must_use]
     pub const fn next(self) -> Self {
-        Self(self.0.saturating_add(1))
+        if self.0 >= limits::INCARNATION_MAX { Self(limits::INCARNATION_MAX) } else { Self(self.0 + 1) }
     }
 }
 

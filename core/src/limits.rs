@@ -35,7 +35,10 @@ pub const SERVICE_COMMANDS_MAX: usize = 64;
 /// Largest service spec, encoded, in bytes.
 pub const SERVICE_SPEC_BYTES_MAX: usize = 64 * 1024;
 /// Outputs of one input before they are drained.
-pub const OUTPUTS_MAX: usize = 262_144;
+pub const OUTPUTS_MAX: usize = SYNC_RECORDS_MAX * 16;
+/// Highest incarnation that is believed: a flipped bit must not take a member to the top, from where it could never
+/// refute again.
+pub const INCARNATION_MAX: u64 = 1 << 62;
 /// Length of a service group's text, in bytes.
 pub const SERVICE_GROUP_BYTES_MAX: usize = 255;
 /// Length of an origin, name or version, in bytes.

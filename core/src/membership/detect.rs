@@ -152,7 +152,7 @@ impl Membership {
             if !probe.refused {
                 // Where datagrams are lost or filtered a stream may still pass (as memberlist does).
                 let to = target.gossip_addr();
-                self.actions.push_back(Action::StreamPing { to, seq: probe.seq, ack: false });
+                self.actions.push_back(Action::StreamPing { to, seq: probe.seq });
             }
             self.prober.put_back(probe);
         }
@@ -189,7 +189,8 @@ impl Membership {
         } else {
             1
         };
-        if probe.purpose == Purpose::Round && doubt > 0 && self.health.worse(1) {
+        let news = self.table.get(&probe.target).is_some_and(|r| r.state <= State::Suspect);
+        if probe.purpose == Purpose::Round && news && doubt > 0 && self.health.worse(1) {
             ctx.event(Some(event), EventKind::LocalHealth { score: self.health.score() });
         }
         if probe.purpose == Purpose::Verify {

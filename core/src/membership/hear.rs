@@ -1,6 +1,6 @@
 //! What others say: messages from members themselves, rumors about members, accusations of this one.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use super::relay::Relay;
@@ -119,7 +119,10 @@ impl Membership {
     ///
     /// Contact proves that it runs, but not that others may believe so at its old incarnation: one that is
     /// held to be worse than alive is told, and refutes. False when it is banned and must not be listened to.
-    pub(crate) fn contact(&mut self, ctx: &mut Context<'_>, record: &MemberRecord) -> bool {
+    ///
+    /// `first_hand`: it came from the member's own socket, so where it came from is where it is. A record of the
+    /// same incarnation that another member told may hold an address that only that one can reach.
+    pub(crate) fn contact(&mut self, ctx: &mut Context<'_>, record: &MemberRecord, first_hand: bool) -> bool {
         assert!(record.id != self.me, "a member does not contact itself");
         if self.banned.contains(&record.id) && !self.planted.has(Bug::BanUndoneByContact) {
             self.actions.push_back(Action::TellBan { id: record.id, to: record.swim_addr() });
@@ -147,7 +150,8 @@ impl Membership {
             let now = ctx.now;
             self.update_suspicion(&record.id, |s| s.heard = Some(now));
         }
-        if held.address == UNSPECIFIED {
+        let moved = first_hand && record.incarnation == held.incarnation && record.address != held.address;
+        if moved || held.address == UNSPECIFIED {
             self.put(MemberRecord { address: record.address, ..held });
         }
         true
@@ -198,13 +202,15 @@ impl Membership {
             // Do not bury on hearsay whom we hold alive; look for ourselves first.
             return self.plan_verification(ctx, told);
         }
+        let unknown = |address: IpAddr| address == UNSPECIFIED;
         if told.state == held.state && told.incarnation == held.incarnation {
-            // Only where or how it is reached differs; nothing that people or deadlines care about.
-            self.put(*told);
-            self.actions.push_back(Action::Changed { id: told.id, urgency: Urgency::Life });
-            return Heard::New;
+            // Only where or how it is reached differs. Others may reach it elsewhere; here counts what is seen here.
+            let address = if unknown(held.address) { told.address } else { held.address };
+            self.put(MemberRecord { address, permanent: told.permanent, ..held });
+            return Heard::Known;
         }
-        self.change(ctx, *told, *accusers, why, None);
+        let address = if unknown(told.address) { held.address } else { told.address };
+        self.change(ctx, MemberRecord { address, ..*told }, *accusers, why, None);
         if told.state == State::Suspect {
             self.plan_corroboration(ctx.now, &told.id);
         }
@@ -260,7 +266,6 @@ impl Membership {
         self.update_suspicion(id, |s| {
             if !s.confirmed_elsewhere {
                 s.confirmed_elsewhere = true;
-                s.accusers.add(*from);
                 first = Some(s.event);
             }
         });
@@ -311,6 +316,11 @@ impl Membership {
         }
         // A newer incarnation than our own is news from before a restored backup: rise above it too.
         if told.incarnation > newest || (told.incarnation == newest && told.state != State::Alive) {
+            if self.raising.is_some() {
+                // One step at a time: a higher one is taken when this one is on disk.
+                self.outdone = self.outdone.max(told.incarnation);
+                return Heard::Known;
+            }
             let mut incarnation = told.incarnation.next();
             if self.planted.has(Bug::RefuteSameIncarnation) {
                 incarnation = told.incarnation;
@@ -322,17 +332,19 @@ impl Membership {
                 ctx.event(Some(event), EventKind::LocalHealth { score: self.health.score() });
             }
             self.actions.push_back(Action::Raise { incarnation });
-            return Heard::Stale;
+            // The refutation is the answer, and there is none before it is on disk.
+            return Heard::Known;
         }
-        if self.raising.is_none() {
-            // An accusation that was refuted before: whoever still believes it has not heard.
-            self.accused_by.clear();
-            if let Some(to) = self.table.get(from).map(MemberRecord::swim_addr) {
-                let body = Body::Ping { seq: self.prober.seq(), forward_to: None };
-                self.actions.push_back(Action::Send { to, body, accuse: None });
-            }
-            self.actions.push_back(Action::Changed { id: self.me, urgency: Urgency::Refutation });
+        if self.raising.is_some() {
+            return Heard::Known;
         }
+        // An accusation that was refuted before: whoever still believes it has not heard.
+        self.accused_by.clear();
+        if let Some(to) = self.table.get(from).map(MemberRecord::swim_addr) {
+            let body = Body::Ping { seq: self.prober.seq(), forward_to: None };
+            self.actions.push_back(Action::Send { to, body, accuse: None });
+        }
+        self.actions.push_back(Action::Changed { id: self.me, urgency: Urgency::Refutation });
         Heard::Stale
     }
 }

@@ -95,7 +95,7 @@ impl Membership {
         let picks = self.rng.sample(peers.len(), PEERS_PER_TRY);
         for to in picks.into_iter().filter_map(|i| peers.get(i)) {
             ctx.metrics.reconnects += 1;
-            self.actions.push_back(Action::Join { to: *to });
+            self.actions.push_back(Action::Join { swim: *to, gossip: *to });
         }
     }
 
@@ -124,7 +124,7 @@ impl Membership {
     pub(crate) fn rejoin(&mut self, now: Instant) {
         self.plan_housekeeping(now);
         for member in self.random_members(PEERS_PER_TRY, None) {
-            self.actions.push_back(Action::Join { to: member.gossip_addr() });
+            self.actions.push_back(Action::Join { swim: member.swim_addr(), gossip: member.gossip_addr() });
         }
     }
 }

@@ -6,6 +6,7 @@
 //! | `table` | all records, dense |
 //! | `hear` | what others say: contact, rumors, accusations of this member itself |
 //! | `detect` | this member's own probes, suspicions and their timeouts |
+//! | `aging` | confirmed members depart, departed ones are forgotten |
 //! | `lost` | finding back: peers while alone, members believed dead |
 //! | `probe`, `suspicion`, `relay`, `health`, `accusers` | the parts of those |
 //!
@@ -14,6 +15,7 @@
 //! suspicion until this member has looked for itself; a ban is final.
 
 mod accusers;
+mod aging;
 mod detect;
 mod health;
 mod hear;
@@ -59,10 +61,10 @@ pub(crate) enum Action {
     Send { to: SocketAddr, body: Body, accuse: Option<MemberRecord> },
     /// Pass on another member's ack.
     Forward { to: SocketAddr, from: MemberRecord, body: Body },
-    /// Probe, or answer a probe, over a stream.
-    StreamPing { to: SocketAddr, seq: ProbeSeq, ack: bool },
-    /// Try to join through this address.
-    Join { to: SocketAddr },
+    /// Probe over a stream.
+    StreamPing { to: SocketAddr, seq: ProbeSeq },
+    /// Try to join through somebody at these addresses.
+    Join { swim: SocketAddr, gossip: SocketAddr },
     /// What is held of this member changed: tell it.
     Changed { id: MemberId, urgency: Urgency },
     /// A member that was believed dead spoke to this one: compare notes with it.
@@ -118,6 +120,8 @@ pub(crate) struct Membership {
     leaving: bool,
     /// Second-hand deaths that this member has yet to look into itself.
     verifications: VecDeque<MemberRecord>,
+    /// The highest incarnation that was told of this member while another was on its way to the disk.
+    outdone: Incarnation,
     /// How often this member heard of an incarnation of its own that it never used.
     outbid: u32,
     /// Whether it says where it is; otherwise those who hear it see that for themselves, each from where they are.
@@ -158,6 +162,7 @@ impl Membership {
             lost: Lost::new(config.peers.clone(), now),
             leaving: false,
             verifications: VecDeque::new(),
+            outdone: Incarnation(0),
             outbid: 0,
             advertises: config.advertise.is_some(),
             accused_by: Vec::new(),
@@ -317,9 +322,11 @@ impl Membership {
             }
             State::Confirmed | State::Departed => {
                 ctx.metrics.confirmations += u64::from(record.state == State::Confirmed);
-                self.since.insert(id, ctx.now);
-                self.note_lost(ctx.now);
-                self.plan_housekeeping(ctx.now);
+                if id != self.me {
+                    self.since.insert(id, ctx.now);
+                    self.note_lost(ctx.now);
+                    self.plan_housekeeping(ctx.now);
+                }
             }
         }
         self.actions
@@ -362,56 +369,6 @@ impl Membership {
         }
     }
 
-    fn plan_housekeeping(&mut self, now: Instant) {
-        if self.since.is_empty() {
-            self.housekeeping_at = Instant::FAR_FUTURE;
-        } else if self.housekeeping_at == Instant::FAR_FUTURE {
-            let shortest_ms = self.timings.departed_after_ms.min(self.timings.forget_after_ms);
-            self.housekeeping_at = now + Duration::from_millis((shortest_ms / 10).clamp(1_000, 60_000));
-        }
-    }
-
-    /// Ages members that are gone: confirmed ones depart, departed ones are forgotten.
-    fn keep_house(&mut self, ctx: &mut Context<'_>) {
-        let departed_after = Duration::from_millis(self.timings.departed_after_ms);
-        let forget_after = Duration::from_millis(self.timings.forget_after_ms);
-        let aged: Vec<(MemberId, Instant)> = self.since.iter().map(|(id, at)| (*id, *at)).collect();
-        for (id, since) in aged {
-            let Some(mut record) = self.table.get(&id).copied() else { continue };
-            if record.state == State::Confirmed && since + departed_after <= ctx.now {
-                record.state = State::Departed;
-                self.change(ctx, record, Accusers::default(), Why::GoneTooLong, None);
-            } else if record.state == State::Departed && since + forget_after <= ctx.now {
-                self.forget(ctx, &id);
-            }
-        }
-        self.housekeeping_at = Instant::FAR_FUTURE;
-        self.plan_housekeeping(ctx.now);
-    }
-
-    fn forget(&mut self, ctx: &mut Context<'_>, id: &MemberId) {
-        assert!(*id != self.me, "a member never forgets itself");
-        self.end_suspicion(id);
-        self.prober.cancel(id);
-        self.since.remove(id);
-        self.table.remove(id);
-        ctx.event(None, EventKind::MemberForgotten { member: *id });
-        self.actions.push_back(Action::Forgotten { id: *id });
-    }
-
-    /// Makes room for a new member at the expense of one that is gone, longest gone first.
-    fn make_room(&mut self, ctx: &mut Context<'_>) -> bool {
-        if self.table.len() < MEMBERS_MAX {
-            return true;
-        }
-        ctx.limit_reached("members");
-        let state_of = |id: &MemberId| self.table.get(id).map_or(State::Alive, |r| r.state);
-        let worst = self.since.iter().max_by_key(|(id, at)| (state_of(id), core::cmp::Reverse(**at)));
-        let Some(id) = worst.map(|(id, _)| *id) else { return false };
-        self.forget(ctx, &id);
-        true
-    }
-
     /// Takes a ban in. True when it is new.
     pub(crate) fn ban(&mut self, ctx: &mut Context<'_>, id: MemberId) -> bool {
         if !self.banned.insert(id) {
@@ -437,13 +394,23 @@ impl Membership {
         }
     }
 
-    /// Announces that this member leaves; nothing that is said about it matters from now on.
-    pub(crate) fn leave(&mut self, ctx: &mut Context<'_>) {
-        assert!(!self.leaving, "a member leaves once");
+    /// The highest incarnation that is in use or on its way to the disk.
+    pub(crate) fn newest_incarnation(&self) -> Incarnation {
+        self.raising.unwrap_or_default().max(self.own().incarnation)
+    }
+
+    /// From now on nothing that is said about this member matters, and it accuses nobody.
+    pub(crate) const fn prepare_to_leave(&mut self) {
         self.leaving = true;
-        self.raising = None;
+    }
+
+    /// Announces that this member leaves, in an incarnation that is on disk; without one, in the present one, over
+    /// which a departure prevails too.
+    pub(crate) fn leave(&mut self, ctx: &mut Context<'_>, stored: Option<Incarnation>) {
+        assert!(self.leaving, "a member prepares to leave before it does");
         let mut own = *self.own();
-        own.incarnation = own.incarnation.next();
+        assert!(own.state == State::Alive, "a member leaves once");
+        own.incarnation = stored.unwrap_or(own.incarnation);
         own.state = State::Departed;
         self.change(ctx, own, Accusers::default(), Why::Own, None);
     }
@@ -465,6 +432,11 @@ impl Membership {
                 let body = Body::Ping { seq: self.prober.seq(), forward_to: None };
                 self.actions.push_back(Action::Send { to, body, accuse: None });
             }
+        }
+        if self.outdone >= incarnation {
+            let incarnation = self.outdone.next();
+            self.raising = Some(incarnation);
+            self.actions.push_back(Action::Raise { incarnation });
         }
     }
 
@@ -489,7 +461,7 @@ impl Membership {
         assert!(suspects == self.suspicions.len(), "a suspect without a suspicion never dies");
         let gone = self.table.count(State::Confirmed) + self.table.count(State::Departed)
             - usize::from(self.own().state == State::Departed);
-        let since = self.since.keys().filter(|id| **id != self.me).count();
+        let since = self.since.len();
         assert!(gone == since, "{gone} members are gone and {since} have a date");
         for id in &self.banned {
             let state = self.table.get(id).map(|r| r.state);

@@ -141,11 +141,11 @@ fn a_second_hand_death_is_believed_when_the_member_does_not_answer() {
 fn contact_does_not_revive_at_the_old_incarnation_but_at_a_higher_one() {
     for state in [State::Suspect, State::Confirmed, State::Departed] {
         let mut bench = Bench::with(&[record(1, 3, state)]);
-        assert!(bench.act(|m, ctx| m.contact(ctx, &record(1, 3, State::Alive))));
+        assert!(bench.act(|m, ctx| m.contact(ctx, &record(1, 3, State::Alive), true)));
         assert_eq!(bench.state(1), Some(state));
         let accused = bench.membership.accusation_of(&record(1, 3, State::Alive));
         assert_eq!(accused.map(|r| r.state), Some(state), "it is told, so that it can refute");
-        assert!(bench.act(|m, ctx| m.contact(ctx, &record(1, 4, State::Alive))));
+        assert!(bench.act(|m, ctx| m.contact(ctx, &record(1, 4, State::Alive), true)));
         assert_eq!(bench.state(1), Some(State::Alive));
     }
 }
@@ -188,7 +188,7 @@ fn confirmations_shorten_a_suspicion() {
             after_ms += 50;
             // Nobody else ever answers either, but they are not what this is about.
             for n in 2..=9 {
-                bench.act(|m, ctx| m.contact(ctx, &record(n, 1 + after_ms, State::Alive)));
+                bench.act(|m, ctx| m.contact(ctx, &record(n, 1 + after_ms, State::Alive), true));
             }
         }
         died_after_ms.push(after_ms);
@@ -236,7 +236,7 @@ fn a_ban_is_final() {
     let mut bench = Bench::with(&[record(1, 1, State::Alive), record(2, 1, State::Alive)]);
     assert!(bench.act(|m, ctx| m.ban(ctx, id(1))));
     assert_eq!(bench.state(1), Some(State::Departed));
-    assert!(!bench.act(|m, ctx| m.contact(ctx, &record(1, 50, State::Alive))));
+    assert!(!bench.act(|m, ctx| m.contact(ctx, &record(1, 50, State::Alive), true)));
     assert_eq!(bench.tell(record(1, 60, State::Alive), 2), Heard::Stale);
     assert_eq!(bench.state(1), Some(State::Departed));
     assert!(!bench.act(|m, ctx| m.ban(ctx, id(1))), "a second ban is no news");

@@ -7,7 +7,7 @@ use super::persist::Pending;
 use super::{Node, Phase, ctx};
 use crate::command::Reply;
 use crate::context::Context;
-use crate::id::RequestId;
+use crate::id::{Incarnation, RequestId};
 use crate::io::{Effect, EventKind, ExitReason};
 use crate::time::Instant;
 
@@ -81,31 +81,38 @@ impl Node {
     pub(super) fn services_stopped(&mut self) {
         let Phase::Departing(departing) = &mut self.phase else { return };
         match departing.reason {
-            ExitReason::Departed => departing.step = Step::Announcing(self.now),
+            // The ban has to get round, above all when it was given here.
+            ExitReason::Departed => self.announce_departure(),
             ExitReason::Left => {
                 departing.step = Step::Storing;
-                let incarnation = self.incarnation().next();
+                let incarnation = self.membership.newest_incarnation().next();
+                self.membership.prepare_to_leave();
                 self.flush_dirty();
-                self.persist_identity(incarnation, Pending::Farewell);
+                self.persist_identity(incarnation, Pending::Farewell(incarnation));
             }
         }
     }
 
     /// The incarnation of the farewell is on disk, or cannot be.
-    pub(super) fn farewell(&mut self, stored: bool) {
+    pub(super) fn farewell(&mut self, stored: Option<Incarnation>) {
+        if matches!(self.phase, Phase::Departing(_)) {
+            self.membership.leave(ctx!(self), stored);
+            self.wire_up();
+            self.announce_departure();
+        }
+    }
+
+    /// Tells a few members directly and goes on answering for a moment, so that the news gets round.
+    fn announce_departure(&mut self) {
+        let alone = self.membership.is_alone();
         let Phase::Departing(departing) = &mut self.phase else { return };
         let mut until = self.now;
-        let alone = self.membership.is_alone();
-        if stored && !alone && !departing.hurried {
+        if !alone && !departing.hurried {
             until = self.now + Duration::from_millis(self.config.timings.leave_delay_ms);
         }
         departing.step = Step::Announcing(until);
-        if stored {
-            self.membership.leave(ctx!(self));
-            self.wire_up();
-            for member in self.membership.random_members(FAREWELL_FANOUT, None) {
-                self.send_gossip(&member);
-            }
+        for member in self.membership.random_members(FAREWELL_FANOUT, None) {
+            self.send_gossip(&member);
         }
     }
 

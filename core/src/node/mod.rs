@@ -185,6 +185,7 @@ impl Node {
         if node.membership.is_banned(&me) {
             node.exit(ExitReason::Departed);
         } else {
+            node.forget_orphans();
             node.persist_identity(incarnation, Pending::Start);
         }
         node.finish_input();
@@ -244,6 +245,10 @@ impl Node {
         let kind = EventKind::Started { member: self.me, incarnation, restored: self.restored };
         let ctx = ctx!(self);
         ctx.event(None, kind);
+        if self.membership.is_banned(&self.me) {
+            // An operator was faster than the disk.
+            return self.begin_departing(ExitReason::Departed);
+        }
         self.withdraw_restored_services();
         if self.restored {
             self.membership.rejoin(self.now);
@@ -342,6 +347,9 @@ impl Node {
 
     /// When this node wants to be woken next, and why.
     fn poll_timeout(&self) -> (Instant, WakeReason) {
+        if self.phase == Phase::Starting {
+            return (self.persist_at, WakeReason::Housekeeping);
+        }
         if !self.is_heard() {
             return (Instant::FAR_FUTURE, WakeReason::Idle);
         }

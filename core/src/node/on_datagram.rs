@@ -37,7 +37,7 @@ impl Node {
             from.address = source.ip();
         }
         self.count_received(&body);
-        if !self.membership.contact(ctx!(self), &from) {
+        if !self.membership.contact(ctx!(self), &from, !is_relayed) {
             return;
         }
         for rumor in &rumors {
@@ -50,11 +50,13 @@ impl Node {
     /// A member that does not know its own address leaves it to those who hear it directly.
     pub(super) fn fill_in_address(&self, rumor: &Rumor, from: &MemberRecord) -> Rumor {
         let mut rumor = rumor.clone();
-        if let Rumor::Member(m) = &mut rumor
-            && m.record.id == from.id
-            && m.record.address == UNSPECIFIED
-        {
-            m.record.address = from.address;
+        if let Rumor::Member(m) = &mut rumor {
+            let own = m.record.id == from.id && m.record.address == UNSPECIFIED;
+            // What the teller reaches on its own host stands on the teller's host.
+            let beside = m.record.address.is_loopback() && !from.address.is_loopback();
+            if own || beside {
+                m.record.address = from.address;
+            }
         }
         rumor
     }

@@ -1,5 +1,7 @@
 //! Results of effects: to the service machine what is its own, the rest here.
 
+use core::time::Duration;
+
 use super::persist::Pending;
 use super::{Node, Phase, ctx};
 use crate::command::Reply;
@@ -8,6 +10,10 @@ use crate::error::CommandError;
 use crate::id::EffectId;
 use crate::io::{EffectResult, EventKind};
 use crate::rumor::Rumor;
+use crate::time::Instant;
+
+/// Wait before an identity that could not be stored is stored again.
+const START_RETRY_MS: u64 = 1_000;
 
 impl Node {
     pub(super) fn on_effect(&mut self, effect: EffectId, result: EffectResult) {
@@ -30,14 +36,16 @@ impl Node {
         }
         let stored = failure.is_none();
         match pending {
-            Pending::Start if !stored => self.retry_start(),
+            // It was told to leave before it could begin.
+            Pending::Start if self.phase != Phase::Starting => {}
+            Pending::Start if !stored => self.plan_retry(),
             Pending::Start => {
                 let incarnation = self.incarnation();
                 self.started(incarnation);
             }
             Pending::Raise(_) if !stored => self.membership.raise_failed(),
             Pending::Raise(incarnation) => self.membership.raised(ctx!(self), incarnation),
-            Pending::Farewell => self.farewell(stored),
+            Pending::Farewell(incarnation) => self.farewell(stored.then_some(incarnation)),
             Pending::Departure { request, member } => match failure {
                 Some(reason) => self.reply(request, Reply::Failed(CommandError::NotDurable(reason))),
                 None => {
@@ -46,13 +54,19 @@ impl Node {
                     self.learn_departure(&rumor, member, None);
                 }
             },
-            Pending::Batch => {}
+            Pending::Batch(keys) if !stored => self.store_again(keys),
+            Pending::Batch(_) => {}
         }
     }
 
     /// Without an identity on disk there is nothing that a node may say; try until there is.
-    fn retry_start(&mut self) {
+    fn plan_retry(&mut self) {
+        self.persist_at = self.now + Duration::from_millis(START_RETRY_MS);
+    }
+
+    pub(super) fn retry_start(&mut self) {
         assert!(self.phase == Phase::Starting, "only a node that starts waits for its identity");
+        self.persist_at = Instant::FAR_FUTURE;
         let incarnation = self.incarnation();
         self.persist_identity(incarnation, Pending::Start);
     }

@@ -31,7 +31,7 @@ impl Node {
             from.address = source.ip();
         }
         self.metrics.streams_received += 1;
-        if !self.membership.contact(ctx!(self), &from) {
+        if !self.membership.contact(ctx!(self), &from, true) {
             return;
         }
         let reply_to = from.gossip_addr();

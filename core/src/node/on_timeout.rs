@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::{Node, ctx};
+use super::{Node, Phase, ctx};
 use crate::context::Context;
 use crate::planted::Bug;
 use crate::time::Instant;
@@ -12,6 +12,9 @@ const COLLECT_PERIOD_MS: u64 = 60_000;
 
 impl Node {
     pub(super) fn on_timeout(&mut self) {
+        if self.phase == Phase::Starting && self.persist_at <= self.now {
+            self.retry_start();
+        }
         if !self.is_heard() {
             return;
         }

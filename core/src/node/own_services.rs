@@ -3,8 +3,10 @@
 
 use alloc::vec::Vec;
 
-use super::Node;
+use super::{Node, ctx};
+use crate::context::Context;
 use crate::id::{Incarnation, ServiceGroup, ServiceName};
+use crate::limits::RUMOR_BYTES_MAX;
 use crate::membership::Heard;
 use crate::planted::Bug;
 use crate::rumor::{Priority, Rumor, RumorKey, ServiceHealth, ServiceRumor};
@@ -23,6 +25,14 @@ impl Node {
             pkg_incarnation: 0,
             tombstone: false,
         };
+        let mut rumor = rumor;
+        let bytes = Rumor::Service(rumor.clone()).encode().len();
+        if bytes > RUMOR_BYTES_MAX {
+            // Without its exports it can still be found; with them nobody would take the rumor.
+            let ctx = ctx!(self);
+            ctx.limit_reached("exported configuration");
+            rumor.cfg.clear();
+        }
         self.tell_own_service(rumor, Incarnation(0));
     }
 

@@ -1,6 +1,7 @@
 //! Records on their way to the disk. What others or an operator rely on is awaited before it is used; what the
 //! ring would teach this node again goes out in batches.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::time::Duration;
 use prost::Message as _;
@@ -23,11 +24,11 @@ pub(super) enum Pending {
     /// A higher incarnation, to refute an accusation.
     Raise(Incarnation),
     /// The incarnation with which this node says farewell.
-    Farewell,
+    Farewell(Incarnation),
     /// A ban that an operator asked for.
     Departure { request: RequestId, member: MemberId },
-    /// Records that may be lost.
-    Batch,
+    /// Records that nobody waits for, stored again later when they could not be.
+    Batch(Vec<RumorKey>),
 }
 
 /// Records that one batch holds at most; the rest follows in the next.
@@ -69,7 +70,30 @@ impl Node {
             return;
         }
         let writes = self.departure_rows(rumor, member);
-        self.persist(writes, true, Pending::Batch);
+        let keys = alloc::vec![RumorKey::Departure(member), RumorKey::Member(member)];
+        self.persist(writes, true, Pending::Batch(keys));
+    }
+
+    /// A batch could not be stored.
+    pub(super) fn store_again(&mut self, keys: Vec<RumorKey>) {
+        for key in keys {
+            self.mark_dirty(key);
+        }
+    }
+
+    /// Rumors of owners that are gone may have outlived them on the disk, when the crash came between the ban and
+    /// the next batch. Nobody could ever retract them.
+    pub(super) fn forget_orphans(&mut self) {
+        let gone = |owner: &MemberId| {
+            let state = self.membership.table().get(owner).map(|r| r.state);
+            state.is_none_or(|state| state == State::Departed)
+        };
+        let owners: BTreeSet<MemberId> = self.rumors.iter().filter_map(Rumor::owner).filter(gone).collect();
+        for owner in owners {
+            for key in self.rumors.forget_owned_by(&owner) {
+                self.mark_dirty(key);
+            }
+        }
     }
 
     /// Notes that a record differs from what is on disk.
@@ -86,13 +110,14 @@ impl Node {
 
     pub(super) fn flush_dirty(&mut self) {
         self.persist_at = Instant::FAR_FUTURE;
-        let mut writes = Vec::new();
-        while writes.len() < BATCH_RECORDS_MAX {
+        let mut keys = Vec::new();
+        while keys.len() < BATCH_RECORDS_MAX {
             let Some(key) = self.dirty.pop_first() else { break };
-            writes.push(self.row(&key));
+            keys.push(key);
         }
-        if !writes.is_empty() {
-            self.persist(writes, false, Pending::Batch);
+        if !keys.is_empty() {
+            let writes = keys.iter().map(|key| self.row(key)).collect();
+            self.persist(writes, false, Pending::Batch(keys));
         }
         if !self.dirty.is_empty() {
             self.persist_at = self.now;

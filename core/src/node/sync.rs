@@ -158,10 +158,8 @@ impl Node {
         if !want.is_empty() {
             let mut wanted: Vec<u64> = want.to_vec();
             wanted.sort_unstable();
-            let found = self.records_in(u64::MAX).into_iter();
-            answers.extend(
-                found.filter(|(key, _, _)| wanted.binary_search(key).is_ok()).map(|(_, _, rumor)| rumor),
-            );
+            let found = self.records_where(|key| wanted.binary_search(&key).is_ok());
+            answers.extend(found.into_iter().map(|(_, _, rumor)| rumor));
         }
         self.metrics.sync_records_learned += u64::from(learned);
         if learned > 0 {
@@ -209,7 +207,10 @@ impl Node {
 
     /// Records in these buckets, with their hashes.
     fn records_in(&self, mask: u64) -> Vec<(u64, u64, Rumor)> {
-        let inside = |key: u64| mask & (1 << bucket_of(key)) != 0;
+        self.records_where(|key| mask & (1 << bucket_of(key)) != 0)
+    }
+
+    fn records_where(&self, inside: impl Fn(u64) -> bool) -> Vec<(u64, u64, Rumor)> {
         let mut records = Vec::new();
         for record in self.membership.table().iter() {
             if let Some((key, version)) = digested(record)

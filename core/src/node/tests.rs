@@ -11,9 +11,11 @@ use crate::command::{Command, Reply};
 use crate::config::Config;
 use crate::id::{EffectId, Incarnation, MemberId, RequestId};
 use crate::io::{Channel, Effect, EffectResult, EventKind, ExitReason, Input, Output};
-use crate::membership::State;
+use crate::membership::{MemberRecord, State};
+use crate::rumor::MemberRumor;
 use crate::snapshot::{Snapshot, Table};
 use crate::time::{Instant, UnixTime};
+use crate::wire::swim::{self, member_to_wire};
 
 const PORT: u16 = 9638;
 
@@ -42,11 +44,18 @@ pub(super) struct Ring {
     now: Instant,
     parcels: VecDeque<(Instant, usize, Parcel)>,
     requests: u64,
+    disk_fails: bool,
 }
 
 impl Ring {
     pub(super) fn new(count: usize) -> Self {
-        let mut ring = Self { hosts: Vec::new(), now: Instant::ZERO, parcels: VecDeque::new(), requests: 0 };
+        let mut ring = Self {
+            hosts: Vec::new(),
+            now: Instant::ZERO,
+            parcels: VecDeque::new(),
+            requests: 0,
+            disk_fails: false,
+        };
         for i in 0..count {
             let mut config = Config::new(PORT);
             if i > 0 {
@@ -106,6 +115,10 @@ impl Ring {
                     ));
                 }
                 Output::Effect(_, Effect::Exit(reason)) => host.exit = Some(reason),
+                Output::Effect(id, Effect::Persist { .. }) if self.disk_fails => {
+                    let failed = EffectResult::PersistFailed("disk full".into());
+                    self.parcels.push_back((at, i, Parcel::Done(id, failed)));
+                }
                 Output::Effect(id, Effect::Persist { writes, .. }) => {
                     for w in writes {
                         match w.value {
@@ -284,4 +297,83 @@ fn unknown_members_and_rubbish_are_refused() {
 fn a_second_input_before_the_drain_is_refused() {
     let mut node = Node::new(Config::new(PORT), None, [1; 32], Instant::ZERO, UnixTime::default());
     node.handle_input(Instant::ZERO, UnixTime::default(), Input::Wake);
+}
+
+#[test]
+fn an_old_disk_costs_one_exchange_and_no_more_while_the_new_one_is_slow() {
+    let mut ring = Ring::new(2);
+    ring.run_ms(2_000);
+    let rows = ring.hosts[1].disk.clone();
+    for _ in 0..4 {
+        ring.crash(1);
+        ring.start(1);
+        ring.run_ms(2_000);
+    }
+    ring.crash(1);
+    ring.hosts[1].disk = rows;
+    ring.start(1);
+    ring.run_ms(50);
+    ring.disk_fails = true;
+    let before = ring.node(0).metrics().streams_sent;
+    ring.run_ms(10_000);
+    let streams = ring.node(0).metrics().streams_sent - before;
+    assert!(streams < 200, "{streams} stream messages in ten seconds");
+    ring.disk_fails = false;
+    ring.run_ms(20_000);
+    assert!(ring.all_alive());
+}
+
+#[test]
+fn batches_that_could_not_be_stored_are_stored_later() {
+    let mut ring = Ring::new(3);
+    ring.run_ms(500);
+    ring.disk_fails = true;
+    ring.run_ms(15_000);
+    ring.disk_fails = false;
+    ring.run_ms(60_000);
+    let members = ring.hosts[0].disk.keys().filter(|(table, _)| *table == Table::Member).count();
+    assert_eq!(members, 2);
+}
+
+#[test]
+fn a_supervisor_that_bans_itself_tells_the_others() {
+    let mut ring = Ring::new(4);
+    ring.run_ms(2_000);
+    let own = ring.id(2);
+    let request = ring.command(2, Command::Depart { member: own });
+    ring.run_ms(5_000);
+    assert_eq!(ring.reply(2, request), Some(&Reply::Done));
+    assert_eq!(ring.hosts[2].exit, Some(ExitReason::Departed));
+    assert!([0, 1, 3].iter().all(|i| ring.node(*i).is_banned(&own)));
+}
+
+#[test]
+fn a_farewell_uses_an_incarnation_that_is_on_disk() {
+    let mut ring = Ring::new(3);
+    ring.run_ms(2_000);
+    let leaver = ring.id(1);
+    // Somebody accuses it at the moment in which it is told to leave.
+    let accusation = MemberRecord { state: State::Suspect, ..ring.node(0).member(&leaver).expect("known") };
+    let rumor = MemberRumor::new(accusation).to_wire();
+    let from = member_to_wire(&ring.node(0).member(&ring.id(0)).expect("itself"));
+    let bytes = swim::encode(from, &swim::Body::Gossip, vec![rumor], Vec::new());
+    ring.input(1, Input::Datagram { from: address(0), bytes: &bytes });
+    ring.command(1, Command::Leave);
+    ring.run_ms(5_000);
+    let rows = ring.hosts[1].disk.iter().map(|((t, k), v)| (*t, k.as_slice(), v.as_slice()));
+    let stored = Snapshot::decode(rows).expect("readable").expect("there").incarnation;
+    let told = ring.node(0).member(&leaver).expect("remembered");
+    assert_eq!(told.state, State::Departed);
+    assert!(stored >= told.incarnation, "stored {stored}, told {}", told.incarnation);
+}
+
+#[test]
+fn told_to_leave_before_it_could_begin() {
+    let mut node = Node::new(Config::new(PORT), None, [1; 32], Instant::ZERO, UnixTime::default());
+    let Some(Output::Effect(id, Effect::Persist { .. })) = node.poll_output() else { panic!("unexpected") };
+    while node.poll_output().is_some() {}
+    node.handle_input(Instant::ZERO, UnixTime::default(), Input::Command(RequestId(1), Command::Leave));
+    while node.poll_output().is_some() {}
+    node.handle_input(Instant::ZERO, UnixTime::default(), Input::EffectDone(id, EffectResult::Persisted));
+    assert!(!node.is_ready());
 }

@@ -33,8 +33,8 @@ impl Node {
         match action {
             Action::Send { to, body, accuse } => self.send_datagram(to, &body, accuse.as_ref()),
             Action::Forward { to, from, body } => self.forward(to, &from, &body),
-            Action::StreamPing { to, seq, ack } => self.send_stream_ping(to, seq, ack),
-            Action::Join { to } => self.join(to),
+            Action::StreamPing { to, seq } => self.send_stream(to, &stream::Body::Ping { seq }),
+            Action::Join { swim, gossip } => self.join(swim, gossip),
             Action::Changed { id, urgency } => self.on_member_changed(&id, urgency),
             Action::Healed { id } => self.sync_soon_with(&id),
             Action::TellBan { id, to } => self.tell_ban(&id, to),
@@ -48,16 +48,11 @@ impl Node {
         }
     }
 
-    fn send_stream_ping(&mut self, to: SocketAddr, seq: ProbeSeq, ack: bool) {
-        let body = if ack { stream::Body::Ack { seq } } else { stream::Body::Ping { seq } };
-        self.send_stream(to, &body);
-    }
-
     /// Introduces this member at an address: by datagram, because that is quick, and by stream, because its
     /// answer brings everything at once.
-    fn join(&mut self, to: SocketAddr) {
-        self.send_datagram(to, &Body::Ping { seq: ProbeSeq(0), forward_to: None }, None);
-        self.begin_sync(to);
+    fn join(&mut self, swim: SocketAddr, gossip: SocketAddr) {
+        self.send_datagram(swim, &Body::Ping { seq: ProbeSeq(0), forward_to: None }, None);
+        self.begin_sync(gossip);
     }
 
     fn on_member_changed(&mut self, id: &MemberId, urgency: Urgency) {
@@ -141,8 +136,11 @@ impl Node {
         if self.membership.is_banned(&member) {
             return Heard::Known;
         }
-        self.persist_heard_departure(rumor, member);
-        self.learn_departure(rumor, member, Some(*from))
+        let heard = self.learn_departure(rumor, member, Some(*from));
+        if heard == Heard::New {
+            self.persist_heard_departure(rumor, member);
+        }
+        heard
     }
 
     /// Takes a ban in, by an operator here or through another member.

@@ -37,6 +37,7 @@ pub(crate) struct RumorStore {
     entries: BTreeMap<RumorKey, Entry>,
     digest: Digest,
     departures: usize,
+    tombstones: usize,
 }
 
 impl RumorStore {
@@ -54,13 +55,10 @@ impl RumorStore {
         if !merged.merge(rumor) {
             return Inserted::Stale;
         }
-        if entry.dead_since.is_none() {
-            self.digest.remove(entry.hashes.0, entry.hashes.1);
-        }
-        *entry = Entry::new(now, merged);
-        if entry.dead_since.is_none() {
-            self.digest.add(entry.hashes.0, entry.hashes.1);
-        }
+        let replaced = core::mem::replace(entry, Entry::new(now, merged));
+        let (hashes, dead) = (entry.hashes, entry.dead_since.is_some());
+        self.count_out(&replaced);
+        self.count_in(hashes, dead);
         Inserted::New
     }
 
@@ -74,11 +72,31 @@ impl RumorStore {
             return Inserted::Refused;
         }
         let entry = Entry::new(now, rumor.clone());
-        if entry.dead_since.is_none() {
-            self.digest.add(entry.hashes.0, entry.hashes.1);
-        }
+        self.count_in(entry.hashes, entry.dead_since.is_some());
         self.entries.insert(key, entry);
         Inserted::New
+    }
+
+    fn count_in(&mut self, hashes: (u64, u64), dead: bool) {
+        if dead {
+            self.tombstones += 1;
+        } else {
+            self.digest.add(hashes.0, hashes.1);
+        }
+    }
+
+    fn count_out(&mut self, entry: &Entry) {
+        if entry.dead_since.is_some() {
+            self.tombstones -= 1;
+        } else {
+            self.digest.remove(entry.hashes.0, entry.hashes.1);
+        }
+    }
+
+    fn take_out(&mut self, key: &RumorKey) -> bool {
+        let Some(entry) = self.entries.remove(key) else { return false };
+        self.count_out(&entry);
+        true
     }
 
     /// Makes room at the expense of the oldest tombstone, which others still hold.
@@ -89,7 +107,7 @@ impl RumorStore {
             .filter_map(|(key, entry)| entry.dead_since.map(|since| (since, key)))
             .min()
             .map(|(_, key)| key.clone());
-        oldest.is_some_and(|key| self.entries.remove(&key).is_some())
+        oldest.is_some_and(|key| self.take_out(&key))
     }
 
     pub(crate) fn get(&self, key: &RumorKey) -> Option<&Rumor> {
@@ -122,7 +140,7 @@ impl RumorStore {
         let keys: Vec<RumorKey> =
             self.entries.iter().filter(|(_, e)| old(e)).map(|(key, _)| key.clone()).collect();
         for key in &keys {
-            self.entries.remove(key);
+            self.take_out(key);
         }
         keys
     }
@@ -133,18 +151,14 @@ impl RumorStore {
         let keys: Vec<RumorKey> =
             self.entries.iter().filter(|(_, e)| owned(e)).map(|(key, _)| key.clone()).collect();
         for key in &keys {
-            if let Some(entry) = self.entries.remove(key)
-                && entry.dead_since.is_none()
-            {
-                self.digest.remove(entry.hashes.0, entry.hashes.1);
-            }
+            self.take_out(key);
         }
         keys
     }
 
     /// Whether anything waits to be collected.
     pub(crate) fn has_tombstones(&self) -> bool {
-        self.entries.values().any(|entry| entry.dead_since.is_some())
+        self.tombstones > 0
     }
 }
 

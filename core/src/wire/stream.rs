@@ -96,7 +96,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<StreamMessage, DecodeError> {
     } else if let Some(ack) = stream.ack {
         Body::Ack { seq: ProbeSeq(ack.seq) }
     } else {
-        let rumors = stream.rumors.into_iter().map(Rumor::from_wire).collect::<Result<Vec<_>, _>>()?;
+        // One record that cannot be read, or of a kind that this version does not know, must not cost the others.
+        let rumors = stream.rumors.into_iter().filter_map(|r| Rumor::from_wire(r).ok().flatten()).collect();
         if stream.sync { Body::SyncRecords { rumors, want: stream.want } } else { Body::Gossip { rumors } }
     };
     Ok(StreamMessage { from, body })

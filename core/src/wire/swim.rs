@@ -7,7 +7,7 @@ use super::proto::{self, kind};
 use super::{UNSPECIFIED, address_from_wire, id_from_wire, id_to_wire};
 use crate::error::DecodeError;
 use crate::id::{Incarnation, MemberId, ProbeSeq};
-use crate::limits::DATAGRAM_BYTES_MAX;
+use crate::limits::{DATAGRAM_BYTES_MAX, INCARNATION_MAX};
 use crate::membership::{MemberRecord, State};
 use crate::rumor::{MemberRumor, Rumor};
 
@@ -61,11 +61,19 @@ fn port_from_wire(port: Option<i32>, field: &'static str) -> Result<u16, DecodeE
     u16::try_from(port).map_err(|_| DecodeError::Invalid(field))
 }
 
+/// Decodes an incarnation.
+pub(crate) const fn incarnation_from_wire(incarnation: u64) -> Result<Incarnation, DecodeError> {
+    if incarnation > INCARNATION_MAX {
+        return Err(DecodeError::Invalid("incarnation"));
+    }
+    Ok(Incarnation(incarnation))
+}
+
 pub(crate) fn member_from_wire(m: Option<&proto::Member>) -> Result<MemberRecord, DecodeError> {
     let m = m.ok_or(DecodeError::Missing("member"))?;
     Ok(MemberRecord {
         id: id_from_wire(&m.id, "member id")?,
-        incarnation: Incarnation(m.incarnation),
+        incarnation: incarnation_from_wire(m.incarnation)?,
         address: address_from_wire(&m.address)?,
         swim_port: port_from_wire(m.swim_port, "swim_port")?,
         gossip_port: port_from_wire(m.gossip_port, "gossip_port")?,
@@ -133,7 +141,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Datagram, DecodeError> {
         rumors.push(Rumor::Member(MemberRumor::from_wire(Some(m))?));
     }
     for r in swim.rumors {
-        rumors.push(Rumor::from_wire(r)?);
+        // A kind that this version does not know is somebody else's business.
+        rumors.extend(Rumor::from_wire(r)?);
     }
     Ok(Datagram { from, body, rumors })
 }

@@ -10,7 +10,7 @@ use super::swim::{Body, member_to_wire};
 use super::{UNSPECIFIED, stream, swim};
 use crate::error::DecodeError;
 use crate::id::{Incarnation, MemberId, ProbeSeq};
-use crate::limits::DATAGRAM_BYTES_MAX;
+use crate::limits::{DATAGRAM_BYTES_MAX, INCARNATION_MAX};
 use crate::membership::{Accusers, MemberRecord, State};
 use crate::rumor::{MemberRumor, Rumor};
 
@@ -23,7 +23,7 @@ fn address() -> impl Strategy<Value = IpAddr> {
 }
 
 fn record() -> impl Strategy<Value = MemberRecord> {
-    (any::<[u8; 16]>(), any::<u64>(), address(), any::<u16>(), any::<u16>(), any::<bool>()).prop_map(
+    (any::<[u8; 16]>(), 0..=INCARNATION_MAX, address(), any::<u16>(), any::<u16>(), any::<bool>()).prop_map(
         |(id, incarnation, address, swim_port, gossip_port, permanent)| MemberRecord {
             id: MemberId::from_bytes(id),
             incarnation: Incarnation(incarnation),

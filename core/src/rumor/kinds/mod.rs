@@ -185,7 +185,8 @@ impl Rumor {
         if bytes.len() > RUMOR_BYTES_MAX + 64 {
             return Err(DecodeError::TooLong { bytes: bytes.len(), limit: RUMOR_BYTES_MAX });
         }
-        Self::from_wire(proto::Rumor::decode(bytes).map_err(|_| DecodeError::Protobuf)?)
+        let rumor = proto::Rumor::decode(bytes).map_err(|_| DecodeError::Protobuf)?;
+        Self::from_wire(rumor)?.ok_or(DecodeError::Invalid("rumor type"))
     }
 
     /// The hash of its key and the hash of this version of it, for digests.
@@ -218,17 +219,17 @@ impl Rumor {
         rumor
     }
 
-    pub(crate) fn from_wire(rumor: proto::Rumor) -> Result<Self, DecodeError> {
-        match rumor.kind {
-            proto::rumor_kind::MEMBER => Ok(Self::Member(MemberRumor::from_wire(rumor.member.as_ref())?)),
-            proto::rumor_kind::SERVICE => Ok(Self::Service(ServiceRumor::from_wire(rumor.service)?)),
-            proto::rumor_kind::DEPARTURE => {
-                Ok(Self::Departure(Departure::from_wire(rumor.departure.as_ref())?))
-            }
+    /// None for a kind that this version does not know: a newer member may tell of it.
+    pub(crate) fn from_wire(rumor: proto::Rumor) -> Result<Option<Self>, DecodeError> {
+        let known = match rumor.kind {
+            proto::rumor_kind::MEMBER => Self::Member(MemberRumor::from_wire(rumor.member.as_ref())?),
+            proto::rumor_kind::SERVICE => Self::Service(ServiceRumor::from_wire(rumor.service)?),
+            proto::rumor_kind::DEPARTURE => Self::Departure(Departure::from_wire(rumor.departure.as_ref())?),
             proto::rumor_kind::SERVICE_HEALTH => {
-                Ok(Self::ServiceHealth(ServiceHealth::from_wire(rumor.service_health.as_ref())?))
+                Self::ServiceHealth(ServiceHealth::from_wire(rumor.service_health.as_ref())?)
             }
-            _ => Err(DecodeError::Invalid("rumor type")),
-        }
+            _ => return Ok(None),
+        };
+        Ok(Some(known))
     }
 }

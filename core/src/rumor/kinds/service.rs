@@ -9,6 +9,7 @@ use crate::error::DecodeError;
 use crate::id::{Incarnation, MemberId, ServiceGroup};
 use crate::ident::PackageIdent;
 use crate::limits::RUMOR_BYTES_MAX;
+use crate::wire::swim::incarnation_from_wire;
 use crate::wire::{id_from_wire, id_to_wire, proto};
 
 /// One member's service in one group (as in Habitat). Only that member raises its incarnation.
@@ -89,7 +90,7 @@ impl ServiceRumor {
         Ok(Self {
             member_id: id_from_wire(&s.member_id, "service member")?,
             group: s.service_group.parse().map_err(|_| DecodeError::Invalid("service_group"))?,
-            incarnation: Incarnation(s.incarnation),
+            incarnation: incarnation_from_wire(s.incarnation)?,
             initialized: s.initialized,
             pkg: s.pkg.parse().map_err(|_| DecodeError::Invalid("pkg"))?,
             cfg: s.cfg,

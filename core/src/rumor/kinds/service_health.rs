@@ -5,6 +5,7 @@ use alloc::string::ToString as _;
 use crate::error::DecodeError;
 use crate::id::{Incarnation, MemberId, ServiceGroup};
 use crate::service::Health;
+use crate::wire::swim::incarnation_from_wire;
 use crate::wire::{id_from_wire, id_to_wire, proto};
 
 /// The health of one member's service in one group. Ours: Habitat keeps health on the host.
@@ -54,7 +55,7 @@ impl ServiceHealth {
         Ok(Self {
             member_id: id_from_wire(&h.member_id, "service health member")?,
             group: h.service_group.parse().map_err(|_| DecodeError::Invalid("service_group"))?,
-            incarnation: Incarnation(h.incarnation),
+            incarnation: incarnation_from_wire(h.incarnation)?,
             health: *health.ok_or(DecodeError::Invalid("health"))?,
             tombstone: h.tombstone,
         })

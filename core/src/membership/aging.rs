@@ -1,0 +1,63 @@
+//! Growing old: confirmed members depart, departed ones are forgotten, and at the limit the longest gone goes first.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::{Accusers, Action, Membership, State};
+use crate::context::Context;
+use crate::id::MemberId;
+use crate::io::{EventKind, Why};
+use crate::limits::MEMBERS_MAX;
+use crate::time::Instant;
+
+impl Membership {
+    pub(super) fn plan_housekeeping(&mut self, now: Instant) {
+        if self.since.is_empty() {
+            self.housekeeping_at = Instant::FAR_FUTURE;
+        } else if self.housekeeping_at == Instant::FAR_FUTURE {
+            let shortest_ms = self.timings.departed_after_ms.min(self.timings.forget_after_ms);
+            self.housekeeping_at = now + Duration::from_millis((shortest_ms / 10).clamp(1_000, 60_000));
+        }
+    }
+
+    /// Ages members that are gone: confirmed ones depart, departed ones are forgotten.
+    pub(super) fn keep_house(&mut self, ctx: &mut Context<'_>) {
+        let departed_after = Duration::from_millis(self.timings.departed_after_ms);
+        let forget_after = Duration::from_millis(self.timings.forget_after_ms);
+        let aged: Vec<(MemberId, Instant)> = self.since.iter().map(|(id, at)| (*id, *at)).collect();
+        for (id, since) in aged {
+            let Some(mut record) = self.table.get(&id).copied() else { continue };
+            if record.state == State::Confirmed && since + departed_after <= ctx.now {
+                record.state = State::Departed;
+                self.change(ctx, record, Accusers::default(), Why::GoneTooLong, None);
+            } else if record.state == State::Departed && since + forget_after <= ctx.now {
+                self.forget(ctx, &id);
+            }
+        }
+        self.housekeeping_at = Instant::FAR_FUTURE;
+        self.plan_housekeeping(ctx.now);
+    }
+
+    fn forget(&mut self, ctx: &mut Context<'_>, id: &MemberId) {
+        assert!(*id != self.me, "a member never forgets itself");
+        self.end_suspicion(id);
+        self.prober.cancel(id);
+        self.since.remove(id);
+        self.table.remove(id);
+        ctx.event(None, EventKind::MemberForgotten { member: *id });
+        self.actions.push_back(Action::Forgotten { id: *id });
+    }
+
+    /// Makes room for a new member at the expense of one that is gone, longest gone first.
+    pub(super) fn make_room(&mut self, ctx: &mut Context<'_>) -> bool {
+        if self.table.len() < MEMBERS_MAX {
+            return true;
+        }
+        ctx.limit_reached("members");
+        let state_of = |id: &MemberId| self.table.get(id).map_or(State::Alive, |r| r.state);
+        let worst = self.since.iter().max_by_key(|(id, at)| (state_of(id), core::cmp::Reverse(**at)));
+        let Some(id) = worst.map(|(id, _)| *id) else { return false };
+        self.forget(ctx, &id);
+        true
+    }
+}
