@@ -12,6 +12,7 @@ use crate::hash::Kind;
 use crate::host::{Arrival, HostState};
 use crate::process::{self, Process};
 use crate::record::{DropReason, Recording, StopReason, What};
+use crate::scenario::scene::Scene;
 use crate::world::World;
 
 /// Why something cannot be done. Nothing changed.
@@ -50,6 +51,9 @@ pub enum ActionError {
     /// A clock or a processor cannot go so.
     #[error("a host cannot be like that: {0}")]
     Host(&'static str),
+    /// The bed cannot do that.
+    #[error("not on this bed: {0}")]
+    NotHere(&'static str),
     /// The host's disk cannot be read back.
     #[error("{host} cannot start: {error}")]
     Disk {
@@ -74,7 +78,7 @@ impl World {
     /// # Errors
     /// What is impossible, such as a second join; nothing changed then.
     pub fn apply(&mut self, action: &Action) -> Result<(), ActionError> {
-        self.check(action)?;
+        check(self, action)?;
         self.note(Recording::Events, || What::Action(action.clone()));
         self.calm = matches!(action, Action::Calm);
         match action {
@@ -82,7 +86,7 @@ impl World {
             Action::Restart(host, disk) => self.restart(host.0, *disk)?,
             Action::Leave(host) => self.command(*host, Command::Leave),
             Action::Depart { by, host } => {
-                let member = self.member_of(*host)?;
+                let member = member_of(self, *host)?;
                 self.command(*by, Command::Depart { member });
             }
             Action::DepartId { by, member } => self.command(*by, Command::Depart { member: *member }),
@@ -119,97 +123,6 @@ impl World {
             Action::CrashService { host, service, code } => self.crash_service(*host, service, *code)?,
         }
         Ok(())
-    }
-
-    /// Whether the action is possible.
-    fn check(&self, action: &Action) -> Result<(), ActionError> {
-        use HostState::{Crashed, New, Paused, Running, Stopped};
-        const PROCESS: &[HostState] = &[Running, Paused];
-        match action {
-            Action::Join(host) => self.expect(*host, "join", &[New]),
-            Action::Restart(host, _) => self.expect(*host, "restart", &[Stopped, Crashed]),
-            Action::Leave(host) => self.expect(*host, "leave", PROCESS),
-            Action::Depart { by, host } => {
-                self.known(*host)?;
-                self.member_of(*host)?;
-                self.expect(*by, "ban a member", PROCESS)
-            }
-            Action::DepartId { by, .. } => self.expect(*by, "ban a member", PROCESS),
-            Action::Crash(host) => self.expect(*host, "crash", &[Running, Paused, Stopped]),
-            Action::Kill(host) => self.expect(*host, "be killed", PROCESS),
-            Action::Pause(host) => self.expect(*host, "pause", &[Running]),
-            Action::Resume(host) => self.expect(*host, "resume", &[Paused]),
-            Action::Cut { from, to, .. } | Action::Mend { from, to } => {
-                from.iter().chain(to).try_for_each(|h| self.known(*h))
-            }
-            Action::Heal | Action::Calm => Ok(()),
-            Action::SetLink { from, to, quality } => {
-                from.iter().chain(to).try_for_each(|h| self.known(*h))?;
-                check_quality(quality)
-            }
-            Action::Burst { from, to, burst } => {
-                from.iter().chain(to).try_for_each(|h| self.known(*h))?;
-                fault::check_burst(burst.as_ref())
-            }
-            Action::Capacity { from, to, capacity } => {
-                from.iter().chain(to).try_for_each(|h| self.known(*h))?;
-                fault::check_capacity(capacity.as_ref())
-            }
-            Action::Slow { host, delay } => {
-                self.known(*host)?;
-                fault::check_delay(delay.as_ref())
-            }
-            Action::ClockRate { host, ppm } => {
-                self.known(*host)?;
-                fault::check_rate(*ppm)
-            }
-            Action::ClockJump { host, .. } | Action::Suspend { host, .. } => self.known(*host),
-            Action::CrashAtSync(host) => self.expect(*host, "crash at its next sync", PROCESS),
-            Action::CrashLoop { host, .. } => self.expect(*host, "crash", PROCESS),
-            Action::CloneDisk { host, of } => {
-                self.expect(*host, "start from a copied disk", &[New, Stopped, Crashed])?;
-                self.known(*of)?;
-                self.member_of(*of).map(drop)
-            }
-            Action::LoadService { host, service } => {
-                spec(service)?;
-                self.expect(*host, "load a service", PROCESS)
-            }
-            Action::UnloadService { host, service }
-            | Action::StopService { host, service }
-            | Action::StartService { host, service } => {
-                name(service)?;
-                self.expect(*host, "change a service", PROCESS)
-            }
-            Action::CrashService { host, service, .. } => {
-                self.expect(*host, "lose a service", PROCESS)?;
-                self.process_of(*host, service).map(drop)
-            }
-        }
-    }
-
-    fn known(&self, host: HostId) -> Result<(), ActionError> {
-        if (host.0 as usize) < self.hosts.len() { Ok(()) } else { Err(ActionError::UnknownHost(host.0)) }
-    }
-
-    fn expect(&self, host: HostId, verb: &'static str, states: &[HostState]) -> Result<(), ActionError> {
-        self.known(host)?;
-        let state = self.state(host);
-        if states.contains(&state) {
-            return Ok(());
-        }
-        let state = match state {
-            HostState::New => "has not joined yet",
-            HostState::Running => "runs",
-            HostState::Paused => "is paused",
-            HostState::Stopped => "has no supervisor running",
-            HostState::Crashed => "is crashed",
-        };
-        Err(ActionError::State { host: self.spec(host).name.clone(), verb, state })
-    }
-
-    fn member_of(&self, host: HostId) -> Result<MemberId, ActionError> {
-        self.member_id(host).ok_or_else(|| ActionError::NoMember(self.spec(host).name.clone()))
     }
 
     fn command(&mut self, host: HostId, command: Command) {
@@ -344,11 +257,132 @@ impl World {
     }
 }
 
-fn name(service: &str) -> Result<ServiceName, ActionError> {
+/// What has to be known of a ring to tell whether an action is possible.
+pub(crate) trait Ground: Scene {
+    /// Hosts, running or not.
+    fn host_count(&self) -> usize;
+    /// Whether a service has a process on a host.
+    fn has_process(&self, host: HostId, service: &ServiceName) -> bool;
+}
+
+impl Ground for World {
+    fn host_count(&self) -> usize {
+        self.hosts.len()
+    }
+
+    fn has_process(&self, host: HostId, service: &ServiceName) -> bool {
+        self.hosts[host.0 as usize].rest.processes.get(service).is_some()
+    }
+}
+
+/// Whether the action is possible.
+pub(crate) fn check(ground: &dyn Ground, action: &Action) -> Result<(), ActionError> {
+    use HostState::{Crashed, New, Paused, Running, Stopped};
+    const PROCESS: &[HostState] = &[Running, Paused];
+    let known = |host: &HostId| known(ground, *host);
+    let expect = |host: &HostId, verb, states| expect(ground, *host, verb, states);
+    match action {
+        Action::Join(host) => expect(host, "join", &[New]),
+        Action::Restart(host, _) => expect(host, "restart", &[Stopped, Crashed]),
+        Action::Leave(host) => expect(host, "leave", PROCESS),
+        Action::Depart { by, host } => {
+            known(host)?;
+            member_of(ground, *host)?;
+            expect(by, "ban a member", PROCESS)
+        }
+        Action::DepartId { by, .. } => expect(by, "ban a member", PROCESS),
+        Action::Crash(host) => expect(host, "crash", &[Running, Paused, Stopped]),
+        Action::Kill(host) => expect(host, "be killed", PROCESS),
+        Action::Pause(host) => expect(host, "pause", &[Running]),
+        Action::Resume(host) => expect(host, "resume", &[Paused]),
+        Action::Cut { from, to, .. } | Action::Mend { from, to } => from.iter().chain(to).try_for_each(known),
+        Action::Heal | Action::Calm => Ok(()),
+        Action::SetLink { from, to, quality } => {
+            from.iter().chain(to).try_for_each(known)?;
+            check_quality(quality)
+        }
+        Action::Burst { from, to, burst } => {
+            from.iter().chain(to).try_for_each(known)?;
+            fault::check_burst(burst.as_ref())
+        }
+        Action::Capacity { from, to, capacity } => {
+            from.iter().chain(to).try_for_each(known)?;
+            fault::check_capacity(capacity.as_ref())
+        }
+        Action::Slow { host, delay } => {
+            known(host)?;
+            fault::check_delay(delay.as_ref())
+        }
+        Action::ClockRate { host, ppm } => {
+            known(host)?;
+            fault::check_rate(*ppm)
+        }
+        Action::ClockJump { host, .. } | Action::Suspend { host, .. } => known(host),
+        Action::CrashAtSync(host) => expect(host, "crash at its next sync", PROCESS),
+        Action::CrashLoop { host, .. } => expect(host, "crash", PROCESS),
+        Action::CloneDisk { host, of } => {
+            expect(host, "start from a copied disk", &[New, Stopped, Crashed])?;
+            known(of)?;
+            member_of(ground, *of).map(drop)
+        }
+        Action::LoadService { host, service } => {
+            spec(service)?;
+            expect(host, "load a service", PROCESS)
+        }
+        Action::UnloadService { host, service }
+        | Action::StopService { host, service }
+        | Action::StartService { host, service } => {
+            name(service)?;
+            expect(host, "change a service", PROCESS)
+        }
+        Action::CrashService { host, service, .. } => {
+            expect(host, "lose a service", PROCESS)?;
+            has_process(ground, *host, service)
+        }
+    }
+}
+
+fn has_process(ground: &dyn Ground, host: HostId, service: &str) -> Result<(), ActionError> {
+    if ground.has_process(host, &name(service)?) {
+        return Ok(());
+    }
+    Err(ActionError::ServiceNotRunning { host: ground.name(host).to_owned(), service: service.to_owned() })
+}
+
+fn known(ground: &dyn Ground, host: HostId) -> Result<(), ActionError> {
+    if (host.0 as usize) < ground.host_count() { Ok(()) } else { Err(ActionError::UnknownHost(host.0)) }
+}
+
+fn expect(
+    ground: &dyn Ground,
+    host: HostId,
+    verb: &'static str,
+    states: &[HostState],
+) -> Result<(), ActionError> {
+    known(ground, host)?;
+    let state = ground.state(host);
+    if states.contains(&state) {
+        return Ok(());
+    }
+    let state = match state {
+        HostState::New => "has not joined yet",
+        HostState::Running => "runs",
+        HostState::Paused => "is paused",
+        HostState::Stopped => "has no supervisor running",
+        HostState::Crashed => "is crashed",
+    };
+    Err(ActionError::State { host: ground.name(host).to_owned(), verb, state })
+}
+
+pub(crate) fn member_of(ground: &dyn Ground, host: HostId) -> Result<MemberId, ActionError> {
+    ground.member_id(host).ok_or_else(|| ActionError::NoMember(ground.name(host).to_owned()))
+}
+
+pub(crate) fn name(service: &str) -> Result<ServiceName, ActionError> {
     service.parse().map_err(|_| ActionError::ServiceName(service.to_owned()))
 }
 
-fn spec(service: &str) -> Result<ServiceSpec, ActionError> {
+pub(crate) fn spec(service: &str) -> Result<ServiceSpec, ActionError> {
     let ident = format!("{}/{service}", process::ORIGIN).parse::<PackageIdent>();
     // A name with a slash would parse as a name and a version.
     if service.contains('/') {

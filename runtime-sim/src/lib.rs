@@ -27,6 +27,8 @@ pub mod sweep;
 #[cfg(test)]
 mod testing;
 pub mod trace;
+#[cfg(feature = "turmoil")]
+pub mod turmoil;
 pub mod view;
 mod world;
 

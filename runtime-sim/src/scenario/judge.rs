@@ -315,7 +315,8 @@ impl<'a> View<'a> {
 
     /// Hosts whose supervisor runs and is not paused.
     fn live(&self) -> Vec<HostId> {
-        self.plan.host_ids().filter(|host| self.world.state(*host) == HostState::Running).collect()
+        let live = |host: &HostId| self.world.state(*host) == HostState::Running && self.runs(*host);
+        self.plan.host_ids().filter(live).collect()
     }
 
     /// Those who look. Somebody who is named must run.
