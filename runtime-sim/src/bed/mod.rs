@@ -37,6 +37,8 @@ pub enum On {
     /// Simulated hosts, network and time
     #[default]
     Simulator,
+    /// The daemon's own loop and gateways on simulated hosts, up to ten; needs the feature `turmoil`
+    Turmoil,
     /// Real daemons on 127.0.0.1; without partitions
     Loopback,
     /// Real daemons in network namespaces of their own, joined by a bridge; needs root
@@ -47,6 +49,7 @@ impl fmt::Display for On {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Simulator => "simulator",
+            Self::Turmoil => "turmoil",
             Self::Loopback => "loopback",
             Self::Netns => "netns",
         })
@@ -126,7 +129,7 @@ pub(crate) trait Network {
 pub(crate) fn make(on: On, hosts: usize) -> Result<Box<dyn Network>, BedError> {
     match on {
         On::Netns => Ok(Box::new(Netns::new(hosts)?)),
-        On::Simulator | On::Loopback => Ok(Box::new(Loopback::new(hosts)?)),
+        On::Simulator | On::Turmoil | On::Loopback => Ok(Box::new(Loopback::new(hosts)?)),
     }
 }
 

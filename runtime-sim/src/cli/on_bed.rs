@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{emit, guard, run};
-use crate::bed::On;
-use crate::bed::perform::{BedReport, perform};
+use crate::bed::perform::perform;
+use crate::bed::{BedError, On};
 use crate::exit::Exit;
 use crate::scenario::judge::Unmet;
 use crate::scenario::plan::When;
@@ -17,13 +17,13 @@ use crate::scenario::{Plan, run as scenario_run};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
-    /// Where: simulated, or with real daemons in real time.
+    /// Where: simulated, or with real daemons.
     #[arg(long, value_enum, default_value_t = On::Simulator, value_name = "BED")]
     pub(super) on: On,
     /// With real daemons: how much later than the scenario says things may happen.
     #[arg(long, value_name = "SECONDS", default_value_t = 2)]
     tolerance: u32,
-    /// With real daemons: simulate the same scenario too; outcome and final views must be the same.
+    /// Simulate the same scenario too; outcome and final views must be the same.
     #[arg(long)]
     compare: bool,
     /// Print the outcome and the final views as JSON.
@@ -36,15 +36,7 @@ pub(super) fn run(file: &Path, plan: &Plan, seed: u64, options: &Options) -> Exi
     let tolerance = Duration::from_secs(u64::from(options.tolerance));
     let report = match perform(plan, options.on, tolerance) {
         Ok(report) => report,
-        Err(error) => {
-            let exit = error.exit();
-            if exit == Exit::Skipped {
-                emit(&error.to_string());
-            } else {
-                eprintln!("{error}");
-            }
-            return exit;
-        }
+        Err(error) => return refused(&error),
     };
     let exit = if report.unmet.is_some() { Exit::Unmet } else { Exit::Pass };
     if options.json {
@@ -55,7 +47,18 @@ pub(super) fn run(file: &Path, plan: &Plan, seed: u64, options: &Options) -> Exi
     if let Some(unmet) = &report.unmet {
         eprintln!("{}", sentence(plan, unmet, options));
     }
-    if options.compare { compare(file, plan, seed, options, &report, exit) } else { exit }
+    compared(file, plan, seed, options, &report.holdings, exit)
+}
+
+/// Says why a scenario was not performed to its end.
+pub(super) fn refused(error: &BedError) -> Exit {
+    let exit = error.exit();
+    if exit == Exit::Skipped {
+        emit(&error.to_string());
+    } else {
+        eprintln!("{error}");
+    }
+    exit
 }
 
 fn sentence(plan: &Plan, unmet: &Unmet, options: &Options) -> String {
@@ -90,7 +93,18 @@ pub(super) fn outcome_json(
     .to_string()
 }
 
-fn compare(file: &Path, plan: &Plan, seed: u64, options: &Options, real: &BedReport, exit: Exit) -> Exit {
+/// The outcome of a bed, or that the simulator does not agree, where that is asked for.
+pub(super) fn compared(
+    file: &Path,
+    plan: &Plan,
+    seed: u64,
+    options: &Options,
+    holdings: &Holdings,
+    exit: Exit,
+) -> Exit {
+    if !options.compare {
+        return exit;
+    }
     let simulated: Report = match guard::catching(|| scenario_run::run(plan, seed, &mut ())) {
         Ok(report) => report,
         Err(panic) => {
@@ -109,13 +123,12 @@ fn compare(file: &Path, plan: &Plan, seed: u64, options: &Options, real: &BedRep
         ));
     }
     for (name, held) in &simulated.holdings {
-        if real.holdings.get(name) != Some(held) {
-            let found =
-                real.holdings.get(name).map_or_else(|| "nothing".to_owned(), |held| format!("{held:?}"));
+        if holdings.get(name) != Some(held) {
+            let found = holdings.get(name).map_or_else(|| "nothing".to_owned(), |held| format!("{held:?}"));
             differences.push(format!("{name} holds {held:?} when simulated, and {found} on {}", options.on));
         }
     }
-    for name in real.holdings.keys().filter(|name| !simulated.holdings.contains_key(*name)) {
+    for name in holdings.keys().filter(|name| !simulated.holdings.contains_key(*name)) {
         differences.push(format!("{name} runs on {} at the end, and not when simulated", options.on));
     }
     if differences.is_empty() {

@@ -6,7 +6,7 @@ use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 use super::{emit, guard, on_bed};
-use crate::bed::On;
+use crate::bed::{BedError, On};
 use crate::exit::Exit;
 use crate::narrate::Narrator;
 use crate::record::{Record, Recording};
@@ -26,11 +26,12 @@ pub(super) struct Args {
     /// Use this seed instead of the file's.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Write everything that happens, packets included, to this file: one JSON object per line; simulator only.
-    #[arg(long, value_name = "OUT.jsonl", conflicts_with = "on")]
+    /// Write everything that happens to this file, one JSON object per line; the simulator includes packets. Not
+    /// with real daemons.
+    #[arg(long, value_name = "OUT.jsonl")]
     trace: Option<PathBuf>,
-    /// Tell what happens in sentences; simulator only.
-    #[arg(long, conflicts_with = "on")]
+    /// Tell what happens in sentences; not with real daemons.
+    #[arg(long)]
     narrate: bool,
     #[command(flatten)]
     bed: on_bed::Options,
@@ -45,7 +46,13 @@ pub(super) fn run(args: &Args) -> Exit {
         return Exit::Usage;
     };
     let seed = args.seed.unwrap_or(plan.seed);
-    if args.bed.on != On::Simulator {
+    if matches!(args.bed.on, On::Loopback | On::Netns) {
+        if args.trace.is_some() || args.narrate {
+            eprintln!(
+                "--trace and --narrate do not go with real daemons, which have logs and /events instead"
+            );
+            return Exit::Usage;
+        }
         return on_bed::run(&args.file, &plan, seed, &args.bed);
     }
     let trace = match &args.trace {
@@ -62,11 +69,15 @@ pub(super) fn run(args: &Args) -> Exit {
         emit(&format!("{}\n", plan.about));
     }
     let mut watcher = Teller::new(&plan, args.narrate, trace);
-    let result = guard::catching(|| scenario_run::run(&plan, seed, &mut watcher));
+    let result = guard::catching(|| perform(&plan, seed, args.bed.on, &mut watcher));
     let written = watcher.finish();
-    let repeat = repeat(&args.file, seed);
+    let repeat = match args.bed.on {
+        On::Simulator => repeat(&args.file, seed),
+        on => format!("{} --on {on}", repeat(&args.file, seed)),
+    };
     let report = match result {
-        Ok(report) => report,
+        Ok(Ok(report)) => report,
+        Ok(Err(error)) => return on_bed::refused(&error),
         Err(panic) => {
             eprintln!("{}", guard::report(&panic, &repeat));
             return Exit::Bug;
@@ -101,7 +112,21 @@ pub(super) fn run(args: &Args) -> Exit {
         eprintln!("\n{}", failure(&plan, &report));
         eprintln!("seed {seed}; repeat with:\n  {repeat}");
     }
-    exit
+    on_bed::compared(&args.file, &plan, seed, &args.bed, &report.holdings, exit)
+}
+
+/// Performs the plan where nothing is real but the code.
+fn perform(plan: &Plan, seed: u64, on: On, watcher: &mut dyn Watcher) -> Result<Report, BedError> {
+    match on {
+        #[cfg(feature = "turmoil")]
+        On::Turmoil => crate::turmoil::run(plan, seed, watcher),
+        #[cfg(not(feature = "turmoil"))]
+        On::Turmoil => Err(BedError::Skipped(String::from(
+            "this annulus-sim was built without turmoil; `cargo run -p annulus-sim --features turmoil -- run ...` \
+             builds one that has it",
+        ))),
+        _ => Ok(scenario_run::run(plan, seed, watcher)),
+    }
 }
 
 /// The command that does the same again and shows more.

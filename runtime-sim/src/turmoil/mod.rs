@@ -8,7 +8,9 @@
 //! supervisor stops its loop only, so that its host still takes what its sockets can hold; things happen at
 //! whole milliseconds on the network.
 
+mod actions;
 mod effects;
+mod look;
 mod operator;
 mod ring;
 mod supervisor;
@@ -16,28 +18,21 @@ mod transport;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, UNIX_EPOCH};
 
 use ::turmoil::{Builder, Sim};
-use annulus_core::{
-    Command, CommandError, EffectResult, ExitStatus, Incarnation, Instant, MemberId, Reply, ServiceName,
-    ServiceState, State,
-};
+use annulus_core::{Instant, MemberId};
 use tokio::sync::mpsc;
 
-use crate::action::{Action, DiskAfter, HostId};
-use crate::apply::{self, ActionError, Ground};
+use crate::action::HostId;
 use crate::bed::BedError;
 use crate::hash::TraceHash;
 use crate::host::{HostSpec, HostState};
 use crate::net::Net;
-use crate::record::{Record, StopReason, What};
 use crate::scenario::Plan;
 use crate::scenario::run::{Report, Watcher, run_on};
-use crate::scenario::scene::{Bed, Scene};
-use crate::trace;
 use operator::Job;
-use ring::{Ring, Seen, Shared, ip};
+use ring::{Ring, Shared, ip};
 use supervisor::Site;
 use transport::SimTransport;
 
@@ -88,34 +83,9 @@ fn check(plan: &Plan) -> Result<(), BedError> {
     if hosts > HOSTS_MAX {
         return Err(BedError::NotHere(format!("{hosts} hosts; more than {HOSTS_MAX} are for the simulator")));
     }
-    match plan.actions.iter().find_map(|timed| beyond(&timed.action)) {
+    match plan.actions.iter().find_map(|timed| actions::beyond(&timed.action)) {
         Some(what) => Err(BedError::NotHere(what.to_owned())),
         None => Ok(()),
-    }
-}
-
-/// Why this bed cannot do this; none when it can.
-fn beyond(action: &Action) -> Option<&'static str> {
-    match action {
-        Action::Join(_)
-        | Action::Restart(..)
-        | Action::Leave(_)
-        | Action::Depart { .. }
-        | Action::DepartId { .. }
-        | Action::Crash(_)
-        | Action::Kill(_)
-        | Action::Pause(_)
-        | Action::Resume(_)
-        | Action::Cut { .. }
-        | Action::Mend { .. }
-        | Action::Heal
-        | Action::SetLink { .. }
-        | Action::LoadService { .. }
-        | Action::UnloadService { .. }
-        | Action::StopService { .. }
-        | Action::StartService { .. }
-        | Action::CrashService { .. } => None,
-        _ => Some("an action that only the simulator knows"),
     }
 }
 
@@ -137,7 +107,7 @@ impl TurmoilBed {
         let shared = Shared::new(Ring::new(seed, net, specs.collect()));
         let mut sim = Builder::new()
             .rng_seed(seed)
-            .epoch(SystemTime::UNIX_EPOCH)
+            .epoch(UNIX_EPOCH)
             .tick_duration(TICK)
             .simulation_duration(FOR_EVER)
             .min_message_latency(plan.quality.latency_min)
@@ -258,217 +228,5 @@ impl TurmoilBed {
             self.sim.set_link_latency(a, b, there.latency_min.max(back.latency_min));
             self.sim.set_link_max_message_latency(a, b, there.latency_max.max(back.latency_max));
         }
-    }
-
-    fn start(&mut self, host: HostId) -> Result<(), ActionError> {
-        let prepared = self.shared.lock().prepare_start(host.0);
-        prepared.map_err(|error| ActionError::Disk { host: self.name(host).to_owned(), error })?;
-        self.rewire();
-        self.sim.bounce(ip(host.0));
-        Ok(())
-    }
-
-    fn stop(&mut self, host: HostId, why: StopReason) {
-        let now = self.now;
-        self.shared.lock().stopped(host.0, now, why);
-        // What crashes says no farewell: its links are dead before its sockets are closed.
-        self.rewire();
-        self.sim.crash(ip(host.0));
-    }
-
-    fn command(&mut self, host: HostId, command: Command) {
-        let mut ring = self.shared.lock();
-        let request = ring.next_request();
-        let orders = ring.host_mut(host.0).orders.clone();
-        let given = orders.is_some_and(|orders| orders.send((request, command)).is_ok());
-        if !given {
-            // Its process is just starting or ending.
-            let reply = Reply::Failed(CommandError::Leaving);
-            ring.note(self.now, What::Reply { host, request, reply });
-        }
-    }
-
-    /// Bans a member as an operator does, over the wire; the answer is recorded when it comes.
-    fn depart(&mut self, by: HostId, member: MemberId) {
-        let request = self.shared.lock().next_request();
-        let shared = self.shared.clone();
-        self.order(move |net| async move {
-            let reply = match operator::depart(net, by.0, member).await {
-                Ok(()) => Reply::Done,
-                Err(_) => Reply::Failed(CommandError::Leaving),
-            };
-            shared.lock().note(ring::now(), What::Reply { host: by, request, reply });
-        });
-    }
-
-    fn set_paused(&mut self, host: HostId, paused: bool) {
-        let mut ring = self.shared.lock();
-        let host = ring.host_mut(host.0);
-        host.state = if paused { HostState::Paused } else { HostState::Running };
-        if let Some(waker) = host.waker.take() {
-            waker.wake();
-        }
-    }
-
-    fn crash_service(&mut self, host: HostId, service: &ServiceName, code: i32) {
-        let (now, status) = (self.now, ExitStatus::Code(code));
-        let mut ring = self.shared.lock();
-        let Some(process) = ring.host_mut(host.0).processes.get(service) else { return };
-        let ended = ring.end_process(host.0, now, service, process.pid, status);
-        if let (Some(spawn), Some(done)) = (ended, &ring.host_mut(host.0).done) {
-            // The queue is far longer than what a node has under way.
-            let _ = done.try_send((spawn, EffectResult::Exited(status)));
-        }
-    }
-
-    fn perform(&mut self, action: &Action) -> Result<(), ActionError> {
-        if let Some(what) = beyond(action) {
-            return Err(ActionError::NotHere(what));
-        }
-        apply::check(self, action)?;
-        self.shared.lock().note(self.now, What::Action(action.clone()));
-        match action {
-            Action::Join(host) => self.start(*host)?,
-            Action::Restart(host, disk) => {
-                match disk {
-                    DiskAfter::Kept => {}
-                    DiskAfter::Lost => self.shared.lock().host_mut(host.0).disk.lose(),
-                    DiskAfter::Old => self.shared.lock().host_mut(host.0).disk.restore_backup(),
-                }
-                self.start(*host)?;
-            }
-            Action::Leave(host) => self.command(*host, Command::Leave),
-            Action::Depart { by, host } => self.depart(*by, apply::member_of(self, *host)?),
-            Action::DepartId { by, member } => self.depart(*by, *member),
-            Action::Crash(host) => self.stop(*host, StopReason::Crashed),
-            Action::Kill(host) => self.stop(*host, StopReason::Killed),
-            Action::Pause(host) => self.set_paused(*host, true),
-            Action::Resume(host) => self.set_paused(*host, false),
-            Action::Cut { from, to, both } => self.shared.lock().net.cut(from, to, *both),
-            Action::Mend { from, to } => self.shared.lock().net.mend(from, to),
-            Action::Heal => self.shared.lock().net.heal(),
-            Action::SetLink { from, to, quality } => {
-                self.shared.lock().net.set_quality(from, to, *quality);
-                self.retime();
-            }
-            Action::LoadService { host, service } => {
-                self.command(*host, Command::LoadService { spec: apply::spec(service)?, force: false });
-            }
-            Action::UnloadService { host, service } => {
-                self.command(*host, Command::UnloadService { service: apply::name(service)? });
-            }
-            Action::StopService { host, service } => {
-                self.command(*host, Command::StopService { service: apply::name(service)? });
-            }
-            Action::StartService { host, service } => {
-                self.command(*host, Command::StartService { service: apply::name(service)? });
-            }
-            Action::CrashService { host, service, code } => {
-                self.crash_service(*host, &apply::name(service)?, *code);
-            }
-            _ => {}
-        }
-        self.rewire();
-        Ok(())
-    }
-
-    /// What was seen of a supervisor that has a process.
-    fn seen<T>(&self, host: HostId, look: impl FnOnce(&Seen) -> Option<T>) -> Option<T> {
-        let ring = self.shared.lock();
-        ring.hosts.get(host.0 as usize).and_then(|host| host.seen.as_ref()).and_then(look)
-    }
-}
-
-impl Scene for TurmoilBed {
-    fn now(&self) -> Instant {
-        self.now
-    }
-
-    fn name(&self, host: HostId) -> &str {
-        self.names.get(host.0 as usize).map_or("?", String::as_str)
-    }
-
-    fn state(&self, host: HostId) -> HostState {
-        self.shared.lock().state(host.0)
-    }
-
-    fn member_id(&self, host: HostId) -> Option<MemberId> {
-        self.shared.lock().hosts.get(host.0 as usize).and_then(|host| host.member)
-    }
-
-    fn host_by_member(&self, member: &MemberId) -> Option<HostId> {
-        self.shared.lock().host_by_member(member)
-    }
-
-    fn identity(&self, host: HostId) -> Option<(MemberId, Incarnation)> {
-        self.seen(host, |seen| Some((seen.id, seen.incarnation)))
-    }
-
-    fn held(&self, by: HostId, of: &MemberId) -> Option<State> {
-        self.seen(by, |seen| seen.members.iter().find(|(id, _)| id == of).map(|(_, state)| *state))
-    }
-
-    fn count(&self, by: HostId, state: Option<State>) -> usize {
-        let fits = |held: &State| state.is_none_or(|state| state == *held);
-        let count = self.seen(by, |seen| Some(seen.members.iter().filter(|(_, held)| fits(held)).count()));
-        count.unwrap_or_default()
-    }
-
-    fn service(&self, host: HostId, service: &ServiceName) -> Option<ServiceState> {
-        self.seen(host, |seen| {
-            seen.services.iter().find(|(name, _)| name == service).map(|(_, state)| *state)
-        })
-    }
-
-    fn knows_service(&self, by: HostId, member: &MemberId, service: &ServiceName) -> bool {
-        let told = |seen: &Seen| seen.told.iter().any(|(at, name)| at == member && name == service.as_str());
-        self.seen(by, |seen| Some(told(seen))).unwrap_or_default()
-    }
-}
-
-impl Ground for TurmoilBed {
-    fn host_count(&self) -> usize {
-        self.names.len()
-    }
-
-    fn has_process(&self, host: HostId, service: &ServiceName) -> bool {
-        self.shared.lock().host_mut(host.0).processes.get(service).is_some()
-    }
-}
-
-impl Bed for TurmoilBed {
-    fn apply(&mut self, action: &Action) -> Result<(), String> {
-        self.perform(action).map_err(|error| error.to_string())
-    }
-
-    fn step_until(&mut self, limit: Instant) -> bool {
-        if Instant::ZERO + self.sim.elapsed() + TICK > limit {
-            return false;
-        }
-        self.tick();
-        true
-    }
-
-    fn run_until(&mut self, until: Instant) {
-        while self.step_until(until) {}
-        self.now = self.now.max(until);
-    }
-
-    fn drain_records(&mut self) -> Vec<Record> {
-        let mut records = std::mem::take(&mut self.shared.lock().records);
-        // Within a tick each host runs for itself.
-        records.sort_by_key(|record| record.at);
-        for record in &records {
-            self.hash.bytes(trace::to_json(self, record).to_string().as_bytes());
-        }
-        records
-    }
-
-    fn fingerprint(&self) -> u64 {
-        self.hash.value()
-    }
-
-    fn steps(&self) -> u64 {
-        self.steps
     }
 }
