@@ -88,22 +88,7 @@ pub(super) fn run(args: &Args) -> Exit {
         return Exit::Usage;
     }
     let exit = exit_of(&report);
-    if args.bed.json {
-        let unmet = match &report.outcome {
-            Outcome::Unmet(unmet) => Some(unmet.clone()),
-            _ => None,
-        };
-        emit(&on_bed::outcome_json(&args.file, args.bed.on, exit, &unmet, &report.holdings));
-    } else if exit == Exit::Pass {
-        emit(&format!(
-            "{}pass: {}, seed {seed}, {} simulated, {} steps, trace hash {:016x}",
-            if args.narrate { "\n" } else { "" },
-            args.file.display(),
-            report.ended,
-            report.steps,
-            report.hash
-        ));
-    }
+    tell(args, &report);
     if exit != Exit::Pass {
         if !args.narrate && !args.bed.json {
             emit(&format!("the last that happened (seed {seed}):"));
@@ -113,6 +98,28 @@ pub(super) fn run(args: &Args) -> Exit {
         eprintln!("seed {seed}; repeat with:\n  {repeat}");
     }
     on_bed::compared(&args.file, &plan, seed, &args.bed, &report.holdings, exit)
+}
+
+/// Prints what came of it, in the form that is asked for; in words only that it passed.
+fn tell(args: &Args, report: &Report) {
+    let exit = exit_of(report);
+    if args.bed.json {
+        let unmet = match &report.outcome {
+            Outcome::Unmet(unmet) => Some(unmet.clone()),
+            _ => None,
+        };
+        emit(&on_bed::outcome_json(&args.file, args.bed.on, exit, &unmet, &report.holdings));
+    } else if exit == Exit::Pass {
+        emit(&format!(
+            "{}pass: {}, seed {}, {} simulated, {} steps, trace hash {:016x}",
+            if args.narrate { "\n" } else { "" },
+            args.file.display(),
+            report.seed,
+            report.ended,
+            report.steps,
+            report.hash
+        ));
+    }
 }
 
 /// Performs the plan where nothing is real but the code.

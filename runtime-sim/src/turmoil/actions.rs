@@ -26,6 +26,8 @@ pub(super) fn beyond(action: &Action) -> Option<&'static str> {
         | Action::Mend { .. }
         | Action::Heal
         | Action::SetLink { .. }
+        | Action::Burst { .. }
+        | Action::Capacity { .. }
         | Action::LoadService { .. }
         | Action::UnloadService { .. }
         | Action::StopService { .. }
@@ -126,6 +128,12 @@ impl TurmoilBed {
             Action::SetLink { from, to, quality } => {
                 self.shared.lock().net.set_quality(from, to, *quality);
                 self.retime();
+            }
+            Action::Burst { from, to, burst } => {
+                self.shared.lock().net.faults.set_burst(from, to, *burst);
+            }
+            Action::Capacity { from, to, capacity } => {
+                self.shared.lock().net.faults.set_capacity(from, to, *capacity);
             }
             Action::LoadService { host, service } => {
                 self.command(*host, Command::LoadService { spec: apply::spec(service)?, force: false });

@@ -16,7 +16,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::time::sleep;
 
 use super::TICK;
-use super::ring::{Reach, Shared, index_of};
+use super::ring::{Reach, Shared, index_of, now};
 
 /// The network as one host has it.
 #[derive(Clone)]
@@ -104,7 +104,7 @@ impl SimDatagrams {
     }
 
     fn refuse_later(&self, peer: u32, to: SocketAddr) {
-        if self.net.shared.lock().net.segment(peer, self.net.me).is_err() {
+        if self.net.shared.lock().net.segment(now(), peer, self.net.me, 0).is_err() {
             return;
         }
         let (delay, refuse) = (self.net.round_trip(peer), self.refuse.clone());
@@ -126,7 +126,7 @@ impl Datagrams for SimDatagrams {
         let me = self.net.me;
         let (fate, latency_max, reach) = {
             let mut ring = self.net.shared.lock();
-            let fate = ring.net.datagram(me, peer);
+            let fate = ring.net.datagram(now(), me, peer, bytes.len());
             // A datagram needs one direction only.
             let reach = if ring.net.is_cut(peer, me) { Reach::Open } else { ring.reach(me, peer) };
             (fate, ring.net.quality(me, peer).latency_max, reach)
