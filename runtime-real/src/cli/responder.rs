@@ -8,8 +8,12 @@ use super::{CliError, Outcome, output};
 
 /// Largest head of a request that is read; the rest is not looked at.
 const REQUEST_BYTES_MAX: usize = 8 * 1024;
-/// A client gets this long for its request, and again for reading the answer.
+/// A client gets this long for each piece of its request, and again for reading the answer.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Pieces that a request may come in: whoever sends byte by byte must not keep the others waiting.
+const READS_MAX: usize = 16;
+/// After a failed accept.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
@@ -29,10 +33,10 @@ pub(super) fn run(args: &Args) -> Outcome {
     let mut answered = 0_u64;
     loop {
         // One client at a time: a lesson, not a web server. The timeouts bound how long one can hold it.
-        if let Ok((stream, _)) = listener.accept()
-            && answer(stream, &args.name, answered + 1).is_ok()
-        {
-            answered += 1;
+        match listener.accept() {
+            Ok((stream, _)) => answered += u64::from(answer(stream, &args.name, answered + 1).is_ok()),
+            // Out of descriptors, most likely; accepting again at once would spin.
+            Err(_) => std::thread::sleep(ACCEPT_RETRY),
         }
     }
 }
@@ -59,7 +63,10 @@ fn answer(mut stream: TcpStream, name: &str, number: u64) -> io::Result<()> {
 fn request_path(stream: &mut TcpStream) -> io::Result<Option<String>> {
     let mut head = Vec::new();
     let mut buffer = [0; 1024];
-    while !head.windows(4).any(|window| window == b"\r\n\r\n") && head.len() < REQUEST_BYTES_MAX {
+    for _ in 0..READS_MAX {
+        if head.windows(4).any(|window| window == b"\r\n\r\n") || head.len() >= REQUEST_BYTES_MAX {
+            break;
+        }
         match stream.read(&mut buffer)? {
             0 => break,
             n => head.extend_from_slice(&buffer[..n]),
