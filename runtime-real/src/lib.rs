@@ -14,6 +14,7 @@ pub mod handle;
 pub mod http;
 pub mod keys;
 pub mod lock;
+mod log_queue;
 pub mod logging;
 pub mod net;
 pub mod package;

@@ -20,6 +20,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 
 use crate::clock;
+use crate::log_queue::{self, LogQueue};
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -43,7 +44,10 @@ impl FormatTime for UtcMillis {
 }
 
 /// Starts logging to standard error. A second call changes nothing.
-pub fn init(format: LogFormat, verbose: u8) {
+///
+/// # Errors
+/// The system starts no thread.
+pub fn init(format: LogFormat, verbose: u8) -> io::Result<()> {
     let level = match verbose {
         0 => LevelFilter::INFO,
         1 => LevelFilter::DEBUG,
@@ -52,9 +56,9 @@ pub fn init(format: LogFormat, verbose: u8) {
     let ansi = io::IsTerminal::is_terminal(&io::stderr());
     let builder = tracing_subscriber::fmt()
         .with_max_level(level)
-        .with_writer(io::stderr)
+        .with_writer(LogQueue::stderr()?)
         .with_target(false)
-        // Whoever read our lines may be gone. The library would print about that, to the same place, and panic.
+        // The library would print about lines that cannot be written, to the same place, and panic.
         .log_internal_errors(false)
         .with_timer(UtcMillis);
     // Failing means that a test or an embedding program has its own subscriber, which is as good.
@@ -62,6 +66,12 @@ pub fn init(format: LogFormat, verbose: u8) {
         LogFormat::Text => builder.with_ansi(ansi).try_init().is_ok(),
         LogFormat::Json => builder.json().flatten_event(true).try_init().is_ok(),
     };
+    Ok(())
+}
+
+/// Waits until what was logged so far is written; a second at most.
+pub fn flush() {
+    log_queue::flush();
 }
 
 /// Writes one event of the node.

@@ -117,7 +117,7 @@ pub fn run(root: &Root, name: &str, options: &Options) -> Result<u8, StartError>
     let sup = root.sup(name);
     let settings = options.settings(&sup)?;
     settings.timings.validate()?;
-    logging::init(settings.log_format, options.verbose);
+    logging::init(settings.log_format, options.verbose)?;
     // One thread drives everything: services die with the thread that started them.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -126,6 +126,7 @@ pub fn run(root: &Root, name: &str, options: &Options) -> Result<u8, StartError>
     let code = runtime.block_on(supervise(root, &sup, settings));
     // A name server that does not answer must not hold up the exit.
     runtime.shutdown_background();
+    logging::flush();
     code
 }
 

@@ -1,11 +1,11 @@
 //! What users get wrong: each has a message that names the thing, and an exit code.
 
 use std::io::{BufRead as _, BufReader};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::support::{Supervisor, annulus, finish, plan};
+use crate::support::{Supervisor, annulus, finish, get, plan};
 
 /// `sup run` on free ports of loopback.
 fn sup_run(root: &Path) -> Command {
@@ -144,6 +144,33 @@ fn a_supervisor_outlives_the_reader_of_its_log() {
     assert_eq!(run(&["svc", "status"]), 0);
     assert_eq!(run(&["sup", "term"]), 0);
     assert_eq!(child.wait().expect("ended").code(), Some(0));
+}
+
+#[test]
+fn a_reader_of_the_log_that_pauses_pauses_nobody_else() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut command = sup_run(dir.path());
+    let mut child =
+        command.args(["-v", "--log-format", "json"]).stderr(Stdio::piped()).spawn().expect("it runs");
+    let mut log = BufReader::new(child.stderr.take().expect("piped")).lines().map(|line| line.expect("text"));
+    let ready = log.find(|line| line.contains("\"ready\":true")).expect("it starts");
+    let ready: serde_json::Value = serde_json::from_str(&ready).expect("JSON");
+    let addr = |name: &str| ready[name].as_str().expect(name).parse().expect("an address");
+    let (gossip, http): (SocketAddr, SocketAddr) = (addr("gossip"), addr("http"));
+    let noise = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    // Each datagram is a line, and far more than a pipe and the queue hold come.
+    for _ in 0..40 {
+        for _ in 0..200 {
+            noise.send_to(&[0xff; 100], gossip).expect("sent");
+        }
+        assert_eq!(get(http, "/live", &[]).status, 200, "the loop turns");
+    }
+    assert!(log.any(|line| line.contains("log lines were lost")), "and it says so");
+    let reading = std::thread::spawn(move || log.last());
+    assert_eq!(finish(annulus().arg("--root").arg(dir.path()).args(["sup", "term"])).0, 0);
+    assert_eq!(child.wait().expect("ended").code(), Some(0));
+    let last = reading.join().expect("read").expect("a line");
+    assert!(last.contains("left the ring"), "nothing is cut off at the end: {last}");
 }
 
 #[test]
