@@ -257,3 +257,49 @@ pub enum Action {
         code: i32,
     },
 }
+
+impl Action {
+    /// The same for other hosts: `moved` gives each host's new number, none when it is gone. None when nothing
+    /// is left that could be done.
+    #[must_use]
+    pub fn map_hosts(&self, moved: &dyn Fn(HostId) -> Option<HostId>) -> Option<Self> {
+        let all =
+            |hosts: &[HostId]| -> Vec<HostId> { hosts.iter().filter_map(|host| moved(*host)).collect() };
+        // An empty list may mean everybody; one that becomes empty must not widen.
+        let some = |hosts: &[HostId]| Some(all(hosts)).filter(|left| left.is_empty() == hosts.is_empty());
+        let service = |service: &String| service.clone();
+        Some(match self {
+            Self::Join(host) => Self::Join(moved(*host)?),
+            Self::Leave(host) => Self::Leave(moved(*host)?),
+            Self::Depart { by, host } => Self::Depart { by: moved(*by)?, host: moved(*host)? },
+            Self::DepartId { by, member } => Self::DepartId { by: moved(*by)?, member: *member },
+            Self::Crash(host) => Self::Crash(moved(*host)?),
+            Self::Kill(host) => Self::Kill(moved(*host)?),
+            Self::Restart(host, disk) => Self::Restart(moved(*host)?, *disk),
+            Self::Pause(host) => Self::Pause(moved(*host)?),
+            Self::Resume(host) => Self::Resume(moved(*host)?),
+            Self::Cut { from, to, both } => Self::Cut { from: some(from)?, to: some(to)?, both: *both },
+            Self::Mend { from, to } => Self::Mend { from: some(from)?, to: some(to)? },
+            Self::Heal => Self::Heal,
+            Self::Calm => Self::Calm,
+            Self::SetLink { from, to, quality } => {
+                Self::SetLink { from: some(from)?, to: some(to)?, quality: *quality }
+            }
+            Self::LoadService { host, service: s } => {
+                Self::LoadService { host: moved(*host)?, service: service(s) }
+            }
+            Self::UnloadService { host, service: s } => {
+                Self::UnloadService { host: moved(*host)?, service: service(s) }
+            }
+            Self::StopService { host, service: s } => {
+                Self::StopService { host: moved(*host)?, service: service(s) }
+            }
+            Self::StartService { host, service: s } => {
+                Self::StartService { host: moved(*host)?, service: service(s) }
+            }
+            Self::CrashService { host, service: s, code } => {
+                Self::CrashService { host: moved(*host)?, service: service(s), code: *code }
+            }
+        })
+    }
+}

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use annulus_core::{
-    Command, Config, EffectId, EffectResult, ExitReason, Instant, MemberId, Node, RequestId, Snapshot,
-    SysInfo, Timings, UnixTime,
+    Command, Config, EffectId, EffectResult, ExitReason, Instant, MemberId, Node, Planted, RequestId,
+    Snapshot, SysInfo, Timings, UnixTime,
 };
 
 use crate::action::HostId;
@@ -40,6 +40,8 @@ pub struct HostSpec {
     pub timings: Timings,
     /// Services `sim/<name>` that are loaded when it starts with an empty disk.
     pub services: Vec<String>,
+    /// A deliberate defect of its node; none in every build but those that check the checkers.
+    pub planted: Planted,
 }
 
 impl HostSpec {
@@ -53,6 +55,7 @@ impl HostSpec {
             peers: Vec::new(),
             timings: Timings::lan(),
             services: Vec::new(),
+            planted: Planted::default(),
         }
     }
 }
@@ -174,6 +177,7 @@ impl Host {
         let mut config = Config::new(PORT);
         config.timings = self.rest.spec.timings.clone();
         config.permanent = self.rest.spec.permanent;
+        config.planted = self.rest.spec.planted;
         config.peers = self.rest.spec.peers.iter().map(|peer| address(peer.0)).collect();
         let ip = address(index).ip().to_string();
         config.sys = SysInfo {

@@ -22,6 +22,7 @@ mod process;
 mod queue;
 pub mod record;
 pub mod scenario;
+pub mod shrink;
 mod stream;
 pub mod sweep;
 #[cfg(test)]

@@ -7,6 +7,7 @@ pub(crate) mod guard;
 mod list;
 mod on_bed;
 mod run;
+pub(crate) mod shrink;
 mod sweep;
 
 use std::io::{self, Write as _};
@@ -35,6 +36,8 @@ enum Command {
     Sweep(crate::sweep::Args),
     /// Tell from a trace why a member was held dead, suspect or alive again.
     Explain(explain::Args),
+    /// Reduce a scenario that fails to a small one that fails in the same way.
+    Shrink(shrink::Args),
     /// Measure the simulator and the protocol.
     Bench(crate::bench::Args),
 }
@@ -49,6 +52,7 @@ impl Cli {
             Command::List => list::run(),
             Command::Sweep(args) => sweep::run(&args),
             Command::Explain(args) => explain::run(&args),
+            Command::Shrink(args) => shrink::run(&args),
             Command::Bench(args) => bench::run(&args),
         }
     }
@@ -60,6 +64,16 @@ pub(crate) fn exit_and_words(
     report: &crate::scenario::run::Report,
 ) -> (Exit, String) {
     (run::exit_of(report), run::failure(plan, report))
+}
+
+/// The defect of this name.
+#[cfg(feature = "planted-bugs")]
+pub(crate) fn bug(name: &str) -> Result<annulus_core::Bug, String> {
+    let all = annulus_core::Bug::ALL;
+    all.into_iter().find(|bug| bug.name() == name).ok_or_else(|| {
+        let names: Vec<&str> = all.iter().map(|bug| bug.name()).collect();
+        format!("there is no such defect; there are {}", names.join(", "))
+    })
 }
 
 /// Prints a line. A reader that has gone away, as `head` does, is no failure of ours.

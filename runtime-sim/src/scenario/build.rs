@@ -72,6 +72,7 @@ pub(crate) fn plan(file: &str, source: &str, parsed: &File, problems: &mut Probl
         about: parsed.about.get_ref().trim().to_owned(),
         seed: parsed.seed.as_ref().map_or(1, |seed| *seed.get_ref()),
         duration,
+        planted: annulus_core::Planted::default(),
         skip_impossible: parsed.impossible.unwrap_or_default() == Impossible::Skip,
         start,
         hosts,

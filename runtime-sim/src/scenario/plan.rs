@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use annulus_core::{Instant, ServiceName, State, Timings};
+use annulus_core::{Instant, Planted, ServiceName, State, Timings};
 
 use super::problem::Problem;
 use super::schema::EventWord;
@@ -22,6 +22,8 @@ pub struct Plan {
     pub duration: Duration,
     /// Whether an action that cannot be done at its time is left out; it is a mistake of the file otherwise.
     pub skip_impossible: bool,
+    /// A deliberate defect of every node; none in every build but those that check the checkers.
+    pub planted: Planted,
     /// Within which time the hosts that no action starts are started, one after the other.
     pub start: Duration,
     /// The hosts; a [`HostId`] is an index into this.

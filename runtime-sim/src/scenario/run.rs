@@ -122,6 +122,7 @@ pub fn build(plan: &Plan, seed: u64) -> World {
             permanent: host.permanent,
             peers: host.peers.clone(),
             timings: plan.timings.clone(),
+            planted: plan.planted,
             ..HostSpec::new(host.name.clone())
         });
     }

@@ -119,6 +119,7 @@ fn assemble(
         seed,
         duration: Duration::from_nanos(by.as_nanos()),
         skip_impossible: true,
+        planted: annulus_core::Planted::default(),
         start,
         hosts,
         timings,

@@ -24,6 +24,8 @@ use crate::cli::guard;
 use crate::exit::Exit;
 use crate::hash::TraceHash;
 use crate::record::Recording;
+use crate::scenario::Plan;
+use crate::shrink;
 
 /// Options of `annulus-sim sweep`.
 #[derive(Clone, Debug, Parser)]
@@ -40,6 +42,29 @@ pub struct Args {
     /// Write what happened as lines of JSON; for a single seed
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
+    /// Do not reduce the first seed that fails to a small scenario
+    #[arg(long)]
+    pub no_shrink: bool,
+    /// Runs that the reduction may take
+    #[arg(long, value_name = "N", default_value_t = crate::shrink::RUNS)]
+    pub shrink_runs: u32,
+    /// Plant a defect in every member: what the checkers do not find then, they would not find at all
+    #[cfg(feature = "planted-bugs")]
+    #[arg(long, value_name = "BUG", value_parser = crate::cli::bug)]
+    pub bug: Option<annulus_core::Bug>,
+}
+
+impl Args {
+    /// What a seed means to this sweep.
+    fn plan(&self, seed: u64) -> Plan {
+        #[allow(unused_mut, reason = "the feature decides")]
+        let mut plan = plan(seed, &self.without);
+        #[cfg(feature = "planted-bugs")]
+        {
+            plan.planted = self.bug.map(annulus_core::Planted::only).unwrap_or_default();
+        }
+        plan
+    }
 }
 
 /// Why a sweep could not be made.
@@ -78,14 +103,31 @@ pub fn run(args: &Args) -> Result<Report, SweepError> {
         Some(path) => vec![traced(args, path)?],
         None => all(args),
     };
-    Ok(report(args, &outcomes))
+    let mut report = report(args, &outcomes);
+    let failed = |(_, outcome): &&Result1| !matches!(outcome, Ok(Outcome { result: Ok(_), .. }));
+    if let Some((seed, _)) = outcomes.iter().find(failed).filter(|_| !args.no_shrink) {
+        reduced(&mut report.text, args, *seed);
+    }
+    Ok(report)
+}
+
+/// Reduces a seed that failed and saves what is left of it.
+fn reduced(text: &mut String, args: &Args, seed: u64) {
+    let plan = args.plan(seed);
+    let Some(shrunk) = shrink::shrink(&plan, args.shrink_runs) else { return };
+    let out = PathBuf::from(format!("seed-{seed}.min.toml"));
+    let told = match crate::cli::shrink::save(&plan, &shrunk, &out) {
+        Ok(told) => told,
+        Err(error) => format!("{}: cannot be written: {error}", out.display()),
+    };
+    let _ = writeln!(text, "\nseed {seed} was {told}");
 }
 
 /// One seed's outcome, or the words of the assertion that failed.
 type Result1 = (u64, Result<Outcome, String>);
 
-fn one(seed: u64, without: &[Class]) -> Result1 {
-    (seed, guard::catching(|| run::run(&plan(seed, without), Recording::Events, &mut |_, _| {})))
+fn one(seed: u64, args: &Args) -> Result1 {
+    (seed, guard::catching(|| run::run(&args.plan(seed), Recording::Events, &mut |_, _| {})))
 }
 
 fn traced(args: &Args, path: &PathBuf) -> Result<Result1, SweepError> {
@@ -94,7 +136,7 @@ fn traced(args: &Args, path: &PathBuf) -> Result<Result1, SweepError> {
     let mut written = Ok(());
     let seed = args.seeds.start;
     let outcome = guard::catching(|| {
-        run::run(&plan(seed, &args.without), Recording::Packets, &mut |world, record| {
+        run::run(&args.plan(seed), Recording::Packets, &mut |world, record| {
             if written.is_ok() {
                 written = crate::trace::write_jsonl(&mut file, world, std::slice::from_ref(record));
             }
@@ -117,7 +159,7 @@ fn all(args: &Args) -> Vec<Result1> {
                     if seed >= args.seeds.end {
                         break;
                     }
-                    let outcome = one(seed, &args.without);
+                    let outcome = one(seed, args);
                     outcomes.lock().expect("no thread panics while it holds the list").push(outcome);
                 }
             });

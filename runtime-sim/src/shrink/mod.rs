@@ -1,0 +1,316 @@
+//! Reduces a plan that fails to a small one that fails in the same way (delta debugging: Zeller and Hildebrandt 2002).
+//!
+//! Whatever can be taken away is taken away, in ever smaller pieces, as long as the rest still fails: expectations,
+//! actions, members, settings; then times are shortened and rounded. The result is a scenario that a person can
+//! read, not a proof that nothing smaller fails.
+
+mod edit;
+
+use std::time::Duration;
+
+use annulus_core::Instant;
+
+use crate::cli::guard;
+use crate::scenario::Plan;
+use crate::scenario::run::{self as scenario_run, Outcome};
+use edit::{explicit, with_actions};
+
+/// Runs that a reduction may take unless something else is asked for.
+pub const RUNS: u32 = 400;
+
+/// How a plan fails. A reduced plan has to fail in the same way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The expectation of this line, in these words, is not met.
+    Unmet {
+        /// The line of the file.
+        line: usize,
+        /// The expectation, as it is written.
+        text: String,
+    },
+    /// This checker's property is violated.
+    Violated(&'static str),
+    /// The core or the simulator panics.
+    Panicked,
+}
+
+/// A failed run.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// In which way.
+    pub kind: Kind,
+    /// When it showed; none when the run panicked.
+    pub at: Option<Instant>,
+    /// What was found.
+    pub why: String,
+}
+
+/// Runs a plan; how it fails, if it does. A plan that asks for what is impossible does not count as failing.
+#[must_use]
+pub fn failure(plan: &Plan) -> Option<Failure> {
+    let report = match guard::catching(|| scenario_run::run_until_settled(plan, plan.seed, &mut ())) {
+        Ok(report) => report,
+        Err(why) => return Some(Failure { kind: Kind::Panicked, at: None, why }),
+    };
+    let (kind, why) = match report.outcome {
+        Outcome::Pass | Outcome::Impossible { .. } => return None,
+        Outcome::Unmet(unmet) => (Kind::Unmet { line: unmet.line, text: unmet.text }, unmet.found),
+        Outcome::Violated(violation) => (Kind::Violated(violation.checker), violation.message),
+    };
+    Some(Failure { kind, at: Some(report.ended), why })
+}
+
+/// A reduced plan.
+#[derive(Clone, Debug)]
+pub struct Shrunk {
+    /// The plan; it fails as the first one did.
+    pub plan: Plan,
+    /// How it fails.
+    pub failure: Failure,
+    /// How many runs it took.
+    pub runs: u32,
+}
+
+/// Reduces a plan that fails. None when it does not fail.
+#[must_use]
+pub fn shrink(plan: &Plan, runs_max: u32) -> Option<Shrunk> {
+    let first = failure(plan)?;
+    let kind = first.kind.clone();
+    let same = move |plan: &Plan| failure(plan).filter(|failure| failure.kind == kind);
+    Some(reduce(plan.clone(), first, runs_max, &same))
+}
+
+/// Reduces a plan as long as `fails` says that it fails as it should.
+fn reduce(plan: Plan, failure: Failure, runs_max: u32, fails: &dyn Fn(&Plan) -> Option<Failure>) -> Shrunk {
+    let mut search = Search { best: plan, failure, runs: 1, runs_max, fails };
+    search.expectations();
+    loop {
+        let before = search.size();
+        search.cut_the_end();
+        search.actions();
+        search.members();
+        search.settings();
+        search.times();
+        if search.size() == before || search.exhausted() {
+            break;
+        }
+    }
+    search.seeds();
+    Shrunk { plan: search.best, failure: search.failure, runs: search.runs }
+}
+
+struct Search<'a> {
+    best: Plan,
+    failure: Failure,
+    runs: u32,
+    runs_max: u32,
+    fails: &'a dyn Fn(&Plan) -> Option<Failure>,
+}
+
+impl Search<'_> {
+    fn exhausted(&self) -> bool {
+        self.runs >= self.runs_max
+    }
+
+    /// Takes a plan for the best one if it fails as the first one did.
+    fn attempt(&mut self, plan: Plan) -> bool {
+        if self.exhausted() {
+            return false;
+        }
+        self.runs += 1;
+        let Some(failure) = (self.fails)(&plan) else { return false };
+        self.best = plan;
+        self.failure = failure;
+        true
+    }
+
+    /// What gets smaller.
+    fn size(&self) -> (usize, usize, u128, usize) {
+        let settings = self.best.links.len() + self.best.hosts.iter().filter(|h| h.permanent).count();
+        (self.best.hosts.len(), explicit(&self.best).len(), self.best.duration.as_millis(), settings)
+    }
+
+    /// One expectation is enough to fail, and none where a checker fires.
+    fn expectations(&mut self) {
+        let mut plan = self.best.clone();
+        match &self.failure.kind {
+            Kind::Unmet { line, text } => {
+                plan.expectations.retain(|e| e.line == *line && e.text == *text);
+            }
+            Kind::Violated(_) | Kind::Panicked => plan.expectations.clear(),
+        }
+        if plan.expectations.len() < self.best.expectations.len() {
+            self.attempt(plan);
+        }
+    }
+
+    /// What comes after the failure does not matter.
+    fn cut_the_end(&mut self) {
+        let Some(at) = self.failure.at else { return };
+        let last = self.best.expectations.iter().map(|e| e.when.end()).max().unwrap_or(Instant::ZERO);
+        let end = Duration::from_nanos(at.max(last).as_nanos());
+        if self.best.duration > end {
+            let mut actions = explicit(&self.best);
+            actions.retain(|timed| timed.time <= at);
+            let mut plan = with_actions(&self.best, actions);
+            plan.duration = end;
+            self.attempt(plan);
+        }
+    }
+
+    /// Removes actions: halves, quarters, and so on down to single ones.
+    fn actions(&mut self) {
+        let mut chunk = explicit(&self.best).len().div_ceil(2);
+        while chunk > 0 && !self.exhausted() {
+            let mut at = 0;
+            while at < explicit(&self.best).len() && !self.exhausted() {
+                let mut actions = explicit(&self.best);
+                actions.drain(at..(at + chunk).min(actions.len()));
+                // What is left may be impossible now; a restart without its crash, for example.
+                let mut plan = with_actions(&self.best, actions);
+                plan.skip_impossible = true;
+                if !self.attempt(plan) {
+                    at += chunk;
+                }
+            }
+            chunk = if chunk == 1 { 0 } else { chunk.div_ceil(2) };
+        }
+    }
+
+    /// Removes members, in halves down to single ones, the last ones first.
+    fn members(&mut self) {
+        let mut chunk = self.best.hosts.len() / 2;
+        while chunk > 0 && !self.exhausted() {
+            let mut end = self.best.hosts.len();
+            while end > 0 && !self.exhausted() {
+                let start = end.saturating_sub(chunk);
+                if let Some(plan) = edit::without_members(&self.best, start..end) {
+                    self.attempt(plan);
+                }
+                end = start.min(self.best.hosts.len());
+            }
+            chunk /= 2;
+        }
+    }
+
+    /// Tries plainer settings, one at a time.
+    fn settings(&mut self) {
+        for simpler in edit::SIMPLER {
+            let mut plan = self.best.clone();
+            if simpler(&mut plan) {
+                self.attempt(plan);
+            }
+        }
+        for index in (0..self.best.links.len()).rev() {
+            let mut plan = self.best.clone();
+            plan.links.remove(index);
+            self.attempt(plan);
+        }
+    }
+
+    /// Shortens the waits between actions and rounds their times.
+    fn times(&mut self) {
+        for part in [4, 2] {
+            let mut index = 0;
+            while index < explicit(&self.best).len() && !self.exhausted() {
+                let shorter = edit::shorter_wait(&self.best, index, part);
+                if !shorter.is_some_and(|plan| self.attempt(plan)) {
+                    index += 1;
+                }
+            }
+            while edit::shorter_end(&self.best, part).is_some_and(|plan| self.attempt(plan)) {}
+        }
+        for unit_ms in [1_000, 500, 100, 10] {
+            if let Some(plan) = edit::rounded(&self.best, None, unit_ms) {
+                self.attempt(plan);
+            }
+            for index in 0..explicit(&self.best).len() {
+                if let Some(plan) = edit::rounded(&self.best, Some(index), unit_ms) {
+                    self.attempt(plan);
+                }
+            }
+        }
+    }
+
+    /// The smallest seed is the easiest to remember.
+    fn seeds(&mut self) {
+        for seed in 1..4 {
+            if self.best.seed > seed && self.attempt(Plan { seed, ..self.best.clone() }) {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::action::{Action, HostId};
+    use crate::sweep;
+
+    fn invented(at: Option<Instant>) -> Failure {
+        Failure { kind: Kind::Violated("invented"), at, why: String::new() }
+    }
+
+    /// A plan of a sweep that holds a cut and many members and actions.
+    fn large() -> Plan {
+        (0..500)
+            .map(|seed| sweep::plan(seed, &[]))
+            .find(|plan| {
+                let cuts = plan.actions.iter().filter(|t| matches!(t.action, Action::Cut { both: true, .. }));
+                plan.hosts.len() > 12 && plan.actions.len() > 40 && cuts.count() > 1
+            })
+            .expect("some seed draws such a plan")
+    }
+
+    #[test]
+    fn what_does_not_matter_is_taken_away() {
+        let plan = large();
+        // Fails as long as somebody crashes and there is a cut with somebody on either side.
+        let fails = |plan: &Plan| {
+            let crash = plan.actions.iter().any(|t| matches!(t.action, Action::Crash(_)));
+            let cut = plan.actions.iter().any(
+                |t| matches!(&t.action, Action::Cut { from, to, .. } if !from.is_empty() && !to.is_empty()),
+            );
+            (crash && cut).then(|| invented(None))
+        };
+        let Some(first) = fails(&plan) else { return };
+        let shrunk = reduce(plan, first, 2_000, &fails);
+        assert_eq!(explicit(&shrunk.plan).len(), 2, "{:?}", shrunk.plan.actions);
+        assert!(shrunk.plan.hosts.len() <= 3, "{}", shrunk.plan.hosts.len());
+        assert!(shrunk.plan.expectations.is_empty());
+        assert!(fails(&shrunk.plan).is_some());
+        for timed in explicit(&shrunk.plan) {
+            assert_eq!(timed.time.as_millis() % 1_000, 0, "{}", timed.time);
+        }
+    }
+
+    #[test]
+    fn a_reduction_ends_when_its_runs_are_used_up() {
+        let plan = large();
+        let shrunk = reduce(plan, invented(None), 25, &|_| Some(invented(None)));
+        assert!(shrunk.runs <= 25);
+    }
+
+    #[test]
+    fn hosts_keep_their_meaning_when_others_are_removed() {
+        let plan = large();
+        let name = |plan: &Plan, host: HostId| plan.name(host).to_owned();
+        let last = HostId(u32::try_from(plan.hosts.len() - 1).expect("few"));
+        let crash = crate::scenario::plan::TimedAction {
+            time: Instant::from_millis(5_000),
+            line: Some(0),
+            action: Action::Crash(last),
+        };
+        let plan = with_actions(&plan, vec![crash]);
+        let smaller = edit::without_members(&plan, 0..4).expect("the action's host is left");
+        let Action::Crash(host) = explicit(&smaller)[0].action else { panic!("another action") };
+        assert_eq!(name(&smaller, host), name(&plan, last));
+        assert_eq!(smaller.hosts.len(), plan.hosts.len() - 4);
+    }
+
+    #[test]
+    fn what_passes_is_not_reduced() {
+        assert!(shrink(&sweep::plan(3, &[]), 10).is_none());
+    }
+}
