@@ -31,8 +31,8 @@ pub enum Bug {
     ColdTooEarly,
     /// A tombstone is forgotten while others still hold what it buries.
     TombstoneCollectedEarly,
-    /// A digest exchange says nothing of what is gone.
-    SyncIgnoresTombstones,
+    /// A digest exchange repairs what is known of members, and of nothing else.
+    SyncMembersOnly,
     /// A service that stops is not retracted.
     RetractionForgotten,
     /// A banned member that speaks is listened to.
@@ -55,7 +55,7 @@ impl Bug {
         Self::LostNeverTried,
         Self::ColdTooEarly,
         Self::TombstoneCollectedEarly,
-        Self::SyncIgnoresTombstones,
+        Self::SyncMembersOnly,
         Self::RetractionForgotten,
         Self::BanUndoneByContact,
         Self::BanNotStored,
@@ -76,7 +76,7 @@ impl Bug {
             Self::LostNeverTried => "lost-never-tried",
             Self::ColdTooEarly => "cold-too-early",
             Self::TombstoneCollectedEarly => "tombstone-collected-early",
-            Self::SyncIgnoresTombstones => "sync-ignores-tombstones",
+            Self::SyncMembersOnly => "sync-members-only",
             Self::RetractionForgotten => "retraction-forgotten",
             Self::BanUndoneByContact => "ban-undone-by-contact",
             Self::BanNotStored => "ban-not-stored",

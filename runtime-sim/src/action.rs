@@ -285,6 +285,21 @@ impl Action {
             Self::SetLink { from, to, quality } => {
                 Self::SetLink { from: some(from)?, to: some(to)?, quality: *quality }
             }
+            Self::Burst { from, to, burst } => {
+                Self::Burst { from: some(from)?, to: some(to)?, burst: *burst }
+            }
+            Self::Capacity { from, to, capacity } => {
+                Self::Capacity { from: some(from)?, to: some(to)?, capacity: *capacity }
+            }
+            Self::Slow { host, delay } => Self::Slow { host: moved(*host)?, delay: *delay },
+            Self::ClockRate { host, ppm } => Self::ClockRate { host: moved(*host)?, ppm: *ppm },
+            Self::ClockJump { host, by_ms } => Self::ClockJump { host: moved(*host)?, by_ms: *by_ms },
+            Self::Suspend { host, lasting } => Self::Suspend { host: moved(*host)?, lasting: *lasting },
+            Self::CrashAtSync(host) => Self::CrashAtSync(moved(*host)?),
+            Self::CrashLoop { host, times, up, down } => {
+                Self::CrashLoop { host: moved(*host)?, times: *times, up: *up, down: *down }
+            }
+            Self::CloneDisk { host, of } => Self::CloneDisk { host: moved(*host)?, of: moved(*of)? },
             Self::LoadService { host, service: s } => {
                 Self::LoadService { host: moved(*host)?, service: service(s) }
             }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use annulus_core::{MemberId, Node, Rumor, RumorKey, State};
+use annulus_core::{MemberId, Node, Rumor, RumorKey, ServiceGroup, ServiceState, State};
 
 use crate::action::HostId;
 use crate::host::HostState;
@@ -102,6 +102,11 @@ fn rumors(world: &World, nodes: &[(HostId, &Node)]) -> Option<String> {
             .filter(|(key, rumor)| counts(key) && !rumor.is_tombstone())
             .collect()
     };
+    let stale = nodes.iter().find_map(|(host, node)| Some((host, not_served(node)?)));
+    if let Some((host, group)) = stale {
+        let name = &world.spec(*host).name;
+        return Some(format!("{name} has told the ring that it serves {group} and does not"));
+    }
     let (first, rest) = nodes.split_first()?;
     let theirs = of(first.1);
     for (host, node) in rest {
@@ -118,6 +123,19 @@ fn rumors(world: &World, nodes: &[(HostId, &Node)]) -> Option<String> {
         }
     }
     None
+}
+
+/// A group that a node tells the ring it serves although no service of its own is up in it.
+fn not_served(node: &Node) -> Option<String> {
+    let services = node.services();
+    let idle = |state| matches!(state, ServiceState::Loaded | ServiceState::Down);
+    let serves = |group: &ServiceGroup| services.iter().any(|s| s.group == *group && !idle(s.state));
+    node.rumors().find_map(|rumor| match rumor {
+        Rumor::Service(s) if s.member_id == node.id() && !s.tombstone && !serves(&s.group) => {
+            Some(s.group.to_string())
+        }
+        _ => None,
+    })
 }
 
 fn named(world: &World, member: &MemberId) -> String {

@@ -201,7 +201,8 @@ impl Node {
     fn hashes_in(&self, mask: u64) -> Vec<(u64, u64)> {
         let inside = |key: u64| mask & (1 << bucket_of(key)) != 0;
         let members = self.membership.table().iter().filter_map(digested);
-        let rumors = self.rumors.digested().map(|(key, version, _)| (key, version));
+        let covered = !self.config.planted.has(Bug::SyncMembersOnly);
+        let rumors = self.rumors.digested().filter(|_| covered).map(|(key, version, _)| (key, version));
         members.chain(rumors).filter(|(key, _)| inside(*key)).collect()
     }
 
@@ -220,16 +221,14 @@ impl Node {
                 records.push((key, version, Rumor::Member(statement)));
             }
         }
-        let rumors = self.rumors.digested().filter(|(key, _, _)| inside(*key));
+        let covered = !self.config.planted.has(Bug::SyncMembersOnly);
+        let rumors = self.rumors.digested().filter(|(key, _, _)| covered && inside(*key));
         records.extend(rumors.map(|(key, version, rumor)| (key, version, rumor.clone())));
         records
     }
 
     /// Records that digests leave out because they are on their way to being forgotten.
     fn gone_in(&self, mask: u64) -> Vec<(u64, Rumor)> {
-        if self.config.planted.has(Bug::SyncIgnoresTombstones) {
-            return Vec::new();
-        }
         let inside = |key: u64| mask & (1 << bucket_of(key)) != 0;
         let mut gone = Vec::new();
         for record in self.membership.table().iter().filter(|r| r.state == State::Departed) {

@@ -1,7 +1,11 @@
 //! Properties that must hold at every instant, one file each, and the list of all.
 
 mod banned_stays_banned;
+mod death_has_a_reason;
 mod incarnation_monotonic;
+mod precedence_holds;
+mod stored_before_said;
+mod waking_accuses_nobody;
 
 use std::fmt;
 
@@ -10,7 +14,11 @@ use annulus_core::Instant;
 use crate::record::Record;
 
 pub use banned_stays_banned::BannedStaysBanned;
+pub use death_has_a_reason::DeathHasAReason;
 pub use incarnation_monotonic::IncarnationMonotonic;
+pub use precedence_holds::PrecedenceHolds;
+pub use stored_before_said::StoredBeforeSaid;
+pub use waking_accuses_nobody::WakingAccusesNobody;
 
 /// A property that is looked at after everything that happens.
 ///
@@ -51,7 +59,14 @@ impl Checkers {
     /// Every property that is written down here.
     #[must_use]
     pub fn all() -> Self {
-        Self(vec![Box::new(IncarnationMonotonic::default()), Box::new(BannedStaysBanned::default())])
+        Self(vec![
+            Box::new(IncarnationMonotonic::default()),
+            Box::new(BannedStaysBanned::default()),
+            Box::new(PrecedenceHolds::default()),
+            Box::new(DeathHasAReason::default()),
+            Box::new(StoredBeforeSaid::default()),
+            Box::new(WakingAccusesNobody::default()),
+        ])
     }
 
     /// Shows all of them what happened.

@@ -35,6 +35,10 @@ pub(super) struct Args {
     narrate: bool,
     #[command(flatten)]
     bed: on_bed::Options,
+    /// Plant a defect in every member.
+    #[cfg(feature = "planted-bugs")]
+    #[arg(long, value_name = "BUG", value_parser = super::bug)]
+    bug: Option<annulus_core::Bug>,
 }
 
 pub(super) fn run(args: &Args) -> Exit {
@@ -45,6 +49,8 @@ pub(super) fn run(args: &Args) -> Exit {
     }) else {
         return Exit::Usage;
     };
+    #[cfg(feature = "planted-bugs")]
+    let plan = Plan { planted: args.bug.map(annulus_core::Planted::only).unwrap_or_default(), ..plan };
     let seed = args.seed.unwrap_or(plan.seed);
     if matches!(args.bed.on, On::Loopback | On::Netns) {
         if args.trace.is_some() || args.narrate {
