@@ -1,7 +1,5 @@
 //! Who accuses a suspect of their own knowledge.
 
-use alloc::vec::Vec;
-
 use crate::id::MemberId;
 use crate::limits::ACCUSERS_MAX;
 
@@ -30,17 +28,13 @@ impl Accusers {
         if held.contains(&Some(id)) {
             return false;
         }
-        let mut all: Vec<MemberId> = self.iter().collect();
-        all.push(id);
-        all.sort_unstable();
-        all.truncate(ACCUSERS_MAX);
-        let before = *self;
-        self.len = all.len() as u8;
-        self.ids = [None; ACCUSERS_MAX];
-        for (slot, id) in self.ids.iter_mut().zip(all) {
-            *slot = Some(id);
-        }
-        before != *self
+        let at = held.iter().filter(|other| **other < Some(id)).count();
+        let Some(behind) = self.ids.get_mut(at..).filter(|behind| !behind.is_empty()) else { return false };
+        // The largest falls off the end when all places are taken.
+        behind.rotate_right(1);
+        behind[0] = Some(id);
+        self.len = (self.len + 1).min(ACCUSERS_MAX as u8);
+        true
     }
 
     /// Adds all of `other`; true when the set changed.

@@ -138,11 +138,19 @@ impl Node {
                 store.get(key).map(|r| r.to_wire().encoded_len() + FIELD_BYTES_MAX)
             }
         };
+        let mut left = budget;
+        // A size may have been taken before somebody's address became known, so it is checked.
+        let mut fits = |size: usize| {
+            let fits = size + FIELD_BYTES_MAX <= left;
+            left = left.saturating_sub(if fits { size + FIELD_BYTES_MAX } else { 0 });
+            fits
+        };
         for key in self.heat.select(budget, told_max, size_of) {
             match &key {
-                RumorKey::Member(id) => membership.extend(to_wire(id)),
+                RumorKey::Member(id) => membership.extend(to_wire(id).filter(|m| fits(m.encoded_len()))),
                 RumorKey::Service { .. } | RumorKey::Departure(_) | RumorKey::ServiceHealth { .. } => {
-                    rumors.extend(store.get(&key).map(Rumor::to_wire));
+                    let rumor = store.get(&key).map(Rumor::to_wire);
+                    rumors.extend(rumor.filter(|rumor| fits(rumor.encoded_len())));
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! Datagrams: decode, note the contact, hand the parts to whom they concern.
 
+use alloc::borrow::Cow;
 use core::net::SocketAddr;
 
 use super::{Node, ctx};
@@ -7,7 +8,7 @@ use crate::context::Context;
 use crate::error::DecodeError;
 use crate::io::{Channel, EventKind};
 use crate::membership::{MemberRecord, State};
-use crate::rumor::Rumor;
+use crate::rumor::{MemberRumor, Rumor};
 use crate::wire::UNSPECIFIED;
 use crate::wire::swim::{self, Body, Datagram};
 
@@ -48,17 +49,16 @@ impl Node {
     }
 
     /// A member that does not know its own address leaves it to those who hear it directly.
-    pub(super) fn fill_in_address(&self, rumor: &Rumor, from: &MemberRecord) -> Rumor {
-        let mut rumor = rumor.clone();
-        if let Rumor::Member(m) = &mut rumor {
-            let own = m.record.id == from.id && m.record.address == UNSPECIFIED;
-            // What the teller reaches on its own host stands on the teller's host.
-            let beside = m.record.address.is_loopback() && !from.address.is_loopback();
-            if own || beside {
-                m.record.address = from.address;
-            }
+    pub(super) fn fill_in_address<'a>(&self, rumor: &'a Rumor, from: &MemberRecord) -> Cow<'a, Rumor> {
+        let Rumor::Member(m) = rumor else { return Cow::Borrowed(rumor) };
+        let own = m.record.id == from.id && m.record.address == UNSPECIFIED;
+        // What the teller reaches on its own host stands on the teller's host.
+        let beside = m.record.address.is_loopback() && !from.address.is_loopback();
+        if !own && !beside {
+            return Cow::Borrowed(rumor);
         }
-        rumor
+        let record = MemberRecord { address: from.address, ..m.record };
+        Cow::Owned(Rumor::Member(MemberRumor { record, ..*m }))
     }
 
     pub(super) fn reject(&mut self, from: SocketAddr, channel: Channel, error: DecodeError) {

@@ -36,12 +36,23 @@ struct Entry {
     large: bool,
 }
 
+/// A rumor that waits in line.
+#[derive(Clone, Debug)]
+struct Waiting {
+    key: RumorKey,
+    /// Its encoded size, once somebody asked for it. A rumor that changes begins anew, so this stays true but for
+    /// changes that are not worth telling.
+    size_bytes: Option<usize>,
+}
+
+type Line = BTreeMap<Rank, Waiting>;
+
 /// Hot rumors. Those too large for a datagram wait in a line of their own, for streams.
 #[derive(Debug, Default)]
 pub(crate) struct Heat {
     entries: BTreeMap<RumorKey, Entry>,
-    small: BTreeMap<Rank, RumorKey>,
-    large: BTreeMap<Rank, RumorKey>,
+    small: Line,
+    large: Line,
     sequence: u64,
 }
 
@@ -58,7 +69,7 @@ impl Heat {
         let dropped = self.entries.len() >= HOT_RUMORS_MAX && self.drop_coolest();
         self.sequence += 1;
         let rank = Rank { priority, told: 0, sequence: self.sequence };
-        self.line(large).insert(rank, key.clone());
+        self.line(large).insert(rank, Waiting { key: key.clone(), size_bytes: None });
         self.entries.insert(key, Entry { rank, large });
         dropped
     }
@@ -84,7 +95,8 @@ impl Heat {
     }
 
     /// Chooses small rumors for one datagram, in order of rank, skipping those that no longer fit, and
-    /// counts them as told. `size_of` gives a rumor's encoded size, or none when it is gone.
+    /// counts them as told. `size_of` gives a rumor's encoded size, or none when it is gone; it is asked once for
+    /// each rumor, so the caller still checks what it takes.
     pub(crate) fn select(
         &mut self,
         budget_bytes: usize,
@@ -116,15 +128,18 @@ impl Heat {
         }
         let mut chosen = Vec::new();
         let mut gone = Vec::new();
-        for (rank, key) in self.line(large).iter().take(CANDIDATES_MAX) {
+        for (rank, waiting) in self.line(large).iter_mut().take(CANDIDATES_MAX) {
             if budget_bytes < RUMOR_BYTES_MIN {
                 break;
             }
-            match size_of(key) {
-                None => gone.push(key.clone()),
+            if waiting.size_bytes.is_none() {
+                waiting.size_bytes = size_of(&waiting.key);
+            }
+            match waiting.size_bytes {
+                None => gone.push(waiting.key.clone()),
                 Some(size) if size <= budget_bytes => {
                     budget_bytes -= size;
-                    chosen.push((*rank, key.clone()));
+                    chosen.push(*rank);
                 }
                 Some(_) => {}
             }
@@ -132,28 +147,31 @@ impl Heat {
         for key in &gone {
             self.stop(key);
         }
-        chosen.into_iter().map(|(rank, key)| self.count_told(rank, key, large, told_max)).collect()
+        chosen.into_iter().filter_map(|rank| self.count_told(rank, large, told_max)).collect()
     }
 
-    fn count_told(&mut self, mut rank: Rank, key: RumorKey, large: bool, told_max: u32) -> RumorKey {
-        self.line(large).remove(&rank);
+    fn count_told(&mut self, mut rank: Rank, large: bool, told_max: u32) -> Option<RumorKey> {
+        let waiting = self.line(large).remove(&rank)?;
+        let key = waiting.key.clone();
         rank.told += 1;
         if rank.told >= told_max {
             self.entries.remove(&key);
         } else {
-            self.line(large).insert(rank, key.clone());
-            self.entries.insert(key.clone(), Entry { rank, large });
+            self.line(large).insert(rank, waiting);
+            if let Some(entry) = self.entries.get_mut(&key) {
+                entry.rank = rank;
+            }
         }
-        key
+        Some(key)
     }
 
-    fn line(&mut self, large: bool) -> &mut BTreeMap<Rank, RumorKey> {
+    fn line(&mut self, large: bool) -> &mut Line {
         if large { &mut self.large } else { &mut self.small }
     }
 
     fn drop_coolest(&mut self) -> bool {
         let large = self.small.is_empty();
-        let coolest = self.line(large).last_key_value().map(|(_, key)| key.clone());
+        let coolest = self.line(large).last_key_value().map(|(_, waiting)| waiting.key.clone());
         if let Some(key) = &coolest {
             self.stop(key);
         }

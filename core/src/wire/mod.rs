@@ -3,12 +3,15 @@
 //! [`Message`] is for traces; [`proto`] holds the hand-written message structs, [`swim`] the datagrams, [`stream`] the framed messages.
 //! Decoders reject; they never panic and never believe a length.
 
+mod member;
 mod message;
 pub(crate) mod proto;
 pub(crate) mod stream;
 pub(crate) mod swim;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use member::Short;
 
 pub use message::Message;
 

@@ -7,35 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use prost::Message;
 
-/// `Member`.
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct Member {
-    #[prost(bytes = "vec", tag = "1")]
-    pub(crate) id: Vec<u8>,
-    #[prost(uint64, tag = "2")]
-    pub(crate) incarnation: u64,
-    #[prost(bytes = "vec", tag = "3")]
-    pub(crate) address: Vec<u8>,
-    #[prost(int32, optional, tag = "4")]
-    pub(crate) swim_port: Option<i32>,
-    #[prost(int32, optional, tag = "5")]
-    pub(crate) gossip_port: Option<i32>,
-    #[prost(bool, tag = "6")]
-    pub(crate) persistent: bool,
-    #[prost(bool, tag = "7")]
-    pub(crate) departed: bool,
-}
-
-/// `Membership`, with who accuses a suspect.
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct Membership {
-    #[prost(message, optional, tag = "1")]
-    pub(crate) member: Option<Member>,
-    #[prost(int32, tag = "2")]
-    pub(crate) health: i32,
-    #[prost(bytes = "vec", repeated, tag = "100")]
-    pub(crate) accusers: Vec<Vec<u8>>,
-}
+pub(crate) use super::member::{Member, Membership};
 
 /// `Ping` and `Ack` have the same fields.
 #[derive(Clone, PartialEq, Message)]

@@ -1,12 +1,15 @@
 //! SWIM datagrams: typed on this side, protobuf on the other.
 
 use alloc::vec::Vec;
+use core::fmt::Write as _;
+use core::net::IpAddr;
 use prost::Message as _;
 
+use super::member::{AddressText, IdText};
 use super::proto::{self, kind};
-use super::{UNSPECIFIED, address_from_wire, id_from_wire, id_to_wire};
+use super::{UNSPECIFIED, address_from_wire, id_from_wire};
 use crate::error::DecodeError;
-use crate::id::{Incarnation, MemberId, ProbeSeq};
+use crate::id::{Incarnation, ProbeSeq};
 use crate::limits::{DATAGRAM_BYTES_MAX, INCARNATION_MAX};
 use crate::membership::{MemberRecord, State};
 use crate::rumor::{MemberRumor, Rumor};
@@ -40,15 +43,27 @@ pub(crate) struct Datagram {
     pub(crate) rumors: Vec<Rumor>,
 }
 
+/// An address that nobody knows yet is left out.
+fn address_to_wire(address: IpAddr) -> AddressText {
+    let mut text = AddressText::default();
+    match address {
+        UNSPECIFIED => {}
+        IpAddr::V4(v4) => v4.octets().iter().enumerate().for_each(|(i, octet)| {
+            if i > 0 {
+                text.push(b'.');
+            }
+            text.push_decimal(*octet);
+        }),
+        IpAddr::V6(v6) => write!(text, "{v6}").expect("there is room for the longest address"),
+    }
+    text
+}
+
 pub(crate) fn member_to_wire(m: &MemberRecord) -> proto::Member {
     proto::Member {
-        id: id_to_wire(&m.id),
+        id: IdText::new(&m.id.to_hex()),
         incarnation: m.incarnation.0,
-        address: if m.address == UNSPECIFIED {
-            Vec::new()
-        } else {
-            alloc::format!("{}", m.address).into_bytes()
-        },
+        address: address_to_wire(m.address),
         swim_port: Some(i32::from(m.swim_port)),
         gossip_port: Some(i32::from(m.gossip_port)),
         persistent: m.permanent,
@@ -72,9 +87,9 @@ pub(crate) const fn incarnation_from_wire(incarnation: u64) -> Result<Incarnatio
 pub(crate) fn member_from_wire(m: Option<&proto::Member>) -> Result<MemberRecord, DecodeError> {
     let m = m.ok_or(DecodeError::Missing("member"))?;
     Ok(MemberRecord {
-        id: id_from_wire(&m.id, "member id")?,
+        id: id_from_wire(m.id.as_slice(), "member id")?,
         incarnation: incarnation_from_wire(m.incarnation)?,
-        address: address_from_wire(&m.address)?,
+        address: address_from_wire(m.address.as_slice())?,
         swim_port: port_from_wire(m.swim_port, "swim_port")?,
         gossip_port: port_from_wire(m.gossip_port, "gossip_port")?,
         state: if m.departed { State::Departed } else { State::Alive },
@@ -196,18 +211,4 @@ pub(crate) const fn health_from_wire(health: i32) -> State {
         4 => State::Departed,
         _ => State::Alive,
     }
-}
-
-/// Decodes a list of member ids; too many of them is an error, since nobody honest sends them.
-pub(crate) fn ids_from_wire(ids: &[Vec<u8>], max: usize) -> Result<Vec<MemberId>, DecodeError> {
-    if ids.len() > max {
-        return Err(DecodeError::Invalid("accusers"));
-    }
-    ids.iter()
-        .map(|bytes| {
-            let bytes: [u8; 16] =
-                bytes.as_slice().try_into().map_err(|_| DecodeError::Invalid("accusers"))?;
-            Ok(MemberId::from_bytes(bytes))
-        })
-        .collect()
 }

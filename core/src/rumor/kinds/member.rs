@@ -1,10 +1,11 @@
 //! A member's record, and who accuses it while it is suspect.
 
 use crate::error::DecodeError;
-use crate::limits::ACCUSERS_MAX;
+use crate::id::MemberId;
 use crate::membership::{Accusers, MemberRecord, State};
+use crate::wire::Short;
 use crate::wire::proto;
-use crate::wire::swim::{health_from_wire, health_to_wire, ids_from_wire, member_from_wire, member_to_wire};
+use crate::wire::swim::{health_from_wire, health_to_wire, member_from_wire, member_to_wire};
 
 /// What is told about a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,11 +45,12 @@ impl MemberRumor {
     }
 
     pub(crate) fn to_wire(self) -> proto::Membership {
-        proto::Membership {
-            member: Some(member_to_wire(&self.record)),
-            health: health_to_wire(self.record.state),
-            accusers: self.accusers.iter().map(|id| id.as_bytes().to_vec()).collect(),
+        let mut membership =
+            proto::Membership::new(member_to_wire(&self.record), health_to_wire(self.record.state));
+        for id in self.accusers.iter() {
+            membership.accuse(Short::new(id.as_bytes()));
         }
+        membership
     }
 
     pub(crate) fn from_wire(m: Option<&proto::Membership>) -> Result<Self, DecodeError> {
@@ -57,8 +59,10 @@ impl MemberRumor {
         record.state = record.state.max(health_from_wire(m.health));
         let mut accusers = Accusers::default();
         if record.state == State::Suspect {
-            for id in ids_from_wire(&m.accusers, ACCUSERS_MAX)? {
-                accusers.add(id);
+            let invalid = DecodeError::Invalid("accusers");
+            for id in m.accusers().ok_or(invalid)? {
+                let bytes: [u8; 16] = id.as_slice().try_into().map_err(|_| invalid)?;
+                accusers.add(MemberId::from_bytes(bytes));
             }
         }
         Ok(Self { record, accusers })
