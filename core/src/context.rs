@@ -18,7 +18,7 @@ pub(crate) struct Outputs {
 }
 
 /// A queue that grew beyond this gives its memory back once it is empty.
-const CAPACITY_KEPT: usize = 32;
+const CAPACITY_KEPT: usize = 8;
 
 impl Outputs {
     pub(crate) fn push(&mut self, output: Output) {

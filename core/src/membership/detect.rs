@@ -133,22 +133,28 @@ impl Membership {
     /// Carries probes on whose time has come.
     pub(super) fn run_probes(&mut self, ctx: &mut Context<'_>) {
         while let Some(mut probe) = self.prober.take_due(ctx.now) {
-            if probe.indirect.is_some() {
+            let repeats = probe.again > 0 && probe.verdict_by > ctx.now && !probe.hopeless();
+            if probe.indirect.is_some() && !repeats {
                 self.probe_failed(ctx, &probe);
                 continue;
             }
             let Some(target) = self.table.get(&probe.target).copied() else { continue };
+            if probe.indirect.is_some() {
+                // Each way through a helper has four legs; where datagrams are lost, three ways are few.
+                probe.again = 0;
+                self.ask_helpers(&probe, &target);
+                self.prober.put_back(probe);
+                continue;
+            }
             if probe.again > 0 && probe.direct_by > ctx.now {
                 self.ping_again(ctx.now, probe, &target);
                 continue;
             }
             probe.indirect = Some(ctx.input);
-            let helpers = self.random_members(self.timings.indirect_probes as usize, Some(&probe.target));
-            probe.helpers = helpers.len() as u32;
-            for helper in helpers {
-                let body = Body::PingReq { seq: probe.seq, target };
-                self.actions.push_back(Action::Send { to: helper.swim_addr(), body, accuse: None });
-            }
+            probe.helpers = self.ask_helpers(&probe, &target);
+            // Those who are asked later cannot say in time that they had no answer, so they are not counted.
+            probe.again = u32::from(!probe.refused);
+            probe.again_at = ctx.now + probe.verdict_by.saturating_since(ctx.now) * 2 / 5;
             if !probe.refused {
                 // Where datagrams are lost or filtered a stream may still pass (as memberlist does).
                 let to = target.gossip_addr();
@@ -156,6 +162,16 @@ impl Membership {
             }
             self.prober.put_back(probe);
         }
+    }
+
+    /// Asks random members to probe for this one; how many.
+    fn ask_helpers(&mut self, probe: &Probe, target: &MemberRecord) -> u32 {
+        let helpers = self.random_members(self.timings.indirect_probes as usize, Some(&probe.target));
+        for helper in &helpers {
+            let body = Body::PingReq { seq: probe.seq, target: *target };
+            self.actions.push_back(Action::Send { to: helper.swim_addr(), body, accuse: None });
+        }
+        helpers.len() as u32
     }
 
     /// The ping or its ack may have been lost.

@@ -8,6 +8,7 @@ use super::{Accusers, Action, Heard, MemberRecord, Membership, State, Urgency};
 use crate::context::Context;
 use crate::id::{Incarnation, MemberId, ProbeSeq};
 use crate::io::{EventKind, Why};
+use crate::limits::ACCUSERS_MAX;
 use crate::planted::Bug;
 use crate::wire::UNSPECIFIED;
 use crate::wire::swim::Body;
@@ -248,7 +249,8 @@ impl Membership {
     ) -> Heard {
         let (mut new, mut after) = (None, None);
         self.update_suspicion(id, |s| {
-            new = accusers.iter().find(|a| !s.accused_by(a));
+            // Others in place of as many as matter shorten nothing; they are kept, and not news.
+            new = accusers.iter().find(|a| !s.accused_by(a)).filter(|_| s.accusers.len() < ACCUSERS_MAX);
             after = Some(s.event);
             s.accusers.merge(accusers);
         });

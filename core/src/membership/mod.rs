@@ -77,6 +77,9 @@ pub(crate) enum Action {
     Forgotten { id: MemberId },
 }
 
+/// A queue of actions that grew beyond this gives its memory back once it is empty.
+const ACTIONS_CAPACITY_KEPT: usize = 8;
+
 /// How fast a change has to spread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Urgency {
@@ -336,7 +339,11 @@ impl Membership {
 
     /// What to do next.
     pub(crate) fn poll_action(&mut self) -> Option<Action> {
-        self.actions.pop_front()
+        let action = self.actions.pop_front();
+        if self.actions.is_empty() && self.actions.capacity() > ACTIONS_CAPACITY_KEPT {
+            self.actions = VecDeque::new();
+        }
+        action
     }
 
     /// The earliest deadline.

@@ -2,7 +2,7 @@
 //! suspicion gives reason to check.
 //!
 //! ```text
-//! ping ─▶ ping ─▶ ping ──timeout──▶ ping-req to helpers, and a ping over a stream ──verdict──▶ failed
+//! ping ─▶ ping ─▶ ping ──timeout──▶ ping-req to helpers, stream ping ─▶ to other helpers ──verdict──▶ failed
 //!   └──refused────────────────────▶ (the same, at once)
 //! ```
 //!
@@ -40,7 +40,7 @@ pub(super) struct Probe {
     pub(super) purpose: Purpose,
     /// The input in which the first ping left.
     pub(super) ping: InputId,
-    /// When the ping is sent again, and how many times that may still happen.
+    /// When the ping, or later the requests to helpers, are sent again, and how many times that may still happen.
     pub(super) again_at: Instant,
     pub(super) again: u32,
     /// The input in which the indirect probes left.
@@ -63,6 +63,7 @@ impl Probe {
     /// When something is to be done about it.
     pub(super) fn due(&self) -> Instant {
         match self.indirect {
+            Some(_) if self.again > 0 => self.again_at.min(self.verdict_by),
             Some(_) => self.verdict_by,
             None if self.again > 0 => self.again_at.min(self.direct_by),
             None => self.direct_by,
