@@ -15,7 +15,11 @@ use annulus_sim::sweep;
 /// Seeds within which the sweep finds a defect; none where it takes a scenario.
 const fn seeds_max(bug: Bug) -> Option<u64> {
     match bug {
-        Bug::TombstoneCollectedEarly | Bug::BanUndoneByContact | Bug::BanNotStored => None,
+        Bug::TombstoneCollectedEarly
+        | Bug::BanUndoneByContact
+        | Bug::BanNotStored
+        | Bug::StallUnnoticed
+        | Bug::ColdTooEarly => None,
         Bug::RefuteSameIncarnation | Bug::RestartSameIncarnation | Bug::RefuteBeforeStored => Some(20),
         _ => Some(60),
     }

@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use annulus_core::Instant;
 
+use crate::action::Action;
 use crate::cli::guard;
 use crate::scenario::Plan;
+use crate::scenario::plan::TimedAction;
 use crate::scenario::run::{self as scenario_run, Outcome};
 use edit::{explicit, with_actions};
 
@@ -48,7 +50,10 @@ pub struct Failure {
 /// Runs a plan; how it fails, if it does. A plan that asks for what is impossible does not count as failing.
 #[must_use]
 pub fn failure(plan: &Plan) -> Option<Failure> {
-    let report = match guard::catching(|| scenario_run::run_until_settled(plan, plan.seed, &mut ())) {
+    // Without expectations nothing says when a run is over but its end.
+    let perform =
+        if plan.expectations.is_empty() { scenario_run::run } else { scenario_run::run_until_settled };
+    let report = match guard::catching(|| perform(plan, plan.seed, &mut ())) {
         Ok(report) => report,
         Err(why) => return Some(Failure { kind: Kind::Panicked, at: None, why }),
     };
@@ -165,7 +170,13 @@ impl Search<'_> {
             let mut at = 0;
             while at < explicit(&self.best).len() && !self.exhausted() {
                 let mut actions = explicit(&self.best);
-                actions.drain(at..(at + chunk).min(actions.len()));
+                let end = (at + chunk).min(actions.len());
+                let kept: Vec<TimedAction> = actions.drain(at..end).filter(|t| self.is_needed(t)).collect();
+                if kept.len() == end - at {
+                    at = end;
+                    continue;
+                }
+                actions.splice(at..at, kept);
                 // What is left may be impossible now; a restart without its crash, for example.
                 let mut plan = with_actions(&self.best, actions);
                 plan.skip_impossible = true;
@@ -175,6 +186,11 @@ impl Search<'_> {
             }
             chunk = if chunk == 1 { 0 } else { chunk.div_ceil(2) };
         }
+    }
+
+    /// What is expected of calm says nothing about a ring that is never calm.
+    fn is_needed(&self, timed: &TimedAction) -> bool {
+        timed.action == Action::Calm && !self.best.expectations.is_empty()
     }
 
     /// Removes members, in halves down to single ones, the last ones first.
@@ -245,7 +261,7 @@ impl Search<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::action::{Action, HostId};
+    use crate::action::HostId;
     use crate::sweep;
 
     fn invented(at: Option<Instant>) -> Failure {
