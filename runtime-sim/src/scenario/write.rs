@@ -355,7 +355,11 @@ fn instant(instant: Instant) -> String {
 
 fn time(time: Duration) -> String {
     let (ms, rest) = (time.as_millis(), time.subsec_nanos() % 1_000_000);
-    if rest == 0 { format!("\"{ms}ms\"") } else { format!("\"{ms}.{rest:06}ms\"") }
+    match rest {
+        0 if ms >= 1_000 && ms % 1_000 == 0 => format!("\"{}s\"", ms / 1_000),
+        0 => format!("\"{ms}ms\""),
+        rest => format!("\"{ms}.{rest:06}ms\""),
+    }
 }
 
 #[cfg(test)]
