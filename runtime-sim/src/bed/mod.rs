@@ -1,8 +1,8 @@
 //! Beds with real daemons: the same scenarios, performed with processes, sockets and disks in real time.
 //!
 //! A bed gives each member of a scenario a place where its supervisor runs, and knows how to cut the members off
-//! from each other. The rest is the same on every bed: [`daemon`] starts and ends supervisors, [`observe`] asks
-//! them over HTTP what they hold, and [`perform`] does what the scenario says when it says so.
+//! from each other. The rest is the same on every bed: `daemon` starts and ends supervisors, `observe` asks
+//! them over HTTP what they hold, and `perform` does what the scenario says when it says so.
 #![allow(clippy::disallowed_types, reason = "real daemons run in real time")]
 
 pub(crate) mod daemon;

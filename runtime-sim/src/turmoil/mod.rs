@@ -2,7 +2,7 @@
 //! gateways, on virtual time, in one thread. The same seed gives the same log, byte for byte.
 //!
 //! What is real: the driver's loop, its framing of streams, both gateways and their clients. What is simulated:
-//! the network (turmoil's, with what [`transport`] adds), disks and services (at the driver's seam for
+//! the network (turmoil's, with losses, refusals and silence added), disks and services (at the driver's seam for
 //! effects), clocks and seeds. What differs from the event simulator: latency is drawn from turmoil's own
 //! curve and is the same in both directions of a link; streams lose nothing but break at a cut; a paused
 //! supervisor stops its loop only, so that its host still takes what its sockets can hold; things happen at
