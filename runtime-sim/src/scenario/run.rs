@@ -94,7 +94,7 @@ fn perform(
     until_settled: bool,
 ) -> Report {
     let mut run =
-        Run { plan, bed, judge: Judge::new(plan), checkers: Checkers::all(plan), watcher, until_settled };
+        Run { plan, bed, judge: Judge::new(plan), checkers: Checkers::all(), watcher, until_settled };
     let outcome = match run.perform() {
         Ok(()) => Outcome::Pass,
         Err(outcome) => *outcome,
