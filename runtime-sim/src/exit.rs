@@ -42,15 +42,6 @@ impl Exit {
         }
     }
 
-    /// What a number that a result file holds stands for; one that stands for nothing is a bug.
-    #[must_use]
-    pub fn of_code(code: u8) -> Self {
-        [Self::Pass, Self::Usage, Self::Unmet, Self::Violated]
-            .into_iter()
-            .find(|exit| exit.code() == code)
-            .unwrap_or(Self::Bug)
-    }
-
     /// One word for summaries.
     #[must_use]
     pub const fn word(self) -> &'static str {

@@ -5,7 +5,6 @@ mod check;
 mod explain;
 pub(crate) mod guard;
 mod list;
-mod merge;
 mod on_bed;
 mod run;
 pub(crate) mod shrink;
@@ -35,8 +34,6 @@ enum Command {
     List,
     /// Draw rings and faults from seeds; afterwards all members must share one view.
     Sweep(crate::sweep::Args),
-    /// Add up what the shards of one sweep found.
-    Merge(merge::Args),
     /// Tell from a trace why a member was held dead, suspect or alive again.
     Explain(explain::Args),
     /// Reduce a scenario that fails to a small one that fails in the same way.
@@ -54,7 +51,6 @@ impl Cli {
             Command::Check(args) => check::run(&args),
             Command::List => list::run(),
             Command::Sweep(args) => sweep::run(&args),
-            Command::Merge(args) => merge::run(&args),
             Command::Explain(args) => explain::run(&args),
             Command::Shrink(args) => shrink::run(&args),
             Command::Bench(args) => bench::run(&args),

@@ -3,9 +3,9 @@
 //! Each seed is one run in a world of its own. Runs go to threads; nothing inside a run does.
 
 mod draw;
-mod results;
 mod run;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -18,11 +18,11 @@ use clap::Parser;
 use thiserror::Error;
 
 pub use draw::{Class, plan};
-pub use results::{Passed, Results, ResultsError, SeedResult};
 use run::{Failure, Outcome};
 
 use crate::cli::guard;
 use crate::exit::Exit;
+use crate::hash::TraceHash;
 use crate::record::Recording;
 use crate::scenario::Plan;
 use crate::shrink;
@@ -39,15 +39,6 @@ pub struct Args {
     /// Classes of fault to leave out; the others stay as they are
     #[arg(long, value_name = "CLASS", value_delimiter = ',', value_enum)]
     pub without: Vec<Class>,
-    /// Run every n-th seed only, beginning with the k-th: one part of a sweep that n machines share
-    #[arg(long, value_name = "K/N", value_parser = shard)]
-    pub shard: Option<(u64, u64)>,
-    /// Write what was found to this file, for `annulus-sim merge`
-    #[arg(long, value_name = "FILE.json")]
-    pub out: Option<PathBuf>,
-    /// Fail when a kind of fault or a state of members never occurred
-    #[arg(long)]
-    pub require_all: bool,
     /// Write what happened as lines of JSON; for a single seed
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
@@ -82,9 +73,6 @@ pub enum SweepError {
     /// A trace of many seeds.
     #[error("--trace takes a single seed, such as --seeds 7; {0} were given")]
     TraceOfMany(u64),
-    /// The result file.
-    #[error(transparent)]
-    Results(#[from] ResultsError),
     /// The trace file.
     #[error("the trace cannot be written to {path}: {error}")]
     Trace {
@@ -115,11 +103,7 @@ pub fn run(args: &Args) -> Result<Report, SweepError> {
         Some(path) => vec![traced(args, path)?],
         None => all(args),
     };
-    let results = results(args, &outcomes);
-    if let Some(path) = &args.out {
-        results.save(path)?;
-    }
-    let mut report = report(args, &outcomes, &results);
+    let mut report = report(args, &outcomes);
     let failed = |(_, outcome): &&Result1| !matches!(outcome, Ok(Outcome { result: Ok(_), .. }));
     if let Some((seed, _)) = outcomes.iter().find(failed).filter(|_| !args.no_shrink) {
         reduced(&mut report.text, args, *seed);
@@ -175,10 +159,6 @@ fn all(args: &Args) -> Vec<Result1> {
                     if seed >= args.seeds.end {
                         break;
                     }
-                    let offset = seed - args.seeds.start;
-                    if args.shard.is_some_and(|(k, n)| offset % n != k - 1) {
-                        continue;
-                    }
                     let outcome = one(seed, args);
                     outcomes.lock().expect("no thread panics while it holds the list").push(outcome);
                 }
@@ -190,59 +170,37 @@ fn all(args: &Args) -> Vec<Result1> {
     outcomes
 }
 
-fn results(args: &Args, outcomes: &[Result1]) -> Results {
-    let mut results = Results { without: names(&args.without), ..Results::default() };
-    for (seed, outcome) in outcomes {
-        let result = match outcome {
-            Err(panic) => {
-                SeedResult { hash: 0, passed: None, failure: panic.clone(), exit: Exit::Bug.code() }
-            }
-            Ok(outcome) => {
-                for (key, count) in &outcome.tally {
-                    *results.tally.entry(key.clone()).or_default() += count;
-                }
-                let ms = |n: u128| u64::try_from(n).unwrap_or(u64::MAX);
-                let (passed, failure, exit) = match &outcome.result {
-                    Ok(after) => {
-                        let (after_ms, bound_ms) = (ms(after.as_millis()), ms(outcome.bound.as_millis()));
-                        (Some(Passed { after_ms, bound_ms }), String::new(), Exit::Pass)
-                    }
-                    Err(failure) => (None, failure.why.to_string(), failure.exit),
-                };
-                SeedResult { hash: outcome.hash, passed, failure, exit: exit.code() }
-            }
-        };
-        results.seeds.insert(*seed, result);
-    }
-    results
-}
-
-/// The exit that stands for what a sweep found.
-pub(crate) fn verdict(results: &Results, require_all: bool) -> Exit {
-    let missing = results.missing();
-    if results.exit_code() == 0 && require_all && !missing.is_empty() {
-        eprintln!("annulus-sim: never occurred: {}; run more seeds", missing.join(", "));
-        return Exit::Unmet;
-    }
-    Exit::of_code(results.exit_code())
-}
-
-fn report(args: &Args, outcomes: &[Result1], results: &Results) -> Report {
-    let mut report = Report { text: String::new(), exit: verdict(results, args.require_all) };
+fn report(args: &Args, outcomes: &[Result1]) -> Report {
+    let mut report = Report { text: String::new(), exit: Exit::Pass };
+    let mut tally: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut times: Vec<Time> = Vec::new();
+    let mut hash = TraceHash::new();
     for (seed, outcome) in outcomes {
         match outcome {
             Err(panic) => {
+                report.exit = report.exit.max(Exit::Bug);
                 let told = guard::report(panic, &again(*seed, args));
                 let _ = writeln!(report.text, "seed {seed}: {told}");
             }
             Ok(outcome) => {
-                if let Err(failure) = &outcome.result {
-                    failed(&mut report.text, args, *seed, outcome.members, failure);
+                hash.pair(*seed, outcome.hash);
+                for (key, count) in &outcome.tally {
+                    *tally.entry(key).or_default() += count;
+                }
+                match &outcome.result {
+                    Ok(after) => times.push((after.as_millis(), outcome.bound.as_millis(), *seed)),
+                    Err(failure) => {
+                        report.exit = report.exit.max(failure.exit);
+                        failed(&mut report.text, args, *seed, outcome.members, failure);
+                    }
                 }
             }
         }
     }
-    report.text.push_str(&results.summary());
+    summary(&mut report.text, outcomes.len(), times);
+    let occurred: Vec<String> = tally.iter().map(|(key, count)| format!("{key} {count}")).collect();
+    let _ = writeln!(report.text, "occurred: {}", occurred.join(", "));
+    let _ = writeln!(report.text, "trace hash of all: {:016x}", hash.value());
     report
 }
 
@@ -253,24 +211,29 @@ fn failed(text: &mut String, args: &Args, seed: u64, members: usize, failure: &F
     let _ = writeln!(text, "  again: {}", again(seed, args));
 }
 
+/// How long a seed took to share one view, how long it was allowed to, both in milliseconds, and the seed.
+type Time = (u128, u128, u64);
+
+fn summary(text: &mut String, runs: usize, mut times: Vec<Time>) {
+    let seconds = |ms: u128| format!("{}.{:01} s", ms / 1000, ms % 1000 / 100);
+    let bounds = times.iter().map(|t| t.1);
+    let (low, high) = (bounds.clone().min().unwrap_or(0), bounds.max().unwrap_or(0));
+    times.sort_unstable();
+    let _ = writeln!(text, "{} of {runs} seeds passed", times.len());
+    if let (Some(median), Some(worst)) = (times.get(times.len() / 2), times.last()) {
+        let (median, worst, seed) = (seconds(median.0), seconds(worst.0), worst.2);
+        let _ = writeln!(text, "one view after the last fault: median {median}, worst {worst} (seed {seed})");
+        let _ = writeln!(text, "allowed by the timings: {} to {}", seconds(low), seconds(high));
+    }
+}
+
 fn again(seed: u64, args: &Args) -> String {
     let mut command = format!("annulus-sim sweep --seeds {seed} --trace seed-{seed}.jsonl");
     if !args.without.is_empty() {
-        let _ = write!(command, " --without {}", names(&args.without).join(","));
+        let names: Vec<String> = args.without.iter().map(|c| format!("{c:?}").to_lowercase()).collect();
+        let _ = write!(command, " --without {}", names.join(","));
     }
     command
-}
-
-fn names(classes: &[Class]) -> Vec<String> {
-    classes.iter().map(|class| format!("{class:?}").to_lowercase()).collect()
-}
-
-/// `k/n`.
-fn shard(text: &str) -> Result<(u64, u64), String> {
-    let wrong = || format!("{text:?} is no shard; write 1/4 to 4/4 for four of them");
-    let (k, n) = text.split_once('/').ok_or_else(wrong)?;
-    let (k, n) = (k.parse().map_err(|_| wrong())?, n.parse().map_err(|_| wrong())?);
-    if (1..=n).contains(&k) { Ok((k, n)) } else { Err(wrong()) }
 }
 
 /// `A..B`, or `A` alone.
@@ -295,14 +258,6 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_shard_is_one_of_n() {
-        assert_eq!(shard("2/4"), Ok((2, 4)));
-        for bad in ["", "0/4", "5/4", "1", "a/b", "1/0"] {
-            assert!(shard(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn seeds_are_a_range_or_one() {
