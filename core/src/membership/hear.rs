@@ -300,7 +300,8 @@ impl Membership {
     /// Refutation (SWIM section 4.2): whoever is called worse than alive says otherwise, one incarnation higher.
     fn hear_of_self(&mut self, ctx: &mut Context<'_>, told: &MemberRecord, from: &MemberId) -> Heard {
         let own = *self.own();
-        if self.leaving {
+        if self.leaving || self.banned.contains(&self.me) {
+            // There is nothing to refute: it is going, or has to go.
             return Heard::Known;
         }
         if told.incarnation == own.incarnation && told.state == State::Alive {

@@ -428,7 +428,7 @@ impl Membership {
             self.raising = None;
         }
         let mut own = *self.own();
-        if self.leaving || incarnation <= own.incarnation {
+        if self.leaving || self.banned.contains(&self.me) || incarnation <= own.incarnation {
             return;
         }
         own.incarnation = incarnation;

@@ -2,7 +2,8 @@
 //!
 //! SWIM (Das, Gupta, Motivala 2002, §4.2) orders statements about a member by its incarnation; if one fell, an
 //! old accusation would count as news. The one exception is a host whose disk was replaced by an old backup: it
-//! cannot know better, and learns it from the ring.
+//! cannot know better, and learns it from the ring; and a copied disk makes two of one, who cannot know of each
+//! other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +24,8 @@ pub struct IncarnationMonotonic {
     member: BTreeMap<HostId, MemberId>,
     /// Everybody who ever ran there.
     ran: BTreeMap<HostId, BTreeSet<MemberId>>,
+    /// Identities that were copied: two supervisors raise them independently of each other.
+    copied: BTreeSet<MemberId>,
 }
 
 impl Checker for IncarnationMonotonic {
@@ -37,6 +40,11 @@ impl Checker for IncarnationMonotonic {
                 for member in self.ran.get(host).into_iter().flatten() {
                     self.own.remove(member);
                 }
+                Ok(())
+            }
+            What::Action(Action::CloneDisk { of, .. }) => {
+                // What lies on that disk may be an earlier member's identity, too.
+                self.copied.extend(self.ran.get(of).into_iter().flatten());
                 Ok(())
             }
             What::HostStarted { host, member, .. } => {
@@ -81,7 +89,7 @@ impl IncarnationMonotonic {
 
     fn own_rises(&mut self, member: MemberId, now: Incarnation, does: &str) -> Result<(), String> {
         match self.own.insert(member, now) {
-            Some(before) if before >= now => {
+            Some(before) if before >= now && !self.copied.contains(&member) => {
                 Err(format!("member {member} {does} incarnation {now} although it had {before} before"))
             }
             _ => Ok(()),
@@ -145,6 +153,19 @@ mod tests {
             |i| event(0, EventKind::Refuted { accusation: State::Suspect, incarnation: Incarnation(i) });
         assert_eq!(run(&[started(0, 1, false), begins(1, 4), refuted(5), refuted(6)]), Ok(()));
         assert!(run(&[started(0, 1, false), begins(1, 4), refuted(4)]).is_err());
+    }
+
+    #[test]
+    fn a_copied_disk_is_excused_and_nobody_else() {
+        let copy = record(What::Action(Action::CloneDisk { host: HostId(1), of: HostId(0) }));
+        let twice = |copy: Option<Record>| {
+            let mut records = vec![started(0, 1, false), begins(1, 4)];
+            records.extend(copy);
+            records.extend([started(1, 1, true), begins(1, 4)]);
+            run(&records)
+        };
+        assert_eq!(twice(Some(copy)), Ok(()));
+        assert!(twice(None).is_err());
     }
 
     #[test]

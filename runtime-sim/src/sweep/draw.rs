@@ -6,13 +6,16 @@
 use std::time::Duration;
 
 use annulus_core::{Instant, Rng, Timings};
+use serde::{Deserialize, Serialize};
 
-use crate::action::{Action, DiskAfter, HostId, LinkQuality, Ratio};
+use super::ring::{self, Ring};
+use crate::action::{Action, Burst, Capacity, Delay, DiskAfter, HostId, LinkQuality, Ratio};
 use crate::scenario::plan::{Expectation, Plan, PlannedHost, TimedAction, What, When};
 use crate::scenario::start_joins;
 
 /// A class of faults, or of what operators do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Class {
     /// Hosts lose power and come back with their disk.
     Crash,
@@ -30,12 +33,47 @@ pub enum Class {
     Leave,
     /// Services are loaded, crash, are stopped and started.
     Service,
+    /// Losses come in bursts.
+    Burst,
+    /// Links carry so much and no more.
+    Capacity,
+    /// Supervisors handle everything late.
+    Slow,
+    /// Clocks run fast or slow, and jump.
+    Clock,
+    /// Hosts are suspended.
+    Suspend,
+    /// Hosts lose power while a write is on its way to the disk.
+    Torn,
+    /// Hosts lose power again and again.
+    Loop,
+    /// Two hosts share one identity for a while.
+    Clone,
+    /// Operators ban members.
+    Depart,
 }
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 8] =
-        [Self::Crash, Self::Disk, Self::Kill, Self::Pause, Self::Cut, Self::Link, Self::Leave, Self::Service];
+    pub const ALL: [Self; 17] = [
+        Self::Crash,
+        Self::Disk,
+        Self::Kill,
+        Self::Pause,
+        Self::Cut,
+        Self::Link,
+        Self::Leave,
+        Self::Service,
+        Self::Burst,
+        Self::Capacity,
+        Self::Slow,
+        Self::Clock,
+        Self::Suspend,
+        Self::Torn,
+        Self::Loop,
+        Self::Clone,
+        Self::Depart,
+    ];
 }
 
 const SERVICES: [&str; 3] = ["web", "db", "cache"];
@@ -52,58 +90,65 @@ pub fn plan(seed: u64, without: &[Class]) -> Plan {
     key[..8].copy_from_slice(&seed.to_le_bytes());
     let root = Rng::from_seed(key);
     let mut rng = root.fork(0);
-    let members = 3 + rng.below(18) as u32;
-    let permanent = rng.below(3) as u32;
-    let timings = [Timings::lan(), Timings::lan(), Timings::local(), Timings::wan()][rng.index(4)].clone();
-    // Latencies that suit every profile: a probe is answered in time where nothing is wrong.
-    let latency_max_us = rng.between(200, 5_000);
-    let quality = LinkQuality {
-        latency_min: Duration::from_micros(rng.between(50, latency_max_us)),
-        latency_max: Duration::from_micros(latency_max_us),
-        loss: Ratio::ZERO,
-        duplicate: Ratio::ZERO,
-        reorder: Ratio::ZERO,
-    };
-    let calm_ms = CHAOS_FROM_MS + rng.between(10_000, 60_000);
+    let ring = ring::draw(&mut rng);
+    let members = ring.hosts.len() as u32;
+    let chaos_ms = rng.between(10_000, 60_000);
+    let calm_ms = CHAOS_FROM_MS + if members == ring::BIG { chaos_ms / 6 } else { chaos_ms };
+    // Between everything at once, which hides much, and one class alone.
+    let density = [1, 2, 3][rng.index(3)];
+    let zones: Vec<String> = ring.hosts.iter().map(|host| host.zone.clone()).collect();
     let mut schedule: Vec<(Instant, Action)> = Vec::new();
     for class in Class::ALL {
-        let mut draw =
-            Draw { rng: root.fork(1 + class as u64), members, until_ms: calm_ms, quality, steps: Vec::new() };
-        let in_use = Ratio { numerator: 1, denominator: 2 }.draw(&mut draw.rng);
+        let mut draw = Draw {
+            rng: root.fork(1 + class as u64),
+            members,
+            zones: &zones,
+            until_ms: calm_ms,
+            quality: ring.quality,
+            steps: Vec::new(),
+        };
+        let in_use = draw.rng.chance(density, 5);
         draw.class(class);
         if in_use && !without.contains(&class) {
             schedule.extend(draw.steps);
         }
     }
+    schedule.extend(replacements(&ring.hosts, &schedule, calm_ms));
     // Stable: what is due at one instant keeps the order of its class.
     schedule.sort_by_key(|(at, _)| *at);
-    let hosts = (0..members)
-        .map(|n| PlannedHost {
-            name: format!("m{}", n + 1),
-            zone: String::new(),
-            permanent: n < permanent,
-            peers: (0..permanent.clamp(1, members)).filter(|p| *p != n).map(HostId).collect(),
-        })
+    assemble(seed, ring, schedule, Instant::from_millis(calm_ms))
+}
+
+/// A banned host to which others turn first is replaced in the end: who has nothing else to go by, such as a
+/// newcomer, would find nobody.
+fn replacements(
+    hosts: &[PlannedHost],
+    schedule: &[(Instant, Action)],
+    calm_ms: u64,
+) -> Vec<(Instant, Action)> {
+    let mut banned: Vec<HostId> = schedule
+        .iter()
+        .filter_map(|(_, action)| if let Action::Depart { host, .. } = action { Some(*host) } else { None })
         .collect();
-    assemble(seed, hosts, timings, quality, schedule, Instant::from_millis(calm_ms))
+    banned.sort_unstable();
+    banned.dedup();
+    banned.retain(|host| hosts.iter().any(|other| other.peers.contains(host)));
+    let at = Instant::from_millis(calm_ms - 1);
+    banned
+        .into_iter()
+        .flat_map(|host| [(at, Action::Crash(host)), (at, Action::Restart(host, DiskAfter::Lost))])
+        .collect()
 }
 
 /// The whole as a scenario.
-fn assemble(
-    seed: u64,
-    hosts: Vec<PlannedHost>,
-    timings: Timings,
-    quality: LinkQuality,
-    schedule: Vec<(Instant, Action)>,
-    calm_at: Instant,
-) -> Plan {
+fn assemble(seed: u64, ring: Ring, schedule: Vec<(Instant, Action)>, calm_at: Instant) -> Plan {
+    let Ring { hosts, timings, quality, links, start } = ring;
     let mut actions: Vec<TimedAction> = schedule
         .into_iter()
         .filter(|(at, _)| *at < calm_at)
         .chain([(calm_at, Action::Calm)])
         .map(|(time, action)| TimedAction { time, line: Some(0), action })
         .collect();
-    let start = Duration::ZERO;
     let mut all = start_joins(&hosts, &actions, start);
     all.append(&mut actions);
     let bound = bound(&timings, hosts.len());
@@ -124,7 +169,7 @@ fn assemble(
         hosts,
         timings,
         quality,
-        links: Vec::new(),
+        links,
         actions: all,
         expectations: vec![Expectation {
             line: 0,
@@ -151,17 +196,21 @@ fn bound(timings: &Timings, members: usize) -> Duration {
 }
 
 /// One class's share of a schedule.
-struct Draw {
+struct Draw<'a> {
     rng: Rng,
     members: u32,
+    /// The zone of each host.
+    zones: &'a [String],
     until_ms: u64,
     quality: LinkQuality,
     steps: Vec<(Instant, Action)>,
 }
 
-impl Draw {
+impl Draw<'_> {
     fn class(&mut self, class: Class) {
-        let faults = self.rng.between(1, 6);
+        // Of bans and copied disks a ring sees few.
+        let most = if matches!(class, Class::Depart | Class::Clone) { 2 } else { 6 };
+        let faults = self.rng.between(1, most);
         for _ in 0..faults {
             let from_ms = self.rng.between(CHAOS_FROM_MS, self.until_ms);
             // Mostly about as long as it takes to notice, sometimes much longer.
@@ -183,26 +232,101 @@ impl Draw {
                 let disk = [DiskAfter::Lost, DiskAfter::Old][self.rng.index(2)];
                 self.both(from, Action::Crash(host), to, Action::Restart(host, disk));
             }
-            Class::Cut => {
-                let (mut one, mut other) = (self.hosts(), self.hosts());
-                if self.rng.chance(1, 2) {
-                    // A partition: every host is on one side or the other.
-                    other = (0..self.members).map(HostId).filter(|h| !one.contains(h)).collect();
-                }
-                one.retain(|h| !other.contains(h));
-                let both = self.rng.chance(1, 2);
-                let cut = Action::Cut { from: one.clone(), to: other.clone(), both };
-                self.both(from, cut, to, Action::Mend { from: one, to: other });
-            }
+            Class::Cut => self.cut(from, to),
             Class::Link => {
-                let (one, other) =
-                    (self.hosts(), if self.rng.chance(1, 2) { self.hosts() } else { Vec::new() });
+                let (one, other) = self.ends();
                 let set = |quality| Action::SetLink { from: one.clone(), to: other.clone(), quality };
                 let (bad, good) = (set(self.bad_quality()), set(self.quality));
                 self.both(from, bad, to, good);
             }
             Class::Service => self.service(host, from, to),
+            Class::Burst => {
+                let ms = |ms| Duration::from_millis(ms);
+                let (good, bad) = (ms(self.rng.between(200, 5_000)), ms(self.rng.between(20, 1_500)));
+                let burst = Burst { good, bad, loss: Ratio::percent(self.rng.between(50, 100) as u32) };
+                let (one, other) = self.ends();
+                let set = |burst| Action::Burst { from: one.clone(), to: other.clone(), burst };
+                self.both(from, set(Some(burst)), to, set(None));
+            }
+            Class::Capacity => {
+                let capacity = Capacity {
+                    bytes_per_s: self.rng.between(500, 20_000) as u32,
+                    queue_bytes: self.rng.between(1_000, 20_000) as u32,
+                };
+                let (one, other) = self.ends();
+                let set = |capacity| Action::Capacity { from: one.clone(), to: other.clone(), capacity };
+                self.both(from, set(Some(capacity)), to, set(None));
+            }
+            _ => self.host_fault(class, host, from, to),
         }
+    }
+
+    /// What is wrong with a single host without stopping it, or stops it at a bad moment.
+    fn host_fault(&mut self, class: Class, host: HostId, from: Instant, to: Instant) {
+        let restart = Action::Restart(host, DiskAfter::Kept);
+        match class {
+            Class::Slow => {
+                let max = self.rng.between(5, 1_500);
+                let min = self.rng.between(1, max);
+                let delay = Delay { min: Duration::from_millis(min), max: Duration::from_millis(max) };
+                let slow = Action::Slow { host, delay: Some(delay) };
+                self.both(from, slow, to, Action::Slow { host, delay: None });
+            }
+            Class::Clock => {
+                let ppm = self.rng.between(0, 600_000) as i32 - 300_000;
+                let by_ms = self.rng.between(0, 20_000_000) as i64 - 10_000_000;
+                self.both(from, Action::ClockRate { host, ppm }, to, Action::ClockRate { host, ppm: 0 });
+                self.steps.push((from, Action::ClockJump { host, by_ms }));
+            }
+            Class::Suspend => {
+                let lasting = Duration::from_millis(self.rng.between(10, 60_000));
+                self.steps.push((from, Action::Suspend { host, lasting }));
+            }
+            Class::Torn => self.both(from, Action::CrashAtSync(host), to, restart),
+            Class::Loop => {
+                let ms = |ms| Duration::from_millis(ms);
+                let (up, down) = (ms(self.rng.between(1, 3_000)), ms(self.rng.between(1, 2_000)));
+                let times = self.rng.between(2, 8) as u32;
+                self.both(from, Action::CrashLoop { host, times, up, down }, to, restart);
+            }
+            Class::Clone => {
+                let of =
+                    HostId((host.0 + 1 + self.rng.index(self.members as usize - 1) as u32) % self.members);
+                let between = from + to.saturating_since(from) / 3;
+                self.both(from, Action::Crash(host), between, Action::CloneDisk { host, of });
+                self.both(to, Action::Crash(host), to, Action::Restart(host, DiskAfter::Lost));
+            }
+            _ => {
+                let by = self.host();
+                self.steps.push((from, Action::Depart { by, host }));
+            }
+        }
+    }
+
+    fn cut(&mut self, from: Instant, to: Instant) {
+        let (mut one, mut other) = (self.hosts(), self.hosts());
+        let zone = self.zones[self.rng.index(self.zones.len())].clone();
+        let shape = self.rng.index(3);
+        if shape == 0 {
+            one = (0..self.members).map(HostId).filter(|h| self.zones[h.0 as usize] == zone).collect();
+        }
+        if shape < 2 {
+            // A partition: every host is on one side or the other.
+            other = (0..self.members).map(HostId).filter(|h| !one.contains(h)).collect();
+        }
+        one.retain(|h| !other.contains(h));
+        let both = self.rng.chance(1, 2);
+        if !one.is_empty() && !other.is_empty() {
+            let cut = Action::Cut { from: one.clone(), to: other.clone(), both };
+            self.both(from, cut, to, Action::Mend { from: one, to: other });
+        }
+    }
+
+    /// Senders and receivers.
+    fn ends(&mut self) -> (Vec<HostId>, Vec<HostId>) {
+        let (one, other) = (self.hosts(), self.hosts());
+        let all = (0..self.members).map(HostId).collect();
+        (one, if self.rng.chance(1, 2) { other } else { all })
     }
 
     fn service(&mut self, host: HostId, from: Instant, to: Instant) {
@@ -250,18 +374,41 @@ impl Draw {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario;
 
     #[test]
     fn leaving_out_a_class_does_not_move_the_others() {
-        let is_pause = |a: &Action| matches!(a, Action::Pause(_) | Action::Resume(_));
-        let mut pauses = 0;
-        for seed in 0..50 {
-            let mut all = plan(seed, &[]).actions;
-            let some = plan(seed, &[Class::Pause]).actions;
-            pauses += all.iter().filter(|timed| is_pause(&timed.action)).count();
-            all.retain(|timed| !is_pause(&timed.action));
-            assert_eq!(all, some);
+        let mut moved = 0;
+        for seed in 0..40 {
+            let all = plan(seed, &[]);
+            for class in Class::ALL {
+                let some = plan(seed, &[class]);
+                let gone = all.actions.len() - some.actions.len();
+                moved += gone;
+                // What is left is what was there, in the same order.
+                let mut rest = all.actions.iter();
+                assert!(some.actions.iter().all(|a| rest.any(|b| a == b)), "seed {seed} without {class:?}");
+                let others: Vec<Class> = Class::ALL.into_iter().filter(|c| *c != class).collect();
+                let alone = plan(seed, &others).actions.len();
+                let nothing = plan(seed, &Class::ALL).actions.len();
+                assert_eq!(alone - nothing, gone, "seed {seed}: {class:?} alone is all that was left out");
+                assert_eq!(all.hosts, some.hosts);
+            }
         }
-        assert!(pauses > 0);
+        assert!(moved > 1_000);
+    }
+
+    #[test]
+    fn a_seed_that_is_written_down_is_the_same_run() {
+        for seed in 0..6 {
+            let plan = plan(seed, &[]);
+            let text = scenario::to_toml(&plan);
+            let again = scenario::parse("again", &text).unwrap_or_else(|p| panic!("{p:?}\n{text}"));
+            let run = |plan: &Plan| {
+                let report = scenario::run::run_until_settled(plan, plan.seed, &mut ());
+                (report.hash, report.steps)
+            };
+            assert_eq!(run(&plan), run(&again), "{text}");
+        }
     }
 }

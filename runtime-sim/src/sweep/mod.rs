@@ -3,6 +3,7 @@
 //! Each seed is one run in a world of its own. Runs go to threads; nothing inside a run does.
 
 mod draw;
+mod ring;
 mod run;
 
 use std::collections::BTreeMap;
