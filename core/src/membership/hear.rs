@@ -33,7 +33,7 @@ impl Membership {
                 let body = Body::Ack { seq, forward_to };
                 self.actions.push_back(Action::Send { to: reply_to, body, accuse });
             }
-            Body::Ack { seq, forward_to } => self.hear_ack(ctx, from, seq, forward_to),
+            Body::Ack { seq, forward_to } => self.hear_ack(ctx, from, reply_to, seq, forward_to),
             Body::PingReq { seq, target } => self.hear_ping_req(ctx, from, reply_to, seq, &target),
             Body::Nack { seq, target } => {
                 self.prober.nacked(&target.id, seq);
@@ -47,6 +47,7 @@ impl Membership {
         &mut self,
         ctx: &mut Context<'_>,
         from: &MemberRecord,
+        reply_to: SocketAddr,
         seq: ProbeSeq,
         forward_to: Option<MemberRecord>,
     ) {
@@ -56,7 +57,9 @@ impl Membership {
                 // The requester gave its port; where it is, this member saw itself.
                 let known = self.table.get(&requester.id).map(MemberRecord::swim_addr);
                 let to = if requester.address == UNSPECIFIED { known } else { Some(requester.swim_addr()) };
-                if let Some(to) = to {
+                // Never back to where it came from: a requester that has become another member in the meantime would
+                // forward it to its own address for ever.
+                if let Some(to) = to.filter(|to| *to != reply_to) {
                     let body = Body::Ack { seq, forward_to: Some(requester) };
                     self.actions.push_back(Action::Forward { to, from: *from, body });
                 }

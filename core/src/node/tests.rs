@@ -377,3 +377,20 @@ fn told_to_leave_before_it_could_begin() {
     node.handle_input(Instant::ZERO, UnixTime::default(), Input::EffectDone(id, EffectResult::Persisted));
     assert!(!node.is_ready());
 }
+
+#[test]
+fn an_ack_for_somebody_who_is_no_longer_there_does_not_go_round_for_ever() {
+    let mut ring = Ring::new(3);
+    ring.run_ms(2_000);
+    // Before it lost its disk, the second host was another member, which had asked for an indirect probe.
+    let here = ring.node(0).member(&ring.id(1)).expect("known");
+    let former = MemberRecord { id: MemberId::from_bytes([7; 16]), address: address(1).ip(), ..here };
+    let from = member_to_wire(&ring.node(0).member(&ring.id(0)).expect("itself"));
+    let ack = swim::Body::Ack { seq: crate::id::ProbeSeq(1), forward_to: Some(former) };
+    let bytes = swim::encode(from, &ack, Vec::new(), Vec::new());
+    let before = ring.node(1).metrics().datagram_bytes_sent;
+    ring.input(1, Input::Datagram { from: address(0), bytes: &bytes });
+    ring.run_ms(2_000);
+    let sent = ring.node(1).metrics().datagram_bytes_sent - before;
+    assert!(sent < 5_000, "{sent} bytes in two seconds");
+}
