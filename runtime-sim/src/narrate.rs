@@ -85,7 +85,12 @@ impl Narrator {
                 let text = format!("the process of {service} on {} ends with {status}.", self.name(*host));
                 self.say(at, &text);
             }
+            What::BeyondLimit { host, what, count, limit } => {
+                let text = format!("{} has {what} of {count}: more than {limit}.", self.name(*host));
+                self.say(at, &text);
+            }
             What::ProcessStarted { .. }
+            | What::Holds { .. }
             | What::Sent { .. }
             | What::Delivered { .. }
             | What::Dropped { .. }

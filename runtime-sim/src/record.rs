@@ -1,7 +1,7 @@
 //! What a world can tell about itself: everything that happened, in order, with the ids that link it.
 
 use annulus_core::{
-    Channel, Event, ExitReason, ExitStatus, InputId, Instant, MemberId, Message, Reply, RequestId,
+    Channel, Event, ExitReason, ExitStatus, InputId, Instant, MemberId, Message, Reply, RequestId, RumorKey,
     ServiceName,
 };
 
@@ -89,6 +89,26 @@ pub enum What {
         pid: u32,
         /// How.
         status: ExitStatus,
+    },
+    /// Something of a supervisor is beyond its limit.
+    BeyondLimit {
+        /// Which supervisor.
+        host: HostId,
+        /// What.
+        what: &'static str,
+        /// How much of it.
+        count: u64,
+        /// How much there may be.
+        limit: u64,
+    },
+    /// A supervisor accepted a rumor and holds this version of it now.
+    Holds {
+        /// Which supervisor.
+        host: HostId,
+        /// What it is about.
+        key: RumorKey,
+        /// Grows with each statement of its owner.
+        version: u64,
     },
     /// A node sent a packet.
     Sent {

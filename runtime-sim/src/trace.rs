@@ -9,6 +9,8 @@
 //! | `host-stopped` | `host`, `why`: `left`, `departed`, `crashed`, `killed` |
 //! | `event` | `host`, `id`, `cause` {`input`, `event`}, `kind` and the kind's own fields |
 //! | `reply` | `host`, `request`, `reply` |
+//! | `beyond-limit` | `host`, `of`: what, `count`, `limit` |
+//! | `holds` | `host`, `rumor`, `version`: what it has accepted |
 //! | `process-started` | `host`, `service`, `pid` |
 //! | `process-exited` | `host`, `service`, `pid`, `status` |
 //! | `sent` | `packet`, `from`, `input`, `to`, `channel`: `datagram` or `stream`, `bytes`, and of its content `message`: its kind, `speaker`, `seq`, `about`, `tells`: members' records |
@@ -56,6 +58,12 @@ pub fn to_json(scene: &dyn Scene, record: &Record) -> Value {
         What::Event { host, event } => event_json(name(*host), event),
         What::Reply { host, request, reply } => {
             json!({"what": "reply", "host": name(*host), "request": request.0, "reply": format!("{reply:?}")})
+        }
+        What::BeyondLimit { host, what, count, limit } => {
+            json!({"what": "beyond-limit", "host": name(*host), "of": what, "count": count, "limit": limit})
+        }
+        What::Holds { host, key, version } => {
+            json!({"what": "holds", "host": name(*host), "rumor": rumor_json(key), "version": version})
         }
         What::ProcessStarted { host, service, pid } => {
             json!({"what": "process-started", "host": name(*host), "service": service.as_str(), "pid": pid})

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use annulus_core::{
-    Channel, Input, InputId, Instant, MemberId, Message, Node, Output, RequestId, Rng, Snapshot, Transmit,
-    UnixTime,
+    Channel, EventKind, Input, InputId, Instant, MemberId, Message, Node, Output, RequestId, Rng, Rumor,
+    RumorKey, Snapshot, Transmit, UnixTime, limits,
 };
 
 use crate::action::{HostId, LinkQuality};
@@ -19,6 +19,9 @@ use crate::stream::{StreamStep, Streams};
 
 /// Events at one instant after which a world counts as stuck: a node that always asks to be woken at once.
 const EVENTS_PER_INSTANT_MAX: u64 = 50_000_000;
+
+/// One input of so many is followed by a look at the node's own invariants, in builds with assertions.
+const INVARIANTS_EVERY: u64 = 61;
 
 /// Labels of the independent streams of chance.
 mod stream_of_chance {
@@ -306,6 +309,29 @@ impl World {
 
     /// Carries out every output of a node, which is not in its place meanwhile.
     pub(crate) fn drain(&mut self, index: u32, node: &mut Node) {
+        self.carry_out(index, node);
+        if self.recording >= Recording::Events {
+            for (what, count, limit) in [
+                ("members", node.members_unsorted().len(), limits::MEMBERS_MAX),
+                ("hot rumors", node.hot_rumors(), limits::HOT_RUMORS_MAX),
+            ] {
+                self.check_limit(index, what, count, limit);
+            }
+            // A look at everything that a node knows: now and then is often enough over thousands of seeds.
+            if cfg!(debug_assertions) && self.counters.inputs.is_multiple_of(INVARIANTS_EVERY) {
+                node.check_invariants();
+            }
+        }
+    }
+
+    fn check_limit(&mut self, index: u32, what: &'static str, count: usize, limit: usize) {
+        if count > limit {
+            let (host, count, limit) = (HostId(index), count as u64, limit as u64);
+            self.note(Recording::Events, || What::BeyondLimit { host, what, count, limit });
+        }
+    }
+
+    fn carry_out(&mut self, index: u32, node: &mut Node) {
         let input = InputId(self.hosts[index as usize].inputs);
         while let Some(output) = node.poll_output() {
             match output {
@@ -316,6 +342,17 @@ impl World {
                     self.hash.happening(self.now, index, Kind::Event, event.id.0);
                     let (kind, subject) = crate::trace::fingerprint(&event.kind);
                     self.hash.pair(kind, subject);
+                    let accepted = match &event.kind {
+                        EventKind::RumorAccepted { key, .. } if self.recording >= Recording::Events => {
+                            Some(key.clone())
+                        }
+                        _ => None,
+                    };
+                    if let Some(key) = accepted
+                        && let Some(version) = version_of(node, &key)
+                    {
+                        self.note(Recording::Events, || What::Holds { host: HostId(index), key, version });
+                    }
                     self.note(Recording::Events, || What::Event { host: HostId(index), event });
                 }
                 Output::Reply(request, reply) => {
@@ -356,6 +393,11 @@ impl World {
                 self.counters.stream_bytes += bytes.len() as u64;
             }
         }
+        let (what, limit) = match channel {
+            Channel::Datagram => ("a datagram's bytes", limits::DATAGRAM_BYTES_MAX),
+            Channel::Stream => ("a stream message's bytes", limits::STREAM_BYTES_MAX),
+        };
+        self.check_limit(from, what, bytes.len(), limit);
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         self.note(Recording::Packets, || What::Sent {
             packet,
@@ -496,6 +538,15 @@ impl World {
         self.hosts[index as usize].rest.member_id = Some(member);
         self.by_member.insert(member, HostId(index));
     }
+}
+
+/// The version of a rumor that a node holds: its incarnation, and whether it was taken back.
+fn version_of(node: &Node, key: &RumorKey) -> Option<u64> {
+    node.rumors().find(|rumor| rumor.key() == *key).map(|rumor| match rumor {
+        Rumor::Service(service) => service.incarnation.0,
+        Rumor::ServiceHealth(health) => health.incarnation.0,
+        Rumor::Member(_) | Rumor::Departure(_) => 0,
+    })
 }
 
 #[cfg(test)]

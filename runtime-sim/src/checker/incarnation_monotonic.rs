@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use annulus_core::{EventKind, Incarnation, MemberId};
+use annulus_core::{EventKind, Incarnation, MemberId, Why};
 
 use super::Checker;
 use crate::action::{Action, DiskAfter, HostId};
@@ -66,9 +66,15 @@ impl IncarnationMonotonic {
                 self.own_rises(*member, *incarnation, "starts with")
             }
             EventKind::Refuted { incarnation, .. } => match self.member.get(&host).copied() {
-                Some(member) => self.own_rises(member, *incarnation, "refutes with"),
+                Some(member) => self.would_rise(member, *incarnation),
                 None => Err(format!("host {} refutes before it has started", host.0)),
             },
+            // An incarnation is used from here on: before, it was on its way to the disk.
+            EventKind::MemberChanged { member, incarnation, why: Why::Own, .. } => {
+                let used = self.own.entry(*member).or_default();
+                *used = (*used).max(*incarnation);
+                Ok(())
+            }
             EventKind::MemberChanged { member, incarnation, .. } => {
                 let known = self.known.entry(host).or_default();
                 match known.insert(*member, *incarnation) {
@@ -87,6 +93,16 @@ impl IncarnationMonotonic {
         }
     }
 
+    /// A refutation is announced before it is on the disk, and a crash may come in between.
+    fn would_rise(&self, member: MemberId, now: Incarnation) -> Result<(), String> {
+        match self.own.get(&member) {
+            Some(before) if *before >= now && !self.copied.contains(&member) => {
+                Err(format!("member {member} refutes with incarnation {now} although it had {before} before"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn own_rises(&mut self, member: MemberId, now: Incarnation, does: &str) -> Result<(), String> {
         match self.own.insert(member, now) {
             Some(before) if before >= now && !self.copied.contains(&member) => {
@@ -99,7 +115,7 @@ impl IncarnationMonotonic {
 
 #[cfg(test)]
 mod tests {
-    use annulus_core::{State, Why};
+    use annulus_core::State;
 
     use super::super::testing::{event, member, record, started};
     use super::*;
@@ -151,8 +167,18 @@ mod tests {
     fn a_refutation_that_does_not_rise_fires() {
         let refuted =
             |i| event(0, EventKind::Refuted { accusation: State::Suspect, incarnation: Incarnation(i) });
-        assert_eq!(run(&[started(0, 1, false), begins(1, 4), refuted(5), refuted(6)]), Ok(()));
+        let used = |i| {
+            let (from, incarnation) = (Some(State::Alive), Incarnation(i));
+            let member = member(1);
+            event(0, EventKind::MemberChanged { member, from, to: State::Alive, incarnation, why: Why::Own })
+        };
+        assert_eq!(run(&[started(0, 1, false), begins(1, 4), refuted(5), used(5), refuted(6)]), Ok(()));
         assert!(run(&[started(0, 1, false), begins(1, 4), refuted(4)]).is_err());
+        let crash = [started(0, 1, false), begins(1, 4), refuted(5), started(0, 1, true), begins(1, 5)];
+        assert_eq!(run(&crash), Ok(()), "it was not stored yet, and nobody was told");
+        let lost =
+            [started(0, 1, false), begins(1, 4), refuted(5), used(5), started(0, 1, true), begins(1, 5)];
+        assert!(run(&lost).is_err());
     }
 
     #[test]

@@ -3,20 +3,28 @@
 mod banned_stays_banned;
 mod death_has_a_reason;
 mod incarnation_monotonic;
+mod limits;
+mod no_false_death;
 mod precedence_holds;
+mod refuted_suspicion;
+mod rumor_versions;
 mod stored_before_said;
 mod waking_accuses_nobody;
 
 use std::fmt;
 
-use annulus_core::Instant;
+use annulus_core::{Instant, Timings};
 
 use crate::record::Record;
 
 pub use banned_stays_banned::BannedStaysBanned;
 pub use death_has_a_reason::DeathHasAReason;
 pub use incarnation_monotonic::IncarnationMonotonic;
+pub use limits::Limits;
+pub use no_false_death::NoFalseDeath;
 pub use precedence_holds::PrecedenceHolds;
+pub use refuted_suspicion::RefutedSuspicion;
+pub use rumor_versions::RumorVersions;
 pub use stored_before_said::StoredBeforeSaid;
 pub use waking_accuses_nobody::WakingAccusesNobody;
 
@@ -56,11 +64,15 @@ impl fmt::Display for Violation {
 pub struct Checkers(Vec<Box<dyn Checker>>);
 
 impl Checkers {
-    /// Every property that is written down here.
+    /// Every property that is written down here, for a ring that keeps time so.
     #[must_use]
-    pub fn all() -> Self {
+    pub fn of(timings: &Timings) -> Self {
         Self(vec![
             Box::new(IncarnationMonotonic::default()),
+            Box::new(RefutedSuspicion::default()),
+            Box::new(NoFalseDeath::new(timings)),
+            Box::new(RumorVersions::default()),
+            Box::new(Limits),
             Box::new(BannedStaysBanned::default()),
             Box::new(PrecedenceHolds::default()),
             Box::new(DeathHasAReason::default()),
@@ -109,6 +121,12 @@ pub(crate) mod testing {
     pub(crate) fn event(host: u32, kind: EventKind) -> Record {
         let cause = Cause { input: InputId(1), event: None };
         let event = Box::new(Event { id: EventId(1), cause, kind });
+        record(What::Event { host: HostId(host), event })
+    }
+
+    pub(crate) fn caused(host: u32, id: u64, after: Option<u64>, kind: EventKind) -> Record {
+        let cause = Cause { input: InputId(1), event: after.map(EventId) };
+        let event = Box::new(Event { id: EventId(id), cause, kind });
         record(What::Event { host: HostId(host), event })
     }
 

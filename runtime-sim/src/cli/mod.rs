@@ -34,6 +34,8 @@ enum Command {
     List,
     /// Draw rings and faults from seeds; afterwards all members must share one view.
     Sweep(crate::sweep::Args),
+    /// Add up the results of several sweeps, such as the shards of one.
+    Merge(crate::sweep::MergeArgs),
     /// Tell from a trace why a member was held dead, suspect or alive again.
     Explain(explain::Args),
     /// Reduce a scenario that fails to a small one that fails in the same way.
@@ -51,6 +53,7 @@ impl Cli {
             Command::Check(args) => check::run(&args),
             Command::List => list::run(),
             Command::Sweep(args) => sweep::run(&args),
+            Command::Merge(args) => sweep::merge(&args),
             Command::Explain(args) => explain::run(&args),
             Command::Shrink(args) => shrink::run(&args),
             Command::Bench(args) => bench::run(&args),

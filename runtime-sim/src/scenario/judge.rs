@@ -51,6 +51,9 @@ struct Case<'p> {
 
 /// How often views are compared with each other, which costs too much to do after everything that happens.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// The same for rings of more than [`BIG`] members, where it costs the square of their number.
+const LOOK_EVERY_BIG: Duration = Duration::from_secs(2);
+const BIG: usize = 200;
 
 type Identity = Option<(MemberId, Incarnation)>;
 
@@ -80,7 +83,7 @@ impl<'p> Judge<'p> {
                 let mut at = when.start();
                 while at < when.end() {
                     instants.push(at);
-                    at = at + LOOK_EVERY;
+                    at = at + if self.plan.hosts.len() > BIG { LOOK_EVERY_BIG } else { LOOK_EVERY };
                 }
             }
         }

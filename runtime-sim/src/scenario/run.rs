@@ -93,8 +93,14 @@ fn perform(
     watcher: &mut dyn Watcher,
     until_settled: bool,
 ) -> Report {
-    let mut run =
-        Run { plan, bed, judge: Judge::new(plan), checkers: Checkers::all(), watcher, until_settled };
+    let mut run = Run {
+        plan,
+        bed,
+        judge: Judge::new(plan),
+        checkers: Checkers::of(&plan.timings),
+        watcher,
+        until_settled,
+    };
     let outcome = match run.perform() {
         Ok(()) => Outcome::Pass,
         Err(outcome) => *outcome,

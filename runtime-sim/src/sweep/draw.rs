@@ -93,7 +93,7 @@ pub fn plan(seed: u64, without: &[Class]) -> Plan {
     let ring = ring::draw(&mut rng);
     let members = ring.hosts.len() as u32;
     let chaos_ms = rng.between(10_000, 60_000);
-    let calm_ms = CHAOS_FROM_MS + if members == ring::BIG { chaos_ms / 6 } else { chaos_ms };
+    let calm_ms = CHAOS_FROM_MS + if members == ring::BIG { chaos_ms / 10 } else { chaos_ms };
     // Between everything at once, which hides much, and one class alone.
     let density = [1, 2, 3][rng.index(3)];
     let zones: Vec<String> = ring.hosts.iter().map(|host| host.zone.clone()).collect();

@@ -1,32 +1,31 @@
 //! `annulus-sim sweep`: rings and faults drawn from seeds; afterwards all must share one view.
 //!
-//! Each seed is one run in a world of its own. Runs go to threads; nothing inside a run does.
+//! Each seed is one run in a world of its own. Runs go to threads; nothing inside a run does. A range can be
+//! split over machines, and what they find can be added up again.
 
 mod draw;
+mod report;
+mod results;
 mod ring;
 mod run;
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{BufWriter, Write as _};
+use std::fs::{self, File};
+use std::io::{BufReader, BufWriter, Write as _};
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::Parser;
 use thiserror::Error;
 
 pub use draw::{Class, plan};
-use run::{Failure, Outcome};
+pub use results::{FailureResult, Occurred, REQUIRED, Results, SeedResult};
 
 use crate::cli::guard;
 use crate::exit::Exit;
-use crate::hash::TraceHash;
 use crate::record::Recording;
-use crate::scenario::Plan;
-use crate::shrink;
+use crate::scenario;
 
 /// Options of `annulus-sim sweep`.
 #[derive(Clone, Debug, Parser)]
@@ -34,38 +33,50 @@ pub struct Args {
     /// Which seeds: A..B without B, or a single one
     #[arg(long, value_name = "A..B", default_value = "0..100", value_parser = seeds)]
     pub seeds: Range<u64>,
+    /// Only every n-th of them, from the k-th on: 0/4, 1/4, 2/4 and 3/4 are the whole
+    #[arg(long, value_name = "K/N", default_value = "0/1", value_parser = shard)]
+    pub shard: Shard,
     /// Runs at one time [default: one per processor]
     #[arg(long, value_name = "J", value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: Option<u16>,
     /// Classes of fault to leave out; the others stay as they are
     #[arg(long, value_name = "CLASS", value_delimiter = ',', value_enum)]
     pub without: Vec<Class>,
+    /// Fail when a class of fault, a state or a fate of packets never occurred
+    #[arg(long)]
+    pub require_all: bool,
+    /// Write the results to this file, for `annulus-sim merge`
+    #[arg(long, value_name = "FILE.json")]
+    pub out: Option<PathBuf>,
+    /// Write what failing seeds do as scenario files into this folder
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub failures: PathBuf,
     /// Write what happened as lines of JSON; for a single seed
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
-    /// Do not reduce the first seed that fails to a small scenario
-    #[arg(long)]
-    pub no_shrink: bool,
-    /// Runs that the reduction may take
-    #[arg(long, value_name = "N", default_value_t = crate::shrink::RUNS)]
-    pub shrink_runs: u32,
-    /// Plant a defect in every member: what the checkers do not find then, they would not find at all
-    #[cfg(feature = "planted-bugs")]
-    #[arg(long, value_name = "BUG", value_parser = crate::cli::bug)]
-    pub bug: Option<annulus_core::Bug>,
 }
 
-impl Args {
-    /// What a seed means to this sweep.
-    fn plan(&self, seed: u64) -> Plan {
-        #[allow(unused_mut, reason = "the feature decides")]
-        let mut plan = plan(seed, &self.without);
-        #[cfg(feature = "planted-bugs")]
-        {
-            plan.planted = self.bug.map(annulus_core::Planted::only).unwrap_or_default();
-        }
-        plan
-    }
+/// Options of `annulus-sim merge`.
+#[derive(Clone, Debug, Parser)]
+pub struct MergeArgs {
+    /// What `sweep --out` wrote
+    #[arg(required = true, value_name = "FILE.json")]
+    pub files: Vec<PathBuf>,
+    /// Fail when a class of fault, a state or a fate of packets never occurred
+    #[arg(long)]
+    pub require_all: bool,
+    /// Write the sum to this file
+    #[arg(long, value_name = "FILE.json")]
+    pub out: Option<PathBuf>,
+}
+
+/// One of several machines' share of a range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    /// Which, from zero.
+    pub index: u64,
+    /// Of how many.
+    pub count: u64,
 }
 
 /// Why a sweep could not be made.
@@ -73,14 +84,32 @@ impl Args {
 pub enum SweepError {
     /// A trace of many seeds.
     #[error("--trace takes a single seed, such as --seeds 7; {0} were given")]
-    TraceOfMany(u64),
-    /// The trace file.
-    #[error("the trace cannot be written to {path}: {error}")]
-    Trace {
+    TraceOfMany(usize),
+    /// A file.
+    #[error("{path} cannot be {verb}: {error}")]
+    File {
         /// Where.
         path: PathBuf,
+        /// Read or written.
+        verb: &'static str,
         /// Why not.
         error: std::io::Error,
+    },
+    /// A file that holds no results.
+    #[error("{path} holds no results of a sweep: {error}; name files that `sweep --out` wrote")]
+    Form {
+        /// Where.
+        path: PathBuf,
+        /// What is wrong.
+        error: serde_json::Error,
+    },
+    /// Results that do not belong together.
+    #[error("{path} cannot be added: {why}")]
+    Merge {
+        /// The first that does not fit.
+        path: PathBuf,
+        /// Why not.
+        why: String,
     },
 }
 
@@ -91,150 +120,108 @@ pub struct Report {
     pub text: String,
     /// The worst that happened.
     pub exit: Exit,
+    /// For machines.
+    pub results: Results,
 }
 
 /// Runs `annulus-sim sweep`.
 ///
 /// # Errors
-/// The trace cannot be written as asked; seeds that fail are part of the report.
+/// A file cannot be written; seeds that fail are part of the report.
 pub fn run(args: &Args) -> Result<Report, SweepError> {
-    let count = args.seeds.end.saturating_sub(args.seeds.start);
-    let outcomes = match &args.trace {
-        Some(_) if count != 1 => return Err(SweepError::TraceOfMany(count)),
-        Some(path) => vec![traced(args, path)?],
-        None => all(args),
+    let seeds: Vec<u64> = args
+        .seeds
+        .clone()
+        .filter(|seed| (seed - args.seeds.start) % args.shard.count == args.shard.index)
+        .collect();
+    let results = match &args.trace {
+        Some(_) if seeds.len() != 1 => return Err(SweepError::TraceOfMany(seeds.len())),
+        Some(path) => traced(args, seeds[0], path)?,
+        None => all(args, &seeds),
     };
-    let mut report = report(args, &outcomes);
-    let failed = |(_, outcome): &&Result1| !matches!(outcome, Ok(Outcome { result: Ok(_), .. }));
-    if let Some((seed, _)) = outcomes.iter().find(failed).filter(|_| !args.no_shrink) {
-        reduced(&mut report.text, args, *seed);
+    if let Some(path) = &args.out {
+        write(path, &results)?;
+    }
+    let mut report = told(results, args.require_all);
+    for failed in report.results.seeds.iter().filter(|result| result.failure.is_some()) {
+        let path = args.failures.join(format!("seed-{}.toml", failed.seed));
+        let text = scenario::to_toml(&plan(failed.seed, &args.without));
+        fs::create_dir_all(&args.failures)
+            .and_then(|()| fs::write(&path, text))
+            .map_err(|error| SweepError::File { path: path.clone(), verb: "written", error })?;
+        report.text.push_str(&format!("to repeat: annulus-sim run {}\n", path.display()));
     }
     Ok(report)
 }
 
-/// Reduces a seed that failed and saves what is left of it.
-fn reduced(text: &mut String, args: &Args, seed: u64) {
-    let plan = args.plan(seed);
-    let Some(shrunk) = shrink::shrink(&plan, args.shrink_runs) else { return };
-    let out = PathBuf::from(format!("seed-{seed}.min.toml"));
-    let told = match crate::cli::shrink::save(&plan, &shrunk, &out) {
-        Ok(told) => told,
-        Err(error) => format!("{}: cannot be written: {error}", out.display()),
-    };
-    let _ = writeln!(text, "\nseed {seed} was {told}");
+/// Runs `annulus-sim merge`.
+///
+/// # Errors
+/// A file cannot be read or written, or does not belong to the others.
+pub fn merge(args: &MergeArgs) -> Result<Report, SweepError> {
+    let mut results = Results::default();
+    for path in &args.files {
+        let file =
+            File::open(path).map_err(|error| SweepError::File { path: path.clone(), verb: "read", error })?;
+        let part: Results = serde_json::from_reader(BufReader::new(file))
+            .map_err(|error| SweepError::Form { path: path.clone(), error })?;
+        results.merge(part).map_err(|why| SweepError::Merge { path: path.clone(), why })?;
+    }
+    if let Some(path) = &args.out {
+        write(path, &results)?;
+    }
+    Ok(told(results, args.require_all))
 }
 
-/// One seed's outcome, or the words of the assertion that failed.
-type Result1 = (u64, Result<Outcome, String>);
-
-fn one(seed: u64, args: &Args) -> Result1 {
-    (seed, guard::catching(|| run::run(&args.plan(seed), Recording::Events, &mut |_, _| {})))
+fn told(results: Results, require_all: bool) -> Report {
+    let (text, exit) = report::report(&results, require_all);
+    Report { text, exit, results }
 }
 
-fn traced(args: &Args, path: &PathBuf) -> Result<Result1, SweepError> {
-    let failed = |error| SweepError::Trace { path: path.clone(), error };
+fn write(path: &Path, results: &Results) -> Result<(), SweepError> {
+    let failed = |error| SweepError::File { path: path.to_owned(), verb: "written", error };
+    let mut file = BufWriter::new(File::create(path).map_err(failed)?);
+    serde_json::to_writer(&mut file, results).map_err(std::io::Error::from).map_err(failed)?;
+    file.write_all(b"\n").and_then(|()| file.flush()).map_err(failed)
+}
+
+fn traced(args: &Args, seed: u64, path: &Path) -> Result<Results, SweepError> {
+    let failed = |error| SweepError::File { path: path.to_owned(), verb: "written", error };
     let mut file = BufWriter::new(File::create(path).map_err(failed)?);
     let mut written = Ok(());
-    let seed = args.seeds.start;
     let outcome = guard::catching(|| {
-        run::run(&args.plan(seed), Recording::Packets, &mut |world, record| {
+        run::run(&plan(seed, &args.without), Recording::Packets, &mut |scene, record| {
             if written.is_ok() {
-                written = crate::trace::write_jsonl(&mut file, world, std::slice::from_ref(record));
+                written = crate::trace::write_jsonl(&mut file, scene, std::slice::from_ref(record));
             }
         })
     });
     written.and_then(|()| file.flush()).map_err(failed)?;
-    Ok((seed, outcome))
+    let mut results = Results { without: args.without.clone(), ..Results::default() };
+    results.add(seed, outcome);
+    Ok(results)
 }
 
-fn all(args: &Args) -> Vec<Result1> {
+fn all(args: &Args, seeds: &[u64]) -> Results {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let jobs = args.jobs.map_or(cores, usize::from);
-    let next = AtomicU64::new(args.seeds.start);
-    let outcomes = Mutex::new(Vec::new());
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(Results { without: args.without.clone(), ..Results::default() });
     std::thread::scope(|scope| {
         for _ in 0..jobs {
             scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= args.seeds.end {
-                        break;
-                    }
-                    let outcome = one(seed, args);
-                    outcomes.lock().expect("no thread panics while it holds the list").push(outcome);
+                while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let outcome = guard::catching(|| {
+                        run::run(&plan(*seed, &args.without), Recording::Events, &mut |_, _| {})
+                    });
+                    results.lock().expect("no thread panics while it adds").add(*seed, outcome);
                 }
             });
         }
     });
-    let mut outcomes = outcomes.into_inner().expect("no thread panics while it holds the list");
-    outcomes.sort_by_key(|(seed, _)| *seed);
-    outcomes
-}
-
-fn report(args: &Args, outcomes: &[Result1]) -> Report {
-    let mut report = Report { text: String::new(), exit: Exit::Pass };
-    let mut tally: BTreeMap<&str, u64> = BTreeMap::new();
-    let mut times: Vec<Time> = Vec::new();
-    let mut hash = TraceHash::new();
-    for (seed, outcome) in outcomes {
-        match outcome {
-            Err(panic) => {
-                report.exit = report.exit.max(Exit::Bug);
-                let told = guard::report(panic, &again(*seed, args));
-                let _ = writeln!(report.text, "seed {seed}: {told}");
-            }
-            Ok(outcome) => {
-                hash.pair(*seed, outcome.hash);
-                for (key, count) in &outcome.tally {
-                    *tally.entry(key).or_default() += count;
-                }
-                match &outcome.result {
-                    Ok(after) => times.push((after.as_millis(), outcome.bound.as_millis(), *seed)),
-                    Err(failure) => {
-                        report.exit = report.exit.max(failure.exit);
-                        failed(&mut report.text, args, *seed, outcome.members, failure);
-                    }
-                }
-            }
-        }
-    }
-    summary(&mut report.text, outcomes.len(), times);
-    let occurred: Vec<String> = tally.iter().map(|(key, count)| format!("{key} {count}")).collect();
-    let _ = writeln!(report.text, "occurred: {}", occurred.join(", "));
-    let _ = writeln!(report.text, "trace hash of all: {:016x}", hash.value());
-    report
-}
-
-fn failed(text: &mut String, args: &Args, seed: u64, members: usize, failure: &Failure) {
-    let lines = failure.last.join("\n    ");
-    let _ = writeln!(text, "seed {seed}: ring of {members}: {}", failure.why);
-    let _ = writeln!(text, "  it ended so:\n    {lines}");
-    let _ = writeln!(text, "  again: {}", again(seed, args));
-}
-
-/// How long a seed took to share one view, how long it was allowed to, both in milliseconds, and the seed.
-type Time = (u128, u128, u64);
-
-fn summary(text: &mut String, runs: usize, mut times: Vec<Time>) {
-    let seconds = |ms: u128| format!("{}.{:01} s", ms / 1000, ms % 1000 / 100);
-    let bounds = times.iter().map(|t| t.1);
-    let (low, high) = (bounds.clone().min().unwrap_or(0), bounds.max().unwrap_or(0));
-    times.sort_unstable();
-    let _ = writeln!(text, "{} of {runs} seeds passed", times.len());
-    if let (Some(median), Some(worst)) = (times.get(times.len() / 2), times.last()) {
-        let (median, worst, seed) = (seconds(median.0), seconds(worst.0), worst.2);
-        let _ = writeln!(text, "one view after the last fault: median {median}, worst {worst} (seed {seed})");
-        let _ = writeln!(text, "allowed by the timings: {} to {}", seconds(low), seconds(high));
-    }
-}
-
-fn again(seed: u64, args: &Args) -> String {
-    let mut command = format!("annulus-sim sweep --seeds {seed} --trace seed-{seed}.jsonl");
-    if !args.without.is_empty() {
-        let names: Vec<String> = args.without.iter().map(|c| format!("{c:?}").to_lowercase()).collect();
-        let _ = write!(command, " --without {}", names.join(","));
-    }
-    command
+    let mut results = results.into_inner().expect("no thread panics while it adds");
+    results.sort();
+    results
 }
 
 /// `A..B`, or `A` alone.
@@ -256,6 +243,15 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
     }
 }
 
+/// `K/N`, K from zero.
+fn shard(text: &str) -> Result<Shard, String> {
+    let wrong = || format!("{text:?} is not a share; write 0/4 for the first of four, 3/4 for the last");
+    let (index, count) = text.split_once('/').ok_or_else(wrong)?;
+    let shard =
+        Shard { index: index.parse().map_err(|_| wrong())?, count: count.parse().map_err(|_| wrong())? };
+    if shard.index < shard.count { Ok(shard) } else { Err(wrong()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -267,5 +263,46 @@ mod tests {
         for bad in ["", "9..3", "3..3", "a..b", "-1", "18446744073709551615"] {
             assert!(seeds(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_share_is_one_of_several() {
+        assert_eq!(shard("3/4"), Ok(Shard { index: 3, count: 4 }));
+        for bad in ["", "4/4", "1", "a/b", "0/0", "-1/2"] {
+            assert!(shard(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn shards_add_up_to_the_whole() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let sweep = |shard: &str, out: &str| {
+            let out = folder.path().join(out);
+            let out = out.to_str().expect("plain text");
+            let failures = folder.path().to_str().expect("plain text");
+            let options =
+                ["sweep", "--seeds", "5..11", "--shard", shard, "--out", out, "--failures", failures];
+            run(&Args::parse_from(options)).expect("a sweep")
+        };
+        let whole = sweep("0/1", "whole.json");
+        let files: Vec<PathBuf> = (0..3)
+            .map(|k| {
+                sweep(&format!("{k}/3"), &format!("{k}.json"));
+                folder.path().join(format!("{k}.json"))
+            })
+            .collect();
+        let merged =
+            merge(&MergeArgs { files: files.clone(), require_all: false, out: None }).expect("they fit");
+        assert_eq!(merged.results, whole.results);
+        assert_eq!(merged.results.hash(), whole.results.hash());
+        let twice = vec![files[0].clone(), files[0].clone()];
+        let error =
+            merge(&MergeArgs { files: twice, require_all: false, out: None }).expect_err("the same seeds");
+        assert!(error.to_string().contains("is in two of them"), "{error}");
+        let none = merge(&MergeArgs { files, require_all: true, out: None }).expect("they fit");
+        assert!(
+            none.exit >= Exit::Unmet && none.text.contains("never occurred: "),
+            "six seeds do not hold all"
+        );
     }
 }

@@ -22,7 +22,7 @@ pub(super) struct Ring {
 /// Members of the rare big ring.
 pub(super) const BIG: u32 = 1_000;
 /// One ring of so many is big.
-const BIG_ONE_IN: u64 = 500;
+const BIG_ONE_IN: u64 = 1_000;
 /// Single options that may differ from their profile.
 const PERTURBED_MAX: u64 = 4;
 

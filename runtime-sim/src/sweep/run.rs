@@ -55,6 +55,9 @@ pub(super) fn run(plan: &Plan, recording: Recording, keep: &mut dyn FnMut(&dyn S
         *tally.entry(format!("packet {}", reason.name())).or_default() += count;
     }
     *tally.entry("packet duplicated".to_owned()).or_default() += report.counters.duplicates;
+    if plan.hosts.len() == super::ring::BIG as usize {
+        tally.insert(format!("ring of {}", plan.hosts.len()), 1);
+    }
     let calm = plan.expectations.first().map(|e| e.when);
     let (calm_at, bound) = match calm {
         Some(When::By { after, by }) => (after, by.saturating_since(after)),

@@ -1,0 +1,98 @@
+//! What a sweep says to people.
+
+use std::fmt::Write as _;
+
+use super::results::{FailureResult, REQUIRED, Results};
+use crate::cli::guard;
+use crate::exit::Exit;
+
+/// Failures that are told in full; the others are named.
+const TOLD_MAX: usize = 10;
+
+/// The whole report, and how the program ends. `require_all`: something that never occurred is a failure.
+pub(super) fn report(results: &Results, require_all: bool) -> (String, Exit) {
+    let mut text = String::new();
+    let mut exit = Exit::Pass;
+    let failures = results.seeds.iter().filter_map(|result| Some((result, result.failure.as_ref()?)));
+    for (number, (result, failure)) in failures.enumerate() {
+        exit = exit.max(exit_of(failure));
+        if number < TOLD_MAX {
+            failed(&mut text, results, result.seed, result.members, failure);
+        } else {
+            let why = failure.why.lines().next().unwrap_or_default();
+            let _ = writeln!(text, "seed {}: {why}", result.seed);
+        }
+    }
+    table(&mut text, results);
+    summary(&mut text, results);
+    let missing = results.missing();
+    if require_all && !missing.is_empty() {
+        exit = exit.max(Exit::Unmet);
+        let _ = writeln!(text, "never occurred: {}", missing.join(", "));
+    }
+    (text, exit)
+}
+
+fn exit_of(failure: &FailureResult) -> Exit {
+    let all = [Exit::Usage, Exit::Unmet, Exit::Violated];
+    all.into_iter().find(|exit| exit.word() == failure.outcome).unwrap_or(Exit::Bug)
+}
+
+fn failed(text: &mut String, results: &Results, seed: u64, members: usize, failure: &FailureResult) {
+    if exit_of(failure) == Exit::Bug {
+        let _ = writeln!(text, "seed {seed}: {}", guard::report(&failure.why, &again(seed, results)));
+        return;
+    }
+    let _ = writeln!(text, "seed {seed}: ring of {members}: {}", failure.why);
+    if !failure.last.is_empty() {
+        let _ = writeln!(text, "  it ended so:\n    {}", failure.last.join("\n    "));
+    }
+    let _ = writeln!(text, "  again: {}", again(seed, results));
+}
+
+fn again(seed: u64, results: &Results) -> String {
+    let mut command = format!("annulus-sim sweep --seeds {seed} --trace seed-{seed}.jsonl");
+    if !results.without.is_empty() {
+        let names: Vec<String> = results.without.iter().map(|c| format!("{c:?}").to_lowercase()).collect();
+        let _ = write!(command, " --without {}", names.join(","));
+    }
+    command
+}
+
+/// What occurred, in two columns.
+fn table(text: &mut String, results: &Results) {
+    let known = |name: &str| REQUIRED.contains(&name);
+    let others = results.occurred.keys().map(String::as_str).filter(|name| !known(name));
+    let rows: Vec<String> = REQUIRED
+        .iter()
+        .copied()
+        .chain(others)
+        .map(|name| {
+            let o = results.occurred.get(name).copied().unwrap_or_default();
+            format!("{name:<28} {:>10} {:>7}", o.times, o.seeds)
+        })
+        .collect();
+    let head = format!("{:<28} {:>10} {:>7}", "what occurred", "times", "seeds");
+    let _ = writeln!(text, "{head}   {head}");
+    let half = rows.len().div_ceil(2);
+    for (number, left) in rows.iter().take(half).enumerate() {
+        let right = rows.get(half + number).map_or("", String::as_str);
+        let _ = writeln!(text, "{}", format!("{left}   {right}").trim_end());
+    }
+}
+
+fn summary(text: &mut String, results: &Results) {
+    let seconds = |ms: u64| format!("{}.{:01} s", ms / 1000, ms % 1000 / 100);
+    let mut times: Vec<(u64, u64)> =
+        results.seeds.iter().filter_map(|result| Some((result.after_ms?, result.seed))).collect();
+    times.sort_unstable();
+    let _ = writeln!(text, "{} of {} seeds passed", times.len(), results.seeds.len());
+    if let (Some(median), Some(worst)) = (times.get(times.len() / 2), times.last()) {
+        let (median, worst, seed) = (seconds(median.0), seconds(worst.0), worst.1);
+        let _ = writeln!(text, "one view after the last fault: median {median}, worst {worst} (seed {seed})");
+        let bounds = results.seeds.iter().map(|result| result.bound_ms).filter(|ms| *ms > 0);
+        let (low, high) = (bounds.clone().min().unwrap_or(0), bounds.max().unwrap_or(0));
+        let _ = writeln!(text, "allowed by the timings: {} to {}", seconds(low), seconds(high));
+    }
+    let _ = writeln!(text, "trace hash of all: {:016x}", results.hash());
+}

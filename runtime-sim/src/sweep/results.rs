@@ -1,0 +1,194 @@
+//! What a sweep found, in a form that can be written, read and added up: the results of shards merge into those
+//! of the whole.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Class;
+use super::run::Outcome;
+use crate::hash::TraceHash;
+
+/// The results of some seeds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Results {
+    /// Classes that were left out.
+    pub without: Vec<Class>,
+    /// The seeds that were run, in order.
+    pub seeds: Vec<SeedResult>,
+    /// What occurred: how often, and in how many seeds.
+    pub occurred: BTreeMap<String, Occurred>,
+}
+
+/// How often something occurred.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Occurred {
+    /// Times.
+    pub times: u64,
+    /// Seeds in which it did.
+    pub seeds: u64,
+}
+
+/// The result of one seed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeedResult {
+    /// Which.
+    pub seed: u64,
+    /// How many members its ring has.
+    pub members: usize,
+    /// After how long one view was shared, in milliseconds; none when it failed.
+    pub after_ms: Option<u64>,
+    /// How long it was allowed to take.
+    pub bound_ms: u64,
+    /// Fingerprint of the run.
+    pub hash: u64,
+    /// What was wrong.
+    pub failure: Option<FailureResult>,
+}
+
+/// What was wrong with a seed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureResult {
+    /// One word: see [`crate::exit::Exit::word`].
+    pub outcome: String,
+    /// In sentences.
+    pub why: String,
+    /// The last that happened.
+    pub last: Vec<String>,
+}
+
+impl Results {
+    pub(super) fn add(&mut self, seed: u64, outcome: Result<Outcome, String>) {
+        let mut result = SeedResult { seed, members: 0, after_ms: None, bound_ms: 0, hash: 0, failure: None };
+        match outcome {
+            Err(panic) => {
+                let outcome = crate::exit::Exit::Bug.word().to_owned();
+                result.failure = Some(FailureResult { outcome, why: panic, last: Vec::new() });
+            }
+            Ok(outcome) => {
+                for (name, times) in outcome.tally {
+                    let sum = self.occurred.entry(name).or_default();
+                    sum.times += times;
+                    sum.seeds += u64::from(times > 0);
+                }
+                let ms = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+                result.members = outcome.members;
+                result.bound_ms = ms(outcome.bound);
+                result.hash = outcome.hash;
+                match outcome.result {
+                    Ok(after) => result.after_ms = Some(ms(after)),
+                    Err(failure) => {
+                        let outcome = failure.exit.word().to_owned();
+                        result.failure =
+                            Some(FailureResult { outcome, why: failure.why, last: failure.last });
+                    }
+                }
+            }
+        }
+        self.seeds.push(result);
+    }
+
+    /// Puts what was found elsewhere beside this.
+    ///
+    /// # Errors
+    /// The two cannot belong to one sweep.
+    pub fn merge(&mut self, other: Self) -> Result<(), String> {
+        if self.without != other.without && !self.seeds.is_empty() {
+            return Err(String::from("they left out different classes of faults"));
+        }
+        self.without = other.without;
+        for (name, occurred) in other.occurred {
+            let sum = self.occurred.entry(name).or_default();
+            sum.times += occurred.times;
+            sum.seeds += occurred.seeds;
+        }
+        self.seeds.extend(other.seeds);
+        self.sort();
+        match self.seeds.windows(2).find(|two| two[0].seed == two[1].seed) {
+            Some(two) => Err(format!("seed {} is in two of them", two[0].seed)),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn sort(&mut self) {
+        self.seeds.sort_by_key(|result| result.seed);
+    }
+
+    /// A fingerprint of all runs.
+    #[must_use]
+    pub fn hash(&self) -> u64 {
+        let mut hash = TraceHash::new();
+        for result in &self.seeds {
+            hash.pair(result.seed, result.hash);
+        }
+        hash.value()
+    }
+
+    /// What should have occurred and never did.
+    #[must_use]
+    pub fn missing(&self) -> Vec<&'static str> {
+        REQUIRED
+            .iter()
+            .filter(|name| self.occurred.get(**name).is_none_or(|o| o.times == 0))
+            .copied()
+            .collect()
+    }
+}
+
+/// Every fault, every state, every fate of a packet: what a sweep that is long enough has to have seen.
+pub const REQUIRED: &[&str] = &[
+    "crash",
+    "kill",
+    "restart",
+    "restart with an empty disk",
+    "restart with an old disk",
+    "pause",
+    "resume",
+    "cut",
+    "cut one way",
+    "mend",
+    "link changed",
+    "burst",
+    "capacity",
+    "slow",
+    "clock rate",
+    "clock jump",
+    "suspend",
+    "crash at sync",
+    "crash loop",
+    "clone",
+    "leave",
+    "depart",
+    "calm",
+    "service load",
+    "service unload",
+    "service start",
+    "service stop",
+    "service crash",
+    "member alive",
+    "member suspect",
+    "member confirmed",
+    "member departed",
+    "service up",
+    "service down",
+    "service backoff",
+    "event banned",
+    "event leaving",
+    "event local-health",
+    "event probe-failed",
+    "event refuted",
+    "event rumor-accepted",
+    "event stalled",
+    "event suspicion-confirmed",
+    "event synced",
+    "packet loss",
+    "packet cut",
+    "packet host-down",
+    "packet refused",
+    "packet overflow",
+    "packet link-full",
+    "packet reset",
+    "packet sender-down",
+    "packet duplicated",
+    "ring of 1000",
+];
