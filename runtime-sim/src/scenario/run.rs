@@ -173,6 +173,8 @@ impl Run<'_> {
                 next += 1;
                 self.act(timed.line.unwrap_or(0), &timed.action)?;
             }
+            let late = self.plan.actions.get(next).is_some_and(|timed| timed.time <= instant);
+            assert!(!late, "a plan's actions are in the order of time");
             self.look(false)?;
             if self.until_settled && next == self.plan.actions.len() && self.judge.is_settled() {
                 break;

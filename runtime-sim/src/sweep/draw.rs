@@ -151,6 +151,7 @@ fn assemble(seed: u64, ring: Ring, schedule: Vec<(Instant, Action)>, calm_at: In
         .collect();
     let mut all = start_joins(&hosts, &actions, start);
     all.append(&mut actions);
+    all.sort_by_key(|timed| timed.time);
     let bound = bound(&timings, hosts.len());
     let by = calm_at + bound + STABLE;
     Plan {
