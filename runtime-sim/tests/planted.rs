@@ -92,7 +92,7 @@ fn every_planted_bug_is_found() {
 #[test]
 fn what_is_found_is_reduced_to_a_small_scenario() {
     for (bug, members_max, actions_max) in [
-        (Bug::RestartSameIncarnation, 1, 2),
+        (Bug::RestartSameIncarnation, 2, 2),
         (Bug::BuryOnHearsay, 4, 2),
         (Bug::RefuteSameIncarnation, 4, 4),
         (Bug::LostNeverTried, 6, 5),
