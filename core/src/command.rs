@@ -1,11 +1,13 @@
 //! What an operator can ask of a node, and what it answers.
 
+use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use crate::error::CommandError;
 use crate::id::{MemberId, ServiceName};
-use crate::service::ServiceSpec;
+use crate::service::{ServiceSpec, SpecChange};
 
 /// A request. Reading needs none: see the views on [`crate::Node`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,9 +17,12 @@ pub enum Command {
         /// The member.
         member: MemberId,
     },
-    /// Leave the ring in order: stop services, announce the departure, then `Effect::Exit`.
-    Leave,
-    /// While leaving: skip every wait that is left.
+    /// Leave the ring in order: drain and stop services, announce the departure, then `Effect::Exit`.
+    Leave {
+        /// Whether services are drained before they are stopped.
+        drain: bool,
+    },
+    /// While leaving: the first skips every wait that is left, the second kills what still runs.
     Hurry,
     /// Replace the addresses that are tried while this member is alone (names are resolved by the runtime).
     SetPeers(Vec<SocketAddr>),
@@ -32,6 +37,8 @@ pub enum Command {
     UnloadService {
         /// The service.
         service: ServiceName,
+        /// How it is stopped.
+        how: StopHow,
     },
     /// Want a loaded service up.
     StartService {
@@ -42,7 +49,53 @@ pub enum Command {
     StopService {
         /// The service.
         service: ServiceName,
+        /// How it is stopped.
+        how: StopHow,
     },
+    /// Change some options of a loaded service; its process is replaced only where it has to be.
+    UpdateService {
+        /// The service.
+        service: ServiceName,
+        /// What changes.
+        change: Box<SpecChange>,
+    },
+    /// Let a service take no new work until it is undrained; it goes on running.
+    DrainService {
+        /// The service.
+        service: ServiceName,
+        /// How long its drain hook and what is in flight are waited for, in milliseconds; none: as the package says.
+        timeout_ms: Option<u64>,
+    },
+    /// Let a drained service take work again.
+    UndrainService {
+        /// The service.
+        service: ServiceName,
+    },
+    /// Put a service into maintenance, or end it. Outlives restarts.
+    MaintainService {
+        /// The service.
+        service: ServiceName,
+        /// Why; none ends it.
+        reason: Option<String>,
+    },
+}
+
+/// How a service is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StopHow {
+    /// Whether it is drained first.
+    pub drain: bool,
+    /// How long draining may take, in milliseconds; none: as the package says.
+    pub drain_timeout_ms: Option<u64>,
+    /// How long it may take to end after its stop signal, in milliseconds; none: as its spec or package says.
+    pub shutdown_timeout_ms: Option<u64>,
+}
+
+impl Default for StopHow {
+    /// Drained, with the package's own times.
+    fn default() -> Self {
+        Self { drain: true, drain_timeout_ms: None, shutdown_timeout_ms: None }
+    }
 }
 
 /// The answer to one command. What it acknowledges is durable.

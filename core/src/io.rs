@@ -8,11 +8,12 @@ use core::net::SocketAddr;
 
 use crate::command::{Command, Reply};
 use crate::error::DecodeError;
+use crate::facts::Facts;
 use crate::id::{EffectId, EventId, Incarnation, InputId, MemberId, RequestId, ServiceGroup, ServiceName};
-use crate::ident::PackageIdent;
 use crate::membership::State;
+use crate::prepared::{HookEnd, Prepared, Rendered};
 use crate::rumor::RumorKey;
-use crate::service::{ServiceSpec, ServiceState};
+use crate::service::{Demoted, Health, Hook, ServiceSpec, ServiceState};
 use crate::snapshot::Write;
 use crate::time::Instant;
 
@@ -119,13 +120,22 @@ pub enum Effect {
         /// Whether the answer promises that the records survive.
         sync: bool,
     },
-    /// Find the installed package for a service and render its hooks and configuration:
+    /// Find the installed package for a service, merge its configuration and write everything it needs:
     /// `Prepared` or `PrepareFailed`.
     Prepare {
         /// The service.
         service: ServiceName,
         /// Its spec.
         spec: Box<ServiceSpec>,
+        /// What its templates may know.
+        facts: Box<Facts>,
+    },
+    /// Write the files of a prepared service again: `Rendered`, or `RenderFailed` and the old files stay.
+    Render {
+        /// The service.
+        service: ServiceName,
+        /// What its templates may know by now.
+        facts: Box<Facts>,
     },
     /// Start the service's `run` hook in a process group of its own:
     /// `Spawned` or `SpawnFailed`; after `Spawned`, once, `Exited`.
@@ -135,6 +145,15 @@ pub enum Effect {
         /// Its group, for log prefixes.
         group: ServiceGroup,
     },
+    /// Take over a process that outlived the last supervisor: answered exactly like `Spawn`.
+    Adopt {
+        /// The service, prepared before.
+        service: ServiceName,
+        /// Its group, for log prefixes.
+        group: ServiceGroup,
+        /// The process, out of [`crate::Snapshot::running`].
+        pid: u32,
+    },
     /// Signal the service's process group: `Signalled`.
     Signal {
         /// The service.
@@ -143,6 +162,41 @@ pub enum Effect {
         pid: u32,
         /// Which signal.
         signal: StopSignal,
+    },
+    /// Run one of a prepared service's hooks and kill what it started at the deadline: `HookEnded`.
+    RunHook {
+        /// The service.
+        service: ServiceName,
+        /// Which hook; one that the package does not have ends as `HookExit::Missing`.
+        hook: Hook,
+        /// The deadline, in milliseconds from the start.
+        timeout_ms: u64,
+    },
+    /// Ask how a service is, by its hook or by the check that its plan names: `HealthChecked`.
+    CheckHealth {
+        /// The service, whose `Prepared::has_health_check` was true.
+        service: ServiceName,
+        /// The deadline, in milliseconds; what has no answer by then is critical.
+        timeout_ms: u64,
+    },
+    /// Count the requests that a service still works on: `Inflight`.
+    CountInflight {
+        /// The service, whose `DrainPlan::inflight` was true.
+        service: ServiceName,
+        /// The deadline, in milliseconds.
+        timeout_ms: u64,
+    },
+    /// Tell whoever holds the process how long it may act as the leader, so that it ends in time also when this
+    /// supervisor is dead or stuck: `Leased`.
+    Lease {
+        /// The service.
+        service: ServiceName,
+        /// The process that `Spawn` or `Adopt` named.
+        pid: u32,
+        /// Without another lease within this, in milliseconds, `then` happens; none ends the lease.
+        left_ms: Option<u64>,
+        /// What happens to the process when the lease runs out.
+        then: Demoted,
     },
     /// The node has finished; the runtime ends. Not answered.
     Exit(ExitReason),
@@ -194,17 +248,26 @@ pub enum EffectResult {
     Exited(ExitStatus),
     /// The signal was sent, or nobody was left to receive it.
     Signalled,
-}
-
-/// What the runtime found out about a package.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Prepared {
-    /// The fully qualified ident that will run.
-    pub ident: PackageIdent,
-    /// How long a polite stop may take before KILL, in milliseconds.
-    pub shutdown_timeout_ms: u64,
-    /// The exported configuration, TOML text, for the service rumor.
-    pub exports: Vec<u8>,
+    /// The files are written with the new facts.
+    Rendered(Rendered),
+    /// They are not; the old ones stay.
+    RenderFailed {
+        /// Which file, and what is wrong with it.
+        reason: String,
+    },
+    /// The hook ended, or was ended.
+    HookEnded(HookEnd),
+    /// The service was asked how it is.
+    HealthChecked {
+        /// How it is.
+        health: Health,
+        /// What it said, for people.
+        note: String,
+    },
+    /// Requests that the service still works on; none when nobody can say.
+    Inflight(Option<u64>),
+    /// The lease is known to whoever holds the process.
+    Leased,
 }
 
 /// How a process ended.

@@ -64,6 +64,7 @@ mod config;
 mod context;
 mod digest;
 mod error;
+mod facts;
 mod id;
 mod ident;
 mod io;
@@ -72,6 +73,7 @@ mod membership;
 mod metrics;
 mod node;
 mod planted;
+mod prepared;
 mod rng;
 mod rumor;
 mod service;
@@ -80,27 +82,29 @@ mod time;
 mod wire;
 
 pub use census::{Census, CensusGroup, CensusMember};
-pub use command::{Command, Reply};
+pub use command::{Command, Reply, StopHow};
 pub use config::{Config, SysInfo, Timings};
 pub use error::{CommandError, ConfigError, DecodeError, ParseError, SnapshotError};
+pub use facts::{ElectionStatus, ElectionView, Facts, Fitness, GroupConfig, GroupFile, Role};
 pub use id::{
     EffectId, EventId, Incarnation, InputId, MemberId, ProbeSeq, RequestId, ServiceGroup, ServiceName,
 };
 pub use ident::PackageIdent;
 pub use io::{
-    Cause, Channel, Effect, EffectResult, Event, EventKind, ExitReason, ExitStatus, Input, Output, Prepared,
+    Cause, Channel, Effect, EffectResult, Event, EventKind, ExitReason, ExitStatus, Input, Output,
     StopSignal, Transmit, WakeReason, Why,
 };
 pub use membership::{Accusers, MemberRecord, State};
 pub use metrics::{MessageCounts, Metrics};
 pub use node::Node;
 pub use planted::{Bug, CAN_PLANT, Planted};
+pub use prepared::{Bind, Changed, DrainPlan, HookEnd, HookExit, Prepared, Rendered};
 pub use rng::Rng;
 pub use rumor::{Departure, MemberRumor, Rumor, RumorKey, RumorKind, ServiceHealth, ServiceRumor};
 pub use service::{
-    BindingMode, DesiredState, Health, ServiceSpec, ServiceState, ServiceView, Topology, UpdateCondition,
-    UpdateStrategy,
+    BindingMode, Demoted, DesiredState, Health, Hook, ServiceSpec, ServiceState, ServiceView, SpecChange,
+    Topology, UpdateCondition, UpdateStrategy,
 };
-pub use snapshot::{Snapshot, Table, Write};
+pub use snapshot::{RunningService, Snapshot, Table, Write};
 pub use time::{Instant, UnixTime};
 pub use wire::Message;

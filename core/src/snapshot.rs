@@ -6,10 +6,12 @@ use core::fmt::Write as _;
 use prost::Message as _;
 
 use crate::error::{DecodeError, SnapshotError};
-use crate::id::{Incarnation, MemberId};
+use crate::id::{Incarnation, MemberId, ServiceName};
+use crate::ident::PackageIdent;
 use crate::membership::MemberRecord;
 use crate::rumor::{MemberRumor, Rumor};
 use crate::service::{ServiceSpec, record};
+use crate::time::UnixTime;
 use crate::wire::{id_from_wire, id_to_wire, proto};
 
 /// Where a record belongs.
@@ -65,6 +67,24 @@ pub struct Snapshot {
     pub rumors: Vec<Rumor>,
     /// Loaded services.
     pub services: Vec<ServiceSpec>,
+    /// Service processes that outlived the last supervisor. No table: the runtime fills it in from whoever kept
+    /// them.
+    pub running: Vec<RunningService>,
+}
+
+/// A service's process that outlived its supervisor.
+///
+/// The node adopts it when it is what the spec would start, and stops it otherwise, also when there is no spec.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunningService {
+    /// Which service.
+    pub service: ServiceName,
+    /// Its process, whose identity the runtime has checked.
+    pub pid: u32,
+    /// The fully qualified package that it was started from.
+    pub ident: PackageIdent,
+    /// When it was started.
+    pub since: UnixTime,
 }
 
 const IDENTITY_KEY: &[u8] = b"self";
@@ -79,6 +99,7 @@ impl Snapshot {
             members: Vec::new(),
             rumors: Vec::new(),
             services: Vec::new(),
+            running: Vec::new(),
         }
     }
 

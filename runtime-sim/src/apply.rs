@@ -2,7 +2,7 @@
 
 use annulus_core::{
     Command, ExitReason, ExitStatus, Instant, MemberId, Node, PackageIdent, ServiceName, ServiceSpec,
-    SnapshotError,
+    SnapshotError, StopHow,
 };
 use thiserror::Error;
 
@@ -84,7 +84,7 @@ impl World {
         match action {
             Action::Join(host) => self.start(host.0)?,
             Action::Restart(host, disk) => self.restart(host.0, *disk)?,
-            Action::Leave(host) => self.command(*host, Command::Leave),
+            Action::Leave(host) => self.command(*host, Command::Leave { drain: true }),
             Action::Depart { by, host } => {
                 let member = member_of(self, *host)?;
                 self.command(*by, Command::Depart { member });
@@ -112,10 +112,16 @@ impl World {
                 self.command(*host, Command::LoadService { spec: spec(service)?, force: false });
             }
             Action::UnloadService { host, service } => {
-                self.command(*host, Command::UnloadService { service: name(service)? });
+                self.command(
+                    *host,
+                    Command::UnloadService { service: name(service)?, how: StopHow::default() },
+                );
             }
             Action::StopService { host, service } => {
-                self.command(*host, Command::StopService { service: name(service)? });
+                self.command(
+                    *host,
+                    Command::StopService { service: name(service)?, how: StopHow::default() },
+                );
             }
             Action::StartService { host, service } => {
                 self.command(*host, Command::StartService { service: name(service)? });

@@ -13,6 +13,7 @@ use crate::world::{Thing, World};
 const SYNC_US: (u64, u64) = (300, 2_000);
 const PREPARE_US: (u64, u64) = (1_000, 6_000);
 const SPAWN_US: (u64, u64) = (1_000, 5_000);
+const HOOK_US: (u64, u64) = (1_000, 5_000);
 const STOP_US: (u64, u64) = (3_000, 50_000);
 const KILL_US: (u64, u64) = (100, 1_000);
 const SIGTERM: i32 = 15;
@@ -57,7 +58,7 @@ impl World {
                     self.after((0, 0), index, Work::Answer(id, EffectResult::Persisted));
                 }
             }
-            Effect::Prepare { service: _, spec } => {
+            Effect::Prepare { service: _, spec, facts: _ } => {
                 self.after(PREPARE_US, index, Work::Answer(id, process::prepare(&spec)));
             }
             Effect::Spawn { service, group: _ } => self.after(SPAWN_US, index, Work::Spawn(id, service)),
@@ -70,6 +71,10 @@ impl World {
                 self.after(time_us, index, Work::End { service, pid, status });
             }
             Effect::Exit(reason) => self.ask_to_stop(index, reason),
+            other => {
+                let answer = process::answer(&other).expect("every other kind of work has an answer");
+                self.after(HOOK_US, index, Work::Answer(id, answer));
+            }
         }
     }
 

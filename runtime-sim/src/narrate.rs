@@ -445,6 +445,8 @@ impl Narrator {
             (_, Some(ServiceState::Backoff)) => {
                 format!("{service} does not run on {name}, which waits before it tries again{because}.")
             }
+            (_, Some(ServiceState::Waiting)) => format!("{service} waits on {name}{because}."),
+            (_, Some(ServiceState::Failed)) => format!("{name} gives {service} up{because}."),
             (_, None) => format!("{service} is no longer loaded on {name}{because}."),
         };
         self.say(at, &text);

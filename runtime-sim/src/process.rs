@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use annulus_core::{EffectId, EffectResult, PackageIdent, Prepared, ServiceName, ServiceSpec};
+use annulus_core::{
+    Effect, EffectId, EffectResult, Health, HookEnd, PackageIdent, Prepared, Rendered, ServiceName,
+    ServiceSpec,
+};
 
 /// The origin of every package that exists here.
 pub(crate) const ORIGIN: &str = "sim";
@@ -57,6 +60,22 @@ impl Processes {
     }
 }
 
+/// The answer to an effect that concerns what simulated packages do not have: hooks, checks and templates.
+pub(crate) fn answer(effect: &Effect) -> Option<EffectResult> {
+    Some(match effect {
+        Effect::Render { .. } => EffectResult::Rendered(Rendered::default()),
+        Effect::Adopt { .. } => {
+            let reason = String::from("simulated services do not outlive their supervisor");
+            EffectResult::SpawnFailed { reason }
+        }
+        Effect::RunHook { .. } => EffectResult::HookEnded(HookEnd::MISSING),
+        Effect::CheckHealth { .. } => EffectResult::HealthChecked { health: Health::Ok, note: String::new() },
+        Effect::CountInflight { .. } => EffectResult::Inflight(None),
+        Effect::Lease { .. } => EffectResult::Leased,
+        _ => return None,
+    })
+}
+
 /// What preparing a service's package brings about.
 pub(crate) fn prepare(spec: &ServiceSpec) -> EffectResult {
     let wanted = &spec.ident;
@@ -68,11 +87,10 @@ pub(crate) fn prepare(spec: &ServiceSpec) -> EffectResult {
     let version = wanted.version().unwrap_or(VERSION);
     let release = wanted.release().unwrap_or(RELEASE);
     match format!("{ORIGIN}/{}/{version}/{release}", wanted.name()).parse::<PackageIdent>() {
-        Ok(ident) => EffectResult::Prepared(Prepared {
-            ident,
-            shutdown_timeout_ms: spec.shutdown_timeout_ms.unwrap_or(SHUTDOWN_TIMEOUT_MS),
-            exports: Vec::new(),
-        }),
+        Ok(ident) => {
+            let shutdown_timeout_ms = spec.shutdown_timeout_ms.unwrap_or(SHUTDOWN_TIMEOUT_MS);
+            EffectResult::Prepared(Prepared::new(ident, shutdown_timeout_ms))
+        }
         Err(error) => EffectResult::PrepareFailed { reason: error.to_string() },
     }
 }

@@ -128,7 +128,7 @@ fn rumors(world: &World, nodes: &[(HostId, &Node)]) -> Option<String> {
 /// A group that a node tells the ring it serves although no service of its own is up in it.
 fn not_served(node: &Node) -> Option<String> {
     let services = node.services();
-    let idle = |state| matches!(state, ServiceState::Loaded | ServiceState::Down);
+    let idle = |state| matches!(state, ServiceState::Loaded | ServiceState::Down | ServiceState::Failed);
     let serves = |group: &ServiceGroup| services.iter().any(|s| s.group == *group && !idle(s.state));
     node.rumors().find_map(|rumor| match rumor {
         Rumor::Service(s) if s.member_id == node.id() && !s.tombstone && !serves(&s.group) => {

@@ -51,6 +51,12 @@ pub struct CensusMember {
     pub cfg: String,
     /// How its service is, by the owner's word.
     pub health: Health,
+    /// Whether its service takes new work, by the owner's word.
+    pub accepting: bool,
+    /// Why its service is in maintenance; none when it is not.
+    pub maintenance: Option<String>,
+    /// The version of the group's configuration that its service runs with; 0 for none.
+    pub config_incarnation: u64,
     /// What the member is held to be; none while its service is known and the member itself is not yet.
     pub state: Option<State>,
     /// Whether it asked to be probed for ever.
@@ -130,6 +136,9 @@ impl CensusMember {
             sys: service.sys.clone(),
             cfg: String::from_utf8_lossy(&service.cfg).into_owned(),
             health: Health::default(),
+            accepting: service.accepting,
+            maintenance: service.maintenance.clone(),
+            config_incarnation: service.config_incarnation,
             state: record.map(|r| r.state),
             permanent: record.is_some_and(|r| r.permanent),
         }
@@ -139,6 +148,12 @@ impl CensusMember {
     #[must_use]
     pub fn alive(&self) -> bool {
         self.state == Some(State::Alive)
+    }
+
+    /// Whether its service can be used: the member answers, and by its own word the service works and takes work.
+    #[must_use]
+    pub fn healthy(&self) -> bool {
+        self.alive() && self.initialized && matches!(self.health, Health::Ok | Health::Warning)
     }
 
     /// Whether the member is suspect.
@@ -196,6 +211,9 @@ mod tests {
             sys: SysInfo { hostname: alloc::format!("host{n}"), ..SysInfo::default() },
             pkg_incarnation: u64::from(n),
             tombstone: false,
+            accepting: true,
+            maintenance: None,
+            config_incarnation: 0,
         }
     }
 

@@ -33,6 +33,7 @@ use core::time::Duration;
 use crate::census::Census;
 use crate::config::Config;
 use crate::context::{Context, Outputs};
+use crate::facts::ElectionView;
 use crate::id::{EffectId, Incarnation, InputId, MemberId};
 use crate::io::{EventKind, ExitReason, Input, Output, WakeReason};
 use crate::membership::{MemberRecord, Membership};
@@ -319,6 +320,12 @@ impl Node {
     #[must_use]
     pub fn services(&self) -> Vec<ServiceView> {
         self.services.views()
+    }
+
+    /// The elections of this member's groups, in order of group.
+    #[must_use]
+    pub fn elections(&self) -> Vec<ElectionView> {
+        Vec::new()
     }
 
     /// The service groups of the ring as this node sees them.

@@ -13,7 +13,7 @@ impl Node {
     pub(super) fn on_command(&mut self, request: RequestId, command: Command) {
         if matches!(self.phase, Phase::Departing(_) | Phase::Exited) {
             match command {
-                Command::Leave => self.join_departure(request),
+                Command::Leave { .. } => self.join_departure(request),
                 Command::Hurry => self.hurry(request),
                 _ => self.reply(request, Reply::Failed(CommandError::Leaving)),
             }
@@ -22,7 +22,7 @@ impl Node {
         let (now, wall) = (self.now, self.wall);
         match command {
             Command::Depart { member } => self.depart(request, member),
-            Command::Leave => self.begin_leave(request),
+            Command::Leave { drain: _ } => self.begin_leave(request),
             Command::Hurry => self.reply(request, Reply::Unchanged),
             Command::SetPeers(peers) => {
                 self.membership.set_peers(now, peers);
@@ -31,9 +31,20 @@ impl Node {
             Command::LoadService { spec, force } => {
                 self.services.handle_load(now, wall, request, spec, force)
             }
-            Command::UnloadService { service } => self.services.handle_unload(now, wall, request, service),
+            Command::UnloadService { service, how: _ } => {
+                self.services.handle_unload(now, wall, request, service)
+            }
             Command::StartService { service } => self.services.handle_start(now, wall, request, service),
-            Command::StopService { service } => self.services.handle_stop(now, wall, request, service),
+            Command::StopService { service, how: _ } => {
+                self.services.handle_stop(now, wall, request, service)
+            }
+            Command::UpdateService { .. }
+            | Command::DrainService { .. }
+            | Command::UndrainService { .. }
+            | Command::MaintainService { .. } => {
+                let why = alloc::string::String::from("this supervisor cannot do that to a service yet");
+                self.reply(request, Reply::Failed(CommandError::Package(why)));
+            }
         }
     }
 

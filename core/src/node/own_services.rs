@@ -24,6 +24,9 @@ impl Node {
             sys: self.config.sys.clone(),
             pkg_incarnation: 0,
             tombstone: false,
+            accepting: a.accepting,
+            maintenance: a.maintenance,
+            config_incarnation: a.applied_config,
         };
         let mut rumor = rumor;
         let bytes = Rumor::Service(rumor.clone()).encode().len();
@@ -45,7 +48,7 @@ impl Node {
         if let Some(Rumor::Service(held)) = self.rumors.get(&key).cloned()
             && !held.tombstone
         {
-            let retracted = ServiceRumor { tombstone: true, initialized: false, ..held };
+            let retracted = ServiceRumor { tombstone: true, initialized: false, accepting: false, ..held };
             self.tell_own_service(retracted, Incarnation(0));
         }
         let key = RumorKey::ServiceHealth { group: group.clone(), member: self.me };
@@ -71,8 +74,8 @@ impl Node {
     pub(super) fn tell_health_of(&mut self, service: &ServiceName, state: Option<ServiceState>) {
         let health = match state {
             Some(ServiceState::Up) => Health::Ok,
-            Some(ServiceState::Backoff) => Health::Critical,
-            Some(ServiceState::Loaded | ServiceState::Starting) => Health::Unknown,
+            Some(ServiceState::Backoff | ServiceState::Failed) => Health::Critical,
+            Some(ServiceState::Loaded | ServiceState::Starting | ServiceState::Waiting) => Health::Unknown,
             Some(ServiceState::Stopping | ServiceState::Down) | None => return,
         };
         let views = self.services.views();
@@ -124,7 +127,8 @@ impl Node {
             }
             _ if told.tombstone => Heard::Known,
             _ => {
-                let retracted = ServiceRumor { tombstone: true, initialized: false, ..told.clone() };
+                let retracted =
+                    ServiceRumor { tombstone: true, initialized: false, accepting: false, ..told.clone() };
                 self.tell_own_service(retracted, told.incarnation);
                 Heard::Stale
             }

@@ -240,7 +240,7 @@ fn leaving_is_announced_and_answered() {
     let mut ring = Ring::new(4);
     ring.run_ms(2_000);
     let leaver = ring.id(2);
-    let request = ring.command(2, Command::Leave);
+    let request = ring.command(2, Command::Leave { drain: true });
     ring.run_ms(200);
     let others = [0, 1, 3].map(|i| ring.node(i).member(&leaver).map(|m| m.state));
     assert_eq!(others, [Some(State::Departed); 3]);
@@ -358,7 +358,7 @@ fn a_farewell_uses_an_incarnation_that_is_on_disk() {
     let from = member_to_wire(&ring.node(0).member(&ring.id(0)).expect("itself"));
     let bytes = swim::encode(from, &swim::Body::Gossip, vec![rumor], Vec::new());
     ring.input(1, Input::Datagram { from: address(0), bytes: &bytes });
-    ring.command(1, Command::Leave);
+    ring.command(1, Command::Leave { drain: true });
     ring.run_ms(5_000);
     let rows = ring.hosts[1].disk.iter().map(|((t, k), v)| (*t, k.as_slice(), v.as_slice()));
     let stored = Snapshot::decode(rows).expect("readable").expect("there").incarnation;
@@ -372,7 +372,11 @@ fn told_to_leave_before_it_could_begin() {
     let mut node = Node::new(Config::new(PORT), None, [1; 32], Instant::ZERO, UnixTime::default());
     let Some(Output::Effect(id, Effect::Persist { .. })) = node.poll_output() else { panic!("unexpected") };
     while node.poll_output().is_some() {}
-    node.handle_input(Instant::ZERO, UnixTime::default(), Input::Command(RequestId(1), Command::Leave));
+    node.handle_input(
+        Instant::ZERO,
+        UnixTime::default(),
+        Input::Command(RequestId(1), Command::Leave { drain: true }),
+    );
     while node.poll_output().is_some() {}
     node.handle_input(Instant::ZERO, UnixTime::default(), Input::EffectDone(id, EffectResult::Persisted));
     assert!(!node.is_ready());

@@ -6,8 +6,9 @@ use core::time::Duration;
 use super::persist::Pending;
 use super::{Node, Phase, ctx};
 use crate::context::Context;
+use crate::facts::Facts;
 use crate::id::{MemberId, ProbeSeq};
-use crate::io::{EventKind, ExitReason, Output};
+use crate::io::{Effect, EventKind, ExitReason, Output};
 use crate::membership::{Action, Heard, State, Urgency};
 use crate::planted::Bug;
 use crate::rumor::{Inserted, Priority, Rumor, RumorKey};
@@ -92,7 +93,12 @@ impl Node {
 
     fn on_service_event(&mut self, event: ServiceEvent) {
         match event {
-            ServiceEvent::Effect(id, effect) => self.outputs.push(Output::Effect(id, effect)),
+            ServiceEvent::Effect(id, mut effect) => {
+                if let Effect::Prepare { facts, .. } = &mut effect {
+                    **facts = Facts { census: self.census(), ..Facts::alone(self.me) };
+                }
+                self.outputs.push(Output::Effect(id, effect));
+            }
             ServiceEvent::Reply(request, reply) => self.reply(request, reply),
             ServiceEvent::Changed { service, from, to, reason } => {
                 self.tell_health_of(&service, to);

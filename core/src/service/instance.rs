@@ -11,12 +11,14 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::backoff::Backoff;
-use super::spec::{DesiredState, ServiceSpec, ServiceState, ServiceView};
+use super::spec::{DesiredState, Health, ServiceSpec, ServiceState, ServiceView};
 use super::{Announcement, Leaving, Purpose, Queued, ServiceEvent};
 use crate::command::Reply;
-use crate::id::{RequestId, ServiceGroup, ServiceName};
+use crate::facts::Facts;
+use crate::id::{MemberId, RequestId, ServiceGroup, ServiceName};
 use crate::ident::PackageIdent;
-use crate::io::{Effect, ExitStatus, Prepared, StopSignal};
+use crate::io::{Effect, ExitStatus, StopSignal};
+use crate::prepared::Prepared;
 use crate::rng::Rng;
 use crate::time::{Instant, UnixTime};
 
@@ -324,7 +326,12 @@ impl Instance {
         }
         self.stale = false;
         self.enter(Phase::Preparing, reason, env);
-        let effect = Effect::Prepare { service: self.name.clone(), spec: Box::new(self.spec.clone()) };
+        let effect = Effect::Prepare {
+            service: self.name.clone(),
+            spec: Box::new(self.spec.clone()),
+            // The node fills in what it knows when it hands the effect on.
+            facts: Box::new(Facts::alone(MemberId::from_bytes([0; 16]))),
+        };
         env.want(&self.name, Purpose::Prepare, effect);
     }
 
@@ -373,6 +380,9 @@ impl Instance {
             pkg: prepared.ident.clone(),
             cfg: prepared.exports.clone(),
             initialized,
+            accepting: initialized && self.spec.maintenance.is_none(),
+            maintenance: self.spec.maintenance.clone(),
+            applied_config: prepared.applied_config,
         };
         if self.announced.as_ref() != Some(&announcement) {
             self.announced = Some(announcement.clone());
@@ -440,6 +450,13 @@ impl Instance {
             last_exit: self.last_exit,
             last_error: self.last_error.clone(),
             next_start,
+            health: Health::Unknown,
+            health_note: String::new(),
+            accepting: self.state() == ServiceState::Up && self.spec.maintenance.is_none(),
+            draining: false,
+            maintenance: self.spec.maintenance.clone(),
+            role: None,
+            waiting_for: None,
         }
     }
 

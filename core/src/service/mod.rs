@@ -52,8 +52,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 pub use spec::{
-    BindingMode, DesiredState, Health, ServiceSpec, ServiceState, ServiceView, Topology, UpdateCondition,
-    UpdateStrategy,
+    BindingMode, Demoted, DesiredState, Health, Hook, ServiceSpec, ServiceState, ServiceView, SpecChange,
+    Topology, UpdateCondition, UpdateStrategy,
 };
 
 use crate::command::Reply;
@@ -108,6 +108,12 @@ pub(crate) struct Announcement {
     pub(crate) cfg: Vec<u8>,
     /// Whether the process runs; false while it is being started (again).
     pub(crate) initialized: bool,
+    /// Whether it takes new work.
+    pub(crate) accepting: bool,
+    /// Why it is in maintenance; none when it is not.
+    pub(crate) maintenance: Option<String>,
+    /// The version of the group configuration in use; 0 when there is none.
+    pub(crate) applied_config: u64,
 }
 
 /// How far the supervisor's end has come.
@@ -306,7 +312,7 @@ impl Services {
                 EffectResult::Exited(status) => {
                     self.step(now, wall, &name, |i, env| i.handle_exited(*status, env));
                 }
-                EffectResult::Signalled => {}
+                _ => {}
             }
         }
         self.check_all_stopped();

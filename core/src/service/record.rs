@@ -42,6 +42,8 @@ struct SpecRecord {
     health_check_interval_ms: u64,
     #[prost(string, tag = "13")]
     desired: String,
+    #[prost(string, optional, tag = "14")]
+    maintenance: Option<String>,
 }
 
 /// The row's value for this spec.
@@ -60,6 +62,7 @@ pub(crate) fn encode(spec: &ServiceSpec) -> Vec<u8> {
         shutdown_timeout_ms: spec.shutdown_timeout_ms,
         health_check_interval_ms: spec.health_check_interval_ms,
         desired: spec.desired.to_string(),
+        maintenance: spec.maintenance.clone(),
     }
     .encode_to_vec()
 }
@@ -87,6 +90,7 @@ pub(crate) fn decode(key: &[u8], value: &[u8]) -> Result<ServiceSpec, DecodeErro
         config_from: record.config_from,
         shutdown_timeout_ms: record.shutdown_timeout_ms,
         health_check_interval_ms: record.health_check_interval_ms,
+        maintenance: record.maintenance,
     };
     spec.service_group(None).map_err(|_| DecodeError::Invalid("group"))?;
     if spec.name().as_str().as_bytes() != key {
@@ -134,7 +138,7 @@ mod tests {
             sample::select(BindingMode::ALL),
             sample::select(DesiredState::ALL),
         );
-        let texts = (text, text, collection::vec(text, 0..4), option::of(text));
+        let texts = (text, text, collection::vec(text, 0..4), option::of(text), option::of(text));
         let numbers = (option::of(any::<u64>()), any::<u64>());
         ("[a-z]{1,9}/[a-z]{1,9}(/[0-9]{1,3}\\.[0-9]{1,3}(/[0-9]{14})?)?", "[a-z]{1,9}", words, texts, numbers)
             .prop_map(|(ident, group, words, texts, numbers)| ServiceSpec {
@@ -149,6 +153,7 @@ mod tests {
                 bldr_url: texts.1,
                 binds: texts.2,
                 config_from: texts.3,
+                maintenance: texts.4,
                 shutdown_timeout_ms: numbers.0,
                 health_check_interval_ms: numbers.1,
             })

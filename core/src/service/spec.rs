@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::error::ParseError;
+use crate::facts::Role;
 use crate::id::{ServiceGroup, ServiceName};
 use crate::ident::PackageIdent;
 use crate::io::ExitStatus;
@@ -94,6 +95,44 @@ words! {
     } default Up
 }
 words! {
+    /// A script of a package, run at its point of a service's life.
+    Hook {
+        /// Once, after the package was installed.
+        Install = "install",
+        /// Once, before the package is removed.
+        Uninstall = "uninstall",
+        /// Before each start.
+        Init = "init",
+        /// The service itself.
+        Run = "run",
+        /// After each start, once it succeeds.
+        PostRun = "post-run",
+        /// After its configuration changed, instead of a restart.
+        Reconfigure = "reconfigure",
+        /// After a file of its group changed.
+        FileUpdated = "file-updated",
+        /// Every now and then: says how the service is.
+        HealthCheck = "health-check",
+        /// Before an election: says how well this member would lead.
+        Suitability = "suitability",
+        /// Before the service is stopped: ends when no work is left.
+        Drain = "drain",
+        /// After its process ended.
+        PostStop = "post-stop",
+    } default Run
+}
+words! {
+    /// What happens to a leader's process when it leads no longer.
+    Demoted {
+        /// It is stopped and started again as a follower.
+        Restart = "restart",
+        /// Its files are written again and its reconfigure hook runs.
+        Reconfigure = "reconfigure",
+        /// It is stopped, and started again when it leads again.
+        Stop = "stop",
+    } default Restart
+}
+words! {
     /// Where a service is between what is wanted and what is.
     ServiceState {
         /// Known; nothing done yet.
@@ -108,6 +147,10 @@ words! {
         Down = "down",
         /// It ended or could not start, and waits for the next try.
         Backoff = "backoff",
+        /// It is wanted up and waits for others: a group it is bound to, a leader.
+        Waiting = "waiting",
+        /// It failed so often that it is not tried any more; an operator's start tries again.
+        Failed = "failed",
     } default Loaded
 }
 
@@ -154,6 +197,62 @@ pub struct ServiceSpec {
     pub health_check_interval_ms: u64,
     /// What the operator wants.
     pub desired: DesiredState,
+    /// Why the service is in maintenance, where an operator said so: it runs and takes no new work, also after a
+    /// restart of the supervisor.
+    pub maintenance: Option<String>,
+}
+
+/// What `svc update` changes of a spec; what is none stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SpecChange {
+    /// Another package of the same name.
+    pub ident: Option<PackageIdent>,
+    /// The group's name.
+    pub group: Option<String>,
+    /// Relation of the group's members.
+    pub topology: Option<Topology>,
+    /// When to update.
+    pub update_strategy: Option<UpdateStrategy>,
+    /// What counts as an update.
+    pub update_condition: Option<UpdateCondition>,
+    /// Where updates come from.
+    pub channel: Option<String>,
+    /// The package store's address.
+    pub bldr_url: Option<String>,
+    /// All binds.
+    pub binds: Option<Vec<String>>,
+    /// What an unsatisfied bind does.
+    pub binding_mode: Option<BindingMode>,
+    /// Where templates come from; inner none: from the package.
+    pub config_from: Option<Option<String>>,
+    /// The stop timeout, in milliseconds; inner none: the package's.
+    pub shutdown_timeout_ms: Option<Option<u64>>,
+    /// Time between health checks, in milliseconds.
+    pub health_check_interval_ms: Option<u64>,
+}
+
+impl SpecChange {
+    /// The spec with these changes.
+    #[must_use]
+    pub fn apply(self, to: &ServiceSpec) -> ServiceSpec {
+        let old = to.clone();
+        ServiceSpec {
+            ident: self.ident.unwrap_or(old.ident),
+            group: self.group.unwrap_or(old.group),
+            topology: self.topology.unwrap_or(old.topology),
+            update_strategy: self.update_strategy.unwrap_or(old.update_strategy),
+            update_condition: self.update_condition.unwrap_or(old.update_condition),
+            channel: self.channel.unwrap_or(old.channel),
+            bldr_url: self.bldr_url.unwrap_or(old.bldr_url),
+            binds: self.binds.unwrap_or(old.binds),
+            binding_mode: self.binding_mode.unwrap_or(old.binding_mode),
+            config_from: self.config_from.unwrap_or(old.config_from),
+            shutdown_timeout_ms: self.shutdown_timeout_ms.unwrap_or(old.shutdown_timeout_ms),
+            health_check_interval_ms: self.health_check_interval_ms.unwrap_or(old.health_check_interval_ms),
+            desired: old.desired,
+            maintenance: old.maintenance,
+        }
+    }
 }
 
 impl ServiceSpec {
@@ -174,6 +273,7 @@ impl ServiceSpec {
             shutdown_timeout_ms: None,
             health_check_interval_ms: 30_000,
             desired: DesiredState::Up,
+            maintenance: None,
         }
     }
 
@@ -217,4 +317,18 @@ pub struct ServiceView {
     pub last_error: Option<String>,
     /// In `Backoff`: when the next try is due.
     pub next_start: Option<Instant>,
+    /// How it is, by its last health check; without a check its process stands for it.
+    pub health: Health,
+    /// What the last health check said, for people; empty without one.
+    pub health_note: String,
+    /// Whether it takes new work, as the ring is told.
+    pub accepting: bool,
+    /// Whether it is being drained, or was and is kept so by an operator.
+    pub draining: bool,
+    /// Why it is in maintenance; none when it is not.
+    pub maintenance: Option<String>,
+    /// In a group with a leader: what the election says.
+    pub role: Option<Role>,
+    /// In `Waiting`: what for, for people.
+    pub waiting_for: Option<String>,
 }

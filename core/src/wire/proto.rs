@@ -123,6 +123,12 @@ pub(crate) struct Service {
     pub(crate) pkg_incarnation: u64,
     #[prost(bool, tag = "100")]
     pub(crate) tombstone: bool,
+    #[prost(bool, optional, tag = "101")]
+    pub(crate) accepting: Option<bool>,
+    #[prost(string, optional, tag = "102")]
+    pub(crate) maintenance: Option<String>,
+    #[prost(uint64, tag = "103")]
+    pub(crate) config_incarnation: u64,
 }
 
 /// `SysInfo`.

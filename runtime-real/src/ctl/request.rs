@@ -1,6 +1,6 @@
 //! One function per request.
 
-use annulus_core::{Command, MemberId, PackageIdent, Reply, ServiceName, ServiceView};
+use annulus_core::{Command, MemberId, PackageIdent, Reply, ServiceName, ServiceView, StopHow};
 use tokio::io::AsyncWrite;
 
 use super::frame::{Frame, FrameError};
@@ -146,7 +146,7 @@ async fn svc_unload(ctl: &Ctl, request: SvcUnload) -> Result<Answer, NetErr> {
     no_timeout(request.timeout_in_seconds)?;
     let service = name_of(ctl, request.ident.as_ref()).await?;
     let line = format!("{service} is unloaded");
-    command(ctl, Command::UnloadService { service }).await?;
+    command(ctl, Command::UnloadService { service, how: StopHow::default() }).await?;
     Ok(Answer::Done(vec![line]))
 }
 
@@ -163,10 +163,12 @@ async fn svc_stop(ctl: &Ctl, request: SvcStop) -> Result<Answer, NetErr> {
     no_timeout(request.timeout_in_seconds)?;
     let service = name_of(ctl, request.ident.as_ref()).await?;
     let name = service.clone();
-    Ok(Answer::Done(vec![match command(ctl, Command::StopService { service }).await? {
-        Reply::Unchanged => format!("{name} is wanted down already"),
-        _ => format!("{name} is being stopped; it stays loaded"),
-    }]))
+    Ok(Answer::Done(vec![
+        match command(ctl, Command::StopService { service, how: StopHow::default() }).await? {
+            Reply::Unchanged => format!("{name} is wanted down already"),
+            _ => format!("{name} is being stopped; it stays loaded"),
+        },
+    ]))
 }
 
 async fn sup_depart(ctl: &Ctl, request: SupDepart) -> Result<Answer, NetErr> {

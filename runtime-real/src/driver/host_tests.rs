@@ -7,7 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use annulus_core::{
-    Command, Incarnation, MemberId, PackageIdent, Prepared, ServiceSpec, ServiceState, State, Timings,
+    Command, Incarnation, MemberId, PackageIdent, Prepared, ServiceSpec, ServiceState, State, StopHow,
+    Timings,
 };
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
@@ -34,11 +35,7 @@ fn prepare(dir: &Path, spec: &ServiceSpec) -> Result<(Prepared, RunPlan), String
         return Err(format!("{} is not installed", spec.ident));
     }
     let ident = format!("{}/{}/1.0.0/20260101000000", spec.ident.origin(), spec.ident.name());
-    let prepared = Prepared {
-        ident: ident.parse().map_err(|_| "no ident".to_owned())?,
-        shutdown_timeout_ms: 5_000,
-        exports: Vec::new(),
-    };
+    let prepared = Prepared::new(ident.parse().map_err(|_| "no ident".to_owned())?, 5_000);
     let plan = RunPlan {
         program,
         dir: dir.to_owned(),
@@ -93,7 +90,7 @@ impl Member {
     }
 
     async fn leave(self) {
-        assert_eq!(self.handle.command(Command::Leave).await, Reply::Done);
+        assert_eq!(self.handle.command(Command::Leave { drain: true }).await, Reply::Done);
         assert_eq!(self.task.await.expect("no panic"), ExitReason::Left);
     }
 }
@@ -169,12 +166,18 @@ async fn services_run_are_restarted_are_remembered_and_stop() {
     assert_eq!(a.handle.read(|n| n.services().len()).await, Ok(3));
     a.until("good is up again", up).await;
     let service = good.name();
-    assert_eq!(a.handle.command(Command::StopService { service: service.clone() }).await, Reply::Done);
+    assert_eq!(
+        a.handle.command(Command::StopService { service: service.clone(), how: StopHow::default() }).await,
+        Reply::Done
+    );
     let down = |n: &Node| {
         n.services().iter().any(|s| s.spec.ident.name() == "good" && s.state == ServiceState::Down)
     };
     a.until("good is down", down).await;
-    assert_eq!(a.handle.command(Command::UnloadService { service }).await, Reply::Done);
+    assert_eq!(
+        a.handle.command(Command::UnloadService { service, how: StopHow::default() }).await,
+        Reply::Done
+    );
     a.until("good is gone", |n| n.services().len() == 2).await;
     a.leave().await;
 }

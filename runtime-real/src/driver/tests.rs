@@ -113,7 +113,7 @@ async fn three_members_find_each_other_and_notice_who_leaves_and_who_dies() {
     }
     assert!(joined.contains(&b.id) && joined.contains(&c.id), "{joined:?}");
 
-    assert_eq!(b.handle.command(Command::Leave).await, Reply::Done);
+    assert_eq!(b.handle.command(Command::Leave { drain: true }).await, Reply::Done);
     assert_eq!(b.task.await.expect("no panic"), ExitReason::Left);
     assert_eq!(b.handle.ended().await, Ended::Exit(ExitReason::Left));
     assert_eq!(b.handle.read(|n| n.id()).await, Err(Gone));

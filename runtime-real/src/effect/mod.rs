@@ -7,7 +7,7 @@ pub mod process;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use annulus_core::{Effect, EffectId, EffectResult, Prepared, ServiceName, ServiceSpec};
+use annulus_core::{Effect, EffectId, EffectResult, Health, HookEnd, Prepared, ServiceName, ServiceSpec};
 use tokio::sync::mpsc;
 
 use crate::store::Writer;
@@ -69,18 +69,44 @@ impl HostEffects {
         });
     }
 
+    /// Answers from a task of its own: the loop that asks is the one that reads the answers.
+    fn answer(&self, id: EffectId, result: EffectResult) {
+        let done = self.done.clone();
+        tokio::spawn(async move {
+            let _ = done.send((id, result)).await;
+        });
+    }
+
     fn plan(&self, service: &ServiceName) -> Option<RunPlan> {
         self.plans.lock().unwrap_or_else(PoisonError::into_inner).get(service).cloned()
     }
+}
+
+fn not_here(service: &ServiceName, what: &str) -> String {
+    format!("{service} cannot be {what} by this supervisor")
 }
 
 impl Effects for HostEffects {
     fn start(&mut self, id: EffectId, effect: Effect) {
         match effect {
             Effect::Persist { writes, sync: _ } => self.writer.persist(id, writes),
-            Effect::Prepare { service, spec } => self.prepare(id, service, spec),
+            Effect::Prepare { service, spec, facts: _ } => self.prepare(id, service, spec),
             Effect::Spawn { service, group } => self.processes.spawn(id, self.plan(&service), service, group),
             Effect::Signal { service, pid, signal } => self.processes.signal(id, &service, pid, signal),
+            // What `Prepared` does not promise is not asked for.
+            Effect::Render { service, .. } => {
+                self.answer(id, EffectResult::RenderFailed { reason: not_here(&service, "written anew") });
+            }
+            Effect::Adopt { service, .. } => {
+                self.answer(id, EffectResult::SpawnFailed { reason: not_here(&service, "adopted") });
+            }
+            Effect::RunHook { .. } => self.answer(id, EffectResult::HookEnded(HookEnd::MISSING)),
+            Effect::CheckHealth { service, .. } => {
+                let note = not_here(&service, "checked");
+                self.answer(id, EffectResult::HealthChecked { health: Health::Unknown, note });
+            }
+            Effect::CountInflight { .. } => self.answer(id, EffectResult::Inflight(None)),
+            Effect::Lease { .. } => self.answer(id, EffectResult::Leased),
             Effect::Exit(_) => {}
         }
     }

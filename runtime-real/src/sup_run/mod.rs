@@ -288,7 +288,7 @@ async fn drive(
         let order = match received {
             1 => {
                 tracing::info!("{name} received: leaving the ring and stopping services; once more to hurry");
-                Command::Leave
+                Command::Leave { drain: true }
             }
             2 => {
                 tracing::warn!("{name} received again: hurrying; once more to end at once");

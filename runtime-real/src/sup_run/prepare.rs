@@ -44,9 +44,8 @@ fn path_with_this_program() -> String {
 
 fn prepared(rendered: &Rendered) -> Prepared {
     Prepared {
-        ident: rendered.ident.clone(),
-        shutdown_timeout_ms: rendered.shutdown_timeout_ms,
         exports: rendered.exports_toml.clone().into_bytes(),
+        ..Prepared::new(rendered.ident.clone(), rendered.shutdown_timeout_ms)
     }
 }
 

@@ -106,8 +106,7 @@ fn state(name: &str) -> Option<State> {
 }
 
 fn service_state(name: &str) -> Option<ServiceState> {
-    use ServiceState::{Backoff, Down, Loaded, Starting, Stopping, Up};
-    [Loaded, Starting, Up, Stopping, Down, Backoff].into_iter().find(|state| state.name() == name)
+    name.parse().ok()
 }
 
 /// Hands on everything that a supervisor reports, from its start to its end, out of a thread of its own.

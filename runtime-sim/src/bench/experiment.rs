@@ -58,7 +58,14 @@ fn preloaded(args: &Args) -> World {
         let incarnation = Incarnation(0);
         world.preload(
             host,
-            Snapshot { member_id, incarnation, members, rumors: Vec::new(), services: Vec::new() },
+            Snapshot {
+                member_id,
+                incarnation,
+                members,
+                rumors: Vec::new(),
+                services: Vec::new(),
+                running: Vec::new(),
+            },
         );
         apply(&mut world, Action::Join(host));
     }

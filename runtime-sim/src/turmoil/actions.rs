@@ -1,6 +1,6 @@
 //! What scenarios do to a ring, done to this one.
 
-use annulus_core::{Command, CommandError, EffectResult, ExitStatus, MemberId, Reply, ServiceName};
+use annulus_core::{Command, CommandError, EffectResult, ExitStatus, MemberId, Reply, ServiceName, StopHow};
 
 use super::ring::ip;
 use super::{TurmoilBed, operator, ring};
@@ -115,7 +115,7 @@ impl TurmoilBed {
                 }
                 self.start(*host)?;
             }
-            Action::Leave(host) => self.command(*host, Command::Leave),
+            Action::Leave(host) => self.command(*host, Command::Leave { drain: true }),
             Action::Depart { by, host } => self.depart(*by, apply::member_of(self, *host)?),
             Action::DepartId { by, member } => self.depart(*by, *member),
             Action::Crash(host) => self.stop(*host, StopReason::Crashed),
@@ -139,10 +139,16 @@ impl TurmoilBed {
                 self.command(*host, Command::LoadService { spec: apply::spec(service)?, force: false });
             }
             Action::UnloadService { host, service } => {
-                self.command(*host, Command::UnloadService { service: apply::name(service)? });
+                self.command(
+                    *host,
+                    Command::UnloadService { service: apply::name(service)?, how: StopHow::default() },
+                );
             }
             Action::StopService { host, service } => {
-                self.command(*host, Command::StopService { service: apply::name(service)? });
+                self.command(
+                    *host,
+                    Command::StopService { service: apply::name(service)?, how: StopHow::default() },
+                );
             }
             Action::StartService { host, service } => {
                 self.command(*host, Command::StartService { service: apply::name(service)? });

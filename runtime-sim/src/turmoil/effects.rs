@@ -63,7 +63,7 @@ impl Effects for SimEffects {
                     Some((id, EffectResult::Persisted))
                 });
             }
-            Effect::Prepare { service: _, spec } => {
+            Effect::Prepare { service: _, spec, facts: _ } => {
                 self.after(PREPARE, move |_| Some((id, process::prepare(&spec))));
             }
             Effect::Spawn { service, group: _ } => self.after(SPAWN, move |shared| {
@@ -85,6 +85,10 @@ impl Effects for SimEffects {
                 });
             }
             Effect::Exit(_) => {}
+            other => {
+                let answer = process::answer(&other).expect("every other kind of work has an answer");
+                self.after(SPAWN, move |_| Some((id, answer)));
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A service that a member runs.
 
-use alloc::string::ToString as _;
+use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use prost::Message as _;
 
@@ -33,6 +33,13 @@ pub struct ServiceRumor {
     pub pkg_incarnation: u64,
     /// It runs no longer: the owner stopped or unloaded it. Collected after a while.
     pub tombstone: bool,
+    /// Whether it takes new work: it runs, and is neither being drained nor in maintenance. Who does not say takes
+    /// work as long as its process runs.
+    pub accepting: bool,
+    /// Why it is in maintenance; none when it is not.
+    pub maintenance: Option<String>,
+    /// The version of the group's configuration that it runs with; 0 for none.
+    pub config_incarnation: u64,
 }
 
 impl ServiceRumor {
@@ -77,6 +84,10 @@ impl ServiceRumor {
             }),
             pkg_incarnation: self.pkg_incarnation,
             tombstone: self.tombstone,
+            // Said only where it is not what everybody assumes.
+            accepting: (self.accepting != self.initialized).then_some(self.accepting),
+            maintenance: self.maintenance.clone(),
+            config_incarnation: self.config_incarnation,
         }
     }
 
@@ -106,6 +117,9 @@ impl ServiceRumor {
             },
             pkg_incarnation: s.pkg_incarnation,
             tombstone: s.tombstone,
+            accepting: s.accepting.unwrap_or(s.initialized),
+            maintenance: s.maintenance,
+            config_incarnation: s.config_incarnation,
         })
     }
 }

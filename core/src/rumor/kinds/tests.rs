@@ -56,8 +56,16 @@ fn member() -> impl Strategy<Value = Rumor> {
 }
 
 fn service() -> impl Strategy<Value = Rumor> {
-    (0_u64..3, any::<bool>(), any::<bool>(), "[a-c]{0,2}", "[0-9]{1,2}").prop_map(
-        |(incarnation, initialized, tombstone, cfg, version)| {
+    let more = (any::<bool>(), proptest::option::of("[a-b]"), 0_u64..2);
+    (0_u64..3, any::<bool>(), any::<bool>(), "[a-c]{0,2}", "[0-9]{1,2}", more).prop_map(
+        |(
+            incarnation,
+            initialized,
+            tombstone,
+            cfg,
+            version,
+            (accepting, maintenance, config_incarnation),
+        )| {
             let mut pkg = String::from("core/redis/");
             pkg.push_str(&version);
             Rumor::Service(ServiceRumor {
@@ -70,6 +78,9 @@ fn service() -> impl Strategy<Value = Rumor> {
                 sys: SysInfo { ip: "10.0.0.1".into(), gossip_port: 9638, ..SysInfo::default() },
                 pkg_incarnation: 0,
                 tombstone,
+                accepting,
+                maintenance,
+                config_incarnation,
             })
         },
     )
