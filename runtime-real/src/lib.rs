@@ -23,6 +23,7 @@ pub mod store;
 pub mod sup_run;
 pub mod template;
 pub mod timestamp;
+pub mod users;
 
 const _: () = assert!(
     !annulus_core::CAN_PLANT,

@@ -1,0 +1,152 @@
+//! Who services run as.
+//!
+//! A supervisor that may change users (CAP_SETUID, CAP_SETGID and CAP_CHOWN) runs a service as the user and group
+//! that its package names; one that may not runs everything as itself.
+
+use std::ffi::CString;
+use std::path::PathBuf;
+
+use nix::unistd::{Gid, Group, Uid, User};
+use thiserror::Error;
+
+/// Who services run as when nobody says otherwise. A host without this user runs them as the supervisor.
+pub const USER_DEFAULT: &str = "hab";
+
+/// A user with everything that a process of theirs needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// The user's name.
+    pub user: String,
+    /// Their number.
+    pub uid: u32,
+    /// The number of the group that the service runs as.
+    pub gid: u32,
+    /// The numbers of all groups that the user is in, `gid` among them.
+    pub groups: Vec<u32>,
+    /// Their home directory.
+    pub home: PathBuf,
+}
+
+/// Who a service runs as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunAs {
+    /// The supervisor's own user, for a reason that an operator is told once.
+    Supervisor {
+        /// Why.
+        why: String,
+    },
+    /// Another user.
+    Account(Account),
+}
+
+impl RunAs {
+    /// The account, unless it is the supervisor's own.
+    #[must_use]
+    pub fn account(&self) -> Option<&Account> {
+        match self {
+            Self::Supervisor { .. } => None,
+            Self::Account(account) => Some(account),
+        }
+    }
+}
+
+/// Why a service cannot run as the user that its package names.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum UserError {
+    /// This host has no such user.
+    #[error("user {0} does not exist on this host; create it, or name another in [service] of the plan")]
+    NoUser(String),
+    /// This host has no such group.
+    #[error("group {0} does not exist on this host; create it, or name another in [service] of the plan")]
+    NoGroup(String),
+    /// The user database does not answer.
+    #[error("user {name} cannot be looked up: {reason}")]
+    Lookup {
+        /// The user or group.
+        name: String,
+        /// What the system said.
+        reason: String,
+    },
+}
+
+/// Who a service runs as whose package names this user and group.
+///
+/// # Errors
+/// The supervisor may change users, and the user or group does not exist.
+pub fn run_as(user: Option<&str>, group: Option<&str>) -> Result<RunAs, UserError> {
+    if !may_switch() {
+        let why = "it lacks the capabilities to start processes of other users".to_owned();
+        return Ok(RunAs::Supervisor { why });
+    }
+    let name = user.unwrap_or(USER_DEFAULT);
+    match account(name, group) {
+        Err(UserError::NoUser(_)) if name == USER_DEFAULT => {
+            let why = format!("this host has no user {USER_DEFAULT}");
+            Ok(RunAs::Supervisor { why })
+        }
+        found => found.map(RunAs::Account),
+    }
+}
+
+fn account(name: &str, group: Option<&str>) -> Result<Account, UserError> {
+    let failed = |name: &str| {
+        let name = name.to_owned();
+        move |e: nix::errno::Errno| UserError::Lookup { name, reason: e.to_string() }
+    };
+    let user =
+        User::from_name(name).map_err(failed(name))?.ok_or_else(|| UserError::NoUser(name.to_owned()))?;
+    let gid = match group {
+        // A user is rarely without their own group, and a package that names neither means the default pair.
+        Some(group) => {
+            let found = Group::from_name(group).map_err(failed(group))?;
+            found.ok_or_else(|| UserError::NoGroup(group.to_owned()))?.gid
+        }
+        None => user.gid,
+    };
+    let name_c = CString::new(name).map_err(|_| UserError::NoUser(name.to_owned()))?;
+    let groups = nix::unistd::getgrouplist(&name_c, gid).map_err(failed(name))?;
+    Ok(Account {
+        user: name.to_owned(),
+        uid: user.uid.as_raw(),
+        gid: gid.as_raw(),
+        groups: groups.into_iter().map(Gid::as_raw).collect(),
+        home: user.dir,
+    })
+}
+
+/// Whether this process may start processes of other users and give files away.
+#[must_use]
+pub fn may_switch() -> bool {
+    const CHOWN: u64 = 1 << 0;
+    const SETGID: u64 = 1 << 6;
+    const SETUID: u64 = 1 << 7;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    match line.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()) {
+        Some(effective) => effective & (CHOWN | SETGID | SETUID) == CHOWN | SETGID | SETUID,
+        // Without capabilities there is only the superuser.
+        None => Uid::effective().is_root(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_found_with_all_groups() {
+        let me = User::from_uid(Uid::effective()).expect("the user database").expect("this user");
+        let found = account(&me.name, None).expect("found");
+        assert_eq!((found.uid, found.gid), (me.uid.as_raw(), me.gid.as_raw()));
+        assert!(found.groups.contains(&found.gid), "{found:?}");
+        assert_eq!(found.home, me.dir);
+    }
+
+    #[test]
+    fn who_does_not_exist_is_named() {
+        let missing = |user, group| account(user, group).expect_err("nobody").to_string();
+        assert!(missing("no-such-user", None).contains("user no-such-user does not exist"));
+        let me = User::from_uid(Uid::effective()).expect("the user database").expect("this user");
+        assert!(missing(&me.name, Some("no-such-group")).contains("group no-such-group"));
+    }
+}
