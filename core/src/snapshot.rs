@@ -54,6 +54,34 @@ pub struct Write {
     pub value: Option<Vec<u8>>,
 }
 
+impl Write {
+    /// For a row of [`Table::Service`]: the service that it is about, and its spec unless it is deleted. A runtime
+    /// that keeps specs as files for people reads them from here. None for rows of other tables.
+    ///
+    /// # Errors
+    /// The row is not one that the core writes.
+    pub fn service(&self) -> Option<Result<(ServiceName, Option<ServiceSpec>), DecodeError>> {
+        (self.table == Table::Service).then(|| {
+            let name = core::str::from_utf8(&self.key).ok().and_then(|key| key.parse().ok());
+            let name = name.ok_or(DecodeError::Invalid("key"))?;
+            let spec = self.value.as_deref().map(|value| record::decode(&self.key, value)).transpose()?;
+            Ok((name, spec))
+        })
+    }
+
+    /// The row that stores this spec; what [`Write::service`] reads back.
+    #[must_use]
+    pub fn of_service(spec: &ServiceSpec) -> Self {
+        record::store(spec)
+    }
+
+    /// The row that deletes this service's spec.
+    #[must_use]
+    pub fn no_service(service: &ServiceName) -> Self {
+        record::delete(service)
+    }
+}
+
 /// What a node starts from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {

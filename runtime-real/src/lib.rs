@@ -19,11 +19,13 @@ pub mod logging;
 pub mod net;
 pub mod package;
 pub mod root;
+pub mod specs;
 pub mod store;
 pub mod sup_run;
 pub mod template;
 pub mod timestamp;
 pub mod users;
+mod watch;
 
 const _: () = assert!(
     !annulus_core::CAN_PLANT,

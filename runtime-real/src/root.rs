@@ -8,7 +8,7 @@
 //! <root>/cache/artifacts/                            built packages
 //! <root>/svc/<service>/{config,hooks,data,…,run,PID} one service each
 //! <root>/user/<service>/config/user.toml             the operator's configuration of a service
-//! <root>/sup/<name>/{LOCK,CTL_SECRET,data/}          one supervisor each
+//! <root>/sup/<name>/{LOCK,CTL_SECRET,data/,specs/}   one supervisor each
 //! ```
 //!
 //! This module only names paths; whoever writes into a folder makes it.
@@ -158,6 +158,12 @@ impl SupDir {
     #[must_use]
     pub fn ctl_secret(&self) -> PathBuf {
         self.0.join("CTL_SECRET")
+    }
+
+    /// What services are wanted, one file each.
+    #[must_use]
+    pub fn specs(&self) -> PathBuf {
+        self.0.join("specs")
     }
 
     /// Durable state.

@@ -1,4 +1,5 @@
-//! Durable state: one embedded database per supervisor, with a table for each of the core's.
+//! Durable state: one embedded database per supervisor, with a table for each of the core's but the services', whose
+//! rows are spec files (see [`crate::specs`]).
 //!
 //! A thread of its own writes, in the order in which it was asked. Whatever has queued up goes into one
 //! transaction, so that a busy node pays for one flush and not for hundreds.
@@ -8,7 +9,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc as queue;
+use std::sync::{Arc, mpsc as queue};
 use std::thread::JoinHandle;
 
 use annulus_core::{EffectId, EffectResult, Snapshot, SnapshotError, Table, Write};
@@ -18,6 +19,8 @@ use redb::{
 };
 use thiserror::Error;
 use tokio::sync::mpsc;
+
+use crate::specs::Specs;
 
 /// The database's file name below the supervisor's data directory.
 pub const FILE_NAME: &str = "annulus.redb";
@@ -148,13 +151,28 @@ impl Store {
         Ok(transaction.commit()?)
     }
 
-    /// Starts the thread that writes; results go to `done`.
+    /// Deletes rows before the node starts.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn forget(&self, rows: &[Write]) -> Result<(), StoreError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        guarded(&self.path, || self.apply(rows).map_err(|error| classify(&self.path, error)))
+    }
+
+    /// Starts the thread that writes, specs to their files and everything else here; results go to `done`.
     ///
     /// # Errors
     /// The system starts no thread.
-    pub fn into_writer(self, done: mpsc::Sender<(EffectId, EffectResult)>) -> io::Result<Writer> {
+    pub fn into_writer(
+        self,
+        specs: Arc<Specs>,
+        done: mpsc::Sender<(EffectId, EffectResult)>,
+    ) -> io::Result<Writer> {
         let (jobs, waiting) = queue::channel();
-        let run = move || write_all(self, &waiting, &done);
+        let run = move || write_all(self, &specs, &waiting, &done);
         let thread = std::thread::Builder::new().name("store".to_owned()).spawn(run)?;
         Ok(Writer { jobs: Some(jobs), thread: Some(thread) })
     }
@@ -276,16 +294,21 @@ impl Drop for Writer {
     }
 }
 
-fn write_all(store: Store, jobs: &queue::Receiver<Job>, done: &mpsc::Sender<(EffectId, EffectResult)>) {
+fn write_all(
+    store: Store,
+    specs: &Specs,
+    jobs: &queue::Receiver<Job>,
+    done: &mpsc::Sender<(EffectId, EffectResult)>,
+) {
     let path = store.path.clone();
     let mut store = Some(store);
     while let Ok(first) = jobs.recv() {
         let group: Vec<Job> = std::iter::once(first).chain(jobs.try_iter().take(GROUP_MAX - 1)).collect();
-        let result = write_group(&mut store, &path, &group);
+        let stored = write_group(&mut store, &path, &group);
         for job in &group {
-            let result = match &result {
+            let result = match stored.clone().and_then(|()| write_specs(specs, &job.writes)) {
                 Ok(()) => EffectResult::Persisted,
-                Err(reason) => EffectResult::PersistFailed(reason.clone()),
+                Err(reason) => EffectResult::PersistFailed(reason),
             };
             // The driver may have ended; the records are stored all the same.
             let _ = done.blocking_send((job.id, result));
@@ -293,14 +316,29 @@ fn write_all(store: Store, jobs: &queue::Receiver<Job>, done: &mpsc::Sender<(Eff
     }
 }
 
+/// Each spec is a file of its own, so one that cannot be written fails no other's order.
+fn write_specs(specs: &Specs, writes: &[Write]) -> Result<(), String> {
+    for write in writes {
+        if let Some(row) = write.service() {
+            let (service, spec) = row.map_err(|error| error.to_string())?;
+            specs.persist(&service, spec.as_ref())?;
+        }
+    }
+    Ok(())
+}
+
 /// After an I/O error the library refuses every further transaction; opening the file again recovers.
 fn write_group(store: &mut Option<Store>, path: &Path, group: &[Job]) -> Result<(), String> {
+    let mut writes =
+        group.iter().flat_map(|job| &job.writes).filter(|w| w.table != Table::Service).peekable();
+    if writes.peek().is_none() {
+        return Ok(());
+    }
     let open_store = match store.take() {
         Some(open_store) => open_store,
         None => guarded(path, || open(path).map(|db| Store { path: path.to_owned(), db }))
             .map_err(|e| e.to_string())?,
     };
-    let writes = group.iter().flat_map(|job| &job.writes);
     match catch_unwind(AssertUnwindSafe(|| open_store.apply(writes))) {
         Ok(Ok(())) => {
             *store = Some(open_store);

@@ -19,6 +19,7 @@ use super::*;
 use crate::effect::process::RunPlan;
 use crate::effect::{HostEffects, RESULTS_MAX};
 use crate::net::{TokioTransport, bind_gossip};
+use crate::specs::Specs;
 use crate::store::Store;
 
 struct Member {
@@ -50,9 +51,13 @@ async fn start(dir: &TempDir, peers: &[SocketAddr]) -> Member {
     let at = SocketAddr::from(([127, 0, 0, 1], 0));
     let (datagrams, listener, at) = bind_gossip(&TokioTransport, at).await.expect("a free port");
     let store = Store::open(dir.path()).expect("a database");
-    let restored = store.load().expect("readable");
+    let mut restored = store.load().expect("readable");
+    let specs = Specs::open(dir.path().join("specs"), Vec::new()).expect("a directory");
+    if let Some(snapshot) = &mut restored {
+        snapshot.services = specs.known();
+    }
     let (sender, done) = mpsc::channel(RESULTS_MAX);
-    let writer = store.into_writer(sender.clone()).expect("a thread");
+    let writer = store.into_writer(Arc::new(specs), sender.clone()).expect("a thread");
     let scripts = dir.path().to_owned();
     let effects = HostEffects::new(writer, Arc::new(move |_, spec| prepare(&scripts, spec)), sender);
     let config = Config { timings: Timings::local(), peers: peers.to_vec(), ..Config::new(at.port()) };

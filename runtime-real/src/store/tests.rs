@@ -8,6 +8,10 @@ fn write(table: Table, key: &[u8], value: Option<&[u8]>) -> Write {
     Write { table, key: key.to_vec(), value: value.map(<[u8]>::to_vec) }
 }
 
+fn specs(dir: &Path) -> Arc<Specs> {
+    Arc::new(Specs::open(dir.join("specs"), Vec::new()).expect("a directory"))
+}
+
 fn rows(dir: &Path) -> Vec<(Table, Vec<u8>, Vec<u8>)> {
     Store::open(dir).expect("opens").rows().expect("readable")
 }
@@ -40,7 +44,8 @@ fn rows_survive_and_deleted_ones_do_not() {
 fn the_writer_answers_each_request_after_storing_it() {
     let dir = tempfile::tempdir().expect("a directory");
     let (done, mut results) = mpsc::channel(1_000);
-    let writer = Store::open(dir.path()).expect("made").into_writer(done).expect("a thread");
+    let writer =
+        Store::open(dir.path()).expect("made").into_writer(specs(dir.path()), done).expect("a thread");
     for i in 0..600_u64 {
         let key = i.to_be_bytes();
         // Each request overwrites one row and adds its own: order shows.

@@ -6,6 +6,7 @@
 pub mod options;
 mod peers;
 mod prepare;
+mod stored;
 mod sysinfo;
 pub mod timings;
 
@@ -31,7 +32,8 @@ use crate::handle::DriverHandle;
 use crate::lock::{self, LockError, SupLock};
 use crate::net::{Listener as _, TokioDatagrams, TokioListener, TokioTransport, Transport as _, bind_gossip};
 use crate::root::{Root, SupDir};
-use crate::store::{Store, StoreError};
+use crate::specs::{self, SpecsError};
+use crate::store::StoreError;
 use crate::{exit, http, logging};
 use options::{Options, OptionsError, Settings};
 
@@ -55,6 +57,9 @@ pub enum StartError {
     /// The stored state.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The spec files.
+    #[error(transparent)]
+    Specs(#[from] SpecsError),
     /// The ctl secret.
     #[error(transparent)]
     Secret(#[from] SecretError),
@@ -101,7 +106,7 @@ impl StartError {
             Self::Options(_) | Self::Config(_) => exit::USAGE,
             Self::Lock(LockError::Held { .. }) => exit::LOCKED,
             Self::Lock(LockError::Unusable { .. }) => exit::ROOT,
-            Self::Store(_) => exit::STORE,
+            Self::Store(_) | Self::Specs(_) => exit::STORE,
             Self::Listen { .. } => exit::LISTEN,
             Self::Secret(_) | Self::Entropy(_) | Self::System(_) => exit::FAILED,
         }
@@ -159,15 +164,14 @@ async fn supervise(root: &Root, sup: &SupDir, settings: Settings) -> Result<u8, 
     let signals = Signals::new()?;
     // Until this one listens, the address of the one before it, if any, leads nowhere.
     let _ = std::fs::remove_file(ctl::address_file(sup));
-    let store = Store::open(&sup.data())?;
-    let restored = store.load()?;
+    let (store, specs, restored) = stored::load(sup)?;
     let secret = Secret::load_or_create(&sup.ctl_secret())?;
     let bound = bind(&settings).await?;
     let config = config(&settings, &bound);
     config.validate()?;
 
     let (done, results) = mpsc::channel(RESULTS_MAX);
-    let writer = store.into_writer(done.clone())?;
+    let writer = store.into_writer(Arc::clone(&specs), done.clone())?;
     let member = Arc::new(OnceLock::new());
     let prepare = prepare::prepare(root, &config, Arc::clone(&member));
     let effects = HostEffects::new(writer, prepare, done);
@@ -195,6 +199,7 @@ async fn supervise(root: &Root, sup: &SupDir, settings: Settings) -> Result<u8, 
     let period = Duration::from_millis(timings.reconnect_period_ms);
     let (root, sup) = (root.clone(), sup.clone());
     tokio::spawn(announce(handle.events(), sup.clone(), [gossip_at, http_at, ctl_at]));
+    tokio::spawn(specs::follow(Arc::clone(&specs), handle.clone()));
     tokio::spawn(peers::follow(settings.peers, handle.clone(), period));
     tokio::spawn(ctl::serve(
         ctl,
