@@ -8,6 +8,7 @@ use thiserror::Error;
 use crate::ctl::client::ClientError;
 use crate::ctl::secret::SecretError;
 use crate::exit;
+use crate::package::Error as PackageError;
 use crate::root::RootError;
 
 /// Why a command failed.
@@ -83,6 +84,9 @@ pub enum CliError {
     /// A package could not be read or installed.
     #[error(transparent)]
     Package(#[from] crate::package::Error),
+    /// A package's templates or configuration.
+    #[error(transparent)]
+    Template(#[from] crate::template::Error),
     /// A key could not be made.
     #[error(transparent)]
     Key(#[from] crate::keys::KeyError),
@@ -120,7 +124,11 @@ impl CliError {
             Self::Client(ClientError::Unauthorized { .. }) | Self::NoSecret { .. } => exit::UNAUTHORIZED,
             Self::Secret(SecretError::Entropy(_)) => exit::FAILED,
             Self::Secret(_) => exit::UNAUTHORIZED,
-            Self::Package(crate::package::Error::NotInstalled { .. }) => exit::NOT_LOADED,
+            Self::Package(PackageError::NotInstalled { .. } | PackageError::Nowhere { .. }) => {
+                exit::NOT_LOADED
+            }
+            // A hook's own code is passed on (as in Habitat).
+            Self::Package(PackageError::Hook { code, .. }) => *code,
             Self::Client(error) if error.is_not_found() => exit::NOT_LOADED,
             Self::Start(error) => error.exit_code(),
             Self::Root(_) => exit::ROOT,

@@ -4,7 +4,7 @@ mod demo;
 mod error;
 pub mod origin;
 pub(crate) mod output;
-pub mod pkg;
+mod pkg;
 mod responder;
 mod sim;
 mod sup;
@@ -108,7 +108,7 @@ pub fn run(args: Args) -> Outcome {
     match command {
         Command::Sup(command) => sup::run(&global, command),
         Command::Svc(command) => svc::run(&global, command),
-        Command::Pkg(command) => Ok(pkg::run(&command, &global.root()?)?),
+        Command::Pkg(command) => pkg::run(&global, &command),
         Command::Origin(command) => Ok(origin::run(&command, &global.root()?)?),
         Command::Demo(args) => demo::run(args),
         Command::Sim(args) => sim::run(&args),

@@ -23,6 +23,8 @@ use crate::keys::{KeyCache, KeyId};
 use crate::root::Root;
 use crate::{template, timestamp};
 
+/// What the author of a package writes.
+const PLAN_FILE: &str = "plan.toml";
 /// xz's default: 94 MiB of memory to compress, 9 MiB to decompress.
 const XZ_PRESET: u32 = 6;
 /// A release is one second; so many are tried for one that is not taken.
@@ -61,6 +63,7 @@ enum Item {
 /// # Errors
 /// The plan or one of its files is malformed, a dependency is not installed, or the disk refuses.
 pub fn build(root: &Root, plan_dir: &Path, output_dir: &Path, now: UnixTime) -> Result<Built, Error> {
+    let plan_dir = plan_dir_of(plan_dir)?;
     let plan = Plan::load(plan_dir)?;
     let deps = Dependencies::resolve(root, &plan)?;
     let sources = sources(plan_dir, &plan)?;
@@ -100,6 +103,21 @@ pub fn build(root: &Root, plan_dir: &Path, output_dir: &Path, now: UnixTime) -> 
     Err(Error::Plan { path: plan_dir.join("plan.toml"), message })
 }
 
+/// The directory that holds the plan; `plan.toml` itself may be named as well.
+fn plan_dir_of(path: &Path) -> Result<&Path, Error> {
+    let no_plan = |reason: &'static str| Error::NoPlan { path: path.to_owned(), reason };
+    let meta = path.metadata().map_err(|e| match e.kind() {
+        io::ErrorKind::NotFound => no_plan("it does not exist"),
+        _ => Error::io(path)(e),
+    })?;
+    if meta.is_file() {
+        let is_plan = path.file_name().is_some_and(|name| name == PLAN_FILE);
+        let dir = path.parent().map(|dir| if dir.as_os_str().is_empty() { Path::new(".") } else { dir });
+        return dir.filter(|_| is_plan).ok_or_else(|| no_plan("it is a file of another name"));
+    }
+    if path.join(PLAN_FILE).is_file() { Ok(path) } else { Err(no_plan("there is no plan.toml in it")) }
+}
+
 /// Writes header and payload to `path` unless it exists, and says whether it did.
 fn write_file(path: &Path, header: &str, payload: &mut impl io::Read) -> io::Result<bool> {
     let dir = path.parent().unwrap_or(Path::new("."));
@@ -127,9 +145,7 @@ impl Dependencies {
         let mut all = BTreeSet::new();
         for wanted in &plan.deps {
             let found = newest(root, wanted).map_err(|e| match e {
-                Error::NotInstalled { .. } => {
-                    Error::Dependency { ident: plan.ident.to_string(), missing: wanted.clone() }
-                }
+                Error::NotInstalled { .. } => Error::dependency(root, plan.ident.to_string(), wanted.clone()),
                 other => other,
             })?;
             all.insert(found.ident().clone());

@@ -7,6 +7,7 @@ use annulus_core::PackageIdent;
 
 use crate::crypto::Hash;
 use crate::keys::{KeyError, KeyId};
+use crate::root::Root;
 use crate::template::TemplateFault;
 
 /// Why a package could not be built, read or installed.
@@ -23,6 +24,14 @@ pub enum Error {
     /// A key is missing or broken.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// There is no plan.
+    #[error("no plan at {path}: {reason}; name the directory that holds plan.toml")]
+    NoPlan {
+        /// What was named.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// A plan, or a file that it names, is malformed.
     #[error("{path}: {message}")]
     Plan {
@@ -71,12 +80,50 @@ pub enum Error {
         reason: String,
     },
     /// A package that another one needs is not installed.
-    #[error("{ident} needs {missing}, which is not installed; run `annulus pkg install` with its file first")]
+    #[error(
+        "{ident} needs {missing}, which is not installed; run `annulus pkg install` with its file first, or put the file into {artifacts}"
+    )]
     Dependency {
         /// The package that needs it.
         ident: String,
         /// What it needs.
         missing: PackageIdent,
+        /// Where it is looked for.
+        artifacts: PathBuf,
+    },
+    /// What is to be installed is nowhere.
+    #[error(
+        "no package {ident} is installed or in {artifacts}; name its file, or put it there, and run `annulus pkg install` again"
+    )]
+    Nowhere {
+        /// What was asked for.
+        ident: PackageIdent,
+        /// The artifact cache.
+        artifacts: PathBuf,
+    },
+    /// A package's own hook did not succeed.
+    #[error(
+        "{hook} hook of {ident}: {reason}; see what it printed, mend the cause and run the command again, or leave it out with --ignore-{hook}-hook"
+    )]
+    Hook {
+        /// The package.
+        ident: PackageIdent,
+        /// Which hook.
+        hook: &'static str,
+        /// What the command ends with.
+        code: u8,
+        /// What happened.
+        reason: String,
+    },
+    /// A package that is to be removed is still needed.
+    #[error("{ident} is not uninstalled, because {who} needs it; {remedy}")]
+    Needed {
+        /// The package.
+        ident: PackageIdent,
+        /// Who needs it.
+        who: String,
+        /// What to do.
+        remedy: String,
     },
     /// No installed package is what was asked for.
     #[error(
@@ -115,6 +162,11 @@ impl Error {
     pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { path, source }
+    }
+
+    /// A package that is needed is not there.
+    pub(super) fn dependency(root: &Root, ident: String, missing: PackageIdent) -> Self {
+        Self::Dependency { ident, missing, artifacts: root.artifacts() }
     }
 
     pub(super) fn archive(path: &Path, reason: impl Into<String>) -> Self {

@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 use annulus_core::PackageIdent;
 use nix::fcntl::{Flock, FlockArg};
 
+use super::uninstall::REMOVING_PREFIX;
 use super::unpack::{self, Item, Limits};
-use super::{Error, Hart, Installed, MetaFile, SignedHash, host_target, newest};
+use super::{Error, Hart, Installed, MetaFile, SignedHash, host_target, newest, step};
 use crate::atomic;
 use crate::crypto::{Hash, Hasher};
 use crate::keys::KeyCache;
@@ -52,6 +53,7 @@ pub fn install_file(root: &Root, file: &Path, limits: Limits) -> Result<Outcome,
     let staging =
         tempfile::Builder::new().prefix(STAGING_PREFIX).tempdir_in(&pkgs).map_err(Error::io(&pkgs))?;
     let staged = staging.path().join("package");
+    step::reached("staging is made");
     fs::create_dir(&staged).map_err(Error::io(&staged))?;
     fs::set_permissions(&staged, Permissions::from_mode(0o755)).map_err(Error::io(&staged))?;
     let mut payload = Hashed { inner: hart.payload()?, hasher: Hasher::new() };
@@ -61,6 +63,7 @@ pub fn install_file(root: &Root, file: &Path, limits: Limits) -> Result<Outcome,
     if actual != signed.hash {
         return Err(Error::Hash { path: file.to_owned(), signed: signed.hash, actual });
     }
+    step::reached("all is unpacked");
     check(root, file, &signed, &Installed::at(ident.clone(), staged.clone()))?;
     let path =
         root.package(&ident).ok_or_else(|| Error::archive(file, "its ident is not fully qualified"))?;
@@ -79,13 +82,17 @@ fn put(staged: &Path, path: &Path, pkgs: &Path) -> Result<bool, Error> {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
             made => {
                 made.map_err(Error::io(dir))?;
+                step::reached("a parent is made");
                 fs::set_permissions(dir, Permissions::from_mode(0o755)).map_err(Error::io(dir))?;
             }
         }
     }
+    step::reached("parents are there");
     fs::rename(staged, path).map_err(Error::io(path))?;
+    step::reached("package is renamed");
     for dir in parents.into_iter().chain([pkgs]) {
         atomic::sync_dir(dir).map_err(Error::io(dir))?;
+        step::reached("a parent is on disk");
     }
     Ok(false)
 }
@@ -112,18 +119,21 @@ fn check(root: &Root, file: &Path, signed: &SignedHash, package: &Installed) -> 
     }
     for missing in package.idents(MetaFile::Tdeps)? {
         if newest(root, &missing).is_err() {
-            return Err(Error::Dependency { ident: ident.to_string(), missing });
+            return Err(Error::dependency(root, ident.to_string(), missing));
         }
     }
     Ok(())
 }
 
-/// Removes what installs that died left behind. Only called under the lock, so none is in use.
-fn remove_leftovers(pkgs: &Path) -> Result<(), Error> {
+/// Removes what installs and uninstalls that died left behind. Only called under the lock, so none is in use.
+pub(super) fn remove_leftovers(pkgs: &Path) -> Result<(), Error> {
     for entry in fs::read_dir(pkgs).map_err(Error::io(pkgs))? {
         let entry = entry.map_err(Error::io(pkgs))?;
-        if entry.file_name().to_string_lossy().starts_with(STAGING_PREFIX) {
+        let name = entry.file_name();
+        let unfinished = |prefix: &&str| name.to_string_lossy().starts_with(prefix);
+        if [STAGING_PREFIX, REMOVING_PREFIX].iter().any(unfinished) {
             fs::remove_dir_all(entry.path()).map_err(Error::io(&entry.path()))?;
+            step::reached("a leftover is removed");
         }
     }
     Ok(())

@@ -5,27 +5,38 @@
 //! - `plan` reads what the author wrote; `build` makes the package of it.
 //! - `hart` is the file: a header that signs the hash of a compressed archive.
 //! - `unpack` reads archives that nobody vouches for yet; `install` is the way from file to disk.
+//! - `sources` brings along what a package needs; `needs` knows who needs whom; `hook` runs a package's own hooks.
+//! - `uninstall` is the way back.
 //! - `store` finds what is installed; `metafile` knows the small files that describe a package.
 
 mod build;
 mod error;
 mod hart;
+mod hook;
 mod install;
 mod metafile;
+mod needs;
 mod plan;
+mod sources;
+mod step;
 mod store;
+mod uninstall;
 mod unpack;
 
 pub use build::{Built, build};
 pub use error::Error;
 pub use hart::{Hart, Header, SignedHash};
+pub use hook::{HOOK_TIMEOUT, HookRun, Moment, install_hooks_are_due, run_install_hooks};
 pub use install::{Inspection, Outcome, inspect, install_file};
 pub use metafile::MetaFile;
+pub use needs::{needed_by, needs, with_needs};
 pub use plan::{Plan, ServicePlan};
 pub(crate) use plan::{
     SHUTDOWN_TIMEOUT_S_DEFAULT, SHUTDOWN_TIMEOUT_S_MAX, load_table, lookup, parse_signal, read_text,
 };
+pub use sources::{Source, install};
 pub use store::{Installed, list, newest};
+pub use uninstall::{InUse, check_unused, uninstall, uninstall_candidates};
 pub use unpack::Limits;
 
 /// What this build of the program runs packages for, e.g. `x86_64-linux`.

@@ -123,7 +123,7 @@ pub fn newest(root: &Root, wanted: &PackageIdent) -> Result<Installed, Error> {
 }
 
 /// All versions and releases of one package.
-fn builds(root: &Root, origin: &str, name: &str) -> Result<Vec<Installed>, Error> {
+pub(super) fn builds(root: &Root, origin: &str, name: &str) -> Result<Vec<Installed>, Error> {
     let dir = root.pkgs().join(origin).join(name);
     let mut found = Vec::new();
     for version in names(&dir)? {

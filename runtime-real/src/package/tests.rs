@@ -1,5 +1,7 @@
 //! Plans, packages, installs: from the author's files to the disk and back.
 
+mod crash;
+mod hooks;
 mod hostile;
 mod plans;
 mod round_trip;

@@ -17,6 +17,8 @@ use liblzma::read::XzDecoder;
 use liblzma::stream::{CONCATENATED, Stream};
 use tar::EntryType;
 
+use super::step;
+
 /// Memory that decompression may take, in bytes; `xz -9` needs 65 MiB.
 const DECODER_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// What may stand between the contents of two files: their headers, with long names and extensions.
@@ -190,6 +192,7 @@ fn hard_link_target(target: Option<PathBuf>, ident: &PackageIdent, path: &Path) 
 pub(super) fn unpack(compressed: impl Read, limits: Limits, dest: &Path) -> Result<PackageIdent, String> {
     let mut dirs = BTreeSet::from([PathBuf::new()]);
     let ident = walk(compressed, limits, |inner, item| {
+        step::reached("the next entry comes");
         let failed = |e: io::Error| format!("{}: {e}", show(inner));
         match item {
             Item::Dir => ensure_dir(dest, inner, &mut dirs),
@@ -203,6 +206,7 @@ pub(super) fn unpack(compressed: impl Read, limits: Limits, dest: &Path) -> Resu
                     .mode(0o600)
                     .open(dest.join(inner))
                     .map_err(failed)?;
+                step::reached("a file is made");
                 if io::copy(content, &mut file).map_err(failed)? != size {
                     return Err(format!("{} is cut short", show(inner)));
                 }

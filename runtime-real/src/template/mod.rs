@@ -8,6 +8,7 @@ mod context;
 mod engine;
 mod error;
 mod helpers;
+mod package_hook;
 mod svc_dirs;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +22,7 @@ use nix::sys::signal::Signal;
 pub use context::Sys;
 pub(crate) use engine::check;
 pub use error::{Error, TemplateFault};
+pub use package_hook::{PackageHook, package_env, package_hook};
 
 use crate::atomic;
 use crate::package::{self, Installed, MetaFile, newest};

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use annulus_core::{BindingMode, PackageIdent, Topology, UpdateCondition, UpdateStrategy};
 
 use crate::cli::target::{self, Remote};
-use crate::cli::{CliError, Global, Outcome, block_on, output};
+use crate::cli::{CliError, Global, Outcome, block_on, output, pkg};
 use crate::ctl::convert;
 use crate::ctl::message::{HealthCheckInterval, ServiceBindList, SvcLoad};
-use crate::package::{self, Limits};
+use crate::package::{HOOK_TIMEOUT, Source};
 
 #[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -94,10 +94,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Outcome {
 fn ident(global: &Global, text: &str) -> Result<PackageIdent, CliError> {
     let path = Path::new(text);
     if path.extension().is_some_and(|extension| extension == "hart") {
-        let installed = package::install_file(&global.root()?, path, Limits::default())?;
-        let already = if installed.already { " already" } else { "" };
-        output::line(format_args!("{} is installed{already}", installed.ident));
-        return Ok(installed.ident);
+        return Ok(pkg::install(&global.root()?, &Source::File(path.to_owned()), Some(HOOK_TIMEOUT))?);
     }
     text.parse()
         .map_err(|error| CliError::Usage(format!("{text:?} is neither a package nor a .hart file: {error}")))

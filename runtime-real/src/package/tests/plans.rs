@@ -107,3 +107,21 @@ fn files_beside_the_plan_are_checked() {
         complaint(&[("plan.toml", &format!("{PLAN}[binds]\na = [\"x\"]\n[binds_optional]\na = [\"y\"]\n"))]);
     assert!(message.contains("both in [binds]"), "{message}");
 }
+
+#[test]
+fn a_plan_that_is_not_there_is_named_with_the_remedy() {
+    let bench = Bench::new();
+    let dir = bench.plan(&[("plan.toml", PLAN), ("notes.txt", "x")]);
+    fs::create_dir_all(bench.path("empty")).expect("made");
+    for (path, why) in [
+        (bench.path("missing"), "does not exist"),
+        (bench.path("empty"), "no plan.toml in it"),
+        (dir.join("notes.txt"), "another name"),
+    ] {
+        let error = build(&bench.root, &path, &bench.path("out"), NOW).expect_err("no plan").to_string();
+        let named = error.contains(path.to_str().expect("text"));
+        assert!(named && error.contains(why) && error.contains("name the directory"), "{error}");
+        assert!(!bench.path("out").exists() && !bench.root.keys().exists(), "nothing was made");
+    }
+    build(&bench.root, &dir.join("plan.toml"), &bench.path("out"), NOW).expect("the file itself will do");
+}

@@ -1,0 +1,46 @@
+//! `annulus pkg build PLAN_DIR`.
+
+use std::path::PathBuf;
+
+use super::print;
+use crate::clock;
+use crate::keys::{KeyCache, KeyId, KeyKind};
+use crate::package::{self, Error};
+use crate::root::Root;
+
+#[derive(Clone, Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// Directory with plan.toml, default.toml, config/ and hooks/
+    #[arg(value_name = "PLAN_DIR")]
+    plan: PathBuf,
+    /// Where to put the package file [default: cache/artifacts in the root]
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+}
+
+pub(super) fn run(root: &Root, args: &Args) -> Result<u8, Error> {
+    let artifacts = root.artifacts();
+    let built = package::build(root, &args.plan, args.output.as_ref().unwrap_or(&artifacts), clock::wall())?;
+    if built.new_key {
+        print(&new_key_line(&KeyCache::new(root.keys()), &built.signer));
+    }
+    print(&format!(
+        "{} is built: {}\nhash {}, signed by {}\n",
+        built.ident,
+        built.path.display(),
+        built.hash,
+        built.signer
+    ));
+    Ok(0)
+}
+
+/// What an operator has to know about a key that was just made.
+pub(in crate::cli) fn new_key_line(keys: &KeyCache, id: &KeyId) -> String {
+    format!(
+        "origin {} has a new signing key, {id}, in {}: keep {} secret and safe, give {} to whoever installs its packages\n",
+        id.name(),
+        keys.dir().display(),
+        id.file_name(KeyKind::SigSecret),
+        id.file_name(KeyKind::SigPublic),
+    )
+}

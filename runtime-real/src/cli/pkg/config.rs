@@ -1,0 +1,24 @@
+//! `annulus pkg config IDENT`.
+
+use std::fs;
+
+use annulus_core::PackageIdent;
+
+use super::{ident, print};
+use crate::package::{self, Error};
+use crate::root::Root;
+
+#[derive(Clone, Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// origin/name[/version[/release]]
+    #[arg(value_name = "IDENT", value_parser = ident)]
+    ident: PackageIdent,
+}
+
+pub(super) fn run(root: &Root, args: &Args) -> Result<u8, Error> {
+    let path = package::newest(root, &args.ident)?.path().join("default.toml");
+    if path.exists() {
+        print(&fs::read_to_string(&path).map_err(Error::io(&path))?);
+    }
+    Ok(0)
+}

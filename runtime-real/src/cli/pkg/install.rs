@@ -1,0 +1,62 @@
+//! `annulus pkg install FILE|IDENT…`.
+
+use std::path::Path;
+use std::time::Duration;
+
+use annulus_core::PackageIdent;
+
+use super::{print, sys};
+use crate::package::{self, Error, HOOK_TIMEOUT, HookRun, Limits, Source};
+use crate::root::Root;
+
+#[derive(Clone, Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// Package files, or packages of which a file lies in cache/artifacts of the root
+    #[arg(value_name = "FILE|IDENT", required = true)]
+    packages: Vec<String>,
+    /// Do not run install hooks; they are run before a service of the package starts
+    #[arg(long)]
+    ignore_install_hook: bool,
+    /// Kill an install hook that takes longer than this
+    #[arg(long, value_name = "SECONDS", default_value_t = HOOK_TIMEOUT.as_secs(), value_parser = clap::value_parser!(u64).range(1..))]
+    hook_timeout: u64,
+}
+
+pub(super) fn run(root: &Root, args: &Args) -> Result<u8, Error> {
+    let timeout = (!args.ignore_install_hook).then(|| Duration::from_secs(args.hook_timeout));
+    for text in &args.packages {
+        install(root, &source(text), timeout)?;
+    }
+    Ok(0)
+}
+
+/// A file, where there is one of this name; else a package, if the text can be one.
+fn source(text: &str) -> Source {
+    let path = Path::new(text);
+    match text.parse::<PackageIdent>() {
+        Ok(ident) if !path.is_file() => Source::Ident(ident),
+        _ => Source::File(path.to_owned()),
+    }
+}
+
+/// Installs a package with what it needs, runs the install hooks when they may take some time, says what was done,
+/// and returns what was asked for.
+pub(in crate::cli) fn install(
+    root: &Root,
+    source: &Source,
+    hooks: Option<Duration>,
+) -> Result<PackageIdent, Error> {
+    let done = package::install(root, source, Limits::default())?;
+    for outcome in &done {
+        let what = if outcome.already { "is installed already, in" } else { "is installed in" };
+        print(&format!("{} {what} {}\n", outcome.ident, outcome.path.display()));
+    }
+    let ident = done.into_iter().next_back().expect("an install that succeeds has done something").ident;
+    if let Some(timeout) = hooks {
+        let package = package::newest(root, &ident)?;
+        let mut say = |ident: &PackageIdent, line: &str| print(&format!("{}: {line}\n", ident.name()));
+        let sys = sys();
+        package::run_install_hooks(&mut HookRun { root, sys: &sys, timeout, say: &mut say }, &package)?;
+    }
+    Ok(ident)
+}

@@ -1,0 +1,73 @@
+//! Which packages the services of this root's supervisors use.
+
+use std::fs;
+use std::io;
+
+use annulus_core::PackageIdent;
+
+use crate::cli::{CliError, block_on};
+use crate::ctl::address_file;
+use crate::ctl::client::Client;
+use crate::ctl::convert::ident_text;
+use crate::ctl::message::{ServiceStatus, SvcStatus};
+use crate::ctl::secret::Secret;
+use crate::lock;
+use crate::package::InUse;
+use crate::root::{Root, SupDir};
+
+/// What is loaded: by the spec files of every supervisor, and for those that run by what they say, which names what
+/// processes run from.
+pub(super) fn services(root: &Root) -> Result<Vec<InUse>, CliError> {
+    let mut found = Vec::new();
+    let dir = root.path().join("sup");
+    let names = match fs::read_dir(&dir) {
+        Ok(entries) => entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(found),
+        Err(source) => return Err(CliError::io(dir.display().to_string())(source)),
+    };
+    for name in names {
+        let sup = root.sup(&name);
+        found.extend(in_specs(&sup, &name)?);
+        if lock::held_by(&sup).map_err(CliError::io(sup.lock().display().to_string()))?.is_some() {
+            found.extend(running(&sup, &name)?);
+        }
+    }
+    Ok(found)
+}
+
+/// What spec files ask for. One that cannot be read is not known to need nothing.
+fn in_specs(sup: &SupDir, name: &str) -> Result<Vec<InUse>, CliError> {
+    let dir = sup.path().join("specs");
+    let Ok(entries) = fs::read_dir(&dir) else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path.extension().is_none_or(|extension| extension != "spec") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).map_err(CliError::io(path.display().to_string()))?;
+        let table: Option<toml::Table> = toml::from_str(&text).ok();
+        let ident = table.as_ref().and_then(|table| table.get("ident")?.as_str()?.parse().ok());
+        let ident: PackageIdent = ident.ok_or_else(|| {
+            CliError::Usage(format!(
+                "{} is no spec with an ident, so what its service needs is not known; correct or remove it",
+                path.display()
+            ))
+        })?;
+        found.push(InUse { service: ident.service_name(), supervisor: name.to_owned(), ident });
+    }
+    Ok(found)
+}
+
+fn running(sup: &SupDir, name: &str) -> Result<Vec<InUse>, CliError> {
+    let address = address_file(sup);
+    let at = fs::read_to_string(&address).map_err(CliError::io(address.display().to_string()))?;
+    let secret = Secret::load(&sup.ctl_secret())?;
+    let list: Vec<ServiceStatus> = block_on(async {
+        let client = Client::connect(at.trim(), secret.reveal()).await?;
+        Ok(client.query(&SvcStatus { ident: None }).await?)
+    })?;
+    let idents = list.iter().filter_map(|status| ident_text(&status.ident).parse::<PackageIdent>().ok());
+    Ok(idents
+        .map(|ident| InUse { service: ident.service_name(), supervisor: name.to_owned(), ident })
+        .collect())
+}

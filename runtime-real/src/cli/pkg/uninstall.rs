@@ -1,0 +1,56 @@
+//! `annulus pkg uninstall IDENT`.
+
+use std::time::Duration;
+
+use annulus_core::PackageIdent;
+
+use super::{ident, loaded, print, sys};
+use crate::cli::Outcome;
+use crate::package::{self, HOOK_TIMEOUT, HookRun};
+use crate::root::Root;
+
+#[derive(Clone, Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// origin/name[/version[/release]]: the newest that is installed, or with --keep-latest all but some
+    #[arg(value_name = "IDENT", value_parser = ident)]
+    ident: PackageIdent,
+    /// Remove all that IDENT names but so many of the newest
+    #[arg(long, value_name = "N")]
+    keep_latest: Option<usize>,
+    /// Only say what would be removed
+    #[arg(short, long)]
+    dry_run: bool,
+    /// Do not run the uninstall hook
+    #[arg(long)]
+    ignore_uninstall_hook: bool,
+    /// Kill an uninstall hook that takes longer than this
+    #[arg(long, value_name = "SECONDS", default_value_t = HOOK_TIMEOUT.as_secs(), value_parser = clap::value_parser!(u64).range(1..))]
+    hook_timeout: u64,
+}
+
+pub(super) fn run(root: &Root, args: &Args) -> Outcome {
+    let packages = package::uninstall_candidates(root, &args.ident, args.keep_latest)?;
+    if packages.is_empty() {
+        print(&format!("{} is installed no more often than is to be kept; nothing to do\n", args.ident));
+        return Ok(0);
+    }
+    let in_use = loaded::services(root)?;
+    // All or none: what is needed is found before the first one goes.
+    for package in &packages {
+        package::check_unused(root, package, &in_use)?;
+    }
+    let sys = sys();
+    let mut say = |ident: &PackageIdent, line: &str| print(&format!("{}: {line}\n", ident.name()));
+    let timeout = Duration::from_secs(args.hook_timeout);
+    for package in &packages {
+        if args.dry_run {
+            print(&format!("{} would be removed from {}\n", package.ident(), package.path().display()));
+            continue;
+        }
+        let mut run = HookRun { root, sys: &sys, timeout, say: &mut say };
+        let hooks = (!args.ignore_uninstall_hook).then_some(&mut run);
+        package::uninstall(root, package, hooks)?;
+        print(&format!("{} is uninstalled\n", package.ident()));
+    }
+    Ok(0)
+}

@@ -1,0 +1,230 @@
+//! Hooks of a package itself: `install` once after it was unpacked, `uninstall` before its last build goes.
+//!
+//! The exit code of the last run stands in a file of the package (as in Habitat), so that an install hook which
+//! failed is run again before the service starts, and one that succeeded is not.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead as _, BufReader};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::Duration;
+
+use annulus_core::PackageIdent;
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
+use super::{Error, Installed, with_needs};
+use crate::atomic;
+use crate::clock::Clock;
+use crate::ctl::secret::{CTL_SECRET_ENV, GATEWAY_TOKEN_ENV};
+use crate::root::Root;
+use crate::template::{self, PackageHook, Sys};
+
+/// An install or uninstall hook that takes longer than this is killed, unless told otherwise.
+pub const HOOK_TIMEOUT: Duration = Duration::from_secs(600);
+/// Between two looks at whether the hook has ended.
+const LOOK: Duration = Duration::from_millis(10);
+/// Times that a hook which is still open for writing is tried.
+const BUSY_TRIES: u32 = 50;
+/// After the hook ended, what it printed last may take this long to be read.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+/// Lines that wait for their reader; the hook waits when there are more.
+const LINES_MAX: usize = 256;
+/// A longer line is passed on in pieces of this length, in bytes.
+const LINE_BYTES_MAX: usize = 4 * 1024;
+/// What ends a hook that was killed, as shells have it.
+const SIGNAL_CODE: i32 = 128;
+
+/// Which of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// After the package was unpacked.
+    Install,
+    /// Before its last build is removed.
+    Uninstall,
+}
+
+impl Moment {
+    /// The hook's name.
+    #[must_use]
+    pub const fn hook(self) -> &'static str {
+        match self {
+            Self::Install => "install",
+            Self::Uninstall => "uninstall",
+        }
+    }
+
+    const fn status_file(self) -> &'static str {
+        match self {
+            Self::Install => "INSTALL_HOOK_STATUS",
+            Self::Uninstall => "UNINSTALL_HOOK_STATUS",
+        }
+    }
+}
+
+/// How hooks are run.
+pub struct HookRun<'a> {
+    /// The root.
+    pub root: &'a Root,
+    /// What templates see of this host.
+    pub sys: &'a Sys,
+    /// Longest time for one hook.
+    pub timeout: Duration,
+    /// Takes each line that a hook prints.
+    pub say: &'a mut dyn FnMut(&PackageIdent, &str),
+}
+
+/// Runs the install hooks of a package and of all that it needs which have not succeeded yet, what is needed first.
+///
+/// # Errors
+/// A hook fails, cannot be run or takes too long; those after it are not run.
+pub fn run_install_hooks(run: &mut HookRun<'_>, package: &Installed) -> Result<(), Error> {
+    for package in with_needs(run.root, package)? {
+        run_hook(run, &package, Moment::Install)?;
+    }
+    Ok(())
+}
+
+/// Whether the install hook of a package or of one that it needs is still to be run.
+///
+/// # Errors
+/// A package that is needed is not installed, or a metafile is malformed.
+pub fn install_hooks_are_due(root: &Root, package: &Installed) -> Result<bool, Error> {
+    Ok(with_needs(root, package)?.iter().any(|package| is_due(package, Moment::Install)))
+}
+
+fn is_due(package: &Installed, moment: Moment) -> bool {
+    let status = fs::read_to_string(package.path().join(moment.status_file()));
+    let succeeded = moment == Moment::Install && status.is_ok_and(|text| text.trim() == "0");
+    package.path().join("hooks").join(moment.hook()).is_file() && !succeeded
+}
+
+/// Runs a package's hook if there is one that is to be run.
+///
+/// # Errors
+/// As [`run_install_hooks`].
+pub(super) fn run_hook(run: &mut HookRun<'_>, package: &Installed, moment: Moment) -> Result<(), Error> {
+    if !is_due(package, moment) {
+        return Ok(());
+    }
+    // Two who find it due at once: the second waits, looks again and has nothing to do.
+    let dir = File::open(package.path()).map_err(Error::io(package.path()))?;
+    let _held = Flock::lock(dir, FlockArg::LockExclusive)
+        .map_err(|(_, errno)| Error::io(package.path())(errno.into()))?;
+    if !is_due(package, moment) {
+        return Ok(());
+    }
+    let env = |name: &str| std::env::var(name).ok();
+    let hook = template::package_hook(run.root, package, moment.hook(), run.sys, &env)
+        .map_err(|e| Error::hook(package.ident(), moment, 1, e.to_string()))?;
+    let ended = perform(run, package.ident(), &hook)
+        .map_err(|e| Error::hook(package.ident(), moment, 1, format!("{}: {e}", hook.program.display())))?;
+    let code = ended.map_or(SIGNAL_CODE + Signal::SIGKILL as i32, exit_code);
+    let status = package.path().join(moment.status_file());
+    atomic::write(&status, code.to_string().as_bytes(), 0o644).map_err(Error::io(&status))?;
+    match ended {
+        Some(_) if code == 0 => Ok(()),
+        Some(_) => Err(Error::hook(package.ident(), moment, code, format!("it ended with exit code {code}"))),
+        None => {
+            let seconds = run.timeout.as_secs();
+            Err(Error::hook(package.ident(), moment, code, format!("it took longer than {seconds} s")))
+        }
+    }
+}
+
+fn exit_code(status: ExitStatus) -> i32 {
+    status.code().unwrap_or_else(|| SIGNAL_CODE + status.signal().unwrap_or_default())
+}
+
+/// Runs the hook to its end; none when it had to be killed.
+fn perform(
+    run: &mut HookRun<'_>,
+    ident: &PackageIdent,
+    hook: &PackageHook,
+) -> io::Result<Option<ExitStatus>> {
+    let (reader, writer) = io::pipe()?;
+    let mut command = Command::new(&hook.program);
+    command
+        .current_dir(&hook.dir)
+        .env_remove(CTL_SECRET_ENV)
+        .env_remove(GATEWAY_TOKEN_ENV)
+        .envs(&hook.env)
+        .stdin(Stdio::null())
+        .stdout(writer.try_clone()?)
+        .stderr(writer)
+        .process_group(0);
+    let child = spawn(&mut command)?;
+    // It holds the pipe's writing end, which would keep the reader waiting.
+    drop(command);
+    let (lines, printed) = sync_channel(LINES_MAX);
+    std::thread::Builder::new().name("hook".to_owned()).spawn(move || {
+        let mut reader = BufReader::new(reader);
+        while let Some(line) = next_line(&mut reader) {
+            if lines.send(line).is_err() {
+                break;
+            }
+        }
+    })?;
+    let mut say = |line: &str| (run.say)(ident, line);
+    wait(child, &printed, run.timeout, &mut say)
+}
+
+/// Starts it. Another process that is just being started may hold a hook open for writing for a moment.
+fn spawn(command: &mut Command) -> io::Result<Child> {
+    for _ in 1..BUSY_TRIES {
+        match command.spawn() {
+            Err(e) if e.kind() == io::ErrorKind::ExecutableFileBusy => std::thread::sleep(LOOK),
+            result => return result,
+        }
+    }
+    command.spawn()
+}
+
+/// The next line, or a piece of one that is very long; none at the end.
+fn next_line(reader: &mut impl io::BufRead) -> Option<String> {
+    let mut line = Vec::new();
+    let read = io::Read::take(reader, LINE_BYTES_MAX as u64).read_until(b'\n', &mut line).ok()?;
+    (read > 0).then(|| String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']).to_owned())
+}
+
+fn wait(
+    mut child: Child,
+    printed: &Receiver<String>,
+    limit: Duration,
+    say: &mut dyn FnMut(&str),
+) -> io::Result<Option<ExitStatus>> {
+    let clock = Clock::host();
+    let group = i32::try_from(child.id()).map(Pid::from_raw).map_err(io::Error::other)?;
+    let status = loop {
+        match printed.recv_timeout(LOOK) {
+            Ok(line) => say(&line),
+            // Nobody prints any more; it may still run.
+            Err(RecvTimeoutError::Disconnected) => std::thread::sleep(LOOK),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if let Some(status) = child.try_wait()? {
+            break Some(status);
+        }
+        if clock.now().saturating_since(annulus_core::Instant::ZERO) >= limit {
+            break None;
+        }
+    };
+    // Also whom it left behind in its group: a hook is over when it is over.
+    let _ = killpg(group, Signal::SIGKILL);
+    child.wait()?;
+    while let Ok(line) = printed.recv_timeout(LAST_WORDS) {
+        say(&line);
+    }
+    Ok(status)
+}
+
+impl Error {
+    fn hook(ident: &PackageIdent, moment: Moment, code: i32, reason: String) -> Self {
+        let hook = moment.hook();
+        // A code beyond what a process can end with does not become success.
+        let code = u8::try_from(code).unwrap_or(1).max(1);
+        Self::Hook { ident: ident.clone(), hook, code, reason }
+    }
+}
