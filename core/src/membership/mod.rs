@@ -19,6 +19,7 @@ mod aging;
 mod detect;
 mod health;
 mod hear;
+mod index;
 mod lost;
 mod member;
 mod probe;

@@ -1,11 +1,10 @@
-//! All known members in one dense table: 48 bytes for a member, 4 for its place in the index.
+//! All known members in one dense table: 48 bytes for a member, 5 for its place in the index.
 //!
-//! Dense because a simulator holds members times members of these. The index is a hash table that is only
-//! ever asked, never walked; what is walked is the table itself, whose order follows from the inputs alone.
+//! Dense because a simulator holds members times members of these. What is walked is the table itself, whose
+//! order follows from the inputs alone.
 
 use alloc::vec::Vec;
-use hashbrown::HashTable;
-
+use super::index::Index;
 use super::member::{MemberRecord, State};
 use crate::digest::{Digest, hash_member, mix};
 use crate::id::MemberId;
@@ -14,7 +13,7 @@ use crate::id::MemberId;
 #[derive(Debug, Default)]
 pub(crate) struct MemberTable {
     records: Vec<MemberRecord>,
-    index: HashTable<u32>,
+    index: Index,
     counts: [usize; State::ALL.len()],
     digest: Digest,
 }
@@ -23,7 +22,7 @@ impl MemberTable {
     pub(crate) fn with_capacity(members: usize) -> Self {
         Self {
             records: Vec::with_capacity(members),
-            index: HashTable::with_capacity(members),
+            index: Index::with_capacity(members),
             ..Self::default()
         }
     }
@@ -55,9 +54,7 @@ impl MemberTable {
     }
 
     fn slot_of(&self, id: &MemberId) -> Option<usize> {
-        let records = &self.records;
-        let same = |slot: &u32| records.get(*slot as usize).is_some_and(|r| r.id == *id);
-        self.index.find(hash_member(id), same).map(|slot| *slot as usize)
+        self.index.find(hash_member(id), |slot| self.records.get(slot).is_some_and(|r| r.id == *id))
     }
 
     /// Puts in a member or replaces what is held of it; returns the place of a new one.
@@ -72,34 +69,28 @@ impl MemberTable {
         let slot = self.records.len();
         if slot == self.records.capacity() {
             // Doubling would waste up to half of the largest thing in a simulation.
-            self.records.reserve_exact(slot / 8 + 8);
+            self.records.reserve_exact(slot / 16 + 8);
         }
         self.records.push(record);
         self.count_in(&record);
-        let records = &self.records;
-        let hash_of = |slot: &u32| records.get(*slot as usize).map_or(0, |r| hash_member(&r.id));
-        self.index.insert_unique(hash_member(&record.id), slot as u32, hash_of);
+        self.index.insert(hash_member(&record.id), slot, hashes(&self.records));
         Some(slot)
     }
 
     /// Forgets a member.
     pub(crate) fn remove(&mut self, id: &MemberId) -> Option<MemberRecord> {
         let slot = self.slot_of(id)?;
-        self.unindex(id, slot);
         let last = self.records.len() - 1;
+        let was_there = self.index.remove(hash_member(id), slot, hashes(&self.records));
+        assert!(was_there, "every member is in the index");
         if slot != last {
-            let moved = self.records[last].id;
-            self.unindex(&moved, last);
-            self.index.insert_unique(hash_member(&moved), slot as u32, |_| 0);
+            let moved = hash_member(&self.records[last].id);
+            self.index.remove(moved, last, hashes(&self.records));
+            self.index.insert(moved, slot, hashes(&self.records));
         }
         let removed = self.records.swap_remove(slot);
         self.uncount(&removed);
         Some(removed)
-    }
-
-    fn unindex(&mut self, id: &MemberId, slot: usize) {
-        let entry = self.index.find_entry(hash_member(id), |s| *s as usize == slot);
-        entry.expect("every member is in the index").remove();
     }
 
     fn count_in(&mut self, record: &MemberRecord) {
@@ -115,6 +106,11 @@ impl MemberTable {
             self.digest.remove(key, version);
         }
     }
+}
+
+/// The hash of the member at a place.
+fn hashes(records: &[MemberRecord]) -> impl Fn(usize) -> u64 {
+    move |slot| records.get(slot).map_or(0, |r| hash_member(&r.id))
 }
 
 /// What digests say of a member: key and version. Suspicions pass and departed members are on their way to being

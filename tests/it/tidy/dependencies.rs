@@ -9,7 +9,7 @@ use toml::Table;
 use super::{PACKAGES, report};
 
 /// Nothing is added to the core without a reason that a reviewer accepts.
-const CORE: [&str; 4] = ["hashbrown", "prost", "rand_chacha", "thiserror"];
+const CORE: [&str; 3] = ["prost", "rand_chacha", "thiserror"];
 
 fn manifest(package: &str) -> Table {
     let path = repository().join(package).join("Cargo.toml");
