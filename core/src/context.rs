@@ -18,7 +18,7 @@ pub(crate) struct Outputs {
 }
 
 /// A queue that grew beyond this gives its memory back once it is empty.
-const CAPACITY_KEPT: usize = 8;
+const CAPACITY_KEPT: usize = 4;
 
 impl Outputs {
     pub(crate) fn push(&mut self, output: Output) {

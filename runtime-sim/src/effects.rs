@@ -83,7 +83,7 @@ impl World {
         let span_ns = (high_us - low_us) * 1_000;
         let delay = Duration::from_nanos(low_us * 1_000 + self.rng_effects.between(0, span_ns));
         let generation = self.hosts[host as usize].generation;
-        self.queue.push(self.now + delay, Thing::Later(Later { host, generation, work }));
+        self.queue.push(self.now + delay, Thing::Later(Box::new(Later { host, generation, work })));
     }
 
     pub(crate) fn effect_goes_on(&mut self, Later { host, generation, work }: Later) {

@@ -43,13 +43,15 @@ pub(crate) enum Thing {
     Refusal { packet: PacketId, by: u32, to: u32, generation: u32 },
     /// A stream goes on.
     Stream(StreamStep),
-    /// An effect goes on.
-    Later(Later),
+    /// An effect goes on. Boxed, because there are few of them and what most things are shall be small.
+    Later(Box<Later>),
     /// A slow supervisor comes to handle something.
-    Late { host: u32, generation: u32, arrival: Arrival },
+    Late { host: u32, generation: u32, arrival: Box<Arrival> },
     /// A fault goes on.
     Fault(fault::Step),
 }
+
+const _: () = assert!(size_of::<Thing>() <= 64, "tens of thousands of these wait in large rings");
 
 /// A simulated world. Everything in it follows from its seed and from what is done to it.
 #[derive(Debug)]
@@ -258,8 +260,8 @@ impl World {
                     self.refusal_arrives(packet, by, to, generation)
                 }
                 Thing::Stream(step) => self.stream_step(step),
-                Thing::Later(later) => self.effect_goes_on(later),
-                Thing::Late { host, generation, arrival } => self.late_arrival(host, generation, arrival),
+                Thing::Later(later) => self.effect_goes_on(*later),
+                Thing::Late { host, generation, arrival } => self.late_arrival(host, generation, *arrival),
                 Thing::Fault(step) => self.fault_goes_on(step),
             },
         }

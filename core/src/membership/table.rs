@@ -3,11 +3,11 @@
 //! Dense because a simulator holds members times members of these. What is walked is the table itself, whose
 //! order follows from the inputs alone.
 
-use alloc::vec::Vec;
 use super::index::Index;
 use super::member::{MemberRecord, State};
 use crate::digest::{Digest, hash_member, mix};
 use crate::id::MemberId;
+use alloc::vec::Vec;
 
 /// Members in order of arrival (a forgotten one's place is taken by the last).
 #[derive(Debug, Default)]
@@ -20,11 +20,7 @@ pub(crate) struct MemberTable {
 
 impl MemberTable {
     pub(crate) fn with_capacity(members: usize) -> Self {
-        Self {
-            records: Vec::with_capacity(members),
-            index: Index::with_capacity(members),
-            ..Self::default()
-        }
+        Self { records: Vec::with_capacity(members), index: Index::with_capacity(members), ..Self::default() }
     }
 
     pub(crate) fn len(&self) -> usize {

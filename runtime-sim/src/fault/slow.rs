@@ -65,7 +65,7 @@ impl World {
         let Some(slow) = self.slow.hosts.get_mut(&host) else { return };
         slow.busy_until = slow.busy_until.max(now + delay);
         let generation = self.hosts[host as usize].generation;
-        self.queue.push(slow.busy_until, Thing::Late { host, generation, arrival });
+        self.queue.push(slow.busy_until, Thing::Late { host, generation, arrival: Box::new(arrival) });
     }
 
     pub(crate) fn late_arrival(&mut self, host: u32, generation: u32, arrival: Arrival) {
