@@ -12,6 +12,8 @@ pub const STREAM_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const MEMBERS_MAX: usize = 65_536;
 /// Rumors of all kinds but `member` that a node keeps.
 pub const RUMORS_MAX: usize = 65_536;
+/// Bytes of all rumors but the members' records that a node keeps, encoded.
+pub const RUMORS_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Largest single rumor, encoded, in bytes.
 pub const RUMOR_BYTES_MAX: usize = 256 * 1024;
 /// Operator departures (bans) that a node keeps; they are never collected, so one more is refused.

@@ -5,9 +5,9 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{Rumor, RumorKey, RumorKind};
-use crate::digest::Digest;
+use crate::digest::{self, Digest};
 use crate::id::MemberId;
-use crate::limits::{DEPARTURES_MAX, RUMORS_MAX};
+use crate::limits::{DEPARTURES_MAX, RUMORS_BYTES_MAX, RUMORS_MAX};
 use crate::time::Instant;
 
 /// What became of a rumor that was offered to the store.
@@ -27,6 +27,8 @@ pub(crate) enum Inserted {
 struct Entry {
     rumor: Rumor,
     hashes: (u64, u64),
+    /// Its size, encoded.
+    bytes: usize,
     /// Since when it is a tombstone; such entries are not in the digest, so that nobody learns them anew.
     dead_since: Option<Instant>,
 }
@@ -38,6 +40,7 @@ pub(crate) struct RumorStore {
     digest: Digest,
     departures: usize,
     tombstones: usize,
+    bytes: usize,
 }
 
 impl RumorStore {
@@ -55,29 +58,43 @@ impl RumorStore {
         if !merged.merge(rumor) {
             return Inserted::Stale;
         }
-        let replaced = core::mem::replace(entry, Entry::new(now, merged));
-        let (hashes, dead) = (entry.hashes, entry.dead_since.is_some());
-        self.count_out(&replaced);
-        self.count_in(hashes, dead);
+        let new = Entry::new(now, merged);
+        if self.bytes - entry.bytes + new.bytes > RUMORS_BYTES_MAX {
+            return Inserted::Refused;
+        }
+        let old = (entry.hashes, entry.bytes, entry.dead_since.is_some());
+        let now_held = (new.hashes, new.bytes, new.dead_since.is_some());
+        *entry = new;
+        self.count_out(old);
+        self.count_in(now_held);
         Inserted::New
     }
 
     fn insert_unknown(&mut self, now: Instant, key: RumorKey, rumor: &Rumor) -> Inserted {
+        let entry = Entry::new(now, rumor.clone());
         if key.kind() == RumorKind::Departure {
             if self.departures >= DEPARTURES_MAX {
                 return Inserted::Refused;
             }
             self.departures += 1;
-        } else if self.entries.len() - self.departures >= RUMORS_MAX && !self.drop_one_tombstone() {
-            return Inserted::Refused;
+        } else {
+            while self.is_full_for(&entry) {
+                if !self.drop_one_tombstone() {
+                    return Inserted::Refused;
+                }
+            }
         }
-        let entry = Entry::new(now, rumor.clone());
-        self.count_in(entry.hashes, entry.dead_since.is_some());
+        self.count_in((entry.hashes, entry.bytes, entry.dead_since.is_some()));
         self.entries.insert(key, entry);
         Inserted::New
     }
 
-    fn count_in(&mut self, hashes: (u64, u64), dead: bool) {
+    fn is_full_for(&self, entry: &Entry) -> bool {
+        self.entries.len() - self.departures >= RUMORS_MAX || self.bytes + entry.bytes > RUMORS_BYTES_MAX
+    }
+
+    fn count_in(&mut self, (hashes, bytes, dead): ((u64, u64), usize, bool)) {
+        self.bytes += bytes;
         if dead {
             self.tombstones += 1;
         } else {
@@ -85,17 +102,18 @@ impl RumorStore {
         }
     }
 
-    fn count_out(&mut self, entry: &Entry) {
-        if entry.dead_since.is_some() {
+    fn count_out(&mut self, (hashes, bytes, dead): ((u64, u64), usize, bool)) {
+        self.bytes -= bytes;
+        if dead {
             self.tombstones -= 1;
         } else {
-            self.digest.remove(entry.hashes.0, entry.hashes.1);
+            self.digest.remove(hashes.0, hashes.1);
         }
     }
 
     fn take_out(&mut self, key: &RumorKey) -> bool {
         let Some(entry) = self.entries.remove(key) else { return false };
-        self.count_out(&entry);
+        self.count_out((entry.hashes, entry.bytes, entry.dead_since.is_some()));
         true
     }
 
@@ -165,6 +183,54 @@ impl RumorStore {
 impl Entry {
     fn new(now: Instant, rumor: Rumor) -> Self {
         let dead_since = rumor.is_tombstone().then_some(now);
-        Self { hashes: rumor.hashes(), rumor, dead_since }
+        let encoded = rumor.encode();
+        let hashes = (rumor.key().hash(), digest::hash_bytes(&encoded));
+        Self { hashes, bytes: encoded.len(), rumor, dead_since }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::SysInfo;
+    use crate::id::Incarnation;
+    use crate::limits::RUMOR_BYTES_MAX;
+    use crate::rumor::ServiceRumor;
+
+    /// Members that each tell of the largest service there can be.
+    fn large(n: usize, tombstone: bool) -> Rumor {
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&(n as u64).to_le_bytes());
+        let cfg = alloc::vec![b'x'; RUMOR_BYTES_MAX - 1_024];
+        Rumor::Service(ServiceRumor {
+            member_id: MemberId::from_bytes(id),
+            group: "web.default".parse().expect("valid"),
+            incarnation: Incarnation(1),
+            initialized: true,
+            pkg: "core/web/1.0/20260101000000".parse().expect("valid"),
+            cfg,
+            sys: SysInfo::default(),
+            pkg_incarnation: 0,
+            tombstone,
+            accepting: true,
+            maintenance: None,
+            config_incarnation: 0,
+        })
+    }
+
+    #[test]
+    fn bytes_are_bounded_and_the_dead_make_room() {
+        let now = Instant::from_millis(1);
+        let mut store = RumorStore::default();
+        let fit = RUMORS_BYTES_MAX / large(0, false).encode().len();
+        assert_eq!(store.insert(now, &large(0, true)), Inserted::New);
+        for n in 1..=fit {
+            assert_eq!(store.insert(now, &large(n, false)), Inserted::New, "{n} of {fit}");
+        }
+        assert!(store.get(&large(0, true).key()).is_none(), "the tombstone made room");
+        assert_eq!(store.insert(now, &large(fit + 1, false)), Inserted::Refused);
+        assert_eq!(store.iter().count(), fit);
+        assert_eq!(store.forget_owned_by(&large(1, false).owner().expect("owned")).len(), 1);
+        assert_eq!(store.insert(now, &large(fit + 1, false)), Inserted::New);
     }
 }

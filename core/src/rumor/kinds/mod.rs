@@ -189,11 +189,6 @@ impl Rumor {
         Self::from_wire(rumor)?.ok_or(DecodeError::Invalid("rumor type"))
     }
 
-    /// The hash of its key and the hash of this version of it, for digests.
-    pub(crate) fn hashes(&self) -> (u64, u64) {
-        (self.key().hash(), digest::hash_bytes(&self.encode()))
-    }
-
     pub(crate) fn to_wire(&self) -> proto::Rumor {
         let mut rumor = proto::Rumor::default();
         match self {
