@@ -15,6 +15,7 @@ pub mod http;
 pub mod keys;
 pub mod lock;
 mod log_queue;
+mod log_read;
 pub mod logging;
 pub mod net;
 pub mod package;

@@ -124,6 +124,12 @@ impl Root {
         self.0.join("svc").join(service.as_str())
     }
 
+    /// What a service wrote; older lines are in files beside it.
+    #[must_use]
+    pub fn svc_log(&self, service: &ServiceName) -> PathBuf {
+        self.svc(service).join("logs").join(format!("{service}.log"))
+    }
+
     /// The operator's configuration of a service.
     #[must_use]
     pub fn user_toml(&self, service: &ServiceName) -> PathBuf {
@@ -164,6 +170,12 @@ impl SupDir {
     #[must_use]
     pub fn specs(&self) -> PathBuf {
         self.0.join("specs")
+    }
+
+    /// What the supervisor wrote; older lines are in files beside it.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.0.join("logs").join("sup.log")
     }
 
     /// Durable state.

@@ -34,6 +34,16 @@ pub enum CliError {
         /// The supervisor's name.
         name: String,
     },
+    /// A service has never run here.
+    #[error(
+        "service {service} has never run below {root}, so there is no log of it; `annulus svc status` lists the services"
+    )]
+    NoLog {
+        /// The service.
+        service: String,
+        /// The root directory.
+        root: PathBuf,
+    },
     /// A supervisor on another host wants its own secret.
     #[error(
         "no ctl secret for {addr}: set HAB_CTL_SECRET to the content of <root>/sup/<name>/CTL_SECRET on its host"
@@ -130,6 +140,7 @@ impl CliError {
             // A hook's own code is passed on (as in Habitat).
             Self::Package(PackageError::Hook { code, .. }) => *code,
             Self::Client(error) if error.is_not_found() => exit::NOT_LOADED,
+            Self::NoLog { .. } => exit::NOT_LOADED,
             Self::Start(error) => error.exit_code(),
             Self::Root(_) => exit::ROOT,
             Self::Usage(_) => exit::USAGE,

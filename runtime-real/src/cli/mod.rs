@@ -2,6 +2,7 @@
 
 mod demo;
 mod error;
+mod log;
 pub mod origin;
 pub(crate) mod output;
 mod pkg;

@@ -1,6 +1,7 @@
 //! `annulus sup …`.
 
 mod depart;
+mod log;
 mod secret;
 mod term;
 
@@ -20,6 +21,8 @@ pub(super) enum Command {
     Run(Box<Options>),
     /// List the services of a running supervisor: exit code 0, 2 when IDENT is not loaded, 3 when none runs
     Status(super::svc::status::Args),
+    /// Show what the supervisor wrote
+    Log(super::log::Lines),
     /// Stop the local supervisor in order: it leaves the ring and stops its services
     Term(term::Args),
     /// Ban a member from the ring for ever
@@ -33,6 +36,7 @@ pub(super) fn run(global: &Global, command: Command) -> Outcome {
     match command {
         Command::Run(options) => Ok(sup_run::run(&global.root()?, global.name(), &options)?),
         Command::Status(args) => super::svc::status::run(global, &args),
+        Command::Log(args) => log::run(global, &args),
         Command::Term(args) => term::run(global, &args),
         Command::Depart(args) => depart::run(global, &args),
         Command::Secret(secret::Command::Generate) => secret::generate(),

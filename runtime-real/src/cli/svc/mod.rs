@@ -1,6 +1,7 @@
 //! `annulus svc …`.
 
 mod load;
+mod log;
 mod start;
 pub(super) mod status;
 mod stop;
@@ -22,6 +23,8 @@ pub(super) enum Command {
     Stop(stop::Args),
     /// List the services of a running supervisor: exit code 0, 2 when IDENT is not loaded, 3 when none runs
     Status(status::Args),
+    /// Show what a service wrote
+    Log(log::Args),
 }
 
 pub(super) fn run(global: &Global, command: Command) -> Outcome {
@@ -31,5 +34,6 @@ pub(super) fn run(global: &Global, command: Command) -> Outcome {
         Command::Start(args) => start::run(global, &args),
         Command::Stop(args) => stop::run(global, &args),
         Command::Status(args) => status::run(global, &args),
+        Command::Log(args) => log::run(global, &args),
     }
 }

@@ -1,0 +1,16 @@
+//! `annulus sup log`.
+
+use crate::cli::{CliError, Global, Outcome, log};
+use crate::log_read::Kind;
+
+pub(super) fn run(global: &Global, args: &log::Lines) -> Outcome {
+    let sup = global.sup()?;
+    let path = sup.log();
+    if !path.exists() && !sup.path().exists() {
+        return Err(CliError::NotRunning {
+            root: global.root()?.path().to_owned(),
+            name: global.name().to_owned(),
+        });
+    }
+    log::show(&path, Kind::Supervisor, args)
+}

@@ -1,0 +1,75 @@
+//! Reading logs: the last lines, those since some time, and what is written from now on.
+//!
+//! A log is one file that is appended to and older ones beside it, `x.log.1` the youngest of them. A line is
+//! `RFC3339-UTC-millis TAG text`; what follows a line without such a stamp belongs to it. Files may be put aside at
+//! any moment: a reader holds on to the file that it reads and goes on with the one that came after it.
+
+mod follow;
+mod line;
+mod since;
+mod tail;
+
+pub(crate) use follow::Follower;
+pub(crate) use line::{Kind, Line};
+pub(crate) use since::{Since, since};
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+/// Older files that are looked for; their writers keep five.
+const OLDER_MAX: u32 = 99;
+/// A longer line is shown in pieces of this length, in bytes.
+const LINE_BYTES_MAX: u64 = 64 * 1024;
+
+/// A file of a log, which keeps its identity when it is renamed.
+#[derive(Debug)]
+struct Part {
+    file: File,
+    inode: u64,
+}
+
+impl Part {
+    fn open(path: &Path) -> io::Result<Option<Self>> {
+        match File::open(path) {
+            Ok(file) => {
+                let inode = file.metadata()?.ino();
+                Ok(Some(Self { file, inode }))
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+/// The files of a log that are there, the oldest first.
+///
+/// They are opened from the youngest on: one that is put aside meanwhile is seen twice, and then left out once, but
+/// none is missed.
+fn parts(path: &Path) -> io::Result<Vec<Part>> {
+    let mut found: Vec<Part> = Vec::new();
+    for number in 0..=OLDER_MAX {
+        match Part::open(&numbered(path, number))? {
+            Some(part) if found.iter().any(|known| known.inode == part.inode) => {}
+            Some(part) => found.push(part),
+            // Between two renames the current file is not there for a moment.
+            None if number == 0 => {}
+            None => break,
+        }
+    }
+    found.reverse();
+    Ok(found)
+}
+
+fn numbered(path: &Path, number: u32) -> PathBuf {
+    if number == 0 {
+        return path.to_owned();
+    }
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{number}"));
+    PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests;
