@@ -8,6 +8,7 @@ pub(crate) mod output;
 mod pkg;
 mod responder;
 mod sim;
+mod start;
 mod sup;
 mod svc;
 mod target;
@@ -84,6 +85,9 @@ enum Command {
     /// Load, start, stop and list services
     #[command(subcommand)]
     Svc(svc::Command),
+    /// Run a supervisor with a service; where one runs already, load the service there
+    #[command(after_help = sup::RUN_EXIT_CODES)]
+    Start(Box<start::Args>),
     /// Make, look at and install packages
     #[command(subcommand)]
     Pkg(pkg::Command),
@@ -109,6 +113,7 @@ pub fn run(args: Args) -> Outcome {
     match command {
         Command::Sup(command) => sup::run(&global, command),
         Command::Svc(command) => svc::run(&global, command),
+        Command::Start(args) => start::run(&global, &args),
         Command::Pkg(command) => pkg::run(&global, &command),
         Command::Origin(command) => Ok(origin::run(&command, &global.root()?)?),
         Command::Demo(args) => demo::run(args),

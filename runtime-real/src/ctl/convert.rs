@@ -1,8 +1,10 @@
 //! Between the ctl messages and the core's types. What a client sent is checked here, once.
 
+use std::path::Path;
+
 use annulus_core::{
-    BindingMode, CommandError, DesiredState, Instant, PackageIdent, ServiceGroup, ServiceName, ServiceSpec,
-    ServiceState, ServiceView, Topology, UpdateCondition, UpdateStrategy,
+    BindingMode, CommandError, DesiredState, Instant, PackageIdent, Role, ServiceGroup, ServiceName,
+    ServiceSpec, ServiceState, ServiceView, SpecChange, Topology, UpdateCondition, UpdateStrategy,
 };
 
 use super::message::{self, ErrCode, NetErr};
@@ -136,8 +138,8 @@ pub fn spec(load: &message::SvcLoad, loaded: Option<&ServiceSpec>) -> Result<Ser
     if let Some(channel) = &load.bldr_channel {
         spec.channel.clone_from(channel);
     }
-    if load.config_from.is_some() {
-        spec.config_from.clone_from(&load.config_from);
+    if let Some(dir) = &load.config_from {
+        spec.config_from = Some(dir.clone()).filter(|dir| !dir.is_empty());
     }
     if let Some(n) = load.topology {
         spec.topology = choice("topology", &TOPOLOGIES, n)?;
@@ -155,13 +157,51 @@ pub fn spec(load: &message::SvcLoad, loaded: Option<&ServiceSpec>) -> Result<Ser
         spec.binds = list.binds.iter().map(bind_text).collect::<Result<_, _>>()?;
     }
     if let Some(interval) = load.health_check_interval {
-        spec.health_check_interval_ms = interval.seconds.saturating_mul(1000).max(1000);
+        spec.health_check_interval_ms = interval_ms(interval);
     }
     if let Some(seconds) = load.shutdown_timeout {
         spec.shutdown_timeout_ms = Some(u64::from(seconds) * 1000);
     }
     spec.service_group(None).map_err(|error| invalid(format_args!("group {:?}: {error}", spec.group)))?;
     Ok(spec)
+}
+
+/// The change that a request asks for.
+///
+/// # Errors
+/// A field is missing, malformed or out of range.
+pub fn change(update: &message::SvcUpdate) -> Result<SpecChange, NetErr> {
+    let ident = ident(update.ident.as_ref())?;
+    let group = update.group.as_deref();
+    if let Some(Err(error)) = group.map(|group| ServiceGroup::new(ident.name(), group, None)) {
+        return Err(invalid(format_args!("group {:?}: {error}", group.unwrap_or_default())));
+    }
+    let binds = update.binds.as_ref().map(|list| list.binds.iter().map(bind_text).collect());
+    Ok(SpecChange {
+        // Without a version it only says which service is meant.
+        ident: ident.version().is_some().then_some(ident),
+        group: update.group.clone(),
+        topology: update.topology.map(|n| choice("topology", &TOPOLOGIES, n)).transpose()?,
+        update_strategy: update
+            .update_strategy
+            .map(|n| choice("update strategy", &STRATEGIES, n))
+            .transpose()?,
+        update_condition: update
+            .update_condition
+            .map(|n| choice("update condition", &CONDITIONS, n))
+            .transpose()?,
+        channel: update.bldr_channel.clone(),
+        bldr_url: update.bldr_url.clone(),
+        binds: binds.transpose()?,
+        binding_mode: update.binding_mode.map(|n| choice("binding mode", &BINDING_MODES, n)).transpose()?,
+        config_from: update.config_from.clone().map(|dir| Some(dir).filter(|dir| !dir.is_empty())),
+        shutdown_timeout_ms: update.shutdown_timeout.map(|seconds| Some(u64::from(seconds) * 1000)),
+        health_check_interval_ms: update.health_check_interval.map(interval_ms),
+    })
+}
+
+fn interval_ms(interval: message::HealthCheckInterval) -> u64 {
+    interval.seconds.saturating_mul(1000).max(1000)
 }
 
 fn bind_text(bind: &message::ServiceBind) -> Result<String, NetErr> {
@@ -179,7 +219,7 @@ fn bind_text(bind: &message::ServiceBind) -> Result<String, NetErr> {
 
 /// What a client is told about a service.
 #[must_use]
-pub fn status(view: &ServiceView, now: Instant) -> message::ServiceStatus {
+pub fn status(view: &ServiceView, now: Instant, spec_file: &Path) -> message::ServiceStatus {
     let up = view.pid.is_some();
     let elapsed_s = now.saturating_since(view.since).as_secs();
     message::ServiceStatus {
@@ -202,6 +242,24 @@ pub fn status(view: &ServiceView, now: Instant) -> message::ServiceStatus {
             _ => None,
         },
         topology: Some(view.spec.topology.name().to_owned()),
+        health: Some(view.health.name().to_owned()),
+        health_note: Some(view.health_note.clone()).filter(|note| !note.is_empty()),
+        accepting: Some(view.accepting),
+        draining: Some(view.draining),
+        maintenance: view.maintenance.clone(),
+        waiting_for: view.waiting_for.clone(),
+        role: view.role.as_ref().map(|role| role_name(role).to_owned()),
+        spec_file: Some(spec_file.display().to_string()),
+    }
+}
+
+/// The word for what an election says to a member.
+#[must_use]
+pub fn role_name(role: &Role) -> &'static str {
+    match role {
+        Role::Waiting { .. } => "waiting",
+        Role::Leader { .. } => "leader",
+        Role::Follower { .. } => "follower",
     }
 }
 

@@ -23,8 +23,14 @@ named!(
     SvcUnload,
     SvcStart,
     SvcStop,
+    SvcUpdate,
+    SvcDrain,
+    SvcUndrain,
+    SvcMaintain,
     SvcStatus,
-    ServiceStatus
+    ServiceStatus,
+    SpecProblems,
+    SpecProblem,
 );
 
 /// Opens a connection.
@@ -222,6 +228,12 @@ pub struct SvcUnload {
     /// Seconds until it is killed.
     #[prost(uint32, optional, tag = "3")]
     pub timeout_in_seconds: Option<u32>,
+    /// Ours: seconds that draining may take.
+    #[prost(uint32, optional, tag = "100")]
+    pub drain_timeout_in_seconds: Option<u32>,
+    /// Ours: whether it is stopped at once, without draining.
+    #[prost(bool, optional, tag = "101")]
+    pub no_drain: Option<bool>,
 }
 
 /// Wants a loaded service up.
@@ -241,6 +253,104 @@ pub struct SvcStop {
     /// Seconds until it is killed.
     #[prost(uint32, optional, tag = "3")]
     pub timeout_in_seconds: Option<u32>,
+    /// Ours: seconds that draining may take.
+    #[prost(uint32, optional, tag = "100")]
+    pub drain_timeout_in_seconds: Option<u32>,
+    /// Ours: whether it is stopped at once, without draining.
+    #[prost(bool, optional, tag = "101")]
+    pub no_drain: Option<bool>,
+}
+
+/// Changes some options of a loaded service; what is absent stays.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct SvcUpdate {
+    /// Which.
+    #[prost(message, optional, tag = "1")]
+    pub ident: Option<PackageIdent>,
+    /// What its binds are bound to.
+    #[prost(message, optional, tag = "2")]
+    pub binds: Option<ServiceBindList>,
+    /// Relaxed 0, strict 1.
+    #[prost(int32, optional, tag = "3")]
+    pub binding_mode: Option<i32>,
+    /// The package store's address.
+    #[prost(string, optional, tag = "4")]
+    pub bldr_url: Option<String>,
+    /// Where updates come from.
+    #[prost(string, optional, tag = "5")]
+    pub bldr_channel: Option<String>,
+    /// The group's name.
+    #[prost(string, optional, tag = "6")]
+    pub group: Option<String>,
+    /// Not used: services run as a local user.
+    #[prost(string, optional, tag = "7")]
+    pub svc_encrypted_password: Option<String>,
+    /// Standalone 0, leader 1.
+    #[prost(int32, optional, tag = "8")]
+    pub topology: Option<i32>,
+    /// None 0, at-once 1, rolling 2.
+    #[prost(int32, optional, tag = "9")]
+    pub update_strategy: Option<i32>,
+    /// Time between health checks.
+    #[prost(message, optional, tag = "10")]
+    pub health_check_interval: Option<HealthCheckInterval>,
+    /// Seconds until a stopping service is killed.
+    #[prost(uint32, optional, tag = "11")]
+    pub shutdown_timeout: Option<u32>,
+    /// Latest 0, track-channel 1.
+    #[prost(int32, optional, tag = "12")]
+    pub update_condition: Option<i32>,
+    /// Ours: a directory to take configuration and hooks from; empty means the package's own.
+    #[prost(string, optional, tag = "100")]
+    pub config_from: Option<String>,
+}
+
+/// Ours: lets a service take no new work.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct SvcDrain {
+    /// Which.
+    #[prost(message, optional, tag = "1")]
+    pub ident: Option<PackageIdent>,
+    /// Seconds that its drain hook and the work in flight are waited for.
+    #[prost(uint32, optional, tag = "3")]
+    pub timeout_in_seconds: Option<u32>,
+}
+
+/// Ours: lets a drained service take work again.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct SvcUndrain {
+    /// Which.
+    #[prost(message, optional, tag = "1")]
+    pub ident: Option<PackageIdent>,
+}
+
+/// Ours: puts a service into maintenance, or ends it.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct SvcMaintain {
+    /// Which.
+    #[prost(message, optional, tag = "1")]
+    pub ident: Option<PackageIdent>,
+    /// Why; none ends it.
+    #[prost(string, optional, tag = "2")]
+    pub reason: Option<String>,
+}
+
+/// Ours: asks for the spec files that cannot be used.
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub struct SpecProblems {}
+
+/// Ours: one spec file that cannot be used.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct SpecProblem {
+    /// The file.
+    #[prost(string, required, tag = "1")]
+    pub path: String,
+    /// What is wrong with it.
+    #[prost(string, required, tag = "2")]
+    pub reason: String,
+    /// The service that it would be about, where its name says so.
+    #[prost(string, optional, tag = "3")]
+    pub service: Option<String>,
 }
 
 /// Asks for one service, or all of them.
@@ -280,7 +390,7 @@ pub struct ServiceStatus {
     /// None -1, down 0, up 1.
     #[prost(int32, optional, tag = "5")]
     pub desired_state: Option<i32>,
-    /// Ours: loaded, starting, up, stopping, down or backoff.
+    /// Ours: loaded, waiting, starting, up, stopping, down, backoff or failed.
     #[prost(string, optional, tag = "100")]
     pub state: Option<String>,
     /// Ours: restarts since it was loaded or started.
@@ -298,6 +408,30 @@ pub struct ServiceStatus {
     /// Ours: standalone or leader.
     #[prost(string, optional, tag = "105")]
     pub topology: Option<String>,
+    /// Ours: ok, warning, unknown or critical.
+    #[prost(string, optional, tag = "106")]
+    pub health: Option<String>,
+    /// Ours: what the last health check said.
+    #[prost(string, optional, tag = "107")]
+    pub health_note: Option<String>,
+    /// Ours: whether it takes new work, as the ring is told.
+    #[prost(bool, optional, tag = "108")]
+    pub accepting: Option<bool>,
+    /// Ours: whether it is being drained, or kept drained.
+    #[prost(bool, optional, tag = "109")]
+    pub draining: Option<bool>,
+    /// Ours: why it is in maintenance.
+    #[prost(string, optional, tag = "110")]
+    pub maintenance: Option<String>,
+    /// Ours: what it waits for.
+    #[prost(string, optional, tag = "111")]
+    pub waiting_for: Option<String>,
+    /// Ours: leader, follower or waiting, in a group that elects.
+    #[prost(string, optional, tag = "112")]
+    pub role: Option<String>,
+    /// Ours: the file that its options are read from.
+    #[prost(string, optional, tag = "113")]
+    pub spec_file: Option<String>,
 }
 
 #[cfg(test)]

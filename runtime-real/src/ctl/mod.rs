@@ -25,14 +25,18 @@ use crate::clock::Clock;
 use crate::handle::DriverHandle;
 use crate::net::Listener;
 use crate::root::{Root, SupDir};
+use crate::specs::Specs;
 use frame::{Frame, FrameError};
-use message::{CtlMessage, ErrCode, Handshake, NetErr, NetOk};
+use message::{ConsoleLine, CtlMessage, ErrCode, Handshake, NetErr, NetOk};
+use request::Answer;
 use secret::Secret;
 
 /// A client must have shown the secret, and then sent its request, within this.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A request that takes longer is answered with an error.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// How often a client is told that its request is still being carried out.
+const PROGRESS_PERIOD: Duration = Duration::from_secs(5);
 /// Connections at one time; more wait in the listener's queue.
 const CONNECTIONS_MAX: usize = 32;
 
@@ -47,6 +51,8 @@ pub struct Ctl {
     pub root: Root,
     /// Where this supervisor keeps its own files.
     pub sup: SupDir,
+    /// Its spec files.
+    pub specs: Arc<Specs>,
     /// What a client must show.
     pub secret: Secret,
 }
@@ -106,18 +112,37 @@ async fn serve_client(
     }
     reply(io, &hello, &NetOk {}, true).await?;
     let Some(request) = read_in_time(io).await? else { return Ok(()) };
-    let answer = timeout(REQUEST_TIMEOUT, request::handle(ctl, &request)).await;
-    let answer = answer.unwrap_or_else(|_| {
-        Err(NetErr::new(
-            ErrCode::Internal,
-            "the supervisor did not finish this within 60 seconds; it may still do so",
-        ))
-    });
-    match answer {
+    match answer(io, ctl, &request).await? {
         Ok(messages) => messages.write(io, &request).await,
         Err(refusal) => {
             tracing::info!(request = %request.id, reason = %refusal.msg, "ctl request refused");
             reply(io, &request, &refusal, true).await
+        }
+    }
+}
+
+/// Carries out a request. Draining and stopping take their time: meanwhile the client is told how it stands.
+async fn answer(
+    io: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    ctl: &Ctl,
+    request: &Frame,
+) -> Result<Result<Answer, NetErr>, FrameError> {
+    let mut work = std::pin::pin!(request::handle(ctl, request));
+    let mut waited = Duration::ZERO;
+    loop {
+        if let Ok(answer) = timeout(PROGRESS_PERIOD, &mut work).await {
+            return Ok(answer);
+        }
+        waited += PROGRESS_PERIOD;
+        match request::progress(ctl, request).await {
+            Some(line) => {
+                reply(io, request, &ConsoleLine { line, color: None, bold: false }, false).await?;
+            }
+            None if waited < REQUEST_TIMEOUT => {}
+            None => {
+                let late = "the supervisor did not finish this within 60 seconds; it may still do so";
+                return Ok(Err(NetErr::new(ErrCode::Internal, late)));
+            }
         }
     }
 }

@@ -5,11 +5,12 @@ use tokio::io::AsyncWrite;
 
 use super::frame::{Frame, FrameError};
 use super::message::{
-    ConsoleLine, CtlMessage, ErrCode, NetErr, NetOk, ServiceStatus, SupDepart, SvcLoad, SvcStart, SvcStatus,
-    SvcStop, SvcUnload,
+    ConsoleLine, CtlMessage, ErrCode, NetErr, NetOk, ServiceStatus, SpecProblem, SpecProblems, SupDepart,
+    SvcDrain, SvcLoad, SvcMaintain, SvcStart, SvcStatus, SvcStop, SvcUndrain, SvcUnload, SvcUpdate,
 };
 use super::{Ctl, convert, reply};
 use crate::package;
+use crate::specs::Problem;
 
 /// What a request is answered with.
 pub(super) enum Answer {
@@ -17,6 +18,8 @@ pub(super) enum Answer {
     Done(Vec<String>),
     /// One message per service.
     Services(Vec<ServiceStatus>),
+    /// One message per spec file that cannot be used.
+    Problems(Vec<SpecProblem>),
 }
 
 impl Answer {
@@ -26,14 +29,8 @@ impl Answer {
         request: &Frame,
     ) -> Result<(), FrameError> {
         match self {
-            Self::Services(list) if !list.is_empty() => {
-                let last = list.len() - 1;
-                for (index, status) in list.iter().enumerate() {
-                    reply(io, request, status, index == last).await?;
-                }
-                Ok(())
-            }
-            Self::Services(_) => reply(io, request, &NetOk {}, true).await,
+            Self::Services(list) => reply_each(io, request, &list).await,
+            Self::Problems(list) => reply_each(io, request, &list).await,
             Self::Done(lines) => {
                 for line in lines {
                     reply(io, request, &ConsoleLine { line, color: None, bold: false }, false).await?;
@@ -44,6 +41,20 @@ impl Answer {
     }
 }
 
+async fn reply_each<T: CtlMessage>(
+    io: &mut (impl AsyncWrite + Unpin),
+    request: &Frame,
+    list: &[T],
+) -> Result<(), FrameError> {
+    let Some((last, others)) = list.split_last() else {
+        return reply(io, request, &NetOk {}, true).await;
+    };
+    for message in others {
+        reply(io, request, message, false).await?;
+    }
+    reply(io, request, last, true).await
+}
+
 pub(super) async fn handle(ctl: &Ctl, frame: &Frame) -> Result<Answer, NetErr> {
     match frame.id.as_str() {
         SvcStatus::ID => svc_status(ctl, decode(frame)?).await,
@@ -51,6 +62,11 @@ pub(super) async fn handle(ctl: &Ctl, frame: &Frame) -> Result<Answer, NetErr> {
         SvcUnload::ID => svc_unload(ctl, decode(frame)?).await,
         SvcStart::ID => svc_start(ctl, decode(frame)?).await,
         SvcStop::ID => svc_stop(ctl, decode(frame)?).await,
+        SvcUpdate::ID => svc_update(ctl, decode(frame)?).await,
+        SvcDrain::ID => svc_drain(ctl, decode(frame)?).await,
+        SvcUndrain::ID => svc_undrain(ctl, decode(frame)?).await,
+        SvcMaintain::ID => svc_maintain(ctl, decode(frame)?).await,
+        SpecProblems::ID => Ok(Answer::Problems(spec_problems(ctl))),
         SupDepart::ID => sup_depart(ctl, decode(frame)?).await,
         other => Err(NetErr::new(
             ErrCode::NotSupported,
@@ -79,8 +95,16 @@ async fn command(ctl: &Ctl, command: Command) -> Result<Reply, NetErr> {
     }
 }
 
-fn not_loaded(ident: &PackageIdent) -> NetErr {
-    NetErr::new(ErrCode::NotFound, format!("{ident} is not loaded; `annulus svc status` lists what is"))
+fn not_loaded(ctl: &Ctl, ident: &PackageIdent) -> NetErr {
+    let name = ident.service_name();
+    let problem = ctl.specs.problems().into_iter().find(|problem| problem.service.as_ref() == Some(&name));
+    let why = match problem {
+        Some(Problem { path, reason, .. }) => {
+            format!(", because its spec file {} cannot be used: {reason}", path.display())
+        }
+        None => "; `annulus svc status` lists what is".to_owned(),
+    };
+    NetErr::new(ErrCode::NotFound, format!("{ident} is not loaded{why}"))
 }
 
 /// The loaded service that an operator means by `ident`.
@@ -89,18 +113,21 @@ async fn find(ctl: &Ctl, ident: &PackageIdent) -> Result<ServiceView, NetErr> {
         view.spec.ident.satisfies(ident)
             || view.running.as_ref().is_some_and(|running| running.satisfies(ident))
     };
-    services(ctl).await?.into_iter().find(matches).ok_or_else(|| not_loaded(ident))
+    services(ctl).await?.into_iter().find(matches).ok_or_else(|| not_loaded(ctl, ident))
 }
 
 async fn svc_status(ctl: &Ctl, request: SvcStatus) -> Result<Answer, NetErr> {
-    let now = ctl.clock.now();
     if request.ident.is_some() {
         let ident = convert::ident(request.ident.as_ref())?;
         let view = find(ctl, &ident).await?;
-        return Ok(Answer::Services(vec![convert::status(&view, now)]));
+        return Ok(Answer::Services(vec![status(ctl, &view)]));
     }
     let all = services(ctl).await?;
-    Ok(Answer::Services(all.iter().map(|view| convert::status(view, now)).collect()))
+    Ok(Answer::Services(all.iter().map(|view| status(ctl, view)).collect()))
+}
+
+fn status(ctl: &Ctl, view: &ServiceView) -> ServiceStatus {
+    convert::status(view, ctl.clock.now(), &ctl.specs.path(&view.spec.name()))
 }
 
 async fn svc_load(ctl: &Ctl, request: SvcLoad) -> Result<Answer, NetErr> {
@@ -131,22 +158,20 @@ async fn name_of(ctl: &Ctl, ident: Option<&super::message::PackageIdent>) -> Res
     Ok(find(ctl, &ident).await?.spec.name())
 }
 
-/// A stop timeout for this once has no place in the core's commands yet; silence would be a lie.
-fn no_timeout(timeout_in_seconds: Option<u32>) -> Result<(), NetErr> {
-    match timeout_in_seconds {
-        None => Ok(()),
-        Some(_) => Err(NetErr::new(
-            ErrCode::NotSupported,
-            "a timeout for one stop is not supported; give --shutdown-timeout to `svc load`",
-        )),
-    }
+/// The loaded service of this origin and name, whatever its version.
+async fn find_name(ctl: &Ctl, ident: &PackageIdent) -> Result<ServiceName, NetErr> {
+    let same = |view: &ServiceView| {
+        view.spec.ident.origin() == ident.origin() && view.spec.ident.name() == ident.name()
+    };
+    let found = services(ctl).await?.into_iter().find(same);
+    found.map(|view| view.spec.name()).ok_or_else(|| not_loaded(ctl, ident))
 }
 
 async fn svc_unload(ctl: &Ctl, request: SvcUnload) -> Result<Answer, NetErr> {
-    no_timeout(request.timeout_in_seconds)?;
     let service = name_of(ctl, request.ident.as_ref()).await?;
     let line = format!("{service} is unloaded");
-    command(ctl, Command::UnloadService { service, how: StopHow::default() }).await?;
+    let how = how(request.timeout_in_seconds, request.drain_timeout_in_seconds, request.no_drain);
+    command(ctl, Command::UnloadService { service, how }).await?;
     Ok(Answer::Done(vec![line]))
 }
 
@@ -160,7 +185,6 @@ async fn svc_start(ctl: &Ctl, request: SvcStart) -> Result<Answer, NetErr> {
 }
 
 async fn svc_stop(ctl: &Ctl, request: SvcStop) -> Result<Answer, NetErr> {
-    no_timeout(request.timeout_in_seconds)?;
     let service = name_of(ctl, request.ident.as_ref()).await?;
     let name = service.clone();
     Ok(Answer::Done(vec![
@@ -169,6 +193,91 @@ async fn svc_stop(ctl: &Ctl, request: SvcStop) -> Result<Answer, NetErr> {
             _ => format!("{name} is being stopped; it stays loaded"),
         },
     ]))
+}
+
+fn milliseconds(seconds: u32) -> u64 {
+    u64::from(seconds) * 1000
+}
+
+fn how(shutdown_timeout: Option<u32>, drain_timeout: Option<u32>, no_drain: Option<bool>) -> StopHow {
+    StopHow {
+        drain: !no_drain.unwrap_or_default(),
+        drain_timeout_ms: drain_timeout.map(milliseconds),
+        shutdown_timeout_ms: shutdown_timeout.map(milliseconds),
+    }
+}
+
+async fn svc_update(ctl: &Ctl, request: SvcUpdate) -> Result<Answer, NetErr> {
+    let change = convert::change(&request)?;
+    let ident = convert::ident(request.ident.as_ref())?;
+    let service = find_name(ctl, &ident).await?;
+    if let Some(ident) = &change.ident {
+        installed(ctl, ident)?;
+    }
+    let name = service.clone();
+    let change = Box::new(change);
+    Ok(Answer::Done(vec![match command(ctl, Command::UpdateService { service, change }).await? {
+        Reply::Unchanged => format!("{name} has these options already"),
+        _ => format!("{name} is updated"),
+    }]))
+}
+
+async fn svc_drain(ctl: &Ctl, request: SvcDrain) -> Result<Answer, NetErr> {
+    let service = name_of(ctl, request.ident.as_ref()).await?;
+    let name = service.clone();
+    let timeout_ms = request.timeout_in_seconds.map(milliseconds);
+    Ok(Answer::Done(vec![match command(ctl, Command::DrainService { service, timeout_ms }).await? {
+        Reply::Unchanged => format!("{name} is drained already"),
+        _ => format!("{name} takes no new work until `annulus svc undrain`; it goes on running"),
+    }]))
+}
+
+async fn svc_undrain(ctl: &Ctl, request: SvcUndrain) -> Result<Answer, NetErr> {
+    let service = name_of(ctl, request.ident.as_ref()).await?;
+    let name = service.clone();
+    Ok(Answer::Done(vec![match command(ctl, Command::UndrainService { service }).await? {
+        Reply::Unchanged => format!("{name} is not drained"),
+        _ => format!("{name} takes work again"),
+    }]))
+}
+
+async fn svc_maintain(ctl: &Ctl, request: SvcMaintain) -> Result<Answer, NetErr> {
+    let service = name_of(ctl, request.ident.as_ref()).await?;
+    let (name, on) = (service.clone(), request.reason.is_some());
+    let reply = command(ctl, Command::MaintainService { service, reason: request.reason }).await?;
+    Ok(Answer::Done(vec![match (reply, on) {
+        (Reply::Unchanged, true) => format!("{name} is in maintenance for this reason already"),
+        (Reply::Unchanged, false) => format!("{name} is not in maintenance"),
+        (_, true) => {
+            format!("{name} is in maintenance until `annulus svc maintenance off`; it goes on running")
+        }
+        (_, false) => format!("{name} is no longer in maintenance"),
+    }]))
+}
+
+fn spec_problems(ctl: &Ctl) -> Vec<SpecProblem> {
+    let message = |problem: Problem| SpecProblem {
+        path: problem.path.display().to_string(),
+        reason: problem.reason,
+        service: problem.service.map(|service| service.to_string()),
+    };
+    ctl.specs.problems().into_iter().map(message).collect()
+}
+
+/// How a request stands that waits for a service to drain or to end; none for requests that should be quick.
+pub(super) async fn progress(ctl: &Ctl, frame: &Frame) -> Option<String> {
+    let ident = match frame.id.as_str() {
+        SvcStop::ID => decode::<SvcStop>(frame).ok()?.ident,
+        SvcUnload::ID => decode::<SvcUnload>(frame).ok()?.ident,
+        SvcDrain::ID => decode::<SvcDrain>(frame).ok()?.ident,
+        _ => return None,
+    };
+    let ident = convert::ident(ident.as_ref()).ok()?;
+    let view = find(ctl, &ident).await.ok()?;
+    let name = view.spec.name();
+    let state = if view.draining { "draining" } else { view.state.name() };
+    let process = view.pid.map_or_else(String::new, |pid| format!(", process {pid}"));
+    Some(format!("waiting: {name} is {state}{process}"))
 }
 
 async fn sup_depart(ctl: &Ctl, request: SupDepart) -> Result<Answer, NetErr> {

@@ -212,7 +212,7 @@ fn entry(config: &Config, local: &Local, view: &ServiceView) -> Value {
             "cooldown_period": secs(timings.restart_cooldown_ms),
         },
         "service_group": view.group.as_str(),
-        "spec_file": null,
+        "spec_file": config.sup.specs().join(format!("{}.spec", spec.name())),
         "spec_ident": view::ident(&spec.ident),
         "spec_identifier": spec.ident.to_string(),
         "svc_encrypted_password": null,
@@ -244,7 +244,7 @@ fn fs_config(config: &Config) -> Value {
     json!({
         "sup_root": sup,
         "data_path": config.sup.data(),
-        "specs_path": sup.join("specs"),
+        "specs_path": config.sup.specs(),
         "member_id_file": sup.join("MEMBER_ID"),
         "proc_lock_file": config.sup.lock(),
     })

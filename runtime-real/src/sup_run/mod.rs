@@ -22,6 +22,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
 
 use crate::clock::Clock;
+use crate::ctl::message::SvcLoad;
 use crate::ctl::secret::{GATEWAY_TOKEN_ENV, Secret, SecretError};
 use crate::ctl::{self, Ctl};
 use crate::driver::{Driver, Parts};
@@ -60,6 +61,9 @@ pub enum StartError {
     /// The spec files.
     #[error(transparent)]
     Specs(#[from] SpecsError),
+    /// The service to load.
+    #[error("{0}")]
+    Load(String),
     /// The ctl secret.
     #[error(transparent)]
     Secret(#[from] SecretError),
@@ -103,7 +107,7 @@ impl StartError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Options(_) | Self::Config(_) => exit::USAGE,
+            Self::Options(_) | Self::Config(_) | Self::Load(_) => exit::USAGE,
             Self::Lock(LockError::Held { .. }) => exit::LOCKED,
             Self::Lock(LockError::Unusable { .. }) => exit::ROOT,
             Self::Store(_) | Self::Specs(_) => exit::STORE,
@@ -114,11 +118,11 @@ impl StartError {
 }
 
 /// Runs the supervisor of this root and name until it has left, was banned, or was interrupted for good;
-/// returns its exit code.
+/// returns its exit code. A service in `load` is wanted as if it had been loaded before.
 ///
 /// # Errors
 /// It could not start; nothing was sent to anybody.
-pub fn run(root: &Root, name: &str, options: &Options) -> Result<u8, StartError> {
+pub fn run(root: &Root, name: &str, options: &Options, load: Option<SvcLoad>) -> Result<u8, StartError> {
     let sup = root.sup(name);
     let settings = options.settings(&sup)?;
     settings.timings.validate()?;
@@ -128,7 +132,7 @@ pub fn run(root: &Root, name: &str, options: &Options) -> Result<u8, StartError>
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .build()?;
-    let code = runtime.block_on(supervise(root, &sup, settings));
+    let code = runtime.block_on(supervise(root, &sup, settings, load));
     // A name server that does not answer must not hold up the exit.
     runtime.shutdown_background();
     logging::flush();
@@ -159,12 +163,17 @@ async fn bind(settings: &Settings) -> Result<Bound, StartError> {
     Ok(Bound { datagrams, gossip, http, ctl, gossip_at, http_at, ctl_at })
 }
 
-async fn supervise(root: &Root, sup: &SupDir, settings: Settings) -> Result<u8, StartError> {
+async fn supervise(
+    root: &Root,
+    sup: &SupDir,
+    settings: Settings,
+    load: Option<SvcLoad>,
+) -> Result<u8, StartError> {
     let _lock = SupLock::acquire(sup)?;
     let signals = Signals::new()?;
     // Until this one listens, the address of the one before it, if any, leads nowhere.
     let _ = std::fs::remove_file(ctl::address_file(sup));
-    let (store, specs, restored) = stored::load(sup)?;
+    let (store, specs, restored) = stored::load(root, sup, settings.org.as_deref(), load.as_ref())?;
     let secret = Secret::load_or_create(&sup.ctl_secret())?;
     let bound = bind(&settings).await?;
     let config = config(&settings, &bound);
@@ -203,7 +212,14 @@ async fn supervise(root: &Root, sup: &SupDir, settings: Settings) -> Result<u8, 
     tokio::spawn(peers::follow(settings.peers, handle.clone(), period));
     tokio::spawn(ctl::serve(
         ctl,
-        Ctl { handle: handle.clone(), clock, root: root.clone(), sup: sup.clone(), secret },
+        Ctl {
+            handle: handle.clone(),
+            clock,
+            root: root.clone(),
+            sup: sup.clone(),
+            specs: Arc::clone(&specs),
+            secret,
+        },
     ));
     let gateway = http::Config { handle: handle.clone(), clock, root, sup, sys, timings, permanent, token };
     tokio::spawn(http::serve(http, gateway));

@@ -2,16 +2,24 @@
 
 use std::sync::Arc;
 
-use annulus_core::{MemberId, Snapshot, Write};
+use annulus_core::{DesiredState, MemberId, ServiceSpec, Snapshot, Write};
 
 use super::StartError;
-use crate::entropy;
-use crate::root::SupDir;
+use crate::ctl::convert;
+use crate::ctl::message::SvcLoad;
+use crate::root::{Root, SupDir};
 use crate::specs::Specs;
 use crate::store::Store;
+use crate::{entropy, package};
 
-/// Reads both; specs that an older version left in the database become files.
-pub(super) fn load(sup: &SupDir) -> Result<(Store, Arc<Specs>, Option<Snapshot>), StartError> {
+/// Reads both; specs that an older version left in the database become files. A service to `load` is wanted from
+/// now on, with what it was loaded with before where nothing else is said.
+pub(super) fn load(
+    root: &Root,
+    sup: &SupDir,
+    org: Option<&str>,
+    load: Option<&SvcLoad>,
+) -> Result<(Store, Arc<Specs>, Option<Snapshot>), StartError> {
     let store = Store::open(&sup.data())?;
     let mut restored = store.load()?;
     let rows = restored.as_mut().map(|snapshot| std::mem::take(&mut snapshot.services)).unwrap_or_default();
@@ -19,6 +27,9 @@ pub(super) fn load(sup: &SupDir) -> Result<(Store, Arc<Specs>, Option<Snapshot>)
     let specs = Specs::open(sup.specs(), rows)?;
     // Only now: whatever crashes in between, each spec is in one of the two.
     store.forget(&moved)?;
+    if let Some(load) = load {
+        want(root, &specs, org, load).map_err(StartError::Load)?;
+    }
     let services = specs.known();
     if restored.is_none() && !services.is_empty() {
         // A new member, because its data directory is new, with services that are wanted all the same.
@@ -31,4 +42,15 @@ pub(super) fn load(sup: &SupDir) -> Result<(Store, Arc<Specs>, Option<Snapshot>)
         snapshot.services = services;
     }
     Ok((store, Arc::new(specs), restored))
+}
+
+fn want(root: &Root, specs: &Specs, org: Option<&str>, load: &SvcLoad) -> Result<(), String> {
+    let ident = convert::ident(load.ident.as_ref()).map_err(|refusal| refusal.msg)?;
+    let before = specs.known().into_iter().find(|spec| spec.name() == ident.service_name());
+    let spec = convert::spec(load, before.as_ref()).map_err(|refusal| refusal.msg)?;
+    let spec = ServiceSpec { desired: DesiredState::Up, ..spec };
+    spec.service_group(org).map_err(|error| format!("group {:?} cannot be used: {error}", spec.group))?;
+    // Refusing now beats a service that fails to start for ever.
+    package::newest(root, &ident).map_err(|error| error.to_string())?;
+    if before.as_ref() == Some(&spec) { Ok(()) } else { specs.persist(&spec.name(), Some(&spec)) }
 }

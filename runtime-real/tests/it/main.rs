@@ -5,4 +5,6 @@ mod ctl;
 mod demo;
 mod http;
 mod service;
+mod spec_files;
+mod start;
 mod support;

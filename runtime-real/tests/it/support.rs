@@ -59,33 +59,30 @@ impl Supervisor {
 
     pub(crate) fn start_with(extra: &[&str], env: &[(&str, &str)]) -> Self {
         let root = tempfile::tempdir().expect("a directory");
-        let mut command = annulus();
-        command.arg("--root").arg(root.path()).args(["sup", "run", "--log-format", "json"]);
-        command.args([
-            "--listen-gossip",
-            "127.0.0.1:0",
-            "--listen-http",
-            "127.0.0.1:0",
-            "--listen-ctl",
-            "127.0.0.1:0",
-        ]);
-        command.args(extra).envs(env.iter().copied()).stderr(Stdio::piped()).stdout(Stdio::null());
-        let mut child = command.spawn().expect("the binary runs");
-        let mut log = BufReader::new(child.stderr.take().expect("piped"));
-        let ready = loop {
-            let mut line = String::new();
-            let read = log.read_line(&mut line).expect("log lines are text");
-            assert_ne!(read, 0, "the supervisor ended before it was ready");
-            let line: Value = serde_json::from_str(&line).expect("log lines are JSON");
-            if line["ready"] == true {
-                break line;
-            }
-        };
-        // Somebody has to read on, or the supervisor would wait for a full pipe.
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        Self::start_in(root, &[&["sup", "run"], extra].concat(), env)
+    }
+
+    /// Runs a command that runs a supervisor.
+    pub(crate) fn start_in(root: TempDir, command: &[&str], env: &[(&str, &str)]) -> Self {
+        let (child, ready) = spawn(root.path(), command, env);
         let addr = |name: &str| ready[name].as_str().expect(name).parse().expect("an address");
         let member = ready["member"].as_str().expect("member").to_owned();
         Self { child, http: addr("http"), ctl: addr("ctl"), gossip: addr("gossip"), member, root }
+    }
+
+    /// Starts again, after it has ended, in the same root.
+    pub(crate) fn restart(&mut self, extra: &[&str]) {
+        self.restart_as(&[&["sup", "run"], extra].concat());
+    }
+
+    /// The same with another command.
+    pub(crate) fn restart_as(&mut self, command: &[&str]) {
+        eventually("the one before has ended", || self.child.try_wait().expect("waited for"));
+        let (child, ready) = spawn(self.root.path(), command, &[]);
+        let addr = |name: &str| ready[name].as_str().expect(name).parse().expect("an address");
+        (self.http, self.ctl, self.gossip) = (addr("http"), addr("ctl"), addr("gossip"));
+        ready["member"].as_str().expect("member").clone_into(&mut self.member);
+        self.child = child;
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -121,6 +118,35 @@ impl Supervisor {
         assert_eq!(code, 0, "{stderr}");
         file
     }
+}
+
+/// Runs a supervisor and waits until it says that it is ready.
+fn spawn(root: &Path, run: &[&str], env: &[(&str, &str)]) -> (Child, Value) {
+    let mut command = annulus();
+    command.arg("--root").arg(root).args(run).args(["--log-format", "json"]);
+    command.args([
+        "--listen-gossip",
+        "127.0.0.1:0",
+        "--listen-http",
+        "127.0.0.1:0",
+        "--listen-ctl",
+        "127.0.0.1:0",
+    ]);
+    command.envs(env.iter().copied()).stderr(Stdio::piped()).stdout(Stdio::null());
+    let mut child = command.spawn().expect("the binary runs");
+    let mut log = BufReader::new(child.stderr.take().expect("piped"));
+    let ready = loop {
+        let mut line = String::new();
+        let read = log.read_line(&mut line).expect("log lines are text");
+        assert_ne!(read, 0, "the supervisor ended before it was ready");
+        let line: Value = serde_json::from_str(&line).expect("log lines are JSON");
+        if line["ready"] == true {
+            break line;
+        }
+    };
+    // Somebody has to read on, or the supervisor would wait for a full pipe.
+    std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+    (child, ready)
 }
 
 impl Drop for Supervisor {

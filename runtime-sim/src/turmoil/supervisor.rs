@@ -18,6 +18,7 @@ use annulus::handle::DriverHandle;
 use annulus::http;
 use annulus::net::{Transport as _, bind_gossip};
 use annulus::root::Root;
+use annulus::specs::Specs;
 use annulus_core::{Command, Config, Event, Node, RequestId, Rumor, SysInfo, UnixTime};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
@@ -81,7 +82,9 @@ pub(super) async fn run(site: Site) -> turmoil::Result {
     std::fs::create_dir_all(sup.path())?;
     let mut gateways = JoinSet::new();
     let secret = Secret::new(CTL_SECRET);
-    let ctl = Ctl { handle: handle.clone(), clock, root: root.clone(), sup: sup.clone(), secret };
+    // The simulated disk holds the specs; nobody writes files here.
+    let specs = Arc::new(Specs::open(sup.specs(), Vec::new())?);
+    let ctl = Ctl { handle: handle.clone(), clock, root: root.clone(), sup: sup.clone(), specs, secret };
     gateways.spawn(ctl::serve(ctl_listener, ctl));
     let gateway =
         http::Config { handle: handle.clone(), clock, root, sup, sys, timings, permanent, token: None };

@@ -2,15 +2,15 @@
 
 mod depart;
 mod log;
+mod run;
 mod secret;
 mod term;
 
 use clap::Subcommand;
 
 use super::{Global, Outcome};
-use crate::sup_run::{self, options::Options};
 
-const RUN_EXIT_CODES: &str = "Exit codes: 0 left the ring in order · 1 failed · 2 wrong usage · 3 another supervisor runs \
+pub(super) const RUN_EXIT_CODES: &str = "Exit codes: 0 left the ring in order · 1 failed · 2 wrong usage · 3 another supervisor runs \
                               with this root and name · 4 root unusable · 5 stored state unreadable · 6 address in use · \
                               86 banned from the ring, do not start again · 130 interrupted a third time";
 
@@ -18,7 +18,10 @@ const RUN_EXIT_CODES: &str = "Exit codes: 0 left the ring in order · 1 failed �
 pub(super) enum Command {
     /// Run a supervisor until it is told to leave (Ctrl-C or `annulus sup term`)
     #[command(after_help = RUN_EXIT_CODES)]
-    Run(Box<Options>),
+    Run(Box<run::Args>),
+    /// What older documents call `annulus start`
+    #[command(hide = true)]
+    Start(Box<super::start::Args>),
     /// List the services of a running supervisor: exit code 0, 2 when IDENT is not loaded, 3 when none runs
     Status(super::svc::status::Args),
     /// Show what the supervisor wrote
@@ -34,7 +37,8 @@ pub(super) enum Command {
 
 pub(super) fn run(global: &Global, command: Command) -> Outcome {
     match command {
-        Command::Run(options) => Ok(sup_run::run(&global.root()?, global.name(), &options)?),
+        Command::Run(args) => run::run(global, &args),
+        Command::Start(args) => super::start::run(global, &args),
         Command::Status(args) => super::svc::status::run(global, &args),
         Command::Log(args) => log::run(global, &args),
         Command::Term(args) => term::run(global, &args),

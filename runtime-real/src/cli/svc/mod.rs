@@ -1,11 +1,15 @@
 //! `annulus svc …`.
 
-mod load;
+mod drain;
+pub(super) mod load;
 mod log;
+mod maintenance;
+pub(super) mod options;
 mod start;
 pub(super) mod status;
 mod stop;
 mod unload;
+mod update;
 
 use clap::Subcommand;
 
@@ -14,13 +18,22 @@ use super::{Global, Outcome};
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Load a service and keep it running
-    Load(load::Args),
+    Load(Box<load::Args>),
     /// Stop a service and forget it
     Unload(unload::Args),
     /// Start a loaded service
     Start(start::Args),
     /// Stop a loaded service; it stays loaded
     Stop(stop::Args),
+    /// Change options of a loaded service; only what is given changes
+    Update(Box<update::Args>),
+    /// Let a service take no new work; it goes on running
+    Drain(drain::Args),
+    /// Let a drained service take work again
+    Undrain(drain::UndrainArgs),
+    /// Put a service into maintenance, or end it
+    #[command(subcommand)]
+    Maintenance(maintenance::Command),
     /// List the services of a running supervisor: exit code 0, 2 when IDENT is not loaded, 3 when none runs
     Status(status::Args),
     /// Show what a service wrote
@@ -33,6 +46,10 @@ pub(super) fn run(global: &Global, command: Command) -> Outcome {
         Command::Unload(args) => unload::run(global, &args),
         Command::Start(args) => start::run(global, &args),
         Command::Stop(args) => stop::run(global, &args),
+        Command::Update(args) => update::run(global, &args),
+        Command::Drain(args) => drain::run(global, &args),
+        Command::Undrain(args) => drain::undo(global, &args),
+        Command::Maintenance(command) => maintenance::run(global, &command),
         Command::Status(args) => status::run(global, &args),
         Command::Log(args) => log::run(global, &args),
     }

@@ -4,9 +4,10 @@ use annulus_core::PackageIdent;
 use serde_json::{Value, json};
 
 use crate::cli::target::{self, Remote};
-use crate::cli::{Global, Outcome, block_on, output};
+use crate::cli::{CliError, Global, Outcome, block_on, output};
+use crate::ctl::client::ClientError;
 use crate::ctl::convert::{group_text, ident_text};
-use crate::ctl::message::{ServiceStatus, SvcStatus};
+use crate::ctl::message::{ErrCode, ServiceStatus, SpecProblem, SpecProblems, SvcStatus};
 
 #[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -21,22 +22,44 @@ pub(in crate::cli) struct Args {
 
 pub(in crate::cli) fn run(global: &Global, args: &Args) -> Outcome {
     let request = SvcStatus { ident: args.ident.as_ref().map(Into::into) };
-    let list: Vec<ServiceStatus> =
-        block_on(async { Ok(target::connect(global, &args.remote).await?.query(&request).await?) })?;
+    let (list, problems) = block_on(async {
+        let list: Vec<ServiceStatus> = target::connect(global, &args.remote).await?.query(&request).await?;
+        let asked = target::connect(global, &args.remote).await?.query(&SpecProblems {}).await;
+        Ok((list, about(args.ident.as_ref(), known(asked)?)))
+    })?;
     if args.json {
-        output::line(format_args!("{:#}", Value::Array(list.iter().map(to_json).collect())));
-    } else if list.is_empty() {
+        output::line(format_args!("{:#}", Value::Array(to_json(&list, &problems))));
+        return Ok(0);
+    }
+    if list.is_empty() {
         output::line("no services are loaded; `annulus svc load ORIGIN/NAME` loads one");
     } else {
         output::line(output::table(&HEAD, &list.iter().map(row).collect::<Vec<_>>()));
-        for note in list.iter().filter_map(note) {
-            output::line(format_args!("\n{note}"));
-        }
+    }
+    let notes: Vec<String> = list.iter().flat_map(notes).chain(problems.iter().map(problem_line)).collect();
+    if !notes.is_empty() {
+        output::line(format_args!("\n{}", notes.join("\n")));
     }
     Ok(0)
 }
 
-const HEAD: [&str; 7] = ["package", "type", "desired", "state", "elapsed (s)", "pid", "group"];
+/// Another kind of supervisor knows nothing of spec files that cannot be used.
+fn known(asked: Result<Vec<SpecProblem>, ClientError>) -> Result<Vec<SpecProblem>, CliError> {
+    match asked {
+        Err(ClientError::Refused(err)) if err.code == i32::from(ErrCode::NotSupported) => Ok(Vec::new()),
+        asked => Ok(asked?),
+    }
+}
+
+fn about(ident: Option<&PackageIdent>, problems: Vec<SpecProblem>) -> Vec<SpecProblem> {
+    let of = |problem: &SpecProblem| match (ident, &problem.service) {
+        (Some(ident), service) => service.as_deref() == Some(ident.name()),
+        (None, _) => true,
+    };
+    problems.into_iter().filter(of).collect()
+}
+
+const HEAD: [&str; 8] = ["ident", "group", "desired", "state", "health", "pid", "uptime", "restarts"];
 
 fn desired(status: &ServiceStatus) -> &'static str {
     match status.desired_state {
@@ -46,46 +69,128 @@ fn desired(status: &ServiceStatus) -> &'static str {
     }
 }
 
+fn is_up(status: &ServiceStatus) -> bool {
+    status.process.is_some_and(|process| process.state == 1)
+}
+
 /// The state in our words where the supervisor is one of ours, else whether there is a process.
 fn state(status: &ServiceStatus) -> &str {
-    let up = status.process.is_some_and(|process| process.state == 1);
-    status.state.as_deref().unwrap_or(if up { "up" } else { "down" })
+    status.state.as_deref().unwrap_or(if is_up(status) { "up" } else { "down" })
+}
+
+/// What stands in the table: what matters most to whoever sends this service work.
+fn shown_state(status: &ServiceStatus) -> &str {
+    match state(status) {
+        "up" if status.maintenance.is_some() => "maintenance",
+        "up" if status.draining == Some(true) => "draining",
+        state => state,
+    }
+}
+
+/// Seconds since the process runs, where it does.
+fn uptime_s(status: &ServiceStatus) -> Option<i64> {
+    status.process.filter(|_| state(status) == "up").and_then(|process| process.elapsed)
 }
 
 fn row(status: &ServiceStatus) -> Vec<String> {
-    let process = status.process.unwrap_or_default();
+    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     vec![
         ident_text(&status.ident),
-        status.topology.clone().unwrap_or_else(|| "standalone".to_owned()),
-        desired(status).to_owned(),
-        state(status).to_owned(),
-        process.elapsed.unwrap_or(0).to_string(),
-        process.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string()),
         group_text(&status.service_group),
+        desired(status).to_owned(),
+        shown_state(status).to_owned(),
+        or_dash(status.health.clone()),
+        or_dash(status.process.and_then(|process| process.pid).map(|pid| pid.to_string())),
+        or_dash(uptime_s(status).map(duration)),
+        or_dash(status.restarts.map(|restarts| restarts.to_string())),
     ]
 }
 
-/// What an operator would ask next about a service that is not as it should be.
-fn note(status: &ServiceStatus) -> Option<String> {
-    if state(status) != "backoff" {
-        return None;
+/// `42s`, `3m 20s`, `5h 2m`, `12d 3h`.
+fn duration(seconds: i64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, _) => format!("{minutes}m {}s", seconds % 60),
+        (0, _, _) => format!("{hours}h {minutes}m"),
+        _ => format!("{days}d {hours}h"),
     }
+}
+
+/// What an operator would ask next about a service that is not as it should be.
+fn notes(status: &ServiceStatus) -> Vec<String> {
+    let ident = ident_text(&status.ident);
+    let mut notes = Vec::new();
+    if matches!(state(status), "backoff" | "failed") {
+        notes.push(format!("{ident}: {}", failure(status)));
+    }
+    let restarts = status.restarts.filter(|restarts| *restarts > 0 && state(status) == "up");
+    if let Some((restarts, exit)) = restarts.zip(status.last_exit.as_ref()) {
+        notes.push(format!("{ident}: restarted {restarts} times; its last process ended with {exit}"));
+    }
+    if let Some(what) = status.waiting_for.as_ref().filter(|_| state(status) == "waiting") {
+        notes.push(format!("{ident}: waits for {what}"));
+    }
+    if let Some(reason) = &status.maintenance {
+        notes.push(format!("{ident}: takes no new work, in maintenance: {reason}"));
+    } else if status.draining == Some(true) && state(status) == "up" {
+        notes.push(format!("{ident}: takes no new work; `annulus svc undrain {ident}` ends that"));
+    }
+    let is_sick = matches!(status.health.as_deref(), Some("warning" | "critical"));
+    if let Some(note) = status.health_note.as_ref().filter(|note| is_sick && !note.trim().is_empty()) {
+        notes.push(format!("{ident}: health check: {}", note.trim()));
+    }
+    notes
+}
+
+fn failure(status: &ServiceStatus) -> String {
     let reason = match (&status.last_error, &status.last_exit) {
         (Some(error), _) => error.clone(),
         (None, Some(exit)) => format!("its process ended with {exit}"),
         (None, None) => "it could not be started".to_owned(),
     };
-    let next = status
-        .next_start_ms
-        .map_or_else(String::new, |ms| format!("; next try in {}.{} s", ms / 1000, ms % 1000 / 100));
-    let restarts = status.restarts.unwrap_or(0);
-    Some(format!("{}: {reason}; restarted {restarts} times{next}", ident_text(&status.ident)))
+    let next = match status.next_start_ms {
+        Some(ms) => format!("; next try in {}.{} s", ms / 1000, ms % 1000 / 100),
+        None if state(status) == "failed" => {
+            format!("; it is not tried again before `annulus svc start {}`", ident_text(&status.ident))
+        }
+        None => String::new(),
+    };
+    format!("{reason}; restarted {} times{next}", status.restarts.unwrap_or(0))
 }
 
-fn to_json(status: &ServiceStatus) -> Value {
+fn problem_line(problem: &SpecProblem) -> String {
+    format!("spec file {} is left alone: {}", problem.path, problem.reason)
+}
+
+fn to_json(list: &[ServiceStatus], problems: &[SpecProblem]) -> Vec<Value> {
+    let reason = |file: &str| problems.iter().find(|problem| problem.path == file).map(|p| p.reason.as_str());
+    let mut entries: Vec<Value> = list
+        .iter()
+        .map(|status| {
+            let mut entry = service_json(status);
+            entry["spec_problem"] = status.spec_file.as_deref().and_then(reason).into();
+            entry
+        })
+        .collect();
+    let loaded = |problem: &SpecProblem| list.iter().any(|s| s.spec_file.as_ref() == Some(&problem.path));
+    entries.extend(problems.iter().filter(|problem| !loaded(problem)).map(|problem| {
+        json!({
+            "package": null,
+            "service": problem.service,
+            "state": "unreadable",
+            "spec_file": problem.path,
+            "spec_problem": problem.reason,
+        })
+    }));
+    entries
+}
+
+fn service_json(status: &ServiceStatus) -> Value {
     let process = status.process.unwrap_or_default();
     json!({
         "package": ident_text(&status.ident),
+        "service": status.service_group.service,
         "service_group": group_text(&status.service_group),
         "topology": status.topology,
         "desired_state": desired(status),
@@ -95,10 +200,19 @@ fn to_json(status: &ServiceStatus) -> Value {
             "state": if process.state == 1 { "up" } else { "down" },
             "elapsed_s": process.elapsed,
         },
+        "uptime_s": uptime_s(status),
+        "health": status.health,
+        "health_note": status.health_note,
+        "accepting": status.accepting,
+        "draining": status.draining,
+        "maintenance": status.maintenance,
+        "role": status.role,
+        "waiting_for": status.waiting_for,
         "restarts": status.restarts,
         "last_exit": status.last_exit,
         "last_error": status.last_error,
         "next_start_ms": status.next_start_ms,
+        "spec_file": status.spec_file,
     })
 }
 
@@ -107,9 +221,8 @@ mod tests {
     use super::*;
     use crate::ctl::message::{ProcessStatus, ServiceGroup};
 
-    #[test]
-    fn a_failing_service_says_why() {
-        let status = ServiceStatus {
+    fn status(state: &str) -> ServiceStatus {
+        ServiceStatus {
             ident: (&"core/redis".parse::<PackageIdent>().expect("ident")).into(),
             process: Some(ProcessStatus { elapsed: Some(4), pid: None, state: 0 }),
             service_group: ServiceGroup {
@@ -118,20 +231,71 @@ mod tests {
                 organization: None,
             },
             desired_state: Some(1),
-            state: Some("backoff".into()),
+            state: Some(state.into()),
             restarts: Some(3),
+            spec_file: Some("/specs/redis.spec".into()),
+            ..ServiceStatus::default()
+        }
+    }
+
+    #[test]
+    fn a_failing_service_says_why() {
+        let status = ServiceStatus {
             last_exit: Some("exit code 9".into()),
             next_start_ms: Some(1_250),
-            ..ServiceStatus::default()
+            health: Some("critical".into()),
+            ..status("backoff")
         };
-        assert_eq!(row(&status), ["core/redis", "standalone", "up", "backoff", "4", "-", "redis.default"]);
-        let note = note(&status).expect("a note");
+        assert_eq!(row(&status), ["core/redis", "redis.default", "up", "backoff", "critical", "-", "-", "3"]);
         assert_eq!(
-            note,
-            "core/redis: its process ended with exit code 9; restarted 3 times; next try in 1.2 s"
+            notes(&status),
+            ["core/redis: its process ended with exit code 9; restarted 3 times; next try in 1.2 s"]
         );
         // Another supervisor's answer, without our fields.
-        let foreign = ServiceStatus { state: None, ..status };
-        assert_eq!(state(&foreign), "down");
+        let foreign = ServiceStatus { state: None, health: None, restarts: None, ..status };
+        assert_eq!(row(&foreign), ["core/redis", "redis.default", "up", "down", "-", "-", "-", "-"]);
+    }
+
+    #[test]
+    fn whoever_takes_no_work_says_why() {
+        let process = Some(ProcessStatus { elapsed: Some(3_725), pid: Some(7), state: 1 });
+        let up = ServiceStatus { process, health: Some("ok".into()), ..status("up") };
+        assert_eq!(row(&up)[3..], ["up", "ok", "7", "1h 2m", "3"]);
+        assert_eq!(notes(&up), [""; 0]);
+        let drained = ServiceStatus { draining: Some(true), ..up.clone() };
+        assert_eq!(shown_state(&drained), "draining");
+        assert!(notes(&drained)[0].contains("undrain"));
+        let maintained = ServiceStatus { maintenance: Some("new disk".into()), ..up.clone() };
+        assert_eq!(shown_state(&maintained), "maintenance");
+        assert!(notes(&maintained)[0].contains("new disk"));
+        let waiting = ServiceStatus { waiting_for: Some("bind db".into()), ..status("waiting") };
+        assert_eq!(notes(&waiting), ["core/redis: waits for bind db"]);
+        let sick =
+            ServiceStatus { health: Some("critical".into()), health_note: Some("no disk\n".into()), ..up };
+        assert_eq!(notes(&sick), ["core/redis: health check: no disk"]);
+    }
+
+    #[test]
+    fn bad_spec_files_are_told_with_their_service_or_alone() {
+        let problem = |service: &str| SpecProblem {
+            path: format!("/specs/{service}.spec"),
+            reason: "unknown field".into(),
+            service: Some(service.into()),
+        };
+        let json = to_json(&[status("up")], &[problem("redis"), problem("web")]);
+        assert_eq!(json.len(), 2);
+        assert_eq!(
+            (&json[0]["package"], &json[0]["spec_problem"]),
+            (&"core/redis".into(), &"unknown field".into())
+        );
+        assert_eq!((&json[1]["state"], &json[1]["service"]), (&"unreadable".into(), &"web".into()));
+        let redis = "core/redis".parse().expect("ident");
+        assert_eq!(about(Some(&redis), vec![problem("redis"), problem("web")]).len(), 1);
+    }
+
+    #[test]
+    fn durations_are_short() {
+        let shown = [0, 59, 60, 3_599, 3_600, 86_399, 90_000].map(duration);
+        assert_eq!(shown, ["0s", "59s", "1m 0s", "59m 59s", "1h 0m", "23h 59m", "1d 1h"]);
     }
 }

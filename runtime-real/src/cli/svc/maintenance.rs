@@ -1,0 +1,41 @@
+//! `annulus svc maintenance on|off IDENT`.
+
+use annulus_core::PackageIdent;
+use clap::Subcommand;
+
+use crate::cli::target::{self, Remote};
+use crate::cli::{Global, Outcome, block_on, output};
+use crate::ctl::message::SvcMaintain;
+
+#[derive(Clone, Debug, Subcommand)]
+pub(in crate::cli) enum Command {
+    /// Let a service run but take no new work, also after restarts, until `off`
+    On {
+        /// The service's package, origin/name
+        ident: PackageIdent,
+        /// Why, for whoever asks
+        #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        reason: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// End a service's maintenance
+    Off {
+        /// The service's package, origin/name
+        ident: PackageIdent,
+        #[command(flatten)]
+        remote: Remote,
+    },
+}
+
+pub(super) fn run(global: &Global, command: &Command) -> Outcome {
+    let (ident, reason, remote) = match command {
+        Command::On { ident, reason, remote } => (ident, Some(reason.clone()), remote),
+        Command::Off { ident, remote } => (ident, None, remote),
+    };
+    let request = SvcMaintain { ident: Some(ident.into()), reason };
+    block_on(async {
+        target::connect(global, remote).await?.request(&request, |line| output::line(line)).await?;
+        Ok(0)
+    })
+}

@@ -1,0 +1,144 @@
+//! The options of a service: what `svc load`, `svc update`, `start` and `sup run` can be told.
+
+use std::path::PathBuf;
+
+use annulus_core::{BindingMode, PackageIdent, Topology, UpdateCondition, UpdateStrategy};
+
+use crate::cli::CliError;
+use crate::ctl::convert;
+use crate::ctl::message::{HealthCheckInterval, ServiceBind, ServiceBindList, SvcLoad, SvcUpdate};
+
+/// What is not given takes its default, or stays as it is where a service is loaded already.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub(in crate::cli) struct SpecOptions {
+    /// Where updates come from [default: stable]
+    #[arg(long, value_name = "CHANNEL", help_heading = "Service")]
+    channel: Option<String>,
+    /// Address of the package store
+    #[arg(short, long, value_name = "URL", help_heading = "Service")]
+    url: Option<String>,
+    /// The service group's name [default: default]
+    #[arg(long, value_name = "GROUP", help_heading = "Service")]
+    group: Option<String>,
+    /// standalone, or leader: the group elects one [default: standalone]
+    #[arg(short, long, value_name = "TOPOLOGY", value_parser = word::<Topology>, help_heading = "Service")]
+    topology: Option<Topology>,
+    /// When to take a newer package: none, at-once or rolling [default: none]
+    #[arg(short, long, value_name = "STRATEGY", value_parser = word::<UpdateStrategy>, help_heading = "Service")]
+    strategy: Option<UpdateStrategy>,
+    /// Which package is newer: latest or track-channel [default: latest]
+    #[arg(long, value_name = "CONDITION", value_parser = word::<UpdateCondition>, help_heading = "Service")]
+    update_condition: Option<UpdateCondition>,
+    /// A bind and the group it is bound to, name:service.group[@org]; may be repeated
+    #[arg(long = "bind", value_name = "NAME:GROUP", value_parser = bind, help_heading = "Service")]
+    binds: Vec<ServiceBind>,
+    /// What an unsatisfied bind does: strict waits, relaxed starts without [default: strict]
+    #[arg(long, value_name = "MODE", value_parser = word::<BindingMode>, help_heading = "Service")]
+    binding_mode: Option<BindingMode>,
+    /// Seconds between health checks [default: 30]
+    #[arg(short = 'i', long, value_name = "SECONDS", help_heading = "Service")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    health_check_interval: Option<u32>,
+    /// Seconds from the stop signal until a stopping service is killed [default: the package's]
+    #[arg(long, value_name = "SECONDS", help_heading = "Service")]
+    shutdown_timeout: Option<u32>,
+    /// Take default.toml, config/ and hooks/ from this directory instead of the package's
+    #[arg(long, value_name = "DIR", help_heading = "Service")]
+    config_from: Option<PathBuf>,
+}
+
+/// Parses one of the words of a closed set and, failing that, lists them.
+fn word<T: Word>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| format!("use one of: {}", T::words()))
+}
+
+trait Word: std::str::FromStr + Clone + Send + Sync + 'static {
+    fn words() -> String;
+}
+
+macro_rules! word {
+    ($($name:ident),+) => {
+        $(impl Word for $name {
+            fn words() -> String {
+                Self::ALL.iter().map(|value| value.name()).collect::<Vec<_>>().join(", ")
+            }
+        })+
+    };
+}
+
+word!(Topology, UpdateStrategy, UpdateCondition, BindingMode);
+
+fn bind(text: &str) -> Result<ServiceBind, String> {
+    convert::bind(text)
+        .ok_or_else(|| "a bind is written name:service.group or name:service.group@org".to_owned())
+}
+
+impl SpecOptions {
+    /// Whether nothing was given.
+    pub(in crate::cli) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The request that loads `ident` with these options.
+    ///
+    /// # Errors
+    /// A relative directory, while the working directory is gone.
+    pub(in crate::cli) fn load(&self, ident: &PackageIdent, force: bool) -> Result<SvcLoad, CliError> {
+        Ok(SvcLoad {
+            ident: Some(ident.into()),
+            binds: self.binds(),
+            bldr_url: self.url.clone(),
+            bldr_channel: self.channel.clone(),
+            config_from: self.config_from()?,
+            force: Some(force),
+            group: self.group.clone(),
+            svc_encrypted_password: None,
+            topology: self.topology.and_then(convert::topology_number),
+            update_strategy: self.strategy.and_then(convert::strategy_number),
+            binding_mode: self.binding_mode.and_then(convert::binding_mode_number),
+            health_check_interval: self.interval(),
+            shutdown_timeout: self.shutdown_timeout,
+            update_condition: self.update_condition.and_then(convert::condition_number),
+        })
+    }
+
+    /// The request that changes these options of a loaded service and no others.
+    ///
+    /// # Errors
+    /// A relative directory, while the working directory is gone.
+    pub(in crate::cli) fn update(&self, ident: &PackageIdent) -> Result<SvcUpdate, CliError> {
+        Ok(SvcUpdate {
+            ident: Some(ident.into()),
+            binds: self.binds(),
+            binding_mode: self.binding_mode.and_then(convert::binding_mode_number),
+            bldr_url: self.url.clone(),
+            bldr_channel: self.channel.clone(),
+            group: self.group.clone(),
+            svc_encrypted_password: None,
+            topology: self.topology.and_then(convert::topology_number),
+            update_strategy: self.strategy.and_then(convert::strategy_number),
+            health_check_interval: self.interval(),
+            shutdown_timeout: self.shutdown_timeout,
+            update_condition: self.update_condition.and_then(convert::condition_number),
+            config_from: self.config_from()?,
+        })
+    }
+
+    fn binds(&self) -> Option<ServiceBindList> {
+        (!self.binds.is_empty()).then(|| ServiceBindList { binds: self.binds.clone() })
+    }
+
+    fn interval(&self) -> Option<HealthCheckInterval> {
+        self.health_check_interval.map(|seconds| HealthCheckInterval { seconds: u64::from(seconds) })
+    }
+
+    /// An absolute path: the supervisor has a working directory of its own. Empty stays empty.
+    fn config_from(&self) -> Result<Option<String>, CliError> {
+        let Some(dir) = &self.config_from else { return Ok(None) };
+        if dir.as_os_str().is_empty() {
+            return Ok(Some(String::new()));
+        }
+        let dir = std::path::absolute(dir).map_err(CliError::io("--config-from"))?;
+        Ok(Some(dir.display().to_string()))
+    }
+}
