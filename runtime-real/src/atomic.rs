@@ -4,10 +4,11 @@
 //! place; the directory is brought to disk as well. Modes are as asked for, whatever the umask.
 
 use std::fs::{File, Permissions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::Path;
 
+use nix::fcntl::OFlag;
 use tempfile::NamedTempFile;
 
 /// Writes `path`, in place of whatever was there.
@@ -15,7 +16,7 @@ use tempfile::NamedTempFile;
 /// # Errors
 /// The directory is missing or not writable, or the disk is full; `path` is then as before.
 pub fn write(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    staged(path, content, mode)?.persist(path)?;
+    staged(path, content, mode, None)?.persist(path)?;
     sync_parent(path)
 }
 
@@ -24,27 +25,60 @@ pub fn write(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
 /// # Errors
 /// As [`write()`].
 pub fn create(path: &Path, content: &[u8], mode: u32) -> io::Result<bool> {
-    match staged(path, content, mode)?.persist_noclobber(path) {
+    match staged(path, content, mode, None)?.persist_noclobber(path) {
         Ok(_) => sync_parent(path).map(|()| true),
         Err(failed) if failed.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(failed) => Err(failed.error),
     }
 }
 
-/// Writes `path` unless it has this content already, and says whether it did. The mode is set either way.
+/// Writes `path` unless it has this content already, and says whether it did. Mode and owner (user and group) are
+/// set either way.
 ///
 /// # Errors
 /// As [`write()`].
-pub fn write_if_changed(path: &Path, content: &[u8], mode: u32) -> io::Result<bool> {
-    let is_file = path.symlink_metadata().is_ok_and(|meta| meta.is_file());
-    if is_file && std::fs::read(path).is_ok_and(|old| old == content) {
-        if path.metadata()?.permissions().mode() & 0o7777 != mode {
-            std::fs::set_permissions(path, Permissions::from_mode(mode))?;
+pub fn write_if_changed(
+    path: &Path,
+    content: &[u8],
+    mode: u32,
+    owner: Option<(u32, u32)>,
+) -> io::Result<bool> {
+    if let Some(file) = open_unlinked(path)?
+        && has_content(&file, content)?
+    {
+        // Through the open file: by now the path may lead elsewhere.
+        let meta = file.metadata()?;
+        if meta.permissions().mode() & 0o7777 != mode {
+            file.set_permissions(Permissions::from_mode(mode))?;
+        }
+        if let Some((uid, gid)) = owner.filter(|owner| *owner != (meta.uid(), meta.gid())) {
+            fchown(&file, Some(uid), Some(gid))?;
         }
         return Ok(false);
     }
-    write(path, content, mode)?;
+    staged(path, content, mode, owner)?.persist(path)?;
+    sync_parent(path)?;
     Ok(true)
+}
+
+/// The file at `path`, if there is one and not a link or anything else.
+fn open_unlinked(path: &Path) -> io::Result<Option<File>> {
+    let opened =
+        File::options().read(true).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits()).open(path);
+    match opened {
+        Ok(file) if file.metadata()?.is_file() => Ok(Some(file)),
+        // Whatever cannot be read is replaced.
+        Ok(_) | Err(_) => Ok(None),
+    }
+}
+
+fn has_content(mut file: &File, content: &[u8]) -> io::Result<bool> {
+    if file.metadata()?.len() != content.len() as u64 {
+        return Ok(false);
+    }
+    let mut old = Vec::with_capacity(content.len());
+    file.read_to_end(&mut old)?;
+    Ok(old == content)
 }
 
 /// Brings a directory's entries to disk.
@@ -63,10 +97,13 @@ fn parent(path: &Path) -> io::Result<&Path> {
     path.parent().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"))
 }
 
-fn staged(path: &Path, content: &[u8], mode: u32) -> io::Result<NamedTempFile> {
+fn staged(path: &Path, content: &[u8], mode: u32, owner: Option<(u32, u32)>) -> io::Result<NamedTempFile> {
     // The name begins with a dot and ends in nothing that a scan of keys, hooks or packages looks for.
     let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(parent(path)?)?;
     file.write_all(content)?;
+    if let Some((uid, gid)) = owner {
+        fchown(file.as_file(), Some(uid), Some(gid))?;
+    }
     file.as_file().set_permissions(Permissions::from_mode(mode))?;
     file.as_file().sync_all()?;
     Ok(file)
@@ -106,9 +143,9 @@ mod tests {
     fn an_unchanged_file_is_not_written() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("f");
-        assert!(write_if_changed(&path, b"one", 0o640).expect("written"));
-        assert!(!write_if_changed(&path, b"one", 0o755).expect("unchanged"));
+        assert!(write_if_changed(&path, b"one", 0o640, None).expect("written"));
+        assert!(!write_if_changed(&path, b"one", 0o755, None).expect("unchanged"));
         assert_eq!(mode(&path), 0o755);
-        assert!(write_if_changed(&path, b"two", 0o755).expect("written"));
+        assert!(write_if_changed(&path, b"two", 0o755, None).expect("written"));
     }
 }

@@ -3,10 +3,11 @@
 //! A supervisor that may change users (CAP_SETUID, CAP_SETGID and CAP_CHOWN) runs a service as the user and group
 //! that its package names; one that may not runs everything as itself.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsString};
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 
-use nix::unistd::{Gid, Group, Uid, User};
+use nix::unistd::{Gid, Group, Uid, User, setgroups, setresgid, setresuid};
 use thiserror::Error;
 
 /// Who services run as when nobody says otherwise. A host without this user runs them as the supervisor.
@@ -37,6 +38,34 @@ pub enum RunAs {
     },
     /// Another user.
     Account(Account),
+}
+
+impl Account {
+    /// The variables that tell a process whose it is.
+    pub fn env(&self) -> impl Iterator<Item = (OsString, OsString)> {
+        let user = OsString::from(&self.user);
+        let home = self.home.clone().into_os_string();
+        [("HOME", home), ("USER", user.clone()), ("LOGNAME", user)]
+            .into_iter()
+            .map(|(name, value)| (OsString::from(name), value))
+    }
+}
+
+/// Has a process that is about to be started become another user's.
+#[allow(unsafe_code)]
+pub fn switch(command: &mut std::process::Command, account: &Account) {
+    let groups: Vec<Gid> = account.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
+    let (uid, gid) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
+    let between_fork_and_exec = move || {
+        // In this order: without the user's rights the groups could no longer be set.
+        setgroups(&groups)?;
+        setresgid(gid, gid, gid)?;
+        setresuid(uid, uid, uid)?;
+        Ok(())
+    };
+    // SAFETY: the closure makes three system calls and neither allocates nor takes a lock, which is all that is
+    // allowed between fork and exec.
+    unsafe { command.pre_exec(between_fork_and_exec) };
 }
 
 impl RunAs {

@@ -1,14 +1,15 @@
 //! The driver on the host it is made for: sockets on loopback, a database, processes.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use annulus_core::{
-    Command, Incarnation, MemberId, PackageIdent, Prepared, ServiceSpec, ServiceState, State, StopHow,
-    Timings,
+    Command, Facts, Incarnation, MemberId, PackageIdent, Prepared, Rendered, ServiceName, ServiceSpec,
+    ServiceState, State, StopHow, Timings,
 };
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
@@ -16,6 +17,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::*;
+use crate::effect::ledger::Ledger;
+use crate::effect::packages::{Packages, ServicePlan};
 use crate::effect::process::RunPlan;
 use crate::effect::{HostEffects, RESULTS_MAX};
 use crate::net::{TokioTransport, bind_gossip};
@@ -29,22 +32,51 @@ struct Member {
     id: MemberId,
 }
 
-/// Every service is a script of its name in the member's directory.
-fn prepare(dir: &Path, spec: &ServiceSpec) -> Result<(Prepared, RunPlan), String> {
+/// Every service is a script of its name in this directory, and has no files to render.
+struct Scripts(PathBuf);
+
+impl Packages for Scripts {
+    fn prepare(
+        &self,
+        _: &ServiceName,
+        spec: &ServiceSpec,
+        _: &Facts,
+    ) -> Result<(Prepared, ServicePlan), String> {
+        prepare(&self.0, spec)
+    }
+
+    fn render(&self, name: &ServiceName, _: &Facts) -> Result<(Rendered, ServicePlan), String> {
+        let plan = plan(&self.0, self.0.join(name.as_str()));
+        Ok((Rendered::default(), plan))
+    }
+}
+
+fn prepare(dir: &Path, spec: &ServiceSpec) -> Result<(Prepared, ServicePlan), String> {
     let program = dir.join(spec.ident.name());
     if !program.exists() {
         return Err(format!("{} is not installed", spec.ident));
     }
     let ident = format!("{}/{}/1.0.0/20260101000000", spec.ident.origin(), spec.ident.name());
     let prepared = Prepared::new(ident.parse().map_err(|_| "no ident".to_owned())?, 5_000);
-    let plan = RunPlan {
-        program,
-        dir: dir.to_owned(),
-        env: Vec::new(),
-        stop_signal: Signal::SIGTERM,
-        pid_file: dir.join("PID"),
-    };
-    Ok((prepared, plan))
+    Ok((prepared, plan(dir, program)))
+}
+
+fn plan(dir: &Path, program: PathBuf) -> ServicePlan {
+    ServicePlan {
+        run: RunPlan {
+            program,
+            dir: dir.to_owned(),
+            env: Vec::new(),
+            stop_signal: Signal::SIGTERM,
+            pid_file: dir.join("PID"),
+        },
+        group: "script.default".parse().expect("a group"),
+        hooks_dir: dir.join("hooks"),
+        hooks: BTreeSet::new(),
+        account: None,
+        health: None,
+        inflight: None,
+    }
 }
 
 async fn start(dir: &TempDir, peers: &[SocketAddr]) -> Member {
@@ -59,7 +91,7 @@ async fn start(dir: &TempDir, peers: &[SocketAddr]) -> Member {
     let (sender, done) = mpsc::channel(RESULTS_MAX);
     let writer = store.into_writer(Arc::new(specs), sender.clone()).expect("a thread");
     let scripts = dir.path().to_owned();
-    let effects = HostEffects::new(writer, Arc::new(move |_, spec| prepare(&scripts, spec)), sender);
+    let effects = HostEffects::new(writer, Arc::new(Scripts(scripts)), Ledger::default(), sender);
     let config = Config { timings: Timings::local(), peers: peers.to_vec(), ..Config::new(at.port()) };
     let parts = Parts {
         config,

@@ -1,17 +1,26 @@
 //! What a node wants done outside itself, away from the loop.
 
+mod checkup;
+mod hook;
+pub mod ledger;
 mod leftover;
 mod output;
+pub mod packages;
+mod probe;
 pub mod process;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use annulus_core::{Effect, EffectId, EffectResult, Health, HookEnd, Prepared, ServiceName, ServiceSpec};
+use annulus_core::{Effect, EffectId, EffectResult, Hook, HookEnd, ServiceName};
 use tokio::sync::mpsc;
 
 use crate::store::Writer;
-use process::{Processes, RunPlan};
+use hook::{Heard, HookRun, Say};
+use ledger::Ledger;
+use packages::{Packages, ServicePlan};
+use process::Processes;
 
 /// Results that wait for the loop. The core bounds what it has under way; this only makes workers wait.
 pub const RESULTS_MAX: usize = 256;
@@ -22,8 +31,8 @@ pub trait Effects {
     fn start(&mut self, id: EffectId, effect: Effect);
 }
 
-/// Finds and renders the package of a service; runs on a thread where it may take its time.
-pub type Prepare = dyn Fn(&ServiceName, &ServiceSpec) -> Result<(Prepared, RunPlan), String> + Send + Sync;
+/// How to run what has been prepared.
+type Plans = Arc<Mutex<BTreeMap<ServiceName, ServicePlan>>>;
 
 /// Effects on this host: its disk and its processes.
 ///
@@ -31,18 +40,25 @@ pub type Prepare = dyn Fn(&ServiceName, &ServiceSpec) -> Result<(Prepared, RunPl
 pub struct HostEffects {
     // Fields are dropped in this order: no service outlives the supervisor that holds its state.
     processes: Processes,
-    prepare: Arc<Prepare>,
-    plans: Arc<Mutex<BTreeMap<ServiceName, RunPlan>>>,
+    packages: Arc<dyn Packages>,
+    plans: Plans,
+    ledger: Ledger,
     done: mpsc::Sender<(EffectId, EffectResult)>,
     writer: Writer,
 }
 
 impl HostEffects {
-    /// Effects whose results go to `done`; `writer` must report there too.
+    /// Effects whose results go to `done`; `writer` must report there too. What `packages` and checks find out
+    /// beside that goes into the ledger.
     #[must_use]
-    pub fn new(writer: Writer, prepare: Arc<Prepare>, done: mpsc::Sender<(EffectId, EffectResult)>) -> Self {
+    pub fn new(
+        writer: Writer,
+        packages: Arc<dyn Packages>,
+        ledger: Ledger,
+        done: mpsc::Sender<(EffectId, EffectResult)>,
+    ) -> Self {
         let processes = Processes::new(done.clone());
-        Self { processes, prepare, plans: Arc::default(), done, writer }
+        Self { processes, packages, plans: Arc::default(), ledger, done, writer }
     }
 
     /// What can kill the services at once, from outside the loop.
@@ -51,21 +67,83 @@ impl HostEffects {
         &self.processes
     }
 
-    fn prepare(&self, id: EffectId, service: ServiceName, spec: Box<ServiceSpec>) {
-        let (prepare, plans, done) = (Arc::clone(&self.prepare), Arc::clone(&self.plans), self.done.clone());
+    /// Has a package found or rendered where that may take its time.
+    fn with_packages<T: Send + 'static>(
+        &self,
+        id: EffectId,
+        service: ServiceName,
+        work: impl FnOnce(&dyn Packages, &ServiceName) -> Result<(T, ServicePlan), String> + Send + 'static,
+        report: impl FnOnce(Result<T, String>) -> EffectResult + Send + 'static,
+    ) {
+        let (packages, plans, done) =
+            (Arc::clone(&self.packages), Arc::clone(&self.plans), self.done.clone());
         tokio::spawn(async move {
             let work = tokio::task::spawn_blocking(move || {
-                let (prepared, plan) = prepare(&service, &spec)?;
+                let (result, plan) = work(&*packages, &service)?;
                 plans.lock().unwrap_or_else(PoisonError::into_inner).insert(service, plan);
-                Ok(prepared)
+                Ok(result)
             });
-            let failed = |reason: String| EffectResult::PrepareFailed { reason };
-            let result = match work.await {
-                Ok(Ok(prepared)) => EffectResult::Prepared(prepared),
-                Ok(Err(reason)) => failed(reason),
-                Err(panic) => failed(format!("preparing the package failed inside annulus: {panic}")),
-            };
+            let result = work
+                .await
+                .unwrap_or_else(|panic| Err(format!("preparing the package failed inside annulus: {panic}")));
+            let _ = done.send((id, report(result))).await;
+        });
+    }
+
+    /// Runs a hook of a prepared service; none when it has no such hook.
+    fn hook(&self, service: &ServiceName, plan: &ServicePlan, hook: Hook) -> Option<(HookRun, Say)> {
+        if !plan.hooks.contains(&hook) {
+            return None;
+        }
+        let run = HookRun {
+            hook,
+            program: plan.hooks_dir.join(hook.name()),
+            dir: plan.run.dir.clone(),
+            env: plan.run.env.clone(),
+            account: plan.account.clone(),
+        };
+        let (processes, service, group) = (self.processes.clone(), service.clone(), plan.group.clone());
+        Some((run, Arc::new(move |line: &str| processes.log(&service, &group, hook, line))))
+    }
+
+    fn run_hook(&self, id: EffectId, service: &ServiceName, hook: Hook, limit: Duration) {
+        let Some((run, say)) = self.plan(service).and_then(|plan| self.hook(service, &plan, hook)) else {
+            return self.answer(id, EffectResult::HookEnded(HookEnd::MISSING));
+        };
+        let done = self.done.clone();
+        tokio::spawn(async move {
+            let Heard { end, .. } = hook::run(run, limit, say).await;
+            let _ = done.send((id, EffectResult::HookEnded(end))).await;
+        });
+    }
+
+    fn check_health(&self, id: EffectId, service: ServiceName, limit: Duration) {
+        let plan = self.plan(&service);
+        let hook = plan.as_ref().and_then(|plan| self.hook(&service, plan, Hook::HealthCheck));
+        let health = plan.and_then(|plan| plan.health);
+        let (ledger, done) = (self.ledger.clone(), self.done.clone());
+        tokio::spawn(async move {
+            let checkup = checkup::check(hook, health, limit).await;
+            ledger.set_health(&service, Some(checkup.report));
+            let result = EffectResult::HealthChecked { health: checkup.health, note: checkup.note };
             let _ = done.send((id, result)).await;
+        });
+    }
+
+    fn count_inflight(&self, id: EffectId, service: ServiceName, limit: Duration) {
+        let Some(source) = self.plan(&service).and_then(|plan| plan.inflight) else {
+            return self.answer(id, EffectResult::Inflight(None));
+        };
+        let done = self.done.clone();
+        tokio::spawn(async move {
+            let counted = probe::inflight(&source, limit).await;
+            if let Err(reason) = &counted {
+                tracing::info!(
+                    service = service.as_str(),
+                    "what {service} has in flight is not known: {reason}"
+                );
+            }
+            let _ = done.send((id, EffectResult::Inflight(counted.ok()))).await;
         });
     }
 
@@ -77,7 +155,7 @@ impl HostEffects {
         });
     }
 
-    fn plan(&self, service: &ServiceName) -> Option<RunPlan> {
+    fn plan(&self, service: &ServiceName) -> Option<ServicePlan> {
         self.plans.lock().unwrap_or_else(PoisonError::into_inner).get(service).cloned()
     }
 }
@@ -90,22 +168,42 @@ impl Effects for HostEffects {
     fn start(&mut self, id: EffectId, effect: Effect) {
         match effect {
             Effect::Persist { writes, sync: _ } => self.writer.persist(id, writes),
-            Effect::Prepare { service, spec, facts: _ } => self.prepare(id, service, spec),
-            Effect::Spawn { service, group } => self.processes.spawn(id, self.plan(&service), service, group),
-            Effect::Signal { service, pid, signal } => self.processes.signal(id, &service, pid, signal),
-            // What `Prepared` does not promise is not asked for.
-            Effect::Render { service, .. } => {
-                self.answer(id, EffectResult::RenderFailed { reason: not_here(&service, "written anew") });
+            Effect::Prepare { service, spec, facts } => self.with_packages(
+                id,
+                service,
+                move |packages, service| packages.prepare(service, &spec, &facts),
+                |result| match result {
+                    Ok(prepared) => EffectResult::Prepared(prepared),
+                    Err(reason) => EffectResult::PrepareFailed { reason },
+                },
+            ),
+            Effect::Render { service, facts } => self.with_packages(
+                id,
+                service,
+                move |packages, service| packages.render(service, &facts),
+                |result| match result {
+                    Ok(rendered) => EffectResult::Rendered(rendered),
+                    Err(reason) => EffectResult::RenderFailed { reason },
+                },
+            ),
+            Effect::RunHook { service, hook, timeout_ms } => {
+                self.run_hook(id, &service, hook, Duration::from_millis(timeout_ms));
             }
+            Effect::CheckHealth { service, timeout_ms } => {
+                self.check_health(id, service, Duration::from_millis(timeout_ms));
+            }
+            Effect::CountInflight { service, timeout_ms } => {
+                self.count_inflight(id, service, Duration::from_millis(timeout_ms));
+            }
+            Effect::Spawn { service, group } => {
+                self.ledger.set_health(&service, None);
+                let plan = self.plan(&service).map(|plan| plan.run);
+                self.processes.spawn(id, plan, service, group);
+            }
+            Effect::Signal { service, pid, signal } => self.processes.signal(id, &service, pid, signal),
             Effect::Adopt { service, .. } => {
                 self.answer(id, EffectResult::SpawnFailed { reason: not_here(&service, "adopted") });
             }
-            Effect::RunHook { .. } => self.answer(id, EffectResult::HookEnded(HookEnd::MISSING)),
-            Effect::CheckHealth { service, .. } => {
-                let note = not_here(&service, "checked");
-                self.answer(id, EffectResult::HealthChecked { health: Health::Unknown, note });
-            }
-            Effect::CountInflight { .. } => self.answer(id, EffectResult::Inflight(None)),
             Effect::Lease { .. } => self.answer(id, EffectResult::Leased),
             Effect::Exit(_) => {}
         }

@@ -8,14 +8,14 @@ const LINE_BYTES_MAX: usize = 4 * 1024;
 
 /// Cuts a stream of bytes into lines of bounded length.
 #[derive(Debug, Default)]
-struct Lines {
+pub(super) struct Lines {
     pending: Vec<u8>,
     /// Whether what is pending continues a line that was too long.
     continued: bool,
 }
 
 impl Lines {
-    fn push(&mut self, mut bytes: &[u8], mut line: impl FnMut(&str)) {
+    pub(super) fn push(&mut self, mut bytes: &[u8], mut line: impl FnMut(&str)) {
         while !bytes.is_empty() {
             let room = LINE_BYTES_MAX - self.pending.len();
             let window = bytes.get(..room).unwrap_or(bytes);
@@ -41,7 +41,7 @@ impl Lines {
     }
 
     /// Logs what is pending.
-    fn finish(&mut self, mut line: impl FnMut(&str)) {
+    pub(super) fn finish(&mut self, mut line: impl FnMut(&str)) {
         if !self.pending.is_empty() {
             line(&String::from_utf8_lossy(&self.pending));
         }

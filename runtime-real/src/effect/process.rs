@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use annulus_core::{EffectId, EffectResult, ExitStatus, ServiceGroup, ServiceName, StopSignal};
+use annulus_core::{EffectId, EffectResult, ExitStatus, Hook, ServiceGroup, ServiceName, StopSignal};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -20,11 +20,11 @@ use super::{leftover, output};
 use crate::ctl::secret::{CTL_SECRET_ENV, GATEWAY_TOKEN_ENV};
 
 /// Times that a hook which is still open for writing is tried again …
-const BUSY_TRIES: u32 = 50;
+pub(super) const BUSY_TRIES: u32 = 50;
 /// … and how long after.
-const BUSY_RETRY: Duration = Duration::from_millis(10);
+pub(super) const BUSY_RETRY: Duration = Duration::from_millis(10);
 /// After a process ended, what it printed last may take this long to reach the log.
-const LAST_WORDS: Duration = Duration::from_millis(200);
+pub(super) const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// How to run a service that has been prepared.
 #[derive(Clone, Debug)]
@@ -155,6 +155,11 @@ impl Processes {
         tokio::spawn(async move { this.report(id, EffectResult::Signalled).await });
     }
 
+    /// Logs a line that a hook says.
+    pub fn log(&self, service: &ServiceName, group: &ServiceGroup, hook: Hook, line: &str) {
+        tracing::info!(group = group.as_str(), service = service.as_str(), "{group} {hook}(H): {line}");
+    }
+
     /// Kills every service at once.
     pub fn kill_all(&self) {
         for running in self.running().values() {
@@ -227,7 +232,7 @@ fn explain(plan: &RunPlan, error: &io::Error) -> String {
     }
 }
 
-fn exit_status(status: std::process::ExitStatus) -> ExitStatus {
+pub(super) fn exit_status(status: std::process::ExitStatus) -> ExitStatus {
     use std::os::unix::process::ExitStatusExt as _;
     let code = status.code().map(ExitStatus::Code);
     code.or_else(|| status.signal().map(ExitStatus::Signal)).unwrap_or(ExitStatus::Unknown)

@@ -16,7 +16,7 @@ use liblzma::write::XzEncoder;
 use tar::{EntryType, Header as TarHeader};
 
 use super::plan::read_text;
-use super::{Error, Hart, Header, Installed, MetaFile, Plan, host_target, newest};
+use super::{Error, Hart, Header, HealthPlan, Installed, MetaFile, Plan, host_target, newest};
 use crate::atomic;
 use crate::crypto;
 use crate::keys::{KeyCache, KeyId};
@@ -184,6 +184,10 @@ fn sources(plan_dir: &Path, plan: &Plan) -> Result<Content, Error> {
             }
         }
     }
+    if plan.health.is_some() && content.contains_key("hooks/health-check") {
+        let message = "its health is checked by [health] and by hooks/health-check; keep one of them";
+        return Err(Error::Plan { path: plan_dir.join("plan.toml"), message: message.to_owned() });
+    }
     for path in &plan.files {
         add_parents(path, &mut content);
         add_tree(plan_dir, path, &mut content)?;
@@ -264,6 +268,9 @@ fn metafiles(plan: &Plan, ident: &PackageIdent, deps: &Dependencies, sources: &C
         (MetaFile::SvcGroup, service_line(plan.service.group.clone())),
         (MetaFile::ShutdownSignal, service_line(plan.service.shutdown_signal.as_str()[3..].to_owned())),
         (MetaFile::ShutdownTimeout, service_line(plan.service.shutdown_timeout_s.to_string())),
+        (MetaFile::Demoted, service_line(plan.service.demoted.to_string())),
+        (MetaFile::Health, plan.health.as_ref().map(HealthPlan::to_metafile).unwrap_or_default()),
+        (MetaFile::Drain, plan.drain.to_metafile()),
     ];
     // A package does not have the metafiles that would say nothing.
     let said = texts.into_iter().filter(|(_, text)| !text.is_empty());

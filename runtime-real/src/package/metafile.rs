@@ -37,11 +37,17 @@ pub enum MetaFile {
     ShutdownSignal,
     /// Seconds from the polite signal to KILL.
     ShutdownTimeout,
+    /// What happens to the service when its member leads the group no longer.
+    Demoted,
+    /// How the service is checked where there is no hook: TOML.
+    Health,
+    /// How the service is drained: TOML.
+    Drain,
 }
 
 impl MetaFile {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::Ident,
         Self::Target,
         Self::Manifest,
@@ -58,6 +64,9 @@ impl MetaFile {
         Self::SvcGroup,
         Self::ShutdownSignal,
         Self::ShutdownTimeout,
+        Self::Demoted,
+        Self::Health,
+        Self::Drain,
     ];
 
     /// The file's name.
@@ -80,6 +89,9 @@ impl MetaFile {
             Self::SvcGroup => "SVC_GROUP",
             Self::ShutdownSignal => "SHUTDOWN_SIGNAL",
             Self::ShutdownTimeout => "SHUTDOWN_TIMEOUT",
+            Self::Demoted => "DEMOTED",
+            Self::Health => "HEALTH",
+            Self::Drain => "DRAIN",
         }
     }
 }

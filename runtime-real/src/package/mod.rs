@@ -10,6 +10,7 @@
 //! - `store` finds what is installed; `metafile` knows the small files that describe a package.
 
 mod build;
+mod checks;
 mod error;
 mod hart;
 mod hook;
@@ -24,6 +25,7 @@ mod uninstall;
 mod unpack;
 
 pub use build::{Built, build};
+pub use checks::{DrainPlan, HealthPlan, Inflight, Probe};
 pub use error::Error;
 pub use hart::{Hart, Header, SignedHash};
 pub use hook::{HOOK_TIMEOUT, HookRun, Moment, install_hooks_are_due, run_install_hooks};

@@ -25,6 +25,16 @@
 //! shutdown_timeout_s = 8           # seconds from there to KILL
 //! user = "hab"                     # who it runs as, where the supervisor may choose
 //! group = "hab"
+//! demoted = "restart"              # or "reconfigure", "stop": when its member leads the group no longer
+//!
+//! [health]                         # how it is checked where there is no hook health-check
+//! http = "http://127.0.0.1:{{cfg.http.port}}/health"  # or tcp = "host:port", or unix = "/path"
+//! interval_s = 30                  # between two checks, unless the operator says otherwise
+//! timeout_s = 10                   # after which a check has failed
+//!
+//! [drain]                          # what happens before the polite signal
+//! timeout_s = 30                   # the most that it may take, unless the operator says otherwise
+//! inflight = { connections = "{{cfg.http.port}}" }  # idle when none is open; or { http = URL of a number }
 //! ```
 //!
 //! Beside it lie `default.toml` (the configuration), `config/` and `config_install/` (templates of files),
@@ -36,11 +46,12 @@ use std::ops::Range;
 use std::path::Path;
 use std::str::FromStr;
 
-use annulus_core::PackageIdent;
+use annulus_core::{Demoted, PackageIdent};
 use nix::sys::signal::Signal;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
+use super::checks::{DrainPlan, DrainTable, HealthPlan, HealthTable};
 use super::{Error, MetaFile};
 
 /// Largest plan or configuration file, in bytes.
@@ -77,6 +88,10 @@ pub struct Plan {
     pub binds_optional: BTreeMap<String, Vec<String>>,
     /// How its service is run.
     pub service: ServicePlan,
+    /// How its service is checked where there is no hook.
+    pub health: Option<HealthPlan>,
+    /// How its service is drained.
+    pub drain: DrainPlan,
 }
 
 /// How a package's service is run.
@@ -90,6 +105,8 @@ pub struct ServicePlan {
     pub user: String,
     /// The group that its processes run as.
     pub group: String,
+    /// What happens to it when its member leads the group no longer.
+    pub demoted: Demoted,
 }
 
 impl Plan {
@@ -168,6 +185,8 @@ struct PlanFile {
     binds_optional: BTreeMap<Word, Vec<Word>>,
     #[serde(default)]
     service: ServiceTable,
+    health: Option<Spanned<HealthTable>>,
+    drain: Option<Spanned<DrainTable>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -177,6 +196,7 @@ struct ServiceTable {
     shutdown_timeout_s: Option<Seconds>,
     user: Option<Word>,
     group: Option<Word>,
+    demoted: Option<DemotedWord>,
 }
 
 /// Declares a text that is checked where it is read, so that the message shows its place.
@@ -265,8 +285,20 @@ pub(crate) fn parse_signal(text: &str) -> Option<Signal> {
 }
 
 #[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct DemotedWord(Demoted);
+
+impl TryFrom<String> for DemotedWord {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|_| format!("{text:?} is none of restart, reconfigure and stop"))
+    }
+}
+
+/// Seconds up to a day.
+#[derive(Clone, Copy, Deserialize, Serialize)]
 #[serde(try_from = "i64")]
-struct Seconds(u64);
+pub(super) struct Seconds(pub(super) u64);
 
 impl TryFrom<i64> for Seconds {
     type Error = String;
@@ -297,8 +329,12 @@ impl PlanFile {
                 "bind {both:?} is both in [binds] and in [binds_optional]; keep one of them"
             ));
         }
+        let health = self.health.map(|table| checked(text, table)).transpose()?;
+        let drain = self.drain.map(|table| checked(text, table)).transpose()?.unwrap_or_default();
         Ok(Plan {
             ident,
+            health,
+            drain,
             description: self.description.map(|line| line.0),
             maintainer: self.maintainer.map(|line| line.0),
             license: self.license.into_iter().map(|line| line.0).collect(),
@@ -316,6 +352,7 @@ impl PlanFile {
                     .map_or(SHUTDOWN_TIMEOUT_S_DEFAULT, |seconds| seconds.0),
                 user: self.service.user.map_or_else(|| USER_DEFAULT.to_owned(), |word| word.0),
                 group: self.service.group.map_or_else(|| USER_DEFAULT.to_owned(), |word| word.0),
+                demoted: self.service.demoted.map_or_else(Demoted::default, |word| word.0),
             },
         })
     }
@@ -345,6 +382,12 @@ impl PlanFile {
         let ident = [&self.origin, &self.name, &self.version].map(|part| part.get_ref().as_str()).join("/");
         ident.parse().map_err(|_| format!("{ident:?} is not a valid package ident"))
     }
+}
+
+/// A table whose fields have to fit each other.
+fn checked<T, U: TryFrom<T, Error = String>>(text: &str, table: Spanned<T>) -> Result<U, String> {
+    let span = table.span();
+    table.into_inner().try_into().map_err(|message: String| point_at(text, span, &message))
 }
 
 fn exposed_port(

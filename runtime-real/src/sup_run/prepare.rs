@@ -1,61 +1,178 @@
 //! From a service's spec to what its process needs: the package, rendered.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use annulus_core::{Config, MemberId, Prepared};
+use annulus_core::{
+    Config, DrainPlan, Facts, MemberId, Prepared, Rendered, ServiceName, ServiceSpec, SysInfo,
+};
 
-use crate::effect::Prepare;
+use crate::effect::ledger::Ledger;
+use crate::effect::packages::{Packages, ServicePlan};
 use crate::effect::process::RunPlan;
 use crate::root::Root;
-use crate::template::{self, Rendered, Sys};
+use crate::template::{Host, Service, Sys, Written};
+use crate::users::RunAs;
 
-/// Finds and renders packages below `root`. `member` is set before the first service is prepared.
-pub(super) fn prepare(root: &Root, config: &Config, member: Arc<OnceLock<MemberId>>) -> Arc<Prepare> {
-    let root = root.clone();
-    let (info, permanent) = (config.sys.clone(), config.permanent);
-    Arc::new(move |_, spec| {
-        let member_id = member.get().map(MemberId::to_string).unwrap_or_default();
-        let sys = Sys { member_id, info: info.clone(), permanent };
-        let env = |name: &str| match name {
-            "PATH" => Some(path_with_this_program()),
-            _ => std::env::var(name).ok(),
-        };
-        let rendered =
-            template::prepare_service(&root, spec, &sys, &env).map_err(|error| error.to_string())?;
-        Ok((prepared(&rendered), plan(rendered)))
-    })
+/// The packages below a root.
+pub(super) struct Workshop {
+    root: Root,
+    info: SysInfo,
+    permanent: bool,
+    org: Option<String>,
+    /// Known before the first service is prepared.
+    member: Arc<OnceLock<MemberId>>,
+    ledger: Ledger,
+    services: Mutex<BTreeMap<ServiceName, Arc<Mutex<Bench>>>>,
+}
+
+/// One service's place in the workshop: whoever works there is alone.
+#[derive(Default)]
+struct Bench {
+    service: Option<Service>,
+    /// What the operator has been told already.
+    told: Vec<String>,
+}
+
+impl Workshop {
+    pub(super) fn new(root: &Root, config: &Config, member: Arc<OnceLock<MemberId>>, ledger: Ledger) -> Self {
+        let (info, permanent, org) = (config.sys.clone(), config.permanent, config.org.clone());
+        Self { root: root.clone(), info, permanent, org, member, ledger, services: Mutex::default() }
+    }
+
+    fn bench(&self, service: &ServiceName) -> Arc<Mutex<Bench>> {
+        let mut services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(services.entry(service.clone()).or_default())
+    }
+
+    fn at_bench<T>(
+        &self,
+        name: &ServiceName,
+        work: impl FnOnce(&Host<'_>, &mut Bench) -> Result<T, String>,
+    ) -> Result<T, String> {
+        let member_id = self.member.get().map(MemberId::to_string).unwrap_or_default();
+        let sys = Sys { member_id, info: self.info.clone(), permanent: self.permanent };
+        let host = Host { root: &self.root, sys: &sys, org: self.org.as_deref(), env: &environment };
+        let bench = self.bench(name);
+        let mut bench = bench.lock().unwrap_or_else(PoisonError::into_inner);
+        work(&host, &mut bench)
+    }
+
+    /// Passes on what came of a rendering, and tells the operator what is new about what is wrong.
+    fn note(&self, name: &ServiceName, bench: &mut Bench, written: &Written) {
+        self.ledger.set_layers(name, written.layers.clone());
+        for warning in written.warnings.iter().filter(|warning| !bench.told.contains(warning)) {
+            tracing::warn!(service = name.as_str(), "{warning}");
+        }
+        bench.told.clone_from(&written.warnings);
+    }
+}
+
+impl Packages for Workshop {
+    fn prepare(
+        &self,
+        name: &ServiceName,
+        spec: &ServiceSpec,
+        facts: &Facts,
+    ) -> Result<(Prepared, ServicePlan), String> {
+        self.at_bench(name, |host, bench| {
+            let mut service = Service::open(host, spec).map_err(|error| error.to_string())?;
+            match &bench.service {
+                Some(last) => service.set_last_good(last.last_good().clone()),
+                None => tell_user(&service),
+            }
+            let written = service.render(host, facts).map_err(|error| error.to_string())?;
+            self.note(name, bench, &written);
+            let result = (prepared(&service, &written), plan(&service, &written));
+            bench.service = Some(service);
+            Ok(result)
+        })
+    }
+
+    fn render(&self, name: &ServiceName, facts: &Facts) -> Result<(Rendered, ServicePlan), String> {
+        self.at_bench(name, |host, bench| {
+            let mut service = bench.service.take().ok_or("it has not been prepared")?;
+            let rendered = service.render(host, facts).map_err(|error| error.to_string());
+            let rendered = rendered.map(|written| {
+                self.note(name, bench, &written);
+                let result = Rendered {
+                    exports: written.exports_toml.clone().into_bytes(),
+                    changed: written.changed.clone(),
+                    applied_config: written.layers.group_version,
+                };
+                (result, plan(&service, &written))
+            });
+            bench.service = Some(service);
+            rendered
+        })
+    }
+}
+
+/// The supervisor's environment, as packages see it.
+fn environment(name: &str) -> Option<OsString> {
+    match name {
+        "PATH" => Some(path_with_this_program()),
+        _ => std::env::var_os(name),
+    }
 }
 
 /// The search path, with this program's own directory at its end: a hook that calls `annulus` finds the one that
 /// runs it, wherever it was started from.
-fn path_with_this_program() -> String {
-    let mut path = std::env::var("PATH").unwrap_or_default();
+fn path_with_this_program() -> OsString {
+    let mut path = std::env::var_os("PATH").unwrap_or_default();
     let program = std::env::current_exe().ok();
-    if let Some(dir) = program.as_deref().and_then(std::path::Path::parent).and_then(std::path::Path::to_str)
-    {
+    if let Some(dir) = program.as_deref().and_then(std::path::Path::parent) {
         if !path.is_empty() {
-            path.push(':');
+            path.push(":");
         }
-        path.push_str(dir);
+        path.push(dir);
     }
     path
 }
 
-fn prepared(rendered: &Rendered) -> Prepared {
-    Prepared {
-        exports: rendered.exports_toml.clone().into_bytes(),
-        ..Prepared::new(rendered.ident.clone(), rendered.shutdown_timeout_ms)
+/// Says once who a service runs as when that is not who its package asks for.
+fn tell_user(service: &Service) {
+    if let RunAs::Supervisor { why } = service.run_as() {
+        let (ident, name) = (service.ident(), service.group().service());
+        tracing::info!(service = name, "{ident} runs as the supervisor's own user: {why}");
     }
 }
 
-fn plan(rendered: Rendered) -> RunPlan {
-    let env = rendered.env.into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
-    RunPlan {
-        program: rendered.run_path,
-        dir: rendered.svc_path,
-        env: env.collect(),
-        stop_signal: rendered.shutdown_signal,
-        pid_file: rendered.pid_file,
+fn prepared(service: &Service, written: &Written) -> Prepared {
+    let fixed = service.fixed();
+    let drain = service.drain();
+    Prepared {
+        exports: written.exports_toml.clone().into_bytes(),
+        hooks: service.hooks(),
+        has_health_check: service.has_health_check(),
+        drain: DrainPlan {
+            timeout_ms: drain.timeout_s.map(|s| s.saturating_mul(1000)),
+            inflight: drain.inflight.is_some(),
+        },
+        demoted: fixed.demoted,
+        binds: service.binds().to_vec(),
+        changed: written.changed.clone(),
+        applied_config: written.layers.group_version,
+        ..Prepared::new(service.ident().clone(), fixed.shutdown_timeout_ms)
+    }
+}
+
+fn plan(service: &Service, written: &Written) -> ServicePlan {
+    let env = service.env().iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    ServicePlan {
+        run: RunPlan {
+            program: service.run_path(),
+            dir: service.svc_path().to_owned(),
+            env: env.collect(),
+            stop_signal: service.fixed().shutdown_signal,
+            pid_file: service.pid_file(),
+        },
+        group: service.group().clone(),
+        hooks_dir: service.hooks_dir(),
+        hooks: service.hooks(),
+        account: service.run_as().account().cloned(),
+        health: written.health.clone(),
+        inflight: written.drain.inflight.clone(),
     }
 }

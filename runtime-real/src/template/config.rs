@@ -1,17 +1,12 @@
 //! A service's configuration: layers of TOML, the later over the earlier (as in Habitat).
 //!
-//! `default.toml` < the variable `HAB_<NAME>` < `user.toml`. Tables are merged key by key; any other value,
-//! and an array as a whole, takes the place of what was there, also when its type differs.
-
-use std::path::Path;
+//! Tables are merged key by key; any other value, and an array as a whole, takes the place of what was there, also
+//! when its type differs.
 
 use toml::{Table, Value};
 
-use super::Error;
-use crate::package;
-
 /// How deep tables of a configuration may lie in each other.
-const DEPTH_MAX: usize = 30;
+pub(super) const DEPTH_MAX: usize = 30;
 
 /// Two layers lie in each other deeper than any configuration does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,37 +39,20 @@ pub(super) fn variable(service: &str) -> String {
     format!("HAB_{}", service.to_uppercase().replace('-', "_"))
 }
 
-/// The configuration of a service.
-///
-/// # Errors
-/// Names the layer that is malformed, with line and column.
-pub(super) fn load(
-    service: &str,
-    defaults: &Path,
-    user: &Path,
-    env: &dyn Fn(&str) -> Option<String>,
-) -> Result<Table, Error> {
-    let mut config = package::load_table(defaults)?.unwrap_or_default();
-    let variable = variable(service);
-    // An empty variable counts as unset (as in Habitat).
-    if let Some(text) = env(&variable).filter(|text| !text.trim().is_empty()) {
-        let layer = parse_variable(&text)
-            .map_err(|message| Error::Config { source_name: format!("variable {variable}"), message })?;
-        merge(&mut config, layer).map_err(|TooDeep| too_deep(format!("variable {variable}")))?;
+/// How deep the tables of a configuration lie in each other, those inside lists included.
+pub(super) fn depth(table: &Table) -> usize {
+    fn below(value: &Value) -> usize {
+        match value {
+            Value::Table(table) => depth(table),
+            Value::Array(items) => items.iter().map(below).max().unwrap_or(0),
+            _ => 0,
+        }
     }
-    if let Some(layer) = package::load_table(user)? {
-        merge(&mut config, layer).map_err(|TooDeep| too_deep(user.display().to_string()))?;
-    }
-    Ok(config)
-}
-
-fn too_deep(source_name: String) -> Error {
-    let message = format!("its tables lie in each other more than {DEPTH_MAX} deep; flatten them");
-    Error::Config { source_name, message }
+    1 + table.values().map(below).max().unwrap_or(0)
 }
 
 /// TOML, else JSON.
-fn parse_variable(text: &str) -> Result<Table, String> {
+pub(super) fn parse_variable(text: &str) -> Result<Table, String> {
     let toml_error = match text.parse::<Table>() {
         Ok(table) => return Ok(table),
         Err(e) => e,

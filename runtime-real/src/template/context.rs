@@ -1,4 +1,5 @@
-//! What templates may ask for: `cfg`, `pkg` and `sys` (as in Habitat).
+//! What templates may ask of the package, its configuration and the supervisor: `pkg`, `cfg` and `sys` (as in
+//! Habitat).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -44,6 +45,7 @@ impl Sys {
 }
 
 /// What is known of a package while its templates are rendered.
+#[derive(Debug)]
 pub(super) struct PackageFacts {
     pub env: BTreeMap<String, String>,
     pub exports: BTreeMap<String, String>,
@@ -104,7 +106,7 @@ fn below_root(root: &Root, path: &str) -> String {
     }
 }
 
-fn ident_json(ident: &PackageIdent) -> Json {
+pub(super) fn ident_json(ident: &PackageIdent) -> Json {
     json!({
         "origin": ident.origin(),
         "name": ident.name(),
@@ -113,7 +115,7 @@ fn ident_json(ident: &PackageIdent) -> Json {
     })
 }
 
-/// The whole context.
+/// The context without `svc` and `bind`.
 pub(super) fn build(
     root: &Root,
     package: &Installed,

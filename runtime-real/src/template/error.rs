@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::package;
+use crate::users::UserError;
 
 /// Why a service cannot be made ready to run.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +22,9 @@ pub enum Error {
         /// The package.
         ident: String,
     },
+    /// The user or group that the package names.
+    #[error(transparent)]
+    User(#[from] UserError),
     /// A layer of the configuration is not TOML (or JSON, in the environment).
     #[error("{source_name}: {message}")]
     Config {
@@ -29,9 +33,9 @@ pub enum Error {
         /// What is wrong.
         message: String,
     },
-    /// The binds of the spec and of the package do not fit.
+    /// The spec and the package do not fit.
     #[error("{message}")]
-    Bind {
+    Spec {
         /// What is wrong and what to do.
         message: String,
     },

@@ -5,9 +5,12 @@ use std::path::PathBuf;
 
 use super::context::{self, PackageFacts};
 use super::engine::Engine;
-use super::{Error, Sys, config, render_folder, svc_dirs};
+use super::files::{self, Owner, RenderedFile};
+use super::layers::{LastGood, Layers, Sources};
+use super::{Error, Sys, svc_dirs};
 use crate::package::{self, Installed};
 use crate::root::Root;
+use crate::users;
 
 /// A package's hook, ready to be run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,23 +36,27 @@ pub fn package_hook(
 ) -> Result<PackageHook, Error> {
     let name = package.ident().service_name();
     let (svc, from) = (root.svc(&name), package.path());
-    let cfg = config::load(name.as_str(), &from.join("default.toml"), &root.user_toml(&name), env)?;
+    let sources = Sources {
+        service: name.as_str(),
+        defaults: &from.join("default.toml"),
+        user: &root.user_toml(&name),
+        group: None,
+        env: &|variable| env(variable).map(Into::into),
+    };
+    let cfg = Layers::load(&sources, &mut LastGood::default())?.merged();
     let facts = PackageFacts::read(root, package, env("PATH").as_deref())?;
+    let owner = Owner::of(&users::run_as(facts.user.as_deref(), facts.group.as_deref())?);
     let context = context::build(root, package, &facts, &cfg, sys);
     let engine = Engine::new(facts.deps.clone());
-    let mut files = Vec::new();
+    let mut rendered = Vec::new();
     let folder = svc_dirs::CONFIG_INSTALL;
-    render_folder(&engine, &context, &from.join(folder), folder, &mut files)?;
+    files::render_folder(&engine, &context, &from.join(folder), folder, &mut rendered)?;
     let source = from.join(svc_dirs::HOOKS).join(hook);
     let content = engine.render(&source, &package::read_text(&source)?, &context)?;
-    files.push(super::RenderedFile {
-        path: format!("{}/{hook}", svc_dirs::HOOKS),
-        content: content.into_bytes(),
-        mode: svc_dirs::SUPERVISOR_MODE,
-    });
-    svc_dirs::make(&svc).map_err(Error::io(&svc))?;
-    for file in &files {
-        file.write(&svc)?;
+    rendered.push(RenderedFile::program(format!("{}/{hook}", svc_dirs::HOOKS), content.into_bytes()));
+    svc_dirs::make(&svc, owner).map_err(Error::io(&svc))?;
+    for file in &rendered {
+        file.write(&svc, owner)?;
     }
     Ok(PackageHook { program: svc.join(svc_dirs::HOOKS).join(hook), dir: svc, env: facts.env })
 }

@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use super::files::Owner;
+
 pub(super) const CONFIG: &str = "config";
 pub(super) const CONFIG_INSTALL: &str = "config_install";
 pub(super) const DATA: &str = "data";
@@ -18,6 +20,8 @@ pub(super) const VAR: &str = "var";
 
 /// Rendered configuration: the service's group may read it and nobody else.
 pub(super) const CONFIG_FILE_MODE: u32 = 0o740;
+/// A group's file.
+pub(super) const GROUP_FILE_MODE: u32 = 0o640;
 /// The service's own folders.
 const SERVICE_DIR_MODE: u32 = 0o770;
 /// The supervisor's folders, and programs.
@@ -27,13 +31,13 @@ pub(super) const SUPERVISOR_MODE: u32 = 0o755;
 ///
 /// # Errors
 /// The path, and what the system said.
-pub(super) fn make(svc: &Path) -> io::Result<()> {
-    ensure(svc, SUPERVISOR_MODE)?;
+pub(super) fn make(svc: &Path, owner: Owner) -> io::Result<()> {
+    ensure(svc, SUPERVISOR_MODE, None)?;
     for name in [CONFIG, CONFIG_INSTALL, DATA, FILES, STATIC, VAR] {
-        ensure(&svc.join(name), SERVICE_DIR_MODE)?;
+        ensure(&svc.join(name), SERVICE_DIR_MODE, Some(owner))?;
     }
     for name in [HOOKS, LOGS] {
-        ensure(&svc.join(name), SUPERVISOR_MODE)?;
+        ensure(&svc.join(name), SUPERVISOR_MODE, None)?;
     }
     Ok(())
 }
@@ -42,24 +46,29 @@ pub(super) fn make(svc: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// As [`make`].
-pub(super) fn ensure_config_dir(dir: &Path) -> io::Result<()> {
+pub(super) fn ensure_config_dir(dir: &Path, owner: Owner) -> io::Result<()> {
     if let Some(parent) = dir.parent().filter(|parent| !parent.is_dir()) {
-        ensure_config_dir(parent)?;
+        ensure_config_dir(parent, owner)?;
     }
-    ensure(dir, SERVICE_DIR_MODE)
+    ensure(dir, SERVICE_DIR_MODE, Some(owner))
 }
 
-fn ensure(dir: &Path, mode: u32) -> io::Result<()> {
-    if dir.is_dir() {
+fn ensure(dir: &Path, mode: u32, owner: Option<Owner>) -> io::Result<()> {
+    // The service may write into its folders: a link in there could have us write anywhere.
+    if dir.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
         return Ok(());
     }
     if let Some(parent) = dir.parent() {
         fs::create_dir_all(parent)?;
     }
     match fs::create_dir(dir) {
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => return Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+            let is_dir = dir.symlink_metadata().is_ok_and(|meta| meta.is_dir());
+            return if is_dir { Ok(()) } else { Err(e) };
+        }
         made => made?,
     }
     // Not by the mode of creation, which the umask would cut.
-    fs::set_permissions(dir, Permissions::from_mode(mode))
+    fs::set_permissions(dir, Permissions::from_mode(mode))?;
+    owner.map_or(Ok(()), |owner| owner.give(dir))
 }

@@ -2,16 +2,24 @@
 
 mod layers;
 mod rendering;
+mod ring;
 mod services;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use annulus_core::{ServiceSpec, SysInfo};
+use annulus_core::{Facts, MemberId, ServiceSpec, SysInfo};
 
 use super::*;
 use crate::root::Root;
+
+/// A service and what its last rendering brought about.
+#[derive(Debug)]
+struct Done {
+    service: Service,
+    written: Written,
+}
 
 /// A root with one installed package, written by hand as Habitat's own tools would lay it out.
 struct Bench {
@@ -43,14 +51,36 @@ impl Bench {
         ServiceSpec::new("acme/web-shop".parse().expect("an ident"))
     }
 
-    fn prepare(&self) -> Result<Rendered, Error> {
+    fn prepare(&self) -> Result<Done, Error> {
         self.prepare_spec(&Self::spec())
     }
 
-    fn prepare_spec(&self, spec: &ServiceSpec) -> Result<Rendered, Error> {
+    fn prepare_spec(&self, spec: &ServiceSpec) -> Result<Done, Error> {
+        self.prepare_with(spec, &Facts::alone(me()))
+    }
+
+    fn prepare_with(&self, spec: &ServiceSpec, facts: &Facts) -> Result<Done, Error> {
+        let mut service = self.with_host(|host| Service::open(host, spec))?;
+        let written = self.with_host(|host| service.render(host, facts))?;
+        Ok(Done { service, written })
+    }
+
+    /// Renders a service again.
+    fn render(&self, done: &mut Done, facts: &Facts) -> Result<(), Error> {
+        done.written = self.with_host(|host| done.service.render(host, facts))?;
+        Ok(())
+    }
+
+    fn with_host<T>(&self, work: impl FnOnce(&Host<'_>) -> T) -> T {
         let info = SysInfo { hostname: "host-1".to_owned(), gossip_port: 9638, ..SysInfo::default() };
-        let sys = Sys { member_id: "ab".repeat(16), info, permanent: true };
-        prepare_service(&self.root, spec, &sys, &|name| self.env.get(name).cloned())
+        let sys = Sys { member_id: me().to_string(), info, permanent: true };
+        let env = self.env.clone();
+        work(&Host {
+            root: &self.root,
+            sys: &sys,
+            org: None,
+            env: &move |name| env.get(name).map(Into::into),
+        })
     }
 
     fn svc(&self, name: &str) -> PathBuf {
@@ -64,6 +94,11 @@ impl Bench {
     fn user_toml(&self, text: &str) {
         write(&self.root.path().join("user/web-shop/config/user.toml"), text);
     }
+}
+
+/// The member whose supervisor this is.
+fn me() -> MemberId {
+    MemberId::from_bytes([0xab; 16])
 }
 
 fn write(path: &Path, text: &str) {

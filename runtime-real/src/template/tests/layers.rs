@@ -43,9 +43,10 @@ fn the_depth_is_limited() {
     assert_eq!(merge(&mut nested(30), nested(30)), Ok(()));
     assert_eq!(merge(&mut nested(31), nested(31)), Err(TooDeep));
 
-    let mut bench = Bench::new(&[("hooks/run", "")]);
+    let bench = Bench::new(&[("hooks/run", "")]);
+    bench.user_toml(&toml::to_string(&nested(30)).expect("TOML"));
+    bench.prepare().expect("as deep as may be");
     let deep = toml::to_string(&nested(31)).expect("TOML");
-    bench.env.insert("HAB_WEB_SHOP".to_owned(), deep.clone());
     bench.user_toml(&deep);
     let error = bench.prepare().expect_err("too deep").to_string();
     assert!(error.contains("user.toml") && error.contains("30 deep"), "{error}");
@@ -156,4 +157,70 @@ fn a_malformed_layer_is_named_and_nothing_changes() {
     let error = bench.prepare().expect_err("malformed").to_string();
     assert!(error.contains("HAB_WEB_SHOP") && error.contains("JSON"), "{error}");
     assert_eq!(bench.read("run"), "1");
+}
+
+#[test]
+fn each_value_knows_its_layer() {
+    let mut bench = Bench::new(&[
+        ("default.toml", "a = 1\nb = 1\nlist = [1]\n[t]\nx = 1\ny = 1\nz = 1\n[none]\n"),
+        ("hooks/run", ""),
+    ]);
+    bench.env.insert("HAB_WEB_SHOP".to_owned(), "b = 2\n[t]\ny = 2\nz = 2\n\"odd key\" = 2".to_owned());
+    bench.user_toml("[t]\nz = 3");
+    let done = bench.prepare().expect("prepared");
+    let values = done.written.layers.values();
+    let found: Vec<(&str, &str)> =
+        values.iter().map(|(path, (_, layer))| (path.as_str(), layer.name())).collect();
+    assert_eq!(
+        found,
+        [
+            ("a", "default"),
+            ("b", "environment"),
+            ("list", "default"),
+            ("none", "default"),
+            ("t.\"odd key\"", "environment"),
+            ("t.x", "default"),
+            ("t.y", "environment"),
+            ("t.z", "user"),
+        ]
+    );
+}
+
+#[test]
+fn bombs_are_refused_and_do_no_harm() {
+    let depths = [1_000, 100_000].map(|depth| {
+        let dotted = format!("{} = 1", vec!["a"; depth].join("."));
+        let arrays = format!("a = {}{}", "[".repeat(depth), "]".repeat(depth));
+        let inline = format!("a = {}1{}", "{a = ".repeat(depth), "}".repeat(depth));
+        let json = format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth));
+        [dotted, arrays, inline, json]
+    });
+    for bomb in depths.concat() {
+        let mut bench = Bench::new(&[("hooks/run", "")]);
+        bench.user_toml(&bomb);
+        let error = bench.prepare().expect_err("too deep").to_string();
+        assert!(error.contains("user.toml"), "{error:.200}");
+        bench.user_toml("");
+        bench.env.insert("HAB_WEB_SHOP".to_owned(), bomb);
+        let error = bench.prepare().expect_err("too deep").to_string();
+        assert!(error.contains("HAB_WEB_SHOP"), "{error:.200}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_layer_of_a_value_is_the_highest_that_has_it(a in config(), b in config(), c in config()) {
+        let mut layers = Layers::default();
+        for (layer, table) in [(Layer::Default, &a), (Layer::User, &b), (Layer::Group, &c)] {
+            layers.push(layer, String::new(), table.clone()).expect("not deep");
+        }
+        prop_assert_eq!(layers.merged(), over(over(a.clone(), b.clone()), c.clone()));
+        // Whatever the group sets shows with the group's name.
+        let mut upper = Vec::new();
+        leaves(&c, &[], &mut upper);
+        let values = layers.values();
+        for (path, leaf) in upper {
+            prop_assert_eq!(&values[&path.join(".")], &(leaf, Layer::Group));
+        }
+    }
 }

@@ -1,6 +1,11 @@
 //! A service's folder, and what the daemon is told of it.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
+use annulus_core::Hook;
+use nix::sys::signal::Signal;
+use nix::unistd::{Uid, User};
 
 use super::*;
 
@@ -28,10 +33,10 @@ fn folders_and_modes_are_habitats() {
     for name in ["config/app.toml", "config/sub/deep/b"] {
         assert_eq!(mode(&bench.svc(name)), 0o740, "{name}");
     }
-    assert_eq!(done.run_path, bench.svc("run"));
-    assert_eq!(done.pid_file, bench.svc("PID"));
-    assert_eq!(done.hooks.keys().collect::<Vec<_>>(), ["health-check", "run"]);
-    assert_eq!(done.hooks["health-check"], bench.svc("hooks/health-check"));
+    assert_eq!(done.service.run_path(), bench.svc("run"));
+    assert_eq!(done.service.pid_file(), bench.svc("PID"));
+    assert_eq!(done.service.hooks(), BTreeSet::from([Hook::Run, Hook::HealthCheck]));
+    assert_eq!(done.service.hooks_dir(), bench.svc("hooks"));
 
     fs::set_permissions(bench.svc("data"), fs::Permissions::from_mode(0o700)).expect("set");
     bench.prepare().expect("prepared");
@@ -45,10 +50,14 @@ fn templates_know_package_and_supervisor() {
                     {{pkg.svc_user}} {{pkg.svc_group}} {{#each pkg.exposes}}{{this}},{{/each}} {{pkg.exports.port}} {{pkg.env.PATH}} {{pkg.env.LANG}}\n\
                     {{#each pkg.deps}}{{origin}}/{{name}}/{{version}}/{{release}}{{/each}} {{pkgPathFor \"core/lib\"}}\n\
                     {{sys.hostname}} {{sys.gossip_port}} {{sys.member_id}} {{sys.permanent}} {{sys.version}}\n";
+    // A supervisor that may change users insists that they exist.
+    let me = User::from_uid(Uid::effective()).expect("the user database").expect("this user").name;
+    let group = nix::unistd::Group::from_gid(nix::unistd::Gid::effective());
+    let group = group.expect("the group database").expect("this group").name;
     let mut bench = Bench::new(&[
         ("hooks/run", template),
-        ("SVC_USER", "web\n"),
-        ("SVC_GROUP", "www\n"),
+        ("SVC_USER", &me),
+        ("SVC_GROUP", &group),
         ("EXPOSES", "80 443\n"),
         ("EXPORTS", "port=http.port\n"),
         ("DEPS", "core/lib/1.0/20250101000000\n"),
@@ -62,15 +71,14 @@ fn templates_know_package_and_supervisor() {
     let expected = format!(
         "{IDENT} acme web-shop 1.2.0 20260101000000\n{root}/pkgs/{IDENT}\n\
          {svc} {svc}/config {svc}/data {svc}/PID {svc}/run\n\
-         web www 80,443, http.port {lib}/bin:/opt/x:/usr/bin C=D\n\
+         {me} {group} 80,443, http.port {lib}/bin:/opt/x:/usr/bin C=D\n\
          core/lib/1.0/20250101000000 {lib}\n\
          host-1 9638 {} true {}\n",
         "ab".repeat(16),
         env!("CARGO_PKG_VERSION"),
     );
     assert_eq!(bench.read("run"), expected);
-    assert_eq!(done.env["PATH"], format!("{lib}/bin:/opt/x:/usr/bin"));
-    assert_eq!((done.user.as_deref(), done.group.as_deref()), (Some("web"), Some("www")));
+    assert_eq!(done.service.env()["PATH"], format!("{lib}/bin:/opt/x:/usr/bin"));
 }
 
 #[test]
@@ -78,11 +86,11 @@ fn stop_and_exports_follow_the_package() {
     let bench = Bench::new(&[("hooks/run", "")]);
     let done = bench.prepare().expect("prepared");
     assert_eq!(
-        (done.shutdown_signal, done.shutdown_timeout_ms),
+        (done.service.fixed().shutdown_signal, done.service.fixed().shutdown_timeout_ms),
         (Signal::SIGTERM, 8_000),
         "Habitat's defaults"
     );
-    assert_eq!(done.exports_toml, "");
+    assert_eq!(done.written.exports_toml, "");
 
     let bench = Bench::new(&[
         ("hooks/run", ""),
@@ -93,14 +101,17 @@ fn stop_and_exports_follow_the_package() {
     ]);
     bench.user_toml("http.port = 81");
     let done = bench.prepare().expect("prepared");
-    assert_eq!((done.shutdown_signal, done.shutdown_timeout_ms), (Signal::SIGQUIT, 3_000));
     assert_eq!(
-        done.exports_toml.parse::<toml::Table>().expect("TOML"),
+        (done.service.fixed().shutdown_signal, done.service.fixed().shutdown_timeout_ms),
+        (Signal::SIGQUIT, 3_000)
+    );
+    assert_eq!(
+        done.written.exports_toml.parse::<toml::Table>().expect("TOML"),
         "port = 81\n[all]\nport = 81\nnames = [\"a\"]\n".parse::<toml::Table>().expect("TOML")
     );
     let spec = ServiceSpec { shutdown_timeout_ms: Some(7), ..Bench::spec() };
     assert_eq!(
-        bench.prepare_spec(&spec).expect("prepared").shutdown_timeout_ms,
+        bench.prepare_spec(&spec).expect("prepared").service.fixed().shutdown_timeout_ms,
         7,
         "the operator's word counts"
     );
@@ -116,13 +127,13 @@ fn stop_and_exports_follow_the_package() {
 fn only_what_changes_is_written() {
     let bench = Bench::new(&[("hooks/run", "{{cfg.a}}"), ("config/c", "{{cfg.b}}")]);
     let first = bench.prepare().expect("prepared");
-    assert_eq!(first.changed, ["hooks/run", "config/c", "run"]);
+    assert_eq!(first.written.files, ["hooks/run", "config/c", "run"]);
     let inode = |name: &str| bench.svc(name).metadata().expect("the file").ino();
     let before = (inode("run"), inode("config/c"));
-    assert_eq!(bench.prepare().expect("prepared").changed, Vec::<String>::new());
+    assert_eq!(bench.prepare().expect("prepared").written.files, Vec::<String>::new());
     assert_eq!((inode("run"), inode("config/c")), before);
     bench.user_toml("b = 1");
-    assert_eq!(bench.prepare().expect("prepared").changed, ["config/c"]);
+    assert_eq!(bench.prepare().expect("prepared").written.files, ["config/c"]);
     assert_eq!(bench.read("config/c"), "1");
 }
 
@@ -143,13 +154,13 @@ fn the_newest_package_runs_without_the_hooks_of_older_ones() {
     bench.prepare().expect("prepared");
     bench.package("acme/web-shop/1.10.0/20260101000000", &[("hooks/run", "new")]);
     let done = bench.prepare().expect("prepared");
-    assert_eq!(done.ident.version(), Some("1.10.0"));
+    assert_eq!(done.service.ident().version(), Some("1.10.0"));
     assert_eq!(bench.read("run"), "new");
     assert!(!bench.svc("hooks/reconfigure").exists());
-    assert_eq!(done.changed, ["hooks/run", "run", "hooks/reconfigure"]);
+    assert_eq!(done.written.files, ["hooks/run", "run", "hooks/reconfigure"]);
 
     let exact = ServiceSpec::new("acme/web-shop/1.2.0".parse().expect("an ident"));
-    assert_eq!(bench.prepare_spec(&exact).expect("prepared").ident.version(), Some("1.2.0"));
+    assert_eq!(bench.prepare_spec(&exact).expect("prepared").service.ident().version(), Some("1.2.0"));
 }
 
 #[test]

@@ -1,0 +1,52 @@
+//! What the runtime knows about services that the core has no need of, for whoever asks: the gateways.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use annulus_core::ServiceName;
+
+use crate::template::Layers;
+
+/// What a service's last health check said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HealthReport {
+    /// Its standard output, or the body of the answer.
+    pub stdout: String,
+    /// Its standard error, or why there was no answer.
+    pub stderr: String,
+}
+
+/// One service's entry.
+#[derive(Clone, Debug, Default)]
+pub struct Entry {
+    /// The configuration that its files were rendered with.
+    pub layers: Arc<Layers>,
+    /// What its last health check said; none before the first.
+    pub health: Option<HealthReport>,
+}
+
+/// Everybody's entries. Cheap to clone; all clones are one ledger.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger(Arc<Mutex<BTreeMap<ServiceName, Entry>>>);
+
+impl Ledger {
+    fn entries(&self) -> MutexGuard<'_, BTreeMap<ServiceName, Entry>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A service's entry; none while it has not been prepared.
+    #[must_use]
+    pub fn get(&self, service: &ServiceName) -> Option<Entry> {
+        self.entries().get(service).cloned()
+    }
+
+    /// Notes the configuration in use.
+    pub fn set_layers(&self, service: &ServiceName, layers: Layers) {
+        self.entries().entry(service.clone()).or_default().layers = Arc::new(layers);
+    }
+
+    /// Notes what a health check said; forgets it with none, as before the first check of a new process.
+    pub fn set_health(&self, service: &ServiceName, report: Option<HealthReport>) {
+        self.entries().entry(service.clone()).or_default().health = report;
+    }
+}

@@ -1,0 +1,202 @@
+//! The files of a service's folder: rendered in memory, written whole, and only when their content changes.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use annulus_core::{Changed, GroupFile, Hook};
+
+use super::engine::Engine;
+use super::{Error, svc_dirs};
+use crate::atomic;
+use crate::package::{self, Installed};
+use crate::users::RunAs;
+
+/// A name of a group's file is no longer than any file system allows.
+const NAME_BYTES_MAX: usize = 255;
+
+/// Who the service's own files belong to; none leaves them to the supervisor's user.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Owner(Option<(u32, u32)>);
+
+impl Owner {
+    pub(super) fn of(run_as: &RunAs) -> Self {
+        Self(run_as.account().map(|account| (account.uid, account.gid)))
+    }
+
+    /// Gives a folder away that was just made.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub(super) fn give(self, path: &Path) -> std::io::Result<()> {
+        match self.0 {
+            Some((uid, gid)) => std::os::unix::fs::lchown(path, Some(uid), Some(gid)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A file of a service's folder.
+pub(super) struct RenderedFile {
+    /// Relative to the service's folder.
+    pub(super) path: String,
+    content: Vec<u8>,
+    mode: u32,
+}
+
+impl RenderedFile {
+    /// A file that is run.
+    pub(super) fn program(path: String, content: Vec<u8>) -> Self {
+        Self { path, content, mode: svc_dirs::SUPERVISOR_MODE }
+    }
+
+    /// Writes it unless it is there already, and says whether it did.
+    pub(super) fn write(&self, svc: &Path, owner: Owner) -> Result<bool, Error> {
+        let path = svc.join(&self.path);
+        let dir = path.parent().unwrap_or(svc);
+        svc_dirs::ensure_config_dir(dir, owner).map_err(Error::io(dir))?;
+        // Hooks and the program stay the supervisor's: a service does not rewrite what is run in its name.
+        let owner = if self.mode == svc_dirs::SUPERVISOR_MODE { None } else { owner.0 };
+        atomic::write_if_changed(&path, &self.content, self.mode, owner).map_err(Error::io(&path))
+    }
+}
+
+/// Renders every file below a folder of templates, by name.
+pub(super) fn render_folder(
+    engine: &Engine,
+    context: &serde_json::Value,
+    from: &Path,
+    to: &str,
+    files: &mut Vec<RenderedFile>,
+) -> Result<(), Error> {
+    for (path, name) in templates(from, to)? {
+        let text = package::read_text(&path)?;
+        let content = engine.render(&path, &text, context)?;
+        let is_hook = name.starts_with("hooks/");
+        let mode = if is_hook { svc_dirs::SUPERVISOR_MODE } else { svc_dirs::CONFIG_FILE_MODE };
+        files.push(RenderedFile { path: name, content: content.into_bytes(), mode });
+    }
+    Ok(())
+}
+
+/// Every file below a folder, with where it is rendered to, in order of name.
+pub(super) fn templates(from: &Path, to: &str) -> Result<Vec<(std::path::PathBuf, String)>, Error> {
+    let mut found = Vec::new();
+    if !from.is_dir() {
+        return Ok(found);
+    }
+    let mut entries =
+        fs::read_dir(from).and_then(|dir| dir.collect::<Result<Vec<_>, _>>()).map_err(Error::io(from))?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let path = entry.path();
+        let name = format!("{to}/{}", entry.file_name().to_string_lossy());
+        // A link to a folder may lead in a circle, and packages hold none.
+        if entry.file_type().map_err(Error::io(&path))?.is_dir() {
+            found.append(&mut templates(&path, &name)?);
+        } else {
+            found.push((path, name));
+        }
+    }
+    Ok(found)
+}
+
+/// The service's program: a copy of the rendered `run` hook, or of the package's own `run`.
+pub(super) fn run_file(package: &Installed, files: &[RenderedFile]) -> Result<RenderedFile, Error> {
+    let hook = files.iter().find(|file| file.path == "hooks/run").map(|file| file.content.clone());
+    let content = match hook {
+        Some(content) => content,
+        None => {
+            let own = package.path().join(svc_dirs::RUN_FILE);
+            if !own.is_file() {
+                return Err(Error::NotAService { ident: package.ident().to_string() });
+            }
+            fs::read(&own).map_err(Error::io(&own))?
+        }
+    };
+    Ok(RenderedFile::program(svc_dirs::RUN_FILE.to_owned(), content))
+}
+
+/// Removes hooks that this package does not have, so that none of an older one is run. Says which.
+pub(super) fn remove_old_hooks(svc: &Path, files: &[RenderedFile]) -> Result<Vec<String>, Error> {
+    let current: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
+    let mut removed = Vec::new();
+    for (path, name) in templates(&svc.join(svc_dirs::HOOKS), svc_dirs::HOOKS)? {
+        if !current.contains(name.as_str()) {
+            fs::remove_file(&path).map_err(Error::io(&path))?;
+            removed.push(name);
+        }
+    }
+    Ok(removed)
+}
+
+/// What the changed files, named relative to the service's folder, mean for the service.
+pub(super) fn changed(files: &[String]) -> Changed {
+    let mut changed = Changed::default();
+    for file in files {
+        if let Some(hook) = file.strip_prefix("hooks/") {
+            changed.hooks.extend(hook.parse::<Hook>());
+        } else if file == svc_dirs::RUN_FILE {
+            changed.hooks.insert(Hook::Run);
+        } else {
+            changed.config = true;
+        }
+    }
+    changed
+}
+
+/// Writes the files of the service's group. Says which are new or changed, and which have names that are none.
+pub(super) fn write_group_files(
+    svc: &Path,
+    files: &[GroupFile],
+    owner: Owner,
+) -> Result<(Vec<String>, Vec<String>), Error> {
+    let (mut written, mut refused) = (Vec::new(), Vec::new());
+    for file in files {
+        if !is_plain_name(&file.name) {
+            refused
+                .push(format!("the group's file {:?} is not written: that is not a plain name", file.name));
+            continue;
+        }
+        let path = svc.join(svc_dirs::FILES).join(&file.name);
+        let fresh = atomic::write_if_changed(&path, &file.body, svc_dirs::GROUP_FILE_MODE, owner.0);
+        if fresh.map_err(Error::io(&path))? {
+            written.push(format!("{}/{}", svc_dirs::FILES, file.name));
+        }
+    }
+    Ok((written, refused))
+}
+
+/// Whether a name stays inside the folder that it is put into, and is not one of our own unfinished files.
+pub(super) fn is_plain_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= NAME_BYTES_MAX
+        && !name.starts_with('.')
+        && !name.contains('/')
+        && !name.chars().any(char::is_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_groups_file_stays_in_its_folder() {
+        for plain in ["a", "certs.pem", "a b", "a..b", "ä"] {
+            assert!(is_plain_name(plain), "{plain}");
+        }
+        for bad in ["", ".", "..", "../a", "a/b", "/a", ".hidden", "a\nb", "a\0b", &"x".repeat(256)] {
+            assert!(!is_plain_name(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn what_changed_is_told_apart() {
+        let names = ["hooks/init", "hooks/strange", "run", "config/a/b"].map(str::to_owned);
+        let all = changed(&names);
+        assert!(all.config && !all.files);
+        assert_eq!(all.hooks, BTreeSet::from([Hook::Init, Hook::Run]));
+        assert_eq!(changed(&[]), Changed::default());
+        assert!(!changed(&names[..3]).config);
+    }
+}

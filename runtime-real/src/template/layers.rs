@@ -1,0 +1,225 @@
+//! Where a service's configuration comes from: layers, low to high, and which of them each value is from.
+//!
+//! A layer that people change while the service runs (`user.toml`, the group's configuration) may be malformed at
+//! times. It is named then, and what it said before goes on counting.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
+
+use annulus_core::GroupConfig;
+use toml::{Table, Value};
+
+use super::Error;
+use super::config::{self, DEPTH_MAX};
+use crate::package;
+
+/// What a value of a configuration comes from, the lower first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Layer {
+    /// `default.toml` of the package, or of the directory that the spec names.
+    Default,
+    /// The variable `HAB_<NAME>` of the supervisor.
+    Environment,
+    /// The operator's `user.toml` on this host.
+    User,
+    /// What the group was given with `config apply`.
+    Group,
+}
+
+impl Layer {
+    /// The word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Environment => "environment",
+            Self::User => "user",
+            Self::Group => "group",
+        }
+    }
+}
+
+/// One layer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerTable {
+    /// Which.
+    pub layer: Layer,
+    /// The file, variable or version it was read from.
+    pub source: String,
+    /// What it says.
+    pub table: Table,
+}
+
+/// The configuration of a service.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Layers {
+    /// Low to high; a layer that there is not is left out.
+    pub tables: Vec<LayerTable>,
+    /// Layers that are malformed now and count as they were before, for people.
+    pub warnings: Vec<String>,
+    /// The version of the group's configuration that is in use; 0 without one.
+    pub group_version: u64,
+}
+
+/// What the layers that may change said when they were well-formed last.
+#[derive(Clone, Debug, Default)]
+pub struct LastGood {
+    /// `user.toml`.
+    pub user: Option<Table>,
+    /// The group's configuration, with its version.
+    pub group: Option<(u64, Table)>,
+}
+
+/// Where the layers are.
+pub(super) struct Sources<'a> {
+    pub service: &'a str,
+    pub defaults: &'a Path,
+    pub user: &'a Path,
+    pub group: Option<&'a GroupConfig>,
+    pub env: &'a dyn Fn(&str) -> Option<OsString>,
+}
+
+impl Layers {
+    /// Reads the layers; `last` is what counts where one of the changing ones is malformed, and learns from those
+    /// that are not.
+    ///
+    /// # Errors
+    /// Names the layer that is malformed, with line and column.
+    pub(super) fn load(sources: &Sources<'_>, last: &mut LastGood) -> Result<Self, Error> {
+        let mut layers = Self::default();
+        if let Some(table) = package::load_table(sources.defaults)? {
+            layers.push(Layer::Default, sources.defaults.display().to_string(), table)?;
+        }
+        let variable = config::variable(sources.service);
+        if let Some(table) = variable_table(&variable, sources.env)? {
+            layers.push(Layer::Environment, format!("variable {variable}"), table)?;
+        }
+        layers.load_user(sources.user, last)?;
+        if let Some(group) = sources.group {
+            layers.load_group(group, last)?;
+        }
+        Ok(layers)
+    }
+
+    fn load_user(&mut self, path: &Path, last: &mut LastGood) -> Result<(), Error> {
+        let source = path.display().to_string();
+        let read = package::load_table(path).map_err(Error::from).and_then(|table| match table {
+            Some(table) => checked(&source, table).map(Some),
+            None => Ok(None),
+        });
+        match read {
+            Ok(table) => last.user = table,
+            Err(error) if last.user.is_some() => {
+                self.warnings
+                    .push(format!("{error}\nuntil it is mended, what it said before goes on counting"));
+            }
+            Err(error) => return Err(error),
+        }
+        if let Some(table) = last.user.clone() {
+            self.tables.push(LayerTable { layer: Layer::User, source, table });
+        }
+        Ok(())
+    }
+
+    /// Whoever sent it may be another implementation: nothing of it is taken on trust.
+    fn load_group(&mut self, group: &GroupConfig, last: &mut LastGood) -> Result<(), Error> {
+        let source = format!("group configuration, version {}", group.incarnation);
+        let parsed = std::str::from_utf8(&group.toml).map_err(|e| e.to_string());
+        let parsed = parsed.and_then(|text| text.parse::<Table>().map_err(|e| e.to_string()));
+        let parsed = parsed.map_err(|message| Error::Config { source_name: source.clone(), message });
+        match parsed.and_then(|table| checked(&source, table)) {
+            Ok(table) => last.group = Some((group.incarnation, table)),
+            Err(error) => {
+                self.warnings.push(format!("{error}\nuntil it is replaced, the one before goes on counting"));
+            }
+        }
+        if let Some((version, table)) = last.group.clone() {
+            let source = format!("group configuration, version {version}");
+            self.group_version = version;
+            self.tables.push(LayerTable { layer: Layer::Group, source, table });
+        }
+        Ok(())
+    }
+
+    /// Adds a layer on top.
+    pub(super) fn push(&mut self, layer: Layer, source: String, table: Table) -> Result<(), Error> {
+        let table = checked(&source, table)?;
+        self.tables.push(LayerTable { layer, source, table });
+        Ok(())
+    }
+
+    /// All layers in one.
+    #[must_use]
+    pub fn merged(&self) -> Table {
+        let mut merged = Table::new();
+        for layer in &self.tables {
+            config::merge(&mut merged, layer.table.clone()).expect("each layer's depth was checked");
+        }
+        merged
+    }
+
+    /// Every value of the merged configuration by its dotted path, with the layer that it is from.
+    #[must_use]
+    pub fn values(&self) -> BTreeMap<String, (Value, Layer)> {
+        let mut found = BTreeMap::new();
+        self.collect(&self.merged(), &mut Vec::new(), &mut found);
+        found
+    }
+
+    fn collect<'a>(
+        &'a self,
+        table: &'a Table,
+        path: &mut Vec<&'a str>,
+        found: &mut BTreeMap<String, (Value, Layer)>,
+    ) {
+        for (key, value) in table {
+            path.push(key);
+            match value {
+                Value::Table(inner) if !inner.is_empty() => self.collect(inner, path, found),
+                leaf => {
+                    // Merging replaces, so the highest layer that says anything here is the one that counts.
+                    let says = |layer: &&LayerTable| value_at(&layer.table, path).is_some();
+                    let from = self.tables.iter().rev().find(says);
+                    let layer = from.expect("what was merged is from a layer").layer;
+                    found.insert(dotted(path), (leaf.clone(), layer));
+                }
+            }
+            path.pop();
+        }
+    }
+}
+
+fn value_at<'a>(table: &'a Table, path: &[&str]) -> Option<&'a Value> {
+    let (first, rest) = path.split_first()?;
+    rest.iter().try_fold(table.get(*first)?, |value, key| value.get(*key))
+}
+
+/// A path as it could stand in TOML.
+fn dotted(path: &[&str]) -> String {
+    let bare = |key: &str| {
+        !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+    };
+    let quoted = |key: &&str| if bare(key) { (*key).to_owned() } else { Value::from(*key).to_string() };
+    path.iter().map(quoted).collect::<Vec<_>>().join(".")
+}
+
+/// A table whose tables do not lie in each other deeper than any configuration needs.
+fn checked(source: &str, table: Table) -> Result<Table, Error> {
+    if config::depth(&table) <= DEPTH_MAX {
+        return Ok(table);
+    }
+    let message = format!("its tables lie in each other more than {DEPTH_MAX} deep; flatten them");
+    Err(Error::Config { source_name: source.to_owned(), message })
+}
+
+fn variable_table(variable: &str, env: &dyn Fn(&str) -> Option<OsString>) -> Result<Option<Table>, Error> {
+    let wrong = |message: String| Error::Config { source_name: format!("variable {variable}"), message };
+    let Some(value) = env(variable) else { return Ok(None) };
+    let text = value.into_string().map_err(|_| wrong("it is not UTF-8".to_owned()))?;
+    // An empty variable counts as unset (as in Habitat).
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    config::parse_variable(&text).map(Some).map_err(wrong)
+}

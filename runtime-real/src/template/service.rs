@@ -1,0 +1,346 @@
+//! One service's files: found once, rendered as often as what they depend on changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use annulus_core::{
+    Bind, BindingMode, Changed, Demoted, Facts, Hook, PackageIdent, ServiceGroup, ServiceSpec,
+};
+use nix::sys::signal::Signal;
+
+use super::context::{self, PackageFacts, Sys};
+use super::engine::Engine;
+use super::files::{self, Owner};
+use super::layers::{LastGood, Layers, Sources};
+use super::svc_context::{self, Own};
+use super::{Error, metadata, svc_dirs};
+use crate::package::{self, DrainPlan, HealthPlan, Inflight, Installed, Probe, newest};
+use crate::root::Root;
+use crate::users::{self, RunAs};
+
+/// The supervisor's environment, by name.
+pub type Env = dyn Fn(&str) -> Option<OsString> + Send + Sync;
+
+/// What all services of a supervisor have in common.
+pub struct Host<'a> {
+    /// Where packages and services are.
+    pub root: &'a Root,
+    /// The supervisor.
+    pub sys: &'a Sys,
+    /// The organization of its service groups.
+    pub org: Option<&'a str>,
+    /// Its environment: `HAB_<NAME>` for services' configuration, and `PATH`.
+    pub env: &'a Env,
+}
+
+/// A service whose package has been found.
+#[derive(Debug)]
+pub struct Service {
+    spec: ServiceSpec,
+    package: Installed,
+    group: ServiceGroup,
+    svc: PathBuf,
+    /// Where default.toml and templates are taken from.
+    from: PathBuf,
+    facts: PackageFacts,
+    binds: Vec<Bind>,
+    health: Option<HealthPlan>,
+    drain: DrainPlan,
+    run_as: RunAs,
+    last: LastGood,
+    fixed: Fixed,
+}
+
+/// What a package says about its service once and for all.
+#[derive(Clone, Debug)]
+pub struct Fixed {
+    /// The polite signal.
+    pub shutdown_signal: Signal,
+    /// Time from the polite signal to KILL, in milliseconds.
+    pub shutdown_timeout_ms: u64,
+    /// What happens to the service when its member leads no longer.
+    pub demoted: Demoted,
+}
+
+/// What rendering a service's files brought about.
+#[derive(Clone, Debug, Default)]
+pub struct Written {
+    /// What other services may learn of its configuration, as TOML.
+    pub exports_toml: String,
+    /// What differs from the files that were there before.
+    pub changed: Changed,
+    /// Those files, relative to the service's folder.
+    pub files: Vec<String>,
+    /// The configuration in use.
+    pub layers: Layers,
+    /// How the service's health is asked for where it has no hook for that, with nothing left to render.
+    pub health: Option<HealthPlan>,
+    /// How it is drained, likewise.
+    pub drain: DrainPlan,
+    /// What is wrong and was got round, for the operator.
+    pub warnings: Vec<String>,
+}
+
+impl Service {
+    /// Finds the newest installed package that a spec asks for.
+    ///
+    /// # Errors
+    /// There is none, it is no service, or one of its metafiles means nothing.
+    pub fn open(host: &Host<'_>, spec: &ServiceSpec) -> Result<Self, Error> {
+        let package = newest(host.root, &spec.ident)?;
+        let binds = metadata::binds(&package)?;
+        metadata::check_binds(&package, &binds, spec)?;
+        let name = package.ident().service_name();
+        let from = spec.config_from.as_ref().map_or_else(|| package.path().to_owned(), PathBuf::from);
+        if !from.is_dir() {
+            let message = format!("{} is not a directory; give another to --config-from", from.display());
+            return Err(Error::Spec { message });
+        }
+        let path = (host.env)("PATH").and_then(|path| path.into_string().ok());
+        let facts = PackageFacts::read(host.root, &package, path.as_deref())?;
+        let group = spec.service_group(host.org).map_err(|error| Error::Spec {
+            message: format!("the group {:?} of {}: {error}", spec.group, spec.ident),
+        })?;
+        let fixed = Fixed {
+            shutdown_signal: metadata::shutdown_signal(&package)?,
+            shutdown_timeout_ms: metadata::shutdown_timeout_ms(&package, spec)?,
+            demoted: metadata::demoted(&package)?,
+        };
+        let run_as = users::run_as(facts.user.as_deref(), facts.group.as_deref())?;
+        Ok(Self {
+            svc: host.root.svc(&name),
+            health: metadata::health(&package)?,
+            drain: metadata::drain(&package)?,
+            last: LastGood::default(),
+            spec: spec.clone(),
+            package,
+            group,
+            from,
+            facts,
+            binds,
+            run_as,
+            fixed,
+        })
+    }
+
+    /// Goes on with what another rendering of this service knew to be well-formed.
+    pub fn set_last_good(&mut self, last: LastGood) {
+        self.last = last;
+    }
+
+    /// What was well-formed last of the layers that may change.
+    #[must_use]
+    pub fn last_good(&self) -> &LastGood {
+        &self.last
+    }
+
+    /// Merges the configuration and renders everything with it. Nothing is written when a template fails, nor while
+    /// a strict service misses what it is bound to, which its templates could not do without.
+    ///
+    /// # Errors
+    /// A malformed layer that was never well-formed, a template that fails (its message names file, line and key), or
+    /// a disk that refuses. Unless it is the disk, no file has changed.
+    pub fn render(&mut self, host: &Host<'_>, facts: &Facts) -> Result<Written, Error> {
+        let layers = self.layers(host, facts)?;
+        let cfg = layers.merged();
+        let exports = exports(&cfg, &self.facts.exports);
+        let mut written = Written {
+            exports_toml: toml::to_string(&exports).expect("a table of values that were parsed as TOML"),
+            warnings: layers.warnings.clone(),
+            layers,
+            ..Written::default()
+        };
+        if self.waits_for_binds(facts) {
+            self.require_run()?;
+            return Ok(written);
+        }
+        let context = self.context(host, facts, &cfg, &exports);
+        let engine = Engine::new(self.facts.deps.clone());
+        let mut rendered = Vec::new();
+        for folder in [svc_dirs::HOOKS, svc_dirs::CONFIG, svc_dirs::CONFIG_INSTALL] {
+            files::render_folder(&engine, &context, &self.from.join(folder), folder, &mut rendered)?;
+        }
+        rendered.push(files::run_file(&self.package, &rendered)?);
+        written.health =
+            self.health.as_ref().map(|plan| self.rendered_health(plan, &engine, &context)).transpose()?;
+        written.drain = self.rendered_drain(&engine, &context)?;
+
+        let owner = Owner::of(&self.run_as);
+        svc_dirs::make(&self.svc, owner).map_err(Error::io(&self.svc))?;
+        for file in &rendered {
+            if file.write(&self.svc, owner)? {
+                written.files.push(file.path.clone());
+            }
+        }
+        written.files.extend(files::remove_old_hooks(&self.svc, &rendered)?);
+        written.changed = files::changed(&written.files);
+        let (fresh, refused) = files::write_group_files(&self.svc, &facts.files, owner)?;
+        written.changed.files = !fresh.is_empty();
+        written.files.extend(fresh);
+        written.warnings.extend(refused);
+        Ok(written)
+    }
+
+    /// The layers as they are now.
+    ///
+    /// # Errors
+    /// Names the layer that is malformed, with line and column.
+    pub fn layers(&mut self, host: &Host<'_>, facts: &Facts) -> Result<Layers, Error> {
+        let name = self.package.ident().service_name();
+        let sources = Sources {
+            service: name.as_str(),
+            defaults: &self.from.join("default.toml"),
+            user: &host.root.user_toml(&name),
+            group: facts.config.as_ref(),
+            env: host.env,
+        };
+        Layers::load(&sources, &mut self.last)
+    }
+
+    fn waits_for_binds(&self, facts: &Facts) -> bool {
+        let given = self.spec.binds.iter().filter_map(|bind| bind.split_once(':'));
+        let mut needed = given.filter_map(|(name, group)| {
+            let bind = self.binds.iter().find(|bind| bind.name == name && !bind.optional)?;
+            Some((bind, group))
+        });
+        self.spec.binding_mode == BindingMode::Strict
+            && needed.any(|(bind, group)| {
+                let group = group.parse().ok().and_then(|group| facts.census.group(&group));
+                group.is_none_or(|group| svc_context::unsatisfied(group, &bind.exports).is_some())
+            })
+    }
+
+    fn context(
+        &self,
+        host: &Host<'_>,
+        facts: &Facts,
+        cfg: &toml::Table,
+        exports: &toml::Table,
+    ) -> serde_json::Value {
+        let mut context = context::build(host.root, &self.package, &self.facts, cfg, host.sys);
+        let own = Own { sys: host.sys, ident: self.package.ident(), group: &self.group, exports };
+        context["svc"] = svc_context::svc(&own, facts);
+        context["bind"] = svc_context::bind(&self.spec.binds, &self.binds, facts);
+        context
+    }
+
+    fn rendered_health(
+        &self,
+        plan: &HealthPlan,
+        engine: &Engine,
+        context: &serde_json::Value,
+    ) -> Result<HealthPlan, Error> {
+        let path = self.package.path().join("HEALTH");
+        let probe = match &plan.probe {
+            Probe::Http(text) => Probe::Http(engine.render(&path, text, context)?),
+            Probe::Tcp(text) => Probe::Tcp(engine.render(&path, text, context)?),
+            Probe::Unix(text) => Probe::Unix(engine.render(&path, text, context)?),
+        };
+        Ok(HealthPlan { probe, ..plan.clone() })
+    }
+
+    fn rendered_drain(&self, engine: &Engine, context: &serde_json::Value) -> Result<DrainPlan, Error> {
+        let path = self.package.path().join("DRAIN");
+        let inflight = match &self.drain.inflight {
+            None => None,
+            Some(Inflight::Http(text)) => Some(Inflight::Http(engine.render(&path, text, context)?)),
+            Some(Inflight::Connections(text)) => {
+                Some(Inflight::Connections(engine.render(&path, text, context)?))
+            }
+        };
+        Ok(DrainPlan { inflight, ..self.drain.clone() })
+    }
+
+    fn require_run(&self) -> Result<(), Error> {
+        let is_service = self.hooks().contains(&Hook::Run) || self.package.path().join("run").is_file();
+        let ident = self.package.ident().to_string();
+        if is_service { Ok(()) } else { Err(Error::NotAService { ident }) }
+    }
+
+    /// The hooks that the service has.
+    #[must_use]
+    pub fn hooks(&self) -> BTreeSet<Hook> {
+        let folder = self.from.join(svc_dirs::HOOKS);
+        Hook::ALL.iter().copied().filter(|hook| folder.join(hook.name()).is_file()).collect()
+    }
+
+    /// Where its hooks are rendered to.
+    #[must_use]
+    pub fn hooks_dir(&self) -> PathBuf {
+        self.svc.join(svc_dirs::HOOKS)
+    }
+
+    /// The program to run.
+    #[must_use]
+    pub fn run_path(&self) -> PathBuf {
+        self.svc.join(svc_dirs::RUN_FILE)
+    }
+
+    /// Where the pid of its process belongs.
+    #[must_use]
+    pub fn pid_file(&self) -> PathBuf {
+        self.svc.join(svc_dirs::PID_FILE)
+    }
+
+    /// The service's folder.
+    #[must_use]
+    pub fn svc_path(&self) -> &Path {
+        &self.svc
+    }
+
+    /// The fully qualified ident of the package that runs.
+    #[must_use]
+    pub fn ident(&self) -> &PackageIdent {
+        self.package.ident()
+    }
+
+    /// Its service group.
+    #[must_use]
+    pub fn group(&self) -> &ServiceGroup {
+        &self.group
+    }
+
+    /// What it needs of other groups.
+    #[must_use]
+    pub fn binds(&self) -> &[Bind] {
+        &self.binds
+    }
+
+    /// The variables of its processes.
+    #[must_use]
+    pub fn env(&self) -> &BTreeMap<String, String> {
+        &self.facts.env
+    }
+
+    /// Who it runs as.
+    #[must_use]
+    pub fn run_as(&self) -> &RunAs {
+        &self.run_as
+    }
+
+    /// What its package says once and for all.
+    #[must_use]
+    pub fn fixed(&self) -> &Fixed {
+        &self.fixed
+    }
+
+    /// Whether its health can be asked: by its hook, or by a check that its plan names.
+    #[must_use]
+    pub fn has_health_check(&self) -> bool {
+        self.health.is_some() || self.hooks().contains(&Hook::HealthCheck)
+    }
+
+    /// How it is drained.
+    #[must_use]
+    pub fn drain(&self) -> &DrainPlan {
+        &self.drain
+    }
+}
+
+/// The exported part of a configuration; what is not set is left out (as in Habitat).
+fn exports(cfg: &toml::Table, exports: &BTreeMap<String, String>) -> toml::Table {
+    let set =
+        exports.iter().filter_map(|(name, path)| Some((name.clone(), package::lookup(cfg, path)?.clone())));
+    set.collect()
+}
