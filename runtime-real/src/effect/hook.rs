@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{sleep, timeout};
 
 use super::output::Lines;
 use super::process::{BUSY_RETRY, BUSY_TRIES, LAST_WORDS, die_with_parent, exit_status};
@@ -63,7 +63,7 @@ impl Drop for Group {
 
 /// Runs a hook to its end or to its deadline, and then ends whatever it left in its process group.
 pub(super) async fn run(run: HookRun, limit: Duration, say: Say) -> Heard {
-    let deadline = Instant::now() + limit;
+    let mut deadline = std::pin::pin!(sleep(limit));
     let mut child = match start(&run).await {
         Ok(child) => child,
         Err(error) => return Heard::failed(explain(&run, &error)),
@@ -77,7 +77,7 @@ pub(super) async fn run(run: HookRun, limit: Duration, say: Say) -> Heard {
     let exit = tokio::select! {
         biased;
         status = child.wait() => HookExit::Ended(status.map_or(ExitStatus::Unknown, exit_status)),
-        () = sleep_until(deadline) => {
+        () = &mut deadline => {
             let ms = limit.as_millis();
             say(&format!("{} did not end within {ms} ms and is killed with all that it started", run.hook));
             HookExit::TimedOut
