@@ -54,10 +54,7 @@ fn write(path: &Path, kind: Kind, args: &Lines, out: &mut impl io::Write) -> io:
     let last = args.lines.or_else(|| (args.follow && args.since.is_none()).then_some(FOLLOWED_LINES));
     follower.past(last, args.since.as_ref(), &mut |line| show(out, line))?;
     out.flush()?;
-    while args.follow {
-        if !is_read_for(LOOK) {
-            return Ok(());
-        }
+    while args.follow && is_read_for(LOOK) {
         follower.new_lines(&mut |line| show(out, line))?;
         out.flush()?;
     }

@@ -15,7 +15,9 @@ pub(crate) mod perform;
 mod ring;
 mod rival;
 mod services;
+pub(crate) mod supervision;
 mod supervisors;
+mod tree;
 
 use std::fmt;
 use std::io;

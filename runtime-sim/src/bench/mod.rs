@@ -11,13 +11,13 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-use crate::bed::figures as figures_of_daemons;
+use crate::bed::{BedError, figures as figures_of_daemons, supervision};
 use crate::exit::Exit;
 pub use figures::Figure;
 
 /// Options of `annulus-sim bench`.
 #[derive(Clone, Debug, Parser)]
-#[command(group = clap::ArgGroup::new("whole").args(["suite", "daemons"]))]
+#[command(group = clap::ArgGroup::new("whole").args(["suite", "daemons", "supervisor"]))]
 pub struct Args {
     /// Size of the ring
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(2..=100_000))]
@@ -60,12 +60,19 @@ pub struct Args {
     #[arg(long, requires = "suite")]
     pub quick: bool,
     /// With --suite: a build of the rival's simulator, to be run beside this one; with --daemons: `serf`, or where
-    /// it is
+    /// it is; with --supervisor: where `supervisord` is, which is measured in any case if it is installed
     #[arg(long, value_name = "PATH", requires = "whole")]
     pub rival: Option<PathBuf>,
     /// Measure so many real daemons on loopback, of a release build of `annulus` beside this program
     #[arg(long, value_name = "N", conflicts_with_all = EXPERIMENTS, value_parser = clap::value_parser!(u32).range(2..=500))]
     pub daemons: Option<u32>,
+    /// Measure one real supervisor with many services, of a release build of `annulus` beside this program, and
+    /// Debian's supervisord
+    #[arg(long, conflicts_with_all = EXPERIMENTS)]
+    pub supervisor: bool,
+    /// With --supervisor: how many services
+    #[arg(long, value_name = "N", default_value_t = 100, requires = "supervisor", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub services: u32,
     /// With --daemons: how often one is killed
     #[arg(long, value_name = "K", default_value_t = 10, requires = "daemons")]
     pub kills: u32,
@@ -94,6 +101,8 @@ impl Default for Args {
             rival: None,
             daemons: None,
             kills: 10,
+            supervisor: false,
+            services: 100,
         }
     }
 }
@@ -123,6 +132,20 @@ pub fn measure(args: &Args) -> Vec<Figure> {
     figures
 }
 
+/// Prints what was measured, or why nothing was.
+fn told(result: Result<String, BedError>) -> Exit {
+    match result {
+        Ok(text) => {
+            crate::cli::emit(text.trim_end());
+            Exit::Pass
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            error.exit()
+        }
+    }
+}
+
 /// Runs `annulus-sim bench` and prints the figures. A suite that misses a target is no success.
 #[must_use]
 pub fn run(args: &Args) -> Exit {
@@ -136,16 +159,15 @@ pub fn run(args: &Args) -> Exit {
             rival: args.rival.clone(),
             json: args.json,
         };
-        return match figures_of_daemons::run(&options) {
-            Ok(text) => {
-                crate::cli::emit(text.trim_end());
-                Exit::Pass
-            }
-            Err(error) => {
-                eprintln!("{error}");
-                error.exit()
-            }
+        return told(figures_of_daemons::run(&options));
+    }
+    if args.supervisor {
+        let options = supervision::Options {
+            services: args.services as usize,
+            rival: args.rival.clone().unwrap_or_else(|| PathBuf::from("supervisord")),
+            json: args.json,
         };
+        return told(supervision::run(&options));
     }
     let figures = measure(args);
     let text = if args.json { figures::json(args, &figures) } else { figures::text(args, &figures) };
