@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use crate::error::CommandError;
-use crate::id::{MemberId, ServiceName};
+use crate::id::{FileName, MemberId, ServiceGroup, ServiceName};
 use crate::service::{ServiceSpec, SpecChange};
 
 /// A request. Reading needs none: see the views on [`crate::Node`].
@@ -77,6 +77,26 @@ pub enum Command {
         service: ServiceName,
         /// Why; none ends it.
         reason: Option<String>,
+    },
+    /// Give a service group another configuration (`config apply`); it need not be served by anybody yet.
+    ApplyConfig {
+        /// The group.
+        group: ServiceGroup,
+        /// Its number, higher than the current one.
+        version: u64,
+        /// The whole configuration, TOML text, which the runtime has checked.
+        toml: Vec<u8>,
+    },
+    /// Give a service group a file, or another version of it (`file upload`).
+    PutFile {
+        /// The group.
+        group: ServiceGroup,
+        /// The file's name.
+        name: FileName,
+        /// Its number, higher than that of this file's current version.
+        version: u64,
+        /// The whole content.
+        body: Vec<u8>,
     },
 }
 

@@ -18,6 +18,9 @@ pub enum ParseError {
     /// Not usable as a service name.
     #[error("a service name is one word without dots, slashes or white space")]
     ServiceName,
+    /// Not usable as a file's name.
+    #[error("a file name is one path component of at most 128 bytes without control characters")]
+    FileName,
     /// Not `origin/name[/version[/release]]`.
     #[error("a package ident is written origin/name, origin/name/version or origin/name/version/release")]
     PackageIdent,
@@ -66,6 +69,23 @@ pub enum CommandError {
     /// The ring knows no such member.
     #[error("no member {0} is known to this ring; `/butterfly` lists the members")]
     UnknownMember(MemberId),
+    /// The version is not higher than the one that the ring has.
+    #[error("version {current} is current; the next one must be higher")]
+    Version {
+        /// What the answering member has.
+        current: u64,
+    },
+    /// Not a number that a version may have.
+    #[error("a version is a number from 1 to 2^62")]
+    VersionRange,
+    /// Larger than what the ring carries.
+    #[error("{bytes} bytes are more than the limit of {limit}")]
+    TooLarge {
+        /// How large it is.
+        bytes: usize,
+        /// How large it may be.
+        limit: usize,
+    },
     /// The supervisor is on its way out.
     #[error("this supervisor is leaving the ring and takes no new work")]
     Leaving,

@@ -222,6 +222,40 @@ impl fmt::Display for ServiceName {
     }
 }
 
+/// The name of a file in a service's directory: one component, which leads nowhere else.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileName(Box<str>);
+
+impl FileName {
+    /// A name before every valid one, to begin a range with.
+    pub(crate) fn least() -> Self {
+        Self("".into())
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for FileName {
+    type Err = ParseError;
+    fn from_str(s: &str) -> Result<Self, ParseError> {
+        let plain = s.chars().all(|c| !matches!(c, '/' | '\\') && !c.is_control());
+        if s.is_empty() || matches!(s, "." | "..") || !plain || s.len() > limits::NAME_BYTES_MAX {
+            return Err(ParseError::FileName);
+        }
+        Ok(Self(s.into()))
+    }
+}
+
+impl fmt::Display for FileName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 macro_rules! counter_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -275,6 +309,16 @@ mod tests {
         assert_eq!(id.to_string().len(), 32);
         for bad in ["", "xyz", "0123456789abcdef0123456789abcde", "g123456789abcdef0123456789abcdef"] {
             assert_eq!(bad.parse::<MemberId>(), Err(ParseError::MemberId));
+        }
+    }
+
+    #[test]
+    fn file_names_lead_nowhere() {
+        for good in ["app.conf", "a b", "..x", ".hidden"] {
+            assert!(good.parse::<FileName>().is_ok(), "{good}");
+        }
+        for bad in ["", ".", "..", "a/b", "/etc/passwd", "..\\x", "a\0b", "a\nb", "n".repeat(200).as_str()] {
+            assert_eq!(bad.parse::<FileName>(), Err(ParseError::FileName), "{bad:?}");
         }
     }
 

@@ -387,6 +387,16 @@ pub enum EventKind {
         /// Who sent it; none when it is this node's own.
         from: Option<MemberId>,
     },
+    /// A version of a group's configuration or file that this member acknowledged lost against another one that was
+    /// acknowledged elsewhere under the same number. It is not in effect anywhere.
+    VersionLost {
+        /// Which configuration or file.
+        key: RumorKey,
+        /// The number that both had.
+        version: u64,
+        /// Who acknowledged the one that is in effect.
+        winner: Option<MemberId>,
+    },
     /// A digest exchange moved records.
     Synced {
         /// The other member.

@@ -65,6 +65,7 @@ mod context;
 mod digest;
 mod error;
 mod facts;
+mod history;
 mod id;
 mod ident;
 mod io;
@@ -86,8 +87,10 @@ pub use command::{Command, Reply, StopHow};
 pub use config::{Config, SysInfo, Timings};
 pub use error::{CommandError, ConfigError, DecodeError, ParseError, SnapshotError};
 pub use facts::{ElectionStatus, ElectionView, Facts, Fitness, GroupConfig, GroupFile, Role};
+pub use history::HistoryEntry;
 pub use id::{
-    EffectId, EventId, Incarnation, InputId, MemberId, ProbeSeq, RequestId, ServiceGroup, ServiceName,
+    EffectId, EventId, FileName, Incarnation, InputId, MemberId, ProbeSeq, RequestId, ServiceGroup,
+    ServiceName,
 };
 pub use ident::PackageIdent;
 pub use io::{
@@ -100,7 +103,10 @@ pub use node::Node;
 pub use planted::{Bug, CAN_PLANT, Planted};
 pub use prepared::{Bind, Changed, DrainPlan, HookEnd, HookExit, Prepared, Rendered};
 pub use rng::Rng;
-pub use rumor::{Departure, MemberRumor, Rumor, RumorKey, RumorKind, ServiceHealth, ServiceRumor};
+pub use rumor::{
+    Contender, Departure, MemberRumor, Rumor, RumorKey, RumorKind, ServiceConfig, ServiceFile, ServiceHealth,
+    ServiceRumor, Version,
+};
 pub use service::{
     BindingMode, Demoted, DesiredState, Health, Hook, ServiceSpec, ServiceState, ServiceView, SpecChange,
     Topology, UpdateCondition, UpdateStrategy,

@@ -14,6 +14,23 @@ pub const MEMBERS_MAX: usize = 65_536;
 pub const RUMORS_MAX: usize = 65_536;
 /// Bytes of all rumors but the members' records that a node keeps, encoded.
 pub const RUMORS_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// A group's configuration, in bytes (as in Habitat).
+pub const SERVICE_CONFIG_BYTES_MAX: usize = 64 * 1024;
+/// One file of a group, in bytes (as in Habitat).
+pub const SERVICE_FILE_BYTES_MAX: usize = 64 * 1024;
+/// Groups with configuration that operators may make. Twice as many are believed, so that what both sides of a partition
+/// acknowledged has room everywhere.
+pub const SERVICE_CONFIGS_MAX: usize = 1_024;
+/// Files of all groups together that operators may make; twice as many are believed.
+pub const SERVICE_FILES_MAX: usize = 1_024;
+/// Files of one group that operators may make; twice as many are believed.
+pub const SERVICE_FILES_PER_GROUP_MAX: usize = 64;
+/// Bytes of all groups' configuration and files together that operators may make, encoded.
+pub const GROUP_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bodies of one version of a group's configuration or file that are told apart; of more, some losers stay untold.
+pub const CONTENDERS_MAX: usize = 8;
+/// Versions of a group's configuration or file that a member remembers having had.
+pub const HISTORY_MAX: usize = 8;
 /// Largest single rumor, encoded, in bytes.
 pub const RUMOR_BYTES_MAX: usize = 256 * 1024;
 /// Operator departures (bans) that a node keeps; they are never collected, so one more is refused.
@@ -51,3 +68,6 @@ const _: () = assert!(DATAGRAM_BYTES_MAX < STREAM_BYTES_MAX);
 const _: () =
     assert!(RUMOR_BYTES_MAX < STREAM_BYTES_MAX / 4, "several rumors must fit into one stream message");
 const _: () = assert!(DEPARTURES_MAX <= MEMBERS_MAX);
+const _: () = assert!(SERVICE_CONFIG_BYTES_MAX < RUMOR_BYTES_MAX && SERVICE_FILE_BYTES_MAX < RUMOR_BYTES_MAX);
+const _: () = assert!(GROUP_BYTES_MAX * 2 < RUMORS_BYTES_MAX);
+const _: () = assert!((SERVICE_CONFIGS_MAX + SERVICE_FILES_MAX) * 2 < RUMORS_MAX);

@@ -1,4 +1,4 @@
-//! What must survive a restart: typed records, and their encoding as rows of four tables.
+//! What must survive a restart: typed records, and their encoding as rows of a few tables.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -6,10 +6,11 @@ use core::fmt::Write as _;
 use prost::Message as _;
 
 use crate::error::{DecodeError, SnapshotError};
+use crate::history::{self, History, HistoryEntry};
 use crate::id::{Incarnation, MemberId, ServiceName};
 use crate::ident::PackageIdent;
 use crate::membership::MemberRecord;
-use crate::rumor::{MemberRumor, Rumor};
+use crate::rumor::{MemberRumor, Rumor, RumorKey};
 use crate::service::{ServiceSpec, record};
 use crate::time::UnixTime;
 use crate::wire::{id_from_wire, id_to_wire, proto};
@@ -25,11 +26,13 @@ pub enum Table {
     Rumor,
     /// One row per loaded service.
     Service,
+    /// One row per group configuration and group file: the versions that this member has had.
+    History,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 4] = [Self::Identity, Self::Member, Self::Rumor, Self::Service];
+    pub const ALL: [Self; 5] = [Self::Identity, Self::Member, Self::Rumor, Self::Service, Self::History];
 
     /// A stable name, for databases and messages.
     #[must_use]
@@ -39,6 +42,7 @@ impl Table {
             Self::Member => "member",
             Self::Rumor => "rumor",
             Self::Service => "service",
+            Self::History => "history",
         }
     }
 }
@@ -95,6 +99,8 @@ pub struct Snapshot {
     pub rumors: Vec<Rumor>,
     /// Loaded services.
     pub services: Vec<ServiceSpec>,
+    /// Which versions of group configuration and files this member has had, oldest first.
+    pub history: Vec<(RumorKey, Vec<HistoryEntry>)>,
     /// Service processes that outlived the last supervisor. No table: the runtime fills it in from whoever kept
     /// them.
     pub running: Vec<RunningService>,
@@ -128,6 +134,7 @@ impl Snapshot {
             rumors: Vec::new(),
             services: Vec::new(),
             running: Vec::new(),
+            history: Vec::new(),
         }
     }
 
@@ -148,6 +155,7 @@ impl Snapshot {
                 Table::Member => decode_member(value).map(|m| rest.members.push(m)),
                 Table::Rumor => Rumor::decode(value).map(|r| rest.rumors.push(r)),
                 Table::Service => record::decode(key, value).map(|s| rest.services.push(s)),
+                Table::History => history::decode(value).map(|h| rest.history.push(h)),
             };
             read.map_err(|error| SnapshotError::Record { table: table.name(), key: printable(key), error })?;
         }
@@ -192,4 +200,9 @@ pub(crate) fn identity_row(id: &MemberId, incarnation: Incarnation) -> Write {
 /// The row of one rumor.
 pub(crate) fn rumor_row(rumor: &Rumor) -> Write {
     Write { table: Table::Rumor, key: rumor.key().encode(), value: Some(rumor.encode()) }
+}
+
+/// The row of the versions that this member has had of one configuration or file.
+pub(crate) fn history_row(key: &RumorKey, history: &History) -> Write {
+    Write { table: Table::History, key: key.encode(), value: history.encode(key) }
 }

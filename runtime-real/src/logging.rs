@@ -105,6 +105,9 @@ pub fn event(event: &Event) {
         EventKind::RumorAccepted { key, from } => {
             debug!(event = id, input, ?key, ?from, "{} rumor accepted", key.kind().name());
         }
+        EventKind::VersionLost { version, .. } => {
+            warn!(event = id, version, "{}", crate::http::event::sentence(&event.kind));
+        }
         EventKind::Synced { with, learned, sent } => {
             debug!(event = id, %with, learned, sent, "compared records with member {with}");
         }

@@ -235,6 +235,15 @@ impl Narrator {
                 );
                 self.say(at, &text);
             }
+            EventKind::VersionLost { key, version, winner } => {
+                let winner = winner.map_or_else(|| "somebody".to_owned(), |id| self.who(&id));
+                let text = format!(
+                    "{} learns that its version {version} of the {} lost against the one that {winner} took.",
+                    self.name(host),
+                    crate::trace::version_name(key)
+                );
+                self.say(at, &text);
+            }
             EventKind::Leaving => {
                 let text = format!("{} tells the ring that it leaves.", self.name(host));
                 self.say(at, &text);

@@ -216,6 +216,7 @@ pub const fn kind_name(kind: &EventKind) -> &'static str {
         EventKind::LocalHealth { .. } => "local-health",
         EventKind::Stalled { .. } => "stalled",
         EventKind::RumorAccepted { .. } => "rumor-accepted",
+        EventKind::VersionLost { .. } => "version-lost",
         EventKind::Synced { .. } => "synced",
         EventKind::Banned { .. } => "banned",
         EventKind::ServiceChanged { .. } => "service-changed",
@@ -253,6 +254,9 @@ fn kind_fields(kind: &EventKind) -> Value {
         EventKind::Stalled { for_ms } => json!({"for_ms": for_ms}),
         EventKind::RumorAccepted { key, from } => {
             json!({"rumor": rumor_json(key), "from": from.as_ref().map(text)})
+        }
+        EventKind::VersionLost { key, version, winner } => {
+            json!({"rumor": rumor_json(key), "version": version, "winner": winner.as_ref().map(text)})
         }
         EventKind::Synced { with, learned, sent } => {
             json!({"with": text(with), "learned": learned, "sent": sent})
@@ -294,6 +298,19 @@ fn rumor_json(key: &RumorKey) -> Value {
             json!({"kind": "service_health", "group": group.as_str(), "member": text(member)})
         }
         RumorKey::Departure(member) => json!({"kind": "departure", "member": text(member)}),
+        RumorKey::ServiceConfig(group) => json!({"kind": "service_config", "group": group.as_str()}),
+        RumorKey::ServiceFile { group, name } => {
+            json!({"kind": "service_file", "group": group.as_str(), "name": name.as_str()})
+        }
+    }
+}
+
+/// What a version is a version of, for people.
+pub(crate) fn version_name(key: &RumorKey) -> String {
+    match key {
+        RumorKey::ServiceConfig(group) => format!("configuration of {group}"),
+        RumorKey::ServiceFile { group, name } => format!("file {name} of {group}"),
+        other => other.kind().name().to_owned(),
     }
 }
 
@@ -347,5 +364,6 @@ pub(crate) fn fingerprint(kind: &EventKind) -> (u64, u64) {
         EventKind::PersistFailed { .. } => (15, 0),
         EventKind::IdentityConflict { .. } => (17, 0),
         EventKind::Leaving => (16, 0),
+        EventKind::VersionLost { key, version, .. } => (40 | (key.kind() as u64) << 8, *version),
     }
 }

@@ -91,7 +91,7 @@ fn rumors(world: &World, nodes: &[(HostId, &Node)]) -> Option<String> {
     let runs: BTreeSet<MemberId> = nodes.iter().map(|(_, node)| node.id()).collect();
     let of = |node: &Node| -> BTreeMap<RumorKey, Rumor> {
         let counts = |key: &RumorKey| match key {
-            RumorKey::Departure(_) => true,
+            RumorKey::Departure(_) | RumorKey::ServiceConfig(_) | RumorKey::ServiceFile { .. } => true,
             RumorKey::Service { member, .. } | RumorKey::ServiceHealth { member, .. } => {
                 runs.contains(member)
             }

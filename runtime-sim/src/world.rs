@@ -547,6 +547,8 @@ fn version_of(node: &Node, key: &RumorKey) -> Option<u64> {
     node.rumors().find(|rumor| rumor.key() == *key).map(|rumor| match rumor {
         Rumor::Service(service) => service.incarnation.0,
         Rumor::ServiceHealth(health) => health.incarnation.0,
+        Rumor::ServiceConfig(config) => config.version.number,
+        Rumor::ServiceFile(file) => file.version.number,
         Rumor::Member(_) | Rumor::Departure(_) => 0,
     })
 }

@@ -95,7 +95,11 @@ impl Census {
                 Rumor::ServiceHealth(told) if !told.tombstone => {
                     health.insert((told.group.clone(), told.member_id), told.health);
                 }
-                Rumor::Service(_) | Rumor::ServiceHealth(_) | Rumor::Member(_) => {}
+                Rumor::Service(_)
+                | Rumor::ServiceHealth(_)
+                | Rumor::Member(_)
+                | Rumor::ServiceConfig(_)
+                | Rumor::ServiceFile(_) => {}
             }
         }
         for group in groups.values_mut() {

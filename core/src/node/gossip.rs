@@ -39,7 +39,7 @@ impl Node {
     pub(super) fn start_heat(&mut self, key: RumorKey, priority: Priority) {
         let large = match &key {
             RumorKey::Member(_) | RumorKey::Departure(_) | RumorKey::ServiceHealth { .. } => false,
-            RumorKey::Service { .. } => {
+            RumorKey::Service { .. } | RumorKey::ServiceConfig(_) | RumorKey::ServiceFile { .. } => {
                 self.rumors.get(&key).is_some_and(|r| r.to_wire().encoded_len() > SMALL_RUMOR_BYTES_MAX)
             }
         };
@@ -134,9 +134,7 @@ impl Node {
         };
         let size_of = |key: &RumorKey| match key {
             RumorKey::Member(id) => to_wire(id).map(|m| m.encoded_len() + FIELD_BYTES_MAX),
-            RumorKey::Service { .. } | RumorKey::Departure(_) | RumorKey::ServiceHealth { .. } => {
-                store.get(key).map(|r| r.to_wire().encoded_len() + FIELD_BYTES_MAX)
-            }
+            _ => store.get(key).map(|r| r.to_wire().encoded_len() + FIELD_BYTES_MAX),
         };
         let mut left = budget;
         // A size may have been taken before somebody's address became known, so it is checked.
@@ -148,7 +146,7 @@ impl Node {
         for key in self.heat.select(budget, told_max, size_of) {
             match &key {
                 RumorKey::Member(id) => membership.extend(to_wire(id).filter(|m| fits(m.encoded_len()))),
-                RumorKey::Service { .. } | RumorKey::Departure(_) | RumorKey::ServiceHealth { .. } => {
+                _ => {
                     let rumor = store.get(&key).map(Rumor::to_wire);
                     rumors.extend(rumor.filter(|rumor| fits(rumor.encoded_len())));
                 }

@@ -25,7 +25,10 @@ impl Node {
                     assert!(self.membership.is_banned(&d.member_id), "a ban is known and not applied");
                 }
                 Rumor::Member(_) => panic!("a member's record is in the store of other rumors"),
-                Rumor::Service(_) | Rumor::ServiceHealth(_) => others += 1,
+                Rumor::Service(_)
+                | Rumor::ServiceHealth(_)
+                | Rumor::ServiceConfig(_)
+                | Rumor::ServiceFile(_) => others += 1,
             }
         }
         assert!(bans <= DEPARTURES_MAX && others <= RUMORS_MAX, "more rumors than the limit");

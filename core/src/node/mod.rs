@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `on_datagram`, `on_stream`, `on_command`, `on_effect`, `on_timeout` | one for each kind of input |
 //! | `wire_up` | what one component wants becomes another's input |
+//! | `group_config` | configuration and files of service groups |
 //! | `own_services` | what this member says about its own services |
 //! | `gossip` | hot rumors into datagrams and streams |
 //! | `sync` | digest exchanges |
@@ -12,6 +13,7 @@
 //! | `invariants` | what holds between the components |
 
 mod gossip;
+mod group_config;
 mod invariants;
 mod leave;
 mod on_command;
@@ -34,6 +36,7 @@ use crate::census::Census;
 use crate::config::Config;
 use crate::context::{Context, Outputs};
 use crate::facts::ElectionView;
+use crate::history::History;
 use crate::id::{EffectId, Incarnation, InputId, MemberId};
 use crate::io::{EventKind, ExitReason, Input, Output, WakeReason};
 use crate::membership::{MemberRecord, Membership};
@@ -77,6 +80,7 @@ pub struct Node {
     rng: Rng,
     membership: Membership,
     rumors: RumorStore,
+    history: History,
     heat: Heat,
     services: Services,
     gossip_at: Instant,
@@ -152,6 +156,10 @@ impl Node {
                 rumors.insert(now, rumor);
             }
         }
+        let mut history = History::default();
+        for (key, entries) in snapshot.history {
+            history.restore(key, entries);
+        }
         let services = Services::new(
             &config.timings,
             config.org.clone(),
@@ -173,6 +181,7 @@ impl Node {
             rng: root.fork(stream::NODE),
             membership,
             rumors,
+            history,
             heat: Heat::default(),
             services,
             gossip_at: Instant::FAR_FUTURE,

@@ -45,6 +45,10 @@ impl Node {
                 let why = alloc::string::String::from("this supervisor cannot do that to a service yet");
                 self.reply(request, Reply::Failed(CommandError::Package(why)));
             }
+            Command::ApplyConfig { group, version, toml } => self.apply_config(request, group, version, toml),
+            Command::PutFile { group, name, version, body } => {
+                self.put_file(request, group, name, version, body);
+            }
         }
     }
 

@@ -54,6 +54,7 @@ impl Node {
                     self.learn_departure(&rumor, member, None);
                 }
             },
+            Pending::Version { request, rumor } => self.version_stored(request, &rumor, failure),
             Pending::Batch(keys) if !stored => self.store_again(keys),
             Pending::Batch(_) => {}
         }

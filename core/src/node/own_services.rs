@@ -107,7 +107,7 @@ impl Node {
         let own = |r: &&Rumor| r.owner() == Some(self.me) && !r.is_tombstone();
         let group_of = |r: &Rumor| match r.key() {
             RumorKey::Service { group, .. } | RumorKey::ServiceHealth { group, .. } => Some(group),
-            RumorKey::Member(_) | RumorKey::Departure(_) => None,
+            _ => None,
         };
         let groups: Vec<ServiceGroup> = self.rumors.iter().filter(own).filter_map(group_of).collect();
         for group in groups {

@@ -27,6 +27,8 @@ pub(super) enum Pending {
     Farewell(Incarnation),
     /// A ban that an operator asked for.
     Departure { request: RequestId, member: MemberId },
+    /// A version that an operator gave.
+    Version { request: RequestId, rumor: Rumor },
     /// Records that nobody waits for, stored again later when they could not be.
     Batch(Vec<RumorKey>),
 }
@@ -50,6 +52,14 @@ impl Node {
         let RumorKey::Departure(member) = rumor.key() else { panic!("only a ban is stored as one") };
         let writes = self.departure_rows(rumor, member);
         self.persist(writes, true, Pending::Departure { request, member });
+    }
+
+    pub(super) fn persist_version(&mut self, request: RequestId, rumor: Rumor) {
+        let key = rumor.key();
+        let mut history = self.history.clone_of(&key);
+        history.record(self.wall, &key, rumor.version().expect("only versions are stored as one"));
+        let writes = alloc::vec![snapshot::rumor_row(&rumor), snapshot::history_row(&key, &history)];
+        self.persist(writes, true, Pending::Version { request, rumor });
     }
 
     /// The ban, and the banned member's record as it is from then on: after a restart this node still knows whom
@@ -116,7 +126,7 @@ impl Node {
             keys.push(key);
         }
         if !keys.is_empty() {
-            let writes = keys.iter().map(|key| self.row(key)).collect();
+            let writes = keys.iter().flat_map(|key| self.rows(key)).collect();
             self.persist(writes, false, Pending::Batch(keys));
         }
         if !self.dirty.is_empty() {
@@ -124,17 +134,21 @@ impl Node {
         }
     }
 
-    /// The row that a record has to have now.
-    fn row(&self, key: &RumorKey) -> Write {
-        match key {
+    /// The rows that a record has to have now.
+    fn rows(&self, key: &RumorKey) -> Vec<Write> {
+        let row = match key {
             RumorKey::Member(id) => {
                 let value = self.statement(id).map(|m| m.to_wire().encode_to_vec());
                 Write { table: Table::Member, key: id.as_bytes().to_vec(), value }
             }
-            RumorKey::Service { .. } | RumorKey::Departure(_) | RumorKey::ServiceHealth { .. } => {
+            _ => {
                 let value = self.rumors.get(key).map(Rumor::encode);
                 Write { table: Table::Rumor, key: key.encode(), value }
             }
+        };
+        if matches!(key, RumorKey::ServiceConfig(_) | RumorKey::ServiceFile { .. }) {
+            return alloc::vec![row, snapshot::history_row(key, &self.history)];
         }
+        alloc::vec![row]
     }
 }

@@ -7,5 +7,8 @@ mod kinds;
 mod store;
 
 pub(crate) use heat::{Heat, Priority};
-pub use kinds::{Departure, MemberRumor, Rumor, RumorKey, RumorKind, ServiceHealth, ServiceRumor};
+pub use kinds::{
+    Contender, Departure, MemberRumor, Rumor, RumorKey, RumorKind, ServiceConfig, ServiceFile, ServiceHealth,
+    ServiceRumor, Version,
+};
 pub(crate) use store::{Inserted, RumorStore};

@@ -4,10 +4,13 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{Rumor, RumorKey, RumorKind};
+use super::{Rumor, RumorKey, RumorKind, ServiceFile};
 use crate::digest::{self, Digest};
-use crate::id::MemberId;
-use crate::limits::{DEPARTURES_MAX, RUMORS_BYTES_MAX, RUMORS_MAX};
+use crate::id::{FileName, MemberId, ServiceGroup};
+use crate::limits::{
+    DEPARTURES_MAX, GROUP_BYTES_MAX, RUMORS_BYTES_MAX, RUMORS_MAX, SERVICE_CONFIGS_MAX, SERVICE_FILES_MAX,
+    SERVICE_FILES_PER_GROUP_MAX,
+};
 use crate::time::Instant;
 
 /// What became of a rumor that was offered to the store.
@@ -39,6 +42,8 @@ pub(crate) struct RumorStore {
     entries: BTreeMap<RumorKey, Entry>,
     digest: Digest,
     departures: usize,
+    configs: usize,
+    files: usize,
     tombstones: usize,
     bytes: usize,
 }
@@ -77,6 +82,8 @@ impl RumorStore {
                 return Inserted::Refused;
             }
             self.departures += 1;
+        } else if self.is_full(&key, 2).is_some() {
+            return Inserted::Refused;
         } else {
             while self.is_full_for(&entry) {
                 if !self.drop_one_tombstone() {
@@ -84,9 +91,59 @@ impl RumorStore {
                 }
             }
         }
+        match key.kind() {
+            RumorKind::ServiceConfig => self.configs += 1,
+            RumorKind::ServiceFile => self.files += 1,
+            _ => {}
+        }
         self.count_in((entry.hashes, entry.bytes, entry.dead_since.is_some()));
         self.entries.insert(key, entry);
         Inserted::New
+    }
+
+    /// Which limit keeps an operator from adding this version; none when nothing does. Nothing of these kinds is ever
+    /// taken out.
+    pub(crate) fn no_room_for(&self, rumor: &Rumor) -> Option<&'static str> {
+        let key = rumor.key();
+        let held = self.entries.get(&key);
+        if held.is_none()
+            && let Some(limit) = self.is_full(&key, 1)
+        {
+            return Some(limit);
+        }
+        let grows = rumor.encode().len().saturating_sub(held.map_or(0, |entry| entry.bytes));
+        let versions = self.entries.values().filter(|entry| entry.rumor.version().is_some());
+        if versions.map(|entry| entry.bytes).sum::<usize>() + grows > GROUP_BYTES_MAX {
+            return Some("bytes of group configuration and files");
+        }
+        (self.bytes + grows > RUMORS_BYTES_MAX).then_some("bytes of rumors")
+    }
+
+    fn is_full(&self, key: &RumorKey, times: usize) -> Option<&'static str> {
+        match key {
+            RumorKey::ServiceConfig(_) if self.configs >= SERVICE_CONFIGS_MAX * times => {
+                Some("groups with configuration")
+            }
+            RumorKey::ServiceFile { .. } if self.files >= SERVICE_FILES_MAX * times => Some("group files"),
+            RumorKey::ServiceFile { group, .. }
+                if self.files_of(group).count() >= SERVICE_FILES_PER_GROUP_MAX * times =>
+            {
+                Some("files of one group")
+            }
+            _ => None,
+        }
+    }
+
+    /// The files of one group, in order of name.
+    pub(crate) fn files_of(&self, group: &ServiceGroup) -> impl Iterator<Item = &ServiceFile> {
+        let first = RumorKey::ServiceFile { group: group.clone(), name: FileName::least() };
+        let rumors = self.entries.range(first..).map(|(_, entry)| &entry.rumor);
+        let files = rumors.map_while(|rumor| match rumor {
+            Rumor::ServiceFile(file) => Some(file),
+            _ => None,
+        });
+        let group = group.clone();
+        files.take_while(move |file| file.group == group)
     }
 
     fn is_full_for(&self, entry: &Entry) -> bool {

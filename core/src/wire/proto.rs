@@ -88,6 +88,10 @@ pub(crate) struct Rumor {
     pub(crate) member: Option<Membership>,
     #[prost(message, optional, tag = "5")]
     pub(crate) service: Option<Service>,
+    #[prost(message, optional, tag = "6")]
+    pub(crate) service_config: Option<ServiceConfig>,
+    #[prost(message, optional, tag = "7")]
+    pub(crate) service_file: Option<ServiceFile>,
     #[prost(message, optional, tag = "9")]
     pub(crate) departure: Option<Departure>,
     #[prost(message, optional, tag = "100")]
@@ -98,6 +102,8 @@ pub(crate) struct Rumor {
 pub(crate) mod rumor_kind {
     pub(crate) const MEMBER: i32 = 1;
     pub(crate) const SERVICE: i32 = 2;
+    pub(crate) const SERVICE_CONFIG: i32 = 4;
+    pub(crate) const SERVICE_FILE: i32 = 5;
     pub(crate) const DEPARTURE: i32 = 9;
     pub(crate) const SERVICE_HEALTH: i32 = 100;
 }
@@ -172,6 +178,77 @@ pub(crate) struct ServiceHealth {
     pub(crate) health: i32,
     #[prost(bool, tag = "5")]
     pub(crate) tombstone: bool,
+}
+
+/// `ServiceConfig`, with who wrote it.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ServiceConfig {
+    #[prost(string, tag = "1")]
+    pub(crate) service_group: String,
+    #[prost(uint64, tag = "2")]
+    pub(crate) incarnation: u64,
+    #[prost(bool, tag = "3")]
+    pub(crate) encrypted: bool,
+    #[prost(bytes = "vec", tag = "4")]
+    pub(crate) config: Vec<u8>,
+    #[prost(bytes = "vec", tag = "100")]
+    pub(crate) writer: Vec<u8>,
+    #[prost(message, repeated, tag = "101")]
+    pub(crate) contenders: Vec<Contender>,
+}
+
+/// `ServiceFile`, with who wrote it.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ServiceFile {
+    #[prost(string, tag = "1")]
+    pub(crate) service_group: String,
+    #[prost(uint64, tag = "2")]
+    pub(crate) incarnation: u64,
+    #[prost(bool, tag = "3")]
+    pub(crate) encrypted: bool,
+    #[prost(string, tag = "4")]
+    pub(crate) filename: String,
+    #[prost(bytes = "vec", tag = "5")]
+    pub(crate) body: Vec<u8>,
+    #[prost(bytes = "vec", tag = "100")]
+    pub(crate) writer: Vec<u8>,
+    #[prost(message, repeated, tag = "101")]
+    pub(crate) contenders: Vec<Contender>,
+}
+
+/// Another body that was acknowledged under the same version.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Contender {
+    #[prost(fixed64, tag = "1")]
+    pub(crate) hash: u64,
+    #[prost(bytes = "vec", tag = "2")]
+    pub(crate) writer: Vec<u8>,
+}
+
+/// Versions of one group's configuration or file, in the durable state.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct History {
+    #[prost(string, tag = "1")]
+    pub(crate) service_group: String,
+    /// Empty for the configuration.
+    #[prost(string, tag = "2")]
+    pub(crate) filename: String,
+    #[prost(message, repeated, tag = "3")]
+    pub(crate) entries: Vec<HistoryEntry>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct HistoryEntry {
+    #[prost(uint64, tag = "1")]
+    pub(crate) version: u64,
+    #[prost(uint64, tag = "2")]
+    pub(crate) at_ms: u64,
+    #[prost(bytes = "vec", tag = "3")]
+    pub(crate) writer: Vec<u8>,
+    #[prost(uint64, tag = "4")]
+    pub(crate) bytes: u64,
+    #[prost(fixed64, tag = "5")]
+    pub(crate) hash: u64,
 }
 
 /// One framed message on the gossip port. All of it is ours: Habitat speaks ZeroMQ there.

@@ -270,9 +270,10 @@ pub fn refusal(error: &CommandError) -> NetErr {
         CommandError::NotLoaded(_) | CommandError::UnknownMember(_) | CommandError::Package(_) => {
             ErrCode::NotFound
         }
-        CommandError::Conflict(_) | CommandError::Leaving => ErrCode::Conflict,
+        CommandError::Conflict(_) | CommandError::Leaving | CommandError::Version { .. } => ErrCode::Conflict,
+        CommandError::VersionRange => ErrCode::InvalidPayload,
         CommandError::NotDurable(_) => ErrCode::Io,
-        CommandError::Limit(_) => ErrCode::EntityTooLarge,
+        CommandError::Limit(_) | CommandError::TooLarge { .. } => ErrCode::EntityTooLarge,
     };
     NetErr::new(code, error.to_string())
 }

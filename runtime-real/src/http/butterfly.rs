@@ -34,7 +34,11 @@ fn look(node: &Node) -> Ring {
             Rumor::Service(service) if !service.tombstone => ring.services.push(service.clone()),
             Rumor::Departure(departure) => ring.departures.push(departure.clone()),
             Rumor::ServiceHealth(health) if !health.tombstone => ring.health.push(health.clone()),
-            Rumor::Service(_) | Rumor::ServiceHealth(_) | Rumor::Member(_) => {}
+            Rumor::Service(_)
+            | Rumor::ServiceHealth(_)
+            | Rumor::Member(_)
+            | Rumor::ServiceConfig(_)
+            | Rumor::ServiceFile(_) => {}
         }
     }
     ring

@@ -35,6 +35,7 @@ pub fn name(kind: &EventKind) -> &'static str {
         EventKind::LocalHealth { .. } => "local_health",
         EventKind::Stalled { .. } => "stalled",
         EventKind::RumorAccepted { .. } => "rumor_accepted",
+        EventKind::VersionLost { .. } => "version_lost",
         EventKind::Synced { .. } => "synced",
         EventKind::Banned { .. } => "banned",
         EventKind::ServiceChanged { .. } => "service_changed",
@@ -81,6 +82,12 @@ fn fields(kind: &EventKind) -> Map<String, Value> {
             value.insert("from".into(), from.map_or(Value::Null, |id| id.to_string().into()));
             Value::Object(value)
         }
+        EventKind::VersionLost { key, version, winner } => {
+            let mut value = rumor_json(key);
+            value.insert("version".into(), (*version).into());
+            value.insert("winner".into(), winner.map_or(Value::Null, |id| id.to_string().into()));
+            Value::Object(value)
+        }
         EventKind::Synced { with, learned, sent } => {
             json!({ "with": with.to_string(), "learned": learned, "sent": sent })
         }
@@ -124,6 +131,15 @@ fn rumor_json(key: &RumorKey) -> Map<String, Value> {
         RumorKey::Departure(id) => {
             map.insert("rumor".into(), "departure".into());
             map.insert("member".into(), id.to_string().into());
+        }
+        RumorKey::ServiceConfig(group) => {
+            map.insert("rumor".into(), "service_config".into());
+            map.insert("service_group".into(), group.as_str().into());
+        }
+        RumorKey::ServiceFile { group, name } => {
+            map.insert("rumor".into(), "service_file".into());
+            map.insert("service_group".into(), group.as_str().into());
+            map.insert("filename".into(), name.as_str().into());
         }
     }
     map
@@ -208,6 +224,14 @@ pub fn sentence(kind: &EventKind) -> String {
         }
         EventKind::Stalled { for_ms } => format!("this supervisor was not running for {for_ms} ms"),
         EventKind::RumorAccepted { key, from } => rumor_sentence(key, from.as_ref()),
+        EventKind::VersionLost { key, version, winner } => {
+            let winner = winner.map_or_else(|| "elsewhere".to_owned(), |id| format!("by {}", short(&id)));
+            format!(
+                "version {version} of the {} that was applied here is not in effect: another version {version} \
+                 was applied {winner} at the same time and won; apply yours again under a higher number",
+                version_name(key)
+            )
+        }
         EventKind::Synced { with, learned, sent } => {
             format!("compared notes with {}: learned {learned} records, sent {sent}", short(with))
         }
@@ -232,12 +256,25 @@ pub fn sentence(kind: &EventKind) -> String {
     }
 }
 
+/// What a version is a version of.
+pub(crate) fn version_name(key: &RumorKey) -> String {
+    match key {
+        RumorKey::ServiceConfig(group) => format!("configuration of {group}"),
+        RumorKey::ServiceFile { group, name } => format!("file {name} of {group}"),
+        other => other.kind().name().to_owned(),
+    }
+}
+
 fn rumor_sentence(key: &RumorKey, from: Option<&MemberId>) -> String {
     let (about, what) = match key {
         RumorKey::Member(id) => (id, "has news".to_owned()),
         RumorKey::Service { group, member } => (member, format!("tells of its service in {group}")),
         RumorKey::ServiceHealth { group, member } => (member, format!("tells how its service in {group} is")),
         RumorKey::Departure(id) => (id, "is banned".to_owned()),
+        RumorKey::ServiceConfig(_) | RumorKey::ServiceFile { .. } => {
+            let how = from.map_or_else(|| "by an operator".to_owned(), |id| format!("through {}", short(id)));
+            return format!("there is a new version of the {}, {how}", version_name(key));
+        }
     };
     match from {
         None => format!("this supervisor tells the ring: {} {what}", short(about)),

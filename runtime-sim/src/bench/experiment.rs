@@ -56,17 +56,7 @@ fn preloaded(args: &Args) -> World {
         let host = world.add_host(spec(number, &[]));
         let members = records.clone();
         let incarnation = Incarnation(0);
-        world.preload(
-            host,
-            Snapshot {
-                member_id,
-                incarnation,
-                members,
-                rumors: Vec::new(),
-                services: Vec::new(),
-                running: Vec::new(),
-            },
-        );
+        world.preload(host, Snapshot { incarnation, members, ..Snapshot::new(member_id) });
         apply(&mut world, Action::Join(host));
     }
     world

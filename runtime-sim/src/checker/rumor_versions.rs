@@ -56,7 +56,10 @@ impl Checker for RumorVersions {
 fn owner(key: &RumorKey) -> Option<MemberId> {
     match key {
         RumorKey::Service { member, .. } | RumorKey::ServiceHealth { member, .. } => Some(*member),
-        RumorKey::Member(_) | RumorKey::Departure(_) => None,
+        RumorKey::Member(_)
+        | RumorKey::Departure(_)
+        | RumorKey::ServiceConfig(_)
+        | RumorKey::ServiceFile { .. } => None,
     }
 }
 

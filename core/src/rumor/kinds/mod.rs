@@ -3,21 +3,27 @@
 mod departure;
 mod member;
 mod service;
+mod service_config;
+mod service_file;
 mod service_health;
 #[cfg(test)]
 pub(crate) mod tests;
+mod version;
 
 pub use departure::Departure;
 pub use member::MemberRumor;
 pub use service::ServiceRumor;
+pub use service_config::ServiceConfig;
+pub use service_file::ServiceFile;
 pub use service_health::ServiceHealth;
+pub use version::{Contender, Version};
 
 use alloc::vec::Vec;
 use prost::Message as _;
 
 use crate::digest;
 use crate::error::DecodeError;
-use crate::id::{MemberId, ServiceGroup};
+use crate::id::{FileName, MemberId, ServiceGroup};
 use crate::limits::RUMOR_BYTES_MAX;
 use crate::wire::{id_to_wire, proto};
 
@@ -32,11 +38,22 @@ pub enum RumorKind {
     Departure,
     /// How a member's service is.
     ServiceHealth,
+    /// A group's configuration.
+    ServiceConfig,
+    /// A group's file.
+    ServiceFile,
 }
 
 impl RumorKind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Member, Self::Service, Self::Departure, Self::ServiceHealth];
+    pub const ALL: [Self; 6] = [
+        Self::Member,
+        Self::Service,
+        Self::Departure,
+        Self::ServiceHealth,
+        Self::ServiceConfig,
+        Self::ServiceFile,
+    ];
 
     /// The word for it, as in metrics and JSON.
     #[must_use]
@@ -46,6 +63,8 @@ impl RumorKind {
             Self::Service => "service",
             Self::Departure => "departure",
             Self::ServiceHealth => "service_health",
+            Self::ServiceConfig => "service_config",
+            Self::ServiceFile => "service_file",
         }
     }
 }
@@ -71,6 +90,15 @@ pub enum RumorKey {
         /// Who runs it.
         member: MemberId,
     },
+    /// This group's configuration.
+    ServiceConfig(ServiceGroup),
+    /// This file of this group.
+    ServiceFile {
+        /// The group.
+        group: ServiceGroup,
+        /// The file's name.
+        name: FileName,
+    },
 }
 
 impl RumorKey {
@@ -82,6 +110,8 @@ impl RumorKey {
             Self::Service { .. } => RumorKind::Service,
             Self::Departure(_) => RumorKind::Departure,
             Self::ServiceHealth { .. } => RumorKind::ServiceHealth,
+            Self::ServiceConfig(_) => RumorKind::ServiceConfig,
+            Self::ServiceFile { .. } => RumorKind::ServiceFile,
         }
     }
 
@@ -98,6 +128,12 @@ impl RumorKey {
                 bytes.push(0);
                 bytes.extend_from_slice(member.as_bytes());
             }
+            Self::ServiceConfig(group) => bytes.extend_from_slice(group.as_str().as_bytes()),
+            Self::ServiceFile { group, name } => {
+                bytes.extend_from_slice(group.as_str().as_bytes());
+                bytes.push(0);
+                bytes.extend_from_slice(name.as_str().as_bytes());
+            }
         }
         bytes
     }
@@ -105,9 +141,11 @@ impl RumorKey {
     pub(crate) fn hash(&self) -> u64 {
         match self {
             Self::Member(id) => digest::hash_member(id),
-            Self::Service { .. } | Self::Departure(_) | Self::ServiceHealth { .. } => {
-                digest::hash_bytes(&self.encode())
-            }
+            Self::Service { .. }
+            | Self::Departure(_)
+            | Self::ServiceHealth { .. }
+            | Self::ServiceConfig(_)
+            | Self::ServiceFile { .. } => digest::hash_bytes(&self.encode()),
         }
     }
 }
@@ -123,6 +161,10 @@ pub enum Rumor {
     Departure(Departure),
     /// How a member's service is.
     ServiceHealth(ServiceHealth),
+    /// A group's configuration.
+    ServiceConfig(ServiceConfig),
+    /// A group's file.
+    ServiceFile(ServiceFile),
 }
 
 impl Rumor {
@@ -134,6 +176,8 @@ impl Rumor {
             Self::Service(s) => RumorKey::Service { group: s.group.clone(), member: s.member_id },
             Self::Departure(d) => RumorKey::Departure(d.member_id),
             Self::ServiceHealth(h) => RumorKey::ServiceHealth { group: h.group.clone(), member: h.member_id },
+            Self::ServiceConfig(c) => RumorKey::ServiceConfig(c.group.clone()),
+            Self::ServiceFile(f) => RumorKey::ServiceFile { group: f.group.clone(), name: f.name.clone() },
         }
     }
 
@@ -147,6 +191,8 @@ impl Rumor {
             (Self::Service(a), Self::Service(b)) => a.merge(b),
             (Self::Departure(a), Self::Departure(b)) => a.merge(b),
             (Self::ServiceHealth(a), Self::ServiceHealth(b)) => a.merge(b),
+            (Self::ServiceConfig(a), Self::ServiceConfig(b)) => a.merge(b),
+            (Self::ServiceFile(a), Self::ServiceFile(b)) => a.merge(b),
             (a, b) => panic!("rumors of kinds {:?} and {:?} have no join", a.key().kind(), b.key().kind()),
         }
     }
@@ -157,7 +203,7 @@ impl Rumor {
         match self {
             Self::Service(s) => s.tombstone,
             Self::ServiceHealth(h) => h.tombstone,
-            Self::Member(_) | Self::Departure(_) => false,
+            Self::Member(_) | Self::Departure(_) | Self::ServiceConfig(_) | Self::ServiceFile(_) => false,
         }
     }
 
@@ -167,7 +213,17 @@ impl Rumor {
         match self {
             Self::Service(s) => Some(s.member_id),
             Self::ServiceHealth(h) => Some(h.member_id),
-            Self::Member(_) | Self::Departure(_) => None,
+            Self::Member(_) | Self::Departure(_) | Self::ServiceConfig(_) | Self::ServiceFile(_) => None,
+        }
+    }
+
+    /// The version of what operators replace as a whole; none for the other kinds.
+    #[must_use]
+    pub const fn version(&self) -> Option<&Version> {
+        match self {
+            Self::ServiceConfig(c) => Some(&c.version),
+            Self::ServiceFile(f) => Some(&f.version),
+            Self::Member(_) | Self::Service(_) | Self::Departure(_) | Self::ServiceHealth(_) => None,
         }
     }
 
@@ -210,11 +266,21 @@ impl Rumor {
                 rumor.from_id = id_to_wire(&h.member_id);
                 rumor.service_health = Some(h.to_wire());
             }
+            Self::ServiceConfig(c) => {
+                rumor.kind = proto::rumor_kind::SERVICE_CONFIG;
+                rumor.from_id = c.version.writer.as_ref().map(id_to_wire).unwrap_or_default();
+                rumor.service_config = Some(c.to_wire());
+            }
+            Self::ServiceFile(f) => {
+                rumor.kind = proto::rumor_kind::SERVICE_FILE;
+                rumor.from_id = f.version.writer.as_ref().map(id_to_wire).unwrap_or_default();
+                rumor.service_file = Some(f.to_wire());
+            }
         }
         rumor
     }
 
-    /// None for a kind that this version does not know: a newer member may tell of it.
+    /// None for what this version does not know or cannot use: others may tell of it.
     pub(crate) fn from_wire(rumor: proto::Rumor) -> Result<Option<Self>, DecodeError> {
         let known = match rumor.kind {
             proto::rumor_kind::MEMBER => Self::Member(MemberRumor::from_wire(rumor.member.as_ref())?),
@@ -223,6 +289,14 @@ impl Rumor {
             proto::rumor_kind::SERVICE_HEALTH => {
                 Self::ServiceHealth(ServiceHealth::from_wire(rumor.service_health.as_ref())?)
             }
+            proto::rumor_kind::SERVICE_CONFIG => match ServiceConfig::from_wire(rumor.service_config)? {
+                Some(config) => Self::ServiceConfig(config),
+                None => return Ok(None),
+            },
+            proto::rumor_kind::SERVICE_FILE => match ServiceFile::from_wire(rumor.service_file)? {
+                Some(file) => Self::ServiceFile(file),
+                None => return Ok(None),
+            },
             _ => return Ok(None),
         };
         Ok(Some(known))

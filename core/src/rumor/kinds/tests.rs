@@ -5,7 +5,10 @@ use core::net::{IpAddr, Ipv4Addr};
 
 use proptest::prelude::*;
 
-use super::{Departure, MemberRumor, Rumor, RumorKind, ServiceHealth, ServiceRumor};
+use super::{
+    Departure, MemberRumor, Rumor, RumorKind, ServiceConfig, ServiceFile, ServiceHealth, ServiceRumor,
+    Version,
+};
 use crate::config::SysInfo;
 use crate::id::{Incarnation, MemberId};
 use crate::membership::{Accusers, MemberRecord, State};
@@ -25,6 +28,8 @@ fn trio(kind: RumorKind) -> BoxedStrategy<[Rumor; 3]> {
             Just([rumor.clone(), rumor.clone(), rumor]).boxed()
         }
         RumorKind::ServiceHealth => [health(), health(), health()].boxed(),
+        RumorKind::ServiceConfig => [config(), config(), config()].boxed(),
+        RumorKind::ServiceFile => [file(), file(), file()].boxed(),
     }
 }
 
@@ -95,6 +100,35 @@ fn health() -> impl Strategy<Value = Rumor> {
             health: Health::ALL[health],
             tombstone,
         })
+    })
+}
+
+/// What a few members may make of one version together: joins of single acknowledgements.
+fn version() -> impl Strategy<Value = Version> {
+    let one = (1_u64..3, "[a-f]{0,1}", proptest::option::of(member_id()));
+    proptest::collection::vec(one, 1..14).prop_map(|made| {
+        let mut made = made.into_iter().map(|(n, body, who)| Version::new(n, body.into_bytes(), who));
+        let mut version = made.next().expect("at least one");
+        for other in made {
+            version.merge(&other);
+        }
+        version
+    })
+}
+
+fn config() -> impl Strategy<Value = Rumor> {
+    version().prop_map(|version| {
+        Rumor::ServiceConfig(ServiceConfig {
+            group: "redis.default".parse().expect("a valid group"),
+            version,
+        })
+    })
+}
+
+fn file() -> impl Strategy<Value = Rumor> {
+    version().prop_map(|version| {
+        let group = "redis.default".parse().expect("a valid group");
+        Rumor::ServiceFile(ServiceFile { group, name: "users.acl".parse().expect("a valid name"), version })
     })
 }
 

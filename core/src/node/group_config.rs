@@ -1,0 +1,145 @@
+//! Configuration and files of service groups: taken from an operator, on disk, then everywhere.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::persist::Pending;
+use super::{Node, ctx};
+use crate::command::Reply;
+use crate::context::Context;
+use crate::error::CommandError;
+use crate::history::HistoryEntry;
+use crate::id::{FileName, MemberId, RequestId, ServiceGroup};
+use crate::io::EventKind;
+use crate::limits::{INCARNATION_MAX, SERVICE_CONFIG_BYTES_MAX, SERVICE_FILE_BYTES_MAX};
+use crate::membership::Heard;
+use crate::rumor::{Priority, Rumor, RumorKey, ServiceConfig, ServiceFile, Version};
+
+impl Node {
+    pub(super) fn apply_config(
+        &mut self,
+        request: RequestId,
+        group: ServiceGroup,
+        version: u64,
+        toml: Vec<u8>,
+    ) {
+        let version = Version::new(version, toml, Some(self.me));
+        let rumor = Rumor::ServiceConfig(ServiceConfig { group, version });
+        self.take_version(request, rumor, SERVICE_CONFIG_BYTES_MAX);
+    }
+
+    pub(super) fn put_file(
+        &mut self,
+        request: RequestId,
+        group: ServiceGroup,
+        name: FileName,
+        version: u64,
+        body: Vec<u8>,
+    ) {
+        let version = Version::new(version, body, Some(self.me));
+        let rumor = Rumor::ServiceFile(ServiceFile { group, name, version });
+        self.take_version(request, rumor, SERVICE_FILE_BYTES_MAX);
+    }
+
+    /// On disk first, then in effect.
+    fn take_version(&mut self, request: RequestId, rumor: Rumor, bytes_max: usize) {
+        match self.check_version(&rumor, bytes_max) {
+            Err(error) => self.reply(request, Reply::Failed(error)),
+            Ok(()) => self.persist_version(request, rumor),
+        }
+    }
+
+    fn check_version(&mut self, rumor: &Rumor, bytes_max: usize) -> Result<(), CommandError> {
+        let version = rumor.version().expect("only versions are taken from operators");
+        if version.number == 0 || version.number > INCARNATION_MAX {
+            return Err(CommandError::VersionRange);
+        }
+        if version.body.len() > bytes_max {
+            return Err(CommandError::TooLarge { bytes: version.body.len(), limit: bytes_max });
+        }
+        let key = rumor.key();
+        let current = self.current_version(&key);
+        if version.number <= current {
+            return Err(CommandError::Version { current });
+        }
+        if let Some(limit) = self.rumors.no_room_for(rumor) {
+            let ctx = ctx!(self);
+            ctx.limit_reached(limit);
+            return Err(CommandError::Limit(limit));
+        }
+        Ok(())
+    }
+
+    /// The highest number that this member has or is about to have.
+    fn current_version(&self, key: &RumorKey) -> u64 {
+        let held = self.rumors.get(key).and_then(Rumor::version).map_or(0, |v| v.number);
+        let storing = self.pending.values().filter_map(|pending| match pending {
+            Pending::Version { rumor, .. } if rumor.key() == *key => rumor.version().map(|v| v.number),
+            _ => None,
+        });
+        storing.max().unwrap_or(0).max(held)
+    }
+
+    /// The version that an operator gave is on disk, or could not be stored.
+    pub(super) fn version_stored(&mut self, request: RequestId, rumor: &Rumor, failure: Option<String>) {
+        if let Some(reason) = failure {
+            return self.reply(request, Reply::Failed(CommandError::NotDurable(reason)));
+        }
+        let number = rumor.version().map_or(0, |v| v.number);
+        let key = rumor.key();
+        let held = self.rumors.get(&key).and_then(Rumor::version).map_or(0, |v| v.number);
+        if held > number {
+            // The ring was faster; what is on disk now is older than what is known.
+            self.mark_dirty(key);
+            return self.reply(request, Reply::Failed(CommandError::Version { current: held }));
+        }
+        self.reply(request, Reply::Done);
+        self.learn_version(rumor, None);
+    }
+
+    /// Joins a version into what is known, and tells when one that this member acknowledged loses.
+    pub(super) fn learn_version(&mut self, rumor: &Rumor, from: Option<MemberId>) -> Heard {
+        let key = rumor.key();
+        let had_lost = self.has_lost(&key);
+        let heard = self.learn(rumor, Priority::Normal, from);
+        if heard != Heard::New {
+            return heard;
+        }
+        let lost = self.has_lost(&key) && !had_lost;
+        if let Some(version) = self.rumors.get(&key).and_then(Rumor::version) {
+            self.history.record(self.wall, &key, version);
+            if lost {
+                let kind = EventKind::VersionLost { key, version: version.number, winner: version.writer };
+                let ctx = ctx!(self);
+                ctx.event(None, kind);
+            }
+        }
+        heard
+    }
+
+    /// Whether this member acknowledged a body that lost against another one of the same version.
+    fn has_lost(&self, key: &RumorKey) -> bool {
+        let held = self.rumors.get(key).and_then(Rumor::version);
+        held.is_some_and(|version| version.losers().any(|loser| loser.writer == Some(self.me)))
+    }
+
+    /// The configuration that this member holds for a group.
+    #[must_use]
+    pub fn group_config(&self, group: &ServiceGroup) -> Option<&ServiceConfig> {
+        match self.rumors.get(&RumorKey::ServiceConfig(group.clone()))? {
+            Rumor::ServiceConfig(config) => Some(config),
+            _ => None,
+        }
+    }
+
+    /// The files that this member holds for a group, in order of name.
+    pub fn group_files<'a>(&'a self, group: &'a ServiceGroup) -> impl Iterator<Item = &'a ServiceFile> {
+        self.rumors.files_of(group)
+    }
+
+    /// The versions of a group's configuration, or of one of its files, that this member has had, oldest first.
+    #[must_use]
+    pub fn history(&self, key: &RumorKey) -> Vec<HistoryEntry> {
+        self.history.of(key)
+    }
+}
