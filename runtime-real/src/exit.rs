@@ -10,6 +10,8 @@
 //! | 3 | no supervisor runs there |
 //! | 4 | there is no root directory |
 //! | 7 | the supervisor refuses the ctl secret, or there is none that can be used |
+//! | 8 | the version is not higher than the current one |
+//! | 9 | what was to be waited for is not so everywhere |
 //!
 //! The daemon, `annulus sup run`:
 //!
@@ -50,3 +52,7 @@ pub const NOT_LOADED: u8 = 2;
 pub const NO_SUPERVISOR: u8 = 3;
 /// The supervisor refuses the ctl secret, or there is none that can be used.
 pub const UNAUTHORIZED: u8 = 7;
+/// The version is not higher than the current one.
+pub const OLD_VERSION: u8 = 8;
+/// What was to be waited for is not so everywhere.
+pub const NOT_APPLIED: u8 = 9;

@@ -1,4 +1,4 @@
-//! UTC time as 14 digits, `YYYYMMDDHHMMSS`: what releases of packages and revisions of keys are.
+//! UTC time as text: 14 digits, `YYYYMMDDHHMMSS`, which releases of packages and revisions of keys are, and RFC 3339.
 
 use annulus_core::UnixTime;
 use jiff::Timestamp;
@@ -8,6 +8,13 @@ use jiff::Timestamp;
 pub fn digits(time: UnixTime) -> String {
     let ms = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
     Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX).strftime("%Y%m%d%H%M%S").to_string()
+}
+
+/// `YYYY-MM-DDTHH:MM:SS.mmmZ`; a time beyond the year 9999 reads as its last second.
+#[must_use]
+pub fn rfc3339_millis(time: UnixTime) -> String {
+    let ms = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+    format!("{:.3}", Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX))
 }
 
 /// Whether a text is 14 digits.
@@ -24,6 +31,7 @@ mod tests {
     fn digits_are_utc() {
         assert_eq!(digits(UnixTime::from_millis(0)), "19700101000000");
         assert_eq!(digits(UnixTime::from_millis(1_767_225_599_999)), "20251231235959");
+        assert_eq!(rfc3339_millis(UnixTime::from_millis(1_767_225_599_050)), "2025-12-31T23:59:59.050Z");
         assert!(is_digits(&digits(UnixTime::from_millis(u64::MAX))));
         assert!(!is_digits("2026010100000x"));
     }

@@ -1,6 +1,7 @@
 //! Records on their way to the disk. What others or an operator rely on is awaited before it is used; what the
 //! ring would teach this node again goes out in batches.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -28,7 +29,7 @@ pub(super) enum Pending {
     /// A ban that an operator asked for.
     Departure { request: RequestId, member: MemberId },
     /// A version that an operator gave.
-    Version { request: RequestId, rumor: Rumor },
+    Version { request: RequestId, rumor: Box<Rumor> },
     /// Records that nobody waits for, stored again later when they could not be.
     Batch(Vec<RumorKey>),
 }
@@ -59,7 +60,7 @@ impl Node {
         let mut history = self.history.clone_of(&key);
         history.record(self.wall, &key, rumor.version().expect("only versions are stored as one"));
         let writes = alloc::vec![snapshot::rumor_row(&rumor), snapshot::history_row(&key, &history)];
-        self.persist(writes, true, Pending::Version { request, rumor });
+        self.persist(writes, true, Pending::Version { request, rumor: Box::new(rumor) });
     }
 
     /// The ban, and the banned member's record as it is from then on: after a restart this node still knows whom

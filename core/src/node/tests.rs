@@ -1,5 +1,7 @@
 //! A few nodes and a perfect network, enough to see the wiring work. Faults are the simulator's business.
 
+mod group_config;
+
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec;
 use alloc::vec::Vec;

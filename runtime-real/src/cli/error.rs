@@ -91,6 +91,32 @@ pub enum CliError {
     /// Something was not written as it should be.
     #[error("{0}")]
     Usage(String),
+    /// The ring has a version with this number or a higher one.
+    #[error("nothing was changed: {0}")]
+    OldVersion(String),
+    /// A version is on disk and spreading, and not in effect everywhere in time.
+    #[error(
+        "after {seconds} s these alive members have not applied it yet: {members}; it is on its way to them"
+    )]
+    NotApplied {
+        /// How long it was waited for.
+        seconds: u64,
+        /// Who.
+        members: String,
+    },
+    /// A version was applied, and will not be in effect.
+    #[error("not in effect: {0}")]
+    Overtaken(String),
+    /// Nobody has given the group any version.
+    #[error(
+        "there is no {what} of {group} at this supervisor; `annulus config apply` and `annulus file upload` make one"
+    )]
+    NoVersion {
+        /// Which.
+        what: String,
+        /// Of which group.
+        group: String,
+    },
     /// A package could not be read or installed.
     #[error(transparent)]
     Package(#[from] crate::package::Error),
@@ -144,6 +170,9 @@ impl CliError {
             Self::Start(error) => error.exit_code(),
             Self::Root(_) => exit::ROOT,
             Self::Usage(_) => exit::USAGE,
+            Self::OldVersion(_) => exit::OLD_VERSION,
+            Self::NotApplied { .. } | Self::Overtaken(_) => exit::NOT_APPLIED,
+            Self::NoVersion { .. } => exit::NOT_LOADED,
             _ => exit::FAILED,
         }
     }

@@ -1,8 +1,11 @@
 //! The command line: what there is to say, and who carries it out. One file per command.
 
+mod config;
 mod demo;
 mod error;
 mod log;
+mod file;
+mod group;
 pub mod origin;
 pub(crate) mod output;
 mod pkg;
@@ -88,6 +91,12 @@ enum Command {
     /// Run a supervisor with a service; where one runs already, load the service there
     #[command(after_help = sup::RUN_EXIT_CODES)]
     Start(Box<start::Args>),
+    /// Configuration of services and service groups
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Files of service groups
+    #[command(subcommand)]
+    File(file::Command),
     /// Make, look at and install packages
     #[command(subcommand)]
     Pkg(pkg::Command),
@@ -115,6 +124,8 @@ pub fn run(args: Args) -> Outcome {
         Command::Svc(command) => svc::run(&global, command),
         Command::Start(args) => start::run(&global, &args),
         Command::Pkg(command) => pkg::run(&global, &command),
+        Command::Config(command) => config::run(&global, command),
+        Command::File(command) => file::run(&global, command),
         Command::Origin(command) => Ok(origin::run(&command, &global.root()?)?),
         Command::Demo(args) => demo::run(args),
         Command::Sim(args) => sim::run(&args),

@@ -20,6 +20,13 @@ pub(crate) struct Remote {
     remote_sup: Option<String>,
 }
 
+impl Remote {
+    /// The supervisor at this address.
+    pub(crate) fn at(addr: &str) -> Self {
+        Self { remote_sup: Some(addr.to_owned()) }
+    }
+}
+
 /// A variable's value; empty counts as unset.
 fn set(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())

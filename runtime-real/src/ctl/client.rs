@@ -118,6 +118,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }
     }
 
+    /// The supervisor's ctl address.
+    #[must_use]
+    pub fn addr(&self) -> &str {
+        &self.addr
+    }
+
     /// Sends a request and hands each line meant for the operator's terminal to `on_line` until it is done.
     ///
     /// # Errors

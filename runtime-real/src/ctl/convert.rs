@@ -275,7 +275,11 @@ pub fn refusal(error: &CommandError) -> NetErr {
         CommandError::NotDurable(_) => ErrCode::Io,
         CommandError::Limit(_) | CommandError::TooLarge { .. } => ErrCode::EntityTooLarge,
     };
-    NetErr::new(code, error.to_string())
+    let current_version = match error {
+        CommandError::Version { current } => Some(*current),
+        _ => None,
+    };
+    NetErr { current_version, ..NetErr::new(code, error.to_string()) }
 }
 
 #[cfg(test)]

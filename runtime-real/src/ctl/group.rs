@@ -29,7 +29,8 @@ fn file_name(name: &str) -> Result<FileName, NetErr> {
 }
 
 fn required<T>(field: Option<T>, what: &str) -> Result<T, NetErr> {
-    let absent = || NetErr::new(ErrCode::UpdateClient, format!("the request has no {what}; update the client"));
+    let absent =
+        || NetErr::new(ErrCode::UpdateClient, format!("the request has no {what}; update the client"));
     field.ok_or_else(absent)
 }
 
@@ -46,7 +47,7 @@ fn not_encrypted(is_encrypted: Option<bool>) -> Result<(), NetErr> {
 /// It is too long or not TOML.
 pub fn check_config(cfg: &[u8]) -> Result<(), NetErr> {
     if cfg.len() > SERVICE_CONFIG_BYTES_MAX {
-        return Err(too_large("a configuration", cfg.len(), SERVICE_CONFIG_BYTES_MAX));
+        return Err(too_large("configuration", SERVICE_CONFIG_BYTES_MAX));
     }
     let text = std::str::from_utf8(cfg)
         .map_err(|error| invalid(format_args!("not text: byte {} is not UTF-8", error.valid_up_to() + 1)))?;
@@ -62,13 +63,13 @@ pub fn check_config(cfg: &[u8]) -> Result<(), NetErr> {
 /// It is too long.
 pub fn check_file(body: &[u8]) -> Result<(), NetErr> {
     if body.len() > SERVICE_FILE_BYTES_MAX {
-        return Err(too_large("a file", body.len(), SERVICE_FILE_BYTES_MAX));
+        return Err(too_large("file", SERVICE_FILE_BYTES_MAX));
     }
     Ok(())
 }
 
-fn too_large(what: &str, bytes: usize, limit: usize) -> NetErr {
-    let text = format!("{what} of {bytes} bytes is more than a ring carries, which is {limit} bytes");
+fn too_large(what: &str, limit: usize) -> NetErr {
+    let text = format!("the {what} has more than {limit} bytes, which is what a ring carries");
     NetErr::new(ErrCode::EntityTooLarge, text)
 }
 
@@ -103,9 +104,9 @@ pub(super) async fn default_cfg(ctl: &Ctl, request: SvcGetDefaultCfg) -> Result<
     let ident = convert::ident(request.ident.as_ref())?;
     let view = request::find(ctl, &ident).await?;
     let ident = view.running.as_ref().unwrap_or(&view.spec.ident);
-    let installed =
-        package::newest(&ctl.root, ident).map_err(|error| NetErr::new(ErrCode::NotFound, error.to_string()))?;
-    let path = ctl.root.package_dir(&installed).join("default.toml");
+    let installed = package::newest(&ctl.root, ident)
+        .map_err(|error| NetErr::new(ErrCode::NotFound, error.to_string()))?;
+    let path = installed.path().join("default.toml");
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
@@ -129,13 +130,15 @@ fn status(node: &Node, group: ServiceGroup, name: Option<FileName>, wants_body: 
     };
     let census = node.census();
     let population = census.group(&group).into_iter().flat_map(|group| group.population.values());
+    let number = current.map_or(0, |version| version.number);
     let members = population.map(|member| GroupMember {
         member_id: member.member_id.to_string(),
         hostname: member.sys.hostname.clone(),
         alive: member.alive(),
-        applied: false,
-        version: None,
+        applied: name.is_none() && member.config_incarnation >= number,
+        version: name.is_none().then_some(member.config_incarnation),
     });
+    let members = members.collect();
     let key = match name {
         None => RumorKey::ServiceConfig(group.clone()),
         Some(name) => RumorKey::ServiceFile { group: group.clone(), name },
@@ -150,7 +153,7 @@ fn status(node: &Node, group: ServiceGroup, name: Option<FileName>, wants_body: 
     let losers = current.into_iter().flat_map(Version::losers).filter_map(|loser| loser.writer);
     GroupStatus {
         current: current.map(group_version),
-        members: members.collect(),
+        members,
         history: history.collect(),
         body: current.filter(|_| wants_body).map(|version| version.body.clone()),
         losers: losers.map(|id| id.to_string()).collect(),

@@ -54,13 +54,16 @@ pub struct NetErr {
     /// In words.
     #[prost(string, required, tag = "2")]
     pub msg: String,
+    /// Ours: the version that is current, when a version was not higher.
+    #[prost(uint64, optional, tag = "100")]
+    pub current_version: Option<u64>,
 }
 
 impl NetErr {
     /// A failure of this kind.
     #[must_use]
     pub fn new(code: ErrCode, msg: impl Into<String>) -> Self {
-        Self { code: code.into(), msg: msg.into() }
+        Self { code: code.into(), msg: msg.into(), current_version: None }
     }
 }
 

@@ -6,6 +6,8 @@
 pub mod client;
 pub mod convert;
 pub mod frame;
+pub mod group;
+pub mod group_message;
 pub mod message;
 mod request;
 pub mod secret;
@@ -174,7 +176,17 @@ async fn reply<T: CtlMessage>(
     message: &T,
     last: bool,
 ) -> Result<(), FrameError> {
+    reply_bytes(io, request, T::ID, message.encode_to_vec(), last).await
+}
+
+async fn reply_bytes(
+    io: &mut (impl AsyncWrite + Unpin),
+    request: &Frame,
+    id: &str,
+    body: Vec<u8>,
+    last: bool,
+) -> Result<(), FrameError> {
     let txn = request.txn.map(|txn| txn.reply(last));
-    let frame = Frame { txn, id: T::ID.to_owned(), body: message.encode_to_vec() };
+    let frame = Frame { txn, id: id.to_owned(), body };
     timeout(CLIENT_TIMEOUT, frame.write(io)).await.unwrap_or(Ok(()))
 }

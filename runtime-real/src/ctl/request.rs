@@ -4,11 +4,12 @@ use annulus_core::{Command, MemberId, PackageIdent, Reply, ServiceName, ServiceV
 use tokio::io::AsyncWrite;
 
 use super::frame::{Frame, FrameError};
+use super::group_message::{GroupQuery, SvcFilePut, SvcGetDefaultCfg, SvcSetCfg, SvcValidateCfg};
 use super::message::{
     ConsoleLine, CtlMessage, ErrCode, NetErr, NetOk, ServiceStatus, SpecProblem, SpecProblems, SupDepart,
     SvcDrain, SvcLoad, SvcMaintain, SvcStart, SvcStatus, SvcStop, SvcUndrain, SvcUnload, SvcUpdate,
 };
-use super::{Ctl, convert, reply};
+use super::{Ctl, convert, group, reply};
 use crate::package;
 use crate::specs::Problem;
 
@@ -20,9 +21,16 @@ pub(super) enum Answer {
     Services(Vec<ServiceStatus>),
     /// One message per spec file that cannot be used.
     Problems(Vec<SpecProblem>),
+    /// One message: its name and its bytes.
+    Message(&'static str, Vec<u8>),
 }
 
 impl Answer {
+    /// Answers with one message.
+    pub(super) fn message<T: CtlMessage>(message: &T) -> Self {
+        Self::Message(T::ID, message.encode_to_vec())
+    }
+
     pub(super) async fn write(
         self,
         io: &mut (impl AsyncWrite + Unpin),
@@ -31,6 +39,7 @@ impl Answer {
         match self {
             Self::Services(list) => reply_each(io, request, &list).await,
             Self::Problems(list) => reply_each(io, request, &list).await,
+            Self::Message(id, body) => super::reply_bytes(io, request, id, body, true).await,
             Self::Done(lines) => {
                 for line in lines {
                     reply(io, request, &ConsoleLine { line, color: None, bold: false }, false).await?;
@@ -67,6 +76,11 @@ pub(super) async fn handle(ctl: &Ctl, frame: &Frame) -> Result<Answer, NetErr> {
         SvcUndrain::ID => svc_undrain(ctl, decode(frame)?).await,
         SvcMaintain::ID => svc_maintain(ctl, decode(frame)?).await,
         SpecProblems::ID => Ok(Answer::Problems(spec_problems(ctl))),
+        SvcSetCfg::ID => group::set_cfg(ctl, decode(frame)?).await,
+        SvcFilePut::ID => group::file_put(ctl, decode(frame)?).await,
+        SvcValidateCfg::ID => group::validate_cfg(&decode(frame)?),
+        SvcGetDefaultCfg::ID => group::default_cfg(ctl, decode(frame)?).await,
+        GroupQuery::ID => group::query(ctl, decode(frame)?).await,
         SupDepart::ID => sup_depart(ctl, decode(frame)?).await,
         other => Err(NetErr::new(
             ErrCode::NotSupported,
@@ -88,7 +102,7 @@ fn stopped(error: impl std::fmt::Display) -> NetErr {
     NetErr::new(ErrCode::Conflict, error.to_string())
 }
 
-async fn command(ctl: &Ctl, command: Command) -> Result<Reply, NetErr> {
+pub(super) async fn command(ctl: &Ctl, command: Command) -> Result<Reply, NetErr> {
     match ctl.handle.command(command).await {
         Reply::Failed(error) => Err(convert::refusal(&error)),
         reply => Ok(reply),
@@ -108,7 +122,7 @@ fn not_loaded(ctl: &Ctl, ident: &PackageIdent) -> NetErr {
 }
 
 /// The loaded service that an operator means by `ident`.
-async fn find(ctl: &Ctl, ident: &PackageIdent) -> Result<ServiceView, NetErr> {
+pub(super) async fn find(ctl: &Ctl, ident: &PackageIdent) -> Result<ServiceView, NetErr> {
     let matches = |view: &ServiceView| {
         view.spec.ident.satisfies(ident)
             || view.running.as_ref().is_some_and(|running| running.satisfies(ident))

@@ -1,0 +1,144 @@
+//! Group configuration and files through a few nodes.
+
+use alloc::string::ToString as _;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::Ring;
+use crate::command::{Command, Reply};
+use crate::error::CommandError;
+use crate::id::RequestId;
+use crate::io::EventKind;
+use crate::limits::{INCARNATION_MAX, SERVICE_CONFIG_BYTES_MAX, SERVICE_FILES_PER_GROUP_MAX};
+use crate::rumor::RumorKey;
+use crate::snapshot::Table;
+
+fn apply(ring: &mut Ring, at: usize, version: u64, toml: &str) -> RequestId {
+    let group = "redis.prod".parse().expect("valid");
+    ring.command(at, Command::ApplyConfig { group, version, toml: toml.as_bytes().to_vec() })
+}
+
+fn put(ring: &mut Ring, at: usize, name: &str, version: u64, body: Vec<u8>) -> RequestId {
+    let (group, name) = ("redis.prod".parse().expect("valid"), name.parse().expect("valid"));
+    ring.command(at, Command::PutFile { group, name, version, body })
+}
+
+/// Version and text that each node holds.
+fn held(ring: &Ring) -> Vec<Option<(u64, Vec<u8>)>> {
+    let group = "redis.prod".parse().expect("valid");
+    let of = |i: usize| ring.node(i).group_config(&group).map(|c| (c.version.number, c.version.body.clone()));
+    (0..ring.hosts.len()).map(of).collect()
+}
+
+fn lost(ring: &Ring, i: usize) -> usize {
+    ring.hosts[i].events.iter().filter(|e| matches!(e, EventKind::VersionLost { .. })).count()
+}
+
+#[test]
+fn a_configuration_reaches_everybody_and_outlives_restarts() {
+    let mut ring = Ring::new(5);
+    ring.run_ms(2_000);
+    let request = apply(&mut ring, 3, 1, "port = 7000");
+    assert_eq!(ring.reply(3, request), None, "not before it is on disk");
+    ring.run_ms(1_000);
+    assert_eq!(ring.reply(3, request), Some(&Reply::Done));
+    assert_eq!(held(&ring), vec![Some((1, b"port = 7000".to_vec())); 5]);
+    ring.crash(3);
+    ring.start(3);
+    ring.run_ms(10);
+    assert_eq!(held(&ring)[3], Some((1, b"port = 7000".to_vec())), "its disk remembers");
+    let history = ring.node(3).history(&RumorKey::ServiceConfig("redis.prod".parse().expect("valid")));
+    assert_eq!(history.iter().map(|e| (e.version, e.bytes)).collect::<Vec<_>>(), [(1, 11)]);
+}
+
+#[test]
+fn a_version_that_is_not_higher_changes_nothing() {
+    let mut ring = Ring::new(3);
+    ring.run_ms(2_000);
+    let request = apply(&mut ring, 0, 7, "a = 1");
+    // Before the first is on disk as well.
+    let hasty = apply(&mut ring, 0, 7, "a = 2");
+    ring.run_ms(1_000);
+    assert_eq!(ring.reply(0, request), Some(&Reply::Done));
+    assert_eq!(ring.reply(0, hasty), Some(&Reply::Failed(CommandError::Version { current: 7 })));
+    for version in [7, 6, 1] {
+        let request = apply(&mut ring, 2, version, "a = 2");
+        assert_eq!(ring.reply(2, request), Some(&Reply::Failed(CommandError::Version { current: 7 })));
+    }
+    for version in [0, INCARNATION_MAX + 1, u64::MAX] {
+        let request = apply(&mut ring, 2, version, "a = 2");
+        assert_eq!(ring.reply(2, request), Some(&Reply::Failed(CommandError::VersionRange)));
+    }
+    let large = "#".repeat(SERVICE_CONFIG_BYTES_MAX + 1);
+    let request = apply(&mut ring, 2, 8, &large);
+    assert!(matches!(ring.reply(2, request), Some(Reply::Failed(CommandError::TooLarge { .. }))));
+    ring.run_ms(1_000);
+    assert_eq!(held(&ring), vec![Some((7, b"a = 1".to_vec())); 3]);
+}
+
+#[test]
+fn two_at_once_end_in_one_winner_and_the_loser_is_told() {
+    let mut ring = Ring::new(6);
+    ring.run_ms(2_000);
+    let requests = [apply(&mut ring, 1, 4, "who = 1"), apply(&mut ring, 4, 4, "who = 4")];
+    ring.run_ms(5_000);
+    assert_eq!([ring.reply(1, requests[0]), ring.reply(4, requests[1])], [Some(&Reply::Done); 2]);
+    let all = held(&ring);
+    assert!(all.iter().all(|h| *h == all[0]), "{all:?}");
+    let winner = if all[0] == Some((4, b"who = 1".to_vec())) { 1 } else { 4 };
+    let loser = 5 - winner;
+    assert_eq!((lost(&ring, loser), lost(&ring, winner)), (1, 0));
+    let group = "redis.prod".parse().expect("valid");
+    for i in 0..6 {
+        let config = ring.node(i).group_config(&group).expect("held");
+        let losers: Vec<_> = config.version.losers().filter_map(|l| l.writer).collect();
+        assert_eq!(losers, [ring.id(loser)], "everybody knows whose version is not in effect");
+        assert_eq!(config.version.writer, Some(ring.id(winner)));
+    }
+    apply(&mut ring, loser, 5, "who = 5");
+    ring.run_ms(2_000);
+    assert!(ring.node(0).group_config(&group).is_some_and(|c| c.version.losers().count() == 0));
+}
+
+#[test]
+fn a_version_that_cannot_be_stored_is_not_told() {
+    let mut ring = Ring::new(3);
+    ring.run_ms(2_000);
+    ring.disk_fails = true;
+    let request = apply(&mut ring, 0, 1, "a = 1");
+    ring.run_ms(1_000);
+    assert!(matches!(ring.reply(0, request), Some(Reply::Failed(CommandError::NotDurable(_)))));
+    assert_eq!(held(&ring), vec![None; 3]);
+    ring.disk_fails = false;
+    let request = apply(&mut ring, 0, 1, "a = 1");
+    ring.run_ms(1_000);
+    assert_eq!(ring.reply(0, request), Some(&Reply::Done));
+}
+
+#[test]
+fn files_travel_by_name_up_to_a_number_and_large_ones_by_stream() {
+    let mut ring = Ring::new(4);
+    ring.run_ms(2_000);
+    let large = vec![b'x'; 64 * 1024];
+    put(&mut ring, 1, "large.bin", 1, large.clone());
+    put(&mut ring, 2, "users.acl", 3, b"user default on".to_vec());
+    ring.run_ms(2_000);
+    let group = "redis.prod".parse().expect("valid");
+    for i in 0..4 {
+        let files: Vec<_> = ring.node(i).group_files(&group).cloned().collect();
+        assert_eq!(files.iter().map(|f| f.name.as_str()).collect::<Vec<_>>(), ["large.bin", "users.acl"]);
+        assert_eq!(files[0].version.body, large);
+    }
+    assert_eq!(ring.node(0).group_files(&"redis.test".parse().expect("valid")).count(), 0);
+    for n in 0..SERVICE_FILES_PER_GROUP_MAX {
+        put(&mut ring, 0, &n.to_string(), 1, Vec::new());
+    }
+    ring.run_ms(1_000);
+    let one_more = put(&mut ring, 0, "one.more", 1, Vec::new());
+    assert_eq!(ring.reply(0, one_more), Some(&Reply::Failed(CommandError::Limit("files of one group"))));
+    let known = put(&mut ring, 0, "users.acl", 4, Vec::new());
+    ring.run_ms(100);
+    assert_eq!(ring.reply(0, known), Some(&Reply::Done), "what exists may still be replaced");
+    let rows = ring.hosts[0].disk.keys().filter(|(table, _)| *table == Table::History).count();
+    assert!(rows > 0);
+}

@@ -1,0 +1,71 @@
+//! `annulus config history SERVICE.GROUP [--file NAME]`.
+
+use annulus_core::{ServiceGroup, UnixTime};
+use serde_json::{Value, json};
+
+use crate::cli::group::{Through, query};
+use crate::cli::{CliError, Global, Outcome, block_on, output};
+use crate::ctl::group_message::{GroupStatus, GroupVersion};
+use crate::timestamp;
+
+#[derive(Clone, Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// The service group, SERVICE.GROUP[@ORG]
+    #[arg(value_name = "SERVICE.GROUP")]
+    group: ServiceGroup,
+    /// The versions of this file instead of the configuration's
+    #[arg(long, value_name = "NAME")]
+    file: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    through: Through,
+}
+
+pub(super) fn run(global: &Global, args: &Args) -> Outcome {
+    let file = args.file.as_deref();
+    let status = block_on(query(global, &args.through, &args.group, file))?;
+    if args.json {
+        let list = status.history.iter().map(|v| to_json(&status, v)).collect();
+        output::line(format_args!("{:#}", Value::Array(list)));
+        return Ok(0);
+    }
+    if status.history.is_empty() {
+        let what = file.map_or_else(|| "configuration".to_owned(), |name| format!("file {name}"));
+        return Err(CliError::NoVersion { what, group: args.group.to_string() });
+    }
+    let rows: Vec<Vec<String>> = status.history.iter().rev().map(|v| row(&status, v)).collect();
+    output::line(output::table(&["version", "taken in", "through member", "bytes", "hash", ""], &rows));
+    Ok(0)
+}
+
+fn is_current(status: &GroupStatus, version: &GroupVersion) -> bool {
+    status.current.as_ref().is_some_and(|c| c.version == version.version && c.hash == version.hash)
+}
+
+fn row(status: &GroupStatus, version: &GroupVersion) -> Vec<String> {
+    let at = version
+        .at_ms
+        .map_or_else(|| "-".to_owned(), |ms| timestamp::rfc3339_millis(UnixTime::from_millis(ms)));
+    let writer = if version.writer.is_empty() { "-" } else { &version.writer };
+    vec![
+        version.version.to_string(),
+        at,
+        writer.to_owned(),
+        version.bytes.to_string(),
+        format!("{:016x}", version.hash),
+        if is_current(status, version) { "current".to_owned() } else { String::new() },
+    ]
+}
+
+fn to_json(status: &GroupStatus, version: &GroupVersion) -> Value {
+    json!({
+        "version": version.version,
+        "taken_in_at_ms": version.at_ms,
+        "writer": version.writer,
+        "bytes": version.bytes,
+        "hash": format!("{:016x}", version.hash),
+        "current": is_current(status, version),
+    })
+}

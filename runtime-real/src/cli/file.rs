@@ -1,0 +1,69 @@
+//! `annulus file …`.
+
+use std::io::Read as _;
+use std::path::PathBuf;
+
+use annulus_core::limits::SERVICE_FILE_BYTES_MAX;
+use annulus_core::{FileName, ServiceGroup};
+use clap::Subcommand;
+
+use super::group::{Through, Wait, send};
+use super::{CliError, Global, Outcome, block_on, output};
+use crate::ctl::group::check_file;
+use crate::ctl::group_message::SvcFilePut;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Give every service of a group a file, or another version of it
+    Upload(Upload),
+}
+
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = super::group::EXIT_CODES)]
+pub(super) struct Upload {
+    /// The service group, SERVICE.GROUP[@ORG]; nobody has to serve it yet
+    #[arg(value_name = "SERVICE.GROUP")]
+    group: ServiceGroup,
+    /// The version's number: from 1, and higher than that of this file's current version
+    #[arg(id = "number", value_name = "VERSION", value_parser = clap::value_parser!(u64).range(1..))]
+    version: u64,
+    /// The file; it keeps its base name
+    file: PathBuf,
+    #[command(flatten)]
+    wait: Wait,
+    #[command(flatten)]
+    through: Through,
+}
+
+pub(super) fn run(global: &Global, command: Command) -> Outcome {
+    match command {
+        Command::Upload(args) => upload(global, args),
+    }
+}
+
+fn upload(global: &Global, args: Upload) -> Outcome {
+    let Upload { group, version, file, wait, through } = args;
+    let path = file.display().to_string();
+    output::line(format_args!("» Uploading {path} to {group} as version {version}"));
+    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let name: FileName = name.parse().map_err(|error| CliError::Usage(format!("{path}: {error}")))?;
+    let mut content = Vec::new();
+    let opened = std::fs::File::open(&file).map_err(CliError::io(path.clone()))?;
+    // One byte more than may be, so that too much is noticed.
+    let mut limited = opened.take(SERVICE_FILE_BYTES_MAX as u64 + 1);
+    limited.read_to_end(&mut content).map_err(CliError::io(path.clone()))?;
+    check_file(&content).map_err(|error| CliError::Usage(format!("{path}: {}", error.msg)))?;
+    output::line(format_args!("Ω Read {} bytes", content.len()));
+    let request = SvcFilePut {
+        service_group: Some((&group).into()),
+        content: Some(content),
+        filename: Some(name.to_string()),
+        version: Some(version),
+        is_encrypted: Some(false),
+    };
+    block_on(async {
+        send(global, &through, &request).await?;
+        output::line(format_args!("★ Uploaded version {version} of {name} to {group}"));
+        wait.until_applied(global, &through, &group, Some(name.as_str()), version).await
+    })
+}

@@ -1,0 +1,132 @@
+//! `--wait`: until every alive member of the group has applied a version.
+
+use std::time::Duration;
+
+use annulus_core::ServiceGroup;
+
+use super::{Through, query};
+use crate::cli::{CliError, Global, Outcome, output};
+use crate::clock::Clock;
+use crate::ctl::group_message::{GroupMember, GroupStatus};
+
+/// First wait between two looks; each further one is half as long again.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const LOOK_AGAIN_MAX: Duration = Duration::from_millis(500);
+
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct Wait {
+    /// Return once every alive member of the group has applied it, or say who has not
+    #[arg(long)]
+    wait: bool,
+    /// Longest wait
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, requires = "wait")]
+    timeout: u64,
+}
+
+/// What a look at the group says.
+enum Look {
+    /// Every alive member has it.
+    Everybody(usize),
+    /// Nobody serves the group.
+    Nobody,
+    /// These alive members have not.
+    Missing(Vec<String>),
+    /// Another version has taken its place.
+    Overtaken(String),
+}
+
+impl Wait {
+    /// Waits when that was asked for.
+    pub(crate) async fn until_applied(
+        self,
+        global: &Global,
+        through: &Through,
+        group: &ServiceGroup,
+        file: Option<&str>,
+        version: u64,
+    ) -> Outcome {
+        if !self.wait {
+            return Ok(0);
+        }
+        let clock = Clock::host();
+        let start = clock.now();
+        let limit = Duration::from_secs(self.timeout);
+        let mut pause = LOOK_AGAIN;
+        loop {
+            let status = query(global, through, group, file).await?;
+            let waited = clock.now().saturating_since(start);
+            match look(&status, version) {
+                Look::Everybody(count) => {
+                    output::line(format_args!(
+                        "✓ In effect on all {count} alive members of {group} after {:.1} s",
+                        waited.as_secs_f64()
+                    ));
+                    return Ok(0);
+                }
+                Look::Nobody => {
+                    output::line(format_args!(
+                        "✓ No alive member serves {group}; whoever comes to serve it starts with it"
+                    ));
+                    return Ok(0);
+                }
+                Look::Overtaken(why) => return Err(CliError::Overtaken(why)),
+                Look::Missing(members) if waited >= limit => {
+                    return Err(CliError::NotApplied { seconds: self.timeout, members: members.join(", ") });
+                }
+                Look::Missing(_) => tokio::time::sleep(pause.min(limit.saturating_sub(waited))).await,
+            }
+            pause = (pause * 3 / 2).min(LOOK_AGAIN_MAX);
+        }
+    }
+}
+
+fn look(status: &GroupStatus, version: u64) -> Look {
+    let current = status.current.as_ref().map_or(0, |current| current.version);
+    if current > version {
+        return Look::Overtaken(format!("version {current} has taken its place meanwhile"));
+    }
+    if current == version && status.losers.contains(&status.answered_by) {
+        return Look::Overtaken(format!(
+            "another version {version} was applied elsewhere at the same time and won; apply this one again \
+             under a higher number"
+        ));
+    }
+    let alive: Vec<&GroupMember> = status.members.iter().filter(|member| member.alive).collect();
+    let missing: Vec<String> = alive
+        .iter()
+        .filter(|member| !member.applied)
+        .map(|member| format!("{} ({})", member.member_id, member.hostname))
+        .collect();
+    match (alive.len(), missing.is_empty()) {
+        (0, _) => Look::Nobody,
+        (count, true) => Look::Everybody(count),
+        (_, false) => Look::Missing(missing),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ctl::group_message::GroupVersion;
+
+    fn member(id: &str, alive: bool, applied: bool) -> GroupMember {
+        GroupMember { member_id: id.into(), alive, applied, ..GroupMember::default() }
+    }
+
+    fn status(members: Vec<GroupMember>) -> GroupStatus {
+        let current = Some(GroupVersion { version: 3, ..GroupVersion::default() });
+        GroupStatus { current, members, answered_by: "me".into(), ..GroupStatus::default() }
+    }
+
+    #[test]
+    fn only_the_living_are_waited_for() {
+        let all = status(vec![member("a", true, true), member("b", false, false)]);
+        assert!(matches!(look(&all, 3), Look::Everybody(1)));
+        let some = status(vec![member("a", true, true), member("b", true, false)]);
+        assert!(matches!(look(&some, 3), Look::Missing(who) if who.len() == 1 && who[0].starts_with('b')));
+        assert!(matches!(look(&status(vec![]), 3), Look::Nobody));
+        assert!(matches!(look(&some, 2), Look::Overtaken(why) if why.contains("version 3")));
+        let lost = GroupStatus { losers: vec!["me".into()], ..some };
+        assert!(matches!(look(&lost, 3), Look::Overtaken(why) if why.contains("won")));
+    }
+}
