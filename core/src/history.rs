@@ -34,6 +34,12 @@ pub(crate) struct History {
 }
 
 impl History {
+    /// What the disk remembers.
+    pub(crate) fn new(restored: Vec<(RumorKey, Vec<HistoryEntry>)>) -> Self {
+        let entries = |entries: Vec<HistoryEntry>| entries.into_iter().take(HISTORY_MAX).collect();
+        Self { of: restored.into_iter().map(|(key, of)| (key, entries(of))).collect() }
+    }
+
     /// Notes what is in effect from now on.
     pub(crate) fn record(&mut self, wall: UnixTime, key: &RumorKey, version: &Version) {
         let entries = self.of.entry(key.clone()).or_default();
@@ -62,11 +68,6 @@ impl History {
     pub(crate) fn clone_of(&self, key: &RumorKey) -> Self {
         let entries = self.of.get(key).map(|entries| (key.clone(), entries.clone()));
         Self { of: entries.into_iter().collect() }
-    }
-
-    /// Takes in what the disk remembers.
-    pub(crate) fn restore(&mut self, key: RumorKey, entries: Vec<HistoryEntry>) {
-        self.of.insert(key, entries.into_iter().take(HISTORY_MAX).collect());
     }
 
     /// The row's value of one configuration or file; none for what has no history.

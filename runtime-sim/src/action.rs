@@ -4,6 +4,8 @@ use annulus_core::MemberId;
 use annulus_core::Rng;
 use std::time::Duration;
 
+use crate::group::Given;
+
 /// A simulated host, by the order in which it was added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HostId(pub u32);
@@ -247,6 +249,13 @@ pub enum Action {
         /// The service's name.
         service: String,
     },
+    /// `config apply` or `file upload` at a host.
+    Give {
+        /// Where.
+        host: HostId,
+        /// What.
+        given: Box<Given>,
+    },
     /// The service's process ends with this exit code.
     CrashService {
         /// Where.
@@ -312,6 +321,7 @@ impl Action {
             Self::StartService { host, service: s } => {
                 Self::StartService { host: moved(*host)?, service: service(s) }
             }
+            Self::Give { host, given } => Self::Give { host: moved(*host)?, given: given.clone() },
             Self::CrashService { host, service: s, code } => {
                 Self::CrashService { host: moved(*host)?, service: service(s), code: *code }
             }

@@ -126,6 +126,7 @@ impl World {
             Action::StartService { host, service } => {
                 self.command(*host, Command::StartService { service: name(service)? });
             }
+            Action::Give { host, given } => self.command(*host, given.command()),
             Action::CrashService { host, service, code } => self.crash_service(*host, service, *code)?,
         }
         Ok(())
@@ -341,6 +342,7 @@ pub(crate) fn check(ground: &dyn Ground, action: &Action) -> Result<(), ActionEr
             name(service)?;
             expect(host, "change a service", PROCESS)
         }
+        Action::Give { host, .. } => expect(host, "be given a version", PROCESS),
         Action::CrashService { host, service, .. } => {
             expect(host, "lose a service", PROCESS)?;
             has_process(ground, *host, service)

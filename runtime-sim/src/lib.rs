@@ -13,6 +13,7 @@ mod effects;
 pub mod exit;
 pub mod explain;
 mod fault;
+pub mod group;
 pub mod habitat;
 mod hash;
 mod host;

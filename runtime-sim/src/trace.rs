@@ -143,6 +143,7 @@ fn hosts_of(action: &Action) -> (Vec<HostId>, Vec<HostId>) {
         | Action::UnloadService { host: at, .. }
         | Action::StopService { host: at, .. }
         | Action::StartService { host: at, .. }
+        | Action::Give { host: at, .. }
         | Action::CrashService { host: at, .. } => (Vec::new(), vec![*at]),
         Action::Depart { by, host } => (vec![*by], vec![*host]),
         Action::DepartId { by, .. } => (vec![*by], Vec::new()),

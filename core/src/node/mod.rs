@@ -156,10 +156,6 @@ impl Node {
                 rumors.insert(now, rumor);
             }
         }
-        let mut history = History::default();
-        for (key, entries) in snapshot.history {
-            history.restore(key, entries);
-        }
         let services = Services::new(
             &config.timings,
             config.org.clone(),
@@ -181,7 +177,7 @@ impl Node {
             rng: root.fork(stream::NODE),
             membership,
             rumors,
-            history,
+            history: History::new(snapshot.history),
             heat: Heat::default(),
             services,
             gossip_at: Instant::FAR_FUTURE,

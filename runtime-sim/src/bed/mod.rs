@@ -173,6 +173,7 @@ pub(crate) fn beyond(action: &Action) -> Option<&'static str> {
         | Action::StopService { .. }
         | Action::StartService { .. }
         | Action::CrashService { .. } => None,
+        Action::Give { .. } => Some("configuration and files of groups"),
         // A new fault is the simulator's alone until a bed learns it.
         _ => Some("links that change their quality, clocks, disks that fail"),
     }

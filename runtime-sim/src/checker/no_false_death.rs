@@ -55,6 +55,7 @@ impl NoFalseDeath {
             | Action::UnloadService { .. }
             | Action::StartService { .. }
             | Action::StopService { .. }
+            | Action::Give { .. }
             | Action::CrashService { .. }
             | Action::ClockJump { .. } => {}
             _ => self.disturbed = true,

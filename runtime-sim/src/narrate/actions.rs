@@ -92,6 +92,9 @@ impl Narrator {
             Action::StartService { host, service } => {
                 format!("an operator starts {service} on {}.", self.name(*host))
             }
+            Action::Give { host, given } => {
+                format!("an operator gives {} {}.", self.name(*host), given.words())
+            }
             Action::CrashService { host, service, code } => {
                 format!("{service} on {} fails with exit code {code}.", self.name(*host))
             }

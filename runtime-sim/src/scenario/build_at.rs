@@ -7,6 +7,7 @@ use toml::Spanned;
 
 use super::build::{Context, directed};
 use super::build_fault;
+use super::build_group;
 use super::plan::TimedAction;
 use super::problem::Problems;
 use super::reference;
@@ -96,7 +97,13 @@ fn given(at: &At) -> Vec<(&'static str, Range<usize>)> {
         times,
         up,
         down,
-        disk_of
+        disk_of,
+        apply_config,
+        put_file,
+        version,
+        file,
+        text,
+        bytes
     );
     keys.into_iter().filter_map(|(key, span)| span.map(|span| (key, span))).collect()
 }
@@ -175,6 +182,7 @@ fn meaning(name: &str, at: &At, context: &Context<'_>, problems: &mut Problems<'
         "link" => link(at, context, problems),
         "burst" | "capacity" | "slow" | "clock_rate" | "clock_jump" | "suspend" | "crash_at_sync"
         | "crash_loop" | "clone" => build_fault::meaning(name, at, context, problems),
+        "apply_config" | "put_file" => build_group::given(name, at, context, problems),
         _ => services(name, at, context, problems),
     }
 }

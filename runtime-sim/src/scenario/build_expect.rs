@@ -8,6 +8,7 @@ use toml::Spanned;
 
 use super::build::Context;
 use super::build_at::service_name;
+use super::build_group;
 use super::plan::{Expectation, TimedAction, What, When, Who};
 use super::problem::Problems;
 use super::reference;
@@ -53,6 +54,7 @@ fn given(expect: &Expect) -> Vec<(&'static str, Range<usize>)> {
         count,
         service_up,
         service_down,
+        version_held,
         incarnation,
         identity,
         occurred,
@@ -61,7 +63,9 @@ fn given(expect: &Expect) -> Vec<(&'static str, Range<usize>)> {
         of,
         state,
         on,
-        since
+        since,
+        group,
+        file
     );
     keys.into_iter().filter_map(|(key, span)| span.map(|span| (key, span))).collect()
 }
@@ -229,6 +233,7 @@ fn what(name: &str, expect: &Expect, context: &Context<'_>, problems: &mut Probl
             Some(What::Count { least: count.least, most: count.most, state, seen_by })
         }
         "service_up" | "service_down" => service(name, expect, context, problems),
+        "version_held" => build_group::version_held(expect, seen_by, problems),
         "incarnation" | "identity" => compared(name, expect, context, problems),
         _ => {
             let word = expect.occurred.as_ref().or(expect.never.as_ref())?;

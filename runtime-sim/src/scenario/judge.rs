@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use annulus_core::{EventKind, Incarnation, Instant, MemberId, ServiceName, ServiceState, State};
+use annulus_core::{EventKind, Incarnation, Instant, MemberId, RumorKey, ServiceName, ServiceState, State};
 
 use super::plan::{Expectation, Plan, What, When, Who};
 use super::scene::Scene;
@@ -223,6 +223,7 @@ impl<'p> Judge<'p> {
             What::Split(groups) => view.split(groups),
             What::Count { least, most, state, seen_by } => view.count(*least..=*most, *state, seen_by),
             What::Service { service, up, on, seen_by } => view.service(service, *up, on, seen_by.as_ref()),
+            What::Version { key, version, seen_by } => view.version(key, *version, seen_by),
             What::Incarnation { of, raised, since } => self.compare(world, of, *since, |before, now| {
                 let (before, now) = (before.1, now.1);
                 let ok = if *raised { now > before } else { now == before };
@@ -298,6 +299,7 @@ fn word_of(
         EventKind::Banned { member } => return Some((EventWord::Banned, host_of(member))),
         EventKind::Refuted { .. } => EventWord::Refuted,
         EventKind::Stalled { .. } => EventWord::Stalled,
+        EventKind::VersionLost { .. } => EventWord::VersionLost,
         EventKind::ServiceChanged { to, .. } => EventWord::of_service((*to)?)?,
         _ => return None,
     };
@@ -427,6 +429,24 @@ impl<'a> View<'a> {
             if !u32::try_from(count).is_ok_and(|count| wanted.contains(&count)) {
                 let state = state.map_or("known", State::name);
                 return Err(format!("{} has {count} {state} members", self.name(host)));
+            }
+        }
+        Ok(())
+    }
+
+    fn version(&self, key: &RumorKey, version: u64, seen_by: &Who) -> Result<(), String> {
+        let mut first: Option<(HostId, u64)> = None;
+        for host in self.observers(seen_by)? {
+            let held = self.world.version(host, key);
+            let number = held.map_or(0, |(number, _)| number);
+            if number != version {
+                return Err(format!("{} holds version {number}", self.name(host)));
+            }
+            let Some((_, hash)) = held else { continue };
+            let (other, first) = *first.get_or_insert((host, hash));
+            if hash != first {
+                let (a, b) = (self.name(other), self.name(host));
+                return Err(format!("{a} and {b} hold different contents of version {version}"));
             }
         }
         Ok(())

@@ -6,6 +6,7 @@ mod build;
 mod build_at;
 mod build_expect;
 mod build_fault;
+mod build_group;
 pub(crate) mod judge;
 pub mod keys;
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use annulus_core::{Instant, Planted, ServiceName, State, Timings};
+use annulus_core::{Instant, Planted, RumorKey, ServiceName, State, Timings};
 
 use super::problem::Problem;
 use super::schema::EventWord;
@@ -218,6 +218,15 @@ pub enum What {
         on: Vec<HostId>,
         /// Who has to know it by rumor; none: only the process is looked at.
         seen_by: Option<Who>,
+    },
+    /// Each of `seen_by` holds this version of a group's configuration or file, and all the same content.
+    Version {
+        /// Which configuration or file.
+        key: RumorKey,
+        /// The number; zero: none at all.
+        version: u64,
+        /// Who looks.
+        seen_by: Who,
     },
     /// The member's incarnation is the same as at `since`, or a higher one.
     Incarnation {

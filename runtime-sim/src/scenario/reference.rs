@@ -172,6 +172,18 @@ pub const ACTIONS: &[Word] = &[
         example: "crash_service = \"web\", on = \"ada\", code = 1",
         doc: "the service's process ends with this exit code",
     },
+    Word {
+        key: "apply_config",
+        parts: &["on", "version", "text"],
+        example: "apply_config = \"web.default\", on = \"ada\", version = 2, text = \"port = 81\"",
+        doc: "give a service group another configuration; without `text`, one that tells its version",
+    },
+    Word {
+        key: "put_file",
+        parts: &["on", "version", "file", "text", "bytes"],
+        example: "put_file = \"web.default\", file = \"users.acl\", on = \"ada\", version = 1, bytes = 65536",
+        doc: "give a service group a file, of so many `bytes` at least",
+    },
 ];
 
 /// What `[[expect]]` can state.
@@ -240,6 +252,12 @@ pub const EXPECTATIONS: &[Word] = &[
         doc: "it does not run there and, with `seen_by`, those members know of no such service there",
     },
     Word {
+        key: "version_held",
+        parts: &["group", "file", "seen_by"],
+        example: "version_held = 2, group = \"web.default\", seen_by = \"all\"",
+        doc: "they hold this version of the group's configuration, or of its `file`, and all the same content; 0: none",
+    },
+    Word {
         key: "incarnation",
         parts: &["of", "since"],
         example: "incarnation = \"raised\", of = \"bob\", since = \"5s\"",
@@ -278,6 +296,7 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("service-up", "a service's process runs; `of` and `seen_by` are the member that runs it"),
     ("service-backoff", "a service ended by itself and waits for its restart"),
     ("service-down", "a service is down as wanted"),
+    ("version-lost", "a version that a member acknowledged lost against another one of the same number"),
 ];
 
 /// Reports keys that stand beside an action or statement to which they do not belong.

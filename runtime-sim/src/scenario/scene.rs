@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use annulus_core::{Incarnation, Instant, MemberId, Node, Rumor, ServiceName, ServiceState, State};
+use annulus_core::{Incarnation, Instant, MemberId, Node, Rumor, RumorKey, ServiceName, ServiceState, State};
 
 use super::plan::Plan;
 use crate::HostState;
@@ -32,6 +32,11 @@ pub trait Scene {
     fn service(&self, host: HostId, service: &ServiceName) -> Option<ServiceState>;
     /// Whether the supervisor at `by` was told that a service of this name runs at `member`.
     fn knows_service(&self, by: HostId, member: &MemberId, service: &ServiceName) -> bool;
+    /// Number and content's hash of what the supervisor at `by` holds of a group's configuration or file; none also
+    /// where nobody can look.
+    fn version(&self, _by: HostId, _key: &RumorKey) -> Option<(u64, u64)> {
+        None
+    }
     /// Why those who run, which are among these hosts, do not share one view; none when they do.
     fn difference(&self, hosts: &[HostId]) -> Option<String> {
         let runs = |host: &&HostId| self.state(**host) == HostState::Running;
@@ -132,6 +137,10 @@ impl Scene for World {
         self.node(by).is_some_and(|node| node.rumors().any(|rumor| runs_at(rumor, member, service)))
     }
 
+    fn version(&self, by: HostId, key: &RumorKey) -> Option<(u64, u64)> {
+        held_version(self.node(by)?, key)
+    }
+
     fn difference(&self, _: &[HostId]) -> Option<String> {
         crate::view::difference(self)
     }
@@ -173,6 +182,18 @@ impl Bed for World {
     fn steps(&self) -> u64 {
         self.counters().steps
     }
+}
+
+/// Number and content's hash of what a node holds of a group's configuration or file.
+pub(crate) fn held_version(node: &Node, key: &RumorKey) -> Option<(u64, u64)> {
+    let version = match key {
+        RumorKey::ServiceConfig(group) => node.group_config(group).map(|config| &config.version),
+        RumorKey::ServiceFile { group, name } => {
+            node.group_files(group).find(|file| file.name == *name).map(|file| &file.version)
+        }
+        _ => None,
+    };
+    version.map(|version| (version.number, version.hash()))
 }
 
 /// Whether a rumor says that a service of this name runs at `member`.

@@ -138,6 +138,8 @@ pub(crate) struct At {
     pub(crate) start: Option<Spanned<String>>,
     pub(crate) stop: Option<Spanned<String>>,
     pub(crate) crash_service: Option<Spanned<String>>,
+    pub(crate) apply_config: Option<Spanned<String>>,
+    pub(crate) put_file: Option<Spanned<String>>,
     pub(crate) disk: Option<Spanned<Disk>>,
     pub(crate) operator: Option<Spanned<String>>,
     pub(crate) from: Option<SpannedNames>,
@@ -161,6 +163,10 @@ pub(crate) struct At {
     pub(crate) up: Option<Spanned<Time>>,
     pub(crate) down: Option<Spanned<Time>>,
     pub(crate) disk_of: Option<Spanned<String>>,
+    pub(crate) version: Option<Spanned<u64>>,
+    pub(crate) file: Option<Spanned<String>>,
+    pub(crate) text: Option<Spanned<String>>,
+    pub(crate) bytes: Option<Spanned<u32>>,
 }
 
 /// `[[expect]]`: when, one statement, and what the statement needs.
@@ -184,6 +190,7 @@ pub(crate) struct Expect {
     pub(crate) count: Option<Spanned<Count>>,
     pub(crate) service_up: Option<Spanned<String>>,
     pub(crate) service_down: Option<Spanned<String>>,
+    pub(crate) version_held: Option<Spanned<u64>>,
     pub(crate) incarnation: Option<Spanned<IncarnationWord>>,
     pub(crate) identity: Option<Spanned<IdentityWord>>,
     pub(crate) occurred: Option<Spanned<EventWord>>,
@@ -193,6 +200,8 @@ pub(crate) struct Expect {
     pub(crate) state: Option<Spanned<StateWord>>,
     pub(crate) on: Option<SpannedNames>,
     pub(crate) since: Option<Spanned<Time>>,
+    pub(crate) group: Option<Spanned<String>>,
+    pub(crate) file: Option<Spanned<String>>,
 }
 
 /// A member's incarnation compared with an earlier one.
@@ -249,6 +258,8 @@ pub enum EventWord {
     ServiceBackoff,
     /// A service stopped as wanted.
     ServiceDown,
+    /// A version that this member acknowledged lost against another one of the same number.
+    VersionLost,
 }
 
 impl EventWord {
@@ -287,6 +298,7 @@ impl EventWord {
             Self::ServiceUp => "service-up",
             Self::ServiceBackoff => "service-backoff",
             Self::ServiceDown => "service-down",
+            Self::VersionLost => "version-lost",
         }
     }
 }

@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use annulus_core::{Instant, State, Timings};
+use annulus_core::{Instant, RumorKey, State, Timings};
 
 use super::build;
 use super::plan::{Expectation, Plan, PlannedHost, What, When, Who};
 use crate::action::{Action, Burst, Capacity, Delay, DiskAfter, HostId, LinkQuality, Ratio};
+use crate::group::Given;
 
 /// Names that are listed one by one in a line.
 const NAMES_PER_LINE: usize = 12;
@@ -184,6 +185,15 @@ impl Out<'_> {
             Action::UnloadService { host, service } => on("unload", host, service),
             Action::StopService { host, service } => on("stop", host, service),
             Action::StartService { host, service } => on("start", host, service),
+            Action::Give { host, given } => {
+                let Given { group, file, version, text, bytes } = &**given;
+                let word = if file.is_some() { "put_file" } else { "apply_config" };
+                let file =
+                    file.as_ref().map_or_else(String::new, |name| format!("\nfile = {:?}", name.as_str()));
+                let bytes = if *bytes == 0 { String::new() } else { format!("\nbytes = {bytes}") };
+                on(word, host, group.as_str())
+                    + &format!("{file}\nversion = {version}\ntext = {text:?}{bytes}")
+            }
             Action::CrashService { host, service, code } => {
                 on("crash_service", host, service) + &format!("\ncode = {code}")
             }
@@ -266,6 +276,16 @@ impl Out<'_> {
                 let seen_by =
                     seen_by.as_ref().map_or_else(String::new, |who| format!("\nseen_by = {}", self.who(who)));
                 format!("{word} = {:?}\non = {}{seen_by}", service.as_str(), self.names(on))
+            }
+            What::Version { key, version, seen_by } => {
+                let of = match key {
+                    RumorKey::ServiceConfig(group) => format!("group = {:?}", group.as_str()),
+                    RumorKey::ServiceFile { group, name } => {
+                        format!("group = {:?}\nfile = {:?}", group.as_str(), name.as_str())
+                    }
+                    _ => String::new(),
+                };
+                format!("version_held = {version}\n{of}\nseen_by = {}", self.who(seen_by))
             }
             What::Incarnation { of, raised, since } => {
                 let word = if *raised { "raised" } else { "kept" };

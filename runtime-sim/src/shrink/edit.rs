@@ -87,7 +87,7 @@ fn expectation(e: &Expectation, all: &dyn Fn(&[HostId]) -> Vec<HostId>) -> Optio
         What::Running { on, .. } => *on = some(on)?,
         What::Incarnation { of, .. } | What::Identity { of, .. } => *of = some(of)?,
         What::Split(groups) => *groups = groups.iter().map(|group| some(group)).collect::<Option<_>>()?,
-        What::Count { seen_by, .. } => *seen_by = who(seen_by)?,
+        What::Count { seen_by, .. } | What::Version { seen_by, .. } => *seen_by = who(seen_by)?,
         What::Service { on, seen_by, .. } => {
             *on = some(on)?;
             if let Some(seen_by) = seen_by {

@@ -139,6 +139,8 @@ fn action_name(action: &Action) -> &'static str {
         Action::UnloadService { .. } => "service unload",
         Action::StopService { .. } => "service stop",
         Action::StartService { .. } => "service start",
+        Action::Give { given, .. } if given.file.is_some() => "file upload",
+        Action::Give { .. } => "config apply",
         Action::CrashService { .. } => "service crash",
     }
 }

@@ -33,6 +33,7 @@ pub(super) fn beyond(action: &Action) -> Option<&'static str> {
         | Action::StopService { .. }
         | Action::StartService { .. }
         | Action::CrashService { .. } => None,
+        Action::Give { .. } => Some("configuration and files of groups"),
         _ => Some("an action that only the simulator knows"),
     }
 }
