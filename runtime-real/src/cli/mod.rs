@@ -3,9 +3,9 @@
 mod config;
 mod demo;
 mod error;
-mod log;
 mod file;
 mod group;
+mod log;
 pub mod origin;
 pub(crate) mod output;
 mod pkg;
