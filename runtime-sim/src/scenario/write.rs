@@ -185,19 +185,20 @@ impl Out<'_> {
             Action::UnloadService { host, service } => on("unload", host, service),
             Action::StopService { host, service } => on("stop", host, service),
             Action::StartService { host, service } => on("start", host, service),
-            Action::Give { host, given } => {
-                let Given { group, file, version, text, bytes } = &**given;
-                let word = if file.is_some() { "put_file" } else { "apply_config" };
-                let file =
-                    file.as_ref().map_or_else(String::new, |name| format!("\nfile = {:?}", name.as_str()));
-                let bytes = if *bytes == 0 { String::new() } else { format!("\nbytes = {bytes}") };
-                on(word, host, group.as_str())
-                    + &format!("{file}\nversion = {version}\ntext = {text:?}{bytes}")
-            }
+            Action::Give { host, given } => self.give(*host, given),
             Action::CrashService { host, service, code } => {
                 on("crash_service", host, service) + &format!("\ncode = {code}")
             }
         }
+    }
+
+    fn give(&self, host: HostId, given: &Given) -> String {
+        let Given { group, file, version, text, bytes } = given;
+        let word = if file.is_some() { "put_file" } else { "apply_config" };
+        let file = file.as_ref().map_or_else(String::new, |name| format!("\nfile = {:?}", name.as_str()));
+        let bytes = if *bytes == 0 { String::new() } else { format!("\nbytes = {bytes}") };
+        let (group, host) = (group.as_str(), self.plan.name(host));
+        format!("\n{word} = {group:?}\non = {host:?}{file}\nversion = {version}\ntext = {text:?}{bytes}")
     }
 
     fn towards(&self, word: &str, from: &[HostId], to: &[HostId]) -> String {
