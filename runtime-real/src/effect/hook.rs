@@ -195,3 +195,6 @@ impl Kept {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

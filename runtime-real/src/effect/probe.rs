@@ -141,3 +141,147 @@ fn count_connections(table: &str, port: u16) -> u64 {
     };
     table.lines().skip(1).filter(is_open).count() as u64
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, UnixListener};
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    /// A server that gives each connection these bytes, and where it is.
+    async fn server(answer: &'static [u8]) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let at = listener.local_addr().expect("an address").to_string();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = [0; 1024];
+                let _ = stream.read(&mut request).await;
+                let _ = stream.write_all(answer).await;
+            }
+        });
+        at
+    }
+
+    /// Where nobody listens: the port was free a moment ago.
+    async fn nobody() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        listener.local_addr().expect("an address").to_string()
+    }
+
+    #[tokio::test]
+    async fn the_status_of_an_answer_is_the_health() {
+        for (answer, expected) in [
+            (&b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nfine\n"[..], Health::Ok),
+            (b"HTTP/1.1 204 No Content\r\n\r\n", Health::Ok),
+            (b"HTTP/1.1 302 Found\r\nlocation: /x\r\ncontent-length: 0\r\n\r\n", Health::Ok),
+            (b"HTTP/1.1 429 Too Many Requests\r\ncontent-length: 0\r\n\r\n", Health::Warning),
+            (b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", Health::Critical),
+            (b"HTTP/1.0 503 Service Unavailable\r\n\r\nsorry", Health::Critical),
+            (b"SSH-2.0-OpenSSH\r\n", Health::Critical),
+            (b"", Health::Critical),
+        ] {
+            let at = server(answer).await;
+            let answered = health(&Probe::Http(format!("http://{at}/health?full=1\n")), LIMIT).await;
+            assert_eq!(answered.health, expected, "{} {}", String::from_utf8_lossy(answer), answered.note);
+        }
+        let at = server(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nfine\n").await;
+        let answered = health(&Probe::Http(format!("http://{at}")), LIMIT).await;
+        assert_eq!((answered.note.as_str(), answered.body.as_str()), ("answers 200 OK", "fine\n"));
+    }
+
+    #[tokio::test]
+    async fn who_does_not_answer_does_not_work() {
+        let gone = nobody().await;
+        for probe in [
+            Probe::Http(format!("http://{gone}/")),
+            Probe::Http("https://127.0.0.1/".to_owned()),
+            Probe::Http("what?".to_owned()),
+            Probe::Tcp(gone),
+            Probe::Tcp("no port".to_owned()),
+            Probe::Unix("/no/such/socket".to_owned()),
+        ] {
+            let answered = health(&probe, LIMIT).await;
+            assert_eq!(answered.health, Health::Critical, "{probe:?}");
+            assert!(
+                !answered.note.is_empty() && !answered.note.contains('\n'),
+                "{probe:?}: {}",
+                answered.note
+            );
+        }
+        // One that accepts and says nothing.
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let at = listener.local_addr().expect("an address");
+        let answered = health(&Probe::Http(format!("http://{at}/")), Duration::from_millis(200)).await;
+        assert!(answered.note.contains("within 200 ms"), "{}", answered.note);
+    }
+
+    #[tokio::test]
+    async fn a_port_and_a_socket_that_accept_are_healthy() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let at = listener.local_addr().expect("an address");
+        assert_eq!(health(&Probe::Tcp(format!(" {at}\n")), LIMIT).await.health, Health::Ok);
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("s");
+        let _listener = UnixListener::bind(&path).expect("a socket");
+        assert_eq!(health(&Probe::Unix(path.display().to_string()), LIMIT).await.health, Health::Ok);
+    }
+
+    #[tokio::test]
+    async fn what_is_in_flight_is_a_number_or_not_known() {
+        for (answer, expected) in [
+            (&b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n 12\n"[..], Ok(12)),
+            (b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nmany", Err("not with a number")),
+            (b"HTTP/1.1 500 Oops\r\ncontent-length: 1\r\n\r\n3", Err("500")),
+        ] {
+            let at = server(answer).await;
+            let counted = inflight(&Inflight::Http(format!("http://{at}/inflight")), LIMIT).await;
+            match (counted, expected) {
+                (Ok(counted), Ok(expected)) => assert_eq!(counted, expected),
+                (Err(reason), Err(part)) => assert!(reason.contains(part), "{reason}"),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(inflight(&Inflight::Connections("http".to_owned()), LIMIT).await.is_err());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn connections_are_counted_on_the_side_of_the_service() {
+        for bind in ["127.0.0.1:0", "[::1]:0"] {
+            // A host may be without IPv6.
+            let Ok(listener) = TcpListener::bind(bind).await else { continue };
+            let at = listener.local_addr().expect("an address");
+            let count = || async { inflight(&Inflight::Connections(at.port().to_string()), LIMIT).await };
+            assert_eq!(count().await, Ok(0), "listening is not serving");
+            let first = TcpStream::connect(at).await.expect("connected");
+            let _second = TcpStream::connect(at).await.expect("connected");
+            let (served, _) = listener.accept().await.expect("accepted");
+            assert_eq!(count().await, Ok(2));
+            drop((first, served));
+            for _ in 0..2_000 {
+                if count().await == Ok(1) {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            assert_eq!(count().await, Ok(1));
+        }
+    }
+
+    #[test]
+    fn only_the_own_port_and_open_states_count() {
+        let table = "  sl  local_address rem_address   st\n\
+                       0: 0100007F:1F90 00000000:0000 0A 0\n\
+                       1: 0100007F:1F90 0100007F:D431 01 0\n\
+                       2: 0100007F:D431 0100007F:1F90 01 0\n\
+                       3: 0100007F:1F90 0100007F:D432 08 0\n\
+                       4: 0100007F:1F90 0100007F:D433 06 0\n\
+                       5: 00000000000000000000000001000000:1F90 00000000000000000000000001000000:D434 01 0\n";
+        assert_eq!(count_connections(table, 8080), 3);
+        assert_eq!(count_connections(table, 80), 0);
+        assert_eq!(count_connections("", 80), 0);
+    }
+}
