@@ -34,6 +34,7 @@ use tokio::time::timeout;
 
 use crate::clock::Clock;
 use crate::ctl::secret::Secret;
+use crate::effect::ledger::Ledger;
 use crate::handle::DriverHandle;
 use crate::net::Listener;
 use crate::root::{Root, SupDir};
@@ -68,6 +69,8 @@ pub struct Config {
     pub timings: Timings,
     /// Whether others probe this member for ever.
     pub permanent: bool,
+    /// What health checks said.
+    pub ledger: Ledger,
     /// What a client must show; none lets everybody read.
     pub token: Option<Secret>,
 }

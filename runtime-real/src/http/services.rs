@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::package::Package;
 use super::problem::Problem;
 use super::{Config, Gateway, view};
+use crate::effect::ledger::HealthReport;
 
 /// What is copied out of the node, to be formatted away from the loop.
 struct Local {
@@ -112,11 +113,19 @@ async fn health_of(State(gateway): Gate, service: &str, group: &str, org: Option
     let (local, index) = find(&gateway, service, group, org).await?;
     let view = &local.services[index];
     let health = health(&local, view);
-    let stderr = if health == Health::Ok { "" } else { view.last_error.as_deref().unwrap_or_default() };
+    // What the check said, while there is a process that it was about; else what stands for it.
+    let entry = gateway.config.ledger.get(&view.spec.name()).filter(|_| view.pid.is_some());
+    let said = entry.and_then(|entry| entry.health).unwrap_or_else(|| {
+        let stderr = if health == Health::Ok { None } else { view.last_error.clone() };
+        HealthReport {
+            stdout: format!("the service is {}\n", view.state),
+            stderr: stderr.unwrap_or_default(),
+        }
+    });
     let body = json!({
         "status": health_name(health).to_uppercase(),
-        "stdout": format!("the service is {}\n", view.state),
-        "stderr": stderr,
+        "stdout": said.stdout,
+        "stderr": said.stderr,
     });
     Ok((health_code(health), view::answer(&body)).into_response())
 }

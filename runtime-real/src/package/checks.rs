@@ -106,11 +106,28 @@ impl From<TemplateText> for String {
 }
 
 /// A port, or a template that makes one.
-#[derive(Deserialize, Serialize)]
-#[serde(untagged)]
-enum Port {
-    Number(u16),
-    Template(TemplateText),
+#[derive(Clone, Deserialize, Serialize)]
+#[serde(try_from = "toml::Value", into = "String")]
+struct Port(String);
+
+impl TryFrom<toml::Value> for Port {
+    type Error = String;
+    fn try_from(value: toml::Value) -> Result<Self, String> {
+        let wrong = || format!("{value} is not a port, nor a template that makes one");
+        match &value {
+            toml::Value::Integer(port) => {
+                u16::try_from(*port).map(|port| Self(port.to_string())).map_err(|_| wrong())
+            }
+            toml::Value::String(text) => TemplateText::try_from(text.clone()).map(|text| Self(text.0)),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+impl From<Port> for String {
+    fn from(port: Port) -> Self {
+        port.0
+    }
 }
 
 impl TryFrom<HealthTable> for HealthPlan {
@@ -158,10 +175,7 @@ impl TryFrom<DrainTable> for DrainPlan {
             None => None,
             Some(InflightTable { http: Some(url), connections: None }) => Some(Inflight::Http(url.0)),
             Some(InflightTable { http: None, connections: Some(port) }) => {
-                Some(Inflight::Connections(match port {
-                    Port::Number(port) => port.to_string(),
-                    Port::Template(text) => text.0,
-                }))
+                Some(Inflight::Connections(port.0))
             }
             Some(_) => return Err("[drain] inflight needs exactly one of http and connections".to_owned()),
         };
@@ -175,7 +189,7 @@ impl From<&DrainPlan> for DrainTable {
         let inflight = plan.inflight.as_ref().map(|inflight| match inflight {
             Inflight::Http(url) => InflightTable { http: text(url), connections: None },
             Inflight::Connections(port) => {
-                InflightTable { http: None, connections: text(port).map(Port::Template) }
+                InflightTable { http: None, connections: Some(Port(port.clone())) }
             }
         });
         Self { timeout_s: plan.timeout_s.map(Seconds), inflight }

@@ -185,7 +185,7 @@ async fn supervise(
     let member = Arc::new(OnceLock::new());
     let ledger = Ledger::default();
     let workshop = prepare::Workshop::new(root, &config, Arc::clone(&member), ledger.clone());
-    let effects = HostEffects::new(writer, Arc::new(workshop), ledger, done);
+    let effects = HostEffects::new(writer, Arc::new(workshop), ledger.clone(), done);
     let processes = effects.processes().clone();
     let clock = Clock::host();
     let seed = entropy::seed()?;
@@ -223,7 +223,8 @@ async fn supervise(
             secret,
         },
     ));
-    let gateway = http::Config { handle: handle.clone(), clock, root, sup, sys, timings, permanent, token };
+    let gateway =
+        http::Config { handle: handle.clone(), clock, root, sup, sys, timings, permanent, ledger, token };
     tokio::spawn(http::serve(http, gateway));
     let code = drive(driver, &handle, signals, &processes).await;
     tokio::time::sleep(LAST_ANSWERS).await;

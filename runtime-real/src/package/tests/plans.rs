@@ -31,6 +31,17 @@ fn messages_point_at_the_place() {
         ("maintainer = \"a\\nb\"\n", "line 4", "line end"),
         ("deps = [\n", "line", "plan.toml"),
         ("name = \"twice\"\n", "line 4", "duplicate key"),
+        ("[service]\ndemoted = \"fired\"\n", "line 5, column 11", "none of restart, reconfigure and stop"),
+        ("[health]\n", "line 4", "exactly one of http, tcp and unix"),
+        ("[health]\nhttp = \"a\"\ntcp = \"b\"\n", "line 4", "exactly one of http, tcp and unix"),
+        ("[health]\nhttp = \"{{#if\"\n", "line 5", "not handlebars"),
+        ("[health]\ntcp = \"\"\n", "line 5", "is empty"),
+        ("[health]\ntcp = \"a\"\ninterval_s = 0\n", "line 4", "at least 1 second"),
+        ("[health]\ntcp = \"a\"\ntimeout_s = -3\n", "line 6", "between 0 and"),
+        ("[drain]\ntimeout_s = \"long\"\n", "line 5", "expected i64"),
+        ("[drain]\ninflight = {}\n", "line 4", "exactly one of http and connections"),
+        ("[drain]\ninflight = { connections = 70000 }\n", "line 5", "70000 is not a port"),
+        ("[drain.inflight]\nspeed = 1\n", "line 5", "unknown field"),
     ];
     for (line, place, what) in cases {
         let message = complaint(&[("plan.toml", &format!("{PLAN}{line}"))]);
@@ -124,4 +135,27 @@ fn a_plan_that_is_not_there_is_named_with_the_remedy() {
         assert!(!bench.path("out").exists() && !bench.root.keys().exists(), "nothing was made");
     }
     build(&bench.root, &dir.join("plan.toml"), &bench.path("out"), NOW).expect("the file itself will do");
+}
+
+#[test]
+fn health_and_drain_travel_with_the_package() {
+    let bench = Bench::new();
+    let text = format!(
+        "{PLAN}[service]\ndemoted = \"stop\"\n[health]\nunix = \"{{{{pkg.svc_var_path}}}}/s\"\ninterval_s = 5\n\
+         [drain]\ntimeout_s = 40\ninflight = {{ connections = 8080 }}\n"
+    );
+    let plan = bench.plan(&[("plan.toml", &text), ("hooks/run", "")]);
+    let built = build(&bench.root, &plan, &bench.path("out"), NOW).expect("built");
+    let done = bench.install(&built.path).expect("installed");
+    let read = |name: &str| fs::read_to_string(done.path.join(name)).expect(name);
+    let health = HealthPlan::from_metafile(&read("HEALTH")).expect("well-formed");
+    let probe = Probe::Unix("{{pkg.svc_var_path}}/s".to_owned());
+    assert_eq!(health, HealthPlan { probe, interval_s: Some(5), timeout_s: None });
+    let drain = DrainPlan::from_metafile(&read("DRAIN")).expect("well-formed");
+    let inflight = Some(Inflight::Connections("8080".to_owned()));
+    assert_eq!(drain, DrainPlan { inflight, timeout_s: Some(40) });
+    assert_eq!(read("DEMOTED"), "stop\n");
+
+    let both = [("plan.toml", text.as_str()), ("hooks/run", ""), ("hooks/health-check", "")];
+    assert!(complaint(&both).contains("keep one of them"));
 }
