@@ -14,6 +14,7 @@ use annulus::ctl::secret::Secret;
 use annulus::ctl::{self, Ctl};
 use annulus::driver::{Driver, Parts};
 use annulus::effect::RESULTS_MAX;
+use annulus::effect::ledger::Ledger;
 use annulus::handle::DriverHandle;
 use annulus::http;
 use annulus::net::{Transport as _, bind_gossip};
@@ -86,8 +87,17 @@ pub(super) async fn run(site: Site) -> turmoil::Result {
     let specs = Arc::new(Specs::open(sup.specs(), Vec::new())?);
     let ctl = Ctl { handle: handle.clone(), clock, root: root.clone(), sup: sup.clone(), specs, secret };
     gateways.spawn(ctl::serve(ctl_listener, ctl));
-    let gateway =
-        http::Config { handle: handle.clone(), clock, root, sup, sys, timings, permanent, token: None };
+    let gateway = http::Config {
+        handle: handle.clone(),
+        clock,
+        root,
+        sup,
+        sys,
+        timings,
+        permanent,
+        ledger: Ledger::default(),
+        token: None,
+    };
     gateways.spawn(http::serve(http_listener, gateway));
     let mut events = handle.events();
     let reason = {
