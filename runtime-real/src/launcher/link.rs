@@ -1,0 +1,207 @@
+//! The socket that the supervisor speaks to its launcher over.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use nix::poll::PollFlags;
+use nix::sys::socket::{getsockopt, sockopt};
+use nix::sys::stat::{Mode, umask};
+
+use super::message::{Message, Request};
+use super::wire::complete_frame;
+
+/// The name of a socket may be this long; a longer one is reached through its directory.
+const SOCKET_NAME_BYTES_MAX: usize = 100;
+/// Read in one turn, in bytes.
+const READ_BYTES: usize = 64 * 1024;
+/// Answers that wait for a supervisor that does not read them, in bytes. It is cut off then.
+const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// A path to a socket that is short enough to be one's name; the file has to stay open as long as the path is used.
+///
+/// # Errors
+/// The directory cannot be opened.
+pub fn socket_path(path: &Path) -> io::Result<(PathBuf, Option<File>)> {
+    if path.as_os_str().len() <= SOCKET_NAME_BYTES_MAX {
+        return Ok((path.to_owned(), None));
+    }
+    let dir = File::open(path.parent().unwrap_or(Path::new("/")))?;
+    let short = format!("/proc/self/fd/{}/{}", dir.as_raw_fd(), path.file_name().unwrap_or_default().display());
+    Ok((short.into(), Some(dir)))
+}
+
+/// The listener, and the one supervisor that is connected.
+#[derive(Debug)]
+pub(super) struct Link {
+    listener: Option<UnixListener>,
+    path: PathBuf,
+    peer: Option<Peer>,
+}
+
+#[derive(Debug)]
+struct Peer {
+    stream: UnixStream,
+    input: Vec<u8>,
+    output: Vec<u8>,
+}
+
+impl Link {
+    /// Listens at `path`, in the place of whoever listened there before: the lock says that nobody does now.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(super) fn listen(path: &Path) -> io::Result<Self> {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let (short, _dir) = socket_path(path)?;
+        // From its first moment on it is for nobody else.
+        let before = umask(Mode::from_bits_truncate(0o177));
+        let listener = UnixListener::bind(short);
+        umask(before);
+        let listener = listener?;
+        listener.set_nonblocking(true)?;
+        Ok(Self { listener: Some(listener), path: path.to_owned(), peer: None })
+    }
+
+    /// A link whose other end is there already.
+    #[cfg(test)]
+    pub(super) fn connected(stream: UnixStream) -> io::Result<Self> {
+        let mut link = Self { listener: None, path: PathBuf::new(), peer: None };
+        link.connect(stream)?;
+        Ok(link)
+    }
+
+    fn connect(&mut self, stream: UnixStream) -> io::Result<()> {
+        stream.set_nonblocking(true)?;
+        self.peer = Some(Peer { stream, input: Vec::new(), output: Vec::new() });
+        Ok(())
+    }
+
+    /// What to wait for.
+    pub(super) fn wanted(&self) -> (Option<BorrowedFd<'_>>, Option<(BorrowedFd<'_>, PollFlags)>) {
+        let peer = self.peer.as_ref().map(|peer| {
+            let writes = if peer.output.is_empty() { PollFlags::empty() } else { PollFlags::POLLOUT };
+            (peer.stream.as_fd(), PollFlags::POLLIN | writes)
+        });
+        (self.listener.as_ref().map(|listener| listener.as_fd()), peer)
+    }
+
+    /// Whether somebody is connected.
+    pub(super) fn is_open(&self) -> bool {
+        self.peer.is_some()
+    }
+
+    /// Takes a connection of the process `supervisor` and of nobody else.
+    ///
+    /// # Errors
+    /// Who was refused, or what the system says.
+    pub(super) fn accept(&mut self, supervisor: Option<i32>) -> Result<(), String> {
+        let Some(listener) = &self.listener else { return Ok(()) };
+        let stream = match listener.accept() {
+            Ok((stream, _)) => stream,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(format!("the supervisor's socket gives no connection: {error}")),
+        };
+        let pid = getsockopt(&stream, sockopt::PeerCredentials).map(|peer| peer.pid()).ok();
+        if pid.is_none() || pid != supervisor {
+            let who = pid.map_or_else(|| "a process".to_owned(), |pid| format!("process {pid}"));
+            return Err(format!("{who} connected to the launcher's socket and is no supervisor of it: refused"));
+        }
+        self.connect(stream).map_err(|error| error.to_string())
+    }
+
+    /// The requests that have come. The connection is closed when it ended or bytes came that are no request.
+    pub(super) fn requests(&mut self, buffer: &mut [u8]) -> (Vec<(u64, Request)>, Option<String>) {
+        let mut requests = Vec::new();
+        let Some(peer) = &mut self.peer else { return (requests, None) };
+        let end = peer.read(buffer, &mut requests);
+        if end.is_some() {
+            self.peer = None;
+        }
+        (requests, end.flatten())
+    }
+
+    /// Sends a message; without a supervisor nobody misses it.
+    ///
+    /// # Errors
+    /// The message is longer than any may be.
+    pub(super) fn send(&mut self, message: &Message) -> Result<(), super::wire::WireError> {
+        if let Some(peer) = &mut self.peer {
+            peer.output.extend_from_slice(&message.encode()?);
+        }
+        Ok(())
+    }
+
+    /// Writes what can be written now.
+    pub(super) fn flush(&mut self) {
+        if self.peer.as_mut().is_some_and(|peer| !peer.flush()) {
+            self.peer = None;
+        }
+    }
+
+    /// The supervisor has ended.
+    pub(super) fn hang_up(&mut self) {
+        self.peer = None;
+    }
+}
+
+impl Peer {
+    /// Reads once. Some when the connection is over, with the reason if that is not simply its end.
+    fn read(&mut self, buffer: &mut [u8], requests: &mut Vec<(u64, Request)>) -> Option<Option<String>> {
+        let buffer = buffer.get_mut(..READ_BYTES)?;
+        match self.stream.read(buffer) {
+            Ok(0) => return Some(None),
+            Ok(count) => self.input.extend_from_slice(buffer.get(..count).unwrap_or_default()),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            Err(error) => return Some(Some(error.to_string())),
+        }
+        let mut at = 0;
+        let end = loop {
+            let rest = self.input.get(at..).unwrap_or_default();
+            match complete_frame(rest) {
+                Ok(Some(length)) => match Request::decode(rest.get(4..4 + length).unwrap_or_default()) {
+                    Ok(request) => {
+                        requests.push(request);
+                        at += 4 + length;
+                    }
+                    Err(error) => break Some(Some(error.to_string())),
+                },
+                Ok(None) => break None,
+                Err(error) => break Some(Some(error.to_string())),
+            }
+        };
+        self.input.drain(..at);
+        if self.input.is_empty() {
+            self.input = Vec::new();
+        }
+        end
+    }
+
+    fn flush(&mut self) -> bool {
+        while !self.output.is_empty() {
+            match self.stream.write(&self.output) {
+                Ok(count) => drop(self.output.drain(..count)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return self.output.len() <= WAITING_BYTES_MAX;
+                }
+                Err(_) => return false,
+            }
+        }
+        self.output = Vec::new();
+        true
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        if self.listener.is_some() {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! A service's log: one file that is appended to, and a few older ones beside it.
+//!
+//! A line is `RFC3339-UTC-millis TAG text`, with the tag `O` for standard output, `E` for errors and `H` for hooks.
+//! A disk that is full costs lines and nothing else: they are counted, and writing is tried again with the next.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use annulus_core::UnixTime;
+
+use super::stamp::{STAMP_BYTES, stamp};
+
+/// How logs are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keep {
+    /// A file that would become larger is put aside, in bytes.
+    pub size_bytes: u64,
+    /// A file whose first line is older is put aside, in milliseconds.
+    pub age_ms: u64,
+    /// So many older files are kept.
+    pub files: u32,
+}
+
+/// What an operator should hear about a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Notice {
+    /// It cannot be written.
+    Failed(String),
+    /// It is written again, after so many lines were lost.
+    Recovered(u64),
+}
+
+/// The log of one service.
+#[derive(Debug)]
+pub(super) struct LogFile {
+    path: PathBuf,
+    keep: Keep,
+    open: Option<Open>,
+    /// Whether the last write failed, and how many lines were lost since.
+    lost: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Open {
+    file: File,
+    size: u64,
+    /// The stamp of the first line.
+    first: String,
+    /// The file ends in the middle of a line.
+    torn: bool,
+}
+
+impl LogFile {
+    /// A log at `path`; nothing is touched before there is a line.
+    pub(super) fn new(path: PathBuf, keep: Keep) -> Self {
+        Self { path, keep, open: None, lost: None }
+    }
+
+    /// Appends whole lines, `count` of them. Says what changed: that it fails now, or no longer does.
+    pub(super) fn append(&mut self, lines: &[u8], count: u64, now: UnixTime) -> Option<Notice> {
+        match self.try_append(lines, now) {
+            Ok(()) => self.lost.take().map(Notice::Recovered),
+            Err(error) => {
+                let first = self.lost.is_none();
+                *self.lost.get_or_insert(0) += count;
+                first.then(|| Notice::Failed(error.to_string()))
+            }
+        }
+    }
+
+    fn try_append(&mut self, lines: &[u8], now: UnixTime) -> io::Result<()> {
+        let mut open = match self.open.take() {
+            Some(open) => open,
+            None => Open::new(&self.path, now)?,
+        };
+        let oldest = stamp(UnixTime::from_millis(now.as_millis().saturating_sub(self.keep.age_ms)));
+        let full = open.size > 0 && open.size.saturating_add(lines.len() as u64) > self.keep.size_bytes;
+        if full || open.first < oldest {
+            // Failing, it is better to let the file grow than to lose the lines.
+            if put_aside(&self.path, self.keep.files).is_ok() {
+                open = Open::new(&self.path, now)?;
+            }
+        }
+        let written = open.write(lines);
+        self.open = Some(open);
+        written
+    }
+}
+
+impl Open {
+    fn new(path: &Path, now: UnixTime) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        options.read(true).append(true).create(true).mode(0o644);
+        let mut file = options.custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_CLOEXEC).open(path)?;
+        let mut first = [0; STAMP_BYTES];
+        let first = match file.read_exact(&mut first) {
+            // A file that somebody else wrote compares as anything, and is put aside at once or later.
+            Ok(()) => String::from_utf8_lossy(&first).into_owned(),
+            Err(_) => stamp(now),
+        };
+        let size = file.metadata()?.len();
+        Ok(Self { torn: size > 0 && !ends_whole(&file, size), file, size, first })
+    }
+
+    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+        if self.torn {
+            self.write_some(b"\n")?;
+            self.torn = false;
+        }
+        let mut rest = lines;
+        while !rest.is_empty() {
+            match self.write_some(rest) {
+                Ok(written) => rest = rest.get(written..).unwrap_or_default(),
+                Err(error) => {
+                    let before = lines.len() - rest.len();
+                    self.torn = before > 0 && lines.get(before - 1) != Some(&b'\n');
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn write_some(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.file.write(bytes) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    self.size += written as u64;
+                    return Ok(written);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+fn ends_whole(file: &File, size: u64) -> bool {
+    use std::os::unix::fs::FileExt as _;
+    let mut last = [0];
+    file.read_exact_at(&mut last, size - 1).is_ok() && last == *b"\n"
+}
+
+/// `web.log` becomes `web.log.1`, that `web.log.2` and so on; the last is removed.
+fn put_aside(path: &Path, files: u32) -> io::Result<()> {
+    let numbered = |number: u32| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".{number}"));
+        PathBuf::from(name)
+    };
+    if files == 0 {
+        return fs::remove_file(path);
+    }
+    for number in (1..files).rev() {
+        match fs::rename(numbered(number), numbered(number + 1)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    fs::rename(path, numbered(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEEP: Keep = Keep { size_bytes: 20, age_ms: 1_000, files: 2 };
+    const NOW: UnixTime = UnixTime::from_millis(1_000_000);
+
+    fn read(dir: &Path, name: &str) -> String {
+        fs::read_to_string(dir.join(name)).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_full_log_moves_on_and_the_oldest_goes() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut log = LogFile::new(dir.path().join("web.log"), KEEP);
+        for number in 0..8 {
+            assert_eq!(log.append(format!("line {number}...\n").as_bytes(), 1, NOW), None);
+        }
+        assert_eq!(read(dir.path(), "web.log"), "line 6...\nline 7...\n");
+        assert_eq!(read(dir.path(), "web.log.1"), "line 4...\nline 5...\n");
+        assert_eq!(read(dir.path(), "web.log.2"), "line 2...\nline 3...\n");
+        assert_eq!(fs::read_dir(dir.path()).expect("readable").count(), 3);
+    }
+
+    #[test]
+    fn a_log_whose_first_line_is_old_is_put_aside_also_by_the_next_launcher() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let keep = Keep { size_bytes: 1_000, ..KEEP };
+        let line = |ms| format!("{} O x\n", stamp(UnixTime::from_millis(ms)));
+        let append = |ms: u64| {
+            let mut log = LogFile::new(dir.path().join("web.log"), keep);
+            assert_eq!(log.append(line(ms).as_bytes(), 1, UnixTime::from_millis(ms)), None);
+        };
+        append(5_000);
+        append(6_000);
+        assert_eq!(read(dir.path(), "web.log"), line(5_000) + &line(6_000));
+        append(6_001);
+        assert_eq!(read(dir.path(), "web.log"), line(6_001));
+        assert_eq!(read(dir.path(), "web.log.1"), line(5_000) + &line(6_000));
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_written_says_so_once_and_recovers() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("logs/web.log");
+        let mut log = LogFile::new(path.clone(), KEEP);
+        assert!(matches!(log.append(b"a\n", 1, NOW), Some(Notice::Failed(_))));
+        assert_eq!(log.append(b"b\nc\n", 2, NOW), None, "once");
+        fs::create_dir(dir.path().join("logs")).expect("made");
+        assert_eq!(log.append(b"d\n", 1, NOW), Some(Notice::Recovered(3)));
+        assert_eq!(fs::read_to_string(&path).expect("written"), "d\n");
+    }
+
+    #[test]
+    fn half_a_line_of_an_earlier_launcher_is_ended() {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::write(dir.path().join("web.log"), "hal").expect("written");
+        let keep = Keep { size_bytes: 1_000, age_ms: u64::MAX, files: 1 };
+        let mut log = LogFile::new(dir.path().join("web.log"), keep);
+        assert_eq!(log.append(b"whole\n", 1, NOW), None);
+        assert_eq!(read(dir.path(), "web.log"), "hal\nwhole\n");
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_a_log_is_not_followed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        std::os::unix::fs::symlink(dir.path().join("elsewhere"), dir.path().join("web.log")).expect("made");
+        let mut log = LogFile::new(dir.path().join("web.log"), KEEP);
+        assert!(matches!(log.append(b"a\n", 1, NOW), Some(Notice::Failed(_))));
+        assert!(!dir.path().join("elsewhere").exists());
+    }
+}

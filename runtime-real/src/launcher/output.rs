@@ -1,0 +1,100 @@
+//! What services print, read as it comes.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::unistd::read;
+
+use super::journal::Journal;
+use super::lines::Lines;
+
+/// Read from one pipe before the others have their turn, in bytes: what a pipe holds.
+pub(super) const READ_BYTES: usize = 64 * 1024;
+/// Pipes that are still open after their service's process has ended. Whoever holds more of them left the
+/// process group and prints to nobody.
+const ORPHANS_MAX: usize = 64;
+
+/// One pipe.
+#[derive(Debug)]
+struct Pipe {
+    fd: OwnedFd,
+    service: String,
+    group: String,
+    tag: u8,
+    lines: Lines,
+    /// The process that it was made for.
+    pid: i32,
+    orphan: bool,
+}
+
+/// The pipes of all services, by number.
+#[derive(Debug, Default)]
+pub(super) struct Outputs {
+    pipes: BTreeMap<u64, Pipe>,
+    next: u64,
+}
+
+impl Outputs {
+    pub(super) fn add(&mut self, fd: OwnedFd, (service, group, tag): (&str, &str, u8), pid: i32) {
+        let (service, group) = (service.to_owned(), group.to_owned());
+        self.pipes.insert(self.next, Pipe { fd, service, group, tag, lines: Lines::default(), pid, orphan: false });
+        self.next += 1;
+    }
+
+    /// What to wait for.
+    pub(super) fn wanted(&self) -> impl Iterator<Item = (u64, BorrowedFd<'_>)> {
+        self.pipes.iter().map(|(number, pipe)| (*number, pipe.fd.as_fd()))
+    }
+
+    /// Reads once from a pipe that has something.
+    pub(super) fn read(&mut self, number: u64, buffer: &mut [u8], journal: &mut Journal) {
+        let Some(pipe) = self.pipes.get_mut(&number) else { return };
+        if pipe.read(buffer, journal) == Read::End {
+            self.pipes.remove(&number);
+        }
+    }
+
+    /// A process has ended: what it printed last is read; who still holds its pipes goes on printing.
+    pub(super) fn ended(&mut self, pid: i32, buffer: &mut [u8], journal: &mut Journal) {
+        self.pipes.retain(|_, pipe| {
+            if pipe.pid != pid {
+                return true;
+            }
+            pipe.orphan = true;
+            // At most what a pipe holds, in case somebody goes on writing.
+            pipe.read(buffer, journal) != Read::End && pipe.read(buffer, journal) != Read::End
+        });
+        let orphans: Vec<u64> =
+            self.pipes.iter().filter(|(_, pipe)| pipe.orphan).map(|(number, _)| *number).collect();
+        for number in orphans.iter().take(orphans.len().saturating_sub(ORPHANS_MAX)) {
+            self.pipes.remove(number);
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Read {
+    Some,
+    Nothing,
+    End,
+}
+
+impl Pipe {
+    fn read(&mut self, buffer: &mut [u8], journal: &mut Journal) -> Read {
+        let source = (self.service.as_str(), self.group.as_str(), self.tag);
+        match read(&self.fd, buffer) {
+            Ok(0) => {
+                journal.lines(source, |line| self.lines.finish(line));
+                Read::End
+            }
+            Ok(count) => {
+                let bytes = buffer.get(..count).unwrap_or_default();
+                journal.lines(source, |line| self.lines.push(bytes, line));
+                Read::Some
+            }
+            Err(Errno::EAGAIN | Errno::EINTR) => Read::Nothing,
+            Err(_) => Read::End,
+        }
+    }
+}
