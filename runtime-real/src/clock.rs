@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use annulus_core::{Instant, UnixTime};
+use nix::sys::time::TimeValLike as _;
 
 /// Nobody sleeps longer than this at a time; a deadline further away is looked at again then.
 const SLEEP_MAX: Duration = Duration::from_secs(86_400);
@@ -12,6 +13,15 @@ const SLEEP_MAX: Duration = Duration::from_secs(86_400);
 pub fn wall() -> UnixTime {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     UnixTime::from_millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Time since this host was started, in milliseconds, the time that it was asleep included. The same for all processes.
+///
+/// Zero, which no deadline has passed at, where the system has no such clock.
+#[must_use]
+pub fn boot_ms() -> u64 {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME);
+    now.ok().and_then(|now| u64::try_from(now.num_milliseconds()).ok()).unwrap_or_default()
 }
 
 /// Gives a driver its time, monotonic and wall.

@@ -157,6 +157,7 @@ impl<T: Transport, E: Effects> Driver<T, E> {
 
     /// One input, then every output.
     fn handle(&mut self, input: Input<'_>) {
+        self.effects.turn();
         self.node.handle_input(self.clock.now(), self.clock.wall(), input);
         self.drain();
     }

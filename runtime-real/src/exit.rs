@@ -46,6 +46,11 @@ pub const DEPARTED: u8 = 86;
 /// Interrupted a third time: services were killed, the ring was not told.
 pub const INTERRUPTED: u8 = 130;
 
+/// From a supervisor to its launcher: start me again. No launcher ends with it.
+pub const RESTART: u8 = 87;
+/// Ends of a supervisor that its launcher takes over, as it does those of a first start that fails.
+pub const MEANT: [u8; 3] = [LEFT, DEPARTED, INTERRUPTED];
+
 /// What a command named is not loaded, installed or known.
 pub const NOT_LOADED: u8 = 2;
 /// No supervisor runs there.

@@ -13,6 +13,7 @@ pub mod exit;
 pub mod handle;
 pub mod http;
 pub mod keys;
+pub mod launcher;
 pub mod lock;
 mod log_queue;
 mod log_read;

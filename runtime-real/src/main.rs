@@ -4,9 +4,14 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use annulus::cli::{self, Args};
+use annulus::launcher;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
+    // Before anything else takes memory: the launcher is small.
+    if let Some(code) = launcher::enter(std::env::args_os().skip(1)) {
+        return ExitCode::from(code);
+    }
     match cli::run(Args::parse()) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {

@@ -178,6 +178,18 @@ impl SupDir {
         self.0.join("logs").join("sup.log")
     }
 
+    /// The pid of the supervisor that was ready last.
+    #[must_use]
+    pub fn pid_file(&self) -> PathBuf {
+        self.0.join("PID")
+    }
+
+    /// Where the launcher listens for its supervisor.
+    #[must_use]
+    pub fn launcher_socket(&self) -> PathBuf {
+        self.0.join("launcher.sock")
+    }
+
     /// Durable state.
     #[must_use]
     pub fn data(&self) -> PathBuf {

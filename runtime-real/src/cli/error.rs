@@ -62,6 +62,17 @@ pub enum CliError {
         /// How long it has been.
         seconds: u64,
     },
+    /// No other supervisor takes over.
+    #[error(
+        "no other supervisor has taken over from process {pid} within {seconds} seconds; the log of `annulus sup run` \
+         says why, and the services go on"
+    )]
+    NotRestarted {
+        /// The pid of the one that was to be started again.
+        pid: u32,
+        /// How long it has been.
+        seconds: u64,
+    },
     /// A lock file holds no pid.
     #[error("{path} is locked but names no process: {text:?}")]
     LockFile {

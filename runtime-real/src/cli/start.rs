@@ -4,8 +4,8 @@ use super::svc::load;
 use super::svc::options::SpecOptions;
 use super::target::{self, Remote};
 use super::{CliError, Global, Outcome, block_on, output};
-use crate::lock;
 use crate::sup_run::{self, options::Options};
+use crate::{launcher, lock};
 
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
@@ -25,7 +25,8 @@ pub(super) fn run(global: &Global, args: &Args) -> Outcome {
     let (root, sup) = (global.root()?, global.sup()?);
     let ident = load::ident(global, &args.package)?;
     let holder = lock::held_by(&sup).map_err(CliError::io(sup.lock().display().to_string()))?;
-    let Some(pid) = holder else {
+    // A supervisor's own launcher is who holds it.
+    let Some(pid) = holder.filter(|_| !launcher::is_parent()) else {
         let load = args.spec.load(&ident, true)?;
         return Ok(sup_run::run(&root, global.name(), &args.options, Some(load))?);
     };

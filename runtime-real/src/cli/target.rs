@@ -25,6 +25,11 @@ impl Remote {
     pub(crate) fn at(addr: &str) -> Self {
         Self { remote_sup: Some(addr.to_owned()) }
     }
+
+    /// Whether an address says which, here or in the environment.
+    pub(crate) fn is_named(&self) -> bool {
+        self.remote_sup.is_some() || set("HAB_LISTEN_CTL").is_some()
+    }
 }
 
 /// A variable's value; empty counts as unset.

@@ -19,6 +19,7 @@ named!(
     NetErr,
     ConsoleLine,
     SupDepart,
+    SupRestart,
     SvcLoad,
     SvcUnload,
     SvcStart,
@@ -116,6 +117,10 @@ pub struct SupDepart {
     #[prost(string, optional, tag = "1")]
     pub member_id: Option<String>,
 }
+
+/// Has the supervisor started again; its services go on.
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub struct SupRestart {}
 
 /// A package ident in parts.
 #[derive(Clone, PartialEq, Eq, Message)]

@@ -20,7 +20,7 @@ use std::{fs, io};
 
 use prost::Message;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
 use crate::clock::Clock;
@@ -57,6 +57,8 @@ pub struct Ctl {
     pub specs: Arc<Specs>,
     /// What a client must show.
     pub secret: Secret,
+    /// Told when the supervisor is to be started again.
+    pub restart: Arc<Notify>,
 }
 
 /// Serves clients until the returned future is dropped.

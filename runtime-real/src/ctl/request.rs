@@ -7,7 +7,8 @@ use super::frame::{Frame, FrameError};
 use super::group_message::{GroupQuery, SvcFilePut, SvcGetDefaultCfg, SvcSetCfg, SvcValidateCfg};
 use super::message::{
     ConsoleLine, CtlMessage, ErrCode, NetErr, NetOk, ServiceStatus, SpecProblem, SpecProblems, SupDepart,
-    SvcDrain, SvcLoad, SvcMaintain, SvcStart, SvcStatus, SvcStop, SvcUndrain, SvcUnload, SvcUpdate,
+    SupRestart, SvcDrain, SvcLoad, SvcMaintain, SvcStart, SvcStatus, SvcStop, SvcUndrain, SvcUnload,
+    SvcUpdate,
 };
 use super::{Ctl, convert, group, reply};
 use crate::package;
@@ -82,6 +83,7 @@ pub(super) async fn handle(ctl: &Ctl, frame: &Frame) -> Result<Answer, NetErr> {
         SvcGetDefaultCfg::ID => group::default_cfg(ctl, decode(frame)?).await,
         GroupQuery::ID => group::query(ctl, decode(frame)?).await,
         SupDepart::ID => sup_depart(ctl, decode(frame)?).await,
+        SupRestart::ID => Ok(sup_restart(ctl, decode(frame)?)),
         other => Err(NetErr::new(
             ErrCode::NotSupported,
             format!("this supervisor ({}) knows no request {other:?}", env!("CARGO_PKG_VERSION")),
@@ -292,6 +294,11 @@ pub(super) async fn progress(ctl: &Ctl, frame: &Frame) -> Option<String> {
     let state = if view.draining { "draining" } else { view.state.name() };
     let process = view.pid.map_or_else(String::new, |pid| format!(", process {pid}"));
     Some(format!("waiting: {name} is {state}{process}"))
+}
+
+fn sup_restart(ctl: &Ctl, _: SupRestart) -> Answer {
+    ctl.restart.notify_one();
+    Answer::Done(vec!["the supervisor is started again; its services go on".to_owned()])
 }
 
 async fn sup_depart(ctl: &Ctl, request: SupDepart) -> Result<Answer, NetErr> {

@@ -17,10 +17,12 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::*;
+use crate::effect::client::Client;
 use crate::effect::ledger::Ledger;
 use crate::effect::packages::{Packages, ServicePlan};
 use crate::effect::process::RunPlan;
 use crate::effect::{HostEffects, RESULTS_MAX};
+use crate::launcher::message::Limits;
 use crate::net::{TokioTransport, bind_gossip};
 use crate::specs::Specs;
 use crate::store::Store;
@@ -64,11 +66,16 @@ fn prepare(dir: &Path, spec: &ServiceSpec) -> Result<(Prepared, ServicePlan), St
 fn plan(dir: &Path, program: PathBuf) -> ServicePlan {
     ServicePlan {
         run: RunPlan {
+            ident: "test/script/1.0.0/20260101000000".to_owned(),
+            pid_file: program.with_extension("pid"),
             program,
             dir: dir.to_owned(),
             env: Vec::new(),
             stop_signal: Signal::SIGTERM,
-            pid_file: dir.join("PID"),
+            stop_timeout_ms: 5_000,
+            owner: None,
+            nofile: None,
+            limits: Limits::default(),
         },
         group: "script.default".parse().expect("a group"),
         hooks_dir: dir.join("hooks"),
@@ -91,7 +98,9 @@ async fn start(dir: &TempDir, peers: &[SocketAddr]) -> Member {
     let (sender, done) = mpsc::channel(RESULTS_MAX);
     let writer = store.into_writer(Arc::new(specs), sender.clone()).expect("a thread");
     let scripts = dir.path().to_owned();
-    let effects = HostEffects::new(writer, Arc::new(Scripts(scripts)), Ledger::default(), sender);
+    let launcher = crate::launcher::in_thread(dir.path());
+    let (launcher, _) = Client::over(launcher).await.expect("a launcher");
+    let effects = HostEffects::new(writer, Arc::new(Scripts(scripts)), Ledger::default(), launcher, sender);
     let config = Config { timings: Timings::local(), peers: peers.to_vec(), ..Config::new(at.port()) };
     let parts = Parts {
         config,

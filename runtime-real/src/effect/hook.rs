@@ -14,9 +14,9 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
-use super::output::Lines;
 use super::process::{BUSY_RETRY, BUSY_TRIES, LAST_WORDS, die_with_parent, exit_status};
 use crate::ctl::secret::{CTL_SECRET_ENV, GATEWAY_TOKEN_ENV};
+use crate::launcher::{LAUNCHER_ENV, Lines, STARTS_ENV};
 use crate::users::{self, Account};
 
 /// What a hook says beyond this is read and forgotten: a hook that floods must not push out what its service says.
@@ -113,6 +113,8 @@ async fn start(run: &HookRun) -> io::Result<Child> {
         .current_dir(&run.dir)
         .env_remove(CTL_SECRET_ENV)
         .env_remove(GATEWAY_TOKEN_ENV)
+        .env_remove(LAUNCHER_ENV)
+        .env_remove(STARTS_ENV)
         .envs(run.env.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -154,7 +156,8 @@ async fn listen<R: AsyncRead + Unpin>(stream: Option<R>, say: Say) -> String {
     let mut kept = Kept::default();
     let mut said = 0_usize;
     let mut buffer = [0; 4 * 1024];
-    let mut take = |line: &str| {
+    let mut take = |line: &[u8]| {
+        let line = &String::from_utf8_lossy(line);
         kept.push(line);
         let before = said;
         said = said.saturating_add(line.len() + 1);

@@ -1,10 +1,9 @@
 //! What a node wants done outside itself, away from the loop.
 
 mod checkup;
+pub mod client;
 mod hook;
 pub mod ledger;
-mod leftover;
-mod output;
 pub mod packages;
 mod probe;
 pub mod process;
@@ -16,7 +15,9 @@ use std::time::Duration;
 use annulus_core::{Effect, EffectId, EffectResult, Hook, HookEnd, ServiceName};
 use tokio::sync::mpsc;
 
+use crate::clock;
 use crate::store::Writer;
+use client::Client;
 use hook::{Heard, HookRun, Say};
 use ledger::Ledger;
 use packages::{Packages, ServicePlan};
@@ -27,6 +28,9 @@ pub const RESULTS_MAX: usize = 256;
 
 /// Does what a node wants done. Results go into the channel that the driver reads.
 pub trait Effects {
+    /// An input is about to be handled; whatever time it is said to have been handled at comes after this.
+    fn turn(&mut self) {}
+
     /// Begins `effect` and returns at once. `Effect::Exit` never comes here.
     fn start(&mut self, id: EffectId, effect: Effect);
 }
@@ -36,15 +40,17 @@ type Plans = Arc<Mutex<BTreeMap<ServiceName, ServicePlan>>>;
 
 /// Effects on this host: its disk and its processes.
 ///
-/// Dropping it kills what still runs and writes what is queued.
+/// Dropping it writes what is queued. Services go on: they are the launcher's.
 pub struct HostEffects {
-    // Fields are dropped in this order: no service outlives the supervisor that holds its state.
     processes: Processes,
     packages: Arc<dyn Packages>,
     plans: Plans,
     ledger: Ledger,
     done: mpsc::Sender<(EffectId, EffectResult)>,
     writer: Writer,
+    /// When the turn of the loop began, in milliseconds since boot. A lease counts from here: between this and the
+    /// launcher's hearing of it this process may have been stopped for any time.
+    turn_ms: u64,
 }
 
 impl HostEffects {
@@ -55,10 +61,11 @@ impl HostEffects {
         writer: Writer,
         packages: Arc<dyn Packages>,
         ledger: Ledger,
+        launcher: Client,
         done: mpsc::Sender<(EffectId, EffectResult)>,
     ) -> Self {
-        let processes = Processes::new(done.clone());
-        Self { processes, packages, plans: Arc::default(), ledger, done, writer }
+        let processes = Processes::new(launcher, done.clone());
+        Self { processes, packages, plans: Arc::default(), ledger, done, writer, turn_ms: clock::boot_ms() }
     }
 
     /// What can kill the services at once, from outside the loop.
@@ -160,11 +167,11 @@ impl HostEffects {
     }
 }
 
-fn not_here(service: &ServiceName, what: &str) -> String {
-    format!("{service} cannot be {what} by this supervisor")
-}
-
 impl Effects for HostEffects {
+    fn turn(&mut self) {
+        self.turn_ms = clock::boot_ms();
+    }
+
     fn start(&mut self, id: EffectId, effect: Effect) {
         match effect {
             Effect::Persist { writes, sync: _ } => self.writer.persist(id, writes),
@@ -201,17 +208,13 @@ impl Effects for HostEffects {
                 self.processes.spawn(id, plan, service, group);
             }
             Effect::Signal { service, pid, signal } => self.processes.signal(id, &service, pid, signal),
-            Effect::Adopt { service, .. } => {
-                self.answer(id, EffectResult::SpawnFailed { reason: not_here(&service, "adopted") });
+            Effect::Adopt { service, group: _, pid } => self.processes.adopt(id, service, pid),
+            // Whatever is to happen then: the launcher can only end the process, which is always safe.
+            Effect::Lease { service, pid, left_ms, then: _ } => {
+                let deadline_ms = left_ms.map(|left_ms| self.turn_ms.saturating_add(left_ms));
+                self.processes.lease(id, &service, pid, deadline_ms);
             }
-            Effect::Lease { .. } => self.answer(id, EffectResult::Leased),
             Effect::Exit(_) => {}
         }
-    }
-}
-
-impl Drop for HostEffects {
-    fn drop(&mut self) {
-        self.processes.kill_all();
     }
 }

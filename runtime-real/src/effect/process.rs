@@ -1,23 +1,18 @@
-//! A service's process: started in a group of its own, watched, signalled, never left behind.
+//! A service's process, held by the launcher: started, taken over, signalled, given a lease.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use annulus_core::{EffectId, EffectResult, ExitStatus, Hook, ServiceGroup, ServiceName, StopSignal};
 use nix::errno::Errno;
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
-use tokio::process::{Child, Command};
-use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use nix::sys::signal::Signal;
+use tokio::process::Command;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep;
 
-use super::{leftover, output};
-use crate::ctl::secret::{CTL_SECRET_ENV, GATEWAY_TOKEN_ENV};
+use super::client::Client;
+use crate::launcher::message::{Launch, Limits, Owner, Request};
 
 /// Times that a hook which is still open for writing is tried again …
 pub(super) const BUSY_TRIES: u32 = 50;
@@ -29,6 +24,8 @@ pub(super) const LAST_WORDS: Duration = Duration::from_millis(200);
 /// How to run a service that has been prepared.
 #[derive(Clone, Debug)]
 pub struct RunPlan {
+    /// The package that runs, fully qualified.
+    pub ident: String,
     /// The rendered `run` hook.
     pub program: PathBuf,
     /// Its working directory.
@@ -37,35 +34,49 @@ pub struct RunPlan {
     pub env: Vec<(OsString, OsString)>,
     /// What the package wants to be stopped with.
     pub stop_signal: Signal,
+    /// How long a polite stop may take, in milliseconds, where the launcher is alone.
+    pub stop_timeout_ms: u64,
     /// Holds the pid while the process runs, for people and scripts.
     pub pid_file: PathBuf,
+    /// Who it runs as; none for the supervisor's own user.
+    pub owner: Option<Owner>,
+    /// Highest number of open files.
+    pub nofile: Option<u64>,
+    /// What it may take of its host.
+    pub limits: Limits,
 }
 
-struct Running {
-    pid: Pid,
-    stop_signal: Signal,
+impl RunPlan {
+    fn launch(self, service: &ServiceName, group: &ServiceGroup) -> Launch {
+        Launch {
+            service: service.as_str().to_owned(),
+            group: group.as_str().to_owned(),
+            ident: self.ident,
+            program: self.program,
+            dir: self.dir,
+            env: self.env,
+            pid_file: self.pid_file,
+            stop_signal: (self.stop_signal as i32).unsigned_abs(),
+            stop_timeout_ms: self.stop_timeout_ms,
+            owner: self.owner,
+            nofile: self.nofile,
+            limits: self.limits,
+        }
+    }
 }
 
-/// The processes of this supervisor's services.
-///
-/// Every process dies with the supervisor, also when that is killed: the system signals it when the thread
-/// that started it ends. So a supervisor starts processes on the thread that it lives on, which means that
-/// its runtime has one thread.
+/// The processes of this supervisor's services. They belong to the launcher and outlive this supervisor.
 #[derive(Clone)]
 pub struct Processes {
-    running: Arc<Mutex<BTreeMap<ServiceName, Running>>>,
+    launcher: Client,
     done: mpsc::Sender<(EffectId, EffectResult)>,
 }
 
 impl Processes {
-    /// None yet; results go to `done`.
+    /// Those of this launcher; results go to `done`.
     #[must_use]
-    pub fn new(done: mpsc::Sender<(EffectId, EffectResult)>) -> Self {
-        Self { running: Arc::default(), done }
-    }
-
-    fn running(&self) -> MutexGuard<'_, BTreeMap<ServiceName, Running>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn new(launcher: Client, done: mpsc::Sender<(EffectId, EffectResult)>) -> Self {
+        Self { launcher, done }
     }
 
     /// Starts a service: `Spawned` or `SpawnFailed`, then once `Exited`.
@@ -73,19 +84,46 @@ impl Processes {
         let this = self.clone();
         tokio::spawn(async move {
             let started = match plan {
-                Some(plan) => this.start(&plan, &service).await,
+                Some(plan) => this.start(plan.launch(&service, &group)).await,
                 None => Err("it has not been prepared".to_owned()),
             };
-            let (child, pid, pid_file) = match started {
-                Ok(started) => started,
-                Err(reason) => return this.report(id, EffectResult::SpawnFailed { reason }).await,
-            };
-            this.report(id, EffectResult::Spawned { pid: pid.as_raw().unsigned_abs() }).await;
-            let status = this.watch(child, pid, &service, &group).await;
-            // It may have been removed already, or never written.
-            let _ = std::fs::remove_file(pid_file);
-            this.report(id, EffectResult::Exited(status)).await;
+            this.watch(id, started).await;
         });
+    }
+
+    /// Takes over a process that an earlier supervisor started: answers like [`Self::spawn`].
+    pub fn adopt(&self, id: EffectId, service: ServiceName, pid: u32) {
+        let this = self.clone();
+        tokio::spawn(async move {
+            let adopted = this.launcher.adopt(service.as_str().to_owned(), pid).await;
+            this.watch(id, adopted.map_err(|(_, reason)| reason)).await;
+        });
+    }
+
+    async fn start(&self, launch: Launch) -> Result<(u32, oneshot::Receiver<ExitStatus>), String> {
+        let mut tries = 1;
+        loop {
+            match self.launcher.spawn(launch.clone()).await {
+                // Another process that is just being started may hold the hook open for a moment.
+                Err((true, _)) if tries < BUSY_TRIES => {
+                    tries += 1;
+                    sleep(BUSY_RETRY).await;
+                }
+                result => return result.map_err(|(_, reason)| reason),
+            }
+        }
+    }
+
+    async fn watch(&self, id: EffectId, started: Result<(u32, oneshot::Receiver<ExitStatus>), String>) {
+        let (pid, ended) = match started {
+            Ok(started) => started,
+            Err(reason) => return self.report(id, EffectResult::SpawnFailed { reason }).await,
+        };
+        self.report(id, EffectResult::Spawned { pid }).await;
+        // Without a launcher nobody knows; this supervisor ends then.
+        if let Ok(status) = ended.await {
+            self.report(id, EffectResult::Exited(status)).await;
+        }
     }
 
     async fn report(&self, id: EffectId, result: EffectResult) {
@@ -93,111 +131,47 @@ impl Processes {
         let _ = self.done.send((id, result)).await;
     }
 
-    async fn start(&self, plan: &RunPlan, service: &ServiceName) -> Result<(Child, Pid, PathBuf), String> {
-        if leftover::kill_leftovers(&plan.pid_file, &plan.dir) {
-            tracing::warn!(
-                service = service.as_str(),
-                "processes of {service} outlived a supervisor that was killed; they are killed too"
-            );
-        }
-        let child = launch(plan).await.map_err(|error| explain(plan, &error))?;
-        let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
-        let pid = pid.ok_or_else(|| "the system did not name its process".to_owned())?;
-        self.running().insert(service.clone(), Running { pid, stop_signal: plan.stop_signal });
-        if let Err(error) = write_pid(&plan.pid_file, pid) {
-            tracing::warn!(service = service.as_str(), %error, "the pid file of {service} cannot be written");
-        }
-        Ok((child, pid, plan.pid_file.clone()))
-    }
-
-    /// Logs what the process prints until it ends, then ends what it left behind in its group.
-    async fn watch(
-        &self,
-        mut child: Child,
-        pid: Pid,
-        service: &ServiceName,
-        group: &ServiceGroup,
-    ) -> ExitStatus {
-        let mut printing = tokio::task::JoinSet::new();
-        if let Some(stdout) = child.stdout.take() {
-            printing.spawn(output::log(stdout, group.clone(), 'O'));
-        }
-        if let Some(stderr) = child.stderr.take() {
-            printing.spawn(output::log(stderr, group.clone(), 'E'));
-        }
-        let status = child.wait().await;
-        self.running().remove(service);
-        // A helper that outlives its service would hold the ports that the next start needs. The group's
-        // number cannot belong to anybody else while a member is alive.
-        let _ = killpg(pid, Signal::SIGKILL);
-        let _ = timeout(LAST_WORDS, async { while printing.join_next().await.is_some() {} }).await;
-        // Whoever left the group and still holds the pipe goes on printing.
-        printing.detach_all();
-        status.map_or(ExitStatus::Unknown, exit_status)
-    }
-
     /// Signals the service's group if that very process still runs: `Signalled`.
     pub fn signal(&self, id: EffectId, service: &ServiceName, pid: u32, signal: StopSignal) {
-        if let Some(running) = self.running().get(service)
-            && running.pid.as_raw().unsigned_abs() == pid
-        {
-            let signal = match signal {
-                StopSignal::Stop => running.stop_signal,
-                StopSignal::Kill => Signal::SIGKILL,
-            };
-            if let Err(error) = killpg(running.pid, signal)
-                && error != Errno::ESRCH
-            {
-                tracing::warn!(service = service.as_str(), pid, %error, "{service} cannot be signalled");
-            }
-        }
+        let kill = signal == StopSignal::Kill;
+        self.ask(
+            id,
+            Request::Signal { service: service.as_str().to_owned(), pid, kill },
+            EffectResult::Signalled,
+        );
+    }
+
+    /// Has the launcher kill a process at a point in time since boot, unless another lease comes before: `Leased`.
+    pub fn lease(&self, id: EffectId, service: &ServiceName, pid: u32, deadline_ms: Option<u64>) {
+        let service = service.as_str().to_owned();
+        self.ask(id, Request::Lease { service, pid, deadline_ms }, EffectResult::Leased);
+    }
+
+    /// Asks for something that cannot fail, in the order of the calls.
+    fn ask(&self, id: EffectId, request: Request, result: EffectResult) {
+        // Sent from here and not from the task, which might run after one that was made later.
+        let asked = self.launcher.begin(&request);
         let this = self.clone();
-        tokio::spawn(async move { this.report(id, EffectResult::Signalled).await });
+        tokio::spawn(async move {
+            match asked {
+                Some(answered) => drop(answered.await),
+                // No room: the order of what comes now is not kept, and nothing is lost.
+                None => drop(this.launcher.request(&request).await),
+            }
+            this.report(id, result).await;
+        });
     }
 
     /// Logs a line that a hook says.
     pub fn log(&self, service: &ServiceName, group: &ServiceGroup, hook: Hook, line: &str) {
-        tracing::info!(group = group.as_str(), service = service.as_str(), "{group} {hook}(H): {line}");
+        let line = format!("{hook}: {line}").into_bytes();
+        let (service, group) = (service.as_str().to_owned(), group.as_str().to_owned());
+        self.launcher.tell(&Request::Log { service, group, tag: b'H', line });
     }
 
     /// Kills every service at once.
     pub fn kill_all(&self) {
-        for running in self.running().values() {
-            let _ = killpg(running.pid, Signal::SIGKILL);
-        }
-    }
-}
-
-/// Whole or not at all for its readers. It need not survive a power failure, which the process does not either.
-fn write_pid(path: &Path, pid: Pid) -> io::Result<()> {
-    let unfinished = path.with_extension("new");
-    std::fs::write(&unfinished, format!("{pid}\n"))?;
-    std::fs::rename(unfinished, path)
-}
-
-async fn launch(plan: &RunPlan) -> io::Result<Child> {
-    let mut command = Command::new(&plan.program);
-    command
-        .current_dir(&plan.dir)
-        .env_remove(CTL_SECRET_ENV)
-        .env_remove(GATEWAY_TOKEN_ENV)
-        .envs(plan.env.iter().map(|(name, value)| (name, value)))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true);
-    die_with_parent(&mut command, Signal::SIGKILL);
-    let mut tries = 1;
-    loop {
-        match command.spawn() {
-            // Another process that is just being started may hold the hook open for a moment.
-            Err(e) if e.kind() == io::ErrorKind::ExecutableFileBusy && tries < BUSY_TRIES => {
-                tries += 1;
-                sleep(BUSY_RETRY).await;
-            }
-            result => return result,
-        }
+        self.launcher.tell(&Request::KillAll);
     }
 }
 
@@ -219,19 +193,6 @@ pub(crate) fn die_with_parent(command: &mut Command, signal: Signal) {
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn die_with_parent(_: &mut Command, _: Signal) {}
 
-fn explain(plan: &RunPlan, error: &io::Error) -> String {
-    let program = plan.program.display();
-    match error.kind() {
-        io::ErrorKind::NotFound => {
-            format!(
-                "{program} cannot be started: it, its interpreter or {} does not exist",
-                plan.dir.display()
-            )
-        }
-        _ => format!("{program} cannot be started: {error}"),
-    }
-}
-
 pub(super) fn exit_status(status: std::process::ExitStatus) -> ExitStatus {
     use std::os::unix::process::ExitStatusExt as _;
     let code = status.code().map(ExitStatus::Code);
@@ -242,12 +203,26 @@ pub(super) fn exit_status(status: std::process::ExitStatus) -> ExitStatus {
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
+
+    use tokio::time::timeout;
 
     use super::*;
 
     fn plan(program: PathBuf, dir: PathBuf) -> RunPlan {
         let pid_file = dir.join("PID");
-        RunPlan { program, dir, env: Vec::new(), stop_signal: Signal::SIGTERM, pid_file }
+        RunPlan {
+            ident: "test/web/1.0.0/20260101000000".to_owned(),
+            program,
+            dir,
+            env: Vec::new(),
+            stop_signal: Signal::SIGTERM,
+            stop_timeout_ms: 1_000,
+            pid_file,
+            owner: None,
+            nofile: None,
+            limits: Limits::default(),
+        }
     }
 
     struct Bed {
@@ -258,11 +233,14 @@ mod tests {
     }
 
     impl Bed {
-        fn new() -> Self {
+        async fn new() -> Self {
             let (done, results) = mpsc::channel(8);
             let dir = tempfile::tempdir().expect("a directory");
             let service = "web".parse().expect("a name");
-            Self { dir, processes: Processes::new(done), results, service }
+            let launcher = crate::launcher::in_thread(dir.path());
+            let (launcher, running) = Client::over(launcher).await.expect("a launcher");
+            assert!(running.is_empty());
+            Self { dir, processes: Processes::new(launcher, done), results, service }
         }
 
         fn spawn(&self, script: &str) {
@@ -307,7 +285,7 @@ mod tests {
 
     #[tokio::test]
     async fn runs_in_its_own_group_with_its_environment_and_reports_its_end() {
-        let mut bed = Bed::new();
+        let mut bed = Bed::new().await;
         bed.spawn("#!/bin/sh\necho \"$WHO $$\" > said\nwhile [ ! -e go ]; do sleep 0.02; done\nexit 7\n");
         let pid = bed.spawned().await;
         assert_eq!(bed.file("PID").await, pid.to_string());
@@ -319,7 +297,7 @@ mod tests {
 
     #[tokio::test]
     async fn stops_politely_and_leaves_nobody_of_its_group() {
-        let mut bed = Bed::new();
+        let mut bed = Bed::new().await;
         bed.spawn("#!/bin/sh\ntrap 'echo bye > end; exit 0' TERM\nsleep 1000 &\necho $! > child\nwait\n");
         let pid = bed.spawned().await;
         let child: u32 = bed.file("child").await.parse().expect("a pid");
@@ -338,7 +316,7 @@ mod tests {
 
     #[tokio::test]
     async fn kill_ends_who_ignores_the_polite_signal() {
-        let mut bed = Bed::new();
+        let mut bed = Bed::new().await;
         bed.spawn("#!/bin/sh\ntrap '' TERM\necho ready > ready\nwhile :; do sleep 1; done\n");
         let pid = bed.spawned().await;
         bed.file("ready").await;
@@ -355,7 +333,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_cannot_start_says_why() {
-        let mut bed = Bed::new();
+        let mut bed = Bed::new().await;
         bed.spawn("#!/no/such/interpreter\n");
         let EffectResult::SpawnFailed { reason } = bed.result().await else { panic!("started") };
         assert!(reason.contains("interpreter"), "{reason}");

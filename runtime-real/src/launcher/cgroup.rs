@@ -100,7 +100,9 @@ fn enable_at(base: &Path, own: &str, running: &[Pid]) -> io::Result<()> {
     };
     let controllers = base.join("cgroup.controllers");
     let offered = fs::read_to_string(&controllers).map_err(here("cgroup.controllers"))?;
-    if let Some(lacking) = ["memory", "cpu", "pids"].iter().find(|name| !offered.split_whitespace().any(|o| o == **name)) {
+    if let Some(lacking) =
+        ["memory", "cpu", "pids"].iter().find(|name| !offered.split_whitespace().any(|o| o == **name))
+    {
         return Err(io::Error::other(format!("{} does not name {lacking}", controllers.display())));
     }
     let beside = base.join(format!("annulus-{own}.supervisor"));
@@ -109,7 +111,8 @@ fn enable_at(base: &Path, own: &str, running: &[Pid]) -> io::Result<()> {
     for pid in procs.split_whitespace().filter(|pid| is_ours(pid, running)) {
         fs::write(beside.join("cgroup.procs"), pid).map_err(here("cgroup.procs"))?;
     }
-    fs::write(base.join("cgroup.subtree_control"), "+memory +cpu +pids").map_err(here("cgroup.subtree_control"))
+    fs::write(base.join("cgroup.subtree_control"), "+memory +cpu +pids")
+        .map_err(here("cgroup.subtree_control"))
 }
 
 /// Whether a process is this one, a child of it, or in the group of a service.

@@ -18,10 +18,11 @@ use nix::unistd::{Gid, Pid, Uid, setgroups, setresgid, setresuid};
 use super::message::{Launch, Owner};
 
 /// Variables of the launcher that services do not get: secrets, and what a service manager told the launcher alone.
-const WITHHELD: [&str; 7] = [
+const WITHHELD: [&str; 8] = [
     crate::ctl::secret::CTL_SECRET_ENV,
     crate::ctl::secret::GATEWAY_TOKEN_ENV,
     super::LAUNCHER_ENV,
+    super::STARTS_ENV,
     "NOTIFY_SOCKET",
     "WATCHDOG_PID",
     "WATCHDOG_USEC",
@@ -65,11 +66,13 @@ pub(super) fn start(launch: &Launch, cgroup: Option<File>, nofile: (rlim_t, rlim
 pub(super) fn start_supervisor(
     program: &Path,
     args: &[std::ffi::OsString],
+    starts: u32,
     nofile: (rlim_t, rlim_t),
 ) -> io::Result<Pid> {
     let mut command = Command::new(program);
     // A group of its own, so that a terminal's Ctrl-C reaches the launcher alone, which passes it on.
     command.args(args).env(super::LAUNCHER_ENV, std::process::id().to_string()).process_group(0);
+    command.env(super::STARTS_ENV, starts.to_string());
     prepare(&mut command, Prepared { owner: None, nofile, cgroup: None });
     let pid = i32::try_from(command.spawn()?.id()).map_err(io::Error::other)?;
     Ok(Pid::from_raw(pid))

@@ -99,7 +99,9 @@ impl Journal {
             None => {}
             Some(Notice::Failed(reason)) => self.report(
                 Level::Warn,
-                &format!("the log of {service} cannot be written: {reason}; until it can, its lines are only shown"),
+                &format!(
+                    "the log of {service} cannot be written: {reason}; until it can, its lines are only shown"
+                ),
             ),
             Some(Notice::Recovered(lost)) => self.report(
                 Level::Info,
@@ -123,7 +125,9 @@ impl Journal {
         };
         let line = if self.json {
             let message = quoted(text);
-            format!("{{\"timestamp\":\"{stamp}\",\"level\":\"{word}\",\"launcher\":true,\"message\":{message}}}\n")
+            format!(
+                "{{\"timestamp\":\"{stamp}\",\"level\":\"{word}\",\"launcher\":true,\"message\":{message}}}\n"
+            )
         } else {
             format!("{stamp} {word:>5} {text}\n")
         };

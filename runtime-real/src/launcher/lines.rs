@@ -1,18 +1,18 @@
 //! A stream of bytes, cut into lines of bounded length.
 
 /// A longer line is taken in pieces of this length.
-pub(super) const LINE_BYTES_MAX: usize = 4 * 1024;
+pub(crate) const LINE_BYTES_MAX: usize = 4 * 1024;
 
 /// What has come of a line that has not ended.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub(crate) struct Lines {
     pending: Vec<u8>,
     /// Whether what is pending continues a line that was too long.
     continued: bool,
 }
 
 impl Lines {
-    pub(super) fn push(&mut self, mut bytes: &[u8], mut line: impl FnMut(&[u8])) {
+    pub(crate) fn push(&mut self, mut bytes: &[u8], mut line: impl FnMut(&[u8])) {
         while !bytes.is_empty() {
             let room = LINE_BYTES_MAX - self.pending.len();
             let window = bytes.get(..room).unwrap_or(bytes);
@@ -48,7 +48,7 @@ impl Lines {
     }
 
     /// Gives what is pending. Its memory is let go: a service that is silent takes none.
-    pub(super) fn finish(&mut self, mut line: impl FnMut(&[u8])) {
+    pub(crate) fn finish(&mut self, mut line: impl FnMut(&[u8])) {
         let pending = std::mem::take(&mut self.pending);
         if !pending.is_empty() {
             line(&pending);

@@ -29,7 +29,8 @@ pub fn socket_path(path: &Path) -> io::Result<(PathBuf, Option<File>)> {
         return Ok((path.to_owned(), None));
     }
     let dir = File::open(path.parent().unwrap_or(Path::new("/")))?;
-    let short = format!("/proc/self/fd/{}/{}", dir.as_raw_fd(), path.file_name().unwrap_or_default().display());
+    let short =
+        format!("/proc/self/fd/{}/{}", dir.as_raw_fd(), path.file_name().unwrap_or_default().display());
     Ok((short.into(), Some(dir)))
 }
 
@@ -110,7 +111,9 @@ impl Link {
         let pid = getsockopt(&stream, sockopt::PeerCredentials).map(|peer| peer.pid()).ok();
         if pid.is_none() || pid != supervisor {
             let who = pid.map_or_else(|| "a process".to_owned(), |pid| format!("process {pid}"));
-            return Err(format!("{who} connected to the launcher's socket and is no supervisor of it: refused"));
+            return Err(format!(
+                "{who} connected to the launcher's socket and is no supervisor of it: refused"
+            ));
         }
         self.connect(stream).map_err(|error| error.to_string())
     }

@@ -249,12 +249,9 @@ impl Request {
             2 => Self::Adopt { service: r.text()?, pid: r.small()? },
             3 => Self::Signal { service: r.text()?, pid: r.small()?, kill: r.flag()? },
             4 => Self::Lease { service: r.text()?, pid: r.small()?, deadline_ms: r.optional()? },
-            5 => Self::Log {
-                service: r.text()?,
-                group: r.text()?,
-                tag: r.byte()?,
-                line: r.bytes()?.to_vec(),
-            },
+            5 => {
+                Self::Log { service: r.text()?, group: r.text()?, tag: r.byte()?, line: r.bytes()?.to_vec() }
+            }
             6 => Self::KillAll,
             value => return Err(WireError::Unknown { what: "request", value: value.into() }),
         };
@@ -304,16 +301,10 @@ impl Launch {
             stop_timeout_ms: r.number()?,
             owner: match r.flag()? {
                 false => None,
-                true => {
-                    Some(Owner { uid: r.small()?, gid: r.small()?, groups: r.list(FrameReader::small)? })
-                }
+                true => Some(Owner { uid: r.small()?, gid: r.small()?, groups: r.list(FrameReader::small)? }),
             },
             nofile: r.optional()?,
-            limits: Limits {
-                memory_bytes: r.optional()?,
-                cpu_millis: r.optional()?,
-                pids: r.optional()?,
-            },
+            limits: Limits { memory_bytes: r.optional()?, cpu_millis: r.optional()?, pids: r.optional()? },
         })
     }
 }
@@ -439,7 +430,8 @@ mod tests {
     fn launch() -> impl Strategy<Value = Launch> {
         let owner = prop::option::of((any::<u32>(), any::<u32>(), prop::collection::vec(any::<u32>(), 0..4)));
         let limits = (any::<Option<u64>>(), any::<Option<u64>>(), any::<Option<u64>>());
-        let texts = ("\\PC{0,9}", "\\PC{0,9}", "\\PC{0,9}", prop::collection::vec(("\\PC{0,5}", "\\PC{0,5}"), 0..4));
+        let texts =
+            ("\\PC{0,9}", "\\PC{0,9}", "\\PC{0,9}", prop::collection::vec(("\\PC{0,5}", "\\PC{0,5}"), 0..4));
         (texts, owner, limits, any::<u32>(), any::<u64>()).prop_map(
             |((service, group, path, env), owner, (memory_bytes, cpu_millis, pids), small, large)| Launch {
                 ident: format!("test/{service}"),
@@ -463,13 +455,15 @@ mod tests {
             any::<u32>().prop_map(|version| Request::Hello { version }),
             launch().prop_map(|launch| Request::Spawn(Box::new(launch))),
             ("\\PC{0,9}", any::<u32>()).prop_map(|(service, pid)| Request::Adopt { service, pid }),
-            ("\\PC{0,9}", any::<u32>(), any::<bool>())
-                .prop_map(|(service, pid, kill)| Request::Signal { service, pid, kill }),
+            ("\\PC{0,9}", any::<u32>(), any::<bool>()).prop_map(|(service, pid, kill)| Request::Signal {
+                service,
+                pid,
+                kill
+            }),
             ("\\PC{0,9}", any::<u32>(), any::<Option<u64>>())
                 .prop_map(|(service, pid, deadline_ms)| Request::Lease { service, pid, deadline_ms }),
-            ("\\PC{0,9}", any::<u8>(), prop::collection::vec(any::<u8>(), 0..40)).prop_map(
-                |(service, tag, line)| Request::Log { group: service.clone(), service, tag, line }
-            ),
+            ("\\PC{0,9}", any::<u8>(), prop::collection::vec(any::<u8>(), 0..40))
+                .prop_map(|(service, tag, line)| Request::Log { group: service.clone(), service, tag, line }),
             Just(Request::KillAll),
         ]
     }
@@ -500,8 +494,11 @@ mod tests {
         ];
         prop_oneof![
             (any::<u64>(), answer).prop_map(|(id, answer)| Message::Answer { id, answer }),
-            ("\\PC{0,9}", any::<u32>(), status)
-                .prop_map(|(service, pid, status)| Message::Exited { service, pid, status }),
+            ("\\PC{0,9}", any::<u32>(), status).prop_map(|(service, pid, status)| Message::Exited {
+                service,
+                pid,
+                status
+            }),
         ]
     }
 
@@ -540,7 +537,8 @@ mod tests {
     fn lengths_that_nobody_may_have_are_refused_before_memory_is_taken() {
         assert_eq!(complete_frame(&u32::MAX.to_le_bytes()), Err(WireError::TooLong(0xffff_ffff)));
         let line = vec![0; FRAME_BYTES_MAX];
-        let long = Request::Log { service: "web".to_owned(), group: "web.default".to_owned(), tag: b'H', line };
+        let long =
+            Request::Log { service: "web".to_owned(), group: "web.default".to_owned(), tag: b'H', line };
         assert!(matches!(long.encode(1), Err(WireError::TooLong(_))));
     }
 }

@@ -38,7 +38,8 @@ pub(super) struct Outputs {
 impl Outputs {
     pub(super) fn add(&mut self, fd: OwnedFd, (service, group, tag): (&str, &str, u8), pid: i32) {
         let (service, group) = (service.to_owned(), group.to_owned());
-        self.pipes.insert(self.next, Pipe { fd, service, group, tag, lines: Lines::default(), pid, orphan: false });
+        self.pipes
+            .insert(self.next, Pipe { fd, service, group, tag, lines: Lines::default(), pid, orphan: false });
         self.next += 1;
     }
 

@@ -78,7 +78,8 @@ impl Services {
             return failed(format!("{} is not the number of a signal", launch.stop_signal));
         };
         if leftover::kill_leftovers(&launch.pid_file, &launch.dir) {
-            let text = format!("processes of {service} outlived a launcher that was killed; they are killed too");
+            let text =
+                format!("processes of {service} outlived a launcher that was killed; they are killed too");
             journal.report(Level::Warn, &text);
         }
         let pids: Vec<Pid> = self.processes.values().filter(|p| p.ended.is_none()).map(|p| p.pid).collect();
@@ -120,12 +121,15 @@ impl Services {
 
     /// The very process, while it has not been waited for: until then its number belongs to nobody else.
     fn find(&mut self, service: &str, pid: u32) -> Option<&mut Process> {
-        self.processes.get_mut(service).filter(|process| number(process.pid) == pid && process.ended.is_none())
+        self.processes
+            .get_mut(service)
+            .filter(|process| number(process.pid) == pid && process.ended.is_none())
     }
 
     /// Hands a process over to the supervisor that is there now; with it, if it has ended, its end.
     pub(super) fn adopt(&mut self, service: &str, pid: u32) -> (Answer, Option<End>) {
-        let Some(process) = self.processes.get_mut(service).filter(|process| number(process.pid) == pid) else {
+        let Some(process) = self.processes.get_mut(service).filter(|process| number(process.pid) == pid)
+        else {
             let reason = format!("the launcher has no process {pid} of {service}");
             return (Answer::Failed { busy: false, reason }, None);
         };
@@ -221,7 +225,8 @@ impl Services {
         outputs: &mut Outputs,
         journal: &mut Journal,
     ) -> Option<End> {
-        let (service, process) = self.processes.iter_mut().find(|(_, p)| p.pid == pid && p.ended.is_none())?;
+        let (service, process) =
+            self.processes.iter_mut().find(|(_, p)| p.pid == pid && p.ended.is_none())?;
         // A helper that outlives its service would hold the ports that the next start needs. The group's number
         // cannot belong to anybody else while a member is alive.
         let _ = killpg(pid, Signal::SIGKILL);
@@ -235,10 +240,6 @@ impl Services {
             return Some(end);
         }
         process.ended = Some(status);
-        journal.report(
-            Level::Warn,
-            &format!("process {pid} of {service} ended ({status}) while no supervisor was there"),
-        );
         None
     }
 

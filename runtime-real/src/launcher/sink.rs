@@ -70,7 +70,8 @@ impl Sink {
         if self.waiting.len() + line.len() > WAITING_BYTES_MAX {
             self.flush();
         }
-        if self.waiting.len() + line.len() > WAITING_BYTES_MAX || (self.lost > 0 && !self.waiting.is_empty()) {
+        if self.waiting.len() + line.len() > WAITING_BYTES_MAX || (self.lost > 0 && !self.waiting.is_empty())
+        {
             self.lost += 1;
             return;
         }
@@ -81,7 +82,8 @@ impl Sink {
     fn tell_lost(&mut self) {
         let lost = std::mem::take(&mut self.lost);
         if lost > 0 {
-            let text = format!("annulus: {lost} log lines were lost here, because nobody read them in time\n");
+            let text =
+                format!("annulus: {lost} log lines were lost here, because nobody read them in time\n");
             self.waiting.extend(text.as_bytes());
         }
     }
@@ -92,7 +94,9 @@ impl Sink {
             let (head, _) = self.waiting.as_slices();
             let written = match &self.way {
                 Way::Own(file) => nix::unistd::write(file, head),
-                Way::Socket => send(self.fd.as_raw_fd(), head, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL),
+                Way::Socket => {
+                    send(self.fd.as_raw_fd(), head, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL)
+                }
                 Way::Shared if !writable(self.fd.as_fd()) => Err(Errno::EAGAIN),
                 Way::Shared => nix::unistd::write(&self.fd, head.get(..PIPE_BYTES).unwrap_or(head)),
                 Way::Closed => return self.waiting.clear(),

@@ -3,6 +3,7 @@
 //! Order matters: nothing is written before the lock is held, nothing is sent before the stored state is
 //! read, and nobody is served before the ring's port is bound.
 
+mod log_options;
 pub mod options;
 mod peers;
 mod prepare;
@@ -19,24 +20,27 @@ use annulus_core::{Command, Config, ConfigError, Event, EventKind, ExitReason};
 use thiserror::Error;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{Notify, broadcast, mpsc};
 
 use crate::clock::Clock;
 use crate::ctl::message::SvcLoad;
 use crate::ctl::secret::{GATEWAY_TOKEN_ENV, Secret, SecretError};
 use crate::ctl::{self, Ctl};
 use crate::driver::{Driver, Parts};
+use crate::effect::client::{Client, ClientError};
 use crate::effect::ledger::Ledger;
 use crate::effect::process::Processes;
 use crate::effect::{HostEffects, RESULTS_MAX};
 use crate::entropy::{self, EntropyError};
 use crate::handle::DriverHandle;
-use crate::lock::{self, LockError, SupLock};
+use crate::launcher::message::Request;
+use crate::lock;
+use crate::logging::LogFormat;
 use crate::net::{Listener as _, TokioDatagrams, TokioListener, TokioTransport, Transport as _, bind_gossip};
 use crate::root::{Root, SupDir};
 use crate::specs::{self, SpecsError};
 use crate::store::StoreError;
-use crate::{exit, http, logging};
+use crate::{exit, http, launcher, logging};
 use options::{Options, OptionsError, Settings};
 
 /// After the node has finished, clients get this long to read their answers.
@@ -53,9 +57,9 @@ pub enum StartError {
     /// Timings that contradict each other.
     #[error("{0}")]
     Config(#[from] ConfigError),
-    /// The directory, or another supervisor in it.
+    /// No launcher, which holds the services.
     #[error(transparent)]
-    Lock(#[from] LockError),
+    Launcher(#[from] ClientError),
     /// The stored state.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -109,11 +113,9 @@ impl StartError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Options(_) | Self::Config(_) | Self::Load(_) => exit::USAGE,
-            Self::Lock(LockError::Held { .. }) => exit::LOCKED,
-            Self::Lock(LockError::Unusable { .. }) => exit::ROOT,
             Self::Store(_) | Self::Specs(_) => exit::STORE,
             Self::Listen { .. } => exit::LISTEN,
-            Self::Secret(_) | Self::Entropy(_) | Self::System(_) => exit::FAILED,
+            Self::Secret(_) | Self::Entropy(_) | Self::System(_) | Self::Launcher(_) => exit::FAILED,
         }
     }
 }
@@ -127,8 +129,17 @@ pub fn run(root: &Root, name: &str, options: &Options, load: Option<SvcLoad>) ->
     let sup = root.sup(name);
     let settings = options.settings(&sup)?;
     settings.timings.validate()?;
+    if !launcher::is_parent() {
+        return Err(StartError::System(launcher::exec(&launcher::Options {
+            root: root.path().to_owned(),
+            name: name.to_owned(),
+            keep: settings.keep,
+            json: settings.log_format == LogFormat::Json,
+        })));
+    }
     logging::init(settings.log_format, options.verbose)?;
-    // One thread drives everything: services die with the thread that started them.
+    // Whatever was done to that service since then is what an operator wants now.
+    let load = load.filter(|_| !launcher::is_restart());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS_MAX)
@@ -138,6 +149,12 @@ pub fn run(root: &Root, name: &str, options: &Options, load: Option<SvcLoad>) ->
     runtime.shutdown_background();
     logging::flush();
     code
+}
+
+/// The process of the supervisor that was ready last; its launcher is who holds the lock.
+#[must_use]
+pub fn pid(sup: &SupDir) -> Option<u32> {
+    std::fs::read_to_string(sup.pid_file()).ok()?.trim().parse().ok()
 }
 
 /// The three bound listeners and where they are.
@@ -170,22 +187,27 @@ async fn supervise(
     settings: Settings,
     load: Option<SvcLoad>,
 ) -> Result<u8, StartError> {
-    let _lock = SupLock::acquire(sup)?;
     let signals = Signals::new()?;
     // Until this one listens, the address of the one before it, if any, leads nowhere.
     let _ = std::fs::remove_file(ctl::address_file(sup));
-    let (store, specs, restored) = stored::load(root, sup, settings.org.as_deref(), load.as_ref())?;
+    let (store, specs, mut restored) = stored::load(root, sup, settings.org.as_deref(), load.as_ref())?;
     let secret = Secret::load_or_create(&sup.ctl_secret())?;
     let bound = bind(&settings).await?;
     let config = config(&settings, &bound);
     config.validate()?;
 
+    let (launcher, running) = Client::connect(&sup.launcher_socket()).await?;
+    match &mut restored {
+        Some(snapshot) => snapshot.running = running,
+        // Its data directory is new, and so are its services.
+        None => drop(launcher.request(&Request::KillAll).await),
+    }
     let (done, results) = mpsc::channel(RESULTS_MAX);
     let writer = store.into_writer(Arc::clone(&specs), done.clone())?;
     let member = Arc::new(OnceLock::new());
     let ledger = Ledger::default();
     let workshop = prepare::Workshop::new(root, &config, Arc::clone(&member), ledger.clone());
-    let effects = HostEffects::new(writer, Arc::new(workshop), ledger.clone(), done);
+    let effects = HostEffects::new(writer, Arc::new(workshop), ledger.clone(), launcher.clone(), done);
     let processes = effects.processes().clone();
     let clock = Clock::host();
     let seed = entropy::seed()?;
@@ -212,6 +234,7 @@ async fn supervise(
     tokio::spawn(announce(handle.events(), sup.clone(), [gossip_at, http_at, ctl_at]));
     tokio::spawn(specs::follow(Arc::clone(&specs), handle.clone()));
     tokio::spawn(peers::follow(settings.peers, handle.clone(), period));
+    let restart = Arc::new(Notify::new());
     tokio::spawn(ctl::serve(
         ctl,
         Ctl {
@@ -221,12 +244,13 @@ async fn supervise(
             sup: sup.clone(),
             specs: Arc::clone(&specs),
             secret,
+            restart: Arc::clone(&restart),
         },
     ));
     let gateway =
         http::Config { handle: handle.clone(), clock, root, sup, sys, timings, permanent, ledger, token };
     tokio::spawn(http::serve(http, gateway));
-    let code = drive(driver, &handle, signals, &processes).await;
+    let code = drive(driver, &handle, Asked { signals, restart, launcher }, &processes).await;
     tokio::time::sleep(LAST_ANSWERS).await;
     Ok(code)
 }
@@ -261,16 +285,20 @@ async fn announce(
     if let Err(error) = lock::write_member_id(&sup, member) {
         tracing::warn!(%error, "the member id could not be written down for people");
     }
+    if let Err(error) = std::fs::write(sup.pid_file(), format!("{}\n", std::process::id())) {
+        tracing::warn!(%error, "the supervisor's pid could not be written down for people");
+    }
     tracing::info!(listener = "gossip", address = %gossip, "gossip listener on {gossip} (UDP and TCP)");
     tracing::info!(listener = "http", address = %http, "HTTP gateway on http://{http}");
     tracing::info!(listener = "ctl", address = %ctl, "ctl gateway on {ctl}");
     tracing::info!(ready = true, %member, %gossip, %http, %ctl, "supervisor {member} is ready");
 }
 
-/// What asks this process to end.
+/// Signals that ask this process to end.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    quit: Signal,
     hang_up: Signal,
 }
 
@@ -279,16 +307,40 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
             hang_up: signal(SignalKind::hangup())?,
         })
     }
+}
 
-    async fn next(&mut self) -> &'static str {
+/// What asks this process for something, beside the ring and its operators.
+struct Asked {
+    signals: Signals,
+    restart: Arc<Notify>,
+    launcher: Client,
+}
+
+/// What it asks for.
+enum Ask {
+    /// To end, by the signal of this name.
+    End(&'static str),
+    /// To be started again by the launcher, while services go on.
+    Restart(&'static str),
+    /// Nothing any more: the launcher is gone, and nothing can be done for services without it.
+    Alone,
+}
+
+impl Asked {
+    async fn next(&mut self) -> Ask {
+        let Signals { terminate, interrupt, quit, hang_up } = &mut self.signals;
         tokio::select! {
             biased;
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-            _ = self.hang_up.recv() => "SIGHUP",
+            _ = terminate.recv() => Ask::End("SIGTERM"),
+            _ = interrupt.recv() => Ask::End("SIGINT"),
+            _ = quit.recv() => Ask::End("SIGQUIT"),
+            _ = hang_up.recv() => Ask::Restart("SIGHUP"),
+            () = self.restart.notified() => Ask::Restart("sup restart"),
+            () = self.launcher.closed() => Ask::Alone,
         }
     }
 }
@@ -297,16 +349,33 @@ impl Signals {
 async fn drive(
     driver: Driver<TokioTransport, HostEffects>,
     handle: &DriverHandle,
-    mut signals: Signals,
+    mut asked: Asked,
     processes: &Processes,
 ) -> u8 {
     let mut running = std::pin::pin!(driver.run());
     let mut received = 0;
     loop {
-        let name = tokio::select! {
+        let ask = tokio::select! {
             biased;
             reason = &mut running => return exit_code(reason),
-            name = signals.next() => name,
+            ask = asked.next() => ask,
+        };
+        let name = match ask {
+            Ask::End(name) => name,
+            Ask::Restart(name) if received > 0 => {
+                tracing::warn!("{name}: this supervisor is leaving and does not start again");
+                continue;
+            }
+            Ask::Restart(name) => {
+                tracing::info!("{name}: this supervisor is started again; its services go on");
+                return exit::RESTART;
+            }
+            Ask::Alone => {
+                tracing::error!(
+                    "the launcher hung up: this supervisor ends, its services are the launcher's"
+                );
+                return exit::FAILED;
+            }
         };
         received += 1;
         let order = match received {

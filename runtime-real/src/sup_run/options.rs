@@ -13,7 +13,9 @@ use clap::Args;
 use serde::Deserialize;
 use thiserror::Error;
 
+use super::log_options::{Age, Bytes, LogOptions};
 use super::timings::{Profile, TimingOptions};
+use crate::launcher::Keep;
 use crate::logging::LogFormat;
 use crate::root::SupDir;
 
@@ -145,6 +147,9 @@ pub struct Options {
     /// More log lines; twice for single messages
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
+    /// Logs of services.
+    #[command(flatten)]
+    pub logs: LogOptions,
     /// Timings for this kind of network [default: lan]
     #[arg(long, value_name = "PROFILE")]
     pub profile: Option<Profile>,
@@ -165,6 +170,9 @@ struct FileOptions {
     advertise_gossip: Option<Listen>,
     org: Option<String>,
     log_format: Option<String>,
+    log_max_size: Option<Bytes>,
+    log_max_age: Option<Age>,
+    log_keep: Option<u32>,
     profile: Option<Profile>,
     timings: TimingOptions,
 }
@@ -219,6 +227,8 @@ pub struct Settings {
     pub org: Option<String>,
     /// How log lines look.
     pub log_format: LogFormat,
+    /// How services' logs are kept.
+    pub keep: Keep,
     /// How the ring keeps time.
     pub timings: Timings,
 }
@@ -247,6 +257,11 @@ impl Options {
             advertise: advertise.map(reachable).transpose()?.flatten(),
             org: org(self.org.clone().filter(|o| !o.is_empty()).or(file.org))?,
             log_format: self.log_format.unwrap_or(log_format(file.log_format.as_deref())?),
+            keep: self.logs.keep(LogOptions {
+                log_max_size: file.log_max_size,
+                log_max_age: file.log_max_age,
+                log_keep: file.log_keep,
+            }),
             timings,
         })
     }

@@ -11,9 +11,10 @@ use annulus_core::{
 use crate::effect::ledger::Ledger;
 use crate::effect::packages::{Packages, ServicePlan};
 use crate::effect::process::RunPlan;
+use crate::launcher::message::{Limits, Owner};
 use crate::root::Root;
 use crate::template::{Host, Service, Sys, Written};
-use crate::users::RunAs;
+use crate::users::{Account, RunAs};
 
 /// The packages below a root.
 pub(super) struct Workshop {
@@ -158,20 +159,30 @@ fn prepared(service: &Service, written: &Written) -> Prepared {
     }
 }
 
+fn owner(account: &Account) -> Owner {
+    Owner { uid: account.uid, gid: account.gid, groups: account.groups.clone() }
+}
+
 fn plan(service: &Service, written: &Written) -> ServicePlan {
+    let account = service.run_as().account().cloned();
     let env = service.env().iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
     ServicePlan {
         run: RunPlan {
+            ident: service.ident().to_string(),
             program: service.run_path(),
             dir: service.svc_path().to_owned(),
-            env: env.collect(),
+            env: env.chain(account.iter().flat_map(Account::env)).collect(),
             stop_signal: service.fixed().shutdown_signal,
+            stop_timeout_ms: service.fixed().shutdown_timeout_ms,
             pid_file: service.pid_file(),
+            owner: account.as_ref().map(owner),
+            nofile: None,
+            limits: Limits::default(),
         },
         group: service.group().clone(),
         hooks_dir: service.hooks_dir(),
         hooks: service.hooks(),
-        account: service.run_as().account().cloned(),
+        account,
         health: written.health.clone(),
         inflight: written.drain.inflight.clone(),
     }

@@ -179,7 +179,7 @@ fn an_impatient_third_signal_ends_it_at_once() {
     let mut supervisor = Supervisor::start(&[]);
     let pid = nix::unistd::Pid::from_raw(supervisor.child.id().try_into().expect("a pid"));
     // Stopped meanwhile, it finds all three at once.
-    let signals = [Signal::SIGSTOP, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCONT];
+    let signals = [Signal::SIGSTOP, Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGCONT];
     for signal in signals {
         kill(pid, signal).expect("sent");
     }

@@ -56,7 +56,7 @@ fn after_a_crash_commands_end_with_3() {
     supervisor.child.kill().expect("killed");
     supervisor.child.wait().expect("ended");
     // Whoever has the port by now must not be shown the secret.
-    let stranger = TcpListener::bind(supervisor.ctl).expect("the port is free again");
+    let stranger = eventually("the port is free again", || TcpListener::bind(supervisor.ctl).ok());
     stranger.set_nonblocking(true).expect("set");
     for command in [["svc", "status"], ["sup", "term"]] {
         let (code, _, stderr) = supervisor.run(&command);

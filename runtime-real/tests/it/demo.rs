@@ -56,10 +56,11 @@ fn an_interrupt_ends_the_demonstration_in_order_and_a_death_shows() {
         panic!("the demonstration ended without {text:?}");
     };
     wait_for("What happened so far");
-    // Its root ends in the supervisor's name, which is how its process is found.
+    // Its root ends in the supervisor's name, which is how its launcher is found.
     let victim = fs::read_dir("/proc").expect("processes").flatten().find_map(|entry| {
         let line = fs::read_to_string(entry.path().join("cmdline")).ok()?;
         let ours = line.contains(tmp.path().to_str()?) && line.contains("/gamma\0sup\0run");
+        let ours = ours && line.contains("\0--launch\0");
         ours.then(|| entry.file_name().to_str()?.parse::<i32>().ok()).flatten()
     });
     kill(Pid::from_raw(victim.expect("gamma runs")), Signal::SIGKILL).expect("killed");

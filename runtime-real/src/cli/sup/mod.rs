@@ -2,6 +2,7 @@
 
 mod depart;
 mod log;
+mod restart;
 mod run;
 mod secret;
 mod term;
@@ -28,6 +29,8 @@ pub(super) enum Command {
     Log(super::log::Lines),
     /// Stop the local supervisor in order: it leaves the ring and stops its services
     Term(term::Args),
+    /// Start the supervisor again, for a new version or new options of its file; services go on
+    Restart(restart::Args),
     /// Ban a member from the ring for ever
     Depart(depart::Args),
     /// Make ctl secrets
@@ -42,6 +45,7 @@ pub(super) fn run(global: &Global, command: Command) -> Outcome {
         Command::Status(args) => super::svc::status::run(global, &args),
         Command::Log(args) => log::run(global, &args),
         Command::Term(args) => term::run(global, &args),
+        Command::Restart(args) => restart::run(global, &args),
         Command::Depart(args) => depart::run(global, &args),
         Command::Secret(secret::Command::Generate) => secret::generate(),
     }

@@ -1,0 +1,281 @@
+//! The supervisor's end of the connection to its launcher.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use annulus_core::{ExitStatus, RunningService, UnixTime};
+use thiserror::Error;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
+
+use crate::launcher::message::{Answer, Held, Launch, Message, Request, VERSION};
+use crate::launcher::wire::{WireError, complete_frame};
+use crate::launcher::{identity, socket_path};
+
+/// The launcher answers the first request within this.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
+/// Requests that wait to be written; whoever asks waits for more room.
+const REQUESTS_MAX: usize = 1_024;
+/// Read at once, in bytes.
+const READ_BYTES: usize = 4 * 1024;
+
+/// Why there is no connection to a launcher.
+#[derive(Debug, Error)]
+pub enum ClientError {
+    /// Nobody listens, or they hung up.
+    #[error("the launcher cannot be reached: {0}; start supervisors with `annulus sup run`")]
+    Io(#[from] io::Error),
+    /// It does not answer.
+    #[error("the launcher does not answer")]
+    Silent,
+    /// It says something else.
+    #[error(
+        "the launcher speaks version {0} of its messages and this supervisor version {VERSION}; stop it and start it anew"
+    )]
+    Version(u32),
+}
+
+/// Why a request has no answer.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum RequestError {
+    /// The connection is closed.
+    #[error("the launcher is gone")]
+    Gone,
+    /// It cannot be sent.
+    #[error("{0}, too long for the launcher")]
+    Wire(#[from] WireError),
+}
+
+/// Who waits for an answer.
+struct Waiting {
+    answer: oneshot::Sender<Answer>,
+    /// For a process that the answer may name: who waits for its end.
+    end: Option<oneshot::Sender<ExitStatus>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    waiting: BTreeMap<u64, Waiting>,
+    ends: BTreeMap<u32, oneshot::Sender<ExitStatus>>,
+    closed: bool,
+}
+
+/// Asks a launcher. Cheap to clone.
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Mutex<Shared>>,
+    frames: mpsc::Sender<Vec<u8>>,
+    next: Arc<AtomicU64>,
+    closed: watch::Receiver<bool>,
+}
+
+impl Client {
+    /// Connects to the launcher at `path`; returns with the processes that it holds, whose identity is checked.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn connect(path: &Path) -> Result<(Self, Vec<RunningService>), ClientError> {
+        let (short, _dir) = socket_path(path)?;
+        Self::over(UnixStream::connect(short).await?).await
+    }
+
+    /// Over a connection that is there already.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn over(stream: UnixStream) -> Result<(Self, Vec<RunningService>), ClientError> {
+        let (reader, writer) = stream.into_split();
+        let (frames, to_write) = mpsc::channel(REQUESTS_MAX);
+        let (ended, closed) = watch::channel(false);
+        let shared: Arc<Mutex<Shared>> = Arc::default();
+        tokio::spawn(write_all(writer, to_write));
+        tokio::spawn(read_all(reader, Arc::clone(&shared), ended));
+        let client = Self { shared, frames, next: Arc::default(), closed };
+        let hello = client.request(&Request::Hello { version: VERSION });
+        match timeout(HELLO_TIMEOUT, hello).await {
+            Ok(Ok(Answer::Welcome { version: VERSION, boot_id, held })) => {
+                Ok((client, running(&boot_id, held)))
+            }
+            Ok(Ok(Answer::Welcome { version, .. })) => Err(ClientError::Version(version)),
+            Ok(Ok(_)) | Err(_) => Err(ClientError::Silent),
+            Ok(Err(_)) => Err(io::Error::from(io::ErrorKind::ConnectionReset).into()),
+        }
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends a request and waits for the answer.
+    ///
+    /// # Errors
+    /// See [`RequestError`].
+    pub async fn request(&self, request: &Request) -> Result<Answer, RequestError> {
+        self.ask(request, None).await
+    }
+
+    async fn ask(
+        &self,
+        request: &Request,
+        end: Option<oneshot::Sender<ExitStatus>>,
+    ) -> Result<Answer, RequestError> {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let frame = request.encode(id)?;
+        let (answer, answered) = oneshot::channel();
+        {
+            let mut shared = self.shared();
+            if shared.closed {
+                return Err(RequestError::Gone);
+            }
+            shared.waiting.insert(id, Waiting { answer, end });
+        }
+        self.frames.send(frame).await.map_err(|_| RequestError::Gone)?;
+        answered.await.map_err(|_| RequestError::Gone)
+    }
+
+    /// Starts a process: its pid, and its end when that comes.
+    ///
+    /// # Errors
+    /// Whether another try is worth it, and what is wrong.
+    pub async fn spawn(
+        &self,
+        launch: Launch,
+    ) -> Result<(u32, oneshot::Receiver<ExitStatus>), (bool, String)> {
+        self.process(&Request::Spawn(Box::new(launch))).await
+    }
+
+    /// Takes over a process: its pid, and its end when that comes.
+    ///
+    /// # Errors
+    /// As [`Self::spawn`].
+    pub async fn adopt(
+        &self,
+        service: String,
+        pid: u32,
+    ) -> Result<(u32, oneshot::Receiver<ExitStatus>), (bool, String)> {
+        self.process(&Request::Adopt { service, pid }).await
+    }
+
+    async fn process(
+        &self,
+        request: &Request,
+    ) -> Result<(u32, oneshot::Receiver<ExitStatus>), (bool, String)> {
+        let (end, ended) = oneshot::channel();
+        match self.ask(request, Some(end)).await {
+            Ok(Answer::Started { pid }) => Ok((pid, ended)),
+            Ok(Answer::Failed { busy, reason }) => Err((busy, reason)),
+            Ok(other) => Err((false, format!("the launcher answered {other:?}"))),
+            Err(error) => Err((false, error.to_string())),
+        }
+    }
+
+    /// Sends a request at once and returns who waits for the answer; none when there is no room.
+    pub fn begin(&self, request: &Request) -> Option<oneshot::Receiver<Answer>> {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let frame = request.encode(id).ok()?;
+        let (answer, answered) = oneshot::channel();
+        let mut shared = self.shared();
+        if shared.closed {
+            return None;
+        }
+        self.frames.try_send(frame).ok()?;
+        shared.waiting.insert(id, Waiting { answer, end: None });
+        Some(answered)
+    }
+
+    /// Sends a request that nobody waits for; one that finds no room is lost.
+    pub fn tell(&self, request: &Request) -> bool {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        request.encode(id).is_ok_and(|frame| self.frames.try_send(frame).is_ok())
+    }
+
+    /// Waits until the connection is closed.
+    pub async fn closed(&self) {
+        let mut closed = self.closed.clone();
+        // Failing means that the reader has ended, which is the same.
+        let _ = closed.wait_for(|closed| *closed).await;
+    }
+}
+
+/// What the launcher holds that is what it says it is: a number alone could be somebody else's process by now.
+fn running(boot_id: &str, held: Vec<Held>) -> Vec<RunningService> {
+    let same_boot = boot_id == identity::boot_id();
+    let checked = held.into_iter().filter_map(|process| {
+        let same =
+            same_boot && (process.ended || identity::start_ticks(process.pid) == Some(process.start_ticks));
+        let service = process.service.parse().ok();
+        let ident = process.ident.parse().ok();
+        match (service, ident) {
+            (Some(service), Some(ident)) if same => Some(RunningService {
+                service,
+                pid: process.pid,
+                ident,
+                since: UnixTime::from_millis(process.since_ms),
+            }),
+            _ => {
+                let Held { service, pid, .. } = process;
+                tracing::error!(service, pid, "process {pid} is not the one that was started for {service}");
+                None
+            }
+        }
+    });
+    checked.collect()
+}
+
+async fn write_all(mut writer: OwnedWriteHalf, mut frames: mpsc::Receiver<Vec<u8>>) {
+    while let Some(frame) = frames.recv().await {
+        if writer.write_all(&frame).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn read_all(mut reader: OwnedReadHalf, shared: Arc<Mutex<Shared>>, ended: watch::Sender<bool>) {
+    let mut input = Vec::new();
+    let mut buffer = [0; READ_BYTES];
+    while let Ok(count @ 1..) = reader.read(&mut buffer).await {
+        input.extend_from_slice(buffer.get(..count).unwrap_or_default());
+        if let Err(error) = take_messages(&mut input, &shared) {
+            tracing::error!(%error, "the launcher sent what is no message; the connection is closed");
+            break;
+        }
+    }
+    let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+    // Whoever waits learns that nobody answers any more.
+    *shared = Shared { closed: true, ..Shared::default() };
+    ended.send_replace(true);
+}
+
+fn take_messages(input: &mut Vec<u8>, shared: &Mutex<Shared>) -> Result<(), WireError> {
+    let mut at = 0;
+    while let Some(length) = complete_frame(input.get(at..).unwrap_or_default())? {
+        let start = at + 4;
+        at = start + length;
+        let message = Message::decode(input.get(start..at).unwrap_or_default())?;
+        let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        match message {
+            Message::Answer { id, answer } => {
+                let Some(waiting) = shared.waiting.remove(&id) else { continue };
+                if let (Answer::Started { pid }, Some(end)) = (&answer, waiting.end) {
+                    // Before the next message is looked at, which may be this process's end.
+                    shared.ends.insert(*pid, end);
+                }
+                let _ = waiting.answer.send(answer);
+            }
+            Message::Exited { service: _, pid, status } => {
+                if let Some(end) = shared.ends.remove(&pid) {
+                    let _ = end.send(status);
+                }
+            }
+        }
+    }
+    input.drain(..at);
+    Ok(())
+}

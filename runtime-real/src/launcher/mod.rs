@@ -1,0 +1,222 @@
+//! The launcher: a small process that is the parent of every service and of the supervisor.
+//!
+//! Services outlive their supervisor: when that is killed, crashes or is upgraded, they keep their processes, what they
+//! print goes on into their logs, and the next supervisor takes them over. The launcher decides nothing about services
+//! that the supervisor could decide. It ends with the supervisor, and everything ends with it.
+//!
+//! ```text
+//! annulus sup run …        reads its options, then becomes (exec, the same process)
+//!   annulus --launch …     the launcher: one thread, no runtime, only what stands in this module; its children are
+//!     annulus sup run …      the supervisor, which is told so by its environment, and
+//!     <svc>/run              the services, each in a process group of its own
+//! ```
+//!
+//! They speak over `<root>/sup/<name>/launcher.sock`; see [`message`].
+
+mod cgroup;
+mod child;
+pub mod identity;
+mod journal;
+mod leftover;
+mod lines;
+mod link;
+mod log_file;
+pub mod message;
+mod output;
+mod run;
+mod service;
+mod sink;
+mod stamp;
+mod supervisor;
+pub mod wire;
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::{SigHandler, Signal, signal};
+
+pub(crate) use lines::Lines;
+pub use link::socket_path;
+pub use log_file::Keep;
+
+use crate::exit;
+use crate::lock::{LockError, SupLock};
+use crate::root::Root;
+use cgroup::Cgroups;
+use journal::Journal;
+use link::Link;
+use run::Launcher;
+use service::Services;
+use supervisor::Supervisor;
+
+/// The first argument of a process that is a launcher.
+const LAUNCH_ARG: &str = "--launch";
+/// In a supervisor's environment, holds the pid of its launcher.
+pub(crate) const LAUNCHER_ENV: &str = "ANNULUS_LAUNCHER";
+/// There too, holds how many supervisors the launcher started before.
+pub(crate) const STARTS_ENV: &str = "ANNULUS_LAUNCHER_STARTS";
+
+/// What a launcher needs to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The root directory.
+    pub root: PathBuf,
+    /// The supervisor's name.
+    pub name: String,
+    /// How services' logs are kept.
+    pub keep: Keep,
+    /// Whether lines are JSON objects.
+    pub json: bool,
+}
+
+/// Whether this process is a supervisor that its launcher started.
+#[must_use]
+pub fn is_parent() -> bool {
+    let parent = nix::unistd::getppid().to_string();
+    std::env::var(LAUNCHER_ENV).is_ok_and(|pid| pid == parent)
+}
+
+/// Whether this process is not the first supervisor of its launcher: what its arguments ask to be done once has been
+/// done.
+#[must_use]
+pub fn is_restart() -> bool {
+    is_parent() && std::env::var(STARTS_ENV).is_ok_and(|starts| starts != "0")
+}
+
+/// Becomes a launcher, in the same process; its supervisor is this program with the arguments that it has now.
+///
+/// # Errors
+/// This program cannot be run again. Otherwise this does not return.
+pub fn exec(options: &Options) -> io::Error {
+    let program = match std::env::current_exe() {
+        Ok(program) => own_program(program),
+        Err(error) => return error,
+    };
+    let Keep { size_bytes, age_ms, files } = options.keep;
+    let mut command = Command::new(&program);
+    command.arg(LAUNCH_ARG).arg(&options.root).arg(&options.name).arg(&program);
+    command.args([size_bytes.to_string(), age_ms.to_string(), files.to_string(), options.json.to_string()]);
+    command.args(std::env::args_os().skip(1)).exec()
+}
+
+/// This program as its user named it, so that an upgrade which points that name to another file is what the next
+/// supervisor is started from.
+fn own_program(exe: PathBuf) -> PathBuf {
+    let same = |named: &Path| {
+        let canonical = std::fs::canonicalize(named).ok()?;
+        (canonical == exe).then(|| std::path::absolute(named).ok()).flatten()
+    };
+    let named = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
+    let found = if named.components().count() > 1 {
+        same(&named)
+    } else {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).find_map(|dir| same(&dir.join(&named)))
+    };
+    found.unwrap_or(exe)
+}
+
+/// Runs the launcher that these arguments, the program's own name left out, ask for; none when they do not.
+#[must_use]
+pub fn enter(args: impl IntoIterator<Item = OsString>) -> Option<u8> {
+    let mut args = args.into_iter();
+    if args.next()? != LAUNCH_ARG {
+        return None;
+    }
+    let Some((options, program, args)) = parse(&mut args) else {
+        eprintln!("annulus: {LAUNCH_ARG} is for `annulus sup run` alone, which calls itself so");
+        return Some(exit::USAGE);
+    };
+    Some(match launch(&options, program, args) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("annulus: {error}");
+            match error {
+                LaunchError::Lock(LockError::Held { .. }) => exit::LOCKED,
+                LaunchError::Lock(LockError::Unusable { .. }) => exit::ROOT,
+                LaunchError::System(_) => exit::FAILED,
+            }
+        }
+    })
+}
+
+fn parse(args: &mut dyn Iterator<Item = OsString>) -> Option<(Options, PathBuf, Vec<OsString>)> {
+    let root = PathBuf::from(args.next()?);
+    let name = args.next()?.into_string().ok()?;
+    let program = PathBuf::from(args.next()?);
+    let mut number = || args.next()?.into_string().ok();
+    let keep = Keep {
+        size_bytes: number()?.parse().ok()?,
+        age_ms: number()?.parse().ok()?,
+        files: number()?.parse().ok()?,
+    };
+    let json = number()?.parse().ok()?;
+    Some((Options { root, name, keep, json }, program, args.collect()))
+}
+
+/// Why a launcher does not start.
+#[derive(Debug, thiserror::Error)]
+enum LaunchError {
+    /// The directory, or another launcher in it.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The system gives no sockets, timers or signals.
+    #[error("the launcher cannot run: {0}")]
+    System(#[from] io::Error),
+}
+
+fn launch(options: &Options, program: PathBuf, args: Vec<OsString>) -> Result<u8, LaunchError> {
+    let root = Root::new(&options.root).map_err(io::Error::other)?;
+    let sup = root.sup(&options.name);
+    // As long as services run, also while no supervisor does.
+    let _lock = SupLock::acquire(&sup)?;
+    let nofile = raise_nofile()?;
+    ignore_harmless()?;
+    // Whoever loses their parent becomes a child of this process, which waits for them.
+    nix::sys::prctl::set_child_subreaper(true).map_err(io::Error::from)?;
+    let journal = Journal::new(options.root.join("svc"), options.keep, options.json)?;
+    let services = Services::new(nofile, Cgroups::new(&options.name));
+    let link = Link::listen(&sup.launcher_socket())?;
+    let supervisor = Supervisor::new(program, args, nofile);
+    Ok(Launcher::new(journal, services, link, Some(supervisor))?.run()?)
+}
+
+/// Two pipes and a log for each service can be more than a process may have open by default. Returns what was
+/// the limit before, for the launcher's children.
+fn raise_nofile() -> io::Result<(u64, u64)> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+    Ok((soft, hard))
+}
+
+/// A reader that went away, or a file that may not grow, is an error that a write returns and not the end.
+#[allow(unsafe_code)]
+fn ignore_harmless() -> io::Result<()> {
+    for which in [Signal::SIGPIPE, Signal::SIGXFSZ] {
+        // SAFETY: ignoring is no function of this program.
+        unsafe { signal(which, SigHandler::SigIgn) }?;
+    }
+    Ok(())
+}
+
+/// A launcher in a thread, for tests of what speaks to one: the other end of its connection. It kills what runs and
+/// ends when that is dropped.
+#[cfg(test)]
+pub(crate) fn in_thread(services: &Path) -> tokio::net::UnixStream {
+    let (own, other) = std::os::unix::net::UnixStream::pair().expect("a pair");
+    let services = services.to_owned();
+    let run = move || {
+        let keep = Keep { size_bytes: 1 << 20, age_ms: u64::MAX, files: 1 };
+        let journal = Journal::new(services, keep, false)?;
+        let nofile = getrlimit(Resource::RLIMIT_NOFILE)?;
+        let services = Services::new(nofile, Cgroups::new("test"));
+        Launcher::new(journal, services, Link::connected(other)?, None)?.run()
+    };
+    std::thread::spawn(move || run().expect("a launcher"));
+    own.set_nonblocking(true).expect("set");
+    tokio::net::UnixStream::from_std(own).expect("inside a runtime")
+}

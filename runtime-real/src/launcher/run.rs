@@ -1,0 +1,411 @@
+//! The launcher's loop: one thread that waits for everything at once.
+
+use std::io;
+use std::os::fd::AsFd as _;
+
+use annulus_core::ExitStatus;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::time::{TimeSpec, TimeValLike as _};
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use nix::unistd::Pid;
+
+use super::identity;
+use super::journal::{Journal, Level};
+use super::link::Link;
+use super::message::{Answer, Message, Request, VERSION};
+use super::output::{Outputs, READ_BYTES};
+use super::service::{End, Services, reap};
+use super::supervisor::{Supervisor, Verdict};
+use crate::{clock, exit};
+
+/// Signals that ask the launcher for something.
+const SIGNALS: [Signal; 5] =
+    [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGHUP];
+/// Once everything has been killed, the dead are waited for this long, in milliseconds.
+const LAST_REAP_MS: u64 = 2_000;
+
+/// What the loop waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ready {
+    Signals,
+    Timer,
+    Listener,
+    Peer,
+    Output(u64),
+    /// Somewhere that lines are shown: each turn writes there what it can.
+    Shown,
+}
+
+/// How far the launcher is on its way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Running,
+    /// No supervisor is there to stop the services in order: they were asked to, and are killed then.
+    Stopping {
+        kill_at_ms: u64,
+        code: u8,
+    },
+    /// Everything was killed; who does not die is not waited for.
+    Ending {
+        until_ms: u64,
+        code: u8,
+    },
+}
+
+/// The state of a launcher.
+#[derive(Debug)]
+pub(super) struct Launcher {
+    pub(super) journal: Journal,
+    pub(super) services: Services,
+    pub(super) outputs: Outputs,
+    pub(super) link: Link,
+    /// None where somebody else is the supervisor: in tests.
+    pub(super) supervisor: Option<Supervisor>,
+    signals: Option<SignalFd>,
+    timer: TimerFd,
+    phase: Phase,
+    /// Signals to end that have come.
+    asked: u32,
+    /// The code that the last supervisor would have ended this one with.
+    last_code: u8,
+    buffer: Vec<u8>,
+}
+
+impl Launcher {
+    /// # Errors
+    /// The system gives no timer or no descriptors.
+    pub(super) fn new(
+        journal: Journal,
+        services: Services,
+        link: Link,
+        supervisor: Option<Supervisor>,
+    ) -> io::Result<Self> {
+        let signals = match &supervisor {
+            Some(_) => {
+                let mask: SigSet = SIGNALS.into_iter().collect();
+                mask.thread_block()?;
+                Some(SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?)
+            }
+            None => None,
+        };
+        let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
+        Ok(Self {
+            journal,
+            services,
+            outputs: Outputs::default(),
+            link,
+            supervisor,
+            signals,
+            // It counts while the host sleeps, and wakes up when that ends.
+            timer: TimerFd::new(ClockId::CLOCK_BOOTTIME, flags)?,
+            phase: Phase::Running,
+            asked: 0,
+            last_code: exit::FAILED,
+            buffer: vec![0; READ_BYTES],
+        })
+    }
+
+    /// Runs until the supervisor has ended for good; returns the exit code.
+    ///
+    /// # Errors
+    /// The system refuses to wait.
+    pub(super) fn run(mut self) -> io::Result<u8> {
+        self.start_supervisor();
+        loop {
+            if let Some(code) = self.turn()? {
+                self.journal.flush();
+                return Ok(code);
+            }
+        }
+    }
+
+    fn start_supervisor(&mut self) {
+        let Some(supervisor) = &mut self.supervisor else { return };
+        if let Err(error) = supervisor.start(clock::boot_ms()) {
+            self.journal.report(Level::Error, &error.to_string());
+        }
+    }
+
+    /// Waits once and does what there is to do; the exit code at the end.
+    fn turn(&mut self) -> io::Result<Option<u8>> {
+        self.set_timer()?;
+        let ready = self.wait()?;
+        // First of all: whoever has no lease must be gone, whatever else there is to do.
+        let now_ms = clock::boot_ms();
+        self.services.end_leases(now_ms, &mut self.journal);
+        for what in ready {
+            match what {
+                Ready::Signals => self.on_signals(),
+                Ready::Timer => drop(self.timer.wait()),
+                Ready::Listener => {
+                    let supervisor = self.supervisor.as_ref().and_then(Supervisor::pid).map(Pid::as_raw);
+                    if let Err(reason) = self.link.accept(supervisor) {
+                        self.journal.report(Level::Warn, &reason);
+                    }
+                }
+                Ready::Peer => self.on_peer(),
+                Ready::Output(number) => self.outputs.read(number, &mut self.buffer, &mut self.journal),
+                Ready::Shown => {}
+            }
+        }
+        if self.signals.is_none() {
+            for (pid, status) in self.services.reap_own() {
+                self.on_end(pid, status);
+            }
+        }
+        if self.supervisor.as_ref().and_then(Supervisor::next_ms).is_some_and(|at| at <= now_ms) {
+            self.start_supervisor();
+        }
+        self.link.flush();
+        self.journal.flush();
+        Ok(self.on_phase(now_ms))
+    }
+
+    fn set_timer(&self) -> io::Result<()> {
+        let phase = match self.phase {
+            Phase::Running => None,
+            Phase::Stopping { kill_at_ms, .. } => Some(kill_at_ms),
+            Phase::Ending { until_ms, .. } => Some(until_ms),
+        };
+        let restart = self.supervisor.as_ref().and_then(Supervisor::next_ms);
+        match [phase, restart, self.services.next_ms()].into_iter().flatten().min() {
+            None => self.timer.unset()?,
+            Some(at_ms) => {
+                // Zero would mean never.
+                let at = TimeSpec::milliseconds(i64::try_from(at_ms.max(1)).unwrap_or(i64::MAX / 1_000_000));
+                self.timer.set(Expiration::OneShot(at), TimerSetTimeFlags::TFD_TIMER_ABSTIME)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn wait(&self) -> io::Result<Vec<Ready>> {
+        let mut what = vec![Ready::Timer];
+        let mut fds = vec![PollFd::new(self.timer.as_fd(), PollFlags::POLLIN)];
+        if let Some(signals) = &self.signals {
+            what.push(Ready::Signals);
+            fds.push(PollFd::new(signals.as_fd(), PollFlags::POLLIN));
+        }
+        let (listener, peer) = self.link.wanted();
+        if let Some(fd) = listener {
+            what.push(Ready::Listener);
+            fds.push(PollFd::new(fd, PollFlags::POLLIN));
+        }
+        if let Some((fd, flags)) = peer {
+            what.push(Ready::Peer);
+            fds.push(PollFd::new(fd, flags));
+        }
+        for fd in self.journal.wanted() {
+            what.push(Ready::Shown);
+            fds.push(PollFd::new(fd, PollFlags::POLLOUT));
+        }
+        for (number, fd) in self.outputs.wanted() {
+            what.push(Ready::Output(number));
+            fds.push(PollFd::new(fd, PollFlags::POLLIN));
+        }
+        // Without a descriptor for signals nobody says that a child has ended.
+        let timeout = if self.signals.is_some() { PollTimeout::NONE } else { PollTimeout::from(10_u8) };
+        match poll(&mut fds, timeout) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let ready = what.iter().zip(&fds).filter(|(_, fd)| fd.any().unwrap_or_default());
+        Ok(ready.map(|(what, _)| *what).collect())
+    }
+
+    fn on_signals(&mut self) {
+        while let Some(Ok(Some(info))) = self.signals.as_ref().map(SignalFd::read_signal) {
+            let signal = i32::try_from(info.ssi_signo).ok().and_then(|number| Signal::try_from(number).ok());
+            match signal {
+                // Also everybody whose own parent has ended: the launcher is who inherits them.
+                Some(Signal::SIGCHLD) => {
+                    while let Some((pid, status)) = reap(Pid::from_raw(-1)) {
+                        self.on_end(pid, status);
+                    }
+                }
+                // Without a supervisor one is about to be started anyway.
+                Some(Signal::SIGHUP) => {
+                    let _ = self.supervisor.as_ref().map(|supervisor| supervisor.signal(Signal::SIGHUP));
+                }
+                Some(signal) => self.on_stop(signal),
+                None => {}
+            }
+        }
+    }
+
+    /// The supervisor is told; the third time, or without one, the launcher does it.
+    fn on_stop(&mut self, signal: Signal) {
+        self.asked += 1;
+        let now_ms = clock::boot_ms();
+        if self.asked >= 3 {
+            self.journal.report(Level::Error, &format!("{signal} received again: everything is killed"));
+            return self.end(exit::INTERRUPTED, now_ms);
+        }
+        match self.phase {
+            Phase::Running => {
+                if self.supervisor.as_ref().is_some_and(|supervisor| supervisor.signal(signal)) {
+                    return;
+                }
+                let kill_at_ms = self.services.stop_all(now_ms);
+                self.phase = Phase::Stopping { kill_at_ms, code: self.last_code };
+                if let Some(supervisor) = &mut self.supervisor {
+                    supervisor.stop_restarting();
+                }
+                let text = format!(
+                    "{signal} received while no supervisor runs: services are stopped, the ring is not told"
+                );
+                self.journal.report(Level::Warn, &text);
+            }
+            Phase::Stopping { code, .. } => self.end(code, now_ms),
+            Phase::Ending { .. } => {}
+        }
+    }
+
+    /// Kills what is left.
+    fn end(&mut self, code: u8, now_ms: u64) {
+        if let Some(supervisor) = &mut self.supervisor {
+            supervisor.signal(Signal::SIGKILL);
+            supervisor.stop_restarting();
+        }
+        self.services.kill_all();
+        if !matches!(self.phase, Phase::Ending { .. }) {
+            self.phase = Phase::Ending { until_ms: now_ms.saturating_add(LAST_REAP_MS), code };
+        }
+    }
+
+    fn on_phase(&mut self, now_ms: u64) -> Option<u8> {
+        let gone = self.services.count() == 0;
+        let alone = self.supervisor.as_ref().is_none_or(|supervisor| supervisor.pid().is_none());
+        match self.phase {
+            Phase::Running => {
+                // In tests there is no supervisor's process, only its end of the connection.
+                (self.supervisor.is_none() && !self.link.is_open()).then(|| {
+                    self.services.kill_all();
+                    exit::LEFT
+                })
+            }
+            Phase::Stopping { code, .. } if gone => Some(code),
+            Phase::Stopping { kill_at_ms, code } => {
+                if kill_at_ms <= now_ms {
+                    self.end(code, now_ms);
+                }
+                None
+            }
+            Phase::Ending { until_ms, code } => ((gone && alone) || until_ms <= now_ms).then_some(code),
+        }
+    }
+
+    /// A child has ended, or a process whose parent had.
+    fn on_end(&mut self, pid: Pid, status: ExitStatus) {
+        if self.supervisor.as_ref().is_some_and(|supervisor| supervisor.pid() == Some(pid)) {
+            return self.on_supervisor_end(pid, status);
+        }
+        let end = self.services.ended(pid, status, &mut self.buffer, &mut self.outputs, &mut self.journal);
+        if let Some(end) = end {
+            self.tell_end(end);
+        }
+    }
+
+    fn tell_end(&mut self, End { service, pid, status }: End) {
+        self.journal.close(&service);
+        self.send(&Message::Exited { service, pid, status });
+    }
+
+    fn on_supervisor_end(&mut self, pid: Pid, status: ExitStatus) {
+        let now_ms = clock::boot_ms();
+        // What it said last has not been read yet, perhaps.
+        self.on_peer();
+        self.link.hang_up();
+        self.services.detach();
+        let Some(supervisor) = &mut self.supervisor else { return };
+        let services = match self.services.count() {
+            0 => String::new(),
+            1 => "; its service goes on".to_owned(),
+            count => format!("; its {count} services go on"),
+        };
+        match supervisor.ended(status, now_ms) {
+            Verdict::End(code) => self.end(code, now_ms),
+            Verdict::Restart => {
+                let text = format!("the supervisor, process {pid}, is started again{services}");
+                self.journal.report(Level::Info, &text);
+            }
+            Verdict::Retry(wait_ms) => {
+                self.last_code = code_of(status);
+                let text = format!(
+                    "the supervisor, process {pid}, ended ({status}) without having been asked to; it is started again \
+                     in {wait_ms} ms{services}"
+                );
+                self.journal.report(Level::Error, &text);
+            }
+        }
+        if self.asked > 0 && self.phase == Phase::Running {
+            // It was told to end, and crashed on the way.
+            self.end(self.last_code, now_ms);
+        }
+    }
+
+    fn on_peer(&mut self) {
+        let (requests, closed) = self.link.requests(&mut self.buffer);
+        if let Some(reason) = closed {
+            let text = format!("the supervisor sent what is no request ({reason}); the connection is closed");
+            self.journal.report(Level::Error, &text);
+        }
+        for (id, request) in requests {
+            let (answer, end) = self.answer(request);
+            self.send(&Message::Answer { id, answer });
+            if let Some(end) = end {
+                self.tell_end(end);
+            }
+        }
+    }
+
+    fn answer(&mut self, request: Request) -> (Answer, Option<End>) {
+        match request {
+            // An answer in another version is for the supervisor to understand or refuse.
+            Request::Hello { version: _ } => {
+                if let Some(supervisor) = &mut self.supervisor {
+                    supervisor.greeted();
+                }
+                self.services.detach();
+                let (boot_id, held) = (identity::boot_id(), self.services.held());
+                return (Answer::Welcome { version: VERSION, boot_id, held }, None);
+            }
+            Request::Spawn(launch) => {
+                return (self.services.spawn(&launch, &mut self.outputs, &mut self.journal), None);
+            }
+            Request::Adopt { service, pid } => return self.services.adopt(&service, pid),
+            Request::Signal { service, pid, kill } => self.services.signal(&service, pid, kill),
+            Request::Lease { service, pid, deadline_ms } => {
+                self.services.lease(&service, pid, deadline_ms);
+                self.services.end_leases(clock::boot_ms(), &mut self.journal);
+            }
+            Request::Log { service, group, tag, line } => {
+                // The name becomes a path.
+                if service.parse::<annulus_core::ServiceName>().is_ok() {
+                    self.journal.lines((&service, &group, tag), |give| give(&line));
+                }
+            }
+            Request::KillAll => self.services.kill_all(),
+        }
+        (Answer::Done, None)
+    }
+
+    fn send(&mut self, message: &Message) {
+        if let Err(error) = self.link.send(message) {
+            // Whoever holds so much that it does not fit cannot be told; the supervisor would wait for ever.
+            self.journal.report(Level::Error, &format!("the supervisor cannot be answered: {error}"));
+            self.link.hang_up();
+        }
+    }
+}
+
+/// What a process ends with that takes over the end of another.
+fn code_of(status: ExitStatus) -> u8 {
+    match status {
+        ExitStatus::Code(code) => u8::try_from(code).unwrap_or(exit::FAILED),
+        ExitStatus::Signal(signal) => u8::try_from(signal.saturating_add(128)).unwrap_or(exit::FAILED),
+        ExitStatus::Unknown => exit::FAILED,
+    }
+}

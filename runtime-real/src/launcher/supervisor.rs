@@ -1,0 +1,198 @@
+//! The supervisor's own process: started, started again after a crash, and what its end means.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+
+use annulus_core::ExitStatus;
+use nix::libc::rlim_t;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::child;
+use crate::exit;
+
+/// Wait before a supervisor is started again that crashed; doubled with each crash in a row, …
+const BACKOFF_MS_MIN: u64 = 100;
+/// … up to this while supervisors come so far that they take over the services …
+const BACKOFF_MS_MAX: u64 = 500;
+/// … and up to this while they do not.
+const BACKOFF_MS_MAX_UNREADY: u64 = 10_000;
+/// A supervisor that ran this long has not crashed in a row with the one before it.
+const STABLE_MS: u64 = 10_000;
+
+/// How supervisors are started, and the one that runs.
+#[derive(Debug)]
+pub(super) struct Supervisor {
+    program: PathBuf,
+    args: Vec<OsString>,
+    nofile: (rlim_t, rlim_t),
+    running: Option<Pid>,
+    started_ms: u64,
+    /// Whether the one that runs has come so far that it takes over services; and any before it.
+    greeted: bool,
+    ever_greeted: bool,
+    starts: u32,
+    crashes: u32,
+    /// When the next one is started, in milliseconds since boot.
+    start_at: Option<u64>,
+}
+
+/// What the end of a supervisor means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It was meant: the launcher ends with this code.
+    End(u8),
+    /// It asked to be started again.
+    Restart,
+    /// It crashed and is started again after so many milliseconds.
+    Retry(u64),
+}
+
+impl Supervisor {
+    pub(super) fn new(program: PathBuf, args: Vec<OsString>, nofile: (rlim_t, rlim_t)) -> Self {
+        Self {
+            program,
+            args,
+            nofile,
+            running: None,
+            started_ms: 0,
+            greeted: false,
+            ever_greeted: false,
+            starts: 0,
+            crashes: 0,
+            start_at: None,
+        }
+    }
+
+    pub(super) fn pid(&self) -> Option<Pid> {
+        self.running
+    }
+
+    /// When the next one is to be started.
+    pub(super) fn next_ms(&self) -> Option<u64> {
+        self.start_at
+    }
+
+    /// Starts one.
+    ///
+    /// # Errors
+    /// The program cannot be run; it is tried again later.
+    pub(super) fn start(&mut self, now_ms: u64) -> io::Result<()> {
+        self.start_at = None;
+        match child::start_supervisor(&self.program, &self.args, self.starts, self.nofile) {
+            Ok(pid) => {
+                self.starts = self.starts.saturating_add(1);
+                (self.running, self.started_ms, self.greeted) = (Some(pid), now_ms, false);
+                Ok(())
+            }
+            Err(error) => {
+                self.start_at = Some(now_ms.saturating_add(BACKOFF_MS_MAX_UNREADY));
+                let program = self.program.display();
+                Err(io::Error::new(error.kind(), format!("{program} cannot be started: {error}")))
+            }
+        }
+    }
+
+    /// It said hello: it is about to take over the services.
+    pub(super) fn greeted(&mut self) {
+        (self.greeted, self.ever_greeted) = (true, true);
+    }
+
+    /// It has ended.
+    pub(super) fn ended(&mut self, status: ExitStatus, now_ms: u64) -> Verdict {
+        self.running = None;
+        let meant = |code: i32| u8::try_from(code).ok().filter(|c| exit::MEANT.contains(c));
+        match status {
+            ExitStatus::Code(code) if code == i32::from(exit::RESTART) => {
+                self.start_at = Some(now_ms);
+                return Verdict::Restart;
+            }
+            ExitStatus::Code(code) => {
+                if let Some(code) = meant(code) {
+                    return Verdict::End(code);
+                }
+                // The first one says what is wrong with its options, its directory or its ports; others would
+                // say the same.
+                if !self.ever_greeted {
+                    return Verdict::End(u8::try_from(code).unwrap_or(exit::FAILED));
+                }
+            }
+            ExitStatus::Signal(_) | ExitStatus::Unknown => {}
+        }
+        let stable = now_ms.saturating_sub(self.started_ms) >= STABLE_MS;
+        self.crashes = if stable { 0 } else { self.crashes.saturating_add(1) };
+        let max = if self.greeted { BACKOFF_MS_MAX } else { BACKOFF_MS_MAX_UNREADY };
+        let doubled = BACKOFF_MS_MIN.saturating_mul(1 << self.crashes.saturating_sub(1).min(16));
+        let wait_ms = if self.crashes == 0 { 0 } else { doubled.min(max) };
+        self.start_at = Some(now_ms.saturating_add(wait_ms));
+        Verdict::Retry(wait_ms)
+    }
+
+    /// No other one is started.
+    pub(super) fn stop_restarting(&mut self) {
+        self.start_at = None;
+    }
+
+    /// Passes a signal on; false when there is nobody to receive it.
+    pub(super) fn signal(&self, signal: Signal) -> bool {
+        self.running.is_some_and(|pid| kill(pid, signal).is_ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn supervisor() -> Supervisor {
+        let mut supervisor = Supervisor::new(PathBuf::from("/bin/true"), Vec::new(), (0, 0));
+        supervisor.running = Some(Pid::this());
+        supervisor
+    }
+
+    #[test]
+    fn an_end_that_was_meant_ends_the_launcher() {
+        for code in [exit::LEFT, exit::DEPARTED, exit::INTERRUPTED] {
+            let mut supervisor = supervisor();
+            supervisor.greeted();
+            assert_eq!(supervisor.ended(ExitStatus::Code(code.into()), 5), Verdict::End(code));
+            assert_eq!(supervisor.next_ms(), None);
+        }
+    }
+
+    #[test]
+    fn a_first_start_that_fails_is_not_repeated_and_a_later_one_is() {
+        let failed = ExitStatus::Code(exit::LISTEN.into());
+        assert_eq!(supervisor().ended(failed, 5), Verdict::End(exit::LISTEN));
+        let mut later = supervisor();
+        later.greeted();
+        assert_eq!(later.ended(ExitStatus::Signal(9), 5), Verdict::Retry(100));
+        later.greeted = false;
+        assert_eq!(later.ended(failed, 6), Verdict::Retry(200));
+        assert_eq!(later.next_ms(), Some(206));
+    }
+
+    #[test]
+    fn crashes_in_a_row_are_tried_less_often_and_services_are_soon_looked_after() {
+        let mut supervisor = supervisor();
+        let mut waits = Vec::new();
+        for now_ms in 0..5 {
+            supervisor.greeted();
+            let Verdict::Retry(wait_ms) = supervisor.ended(ExitStatus::Signal(11), now_ms) else {
+                panic!("ended for good")
+            };
+            waits.push(wait_ms);
+        }
+        assert_eq!(waits, [100, 200, 400, 500, 500]);
+        assert_eq!(supervisor.ended(ExitStatus::Signal(11), STABLE_MS), Verdict::Retry(0), "it ran for long");
+        supervisor.greeted = false;
+        let mut last = 0;
+        for _ in 0..20 {
+            let Verdict::Retry(wait_ms) = supervisor.ended(ExitStatus::Code(5), 1) else { panic!("ended") };
+            last = wait_ms;
+        }
+        assert_eq!(last, BACKOFF_MS_MAX_UNREADY);
+        assert_eq!(supervisor.ended(ExitStatus::Code(exit::RESTART.into()), 7), Verdict::Restart);
+        assert_eq!(supervisor.next_ms(), Some(7));
+    }
+}
