@@ -3,6 +3,7 @@
 //! Order matters: nothing is written before the lock is held, nothing is sent before the stored state is
 //! read, and nobody is served before the ring's port is bound.
 
+mod asked;
 mod log_options;
 pub mod options;
 mod peers;
@@ -16,9 +17,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use annulus_core::{Command, Config, ConfigError, Event, EventKind, ExitReason};
+use annulus_core::{Command, Config, ConfigError, Event, EventKind, ExitReason, Snapshot};
 use thiserror::Error;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, broadcast, mpsc};
 
@@ -41,6 +41,7 @@ use crate::root::{Root, SupDir};
 use crate::specs::{self, SpecsError};
 use crate::store::StoreError;
 use crate::{exit, http, launcher, logging};
+use asked::{Ask, Asked, Signals};
 use options::{Options, OptionsError, Settings};
 
 /// After the node has finished, clients get this long to read their answers.
@@ -196,12 +197,7 @@ async fn supervise(
     let config = config(&settings, &bound);
     config.validate()?;
 
-    let (launcher, running) = Client::connect(&sup.launcher_socket()).await?;
-    match &mut restored {
-        Some(snapshot) => snapshot.running = running,
-        // Its data directory is new, and so are its services.
-        None => drop(launcher.request(&Request::KillAll).await),
-    }
+    let launcher = take_over(sup, &mut restored).await?;
     let (done, results) = mpsc::channel(RESULTS_MAX);
     let writer = store.into_writer(Arc::clone(&specs), done.clone())?;
     let member = Arc::new(OnceLock::new());
@@ -255,6 +251,17 @@ async fn supervise(
     Ok(code)
 }
 
+/// Connects to the launcher; what it holds is the node's to take over.
+async fn take_over(sup: &SupDir, restored: &mut Option<Snapshot>) -> Result<Client, ClientError> {
+    let (launcher, running) = Client::connect(&sup.launcher_socket()).await?;
+    match restored {
+        Some(snapshot) => snapshot.running = running,
+        // Its data directory is new, and nobody wants what an earlier one ran.
+        None => drop(launcher.request(&Request::KillAll).await),
+    }
+    Ok(launcher)
+}
+
 fn config(settings: &Settings, bound: &Bound) -> Config {
     let (advertise, port) = settings.advertise.map_or((None, None), |(ip, port)| (Some(ip), port));
     let port = port.unwrap_or(bound.gossip_at.port());
@@ -292,57 +299,6 @@ async fn announce(
     tracing::info!(listener = "http", address = %http, "HTTP gateway on http://{http}");
     tracing::info!(listener = "ctl", address = %ctl, "ctl gateway on {ctl}");
     tracing::info!(ready = true, %member, %gossip, %http, %ctl, "supervisor {member} is ready");
-}
-
-/// Signals that ask this process to end.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    quit: Signal,
-    hang_up: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            quit: signal(SignalKind::quit())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
-    }
-}
-
-/// What asks this process for something, beside the ring and its operators.
-struct Asked {
-    signals: Signals,
-    restart: Arc<Notify>,
-    launcher: Client,
-}
-
-/// What it asks for.
-enum Ask {
-    /// To end, by the signal of this name.
-    End(&'static str),
-    /// To be started again by the launcher, while services go on.
-    Restart(&'static str),
-    /// Nothing any more: the launcher is gone, and nothing can be done for services without it.
-    Alone,
-}
-
-impl Asked {
-    async fn next(&mut self) -> Ask {
-        let Signals { terminate, interrupt, quit, hang_up } = &mut self.signals;
-        tokio::select! {
-            biased;
-            _ = terminate.recv() => Ask::End("SIGTERM"),
-            _ = interrupt.recv() => Ask::End("SIGINT"),
-            _ = quit.recv() => Ask::End("SIGQUIT"),
-            _ = hang_up.recv() => Ask::Restart("SIGHUP"),
-            () = self.restart.notified() => Ask::Restart("sup restart"),
-            () = self.launcher.closed() => Ask::Alone,
-        }
-    }
 }
 
 /// Runs the node; the first signal asks it to leave, the second to hurry, the third ends everything.
