@@ -85,7 +85,15 @@ pub(super) async fn run(site: Site) -> turmoil::Result {
     let secret = Secret::new(CTL_SECRET);
     // The simulated disk holds the specs; nobody writes files here.
     let specs = Arc::new(Specs::open(sup.specs(), Vec::new())?);
-    let ctl = Ctl { handle: handle.clone(), clock, root: root.clone(), sup: sup.clone(), specs, secret };
+    let ctl = Ctl {
+        handle: handle.clone(),
+        clock,
+        root: root.clone(),
+        sup: sup.clone(),
+        specs,
+        secret,
+        restart: Arc::default(),
+    };
     gateways.spawn(ctl::serve(ctl_listener, ctl));
     let gateway = http::Config {
         handle: handle.clone(),
