@@ -20,7 +20,9 @@ use annulus::http;
 use annulus::net::{Transport as _, bind_gossip};
 use annulus::root::Root;
 use annulus::specs::Specs;
-use annulus_core::{Command, Config, Event, Node, RequestId, Rumor, SysInfo, UnixTime};
+use annulus_core::{
+    Command, Config, EffectId, EffectResult, Event, MemberId, Node, RequestId, Rumor, SysInfo, UnixTime,
+};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
@@ -73,11 +75,7 @@ pub(super) async fn run(site: Site) -> turmoil::Result {
         done: results,
     };
     let (driver, handle) = Driver::new(parts);
-    {
-        let mut ring = site.shared.lock();
-        ring.started(site.me, now(), driver.member_id(), restored);
-        ring.host_mut(site.me).done = Some(done);
-    }
+    site.started(driver.member_id(), restored, done);
     let root = Root::new(&site.root)?;
     let sup = root.sup(&site.me.to_string());
     std::fs::create_dir_all(sup.path())?;
@@ -132,6 +130,12 @@ fn wall() -> UnixTime {
 }
 
 impl Site {
+    fn started(&self, member: MemberId, restored: bool, done: mpsc::Sender<(EffectId, EffectResult)>) {
+        let mut ring = self.shared.lock();
+        ring.started(self.me, now(), member, restored);
+        ring.host_mut(self.me).done = Some(done);
+    }
+
     fn config(&self) -> Config {
         let ring = self.shared.lock();
         let spec = &ring.hosts[self.me as usize].spec;
