@@ -76,11 +76,10 @@ pub(super) async fn run(site: Site) -> turmoil::Result {
     };
     let (driver, handle) = Driver::new(parts);
     site.started(driver.member_id(), restored, done);
-    let root = Root::new(&site.root)?;
+    let (root, secret) = (Root::new(&site.root)?, Secret::new(CTL_SECRET));
     let sup = root.sup(&site.me.to_string());
     std::fs::create_dir_all(sup.path())?;
     let mut gateways = JoinSet::new();
-    let secret = Secret::new(CTL_SECRET);
     // The simulated disk holds the specs; nobody writes files here.
     let specs = Arc::new(Specs::open(sup.specs(), Vec::new())?);
     let ctl = Ctl {
