@@ -1,5 +1,6 @@
 //! The Annulus supervisor as a library: what the `annulus` binary, its tests and harnesses are made of.
 
+pub mod agent_check;
 pub mod atomic;
 pub mod cli;
 pub mod clock;
@@ -24,6 +25,7 @@ pub mod root;
 pub mod specs;
 pub mod store;
 pub mod sup_run;
+pub mod systemd;
 pub mod template;
 pub mod timestamp;
 pub mod users;

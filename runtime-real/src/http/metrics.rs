@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use annulus_core::{
-    Event, EventKind, MessageCounts, Metrics, Node, RumorKind, ServiceState, ServiceView,
+    Event, EventKind, Health, MessageCounts, Metrics, Node, RumorKind, ServiceState, ServiceView,
     State as MemberState, UnixTime,
 };
 use axum::extract::State;
@@ -284,17 +284,29 @@ fn traffic(out: &mut Out<'_>, m: &Metrics) -> fmt::Result {
 
 fn services(out: &mut Out<'_>, services: &[ServiceView]) -> fmt::Result {
     let mut states = Vec::new();
+    let mut healths = Vec::new();
     let mut restarts = Vec::new();
+    let mut accepting = Vec::new();
     for view in services {
         let (service, group) = (view.group.service(), view.group.group());
         for state in ServiceState::ALL {
             let labels = [("service", service), ("group", group), ("state", state.name())];
             states.push((labels, u64::from(view.state == *state)));
         }
-        restarts.push(([("service", service), ("group", group)], u64::from(view.restarts)));
+        for health in Health::ALL {
+            let labels = [("service", service), ("group", group), ("health", health.name())];
+            healths.push((labels, u64::from(view.health == *health)));
+        }
+        let labels = [("service", service), ("group", group)];
+        restarts.push((labels, u64::from(view.restarts)));
+        accepting.push((labels, u64::from(view.accepting)));
     }
     let states: Vec<(Labels<'_>, u64)> = states.iter().map(|(l, n)| (&l[..], *n)).collect();
     out.gauges("sup_service_state", "1 for the state that a service is in", &states)?;
+    let healths: Vec<(Labels<'_>, u64)> = healths.iter().map(|(l, n)| (&l[..], *n)).collect();
+    out.gauges("sup_service_health", "1 for the health that a service has", &healths)?;
+    let accepting: Vec<(Labels<'_>, u64)> = accepting.iter().map(|(l, n)| (&l[..], *n)).collect();
+    out.gauges("sup_service_accepting", "1 for a service that takes work", &accepting)?;
     // The number starts again when an operator starts the service, so it is a gauge.
     let restarts: Vec<(Labels<'_>, u64)> = restarts.iter().map(|(l, n)| (&l[..], *n)).collect();
     out.gauges("sup_service_restarts", "Restarts since the service was loaded or started", &restarts)

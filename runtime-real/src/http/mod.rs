@@ -150,7 +150,10 @@ const ROUTES: [(&str, &str); 10] = [
     ("/services", "the services of this supervisor"),
     ("/services/{service}/{group}", "one of them; an organization may follow the group"),
     ("/services/{service}/{group}/config", "its exported configuration"),
-    ("/services/{service}/{group}/health", "its health: 200 OK or warning, 503 critical, 500 unknown"),
+    (
+        "/services/{service}/{group}/health",
+        "its health: 200 OK or warning, 503 critical or taking no work (draining, maintenance), 500 unknown",
+    ),
     ("/events", "what happens in the ring, as server-sent events; resumes after Last-Event-ID"),
     ("/metrics", "counters for Prometheus (OpenMetrics text)"),
     ("/live", "200 while the supervisor's loop turns"),

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::package::Package;
 use super::problem::Problem;
 use super::{Config, Gateway, view};
+use crate::ctl::convert;
 use crate::effect::ledger::HealthReport;
 
 /// What is copied out of the node, to be formatted away from the loop.
@@ -22,23 +23,16 @@ struct Local {
     services: Vec<ServiceView>,
     /// Exported configuration by group, TOML text.
     exports: BTreeMap<ServiceGroup, Vec<u8>>,
-    /// What the ring is told of their health.
-    health: BTreeMap<ServiceGroup, Health>,
 }
 
 fn look(node: &Node) -> Local {
     let id = node.id();
-    let mut local =
-        Local { id, services: node.services(), exports: BTreeMap::new(), health: BTreeMap::new() };
+    let mut local = Local { id, services: node.services(), exports: BTreeMap::new() };
     for rumor in node.rumors() {
-        match rumor {
-            Rumor::Service(own) if own.member_id == id => {
-                local.exports.insert(own.group.clone(), own.cfg.clone());
-            }
-            Rumor::ServiceHealth(own) if own.member_id == id && !own.tombstone => {
-                local.health.insert(own.group.clone(), own.health);
-            }
-            _ => {}
+        if let Rumor::Service(own) = rumor
+            && own.member_id == id
+        {
+            local.exports.insert(own.group.clone(), own.cfg.clone());
         }
     }
     local
@@ -112,7 +106,7 @@ async fn config_of(State(gateway): Gate, service: &str, group: &str, org: Option
 async fn health_of(State(gateway): Gate, service: &str, group: &str, org: Option<&str>) -> Answer {
     let (local, index) = find(&gateway, service, group, org).await?;
     let view = &local.services[index];
-    let health = health(&local, view);
+    let health = health(view);
     // What the check said, while there is a process that it was about; else what stands for it.
     let entry = gateway.config.ledger.get(&view.spec.name()).filter(|_| view.pid.is_some());
     let said = entry.and_then(|entry| entry.health).unwrap_or_else(|| {
@@ -122,12 +116,31 @@ async fn health_of(State(gateway): Gate, service: &str, group: &str, org: Option
             stderr: stderr.unwrap_or_default(),
         }
     });
+    let refusal = refusal(view);
     let body = json!({
         "status": health_name(health).to_uppercase(),
         "stdout": said.stdout,
         "stderr": said.stderr,
+        "accepting": refusal.is_none(),
+        "reason": refusal,
     });
-    Ok((health_code(health), view::answer(&body)).into_response())
+    let code = if refusal.is_some() { StatusCode::SERVICE_UNAVAILABLE } else { health_code(health) };
+    Ok((code, view::answer(&body)).into_response())
+}
+
+/// Why the service is to be sent no work, however healthy it is.
+fn refusal(view: &ServiceView) -> Option<String> {
+    if let Some(reason) = &view.maintenance {
+        Some(format!("in maintenance: {reason}"))
+    } else if view.state == ServiceState::Stopping {
+        Some("being stopped".to_owned())
+    } else if view.draining {
+        Some("draining".to_owned())
+    } else if view.state == ServiceState::Up && !view.accepting {
+        Some("takes no new work".to_owned())
+    } else {
+        None
+    }
 }
 
 /// The loaded service of this group, as its place in the list.
@@ -146,10 +159,11 @@ async fn find(
     }
 }
 
-/// A service's health: what the ring is told while its process runs, critical while it does not.
-fn health(local: &Local, view: &ServiceView) -> Health {
+/// A service's health: what its last check said while its process runs, critical while it does not.
+fn health(view: &ServiceView) -> Health {
     match view.state {
-        ServiceState::Up => local.health.get(&view.group).copied().unwrap_or(Health::Unknown),
+        ServiceState::Up => view.health,
+        ServiceState::Stopping if view.pid.is_some() => view.health,
         _ => Health::Critical,
     }
 }
@@ -201,7 +215,7 @@ fn entry(config: &Config, local: &Local, view: &ServiceView) -> Value {
         "channel": spec.channel,
         "config_from": spec.config_from,
         "desired_state": if spec.desired == DesiredState::Up { "Up" } else { "Down" },
-        "health_check": health_name(health(local, view)),
+        "health_check": health_name(health(view)),
         "hooks": hooks(config, view),
         "initialized": view.running.is_some(),
         "last_election_status": "None",
@@ -233,6 +247,13 @@ fn entry(config: &Config, local: &Local, view: &ServiceView) -> Value {
         "user_config_updated": false,
         "state": view.state.name(),
         "last_error": view.last_error,
+        "last_exit": view.last_exit.map(|exit| exit.to_string()),
+        "health_note": view.health_note,
+        "accepting": view.accepting,
+        "draining": view.draining,
+        "maintenance": view.maintenance,
+        "role": view.role.as_ref().map(convert::role_name),
+        "waiting_for": view.waiting_for,
     })
 }
 
@@ -260,7 +281,7 @@ fn fs_config(config: &Config) -> Value {
 }
 
 fn hooks(config: &Config, view: &ServiceView) -> Value {
-    const HOOKS: [&str; 8] = [
+    const HOOKS: [&str; 9] = [
         "health-check",
         "init",
         "file-updated",
@@ -269,6 +290,7 @@ fn hooks(config: &Config, view: &ServiceView) -> Value {
         "run",
         "post-run",
         "post-stop",
+        "drain",
     ];
     let svc = config.root.svc(&view.spec.name());
     let hooks = HOOKS.iter().map(|hook| {
