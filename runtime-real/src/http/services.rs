@@ -28,12 +28,20 @@ struct Local {
 fn look(node: &Node) -> Local {
     let id = node.id();
     let mut local = Local { id, services: node.services(), exports: BTreeMap::new() };
+    let mut told = BTreeMap::new();
     for rumor in node.rumors() {
-        if let Rumor::Service(own) = rumor
-            && own.member_id == id
-        {
-            local.exports.insert(own.group.clone(), own.cfg.clone());
+        match rumor {
+            Rumor::Service(own) if own.member_id == id => {
+                local.exports.insert(own.group.clone(), own.cfg.clone());
+            }
+            Rumor::ServiceHealth(own) if own.member_id == id && !own.tombstone => {
+                told.insert(own.group.clone(), own.health);
+            }
+            _ => {}
         }
+    }
+    for view in local.services.iter_mut().filter(|view| view.health == Health::Unknown) {
+        view.health = told.get(&view.group).copied().unwrap_or_default();
     }
     local
 }
