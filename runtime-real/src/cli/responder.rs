@@ -2,6 +2,8 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use super::{CliError, Outcome, output};
@@ -10,10 +12,12 @@ use super::{CliError, Outcome, output};
 const REQUEST_BYTES_MAX: usize = 8 * 1024;
 /// A client gets this long for each piece of its request, and again for reading the answer.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Pieces that a request may come in: whoever sends byte by byte must not keep the others waiting.
+/// Pieces that a request may come in: whoever sends byte by byte must not stay for ever.
 const READS_MAX: usize = 16;
-/// After a failed accept.
-const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+/// Clients at one time; more wait in the listener's queue.
+const CLIENTS_MAX: u64 = 64;
+/// After a failed accept, or while there are as many clients as there may be.
+const ACCEPT_RETRY: Duration = Duration::from_millis(10);
 
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
@@ -23,6 +27,20 @@ pub(super) struct Args {
     /// What it calls itself
     #[arg(long, value_name = "NAME", default_value = "responder")]
     name: String,
+    /// How long each answer takes, as if it were work
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 0)]
+    delay_ms: u64,
+}
+
+/// What the answering threads share.
+#[derive(Debug, Default)]
+struct Counts {
+    /// Requests answered so far.
+    answered: AtomicU64,
+    /// Clients that are being answered.
+    clients: AtomicU64,
+    /// Requests whose answer is being made.
+    in_flight: AtomicU64,
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
@@ -30,33 +48,58 @@ pub(super) fn run(args: &Args) -> Outcome {
     let listener = TcpListener::bind(args.listen).map_err(CliError::io(listening()))?;
     let addr = listener.local_addr().map_err(CliError::io(listening()))?;
     output::line(format_args!("{} answers on http://{addr}", args.name));
-    let mut answered = 0_u64;
-    loop {
-        // One client at a time: a lesson, not a web server. The timeouts bound how long one can hold it.
-        match listener.accept() {
-            Ok((stream, _)) => answered += u64::from(answer(stream, &args.name, answered + 1).is_ok()),
-            // Out of descriptors, most likely; accepting again at once would spin.
-            Err(_) => std::thread::sleep(ACCEPT_RETRY),
+    let counts = Counts::default();
+    thread::scope(|scope| {
+        loop {
+            if counts.clients.load(Ordering::Acquire) >= CLIENTS_MAX {
+                thread::sleep(ACCEPT_RETRY);
+                continue;
+            }
+            // The timeouts bound how long one client can hold its thread.
+            match listener.accept() {
+                Ok((stream, _)) => {
+                    counts.clients.fetch_add(1, Ordering::AcqRel);
+                    let counts = &counts;
+                    scope.spawn(move || {
+                        let _ = answer(stream, args, counts);
+                        counts.clients.fetch_sub(1, Ordering::AcqRel);
+                    });
+                }
+                // Out of descriptors, most likely; accepting again at once would spin.
+                Err(_) => thread::sleep(ACCEPT_RETRY),
+            }
         }
-    }
+    })
 }
 
-fn answer(mut stream: TcpStream, name: &str, number: u64) -> io::Result<()> {
+fn answer(mut stream: TcpStream, args: &Args, counts: &Counts) -> io::Result<()> {
     stream.set_read_timeout(Some(CLIENT_TIMEOUT))?;
     stream.set_write_timeout(Some(CLIENT_TIMEOUT))?;
     let path = request_path(&mut stream)?;
+    let is_work = path.as_deref() == Some("/");
+    if is_work {
+        counts.in_flight.fetch_add(1, Ordering::AcqRel);
+        thread::sleep(Duration::from_millis(args.delay_ms));
+    }
     let (status, body) = match path.as_deref() {
         Some("/") => {
-            ("200 OK", format!("I am {name}, process {}, and this is answer {number}\n", std::process::id()))
+            let number = counts.answered.fetch_add(1, Ordering::AcqRel) + 1;
+            let (name, pid) = (&args.name, std::process::id());
+            ("200 OK", format!("I am {name}, process {pid}, and this is answer {number}\n"))
         }
-        Some(_) => ("404 Not Found", "there is only /\n".to_owned()),
+        Some("/in-flight") => ("200 OK", format!("{}\n", counts.in_flight.load(Ordering::Acquire))),
+        Some(_) => ("404 Not Found", "there is / and /in-flight\n".to_owned()),
         None => ("400 Bad Request", "that was no HTTP request\n".to_owned()),
     };
     let length = body.len();
-    write!(
+    let written = write!(
         stream,
         "HTTP/1.1 {status}\r\ncontent-type: text/plain\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
-    )
+    );
+    if is_work {
+        counts.in_flight.fetch_sub(1, Ordering::AcqRel);
+    }
+    written
 }
 
 /// The path of a `GET`; none when the bytes are something else.
