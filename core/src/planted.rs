@@ -39,11 +39,15 @@ pub enum Bug {
     BanUndoneByContact,
     /// A ban that another member told of is not stored.
     BanNotStored,
+    /// Of two bodies of one version, the one that came first is kept.
+    FirstVersionKept,
+    /// An operator is answered before the version is on disk.
+    VersionAnsweredTooSoon,
 }
 
 impl Bug {
     /// Every defect.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::RefuteSameIncarnation,
         Self::RefuteBeforeStored,
         Self::RestartSameIncarnation,
@@ -59,6 +63,8 @@ impl Bug {
         Self::RetractionForgotten,
         Self::BanUndoneByContact,
         Self::BanNotStored,
+        Self::FirstVersionKept,
+        Self::VersionAnsweredTooSoon,
     ];
 
     /// The word for it on command lines.
@@ -80,6 +86,8 @@ impl Bug {
             Self::RetractionForgotten => "retraction-forgotten",
             Self::BanUndoneByContact => "ban-undone-by-contact",
             Self::BanNotStored => "ban-not-stored",
+            Self::FirstVersionKept => "first-version-kept",
+            Self::VersionAnsweredTooSoon => "version-answered-too-soon",
         }
     }
 }

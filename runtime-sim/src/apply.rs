@@ -164,6 +164,8 @@ impl World {
             member,
             restored: was_restored,
         });
+        let versions = || node.rumors().filter_map(|r| Some((r.key(), r.version()?.number))).collect();
+        self.note(Recording::Events, || What::Restored { host: HostId(index), versions: versions() });
         self.drain(index, &mut node);
         self.hosts[index as usize].node = Some(node);
         self.stop_if_it_asked(index);

@@ -90,6 +90,7 @@ impl Narrator {
                 self.say(at, &text);
             }
             What::ProcessStarted { .. }
+            | What::Restored { .. }
             | What::Holds { .. }
             | What::Sent { .. }
             | What::Delivered { .. }

@@ -47,6 +47,13 @@ pub enum What {
         /// Whether its disk knew that member.
         restored: bool,
     },
+    /// A supervisor that just started found these versions of group configuration and files on its disk.
+    Restored {
+        /// Where.
+        host: HostId,
+        /// Which, with their numbers.
+        versions: Vec<(RumorKey, u64)>,
+    },
     /// A supervisor's process ended.
     HostStopped {
         /// Where.

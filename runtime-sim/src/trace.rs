@@ -52,6 +52,10 @@ pub fn to_json(scene: &dyn Scene, record: &Record) -> Value {
         What::HostStarted { host, member, restored } => {
             json!({"what": "host-started", "host": name(*host), "member": text(member), "restored": restored})
         }
+        What::Restored { host, versions } => {
+            let versions = versions.iter().map(|(key, version)| json!([rumor_json(key), version]));
+            json!({"what": "restored", "host": name(*host), "versions": versions.collect::<Vec<_>>()})
+        }
         What::HostStopped { host, why } => {
             json!({"what": "host-stopped", "host": name(*host), "why": stop_reason(*why)})
         }

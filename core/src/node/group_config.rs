@@ -13,6 +13,7 @@ use crate::id::{FileName, MemberId, RequestId, ServiceGroup};
 use crate::io::EventKind;
 use crate::limits::{INCARNATION_MAX, SERVICE_CONFIG_BYTES_MAX, SERVICE_FILE_BYTES_MAX};
 use crate::membership::Heard;
+use crate::planted::Bug;
 use crate::rumor::{Priority, Rumor, RumorKey, ServiceConfig, ServiceFile, Version};
 
 impl Node {
@@ -45,6 +46,9 @@ impl Node {
     fn take_version(&mut self, request: RequestId, rumor: Rumor, bytes_max: usize) {
         match self.check_version(&rumor, bytes_max) {
             Err(error) => self.reply(request, Reply::Failed(error)),
+            Ok(()) if self.config.planted.has(Bug::VersionAnsweredTooSoon) => {
+                self.version_stored(request, &rumor, None);
+            }
             Ok(()) => self.persist_version(request, rumor),
         }
     }
@@ -100,6 +104,10 @@ impl Node {
     /// Joins a version into what is known, and tells when one that this member acknowledged loses.
     pub(super) fn learn_version(&mut self, rumor: &Rumor, from: Option<MemberId>) -> Heard {
         let key = rumor.key();
+        let held = self.rumors.get(&key).and_then(Rumor::version).map(|v| v.number);
+        if self.config.planted.has(Bug::FirstVersionKept) && held == rumor.version().map(|v| v.number) {
+            return Heard::Known;
+        }
         let had_lost = self.has_lost(&key);
         let heard = self.learn(rumor, Priority::Normal, from);
         if heard != Heard::New {

@@ -1,5 +1,6 @@
 //! Properties that must hold at every instant, one file each, and the list of all.
 
+mod acknowledged_versions;
 mod banned_stays_banned;
 mod death_has_a_reason;
 mod incarnation_monotonic;
@@ -17,6 +18,7 @@ use annulus_core::{Instant, Timings};
 
 use crate::record::Record;
 
+pub use acknowledged_versions::AcknowledgedVersions;
 pub use banned_stays_banned::BannedStaysBanned;
 pub use death_has_a_reason::DeathHasAReason;
 pub use incarnation_monotonic::IncarnationMonotonic;
@@ -78,6 +80,7 @@ impl Checkers {
             Box::new(DeathHasAReason::default()),
             Box::new(StoredBeforeSaid::default()),
             Box::new(WakingAccusesNobody::default()),
+            Box::new(AcknowledgedVersions::default()),
         ])
     }
 

@@ -5,11 +5,12 @@
 
 use std::time::Duration;
 
-use annulus_core::{Instant, Rng, Timings};
+use annulus_core::{Instant, Rng, ServiceGroup, Timings};
 use serde::{Deserialize, Serialize};
 
 use super::ring::{self, Ring};
 use crate::action::{Action, Burst, Capacity, Delay, DiskAfter, HostId, LinkQuality, Ratio};
+use crate::group::Given;
 use crate::scenario::plan::{Expectation, Plan, PlannedHost, TimedAction, What, When};
 use crate::scenario::start_joins;
 
@@ -51,11 +52,13 @@ pub enum Class {
     Clone,
     /// Operators ban members.
     Depart,
+    /// Operators give groups configuration and files, two of them the same version at times.
+    Group,
 }
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Crash,
         Self::Disk,
         Self::Kill,
@@ -73,6 +76,7 @@ impl Class {
         Self::Loop,
         Self::Clone,
         Self::Depart,
+        Self::Group,
     ];
 }
 
@@ -297,6 +301,7 @@ impl Draw<'_> {
                 self.both(from, Action::Crash(host), between, Action::CloneDisk { host, of });
                 self.both(to, Action::Crash(host), to, Action::Restart(host, DiskAfter::Lost));
             }
+            Class::Group => self.group(host, from),
             _ => {
                 let by = self.host();
                 self.steps.push((from, Action::Depart { by, host }));
@@ -342,6 +347,23 @@ impl Draw<'_> {
             1 => (to, Action::UnloadService { host, service }),
             _ => (to, Action::StartService { host, service }),
         });
+    }
+
+    /// Two operators who do not know of each other.
+    fn group(&mut self, host: HostId, from: Instant) {
+        let service = SERVICES[self.rng.index(SERVICES.len())];
+        let group: ServiceGroup = format!("{service}.default").parse().expect("a service group");
+        let file = self.rng.chance(1, 3).then(|| "users.acl".parse().expect("a file's name"));
+        // Mostly what a datagram holds, sometimes as much as there may be.
+        let bytes = [0, 0, 2_000, 65_536][self.rng.index(4)];
+        let version = self.rng.between(1, 6);
+        let other = self.host();
+        let later = from + Duration::from_millis(self.rng.below(400));
+        for (host, at) in [(host, from), (other, later)] {
+            let text = format!("by = {}\n", host.0);
+            let given = Given { group: group.clone(), file: file.clone(), version, text, bytes };
+            self.steps.push((at, Action::Give { host, given: Box::new(given) }));
+        }
     }
 
     fn both(&mut self, from: Instant, begin: Action, to: Instant, end: Action) {
