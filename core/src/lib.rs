@@ -82,7 +82,7 @@ mod snapshot;
 mod time;
 mod wire;
 
-pub use census::{Census, CensusGroup, CensusMember};
+pub use census::{Census, CensusGroup, CensusMember, CensusVersion, CensusVersions};
 pub use command::{Command, Reply, StopHow};
 pub use config::{Config, SysInfo, Timings};
 pub use error::{CommandError, ConfigError, DecodeError, ParseError, SnapshotError};

@@ -3,6 +3,10 @@
 //! A census is built anew from what the node knows at one instant. It holds no state of its own, so it cannot
 //! lag behind a departure or keep a group that nobody serves any longer (as Habitat's does).
 
+mod versions;
+
+pub use versions::{CensusVersion, CensusVersions};
+
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 
@@ -10,7 +14,7 @@ use crate::config::SysInfo;
 use crate::id::{MemberId, ServiceGroup};
 use crate::ident::PackageIdent;
 use crate::membership::{MemberRecord, State};
-use crate::rumor::{Rumor, ServiceRumor};
+use crate::rumor::{Rumor, ServiceConfig, ServiceFile, ServiceRumor};
 use crate::service::Health;
 
 /// Who serves what, as one member sees it.
@@ -18,7 +22,7 @@ use crate::service::Health;
 pub struct Census {
     /// The member whose view this is.
     pub local: MemberId,
-    /// The groups that at least one member serves.
+    /// The groups that at least one member serves, or that an operator gave something to.
     pub groups: BTreeMap<ServiceGroup, CensusGroup>,
 }
 
@@ -32,6 +36,8 @@ pub struct CensusGroup {
     /// Who serves it. Members that are suspect, confirmed dead or departed stay listed, with their state, until
     /// their statement is withdrawn or forgotten.
     pub population: BTreeMap<MemberId, CensusMember>,
+    /// What operators gave it.
+    pub versions: CensusVersions,
 }
 
 /// One member as part of a group.
@@ -81,11 +87,8 @@ impl Census {
             match rumor {
                 Rumor::Service(service) if !service.tombstone => {
                     let member = CensusMember::new(service, records.get(&service.member_id).copied());
-                    let group = groups.entry(service.group.clone()).or_insert_with(|| CensusGroup {
-                        service_group: service.group.clone(),
-                        pkg_incarnation: 0,
-                        population: BTreeMap::new(),
-                    });
+                    let new = || CensusGroup::new(&service.group);
+                    let group = groups.entry(service.group.clone()).or_insert_with(new);
                     group.pkg_incarnation = group.pkg_incarnation.max(service.pkg_incarnation);
                     group.population.insert(service.member_id, member);
                 }
@@ -95,11 +98,12 @@ impl Census {
                 Rumor::ServiceHealth(told) if !told.tombstone => {
                     health.insert((told.group.clone(), told.member_id), told.health);
                 }
-                Rumor::Service(_)
-                | Rumor::ServiceHealth(_)
-                | Rumor::Member(_)
-                | Rumor::ServiceConfig(_)
-                | Rumor::ServiceFile(_) => {}
+                Rumor::ServiceConfig(ServiceConfig { group, .. })
+                | Rumor::ServiceFile(ServiceFile { group, .. }) => {
+                    let new = || CensusGroup::new(group);
+                    groups.entry(group.clone()).or_insert_with(new).versions.add(rumor);
+                }
+                Rumor::Service(_) | Rumor::ServiceHealth(_) | Rumor::Member(_) => {}
             }
         }
         for group in groups.values_mut() {
@@ -124,6 +128,17 @@ impl Census {
 }
 
 impl CensusGroup {
+    /// A group of which nothing is known but its name.
+    #[must_use]
+    pub fn new(service_group: &ServiceGroup) -> Self {
+        Self {
+            service_group: service_group.clone(),
+            pkg_incarnation: 0,
+            population: BTreeMap::new(),
+            versions: CensusVersions::default(),
+        }
+    }
+
     /// The members that are alive, in order of id.
     pub fn alive(&self) -> impl Iterator<Item = &CensusMember> {
         self.population.values().filter(|member| member.alive())
@@ -183,7 +198,7 @@ impl CensusMember {
 mod tests {
     use super::*;
     use crate::id::Incarnation;
-    use crate::rumor::Departure;
+    use crate::rumor::{Departure, Version};
     use alloc::vec::Vec;
     use core::net::{IpAddr, Ipv4Addr};
 
@@ -259,6 +274,28 @@ mod tests {
         let web = census.group(&group("web.default")).expect("served");
         assert_eq!(web.population.keys().copied().collect::<Vec<_>>(), [id(2)]);
         assert!(Census::build(id(1), &members, &[gone(1), gone(2)]).groups.is_empty());
+    }
+
+    #[test]
+    fn what_operators_gave_is_shown_without_its_contents() {
+        let (group, name) = (group("db.prod"), "users.acl".parse().expect("valid"));
+        let mut config =
+            ServiceConfig { group: group.clone(), version: Version::new(3, b"a = 1".to_vec(), Some(id(1))) };
+        let other = Version::new(3, b"a = 2".to_vec(), Some(id(2)));
+        config.merge(&ServiceConfig { group: group.clone(), version: other });
+        let file = Version::new(7, b"user default on".to_vec(), None);
+        let file = ServiceFile { group: group.clone(), name, version: file };
+        let rumors = [Rumor::ServiceConfig(config.clone()), Rumor::ServiceFile(file)];
+        let census = Census::build(id(1), &[], &rumors);
+        let db = census.group(&group).expect("nobody has to serve it");
+        assert!(db.population.is_empty());
+        let shown = db.versions.config.as_ref().expect("given");
+        assert_eq!((shown.incarnation, shown.bytes, shown.writer), (3, 5, config.version.writer));
+        let loser = if shown.writer == Some(id(1)) { id(2) } else { id(1) };
+        assert_eq!(shown.losers, [loser]);
+        let files: Vec<(&str, u64)> =
+            db.versions.files.iter().map(|(name, v)| (name.as_str(), v.incarnation)).collect();
+        assert_eq!(files, [("users.acl", 7)]);
     }
 
     #[test]

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use annulus_core::{Departure, MemberRecord, Node, Rumor, ServiceHealth, ServiceRumor};
+use annulus_core::{
+    CensusVersions, Departure, MemberRecord, Node, Rumor, ServiceGroup, ServiceHealth, ServiceRumor,
+};
 use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 
 use super::problem::Problem;
-use super::{Gateway, view};
+use super::{Gateway, versions, view};
 
 /// What is copied out of the node, to be formatted away from the loop.
 struct Ring {
@@ -17,6 +19,8 @@ struct Ring {
     services: Vec<ServiceRumor>,
     departures: Vec<Departure>,
     health: Vec<ServiceHealth>,
+    /// What operators gave to each group.
+    given: Vec<(ServiceGroup, CensusVersions)>,
     accepted: u64,
 }
 
@@ -27,6 +31,7 @@ fn look(node: &Node) -> Ring {
         services: Vec::new(),
         departures: Vec::new(),
         health: Vec::new(),
+        given: node.census().groups.into_iter().map(|(name, group)| (name, group.versions)).collect(),
         accepted: node.metrics().rumors_accepted,
     };
     for rumor in node.rumors() {
@@ -67,6 +72,16 @@ fn to_json(ring: &Ring) -> Value {
         ring.departures.iter().map(|departure| departure.member_id.to_string()).collect();
     let banned: Map<String, Value> =
         departed.iter().map(|id| (id.clone(), json!({ "departure": { "member_id": id } }))).collect();
+    let mut configs = Map::new();
+    let mut files = Map::new();
+    for (name, given) in &ring.given {
+        if given.config.is_some() {
+            configs.insert(name.to_string(), versions::config(given));
+        }
+        if !given.files.is_empty() {
+            files.insert(name.to_string(), versions::files(given));
+        }
+    }
     let none = json!({ "list": {}, "update_counter": 0 });
     json!({
         "local_member_id": ring.local,
@@ -79,10 +94,10 @@ fn to_json(ring: &Ring) -> Value {
         "service": { "list": &services, "update_counter": ring.accepted },
         "services": services,
         "service_health": health,
-        "service_config": none,
-        "latest_service_config": {},
-        "service_file": none,
-        "service_files": {},
+        "service_config": { "list": &configs, "update_counter": ring.accepted },
+        "latest_service_config": configs,
+        "service_file": { "list": &files, "update_counter": ring.accepted },
+        "service_files": files,
         "election": none,
         "latest_election": {},
         "election_update": none,

@@ -8,7 +8,7 @@ use axum::response::Response;
 use serde_json::{Map, Value, json};
 
 use super::problem::Problem;
-use super::{Gateway, view};
+use super::{Gateway, versions, view};
 
 pub(super) async fn get(State(gateway): State<Arc<Gateway>>) -> Result<Response, Problem> {
     let (census, accepted) = gateway.read(|node| (node.census(), node.metrics().rumors_accepted)).await?;
@@ -28,8 +28,8 @@ fn to_json(census: &Census, accepted: u64) -> Value {
         "last_election_counter": 0,
         "last_election_update_counter": 0,
         "last_membership_counter": accepted,
-        "last_service_config_counter": 0,
-        "last_service_file_counter": 0,
+        "last_service_config_counter": accepted,
+        "last_service_file_counter": accepted,
     })
 }
 
@@ -43,12 +43,12 @@ fn group(local: &str, group: &CensusGroup) -> Value {
         "update_election_status": "None",
         "pkg_incarnation": group.pkg_incarnation,
         "leader_id": null,
-        "service_config": null,
+        "service_config": versions::config(&group.versions),
         "local_member_id": local,
         "population": population,
         "update_leader_id": null,
         "changed_service_files": [],
-        "service_files": {},
+        "service_files": versions::files(&group.versions),
     })
 }
 

@@ -15,6 +15,7 @@ mod probes;
 mod problem;
 mod process;
 mod services;
+mod versions;
 mod view;
 
 use std::sync::Arc;

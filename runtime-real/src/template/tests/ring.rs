@@ -36,7 +36,7 @@ fn facts_of(groups: &[(&str, Vec<CensusMember>)]) -> Facts {
     for (name, members) in groups {
         let service_group: ServiceGroup = name.parse().expect("a group");
         let population: BTreeMap<_, _> = members.iter().map(|m| (m.member_id, m.clone())).collect();
-        let group = CensusGroup { service_group: service_group.clone(), pkg_incarnation: 3, population };
+        let group = CensusGroup { pkg_incarnation: 3, population, ..CensusGroup::new(&service_group) };
         facts.census.groups.insert(service_group, group);
     }
     facts
