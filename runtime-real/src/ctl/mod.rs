@@ -4,6 +4,7 @@
 //! connection is closed.
 
 pub mod client;
+pub mod config;
 pub mod convert;
 pub mod frame;
 pub mod group;
@@ -24,6 +25,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
 use crate::clock::Clock;
+use crate::effect::ledger::Ledger;
 use crate::handle::DriverHandle;
 use crate::net::Listener;
 use crate::root::{Root, SupDir};
@@ -55,6 +57,8 @@ pub struct Ctl {
     pub sup: SupDir,
     /// Its spec files.
     pub specs: Arc<Specs>,
+    /// What is known of services beside the core.
+    pub ledger: Ledger,
     /// What a client must show.
     pub secret: Secret,
     /// Told when the supervisor is to be started again.

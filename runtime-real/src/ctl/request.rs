@@ -3,6 +3,7 @@
 use annulus_core::{Command, MemberId, PackageIdent, Reply, ServiceName, ServiceView, StopHow};
 use tokio::io::AsyncWrite;
 
+use super::config::ConfigShow;
 use super::frame::{Frame, FrameError};
 use super::group_message::{GroupQuery, SvcFilePut, SvcGetDefaultCfg, SvcSetCfg, SvcValidateCfg};
 use super::message::{
@@ -10,7 +11,7 @@ use super::message::{
     SupRestart, SvcDrain, SvcLoad, SvcMaintain, SvcStart, SvcStatus, SvcStop, SvcUndrain, SvcUnload,
     SvcUpdate,
 };
-use super::{Ctl, convert, group, reply};
+use super::{Ctl, config, convert, group, reply};
 use crate::package;
 use crate::specs::Problem;
 
@@ -81,6 +82,7 @@ pub(super) async fn handle(ctl: &Ctl, frame: &Frame) -> Result<Answer, NetErr> {
         SvcFilePut::ID => group::file_put(ctl, decode(frame)?).await,
         SvcValidateCfg::ID => group::validate_cfg(&decode(frame)?),
         SvcGetDefaultCfg::ID => group::default_cfg(ctl, decode(frame)?).await,
+        ConfigShow::ID => config::show(ctl, decode(frame)?).await,
         GroupQuery::ID => group::query(ctl, decode(frame)?).await,
         SupDepart::ID => sup_depart(ctl, decode(frame)?).await,
         SupRestart::ID => Ok(sup_restart(ctl, decode(frame)?)),

@@ -142,7 +142,13 @@ pub(crate) fn load_table(path: &Path) -> Result<Option<toml::Table>, Error> {
 pub(crate) fn read_text(path: &Path) -> Result<String, Error> {
     let file = std::fs::File::open(path).map_err(Error::io(path))?;
     let mut text = String::new();
-    file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(Error::io(path))?;
+    file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(|error| match error.kind() {
+        std::io::ErrorKind::InvalidData => {
+            let message = "not text in UTF-8; what is not text belongs into `files` of the plan".to_owned();
+            Error::Plan { path: path.to_owned(), message }
+        }
+        _ => Error::io(path)(error),
+    })?;
     if text.len() as u64 > FILE_BYTES_MAX {
         let message = format!("larger than {FILE_BYTES_MAX} bytes; move what it holds into files of its own");
         return Err(Error::Plan { path: path.to_owned(), message });

@@ -239,6 +239,7 @@ async fn supervise(
             root: root.clone(),
             sup: sup.clone(),
             specs: Arc::clone(&specs),
+            ledger: ledger.clone(),
             secret,
             restart: Arc::clone(&restart),
         },

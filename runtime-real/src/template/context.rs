@@ -8,7 +8,7 @@ use annulus_core::{PackageIdent, SysInfo};
 use serde_json::{Value as Json, json};
 
 use super::{Error, svc_dirs};
-use crate::package::{Installed, MetaFile};
+use crate::package::{Installed, MetaFile, Plan, newest};
 use crate::root::Root;
 
 /// Where Habitat's packages believe to be installed.
@@ -75,6 +75,24 @@ impl PackageFacts {
             exposes: exposes.split_whitespace().map(str::to_owned).collect(),
         })
     }
+
+    /// What will be known of a plan's package. Dependencies that are not installed are made up.
+    pub(super) fn of_plan(root: &Root, plan: &Plan) -> Self {
+        let deps = plan.deps.iter().map(|wanted| match newest(root, wanted) {
+            Ok(found) => (found.ident().clone(), found.path().to_owned()),
+            Err(_) => (wanted.clone(), root.pkgs().join(wanted.to_string())),
+        });
+        let deps: Vec<(PackageIdent, PathBuf)> = deps.collect();
+        Self {
+            env: BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
+            exports: plan.exports.clone(),
+            user: Some(plan.service.user.clone()),
+            group: Some(plan.service.group.clone()),
+            direct_deps: deps.iter().map(|(ident, _)| ident.clone()).collect(),
+            deps,
+            exposes: plan.exposes.iter().map(u16::to_string).collect(),
+        }
+    }
 }
 
 /// The variables of a package's processes. Paths below `/hab` are moved below the root.
@@ -118,12 +136,11 @@ pub(super) fn ident_json(ident: &PackageIdent) -> Json {
 /// The context without `svc` and `bind`.
 pub(super) fn build(
     root: &Root,
-    package: &Installed,
+    (ident, path): (&PackageIdent, &Path),
     facts: &PackageFacts,
     cfg: &toml::Table,
     sys: &Sys,
 ) -> Json {
-    let ident = package.ident();
     let svc = root.svc(&ident.service_name());
     json!({
         "cfg": super::config::table_to_json(cfg),
@@ -138,7 +155,7 @@ pub(super) fn build(
             "env": facts.env,
             "exposes": facts.exposes,
             "exports": facts.exports,
-            "path": package.path(),
+            "path": path,
             "svc_path": svc,
             "svc_config_path": svc.join(svc_dirs::CONFIG),
             "svc_config_install_path": svc.join(svc_dirs::CONFIG_INSTALL),

@@ -25,6 +25,13 @@ impl Engine {
         Self { handlebars }
     }
 
+    /// As [`Self::new`], but a key that does not exist is an error.
+    pub(super) fn strict(deps: Vec<(PackageIdent, PathBuf)>) -> Self {
+        let mut engine = Self::new(deps);
+        engine.handlebars.set_strict_mode(true);
+        engine
+    }
+
     /// The text that a template makes of a context; `path` is for messages.
     pub(super) fn render(&self, path: &Path, text: &str, context: &Json) -> Result<String, TemplateFault> {
         let rendered = self.handlebars.render_template(text, context);
@@ -56,5 +63,9 @@ fn render_fault(path: &Path, text: &str, e: &RenderError) -> TemplateFault {
     if let RenderErrorReason::TemplateError(parse) = e.reason() {
         return parse_fault(path, text, parse);
     }
-    TemplateFault::new(path, text, e.line_no.zip(e.column_no), e.reason().to_string())
+    let reason = match e.reason() {
+        RenderErrorReason::MissingVariable(Some(key)) => format!("{key} does not exist"),
+        reason => reason.to_string(),
+    };
+    TemplateFault::new(path, text, e.line_no.zip(e.column_no), reason)
 }

@@ -46,7 +46,7 @@ pub fn package_hook(
     let cfg = Layers::load(&sources, &mut LastGood::default())?.merged();
     let facts = PackageFacts::read(root, package, env("PATH").as_deref())?;
     let owner = Owner::of(&users::run_as(facts.user.as_deref(), facts.group.as_deref())?);
-    let context = context::build(root, package, &facts, &cfg, sys);
+    let context = context::build(root, (package.ident(), from), &facts, &cfg, sys);
     let engine = Engine::new(facts.deps.clone());
     let mut rendered = Vec::new();
     let folder = svc_dirs::CONFIG_INSTALL;

@@ -218,7 +218,13 @@ impl Service {
         cfg: &toml::Table,
         exports: &toml::Table,
     ) -> serde_json::Value {
-        let mut context = context::build(host.root, &self.package, &self.facts, cfg, host.sys);
+        let mut context = context::build(
+            host.root,
+            (self.package.ident(), self.package.path()),
+            &self.facts,
+            cfg,
+            host.sys,
+        );
         let own = Own { sys: host.sys, ident: self.package.ident(), group: &self.group, exports };
         context["svc"] = svc_context::svc(&own, facts);
         context["bind"] = svc_context::bind(&self.spec.binds, &self.binds, facts);

@@ -4,6 +4,7 @@ mod layers;
 mod rendering;
 mod ring;
 mod services;
+mod trying;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -88,6 +88,7 @@ pub(super) async fn run(site: Site) -> turmoil::Result {
         root: root.clone(),
         sup: sup.clone(),
         specs,
+        ledger: Ledger::default(),
         secret,
         restart: Arc::default(),
     };

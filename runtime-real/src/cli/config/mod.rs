@@ -1,7 +1,9 @@
 //! `annulus config …`.
 
 mod apply;
+mod check;
 mod history;
+mod show;
 
 use clap::Subcommand;
 
@@ -11,6 +13,11 @@ use super::{Global, Outcome};
 pub(super) enum Command {
     /// Give every service of a group another configuration, above all other layers
     Apply(apply::Args),
+    /// Render the templates of a plan with its defaults in a made-up ring, and report every error: exit code 0 when
+    /// there is none
+    Check(check::Args),
+    /// Show the effective configuration of a service, and with --layers which layer each value is from
+    Show(show::Args),
     /// List the versions of a group's configuration, or of one of its files, that a supervisor has had
     History(history::Args),
 }
@@ -18,6 +25,8 @@ pub(super) enum Command {
 pub(super) fn run(global: &Global, command: Command) -> Outcome {
     match command {
         Command::Apply(args) => apply::run(global, args),
+        Command::Check(args) => check::run(global, &args),
+        Command::Show(args) => show::run(global, &args),
         Command::History(args) => history::run(global, &args),
     }
 }

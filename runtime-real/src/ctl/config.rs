@@ -1,0 +1,108 @@
+//! The request for a service's effective configuration, which is ours.
+
+use prost::Message;
+
+use super::message::{CtlMessage, ErrCode, NetErr, ServiceGroup};
+use super::request::Answer;
+use super::{Ctl, convert};
+use crate::template::Layers;
+
+/// Asks with which configuration a service's files were rendered.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct ConfigShow {
+    /// The service's group.
+    #[prost(message, optional, tag = "1")]
+    pub service_group: Option<ServiceGroup>,
+}
+
+impl CtlMessage for ConfigShow {
+    const ID: &'static str = "ConfigShow";
+}
+
+/// The configuration in use.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct EffectiveConfig {
+    /// All layers in one, as TOML.
+    #[prost(string, required, tag = "1")]
+    pub toml: String,
+    /// Every value, in order of its path.
+    #[prost(message, repeated, tag = "2")]
+    pub values: Vec<ConfigValue>,
+    /// The layers that there are, low to high.
+    #[prost(message, repeated, tag = "3")]
+    pub layers: Vec<ConfigLayer>,
+    /// Layers that are malformed now and count as they were before.
+    #[prost(string, repeated, tag = "4")]
+    pub warnings: Vec<String>,
+    /// The version of the group's configuration that is in use; 0 without one.
+    #[prost(uint64, required, tag = "5")]
+    pub group_version: u64,
+}
+
+impl CtlMessage for EffectiveConfig {
+    const ID: &'static str = "EffectiveConfig";
+}
+
+/// One value.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct ConfigValue {
+    /// Its dotted path.
+    #[prost(string, required, tag = "1")]
+    pub path: String,
+    /// The value, as TOML.
+    #[prost(string, required, tag = "2")]
+    pub value: String,
+    /// The layer that it is from: default, environment, user or group.
+    #[prost(string, required, tag = "3")]
+    pub layer: String,
+}
+
+/// One layer.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct ConfigLayer {
+    /// default, environment, user or group.
+    #[prost(string, required, tag = "1")]
+    pub layer: String,
+    /// The file, variable or version that it was read from.
+    #[prost(string, required, tag = "2")]
+    pub source: String,
+}
+
+impl From<&Layers> for EffectiveConfig {
+    fn from(layers: &Layers) -> Self {
+        let value = |(path, (value, layer)): (String, (toml::Value, crate::template::Layer))| ConfigValue {
+            path,
+            value: value.to_string(),
+            layer: layer.name().to_owned(),
+        };
+        let layer = |table: &crate::template::LayerTable| ConfigLayer {
+            layer: table.layer.name().to_owned(),
+            source: table.source.clone(),
+        };
+        Self {
+            toml: toml::to_string(&layers.merged()).expect("values that were parsed as TOML"),
+            values: layers.values().into_iter().map(value).collect(),
+            layers: layers.tables.iter().map(layer).collect(),
+            warnings: layers.warnings.clone(),
+            group_version: layers.group_version,
+        }
+    }
+}
+
+pub(super) async fn show(ctl: &Ctl, request: ConfigShow) -> Result<Answer, NetErr> {
+    let asked = request.service_group.as_ref().map(convert::group_text).unwrap_or_default();
+    let views = ctl.handle.read(|node| node.services()).await;
+    let views = views.map_err(|gone| NetErr::new(ErrCode::Conflict, gone.to_string()))?;
+    let Some(view) = views.iter().find(|view| view.group.as_str() == asked) else {
+        let known: Vec<&str> = views.iter().map(|view| view.group.as_str()).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        let text = format!("no service of {asked} is loaded on this supervisor; loaded are: {known}");
+        return Err(NetErr::new(ErrCode::NotFound, text));
+    };
+    let Some(entry) = ctl.ledger.get(&view.spec.name()) else {
+        let why = view.last_error.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+        let text = format!("{asked} is {} and has not been prepared yet{why}", view.state);
+        return Err(NetErr::new(ErrCode::Conflict, text));
+    };
+    Ok(Answer::message(&EffectiveConfig::from(&*entry.layers)))
+}
