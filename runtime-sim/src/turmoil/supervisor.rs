@@ -93,17 +93,9 @@ pub(super) async fn run(site: Site) -> turmoil::Result {
         restart: Arc::default(),
     };
     gateways.spawn(ctl::serve(ctl_listener, ctl));
-    let gateway = http::Config {
-        handle: handle.clone(),
-        clock,
-        root,
-        sup,
-        sys,
-        timings,
-        permanent,
-        ledger: Ledger::default(),
-        token: None,
-    };
+    let (ledger, token) = (Ledger::default(), None);
+    let gateway =
+        http::Config { handle: handle.clone(), clock, root, sup, sys, timings, permanent, ledger, token };
     gateways.spawn(http::serve(http_listener, gateway));
     let mut events = handle.events();
     let reason = {
