@@ -64,7 +64,7 @@ impl Config {
 }
 
 /// What a service rumor says about the host it runs on (as in Habitat).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct SysInfo {
     /// Address for service traffic.
     pub ip: String,
@@ -134,6 +134,9 @@ pub struct Timings {
     pub restart_backoff_ms_max: u64,
     /// A service that ran this long starts again with the shortest wait.
     pub restart_cooldown_ms: u64,
+    /// A service that fails this often in a row is not tried any more until an operator starts it; 0 tries for ever.
+    /// With the default waits, 200 failures take an hour and a half.
+    pub restart_failures_max: u32,
 }
 
 /// Ten years, in milliseconds.
@@ -167,6 +170,7 @@ impl Timings {
             restart_backoff_ms_min: 100,
             restart_backoff_ms_max: 30_000,
             restart_cooldown_ms: 60_000,
+            restart_failures_max: 200,
         }
     }
 

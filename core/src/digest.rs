@@ -7,6 +7,23 @@
 use crate::id::MemberId;
 use crate::wire::stream::BUCKETS;
 
+/// A number that differs, but for chance, when two values do. Only for comparisons within one process.
+pub(crate) fn hash_of(value: &impl core::hash::Hash) -> u64 {
+    use core::hash::Hasher;
+    struct Fold(u64);
+    impl Hasher for Fold {
+        fn write(&mut self, bytes: &[u8]) {
+            self.0 = mix(self.0 ^ hash_bytes(bytes));
+        }
+        fn finish(&self) -> u64 {
+            self.0
+        }
+    }
+    let mut fold = Fold(0);
+    value.hash(&mut fold);
+    fold.finish()
+}
+
 /// Digests of one set of records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Digest {

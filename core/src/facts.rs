@@ -10,7 +10,7 @@ use crate::time::Instant;
 /// What a service's templates may know, as it was when the effect that carries it was made.
 ///
 /// The census holds the service's own group and the groups it is bound to, and no others.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Facts {
     /// This member.
     pub me: MemberId,
@@ -45,7 +45,7 @@ impl Facts {
 }
 
 /// A group's configuration, the uppermost layer of its services' configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct GroupConfig {
     /// The version that the operator gave it.
     pub incarnation: u64,
@@ -54,7 +54,7 @@ pub struct GroupConfig {
 }
 
 /// A file that every service of a group gets.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct GroupFile {
     /// Its name, without a path.
     pub name: String,
@@ -65,7 +65,7 @@ pub struct GroupFile {
 }
 
 /// What the election says to a member of a group with a leader.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Nobody leads yet.
     Waiting {

@@ -43,11 +43,17 @@ pub enum Bug {
     FirstVersionKept,
     /// An operator is answered before the version is on disk.
     VersionAnsweredTooSoon,
+    /// A supervisor that starts again runs what was stopped.
+    StopForgotten,
+    /// A service that is stopped is signalled before anybody is told.
+    SignalUnannounced,
+    /// A service that is replaced is started again before its process has ended.
+    StartBeforeExit,
 }
 
 impl Bug {
     /// Every defect.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 20] = [
         Self::RefuteSameIncarnation,
         Self::RefuteBeforeStored,
         Self::RestartSameIncarnation,
@@ -65,6 +71,9 @@ impl Bug {
         Self::BanNotStored,
         Self::FirstVersionKept,
         Self::VersionAnsweredTooSoon,
+        Self::StopForgotten,
+        Self::SignalUnannounced,
+        Self::StartBeforeExit,
     ];
 
     /// The word for it on command lines.
@@ -88,6 +97,9 @@ impl Bug {
             Self::BanNotStored => "ban-not-stored",
             Self::FirstVersionKept => "first-version-kept",
             Self::VersionAnsweredTooSoon => "version-answered-too-soon",
+            Self::StopForgotten => "stop-forgotten",
+            Self::SignalUnannounced => "signal-unannounced",
+            Self::StartBeforeExit => "start-before-exit",
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::rumor::{Rumor, ServiceConfig, ServiceFile, ServiceRumor};
 use crate::service::Health;
 
 /// Who serves what, as one member sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Census {
     /// The member whose view this is.
     pub local: MemberId,
@@ -27,7 +27,7 @@ pub struct Census {
 }
 
 /// One service group.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CensusGroup {
     /// Its name.
     pub service_group: ServiceGroup,
@@ -41,7 +41,7 @@ pub struct CensusGroup {
 }
 
 /// One member as part of a group.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CensusMember {
     /// Who.
     pub member_id: MemberId,

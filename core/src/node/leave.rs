@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::persist::Pending;
-use super::{Node, Phase, ctx};
+use super::{Node, Phase, ctx, moment};
 use crate::command::Reply;
 use crate::context::Context;
 use crate::id::{Incarnation, RequestId};
@@ -35,18 +35,18 @@ enum Step {
 const FAREWELL_FANOUT: usize = 10;
 
 impl Node {
-    pub(super) fn begin_leave(&mut self, request: RequestId) {
+    pub(super) fn begin_leave(&mut self, request: RequestId, drain: bool) {
         if self.phase == Phase::Starting {
             // Nothing was said yet, so there is nothing to take back.
             self.reply(request, Reply::Done);
             self.exit(ExitReason::Left);
             return;
         }
-        self.begin_departing(ExitReason::Left);
+        self.begin_departing(ExitReason::Left, drain);
         self.join_departure(request);
     }
 
-    pub(super) fn begin_departing(&mut self, reason: ExitReason) {
+    pub(super) fn begin_departing(&mut self, reason: ExitReason, drain: bool) {
         assert!(self.phase == Phase::Running, "a node departs once");
         let ctx = ctx!(self);
         ctx.event(None, EventKind::Leaving);
@@ -56,7 +56,7 @@ impl Node {
             step: Step::Services,
             hurried: false,
         });
-        self.services.handle_leave(self.now, self.wall);
+        self.services.handle_leave(moment!(self), drain);
     }
 
     pub(super) fn join_departure(&mut self, request: RequestId) {
@@ -68,7 +68,7 @@ impl Node {
 
     pub(super) fn hurry(&mut self, request: RequestId) {
         self.reply(request, Reply::Done);
-        self.services.handle_hurry(self.now, self.wall);
+        self.services.handle_hurry(moment!(self));
         if let Phase::Departing(departing) = &mut self.phase {
             departing.hurried = true;
             if let Step::Announcing(until) = &mut departing.step {

@@ -6,6 +6,7 @@
 //! | `wire_up` | what one component wants becomes another's input |
 //! | `group_config` | configuration and files of service groups |
 //! | `own_services` | what this member says about its own services |
+//! | `surroundings` | what its services may know of the ring |
 //! | `gossip` | hot rumors into datagrams and streams |
 //! | `sync` | digest exchanges |
 //! | `persist` | records on their way to the disk |
@@ -23,6 +24,7 @@ mod on_stream;
 mod on_timeout;
 mod own_services;
 mod persist;
+mod surroundings;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -44,11 +46,12 @@ use crate::metrics::Metrics;
 use crate::planted::Bug;
 use crate::rng::Rng;
 use crate::rumor::{Heat, Rumor, RumorKey, RumorStore};
-use crate::service::{ServiceView, Services};
+use crate::service::{Beginning, Moment, ServiceView, Services};
 use crate::snapshot::Snapshot;
 use crate::time::{Instant, UnixTime};
 use leave::Departing;
 use persist::Pending;
+use surroundings::{News, Surroundings};
 use sync::SyncTimer;
 
 /// How far a node's life has come.
@@ -83,6 +86,8 @@ pub struct Node {
     history: History,
     heat: Heat,
     services: Services,
+    /// What the ring has said of their groups since they last heard of it.
+    news: News,
     gossip_at: Instant,
     sync: SyncTimer,
     /// What effects are for whose results the node itself awaits.
@@ -106,6 +111,23 @@ macro_rules! ctx {
     };
 }
 use ctx;
+
+/// When services are called, and whom they may ask meanwhile.
+macro_rules! moment {
+    ($node:ident) => {
+        crate::service::Moment {
+            now: $node.now,
+            wall: $node.wall,
+            around: &$crate::node::surroundings::Surroundings {
+                me: $node.me,
+                membership: &$node.membership,
+                rumors: &$node.rumors,
+                heat: &$node.heat,
+            },
+        }
+    };
+}
+use moment;
 
 /// Streams of the node's generator, one for each purpose.
 mod stream {
@@ -156,14 +178,11 @@ impl Node {
                 rumors.insert(now, rumor);
             }
         }
-        let services = Services::new(
-            &config.timings,
-            config.org.clone(),
-            snapshot.services,
-            root.fork(stream::SERVICES),
-            now,
-            wall,
-        );
+        let heat = Heat::default();
+        let around = Surroundings { me, membership: &membership, rumors: &rumors, heat: &heat };
+        let at = Moment { now, wall, around: &around };
+        let beginning = Beginning::new(&config, snapshot.services, snapshot.running);
+        let services = Services::new(at, beginning, root.fork(stream::SERVICES));
         let mut node = Self {
             sync: SyncTimer::new(now, &config.timings),
             me,
@@ -178,8 +197,9 @@ impl Node {
             membership,
             rumors,
             history: History::new(snapshot.history),
-            heat: Heat::default(),
+            heat,
             services,
+            news: News::default(),
             gossip_at: Instant::FAR_FUTURE,
             pending: BTreeMap::new(),
             dirty: BTreeSet::new(),
@@ -253,7 +273,7 @@ impl Node {
         ctx.event(None, kind);
         if self.membership.is_banned(&self.me) {
             // An operator was faster than the disk.
-            return self.begin_departing(ExitReason::Departed);
+            return self.begin_departing(ExitReason::Departed, true);
         }
         self.withdraw_restored_services();
         if self.restored {
@@ -365,7 +385,7 @@ impl Node {
         if !self.is_heard() {
             return (Instant::FAR_FUTURE, WakeReason::Idle);
         }
-        let service = self.services.poll_timeout().unwrap_or(Instant::FAR_FUTURE);
+        let service = self.services.poll_timeout().unwrap_or(Instant::FAR_FUTURE).min(self.news.at);
         [
             self.membership.poll_timeout(),
             (self.gossip_at, WakeReason::Gossip),

@@ -1,13 +1,16 @@
 //! One arm for each command.
 
-use super::{Node, Phase, ctx};
+use alloc::boxed::Box;
+
+use super::{Node, Phase, ctx, moment};
 use crate::command::{Command, Reply};
 use crate::context::Context;
 use crate::error::CommandError;
-use crate::id::{MemberId, RequestId};
+use crate::id::{MemberId, RequestId, ServiceName};
 use crate::io::Output;
 use crate::limits::DEPARTURES_MAX;
 use crate::rumor::{Departure, Rumor, RumorKey};
+use crate::service::Ask;
 
 impl Node {
     pub(super) fn on_command(&mut self, request: RequestId, command: Command) {
@@ -19,37 +22,38 @@ impl Node {
             }
             return;
         }
-        let (now, wall) = (self.now, self.wall);
+        let now = self.now;
         match command {
             Command::Depart { member } => self.depart(request, member),
-            Command::Leave { drain: _ } => self.begin_leave(request),
+            Command::Leave { drain } => self.begin_leave(request, drain),
             Command::Hurry => self.reply(request, Reply::Unchanged),
             Command::SetPeers(peers) => {
                 self.membership.set_peers(now, peers);
                 self.reply(request, Reply::Done);
             }
             Command::LoadService { spec, force } => {
-                self.services.handle_load(now, wall, request, spec, force)
+                self.ask(request, spec.name(), Ask::Load { spec: Box::new(spec), force });
             }
-            Command::UnloadService { service, how: _ } => {
-                self.services.handle_unload(now, wall, request, service)
+            Command::UnloadService { service, how } => self.ask(request, service, Ask::Unload(how)),
+            Command::StartService { service } => self.ask(request, service, Ask::Start),
+            Command::StopService { service, how } => self.ask(request, service, Ask::Stop(how)),
+            Command::UpdateService { service, change } => self.ask(request, service, Ask::Update(change)),
+            Command::DrainService { service, timeout_ms } => {
+                self.ask(request, service, Ask::Drain { timeout_ms });
             }
-            Command::StartService { service } => self.services.handle_start(now, wall, request, service),
-            Command::StopService { service, how: _ } => {
-                self.services.handle_stop(now, wall, request, service)
-            }
-            Command::UpdateService { .. }
-            | Command::DrainService { .. }
-            | Command::UndrainService { .. }
-            | Command::MaintainService { .. } => {
-                let why = alloc::string::String::from("this supervisor cannot do that to a service yet");
-                self.reply(request, Reply::Failed(CommandError::Package(why)));
+            Command::UndrainService { service } => self.ask(request, service, Ask::Undrain),
+            Command::MaintainService { service, reason } => {
+                self.ask(request, service, Ask::Maintain { reason });
             }
             Command::ApplyConfig { group, version, toml } => self.apply_config(request, group, version, toml),
             Command::PutFile { group, name, version, body } => {
                 self.put_file(request, group, name, version, body);
             }
         }
+    }
+
+    fn ask(&mut self, request: RequestId, service: ServiceName, ask: Ask) {
+        self.services.handle_ask(moment!(self), request, service, ask);
     }
 
     pub(super) fn reply(&mut self, request: RequestId, reply: Reply) {

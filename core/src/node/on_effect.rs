@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::persist::Pending;
-use super::{Node, Phase, ctx};
+use super::{Node, Phase, ctx, moment};
 use crate::command::Reply;
 use crate::context::Context;
 use crate::error::CommandError;
@@ -17,7 +17,7 @@ const START_RETRY_MS: u64 = 1_000;
 
 impl Node {
     pub(super) fn on_effect(&mut self, effect: EffectId, result: EffectResult) {
-        if self.services.handle_effect_done(self.now, self.wall, effect, &result) {
+        if self.services.handle_effect_done(moment!(self), effect, &result) {
             return;
         }
         let Some(pending) = self.pending.remove(&effect) else { return };

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::{Node, Phase, ctx};
+use super::{Node, Phase, ctx, moment};
 use crate::context::Context;
 use crate::planted::Bug;
 use crate::time::Instant;
@@ -20,11 +20,17 @@ impl Node {
         }
         self.membership.handle_timeout(ctx!(self));
         if self.services.poll_timeout().is_some_and(|at| at <= self.now) {
-            self.services.handle_timeout(self.now, self.wall);
+            self.services.handle_timeout(moment!(self));
+        }
+        if self.news.at <= self.now {
+            self.tell_news();
         }
         self.wire_up();
         if self.gossip_at <= self.now {
             self.run_gossip();
+            if self.services.is_announcing() {
+                self.services.handle_timeout(moment!(self));
+            }
         }
         if self.sync.next <= self.now {
             self.run_sync();

@@ -5,12 +5,12 @@ use alloc::vec::Vec;
 
 use super::{Node, ctx};
 use crate::context::Context;
-use crate::id::{Incarnation, ServiceGroup, ServiceName};
+use crate::id::{Incarnation, ServiceGroup};
 use crate::limits::RUMOR_BYTES_MAX;
 use crate::membership::Heard;
 use crate::planted::Bug;
 use crate::rumor::{Priority, Rumor, RumorKey, ServiceHealth, ServiceRumor};
-use crate::service::{Announcement, Health, ServiceState};
+use crate::service::{Announcement, Health};
 
 impl Node {
     pub(super) fn announce(&mut self, a: Announcement) {
@@ -70,24 +70,16 @@ impl Node {
         self.learn(&Rumor::Service(rumor), Priority::Normal, None);
     }
 
-    /// As long as nothing checks a service, its process stands for its health.
-    pub(super) fn tell_health_of(&mut self, service: &ServiceName, state: Option<ServiceState>) {
-        let health = match state {
-            Some(ServiceState::Up) => Health::Ok,
-            Some(ServiceState::Backoff | ServiceState::Failed) => Health::Critical,
-            Some(ServiceState::Loaded | ServiceState::Starting | ServiceState::Waiting) => Health::Unknown,
-            Some(ServiceState::Stopping | ServiceState::Down) | None => return,
-        };
-        let views = self.services.views();
-        let Some(view) = views.into_iter().find(|v| v.spec.name() == *service) else { return };
-        let key = RumorKey::ServiceHealth { group: view.group.clone(), member: self.me };
+    /// How an own service is.
+    pub(super) fn tell_health(&mut self, group: ServiceGroup, health: Health) {
+        let key = RumorKey::ServiceHealth { group: group.clone(), member: self.me };
         if let Some(Rumor::ServiceHealth(held)) = self.rumors.get(&key)
             && held.health == health
             && !held.tombstone
         {
             return;
         }
-        let (incarnation, group) = (Incarnation(0), view.group);
+        let incarnation = Incarnation(0);
         let told = ServiceHealth { member_id: self.me, group, incarnation, health, tombstone: false };
         self.tell_own_health(told, Incarnation(0));
     }
@@ -109,7 +101,10 @@ impl Node {
             RumorKey::Service { group, .. } | RumorKey::ServiceHealth { group, .. } => Some(group),
             _ => None,
         };
-        let groups: Vec<ServiceGroup> = self.rumors.iter().filter(own).filter_map(group_of).collect();
+        // Processes that outlived the last supervisor serve on, and nobody has noticed anything.
+        let kept = self.services.kept_groups();
+        let groups = self.rumors.iter().filter(own).filter_map(group_of);
+        let groups: Vec<ServiceGroup> = groups.filter(|group| !kept.contains(group)).collect();
         for group in groups {
             self.retract(&group);
         }

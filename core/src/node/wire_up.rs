@@ -6,9 +6,8 @@ use core::time::Duration;
 use super::persist::Pending;
 use super::{Node, Phase, ctx};
 use crate::context::Context;
-use crate::facts::Facts;
 use crate::id::{MemberId, ProbeSeq};
-use crate::io::{Effect, EventKind, ExitReason, Output};
+use crate::io::{EventKind, ExitReason, Output};
 use crate::membership::{Action, Heard, State, Urgency};
 use crate::planted::Bug;
 use crate::rumor::{Inserted, Priority, Rumor, RumorKey};
@@ -65,6 +64,7 @@ impl Node {
         };
         self.start_heat(key.clone(), priority);
         self.mark_dirty(key);
+        self.groups_of_member_changed(id);
         let departed = self.membership.table().get(id).is_some_and(|r| r.state == State::Departed);
         if departed && *id != self.me {
             self.forget_services_of(id);
@@ -81,6 +81,9 @@ impl Node {
     fn forget_services_of(&mut self, id: &MemberId) {
         for key in self.rumors.forget_owned_by(id) {
             self.heat.stop(&key);
+            if let Some(group) = key.group() {
+                self.group_changed(group);
+            }
             self.mark_dirty(key);
         }
     }
@@ -93,19 +96,14 @@ impl Node {
 
     fn on_service_event(&mut self, event: ServiceEvent) {
         match event {
-            ServiceEvent::Effect(id, mut effect) => {
-                if let Effect::Prepare { facts, .. } = &mut effect {
-                    **facts = Facts { census: self.census(), ..Facts::alone(self.me) };
-                }
-                self.outputs.push(Output::Effect(id, effect));
-            }
+            ServiceEvent::Effect(id, effect) => self.outputs.push(Output::Effect(id, effect)),
             ServiceEvent::Reply(request, reply) => self.reply(request, reply),
             ServiceEvent::Changed { service, from, to, reason } => {
-                self.tell_health_of(&service, to);
                 let ctx = ctx!(self);
                 ctx.event(None, EventKind::ServiceChanged { service, from, to, reason });
             }
             ServiceEvent::Announce(announcement) => self.announce(announcement),
+            ServiceEvent::Health { group, health } => self.tell_health(group, health),
             ServiceEvent::Retract { group } => self.retract(&group),
             ServiceEvent::AllStopped => self.services_stopped(),
         }
@@ -161,7 +159,7 @@ impl Node {
         if heard == Heard::New {
             self.membership.ban(ctx!(self), member);
             if member == self.me && matches!(self.phase, Phase::Running) {
-                self.begin_departing(ExitReason::Departed);
+                self.begin_departing(ExitReason::Departed, true);
             }
         }
         heard
@@ -175,6 +173,9 @@ impl Node {
                 let ctx = ctx!(self);
                 ctx.event(None, EventKind::RumorAccepted { key: key.clone(), from });
                 self.start_heat(key.clone(), priority);
+                if let Some(group) = key.group() {
+                    self.group_changed(group);
+                }
                 self.mark_dirty(key);
                 self.plan_collection();
                 Heard::New

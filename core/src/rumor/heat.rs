@@ -81,7 +81,7 @@ impl Heat {
         }
     }
 
-    #[cfg(test)]
+    /// Whether it is still to be told.
     pub(crate) fn is_hot(&self, key: &RumorKey) -> bool {
         self.entries.contains_key(key)
     }

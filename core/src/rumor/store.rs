@@ -189,6 +189,15 @@ impl RumorStore {
         self.entries.get(key).map(|entry| &entry.rumor)
     }
 
+    /// What members say of their services in one group.
+    pub(crate) fn of_group<'a>(&'a self, group: &ServiceGroup) -> impl Iterator<Item = &'a Rumor> + use<'a> {
+        let (first, last) = (MemberId::from_bytes([0; 16]), MemberId::from_bytes([0xff; 16]));
+        let service = |member| RumorKey::Service { group: group.clone(), member };
+        let health = |member| RumorKey::ServiceHealth { group: group.clone(), member };
+        let services = self.entries.range(service(first)..=service(last));
+        services.chain(self.entries.range(health(first)..=health(last))).map(|(_, entry)| &entry.rumor)
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Rumor> {
         self.entries.values().map(|entry| &entry.rumor)
     }

@@ -11,6 +11,7 @@ pub(super) struct Backoff {
     min_ms: u64,
     max_ms: u64,
     cooldown_ms: u64,
+    failures_max: u32,
 }
 
 impl Backoff {
@@ -21,6 +22,7 @@ impl Backoff {
             min_ms,
             max_ms: timings.restart_backoff_ms_max.max(min_ms),
             cooldown_ms: timings.restart_cooldown_ms,
+            failures_max: timings.restart_failures_max,
         }
     }
 
@@ -35,6 +37,11 @@ impl Backoff {
         let wait_ms = rng.between(floor, ceiling);
         assert!(self.min_ms <= wait_ms && wait_ms <= self.max_ms, "a wait stays within its two timings");
         Duration::from_millis(wait_ms)
+    }
+
+    /// Whether so many failures in a row are reason enough to give up.
+    pub(super) fn is_hopeless(&self, failures: u32) -> bool {
+        self.failures_max > 0 && failures >= self.failures_max
     }
 
     /// Whether a process that ran this long shows that its service had recovered.

@@ -5,23 +5,27 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec;
 
+use super::around::Moment;
 use super::instance::Instance;
-use super::spec::{DesiredState, ServiceSpec, ServiceState};
+use super::spec::{DesiredState, ServiceSpec, ServiceState, SpecChange};
 use super::{Leaving, Purpose, Queued, ServiceEvent, Services, record};
-use crate::command::Reply;
+use crate::command::{Reply, StopHow};
 use crate::error::CommandError;
 use crate::id::{RequestId, ServiceName};
 use crate::io::Effect;
 use crate::limits;
-use crate::time::{Instant, UnixTime};
 
 /// What an operator asks about one service.
 #[derive(Debug)]
-pub(super) enum Ask {
+pub(crate) enum Ask {
     Load { spec: Box<ServiceSpec>, force: bool },
-    Unload,
+    Unload(StopHow),
     Start,
-    Stop,
+    Stop(StopHow),
+    Update(Box<SpecChange>),
+    Drain { timeout_ms: Option<u64> },
+    Undrain,
+    Maintain { reason: Option<String> },
 }
 
 /// A change of a spec that waits for the disk.
@@ -30,19 +34,20 @@ pub(super) struct Change {
     request: RequestId,
     /// The spec to be; none deletes it.
     spec: Option<Box<ServiceSpec>>,
-    /// Whether the answer waits until no process is left.
-    answer_when_down: bool,
+    /// How the process is to be stopped, if the answer waits until none is left.
+    stop: Option<StopHow>,
+}
+
+impl Change {
+    fn new(request: RequestId, spec: ServiceSpec) -> Self {
+        Self { request, spec: Some(Box::new(spec)), stop: None }
+    }
 }
 
 impl Services {
-    pub(super) fn handle_ask(
-        &mut self,
-        now: Instant,
-        wall: UnixTime,
-        request: RequestId,
-        name: ServiceName,
-        ask: Ask,
-    ) {
+    /// Takes a command about one service: answered once what it asks for is on disk, and done where that is said
+    /// above.
+    pub(crate) fn handle_ask(&mut self, at: Moment<'_>, request: RequestId, name: ServiceName, ask: Ask) {
         if self.leaving != Leaving::No {
             self.reply(request, Reply::Failed(CommandError::Leaving));
             return;
@@ -57,47 +62,41 @@ impl Services {
                 }
             }
             _ => {
-                self.carry_out(now, wall, request, &name, ask);
-                self.tidy(now, wall, &name);
+                self.carry_out(at, request, &name, ask);
+                self.tidy(at, &name);
             }
         }
     }
 
     /// Carries out a command about a service that nothing else is being done to.
-    fn carry_out(&mut self, now: Instant, wall: UnixTime, request: RequestId, name: &ServiceName, ask: Ask) {
-        let loaded = self.slots.get(name).and_then(|slot| slot.instance.as_ref());
+    fn carry_out(&mut self, at: Moment<'_>, request: RequestId, name: &ServiceName, ask: Ask) {
+        let loaded = self.slots.get(name).and_then(|slot| slot.instance.as_ref()).map(Instance::spec);
         let answer = match (loaded, ask) {
-            (_, Ask::Load { spec, force }) => {
-                let loaded = loaded.map(Instance::spec);
-                match self.check_load(loaded, &spec, force) {
-                    Ok(true) => Ok(Change { request, spec: Some(spec), answer_when_down: false }),
-                    Ok(false) => Err(Reply::Unchanged),
-                    Err(error) => Err(Reply::Failed(error)),
-                }
+            (_, Ask::Load { spec, force }) => self.load(request, loaded, *spec, force),
+            (None, _) => Err(Reply::Failed(CommandError::NotLoaded(name.clone()))),
+            (Some(_), Ask::Unload(how)) => Ok(Change { request, spec: None, stop: Some(how) }),
+            (Some(spec), Ask::Start) if spec.desired == DesiredState::Up => Err(self.start_again(at, name)),
+            (Some(spec), Ask::Stop(_)) if spec.desired == DesiredState::Down => Err(Reply::Unchanged),
+            (Some(spec), Ask::Start) => {
+                Ok(Change::new(request, ServiceSpec { desired: DesiredState::Up, ..spec.clone() }))
             }
-            (None, Ask::Unload | Ask::Start | Ask::Stop) => {
-                Err(Reply::Failed(CommandError::NotLoaded(name.clone())))
+            (Some(spec), Ask::Stop(how)) => {
+                let spec = ServiceSpec { desired: DesiredState::Down, ..spec.clone() };
+                Ok(Change { stop: Some(how), ..Change::new(request, spec) })
             }
-            (Some(_), Ask::Unload) => Ok(Change { request, spec: None, answer_when_down: true }),
-            (Some(instance), Ask::Start) if instance.spec().desired == DesiredState::Up => {
-                // The wish is the same; a back-off is not what an operator who types `start` has in mind.
-                let backoff = instance.is_in_backoff();
-                self.step(now, wall, name, |instance, env| {
-                    instance.forgive(env);
-                    instance.reconcile(env);
-                });
-                Err(if backoff { Reply::Done } else { Reply::Unchanged })
+            (Some(spec), Ask::Update(change)) => self.update(request, spec, *change),
+            (Some(spec), Ask::Maintain { reason }) if spec.maintenance == reason => Err(Reply::Unchanged),
+            (Some(spec), Ask::Maintain { reason }) => {
+                let spec = ServiceSpec { maintenance: reason, ..spec.clone() };
+                self.check(&spec).map(|()| Change::new(request, spec)).map_err(Reply::Failed)
             }
-            (Some(instance), Ask::Stop) if instance.spec().desired == DesiredState::Down => {
-                Err(Reply::Unchanged)
+            (Some(_), Ask::Drain { timeout_ms }) => {
+                return self.step(at, name, |instance, env| instance.drain(request, timeout_ms, env));
             }
-            (Some(instance), Ask::Start) => {
-                let spec = ServiceSpec { desired: DesiredState::Up, ..instance.spec().clone() };
-                Ok(Change { request, spec: Some(Box::new(spec)), answer_when_down: false })
-            }
-            (Some(instance), Ask::Stop) => {
-                let spec = ServiceSpec { desired: DesiredState::Down, ..instance.spec().clone() };
-                Ok(Change { request, spec: Some(Box::new(spec)), answer_when_down: true })
+            (Some(_), Ask::Undrain) => {
+                let mut drained = false;
+                self.step(at, name, |instance, env| drained = instance.undrain(env));
+                Err(if drained { Reply::Done } else { Reply::Unchanged })
             }
         };
         match answer {
@@ -106,32 +105,70 @@ impl Services {
         }
     }
 
-    /// Whether there is something to do, unless it is refused.
-    fn check_load(
+    /// The wish is the same; a back-off, or having been given up, is not what an operator who types `start` has in
+    /// mind.
+    fn start_again(&mut self, at: Moment<'_>, name: &ServiceName) -> Reply {
+        let mut rested = false;
+        self.step(at, name, |instance, env| {
+            rested = instance.is_given_a_rest();
+            instance.forgive(env);
+            instance.reconcile(env);
+        });
+        if rested { Reply::Done } else { Reply::Unchanged }
+    }
+
+    fn load(
         &self,
+        request: RequestId,
         loaded: Option<&ServiceSpec>,
-        spec: &ServiceSpec,
+        mut spec: ServiceSpec,
         force: bool,
-    ) -> Result<bool, CommandError> {
+    ) -> Result<Change, Reply> {
+        self.check(&spec).map_err(Reply::Failed)?;
+        let Some(loaded) = loaded else {
+            let name = spec.name();
+            let others = self.slots.keys().filter(|other| **other != name).count();
+            if others >= limits::SERVICES_MAX {
+                return Err(Reply::Failed(CommandError::Limit("services of one supervisor")));
+            }
+            return Ok(Change::new(request, spec));
+        };
+        // Maintenance ends when an operator says so, and not because somebody loads the service again.
+        spec.maintenance.clone_from(&loaded.maintenance);
+        // Whether it is to run is no option: a service that was stopped may be loaded again.
+        let same_options = *loaded == ServiceSpec { desired: loaded.desired, ..spec.clone() };
+        if !same_options && !force {
+            Err(Reply::Failed(CommandError::Conflict(loaded.ident.clone())))
+        } else if *loaded == spec {
+            Err(Reply::Unchanged)
+        } else {
+            Ok(Change::new(request, spec))
+        }
+    }
+
+    fn update(&self, request: RequestId, loaded: &ServiceSpec, change: SpecChange) -> Result<Change, Reply> {
+        let spec = change.apply(loaded);
+        if spec.name() != loaded.name() {
+            let why = format!(
+                "{} is another service than {}; unload the one and load the other",
+                spec.ident,
+                loaded.name()
+            );
+            return Err(Reply::Failed(CommandError::Package(why)));
+        }
+        self.check(&spec).map_err(Reply::Failed)?;
+        if spec == *loaded { Err(Reply::Unchanged) } else { Ok(Change::new(request, spec)) }
+    }
+
+    /// Whether a spec can be stored and run.
+    fn check(&self, spec: &ServiceSpec) -> Result<(), CommandError> {
         if let Err(error) = spec.service_group(self.org.as_deref()) {
             return Err(CommandError::Package(format!("group {:?} cannot be used: {error}", spec.group)));
         }
         if record::encode(spec).len() > limits::SERVICE_SPEC_BYTES_MAX {
             return Err(CommandError::Limit("bytes of a service spec"));
         }
-        let Some(loaded) = loaded else {
-            let name = spec.name();
-            let others = self.slots.keys().filter(|other| **other != name).count();
-            let full = others >= limits::SERVICES_MAX;
-            return if full { Err(CommandError::Limit("services of one supervisor")) } else { Ok(true) };
-        };
-        // Whether it is to run is no option: a service that was stopped may be loaded again.
-        let same_options = *loaded == ServiceSpec { desired: loaded.desired, ..spec.clone() };
-        if same_options || force {
-            Ok(loaded != spec)
-        } else {
-            Err(CommandError::Conflict(loaded.ident.clone()))
-        }
+        Ok(())
     }
 
     fn begin_change(&mut self, name: &ServiceName, change: Change) {
@@ -147,45 +184,41 @@ impl Services {
     }
 
     /// The disk has answered about a change.
-    pub(super) fn finish_change(
-        &mut self,
-        now: Instant,
-        wall: UnixTime,
-        name: &ServiceName,
-        failure: Option<&String>,
-    ) {
+    pub(super) fn finish_change(&mut self, at: Moment<'_>, name: &ServiceName, failure: Option<&String>) {
         let Some(change) = self.slots.get_mut(name).and_then(|slot| slot.change.take()) else { return };
         if let Some(reason) = failure {
             self.reply(change.request, Reply::Failed(CommandError::NotDurable(reason.clone())));
-            self.tidy(now, wall, name);
+            self.tidy(at, name);
             return;
         }
-        if !change.answer_when_down {
+        if change.stop.is_none() {
             self.reply(change.request, Reply::Done);
         }
         let mut replacement = change.spec;
         if self.slots.get(name).is_some_and(|slot| slot.instance.is_none())
             && let Some(spec) = replacement.take()
         {
-            self.create(now, wall, *spec, "its spec is stored");
-            self.step(now, wall, name, |instance, env| instance.reconcile(env));
+            self.create(at, *spec, None, "its spec is stored");
+            self.step(at, name, |instance, env| instance.reconcile(env));
             return;
         }
         // One step, because a service that is to go and has no process is gone when the step ends.
-        self.step(now, wall, name, |instance, env| {
+        self.step(at, name, |instance, env| {
             match replacement {
                 Some(spec) => instance.replace_spec(*spec, env),
                 None => instance.remove(),
             }
-            if change.answer_when_down {
+            if let Some(how) = change.stop {
+                instance.stop_how(how);
                 instance.answer_when_down(change.request);
             }
             instance.reconcile(env);
         });
+        self.watch();
     }
 
     /// Forgets what has ended and carries out commands that waited for it.
-    pub(super) fn tidy(&mut self, now: Instant, wall: UnixTime, name: &ServiceName) {
+    pub(super) fn tidy(&mut self, at: Moment<'_>, name: &ServiceName) {
         while let Some(slot) = self.slots.get_mut(name) {
             if slot.instance.as_ref().is_some_and(Instance::is_removed) {
                 slot.instance = None;
@@ -195,12 +228,13 @@ impl Services {
                     to: None,
                     reason: String::from("unloaded"),
                 }));
+                self.watch();
             } else if slot.is_empty() {
                 self.slots.remove(name);
             } else if slot.is_busy() {
                 break;
             } else if let Some((request, ask)) = slot.waiting.pop_front() {
-                self.carry_out(now, wall, request, name, ask);
+                self.carry_out(at, request, name, ask);
             } else {
                 break;
             }

@@ -4,69 +4,74 @@
 //! reached through effects only.
 //!
 //! ```text
-//! (load) → loaded → starting ─Prepare─Spawn→ up ─Signal→ stopping ─exit→ down
-//!                       ↑       │ failed      │ exit        │ exit, still wanted
-//!                       └── backoff ←─────────┘             └→ starting
+//!            ┌→ waiting (binds, a leader) ─┐
+//! (load) → loaded → starting ─Prepare─init─Spawn→ up ─told, drained, Signal→ stopping ─exit, post-stop→ down
+//!                       ↑  │ failed               │ exit                         │ still wanted
+//!                       └─ backoff ←──────────────┘                              └→ starting
+//!                            └ too often → failed
 //! ```
 //!
 //! A change of a spec is one transaction, stored before anything else happens: the command is answered and the
 //! process touched only after `Persisted`. Commands about one service are carried out one after the other.
-//! `load` and `start` are answered when the wish is on disk, `stop` and `unload` when no process is left.
+//! `load`, `start`, `update` and `maintain` are answered when the wish is on disk, `stop` and `unload` when no process
+//! is left, `drain` when nothing is in flight any more or its time is up.
 //!
 //! # How `node/` wires it
 //!
-//! - Build it with [`Services::new`] from the snapshot's specs and a fork of the node's generator; nothing starts
-//!   before the first [`Services::handle_timeout`], which [`Services::poll_timeout`] asks for at once. Withdraw
-//!   this member's own restored service rumors at that time: what starts is announced anew.
-//! - Commands go to `handle_load`, `handle_unload`, `handle_start`, `handle_stop` with their request id; each is
-//!   answered by one [`ServiceEvent::Reply`], now or later.
+//! - Every verb gets a [`Moment`]: the time, and whom to ask about the ring.
+//! - Build it with [`Services::new`] from the snapshot's specs, the processes that outlived the last supervisor and a
+//!   fork of the node's generator; nothing starts before the first [`Services::handle_timeout`], which
+//!   [`Services::poll_timeout`] asks for at once. Withdraw this member's own restored service rumors at that time, but
+//!   those of [`Services::kept_groups`]: what starts is announced anew.
+//! - Commands go to `handle_ask` with their request id; each is answered by one [`ServiceEvent::Reply`], now or later.
 //! - [`Services::handle_effect_done`] takes every effect's result and says whether the effect was one of its own.
-//! - `handle_timeout` whenever `poll_timeout` is due (wake reason `Service`).
-//! - To leave: `handle_leave`, then wait for [`ServiceEvent::AllStopped`]; `handle_hurry` skips the waits.
-//! - After each of these, drain [`Services::poll_event`], which numbers effects with the generator it is given:
-//!   ```text
-//!   while let Some(event) = self.services.poll_event(&mut || next_effect_id(&mut self.effects)) {
-//!       match event {
-//!           Effect(id, effect)                      => Output::Effect(id, effect)
-//!           Reply(request, reply)                   => Output::Reply(request, reply)
-//!           Changed { service, from, to, reason }   => EventKind::ServiceChanged { .. }
-//!           Announce(a)      => own ServiceRumor of a.group, incarnation raised, tombstone: false
-//!           Retract { group } => own ServiceRumor of that group, incarnation raised, tombstone: true
-//!           AllStopped       => go on with leaving the ring
-//!       }
-//!   }
-//!   ```
+//! - `handle_timeout` whenever `poll_timeout` is due (wake reason `Service`), and, while `is_announcing`, after each
+//!   round of gossip.
+//! - `handle_facts` when the ring says something new of a group that [`Services::watches`]; `handle_role` when an
+//!   election does. [`Services::fitness`] is what elections ask for.
+//! - To leave: `handle_leave`, then wait for [`ServiceEvent::AllStopped`]; `handle_hurry` skips the waits, and the
+//!   second time kills.
+//! - After each of these, drain [`Services::poll_event`], which numbers effects with the generator it is given.
 //! - [`Services::views`] is `Node::services`; `record::decode` reads a row of `Table::Service` for the snapshot.
 
+mod around;
 mod backoff;
+mod binds;
 mod command;
+mod deadline;
 mod instance;
 pub(crate) mod record;
 mod spec;
 #[cfg(test)]
 mod tests;
+mod work;
 
-use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 
+pub(crate) use around::{Around, Moment};
+pub(crate) use command::Ask;
 pub use spec::{
     BindingMode, Demoted, DesiredState, Health, Hook, ServiceSpec, ServiceState, ServiceView, SpecChange,
     Topology, UpdateCondition, UpdateStrategy,
 };
 
 use crate::command::Reply;
-use crate::config::Timings;
+use crate::config::{Config, Timings};
 use crate::error::CommandError;
+use crate::facts::{Fitness, Role};
 use crate::id::{EffectId, RequestId, ServiceGroup, ServiceName};
 use crate::ident::PackageIdent;
 use crate::io::{Effect, EffectResult};
+use crate::planted::{Bug, Planted};
 use crate::rng::Rng;
-use crate::time::{Instant, UnixTime};
+use crate::snapshot::RunningService;
+use crate::time::Instant;
 use backoff::Backoff;
-use command::{Ask, Change};
+use command::Change;
 use instance::{Env, Instance};
+use work::Work;
 
 /// What the service machine tells the node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +93,13 @@ pub(crate) enum ServiceEvent {
     Reply(RequestId, Reply),
     /// The ring is to know this about a service of this member.
     Announce(Announcement),
+    /// The ring is to know how a service of this member is.
+    Health {
+        /// In which group.
+        group: ServiceGroup,
+        /// How it is.
+        health: Health,
+    },
     /// The ring is to know that this member serves this group no longer.
     Retract {
         /// Which group.
@@ -117,11 +129,18 @@ pub(crate) struct Announcement {
 }
 
 /// How far the supervisor's end has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Leaving {
     No,
-    Polite,
+    /// Services are stopped in order.
+    Polite {
+        /// And drained before.
+        drain: bool,
+    },
+    /// Services are told to stop at once.
     Hurried,
+    /// Services are killed.
+    Killing,
 }
 
 /// What an effect is for, so that its result finds its way.
@@ -129,8 +148,36 @@ enum Leaving {
 enum Purpose {
     Persist,
     Prepare,
+    Init,
+    /// Also an adoption.
     Spawn,
     Signal,
+    Lease,
+    PostStop,
+    /// Something beside the process with this number.
+    Work(Work, u64),
+}
+
+impl Purpose {
+    /// Whether a result answers an effect of this purpose, and whether it is the last that does.
+    fn fits(self, result: &EffectResult) -> Option<bool> {
+        use EffectResult as R;
+        let fits = match (self, result) {
+            (Self::Spawn, R::Spawned { .. }) => return Some(false),
+            (Self::Persist, R::Persisted | R::PersistFailed(_))
+            | (Self::Prepare | Self::Work(Work::Prepare, _), R::Prepared(_) | R::PrepareFailed { .. })
+            | (Self::Work(Work::Render, _), R::Rendered(_) | R::RenderFailed { .. })
+            | (Self::Work(Work::Health, _), R::HealthChecked { .. })
+            | (Self::Work(Work::Inflight, _), R::Inflight(_))
+            | (Self::Init | Self::PostStop, R::HookEnded(_))
+            | (Self::Spawn, R::SpawnFailed { .. } | R::Exited(_))
+            | (Self::Lease, R::Leased)
+            | (Self::Signal, R::Signalled) => true,
+            (Self::Work(work, _), R::HookEnded(_)) => work.hook().is_some(),
+            _ => false,
+        };
+        fits.then_some(true)
+    }
 }
 
 /// An event that waits for `poll_event`; effects get their id there.
@@ -168,109 +215,117 @@ pub(crate) struct Services {
     queue: VecDeque<Queued>,
     leaving: Leaving,
     all_stopped: bool,
+    /// The groups whose changes concern a service here.
+    watched: BTreeSet<ServiceGroup>,
     org: Option<String>,
     backoff: Backoff,
+    planted: Planted,
     rng: Rng,
 }
 
+/// What services are told at their beginning.
+pub(crate) struct Beginning<'a> {
+    pub(crate) timings: &'a Timings,
+    pub(crate) org: Option<String>,
+    pub(crate) planted: Planted,
+    /// Specs on the disk.
+    pub(crate) specs: Vec<ServiceSpec>,
+    /// Processes that outlived the last supervisor.
+    pub(crate) running: Vec<RunningService>,
+}
+
+impl<'a> Beginning<'a> {
+    pub(crate) fn new(config: &'a Config, specs: Vec<ServiceSpec>, running: Vec<RunningService>) -> Self {
+        let (org, planted) = (config.org.clone(), config.planted);
+        Self { timings: &config.timings, org, planted, specs, running }
+    }
+}
+
 impl Services {
-    /// The services that `restored` names, to be started at the first [`Self::handle_timeout`].
-    pub(crate) fn new(
-        timings: &Timings,
-        org: Option<String>,
-        restored: Vec<ServiceSpec>,
-        rng: Rng,
-        now: Instant,
-        wall: UnixTime,
-    ) -> Self {
+    /// The services that the specs name, to be started, adopted or left alone at the first
+    /// [`Self::handle_timeout`]. A process without a spec is adopted to be stopped.
+    pub(crate) fn new(at: Moment<'_>, begin: Beginning<'_>, rng: Rng) -> Self {
         let mut services = Self {
             slots: BTreeMap::new(),
             effects: BTreeMap::new(),
             queue: VecDeque::new(),
             leaving: Leaving::No,
             all_stopped: false,
-            org,
-            backoff: Backoff::new(timings),
+            watched: BTreeSet::new(),
+            org: begin.org,
+            backoff: Backoff::new(begin.timings),
+            planted: begin.planted,
             rng,
         };
-        for spec in restored {
-            services.create(now, wall, spec, "its spec was on the disk");
+        let mut running: BTreeMap<ServiceName, RunningService> =
+            begin.running.into_iter().map(|kept| (kept.service.clone(), kept)).collect();
+        for mut spec in begin.specs {
+            if begin.planted.has(Bug::StopForgotten) {
+                spec.desired = DesiredState::Up;
+            }
+            let kept = running.remove(&spec.name());
+            services.create(at, spec, kept, "its spec was on the disk");
+        }
+        for (name, kept) in running {
+            let spec = ServiceSpec::new(kept.ident.clone());
+            // A launcher that mixes names up is not followed.
+            if spec.name() == name {
+                services.create(at, spec, Some(kept), "its process has no spec");
+                let instance = services.slots.get_mut(&name).and_then(|slot| slot.instance.as_mut());
+                instance.expect("it was just created").remove();
+            }
         }
         services
     }
 
-    /// Loads a service: answered once its spec is on disk.
-    pub(crate) fn handle_load(
-        &mut self,
-        now: Instant,
-        wall: UnixTime,
-        request: RequestId,
-        spec: ServiceSpec,
-        force: bool,
-    ) {
-        let name = spec.name();
-        self.handle_ask(now, wall, request, name, Ask::Load { spec: Box::new(spec), force });
-    }
-
-    /// Stops a service and forgets it: answered once both are done.
-    pub(crate) fn handle_unload(
-        &mut self,
-        now: Instant,
-        wall: UnixTime,
-        request: RequestId,
-        name: ServiceName,
-    ) {
-        self.handle_ask(now, wall, request, name, Ask::Unload);
-    }
-
-    /// Wants a loaded service up: answered once that is on disk. Ends a back-off.
-    pub(crate) fn handle_start(
-        &mut self,
-        now: Instant,
-        wall: UnixTime,
-        request: RequestId,
-        name: ServiceName,
-    ) {
-        self.handle_ask(now, wall, request, name, Ask::Start);
-    }
-
-    /// Wants a loaded service down: answered once that is on disk and no process is left.
-    pub(crate) fn handle_stop(
-        &mut self,
-        now: Instant,
-        wall: UnixTime,
-        request: RequestId,
-        name: ServiceName,
-    ) {
-        self.handle_ask(now, wall, request, name, Ask::Stop);
+    /// The groups of processes that outlived the last supervisor: the ring knows of them already.
+    pub(crate) fn kept_groups(&self) -> BTreeSet<ServiceGroup> {
+        let kept = self.instances().filter(|i| i.has_process() && !i.is_removing());
+        kept.map(|instance| instance.group().clone()).collect()
     }
 
     /// Stops every service, all at the same time, and takes no more commands. Specs keep their desired state.
-    pub(crate) fn handle_leave(&mut self, now: Instant, wall: UnixTime) {
+    pub(crate) fn handle_leave(&mut self, at: Moment<'_>, drain: bool) {
         if self.leaving != Leaving::No {
             return;
         }
-        self.leaving = Leaving::Polite;
+        self.leaving = Leaving::Polite { drain };
         for slot in self.slots.values_mut() {
             for (request, _) in slot.waiting.drain(..) {
                 let refusal = Reply::Failed(CommandError::Leaving);
                 self.queue.push_back(Queued::Event(ServiceEvent::Reply(request, refusal)));
             }
         }
-        self.reconcile_all(now, wall);
+        self.reconcile_all(at);
     }
 
-    /// While leaving: kills what still runs.
-    pub(crate) fn handle_hurry(&mut self, now: Instant, wall: UnixTime) {
-        if self.leaving == Leaving::Polite {
-            self.leaving = Leaving::Hurried;
-            self.reconcile_all(now, wall);
-        }
+    /// While leaving: skips what is waited for; the second time kills what still runs.
+    pub(crate) fn handle_hurry(&mut self, at: Moment<'_>) {
+        self.leaving = match self.leaving {
+            Leaving::No => return,
+            Leaving::Polite { .. } => Leaving::Hurried,
+            Leaving::Hurried | Leaving::Killing => Leaving::Killing,
+        };
+        self.reconcile_all(at);
     }
 
     /// Takes the steps whose time has come.
-    pub(crate) fn handle_timeout(&mut self, now: Instant, wall: UnixTime) {
-        self.reconcile_all(now, wall);
+    pub(crate) fn handle_timeout(&mut self, at: Moment<'_>) {
+        self.reconcile_all(at);
+    }
+
+    /// What the ring says of these groups has changed.
+    pub(crate) fn handle_facts(&mut self, at: Moment<'_>, groups: &[ServiceGroup]) {
+        let names: Vec<ServiceName> = self.slots.keys().cloned().collect();
+        for name in names {
+            self.step(at, &name, |instance, env| instance.facts_changed(groups, env));
+        }
+    }
+
+    /// The election of a service's group has spoken.
+    #[cfg_attr(not(test), expect(dead_code, reason = "elections call it"))]
+    pub(crate) fn handle_role(&mut self, at: Moment<'_>, service: &ServiceName, role: Role) {
+        self.step(at, service, |instance, env| instance.handle_role(role, env));
     }
 
     /// Takes an effect's result. False when the effect is none of this component's.
@@ -278,42 +333,21 @@ impl Services {
     /// A result that does not fit its effect moves nothing: the one that fits is still awaited.
     pub(crate) fn handle_effect_done(
         &mut self,
-        now: Instant,
-        wall: UnixTime,
+        at: Moment<'_>,
         effect: EffectId,
         result: &EffectResult,
     ) -> bool {
         let Some((name, purpose)) = self.effects.get(&effect).cloned() else { return false };
-        let (fits, is_last) = match (purpose, result) {
-            (Purpose::Persist, EffectResult::Persisted | EffectResult::PersistFailed(_))
-            | (Purpose::Prepare, EffectResult::Prepared(_) | EffectResult::PrepareFailed { .. })
-            | (Purpose::Spawn, EffectResult::SpawnFailed { .. } | EffectResult::Exited(_))
-            | (Purpose::Signal, EffectResult::Signalled) => (true, true),
-            (Purpose::Spawn, EffectResult::Spawned { .. }) => (true, false),
-            _ => (false, false),
-        };
+        let Some(is_last) = purpose.fits(result) else { return true };
         if is_last {
             self.effects.remove(&effect);
         }
-        if fits {
-            match result {
-                EffectResult::Persisted => self.finish_change(now, wall, &name, None),
-                EffectResult::PersistFailed(reason) => self.finish_change(now, wall, &name, Some(reason)),
-                EffectResult::Prepared(p) => self.step(now, wall, &name, |i, env| i.handle_prepared(p, env)),
-                EffectResult::PrepareFailed { reason } => {
-                    self.step(now, wall, &name, |i, env| i.handle_prepare_failed(reason, env));
-                }
-                EffectResult::Spawned { pid } => {
-                    self.step(now, wall, &name, |i, env| i.handle_spawned(*pid, env));
-                }
-                EffectResult::SpawnFailed { reason } => {
-                    self.step(now, wall, &name, |i, env| i.handle_spawn_failed(reason, env));
-                }
-                EffectResult::Exited(status) => {
-                    self.step(now, wall, &name, |i, env| i.handle_exited(*status, env));
-                }
-                _ => {}
+        match (purpose, result) {
+            (Purpose::Persist, EffectResult::PersistFailed(reason)) => {
+                self.finish_change(at, &name, Some(reason));
             }
+            (Purpose::Persist, _) => self.finish_change(at, &name, None),
+            _ => self.step(at, &name, |instance, env| instance.handle_result(purpose, result, env)),
         }
         self.check_all_stopped();
         true
@@ -321,7 +355,7 @@ impl Services {
 
     /// When [`Self::handle_timeout`] is due; none while only a command or a result can move a service.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.slots.values().filter_map(|slot| slot.instance.as_ref()?.poll_timeout()).min()
+        self.instances().filter_map(Instance::poll_timeout).min()
     }
 
     /// The next event; none when all are drained. `new_effect_id` numbers the effects among them.
@@ -339,62 +373,86 @@ impl Services {
 
     /// The loaded services, in order of name.
     pub(crate) fn views(&self) -> Vec<ServiceView> {
-        self.slots.values().filter_map(|slot| slot.instance.as_ref().map(Instance::view)).collect()
+        self.instances().map(Instance::view).collect()
     }
 
-    fn create(&mut self, now: Instant, wall: UnixTime, spec: ServiceSpec, reason: &str) {
+    /// Whether what the ring says of this group concerns a service here.
+    pub(crate) fn watches(&self, group: &ServiceGroup) -> bool {
+        self.watched.contains(group)
+    }
+
+    /// The groups that it concerns.
+    pub(crate) fn watched(&self) -> impl Iterator<Item = &ServiceGroup> {
+        self.watched.iter()
+    }
+
+    /// Whether a service waits for the ring to be told that it takes no new work.
+    pub(crate) fn is_announcing(&self) -> bool {
+        self.instances().any(Instance::is_announcing)
+    }
+
+    /// How well the service here would lead this group; none where it has no leader, or no service here.
+    #[cfg_attr(not(test), expect(dead_code, reason = "elections ask for it"))]
+    pub(crate) fn fitness(&self, group: &ServiceGroup) -> Option<Fitness> {
+        self.instances().find(|instance| instance.group() == group)?.fitness()
+    }
+
+    fn instances(&self) -> impl Iterator<Item = &Instance> {
+        self.slots.values().filter_map(|slot| slot.instance.as_ref())
+    }
+
+    fn create(&mut self, at: Moment<'_>, spec: ServiceSpec, kept: Option<RunningService>, reason: &str) {
         let name = spec.name();
         // An organization can make a restored group too long; `prepare` reports that, the name still stands.
         let group = spec.service_group(self.org.as_deref()).or_else(|_| spec.service_group(None));
         let group = group.expect("specs are checked when they are loaded and when they are decoded");
         let mut env = Env {
-            now,
-            wall,
+            at,
             leaving: self.leaving,
             org: self.org.as_deref(),
             backoff: &self.backoff,
+            planted: self.planted,
             rng: &mut self.rng,
             queue: &mut self.queue,
         };
-        let instance = Instance::new(spec, group, reason, &mut env);
+        let instance = Instance::new(spec, group, kept, reason, &mut env);
         self.slots.entry(name).or_default().instance = Some(instance);
+        self.watch();
+    }
+
+    /// Notes which groups concern the services here.
+    fn watch(&mut self) {
+        self.watched = self.instances().flat_map(Instance::watched).collect();
     }
 
     /// Lets one service act, then sees to what that made possible.
-    fn step(
-        &mut self,
-        now: Instant,
-        wall: UnixTime,
-        name: &ServiceName,
-        act: impl FnOnce(&mut Instance, &mut Env<'_>),
-    ) {
+    fn step(&mut self, at: Moment<'_>, name: &ServiceName, act: impl FnOnce(&mut Instance, &mut Env<'_>)) {
         let mut env = Env {
-            now,
-            wall,
+            at,
             leaving: self.leaving,
             org: self.org.as_deref(),
             backoff: &self.backoff,
+            planted: self.planted,
             rng: &mut self.rng,
             queue: &mut self.queue,
         };
         if let Some(instance) = self.slots.get_mut(name).and_then(|slot| slot.instance.as_mut()) {
             act(instance, &mut env);
         }
-        self.tidy(now, wall, name);
+        self.tidy(at, name);
     }
 
-    fn reconcile_all(&mut self, now: Instant, wall: UnixTime) {
+    fn reconcile_all(&mut self, at: Moment<'_>) {
         let names: Vec<ServiceName> = self.slots.keys().cloned().collect();
         for name in names {
-            self.step(now, wall, &name, |instance, env| instance.reconcile(env));
+            self.step(at, &name, |instance, env| instance.reconcile(env));
         }
         self.check_all_stopped();
     }
 
     fn check_all_stopped(&mut self) {
         let is_over = |slot: &Slot| {
-            slot.change.is_none()
-                && slot.instance.as_ref().is_none_or(|i| !i.has_process() && !i.owes_answer())
+            slot.change.is_none() && slot.instance.as_ref().is_none_or(|instance| !instance.holds_up())
         };
         if self.leaving != Leaving::No && !self.all_stopped && self.slots.values().all(is_over) {
             self.all_stopped = true;

@@ -14,13 +14,11 @@ macro_rules! file {
     };
 }
 
-const FILES: [(&str, &str, u32); 7] = [
+const FILES: [(&str, &str, u32); 5] = [
     file!("plan.toml", 0o644),
     file!("default.toml", 0o644),
     file!("config/about.txt", 0o644),
-    file!("hooks/drain", 0o755),
     file!("hooks/health-check", 0o755),
-    file!("hooks/post-stop", 0o755),
     file!("hooks/run", 0o755),
 ];
 

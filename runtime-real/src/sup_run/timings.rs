@@ -82,6 +82,7 @@ timing_options! {
     restart_backoff_ms_min: u64, "First wait before a service that ended is started again";
     restart_backoff_ms_max: u64, "Longest wait before a service that ended is started again";
     restart_cooldown_ms: u64, "A service that ran this long starts again with the shortest wait";
+    restart_failures_max: u32, "A service that fails this often in a row is not tried any more until it is started again; 0 tries for ever";
 }
 
 #[cfg(test)]

@@ -183,7 +183,7 @@ impl Drop for Daemon {
 }
 
 /// Every timing by the name of its option; a timing that is missing here does not compile.
-fn options(timings: &Timings) -> [(&'static str, u64); 23] {
+fn options(timings: &Timings) -> [(&'static str, u64); 24] {
     macro_rules! list {
         ($($name:ident),+) => {{
             let Timings { $($name),+ } = timings;
@@ -213,6 +213,7 @@ fn options(timings: &Timings) -> [(&'static str, u64); 23] {
         stall_ms,
         restart_backoff_ms_min,
         restart_backoff_ms_max,
-        restart_cooldown_ms
+        restart_cooldown_ms,
+        restart_failures_max
     )
 }

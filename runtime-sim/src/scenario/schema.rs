@@ -371,4 +371,5 @@ timings! {
     restart_backoff_ms_min: u64,
     restart_backoff_ms_max: u64,
     restart_cooldown_ms: u64,
+    restart_failures_max: u32,
 }

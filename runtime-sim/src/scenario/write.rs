@@ -347,6 +347,7 @@ fn options(timings: &Timings) -> Vec<(&'static str, u64)> {
         restart_backoff_ms_min,
         restart_backoff_ms_max,
         restart_cooldown_ms,
+        restart_failures_max,
     )
 }
 

@@ -115,6 +115,18 @@ impl RumorKey {
         }
     }
 
+    /// The service group that it says something about, where it does.
+    #[must_use]
+    pub const fn group(&self) -> Option<&ServiceGroup> {
+        match self {
+            Self::Service { group, .. }
+            | Self::ServiceHealth { group, .. }
+            | Self::ServiceConfig(group)
+            | Self::ServiceFile { group, .. } => Some(group),
+            Self::Member(_) | Self::Departure(_) => None,
+        }
+    }
+
     /// The key as bytes, for the durable state; distinct for distinct keys.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {

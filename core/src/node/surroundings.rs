@@ -1,0 +1,109 @@
+//! What services may ask about the ring, out of membership and rumors: the groups that concern them and no others.
+
+use alloc::collections::BTreeSet;
+use alloc::string::ToString as _;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::{Node, moment};
+use crate::census::Census;
+use crate::facts::{GroupConfig, GroupFile};
+use crate::id::{MemberId, ServiceGroup};
+use crate::membership::{MemberRecord, Membership};
+use crate::rumor::{Departure, Heat, Rumor, RumorKey, RumorStore, ServiceFile};
+use crate::service::Around;
+use crate::time::Instant;
+
+/// What comes together is looked at together.
+const DEBOUNCE_MS: u64 = 50;
+
+/// Groups of which the ring has said something new, and when services hear of it.
+#[derive(Debug)]
+pub(super) struct News {
+    groups: BTreeSet<ServiceGroup>,
+    pub(super) at: Instant,
+}
+
+impl Default for News {
+    fn default() -> Self {
+        Self { groups: BTreeSet::new(), at: Instant::FAR_FUTURE }
+    }
+}
+
+/// The parts of a node that know about the ring.
+pub(super) struct Surroundings<'a> {
+    pub(super) me: MemberId,
+    pub(super) membership: &'a Membership,
+    pub(super) rumors: &'a RumorStore,
+    pub(super) heat: &'a Heat,
+}
+
+impl Around for Surroundings<'_> {
+    fn me(&self) -> MemberId {
+        self.me
+    }
+
+    fn census(&self, groups: &[ServiceGroup]) -> Census {
+        let mut rumors: Vec<&Rumor> = groups.iter().flat_map(|group| self.rumors.of_group(group)).collect();
+        let owners: BTreeSet<MemberId> = rumors.iter().filter_map(|rumor| rumor.owner()).collect();
+        let record = |id: &MemberId| self.membership.table().get(id).copied();
+        let members: Vec<MemberRecord> = owners.iter().filter_map(record).collect();
+        let banned = owners.iter().filter(|id| self.membership.is_banned(id));
+        let bans: Vec<Rumor> = banned.map(|id| Rumor::Departure(Departure { member_id: *id })).collect();
+        rumors.extend(&bans);
+        Census::build(self.me, &members, rumors)
+    }
+
+    fn config(&self, group: &ServiceGroup) -> Option<GroupConfig> {
+        match self.rumors.get(&RumorKey::ServiceConfig(group.clone())) {
+            Some(Rumor::ServiceConfig(config)) => {
+                Some(GroupConfig { incarnation: config.version.number, toml: config.version.body.clone() })
+            }
+            _ => None,
+        }
+    }
+
+    fn files(&self, group: &ServiceGroup) -> Vec<GroupFile> {
+        let file = |file: &ServiceFile| GroupFile {
+            name: file.name.to_string(),
+            incarnation: file.version.number,
+            body: file.version.body.clone(),
+        };
+        self.rumors.files_of(group).map(file).collect()
+    }
+
+    fn is_told(&self, group: &ServiceGroup) -> bool {
+        !self.heat.is_hot(&RumorKey::Service { group: group.clone(), member: self.me })
+    }
+}
+
+impl Node {
+    /// The ring has said something new of this group: services that it concerns hear of it a little later.
+    pub(super) fn group_changed(&mut self, group: &ServiceGroup) {
+        if !self.services.watches(group) {
+            return;
+        }
+        self.news.groups.insert(group.clone());
+        if self.news.at == Instant::FAR_FUTURE {
+            self.news.at = self.now + Duration::from_millis(DEBOUNCE_MS);
+        }
+    }
+
+    /// This member is another than it was, and so are the groups that it serves.
+    pub(super) fn groups_of_member_changed(&mut self, id: &MemberId) {
+        let serves = |group: &&ServiceGroup| {
+            self.rumors.get(&RumorKey::Service { group: (*group).clone(), member: *id }).is_some()
+        };
+        let groups: Vec<ServiceGroup> = self.services.watched().filter(serves).cloned().collect();
+        for group in groups {
+            self.group_changed(&group);
+        }
+    }
+
+    /// Tells services what is new.
+    pub(super) fn tell_news(&mut self) {
+        let news = core::mem::take(&mut self.news);
+        let groups: Vec<ServiceGroup> = news.groups.into_iter().collect();
+        self.services.handle_facts(moment!(self), &groups);
+    }
+}

@@ -1,0 +1,33 @@
+//! What a service may ask about the ring, without knowing who knows it.
+
+use alloc::vec::Vec;
+
+use crate::census::Census;
+use crate::facts::{GroupConfig, GroupFile};
+use crate::id::{MemberId, ServiceGroup};
+use crate::time::{Instant, UnixTime};
+
+/// The ring as this member sees it at the moment.
+pub(crate) trait Around {
+    /// This member.
+    fn me(&self) -> MemberId;
+    /// These groups, as far as somebody serves them.
+    fn census(&self, groups: &[ServiceGroup]) -> Census;
+    /// The configuration that was applied to a group.
+    fn config(&self, group: &ServiceGroup) -> Option<GroupConfig>;
+    /// The files that were given to a group, in order of name.
+    fn files(&self, group: &ServiceGroup) -> Vec<GroupFile>;
+    /// Whether what this member last said of its service in this group has been told often enough.
+    fn is_told(&self, group: &ServiceGroup) -> bool;
+}
+
+/// When a verb is called, and what can be asked meanwhile.
+#[derive(Clone, Copy)]
+pub(crate) struct Moment<'a> {
+    /// Now, monotonic.
+    pub(crate) now: Instant,
+    /// Now, by the wall clock.
+    pub(crate) wall: UnixTime,
+    /// The ring.
+    pub(crate) around: &'a dyn Around,
+}

@@ -1,0 +1,33 @@
+//! How long what a service does beside its process may take. Nothing waits without a bound.
+
+/// The init hook. It may migrate a database.
+pub(super) const INIT_MS: u64 = 300_000;
+/// The post-run hook, once.
+pub(super) const POST_RUN_MS: u64 = 60_000;
+/// The reconfigure hook, once.
+pub(super) const RECONFIGURE_MS: u64 = 60_000;
+/// The file-updated hook, once.
+pub(super) const FILE_UPDATED_MS: u64 = 60_000;
+/// The suitability hook: an election waits for it.
+pub(super) const SUITABILITY_MS: u64 = 10_000;
+/// The post-stop hook: the next start waits for it.
+pub(super) const POST_STOP_MS: u64 = 60_000;
+/// A health check, and never longer than the time between two.
+pub(super) const HEALTH_MS_MAX: u64 = 30_000;
+/// Between two health checks of a service that is not well, at most.
+pub(super) const UNWELL_INTERVAL_MS: u64 = 30_000;
+/// Between two health checks, at least: an interval of zero would ask without a pause.
+pub(super) const HEALTH_INTERVAL_MS_MIN: u64 = 100;
+/// Until the ring has been told that a service takes no new work, at most.
+pub(super) const ANNOUNCE_MS: u64 = 1_000;
+/// Draining, where the package has a way to drain and does not say how long.
+pub(super) const DRAIN_MS: u64 = 30_000;
+/// After the announcement, new requests still come for a while from those who look only now and then. As long as
+/// this part of the drain timeout, being idle says nothing …
+pub(super) const LINGER_DIVISOR: u64 = 4;
+/// … but not longer than this.
+pub(super) const LINGER_MS_MAX: u64 = 5_000;
+/// Between two counts of what is in flight, and how long one may take.
+pub(super) const INFLIGHT_MS: u64 = 200;
+/// A process between its stop signal and KILL, where neither spec nor package say (as in Habitat).
+pub(super) const SHUTDOWN_MS: u64 = 8_000;

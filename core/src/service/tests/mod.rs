@@ -1,0 +1,615 @@
+//! The machine against a model of the outside: a disk, a ring, processes, and answers that come late and in any order.
+
+mod drain;
+mod hooks;
+mod life;
+mod random;
+mod ring;
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::{String, ToString as _};
+use alloc::vec;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::*;
+use crate::census::{Census, CensusGroup, CensusMember};
+use crate::command::StopHow;
+use crate::facts::{GroupConfig, GroupFile};
+use crate::id::MemberId;
+use crate::io::{ExitStatus, StopSignal};
+use crate::limits;
+use crate::prepared::{Changed, HookEnd, HookExit, Prepared, Rendered};
+use crate::time::UnixTime;
+
+const WALL: UnixTime = UnixTime::from_millis(1);
+const ME: MemberId = MemberId::from_bytes([1; 16]);
+
+#[derive(Debug)]
+struct Process {
+    spawn: EffectId,
+    pid: u32,
+    told: Option<StopSignal>,
+}
+
+/// What a command asked, to judge its answer by.
+#[derive(Clone, Debug)]
+enum Asked {
+    Load(Box<ServiceSpec>),
+    Unload,
+    Start,
+    Stop,
+    Update(Box<SpecChange>),
+    Drain(Option<u64>),
+    Undrain,
+    Maintain(Option<&'static str>),
+}
+
+/// The ring as the test has it.
+#[derive(Debug)]
+struct Ring {
+    told: bool,
+    groups: BTreeMap<ServiceGroup, CensusGroup>,
+    config: Option<GroupConfig>,
+}
+
+impl Around for Ring {
+    fn me(&self) -> MemberId {
+        ME
+    }
+
+    fn census(&self, groups: &[ServiceGroup]) -> Census {
+        let wanted = self.groups.iter().filter(|(name, _)| groups.contains(name));
+        Census { local: ME, groups: wanted.map(|(name, group)| (name.clone(), group.clone())).collect() }
+    }
+
+    fn config(&self, _: &ServiceGroup) -> Option<GroupConfig> {
+        self.config.clone()
+    }
+
+    fn files(&self, _: &ServiceGroup) -> Vec<GroupFile> {
+        Vec::new()
+    }
+
+    fn is_told(&self, _: &ServiceGroup) -> bool {
+        self.told
+    }
+}
+
+struct World {
+    services: Services,
+    ring: Ring,
+    /// What every package is like.
+    package: Prepared,
+    /// What the next rendering changes.
+    changes: Changed,
+    now: Instant,
+    next_id: u64,
+    outstanding: BTreeMap<EffectId, Effect>,
+    processes: BTreeMap<ServiceName, Process>,
+    disk: BTreeMap<Vec<u8>, Vec<u8>>,
+    asked: BTreeMap<RequestId, (ServiceName, Asked)>,
+    replies: BTreeMap<RequestId, Reply>,
+    states: BTreeMap<ServiceName, ServiceState>,
+    seen: BTreeSet<ServiceState>,
+    announced: BTreeMap<ServiceGroup, Announcement>,
+    /// What the last supervisor said of processes that outlived it.
+    inherited: BTreeSet<ServiceGroup>,
+    health: BTreeMap<ServiceGroup, Health>,
+    /// Hooks that were begun, in order.
+    hooks: Vec<Hook>,
+    all_stopped: bool,
+}
+
+impl World {
+    fn new() -> Self {
+        Self::with(package())
+    }
+
+    fn with(package: Prepared) -> Self {
+        let ring = Ring { told: true, groups: BTreeMap::new(), config: None };
+        let mut world = Self {
+            services: machine(Vec::new(), Vec::new(), Instant::ZERO, &ring),
+            ring,
+            package,
+            changes: Changed::default(),
+            now: Instant::ZERO,
+            next_id: 0,
+            outstanding: BTreeMap::new(),
+            processes: BTreeMap::new(),
+            disk: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            replies: BTreeMap::new(),
+            states: BTreeMap::new(),
+            seen: BTreeSet::new(),
+            announced: BTreeMap::new(),
+            inherited: BTreeSet::new(),
+            health: BTreeMap::new(),
+            hooks: Vec::new(),
+            all_stopped: false,
+        };
+        world.drain();
+        world
+    }
+
+    fn id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    fn drain(&mut self) {
+        loop {
+            let next_id = &mut self.next_id;
+            let mut new_effect_id = || {
+                *next_id += 1;
+                EffectId(*next_id)
+            };
+            let Some(event) = self.services.poll_event(&mut new_effect_id) else { break };
+            match event {
+                ServiceEvent::Effect(id, effect) => self.take_effect(id, effect),
+                ServiceEvent::Reply(request, reply) => self.take_reply(request, reply),
+                ServiceEvent::Changed { service, from, to, reason } => {
+                    assert!(!reason.is_empty());
+                    assert_eq!(self.states.get(&service).copied(), from, "{service}: {reason}");
+                    assert_ne!(from, to, "{service}: {reason}");
+                    self.seen.extend(to);
+                    match to {
+                        Some(state) => self.states.insert(service, state),
+                        None => self.states.remove(&service),
+                    };
+                }
+                ServiceEvent::Announce(a) => {
+                    assert!(!a.accepting || a.initialized && a.maintenance.is_none());
+                    let was = self.announced.insert(a.group.clone(), a.clone());
+                    assert_ne!(was, Some(a), "said twice");
+                }
+                ServiceEvent::Health { group, health } => {
+                    assert!(self.announced.contains_key(&group), "of a service that nobody knows");
+                    assert_ne!(self.health.insert(group, health), Some(health), "said twice");
+                }
+                ServiceEvent::Retract { group } => {
+                    self.health.remove(&group);
+                    let inherited = self.inherited.remove(&group);
+                    let said = self.announced.remove(&group).is_some();
+                    assert!(said || inherited, "retracted what nobody said");
+                }
+                ServiceEvent::AllStopped => {
+                    assert!(!self.all_stopped, "told twice");
+                    assert!(self.processes.is_empty() && self.announced.values().all(|a| !a.initialized));
+                    self.all_stopped = true;
+                }
+            }
+        }
+        self.check();
+    }
+
+    fn take_effect(&mut self, id: EffectId, effect: Effect) {
+        match &effect {
+            Effect::Persist { writes, sync } => {
+                assert!(*sync && writes.len() == 1 && writes[0].table == crate::Table::Service);
+            }
+            Effect::Prepare { service, .. } if self.processes.contains_key(service) => {
+                assert!(!self.is_starting(service), "{service}: prepared twice at a time");
+            }
+            Effect::Prepare { service, .. } => {
+                assert!(!self.is_starting(service), "{service}: started twice");
+                self.assert_wanted(service);
+            }
+            Effect::Spawn { service, .. } => {
+                assert!(!self.processes.contains_key(service), "{service}: two processes");
+                assert!(!self.is_starting(service), "{service}: started twice");
+                self.assert_wanted(service);
+            }
+            Effect::Adopt { service, pid, .. } => {
+                assert!(self.processes.get(service).is_none_or(|p| p.pid == *pid));
+                assert!(!self.is_starting(service), "{service}: started twice");
+            }
+            Effect::Signal { service, pid, signal } => {
+                let group = self.group_of(service);
+                assert!(
+                    self.announced.get(&group).is_none_or(|a| !a.accepting),
+                    "signalled while it takes work"
+                );
+                let process = self.processes.get_mut(service).expect("signals a process that runs");
+                assert_eq!(process.pid, *pid);
+                assert_ne!(process.told, Some(*signal), "signalled twice");
+                process.told = Some(*signal);
+            }
+            Effect::RunHook { service, hook, timeout_ms } => {
+                assert!(*timeout_ms > 0 && self.package.hooks.contains(hook));
+                let before = matches!(hook, Hook::Init | Hook::PostStop);
+                assert!(!before || !self.processes.contains_key(service), "{hook} beside a process");
+                self.hooks.push(*hook);
+            }
+            Effect::Render { service, .. }
+            | Effect::CheckHealth { service, .. }
+            | Effect::CountInflight { service, .. } => {
+                assert!(self.processes.contains_key(service), "{effect:?}");
+            }
+            Effect::Lease { service, pid, left_ms, .. } => {
+                assert_eq!(self.processes[service].pid, *pid);
+                assert_ne!(*left_ms, Some(0));
+            }
+            Effect::Exit(_) => panic!("only the node exits"),
+        }
+        assert!(self.outstanding.insert(id, effect).is_none());
+    }
+
+    fn group_of(&self, service: &ServiceName) -> ServiceGroup {
+        let views = self.services.views();
+        views.iter().find(|view| view.spec.name() == *service).expect("loaded").group.clone()
+    }
+
+    fn take_reply(&mut self, request: RequestId, reply: Reply) {
+        let (service, asked) = self.asked.get(&request).cloned().expect("answers what was asked");
+        let stored = self.stored(&service);
+        if reply == Reply::Done {
+            match asked {
+                Asked::Load(spec) => {
+                    let stored = stored.map(|s| ServiceSpec { maintenance: None, ..s });
+                    assert_eq!(stored.as_ref(), Some(&*spec), "acknowledged before stored");
+                }
+                Asked::Start => assert_eq!(stored.map(|s| s.desired), Some(DesiredState::Up)),
+                Asked::Stop => {
+                    let superseded = stored.is_none_or(|s| s.desired == DesiredState::Up);
+                    assert!(superseded || !self.processes.contains_key(&service));
+                }
+                Asked::Unload => assert!(stored.is_none() && !self.processes.contains_key(&service)),
+                Asked::Update(change) => {
+                    let stored = stored.expect("loaded");
+                    assert_eq!(change.apply(&stored), stored, "acknowledged before stored");
+                }
+                Asked::Maintain(reason) => {
+                    assert_eq!(stored.expect("loaded").maintenance.as_deref(), reason);
+                }
+                Asked::Drain(_) | Asked::Undrain => {}
+            }
+        }
+        assert!(self.replies.insert(request, reply).is_none(), "answered twice");
+    }
+
+    fn is_starting(&self, name: &ServiceName) -> bool {
+        let starts = |effect: &Effect| match effect {
+            Effect::Prepare { service, .. }
+            | Effect::Spawn { service, .. }
+            | Effect::Adopt { service, .. } => service == name,
+            Effect::RunHook { service, hook: Hook::Init | Hook::PostStop, .. } => service == name,
+            _ => false,
+        };
+        self.outstanding.values().any(starts)
+    }
+
+    fn stored(&self, service: &ServiceName) -> Option<ServiceSpec> {
+        let key = service.as_str().as_bytes();
+        self.disk.get(key).map(|value| record::decode(key, value).expect("readable"))
+    }
+
+    fn assert_wanted(&self, service: &ServiceName) {
+        assert_eq!(self.stored(service).map(|s| s.desired), Some(DesiredState::Up), "{service} runs unasked");
+        assert!(!self.all_stopped);
+    }
+
+    /// What must hold whenever the machine has nothing more to say.
+    fn check(&self) {
+        for view in self.services.views() {
+            let name = view.spec.name();
+            assert_eq!(self.states.get(&name), Some(&view.state));
+            let process = self.processes.get(&name);
+            if let Some(pid) = view.pid {
+                assert_eq!(Some(pid), process.map(|p| p.pid), "{view:?}");
+            }
+            assert_eq!(view.next_start.is_some(), view.state == ServiceState::Backoff);
+            assert_eq!(view.waiting_for.is_some(), view.state == ServiceState::Waiting);
+            let told = self.announced.get(&view.group);
+            assert!(told.is_none_or(|a| a.accepting == view.accepting), "the ring is told what is: {view:?}");
+            assert!(told.is_none_or(|_| self.health.get(&view.group) == Some(&view.health)), "{view:?}");
+            let at_goal = matches!(
+                view.state,
+                ServiceState::Up | ServiceState::Down | ServiceState::Waiting | ServiceState::Failed
+            );
+            let effect = self.outstanding.values().any(|e| concerns(e, &name));
+            let exit_is_due = process.is_some_and(|p| p.told == Some(StopSignal::Kill));
+            let deadline = self.services.poll_timeout().is_some();
+            assert!(at_goal || effect || exit_is_due || deadline, "stuck: {view:?}");
+        }
+    }
+
+    fn ask(&mut self, service: &str, asked: Asked, force: bool) -> RequestId {
+        let request = RequestId(self.id());
+        let name: ServiceName = service.parse().expect("valid");
+        self.asked.insert(request, (name.clone(), asked.clone()));
+        let ask = match asked {
+            Asked::Load(spec) => Ask::Load { spec, force },
+            Asked::Unload => Ask::Unload(StopHow::default()),
+            Asked::Start => Ask::Start,
+            Asked::Stop => Ask::Stop(StopHow::default()),
+            Asked::Update(change) => Ask::Update(change),
+            Asked::Drain(timeout_ms) => Ask::Drain { timeout_ms },
+            Asked::Undrain => Ask::Undrain,
+            Asked::Maintain(reason) => Ask::Maintain { reason: reason.map(String::from) },
+        };
+        self.raw_ask(request, name, ask);
+        request
+    }
+
+    fn raw_ask(&mut self, request: RequestId, name: ServiceName, ask: Ask) {
+        let at = Moment { now: self.now, wall: WALL, around: &self.ring };
+        self.services.handle_ask(at, request, name, ask);
+        self.drain();
+    }
+
+    /// What answering an effect well, or badly, amounts to.
+    fn result_of(&mut self, id: EffectId, effect: Effect, good: bool) -> EffectResult {
+        match effect {
+            Effect::Persist { writes, .. } if good => {
+                for write in writes {
+                    match write.value {
+                        Some(value) => self.disk.insert(write.key, value),
+                        None => self.disk.remove(&write.key),
+                    };
+                }
+                EffectResult::Persisted
+            }
+            Effect::Persist { .. } => EffectResult::PersistFailed(String::from("disk full")),
+            Effect::Prepare { spec, .. } if good => EffectResult::Prepared(self.prepared(&spec)),
+            Effect::Prepare { .. } => EffectResult::PrepareFailed { reason: String::from("not installed") },
+            Effect::Render { .. } if good => {
+                let changed = core::mem::take(&mut self.changes);
+                EffectResult::Rendered(Rendered { exports: b"port = 1".to_vec(), changed, applied_config: 0 })
+            }
+            Effect::Render { .. } => EffectResult::RenderFailed { reason: String::from("no key") },
+            Effect::Spawn { service, .. } if good => {
+                let pid = u32::try_from(self.id()).expect("few");
+                self.processes.insert(service, Process { spawn: id, pid, told: None });
+                EffectResult::Spawned { pid }
+            }
+            Effect::Adopt { service, pid, .. } if good && self.processes.contains_key(&service) => {
+                self.processes.get_mut(&service).expect("kept").spawn = id;
+                EffectResult::Spawned { pid }
+            }
+            Effect::Spawn { service, .. } | Effect::Adopt { service, .. } => {
+                self.processes.remove(&service);
+                EffectResult::SpawnFailed { reason: String::from("no run hook") }
+            }
+            Effect::RunHook { .. } => {
+                let exit = if good { HookExit::Ended(ExitStatus::Code(0)) } else { HookExit::TimedOut };
+                EffectResult::HookEnded(HookEnd { exit, value: Some(7) })
+            }
+            Effect::CheckHealth { .. } => {
+                let health = if good { Health::Ok } else { Health::Critical };
+                EffectResult::HealthChecked { health, note: String::from("checked") }
+            }
+            Effect::CountInflight { .. } => EffectResult::Inflight(Some(if good { 0 } else { 3 })),
+            Effect::Lease { .. } => EffectResult::Leased,
+            Effect::Signal { .. } | Effect::Exit(_) => EffectResult::Signalled,
+        }
+    }
+
+    /// Answers one effect.
+    fn answer(&mut self, id: EffectId, good: bool) {
+        let effect = self.outstanding.remove(&id).expect("outstanding");
+        let result = self.result_of(id, effect, good);
+        assert!(self.deliver(id, &result));
+    }
+
+    fn deliver(&mut self, id: EffectId, result: &EffectResult) -> bool {
+        let at = Moment { now: self.now, wall: WALL, around: &self.ring };
+        let own = self.services.handle_effect_done(at, id, result);
+        self.drain();
+        own
+    }
+
+    fn exit(&mut self, service: &ServiceName, status: ExitStatus) {
+        let process = self.processes.remove(service).expect("runs");
+        let result = EffectResult::Exited(status);
+        assert!(self.deliver(process.spawn, &result));
+        assert!(!self.deliver(process.spawn, &result), "ends once");
+    }
+
+    fn advance(&mut self, by: Duration) {
+        self.now = self.now + by;
+        let at = Moment { now: self.now, wall: WALL, around: &self.ring };
+        self.services.handle_timeout(at);
+        self.drain();
+    }
+
+    fn leave(&mut self, drain: bool) {
+        let at = Moment { now: self.now, wall: WALL, around: &self.ring };
+        self.services.handle_leave(at, drain);
+        self.drain();
+    }
+
+    fn hurry(&mut self) {
+        let at = Moment { now: self.now, wall: WALL, around: &self.ring };
+        self.services.handle_hurry(at);
+        self.drain();
+    }
+
+    fn role(&mut self, service: &str, role: Role) {
+        let at = Moment { now: self.now, wall: WALL, around: &self.ring };
+        self.services.handle_role(at, &service.parse().expect("valid"), role);
+        self.drain();
+    }
+
+    fn facts(&mut self, group: &str) {
+        let at = Moment { now: self.now, wall: WALL, around: &self.ring };
+        self.services.handle_facts(at, &[group.parse().expect("valid")]);
+        self.drain();
+    }
+
+    /// Another member serves this group, with these exports.
+    fn serve(&mut self, group: &str, cfg: &str) {
+        let service_group: ServiceGroup = group.parse().expect("valid");
+        let member = CensusMember {
+            member_id: MemberId::from_bytes([2; 16]),
+            pkg: "core/db/1.0/20260101000000".parse().expect("valid"),
+            pkg_incarnation: 0,
+            initialized: true,
+            sys: crate::config::SysInfo::default(),
+            cfg: String::from(cfg),
+            health: Health::Ok,
+            accepting: true,
+            maintenance: None,
+            config_incarnation: 0,
+            state: Some(crate::membership::State::Alive),
+            permanent: false,
+        };
+        let population = BTreeMap::from([(member.member_id, member)]);
+        let found = CensusGroup { service_group: service_group.clone(), pkg_incarnation: 0, population };
+        self.ring.groups.insert(service_group, found);
+        self.facts(group);
+    }
+
+    /// The supervisor dies; a new one reads the disk, and finds the processes if they were kept.
+    fn restart(&mut self, kept: bool) {
+        let rows = self.disk.iter().map(|(key, value)| record::decode(key, value).expect("readable"));
+        let rows: Vec<ServiceSpec> = rows.collect();
+        if !kept {
+            self.processes.clear();
+        }
+        let running = self.processes.iter_mut().map(|(name, process)| {
+            process.told = None;
+            RunningService {
+                service: name.clone(),
+                pid: process.pid,
+                ident: format!("core/{name}/1.0/20260101000000").parse().expect("valid"),
+                since: WALL,
+            }
+        });
+        let running: Vec<RunningService> = running.collect();
+        self.services = machine(rows, running, self.now, &self.ring);
+        self.inherited = self.services.kept_groups();
+        self.outstanding.clear();
+        self.states.clear();
+        self.health.clear();
+        self.all_stopped = false;
+        let unanswered =
+            self.asked.keys().filter(|r| !self.replies.contains_key(r)).copied().collect::<Vec<_>>();
+        for request in unanswered {
+            self.asked.remove(&request);
+        }
+        self.announced.clear();
+        self.drain();
+    }
+
+    /// From here on everything works, and what was signalled ends.
+    fn settle(&mut self) {
+        let mut quiet_until = self.now + Duration::from_secs(60);
+        for _ in 0..10_000 {
+            let ending = self.processes.iter().find(|(_, p)| p.told.is_some()).map(|(name, _)| name.clone());
+            if let Some(id) = self.outstanding.keys().next().copied() {
+                let is_work = !matches!(
+                    self.outstanding[&id],
+                    Effect::CheckHealth { .. } | Effect::RunHook { hook: Hook::Suitability, .. }
+                );
+                if is_work {
+                    quiet_until = self.now + Duration::from_secs(60);
+                }
+                self.answer(id, true);
+            } else if let Some(name) = ending {
+                self.exit(&name, ExitStatus::Signal(15));
+            } else if let Some(at) = self.services.poll_timeout().filter(|at| *at < quiet_until) {
+                self.now = self.now.max(at);
+                self.advance(Duration::ZERO);
+            } else {
+                return;
+            }
+        }
+        panic!("does not settle");
+    }
+
+    fn state(&self, service: &str) -> Option<ServiceState> {
+        self.states.get(&service.parse::<ServiceName>().expect("valid")).copied()
+    }
+
+    fn view(&self) -> ServiceView {
+        self.services.views().into_iter().next().expect("loaded")
+    }
+
+    fn only_effect(&self) -> (EffectId, Effect) {
+        assert_eq!(self.outstanding.len(), 1, "{:?}", self.outstanding);
+        let (id, effect) = self.outstanding.iter().next().expect("one");
+        (*id, effect.clone())
+    }
+
+    fn answer_only(&mut self, good: bool) -> Effect {
+        let (id, effect) = self.only_effect();
+        self.answer(id, good);
+        effect
+    }
+
+    fn load_up(service: &str) -> Self {
+        Self::load_up_with(service, package())
+    }
+
+    fn load_up_with(service: &str, package: Prepared) -> Self {
+        let mut world = Self::with(package);
+        let request = world.ask(service, Asked::Load(Box::new(spec(service, 0))), false);
+        world.settle();
+        assert_eq!(world.replies.get(&request), Some(&Reply::Done));
+        assert_eq!(world.state(service), Some(ServiceState::Up));
+        world
+    }
+
+    fn prepared(&self, spec: &ServiceSpec) -> Prepared {
+        let ident = format!("{}/{}/1.0/20260101000000", spec.ident.origin(), spec.ident.name());
+        Prepared { ident: ident.parse().expect("valid"), ..self.package.clone() }
+    }
+}
+
+fn machine(
+    specs: Vec<ServiceSpec>,
+    running: Vec<RunningService>,
+    now: Instant,
+    around: &dyn Around,
+) -> Services {
+    let timings = Timings::lan();
+    let org = Some(String::from("acme"));
+    let begin = Beginning { timings: &timings, org, planted: Planted::default(), specs, running };
+    Services::new(Moment { now, wall: WALL, around }, begin, Rng::from_seed([3; 32]))
+}
+
+fn concerns(effect: &Effect, name: &ServiceName) -> bool {
+    match effect {
+        Effect::Persist { writes, .. } => writes.iter().any(|w| w.key == name.as_str().as_bytes()),
+        Effect::Prepare { service, .. }
+        | Effect::Render { service, .. }
+        | Effect::Spawn { service, .. }
+        | Effect::Adopt { service, .. }
+        | Effect::Signal { service, .. }
+        | Effect::RunHook { service, .. }
+        | Effect::CheckHealth { service, .. }
+        | Effect::CountInflight { service, .. }
+        | Effect::Lease { service, .. } => service == name,
+        Effect::Exit(_) => false,
+    }
+}
+
+/// A package without hooks.
+fn package() -> Prepared {
+    let ident = "core/any/1.0/20260101000000".parse().expect("valid");
+    Prepared { exports: b"port = 1".to_vec(), ..Prepared::new(ident, 8_000) }
+}
+
+/// A package with these hooks.
+fn with_hooks(hooks: &[Hook]) -> Prepared {
+    Prepared { hooks: hooks.iter().copied().collect(), ..package() }
+}
+
+/// Variants 1 and 2 need a restart, 3 does not.
+fn spec(service: &str, variant: u8) -> ServiceSpec {
+    let mut spec = ServiceSpec::new(format!("core/{service}").parse().expect("valid"));
+    match variant {
+        1 => spec.group = String::from("prod"),
+        2 => spec.config_from = Some(String::from("/tmp/x")),
+        3 => spec.shutdown_timeout_ms = Some(100),
+        _ => {}
+    }
+    spec
+}
+
+fn name(service: &str) -> ServiceName {
+    service.parse().expect("valid")
+}

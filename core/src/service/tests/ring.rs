@@ -1,0 +1,212 @@
+//! What the ring has to do with it: binds, leaders, processes that outlived a supervisor.
+
+use super::*;
+use crate::prepared::Bind;
+
+const DB: &str = "db.default";
+
+fn bound(mode: BindingMode) -> ServiceSpec {
+    ServiceSpec { binds: vec![format!("database:{DB}")], binding_mode: mode, ..spec("web", 0) }
+}
+
+fn needs_port() -> Prepared {
+    let bind = Bind { name: "database".into(), optional: false, exports: vec!["port".into()] };
+    Prepared { binds: vec![bind], ..package() }
+}
+
+fn waits_for(world: &World) -> String {
+    let view = world.view();
+    assert_eq!(view.state, ServiceState::Waiting);
+    view.waiting_for.expect("says what for")
+}
+
+#[test]
+fn a_strict_bind_is_waited_for_and_says_what_is_missing() {
+    let mut world = World::with(needs_port());
+    world.ask("web", Asked::Load(Box::new(bound(BindingMode::Strict))), false);
+    world.settle();
+    assert_eq!(waits_for(&world), "bind database: group db.default has no alive member");
+    assert_eq!(world.services.poll_timeout(), None, "it is not asked again and again");
+    world.serve(DB, "host = 1\n");
+    assert_eq!(waits_for(&world), "bind database: group db.default does not export port");
+    world.serve(DB, "host = 1\nport = 2\n");
+    world.settle();
+    assert_eq!(world.state("web"), Some(ServiceState::Up));
+    let pid = world.view().pid;
+    world.ring.groups.clear();
+    world.facts(DB);
+    world.settle();
+    assert_eq!(
+        (world.state("web"), world.view().pid),
+        (Some(ServiceState::Up), pid),
+        "a running one runs on"
+    );
+}
+
+#[test]
+fn a_relaxed_bind_is_not_waited_for_but_has_to_be_given() {
+    let mut world = World::with(needs_port());
+    world.ask("web", Asked::Load(Box::new(bound(BindingMode::Relaxed))), false);
+    world.settle();
+    assert_eq!(world.state("web"), Some(ServiceState::Up));
+
+    let mut world = World::with(needs_port());
+    world.ask("web", Asked::Load(Box::new(spec("web", 0))), false);
+    world.settle();
+    assert_eq!(waits_for(&world), "bind database: not given; use --bind database:SERVICE.GROUP");
+    world.ring.groups.clear();
+    let stop = world.ask("web", Asked::Stop, false);
+    world.settle();
+    assert_eq!(world.replies.get(&stop), Some(&Reply::Done));
+    assert_eq!(world.state("web"), Some(ServiceState::Down));
+}
+
+fn load_leader(package: Prepared) -> World {
+    let mut world = World::with(package);
+    let leader = ServiceSpec { topology: Topology::Leader, ..spec("web", 0) };
+    world.ask("web", Asked::Load(Box::new(leader)), false);
+    world.settle();
+    world
+}
+
+fn group() -> ServiceGroup {
+    "web.default@acme".parse().expect("valid")
+}
+
+fn leader(world: &World, secs: u64) -> Role {
+    Role::Leader { term: 1, until: world.now + Duration::from_secs(secs) }
+}
+
+fn follower() -> Role {
+    Role::Follower { term: 1, leader: MemberId::from_bytes([2; 16]) }
+}
+
+#[test]
+fn a_group_with_a_leader_waits_for_one_and_says_how_well_it_would_lead() {
+    let mut world = World::new();
+    world.ask("web", Asked::Load(Box::new(spec("web", 0))), false);
+    world.settle();
+    assert_eq!(world.services.fitness(&group()), None, "nobody leads this group");
+
+    let mut world = load_leader(with_hooks(&[Hook::Suitability]));
+    assert_eq!(waits_for(&world), "the election of web.default@acme");
+    assert_eq!(world.services.fitness(&group()), Some(Fitness { suitability: 7, fit: true }));
+    assert!(world.announced.values().all(|a| !a.initialized), "the group counts it before it runs");
+    world.role("web", Role::Waiting { why: "1 member is missing".into() });
+    assert_eq!(waits_for(&world), "the election of web.default@acme: 1 member is missing");
+    world.settle();
+    world.role("web", leader(&world, 3));
+    let Effect::Prepare { facts, .. } = world.answer_only(true) else { panic!("not prepared") };
+    assert!(matches!(facts.role, Some(Role::Leader { .. })), "rendered with its role");
+    world.answer_only(true);
+    let left: Vec<Option<u64>> = leases(&world);
+    assert_eq!(left, [Some(3_000)]);
+    world.settle();
+    world.ask("web", Asked::Drain(None), false);
+    assert!(!world.services.fitness(&group()).expect("a leader's group").fit);
+}
+
+fn leases(world: &World) -> Vec<Option<u64>> {
+    let lease = |effect: &Effect| match effect {
+        Effect::Lease { left_ms, .. } => Some(*left_ms),
+        _ => None,
+    };
+    world.outstanding.values().filter_map(lease).collect()
+}
+
+#[test]
+fn each_renewal_of_the_lead_is_a_lease_and_nothing_else() {
+    let mut world = load_leader(package());
+    world.role("web", leader(&world, 3));
+    world.settle();
+    let pid = world.view().pid;
+    for _ in 0..3 {
+        world.role("web", leader(&world, 9));
+        assert!(matches!(world.answer_only(true), Effect::Lease { left_ms: Some(9_000), .. }));
+    }
+    assert_eq!(world.view().pid, pid);
+}
+
+#[test]
+fn who_leads_no_longer_does_what_its_package_says() {
+    for demoted in Demoted::ALL.iter().copied() {
+        let mut world = load_leader(Prepared { demoted, ..with_hooks(&[Hook::Reconfigure]) });
+        world.role("web", leader(&world, 3));
+        world.settle();
+        let pid = world.view().pid;
+        world.hooks.clear();
+        world.ring.told = false;
+        world.role("web", follower());
+        let signalled = world.processes.values().any(|process| process.told.is_some());
+        assert_eq!(signalled, demoted != Demoted::Reconfigure, "{demoted}: without a wait");
+        world.settle();
+        match demoted {
+            Demoted::Restart => assert!(world.view().pid.is_some_and(|new| Some(new) != pid)),
+            Demoted::Reconfigure => {
+                assert_eq!((world.view().pid, &world.hooks[..]), (pid, &[Hook::Reconfigure][..]));
+            }
+            Demoted::Stop => {
+                assert!(waits_for(&world).contains("only a leader runs"));
+                world.role("web", leader(&world, 3));
+                world.settle();
+                assert_eq!(world.state("web"), Some(ServiceState::Up));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_process_that_outlived_its_supervisor_is_adopted_as_it_is() {
+    let mut world = World::load_up_with("web", with_hooks(&[Hook::Init, Hook::PostRun]));
+    let pid = world.view().pid;
+    world.hooks.clear();
+    world.restart(true);
+    world.settle();
+    assert_eq!((world.state("web"), world.view().pid), (Some(ServiceState::Up), pid));
+    assert!(world.hooks.is_empty(), "{:?}", world.hooks);
+    assert!(world.announced.values().all(|a| a.accepting));
+    world.exit(&name("web"), ExitStatus::Code(3));
+    assert_eq!(world.state("web"), Some(ServiceState::Backoff), "its end is seen");
+}
+
+#[test]
+fn a_process_whose_service_is_not_to_run_is_adopted_and_stopped() {
+    let mut world = World::load_up("web");
+    let key = b"web".to_vec();
+    let stopped = ServiceSpec { desired: DesiredState::Down, ..spec("web", 0) };
+    world.disk.insert(key.clone(), record::encode(&stopped));
+    world.restart(true);
+    world.settle();
+    assert!(world.processes.is_empty());
+    assert_eq!(world.state("web"), Some(ServiceState::Down));
+
+    let mut world = World::load_up("web");
+    world.disk.remove(&key);
+    world.restart(true);
+    world.settle();
+    assert!(world.processes.is_empty() && world.services.views().is_empty());
+}
+
+#[test]
+fn a_process_of_another_package_is_replaced() {
+    let mut world = World::load_up("web");
+    let pid = world.view().pid;
+    let other = ServiceSpec { ident: "core/web/2.0".parse().expect("valid"), ..spec("web", 0) };
+    world.disk.insert(b"web".to_vec(), record::encode(&other));
+    world.restart(true);
+    world.settle();
+    assert_eq!(world.state("web"), Some(ServiceState::Up));
+    assert_ne!(world.view().pid, pid);
+}
+
+#[test]
+fn a_process_that_ended_unseen_is_started_again_without_a_wait() {
+    let mut world = World::load_up("web");
+    world.restart(true);
+    world.processes.clear();
+    world.advance(Duration::ZERO);
+    assert!(matches!(world.answer_only(false), Effect::Adopt { .. }));
+    assert!(matches!(world.answer_only(true), Effect::Prepare { .. }));
+    world.settle();
+    assert_eq!((world.state("web"), world.view().restarts), (Some(ServiceState::Up), 0));
+}
