@@ -290,6 +290,6 @@ fn add_group(facts: &mut Facts, group: ServiceGroup, ident: &PackageIdent, cfg: 
         permanent: false,
     };
     let population = (1..=3).map(|n| (MemberId::from_bytes([n; 16]), member(n))).collect();
-    let service_group = group.clone();
-    facts.census.groups.insert(group, CensusGroup { service_group, pkg_incarnation: 0, population });
+    let of_group = CensusGroup { population, ..CensusGroup::new(&group) };
+    facts.census.groups.insert(group, of_group);
 }
