@@ -24,6 +24,13 @@ pub fn boot_ms() -> u64 {
     now.ok().and_then(|now| u64::try_from(now.num_milliseconds()).ok()).unwrap_or_default()
 }
 
+/// The system's monotonic clock in microseconds, which service managers compare with their own.
+#[must_use]
+pub fn monotonic_us() -> u64 {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC);
+    now.ok().and_then(|now| u64::try_from(now.num_microseconds()).ok()).unwrap_or_default()
+}
+
 /// Gives a driver its time, monotonic and wall.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {

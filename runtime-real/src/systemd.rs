@@ -78,6 +78,15 @@ impl Notifier {
         }
     }
 
+    /// Another supervisor is about to take over, and says when it is ready. `now_us` is the system's monotonic clock.
+    pub fn reloading(&self, now_us: u64) {
+        self.send(&[
+            "RELOADING=1".to_owned(),
+            format!("MONOTONIC_USEC={now_us}"),
+            "STATUS=restarting".to_owned(),
+        ]);
+    }
+
     /// How often the loop has to show that it turns.
     fn period(&self) -> Duration {
         self.watchdog.map_or(LOOK_PERIOD, |watchdog| (watchdog / 2).min(LOOK_PERIOD))
@@ -85,7 +94,11 @@ impl Notifier {
 }
 
 /// Follows the supervisor until it has ended.
-pub async fn follow(notifier: Notifier, handle: DriverHandle, mut events: broadcast::Receiver<Arc<Event>>) {
+pub async fn follow(
+    notifier: Arc<Notifier>,
+    handle: DriverHandle,
+    mut events: broadcast::Receiver<Arc<Event>>,
+) {
     let mut phase = Phase::Starting;
     let mut told = String::new();
     let mut look = interval(notifier.period());

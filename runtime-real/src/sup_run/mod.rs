@@ -4,6 +4,7 @@
 //! read, and nobody is served before the ring's port is bound.
 
 mod asked;
+mod listen;
 mod log_options;
 pub mod options;
 mod peers;
@@ -17,12 +18,11 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use annulus_core::{Command, Config, ConfigError, Event, EventKind, ExitReason, Snapshot};
+use annulus_core::{Command, Config, ConfigError, ExitReason, Snapshot};
 use thiserror::Error;
-use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{Notify, broadcast, mpsc};
+use tokio::sync::{Notify, mpsc};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, monotonic_us};
 use crate::ctl::message::SvcLoad;
 use crate::ctl::secret::{GATEWAY_TOKEN_ENV, Secret, SecretError};
 use crate::ctl::{self, Ctl};
@@ -34,14 +34,15 @@ use crate::effect::{HostEffects, RESULTS_MAX};
 use crate::entropy::{self, EntropyError};
 use crate::handle::DriverHandle;
 use crate::launcher::message::Request;
-use crate::lock;
 use crate::logging::LogFormat;
-use crate::net::{Listener as _, TokioDatagrams, TokioListener, TokioTransport, Transport as _, bind_gossip};
+use crate::net::{TokioListener, TokioTransport};
 use crate::root::{Root, SupDir};
 use crate::specs::{self, SpecsError};
 use crate::store::StoreError;
-use crate::{exit, http, launcher, logging};
+use crate::systemd::{self, Notifier};
+use crate::{agent_check, exit, http, launcher, logging};
 use asked::{Ask, Asked, Signals};
+use listen::Bound;
 use options::{Options, OptionsError, Settings};
 
 /// After the node has finished, clients get this long to read their answers.
@@ -158,30 +159,6 @@ pub fn pid(sup: &SupDir) -> Option<u32> {
     std::fs::read_to_string(sup.pid_file()).ok()?.trim().parse().ok()
 }
 
-/// The three bound listeners and where they are.
-struct Bound {
-    datagrams: TokioDatagrams,
-    gossip: TokioListener,
-    http: TokioListener,
-    ctl: TokioListener,
-    gossip_at: SocketAddr,
-    http_at: SocketAddr,
-    ctl_at: SocketAddr,
-}
-
-async fn bind(settings: &Settings) -> Result<Bound, StartError> {
-    let error = |what, option, address| move |source| StartError::Listen { what, address, option, source };
-    let gossip_error = error("the gossip listener", "--listen-gossip", settings.gossip);
-    let (datagrams, gossip, gossip_at) =
-        bind_gossip(&TokioTransport, settings.gossip).await.map_err(|(_, source)| gossip_error(source))?;
-    let http_error = error("the HTTP gateway", "--listen-http", settings.http);
-    let http = TokioTransport.listen(settings.http).await.map_err(http_error)?;
-    let ctl_error = error("the ctl gateway", "--listen-ctl", settings.ctl);
-    let ctl = TokioTransport.listen(settings.ctl).await.map_err(ctl_error)?;
-    let (http_at, ctl_at) = (http.local_addr()?, ctl.local_addr()?);
-    Ok(Bound { datagrams, gossip, http, ctl, gossip_at, http_at, ctl_at })
-}
-
 async fn supervise(
     root: &Root,
     sup: &SupDir,
@@ -193,7 +170,7 @@ async fn supervise(
     let _ = std::fs::remove_file(ctl::address_file(sup));
     let (store, specs, mut restored) = stored::load(root, sup, settings.org.as_deref(), load.as_ref())?;
     let secret = Secret::load_or_create(&sup.ctl_secret())?;
-    let bound = bind(&settings).await?;
+    let bound = Bound::bind(&settings).await?;
     let config = config(&settings, &bound);
     config.validate()?;
 
@@ -209,7 +186,7 @@ async fn supervise(
     let seed = entropy::seed()?;
     let (sys, timings) = (config.sys.clone(), config.timings.clone());
     let permanent = config.permanent;
-    let Bound { datagrams, gossip: listener, http, ctl, gossip_at, http_at, ctl_at } = bound;
+    let Bound { datagrams, gossip: listener, http, ctl, agent_check, at } = bound;
     let parts = Parts {
         config,
         restored,
@@ -227,7 +204,8 @@ async fn supervise(
     let token = std::env::var(GATEWAY_TOKEN_ENV).ok().filter(|token| !token.is_empty()).map(Secret::new);
     let period = Duration::from_millis(timings.reconnect_period_ms);
     let (root, sup) = (root.clone(), sup.clone());
-    tokio::spawn(announce(handle.events(), sup.clone(), [gossip_at, http_at, ctl_at]));
+    tokio::spawn(listen::announce(handle.events(), sup.clone(), at));
+    let notifier = tell_the_host(&handle, agent_check);
     tokio::spawn(specs::follow(Arc::clone(&specs), handle.clone()));
     tokio::spawn(peers::follow(settings.peers, handle.clone(), period));
     let restart = Arc::new(Notify::new());
@@ -248,8 +226,21 @@ async fn supervise(
         http::Config { handle: handle.clone(), clock, root, sup, sys, timings, permanent, ledger, token };
     tokio::spawn(http::serve(http, gateway));
     let code = drive(driver, &handle, Asked { signals, restart, launcher }, &processes).await;
+    if let Some(notifier) = notifier.filter(|_| code == exit::RESTART) {
+        notifier.reloading(monotonic_us());
+    }
     tokio::time::sleep(LAST_ANSWERS).await;
     Ok(code)
+}
+
+/// Tells the service manager and load balancers of this host how things stand.
+fn tell_the_host(handle: &DriverHandle, agent_check: Option<TokioListener>) -> Option<Arc<Notifier>> {
+    if let Some(listener) = agent_check {
+        tokio::spawn(agent_check::serve(listener, handle.clone()));
+    }
+    let notifier = Notifier::from_env().map(Arc::new)?;
+    tokio::spawn(systemd::follow(Arc::clone(&notifier), handle.clone(), handle.events()));
+    Some(notifier)
 }
 
 /// Connects to the launcher; what it holds is the node's to take over.
@@ -265,41 +256,16 @@ async fn take_over(sup: &SupDir, restored: &mut Option<Snapshot>) -> Result<Clie
 
 fn config(settings: &Settings, bound: &Bound) -> Config {
     let (advertise, port) = settings.advertise.map_or((None, None), |(ip, port)| (Some(ip), port));
-    let port = port.unwrap_or(bound.gossip_at.port());
+    let port = port.unwrap_or(bound.at.gossip.port());
     Config {
         timings: settings.timings.clone(),
         advertise,
         permanent: settings.permanent,
         peers: peers::literal(&settings.peers),
         org: settings.org.clone(),
-        sys: sysinfo::sysinfo(advertise, bound.gossip_at, bound.http_at, bound.ctl_at),
+        sys: sysinfo::sysinfo(advertise, bound.at.gossip, bound.at.http, bound.at.ctl),
         ..Config::new(port)
     }
-}
-
-/// Says who runs where, once the member's identity is on disk.
-async fn announce(
-    mut events: broadcast::Receiver<Arc<Event>>,
-    sup: SupDir,
-    [gossip, http, ctl]: [SocketAddr; 3],
-) {
-    let member = loop {
-        match events.recv().await.map(|event| event.kind.clone()) {
-            Ok(EventKind::Started { member, .. }) => break member,
-            Ok(_) | Err(RecvError::Lagged(_)) => {}
-            Err(RecvError::Closed) => return,
-        }
-    };
-    if let Err(error) = lock::write_member_id(&sup, member) {
-        tracing::warn!(%error, "the member id could not be written down for people");
-    }
-    if let Err(error) = std::fs::write(sup.pid_file(), format!("{}\n", std::process::id())) {
-        tracing::warn!(%error, "the supervisor's pid could not be written down for people");
-    }
-    tracing::info!(listener = "gossip", address = %gossip, "gossip listener on {gossip} (UDP and TCP)");
-    tracing::info!(listener = "http", address = %http, "HTTP gateway on http://{http}");
-    tracing::info!(listener = "ctl", address = %ctl, "ctl gateway on {ctl}");
-    tracing::info!(ready = true, %member, %gossip, %http, %ctl, "supervisor {member} is ready");
 }
 
 /// Runs the node; the first signal asks it to leave, the second to hurry, the third ends everything.

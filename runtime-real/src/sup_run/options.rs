@@ -126,6 +126,9 @@ pub struct Options {
     /// Where the ctl gateway listens [default: 127.0.0.1:9632]
     #[arg(long, env = "HAB_LISTEN_CTL", value_name = "IP[:PORT]")]
     pub listen_ctl: Option<Listen>,
+    /// Where load balancers ask which service may be sent work (HAProxy's agent check) [default: nowhere]
+    #[arg(long, env = "ANNULUS_LISTEN_AGENT_CHECK", value_name = "IP:PORT", value_parser = agent_check)]
+    pub listen_agent_check: Option<SocketAddr>,
     /// Supervisors to join through; one that answers is enough [default port: 9638]
     #[arg(long, value_name = "HOST[:PORT]", num_args = 1..)]
     pub peer: Vec<Peer>,
@@ -138,9 +141,10 @@ pub struct Options {
     /// Organization of this supervisor's service groups
     #[arg(long, env = "HAB_ORG", value_name = "NAME")]
     pub org: Option<String>,
-    /// TOML file with these options in snake_case [default: config/sup.toml in the supervisor's directory, if it exists]
-    #[arg(long, value_name = "FILE")]
-    pub config_file: Option<PathBuf>,
+    /// TOML files with these options in snake_case; of two that say something the later counts, and the command line
+    /// before all [default: config/sup.toml in the supervisor's directory, if it exists]
+    #[arg(long, alias = "config-file", value_name = "FILE", num_args = 1..)]
+    pub config_files: Vec<PathBuf>,
     /// How log lines look [default: text]
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
@@ -165,8 +169,9 @@ struct FileOptions {
     listen_gossip: Option<Listen>,
     listen_http: Option<Listen>,
     listen_ctl: Option<Listen>,
-    peer: Vec<Peer>,
-    permanent_peer: bool,
+    listen_agent_check: Option<SocketAddr>,
+    peer: Option<Vec<Peer>>,
+    permanent_peer: Option<bool>,
     advertise_gossip: Option<Listen>,
     org: Option<String>,
     log_format: Option<String>,
@@ -175,6 +180,32 @@ struct FileOptions {
     log_keep: Option<u32>,
     profile: Option<Profile>,
     timings: TimingOptions,
+}
+
+impl FileOptions {
+    /// What the `later` file says, and what only this one says.
+    fn then(self, later: Self) -> Self {
+        Self {
+            listen_gossip: later.listen_gossip.or(self.listen_gossip),
+            listen_http: later.listen_http.or(self.listen_http),
+            listen_ctl: later.listen_ctl.or(self.listen_ctl),
+            listen_agent_check: later.listen_agent_check.or(self.listen_agent_check),
+            peer: later.peer.or(self.peer),
+            permanent_peer: later.permanent_peer.or(self.permanent_peer),
+            advertise_gossip: later.advertise_gossip.or(self.advertise_gossip),
+            org: later.org.or(self.org),
+            log_format: later.log_format.or(self.log_format),
+            log_max_size: later.log_max_size.or(self.log_max_size),
+            log_max_age: later.log_max_age.or(self.log_max_age),
+            log_keep: later.log_keep.or(self.log_keep),
+            profile: later.profile.or(self.profile),
+            timings: later.timings.or(&self.timings),
+        }
+    }
+}
+
+fn agent_check(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "write IP:PORT, an IPv6 address as [IP]:PORT".to_owned())
 }
 
 /// Options that cannot be used.
@@ -217,6 +248,8 @@ pub struct Settings {
     pub http: SocketAddr,
     /// Ctl gateway.
     pub ctl: SocketAddr,
+    /// Where load balancers ask, if anywhere.
+    pub agent_check: Option<SocketAddr>,
     /// To join through.
     pub peers: Vec<Peer>,
     /// Whether others probe this member for ever.
@@ -252,8 +285,9 @@ impl Options {
             gossip: address(self.listen_gossip, file.listen_gossip, Ipv4Addr::UNSPECIFIED, GOSSIP_PORT),
             http: address(self.listen_http, file.listen_http, Ipv4Addr::UNSPECIFIED, HTTP_PORT),
             ctl: address(self.listen_ctl, file.listen_ctl, Ipv4Addr::LOCALHOST, CTL_PORT),
-            peers: if self.peer.is_empty() { file.peer } else { self.peer.clone() },
-            permanent: self.permanent_peer || file.permanent_peer,
+            agent_check: self.listen_agent_check.or(file.listen_agent_check),
+            peers: if self.peer.is_empty() { file.peer.unwrap_or_default() } else { self.peer.clone() },
+            permanent: self.permanent_peer || file.permanent_peer.unwrap_or_default(),
             advertise: advertise.map(reachable).transpose()?.flatten(),
             org: org(self.org.clone().filter(|o| !o.is_empty()).or(file.org))?,
             log_format: self.log_format.unwrap_or(log_format(file.log_format.as_deref())?),
@@ -267,20 +301,22 @@ impl Options {
     }
 
     fn file(&self, sup: &SupDir) -> Result<FileOptions, OptionsError> {
-        let default = sup.path().join("config/sup.toml");
-        let path = self.config_file.as_deref().unwrap_or(&default);
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
-            // What is wrong with a root that is no directory is said by whoever needs it.
-            Err(e)
-                if self.config_file.is_none()
-                    && matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
-            {
-                return Ok(FileOptions::default());
-            }
-            Err(source) => return Err(OptionsError::Read { path: path.to_owned(), source }),
-        };
-        parse(&text, path)
+        if self.config_files.is_empty() {
+            let path = sup.path().join("config/sup.toml");
+            return match fs::read_to_string(&path) {
+                Ok(text) => parse(&text, &path),
+                // What is wrong with a root that is no directory is said by whoever needs it.
+                Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                    Ok(FileOptions::default())
+                }
+                Err(source) => Err(OptionsError::Read { path, source }),
+            };
+        }
+        self.config_files.iter().try_fold(FileOptions::default(), |options, path| {
+            let text = fs::read_to_string(path);
+            let text = text.map_err(|source| OptionsError::Read { path: path.clone(), source })?;
+            Ok(options.then(parse(&text, path)?))
+        })
     }
 }
 
@@ -382,6 +418,17 @@ mod tests {
             );
         }
         let dir = tempfile::tempdir().expect("a directory");
+        let (one, two) = (dir.path().join("one"), dir.path().join("two"));
+        let text = "org = \"acme\"\npeer = [\"a\"]\n[timings]\nstall_ms = 9000\nprobe_period_ms = 4000\n";
+        fs::write(&one, text).expect("written");
+        fs::write(&two, "peer = [\"b\"]\npermanent_peer = true\n[timings]\nstall_ms = 8000\n")
+            .expect("written");
+        let files = [one.to_str().expect("text"), two.to_str().expect("text")];
+        let both = settings(dir.path(), &["--config-files", files[0], files[1], "--probe-period-ms", "5000"]);
+        let both = both.expect("settings");
+        assert_eq!((both.org.as_deref(), both.peers.len(), both.permanent), (Some("acme"), 1, true));
+        assert_eq!((both.peers[0].host.as_str(), both.timings.stall_ms), ("b", 8_000));
+        assert_eq!(both.timings.probe_period_ms, 5_000, "the command line counts, whatever it says");
         let missing = settings(dir.path(), &["--config-file", "/no/such/file"]).expect_err("refused");
         assert!(missing.to_string().contains("/no/such/file"));
         let nowhere = settings(dir.path(), &["--advertise-gossip", "0.0.0.0"]).expect_err("refused");
@@ -402,6 +449,7 @@ mod tests {
         for bad in ["", ":1", "a:0", "a:b", "a:70000", "http://a"] {
             assert!(bad.parse::<Peer>().is_err(), "{bad}");
         }
+        assert!(agent_check("127.0.0.1").is_err() && agent_check("[::1]:7").is_ok());
         assert_eq!("".parse::<Listen>(), Ok(Listen::Default), "empty counts as not given");
     }
 }

@@ -43,6 +43,12 @@ macro_rules! timing_options {
         }
 
         impl TimingOptions {
+            /// What is given here, and what only the `other` gives.
+            #[must_use]
+            pub fn or(&self, other: &Self) -> Self {
+                Self { $($field: self.$field.or(other.$field)),+ }
+            }
+
             /// Puts what is given here in place of what `timings` holds.
             pub fn apply(&self, timings: &mut Timings) {
                 $(

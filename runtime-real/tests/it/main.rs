@@ -1,5 +1,6 @@
 //! The binary as its users meet it: commands, gateways, a real supervisor, and what goes wrong.
 
+mod agent_check;
 mod bad_input;
 mod ctl;
 mod demo;
@@ -8,3 +9,4 @@ mod service;
 mod spec_files;
 mod start;
 mod support;
+mod systemd;

@@ -48,6 +48,7 @@ pub(crate) struct Supervisor {
     pub(crate) http: SocketAddr,
     pub(crate) ctl: SocketAddr,
     pub(crate) gossip: SocketAddr,
+    pub(crate) agent_check: Option<SocketAddr>,
     pub(crate) member: String,
     root: TempDir,
 }
@@ -67,7 +68,16 @@ impl Supervisor {
         let (child, ready) = spawn(root.path(), command, env);
         let addr = |name: &str| ready[name].as_str().expect(name).parse().expect("an address");
         let member = ready["member"].as_str().expect("member").to_owned();
-        Self { child, http: addr("http"), ctl: addr("ctl"), gossip: addr("gossip"), member, root }
+        let agent_check = ready["agent_check"].as_str().map(|addr| addr.parse().expect("an address"));
+        Self {
+            child,
+            http: addr("http"),
+            ctl: addr("ctl"),
+            gossip: addr("gossip"),
+            agent_check,
+            member,
+            root,
+        }
     }
 
     /// Starts again, after it has ended, in the same root.

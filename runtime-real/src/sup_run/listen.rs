@@ -1,0 +1,91 @@
+//! The listeners of a supervisor, and telling where they are.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use annulus_core::{Event, EventKind};
+use tokio::sync::broadcast::{self, error::RecvError};
+
+use super::StartError;
+use super::options::Settings;
+use crate::lock;
+use crate::net::{Listener as _, TokioDatagrams, TokioListener, TokioTransport, Transport as _, bind_gossip};
+use crate::root::SupDir;
+
+/// Where the listeners are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Addresses {
+    pub(super) gossip: SocketAddr,
+    pub(super) http: SocketAddr,
+    pub(super) ctl: SocketAddr,
+    pub(super) agent_check: Option<SocketAddr>,
+}
+
+/// The bound listeners and where they are.
+pub(super) struct Bound {
+    pub(super) datagrams: TokioDatagrams,
+    pub(super) gossip: TokioListener,
+    pub(super) http: TokioListener,
+    pub(super) ctl: TokioListener,
+    pub(super) agent_check: Option<TokioListener>,
+    pub(super) at: Addresses,
+}
+
+impl Bound {
+    /// Binds them all.
+    ///
+    /// # Errors
+    /// One of the addresses cannot be listened on.
+    pub(super) async fn bind(settings: &Settings) -> Result<Self, StartError> {
+        let error =
+            |what, option, address| move |source| StartError::Listen { what, address, option, source };
+        let gossip_error = error("the gossip listener", "--listen-gossip", settings.gossip);
+        let (datagrams, gossip, gossip_at) = bind_gossip(&TokioTransport, settings.gossip)
+            .await
+            .map_err(|(_, source)| gossip_error(source))?;
+        let http_error = error("the HTTP gateway", "--listen-http", settings.http);
+        let http = TokioTransport.listen(settings.http).await.map_err(http_error)?;
+        let ctl_error = error("the ctl gateway", "--listen-ctl", settings.ctl);
+        let ctl = TokioTransport.listen(settings.ctl).await.map_err(ctl_error)?;
+        let agent_check = match settings.agent_check {
+            Some(at) => {
+                let agent_error = error("the agent check", "--listen-agent-check", at);
+                Some(TokioTransport.listen(at).await.map_err(agent_error)?)
+            }
+            None => None,
+        };
+        let at = Addresses {
+            gossip: gossip_at,
+            http: http.local_addr()?,
+            ctl: ctl.local_addr()?,
+            agent_check: agent_check.as_ref().map(|listener| listener.local_addr()).transpose()?,
+        };
+        Ok(Self { datagrams, gossip, http, ctl, agent_check, at })
+    }
+}
+
+/// Says who runs where, once the member's identity is on disk.
+pub(super) async fn announce(mut events: broadcast::Receiver<Arc<Event>>, sup: SupDir, at: Addresses) {
+    let member = loop {
+        match events.recv().await.map(|event| event.kind.clone()) {
+            Ok(EventKind::Started { member, .. }) => break member,
+            Ok(_) | Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return,
+        }
+    };
+    if let Err(error) = lock::write_member_id(&sup, member) {
+        tracing::warn!(%error, "the member id could not be written down for people");
+    }
+    if let Err(error) = std::fs::write(sup.pid_file(), format!("{}\n", std::process::id())) {
+        tracing::warn!(%error, "the supervisor's pid could not be written down for people");
+    }
+    let Addresses { gossip, http, ctl, agent_check } = at;
+    tracing::info!(listener = "gossip", address = %gossip, "gossip listener on {gossip} (UDP and TCP)");
+    tracing::info!(listener = "http", address = %http, "HTTP gateway on http://{http}");
+    tracing::info!(listener = "ctl", address = %ctl, "ctl gateway on {ctl}");
+    if let Some(address) = agent_check {
+        tracing::info!(listener = "agent-check", %address, "agent check on {address}");
+    }
+    let agent_check = agent_check.map(tracing::field::display);
+    tracing::info!(ready = true, %member, %gossip, %http, %ctl, agent_check, "supervisor {member} is ready");
+}
