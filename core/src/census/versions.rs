@@ -7,7 +7,7 @@ use crate::id::{FileName, MemberId};
 use crate::rumor::{Rumor, Version};
 
 /// A group's configuration and files.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct CensusVersions {
     /// Its configuration.
     pub config: Option<CensusVersion>,
@@ -16,7 +16,7 @@ pub struct CensusVersions {
 }
 
 /// One version.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CensusVersion {
     /// Its number.
     pub incarnation: u64,
