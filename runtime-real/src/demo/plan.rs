@@ -14,11 +14,13 @@ macro_rules! file {
     };
 }
 
-const FILES: [(&str, &str, u32); 5] = [
+const FILES: [(&str, &str, u32); 7] = [
     file!("plan.toml", 0o644),
     file!("default.toml", 0o644),
     file!("config/about.txt", 0o644),
+    file!("hooks/drain", 0o755),
     file!("hooks/health-check", 0o755),
+    file!("hooks/post-stop", 0o755),
     file!("hooks/run", 0o755),
 ];
 

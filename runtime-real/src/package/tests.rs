@@ -185,16 +185,18 @@ fn dependencies_have_to_be_there() {
 }
 
 #[test]
-fn the_example_plan_builds() {
+fn the_example_plans_build() {
     let bench = Bench::new();
-    let plan = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/plans/responder");
-    let built = build(&bench.root, &plan, &bench.path("out"), NOW).expect("built");
-    let done = bench.install(&built.path).expect("installed");
-    assert!(done.path.join("hooks/run").is_file() && done.path.join("config/about.txt").is_file());
-    let mut hart = Hart::open(&built.path).expect("a package");
-    let said = inspect(&mut hart, Limits::default()).expect("whole");
-    assert_eq!(said.ident, built.ident);
-    assert!(said.metafiles[&MetaFile::Manifest].contains("# annulus / responder"));
+    for (name, config) in [("responder", "config/about.txt"), ("redis", "config/redis.conf")] {
+        let plan = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/plans").join(name);
+        let built = build(&bench.root, &plan, &bench.path("out"), NOW).expect("built");
+        let done = bench.install(&built.path).expect("installed");
+        assert!(done.path.join("hooks/run").is_file() && done.path.join(config).is_file());
+        let mut hart = Hart::open(&built.path).expect("a package");
+        let said = inspect(&mut hart, Limits::default()).expect("whole");
+        assert_eq!(said.ident, built.ident);
+        assert!(said.metafiles[&MetaFile::Manifest].contains(&format!("# annulus / {name}")));
+    }
 }
 
 pub(super) fn mode(path: &Path) -> u32 {

@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::*;
-use crate::census::{Census, CensusGroup, CensusMember};
+use crate::census::{Census, CensusGroup, CensusMember, CensusVersions};
 use crate::command::StopHow;
 use crate::facts::{GroupConfig, GroupFile};
 use crate::id::MemberId;
@@ -457,7 +457,12 @@ impl World {
             permanent: false,
         };
         let population = BTreeMap::from([(member.member_id, member)]);
-        let found = CensusGroup { service_group: service_group.clone(), pkg_incarnation: 0, population };
+        let found = CensusGroup {
+            service_group: service_group.clone(),
+            pkg_incarnation: 0,
+            population,
+            versions: CensusVersions::default(),
+        };
         self.ring.groups.insert(service_group, found);
         self.facts(group);
     }

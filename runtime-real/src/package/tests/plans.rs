@@ -159,3 +159,43 @@ fn health_and_drain_travel_with_the_package() {
     let both = [("plan.toml", text.as_str()), ("hooks/run", ""), ("hooks/health-check", "")];
     assert!(complaint(&both).contains("keep one of them"));
 }
+
+/// The keys that a table of a plan may have, as its reader lists them; none when it is no such table.
+fn known_keys(table: &[&str]) -> Option<Vec<String>> {
+    let inner =
+        table.iter().rev().fold("nonsense = 1".to_owned(), |inner, key| format!("{key} = {{ {inner} }}"));
+    let message = complaint(&[("plan.toml", &inner)]);
+    let list = message.split_once("unknown field `nonsense`, expected ")?.1;
+    let names = list.lines().next().unwrap_or_default().split('`').skip(1).step_by(2);
+    Some(names.map(str::to_owned).collect())
+}
+
+fn collect_keys(table: &mut Vec<String>, into: &mut Vec<String>) {
+    let path: Vec<&str> = table.iter().map(String::as_str).collect();
+    match known_keys(&path) {
+        None => into.push(table.join(".")),
+        Some(keys) => {
+            for key in keys {
+                table.push(key);
+                collect_keys(table, into);
+                table.pop();
+            }
+        }
+    }
+}
+
+#[test]
+fn the_reference_names_every_key_and_no_other() {
+    let mut keys = Vec::new();
+    collect_keys(&mut Vec::new(), &mut keys);
+    assert!(keys.iter().any(|key| key == "service.user"), "{keys:?}");
+    keys.sort();
+    let reference = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/plans/README.md");
+    let text = fs::read_to_string(reference).expect("the reference");
+    let section =
+        text.split("## plan.toml").nth(1).and_then(|rest| rest.split("## ").next()).expect("a section");
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let mut documented: Vec<&str> = rows.collect();
+    documented.sort_unstable();
+    assert_eq!(documented, keys, "scenarios/plans/README.md lists what a plan may hold");
+}
