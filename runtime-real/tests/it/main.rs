@@ -4,6 +4,7 @@ mod agent_check;
 mod bad_input;
 mod ctl;
 mod demo;
+mod group;
 mod http;
 mod service;
 mod spec_files;

@@ -1,0 +1,103 @@
+//! Configuration and files of service groups, given by operators.
+
+use std::io::Write as _;
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::support::{Supervisor, annulus, eventually, text};
+
+/// Runs a command with this on its standard input.
+fn with_input(supervisor: &Supervisor, args: &[&str], input: &str) -> (i32, String, String) {
+    let mut command = annulus();
+    command.arg("--root").arg(supervisor.root()).args(args);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the binary runs");
+    child.stdin.take().expect("piped").write_all(input.as_bytes()).expect("written");
+    let output = child.wait_with_output().expect("it ends");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    (output.status.code().expect("an exit code"), text(output.stdout), text(output.stderr))
+}
+
+fn shown(supervisor: &Supervisor, group: &str) -> Value {
+    supervisor.json("/census")["census_groups"][group].clone()
+}
+
+#[test]
+fn a_configuration_is_taken_by_one_and_known_to_all() {
+    let alpha = Supervisor::start(&[]);
+    let beta = Supervisor::start(&["--peer", &alpha.gossip.to_string()]);
+    let apply = |version| ["config", "apply", "redis.prod", version];
+    let (code, stdout, stderr) = with_input(&alpha, &apply("3"), "port = 2112\npassword = 'hunter2'\n");
+    assert_eq!(code, 0, "{stderr}");
+    for step in ["» ", "Ω ", "✓ ", "↑ ", "★ "] {
+        assert!(stdout.contains(step), "{stdout}");
+    }
+    eventually("the other knows it", || {
+        (shown(&beta, "redis.prod")["service_config"]["incarnation"] == 3).then_some(())
+    });
+    let config = shown(&beta, "redis.prod")["service_config"].clone();
+    assert_eq!((&config["writer"], &config["conflict"]), (&Value::from(alpha.member.as_str()), &Value::Null));
+    for path in ["/census", "/butterfly"] {
+        assert!(!beta.get(path).body.contains("hunter2"), "{path} shows what is in it");
+    }
+
+    // Through the other one, which has heard of version 3.
+    let (code, _, stderr) = with_input(&beta, &apply("3"), "port = 1\n");
+    assert_eq!(code, 8, "{stderr}");
+    assert!(stderr.contains("version 3 is current"), "{stderr}");
+    let (code, stdout, _) = with_input(&beta, &[&apply("4")[..], &["--wait"]].concat(), "port = 1\n");
+    assert_eq!(code, 0);
+    assert!(stdout.contains("No alive member serves redis.prod"), "{stdout}");
+    let (code, stdout, _) = beta.run(&["config", "history", "redis.prod", "--json"]);
+    let history: Value = serde_json::from_str(&stdout).expect("JSON");
+    let versions: Vec<&Value> =
+        history.as_array().expect("a list").iter().map(|entry| &entry["version"]).collect();
+    assert_eq!((code, versions), (0, vec![&Value::from(3), &Value::from(4)]));
+}
+
+#[test]
+fn what_cannot_be_applied_is_refused_with_a_reason() {
+    let supervisor = Supervisor::start(&[]);
+    let apply = |version: &str, input: &str| {
+        with_input(&supervisor, &["config", "apply", "redis.prod", version, "-"], input)
+    };
+    let (code, _, stderr) = apply("1", "port = 1\nhost = = 2\n");
+    assert_eq!(code, 2);
+    assert!(stderr.contains("line 2, column 8"), "{stderr}");
+    let (code, _, stderr) = apply("1", &"#".repeat(65_537));
+    assert_eq!(code, 2);
+    assert!(stderr.contains("65536"), "{stderr}");
+    assert_eq!(apply("0", "").0, 2);
+    assert_eq!(with_input(&supervisor, &["config", "apply", "redis", "1"], "").0, 2);
+    let (code, _, stderr) = supervisor.run(&["config", "history", "redis.prod"]);
+    assert_eq!(code, 2, "{stderr}");
+    assert_eq!(shown(&supervisor, "redis.prod"), Value::Null, "nothing has changed");
+    let away = "127.0.0.1:1";
+    let remote = ["config", "apply", "redis.prod", "1", "--remote-sup", away];
+    assert_eq!(with_input(&supervisor, &remote, "").0, 3);
+}
+
+#[test]
+fn files_and_configuration_outlive_the_supervisor() {
+    let mut supervisor = Supervisor::start(&[]);
+    let file = supervisor.root().join("users.acl");
+    std::fs::write(&file, "user default on\n").expect("written");
+    let upload = |supervisor: &Supervisor, version: &str, path: &str| {
+        supervisor.run(&["file", "upload", "redis.prod", version, path])
+    };
+    let (code, stdout, stderr) = upload(&supervisor, "1", text(&file));
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("★ Uploaded version 1 of users.acl"), "{stdout}");
+    assert_eq!(upload(&supervisor, "1", text(&file)).0, 8);
+    assert_eq!(upload(&supervisor, "2", "/").0, 2, "not a file's name");
+    assert_eq!(with_input(&supervisor, &["config", "apply", "redis.prod", "7"], "a = 1").0, 0);
+
+    supervisor.child.kill().expect("killed");
+    supervisor.restart(&[]);
+    let group = shown(&supervisor, "redis.prod");
+    assert_eq!(group["service_config"]["incarnation"], 7);
+    assert_eq!(group["service_files"]["users.acl"]["bytes"], 16);
+    let (_, stdout, _) = supervisor.run(&["config", "history", "redis.prod", "--file", "users.acl"]);
+    assert!(stdout.contains("current"), "{stdout}");
+}
