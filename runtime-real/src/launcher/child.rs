@@ -59,7 +59,7 @@ pub(super) fn start(launch: &Launch, cgroup: Option<File>, nofile: (rlim_t, rlim
     Ok(Started { pid: Pid::from_raw(pid), output, errors })
 }
 
-/// Starts the supervisor: like a service, but with the launcher's own environment, user and output.
+/// Starts the supervisor: like a service, but with the launcher's own environment and user. Returns what it logs.
 ///
 /// # Errors
 /// The program cannot be run.
@@ -68,14 +68,17 @@ pub(super) fn start_supervisor(
     args: &[std::ffi::OsString],
     starts: u32,
     nofile: (rlim_t, rlim_t),
-) -> io::Result<Pid> {
+) -> io::Result<(Pid, OwnedFd)> {
     let mut command = Command::new(program);
     // A group of its own, so that a terminal's Ctrl-C reaches the launcher alone, which passes it on.
     command.args(args).env(super::LAUNCHER_ENV, std::process::id().to_string()).process_group(0);
-    command.env(super::STARTS_ENV, starts.to_string());
+    command.env(super::STARTS_ENV, starts.to_string()).stdin(Stdio::null()).stderr(Stdio::piped());
     prepare(&mut command, Prepared { owner: None, nofile, cgroup: None });
-    let pid = i32::try_from(command.spawn()?.id()).map_err(io::Error::other)?;
-    Ok(Pid::from_raw(pid))
+    let mut child = command.spawn()?;
+    let gone = || io::Error::other("the system did not give its pipe");
+    let errors = unwaiting(child.stderr.take().ok_or_else(gone)?.into())?;
+    let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
+    Ok((Pid::from_raw(pid), errors))
 }
 
 fn unwaiting(fd: OwnedFd) -> io::Result<OwnedFd> {

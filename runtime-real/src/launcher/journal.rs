@@ -16,6 +16,9 @@ const FILES_MAX: usize = 1_024;
 /// A buffer that became larger than this is let go.
 const BUFFER_BYTES_KEPT: usize = 16 * 1024;
 
+/// At the end, what waits to be shown gets this long, in milliseconds.
+const LAST_LINES_MS: u16 = 1_000;
+
 /// How bad something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Level {
@@ -24,11 +27,25 @@ pub(super) enum Level {
     Error,
 }
 
+/// Where a line comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    Service {
+        service: String,
+        group: String,
+        /// `O`, `E` or `H`.
+        tag: u8,
+    },
+    Supervisor,
+}
+
 /// All logs of a launcher.
 #[derive(Debug)]
 pub(super) struct Journal {
     /// The directory of all services' directories.
     services: PathBuf,
+    /// The supervisor's log, which has the launcher's own lines too.
+    log: LogFile,
     keep: Keep,
     json: bool,
     shown: Sink,
@@ -41,10 +58,55 @@ pub(super) struct Journal {
 impl Journal {
     /// # Errors
     /// The system gives no descriptors.
-    pub(super) fn new(services: PathBuf, keep: Keep, json: bool) -> io::Result<Self> {
-        let (shown, own) = (Sink::new(io::stdout().as_fd())?, Sink::new(io::stderr().as_fd())?);
+    pub(super) fn new(services: PathBuf, log: PathBuf, keep: Keep, json: bool) -> io::Result<Self> {
+        let shown = Sink::new(io::stdout().as_fd(), json)?;
+        let own = Sink::new(io::stderr().as_fd(), json)?;
+        let log = LogFile::new(log, keep);
         let (files, lines, line) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Ok(Self { services, keep, json, shown, own, files, lines, line })
+        Ok(Self { services, log, keep, json, shown, own, files, lines, line })
+    }
+
+    /// Takes lines; `give` calls what it is given with each.
+    pub(super) fn take(&mut self, source: &Source, give: impl FnOnce(&mut dyn FnMut(&[u8]))) {
+        match source {
+            Source::Service { service, group, tag } => self.lines((service, group, *tag), give),
+            Source::Supervisor => {
+                let (own, lines) = (&mut self.own, &mut self.lines);
+                let mut count = 0;
+                give(&mut |line: &[u8]| {
+                    let start = lines.len();
+                    lines.extend_from_slice(line);
+                    lines.push(b'\n');
+                    own.line(lines.get(start..).unwrap_or_default());
+                    count += 1;
+                });
+                self.log_own(count);
+            }
+        }
+    }
+
+    /// Appends what has been gathered to the supervisor's log.
+    fn log_own(&mut self, count: u64) {
+        if count > 0 {
+            let lines = std::mem::take(&mut self.lines);
+            match self.log.append(&lines, count, clock::wall()) {
+                None => {}
+                // Not into the log, of course.
+                Some(Notice::Failed(reason)) => {
+                    let text = format!(
+                        "the supervisor's log cannot be written: {reason}; until it can, its lines are only shown"
+                    );
+                    self.show(Level::Warn, &text);
+                }
+                Some(Notice::Recovered(lost)) => {
+                    self.show(
+                        Level::Info,
+                        &format!("the supervisor's log is written again; it lacks {lost} lines"),
+                    );
+                }
+            }
+        }
+        self.lines.clear();
     }
 
     /// Takes lines of a service; `give` calls what it is given with each.
@@ -81,13 +143,15 @@ impl Journal {
             count += 1;
         });
         if count > 0 {
-            self.append(service, count);
+            let mut lines = std::mem::take(&mut self.lines);
+            self.append(service, &lines, count);
+            lines.clear();
+            lines.shrink_to(BUFFER_BYTES_KEPT);
+            self.lines = lines;
         }
-        self.lines.clear();
-        self.lines.shrink_to(BUFFER_BYTES_KEPT);
     }
 
-    fn append(&mut self, service: &str, count: u64) {
+    fn append(&mut self, service: &str, lines: &[u8], count: u64) {
         if self.files.len() >= FILES_MAX && !self.files.contains_key(service) {
             self.files.pop_first();
         }
@@ -95,7 +159,7 @@ impl Journal {
         let file = self.files.entry(service.to_owned()).or_insert_with(|| {
             LogFile::new(services.join(service).join("logs").join(format!("{service}.log")), keep)
         });
-        match file.append(&self.lines, count, clock::wall()) {
+        match file.append(lines, count, clock::wall()) {
             None => {}
             Some(Notice::Failed(reason)) => self.report(
                 Level::Warn,
@@ -117,6 +181,12 @@ impl Journal {
 
     /// A line of the launcher's own.
     pub(super) fn report(&mut self, level: Level, text: &str) {
+        let line = self.show(level, text);
+        self.lines.extend_from_slice(line.as_bytes());
+        self.log_own(1);
+    }
+
+    fn show(&mut self, level: Level, text: &str) -> String {
         let stamp = stamp(clock::wall());
         let word = match level {
             Level::Info => "INFO",
@@ -133,6 +203,14 @@ impl Journal {
         };
         self.own.line(line.as_bytes());
         self.own.flush();
+        line
+    }
+
+    /// Writes what waits, for as long as whoever reads it takes, but not for ever.
+    pub(super) fn finish(&mut self) {
+        for sink in [&mut self.shown, &mut self.own] {
+            sink.finish(LAST_LINES_MS);
+        }
     }
 
     /// Writes what can be written now.
@@ -186,7 +264,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         std::fs::create_dir_all(dir.path().join("web/logs")).expect("made");
         let keep = Keep { size_bytes: 1_000, age_ms: 1_000_000, files: 1 };
-        let mut journal = Journal::new(dir.path().to_owned(), keep, false).expect("a journal");
+        let mut journal =
+            Journal::new(dir.path().to_owned(), dir.path().join("sup.log"), keep, false).expect("a journal");
         journal.lines(("web", "web.default", b'O'), |line| {
             line(b"hello");
             line(b"\xff");

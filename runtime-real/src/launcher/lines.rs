@@ -1,20 +1,34 @@
 //! A stream of bytes, cut into lines of bounded length.
 
-/// A longer line is taken in pieces of this length.
-pub(crate) const LINE_BYTES_MAX: usize = 4 * 1024;
+/// A longer line is taken in pieces of this length …
+const LINE_BYTES_MAX: usize = 4 * 1024;
+/// … or of this one, where lines are our own, which may be objects that should stay whole.
+const OWN_LINE_BYTES_MAX: usize = 64 * 1024;
 
 /// What has come of a line that has not ended.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Lines {
+    bytes_max: usize,
     pending: Vec<u8>,
     /// Whether what is pending continues a line that was too long.
     continued: bool,
 }
 
+impl Default for Lines {
+    fn default() -> Self {
+        Self { bytes_max: LINE_BYTES_MAX, pending: Vec::new(), continued: false }
+    }
+}
+
 impl Lines {
+    /// Lines of a supervisor.
+    pub(crate) fn own() -> Self {
+        Self { bytes_max: OWN_LINE_BYTES_MAX, ..Self::default() }
+    }
+
     pub(crate) fn push(&mut self, mut bytes: &[u8], mut line: impl FnMut(&[u8])) {
         while !bytes.is_empty() {
-            let room = LINE_BYTES_MAX - self.pending.len();
+            let room = self.bytes_max - self.pending.len();
             let window = bytes.get(..room).unwrap_or(bytes);
             let end = window.iter().position(|b| *b == b'\n');
             let (taken, rest) = bytes.split_at(end.unwrap_or(window.len()));
@@ -32,7 +46,7 @@ impl Lines {
                 self.continued = false;
             } else {
                 self.pending.extend_from_slice(taken);
-                if self.pending.len() == LINE_BYTES_MAX {
+                if self.pending.len() == self.bytes_max {
                     self.finish(&mut line);
                     self.continued = true;
                 }

@@ -178,7 +178,10 @@ fn launch(options: &Options, program: PathBuf, args: Vec<OsString>) -> Result<u8
     ignore_harmless()?;
     // Whoever loses their parent becomes a child of this process, which waits for them.
     nix::sys::prctl::set_child_subreaper(true).map_err(io::Error::from)?;
-    let journal = Journal::new(options.root.join("svc"), options.keep, options.json)?;
+    if let Some(logs) = sup.log().parent() {
+        std::fs::create_dir_all(logs)?;
+    }
+    let journal = Journal::new(options.root.join("svc"), sup.log(), options.keep, options.json)?;
     let services = Services::new(nofile, Cgroups::new(&options.name));
     let link = Link::listen(&sup.launcher_socket())?;
     let supervisor = Supervisor::new(program, args, nofile);
@@ -211,7 +214,7 @@ pub(crate) fn in_thread(services: &Path) -> tokio::net::UnixStream {
     let services = services.to_owned();
     let run = move || {
         let keep = Keep { size_bytes: 1 << 20, age_ms: u64::MAX, files: 1 };
-        let journal = Journal::new(services, keep, false)?;
+        let journal = Journal::new(services.clone(), services.join("sup.log"), keep, false)?;
         let nofile = getrlimit(Resource::RLIMIT_NOFILE)?;
         let services = Services::new(nofile, Cgroups::new("test"));
         Launcher::new(journal, services, Link::connected(other)?, None)?.run()

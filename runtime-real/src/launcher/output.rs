@@ -6,7 +6,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use nix::errno::Errno;
 use nix::unistd::read;
 
-use super::journal::Journal;
+use super::journal::{Journal, Source};
 use super::lines::Lines;
 
 /// Read from one pipe before the others have their turn, in bytes: what a pipe holds.
@@ -19,9 +19,7 @@ const ORPHANS_MAX: usize = 64;
 #[derive(Debug)]
 struct Pipe {
     fd: OwnedFd,
-    service: String,
-    group: String,
-    tag: u8,
+    source: Source,
     lines: Lines,
     /// The process that it was made for.
     pid: i32,
@@ -36,10 +34,12 @@ pub(super) struct Outputs {
 }
 
 impl Outputs {
-    pub(super) fn add(&mut self, fd: OwnedFd, (service, group, tag): (&str, &str, u8), pid: i32) {
-        let (service, group) = (service.to_owned(), group.to_owned());
-        self.pipes
-            .insert(self.next, Pipe { fd, service, group, tag, lines: Lines::default(), pid, orphan: false });
+    pub(super) fn add(&mut self, fd: OwnedFd, source: Source, pid: i32) {
+        let lines = match source {
+            Source::Service { .. } => Lines::default(),
+            Source::Supervisor => Lines::own(),
+        };
+        self.pipes.insert(self.next, Pipe { fd, source, lines, pid, orphan: false });
         self.next += 1;
     }
 
@@ -83,15 +83,14 @@ enum Read {
 
 impl Pipe {
     fn read(&mut self, buffer: &mut [u8], journal: &mut Journal) -> Read {
-        let source = (self.service.as_str(), self.group.as_str(), self.tag);
         match read(&self.fd, buffer) {
             Ok(0) => {
-                journal.lines(source, |line| self.lines.finish(line));
+                journal.take(&self.source, |line| self.lines.finish(line));
                 Read::End
             }
             Ok(count) => {
                 let bytes = buffer.get(..count).unwrap_or_default();
-                journal.lines(source, |line| self.lines.push(bytes, line));
+                journal.take(&self.source, |line| self.lines.push(bytes, line));
                 Read::Some
             }
             Err(Errno::EAGAIN | Errno::EINTR) => Read::Nothing,

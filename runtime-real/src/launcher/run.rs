@@ -12,7 +12,7 @@ use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFl
 use nix::unistd::Pid;
 
 use super::identity;
-use super::journal::{Journal, Level};
+use super::journal::{Journal, Level, Source};
 use super::link::Link;
 use super::message::{Answer, Message, Request, VERSION};
 use super::output::{Outputs, READ_BYTES};
@@ -115,7 +115,7 @@ impl Launcher {
         self.start_supervisor();
         loop {
             if let Some(code) = self.turn()? {
-                self.journal.flush();
+                self.journal.finish();
                 return Ok(code);
             }
         }
@@ -123,8 +123,9 @@ impl Launcher {
 
     fn start_supervisor(&mut self) {
         let Some(supervisor) = &mut self.supervisor else { return };
-        if let Err(error) = supervisor.start(clock::boot_ms()) {
-            self.journal.report(Level::Error, &error.to_string());
+        match supervisor.start(clock::boot_ms()) {
+            Ok((pid, errors)) => self.outputs.add(errors, Source::Supervisor, pid.as_raw()),
+            Err(error) => self.journal.report(Level::Error, &error.to_string()),
         }
     }
 
@@ -319,6 +320,7 @@ impl Launcher {
         self.on_peer();
         self.link.hang_up();
         self.services.detach();
+        self.outputs.ended(pid.as_raw(), &mut self.buffer, &mut self.journal);
         let Some(supervisor) = &mut self.supervisor else { return };
         let services = match self.services.count() {
             0 => String::new(),
@@ -384,7 +386,7 @@ impl Launcher {
             Request::Log { service, group, tag, line } => {
                 // The name becomes a path.
                 if service.parse::<annulus_core::ServiceName>().is_ok() {
-                    self.journal.lines((&service, &group, tag), |give| give(&line));
+                    self.journal.take(&Source::Service { service, group, tag }, |give| give(&line));
                 }
             }
             Request::KillAll => self.services.kill_all(),

@@ -13,7 +13,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use super::cgroup::Cgroups;
-use super::journal::{Journal, Level};
+use super::journal::{Journal, Level, Source};
 use super::message::{Answer, Held, Launch};
 use super::output::Outputs;
 use super::{child, identity, leftover};
@@ -93,8 +93,9 @@ impl Services {
             }
         };
         let pid = started.pid;
-        outputs.add(started.output, (service, &launch.group, b'O'), pid.as_raw());
-        outputs.add(started.errors, (service, &launch.group, b'E'), pid.as_raw());
+        let source = |tag| Source::Service { service: service.clone(), group: launch.group.clone(), tag };
+        outputs.add(started.output, source(b'O'), pid.as_raw());
+        outputs.add(started.errors, source(b'E'), pid.as_raw());
         if let Err(error) = write_pid(&launch.pid_file, pid) {
             journal.report(Level::Warn, &format!("the pid file of {service} cannot be written: {error}"));
         }

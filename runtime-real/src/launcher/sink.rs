@@ -13,6 +13,8 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, send};
 
+use crate::clock;
+
 /// Bytes that wait.
 const WAITING_BYTES_MAX: usize = 64 * 1024;
 /// What a pipe that can be written to takes without making the writer wait.
@@ -38,6 +40,8 @@ pub(super) struct Sink {
     way: Way,
     waiting: VecDeque<u8>,
     lost: u64,
+    /// Whether lines are JSON objects.
+    json: bool,
 }
 
 impl Sink {
@@ -45,7 +49,7 @@ impl Sink {
     ///
     /// # Errors
     /// The system gives no descriptor.
-    pub(super) fn new(fd: BorrowedFd<'_>) -> io::Result<Self> {
+    pub(super) fn new(fd: BorrowedFd<'_>, json: bool) -> io::Result<Self> {
         let fd = fd.try_clone_to_owned()?;
         let kind = File::from(fd.try_clone()?).metadata()?.file_type();
         let way = if kind.is_socket() {
@@ -59,7 +63,7 @@ impl Sink {
         } else {
             Way::Shared
         };
-        Ok(Self { fd, way, waiting: VecDeque::new(), lost: 0 })
+        Ok(Self { fd, way, waiting: VecDeque::new(), lost: 0, json })
     }
 
     /// Shows a line, which ends as lines do, now or later.
@@ -82,8 +86,12 @@ impl Sink {
     fn tell_lost(&mut self) {
         let lost = std::mem::take(&mut self.lost);
         if lost > 0 {
-            let text =
-                format!("annulus: {lost} log lines were lost here, because nobody read them in time\n");
+            let text = format!("{lost} log lines were lost here, because nobody read them in time");
+            let text = if self.json {
+                format!("{{\"level\":\"WARN\",\"launcher\":true,\"lost\":{lost},\"message\":\"{text}\"}}\n")
+            } else {
+                format!("annulus: {text}\n")
+            };
             self.waiting.extend(text.as_bytes());
         }
     }
@@ -122,6 +130,21 @@ impl Sink {
     fn give_up(&mut self) {
         self.lost += self.waiting.iter().filter(|byte| **byte == b'\n').count() as u64;
         self.waiting.clear();
+    }
+
+    /// Writes what waits, for at most so many milliseconds.
+    pub(super) fn finish(&mut self, limit_ms: u16) {
+        let end_ms = clock::boot_ms().saturating_add(limit_ms.into());
+        loop {
+            self.flush();
+            let left_ms = end_ms.saturating_sub(clock::boot_ms());
+            let Some(fd) = self.wanted().filter(|_| left_ms > 0) else { return };
+            let timeout = PollTimeout::from(u16::try_from(left_ms).unwrap_or(limit_ms));
+            let mut wanted = [PollFd::new(fd, PollFlags::POLLOUT)];
+            if !matches!(poll(&mut wanted, timeout), Ok(1..)) {
+                return;
+            }
+        }
     }
 
     /// What to wait for, when something waits to be written.
@@ -188,7 +211,7 @@ mod tests {
     #[test]
     fn a_pipe_that_nobody_reads_stops_nobody() {
         let (reader, writer) = io::pipe().expect("a pipe");
-        let sink = Sink::new(writer.as_fd()).expect("a sink");
+        let sink = Sink::new(writer.as_fd(), false).expect("a sink");
         assert!(matches!(sink.way, Way::Own(_)));
         let reader = File::from(OwnedFd::from(reader));
         let flags = nix::fcntl::OFlag::O_NONBLOCK;
@@ -200,7 +223,7 @@ mod tests {
     fn a_socket_that_nobody_reads_stops_nobody() {
         let (reader, writer) = UnixStream::pair().expect("a pair");
         reader.set_nonblocking(true).expect("set");
-        let sink = Sink::new(writer.as_fd()).expect("a sink");
+        let sink = Sink::new(writer.as_fd(), false).expect("a sink");
         assert!(matches!(sink.way, Way::Socket));
         check(sink, reader);
     }
@@ -208,7 +231,7 @@ mod tests {
     #[test]
     fn a_reader_that_is_gone_is_nobodys_trouble() {
         let (reader, writer) = io::pipe().expect("a pipe");
-        let mut sink = Sink::new(writer.as_fd()).expect("a sink");
+        let mut sink = Sink::new(writer.as_fd(), false).expect("a sink");
         drop(reader);
         flood(&mut sink);
         sink.flush();
@@ -218,7 +241,7 @@ mod tests {
     #[test]
     fn a_file_is_shared_with_its_other_writers() {
         let mut file = tempfile::NamedTempFile::new().expect("a file");
-        let mut sink = Sink::new(file.as_fd()).expect("a sink");
+        let mut sink = Sink::new(file.as_fd(), false).expect("a sink");
         file.write_all(b"first\n").expect("written");
         sink.line(b"second\n");
         sink.flush();

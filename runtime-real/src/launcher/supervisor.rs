@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use annulus_core::ExitStatus;
@@ -74,17 +75,17 @@ impl Supervisor {
         self.start_at
     }
 
-    /// Starts one.
+    /// Starts one; returns its process and what it logs.
     ///
     /// # Errors
     /// The program cannot be run; it is tried again later.
-    pub(super) fn start(&mut self, now_ms: u64) -> io::Result<()> {
+    pub(super) fn start(&mut self, now_ms: u64) -> io::Result<(Pid, OwnedFd)> {
         self.start_at = None;
         match child::start_supervisor(&self.program, &self.args, self.starts, self.nofile) {
-            Ok(pid) => {
+            Ok((pid, errors)) => {
                 self.starts = self.starts.saturating_add(1);
                 (self.running, self.started_ms, self.greeted) = (Some(pid), now_ms, false);
-                Ok(())
+                Ok((pid, errors))
             }
             Err(error) => {
                 self.start_at = Some(now_ms.saturating_add(BACKOFF_MS_MAX_UNREADY));
