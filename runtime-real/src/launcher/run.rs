@@ -249,19 +249,21 @@ impl Launcher {
                 if self.supervisor.as_ref().is_some_and(|supervisor| supervisor.signal(signal)) {
                     return;
                 }
-                let kill_at_ms = self.services.stop_all(now_ms);
-                self.phase = Phase::Stopping { kill_at_ms, code: self.last_code };
-                if let Some(supervisor) = &mut self.supervisor {
-                    supervisor.stop_restarting();
-                }
-                let text = format!(
-                    "{signal} received while no supervisor runs: services are stopped, the ring is not told"
-                );
-                self.journal.report(Level::Warn, &text);
+                self.stop(&format!("{signal} received while no supervisor runs"), now_ms);
             }
             Phase::Stopping { code, .. } => self.end(code, now_ms),
             Phase::Ending { .. } => {}
         }
+    }
+
+    /// Stops services without a supervisor, which is not started again.
+    fn stop(&mut self, why: &str, now_ms: u64) {
+        let kill_at_ms = self.services.stop_all(now_ms);
+        self.phase = Phase::Stopping { kill_at_ms, code: self.last_code };
+        if let Some(supervisor) = &mut self.supervisor {
+            supervisor.stop_restarting();
+        }
+        self.journal.report(Level::Warn, &format!("{why}: services are stopped, the ring is not told"));
     }
 
     /// Kills what is left.
@@ -335,16 +337,21 @@ impl Launcher {
             }
             Verdict::Retry(wait_ms) => {
                 self.last_code = code_of(status);
-                let text = format!(
-                    "the supervisor, process {pid}, ended ({status}) without having been asked to; it is started again \
-                     in {wait_ms} ms{services}"
-                );
+                let text = if self.asked > 0 {
+                    format!(
+                        "the supervisor, process {pid}, ended ({status}) before it had stopped its services"
+                    )
+                } else {
+                    format!(
+                        "the supervisor, process {pid}, ended ({status}) without having been asked to; it is started \
+                         again in {wait_ms} ms{services}"
+                    )
+                };
                 self.journal.report(Level::Error, &text);
             }
         }
         if self.asked > 0 && self.phase == Phase::Running {
-            // It was told to end, and crashed on the way.
-            self.end(self.last_code, now_ms);
+            self.stop("it was told to end", now_ms);
         }
     }
 

@@ -269,6 +269,7 @@ fn metafiles(plan: &Plan, ident: &PackageIdent, deps: &Dependencies, sources: &C
         (MetaFile::ShutdownSignal, service_line(plan.service.shutdown_signal.as_str()[3..].to_owned())),
         (MetaFile::ShutdownTimeout, service_line(plan.service.shutdown_timeout_s.to_string())),
         (MetaFile::Demoted, service_line(plan.service.demoted.to_string())),
+        (MetaFile::Limits, plan.service.limits.to_metafile()),
         (MetaFile::Health, plan.health.as_ref().map(HealthPlan::to_metafile).unwrap_or_default()),
         (MetaFile::Drain, plan.drain.to_metafile()),
     ];

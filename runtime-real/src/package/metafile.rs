@@ -39,6 +39,8 @@ pub enum MetaFile {
     ShutdownTimeout,
     /// What happens to the service when its member leads the group no longer.
     Demoted,
+    /// What the service may take of its host.
+    Limits,
     /// How the service is checked where there is no hook: TOML.
     Health,
     /// How the service is drained: TOML.
@@ -47,7 +49,7 @@ pub enum MetaFile {
 
 impl MetaFile {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Ident,
         Self::Target,
         Self::Manifest,
@@ -65,6 +67,7 @@ impl MetaFile {
         Self::ShutdownSignal,
         Self::ShutdownTimeout,
         Self::Demoted,
+        Self::Limits,
         Self::Health,
         Self::Drain,
     ];
@@ -90,6 +93,7 @@ impl MetaFile {
             Self::ShutdownSignal => "SHUTDOWN_SIGNAL",
             Self::ShutdownTimeout => "SHUTDOWN_TIMEOUT",
             Self::Demoted => "DEMOTED",
+            Self::Limits => "LIMITS",
             Self::Health => "HEALTH",
             Self::Drain => "DRAIN",
         }

@@ -26,6 +26,12 @@
 //! user = "hab"                     # who it runs as, where the supervisor may choose
 //! group = "hab"
 //! demoted = "restart"              # or "reconfigure", "stop": when its member leads the group no longer
+//! nofile = 4096                    # open files of each of its processes
+//!
+//! [service.limits]                 # of all its processes together, where the host lets the launcher limit them
+//! memory = "512M"
+//! cpu = 1.5                        # processors
+//! pids = 100                       # processes and threads
 //!
 //! [health]                         # how it is checked where there is no hook health-check
 //! http = "http://127.0.0.1:{{cfg.http.port}}/health"  # or tcp = "host:port", or unix = "/path"
@@ -52,6 +58,7 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use super::checks::{DrainPlan, DrainTable, HealthPlan, HealthTable};
+use super::limits::{LimitsPlan, LimitsTable, Nofile};
 use super::{Error, MetaFile};
 
 /// Largest plan or configuration file, in bytes.
@@ -107,6 +114,8 @@ pub struct ServicePlan {
     pub group: String,
     /// What happens to it when its member leads the group no longer.
     pub demoted: Demoted,
+    /// What it may take of its host.
+    pub limits: LimitsPlan,
 }
 
 impl Plan {
@@ -203,6 +212,9 @@ struct ServiceTable {
     user: Option<Word>,
     group: Option<Word>,
     demoted: Option<DemotedWord>,
+    nofile: Option<Nofile>,
+    #[serde(default)]
+    limits: LimitsTable,
 }
 
 /// Declares a text that is checked where it is read, so that the message shows its place.
@@ -359,6 +371,7 @@ impl PlanFile {
                 user: self.service.user.map_or_else(|| USER_DEFAULT.to_owned(), |word| word.0),
                 group: self.service.group.map_or_else(|| USER_DEFAULT.to_owned(), |word| word.0),
                 demoted: self.service.demoted.map_or_else(Demoted::default, |word| word.0),
+                limits: LimitsPlan::new(self.service.nofile, &self.service.limits),
             },
         })
     }

@@ -164,6 +164,7 @@ fn owner(account: &Account) -> Owner {
 }
 
 fn plan(service: &Service, written: &Written) -> ServicePlan {
+    let limits = service.fixed().limits;
     let account = service.run_as().account().cloned();
     let env = service.env().iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
     ServicePlan {
@@ -176,8 +177,12 @@ fn plan(service: &Service, written: &Written) -> ServicePlan {
             stop_timeout_ms: service.fixed().shutdown_timeout_ms,
             pid_file: service.pid_file(),
             owner: account.as_ref().map(owner),
-            nofile: None,
-            limits: Limits::default(),
+            nofile: limits.nofile,
+            limits: Limits {
+                memory_bytes: limits.memory_bytes,
+                cpu_millis: limits.cpu_millis,
+                pids: limits.pids,
+            },
         },
         group: service.group().clone(),
         hooks_dir: service.hooks_dir(),

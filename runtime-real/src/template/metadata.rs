@@ -7,7 +7,7 @@ use annulus_core::{Bind, Demoted, ServiceSpec};
 use nix::sys::signal::Signal;
 
 use super::Error;
-use crate::package::{self, DrainPlan, HealthPlan, Installed, MetaFile};
+use crate::package::{self, DrainPlan, HealthPlan, Installed, LimitsPlan, MetaFile};
 
 /// The polite signal.
 pub(super) fn shutdown_signal(package: &Installed) -> Result<Signal, Error> {
@@ -48,6 +48,12 @@ pub(super) fn demoted(package: &Installed) -> Result<Demoted, Error> {
         package.malformed(MetaFile::Demoted, format!("{word:?} is none of restart, reconfigure and stop"))
     };
     Ok(word.parse().map_err(malformed)?)
+}
+
+/// What it may take of its host.
+pub(super) fn limits(package: &Installed) -> Result<LimitsPlan, Error> {
+    let text = package.metafile(MetaFile::Limits)?.unwrap_or_default();
+    Ok(LimitsPlan::from_metafile(&text).map_err(|reason| package.malformed(MetaFile::Limits, reason))?)
 }
 
 /// How its health is asked for where it has no hook for that.

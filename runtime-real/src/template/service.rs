@@ -15,7 +15,7 @@ use super::files::{self, Owner};
 use super::layers::{LastGood, Layers, Sources};
 use super::svc_context::{self, Own};
 use super::{Error, metadata, svc_dirs};
-use crate::package::{self, DrainPlan, HealthPlan, Inflight, Installed, Probe, newest};
+use crate::package::{self, DrainPlan, HealthPlan, Inflight, Installed, LimitsPlan, Probe, newest};
 use crate::root::Root;
 use crate::users::{self, RunAs};
 
@@ -61,6 +61,8 @@ pub struct Fixed {
     pub shutdown_timeout_ms: u64,
     /// What happens to the service when its member leads no longer.
     pub demoted: Demoted,
+    /// What it may take of its host.
+    pub limits: LimitsPlan,
 }
 
 /// What rendering a service's files brought about.
@@ -106,6 +108,7 @@ impl Service {
             shutdown_signal: metadata::shutdown_signal(&package)?,
             shutdown_timeout_ms: metadata::shutdown_timeout_ms(&package, spec)?,
             demoted: metadata::demoted(&package)?,
+            limits: metadata::limits(&package)?,
         };
         let run_as = users::run_as(facts.user.as_deref(), facts.group.as_deref())?;
         Ok(Self {

@@ -6,6 +6,7 @@ mod ctl;
 mod demo;
 mod group;
 mod http;
+mod launcher;
 mod service;
 mod spec_files;
 mod start;
