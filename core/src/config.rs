@@ -137,6 +137,20 @@ pub struct Timings {
     /// A service that fails this often in a row is not tried any more until an operator starts it; 0 tries for ever.
     /// With the default waits, 200 failures take an hour and a half.
     pub restart_failures_max: u32,
+    /// How long a leader's lease lasts. A tenth less by the leader's clock and a tenth more by the voters', so that
+    /// clocks may run a tenth too slow or too fast.
+    pub lease_ms: u64,
+    /// A leader renews its lease this often.
+    pub lease_renew_ms: u64,
+    /// A leader that cannot renew its lease gives up this long before its end: the time that its service has to stop
+    /// acting as the leader.
+    pub lease_margin_ms: u64,
+    /// How long a voter waits for better candidates before it says yes to one.
+    pub election_window_ms: u64,
+    /// How long a candidate waits for answers, a disk's time included.
+    pub election_answer_ms: u64,
+    /// Longest wait between rounds of an election that finds no quorum.
+    pub election_backoff_ms_max: u64,
 }
 
 /// Ten years, in milliseconds.
@@ -171,6 +185,12 @@ impl Timings {
             restart_backoff_ms_max: 30_000,
             restart_cooldown_ms: 60_000,
             restart_failures_max: 200,
+            lease_ms: 2_000,
+            lease_renew_ms: 500,
+            lease_margin_ms: 300,
+            election_window_ms: 100,
+            election_answer_ms: 300,
+            election_backoff_ms_max: 4_000,
         }
     }
 
@@ -189,6 +209,12 @@ impl Timings {
             reconnect_period_ms: 10_000,
             leave_delay_ms: 3_000,
             stall_ms: 5_000,
+            lease_ms: 10_000,
+            lease_renew_ms: 2_500,
+            lease_margin_ms: 1_500,
+            election_window_ms: 600,
+            election_answer_ms: 1_500,
+            election_backoff_ms_max: 15_000,
             ..Self::lan()
         }
     }
@@ -218,6 +244,7 @@ impl Timings {
         self.validate_ranges()?;
         self.validate_probes()?;
         self.validate_spread()?;
+        self.validate_elections()?;
         self.validate_counts()
     }
 
@@ -309,6 +336,42 @@ impl Timings {
             "restart_backoff_ms_min",
             self.restart_backoff_ms_min,
             "use at most restart_backoff_ms_max",
+        )
+    }
+
+    fn validate_elections(&self) -> Result<(), ConfigError> {
+        timing(
+            (200..=crate::limits::LEASE_MS_MAX).contains(&self.lease_ms),
+            "lease_ms",
+            self.lease_ms,
+            "use 200 to 60000: shorter ones are lost by ordinary delays, and a restarted voter waits one",
+        )?;
+        timing(
+            self.lease_renew_ms >= 20
+                && self.lease_renew_ms.saturating_mul(2).saturating_add(self.lease_margin_ms)
+                    <= self.lease_ms.saturating_mul(9) / 10,
+            "lease_renew_ms",
+            self.lease_renew_ms,
+            "two renewals and lease_margin_ms must fit into nine tenths of lease_ms; use 20 to that",
+        )?;
+        timing(
+            (5..=10_000).contains(&self.election_window_ms),
+            "election_window_ms",
+            self.election_window_ms,
+            "use 5 to 10000",
+        )?;
+        timing(
+            (20..=60_000).contains(&self.election_answer_ms),
+            "election_answer_ms",
+            self.election_answer_ms,
+            "use 20 to 60000",
+        )?;
+        timing(
+            self.election_backoff_ms_max >= self.election_answer_ms
+                && self.election_backoff_ms_max <= TIME_MS_MAX,
+            "election_backoff_ms_max",
+            self.election_backoff_ms_max,
+            "use at least election_answer_ms",
         )
     }
 

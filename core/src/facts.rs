@@ -113,7 +113,7 @@ pub struct ElectionView {
 }
 
 /// How far an election has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ElectionStatus {
     /// There has been none.
     None,
@@ -128,4 +128,54 @@ pub enum ElectionStatus {
     Running,
     /// It has a result.
     Finished,
+}
+
+/// What happened in an election, at one member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ElectionEvent {
+    /// It found its group without a leader and asks whether it would be voted for.
+    Started,
+    /// It voted: for nobody else in this term, and for nobody at all until its promise runs out.
+    Voted {
+        /// For whom.
+        candidate: MemberId,
+    },
+    /// It won and leads.
+    Won {
+        /// Votes that it counted, its own included.
+        votes: u32,
+        /// Members that could have voted.
+        voters: u32,
+    },
+    /// It learned who leads.
+    Learned {
+        /// Who.
+        leader: MemberId,
+    },
+    /// It leads no longer, and has no successor.
+    Lost {
+        /// Why.
+        why: LeaseEnd,
+    },
+    /// It stopped leading in order.
+    HandedOver {
+        /// The successor that it named; none when nobody else could lead.
+        to: Option<MemberId>,
+    },
+    /// It leads and changed whose votes count.
+    ElectorateChanged {
+        /// Counts the changes.
+        version: u64,
+        /// How many members vote by now.
+        voters: u32,
+    },
+}
+
+/// Why a leader's lease ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeaseEnd {
+    /// Too few voters renewed it in time.
+    NoQuorum,
+    /// Another member leads in a later term.
+    Outdone,
 }

@@ -8,7 +8,7 @@ use core::net::SocketAddr;
 
 use crate::command::{Command, Reply};
 use crate::error::DecodeError;
-use crate::facts::Facts;
+use crate::facts::{ElectionEvent, Facts};
 use crate::id::{EffectId, EventId, Incarnation, InputId, MemberId, RequestId, ServiceGroup, ServiceName};
 use crate::membership::State;
 use crate::prepared::{HookEnd, Prepared, Rendered};
@@ -103,6 +103,8 @@ pub enum WakeReason {
     Housekeeping,
     /// A service's back-off or stop deadline.
     Service,
+    /// A lease to renew, a promise that runs out, a round of an election.
+    Election,
     /// The departure has been announced long enough.
     Leaving,
     /// Nothing is pending.
@@ -448,6 +450,15 @@ pub enum EventKind {
     },
     /// This node begins to leave the ring.
     Leaving,
+    /// An election of a group of this member's moved on.
+    Election {
+        /// Which group.
+        group: ServiceGroup,
+        /// The term that it is about.
+        term: u64,
+        /// What happened.
+        what: ElectionEvent,
+    },
 }
 
 /// What made a node change its mind about a member.

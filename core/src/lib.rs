@@ -47,12 +47,17 @@
 //! | permanent peer | a member that is probed for ever, also when Confirmed |
 //! | service group | `service.group[@org]`, the services of that name in the ring |
 //! | census | the service groups with their members, as one node sees them |
+//! | term | counts a group's elections; a leader's term is a fencing token |
+//! | electorate | the members whose votes count, put down and changed by leaders |
+//! | quorum | a majority of the electorate, which has at least three seats unless the operator says otherwise |
+//! | lease | how long a leader may act; promise: how long a voter votes for nobody else |
+//! | suitability | how well a member would lead, by its service's own word |
 //! | event | a change, with the input and the earlier event that caused it |
 //!
 //! # Modules, in reading order
 //!
-//! `io`, `command`, `config`, `snapshot` are what crosses the border; `membership`, `rumor`, `service`, `census`
-//! are the features, which do not know each other; `node` wires them up; `wire` holds the messages,
+//! `io`, `command`, `config`, `snapshot` are what crosses the border; `membership`, `rumor`, `service`, `census`,
+//! `election` are the features, which do not know each other; `node` wires them up; `wire` holds the messages,
 //! [`limits`] every bound.
 #![no_std]
 #![forbid(unsafe_code)]
@@ -63,6 +68,7 @@ mod command;
 mod config;
 mod context;
 mod digest;
+mod election;
 mod error;
 mod facts;
 mod history;
@@ -85,8 +91,11 @@ mod wire;
 pub use census::{Census, CensusGroup, CensusMember, CensusVersion, CensusVersions};
 pub use command::{Command, Reply, StopHow};
 pub use config::{Config, SysInfo, Timings};
+pub use election::Vote;
 pub use error::{CommandError, ConfigError, DecodeError, ParseError, SnapshotError};
-pub use facts::{ElectionStatus, ElectionView, Facts, Fitness, GroupConfig, GroupFile, Role};
+pub use facts::{
+    ElectionEvent, ElectionStatus, ElectionView, Facts, Fitness, GroupConfig, GroupFile, LeaseEnd, Role,
+};
 pub use history::HistoryEntry;
 pub use id::{
     EffectId, EventId, FileName, Incarnation, InputId, MemberId, ProbeSeq, RequestId, ServiceGroup,
@@ -104,8 +113,8 @@ pub use planted::{Bug, CAN_PLANT, Planted};
 pub use prepared::{Bind, Changed, DrainPlan, HookEnd, HookExit, Prepared, Rendered};
 pub use rng::Rng;
 pub use rumor::{
-    Contender, Departure, MemberRumor, Rumor, RumorKey, RumorKind, ServiceConfig, ServiceFile, ServiceHealth,
-    ServiceRumor, Version,
+    Contender, Departure, ElectionRumor, MemberRumor, Rumor, RumorKey, RumorKind, ServiceConfig, ServiceFile,
+    ServiceHealth, ServiceRumor, Version,
 };
 pub use service::{
     BindingMode, Demoted, DesiredState, Health, Hook, ServiceSpec, ServiceState, ServiceView, SpecChange,

@@ -53,6 +53,16 @@ pub const SERVICES_MAX: usize = 1_024;
 pub const SERVICE_COMMANDS_MAX: usize = 64;
 /// Largest service spec, encoded, in bytes.
 pub const SERVICE_SPEC_BYTES_MAX: usize = 64 * 1024;
+/// Groups with a leader that one supervisor takes part in, or once did: a vote is never forgotten.
+pub const ELECTIONS_MAX: usize = 2_048;
+/// Members that vote in one group; further ones follow without a vote. A request lists them all in one datagram.
+pub const ELECTORATE_MAX: usize = 25;
+/// Candidates of one group that a voter compares.
+pub const ASKS_MAX: usize = 64;
+/// Longest lease that a voter promises, in milliseconds: as long as a restarted one may have to wait.
+pub const LEASE_MS_MAX: u64 = 60_000;
+/// Highest term that is believed, for the same reason as with incarnations.
+pub const ELECTION_TERM_MAX: u64 = 1 << 62;
 /// Outputs of one input before they are drained.
 pub const OUTPUTS_MAX: usize = SYNC_RECORDS_MAX * 16;
 /// Highest incarnation that is believed: a flipped bit must not take a member to the top, from where it could never

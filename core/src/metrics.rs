@@ -60,12 +60,14 @@ pub struct MessageCounts {
     pub nack: u64,
     /// Rumors alone.
     pub gossip: u64,
+    /// Steps of elections: requests and answers.
+    pub ballot: u64,
 }
 
 impl MessageCounts {
     /// All kinds together.
     #[must_use]
     pub const fn total(&self) -> u64 {
-        self.ping + self.ack + self.ping_req + self.nack + self.gossip
+        self.ping + self.ack + self.ping_req + self.nack + self.gossip + self.ballot
     }
 }

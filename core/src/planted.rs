@@ -49,11 +49,35 @@ pub enum Bug {
     SignalUnannounced,
     /// A service that is replaced is started again before its process has ended.
     StartBeforeExit,
+    /// A voter votes for two candidates in one term.
+    VotesTwice,
+    /// A restarted voter has forgotten its term and its vote.
+    VoteForgotten,
+    /// A vote is given before it is on disk.
+    VoteBeforeStored,
+    /// A restarted voter does not wait for what it may have promised.
+    NoWaitAfterRestart,
+    /// A voter that is bound to a leader votes for another candidate.
+    PromiseIgnored,
+    /// A lease is counted from the answer and not from the request.
+    LeaseFromAnswer,
+    /// A leader without a quorum goes on.
+    LeaseNeverEnds,
+    /// Leases and promises leave no room for clocks that differ.
+    ClockRatesIgnored,
+    /// Members that seem dead are no part of the electorate.
+    QuorumOfTheLiving,
+    /// The electorate changes again before a quorum knows of the last change.
+    ElectorateJumps,
+    /// A leader that named its successor goes on acting.
+    ActsAfterHandOver,
+    /// A leader that hands over does not free its voters.
+    HandOverWithoutRelease,
 }
 
 impl Bug {
     /// Every defect.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 32] = [
         Self::RefuteSameIncarnation,
         Self::RefuteBeforeStored,
         Self::RestartSameIncarnation,
@@ -74,6 +98,18 @@ impl Bug {
         Self::StopForgotten,
         Self::SignalUnannounced,
         Self::StartBeforeExit,
+        Self::VotesTwice,
+        Self::VoteForgotten,
+        Self::VoteBeforeStored,
+        Self::NoWaitAfterRestart,
+        Self::PromiseIgnored,
+        Self::LeaseFromAnswer,
+        Self::LeaseNeverEnds,
+        Self::ClockRatesIgnored,
+        Self::QuorumOfTheLiving,
+        Self::ElectorateJumps,
+        Self::ActsAfterHandOver,
+        Self::HandOverWithoutRelease,
     ];
 
     /// The word for it on command lines.
@@ -100,6 +136,18 @@ impl Bug {
             Self::StopForgotten => "stop-forgotten",
             Self::SignalUnannounced => "signal-unannounced",
             Self::StartBeforeExit => "start-before-exit",
+            Self::VotesTwice => "votes-twice",
+            Self::VoteForgotten => "vote-forgotten",
+            Self::VoteBeforeStored => "vote-before-stored",
+            Self::NoWaitAfterRestart => "no-wait-after-restart",
+            Self::PromiseIgnored => "promise-ignored",
+            Self::LeaseFromAnswer => "lease-from-answer",
+            Self::LeaseNeverEnds => "lease-never-ends",
+            Self::ClockRatesIgnored => "clock-rates-ignored",
+            Self::QuorumOfTheLiving => "quorum-of-the-living",
+            Self::ElectorateJumps => "electorate-jumps",
+            Self::ActsAfterHandOver => "acts-after-hand-over",
+            Self::HandOverWithoutRelease => "hand-over-without-release",
         }
     }
 }

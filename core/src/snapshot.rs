@@ -5,9 +5,10 @@ use alloc::vec::Vec;
 use core::fmt::Write as _;
 use prost::Message as _;
 
+use crate::election::vote::{self, Vote};
 use crate::error::{DecodeError, SnapshotError};
 use crate::history::{self, History, HistoryEntry};
-use crate::id::{Incarnation, MemberId, ServiceName};
+use crate::id::{Incarnation, MemberId, ServiceGroup, ServiceName};
 use crate::ident::PackageIdent;
 use crate::membership::MemberRecord;
 use crate::rumor::{MemberRumor, Rumor, RumorKey};
@@ -28,11 +29,14 @@ pub enum Table {
     Service,
     /// One row per group configuration and group file: the versions that this member has had.
     History,
+    /// One row per election that this member has voted in.
+    Election,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 5] = [Self::Identity, Self::Member, Self::Rumor, Self::Service, Self::History];
+    pub const ALL: [Self; 6] =
+        [Self::Identity, Self::Member, Self::Rumor, Self::Service, Self::History, Self::Election];
 
     /// A stable name, for databases and messages.
     #[must_use]
@@ -43,6 +47,7 @@ impl Table {
             Self::Rumor => "rumor",
             Self::Service => "service",
             Self::History => "history",
+            Self::Election => "election",
         }
     }
 }
@@ -104,6 +109,8 @@ pub struct Snapshot {
     /// Service processes that outlived the last supervisor. No table: the runtime fills it in from whoever kept
     /// them.
     pub running: Vec<RunningService>,
+    /// What this member has voted in elections.
+    pub votes: Vec<(ServiceGroup, Vote)>,
 }
 
 /// A service's process that outlived its supervisor.
@@ -135,6 +142,7 @@ impl Snapshot {
             services: Vec::new(),
             running: Vec::new(),
             history: Vec::new(),
+            votes: Vec::new(),
         }
     }
 
@@ -156,6 +164,7 @@ impl Snapshot {
                 Table::Rumor => Rumor::decode(value).map(|r| rest.rumors.push(r)),
                 Table::Service => record::decode(key, value).map(|s| rest.services.push(s)),
                 Table::History => history::decode(value).map(|h| rest.history.push(h)),
+                Table::Election => vote::decode(key, value).map(|v| rest.votes.push(v)),
             };
             read.map_err(|error| SnapshotError::Record { table: table.name(), key: printable(key), error })?;
         }

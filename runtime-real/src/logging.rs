@@ -12,7 +12,7 @@
 
 use std::{fmt, io};
 
-use annulus_core::{Event, EventKind, State, Why};
+use annulus_core::{ElectionEvent, Event, EventKind, State, Why};
 use clap::ValueEnum;
 use tracing::level_filters::LevelFilter;
 use tracing::{debug, error, info, warn};
@@ -134,6 +134,15 @@ pub fn event(event: &Event) {
              remove its data directory, then it gets an identity of its own"
         ),
         EventKind::Leaving => info!(event = id, "leaving the ring"),
+        EventKind::Election { group, term, what } => {
+            let words = crate::http::event::election::sentence(group, *term, what);
+            let group = group.as_str();
+            match what {
+                ElectionEvent::Lost { .. } => warn!(event = id, group, term, "{words}"),
+                ElectionEvent::Voted { .. } => debug!(event = id, group, term, "{words}"),
+                _ => info!(event = id, group, term, "{words}"),
+            }
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use annulus_core::Rng;
 use std::time::Duration;
 
 use crate::group::Given;
+use crate::lead::Load;
 
 /// A simulated host, by the order in which it was added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -227,6 +228,8 @@ pub enum Action {
         host: HostId,
         /// The service's name; its package is `sim/<name>`.
         service: String,
+        /// With which options.
+        how: Load,
     },
     /// `svc unload` at a host.
     UnloadService {
@@ -309,8 +312,8 @@ impl Action {
                 Self::CrashLoop { host: moved(*host)?, times: *times, up: *up, down: *down }
             }
             Self::CloneDisk { host, of } => Self::CloneDisk { host: moved(*host)?, of: moved(*of)? },
-            Self::LoadService { host, service: s } => {
-                Self::LoadService { host: moved(*host)?, service: service(s) }
+            Self::LoadService { host, service: s, how } => {
+                Self::LoadService { host: moved(*host)?, service: service(s), how: *how }
             }
             Self::UnloadService { host, service: s } => {
                 Self::UnloadService { host: moved(*host)?, service: service(s) }

@@ -10,6 +10,7 @@ use crate::action::{Action, DiskAfter, HostId, LinkQuality, Ratio};
 use crate::fault;
 use crate::hash::Kind;
 use crate::host::{Arrival, HostState};
+use crate::lead::Load;
 use crate::process::{self, Process};
 use crate::record::{DropReason, Recording, StopReason, What};
 use crate::scenario::scene::Scene;
@@ -108,8 +109,10 @@ impl World {
             Action::CrashAtSync(host) => self.hosts[host.0 as usize].rest.crash_at_sync = true,
             Action::CrashLoop { host, times, up, down } => self.crash_loop(host.0, *times, *up, *down),
             Action::CloneDisk { host, of } => self.clone_disk(host.0, of.0)?,
-            Action::LoadService { host, service } => {
-                self.command(*host, Command::LoadService { spec: spec(service)?, force: false });
+            Action::LoadService { host, service, how } => {
+                let spec = loaded(service, *how)?;
+                self.set_suitability(*host, service, how.suitability);
+                self.command(*host, Command::LoadService { spec, force: false });
             }
             Action::UnloadService { host, service } => {
                 self.command(
@@ -334,7 +337,7 @@ pub(crate) fn check(ground: &dyn Ground, action: &Action) -> Result<(), ActionEr
             known(of)?;
             member_of(ground, *of).map(drop)
         }
-        Action::LoadService { host, service } => {
+        Action::LoadService { host, service, .. } => {
             spec(service)?;
             expect(host, "load a service", PROCESS)
         }
@@ -399,6 +402,11 @@ pub(crate) fn spec(service: &str) -> Result<ServiceSpec, ActionError> {
         return Err(ActionError::ServiceName(service.to_owned()));
     }
     ident.map(ServiceSpec::new).map_err(|_| ActionError::ServiceName(service.to_owned()))
+}
+
+/// The spec of a service that is loaded with these options.
+pub(crate) fn loaded(service: &str, how: Load) -> Result<ServiceSpec, ActionError> {
+    Ok(ServiceSpec { topology: how.topology(), quorum: how.quorum, ..spec(service)? })
 }
 
 fn check_quality(quality: &LinkQuality) -> Result<(), ActionError> {

@@ -1,6 +1,6 @@
 //! What a host does for its supervisor: disk and processes, and how long they take.
 
-use annulus_core::{Effect, EffectId, EffectResult, ExitReason, ExitStatus, ServiceName, StopSignal};
+use annulus_core::{Effect, EffectId, EffectResult, ExitReason, ExitStatus, Hook, ServiceName, StopSignal};
 use std::time::Duration;
 
 use crate::action::HostId;
@@ -71,6 +71,10 @@ impl World {
                 self.after(time_us, index, Work::End { service, pid, status });
             }
             Effect::Exit(reason) => self.ask_to_stop(index, reason),
+            Effect::RunHook { service, hook: Hook::Suitability, .. } => {
+                let says = self.hosts[index as usize].rest.suitability.get(service.as_str()).copied();
+                self.after(HOOK_US, index, Work::Answer(id, process::suitability(says)));
+            }
             other => {
                 let answer = process::answer(&other).expect("every other kind of work has an answer");
                 self.after(HOOK_US, index, Work::Answer(id, answer));

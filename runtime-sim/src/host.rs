@@ -118,6 +118,8 @@ pub(crate) struct Rest {
     pub preload: Option<Snapshot>,
     pub disk: Disk,
     pub processes: Processes,
+    /// What the suitability hooks of services say.
+    pub suitability: std::collections::BTreeMap<String, u64>,
     /// Its member was banned and knows it: starting it again is of no use.
     pub departed: bool,
     /// It loses power when it next waits for a write to be synced.
@@ -141,6 +143,7 @@ impl Host {
                 preload: None,
                 disk: Disk::default(),
                 processes: Processes::default(),
+                suitability: std::collections::BTreeMap::new(),
                 departed: false,
                 crash_at_sync: false,
                 cloned: false,

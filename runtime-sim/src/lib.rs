@@ -18,6 +18,7 @@ pub mod habitat;
 mod hash;
 mod host;
 mod hostset;
+pub mod lead;
 pub mod narrate;
 mod net;
 mod process;

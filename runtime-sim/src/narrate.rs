@@ -4,6 +4,7 @@
 //! everybody knows.
 
 mod actions;
+mod election;
 
 pub(crate) use actions::action_words;
 
@@ -249,6 +250,7 @@ impl Narrator {
                 let text = format!("{} tells the ring that it leaves.", self.name(host));
                 self.say(at, &text);
             }
+            EventKind::Election { group, term, what } => self.election(at, host, group, *term, what),
             EventKind::Started { .. }
             | EventKind::Synced { .. }
             | EventKind::Banned { .. }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use annulus_core::{
-    Effect, EffectId, EffectResult, Health, HookEnd, PackageIdent, Prepared, Rendered, ServiceName,
-    ServiceSpec,
+    Effect, EffectId, EffectResult, ExitStatus, Health, HookEnd, HookExit, PackageIdent, Prepared, Rendered,
+    ServiceName, ServiceSpec,
 };
 
 /// The origin of every package that exists here.
@@ -74,6 +74,13 @@ pub(crate) fn answer(effect: &Effect) -> Option<EffectResult> {
         Effect::Lease { .. } => EffectResult::Leased,
         _ => return None,
     })
+}
+
+/// The answer to a suitability hook; none: the package has none.
+pub(crate) fn suitability(says: Option<u64>) -> EffectResult {
+    let ended = HookExit::Ended(ExitStatus::Code(0));
+    let end = says.map_or(HookEnd::MISSING, |value| HookEnd { exit: ended, value: Some(value) });
+    EffectResult::HookEnded(end)
 }
 
 /// What preparing a service's package brings about.

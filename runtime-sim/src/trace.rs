@@ -22,6 +22,8 @@
 //! host. `delivered` says which packet an input was; `sent` says in which input of which host that packet
 //! left, and so on backwards. Ids of inputs and events count from 1 at each start of a host's supervisor.
 
+mod election;
+
 use std::io::{self, Write};
 
 use annulus_core::{Channel, Event, EventKind, ExitReason, MemberId, Message, Rumor, RumorKey, Why};
@@ -230,6 +232,7 @@ pub const fn kind_name(kind: &EventKind) -> &'static str {
         EventKind::PersistFailed { .. } => "persist-failed",
         EventKind::IdentityConflict { .. } => "identity_conflict",
         EventKind::Leaving => "leaving",
+        EventKind::Election { what, .. } => election::name(what),
     }
 }
 
@@ -277,6 +280,7 @@ fn kind_fields(kind: &EventKind) -> Value {
         EventKind::PersistFailed { reason } => json!({"reason": reason}),
         EventKind::IdentityConflict { address } => json!({"address": text(address)}),
         EventKind::Leaving => json!({}),
+        EventKind::Election { group, term, what } => election::fields(group, *term, what),
     }
 }
 
@@ -307,6 +311,7 @@ fn rumor_json(key: &RumorKey) -> Value {
         RumorKey::ServiceFile { group, name } => {
             json!({"kind": "service_file", "group": group.as_str(), "name": name.as_str()})
         }
+        RumorKey::Election(group) => json!({"kind": "election", "group": group.as_str()}),
     }
 }
 
@@ -370,5 +375,6 @@ pub(crate) fn fingerprint(kind: &EventKind) -> (u64, u64) {
         EventKind::IdentityConflict { .. } => (17, 0),
         EventKind::Leaving => (16, 0),
         EventKind::VersionLost { key, version, .. } => (40 | (key.kind() as u64) << 8, *version),
+        EventKind::Election { term, what, .. } => election::fingerprint(*term, what),
     }
 }

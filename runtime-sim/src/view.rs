@@ -92,6 +92,7 @@ fn rumors(world: &World, nodes: &[(HostId, &Node)]) -> Option<String> {
     let of = |node: &Node| -> BTreeMap<RumorKey, Rumor> {
         let counts = |key: &RumorKey| match key {
             RumorKey::Departure(_) | RumorKey::ServiceConfig(_) | RumorKey::ServiceFile { .. } => true,
+            RumorKey::Election(_) => false,
             RumorKey::Service { member, .. } | RumorKey::ServiceHealth { member, .. } => {
                 runs.contains(member)
             }

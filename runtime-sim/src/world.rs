@@ -549,6 +549,7 @@ fn version_of(node: &Node, key: &RumorKey) -> Option<u64> {
         Rumor::ServiceHealth(health) => health.incarnation.0,
         Rumor::ServiceConfig(config) => config.version.number,
         Rumor::ServiceFile(file) => file.version.number,
+        Rumor::Election(outcome) => outcome.term,
         Rumor::Member(_) | Rumor::Departure(_) => 0,
     })
 }
@@ -557,6 +558,7 @@ fn version_of(node: &Node, key: &RumorKey) -> Option<u64> {
 mod tests {
     use super::*;
     use crate::action::{Action, DiskAfter, Ratio};
+    use crate::lead::Load;
     use crate::testing::{self, A, B};
     use std::time::Duration;
 
@@ -706,7 +708,7 @@ mod tests {
         assert_eq!(refused(&mut world, Action::Crash(HostId(9))), "there is no host number 9");
         let crash = Action::CrashService { host: A, service: "web".to_owned(), code: 1 };
         assert_eq!(refused(&mut world, crash), "web on a cannot crash: it does not run there");
-        let load = Action::LoadService { host: A, service: "two words".to_owned() };
+        let load = Action::LoadService { host: A, service: "two words".to_owned(), how: Load::default() };
         assert!(refused(&mut world, load).contains("not one word"));
         let mut quality = testing::quality();
         quality.loss.denominator = 0;

@@ -9,12 +9,14 @@ pub use versions::{CensusVersion, CensusVersions};
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use crate::config::SysInfo;
+use crate::facts::{ElectionStatus, ElectionView};
 use crate::id::{MemberId, ServiceGroup};
 use crate::ident::PackageIdent;
 use crate::membership::{MemberRecord, State};
-use crate::rumor::{Rumor, ServiceConfig, ServiceFile, ServiceRumor};
+use crate::rumor::{ElectionRumor, Rumor, ServiceConfig, ServiceFile, ServiceRumor};
 use crate::service::Health;
 
 /// Who serves what, as one member sees it.
@@ -38,6 +40,12 @@ pub struct CensusGroup {
     pub population: BTreeMap<MemberId, CensusMember>,
     /// What operators gave it.
     pub versions: CensusVersions,
+    /// How far the election of its leader has come.
+    pub election: ElectionStatus,
+    /// Its election's term; 0 before the first one.
+    pub term: u64,
+    /// Who leads it; the last leader while a successor is sought.
+    pub leader: Option<MemberId>,
 }
 
 /// One member as part of a group.
@@ -81,6 +89,7 @@ impl Census {
     ) -> Self {
         let records: BTreeMap<MemberId, &MemberRecord> = members.iter().map(|m| (m.id, m)).collect();
         let mut banned = BTreeSet::new();
+        let mut outcomes: Vec<&ElectionRumor> = Vec::new();
         let mut health: BTreeMap<(ServiceGroup, MemberId), Health> = BTreeMap::new();
         let mut groups: BTreeMap<ServiceGroup, CensusGroup> = BTreeMap::new();
         for rumor in rumors {
@@ -95,6 +104,7 @@ impl Census {
                 Rumor::Departure(departure) => {
                     banned.insert(departure.member_id);
                 }
+                Rumor::Election(outcome) => outcomes.push(outcome),
                 Rumor::ServiceHealth(told) if !told.tombstone => {
                     health.insert((told.group.clone(), told.member_id), told.health);
                 }
@@ -112,12 +122,31 @@ impl Census {
                 member.health = told.copied().unwrap_or_default();
             }
         }
+        for outcome in outcomes {
+            if let Some(group) = groups.get_mut(&outcome.group) {
+                group.election =
+                    if outcome.ended { ElectionStatus::Running } else { ElectionStatus::Finished };
+                group.term = outcome.term;
+                group.leader = Some(outcome.leader);
+            }
+        }
         for member in groups.values_mut().flat_map(|group| group.population.values_mut()) {
             if banned.contains(&member.member_id) {
                 member.state = Some(State::Departed);
             }
         }
         Self { local, groups }
+    }
+
+    /// What this member knows at first hand of the elections that it takes part in.
+    pub(crate) fn overlay(&mut self, elections: &[ElectionView]) {
+        for view in elections {
+            if let Some(group) = self.groups.get_mut(&view.group) {
+                group.election = view.status;
+                group.term = group.term.max(view.term);
+                group.leader = view.leader.or(group.leader);
+            }
+        }
     }
 
     /// The group of that name.
@@ -136,6 +165,9 @@ impl CensusGroup {
             pkg_incarnation: 0,
             population: BTreeMap::new(),
             versions: CensusVersions::default(),
+            election: ElectionStatus::None,
+            term: 0,
+            leader: None,
         }
     }
 
@@ -199,7 +231,6 @@ mod tests {
     use super::*;
     use crate::id::Incarnation;
     use crate::rumor::{Departure, Version};
-    use alloc::vec::Vec;
     use core::net::{IpAddr, Ipv4Addr};
 
     fn id(n: u8) -> MemberId {
@@ -229,6 +260,7 @@ mod tests {
             cfg: b"port = 80\n".to_vec(),
             sys: SysInfo { hostname: alloc::format!("host{n}"), ..SysInfo::default() },
             pkg_incarnation: u64::from(n),
+            electorate_min: 0,
             tombstone: false,
             accepting: true,
             maintenance: None,

@@ -39,7 +39,7 @@ impl Membership {
                 self.prober.nacked(&target.id, seq);
                 self.run_probes(ctx);
             }
-            Body::Gossip => {}
+            Body::Gossip | Body::Ballot(_) => {}
         }
     }
 

@@ -38,7 +38,10 @@ impl Node {
     /// Makes a rumor hot; the next round tells it.
     pub(super) fn start_heat(&mut self, key: RumorKey, priority: Priority) {
         let large = match &key {
-            RumorKey::Member(_) | RumorKey::Departure(_) | RumorKey::ServiceHealth { .. } => false,
+            RumorKey::Member(_)
+            | RumorKey::Departure(_)
+            | RumorKey::ServiceHealth { .. }
+            | RumorKey::Election(_) => false,
             RumorKey::Service { .. } | RumorKey::ServiceConfig(_) | RumorKey::ServiceFile { .. } => {
                 self.rumors.get(&key).is_some_and(|r| r.to_wire().encoded_len() > SMALL_RUMOR_BYTES_MAX)
             }
@@ -160,6 +163,12 @@ impl Node {
         self.transmit(to, &own, &Body::Gossip, Vec::new(), alloc::vec![rumor.to_wire()]);
     }
 
+    /// Sends a datagram from this member without any rumors.
+    pub(super) fn send_datagram_alone(&mut self, to: SocketAddr, body: &Body) {
+        let own = self.own_word();
+        self.transmit(to, &own, body, Vec::new(), Vec::new());
+    }
+
     /// Passes on a datagram of another member.
     pub(super) fn forward(&mut self, to: SocketAddr, from: &MemberRecord, body: &Body) {
         self.transmit(to, from, body, Vec::new(), Vec::new());
@@ -181,6 +190,7 @@ impl Node {
             Body::PingReq { .. } => &mut counts.ping_req,
             Body::Nack { .. } => &mut counts.nack,
             Body::Gossip => &mut counts.gossip,
+            Body::Ballot(_) => &mut counts.ballot,
         } += 1;
         self.metrics.datagram_bytes_sent += bytes.len() as u64;
         self.outputs.push(Output::Transmit(Transmit { to, channel: Channel::Datagram, bytes }));

@@ -12,6 +12,7 @@ impl Node {
     /// When something does not hold, which is a defect of the core and never the fault of a peer.
     pub fn check_invariants(&self) {
         self.membership.check_invariants();
+        self.elections.check_invariants();
         let own = self.membership.own();
         assert!(matches!(own.state, State::Alive | State::Departed), "a member never believes itself dead");
         assert!(self.membership.table().len() <= MEMBERS_MAX, "more members than the limit");
@@ -28,7 +29,8 @@ impl Node {
                 Rumor::Service(_)
                 | Rumor::ServiceHealth(_)
                 | Rumor::ServiceConfig(_)
-                | Rumor::ServiceFile(_) => others += 1,
+                | Rumor::ServiceFile(_)
+                | Rumor::Election(_) => others += 1,
             }
         }
         assert!(bans <= DEPARTURES_MAX && others <= RUMORS_MAX, "more rumors than the limit");

@@ -7,12 +7,14 @@
 //! | `group_config` | configuration and files of service groups |
 //! | `own_services` | what this member says about its own services |
 //! | `surroundings` | what its services may know of the ring |
+//! | `elections` | elections with services, rumors and the disk |
 //! | `gossip` | hot rumors into datagrams and streams |
 //! | `sync` | digest exchanges |
 //! | `persist` | records on their way to the disk |
 //! | `leave` | the way out |
 //! | `invariants` | what holds between the components |
 
+mod elections;
 mod gossip;
 mod group_config;
 mod invariants;
@@ -37,6 +39,7 @@ use core::time::Duration;
 use crate::census::Census;
 use crate::config::Config;
 use crate::context::{Context, Outputs};
+use crate::election::Elections;
 use crate::facts::ElectionView;
 use crate::history::History;
 use crate::id::{EffectId, Incarnation, InputId, MemberId};
@@ -49,6 +52,7 @@ use crate::rumor::{Heat, Rumor, RumorKey, RumorStore};
 use crate::service::{Beginning, Moment, ServiceView, Services};
 use crate::snapshot::Snapshot;
 use crate::time::{Instant, UnixTime};
+use elections::ElectionWires;
 use leave::Departing;
 use persist::Pending;
 use surroundings::{News, Surroundings};
@@ -88,6 +92,8 @@ pub struct Node {
     services: Services,
     /// What the ring has said of their groups since they last heard of it.
     news: News,
+    elections: Elections,
+    election: ElectionWires,
     gossip_at: Instant,
     sync: SyncTimer,
     /// What effects are for whose results the node itself awaits.
@@ -134,6 +140,7 @@ mod stream {
     pub(super) const MEMBERSHIP: u64 = 1;
     pub(super) const SERVICES: u64 = 2;
     pub(super) const NODE: u64 = 3;
+    pub(super) const ELECTIONS: u64 = 4;
 }
 
 /// A new life is a new incarnation: it prevails over whatever is still said about the last one.
@@ -142,6 +149,20 @@ fn first_incarnation(snapshot: &Snapshot, config: &Config) -> Incarnation {
         return snapshot.incarnation;
     }
     snapshot.incarnation.next()
+}
+
+/// What the disk remembers of the ring's rumors, bans included.
+fn restore_rumors(snapshot: &Snapshot, membership: &mut Membership, now: Instant) -> RumorStore {
+    let mut rumors = RumorStore::default();
+    for rumor in &snapshot.rumors {
+        if let Rumor::Departure(d) = rumor {
+            membership.restore_ban(now, d.member_id);
+        }
+        if !matches!(rumor, Rumor::Member(_)) {
+            rumors.insert(now, rumor);
+        }
+    }
+    rumors
 }
 
 impl Node {
@@ -183,6 +204,7 @@ impl Node {
         let at = Moment { now, wall, around: &around };
         let beginning = Beginning::new(&config, snapshot.services, snapshot.running);
         let services = Services::new(at, beginning, root.fork(stream::SERVICES));
+        let elections = Elections::new(&config, me, snapshot.votes, root.fork(stream::ELECTIONS), now);
         let mut node = Self {
             sync: SyncTimer::new(now, &config.timings),
             me,
@@ -200,6 +222,8 @@ impl Node {
             heat,
             services,
             news: News::default(),
+            elections,
+            election: ElectionWires::default(),
             gossip_at: Instant::FAR_FUTURE,
             pending: BTreeMap::new(),
             dirty: BTreeSet::new(),
@@ -276,6 +300,7 @@ impl Node {
             return self.begin_departing(ExitReason::Departed, true);
         }
         self.withdraw_restored_services();
+        self.restore_outcomes();
         if self.restored {
             self.membership.rejoin(self.now);
         }
@@ -350,13 +375,15 @@ impl Node {
     /// The elections of this member's groups, in order of group.
     #[must_use]
     pub fn elections(&self) -> Vec<ElectionView> {
-        Vec::new()
+        self.elections.views(self.now)
     }
 
     /// The service groups of the ring as this node sees them.
     #[must_use]
     pub fn census(&self) -> Census {
-        Census::build(self.me, &self.members(), self.rumors.iter())
+        let mut census = Census::build(self.me, &self.members(), self.rumors.iter());
+        census.overlay(&self.elections());
+        census
     }
 
     /// Counters.
@@ -391,6 +418,7 @@ impl Node {
             (self.gossip_at, WakeReason::Gossip),
             (self.sync.next, WakeReason::Sync),
             (service, WakeReason::Service),
+            (self.elections.poll_timeout(), WakeReason::Election),
             (self.persist_at.min(self.collect_at), WakeReason::Housekeeping),
             (self.departing_until(), WakeReason::Leaving),
         ]

@@ -45,7 +45,10 @@ impl Node {
             let rumor = self.fill_in_address(rumor, &from);
             self.hear_rumor(&rumor, &from.id);
         }
-        self.membership.handle_message(ctx!(self), &from, source, body);
+        match body {
+            Body::Ballot(message) => self.elections.handle_message(ctx!(self), from.id, *message),
+            body => self.membership.handle_message(ctx!(self), &from, source, body),
+        }
     }
 
     /// A member that does not know its own address leaves it to those who hear it directly.
@@ -81,6 +84,7 @@ impl Node {
             Body::PingReq { .. } => &mut counts.ping_req,
             Body::Nack { .. } => &mut counts.nack,
             Body::Gossip => &mut counts.gossip,
+            Body::Ballot(_) => &mut counts.ballot,
         } += 1;
     }
 

@@ -57,6 +57,7 @@ impl Node {
             Pending::Version { request, rumor } => self.version_stored(request, &rumor, failure),
             Pending::Batch(keys) if !stored => self.store_again(keys),
             Pending::Batch(_) => {}
+            Pending::Vote(group) => self.elections.handle_stored(ctx!(self), &group, stored),
         }
     }
 

@@ -25,6 +25,9 @@ impl Node {
         if self.news.at <= self.now {
             self.tell_news();
         }
+        if self.elections.poll_timeout() <= self.now {
+            self.elections.handle_timeout(ctx!(self));
+        }
         self.wire_up();
         if self.gossip_at <= self.now {
             self.run_gossip();

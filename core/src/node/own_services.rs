@@ -3,6 +3,7 @@
 
 use alloc::vec::Vec;
 
+use super::elections::electorate_min;
 use super::{Node, ctx};
 use crate::context::Context;
 use crate::id::{Incarnation, ServiceGroup};
@@ -27,8 +28,12 @@ impl Node {
             accepting: a.accepting,
             maintenance: a.maintenance,
             config_incarnation: a.applied_config,
+            electorate_min: 0,
         };
         let mut rumor = rumor;
+        let views = self.services.views();
+        let view = views.iter().find(|view| view.group == rumor.group);
+        rumor.electorate_min = view.map_or(0, |view| electorate_min(&view.spec));
         let bytes = Rumor::Service(rumor.clone()).encode().len();
         if bytes > RUMOR_BYTES_MAX {
             // Without its exports it can still be found; with them nobody would take the rumor.

@@ -9,7 +9,7 @@ use prost::Message as _;
 
 use super::{Node, ctx};
 use crate::context::Context;
-use crate::id::{Incarnation, MemberId, RequestId};
+use crate::id::{Incarnation, MemberId, RequestId, ServiceGroup};
 use crate::io::Effect;
 use crate::membership::State;
 use crate::planted::Bug;
@@ -30,6 +30,8 @@ pub(super) enum Pending {
     Departure { request: RequestId, member: MemberId },
     /// A version that an operator gave.
     Version { request: RequestId, rumor: Box<Rumor> },
+    /// What was voted in this group's election.
+    Vote(ServiceGroup),
     /// Records that nobody waits for, stored again later when they could not be.
     Batch(Vec<RumorKey>),
 }

@@ -23,6 +23,14 @@ impl Node {
                 self.on_membership_action(action);
                 continue;
             }
+            if let Some(action) = self.elections.poll_action() {
+                self.on_election_action(action);
+                continue;
+            }
+            if self.election.due {
+                self.refresh_elections();
+                continue;
+            }
             let outputs = &mut self.outputs;
             let Some(event) = self.services.poll_event(&mut || outputs.next_effect_id()) else { return };
             self.on_service_event(event);
@@ -65,6 +73,7 @@ impl Node {
         self.start_heat(key.clone(), priority);
         self.mark_dirty(key);
         self.groups_of_member_changed(id);
+        self.elections_changed();
         let departed = self.membership.table().get(id).is_some_and(|r| r.state == State::Departed);
         if departed && *id != self.me {
             self.forget_services_of(id);
@@ -75,6 +84,7 @@ impl Node {
         let key = RumorKey::Member(*id);
         self.heat.stop(&key);
         self.mark_dirty(key);
+        self.elections_changed();
         self.forget_services_of(id);
     }
 
@@ -95,6 +105,7 @@ impl Node {
     }
 
     fn on_service_event(&mut self, event: ServiceEvent) {
+        self.elections_changed();
         match event {
             ServiceEvent::Effect(id, effect) => self.outputs.push(Output::Effect(id, effect)),
             ServiceEvent::Reply(request, reply) => self.reply(request, reply),
@@ -119,6 +130,7 @@ impl Node {
             Rumor::ServiceHealth(h) => self.hear_owned(rumor, &h.member_id, from),
             Rumor::Departure(d) => self.hear_departure(rumor, d.member_id, from),
             Rumor::ServiceConfig(_) | Rumor::ServiceFile(_) => self.learn_version(rumor, Some(*from)),
+            Rumor::Election(e) => self.hear_outcome(e, from),
         };
         match heard {
             Heard::New => self.metrics.rumors_accepted += 1,
@@ -178,6 +190,9 @@ impl Node {
                 }
                 self.mark_dirty(key);
                 self.plan_collection();
+                if matches!(rumor, Rumor::Service(_)) {
+                    self.elections_changed();
+                }
                 Heard::New
             }
             Inserted::Known => Heard::Known,

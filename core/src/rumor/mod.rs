@@ -8,7 +8,7 @@ mod store;
 
 pub(crate) use heat::{Heat, Priority};
 pub use kinds::{
-    Contender, Departure, MemberRumor, Rumor, RumorKey, RumorKind, ServiceConfig, ServiceFile, ServiceHealth,
-    ServiceRumor, Version,
+    Contender, Departure, ElectionRumor, MemberRumor, Rumor, RumorKey, RumorKind, ServiceConfig, ServiceFile,
+    ServiceHealth, ServiceRumor, Version,
 };
 pub(crate) use store::{Inserted, RumorStore};

@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{Rumor, RumorKey, RumorKind, ServiceFile};
+use super::{Rumor, RumorKey, RumorKind, ServiceFile, ServiceRumor};
 use crate::digest::{self, Digest};
 use crate::id::{FileName, MemberId, ServiceGroup};
 use crate::limits::{
@@ -195,11 +195,20 @@ impl RumorStore {
         let service = |member| RumorKey::Service { group: group.clone(), member };
         let health = |member| RumorKey::ServiceHealth { group: group.clone(), member };
         let services = self.entries.range(service(first)..=service(last));
-        services.chain(self.entries.range(health(first)..=health(last))).map(|(_, entry)| &entry.rumor)
+        let health = self.entries.range(health(first)..=health(last));
+        let election = self.entries.get_key_value(&RumorKey::Election(group.clone()));
+        services.chain(health).chain(election).map(|(_, entry)| &entry.rumor)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Rumor> {
         self.entries.values().map(|entry| &entry.rumor)
+    }
+
+    /// What is said of a group's services, withdrawn ones included.
+    pub(crate) fn services_of<'a>(&'a self, group: &ServiceGroup) -> impl Iterator<Item = &'a ServiceRumor> {
+        let key = |byte| RumorKey::Service { group: group.clone(), member: MemberId::from_bytes([byte; 16]) };
+        let range = self.entries.range(key(0)..=key(u8::MAX));
+        range.filter_map(|(_, entry)| if let Rumor::Service(told) = &entry.rumor { Some(told) } else { None })
     }
 
     pub(crate) const fn digest(&self) -> &Digest {
@@ -281,6 +290,7 @@ mod tests {
             accepting: true,
             maintenance: None,
             config_incarnation: 0,
+            electorate_min: 0,
         })
     }
 

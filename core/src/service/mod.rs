@@ -323,7 +323,6 @@ impl Services {
     }
 
     /// The election of a service's group has spoken.
-    #[cfg_attr(not(test), expect(dead_code, reason = "elections call it"))]
     pub(crate) fn handle_role(&mut self, at: Moment<'_>, service: &ServiceName, role: Role) {
         self.step(at, service, |instance, env| instance.handle_role(role, env));
     }
@@ -392,7 +391,6 @@ impl Services {
     }
 
     /// How well the service here would lead this group; none where it has no leader, or no service here.
-    #[cfg_attr(not(test), expect(dead_code, reason = "elections ask for it"))]
     pub(crate) fn fitness(&self, group: &ServiceGroup) -> Option<Fitness> {
         self.instances().find(|instance| instance.group() == group)?.fitness()
     }

@@ -44,6 +44,8 @@ struct SpecRecord {
     desired: String,
     #[prost(string, optional, tag = "14")]
     maintenance: Option<String>,
+    #[prost(uint32, optional, tag = "15")]
+    quorum: Option<u32>,
 }
 
 /// The row's value for this spec.
@@ -63,6 +65,7 @@ pub(crate) fn encode(spec: &ServiceSpec) -> Vec<u8> {
         health_check_interval_ms: spec.health_check_interval_ms,
         desired: spec.desired.to_string(),
         maintenance: spec.maintenance.clone(),
+        quorum: spec.quorum,
     }
     .encode_to_vec()
 }
@@ -91,6 +94,7 @@ pub(crate) fn decode(key: &[u8], value: &[u8]) -> Result<ServiceSpec, DecodeErro
         shutdown_timeout_ms: record.shutdown_timeout_ms,
         health_check_interval_ms: record.health_check_interval_ms,
         maintenance: record.maintenance,
+        quorum: record.quorum,
     };
     spec.service_group(None).map_err(|_| DecodeError::Invalid("group"))?;
     if spec.name().as_str().as_bytes() != key {
@@ -139,7 +143,7 @@ mod tests {
             sample::select(DesiredState::ALL),
         );
         let texts = (text, text, collection::vec(text, 0..4), option::of(text), option::of(text));
-        let numbers = (option::of(any::<u64>()), any::<u64>());
+        let numbers = (option::of(any::<u64>()), any::<u64>(), option::of(any::<u32>()));
         ("[a-z]{1,9}/[a-z]{1,9}(/[0-9]{1,3}\\.[0-9]{1,3}(/[0-9]{14})?)?", "[a-z]{1,9}", words, texts, numbers)
             .prop_map(|(ident, group, words, texts, numbers)| ServiceSpec {
                 ident: ident.parse().expect("generated to be valid"),
@@ -156,6 +160,7 @@ mod tests {
                 maintenance: texts.4,
                 shutdown_timeout_ms: numbers.0,
                 health_check_interval_ms: numbers.1,
+                quorum: numbers.2,
             })
     }
 

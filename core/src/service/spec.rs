@@ -200,6 +200,9 @@ pub struct ServiceSpec {
     /// Why the service is in maintenance, where an operator said so: it runs and takes no new work, also after a
     /// restart of the supervisor.
     pub maintenance: Option<String>,
+    /// With topology leader: how many members an election counts at least, also while fewer are known; three when
+    /// none is given.
+    pub quorum: Option<u32>,
 }
 
 /// What `svc update` changes of a spec; what is none stays.
@@ -251,6 +254,7 @@ impl SpecChange {
             health_check_interval_ms: self.health_check_interval_ms.unwrap_or(old.health_check_interval_ms),
             desired: old.desired,
             maintenance: old.maintenance,
+            quorum: old.quorum,
         }
     }
 }
@@ -274,6 +278,7 @@ impl ServiceSpec {
             health_check_interval_ms: 30_000,
             desired: DesiredState::Up,
             maintenance: None,
+            quorum: None,
         }
     }
 

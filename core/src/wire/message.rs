@@ -11,7 +11,7 @@ use crate::rumor::Rumor;
 /// A message, as far as it concerns somebody who asks why a member was accused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// The word for its kind: `ping`, `ack`, `ping-req`, `nack`, `gossip`, `sync`.
+    /// The word for its kind: `ping`, `ack`, `ping-req`, `nack`, `gossip`, `ballot`, `sync`.
     pub kind: &'static str,
     /// Who speaks, by its own word. Of an ack that a helper passed on: the member that answered.
     pub from: MemberId,
@@ -42,6 +42,7 @@ impl Message {
             swim::Body::PingReq { seq, target } => ("ping-req", Some(seq), Some(target)),
             swim::Body::Nack { seq, target } => ("nack", Some(seq), Some(target)),
             swim::Body::Gossip => ("gossip", None, None),
+            swim::Body::Ballot(_) => ("ballot", None, None),
         };
         let about = about.map(|member| member.id);
         Self { kind, from: datagram.from.id, seq, about, rumors: datagram.rumors }

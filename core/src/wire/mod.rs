@@ -3,6 +3,7 @@
 //! [`Message`] is for traces; [`proto`] holds the hand-written message structs, [`swim`] the datagrams, [`stream`] the framed messages.
 //! Decoders reject; they never panic and never believe a length.
 
+pub(crate) mod ballot;
 mod member;
 mod message;
 pub(crate) mod proto;
@@ -31,6 +32,23 @@ pub(crate) fn id_from_wire(bytes: &[u8], field: &'static str) -> Result<MemberId
         return Err(DecodeError::Missing(field));
     }
     MemberId::from_hex(bytes).map_err(|_| DecodeError::Invalid(field))
+}
+
+/// Ids as 16 bytes each, one after the other.
+pub(crate) fn ids_to_wire(ids: &[MemberId]) -> Vec<u8> {
+    ids.iter().flat_map(|id| *id.as_bytes()).collect()
+}
+
+pub(crate) fn ids_from_wire(
+    bytes: &[u8],
+    count_max: usize,
+    field: &'static str,
+) -> Result<Vec<MemberId>, DecodeError> {
+    let (ids, rest) = bytes.as_chunks::<16>();
+    if !rest.is_empty() || ids.len() > count_max {
+        return Err(DecodeError::Invalid(field));
+    }
+    Ok(ids.iter().copied().map(MemberId::from_bytes).collect())
 }
 
 /// An absent address is the unspecified one: the receiver fills in where the packet came from.

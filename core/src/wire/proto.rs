@@ -57,6 +57,8 @@ pub(crate) struct Swim {
     pub(crate) gossip: Option<Gossip>,
     #[prost(message, repeated, tag = "102")]
     pub(crate) rumors: Vec<Rumor>,
+    #[prost(message, optional, tag = "103")]
+    pub(crate) ballot: Option<Ballot>,
 }
 
 /// Values of `Swim::kind`.
@@ -66,6 +68,7 @@ pub(crate) mod kind {
     pub(crate) const PING_REQ: i32 = 3;
     pub(crate) const NACK: i32 = 100;
     pub(crate) const GOSSIP: i32 = 101;
+    pub(crate) const BALLOT: i32 = 102;
 }
 
 /// `Wire` around a SWIM message.
@@ -92,6 +95,8 @@ pub(crate) struct Rumor {
     pub(crate) service_config: Option<ServiceConfig>,
     #[prost(message, optional, tag = "7")]
     pub(crate) service_file: Option<ServiceFile>,
+    #[prost(message, optional, tag = "8")]
+    pub(crate) election: Option<Election>,
     #[prost(message, optional, tag = "9")]
     pub(crate) departure: Option<Departure>,
     #[prost(message, optional, tag = "100")]
@@ -104,6 +109,7 @@ pub(crate) mod rumor_kind {
     pub(crate) const SERVICE: i32 = 2;
     pub(crate) const SERVICE_CONFIG: i32 = 4;
     pub(crate) const SERVICE_FILE: i32 = 5;
+    pub(crate) const ELECTION: i32 = 3;
     pub(crate) const DEPARTURE: i32 = 9;
     pub(crate) const SERVICE_HEALTH: i32 = 100;
 }
@@ -135,6 +141,8 @@ pub(crate) struct Service {
     pub(crate) maintenance: Option<String>,
     #[prost(uint64, tag = "103")]
     pub(crate) config_incarnation: u64,
+    #[prost(uint32, tag = "104")]
+    pub(crate) electorate_min: u32,
 }
 
 /// `SysInfo`.
@@ -156,6 +164,67 @@ pub(crate) struct SysInfo {
     pub(crate) ctl_gateway_ip: String,
     #[prost(uint32, tag = "8")]
     pub(crate) ctl_gateway_port: u32,
+}
+
+/// `Election`, without the votes: those travel between the voters.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Election {
+    #[prost(bytes = "vec", tag = "1")]
+    pub(crate) member_id: Vec<u8>,
+    #[prost(string, tag = "2")]
+    pub(crate) service_group: String,
+    #[prost(uint64, tag = "3")]
+    pub(crate) term: u64,
+    #[prost(uint64, tag = "4")]
+    pub(crate) suitability: u64,
+    #[prost(int32, tag = "5")]
+    pub(crate) status: i32,
+}
+
+/// One step of an election between a candidate or leader and a voter. All of it is ours.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Ballot {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) from: Option<Member>,
+    #[prost(string, tag = "2")]
+    pub(crate) group: String,
+    #[prost(int32, tag = "3")]
+    pub(crate) step: i32,
+    #[prost(uint64, tag = "4")]
+    pub(crate) term: u64,
+    #[prost(uint64, tag = "5")]
+    pub(crate) round: u64,
+    #[prost(uint64, tag = "6")]
+    pub(crate) suitability: u64,
+    #[prost(uint64, tag = "7")]
+    pub(crate) lease_ms: u64,
+    /// The electorate that a request is for, or that an answer tells.
+    #[prost(uint64, tag = "8")]
+    pub(crate) electorate_term: u64,
+    #[prost(uint64, tag = "9")]
+    pub(crate) electorate_version: u64,
+    /// Ids of 16 bytes, one after the other.
+    #[prost(bytes = "vec", tag = "10")]
+    pub(crate) members: Vec<u8>,
+    #[prost(int32, tag = "11")]
+    pub(crate) verdict: i32,
+    #[prost(uint64, tag = "12")]
+    pub(crate) left_ms: u64,
+    /// A better candidate, or the successor.
+    #[prost(bytes = "vec", tag = "13")]
+    pub(crate) other: Vec<u8>,
+    #[prost(bool, tag = "14")]
+    pub(crate) is_member: bool,
+    #[prost(bool, tag = "15")]
+    pub(crate) fit: bool,
+    /// The step that an answer answers.
+    #[prost(int32, tag = "16")]
+    pub(crate) to: i32,
+    /// The electorate that a voter knows.
+    #[prost(uint64, tag = "17")]
+    pub(crate) known_term: u64,
+    #[prost(uint64, tag = "18")]
+    pub(crate) known_version: u64,
 }
 
 /// `Departure`.

@@ -1,13 +1,16 @@
 //! SWIM datagrams: typed on this side, protobuf on the other.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt::Write as _;
 use core::net::IpAddr;
 use prost::Message as _;
 
+use super::ballot;
 use super::member::{AddressText, IdText};
 use super::proto::{self, kind};
 use super::{UNSPECIFIED, address_from_wire, id_from_wire};
+use crate::election::Message as Ballot;
 use crate::error::DecodeError;
 use crate::id::{Incarnation, ProbeSeq};
 use crate::limits::{DATAGRAM_BYTES_MAX, INCARNATION_MAX};
@@ -31,6 +34,8 @@ pub(crate) enum Body {
     Nack { seq: ProbeSeq, target: MemberRecord },
     /// Nothing but rumors.
     Gossip,
+    /// A step of an election.
+    Ballot(Box<Ballot>),
 }
 
 /// A received datagram.
@@ -130,6 +135,10 @@ pub(crate) fn encode(
             swim.kind = kind::GOSSIP;
             swim.gossip = Some(proto::Gossip { from: Some(from) });
         }
+        Body::Ballot(message) => {
+            swim.kind = kind::BALLOT;
+            swim.ballot = Some(ballot::to_wire(from, message));
+        }
     }
     let wire = proto::SwimWire { encrypted: false, payload: Some(swim) };
     let bytes = wire.encode_to_vec();
@@ -188,6 +197,10 @@ fn body_from_wire(swim: &proto::Swim) -> Result<(MemberRecord, Body), DecodeErro
         kind::GOSSIP => {
             let g = swim.gossip.as_ref().ok_or(DecodeError::Missing("gossip"))?;
             Ok((member_from_wire(g.from.as_ref())?, Body::Gossip))
+        }
+        kind::BALLOT => {
+            let b = swim.ballot.as_ref().ok_or(DecodeError::Missing("ballot"))?;
+            Ok((member_from_wire(b.from.as_ref())?, Body::Ballot(Box::new(ballot::from_wire(b)?))))
         }
         _ => Err(DecodeError::Invalid("type")),
     }

@@ -43,7 +43,8 @@ fn look(node: &Node) -> Ring {
             | Rumor::ServiceHealth(_)
             | Rumor::Member(_)
             | Rumor::ServiceConfig(_)
-            | Rumor::ServiceFile(_) => {}
+            | Rumor::ServiceFile(_)
+            | Rumor::Election(_) => {}
         }
     }
     ring

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use annulus_core::{Census, CensusGroup, CensusMember};
+use annulus_core::{Census, CensusGroup, CensusMember, ElectionStatus};
 use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
@@ -39,10 +39,15 @@ fn group(local: &str, group: &CensusGroup) -> Value {
         group.population.values().map(|m| (m.member_id.to_string(), member(group, m))).collect();
     json!({
         "service_group": sg.as_str(),
-        "election_status": "None",
+        "election_status": status(group.election),
+        "election_term": group.term,
+        "waiting_for": match group.election {
+            ElectionStatus::Waiting { missing } => Value::from(missing),
+            _ => Value::Null,
+        },
         "update_election_status": "None",
         "pkg_incarnation": group.pkg_incarnation,
-        "leader_id": null,
+        "leader_id": group.leader.map(|id| id.to_string()),
         "service_config": versions::config(&group.versions),
         "local_member_id": local,
         "population": population,
@@ -52,8 +57,20 @@ fn group(local: &str, group: &CensusGroup) -> Value {
     })
 }
 
+/// Habitat's words; a group that waits for members has no quorum.
+const fn status(election: ElectionStatus) -> &'static str {
+    match election {
+        ElectionStatus::None => "None",
+        ElectionStatus::Waiting { .. } | ElectionStatus::NoQuorum => "ElectionNoQuorum",
+        ElectionStatus::Running => "ElectionInProgress",
+        ElectionStatus::Finished => "ElectionFinished",
+    }
+}
+
 fn member(group: &CensusGroup, member: &CensusMember) -> Value {
     let sg = &group.service_group;
+    let finished = group.election == ElectionStatus::Finished;
+    let leads = finished && group.leader == Some(member.member_id);
     json!({
         "member_id": member.member_id.to_string(),
         "pkg": view::ident(&member.pkg),
@@ -63,13 +80,13 @@ fn member(group: &CensusGroup, member: &CensusMember) -> Value {
         "group": sg.group(),
         "org": sg.org(),
         "persistent": member.permanent,
-        "leader": false,
-        "follower": false,
+        "leader": leads,
+        "follower": finished && !leads,
         "update_leader": false,
         "update_follower": false,
-        "election_is_running": false,
-        "election_is_no_quorum": false,
-        "election_is_finished": false,
+        "election_is_running": group.election == ElectionStatus::Running,
+        "election_is_no_quorum": matches!(group.election, ElectionStatus::NoQuorum | ElectionStatus::Waiting { .. }),
+        "election_is_finished": finished,
         "update_election_is_running": false,
         "update_election_is_no_quorum": false,
         "update_election_is_finished": false,

@@ -1,5 +1,7 @@
 //! An event as JSON and as a sentence.
 
+pub(crate) mod election;
+
 use annulus_core::{Cause, Channel, Event, EventKind, MemberId, RumorKey, UnixTime, Why};
 use serde_json::{Map, Value, json};
 
@@ -44,6 +46,7 @@ pub fn name(kind: &EventKind) -> &'static str {
         EventKind::PersistFailed { .. } => "persist_failed",
         EventKind::IdentityConflict { .. } => "identity_conflict",
         EventKind::Leaving => "leaving",
+        EventKind::Election { what, .. } => election::name(what),
     }
 }
 
@@ -104,6 +107,7 @@ fn fields(kind: &EventKind) -> Map<String, Value> {
         EventKind::PersistFailed { reason } => json!({ "reason": reason }),
         EventKind::IdentityConflict { address } => json!({ "address": address.to_string() }),
         EventKind::Leaving => json!({}),
+        EventKind::Election { group, term, what } => election::fields(group, *term, what),
     };
     match value {
         Value::Object(map) => map,
@@ -127,6 +131,10 @@ fn rumor_json(key: &RumorKey) -> Map<String, Value> {
             map.insert("rumor".into(), "service_health".into());
             map.insert("service_group".into(), group.as_str().into());
             map.insert("member".into(), member.to_string().into());
+        }
+        RumorKey::Election(group) => {
+            map.insert("rumor".into(), "election".into());
+            map.insert("service_group".into(), group.as_str().into());
         }
         RumorKey::Departure(id) => {
             map.insert("rumor".into(), "departure".into());
@@ -224,14 +232,7 @@ pub fn sentence(kind: &EventKind) -> String {
         }
         EventKind::Stalled { for_ms } => format!("this supervisor was not running for {for_ms} ms"),
         EventKind::RumorAccepted { key, from } => rumor_sentence(key, from.as_ref()),
-        EventKind::VersionLost { key, version, winner } => {
-            let winner = winner.map_or_else(|| "elsewhere".to_owned(), |id| format!("by {}", short(&id)));
-            format!(
-                "version {version} of the {} that was applied here is not in effect: another version {version} \
-                 was applied {winner} at the same time and won; apply yours again under a higher number",
-                version_name(key)
-            )
-        }
+        EventKind::VersionLost { key, version, winner } => version_lost(key, *version, winner.as_ref()),
         EventKind::Synced { with, learned, sent } => {
             format!("compared notes with {}: learned {learned} records, sent {sent}", short(with))
         }
@@ -253,7 +254,17 @@ pub fn sentence(kind: &EventKind) -> String {
             format!("another supervisor at {address} runs with a copy of this one's identity")
         }
         EventKind::Leaving => "this supervisor begins to leave the ring".to_owned(),
+        EventKind::Election { group, term, what } => election::sentence(group, *term, what),
     }
+}
+
+fn version_lost(key: &RumorKey, version: u64, winner: Option<&MemberId>) -> String {
+    let winner = winner.map_or_else(|| "elsewhere".to_owned(), |id| format!("by {}", short(id)));
+    format!(
+        "version {version} of the {} that was applied here is not in effect: another version {version} \
+         was applied {winner} at the same time and won; apply yours again under a higher number",
+        version_name(key)
+    )
 }
 
 /// What a version is a version of.
@@ -274,6 +285,10 @@ fn rumor_sentence(key: &RumorKey, from: Option<&MemberId>) -> String {
         RumorKey::ServiceConfig(_) | RumorKey::ServiceFile { .. } => {
             let how = from.map_or_else(|| "by an operator".to_owned(), |id| format!("through {}", short(id)));
             return format!("there is a new version of the {}, {how}", version_name(key));
+        }
+        RumorKey::Election(group) => {
+            let through = from.map_or(String::new(), |from| format!(", as {} passes on", short(from)));
+            return format!("who leads {group} has changed{through}");
         }
     };
     match from {

@@ -121,6 +121,7 @@ struct SpecFile {
     config_from: Option<String>,
     desired_state: Option<Text<DesiredState>>,
     maintenance: Option<String>,
+    quorum: Option<u32>,
     shutdown_timeout: Option<Seconds>,
     health_check_interval: Option<Interval>,
 }
@@ -179,6 +180,7 @@ pub(super) fn parse(service: &ServiceName, text: &str) -> Result<ServiceSpec, St
         config_from: file.config_from,
         desired: file.desired_state.map_or(default.desired, |word| word.0),
         maintenance: file.maintenance,
+        quorum: file.quorum,
         shutdown_timeout_ms: file.shutdown_timeout.map(|seconds| seconds.0),
         health_check_interval_ms: interval_ms.unwrap_or(default.health_check_interval_ms),
         ident: default.ident,
@@ -222,6 +224,7 @@ pub(super) fn print(spec: &ServiceSpec) -> Result<String, String> {
         config_from: spec.config_from.clone(),
         desired_state: Some(Text(spec.desired)),
         maintenance: spec.maintenance.clone(),
+        quorum: spec.quorum,
         shutdown_timeout: spec.shutdown_timeout_ms.map(Seconds),
         health_check_interval: Some(Interval { secs: ms / 1000, nanos }),
     };

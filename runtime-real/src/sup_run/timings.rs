@@ -89,6 +89,12 @@ timing_options! {
     restart_backoff_ms_max: u64, "Longest wait before a service that ended is started again";
     restart_cooldown_ms: u64, "A service that ran this long starts again with the shortest wait";
     restart_failures_max: u32, "A service that fails this often in a row is not tried any more until it is started again; 0 tries for ever";
+    lease_ms: u64, "How long a leader's lease lasts";
+    lease_renew_ms: u64, "A leader renews its lease this often";
+    lease_margin_ms: u64, "A leader that cannot renew its lease gives up this long before its end";
+    election_window_ms: u64, "How long a voter waits for better candidates";
+    election_answer_ms: u64, "How long a candidate waits for answers";
+    election_backoff_ms_max: u64, "Longest wait between rounds of an election that finds no quorum";
 }
 
 #[cfg(test)]

@@ -183,7 +183,7 @@ impl Drop for Daemon {
 }
 
 /// Every timing by the name of its option; a timing that is missing here does not compile.
-fn options(timings: &Timings) -> [(&'static str, u64); 24] {
+fn options(timings: &Timings) -> [(&'static str, u64); 30] {
     macro_rules! list {
         ($($name:ident),+) => {{
             let Timings { $($name),+ } = timings;
@@ -214,6 +214,12 @@ fn options(timings: &Timings) -> [(&'static str, u64); 24] {
         restart_backoff_ms_min,
         restart_backoff_ms_max,
         restart_cooldown_ms,
-        restart_failures_max
+        restart_failures_max,
+        lease_ms,
+        lease_renew_ms,
+        lease_margin_ms,
+        election_window_ms,
+        election_answer_ms,
+        election_backoff_ms_max
     )
 }

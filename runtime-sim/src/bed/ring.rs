@@ -153,7 +153,7 @@ impl<'p> Ring<'p> {
                 self.cut.clear();
                 self.cut_now()
             }
-            Action::LoadService { host, service } => {
+            Action::LoadService { host, service, .. } => {
                 services::load(&self.host(*host).settings, self.folder.path(), service)
             }
             Action::UnloadService { host, service } => {

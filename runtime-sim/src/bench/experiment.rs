@@ -10,6 +10,7 @@ use super::{Args, Figure};
 use crate::action::{Action, HostId, LinkQuality, Ratio};
 use crate::cpu;
 use crate::host::{self, HostSpec};
+use crate::lead::Load;
 use crate::record::{Counters, Record, Recording, What};
 use crate::view;
 use crate::world::World;
@@ -198,7 +199,7 @@ pub(super) fn rumor(args: &Args) -> Vec<Figure> {
     let mut world = settled(args);
     world.record(Recording::Events);
     let teller = HostId(0);
-    apply(&mut world, Action::LoadService { host: teller, service: "web".to_owned() });
+    apply(&mut world, Action::LoadService { host: teller, service: "web".to_owned(), how: Load::default() });
     let patience = world.now() + PATIENCE;
     let mut told = None;
     let mut times = Vec::new();

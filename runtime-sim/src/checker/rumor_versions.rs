@@ -59,7 +59,8 @@ fn owner(key: &RumorKey) -> Option<MemberId> {
         RumorKey::Member(_)
         | RumorKey::Departure(_)
         | RumorKey::ServiceConfig(_)
-        | RumorKey::ServiceFile { .. } => None,
+        | RumorKey::ServiceFile { .. }
+        | RumorKey::Election(_) => None,
     }
 }
 

@@ -80,8 +80,9 @@ impl Narrator {
                 };
                 format!("links {ends} are now so: {}.", quality_words(quality))
             }
-            Action::LoadService { host, service } => {
-                format!("an operator loads {service} on {}.", self.name(*host))
+            Action::LoadService { host, service, how } => {
+                let led = if how.leader { ", in a group with a leader" } else { "" };
+                format!("an operator loads {service} on {}{led}.", self.name(*host))
             }
             Action::UnloadService { host, service } => {
                 format!("an operator unloads {service} on {}.", self.name(*host))

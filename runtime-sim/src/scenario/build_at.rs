@@ -11,8 +11,9 @@ use super::build_group;
 use super::plan::TimedAction;
 use super::problem::Problems;
 use super::reference;
-use super::schema::{At, Direction, Disk, SpannedNames};
+use super::schema::{At, Direction, Disk, SpannedNames, TopologyWord};
 use crate::action::{Action, DiskAfter, HostId, LinkQuality};
+use crate::lead::Load;
 
 /// All actions in the order of the file.
 pub(crate) fn actions(
@@ -103,7 +104,10 @@ fn given(at: &At) -> Vec<(&'static str, Range<usize>)> {
         version,
         file,
         text,
-        bytes
+        bytes,
+        topology,
+        quorum,
+        suitability
     );
     keys.into_iter().filter_map(|(key, span)| span.map(|span| (key, span))).collect()
 }
@@ -281,7 +285,7 @@ fn services(name: &str, at: &At, context: &Context<'_>, problems: &mut Problems<
     let action = |host| {
         let service = service.as_str().to_owned();
         match name {
-            "load" => Action::LoadService { host, service },
+            "load" => Action::LoadService { host, service, how: how_loaded(at) },
             "unload" => Action::UnloadService { host, service },
             "start" => Action::StartService { host, service },
             "stop" => Action::StopService { host, service },
@@ -289,6 +293,14 @@ fn services(name: &str, at: &At, context: &Context<'_>, problems: &mut Problems<
         }
     };
     context.directory.hosts(on, problems).into_iter().map(action).collect()
+}
+
+fn how_loaded(at: &At) -> Load {
+    Load {
+        leader: at.topology.as_ref().is_some_and(|word| *word.get_ref() == TopologyWord::Leader),
+        quorum: at.quorum.as_ref().map(|quorum| *quorum.get_ref()),
+        suitability: at.suitability.as_ref().map(|suitability| *suitability.get_ref()),
+    }
 }
 
 /// A service's name.

@@ -9,7 +9,7 @@ use toml::Spanned;
 use super::build::Context;
 use super::build_at::service_name;
 use super::build_group;
-use super::plan::{Expectation, TimedAction, What, When, Who};
+use super::plan::{Expectation, Leads, TimedAction, What, When, Who};
 use super::problem::Problems;
 use super::reference;
 use super::schema::{Expect, IdentityWord, IncarnationWord, SpannedNames, StateWord};
@@ -54,6 +54,9 @@ fn given(expect: &Expect) -> Vec<(&'static str, Range<usize>)> {
         count,
         service_up,
         service_down,
+        leader,
+        one_leader,
+        no_leader,
         version_held,
         incarnation,
         identity,
@@ -65,7 +68,8 @@ fn given(expect: &Expect) -> Vec<(&'static str, Range<usize>)> {
         on,
         since,
         group,
-        file
+        file,
+        of_service
     );
     keys.into_iter().filter_map(|(key, span)| span.map(|span| (key, span))).collect()
 }
@@ -233,6 +237,7 @@ fn what(name: &str, expect: &Expect, context: &Context<'_>, problems: &mut Probl
             Some(What::Count { least: count.least, most: count.most, state, seen_by })
         }
         "service_up" | "service_down" => service(name, expect, context, problems),
+        "leader" | "one_leader" | "no_leader" => leader(expect, seen_by, context, problems),
         "version_held" => build_group::version_held(expect, seen_by, problems),
         "incarnation" | "identity" => compared(name, expect, context, problems),
         _ => {
@@ -305,6 +310,23 @@ fn service(name: &str, expect: &Expect, context: &Context<'_>, problems: &mut Pr
     let on = context.directory.hosts(on, problems);
     let seen_by = expect.seen_by.is_some().then(|| who(&expect.seen_by, context, problems));
     Some(What::Service { service: service_name(word, problems)?, up: name == "service_up", on, seen_by })
+}
+
+fn leader(expect: &Expect, seen_by: Who, context: &Context<'_>, problems: &mut Problems<'_>) -> Option<What> {
+    if let Some(name) = &expect.leader {
+        let Some(service) = &expect.of_service else {
+            problems.add(name.span(), "`leader` does not say of which service", "add of_service = \"redis\"");
+            return None;
+        };
+        let host = context.directory.host(name.span(), name.get_ref(), problems)?;
+        return Some(What::Leader { service: service_name(service, problems)?, wanted: Leads::Host(host) });
+    }
+    let (word, wanted) = match (&expect.one_leader, &expect.no_leader) {
+        (Some(word), _) => (word, Leads::OneSeenBy(seen_by)),
+        (None, Some(word)) => (word, Leads::Nobody),
+        (None, None) => return None,
+    };
+    Some(What::Leader { service: service_name(word, problems)?, wanted })
 }
 
 fn compared(name: &str, expect: &Expect, context: &Context<'_>, problems: &mut Problems<'_>) -> Option<What> {

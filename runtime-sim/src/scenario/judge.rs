@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use annulus_core::{EventKind, Incarnation, Instant, MemberId, RumorKey, ServiceName, ServiceState, State};
 
-use super::plan::{Expectation, Plan, What, When, Who};
+use super::plan::{Expectation, Leads, Plan, What, When, Who};
 use super::scene::Scene;
 use super::schema::EventWord;
 use crate::HostState;
@@ -223,6 +223,7 @@ impl<'p> Judge<'p> {
             What::Split(groups) => view.split(groups),
             What::Count { least, most, state, seen_by } => view.count(*least..=*most, *state, seen_by),
             What::Service { service, up, on, seen_by } => view.service(service, *up, on, seen_by.as_ref()),
+            What::Leader { service, wanted } => view.leader(service, wanted),
             What::Version { key, version, seen_by } => view.version(key, *version, seen_by),
             What::Incarnation { of, raised, since } => self.compare(world, of, *since, |before, now| {
                 let (before, now) = (before.1, now.1);
@@ -429,6 +430,31 @@ impl<'a> View<'a> {
             if !u32::try_from(count).is_ok_and(|count| wanted.contains(&count)) {
                 let state = state.map_or("known", State::name);
                 return Err(format!("{} has {count} {state} members", self.name(host)));
+            }
+        }
+        Ok(())
+    }
+
+    fn leader(&self, service: &ServiceName, wanted: &Leads) -> Result<(), String> {
+        let acting = self.world.acting(service);
+        let names: Vec<&str> = acting.iter().map(|host| self.name(*host)).collect();
+        let found = match names.as_slice() {
+            [] => String::from("nobody acts as the leader"),
+            [one] => format!("{one} acts as the leader"),
+            more => format!("{} act as the leader", more.join(" and ")),
+        };
+        let holds = match wanted {
+            Leads::Host(host) => acting == [*host],
+            Leads::OneSeenBy(_) => acting.len() == 1,
+            Leads::Nobody => acting.is_empty(),
+        };
+        if !holds {
+            return Err(found);
+        }
+        let (Leads::OneSeenBy(who), [leader]) = (wanted, acting.as_slice()) else { return Ok(()) };
+        for host in self.observers(who)? {
+            if self.world.leader_seen(host, service) != self.world.member_id(*leader) {
+                return Err(format!("{found}, and {} does not know it", self.name(host)));
             }
         }
         Ok(())

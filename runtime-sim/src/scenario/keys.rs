@@ -6,7 +6,7 @@ use serde::forward_to_deserialize_any;
 
 use super::schema::{
     At, Direction, Disk, EventWord, Expect, File, IdentityWord, Impossible, IncarnationWord, Link, Links,
-    Members, Profile, StateWord, TimingsTable,
+    Members, Profile, StateWord, TimingsTable, TopologyWord,
 };
 
 /// Every table or word list of the form, and what may stand in it.
@@ -23,6 +23,7 @@ pub fn all() -> Vec<(&'static str, Vec<&'static str>)> {
         ("impossible", of::<Impossible>()),
         ("direction", of::<Direction>()),
         ("disk", of::<Disk>()),
+        ("topology", of::<TopologyWord>()),
         ("profile", of::<Profile>()),
         ("state", of::<StateWord>()),
         ("incarnation", of::<IncarnationWord>()),

@@ -219,6 +219,13 @@ pub enum What {
         /// Who has to know it by rumor; none: only the process is looked at.
         seen_by: Option<Who>,
     },
+    /// Who acts as the leader of a service's group.
+    Leader {
+        /// Which service.
+        service: ServiceName,
+        /// Who is to.
+        wanted: Leads,
+    },
     /// Each of `seen_by` holds this version of a group's configuration or file, and all the same content.
     Version {
         /// Which configuration or file.
@@ -257,4 +264,15 @@ pub enum What {
         /// Occurred, or never.
         occurred: bool,
     },
+}
+
+/// Who is to act as a group's leader.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Leads {
+    /// This host.
+    Host(HostId),
+    /// One host, whichever, and these know it.
+    OneSeenBy(Who),
+    /// Nobody.
+    Nobody,
 }

@@ -144,9 +144,9 @@ pub const ACTIONS: &[Word] = &[
     },
     Word {
         key: "load",
-        parts: &["on"],
-        example: "load = \"web\", on = \"all\"",
-        doc: "load a service and keep it running",
+        parts: &["on", "topology", "quorum", "suitability"],
+        example: "load = \"redis\", on = \"all\", topology = \"leader\", quorum = 5, suitability = 7",
+        doc: "load a service and keep it running; with topology leader its group elects one",
     },
     Word {
         key: "unload",
@@ -250,6 +250,24 @@ pub const EXPECTATIONS: &[Word] = &[
         parts: &["on", "seen_by"],
         example: "service_down = \"web\", on = \"ada\"",
         doc: "it does not run there and, with `seen_by`, those members know of no such service there",
+    },
+    Word {
+        key: "leader",
+        parts: &["of_service"],
+        example: "leader = \"ada\", of_service = \"redis\"",
+        doc: "that member, and nobody else, acts as the leader of the service's group",
+    },
+    Word {
+        key: "one_leader",
+        parts: &["seen_by"],
+        example: "one_leader = \"redis\", seen_by = \"all\"",
+        doc: "exactly one member acts as the leader of the service's group, and those members know which",
+    },
+    Word {
+        key: "no_leader",
+        parts: &[],
+        example: "no_leader = \"redis\"",
+        doc: "nobody acts as the leader of the service's group",
     },
     Word {
         key: "version_held",

@@ -32,6 +32,14 @@ pub trait Scene {
     fn service(&self, host: HostId, service: &ServiceName) -> Option<ServiceState>;
     /// Whether the supervisor at `by` was told that a service of this name runs at `member`.
     fn knows_service(&self, by: HostId, member: &MemberId, service: &ServiceName) -> bool;
+    /// The hosts that act as the leader of a service's group.
+    fn acting(&self, _service: &ServiceName) -> Vec<HostId> {
+        Vec::new()
+    }
+    /// Who leads a service's group, as the supervisor at `by` knows.
+    fn leader_seen(&self, _by: HostId, _service: &ServiceName) -> Option<MemberId> {
+        None
+    }
     /// Number and content's hash of what the supervisor at `by` holds of a group's configuration or file; none also
     /// where nobody can look.
     fn version(&self, _by: HostId, _key: &RumorKey) -> Option<(u64, u64)> {
@@ -135,6 +143,14 @@ impl Scene for World {
 
     fn knows_service(&self, by: HostId, member: &MemberId, service: &ServiceName) -> bool {
         self.node(by).is_some_and(|node| node.rumors().any(|rumor| runs_at(rumor, member, service)))
+    }
+
+    fn acting(&self, service: &ServiceName) -> Vec<HostId> {
+        self.acting(service)
+    }
+
+    fn leader_seen(&self, by: HostId, service: &ServiceName) -> Option<MemberId> {
+        crate::lead::leader_seen(self.node(by)?, service)
     }
 
     fn version(&self, by: HostId, key: &RumorKey) -> Option<(u64, u64)> {

@@ -97,6 +97,14 @@ pub(crate) enum Direction {
     In,
 }
 
+/// How the members of a group relate to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum TopologyWord {
+    Standalone,
+    Leader,
+}
+
 /// What a disk holds at a restart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -167,6 +175,9 @@ pub(crate) struct At {
     pub(crate) file: Option<Spanned<String>>,
     pub(crate) text: Option<Spanned<String>>,
     pub(crate) bytes: Option<Spanned<u32>>,
+    pub(crate) topology: Option<Spanned<TopologyWord>>,
+    pub(crate) quorum: Option<Spanned<u32>>,
+    pub(crate) suitability: Option<Spanned<u64>>,
 }
 
 /// `[[expect]]`: when, one statement, and what the statement needs.
@@ -190,6 +201,9 @@ pub(crate) struct Expect {
     pub(crate) count: Option<Spanned<Count>>,
     pub(crate) service_up: Option<Spanned<String>>,
     pub(crate) service_down: Option<Spanned<String>>,
+    pub(crate) leader: Option<Spanned<String>>,
+    pub(crate) one_leader: Option<Spanned<String>>,
+    pub(crate) no_leader: Option<Spanned<String>>,
     pub(crate) version_held: Option<Spanned<u64>>,
     pub(crate) incarnation: Option<Spanned<IncarnationWord>>,
     pub(crate) identity: Option<Spanned<IdentityWord>>,
@@ -202,6 +216,7 @@ pub(crate) struct Expect {
     pub(crate) since: Option<Spanned<Time>>,
     pub(crate) group: Option<Spanned<String>>,
     pub(crate) file: Option<Spanned<String>>,
+    pub(crate) of_service: Option<Spanned<String>>,
 }
 
 /// A member's incarnation compared with an earlier one.
@@ -372,4 +387,10 @@ timings! {
     restart_backoff_ms_max: u64,
     restart_cooldown_ms: u64,
     restart_failures_max: u32,
+    lease_ms: u64,
+    lease_renew_ms: u64,
+    lease_margin_ms: u64,
+    election_window_ms: u64,
+    election_answer_ms: u64,
+    election_backoff_ms_max: u64,
 }

@@ -6,9 +6,10 @@ use std::time::Duration;
 use annulus_core::{Instant, RumorKey, State, Timings};
 
 use super::build;
-use super::plan::{Expectation, Plan, PlannedHost, What, When, Who};
+use super::plan::{Expectation, Leads, Plan, PlannedHost, What, When, Who};
 use crate::action::{Action, Burst, Capacity, Delay, DiskAfter, HostId, LinkQuality, Ratio};
 use crate::group::Given;
+use crate::lead::Load;
 
 /// Names that are listed one by one in a line.
 const NAMES_PER_LINE: usize = 12;
@@ -181,7 +182,7 @@ impl Out<'_> {
                     + &format!("\ntimes = {times}\nup = {}\ndown = {}", time(*up), time(*down))
             }
             Action::CloneDisk { host, of } => one("clone", host) + &one("disk_of", of),
-            Action::LoadService { host, service } => on("load", host, service),
+            Action::LoadService { host, service, how } => on("load", host, service) + &load(how),
             Action::UnloadService { host, service } => on("unload", host, service),
             Action::StopService { host, service } => on("stop", host, service),
             Action::StartService { host, service } => on("start", host, service),
@@ -278,6 +279,15 @@ impl Out<'_> {
                     seen_by.as_ref().map_or_else(String::new, |who| format!("\nseen_by = {}", self.who(who)));
                 format!("{word} = {:?}\non = {}{seen_by}", service.as_str(), self.names(on))
             }
+            What::Leader { service, wanted } => match wanted {
+                Leads::Host(host) => {
+                    format!("leader = {:?}\nof_service = {:?}", self.plan.name(*host), service.as_str())
+                }
+                Leads::OneSeenBy(who) => {
+                    format!("one_leader = {:?}\nseen_by = {}", service.as_str(), self.who(who))
+                }
+                Leads::Nobody => format!("no_leader = {:?}", service.as_str()),
+            },
             What::Version { key, version, seen_by } => {
                 let of = match key {
                     RumorKey::ServiceConfig(group) => format!("group = {:?}", group.as_str()),
@@ -348,7 +358,27 @@ fn options(timings: &Timings) -> Vec<(&'static str, u64)> {
         restart_backoff_ms_max,
         restart_cooldown_ms,
         restart_failures_max,
+        lease_ms,
+        lease_renew_ms,
+        lease_margin_ms,
+        election_window_ms,
+        election_answer_ms,
+        election_backoff_ms_max,
     )
+}
+
+fn load(how: &Load) -> String {
+    let mut text = String::new();
+    if how.leader {
+        text.push_str("\ntopology = \"leader\"");
+    }
+    if let Some(quorum) = how.quorum {
+        let _ = write!(text, "\nquorum = {quorum}");
+    }
+    if let Some(suitability) = how.suitability {
+        let _ = write!(text, "\nsuitability = {suitability}");
+    }
+    text
 }
 
 fn quality(quality: &LinkQuality) -> String {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use annulus_core::{Instant, Timings};
 
 use crate::action::{Action, HostId, Ratio};
-use crate::scenario::plan::{Expectation, Plan, TimedAction, What, When, Who};
+use crate::scenario::plan::{Expectation, Leads, Plan, TimedAction, What, When, Who};
 use crate::scenario::start_joins;
 
 /// The actions that somebody wrote down or drew: all but the joins that happen by themselves.
@@ -87,6 +87,9 @@ fn expectation(e: &Expectation, all: &dyn Fn(&[HostId]) -> Vec<HostId>) -> Optio
         What::Running { on, .. } => *on = some(on)?,
         What::Incarnation { of, .. } | What::Identity { of, .. } => *of = some(of)?,
         What::Split(groups) => *groups = groups.iter().map(|group| some(group)).collect::<Option<_>>()?,
+        What::Leader { wanted: Leads::Host(host), .. } => *host = some(&[*host])?.first().copied()?,
+        What::Leader { wanted: Leads::OneSeenBy(seen_by), .. } => *seen_by = who(seen_by)?,
+        What::Leader { wanted: Leads::Nobody, .. } => {}
         What::Count { seen_by, .. } | What::Version { seen_by, .. } => *seen_by = who(seen_by)?,
         What::Service { on, seen_by, .. } => {
             *on = some(on)?;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::ring::{self, Ring};
 use crate::action::{Action, Burst, Capacity, Delay, DiskAfter, HostId, LinkQuality, Ratio};
 use crate::group::Given;
+use crate::lead::Load;
 use crate::scenario::plan::{Expectation, Plan, PlannedHost, TimedAction, What, When};
 use crate::scenario::start_joins;
 
@@ -340,7 +341,7 @@ impl Draw<'_> {
         let code = self.rng.below(3) as i32;
         let between = from + to.saturating_since(from) / 2;
         let then = self.rng.index(3);
-        self.steps.push((from, Action::LoadService { host, service: service.clone() }));
+        self.steps.push((from, Action::LoadService { host, service: service.clone(), how: Load::default() }));
         self.steps.push((between, Action::CrashService { host, service: service.clone(), code }));
         self.steps.push(match then {
             0 => (to, Action::StopService { host, service }),

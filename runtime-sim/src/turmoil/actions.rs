@@ -136,8 +136,9 @@ impl TurmoilBed {
             Action::Capacity { from, to, capacity } => {
                 self.shared.lock().net.faults.set_capacity(from, to, *capacity);
             }
-            Action::LoadService { host, service } => {
-                self.command(*host, Command::LoadService { spec: apply::spec(service)?, force: false });
+            Action::LoadService { host, service, how } => {
+                let spec = apply::loaded(service, *how)?;
+                self.command(*host, Command::LoadService { spec, force: false });
             }
             Action::UnloadService { host, service } => {
                 self.command(

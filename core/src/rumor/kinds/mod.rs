@@ -1,6 +1,7 @@
 //! All rumor kinds, and every match over them. A new kind is a file beside this one and an arm in each match here.
 
 mod departure;
+mod election;
 mod member;
 mod service;
 mod service_config;
@@ -11,6 +12,7 @@ pub(crate) mod tests;
 mod version;
 
 pub use departure::Departure;
+pub use election::ElectionRumor;
 pub use member::MemberRumor;
 pub use service::ServiceRumor;
 pub use service_config::ServiceConfig;
@@ -42,17 +44,20 @@ pub enum RumorKind {
     ServiceConfig,
     /// A group's file.
     ServiceFile,
+    /// Who leads a group.
+    Election,
 }
 
 impl RumorKind {
     /// Every kind.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Member,
         Self::Service,
         Self::Departure,
         Self::ServiceHealth,
         Self::ServiceConfig,
         Self::ServiceFile,
+        Self::Election,
     ];
 
     /// The word for it, as in metrics and JSON.
@@ -65,6 +70,7 @@ impl RumorKind {
             Self::ServiceHealth => "service_health",
             Self::ServiceConfig => "service_config",
             Self::ServiceFile => "service_file",
+            Self::Election => "election",
         }
     }
 }
@@ -99,6 +105,8 @@ pub enum RumorKey {
         /// The file's name.
         name: FileName,
     },
+    /// Who leads this group.
+    Election(ServiceGroup),
 }
 
 impl RumorKey {
@@ -112,6 +120,7 @@ impl RumorKey {
             Self::ServiceHealth { .. } => RumorKind::ServiceHealth,
             Self::ServiceConfig(_) => RumorKind::ServiceConfig,
             Self::ServiceFile { .. } => RumorKind::ServiceFile,
+            Self::Election(_) => RumorKind::Election,
         }
     }
 
@@ -122,7 +131,8 @@ impl RumorKey {
             Self::Service { group, .. }
             | Self::ServiceHealth { group, .. }
             | Self::ServiceConfig(group)
-            | Self::ServiceFile { group, .. } => Some(group),
+            | Self::ServiceFile { group, .. }
+            | Self::Election(group) => Some(group),
             Self::Member(_) | Self::Departure(_) => None,
         }
     }
@@ -146,6 +156,7 @@ impl RumorKey {
                 bytes.push(0);
                 bytes.extend_from_slice(name.as_str().as_bytes());
             }
+            Self::Election(group) => bytes.extend_from_slice(group.as_str().as_bytes()),
         }
         bytes
     }
@@ -157,7 +168,8 @@ impl RumorKey {
             | Self::Departure(_)
             | Self::ServiceHealth { .. }
             | Self::ServiceConfig(_)
-            | Self::ServiceFile { .. } => digest::hash_bytes(&self.encode()),
+            | Self::ServiceFile { .. }
+            | Self::Election(_) => digest::hash_bytes(&self.encode()),
         }
     }
 }
@@ -177,6 +189,8 @@ pub enum Rumor {
     ServiceConfig(ServiceConfig),
     /// A group's file.
     ServiceFile(ServiceFile),
+    /// Who leads a group.
+    Election(ElectionRumor),
 }
 
 impl Rumor {
@@ -190,6 +204,7 @@ impl Rumor {
             Self::ServiceHealth(h) => RumorKey::ServiceHealth { group: h.group.clone(), member: h.member_id },
             Self::ServiceConfig(c) => RumorKey::ServiceConfig(c.group.clone()),
             Self::ServiceFile(f) => RumorKey::ServiceFile { group: f.group.clone(), name: f.name.clone() },
+            Self::Election(e) => RumorKey::Election(e.group.clone()),
         }
     }
 
@@ -205,6 +220,7 @@ impl Rumor {
             (Self::ServiceHealth(a), Self::ServiceHealth(b)) => a.merge(b),
             (Self::ServiceConfig(a), Self::ServiceConfig(b)) => a.merge(b),
             (Self::ServiceFile(a), Self::ServiceFile(b)) => a.merge(b),
+            (Self::Election(a), Self::Election(b)) => a.merge(b),
             (a, b) => panic!("rumors of kinds {:?} and {:?} have no join", a.key().kind(), b.key().kind()),
         }
     }
@@ -215,7 +231,12 @@ impl Rumor {
         match self {
             Self::Service(s) => s.tombstone,
             Self::ServiceHealth(h) => h.tombstone,
-            Self::Member(_) | Self::Departure(_) | Self::ServiceConfig(_) | Self::ServiceFile(_) => false,
+            // That nobody leads is worth telling until somebody does.
+            Self::Member(_)
+            | Self::Departure(_)
+            | Self::ServiceConfig(_)
+            | Self::ServiceFile(_)
+            | Self::Election(_) => false,
         }
     }
 
@@ -225,7 +246,11 @@ impl Rumor {
         match self {
             Self::Service(s) => Some(s.member_id),
             Self::ServiceHealth(h) => Some(h.member_id),
-            Self::Member(_) | Self::Departure(_) | Self::ServiceConfig(_) | Self::ServiceFile(_) => None,
+            Self::Member(_)
+            | Self::Departure(_)
+            | Self::ServiceConfig(_)
+            | Self::ServiceFile(_)
+            | Self::Election(_) => None,
         }
     }
 
@@ -235,7 +260,11 @@ impl Rumor {
         match self {
             Self::ServiceConfig(c) => Some(&c.version),
             Self::ServiceFile(f) => Some(&f.version),
-            Self::Member(_) | Self::Service(_) | Self::Departure(_) | Self::ServiceHealth(_) => None,
+            Self::Member(_)
+            | Self::Service(_)
+            | Self::Departure(_)
+            | Self::ServiceHealth(_)
+            | Self::Election(_) => None,
         }
     }
 
@@ -288,6 +317,11 @@ impl Rumor {
                 rumor.from_id = f.version.writer.as_ref().map(id_to_wire).unwrap_or_default();
                 rumor.service_file = Some(f.to_wire());
             }
+            Self::Election(e) => {
+                rumor.kind = proto::rumor_kind::ELECTION;
+                rumor.from_id = id_to_wire(&e.leader);
+                rumor.election = Some(e.to_wire());
+            }
         }
         rumor
     }
@@ -309,6 +343,9 @@ impl Rumor {
                 Some(file) => Self::ServiceFile(file),
                 None => return Ok(None),
             },
+            proto::rumor_kind::ELECTION => {
+                Self::Election(ElectionRumor::from_wire(&rumor.from_id, rumor.election.as_ref())?)
+            }
             _ => return Ok(None),
         };
         Ok(Some(known))

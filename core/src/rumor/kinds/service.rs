@@ -8,7 +8,7 @@ use crate::config::SysInfo;
 use crate::error::DecodeError;
 use crate::id::{Incarnation, MemberId, ServiceGroup};
 use crate::ident::PackageIdent;
-use crate::limits::RUMOR_BYTES_MAX;
+use crate::limits::{ELECTORATE_MAX, RUMOR_BYTES_MAX};
 use crate::wire::swim::incarnation_from_wire;
 use crate::wire::{id_from_wire, id_to_wire, proto};
 
@@ -40,6 +40,9 @@ pub struct ServiceRumor {
     pub maintenance: Option<String>,
     /// The version of the group's configuration that it runs with; 0 for none.
     pub config_incarnation: u64,
+    /// In a group with topology leader: the smallest size that its electorate counts as (`--quorum`, otherwise
+    /// three); 0 in every other group.
+    pub electorate_min: u32,
 }
 
 impl ServiceRumor {
@@ -88,6 +91,7 @@ impl ServiceRumor {
             accepting: (self.accepting != self.initialized).then_some(self.accepting),
             maintenance: self.maintenance.clone(),
             config_incarnation: self.config_incarnation,
+            electorate_min: self.electorate_min,
         }
     }
 
@@ -120,6 +124,7 @@ impl ServiceRumor {
             accepting: s.accepting.unwrap_or(s.initialized),
             maintenance: s.maintenance,
             config_incarnation: s.config_incarnation,
+            electorate_min: s.electorate_min.min(ELECTORATE_MAX as u32),
         })
     }
 }

@@ -6,8 +6,8 @@ use core::net::{IpAddr, Ipv4Addr};
 use proptest::prelude::*;
 
 use super::{
-    Departure, MemberRumor, Rumor, RumorKind, ServiceConfig, ServiceFile, ServiceHealth, ServiceRumor,
-    Version,
+    Departure, ElectionRumor, MemberRumor, Rumor, RumorKind, ServiceConfig, ServiceFile, ServiceHealth,
+    ServiceRumor, Version,
 };
 use crate::config::SysInfo;
 use crate::id::{Incarnation, MemberId};
@@ -30,6 +30,7 @@ fn trio(kind: RumorKind) -> BoxedStrategy<[Rumor; 3]> {
         RumorKind::ServiceHealth => [health(), health(), health()].boxed(),
         RumorKind::ServiceConfig => [config(), config(), config()].boxed(),
         RumorKind::ServiceFile => [file(), file(), file()].boxed(),
+        RumorKind::Election => [election(), election(), election()].boxed(),
     }
 }
 
@@ -86,6 +87,7 @@ fn service() -> impl Strategy<Value = Rumor> {
                 accepting,
                 maintenance,
                 config_incarnation,
+                electorate_min: config_incarnation as u32 * 3,
             })
         },
     )
@@ -129,6 +131,13 @@ fn file() -> impl Strategy<Value = Rumor> {
     version().prop_map(|version| {
         let group = "redis.default".parse().expect("a valid group");
         Rumor::ServiceFile(ServiceFile { group, name: "users.acl".parse().expect("a valid name"), version })
+    })
+}
+
+fn election() -> impl Strategy<Value = Rumor> {
+    (1_u64..3, member_id(), any::<bool>()).prop_map(|(term, leader, ended)| {
+        let group = "redis.default".parse().expect("a valid group");
+        Rumor::Election(ElectionRumor { group, term, leader, ended })
     })
 }
 

@@ -457,12 +457,7 @@ impl World {
             permanent: false,
         };
         let population = BTreeMap::from([(member.member_id, member)]);
-        let found = CensusGroup {
-            service_group: service_group.clone(),
-            pkg_incarnation: 0,
-            population,
-            versions: CensusVersions::default(),
-        };
+        let found = CensusGroup { population, ..CensusGroup::new(&service_group) };
         self.ring.groups.insert(service_group, found);
         self.facts(group);
     }

@@ -1,0 +1,278 @@
+//! The candidate: asks whether it would be voted for, and only then for votes.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use core::time::Duration;
+
+use super::electorate::Count;
+use super::group::{After, Group, Stance};
+use super::spec::{Body, Electorate, Message, Step, Verdict, Voter};
+use super::{Action, Env};
+use crate::facts::ElectionEvent;
+use crate::id::MemberId;
+use crate::limits::{ELECTION_TERM_MAX, ELECTORATE_MAX};
+use crate::planted::Bug;
+use crate::time::Instant;
+
+/// Rounds that are begun at once, because an answer told what the last one lacked.
+const RESTARTS_MAX: u32 = 4;
+
+/// Votes are asked for this often within the time of one answer.
+const AGAIN: u32 = 4;
+
+/// A round of asking, or of voting.
+#[derive(Debug)]
+pub(super) struct Campaign {
+    pub(super) step: Step,
+    pub(super) round: u64,
+    /// The term to be won.
+    pub(super) term: u64,
+    pub(super) sent: Instant,
+    pub(super) until: Instant,
+    /// When those that have not voted are asked again: what was lost, or came before a release did.
+    pub(super) again_at: Instant,
+    pub(super) electorate: Electorate,
+    pub(super) votes: BTreeMap<MemberId, Voter>,
+    /// Voters that are bound, and for how long; voters that answered at all.
+    waits: BTreeMap<MemberId, Instant>,
+    heard: BTreeSet<MemberId>,
+    count: Count,
+    restarts: u32,
+}
+
+impl Group {
+    /// Whether this member may try to lead, once its time has come.
+    pub(super) fn may_ask(&self) -> bool {
+        let fit = self.fitness.is_some_and(|f| f.fit);
+        let founded = self.vote.electorate.is_founded();
+        fit && self.promise.is_none() && (founded || self.roll.members.len() >= self.roll.size_min as usize)
+    }
+
+    /// "Would you vote for me?"
+    pub(super) fn begin_asking(&mut self, env: &mut Env<'_, '_>) {
+        let now = env.ctx.now;
+        if self.is_led(env.me, now) {
+            // A member without a vote leaves the search to the voters, unless they are as helpless.
+            self.ask_at(now + Duration::from_millis(env.timings.election_backoff_ms_max));
+            return;
+        }
+        self.ask(env, 0);
+    }
+
+    fn ask(&mut self, env: &mut Env<'_, '_>, restarts: u32) {
+        let wait_ms = env.timings.election_window_ms + env.timings.election_answer_ms;
+        let term = self.vote.term.saturating_add(1);
+        if !self.searching {
+            self.searching = true;
+            self.report(env, term, ElectionEvent::Started);
+        }
+        let campaign = self.campaign(env, Step::Ask, term, wait_ms, restarts);
+        let (round, electorate) = (campaign.round, campaign.electorate.clone());
+        let is_voter = campaign.count.voters().contains(&env.me);
+        let suitability = self.voter().suitability;
+        let body = Body::Ask { suitability, electorate: electorate.clone() };
+        self.send_to_voters(env, &campaign.count, term, round, &body);
+        self.stance = Stance::Campaigning(campaign);
+        if is_voter {
+            self.on_ask(env, env.me, (term, round), suitability, &electorate);
+        }
+    }
+
+    fn campaign(
+        &mut self,
+        env: &Env<'_, '_>,
+        step: Step,
+        term: u64,
+        wait_ms: u64,
+        restarts: u32,
+    ) -> Campaign {
+        self.round += 1;
+        let (electorate, count) = self.count(env);
+        Campaign {
+            step,
+            round: self.round,
+            term,
+            sent: env.ctx.now,
+            until: env.ctx.now + Duration::from_millis(wait_ms),
+            again_at: Instant::FAR_FUTURE,
+            electorate,
+            votes: BTreeMap::new(),
+            waits: BTreeMap::new(),
+            heard: BTreeSet::new(),
+            count,
+            restarts,
+        }
+    }
+
+    pub(super) fn send_to_voters(
+        &self,
+        env: &mut Env<'_, '_>,
+        count: &Count,
+        term: u64,
+        round: u64,
+        body: &Body,
+    ) {
+        for to in count.voters().into_iter().filter(|id| *id != env.me) {
+            let message = self.message(term, round, body.clone());
+            env.actions.push_back(Action::Send { to, message });
+        }
+    }
+
+    /// "Vote for me."
+    pub(super) fn begin_voting(&mut self, env: &mut Env<'_, '_>) {
+        let term = self.vote.term.saturating_add(1);
+        if term > ELECTION_TERM_MAX {
+            return env.ctx.limit_reached("election terms");
+        }
+        let mut campaign = self.campaign(env, Step::Vote, term, env.timings.election_answer_ms * 2, 0);
+        campaign.again_at = env.ctx.now + Duration::from_millis(env.timings.election_answer_ms) / AGAIN;
+        let (round, electorate) = (campaign.round, campaign.electorate.clone());
+        let lease_ms = env.timings.lease_ms;
+        let body = Body::Vote { lease_ms, electorate };
+        self.send_to_voters(env, &campaign.count, term, round, &body);
+        let is_voter = campaign.count.voters().contains(&env.me);
+        self.stance = Stance::Campaigning(campaign);
+        self.vote.term = term;
+        self.vote.candidate = Some(env.me);
+        self.note_lease(lease_ms);
+        self.report(env, term, ElectionEvent::Voted { candidate: env.me });
+        let after = is_voter.then_some(After::OwnVote { round });
+        if env.planted.has(Bug::VoteBeforeStored) {
+            self.store(env, None);
+            self.count_own_vote(env, round);
+        } else {
+            self.store(env, after);
+        }
+    }
+
+    /// Asks those that have not voted once more.
+    pub(super) fn vote_again(&mut self, env: &mut Env<'_, '_>) {
+        let now = env.ctx.now;
+        let Stance::Campaigning(campaign) = &mut self.stance else { return };
+        campaign.again_at = now + Duration::from_millis(env.timings.election_answer_ms) / AGAIN;
+        let (term, round, electorate) = (campaign.term, campaign.round, campaign.electorate.clone());
+        let silent = campaign.count.voters().into_iter().filter(|id| !campaign.votes.contains_key(id));
+        for to in silent.filter(|id| *id != env.me) {
+            let body = Body::Vote { lease_ms: env.timings.lease_ms, electorate: electorate.clone() };
+            let message = Message { group: self.name.clone(), term, round, body };
+            env.actions.push_back(Action::Send { to, message });
+        }
+    }
+
+    /// The own vote is on disk.
+    pub(super) fn count_own_vote(&mut self, env: &mut Env<'_, '_>, round: u64) {
+        let voter = self.voter();
+        match &mut self.stance {
+            Stance::Campaigning(campaign) if campaign.round == round => {
+                campaign.votes.insert(env.me, voter);
+                self.count_votes(env);
+            }
+            Stance::Leading(_) => self.own_raise_stored(env),
+            _ => {}
+        }
+    }
+
+    /// An answer to a candidate.
+    pub(super) fn count_answer(
+        &mut self,
+        env: &mut Env<'_, '_>,
+        from: MemberId,
+        (term, round): (u64, u64),
+        to: Step,
+        verdict: Verdict,
+        voter: Voter,
+    ) {
+        let now = env.ctx.now;
+        let Stance::Campaigning(campaign) = &mut self.stance else { return };
+        if campaign.round != round || campaign.step != to {
+            return;
+        }
+        campaign.heard.insert(from);
+        let may_restart = campaign.step == Step::Ask && campaign.restarts < RESTARTS_MAX;
+        let restarts = campaign.restarts + 1;
+        let lacking = match verdict {
+            Verdict::Yes => {
+                campaign.votes.insert(from, voter);
+                return self.count_votes(env);
+            }
+            Verdict::Wait { left_ms } => {
+                campaign.waits.insert(from, now + Duration::from_millis(left_ms));
+                false
+            }
+            Verdict::Better { .. } => false,
+            Verdict::Stale => self.learn_term(term),
+            Verdict::Outdated { electorate } => self.install(&electorate),
+            Verdict::Missing { members } => {
+                let before = self.learned.len();
+                let room = ELECTORATE_MAX.saturating_sub(before);
+                self.learned.extend(members.into_iter().take(room));
+                self.learned.len() > before
+            }
+        };
+        if lacking && may_restart {
+            self.ask(env, restarts);
+        }
+    }
+
+    /// A higher term is about: the next request must be above it. Nothing was voted in it, so nothing need be stored.
+    pub(super) fn learn_term(&mut self, term: u64) -> bool {
+        let higher = term > self.vote.term && term <= ELECTION_TERM_MAX;
+        if higher {
+            self.vote.term = term;
+            self.vote.candidate = None;
+        }
+        higher
+    }
+
+    fn count_votes(&mut self, env: &mut Env<'_, '_>) {
+        let Stance::Campaigning(campaign) = &self.stance else { return };
+        if !campaign.count.carries(&campaign.votes) {
+            return;
+        }
+        // Before an electorate is founded everybody who can be reached is heard, in case that one knows of another.
+        let founds = !campaign.electorate.is_founded() && campaign.step == Step::Ask;
+        let alive = |id: &MemberId| self.roll.members.get(id) == Some(&true);
+        let silent =
+            campaign.electorate.members.iter().filter(|id| alive(id) && !campaign.heard.contains(*id));
+        if founds && env.ctx.now < campaign.until && silent.count() > 0 {
+            return;
+        }
+        match campaign.step {
+            Step::Ask => self.begin_voting(env),
+            Step::Vote | Step::Renew => self.begin_leading(env),
+        }
+    }
+
+    /// A round found no majority.
+    pub(super) fn campaign_failed(&mut self, env: &mut Env<'_, '_>) {
+        let now = env.ctx.now;
+        let Stance::Campaigning(campaign) = &self.stance else { return };
+        if campaign.step == Step::Ask && campaign.count.carries(&campaign.votes) && campaign.waits.is_empty()
+        {
+            return self.count_votes(env);
+        }
+        let (answered, needed) = (campaign.heard.len(), campaign.count.needed());
+        let bound = campaign.waits.values().min().copied();
+        self.learned.clear();
+        self.stance = Stance::Idle;
+        let window_ms = env.timings.election_window_ms;
+        if answered >= needed {
+            // Enough can be reached; they are bound, or prefer another.
+            self.failures = 0;
+            let wait = env.jitter(window_ms * 2);
+            self.ask_at(bound.map_or(now, |at| at.max(now)) + wait);
+        } else {
+            self.failures = self.failures.saturating_add(1);
+            let base_ms = env.timings.election_answer_ms << self.failures.min(6);
+            let max_ms = env.timings.election_backoff_ms_max;
+            let wait = Duration::from_millis(base_ms.min(max_ms) / 2) + env.jitter(base_ms.min(max_ms) / 2);
+            self.ask_at(now + wait);
+        }
+    }
+
+    /// Another leads, or this member cannot.
+    pub(super) fn stop_campaign(&mut self) {
+        if matches!(self.stance, Stance::Campaigning(_)) {
+            self.stance = Stance::Idle;
+        }
+    }
+}

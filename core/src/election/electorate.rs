@@ -1,0 +1,101 @@
+//! Who carries an election: quorums, and how an electorate changes.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+
+use super::spec::{Electorate, Roll, Voter};
+use crate::id::MemberId;
+use crate::limits::ELECTORATE_MAX;
+use crate::planted::{Bug, Planted};
+
+/// The smallest electorate where no `--quorum` says otherwise: of two, neither could do without the other.
+pub(crate) const SIZE_MIN: u32 = 3;
+
+/// The rule by which votes are counted, for one group at one moment.
+#[derive(Clone, Debug)]
+pub(super) struct Count {
+    /// The founded electorate, without those an operator banned; empty while none is founded.
+    seated: BTreeSet<MemberId>,
+    /// Whoever fills an electorate up that is smaller than the smallest; none when it is large enough.
+    filled: Option<BTreeSet<MemberId>>,
+    size_min: usize,
+}
+
+/// More than half.
+const fn majority(of: usize) -> usize {
+    of / 2 + 1
+}
+
+impl Count {
+    /// How votes for a request with this electorate are counted.
+    pub(super) fn new(electorate: &Electorate, roll: &Roll, planted: Planted) -> Self {
+        let size_min = if planted.has(Bug::QuorumOfTheLiving) { 1 } else { roll.size_min as usize };
+        let excluded = |id: &MemberId| {
+            let dead = planted.has(Bug::QuorumOfTheLiving) && roll.members.get(id) != Some(&true);
+            roll.banned.contains(id) || dead
+        };
+        let mut seated = BTreeSet::new();
+        if electorate.is_founded() {
+            seated.extend(electorate.members.iter().filter(|id| !excluded(id)).copied());
+        }
+        let filled = (seated.len() < size_min).then(|| {
+            let others: BTreeSet<MemberId> = if electorate.is_founded() {
+                roll.members.keys().filter(|id| !roll.banned.contains(*id)).copied().collect()
+            } else {
+                electorate.members.iter().copied().collect()
+            };
+            seated.iter().copied().chain(others).take(ELECTORATE_MAX).collect()
+        });
+        Self { seated, filled, size_min }
+    }
+
+    /// Whom to ask.
+    pub(super) fn voters(&self) -> BTreeSet<MemberId> {
+        self.filled.as_ref().unwrap_or(&self.seated).clone()
+    }
+
+    /// How many votes are needed.
+    pub(super) fn needed(&self) -> usize {
+        majority(self.voters().len().max(self.size_min))
+    }
+
+    /// Whether these members' votes carry. A voter that does not run the service counts only while there are more
+    /// seats than the smallest electorate has: until the leader has taken its seat away.
+    pub(super) fn carries(&self, votes: &BTreeMap<MemberId, Voter>) -> bool {
+        let counts = |id: &MemberId| {
+            votes.get(id).is_some_and(|voter| voter.is_member || self.seated.len() > self.size_min)
+        };
+        let seats = self.seated.iter().filter(|id| counts(id)).count();
+        if !self.seated.is_empty() && seats < majority(self.seated.len()) {
+            return false;
+        }
+        let voters = self.filled.as_ref().unwrap_or(&self.seated);
+        voters.iter().filter(|id| counts(id)).count() >= self.needed()
+    }
+}
+
+/// The next electorate that the leader puts down, one member away from this one; none when nothing is to change.
+///
+/// In this order: members that are gone go while seats remain; the dead make room at even sizes, where their seats
+/// only raise the quorum; members without a seat come, by id.
+pub(super) fn next(electorate: &Electorate, roll: &Roll, me: &MemberId) -> Option<Electorate> {
+    let size_min = roll.size_min as usize;
+    let seats = electorate.members.len();
+    let has_room = seats > size_min;
+    let is_gone = |id: &&MemberId| *id != me && (roll.gone.contains(*id) || roll.banned.contains(*id));
+    let is_dead =
+        |id: &&MemberId| *id != me && roll.members.get(*id) != Some(&true) && !roll.gone.contains(*id);
+    let leaver = electorate.members.iter().find(is_gone).filter(|_| has_room);
+    let dead = electorate.members.iter().find(is_dead).filter(|_| has_room && seats.is_multiple_of(2));
+    if let Some(leaver) = leaver.or(dead) {
+        let members = electorate.members.iter().filter(|id| *id != leaver).copied();
+        return Some(changed(electorate, members));
+    }
+    let comer = roll.members.iter().find(|(id, alive)| **alive && !electorate.contains(id));
+    let (comer, _) = comer.filter(|_| seats < ELECTORATE_MAX)?;
+    Some(changed(electorate, electorate.members.iter().copied().chain([*comer])))
+}
+
+fn changed(from: &Electorate, members: impl Iterator<Item = MemberId>) -> Electorate {
+    let proposal = Electorate::proposal(members);
+    Electorate { term: from.term, version: from.version + 1, members: proposal.members }
+}

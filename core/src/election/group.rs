@@ -1,0 +1,502 @@
+//! One group's election at one member: what it knows, what it has promised, what it is doing.
+
+use alloc::collections::BTreeSet;
+use alloc::string::String;
+use alloc::vec::Vec;
+use alloc::{format, string::ToString as _};
+use core::time::Duration;
+
+use super::candidate::Campaign;
+use super::electorate::{Count, SIZE_MIN};
+use super::leader::Leading;
+use super::spec::{Body, Electorate, Message, Roll, Step, Verdict, Voter};
+use super::vote::{self, Vote};
+use super::voter::{Ballot, Promise};
+use super::{Action, Env, promise};
+use crate::facts::{ElectionEvent, ElectionStatus, ElectionView, Fitness, Role};
+use crate::id::{EventId, MemberId, ServiceGroup};
+use crate::io::EventKind;
+use crate::limits::ELECTORATE_MAX;
+use crate::planted::{Bug, Planted};
+use crate::rumor::ElectionRumor;
+use crate::time::Instant;
+
+/// Wait before a row that could not be stored is stored again.
+const STORE_RETRY: Duration = Duration::from_secs(1);
+
+/// What a member is doing about its group's election.
+#[derive(Debug)]
+pub(super) enum Stance {
+    /// It waits: for a leader, for its turn, for members.
+    Idle,
+    /// It asks for, or collects, votes.
+    Campaigning(Campaign),
+    /// It leads.
+    Leading(Leading),
+}
+
+/// What waits for the disk.
+#[derive(Debug)]
+pub(super) enum After {
+    /// A message that must not be said before.
+    Send { to: MemberId, message: Message },
+    /// This member's own vote in its round.
+    OwnVote { round: u64 },
+    /// The leader's own copy of the electorate that it put down.
+    OwnElectorate { stamp: (u64, u64) },
+}
+
+/// The row's way to the disk: one write at a time, so that an older row never replaces a newer one.
+#[derive(Debug, Default)]
+struct Storing {
+    in_flight: bool,
+    /// What the write in flight covers.
+    now: Vec<After>,
+    /// What needs another write.
+    next: Vec<After>,
+    again: bool,
+    retry_at: Option<Instant>,
+}
+
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) name: ServiceGroup,
+    pub(super) vote: Vote,
+    /// How well the own service would lead; none while this member runs none of the group.
+    pub(super) fitness: Option<Fitness>,
+    pub(super) roll: Roll,
+    /// Since when the roll is what it is.
+    pub(super) roll_at: Instant,
+    /// A restarted voter is bound by what it may have promised before.
+    pub(super) ready_at: Instant,
+    pub(super) promise: Option<Promise>,
+    /// The latest result that this member knows.
+    pub(super) outcome: Option<ElectionRumor>,
+    pub(super) stance: Stance,
+    pub(super) ballot: Option<Ballot>,
+    /// Whom this voter said yes to, and until when it says so to nobody else.
+    pub(super) favoured: Option<(MemberId, Instant)>,
+    pub(super) next_ask_at: Instant,
+    /// Rounds in a row that too few voters answered.
+    pub(super) failures: u32,
+    /// Members that voters named and rumors have not brought yet.
+    pub(super) learned: BTreeSet<MemberId>,
+    pub(super) round: u64,
+    /// The event that the present search for a leader follows from.
+    pub(super) cause: Option<EventId>,
+    /// Whether the present search has been reported.
+    pub(super) searching: bool,
+    storing: Storing,
+    role: Option<Role>,
+}
+
+impl Group {
+    pub(super) fn new(name: ServiceGroup, now: Instant) -> Self {
+        Self {
+            name,
+            vote: Vote::default(),
+            fitness: None,
+            roll: Roll { size_min: SIZE_MIN, ..Roll::default() },
+            roll_at: now,
+            ready_at: now,
+            promise: None,
+            outcome: None,
+            stance: Stance::Idle,
+            ballot: None,
+            favoured: None,
+            next_ask_at: now,
+            failures: 0,
+            learned: BTreeSet::new(),
+            round: 0,
+            cause: None,
+            searching: false,
+            storing: Storing::default(),
+            role: None,
+        }
+    }
+
+    /// A group of the last life: whatever this voter promised then, it keeps.
+    pub(super) fn restored(name: ServiceGroup, mut vote: Vote, now: Instant, planted: Planted) -> Self {
+        let mut wait = promise(vote.lease_ms, planted);
+        if planted.has(Bug::NoWaitAfterRestart) {
+            wait = Duration::ZERO;
+        }
+        if planted.has(Bug::VoteForgotten) {
+            vote = Vote { electorate: vote.electorate, ..Vote::default() };
+        }
+        let ready_at = now + wait;
+        Self { ready_at, next_ask_at: ready_at, vote, ..Self::new(name, now) }
+    }
+
+    pub(super) fn handle_fitness(&mut self, env: &mut Env<'_, '_>, fitness: Option<Fitness>) {
+        let came = self.fitness.is_none() && fitness.is_some();
+        self.fitness = fitness;
+        if came {
+            self.role = None;
+            self.ask_at(env.ctx.now);
+        }
+        if self.fitness.is_none() {
+            self.stop_campaign();
+        }
+        self.reconsider_leading(env);
+        self.update_role(env);
+    }
+
+    pub(super) fn handle_roll(&mut self, env: &mut Env<'_, '_>, roll: Roll) {
+        if self.roll == roll {
+            return;
+        }
+        let enough = |roll: &Roll| roll.members.len() >= roll.size_min as usize;
+        let alive = |roll: &Roll| roll.members.values().filter(|alive| **alive).count();
+        let (could, can) = (enough(&self.roll), enough(&roll));
+        let more = alive(&roll) > alive(&self.roll) || roll.banned != self.roll.banned;
+        self.roll = roll;
+        self.roll_at = env.ctx.now;
+        self.expect_change(env);
+        if can && (!could || more) {
+            // Somebody came or came back: the next round may succeed. The moment lets others come too.
+            self.failures = 0;
+            let settle = Duration::from_millis(env.timings.election_window_ms);
+            let at = if could { self.next_ask_at.min(env.ctx.now + settle) } else { env.ctx.now + settle };
+            self.ask_at(at);
+        }
+        self.reconsider_leading(env);
+        self.update_role(env);
+    }
+
+    pub(super) fn handle_message(&mut self, env: &mut Env<'_, '_>, from: MemberId, message: Message) {
+        let Message { term, round, body, .. } = message;
+        match body {
+            Body::Ask { suitability, electorate } => {
+                self.on_ask(env, from, (term, round), suitability, &electorate);
+            }
+            Body::Vote { lease_ms, electorate } => {
+                self.on_vote(env, from, (term, round), lease_ms, &electorate);
+            }
+            Body::Renew { lease_ms, electorate } => {
+                self.on_renew(env, from, (term, round), lease_ms, &electorate);
+            }
+            Body::Answer { to, verdict, voter } => {
+                self.on_answer(env, from, (term, round), to, verdict, voter);
+            }
+            Body::Release { successor } => self.on_release(env, from, term, successor),
+        }
+        self.update_role(env);
+    }
+
+    pub(super) fn on_answer(
+        &mut self,
+        env: &mut Env<'_, '_>,
+        from: MemberId,
+        (term, round): (u64, u64),
+        to: Step,
+        verdict: Verdict,
+        voter: Voter,
+    ) {
+        match self.stance {
+            Stance::Idle => {}
+            Stance::Campaigning(_) => self.count_answer(env, from, (term, round), to, verdict, voter),
+            Stance::Leading(_) => self.count_renewal(env, from, (term, round), verdict, voter),
+        }
+    }
+
+    pub(super) fn handle_outcome(&mut self, env: &mut Env<'_, '_>, rumor: &ElectionRumor) {
+        self.learn_outcome(env, rumor.clone());
+        self.update_role(env);
+    }
+
+    /// Joins what is known of the outcome; a leader that is outdone stops at once.
+    pub(super) fn learn_outcome(&mut self, env: &mut Env<'_, '_>, rumor: ElectionRumor) {
+        let before = self.outcome.clone();
+        match &mut self.outcome {
+            Some(outcome) => {
+                outcome.merge(&rumor);
+            }
+            None => self.outcome = Some(rumor),
+        }
+        if self.outcome == before {
+            return;
+        }
+        let Some(outcome) = self.outcome.clone() else { return };
+        let is_other = outcome.leader != env.me;
+        let is_new = before.is_none_or(|b| (b.term, b.leader) != (outcome.term, outcome.leader));
+        if is_new && is_other && !outcome.ended {
+            let event =
+                self.report_after(env, None, outcome.term, ElectionEvent::Learned { leader: outcome.leader });
+            self.cause = Some(event);
+            self.searching = false;
+        }
+        self.step_down_for(env, &outcome);
+    }
+
+    /// When something is due.
+    pub(super) fn poll_timeout(&self) -> Instant {
+        let far = Instant::FAR_FUTURE;
+        let ballot = self.ballot.as_ref().map_or(far, |b| b.close_at);
+        let promise = self.promise.as_ref().map_or(far, |p| p.until);
+        let retry = self.storing.retry_at.unwrap_or(far);
+        let stance = match &self.stance {
+            Stance::Idle if self.may_ask() => self.next_ask_at.max(self.ready_at),
+            Stance::Idle => far,
+            Stance::Campaigning(campaign) => campaign.until.min(campaign.again_at),
+            Stance::Leading(leading) => leading.due(),
+        };
+        ballot.min(promise).min(retry).min(stance)
+    }
+
+    pub(super) fn handle_timeout(&mut self, env: &mut Env<'_, '_>) {
+        let now = env.ctx.now;
+        if self.promise.as_ref().is_some_and(|p| p.until <= now) {
+            let ended = self.promise.take();
+            self.cause = ended.and_then(|p| p.event).or(self.cause);
+            self.ask_at(now);
+        }
+        if self.storing.retry_at.is_some_and(|at| at <= now) {
+            self.storing.retry_at = None;
+            self.store(env, None);
+        }
+        if self.ballot.as_ref().is_some_and(|b| b.close_at <= now) {
+            self.close_ballot(env);
+        }
+        match &self.stance {
+            Stance::Idle => {
+                if self.may_ask() && self.next_ask_at <= now && self.ready_at <= now {
+                    self.begin_asking(env);
+                }
+            }
+            Stance::Campaigning(campaign) if campaign.until <= now => self.campaign_failed(env),
+            Stance::Campaigning(campaign) if campaign.again_at <= now => self.vote_again(env),
+            Stance::Campaigning(_) => {}
+            Stance::Leading(_) => self.lead_on(env),
+        }
+        self.update_role(env);
+    }
+
+    /// Reports a step that follows from the last one.
+    pub(super) fn report(&mut self, env: &mut Env<'_, '_>, term: u64, what: ElectionEvent) {
+        let event = self.report_after(env, self.cause, term, what);
+        self.cause = Some(event);
+    }
+
+    fn report_after(
+        &self,
+        env: &mut Env<'_, '_>,
+        after: Option<EventId>,
+        term: u64,
+        what: ElectionEvent,
+    ) -> EventId {
+        env.ctx.event(after, EventKind::Election { group: self.name.clone(), term, what })
+    }
+
+    pub(super) fn ask_at(&mut self, at: Instant) {
+        self.next_ask_at = at.max(self.ready_at);
+    }
+
+    /// How votes are counted now, for the electorate that is known or, without one, for the one to be founded.
+    pub(super) fn count(&self, env: &Env<'_, '_>) -> (Electorate, Count) {
+        let electorate = self.proposal(env.me);
+        let count = Count::new(&electorate, &self.roll, env.planted);
+        (electorate, count)
+    }
+
+    pub(super) fn proposal(&self, me: MemberId) -> Electorate {
+        if self.vote.electorate.is_founded() {
+            return self.vote.electorate.clone();
+        }
+        let own = self.fitness.map(|_| me);
+        Electorate::proposal(self.roll.members.keys().chain(&self.learned).copied().chain(own))
+    }
+
+    /// What this voter says about itself.
+    pub(super) fn voter(&self) -> Voter {
+        let fitness = self.fitness.unwrap_or(Fitness { suitability: 0, fit: false });
+        Voter {
+            is_member: self.fitness.is_some(),
+            fit: fitness.fit,
+            suitability: fitness.suitability,
+            electorate: self.vote.electorate.stamp(),
+        }
+    }
+
+    pub(super) fn message(&self, term: u64, round: u64, body: Body) -> Message {
+        Message { group: self.name.clone(), term, round, body }
+    }
+
+    pub(super) fn answer(&self, round: u64, to: Step, verdict: Verdict) -> Message {
+        self.message(self.vote.term, round, Body::Answer { to, verdict, voter: self.voter() })
+    }
+
+    /// Takes in a later electorate.
+    pub(super) fn install(&mut self, electorate: &Electorate) -> bool {
+        let newer = electorate.is_founded()
+            && *electorate > self.vote.electorate
+            && electorate.members.len() <= ELECTORATE_MAX;
+        if newer {
+            self.vote.electorate = electorate.clone();
+            self.learned.clear();
+        }
+        newer
+    }
+
+    /// Stores the row; what must wait for that happens afterwards.
+    pub(super) fn store(&mut self, env: &mut Env<'_, '_>, after: Option<After>) {
+        if self.storing.in_flight {
+            self.storing.again = true;
+            self.storing.next.extend(after);
+            return;
+        }
+        self.storing.now.extend(after);
+        self.storing.in_flight = true;
+        let write = vote::store(&self.name, &self.vote);
+        env.actions.push_back(Action::Store { group: self.name.clone(), write });
+    }
+
+    /// Says something once everything that this voter has decided so far is on disk.
+    pub(super) fn send_stored(
+        &mut self,
+        env: &mut Env<'_, '_>,
+        to: MemberId,
+        message: Message,
+        changed: bool,
+    ) {
+        if env.planted.has(Bug::VoteBeforeStored) || (!changed && !self.storing.in_flight) {
+            env.actions.push_back(Action::Send { to, message });
+            if changed {
+                self.store(env, None);
+            }
+        } else if changed {
+            self.store(env, Some(After::Send { to, message }));
+        } else if self.storing.again {
+            self.storing.next.push(After::Send { to, message });
+        } else {
+            self.storing.now.push(After::Send { to, message });
+        }
+    }
+
+    pub(super) fn handle_stored(&mut self, env: &mut Env<'_, '_>, stored: bool) {
+        let after = core::mem::take(&mut self.storing.now);
+        self.storing.in_flight = false;
+        self.storing.now = core::mem::take(&mut self.storing.next);
+        if !stored {
+            // What waited is not said; whoever wants to know asks again.
+            self.storing.now.clear();
+            self.storing.again = false;
+            self.storing.retry_at = Some(env.ctx.now + STORE_RETRY);
+            return;
+        }
+        if core::mem::take(&mut self.storing.again) {
+            self.store(env, None);
+        }
+        for after in after {
+            match after {
+                After::Send { to, message } => env.actions.push_back(Action::Send { to, message }),
+                After::OwnVote { round } => self.count_own_vote(env, round),
+                After::OwnElectorate { stamp } => self.own_row_stored(env, stamp),
+            }
+        }
+        self.update_role(env);
+    }
+
+    /// Whether the leader that is known of seems to be at work.
+    pub(super) fn is_led(&self, me: MemberId, now: Instant) -> bool {
+        match (&self.stance, &self.promise, &self.outcome) {
+            (Stance::Leading(leading), _, _) => leading.is_acting(now),
+            (_, Some(promise), _) => promise.until > now,
+            (_, None, Some(outcome)) => {
+                let waits = !self.vote.electorate.contains(&me) || now < self.ready_at;
+                let alive = self.roll.members.get(&outcome.leader) == Some(&true);
+                waits && alive && !outcome.ended && outcome.leader != me
+            }
+            (_, None, None) => false,
+        }
+    }
+
+    /// How far the election has come, and in words what is missing.
+    fn status(&self, me: MemberId, now: Instant, planted: Planted) -> (ElectionStatus, String) {
+        if self.is_led(me, now) {
+            return (ElectionStatus::Finished, String::new());
+        }
+        let known = self.roll.members.len();
+        let size_min = self.roll.size_min as usize;
+        let founded = self.vote.electorate.is_founded();
+        if !founded && known < size_min {
+            let missing = size_min - known;
+            let word = if missing == 1 { "member" } else { "members" };
+            return (ElectionStatus::Waiting { missing }, format!("waiting for {missing} more {word}"));
+        }
+        let count = Count::new(&self.proposal(me), &self.roll, planted);
+        let voters = count.voters();
+        let reachable = |id: &&MemberId| **id == me || self.roll.members.get(*id) == Some(&true);
+        let alive = voters.iter().filter(reachable).count();
+        let (needed, all) = (count.needed(), voters.len());
+        if alive < needed || self.failures > 1 {
+            let why = format!("no quorum: {alive} of {all} voters can be reached, {needed} are needed");
+            return (ElectionStatus::NoQuorum, why);
+        }
+        if now < self.ready_at {
+            let why = "an election is running: this member restarted and keeps its old promises first";
+            return (ElectionStatus::Running, why.to_string());
+        }
+        (ElectionStatus::Running, String::from("an election is running"))
+    }
+
+    pub(super) fn view(&self, me: MemberId, now: Instant) -> Option<ElectionView> {
+        self.fitness?;
+        let (status, _) = self.status(me, now, Planted::default());
+        let acting_until = match &self.stance {
+            Stance::Leading(leading) => leading.is_acting(now).then_some(leading.lease_until),
+            _ => None,
+        };
+        let outcome = self.outcome.as_ref().filter(|_| status == ElectionStatus::Finished);
+        Some(ElectionView {
+            group: self.name.clone(),
+            term: self.outcome.as_ref().map_or(self.vote.term, |o| o.term),
+            leader: outcome.map(|o| o.leader),
+            status,
+            acting_until,
+        })
+    }
+
+    /// Tells the own service when what the election says to it has changed.
+    pub(super) fn update_role(&mut self, env: &mut Env<'_, '_>) {
+        if self.fitness.is_none() {
+            return;
+        }
+        let now = env.ctx.now;
+        let role = match (&self.stance, &self.outcome) {
+            (Stance::Leading(leading), _) if leading.is_acting(now) => {
+                Role::Leader { term: leading.term, until: leading.lease_until }
+            }
+            (_, Some(outcome)) if outcome.leader != env.me && (!outcome.ended || self.has_followed()) => {
+                // Also while a successor is sought: nobody else leads meanwhile, and what followed goes on.
+                Role::Follower { term: outcome.term, leader: outcome.leader }
+            }
+            _ => Role::Waiting { why: self.why_waiting(env) },
+        };
+        if self.role.as_ref() != Some(&role) {
+            self.role = Some(role.clone());
+            env.actions.push_back(Action::Role { group: self.name.clone(), role });
+        }
+    }
+
+    fn has_followed(&self) -> bool {
+        matches!(self.role, Some(Role::Follower { .. }))
+    }
+
+    fn why_waiting(&self, env: &Env<'_, '_>) -> String {
+        let (status, why) = self.status(env.me, env.ctx.now, env.planted);
+        if status == ElectionStatus::Finished {
+            String::from("the election's result is on its way")
+        } else {
+            why
+        }
+    }
+
+    pub(super) fn check_invariants(&self) {
+        assert!(self.vote.electorate.members.len() <= ELECTORATE_MAX, "more voters than the limit");
+        assert!(self.vote.electorate.members.is_sorted(), "an electorate is in order");
+        if let Stance::Leading(leading) = &self.stance {
+            assert!(leading.term <= self.vote.term, "a leader took part in its own term");
+        }
+    }
+}

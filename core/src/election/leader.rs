@@ -1,0 +1,401 @@
+//! The leader: keeps its lease, keeps the electorate, and gives both up in order.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::electorate;
+use super::group::{After, Group, Stance};
+use super::spec::{Body, Electorate, Verdict, Voter};
+use super::voter::Promise;
+use super::{Action, Env, lease};
+use crate::facts::{ElectionEvent, LeaseEnd};
+use crate::id::MemberId;
+use crate::limits::ELECTION_TERM_MAX;
+use crate::planted::Bug;
+use crate::rumor::ElectionRumor;
+use crate::time::Instant;
+
+/// Requests whose answers are still counted.
+const SENDS_MAX: usize = 32;
+/// Requests in one renewal period, when answers are missing.
+const TRIES: u32 = 4;
+
+/// What a voter last granted.
+#[derive(Clone, Copy, Debug)]
+struct Granted {
+    /// When the request left that it answered.
+    sent: Instant,
+    voter: Voter,
+}
+
+/// A leader's books.
+#[derive(Debug)]
+pub(super) struct Leading {
+    pub(super) term: u64,
+    /// Until then no voter that a quorum needs votes for anybody else.
+    pub(super) lease_until: Instant,
+    /// By then it has given up, unless it renewed the lease.
+    give_up_at: Instant,
+    next_send: Instant,
+    /// Requests by round, the latest last.
+    sends: VecDeque<(u64, Instant)>,
+    granted: BTreeMap<MemberId, Granted>,
+    /// A voter took part in a higher term: this leader has itself confirmed in this one.
+    raising: Option<u64>,
+    /// Who has confirmed it there.
+    raised: BTreeMap<MemberId, Voter>,
+    /// It has stopped acting and waits until its service has too; then its successor begins.
+    yielding: Option<Option<MemberId>>,
+}
+
+impl Leading {
+    pub(super) fn is_acting(&self, now: Instant) -> bool {
+        self.yielding.is_none() && now < self.lease_until
+    }
+
+    pub(super) fn due(&self) -> Instant {
+        if self.yielding.is_some() { self.lease_until } else { self.next_send.min(self.give_up_at) }
+    }
+}
+
+impl Group {
+    /// A quorum has voted for this member.
+    pub(super) fn begin_leading(&mut self, env: &mut Env<'_, '_>) {
+        let now = env.ctx.now;
+        let Stance::Campaigning(campaign) = core::mem::replace(&mut self.stance, Stance::Idle) else {
+            return;
+        };
+        let votes = campaign.votes.len();
+        let grant = |(id, voter)| (id, Granted { sent: campaign.sent, voter });
+        self.stance = Stance::Leading(Leading {
+            term: campaign.term,
+            lease_until: now,
+            // Slow disks may have used the first lease up; one more round trip makes another.
+            give_up_at: now + Duration::from_millis(env.timings.lease_ms),
+            next_send: now,
+            sends: VecDeque::from([(campaign.round, campaign.sent)]),
+            granted: campaign.votes.into_iter().map(grant).collect(),
+            raising: None,
+            raised: BTreeMap::new(),
+            yielding: None,
+        });
+        self.promise = None;
+        self.failures = 0;
+        self.searching = false;
+        self.learned.clear();
+        self.won(env, campaign.term, campaign.electorate, votes);
+        self.update_lease(env);
+        self.lead_on(env);
+    }
+
+    /// This member has won a term: it puts the electorate down in its own name and lets the ring know.
+    fn won(&mut self, env: &mut Env<'_, '_>, term: u64, electorate: Electorate, votes: usize) {
+        let voters = electorate.members.len() as u32;
+        let version = electorate.version + 1;
+        self.vote.electorate = Electorate { term, version, members: electorate.members };
+        self.report(env, term, ElectionEvent::Won { votes: votes as u32, voters });
+        self.put_down(env);
+        let outcome = ElectionRumor { group: self.name.clone(), term, leader: env.me, ended: false };
+        self.tell(env, outcome);
+    }
+
+    fn tell(&mut self, env: &mut Env<'_, '_>, outcome: ElectionRumor) {
+        match &mut self.outcome {
+            Some(known) => {
+                known.merge(&outcome);
+            }
+            None => self.outcome = Some(outcome.clone()),
+        }
+        env.actions.push_back(Action::Tell(outcome));
+    }
+
+    /// The electorate counts from now on; the leader's own copy counts once it is on disk.
+    fn put_down(&mut self, env: &mut Env<'_, '_>) {
+        let stamp = self.vote.electorate.stamp();
+        self.store(env, Some(After::OwnElectorate { stamp }));
+        if let Stance::Leading(leading) = &mut self.stance {
+            leading.next_send = env.ctx.now;
+        }
+    }
+
+    /// The row is on disk: the own vote in this term, and the own copy of the electorate.
+    pub(super) fn own_row_stored(&mut self, env: &mut Env<'_, '_>, stamp: (u64, u64)) {
+        let voter = Voter { electorate: stamp, ..self.voter() };
+        let Stance::Leading(leading) = &mut self.stance else { return };
+        let sent = leading.sends.front().map_or(env.ctx.now, |(_, sent)| *sent);
+        leading.granted.insert(env.me, Granted { sent, voter });
+        self.update_lease(env);
+        self.reconsider_leading(env);
+    }
+
+    /// A voter's answer to a leader.
+    pub(super) fn count_renewal(
+        &mut self,
+        env: &mut Env<'_, '_>,
+        from: MemberId,
+        (term, round): (u64, u64),
+        verdict: Verdict,
+        voter: Voter,
+    ) {
+        let Stance::Leading(leading) = &mut self.stance else { return };
+        match verdict {
+            Verdict::Yes => {
+                let Some((_, sent)) = leading.sends.iter().find(|(r, _)| *r == round).copied() else {
+                    return;
+                };
+                let granted = leading.granted.entry(from).or_insert(Granted { sent, voter });
+                if sent >= granted.sent {
+                    *granted = Granted { sent, voter };
+                }
+                if leading.raising == Some(term) {
+                    leading.raised.insert(from, voter);
+                }
+            }
+            Verdict::Stale => {
+                let own = leading.raising.unwrap_or(leading.term);
+                if term >= own && term < ELECTION_TERM_MAX {
+                    leading.raising = Some(term + 1);
+                    leading.raised.clear();
+                    leading.next_send = env.ctx.now;
+                }
+                return;
+            }
+            Verdict::Outdated { electorate } => {
+                // Another leader has put it down; this one's time was over without its knowing.
+                if self.install(&electorate) {
+                    self.resign(env, LeaseEnd::Outdone);
+                }
+                return;
+            }
+            Verdict::Wait { .. } | Verdict::Better { .. } | Verdict::Missing { .. } => return,
+        }
+        self.update_lease(env);
+        self.consider_raised(env);
+        self.reconsider_leading(env);
+    }
+
+    /// Extends the lease as far as a quorum's promises reach.
+    pub(super) fn update_lease(&mut self, env: &mut Env<'_, '_>) {
+        let (now, me) = (env.ctx.now, env.me);
+        let (_, count) = self.count(env);
+        let Stance::Leading(leading) = &mut self.stance else { return };
+        let mut times: Vec<Instant> = leading.granted.values().map(|g| g.sent).collect();
+        times.sort_unstable();
+        let granted = &leading.granted;
+        let carried = |since: &Instant| {
+            let votes = granted.iter().filter(|(id, g)| **id == me || g.sent >= *since);
+            count.carries(&votes.map(|(id, g)| (*id, g.voter)).collect())
+        };
+        let Some(mut since) = times.into_iter().rev().find(carried) else { return };
+        let last = leading.sends.back().map_or(now, |(_, sent)| *sent);
+        let is_answered = since >= last;
+        if env.planted.has(Bug::LeaseFromAnswer) {
+            since = now;
+        }
+        let until = since + lease(env.timings.lease_ms, env.planted);
+        if until > leading.lease_until {
+            leading.lease_until = until;
+            leading.give_up_at = until - Duration::from_millis(env.timings.lease_margin_ms);
+        }
+        if is_answered {
+            leading.next_send = last + Duration::from_millis(env.timings.lease_renew_ms);
+        }
+    }
+
+    /// Renews, or gives up in time.
+    pub(super) fn lead_on(&mut self, env: &mut Env<'_, '_>) {
+        let now = env.ctx.now;
+        let Stance::Leading(leading) = &mut self.stance else { return };
+        if leading.yielding.is_some() {
+            if leading.lease_until <= now {
+                self.stance = Stance::Idle;
+            }
+            return;
+        }
+        if env.planted.has(Bug::LeaseNeverEnds) && leading.give_up_at <= now {
+            leading.lease_until = now + lease(env.timings.lease_ms, env.planted);
+            leading.give_up_at = leading.lease_until;
+        }
+        if leading.give_up_at <= now {
+            return self.resign(env, LeaseEnd::NoQuorum);
+        }
+        if leading.next_send > now {
+            return;
+        }
+        leading.next_send = now + Duration::from_millis(env.timings.lease_renew_ms) / TRIES;
+        let (term, raising) = (leading.term, leading.raising);
+        self.round += 1;
+        let round = self.round;
+        if let Stance::Leading(leading) = &mut self.stance {
+            leading.sends.push_back((round, now));
+            if leading.sends.len() > SENDS_MAX {
+                leading.sends.pop_front();
+            }
+        }
+        let (electorate, count) = self.count(env);
+        let lease_ms = env.timings.lease_ms;
+        match raising {
+            None => {
+                let body = Body::Renew { lease_ms, electorate };
+                self.send_to_voters(env, &count, term, round, &body);
+            }
+            Some(higher) => {
+                if higher > self.vote.term {
+                    self.vote.term = higher;
+                    self.vote.candidate = Some(env.me);
+                    self.report(env, higher, ElectionEvent::Voted { candidate: env.me });
+                    self.store(env, Some(After::OwnVote { round }));
+                }
+                let body = Body::Vote { lease_ms, electorate };
+                self.send_to_voters(env, &count, higher, round, &body);
+            }
+        }
+    }
+
+    /// The own vote for the higher term is on disk.
+    pub(super) fn own_raise_stored(&mut self, env: &mut Env<'_, '_>) {
+        let voter = self.voter();
+        let term = self.vote.term;
+        if let Stance::Leading(leading) = &mut self.stance
+            && leading.raising == Some(term)
+        {
+            leading.raised.insert(env.me, voter);
+        }
+        self.consider_raised(env);
+    }
+
+    /// A quorum has confirmed this leader in a higher term; it never stopped to lead.
+    fn consider_raised(&mut self, env: &mut Env<'_, '_>) {
+        let (electorate, count) = self.count(env);
+        let Stance::Leading(leading) = &mut self.stance else { return };
+        let Some(term) = leading.raising.filter(|_| count.carries(&leading.raised)) else { return };
+        leading.term = term;
+        leading.raising = None;
+        let votes = leading.raised.len();
+        leading.raised.clear();
+        self.won(env, term, electorate, votes);
+    }
+
+    /// What follows for a leader when something about itself or its group has changed.
+    pub(super) fn reconsider_leading(&mut self, env: &mut Env<'_, '_>) {
+        let now = env.ctx.now;
+        let Stance::Leading(leading) = &self.stance else { return };
+        if leading.yielding.is_some() {
+            return;
+        }
+        if !self.fitness.is_some_and(|f| f.fit) {
+            let successor = self.successor(env);
+            if successor.is_some() || self.fitness.is_none() {
+                return self.hand_over(env, successor);
+            }
+        }
+        let Stance::Leading(leading) = &self.stance else { return };
+        if !leading.is_acting(now) || leading.raising.is_some() {
+            return;
+        }
+        let stamp = self.vote.electorate.stamp();
+        let (_, count) = self.count(env);
+        // By voters that were reached since the roll is what it is: who is cut off changes nothing on the strength of
+        // what it was told before.
+        let (me, since) = (env.me, self.roll_at);
+        let fresh = |id: &MemberId, g: &Granted| *id == me || g.sent >= since;
+        let known = leading.granted.iter().filter(|(id, g)| g.voter.electorate == stamp && fresh(id, g));
+        let settled = count.carries(&known.map(|(id, g)| (*id, g.voter)).collect());
+        if !settled && !env.planted.has(Bug::ElectorateJumps) {
+            return;
+        }
+        if let Some(next) = electorate::next(&self.vote.electorate, &self.roll, &env.me) {
+            let (term, version, voters) = (leading.term, next.version, next.members.len() as u32);
+            self.vote.electorate = Electorate { term, ..next };
+            self.report(env, term, ElectionEvent::ElectorateChanged { version, voters });
+            self.put_down(env);
+            self.lead_on(env);
+        }
+    }
+
+    /// The roll has changed: when that calls for another electorate, the voters are asked at once.
+    pub(super) fn expect_change(&mut self, env: &Env<'_, '_>) {
+        if let Stance::Leading(leading) = &mut self.stance
+            && electorate::next(&self.vote.electorate, &self.roll, &env.me).is_some()
+        {
+            leading.next_send = env.ctx.now;
+        }
+    }
+
+    /// The best of the voters that would lead.
+    fn successor(&self, env: &Env<'_, '_>) -> Option<MemberId> {
+        let Stance::Leading(leading) = &self.stance else { return None };
+        let fresh = Duration::from_millis(env.timings.lease_ms);
+        let could = leading.granted.iter().filter(|(id, g)| {
+            **id != env.me && g.voter.is_member && g.voter.fit && g.sent + fresh > env.ctx.now
+        });
+        could.max_by_key(|(id, g)| (g.voter.suitability, **id)).map(|(id, _)| *id)
+    }
+
+    /// Stops acting at once; the voters are free as soon as the own service has stopped acting too.
+    fn hand_over(&mut self, env: &mut Env<'_, '_>, successor: Option<MemberId>) {
+        let Stance::Leading(leading) = &mut self.stance else { return };
+        let term = leading.term;
+        leading.yielding = Some(successor);
+        self.report(env, term, ElectionEvent::HandedOver { to: successor });
+        if env.planted.has(Bug::ActsAfterHandOver) {
+            self.release(env, term, successor);
+            if let Stance::Leading(leading) = &mut self.stance {
+                leading.yielding = None;
+                leading.next_send = Instant::FAR_FUTURE;
+            }
+        }
+        env.actions.push_back(Action::Yield { group: self.name.clone() });
+    }
+
+    /// The own service acts as the leader no longer.
+    pub(super) fn handle_demoted(&mut self, env: &mut Env<'_, '_>) {
+        let Stance::Leading(leading) = &self.stance else { return };
+        let (term, Some(successor)) = (leading.term, leading.yielding) else { return };
+        self.release(env, term, successor);
+        self.stance = Stance::Idle;
+        self.ask_at(env.ctx.now + Duration::from_millis(env.timings.election_answer_ms * 2));
+        if successor.is_none() {
+            let outcome = ElectionRumor { group: self.name.clone(), term, leader: env.me, ended: true };
+            self.tell(env, outcome);
+        }
+        self.update_role(env);
+    }
+
+    fn release(&mut self, env: &mut Env<'_, '_>, term: u64, successor: Option<MemberId>) {
+        if env.planted.has(Bug::HandOverWithoutRelease) {
+            return;
+        }
+        let (_, count) = self.count(env);
+        self.round += 1;
+        self.send_to_voters(env, &count, term, self.round, &Body::Release { successor });
+    }
+
+    /// Leads no longer, without a successor. Voters keep their promises: they outlast the lease, and the own service
+    /// may need that time to stop acting.
+    fn resign(&mut self, env: &mut Env<'_, '_>, why: LeaseEnd) {
+        let Stance::Leading(leading) = &self.stance else { return };
+        let (term, until) = (leading.term, leading.lease_until);
+        self.stance = Stance::Idle;
+        self.report(env, term, ElectionEvent::Lost { why });
+        let own = Promise { to: env.me, term, until, event: self.cause };
+        if until > env.ctx.now && self.promise.is_none() {
+            self.promise = Some(own);
+        }
+        let wait = env.jitter(env.timings.election_window_ms);
+        self.ask_at(env.ctx.now + wait);
+        let outcome = ElectionRumor { group: self.name.clone(), term, leader: env.me, ended: true };
+        self.tell(env, outcome);
+    }
+
+    /// Another member leads in a later term, or its half of the ring has prevailed over this one's.
+    pub(super) fn step_down_for(&mut self, env: &mut Env<'_, '_>, outcome: &ElectionRumor) {
+        let Stance::Leading(leading) = &self.stance else { return };
+        let own =
+            ElectionRumor { group: self.name.clone(), term: leading.term, leader: env.me, ended: false };
+        if outcome.leader != env.me && outcome.prevails_over(&own) {
+            self.resign(env, LeaseEnd::Outdone);
+        }
+    }
+}

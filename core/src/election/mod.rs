@@ -1,0 +1,298 @@
+//! One leader for each service group with topology leader.
+//!
+//! | file | what |
+//! |---|---|
+//! | `group` | one group's election at one member: what it knows and what is due |
+//! | `voter` | whom it would vote for, has voted for, is bound to |
+//! | `candidate` | asks first, then collects votes |
+//! | `leader` | renews the lease, changes the electorate, hands over |
+//! | `electorate` | how votes are counted and who gets and loses a seat |
+//! | `vote` | what must survive a crash |
+//! | `spec` | messages and electorates, as plain data |
+//!
+//! # How it works
+//!
+//! ```text
+//! candidate ── ask (term, suitability, electorate) ──▶ voters    binds nobody; the best asker gets a yes
+//!           ── vote (term, lease) ───────────────────▶           stored, then answered; a promise from receipt on
+//! leader    ── renew (term, lease, electorate) ──────▶           the promise again, every quarter of a lease
+//!           ── release (successor) ──────────────────▶           when it drains, stops, leaves or falls ill
+//! ```
+//!
+//! **Electorate.** Whose votes count is a numbered list that leaders put down and change, one seat at a time and only
+//! after a quorum has stored the list before (Schultz et al., *Design and Analysis of a Logless Dynamic
+//! Reconfiguration Protocol*, 2021; Raft's single-server change without a log). Lists are ordered by the term of the
+//! leader that wrote them, then by number; a voter that knows a later list than a candidate does not vote for it but
+//! tells it the list. The first list is *founded*: the candidate proposes the union of all members that it and the
+//! voters know of, dead ones included; a voter that misses somebody in the proposal says whom. The founder hears
+//! everybody who can be reached before it goes on, and a member that knows of a leader founds nothing. An electorate
+//! counts as at least three members, or as many as `--quorum` says.
+//! Members that left or unloaded the service lose their seat, the dead lose it when the number of seats is even (a
+//! dead voter then only raises the quorum), newcomers get one: so hosts that are replaced one after the other keep
+//! their group going, and two that stop at once do not shrink it below three seats.
+//!
+//! **Quorum.** More than half of the seats. An operator who bans members (`sup depart`) says that they are gone for
+//! good: their seats do not count from then on, and if too few seats are left, other members of the group fill in,
+//! while a majority of the remaining seats must agree as well.
+//!
+//! **Preference.** Voters wait a moment after the first candidate asks and say yes to the one with the highest
+//! suitability, then the greatest id. Nobody asks while it is bound to a leader, so a working leader stays. Asking
+//! raises no terms; an election without quorum backs off to one round in `election_backoff_ms_max`.
+//!
+//! # Why there is one leader
+//!
+//! *E1, one winner for each (group, term).* A voter votes once in a term, and its row is on disk before its vote
+//! leaves; so it needs two disjoint quorums to win a term twice. Let A and B have won term t with lists S and T.
+//! If S = T, two majorities of it share a voter. If the lists are neighbours, one has one member more: majorities of
+//! both share a voter too. If they are further apart, say S before T, then some list between them was stored by a
+//! majority of its own or its predecessor's seats before the next was written; that majority meets every quorum of S,
+//! and the voter in both would have told A of the later list instead of voting. A quorum of the smallest size
+//! (`--quorum`) only asks for more votes, never fewer.
+//!
+//! *E2, one acting leader at each instant.* The leader L acts until `lease`, nine tenths of the lease by its own clock,
+//! from the moment at which it *sent* a request that a quorum granted. Each of those voters votes for nobody else for
+//! `promise`, eleven tenths by its own clock, from the moment at which it *received* it, which is later. With clocks
+//! within ten per cent of true time, 0.9 / 0.9 = 1.1 / 1.1 = 1: L has stopped before the first of them is free. Any
+//! other winner needs a vote of one of them (by the argument above), so it was elected after L stopped, and it acts
+//! from then on. A voter that crashes has forgotten its promise, not its row: after a restart it waits for the
+//! longest promise that it ever gave. A leader that hands over releases its voters only after its own service has
+//! stopped acting; a leader that loses its quorum gives up `lease_margin_ms` early (E3) and releases nobody.
+//! Renewals need no vote: who renews for L has seen a term that L won, and a later winner makes it answer "stale".
+//!
+//! *E4, in bounded time.* With a majority of the seats connected and no further faults: the last promise runs out
+//! within 1.1 / 0.9 of a lease, a round of asking follows within `election_backoff_ms_max`, and takes a window and
+//! four datagrams. With the timings of a local network that is at most 2.4 + 4 + 1 seconds, 2.6 as a rule.
+//!
+//! # What this assumes
+//!
+//! - Clocks run within ten per cent of true time and do not jump ahead of it. A host that is suspended as a whole
+//!   stops its clock, its service and its launcher together; what it still does when it wakes carries an old term,
+//!   and the term is a fencing token: who stores for the leader refuses a lower one.
+//! - A disk keeps what was synced. A disk that goes back in time (a backup), or one that runs twice (a copy), votes twice.
+//! - Who is banned is gone. A ban of members that live on, beyond a partition, founds a second group.
+//! - The members that found an electorate have heard of each other. Two halves of a group that never met found one
+//!   each; when they meet the greater (term, id) prevails and the other half joins. `--quorum N` with the number of
+//!   members that the group is to have excludes that: neither half reaches a majority of N.
+
+mod candidate;
+mod electorate;
+mod group;
+mod leader;
+mod spec;
+#[cfg(test)]
+mod tests;
+pub(crate) mod vote;
+mod voter;
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+pub(crate) use electorate::SIZE_MIN;
+pub(crate) use spec::{Body, Electorate, Message, Roll, Step, Verdict, Voter};
+pub use vote::Vote;
+
+use crate::config::{Config, Timings};
+use crate::context::Context;
+use crate::facts::{ElectionView, Fitness, Role};
+use crate::id::{MemberId, ServiceGroup};
+use crate::limits::ELECTIONS_MAX;
+use crate::planted::{Bug, Planted};
+use crate::rng::Rng;
+use crate::rumor::ElectionRumor;
+use crate::snapshot::Write;
+use crate::time::Instant;
+use group::Group;
+
+/// Largest difference between a host's clock and true time that the promises bear, in per cent.
+const CLOCK_RATE_PERCENT: u64 = 10;
+
+/// How long a leader counts on its lease, in nanoseconds of its own clock.
+fn lease(lease_ms: u64, planted: Planted) -> Duration {
+    let percent = if planted.has(Bug::ClockRatesIgnored) { 100 } else { 100 - CLOCK_RATE_PERCENT };
+    Duration::from_micros(lease_ms.saturating_mul(10).saturating_mul(percent))
+}
+
+/// How long a voter keeps a promise, in nanoseconds of its own clock.
+fn promise(lease_ms: u64, planted: Planted) -> Duration {
+    let percent = if planted.has(Bug::ClockRatesIgnored) { 100 } else { 100 + CLOCK_RATE_PERCENT };
+    // A nanosecond more, so that rounding cannot make the two meet.
+    Duration::from_micros(lease_ms.saturating_mul(10).saturating_mul(percent)) + Duration::from_nanos(1)
+}
+
+/// What the elections ask of the node.
+#[derive(Debug)]
+pub(crate) enum Action {
+    /// Send a datagram to a member.
+    Send { to: MemberId, message: Message },
+    /// Store a row so that it survives a crash, and say so with [`Elections::handle_stored`].
+    Store { group: ServiceGroup, write: Write },
+    /// What the election says to this member's own service changed.
+    Role { group: ServiceGroup, role: Role },
+    /// This member stops leading the group; its service is to stop acting, and [`Elections::handle_demoted`] to say so.
+    Yield { group: ServiceGroup },
+    /// The ring is to know this.
+    Tell(ElectionRumor),
+}
+
+/// What every step of a group's election may use.
+pub(super) struct Env<'a, 'c> {
+    ctx: &'a mut Context<'c>,
+    me: MemberId,
+    timings: &'a Timings,
+    planted: Planted,
+    rng: &'a mut Rng,
+    actions: &'a mut VecDeque<Action>,
+}
+
+impl Env<'_, '_> {
+    /// A moment of at most this many milliseconds.
+    fn jitter(&mut self, ms: u64) -> Duration {
+        Duration::from_millis(self.rng.below(ms.max(1)))
+    }
+}
+
+/// The elections that this member takes part in, one for each group.
+#[derive(Debug)]
+pub(crate) struct Elections {
+    me: MemberId,
+    timings: Timings,
+    planted: Planted,
+    rng: Rng,
+    groups: BTreeMap<ServiceGroup, Group>,
+    actions: VecDeque<Action>,
+}
+
+/// Lends a group what it needs beside itself.
+macro_rules! env {
+    ($elections:ident, $ctx:ident) => {
+        &mut Env {
+            ctx: $ctx,
+            me: $elections.me,
+            timings: &$elections.timings,
+            planted: $elections.planted,
+            rng: &mut $elections.rng,
+            actions: &mut $elections.actions,
+        }
+    };
+}
+
+impl Elections {
+    /// Continues from the rows that the disk remembers.
+    pub(crate) fn new(
+        config: &Config,
+        me: MemberId,
+        restored: Vec<(ServiceGroup, Vote)>,
+        rng: Rng,
+        now: Instant,
+    ) -> Self {
+        let planted = config.planted;
+        let mut groups = BTreeMap::new();
+        for (name, vote) in restored {
+            groups.insert(name.clone(), Group::restored(name, vote, now, planted));
+        }
+        let timings = config.timings.clone();
+        Self { me, timings, planted, rng, groups, actions: VecDeque::new() }
+    }
+
+    /// This member runs a service of the group with topology leader, and this is how well it would lead; none: it
+    /// does not, or no longer.
+    pub(crate) fn handle_fitness(
+        &mut self,
+        ctx: &mut Context<'_>,
+        name: &ServiceGroup,
+        fitness: Option<Fitness>,
+    ) {
+        if !self.groups.contains_key(name) {
+            if fitness.is_none() {
+                return;
+            }
+            if self.groups.len() >= ELECTIONS_MAX {
+                // A vote is never forgotten, so there is no room to make.
+                ctx.limit_reached("elections");
+                return;
+            }
+            self.groups.insert(name.clone(), Group::new(name.clone(), ctx.now));
+        }
+        if let Some(group) = self.groups.get_mut(name) {
+            group.handle_fitness(env!(self, ctx), fitness);
+        }
+    }
+
+    /// Who belongs to the group, by the ring's rumors.
+    pub(crate) fn handle_roll(&mut self, ctx: &mut Context<'_>, name: &ServiceGroup, roll: Roll) {
+        if let Some(group) = self.groups.get_mut(name) {
+            group.handle_roll(env!(self, ctx), roll);
+        }
+    }
+
+    /// A datagram from a member. Of groups that this member never took part in it says nothing.
+    pub(crate) fn handle_message(&mut self, ctx: &mut Context<'_>, from: MemberId, message: Message) {
+        if let Some(group) = self.groups.get_mut(&message.group) {
+            group.handle_message(env!(self, ctx), from, message);
+        }
+    }
+
+    /// The ring knows this outcome.
+    pub(crate) fn handle_outcome(&mut self, ctx: &mut Context<'_>, rumor: &ElectionRumor) {
+        if let Some(group) = self.groups.get_mut(&rumor.group) {
+            group.handle_outcome(env!(self, ctx), rumor);
+        }
+    }
+
+    /// After [`Action::Yield`]: the own service acts as the leader no longer.
+    pub(crate) fn handle_demoted(&mut self, ctx: &mut Context<'_>, name: &ServiceGroup) {
+        if let Some(group) = self.groups.get_mut(name) {
+            group.handle_demoted(env!(self, ctx));
+        }
+    }
+
+    /// The row is on disk, or could not be stored.
+    pub(crate) fn handle_stored(&mut self, ctx: &mut Context<'_>, name: &ServiceGroup, stored: bool) {
+        if let Some(group) = self.groups.get_mut(name) {
+            group.handle_stored(env!(self, ctx), stored);
+        }
+    }
+
+    /// Does everything whose time has come.
+    pub(crate) fn handle_timeout(&mut self, ctx: &mut Context<'_>) {
+        for group in self.groups.values_mut() {
+            if group.poll_timeout() <= ctx.now {
+                group.handle_timeout(env!(self, ctx));
+            }
+        }
+    }
+
+    /// The earliest deadline.
+    pub(crate) fn poll_timeout(&self) -> Instant {
+        self.groups.values().map(Group::poll_timeout).min().unwrap_or(Instant::FAR_FUTURE)
+    }
+
+    /// What to do next.
+    pub(crate) fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// The groups that this member takes part in, or once did.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = &ServiceGroup> {
+        self.groups.keys()
+    }
+
+    /// The latest electorate of a group that this member knows.
+    pub(crate) fn electorate(&self, name: &ServiceGroup) -> &[MemberId] {
+        self.groups.get(name).map_or(&[], |group| group.vote.electorate.members.as_slice())
+    }
+
+    /// Each election of this member's groups as it stands.
+    pub(crate) fn views(&self, now: Instant) -> Vec<ElectionView> {
+        self.groups.values().filter_map(|group| group.view(self.me, now)).collect()
+    }
+
+    /// What holds within every group after every input.
+    pub(crate) fn check_invariants(&self) {
+        assert!(self.groups.len() <= ELECTIONS_MAX, "more elections than the limit");
+        for group in self.groups.values() {
+            group.check_invariants();
+        }
+    }
+}

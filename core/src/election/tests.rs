@@ -1,0 +1,513 @@
+//! A group of electing members on a network that a test commands: who reaches whom, what waits for the disk, who
+//! crashes. Everything takes a millisecond.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec;
+
+use super::*;
+use crate::context::{Context, Outputs};
+use crate::facts::ElectionStatus;
+use crate::id::InputId;
+use crate::metrics::Metrics;
+use crate::rng::Rng;
+use proptest::prelude::{Just, ProptestConfig, Strategy, prop_oneof, proptest};
+
+const STEP: Duration = Duration::from_millis(1);
+
+fn id(n: u8) -> MemberId {
+    MemberId::from_bytes([n; 16])
+}
+
+fn group() -> ServiceGroup {
+    "redis.prod".parse().expect("a valid group")
+}
+
+struct Member {
+    elections: Option<Elections>,
+    fitness: Option<Fitness>,
+    disk: BTreeMap<alloc::vec::Vec<u8>, alloc::vec::Vec<u8>>,
+    role: Option<Role>,
+    /// Yields are acknowledged at once, unless a test wants to see what happens until then.
+    demotes: bool,
+}
+
+struct Bench {
+    now: Instant,
+    members: BTreeMap<u8, Member>,
+    cut: BTreeSet<(u8, u8)>,
+    banned: BTreeSet<u8>,
+    wire: VecDeque<(u8, u8, Message)>,
+    stores: VecDeque<(u8, Write)>,
+    told: VecDeque<ElectionRumor>,
+    outputs: Outputs,
+    metrics: Metrics,
+    /// Every term with its winner.
+    won: BTreeMap<u64, MemberId>,
+    sent: usize,
+}
+
+impl Bench {
+    fn new(members: u8) -> Self {
+        let mut bench = Self {
+            now: Instant::from_millis(1_000),
+            members: BTreeMap::new(),
+            cut: BTreeSet::new(),
+            banned: BTreeSet::new(),
+            wire: VecDeque::new(),
+            stores: VecDeque::new(),
+            told: VecDeque::new(),
+            outputs: Outputs::default(),
+            metrics: Metrics::default(),
+            won: BTreeMap::new(),
+            sent: 0,
+        };
+        for n in 1..=members {
+            bench.add(n);
+        }
+        bench
+    }
+
+    fn add(&mut self, n: u8) {
+        let fitness = Some(Fitness { suitability: 0, fit: true });
+        let member = Member { elections: None, fitness, disk: BTreeMap::new(), role: None, demotes: true };
+        self.members.insert(n, member);
+        self.start(n);
+    }
+
+    fn start(&mut self, n: u8) {
+        let config = Config::new(9638);
+        let member = self.members.get_mut(&n).expect("a member");
+        let rows = member.disk.iter().map(|(key, value)| vote::decode(key, value).expect("its own row"));
+        let rng = Rng::from_seed([n; 32]);
+        member.elections = Some(Elections::new(&config, id(n), rows.collect(), rng, self.now));
+        self.refresh();
+    }
+
+    fn crash(&mut self, n: u8) {
+        self.members.get_mut(&n).expect("a member").elections = None;
+        self.stores.retain(|(owner, _)| *owner != n);
+        self.refresh();
+    }
+
+    fn reaches(&self, a: u8, b: u8) -> bool {
+        !self.cut.contains(&(a.min(b), a.max(b)))
+    }
+
+    fn split(&mut self, left: &[u8], right: &[u8]) {
+        for a in left {
+            for b in right {
+                self.cut.insert((*a.min(b), *a.max(b)));
+            }
+        }
+        self.refresh();
+    }
+
+    fn heal(&mut self) {
+        self.cut.clear();
+        self.refresh();
+    }
+
+    fn fitness(&mut self, n: u8, fitness: Option<Fitness>) {
+        self.members.get_mut(&n).expect("a member").fitness = fitness;
+        self.refresh();
+    }
+
+    fn with<T>(&mut self, n: u8, act: impl FnOnce(&mut Elections, &mut Context<'_>) -> T) -> Option<T> {
+        let elections = self.members.get_mut(&n)?.elections.as_mut()?;
+        let mut ctx = Context {
+            now: self.now,
+            input: InputId(1),
+            outputs: &mut self.outputs,
+            metrics: &mut self.metrics,
+        };
+        let result = act(elections, &mut ctx);
+        elections.check_invariants();
+        while let Some(output) = self.outputs.pop() {
+            let crate::io::Output::Event(event) = output else { continue };
+            if let crate::io::EventKind::Election { term, what: crate::ElectionEvent::Won { .. }, .. } =
+                event.kind
+            {
+                let winner = *self.won.entry(term).or_insert(id(n));
+                assert_eq!(winner, id(n), "two members won term {term}");
+            }
+        }
+        Some(result)
+    }
+
+    /// Rumors and failure detection, at once and without error.
+    fn refresh(&mut self) {
+        let numbers: vec::Vec<u8> = self.members.keys().copied().collect();
+        for n in &numbers {
+            let mut roll = Roll { size_min: SIZE_MIN, ..Roll::default() };
+            for other in &numbers {
+                let member = &self.members[other];
+                if member.fitness.is_none() {
+                    roll.gone.insert(id(*other));
+                } else if self.banned.contains(other) {
+                    roll.banned.insert(id(*other));
+                } else {
+                    let alive = member.elections.is_some() && self.reaches(*n, *other);
+                    roll.members.insert(id(*other), alive);
+                }
+            }
+            let fitness = self.members[n].fitness;
+            self.with(*n, |elections, ctx| {
+                elections.handle_fitness(ctx, &group(), fitness);
+                elections.handle_roll(ctx, &group(), roll);
+            });
+        }
+        self.settle();
+    }
+
+    /// Carries out actions until none is left for this instant; messages arrive a millisecond later.
+    fn settle(&mut self) {
+        let numbers: vec::Vec<u8> = self.members.keys().copied().collect();
+        for n in numbers {
+            while let Some(action) = self.with(n, |elections, _| elections.poll_action()).flatten() {
+                match action {
+                    Action::Send { to, message } => {
+                        self.sent += 1;
+                        self.wire.push_back((n, to.as_bytes()[0], message));
+                    }
+                    Action::Store { write, .. } => self.stores.push_back((n, write)),
+                    Action::Role { role, .. } => {
+                        self.members.get_mut(&n).expect("a member").role = Some(role)
+                    }
+                    Action::Yield { .. } => {
+                        if self.members[&n].demotes {
+                            self.with(n, |elections, ctx| elections.handle_demoted(ctx, &group()));
+                        }
+                    }
+                    Action::Tell(outcome) => self.told.push_back(outcome),
+                }
+            }
+        }
+    }
+
+    fn step(&mut self) {
+        self.now = self.now + STEP;
+        for (n, write) in core::mem::take(&mut self.stores) {
+            let member = self.members.get_mut(&n).expect("a member");
+            member.disk.insert(write.key, write.value.expect("votes are never deleted"));
+            self.with(n, |elections, ctx| elections.handle_stored(ctx, &group(), true));
+        }
+        for (from, to, message) in core::mem::take(&mut self.wire) {
+            if self.reaches(from, to) {
+                self.with(to, |elections, ctx| elections.handle_message(ctx, id(from), message));
+            }
+        }
+        for outcome in core::mem::take(&mut self.told) {
+            let numbers: vec::Vec<u8> = self.members.keys().copied().collect();
+            for n in numbers {
+                if self.reaches(n, outcome.leader.as_bytes()[0]) {
+                    self.with(n, |elections, ctx| elections.handle_outcome(ctx, &outcome));
+                }
+            }
+        }
+        let numbers: vec::Vec<u8> = self.members.keys().copied().collect();
+        for n in numbers {
+            self.with(n, |elections, ctx| {
+                if elections.poll_timeout() <= ctx.now {
+                    elections.handle_timeout(ctx);
+                }
+            });
+        }
+        self.settle();
+        let acting = self.acting();
+        assert!(acting.len() <= 1, "{acting:?} act as the leader at {}", self.now);
+    }
+
+    fn run(&mut self, ms: u64) {
+        for _ in 0..ms {
+            self.step();
+        }
+    }
+
+    /// Runs until somebody leads; how long that took, in milliseconds.
+    fn elect(&mut self, ms_max: u64) -> (u8, u64) {
+        for ms in 0..ms_max {
+            if let Some(leader) = self.acting().first() {
+                return (*leader, ms);
+            }
+            self.step();
+        }
+        panic!("nobody leads after {ms_max} ms");
+    }
+
+    fn view(&self, n: u8) -> Option<ElectionView> {
+        self.members[&n].elections.as_ref()?.views(self.now).pop()
+    }
+
+    fn acting(&self) -> vec::Vec<u8> {
+        let acts = |n: &u8| {
+            let view = self.view(*n);
+            view.is_some_and(|view| view.acting_until.is_some_and(|until| until > self.now))
+        };
+        self.members.keys().copied().filter(acts).collect()
+    }
+}
+
+#[test]
+fn three_members_elect_the_greatest_id_within_half_a_second() {
+    let mut bench = Bench::new(3);
+    let (leader, ms) = bench.elect(2_000);
+    assert_eq!(leader, 3);
+    assert!(ms <= 500, "{ms} ms");
+    bench.run(300);
+    for n in 1..=2 {
+        assert_eq!(bench.members[&n].role, Some(Role::Follower { term: 1, leader: id(3) }));
+        assert_eq!(bench.view(n).expect("a view").status, ElectionStatus::Finished);
+    }
+    bench.run(20_000);
+    assert_eq!(bench.acting(), [3]);
+    assert_eq!(bench.won.len(), 1, "a working leader stays: {:?}", bench.won);
+}
+
+#[test]
+fn suitability_comes_before_the_id() {
+    let mut bench = Bench::new(3);
+    bench.fitness(1, Some(Fitness { suitability: 7, fit: true }));
+    assert_eq!(bench.elect(2_000).0, 1);
+    bench.fitness(2, Some(Fitness { suitability: 9, fit: true }));
+    bench.run(5_000);
+    assert_eq!(bench.acting(), [1], "a better member does not replace a leader that works");
+}
+
+#[test]
+fn two_members_wait_for_a_third_and_say_so() {
+    let mut bench = Bench::new(2);
+    bench.run(10_000);
+    assert_eq!(bench.view(1).expect("a view").status, ElectionStatus::Waiting { missing: 1 });
+    let Some(Role::Waiting { why }) = &bench.members[&1].role else { panic!("it waits") };
+    assert_eq!(why, "waiting for 1 more member");
+    assert_eq!(bench.sent, 0, "who waits for members asks nobody");
+    bench.add(3);
+    bench.elect(1_000);
+}
+
+#[test]
+fn a_dead_leader_is_replaced_within_the_promise_and_a_moment() {
+    let mut bench = Bench::new(3);
+    bench.elect(1_000);
+    bench.run(2_000);
+    bench.crash(3);
+    let (leader, ms) = bench.elect(5_000);
+    assert_eq!(leader, 2);
+    assert!(ms <= 3_000, "{ms} ms");
+    bench.start(3);
+    bench.run(5_000);
+    assert_eq!(bench.acting(), [2]);
+}
+
+#[test]
+fn the_side_with_the_majority_elects_and_the_other_gives_up_first() {
+    let mut bench = Bench::new(5);
+    bench.elect(1_000);
+    bench.run(1_000);
+    bench.split(&[5, 4], &[1, 2, 3]);
+    bench.run(1_800);
+    assert_eq!(bench.acting(), [] as [u8; 0], "the old leader has given up");
+    assert_eq!(bench.elect(3_000).0, 3);
+    bench.run(10_000);
+    let before = bench.sent;
+    bench.run(60_000);
+    let per_second = (bench.sent - before) / 60;
+    assert!(per_second < 50, "{per_second} messages a second");
+    bench.heal();
+    bench.run(5_000);
+    assert_eq!(bench.acting(), [3]);
+    assert_eq!(bench.members[&5].role, Some(Role::Follower { term: 2, leader: id(3) }));
+}
+
+#[test]
+fn equal_halves_elect_nobody_until_they_meet_again() {
+    let mut bench = Bench::new(4);
+    bench.elect(1_000);
+    bench.run(1_000);
+    bench.split(&[1, 2], &[3, 4]);
+    bench.run(30_000);
+    assert_eq!(bench.acting(), [] as [u8; 0]);
+    assert_eq!(bench.view(1).expect("a view").status, ElectionStatus::NoQuorum);
+    bench.heal();
+    let (_, ms) = bench.elect(10_000);
+    assert!(ms <= 1_000, "{ms} ms after the heal");
+}
+
+#[test]
+fn a_leader_that_is_drained_hands_over_in_one_round_trip() {
+    let mut bench = Bench::new(3);
+    bench.elect(1_000);
+    bench.run(1_000);
+    bench.fitness(3, Some(Fitness { suitability: 0, fit: false }));
+    let (leader, ms) = bench.elect(1_000);
+    assert_eq!(leader, 2);
+    assert!(ms <= 10, "{ms} ms");
+    assert!(bench.acting() == [2] && !matches!(bench.members[&3].role, Some(Role::Leader { .. })));
+}
+
+#[test]
+fn a_successor_waits_until_the_old_service_has_stopped_acting() {
+    let mut bench = Bench::new(3);
+    bench.elect(1_000);
+    bench.run(1_000);
+    bench.members.get_mut(&3).expect("a member").demotes = false;
+    bench.fitness(3, None);
+    bench.run(500);
+    assert_eq!(bench.acting(), [] as [u8; 0], "nobody acts while the old process may");
+    bench.with(3, |elections, ctx| elections.handle_demoted(ctx, &group()));
+    bench.settle();
+    assert_eq!(bench.elect(50).0, 2);
+}
+
+#[test]
+fn a_group_that_restarts_as_a_whole_elects_again() {
+    let mut bench = Bench::new(3);
+    bench.elect(1_000);
+    bench.run(1_000);
+    for n in 1..=3 {
+        bench.crash(n);
+    }
+    for n in 1..=3 {
+        bench.start(n);
+    }
+    bench.run(2_000);
+    assert_eq!(bench.acting(), [] as [u8; 0], "restarted voters keep the promises of their last life");
+    let (_, ms) = bench.elect(2_000);
+    assert!(ms <= 1_000);
+    assert_eq!(bench.won.keys().copied().collect::<vec::Vec<_>>(), [1, 2]);
+}
+
+#[test]
+fn members_replaced_one_after_the_other_keep_the_group_going() {
+    let mut bench = Bench::new(3);
+    bench.elect(1_000);
+    for n in 4..=9 {
+        let old = n - 3;
+        bench.run(3_000);
+        bench.crash(old);
+        bench.run(4_000);
+        bench.add(n);
+        bench.run(4_000);
+        let (leader, _) = bench.elect(4_000);
+        let electorate = bench.members[&leader].elections.as_ref().map(|e| e.electorate(&group()).len());
+        assert_eq!(electorate, Some(3), "the newcomer has taken the dead one's seat");
+    }
+}
+
+#[test]
+fn a_ban_of_the_dead_majority_frees_the_rest_together_with_newcomers() {
+    let mut bench = Bench::new(3);
+    bench.elect(1_000);
+    bench.crash(2);
+    bench.crash(3);
+    bench.add(4);
+    bench.add(5);
+    bench.run(20_000);
+    assert_eq!(bench.acting(), [] as [u8; 0], "one of three seats is no quorum");
+    bench.banned.extend([2, 3]);
+    bench.refresh();
+    bench.elect(6_000);
+    bench.run(2_000);
+    let leader = bench.acting()[0];
+    let elections = bench.members[&leader].elections.as_ref().expect("it runs");
+    assert_eq!(elections.electorate(&group()), [id(1), id(4), id(5)]);
+}
+
+#[test]
+fn growth_behind_a_partition_cannot_outvote_the_old_electorate() {
+    let mut bench = Bench::new(3);
+    bench.elect(1_000);
+    bench.run(1_000);
+    // 1 is cut off from 2 and 3, of which 3 leads; four newcomers meet only 1.
+    bench.split(&[1, 4, 5, 6, 7], &[2, 3]);
+    for n in 4..=7 {
+        bench.add(n);
+    }
+    bench.run(20_000);
+    assert_eq!(bench.acting(), [3]);
+    bench.heal();
+    bench.run(5_000);
+    let elections = bench.members[&3].elections.as_ref().expect("it runs");
+    assert_eq!(elections.electorate(&group()).len(), 7);
+}
+
+#[test]
+fn a_group_larger_than_an_electorate_elects_all_the_same() {
+    let mut bench = Bench::new(40);
+    bench.elect(2_000);
+    bench.run(3_000);
+    let leader = bench.acting()[0];
+    let elections = bench.members[&leader].elections.as_ref().expect("it runs");
+    assert_eq!(elections.electorate(&group()).len(), crate::limits::ELECTORATE_MAX);
+}
+
+/// What may befall a group.
+#[derive(Clone, Copy, Debug)]
+enum Trouble {
+    Crash(u8),
+    Start(u8),
+    Split(u8),
+    Heal,
+    Unfit(u8),
+    Fit(u8),
+    Join,
+}
+
+fn trouble() -> impl Strategy<Value = Trouble> {
+    prop_oneof![
+        (1_u8..6).prop_map(Trouble::Crash),
+        (1_u8..6).prop_map(Trouble::Start),
+        (1_u8..32).prop_map(Trouble::Split),
+        Just(Trouble::Heal),
+        (1_u8..6).prop_map(Trouble::Unfit),
+        (1_u8..6).prop_map(Trouble::Fit),
+        Just(Trouble::Join),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// One winner for each term, one acting leader at each instant (checked after every step), and a leader in the end.
+    #[test]
+    fn whatever_happens_one_leads(
+        members in 3_u8..6, troubles in proptest::collection::vec((trouble(), 1_u64..4_000), 1..12),
+    ) {
+        let mut bench = Bench::new(members);
+        // Everybody has met before anything happens.
+        bench.elect(1_000);
+        bench.run(100);
+        for (trouble, ms) in troubles {
+            let exists = |n: u8| (1..=members).contains(&n);
+            match trouble {
+                Trouble::Crash(n) if exists(n) => bench.crash(n),
+                Trouble::Start(n) if exists(n) && bench.members[&n].elections.is_none() => bench.start(n),
+                Trouble::Split(mask) => {
+                    let (left, right): (vec::Vec<u8>, vec::Vec<u8>) =
+                        bench.members.keys().partition(|n| mask >> (**n % 8) & 1 == 1);
+                    bench.split(&left, &right);
+                }
+                Trouble::Heal => bench.heal(),
+                Trouble::Unfit(n) if exists(n) => {
+                    bench.fitness(n, Some(Fitness { suitability: 0, fit: false }));
+                }
+                Trouble::Fit(n) if exists(n) => bench.fitness(n, Some(Fitness { suitability: 3, fit: true })),
+                Trouble::Join if bench.members.len() < 8 => {
+                    let n = bench.members.len() as u8 + 1;
+                    bench.add(n);
+                }
+                _ => {}
+            }
+            bench.run(ms);
+        }
+        bench.heal();
+        for n in 1..=bench.members.len() as u8 {
+            if bench.members[&n].elections.is_none() {
+                bench.start(n);
+            }
+            bench.fitness(n, Some(Fitness { suitability: 0, fit: true }));
+        }
+        bench.run(4_000);
+        bench.elect(6_000);
+    }
+}

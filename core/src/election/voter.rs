@@ -1,0 +1,259 @@
+//! The voter: whom it would vote for, whom it has voted for, and whom it is bound to.
+
+use alloc::collections::BTreeMap;
+use core::time::Duration;
+
+use super::group::{Group, Stance};
+use super::spec::{Electorate, Step, Verdict};
+use super::{Action, Env, promise};
+use crate::facts::ElectionEvent;
+use crate::id::{EventId, MemberId};
+use crate::limits::{ASKS_MAX, ELECTION_TERM_MAX, LEASE_MS_MAX};
+use crate::planted::Bug;
+use crate::rumor::ElectionRumor;
+use crate::time::Instant;
+
+/// Why a voter that knows of a leader elsewhere founds nothing, in milliseconds to try again after.
+const FOUNDED_ELSEWHERE_MS: u64 = 500;
+
+/// "I vote for nobody else until then."
+#[derive(Debug)]
+pub(super) struct Promise {
+    pub(super) to: MemberId,
+    /// The term in which it was given; only its holder's word of the same term takes it back.
+    pub(super) term: u64,
+    pub(super) until: Instant,
+    pub(super) event: Option<EventId>,
+}
+
+/// Candidates that ask, until the moment for better ones to be heard is over.
+#[derive(Debug)]
+pub(super) struct Ballot {
+    pub(super) close_at: Instant,
+    asks: BTreeMap<MemberId, Ask>,
+}
+
+#[derive(Debug)]
+struct Ask {
+    round: u64,
+    suitability: u64,
+    electorate: Electorate,
+}
+
+impl Group {
+    /// "Would you vote for me?"
+    pub(super) fn on_ask(
+        &mut self,
+        env: &mut Env<'_, '_>,
+        from: MemberId,
+        (term, round): (u64, u64),
+        suitability: u64,
+        electorate: &Electorate,
+    ) {
+        let now = env.ctx.now;
+        let favoured = self.favoured.filter(|(_, until)| *until > now).map(|(id, _)| id);
+        let objection = self.objection(env, &from, electorate).or_else(|| match favoured {
+            _ if term <= self.vote.term => Some(Verdict::Stale),
+            Some(candidate) if candidate != from => Some(Verdict::Better { candidate }),
+            _ => None,
+        });
+        if let Some(verdict) = objection {
+            return self.reply(env, from, round, Step::Ask, verdict);
+        }
+        let close_at = now + Duration::from_millis(env.timings.election_window_ms);
+        let ballot = self.ballot.get_or_insert_with(|| Ballot { close_at, asks: BTreeMap::new() });
+        if ballot.asks.len() < ASKS_MAX || ballot.asks.contains_key(&from) {
+            ballot.asks.insert(from, Ask { round, suitability, electorate: electorate.clone() });
+        }
+    }
+
+    /// The moment is over: yes to the best candidate, and to nobody else for a while.
+    pub(super) fn close_ballot(&mut self, env: &mut Env<'_, '_>) {
+        let Some(ballot) = self.ballot.take() else { return };
+        let best = ballot.asks.iter().max_by_key(|(id, ask)| (ask.suitability, **id)).map(|(id, _)| *id);
+        let Some(best) = best else { return };
+        for (from, ask) in ballot.asks {
+            let objection = self.objection(env, &from, &ask.electorate);
+            let verdict = objection.unwrap_or_else(|| {
+                if from == best { Verdict::Yes } else { Verdict::Better { candidate: best } }
+            });
+            if verdict == Verdict::Yes {
+                let hold = Duration::from_millis(env.timings.election_answer_ms);
+                self.favoured = Some((best, env.ctx.now + hold));
+            }
+            self.reply(env, from, ask.round, Step::Ask, verdict);
+        }
+    }
+
+    /// Answers another member, or this member's own candidacy.
+    fn reply(&mut self, env: &mut Env<'_, '_>, to: MemberId, round: u64, step: Step, verdict: Verdict) {
+        if to == env.me {
+            let (term, voter) = (self.vote.term, self.voter());
+            self.on_answer(env, to, (term, round), step, verdict, voter);
+        } else {
+            let message = self.answer(round, step, verdict);
+            env.actions.push_back(Action::Send { to, message });
+        }
+    }
+
+    /// "Vote for me."
+    pub(super) fn on_vote(
+        &mut self,
+        env: &mut Env<'_, '_>,
+        from: MemberId,
+        (term, round): (u64, u64),
+        lease_ms: u64,
+        electorate: &Electorate,
+    ) {
+        if lease_ms > LEASE_MS_MAX || term > ELECTION_TERM_MAX {
+            return env.ctx.limit_reached("election terms and leases");
+        }
+        let given = term == self.vote.term && self.vote.candidate != Some(from);
+        let given = given && !env.planted.has(Bug::VotesTwice);
+        let objection = self
+            .objection(env, &from, electorate)
+            .or_else(|| (term < self.vote.term || given).then_some(Verdict::Stale));
+        if let Some(verdict) = objection {
+            return self.reply(env, from, round, Step::Vote, verdict);
+        }
+        let again = term == self.vote.term && self.vote.candidate == Some(from);
+        self.vote.term = term;
+        self.vote.candidate = Some(from);
+        let changed = self.install(electorate) | !again | self.note_lease(lease_ms);
+        if !again {
+            self.report(env, term, ElectionEvent::Voted { candidate: from });
+        }
+        self.bind(env, from, term, lease_ms);
+        let message = self.answer(round, Step::Vote, Verdict::Yes);
+        self.send_stored(env, from, message, changed);
+    }
+
+    /// "I lead."
+    pub(super) fn on_renew(
+        &mut self,
+        env: &mut Env<'_, '_>,
+        from: MemberId,
+        (term, round): (u64, u64),
+        lease_ms: u64,
+        electorate: &Electorate,
+    ) {
+        if lease_ms > LEASE_MS_MAX || term > ELECTION_TERM_MAX {
+            return env.ctx.limit_reached("election terms and leases");
+        }
+        if term < self.vote.term {
+            return self.reply(env, from, round, Step::Renew, Verdict::Stale);
+        }
+        let outcome = ElectionRumor { group: self.name.clone(), term, leader: from, ended: false };
+        self.learn_outcome(env, outcome);
+        if matches!(self.stance, Stance::Leading(_)) {
+            // It leads in the same term and was not outdone: one of two halves that never met.
+            return self.reply(env, from, round, Step::Renew, Verdict::Stale);
+        }
+        let raised = term > self.vote.term;
+        if raised {
+            // That leader won the term; this voter's vote in it is void, but not free.
+            self.vote.term = term;
+            self.vote.candidate = None;
+        }
+        let changed = self.install(electorate) | raised | self.note_lease(lease_ms);
+        self.failures = 0;
+        self.searching = false;
+        self.bind(env, from, term, lease_ms);
+        let message = self.answer(round, Step::Renew, Verdict::Yes);
+        self.send_stored(env, from, message, changed);
+    }
+
+    /// The longest lease ever promised is what a restart has to wait for.
+    pub(super) fn note_lease(&mut self, lease_ms: u64) -> bool {
+        let longer = lease_ms > self.vote.lease_ms;
+        self.vote.lease_ms = self.vote.lease_ms.max(lease_ms);
+        longer
+    }
+
+    /// From now on this voter votes for nobody else, for as long as a lease lasts by any clock.
+    fn bind(&mut self, env: &mut Env<'_, '_>, to: MemberId, term: u64, lease_ms: u64) {
+        let until = env.ctx.now + promise(lease_ms, env.planted);
+        // An answer to an old request must not shorten what a later one was promised.
+        let held = self.promise.as_ref().filter(|p| p.to == to && p.term == term).map(|p| p.until);
+        let until = held.map_or(until, |held| held.max(until));
+        self.promise = Some(Promise { to, term, until, event: self.cause });
+        self.stop_campaign();
+        if self.ballot.is_some() {
+            self.close_ballot(env);
+        }
+    }
+
+    /// "I lead no longer."
+    pub(super) fn on_release(
+        &mut self,
+        env: &mut Env<'_, '_>,
+        from: MemberId,
+        term: u64,
+        successor: Option<MemberId>,
+    ) {
+        if self.promise.as_ref().is_some_and(|p| p.to == from && p.term == term) {
+            self.promise = None;
+        }
+        let outcome = ElectionRumor { group: self.name.clone(), term, leader: from, ended: true };
+        if self.outcome.as_ref().is_none_or(|o| (o.term, o.leader) == (term, from) && !o.ended) {
+            self.learn_outcome(env, outcome);
+        }
+        let now = env.ctx.now;
+        let turn = Duration::from_millis(env.timings.election_answer_ms);
+        match successor {
+            Some(successor) if successor == env.me => {
+                if self.may_ask() && matches!(self.stance, Stance::Idle) {
+                    self.favoured = None;
+                    self.begin_voting(env);
+                }
+            }
+            Some(successor) => {
+                self.favoured = Some((successor, now + turn));
+                self.ask_at(now + turn);
+            }
+            None => {
+                let wait = env.jitter(env.timings.election_window_ms);
+                self.ask_at(now + wait);
+            }
+        }
+    }
+
+    /// Why this voter cannot vote for a candidate, whatever the candidate is worth.
+    fn objection(&self, env: &Env<'_, '_>, from: &MemberId, electorate: &Electorate) -> Option<Verdict> {
+        let now = env.ctx.now;
+        let wait = |until: Instant| {
+            let left = until.saturating_since(now);
+            Some(Verdict::Wait {
+                left_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX).saturating_add(1),
+            })
+        };
+        let own = &self.vote.electorate;
+        if own.is_founded() && own > electorate {
+            // Said before anything else, so that nobody founds a second electorate beside it.
+            return Some(Verdict::Outdated { electorate: own.clone() });
+        }
+        if now < self.ready_at {
+            return wait(self.ready_at);
+        }
+        if let Stance::Leading(leading) = &self.stance {
+            return wait(leading.lease_until.max(now));
+        }
+        let bound = self.promise.as_ref().filter(|p| p.to != *from && p.until > now);
+        if let Some(promise) = bound.filter(|_| !env.planted.has(Bug::PromiseIgnored)) {
+            return wait(promise.until);
+        }
+        if electorate.is_founded() {
+            return None;
+        }
+        // Where somebody leads an electorate has been founded; it will be told, and no second one is founded.
+        let led = self.outcome.as_ref().filter(|o| !o.ended && self.roll.members.contains_key(&o.leader));
+        if led.is_some_and(|o| o.leader != *from) {
+            return wait(now + Duration::from_millis(FOUNDED_ELSEWHERE_MS));
+        }
+        let known = self.proposal(env.me).members;
+        let union = Electorate::proposal(electorate.members.iter().copied().chain(known));
+        let missing = union.members.into_iter().filter(|id| !electorate.contains(id));
+        let members: alloc::vec::Vec<MemberId> = missing.collect();
+        (!members.is_empty()).then_some(Verdict::Missing { members })
+    }
+}
