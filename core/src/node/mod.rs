@@ -190,15 +190,7 @@ impl Node {
         for record in &snapshot.members {
             membership.restore(now, *record);
         }
-        let mut rumors = RumorStore::default();
-        for rumor in &snapshot.rumors {
-            if let Rumor::Departure(d) = rumor {
-                membership.restore_ban(now, d.member_id);
-            }
-            if !matches!(rumor, Rumor::Member(_)) {
-                rumors.insert(now, rumor);
-            }
-        }
+        let rumors = restore_rumors(&snapshot, &mut membership, now);
         let heat = Heat::default();
         let around = Surroundings { me, membership: &membership, rumors: &rumors, heat: &heat };
         let at = Moment { now, wall, around: &around };

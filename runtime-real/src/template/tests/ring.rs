@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use annulus_core::{
-    BindingMode, CensusGroup, CensusMember, ElectionStatus, GroupConfig, GroupFile, Health, Hook, Instant,
-    Role, ServiceGroup, State,
+    BindingMode, CensusGroup, CensusMember, GroupConfig, GroupFile, Health, Hook, Instant, Role,
+    ServiceGroup, State,
 };
 
 use super::*;
