@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::*;
-use crate::census::{Census, CensusGroup, CensusMember, CensusVersions};
+use crate::census::{Census, CensusGroup, CensusMember};
 use crate::command::StopHow;
 use crate::facts::{GroupConfig, GroupFile};
 use crate::id::MemberId;
