@@ -66,6 +66,12 @@ pub enum Command {
         /// How long its drain hook and what is in flight are waited for, in milliseconds; none: as the package says.
         timeout_ms: Option<u64>,
     },
+    /// Write a service's files again: something that they are made of has changed of which the ring does not tell,
+    /// such as the operator's configuration on this host. Answered at once.
+    RenderService {
+        /// The service.
+        service: ServiceName,
+    },
     /// Let a drained service take work again.
     UndrainService {
         /// The service.

@@ -45,6 +45,11 @@ impl Node {
             Command::MaintainService { service, reason } => {
                 self.ask(request, service, Ask::Maintain { reason });
             }
+            Command::RenderService { service } => {
+                let known = self.services.handle_render(moment!(self), &service);
+                let unknown = || Reply::Failed(CommandError::NotLoaded(service));
+                self.reply(request, if known { Reply::Done } else { unknown() });
+            }
             Command::ApplyConfig { group, version, toml } => self.apply_config(request, group, version, toml),
             Command::PutFile { group, name, version, body } => {
                 self.put_file(request, group, name, version, body);

@@ -322,6 +322,13 @@ impl Services {
         }
     }
 
+    /// What a service's files are made of has changed outside the ring. False when it is not loaded.
+    pub(crate) fn handle_render(&mut self, at: Moment<'_>, service: &ServiceName) -> bool {
+        let known = self.slots.get(service).is_some_and(|slot| slot.instance.is_some());
+        self.step(at, service, Instance::render_again);
+        known
+    }
+
     /// The election of a service's group has spoken.
     pub(crate) fn handle_role(&mut self, at: Moment<'_>, service: &ServiceName, role: Role) {
         self.step(at, service, |instance, env| instance.handle_role(role, env));

@@ -46,6 +46,15 @@ impl Instance {
         }
     }
 
+    /// Writes the files again, whatever they were written with. Before there is a process, the next start does it.
+    pub(in super::super) fn render_again(&mut self, env: &mut Env<'_>) {
+        self.rendered_with = None;
+        if matches!(self.phase, Phase::Running { .. }) {
+            self.works.want_now(Work::Render, env.now());
+        }
+        self.reconcile(env);
+    }
+
     /// Whether writing the files again could make a difference.
     pub(super) fn has_news(&self, env: &Env<'_>) -> bool {
         self.rendered_with != Some(hash_of(&self.look_around(env), &self.group))
