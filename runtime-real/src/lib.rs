@@ -28,6 +28,7 @@ pub mod sup_run;
 pub mod systemd;
 pub mod template;
 pub mod timestamp;
+pub mod user_toml;
 pub mod users;
 mod watch;
 

@@ -40,7 +40,7 @@ use crate::root::{Root, SupDir};
 use crate::specs::{self, SpecsError};
 use crate::store::StoreError;
 use crate::systemd::{self, Notifier};
-use crate::{agent_check, exit, http, launcher, logging};
+use crate::{agent_check, exit, http, launcher, logging, user_toml};
 use asked::{Ask, Asked, Signals};
 use listen::Bound;
 use options::{Options, OptionsError, Settings};
@@ -207,6 +207,7 @@ async fn supervise(
     tokio::spawn(listen::announce(handle.events(), sup.clone(), at));
     let notifier = tell_the_host(&handle, agent_check);
     tokio::spawn(specs::follow(Arc::clone(&specs), handle.clone()));
+    tokio::spawn(user_toml::follow(root.clone(), handle.clone()));
     tokio::spawn(peers::follow(settings.peers, handle.clone(), period));
     let restart = Arc::new(Notify::new());
     tokio::spawn(ctl::serve(

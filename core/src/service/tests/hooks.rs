@@ -142,6 +142,19 @@ fn files_are_written_again_only_for_news_and_kept_when_that_fails() {
 }
 
 #[test]
+fn files_are_written_again_when_an_order_says_that_there_is_news() {
+    let mut world = World::load_up("web");
+    assert!(world.render("web"));
+    assert!(matches!(world.outstanding.values().next(), Some(Effect::Render { .. })));
+    // Once more while the first is under way: it may have read the file before it changed.
+    assert!(world.render("web"));
+    assert!(matches!(world.answer_only(true), Effect::Render { .. }));
+    assert!(matches!(world.answer_only(true), Effect::Render { .. }));
+    assert!(world.outstanding.is_empty());
+    assert!(!world.render("nobody"));
+}
+
+#[test]
 fn health_is_checked_at_once_then_now_and_then() {
     let mut world = World::with(Prepared { has_health_check: true, ..package() });
     world.ask("web", Asked::Load(Box::new(spec("web", 0))), false);

@@ -439,6 +439,14 @@ impl World {
         self.drain();
     }
 
+    /// What the ring does not tell of has changed.
+    fn render(&mut self, service: &str) -> bool {
+        let at = Moment { now: self.now, wall: WALL, around: &self.ring };
+        let known = self.services.handle_render(at, &service.parse().expect("valid"));
+        self.drain();
+        known
+    }
+
     /// Another member serves this group, with these exports.
     fn serve(&mut self, group: &str, cfg: &str) {
         let service_group: ServiceGroup = group.parse().expect("valid");
