@@ -37,7 +37,7 @@ use crate::launcher::message::Request;
 use crate::logging::LogFormat;
 use crate::net::{TokioListener, TokioTransport};
 use crate::root::{Root, SupDir};
-use crate::specs::{self, SpecsError};
+use crate::specs::{self, Specs, SpecsError};
 use crate::store::StoreError;
 use crate::systemd::{self, Notifier};
 use crate::{agent_check, exit, http, launcher, logging, user_toml};
@@ -184,8 +184,7 @@ async fn supervise(
     let processes = effects.processes().clone();
     let clock = Clock::host();
     let seed = entropy::seed()?;
-    let (sys, timings) = (config.sys.clone(), config.timings.clone());
-    let permanent = config.permanent;
+    let (sys, timings, permanent) = (config.sys.clone(), config.timings.clone(), config.permanent);
     let Bound { datagrams, gossip: listener, http, ctl, agent_check, at } = bound;
     let parts = Parts {
         config,
@@ -202,13 +201,11 @@ async fn supervise(
     member.get_or_init(|| driver.member_id());
 
     let token = std::env::var(GATEWAY_TOKEN_ENV).ok().filter(|token| !token.is_empty()).map(Secret::new);
-    let period = Duration::from_millis(timings.reconnect_period_ms);
     let (root, sup) = (root.clone(), sup.clone());
     tokio::spawn(listen::announce(handle.events(), sup.clone(), at));
     let notifier = tell_the_host(&handle, agent_check);
-    tokio::spawn(specs::follow(Arc::clone(&specs), handle.clone()));
-    tokio::spawn(user_toml::follow(root.clone(), handle.clone()));
-    tokio::spawn(peers::follow(settings.peers, handle.clone(), period));
+    let period = Duration::from_millis(timings.reconnect_period_ms);
+    follow(&handle, &specs, &root, settings.peers, period);
     let restart = Arc::new(Notify::new());
     tokio::spawn(ctl::serve(
         ctl,
@@ -232,6 +229,19 @@ async fn supervise(
     }
     tokio::time::sleep(LAST_ANSWERS).await;
     Ok(code)
+}
+
+/// Follows what changes outside the ring: spec files, the operator's configuration, the names of peers.
+fn follow(
+    handle: &DriverHandle,
+    specs: &Arc<Specs>,
+    root: &Root,
+    peers: Vec<options::Peer>,
+    period: Duration,
+) {
+    tokio::spawn(specs::follow(Arc::clone(specs), handle.clone()));
+    tokio::spawn(user_toml::follow(root.clone(), handle.clone()));
+    tokio::spawn(peers::follow(peers, handle.clone(), period));
 }
 
 /// Tells the service manager and load balancers of this host how things stand.
