@@ -182,8 +182,7 @@ async fn supervise(
     let workshop = prepare::Workshop::new(root, &config, Arc::clone(&member), ledger.clone());
     let effects = HostEffects::new(writer, Arc::new(workshop), ledger.clone(), launcher.clone(), done);
     let processes = effects.processes().clone();
-    let clock = Clock::host();
-    let seed = entropy::seed()?;
+    let (clock, seed) = (Clock::host(), entropy::seed()?);
     let (sys, timings, permanent) = (config.sys.clone(), config.timings.clone(), config.permanent);
     let Bound { datagrams, gossip: listener, http, ctl, agent_check, at } = bound;
     let parts = Parts {
