@@ -117,8 +117,8 @@ pub use rumor::{
     ServiceHealth, ServiceRumor, Version,
 };
 pub use service::{
-    BindingMode, Demoted, DesiredState, Health, Hook, ServiceSpec, ServiceState, ServiceView, SpecChange,
-    Topology, UpdateCondition, UpdateStrategy,
+    BindingMode, Demoted, DesiredState, HEALTH_CHECK_INTERVAL_MS, Health, Hook, ServiceSpec, ServiceState,
+    ServiceView, SpecChange, Topology, UpdateCondition, UpdateStrategy,
 };
 pub use snapshot::{RunningService, Snapshot, Table, Write};
 pub use time::{Instant, UnixTime};

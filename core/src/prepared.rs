@@ -21,6 +21,8 @@ pub struct Prepared {
     pub hooks: BTreeSet<Hook>,
     /// Whether the service's health can be asked: by its hook or by a check that the plan names.
     pub has_health_check: bool,
+    /// Time between health checks, in milliseconds, where its operator does not say.
+    pub health_interval_ms: Option<u64>,
     /// How it is drained.
     pub drain: DrainPlan,
     /// What happens to its process when it leads no longer.
@@ -43,6 +45,7 @@ impl Prepared {
             exports: Vec::new(),
             hooks: BTreeSet::new(),
             has_health_check: false,
+            health_interval_ms: None,
             drain: DrainPlan { timeout_ms: None, inflight: false },
             demoted: Demoted::Restart,
             binds: Vec::new(),

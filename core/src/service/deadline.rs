@@ -16,6 +16,8 @@ pub(super) const POST_STOP_MS: u64 = 60_000;
 pub(super) const HEALTH_MS_MAX: u64 = 30_000;
 /// Between two health checks of a service that is not well, at most.
 pub(super) const UNWELL_INTERVAL_MS: u64 = 30_000;
+/// Between the first two health checks of a process that has not been well yet; twice as long after each.
+pub(super) const WARM_UP_INTERVAL_MS: u64 = 100;
 /// Between two health checks, at least: an interval of zero would ask without a pause.
 pub(super) const HEALTH_INTERVAL_MS_MIN: u64 = 100;
 /// Until the ring has been told that a service takes no new work, at most.

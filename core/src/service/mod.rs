@@ -53,8 +53,8 @@ use alloc::vec::Vec;
 pub(crate) use around::{Around, Moment};
 pub(crate) use command::Ask;
 pub use spec::{
-    BindingMode, Demoted, DesiredState, Health, Hook, ServiceSpec, ServiceState, ServiceView, SpecChange,
-    Topology, UpdateCondition, UpdateStrategy,
+    BindingMode, Demoted, DesiredState, HEALTH_CHECK_INTERVAL_MS, Health, Hook, ServiceSpec, ServiceState,
+    ServiceView, SpecChange, Topology, UpdateCondition, UpdateStrategy,
 };
 
 use crate::command::Reply;

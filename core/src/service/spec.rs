@@ -168,6 +168,9 @@ words! {
     } default Unknown
 }
 
+/// Time between health checks where nobody says otherwise, in milliseconds.
+pub const HEALTH_CHECK_INTERVAL_MS: u64 = 30_000;
+
 /// What to run and how (the fields of Habitat's spec files).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceSpec {
@@ -193,7 +196,7 @@ pub struct ServiceSpec {
     pub config_from: Option<String>,
     /// Overrides the package's stop timeout, in milliseconds.
     pub shutdown_timeout_ms: Option<u64>,
-    /// Time between health checks, in milliseconds.
+    /// Time between health checks, in milliseconds; [`HEALTH_CHECK_INTERVAL_MS`] leaves it to the package.
     pub health_check_interval_ms: u64,
     /// What the operator wants.
     pub desired: DesiredState,
@@ -275,7 +278,7 @@ impl ServiceSpec {
             binding_mode: BindingMode::default(),
             config_from: None,
             shutdown_timeout_ms: None,
-            health_check_interval_ms: 30_000,
+            health_check_interval_ms: HEALTH_CHECK_INTERVAL_MS,
             desired: DesiredState::Up,
             maintenance: None,
             quorum: None,

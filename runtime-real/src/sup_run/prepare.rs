@@ -147,6 +147,7 @@ fn prepared(service: &Service, written: &Written) -> Prepared {
         exports: written.exports_toml.clone().into_bytes(),
         hooks: service.hooks(),
         has_health_check: service.has_health_check(),
+        health_interval_ms: service.health_interval_s().map(|s| s.saturating_mul(1000)),
         drain: DrainPlan {
             timeout_ms: drain.timeout_s.map(|s| s.saturating_mul(1000)),
             inflight: drain.inflight.is_some(),

@@ -340,6 +340,12 @@ impl Service {
         self.health.is_some() || self.hooks().contains(&Hook::HealthCheck)
     }
 
+    /// Seconds between two health checks, as its plan says.
+    #[must_use]
+    pub fn health_interval_s(&self) -> Option<u64> {
+        self.health.as_ref().and_then(|health| health.interval_s)
+    }
+
     /// How it is drained.
     #[must_use]
     pub fn drain(&self) -> &DrainPlan {

@@ -4,7 +4,7 @@ use alloc::string::String;
 use core::time::Duration;
 
 use super::super::deadline;
-use super::super::spec::{Health, Hook, ServiceState};
+use super::super::spec::{HEALTH_CHECK_INTERVAL_MS, Health, Hook, ServiceState};
 use super::super::work::Work;
 use super::{Env, Instance, Phase};
 use crate::facts::Fitness;
@@ -19,8 +19,12 @@ impl Instance {
         }
     }
 
+    /// As the operator says, else the package.
     fn check_interval(&self) -> Duration {
-        super::bounded(self.spec.health_check_interval_ms.max(deadline::HEALTH_INTERVAL_MS_MIN))
+        let of_spec = self.spec.health_check_interval_ms;
+        let of_package = self.prepared.as_ref().and_then(|p| p.health_interval_ms);
+        let ms = of_package.filter(|_| of_spec == HEALTH_CHECK_INTERVAL_MS).unwrap_or(of_spec);
+        super::bounded(ms.max(deadline::HEALTH_INTERVAL_MS_MIN))
     }
 
     pub(super) fn check_timeout_ms(&self) -> u64 {
@@ -29,20 +33,26 @@ impl Instance {
     }
 
     /// A health check has ended. The first that finds the service well is followed by one at a random time, so that
-    /// services that were started together are not checked together.
+    /// services that were started together are not checked together. Until then the next one comes soon: a process
+    /// that was just started answers in a moment, and whoever sends it work waits for that.
     pub(super) fn handle_checked(&mut self, health: Health, note: &str, env: &mut Env<'_>) {
         self.works.succeeded(Work::Health);
-        let first = self.checked.is_none();
+        let before = self.warming_up;
+        self.warming_up = before.filter(|_| health != Health::Ok).map(|checks| checks.saturating_add(1));
         self.checked = Some(health);
         self.health_note = String::from(note);
         let interval = self.check_interval();
         let wait = match health {
-            Health::Ok if first => {
+            Health::Ok if before.is_some() => {
                 let ms = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
                 Duration::from_millis(env.rng.between(deadline::HEALTH_INTERVAL_MS_MIN, ms))
             }
             Health::Ok => interval,
-            _ => interval.min(Duration::from_millis(deadline::UNWELL_INTERVAL_MS)),
+            _ => {
+                let soon = before.map(|checks| deadline::WARM_UP_INTERVAL_MS << checks.min(16));
+                let ms = soon.unwrap_or(u64::MAX).min(deadline::UNWELL_INTERVAL_MS);
+                interval.min(Duration::from_millis(ms))
+            }
         };
         self.works.want(Work::Health, env.now() + wait);
         self.publish(env);

@@ -142,6 +142,8 @@ pub(super) struct Instance {
     epoch: u64,
     /// The last health check of this process.
     checked: Option<Health>,
+    /// Checks of this process before the first that found it well; none once there was one.
+    warming_up: Option<u32>,
     health_note: String,
     suitability: Option<u64>,
     drain: Option<Drain>,
@@ -197,6 +199,7 @@ impl Instance {
             works: Works::default(),
             epoch: 0,
             checked: None,
+            warming_up: Some(0),
             health_note: String::new(),
             suitability: None,
             drain: None,

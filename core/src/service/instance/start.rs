@@ -318,6 +318,7 @@ impl Instance {
         self.epoch += 1;
         self.works.clear();
         self.checked = None;
+        self.warming_up = Some(0);
         self.health_note.clear();
     }
 

@@ -155,6 +155,27 @@ fn files_are_written_again_when_an_order_says_that_there_is_news() {
 }
 
 #[test]
+fn a_process_that_was_just_started_is_checked_soon_again() {
+    let prepared = Prepared { has_health_check: true, health_interval_ms: Some(1_000), ..package() };
+    let mut world = World::with(prepared);
+    world.ask("web", Asked::Load(Box::new(spec("web", 0))), false);
+    for _ in 0..3 {
+        world.answer_only(true);
+    }
+    let mut waits = Vec::new();
+    for good in [false, false, false, false, false, true, false] {
+        assert!(matches!(world.answer_only(good), Effect::CheckHealth { .. }));
+        let at = world.services.poll_timeout().expect("again");
+        waits.push(u64::try_from(at.saturating_since(world.now).as_millis()).expect("short"));
+        world.now = at;
+        world.advance(Duration::ZERO);
+    }
+    assert_eq!(waits[..5], [100, 200, 400, 800, 1_000], "the package says how long at most");
+    assert!((100..=1_000).contains(&waits[5]), "at a random time");
+    assert_eq!(waits[6], 1_000, "it has been well");
+}
+
+#[test]
 fn health_is_checked_at_once_then_now_and_then() {
     let mut world = World::with(Prepared { has_health_check: true, ..package() });
     world.ask("web", Asked::Load(Box::new(spec("web", 0))), false);
