@@ -35,6 +35,15 @@ fn each_service_and_the_whole_host_have_an_answer() {
     assert_eq!(ask(addr, "web\n"), "ready up\n");
     assert_eq!(supervisor.run(&["svc", "unload", "test/flop"]).0, 0);
 
+    let maintain = ["svc", "maintenance", "on", "test/web", "--reason", "new disk"];
+    assert_eq!(supervisor.run(&maintain).0, 0);
+    assert_eq!((ask(addr, "web.default\n"), ask(addr, "")), ("maint\n".into(), "maint\n".into()));
+    assert_eq!(supervisor.run(&["svc", "maintenance", "off", "test/web"]).0, 0);
+    assert_eq!(ask(addr, "web.default\n"), "ready up\n");
+    assert_eq!(supervisor.run(&["svc", "drain", "test/web"]).0, 0);
+    assert_eq!(ask(addr, "web.default\n"), "drain\n");
+    assert_eq!(supervisor.run(&["svc", "undrain", "test/web"]).0, 0);
+    assert_eq!(ask(addr, "web.default\n"), "ready up\n");
     assert_eq!(supervisor.run(&["svc", "stop", "test/web"]).0, 0);
     assert_eq!(ask(addr, "web.default\n"), "down#down\n");
 }

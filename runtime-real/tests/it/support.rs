@@ -118,7 +118,7 @@ impl Supervisor {
 
     /// Builds a plan and installs the package; returns the file.
     pub(crate) fn install(&self, plan: &Path) -> PathBuf {
-        let out = self.root().join("built");
+        let out = self.root().join("built").join(plan.file_name().expect("a plan has a name"));
         let (code, _, stderr) = self.run(&["pkg", "build", text(plan), "--output", text(&out)]);
         assert_eq!(code, 0, "{stderr}");
         let hart = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "hart");
