@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::census::Census;
+use crate::digest;
 use crate::id::{MemberId, ServiceGroup};
 use crate::time::Instant;
 
@@ -42,6 +43,22 @@ impl Facts {
             maintenance: None,
         }
     }
+}
+
+/// A number that is the same where the same was given to a group by its operators; 0 when nothing was.
+pub(crate) fn versions_digest(config: Option<&GroupConfig>, files: &[GroupFile]) -> u64 {
+    let mut digest = 0;
+    let mut take = |name: &[u8], incarnation: u64, body: &[u8]| {
+        let one = digest::hash_bytes(name) ^ digest::mix(incarnation ^ digest::mix(digest::hash_bytes(body)));
+        digest = digest::mix(digest ^ one);
+    };
+    if let Some(config) = config {
+        take(b"", config.incarnation, &config.toml);
+    }
+    for file in files {
+        take(file.name.as_bytes(), file.incarnation, &file.body);
+    }
+    digest
 }
 
 /// A group's configuration, the uppermost layer of its services' configuration.

@@ -71,6 +71,8 @@ pub struct CensusMember {
     pub maintenance: Option<String>,
     /// The version of the group's configuration that its service runs with; 0 for none.
     pub config_incarnation: u64,
+    /// Tells whether its service runs with the same configuration and files of the group as another one; 0 for none.
+    pub versions_digest: u64,
     /// What the member is held to be; none while its service is known and the member itself is not yet.
     pub state: Option<State>,
     /// Whether it asked to be probed for ever.
@@ -190,6 +192,7 @@ impl CensusMember {
             accepting: service.accepting,
             maintenance: service.maintenance.clone(),
             config_incarnation: service.config_incarnation,
+            versions_digest: service.versions_digest,
             state: record.map(|r| r.state),
             permanent: record.is_some_and(|r| r.permanent),
         }
@@ -265,6 +268,7 @@ mod tests {
             accepting: true,
             maintenance: None,
             config_incarnation: 0,
+            versions_digest: 0,
         }
     }
 

@@ -4,10 +4,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::persist::Pending;
-use super::{Node, ctx};
+use super::{Node, ctx, moment};
 use crate::command::Reply;
 use crate::context::Context;
 use crate::error::CommandError;
+use crate::facts::versions_digest;
 use crate::history::HistoryEntry;
 use crate::id::{FileName, MemberId, RequestId, ServiceGroup};
 use crate::io::EventKind;
@@ -143,6 +144,14 @@ impl Node {
     /// The files that this member holds for a group, in order of name.
     pub fn group_files<'a>(&'a self, group: &'a ServiceGroup) -> impl Iterator<Item = &'a ServiceFile> {
         self.rumors.files_of(group)
+    }
+
+    /// What [`crate::CensusMember::versions_digest`] is of a member that runs with everything that this member holds for
+    /// the group.
+    #[must_use]
+    pub fn versions_digest(&self, group: &ServiceGroup) -> u64 {
+        let moment = moment!(self);
+        versions_digest(moment.around.config(group).as_ref(), &moment.around.files(group))
     }
 
     /// The versions of a group's configuration, or of one of its files, that this member has had, oldest first.

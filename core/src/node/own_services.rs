@@ -29,6 +29,7 @@ impl Node {
             maintenance: a.maintenance,
             config_incarnation: a.applied_config,
             electorate_min: 0,
+            versions_digest: a.applied_versions,
         };
         let mut rumor = rumor;
         let views = self.services.views();

@@ -291,6 +291,7 @@ mod tests {
             maintenance: None,
             config_incarnation: 0,
             electorate_min: 0,
+            versions_digest: 0,
         })
     }
 

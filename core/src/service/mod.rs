@@ -126,6 +126,8 @@ pub(crate) struct Announcement {
     pub(crate) maintenance: Option<String>,
     /// The version of the group configuration in use; 0 when there is none.
     pub(crate) applied_config: u64,
+    /// The digest of everything that operators gave to the group and that it runs with.
+    pub(crate) applied_versions: u64,
 }
 
 /// How far the supervisor's end has come.

@@ -143,6 +143,8 @@ pub(crate) struct Service {
     pub(crate) config_incarnation: u64,
     #[prost(uint32, tag = "104")]
     pub(crate) electorate_min: u32,
+    #[prost(fixed64, tag = "110")]
+    pub(crate) versions_digest: u64,
 }
 
 /// `SysInfo`.

@@ -130,12 +130,13 @@ fn status(node: &Node, group: ServiceGroup, name: Option<FileName>, wants_body: 
     };
     let census = node.census();
     let population = census.group(&group).into_iter().flat_map(|group| group.population.values());
+    let digest = node.versions_digest(&group);
     let number = current.map_or(0, |version| version.number);
     let members = population.map(|member| GroupMember {
         member_id: member.member_id.to_string(),
         hostname: member.sys.hostname.clone(),
         alive: member.alive(),
-        applied: name.is_none() && member.config_incarnation >= number,
+        applied: number > 0 && member.versions_digest == digest,
         version: name.is_none().then_some(member.config_incarnation),
     });
     let members = members.collect();

@@ -286,6 +286,7 @@ fn add_group(facts: &mut Facts, group: ServiceGroup, ident: &PackageIdent, cfg: 
         accepting: true,
         maintenance: None,
         config_incarnation: 0,
+        versions_digest: 0,
         state: Some(if n == 3 { State::Suspect } else { State::Alive }),
         permanent: false,
     };

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::support::{Supervisor, annulus, eventually, text};
+use crate::support::{Supervisor, annulus, eventually, plan, text};
 
 /// Runs a command with this on its standard input.
 fn with_input(supervisor: &Supervisor, args: &[&str], input: &str) -> (i32, String, String) {
@@ -100,4 +100,42 @@ fn files_and_configuration_outlive_the_supervisor() {
     assert_eq!(group["service_files"]["users.acl"]["bytes"], 16);
     let (_, stdout, _) = supervisor.run(&["config", "history", "redis.prod", "--file", "users.acl"]);
     assert!(stdout.contains("current"), "{stdout}");
+}
+
+#[test]
+fn a_group_runs_with_what_it_was_given() {
+    let alpha = Supervisor::start(&[]);
+    let beta = Supervisor::start(&["--peer", &alpha.gossip.to_string()]);
+    // Given before anybody serves the group.
+    let apply = |version, text| with_input(&beta, &["config", "apply", "shop.prod", version, "--wait"], text);
+    assert_eq!(apply("1", "colour = 'red'\n").0, 0);
+    for supervisor in [&alpha, &beta] {
+        let plan = plan(&supervisor.root().join("plans"), "shop", "exec sleep 1000");
+        std::fs::create_dir_all(plan.join("config")).expect("made");
+        std::fs::write(plan.join("config/shop.conf"), "{{cfg.colour}}").expect("written");
+        supervisor.install(&plan);
+    }
+    let conf = |supervisor: &Supervisor, name: &str| {
+        std::fs::read_to_string(supervisor.root().join("svc/shop").join(name)).unwrap_or_default()
+    };
+    for supervisor in [&alpha, &beta] {
+        assert_eq!(supervisor.run(&["svc", "load", "test/shop", "--group", "prod"]).0, 0);
+        eventually("it starts with it", || (conf(supervisor, "config/shop.conf") == "red").then_some(()));
+    }
+    eventually("each knows both", || {
+        let group = shown(&beta, "shop.prod");
+        (group["population"].as_object().is_some_and(|members| members.len() == 2)).then_some(())
+    });
+
+    let (code, stdout, stderr) = apply("2", "colour = 'green'\n");
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("In effect on all 2 alive members"), "{stdout}");
+    let file = beta.root().join("words.txt");
+    std::fs::write(&file, "hello\n").expect("written");
+    let (code, _, stderr) = alpha.run(&["file", "upload", "shop.prod", "1", text(&file), "--wait"]);
+    assert_eq!(code, 0, "{stderr}");
+    for supervisor in [&alpha, &beta] {
+        assert_eq!(conf(supervisor, "config/shop.conf"), "green");
+        assert_eq!(conf(supervisor, "files/words.txt"), "hello\n");
+    }
 }

@@ -43,6 +43,8 @@ pub struct ServiceRumor {
     /// In a group with topology leader: the smallest size that its electorate counts as (`--quorum`, otherwise
     /// three); 0 in every other group.
     pub electorate_min: u32,
+    /// Tells whether it runs with the same configuration and files of its group as another member; 0 for none.
+    pub versions_digest: u64,
 }
 
 impl ServiceRumor {
@@ -92,6 +94,7 @@ impl ServiceRumor {
             maintenance: self.maintenance.clone(),
             config_incarnation: self.config_incarnation,
             electorate_min: self.electorate_min,
+            versions_digest: self.versions_digest,
         }
     }
 
@@ -125,6 +128,7 @@ impl ServiceRumor {
             maintenance: s.maintenance,
             config_incarnation: s.config_incarnation,
             electorate_min: s.electorate_min.min(ELECTORATE_MAX as u32),
+            versions_digest: s.versions_digest,
         })
     }
 }

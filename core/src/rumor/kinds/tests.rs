@@ -88,6 +88,7 @@ fn service() -> impl Strategy<Value = Rumor> {
                 maintenance,
                 config_incarnation,
                 electorate_min: config_incarnation as u32 * 3,
+                versions_digest: config_incarnation,
             })
         },
     )

@@ -30,7 +30,7 @@ use super::spec::{DesiredState, Health, ServiceSpec, ServiceState, Topology};
 use super::work::{Work, Works};
 use super::{Announcement, Leaving, Purpose, Queued, ServiceEvent, binds};
 use crate::command::{Reply, StopHow};
-use crate::facts::{Facts, Role};
+use crate::facts::{Facts, Role, versions_digest};
 use crate::id::{RequestId, ServiceGroup, ServiceName};
 use crate::ident::PackageIdent;
 use crate::io::{Effect, EffectResult, ExitStatus};
@@ -135,6 +135,10 @@ pub(super) struct Instance {
     role: Option<Role>,
     /// The hash of what the files were written with.
     rendered_with: Option<u64>,
+    /// Digest of what operators gave to the group, as far as files were written with it, or are being written.
+    versions_in_hand: u64,
+    /// The same of the files that are there.
+    versions_applied: u64,
     /// `Effect::Render`, or `Effect::Prepare` for an adopted process, is unanswered.
     is_writing: bool,
     works: Works,
@@ -195,6 +199,8 @@ impl Instance {
             reconsider: false,
             role: None,
             rendered_with: None,
+            versions_in_hand: 0,
+            versions_applied: 0,
             is_writing: false,
             works: Works::default(),
             epoch: 0,
@@ -436,6 +442,7 @@ impl Instance {
     fn facts(&mut self, env: &Env<'_>) -> Facts {
         let facts = self.look_around(env);
         self.rendered_with = Some(hash_of(&facts, &self.group));
+        self.versions_in_hand = versions_digest(facts.config.as_ref(), &facts.files);
         facts
     }
 
@@ -486,6 +493,10 @@ fn hash_of(facts: &Facts, own: &ServiceGroup) -> u64 {
         if group.population.is_empty() {
             facts.census.groups.remove(own);
         }
+    }
+    for member in facts.census.groups.values_mut().flat_map(|group| group.population.values_mut()) {
+        // How far the others are with what they were given is no concern of a template.
+        (member.config_incarnation, member.versions_digest) = (0, 0);
     }
     crate::digest::hash_of(&facts)
 }

@@ -121,6 +121,7 @@ impl Instance {
             prepared.exports.clone_from(&rendered.exports);
             prepared.applied_config = rendered.applied_config;
         }
+        self.versions_applied = self.versions_in_hand;
         self.publish(env);
         self.follow_changes(&rendered.changed, env);
     }

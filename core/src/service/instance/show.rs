@@ -20,6 +20,7 @@ impl Instance {
             accepting: self.accepts(),
             maintenance: self.spec.maintenance.clone(),
             applied_config: prepared.applied_config,
+            applied_versions: self.versions_applied,
         };
         if self.announced.as_ref() != Some(&announcement) {
             self.inherited = false;

@@ -68,6 +68,7 @@ impl Instance {
             self.prepare("its options changed", env);
         } else {
             self.prepared = Some(prepared.clone());
+            self.versions_applied = self.versions_in_hand;
             self.public = true;
             self.publish(env);
             self.wait_or_start(env);
@@ -228,6 +229,7 @@ impl Instance {
         let changed = prepared.changed.clone();
         let replaced = self.adopted.take().is_some_and(|ident| ident != prepared.ident);
         self.prepared = Some(prepared.clone());
+        self.versions_applied = self.versions_in_hand;
         self.public = true;
         self.publish(env);
         if replaced {

@@ -461,6 +461,7 @@ impl World {
             accepting: true,
             maintenance: None,
             config_incarnation: 0,
+            versions_digest: 0,
             state: Some(crate::membership::State::Alive),
             permanent: false,
         };

@@ -26,6 +26,7 @@ fn member(n: u8, state: State, cfg: &str) -> CensusMember {
         accepting: true,
         maintenance: None,
         config_incarnation: 0,
+        versions_digest: 0,
         state: Some(state),
         permanent: false,
     }
