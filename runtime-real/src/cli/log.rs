@@ -48,7 +48,11 @@ pub(super) fn show(path: &Path, kind: Kind, args: &Lines) -> Outcome {
 
 fn write(path: &Path, kind: Kind, args: &Lines, out: &mut impl io::Write) -> io::Result<()> {
     let show = |out: &mut dyn io::Write, line: Line<'_>| {
-        if args.json { writeln!(out, "{}", line.to_json(kind)) } else { writeln!(out, "{}", line.0) }
+        if args.json {
+            writeln!(out, "{}", line.to_json(kind))
+        } else {
+            writeln!(out, "{}", line.to_text(kind))
+        }
     };
     let mut follower = Follower::new(path);
     let last = args.lines.or_else(|| (args.follow && args.since.is_none()).then_some(FOLLOWED_LINES));

@@ -18,8 +18,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-/// Older files that are looked for; their writers keep five.
-const OLDER_MAX: u32 = 99;
+/// Older files that are looked for; an operator may have so many kept.
+const OLDER_MAX: u32 = 1_000;
 /// A longer line is shown in pieces of this length, in bytes.
 const LINE_BYTES_MAX: u64 = 64 * 1024;
 

@@ -46,6 +46,13 @@ fn a_line_tells_its_parts() {
     let line = Line("2026-01-31T12:00:00.123Z  INFO left the ring");
     let expected = json!({ "time": "2026-01-31T12:00:00.123Z", "level": "INFO", "text": "left the ring" });
     assert_eq!(line.to_json(Kind::Supervisor), expected);
+    let text = r#"{"timestamp":"2026-01-31T12:00:00.123Z","level":"WARN","message":"slow disk","ms":7}"#;
+    assert_eq!(Line(text).stamp(), Some("2026-01-31T12:00:00.123Z"));
+    assert_eq!(Line(text).to_text(Kind::Supervisor), "2026-01-31T12:00:00.123Z  WARN slow disk");
+    assert_eq!(Line(text).to_text(Kind::Service), text, "what a service prints is left as it is");
+    let expected =
+        json!({ "time": "2026-01-31T12:00:00.123Z", "level": "WARN", "text": "slow disk", "ms": 7 });
+    assert_eq!(Line(text).to_json(Kind::Supervisor), expected);
     for odd in ["", "x", "no stamp", "2026-01-31T12:00:00.123", "2026-01-31T12:00:00.123Zx y"] {
         assert_eq!(Line(odd).stamp(), None, "{odd:?}");
         assert_eq!(Line(odd).to_json(Kind::Service), json!({ "time": null, "stream": null, "text": odd }));

@@ -102,9 +102,7 @@ pub enum Error {
         artifacts: PathBuf,
     },
     /// A package's own hook did not succeed.
-    #[error(
-        "{hook} hook of {ident}: {reason}; see what it printed, mend the cause and run the command again, or leave it out with --ignore-{hook}-hook"
-    )]
+    #[error("{hook} hook of {ident}: {reason}; mend what it complained of and try again")]
     Hook {
         /// The package.
         ident: PackageIdent,

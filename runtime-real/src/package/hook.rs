@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::ctl::secret::{CTL_SECRET_ENV, GATEWAY_TOKEN_ENV};
 use crate::root::Root;
 use crate::template::{self, PackageHook, Sys};
+use crate::users;
 
 /// An install or uninstall hook that takes longer than this is killed, unless told otherwise.
 pub const HOOK_TIMEOUT: Duration = Duration::from_secs(600);
@@ -155,6 +156,10 @@ fn perform(
         .stdout(writer.try_clone()?)
         .stderr(writer)
         .process_group(0);
+    if let Some(account) = &hook.account {
+        command.envs(account.env());
+        users::switch(&mut command, account);
+    }
     let child = spawn(&mut command)?;
     // It holds the pipe's writing end, which would keep the reader waiting.
     drop(command);

@@ -5,13 +5,14 @@ use std::ffi::OsString;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use annulus_core::{
-    Config, DrainPlan, Facts, MemberId, Prepared, Rendered, ServiceName, ServiceSpec, SysInfo,
+    Config, DrainPlan, Facts, MemberId, PackageIdent, Prepared, Rendered, ServiceName, ServiceSpec, SysInfo,
 };
 
 use crate::effect::ledger::Ledger;
 use crate::effect::packages::{Packages, ServicePlan};
 use crate::effect::process::RunPlan;
 use crate::launcher::message::{Limits, Owner};
+use crate::package::{self, HOOK_TIMEOUT, HookRun};
 use crate::root::Root;
 use crate::template::{Host, Service, Sys, Written};
 use crate::users::{Account, RunAs};
@@ -83,6 +84,7 @@ impl Packages for Workshop {
                 Some(last) => service.set_last_good(last.last_good().clone()),
                 None => tell_user(&service),
             }
+            install(host, name, &service)?;
             let written = service.render(host, facts).map_err(|error| error.to_string())?;
             self.note(name, bench, &written);
             let result = (prepared(&service, &written), plan(&service, &written));
@@ -108,6 +110,17 @@ impl Packages for Workshop {
             rendered
         })
     }
+}
+
+/// Runs the install hooks of a service's package, and of what it needs, that have not succeeded yet (as in Habitat).
+fn install(host: &Host<'_>, name: &ServiceName, service: &Service) -> Result<(), String> {
+    let mut say = |ident: &PackageIdent, line: &str| {
+        tracing::info!(service = name.as_str(), "{} install(H): {line}", ident.name());
+    };
+    let (root, sys) = (host.root, host.sys);
+    let mut run = HookRun { root, sys, timeout: HOOK_TIMEOUT, say: &mut say };
+    let package = package::newest(root, service.ident()).map_err(|error| error.to_string())?;
+    package::run_install_hooks(&mut run, &package).map_err(|error| error.to_string())
 }
 
 /// The supervisor's environment, as packages see it.

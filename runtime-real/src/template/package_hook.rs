@@ -10,7 +10,7 @@ use super::layers::{LastGood, Layers, Sources};
 use super::{Error, Sys, svc_dirs};
 use crate::package::{self, Installed};
 use crate::root::Root;
-use crate::users;
+use crate::users::{self, Account};
 
 /// A package's hook, ready to be run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct PackageHook {
     pub dir: PathBuf,
     /// Its variables.
     pub env: BTreeMap<String, String>,
+    /// Who it runs as; none for the caller's own user.
+    pub account: Option<Account>,
 }
 
 /// Renders a hook of a package, and `config_install/`, which is for such hooks, into the service's folder.
@@ -45,7 +47,8 @@ pub fn package_hook(
     };
     let cfg = Layers::load(&sources, &mut LastGood::default())?.merged();
     let facts = PackageFacts::read(root, package, env("PATH").as_deref())?;
-    let owner = Owner::of(&users::run_as(facts.user.as_deref(), facts.group.as_deref())?);
+    let run_as = users::run_as(facts.user.as_deref(), facts.group.as_deref())?;
+    let owner = Owner::of(&run_as);
     let context = context::build(root, (package.ident(), from), &facts, &cfg, sys);
     let engine = Engine::new(facts.deps.clone());
     let mut rendered = Vec::new();
@@ -58,7 +61,8 @@ pub fn package_hook(
     for file in &rendered {
         file.write(&svc, owner)?;
     }
-    Ok(PackageHook { program: svc.join(svc_dirs::HOOKS).join(hook), dir: svc, env: facts.env })
+    let account = run_as.account().cloned();
+    Ok(PackageHook { program: svc.join(svc_dirs::HOOKS).join(hook), dir: svc, env: facts.env, account })
 }
 
 /// The variables that a package's programs run with; `env` looks up those of the caller.

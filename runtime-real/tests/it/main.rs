@@ -9,6 +9,8 @@ mod group;
 mod http;
 mod launcher;
 mod load;
+mod logs;
+mod pkg;
 mod service;
 mod spec_files;
 mod start;
