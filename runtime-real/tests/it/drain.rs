@@ -35,7 +35,7 @@ fn plan(dir: &Path, listen: SocketAddr) -> std::path::PathBuf {
 }
 
 /// A supervisor whose service answers, and where.
-fn instance(extra: &[&str]) -> (Supervisor, SocketAddr) {
+pub(crate) fn instance(extra: &[&str]) -> (Supervisor, SocketAddr) {
     let supervisor = Supervisor::start(extra);
     let service = free_port();
     supervisor.install(&plan(&supervisor.root().join("plans"), service));
@@ -49,12 +49,12 @@ fn backend((supervisor, service): &(Supervisor, SocketAddr)) -> Backend {
     Backend { service: *service, gateway: supervisor.http, health: HEALTH }
 }
 
-fn signal(supervisor: &Supervisor, signal: Signal) {
+pub(crate) fn signal(supervisor: &Supervisor, signal: Signal) {
     let pid = i32::try_from(supervisor.child.id()).expect("a pid");
     kill(Pid::from_raw(pid), signal).expect("it runs");
 }
 
-fn ended(supervisor: &mut Supervisor) -> Option<i32> {
+pub(crate) fn ended(supervisor: &mut Supervisor) -> Option<i32> {
     eventually("the supervisor has ended", || supervisor.child.try_wait().expect("waited for")).code()
 }
 

@@ -6,6 +6,7 @@ mod ctl;
 mod demo;
 mod drain;
 mod group;
+mod haproxy;
 mod http;
 mod launcher;
 mod load;
