@@ -177,8 +177,7 @@ async fn supervise(
     let launcher = take_over(sup, &mut restored).await?;
     let (done, results) = mpsc::channel(RESULTS_MAX);
     let writer = store.into_writer(Arc::clone(&specs), done.clone())?;
-    let member = Arc::new(OnceLock::new());
-    let ledger = Ledger::default();
+    let (member, ledger) = (Arc::new(OnceLock::new()), Ledger::default());
     let workshop = prepare::Workshop::new(root, &config, Arc::clone(&member), ledger.clone());
     let effects = HostEffects::new(writer, Arc::new(workshop), ledger.clone(), launcher.clone(), done);
     let processes = effects.processes().clone();
