@@ -3,6 +3,7 @@
 mod agent_check;
 mod bad_input;
 mod ctl;
+mod dead_man;
 mod demo;
 mod drain;
 mod group;
