@@ -72,24 +72,22 @@ impl Journal {
             Source::Service { service, group, tag } => self.lines((service, group, *tag), give),
             Source::Supervisor => {
                 let (own, lines) = (&mut self.own, &mut self.lines);
-                let mut count = 0;
                 give(&mut |line: &[u8]| {
                     let start = lines.len();
                     lines.extend_from_slice(line);
                     lines.push(b'\n');
                     own.line(lines.get(start..).unwrap_or_default());
-                    count += 1;
                 });
-                self.log_own(count);
+                self.log_own();
             }
         }
     }
 
     /// Appends what has been gathered to the supervisor's log.
-    fn log_own(&mut self, count: u64) {
-        if count > 0 {
+    fn log_own(&mut self) {
+        if !self.lines.is_empty() {
             let lines = std::mem::take(&mut self.lines);
-            match self.log.append(&lines, count, clock::wall()) {
+            match self.log.append(&lines, clock::wall()) {
                 None => {}
                 // Not into the log, of course.
                 Some(Notice::Failed(reason)) => {
@@ -120,7 +118,6 @@ impl Journal {
         let tag = char::from(tag);
         let (json, shown) = (self.json, &mut self.shown);
         let (lines, line) = (&mut self.lines, &mut self.line);
-        let mut count = 0;
         give(&mut |bytes: &[u8]| {
             let text = String::from_utf8_lossy(bytes);
             for part in [&stamp, " ", tag.encode_utf8(&mut [0; 4]), " ", &text, "\n"] {
@@ -140,18 +137,17 @@ impl Journal {
                 }
             }
             shown.line(line);
-            count += 1;
         });
-        if count > 0 {
+        if !self.lines.is_empty() {
             let mut lines = std::mem::take(&mut self.lines);
-            self.append(service, &lines, count);
+            self.append(service, &lines);
             lines.clear();
             lines.shrink_to(BUFFER_BYTES_KEPT);
             self.lines = lines;
         }
     }
 
-    fn append(&mut self, service: &str, lines: &[u8], count: u64) {
+    fn append(&mut self, service: &str, lines: &[u8]) {
         if self.files.len() >= FILES_MAX && !self.files.contains_key(service) {
             self.files.pop_first();
         }
@@ -159,7 +155,7 @@ impl Journal {
         let file = self.files.entry(service.to_owned()).or_insert_with(|| {
             LogFile::new(services.join(service).join("logs").join(format!("{service}.log")), keep)
         });
-        match file.append(lines, count, clock::wall()) {
+        match file.append(lines, clock::wall()) {
             None => {}
             Some(Notice::Failed(reason)) => self.report(
                 Level::Warn,
@@ -183,7 +179,7 @@ impl Journal {
     pub(super) fn report(&mut self, level: Level, text: &str) {
         let line = self.show(level, text);
         self.lines.extend_from_slice(line.as_bytes());
-        self.log_own(1);
+        self.log_own();
     }
 
     fn show(&mut self, level: Level, text: &str) -> String {

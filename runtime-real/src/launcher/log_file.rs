@@ -58,19 +58,22 @@ impl LogFile {
         Self { path, keep, open: None, lost: None }
     }
 
-    /// Appends whole lines, `count` of them. Says what changed: that it fails now, or no longer does.
-    pub(super) fn append(&mut self, lines: &[u8], count: u64, now: UnixTime) -> Option<Notice> {
-        match self.try_append(lines, now) {
+    /// Appends whole lines. Says what changed: that it fails now, or no longer does.
+    pub(super) fn append(&mut self, lines: &[u8], now: UnixTime) -> Option<Notice> {
+        let mut written = 0;
+        match self.try_append(lines, now, &mut written) {
             Ok(()) => self.lost.take().map(Notice::Recovered),
             Err(error) => {
                 let first = self.lost.is_none();
-                *self.lost.get_or_insert(0) += count;
+                let rest = lines.get(written..).unwrap_or_default();
+                *self.lost.get_or_insert(0) += rest.iter().filter(|byte| **byte == b'\n').count() as u64;
                 first.then(|| Notice::Failed(error.to_string()))
             }
         }
     }
 
-    fn try_append(&mut self, lines: &[u8], now: UnixTime) -> io::Result<()> {
+    /// Leaves in `written` how much is in the file, whole lines.
+    fn try_append(&mut self, lines: &[u8], now: UnixTime, written: &mut usize) -> io::Result<()> {
         let mut open = match self.open.take() {
             Some(open) => open,
             None => Open::new(&self.path, now)?,
@@ -83,9 +86,9 @@ impl LogFile {
                 open = Open::new(&self.path, now)?;
             }
         }
-        let written = open.write(lines);
+        let result = open.write(lines, written);
         self.open = Some(open);
-        written
+        result
     }
 }
 
@@ -104,23 +107,35 @@ impl Open {
         Ok(Self { torn: size > 0 && !ends_whole(&file, size), file, size, first })
     }
 
-    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+    fn write(&mut self, lines: &[u8], written: &mut usize) -> io::Result<()> {
         if self.torn {
             self.write_some(b"\n")?;
             self.torn = false;
         }
-        let mut rest = lines;
-        while !rest.is_empty() {
-            match self.write_some(rest) {
-                Ok(written) => rest = rest.get(written..).unwrap_or_default(),
+        while *written < lines.len() {
+            match self.write_some(lines.get(*written..).unwrap_or_default()) {
+                Ok(count) => *written += count,
                 Err(error) => {
-                    let before = lines.len() - rest.len();
-                    self.torn = before > 0 && lines.get(before - 1) != Some(&b'\n');
+                    self.drop_half_a_line(lines.get(..*written).unwrap_or_default(), written);
                     return Err(error);
                 }
             }
         }
         Ok(())
+    }
+
+    /// Takes back what was written of a line that did not fit.
+    fn drop_half_a_line(&mut self, done: &[u8], written: &mut usize) {
+        let whole = done.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let size = self.size.saturating_sub((*written - whole) as u64);
+        if *written > whole {
+            // A file can be made shorter where there is no room to make it longer.
+            match self.file.set_len(size) {
+                Ok(()) => self.size = size,
+                Err(_) => self.torn = true,
+            }
+        }
+        *written = whole;
     }
 
     fn write_some(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -179,7 +194,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let mut log = LogFile::new(dir.path().join("web.log"), KEEP);
         for number in 0..8 {
-            assert_eq!(log.append(format!("line {number}...\n").as_bytes(), 1, NOW), None);
+            assert_eq!(log.append(format!("line {number}...\n").as_bytes(), NOW), None);
         }
         assert_eq!(read(dir.path(), "web.log"), "line 6...\nline 7...\n");
         assert_eq!(read(dir.path(), "web.log.1"), "line 4...\nline 5...\n");
@@ -194,7 +209,7 @@ mod tests {
         let line = |ms| format!("{} O x\n", stamp(UnixTime::from_millis(ms)));
         let append = |ms: u64| {
             let mut log = LogFile::new(dir.path().join("web.log"), keep);
-            assert_eq!(log.append(line(ms).as_bytes(), 1, UnixTime::from_millis(ms)), None);
+            assert_eq!(log.append(line(ms).as_bytes(), UnixTime::from_millis(ms)), None);
         };
         append(5_000);
         append(6_000);
@@ -209,10 +224,10 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("logs/web.log");
         let mut log = LogFile::new(path.clone(), KEEP);
-        assert!(matches!(log.append(b"a\n", 1, NOW), Some(Notice::Failed(_))));
-        assert_eq!(log.append(b"b\nc\n", 2, NOW), None, "once");
+        assert!(matches!(log.append(b"a\n", NOW), Some(Notice::Failed(_))));
+        assert_eq!(log.append(b"b\nc\n", NOW), None, "once");
         fs::create_dir(dir.path().join("logs")).expect("made");
-        assert_eq!(log.append(b"d\n", 1, NOW), Some(Notice::Recovered(3)));
+        assert_eq!(log.append(b"d\n", NOW), Some(Notice::Recovered(3)));
         assert_eq!(fs::read_to_string(&path).expect("written"), "d\n");
     }
 
@@ -222,7 +237,7 @@ mod tests {
         fs::write(dir.path().join("web.log"), "hal").expect("written");
         let keep = Keep { size_bytes: 1_000, age_ms: u64::MAX, files: 1 };
         let mut log = LogFile::new(dir.path().join("web.log"), keep);
-        assert_eq!(log.append(b"whole\n", 1, NOW), None);
+        assert_eq!(log.append(b"whole\n", NOW), None);
         assert_eq!(read(dir.path(), "web.log"), "hal\nwhole\n");
     }
 
@@ -231,7 +246,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         std::os::unix::fs::symlink(dir.path().join("elsewhere"), dir.path().join("web.log")).expect("made");
         let mut log = LogFile::new(dir.path().join("web.log"), KEEP);
-        assert!(matches!(log.append(b"a\n", 1, NOW), Some(Notice::Failed(_))));
+        assert!(matches!(log.append(b"a\n", NOW), Some(Notice::Failed(_))));
         assert!(!dir.path().join("elsewhere").exists());
     }
 }

@@ -197,8 +197,11 @@ fn raise_nofile() -> io::Result<(u64, u64)> {
 }
 
 /// A reader that went away, or a file that may not grow, is an error that a write returns and not the end.
+///
+/// # Errors
+/// The system refuses, which it has no reason to.
 #[allow(unsafe_code)]
-fn ignore_harmless() -> io::Result<()> {
+pub fn ignore_harmless() -> io::Result<()> {
     for which in [Signal::SIGPIPE, Signal::SIGXFSZ] {
         // SAFETY: ignoring is no function of this program.
         unsafe { signal(which, SigHandler::SigIgn) }?;

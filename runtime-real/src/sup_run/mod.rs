@@ -139,6 +139,7 @@ pub fn run(root: &Root, name: &str, options: &Options, load: Option<SvcLoad>) ->
             json: settings.log_format == LogFormat::Json,
         })));
     }
+    launcher::ignore_harmless()?;
     logging::init(settings.log_format, options.verbose)?;
     // Whatever was done to that service since then is what an operator wants now.
     let load = load.filter(|_| !launcher::is_restart());

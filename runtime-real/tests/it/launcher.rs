@@ -1,162 +1,17 @@
 //! What services live through: their supervisor's death, its restarts, floods, and one another.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use serde_json::Value;
-use tempfile::TempDir;
 
-use crate::support::{DEADLINE, annulus, eventually, finish, get, plan, text};
-
-/// A launcher whose supervisors come and go, with a root of its own. It is told to end, and killed if it does not.
-struct Host {
-    launcher: Child,
-    root: TempDir,
-}
-
-fn number(pid: u32) -> Pid {
-    Pid::from_raw(pid.try_into().expect("a pid"))
-}
-
-/// A field of `/proc/PID/status`, in KiB or as it is.
-fn status_field(pid: u32, field: &str) -> Option<String> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
-    Some(line.split_whitespace().next()?.to_owned())
-}
-
-fn lives(pid: u32) -> bool {
-    status_field(pid, "State").is_some_and(|state| !matches!(state.as_str(), "Z" | "X"))
-}
-
-fn number_in(path: &Path) -> Option<u32> {
-    fs::read_to_string(path).ok()?.trim().parse().ok()
-}
-
-impl Host {
-    fn start(configure: impl FnOnce(&mut Command)) -> Self {
-        let root = tempfile::tempdir().expect("a directory");
-        let mut command = annulus();
-        command.arg("--root").arg(root.path()).args(["sup", "run", "--profile", "local"]);
-        for option in ["--listen-gossip", "--listen-http", "--listen-ctl"] {
-            command.args([option, "127.0.0.1:0"]);
-        }
-        let log = fs::File::create(root.path().join("log")).expect("a file");
-        command.stderr(log).stdout(Stdio::null());
-        configure(&mut command);
-        let host = Self { launcher: command.spawn().expect("the binary runs"), root };
-        host.supervisor();
-        host
-    }
-
-    /// The supervisor that is ready now.
-    fn supervisor(&self) -> u32 {
-        self.supervisor_after(0)
-    }
-
-    /// A supervisor that is ready and is not `before`.
-    fn supervisor_after(&self, before: u32) -> u32 {
-        let dir = self.root.path().join("sup/default");
-        eventually("a supervisor is ready", || {
-            let pid = number_in(&dir.join("PID")).filter(|pid| *pid != before && lives(*pid))?;
-            (self.run(&["svc", "status", "--json"]).0 == 0).then_some(pid)
-        })
-    }
-
-    fn run(&self, args: &[&str]) -> (i32, String, String) {
-        finish(annulus().arg("--root").arg(self.root.path()).args(args))
-    }
-
-    fn install(&self, name: &str, run: &str) -> String {
-        self.install_plan(&plan(&self.root.path().join("plans"), name, run))
-    }
-
-    fn install_plan(&self, plan: &Path) -> String {
-        let out = self.root.path().join("built").join(plan.file_name().expect("a name"));
-        let (code, _, stderr) = self.run(&["pkg", "build", text(plan), "--output", text(&out)]);
-        assert_eq!(code, 0, "{stderr}");
-        let file = fs::read_dir(&out).expect("built").next().expect("a file").expect("readable").path();
-        let (code, _, stderr) = self.run(&["pkg", "install", text(&file)]);
-        assert_eq!(code, 0, "{stderr}");
-        format!("test/{}", plan.file_name().expect("a name").to_str().expect("text"))
-    }
-
-    fn load(&self, ident: &str) {
-        let (code, _, stderr) = self.run(&["svc", "load", ident]);
-        assert_eq!(code, 0, "{stderr}");
-    }
-
-    fn services(&self) -> Option<Value> {
-        let (code, stdout, _) = self.run(&["svc", "status", "--json"]);
-        (code == 0).then(|| serde_json::from_str(&stdout).expect("JSON"))
-    }
-
-    /// The only service, as soon as it is in this state.
-    fn service(&self, state: &str) -> Value {
-        eventually(&format!("the service is {state}"), || {
-            let service = self.services()?.get(0)?.clone();
-            (service["state"] == state).then_some(service)
-        })
-    }
-
-    fn pid_of_service(&self) -> u32 {
-        let pid = self.service("up")["process"]["pid"].as_u64().expect("a pid");
-        pid.try_into().expect("a pid")
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill(number(self.launcher.id()), signal).expect("signalled");
-    }
-
-    fn end(&mut self) -> Option<i32> {
-        eventually("the launcher ends", || self.launcher.try_wait().expect("waited for")).code()
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.root.path().join("log")).expect("a log")
-    }
-
-    fn service_log(&self, name: &str) -> String {
-        let path = self.root.path().join(format!("svc/{name}/logs/{name}.log"));
-        fs::read_to_string(path).unwrap_or_default()
-    }
-
-    fn said(&self, name: &str) -> PathBuf {
-        self.root.path().join(name)
-    }
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        // Three times: at once.
-        for _ in 0..3 {
-            let _ = kill(number(self.launcher.id()), Signal::SIGTERM);
-        }
-        let start = Instant::now();
-        while start.elapsed() < DEADLINE && self.launcher.try_wait().is_ok_and(|status| status.is_none()) {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        let _ = self.launcher.kill();
-        let _ = self.launcher.wait();
-    }
-}
-
-/// The example service on a port of its own.
-fn responder(host: &Host) -> SocketAddr {
-    let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
-    let program = env!("CARGO_BIN_EXE_annulus");
-    let ident = host.install("responder", &format!("exec {program} responder --listen {port}"));
-    host.load(&ident);
-    eventually("it answers", || std::net::TcpStream::connect(port).ok());
-    port
-}
+use crate::host::{Host, lives, number, number_in, responder, status_field};
+use crate::support::{eventually, get, text};
 
 /// How often the supervisor is killed: often where nobody waits for it.
 fn kills() -> u32 {

@@ -1,0 +1,124 @@
+//! A disk without room: nothing that was there is damaged, what cannot be done is said, and all goes on once there is
+//! room again.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use nix::libc;
+use nix::sys::signal::{Signal, kill};
+
+use crate::host::{Host, lives, number, responder};
+use crate::support::{eventually, get, text};
+
+/// Loads one service, has the disk fill up, and looks at everything that writes.
+fn fills_up(mut host: Host, fill: impl Fn(&Host), make_room: impl Fn(&Host)) {
+    let port = responder(&host);
+    let ticker = host.install("ticker", "while :; do echo tick $((n += 1)); sleep 0.01; done");
+    let second = host.install("second", "exec sleep 1000");
+    host.load(&ticker);
+    eventually("it is heard", || host.service_log("ticker").contains(" tick 3\n").then_some(()));
+
+    fill(&host);
+    eventually("the launcher says so", || {
+        host.log_shown().contains("the log of ticker cannot be written").then_some(())
+    });
+    let (code, _, stderr) = host.run(&["svc", "load", &second]);
+    assert!(code != 0 && !stderr.is_empty(), "it is not promised what cannot be kept: {code} {stderr}");
+    assert_eq!(get(port, "/", &[]).status, 200, "services go on");
+    assert!(host.services().is_some(), "the supervisor answers");
+
+    make_room(&host);
+    eventually("the launcher says so", || {
+        host.log_shown().contains("the log of ticker is written again").then_some(())
+    });
+    eventually("it can be loaded now", || {
+        let (code, _, stderr) = host.run(&["svc", "load", &second]);
+        assert!(code == 0 || code == 1, "{stderr}");
+        (code == 0).then_some(())
+    });
+    // A crash right now finds everything whole.
+    let supervisor = host.supervisor();
+    kill(number(supervisor), Signal::SIGKILL).expect("killed");
+    host.supervisor_after(supervisor);
+    eventually("all three are up", || {
+        let services = host.services()?;
+        let up = |service: &serde_json::Value| service["state"] == "up";
+        (services.as_array()?.len() == 3 && services.as_array()?.iter().all(up)).then_some(())
+    });
+    let log = host.service_log("ticker");
+    assert!(
+        log.lines().all(|line| line.is_empty() || line.contains(" O tick ")),
+        "no line is mixed with another"
+    );
+    let pids: Vec<u64> = host
+        .services()
+        .expect("JSON")
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|service| service["process"]["pid"].as_u64())
+        .collect();
+    host.signal(Signal::SIGTERM);
+    assert_eq!(host.end(), Some(0));
+    assert!(pids.into_iter().all(|pid| !lives(pid.try_into().expect("a pid"))));
+}
+
+/// Lets a process write files up to this size from now on.
+#[allow(unsafe_code)]
+fn limit_file_size(pid: u32, bytes: libc::rlim_t) {
+    let limit = libc::rlimit { rlim_cur: bytes, rlim_max: libc::RLIM_INFINITY };
+    let pid = pid.try_into().expect("a pid");
+    // SAFETY: the limit outlives the call, and nothing is returned through the null pointer.
+    let done = unsafe { libc::prlimit(pid, libc::RLIMIT_FSIZE, &raw const limit, std::ptr::null_mut()) };
+    assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
+}
+
+#[test]
+fn files_that_may_not_grow() {
+    // What it shows must not be a file, which would not grow either.
+    let host = Host::start_heard(|_| {});
+    let limit = |host: &Host, bytes| {
+        for pid in [host.launcher.id(), host.supervisor()] {
+            limit_file_size(pid, bytes);
+        }
+    };
+    fills_up(host, move |host| limit(host, 0), move |host| limit(host, libc::RLIM_INFINITY));
+}
+
+/// A file system of its own, unmounted at the end.
+struct Tmpfs(tempfile::TempDir);
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+#[ignore = "mounts a file system: for root, and run by .ci/run"]
+fn a_small_file_system() {
+    let tmpfs = Tmpfs(tempfile::tempdir().expect("a directory"));
+    let mounted =
+        Command::new("mount").args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"]).arg(tmpfs.0.path()).status();
+    assert!(mounted.expect("mount runs").success());
+    let filler = |host: &Host| Path::new(text(host.root.path())).join("filler");
+    let root = tempfile::tempdir_in(tmpfs.0.path()).expect("a directory");
+    let host = Host::start_heard_in(root, |_| {});
+    fills_up(
+        host,
+        move |host| {
+            // Blocks and pages: until not even one is left.
+            for unit in ["64K", "1K"] {
+                let file = format!("of={}.{unit}", text(&filler(host)));
+                let _ = Command::new("dd").args(["if=/dev/zero", &file, &format!("bs={unit}")]).output();
+            }
+        },
+        move |host| {
+            for unit in ["64K", "1K"] {
+                let _ = fs::remove_file(format!("{}.{unit}", text(&filler(host))));
+            }
+        },
+    );
+    drop(tmpfs);
+}
