@@ -205,12 +205,11 @@ async fn svc_start(ctl: &Ctl, request: SvcStart) -> Result<Answer, NetErr> {
 async fn svc_stop(ctl: &Ctl, request: SvcStop) -> Result<Answer, NetErr> {
     let service = name_of(ctl, request.ident.as_ref()).await?;
     let name = service.clone();
-    Ok(Answer::Done(vec![
-        match command(ctl, Command::StopService { service, how: StopHow::default() }).await? {
-            Reply::Unchanged => format!("{name} is wanted down already"),
-            _ => format!("{name} is being stopped; it stays loaded"),
-        },
-    ]))
+    let how = how(request.timeout_in_seconds, request.drain_timeout_in_seconds, request.no_drain);
+    Ok(Answer::Done(vec![match command(ctl, Command::StopService { service, how }).await? {
+        Reply::Unchanged => format!("{name} is wanted down already"),
+        _ => format!("{name} is stopped; it stays loaded"),
+    }]))
 }
 
 fn milliseconds(seconds: u32) -> u64 {

@@ -161,6 +161,42 @@ fn maintenance_is_sticky_and_tells_why() {
 }
 
 #[test]
+fn a_stop_takes_no_longer_than_it_is_told() {
+    let supervisor = Supervisor::start(&[]);
+    let dir = supervisor.root().join("plans/deaf");
+    // By itself it would be waited for until the test gives up, and longer.
+    let toml = "origin = \"test\"\nname = \"deaf\"\nversion = \"1.0.0\"\n[service]\nshutdown_timeout_s = 1000\n\
+                [drain]\ntimeout_s = 1000\n";
+    fs::create_dir_all(dir.join("hooks")).expect("made");
+    for (name, content) in [
+        ("plan.toml", toml),
+        ("default.toml", ""),
+        ("hooks/run", "#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 1; done\n"),
+    ] {
+        fs::write(dir.join(name), content).expect("written");
+    }
+    supervisor.install(&dir);
+    assert_eq!(supervisor.run(&["svc", "load", "test/deaf"]).0, 0);
+    let is = |state: &str| {
+        let entry = supervisor.json("/services/deaf/default");
+        (entry["state"] == state).then_some(entry)
+    };
+    for how in [["--no-drain", "--shutdown-timeout=0"], ["--drain-timeout=1", "--shutdown-timeout=1"]] {
+        eventually("up", || is("up"));
+        let (code, stdout, stderr) = supervisor.run(&[&["svc", "stop", "test/deaf"][..], &how].concat());
+        assert_eq!(code, 0, "{stderr}");
+        assert!(stdout.contains("is stopped"), "{stdout}");
+        let down = is("down").expect("stopped when the command ends");
+        assert_eq!(down["last_exit"], "signal 9", "{down}");
+        assert_eq!(supervisor.run(&["svc", "start", "test/deaf"]).0, 0);
+    }
+    eventually("up", || is("up"));
+    let unload = ["svc", "unload", "test/deaf", "--no-drain", "--shutdown-timeout", "0"];
+    assert_eq!(supervisor.run(&unload).0, 0);
+    assert_eq!(supervisor.run(&["svc", "status", "test/deaf"]).0, 2);
+}
+
+#[test]
 fn update_changes_only_what_is_given() {
     let supervisor = Supervisor::start(&[]);
     let plans = supervisor.root().join("plans");

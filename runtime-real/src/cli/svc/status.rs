@@ -99,7 +99,8 @@ fn row(status: &ServiceStatus) -> Vec<String> {
         group_text(&status.service_group),
         desired(status).to_owned(),
         shown_state(status).to_owned(),
-        or_dash(status.health.clone()),
+        // What is not to run is neither well nor unwell.
+        or_dash(status.health.clone().filter(|_| state(status) != "down")),
         or_dash(status.process.and_then(|process| process.pid).map(|pid| pid.to_string())),
         or_dash(uptime_s(status).map(duration)),
         or_dash(status.restarts.map(|restarts| restarts.to_string())),
