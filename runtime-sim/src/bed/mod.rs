@@ -7,6 +7,7 @@
 
 pub(crate) mod daemon;
 pub(crate) mod figures;
+pub(crate) mod groups;
 pub(crate) mod interrupt;
 mod loopback;
 mod netns;

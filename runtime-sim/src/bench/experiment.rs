@@ -9,6 +9,7 @@ use annulus_core::{
 use super::{Args, Figure};
 use crate::action::{Action, HostId, LinkQuality, Ratio};
 use crate::cpu;
+use crate::group::Given;
 use crate::host::{self, HostSpec};
 use crate::lead::Load;
 use crate::record::{Counters, Record, Recording, What};
@@ -223,6 +224,58 @@ pub(super) fn rumor(args: &Args) -> Vec<Figure> {
     vec![
         Figure::new("rumor_half_s", "seconds until half of the members know a service rumor", middle(&times)),
         Figure::new("rumor_all_s", "seconds until all members know it", last_if(&times, all)),
+    ]
+}
+
+/// Everybody serves one group, and an operator gives it a configuration.
+pub(super) fn apply_config(args: &Args) -> Vec<Figure> {
+    let mut world = settled(args);
+    let service = "web".to_owned();
+    for number in 0..args.members {
+        apply(
+            &mut world,
+            Action::LoadService { host: HostId(number), service: service.clone(), how: Default::default() },
+        );
+    }
+    // Until everybody has heard of everybody's service, and nobody has anything left to say.
+    world.run_until(world.now() + Duration::from_secs(20));
+    world.record(Recording::Events);
+    drop(world.drain_records());
+    let group = "web.default".parse().expect("a service group");
+    let (version, text) = (1, "number = 1\n".to_owned());
+    let given = Box::new(Given { group, file: None, version, text, bytes: 0 });
+    let start = world.now();
+    apply(&mut world, Action::Give { host: HostId(0), given });
+    let mut known = Vec::new();
+    let mut rendered = vec![None; args.members as usize];
+    let all = |rendered: &[Option<f64>]| rendered.iter().all(Option::is_some);
+    while !all(&rendered) && world.now() < start + PATIENCE {
+        world.run_until(world.now() + Duration::from_millis(10));
+        for record in world.drain_records() {
+            let What::Event { host, event } = &record.what else { continue };
+            let EventKind::RumorAccepted { key, from } = &event.kind else { continue };
+            let at = record.at.saturating_since(start).as_secs_f64();
+            match key.kind() {
+                RumorKind::ServiceConfig => known.push(at),
+                // A member tells of its own service again once it runs with what it was given.
+                RumorKind::Service if from.is_none() => {
+                    rendered[host.0 as usize].get_or_insert(at);
+                }
+                _ => {}
+            }
+        }
+    }
+    let mut times: Vec<f64> = rendered.iter().flatten().copied().collect();
+    times.sort_by(f64::total_cmp);
+    let is_known = known.len() == args.members as usize;
+    vec![
+        Figure::new(
+            "apply_known_s",
+            "seconds until all members know a configuration",
+            last_if(&known, is_known),
+        ),
+        Figure::new("apply_half_s", "seconds until half of the members have rendered it", middle(&times)),
+        Figure::new("apply_all_s", "seconds until all have", last_if(&times, all(&rendered))),
     ]
 }
 

@@ -11,13 +11,13 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-use crate::bed::{BedError, figures as figures_of_daemons, supervision};
+use crate::bed::{BedError, figures as figures_of_daemons, groups, supervision};
 use crate::exit::Exit;
 pub use figures::Figure;
 
 /// Options of `annulus-sim bench`.
 #[derive(Clone, Debug, Parser)]
-#[command(group = clap::ArgGroup::new("whole").args(["suite", "daemons", "supervisor"]))]
+#[command(group = clap::ArgGroup::new("whole").args(["suite", "daemons", "supervisor", "groups"]))]
 pub struct Args {
     /// Size of the ring
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(2..=100_000))]
@@ -73,14 +73,21 @@ pub struct Args {
     /// With --supervisor: how many services
     #[arg(long, value_name = "N", default_value_t = 100, requires = "supervisor", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub services: u32,
+    /// Measure groups of real members, of a release build of `annulus` beside this program: until so many have a new
+    /// configuration, until three have a leader, and another one when it is killed
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "20", conflicts_with_all = EXPERIMENTS, value_parser = clap::value_parser!(u32).range(3..=100))]
+    pub groups: Option<u32>,
+    /// Apply a configuration to a group that all members serve: when has each rendered it?
+    #[arg(long)]
+    pub apply: bool,
     /// With --daemons: how often one is killed
     #[arg(long, value_name = "K", default_value_t = 10, requires = "daemons")]
     pub kills: u32,
 }
 
 /// Options that the suite decides itself.
-const EXPERIMENTS: [&str; 10] =
-    ["members", "seconds", "seed", "loss", "kill", "rumor", "join", "heal", "accusations", "pauses"];
+const EXPERIMENTS: [&str; 11] =
+    ["members", "seconds", "seed", "loss", "kill", "rumor", "join", "heal", "accusations", "pauses", "apply"];
 
 impl Default for Args {
     fn default() -> Self {
@@ -102,6 +109,8 @@ impl Default for Args {
             daemons: None,
             kills: 10,
             supervisor: false,
+            groups: None,
+            apply: false,
             services: 100,
         }
     }
@@ -112,13 +121,14 @@ type Experiment = fn(&Args) -> Vec<Figure>;
 /// Runs the experiments that the options name, the idle ring where they name none, and returns their figures.
 #[must_use]
 pub fn measure(args: &Args) -> Vec<Figure> {
-    let experiments: [(bool, Experiment); 6] = [
+    let experiments: [(bool, Experiment); 7] = [
         (args.kill, experiment::kill),
         (args.rumor, experiment::rumor),
         (args.join, experiment::join),
         (args.heal, experiment::heal),
         (args.accusations, experiment::accusations),
         (args.pauses, experiment::pauses),
+        (args.apply, experiment::apply_config),
     ];
     let mut figures = Vec::new();
     for (wanted, experiment) in experiments {
@@ -160,6 +170,9 @@ pub fn run(args: &Args) -> Exit {
             json: args.json,
         };
         return told(figures_of_daemons::run(&options));
+    }
+    if let Some(members) = args.groups {
+        return told(groups::run(&groups::Options { members: members as usize, json: args.json }));
     }
     if args.supervisor {
         let options = supervision::Options {
