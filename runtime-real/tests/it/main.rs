@@ -15,6 +15,7 @@ mod init;
 mod launcher;
 mod load;
 mod logs;
+mod owner;
 mod pkg;
 mod service;
 mod spec_files;
