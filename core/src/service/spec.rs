@@ -235,6 +235,8 @@ pub struct SpecChange {
     pub shutdown_timeout_ms: Option<Option<u64>>,
     /// Time between health checks, in milliseconds.
     pub health_check_interval_ms: Option<u64>,
+    /// How many members an election counts at least; inner none: the default.
+    pub quorum: Option<Option<u32>>,
 }
 
 impl SpecChange {
@@ -257,7 +259,7 @@ impl SpecChange {
             health_check_interval_ms: self.health_check_interval_ms.unwrap_or(old.health_check_interval_ms),
             desired: old.desired,
             maintenance: old.maintenance,
-            quorum: old.quorum,
+            quorum: self.quorum.unwrap_or(old.quorum),
         }
     }
 }

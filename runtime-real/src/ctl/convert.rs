@@ -162,6 +162,9 @@ pub fn spec(load: &message::SvcLoad, loaded: Option<&ServiceSpec>) -> Result<Ser
     if let Some(seconds) = load.shutdown_timeout {
         spec.shutdown_timeout_ms = Some(u64::from(seconds) * 1000);
     }
+    if let Some(size) = load.quorum {
+        spec.quorum = Some(size).filter(|size| *size > 0);
+    }
     spec.service_group(None).map_err(|error| invalid(format_args!("group {:?}: {error}", spec.group)))?;
     Ok(spec)
 }
@@ -197,6 +200,7 @@ pub fn change(update: &message::SvcUpdate) -> Result<SpecChange, NetErr> {
         config_from: update.config_from.clone().map(|dir| Some(dir).filter(|dir| !dir.is_empty())),
         shutdown_timeout_ms: update.shutdown_timeout.map(|seconds| Some(u64::from(seconds) * 1000)),
         health_check_interval_ms: update.health_check_interval.map(interval_ms),
+        quorum: update.quorum.map(|size| Some(size).filter(|size| *size > 0)),
     })
 }
 

@@ -225,6 +225,9 @@ pub struct SvcLoad {
     /// Latest 0, track-channel 1.
     #[prost(int32, optional, tag = "17")]
     pub update_condition: Option<i32>,
+    /// Ours: how many members an election counts at least; 0 means the default.
+    #[prost(uint32, optional, tag = "100")]
+    pub quorum: Option<u32>,
 }
 
 /// Stops and forgets a service.
@@ -311,6 +314,9 @@ pub struct SvcUpdate {
     /// Ours: a directory to take configuration and hooks from; empty means the package's own.
     #[prost(string, optional, tag = "100")]
     pub config_from: Option<String>,
+    /// Ours: how many members an election counts at least; 0 means the default.
+    #[prost(uint32, optional, tag = "101")]
+    pub quorum: Option<u32>,
 }
 
 /// Ours: lets a service take no new work.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use annulus_core::limits::ELECTORATE_MAX;
 use annulus_core::{BindingMode, PackageIdent, Topology, UpdateCondition, UpdateStrategy};
 
 use crate::cli::CliError;
@@ -23,6 +24,11 @@ pub(in crate::cli) struct SpecOptions {
     /// standalone, or leader: the group elects one [default: standalone]
     #[arg(short, long, value_name = "TOPOLOGY", value_parser = word::<Topology>, help_heading = "Service")]
     topology: Option<Topology>,
+    /// With topology leader: members that an election counts at least, also while fewer are known, so that a
+    /// majority of so many has to agree; 0 is the default of three
+    #[arg(long, value_name = "N", help_heading = "Service")]
+    #[arg(value_parser = clap::value_parser!(u32).range(..=i64::from(ELECTORATE_MAX as u32)))]
+    quorum: Option<u32>,
     /// When to take a newer package: none, at-once or rolling [default: none]
     #[arg(short, long, value_name = "STRATEGY", value_parser = word::<UpdateStrategy>, help_heading = "Service")]
     strategy: Option<UpdateStrategy>,
@@ -99,6 +105,7 @@ impl SpecOptions {
             health_check_interval: self.interval(),
             shutdown_timeout: self.shutdown_timeout,
             update_condition: self.update_condition.and_then(convert::condition_number),
+            quorum: self.quorum,
         })
     }
 
@@ -121,6 +128,7 @@ impl SpecOptions {
             shutdown_timeout: self.shutdown_timeout,
             update_condition: self.update_condition.and_then(convert::condition_number),
             config_from: self.config_from()?,
+            quorum: self.quorum,
         })
     }
 

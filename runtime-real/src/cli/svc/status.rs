@@ -59,7 +59,7 @@ fn about(ident: Option<&PackageIdent>, problems: Vec<SpecProblem>) -> Vec<SpecPr
     problems.into_iter().filter(of).collect()
 }
 
-const HEAD: [&str; 8] = ["ident", "group", "desired", "state", "health", "pid", "uptime", "restarts"];
+const HEAD: [&str; 9] = ["ident", "group", "role", "desired", "state", "health", "pid", "uptime", "restarts"];
 
 fn desired(status: &ServiceStatus) -> &'static str {
     match status.desired_state {
@@ -97,6 +97,7 @@ fn row(status: &ServiceStatus) -> Vec<String> {
     vec![
         ident_text(&status.ident),
         group_text(&status.service_group),
+        or_dash(status.role.clone()),
         desired(status).to_owned(),
         shown_state(status).to_owned(),
         // What is not to run is neither well nor unwell.
@@ -247,21 +248,25 @@ mod tests {
             health: Some("critical".into()),
             ..status("backoff")
         };
-        assert_eq!(row(&status), ["core/redis", "redis.default", "up", "backoff", "critical", "-", "-", "3"]);
+        assert_eq!(
+            row(&status),
+            ["core/redis", "redis.default", "-", "up", "backoff", "critical", "-", "-", "3"]
+        );
         assert_eq!(
             notes(&status),
             ["core/redis: its process ended with exit code 9; restarted 3 times; next try in 1.2 s"]
         );
         // Another supervisor's answer, without our fields.
         let foreign = ServiceStatus { state: None, health: None, restarts: None, ..status };
-        assert_eq!(row(&foreign), ["core/redis", "redis.default", "up", "down", "-", "-", "-", "-"]);
+        assert_eq!(row(&foreign), ["core/redis", "redis.default", "-", "up", "down", "-", "-", "-", "-"]);
     }
 
     #[test]
     fn whoever_takes_no_work_says_why() {
         let process = Some(ProcessStatus { elapsed: Some(3_725), pid: Some(7), state: 1 });
         let up = ServiceStatus { process, health: Some("ok".into()), ..status("up") };
-        assert_eq!(row(&up)[3..], ["up", "ok", "7", "1h 2m", "3"]);
+        let up = ServiceStatus { role: Some("leader".into()), ..up };
+        assert_eq!(row(&up)[2..], ["leader", "up", "up", "ok", "7", "1h 2m", "3"]);
         assert_eq!(notes(&up), [""; 0]);
         let drained = ServiceStatus { draining: Some(true), ..up.clone() };
         assert_eq!(shown_state(&drained), "draining");
