@@ -16,7 +16,7 @@ use crate::exit;
 /// Wait before a supervisor is started again that crashed; doubled with each crash in a row, …
 const BACKOFF_MS_MIN: u64 = 100;
 /// … up to this while supervisors come so far that they take over the services …
-const BACKOFF_MS_MAX: u64 = 500;
+const BACKOFF_MS_MAX: u64 = 250;
 /// … and up to this while they do not.
 const BACKOFF_MS_MAX_UNREADY: u64 = 10_000;
 /// A supervisor that ran this long has not crashed in a row with the one before it.
@@ -184,7 +184,7 @@ mod tests {
             };
             waits.push(wait_ms);
         }
-        assert_eq!(waits, [100, 200, 400, 500, 500]);
+        assert_eq!(waits, [100, 200, 250, 250, 250]);
         assert_eq!(supervisor.ended(ExitStatus::Signal(11), STABLE_MS), Verdict::Retry(0), "it ran for long");
         supervisor.greeted = false;
         let mut last = 0;
