@@ -10,7 +10,7 @@ use super::group_message::{
 use super::message::{self, ErrCode, NetErr};
 use super::request::{self, Answer};
 use super::{Ctl, convert};
-use crate::package;
+use crate::{package, template};
 
 fn invalid(reason: impl std::fmt::Display) -> NetErr {
     NetErr::new(ErrCode::InvalidPayload, reason.to_string())
@@ -52,6 +52,10 @@ pub fn check_config(cfg: &[u8]) -> Result<(), NetErr> {
     let text = std::str::from_utf8(cfg)
         .map_err(|error| invalid(format_args!("not text: byte {} is not UTF-8", error.valid_up_to() + 1)))?;
     match text.parse::<toml::Table>() {
+        // Members would refuse it, each for itself and too late.
+        Ok(table) if template::is_too_deep(&table) => {
+            Err(invalid("its tables lie in each other too deep for a configuration; flatten them"))
+        }
         Ok(_) => Ok(()),
         Err(error) => Err(invalid(format_args!("not valid TOML: {}", error.to_string().trim_end()))),
     }
@@ -182,6 +186,8 @@ mod tests {
         assert_eq!(check_config(b""), Ok(()), "an empty configuration leaves what lies below");
         let error = check_config(b"a = 1\nb = = 2\n").expect_err("not TOML");
         assert!(error.msg.contains("line 2"), "{}", error.msg);
+        let deep = format!("[{}]\n", vec!["t"; 30].join("."));
+        assert!(check_config(deep.as_bytes()).expect_err("31 tables").msg.contains("too deep"));
         assert!(check_config(b"a = '\xff'").expect_err("not text").msg.contains("byte 6"));
         let large = vec![b'#'; SERVICE_CONFIG_BYTES_MAX + 1];
         let error = check_config(&large).expect_err("too large");

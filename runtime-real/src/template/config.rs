@@ -34,6 +34,12 @@ pub(super) fn merge(base: &mut Table, over: Table) -> Result<(), TooDeep> {
     merge_at(base, over, 1)
 }
 
+/// Whether the tables of a configuration lie in each other deeper than any layer may.
+#[must_use]
+pub(crate) fn is_too_deep(table: &Table) -> bool {
+    depth(table) > DEPTH_MAX
+}
+
 /// The name of the variable that holds a service's configuration.
 pub(super) fn variable(service: &str) -> String {
     format!("HAB_{}", service.to_uppercase().replace('-', "_"))

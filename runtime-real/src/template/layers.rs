@@ -206,7 +206,7 @@ fn dotted(path: &[&str]) -> String {
 
 /// A table whose tables do not lie in each other deeper than any configuration needs.
 fn checked(source: &str, table: Table) -> Result<Table, Error> {
-    if config::depth(&table) <= DEPTH_MAX {
+    if !config::is_too_deep(&table) {
         return Ok(table);
     }
     let message = format!("its tables lie in each other more than {DEPTH_MAX} deep; flatten them");

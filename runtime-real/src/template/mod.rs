@@ -22,6 +22,7 @@ mod svc_context;
 mod svc_dirs;
 mod trial;
 
+pub(crate) use config::is_too_deep;
 pub use context::Sys;
 pub(crate) use engine::check;
 pub use error::{Error, TemplateFault};

@@ -64,7 +64,7 @@ pub fn try_plan(root: &Root, dir: &Path) -> Trial {
         }
     };
     let defaults = package::load_table(&dir.join("default.toml")).ok().flatten().unwrap_or_default();
-    if config::depth(&defaults) > config::DEPTH_MAX {
+    if config::is_too_deep(&defaults) {
         let deep = format!("default.toml: its tables lie in each other more than {} deep", config::DEPTH_MAX);
         trial.error(deep);
         return trial;

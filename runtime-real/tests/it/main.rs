@@ -2,6 +2,7 @@
 
 mod agent_check;
 mod bad_input;
+mod config;
 mod ctl;
 mod dead_man;
 mod demo;

@@ -87,7 +87,7 @@ fn members_are_those_that_answer_and_say_how_they_are() {
         with_facts(template, &facts),
         format!(
             "host-1 true false true true ok {IDENT} 1.2.0\nhost-2 false true false false critical {IDENT} 1.2.0\n\
-             host-1 true false true false unknown {IDENT} 1.2.0\n"
+             host-1 true false true true ok {IDENT} 1.2.0\n"
         )
     );
     assert_eq!(with_facts("{{svc.first.sys.hostname}} {{svc.leader.member_id}}", &facts), "host-1 ");

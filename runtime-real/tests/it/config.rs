@@ -1,0 +1,290 @@
+//! From a package's files to what its service sees, and what a change of them does to a running one.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::support::{Supervisor, eventually, text};
+
+/// A plan of these files; `plan.toml` gets its ident by itself.
+fn plan(supervisor: &Supervisor, name: &str, files: &[(&str, &str)]) -> PathBuf {
+    let dir = supervisor.root().join("plans").join(name);
+    let head = format!("origin = \"test\"\nname = \"{name}\"\nversion = \"1.0.0\"\n");
+    let mut given = files.to_vec();
+    if !files.iter().any(|(file, _)| *file == "plan.toml") {
+        given.push(("plan.toml", ""));
+    }
+    if !files.iter().any(|(file, _)| *file == "hooks/run") {
+        given.push(("hooks/run", "#!/bin/sh\nexec sleep 1000\n"));
+    }
+    for (file, content) in given {
+        let path = dir.join(file);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+        let content = if file == "plan.toml" { format!("{head}{content}") } else { content.to_owned() };
+        fs::write(path, content).expect("written");
+    }
+    dir
+}
+
+fn load(supervisor: &Supervisor, name: &str, files: &[(&str, &str)], options: &[&str]) {
+    let dir = plan(supervisor, name, files);
+    let out = supervisor.root().join("built").join(name);
+    let (code, _, stderr) = supervisor.run(&["pkg", "build", text(&dir), "--output", text(&out)]);
+    assert_eq!(code, 0, "{stderr}");
+    let hart = fs::read_dir(&out).expect("built").next().expect("a file").expect("an entry").path();
+    let (code, _, stderr) = supervisor.run(&[&["svc", "load", text(&hart)][..], options].concat());
+    assert_eq!(code, 0, "{stderr}");
+}
+
+fn status(supervisor: &Supervisor, name: &str) -> Value {
+    let (code, stdout, stderr) = supervisor.run(&["svc", "status", &format!("test/{name}"), "--json"]);
+    assert_eq!(code, 0, "{stderr}");
+    serde_json::from_str::<Value>(&stdout).expect("JSON")[0].clone()
+}
+
+/// The pid of a service that is up.
+fn up(supervisor: &Supervisor, name: &str) -> u64 {
+    eventually(&format!("{name} is up"), || {
+        let status = status(supervisor, name);
+        (status["state"] == "up").then(|| status["process"]["pid"].as_u64().expect("a pid"))
+    })
+}
+
+fn svc(supervisor: &Supervisor, path: &str) -> PathBuf {
+    supervisor.root().join("svc").join(path)
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+fn user_toml(supervisor: &Supervisor, name: &str, text: &str) {
+    let path = supervisor.root().join("user").join(name).join("config/user.toml");
+    fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+    fs::write(path, text).expect("written");
+}
+
+#[test]
+fn a_service_with_a_reconfigure_hook_is_told_and_one_without_is_restarted() {
+    let supervisor = Supervisor::start(&[]);
+    let common = [("default.toml", "colour = \"blue\"\n"), ("config/app.conf", "{{cfg.colour}}\n")];
+    let reconfigure =
+        "#!/bin/sh\ncat {{pkg.svc_config_path}}/app.conf >> {{pkg.svc_data_path}}/reconfigured\n";
+    load(&supervisor, "told", &[&common[..], &[("hooks/reconfigure", reconfigure)]].concat(), &[]);
+    load(&supervisor, "renewed", &common, &[]);
+    load(&supervisor, "spared", &common[..1], &[]);
+    let pids = ["told", "renewed", "spared"].map(|name| up(&supervisor, name));
+
+    for name in ["told", "renewed", "spared"] {
+        user_toml(&supervisor, name, "colour = \"red\"\n");
+    }
+    eventually("the hook has run", || {
+        (read(&svc(&supervisor, "told/data/reconfigured")) == "red\n").then_some(())
+    });
+    eventually("there is a new process", || (up(&supervisor, "renewed") != pids[1]).then_some(()));
+    assert_eq!(read(&svc(&supervisor, "renewed/config/app.conf")), "red\n");
+    assert_eq!(up(&supervisor, "told"), pids[0], "its process goes on");
+    assert_eq!(up(&supervisor, "spared"), pids[2], "none of its files changed");
+    assert_eq!(status(&supervisor, "renewed")["restarts"], 0, "what an operator wanted is no failure");
+}
+
+#[test]
+fn each_value_is_shown_with_its_layer_and_a_slip_does_no_harm() {
+    let env = [("HAB_SHOP", "{\"port\": 81, \"extra\": \"e\"}")];
+    let supervisor = Supervisor::start_with(&[], &env);
+    let files = [
+        ("default.toml", "port = 80\ncolour = \"blue\"\n[tls]\non = false\n"),
+        ("config/app.conf", "{{cfg.port}} {{cfg.tls.on}} {{cfg.colour}}"),
+        ("hooks/reconfigure", "#!/bin/sh\n"),
+    ];
+    load(&supervisor, "shop", &files, &[]);
+    let pid = up(&supervisor, "shop");
+    user_toml(&supervisor, "shop", "[tls]\non = true\n");
+    let conf = svc(&supervisor, "shop/config/app.conf");
+    eventually("it is rendered", || (read(&conf) == "81 true blue").then_some(()));
+
+    let given = supervisor.root().join("given.toml");
+    fs::write(&given, "colour = \"green\"\n").expect("written");
+    let (code, _, stderr) = supervisor.run(&["config", "apply", "shop.default", "1", text(&given)]);
+    assert_eq!(code, 0, "{stderr}");
+    eventually("it is rendered", || (read(&conf) == "81 true green").then_some(()));
+    let show =
+        |options: &[&str]| supervisor.run(&[&["config", "show", "shop.default"][..], options].concat());
+    let (code, stdout, _) = show(&["--json"]);
+    let shown: Value = serde_json::from_str(&stdout).expect("JSON");
+    let values: Vec<String> = shown["values"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|v| format!("{} {}", v["path"].as_str().expect("text"), v["layer"].as_str().expect("text")))
+        .collect();
+    assert_eq!((code, &shown["group_version"]), (0, &Value::from(1)));
+    assert_eq!(values, ["colour group", "extra environment", "port environment", "tls.on user"]);
+    assert_eq!(show(&[]).1.parse::<toml::Table>().expect("TOML")["tls"]["on"].as_bool(), Some(true));
+
+    user_toml(&supervisor, "shop", "[tls]\non = = true\n");
+    eventually("the slip is named", || {
+        let (_, stdout, stderr) = show(&["--layers"]);
+        (stderr.contains("user.toml") && stderr.contains("line 2") && stdout.contains("tls.on = true"))
+            .then_some(())
+    });
+    assert_eq!(read(&conf), "81 true green");
+    user_toml(&supervisor, "shop", "");
+    eventually("it is mended", || (read(&conf) == "81 false green").then_some(()));
+    assert_eq!(up(&supervisor, "shop"), pid);
+    let (code, _, stderr) = supervisor.run(&["config", "show", "shop.prod"]);
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("shop.default"), "{stderr}");
+}
+
+#[test]
+fn a_template_that_fails_keeps_the_files_and_the_process() {
+    let supervisor = Supervisor::start(&[]);
+    let files = [("default.toml", "name = \"a\"\n"), ("config/app.conf", "{{toUppercase cfg.name}}")];
+    load(&supervisor, "shop", &files, &[]);
+    let pid = up(&supervisor, "shop");
+    user_toml(&supervisor, "shop", "name = [\"b\"]\n");
+    let reason = eventually("the fault is named", || {
+        status(&supervisor, "shop")["last_error"].as_str().map(str::to_owned)
+    });
+    assert!(reason.contains("config/app.conf, line 1") && reason.contains("cfg.name"), "{reason}");
+    assert_eq!(
+        (read(&svc(&supervisor, "shop/config/app.conf")).as_str(), up(&supervisor, "shop")),
+        ("A", pid)
+    );
+    user_toml(&supervisor, "shop", "name = \"b\"\n");
+    eventually("it is mended", || (read(&svc(&supervisor, "shop/config/app.conf")) == "B").then_some(()));
+}
+
+#[test]
+fn a_bound_service_waits_and_then_knows_what_it_is_bound_to() {
+    let supervisor = Supervisor::start(&[]);
+    let web = [
+        ("plan.toml", "[binds]\ndb = [\"port\", \"user\"]\n"),
+        (
+            "config/db",
+            "{{bind.db.first.cfg.user}}@{{bind.db.first.cfg.port}} {{#eachAlive bind.db.members as |m|}}{{m.service}}{{/eachAlive}}",
+        ),
+    ];
+    load(&supervisor, "web", &web, &["--bind", "db:postgres.default"]);
+    let waiting = eventually("it waits", || {
+        let status = status(&supervisor, "web");
+        (status["state"] == "waiting").then_some(status)
+    });
+    assert!(waiting.to_string().contains("postgres.default"), "{waiting}");
+    let postgres = [
+        ("plan.toml", "[exports]\nport = \"net.port\"\nuser = \"user\"\n"),
+        ("default.toml", "user = \"ann\"\nsecret = \"s\"\n[net]\nport = 5432\n"),
+    ];
+    load(&supervisor, "postgres", &postgres, &[]);
+    up(&supervisor, "web");
+    let db = svc(&supervisor, "web/config/db");
+    assert_eq!(read(&db), "ann@5432 postgres");
+    user_toml(&supervisor, "postgres", "[net]\nport = 5433\n");
+    eventually("the new export has come through", || (read(&db) == "ann@5433 postgres").then_some(()));
+}
+
+/// Answers every request on a port of its own with this status.
+fn http_server(status: &'static str) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 1024]);
+            let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 4\r\nconnection: close\r\n\r\nbody");
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    port
+}
+
+#[test]
+fn health_is_asked_by_hook_url_port_and_socket() {
+    let supervisor = Supervisor::start(&[]);
+    let (good, bad) = (http_server("200 OK"), http_server("500 Oops"));
+    let tcp = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let tcp_port = tcp.local_addr().expect("an address").port();
+    let socket = supervisor.root().join("socket");
+    let _unix = UnixListener::bind(&socket).expect("a socket");
+    let http = |port: u16| format!("[health]\nhttp = \"http://127.0.0.1:{port}/up\"\ninterval_s = 1\n");
+    let plans = [
+        ("good", http(good), 200, "OK"),
+        ("bad", http(bad), 503, "CRITICAL"),
+        ("port", format!("[health]\ntcp = \"127.0.0.1:{tcp_port}\"\n"), 200, "OK"),
+        ("socket", format!("[health]\nunix = \"{}\"\n", text(&socket)), 200, "OK"),
+        ("nobody", "[health]\nunix = \"/no/such/socket\"\n".to_owned(), 503, "CRITICAL"),
+    ];
+    for (name, plan, ..) in &plans {
+        load(&supervisor, name, &[("plan.toml", plan)], &[]);
+    }
+    let hook = "#!/bin/sh\necho said\necho warned >&2\nexit 1\n";
+    load(&supervisor, "hook", &[("hooks/health-check", hook)], &[]);
+    let health = |name: &str| {
+        let answer = supervisor.get(&format!("/services/{name}/default/health"));
+        (answer.status, answer.json())
+    };
+    for (name, _, code, word) in &plans {
+        eventually(&format!("{name} is {word}"), || {
+            let (status, body) = health(name);
+            (status == *code && body["status"] == *word).then_some(())
+        });
+    }
+    let body = eventually("the hook has warned", || {
+        let (status, body) = health("hook");
+        (status == 200 && body["status"] == "WARNING").then_some(body)
+    });
+    assert_eq!((&body["stdout"], &body["stderr"]), (&Value::from("said\n"), &Value::from("warned\n")));
+    assert_eq!(health("good").1["stdout"], "body");
+    assert!(health("nobody").1["stderr"].as_str().expect("text").contains("/no/such/socket"));
+    let census = supervisor.json("/census");
+    let member = &census["census_groups"]["bad.default"]["population"][&supervisor.member];
+    assert!(member.to_string().to_lowercase().contains("critical"), "{member}");
+}
+
+#[test]
+fn hooks_that_flood_and_fork_leave_a_service_alone() {
+    let supervisor = Supervisor::start(&[]);
+    let flood = "#!/bin/sh\nyes out | head -c 5000000\nyes err | head -c 5000000 >&2\n";
+    let fork = "#!/bin/sh\nsleep 1000 &\necho $! > {{pkg.svc_data_path}}/child\n";
+    load(&supervisor, "shop", &[("hooks/init", flood), ("hooks/post-run", fork)], &[]);
+    up(&supervisor, "shop");
+    let child = eventually("post-run has run", || {
+        read(&svc(&supervisor, "shop/data/child")).trim().parse::<u32>().ok()
+    });
+    eventually("nobody is left of it", || {
+        let stat = fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+        stat.rsplit(')')
+            .next()
+            .is_none_or(|s| s.is_empty() || s.trim_start().starts_with(['Z', 'X']))
+            .then_some(())
+    });
+    let log = eventually("what init said is in the log", || {
+        let log = read(&svc(&supervisor, "shop/logs/shop.log"));
+        log.contains("left out").then_some(log)
+    });
+    assert!(log.len() < 8_000_000, "{} bytes", log.len());
+    assert!(log.lines().any(|line| line.contains(" H ") && line.ends_with("out")), "{:.200}", log);
+}
+
+#[test]
+fn a_plan_is_checked_before_it_is_built() {
+    let supervisor = Supervisor::start(&[]);
+    let good = plan(&supervisor, "good", &[("default.toml", "a = 1"), ("config/a", "{{cfg.a}}")]);
+    let (code, stdout, _) = supervisor.run(&["config", "check", text(&good)]);
+    assert_eq!(code, 0, "{stdout}");
+    assert!(stdout.ends_with("2 templates, no errors, no warnings\n"), "{stdout}");
+    let bad = plan(
+        &supervisor,
+        "bad",
+        &[("config/a", "{{toUppercase svc.members}}"), ("config/b", "{{#if"), ("config/c", "{{cfg.x}}")],
+    );
+    let (code, stdout, _) = supervisor.run(&["config", "check", text(&bad)]);
+    assert_eq!(code, 1);
+    for part in ["config/a, line 1", "config/b", "cfg.x does not exist", "2 errors, 1 warning"] {
+        assert!(stdout.contains(part), "{part}: {stdout}");
+    }
+}
