@@ -21,6 +21,10 @@ use crate::users::{self, Account};
 
 /// What a hook says beyond this is read and forgotten: a hook that floods must not push out what its service says.
 const LOGGED_BYTES_MAX: usize = 256 * 1024;
+/// … and beyond this many lines of each stream.
+const LOGGED_LINES_MAX: usize = 2_000;
+/// More lines than this no hook says.
+pub(super) const SAID_LINES_MAX: usize = 2 * (LOGGED_LINES_MAX + 1) + 1;
 /// What is kept of each stream for whoever asks what a hook said: its end.
 const KEPT_BYTES_MAX: usize = 8 * 1024;
 
@@ -154,17 +158,17 @@ async fn listen<R: AsyncRead + Unpin>(stream: Option<R>, say: Say) -> String {
     let Some(mut stream) = stream else { return String::new() };
     let mut lines = Lines::default();
     let mut kept = Kept::default();
-    let mut said = 0_usize;
+    let (mut bytes, mut count) = (0_usize, 0_usize);
     let mut buffer = [0; 4 * 1024];
     let mut take = |line: &[u8]| {
         let line = &String::from_utf8_lossy(line);
         kept.push(line);
-        let before = said;
-        said = said.saturating_add(line.len() + 1);
-        if said <= LOGGED_BYTES_MAX {
+        let had_room = bytes <= LOGGED_BYTES_MAX && count <= LOGGED_LINES_MAX;
+        (bytes, count) = (bytes.saturating_add(line.len() + 1), count.saturating_add(1));
+        if bytes <= LOGGED_BYTES_MAX && count <= LOGGED_LINES_MAX {
             say(line);
-        } else if before <= LOGGED_BYTES_MAX {
-            say("… more than 256 KiB from one hook: the rest is left out");
+        } else if had_room {
+            say("… more than 2000 lines or 256 KiB from one hook: the rest is left out");
         }
     };
     while let Ok(len @ 1..) = stream.read(&mut buffer).await {

@@ -110,7 +110,14 @@ impl HostEffects {
             account: plan.account.clone(),
         };
         let (processes, service, group) = (self.processes.clone(), service.clone(), plan.group.clone());
-        Some((run, Arc::new(move |line: &str| processes.log(&service, &group, hook, line))))
+        // All that a hook may say finds room, so the hook does not wait for the log.
+        let (said, mut lines) = mpsc::channel::<String>(hook::SAID_LINES_MAX);
+        tokio::spawn(async move {
+            while let Some(line) = lines.recv().await {
+                processes.log(&service, &group, hook, &line).await;
+            }
+        });
+        Some((run, Arc::new(move |line: &str| drop(said.try_send(line.to_owned())))))
     }
 
     fn run_hook(&self, id: EffectId, service: &ServiceName, hook: Hook, limit: Duration) {

@@ -162,11 +162,13 @@ impl Processes {
         });
     }
 
-    /// Logs a line that a hook says.
-    pub fn log(&self, service: &ServiceName, group: &ServiceGroup, hook: Hook, line: &str) {
+    /// Logs a line that a hook says, and waits until the launcher has it: hooks that say much must not take the
+    /// room of orders that cannot wait.
+    pub async fn log(&self, service: &ServiceName, group: &ServiceGroup, hook: Hook, line: &str) {
         let line = format!("{hook}: {line}").into_bytes();
         let (service, group) = (service.as_str().to_owned(), group.as_str().to_owned());
-        self.launcher.tell(&Request::Log { service, group, tag: b'H', line });
+        // Without a launcher this supervisor ends.
+        let _ = self.launcher.request(&Request::Log { service, group, tag: b'H', line }).await;
     }
 
     /// Kills every service at once.
