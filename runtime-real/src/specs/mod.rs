@@ -99,7 +99,19 @@ struct State {
 #[derive(Debug)]
 pub struct Specs {
     dir: PathBuf,
+    /// Held while the disk is waited for.
     state: Mutex<State>,
+    /// The same problems as in `state`, for those who must not wait for a disk.
+    problems: Mutex<Vec<Problem>>,
+}
+
+/// What a look at the directory found.
+#[derive(Debug)]
+pub struct Seen {
+    /// What was changed by hand since the last look.
+    pub changes: Vec<Change>,
+    /// Whether a service's file is missing, so that another look is due soon.
+    pub unsettled: bool,
 }
 
 impl Specs {
@@ -109,7 +121,7 @@ impl Specs {
     /// # Errors
     /// The directory cannot be read, or a row cannot be written there.
     pub fn open(dir: PathBuf, rows: Vec<ServiceSpec>) -> Result<Self, SpecsError> {
-        let specs = Self { dir, state: Mutex::default() };
+        let specs = Self { dir, state: Mutex::default(), problems: Mutex::default() };
         let error = |source| SpecsError { path: specs.dir.clone(), source };
         std::fs::create_dir_all(&specs.dir).map_err(error)?;
         for spec in rows {
@@ -130,6 +142,7 @@ impl Specs {
             for file in found {
                 state.take_first(file);
             }
+            specs.tell(&state);
         }
         Ok(specs)
     }
@@ -140,10 +153,15 @@ impl Specs {
         self.lock().known.values().map(|known| known.spec.clone()).collect()
     }
 
-    /// The files that cannot be used.
+    /// The files that cannot be used. Never waits for the disk.
     #[must_use]
     pub fn problems(&self) -> Vec<Problem> {
-        self.lock().refused.values().map(|refused| refused.problem.clone()).collect()
+        self.problems.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn tell(&self, state: &State) {
+        let problems = state.refused.values().map(|refused| refused.problem.clone()).collect();
+        *self.problems.lock().unwrap_or_else(PoisonError::into_inner) = problems;
     }
 
     /// The directory.
@@ -164,6 +182,17 @@ impl Specs {
     /// The disk refuses, or the file was changed by hand and that was not taken in yet. Nothing is changed then.
     pub fn persist(&self, service: &ServiceName, spec: Option<&ServiceSpec>) -> Result<(), String> {
         let mut state = self.lock();
+        let stored = self.store(&mut state, service, spec);
+        self.tell(&state);
+        stored
+    }
+
+    fn store(
+        &self,
+        state: &mut State,
+        service: &ServiceName,
+        spec: Option<&ServiceSpec>,
+    ) -> Result<(), String> {
         let path = self.path(service);
         let name = format!("{service}.spec");
         let on_disk = dir::look(&path).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -205,14 +234,13 @@ impl Specs {
         Ok(())
     }
 
-    /// Looks at the directory and says what was changed by hand since the last look. Files whose service is `busy`
-    /// are left for the next one.
+    /// Looks at the directory. Files whose service is `busy` are left for the next look.
     ///
     /// # Errors
     /// The directory cannot be read.
-    pub fn scan(&self, busy: impl Fn(&ServiceName) -> bool) -> io::Result<Vec<Change>> {
-        let mut state = self.lock();
-        let state = &mut *state;
+    pub fn scan(&self, busy: impl Fn(&ServiceName) -> bool) -> io::Result<Seen> {
+        let mut guard = self.lock();
+        let state = &mut *guard;
         let found = dir::list_unless(&self.dir, |name, stamp| state.is_as_before(name, stamp))?;
         let mut changes = Vec::new();
         state.refused.retain(|name, _| found.names.contains(name));
@@ -228,13 +256,8 @@ impl Specs {
             }
             known.missing = !there;
         }
-        Ok(changes)
-    }
-
-    /// Whether a service's file was missing at the last look, so that another look is due soon.
-    #[must_use]
-    pub fn is_unsettled(&self) -> bool {
-        self.lock().known.values().any(|known| known.missing)
+        self.tell(state);
+        Ok(Seen { changes, unsettled: state.known.values().any(|known| known.missing) })
     }
 
     /// The core refused what a file says; the file is left alone.
@@ -244,7 +267,9 @@ impl Specs {
         if let Ok(Some(found)) = dir::look(&path)
             && found.spec.as_ref() == Ok(spec)
         {
-            self.lock().refuse(found, reason);
+            let mut state = self.lock();
+            state.refuse(found, reason);
+            self.tell(&state);
         }
     }
 

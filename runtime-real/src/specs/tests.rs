@@ -123,7 +123,7 @@ fn opened() -> (tempfile::TempDir, Specs) {
 }
 
 fn scan(specs: &Specs) -> Vec<Change> {
-    specs.scan(|_| false).expect("readable")
+    specs.scan(|_| false).expect("readable").changes
 }
 
 fn write(specs: &Specs, name: &str, text: &str) {
@@ -168,14 +168,15 @@ fn changes_by_hand_are_told_once_they_are_known_no_more() {
     assert_eq!(scan(&specs), [], "a comment is no change");
     write(&specs, "web.spec", "ident = \"acme/web\"\ngroup = \"prod\"\n");
     let prod = ServiceSpec { group: "prod".into(), ..web };
-    assert_eq!(specs.scan(|name| *name == service("web")).expect("readable"), [], "busy");
+    assert_eq!(specs.scan(|name| *name == service("web")).expect("readable").changes, [], "busy");
     assert_eq!(scan(&specs), [Change::Load(Box::new(prod.clone()))]);
     specs.agree(&prod);
     assert_eq!(scan(&specs), []);
 
     fs::remove_file(specs.path(&service("web"))).expect("removed");
-    assert_eq!(scan(&specs), [], "an editor may be about to put another in its place");
-    assert!(specs.is_unsettled());
+    let seen = specs.scan(|_| false).expect("readable");
+    assert_eq!(seen.changes, [], "an editor may be about to put another in its place");
+    assert!(seen.unsettled);
     assert_eq!(scan(&specs), [Change::Unload(service("web"))]);
     specs.persist(&service("web"), None).expect("gone already");
     assert_eq!(scan(&specs), []);

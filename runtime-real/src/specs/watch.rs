@@ -35,9 +35,9 @@ pub async fn follow(specs: Arc<Specs>, handle: DriverHandle) {
     let mut under_way: BTreeSet<ServiceName> = BTreeSet::new();
     let mut orders = JoinSet::new();
     loop {
-        look(&specs, &handle, &mut under_way, &mut orders).await;
+        let unsettled = look(&specs, &handle, &mut under_way, &mut orders).await;
         let period = match &watch {
-            _ if specs.is_unsettled() => SECOND_LOOK,
+            _ if unsettled => SECOND_LOOK,
             Some(_) => LOOK_PERIOD,
             None => LOOK_PERIOD_UNTOLD,
         };
@@ -63,27 +63,35 @@ async fn settled(watch: &mut Option<DirWatch>) {
     let _ = timeout(QUIET_MAX, quiet).await;
 }
 
+/// Looks once; says whether another look is due soon.
 async fn look(
     specs: &Arc<Specs>,
     handle: &DriverHandle,
     under_way: &mut BTreeSet<ServiceName>,
     orders: &mut JoinSet<ServiceName>,
-) {
+) -> bool {
     let (scanned, busy) = (Arc::clone(specs), under_way.clone());
     let scan = tokio::task::spawn_blocking(move || scanned.scan(|service| busy.contains(service)));
-    let changes = match scan.await {
-        Ok(Ok(changes)) => changes,
+    let seen = match scan.await {
+        Ok(Ok(seen)) => seen,
         Ok(Err(error)) => {
             tracing::warn!(%error, "spec directory {} cannot be read", specs.dir().display());
-            return;
+            return false;
         }
-        Err(_) => return,
+        Err(_) => return false,
     };
-    for change in changes {
+    for change in seen.changes {
         let service = change.service();
         under_way.insert(service.clone());
         orders.spawn(order(Arc::clone(specs), handle.clone(), change));
     }
+    seen.unsettled
+}
+
+/// The loop must not wait for a disk.
+async fn off_the_loop(work: impl FnOnce() + Send + 'static) {
+    // A panic in there has been printed already.
+    let _ = tokio::task::spawn_blocking(work).await;
 }
 
 /// Gives one change to the core, and keeps in mind what it said.
@@ -106,9 +114,9 @@ async fn order(specs: Arc<Specs>, handle: DriverHandle, change: Change) -> Servi
         | (Reply::Unchanged, Change::Unload(_)) => {}
         // Stored by somebody else in the meantime.
         (Reply::Failed(CommandError::NotLoaded(_)), Change::Unload(service)) => {
-            drop(specs.persist(&service, None))
+            off_the_loop(move || drop(specs.persist(&service, None))).await;
         }
-        (Reply::Unchanged, Change::Load(spec)) => specs.agree(&spec),
+        (Reply::Unchanged, Change::Load(spec)) => off_the_loop(move || specs.agree(&spec)).await,
         // The disk, or another change in the way: the next look tries again.
         (Reply::Failed(error @ CommandError::NotDurable(_)), _) => {
             tracing::warn!(
@@ -118,7 +126,9 @@ async fn order(specs: Arc<Specs>, handle: DriverHandle, change: Change) -> Servi
             );
             sleep(SECOND_LOOK).await;
         }
-        (Reply::Failed(error), Change::Load(spec)) => specs.refuse(&spec, error.to_string()),
+        (Reply::Failed(error), Change::Load(spec)) => {
+            off_the_loop(move || specs.refuse(&spec, error.to_string())).await;
+        }
         (Reply::Failed(error), Change::Unload(_)) => {
             tracing::warn!(service = service.as_str(), "unloading {service}: {error}");
         }
