@@ -233,7 +233,7 @@ impl CensusMember {
 mod tests {
     use super::*;
     use crate::id::Incarnation;
-    use crate::rumor::{Departure, Version};
+    use crate::rumor::{Departure, ServiceHealth, Version};
     use core::net::{IpAddr, Ipv4Addr};
 
     fn id(n: u8) -> MemberId {
@@ -310,6 +310,43 @@ mod tests {
         let web = census.group(&group("web.default")).expect("served");
         assert_eq!(web.population.keys().copied().collect::<Vec<_>>(), [id(2)]);
         assert!(Census::build(id(1), &members, &[gone(1), gone(2)]).groups.is_empty());
+    }
+
+    proptest::proptest! {
+        /// Services look at the groups that concern them and at nothing else; they must see what everybody sees.
+        #[test]
+        fn a_group_looked_at_alone_is_the_group_of_the_whole_census(
+            told in proptest::collection::vec((0_usize..3, 1_u8..6, 0_u64..3, proptest::prelude::any::<(bool, bool)>()), 0..24),
+            states in proptest::collection::vec(0..State::ALL.len(), 4),
+            banned in proptest::collection::vec(1_u8..6, 0..3),
+        ) {
+            const GROUPS: [&str; 3] = ["web.default", "web.prod", "db.default"];
+            let members: Vec<MemberRecord> =
+                states.iter().zip(1_u8..).map(|(state, n)| record(n, State::ALL[*state])).collect();
+            let bans = banned.iter().map(|n| Rumor::Departure(Departure { member_id: id(*n) }));
+            let rumors: Vec<Rumor> = told
+                .iter()
+                .map(|(at, n, incarnation, (health, tombstone))| {
+                    let (group, incarnation) = (group(GROUPS[*at]), Incarnation(*incarnation));
+                    if *health {
+                        let health = Health::ALL[usize::from(*n) % Health::ALL.len()];
+                        let (member_id, tombstone) = (id(*n), *tombstone);
+                        Rumor::ServiceHealth(ServiceHealth { member_id, group, incarnation, health, tombstone })
+                    } else {
+                        let service = ServiceRumor { incarnation, tombstone: *tombstone, ..service(*n, GROUPS[*at]) };
+                        Rumor::Service(service)
+                    }
+                })
+                .chain(bans)
+                .collect();
+            let whole = Census::build(id(1), &members, &rumors);
+            for name in GROUPS {
+                let about = |rumor: &&Rumor| rumor.key().group().is_none_or(|of| *of == group(name));
+                let alone = Census::build(id(1), &members, rumors.iter().filter(about));
+                proptest::prop_assert_eq!(alone.group(&group(name)), whole.group(&group(name)));
+                proptest::prop_assert!(alone.groups.len() <= 1);
+            }
+        }
     }
 
     #[test]
