@@ -220,6 +220,7 @@ impl World {
         }
         self.hosts[index as usize].rest.departed |= why == StopReason::Exit(ExitReason::Departed);
         self.close_streams_from(index, crashed);
+        self.leads_no_longer(index, why);
         self.end_all_processes(index);
         if had_process {
             self.hash.happening(self.now, index, Kind::Stop, u64::from(crashed));

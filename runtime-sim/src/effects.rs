@@ -59,7 +59,14 @@ impl World {
                 }
             }
             Effect::Prepare { service: _, spec, facts: _ } => {
-                self.after(PREPARE_US, index, Work::Answer(id, process::prepare(&spec)));
+                let mut answer = process::prepare(&spec);
+                let says = &self.hosts[index as usize].rest.suitability;
+                if let EffectResult::Prepared(prepared) = &mut answer
+                    && says.contains_key(spec.name().as_str())
+                {
+                    prepared.hooks.insert(Hook::Suitability);
+                }
+                self.after(PREPARE_US, index, Work::Answer(id, answer));
             }
             Effect::Spawn { service, group: _ } => self.after(SPAWN_US, index, Work::Spawn(id, service)),
             Effect::Signal { service, pid, signal } => {

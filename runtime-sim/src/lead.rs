@@ -1,8 +1,11 @@
 //! Groups with a leader: how a service of one is loaded, and who leads it.
 
+use std::collections::BTreeMap;
+
 use annulus_core::{ElectionStatus, Instant, MemberId, Node, ServiceGroup, ServiceName, Topology};
 
 use crate::action::HostId;
+use crate::record::{Recording, StopReason, What};
 use crate::world::World;
 
 /// How a service is loaded.
@@ -41,7 +44,66 @@ pub(crate) fn leader_seen(node: &Node, service: &ServiceName) -> Option<MemberId
     group.leader.filter(|_| group.election == ElectionStatus::Finished)
 }
 
+/// What a host's supervisor led when it was last looked at: term and end of the lease by its own clock.
+pub(crate) type Led = BTreeMap<(u32, ServiceGroup), (u64, Instant)>;
+
 impl World {
+    /// Records what has changed of what a supervisor leads.
+    pub(crate) fn note_leads(&mut self, index: u32, node: &Node) {
+        let mut now: Vec<(ServiceGroup, u64, Instant)> = Vec::new();
+        now.extend(node.leads().map(|(group, term, until)| (group.clone(), term, until)));
+        let ended = |group: &ServiceGroup| now.iter().all(|(led, _, _)| led != group);
+        let old: Vec<(ServiceGroup, u64)> = self
+            .led
+            .iter()
+            .filter(|((host, group), _)| *host == index && ended(group))
+            .map(|((_, group), (term, _))| (group.clone(), *term))
+            .collect();
+        let host = HostId(index);
+        for (group, term) in old {
+            self.led.remove(&(index, group.clone()));
+            self.note(Recording::Events, || What::Leads { host, group, term, until: None });
+        }
+        for (group, term, local) in now {
+            if self.led.insert((index, group.clone()), (term, local)) != Some((term, local)) {
+                let until = Some(self.hosts[index as usize].world(local));
+                self.note(Recording::Events, || What::Leads { host, group, term, until });
+            }
+        }
+    }
+
+    /// A clock that runs differently ends leases at other times.
+    pub(crate) fn leads_by_new_clock(&mut self, index: u32) {
+        let led: Vec<(ServiceGroup, u64, Instant)> = self
+            .led
+            .iter()
+            .filter(|((host, _), _)| *host == index)
+            .map(|((_, group), (term, local))| (group.clone(), *term, *local))
+            .collect();
+        for (group, term, local) in led {
+            let until = Some(self.hosts[index as usize].world(local));
+            self.note(Recording::Events, || What::Leads { host: HostId(index), group, term, until });
+        }
+    }
+
+    /// A supervisor ended. One that was killed leaves a service behind that whoever holds its process ends with the
+    /// lease, and no sooner; otherwise nothing is left.
+    pub(crate) fn leads_no_longer(&mut self, index: u32, why: StopReason) {
+        let led: Vec<(ServiceGroup, u64)> = self
+            .led
+            .iter()
+            .filter(|((host, _), _)| *host == index)
+            .map(|((_, group), (term, _))| (group.clone(), *term))
+            .collect();
+        for (group, term) in led {
+            self.led.remove(&(index, group.clone()));
+            if why != StopReason::Killed {
+                let host = HostId(index);
+                self.note(Recording::Events, || What::Leads { host, group, term, until: None });
+            }
+        }
+    }
+
     pub(crate) fn set_suitability(&mut self, host: HostId, service: &str, says: Option<u64>) {
         if let Some(says) = says {
             self.hosts[host.0 as usize].rest.suitability.insert(service.to_owned(), says);

@@ -93,6 +93,7 @@ impl Narrator {
             What::ProcessStarted { .. }
             | What::Restored { .. }
             | What::Holds { .. }
+            | What::Leads { .. }
             | What::Sent { .. }
             | What::Delivered { .. }
             | What::Dropped { .. }

@@ -2,7 +2,7 @@
 
 use annulus_core::{
     Channel, Event, ExitReason, ExitStatus, InputId, Instant, MemberId, Message, Reply, RequestId, RumorKey,
-    ServiceName,
+    ServiceGroup, ServiceName,
 };
 
 use crate::action::{Action, HostId};
@@ -107,6 +107,17 @@ pub enum What {
         count: u64,
         /// How much there may be.
         limit: u64,
+    },
+    /// A supervisor leads a group until then, or leads it no longer.
+    Leads {
+        /// Which supervisor.
+        host: HostId,
+        /// Which group.
+        group: ServiceGroup,
+        /// In which term.
+        term: u64,
+        /// The end of its lease by the world's clock; none: it leads no longer.
+        until: Option<Instant>,
     },
     /// A supervisor accepted a rumor and holds this version of it now.
     Holds {

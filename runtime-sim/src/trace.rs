@@ -10,6 +10,7 @@
 //! | `event` | `host`, `id`, `cause` {`input`, `event`}, `kind` and the kind's own fields |
 //! | `reply` | `host`, `request`, `reply` |
 //! | `beyond-limit` | `host`, `of`: what, `count`, `limit` |
+//! | `leads` | `host`, `group`, `term`, `until`: when its lease ends by the world's clock, null when it leads no longer |
 //! | `holds` | `host`, `rumor`, `version`: what it has accepted |
 //! | `process-started` | `host`, `service`, `pid` |
 //! | `process-exited` | `host`, `service`, `pid`, `status` |
@@ -68,6 +69,10 @@ pub fn to_json(scene: &dyn Scene, record: &Record) -> Value {
         What::BeyondLimit { host, what, count, limit } => {
             json!({"what": "beyond-limit", "host": name(*host), "of": what, "count": count, "limit": limit})
         }
+        What::Leads { host, group, term, until } => json!({
+            "what": "leads", "host": name(*host), "group": group.as_str(), "term": term,
+            "until": until.map(|until| until.as_nanos()),
+        }),
         What::Holds { host, key, version } => {
             json!({"what": "holds", "host": name(*host), "rumor": rumor_json(key), "version": version})
         }

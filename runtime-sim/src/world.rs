@@ -76,6 +76,7 @@ pub struct World {
     requests: u64,
     events_at_this_instant: u64,
     by_member: BTreeMap<MemberId, HostId>,
+    pub(crate) led: crate::lead::Led,
 }
 
 impl World {
@@ -108,6 +109,7 @@ impl World {
             requests: 0,
             events_at_this_instant: 0,
             by_member: BTreeMap::new(),
+            led: crate::lead::Led::new(),
         }
     }
 
@@ -210,6 +212,7 @@ impl World {
         if let Some(deadline) = deadline {
             self.set_wake(index, deadline);
         }
+        self.leads_by_new_clock(index);
     }
 
     /// A host's monotonic clock is found to have gone forward, as after a suspension.
@@ -320,6 +323,7 @@ impl World {
                 self.check_limit(index, what, count, limit);
             }
             // A look at everything that a node knows: now and then is often enough over thousands of seeds.
+            self.note_leads(index, node);
             if cfg!(debug_assertions) && self.counters.inputs.is_multiple_of(INVARIANTS_EVERY) {
                 node.check_invariants();
             }

@@ -444,7 +444,7 @@ impl Group {
         self.fitness?;
         let (status, _) = self.status(me, now, Planted::default());
         let acting_until = match &self.stance {
-            Stance::Leading(leading) => leading.is_acting(now).then_some(leading.lease_until),
+            Stance::Leading(leading) => leading.acts_until().filter(|until| *until > now),
             _ => None,
         };
         let outcome = self.outcome.as_ref().filter(|_| status == ElectionStatus::Finished);
@@ -455,6 +455,14 @@ impl Group {
             status,
             acting_until,
         })
+    }
+
+    /// The term that this member leads in, and until when it may act.
+    pub(super) fn leads(&self) -> Option<(u64, Instant)> {
+        match &self.stance {
+            Stance::Leading(leading) => leading.acts_until().map(|until| (leading.term, until)),
+            _ => None,
+        }
     }
 
     /// Tells the own service when what the election says to it has changed.

@@ -51,7 +51,12 @@ pub(super) struct Leading {
 
 impl Leading {
     pub(super) fn is_acting(&self, now: Instant) -> bool {
-        self.yielding.is_none() && now < self.lease_until
+        self.acts_until().is_some_and(|until| now < until)
+    }
+
+    /// When its lease ends; none when it has stopped acting.
+    pub(super) fn acts_until(&self) -> Option<Instant> {
+        self.yielding.is_none().then_some(self.lease_until)
     }
 
     pub(super) fn due(&self) -> Instant {

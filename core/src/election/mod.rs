@@ -288,6 +288,14 @@ impl Elections {
         self.groups.values().filter_map(|group| group.view(self.me, now)).collect()
     }
 
+    /// The groups that this member leads, with term and end of the lease.
+    pub(crate) fn leads(&self) -> impl Iterator<Item = (&ServiceGroup, u64, Instant)> {
+        self.groups.iter().filter_map(|(name, group)| {
+            let (term, until) = group.leads()?;
+            Some((name, term, until))
+        })
+    }
+
     /// What holds within every group after every input.
     pub(crate) fn check_invariants(&self) {
         assert!(self.groups.len() <= ELECTIONS_MAX, "more elections than the limit");

@@ -378,6 +378,11 @@ impl Node {
         census
     }
 
+    /// The groups that this member leads, with the term and the end of its lease.
+    pub fn leads(&self) -> impl Iterator<Item = (&crate::id::ServiceGroup, u64, Instant)> {
+        self.elections.leads()
+    }
+
     /// Counters.
     #[must_use]
     pub const fn metrics(&self) -> &Metrics {

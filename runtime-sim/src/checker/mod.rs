@@ -4,8 +4,13 @@ mod acknowledged_versions;
 mod banned_stays_banned;
 mod death_has_a_reason;
 mod incarnation_monotonic;
+mod leader_for_a_reason;
+mod leader_gives_up_in_time;
+mod leader_in_time;
 mod limits;
 mod no_false_death;
+mod one_leader;
+mod one_winner;
 mod precedence_holds;
 mod refuted_suspicion;
 mod rumor_versions;
@@ -22,8 +27,13 @@ pub use acknowledged_versions::AcknowledgedVersions;
 pub use banned_stays_banned::BannedStaysBanned;
 pub use death_has_a_reason::DeathHasAReason;
 pub use incarnation_monotonic::IncarnationMonotonic;
+pub use leader_for_a_reason::LeaderForAReason;
+pub use leader_gives_up_in_time::LeaderGivesUpInTime;
+pub use leader_in_time::LeaderInTime;
 pub use limits::Limits;
 pub use no_false_death::NoFalseDeath;
+pub use one_leader::OneLeader;
+pub use one_winner::OneWinner;
 pub use precedence_holds::PrecedenceHolds;
 pub use refuted_suspicion::RefutedSuspicion;
 pub use rumor_versions::RumorVersions;
@@ -81,6 +91,11 @@ impl Checkers {
             Box::new(StoredBeforeSaid::default()),
             Box::new(WakingAccusesNobody::default()),
             Box::new(AcknowledgedVersions::default()),
+            Box::new(OneWinner::default()),
+            Box::new(OneLeader::default()),
+            Box::new(LeaderGivesUpInTime::default()),
+            Box::new(LeaderInTime::new(timings)),
+            Box::new(LeaderForAReason::default()),
         ])
     }
 

@@ -55,11 +55,13 @@ pub enum Class {
     Depart,
     /// Operators give groups configuration and files, two of them the same version at times.
     Group,
+    /// A group elects leaders while its members crash, are cut off, stand still, lose disks and have bad clocks.
+    Election,
 }
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Crash,
         Self::Disk,
         Self::Kill,
@@ -78,12 +80,13 @@ impl Class {
         Self::Clone,
         Self::Depart,
         Self::Group,
+        Self::Election,
     ];
 }
 
 const SERVICES: [&str; 3] = ["web", "db", "cache"];
 /// When the first fault may come: most rings have formed by then, some have not.
-const CHAOS_FROM_MS: u64 = 2_000;
+pub(super) const CHAOS_FROM_MS: u64 = 2_000;
 
 /// How long one view has to last.
 const STABLE: Duration = Duration::from_secs(10);
@@ -115,8 +118,11 @@ pub fn plan(seed: u64, without: &[Class]) -> Plan {
         let in_use = draw.rng.chance(density, 5);
         draw.class(class);
         if in_use && !without.contains(&class) {
-            schedule.extend(draw.steps);
+            schedule.append(&mut draw.steps);
         }
+    }
+    if schedule.iter().any(|(_, action)| super::election::is_load(action)) {
+        super::election::keep_assumptions(&mut schedule);
     }
     schedule.extend(replacements(&ring.hosts, &schedule, calm_ms));
     // Stable: what is due at one instant keeps the order of its class.
@@ -214,6 +220,9 @@ struct Draw<'a> {
 
 impl Draw<'_> {
     fn class(&mut self, class: Class) {
+        if class == Class::Election {
+            return super::election::draw(&mut self.rng, self.members, self.until_ms, &mut self.steps);
+        }
         // Of bans and copied disks a ring sees few.
         let most = if matches!(class, Class::Depart | Class::Clone) { 2 } else { 6 };
         let faults = self.rng.between(1, most);

@@ -4,6 +4,7 @@
 //! split over machines, and what they find can be added up again.
 
 mod draw;
+mod election;
 mod report;
 mod results;
 mod ring;

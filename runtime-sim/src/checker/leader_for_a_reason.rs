@@ -1,0 +1,158 @@
+//! Elections, E5: of members that can be elected the one with the highest suitability wins, then the greatest id, as
+//! long as nothing disturbs the group; and a leader that works is not replaced because a better one appears.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use annulus_core::{ElectionEvent, EventKind, Instant, MemberId, ServiceGroup};
+
+use super::Checker;
+use crate::action::{Action, HostId};
+use crate::lead::Load;
+use crate::record::{Record, What};
+
+/// A member counts as a candidate this long after its service was loaded: its package is made ready, its suitability
+/// asked, the ring told.
+const READY: Duration = Duration::from_millis(800);
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct LeaderForAReason {
+    members: BTreeMap<HostId, MemberId>,
+    running: BTreeSet<HostId>,
+    /// Hosts that were paused or slow once: they may be replaced before they can say that they have stopped.
+    late: BTreeSet<HostId>,
+    loaded: BTreeMap<(String, HostId), (Instant, Load)>,
+    /// Whether anything was done to links, clocks, disks or supervisors that run on.
+    disturbed: bool,
+    /// Who leads without having said that it stopped.
+    leader: BTreeMap<ServiceGroup, HostId>,
+}
+
+impl LeaderForAReason {
+    fn action(&mut self, at: Instant, action: &Action) {
+        match action {
+            Action::LoadService { host, service, how } => {
+                self.loaded.insert((service.clone(), *host), (at, *how));
+            }
+            Action::StopService { host, service } | Action::UnloadService { host, service } => {
+                self.loaded.remove(&(service.clone(), *host));
+            }
+            Action::Join(_) => {}
+            Action::Crash(_) | Action::Kill(_) => {}
+            Action::Pause(host) | Action::Slow { host, .. } | Action::Suspend { host, .. } => {
+                self.late.insert(*host);
+                self.disturbed = true;
+            }
+            _ => self.disturbed = true,
+        }
+    }
+
+    /// A member that was ready to be elected and should have been.
+    fn better(&self, at: Instant, group: &ServiceGroup, winner: HostId) -> Option<HostId> {
+        let rank = |host: &HostId| {
+            let (_, how) = self.loaded.get(&(group.service().to_owned(), *host))?;
+            Some((how.suitability.unwrap_or_default(), self.members.get(host).copied()?))
+        };
+        let won = rank(&winner)?;
+        let ready = |host: &HostId| {
+            let loaded = self.loaded.get(&(group.service().to_owned(), *host));
+            self.running.contains(host) && loaded.is_some_and(|(since, _)| *since + READY < at)
+        };
+        self.running.iter().copied().find(|host| ready(host) && rank(host).is_some_and(|r| r > won))
+    }
+
+    fn won(&mut self, at: Instant, host: HostId, group: &ServiceGroup, term: u64) -> Result<(), String> {
+        let before = self.leader.insert(group.clone(), host);
+        if let Some(old) = before.filter(|old| *old != host)
+            && self.running.contains(&old)
+            && !self.late.contains(&old)
+        {
+            return Err(format!(
+                "host {} won term {term} of {group} while host {} led it and had not stopped",
+                host.0, old.0
+            ));
+        }
+        match self.better(at, group, host).filter(|_| !self.disturbed) {
+            None => Ok(()),
+            Some(better) => Err(format!(
+                "host {} won term {term} of {group}, and host {} is better suited or has a greater id",
+                host.0, better.0
+            )),
+        }
+    }
+}
+
+impl Checker for LeaderForAReason {
+    fn name(&self) -> &'static str {
+        "leader_for_a_reason"
+    }
+
+    fn observe(&mut self, record: &Record) -> Result<(), String> {
+        match &record.what {
+            What::Action(action) => self.action(record.at, action),
+            What::HostStarted { host, member, .. } => {
+                self.members.insert(*host, *member);
+                self.running.insert(*host);
+            }
+            What::HostStopped { host, .. } => {
+                self.running.remove(host);
+                self.leader.retain(|_, leader| leader != host);
+            }
+            What::Event { host, event } => {
+                let EventKind::Election { group, term, what } = &event.kind else { return Ok(()) };
+                match what {
+                    ElectionEvent::Won { .. } => return self.won(record.at, *host, group, *term),
+                    ElectionEvent::Lost { .. } | ElectionEvent::HandedOver { .. }
+                        if self.leader.get(group) == Some(host) =>
+                    {
+                        self.leader.remove(group);
+                    }
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{event, started};
+    use super::*;
+
+    fn at(ms: u64, what: What) -> Record {
+        Record { at: Instant::from_millis(ms), what }
+    }
+
+    fn won(host: u32, term: u64) -> Record {
+        let group = "redis.default".parse().expect("a group");
+        let record = event(
+            host,
+            EventKind::Election { group, term, what: ElectionEvent::Won { votes: 2, voters: 3 } },
+        );
+        Record { at: Instant::from_millis(5_000), ..record }
+    }
+
+    fn load(host: u32, suitability: u64) -> Record {
+        let how = Load { suitability: Some(suitability), ..Load::led() };
+        let action = Action::LoadService { host: HostId(host), service: "redis".to_owned(), how };
+        at(1_000, What::Action(action))
+    }
+
+    fn run(records: &[Record]) -> Result<(), String> {
+        let mut checker = LeaderForAReason::default();
+        records.iter().try_for_each(|record| checker.observe(record))
+    }
+
+    #[test]
+    fn the_best_wins_and_stays() {
+        let before = [started(0, 1, false), started(1, 2, false), load(0, 9), load(1, 3)];
+        let with = |rest: &[Record]| [&before[..], rest].concat();
+        assert_eq!(run(&with(&[won(0, 1)])), Ok(()));
+        assert!(run(&with(&[won(1, 1)])).expect_err("it has to fire").contains("host 0 is better suited"));
+        let usurped = run(&with(&[won(0, 1), at(2_000, What::Action(Action::Heal)), won(1, 2)]));
+        assert!(usurped.expect_err("it has to fire").contains("had not stopped"));
+    }
+}

@@ -1,0 +1,141 @@
+//! Elections, E3: a leader that loses its quorum says so before its lease ends, and its service's process learns it
+//! in time: it has ended, to start again as a follower, before anybody else can lead. A supervisor that stands still
+//! or is slow cannot do that; there the launcher's deadline stands in.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use annulus_core::{ElectionEvent, EventKind, Instant, LeaseEnd, ServiceGroup};
+
+use super::Checker;
+use crate::action::{Action, HostId};
+use crate::record::{Record, What};
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct LeaderGivesUpInTime {
+    /// When each leader's lease ends, and which process acts for it.
+    until: BTreeMap<(HostId, ServiceGroup), Instant>,
+    /// Processes that have to end, and by when.
+    ending: BTreeMap<(HostId, String), (u32, Instant)>,
+    processes: BTreeMap<(HostId, String), u32>,
+    /// Supervisors that are not always there when their time comes.
+    late: BTreeSet<HostId>,
+}
+
+impl LeaderGivesUpInTime {
+    fn overdue(&self, now: Instant) -> Result<(), String> {
+        let late = self.ending.iter().find(|((host, _), (_, by))| *by < now && !self.late.contains(host));
+        match late {
+            None => Ok(()),
+            Some(((host, service), (pid, by))) => Err(format!(
+                "host {} gave up leading, and process {pid} of {service} went on after the lease's end at {by}",
+                host.0
+            )),
+        }
+    }
+
+    fn action(&mut self, action: &Action) {
+        match action {
+            Action::Pause(host) | Action::Slow { host, .. } | Action::Suspend { host, .. } => {
+                self.late.insert(*host);
+                // What it led before is beyond its power from now on.
+                self.until.retain(|(other, _), _| other != host);
+            }
+            Action::Resume(host) => {
+                self.late.remove(host);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Checker for LeaderGivesUpInTime {
+    fn name(&self) -> &'static str {
+        "leader_gives_up_in_time"
+    }
+
+    fn observe(&mut self, record: &Record) -> Result<(), String> {
+        self.overdue(record.at)?;
+        match &record.what {
+            What::Action(action) => self.action(action),
+            What::Leads { host, group, until: Some(until), .. } => {
+                self.until.insert((*host, group.clone()), *until);
+            }
+            What::ProcessStarted { host, service, pid } => {
+                self.processes.insert((*host, service.as_str().to_owned()), *pid);
+            }
+            What::ProcessExited { host, service, pid, .. } => {
+                let key = (*host, service.as_str().to_owned());
+                self.processes.remove(&key);
+                if self.ending.get(&key).is_some_and(|(ending, _)| ending == pid) {
+                    self.ending.remove(&key);
+                }
+            }
+            What::HostStopped { host, .. } => {
+                self.until.retain(|(other, _), _| other != host);
+                self.ending.retain(|(other, _), _| other != host);
+            }
+            What::Event { host, event } => {
+                let EventKind::Election { group, what: ElectionEvent::Lost { why }, .. } = &event.kind else {
+                    return Ok(());
+                };
+                let Some(until) = self.until.remove(&(*host, group.clone())) else { return Ok(()) };
+                if *why != LeaseEnd::NoQuorum || self.late.contains(host) {
+                    return Ok(());
+                }
+                if record.at > until {
+                    return Err(format!(
+                        "host {} gave up leading {group} at {}, after its lease's end at {until}",
+                        host.0, record.at
+                    ));
+                }
+                let key = (*host, group.service().to_owned());
+                if let Some(pid) = self.processes.get(&key) {
+                    self.ending.insert(key, (*pid, until));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use annulus_core::{Cause, Event, EventId, ExitStatus, InputId};
+
+    use super::*;
+
+    fn at(ms: u64, what: What) -> Record {
+        Record { at: Instant::from_millis(ms), what }
+    }
+
+    fn lost(ms: u64) -> Record {
+        let what = ElectionEvent::Lost { why: LeaseEnd::NoQuorum };
+        let kind = EventKind::Election { group: "redis.default".parse().expect("a group"), term: 1, what };
+        let cause = Cause { input: InputId(1), event: None };
+        at(ms, What::Event { host: HostId(0), event: Box::new(Event { id: EventId(1), cause, kind }) })
+    }
+
+    #[test]
+    fn the_word_and_the_process_end_before_the_lease() {
+        let group: ServiceGroup = "redis.default".parse().expect("a group");
+        let until = Some(Instant::from_millis(2_000));
+        let leads = at(0, What::Leads { host: HostId(0), group, term: 1, until });
+        let service: annulus_core::ServiceName = "redis".parse().expect("a name");
+        let started = at(0, What::ProcessStarted { host: HostId(0), service: service.clone(), pid: 7 });
+        let status = ExitStatus::Signal(15);
+        let exited =
+            |ms| at(ms, What::ProcessExited { host: HostId(0), service: service.clone(), pid: 7, status });
+        let run = |records: &[Record]| {
+            let mut checker = LeaderGivesUpInTime::default();
+            records.iter().try_for_each(|record| checker.observe(record))
+        };
+        let before = [leads.clone(), started.clone()];
+        let with = |rest: &[Record]| [&before[..], rest].concat();
+        assert_eq!(run(&with(&[lost(1_500), exited(1_700), lost(3_000)])), Ok(()));
+        assert!(run(&with(&[lost(2_001)])).expect_err("it has to fire").contains("after its lease's end"));
+        let late = run(&with(&[lost(1_500), exited(2_001)]));
+        assert!(late.expect_err("it has to fire").contains("process 7 of redis went on"));
+    }
+}

@@ -1,0 +1,138 @@
+//! Elections, E4: once every fault has ended, a group whose electorate still has a majority gets a leader within a
+//! bounded time. Members that came back without their disk are new ones; an electorate most of which is gone needs an
+//! operator's word, so nothing is asked of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use annulus_core::{Instant, ServiceGroup, Timings};
+
+use super::Checker;
+use crate::action::{Action, DiskAfter, HostId};
+use crate::record::{Record, What};
+
+/// See the module.
+#[derive(Debug)]
+pub struct LeaderInTime {
+    bound: Duration,
+    /// Who runs a service of each group with a leader; by the service's name.
+    members: BTreeMap<String, BTreeSet<HostId>>,
+    /// Who of them lost its disk, was copied, banned, or runs the service no longer.
+    gone: BTreeMap<String, BTreeSet<HostId>>,
+    calm: Option<Instant>,
+    leads: BTreeMap<ServiceGroup, BTreeMap<HostId, Instant>>,
+    led: BTreeSet<String>,
+}
+
+impl LeaderInTime {
+    /// For a ring that keeps time so: promises run out, a round of an election comes about, and before that hosts
+    /// start and members find each other again.
+    #[must_use]
+    pub fn new(timings: &Timings) -> Self {
+        let bound_ms = timings.leave_delay_ms
+            + 3 * timings.lease_ms
+            + 3 * timings.election_backoff_ms_max
+            + 4 * timings.reconnect_period_ms
+            + 10_000;
+        Self {
+            bound: Duration::from_millis(bound_ms),
+            members: BTreeMap::new(),
+            gone: BTreeMap::new(),
+            calm: None,
+            leads: BTreeMap::new(),
+            led: BTreeSet::new(),
+        }
+    }
+
+    fn lose(&mut self, host: HostId) {
+        for (service, members) in &self.members {
+            if members.contains(&host) {
+                self.gone.entry(service.clone()).or_default().insert(host);
+            }
+        }
+    }
+
+    fn action(&mut self, at: Instant, action: &Action) {
+        match action {
+            Action::LoadService { host, service, how } if how.leader => {
+                self.members.entry(service.clone()).or_default().insert(*host);
+            }
+            Action::StopService { host, service } | Action::UnloadService { host, service } => {
+                self.gone.entry(service.clone()).or_default().insert(*host);
+            }
+            Action::Restart(host, DiskAfter::Lost | DiskAfter::Old)
+            | Action::CloneDisk { host, .. }
+            | Action::Depart { host, .. } => self.lose(*host),
+            Action::Calm => self.calm = Some(at),
+            _ => {}
+        }
+    }
+}
+
+impl Checker for LeaderInTime {
+    fn name(&self) -> &'static str {
+        "leader_in_time"
+    }
+
+    fn observe(&mut self, record: &Record) -> Result<(), String> {
+        match &record.what {
+            What::Action(action) => self.action(record.at, action),
+            What::Leads { host, group, until, .. } => {
+                let leads = self.leads.entry(group.clone()).or_default();
+                match until {
+                    Some(until) => leads.insert(*host, *until),
+                    None => leads.remove(host),
+                };
+                if self.calm.is_some() && until.is_some() {
+                    self.led.insert(group.service().to_owned());
+                }
+            }
+            _ => {}
+        }
+        let Some(calm) = self.calm.filter(|calm| record.at > *calm + self.bound) else { return Ok(()) };
+        for (service, members) in &self.members {
+            let gone = self.gone.get(service).map_or(0, BTreeSet::len);
+            if members.len() >= 3 && gone * 2 < members.len() && !self.led.contains(service) {
+                return Err(format!(
+                    "every fault ended at {calm}, and nobody led the group of {service} within {} s",
+                    self.bound.as_secs()
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lead::Load;
+
+    fn at(s: u64, what: What) -> Record {
+        Record { at: Instant::from_millis(s * 1_000), what }
+    }
+
+    #[test]
+    fn a_group_that_could_be_led_is() {
+        let load = |n| {
+            let action =
+                Action::LoadService { host: HostId(n), service: "redis".to_owned(), how: Load::led() };
+            at(1, What::Action(action))
+        };
+        let lost = |n| at(2, What::Action(Action::Restart(HostId(n), DiskAfter::Lost)));
+        let calm = at(10, What::Action(Action::Calm));
+        let until = Some(Instant::from_millis(20_000));
+        let group: ServiceGroup = "redis.default".parse().expect("a group");
+        let leads = at(12, What::Leads { host: HostId(0), group, term: 1, until });
+        let later = at(500, What::Action(Action::Heal));
+        let run = |records: &[Record]| {
+            let mut checker = LeaderInTime::new(&Timings::lan());
+            records.iter().try_for_each(|record| checker.observe(record))
+        };
+        assert_eq!(run(&[load(0), load(1), load(2), calm.clone(), leads, later.clone()]), Ok(()));
+        let nobody = run(&[load(0), load(1), load(2), calm.clone(), later.clone()]);
+        assert!(nobody.expect_err("it has to fire").contains("nobody led the group of redis"));
+        assert_eq!(run(&[load(0), load(1), load(2), lost(0), lost(1), calm.clone(), later.clone()]), Ok(()));
+        assert_eq!(run(&[load(0), load(1), calm, later]), Ok(()), "two wait for a third");
+    }
+}

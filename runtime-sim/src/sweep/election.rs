@@ -1,0 +1,99 @@
+//! A group that elects leaders in a drawn ring, and what befalls it.
+
+use std::time::Duration;
+
+use annulus_core::{Instant, Rng};
+
+use super::draw::CHAOS_FROM_MS;
+use crate::action::{Action, DiskAfter, HostId};
+use crate::lead::Load;
+
+/// The service whose group has a leader.
+pub(super) const SERVICE: &str = "redis";
+/// How far clocks may be from true time, in parts of a million: what elections bear.
+const CLOCK_PPM_MAX: i32 = 100_000;
+
+/// Whether the action loads a service of a group with a leader.
+pub(super) fn is_load(action: &Action) -> bool {
+    matches!(action, Action::LoadService { how, .. } if how.leader)
+}
+
+/// Draws a group of three to seven members, and troubles of its own beside those of the ring.
+pub(super) fn draw(rng: &mut Rng, members: u32, until_ms: u64, steps: &mut Vec<(Instant, Action)>) {
+    let most = u64::from(members.min(7));
+    let size = rng.between(3, most) as usize;
+    let hosts: Vec<HostId> =
+        rng.sample(members as usize, size).into_iter().map(|n| HostId(n as u32)).collect();
+    let equal = rng.chance(1, 2);
+    for host in &hosts {
+        let suitability = Some(rng.below(4)).filter(|_| !equal);
+        // With its size given, the first electorate cannot be founded by a part that never met the rest.
+        let how = Load { leader: true, quorum: Some(size as u32), suitability };
+        let at = Instant::from_millis(rng.between(CHAOS_FROM_MS / 2, CHAOS_FROM_MS * 2));
+        steps.push((at, Action::LoadService { host: *host, service: SERVICE.to_owned(), how }));
+    }
+    for host in &hosts {
+        let ppm = rng.between(0, 2 * CLOCK_PPM_MAX as u64) as i32 - CLOCK_PPM_MAX;
+        if rng.chance(1, 2) {
+            let extreme = if rng.chance(1, 2) { CLOCK_PPM_MAX * ppm.signum() } else { ppm };
+            steps.push((Instant::from_millis(500), Action::ClockRate { host: *host, ppm: extreme }));
+        }
+    }
+    let troubles = rng.between(2, 10);
+    for _ in 0..troubles {
+        trouble(rng, &hosts, members, until_ms, steps);
+    }
+}
+
+fn trouble(rng: &mut Rng, hosts: &[HostId], members: u32, until_ms: u64, steps: &mut Vec<(Instant, Action)>) {
+    let from_ms = rng.between(CHAOS_FROM_MS * 2, until_ms.max(CHAOS_FROM_MS * 2));
+    let longest_ms = [1_500, 5_000, 20_000][rng.index(3)];
+    let to_ms = from_ms + rng.between(50, longest_ms);
+    let (from, to) = (Instant::from_millis(from_ms), Instant::from_millis(to_ms));
+    let host = hosts[rng.index(hosts.len())];
+    let one_side = 1 + rng.index(hosts.len() - 1);
+    let side = rng.sample(hosts.len(), one_side);
+    let side: Vec<HostId> = side.into_iter().filter_map(|n| hosts.get(n).copied()).collect();
+    let rest: Vec<HostId> = (0..members).map(HostId).filter(|host| !side.contains(host)).collect();
+    let both = rng.chance(2, 3);
+    let restart = Action::Restart(host, DiskAfter::Kept);
+    let service = SERVICE.to_owned();
+    let (first, second) = match rng.index(9) {
+        0 => (Action::Crash(host), restart),
+        1 => (Action::Kill(host), restart),
+        2 => (Action::CrashAtSync(host), restart),
+        3 => (Action::Pause(host), Action::Resume(host)),
+        4 | 5 => (
+            Action::Cut { from: side.clone(), to: rest.clone(), both },
+            Action::Mend { from: side, to: rest },
+        ),
+        6 => {
+            // All at once, for a moment.
+            let back = from + Duration::from_millis(rng.between(1, 300));
+            for host in hosts {
+                steps.push((from, Action::Crash(*host)));
+                steps.push((back, Action::Restart(*host, DiskAfter::Kept)));
+            }
+            return;
+        }
+        7 => (Action::StopService { host, service: service.clone() }, Action::StartService { host, service }),
+        _ => (Action::Crash(host), Action::Restart(host, DiskAfter::Lost)),
+    };
+    steps.push((from, first));
+    steps.push((to, second));
+}
+
+/// What elections assume: clocks within ten per cent that do not jump ahead, disks that keep what was synced and run
+/// once, and bans of none but the dead. A lost disk is that of a new member; one that comes back runs the service too.
+pub(super) fn keep_assumptions(schedule: &mut Vec<(Instant, Action)>) {
+    schedule.retain(|(_, action)| {
+        !matches!(action, Action::Suspend { .. } | Action::CloneDisk { .. } | Action::Depart { .. })
+    });
+    for (_, action) in schedule {
+        match action {
+            Action::ClockRate { ppm, .. } => *ppm = (*ppm).clamp(-CLOCK_PPM_MAX, CLOCK_PPM_MAX),
+            Action::Restart(_, disk @ DiskAfter::Old) => *disk = DiskAfter::Lost,
+            _ => {}
+        }
+    }
+}
