@@ -11,6 +11,9 @@ use serde_json::Value as Json;
 use super::error::TemplateFault;
 use super::helpers;
 
+/// What one template may make, in bytes.
+const RENDERED_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// Renders templates: nothing is escaped, a key that does not exist is empty (as in Habitat).
 pub(super) struct Engine {
     handlebars: Handlebars<'static>,
@@ -34,9 +37,56 @@ impl Engine {
 
     /// The text that a template makes of a context; `path` is for messages.
     pub(super) fn render(&self, path: &Path, text: &str, context: &Json) -> Result<String, TemplateFault> {
-        let rendered = self.handlebars.render_template(text, context);
-        rendered.map_err(|e| render_fault(path, text, &e))
+        no_decorators(path, text)?;
+        let mut out = Bounded::default();
+        match self.handlebars.render_template_to_write(text, context, &mut out) {
+            Ok(()) => Ok(String::from_utf8_lossy(&out.bytes).into_owned()),
+            Err(_) if out.is_full => {
+                let reason = format!("renders to more than {RENDERED_BYTES_MAX} bytes");
+                Err(TemplateFault::new(path, text, None, reason))
+            }
+            Err(e) => Err(render_fault(path, text, &e)),
+        }
     }
+}
+
+/// What a template makes, up to a bound: loops in loops over long lists have none of their own.
+#[derive(Default)]
+struct Bounded {
+    bytes: Vec<u8>,
+    is_full: bool,
+}
+
+impl std::io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.bytes.len() + bytes.len() > RENDERED_BYTES_MAX {
+            self.is_full = true;
+            return Err(std::io::ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A partial that a template defines itself may include itself, by way of another one, and that never ends.
+fn no_decorators(path: &Path, text: &str) -> Result<(), TemplateFault> {
+    for (at, opening) in text.match_indices("{{") {
+        let behind = text.get(at + opening.len()..).unwrap_or_default();
+        let behind = behind.trim_start_matches(|c: char| matches!(c, '{' | '~' | '#') || c.is_whitespace());
+        if behind.starts_with('*') {
+            let before = text.get(..at).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
+            let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+            let reason = "templates that define partials ({{#*inline}}) are not rendered: one that includes itself has no \
+                          end; write its text where it is used";
+            return Err(TemplateFault::new(path, text, Some((line, column)), reason.to_owned()));
+        }
+    }
+    Ok(())
 }
 
 /// Whether a text is a template at all.
@@ -44,6 +94,7 @@ impl Engine {
 /// # Errors
 /// Where it is not.
 pub(crate) fn check(path: &Path, text: &str) -> Result<(), TemplateFault> {
+    no_decorators(path, text)?;
     Template::compile(text).map(|_| ()).map_err(|e| parse_fault(path, text, &e))
 }
 

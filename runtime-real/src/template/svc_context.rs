@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 
 use annulus_core::{
-    Bind, CensusGroup, CensusMember, Facts, Health, MemberId, PackageIdent, Role, ServiceGroup, SysInfo,
+    Bind, CensusGroup, CensusMember, ElectionStatus, Facts, Health, MemberId, PackageIdent, Role,
+    ServiceGroup, SysInfo,
 };
 use serde_json::{Map, Value as Json, json};
 
@@ -34,13 +35,28 @@ struct Election {
 }
 
 impl Election {
+    /// Another group's, as the census has it.
+    fn of(group: &CensusGroup) -> Self {
+        let status = group.election;
+        Self {
+            leader: group.leader.filter(|_| status == ElectionStatus::Finished),
+            term: (status != ElectionStatus::None).then_some(group.term),
+            running: matches!(status, ElectionStatus::Running | ElectionStatus::Waiting { .. }),
+            no_quorum: status == ElectionStatus::NoQuorum,
+            finished: status == ElectionStatus::Finished,
+        }
+    }
+
     /// The own group's: the role counts and not the census, because a lease that ran out ends a role at once.
-    fn own(role: Option<&Role>, me: MemberId) -> Self {
+    fn own(role: Option<&Role>, me: MemberId, known: Option<&CensusGroup>) -> Self {
         let finished =
             |term, leader| Self { leader: Some(leader), term: Some(term), finished: true, ..Self::default() };
         match role {
             None => Self::default(),
-            Some(Role::Waiting { .. }) => Self { running: true, ..Self::default() },
+            Some(Role::Waiting { .. }) => {
+                let no_quorum = known.is_some_and(|group| group.election == ElectionStatus::NoQuorum);
+                Self { running: !no_quorum, no_quorum, ..Self::default() }
+            }
             Some(Role::Leader { term, .. }) => finished(*term, me),
             Some(Role::Follower { term, leader }) => finished(*term, *leader),
         }
@@ -62,9 +78,9 @@ impl Election {
 
 /// `svc`.
 pub(super) fn svc(own: &Own<'_>, facts: &Facts) -> Json {
-    let election = Election::own(facts.role.as_ref(), facts.me);
-    let mut population: BTreeMap<MemberId, Json> = BTreeMap::new();
     let known = facts.census.group(own.group);
+    let election = Election::own(facts.role.as_ref(), facts.me, known);
+    let mut population: BTreeMap<MemberId, Json> = BTreeMap::new();
     for member in known.into_iter().flat_map(|group| group.population.values().filter(|m| active(m))) {
         population.insert(member.member_id, member_json(own.group, member, election));
     }
@@ -115,7 +131,7 @@ fn first_of(group: &CensusGroup) -> Option<&CensusMember> {
 }
 
 fn bound(group: &CensusGroup) -> Json {
-    let election = Election::default();
+    let election = Election::of(group);
     let members: Vec<Json> = group
         .population
         .values()

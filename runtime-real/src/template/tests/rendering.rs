@@ -97,3 +97,16 @@ fn a_failing_template_names_file_line_and_key() {
     let error = rendered("list = []", "ok\n  {{toUppercase cfg.list}}\n").expect_err("fails").to_string();
     assert!(error.ends_with("\n  |\n2 |   {{toUppercase cfg.list}}\n  |   ^"), "{error}");
 }
+
+#[test]
+fn a_template_without_end_ends() {
+    let inline = "ok\n {{~#*inline \"a\"}}{{> b}}{{/inline}}{{#*inline \"b\"}}{{> a}}{{/inline}}{{> a}}";
+    let error = rendered("", inline).expect_err("it includes itself").to_string();
+    assert!(error.contains("line 2, column 2") && error.contains("#*inline"), "{error}");
+    assert_eq!(rendered("a = 2", "{{cfg.a}} * {{cfg.a}} **").expect("rendered"), "2 * 2 **");
+    let list = format!("list = [{}]", "1,".repeat(1_000));
+    let nested =
+        "{{#each cfg.list}}{{#each @root.cfg.list}}{{#each @root.cfg.list}}x{{/each}}{{/each}}{{/each}}";
+    let error = rendered(&list, nested).expect_err("a thousand million").to_string();
+    assert!(error.contains("config/out") && error.contains("more than"), "{error}");
+}

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use annulus_core::{
-    BindingMode, CensusGroup, CensusMember, GroupConfig, GroupFile, Health, Hook, Instant, Role,
-    ServiceGroup, State,
+    BindingMode, CensusGroup, CensusMember, ElectionStatus, GroupConfig, GroupFile, Health, Hook, Instant,
+    Role, ServiceGroup, State,
 };
 
 use super::*;
@@ -291,4 +291,31 @@ fn health_and_drain_of_the_plan_are_rendered_with_the_configuration() {
         let error = bench.prepare().expect_err("malformed").to_string();
         assert!(error.contains(file), "{error}");
     }
+}
+
+#[test]
+fn a_bound_group_shows_its_leader_and_the_own_group_what_it_lacks() {
+    let files = [
+        ("hooks/run", ""),
+        ("BINDS", "db=port user\n"),
+        (
+            "config/out",
+            "{{bind.db.leader.member_id}} {{bind.db.first.member_id}} {{svc.election_is_no_quorum}} {{svc.election_is_running}}",
+        ),
+    ];
+    let bench = Bench::new(&files);
+    let cfg = "port = 1\nuser = \"a\"";
+    let members = vec![member(1, State::Alive, cfg), member(2, State::Alive, cfg)];
+    let mut facts = facts_of(&[("postgres.prod", members), (OWN, Vec::new())]);
+    let name: ServiceGroup = "postgres.prod".parse().expect("a group");
+    let group = facts.census.groups.get_mut(&name).expect("the group");
+    (group.election, group.term, group.leader) = (ElectionStatus::Finished, 3, Some(id(2)));
+    let own: ServiceGroup = OWN.parse().expect("a group");
+    facts.census.groups.get_mut(&own).expect("the group").election = ElectionStatus::NoQuorum;
+    facts.role = Some(Role::Waiting { why: "two of three are gone".to_owned() });
+    let mut done = bench.prepare_with(&bound(BindingMode::Strict), &facts).expect("prepared");
+    assert_eq!(bench.read("config/out"), format!("{} {} true false", id(2), id(2)));
+    facts.census.groups.get_mut(&name).expect("the group").election = ElectionStatus::Running;
+    bench.render(&mut done, &facts).expect("rendered");
+    assert_eq!(bench.read("config/out"), format!(" {} true false", id(1)), "the last leader leads no longer");
 }
