@@ -17,6 +17,8 @@ const RENDERED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Renders templates: nothing is escaped, a key that does not exist is empty (as in Habitat).
 pub(super) struct Engine {
     handlebars: Handlebars<'static>,
+    /// What one template may make, in bytes.
+    pub(super) bytes_max: usize,
 }
 
 impl Engine {
@@ -25,7 +27,7 @@ impl Engine {
         let mut handlebars = Handlebars::new();
         handlebars.register_escape_fn(no_escape);
         helpers::register(&mut handlebars, deps);
-        Self { handlebars }
+        Self { handlebars, bytes_max: RENDERED_BYTES_MAX }
     }
 
     /// As [`Self::new`], but a key that does not exist is an error.
@@ -38,11 +40,11 @@ impl Engine {
     /// The text that a template makes of a context; `path` is for messages.
     pub(super) fn render(&self, path: &Path, text: &str, context: &Json) -> Result<String, TemplateFault> {
         no_decorators(path, text)?;
-        let mut out = Bounded::default();
+        let mut out = Bounded { bytes: Vec::new(), bytes_max: self.bytes_max, is_full: false };
         match self.handlebars.render_template_to_write(text, context, &mut out) {
             Ok(()) => Ok(String::from_utf8_lossy(&out.bytes).into_owned()),
             Err(_) if out.is_full => {
-                let reason = format!("renders to more than {RENDERED_BYTES_MAX} bytes");
+                let reason = format!("renders to more than {} bytes", self.bytes_max);
                 Err(TemplateFault::new(path, text, None, reason))
             }
             Err(e) => Err(render_fault(path, text, &e)),
@@ -51,15 +53,15 @@ impl Engine {
 }
 
 /// What a template makes, up to a bound: loops in loops over long lists have none of their own.
-#[derive(Default)]
 struct Bounded {
     bytes: Vec<u8>,
+    bytes_max: usize,
     is_full: bool,
 }
 
 impl std::io::Write for Bounded {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        if self.bytes.len() + bytes.len() > RENDERED_BYTES_MAX {
+        if self.bytes.len() + bytes.len() > self.bytes_max {
             self.is_full = true;
             return Err(std::io::ErrorKind::FileTooLarge.into());
         }

@@ -104,9 +104,10 @@ fn a_template_without_end_ends() {
     let error = rendered("", inline).expect_err("it includes itself").to_string();
     assert!(error.contains("line 2, column 2") && error.contains("#*inline"), "{error}");
     assert_eq!(rendered("a = 2", "{{cfg.a}} * {{cfg.a}} **").expect("rendered"), "2 * 2 **");
-    let list = format!("list = [{}]", "1,".repeat(1_000));
-    let nested =
-        "{{#each cfg.list}}{{#each @root.cfg.list}}{{#each @root.cfg.list}}x{{/each}}{{/each}}{{/each}}";
-    let error = rendered(&list, nested).expect_err("a thousand million").to_string();
-    assert!(error.contains("config/out") && error.contains("more than"), "{error}");
+    let mut engine = Engine::new(Vec::new());
+    engine.bytes_max = 10_000;
+    let context = json!({ "list": vec![1; 1_000] });
+    let nested = "{{#each list}}{{#each @root.list}}{{#each @root.list}}x{{/each}}{{/each}}{{/each}}";
+    let fault = engine.render(Path::new("t"), nested, &context).expect_err("a thousand million");
+    assert!(fault.reason.contains("more than 10000 bytes"), "{fault}");
 }
