@@ -1,20 +1,24 @@
 //! One real supervisor: a child process with a root directory of its own.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use annulus_core::Timings;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{BedError, Place};
+use super::{BedError, Place, tree};
 
 /// Lines of a supervisor's log that are shown when it fails.
 const LOG_LINES: usize = 8;
+/// A killed launcher's children are waited for this long.
+const GONE_MAX: Duration = Duration::from_secs(5);
 
 /// The `annulus` binary: the one beside this program.
 pub(crate) fn program() -> Result<PathBuf, BedError> {
@@ -145,21 +149,29 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Sends it a signal. It may just have ended.
+    /// Sends it a signal; one that stops or continues, to its launcher, supervisor and services, as a machine that is
+    /// suspended does. It may just have ended.
     pub(crate) fn signal(&self, signal: Signal) {
-        if let Ok(pid) = i32::try_from(self.pid()) {
-            let _ = kill(Pid::from_raw(pid), signal);
+        let below = match signal {
+            Signal::SIGSTOP | Signal::SIGCONT => tree::below(self.child.id()),
+            _ => BTreeSet::new(),
+        };
+        for pid in std::iter::once(self.child.id()).chain(below) {
+            if let Ok(pid) = i32::try_from(pid) {
+                let _ = kill(Pid::from_raw(pid), signal);
+            }
         }
     }
 
-    /// Kills it and waits until it is gone.
+    /// Kills it and waits until it is gone, and all that ends with it.
     pub(crate) fn kill(&mut self) {
+        let below = tree::below(self.child.id());
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let begin = Instant::now();
+        while begin.elapsed() < GONE_MAX && below.iter().any(|pid| tree::lives(*pid)) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Its exit code, once it has ended; -1 for a signal.

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use super::rival::Serf;
 use super::supervisors::Annulus;
-use super::{BedError, interrupt};
+use super::{BedError, interrupt, tree};
 
 /// A ring that does not get there within this never will.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -357,12 +357,14 @@ impl<'k> Ring<'k> {
 
     /// A number of every process's status.
     fn status(&self, key: &str) -> Vec<f64> {
-        let read = |agent: &Agent| {
-            let text = fs::read_to_string(format!("/proc/{}/status", agent.running.0.id())).ok()?;
+        let read = |pid: tree::Pid| -> Option<f64> {
+            let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
             let line = text.lines().find_map(|line| line.strip_prefix(key))?;
             line.split_whitespace().next()?.parse().ok()
         };
-        self.agents.iter().filter_map(read).collect()
+        // A launcher and its supervisor are one daemon.
+        let sum = |agent: &Agent| agent.processes().into_iter().filter_map(read).sum();
+        self.agents.iter().map(sum).collect()
     }
 
     /// Seconds of processor time that all of them have used.
@@ -371,12 +373,18 @@ impl<'k> Ring<'k> {
             let text = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
             text.split_whitespace().next()?.parse().ok()
         };
-        let tasks = self
-            .agents
-            .iter()
-            .filter_map(|agent| fs::read_dir(format!("/proc/{}/task", agent.running.0.id())).ok())
-            .flatten();
+        let pids = self.agents.iter().flat_map(Agent::processes);
+        let tasks = pids.filter_map(|pid| fs::read_dir(format!("/proc/{pid}/task")).ok()).flatten();
         tasks.filter_map(of_thread).sum::<f64>() / 1e9
+    }
+}
+
+impl Agent {
+    fn processes(&self) -> BTreeSet<tree::Pid> {
+        let first = self.running.0.id();
+        let mut all = tree::below(first);
+        all.insert(first);
+        all
     }
 }
 

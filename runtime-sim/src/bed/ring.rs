@@ -306,7 +306,8 @@ fn copy(from: &std::path::Path, to: &std::path::Path) -> std::io::Result<()> {
         let target = to.join(entry.file_name());
         if entry.file_type()?.is_dir() {
             copy(&entry.path(), &target)?;
-        } else {
+        } else if entry.file_type()?.is_file() {
+            // A socket is nothing that a disk keeps.
             fs::copy(entry.path(), target)?;
         }
     }
