@@ -12,8 +12,9 @@ use super::{Change, Specs};
 use crate::handle::DriverHandle;
 use crate::watch::DirWatch;
 
-/// The directory is looked at this often when nobody says that it changed.
-const LOOK_PERIOD: Duration = Duration::from_secs(10);
+/// The directory is looked at this often when nobody says that it changed: on a network file system, another host may
+/// have changed it. The thread that looks may end in between.
+const LOOK_PERIOD: Duration = Duration::from_secs(30);
 /// … and this often where the system does not tell of changes.
 const LOOK_PERIOD_UNTOLD: Duration = Duration::from_secs(1);
 /// A change is looked at when the directory was quiet for so long: editors write in several steps.
