@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::group::Given;
 use crate::lead::Load;
+use crate::package::{Balancer, Package};
 
 /// A simulated host, by the order in which it was added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -259,6 +260,17 @@ pub enum Action {
         /// What.
         given: Box<Given>,
     },
+    /// From now on, a service's package behaves so on a host.
+    Package {
+        /// Where.
+        host: HostId,
+        /// The service's name.
+        service: String,
+        /// How.
+        package: Box<Package>,
+    },
+    /// From now on, clients send requests to a service through a load balancer.
+    Balance(Box<Balancer>),
     /// The service's process ends with this exit code.
     CrashService {
         /// Where.
@@ -325,6 +337,16 @@ impl Action {
                 Self::StartService { host: moved(*host)?, service: service(s) }
             }
             Self::Give { host, given } => Self::Give { host: moved(*host)?, given: given.clone() },
+            Self::Package { host, service: s, package } => {
+                Self::Package { host: moved(*host)?, service: service(s), package: package.clone() }
+            }
+            Self::Balance(balancer) => {
+                let hosts: Vec<HostId> = balancer.hosts.iter().filter_map(|host| moved(*host)).collect();
+                if hosts.is_empty() {
+                    return None;
+                }
+                Self::Balance(Box::new(Balancer { hosts, ..(**balancer).clone() }))
+            }
             Self::CrashService { host, service: s, code } => {
                 Self::CrashService { host: moved(*host)?, service: service(s), code: *code }
             }

@@ -110,8 +110,10 @@ impl World {
             Action::CrashLoop { host, times, up, down } => self.crash_loop(host.0, *times, *up, *down),
             Action::CloneDisk { host, of } => self.clone_disk(host.0, of.0)?,
             Action::LoadService { host, service, how } => {
-                let spec = loaded(service, *how)?;
+                let mut spec = loaded(service, *how)?;
                 self.set_suitability(*host, service, how.suitability);
+                let package = self.hosts[host.0 as usize].rest.packages.get(&spec.name());
+                spec.binds.extend(package.and_then(|package| package.bind.clone()));
                 self.command(*host, Command::LoadService { spec, force: false });
             }
             Action::UnloadService { host, service } => {
@@ -130,6 +132,10 @@ impl World {
                 self.command(*host, Command::StartService { service: name(service)? });
             }
             Action::Give { host, given } => self.command(*host, given.command()),
+            Action::Package { host, service, package } => {
+                self.hosts[host.0 as usize].rest.packages.insert(name(service)?, (**package).clone());
+            }
+            Action::Balance(balancer) => self.add_balancer((**balancer).clone())?,
             Action::CrashService { host, service, code } => self.crash_service(*host, service, *code)?,
         }
         Ok(())
@@ -150,6 +156,11 @@ impl World {
                 .snapshot()
                 .map_err(|error| ActionError::Disk { host: host.rest.spec.name.clone(), error })?,
         };
+        let since = host.wall(self.now);
+        let mut restored = restored;
+        if let Some(snapshot) = &mut restored {
+            snapshot.running = host.rest.processes.kept(since);
+        }
         host.generation += 1;
         host.inputs = 0;
         host.state = HostState::Running;
@@ -221,7 +232,7 @@ impl World {
         self.hosts[index as usize].rest.departed |= why == StopReason::Exit(ExitReason::Departed);
         self.close_streams_from(index, crashed);
         self.leads_no_longer(index, why);
-        self.end_all_processes(index);
+        self.end_all_processes(index, why);
         if had_process {
             self.hash.happening(self.now, index, Kind::Stop, u64::from(crashed));
             self.note(Recording::Events, || What::HostStopped { host: HostId(index), why });
@@ -349,6 +360,8 @@ pub(crate) fn check(ground: &dyn Ground, action: &Action) -> Result<(), ActionEr
             expect(host, "change a service", PROCESS)
         }
         Action::Give { host, .. } => expect(host, "be given a version", PROCESS),
+        Action::Package { service, .. } => name(service).map(|_| ()),
+        Action::Balance(balancer) => name(&balancer.service).map(|_| ()),
         Action::CrashService { host, service, .. } => {
             expect(host, "lose a service", PROCESS)?;
             has_process(ground, *host, service)

@@ -1,12 +1,15 @@
 //! What a host does for its supervisor: disk and processes, and how long they take.
 
-use annulus_core::{Effect, EffectId, EffectResult, ExitReason, ExitStatus, Hook, ServiceName, StopSignal};
+use annulus_core::{
+    Effect, EffectId, EffectResult, ExitReason, ExitStatus, Hook, Node, Rumor, ServiceName, StopSignal,
+};
 use std::time::Duration;
 
 use crate::action::HostId;
 use crate::host::Arrival;
+use crate::package::Package;
 use crate::process;
-use crate::record::{Recording, What};
+use crate::record::{Recording, StopReason, What};
 use crate::world::{Thing, World};
 
 /// Shortest and longest time that each kind of work takes, in microseconds.
@@ -36,6 +39,8 @@ enum Work {
     Synced(EffectId),
     /// A process starts.
     Spawn(EffectId, ServiceName),
+    /// A process is handed to the supervisor, if it is still there.
+    Adopt(EffectId, ServiceName, u32),
     /// A process ends of a signal.
     End { service: ServiceName, pid: u32, status: ExitStatus },
 }
@@ -58,35 +63,83 @@ impl World {
                     self.after((0, 0), index, Work::Answer(id, EffectResult::Persisted));
                 }
             }
-            Effect::Prepare { service: _, spec, facts: _ } => {
-                let mut answer = process::prepare(&spec);
-                let says = &self.hosts[index as usize].rest.suitability;
-                if let EffectResult::Prepared(prepared) = &mut answer
-                    && says.contains_key(spec.name().as_str())
-                {
-                    prepared.hooks.insert(Hook::Suitability);
+            Effect::Prepare { service, spec, facts } => {
+                let rest = &mut self.hosts[index as usize].rest;
+                let package = rest.packages.get(&service).cloned().unwrap_or_default();
+                let last = rest.written.get(&service).copied().unwrap_or_default();
+                let mut answer = process::prepare(&spec, &package, &facts, last);
+                if let EffectResult::Prepared(prepared) = &mut answer {
+                    let says = rest.suitability.contains_key(service.as_str());
+                    prepared.hooks.extend(says.then_some(Hook::Suitability));
+                    rest.written.insert(service, prepared.applied_config);
                 }
                 self.after(PREPARE_US, index, Work::Answer(id, answer));
             }
-            Effect::Spawn { service, group: _ } => self.after(SPAWN_US, index, Work::Spawn(id, service)),
-            Effect::Signal { service, pid, signal } => {
-                let (time_us, status) = match signal {
-                    StopSignal::Stop => (STOP_US, ExitStatus::Signal(SIGTERM)),
-                    StopSignal::Kill => (KILL_US, ExitStatus::Signal(SIGKILL)),
-                };
-                self.after((0, 0), index, Work::Answer(id, EffectResult::Signalled));
-                self.after(time_us, index, Work::End { service, pid, status });
+            Effect::Render { service, facts } => {
+                let rest = &mut self.hosts[index as usize].rest;
+                let package = rest.packages.get(&service).cloned().unwrap_or_default();
+                let last = rest.written.get(&service).copied().unwrap_or_default();
+                let rendered = process::render(&package, &facts, last);
+                rest.written.insert(service, rendered.applied_config);
+                self.after(PREPARE_US, index, Work::Answer(id, EffectResult::Rendered(rendered)));
             }
+            Effect::Spawn { service, group: _ } => self.after(SPAWN_US, index, Work::Spawn(id, service)),
+            Effect::Signal { service, pid, signal } => self.signal(index, id, service, pid, signal),
             Effect::Exit(reason) => self.ask_to_stop(index, reason),
             Effect::RunHook { service, hook: Hook::Suitability, .. } => {
                 let says = self.hosts[index as usize].rest.suitability.get(service.as_str()).copied();
                 self.after(HOOK_US, index, Work::Answer(id, process::suitability(says)));
             }
-            other => {
-                let answer = process::answer(&other).expect("every other kind of work has an answer");
+            Effect::Adopt { service, group: _, pid } => {
+                self.after(SPAWN_US, index, Work::Adopt(id, service, pid));
+            }
+            Effect::RunHook { service, hook, timeout_ms } => {
+                let (end, late) = process::hook(&self.package(index, &service), hook);
+                let us = if late { (timeout_ms * 1_000, timeout_ms * 1_000) } else { HOOK_US };
+                self.after(us, index, Work::Answer(id, EffectResult::HookEnded(end)));
+            }
+            Effect::CheckHealth { service, timeout_ms: _ } => {
+                let health = self.package(index, &service).health.unwrap_or_default();
+                let answer = EffectResult::HealthChecked { health, note: health.to_string() };
                 self.after(HOOK_US, index, Work::Answer(id, answer));
             }
+            Effect::CountInflight { service, timeout_ms: _ } => {
+                let counted = EffectResult::Inflight(Some(self.inflight(index, &service)));
+                self.after(HOOK_US, index, Work::Answer(id, counted));
+            }
+            Effect::Lease { .. } => self.after((0, 0), index, Work::Answer(id, EffectResult::Leased)),
         }
+    }
+
+    fn signal(&mut self, index: u32, id: EffectId, service: ServiceName, pid: u32, signal: StopSignal) {
+        let (time_us, status) = match signal {
+            StopSignal::Stop => (STOP_US, ExitStatus::Signal(SIGTERM)),
+            StopSignal::Kill => (KILL_US, ExitStatus::Signal(SIGKILL)),
+        };
+        self.after((0, 0), index, Work::Answer(id, EffectResult::Signalled));
+        self.after(time_us, index, Work::End { service, pid, status });
+    }
+
+    /// Takes note of a signal, and of what the ring is told of the service then.
+    pub(crate) fn note_signal(&mut self, index: u32, node: &Node, effect: &Effect) {
+        let Effect::Signal { service, pid, signal } = effect else { return };
+        let (me, host) = (node.id(), HostId(index));
+        self.note(Recording::Events, || {
+            let accepting = node.rumors().any(|rumor| match rumor {
+                Rumor::Service(told) => {
+                    told.member_id == me
+                        && told.group.service() == service.as_str()
+                        && told.accepting
+                        && !told.tombstone
+                }
+                _ => false,
+            });
+            What::ProcessSignalled { host, service: service.clone(), pid: *pid, signal: *signal, accepting }
+        });
+    }
+
+    fn package(&self, host: u32, service: &ServiceName) -> Package {
+        self.hosts[host as usize].rest.packages.get(service).cloned().unwrap_or_default()
     }
 
     fn after(&mut self, (low_us, high_us): (u64, u64), host: u32, work: Work) {
@@ -98,6 +151,10 @@ impl World {
     }
 
     pub(crate) fn effect_goes_on(&mut self, Later { host, generation, work }: Later) {
+        if let Work::End { service, pid, status } = work {
+            // Also without a supervisor.
+            return self.end_process(host, &service, pid, status);
+        }
         if self.hosts[host as usize].generation != generation || self.hosts[host as usize].node.is_none() {
             return;
         }
@@ -111,10 +168,29 @@ impl World {
             }
             Work::Spawn(id, service) => {
                 let pid = self.hosts[host as usize].rest.processes.start(service.clone(), id);
-                self.note(Recording::Events, || What::ProcessStarted { host: HostId(host), service, pid });
+                let started = service.clone();
+                self.note(Recording::Events, || What::ProcessStarted {
+                    host: HostId(host),
+                    service: started,
+                    pid,
+                });
                 self.arrive(host, Arrival::Effect(id, EffectResult::Spawned { pid }));
+                if let Some(lives) = self.package(host, &service).lives {
+                    let end = Work::End { service, pid, status: ExitStatus::Code(1) };
+                    self.queue.push(
+                        self.now + lives,
+                        Thing::Later(Box::new(Later { host, generation, work: end })),
+                    );
+                }
             }
-            Work::End { service, pid, status } => self.end_process(host, &service, pid, status),
+            Work::Adopt(id, service, pid) => {
+                let there = self.hosts[host as usize].rest.processes.adopt(&service, pid, id);
+                let reason = String::from("it ended while nobody looked");
+                let answer =
+                    if there { EffectResult::Spawned { pid } } else { EffectResult::SpawnFailed { reason } };
+                self.arrive(host, Arrival::Effect(id, answer));
+            }
+            Work::End { .. } => {}
         }
     }
 
@@ -122,12 +198,19 @@ impl World {
     pub(crate) fn end_process(&mut self, host: u32, service: &ServiceName, pid: u32, status: ExitStatus) {
         let Some(process) = self.hosts[host as usize].rest.processes.end(service, pid) else { return };
         self.note_process_exit(host, service.clone(), pid, status);
-        self.arrive(host, Arrival::Effect(process.spawn, EffectResult::Exited(status)));
+        if self.hosts[host as usize].node.is_some() && !process.orphan {
+            self.arrive(host, Arrival::Effect(process.spawn, EffectResult::Exited(status)));
+        }
     }
 
-    /// Ends every service of a host: services do not outlive their supervisor.
-    pub(crate) fn end_all_processes(&mut self, host: u32) {
-        for (service, process) in self.hosts[host as usize].rest.processes.end_all() {
+    /// Ends every service of a host that does not outlive its supervisor; none does when its host loses power.
+    pub(crate) fn end_all_processes(&mut self, host: u32, why: StopReason) {
+        let rest = &mut self.hosts[host as usize].rest;
+        let packages = &rest.packages;
+        let survives = |service: &ServiceName| {
+            why == StopReason::Killed && packages.get(service).is_some_and(|package| package.survives)
+        };
+        for (service, process) in rest.processes.end_all(&survives) {
             self.note_process_exit(host, service, process.pid, ExitStatus::Signal(SIGKILL));
         }
     }

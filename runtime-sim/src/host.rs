@@ -1,16 +1,17 @@
 //! One simulated host: a supervisor's node and what surrounds it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use annulus_core::{
     Command, Config, EffectId, EffectResult, ExitReason, Instant, MemberId, Node, Planted, RequestId,
-    Snapshot, SysInfo, Timings, UnixTime,
+    ServiceName, Snapshot, SysInfo, Timings, UnixTime,
 };
 
 use crate::action::HostId;
 use crate::clock::Clock;
 use crate::disk::Disk;
+use crate::package::Package;
 use crate::process::Processes;
 use crate::record::PacketId;
 
@@ -120,6 +121,10 @@ pub(crate) struct Rest {
     pub processes: Processes,
     /// What the suitability hooks of services say.
     pub suitability: std::collections::BTreeMap<String, u64>,
+    /// How packages behave here, where that was said.
+    pub packages: BTreeMap<ServiceName, Package>,
+    /// The version of the group's configuration that a service's files were written with.
+    pub written: BTreeMap<ServiceName, u64>,
     /// Its member was banned and knows it: starting it again is of no use.
     pub departed: bool,
     /// It loses power when it next waits for a write to be synced.
@@ -144,6 +149,8 @@ impl Host {
                 disk: Disk::default(),
                 processes: Processes::default(),
                 suitability: std::collections::BTreeMap::new(),
+                packages: BTreeMap::new(),
+                written: BTreeMap::new(),
                 departed: false,
                 crash_at_sync: false,
                 cloned: false,

@@ -2,6 +2,7 @@
 
 pub mod action;
 mod apply;
+mod balance;
 pub mod bed;
 pub mod bench;
 pub mod checker;
@@ -21,6 +22,7 @@ mod hostset;
 pub mod lead;
 pub mod narrate;
 mod net;
+pub mod package;
 mod process;
 mod queue;
 pub mod record;

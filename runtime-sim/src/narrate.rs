@@ -91,6 +91,7 @@ impl Narrator {
                 self.say(at, &text);
             }
             What::ProcessStarted { .. }
+            | What::ProcessSignalled { .. }
             | What::Restored { .. }
             | What::Holds { .. }
             | What::Leads { .. }

@@ -2,7 +2,7 @@
 
 use annulus_core::{
     Channel, Event, ExitReason, ExitStatus, InputId, Instant, MemberId, Message, Reply, RequestId, RumorKey,
-    ServiceGroup, ServiceName,
+    ServiceGroup, ServiceName, StopSignal,
 };
 
 use crate::action::{Action, HostId};
@@ -85,6 +85,19 @@ pub enum What {
         service: ServiceName,
         /// Its pid.
         pid: u32,
+    },
+    /// A service's process is told to end.
+    ProcessSignalled {
+        /// Where.
+        host: HostId,
+        /// Which service.
+        service: ServiceName,
+        /// Its pid.
+        pid: u32,
+        /// How.
+        signal: StopSignal,
+        /// Whether its supervisor says at that moment that the service takes work.
+        accepting: bool,
     },
     /// A service's process ended.
     ProcessExited {

@@ -79,6 +79,10 @@ pub fn to_json(scene: &dyn Scene, record: &Record) -> Value {
         What::ProcessStarted { host, service, pid } => {
             json!({"what": "process-started", "host": name(*host), "service": service.as_str(), "pid": pid})
         }
+        What::ProcessSignalled { host, service, pid, signal, accepting } => json!({
+            "what": "process-signalled", "host": name(*host), "service": service.as_str(), "pid": pid,
+            "signal": format!("{signal:?}"), "accepting": accepting,
+        }),
         What::ProcessExited { host, service, pid, status } => json!({
             "what": "process-exited", "host": name(*host), "service": service.as_str(), "pid": pid,
             "status": text(status),
@@ -155,6 +159,7 @@ fn hosts_of(action: &Action) -> (Vec<HostId>, Vec<HostId>) {
         | Action::StopService { host: at, .. }
         | Action::StartService { host: at, .. }
         | Action::Give { host: at, .. }
+        | Action::Package { host: at, .. }
         | Action::CrashService { host: at, .. } => (Vec::new(), vec![*at]),
         Action::Depart { by, host } => (vec![*by], vec![*host]),
         Action::DepartId { by, .. } => (vec![*by], Vec::new()),

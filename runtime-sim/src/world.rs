@@ -8,6 +8,7 @@ use annulus_core::{
 };
 
 use crate::action::{HostId, LinkQuality};
+use crate::balance;
 use crate::effects::Later;
 use crate::fault;
 use crate::hash::{Kind, TraceHash};
@@ -49,6 +50,8 @@ pub(crate) enum Thing {
     Late { host: u32, generation: u32, arrival: Box<Arrival> },
     /// A fault goes on.
     Fault(fault::Step),
+    /// A load balancer goes on.
+    Balance(balance::Step),
 }
 
 const _: () = assert!(size_of::<Thing>() <= 64, "tens of thousands of these wait in large rings");
@@ -69,6 +72,7 @@ pub struct World {
     /// The last that was done to the world was to end every fault.
     pub(crate) calm: bool,
     pub(crate) slow: fault::SlowHosts,
+    pub(crate) balancers: Vec<balance::Working>,
     pub(crate) rng_effects: Rng,
     pub(crate) rng_actions: Rng,
     rng: Rng,
@@ -102,6 +106,7 @@ impl World {
             keep_disks: true,
             calm: false,
             slow: fault::SlowHosts::new(rng.fork(stream_of_chance::SLOW)),
+            balancers: Vec::new(),
             rng_effects: rng.fork(stream_of_chance::EFFECTS),
             rng_actions: rng.fork(stream_of_chance::ACTIONS),
             rng,
@@ -266,6 +271,7 @@ impl World {
                 Thing::Later(later) => self.effect_goes_on(*later),
                 Thing::Late { host, generation, arrival } => self.late_arrival(host, generation, *arrival),
                 Thing::Fault(step) => self.fault_goes_on(step),
+                Thing::Balance(step) => self.balance_goes_on(step),
             },
         }
         true
@@ -343,7 +349,10 @@ impl World {
             match output {
                 Output::Transmit(transmit) => self.transmit(index, input, transmit),
                 Output::WakeAt(at, _) => self.set_wake(index, at),
-                Output::Effect(id, effect) => self.begin_effect(index, id, effect),
+                Output::Effect(id, effect) => {
+                    self.note_signal(index, node, &effect);
+                    self.begin_effect(index, id, effect);
+                }
                 Output::Event(event) => {
                     self.hash.happening(self.now, index, Kind::Event, event.id.0);
                     let (kind, subject) = crate::trace::fingerprint(&event.kind);

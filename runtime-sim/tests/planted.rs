@@ -18,6 +18,7 @@ const fn seeds_max(bug: Bug) -> Option<u64> {
         Bug::TombstoneCollectedEarly
         | Bug::BanUndoneByContact
         | Bug::BanNotStored
+        | Bug::StartBeforeExit
         | Bug::StallUnnoticed
         | Bug::ColdTooEarly => None,
         Bug::RefuteSameIncarnation | Bug::RestartSameIncarnation | Bug::RefuteBeforeStored => Some(20),

@@ -1,6 +1,7 @@
 //! Properties that must hold at every instant, one file each, and the list of all.
 
 mod acknowledged_versions;
+mod announced_before_signal;
 mod banned_stays_banned;
 mod death_has_a_reason;
 mod incarnation_monotonic;
@@ -10,10 +11,12 @@ mod leader_in_time;
 mod limits;
 mod no_false_death;
 mod one_leader;
+mod one_process;
 mod one_winner;
 mod precedence_holds;
 mod refuted_suspicion;
 mod rumor_versions;
+mod stopped_stays_stopped;
 mod stored_before_said;
 mod waking_accuses_nobody;
 
@@ -24,6 +27,7 @@ use annulus_core::{Instant, Timings};
 use crate::record::Record;
 
 pub use acknowledged_versions::AcknowledgedVersions;
+pub use announced_before_signal::AnnouncedBeforeSignal;
 pub use banned_stays_banned::BannedStaysBanned;
 pub use death_has_a_reason::DeathHasAReason;
 pub use incarnation_monotonic::IncarnationMonotonic;
@@ -33,10 +37,12 @@ pub use leader_in_time::LeaderInTime;
 pub use limits::Limits;
 pub use no_false_death::NoFalseDeath;
 pub use one_leader::OneLeader;
+pub use one_process::OneProcess;
 pub use one_winner::OneWinner;
 pub use precedence_holds::PrecedenceHolds;
 pub use refuted_suspicion::RefutedSuspicion;
 pub use rumor_versions::RumorVersions;
+pub use stopped_stays_stopped::StoppedStaysStopped;
 pub use stored_before_said::StoredBeforeSaid;
 pub use waking_accuses_nobody::WakingAccusesNobody;
 
@@ -96,6 +102,9 @@ impl Checkers {
             Box::new(LeaderGivesUpInTime::default()),
             Box::new(LeaderInTime::new(timings)),
             Box::new(LeaderForAReason::default()),
+            Box::new(OneProcess::default()),
+            Box::new(StoppedStaysStopped::default()),
+            Box::new(AnnouncedBeforeSignal),
         ])
     }
 

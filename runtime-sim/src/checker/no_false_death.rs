@@ -56,6 +56,8 @@ impl NoFalseDeath {
             | Action::StartService { .. }
             | Action::StopService { .. }
             | Action::Give { .. }
+            | Action::Package { .. }
+            | Action::Balance(_)
             | Action::CrashService { .. }
             | Action::ClockJump { .. } => {}
             _ => self.disturbed = true,

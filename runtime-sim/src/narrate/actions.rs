@@ -106,6 +106,12 @@ impl Narrator {
     /// What goes wrong beyond hosts that stop and links that are cut.
     fn fault_words(&self, action: &Action) -> String {
         match action {
+            Action::Package { host, service, .. } => {
+                format!("the package of {service} on {} is another one.", self.name(*host))
+            }
+            Action::Balance(balancer) => {
+                format!("clients send requests to {} through a load balancer.", balancer.service)
+            }
             Action::Burst { from, to, burst } => {
                 let ends = self.ends(from, to);
                 match burst {

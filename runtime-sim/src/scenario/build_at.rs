@@ -8,6 +8,7 @@ use toml::Spanned;
 use super::build::{Context, directed};
 use super::build_fault;
 use super::build_group;
+use super::build_package;
 use super::plan::TimedAction;
 use super::problem::Problems;
 use super::reference;
@@ -42,14 +43,21 @@ pub(crate) fn actions(
     actions
 }
 
+/// The places of the values of some keys.
+macro_rules! keys {
+    ($at:ident: $($key:ident),+ $(,)?) => {
+        vec![$((stringify!($key), $at.$key.as_ref().map(Spanned::span))),+]
+    };
+}
+
 /// The keys of one entry that are given, with the places of their values.
 fn given(at: &At) -> Vec<(&'static str, Range<usize>)> {
-    macro_rules! keys {
-        ($($key:ident),+) => {
-            [$((stringify!($key), at.$key.as_ref().map(Spanned::span))),+]
-        };
-    }
-    let keys = keys!(
+    let keys = given_early(at).into_iter().chain(given_late(at));
+    keys.filter_map(|(key, span)| span.map(|span| (key, span))).collect()
+}
+
+fn given_early(at: &At) -> Vec<(&'static str, Option<Range<usize>>)> {
+    keys!(at:
         join,
         leave,
         depart,
@@ -76,6 +84,11 @@ fn given(at: &At) -> Vec<(&'static str, Range<usize>)> {
         start,
         stop,
         crash_service,
+    )
+}
+
+fn given_late(at: &At) -> Vec<(&'static str, Option<Range<usize>>)> {
+    keys!(at:
         disk,
         operator,
         from,
@@ -107,9 +120,21 @@ fn given(at: &At) -> Vec<(&'static str, Range<usize>)> {
         bytes,
         topology,
         quorum,
-        suitability
-    );
-    keys.into_iter().filter_map(|(key, span)| span.map(|span| (key, span))).collect()
+        suitability,
+        package,
+        balance,
+        hooks,
+        hanging,
+        failing,
+        lives,
+        health,
+        drain,
+        bind,
+        survives,
+        configured,
+        check,
+        every,
+    )
 }
 
 /// The one action that an entry names; reports none, several, and keys that belong to another action.
@@ -187,6 +212,7 @@ fn meaning(name: &str, at: &At, context: &Context<'_>, problems: &mut Problems<'
         "burst" | "capacity" | "slow" | "clock_rate" | "clock_jump" | "suspend" | "crash_at_sync"
         | "crash_loop" | "clone" => build_fault::meaning(name, at, context, problems),
         "apply_config" | "put_file" => build_group::given(name, at, context, problems),
+        "package" | "balance" => build_package::meaning(name, at, context, problems),
         _ => services(name, at, context, problems),
     }
 }

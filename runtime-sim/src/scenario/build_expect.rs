@@ -57,6 +57,7 @@ fn given(expect: &Expect) -> Vec<(&'static str, Range<usize>)> {
         leader,
         one_leader,
         no_leader,
+        requests_lost,
         version_held,
         incarnation,
         identity,
@@ -238,6 +239,10 @@ fn what(name: &str, expect: &Expect, context: &Context<'_>, problems: &mut Probl
         }
         "service_up" | "service_down" => service(name, expect, context, problems),
         "leader" | "one_leader" | "no_leader" => leader(expect, seen_by, context, problems),
+        "requests_lost" => {
+            let count = expect.requests_lost.as_ref()?.get_ref();
+            Some(What::Lost { least: count.least, most: count.most })
+        }
         "version_held" => build_group::version_held(expect, seen_by, problems),
         "incarnation" | "identity" => compared(name, expect, context, problems),
         _ => {

@@ -224,6 +224,7 @@ impl<'p> Judge<'p> {
             What::Count { least, most, state, seen_by } => view.count(*least..=*most, *state, seen_by),
             What::Service { service, up, on, seen_by } => view.service(service, *up, on, seen_by.as_ref()),
             What::Leader { service, wanted } => view.leader(service, wanted),
+            What::Lost { least, most } => view.lost(u64::from(*least)..=u64::from(*most)),
             What::Version { key, version, seen_by } => view.version(key, *version, seen_by),
             What::Incarnation { of, raised, since } => self.compare(world, of, *since, |before, now| {
                 let (before, now) = (before.1, now.1);
@@ -458,6 +459,15 @@ impl<'a> View<'a> {
             }
         }
         Ok(())
+    }
+
+    fn lost(&self, wanted: std::ops::RangeInclusive<u64>) -> Result<(), String> {
+        let (sent, lost) = self.world.requests();
+        if sent > 0 && wanted.contains(&lost) {
+            Ok(())
+        } else {
+            Err(format!("{lost} of {sent} requests were lost"))
+        }
     }
 
     fn version(&self, key: &RumorKey, version: u64, seen_by: &Who) -> Result<(), String> {

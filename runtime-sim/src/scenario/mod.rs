@@ -7,6 +7,7 @@ mod build_at;
 mod build_expect;
 mod build_fault;
 mod build_group;
+mod build_package;
 pub(crate) mod judge;
 pub mod keys;
 

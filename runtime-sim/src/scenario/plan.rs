@@ -226,6 +226,13 @@ pub enum What {
         /// Who is to.
         wanted: Leads,
     },
+    /// Of what load balancers have sent, so many requests were not answered.
+    Lost {
+        /// At least.
+        least: u32,
+        /// At most.
+        most: u32,
+    },
     /// Each of `seen_by` holds this version of a group's configuration or file, and all the same content.
     Version {
         /// Which configuration or file.

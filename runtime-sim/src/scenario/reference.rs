@@ -173,6 +173,29 @@ pub const ACTIONS: &[Word] = &[
         doc: "the service's process ends with this exit code",
     },
     Word {
+        key: "package",
+        parts: &[
+            "on",
+            "hooks",
+            "hanging",
+            "failing",
+            "lives",
+            "health",
+            "drain",
+            "bind",
+            "survives",
+            "configured",
+        ],
+        example: "package = \"web\", on = \"ada\", hooks = [\"post-stop\"], hanging = \"init\", drain = \"8s\"",
+        doc: "from now on a service's package behaves so: its hooks, how long it runs, what its health check says",
+    },
+    Word {
+        key: "balance",
+        parts: &["on", "check", "every"],
+        example: "balance = \"web\", on = \"all\", check = \"1s\", every = \"20ms\"",
+        doc: "clients send requests through a load balancer, which asks each host now and then whether it takes work",
+    },
+    Word {
         key: "apply_config",
         parts: &["on", "version", "text"],
         example: "apply_config = \"web.default\", on = \"ada\", version = 2, text = \"port = 81\"",
@@ -270,6 +293,12 @@ pub const EXPECTATIONS: &[Word] = &[
         doc: "nobody acts as the leader of the service's group",
     },
     Word {
+        key: "requests_lost",
+        parts: &[],
+        example: "requests_lost = \"0..0\"",
+        doc: "of what load balancers have sent, so many requests were not answered",
+    },
+    Word {
         key: "version_held",
         parts: &["group", "file", "seen_by"],
         example: "version_held = 2, group = \"web.default\", seen_by = \"all\"",
@@ -314,6 +343,8 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("service-up", "a service's process runs; `of` and `seen_by` are the member that runs it"),
     ("service-backoff", "a service ended by itself and waits for its restart"),
     ("service-down", "a service is down as wanted"),
+    ("service-waiting", "a service waits for a group that it is bound to, or for a leader"),
+    ("service-failed", "a service failed so often that it is not tried any more"),
     ("version-lost", "a version that a member acknowledged lost against another one of the same number"),
 ];
 

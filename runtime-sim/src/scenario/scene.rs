@@ -45,6 +45,10 @@ pub trait Scene {
     fn version(&self, _by: HostId, _key: &RumorKey) -> Option<(u64, u64)> {
         None
     }
+    /// Requests that load balancers have sent, and those of them that were lost.
+    fn requests(&self) -> (u64, u64) {
+        (0, 0)
+    }
     /// Why those who run, which are among these hosts, do not share one view; none when they do.
     fn difference(&self, hosts: &[HostId]) -> Option<String> {
         let runs = |host: &&HostId| self.state(**host) == HostState::Running;
@@ -155,6 +159,10 @@ impl Scene for World {
 
     fn version(&self, by: HostId, key: &RumorKey) -> Option<(u64, u64)> {
         held_version(self.node(by)?, key)
+    }
+
+    fn requests(&self) -> (u64, u64) {
+        self.requests()
     }
 
     fn difference(&self, _: &[HostId]) -> Option<String> {

@@ -148,6 +148,8 @@ pub(crate) struct At {
     pub(crate) crash_service: Option<Spanned<String>>,
     pub(crate) apply_config: Option<Spanned<String>>,
     pub(crate) put_file: Option<Spanned<String>>,
+    pub(crate) package: Option<Spanned<String>>,
+    pub(crate) balance: Option<Spanned<String>>,
     pub(crate) disk: Option<Spanned<Disk>>,
     pub(crate) operator: Option<Spanned<String>>,
     pub(crate) from: Option<SpannedNames>,
@@ -178,6 +180,17 @@ pub(crate) struct At {
     pub(crate) topology: Option<Spanned<TopologyWord>>,
     pub(crate) quorum: Option<Spanned<u32>>,
     pub(crate) suitability: Option<Spanned<u64>>,
+    pub(crate) hooks: Option<SpannedNames>,
+    pub(crate) hanging: Option<SpannedNames>,
+    pub(crate) failing: Option<SpannedNames>,
+    pub(crate) lives: Option<Spanned<Time>>,
+    pub(crate) health: Option<Spanned<String>>,
+    pub(crate) drain: Option<Spanned<Time>>,
+    pub(crate) bind: Option<Spanned<String>>,
+    pub(crate) survives: Option<Spanned<bool>>,
+    pub(crate) configured: Option<Spanned<bool>>,
+    pub(crate) check: Option<Spanned<Time>>,
+    pub(crate) every: Option<Spanned<Time>>,
 }
 
 /// `[[expect]]`: when, one statement, and what the statement needs.
@@ -204,6 +217,7 @@ pub(crate) struct Expect {
     pub(crate) leader: Option<Spanned<String>>,
     pub(crate) one_leader: Option<Spanned<String>>,
     pub(crate) no_leader: Option<Spanned<String>>,
+    pub(crate) requests_lost: Option<Spanned<Count>>,
     pub(crate) version_held: Option<Spanned<u64>>,
     pub(crate) incarnation: Option<Spanned<IncarnationWord>>,
     pub(crate) identity: Option<Spanned<IdentityWord>>,
@@ -273,6 +287,10 @@ pub enum EventWord {
     ServiceBackoff,
     /// A service stopped as wanted.
     ServiceDown,
+    /// A service waits for a group that it is bound to, or for a leader.
+    ServiceWaiting,
+    /// A service is not tried any more.
+    ServiceFailed,
     /// A version that this member acknowledged lost against another one of the same number.
     VersionLost,
 }
@@ -294,6 +312,8 @@ impl EventWord {
             ServiceState::Up => Some(Self::ServiceUp),
             ServiceState::Backoff => Some(Self::ServiceBackoff),
             ServiceState::Down => Some(Self::ServiceDown),
+            ServiceState::Waiting => Some(Self::ServiceWaiting),
+            ServiceState::Failed => Some(Self::ServiceFailed),
             _ => None,
         }
     }
@@ -313,6 +333,8 @@ impl EventWord {
             Self::ServiceUp => "service-up",
             Self::ServiceBackoff => "service-backoff",
             Self::ServiceDown => "service-down",
+            Self::ServiceWaiting => "service-waiting",
+            Self::ServiceFailed => "service-failed",
             Self::VersionLost => "version-lost",
         }
     }

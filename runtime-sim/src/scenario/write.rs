@@ -10,6 +10,7 @@ use super::plan::{Expectation, Leads, Plan, PlannedHost, What, When, Who};
 use crate::action::{Action, Burst, Capacity, Delay, DiskAfter, HostId, LinkQuality, Ratio};
 use crate::group::Given;
 use crate::lead::Load;
+use crate::package::{Balancer, Package};
 
 /// Names that are listed one by one in a line.
 const NAMES_PER_LINE: usize = 12;
@@ -187,6 +188,8 @@ impl Out<'_> {
             Action::StopService { host, service } => on("stop", host, service),
             Action::StartService { host, service } => on("start", host, service),
             Action::Give { host, given } => self.give(*host, given),
+            Action::Package { host, service, package } => on("package", host, service) + &behaviour(package),
+            Action::Balance(balancer) => self.balance(balancer),
             Action::CrashService { host, service, code } => {
                 on("crash_service", host, service) + &format!("\ncode = {code}")
             }
@@ -200,6 +203,12 @@ impl Out<'_> {
         let bytes = if *bytes == 0 { String::new() } else { format!("\nbytes = {bytes}") };
         let (group, host) = (group.as_str(), self.plan.name(host));
         format!("\n{word} = {group:?}\non = {host:?}{file}\nversion = {version}\ntext = {text:?}{bytes}")
+    }
+
+    fn balance(&self, balancer: &Balancer) -> String {
+        let Balancer { service, hosts, check, every } = balancer;
+        let hosts = self.names(hosts);
+        format!("\nbalance = {service:?}\non = {hosts}\ncheck = {}\nevery = {}", time(*check), time(*every))
     }
 
     fn towards(&self, word: &str, from: &[HostId], to: &[HostId]) -> String {
@@ -288,6 +297,7 @@ impl Out<'_> {
                 }
                 Leads::Nobody => format!("no_leader = {:?}", service.as_str()),
             },
+            What::Lost { least, most } => format!("requests_lost = \"{least}..{most}\""),
             What::Version { key, version, seen_by } => {
                 let of = match key {
                     RumorKey::ServiceConfig(group) => format!("group = {:?}", group.as_str()),
@@ -377,6 +387,29 @@ fn load(how: &Load) -> String {
     }
     if let Some(suitability) = how.suitability {
         let _ = write!(text, "\nsuitability = {suitability}");
+    }
+    text
+}
+
+/// What is said of a package.
+fn behaviour(package: &Package) -> String {
+    let mut text = String::new();
+    for (word, hooks) in
+        [("hooks", &package.hooks), ("hanging", &package.hanging), ("failing", &package.failing)]
+    {
+        let names: Vec<String> = hooks.iter().map(|hook| format!("{:?}", hook.name())).collect();
+        if !names.is_empty() {
+            let _ = write!(text, "\n{word} = [{}]", names.join(", "));
+        }
+    }
+    for (word, span) in [("lives", package.lives), ("drain", package.drain)] {
+        text.push_str(&span.map_or_else(String::new, |span| format!("\n{word} = {}", time(span))));
+    }
+    let health = package.health.map(|health| format!("\nhealth = {:?}", health.name()));
+    let bind = package.bind.as_ref().map(|bind| format!("\nbind = {bind:?}"));
+    text.extend(health.into_iter().chain(bind));
+    for (word, flag) in [("survives", package.survives), ("configured", package.configured)] {
+        text.push_str(&if flag { format!("\n{word} = true") } else { String::new() });
     }
     text
 }

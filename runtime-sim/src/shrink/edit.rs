@@ -80,7 +80,7 @@ fn expectation(e: &Expectation, all: &dyn Fn(&[HostId]) -> Vec<HostId>) -> Optio
     };
     let mut left = e.clone();
     match &mut left.what {
-        What::AllAlive | What::OneView { .. } => {}
+        What::AllAlive | What::OneView { .. } | What::Lost { .. } => {}
         What::InState { of, seen_by, .. } | What::Event { of, seen_by, .. } => {
             (*of, *seen_by) = (who(of)?, who(seen_by)?);
         }

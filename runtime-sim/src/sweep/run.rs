@@ -141,6 +141,8 @@ fn action_name(action: &Action) -> &'static str {
         Action::StartService { .. } => "service start",
         Action::Give { given, .. } if given.file.is_some() => "file upload",
         Action::Give { .. } => "config apply",
+        Action::Package { .. } => "package",
+        Action::Balance(_) => "load",
         Action::CrashService { .. } => "service crash",
     }
 }

@@ -9,6 +9,7 @@ use tokio::time::sleep;
 
 use super::ring::{Shared, now};
 use crate::action::HostId;
+use crate::package::Package;
 use crate::process;
 use crate::record::What;
 
@@ -63,8 +64,10 @@ impl Effects for SimEffects {
                     Some((id, EffectResult::Persisted))
                 });
             }
-            Effect::Prepare { service: _, spec, facts: _ } => {
-                self.after(PREPARE, move |_| Some((id, process::prepare(&spec))));
+            Effect::Prepare { service: _, spec, facts } => {
+                self.after(PREPARE, move |_| {
+                    Some((id, process::prepare(&spec, &Package::default(), &facts, 0)))
+                });
             }
             Effect::Spawn { service, group: _ } => self.after(SPAWN, move |shared| {
                 let mut ring = shared.lock();

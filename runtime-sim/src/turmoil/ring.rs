@@ -208,7 +208,7 @@ impl Ring {
             StopReason::Crashed | StopReason::Killed => host.disk.crash(&mut self.rng_crashes),
         }
         let status = ExitStatus::Signal(SIGKILL);
-        for (service, process) in self.host_mut(index).processes.end_all() {
+        for (service, process) in self.host_mut(index).processes.end_all(&|_| false) {
             let host = HostId(index);
             self.note(at, What::ProcessExited { host, service, pid: process.pid, status });
         }

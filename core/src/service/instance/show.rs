@@ -5,6 +5,7 @@ use alloc::string::String;
 use super::super::spec::{Health, ServiceState, ServiceView};
 use super::{Announcement, Env, Instance, Phase};
 use crate::ident::PackageIdent;
+use crate::planted::Bug;
 use crate::service::ServiceEvent;
 
 impl Instance {
@@ -17,7 +18,7 @@ impl Instance {
             pkg: prepared.ident.clone(),
             cfg: prepared.exports.clone(),
             initialized,
-            accepting: self.accepts(),
+            accepting: self.accepts() || (initialized && env.planted.has(Bug::SignalUnannounced)),
             maintenance: self.spec.maintenance.clone(),
             applied_config: prepared.applied_config,
             applied_versions: self.versions_applied,

@@ -43,6 +43,10 @@ impl Instance {
     /// The ring hears of it before the process does.
     pub(super) fn begin_stop(&mut self, pid: u32, reason: &str, how: StopHow, env: &mut Env<'_>) {
         self.how = how;
+        if self.inherited {
+            // What the last supervisor said of it would stand until its process is gone.
+            self.retract(env);
+        }
         let announcing = how.drain && self.announced.as_ref().is_some_and(|a| a.initialized);
         if !announcing || env.planted.has(Bug::SignalUnannounced) {
             return self.signal_stop(pid, reason, env);
