@@ -274,7 +274,7 @@ impl Services {
             if spec.name() == name {
                 services.create(at, spec, Some(kept), "its process has no spec");
                 let instance = services.slots.get_mut(&name).and_then(|slot| slot.instance.as_mut());
-                instance.expect("it was just created").remove();
+                instance.expect("it was just created").disown();
             }
         }
         services

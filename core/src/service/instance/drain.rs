@@ -51,13 +51,23 @@ impl Instance {
 
     /// True when it was drained.
     pub(in super::super) fn undrain(&mut self, env: &mut Env<'_>) -> bool {
-        let drained = self.drain.is_some();
+        let drained = self.drain.as_ref().is_some_and(|drain| drain.by_operator);
+        if matches!(self.phase, Phase::Stopping { .. }) {
+            // What is being stopped goes on being drained for that.
+            self.drain.iter_mut().for_each(|drain| drain.by_operator = false);
+        } else {
+            self.end_drain(env);
+            self.publish(env);
+        }
+        drained
+    }
+
+    /// It is drained no longer.
+    pub(super) fn end_drain(&mut self, env: &mut Env<'_>) {
         self.finish_drain(env);
         self.drain = None;
         self.works.drop(Work::DrainHook);
         self.works.drop(Work::Inflight);
-        self.publish(env);
-        drained
     }
 
     pub(super) fn is_draining(&self) -> bool {

@@ -155,8 +155,8 @@ pub(super) struct Instance {
     public: bool,
     /// What the ring was told and still believes.
     announced: Option<Announcement>,
-    /// The ring still believes what the last supervisor said.
-    inherited: bool,
+    /// The group in which the ring still believes what the last supervisor said.
+    inherited: Option<ServiceGroup>,
     told_health: Option<Health>,
     /// Who is to be told when the process is gone.
     waiting: Vec<RequestId>,
@@ -181,13 +181,14 @@ impl Instance {
         Self {
             name,
             spec,
-            group,
             phase: Phase::New,
             since: env.now(),
             since_wall: env.at.wall,
             prepared: None,
             stale: None,
             removing: false,
+            inherited: kept.is_some().then(|| group.clone()),
+            group,
             kept,
             adopted: None,
             how: StopHow::default(),
@@ -211,7 +212,6 @@ impl Instance {
             drain: None,
             public: false,
             announced: None,
-            inherited: false,
             told_health: None,
             waiting: Vec::new(),
         }
@@ -309,6 +309,12 @@ impl Instance {
     /// Its row is deleted.
     pub(super) fn remove(&mut self) {
         self.removing = true;
+    }
+
+    /// It is there only to end a process that nobody knows, and of which the ring was told nothing.
+    pub(super) fn disown(&mut self) {
+        self.removing = true;
+        self.inherited = None;
     }
 
     /// How it is to be stopped, now that it is no longer wanted.
@@ -475,7 +481,7 @@ impl Instance {
         }
         if phase == Phase::Idle {
             self.retract(env);
-            self.undrain(env);
+            self.end_drain(env);
         }
         self.publish(env);
     }

@@ -24,7 +24,9 @@ impl Instance {
             applied_versions: self.versions_applied,
         };
         if self.announced.as_ref() != Some(&announcement) {
-            self.inherited = false;
+            if let Some(group) = self.inherited.take().filter(|group| *group != announcement.group) {
+                env.tell(ServiceEvent::Retract { group });
+            }
             self.announced = Some(announcement.clone());
             env.tell(ServiceEvent::Announce(announcement));
         }
@@ -39,8 +41,8 @@ impl Instance {
     pub(super) fn retract(&mut self, env: &mut Env<'_>) {
         self.public = false;
         self.told_health = None;
-        let inherited = core::mem::take(&mut self.inherited).then(|| self.group.clone());
-        if let Some(group) = self.announced.take().map(|announced| announced.group).or(inherited) {
+        let announced = self.announced.take().map(|announced| announced.group);
+        for group in announced.into_iter().chain(self.inherited.take()) {
             env.tell(ServiceEvent::Retract { group });
         }
     }

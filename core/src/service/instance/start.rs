@@ -180,7 +180,6 @@ impl Instance {
         self.since = env.now() - Duration::from_millis(uptime_ms);
         self.since_wall = kept.since;
         self.adopted = Some(kept.ident);
-        self.inherited = !self.removing;
         let effect = Effect::Adopt { service: self.name.clone(), group: self.group.clone(), pid: kept.pid };
         env.want(&self.name, Purpose::Spawn, effect);
     }

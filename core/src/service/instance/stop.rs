@@ -43,7 +43,7 @@ impl Instance {
     /// The ring hears of it before the process does.
     pub(super) fn begin_stop(&mut self, pid: u32, reason: &str, how: StopHow, env: &mut Env<'_>) {
         self.how = how;
-        if self.inherited {
+        if self.inherited.is_some() {
             // What the last supervisor said of it would stand until its process is gone.
             self.retract(env);
         }
