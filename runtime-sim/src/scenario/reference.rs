@@ -197,7 +197,7 @@ pub const ACTIONS: &[Word] = &[
     },
     Word {
         key: "apply_config",
-        parts: &["on", "version", "text"],
+        parts: &["on", "version", "text", "bytes"],
         example: "apply_config = \"web.default\", on = \"ada\", version = 2, text = \"port = 81\"",
         doc: "give a service group another configuration; without `text`, one that tells its version",
     },
