@@ -5,6 +5,7 @@
 
 mod draw;
 mod election;
+mod lead_times;
 mod report;
 mod results;
 mod ring;
@@ -21,6 +22,7 @@ use clap::Parser;
 use thiserror::Error;
 
 pub use draw::{Class, plan};
+pub use lead_times::Elections;
 pub use results::{FailureResult, Occurred, REQUIRED, Results, SeedResult};
 
 use crate::cli::guard;

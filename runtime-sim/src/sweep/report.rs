@@ -94,5 +94,30 @@ fn summary(text: &mut String, results: &Results) {
         let (low, high) = (bounds.clone().min().unwrap_or(0), bounds.max().unwrap_or(0));
         let _ = writeln!(text, "allowed by the timings: {} to {}", seconds(low), seconds(high));
     }
+    elections(text, results);
     let _ = writeln!(text, "trace hash of all: {:016x}", results.hash());
+}
+
+/// What a sweep says about leaders: how often they changed, and how long nobody led.
+fn elections(text: &mut String, results: &Results) {
+    let all = || results.seeds.iter().map(|result| &result.elections);
+    let virtual_ms: u64 = all().map(|e| e.virtual_ms).sum();
+    if virtual_ms == 0 {
+        return;
+    }
+    let changes: u64 = all().map(|e| e.changes).sum();
+    let won = results.occurred.get("event leader-elected").map_or(0, |occurred| occurred.times);
+    let two_ms: u64 = all().map(|e| e.two_leaders_ms).sum();
+    let mut gaps: Vec<u64> = all().flat_map(|e| e.leaderless_ms.iter().copied()).collect();
+    gaps.sort_unstable();
+    let quantile =
+        |percent: usize| gaps.get(gaps.len().saturating_sub(1) * percent / 100).copied().unwrap_or(0);
+    let _ = writeln!(
+        text,
+        "elections: {} virtual minutes, {won} won, {changes} leader changes; without a leader between two: median \
+         {} ms, 99 % {} ms; with two acting leaders: {two_ms} ms",
+        virtual_ms / 60_000,
+        quantile(50),
+        quantile(99)
+    );
 }

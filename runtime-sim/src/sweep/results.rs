@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Class;
+use super::lead_times::Elections;
 use super::run::Outcome;
 use crate::hash::TraceHash;
 
@@ -42,6 +43,9 @@ pub struct SeedResult {
     pub bound_ms: u64,
     /// Fingerprint of the run.
     pub hash: u64,
+    /// How long groups were led, and by nobody.
+    #[serde(default)]
+    pub elections: Elections,
     /// What was wrong.
     pub failure: Option<FailureResult>,
 }
@@ -59,7 +63,15 @@ pub struct FailureResult {
 
 impl Results {
     pub(super) fn add(&mut self, seed: u64, outcome: Result<Outcome, String>) {
-        let mut result = SeedResult { seed, members: 0, after_ms: None, bound_ms: 0, hash: 0, failure: None };
+        let mut result = SeedResult {
+            seed,
+            members: 0,
+            after_ms: None,
+            bound_ms: 0,
+            hash: 0,
+            elections: Elections::default(),
+            failure: None,
+        };
         match outcome {
             Err(panic) => {
                 let outcome = crate::exit::Exit::Bug.word().to_owned();
@@ -75,6 +87,7 @@ impl Results {
                 result.members = outcome.members;
                 result.bound_ms = ms(outcome.bound);
                 result.hash = outcome.hash;
+                result.elections = outcome.elections;
                 match outcome.result {
                     Ok(after) => result.after_ms = Some(ms(after)),
                     Err(failure) => {

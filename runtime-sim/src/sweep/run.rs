@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use annulus_core::EventKind;
 
+use super::lead_times::{Elections, LeadTimes};
 use crate::action::{Action, DiskAfter};
 use crate::cli::exit_and_words;
 use crate::exit::Exit;
@@ -29,6 +30,8 @@ pub(super) struct Outcome {
     /// What occurred, and how often.
     pub tally: BTreeMap<String, u64>,
     pub hash: u64,
+    /// How long groups were led, and by nobody.
+    pub elections: Elections,
 }
 
 /// Why a seed failed.
@@ -47,10 +50,12 @@ pub(super) fn run(plan: &Plan, recording: Recording, keep: &mut dyn FnMut(&dyn S
         narrator: Narrator::new(plan.hosts.iter().map(|host| host.name.clone()).collect()),
         last: VecDeque::with_capacity(LAST_SENTENCES + 1),
         recording,
+        lead_times: LeadTimes::default(),
         keep,
     };
     let report = scenario_run::run_until_settled(plan, plan.seed, &mut watcher);
-    let Tally { mut tally, last, .. } = watcher;
+    let Tally { mut tally, last, lead_times, .. } = watcher;
+    let elections = lead_times.end(report.ended);
     for (reason, count) in DropReason::ALL.into_iter().zip(report.counters.dropped) {
         *tally.entry(format!("packet {}", reason.name())).or_default() += count;
     }
@@ -67,7 +72,7 @@ pub(super) fn run(plan: &Plan, recording: Recording, keep: &mut dyn FnMut(&dyn S
         (Exit::Pass, _) => Ok(report.shared_since.unwrap_or(calm_at).saturating_since(calm_at)),
         (exit, why) => Err(Failure { exit, why, last: last.into() }),
     };
-    Outcome { members: plan.hosts.len(), bound, result, tally, hash: report.hash }
+    Outcome { members: plan.hosts.len(), bound, result, tally, hash: report.hash, elections }
 }
 
 /// Counts what occurs and remembers the last of it.
@@ -76,6 +81,7 @@ struct Tally<'a> {
     narrator: Narrator,
     last: VecDeque<String>,
     recording: Recording,
+    lead_times: LeadTimes,
     keep: &'a mut dyn FnMut(&dyn Scene, &Record),
 }
 
@@ -86,6 +92,7 @@ impl Watcher for Tally<'_> {
 
     fn record(&mut self, scene: &dyn Scene, record: &Record) {
         (self.keep)(scene, record);
+        self.lead_times.observe(record);
         match &record.what {
             What::Event { event, .. } => *self.tally.entry(event_name(&event.kind)).or_default() += 1,
             What::Action(action) => *self.tally.entry(action_name(action).to_owned()).or_default() += 1,
