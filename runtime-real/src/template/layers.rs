@@ -65,8 +65,10 @@ pub struct Layers {
 /// What the layers that may change said when they were well-formed last.
 #[derive(Clone, Debug, Default)]
 pub struct LastGood {
-    /// `user.toml`.
+    /// `user.toml`; none where there was none.
     pub user: Option<Table>,
+    /// Whether `user.toml` was read, or seen not to be there, since the supervisor began.
+    pub user_is_known: bool,
     /// The group's configuration, with its version.
     pub group: Option<(u64, Table)>,
 }
@@ -109,8 +111,8 @@ impl Layers {
             None => Ok(None),
         });
         match read {
-            Ok(table) => last.user = table,
-            Err(error) if last.user.is_some() => {
+            Ok(table) => (last.user, last.user_is_known) = (table, true),
+            Err(error) if last.user_is_known => {
                 self.warnings
                     .push(format!("{error}\nuntil it is mended, what it said before goes on counting"));
             }

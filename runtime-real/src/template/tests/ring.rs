@@ -265,6 +265,10 @@ fn a_malformed_user_toml_is_named_and_what_it_said_before_counts() {
     fs::remove_file(&path).expect("removed");
     bench.render(&mut done, &Facts::alone(me())).expect("rendered");
     assert_eq!(bench.read("config/out"), "1", "no file is no layer");
+    bench.user_toml("a = = 3");
+    bench.render(&mut done, &Facts::alone(me())).expect("rendered");
+    assert!(done.written.warnings[0].contains("user.toml"), "{:?}", done.written.warnings);
+    assert_eq!(bench.read("config/out"), "1", "as when there was none");
 }
 
 #[test]
