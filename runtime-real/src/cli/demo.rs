@@ -6,7 +6,10 @@ use super::{CliError, Outcome, block_on};
 use crate::demo;
 
 #[derive(Clone, Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Args {
+    #[command(subcommand)]
+    what: Option<What>,
     /// End after this time, e.g. 20s or 2m [default: until Ctrl-C]
     #[arg(long = "for", value_name = "TIME", value_parser = duration)]
     time: Option<Duration>,
@@ -15,9 +18,23 @@ pub(super) struct Args {
     keep: bool,
 }
 
+#[derive(Clone, Debug, clap::Subcommand)]
+enum What {
+    /// Show a group of Redis servers whose leader is killed and comes back; needs redis-server and redis-cli
+    Redis {
+        /// Leave the files behind
+        #[arg(long)]
+        keep: bool,
+    },
+}
+
 pub(super) fn run(args: Args) -> Outcome {
     block_on(async {
-        demo::run(demo::Options { time: args.time, keep: args.keep }).await.map_err(CliError::Demo)
+        let options = match args.what {
+            None => demo::Options { what: demo::What::Ring, time: args.time, keep: args.keep },
+            Some(What::Redis { keep }) => demo::Options { what: demo::What::Redis, time: None, keep },
+        };
+        demo::run(options).await.map_err(CliError::Demo)
     })
 }
 

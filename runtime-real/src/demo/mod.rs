@@ -3,6 +3,8 @@
 
 mod http;
 mod plan;
+mod redis;
+mod resp;
 mod show;
 mod supervisor;
 mod watch;
@@ -12,7 +14,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use annulus_core::ServiceName;
+use annulus_core::{ServiceName, Topology};
 use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -23,6 +25,7 @@ use crate::clock;
 use crate::keys::{KeyCache, KeyKind};
 use crate::package::{self, Limits};
 use crate::root::Root;
+use plan::Plan;
 use show::Story;
 use supervisor::{Addrs, End, Supervisor};
 use watch::Seen;
@@ -39,9 +42,23 @@ const REPLAY_TIME: Duration = Duration::from_millis(300);
 /// A ring that nothing happens in says so this often.
 const QUIET_PERIOD: Duration = Duration::from_secs(10);
 
+pub use redis::missing_programs;
+
+/// What is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum What {
+    /// A ring that one can play with.
+    #[default]
+    Ring,
+    /// A group of Redis servers whose leader is lost and comes back.
+    Redis,
+}
+
 /// How the demonstration goes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
+    /// What is shown.
+    pub what: What,
     /// It ends after this; otherwise when it is interrupted.
     pub time: Option<Duration>,
     /// Whether its files stay.
@@ -67,7 +84,7 @@ pub async fn run(options: Options) -> Result<u8, String> {
         died: false,
     };
     let result = tokio::select! {
-        result = demo.perform(options.time) => result,
+        result = demo.show(options) => result,
         () = stop.requested() => Ok(()),
     };
     let in_order = demo.stop(&mut stop).await;
@@ -115,29 +132,23 @@ struct Demo {
 }
 
 impl Demo {
+    async fn show(&mut self, options: Options) -> Result<(), String> {
+        match options.what {
+            What::Ring => self.perform(options.time).await,
+            What::Redis => self.perform_redis().await,
+        }
+    }
+
     async fn perform(&mut self, time: Option<Duration>) -> Result<(), String> {
         self.story.title();
         let addrs =
             supervisor::free_addrs(NAMES.len()).map_err(|e| format!("no free port on loopback: {e}"))?;
-        let step = self.story.step("building and installing the example package");
-        let roots = self.install(&addrs)?;
-        self.story.done(step);
-
-        let step = self.story.step("starting three supervisors");
-        for ((name, root), own) in NAMES.into_iter().zip(roots).zip(&addrs) {
-            let peers: Vec<_> = addrs.iter().map(|a| a.gossip).filter(|peer| *peer != own.gossip).collect();
-            self.supervisors.push(Supervisor::start(name, root, *own, &peers, &self.program)?);
-        }
-        self.until("answer over HTTP", async |demo: &mut Self| demo.identify().await).await?;
-        self.story.done(step);
-
-        let step = self.story.step("waiting until each of them sees all three");
-        self.until("form a ring", async |demo: &mut Self| demo.whole().await).await?;
-        self.story.done(step);
+        self.start_all(&addrs, &plan::RESPONDER).await?;
 
         let step = self.story.step("loading the service on each and waiting for its answer");
         for supervisor in &self.supervisors {
-            supervisor.load().await.map_err(|e| format!("{}: {e}", supervisor.name))?;
+            let loaded = supervisor.load(plan::RESPONDER.ident, Topology::Standalone).await;
+            loaded.map_err(|e| format!("{}: {e}", supervisor.name))?;
         }
         self.until("run the service", async |demo: &mut Self| demo.answering().await).await?;
         self.story.done(step);
@@ -147,11 +158,31 @@ impl Demo {
         self.tell(time).await
     }
 
+    /// From nothing to a ring of three with the package installed on each.
+    async fn start_all(&mut self, addrs: &[Addrs], plan: &Plan) -> Result<(), String> {
+        let step = self.story.step("building and installing the example package");
+        let roots = self.install(addrs, plan)?;
+        self.story.done(step);
+
+        let step = self.story.step("starting three supervisors");
+        for ((name, root), own) in NAMES.into_iter().zip(roots).zip(addrs) {
+            let peers: Vec<_> = addrs.iter().map(|a| a.gossip).filter(|peer| *peer != own.gossip).collect();
+            self.supervisors.push(Supervisor::start(name, root, *own, &peers, &self.program)?);
+        }
+        self.until("answer over HTTP", async |demo: &mut Self| demo.identify().await).await?;
+        self.story.done(step);
+
+        let step = self.story.step("waiting until each of them sees all three");
+        self.until("form a ring", async |demo: &mut Self| demo.whole().await).await?;
+        self.story.done(step);
+        Ok(())
+    }
+
     /// Builds the package once and installs it below each root, as one would on three hosts.
-    fn install(&self, addrs: &[Addrs]) -> Result<Vec<Root>, String> {
+    fn install(&self, addrs: &[Addrs], plan: &Plan) -> Result<Vec<Root>, String> {
         let text = |e: &dyn std::fmt::Display| e.to_string();
         let plan_dir = self.dir.join("plan");
-        plan::write(&plan_dir).map_err(|e| format!("{}: {e}", plan_dir.display()))?;
+        plan.write(&plan_dir).map_err(|e| format!("{}: {e}", plan_dir.display()))?;
         let home = Root::new(&self.dir.join(NAMES[0])).map_err(|e| text(&e))?;
         let built = package::build(&home, &plan_dir, &self.dir, clock::wall()).map_err(|e| text(&e))?;
         let public =
@@ -171,7 +202,9 @@ impl Demo {
 
     fn configure(&self, root: &Root, service: &ServiceName, name: &str, addrs: &Addrs) -> Result<(), String> {
         let mut config = toml::Table::new();
+        // What one of the plans does not know, it does not use.
         config.insert("program".to_owned(), self.program.display().to_string().into());
+        config.insert("address".to_owned(), addrs.service.ip().to_string().into());
         config.insert("name".to_owned(), name.into());
         config.insert("port".to_owned(), i64::from(addrs.service.port()).into());
         let path = root.user_toml(service);

@@ -47,20 +47,32 @@ impl Story {
         );
     }
 
+    pub(super) fn redis_title(&self) {
+        output::line(
+            "Annulus demonstration: Redis on three supervisors of this machine, one of which leads; removed at the end.\n",
+        );
+    }
+
+    /// Something worth knowing between two steps.
+    pub(super) fn remark(&mut self, text: &str) {
+        self.told += 1;
+        output::line(format_args!("  · {text}"));
+    }
+
     /// Announces a step before it is done, so that nobody wonders.
     pub(super) fn step(&mut self, what: &str) -> Step {
         if std::mem::replace(&mut self.open_step, true) {
             output::line("not done");
         }
         let mut out = std::io::stdout().lock();
-        let _ = write!(out, "  {what:<58} ").and_then(|()| out.flush());
+        let _ = write!(out, "  {what:<62} ").and_then(|()| out.flush());
         Step(self.clock.now())
     }
 
     pub(super) fn done(&mut self, step: Step) {
         self.open_step = false;
         let took = self.clock.now().saturating_since(step.0);
-        output::line(format_args!("{:>5.1} s", took.as_secs_f64()));
+        output::line(format_args!("{:>6.2} s", took.as_secs_f64()));
     }
 
     pub(super) fn who_is_who(&self, supervisors: &[Supervisor]) {
@@ -86,7 +98,7 @@ impl Story {
         let annulus = program_text(program);
         let root = first.root.path().display();
         output::line("\nTry these in another terminal:");
-        output::line(format_args!("  {annulus} svc status {} --root {root}", plan::IDENT));
+        output::line(format_args!("  {annulus} svc status {} --root {root}", plan::RESPONDER.ident));
         output::line(format_args!("  curl http://{}/census", first.addrs.http));
         output::line(format_args!("  {annulus} sup depart {} --root {root}", last.member));
     }

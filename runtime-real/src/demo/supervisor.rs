@@ -6,12 +6,13 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
+use annulus_core::{PackageIdent, Topology};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 
-use super::plan;
 use crate::ctl::client::Client;
+use crate::ctl::convert;
 use crate::ctl::message::SvcLoad;
 use crate::ctl::secret::Secret;
 use crate::effect::process::die_with_parent;
@@ -150,13 +151,27 @@ impl Supervisor {
         lines[lines.len().saturating_sub(LOG_LINES)..].iter().map(|line| format!("    {line}\n")).collect()
     }
 
-    /// Loads the example service.
-    pub(super) async fn load(&self) -> Result<(), String> {
+    /// Ends everything of this supervisor at once, with its launcher and this service, as a power failure would.
+    pub(super) async fn kill_all(&mut self, service: &str) {
+        let read = |path: PathBuf| fs::read_to_string(path).ok()?.trim().parse::<u32>().ok();
+        let supervisor = read(self.root.sup("default").pid_file());
+        let service = read(self.root.path().join("svc").join(service).join("PID"));
+        // The launcher first, which would start the others again.
+        for pid in self.pid().into_iter().chain(supervisor).chain(service) {
+            if let Ok(pid) = i32::try_from(pid) {
+                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            }
+        }
+        self.wait().await;
+    }
+
+    /// Loads a service.
+    pub(super) async fn load(&self, ident: &str, topology: Topology) -> Result<(), String> {
         let path = self.root.sup("default").ctl_secret();
         let secret = Secret::load(&path).map_err(|e| e.to_string())?;
-        let ident: annulus_core::PackageIdent =
-            plan::IDENT.parse().map_err(|e| format!("{}: {e}", plan::IDENT))?;
-        let request = SvcLoad { ident: Some((&ident).into()), ..SvcLoad::default() };
+        let ident: PackageIdent = ident.parse().map_err(|e| format!("{ident}: {e}"))?;
+        let topology = convert::topology_number(topology);
+        let request = SvcLoad { ident: Some((&ident).into()), topology, ..SvcLoad::default() };
         let client =
             Client::connect(&self.addrs.ctl.to_string(), secret.reveal()).await.map_err(|e| e.to_string())?;
         client.request(&request, |_| {}).await.map_err(|e| e.to_string())
