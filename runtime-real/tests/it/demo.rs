@@ -72,3 +72,26 @@ fn an_interrupt_ends_the_demonstration_in_order_and_a_death_shows() {
     assert_eq!(processes_in(tmp.path()), Vec::<String>::new());
     assert_eq!(fs::read_dir(tmp.path()).expect("a directory").count(), 0, "files are left");
 }
+
+#[test]
+fn redis_has_a_leader_loses_it_and_goes_on() {
+    let missing = annulus::demo::missing_programs();
+    if !missing.is_empty() {
+        println!("skipped: {} not found; Debian's package redis-server has both", missing.join(" and "));
+        return;
+    }
+    let tmp = tempfile::tempdir().expect("a directory");
+    let (code, stdout, stderr) = finish(annulus().env("TMPDIR", tmp.path()).args(["demo", "redis"]));
+    assert_eq!(code, 0, "{stdout}\n{stderr}");
+    for text in [
+        "leads; the others follow",
+        "refuses a write: READONLY",
+        "leads now, and still has \"written to the first leader\"",
+        "is back as a follower",
+        "Nothing is left running",
+    ] {
+        assert!(stdout.contains(text), "{text:?} is missing in\n{stdout}");
+    }
+    assert_eq!(processes_in(tmp.path()), Vec::<String>::new());
+    assert_eq!(fs::read_dir(tmp.path()).expect("a directory").count(), 0, "files are left");
+}
