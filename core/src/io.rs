@@ -149,7 +149,7 @@ pub enum Effect {
     },
     /// Take over a process that outlived the last supervisor: answered exactly like `Spawn`.
     Adopt {
-        /// The service, prepared before.
+        /// The service. It is prepared afterwards, or not at all when the process is only to be stopped.
         service: ServiceName,
         /// Its group, for log prefixes.
         group: ServiceGroup,

@@ -32,6 +32,7 @@ pub(crate) struct Later {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "most are answers, and each waits in a box")]
 enum Work {
     /// The answer is ready.
     Answer(EffectId, EffectResult),
