@@ -43,24 +43,37 @@ pub struct Voter {
 /// What became of a group.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
-    /// Time that was simulated.
-    pub ran: Duration,
     /// Times that somebody began to lead.
     pub elections: u64,
     /// Times that the leader was another one than the one before.
     pub changes: u64,
-    /// How long the group had no leader that acted, each time; the last one may not have ended.
+    /// How long nobody acted between two who led, each time.
     pub without_leader: Vec<Duration>,
     /// How long two or more members acted as leader at once, in all.
     pub two_leaders: Duration,
 }
 
-/// Runs the faults of `plan` over the group that `voters` form.
+/// The members of the group with a leader that `plan` loads services of.
 #[must_use]
-pub fn run(plan: &Plan, voters: &[Voter]) -> Figures {
+pub fn voters(plan: &Plan) -> Vec<Voter> {
+    let mut voters: Vec<Voter> = Vec::new();
+    for timed in &plan.actions {
+        if let Action::LoadService { host, how, .. } = &timed.action
+            && how.leader
+            && voters.iter().all(|voter| voter.host != *host)
+        {
+            let suitability = how.suitability.unwrap_or(0);
+            voters.push(Voter { host: *host, suitability, loaded: timed.time });
+        }
+    }
+    voters
+}
+
+/// Runs the faults of `plan` over the group that `voters` form, until `end`.
+#[must_use]
+pub fn run(plan: &Plan, voters: &[Voter], end: Instant) -> Figures {
     let mut model = Model::new(plan, voters);
     let mut actions = plan.actions.iter().peekable();
-    let end = Instant::from_nanos(u64::try_from(plan.duration.as_nanos()).unwrap_or(u64::MAX));
     let mut now = Instant::from_millis(0);
     while now < end {
         while let Some(timed) = actions.next_if(|timed| timed.time <= now) {
@@ -69,7 +82,7 @@ pub fn run(plan: &Plan, voters: &[Voter]) -> Figures {
         model.tick(now);
         now = now + Duration::from_millis(TICK_MS);
     }
-    model.figures(end)
+    model.figures
 }
 
 /// One supervisor of the group.
@@ -116,7 +129,7 @@ impl Model {
             nodes,
             names,
             rng,
-            figures: Figures { ran: plan.duration, ..Figures::default() },
+            figures: Figures::default(),
             last_leader: None,
             leaderless_since: None,
         }
@@ -317,7 +330,9 @@ impl Model {
             (None, None) => self.leaderless_since = Some(now),
             (Some(leader), since) => {
                 if let Some(since) = since {
-                    self.figures.without_leader.push(now.saturating_since(since));
+                    if self.last_leader.is_some() {
+                        self.figures.without_leader.push(now.saturating_since(since));
+                    }
                     self.figures.elections += 1;
                     self.leaderless_since = None;
                 }
@@ -330,13 +345,6 @@ impl Model {
             }
             (None, Some(_)) => {}
         }
-    }
-
-    fn figures(mut self, end: Instant) -> Figures {
-        if let Some(since) = self.leaderless_since {
-            self.figures.without_leader.push(end.saturating_since(since));
-        }
-        self.figures
     }
 }
 

@@ -13,7 +13,7 @@ fn figures(permanent: &str, actions: &str) -> Figures {
         .host_ids()
         .map(|host| Voter { host, suitability: u64::from(host.0), loaded: Instant::from_millis(5_000) })
         .collect();
-    run(&plan, &voters)
+    run(&plan, &voters, Instant::from_millis(180_000))
 }
 
 #[test]
@@ -21,7 +21,7 @@ fn a_quiet_group_has_one_leader() {
     let figures = figures("", "");
     assert_eq!((figures.elections, figures.changes), (1, 0));
     assert_eq!(figures.two_leaders, Duration::ZERO);
-    assert!(figures.without_leader.iter().all(|gap| *gap < Duration::from_secs(5)), "{figures:?}");
+    assert!(figures.without_leader.is_empty(), "{figures:?}");
 }
 
 /// Real Habitat was measured at 16.5 to 27.3 s from kill -9 of the leader to a new one.

@@ -1,12 +1,15 @@
 //! How long a group was led, by whom, and how long by nobody.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use annulus_core::{Instant, ServiceGroup};
 use serde::{Deserialize, Serialize};
 
 use crate::action::HostId;
+use crate::habitat;
 use crate::record::{Record, What};
+use crate::scenario::Plan;
 
 /// What a seed says about elections.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +22,22 @@ pub struct Elections {
     pub leaderless_ms: Vec<u64>,
     /// Time with two acting leaders, in milliseconds.
     pub two_leaders_ms: u64,
+}
+
+/// What Habitat's published rules would have made of the same faults. See [`habitat`] for what that favours.
+pub(super) fn by_habitats_rules(plan: &Plan, ended: Instant) -> Elections {
+    let voters = habitat::voters(plan);
+    if voters.is_empty() {
+        return Elections::default();
+    }
+    let figures = habitat::run(plan, &voters, ended);
+    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    Elections {
+        virtual_ms: ended.as_millis(),
+        changes: figures.changes,
+        leaderless_ms: figures.without_leader.into_iter().map(ms).collect(),
+        two_leaders_ms: ms(figures.two_leaders),
+    }
 }
 
 /// Measures it.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::lead_times::Elections;
 use super::results::{FailureResult, REQUIRED, Results};
 use crate::cli::guard;
 use crate::exit::Exit;
@@ -98,25 +99,32 @@ fn summary(text: &mut String, results: &Results) {
     let _ = writeln!(text, "trace hash of all: {:016x}", results.hash());
 }
 
-/// What a sweep says about leaders: how often they changed, and how long nobody led.
+/// What a sweep says about leaders: how often they changed, and how long nobody led; and what Habitat's published
+/// rules would have made of the same seeds.
 fn elections(text: &mut String, results: &Results) {
-    let all = || results.seeds.iter().map(|result| &result.elections);
-    let virtual_ms: u64 = all().map(|e| e.virtual_ms).sum();
+    let ours: Vec<&Elections> = results.seeds.iter().map(|result| &result.elections).collect();
+    let virtual_ms: u64 = ours.iter().map(|e| e.virtual_ms).sum();
     if virtual_ms == 0 {
         return;
     }
-    let changes: u64 = all().map(|e| e.changes).sum();
     let won = results.occurred.get("event leader-elected").map_or(0, |occurred| occurred.times);
-    let two_ms: u64 = all().map(|e| e.two_leaders_ms).sum();
-    let mut gaps: Vec<u64> = all().flat_map(|e| e.leaderless_ms.iter().copied()).collect();
+    let tenths = virtual_ms / 360_000;
+    let _ = writeln!(text, "elections: {}.{} virtual hours, {won} won", tenths / 10, tenths % 10);
+    leaders(text, "Annulus", &ours);
+    leaders(text, "by Habitat's rules", &results.seeds.iter().map(|r| &r.habitat).collect::<Vec<_>>());
+}
+
+fn leaders(text: &mut String, who: &str, all: &[&Elections]) {
+    let changes: u64 = all.iter().map(|e| e.changes).sum();
+    let two_ms: u64 = all.iter().map(|e| e.two_leaders_ms).sum();
+    let mut gaps: Vec<u64> = all.iter().flat_map(|e| e.leaderless_ms.iter().copied()).collect();
     gaps.sort_unstable();
     let quantile =
         |percent: usize| gaps.get(gaps.len().saturating_sub(1) * percent / 100).copied().unwrap_or(0);
     let _ = writeln!(
         text,
-        "elections: {} virtual minutes, {won} won, {changes} leader changes; without a leader between two: median \
-         {} ms, 99 % {} ms; with two acting leaders: {two_ms} ms",
-        virtual_ms / 60_000,
+        "  {who:<19} {changes} leader changes; without a leader between two: median {} ms, 99 % {} ms; with two \
+         acting leaders: {two_ms} ms",
         quantile(50),
         quantile(99)
     );

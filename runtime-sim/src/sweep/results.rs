@@ -46,6 +46,9 @@ pub struct SeedResult {
     /// How long groups were led, and by nobody.
     #[serde(default)]
     pub elections: Elections,
+    /// What Habitat's published rules would have made of the same faults.
+    #[serde(default)]
+    pub habitat: Elections,
     /// What was wrong.
     pub failure: Option<FailureResult>,
 }
@@ -70,6 +73,7 @@ impl Results {
             bound_ms: 0,
             hash: 0,
             elections: Elections::default(),
+            habitat: Elections::default(),
             failure: None,
         };
         match outcome {
@@ -88,6 +92,7 @@ impl Results {
                 result.bound_ms = ms(outcome.bound);
                 result.hash = outcome.hash;
                 result.elections = outcome.elections;
+                result.habitat = outcome.habitat;
                 match outcome.result {
                     Ok(after) => result.after_ms = Some(ms(after)),
                     Err(failure) => {

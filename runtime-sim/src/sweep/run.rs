@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use annulus_core::EventKind;
 
-use super::lead_times::{Elections, LeadTimes};
+use super::lead_times::{self, Elections, LeadTimes};
 use crate::action::{Action, DiskAfter};
 use crate::cli::exit_and_words;
 use crate::exit::Exit;
@@ -32,6 +32,8 @@ pub(super) struct Outcome {
     pub hash: u64,
     /// How long groups were led, and by nobody.
     pub elections: Elections,
+    /// The same by Habitat's rules.
+    pub habitat: Elections,
 }
 
 /// Why a seed failed.
@@ -56,6 +58,7 @@ pub(super) fn run(plan: &Plan, recording: Recording, keep: &mut dyn FnMut(&dyn S
     let report = scenario_run::run_until_settled(plan, plan.seed, &mut watcher);
     let Tally { mut tally, last, lead_times, .. } = watcher;
     let elections = lead_times.end(report.ended);
+    let habitat = lead_times::by_habitats_rules(plan, report.ended);
     for (reason, count) in DropReason::ALL.into_iter().zip(report.counters.dropped) {
         *tally.entry(format!("packet {}", reason.name())).or_default() += count;
     }
@@ -72,7 +75,7 @@ pub(super) fn run(plan: &Plan, recording: Recording, keep: &mut dyn FnMut(&dyn S
         (Exit::Pass, _) => Ok(report.shared_since.unwrap_or(calm_at).saturating_since(calm_at)),
         (exit, why) => Err(Failure { exit, why, last: last.into() }),
     };
-    Outcome { members: plan.hosts.len(), bound, result, tally, hash: report.hash, elections }
+    Outcome { members: plan.hosts.len(), bound, result, tally, hash: report.hash, elections, habitat }
 }
 
 /// Counts what occurs and remembers the last of it.
