@@ -88,10 +88,14 @@ pub async fn run(options: Options) -> Result<u8, String> {
         () = stop.requested() => Ok(()),
     };
     let in_order = demo.stop(&mut stop).await;
-    let kept = options.keep.then(|| dir.path().to_owned());
-    if let Err(error) = dir.close() {
+    // `close` would remove it in any case.
+    let kept = if options.keep {
+        Some(dir.keep())
+    } else if let Err(error) = dir.close() {
         return Err(format!("the temporary files could not be removed: {error}"));
-    }
+    } else {
+        None
+    };
     result?;
     demo.story.farewell(demo.died, in_order, kept.as_deref());
     Ok(u8::from(demo.died || !in_order))
