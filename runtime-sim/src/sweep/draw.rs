@@ -106,6 +106,8 @@ pub fn plan(seed: u64, without: &[Class]) -> Plan {
     let density = [1, 2, 3][rng.index(3)];
     let zones: Vec<String> = ring.hosts.iter().map(|host| host.zone.clone()).collect();
     let mut schedule: Vec<(Instant, Action)> = Vec::new();
+    // Drawn, whether left out or not: or leaving elections out would bring back what they do not go with.
+    let mut elects = false;
     for class in Class::ALL {
         let mut draw = Draw {
             rng: root.fork(1 + class as u64),
@@ -117,11 +119,12 @@ pub fn plan(seed: u64, without: &[Class]) -> Plan {
         };
         let in_use = draw.rng.chance(density, 5);
         draw.class(class);
+        elects |= in_use && draw.steps.iter().any(|(_, action)| super::election::is_load(action));
         if in_use && !without.contains(&class) {
             schedule.append(&mut draw.steps);
         }
     }
-    if schedule.iter().any(|(_, action)| super::election::is_load(action)) {
+    if elects {
         super::election::keep_assumptions(&mut schedule);
     }
     schedule.extend(replacements(&ring.hosts, &schedule, calm_ms));
