@@ -41,7 +41,7 @@ fn functions_are_short() {
 /// Marks of unfinished work, and words of the place where it was done. In pieces, so that they are not found here.
 const MARKS: [&str; 4] = [concat!("FIX", "ME"), concat!("XX", "X"), concat!("TO", "DO"), concat!("HA", "CK")];
 const MACROS: [&str; 2] = [concat!("to", "do!"), concat!("unimpl", "emented!")];
-const FOREIGN: [&str; 9] = [
+const FOREIGN: [&str; 11] = [
     concat!("/wo", "rk/"),
     concat!("/tmp", "/wt"),
     concat!("issues ", "show"),
@@ -51,6 +51,8 @@ const FOREIGN: [&str; 9] = [
     concat!("chat", "gpt"),
     concat!("cop", "ilot"),
     concat!("brief", ".md"),
+    concat!("<<<<", "<<< "),
+    concat!(">>>>", ">>> "),
 ];
 
 #[test]
