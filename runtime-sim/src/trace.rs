@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `action` | `action`: its name, `from`, `to`, `both`, `loss` where they apply, `text`: in words |
 //! | `host-started` | `host`, `member`, `restored` |
+//! | `restored` | `host`, `versions`: of what it has found on its disk, pairs of `rumor` and version |
 //! | `host-stopped` | `host`, `why`: `left`, `departed`, `crashed`, `killed` |
 //! | `event` | `host`, `id`, `cause` {`input`, `event`}, `kind` and the kind's own fields |
 //! | `reply` | `host`, `request`, `reply` |
@@ -13,6 +14,7 @@
 //! | `leads` | `host`, `group`, `term`, `until`: when its lease ends by the world's clock, null when it leads no longer |
 //! | `holds` | `host`, `rumor`, `version`: what it has accepted |
 //! | `process-started` | `host`, `service`, `pid` |
+//! | `process-signalled` | `host`, `service`, `pid`, `signal`, `accepting`: whether others still send it work |
 //! | `process-exited` | `host`, `service`, `pid`, `status` |
 //! | `sent` | `packet`, `from`, `input`, `to`, `channel`: `datagram` or `stream`, `bytes`, and of its content `message`: its kind, `speaker`, `seq`, `about`, `tells`: members' records |
 //! | `delivered` | `packet`, `to`, `input` |

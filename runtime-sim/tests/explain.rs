@@ -134,6 +134,22 @@ fn a_killed_process_answers_by_refusing() {
 }
 
 #[test]
+fn traces_of_every_kind_can_be_read() {
+    for scenario in [
+        "election/a_leader_that_leaves_hands_over.toml",
+        "group/two_sides_one_winner.toml",
+        "identity/ban_outlives_its_operator.toml",
+        "service/services_outlive_their_supervisor.toml",
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let trace = traced(folder.path(), scenario);
+        let told = sim(&["explain", trace.to_str().expect("a path"), "--member", "nobody"]);
+        let told = String::from_utf8(told.stderr).expect("text");
+        assert!(told.contains("knows no member \"nobody\""), "{scenario}: {told}");
+    }
+}
+
+#[test]
 fn what_cannot_be_explained_is_refused_with_the_line() {
     let folder = tempfile::tempdir().expect("a folder");
     let trace = traced(folder.path(), "smoke/three_members_one_crash.toml");

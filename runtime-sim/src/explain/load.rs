@@ -215,7 +215,9 @@ impl Trace {
                     packet.dropped = Some((t, why));
                 }
             }
-            "refused" | "reply" | "process-started" | "process-exited" => {}
+            // Nothing that an explanation follows.
+            "refused" | "reply" | "restored" | "beyond-limit" | "leads" | "holds" | "process-started"
+            | "process-signalled" | "process-exited" => {}
             other => return Err(format!("`{other}` is nothing that a trace tells")),
         }
         Ok(())
@@ -246,7 +248,12 @@ impl Trace {
             }
             "started" => Kind::Started { incarnation: read::<RawStarted>(line)?.incarnation },
             "stalled" => Kind::Stalled { for_ms: read::<RawStalled>(line)?.for_ms },
-            _ => return Ok(()),
+            // Known, and nothing that an explanation follows.
+            "member-forgotten" | "local-health" | "rumor-accepted" | "version-lost" | "synced" | "banned"
+            | "service-changed" | "decode-failed" | "limit-reached" | "persist-failed"
+            | "identity_conflict" | "leaving" | "election-started" | "vote-cast" | "leader-elected"
+            | "leader-learned" | "lease-lost" | "handed-over" | "electorate-changed" => return Ok(()),
+            other => return Err(format!("`{other}` is no event that a trace tells")),
         };
         let life = self.life(&host);
         self.events.push(Event { t, host, life, id, input: cause.input, after: cause.event, kind });
