@@ -88,6 +88,9 @@ pub(super) struct Group {
     pub(super) searching: bool,
     storing: Storing,
     role: Option<Role>,
+    /// Whom this voter voted for with the electorate that it has only heard proposed, and in which term. Whoever wins
+    /// that term has founded just that electorate, and may be gone before it could say so.
+    founder: Option<(u64, MemberId)>,
 }
 
 impl Group {
@@ -112,6 +115,7 @@ impl Group {
             searching: false,
             storing: Storing::default(),
             role: None,
+            founder: None,
         }
     }
 
@@ -125,7 +129,8 @@ impl Group {
             vote = Vote { electorate: vote.electorate, ..Vote::default() };
         }
         let ready_at = now + wait;
-        Self { ready_at, next_ask_at: ready_at, vote, ..Self::new(name, now) }
+        let founder = vote.candidate.filter(|_| !vote.electorate.is_founded()).map(|id| (vote.term, id));
+        Self { ready_at, next_ask_at: ready_at, vote, founder, ..Self::new(name, now) }
     }
 
     pub(super) fn handle_fitness(&mut self, env: &mut Env<'_, '_>, fitness: Option<Fitness>) {
@@ -218,6 +223,7 @@ impl Group {
             return;
         }
         let Some(outcome) = self.outcome.clone() else { return };
+        self.found_with(env, &outcome);
         let is_other = outcome.leader != env.me;
         let is_new = before.is_none_or(|b| (b.term, b.leader) != (outcome.term, outcome.leader));
         if is_new && is_other && !outcome.ended {
@@ -326,6 +332,24 @@ impl Group {
         self.message(self.vote.term, round, Body::Answer { to, verdict, voter: self.voter() })
     }
 
+    /// A vote for a candidate that would found this electorate.
+    pub(super) fn note_proposal(&mut self, term: u64, candidate: MemberId, proposal: &Electorate) {
+        if !proposal.is_founded() && !self.vote.electorate.is_founded() {
+            self.vote.electorate = Electorate::proposal(proposal.members.iter().copied());
+            self.founder = Some((term, candidate));
+        }
+    }
+
+    /// Who won has founded the electorate that this voter's vote was counted in.
+    fn found_with(&mut self, env: &mut Env<'_, '_>, outcome: &ElectionRumor) {
+        if self.vote.electorate.is_founded() || self.founder != Some((outcome.term, outcome.leader)) {
+            return;
+        }
+        let members = core::mem::take(&mut self.vote.electorate.members);
+        self.install(&Electorate { term: outcome.term, version: 1, members });
+        self.store(env, None);
+    }
+
     /// Takes in a later electorate.
     pub(super) fn install(&mut self, electorate: &Electorate) -> bool {
         let newer = electorate.is_founded()
@@ -333,6 +357,7 @@ impl Group {
             && electorate.members.len() <= ELECTORATE_MAX;
         if newer {
             self.vote.electorate = electorate.clone();
+            self.founder = None;
             self.learned.clear();
         }
         newer

@@ -25,7 +25,9 @@
 //! leader that wrote them, then by number; a voter that knows a later list than a candidate does not vote for it but
 //! tells it the list. The first list is *founded*: the candidate proposes the union of all members that it and the
 //! voters know of, dead ones included; a voter that misses somebody in the proposal says whom. The founder hears
-//! everybody who can be reached before it goes on, and a member that knows of a leader founds nothing. An electorate
+//! everybody who can be reached before it goes on, and a member that knows of a leader founds nothing. Who voted for
+//! the founder keeps the proposal with its vote: if the founder is gone before it could tell of its list, the list is
+//! known all the same, in every majority that is left. An electorate
 //! counts as at least three members, or as many as `--quorum` says.
 //! Members that left or unloaded the service lose their seat, the dead lose it when the number of seats is even (a
 //! dead voter then only raises the quorum), newcomers get one: so hosts that are replaced one after the other keep

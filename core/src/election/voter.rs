@@ -119,6 +119,7 @@ impl Group {
         let again = term == self.vote.term && self.vote.candidate == Some(from);
         self.vote.term = term;
         self.vote.candidate = Some(from);
+        self.note_proposal(term, from, electorate);
         let changed = self.install(electorate) | !again | self.note_lease(lease_ms);
         if !again {
             self.report(env, term, ElectionEvent::Voted { candidate: from });

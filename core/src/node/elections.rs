@@ -56,6 +56,12 @@ impl Node {
         for group in led {
             let fitness = self.own_fitness(&group);
             self.elections.handle_fitness(ctx!(self), &group, fitness);
+            // The ring may have told of a leader before there was anything here that takes part.
+            if let Some(Rumor::Election(outcome)) =
+                self.rumors.get(&RumorKey::Election(group.clone())).cloned()
+            {
+                self.elections.handle_outcome(ctx!(self), &outcome);
+            }
             let roll = self.roll(&group);
             self.elections.handle_roll(ctx!(self), &group, roll);
         }
