@@ -181,7 +181,7 @@ impl Timings {
             leave_delay_ms: 1_000,
             persist_period_ms: 10_000,
             stall_ms: 2_000,
-            restart_backoff_ms_min: 100,
+            restart_backoff_ms_min: 50,
             restart_backoff_ms_max: 30_000,
             restart_cooldown_ms: 60_000,
             restart_failures_max: 200,

@@ -59,9 +59,9 @@ mod tests {
     fn waits_double_up_to_the_maximum() {
         let backoff = Backoff::new(&Timings::lan());
         let mut rng = Rng::from_seed([1; 32]);
-        assert_eq!(backoff.wait(1, &mut rng), Duration::from_millis(100));
+        assert_eq!(backoff.wait(1, &mut rng), Duration::from_millis(50));
         for (failures, floor, ceiling) in
-            [(2, 100, 200), (3, 200, 400), (9, 12_800, 25_600), (40, 15_000, 30_000)]
+            [(2, 50, 100), (3, 100, 200), (9, 6_400, 12_800), (40, 15_000, 30_000)]
         {
             for _ in 0..50 {
                 let wait = backoff.wait(failures, &mut rng).as_millis();

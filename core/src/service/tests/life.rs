@@ -181,11 +181,11 @@ fn failures_wait_longer_until_the_service_has_run_for_a_while() {
         world.settle();
         assert_eq!(world.services.views()[0].restarts, n);
     }
-    assert!(last_ms >= 1_600);
+    assert!(last_ms >= 800);
     world.advance(Duration::from_secs(60));
     world.exit(&web, ExitStatus::Code(1));
     let view = &world.services.views()[0];
-    assert_eq!(view.next_start, Some(world.now + Duration::from_millis(100)));
+    assert_eq!(view.next_start, Some(world.now + Duration::from_millis(50)));
     assert_eq!(view.last_exit, Some(ExitStatus::Code(1)));
     let start = world.ask("web", Asked::Start, false);
     assert_eq!(world.replies.get(&start), Some(&Reply::Done));
