@@ -11,6 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc as queue};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use annulus_core::{EffectId, EffectResult, Snapshot, SnapshotError, Table, Write};
 use redb::{
@@ -26,6 +27,10 @@ use crate::specs::Specs;
 pub const FILE_NAME: &str = "annulus.redb";
 /// Memory for pages; the whole state of a small ring fits.
 const CACHE_BYTES: usize = 1024 * 1024;
+/// Times that a database is tried which another process has open …
+const OPEN_TRIES: u32 = 100;
+/// … and how long after.
+const OPEN_RETRY: Duration = Duration::from_millis(20);
 /// Requests in one transaction.
 const GROUP_MAX: usize = 256;
 /// Says whose database it is and how its rows are to be read.
@@ -96,7 +101,7 @@ impl Store {
             create(dir, &path)?;
         }
         guarded(&path, || {
-            let db = open(&path)?;
+            let db = open_when_free(&path)?;
             check_format(&db, &path)?;
             Ok(Self { path: path.clone(), db })
         })
@@ -199,6 +204,18 @@ fn create(dir: &Path, path: &Path) -> Result<(), StoreError> {
     make().map_err(|error| classify(path, error))?;
     fs::rename(&unfinished, path).map_err(io_error)?;
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(io_error)
+}
+
+/// A supervisor whose launcher was killed is killed by the system, which may take a moment: longer than the next
+/// launcher needs to start the next supervisor.
+fn open_when_free(path: &Path) -> Result<Database, StoreError> {
+    for _ in 1..OPEN_TRIES {
+        match open(path) {
+            Err(StoreError::Busy(_)) => std::thread::sleep(OPEN_RETRY),
+            result => return result,
+        }
+    }
+    open(path)
 }
 
 fn open(path: &Path) -> Result<Database, StoreError> {

@@ -74,6 +74,22 @@ fn one_process_at_a_time() {
 }
 
 #[test]
+fn whoever_ends_is_waited_for() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let ending = Store::open(dir.path()).expect("made");
+    let (tell, told) = queue::channel();
+    std::thread::scope(|scope| {
+        let next = scope.spawn(|| {
+            tell.send(()).expect("heard");
+            Store::open(dir.path())
+        });
+        told.recv().expect("it is about to open");
+        drop(ending);
+        next.join().expect("no panic").expect("opened once it is free");
+    });
+}
+
+#[test]
 fn what_is_not_ours_is_refused_and_kept() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join(FILE_NAME);

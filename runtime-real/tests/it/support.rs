@@ -149,7 +149,8 @@ fn spawn(root: &Path, run: &[&str], env: &[(&str, &str)]) -> (Child, Value) {
         let mut line = String::new();
         let read = log.read_line(&mut line).expect("log lines are text");
         assert_ne!(read, 0, "the supervisor ended before it was ready");
-        let line: Value = serde_json::from_str(&line).expect("log lines are JSON");
+        let line: Value =
+            serde_json::from_str(&line).unwrap_or_else(|e| panic!("log lines are JSON: {e}: {line}"));
         if line["ready"] == true {
             break line;
         }
