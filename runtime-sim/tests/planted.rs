@@ -19,22 +19,20 @@ const fn seeds_max(bug: Bug) -> Option<u64> {
         | Bug::BanUndoneByContact
         | Bug::BanNotStored
         | Bug::StartBeforeExit
-        | Bug::StallUnnoticed
-        | Bug::ColdTooEarly => None,
-        Bug::RefuteSameIncarnation | Bug::RestartSameIncarnation | Bug::RefuteBeforeStored => Some(20),
-        // Elections are drawn for some of the seeds only, and most of their defects need a crash in one moment.
-        Bug::VotesTwice
-        | Bug::VoteForgotten
+        | Bug::VotesTwice
         | Bug::VoteBeforeStored
-        | Bug::NoWaitAfterRestart
         | Bug::PromiseIgnored
         | Bug::LeaseFromAnswer
         | Bug::LeaseNeverEnds
         | Bug::ClockRatesIgnored
         | Bug::QuorumOfTheLiving
         | Bug::ElectorateJumps
-        | Bug::ActsAfterHandOver
-        | Bug::HandOverWithoutRelease => Some(400),
+        | Bug::HandOverWithoutRelease
+        | Bug::StallUnnoticed
+        | Bug::ColdTooEarly => None,
+        Bug::RefuteSameIncarnation | Bug::RestartSameIncarnation | Bug::RefuteBeforeStored => Some(20),
+        // Elections are drawn for some of the seeds only.
+        Bug::VoteForgotten | Bug::NoWaitAfterRestart => Some(20),
         _ => Some(60),
     }
 }

@@ -344,13 +344,6 @@ impl Group {
         let term = leading.term;
         leading.yielding = Some(successor);
         self.report(env, term, ElectionEvent::HandedOver { to: successor });
-        if env.planted.has(Bug::ActsAfterHandOver) {
-            self.release(env, term, successor);
-            if let Stance::Leading(leading) = &mut self.stance {
-                leading.yielding = None;
-                leading.next_send = Instant::FAR_FUTURE;
-            }
-        }
         env.actions.push_back(Action::Yield { group: self.name.clone() });
     }
 
