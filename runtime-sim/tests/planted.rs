@@ -30,9 +30,11 @@ const fn seeds_max(bug: Bug) -> Option<u64> {
         | Bug::HandOverWithoutRelease
         | Bug::StallUnnoticed
         | Bug::ColdTooEarly => None,
-        Bug::RefuteSameIncarnation | Bug::RestartSameIncarnation | Bug::RefuteBeforeStored => Some(20),
-        // Elections are drawn for some of the seeds only.
-        Bug::VoteForgotten | Bug::NoWaitAfterRestart => Some(20),
+        Bug::RefuteSameIncarnation
+        | Bug::RestartSameIncarnation
+        | Bug::RefuteBeforeStored
+        | Bug::VoteForgotten
+        | Bug::NoWaitAfterRestart => Some(20),
         _ => Some(60),
     }
 }
