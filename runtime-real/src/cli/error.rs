@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::ctl::client::ClientError;
-use crate::ctl::secret::SecretError;
-use crate::exit;
+use crate::gateway::ctl::client::ClientError;
+use crate::gateway::ctl::secret::SecretError;
+use crate::host::exit;
+use crate::host::root::RootError;
 use crate::package::Error as PackageError;
-use crate::root::RootError;
 
 /// Why a command failed.
 #[derive(Debug, Error)]

@@ -9,8 +9,8 @@ use clap::Subcommand;
 
 use super::group::{Through, Wait, send};
 use super::{CliError, Global, Outcome, block_on, output};
-use crate::ctl::group::check_file;
-use crate::ctl::group_message::SvcFilePut;
+use crate::gateway::ctl::group::check_file;
+use crate::gateway::ctl::group_message::SvcFilePut;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {

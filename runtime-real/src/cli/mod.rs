@@ -1,7 +1,7 @@
 //! The command line: what there is to say, and who carries it out. One file per command.
 
 mod config;
-mod demo;
+pub mod demo;
 mod error;
 mod file;
 mod group;
@@ -20,7 +20,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::root::{Root, SupDir};
+use crate::host::root::{Root, SupDir};
 pub use error::CliError;
 
 /// What a command ends with: its exit code, or a message with one.
@@ -104,7 +104,7 @@ enum Command {
     #[command(subcommand)]
     Origin(origin::Command),
     /// Show a ring of three supervisors at work on this machine, and remove it afterwards
-    Demo(demo::Args),
+    Demo(demo::command::Args),
     /// Run the deterministic simulator (`annulus-sim`)
     #[command(disable_help_flag = true)]
     Sim(sim::Args),
@@ -127,7 +127,7 @@ pub fn run(args: Args) -> Outcome {
         Command::Config(command) => config::run(&global, command),
         Command::File(command) => file::run(&global, command),
         Command::Origin(command) => Ok(origin::run(&command, &global.root()?)?),
-        Command::Demo(args) => demo::run(args),
+        Command::Demo(args) => demo::command::run(args),
         Command::Sim(args) => sim::run(&args),
         Command::Responder(args) => responder::run(&args),
     }

@@ -3,9 +3,9 @@
 use clap::Subcommand;
 
 use super::pkg::{new_key_line, print};
-use crate::clock;
+use crate::host::clock;
+use crate::host::root::Root;
 use crate::keys::{KeyCache, KeyError};
-use crate::root::Root;
 
 /// What can be done with origins.
 #[derive(Clone, Debug, Subcommand)]

@@ -4,8 +4,9 @@ use super::svc::load;
 use super::svc::options::SpecOptions;
 use super::target::{self, Remote};
 use super::{CliError, Global, Outcome, block_on, output};
+use crate::host::lock;
+use crate::launcher;
 use crate::sup_run::{self, options::Options};
-use crate::{launcher, lock};
 
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {

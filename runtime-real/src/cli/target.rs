@@ -5,11 +5,11 @@ use std::{env, fs};
 use clap::Args;
 
 use super::{CliError, Global};
-use crate::ctl::address_file;
-use crate::ctl::client::{CTL_PORT, Client};
-use crate::ctl::secret::{CTL_SECRET_ENV, Secret};
-use crate::lock;
-use crate::root::SupDir;
+use crate::gateway::ctl::address_file;
+use crate::gateway::ctl::client::{CTL_PORT, Client};
+use crate::gateway::ctl::secret::{CTL_SECRET_ENV, Secret};
+use crate::host::lock;
+use crate::host::root::SupDir;
 
 /// Names a supervisor by the address of its ctl gateway.
 #[derive(Clone, Debug, Default, Args)]

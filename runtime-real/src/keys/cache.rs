@@ -9,8 +9,8 @@ use nix::fcntl::{Flock, FlockArg};
 
 use super::file::FILE_BYTES_MAX;
 use super::{KeyError, KeyFile, KeyId, KeyKind};
-use crate::atomic;
-use crate::crypto::{self, PublicKey, SecretKey};
+use crate::host::atomic;
+use crate::keys::crypto::{self, PublicKey, SecretKey};
 
 /// The key cache, `<root>/cache/keys`.
 #[derive(Clone, Debug)]

@@ -7,8 +7,8 @@ use std::str::FromStr;
 use annulus_core::UnixTime;
 
 use super::KeyError;
-use crate::crypto;
-use crate::timestamp;
+use crate::host::timestamp;
+use crate::keys::crypto;
 
 /// Longest name of a key, in bytes: with revision and suffix it still is a file name.
 const NAME_BYTES_MAX: usize = 200;

@@ -5,6 +5,7 @@
 //! needs, and what an older one signed stays valid while its public key is in the cache.
 
 mod cache;
+pub mod crypto;
 mod file;
 
 pub use cache::KeyCache;

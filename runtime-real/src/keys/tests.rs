@@ -5,7 +5,7 @@ use std::path::Path;
 use annulus_core::UnixTime;
 
 use super::*;
-use crate::crypto;
+use crate::keys::crypto;
 
 /// Written by Habitat itself: kind, suffix, text.
 const SAMPLES: [(KeyKind, &str, &str); 5] = [

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use super::log_file::{Keep, LogFile, Notice};
 use super::sink::Sink;
 use super::stamp::stamp;
-use crate::clock;
+use crate::host::clock;
 
 /// Logs that are kept open; services that are unloaded leave theirs behind.
 const FILES_MAX: usize = 1_024;

@@ -15,6 +15,7 @@
 
 mod cgroup;
 mod child;
+pub mod client;
 pub mod identity;
 mod journal;
 mod leftover;
@@ -43,9 +44,9 @@ pub(crate) use lines::Lines;
 pub use link::socket_path;
 pub use log_file::Keep;
 
-use crate::exit;
-use crate::lock::{LockError, SupLock};
-use crate::root::Root;
+use crate::host::exit;
+use crate::host::lock::{LockError, SupLock};
+use crate::host::root::Root;
 use cgroup::Cgroups;
 use journal::Journal;
 use link::Link;

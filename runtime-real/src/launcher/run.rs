@@ -18,7 +18,7 @@ use super::message::{Answer, Message, Request, VERSION};
 use super::output::{Outputs, READ_BYTES};
 use super::service::{End, Services, reap};
 use super::supervisor::{Supervisor, Verdict};
-use crate::{clock, exit};
+use crate::host::{clock, exit};
 
 /// Signals that ask the launcher for something.
 const SIGNALS: [Signal; 5] =

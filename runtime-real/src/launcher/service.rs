@@ -17,7 +17,7 @@ use super::journal::{Journal, Level, Source};
 use super::message::{Answer, Held, Launch};
 use super::output::Outputs;
 use super::{child, identity, leftover};
-use crate::clock;
+use crate::host::clock;
 
 /// Services at one time: far more than a host runs.
 const SERVICES_MAX: usize = 4_096;

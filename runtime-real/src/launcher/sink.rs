@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, send};
 
-use crate::clock;
+use crate::host::clock;
 
 /// Bytes that wait.
 const WAITING_BYTES_MAX: usize = 64 * 1024;

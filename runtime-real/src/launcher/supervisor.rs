@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::child;
-use crate::exit;
+use crate::host::exit;
 
 /// Wait before a supervisor is started again that crashed; doubled with each crash in a row, …
 const BACKOFF_MS_MIN: u64 = 100;

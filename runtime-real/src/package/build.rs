@@ -17,11 +17,10 @@ use tar::{EntryType, Header as TarHeader};
 
 use super::plan::read_text;
 use super::{Error, Hart, Header, HealthPlan, Installed, MetaFile, Plan, host_target, newest};
-use crate::atomic;
-use crate::crypto;
-use crate::keys::{KeyCache, KeyId};
-use crate::root::Root;
-use crate::{template, timestamp};
+use crate::host::root::Root;
+use crate::host::{atomic, timestamp};
+use crate::keys::{KeyCache, KeyId, crypto};
+use crate::template;
 
 /// What the author of a package writes.
 const PLAN_FILE: &str = "plan.toml";

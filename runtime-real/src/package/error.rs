@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use annulus_core::PackageIdent;
 
-use crate::crypto::Hash;
+use crate::host::root::Root;
+use crate::keys::crypto::Hash;
 use crate::keys::{KeyError, KeyId};
-use crate::root::Root;
 use crate::template::TemplateFault;
 
 /// Why a package could not be built, read or installed.

@@ -16,7 +16,7 @@ use std::io::{BufReader, Read, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use super::Error;
-use crate::crypto::{self, Hash, SecretKey};
+use crate::keys::crypto::{self, Hash, SecretKey};
 use crate::keys::{KeyCache, KeyId};
 
 const FORMAT: &str = "HART-1";

@@ -16,12 +16,11 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::{Error, Installed, with_needs};
-use crate::atomic;
-use crate::clock::Clock;
-use crate::ctl::secret::{CTL_SECRET_ENV, GATEWAY_TOKEN_ENV};
-use crate::root::Root;
+use crate::gateway::ctl::secret::{CTL_SECRET_ENV, GATEWAY_TOKEN_ENV};
+use crate::host::clock::Clock;
+use crate::host::root::Root;
+use crate::host::{atomic, users};
 use crate::template::{self, PackageHook, Sys};
-use crate::users;
 
 /// An install or uninstall hook that takes longer than this is killed, unless told otherwise.
 pub const HOOK_TIMEOUT: Duration = Duration::from_secs(600);

@@ -16,10 +16,10 @@ use nix::fcntl::{Flock, FlockArg};
 use super::uninstall::REMOVING_PREFIX;
 use super::unpack::{self, Item, Limits};
 use super::{Error, Hart, Installed, MetaFile, SignedHash, host_target, newest, step};
-use crate::atomic;
-use crate::crypto::{Hash, Hasher};
+use crate::host::atomic;
+use crate::host::root::Root;
 use crate::keys::KeyCache;
-use crate::root::Root;
+use crate::keys::crypto::{Hash, Hasher};
 
 const STAGING_PREFIX: &str = ".installing-";
 /// Largest metafile that is read out of an archive, in bytes.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use annulus_core::PackageIdent;
 
 use super::{Error, Installed, MetaFile, list, newest};
-use crate::root::Root;
+use crate::host::root::Root;
 
 /// Idents that a package needs itself, or also through others.
 ///

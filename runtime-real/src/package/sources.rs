@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use annulus_core::PackageIdent;
 
 use super::{Error, Hart, Installed, Limits, MetaFile, Outcome, host_target, inspect, install_file, newest};
+use crate::host::root::Root;
 use crate::keys::KeyCache;
-use crate::root::Root;
 
 /// Most packages that one install brings with it.
 const PACKAGES_MAX: usize = 10_000;

@@ -9,7 +9,7 @@ use annulus_core::PackageIdent;
 
 use super::metafile::pairs;
 use super::{Error, MetaFile, host_target};
-use crate::root::Root;
+use crate::host::root::Root;
 
 /// A package on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use annulus_core::UnixTime;
 
 use super::*;
-use crate::root::Root;
+use crate::host::root::Root;
 
 /// 2026-01-01 00:00:00 UTC.
 pub(super) const NOW: UnixTime = UnixTime::from_millis(1_767_225_600_000);

@@ -14,8 +14,8 @@ use super::hook::{self, HookRun, Moment};
 use super::install::remove_leftovers;
 use super::store::builds;
 use super::{Error, Installed, needed_by, newest, step};
-use crate::atomic;
-use crate::root::Root;
+use crate::host::atomic;
+use crate::host::root::Root;
 
 pub(super) const REMOVING_PREFIX: &str = ".removing-";
 

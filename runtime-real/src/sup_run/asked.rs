@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
-use crate::effect::client::Client;
+use crate::launcher::client::Client;
 
 /// Signals that ask this process to end.
 pub(super) struct Signals {

@@ -8,9 +8,9 @@ use tokio::sync::broadcast::{self, error::RecvError};
 
 use super::StartError;
 use super::options::Settings;
-use crate::lock;
+use crate::host::lock;
+use crate::host::root::SupDir;
 use crate::net::{Listener as _, TokioDatagrams, TokioListener, TokioTransport, Transport as _, bind_gossip};
-use crate::root::SupDir;
 
 /// Where the listeners are.
 #[derive(Clone, Copy, Debug)]

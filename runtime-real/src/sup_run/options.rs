@@ -15,9 +15,9 @@ use thiserror::Error;
 
 use super::log_options::{Age, Bytes, LogOptions};
 use super::timings::{Profile, TimingOptions};
+use crate::host::root::SupDir;
 use crate::launcher::Keep;
-use crate::logging::LogFormat;
-use crate::root::SupDir;
+use crate::supervisor::logging::LogFormat;
 
 /// Port of the gossip listeners, and of peers that are given without one.
 pub const GOSSIP_PORT: u16 = 9638;
@@ -367,7 +367,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::root::Root;
+    use crate::host::root::Root;
 
     #[derive(Parser)]
     struct Cli {

@@ -9,7 +9,7 @@ use tokio::net::lookup_host;
 use tokio::time::{sleep, timeout};
 
 use super::options::Peer;
-use crate::handle::DriverHandle;
+use crate::supervisor::handle::DriverHandle;
 
 /// A name server that does not answer for so long is not waited for.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);

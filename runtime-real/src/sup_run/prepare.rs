@@ -8,14 +8,14 @@ use annulus_core::{
     Config, DrainPlan, Facts, MemberId, PackageIdent, Prepared, Rendered, ServiceName, ServiceSpec, SysInfo,
 };
 
-use crate::effect::ledger::Ledger;
-use crate::effect::packages::{Packages, ServicePlan};
-use crate::effect::process::RunPlan;
+use crate::host::root::Root;
+use crate::host::users::{Account, RunAs};
 use crate::launcher::message::{Limits, Owner};
 use crate::package::{self, HOOK_TIMEOUT, HookRun};
-use crate::root::Root;
+use crate::supervisor::effect::packages::{Packages, ServicePlan};
+use crate::supervisor::effect::process::RunPlan;
+use crate::supervisor::ledger::Ledger;
 use crate::template::{Host, Service, Sys, Written};
-use crate::users::{Account, RunAs};
 
 /// The packages below a root.
 pub(super) struct Workshop {

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use annulus_core::{DesiredState, MemberId, ServiceSpec, Snapshot, Write};
 
 use super::StartError;
-use crate::ctl::convert;
-use crate::ctl::message::SvcLoad;
-use crate::root::{Root, SupDir};
-use crate::specs::Specs;
-use crate::store::Store;
-use crate::{entropy, package};
+use crate::gateway::ctl::convert;
+use crate::gateway::ctl::message::SvcLoad;
+use crate::host::entropy;
+use crate::host::root::{Root, SupDir};
+use crate::package;
+use crate::supervisor::specs::Specs;
+use crate::supervisor::store::Store;
 
 /// Reads both; specs that an older version left in the database become files. A service to `load` is wanted from
 /// now on, with what it was loaded with before where nothing else is said.

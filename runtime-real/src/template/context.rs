@@ -8,8 +8,8 @@ use annulus_core::{PackageIdent, SysInfo};
 use serde_json::{Value as Json, json};
 
 use super::{Error, svc_dirs};
+use crate::host::root::Root;
 use crate::package::{Installed, MetaFile, Plan, newest};
-use crate::root::Root;
 
 /// Where Habitat's packages believe to be installed.
 const HABITAT_ROOT: &str = "/hab";

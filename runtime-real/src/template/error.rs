@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::host::users::UserError;
 use crate::package;
-use crate::users::UserError;
 
 /// Why a service cannot be made ready to run.
 #[derive(Debug, thiserror::Error)]

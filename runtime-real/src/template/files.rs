@@ -8,9 +8,9 @@ use annulus_core::{Changed, GroupFile, Hook};
 
 use super::engine::Engine;
 use super::{Error, svc_dirs};
-use crate::atomic;
+use crate::host::atomic;
+use crate::host::users::RunAs;
 use crate::package::{self, Installed};
-use crate::users::RunAs;
 
 /// A name of a group's file is no longer than any file system allows.
 const NAME_BYTES_MAX: usize = 255;

@@ -8,9 +8,9 @@ use super::engine::Engine;
 use super::files::{self, Owner, RenderedFile};
 use super::layers::{LastGood, Layers, Sources};
 use super::{Error, Sys, svc_dirs};
+use crate::host::root::Root;
+use crate::host::users::{self, Account};
 use crate::package::{self, Installed};
-use crate::root::Root;
-use crate::users::{self, Account};
 
 /// A package's hook, ready to be run.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,9 +15,9 @@ use super::files::{self, Owner};
 use super::layers::{LastGood, Layers, Sources};
 use super::svc_context::{self, Own};
 use super::{Error, metadata, svc_dirs};
+use crate::host::root::Root;
+use crate::host::users::{self, RunAs};
 use crate::package::{self, DrainPlan, HealthPlan, Inflight, Installed, LimitsPlan, Probe, newest};
-use crate::root::Root;
-use crate::users::{self, RunAs};
 
 /// The supervisor's environment, by name.
 pub type Env = dyn Fn(&str) -> Option<OsString> + Send + Sync;

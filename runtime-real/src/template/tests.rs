@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use annulus_core::{Facts, MemberId, ServiceSpec, SysInfo};
 
 use super::*;
-use crate::root::Root;
+use crate::host::root::Root;
 
 /// A service and what its last rendering brought about.
 #[derive(Debug)]

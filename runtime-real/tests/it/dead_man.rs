@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use annulus::clock;
-use annulus::effect::client::Client;
+use annulus::host::clock;
+use annulus::launcher::client::Client;
 use annulus::launcher::message::{Answer, Launch, Limits, Request};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;

@@ -75,7 +75,7 @@ fn an_interrupt_ends_the_demonstration_in_order_and_a_death_shows() {
 
 #[test]
 fn redis_has_a_leader_loses_it_and_goes_on() {
-    let missing = annulus::demo::missing_programs();
+    let missing = annulus::cli::demo::missing_programs();
     if !missing.is_empty() {
         println!("skipped: {} not found; Debian's package redis-server has both", missing.join(" and "));
         return;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use annulus::effect::Effects;
+use annulus::supervisor::effect::Effects;
 use annulus_core::{Effect, EffectId, EffectResult, ExitStatus, StopSignal};
 use tokio::sync::mpsc;
 use tokio::time::sleep;

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
-use annulus::ctl::client::{Client, ClientError};
-use annulus::ctl::message::SupDepart;
+use annulus::gateway::ctl::client::{Client, ClientError};
+use annulus::gateway::ctl::message::SupDepart;
 use annulus::net::Transport as _;
 use annulus_core::MemberId;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

@@ -9,17 +9,17 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use annulus::clock::Clock;
-use annulus::ctl::secret::Secret;
-use annulus::ctl::{self, Ctl};
-use annulus::driver::{Driver, Parts};
-use annulus::effect::RESULTS_MAX;
-use annulus::effect::ledger::Ledger;
-use annulus::handle::DriverHandle;
-use annulus::http;
+use annulus::gateway::ctl::secret::Secret;
+use annulus::gateway::ctl::{self, Ctl};
+use annulus::gateway::http;
+use annulus::host::clock::Clock;
+use annulus::host::root::Root;
 use annulus::net::{Transport as _, bind_gossip};
-use annulus::root::Root;
-use annulus::specs::Specs;
+use annulus::supervisor::driver::{Driver, Parts};
+use annulus::supervisor::effect::RESULTS_MAX;
+use annulus::supervisor::handle::DriverHandle;
+use annulus::supervisor::ledger::Ledger;
+use annulus::supervisor::specs::Specs;
 use annulus_core::{
     Command, Config, EffectId, EffectResult, Event, MemberId, Node, RequestId, Rumor, SysInfo, UnixTime,
 };

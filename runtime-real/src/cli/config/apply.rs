@@ -8,8 +8,8 @@ use annulus_core::limits::SERVICE_CONFIG_BYTES_MAX;
 
 use crate::cli::group::{Through, Wait, send};
 use crate::cli::{CliError, Global, Outcome, block_on, output};
-use crate::ctl::group::check_config;
-use crate::ctl::group_message::SvcSetCfg;
+use crate::gateway::ctl::group::check_config;
+use crate::gateway::ctl::group_message::SvcSetCfg;
 
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = crate::cli::group::EXIT_CODES)]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::cli::{Global, Outcome, output};
-use crate::exit;
+use crate::host::exit;
 use crate::template::try_plan;
 
 #[derive(Clone, Debug, clap::Args)]

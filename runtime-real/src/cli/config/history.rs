@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use crate::cli::group::{Through, query};
 use crate::cli::{CliError, Global, Outcome, block_on, output};
-use crate::ctl::group_message::{GroupStatus, GroupVersion};
-use crate::timestamp;
+use crate::gateway::ctl::group_message::{GroupStatus, GroupVersion};
+use crate::host::timestamp;
 
 #[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct Args {

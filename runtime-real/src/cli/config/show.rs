@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::cli::target::{self, Remote};
 use crate::cli::{Global, Outcome, block_on, output};
-use crate::ctl::config::{ConfigShow, EffectiveConfig};
+use crate::gateway::ctl::config::{ConfigShow, EffectiveConfig};
 
 #[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -67,7 +67,7 @@ fn to_json(config: &EffectiveConfig) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ctl::config::{ConfigLayer, ConfigValue};
+    use crate::gateway::ctl::config::{ConfigLayer, ConfigValue};
 
     #[test]
     fn what_is_shown_with_layers_is_toml() {

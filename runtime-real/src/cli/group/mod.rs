@@ -6,9 +6,9 @@ use annulus_core::ServiceGroup;
 
 use super::target::{self, Remote};
 use super::{CliError, Global, output};
-use crate::ctl::client::ClientError;
-use crate::ctl::group_message::{GroupQuery, GroupStatus};
-use crate::ctl::message::CtlMessage;
+use crate::gateway::ctl::client::ClientError;
+use crate::gateway::ctl::group_message::{GroupQuery, GroupStatus};
+use crate::gateway::ctl::message::CtlMessage;
 pub(crate) use wait::Wait;
 
 pub(crate) const EXIT_CODES: &str = "Exit codes: 0 done · 1 failed · 2 wrong usage, not TOML or too large · 3 no supervisor \

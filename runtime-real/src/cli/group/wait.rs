@@ -6,8 +6,8 @@ use annulus_core::ServiceGroup;
 
 use super::{Through, query};
 use crate::cli::{CliError, Global, Outcome, output};
-use crate::clock::Clock;
-use crate::ctl::group_message::{GroupMember, GroupStatus};
+use crate::gateway::ctl::group_message::{GroupMember, GroupStatus};
+use crate::host::clock::Clock;
 
 /// First wait between two looks; each further one is half as long again.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -107,7 +107,7 @@ fn look(status: &GroupStatus, version: u64) -> Look {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ctl::group_message::GroupVersion;
+    use crate::gateway::ctl::group_message::GroupVersion;
 
     fn member(id: &str, alive: bool, applied: bool) -> GroupMember {
         GroupMember { member_id: id.into(), alive, applied, ..GroupMember::default() }

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use super::print;
-use crate::clock;
+use crate::host::clock;
+use crate::host::root::Root;
 use crate::keys::{KeyCache, KeyId, KeyKind};
 use crate::package::{self, Error};
-use crate::root::Root;
 
 #[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct Args {

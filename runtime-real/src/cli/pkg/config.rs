@@ -5,8 +5,8 @@ use std::fs;
 use annulus_core::PackageIdent;
 
 use super::{ident, print};
+use crate::host::root::Root;
 use crate::package::{self, Error};
-use crate::root::Root;
 
 #[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct Args {

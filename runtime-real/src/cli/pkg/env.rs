@@ -4,8 +4,8 @@ use annulus_core::PackageIdent;
 
 use super::{ident, print};
 use crate::cli::Outcome;
+use crate::host::root::Root;
 use crate::package;
-use crate::root::Root;
 use crate::template;
 
 #[derive(Clone, Debug, clap::Args)]

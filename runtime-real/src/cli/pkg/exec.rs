@@ -9,8 +9,8 @@ use annulus_core::PackageIdent;
 
 use super::ident;
 use crate::cli::{CliError, Outcome};
+use crate::host::root::Root;
 use crate::package;
-use crate::root::Root;
 use crate::template;
 
 #[derive(Clone, Debug, clap::Args)]

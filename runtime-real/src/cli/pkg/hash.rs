@@ -5,7 +5,7 @@ use std::io::BufRead as _;
 use std::path::{Path, PathBuf};
 
 use super::print;
-use crate::crypto;
+use crate::keys::crypto;
 use crate::package::Error;
 
 #[derive(Clone, Debug, clap::Args)]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::print;
-use crate::crypto;
+use crate::keys::crypto;
 use crate::package::{Error, Hart};
 
 #[derive(Clone, Debug, clap::Args)]

@@ -8,8 +8,8 @@ use annulus_core::PackageIdent;
 use serde_json::{Value, json};
 
 use super::{lines, print};
+use crate::host::root::Root;
 use crate::package::{self, Error, Hart, Limits, MetaFile};
-use crate::root::Root;
 
 #[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct Args {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use annulus_core::PackageIdent;
 
 use super::{print, sys};
+use crate::host::root::Root;
 use crate::package::{self, Error, HOOK_TIMEOUT, HookRun, Limits, Source};
-use crate::root::Root;
 
 #[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct Args {

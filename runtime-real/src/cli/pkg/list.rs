@@ -3,8 +3,8 @@
 use annulus_core::PackageIdent;
 
 use super::{ident, print};
+use crate::host::root::Root;
 use crate::package::{self, Error};
-use crate::root::Root;
 
 #[derive(Clone, Debug, clap::Args)]
 #[group(multiple = false)]

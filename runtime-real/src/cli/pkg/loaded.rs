@@ -6,14 +6,14 @@ use std::io;
 use annulus_core::PackageIdent;
 
 use crate::cli::{CliError, block_on};
-use crate::ctl::address_file;
-use crate::ctl::client::Client;
-use crate::ctl::convert::ident_text;
-use crate::ctl::message::{ServiceStatus, SvcStatus};
-use crate::ctl::secret::Secret;
-use crate::lock;
+use crate::gateway::ctl::address_file;
+use crate::gateway::ctl::client::Client;
+use crate::gateway::ctl::convert::ident_text;
+use crate::gateway::ctl::message::{ServiceStatus, SvcStatus};
+use crate::gateway::ctl::secret::Secret;
+use crate::host::lock;
+use crate::host::root::{Root, SupDir};
 use crate::package::InUse;
-use crate::root::{Root, SupDir};
 
 /// What is loaded: by the spec files of every supervisor, and for those that run by what they say, which names what
 /// processes run from.

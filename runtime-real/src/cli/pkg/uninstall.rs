@@ -6,8 +6,8 @@ use annulus_core::PackageIdent;
 
 use super::{ident, loaded, print, sys};
 use crate::cli::Outcome;
+use crate::host::root::Root;
 use crate::package::{self, HOOK_TIMEOUT, HookRun};
-use crate::root::Root;
 
 #[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct Args {

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use super::print;
+use crate::host::root::Root;
 use crate::keys::KeyCache;
 use crate::package::{Error, Hart};
-use crate::root::Root;
 
 #[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct Args {

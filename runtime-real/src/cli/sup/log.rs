@@ -1,7 +1,7 @@
 //! `annulus sup log`.
 
+use crate::cli::log::read::Kind;
 use crate::cli::{CliError, Global, Outcome, log};
-use crate::log_read::Kind;
 
 pub(super) fn run(global: &Global, args: &log::Lines) -> Outcome {
     let sup = global.sup()?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::cli::target::{self, Remote};
 use crate::cli::{CliError, Global, Outcome, block_on, output};
-use crate::ctl::message::SupRestart;
+use crate::gateway::ctl::message::SupRestart;
 use crate::sup_run;
 
 #[derive(Clone, Debug, clap::Args)]

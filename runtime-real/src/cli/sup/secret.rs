@@ -3,7 +3,7 @@
 use clap::Subcommand;
 
 use crate::cli::{Outcome, output};
-use crate::ctl::secret::Secret;
+use crate::gateway::ctl::secret::Secret;
 
 #[derive(Clone, Copy, Debug, Subcommand)]
 pub(in crate::cli) enum Command {

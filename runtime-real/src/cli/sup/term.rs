@@ -6,8 +6,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::cli::{CliError, Global, Outcome, block_on, output};
-use crate::lock;
-use crate::root::SupDir;
+use crate::host::lock;
+use crate::host::root::SupDir;
 
 #[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct Args {

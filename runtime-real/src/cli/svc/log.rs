@@ -2,8 +2,8 @@
 
 use annulus_core::{PackageIdent, ServiceGroup, ServiceName};
 
+use crate::cli::log::read::Kind;
 use crate::cli::{CliError, Global, Outcome, log};
-use crate::log_read::Kind;
 
 #[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct Args {

@@ -5,7 +5,7 @@ use clap::Subcommand;
 
 use crate::cli::target::{self, Remote};
 use crate::cli::{Global, Outcome, block_on, output};
-use crate::ctl::message::SvcMaintain;
+use crate::gateway::ctl::message::SvcMaintain;
 
 #[derive(Clone, Debug, Subcommand)]
 pub(in crate::cli) enum Command {

@@ -6,8 +6,8 @@ use annulus_core::limits::ELECTORATE_MAX;
 use annulus_core::{BindingMode, PackageIdent, Topology, UpdateCondition, UpdateStrategy};
 
 use crate::cli::CliError;
-use crate::ctl::convert;
-use crate::ctl::message::{HealthCheckInterval, ServiceBind, ServiceBindList, SvcLoad, SvcUpdate};
+use crate::gateway::ctl::convert;
+use crate::gateway::ctl::message::{HealthCheckInterval, ServiceBind, ServiceBindList, SvcLoad, SvcUpdate};
 
 /// What is not given takes its default, or stays as it is where a service is loaded already.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]

@@ -4,7 +4,7 @@ use annulus_core::PackageIdent;
 
 use crate::cli::target::{self, Remote};
 use crate::cli::{Global, Outcome, block_on, output};
-use crate::ctl::message::SvcStart;
+use crate::gateway::ctl::message::SvcStart;
 
 #[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct Args {

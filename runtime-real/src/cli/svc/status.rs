@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use crate::cli::target::{self, Remote};
 use crate::cli::{CliError, Global, Outcome, block_on, output};
-use crate::ctl::client::ClientError;
-use crate::ctl::convert::{group_text, ident_text};
-use crate::ctl::message::{ErrCode, ServiceStatus, SpecProblem, SpecProblems, SvcStatus};
+use crate::gateway::ctl::client::ClientError;
+use crate::gateway::ctl::convert::{group_text, ident_text};
+use crate::gateway::ctl::message::{ErrCode, ServiceStatus, SpecProblem, SpecProblems, SvcStatus};
 
 #[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -221,7 +221,7 @@ fn service_json(status: &ServiceStatus) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ctl::message::{ProcessStatus, ServiceGroup};
+    use crate::gateway::ctl::message::{ProcessStatus, ServiceGroup};
 
     fn status(state: &str) -> ServiceStatus {
         ServiceStatus {

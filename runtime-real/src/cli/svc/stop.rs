@@ -4,7 +4,7 @@ use annulus_core::PackageIdent;
 
 use crate::cli::target::{self, Remote};
 use crate::cli::{Global, Outcome, block_on, output};
-use crate::ctl::message::SvcStop;
+use crate::gateway::ctl::message::SvcStop;
 
 #[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct Args {

@@ -5,7 +5,7 @@ use annulus_core::PackageIdent;
 use super::stop::How;
 use crate::cli::target::{self, Remote};
 use crate::cli::{Global, Outcome, block_on, output};
-use crate::ctl::message::SvcUnload;
+use crate::gateway::ctl::message::SvcUnload;
 
 #[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct Args {

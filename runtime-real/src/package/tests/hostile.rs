@@ -7,8 +7,7 @@ use proptest::prelude::*;
 use tar::{EntryType, Header as TarHeader};
 
 use super::*;
-use crate::crypto;
-use crate::keys::{KeyCache, KeyFile, KeyId, KeyKind};
+use crate::keys::{KeyCache, KeyFile, KeyId, KeyKind, crypto};
 
 const TOP: &str = "hab/pkgs/acme/shop/1.2.0/20260101000000";
 const IDENT: &str = "acme/shop/1.2.0/20260101000000\n";

@@ -1,0 +1,241 @@
+//! One supervisor of the demonstration: a child process with a root directory of its own.
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+
+use annulus_core::{PackageIdent, Topology};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::process::{Child, Command};
+
+use crate::gateway::ctl::client::Client;
+use crate::gateway::ctl::convert;
+use crate::gateway::ctl::message::SvcLoad;
+use crate::gateway::ctl::secret::Secret;
+use crate::host::exit;
+use crate::host::root::Root;
+use crate::supervisor::effect::process::die_with_parent;
+
+/// Lines of a supervisor's log that are shown when it fails.
+const LOG_LINES: usize = 12;
+
+/// Addresses on loopback that nobody uses.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Addrs {
+    pub(super) gossip: SocketAddr,
+    pub(super) http: SocketAddr,
+    pub(super) ctl: SocketAddr,
+    pub(super) service: SocketAddr,
+}
+
+/// Finds free addresses for `count` supervisors. All are held until the last is found, so that they differ.
+pub(super) fn free_addrs(count: usize) -> std::io::Result<Vec<Addrs>> {
+    let mut held: Vec<(TcpListener, Option<UdpSocket>)> = Vec::new();
+    let mut free = |with_udp: bool| loop {
+        let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let addr = tcp.local_addr()?;
+        match with_udp.then(|| UdpSocket::bind(addr)).transpose() {
+            Ok(udp) => {
+                held.push((tcp, udp));
+                return Ok(addr);
+            }
+            // Another program has this port for UDP; the listener stays held, so the next try gets another one.
+            Err(error) if held.len() < 64 => {
+                tracing::debug!(%addr, %error, "port taken");
+                held.push((tcp, None));
+            }
+            Err(error) => return Err(error),
+        }
+    };
+    (0..count)
+        .map(|_| {
+            Ok(Addrs { gossip: free(true)?, http: free(false)?, ctl: free(false)?, service: free(false)? })
+        })
+        .collect()
+}
+
+/// A supervisor, running or ended.
+#[derive(Debug)]
+pub(super) struct Supervisor {
+    pub(super) name: &'static str,
+    pub(super) root: Root,
+    pub(super) addrs: Addrs,
+    /// Known once it has answered.
+    pub(super) member: String,
+    child: Option<Child>,
+    log: PathBuf,
+}
+
+impl Supervisor {
+    /// Starts one; its root holds the package and the service's configuration already.
+    pub(super) fn start(
+        name: &'static str,
+        root: Root,
+        addrs: Addrs,
+        peers: &[SocketAddr],
+        program: &Path,
+    ) -> Result<Self, String> {
+        let log = root.path().join("supervisor.log");
+        let file = File::create(&log).map_err(|e| format!("{}: {e}", log.display()))?;
+        let errors = file.try_clone().map_err(|e| format!("{}: {e}", log.display()))?;
+        let mut command = Command::new(program);
+        command.arg("--root").arg(root.path()).args(["sup", "run"]);
+        command.args(["--listen-gossip", &addrs.gossip.to_string()]);
+        command.args(["--listen-http", &addrs.http.to_string()]);
+        command.args(["--listen-ctl", &addrs.ctl.to_string()]);
+        for peer in peers {
+            command.args(["--peer", &peer.to_string()]);
+        }
+        // Settings of the user's real supervisor must not reach this one.
+        for (variable, _) in std::env::vars_os() {
+            let name = variable.to_string_lossy();
+            if name.starts_with("HAB_") || name.starts_with("ANNULUS_") {
+                command.env_remove(variable);
+            }
+        }
+        // A group of its own, so that Ctrl-C reaches the demonstration alone, which then ends it in order.
+        // Should that be killed, the system tells this one to leave.
+        command.process_group(0).kill_on_drop(true);
+        die_with_parent(&mut command, Signal::SIGTERM);
+        command.stdin(Stdio::null()).stdout(file).stderr(errors);
+        let child = command.spawn().map_err(|e| format!("{} cannot be run: {e}", program.display()))?;
+        Ok(Self { name, root, addrs, member: String::new(), child: Some(child), log })
+    }
+
+    pub(super) fn running(&self) -> bool {
+        self.child.is_some()
+    }
+
+    /// Its pid, while it runs.
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.child.as_ref().and_then(Child::id)
+    }
+
+    /// How it ended, once, if it has.
+    pub(super) fn take_end(&mut self) -> Option<End> {
+        let status = self.child.as_mut()?.try_wait().ok()??;
+        self.child = None;
+        Some(End::of(status))
+    }
+
+    /// Waits for it to end.
+    pub(super) async fn wait(&mut self) {
+        if let Some(child) = self.child.as_mut() {
+            // Failing means that nothing is left to wait for.
+            let _ = child.wait().await;
+            self.child = None;
+        }
+    }
+
+    /// Tells it to end; again, to hurry.
+    pub(super) fn term(&self) {
+        if let Some(pid) = self.pid() {
+            term(pid);
+        }
+    }
+
+    /// Ends it at once.
+    pub(super) fn kill(&mut self) {
+        if let Some(child) = self.child.as_mut() {
+            let _ = child.start_kill();
+        }
+    }
+
+    /// The last lines of its log.
+    pub(super) fn log_tail(&self) -> String {
+        let text = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(LOG_LINES)..].iter().map(|line| format!("    {line}\n")).collect()
+    }
+
+    /// Ends everything of this supervisor at once, with its launcher and this service, as a power failure would.
+    pub(super) async fn kill_all(&mut self, service: &str) {
+        let read = |path: PathBuf| fs::read_to_string(path).ok()?.trim().parse::<u32>().ok();
+        let supervisor = read(self.root.sup("default").pid_file());
+        let service = read(self.root.path().join("svc").join(service).join("PID"));
+        // The launcher first, which would start the others again.
+        for pid in self.pid().into_iter().chain(supervisor).chain(service) {
+            if let Ok(pid) = i32::try_from(pid) {
+                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            }
+        }
+        self.wait().await;
+    }
+
+    /// Loads a service.
+    pub(super) async fn load(&self, ident: &str, topology: Topology) -> Result<(), String> {
+        let path = self.root.sup("default").ctl_secret();
+        let secret = Secret::load(&path).map_err(|e| e.to_string())?;
+        let ident: PackageIdent = ident.parse().map_err(|e| format!("{ident}: {e}"))?;
+        let topology = convert::topology_number(topology);
+        let request = SvcLoad { ident: Some((&ident).into()), topology, ..SvcLoad::default() };
+        let client =
+            Client::connect(&self.addrs.ctl.to_string(), secret.reveal()).await.map_err(|e| e.to_string())?;
+        client.request(&request, |_| {}).await.map_err(|e| e.to_string())
+    }
+}
+
+/// Sends the polite signal to a supervisor that has not been waited for.
+pub(super) fn term(pid: u32) {
+    if let Ok(pid) = i32::try_from(pid) {
+        // It may just have ended.
+        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+    }
+}
+
+/// How a supervisor ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// In order.
+    Left,
+    /// Because an operator banned it.
+    Banned,
+    /// Otherwise.
+    Died(ExitStatus),
+}
+
+impl End {
+    fn of(status: ExitStatus) -> Self {
+        match status.code() {
+            Some(code) if code == i32::from(exit::LEFT) => Self::Left,
+            Some(code) if code == i32::from(exit::DEPARTED) => Self::Banned,
+            _ => Self::Died(status),
+        }
+    }
+
+    pub(super) fn text(self) -> String {
+        match self {
+            Self::Left => "has left the ring and ended".to_owned(),
+            Self::Banned => "is banned and has ended for good (exit code 86)".to_owned(),
+            Self::Died(status) => match (status.code(), status.signal()) {
+                (Some(code), _) => format!("died with exit code {code}"),
+                (None, Some(signal)) => format!("was killed by signal {signal}"),
+                (None, None) => "died".to_owned(),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn free_addresses_differ() {
+        let addrs = free_addrs(3).expect("free ports");
+        let mut all: Vec<_> = addrs.iter().flat_map(|a| [a.gossip, a.http, a.ctl, a.service]).collect();
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), 12);
+    }
+
+    #[test]
+    fn ends_are_told_apart() {
+        assert_eq!(End::of(ExitStatus::from_raw(0)), End::Left);
+        assert_eq!(End::of(ExitStatus::from_raw(86 << 8)), End::Banned);
+        assert_eq!(End::of(ExitStatus::from_raw(9)).text(), "was killed by signal 9");
+    }
+}

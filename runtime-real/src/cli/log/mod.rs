@@ -1,0 +1,77 @@
+//! `annulus svc log` and `annulus sup log`: what a service or a supervisor wrote.
+
+pub(super) mod read;
+
+use std::io;
+use std::os::fd::AsFd as _;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::{CliError, Outcome};
+use crate::cli::log::read::{Follower, Kind, Line, Since, since};
+use crate::host::clock;
+
+/// Between two looks at a log that is followed.
+const LOOK: Duration = Duration::from_millis(100);
+/// Whoever follows a log without saying from where sees so many lines of the past.
+const FOLLOWED_LINES: usize = 10;
+
+/// Which lines, and how.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Lines {
+    /// Go on with lines as they are written, until interrupted
+    #[arg(short, long)]
+    follow: bool,
+    /// Only the last N lines [default: all; 10 with --follow]
+    #[arg(short = 'n', long, value_name = "N")]
+    lines: Option<usize>,
+    /// Only lines since then: how long ago, as in 10m, or a time in UTC, as in "2026-01-31 12:00"
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    since: Option<Since>,
+    /// Print one JSON object per line
+    #[arg(long)]
+    json: bool,
+}
+
+fn time(text: &str) -> Result<Since, String> {
+    since(text, clock::wall())
+}
+
+/// Shows the log at `path`.
+pub(super) fn show(path: &Path, kind: Kind, args: &Lines) -> Outcome {
+    match write(path, kind, args, &mut io::BufWriter::new(io::stdout().lock())) {
+        // Whoever reads us has enough, as `head` does.
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(0),
+        written => written.map(|()| 0).map_err(CliError::io(path.display().to_string())),
+    }
+}
+
+fn write(path: &Path, kind: Kind, args: &Lines, out: &mut impl io::Write) -> io::Result<()> {
+    let show = |out: &mut dyn io::Write, line: Line<'_>| {
+        if args.json {
+            writeln!(out, "{}", line.to_json(kind))
+        } else {
+            writeln!(out, "{}", line.to_text(kind))
+        }
+    };
+    let mut follower = Follower::new(path);
+    let last = args.lines.or_else(|| (args.follow && args.since.is_none()).then_some(FOLLOWED_LINES));
+    follower.past(last, args.since.as_ref(), &mut |line| show(out, line))?;
+    out.flush()?;
+    while args.follow && is_read_for(LOOK) {
+        follower.new_lines(&mut |line| show(out, line))?;
+        out.flush()?;
+    }
+    Ok(())
+}
+
+/// Waits; false as soon as nobody reads what we print any more.
+fn is_read_for(time: Duration) -> bool {
+    let out = io::stdout();
+    let mut end = [PollFd::new(out.as_fd(), PollFlags::empty())];
+    let time = PollTimeout::try_from(time).unwrap_or(PollTimeout::ZERO);
+    let gone = poll(&mut end, time).is_ok_and(|count| count > 0);
+    !gone
+}

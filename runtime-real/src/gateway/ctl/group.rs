@@ -1,0 +1,197 @@
+//! Requests about configuration and files of service groups.
+
+use annulus_core::limits::{SERVICE_CONFIG_BYTES_MAX, SERVICE_FILE_BYTES_MAX};
+use annulus_core::{Command, FileName, Node, RumorKey, ServiceGroup, Version};
+
+use super::group_message::{
+    GroupMember, GroupQuery, GroupStatus, GroupVersion, ServiceCfg, SvcFilePut, SvcGetDefaultCfg, SvcSetCfg,
+    SvcValidateCfg,
+};
+use super::message::{self, ErrCode, NetErr};
+use super::request::{self, Answer};
+use super::{Ctl, convert};
+use crate::package;
+use crate::template;
+
+fn invalid(reason: impl std::fmt::Display) -> NetErr {
+    NetErr::new(ErrCode::InvalidPayload, reason.to_string())
+}
+
+fn group(group: Option<&message::ServiceGroup>) -> Result<ServiceGroup, NetErr> {
+    let group = group.ok_or_else(|| {
+        NetErr::new(ErrCode::UpdateClient, "the request names no service group; update the client")
+    })?;
+    let text = convert::group_text(group);
+    text.parse().map_err(|error| invalid(format_args!("{text:?}: {error}")))
+}
+
+fn file_name(name: &str) -> Result<FileName, NetErr> {
+    name.parse().map_err(|error| invalid(format_args!("{name:?}: {error}")))
+}
+
+fn required<T>(field: Option<T>, what: &str) -> Result<T, NetErr> {
+    let absent =
+        || NetErr::new(ErrCode::UpdateClient, format!("the request has no {what}; update the client"));
+    field.ok_or_else(absent)
+}
+
+fn not_encrypted(is_encrypted: Option<bool>) -> Result<(), NetErr> {
+    if is_encrypted == Some(true) {
+        return Err(NetErr::new(ErrCode::NotSupported, "this supervisor has no keys to decrypt it with"));
+    }
+    Ok(())
+}
+
+/// Whether a text can be a group's configuration; the reason names line and column.
+///
+/// # Errors
+/// It is too long or not TOML.
+pub fn check_config(cfg: &[u8]) -> Result<(), NetErr> {
+    if cfg.len() > SERVICE_CONFIG_BYTES_MAX {
+        return Err(too_large("configuration", SERVICE_CONFIG_BYTES_MAX));
+    }
+    let text = std::str::from_utf8(cfg)
+        .map_err(|error| invalid(format_args!("not text: byte {} is not UTF-8", error.valid_up_to() + 1)))?;
+    match text.parse::<toml::Table>() {
+        // Members would refuse it, each for itself and too late.
+        Ok(table) if template::is_too_deep(&table) => {
+            Err(invalid("its tables lie in each other too deep for a configuration; flatten them"))
+        }
+        Ok(_) => Ok(()),
+        Err(error) => Err(invalid(format_args!("not valid TOML: {}", error.to_string().trim_end()))),
+    }
+}
+
+/// Whether a file can be a group's.
+///
+/// # Errors
+/// It is too long.
+pub fn check_file(body: &[u8]) -> Result<(), NetErr> {
+    if body.len() > SERVICE_FILE_BYTES_MAX {
+        return Err(too_large("file", SERVICE_FILE_BYTES_MAX));
+    }
+    Ok(())
+}
+
+fn too_large(what: &str, limit: usize) -> NetErr {
+    let text = format!("the {what} has more than {limit} bytes, which is what a ring carries");
+    NetErr::new(ErrCode::EntityTooLarge, text)
+}
+
+pub(super) async fn set_cfg(ctl: &Ctl, request: SvcSetCfg) -> Result<Answer, NetErr> {
+    let group = group(request.service_group.as_ref())?;
+    not_encrypted(request.is_encrypted)?;
+    let version = required(request.version, "version")?;
+    let toml = required(request.cfg, "configuration")?;
+    check_config(&toml)?;
+    request::command(ctl, Command::ApplyConfig { group, version, toml }).await?;
+    Ok(Answer::Done(Vec::new()))
+}
+
+pub(super) async fn file_put(ctl: &Ctl, request: SvcFilePut) -> Result<Answer, NetErr> {
+    let group = group(request.service_group.as_ref())?;
+    not_encrypted(request.is_encrypted)?;
+    let name = file_name(&required(request.filename, "file name")?)?;
+    let version = required(request.version, "version")?;
+    let body = required(request.content, "content")?;
+    check_file(&body)?;
+    request::command(ctl, Command::PutFile { group, name, version, body }).await?;
+    Ok(Answer::Done(Vec::new()))
+}
+
+pub(super) fn validate_cfg(request: &SvcValidateCfg) -> Result<Answer, NetErr> {
+    group(request.service_group.as_ref())?;
+    check_config(&required(request.cfg.as_ref(), "configuration")?[..])?;
+    Ok(Answer::Done(Vec::new()))
+}
+
+pub(super) async fn default_cfg(ctl: &Ctl, request: SvcGetDefaultCfg) -> Result<Answer, NetErr> {
+    let ident = convert::ident(request.ident.as_ref())?;
+    let view = request::find(ctl, &ident).await?;
+    let ident = view.running.as_ref().unwrap_or(&view.spec.ident);
+    let installed = package::newest(&ctl.root, ident)
+        .map_err(|error| NetErr::new(ErrCode::NotFound, error.to_string()))?;
+    let path = installed.path().join("default.toml");
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(NetErr::new(ErrCode::Io, format!("{}: {error}", path.display()))),
+    };
+    Ok(Answer::message(&ServiceCfg { format: Some(0), default: Some(text) }))
+}
+
+pub(super) async fn query(ctl: &Ctl, request: GroupQuery) -> Result<Answer, NetErr> {
+    let group = group(request.service_group.as_ref())?;
+    let name = request.filename.as_deref().map(file_name).transpose()?;
+    let wants_body = request.body;
+    let status = ctl.handle.read(move |node| status(node, group, name, wants_body)).await;
+    Ok(Answer::message(&status.map_err(|gone| NetErr::new(ErrCode::Conflict, gone.to_string()))?))
+}
+
+fn status(node: &Node, group: ServiceGroup, name: Option<FileName>, wants_body: bool) -> GroupStatus {
+    let current = match &name {
+        None => node.group_config(&group).map(|config| &config.version),
+        Some(name) => node.group_files(&group).find(|file| file.name == *name).map(|file| &file.version),
+    };
+    let census = node.census();
+    let population = census.group(&group).into_iter().flat_map(|group| group.population.values());
+    let digest = node.versions_digest(&group);
+    let number = current.map_or(0, |version| version.number);
+    let members = population.map(|member| GroupMember {
+        member_id: member.member_id.to_string(),
+        hostname: member.sys.hostname.clone(),
+        alive: member.alive(),
+        applied: number > 0 && member.versions_digest == digest,
+        version: name.is_none().then_some(member.config_incarnation),
+    });
+    let members = members.collect();
+    let key = match name {
+        None => RumorKey::ServiceConfig(group.clone()),
+        Some(name) => RumorKey::ServiceFile { group: group.clone(), name },
+    };
+    let history = node.history(&key).into_iter().map(|entry| GroupVersion {
+        version: entry.version,
+        writer: entry.writer.map(|id| id.to_string()).unwrap_or_default(),
+        bytes: entry.bytes,
+        hash: entry.hash,
+        at_ms: Some(entry.at.as_millis()),
+    });
+    let losers = current.into_iter().flat_map(Version::losers).filter_map(|loser| loser.writer);
+    GroupStatus {
+        current: current.map(group_version),
+        members,
+        history: history.collect(),
+        body: current.filter(|_| wants_body).map(|version| version.body.clone()),
+        losers: losers.map(|id| id.to_string()).collect(),
+        answered_by: node.id().to_string(),
+    }
+}
+
+fn group_version(version: &Version) -> GroupVersion {
+    GroupVersion {
+        version: version.number,
+        writer: version.writer.map(|id| id.to_string()).unwrap_or_default(),
+        bytes: version.body.len() as u64,
+        hash: version.hash(),
+        at_ms: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_text_names_its_line() {
+        assert_eq!(check_config(b"a = 1\n[t]\nb = 'x'\n"), Ok(()));
+        assert_eq!(check_config(b""), Ok(()), "an empty configuration leaves what lies below");
+        let error = check_config(b"a = 1\nb = = 2\n").expect_err("not TOML");
+        assert!(error.msg.contains("line 2"), "{}", error.msg);
+        let deep = format!("[{}]\n", vec!["t"; 30].join("."));
+        assert!(check_config(deep.as_bytes()).expect_err("31 tables").msg.contains("too deep"));
+        assert!(check_config(b"a = '\xff'").expect_err("not text").msg.contains("byte 6"));
+        let large = vec![b'#'; SERVICE_CONFIG_BYTES_MAX + 1];
+        let error = check_config(&large).expect_err("too large");
+        assert_eq!(error.code, i32::from(ErrCode::EntityTooLarge));
+    }
+}

@@ -1,0 +1,198 @@
+//! The ctl gateway: how operators give commands to a supervisor (as in Habitat).
+//!
+//! A client connects, shows the secret within ten seconds, sends one request, gets its replies, and the
+//! connection is closed.
+
+pub mod client;
+pub mod config;
+pub mod convert;
+pub mod frame;
+pub mod group;
+pub mod group_message;
+pub mod message;
+mod request;
+pub mod secret;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use std::{fs, io};
+
+use prost::Message;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::timeout;
+
+use crate::host::clock::Clock;
+use crate::host::root::{Root, SupDir};
+use crate::net::Listener;
+use crate::supervisor::handle::DriverHandle;
+use crate::supervisor::ledger::Ledger;
+use crate::supervisor::specs::Specs;
+use frame::{Frame, FrameError};
+use message::{ConsoleLine, CtlMessage, ErrCode, Handshake, NetErr, NetOk};
+use request::Answer;
+use secret::Secret;
+
+/// A client must have shown the secret, and then sent its request, within this.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A request that takes longer is answered with an error.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// How often a client is told that its request is still being carried out.
+const PROGRESS_PERIOD: Duration = Duration::from_secs(5);
+/// Connections at one time; more wait in the listener's queue.
+const CONNECTIONS_MAX: usize = 32;
+
+/// What the ctl gateway needs to know.
+#[derive(Clone, Debug)]
+pub struct Ctl {
+    /// The supervisor.
+    pub handle: DriverHandle,
+    /// Its clock.
+    pub clock: Clock,
+    /// Where packages are.
+    pub root: Root,
+    /// Where this supervisor keeps its own files.
+    pub sup: SupDir,
+    /// Its spec files.
+    pub specs: Arc<Specs>,
+    /// What is known of services beside the core.
+    pub ledger: Ledger,
+    /// What a client must show.
+    pub secret: Secret,
+    /// Told when the supervisor is to be started again.
+    pub restart: Arc<Notify>,
+}
+
+/// Serves clients until the returned future is dropped.
+pub async fn serve<L: Listener>(listener: L, ctl: Ctl) {
+    if let Err(error) = write_address(&listener, &ctl.sup) {
+        tracing::warn!(%error, "the ctl address could not be written; commands need --remote-sup");
+    }
+    let ctl = Arc::new(ctl);
+    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+        while connections.try_join_next().is_some() {}
+        match listener.accept().await {
+            Ok((mut stream, peer)) => {
+                let ctl = Arc::clone(&ctl);
+                connections.spawn(async move {
+                    if let Err(error) = serve_client(&mut stream, peer, &ctl).await {
+                        tracing::debug!(%peer, %error, "ctl client");
+                    }
+                    let _ = stream.shutdown().await;
+                    drop(slot);
+                });
+            }
+            Err(error) => {
+                // Out of descriptors, most likely; accepting again at once would spin.
+                tracing::warn!(%error, "ctl gateway cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+/// Leaves the address where the command line looks for it, so that several supervisors on one host can be
+/// told apart by root and name alone.
+fn write_address(listener: &impl Listener, sup: &SupDir) -> io::Result<()> {
+    fs::write(address_file(sup), format!("{}\n", listener.local_addr()?))
+}
+
+/// The file that holds the address of a supervisor's ctl gateway while it runs.
+#[must_use]
+pub fn address_file(sup: &SupDir) -> PathBuf {
+    sup.path().join("CTL_ADDR")
+}
+
+async fn serve_client(
+    io: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    peer: SocketAddr,
+    ctl: &Ctl,
+) -> Result<(), FrameError> {
+    let Some(hello) = read_in_time(io).await? else { return Ok(()) };
+    if let Err(refusal) = check_handshake(&hello, &ctl.secret) {
+        tracing::warn!(%peer, reason = %refusal.msg, "ctl client refused");
+        return reply(io, &hello, &refusal, true).await;
+    }
+    reply(io, &hello, &NetOk {}, true).await?;
+    let Some(request) = read_in_time(io).await? else { return Ok(()) };
+    match answer(io, ctl, &request).await? {
+        Ok(messages) => messages.write(io, &request).await,
+        Err(refusal) => {
+            tracing::info!(request = %request.id, reason = %refusal.msg, "ctl request refused");
+            reply(io, &request, &refusal, true).await
+        }
+    }
+}
+
+/// Carries out a request. Draining and stopping take their time: meanwhile the client is told how it stands.
+async fn answer(
+    io: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    ctl: &Ctl,
+    request: &Frame,
+) -> Result<Result<Answer, NetErr>, FrameError> {
+    let mut work = std::pin::pin!(request::handle(ctl, request));
+    let mut waited = Duration::ZERO;
+    loop {
+        if let Ok(answer) = timeout(PROGRESS_PERIOD, &mut work).await {
+            return Ok(answer);
+        }
+        waited += PROGRESS_PERIOD;
+        match request::progress(ctl, request).await {
+            Some(line) => {
+                reply(io, request, &ConsoleLine { line, color: None, bold: false }, false).await?;
+            }
+            None if waited < REQUEST_TIMEOUT => {}
+            None => {
+                let late = "the supervisor did not finish this within 60 seconds; it may still do so";
+                return Ok(Err(NetErr::new(ErrCode::Internal, late)));
+            }
+        }
+    }
+}
+
+/// One frame; none when the client went away or took too long.
+async fn read_in_time(io: &mut (impl AsyncRead + Unpin)) -> Result<Option<Frame>, FrameError> {
+    timeout(CLIENT_TIMEOUT, Frame::read(io)).await.unwrap_or(Ok(None))
+}
+
+fn check_handshake(frame: &Frame, secret: &Secret) -> Result<(), NetErr> {
+    if frame.id != Handshake::ID || frame.txn.is_none() {
+        return Err(NetErr::new(
+            ErrCode::Unauthorized,
+            "the first message must be a Handshake in a transaction",
+        ));
+    }
+    let hello = Handshake::decode(&frame.body[..])
+        .map_err(|_| NetErr::new(ErrCode::BadPayload, "the Handshake does not decode"))?;
+    if secret.matches(hello.secret_key.as_deref().unwrap_or_default()) {
+        Ok(())
+    } else {
+        Err(NetErr::new(ErrCode::Unauthorized, "secret key mismatch"))
+    }
+}
+
+async fn reply<T: CtlMessage>(
+    io: &mut (impl AsyncWrite + Unpin),
+    request: &Frame,
+    message: &T,
+    last: bool,
+) -> Result<(), FrameError> {
+    reply_bytes(io, request, T::ID, message.encode_to_vec(), last).await
+}
+
+async fn reply_bytes(
+    io: &mut (impl AsyncWrite + Unpin),
+    request: &Frame,
+    id: &str,
+    body: Vec<u8>,
+    last: bool,
+) -> Result<(), FrameError> {
+    let txn = request.txn.map(|txn| txn.reply(last));
+    let frame = Frame { txn, id: id.to_owned(), body };
+    timeout(CLIENT_TIMEOUT, frame.write(io)).await.unwrap_or(Ok(()))
+}

@@ -1,0 +1,316 @@
+//! One function per request.
+
+use annulus_core::{Command, MemberId, PackageIdent, Reply, ServiceName, ServiceView, StopHow};
+use tokio::io::AsyncWrite;
+
+use super::config::ConfigShow;
+use super::frame::{Frame, FrameError};
+use super::group_message::{GroupQuery, SvcFilePut, SvcGetDefaultCfg, SvcSetCfg, SvcValidateCfg};
+use super::message::{
+    ConsoleLine, CtlMessage, ErrCode, NetErr, NetOk, ServiceStatus, SpecProblem, SpecProblems, SupDepart,
+    SupRestart, SvcDrain, SvcLoad, SvcMaintain, SvcStart, SvcStatus, SvcStop, SvcUndrain, SvcUnload,
+    SvcUpdate,
+};
+use super::{Ctl, config, convert, group, reply};
+use crate::package;
+use crate::supervisor::specs::Problem;
+
+/// What a request is answered with.
+pub(super) enum Answer {
+    /// Lines for the operator, then `NetOk`.
+    Done(Vec<String>),
+    /// One message per service.
+    Services(Vec<ServiceStatus>),
+    /// One message per spec file that cannot be used.
+    Problems(Vec<SpecProblem>),
+    /// One message: its name and its bytes.
+    Message(&'static str, Vec<u8>),
+}
+
+impl Answer {
+    /// Answers with one message.
+    pub(super) fn message<T: CtlMessage>(message: &T) -> Self {
+        Self::Message(T::ID, message.encode_to_vec())
+    }
+
+    pub(super) async fn write(
+        self,
+        io: &mut (impl AsyncWrite + Unpin),
+        request: &Frame,
+    ) -> Result<(), FrameError> {
+        match self {
+            Self::Services(list) => reply_each(io, request, &list).await,
+            Self::Problems(list) => reply_each(io, request, &list).await,
+            Self::Message(id, body) => super::reply_bytes(io, request, id, body, true).await,
+            Self::Done(lines) => {
+                for line in lines {
+                    reply(io, request, &ConsoleLine { line, color: None, bold: false }, false).await?;
+                }
+                reply(io, request, &NetOk {}, true).await
+            }
+        }
+    }
+}
+
+async fn reply_each<T: CtlMessage>(
+    io: &mut (impl AsyncWrite + Unpin),
+    request: &Frame,
+    list: &[T],
+) -> Result<(), FrameError> {
+    let Some((last, others)) = list.split_last() else {
+        return reply(io, request, &NetOk {}, true).await;
+    };
+    for message in others {
+        reply(io, request, message, false).await?;
+    }
+    reply(io, request, last, true).await
+}
+
+pub(super) async fn handle(ctl: &Ctl, frame: &Frame) -> Result<Answer, NetErr> {
+    match frame.id.as_str() {
+        SvcStatus::ID => svc_status(ctl, decode(frame)?).await,
+        SvcLoad::ID => svc_load(ctl, decode(frame)?).await,
+        SvcUnload::ID => svc_unload(ctl, decode(frame)?).await,
+        SvcStart::ID => svc_start(ctl, decode(frame)?).await,
+        SvcStop::ID => svc_stop(ctl, decode(frame)?).await,
+        SvcUpdate::ID => svc_update(ctl, decode(frame)?).await,
+        SvcDrain::ID => svc_drain(ctl, decode(frame)?).await,
+        SvcUndrain::ID => svc_undrain(ctl, decode(frame)?).await,
+        SvcMaintain::ID => svc_maintain(ctl, decode(frame)?).await,
+        SpecProblems::ID => Ok(Answer::Problems(spec_problems(ctl))),
+        SvcSetCfg::ID => group::set_cfg(ctl, decode(frame)?).await,
+        SvcFilePut::ID => group::file_put(ctl, decode(frame)?).await,
+        SvcValidateCfg::ID => group::validate_cfg(&decode(frame)?),
+        SvcGetDefaultCfg::ID => group::default_cfg(ctl, decode(frame)?).await,
+        ConfigShow::ID => config::show(ctl, decode(frame)?).await,
+        GroupQuery::ID => group::query(ctl, decode(frame)?).await,
+        SupDepart::ID => sup_depart(ctl, decode(frame)?).await,
+        SupRestart::ID => Ok(sup_restart(ctl, decode(frame)?)),
+        other => Err(NetErr::new(
+            ErrCode::NotSupported,
+            format!("this supervisor ({}) knows no request {other:?}", env!("CARGO_PKG_VERSION")),
+        )),
+    }
+}
+
+fn decode<T: CtlMessage>(frame: &Frame) -> Result<T, NetErr> {
+    T::decode(&frame.body[..])
+        .map_err(|_| NetErr::new(ErrCode::BadPayload, format!("the {} does not decode", T::ID)))
+}
+
+async fn services(ctl: &Ctl) -> Result<Vec<ServiceView>, NetErr> {
+    ctl.handle.read(|node| node.services()).await.map_err(stopped)
+}
+
+fn stopped(error: impl std::fmt::Display) -> NetErr {
+    NetErr::new(ErrCode::Conflict, error.to_string())
+}
+
+pub(super) async fn command(ctl: &Ctl, command: Command) -> Result<Reply, NetErr> {
+    match ctl.handle.command(command).await {
+        Reply::Failed(error) => Err(convert::refusal(&error)),
+        reply => Ok(reply),
+    }
+}
+
+fn not_loaded(ctl: &Ctl, ident: &PackageIdent) -> NetErr {
+    let name = ident.service_name();
+    let problem = ctl.specs.problems().into_iter().find(|problem| problem.service.as_ref() == Some(&name));
+    let why = match problem {
+        Some(Problem { path, reason, .. }) => {
+            format!(", because its spec file {} cannot be used: {reason}", path.display())
+        }
+        None => "; `annulus svc status` lists what is".to_owned(),
+    };
+    NetErr::new(ErrCode::NotFound, format!("{ident} is not loaded{why}"))
+}
+
+/// The loaded service that an operator means by `ident`.
+pub(super) async fn find(ctl: &Ctl, ident: &PackageIdent) -> Result<ServiceView, NetErr> {
+    let matches = |view: &ServiceView| {
+        view.spec.ident.satisfies(ident)
+            || view.running.as_ref().is_some_and(|running| running.satisfies(ident))
+    };
+    services(ctl).await?.into_iter().find(matches).ok_or_else(|| not_loaded(ctl, ident))
+}
+
+async fn svc_status(ctl: &Ctl, request: SvcStatus) -> Result<Answer, NetErr> {
+    if request.ident.is_some() {
+        let ident = convert::ident(request.ident.as_ref())?;
+        let view = find(ctl, &ident).await?;
+        return Ok(Answer::Services(vec![status(ctl, &view)]));
+    }
+    let all = services(ctl).await?;
+    Ok(Answer::Services(all.iter().map(|view| status(ctl, view)).collect()))
+}
+
+fn status(ctl: &Ctl, view: &ServiceView) -> ServiceStatus {
+    convert::status(view, ctl.clock.now(), &ctl.specs.path(&view.spec.name()))
+}
+
+async fn svc_load(ctl: &Ctl, request: SvcLoad) -> Result<Answer, NetErr> {
+    let ident = convert::ident(request.ident.as_ref())?;
+    let force = request.force.unwrap_or_default();
+    let loaded = services(ctl).await?.into_iter().find(|view| view.spec.name() == ident.service_name());
+    let spec = convert::spec(&request, loaded.as_ref().filter(|_| force).map(|view| &view.spec))?;
+    // Refusing now beats a service that fails to start for ever.
+    installed(ctl, &ident)?;
+    let mut lines = Vec::new();
+    match command(ctl, Command::LoadService { spec, force }).await? {
+        Reply::Unchanged => lines.push(format!("{ident} is loaded already, with the same options")),
+        _ if loaded.is_some() => lines.push(format!("{ident} is loaded with new options")),
+        _ => lines.push(format!("{ident} is loaded and will be kept running")),
+    }
+    Ok(Answer::Done(lines))
+}
+
+fn installed(ctl: &Ctl, ident: &PackageIdent) -> Result<(), NetErr> {
+    match package::newest(&ctl.root, ident) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(NetErr::new(ErrCode::NotFound, error.to_string())),
+    }
+}
+
+async fn name_of(ctl: &Ctl, ident: Option<&super::message::PackageIdent>) -> Result<ServiceName, NetErr> {
+    let ident = convert::ident(ident)?;
+    Ok(find(ctl, &ident).await?.spec.name())
+}
+
+/// The loaded service of this origin and name, whatever its version.
+async fn find_name(ctl: &Ctl, ident: &PackageIdent) -> Result<ServiceName, NetErr> {
+    let same = |view: &ServiceView| {
+        view.spec.ident.origin() == ident.origin() && view.spec.ident.name() == ident.name()
+    };
+    let found = services(ctl).await?.into_iter().find(same);
+    found.map(|view| view.spec.name()).ok_or_else(|| not_loaded(ctl, ident))
+}
+
+async fn svc_unload(ctl: &Ctl, request: SvcUnload) -> Result<Answer, NetErr> {
+    let service = name_of(ctl, request.ident.as_ref()).await?;
+    let line = format!("{service} is unloaded");
+    let how = how(request.timeout_in_seconds, request.drain_timeout_in_seconds, request.no_drain);
+    command(ctl, Command::UnloadService { service, how }).await?;
+    Ok(Answer::Done(vec![line]))
+}
+
+async fn svc_start(ctl: &Ctl, request: SvcStart) -> Result<Answer, NetErr> {
+    let service = name_of(ctl, request.ident.as_ref()).await?;
+    let name = service.clone();
+    Ok(Answer::Done(vec![match command(ctl, Command::StartService { service }).await? {
+        Reply::Unchanged => format!("{name} is wanted up already"),
+        _ => format!("{name} is being started"),
+    }]))
+}
+
+async fn svc_stop(ctl: &Ctl, request: SvcStop) -> Result<Answer, NetErr> {
+    let service = name_of(ctl, request.ident.as_ref()).await?;
+    let name = service.clone();
+    let how = how(request.timeout_in_seconds, request.drain_timeout_in_seconds, request.no_drain);
+    Ok(Answer::Done(vec![match command(ctl, Command::StopService { service, how }).await? {
+        Reply::Unchanged => format!("{name} is wanted down already"),
+        _ => format!("{name} is stopped; it stays loaded"),
+    }]))
+}
+
+fn milliseconds(seconds: u32) -> u64 {
+    u64::from(seconds) * 1000
+}
+
+fn how(shutdown_timeout: Option<u32>, drain_timeout: Option<u32>, no_drain: Option<bool>) -> StopHow {
+    StopHow {
+        drain: !no_drain.unwrap_or_default(),
+        drain_timeout_ms: drain_timeout.map(milliseconds),
+        shutdown_timeout_ms: shutdown_timeout.map(milliseconds),
+    }
+}
+
+async fn svc_update(ctl: &Ctl, request: SvcUpdate) -> Result<Answer, NetErr> {
+    let change = convert::change(&request)?;
+    let ident = convert::ident(request.ident.as_ref())?;
+    let service = find_name(ctl, &ident).await?;
+    if let Some(ident) = &change.ident {
+        installed(ctl, ident)?;
+    }
+    let name = service.clone();
+    let change = Box::new(change);
+    Ok(Answer::Done(vec![match command(ctl, Command::UpdateService { service, change }).await? {
+        Reply::Unchanged => format!("{name} has these options already"),
+        _ => format!("{name} is updated"),
+    }]))
+}
+
+async fn svc_drain(ctl: &Ctl, request: SvcDrain) -> Result<Answer, NetErr> {
+    let service = name_of(ctl, request.ident.as_ref()).await?;
+    let name = service.clone();
+    let timeout_ms = request.timeout_in_seconds.map(milliseconds);
+    Ok(Answer::Done(vec![match command(ctl, Command::DrainService { service, timeout_ms }).await? {
+        Reply::Unchanged => format!("{name} is drained already"),
+        _ => format!("{name} takes no new work until `annulus svc undrain`; it goes on running"),
+    }]))
+}
+
+async fn svc_undrain(ctl: &Ctl, request: SvcUndrain) -> Result<Answer, NetErr> {
+    let service = name_of(ctl, request.ident.as_ref()).await?;
+    let name = service.clone();
+    Ok(Answer::Done(vec![match command(ctl, Command::UndrainService { service }).await? {
+        Reply::Unchanged => format!("{name} is not drained"),
+        _ => format!("{name} takes work again"),
+    }]))
+}
+
+async fn svc_maintain(ctl: &Ctl, request: SvcMaintain) -> Result<Answer, NetErr> {
+    let service = name_of(ctl, request.ident.as_ref()).await?;
+    let (name, on) = (service.clone(), request.reason.is_some());
+    let reply = command(ctl, Command::MaintainService { service, reason: request.reason }).await?;
+    Ok(Answer::Done(vec![match (reply, on) {
+        (Reply::Unchanged, true) => format!("{name} is in maintenance for this reason already"),
+        (Reply::Unchanged, false) => format!("{name} is not in maintenance"),
+        (_, true) => {
+            format!("{name} is in maintenance until `annulus svc maintenance off`; it goes on running")
+        }
+        (_, false) => format!("{name} is no longer in maintenance"),
+    }]))
+}
+
+fn spec_problems(ctl: &Ctl) -> Vec<SpecProblem> {
+    let message = |problem: Problem| SpecProblem {
+        path: problem.path.display().to_string(),
+        reason: problem.reason,
+        service: problem.service.map(|service| service.to_string()),
+    };
+    ctl.specs.problems().into_iter().map(message).collect()
+}
+
+/// How a request stands that waits for a service to drain or to end; none for requests that should be quick.
+pub(super) async fn progress(ctl: &Ctl, frame: &Frame) -> Option<String> {
+    let ident = match frame.id.as_str() {
+        SvcStop::ID => decode::<SvcStop>(frame).ok()?.ident,
+        SvcUnload::ID => decode::<SvcUnload>(frame).ok()?.ident,
+        SvcDrain::ID => decode::<SvcDrain>(frame).ok()?.ident,
+        _ => return None,
+    };
+    let ident = convert::ident(ident.as_ref()).ok()?;
+    let view = find(ctl, &ident).await.ok()?;
+    let name = view.spec.name();
+    let state = if view.draining { "draining" } else { view.state.name() };
+    let process = view.pid.map_or_else(String::new, |pid| format!(", process {pid}"));
+    Some(format!("waiting: {name} is {state}{process}"))
+}
+
+fn sup_restart(ctl: &Ctl, _: SupRestart) -> Answer {
+    ctl.restart.notify_one();
+    Answer::Done(vec!["the supervisor is started again; its services go on".to_owned()])
+}
+
+async fn sup_depart(ctl: &Ctl, request: SupDepart) -> Result<Answer, NetErr> {
+    let text = request.member_id.unwrap_or_default();
+    let member: MemberId =
+        text.parse().map_err(|error| NetErr::new(ErrCode::InvalidPayload, format!("{text:?}: {error}")))?;
+    Ok(Answer::Done(vec![match command(ctl, Command::Depart { member }).await? {
+        Reply::Unchanged => format!("{member} was banned from the ring already"),
+        _ => format!(
+            "{member} is banned from the ring for ever; should its host lose its data directory, it comes back as a \
+             new member, which this ban does not cover"
+        ),
+    }]))
+}

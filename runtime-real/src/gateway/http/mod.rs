@@ -1,0 +1,203 @@
+//! The HTTP gateway: what this supervisor knows, for reading only (as in Habitat).
+//!
+//! Every answer is computed when it is asked for. Errors are problem details (RFC 9457). With a token
+//! (`HAB_SUP_GATEWAY_AUTH_TOKEN`) every route but `/live` and `/ready` wants `Authorization: Bearer <token>`.
+
+mod butterfly;
+mod census;
+mod deadline;
+mod events;
+mod index;
+mod metrics;
+mod package;
+mod probes;
+mod problem;
+mod process;
+mod services;
+mod versions;
+mod view;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use annulus_core::{Node, SysInfo, Timings};
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::gateway::ctl::secret::Secret;
+use crate::host::clock::Clock;
+use crate::host::root::{Root, SupDir};
+use crate::net::Listener;
+use crate::supervisor::handle::DriverHandle;
+use crate::supervisor::ledger::Ledger;
+use deadline::WriteDeadline;
+use problem::Problem;
+
+/// Connections at one time, event streams included; more wait in the listener's queue.
+const CONNECTIONS_MAX: usize = 256;
+/// Event streams at one time. They stay for as long as they like, so they leave room for probes and scrapes.
+const EVENT_STREAMS_MAX: usize = 128;
+/// A client must have sent its request's head within this.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// A client must read on within this, or its connection is closed.
+const WRITE_STALL_MAX: Duration = Duration::from_secs(10);
+/// The supervisor's loop must answer within this.
+const LOOP_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What the gateway needs to know.
+#[derive(Debug)]
+pub struct Config {
+    /// The supervisor.
+    pub handle: DriverHandle,
+    /// Its clock.
+    pub clock: Clock,
+    /// Where packages and services are.
+    pub root: Root,
+    /// Where this supervisor keeps its own files.
+    pub sup: SupDir,
+    /// What others are told about this host.
+    pub sys: SysInfo,
+    /// How the ring keeps time.
+    pub timings: Timings,
+    /// Whether others probe this member for ever.
+    pub permanent: bool,
+    /// What health checks said.
+    pub ledger: Ledger,
+    /// What a client must show; none lets everybody read.
+    pub token: Option<Secret>,
+}
+
+/// The gateway's state, shared by all requests.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    config: Config,
+    history: Arc<events::History>,
+    event_streams: Arc<Semaphore>,
+    metrics: metrics::Registry,
+}
+
+impl Gateway {
+    /// Asks the loop, but not for ever.
+    async fn read<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Node) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let unavailable = |detail| Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail);
+        match timeout(LOOP_TIMEOUT, self.config.handle.read(look)).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(_)) => Err(unavailable("this supervisor has ended")),
+            Err(_) => Err(unavailable("the supervisor's loop did not answer within 2 seconds")),
+        }
+    }
+}
+
+/// Serves clients until the returned future is dropped.
+pub async fn serve<L: Listener>(listener: L, config: Config) {
+    let started = config.clock.wall();
+    let events = config.handle.events();
+    let clock = config.clock;
+    let gateway = Arc::new(Gateway {
+        config,
+        history: Arc::new(events::History::new(started.as_millis())),
+        event_streams: Arc::new(Semaphore::new(EVENT_STREAMS_MAX)),
+        metrics: metrics::Registry::new(started),
+    });
+    let counters = gateway.metrics.counters();
+    // Both end with this future: a set that is dropped aborts its tasks.
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(events::record(Arc::clone(&gateway.history), events, clock, move |event| {
+        counters.count(event)
+    }));
+    let router = router(gateway);
+    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+        while tasks.try_join_next().is_some() {}
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let service = TowerToHyperService::new(router.clone());
+                let stream = WriteDeadline::new(stream, WRITE_STALL_MAX);
+                tasks.spawn(async move {
+                    let mut http = hyper::server::conn::http1::Builder::new();
+                    http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(64 * 1024);
+                    if let Err(error) = http.serve_connection(TokioIo::new(stream), service).await {
+                        tracing::debug!(%peer, %error, "http client");
+                    }
+                    drop(slot);
+                });
+            }
+            Err(error) => {
+                // Out of descriptors, most likely; accepting again at once would spin.
+                tracing::warn!(%error, "http gateway cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+/// Every route with what it serves; `/` shows this list.
+const ROUTES: [(&str, &str); 10] = [
+    ("/butterfly", "every member of the ring with its state, and every rumor"),
+    ("/census", "service groups and who is in them"),
+    ("/services", "the services of this supervisor"),
+    ("/services/{service}/{group}", "one of them; an organization may follow the group"),
+    ("/services/{service}/{group}/config", "its exported configuration"),
+    (
+        "/services/{service}/{group}/health",
+        "its health: 200 OK or warning, 503 critical or taking no work (draining, maintenance), 500 unknown",
+    ),
+    ("/events", "what happens in the ring, as server-sent events; resumes after Last-Event-ID"),
+    ("/metrics", "counters for Prometheus (OpenMetrics text)"),
+    ("/live", "200 while the supervisor's loop turns"),
+    ("/ready", "200 when this supervisor takes part in the ring, 503 with reasons otherwise"),
+];
+
+fn router(gateway: Arc<Gateway>) -> Router {
+    let open = Router::new().route("/live", get(probes::live)).route("/ready", get(probes::ready));
+    let guarded = Router::new()
+        .route("/", get(index::get))
+        .route("/butterfly", get(butterfly::get))
+        .route("/census", get(census::get))
+        .route("/services", get(services::list))
+        .route("/services/{service}/{group}", get(services::one))
+        .route("/services/{service}/{group}/config", get(services::config))
+        .route("/services/{service}/{group}/health", get(services::health_of_group))
+        .route("/services/{service}/{group}/{org}", get(services::one_of_org))
+        .route("/services/{service}/{group}/{org}/config", get(services::config_of_org))
+        .route("/services/{service}/{group}/{org}/health", get(services::health_of_org))
+        .route("/metrics", get(metrics::get))
+        .route("/events", get(events::get))
+        .fallback(unknown_route)
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&gateway), authorize));
+    open.merge(guarded).method_not_allowed_fallback(wrong_method).with_state(gateway)
+}
+
+async fn unknown_route(request: Request) -> Problem {
+    Problem::not_found(format!("no route {}; / lists the routes", request.uri().path()))
+}
+
+async fn wrong_method() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this gateway is for reading: use GET")
+}
+
+async fn authorize(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {
+    let Some(token) = &gateway.config.token else { return next.run(request).await };
+    let shown = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let shown = shown.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+    if token.matches(shown.trim()) {
+        return next.run(request).await;
+    }
+    Problem::new(
+        StatusCode::UNAUTHORIZED,
+        "send the header `Authorization: Bearer <token>` with this supervisor's token",
+    )
+    .into_response()
+}

@@ -1,0 +1,8 @@
+//! The ways into a running supervisor: commands of operators (`ctl`), what it knows (`http`), and the agent check
+//! of load balancers.
+//!
+//! A gateway asks the supervisor through its handle. It holds no state of the ring and never writes any.
+
+pub mod agent_check;
+pub mod ctl;
+pub mod http;

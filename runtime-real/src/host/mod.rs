@@ -1,0 +1,13 @@
+//! What the daemon needs of its operating system: time, chance, files, users, and where things are.
+//!
+//! Nothing in here knows what a supervisor, a package or a service does.
+
+pub mod atomic;
+pub mod clock;
+pub mod entropy;
+pub mod exit;
+pub mod lock;
+pub mod root;
+pub mod timestamp;
+pub mod users;
+pub(crate) mod watch;

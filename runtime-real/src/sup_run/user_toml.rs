@@ -1,0 +1,117 @@
+//! Follows the operator's configuration of services on this host: `<root>/user/<service>/config/user.toml`.
+//!
+//! The folders may come and go, so the files are looked at rather than watched: one look costs one system call per
+//! service.
+
+use std::collections::BTreeMap;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
+use std::time::Duration;
+
+use annulus_core::{Command, ServiceName};
+
+use crate::host::root::Root;
+use crate::supervisor::handle::DriverHandle;
+
+/// The files are looked at this often.
+const LOOK_PERIOD: Duration = Duration::from_millis(500);
+
+/// What tells one state of a file from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    len: u64,
+    changed: (i64, i64),
+}
+
+impl From<Metadata> for Stamp {
+    fn from(meta: Metadata) -> Self {
+        // The time of change and not the one of modification, which whoever writes the file can set at will.
+        Self { inode: meta.ino(), len: meta.len(), changed: (meta.ctime(), meta.ctime_nsec()) }
+    }
+}
+
+/// The files as they were at the last look; none for one that is not there.
+#[derive(Debug, Default)]
+struct Seen(BTreeMap<ServiceName, Option<Stamp>>);
+
+impl Seen {
+    /// Looks at the files of these services, and says whose changed since the last look. One that is seen for the
+    /// first time may have changed since its service was prepared.
+    fn look(&mut self, root: &Root, services: &[ServiceName]) -> Vec<ServiceName> {
+        let mut changed = Vec::new();
+        let mut seen = BTreeMap::new();
+        for service in services {
+            let stamp = std::fs::metadata(root.user_toml(service)).ok().map(Stamp::from);
+            if self.0.get(service).copied().unwrap_or_default() != stamp {
+                changed.push(service.clone());
+            }
+            seen.insert(service.clone(), stamp);
+        }
+        self.0 = seen;
+        changed
+    }
+}
+
+/// Has the files of a service written again whenever its `user.toml` changes, until the supervisor ends.
+pub async fn follow(root: Root, handle: DriverHandle) {
+    let mut seen = Seen::default();
+    loop {
+        let loaded =
+            |node: &annulus_core::Node| node.services().iter().map(|view| view.spec.name()).collect();
+        let Ok(services) = handle.read(loaded).await else { return };
+        let services: Vec<ServiceName> = services;
+        let root = root.clone();
+        let look = tokio::task::spawn_blocking(move || {
+            let changed = seen.look(&root, &services);
+            (seen, changed)
+        });
+        let Ok((looked, changed)) = look.await else { return };
+        seen = looked;
+        for service in changed {
+            // A service that was unloaded meanwhile has nothing to be written.
+            let _ = handle.command(Command::RenderService { service }).await;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_PERIOD) => {}
+            _ = handle.ended() => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn whatever_happens_to_the_file_is_a_change_once() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let root = Root::new(dir.path()).expect("absolute");
+        let services: Vec<ServiceName> = ["web", "db"].map(|name| name.parse().expect("a name")).to_vec();
+        let path = root.user_toml(&services[0]);
+        let mut seen = Seen::default();
+        let none: [ServiceName; 0] = [];
+        assert_eq!(seen.look(&root, &services), none, "there is none");
+        fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+        let steps: [(&str, &dyn Fn()); 4] = [
+            ("made", &|| fs::write(&path, "a = 1").expect("written")),
+            ("longer", &|| fs::write(&path, "a = 10").expect("written")),
+            ("replaced", &|| {
+                let other = path.with_extension("new");
+                fs::write(&other, "a = 20").expect("written");
+                fs::rename(&other, &path).expect("renamed");
+            }),
+            ("removed", &|| fs::remove_file(&path).expect("removed")),
+        ];
+        for (what, step) in steps {
+            step();
+            assert_eq!(seen.look(&root, &services), services[..1], "{what}");
+            assert_eq!(seen.look(&root, &services), none, "{what}");
+        }
+        // It may have been written between the start of its service and the first look.
+        fs::write(&path, "a = 1").expect("written");
+        assert_eq!(Seen::default().look(&root, &services), services[..1]);
+    }
+}

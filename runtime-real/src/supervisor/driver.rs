@@ -1,0 +1,245 @@
+//! The loop: one input, every output, next input. It decides nothing.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use annulus_core::limits::DATAGRAM_BYTES_MAX;
+use annulus_core::{
+    Channel, Config, EffectId, EffectResult, Event, ExitReason, Input, Instant, MemberId, Node, Output,
+    Reply, RequestId, Snapshot, Transmit,
+};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::host::clock::Clock;
+use crate::net::{Datagrams, FromStream, INBOUND_MAX, Outbound, Received, Transport, serve_streams};
+use crate::supervisor::effect::Effects;
+use crate::supervisor::handle::{DriverHandle, Ended, Request, Served};
+use crate::supervisor::logging;
+
+/// Inputs of one source in one turn; then the others have theirs.
+const INPUTS_PER_TURN: u32 = 64;
+/// Commands that wait for their answer; further ones wait in the queue.
+const REPLIES_MAX: usize = 1_024;
+
+/// What a driver is made of.
+#[derive(Debug)]
+pub struct Parts<T: Transport, E> {
+    /// The node's parameters, validated.
+    pub config: Config,
+    /// What it starts from.
+    pub restored: Option<Snapshot>,
+    /// The seed of its random stream.
+    pub seed: [u8; 32],
+    /// Its time.
+    pub clock: Clock,
+    /// Opens connections.
+    pub transport: T,
+    /// The gossip port's UDP socket.
+    pub datagrams: T::Datagrams,
+    /// The gossip port's TCP listener.
+    pub listener: T::Listener,
+    /// Does what the node wants done.
+    pub effects: E,
+    /// Where `effects` reports.
+    pub done: mpsc::Receiver<(EffectId, EffectResult)>,
+}
+
+/// Runs one node.
+pub struct Driver<T: Transport, E: Effects> {
+    node: Node,
+    clock: Clock,
+    datagrams: T::Datagrams,
+    outbound: Outbound<T>,
+    streams: mpsc::Receiver<FromStream>,
+    // Dropped before `effects`, whose workers may be waiting to report and are waited for.
+    done: mpsc::Receiver<(EffectId, EffectResult)>,
+    effects: E,
+    served: Served,
+    replies: BTreeMap<RequestId, oneshot::Sender<Reply>>,
+    next_request: u64,
+    deadline: Instant,
+    exit: Option<ExitReason>,
+}
+
+/// How many inputs of each source this turn still takes.
+struct Quota {
+    wakes: u32,
+    done: u32,
+    requests: u32,
+    streams: u32,
+    datagrams: u32,
+}
+
+impl Quota {
+    const FULL: Self = Self {
+        wakes: INPUTS_PER_TURN,
+        done: INPUTS_PER_TURN,
+        requests: INPUTS_PER_TURN,
+        streams: INPUTS_PER_TURN,
+        datagrams: INPUTS_PER_TURN,
+    };
+
+    fn spent(&self) -> bool {
+        [self.wakes, self.done, self.requests, self.streams, self.datagrams].contains(&0)
+    }
+}
+
+impl<T: Transport, E: Effects> Driver<T, E> {
+    /// Makes the node and everything that [`Self::run`] needs; serves the stream port from now on, so it
+    /// must be called inside a runtime.
+    pub fn new(parts: Parts<T, E>) -> (Self, DriverHandle) {
+        let Parts { config, restored, seed, clock, transport, datagrams, listener, effects, done } = parts;
+        let (handle, served) = DriverHandle::new();
+        let (sink, streams) = mpsc::channel(INBOUND_MAX);
+        tokio::spawn(serve_streams(listener, sink.clone()));
+        let driver = Self {
+            node: Node::new(config, restored, seed, clock.now(), clock.wall()),
+            clock,
+            datagrams,
+            outbound: Outbound::new(transport, sink),
+            streams,
+            effects,
+            done,
+            served,
+            replies: BTreeMap::new(),
+            next_request: 0,
+            deadline: Instant::FAR_FUTURE,
+            exit: None,
+        };
+        (driver, handle)
+    }
+
+    /// Drives the node until it has finished.
+    pub async fn run(mut self) -> ExitReason {
+        let mut buffer = [0_u8; DATAGRAM_BYTES_MAX + 1];
+        let mut quota = Quota::FULL;
+        self.drain();
+        loop {
+            if let Some(reason) = self.exit {
+                self.done.close();
+                self.served.ended.send_replace(Some(Ended::Exit(reason)));
+                return reason;
+            }
+            tokio::select! {
+                biased;
+                // 1: time. A late probe verdict is a wrong one.
+                () = self.clock.sleep_until(self.deadline), if quota.wakes > 0 => {
+                    quota.wakes -= 1;
+                    self.handle(Input::Wake);
+                }
+                // 2: what this host did for the node.
+                Some((id, result)) = self.done.recv(), if quota.done > 0 => {
+                    quota.done -= 1;
+                    self.handle(Input::EffectDone(id, result));
+                }
+                // 3: operators.
+                Some(request) = self.served.requests.recv(),
+                    if quota.requests > 0 && self.replies.len() < REPLIES_MAX =>
+                {
+                    quota.requests -= 1;
+                    self.serve(request);
+                }
+                // 4: messages of other members; the datagrams last, because anybody can send many of them.
+                Some(message) = self.streams.recv(), if quota.streams > 0 => {
+                    quota.streams -= 1;
+                    self.on_stream(message);
+                }
+                received = self.datagrams.recv(&mut buffer), if quota.datagrams > 0 => {
+                    quota.datagrams -= 1;
+                    self.on_datagram(received, &buffer);
+                }
+                // 5: every source that is ready has had its share.
+                () = tokio::task::yield_now(), if quota.spent() => quota = Quota::FULL,
+            }
+        }
+    }
+
+    /// One input, then every output.
+    fn handle(&mut self, input: Input<'_>) {
+        self.effects.turn();
+        self.node.handle_input(self.clock.now(), self.clock.wall(), input);
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.node.poll_output() {
+            match output {
+                Output::Transmit(transmit) => self.transmit(transmit),
+                Output::Effect(_, annulus_core::Effect::Exit(reason)) => self.exit = Some(reason),
+                Output::Effect(id, effect) => self.effects.start(id, effect),
+                Output::Reply(id, reply) => self.reply(id, reply),
+                Output::Event(event) => self.publish(*event),
+                Output::WakeAt(deadline, _) => self.deadline = deadline,
+            }
+        }
+    }
+
+    fn transmit(&mut self, transmit: Transmit) {
+        let Transmit { to, channel, bytes } = transmit;
+        match channel {
+            Channel::Stream => self.outbound.send(to, bytes),
+            Channel::Datagram => {
+                // A full buffer or a missing route loses it, as the network may; probes notice.
+                if let Err(error) = self.datagrams.try_send(&bytes, to) {
+                    tracing::debug!(%to, %error, "datagram not sent");
+                }
+            }
+        }
+    }
+
+    fn reply(&mut self, id: RequestId, reply: Reply) {
+        if let Some(answer) = self.replies.remove(&id) {
+            // Whoever asked may have gone.
+            let _ = answer.send(reply);
+        }
+    }
+
+    fn publish(&self, event: Event) {
+        logging::event(&event);
+        // Nobody may be listening.
+        let _ = self.served.events.send(Arc::new(event));
+    }
+
+    fn serve(&mut self, request: Request) {
+        match request {
+            Request::Read(look) => look(&self.node),
+            Request::Command(command, answer) => {
+                self.next_request += 1;
+                let id = RequestId(self.next_request);
+                self.replies.insert(id, answer);
+                self.handle(Input::Command(id, *command));
+            }
+        }
+    }
+
+    fn on_stream(&mut self, message: FromStream) {
+        match message {
+            FromStream::Frame { from, bytes, share: _share } => {
+                self.handle(Input::Stream { from, bytes: &bytes })
+            }
+            FromStream::Refused { to } => self.handle(Input::Refused { to }),
+        }
+    }
+
+    fn on_datagram(&mut self, received: io::Result<Received>, buffer: &[u8]) {
+        match received {
+            Ok(Received::Datagram { len, from }) => {
+                self.handle(Input::Datagram { from, bytes: buffer.get(..len).unwrap_or(buffer) });
+            }
+            Ok(Received::Refused { to }) => self.handle(Input::Refused { to }),
+            Err(error) => tracing::debug!(%error, "gossip port cannot be read"),
+        }
+    }
+
+    /// Who this node is.
+    #[must_use]
+    pub fn member_id(&self) -> MemberId {
+        self.node.id()
+    }
+}
+
+#[cfg(test)]
+mod host_tests;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+//! Hooks that behave, and hooks that do not.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Mutex;
+
+use super::*;
+use crate::supervisor::effect::checkup;
+use annulus_core::Health;
+
+struct Bed {
+    dir: tempfile::TempDir,
+    said: Arc<Mutex<Vec<String>>>,
+}
+
+impl Bed {
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().expect("a directory"), said: Arc::default() }
+    }
+
+    fn hook(&self, script: &str) -> HookRun {
+        let program = self.dir.path().join("hook");
+        fs::write(&program, script).expect("written");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("made executable");
+        let dir = self.dir.path().to_owned();
+        HookRun { hook: Hook::Init, program, dir, env: vec![("WHO".into(), "web".into())], account: None }
+    }
+
+    fn say(&self) -> Say {
+        let said = Arc::clone(&self.said);
+        Arc::new(move |line: &str| said.lock().expect("nobody panicked").push(line.to_owned()))
+    }
+
+    fn said(&self) -> Vec<String> {
+        self.said.lock().expect("nobody panicked").clone()
+    }
+
+    async fn run_for(&self, script: &str, limit: Duration) -> Heard {
+        run(self.hook(script), limit, self.say()).await
+    }
+
+    async fn run(&self, script: &str) -> Heard {
+        self.run_for(script, Duration::from_secs(30)).await
+    }
+
+    fn pid(&self, name: &str) -> u32 {
+        fs::read_to_string(self.dir.path().join(name)).expect(name).trim().parse().expect("a pid")
+    }
+}
+
+async fn is_gone(pid: u32) {
+    for _ in 0..1_000 {
+        let stat = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"));
+        // Dead, though perhaps not yet waited for by whoever inherited it.
+        if stat.map_or(true, |s| s.rsplit(')').next().is_none_or(|s| s.trim_start().starts_with(['Z', 'X'])))
+        {
+            return;
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{pid} still runs");
+}
+
+fn code(n: i32) -> HookExit {
+    HookExit::Ended(ExitStatus::Code(n))
+}
+
+#[tokio::test]
+async fn a_hook_says_what_it_says_and_ends_as_it_ends() {
+    let bed = Bed::new();
+    let heard = bed.run("#!/bin/sh\necho \"$WHO in $PWD\"\necho oops >&2\nexit 7\n").await;
+    assert_eq!(heard.end, HookEnd { exit: code(7), value: None });
+    let dir = bed.dir.path().canonicalize().expect("a path");
+    assert_eq!(heard.stdout, format!("web in {}\n", dir.display()));
+    assert_eq!(heard.stderr, "oops\n");
+    let mut said = bed.said();
+    said.sort();
+    assert_eq!(said, ["oops".to_owned(), heard.stdout.trim_end().to_owned()]);
+    assert_eq!(bed.run("#!/bin/sh\nkill -9 $$\n").await.end.exit, HookExit::Ended(ExitStatus::Signal(9)));
+}
+
+#[tokio::test]
+async fn the_last_line_of_a_hook_that_succeeds_is_its_value() {
+    let bed = Bed::new();
+    for (script, value) in [
+        ("echo first; echo ' 42 '; echo", Some(42)),
+        ("echo 18446744073709551615", Some(u64::MAX)),
+        ("echo 42; exit 1", None),
+        ("echo 42 >&2", None),
+        ("echo -1", None),
+        ("echo 42; echo high", None),
+        ("true", None),
+    ] {
+        assert_eq!(bed.run(&format!("#!/bin/sh\n{script}\n")).await.end.value, value, "{script}");
+    }
+}
+
+#[tokio::test]
+async fn a_hook_that_hangs_is_killed_with_all_that_it_started() {
+    let bed = Bed::new();
+    let script = "#!/bin/sh\ntrap '' TERM\nsleep 1000 &\necho $! > child\necho $$ > own\nwait\n";
+    let heard = bed.run_for(script, Duration::from_millis(300)).await;
+    assert_eq!(heard.end.exit, HookExit::TimedOut);
+    is_gone(bed.pid("own")).await;
+    is_gone(bed.pid("child")).await;
+    assert!(bed.said().iter().any(|line| line.contains("did not end within 300 ms")), "{:?}", bed.said());
+}
+
+#[tokio::test]
+async fn what_a_hook_leaves_behind_in_its_group_ends_with_it_and_is_not_waited_for() {
+    let bed = Bed::new();
+    let heard = bed.run("#!/bin/sh\nsleep 1000 &\necho $! > child\necho done\n").await;
+    assert_eq!((heard.end.exit, heard.stdout.as_str()), (code(0), "done\n"));
+    is_gone(bed.pid("child")).await;
+    // One that left the group and holds the pipe is nobody to wait for either.
+    let heard = bed
+        .run("#!/bin/sh\nsetsid sh -c 'echo $$ > away; exec sleep 1000' &\nwhile [ ! -s away ]; do :; done\n")
+        .await;
+    assert_eq!(heard.end.exit, code(0));
+    let away = i32::try_from(bed.pid("away")).expect("a pid");
+    killpg(Pid::from_raw(away), Signal::SIGKILL).expect("it is alive");
+}
+
+#[tokio::test]
+async fn a_hook_that_floods_both_streams_is_read_to_its_end_and_cut_in_the_log() {
+    let bed = Bed::new();
+    let script = "#!/bin/sh\nyes out | head -c 20000000 &\nyes err | head -c 20000000 >&2\nwait\necho 5\n";
+    let heard = bed.run(script).await;
+    assert_eq!(heard.end, HookEnd { exit: code(0), value: Some(5) });
+    assert!(heard.stdout.len() <= 2 * KEPT_BYTES_MAX && heard.stderr.len() <= 2 * KEPT_BYTES_MAX);
+    let bytes: usize = bed.said().iter().map(|line| line.len() + 1).sum();
+    assert!(bytes <= 2 * LOGGED_BYTES_MAX + 1_024, "{bytes}");
+    assert_eq!(bed.said().iter().filter(|line| line.contains("left out")).count(), 2);
+    // Without line ends, and without being text.
+    let heard = bed.run("#!/bin/sh\nhead -c 1000000 /dev/zero | tr '\\0' '\\377'\n").await;
+    assert_eq!(heard.end.exit, code(0));
+    assert!(heard.stdout.len() <= 8 * KEPT_BYTES_MAX);
+}
+
+#[tokio::test]
+async fn a_hook_that_cannot_start_says_why() {
+    let bed = Bed::new();
+    let HookExit::Failed(reason) = bed.run("#!/no/such/interpreter\n").await.end.exit else {
+        panic!("started")
+    };
+    assert!(reason.contains("interpreter"), "{reason}");
+    let run_without = HookRun { program: bed.dir.path().join("none"), ..bed.hook("") };
+    let heard = run(run_without, Duration::from_secs(30), bed.say()).await;
+    assert!(matches!(heard.end.exit, HookExit::Failed(_)));
+}
+
+#[tokio::test]
+async fn nobody_who_waits_is_nobody_who_runs() {
+    let bed = Bed::new();
+    let hook = bed.hook("#!/bin/sh\necho $$ > own.new && mv own.new own\nsleep 1000\n");
+    let running = tokio::spawn(run(hook, Duration::from_secs(1_000), bed.say()));
+    let own = bed.dir.path().join("own");
+    for _ in 0..2_000 {
+        if own.exists() {
+            break;
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    running.abort();
+    is_gone(bed.pid("own")).await;
+}
+
+#[tokio::test]
+async fn the_exit_code_of_a_health_check_is_the_health() {
+    let bed = Bed::new();
+    for (script, health, note) in [
+        ("echo fine", Health::Ok, "fine"),
+        ("echo slow; exit 1", Health::Warning, "slow"),
+        ("echo broken >&2; exit 2", Health::Critical, "broken"),
+        ("exit 3", Health::Unknown, ""),
+        ("echo what; exit 4", Health::Unknown, "the health-check hook ended with exit code 4: what"),
+        ("kill -9 $$", Health::Unknown, "the health-check hook ended with signal 9"),
+    ] {
+        let hook = bed.hook(&format!("#!/bin/sh\n{script}\n"));
+        let checkup = checkup::check(Some((hook, bed.say())), None, Duration::from_secs(30)).await;
+        assert_eq!((checkup.health, checkup.note.as_str()), (health, note), "{script}");
+    }
+    let hook = bed.hook("#!/bin/sh\nsleep 1000\n");
+    let checkup = checkup::check(Some((hook, bed.say())), None, Duration::from_millis(100)).await;
+    assert_eq!(checkup.health, Health::Critical, "what it asks hangs");
+    assert!(checkup.note.contains("within 100 ms"), "{}", checkup.note);
+}

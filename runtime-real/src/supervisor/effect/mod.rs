@@ -1,0 +1,225 @@
+//! What a node wants done outside itself, away from the loop.
+
+mod checkup;
+mod hook;
+pub mod packages;
+mod probe;
+pub mod process;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use annulus_core::{Effect, EffectId, EffectResult, Hook, HookEnd, ServiceName};
+use tokio::sync::mpsc;
+
+use crate::host::clock;
+use crate::launcher::client::Client;
+use crate::supervisor::ledger::Ledger;
+use crate::supervisor::store::Writer;
+use hook::{Heard, HookRun, Say};
+use packages::{Packages, ServicePlan};
+use process::Processes;
+
+/// Results that wait for the loop. The core bounds what it has under way; this only makes workers wait.
+pub const RESULTS_MAX: usize = 256;
+
+/// Does what a node wants done. Results go into the channel that the driver reads.
+pub trait Effects {
+    /// An input is about to be handled; whatever time it is said to have been handled at comes after this.
+    fn turn(&mut self) {}
+
+    /// Begins `effect` and returns at once. `Effect::Exit` never comes here.
+    fn start(&mut self, id: EffectId, effect: Effect);
+}
+
+/// How to run what has been prepared.
+type Plans = Arc<Mutex<BTreeMap<ServiceName, ServicePlan>>>;
+
+/// Effects on this host: its disk and its processes.
+///
+/// Dropping it writes what is queued. Services go on: they are the launcher's.
+pub struct HostEffects {
+    processes: Processes,
+    packages: Arc<dyn Packages>,
+    plans: Plans,
+    ledger: Ledger,
+    done: mpsc::Sender<(EffectId, EffectResult)>,
+    writer: Writer,
+    /// When the turn of the loop began, in milliseconds since boot. A lease counts from here: between this and the
+    /// launcher's hearing of it this process may have been stopped for any time.
+    turn_ms: u64,
+}
+
+impl HostEffects {
+    /// Effects whose results go to `done`; `writer` must report there too. What `packages` and checks find out
+    /// beside that goes into the ledger.
+    #[must_use]
+    pub fn new(
+        writer: Writer,
+        packages: Arc<dyn Packages>,
+        ledger: Ledger,
+        launcher: Client,
+        done: mpsc::Sender<(EffectId, EffectResult)>,
+    ) -> Self {
+        let processes = Processes::new(launcher, done.clone());
+        Self { processes, packages, plans: Arc::default(), ledger, done, writer, turn_ms: clock::boot_ms() }
+    }
+
+    /// What can kill the services at once, from outside the loop.
+    #[must_use]
+    pub fn processes(&self) -> &Processes {
+        &self.processes
+    }
+
+    /// Has a package found or rendered where that may take its time.
+    fn with_packages<T: Send + 'static>(
+        &self,
+        id: EffectId,
+        service: ServiceName,
+        work: impl FnOnce(&dyn Packages, &ServiceName) -> Result<(T, ServicePlan), String> + Send + 'static,
+        report: impl FnOnce(Result<T, String>) -> EffectResult + Send + 'static,
+    ) {
+        let (packages, plans, done) =
+            (Arc::clone(&self.packages), Arc::clone(&self.plans), self.done.clone());
+        tokio::spawn(async move {
+            let work = tokio::task::spawn_blocking(move || {
+                let (result, plan) = work(&*packages, &service)?;
+                plans.lock().unwrap_or_else(PoisonError::into_inner).insert(service, plan);
+                Ok(result)
+            });
+            let result = work
+                .await
+                .unwrap_or_else(|panic| Err(format!("preparing the package failed inside annulus: {panic}")));
+            let _ = done.send((id, report(result))).await;
+        });
+    }
+
+    /// Runs a hook of a prepared service; none when it has no such hook.
+    fn hook(&self, service: &ServiceName, plan: &ServicePlan, hook: Hook) -> Option<(HookRun, Say)> {
+        if !plan.hooks.contains(&hook) {
+            return None;
+        }
+        let run = HookRun {
+            hook,
+            program: plan.hooks_dir.join(hook.name()),
+            dir: plan.run.dir.clone(),
+            env: plan.run.env.clone(),
+            account: plan.account.clone(),
+        };
+        let (processes, service, group) = (self.processes.clone(), service.clone(), plan.group.clone());
+        // All that a hook may say finds room, so the hook does not wait for the log.
+        let (said, mut lines) = mpsc::channel::<String>(hook::SAID_LINES_MAX);
+        tokio::spawn(async move {
+            while let Some(line) = lines.recv().await {
+                processes.log(&service, &group, hook, &line).await;
+            }
+        });
+        Some((run, Arc::new(move |line: &str| drop(said.try_send(line.to_owned())))))
+    }
+
+    fn run_hook(&self, id: EffectId, service: &ServiceName, hook: Hook, limit: Duration) {
+        let Some((run, say)) = self.plan(service).and_then(|plan| self.hook(service, &plan, hook)) else {
+            return self.answer(id, EffectResult::HookEnded(HookEnd::MISSING));
+        };
+        let done = self.done.clone();
+        tokio::spawn(async move {
+            let Heard { end, .. } = hook::run(run, limit, say).await;
+            let _ = done.send((id, EffectResult::HookEnded(end))).await;
+        });
+    }
+
+    fn check_health(&self, id: EffectId, service: ServiceName, limit: Duration) {
+        let plan = self.plan(&service);
+        let hook = plan.as_ref().and_then(|plan| self.hook(&service, plan, Hook::HealthCheck));
+        let health = plan.and_then(|plan| plan.health);
+        let (ledger, done) = (self.ledger.clone(), self.done.clone());
+        tokio::spawn(async move {
+            let checkup = checkup::check(hook, health, limit).await;
+            ledger.set_health(&service, Some(checkup.report));
+            let result = EffectResult::HealthChecked { health: checkup.health, note: checkup.note };
+            let _ = done.send((id, result)).await;
+        });
+    }
+
+    fn count_inflight(&self, id: EffectId, service: ServiceName, limit: Duration) {
+        let Some(source) = self.plan(&service).and_then(|plan| plan.inflight) else {
+            return self.answer(id, EffectResult::Inflight(None));
+        };
+        let done = self.done.clone();
+        tokio::spawn(async move {
+            let counted = probe::inflight(&source, limit).await;
+            if let Err(reason) = &counted {
+                tracing::info!(
+                    service = service.as_str(),
+                    "what {service} has in flight is not known: {reason}"
+                );
+            }
+            let _ = done.send((id, EffectResult::Inflight(counted.ok()))).await;
+        });
+    }
+
+    /// Answers from a task of its own: the loop that asks is the one that reads the answers.
+    fn answer(&self, id: EffectId, result: EffectResult) {
+        let done = self.done.clone();
+        tokio::spawn(async move {
+            let _ = done.send((id, result)).await;
+        });
+    }
+
+    fn plan(&self, service: &ServiceName) -> Option<ServicePlan> {
+        self.plans.lock().unwrap_or_else(PoisonError::into_inner).get(service).cloned()
+    }
+}
+
+impl Effects for HostEffects {
+    fn turn(&mut self) {
+        self.turn_ms = clock::boot_ms();
+    }
+
+    fn start(&mut self, id: EffectId, effect: Effect) {
+        match effect {
+            Effect::Persist { writes, sync: _ } => self.writer.persist(id, writes),
+            Effect::Prepare { service, spec, facts } => self.with_packages(
+                id,
+                service,
+                move |packages, service| packages.prepare(service, &spec, &facts),
+                |result| match result {
+                    Ok(prepared) => EffectResult::Prepared(prepared),
+                    Err(reason) => EffectResult::PrepareFailed { reason },
+                },
+            ),
+            Effect::Render { service, facts } => self.with_packages(
+                id,
+                service,
+                move |packages, service| packages.render(service, &facts),
+                |result| match result {
+                    Ok(rendered) => EffectResult::Rendered(rendered),
+                    Err(reason) => EffectResult::RenderFailed { reason },
+                },
+            ),
+            Effect::RunHook { service, hook, timeout_ms } => {
+                self.run_hook(id, &service, hook, Duration::from_millis(timeout_ms));
+            }
+            Effect::CheckHealth { service, timeout_ms } => {
+                self.check_health(id, service, Duration::from_millis(timeout_ms));
+            }
+            Effect::CountInflight { service, timeout_ms } => {
+                self.count_inflight(id, service, Duration::from_millis(timeout_ms));
+            }
+            Effect::Spawn { service, group } => {
+                self.ledger.set_health(&service, None);
+                let plan = self.plan(&service).map(|plan| plan.run);
+                self.processes.spawn(id, plan, service, group);
+            }
+            Effect::Signal { service, pid, signal } => self.processes.signal(id, &service, pid, signal),
+            Effect::Adopt { service, group: _, pid } => self.processes.adopt(id, service, pid),
+            // Whatever is to happen then: the launcher can only end the process, which is always safe.
+            Effect::Lease { service, pid, left_ms, then: _ } => {
+                let deadline_ms = left_ms.map(|left_ms| self.turn_ms.saturating_add(left_ms));
+                self.processes.lease(id, &service, pid, deadline_ms);
+            }
+            Effect::Exit(_) => {}
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! A service's process, held by the launcher: started, taken over, signalled, given a lease.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use annulus_core::{EffectId, EffectResult, ExitStatus, Hook, ServiceGroup, ServiceName, StopSignal};
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use tokio::process::Command;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep;
+
+use crate::launcher::client::Client;
+use crate::launcher::message::{Launch, Limits, Owner, Request};
+
+/// Times that a hook which is still open for writing is tried again …
+pub(super) const BUSY_TRIES: u32 = 50;
+/// … and how long after.
+pub(super) const BUSY_RETRY: Duration = Duration::from_millis(10);
+/// After a process ended, what it printed last may take this long to reach the log.
+pub(super) const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// How to run a service that has been prepared.
+#[derive(Clone, Debug)]
+pub struct RunPlan {
+    /// The package that runs, fully qualified.
+    pub ident: String,
+    /// The rendered `run` hook.
+    pub program: PathBuf,
+    /// Its working directory.
+    pub dir: PathBuf,
+    /// Variables beside the supervisor's own, of which a service gets all but the secrets.
+    pub env: Vec<(OsString, OsString)>,
+    /// What the package wants to be stopped with.
+    pub stop_signal: Signal,
+    /// How long a polite stop may take, in milliseconds, where the launcher is alone.
+    pub stop_timeout_ms: u64,
+    /// Holds the pid while the process runs, for people and scripts.
+    pub pid_file: PathBuf,
+    /// Who it runs as; none for the supervisor's own user.
+    pub owner: Option<Owner>,
+    /// Highest number of open files.
+    pub nofile: Option<u64>,
+    /// What it may take of its host.
+    pub limits: Limits,
+}
+
+impl RunPlan {
+    fn launch(self, service: &ServiceName, group: &ServiceGroup) -> Launch {
+        Launch {
+            service: service.as_str().to_owned(),
+            group: group.as_str().to_owned(),
+            ident: self.ident,
+            program: self.program,
+            dir: self.dir,
+            env: self.env,
+            pid_file: self.pid_file,
+            stop_signal: (self.stop_signal as i32).unsigned_abs(),
+            stop_timeout_ms: self.stop_timeout_ms,
+            owner: self.owner,
+            nofile: self.nofile,
+            limits: self.limits,
+        }
+    }
+}
+
+/// The processes of this supervisor's services. They belong to the launcher and outlive this supervisor.
+#[derive(Clone)]
+pub struct Processes {
+    launcher: Client,
+    done: mpsc::Sender<(EffectId, EffectResult)>,
+}
+
+impl Processes {
+    /// Those of this launcher; results go to `done`.
+    #[must_use]
+    pub fn new(launcher: Client, done: mpsc::Sender<(EffectId, EffectResult)>) -> Self {
+        Self { launcher, done }
+    }
+
+    /// Starts a service: `Spawned` or `SpawnFailed`, then once `Exited`.
+    pub fn spawn(&self, id: EffectId, plan: Option<RunPlan>, service: ServiceName, group: ServiceGroup) {
+        let this = self.clone();
+        tokio::spawn(async move {
+            let started = match plan {
+                Some(plan) => this.start(plan.launch(&service, &group)).await,
+                None => Err("it has not been prepared".to_owned()),
+            };
+            this.watch(id, started).await;
+        });
+    }
+
+    /// Takes over a process that an earlier supervisor started: answers like [`Self::spawn`].
+    pub fn adopt(&self, id: EffectId, service: ServiceName, pid: u32) {
+        let this = self.clone();
+        tokio::spawn(async move {
+            let adopted = this.launcher.adopt(service.as_str().to_owned(), pid).await;
+            this.watch(id, adopted.map_err(|(_, reason)| reason)).await;
+        });
+    }
+
+    async fn start(&self, launch: Launch) -> Result<(u32, oneshot::Receiver<ExitStatus>), String> {
+        let mut tries = 1;
+        loop {
+            match self.launcher.spawn(launch.clone()).await {
+                // Another process that is just being started may hold the hook open for a moment.
+                Err((true, _)) if tries < BUSY_TRIES => {
+                    tries += 1;
+                    sleep(BUSY_RETRY).await;
+                }
+                result => return result.map_err(|(_, reason)| reason),
+            }
+        }
+    }
+
+    async fn watch(&self, id: EffectId, started: Result<(u32, oneshot::Receiver<ExitStatus>), String>) {
+        let (pid, ended) = match started {
+            Ok(started) => started,
+            Err(reason) => return self.report(id, EffectResult::SpawnFailed { reason }).await,
+        };
+        self.report(id, EffectResult::Spawned { pid }).await;
+        // Without a launcher nobody knows; this supervisor ends then.
+        if let Ok(status) = ended.await {
+            self.report(id, EffectResult::Exited(status)).await;
+        }
+    }
+
+    async fn report(&self, id: EffectId, result: EffectResult) {
+        // The driver may have ended.
+        let _ = self.done.send((id, result)).await;
+    }
+
+    /// Signals the service's group if that very process still runs: `Signalled`.
+    pub fn signal(&self, id: EffectId, service: &ServiceName, pid: u32, signal: StopSignal) {
+        let kill = signal == StopSignal::Kill;
+        self.ask(
+            id,
+            Request::Signal { service: service.as_str().to_owned(), pid, kill },
+            EffectResult::Signalled,
+        );
+    }
+
+    /// Has the launcher kill a process at a point in time since boot, unless another lease comes before: `Leased`.
+    pub fn lease(&self, id: EffectId, service: &ServiceName, pid: u32, deadline_ms: Option<u64>) {
+        let service = service.as_str().to_owned();
+        self.ask(id, Request::Lease { service, pid, deadline_ms }, EffectResult::Leased);
+    }
+
+    /// Asks for something that cannot fail, in the order of the calls.
+    fn ask(&self, id: EffectId, request: Request, result: EffectResult) {
+        // Sent from here and not from the task, which might run after one that was made later.
+        let asked = self.launcher.begin(&request);
+        let this = self.clone();
+        tokio::spawn(async move {
+            match asked {
+                Some(answered) => drop(answered.await),
+                // No room: the order of what comes now is not kept, and nothing is lost.
+                None => drop(this.launcher.request(&request).await),
+            }
+            this.report(id, result).await;
+        });
+    }
+
+    /// Logs a line that a hook says, and waits until the launcher has it: hooks that say much must not take the
+    /// room of orders that cannot wait.
+    pub async fn log(&self, service: &ServiceName, group: &ServiceGroup, hook: Hook, line: &str) {
+        let line = format!("{hook}: {line}").into_bytes();
+        let (service, group) = (service.as_str().to_owned(), group.as_str().to_owned());
+        // Without a launcher this supervisor ends.
+        let _ = self.launcher.request(&Request::Log { service, group, tag: b'H', line }).await;
+    }
+
+    /// Kills every service at once.
+    pub fn kill_all(&self) {
+        self.launcher.tell(&Request::KillAll);
+    }
+}
+
+/// Has the system signal the process when the thread that starts it ends.
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code)]
+pub(crate) fn die_with_parent(command: &mut Command, signal: Signal) {
+    let parent = nix::unistd::getpid();
+    let between_fork_and_exec = move || {
+        nix::sys::prctl::set_pdeathsig(signal)?;
+        // The parent may have ended before the line above; nobody would signal us then.
+        if nix::unistd::getppid() == parent { Ok(()) } else { Err(Errno::ESRCH.into()) }
+    };
+    // SAFETY: the closure makes two system calls and neither allocates nor takes a lock, which is all that
+    // is allowed between fork and exec.
+    unsafe { command.pre_exec(between_fork_and_exec) };
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn die_with_parent(_: &mut Command, _: Signal) {}
+
+pub(super) fn exit_status(status: std::process::ExitStatus) -> ExitStatus {
+    use std::os::unix::process::ExitStatusExt as _;
+    let code = status.code().map(ExitStatus::Code);
+    code.or_else(|| status.signal().map(ExitStatus::Signal)).unwrap_or(ExitStatus::Unknown)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    fn plan(program: PathBuf, dir: PathBuf) -> RunPlan {
+        let pid_file = dir.join("PID");
+        RunPlan {
+            ident: "test/web/1.0.0/20260101000000".to_owned(),
+            program,
+            dir,
+            env: Vec::new(),
+            stop_signal: Signal::SIGTERM,
+            stop_timeout_ms: 1_000,
+            pid_file,
+            owner: None,
+            nofile: None,
+            limits: Limits::default(),
+        }
+    }
+
+    struct Bed {
+        dir: tempfile::TempDir,
+        processes: Processes,
+        results: mpsc::Receiver<(EffectId, EffectResult)>,
+        service: ServiceName,
+    }
+
+    impl Bed {
+        async fn new() -> Self {
+            let (done, results) = mpsc::channel(8);
+            let dir = tempfile::tempdir().expect("a directory");
+            let service = "web".parse().expect("a name");
+            let launcher = crate::launcher::in_thread(dir.path());
+            let (launcher, running) = Client::over(launcher).await.expect("a launcher");
+            assert!(running.is_empty());
+            Self { dir, processes: Processes::new(launcher, done), results, service }
+        }
+
+        fn spawn(&self, script: &str) {
+            let program = self.dir.path().join("run");
+            fs::write(&program, script).expect("written");
+            fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("made executable");
+            let dir = self.dir.path().to_owned();
+            let plan = RunPlan { env: vec![("WHO".into(), "web".into())], ..plan(program, dir) };
+            let group = "web.default".parse().expect("a group");
+            self.processes.spawn(EffectId(1), Some(plan), self.service.clone(), group);
+        }
+
+        async fn result(&mut self) -> EffectResult {
+            let result = timeout(Duration::from_secs(20), self.results.recv()).await;
+            result.expect("in time").expect("open").1
+        }
+
+        async fn spawned(&mut self) -> u32 {
+            match self.result().await {
+                EffectResult::Spawned { pid } => pid,
+                other => panic!("{other:?}"),
+            }
+        }
+
+        async fn file(&self, name: &str) -> String {
+            let path = self.dir.path().join(name);
+            for _ in 0..2_000 {
+                match fs::read_to_string(&path) {
+                    Ok(text) if text.ends_with('\n') => return text.trim().to_owned(),
+                    _ => sleep(Duration::from_millis(10)).await,
+                }
+            }
+            panic!("{name} did not appear");
+        }
+    }
+
+    /// Whether the process is there and not only waits to be reaped by somebody else.
+    fn lives(pid: u32) -> bool {
+        let status = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"));
+        status.is_ok_and(|s| !s.rsplit(')').next().unwrap_or_default().trim_start().starts_with(['Z', 'X']))
+    }
+
+    #[tokio::test]
+    async fn runs_in_its_own_group_with_its_environment_and_reports_its_end() {
+        let mut bed = Bed::new().await;
+        bed.spawn("#!/bin/sh\necho \"$WHO $$\" > said\nwhile [ ! -e go ]; do sleep 0.02; done\nexit 7\n");
+        let pid = bed.spawned().await;
+        assert_eq!(bed.file("PID").await, pid.to_string());
+        assert_eq!(bed.file("said").await, format!("web {pid}"));
+        fs::write(bed.dir.path().join("go"), "").expect("written");
+        assert_eq!(bed.result().await, EffectResult::Exited(ExitStatus::Code(7)));
+        assert!(!bed.dir.path().join("PID").exists());
+    }
+
+    #[tokio::test]
+    async fn stops_politely_and_leaves_nobody_of_its_group() {
+        let mut bed = Bed::new().await;
+        bed.spawn("#!/bin/sh\ntrap 'echo bye > end; exit 0' TERM\nsleep 1000 &\necho $! > child\nwait\n");
+        let pid = bed.spawned().await;
+        let child: u32 = bed.file("child").await.parse().expect("a pid");
+        bed.processes.signal(EffectId(2), &bed.service.clone(), pid, StopSignal::Stop);
+        assert_eq!(bed.result().await, EffectResult::Signalled);
+        assert_eq!(bed.result().await, EffectResult::Exited(ExitStatus::Code(0)));
+        assert_eq!(bed.file("end").await, "bye");
+        for _ in 0..1_000 {
+            if !lives(child) {
+                return;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{child} was left behind");
+    }
+
+    #[tokio::test]
+    async fn kill_ends_who_ignores_the_polite_signal() {
+        let mut bed = Bed::new().await;
+        bed.spawn("#!/bin/sh\ntrap '' TERM\necho ready > ready\nwhile :; do sleep 1; done\n");
+        let pid = bed.spawned().await;
+        bed.file("ready").await;
+        let service = bed.service.clone();
+        bed.processes.signal(EffectId(2), &service, pid + 1, StopSignal::Kill);
+        assert_eq!(bed.result().await, EffectResult::Signalled, "another process is left alone");
+        assert!(lives(pid));
+        bed.processes.signal(EffectId(3), &service, pid, StopSignal::Kill);
+        assert_eq!(bed.result().await, EffectResult::Signalled);
+        assert_eq!(bed.result().await, EffectResult::Exited(ExitStatus::Signal(9)));
+        bed.processes.signal(EffectId(4), &service, pid, StopSignal::Kill);
+        assert_eq!(bed.result().await, EffectResult::Signalled, "nobody left to receive it");
+    }
+
+    #[tokio::test]
+    async fn what_cannot_start_says_why() {
+        let mut bed = Bed::new().await;
+        bed.spawn("#!/no/such/interpreter\n");
+        let EffectResult::SpawnFailed { reason } = bed.result().await else { panic!("started") };
+        assert!(reason.contains("interpreter"), "{reason}");
+        fs::remove_file(bed.dir.path().join("run")).expect("removed");
+        fs::create_dir(bed.dir.path().join("run")).expect("made");
+        let (program, dir) = (bed.dir.path().join("run"), bed.dir.path().to_owned());
+        let plan = plan(program, dir);
+        bed.processes.spawn(
+            EffectId(2),
+            Some(plan),
+            bed.service.clone(),
+            "web.default".parse().expect("a group"),
+        );
+        let EffectResult::SpawnFailed { reason } = bed.result().await else { panic!("started") };
+        assert!(reason.contains("denied"), "{reason}");
+        bed.processes.spawn(EffectId(1), None, bed.service.clone(), "web.default".parse().expect("a group"));
+        assert!(matches!(bed.result().await, EffectResult::SpawnFailed { .. }));
+    }
+}

@@ -1,0 +1,366 @@
+//! Spec files: what an operator wants to run here, one file per service, for people and programs to read and change.
+//!
+//! The core keeps desired state as rows; on a host they are files in `<root>/sup/<name>/specs`. What the core stores
+//! is written there, and what somebody writes there by hand is given to the core as a command. Which of the two it
+//! was is told by what each file said when it was last read or written here.
+//!
+//! | seen in the directory | what follows |
+//! |---|---|
+//! | a new file | the service is loaded |
+//! | a file that says something else | it is loaded again with force; the core decides whether its process is replaced |
+//! | a file that is gone | the service is unloaded |
+//! | a file that cannot be used | it is named in the log and in `svc status`, and left alone; the service goes on as before |
+//!
+//! An order that finds a change by hand in its way, one that was not taken in yet, is refused: neither overwrites the
+//! other. A file that cannot be used is moved aside as `<service>.spec.rejected-<time>` when an order needs its place.
+
+mod dir;
+mod file;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use annulus_core::{ServiceName, ServiceSpec, limits};
+use thiserror::Error;
+
+use crate::host::{atomic, clock, timestamp};
+use dir::{Found, Stamp};
+pub use watch::follow;
+
+/// The directory cannot be used.
+#[derive(Debug, Error)]
+#[error("spec directory {}: {source}; it has to be a directory that this user reads and writes", .path.display())]
+pub struct SpecsError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// A spec file that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The service that it would be about, where its name says so.
+    pub service: Option<ServiceName>,
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// What was changed by hand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A file is new or says something else.
+    Load(Box<ServiceSpec>),
+    /// A file is gone.
+    Unload(ServiceName),
+}
+
+impl Change {
+    /// The service that it is about.
+    #[must_use]
+    pub fn service(&self) -> ServiceName {
+        match self {
+            Self::Load(spec) => spec.name(),
+            Self::Unload(service) => service.clone(),
+        }
+    }
+}
+
+/// What the core has on disk about one service.
+#[derive(Debug)]
+struct Known {
+    spec: ServiceSpec,
+    /// The file that says so; none when it has to be looked at again.
+    stamp: Option<Stamp>,
+    /// Whether the last look found no file. An editor may be about to put another in its place.
+    missing: bool,
+}
+
+/// A file that was refused, and why.
+#[derive(Debug)]
+struct Refused {
+    stamp: Stamp,
+    problem: Problem,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    known: BTreeMap<ServiceName, Known>,
+    /// By file name.
+    refused: BTreeMap<String, Refused>,
+}
+
+/// The spec files of one supervisor.
+#[derive(Debug)]
+pub struct Specs {
+    dir: PathBuf,
+    /// Held while the disk is waited for.
+    state: Mutex<State>,
+    /// The same problems as in `state`, for those who must not wait for a disk.
+    problems: Mutex<Vec<Problem>>,
+}
+
+/// What a look at the directory found.
+#[derive(Debug)]
+pub struct Seen {
+    /// What was changed by hand since the last look.
+    pub changes: Vec<Change>,
+    /// Whether a service's file is missing, so that another look is due soon.
+    pub unsettled: bool,
+}
+
+impl Specs {
+    /// Reads the directory, which is made if it is missing. `rows` are specs that an older database holds: those that
+    /// have no file get one.
+    ///
+    /// # Errors
+    /// The directory cannot be read, or a row cannot be written there.
+    pub fn open(dir: PathBuf, rows: Vec<ServiceSpec>) -> Result<Self, SpecsError> {
+        let specs = Self { dir, state: Mutex::default(), problems: Mutex::default() };
+        let error = |source| SpecsError { path: specs.dir.clone(), source };
+        std::fs::create_dir_all(&specs.dir).map_err(error)?;
+        for spec in rows {
+            let path = specs.path(&spec.name());
+            let text = file::print(&spec).map_err(|reason| error(io::Error::other(reason)))?;
+            // A file that is there is newer than the row.
+            if atomic::create(&path, text.as_bytes(), dir::MODE).map_err(error)? {
+                tracing::info!(
+                    service = spec.name().as_str(),
+                    "spec moved from the database to {}",
+                    path.display()
+                );
+            }
+        }
+        let found = dir::list(&specs.dir).map_err(error)?;
+        {
+            let mut state = specs.lock();
+            for file in found {
+                state.take_first(file);
+            }
+            specs.tell(&state);
+        }
+        Ok(specs)
+    }
+
+    /// The specs that the core starts with.
+    #[must_use]
+    pub fn known(&self) -> Vec<ServiceSpec> {
+        self.lock().known.values().map(|known| known.spec.clone()).collect()
+    }
+
+    /// The files that cannot be used. Never waits for the disk.
+    #[must_use]
+    pub fn problems(&self) -> Vec<Problem> {
+        self.problems.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn tell(&self, state: &State) {
+        let problems = state.refused.values().map(|refused| refused.problem.clone()).collect();
+        *self.problems.lock().unwrap_or_else(PoisonError::into_inner) = problems;
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The file of a service.
+    #[must_use]
+    pub fn path(&self, service: &ServiceName) -> PathBuf {
+        self.dir.join(format!("{service}.spec"))
+    }
+
+    /// Stores what the core wants stored: a spec, or that there is none. It is on disk when this returns.
+    ///
+    /// # Errors
+    /// The disk refuses, or the file was changed by hand and that was not taken in yet. Nothing is changed then.
+    pub fn persist(&self, service: &ServiceName, spec: Option<&ServiceSpec>) -> Result<(), String> {
+        let mut state = self.lock();
+        let stored = self.store(&mut state, service, spec);
+        self.tell(&state);
+        stored
+    }
+
+    fn store(
+        &self,
+        state: &mut State,
+        service: &ServiceName,
+        spec: Option<&ServiceSpec>,
+    ) -> Result<(), String> {
+        let path = self.path(service);
+        let name = format!("{service}.spec");
+        let on_disk = dir::look(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let io_error = |error: io::Error| format!("{}: {error}", path.display());
+        match on_disk.as_ref().map(|found| (found.stamp, found.spec.as_ref())) {
+            // Nothing there, as known or as wanted.
+            None if spec.is_none() || !state.known.contains_key(service) => {}
+            None => return Err(changed_by_hand(&path, "removed")),
+            // What is wanted already, often because the order came from this very file: its text stays.
+            Some((stamp, Ok(there))) if Some(there) == spec => {
+                dir::sync(&path).map_err(io_error)?;
+                state.store(service, there.clone(), Some(stamp));
+                state.refused.remove(&name);
+                return Ok(());
+            }
+            Some((stamp, there)) => {
+                let refused = state.refused.get(&name).is_some_and(|refused| refused.stamp == stamp);
+                let known = state.known.get(service);
+                let unchanged = known.is_some_and(|k| k.stamp == Some(stamp) || Ok(&k.spec) == there);
+                if refused || there.is_err() {
+                    set_aside(&path).map_err(io_error)?;
+                } else if !unchanged {
+                    return Err(changed_by_hand(&path, "changed"));
+                }
+            }
+        }
+        state.refused.remove(&name);
+        if let Some(spec) = spec {
+            let text = file::print(spec)?;
+            atomic::write(&path, text.as_bytes(), dir::MODE).map_err(io_error)?;
+            state.store(service, spec.clone(), dir::stamp(&path));
+        } else {
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_error(error)),
+                _ => atomic::sync_dir(&self.dir).map_err(io_error)?,
+            }
+            state.known.remove(service);
+        }
+        Ok(())
+    }
+
+    /// Looks at the directory. Files whose service is `busy` are left for the next look.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn scan(&self, busy: impl Fn(&ServiceName) -> bool) -> io::Result<Seen> {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let found = dir::list_unless(&self.dir, |name, stamp| state.is_as_before(name, stamp))?;
+        let mut changes = Vec::new();
+        state.refused.retain(|name, _| found.names.contains(name));
+        for file in found.changed {
+            if !file.service.as_ref().is_ok_and(&busy) {
+                changes.extend(state.take_change(file));
+            }
+        }
+        for (service, known) in &mut state.known {
+            let there = found.names.contains(&format!("{service}.spec"));
+            if !there && known.missing && !busy(service) {
+                changes.push(Change::Unload(service.clone()));
+            }
+            known.missing = !there;
+        }
+        self.tell(state);
+        Ok(Seen { changes, unsettled: state.known.values().any(|known| known.missing) })
+    }
+
+    /// The core refused what a file says; the file is left alone.
+    pub fn refuse(&self, spec: &ServiceSpec, reason: String) {
+        let service = spec.name();
+        let path = self.path(&service);
+        if let Ok(Some(found)) = dir::look(&path)
+            && found.spec.as_ref() == Ok(spec)
+        {
+            let mut state = self.lock();
+            state.refuse(found, reason);
+            self.tell(&state);
+        }
+    }
+
+    /// The core holds this already, as far as it is concerned nothing was changed.
+    pub fn agree(&self, spec: &ServiceSpec) {
+        let service = spec.name();
+        if let Ok(Some(found)) = dir::look(&self.path(&service))
+            && found.spec.as_ref() == Ok(spec)
+        {
+            self.lock().store(&service, spec.clone(), Some(found.stamp));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn store(&mut self, service: &ServiceName, spec: ServiceSpec, stamp: Option<Stamp>) {
+        self.known.insert(service.clone(), Known { spec, stamp, missing: false });
+    }
+
+    /// When the supervisor starts every good file counts.
+    fn take_first(&mut self, file: Found) {
+        match &file.spec {
+            Ok(spec) if self.known.len() < limits::SERVICES_MAX => {
+                self.store(&spec.name(), spec.clone(), Some(file.stamp));
+            }
+            Ok(_) => self.refuse(file, format!("more than {} services", limits::SERVICES_MAX)),
+            Err(reason) => {
+                let reason = reason.clone();
+                self.refuse(file, reason);
+            }
+        }
+    }
+
+    fn is_as_before(&self, name: &str, stamp: Stamp) -> bool {
+        let refused = self.refused.get(name).is_some_and(|refused| refused.stamp == stamp);
+        let service = file::service_of(name).and_then(Result::ok);
+        let known = service.and_then(|service| self.known.get(&service));
+        refused || known.is_some_and(|known| known.stamp == Some(stamp))
+    }
+
+    /// What a file that was written since the last look asks for.
+    fn take_change(&mut self, file: Found) -> Option<Change> {
+        match &file.spec {
+            Err(reason) => {
+                let reason = reason.clone();
+                self.refuse(file, reason);
+                None
+            }
+            Ok(spec) => {
+                self.refused.remove(&file.name);
+                match self.known.get_mut(&spec.name()) {
+                    // Another comment, or another order of the lines.
+                    Some(known) if known.spec == *spec => {
+                        known.stamp = Some(file.stamp);
+                        None
+                    }
+                    _ => Some(Change::Load(Box::new(spec.clone()))),
+                }
+            }
+        }
+    }
+
+    fn refuse(&mut self, file: Found, reason: String) {
+        let Found { name, path, stamp, service, .. } = file;
+        let service = service.ok();
+        let goes_on = service.as_ref().is_some_and(|service| self.known.contains_key(service));
+        let then = if goes_on { "; the service goes on with its last good options" } else { "" };
+        tracing::warn!(file = %path.display(), "spec file {} is left alone: {reason}{then}", path.display());
+        self.refused.insert(name, Refused { stamp, problem: Problem { service, path, reason } });
+    }
+}
+
+fn changed_by_hand(path: &Path, how: &str) -> String {
+    format!(
+        "{} was {how} by hand a moment ago and that is being taken in; try again in a second",
+        path.display()
+    )
+}
+
+fn set_aside(path: &Path) -> io::Result<()> {
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(format!(".rejected-{}", timestamp::digits(clock::wall())));
+    std::fs::rename(path, &aside)?;
+    tracing::warn!(
+        "spec file {} could not be used and is now {}",
+        path.display(),
+        Path::new(&aside).display()
+    );
+    Ok(())
+}
