@@ -1,44 +1,32 @@
 //! Deterministic simulator of an Annulus ring.
+//!
+//! | folder | what |
+//! |---|---|
+//! | `engine` | the simulated world: hosts, links, disks, processes, clocks, one queue |
+//! | `action` | what can be done to a world |
+//! | `scenario` | files that say what a ring goes through and what must come of it |
+//! | `checker` | properties that hold in every run, one file each |
+//! | `report` | narrator, trace, chains of causes |
+//! | `sweep`, `shrink` | many seeds; the smallest schedule that still fails |
+//! | `habitat` | how Habitat's elections fare under the same faults |
+//! | `bed` | the same scenarios with real daemons, or with the real driver over turmoil |
+//! | `bench` | figures |
+//! | `cli` | the command line |
 
 pub mod action;
-mod apply;
-mod balance;
 pub mod bed;
 pub mod bench;
 pub mod checker;
 pub mod cli;
-mod clock;
-mod cpu;
-mod disk;
-mod effects;
+pub mod engine;
 pub mod exit;
-pub mod explain;
-mod fault;
-pub mod group;
 pub mod habitat;
-mod hash;
-mod host;
-mod hostset;
-pub mod lead;
-pub mod narrate;
-mod net;
-pub mod package;
-mod process;
-mod queue;
-pub mod record;
+pub mod report;
 pub mod scenario;
 pub mod shrink;
-mod stream;
 pub mod sweep;
-#[cfg(test)]
-mod testing;
-pub mod trace;
-#[cfg(feature = "turmoil")]
-pub mod turmoil;
-pub mod view;
-mod world;
 
-pub use apply::ActionError;
-pub use hash::TraceHash;
-pub use host::{HostSpec, HostState};
-pub use world::World;
+pub use action::apply::ActionError;
+pub use engine::hash::TraceHash;
+pub use engine::host::{HostSpec, HostState};
+pub use engine::world::World;

@@ -19,6 +19,8 @@ mod services;
 pub(crate) mod supervision;
 mod supervisors;
 mod tree;
+#[cfg(feature = "turmoil")]
+pub mod turmoil;
 
 use std::fmt;
 use std::io;

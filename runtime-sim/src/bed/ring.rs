@@ -12,8 +12,8 @@ use tempfile::TempDir;
 use super::daemon::{self, Daemon, Settings};
 use super::observe::{self, Reported, Seen};
 use super::{BedError, Network, services};
-use crate::HostState;
 use crate::action::{Action, DiskAfter, HostId};
+use crate::engine::host::HostState;
 use crate::scenario::Plan;
 use crate::scenario::scene::Scene;
 

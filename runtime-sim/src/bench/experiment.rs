@@ -7,14 +7,14 @@ use annulus_core::{
 };
 
 use super::{Args, Figure};
+use crate::action::group::Given;
 use crate::action::{Action, HostId, LinkQuality, Ratio};
-use crate::cpu;
-use crate::group::Given;
-use crate::host::{self, HostSpec};
-use crate::lead::Load;
-use crate::record::{Counters, Record, Recording, What};
-use crate::view;
-use crate::world::World;
+use crate::bench::cpu;
+use crate::engine::host::{self, HostSpec};
+use crate::engine::lead::Load;
+use crate::engine::record::{Counters, Record, Recording, What};
+use crate::engine::view;
+use crate::engine::world::World;
 
 /// How long a preloaded ring runs before anything is measured.
 const SETTLE: Duration = Duration::from_secs(5);

@@ -3,6 +3,7 @@
 //! Each experiment starts from a ring that has converged long ago: every node is restored with all members
 //! alive, except where joining is what is measured. Times are virtual; only speed and memory are this machine's.
 
+mod cpu;
 mod experiment;
 mod figures;
 mod suite;

@@ -8,7 +8,7 @@ use annulus_core::{EventKind, MemberId, RumorKey};
 
 use super::Checker;
 use crate::action::{Action, DiskAfter, HostId};
-use crate::record::{Record, What};
+use crate::engine::record::{Record, What};
 
 /// See the module.
 #[derive(Debug, Default)]

@@ -4,7 +4,7 @@
 use annulus_core::StopSignal;
 
 use super::Checker;
-use crate::record::{Record, What};
+use crate::engine::record::{Record, What};
 
 /// See the module.
 #[derive(Debug, Default)]

@@ -8,8 +8,8 @@ use annulus_core::{ElectionEvent, EventKind, Instant, MemberId, ServiceGroup};
 
 use super::Checker;
 use crate::action::{Action, HostId};
-use crate::lead::Load;
-use crate::record::{Record, What};
+use crate::engine::lead::Load;
+use crate::engine::record::{Record, What};
 
 /// A member counts as a candidate this long after its service was loaded: its package is made ready, its suitability
 /// asked, the ring told.

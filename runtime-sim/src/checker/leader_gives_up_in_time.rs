@@ -8,7 +8,7 @@ use annulus_core::{ElectionEvent, EventKind, Instant, LeaseEnd, ServiceGroup};
 
 use super::Checker;
 use crate::action::{Action, HostId};
-use crate::record::{Record, What};
+use crate::engine::record::{Record, What};
 
 /// See the module.
 #[derive(Debug, Default)]

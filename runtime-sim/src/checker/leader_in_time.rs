@@ -9,7 +9,7 @@ use annulus_core::{Instant, ServiceGroup, Timings};
 
 use super::Checker;
 use crate::action::{Action, DiskAfter, HostId};
-use crate::record::{Record, What};
+use crate::engine::record::{Record, What};
 
 /// See the module.
 #[derive(Debug)]
@@ -106,7 +106,7 @@ impl Checker for LeaderInTime {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lead::Load;
+    use crate::engine::lead::Load;
 
     fn at(s: u64, what: What) -> Record {
         Record { at: Instant::from_millis(s * 1_000), what }

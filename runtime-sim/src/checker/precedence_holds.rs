@@ -8,7 +8,7 @@ use annulus_core::{EventKind, Incarnation, MemberId, State};
 
 use super::Checker;
 use crate::action::HostId;
-use crate::record::{Record, What};
+use crate::engine::record::{Record, What};
 
 /// See the module.
 #[derive(Debug, Default)]

@@ -10,7 +10,7 @@ use annulus_core::{EventId, EventKind, Incarnation, MemberId, State};
 
 use super::Checker;
 use crate::action::HostId;
-use crate::record::{Record, What};
+use crate::engine::record::{Record, What};
 
 /// See the module.
 #[derive(Debug, Default)]

@@ -7,7 +7,7 @@ use annulus_core::{EventKind, ServiceName, ServiceState};
 
 use super::Checker;
 use crate::action::{Action, DiskAfter, HostId};
-use crate::record::{Record, What};
+use crate::engine::record::{Record, What};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -123,7 +123,7 @@ mod tests {
         assert_eq!(run(&[stop(), down(), start, process()]), Ok(()));
         let lost = record(What::Action(Action::Restart(AT, DiskAfter::Lost)));
         assert_eq!(run(&[stop(), down(), lost, process()]), Ok(()));
-        let stopped = record(What::HostStopped { host: AT, why: crate::record::StopReason::Crashed });
+        let stopped = record(What::HostStopped { host: AT, why: crate::engine::record::StopReason::Crashed });
         assert_eq!(run(&[stop(), stopped, process()]), Ok(()), "it was not on disk yet");
     }
 

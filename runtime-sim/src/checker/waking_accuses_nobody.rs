@@ -8,7 +8,7 @@ use annulus_core::{EventKind, Instant, State, Why};
 
 use super::Checker;
 use crate::action::{Action, HostId};
-use crate::record::{Record, What};
+use crate::engine::record::{Record, What};
 
 /// A gap that every shipped set of timings counts as one, whatever the supervisor was waiting for.
 const GAP: Duration = Duration::from_secs(10);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::emit;
 use crate::exit::Exit;
-use crate::explain::{Question, Trace, explain};
+use crate::report::explain::{Question, Trace, explain};
 use crate::scenario::parse_time;
 
 #[derive(Debug, clap::Args)]

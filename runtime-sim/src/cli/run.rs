@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 
 use super::{emit, guard, on_bed};
 use crate::bed::{BedError, On};
+use crate::engine::record::{Record, Recording};
 use crate::exit::Exit;
-use crate::narrate::Narrator;
-use crate::record::{Record, Recording};
+use crate::report::narrate::Narrator;
+use crate::report::trace;
 use crate::scenario::plan::When;
 use crate::scenario::run::{Outcome, Report, Watcher};
 use crate::scenario::scene::Scene;
 use crate::scenario::{Plan, run as scenario_run};
-use crate::trace;
 
 /// Sentences that are shown when a run fails.
 const LAST_SENTENCES: usize = 16;
@@ -132,7 +132,7 @@ fn tell(args: &Args, report: &Report) {
 fn perform(plan: &Plan, seed: u64, on: On, watcher: &mut dyn Watcher) -> Result<Report, BedError> {
     match on {
         #[cfg(feature = "turmoil")]
-        On::Turmoil => crate::turmoil::run(plan, seed, watcher),
+        On::Turmoil => crate::bed::turmoil::run(plan, seed, watcher),
         #[cfg(not(feature = "turmoil"))]
         On::Turmoil => Err(BedError::Skipped(String::from(
             "this annulus-sim was built without turmoil; `cargo run -p annulus-sim --features turmoil -- run ...` \

@@ -14,7 +14,7 @@ use super::problem::Problems;
 use super::reference;
 use super::schema::{At, Direction, Disk, SpannedNames, TopologyWord};
 use crate::action::{Action, DiskAfter, HostId, LinkQuality};
-use crate::lead::Load;
+use crate::engine::lead::Load;
 
 /// All actions in the order of the file.
 pub(crate) fn actions(

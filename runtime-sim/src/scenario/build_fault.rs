@@ -9,8 +9,8 @@ use super::build::{Context, directed};
 use super::problem::Problems;
 use super::schema::{At, SpannedNames};
 use super::value::Time;
+use crate::action::fault;
 use crate::action::{Action, Burst, Capacity, Delay, HostId, Ratio};
-use crate::fault;
 
 /// What one of these words means.
 pub(super) fn meaning(

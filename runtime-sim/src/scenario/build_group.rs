@@ -8,7 +8,7 @@ use super::plan::{What, Who};
 use super::problem::Problems;
 use super::schema::{At, Expect};
 use crate::action::Action;
-use crate::group::Given;
+use crate::action::group::Given;
 
 /// `apply_config` and `put_file`.
 pub(super) fn given(name: &str, at: &At, context: &Context<'_>, problems: &mut Problems<'_>) -> Vec<Action> {

@@ -11,7 +11,7 @@ use super::build_at::service_name;
 use super::problem::Problems;
 use super::schema::{At, SpannedNames};
 use crate::action::Action;
-use crate::package::{Balancer, Package};
+use crate::engine::package::{Balancer, Package};
 
 /// Time between two looks of a load balancer that does not say.
 const CHECK: Duration = Duration::from_secs(1);

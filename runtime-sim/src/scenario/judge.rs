@@ -7,9 +7,9 @@ use annulus_core::{EventKind, Incarnation, Instant, MemberId, RumorKey, ServiceN
 use super::plan::{Expectation, Leads, Plan, What, When, Who};
 use super::scene::Scene;
 use super::schema::EventWord;
-use crate::HostState;
 use crate::action::HostId;
-use crate::record::{self, Record};
+use crate::engine::host::HostState;
+use crate::engine::record::{self, Record};
 
 /// An expectation that did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]

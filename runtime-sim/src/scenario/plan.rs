@@ -190,7 +190,7 @@ pub enum What {
         /// Running or not.
         running: bool,
     },
-    /// Those who run share one view, unchanged for so long: see [`crate::view::difference`].
+    /// Those who run share one view, unchanged for so long: see [`crate::engine::view::difference`].
     OneView {
         /// How long.
         lasting: Duration,

@@ -5,11 +5,11 @@ use annulus_core::Instant;
 use super::judge::{Judge, Unmet};
 use super::plan::Plan;
 use super::scene::{self, Bed, Holdings, Scene};
-use crate::HostSpec;
 use crate::action::Action;
 use crate::checker::{Checkers, Violation};
-use crate::record::{Counters, Record, Recording, What};
-use crate::world::World;
+use crate::engine::host::HostSpec;
+use crate::engine::record::{Counters, Record, Recording, What};
+use crate::engine::world::World;
 
 /// What came of a run.
 #[derive(Clone, Debug)]

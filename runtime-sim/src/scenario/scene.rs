@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use annulus_core::{Incarnation, Instant, MemberId, Node, Rumor, RumorKey, ServiceName, ServiceState, State};
 
 use super::plan::Plan;
-use crate::HostState;
 use crate::action::{Action, HostId};
-use crate::record::{Counters, Record};
-use crate::world::World;
+use crate::engine::host::HostState;
+use crate::engine::record::{Counters, Record};
+use crate::engine::world::World;
 
 /// A ring as somebody sees it who may look at every host at once.
 pub trait Scene {
@@ -154,7 +154,7 @@ impl Scene for World {
     }
 
     fn leader_seen(&self, by: HostId, service: &ServiceName) -> Option<MemberId> {
-        crate::lead::leader_seen(self.node(by)?, service)
+        crate::engine::lead::leader_seen(self.node(by)?, service)
     }
 
     fn version(&self, by: HostId, key: &RumorKey) -> Option<(u64, u64)> {
@@ -166,7 +166,7 @@ impl Scene for World {
     }
 
     fn difference(&self, _: &[HostId]) -> Option<String> {
-        crate::view::difference(self)
+        crate::engine::view::difference(self)
     }
 }
 

@@ -7,10 +7,10 @@ use annulus_core::{Instant, RumorKey, State, Timings};
 
 use super::build;
 use super::plan::{Expectation, Leads, Plan, PlannedHost, What, When, Who};
+use crate::action::group::Given;
 use crate::action::{Action, Burst, Capacity, Delay, DiskAfter, HostId, LinkQuality, Ratio};
-use crate::group::Given;
-use crate::lead::Load;
-use crate::package::{Balancer, Package};
+use crate::engine::lead::Load;
+use crate::engine::package::{Balancer, Package};
 
 /// Names that are listed one by one in a line.
 const NAMES_PER_LINE: usize = 12;

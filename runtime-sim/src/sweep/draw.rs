@@ -9,9 +9,9 @@ use annulus_core::{Instant, Rng, ServiceGroup, Timings};
 use serde::{Deserialize, Serialize};
 
 use super::ring::{self, Ring};
+use crate::action::group::Given;
 use crate::action::{Action, Burst, Capacity, Delay, DiskAfter, HostId, LinkQuality, Ratio};
-use crate::group::Given;
-use crate::lead::Load;
+use crate::engine::lead::Load;
 use crate::scenario::plan::{Expectation, Plan, PlannedHost, TimedAction, What, When};
 use crate::scenario::start_joins;
 

@@ -6,7 +6,7 @@ use annulus_core::{Instant, Rng};
 
 use super::draw::CHAOS_FROM_MS;
 use crate::action::{Action, DiskAfter, HostId};
-use crate::lead::Load;
+use crate::engine::lead::Load;
 
 /// The service whose group has a leader.
 pub(super) const SERVICE: &str = "redis";

@@ -7,8 +7,8 @@ use annulus_core::{Instant, ServiceGroup};
 use serde::{Deserialize, Serialize};
 
 use crate::action::HostId;
+use crate::engine::record::{Record, What};
 use crate::habitat;
-use crate::record::{Record, What};
 use crate::scenario::Plan;
 
 /// What a seed says about elections.

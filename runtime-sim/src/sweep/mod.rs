@@ -26,8 +26,8 @@ pub use lead_times::Elections;
 pub use results::{FailureResult, Occurred, REQUIRED, Results, SeedResult};
 
 use crate::cli::guard;
+use crate::engine::record::Recording;
 use crate::exit::Exit;
-use crate::record::Recording;
 use crate::scenario;
 
 /// Options of `annulus-sim sweep`.
@@ -195,7 +195,7 @@ fn traced(args: &Args, seed: u64, path: &Path) -> Result<Results, SweepError> {
     let outcome = guard::catching(|| {
         run::run(&plan(seed, &args.without), Recording::Packets, &mut |scene, record| {
             if written.is_ok() {
-                written = crate::trace::write_jsonl(&mut file, scene, std::slice::from_ref(record));
+                written = crate::report::trace::write_jsonl(&mut file, scene, std::slice::from_ref(record));
             }
         })
     });

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Class;
 use super::lead_times::Elections;
 use super::run::Outcome;
-use crate::hash::TraceHash;
+use crate::engine::hash::TraceHash;
 
 /// The results of some seeds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,9 +8,9 @@ use annulus_core::EventKind;
 use super::lead_times::{self, Elections, LeadTimes};
 use crate::action::{Action, DiskAfter};
 use crate::cli::exit_and_words;
+use crate::engine::record::{DropReason, Record, Recording, What};
 use crate::exit::Exit;
-use crate::narrate::Narrator;
-use crate::record::{DropReason, Record, Recording, What};
+use crate::report::narrate::Narrator;
 use crate::scenario::Plan;
 use crate::scenario::plan::When;
 use crate::scenario::run::{self as scenario_run, Watcher};
@@ -111,7 +111,7 @@ fn event_name(kind: &EventKind) -> String {
     match kind {
         EventKind::MemberChanged { to, .. } => format!("member {}", to.name().to_lowercase()),
         EventKind::ServiceChanged { to: Some(to), .. } => format!("service {}", to.name()),
-        other => format!("event {}", crate::trace::kind_name(other)),
+        other => format!("event {}", crate::report::trace::kind_name(other)),
     }
 }
 

@@ -13,7 +13,7 @@ use std::process::Command;
 use serde_json::{Map, Value};
 
 use super::{Args, figures};
-use crate::cpu;
+use crate::bench::cpu;
 use crate::exit::Exit;
 use rows::{Batch, Plan, Row};
 

@@ -1,0 +1,128 @@
+//! Groups with a leader: how a service of one is loaded, and who leads it.
+
+use std::collections::BTreeMap;
+
+use annulus_core::{ElectionStatus, Instant, MemberId, Node, ServiceGroup, ServiceName, Topology};
+
+use crate::engine::host::HostId;
+use crate::engine::record::{Recording, StopReason, What};
+use crate::engine::world::World;
+
+/// How a service is loaded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Whether its group has a leader.
+    pub leader: bool,
+    /// How large the group's electorate counts at least.
+    pub quorum: Option<u32>,
+    /// What its suitability hook says; without one it says nothing.
+    pub suitability: Option<u64>,
+}
+
+impl Load {
+    /// One of a group with a leader.
+    #[must_use]
+    pub const fn led() -> Self {
+        Self { leader: true, quorum: None, suitability: None }
+    }
+
+    pub(crate) const fn topology(self) -> Topology {
+        if self.leader { Topology::Leader } else { Topology::Standalone }
+    }
+}
+
+/// The group that services of this name form where the scenario names no other.
+pub(crate) fn group_of(service: &ServiceName) -> Option<ServiceGroup> {
+    ServiceGroup::new(service.as_str(), "default", None).ok()
+}
+
+/// Who leads a group, as one node sees it.
+pub(crate) fn leader_seen(node: &Node, service: &ServiceName) -> Option<MemberId> {
+    let group = group_of(service)?;
+    let census = node.census();
+    let group = census.group(&group)?;
+    group.leader.filter(|_| group.election == ElectionStatus::Finished)
+}
+
+/// What a host's supervisor led when it was last looked at: term and end of the lease by its own clock.
+pub(crate) type Led = BTreeMap<(u32, ServiceGroup), (u64, Instant)>;
+
+impl World {
+    /// Records what has changed of what a supervisor leads.
+    pub(crate) fn note_leads(&mut self, index: u32, node: &Node) {
+        let mut now: Vec<(ServiceGroup, u64, Instant)> = Vec::new();
+        now.extend(node.leads().map(|(group, term, until)| (group.clone(), term, until)));
+        let ended = |group: &ServiceGroup| now.iter().all(|(led, _, _)| led != group);
+        let old: Vec<(ServiceGroup, u64)> = self
+            .led
+            .iter()
+            .filter(|((host, group), _)| *host == index && ended(group))
+            .map(|((_, group), (term, _))| (group.clone(), *term))
+            .collect();
+        let host = HostId(index);
+        for (group, term) in old {
+            self.led.remove(&(index, group.clone()));
+            self.note(Recording::Events, || What::Leads { host, group, term, until: None });
+        }
+        for (group, term, local) in now {
+            if self.led.insert((index, group.clone()), (term, local)) != Some((term, local)) {
+                let until = Some(self.hosts[index as usize].world(local));
+                self.note(Recording::Events, || What::Leads { host, group, term, until });
+            }
+        }
+    }
+
+    /// A clock that runs differently ends leases at other times.
+    pub(crate) fn leads_by_new_clock(&mut self, index: u32) {
+        let led: Vec<(ServiceGroup, u64, Instant)> = self
+            .led
+            .iter()
+            .filter(|((host, _), _)| *host == index)
+            .map(|((_, group), (term, local))| (group.clone(), *term, *local))
+            .collect();
+        for (group, term, local) in led {
+            let until = Some(self.hosts[index as usize].world(local));
+            self.note(Recording::Events, || What::Leads { host: HostId(index), group, term, until });
+        }
+    }
+
+    /// A supervisor ended. One that was killed leaves a service behind that whoever holds its process ends with the
+    /// lease, and no sooner; otherwise nothing is left.
+    pub(crate) fn leads_no_longer(&mut self, index: u32, why: StopReason) {
+        let led: Vec<(ServiceGroup, u64)> = self
+            .led
+            .iter()
+            .filter(|((host, _), _)| *host == index)
+            .map(|((_, group), (term, _))| (group.clone(), *term))
+            .collect();
+        for (group, term) in led {
+            self.led.remove(&(index, group.clone()));
+            if why != StopReason::Killed {
+                let host = HostId(index);
+                self.note(Recording::Events, || What::Leads { host, group, term, until: None });
+            }
+        }
+    }
+
+    pub(crate) fn set_suitability(&mut self, host: HostId, service: &str, says: Option<u64>) {
+        if let Some(says) = says {
+            self.hosts[host.0 as usize].rest.suitability.insert(service.to_owned(), says);
+        }
+    }
+
+    /// The hosts whose supervisor, by its own clock, may act as the group's leader now; also one that is paused, and
+    /// whose service goes on.
+    pub(crate) fn acting(&self, service: &ServiceName) -> Vec<HostId> {
+        let acts = |host: &HostId| self.acting_until(*host, service).is_some_and(|until| until > self.now());
+        (0..self.hosts.len() as u32).map(HostId).filter(acts).collect()
+    }
+
+    /// Until when, by the world's clock, a host's supervisor acts as the leader; none when it does not.
+    pub(crate) fn acting_until(&self, host: HostId, service: &ServiceName) -> Option<Instant> {
+        let (node, group) = (self.node(host)?, group_of(service)?);
+        let view = node.elections().into_iter().find(|view| view.group == group)?;
+        let until = view.acting_until?;
+        let clock = self.hosts[host.0 as usize].clock.as_ref();
+        Some(clock.map_or(until, |clock| clock.world(until)))
+    }
+}

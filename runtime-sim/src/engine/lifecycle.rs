@@ -1,0 +1,140 @@
+//! How a supervisor's process begins and ends on its host, and what it finds then.
+
+use annulus_core::{Command, ExitReason, Instant, Node, SnapshotError};
+use thiserror::Error;
+
+use crate::engine::hash::Kind;
+use crate::engine::host::{Arrival, HostId, HostState};
+use crate::engine::link::Ratio;
+use crate::engine::process::spec;
+use crate::engine::record::{DropReason, Recording, StopReason, What};
+use crate::engine::world::World;
+
+/// What a world cannot do. Nothing changed.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum WorldError {
+    /// Not a service's name.
+    #[error("{0:?} cannot name a service: it is not one word")]
+    ServiceName(String),
+    /// The host's disk cannot be read back.
+    #[error("{host} cannot start: {error}")]
+    Disk {
+        /// The host's name.
+        host: String,
+        /// What is wrong.
+        error: SnapshotError,
+    },
+}
+
+impl World {
+    /// An operator asks something of the supervisor on a host.
+    pub(crate) fn command(&mut self, host: HostId, command: Command) {
+        let request = self.next_request();
+        self.arrive(host.0, Arrival::Command(request, command));
+    }
+
+    /// Starts the supervisor on a host from what its disk holds.
+    pub(crate) fn start(&mut self, index: u32) -> Result<(), WorldError> {
+        let host = &mut self.hosts[index as usize];
+        let restored = match host.rest.preload.take() {
+            Some(snapshot) => Some(snapshot),
+            None => host
+                .rest
+                .disk
+                .snapshot()
+                .map_err(|error| WorldError::Disk { host: host.rest.spec.name.clone(), error })?,
+        };
+        let since = host.wall(self.now);
+        let mut restored = restored;
+        if let Some(snapshot) = &mut restored {
+            snapshot.running = host.rest.processes.kept(since);
+        }
+        host.generation += 1;
+        host.inputs = 0;
+        host.state = HostState::Running;
+        let (local, wall) = (host.local(self.now), host.wall(self.now));
+        let config = host.config(index);
+        let was_restored = restored.is_some();
+        let seed = self.node_seed(index);
+        let mut node = Box::new(Node::new(config, restored, seed, local, wall));
+        let member = node.id();
+        self.remember_member(index, member);
+        self.hash.happening(self.now, index, Kind::Start, u64::from(was_restored));
+        self.hash.bytes(member.as_bytes());
+        self.note(Recording::Events, || What::HostStarted {
+            host: HostId(index),
+            member,
+            restored: was_restored,
+        });
+        let versions = || node.rumors().filter_map(|r| Some((r.key(), r.version()?.number))).collect();
+        self.note(Recording::Events, || What::Restored { host: HostId(index), versions: versions() });
+        self.drain(index, &mut node);
+        self.hosts[index as usize].node = Some(node);
+        self.stop_if_it_asked(index);
+        if !was_restored {
+            for service in self.spec(HostId(index)).services.clone() {
+                self.command(HostId(index), Command::LoadService { spec: spec(&service)?, force: false });
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn stop_if_it_asked(&mut self, index: u32) {
+        if let Some(reason) = self.hosts[index as usize].exit {
+            self.stop(index, StopReason::Exit(reason));
+        }
+    }
+
+    /// Ends the supervisor's process, if there is one, and the host with it when it crashed.
+    pub(crate) fn stop(&mut self, index: u32, why: StopReason) {
+        let host = &mut self.hosts[index as usize];
+        let had_process = host.node.take().is_some();
+        let crashed = why == StopReason::Crashed;
+        host.state = if crashed { HostState::Crashed } else { HostState::Stopped };
+        host.exit = None;
+        host.rest.crash_at_sync = false;
+        host.wake_at = Instant::FAR_FUTURE;
+        let unread = host.rest.inbox.take();
+        match why {
+            StopReason::Exit(_) => host.rest.disk.flush(),
+            StopReason::Crashed | StopReason::Killed => host.rest.disk.crash(&mut self.rng_actions),
+        }
+        for arrival in unread {
+            if let Arrival::Datagram { packet, .. } | Arrival::Stream { packet, .. } = arrival {
+                self.dropped(packet, Some(index), DropReason::HostDown);
+            }
+        }
+        self.hosts[index as usize].rest.departed |= why == StopReason::Exit(ExitReason::Departed);
+        self.close_streams_from(index, crashed);
+        self.leads_no_longer(index, why);
+        self.end_all_processes(index, why);
+        if had_process {
+            self.hash.happening(self.now, index, Kind::Stop, u64::from(crashed));
+            self.note(Recording::Events, || What::HostStopped { host: HostId(index), why });
+        }
+        self.stopped_while_calm(index);
+    }
+
+    /// A paused supervisor runs again: it finds its timer and its sockets ready, in either order.
+    pub(crate) fn resume(&mut self, index: u32) {
+        let wake_first = Ratio { numerator: 1, denominator: 2 }.draw(&mut self.rng_actions);
+        let host = &mut self.hosts[index as usize];
+        host.state = HostState::Running;
+        let unread = host.rest.inbox.take();
+        if wake_first {
+            self.wake_if_overdue(index);
+        }
+        for arrival in unread {
+            // The supervisor may end on the way through.
+            self.arrive(index, arrival);
+        }
+        self.wake_if_overdue(index);
+    }
+
+    fn wake_if_overdue(&mut self, index: u32) {
+        let host = &self.hosts[index as usize];
+        if host.state == HostState::Running && host.wake_at <= self.now {
+            self.feed_wake(index);
+        }
+    }
+}

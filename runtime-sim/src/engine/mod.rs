@@ -1,0 +1,25 @@
+//! The simulated world: hosts, links, disks, processes, clocks, and one queue of what happens next.
+//!
+//! It has no threads, no files and no clock but its own, and knows nothing of scenarios, reports, beds and sweeps.
+
+pub(crate) mod balance;
+pub(crate) mod clock;
+pub(crate) mod disk;
+mod effects;
+pub(crate) mod fault;
+pub mod hash;
+pub mod host;
+pub(crate) mod hostset;
+pub mod lead;
+pub mod lifecycle;
+pub mod link;
+pub(crate) mod net;
+pub mod package;
+pub(crate) mod process;
+mod queue;
+pub mod record;
+mod stream;
+#[cfg(test)]
+pub(crate) mod testing;
+pub mod view;
+pub mod world;

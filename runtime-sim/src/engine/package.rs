@@ -1,0 +1,51 @@
+//! How the package of a simulated service behaves: its hooks, its process, its health.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use annulus_core::{Health, Hook};
+
+/// What a scenario says about a package. The default is a service that starts at once, runs for ever and has no hooks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Package {
+    /// Hooks that do what they are for.
+    pub hooks: BTreeSet<Hook>,
+    /// Hooks that never end.
+    pub hanging: BTreeSet<Hook>,
+    /// Hooks that fail.
+    pub failing: BTreeSet<Hook>,
+    /// How long each process runs before it ends with exit code 1; none: until it is stopped.
+    pub lives: Option<Duration>,
+    /// What its health check says; none: it has no check.
+    pub health: Option<Health>,
+    /// How long draining may take, where what is in flight can be counted; none: it cannot be drained.
+    pub drain: Option<Duration>,
+    /// What it is bound to, as `name:service.group`.
+    pub bind: Option<String>,
+    /// Whether its process outlives its supervisor.
+    pub survives: bool,
+    /// Whether the group's configuration is in one of its files.
+    pub configured: bool,
+}
+
+impl Package {
+    /// All hooks that it has.
+    #[must_use]
+    pub fn all_hooks(&self) -> BTreeSet<Hook> {
+        self.hooks.iter().chain(&self.hanging).chain(&self.failing).copied().collect()
+    }
+}
+
+/// A load balancer in front of a service. It asks each supervisor now and then whether its service takes work, and
+/// sends requests to those that do, one after the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Balancer {
+    /// Which service.
+    pub service: String,
+    /// Where it runs.
+    pub hosts: Vec<crate::engine::host::HostId>,
+    /// Time between two looks at a host.
+    pub check: Duration,
+    /// Time between two requests.
+    pub every: Duration,
+}

@@ -1,0 +1,277 @@
+//! What a world can tell about itself: everything that happened, in order, with the ids that link it.
+
+use annulus_core::{
+    Channel, Event, ExitReason, ExitStatus, InputId, Instant, MemberId, Message, Reply, RequestId, RumorKey,
+    ServiceGroup, ServiceName, StopSignal,
+};
+
+use crate::action::Action;
+use crate::engine::host::HostId;
+
+/// How much a world records. Recording costs nothing where it is off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Recording {
+    /// Nothing.
+    #[default]
+    Off,
+    /// Everything but packets.
+    Events,
+    /// Packets as well.
+    Packets,
+}
+
+/// Numbers the packets of a world: a datagram keeps its number when it is delivered twice, and a stream
+/// message however often its segments are sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PacketId(pub u64);
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// When, by the world's clock.
+    pub at: Instant,
+    /// What.
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum What {
+    /// Something was done to the world.
+    Action(Action),
+    /// A supervisor's process started.
+    HostStarted {
+        /// Where.
+        host: HostId,
+        /// As which member.
+        member: MemberId,
+        /// Whether its disk knew that member.
+        restored: bool,
+    },
+    /// A supervisor that just started found these versions of group configuration and files on its disk.
+    Restored {
+        /// Where.
+        host: HostId,
+        /// Which, with their numbers.
+        versions: Vec<(RumorKey, u64)>,
+    },
+    /// A supervisor's process ended.
+    HostStopped {
+        /// Where.
+        host: HostId,
+        /// Why.
+        why: StopReason,
+    },
+    /// A node reported an event.
+    Event {
+        /// Which node.
+        host: HostId,
+        /// Its event, cause included.
+        event: Box<Event>,
+    },
+    /// A node answered a command.
+    Reply {
+        /// Which node.
+        host: HostId,
+        /// The command.
+        request: RequestId,
+        /// Its answer.
+        reply: Reply,
+    },
+    /// A service's process started.
+    ProcessStarted {
+        /// Where.
+        host: HostId,
+        /// Which service.
+        service: ServiceName,
+        /// Its pid.
+        pid: u32,
+    },
+    /// A service's process is told to end.
+    ProcessSignalled {
+        /// Where.
+        host: HostId,
+        /// Which service.
+        service: ServiceName,
+        /// Its pid.
+        pid: u32,
+        /// How.
+        signal: StopSignal,
+        /// Whether its supervisor says at that moment that the service takes work.
+        accepting: bool,
+    },
+    /// A service's process ended.
+    ProcessExited {
+        /// Where.
+        host: HostId,
+        /// Which service.
+        service: ServiceName,
+        /// Its pid.
+        pid: u32,
+        /// How.
+        status: ExitStatus,
+    },
+    /// Something of a supervisor is beyond its limit.
+    BeyondLimit {
+        /// Which supervisor.
+        host: HostId,
+        /// What.
+        what: &'static str,
+        /// How much of it.
+        count: u64,
+        /// How much there may be.
+        limit: u64,
+    },
+    /// A supervisor leads a group until then, or leads it no longer.
+    Leads {
+        /// Which supervisor.
+        host: HostId,
+        /// Which group.
+        group: ServiceGroup,
+        /// In which term.
+        term: u64,
+        /// The end of its lease by the world's clock; none: it leads no longer.
+        until: Option<Instant>,
+    },
+    /// A supervisor accepted a rumor and holds this version of it now.
+    Holds {
+        /// Which supervisor.
+        host: HostId,
+        /// What it is about.
+        key: RumorKey,
+        /// Grows with each statement of its owner.
+        version: u64,
+    },
+    /// A node sent a packet.
+    Sent {
+        /// Which.
+        packet: PacketId,
+        /// Who.
+        from: HostId,
+        /// The input that the sender was handling.
+        input: InputId,
+        /// To whom; none when no host has that address.
+        to: Option<HostId>,
+        /// How.
+        channel: Channel,
+        /// Its payload's length.
+        bytes: u32,
+        /// What it says; none when that is no message of the protocol.
+        message: Option<Box<Message>>,
+    },
+    /// A node received a packet.
+    Delivered {
+        /// Which.
+        packet: PacketId,
+        /// Who.
+        to: HostId,
+        /// The input that it became.
+        input: InputId,
+    },
+    /// A packet was lost. A duplicate that is lost is not reported.
+    Dropped {
+        /// Which.
+        packet: PacketId,
+        /// To whom it was on the way.
+        to: Option<HostId>,
+        /// Why.
+        why: DropReason,
+    },
+    /// The sender of a packet was told that nobody listens.
+    RefusalDelivered {
+        /// Which packet.
+        packet: PacketId,
+        /// Its sender.
+        to: HostId,
+        /// The input that the refusal became.
+        input: InputId,
+    },
+}
+
+/// Why a supervisor's process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// By itself.
+    Exit(ExitReason),
+    /// The host lost power.
+    Crashed,
+    /// The process was killed.
+    Killed,
+}
+
+/// Why a packet did not arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DropReason {
+    /// Chance, by the link's loss ratio.
+    Loss,
+    /// The link is cut.
+    Cut,
+    /// The receiving host is off, or crashed before it could read the packet.
+    HostDown,
+    /// The receiving host has no supervisor and says so.
+    Refused,
+    /// The receiving supervisor does not read and its socket's buffer is full.
+    Overflow,
+    /// No host has this address.
+    NoRoute,
+    /// The receiving supervisor ended while the stream was open.
+    Reset,
+    /// The link's queue is full.
+    LinkFull,
+    /// The sending host or process ended before the stream could be sent.
+    SenderDown,
+}
+
+impl DropReason {
+    /// Every reason.
+    pub const ALL: [Self; 9] = [
+        Self::Loss,
+        Self::Cut,
+        Self::HostDown,
+        Self::Refused,
+        Self::Overflow,
+        Self::NoRoute,
+        Self::Reset,
+        Self::LinkFull,
+        Self::SenderDown,
+    ];
+
+    /// The word for it in traces.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Loss => "loss",
+            Self::Cut => "cut",
+            Self::HostDown => "host-down",
+            Self::Refused => "refused",
+            Self::Overflow => "overflow",
+            Self::NoRoute => "no-route",
+            Self::Reset => "reset",
+            Self::LinkFull => "link-full",
+            Self::SenderDown => "sender-down",
+        }
+    }
+}
+
+/// Counts since the world began.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Entries taken from the event queue.
+    pub steps: u64,
+    /// Inputs handled by nodes.
+    pub inputs: u64,
+    /// Wake-ups among them.
+    pub wakes: u64,
+    /// Datagrams sent.
+    pub datagrams: u64,
+    /// Their payloads' bytes.
+    pub datagram_bytes: u64,
+    /// Stream messages sent.
+    pub streams: u64,
+    /// Their payloads' bytes.
+    pub stream_bytes: u64,
+    /// Datagrams delivered a second time.
+    pub duplicates: u64,
+    /// Packets that did not arrive, by [`DropReason`].
+    pub dropped: [u64; DropReason::ALL.len()],
+}

@@ -1,0 +1,147 @@
+//! Whether the members of a ring see the same ring.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use annulus_core::{MemberId, Node, Rumor, RumorKey, ServiceGroup, ServiceState, State};
+
+use crate::engine::host::{HostId, HostState};
+use crate::engine::world::World;
+
+/// Hosts whose supervisors run and are not paused.
+pub fn running(world: &World) -> impl Iterator<Item = HostId> {
+    world.hosts().filter(|host| world.state(*host) == HostState::Running)
+}
+
+/// Whether `host` holds exactly `members`, sorted, to be alive.
+#[must_use]
+pub fn sees_alive(world: &World, host: HostId, members: &[MemberId]) -> bool {
+    let Some(node) = world.node(host) else { return false };
+    let alive = node.members().into_iter().filter(|m| m.state == State::Alive).map(|m| m.id);
+    alive.eq(members.iter().copied())
+}
+
+/// The members that run, sorted.
+#[must_use]
+pub fn running_members(world: &World) -> Vec<MemberId> {
+    let mut members: Vec<MemberId> = running(world).filter_map(|host| world.member_id(host)).collect();
+    members.sort_unstable();
+    members
+}
+
+/// Why those who run do not share one view; none when they do. One view is: each holds all who run, and nobody
+/// else, alive, in the incarnation that they have; nobody is suspected; the bans are the same; and so is what is
+/// known of the services that run. What is remembered of the dead is not compared: it is forgotten at
+/// different times, and those who come later are not told.
+#[must_use]
+pub fn difference(world: &World) -> Option<String> {
+    let nodes: Vec<(HostId, &Node)> = running(world).filter_map(|h| Some((h, world.node(h)?))).collect();
+    // Counting finds most differences, and costs next to nothing.
+    let miscounted = |(_, node): &&(HostId, &Node)| {
+        node.count(State::Alive) != nodes.len() || node.count(State::Suspect) > 0
+    };
+    if let Some((host, node)) = nodes.iter().find(miscounted) {
+        return Some(membership(world, &nodes, *host, node).unwrap_or_else(|| {
+            format!(
+                "{} holds {} members alive although {} run",
+                world.spec(*host).name,
+                node.count(State::Alive),
+                nodes.len()
+            )
+        }));
+    }
+    nodes
+        .iter()
+        .find_map(|(host, node)| membership(world, &nodes, *host, node))
+        .or_else(|| rumors(world, &nodes))
+}
+
+/// What is wrong with one node's list of members.
+fn membership(world: &World, nodes: &[(HostId, &Node)], host: HostId, node: &Node) -> Option<String> {
+    let name = &world.spec(host).name;
+    let mut alive = 0;
+    for (other, theirs) in nodes {
+        let held = node.member(&theirs.id());
+        match held {
+            Some(m) if m.state == State::Alive && m.incarnation == theirs.incarnation() => alive += 1,
+            Some(m) => {
+                return Some(format!(
+                    "{name} holds {} to be {} in incarnation {}; it runs in incarnation {}",
+                    world.spec(*other).name,
+                    m.state,
+                    m.incarnation,
+                    theirs.incarnation()
+                ));
+            }
+            None => return Some(format!("{name} does not know {}", world.spec(*other).name)),
+        }
+    }
+    if alive == node.count(State::Alive) && node.count(State::Suspect) == 0 {
+        return None;
+    }
+    let ghost = node
+        .members()
+        .into_iter()
+        .find(|m| m.state <= State::Suspect && nodes.iter().all(|(_, other)| other.id() != m.id))?;
+    Some(format!("{name} holds {} to be {}, which does not run", named(world, &ghost.id), ghost.state))
+}
+
+/// Bans, and what is said of the services of those who run, where two differ in it.
+fn rumors(world: &World, nodes: &[(HostId, &Node)]) -> Option<String> {
+    let runs: BTreeSet<MemberId> = nodes.iter().map(|(_, node)| node.id()).collect();
+    let of = |node: &Node| -> BTreeMap<RumorKey, Rumor> {
+        let counts = |key: &RumorKey| match key {
+            RumorKey::Departure(_) | RumorKey::ServiceConfig(_) | RumorKey::ServiceFile { .. } => true,
+            RumorKey::Election(_) => false,
+            RumorKey::Service { member, .. } | RumorKey::ServiceHealth { member, .. } => {
+                runs.contains(member)
+            }
+            RumorKey::Member(_) => false,
+        };
+        node.rumors()
+            .map(|rumor| (rumor.key(), rumor.clone()))
+            .filter(|(key, rumor)| counts(key) && !rumor.is_tombstone())
+            .collect()
+    };
+    let stale = nodes.iter().find_map(|(host, node)| Some((host, not_served(node)?)));
+    if let Some((host, group)) = stale {
+        let name = &world.spec(*host).name;
+        return Some(format!("{name} has told the ring that it serves {group} and does not"));
+    }
+    let (first, rest) = nodes.split_first()?;
+    let theirs = of(first.1);
+    for (host, node) in rest {
+        let mine = of(node);
+        if mine != theirs {
+            let key = mine
+                .iter()
+                .find(|(key, rumor)| theirs.get(key) != Some(rumor))
+                .or_else(|| theirs.iter().find(|(key, _)| !mine.contains_key(key)))
+                .map(|(key, _)| format!("{key:?}"))
+                .unwrap_or_default();
+            let (a, b) = (&world.spec(first.0).name, &world.spec(*host).name);
+            return Some(format!("{a} and {b} do not know the same of {key}"));
+        }
+    }
+    None
+}
+
+/// A group that a node tells the ring it serves although no service of its own is up in it.
+fn not_served(node: &Node) -> Option<String> {
+    let services = node.services();
+    let idle = |state| matches!(state, ServiceState::Loaded | ServiceState::Down | ServiceState::Failed);
+    let serves = |group: &ServiceGroup| services.iter().any(|s| s.group == *group && !idle(s.state));
+    node.rumors().find_map(|rumor| match rumor {
+        Rumor::Service(s) if s.member_id == node.id() && !s.tombstone && !serves(&s.group) => {
+            Some(s.group.to_string())
+        }
+        _ => None,
+    })
+}
+
+fn named(world: &World, member: &MemberId) -> String {
+    match world.host_by_member(member) {
+        Some(host) if world.member_id(host) == Some(*member) => world.spec(host).name.clone(),
+        Some(host) => format!("{member}, once on {},", world.spec(host).name),
+        None => member.to_string(),
+    }
+}

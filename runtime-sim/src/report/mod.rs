@@ -1,0 +1,7 @@
+//! What is told of a run: its story in words, its trace line by line, and why something in a trace came to be.
+//!
+//! Reports read records; nothing in a world knows that they exist.
+
+pub mod explain;
+pub mod narrate;
+pub mod trace;
