@@ -209,8 +209,7 @@ impl Services {
                 None => instance.remove(),
             }
             if let Some(how) = change.stop {
-                instance.stop_how(how);
-                instance.answer_when_down(change.request);
+                instance.stop(how, change.request);
             }
             instance.reconcile(env);
         });

@@ -47,20 +47,24 @@ struct State {
     failures: u32,
 }
 
-/// All kinds.
+/// All kinds, beside one process.
 #[derive(Debug, Default)]
-pub(super) struct Works(BTreeMap<Work, State>);
+pub(super) struct Works {
+    states: BTreeMap<Work, State>,
+    /// Counts the processes: what belongs to an earlier one is ignored.
+    process: u64,
+}
 
 impl Works {
     /// Wants it done at that time, or earlier when that was wanted before.
     pub(super) fn want(&mut self, work: Work, at: Instant) {
-        let state = self.0.entry(work).or_default();
+        let state = self.states.entry(work).or_default();
         state.wanted_at = Some(state.wanted_at.map_or(at, |earlier| earlier.min(at)));
     }
 
     /// Wants it done at once, whatever failed before.
     pub(super) fn want_now(&mut self, work: Work, now: Instant) {
-        let state = self.0.entry(work).or_default();
+        let state = self.states.entry(work).or_default();
         (state.wanted_at, state.failures) = (Some(now), 0);
     }
 
@@ -69,20 +73,20 @@ impl Works {
         let due = |(work, s): &(&Work, &mut State)| {
             allowed(**work) && !s.under_way && s.wanted_at.is_some_and(|at| at <= now)
         };
-        let (work, state) = self.0.iter_mut().find(due)?;
+        let (work, state) = self.states.iter_mut().find(due)?;
         *state = State { wanted_at: None, under_way: true, ..*state };
         Some(*work)
     }
 
     /// It has ended as it should.
     pub(super) fn succeeded(&mut self, work: Work) {
-        let state = self.0.entry(work).or_default();
+        let state = self.states.entry(work).or_default();
         (state.under_way, state.failures) = (false, 0);
     }
 
     /// It has failed and is done again after a while.
     pub(super) fn failed(&mut self, work: Work, now: Instant, backoff: &Backoff, rng: &mut Rng) {
-        let state = self.0.entry(work).or_default();
+        let state = self.states.entry(work).or_default();
         state.under_way = false;
         state.failures = state.failures.saturating_add(1);
         let at = now + backoff.wait(state.failures, rng);
@@ -92,19 +96,25 @@ impl Works {
 
     /// It is wanted no longer; what is under way ends by itself.
     pub(super) fn drop(&mut self, work: Work) {
-        if let Some(state) = self.0.get_mut(&work) {
+        if let Some(state) = self.states.get_mut(&work) {
             state.wanted_at = None;
         }
     }
 
-    /// Forgets everything: what is still under way belongs to a process that is gone.
-    pub(super) fn clear(&mut self) {
-        self.0.clear();
+    /// Another process: what is still under way belongs to one that is gone.
+    pub(super) fn forget_process(&mut self) {
+        self.states.clear();
+        self.process += 1;
+    }
+
+    /// The number of the process beside which work begins.
+    pub(super) const fn process(&self) -> u64 {
+        self.process
     }
 
     /// When something among `allowed` is due.
     pub(super) fn poll_timeout(&self, allowed: impl Fn(Work) -> bool) -> Option<Instant> {
-        let waiting = self.0.iter().filter(|(work, s)| allowed(**work) && !s.under_way);
+        let waiting = self.states.iter().filter(|(work, s)| allowed(**work) && !s.under_way);
         waiting.filter_map(|(_, s)| s.wanted_at).min()
     }
 }

@@ -3,7 +3,21 @@
 //! At any time at most one of its effects `Prepare`, `Spawn` and `Adopt` is unanswered, and `Spawn` is wanted only after
 //! the process before has been seen to end. That is why an old and a new process never overlap.
 //!
-//! | file | what |
+//! Each struct below owns a few fields and what holds between them; a step asks and changes them by their methods.
+//!
+//! | struct | in | what |
+//! |---|---|---|
+//! | `Wish` | `wish` | what operators want, and whether the process still fits |
+//! | `Progress` | `progress` | the phase, since when, and what is waited for |
+//! | `Files` | `files` | the package and its files, in hand and applied |
+//! | `Told` | `told` | what the ring was told and still believes |
+//! | `Checks` | `checks` | how the process was found |
+//! | `Works` | `../work` | what is done beside the process |
+//! | `Tries` | `tries` | failures, restarts and the rest between them |
+//! | `Part` | `part` | what the election said |
+//! | `Drain` | `draining` | a drain that was begun |
+//!
+//! | steps in | what |
 //! |---|---|
 //! | `start` | from wanted to running: package, binds, role, init, process; adoption |
 //! | `run` | beside a process: files, hooks, role, lease |
@@ -13,11 +27,19 @@
 //! | `show` | what the ring and people are told |
 
 mod check;
+mod checks;
 mod drain;
+mod draining;
+mod files;
+mod part;
+mod progress;
 mod run;
 mod show;
 mod start;
 mod stop;
+mod told;
+mod tries;
+mod wish;
 
 use alloc::collections::VecDeque;
 use alloc::string::{String, ToString as _};
@@ -26,21 +48,25 @@ use core::time::Duration;
 
 use super::around::Moment;
 use super::backoff::Backoff;
-use super::spec::{DesiredState, Health, ServiceSpec, ServiceState, Topology};
+use super::spec::{ServiceSpec, ServiceState};
 use super::work::{Work, Works};
-use super::{Announcement, Leaving, Purpose, Queued, ServiceEvent, binds};
-use crate::command::{Reply, StopHow};
-use crate::facts::{Facts, Role, versions_digest};
+use super::{Leaving, Purpose, Queued, ServiceEvent, binds};
+use crate::command::StopHow;
+use crate::facts::Facts;
 use crate::id::{RequestId, ServiceGroup, ServiceName};
-use crate::ident::PackageIdent;
-use crate::io::{Effect, EffectResult, ExitStatus};
+use crate::io::{Effect, EffectResult};
 use crate::planted::Planted;
-use crate::prepared::Prepared;
 use crate::rng::Rng;
 use crate::snapshot::RunningService;
-use crate::time::{Instant, UnixTime};
-use drain::Drain;
-use stop::Step;
+use crate::time::Instant;
+use checks::Checks;
+use draining::Drain;
+use files::Files;
+use part::Part;
+use progress::{Phase, Progress, Step};
+use told::Told;
+use tries::Tries;
+use wish::Wish;
 
 /// What every step of a service may use.
 pub(super) struct Env<'a> {
@@ -67,99 +93,20 @@ impl Env<'_> {
     }
 }
 
-/// What a service is doing. Each phase says what ends it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    /// Nothing done yet; the next step is due at once.
-    New,
-    /// No process; a command ends it.
-    Idle,
-    /// No process, and no more tries; a command ends it.
-    Failed,
-    /// No process; the deadline ends it.
-    Backoff { until: Instant },
-    /// No process; a change of the ring or a command ends it.
-    Waiting,
-    /// `Effect::Prepare` is unanswered.
-    Preparing,
-    /// The init hook is unanswered.
-    Initializing,
-    /// `Effect::Spawn` or, when `adopted`, `Effect::Adopt` is unanswered.
-    Spawning { adopted: bool },
-    /// The process runs; its exit or a command ends it.
-    Running { pid: u32 },
-    /// The process is to end; its exit ends it.
-    Stopping { pid: u32, step: Step },
-    /// The process is gone and the post-stop hook is unanswered.
-    AfterStop { crashed: bool },
-}
-
-/// Why a process has to be replaced although its service is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stale {
-    reason: &'static str,
-    /// Whether there is time to drain it.
-    drain: bool,
-}
-
 #[derive(Debug)]
 pub(super) struct Instance {
     name: ServiceName,
-    spec: ServiceSpec,
+    /// What the view shows until the first start, then where it runs.
     group: ServiceGroup,
-    phase: Phase,
-    since: Instant,
-    since_wall: UnixTime,
-    /// What `Prepared` said last.
-    prepared: Option<Prepared>,
-    /// What is known of the process (or its preparation) has changed in a way that it cannot follow.
-    stale: Option<Stale>,
-    /// The spec's row is deleted: forget the service once it has no process.
-    removing: bool,
-    /// A process that outlived the last supervisor and is not adopted yet.
-    kept: Option<RunningService>,
-    /// What an adopted process was started from, until its package is looked at.
-    adopted: Option<PackageIdent>,
-    /// How the operator wants it stopped.
-    how: StopHow,
-    /// Failures in a row.
-    failures: u32,
-    restarts: u32,
-    last_exit: Option<ExitStatus>,
-    last_error: Option<String>,
-    /// In `Waiting`: what for.
-    waiting_for: Option<String>,
-    /// The ring has changed since it was last asked whether the waiting is over.
-    reconsider: bool,
-    /// In a group with a leader: what the election says.
-    role: Option<Role>,
-    /// The hash of what the files were written with.
-    rendered_with: Option<u64>,
-    /// Digest of what operators gave to the group, as far as files were written with it, or are being written.
-    versions_in_hand: u64,
-    /// The same of the files that are there.
-    versions_applied: u64,
-    /// `Effect::Render`, or `Effect::Prepare` for an adopted process, is unanswered.
-    is_writing: bool,
+    wish: Wish,
+    progress: Progress,
+    files: Files,
+    told: Told,
+    checks: Checks,
     works: Works,
-    /// Counts the processes: what belongs to an earlier one is ignored.
-    epoch: u64,
-    /// The last health check of this process.
-    checked: Option<Health>,
-    /// Checks of this process before the first that found it well; none once there was one.
-    warming_up: Option<u32>,
-    health_note: String,
-    suitability: Option<u64>,
+    tries: Tries,
+    part: Part,
     drain: Option<Drain>,
-    /// Whether the ring is to know of it.
-    public: bool,
-    /// What the ring was told and still believes.
-    announced: Option<Announcement>,
-    /// The group in which the ring still believes what the last supervisor said.
-    inherited: Option<ServiceGroup>,
-    told_health: Option<Health>,
-    /// Who is to be told when the process is gone.
-    waiting: Vec<RequestId>,
 }
 
 impl Instance {
@@ -180,117 +127,81 @@ impl Instance {
         });
         Self {
             name,
-            spec,
-            phase: Phase::New,
-            since: env.now(),
-            since_wall: env.at.wall,
-            prepared: None,
-            stale: None,
-            removing: false,
-            inherited: kept.is_some().then(|| group.clone()),
+            wish: Wish::new(spec),
+            told: Told::new(kept.is_some().then(|| group.clone())),
+            progress: Progress::new(env.now(), env.at.wall, kept),
             group,
-            kept,
-            adopted: None,
-            how: StopHow::default(),
-            failures: 0,
-            restarts: 0,
-            last_exit: None,
-            last_error: None,
-            waiting_for: None,
-            reconsider: false,
-            role: None,
-            rendered_with: None,
-            versions_in_hand: 0,
-            versions_applied: 0,
-            is_writing: false,
+            files: Files::default(),
+            checks: Checks::new(),
             works: Works::default(),
-            epoch: 0,
-            checked: None,
-            warming_up: Some(0),
-            health_note: String::new(),
-            suitability: None,
+            tries: Tries::default(),
+            part: Part::default(),
             drain: None,
-            public: false,
-            announced: None,
-            told_health: None,
-            waiting: Vec::new(),
         }
     }
 
-    pub(super) fn spec(&self) -> &ServiceSpec {
-        &self.spec
+    pub(super) const fn spec(&self) -> &ServiceSpec {
+        self.wish.spec()
     }
 
-    pub(super) fn group(&self) -> &ServiceGroup {
+    pub(super) const fn group(&self) -> &ServiceGroup {
         &self.group
     }
 
     /// The groups whose changes concern it.
     pub(super) fn watched(&self) -> Vec<ServiceGroup> {
-        let mut groups = binds::groups(&self.spec);
+        let mut groups = binds::groups(self.spec());
         groups.push(self.group.clone());
         groups
     }
 
-    pub(super) fn is_removing(&self) -> bool {
-        self.removing
+    pub(super) const fn is_removing(&self) -> bool {
+        self.wish.is_removing()
     }
 
     /// Whether the service can be forgotten: its row is gone, and so is everything that it set going.
     pub(super) fn is_removed(&self) -> bool {
-        self.removing && self.phase == Phase::Idle
+        self.wish.is_removing() && self.progress.phase() == Phase::Idle
     }
 
     /// Whether a process runs, is about to, or is being cleaned up after.
-    pub(super) fn has_process(&self) -> bool {
-        matches!(self.phase, Phase::Spawning { .. } | Phase::Running { .. } | Phase::Stopping { .. })
-            || self.kept.is_some()
+    pub(super) const fn has_process(&self) -> bool {
+        self.progress.has_process()
     }
 
     /// Whether the supervisor has to stay for its sake while it leaves.
-    pub(super) fn holds_up(&self) -> bool {
-        let hook = matches!(self.phase, Phase::Initializing | Phase::AfterStop { .. });
-        self.has_process() || hook || !self.waiting.is_empty()
+    pub(super) const fn holds_up(&self) -> bool {
+        self.progress.is_busy() || self.wish.is_awaited()
     }
 
     /// Whether it is not being tried at the moment and an operator's start would.
-    pub(super) fn is_given_a_rest(&self) -> bool {
-        matches!(self.phase, Phase::Backoff { .. } | Phase::Failed)
+    pub(super) const fn is_given_a_rest(&self) -> bool {
+        self.progress.is_given_a_rest()
     }
 
     /// When `reconcile` is to be called again; none while only a command, an effect's result or a change of the
     /// ring can move it.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        let step = match self.phase {
-            Phase::New => Some(self.since),
-            Phase::Backoff { until } => Some(until),
-            Phase::Stopping { step, .. } => self.step_due(step),
-            _ => None,
-        };
-        let works = self.works.poll_timeout(|work| self.allows(work));
-        let drain = self.drain_due();
+        let step = self.progress.due(self.drain_ends());
+        let works = self.works.poll_timeout(|work| self.progress.allows(work, self.is_draining()));
+        let drain = self.drain_ends().filter(|_| !self.progress.is_stopping());
         [step, works, drain].into_iter().flatten().min()
     }
 
     /// Takes a spec that is on disk by now.
     pub(super) fn replace_spec(&mut self, spec: ServiceSpec, env: &mut Env<'_>) {
         assert_eq!(spec.name(), self.name, "a service keeps its name");
-        // Before a start there is nothing that could be stale, and `prepare` clears the mark in any case.
-        if needs_restart(&self.spec, &spec) {
-            self.stale = Some(Stale { reason: "its options changed", drain: true });
-            self.reconsider = true;
+        let replaced = self.wish.replace(spec);
+        if replaced.needs_restart {
+            self.progress.reconsider();
         }
-        let is_start = self.spec.desired == DesiredState::Down || self.spec.ident != spec.ident;
-        let interval = self.spec.health_check_interval_ms;
-        self.spec = spec;
-        if interval > self.spec.health_check_interval_ms {
+        if replaced.is_checked_sooner {
             self.check_again(env);
         }
-        if self.spec.desired == DesiredState::Up {
-            self.how = StopHow::default();
-            // Nobody waits any longer for an end that is not wanted any longer.
-            self.answer_waiting(env);
-            if is_start || self.stale.is_some() {
+        if self.wish.is_up() {
+            // An end that is no longer wanted is waited for no longer.
+            self.wish.answer(env);
+            if replaced.is_start || self.wish.is_stale() {
                 self.forgive(env);
             }
         }
@@ -299,72 +210,63 @@ impl Instance {
 
     /// An operator's start: no wait, no memory of failures.
     pub(super) fn forgive(&mut self, env: &mut Env<'_>) {
-        self.failures = 0;
-        self.restarts = 0;
+        self.tries.forgive();
         if self.is_given_a_rest() {
             self.enter(Phase::Backoff { until: env.now() }, "an operator starts it again", env);
         }
     }
 
     /// Its row is deleted.
-    pub(super) fn remove(&mut self) {
-        self.removing = true;
+    pub(super) const fn remove(&mut self) {
+        self.wish.remove();
     }
 
-    /// It is there only to end a process that nobody knows, and of which the ring was told nothing.
+    /// It is there only to end a process that has no spec, and of which the ring was told nothing.
     pub(super) fn disown(&mut self) {
-        self.removing = true;
-        self.inherited = None;
+        self.wish.remove();
+        self.told.disown();
     }
 
-    /// How it is to be stopped, now that it is no longer wanted.
-    pub(super) fn stop_how(&mut self, how: StopHow) {
-        self.how = how;
-    }
-
-    /// Answers `request` once no process is left.
-    pub(super) fn answer_when_down(&mut self, request: RequestId) {
-        self.waiting.push(request);
+    /// How it is to be stopped, now that it is no longer wanted, and the command that is answered when it is down.
+    pub(super) fn stop(&mut self, how: StopHow, request: RequestId) {
+        self.wish.stop(how);
+        self.wish.answer_when_down(request);
     }
 
     fn is_wanted(&self, env: &Env<'_>) -> bool {
-        self.spec.desired == DesiredState::Up && !self.removing && env.leaving == Leaving::No
+        self.wish.is_up() && env.leaving == Leaving::No
     }
 
     /// Takes the next step towards what is wanted, if one is due. Idempotent.
     pub(super) fn reconcile(&mut self, env: &mut Env<'_>) {
         let wanted = self.is_wanted(env);
-        match self.phase {
-            _ if self.kept.is_some() => self.adopt(env),
+        match self.progress.phase() {
+            _ if self.progress.has_kept() => self.adopt(env),
             Phase::New | Phase::Idle if wanted => self.prepare("wanted up", env),
             Phase::New | Phase::Backoff { .. } | Phase::Waiting | Phase::Failed if !wanted => {
                 self.enter(Phase::Idle, "wanted down", env);
             }
             Phase::Backoff { until } if until <= env.now() => {
-                if self.failures > 0 {
-                    self.restarts = self.restarts.saturating_add(1);
-                }
+                self.tries.again();
                 self.prepare("the wait is over", env);
             }
-            Phase::Waiting if self.reconsider => self.wait_or_start(env),
-            // Nobody waits for a hook any longer; it ends with the supervisor.
+            Phase::Waiting if self.progress.is_to_reconsider() => self.wait_or_start(env),
+            // A hook is not waited for any longer; it ends with the supervisor.
             Phase::Initializing | Phase::AfterStop { .. } if env.leaving == Leaving::Killing => {
                 self.enter(Phase::Idle, "the supervisor is leaving", env);
             }
             Phase::Running { pid } => {
-                if let Some((reason, how)) = self.why_stop(env) {
+                if let Some((reason, how)) = self.wish.why_stop(env.leaving) {
                     self.begin_stop(pid, reason, how, env);
                 }
             }
             _ => {}
         }
-        if let Phase::Stopping { .. } = self.phase {
-            self.go_on_stopping(env);
-        }
+        self.go_on_stopping(env);
         self.go_on_draining(env);
         self.begin_works(env);
-        if self.phase == Phase::Idle {
-            self.answer_waiting(env);
+        if self.progress.phase() == Phase::Idle {
+            self.wish.answer(env);
         }
     }
 
@@ -387,91 +289,59 @@ impl Instance {
 
     /// What the ring says of these groups has changed.
     pub(super) fn facts_changed(&mut self, groups: &[ServiceGroup], env: &mut Env<'_>) {
+        let binds = &self.spec().binds;
         let concerns = |group: &ServiceGroup| {
-            *group == self.group
-                || self.spec.binds.iter().any(|b| binds::parse(b).is_some_and(|(_, g)| g == *group))
+            *group == self.group || binds.iter().any(|b| binds::parse(b).is_some_and(|(_, g)| g == *group))
         };
         if !groups.iter().any(concerns) {
             return;
         }
-        self.reconsider = true;
-        if self.prepared.is_some() && matches!(self.phase, Phase::Running { .. }) {
+        self.progress.reconsider();
+        if self.files.package().is_some() && self.progress.is_running() {
             self.works.want(Work::Render, env.now());
         }
         self.reconcile(env);
     }
 
-    /// Whether this kind of work makes sense at the moment.
-    fn allows(&self, work: Work) -> bool {
-        match work {
-            Work::Suitability => matches!(self.phase, Phase::Running { .. } | Phase::Waiting),
-            Work::DrainHook | Work::Inflight => self.drain.is_some(),
-            _ => matches!(self.phase, Phase::Running { .. }),
-        }
-    }
-
     fn begin_works(&mut self, env: &mut Env<'_>) {
-        let phase = self.phase;
-        let draining = self.drain.is_some();
-        let running = matches!(phase, Phase::Running { .. });
-        let allowed = |work| match work {
-            Work::Suitability => running || phase == Phase::Waiting,
-            Work::DrainHook | Work::Inflight => draining,
-            _ => running,
-        };
-        while let Some(work) = self.works.begin(env.now(), allowed) {
+        let is_draining = self.is_draining();
+        while let Some(work) = self.works.begin(env.now(), |work| self.progress.allows(work, is_draining)) {
             if work == Work::Render && !self.has_news(env) {
                 self.works.succeeded(work);
                 continue;
             }
-            self.is_writing |= matches!(work, Work::Prepare | Work::Render);
+            if matches!(work, Work::Prepare | Work::Render) {
+                self.files.begin_writing();
+            }
             let effect = self.effect_of(work, env);
-            env.want(&self.name, Purpose::Work(work, self.epoch), effect);
+            env.want(&self.name, Purpose::Work(work, self.works.process()), effect);
         }
     }
 
     /// What templates may know now.
     fn look_around(&self, env: &Env<'_>) -> Facts {
         let around = env.at.around;
+        let maintenance = &self.spec().maintenance;
         Facts {
             me: around.me(),
             census: around.census(&self.watched()),
-            role: self.role.clone(),
+            role: self.part.role().cloned(),
             config: around.config(&self.group),
             files: around.files(&self.group),
-            accepting: self.drain.is_none() && self.spec.maintenance.is_none(),
-            maintenance: self.spec.maintenance.clone(),
+            accepting: self.drain.is_none() && maintenance.is_none(),
+            maintenance: maintenance.clone(),
         }
     }
 
     /// The same, for files that are about to be written with it.
     fn facts(&mut self, env: &Env<'_>) -> Facts {
         let facts = self.look_around(env);
-        self.rendered_with = Some(hash_of(&facts, &self.group));
-        self.versions_in_hand = versions_digest(facts.config.as_ref(), &facts.files);
+        self.files.take_in_hand(&facts, &self.group);
         facts
     }
 
-    fn topology_is_leader(&self) -> bool {
-        self.spec.topology == Topology::Leader
-    }
-
-    fn answer_waiting(&mut self, env: &mut Env<'_>) {
-        for request in self.waiting.drain(..) {
-            env.queue.push_back(Queued::Event(ServiceEvent::Reply(request, Reply::Done)));
-        }
-    }
-
     fn enter(&mut self, phase: Phase, reason: &str, env: &mut Env<'_>) {
-        let from = self.state();
-        self.phase = phase;
-        if phase != Phase::Waiting {
-            self.waiting_for = None;
-        }
-        let to = self.state();
-        if from != to {
-            self.since = env.now();
-            self.since_wall = env.at.wall;
+        if let Some((from, to)) = self.progress.enter(phase, env.now(), env.at.wall) {
             env.tell(ServiceEvent::Changed {
                 service: self.name.clone(),
                 from: Some(from),
@@ -480,42 +350,11 @@ impl Instance {
             });
         }
         if phase == Phase::Idle {
-            self.retract(env);
+            self.told.retract(env);
             self.end_drain(env);
         }
         self.publish(env);
     }
-}
-
-/// A number that differs when templates could see a difference. What a service says of itself is left out: its own
-/// start would otherwise be a reason to write its files again.
-fn hash_of(facts: &Facts, own: &ServiceGroup) -> u64 {
-    let mut facts = facts.clone();
-    if let Some(Role::Leader { until, .. }) = &mut facts.role {
-        *until = Instant::ZERO;
-    }
-    if let Some(group) = facts.census.groups.get_mut(own) {
-        group.population.remove(&facts.me);
-        if group.population.is_empty() {
-            facts.census.groups.remove(own);
-        }
-    }
-    for member in facts.census.groups.values_mut().flat_map(|group| group.population.values_mut()) {
-        // How far the others are with what they were given is no concern of a template.
-        (member.config_incarnation, member.versions_digest) = (0, 0);
-    }
-    crate::digest::hash_of(&facts)
-}
-
-/// Whether a process started with `old` has to be replaced to do what `new` says. The remaining options are
-/// looked up at the moment they are needed.
-fn needs_restart(old: &ServiceSpec, new: &ServiceSpec) -> bool {
-    old.ident != new.ident
-        || old.group != new.group
-        || old.topology != new.topology
-        || old.binds != new.binds
-        || old.binding_mode != new.binding_mode
-        || old.config_from != new.config_from
 }
 
 /// Milliseconds until then, at least one.
@@ -523,7 +362,7 @@ fn ms_until(until: Instant, now: Instant) -> u64 {
     u64::try_from(until.saturating_since(now).as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
-/// A duration that somebody else chose, kept within what deadlines can hold.
+/// A duration that an operator or a package chose, kept within what deadlines can hold.
 const fn bounded(ms: u64) -> Duration {
     const YEAR_MS: u64 = 365 * 24 * 3_600 * 1_000;
     Duration::from_millis(if ms > YEAR_MS { YEAR_MS } else { ms })

@@ -5,7 +5,8 @@ use alloc::boxed::Box;
 use super::super::deadline;
 use super::super::spec::Hook;
 use super::super::work::Work;
-use super::{Env, Instance, Phase, Stale, hash_of, ms_until, start};
+use super::files::Meaning;
+use super::{Env, Instance, Phase, ms_until, start};
 use crate::facts::Role;
 use crate::io::{Effect, EffectResult};
 use crate::prepared::{Changed, HookEnd, Rendered};
@@ -15,7 +16,7 @@ impl Instance {
     /// A process that this supervisor started.
     pub(super) fn process_started(&mut self, env: &mut Env<'_>) {
         let now = env.now();
-        if self.has_hook(Hook::PostRun) {
+        if self.files.has_hook(Hook::PostRun) {
             self.works.want_now(Work::PostRun, now);
         }
         self.check_again(env);
@@ -48,8 +49,8 @@ impl Instance {
 
     /// Writes the files again, whatever they were written with. Before there is a process, the next start does it.
     pub(in super::super) fn render_again(&mut self, env: &mut Env<'_>) {
-        self.rendered_with = None;
-        if matches!(self.phase, Phase::Running { .. }) {
+        self.files.forget_facts();
+        if self.progress.is_running() {
             self.works.want_now(Work::Render, env.now());
         }
         self.reconcile(env);
@@ -57,22 +58,22 @@ impl Instance {
 
     /// Whether writing the files again could make a difference.
     pub(super) fn has_news(&self, env: &Env<'_>) -> bool {
-        self.rendered_with != Some(hash_of(&self.look_around(env), &self.group))
+        self.files.has_news(&self.look_around(env), &self.group)
     }
 
     /// A kind of work has ended.
     pub(in super::super) fn handle_work_done(
         &mut self,
         work: Work,
-        epoch: u64,
+        process: u64,
         result: &EffectResult,
         env: &mut Env<'_>,
     ) {
         if matches!(work, Work::Prepare | Work::Render) {
-            self.is_writing = false;
+            self.files.end_writing();
             self.prepare_when_free(env);
         }
-        if epoch != self.epoch {
+        if process != self.works.process() {
             return;
         }
         match (work, result) {
@@ -86,8 +87,8 @@ impl Instance {
             }
             (_, EffectResult::PrepareFailed { reason } | EffectResult::RenderFailed { reason }) => {
                 // The process goes on with the files that it has.
-                self.last_error = Some(reason.clone());
-                self.rendered_with = None;
+                self.tries.note_error(reason.clone());
+                self.files.forget_facts();
                 self.works.failed(work, env.now(), env.backoff, env.rng);
             }
             (Work::Health, EffectResult::HealthChecked { health, note }) => {
@@ -107,69 +108,55 @@ impl Instance {
         match start::failure_of(hook, end) {
             None => {
                 self.works.succeeded(work);
-                self.last_error = None;
+                self.tries.clear_error();
             }
             Some(reason) => {
-                self.last_error = Some(reason);
+                self.tries.note_error(reason);
                 self.works.failed(work, env.now(), env.backoff, env.rng);
             }
         }
     }
 
     fn handle_rendered(&mut self, rendered: &Rendered, env: &mut Env<'_>) {
-        if let Some(prepared) = self.prepared.as_mut() {
-            prepared.exports.clone_from(&rendered.exports);
-            prepared.applied_config = rendered.applied_config;
-        }
-        self.versions_applied = self.versions_in_hand;
+        self.files.rendered(rendered);
         self.publish(env);
         self.follow_changes(&rendered.changed, env);
     }
 
-    /// What changed files mean for the process (as in Habitat): some hooks make sense only with a new process, the
-    /// configuration is told to a reconfigure hook where there is one, and the other hooks are simply the new ones.
+    /// The process follows a change of its files, or is replaced.
     pub(super) fn follow_changes(&mut self, changed: &Changed, env: &mut Env<'_>) {
-        let reconfigures = self.has_hook(Hook::Reconfigure);
-        let reason = if changed.hooks.contains(&Hook::Init) {
-            "its init hook changed"
-        } else if changed.hooks.contains(&Hook::Run) {
-            "its run hook changed"
-        } else if changed.hooks.contains(&Hook::PostRun) {
-            "its post-run hook changed"
-        } else if changed.config && !reconfigures {
-            "its configuration changed"
-        } else {
-            if reconfigures && (changed.config || changed.hooks.contains(&Hook::Reconfigure)) {
-                self.works.want_now(Work::Reconfigure, env.now());
-                self.check_again(env);
+        match self.files.meaning_of(changed) {
+            Meaning::Replace(reason) => {
+                self.tries.forget_failures();
+                self.wish.outdated(reason, true);
             }
-            if changed.files && self.has_hook(Hook::FileUpdated) {
-                self.works.want_now(Work::FileUpdated, env.now());
+            Meaning::Tell { reconfigure, file_updated } => {
+                if reconfigure {
+                    self.works.want_now(Work::Reconfigure, env.now());
+                    self.check_again(env);
+                }
+                if file_updated {
+                    self.works.want_now(Work::FileUpdated, env.now());
+                }
             }
-            return;
-        };
-        self.failures = 0;
-        self.stale = Some(Stale { reason, drain: true });
+        }
     }
 
     /// The election has spoken.
     pub(in super::super) fn handle_role(&mut self, role: Role, env: &mut Env<'_>) {
-        if !self.topology_is_leader() {
+        if !self.wish.has_leader() {
             return;
         }
-        let led = self.leads_until().is_some();
-        let same = self.role.as_ref().is_some_and(|old| is_same(old, &role));
-        self.role = Some(role);
-        self.reconsider = true;
-        if matches!(self.phase, Phase::Running { .. }) {
+        let shift = self.part.assign(role);
+        self.progress.reconsider();
+        if self.progress.is_running() {
             self.renew_lease(env);
-            let leads = self.leads_until().is_some();
-            if led && !leads {
+            if shift.is_demoted {
                 self.demoted(env);
-            } else if !leads && self.role_missing().is_some() && self.is_idle_follower() {
-                self.stale = Some(Stale { reason: "only a leader runs", drain: true });
+            } else if self.part.follows() && self.role_missing().is_some() {
+                self.wish.outdated("only a leader runs", true);
             }
-            if !same && self.stale.is_none() {
+            if shift.is_visible && !self.wish.is_stale() {
                 self.works.want(Work::Render, env.now());
                 self.ask_suitability(env);
             }
@@ -177,45 +164,33 @@ impl Instance {
         self.reconcile(env);
     }
 
-    fn is_idle_follower(&self) -> bool {
-        matches!(self.role, Some(Role::Follower { .. }))
-    }
-
     /// It led and does so no longer. There is no time to drain: another may lead already.
     fn demoted(&mut self, env: &mut Env<'_>) {
-        match self.prepared.as_ref().map(|p| p.demoted).unwrap_or_default() {
+        match self.files.demoted() {
             Demoted::Restart | Demoted::Stop => {
-                self.failures = 0;
-                self.stale = Some(Stale { reason: "it leads no longer", drain: false });
+                self.tries.forget_failures();
+                self.wish.outdated("it leads no longer", false);
             }
             Demoted::Reconfigure => {
                 self.lease(None, env);
-                if self.has_hook(Hook::Reconfigure) {
+                if self.files.has_hook(Hook::Reconfigure) {
                     self.works.want_now(Work::Reconfigure, env.now());
                 }
             }
         }
     }
 
-    /// Tells whoever holds the process how long it may act as the leader.
+    /// Tells the guard of the process how long it may act as the leader.
     pub(super) fn renew_lease(&mut self, env: &mut Env<'_>) {
-        if let Some(until) = self.leads_until() {
+        if let Some(until) = self.part.leads_until() {
             self.lease(Some(ms_until(until, env.now())), env);
         }
     }
 
     fn lease(&mut self, left_ms: Option<u64>, env: &mut Env<'_>) {
-        let Phase::Running { pid } = self.phase else { return };
-        let then = self.prepared.as_ref().map(|p| p.demoted).unwrap_or_default();
+        let Phase::Running { pid } = self.progress.phase() else { return };
+        let then = self.files.demoted();
         let effect = Effect::Lease { service: self.name.clone(), pid, left_ms, then };
         env.want(&self.name, Purpose::Lease, effect);
-    }
-}
-
-/// Whether two roles differ at most in how long they last.
-fn is_same(a: &Role, b: &Role) -> bool {
-    match (a, b) {
-        (Role::Leader { term: a, .. }, Role::Leader { term: b, .. }) => a == b,
-        _ => a == b,
     }
 }

@@ -9,39 +9,38 @@ use core::time::Duration;
 use super::super::deadline;
 use super::super::spec::Hook;
 use super::super::work::Work;
-use super::{Env, Instance, Phase, Stale, binds};
-use crate::facts::Role;
+use super::tries::Next;
+use super::{Env, Instance, Phase, binds};
 use crate::io::{Effect, ExitStatus};
 use crate::prepared::{HookEnd, HookExit, Prepared};
 use crate::service::{Demoted, Purpose};
-use crate::time::Instant;
 
 impl Instance {
     /// Asks for the package. Called only while there is no process.
     pub(super) fn prepare(&mut self, reason: &str, env: &mut Env<'_>) {
-        match self.spec.service_group(env.org) {
+        match self.spec().service_group(env.org) {
             Ok(group) => {
-                if self.announced.as_ref().is_some_and(|a| a.group != group) {
-                    self.retract(env);
+                if self.told.is_elsewhere(&group) {
+                    self.told.retract(env);
                 }
                 self.group = group;
             }
             Err(error) => {
                 let org = env.org.unwrap_or_default();
                 let reason =
-                    format!("group {:?} with organization {org:?} is not valid: {error}", self.spec.group);
+                    format!("group {:?} with organization {org:?} is not valid: {error}", self.spec().group);
                 return self.fail_start(&reason, env);
             }
         }
-        self.stale = None;
-        self.reconsider = false;
+        self.wish.renewed();
+        self.progress.reconsidered();
         self.enter(Phase::Preparing, reason, env);
         self.prepare_when_free(env);
     }
 
     /// Its files are written by one at a time: what a process that is gone still had written comes first.
     pub(super) fn prepare_when_free(&mut self, env: &mut Env<'_>) {
-        if self.phase != Phase::Preparing || self.is_writing {
+        if self.progress.phase() != Phase::Preparing || self.files.is_writing() {
             return;
         }
         if self.is_wanted(env) {
@@ -54,22 +53,21 @@ impl Instance {
 
     pub(super) fn prepare_effect(&mut self, env: &Env<'_>) -> Effect {
         let facts = Box::new(self.facts(env));
-        Effect::Prepare { service: self.name.clone(), spec: Box::new(self.spec.clone()), facts }
+        Effect::Prepare { service: self.name.clone(), spec: Box::new(self.spec().clone()), facts }
     }
 
     /// The package is ready.
     pub(in super::super) fn handle_prepared(&mut self, prepared: &Prepared, env: &mut Env<'_>) {
-        if self.phase != Phase::Preparing {
+        if self.progress.phase() != Phase::Preparing {
             return;
         }
         if !self.is_wanted(env) {
             self.enter(Phase::Idle, "no longer wanted", env);
-        } else if self.stale.is_some() {
+        } else if self.wish.is_stale() {
             self.prepare("its options changed", env);
         } else {
-            self.prepared = Some(prepared.clone());
-            self.versions_applied = self.versions_in_hand;
-            self.public = true;
+            self.files.prepared(prepared);
+            self.told.publish();
             self.publish(env);
             self.wait_or_start(env);
         }
@@ -78,10 +76,10 @@ impl Instance {
 
     /// The package is not ready.
     pub(in super::super) fn handle_prepare_failed(&mut self, reason: &str, env: &mut Env<'_>) {
-        if self.phase != Phase::Preparing {
+        if self.progress.phase() != Phase::Preparing {
             return;
         }
-        if self.is_wanted(env) && self.stale.is_some() {
+        if self.is_wanted(env) && self.wish.is_stale() {
             self.prepare("its options changed", env);
         } else {
             self.fail_start(reason, env);
@@ -93,14 +91,14 @@ impl Instance {
     ///
     /// What was rendered before the wait is rendered again after it.
     pub(super) fn wait_or_start(&mut self, env: &mut Env<'_>) {
-        self.reconsider = false;
-        let waited = self.phase == Phase::Waiting;
-        if self.stale.is_some() {
+        self.progress.reconsidered();
+        let waited = self.progress.phase() == Phase::Waiting;
+        if self.wish.is_stale() {
             return self.prepare("its options changed", env);
         }
-        let census = env.at.around.census(&binds::groups(&self.spec));
-        let plan = self.prepared.as_ref().map_or(&[][..], |p| &p.binds);
-        let missing = binds::missing(&self.spec, plan, &census);
+        let census = env.at.around.census(&binds::groups(self.spec()));
+        let plan = self.files.package().map_or(&[][..], |p| &p.binds);
+        let missing = binds::missing(self.spec(), plan, &census);
         let Some(why) = missing.or_else(|| self.role_missing()) else {
             return if waited {
                 self.prepare("what it waited for is there", env)
@@ -108,33 +106,24 @@ impl Instance {
                 self.begin_init(env)
             };
         };
-        if self.waiting_for.as_ref() != Some(&why) || !waited {
+        if self.progress.waiting_for() != Some(&why) || !waited {
             self.enter(Phase::Waiting, &why, env);
-            self.waiting_for = Some(why);
-            if self.topology_is_leader() {
-                self.ask_suitability(env);
-            }
+            self.progress.wait_for(why);
+            self.ask_suitability(env);
         }
     }
 
     /// Why its part in the group does not let it run; none when it does.
     pub(super) fn role_missing(&self) -> Option<String> {
-        if !self.topology_is_leader() {
+        if !self.wish.has_leader() {
             return None;
         }
-        let only_leads = self.prepared.as_ref().is_some_and(|p| p.demoted == Demoted::Stop);
-        match &self.role {
-            None => Some(format!("the election of {}", self.group)),
-            Some(Role::Waiting { why }) => Some(format!("the election of {}: {why}", self.group)),
-            Some(Role::Follower { leader, .. }) if only_leads => {
-                Some(format!("its turn to lead {}: {leader} leads it and only a leader runs", self.group))
-            }
-            Some(Role::Leader { .. } | Role::Follower { .. }) => None,
-        }
+        let only_leads = self.files.demoted() == Demoted::Stop;
+        self.part.missing(&self.group, only_leads)
     }
 
     fn begin_init(&mut self, env: &mut Env<'_>) {
-        if !self.has_hook(Hook::Init) {
+        if !self.files.has_hook(Hook::Init) {
             return self.spawn("prepared", env);
         }
         self.enter(Phase::Initializing, "prepared", env);
@@ -145,12 +134,12 @@ impl Instance {
 
     /// The init hook ended.
     pub(in super::super) fn handle_init_ended(&mut self, end: &HookEnd, env: &mut Env<'_>) {
-        if self.phase != Phase::Initializing {
+        if self.progress.phase() != Phase::Initializing {
             return;
         }
         if !self.is_wanted(env) {
             self.enter(Phase::Idle, "no longer wanted", env);
-        } else if self.stale.is_some() {
+        } else if self.wish.is_stale() {
             self.prepare("its options changed", env);
         } else if let Some(reason) = failure_of(Hook::Init, end) {
             self.fail_start(&reason, env);
@@ -168,42 +157,40 @@ impl Instance {
 
     /// Takes over the process that outlived the last supervisor, whatever becomes of it then.
     pub(super) fn adopt(&mut self, env: &mut Env<'_>) {
-        let Some(kept) = self.kept.take() else { return };
-        if let Ok(group) = self.spec.service_group(env.org) {
+        let Some(kept) = self.progress.take_kept() else { return };
+        if let Ok(group) = self.spec().service_group(env.org) {
             self.group = group;
         }
-        if !kept.ident.satisfies(&self.spec.ident) {
-            self.stale = Some(Stale { reason: "its options changed", drain: true });
+        if !kept.ident.satisfies(&self.spec().ident) {
+            self.wish.outdated("its options changed", true);
         }
         self.enter(Phase::Spawning { adopted: true }, "its process outlived the last supervisor", env);
         let uptime_ms = env.at.wall.as_millis().saturating_sub(kept.since.as_millis());
-        self.since = env.now() - Duration::from_millis(uptime_ms);
-        self.since_wall = kept.since;
-        self.adopted = Some(kept.ident);
+        self.progress.backdate((env.now() - Duration::from_millis(uptime_ms), kept.since));
+        self.files.adopt(kept.ident);
         let effect = Effect::Adopt { service: self.name.clone(), group: self.group.clone(), pid: kept.pid };
         env.want(&self.name, Purpose::Spawn, effect);
     }
 
     /// The process runs.
     pub(in super::super) fn handle_spawned(&mut self, pid: u32, env: &mut Env<'_>) {
-        let Phase::Spawning { adopted } = self.phase else { return };
-        self.new_epoch();
-        let started = (self.since, self.since_wall);
-        if self.is_wanted(env) && self.stale.is_none() {
-            self.last_error = None;
+        let Phase::Spawning { adopted } = self.progress.phase() else { return };
+        self.forget_process();
+        let started = self.progress.since();
+        if self.is_wanted(env) && !self.wish.is_stale() {
+            self.tries.clear_error();
             let how = if adopted { "was adopted as" } else { "runs as" };
             self.enter(Phase::Running { pid }, &format!("{how} process {pid}"), env);
             if adopted {
-                (self.since, self.since_wall) = started;
+                self.progress.backdate(started);
                 self.works.want_now(Work::Prepare, env.now());
             } else {
                 self.process_started(env);
             }
         } else {
             // It never counts as up: what was asked in the meantime comes first.
-            self.phase = Phase::Running { pid };
-            let (reason, how) = self.why_stop(env).expect("it is not wanted, or it is stale");
-            self.phase = Phase::Spawning { adopted };
+            let why = self.wish.why_stop(env.leaving);
+            let (reason, how) = why.expect("it is not wanted, or it is stale");
             self.begin_stop(pid, reason, how, env);
         }
         self.reconcile(env);
@@ -211,7 +198,7 @@ impl Instance {
 
     /// The process could not be started, or is there no longer to be adopted.
     pub(in super::super) fn handle_spawn_failed(&mut self, reason: &str, env: &mut Env<'_>) {
-        let Phase::Spawning { adopted } = self.phase else { return };
+        let Phase::Spawning { adopted } = self.progress.phase() else { return };
         if adopted && self.is_wanted(env) {
             // What ended while nobody looked is no failure of a start.
             self.prepare(reason, env);
@@ -225,23 +212,20 @@ impl Instance {
 
     /// The package of an adopted process was looked at.
     pub(super) fn adopted_prepared(&mut self, prepared: &Prepared, env: &mut Env<'_>) {
-        let changed = prepared.changed.clone();
-        let replaced = self.adopted.take().is_some_and(|ident| ident != prepared.ident);
-        self.prepared = Some(prepared.clone());
-        self.versions_applied = self.versions_in_hand;
-        self.public = true;
+        let replaced = self.files.prepared(prepared);
+        self.told.publish();
         self.publish(env);
         if replaced {
-            self.stale = Some(Stale { reason: "its package changed", drain: true });
+            self.wish.outdated("its package changed", true);
             return;
         }
         self.check_again(env);
         self.ask_suitability(env);
-        self.follow_changes(&changed, env);
+        self.follow_changes(&prepared.changed, env);
     }
 
     pub(super) fn fail_start(&mut self, reason: &str, env: &mut Env<'_>) {
-        self.last_error = Some(String::from(reason));
+        self.tries.note_error(String::from(reason));
         if self.is_wanted(env) {
             self.back_off(reason, env);
         } else {
@@ -251,32 +235,28 @@ impl Instance {
 
     /// Waits before the next try, or gives up.
     pub(super) fn back_off(&mut self, reason: &str, env: &mut Env<'_>) {
-        self.failures = self.failures.saturating_add(1);
-        if env.backoff.is_hopeless(self.failures) {
-            let reason = format!("{reason}; given up after {} failures in a row", self.failures);
-            return self.enter(Phase::Failed, &reason, env);
+        match self.tries.failed(env.backoff, env.rng) {
+            Next::GiveUp { failures } => {
+                let reason = format!("{reason}; given up after {failures} failures in a row");
+                self.enter(Phase::Failed, &reason, env);
+            }
+            Next::Wait(wait) => self.enter(Phase::Backoff { until: env.now() + wait }, reason, env),
         }
-        let wait = env.backoff.wait(self.failures, env.rng);
-        self.enter(Phase::Backoff { until: env.now() + wait }, reason, env);
     }
 
     /// The process ended.
     pub(in super::super) fn handle_exited(&mut self, status: ExitStatus, env: &mut Env<'_>) {
-        let crashed = match self.phase {
-            Phase::Running { .. } => self.stale.is_none(),
-            Phase::Spawning { .. } => self.stale.is_none(),
+        let crashed = match self.progress.phase() {
+            Phase::Running { .. } | Phase::Spawning { .. } => !self.wish.is_stale(),
             Phase::Stopping { .. } => false,
             _ => return,
         };
-        let ran = env.now().saturating_since(self.since);
-        if matches!(self.phase, Phase::Running { .. }) && env.backoff.is_recovered(ran) {
-            self.failures = 0;
-        }
-        self.last_exit = Some(status);
-        self.new_epoch();
+        let ran = self.progress.is_running().then(|| self.progress.lasted(env.now()));
+        self.tries.exited(status, ran, env.backoff);
+        self.forget_process();
         self.process_drained(env);
         let reason = format!("process ended: {status}");
-        if self.has_hook(Hook::PostStop) && env.leaving < super::Leaving::Killing {
+        if self.files.has_hook(Hook::PostStop) && env.leaving < super::Leaving::Killing {
             self.enter(Phase::AfterStop { crashed }, &reason, env);
             let service = self.name.clone();
             let effect =
@@ -290,11 +270,11 @@ impl Instance {
 
     /// The post-stop hook ended.
     pub(in super::super) fn handle_post_stop_ended(&mut self, end: &HookEnd, env: &mut Env<'_>) {
-        let Phase::AfterStop { crashed } = self.phase else { return };
+        let Phase::AfterStop { crashed } = self.progress.phase() else { return };
         if let Some(reason) = failure_of(Hook::PostStop, end) {
-            self.last_error = Some(reason);
+            self.tries.note_error(reason);
         }
-        let status = self.last_exit.unwrap_or(ExitStatus::Unknown);
+        let status = self.tries.last_exit().unwrap_or(ExitStatus::Unknown);
         self.after_process(crashed, &format!("process ended: {status}"), env);
         self.reconcile(env);
     }
@@ -310,25 +290,10 @@ impl Instance {
         }
     }
 
-    pub(super) fn has_hook(&self, hook: Hook) -> bool {
-        self.prepared.as_ref().is_some_and(|p| p.hooks.contains(&hook))
-    }
-
     /// Another process from here on: what still goes on for the last one is none of this one's business.
-    fn new_epoch(&mut self) {
-        self.epoch += 1;
-        self.works.clear();
-        self.checked = None;
-        self.warming_up = Some(0);
-        self.health_note.clear();
-    }
-
-    /// Until then it may act as the leader; none when it may not.
-    pub(super) fn leads_until(&self) -> Option<Instant> {
-        match &self.role {
-            Some(Role::Leader { until, .. }) => Some(*until),
-            _ => None,
-        }
+    fn forget_process(&mut self) {
+        self.works.forget_process();
+        self.checks.forget_process();
     }
 }
 

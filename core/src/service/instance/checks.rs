@@ -1,0 +1,88 @@
+//! What checks and the suitability hook said of a service.
+
+use alloc::string::String;
+use core::time::Duration;
+
+use super::super::deadline;
+use super::super::spec::Health;
+use crate::prepared::HookEnd;
+use crate::rng::Rng;
+
+/// How a process was found, and how well it said that it would lead.
+#[derive(Debug)]
+pub(super) struct Checks {
+    /// The last health check of this process.
+    last: Option<Health>,
+    /// Checks of this process before the first that found it well; none once there was one.
+    warming_up: Option<u32>,
+    /// What the last check said, for people.
+    note: String,
+    suitability: Option<u64>,
+}
+
+impl Checks {
+    pub(super) const fn new() -> Self {
+        Self { last: None, warming_up: Some(0), note: String::new(), suitability: None }
+    }
+
+    /// Another process, of which nothing is known yet. How well it would lead outlives the process.
+    pub(super) fn forget_process(&mut self) {
+        self.last = None;
+        self.warming_up = Some(0);
+        self.note.clear();
+    }
+
+    /// What the last check found; unknown before the first.
+    pub(super) fn health(&self) -> Health {
+        self.last.unwrap_or_default()
+    }
+
+    /// What the last check said, for people.
+    pub(super) fn note(&self) -> &str {
+        assert!(self.last.is_some() || self.note.is_empty(), "what a check says comes with what it finds");
+        &self.note
+    }
+
+    /// A health check has ended. Answers with the time until the next.
+    ///
+    /// The first that finds the service well is followed by one at a random time, so that services that were started
+    /// together are not checked together. Until then the next one comes soon: a process that was just started answers
+    /// in a moment, and clients that send it work wait for that.
+    pub(super) fn checked(
+        &mut self,
+        health: Health,
+        note: &str,
+        interval: Duration,
+        rng: &mut Rng,
+    ) -> Duration {
+        let before = self.warming_up;
+        self.warming_up = before.filter(|_| health != Health::Ok).map(|checks| checks.saturating_add(1));
+        self.last = Some(health);
+        self.note = String::from(note);
+        let wait = match health {
+            Health::Ok if before.is_some() => {
+                let ms = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
+                Duration::from_millis(rng.between(deadline::HEALTH_INTERVAL_MS_MIN, ms))
+            }
+            Health::Ok => interval,
+            Health::Warning | Health::Critical | Health::Unknown => {
+                let soon = before.map(|checks| deadline::WARM_UP_INTERVAL_MS << checks.min(16));
+                let ms = soon.unwrap_or(u64::MAX).min(deadline::UNWELL_INTERVAL_MS);
+                interval.min(Duration::from_millis(ms))
+            }
+        };
+        assert!(wait <= interval, "a check never comes later than the operator wants");
+        assert!(!wait.is_zero(), "checks follow each other with a pause");
+        wait
+    }
+
+    /// The suitability hook has ended. One that fails says that the service is as unsuitable as can be.
+    pub(super) fn asked(&mut self, end: &HookEnd) {
+        self.suitability = Some(if end.is_ok() { end.value.unwrap_or_default() } else { 0 });
+    }
+
+    /// What the suitability hook said; none before its first answer.
+    pub(super) const fn suitability(&self) -> Option<u64> {
+        self.suitability
+    }
+}

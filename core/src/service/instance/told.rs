@@ -1,0 +1,83 @@
+//! What the ring was told of a service and still believes.
+
+use super::super::spec::Health;
+use super::super::{Announcement, ServiceEvent};
+use super::Env;
+use crate::id::ServiceGroup;
+
+/// What was announced of a service. Nothing is announced before its package is known.
+#[derive(Debug)]
+pub(super) struct Told {
+    /// Whether the ring is to know of it.
+    public: bool,
+    /// What the ring was told and still believes.
+    announced: Option<Announcement>,
+    /// The group in which the ring still believes what the last supervisor said.
+    inherited: Option<ServiceGroup>,
+    health: Option<Health>,
+}
+
+impl Told {
+    pub(super) const fn new(inherited: Option<ServiceGroup>) -> Self {
+        Self { public: false, announced: None, inherited, health: None }
+    }
+
+    /// From now on the ring is to know of it.
+    pub(super) const fn publish(&mut self) {
+        self.public = true;
+    }
+
+    pub(super) const fn is_public(&self) -> bool {
+        self.public
+    }
+
+    /// Whether the ring believes that its process runs.
+    pub(super) fn is_initialized(&self) -> bool {
+        self.announced.as_ref().is_some_and(|announced| announced.initialized)
+    }
+
+    /// Whether the ring believes it in another group than this.
+    pub(super) fn is_elsewhere(&self, group: &ServiceGroup) -> bool {
+        self.announced.as_ref().is_some_and(|announced| announced.group != *group)
+    }
+
+    /// Whether the ring still believes what the last supervisor said.
+    pub(super) const fn has_inherited(&self) -> bool {
+        self.inherited.is_some()
+    }
+
+    /// The last supervisor said nothing of it.
+    pub(super) fn disown(&mut self) {
+        assert!(self.announced.is_none(), "a process that has no spec was never announced");
+        self.inherited = None;
+    }
+
+    /// Tells the ring what has changed since it was last told.
+    pub(super) fn announce(&mut self, announcement: Announcement, health: Health, env: &mut Env<'_>) {
+        assert!(self.public, "only what the ring is to know is announced");
+        assert!(!self.is_elsewhere(&announcement.group), "a service is in one group at a time");
+        let group = announcement.group.clone();
+        if self.announced.as_ref() != Some(&announcement) {
+            if let Some(group) = self.inherited.take().filter(|group| *group != announcement.group) {
+                env.tell(ServiceEvent::Retract { group });
+            }
+            self.announced = Some(announcement.clone());
+            env.tell(ServiceEvent::Announce(announcement));
+        }
+        if self.health != Some(health) {
+            self.health = Some(health);
+            env.tell(ServiceEvent::Health { group, health });
+        }
+    }
+
+    /// The ring is to forget the service.
+    pub(super) fn retract(&mut self, env: &mut Env<'_>) {
+        assert!(self.public || self.announced.is_none(), "what is announced is public");
+        self.public = false;
+        self.health = None;
+        let announced = self.announced.take().map(|announced| announced.group);
+        for group in announced.into_iter().chain(self.inherited.take()) {
+            env.tell(ServiceEvent::Retract { group });
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! How often a service was tried, how that ended, and how long it rests before the next try.
+
+use alloc::string::String;
+use core::time::Duration;
+
+use super::super::backoff::Backoff;
+use crate::io::ExitStatus;
+use crate::rng::Rng;
+
+/// The failures of a service, and what it was restarted for.
+#[derive(Debug, Default)]
+pub(super) struct Tries {
+    /// In a row.
+    failures: u32,
+    restarts: u32,
+    last_exit: Option<ExitStatus>,
+    last_error: Option<String>,
+}
+
+/// What follows a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Another try, after this time.
+    Wait(Duration),
+    /// No try any more, after so many failures in a row.
+    GiveUp {
+        /// How many.
+        failures: u32,
+    },
+}
+
+impl Tries {
+    /// An operator's start: no memory of failures.
+    pub(super) const fn forgive(&mut self) {
+        self.failures = 0;
+        self.restarts = 0;
+    }
+
+    /// What failed was another configuration, another package or another role.
+    pub(super) const fn forget_failures(&mut self) {
+        self.failures = 0;
+    }
+
+    /// A start or a process has failed.
+    pub(super) fn failed(&mut self, backoff: &Backoff, rng: &mut Rng) -> Next {
+        self.failures = self.failures.saturating_add(1);
+        if backoff.is_hopeless(self.failures) {
+            return Next::GiveUp { failures: self.failures };
+        }
+        Next::Wait(backoff.wait(self.failures, rng))
+    }
+
+    /// The wait is over and it is tried again, which counts as a restart when something had failed.
+    pub(super) const fn again(&mut self) {
+        if self.failures > 0 {
+            self.restarts = self.restarts.saturating_add(1);
+        }
+    }
+
+    /// The process ended. `ran` is how long it was up; none when it never was.
+    pub(super) fn exited(&mut self, status: ExitStatus, ran: Option<Duration>, backoff: &Backoff) {
+        if ran.is_some_and(|ran| backoff.is_recovered(ran)) {
+            self.failures = 0;
+        }
+        self.last_exit = Some(status);
+    }
+
+    pub(super) fn note_error(&mut self, reason: String) {
+        self.last_error = Some(reason);
+    }
+
+    pub(super) fn clear_error(&mut self) {
+        self.last_error = None;
+    }
+
+    pub(super) const fn restarts(&self) -> u32 {
+        self.restarts
+    }
+
+    pub(super) const fn last_exit(&self) -> Option<ExitStatus> {
+        self.last_exit
+    }
+
+    pub(super) const fn last_error(&self) -> Option<&String> {
+        self.last_error.as_ref()
+    }
+}

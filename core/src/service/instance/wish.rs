@@ -1,0 +1,171 @@
+//! What is wanted of a service: its spec, how it is to be stopped, and whether its process still fits.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::super::spec::{DesiredState, ServiceSpec, Topology};
+use super::super::{Leaving, Queued, ServiceEvent};
+use super::{Env, bounded};
+use crate::command::{Reply, StopHow};
+use crate::id::RequestId;
+
+/// Why a process has to be replaced although its service is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stale {
+    reason: &'static str,
+    /// Whether there is time to drain it.
+    drain: bool,
+}
+
+/// The wishes of operators, and of what has changed beneath the process.
+#[derive(Debug)]
+pub(super) struct Wish {
+    spec: ServiceSpec,
+    /// The spec's row is deleted: forget the service once it has no process.
+    removing: bool,
+    /// How the operator wants it stopped.
+    how: StopHow,
+    /// What is known of the process (or its preparation) has changed in a way that it cannot follow.
+    stale: Option<Stale>,
+    /// The commands that are answered when the process is gone.
+    requests: Vec<RequestId>,
+}
+
+/// What a new spec asks for beside being the spec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Replaced {
+    /// A process started with the old one has to be replaced.
+    pub(super) needs_restart: bool,
+    /// It was not wanted before, or not this package.
+    pub(super) is_start: bool,
+    /// Its health is to be checked more often.
+    pub(super) is_checked_sooner: bool,
+}
+
+impl Wish {
+    pub(super) fn new(spec: ServiceSpec) -> Self {
+        Self { spec, removing: false, how: StopHow::default(), stale: None, requests: Vec::new() }
+    }
+
+    pub(super) const fn spec(&self) -> &ServiceSpec {
+        &self.spec
+    }
+
+    /// Whether operators want it to run.
+    pub(super) fn is_up(&self) -> bool {
+        self.spec.desired == DesiredState::Up && !self.removing
+    }
+
+    /// Whether its group has a leader.
+    pub(super) fn has_leader(&self) -> bool {
+        self.spec.topology == Topology::Leader
+    }
+
+    pub(super) const fn is_removing(&self) -> bool {
+        self.removing
+    }
+
+    /// Its row is deleted.
+    pub(super) const fn remove(&mut self) {
+        self.removing = true;
+    }
+
+    /// Takes a spec that is on disk by now.
+    pub(super) fn replace(&mut self, spec: ServiceSpec) -> Replaced {
+        assert_eq!(spec.name(), self.spec.name(), "a service keeps its name");
+        assert!(!self.removing, "a service whose row is deleted gets no new one");
+        let replaced = Replaced {
+            needs_restart: needs_restart(&self.spec, &spec),
+            is_start: self.spec.desired == DesiredState::Down || self.spec.ident != spec.ident,
+            is_checked_sooner: self.spec.health_check_interval_ms > spec.health_check_interval_ms,
+        };
+        // Before a start there is nothing that could be stale, and `prepare` clears the mark in any case.
+        if replaced.needs_restart {
+            self.outdated("its options changed", true);
+        }
+        self.spec = spec;
+        if self.is_up() {
+            self.how = StopHow::default();
+        }
+        replaced
+    }
+
+    /// The process, or its preparation, can no longer be what is wanted. `drain` where there is time for it.
+    pub(super) const fn outdated(&mut self, reason: &'static str, drain: bool) {
+        self.stale = Some(Stale { reason, drain });
+    }
+
+    /// What is prepared from now on is what is wanted.
+    pub(super) const fn renewed(&mut self) {
+        self.stale = None;
+    }
+
+    pub(super) const fn is_stale(&self) -> bool {
+        self.stale.is_some()
+    }
+
+    /// How it is to be stopped, now that it is no longer wanted.
+    pub(super) const fn stop(&mut self, how: StopHow) {
+        self.how = how;
+    }
+
+    /// How long the drain before its stop may take, where the operator said so.
+    pub(super) const fn drain_timeout_ms(&self) -> Option<u64> {
+        self.how.drain_timeout_ms
+    }
+
+    /// The time between the stop signal and KILL: as the command says, else the spec, else the package.
+    pub(super) fn shutdown_timeout(&self, package_ms: u64) -> Duration {
+        bounded(self.how.shutdown_timeout_ms.or(self.spec.shutdown_timeout_ms).unwrap_or(package_ms))
+    }
+
+    /// Why the process is to end and how; none when it is to run on.
+    pub(super) fn why_stop(&self, leaving: Leaving) -> Option<(&'static str, StopHow)> {
+        match leaving {
+            Leaving::No => {}
+            Leaving::Polite { drain } => {
+                return Some(("the supervisor is leaving", StopHow { drain, ..StopHow::default() }));
+            }
+            Leaving::Hurried | Leaving::Killing => {
+                return Some(("the supervisor is leaving", StopHow { drain: false, ..StopHow::default() }));
+            }
+        }
+        if self.removing {
+            return Some(("unloaded", self.how));
+        }
+        if self.spec.desired == DesiredState::Down {
+            return Some(("wanted down", self.how));
+        }
+        assert!(self.is_up(), "what is neither unloaded nor wanted down is wanted up");
+        let stale = self.stale?;
+        Some((stale.reason, StopHow { drain: stale.drain, ..StopHow::default() }))
+    }
+
+    /// Answers `request` once no process is left.
+    pub(super) fn answer_when_down(&mut self, request: RequestId) {
+        assert!(!self.is_up(), "a command waits for the end of a process that is to end");
+        self.requests.push(request);
+    }
+
+    pub(super) const fn is_awaited(&self) -> bool {
+        !self.requests.is_empty()
+    }
+
+    /// Nothing is left to wait for, or the end is no longer wanted.
+    pub(super) fn answer(&mut self, env: &mut Env<'_>) {
+        for request in self.requests.drain(..) {
+            env.queue.push_back(Queued::Event(ServiceEvent::Reply(request, Reply::Done)));
+        }
+    }
+}
+
+/// Whether a process started with `old` has to be replaced to do what `new` says. The remaining options are
+/// looked up at the moment they are needed.
+fn needs_restart(old: &ServiceSpec, new: &ServiceSpec) -> bool {
+    old.ident != new.ident
+        || old.group != new.group
+        || old.topology != new.topology
+        || old.binds != new.binds
+        || old.binding_mode != new.binding_mode
+        || old.config_from != new.config_from
+}
