@@ -5,7 +5,7 @@ use alloc::collections::VecDeque;
 
 use crate::id::{EffectId, EventId, InputId};
 use crate::io::{Cause, Effect, Event, EventKind, Output};
-use crate::limits::OUTPUTS_MAX;
+use crate::limits::{Limit, OUTPUTS_MAX};
 use crate::metrics::Metrics;
 use crate::time::Instant;
 
@@ -79,7 +79,7 @@ impl Context<'_> {
     }
 
     /// Reports that something had to be dropped.
-    pub(crate) fn limit_reached(&mut self, limit: &'static str) {
+    pub(crate) fn limit_reached(&mut self, limit: Limit) {
         self.metrics.limits_reached += 1;
         self.event(None, EventKind::LimitReached { limit });
     }

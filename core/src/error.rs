@@ -5,6 +5,7 @@ use thiserror::Error;
 
 use crate::id::{MemberId, ServiceName};
 use crate::ident::PackageIdent;
+use crate::limits::Limit;
 
 /// A text that is not of the form it should have.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -94,7 +95,7 @@ pub enum CommandError {
     NotDurable(String),
     /// A limit of `limits` is reached.
     #[error("limit reached: {0}")]
-    Limit(&'static str),
+    Limit(Limit),
     /// The package could not be made ready.
     #[error("{0}")]
     Package(String),

@@ -10,6 +10,7 @@ use crate::command::{Command, Reply};
 use crate::error::DecodeError;
 use crate::facts::{ElectionEvent, Facts};
 use crate::id::{EffectId, EventId, Incarnation, InputId, MemberId, RequestId, ServiceGroup, ServiceName};
+use crate::limits::Limit;
 use crate::membership::State;
 use crate::prepared::{HookEnd, Prepared, Rendered};
 use crate::rumor::RumorKey;
@@ -436,7 +437,7 @@ pub enum EventKind {
     /// A limit was reached and something was dropped.
     LimitReached {
         /// Which limit.
-        limit: &'static str,
+        limit: Limit,
     },
     /// Records could not be stored.
     PersistFailed {

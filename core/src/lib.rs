@@ -106,6 +106,7 @@ pub use io::{
     Cause, Channel, Effect, EffectResult, Event, EventKind, ExitReason, ExitStatus, Input, Output,
     StopSignal, Transmit, WakeReason, Why,
 };
+pub use limits::Limit;
 pub use membership::{Accusers, MemberRecord, State};
 pub use metrics::{MessageCounts, Metrics};
 pub use node::Node;

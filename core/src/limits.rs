@@ -81,3 +81,116 @@ const _: () = assert!(DEPARTURES_MAX <= MEMBERS_MAX);
 const _: () = assert!(SERVICE_CONFIG_BYTES_MAX < RUMOR_BYTES_MAX && SERVICE_FILE_BYTES_MAX < RUMOR_BYTES_MAX);
 const _: () = assert!(GROUP_BYTES_MAX * 2 < RUMORS_BYTES_MAX);
 const _: () = assert!((SERVICE_CONFIGS_MAX + SERVICE_FILES_MAX) * 2 < RUMORS_MAX);
+
+/// A limit that can be reached, by its name for people and metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Limit {
+    /// [`HOT_RUMORS_MAX`].
+    HotRumors,
+    /// [`RUMORS_MAX`], or another bound of the rumor store.
+    Rumors,
+    /// [`RUMORS_BYTES_MAX`].
+    RumorBytes,
+    /// [`STREAM_BYTES_MAX`].
+    StreamBytes,
+    /// [`MEMBERS_MAX`].
+    Members,
+    /// [`DEPARTURES_MAX`].
+    Departures,
+    /// [`RELAYS_MAX`].
+    Relays,
+    /// [`VERIFICATIONS_MAX`].
+    Verifications,
+    /// [`SERVICE_CONFIGS_MAX`].
+    GroupConfigs,
+    /// [`SERVICE_FILES_MAX`].
+    GroupFiles,
+    /// [`SERVICE_FILES_PER_GROUP_MAX`].
+    FilesOfOneGroup,
+    /// [`GROUP_BYTES_MAX`].
+    GroupBytes,
+    /// [`RUMOR_BYTES_MAX`], by what a service exports.
+    ExportedConfiguration,
+    /// [`SERVICES_MAX`].
+    Services,
+    /// [`SERVICE_COMMANDS_MAX`].
+    ServiceCommands,
+    /// [`SERVICE_SPEC_BYTES_MAX`].
+    ServiceSpecBytes,
+    /// [`ELECTIONS_MAX`].
+    Elections,
+    /// [`ELECTION_TERM_MAX`], by this member's own term.
+    ElectionTerms,
+    /// [`ELECTION_TERM_MAX`] or [`LEASE_MS_MAX`], by another member's request.
+    ElectionTermsAndLeases,
+}
+
+impl Limit {
+    /// Every limit.
+    pub const ALL: &'static [Self] = &[
+        Self::HotRumors,
+        Self::Rumors,
+        Self::RumorBytes,
+        Self::StreamBytes,
+        Self::Members,
+        Self::Departures,
+        Self::Relays,
+        Self::Verifications,
+        Self::GroupConfigs,
+        Self::GroupFiles,
+        Self::FilesOfOneGroup,
+        Self::GroupBytes,
+        Self::ExportedConfiguration,
+        Self::Services,
+        Self::ServiceCommands,
+        Self::ServiceSpecBytes,
+        Self::Elections,
+        Self::ElectionTerms,
+        Self::ElectionTermsAndLeases,
+    ];
+
+    /// A stable name, for people and for metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::HotRumors => "hot rumors",
+            Self::Rumors => "rumors",
+            Self::RumorBytes => "bytes of rumors",
+            Self::StreamBytes => "stream bytes",
+            Self::Members => "members",
+            Self::Departures => "departures",
+            Self::Relays => "relays",
+            Self::Verifications => "verifications",
+            Self::GroupConfigs => "groups with configuration",
+            Self::GroupFiles => "group files",
+            Self::FilesOfOneGroup => "files of one group",
+            Self::GroupBytes => "bytes of group configuration and files",
+            Self::ExportedConfiguration => "exported configuration",
+            Self::Services => "services of one supervisor",
+            Self::ServiceCommands => "commands waiting for one service",
+            Self::ServiceSpecBytes => "bytes of a service spec",
+            Self::Elections => "elections",
+            Self::ElectionTerms => "election terms",
+            Self::ElectionTermsAndLeases => "election terms and leases",
+        }
+    }
+}
+
+impl core::fmt::Display for Limit {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::collections::BTreeSet;
+
+    #[test]
+    fn every_limit_has_a_name_of_its_own() {
+        let names: BTreeSet<&str> = Limit::ALL.iter().map(|limit| limit.name()).collect();
+        assert_eq!(names.len(), Limit::ALL.len());
+        assert!(names.iter().all(|name| !name.is_empty()));
+    }
+}

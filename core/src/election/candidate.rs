@@ -9,7 +9,7 @@ use super::spec::{Body, Electorate, Message, Step, Verdict, Voter};
 use super::{Action, Env};
 use crate::facts::ElectionEvent;
 use crate::id::MemberId;
-use crate::limits::{ELECTION_TERM_MAX, ELECTORATE_MAX};
+use crate::limits::{ELECTION_TERM_MAX, ELECTORATE_MAX, Limit};
 use crate::planted::Bug;
 use crate::time::Instant;
 
@@ -121,7 +121,7 @@ impl Group {
     pub(super) fn begin_voting(&mut self, env: &mut Env<'_, '_>) {
         let term = self.vote.term.saturating_add(1);
         if term > ELECTION_TERM_MAX {
-            return env.ctx.limit_reached("election terms");
+            return env.ctx.limit_reached(Limit::ElectionTerms);
         }
         let mut campaign = self.campaign(env, Step::Vote, term, env.timings.election_answer_ms * 2, 0);
         campaign.again_at = env.ctx.now + Duration::from_millis(env.timings.election_answer_ms) / AGAIN;

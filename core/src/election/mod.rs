@@ -98,7 +98,7 @@ use crate::config::{Config, Timings};
 use crate::context::Context;
 use crate::facts::{ElectionView, Fitness, Role};
 use crate::id::{MemberId, ServiceGroup};
-use crate::limits::ELECTIONS_MAX;
+use crate::limits::{ELECTIONS_MAX, Limit};
 use crate::planted::{Bug, Planted};
 use crate::rng::Rng;
 use crate::rumor::ElectionRumor;
@@ -211,7 +211,7 @@ impl Elections {
             }
             if self.groups.len() >= ELECTIONS_MAX {
                 // A vote is never forgotten, so there is no room to make.
-                ctx.limit_reached("elections");
+                ctx.limit_reached(Limit::Elections);
                 return;
             }
             self.groups.insert(name.clone(), Group::new(name.clone(), ctx.now));

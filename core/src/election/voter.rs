@@ -8,7 +8,7 @@ use super::spec::{Electorate, Step, Verdict};
 use super::{Action, Env, promise};
 use crate::facts::ElectionEvent;
 use crate::id::{EventId, MemberId};
-use crate::limits::{ASKS_MAX, ELECTION_TERM_MAX, LEASE_MS_MAX};
+use crate::limits::{ASKS_MAX, ELECTION_TERM_MAX, LEASE_MS_MAX, Limit};
 use crate::planted::Bug;
 use crate::rumor::ElectionRumor;
 use crate::time::Instant;
@@ -106,7 +106,7 @@ impl Group {
         electorate: &Electorate,
     ) {
         if lease_ms > LEASE_MS_MAX || term > ELECTION_TERM_MAX {
-            return env.ctx.limit_reached("election terms and leases");
+            return env.ctx.limit_reached(Limit::ElectionTermsAndLeases);
         }
         let given = term == self.vote.term && self.vote.candidate != Some(from);
         let given = given && !env.planted.has(Bug::VotesTwice);
@@ -139,7 +139,7 @@ impl Group {
         electorate: &Electorate,
     ) {
         if lease_ms > LEASE_MS_MAX || term > ELECTION_TERM_MAX {
-            return env.ctx.limit_reached("election terms and leases");
+            return env.ctx.limit_reached(Limit::ElectionTermsAndLeases);
         }
         if term < self.vote.term {
             return self.reply(env, from, round, Step::Renew, Verdict::Stale);

@@ -7,7 +7,7 @@ use super::{Accusers, Action, Membership, State};
 use crate::context::Context;
 use crate::id::MemberId;
 use crate::io::{EventKind, Why};
-use crate::limits::MEMBERS_MAX;
+use crate::limits::{Limit, MEMBERS_MAX};
 use crate::time::Instant;
 
 impl Membership {
@@ -53,7 +53,7 @@ impl Membership {
         if self.table.len() < MEMBERS_MAX {
             return true;
         }
-        ctx.limit_reached("members");
+        ctx.limit_reached(Limit::Members);
         let state_of = |id: &MemberId| self.table.get(id).map_or(State::Alive, |r| r.state);
         let worst = self.since.iter().max_by_key(|(id, at)| (state_of(id), core::cmp::Reverse(**at)));
         let Some(id) = worst.map(|(id, _)| *id) else { return false };

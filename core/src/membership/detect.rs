@@ -9,7 +9,7 @@ use super::{Accusers, Action, Heard, MemberRecord, Membership, State, Urgency};
 use crate::context::Context;
 use crate::id::{EventId, MemberId};
 use crate::io::{EventKind, Why};
-use crate::limits::VERIFICATIONS_MAX;
+use crate::limits::{Limit, VERIFICATIONS_MAX};
 use crate::planted::Bug;
 use crate::time::Instant;
 use crate::wire::swim::Body;
@@ -95,7 +95,7 @@ impl Membership {
             return Heard::Known;
         }
         if self.verifications.len() >= VERIFICATIONS_MAX {
-            ctx.limit_reached("verifications");
+            ctx.limit_reached(Limit::Verifications);
             return Heard::Known;
         }
         self.verifications.push_back(*told);

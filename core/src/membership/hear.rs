@@ -8,7 +8,7 @@ use super::{Accusers, Action, Heard, MemberRecord, Membership, State, Urgency};
 use crate::context::Context;
 use crate::id::{Incarnation, MemberId, ProbeSeq};
 use crate::io::{EventKind, Why};
-use crate::limits::ACCUSERS_MAX;
+use crate::limits::{ACCUSERS_MAX, Limit};
 use crate::planted::Bug;
 use crate::wire::UNSPECIFIED;
 use crate::wire::swim::Body;
@@ -111,7 +111,7 @@ impl Membership {
             nack_at: ctx.now + Duration::from_millis(wait_ms),
         };
         if !self.relays.begin(relay) {
-            ctx.limit_reached("relays");
+            ctx.limit_reached(Limit::Relays);
             return;
         }
         let requester = MemberRecord { address: reply_to.ip(), swim_port: reply_to.port(), ..*from };

@@ -9,7 +9,7 @@ use super::{Node, ctx};
 use crate::context::Context;
 use crate::id::MemberId;
 use crate::io::{Channel, Output, Transmit};
-use crate::limits::{DATAGRAM_BYTES_MAX, STREAM_BYTES_MAX};
+use crate::limits::{DATAGRAM_BYTES_MAX, Limit, STREAM_BYTES_MAX};
 use crate::membership::{MemberRecord, log10_milli};
 use crate::planted::Bug;
 use crate::rumor::{MemberRumor, Priority, Rumor, RumorKey};
@@ -48,7 +48,7 @@ impl Node {
         };
         if self.heat.start(key, priority, large) {
             let ctx = ctx!(self);
-            ctx.limit_reached("hot rumors");
+            ctx.limit_reached(Limit::HotRumors);
         }
         if self.gossip_at == Instant::FAR_FUTURE {
             // A little later, so that what comes together is told together.

@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::error::CommandError;
 use crate::id::{MemberId, RequestId, ServiceName};
 use crate::io::Output;
-use crate::limits::DEPARTURES_MAX;
+use crate::limits::{DEPARTURES_MAX, Limit};
 use crate::rumor::{Departure, Rumor, RumorKey};
 use crate::service::Ask;
 
@@ -76,8 +76,8 @@ impl Node {
         let bans = self.rumors.iter().filter(|r| matches!(r, Rumor::Departure(_))).count();
         if bans >= DEPARTURES_MAX {
             let ctx = ctx!(self);
-            ctx.limit_reached("departures");
-            return self.reply(request, Reply::Failed(CommandError::Limit("departures")));
+            ctx.limit_reached(Limit::Departures);
+            return self.reply(request, Reply::Failed(CommandError::Limit(Limit::Departures)));
         }
         let rumor = Rumor::Departure(Departure { member_id: member });
         debug_assert_eq!(rumor.key(), RumorKey::Departure(member));

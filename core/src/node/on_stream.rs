@@ -6,6 +6,7 @@ use super::{Node, ctx};
 use crate::context::Context;
 use crate::error::DecodeError;
 use crate::io::{Channel, Output, Transmit};
+use crate::limits::Limit;
 use crate::wire::UNSPECIFIED;
 use crate::wire::stream::{self, Body, StreamMessage};
 use crate::wire::swim::member_to_wire;
@@ -54,7 +55,7 @@ impl Node {
         let own = self.own_word();
         let Some(bytes) = stream::encode(member_to_wire(&own), body) else {
             let ctx = ctx!(self);
-            ctx.limit_reached("stream bytes");
+            ctx.limit_reached(Limit::StreamBytes);
             return;
         };
         self.metrics.streams_sent += 1;

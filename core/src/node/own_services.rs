@@ -7,7 +7,7 @@ use super::elections::electorate_min;
 use super::{Node, ctx};
 use crate::context::Context;
 use crate::id::{Incarnation, ServiceGroup};
-use crate::limits::RUMOR_BYTES_MAX;
+use crate::limits::{Limit, RUMOR_BYTES_MAX};
 use crate::membership::Heard;
 use crate::planted::Bug;
 use crate::rumor::{Priority, Rumor, RumorKey, ServiceHealth, ServiceRumor};
@@ -39,7 +39,7 @@ impl Node {
         if bytes > RUMOR_BYTES_MAX {
             // Without its exports it can still be found; with them nobody would take the rumor.
             let ctx = ctx!(self);
-            ctx.limit_reached("exported configuration");
+            ctx.limit_reached(Limit::ExportedConfiguration);
             rumor.cfg.clear();
         }
         self.tell_own_service(rumor, Incarnation(0));

@@ -8,6 +8,7 @@ use super::{Node, Phase, ctx};
 use crate::context::Context;
 use crate::id::{MemberId, ProbeSeq};
 use crate::io::{EventKind, ExitReason, Output};
+use crate::limits::Limit;
 use crate::membership::{Action, Heard, State, Urgency};
 use crate::planted::Bug;
 use crate::rumor::{Inserted, Priority, Rumor, RumorKey};
@@ -199,7 +200,7 @@ impl Node {
             Inserted::Stale => Heard::Stale,
             Inserted::Refused => {
                 let ctx = ctx!(self);
-                ctx.limit_reached("rumors");
+                ctx.limit_reached(Limit::Rumors);
                 Heard::Known
             }
         }

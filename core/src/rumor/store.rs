@@ -8,8 +8,8 @@ use super::{Rumor, RumorKey, RumorKind, ServiceFile, ServiceRumor};
 use crate::digest::{self, Digest};
 use crate::id::{FileName, MemberId, ServiceGroup};
 use crate::limits::{
-    DEPARTURES_MAX, GROUP_BYTES_MAX, RUMORS_BYTES_MAX, RUMORS_MAX, SERVICE_CONFIGS_MAX, SERVICE_FILES_MAX,
-    SERVICE_FILES_PER_GROUP_MAX,
+    DEPARTURES_MAX, GROUP_BYTES_MAX, Limit, RUMORS_BYTES_MAX, RUMORS_MAX, SERVICE_CONFIGS_MAX,
+    SERVICE_FILES_MAX, SERVICE_FILES_PER_GROUP_MAX,
 };
 use crate::time::Instant;
 
@@ -103,7 +103,7 @@ impl RumorStore {
 
     /// Which limit keeps an operator from adding this version; none when nothing does. Nothing of these kinds is ever
     /// taken out.
-    pub(crate) fn no_room_for(&self, rumor: &Rumor) -> Option<&'static str> {
+    pub(crate) fn no_room_for(&self, rumor: &Rumor) -> Option<Limit> {
         let key = rumor.key();
         let held = self.entries.get(&key);
         if held.is_none()
@@ -114,21 +114,23 @@ impl RumorStore {
         let grows = rumor.encode().len().saturating_sub(held.map_or(0, |entry| entry.bytes));
         let versions = self.entries.values().filter(|entry| entry.rumor.version().is_some());
         if versions.map(|entry| entry.bytes).sum::<usize>() + grows > GROUP_BYTES_MAX {
-            return Some("bytes of group configuration and files");
+            return Some(Limit::GroupBytes);
         }
-        (self.bytes + grows > RUMORS_BYTES_MAX).then_some("bytes of rumors")
+        (self.bytes + grows > RUMORS_BYTES_MAX).then_some(Limit::RumorBytes)
     }
 
-    fn is_full(&self, key: &RumorKey, times: usize) -> Option<&'static str> {
+    fn is_full(&self, key: &RumorKey, times: usize) -> Option<Limit> {
         match key {
             RumorKey::ServiceConfig(_) if self.configs >= SERVICE_CONFIGS_MAX * times => {
-                Some("groups with configuration")
+                Some(Limit::GroupConfigs)
             }
-            RumorKey::ServiceFile { .. } if self.files >= SERVICE_FILES_MAX * times => Some("group files"),
+            RumorKey::ServiceFile { .. } if self.files >= SERVICE_FILES_MAX * times => {
+                Some(Limit::GroupFiles)
+            }
             RumorKey::ServiceFile { group, .. }
                 if self.files_of(group).count() >= SERVICE_FILES_PER_GROUP_MAX * times =>
             {
-                Some("files of one group")
+                Some(Limit::FilesOfOneGroup)
             }
             _ => None,
         }

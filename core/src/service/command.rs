@@ -13,7 +13,7 @@ use crate::command::{Reply, StopHow};
 use crate::error::CommandError;
 use crate::id::{RequestId, ServiceName};
 use crate::io::Effect;
-use crate::limits;
+use crate::limits::{self, Limit};
 
 /// What an operator asks about one service.
 #[derive(Debug)]
@@ -55,8 +55,8 @@ impl Services {
         match self.slots.get_mut(&name) {
             Some(slot) if slot.is_busy() => {
                 if slot.waiting.len() >= limits::SERVICE_COMMANDS_MAX {
-                    let limit = "commands waiting for one service";
-                    self.reply(request, Reply::Failed(CommandError::Limit(limit)));
+                    let refusal = CommandError::Limit(Limit::ServiceCommands);
+                    self.reply(request, Reply::Failed(refusal));
                 } else {
                     slot.waiting.push_back((request, ask));
                 }
@@ -129,7 +129,7 @@ impl Services {
             let name = spec.name();
             let others = self.slots.keys().filter(|other| **other != name).count();
             if others >= limits::SERVICES_MAX {
-                return Err(Reply::Failed(CommandError::Limit("services of one supervisor")));
+                return Err(Reply::Failed(CommandError::Limit(Limit::Services)));
             }
             return Ok(Change::new(request, spec));
         };
@@ -166,7 +166,7 @@ impl Services {
             return Err(CommandError::Package(format!("group {:?} cannot be used: {error}", spec.group)));
         }
         if record::encode(spec).len() > limits::SERVICE_SPEC_BYTES_MAX {
-            return Err(CommandError::Limit("bytes of a service spec"));
+            return Err(CommandError::Limit(Limit::ServiceSpecBytes));
         }
         Ok(())
     }

@@ -103,7 +103,7 @@ fn fields(kind: &EventKind) -> Map<String, Value> {
         EventKind::DecodeFailed { from, channel, error } => {
             json!({ "from": from.to_string(), "channel": channel_name(*channel), "error": error.to_string() })
         }
-        EventKind::LimitReached { limit } => json!({ "limit": limit }),
+        EventKind::LimitReached { limit } => json!({ "limit": limit.name() }),
         EventKind::PersistFailed { reason } => json!({ "reason": reason }),
         EventKind::IdentityConflict { address } => json!({ "address": address.to_string() }),
         EventKind::Leaving => json!({}),

@@ -125,7 +125,7 @@ pub fn event(event: &Event) {
             debug!(event = id, %from, ?channel, "message rejected: {error}");
         }
         EventKind::LimitReached { limit } => {
-            warn!(event = id, limit, "limit {limit} reached; the least valuable was dropped");
+            warn!(event = id, limit = limit.name(), "limit {limit} reached; the least valuable was dropped");
         }
         EventKind::PersistFailed { reason } => error!(event = id, "state could not be stored: {reason}"),
         EventKind::IdentityConflict { address } => error!(

@@ -9,7 +9,7 @@ use crate::command::{Command, Reply};
 use crate::error::CommandError;
 use crate::id::RequestId;
 use crate::io::EventKind;
-use crate::limits::{INCARNATION_MAX, SERVICE_CONFIG_BYTES_MAX, SERVICE_FILES_PER_GROUP_MAX};
+use crate::limits::{INCARNATION_MAX, Limit, SERVICE_CONFIG_BYTES_MAX, SERVICE_FILES_PER_GROUP_MAX};
 use crate::rumor::RumorKey;
 use crate::snapshot::Table;
 
@@ -135,7 +135,7 @@ fn files_travel_by_name_up_to_a_number_and_large_ones_by_stream() {
     }
     ring.run_ms(1_000);
     let one_more = put(&mut ring, 0, "one.more", 1, Vec::new());
-    assert_eq!(ring.reply(0, one_more), Some(&Reply::Failed(CommandError::Limit("files of one group"))));
+    assert_eq!(ring.reply(0, one_more), Some(&Reply::Failed(CommandError::Limit(Limit::FilesOfOneGroup))));
     let known = put(&mut ring, 0, "users.acl", 4, Vec::new());
     ring.run_ms(100);
     assert_eq!(ring.reply(0, known), Some(&Reply::Done), "what exists may still be replaced");

@@ -288,7 +288,7 @@ fn kind_fields(kind: &EventKind) -> Value {
         EventKind::DecodeFailed { from, channel, error } => {
             json!({"from": text(from), "channel": channel_name(*channel), "error": text(error)})
         }
-        EventKind::LimitReached { limit } => json!({"limit": limit}),
+        EventKind::LimitReached { limit } => json!({"limit": limit.name()}),
         EventKind::PersistFailed { reason } => json!({"reason": reason}),
         EventKind::IdentityConflict { address } => json!({"address": text(address)}),
         EventKind::Leaving => json!({}),
@@ -382,7 +382,7 @@ pub(crate) fn fingerprint(kind: &EventKind) -> (u64, u64) {
         EventKind::Banned { member } => (11, id(member)),
         EventKind::ServiceChanged { to, .. } => (12, to.map_or(u64::MAX, |state| state as u64)),
         EventKind::DecodeFailed { channel, .. } => (13, *channel as u64),
-        EventKind::LimitReached { limit } => (14, limit.len() as u64),
+        EventKind::LimitReached { limit } => (14, limit.name().len() as u64),
         EventKind::PersistFailed { .. } => (15, 0),
         EventKind::IdentityConflict { .. } => (17, 0),
         EventKind::Leaving => (16, 0),
