@@ -7,6 +7,7 @@ pub mod keys;
 pub mod launcher;
 pub mod net;
 pub mod package;
+pub mod prepare;
 pub mod sup_run;
 pub mod supervisor;
 pub mod template;

@@ -10,6 +10,7 @@ use crate::gateway::ctl::secret::SecretError;
 use crate::host::exit;
 use crate::host::root::RootError;
 use crate::package::Error as PackageError;
+use crate::prepare::Error as PrepareError;
 
 /// Why a command failed.
 #[derive(Debug, Error)]
@@ -131,9 +132,9 @@ pub enum CliError {
     /// A package could not be read or installed.
     #[error(transparent)]
     Package(#[from] crate::package::Error),
-    /// A package's templates or configuration.
+    /// A package's templates, configuration or hooks.
     #[error(transparent)]
-    Template(#[from] crate::template::Error),
+    Prepare(#[from] PrepareError),
     /// A key could not be made.
     #[error(transparent)]
     Key(#[from] crate::keys::KeyError),
@@ -175,7 +176,7 @@ impl CliError {
                 exit::NOT_LOADED
             }
             // A hook's own code is passed on (as in Habitat).
-            Self::Package(PackageError::Hook { code, .. }) => *code,
+            Self::Prepare(PrepareError::Hook { code, .. }) => *code,
             Self::Client(error) if error.is_not_found() => exit::NOT_LOADED,
             Self::NoLog { .. } => exit::NOT_LOADED,
             Self::Start(error) => error.exit_code(),

@@ -7,9 +7,10 @@ use clap::Args;
 use super::{CliError, Global};
 use crate::gateway::ctl::address_file;
 use crate::gateway::ctl::client::{CTL_PORT, Client};
-use crate::gateway::ctl::secret::{CTL_SECRET_ENV, Secret};
+use crate::gateway::ctl::secret::Secret;
 use crate::host::lock;
 use crate::host::root::SupDir;
+use crate::host::secret_env::CTL_SECRET_ENV;
 
 /// Names a supervisor by the address of its ctl gateway.
 #[derive(Clone, Debug, Default, Args)]

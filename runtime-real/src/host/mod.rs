@@ -8,6 +8,7 @@ pub mod entropy;
 pub mod exit;
 pub mod lock;
 pub mod root;
+pub mod secret_env;
 pub mod timestamp;
 pub mod users;
 pub(crate) mod watch;

@@ -19,8 +19,8 @@ use super::message::{Launch, Owner};
 
 /// Variables of the launcher that services do not get: secrets, and what a service manager told the launcher alone.
 const WITHHELD: [&str; 8] = [
-    crate::gateway::ctl::secret::CTL_SECRET_ENV,
-    crate::gateway::ctl::secret::GATEWAY_TOKEN_ENV,
+    crate::host::secret_env::CTL_SECRET_ENV,
+    crate::host::secret_env::GATEWAY_TOKEN_ENV,
     super::LAUNCHER_ENV,
     super::STARTS_ENV,
     "NOTIFY_SOCKET",

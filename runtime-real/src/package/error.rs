@@ -101,18 +101,6 @@ pub enum Error {
         /// The artifact cache.
         artifacts: PathBuf,
     },
-    /// A package's own hook did not succeed.
-    #[error("{hook} hook of {ident}: {reason}; mend what it complained of and try again")]
-    Hook {
-        /// The package.
-        ident: PackageIdent,
-        /// Which hook.
-        hook: &'static str,
-        /// What the command ends with.
-        code: u8,
-        /// What happened.
-        reason: String,
-    },
     /// A package that is to be removed is still needed.
     #[error("{ident} is not uninstalled, because {who} needs it; {remedy}")]
     Needed {

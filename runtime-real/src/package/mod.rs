@@ -5,7 +5,7 @@
 //! - `plan` reads what the author wrote; `build` makes the package of it.
 //! - `hart` is the file: a header that signs the hash of a compressed archive.
 //! - `unpack` reads archives that nobody vouches for yet; `install` is the way from file to disk.
-//! - `sources` brings along what a package needs; `needs` knows who needs whom; `hook` runs a package's own hooks.
+//! - `sources` brings along what a package needs; `needs` knows who needs whom.
 //! - `uninstall` is the way back.
 //! - `store` finds what is installed; `metafile` knows the small files that describe a package.
 
@@ -13,7 +13,6 @@ mod build;
 mod checks;
 mod error;
 mod hart;
-mod hook;
 mod install;
 mod limits;
 mod metafile;
@@ -29,7 +28,6 @@ pub use build::{Built, build};
 pub use checks::{DrainPlan, HealthPlan, Inflight, Probe};
 pub use error::Error;
 pub use hart::{Hart, Header, SignedHash};
-pub use hook::{HOOK_TIMEOUT, HookRun, Moment, install_hooks_are_due, run_install_hooks};
 pub use install::{Inspection, Outcome, inspect, install_file};
 pub use limits::LimitsPlan;
 pub use metafile::MetaFile;
@@ -40,7 +38,7 @@ pub(crate) use plan::{
 };
 pub use sources::{Source, install};
 pub use store::{Installed, list, newest};
-pub use uninstall::{InUse, check_unused, uninstall, uninstall_candidates};
+pub use uninstall::{InUse, check_unused, is_last_build, uninstall, uninstall_candidates};
 pub use unpack::Limits;
 
 /// What this build of the program runs packages for, e.g. `x86_64-linux`.
@@ -50,4 +48,4 @@ pub fn host_target() -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

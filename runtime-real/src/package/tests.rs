@@ -1,8 +1,8 @@
 //! Plans, packages, installs: from the author's files to the disk and back.
 
 mod crash;
-mod hooks;
 mod hostile;
+mod needs;
 mod plans;
 mod round_trip;
 
@@ -15,27 +15,27 @@ use super::*;
 use crate::host::root::Root;
 
 /// 2026-01-01 00:00:00 UTC.
-pub(super) const NOW: UnixTime = UnixTime::from_millis(1_767_225_600_000);
+pub(crate) const NOW: UnixTime = UnixTime::from_millis(1_767_225_600_000);
 
 /// A root and a folder to work in, both gone when dropped.
-pub(super) struct Bench {
+pub(crate) struct Bench {
     dir: tempfile::TempDir,
-    pub(super) root: Root,
+    pub(crate) root: Root,
 }
 
 impl Bench {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let root = Root::new(&dir.path().join("root")).expect("absolute");
         Self { dir, root }
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// Writes a plan's files and returns its directory.
-    pub(super) fn plan(&self, files: &[(&str, &str)]) -> PathBuf {
+    pub(crate) fn plan(&self, files: &[(&str, &str)]) -> PathBuf {
         let dir = self.path("plan");
         let _ = fs::remove_dir_all(&dir);
         for (name, text) in files {
@@ -44,27 +44,27 @@ impl Bench {
         dir
     }
 
-    pub(super) fn build(&self, files: &[(&str, &str)]) -> Built {
+    pub(crate) fn build(&self, files: &[(&str, &str)]) -> Built {
         build(&self.root, &self.plan(files), &self.path("out"), NOW).expect("built")
     }
 
-    pub(super) fn install(&self, file: &Path) -> Result<Outcome, Error> {
+    pub(crate) fn install(&self, file: &Path) -> Result<Outcome, Error> {
         install_file(&self.root, file, Limits::default())
     }
 
     /// Whether nothing at all is installed, not even in part.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         list(&self.root).expect("readable").is_empty()
             && fs::read_dir(self.root.pkgs()).is_ok_and(|dir| dir.count() == 0)
     }
 }
 
-pub(super) fn write(path: &Path, text: &str) {
+pub(crate) fn write(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().expect("a parent")).expect("made");
     fs::write(path, text).expect("written");
 }
 
-pub(super) const PLAN: &str = "origin = \"acme\"\nname = \"shop\"\nversion = \"1.2.0\"\n";
+pub(crate) const PLAN: &str = "origin = \"acme\"\nname = \"shop\"\nversion = \"1.2.0\"\n";
 
 #[test]
 fn a_service_is_built_installed_and_found() {
@@ -199,7 +199,7 @@ fn the_example_plans_build() {
     }
 }
 
-pub(super) fn mode(path: &Path) -> u32 {
+pub(crate) fn mode(path: &Path) -> u32 {
     use std::os::unix::fs::PermissionsExt as _;
     path.symlink_metadata().expect("it exists").permissions().mode() & 0o7777
 }

@@ -10,7 +10,6 @@ use std::path::Path;
 use annulus_core::{PackageIdent, ServiceName};
 use nix::fcntl::{Flock, FlockArg};
 
-use super::hook::{self, HookRun, Moment};
 use super::install::remove_leftovers;
 use super::store::builds;
 use super::{Error, Installed, needed_by, newest, step};
@@ -73,23 +72,27 @@ pub fn check_unused(root: &Root, package: &Installed, loaded: &[InUse]) -> Resul
     Ok(())
 }
 
-/// Removes a package. Its uninstall hook is run before, where this is the last build of it and `hooks` are given.
+/// Whether no other build of the package is installed.
 ///
 /// # Errors
-/// The hook fails or the disk refuses; the package is still there then.
-pub fn uninstall(root: &Root, package: &Installed, hooks: Option<&mut HookRun<'_>>) -> Result<(), Error> {
+/// A directory is not readable.
+pub fn is_last_build(root: &Root, package: &Installed) -> Result<bool, Error> {
     let ident = package.ident();
-    let is_last = builds(root, ident.origin(), ident.name())?.len() <= 1;
-    if let Some(run) = hooks.filter(|_| is_last) {
-        hook::run_hook(run, package, Moment::Uninstall)?;
-    }
-    step::reached("uninstall hook has run");
+    Ok(builds(root, ident.origin(), ident.name())?.len() <= 1)
+}
+
+/// Removes a package. Its uninstall hook is not run.
+///
+/// # Errors
+/// The disk refuses; the package is still there then, or its removal is finished by the next one.
+pub fn uninstall(root: &Root, package: &Installed) -> Result<(), Error> {
+    step::reached("nothing is done yet");
     let pkgs = root.pkgs();
     let dir = File::open(&pkgs).map_err(Error::io(&pkgs))?;
     let _held = Flock::lock(dir, FlockArg::LockExclusive).map_err(|(_, e)| Error::io(&pkgs)(e.into()))?;
     remove_leftovers(&pkgs)?;
     let release = package.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let aside = pkgs.join(format!("{REMOVING_PREFIX}{}-{release}", ident.name()));
+    let aside = pkgs.join(format!("{REMOVING_PREFIX}{}-{release}", package.ident().name()));
     fs::rename(package.path(), &aside).map_err(Error::io(package.path()))?;
     step::reached("package is renamed");
     if let Some(parent) = package.path().parent() {

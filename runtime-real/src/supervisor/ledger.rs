@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use annulus_core::ServiceName;
 
-use crate::template::Layers;
+use crate::prepare::Layers;
 
 /// What a service's last health check said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,8 +41,8 @@ impl Ledger {
     }
 
     /// Notes the configuration in use.
-    pub fn set_layers(&self, service: &ServiceName, layers: Layers) {
-        self.entries().entry(service.clone()).or_default().layers = Arc::new(layers);
+    pub fn set_layers(&self, service: &ServiceName, layers: Arc<Layers>) {
+        self.entries().entry(service.clone()).or_default().layers = layers;
     }
 
     /// Notes what a health check said; forgets it with none, as before the first check of a new process.

@@ -8,22 +8,22 @@ use handlebars::{
 };
 use serde_json::Value as Json;
 
-use super::error::TemplateFault;
+use super::TemplateFault;
 use super::helpers;
 
 /// What one template may make, in bytes.
 const RENDERED_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Renders templates: nothing is escaped, a key that does not exist is empty (as in Habitat).
-pub(super) struct Engine {
+pub(crate) struct Engine {
     handlebars: Handlebars<'static>,
     /// What one template may make, in bytes.
-    pub(super) bytes_max: usize,
+    pub(crate) bytes_max: usize,
 }
 
 impl Engine {
     /// An engine that knows these dependencies of a package.
-    pub(super) fn new(deps: Vec<(PackageIdent, PathBuf)>) -> Self {
+    pub(crate) fn new(deps: Vec<(PackageIdent, PathBuf)>) -> Self {
         let mut handlebars = Handlebars::new();
         handlebars.register_escape_fn(no_escape);
         helpers::register(&mut handlebars, deps);
@@ -31,14 +31,14 @@ impl Engine {
     }
 
     /// As [`Self::new`], but a key that does not exist is an error.
-    pub(super) fn strict(deps: Vec<(PackageIdent, PathBuf)>) -> Self {
+    pub(crate) fn strict(deps: Vec<(PackageIdent, PathBuf)>) -> Self {
         let mut engine = Self::new(deps);
         engine.handlebars.set_strict_mode(true);
         engine
     }
 
     /// The text that a template makes of a context; `path` is for messages.
-    pub(super) fn render(&self, path: &Path, text: &str, context: &Json) -> Result<String, TemplateFault> {
+    pub(crate) fn render(&self, path: &Path, text: &str, context: &Json) -> Result<String, TemplateFault> {
         no_decorators(path, text)?;
         let mut out = Bounded { bytes: Vec::new(), bytes_max: self.bytes_max, is_full: false };
         match self.handlebars.render_template_to_write(text, context, &mut out) {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::cli::{Global, Outcome, output};
 use crate::host::exit;
-use crate::template::try_plan;
+use crate::prepare::try_plan;
 
 #[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct Args {

@@ -6,7 +6,7 @@ use super::{ident, print};
 use crate::cli::Outcome;
 use crate::host::root::Root;
 use crate::package;
-use crate::template;
+use crate::prepare;
 
 #[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -17,7 +17,7 @@ pub(in crate::cli) struct Args {
 
 pub(super) fn run(root: &Root, args: &Args) -> Outcome {
     let package = package::newest(root, &args.ident)?;
-    let env = template::package_env(root, &package, &|_| None)?;
+    let env = prepare::package_env(root, &package, &|_| None)?;
     let set = env.iter().filter(|(_, value)| !value.is_empty());
     print(&set.map(|(name, value)| export(name, value)).collect::<String>());
     Ok(0)

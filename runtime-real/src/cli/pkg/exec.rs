@@ -11,7 +11,7 @@ use super::ident;
 use crate::cli::{CliError, Outcome};
 use crate::host::root::Root;
 use crate::package;
-use crate::template;
+use crate::prepare;
 
 #[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -30,7 +30,7 @@ pub(in crate::cli) struct Args {
 pub(super) fn run(root: &Root, args: &Args) -> Outcome {
     let package = package::newest(root, &args.ident)?;
     let own = |name: &str| std::env::var(name).ok();
-    let env = template::package_env(root, &package, &own)?;
+    let env = prepare::package_env(root, &package, &own)?;
     let path = env.get("PATH").map_or("", String::as_str);
     let program = find(&args.program, path);
     let source = Command::new(&program).args(&args.args).envs(&env).exec();

@@ -6,8 +6,10 @@ use std::time::Duration;
 use annulus_core::PackageIdent;
 
 use super::{print, sys};
+use crate::cli::{CliError, Outcome};
 use crate::host::root::Root;
-use crate::package::{self, Error, HOOK_TIMEOUT, HookRun, Limits, Source};
+use crate::package::{self, Limits, Source};
+use crate::prepare::{self, HOOK_TIMEOUT, HookRun};
 
 #[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -22,7 +24,7 @@ pub(in crate::cli) struct Args {
     hook_timeout: u64,
 }
 
-pub(super) fn run(root: &Root, args: &Args) -> Result<u8, Error> {
+pub(super) fn run(root: &Root, args: &Args) -> Outcome {
     let timeout = (!args.ignore_install_hook).then(|| Duration::from_secs(args.hook_timeout));
     for text in &args.packages {
         install(root, &source(text), timeout)?;
@@ -45,7 +47,7 @@ pub(in crate::cli) fn install(
     root: &Root,
     source: &Source,
     hooks: Option<Duration>,
-) -> Result<PackageIdent, Error> {
+) -> Result<PackageIdent, CliError> {
     let done = package::install(root, source, Limits::default())?;
     for outcome in &done {
         let what = if outcome.already { "is installed already, in" } else { "is installed in" };
@@ -56,7 +58,7 @@ pub(in crate::cli) fn install(
         let package = package::newest(root, &ident)?;
         let mut say = |ident: &PackageIdent, line: &str| print(&format!("{}: {line}\n", ident.name()));
         let sys = sys();
-        package::run_install_hooks(&mut HookRun { root, sys: &sys, timeout, say: &mut say }, &package)?;
+        prepare::run_install_hooks(&mut HookRun { root, sys: &sys, timeout, say: &mut say }, &package)?;
     }
     Ok(ident)
 }

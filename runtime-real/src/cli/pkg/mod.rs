@@ -21,7 +21,7 @@ use clap::Subcommand;
 
 use super::{Global, Outcome};
 use crate::package::{Error, Installed, MetaFile};
-use crate::template::Sys;
+use crate::prepare::Sys;
 
 pub(super) use build::new_key_line;
 pub(super) use install::install;
@@ -71,7 +71,7 @@ pub(super) fn run(global: &Global, command: &Command) -> Outcome {
     let root = &global.root()?;
     match command {
         Command::Build(args) => Ok(build::run(root, args)?),
-        Command::Install(args) => Ok(install::run(root, args)?),
+        Command::Install(args) => install::run(root, args),
         Command::Uninstall(args) => uninstall::run(root, args),
         Command::List(args) => Ok(list::run(root, args)?),
         Command::Info(args) => Ok(info::run(root, args)?),

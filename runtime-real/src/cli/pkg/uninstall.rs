@@ -7,7 +7,8 @@ use annulus_core::PackageIdent;
 use super::{ident, loaded, print, sys};
 use crate::cli::Outcome;
 use crate::host::root::Root;
-use crate::package::{self, HOOK_TIMEOUT, HookRun};
+use crate::package;
+use crate::prepare::{self, HOOK_TIMEOUT, HookRun};
 
 #[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -47,9 +48,11 @@ pub(super) fn run(root: &Root, args: &Args) -> Outcome {
             print(&format!("{} would be removed from {}\n", package.ident(), package.path().display()));
             continue;
         }
-        let mut run = HookRun { root, sys: &sys, timeout, say: &mut say };
-        let hooks = (!args.ignore_uninstall_hook).then_some(&mut run);
-        package::uninstall(root, package, hooks)?;
+        if !args.ignore_uninstall_hook {
+            let mut run = HookRun { root, sys: &sys, timeout, say: &mut say };
+            prepare::run_uninstall_hook(&mut run, package)?;
+        }
+        package::uninstall(root, package)?;
         print(&format!("{} is uninstalled\n", package.ident()));
     }
     Ok(0)

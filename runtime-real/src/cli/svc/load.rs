@@ -7,7 +7,8 @@ use annulus_core::PackageIdent;
 use super::options::SpecOptions;
 use crate::cli::target::{self, Remote};
 use crate::cli::{CliError, Global, Outcome, block_on, output, pkg};
-use crate::package::{HOOK_TIMEOUT, Source};
+use crate::package::Source;
+use crate::prepare::HOOK_TIMEOUT;
 
 #[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -36,7 +37,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Outcome {
 pub(in crate::cli) fn ident(global: &Global, text: &str) -> Result<PackageIdent, CliError> {
     let path = Path::new(text);
     if path.extension().is_some_and(|extension| extension == "hart") {
-        return Ok(pkg::install(&global.root()?, &Source::File(path.to_owned()), Some(HOOK_TIMEOUT))?);
+        return pkg::install(&global.root()?, &Source::File(path.to_owned()), Some(HOOK_TIMEOUT));
     }
     text.parse()
         .map_err(|error| CliError::Usage(format!("{text:?} is neither a package nor a .hart file: {error}")))

@@ -5,7 +5,7 @@ use prost::Message;
 use super::message::{CtlMessage, ErrCode, NetErr, ServiceGroup};
 use super::request::Answer;
 use super::{Ctl, convert};
-use crate::template::Layers;
+use crate::prepare::Layers;
 
 /// Asks with which configuration a service's files were rendered.
 #[derive(Clone, PartialEq, Eq, Message)]
@@ -70,12 +70,12 @@ pub struct ConfigLayer {
 
 impl From<&Layers> for EffectiveConfig {
     fn from(layers: &Layers) -> Self {
-        let value = |(path, (value, layer)): (String, (toml::Value, crate::template::Layer))| ConfigValue {
+        let value = |(path, (value, layer)): (String, (toml::Value, crate::prepare::Layer))| ConfigValue {
             path,
             value: value.to_string(),
             layer: layer.name().to_owned(),
         };
-        let layer = |table: &crate::template::LayerTable| ConfigLayer {
+        let layer = |table: &crate::prepare::LayerTable| ConfigLayer {
             layer: table.layer.name().to_owned(),
             source: table.source.clone(),
         };

@@ -8,6 +8,7 @@ use annulus_core::{
 };
 
 use super::message::{self, ErrCode, NetErr};
+use crate::supervisor::specs::parse_bind;
 
 const TOPOLOGIES: [Topology; 2] = [Topology::Standalone, Topology::Leader];
 const STRATEGIES: [UpdateStrategy; 3] =
@@ -112,10 +113,8 @@ pub fn binding_mode_number(value: BindingMode) -> Option<i32> {
 /// Parses `name:service.group[@org]`; none when it is not of that form.
 #[must_use]
 pub fn bind(text: &str) -> Option<message::ServiceBind> {
-    let (name, group) = text.split_once(':')?;
-    let group: ServiceGroup = group.parse().ok()?;
-    name.parse::<ServiceName>().ok()?;
-    Some(message::ServiceBind { name: name.to_owned(), service_group: (&group).into() })
+    let (name, group) = parse_bind(text)?;
+    Some(message::ServiceBind { name: name.as_str().to_owned(), service_group: (&group).into() })
 }
 
 /// The spec that a request asks for: what it leaves out takes the default, or, with `--force` on a loaded

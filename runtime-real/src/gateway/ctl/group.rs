@@ -11,7 +11,7 @@ use super::message::{self, ErrCode, NetErr};
 use super::request::{self, Answer};
 use super::{Ctl, convert};
 use crate::package;
-use crate::template;
+use crate::prepare;
 
 fn invalid(reason: impl std::fmt::Display) -> NetErr {
     NetErr::new(ErrCode::InvalidPayload, reason.to_string())
@@ -54,7 +54,7 @@ pub fn check_config(cfg: &[u8]) -> Result<(), NetErr> {
         .map_err(|error| invalid(format_args!("not text: byte {} is not UTF-8", error.valid_up_to() + 1)))?;
     match text.parse::<toml::Table>() {
         // Members would refuse it, each for itself and too late.
-        Ok(table) if template::is_too_deep(&table) => {
+        Ok(table) if prepare::is_too_deep(&table) => {
             Err(invalid("its tables lie in each other too deep for a configuration; flatten them"))
         }
         Ok(_) => Ok(()),

@@ -11,11 +11,6 @@ use thiserror::Error;
 use crate::host::entropy;
 use crate::keys::crypto;
 
-/// Gives commands the secret of a supervisor on another host (as in Habitat).
-pub const CTL_SECRET_ENV: &str = "HAB_CTL_SECRET";
-/// Gives the HTTP gateway the token that it asks for on every route but the probes (as in Habitat).
-pub const GATEWAY_TOKEN_ENV: &str = "HAB_SUP_GATEWAY_AUTH_TOKEN";
-
 /// Why there is no usable secret.
 #[derive(Debug, Error)]
 pub enum SecretError {

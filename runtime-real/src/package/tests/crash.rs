@@ -23,7 +23,7 @@ fn child() {
         install_file(&root, Path::new(file), Limits::default()).expect("installed");
     } else {
         let package = newest(&root, &"acme/shop".parse().expect("an ident")).expect("installed");
-        uninstall(&root, &package, None).expect("uninstalled");
+        uninstall(&root, &package).expect("uninstalled");
     }
     println!("steps: {}", step::count());
 }
@@ -107,7 +107,7 @@ fn an_uninstall_that_dies_at_any_step_is_repeated() {
         assert_eq!(found.is_ok(), place.exists(), "step {at}");
         assert!(found.is_err() || is_whole(&place), "step {at} left half a package");
         if let Ok(package) = found {
-            uninstall(&bench.root, &package, None).unwrap_or_else(|e| panic!("after step {at}: {e}"));
+            uninstall(&bench.root, &package).unwrap_or_else(|e| panic!("after step {at}: {e}"));
         }
     }
     assert!(crashed >= 4, "only {crashed} steps");

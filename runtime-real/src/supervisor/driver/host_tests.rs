@@ -20,8 +20,7 @@ use super::*;
 use crate::launcher::client::Client;
 use crate::launcher::message::Limits;
 use crate::net::{TokioTransport, bind_gossip};
-use crate::supervisor::effect::packages::{Packages, ServicePlan};
-use crate::supervisor::effect::process::RunPlan;
+use crate::prepare::plan::{Packages, RunPlan, ServicePlan};
 use crate::supervisor::effect::{HostEffects, RESULTS_MAX};
 use crate::supervisor::ledger::Ledger;
 use crate::supervisor::specs::Specs;
@@ -83,6 +82,7 @@ fn plan(dir: &Path, program: PathBuf) -> ServicePlan {
         account: None,
         health: None,
         inflight: None,
+        layers: Arc::default(),
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
 use super::process::{BUSY_RETRY, BUSY_TRIES, LAST_WORDS, die_with_parent, exit_status};
-use crate::gateway::ctl::secret::{CTL_SECRET_ENV, GATEWAY_TOKEN_ENV};
+use crate::host::secret_env::{CTL_SECRET_ENV, GATEWAY_TOKEN_ENV};
 use crate::host::users::{self, Account};
 use crate::launcher::{LAUNCHER_ENV, Lines, STARTS_ENV};
 

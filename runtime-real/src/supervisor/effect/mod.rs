@@ -2,7 +2,6 @@
 
 mod checkup;
 mod hook;
-pub mod packages;
 mod probe;
 pub mod process;
 
@@ -15,10 +14,10 @@ use tokio::sync::mpsc;
 
 use crate::host::clock;
 use crate::launcher::client::Client;
+use crate::prepare::plan::{Packages, ServicePlan};
 use crate::supervisor::ledger::Ledger;
 use crate::supervisor::store::Writer;
 use hook::{Heard, HookRun, Say};
-use packages::{Packages, ServicePlan};
 use process::Processes;
 
 /// Results that wait for the loop. The core bounds what it has under way; this only makes workers wait.
@@ -80,11 +79,12 @@ impl HostEffects {
         work: impl FnOnce(&dyn Packages, &ServiceName) -> Result<(T, ServicePlan), String> + Send + 'static,
         report: impl FnOnce(Result<T, String>) -> EffectResult + Send + 'static,
     ) {
-        let (packages, plans, done) =
-            (Arc::clone(&self.packages), Arc::clone(&self.plans), self.done.clone());
+        let (packages, plans) = (Arc::clone(&self.packages), Arc::clone(&self.plans));
+        let (ledger, done) = (self.ledger.clone(), self.done.clone());
         tokio::spawn(async move {
             let work = tokio::task::spawn_blocking(move || {
                 let (result, plan) = work(&*packages, &service)?;
+                ledger.set_layers(&service, Arc::clone(&plan.layers));
                 plans.lock().unwrap_or_else(PoisonError::into_inner).insert(service, plan);
                 Ok(result)
             });

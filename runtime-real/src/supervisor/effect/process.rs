@@ -1,7 +1,5 @@
 //! A service's process, held by the launcher: started, taken over, signalled, given a lease.
 
-use std::ffi::OsString;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use annulus_core::{EffectId, EffectResult, ExitStatus, Hook, ServiceGroup, ServiceName, StopSignal};
@@ -12,7 +10,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 
 use crate::launcher::client::Client;
-use crate::launcher::message::{Launch, Limits, Owner, Request};
+use crate::launcher::message::{Launch, Request};
+use crate::prepare::plan::RunPlan;
 
 /// Times that a hook which is still open for writing is tried again …
 pub(super) const BUSY_TRIES: u32 = 50;
@@ -20,50 +19,6 @@ pub(super) const BUSY_TRIES: u32 = 50;
 pub(super) const BUSY_RETRY: Duration = Duration::from_millis(10);
 /// After a process ended, what it printed last may take this long to reach the log.
 pub(super) const LAST_WORDS: Duration = Duration::from_millis(200);
-
-/// How to run a service that has been prepared.
-#[derive(Clone, Debug)]
-pub struct RunPlan {
-    /// The package that runs, fully qualified.
-    pub ident: String,
-    /// The rendered `run` hook.
-    pub program: PathBuf,
-    /// Its working directory.
-    pub dir: PathBuf,
-    /// Variables beside the supervisor's own, of which a service gets all but the secrets.
-    pub env: Vec<(OsString, OsString)>,
-    /// What the package wants to be stopped with.
-    pub stop_signal: Signal,
-    /// How long a polite stop may take, in milliseconds, where the launcher is alone.
-    pub stop_timeout_ms: u64,
-    /// Holds the pid while the process runs, for people and scripts.
-    pub pid_file: PathBuf,
-    /// Who it runs as; none for the supervisor's own user.
-    pub owner: Option<Owner>,
-    /// Highest number of open files.
-    pub nofile: Option<u64>,
-    /// What it may take of its host.
-    pub limits: Limits,
-}
-
-impl RunPlan {
-    fn launch(self, service: &ServiceName, group: &ServiceGroup) -> Launch {
-        Launch {
-            service: service.as_str().to_owned(),
-            group: group.as_str().to_owned(),
-            ident: self.ident,
-            program: self.program,
-            dir: self.dir,
-            env: self.env,
-            pid_file: self.pid_file,
-            stop_signal: (self.stop_signal as i32).unsigned_abs(),
-            stop_timeout_ms: self.stop_timeout_ms,
-            owner: self.owner,
-            nofile: self.nofile,
-            limits: self.limits,
-        }
-    }
-}
 
 /// The processes of this supervisor's services. They belong to the launcher and outlive this supervisor.
 #[derive(Clone)]
@@ -205,9 +160,11 @@ pub(super) fn exit_status(status: std::process::ExitStatus) -> ExitStatus {
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
 
     use tokio::time::timeout;
+
+    use crate::launcher::message::Limits;
 
     use super::*;
 

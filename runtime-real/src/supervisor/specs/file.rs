@@ -10,8 +10,6 @@ use annulus_core::{
 use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::gateway::ctl::convert;
-
 /// What a spec file that annulus writes begins with.
 const HEADER: &str = "# What annulus keeps running here. Changes to this file are taken in at once.\n";
 
@@ -139,13 +137,20 @@ impl Serialize for Bind {
 impl<'de> Deserialize<'de> for Bind {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        match convert::bind(&text) {
+        match parse_bind(&text) {
             Some(_) => Ok(Self(text)),
             None => Err(D::Error::custom(format!(
                 "{text:?} is not a bind: name:service.group or name:service.group@org"
             ))),
         }
     }
+}
+
+/// Reads `name:service.group[@org]`; none when it is not of that form.
+#[must_use]
+pub fn parse_bind(text: &str) -> Option<(ServiceName, ServiceGroup)> {
+    let (name, group) = text.split_once(':')?;
+    Some((name.parse().ok()?, group.parse().ok()?))
 }
 
 /// The service that a file of this name is about; none when it is no spec file.

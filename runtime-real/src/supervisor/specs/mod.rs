@@ -20,6 +20,8 @@ mod file;
 mod tests;
 mod watch;
 
+pub use file::parse_bind;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};

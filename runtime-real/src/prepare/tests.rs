@@ -1,5 +1,6 @@
 //! Services made ready, from the operator's and the author's files to what will run.
 
+mod hooks;
 mod layers;
 mod rendering;
 mod ring;

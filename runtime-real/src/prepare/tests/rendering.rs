@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::super::engine::Engine;
 use super::*;
+use crate::template::Engine;
 
 #[test]
 fn nothing_is_escaped_and_what_is_missing_is_empty() {

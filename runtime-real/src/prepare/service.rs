@@ -10,7 +10,6 @@ use annulus_core::{
 use nix::sys::signal::Signal;
 
 use super::context::{self, PackageFacts, Sys};
-use super::engine::Engine;
 use super::files::{self, Owner};
 use super::layers::{LastGood, Layers, Sources};
 use super::svc_context::{self, Own};
@@ -18,6 +17,7 @@ use super::{Error, metadata, svc_dirs};
 use crate::host::root::Root;
 use crate::host::users::{self, RunAs};
 use crate::package::{self, DrainPlan, HealthPlan, Inflight, Installed, LimitsPlan, Probe, newest};
+use crate::template::Engine;
 
 /// The supervisor's environment, by name.
 pub type Env = dyn Fn(&str) -> Option<OsString> + Send + Sync;

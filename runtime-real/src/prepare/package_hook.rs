@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::context::{self, PackageFacts};
-use super::engine::Engine;
 use super::files::{self, Owner, RenderedFile};
 use super::layers::{LastGood, Layers, Sources};
 use super::{Error, Sys, svc_dirs};
 use crate::host::root::Root;
 use crate::host::users::{self, Account};
 use crate::package::{self, Installed};
+use crate::template::Engine;
 
 /// A package's hook, ready to be run.
 #[derive(Clone, Debug, PartialEq, Eq)]

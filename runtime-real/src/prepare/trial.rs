@@ -14,11 +14,11 @@ use annulus_core::{
 use toml::Table;
 
 use super::context::{self, PackageFacts, Sys};
-use super::engine::Engine;
 use super::svc_context::{self, Own};
 use super::{config, files, svc_dirs};
 use crate::host::root::Root;
 use crate::package::{self, Inflight, Plan, Probe};
+use crate::template::Engine;
 
 /// The release of what has not been built.
 const RELEASE: &str = "20000101000000";

@@ -8,24 +8,21 @@ use annulus_core::{
     Config, DrainPlan, Facts, MemberId, PackageIdent, Prepared, Rendered, ServiceName, ServiceSpec, SysInfo,
 };
 
+use super::plan::{Packages, RunPlan, ServicePlan};
+use super::{HOOK_TIMEOUT, HookRun, Host, Service, Sys, Written, run_install_hooks};
 use crate::host::root::Root;
 use crate::host::users::{Account, RunAs};
 use crate::launcher::message::{Limits, Owner};
-use crate::package::{self, HOOK_TIMEOUT, HookRun};
-use crate::supervisor::effect::packages::{Packages, ServicePlan};
-use crate::supervisor::effect::process::RunPlan;
-use crate::supervisor::ledger::Ledger;
-use crate::template::{Host, Service, Sys, Written};
+use crate::package;
 
 /// The packages below a root.
-pub(super) struct Workshop {
+pub struct Workshop {
     root: Root,
     info: SysInfo,
     permanent: bool,
     org: Option<String>,
     /// Known before the first service is prepared.
     member: Arc<OnceLock<MemberId>>,
-    ledger: Ledger,
     services: Mutex<BTreeMap<ServiceName, Arc<Mutex<Bench>>>>,
 }
 
@@ -38,9 +35,12 @@ struct Bench {
 }
 
 impl Workshop {
-    pub(super) fn new(root: &Root, config: &Config, member: Arc<OnceLock<MemberId>>, ledger: Ledger) -> Self {
+    /// The packages below `root`, for the supervisor of this configuration. `member` is known before the first service is
+    /// prepared.
+    #[must_use]
+    pub fn new(root: &Root, config: &Config, member: Arc<OnceLock<MemberId>>) -> Self {
         let (info, permanent, org) = (config.sys.clone(), config.permanent, config.org.clone());
-        Self { root: root.clone(), info, permanent, org, member, ledger, services: Mutex::default() }
+        Self { root: root.clone(), info, permanent, org, member, services: Mutex::default() }
     }
 
     fn bench(&self, service: &ServiceName) -> Arc<Mutex<Bench>> {
@@ -61,9 +61,8 @@ impl Workshop {
         work(&host, &mut bench)
     }
 
-    /// Passes on what came of a rendering, and tells the operator what is new about what is wrong.
-    fn note(&self, name: &ServiceName, bench: &mut Bench, written: &Written) {
-        self.ledger.set_layers(name, written.layers.clone());
+    /// Tells the operator what is new about what is wrong.
+    fn warn(name: &ServiceName, bench: &mut Bench, written: &Written) {
         for warning in written.warnings.iter().filter(|warning| !bench.told.contains(warning)) {
             tracing::warn!(service = name.as_str(), "{warning}");
         }
@@ -86,7 +85,7 @@ impl Packages for Workshop {
             }
             install(host, name, &service)?;
             let written = service.render(host, facts).map_err(|error| error.to_string())?;
-            self.note(name, bench, &written);
+            Self::warn(name, bench, &written);
             let result = (prepared(&service, &written), plan(&service, &written));
             bench.service = Some(service);
             Ok(result)
@@ -98,7 +97,7 @@ impl Packages for Workshop {
             let mut service = bench.service.take().ok_or("it has not been prepared")?;
             let rendered = service.render(host, facts).map_err(|error| error.to_string());
             let rendered = rendered.map(|written| {
-                self.note(name, bench, &written);
+                Self::warn(name, bench, &written);
                 let result = Rendered {
                     exports: written.exports_toml.clone().into_bytes(),
                     changed: written.changed.clone(),
@@ -120,7 +119,7 @@ fn install(host: &Host<'_>, name: &ServiceName, service: &Service) -> Result<(),
     let (root, sys) = (host.root, host.sys);
     let mut run = HookRun { root, sys, timeout: HOOK_TIMEOUT, say: &mut say };
     let package = package::newest(root, service.ident()).map_err(|error| error.to_string())?;
-    package::run_install_hooks(&mut run, &package).map_err(|error| error.to_string())
+    run_install_hooks(&mut run, &package).map_err(|error| error.to_string())
 }
 
 /// The supervisor's environment, as packages see it.
@@ -204,5 +203,6 @@ fn plan(service: &Service, written: &Written) -> ServicePlan {
         account,
         health: written.health.clone(),
         inflight: written.drain.inflight.clone(),
+        layers: Arc::new(written.layers.clone()),
     }
 }

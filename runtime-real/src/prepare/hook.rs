@@ -15,12 +15,12 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-use super::{Error, Installed, with_needs};
-use crate::gateway::ctl::secret::{CTL_SECRET_ENV, GATEWAY_TOKEN_ENV};
+use super::{Error, PackageHook, Sys, package_hook};
 use crate::host::clock::Clock;
 use crate::host::root::Root;
+use crate::host::secret_env::{CTL_SECRET_ENV, GATEWAY_TOKEN_ENV};
 use crate::host::{atomic, users};
-use crate::template::{self, PackageHook, Sys};
+use crate::package::{Installed, is_last_build, with_needs};
 
 /// An install or uninstall hook that takes longer than this is killed, unless told otherwise.
 pub const HOOK_TIMEOUT: Duration = Duration::from_secs(600);
@@ -101,11 +101,22 @@ fn is_due(package: &Installed, moment: Moment) -> bool {
     package.path().join("hooks").join(moment.hook()).is_file() && !succeeded
 }
 
+/// Runs the uninstall hook of a package if this is the last build of it.
+///
+/// # Errors
+/// The hook fails, cannot be run or takes too long.
+pub fn run_uninstall_hook(run: &mut HookRun<'_>, package: &Installed) -> Result<(), Error> {
+    if !is_last_build(run.root, package)? {
+        return Ok(());
+    }
+    run_hook(run, package, Moment::Uninstall)
+}
+
 /// Runs a package's hook if there is one that is to be run.
 ///
 /// # Errors
 /// As [`run_install_hooks`].
-pub(super) fn run_hook(run: &mut HookRun<'_>, package: &Installed, moment: Moment) -> Result<(), Error> {
+fn run_hook(run: &mut HookRun<'_>, package: &Installed, moment: Moment) -> Result<(), Error> {
     if !is_due(package, moment) {
         return Ok(());
     }
@@ -117,7 +128,7 @@ pub(super) fn run_hook(run: &mut HookRun<'_>, package: &Installed, moment: Momen
         return Ok(());
     }
     let env = |name: &str| std::env::var(name).ok();
-    let hook = template::package_hook(run.root, package, moment.hook(), run.sys, &env)
+    let hook = package_hook(run.root, package, moment.hook(), run.sys, &env)
         .map_err(|e| Error::hook(package.ident(), moment, 1, e.to_string()))?;
     let ended = perform(run, package.ident(), &hook)
         .map_err(|e| Error::hook(package.ident(), moment, 1, format!("{}: {e}", hook.program.display())))?;

@@ -6,11 +6,11 @@ use std::path::Path;
 
 use annulus_core::{Changed, GroupFile, Hook};
 
-use super::engine::Engine;
 use super::{Error, svc_dirs};
 use crate::host::atomic;
 use crate::host::users::RunAs;
 use crate::package::{self, Installed};
+use crate::template::Engine;
 
 /// A name of a group's file is no longer than any file system allows.
 const NAME_BYTES_MAX: usize = 255;

@@ -1,0 +1,64 @@
+//! Why a service cannot be made ready to run.
+
+use std::path::Path;
+
+use annulus_core::PackageIdent;
+
+use crate::host::users::UserError;
+use crate::package;
+use crate::template::TemplateFault;
+
+/// Why a service cannot be made ready to run, or a hook of its package fails.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The package is missing or malformed.
+    #[error(transparent)]
+    Package(#[from] package::Error),
+    /// A template does not parse or render; the file that it makes stays as it was.
+    #[error(transparent)]
+    Template(#[from] TemplateFault),
+    /// The package does not run as a service.
+    #[error(
+        "package {ident} is not a service: it has neither hooks/run nor run; add hooks/run to its plan and build it again"
+    )]
+    NotAService {
+        /// The package.
+        ident: String,
+    },
+    /// The user or group that the package names.
+    #[error(transparent)]
+    User(#[from] UserError),
+    /// A layer of the configuration is not TOML (or JSON, in the environment).
+    #[error("{source_name}: {message}")]
+    Config {
+        /// The variable or file.
+        source_name: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// A package's own hook did not succeed.
+    #[error("{hook} hook of {ident}: {reason}; mend what it complained of and try again")]
+    Hook {
+        /// The package.
+        ident: PackageIdent,
+        /// Which hook.
+        hook: &'static str,
+        /// What the command ends with.
+        code: u8,
+        /// What happened.
+        reason: String,
+    },
+    /// The spec and the package do not fit.
+    #[error("{message}")]
+    Spec {
+        /// What is wrong and what to do.
+        message: String,
+    },
+}
+
+impl Error {
+    pub(super) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let failed = package::Error::io(path);
+        move |source| Self::Package(failed(source))
+    }
+}

@@ -1,0 +1,38 @@
+//! Makes a service ready to run. This is what answers the core's `Prepare` and `Render`.
+//!
+//! - `workshop` answers: it holds what is known of each prepared service; `plan` is what the answer tells the runtime.
+//! - `service` renders everything of one service; `files` and `svc_dirs` write it, `metadata` reads the metafiles.
+//! - `layers` and `config` make one configuration of several; `context` and `svc_context` are what templates may ask.
+//! - `hook` runs the hooks of a package itself, which `package_hook` renders.
+//! - `trial` tries a plan out before it is built.
+//!
+//! All templates are rendered before the first file is written, so a template that fails leaves everything as
+//! it was. A file is written only when its content changes. Nothing in here starts a service.
+
+mod config;
+mod context;
+mod error;
+mod files;
+mod hook;
+mod layers;
+mod metadata;
+mod package_hook;
+pub mod plan;
+mod service;
+mod svc_context;
+mod svc_dirs;
+mod trial;
+mod workshop;
+
+pub(crate) use config::is_too_deep;
+pub use context::Sys;
+pub use error::Error;
+pub use hook::{HOOK_TIMEOUT, HookRun, Moment, install_hooks_are_due, run_install_hooks, run_uninstall_hook};
+pub use layers::{LastGood, Layer, LayerTable, Layers};
+pub use package_hook::{PackageHook, package_env, package_hook};
+pub use service::{Env, Fixed, Host, Service, Written};
+pub use trial::{Trial, try_plan};
+pub use workshop::Workshop;
+
+#[cfg(test)]
+mod tests;

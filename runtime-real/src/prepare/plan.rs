@@ -1,0 +1,100 @@
+//! What effects need of packages: found, rendered, and described as plans that processes and probes follow.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use annulus_core::{Facts, Hook, Prepared, Rendered, ServiceGroup, ServiceName, ServiceSpec};
+
+use super::Layers;
+use crate::host::users::Account;
+use crate::launcher::message::{Launch, Limits, Owner};
+use crate::package::{HealthPlan, Inflight};
+use nix::sys::signal::Signal;
+
+/// Finds and renders the packages of services. Its methods take their time and are called where that does no harm.
+pub trait Packages: Send + Sync {
+    /// Finds a service's package and writes its files.
+    ///
+    /// # Errors
+    /// What is wrong and what to do.
+    fn prepare(
+        &self,
+        service: &ServiceName,
+        spec: &ServiceSpec,
+        facts: &Facts,
+    ) -> Result<(Prepared, ServicePlan), String>;
+
+    /// Writes the files of a prepared service again.
+    ///
+    /// # Errors
+    /// What is wrong and what to do; the old files stay.
+    fn render(&self, service: &ServiceName, facts: &Facts) -> Result<(Rendered, ServicePlan), String>;
+}
+
+/// How to run, ask and listen to a prepared service.
+#[derive(Clone, Debug)]
+pub struct ServicePlan {
+    /// How its process is run.
+    pub run: RunPlan,
+    /// Its group, for logs.
+    pub group: ServiceGroup,
+    /// The folder of its rendered hooks.
+    pub hooks_dir: PathBuf,
+    /// The hooks that it has.
+    pub hooks: BTreeSet<Hook>,
+    /// Who its hooks run as; none for the supervisor's own user.
+    pub account: Option<Account>,
+    /// How it is asked for its health where it has no hook for that.
+    pub health: Option<HealthPlan>,
+    /// What says how much it has in flight.
+    pub inflight: Option<Inflight>,
+    /// The configuration that its files were rendered with.
+    pub layers: Arc<Layers>,
+}
+
+/// How to run a service that has been prepared.
+#[derive(Clone, Debug)]
+pub struct RunPlan {
+    /// The package that runs, fully qualified.
+    pub ident: String,
+    /// The rendered `run` hook.
+    pub program: PathBuf,
+    /// Its working directory.
+    pub dir: PathBuf,
+    /// Variables beside the supervisor's own, of which a service gets all but the secrets.
+    pub env: Vec<(OsString, OsString)>,
+    /// What the package wants to be stopped with.
+    pub stop_signal: Signal,
+    /// How long a polite stop may take, in milliseconds, where the launcher is alone.
+    pub stop_timeout_ms: u64,
+    /// Holds the pid while the process runs, for people and scripts.
+    pub pid_file: PathBuf,
+    /// Who it runs as; none for the supervisor's own user.
+    pub owner: Option<Owner>,
+    /// Highest number of open files.
+    pub nofile: Option<u64>,
+    /// What it may take of its host.
+    pub limits: Limits,
+}
+
+impl RunPlan {
+    /// What the launcher is asked to start.
+    pub(crate) fn launch(self, service: &ServiceName, group: &ServiceGroup) -> Launch {
+        Launch {
+            service: service.as_str().to_owned(),
+            group: group.as_str().to_owned(),
+            ident: self.ident,
+            program: self.program,
+            dir: self.dir,
+            env: self.env,
+            pid_file: self.pid_file,
+            stop_signal: (self.stop_signal as i32).unsigned_abs(),
+            stop_timeout_ms: self.stop_timeout_ms,
+            owner: self.owner,
+            nofile: self.nofile,
+            limits: self.limits,
+        }
+    }
+}
