@@ -27,6 +27,6 @@ pub mod shrink;
 pub mod sweep;
 
 pub use action::apply::ActionError;
+pub use action::world::World;
 pub use engine::hash::TraceHash;
 pub use engine::host::{HostSpec, HostState};
-pub use engine::world::World;

@@ -7,11 +7,12 @@ use std::process::Command;
 use std::time::Duration;
 
 use annulus_core::{Instant, State};
+use annulus_sim::action::world::Record;
 use annulus_sim::action::{Action, HostId};
 use annulus_sim::bed::turmoil::{self, TurmoilBed};
-use annulus_sim::engine::record::Record;
+use annulus_sim::engine::scene::Scene;
 use annulus_sim::scenario::run::{Watcher, run};
-use annulus_sim::scenario::scene::{Bed as _, Scene};
+use annulus_sim::scenario::scene::Bed as _;
 use annulus_sim::scenario::{self, Plan};
 use annulus_sim::{HostState, report::trace};
 

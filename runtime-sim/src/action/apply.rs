@@ -4,14 +4,14 @@ use annulus_core::{Command, ExitStatus, MemberId, ServiceName, ServiceSpec, Stop
 use thiserror::Error;
 
 use crate::action::fault;
+use crate::action::world::{What, World};
 use crate::action::{Action, DiskAfter, HostId, LinkQuality};
 use crate::engine::host::HostState;
 use crate::engine::lead::Load;
 use crate::engine::lifecycle::WorldError;
 use crate::engine::process::{Process, name, spec};
-use crate::engine::record::{Recording, StopReason, What};
-use crate::engine::world::World;
-use crate::scenario::scene::Scene;
+use crate::engine::record::{Recording, StopReason};
+use crate::engine::scene::Scene;
 
 /// Why something cannot be done. Nothing changed.
 #[derive(Debug, Error, PartialEq, Eq)]

@@ -3,6 +3,9 @@
 pub(crate) mod apply;
 pub(crate) mod fault;
 pub mod group;
+#[cfg(test)]
+pub(crate) mod testing;
+pub mod world;
 
 use annulus_core::MemberId;
 use std::time::Duration;

@@ -7,9 +7,10 @@ use annulus_core::Instant;
 
 use super::ring::Ring;
 use super::{BedError, On, check, interrupt, make};
+use crate::engine::scene::Scene as _;
 use crate::scenario::Plan;
 use crate::scenario::judge::{Judge, Unmet};
-use crate::scenario::scene::{self, Holdings, Scene as _};
+use crate::scenario::scene::{self, Holdings};
 
 /// Time between two looks.
 const LOOK_PERIOD: Duration = Duration::from_millis(100);

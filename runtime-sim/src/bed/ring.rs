@@ -14,8 +14,8 @@ use super::observe::{self, Reported, Seen};
 use super::{BedError, Network, services};
 use crate::action::{Action, DiskAfter, HostId};
 use crate::engine::host::HostState;
+use crate::engine::scene::Scene;
 use crate::scenario::Plan;
-use crate::scenario::scene::Scene;
 
 /// A supervisor that is to be copied from must have answered by then.
 const START_MAX: Duration = Duration::from_secs(10);

@@ -8,13 +8,13 @@ use annulus_core::{
 
 use super::{Args, Figure};
 use crate::action::group::Given;
+use crate::action::world::{Record, What, World};
 use crate::action::{Action, HostId, LinkQuality, Ratio};
 use crate::bench::cpu;
 use crate::engine::host::{self, HostSpec};
 use crate::engine::lead::Load;
-use crate::engine::record::{Counters, Record, Recording, What};
+use crate::engine::record::{Counters, Recording};
 use crate::engine::view;
-use crate::engine::world::World;
 
 /// How long a preloaded ring runs before anything is measured.
 const SETTLE: Duration = Duration::from_secs(5);

@@ -4,7 +4,7 @@
 use annulus_core::StopSignal;
 
 use super::Checker;
-use crate::engine::record::{Record, What};
+use crate::action::world::{Record, What};
 
 /// See the module.
 #[derive(Debug, Default)]

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use annulus_core::{EventKind, MemberId, Reply, State};
 
 use super::Checker;
+use crate::action::world::{Record, What};
 use crate::action::{Action, DiskAfter, HostId};
-use crate::engine::record::{Record, What};
 
 /// See the module.
 #[derive(Debug, Default)]

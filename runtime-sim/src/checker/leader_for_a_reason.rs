@@ -7,9 +7,9 @@ use std::time::Duration;
 use annulus_core::{ElectionEvent, EventKind, Instant, MemberId, ServiceGroup};
 
 use super::Checker;
+use crate::action::world::{Record, What};
 use crate::action::{Action, HostId};
 use crate::engine::lead::Load;
-use crate::engine::record::{Record, What};
 
 /// A member counts as a candidate this long after its service was loaded: its package is made ready, its suitability
 /// asked, the ring told.

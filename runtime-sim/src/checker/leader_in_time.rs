@@ -8,8 +8,8 @@ use std::time::Duration;
 use annulus_core::{Instant, ServiceGroup, Timings};
 
 use super::Checker;
+use crate::action::world::{Record, What};
 use crate::action::{Action, DiskAfter, HostId};
-use crate::engine::record::{Record, What};
 
 /// See the module.
 #[derive(Debug)]

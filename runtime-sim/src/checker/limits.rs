@@ -4,7 +4,7 @@
 //! The limits are those of `annulus_core::limits`. The world looks after every input and records what is beyond.
 
 use super::Checker;
-use crate::engine::record::{Record, What};
+use crate::action::world::{Record, What};
 
 /// See the module.
 #[derive(Debug, Default)]

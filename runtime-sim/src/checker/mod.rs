@@ -24,7 +24,7 @@ use std::fmt;
 
 use annulus_core::{Instant, Timings};
 
-use crate::engine::record::Record;
+use crate::action::world::Record;
 
 pub use acknowledged_versions::AcknowledgedVersions;
 pub use announced_before_signal::AnnouncedBeforeSignal;
@@ -135,7 +135,7 @@ pub(crate) mod testing {
     use annulus_core::{Cause, Event, EventId, EventKind, InputId, Instant, MemberId};
 
     use crate::action::HostId;
-    use crate::engine::record::{Record, What};
+    use crate::action::world::{Record, What};
 
     pub(crate) fn member(number: u8) -> MemberId {
         MemberId::from_bytes([number; 16])

@@ -11,8 +11,8 @@ use std::time::Duration;
 use annulus_core::{EventKind, Instant, MemberId, State, Timings};
 
 use super::Checker;
+use crate::action::world::{Record, What};
 use crate::action::{Action, HostId, LinkQuality};
-use crate::engine::record::{Record, What};
 
 /// The highest loss at which nobody may be held dead, in percent.
 const LOSS_PERCENT_MAX: u64 = 5;

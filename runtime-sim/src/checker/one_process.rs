@@ -7,7 +7,7 @@ use annulus_core::ServiceName;
 
 use super::Checker;
 use crate::action::HostId;
-use crate::engine::record::{Record, What};
+use crate::action::world::{Record, What};
 
 /// See the module.
 #[derive(Debug, Default)]

@@ -10,7 +10,7 @@ use annulus_core::{EventId, EventKind, Incarnation, MemberId, State};
 
 use super::Checker;
 use crate::action::HostId;
-use crate::engine::record::{Record, What};
+use crate::action::world::{Record, What};
 
 /// See the module.
 #[derive(Debug, Default)]

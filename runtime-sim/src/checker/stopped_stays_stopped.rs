@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use annulus_core::{EventKind, ServiceName, ServiceState};
 
 use super::Checker;
+use crate::action::world::{Record, What};
 use crate::action::{Action, DiskAfter, HostId};
-use crate::engine::record::{Record, What};
 
 /// See the module.
 #[derive(Debug, Default)]

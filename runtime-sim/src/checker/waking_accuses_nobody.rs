@@ -7,8 +7,8 @@ use std::time::Duration;
 use annulus_core::{EventKind, Instant, State, Why};
 
 use super::Checker;
+use crate::action::world::{Record, What};
 use crate::action::{Action, HostId};
-use crate::engine::record::{Record, What};
 
 /// A gap that every shipped set of timings counts as one, whatever the supervisor was waiting for.
 const GAP: Duration = Duration::from_secs(10);

@@ -6,14 +6,15 @@ use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 use super::{emit, guard, on_bed};
+use crate::action::world::Record;
 use crate::bed::{BedError, On};
-use crate::engine::record::{Record, Recording};
+use crate::engine::record::Recording;
+use crate::engine::scene::Scene;
 use crate::exit::Exit;
 use crate::report::narrate::Narrator;
 use crate::report::trace;
 use crate::scenario::plan::When;
 use crate::scenario::run::{Outcome, Report, Watcher};
-use crate::scenario::scene::Scene;
 use crate::scenario::{Plan, run as scenario_run};
 
 /// Sentences that are shown when a run fails.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use annulus_core::{Instant, ServiceName};
 
+use crate::engine::deed::Deed;
 use crate::engine::lifecycle::WorldError;
 use crate::engine::package::Balancer;
 use crate::engine::world::{Thing, World};
@@ -36,7 +37,7 @@ pub(crate) struct Working {
     inflight: BTreeMap<u32, u64>,
 }
 
-impl World {
+impl<D: Deed> World<D> {
     pub(crate) fn add_balancer(&mut self, plan: Balancer) -> Result<(), WorldError> {
         let service = crate::engine::process::name(&plan.service)?;
         let believed = vec![false; plan.hosts.len()];

@@ -5,6 +5,7 @@ use annulus_core::{
 };
 use std::time::Duration;
 
+use crate::engine::deed::Deed;
 use crate::engine::host::{Arrival, HostId};
 use crate::engine::package::Package;
 use crate::engine::process;
@@ -45,7 +46,7 @@ enum Work {
     End { service: ServiceName, pid: u32, status: ExitStatus },
 }
 
-impl World {
+impl<D: Deed> World<D> {
     pub(crate) fn begin_effect(&mut self, index: u32, id: EffectId, effect: Effect) {
         match effect {
             Effect::Persist { writes, sync } => {
@@ -57,7 +58,7 @@ impl World {
                     (false, _) => {}
                 }
                 if sync {
-                    self.crash_if_due(index);
+                    D::syncing(self, HostId(index));
                     self.after(SYNC_US, index, Work::Synced(id));
                 } else {
                     self.after((0, 0), index, Work::Answer(id, EffectResult::Persisted));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use annulus_core::{ElectionStatus, Instant, MemberId, Node, ServiceGroup, ServiceName, Topology};
 
+use crate::engine::deed::Deed;
 use crate::engine::host::HostId;
 use crate::engine::record::{Recording, StopReason, What};
 use crate::engine::world::World;
@@ -47,7 +48,7 @@ pub(crate) fn leader_seen(node: &Node, service: &ServiceName) -> Option<MemberId
 /// What a host's supervisor led when it was last looked at: term and end of the lease by its own clock.
 pub(crate) type Led = BTreeMap<(u32, ServiceGroup), (u64, Instant)>;
 
-impl World {
+impl<D: Deed> World<D> {
     /// Records what has changed of what a supervisor leads.
     pub(crate) fn note_leads(&mut self, index: u32, node: &Node) {
         let mut now: Vec<(ServiceGroup, u64, Instant)> = Vec::new();

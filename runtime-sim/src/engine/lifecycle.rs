@@ -3,6 +3,7 @@
 use annulus_core::{Command, ExitReason, Instant, Node, SnapshotError};
 use thiserror::Error;
 
+use crate::engine::deed::Deed;
 use crate::engine::hash::Kind;
 use crate::engine::host::{Arrival, HostId, HostState};
 use crate::engine::link::Ratio;
@@ -26,7 +27,7 @@ pub enum WorldError {
     },
 }
 
-impl World {
+impl<D: Deed> World<D> {
     /// An operator asks something of the supervisor on a host.
     pub(crate) fn command(&mut self, host: HostId, command: Command) {
         let request = self.next_request();
@@ -112,7 +113,7 @@ impl World {
             self.hash.happening(self.now, index, Kind::Stop, u64::from(crashed));
             self.note(Recording::Events, || What::HostStopped { host: HostId(index), why });
         }
-        self.stopped_while_calm(index);
+        D::ended(self, HostId(index));
     }
 
     /// A paused supervisor runs again: it finds its timer and its sockets ready, in either order.

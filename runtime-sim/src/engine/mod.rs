@@ -4,9 +4,11 @@
 
 pub(crate) mod balance;
 pub(crate) mod clock;
+pub mod deed;
 pub(crate) mod disk;
 mod effects;
 pub(crate) mod fault;
+mod fingerprint;
 pub mod hash;
 pub mod host;
 pub(crate) mod hostset;
@@ -18,8 +20,7 @@ pub mod package;
 pub(crate) mod process;
 mod queue;
 pub mod record;
+pub mod scene;
 mod stream;
-#[cfg(test)]
-pub(crate) mod testing;
 pub mod view;
 pub mod world;

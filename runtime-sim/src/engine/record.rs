@@ -5,7 +5,6 @@ use annulus_core::{
     ServiceGroup, ServiceName, StopSignal,
 };
 
-use crate::action::Action;
 use crate::engine::host::HostId;
 
 /// How much a world records. Recording costs nothing where it is off.
@@ -27,18 +26,18 @@ pub struct PacketId(pub u64);
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Record {
+pub struct Record<D> {
     /// When, by the world's clock.
     pub at: Instant,
     /// What.
-    pub what: What,
+    pub what: What<D>,
 }
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
-pub enum What {
+pub enum What<D> {
     /// Something was done to the world.
-    Action(Action),
+    Action(D),
     /// A supervisor's process started.
     HostStarted {
         /// Where.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use annulus_core::Instant;
 
+use crate::engine::deed::Deed;
 use crate::engine::fault;
 use crate::engine::host::{Arrival, HostState};
 use crate::engine::record::{DropReason, PacketId};
@@ -79,7 +80,7 @@ enum Step {
     SegmentRetry(u64, u32),
 }
 
-impl World {
+impl<D: Deed> World<D> {
     pub(crate) fn send_stream(&mut self, packet: PacketId, from: u32, to: u32, bytes: Vec<u8>) {
         let pair = (from, to);
         let sender = self.hosts[from as usize].generation;
@@ -315,11 +316,12 @@ impl World {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::action::testing::{self, A, B};
+    use crate::action::world::{What, World};
     use crate::action::{Action, DiskAfter};
     use crate::engine::host::HostId;
     use crate::engine::link::Ratio;
-    use crate::engine::record::{Recording, What};
-    use crate::engine::testing::{self, A, B};
+    use crate::engine::record::Recording;
 
     /// Packets of these tests, told apart from what the nodes send.
     const FIRST: u64 = 1 << 40;

@@ -4,17 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use annulus_core::{MemberId, Node, Rumor, RumorKey, ServiceGroup, ServiceState, State};
 
+use crate::engine::deed::Deed;
 use crate::engine::host::{HostId, HostState};
 use crate::engine::world::World;
 
 /// Hosts whose supervisors run and are not paused.
-pub fn running(world: &World) -> impl Iterator<Item = HostId> {
+pub fn running<D: Deed>(world: &World<D>) -> impl Iterator<Item = HostId> {
     world.hosts().filter(|host| world.state(*host) == HostState::Running)
 }
 
 /// Whether `host` holds exactly `members`, sorted, to be alive.
 #[must_use]
-pub fn sees_alive(world: &World, host: HostId, members: &[MemberId]) -> bool {
+pub fn sees_alive<D: Deed>(world: &World<D>, host: HostId, members: &[MemberId]) -> bool {
     let Some(node) = world.node(host) else { return false };
     let alive = node.members().into_iter().filter(|m| m.state == State::Alive).map(|m| m.id);
     alive.eq(members.iter().copied())
@@ -22,7 +23,7 @@ pub fn sees_alive(world: &World, host: HostId, members: &[MemberId]) -> bool {
 
 /// The members that run, sorted.
 #[must_use]
-pub fn running_members(world: &World) -> Vec<MemberId> {
+pub fn running_members<D: Deed>(world: &World<D>) -> Vec<MemberId> {
     let mut members: Vec<MemberId> = running(world).filter_map(|host| world.member_id(host)).collect();
     members.sort_unstable();
     members
@@ -33,7 +34,7 @@ pub fn running_members(world: &World) -> Vec<MemberId> {
 /// known of the services that run. What is remembered of the dead is not compared: it is forgotten at
 /// different times, and those who come later are not told.
 #[must_use]
-pub fn difference(world: &World) -> Option<String> {
+pub fn difference<D: Deed>(world: &World<D>) -> Option<String> {
     let nodes: Vec<(HostId, &Node)> = running(world).filter_map(|h| Some((h, world.node(h)?))).collect();
     // Counting finds most differences, and costs next to nothing.
     let miscounted = |(_, node): &&(HostId, &Node)| {
@@ -56,7 +57,12 @@ pub fn difference(world: &World) -> Option<String> {
 }
 
 /// What is wrong with one node's list of members.
-fn membership(world: &World, nodes: &[(HostId, &Node)], host: HostId, node: &Node) -> Option<String> {
+fn membership<D: Deed>(
+    world: &World<D>,
+    nodes: &[(HostId, &Node)],
+    host: HostId,
+    node: &Node,
+) -> Option<String> {
     let name = &world.spec(host).name;
     let mut alive = 0;
     for (other, theirs) in nodes {
@@ -86,7 +92,7 @@ fn membership(world: &World, nodes: &[(HostId, &Node)], host: HostId, node: &Nod
 }
 
 /// Bans, and what is said of the services of those who run, where two differ in it.
-fn rumors(world: &World, nodes: &[(HostId, &Node)]) -> Option<String> {
+fn rumors<D: Deed>(world: &World<D>, nodes: &[(HostId, &Node)]) -> Option<String> {
     let runs: BTreeSet<MemberId> = nodes.iter().map(|(_, node)| node.id()).collect();
     let of = |node: &Node| -> BTreeMap<RumorKey, Rumor> {
         let counts = |key: &RumorKey| match key {
@@ -138,7 +144,7 @@ fn not_served(node: &Node) -> Option<String> {
     })
 }
 
-fn named(world: &World, member: &MemberId) -> String {
+fn named<D: Deed>(world: &World<D>, member: &MemberId) -> String {
     match world.host_by_member(member) {
         Some(host) if world.member_id(host) == Some(*member) => world.spec(host).name.clone(),
         Some(host) => format!("{member}, once on {},", world.spec(host).name),

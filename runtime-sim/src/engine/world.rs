@@ -8,8 +8,10 @@ use annulus_core::{
 };
 
 use crate::engine::balance;
+use crate::engine::deed::Deed;
 use crate::engine::effects::Later;
 use crate::engine::fault;
+use crate::engine::fingerprint::fingerprint;
 use crate::engine::hash::{Kind, TraceHash};
 use crate::engine::host::{self, Arrival, Host, HostId, HostSpec, HostState};
 use crate::engine::link::LinkQuality;
@@ -37,7 +39,7 @@ mod stream_of_chance {
 
 /// Something in the queue, other than a wake-up.
 #[derive(Debug)]
-pub(crate) enum Thing {
+pub(crate) enum Thing<D: Deed> {
     /// A datagram arrives.
     Datagram { packet: PacketId, from: u32, to: u32, sender: u32, bytes: Vec<u8> },
     /// A host's answer that nobody listens there arrives.
@@ -48,25 +50,23 @@ pub(crate) enum Thing {
     Later(Box<Later>),
     /// A slow supervisor comes to handle something.
     Late { host: u32, generation: u32, arrival: Box<Arrival> },
-    /// A fault goes on.
-    Fault(crate::action::fault::Step),
+    /// What was done to the world goes on.
+    Deed(D::Step),
     /// A load balancer goes on.
     Balance(balance::Step),
 }
 
-const _: () = assert!(size_of::<Thing>() <= 64, "tens of thousands of these wait in large rings");
-
 /// A simulated world. Everything in it follows from its seed and from what is done to it.
 #[derive(Debug)]
-pub struct World {
+pub struct World<D: Deed> {
     pub(crate) now: Instant,
-    pub(crate) queue: Queue<Thing>,
+    pub(crate) queue: Queue<Thing<D>>,
     pub(crate) hosts: Vec<Host>,
     pub(crate) net: Net,
     pub(crate) streams: Streams,
     pub(crate) hash: TraceHash,
     pub(crate) recording: Recording,
-    pub(crate) records: Vec<Record>,
+    pub(crate) records: Vec<Record<D>>,
     pub(crate) counters: Counters,
     pub(crate) keep_disks: bool,
     /// The last that was done to the world was to end every fault.
@@ -83,7 +83,7 @@ pub struct World {
     pub(crate) led: crate::engine::lead::Led,
 }
 
-impl World {
+impl<D: Deed> World<D> {
     /// An empty world whose links are of this quality unless something else is said.
     ///
     /// # Panics
@@ -118,7 +118,7 @@ impl World {
         }
     }
 
-    /// Adds a host that is off until [`crate::action::Action::Join`].
+    /// Adds a host that is off until a deed starts it.
     pub fn add_host(&mut self, spec: HostSpec) -> HostId {
         let id = HostId(u32::try_from(self.hosts.len()).expect("fewer than 2^32 hosts"));
         self.hosts.push(Host::new(spec));
@@ -142,7 +142,7 @@ impl World {
     }
 
     /// What was recorded since the last call.
-    pub fn drain_records(&mut self) -> Vec<Record> {
+    pub fn drain_records(&mut self) -> Vec<Record<D>> {
         std::mem::take(&mut self.records)
     }
 
@@ -171,7 +171,7 @@ impl World {
     }
 
     /// Every host, in the order in which they were added.
-    pub fn hosts(&self) -> impl ExactSizeIterator<Item = HostId> + use<> {
+    pub fn hosts(&self) -> impl ExactSizeIterator<Item = HostId> + use<D> {
         (0..u32::try_from(self.hosts.len()).expect("checked when a host is added")).map(HostId)
     }
 
@@ -270,7 +270,7 @@ impl World {
                 Thing::Stream(step) => self.stream_step(step),
                 Thing::Later(later) => self.effect_goes_on(*later),
                 Thing::Late { host, generation, arrival } => self.late_arrival(host, generation, *arrival),
-                Thing::Fault(step) => self.fault_goes_on(step),
+                Thing::Deed(step) => D::go_on(self, step),
                 Thing::Balance(step) => self.balance_goes_on(step),
             },
         }
@@ -355,7 +355,7 @@ impl World {
                 }
                 Output::Event(event) => {
                     self.hash.happening(self.now, index, Kind::Event, event.id.0);
-                    let (kind, subject) = crate::report::trace::fingerprint(&event.kind);
+                    let (kind, subject) = fingerprint(&event.kind);
                     self.hash.pair(kind, subject);
                     let accepted = match &event.kind {
                         EventKind::RumorAccepted { key, .. } if self.recording >= Recording::Events => {
@@ -529,7 +529,7 @@ impl World {
     }
 
     /// Records something, if records of this kind are wanted.
-    pub(crate) fn note(&mut self, kind: Recording, what: impl FnOnce() -> What) {
+    pub(crate) fn note(&mut self, kind: Recording, what: impl FnOnce() -> What<D>) {
         if self.recording >= kind {
             self.records.push(Record { at: self.now, what: what() });
         }
@@ -570,10 +570,11 @@ fn version_of(node: &Node, key: &RumorKey) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::action::testing::{self, A, B};
+    use crate::action::world::{Record, World};
     use crate::action::{Action, DiskAfter};
     use crate::engine::lead::Load;
     use crate::engine::link::Ratio;
-    use crate::engine::testing::{self, A, B};
     use std::time::Duration;
 
     const FIRST: u64 = 1 << 40;

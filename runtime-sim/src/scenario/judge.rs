@@ -5,11 +5,12 @@ use std::time::Duration;
 use annulus_core::{EventKind, Incarnation, Instant, MemberId, RumorKey, ServiceName, ServiceState, State};
 
 use super::plan::{Expectation, Leads, Plan, What, When, Who};
-use super::scene::Scene;
 use super::schema::EventWord;
 use crate::action::HostId;
+use crate::action::world::Record;
 use crate::engine::host::HostState;
-use crate::engine::record::{self, Record};
+use crate::engine::record;
+use crate::engine::scene::Scene;
 
 /// An expectation that did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,12 +4,13 @@ use annulus_core::Instant;
 
 use super::judge::{Judge, Unmet};
 use super::plan::Plan;
-use super::scene::{self, Bed, Holdings, Scene};
+use super::scene::{self, Bed, Holdings};
 use crate::action::Action;
+use crate::action::world::{Record, What, World};
 use crate::checker::{Checkers, Violation};
 use crate::engine::host::HostSpec;
-use crate::engine::record::{Counters, Record, Recording, What};
-use crate::engine::world::World;
+use crate::engine::record::{Counters, Recording};
+use crate::engine::scene::Scene;
 
 /// What came of a run.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use annulus_core::{Instant, ServiceGroup};
 use serde::{Deserialize, Serialize};
 
 use crate::action::HostId;
-use crate::engine::record::{Record, What};
+use crate::action::world::{Record, What};
 use crate::habitat;
 use crate::scenario::Plan;
 

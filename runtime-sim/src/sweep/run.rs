@@ -6,15 +6,16 @@ use std::time::Duration;
 use annulus_core::EventKind;
 
 use super::lead_times::{self, Elections, LeadTimes};
+use crate::action::world::{Record, What};
 use crate::action::{Action, DiskAfter};
 use crate::cli::exit_and_words;
-use crate::engine::record::{DropReason, Record, Recording, What};
+use crate::engine::record::{DropReason, Recording};
+use crate::engine::scene::Scene;
 use crate::exit::Exit;
 use crate::report::narrate::Narrator;
 use crate::scenario::Plan;
 use crate::scenario::plan::When;
 use crate::scenario::run::{self as scenario_run, Watcher};
-use crate::scenario::scene::Scene;
 
 /// Sentences that a failure shows.
 const LAST_SENTENCES: usize = 24;

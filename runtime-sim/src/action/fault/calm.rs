@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::Step;
 use crate::action::HostId;
 use crate::action::apply::ActionError;
+use crate::action::world::World;
 use crate::engine::host::HostState;
-use crate::engine::world::{Thing, World};
+use crate::engine::world::Thing;
 
 /// How soon a supervisor that left while everything is calm is started again.
 const REVIVE_AFTER: Duration = Duration::from_millis(100);
@@ -50,7 +51,7 @@ impl World {
     /// A supervisor ended: it was leaving when the faults ended, unless it is banned.
     pub(crate) fn stopped_while_calm(&mut self, index: u32) {
         if self.calm && !self.hosts[index as usize].rest.departed {
-            self.queue.push(self.now + REVIVE_AFTER, Thing::Fault(Step::Revive(index)));
+            self.queue.push(self.now + REVIVE_AFTER, Thing::Deed(Step::Revive(index)));
         }
     }
 

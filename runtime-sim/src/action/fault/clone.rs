@@ -1,7 +1,7 @@
 //! One identity on two hosts: a virtual machine's disk was copied, or a backup restored beside the original.
 
 use crate::action::apply::ActionError;
-use crate::engine::world::World;
+use crate::action::world::World;
 
 impl World {
     pub(crate) fn clone_disk(&mut self, host: u32, of: u32) -> Result<(), ActionError> {

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use super::Step;
+use crate::action::world::World;
 use crate::action::{Action, DiskAfter, HostId};
-use crate::engine::world::{Thing, World};
+use crate::engine::world::Thing;
 
 /// A host's crash loop.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Loop {
+pub struct Loop {
     host: u32,
     /// Crashes to come.
     left: u32,
@@ -25,7 +26,7 @@ impl World {
         if std::mem::take(&mut there.rest.crash_at_sync) {
             let generation = there.generation;
             // At once, but not in the middle of what the node is saying.
-            self.queue.push(self.now, Thing::Fault(Step::CrashAtSync { host, generation }));
+            self.queue.push(self.now, Thing::Deed(Step::CrashAtSync { host, generation }));
         }
     }
 
@@ -38,7 +39,7 @@ impl World {
     pub(crate) fn crash_loop(&mut self, host: u32, times: u32, up: Duration, down: Duration) {
         if times > 0 {
             let step = Loop { host, left: times, up, down, crash: true };
-            self.queue.push(self.now + up, Thing::Fault(Step::Loop(step)));
+            self.queue.push(self.now + up, Thing::Deed(Step::Loop(step)));
         }
     }
 
@@ -55,7 +56,7 @@ impl World {
         self.try_to(&action);
         if left > 0 {
             let next = Loop { left, crash: !crash, ..step };
-            self.queue.push(self.now + after, Thing::Fault(Step::Loop(next)));
+            self.queue.push(self.now + after, Thing::Deed(Step::Loop(next)));
         }
     }
 
@@ -71,8 +72,8 @@ impl World {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::action::testing::{self, A, B};
     use crate::engine::host::HostState;
-    use crate::engine::testing::{self, A, B};
 
     #[test]
     fn a_loop_has_so_many_crashes_and_ends_running() {

@@ -11,12 +11,12 @@ mod clone;
 mod crash;
 
 use crate::action::apply::ActionError;
+use crate::action::world::World;
 use crate::action::{Burst, Capacity, Delay};
-use crate::engine::world::World;
 
 /// A step of a fault that waits in the queue.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Step {
+pub enum Step {
     /// A host that left while everything was calm starts again.
     Revive(u32),
     /// The process of this number on a host was to lose power at its next sync, which is now.

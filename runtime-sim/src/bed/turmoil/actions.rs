@@ -5,12 +5,13 @@ use annulus_core::{Command, CommandError, EffectResult, ExitStatus, MemberId, Re
 use super::ring::ip;
 use super::{TurmoilBed, operator, ring};
 use crate::action::apply::{self, ActionError};
+use crate::action::world::What;
 use crate::action::{Action, DiskAfter, HostId};
 use crate::engine::host::HostState;
 use crate::engine::lifecycle::WorldError;
 use crate::engine::process;
-use crate::engine::record::{StopReason, What};
-use crate::scenario::scene::Scene as _;
+use crate::engine::record::StopReason;
+use crate::engine::scene::Scene as _;
 
 /// Why this bed cannot do this; none when it can.
 pub(super) fn beyond(action: &Action) -> Option<&'static str> {

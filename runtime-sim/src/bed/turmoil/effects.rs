@@ -9,9 +9,9 @@ use tokio::time::sleep;
 
 use super::ring::{Shared, now};
 use crate::action::HostId;
+use crate::action::world::What;
 use crate::engine::package::Package;
 use crate::engine::process;
-use crate::engine::record::What;
 
 /// How long each kind of work takes.
 const SYNC: Duration = Duration::from_millis(1);

@@ -5,11 +5,12 @@ use annulus_core::{Incarnation, Instant, MemberId, ServiceName, ServiceState, St
 use super::ring::Seen;
 use super::{TICK, TurmoilBed};
 use crate::action::apply::Ground;
+use crate::action::world::Record;
 use crate::action::{Action, HostId};
 use crate::engine::host::HostState;
-use crate::engine::record::Record;
+use crate::engine::scene::Scene;
 use crate::report::trace;
-use crate::scenario::scene::{Bed, Refusal, Scene};
+use crate::scenario::scene::{Bed, Refusal};
 
 impl TurmoilBed {
     /// What was seen of a supervisor that has a process.

@@ -12,11 +12,12 @@ use annulus_core::{
 use tokio::sync::mpsc;
 
 use crate::action::HostId;
+use crate::action::world::{Record, What};
 use crate::engine::disk::Disk;
 use crate::engine::host::{self, HostSpec, HostState};
 use crate::engine::net::Net;
 use crate::engine::process::Processes;
-use crate::engine::record::{Record, StopReason, What};
+use crate::engine::record::StopReason;
 
 /// Labels of the independent streams of chance.
 mod stream_of_chance {

@@ -33,9 +33,10 @@ use super::ring::{Seen, Shared, ip, now};
 use super::transport::{SimTransport, any};
 use super::{CTL_PORT, CTL_SECRET, HTTP_PORT};
 use crate::action::HostId;
+use crate::action::world::What;
 use crate::engine::clock;
 use crate::engine::host::{self, HostState};
-use crate::engine::record::{StopReason, What};
+use crate::engine::record::StopReason;
 
 /// What changes without an event, such as rumors that come with a synchronization, is looked for so often.
 const LOOK_PERIOD: Duration = Duration::from_millis(20);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use annulus_core::{Instant, Rng};
 
+use crate::engine::deed::Deed;
 use crate::engine::host::{Arrival, HostState};
 use crate::engine::link::Delay;
 use crate::engine::record::DropReason;
@@ -47,7 +48,7 @@ impl SlowHosts {
     }
 }
 
-impl World {
+impl<D: Deed> World<D> {
     pub(crate) fn set_slow(&mut self, host: u32, delay: Option<Delay>) {
         match delay {
             Some(delay) => {
@@ -86,8 +87,8 @@ impl World {
 mod tests {
     use super::*;
     use crate::action::Action;
+    use crate::action::testing::{self, A, B};
     use crate::engine::record::{PacketId, Recording, What};
-    use crate::engine::testing::{self, A, B};
 
     #[test]
     fn a_slow_supervisor_reads_late_and_in_order() {

@@ -17,7 +17,8 @@ use annulus_core::{
 };
 
 use crate::action::HostId;
-use crate::engine::record::{Record, StopReason, What};
+use crate::action::world::{Record, What};
+use crate::engine::record::StopReason;
 
 /// The storyteller of one run.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
-//! What happens in elections, as fields of a trace and as words of its hash.
+//! What happens in elections, as fields of a trace.
 
-use annulus_core::{ElectionEvent, LeaseEnd, MemberId, ServiceGroup};
+use annulus_core::{ElectionEvent, LeaseEnd, ServiceGroup};
 use serde_json::{Value, json};
 
 /// The word for a kind of event.
@@ -32,21 +32,4 @@ pub(super) fn fields(group: &ServiceGroup, term: u64, what: &ElectionEvent) -> V
     value["group"] = group.as_str().into();
     value["term"] = term.into();
     value
-}
-
-pub(super) fn fingerprint(term: u64, what: &ElectionEvent) -> (u64, u64) {
-    let id = |member: &MemberId| {
-        let (_, low) = member.as_bytes().split_at(8);
-        low.iter().fold(0_u64, |word, byte| word << 8 | u64::from(*byte))
-    };
-    let (kind, about) = match what {
-        ElectionEvent::Started => (0, 0),
-        ElectionEvent::Voted { candidate } => (1, id(candidate)),
-        ElectionEvent::Won { votes, voters } => (2, u64::from(*votes) << 32 | u64::from(*voters)),
-        ElectionEvent::Learned { leader } => (3, id(leader)),
-        ElectionEvent::Lost { why } => (4, *why as u64),
-        ElectionEvent::HandedOver { to } => (5, to.as_ref().map_or(0, id)),
-        ElectionEvent::ElectorateChanged { version, .. } => (6, *version),
-    };
-    (18 | kind << 8 | term << 16, about)
 }

@@ -29,12 +29,13 @@ mod election;
 
 use std::io::{self, Write};
 
-use annulus_core::{Channel, Event, EventKind, ExitReason, MemberId, Message, Rumor, RumorKey, Why};
+use annulus_core::{Channel, Event, EventKind, ExitReason, Message, Rumor, RumorKey, Why};
 use serde_json::{Map, Value, json};
 
+use crate::action::world::{Record, What};
 use crate::action::{Action, HostId};
-use crate::engine::record::{Record, StopReason, What};
-use crate::scenario::scene::Scene;
+use crate::engine::record::StopReason;
+use crate::engine::scene::Scene;
 
 /// Writes records as lines of JSON.
 ///
@@ -353,40 +354,5 @@ const fn stop_reason(why: StopReason) -> &'static str {
         StopReason::Exit(ExitReason::Departed) => "departed",
         StopReason::Crashed => "crashed",
         StopReason::Killed => "killed",
-    }
-}
-
-/// Two words that stand for an event in the trace hash: what kind it is, and what it is about.
-///
-/// Formatting the event would cost more than handling it; bytes that nodes exchange are hashed in full anyway.
-pub(crate) fn fingerprint(kind: &EventKind) -> (u64, u64) {
-    let id = |member: &MemberId| {
-        let (_, low) = member.as_bytes().split_at(8);
-        low.iter().fold(0_u64, |word, byte| word << 8 | u64::from(*byte))
-    };
-    match kind {
-        EventKind::Started { member, incarnation, .. } => (1 | incarnation.0 << 8, id(member)),
-        EventKind::MemberChanged { member, to, incarnation, .. } => {
-            (2 | (*to as u64) << 8 | incarnation.0 << 16, id(member))
-        }
-        EventKind::MemberForgotten { member } => (3, id(member)),
-        EventKind::ProbeFailed { member, ping, .. } => (4 | ping.0 << 8, id(member)),
-        EventKind::SuspicionConfirmed { member, accusers, .. } => (5 | u64::from(*accusers) << 8, id(member)),
-        EventKind::Refuted { accusation, incarnation } => (6 | (*accusation as u64) << 8, incarnation.0),
-        EventKind::LocalHealth { score } => (7, u64::from(*score)),
-        EventKind::Stalled { for_ms } => (8, *for_ms),
-        EventKind::RumorAccepted { key, .. } => (9 | (key.kind() as u64) << 8, 0),
-        EventKind::Synced { with, learned, sent } => {
-            (10 | u64::from(*learned) << 8 | u64::from(*sent) << 36, id(with))
-        }
-        EventKind::Banned { member } => (11, id(member)),
-        EventKind::ServiceChanged { to, .. } => (12, to.map_or(u64::MAX, |state| state as u64)),
-        EventKind::DecodeFailed { channel, .. } => (13, *channel as u64),
-        EventKind::LimitReached { limit } => (14, limit.name().len() as u64),
-        EventKind::PersistFailed { .. } => (15, 0),
-        EventKind::IdentityConflict { .. } => (17, 0),
-        EventKind::Leaving => (16, 0),
-        EventKind::VersionLost { key, version, .. } => (40 | (key.kind() as u64) << 8, *version),
-        EventKind::Election { term, what, .. } => election::fingerprint(*term, what),
     }
 }

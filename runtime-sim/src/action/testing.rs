@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::action::Action;
+use crate::action::world::World;
 use crate::engine::host::{HostId, HostSpec};
 use crate::engine::link::{LinkQuality, Ratio};
-use crate::engine::world::World;
 
 pub(crate) const A: HostId = HostId(0);
 pub(crate) const B: HostId = HostId(1);

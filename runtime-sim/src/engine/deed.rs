@@ -1,0 +1,20 @@
+//! What the engine has to know of what is done to a world from outside: nothing but how to record it and how to let
+//! it go on. What there is to do stands in `action/`, above the engine.
+
+use std::fmt::Debug;
+
+use crate::engine::host::HostId;
+use crate::engine::world::World;
+
+/// Something that can be done to a world.
+pub trait Deed: Clone + Debug + PartialEq {
+    /// What a deed leaves in the queue, to go on at its time.
+    type Step: Debug;
+
+    /// The time of a step has come.
+    fn go_on(world: &mut World<Self>, step: Self::Step);
+    /// A supervisor waits for a write to be synced.
+    fn syncing(world: &mut World<Self>, host: HostId);
+    /// A supervisor's process ended.
+    fn ended(world: &mut World<Self>, host: HostId);
+}

@@ -1,0 +1,151 @@
+//! A ring as somebody sees it who may look at every host at once: a simulated world, or a ring that runs elsewhere.
+
+use annulus_core::{Incarnation, Instant, MemberId, Node, Rumor, RumorKey, ServiceName, ServiceState, State};
+
+use crate::engine::deed::Deed;
+use crate::engine::host::{HostId, HostState};
+use crate::engine::world::World;
+
+/// A ring as somebody sees it who may look at every host at once.
+pub trait Scene {
+    /// Time since the beginning.
+    fn now(&self) -> Instant;
+    /// A host's name.
+    fn name(&self, host: HostId) -> &str;
+    /// Whether a supervisor runs on a host.
+    fn state(&self, host: HostId) -> HostState;
+    /// The member that runs, or last ran, on a host.
+    fn member_id(&self, host: HostId) -> Option<MemberId>;
+    /// The host that a member runs on, or last ran on.
+    fn host_by_member(&self, member: &MemberId) -> Option<HostId>;
+    /// Who the supervisor on a host is; none while it has no process.
+    fn identity(&self, host: HostId) -> Option<(MemberId, Incarnation)>;
+    /// What the supervisor at `by` holds of a member; none when it does not know it.
+    fn held(&self, by: HostId, of: &MemberId) -> Option<State>;
+    /// How many members the supervisor at `by` holds in this state, or in any.
+    fn count(&self, by: HostId, state: Option<State>) -> usize;
+    /// How a service fares on a host; none when it is not loaded there.
+    fn service(&self, host: HostId, service: &ServiceName) -> Option<ServiceState>;
+    /// Whether the supervisor at `by` was told that a service of this name runs at `member`.
+    fn knows_service(&self, by: HostId, member: &MemberId, service: &ServiceName) -> bool;
+    /// The hosts that act as the leader of a service's group.
+    fn acting(&self, _service: &ServiceName) -> Vec<HostId> {
+        Vec::new()
+    }
+    /// Who leads a service's group, as the supervisor at `by` knows.
+    fn leader_seen(&self, _by: HostId, _service: &ServiceName) -> Option<MemberId> {
+        None
+    }
+    /// Number and content's hash of what the supervisor at `by` holds of a group's configuration or file; none also
+    /// where nobody can look.
+    fn version(&self, _by: HostId, _key: &RumorKey) -> Option<(u64, u64)> {
+        None
+    }
+    /// Requests that load balancers have sent, and those of them that were lost.
+    fn requests(&self) -> (u64, u64) {
+        (0, 0)
+    }
+    /// Why those who run, which are among these hosts, do not share one view; none when they do.
+    fn difference(&self, hosts: &[HostId]) -> Option<String> {
+        let runs = |host: &&HostId| self.state(**host) == HostState::Running;
+        for by in hosts.iter().filter(runs) {
+            for of in hosts.iter().filter(runs).filter(|of| *of != by) {
+                let held = self.member_id(*of).and_then(|member| self.held(*by, &member));
+                if held != Some(State::Alive) {
+                    let held = held.map_or("unknown", State::name);
+                    return Some(format!("{} holds {} to be {held}", self.name(*by), self.name(*of)));
+                }
+            }
+        }
+        None
+    }
+}
+
+impl<D: Deed> Scene for World<D> {
+    fn now(&self) -> Instant {
+        self.now()
+    }
+
+    fn name(&self, host: HostId) -> &str {
+        &self.spec(host).name
+    }
+
+    fn state(&self, host: HostId) -> HostState {
+        self.state(host)
+    }
+
+    fn member_id(&self, host: HostId) -> Option<MemberId> {
+        self.member_id(host)
+    }
+
+    fn host_by_member(&self, member: &MemberId) -> Option<HostId> {
+        self.host_by_member(member)
+    }
+
+    fn identity(&self, host: HostId) -> Option<(MemberId, Incarnation)> {
+        self.node(host).map(|node| (node.id(), node.incarnation()))
+    }
+
+    fn held(&self, by: HostId, of: &MemberId) -> Option<State> {
+        self.node(by)?.member(of).map(|record| record.state)
+    }
+
+    fn count(&self, by: HostId, state: Option<State>) -> usize {
+        let members = self.node(by).map(Node::members).unwrap_or_default();
+        members.iter().filter(|record| state.is_none_or(|state| state == record.state)).count()
+    }
+
+    fn service(&self, host: HostId, service: &ServiceName) -> Option<ServiceState> {
+        let local = self.node(host).map(Node::services).unwrap_or_default();
+        local.iter().find(|view| view.spec.name() == *service).map(|view| view.state)
+    }
+
+    fn knows_service(&self, by: HostId, member: &MemberId, service: &ServiceName) -> bool {
+        self.node(by).is_some_and(|node| node.rumors().any(|rumor| runs_at(rumor, member, service)))
+    }
+
+    fn acting(&self, service: &ServiceName) -> Vec<HostId> {
+        self.acting(service)
+    }
+
+    fn leader_seen(&self, by: HostId, service: &ServiceName) -> Option<MemberId> {
+        crate::engine::lead::leader_seen(self.node(by)?, service)
+    }
+
+    fn version(&self, by: HostId, key: &RumorKey) -> Option<(u64, u64)> {
+        held_version(self.node(by)?, key)
+    }
+
+    fn requests(&self) -> (u64, u64) {
+        self.requests()
+    }
+
+    fn difference(&self, _: &[HostId]) -> Option<String> {
+        crate::engine::view::difference(self)
+    }
+}
+
+/// Number and content's hash of what a node holds of a group's configuration or file.
+pub(crate) fn held_version(node: &Node, key: &RumorKey) -> Option<(u64, u64)> {
+    let version = match key {
+        RumorKey::ServiceConfig(group) => node.group_config(group).map(|config| &config.version),
+        RumorKey::ServiceFile { group, name } => {
+            node.group_files(group).find(|file| file.name == *name).map(|file| &file.version)
+        }
+        _ => None,
+    };
+    version.map(|version| (version.number, version.hash()))
+}
+
+/// Whether a rumor says that a service of this name runs at `member`.
+pub(crate) fn runs_at(rumor: &Rumor, member: &MemberId, service: &ServiceName) -> bool {
+    match rumor {
+        Rumor::Service(told) => {
+            told.member_id == *member
+                && told.group.service() == service.as_str()
+                && !told.tombstone
+                && told.initialized
+        }
+        _ => false,
+    }
+}
