@@ -64,7 +64,7 @@ impl Config {
 }
 
 /// What a service rumor says about the host it runs on (as in Habitat).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SysInfo {
     /// Address for service traffic.
     pub ip: String,

@@ -48,24 +48,25 @@ pub struct ServiceRumor {
 }
 
 impl ServiceRumor {
-    /// Joins two statements: the higher incarnation, and of equal ones the greater encoding, so that two
-    /// nodes can never disagree for ever (Habitat keeps whichever came first).
+    /// Joins two statements: the higher incarnation; of equal ones, which only a copied identity can make, a
+    /// retraction, then the greater content, so that two nodes cannot disagree for ever (Habitat keeps what came first).
     pub fn merge(&mut self, other: &Self) -> bool {
         assert!(
             self.member_id == other.member_id && self.group == other.group,
             "different rumors cannot be joined"
         );
-        let newer = match other.incarnation.cmp(&self.incarnation) {
-            core::cmp::Ordering::Greater => true,
-            core::cmp::Ordering::Less => false,
-            core::cmp::Ordering::Equal => {
-                self != other && other.to_wire().encode_to_vec() > self.to_wire().encode_to_vec()
-            }
-        };
+        let newer = (other.incarnation, other.content()) > (self.incarnation, self.content());
         if newer {
-            *self = other.clone();
+            self.clone_from(other);
         }
         newer
+    }
+
+    /// What it says, in an order that is total: two statements that differ are never equal here.
+    fn content(&self) -> impl Ord + '_ {
+        let runs = (self.tombstone, self.initialized, self.accepting, &self.maintenance);
+        let with = (self.pkg_incarnation, self.config_incarnation, self.versions_digest, self.electorate_min);
+        (runs, with, &self.pkg, &self.cfg, &self.sys)
     }
 
     pub(crate) fn to_wire(&self) -> proto::Service {
