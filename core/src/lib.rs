@@ -56,71 +56,62 @@
 //!
 //! # Modules, in reading order
 //!
-//! `io`, `command`, `config`, `snapshot` are what crosses the border; `membership`, `rumor`, `service`, `census`,
-//! `election` are the features, which do not know each other; `node` wires them up; `wire` holds the messages,
-//! [`limits`] every bound.
+//! Floors; an import runs down, never up or sideways, and a test reads them all.
+//!
+//! | floor | what | may name |
+//! |---|---|---|
+//! | `model` | data and its words, what crosses the border (`model::io`, start there), time, chance, [`limits`] | nothing |
+//! | `wire` | messages and rumors as bytes | `model` |
+//! | `store` | what survives a restart, as rows; rumors are stored as the wire sends them | `wire`, `model` |
+//! | `membership`, `rumor`, `service`, `election` | the features: each decides one thing | `store` and below, no other feature |
+//! | `node` | the composer: it carries events from one feature to another | everything |
 #![no_std]
 #![forbid(unsafe_code)]
 extern crate alloc;
 
-mod census;
-mod command;
-mod config;
-mod context;
-mod digest;
 mod election;
-mod error;
-mod facts;
-mod history;
-mod id;
-mod ident;
-mod io;
-pub mod limits;
 mod membership;
-mod metrics;
+mod model;
 mod node;
-mod planted;
-mod prepared;
-mod rng;
 mod rumor;
 mod service;
-mod snapshot;
-mod time;
+mod store;
 mod wire;
 
-pub use census::{Census, CensusGroup, CensusMember, CensusVersion, CensusVersions};
-pub use command::{Command, Reply, StopHow};
-pub use config::{Config, SysInfo, Timings};
-pub use election::Vote;
-pub use error::{CommandError, ConfigError, DecodeError, ParseError, SnapshotError};
-pub use facts::{
-    ElectionEvent, ElectionStatus, ElectionView, Facts, Fitness, GroupConfig, GroupFile, LeaseEnd, Role,
-};
-pub use history::HistoryEntry;
-pub use id::{
+pub use model::accusers::Accusers;
+pub use model::census::{Census, CensusGroup, CensusMember, CensusVersion, CensusVersions};
+pub use model::channel::Channel;
+pub use model::command::{Command, CommandError, Reply, StopHow};
+pub use model::config::{Config, SysInfo, Timings};
+pub use model::election::{ElectionEvent, ElectionStatus, ElectionView, Fitness, LeaseEnd, Role};
+pub use model::error::{ConfigError, DecodeError, ParseError, SnapshotError};
+pub use model::event::{Cause, Event, EventKind, Why};
+pub use model::exit_status::ExitStatus;
+pub use model::facts::{Facts, GroupConfig, GroupFile};
+pub use model::id::{
     EffectId, EventId, FileName, Incarnation, InputId, MemberId, ProbeSeq, RequestId, ServiceGroup,
     ServiceName,
 };
-pub use ident::PackageIdent;
-pub use io::{
-    Cause, Channel, Effect, EffectResult, Event, EventKind, ExitReason, ExitStatus, Input, Output,
-    StopSignal, Transmit, WakeReason, Why,
-};
-pub use limits::Limit;
-pub use membership::{Accusers, MemberRecord, State};
-pub use metrics::{MessageCounts, Metrics};
-pub use node::Node;
-pub use planted::{Bug, CAN_PLANT, Planted};
-pub use prepared::{Bind, Changed, DrainPlan, HookEnd, HookExit, Prepared, Rendered};
-pub use rng::Rng;
-pub use rumor::{
+pub use model::ident::PackageIdent;
+pub use model::io::{Effect, EffectResult, ExitReason, Input, Output, StopSignal, Transmit, WakeReason};
+pub use model::limits;
+pub use model::member::{MemberRecord, State};
+pub use model::metrics::{MessageCounts, Metrics};
+pub use model::planted::{Bug, CAN_PLANT, Planted};
+pub use model::prepared::{Bind, Changed, DrainPlan, HookEnd, HookExit, Prepared, Rendered};
+pub use model::rng::Rng;
+pub use model::row::{Table, Write};
+pub use model::rumor::{
     Contender, Departure, ElectionRumor, MemberRumor, Rumor, RumorKey, RumorKind, ServiceConfig, ServiceFile,
     ServiceHealth, ServiceRumor, Version,
 };
-pub use service::{
+pub use model::service::{
     BindingMode, Demoted, DesiredState, HEALTH_CHECK_INTERVAL_MS, Health, Hook, ServiceSpec, ServiceState,
     ServiceView, SpecChange, Topology, UpdateCondition, UpdateStrategy,
 };
-pub use snapshot::{RunningService, Snapshot, Table, Write};
-pub use time::{Instant, UnixTime};
+pub use model::time::{Instant, UnixTime};
+pub use node::Node;
+pub use store::history::HistoryEntry;
+pub use store::snapshot::{RunningService, Snapshot};
+pub use store::vote::Vote;
 pub use wire::Message;

@@ -5,13 +5,13 @@ use core::time::Duration;
 
 use super::electorate::Count;
 use super::group::{After, Group, Stance};
-use super::spec::{Body, Electorate, Message, Step, Verdict, Voter};
 use super::{Action, Env};
-use crate::facts::ElectionEvent;
-use crate::id::MemberId;
-use crate::limits::{ELECTION_TERM_MAX, ELECTORATE_MAX, Limit};
-use crate::planted::Bug;
-use crate::time::Instant;
+use crate::model::ballot::{Body, Electorate, Message, Step, Verdict, Voter};
+use crate::model::election::ElectionEvent;
+use crate::model::id::MemberId;
+use crate::model::limits::{ELECTION_TERM_MAX, ELECTORATE_MAX, Limit};
+use crate::model::planted::Bug;
+use crate::model::time::Instant;
 
 /// Rounds that are begun at once, because an answer told what the last one lacked.
 const RESTARTS_MAX: u32 = 4;

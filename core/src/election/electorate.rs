@@ -2,10 +2,23 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
-use super::spec::{Electorate, Roll, Voter};
-use crate::id::MemberId;
-use crate::limits::ELECTORATE_MAX;
-use crate::planted::{Bug, Planted};
+use crate::model::ballot::{Electorate, Voter};
+use crate::model::id::MemberId;
+use crate::model::limits::ELECTORATE_MAX;
+use crate::model::planted::{Bug, Planted};
+
+/// What one member knows of a group's members, by the ring's rumors.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Roll {
+    /// Who runs a service of the group with topology leader, and whether it answers; departed ones are not in it.
+    pub(crate) members: alloc::collections::BTreeMap<MemberId, bool>,
+    /// Members of the electorate that departed or run the service no longer.
+    pub(crate) gone: alloc::collections::BTreeSet<MemberId>,
+    /// Members of the electorate that an operator banned: they are gone for good.
+    pub(crate) banned: alloc::collections::BTreeSet<MemberId>,
+    /// The smallest size that the electorate counts as (`--quorum`, three by default): the highest that a member says.
+    pub(crate) size_min: u32,
+}
 
 /// The smallest electorate where no `--quorum` says otherwise: of two, neither could do without the other.
 pub(crate) const SIZE_MIN: u32 = 3;

@@ -1,25 +1,25 @@
 //! One group's election at one member: what it knows, what it has promised, what it is doing.
 
 use alloc::collections::BTreeSet;
-use alloc::string::String;
+use alloc::format;
+use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
-use alloc::{format, string::ToString as _};
 use core::time::Duration;
 
 use super::candidate::Campaign;
 use super::electorate::{Count, SIZE_MIN};
 use super::leader::Leading;
-use super::spec::{Body, Electorate, Message, Roll, Step, Verdict, Voter};
-use super::vote::{self, Vote};
 use super::voter::{Ballot, Promise};
-use super::{Action, Env, promise};
-use crate::facts::{ElectionEvent, ElectionStatus, ElectionView, Fitness, Role};
-use crate::id::{EventId, MemberId, ServiceGroup};
-use crate::io::EventKind;
-use crate::limits::ELECTORATE_MAX;
-use crate::planted::{Bug, Planted};
-use crate::rumor::ElectionRumor;
-use crate::time::Instant;
+use super::{Action, Env, Roll, promise};
+use crate::model::ballot::{Body, Electorate, Message, Step, Verdict, Voter};
+use crate::model::election::{ElectionEvent, ElectionStatus, ElectionView, Fitness, Role};
+use crate::model::event::EventKind;
+use crate::model::id::{EventId, MemberId, ServiceGroup};
+use crate::model::limits::ELECTORATE_MAX;
+use crate::model::planted::{Bug, Planted};
+use crate::model::rumor::ElectionRumor;
+use crate::model::time::Instant;
+use crate::store::vote::{self, Vote};
 
 /// Wait before a row that could not be stored is stored again.
 const STORE_RETRY: Duration = Duration::from_secs(1);

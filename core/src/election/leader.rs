@@ -4,17 +4,16 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::electorate;
 use super::group::{After, Group, Stance};
-use super::spec::{Body, Electorate, Verdict, Voter};
 use super::voter::Promise;
-use super::{Action, Env, lease};
-use crate::facts::{ElectionEvent, LeaseEnd};
-use crate::id::MemberId;
-use crate::limits::ELECTION_TERM_MAX;
-use crate::planted::Bug;
-use crate::rumor::ElectionRumor;
-use crate::time::Instant;
+use super::{Action, Env, electorate, lease};
+use crate::model::ballot::{Body, Electorate, Verdict, Voter};
+use crate::model::election::{ElectionEvent, LeaseEnd};
+use crate::model::id::MemberId;
+use crate::model::limits::ELECTION_TERM_MAX;
+use crate::model::planted::Bug;
+use crate::model::rumor::ElectionRumor;
+use crate::model::time::Instant;
 
 /// Requests whose answers are still counted.
 const SENDS_MAX: usize = 32;

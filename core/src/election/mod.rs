@@ -7,8 +7,8 @@
 //! | `candidate` | asks first, then collects votes |
 //! | `leader` | renews the lease, changes the electorate, hands over |
 //! | `electorate` | how votes are counted and who gets and loses a seat |
-//! | `vote` | what must survive a crash |
-//! | `spec` | messages and electorates, as plain data |
+//!
+//! Messages and electorates are data in `model::ballot`; the row that must survive a crash is in `store::vote`.
 //!
 //! # How it works
 //!
@@ -80,30 +80,28 @@ mod candidate;
 mod electorate;
 mod group;
 mod leader;
-mod spec;
 #[cfg(test)]
 mod tests;
-pub(crate) mod vote;
 mod voter;
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::time::Duration;
 
-pub(crate) use electorate::SIZE_MIN;
-pub(crate) use spec::{Body, Electorate, Message, Roll, Step, Verdict, Voter};
-pub use vote::Vote;
+pub(crate) use electorate::{Roll, SIZE_MIN};
 
-use crate::config::{Config, Timings};
-use crate::context::Context;
-use crate::facts::{ElectionView, Fitness, Role};
-use crate::id::{MemberId, ServiceGroup};
-use crate::limits::{ELECTIONS_MAX, Limit};
-use crate::planted::{Bug, Planted};
-use crate::rng::Rng;
-use crate::rumor::ElectionRumor;
-use crate::snapshot::Write;
-use crate::time::Instant;
+use crate::model::ballot::Message;
+use crate::model::config::{Config, Timings};
+use crate::model::context::Context;
+use crate::model::election::{ElectionView, Fitness, Role};
+use crate::model::id::{MemberId, ServiceGroup};
+use crate::model::limits::{ELECTIONS_MAX, Limit};
+use crate::model::planted::{Bug, Planted};
+use crate::model::rng::Rng;
+use crate::model::row::Write;
+use crate::model::rumor::ElectionRumor;
+use crate::model::time::Instant;
+use crate::store::vote::Vote;
 use group::Group;
 
 /// Largest difference between a host's clock and true time that the promises bear, in per cent.

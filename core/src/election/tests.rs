@@ -3,14 +3,15 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec;
+use proptest::prelude::{Just, ProptestConfig, Strategy, prop_oneof, proptest};
 
 use super::*;
-use crate::context::{Context, Outputs};
-use crate::facts::ElectionStatus;
-use crate::id::InputId;
-use crate::metrics::Metrics;
-use crate::rng::Rng;
-use proptest::prelude::{Just, ProptestConfig, Strategy, prop_oneof, proptest};
+use crate::model::context::{Context, Outputs};
+use crate::model::election::ElectionStatus;
+use crate::model::id::InputId;
+use crate::model::metrics::Metrics;
+use crate::model::rng::Rng;
+use crate::store::vote;
 
 const STEP: Duration = Duration::from_millis(1);
 
@@ -123,9 +124,12 @@ impl Bench {
         let result = act(elections, &mut ctx);
         elections.check_invariants();
         while let Some(output) = self.outputs.pop() {
-            let crate::io::Output::Event(event) = output else { continue };
-            if let crate::io::EventKind::Election { term, what: crate::ElectionEvent::Won { .. }, .. } =
-                event.kind
+            let crate::model::io::Output::Event(event) = output else { continue };
+            if let crate::model::event::EventKind::Election {
+                term,
+                what: crate::ElectionEvent::Won { .. },
+                ..
+            } = event.kind
             {
                 let winner = *self.won.entry(term).or_insert(id(n));
                 assert_eq!(winner, id(n), "two members won term {term}");
@@ -438,7 +442,7 @@ fn a_group_larger_than_an_electorate_elects_all_the_same() {
     bench.run(3_000);
     let leader = bench.acting()[0];
     let elections = bench.members[&leader].elections.as_ref().expect("it runs");
-    assert_eq!(elections.electorate(&group()).len(), crate::limits::ELECTORATE_MAX);
+    assert_eq!(elections.electorate(&group()).len(), crate::model::limits::ELECTORATE_MAX);
 }
 
 /// What may befall a group.

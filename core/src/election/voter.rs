@@ -4,14 +4,14 @@ use alloc::collections::BTreeMap;
 use core::time::Duration;
 
 use super::group::{Group, Stance};
-use super::spec::{Electorate, Step, Verdict};
 use super::{Action, Env, promise};
-use crate::facts::ElectionEvent;
-use crate::id::{EventId, MemberId};
-use crate::limits::{ASKS_MAX, ELECTION_TERM_MAX, LEASE_MS_MAX, Limit};
-use crate::planted::Bug;
-use crate::rumor::ElectionRumor;
-use crate::time::Instant;
+use crate::model::ballot::{Electorate, Step, Verdict};
+use crate::model::election::ElectionEvent;
+use crate::model::id::{EventId, MemberId};
+use crate::model::limits::{ASKS_MAX, ELECTION_TERM_MAX, LEASE_MS_MAX, Limit};
+use crate::model::planted::Bug;
+use crate::model::rumor::ElectionRumor;
+use crate::model::time::Instant;
 
 /// Why a voter that knows of a leader elsewhere founds nothing, in milliseconds to try again after.
 const FOUNDED_ELSEWHERE_MS: u64 = 500;

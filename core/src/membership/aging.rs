@@ -3,12 +3,14 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{Accusers, Action, Membership, State};
-use crate::context::Context;
-use crate::id::MemberId;
-use crate::io::{EventKind, Why};
-use crate::limits::{Limit, MEMBERS_MAX};
-use crate::time::Instant;
+use super::{Action, Membership};
+use crate::model::accusers::Accusers;
+use crate::model::context::Context;
+use crate::model::event::{EventKind, Why};
+use crate::model::id::MemberId;
+use crate::model::limits::{Limit, MEMBERS_MAX};
+use crate::model::member::State;
+use crate::model::time::Instant;
 
 impl Membership {
     pub(super) fn plan_housekeeping(&mut self, now: Instant) {

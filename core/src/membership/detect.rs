@@ -5,13 +5,15 @@ use core::time::Duration;
 
 use super::probe::{Probe, Purpose, times};
 use super::suspicion::Suspicion;
-use super::{Accusers, Action, Heard, MemberRecord, Membership, State, Urgency};
-use crate::context::Context;
-use crate::id::{EventId, MemberId};
-use crate::io::{EventKind, Why};
-use crate::limits::{Limit, VERIFICATIONS_MAX};
-use crate::planted::Bug;
-use crate::time::Instant;
+use super::{Action, Heard, Membership, Urgency};
+use crate::model::accusers::Accusers;
+use crate::model::context::Context;
+use crate::model::event::{EventKind, Why};
+use crate::model::id::{EventId, MemberId};
+use crate::model::limits::{Limit, VERIFICATIONS_MAX};
+use crate::model::member::{MemberRecord, State};
+use crate::model::planted::Bug;
+use crate::model::time::Instant;
 use crate::wire::swim::Body;
 
 /// Pings that one probe sends directly, the first included.

@@ -4,13 +4,14 @@ use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use super::relay::Relay;
-use super::{Accusers, Action, Heard, MemberRecord, Membership, State, Urgency};
-use crate::context::Context;
-use crate::id::{Incarnation, MemberId, ProbeSeq};
-use crate::io::{EventKind, Why};
-use crate::limits::{ACCUSERS_MAX, Limit};
-use crate::planted::Bug;
-use crate::wire::UNSPECIFIED;
+use super::{Action, Heard, Membership, Urgency};
+use crate::model::accusers::Accusers;
+use crate::model::context::Context;
+use crate::model::event::{EventKind, Why};
+use crate::model::id::{Incarnation, MemberId, ProbeSeq};
+use crate::model::limits::{ACCUSERS_MAX, Limit};
+use crate::model::member::{MemberRecord, State, UNSPECIFIED};
+use crate::model::planted::Bug;
 use crate::wire::swim::Body;
 
 /// How often a member outbids an incarnation of its own that it never used before it takes that for a second daemon.

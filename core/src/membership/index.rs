@@ -7,7 +7,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::limits::MEMBERS_MAX;
+use crate::model::limits::MEMBERS_MAX;
 
 /// Bits of an entry that say which place of the table it means; the others are the tag.
 const SLOT_BITS: u32 = 17;

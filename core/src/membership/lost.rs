@@ -7,11 +7,12 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::probe::stands_here;
-use super::{Action, MemberRecord, Membership, State};
-use crate::context::Context;
-use crate::limits::PEERS_MAX;
-use crate::planted::Bug;
-use crate::time::Instant;
+use super::{Action, Membership};
+use crate::model::context::Context;
+use crate::model::limits::PEERS_MAX;
+use crate::model::member::{MemberRecord, State};
+use crate::model::planted::Bug;
+use crate::model::time::Instant;
 use crate::wire::swim::Body;
 
 /// The first wait between tries while alone, in milliseconds; doubles up to the configured period.

@@ -2,26 +2,25 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `member` | one member's record and the precedence of statements about it |
 //! | `table` | all records, dense |
 //! | `hear` | what others say: contact, rumors, accusations of this member itself |
 //! | `detect` | this member's own probes, suspicions and their timeouts |
 //! | `aging` | confirmed members depart, departed ones are forgotten |
 //! | `lost` | finding back: peers while alone, members believed dead |
-//! | `probe`, `suspicion`, `relay`, `health`, `accusers` | the parts of those |
+//! | `probe`, `suspicion`, `relay`, `health` | the parts of those |
+//!
+//! A member's record, and which of two statements about it prevails, is in `model::member`.
 //!
 //! Where this differs from Habitat's rules: contact never revives a member at its old
 //! incarnation, it makes the member refute instead, so that everybody can follow; a second-hand death is a
 //! suspicion until this member has looked for itself; a ban is final.
 
-mod accusers;
 mod aging;
 mod detect;
 mod health;
 mod hear;
 mod index;
 mod lost;
-mod member;
 mod probe;
 mod relay;
 mod suspicion;
@@ -34,20 +33,20 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-pub use accusers::Accusers;
-pub use member::{MemberRecord, State};
 pub(crate) use suspicion::log10_milli;
 pub(crate) use table::{MemberTable, digested};
 
-use crate::config::{Config, Timings};
-use crate::context::Context;
-use crate::id::{EventId, Incarnation, MemberId, ProbeSeq};
-use crate::io::{EventKind, WakeReason, Why};
-use crate::limits::MEMBERS_MAX;
-use crate::planted::{Bug, Planted};
-use crate::rng::Rng;
-use crate::time::Instant;
-use crate::wire::UNSPECIFIED;
+use crate::model::accusers::Accusers;
+use crate::model::config::{Config, Timings};
+use crate::model::context::Context;
+use crate::model::event::{EventKind, Why};
+use crate::model::id::{EventId, Incarnation, MemberId, ProbeSeq};
+use crate::model::io::WakeReason;
+use crate::model::limits::MEMBERS_MAX;
+use crate::model::member::{MemberRecord, State, UNSPECIFIED};
+use crate::model::planted::{Bug, Planted};
+use crate::model::rng::Rng;
+use crate::model::time::Instant;
 use crate::wire::swim::Body;
 use health::LocalHealth;
 use lost::Lost;

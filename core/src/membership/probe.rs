@@ -13,10 +13,10 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::table::MemberTable;
-use crate::id::{EventId, InputId, MemberId, ProbeSeq};
-use crate::membership::{MemberRecord, State};
-use crate::rng::Rng;
-use crate::time::Instant;
+use crate::model::id::{EventId, InputId, MemberId, ProbeSeq};
+use crate::model::member::{MemberRecord, State};
+use crate::model::rng::Rng;
+use crate::model::time::Instant;
 
 /// Probes under way at one time: the round's own and the checks of suspects.
 pub(super) const PROBES_MAX: usize = 32;

@@ -3,10 +3,10 @@
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use super::member::MemberRecord;
-use crate::id::{MemberId, ProbeSeq};
-use crate::limits::RELAYS_MAX;
-use crate::time::Instant;
+use crate::model::id::{MemberId, ProbeSeq};
+use crate::model::limits::RELAYS_MAX;
+use crate::model::member::MemberRecord;
+use crate::model::time::Instant;
 
 /// A ping sent for somebody else.
 #[derive(Clone, Debug)]

@@ -3,11 +3,11 @@
 
 use core::time::Duration;
 
-use super::accusers::Accusers;
 use super::detect::Step;
-use crate::config::Timings;
-use crate::id::{EventId, MemberId};
-use crate::time::Instant;
+use crate::model::accusers::Accusers;
+use crate::model::config::Timings;
+use crate::model::id::{EventId, MemberId};
+use crate::model::time::Instant;
 
 /// One member that this node suspects.
 #[derive(Clone, Debug)]

@@ -3,11 +3,12 @@
 //! Dense because a simulator holds members times members of these. What is walked is the table itself, whose
 //! order follows from the inputs alone.
 
-use super::index::Index;
-use super::member::{MemberRecord, State};
-use crate::digest::{Digest, hash_member, mix};
-use crate::id::MemberId;
 use alloc::vec::Vec;
+
+use super::index::Index;
+use crate::model::digest::{Digest, hash_member, mix};
+use crate::model::id::MemberId;
+use crate::model::member::{MemberRecord, State};
 
 /// Members in order of arrival (a forgotten one's place is taken by the last).
 #[derive(Debug, Default)]
@@ -123,7 +124,7 @@ pub(crate) fn digested(record: &MemberRecord) -> Option<(u64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::Incarnation;
+    use crate::model::id::Incarnation;
     use alloc::collections::BTreeMap;
     use core::net::{IpAddr, Ipv4Addr};
     use proptest::prelude::*;

@@ -4,14 +4,17 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
 
-use super::{Accusers, Action, Heard, MemberRecord, Membership, State};
-use crate::config::{Config, Timings};
-use crate::context::{Context, Outputs};
-use crate::id::{Incarnation, InputId, MemberId, ProbeSeq};
-use crate::io::{EventKind, Output, Why};
-use crate::metrics::Metrics;
-use crate::rng::Rng;
-use crate::time::Instant;
+use super::{Action, Heard, Membership};
+use crate::model::accusers::Accusers;
+use crate::model::config::{Config, Timings};
+use crate::model::context::{Context, Outputs};
+use crate::model::event::{EventKind, Why};
+use crate::model::id::{Incarnation, InputId, MemberId, ProbeSeq};
+use crate::model::io::Output;
+use crate::model::member::{MemberRecord, State};
+use crate::model::metrics::Metrics;
+use crate::model::rng::Rng;
+use crate::model::time::Instant;
 use crate::wire::swim::Body;
 
 struct Bench {

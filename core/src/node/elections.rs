@@ -6,15 +6,17 @@ use alloc::vec::Vec;
 
 use super::persist::Pending;
 use super::{Node, ctx, moment};
-use crate::context::Context;
-use crate::election::{Action, Message, Roll, SIZE_MIN};
-use crate::facts::{Fitness, Role};
-use crate::id::{MemberId, ServiceGroup};
-use crate::io::Effect;
-use crate::limits::ELECTORATE_MAX;
-use crate::membership::State;
-use crate::rumor::{ElectionRumor, Priority, Rumor, RumorKey};
-use crate::service::{ServiceSpec, Topology};
+use crate::election::{Action, Roll, SIZE_MIN};
+use crate::model::ballot::Message;
+use crate::model::context::Context;
+use crate::model::election::{Fitness, Role};
+use crate::model::id::{MemberId, ServiceGroup};
+use crate::model::io::Effect;
+use crate::model::limits::ELECTORATE_MAX;
+use crate::model::member::State;
+use crate::model::rumor::{ElectionRumor, Rumor, RumorKey};
+use crate::model::service::{ServiceSpec, Topology};
+use crate::rumor::Priority;
 use crate::wire::swim::Body;
 
 /// What lies between the elections and the rest of the node.

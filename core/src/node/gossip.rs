@@ -6,17 +6,20 @@ use core::time::Duration;
 use prost::Message as _;
 
 use super::{Node, ctx};
-use crate::context::Context;
-use crate::id::MemberId;
-use crate::io::{Channel, Output, Transmit};
-use crate::limits::{DATAGRAM_BYTES_MAX, Limit, STREAM_BYTES_MAX};
-use crate::membership::{MemberRecord, log10_milli};
-use crate::planted::Bug;
-use crate::rumor::{MemberRumor, Priority, Rumor, RumorKey};
-use crate::time::Instant;
-use crate::wire::proto;
-use crate::wire::stream;
-use crate::wire::swim::{self, Body, member_to_wire};
+use crate::membership::log10_milli;
+use crate::model::channel::Channel;
+use crate::model::context::Context;
+use crate::model::id::MemberId;
+use crate::model::io::{Output, Transmit};
+use crate::model::limits::{DATAGRAM_BYTES_MAX, Limit, STREAM_BYTES_MAX};
+use crate::model::member::MemberRecord;
+use crate::model::planted::Bug;
+use crate::model::rumor::{MemberRumor, Rumor, RumorKey};
+use crate::model::time::Instant;
+use crate::rumor::Priority;
+use crate::wire::convert::member_to_wire;
+use crate::wire::swim::{self, Body};
+use crate::wire::{proto, stream};
 
 /// What a datagram without rumors takes at most: the sender, and a second member in indirect probes.
 const ENVELOPE_BYTES_MAX: usize = 280;

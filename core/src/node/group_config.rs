@@ -5,17 +5,17 @@ use alloc::vec::Vec;
 
 use super::persist::Pending;
 use super::{Node, ctx, moment};
-use crate::command::Reply;
-use crate::context::Context;
-use crate::error::CommandError;
-use crate::facts::versions_digest;
-use crate::history::HistoryEntry;
-use crate::id::{FileName, MemberId, RequestId, ServiceGroup};
-use crate::io::EventKind;
-use crate::limits::{INCARNATION_MAX, SERVICE_CONFIG_BYTES_MAX, SERVICE_FILE_BYTES_MAX};
 use crate::membership::Heard;
-use crate::planted::Bug;
-use crate::rumor::{Priority, Rumor, RumorKey, ServiceConfig, ServiceFile, Version};
+use crate::model::command::{CommandError, Reply};
+use crate::model::context::Context;
+use crate::model::event::EventKind;
+use crate::model::facts::versions_digest;
+use crate::model::id::{FileName, MemberId, RequestId, ServiceGroup};
+use crate::model::limits::{INCARNATION_MAX, SERVICE_CONFIG_BYTES_MAX, SERVICE_FILE_BYTES_MAX};
+use crate::model::planted::Bug;
+use crate::model::rumor::{Rumor, RumorKey, ServiceConfig, ServiceFile, Version};
+use crate::rumor::Priority;
+use crate::store::history::HistoryEntry;
 
 impl Node {
     pub(super) fn apply_config(

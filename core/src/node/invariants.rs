@@ -1,9 +1,9 @@
 //! What holds between the components after every input. The simulator checks it each time; a daemon relies on it.
 
 use super::Node;
-use crate::limits::{DEPARTURES_MAX, HOT_RUMORS_MAX, MEMBERS_MAX, RUMORS_MAX};
-use crate::membership::State;
-use crate::rumor::Rumor;
+use crate::model::limits::{DEPARTURES_MAX, HOT_RUMORS_MAX, MEMBERS_MAX, RUMORS_MAX};
+use crate::model::member::State;
+use crate::model::rumor::Rumor;
 
 impl Node {
     /// Checks what holds between this node's parts after every input. Costs a look at everything it knows.

@@ -5,11 +5,12 @@ use core::time::Duration;
 
 use super::persist::Pending;
 use super::{Node, Phase, ctx, moment};
-use crate::command::Reply;
-use crate::context::Context;
-use crate::id::{Incarnation, RequestId};
-use crate::io::{Effect, EventKind, ExitReason};
-use crate::time::Instant;
+use crate::model::command::Reply;
+use crate::model::context::Context;
+use crate::model::event::EventKind;
+use crate::model::id::{Incarnation, RequestId};
+use crate::model::io::{Effect, ExitReason};
+use crate::model::time::Instant;
 
 /// How far the departure has come.
 #[derive(Debug, PartialEq, Eq)]

@@ -36,22 +36,26 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::census::Census;
-use crate::config::Config;
-use crate::context::{Context, Outputs};
 use crate::election::Elections;
-use crate::facts::ElectionView;
-use crate::history::History;
-use crate::id::{EffectId, Incarnation, InputId, MemberId};
-use crate::io::{EventKind, ExitReason, Input, Output, WakeReason};
-use crate::membership::{MemberRecord, Membership};
-use crate::metrics::Metrics;
-use crate::planted::Bug;
-use crate::rng::Rng;
-use crate::rumor::{Heat, Rumor, RumorKey, RumorStore};
-use crate::service::{Beginning, Moment, ServiceView, Services};
-use crate::snapshot::Snapshot;
-use crate::time::{Instant, UnixTime};
+use crate::membership::Membership;
+use crate::model::census::Census;
+use crate::model::config::Config;
+use crate::model::context::{Context, Outputs};
+use crate::model::election::ElectionView;
+use crate::model::event::EventKind;
+use crate::model::id::{EffectId, Incarnation, InputId, MemberId};
+use crate::model::io::{ExitReason, Input, Output, WakeReason};
+use crate::model::member::MemberRecord;
+use crate::model::metrics::Metrics;
+use crate::model::planted::Bug;
+use crate::model::rng::Rng;
+use crate::model::rumor::{Rumor, RumorKey};
+use crate::model::service::ServiceView;
+use crate::model::time::{Instant, UnixTime};
+use crate::rumor::{Heat, RumorStore};
+use crate::service::{Beginning, Moment, Services};
+use crate::store::history::History;
+use crate::store::snapshot::Snapshot;
 use elections::ElectionWires;
 use leave::Departing;
 use persist::Pending;
@@ -343,7 +347,7 @@ impl Node {
 
     /// How many members are in this state.
     #[must_use]
-    pub fn count(&self, state: crate::membership::State) -> usize {
+    pub fn count(&self, state: crate::model::member::State) -> usize {
         self.membership.table().count(state)
     }
 
@@ -379,7 +383,7 @@ impl Node {
     }
 
     /// The groups that this member leads, with the term and the end of its lease.
-    pub fn leads(&self) -> impl Iterator<Item = (&crate::id::ServiceGroup, u64, Instant)> {
+    pub fn leads(&self) -> impl Iterator<Item = (&crate::model::id::ServiceGroup, u64, Instant)> {
         self.elections.leads()
     }
 

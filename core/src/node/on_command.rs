@@ -3,13 +3,12 @@
 use alloc::boxed::Box;
 
 use super::{Node, Phase, ctx, moment};
-use crate::command::{Command, Reply};
-use crate::context::Context;
-use crate::error::CommandError;
-use crate::id::{MemberId, RequestId, ServiceName};
-use crate::io::Output;
-use crate::limits::{DEPARTURES_MAX, Limit};
-use crate::rumor::{Departure, Rumor, RumorKey};
+use crate::model::command::{Command, CommandError, Reply};
+use crate::model::context::Context;
+use crate::model::id::{MemberId, RequestId, ServiceName};
+use crate::model::io::Output;
+use crate::model::limits::{DEPARTURES_MAX, Limit};
+use crate::model::rumor::{Departure, Rumor, RumorKey};
 use crate::service::Ask;
 
 impl Node {

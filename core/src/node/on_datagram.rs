@@ -4,12 +4,12 @@ use alloc::borrow::Cow;
 use core::net::SocketAddr;
 
 use super::{Node, ctx};
-use crate::context::Context;
-use crate::error::DecodeError;
-use crate::io::{Channel, EventKind};
-use crate::membership::{MemberRecord, State};
-use crate::rumor::{MemberRumor, Rumor};
-use crate::wire::UNSPECIFIED;
+use crate::model::channel::Channel;
+use crate::model::context::Context;
+use crate::model::error::DecodeError;
+use crate::model::event::EventKind;
+use crate::model::member::{MemberRecord, State, UNSPECIFIED};
+use crate::model::rumor::{MemberRumor, Rumor};
 use crate::wire::swim::{self, Body, Datagram};
 
 impl Node {

@@ -4,13 +4,13 @@ use core::time::Duration;
 
 use super::persist::Pending;
 use super::{Node, Phase, ctx, moment};
-use crate::command::Reply;
-use crate::context::Context;
-use crate::error::CommandError;
-use crate::id::EffectId;
-use crate::io::{EffectResult, EventKind};
-use crate::rumor::Rumor;
-use crate::time::Instant;
+use crate::model::command::{CommandError, Reply};
+use crate::model::context::Context;
+use crate::model::event::EventKind;
+use crate::model::id::EffectId;
+use crate::model::io::EffectResult;
+use crate::model::rumor::Rumor;
+use crate::model::time::Instant;
 
 /// Wait before an identity that could not be stored is stored again.
 const START_RETRY_MS: u64 = 1_000;
@@ -50,7 +50,7 @@ impl Node {
                 Some(reason) => self.reply(request, Reply::Failed(CommandError::NotDurable(reason))),
                 None => {
                     self.reply(request, Reply::Done);
-                    let rumor = Rumor::Departure(crate::rumor::Departure { member_id: member });
+                    let rumor = Rumor::Departure(crate::model::rumor::Departure { member_id: member });
                     self.learn_departure(&rumor, member, None);
                 }
             },

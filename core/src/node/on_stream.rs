@@ -3,13 +3,14 @@
 use core::net::SocketAddr;
 
 use super::{Node, ctx};
-use crate::context::Context;
-use crate::error::DecodeError;
-use crate::io::{Channel, Output, Transmit};
-use crate::limits::Limit;
-use crate::wire::UNSPECIFIED;
+use crate::model::channel::Channel;
+use crate::model::context::Context;
+use crate::model::error::DecodeError;
+use crate::model::io::{Output, Transmit};
+use crate::model::limits::Limit;
+use crate::model::member::UNSPECIFIED;
+use crate::wire::convert::member_to_wire;
 use crate::wire::stream::{self, Body, StreamMessage};
-use crate::wire::swim::member_to_wire;
 
 impl Node {
     pub(super) fn on_stream(&mut self, source: SocketAddr, bytes: &[u8]) {

@@ -3,9 +3,9 @@
 use core::time::Duration;
 
 use super::{Node, Phase, ctx, moment};
-use crate::context::Context;
-use crate::planted::Bug;
-use crate::time::Instant;
+use crate::model::context::Context;
+use crate::model::planted::Bug;
+use crate::model::time::Instant;
 
 /// Time between looks for tombstones that are old enough, in milliseconds.
 const COLLECT_PERIOD_MS: u64 = 60_000;

@@ -5,13 +5,15 @@ use alloc::vec::Vec;
 
 use super::elections::electorate_min;
 use super::{Node, ctx};
-use crate::context::Context;
-use crate::id::{Incarnation, ServiceGroup};
-use crate::limits::{Limit, RUMOR_BYTES_MAX};
 use crate::membership::Heard;
-use crate::planted::Bug;
-use crate::rumor::{Priority, Rumor, RumorKey, ServiceHealth, ServiceRumor};
-use crate::service::{Announcement, Health};
+use crate::model::context::Context;
+use crate::model::id::{Incarnation, ServiceGroup};
+use crate::model::limits::{Limit, RUMOR_BYTES_MAX};
+use crate::model::planted::Bug;
+use crate::model::rumor::{Rumor, RumorKey, ServiceHealth, ServiceRumor};
+use crate::model::service::Health;
+use crate::rumor::Priority;
+use crate::service::Announcement;
 
 impl Node {
     pub(super) fn announce(&mut self, a: Announcement) {

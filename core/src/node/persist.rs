@@ -8,14 +8,15 @@ use core::time::Duration;
 use prost::Message as _;
 
 use super::{Node, ctx};
-use crate::context::Context;
-use crate::id::{Incarnation, MemberId, RequestId, ServiceGroup};
-use crate::io::Effect;
-use crate::membership::State;
-use crate::planted::Bug;
-use crate::rumor::{Rumor, RumorKey, RumorKind};
-use crate::snapshot::{self, Table, Write};
-use crate::time::Instant;
+use crate::model::context::Context;
+use crate::model::id::{Incarnation, MemberId, RequestId, ServiceGroup};
+use crate::model::io::Effect;
+use crate::model::member::State;
+use crate::model::planted::Bug;
+use crate::model::row::{Table, Write};
+use crate::model::rumor::{Rumor, RumorKey, RumorKind};
+use crate::model::time::Instant;
+use crate::store::snapshot;
 
 /// What a persist effect is for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,13 +6,15 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{Node, moment};
-use crate::census::Census;
-use crate::facts::{GroupConfig, GroupFile};
-use crate::id::{MemberId, ServiceGroup};
-use crate::membership::{MemberRecord, Membership};
-use crate::rumor::{Departure, Heat, Rumor, RumorKey, RumorStore, ServiceFile};
+use crate::membership::Membership;
+use crate::model::census::Census;
+use crate::model::facts::{GroupConfig, GroupFile};
+use crate::model::id::{MemberId, ServiceGroup};
+use crate::model::member::MemberRecord;
+use crate::model::rumor::{Departure, Rumor, RumorKey, ServiceFile};
+use crate::model::time::Instant;
+use crate::rumor::{Heat, RumorStore};
 use crate::service::Around;
-use crate::time::Instant;
 
 /// What comes together is looked at together.
 const DEBOUNCE_MS: u64 = 50;

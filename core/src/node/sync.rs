@@ -16,17 +16,18 @@ use core::time::Duration;
 use prost::Message as _;
 
 use super::{Node, ctx};
-use crate::config::Timings;
-use crate::context::Context;
-use crate::digest::{bucket_of, hash_member};
-use crate::id::MemberId;
-use crate::io::EventKind;
-use crate::limits::SYNC_RECORDS_MAX;
-use crate::membership::{Heard, MemberRecord, State, digested};
-use crate::planted::Bug;
-use crate::rumor::Rumor;
-use crate::time::Instant;
-use crate::wire::stream::{BUCKETS, Body};
+use crate::membership::{Heard, digested};
+use crate::model::config::Timings;
+use crate::model::context::Context;
+use crate::model::digest::{BUCKETS, bucket_of, hash_member};
+use crate::model::event::EventKind;
+use crate::model::id::MemberId;
+use crate::model::limits::SYNC_RECORDS_MAX;
+use crate::model::member::{MemberRecord, State};
+use crate::model::planted::Bug;
+use crate::model::rumor::Rumor;
+use crate::model::time::Instant;
+use crate::wire::stream::Body;
 
 /// When the next exchange is due.
 #[derive(Debug)]

@@ -9,15 +9,19 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 
 use super::Node;
-use crate::command::{Command, Reply};
-use crate::config::Config;
-use crate::id::{EffectId, Incarnation, MemberId, RequestId};
-use crate::io::{Channel, Effect, EffectResult, EventKind, ExitReason, Input, Output};
-use crate::membership::{MemberRecord, State};
-use crate::rumor::MemberRumor;
-use crate::snapshot::{Snapshot, Table};
-use crate::time::{Instant, UnixTime};
-use crate::wire::swim::{self, member_to_wire};
+use crate::model::channel::Channel;
+use crate::model::command::{Command, Reply};
+use crate::model::config::Config;
+use crate::model::event::EventKind;
+use crate::model::id::{EffectId, Incarnation, MemberId, RequestId};
+use crate::model::io::{Effect, EffectResult, ExitReason, Input, Output};
+use crate::model::member::{MemberRecord, State};
+use crate::model::row::Table;
+use crate::model::rumor::MemberRumor;
+use crate::model::time::{Instant, UnixTime};
+use crate::store::snapshot::Snapshot;
+use crate::wire::convert::member_to_wire;
+use crate::wire::swim;
 
 const PORT: u16 = 9638;
 
@@ -392,7 +396,7 @@ fn an_ack_for_somebody_who_is_no_longer_there_does_not_go_round_for_ever() {
     let here = ring.node(0).member(&ring.id(1)).expect("known");
     let former = MemberRecord { id: MemberId::from_bytes([7; 16]), address: address(1).ip(), ..here };
     let from = member_to_wire(&ring.node(0).member(&ring.id(0)).expect("itself"));
-    let ack = swim::Body::Ack { seq: crate::id::ProbeSeq(1), forward_to: Some(former) };
+    let ack = swim::Body::Ack { seq: crate::model::id::ProbeSeq(1), forward_to: Some(former) };
     let bytes = swim::encode(from, &ack, Vec::new(), Vec::new());
     let before = ring.node(1).metrics().datagram_bytes_sent;
     ring.input(1, Input::Datagram { from: address(0), bytes: &bytes });

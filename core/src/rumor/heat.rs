@@ -6,8 +6,8 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::RumorKey;
-use crate::limits::HOT_RUMORS_MAX;
+use crate::model::limits::HOT_RUMORS_MAX;
+use crate::model::rumor::RumorKey;
 
 /// What goes out first when not everything fits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -182,7 +182,7 @@ impl Heat {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::MemberId;
+    use crate::model::id::MemberId;
 
     fn key(n: u8) -> RumorKey {
         RumorKey::Member(MemberId::from_bytes([n; 16]))

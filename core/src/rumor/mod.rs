@@ -1,14 +1,9 @@
-//! What the ring knows and how it spreads.
+//! How rumors are kept and spread: `store` holds what is known, `heat` what is still to be told.
 //!
-//! [`kinds`] holds one file per kind of rumor, `store` what is known, `heat` what is still to be told.
+//! This feature is the same for all kinds; what a kind is and how two of them join is in `model::rumor`.
 
 mod heat;
-mod kinds;
 mod store;
 
 pub(crate) use heat::{Heat, Priority};
-pub use kinds::{
-    Contender, Departure, ElectionRumor, MemberRumor, Rumor, RumorKey, RumorKind, ServiceConfig, ServiceFile,
-    ServiceHealth, ServiceRumor, Version,
-};
 pub(crate) use store::{Inserted, RumorStore};

@@ -4,14 +4,14 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{Rumor, RumorKey, RumorKind, ServiceFile, ServiceRumor};
-use crate::digest::{self, Digest};
-use crate::id::{FileName, MemberId, ServiceGroup};
-use crate::limits::{
+use crate::model::digest::{self, Digest};
+use crate::model::id::{FileName, MemberId, ServiceGroup};
+use crate::model::limits::{
     DEPARTURES_MAX, GROUP_BYTES_MAX, Limit, RUMORS_BYTES_MAX, RUMORS_MAX, SERVICE_CONFIGS_MAX,
     SERVICE_FILES_MAX, SERVICE_FILES_PER_GROUP_MAX,
 };
-use crate::time::Instant;
+use crate::model::rumor::{Rumor, RumorKey, RumorKind, ServiceFile, ServiceRumor};
+use crate::model::time::Instant;
 
 /// What became of a rumor that was offered to the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -269,10 +269,10 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::SysInfo;
-    use crate::id::Incarnation;
-    use crate::limits::RUMOR_BYTES_MAX;
-    use crate::rumor::ServiceRumor;
+    use crate::model::config::SysInfo;
+    use crate::model::id::Incarnation;
+    use crate::model::limits::RUMOR_BYTES_MAX;
+    use crate::model::rumor::ServiceRumor;
 
     /// Members that each tell of the largest service there can be.
     fn large(n: usize, tombstone: bool) -> Rumor {

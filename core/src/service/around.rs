@@ -2,10 +2,10 @@
 
 use alloc::vec::Vec;
 
-use crate::census::Census;
-use crate::facts::{GroupConfig, GroupFile};
-use crate::id::{MemberId, ServiceGroup};
-use crate::time::{Instant, UnixTime};
+use crate::model::census::Census;
+use crate::model::facts::{GroupConfig, GroupFile};
+use crate::model::id::{MemberId, ServiceGroup};
+use crate::model::time::{Instant, UnixTime};
 
 /// The ring as this member sees it at the moment.
 pub(crate) trait Around {

@@ -2,8 +2,8 @@
 
 use core::time::Duration;
 
-use crate::config::Timings;
-use crate::rng::Rng;
+use crate::model::config::Timings;
+use crate::model::rng::Rng;
 
 /// Exponential back-off with jitter, after the three `restart_*` timings.
 #[derive(Clone, Debug)]

@@ -4,10 +4,10 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::spec::{BindingMode, ServiceSpec};
-use crate::census::{Census, CensusGroup, CensusMember};
-use crate::id::ServiceGroup;
-use crate::prepared::Bind;
+use crate::model::census::{Census, CensusGroup, CensusMember};
+use crate::model::id::ServiceGroup;
+use crate::model::prepared::Bind;
+use crate::model::service::{BindingMode, ServiceSpec};
 
 /// The name and the group of `name:service.group[@org]`; none for any other text.
 pub(super) fn parse(bind: &str) -> Option<(&str, ServiceGroup)> {
@@ -156,7 +156,7 @@ fn after_value(value: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::MemberId;
+    use crate::model::id::MemberId;
     use alloc::collections::BTreeMap;
     use alloc::vec;
     use proptest::prelude::*;

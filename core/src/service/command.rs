@@ -1,19 +1,20 @@
 //! Commands about services: one change of a spec at a time, on disk before anything else happens.
 
 use alloc::boxed::Box;
-use alloc::format;
 use alloc::string::String;
-use alloc::vec;
+use alloc::{format, vec};
 
+use super::Services;
 use super::around::Moment;
 use super::instance::Instance;
-use super::spec::{DesiredState, ServiceSpec, ServiceState, SpecChange};
-use super::{Leaving, Purpose, Queued, ServiceEvent, Services, record};
-use crate::command::{Reply, StopHow};
-use crate::error::CommandError;
-use crate::id::{RequestId, ServiceName};
-use crate::io::Effect;
-use crate::limits::{self, Limit};
+use crate::model::command::{CommandError, Reply, StopHow};
+use crate::model::id::{RequestId, ServiceName};
+use crate::model::io::Effect;
+use crate::model::limits::{self, Limit};
+use crate::model::service::{DesiredState, ServiceSpec, ServiceState, SpecChange};
+use crate::service::event::ServiceEvent;
+use crate::service::purpose::{Leaving, Purpose, Queued};
+use crate::store::service as row;
 
 /// What an operator asks about one service.
 #[derive(Debug)]
@@ -165,14 +166,14 @@ impl Services {
         if let Err(error) = spec.service_group(self.org.as_deref()) {
             return Err(CommandError::Package(format!("group {:?} cannot be used: {error}", spec.group)));
         }
-        if record::encode(spec).len() > limits::SERVICE_SPEC_BYTES_MAX {
+        if row::encode(spec).len() > limits::SERVICE_SPEC_BYTES_MAX {
             return Err(CommandError::Limit(Limit::ServiceSpecBytes));
         }
         Ok(())
     }
 
     fn begin_change(&mut self, name: &ServiceName, change: Change) {
-        let write = change.spec.as_deref().map_or_else(|| record::delete(name), record::store);
+        let write = change.spec.as_deref().map_or_else(|| row::delete(name), row::store);
         let slot = self.slots.entry(name.clone()).or_default();
         assert!(slot.change.is_none(), "changes of one service are stored one after the other");
         slot.change = Some(change);

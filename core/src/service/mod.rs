@@ -32,16 +32,16 @@
 //! - To leave: `handle_leave`, then wait for [`ServiceEvent::AllStopped`]; `handle_hurry` skips the waits, and the
 //!   second time kills.
 //! - After each of these, drain [`Services::poll_event`], which numbers effects with the generator it is given.
-//! - [`Services::views`] is `Node::services`; `record::decode` reads a row of `Table::Service` for the snapshot.
+//! - [`Services::views`] is `Node::services`; `store::service` reads a row of `Table::Service` for the snapshot.
 
 mod around;
 mod backoff;
 mod binds;
 mod command;
 mod deadline;
+mod event;
 mod instance;
-pub(crate) mod record;
-mod spec;
+mod purpose;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -52,142 +52,22 @@ use alloc::vec::Vec;
 
 pub(crate) use around::{Around, Moment};
 pub(crate) use command::Ask;
-pub use spec::{
-    BindingMode, Demoted, DesiredState, HEALTH_CHECK_INTERVAL_MS, Health, Hook, ServiceSpec, ServiceState,
-    ServiceView, SpecChange, Topology, UpdateCondition, UpdateStrategy,
-};
+pub(crate) use event::{Announcement, ServiceEvent};
 
-use crate::command::Reply;
-use crate::config::{Config, Timings};
-use crate::error::CommandError;
-use crate::facts::{Fitness, Role};
-use crate::id::{EffectId, RequestId, ServiceGroup, ServiceName};
-use crate::ident::PackageIdent;
-use crate::io::{Effect, EffectResult};
-use crate::planted::{Bug, Planted};
-use crate::rng::Rng;
-use crate::snapshot::RunningService;
-use crate::time::Instant;
+use crate::model::command::{CommandError, Reply};
+use crate::model::config::{Config, Timings};
+use crate::model::election::{Fitness, Role};
+use crate::model::id::{EffectId, RequestId, ServiceGroup, ServiceName};
+use crate::model::io::EffectResult;
+use crate::model::planted::{Bug, Planted};
+use crate::model::rng::Rng;
+use crate::model::service::{DesiredState, ServiceSpec, ServiceView};
+use crate::model::time::Instant;
+use crate::store::snapshot::RunningService;
 use backoff::Backoff;
 use command::Change;
 use instance::{Env, Instance};
-use work::Work;
-
-/// What the service machine tells the node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum ServiceEvent {
-    /// A service changed state.
-    Changed {
-        /// Which one.
-        service: ServiceName,
-        /// Its state before; none when it was not loaded.
-        from: Option<ServiceState>,
-        /// Its state now; none when it is unloaded.
-        to: Option<ServiceState>,
-        /// Why, for people.
-        reason: String,
-    },
-    /// Something for the runtime to do.
-    Effect(EffectId, Effect),
-    /// A command's answer.
-    Reply(RequestId, Reply),
-    /// The ring is to know this about a service of this member.
-    Announce(Announcement),
-    /// The ring is to know how a service of this member is.
-    Health {
-        /// In which group.
-        group: ServiceGroup,
-        /// How it is.
-        health: Health,
-    },
-    /// The ring is to know that this member serves this group no longer.
-    Retract {
-        /// Which group.
-        group: ServiceGroup,
-    },
-    /// After `handle_leave`, once: no process is left and nothing is waiting for the disk.
-    AllStopped,
-}
-
-/// What a member says about one of its services.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Announcement {
-    /// In which group.
-    pub(crate) group: ServiceGroup,
-    /// What runs, fully qualified.
-    pub(crate) pkg: PackageIdent,
-    /// Exported configuration, TOML text.
-    pub(crate) cfg: Vec<u8>,
-    /// Whether the process runs; false while it is being started (again).
-    pub(crate) initialized: bool,
-    /// Whether it takes new work.
-    pub(crate) accepting: bool,
-    /// Why it is in maintenance; none when it is not.
-    pub(crate) maintenance: Option<String>,
-    /// The version of the group configuration in use; 0 when there is none.
-    pub(crate) applied_config: u64,
-    /// The digest of everything that operators gave to the group and that it runs with.
-    pub(crate) applied_versions: u64,
-}
-
-/// How far the supervisor's end has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Leaving {
-    No,
-    /// Services are stopped in order.
-    Polite {
-        /// And drained before.
-        drain: bool,
-    },
-    /// Services are told to stop at once.
-    Hurried,
-    /// Services are killed.
-    Killing,
-}
-
-/// What an effect is for, so that its result finds its way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Purpose {
-    Persist,
-    Prepare,
-    Init,
-    /// Also an adoption.
-    Spawn,
-    Signal,
-    Lease,
-    PostStop,
-    /// Something beside the process with this number.
-    Work(Work, u64),
-}
-
-impl Purpose {
-    /// Whether a result answers an effect of this purpose, and whether it is the last that does.
-    fn fits(self, result: &EffectResult) -> Option<bool> {
-        use EffectResult as R;
-        let fits = match (self, result) {
-            (Self::Spawn, R::Spawned { .. }) => return Some(false),
-            (Self::Persist, R::Persisted | R::PersistFailed(_))
-            | (Self::Prepare | Self::Work(Work::Prepare, _), R::Prepared(_) | R::PrepareFailed { .. })
-            | (Self::Work(Work::Render, _), R::Rendered(_) | R::RenderFailed { .. })
-            | (Self::Work(Work::Health, _), R::HealthChecked { .. })
-            | (Self::Work(Work::Inflight, _), R::Inflight(_))
-            | (Self::Init | Self::PostStop, R::HookEnded(_))
-            | (Self::Spawn, R::SpawnFailed { .. } | R::Exited(_))
-            | (Self::Lease, R::Leased)
-            | (Self::Signal, R::Signalled) => true,
-            (Self::Work(work, _), R::HookEnded(_)) => work.hook().is_some(),
-            _ => false,
-        };
-        fits.then_some(true)
-    }
-}
-
-/// An event that waits for `poll_event`; effects get their id there.
-#[derive(Debug)]
-enum Queued {
-    Event(ServiceEvent),
-    Effect { service: ServiceName, purpose: Purpose, effect: Effect },
-}
+use purpose::{Leaving, Purpose, Queued};
 
 /// Everything about one service name. It outlives the service itself while commands wait.
 #[derive(Debug, Default)]

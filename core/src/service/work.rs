@@ -3,9 +3,9 @@
 use alloc::collections::BTreeMap;
 
 use super::backoff::Backoff;
-use super::spec::Hook;
-use crate::rng::Rng;
-use crate::time::Instant;
+use crate::model::rng::Rng;
+use crate::model::service::Hook;
+use crate::model::time::Instant;
 
 /// What can be under way beside the service's own steps; of each kind at most one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -122,7 +122,7 @@ impl Works {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Timings;
+    use crate::model::config::Timings;
 
     #[test]
     fn a_failing_hook_is_never_run_in_a_busy_loop() {

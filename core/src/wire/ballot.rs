@@ -3,11 +3,12 @@
 use alloc::string::ToString as _;
 use alloc::vec::Vec;
 
-use super::{ids_from_wire, ids_to_wire, proto};
-use crate::election::{Body, Electorate, Message, Step, Verdict, Voter};
-use crate::error::DecodeError;
-use crate::id::MemberId;
-use crate::limits::ELECTORATE_MAX;
+use super::proto;
+use crate::model::ballot::{Body, Electorate, Message, Step, Verdict, Voter};
+use crate::model::error::DecodeError;
+use crate::model::id::MemberId;
+use crate::model::limits::ELECTORATE_MAX;
+use crate::wire::convert::{ids_from_wire, ids_to_wire};
 
 /// Values of `Ballot::step`.
 mod step {

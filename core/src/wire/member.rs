@@ -10,7 +10,7 @@ use prost::encoding::{
 };
 use prost::{DecodeError, Message};
 
-use crate::limits::ACCUSERS_MAX;
+use crate::model::limits::ACCUSERS_MAX;
 
 /// A byte string of at most `N` bytes, in place.
 #[derive(Clone, Copy, PartialEq, Eq)]

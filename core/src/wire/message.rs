@@ -3,10 +3,10 @@
 use alloc::vec::Vec;
 
 use super::{stream, swim};
-use crate::error::DecodeError;
-use crate::id::{MemberId, ProbeSeq};
-use crate::io::Channel;
-use crate::rumor::Rumor;
+use crate::model::channel::Channel;
+use crate::model::error::DecodeError;
+use crate::model::id::{MemberId, ProbeSeq};
+use crate::model::rumor::Rumor;
 
 /// A message, as far as it concerns somebody who asks why a member was accused.
 #[derive(Clone, Debug, PartialEq, Eq)]

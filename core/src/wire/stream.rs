@@ -5,15 +5,13 @@ use alloc::vec::Vec;
 use prost::Message as _;
 
 use super::proto;
-use super::swim::member_from_wire;
-use crate::error::DecodeError;
-use crate::id::ProbeSeq;
-use crate::limits::{STREAM_BYTES_MAX, SYNC_RECORDS_MAX};
-use crate::membership::MemberRecord;
-use crate::rumor::Rumor;
-
-/// Digests per node: one for each bucket of keys.
-pub(crate) const BUCKETS: usize = 64;
+use crate::model::digest::BUCKETS;
+use crate::model::error::DecodeError;
+use crate::model::id::ProbeSeq;
+use crate::model::limits::{STREAM_BYTES_MAX, SYNC_RECORDS_MAX};
+use crate::model::member::MemberRecord;
+use crate::model::rumor::Rumor;
+use crate::wire::convert::member_from_wire;
 
 /// What a stream message says.
 #[derive(Clone, Debug, PartialEq, Eq)]

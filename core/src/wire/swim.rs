@@ -2,20 +2,17 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::fmt::Write as _;
-use core::net::IpAddr;
 use prost::Message as _;
 
 use super::ballot;
-use super::member::{AddressText, IdText};
 use super::proto::{self, kind};
-use super::{UNSPECIFIED, address_from_wire, id_from_wire};
-use crate::election::Message as Ballot;
-use crate::error::DecodeError;
-use crate::id::{Incarnation, ProbeSeq};
-use crate::limits::{DATAGRAM_BYTES_MAX, INCARNATION_MAX};
-use crate::membership::{MemberRecord, State};
-use crate::rumor::{MemberRumor, Rumor};
+use crate::model::ballot::Message as Ballot;
+use crate::model::error::DecodeError;
+use crate::model::id::ProbeSeq;
+use crate::model::limits::DATAGRAM_BYTES_MAX;
+use crate::model::member::MemberRecord;
+use crate::model::rumor::{MemberRumor, Rumor};
+use crate::wire::convert::{member_from_wire, member_to_wire};
 
 /// What a datagram says, rumors apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,60 +43,6 @@ pub(crate) struct Datagram {
     pub(crate) body: Body,
     /// What it tells besides.
     pub(crate) rumors: Vec<Rumor>,
-}
-
-/// An address that nobody knows yet is left out.
-fn address_to_wire(address: IpAddr) -> AddressText {
-    let mut text = AddressText::default();
-    match address {
-        UNSPECIFIED => {}
-        IpAddr::V4(v4) => v4.octets().iter().enumerate().for_each(|(i, octet)| {
-            if i > 0 {
-                text.push(b'.');
-            }
-            text.push_decimal(*octet);
-        }),
-        IpAddr::V6(v6) => write!(text, "{v6}").expect("there is room for the longest address"),
-    }
-    text
-}
-
-pub(crate) fn member_to_wire(m: &MemberRecord) -> proto::Member {
-    proto::Member {
-        id: IdText::new(&m.id.to_hex()),
-        incarnation: m.incarnation.0,
-        address: address_to_wire(m.address),
-        swim_port: Some(i32::from(m.swim_port)),
-        gossip_port: Some(i32::from(m.gossip_port)),
-        persistent: m.permanent,
-        departed: m.state == State::Departed,
-    }
-}
-
-fn port_from_wire(port: Option<i32>, field: &'static str) -> Result<u16, DecodeError> {
-    let port = port.ok_or(DecodeError::Missing(field))?;
-    u16::try_from(port).map_err(|_| DecodeError::Invalid(field))
-}
-
-/// Decodes an incarnation.
-pub(crate) const fn incarnation_from_wire(incarnation: u64) -> Result<Incarnation, DecodeError> {
-    if incarnation > INCARNATION_MAX {
-        return Err(DecodeError::Invalid("incarnation"));
-    }
-    Ok(Incarnation(incarnation))
-}
-
-pub(crate) fn member_from_wire(m: Option<&proto::Member>) -> Result<MemberRecord, DecodeError> {
-    let m = m.ok_or(DecodeError::Missing("member"))?;
-    Ok(MemberRecord {
-        id: id_from_wire(m.id.as_slice(), "member id")?,
-        incarnation: incarnation_from_wire(m.incarnation)?,
-        address: address_from_wire(m.address.as_slice())?,
-        swim_port: port_from_wire(m.swim_port, "swim_port")?,
-        gossip_port: port_from_wire(m.gossip_port, "gossip_port")?,
-        state: if m.departed { State::Departed } else { State::Alive },
-        permanent: m.persistent,
-    })
 }
 
 /// Encodes one datagram. `member_rumors` and `rumors` were chosen to fit.
@@ -203,25 +146,5 @@ fn body_from_wire(swim: &proto::Swim) -> Result<(MemberRecord, Body), DecodeErro
             Ok((member_from_wire(b.from.as_ref())?, Body::Ballot(Box::new(ballot::from_wire(b)?))))
         }
         _ => Err(DecodeError::Invalid("type")),
-    }
-}
-
-/// Habitat's numbers for the states.
-pub(crate) const fn health_to_wire(state: State) -> i32 {
-    match state {
-        State::Alive => 1,
-        State::Suspect => 2,
-        State::Confirmed => 3,
-        State::Departed => 4,
-    }
-}
-
-/// A missing or unknown health counts as alive (as in Habitat).
-pub(crate) const fn health_from_wire(health: i32) -> State {
-    match health {
-        2 => State::Suspect,
-        3 => State::Confirmed,
-        4 => State::Departed,
-        _ => State::Alive,
     }
 }

@@ -3,16 +3,18 @@
 use alloc::vec;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
 use proptest::prelude::*;
 
-use super::swim::{Body, member_to_wire};
-use super::{UNSPECIFIED, stream, swim};
-use crate::error::DecodeError;
-use crate::id::{Incarnation, MemberId, ProbeSeq};
-use crate::limits::{DATAGRAM_BYTES_MAX, INCARNATION_MAX};
-use crate::membership::{Accusers, MemberRecord, State};
-use crate::rumor::{MemberRumor, Rumor};
+use super::stream;
+use super::swim::{self, Body};
+use crate::model::accusers::Accusers;
+use crate::model::digest::BUCKETS;
+use crate::model::error::DecodeError;
+use crate::model::id::{Incarnation, MemberId, ProbeSeq};
+use crate::model::limits::{DATAGRAM_BYTES_MAX, INCARNATION_MAX};
+use crate::model::member::{MemberRecord, State, UNSPECIFIED};
+use crate::model::rumor::{MemberRumor, Rumor};
+use crate::wire::convert::member_to_wire;
 
 fn address() -> impl Strategy<Value = IpAddr> {
     prop_oneof![
@@ -84,7 +86,7 @@ proptest! {
             bytes[at] = *value;
         }
         let _ = swim::decode(&bytes);
-        let begin = stream::Body::SyncBegin { buckets: alloc::boxed::Box::new([7; stream::BUCKETS]), records: 3 };
+        let begin = stream::Body::SyncBegin { buckets: alloc::boxed::Box::new([7; BUCKETS]), records: 3 };
         let mut bytes = stream::encode(member_to_wire(&from), &begin).expect("it is small");
         for (at, value) in damage {
             let at = at.index(bytes.len());

@@ -5,13 +5,12 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::Ring;
-use crate::command::{Command, Reply};
-use crate::error::CommandError;
-use crate::id::RequestId;
-use crate::io::EventKind;
-use crate::limits::{INCARNATION_MAX, Limit, SERVICE_CONFIG_BYTES_MAX, SERVICE_FILES_PER_GROUP_MAX};
-use crate::rumor::RumorKey;
-use crate::snapshot::Table;
+use crate::model::command::{Command, CommandError, Reply};
+use crate::model::event::EventKind;
+use crate::model::id::RequestId;
+use crate::model::limits::{INCARNATION_MAX, Limit, SERVICE_CONFIG_BYTES_MAX, SERVICE_FILES_PER_GROUP_MAX};
+use crate::model::row::Table;
+use crate::model::rumor::RumorKey;
 
 fn apply(ring: &mut Ring, at: usize, version: u64, toml: &str) -> RequestId {
     let group = "redis.prod".parse().expect("valid");

@@ -3,11 +3,11 @@
 use core::time::Duration;
 
 use super::super::deadline;
-use super::super::spec::{HEALTH_CHECK_INTERVAL_MS, Health, Hook, ServiceState};
 use super::super::work::Work;
 use super::{Env, Instance};
-use crate::facts::Fitness;
-use crate::prepared::{HookEnd, HookExit};
+use crate::model::election::Fitness;
+use crate::model::prepared::{HookEnd, HookExit};
+use crate::model::service::{HEALTH_CHECK_INTERVAL_MS, Health, Hook, ServiceState};
 
 impl Instance {
     /// The next check comes at once, where there is one.

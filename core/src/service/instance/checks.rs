@@ -4,9 +4,9 @@ use alloc::string::String;
 use core::time::Duration;
 
 use super::super::deadline;
-use super::super::spec::Health;
-use crate::prepared::HookEnd;
-use crate::rng::Rng;
+use crate::model::prepared::HookEnd;
+use crate::model::rng::Rng;
+use crate::model::service::Health;
 
 /// How a process was found, and how well it said that it would lead.
 #[derive(Debug)]

@@ -1,16 +1,16 @@
 //! Draining: the service takes no new work, and what is in flight is waited for, within a bound.
 
+use core::time::Duration;
+
 use super::super::deadline;
-use super::super::spec::Hook;
 use super::super::work::Work;
 use super::{Drain, Env, Instance, bounded, start};
-use crate::command::Reply;
-use crate::id::RequestId;
-use crate::prepared::HookEnd;
-use crate::service::ServiceEvent;
-use crate::time::Instant;
-
-use core::time::Duration;
+use crate::model::command::Reply;
+use crate::model::id::RequestId;
+use crate::model::prepared::HookEnd;
+use crate::model::service::Hook;
+use crate::model::time::Instant;
+use crate::service::event::ServiceEvent;
 
 impl Instance {
     /// An operator's drain: it lasts until the operator ends it.

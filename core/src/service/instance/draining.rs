@@ -9,8 +9,8 @@ use core::time::Duration;
 
 use super::super::deadline;
 use super::{bounded, ms_until};
-use crate::id::RequestId;
-use crate::time::Instant;
+use crate::model::id::RequestId;
+use crate::model::time::Instant;
 
 /// A drain that was begun.
 #[derive(Debug)]

@@ -1,11 +1,12 @@
 //! What a service is made of: its package, and the files that were written for it.
 
-use super::super::spec::{Demoted, Hook};
-use crate::facts::{Facts, Role, versions_digest};
-use crate::id::ServiceGroup;
-use crate::ident::PackageIdent;
-use crate::prepared::{Changed, Prepared, Rendered};
-use crate::time::Instant;
+use crate::model::election::Role;
+use crate::model::facts::{Facts, versions_digest};
+use crate::model::id::ServiceGroup;
+use crate::model::ident::PackageIdent;
+use crate::model::prepared::{Changed, Prepared, Rendered};
+use crate::model::service::{Demoted, Hook};
+use crate::model::time::Instant;
 
 /// The package and its files, in hand and applied.
 #[derive(Debug, Default)]
@@ -153,5 +154,5 @@ fn hash_of(facts: &Facts, own: &ServiceGroup) -> u64 {
         // How far the others are with what they were given is no concern of a template.
         (member.config_incarnation, member.versions_digest) = (0, 0);
     }
-    crate::digest::hash_of(&facts)
+    crate::model::digest::hash_of(&facts)
 }

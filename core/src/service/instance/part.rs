@@ -3,9 +3,9 @@
 use alloc::format;
 use alloc::string::String;
 
-use crate::facts::Role;
-use crate::id::ServiceGroup;
-use crate::time::Instant;
+use crate::model::election::Role;
+use crate::model::id::ServiceGroup;
+use crate::model::time::Instant;
 
 /// None before the election has spoken, and in groups without a leader.
 #[derive(Debug, Default)]

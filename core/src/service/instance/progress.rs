@@ -3,10 +3,10 @@
 use alloc::string::String;
 use core::time::Duration;
 
-use super::super::spec::ServiceState;
 use super::super::work::Work;
-use crate::snapshot::RunningService;
-use crate::time::{Instant, UnixTime};
+use crate::model::service::ServiceState;
+use crate::model::time::{Instant, UnixTime};
+use crate::store::snapshot::RunningService;
 
 /// What a service is doing. Each phase says what ends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,14 +3,14 @@
 use alloc::boxed::Box;
 
 use super::super::deadline;
-use super::super::spec::Hook;
 use super::super::work::Work;
 use super::files::Meaning;
 use super::{Env, Instance, Phase, ms_until, start};
-use crate::facts::Role;
-use crate::io::{Effect, EffectResult};
-use crate::prepared::{Changed, HookEnd, Rendered};
-use crate::service::{Demoted, Purpose};
+use crate::model::election::Role;
+use crate::model::io::{Effect, EffectResult};
+use crate::model::prepared::{Changed, HookEnd, Rendered};
+use crate::model::service::{Demoted, Hook};
+use crate::service::purpose::Purpose;
 
 impl Instance {
     /// A process that this supervisor started.

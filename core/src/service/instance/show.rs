@@ -2,10 +2,10 @@
 
 use alloc::string::String;
 
-use super::super::Announcement;
-use super::super::spec::ServiceView;
 use super::{Env, Instance};
-use crate::planted::Bug;
+use crate::model::planted::Bug;
+use crate::model::service::ServiceView;
+use crate::service::event::Announcement;
 
 impl Instance {
     /// Tells the ring what has changed since it was last told.

@@ -7,13 +7,14 @@ use alloc::string::String;
 use core::time::Duration;
 
 use super::super::deadline;
-use super::super::spec::Hook;
 use super::super::work::Work;
 use super::tries::Next;
 use super::{Env, Instance, Phase, binds};
-use crate::io::{Effect, ExitStatus};
-use crate::prepared::{HookEnd, HookExit, Prepared};
-use crate::service::{Demoted, Purpose};
+use crate::model::exit_status::ExitStatus;
+use crate::model::io::Effect;
+use crate::model::prepared::{HookEnd, HookExit, Prepared};
+use crate::model::service::{Demoted, Hook};
+use crate::service::purpose::{Leaving, Purpose};
 
 impl Instance {
     /// Asks for the package. Called only while there is no process.
@@ -256,7 +257,7 @@ impl Instance {
         self.forget_process();
         self.process_drained(env);
         let reason = format!("process ended: {status}");
-        if self.files.has_hook(Hook::PostStop) && env.leaving < super::Leaving::Killing {
+        if self.files.has_hook(Hook::PostStop) && env.leaving < Leaving::Killing {
             self.enter(Phase::AfterStop { crashed }, &reason, env);
             let service = self.name.clone();
             let effect =

@@ -1,13 +1,13 @@
 //! From running to down: the ring is told, work in flight is waited for, the process is signalled.
 
+use core::time::Duration;
+
 use super::super::deadline;
 use super::{Env, Instance, Phase, Step};
-use crate::command::StopHow;
-use crate::io::{Effect, StopSignal};
-use crate::planted::Bug;
-use crate::service::{Leaving, Purpose};
-
-use core::time::Duration;
+use crate::model::command::StopHow;
+use crate::model::io::{Effect, StopSignal};
+use crate::model::planted::Bug;
+use crate::service::purpose::{Leaving, Purpose};
 
 impl Instance {
     /// The ring hears of it before the process does.

@@ -1,9 +1,9 @@
 //! What the ring was told of a service and still believes.
 
-use super::super::spec::Health;
-use super::super::{Announcement, ServiceEvent};
 use super::Env;
-use crate::id::ServiceGroup;
+use crate::model::id::ServiceGroup;
+use crate::model::service::Health;
+use crate::service::event::{Announcement, ServiceEvent};
 
 /// What was announced of a service. Nothing is announced before its package is known.
 #[derive(Debug)]

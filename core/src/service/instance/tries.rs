@@ -4,8 +4,8 @@ use alloc::string::String;
 use core::time::Duration;
 
 use super::super::backoff::Backoff;
-use crate::io::ExitStatus;
-use crate::rng::Rng;
+use crate::model::exit_status::ExitStatus;
+use crate::model::rng::Rng;
 
 /// The failures of a service, and what it was restarted for.
 #[derive(Debug, Default)]

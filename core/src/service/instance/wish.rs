@@ -3,11 +3,12 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::super::spec::{DesiredState, ServiceSpec, Topology};
-use super::super::{Leaving, Queued, ServiceEvent};
 use super::{Env, bounded};
-use crate::command::{Reply, StopHow};
-use crate::id::RequestId;
+use crate::model::command::{Reply, StopHow};
+use crate::model::id::RequestId;
+use crate::model::service::{DesiredState, ServiceSpec, Topology};
+use crate::service::event::ServiceEvent;
+use crate::service::purpose::{Leaving, Queued};
 
 /// Why a process has to be replaced although its service is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

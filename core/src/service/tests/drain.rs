@@ -1,7 +1,8 @@
 //! Draining, maintenance, and the order of a stop.
 
 use super::*;
-use crate::prepared::DrainPlan;
+use crate::model::prepared::DrainPlan;
+use crate::model::service::SpecChange;
 
 fn counted(timeout_ms: u64) -> Prepared {
     Prepared { drain: DrainPlan { timeout_ms: Some(timeout_ms), inflight: true }, ..package() }

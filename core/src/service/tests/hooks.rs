@@ -1,6 +1,7 @@
 //! Hooks in their order, deadlines, files that change, health.
 
 use super::*;
+use crate::model::service::{Health, Hook, ServiceState};
 
 fn run_hooks(world: &World) -> Vec<Hook> {
     world.hooks.clone()

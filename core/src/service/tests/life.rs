@@ -1,6 +1,7 @@
 //! Loading, starting, stopping: what an operator sees.
 
 use super::*;
+use crate::model::service::ServiceState;
 
 fn at(ring: &Ring) -> Moment<'_> {
     Moment { now: Instant::ZERO, wall: WALL, around: ring }

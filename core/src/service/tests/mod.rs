@@ -8,21 +8,23 @@ mod ring;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::format;
 use alloc::string::{String, ToString as _};
-use alloc::vec;
 use alloc::vec::Vec;
+use alloc::{format, vec};
 use core::time::Duration;
 
 use super::*;
-use crate::census::{Census, CensusGroup, CensusMember};
-use crate::command::StopHow;
-use crate::facts::{GroupConfig, GroupFile};
-use crate::id::MemberId;
-use crate::io::{ExitStatus, StopSignal};
-use crate::limits;
-use crate::prepared::{Changed, HookEnd, HookExit, Prepared, Rendered};
-use crate::time::UnixTime;
+use crate::model::census::{Census, CensusGroup, CensusMember};
+use crate::model::command::StopHow;
+use crate::model::exit_status::ExitStatus;
+use crate::model::facts::{GroupConfig, GroupFile};
+use crate::model::id::MemberId;
+use crate::model::io::{Effect, StopSignal};
+use crate::model::limits;
+use crate::model::prepared::{Changed, HookEnd, HookExit, Prepared, Rendered};
+use crate::model::service::{Health, Hook, ServiceState, SpecChange};
+use crate::model::time::UnixTime;
+use crate::store::service as row;
 
 const WALL: UnixTime = UnixTime::from_millis(1);
 const ME: MemberId = MemberId::from_bytes([1; 16]);
@@ -283,7 +285,7 @@ impl World {
 
     fn stored(&self, service: &ServiceName) -> Option<ServiceSpec> {
         let key = service.as_str().as_bytes();
-        self.disk.get(key).map(|value| record::decode(key, value).expect("readable"))
+        self.disk.get(key).map(|value| row::decode(key, value).expect("readable"))
     }
 
     fn assert_wanted(&self, service: &ServiceName) {
@@ -455,14 +457,14 @@ impl World {
             pkg: "core/db/1.0/20260101000000".parse().expect("valid"),
             pkg_incarnation: 0,
             initialized: true,
-            sys: crate::config::SysInfo::default(),
+            sys: crate::model::config::SysInfo::default(),
             cfg: String::from(cfg),
             health: Health::Ok,
             accepting: true,
             maintenance: None,
             config_incarnation: 0,
             versions_digest: 0,
-            state: Some(crate::membership::State::Alive),
+            state: Some(crate::model::member::State::Alive),
             permanent: false,
         };
         let population = BTreeMap::from([(member.member_id, member)]);
@@ -473,7 +475,7 @@ impl World {
 
     /// The supervisor dies; a new one reads the disk, and finds the processes if they were kept.
     fn restart(&mut self, kept: bool) {
-        let rows = self.disk.iter().map(|(key, value)| record::decode(key, value).expect("readable"));
+        let rows = self.disk.iter().map(|(key, value)| row::decode(key, value).expect("readable"));
         let rows: Vec<ServiceSpec> = rows.collect();
         if !kept {
             self.processes.clear();

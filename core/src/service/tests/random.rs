@@ -6,7 +6,8 @@ use proptest::prelude::{
 use proptest::{collection, sample};
 
 use super::*;
-use crate::prepared::DrainPlan;
+use crate::model::prepared::DrainPlan;
+use crate::model::service::{Demoted, Hook, ServiceState, SpecChange, Topology};
 
 #[derive(Clone, Debug)]
 enum Step {

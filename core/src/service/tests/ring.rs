@@ -1,7 +1,8 @@
 //! What the ring has to do with it: binds, leaders, processes that outlived a supervisor.
 
 use super::*;
-use crate::prepared::Bind;
+use crate::model::prepared::Bind;
+use crate::model::service::{BindingMode, Demoted, Hook, ServiceState, Topology};
 
 const DB: &str = "db.default";
 
@@ -174,7 +175,7 @@ fn a_process_whose_service_is_not_to_run_is_adopted_and_stopped() {
     let mut world = World::load_up("web");
     let key = b"web".to_vec();
     let stopped = ServiceSpec { desired: DesiredState::Down, ..spec("web", 0) };
-    world.disk.insert(key.clone(), record::encode(&stopped));
+    world.disk.insert(key.clone(), row::encode(&stopped));
     world.restart(true);
     world.settle();
     assert!(world.processes.is_empty());
@@ -192,7 +193,7 @@ fn a_process_of_another_package_is_replaced() {
     let mut world = World::load_up("web");
     let pid = world.view().pid;
     let other = ServiceSpec { ident: "core/web/2.0".parse().expect("valid"), ..spec("web", 0) };
-    world.disk.insert(b"web".to_vec(), record::encode(&other));
+    world.disk.insert(b"web".to_vec(), row::encode(&other));
     world.restart(true);
     world.settle();
     assert_eq!(world.state("web"), Some(ServiceState::Up));

@@ -1,0 +1,110 @@
+//! What an election's messages, votes and electorates are, as plain data.
+
+use alloc::vec::Vec;
+
+use crate::model::id::{MemberId, ServiceGroup};
+use crate::model::limits::ELECTORATE_MAX;
+
+/// Whose votes count: the members that a leader has put down, in order of id, and the version of that list.
+///
+/// Version 0 is no list: the group's electorate is still to be founded.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Electorate {
+    /// The term of the leader that put it down.
+    pub(crate) term: u64,
+    /// Counts the lists.
+    pub(crate) version: u64,
+    /// Who votes, in order of id, at most `ELECTORATE_MAX`.
+    pub(crate) members: Vec<MemberId>,
+}
+
+impl Electorate {
+    /// Whether there is one.
+    pub(crate) const fn is_founded(&self) -> bool {
+        self.version > 0
+    }
+
+    /// What tells two versions apart without listing the members.
+    pub(crate) const fn stamp(&self) -> (u64, u64) {
+        (self.term, self.version)
+    }
+
+    /// A list that has not been put down: whom a candidate would found an electorate of.
+    pub(crate) fn proposal(members: impl IntoIterator<Item = MemberId>) -> Self {
+        let mut members: Vec<MemberId> = members.into_iter().collect();
+        members.sort_unstable();
+        members.dedup();
+        members.truncate(ELECTORATE_MAX);
+        Self { term: 0, version: 0, members }
+    }
+
+    pub(crate) fn contains(&self, member: &MemberId) -> bool {
+        self.members.binary_search(member).is_ok()
+    }
+}
+
+/// One datagram of an election.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Message {
+    /// Which group's election.
+    pub(crate) group: ServiceGroup,
+    /// The term that it is about; in answers, the highest term that the voter knows.
+    pub(crate) term: u64,
+    /// Numbers the sender's requests; an answer repeats it.
+    pub(crate) round: u64,
+    /// What it says.
+    pub(crate) body: Body,
+}
+
+/// What a candidate, a leader or a voter says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Body {
+    /// "Would you vote for me?" Binds nobody.
+    Ask { suitability: u64, electorate: Electorate },
+    /// "Vote for me, and for nobody else for this long."
+    Vote { lease_ms: u64, electorate: Electorate },
+    /// "I lead; vote for nobody else for this long."
+    Renew { lease_ms: u64, electorate: Electorate },
+    /// The answer to each of those.
+    Answer { to: Step, verdict: Verdict, voter: Voter },
+    /// "I lead no longer; my renewals bind you no more."
+    Release { successor: Option<MemberId> },
+}
+
+/// Which request an answer belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Step {
+    Ask,
+    Vote,
+    Renew,
+}
+
+/// What a voter thinks of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Granted.
+    Yes,
+    /// Bound to a leader, or just restarted: try again after this, in milliseconds.
+    Wait { left_ms: u64 },
+    /// A better candidate asks.
+    Better { candidate: MemberId },
+    /// A higher term is known, or the vote in this one is given.
+    Stale,
+    /// A later electorate is known: this one.
+    Outdated { electorate: Electorate },
+    /// No electorate has been founded, and these members are missing in the proposal.
+    Missing { members: Vec<MemberId> },
+}
+
+/// What a voter says about itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Voter {
+    /// Whether it runs a service of the group.
+    pub(crate) is_member: bool,
+    /// Whether its service could lead.
+    pub(crate) fit: bool,
+    /// How well.
+    pub(crate) suitability: u64,
+    /// The electorate that it knows, by term and version.
+    pub(crate) electorate: (u64, u64),
+}

@@ -1,0 +1,55 @@
+//! What operators gave a group, as its census shows it: everything but the contents.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use crate::model::id::{FileName, MemberId};
+use crate::model::rumor::{Rumor, Version};
+
+/// A group's configuration and files.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct CensusVersions {
+    /// Its configuration.
+    pub config: Option<CensusVersion>,
+    /// Its files.
+    pub files: BTreeMap<FileName, CensusVersion>,
+}
+
+/// One version.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CensusVersion {
+    /// Its number.
+    pub incarnation: u64,
+    /// Which member took it from an operator.
+    pub writer: Option<MemberId>,
+    /// Its size.
+    pub bytes: usize,
+    /// [`Version::hash_of`] its content.
+    pub hash: u64,
+    /// Members that answered for another content under this number, which is not in effect. Empty: no conflict.
+    pub losers: Vec<MemberId>,
+}
+
+impl CensusVersions {
+    pub(super) fn add(&mut self, rumor: &Rumor) {
+        match rumor {
+            Rumor::ServiceConfig(config) => self.config = Some(CensusVersion::new(&config.version)),
+            Rumor::ServiceFile(file) => {
+                self.files.insert(file.name.clone(), CensusVersion::new(&file.version));
+            }
+            _ => {}
+        }
+    }
+}
+
+impl CensusVersion {
+    fn new(version: &Version) -> Self {
+        Self {
+            incarnation: version.number,
+            writer: version.writer,
+            bytes: version.body.len(),
+            hash: version.hash(),
+            losers: version.losers().filter_map(|loser| loser.writer).collect(),
+        }
+    }
+}

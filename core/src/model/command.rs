@@ -1,0 +1,181 @@
+//! What an operator can ask of a node, what it answers, and why it refuses.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+use thiserror::Error;
+
+use crate::model::id::{FileName, MemberId, ServiceGroup, ServiceName};
+use crate::model::ident::PackageIdent;
+use crate::model::limits::Limit;
+use crate::model::service::{ServiceSpec, SpecChange};
+
+/// A request. Reading needs none: see the views on [`crate::Node`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Ban a member from the ring for ever (`sup depart`).
+    Depart {
+        /// The member.
+        member: MemberId,
+    },
+    /// Leave the ring in order: drain and stop services, announce the departure, then `Effect::Exit`.
+    Leave {
+        /// Whether services are drained before they are stopped.
+        drain: bool,
+    },
+    /// While leaving: the first skips every wait that is left, the second kills what still runs.
+    Hurry,
+    /// Replace the addresses that are tried while this member is alone (names are resolved by the runtime).
+    SetPeers(Vec<SocketAddr>),
+    /// Load a service and keep it running.
+    LoadService {
+        /// What to run and how.
+        spec: ServiceSpec,
+        /// Replace the options of a service that is loaded already.
+        force: bool,
+    },
+    /// Stop a service and forget it.
+    UnloadService {
+        /// The service.
+        service: ServiceName,
+        /// How it is stopped.
+        how: StopHow,
+    },
+    /// Want a loaded service up.
+    StartService {
+        /// The service.
+        service: ServiceName,
+    },
+    /// Want a loaded service down; it stays loaded.
+    StopService {
+        /// The service.
+        service: ServiceName,
+        /// How it is stopped.
+        how: StopHow,
+    },
+    /// Change some options of a loaded service; its process is replaced only where it has to be.
+    UpdateService {
+        /// The service.
+        service: ServiceName,
+        /// What changes.
+        change: Box<SpecChange>,
+    },
+    /// Let a service take no new work until it is undrained; it goes on running.
+    DrainService {
+        /// The service.
+        service: ServiceName,
+        /// How long its drain hook and what is in flight are waited for, in milliseconds; none: as the package says.
+        timeout_ms: Option<u64>,
+    },
+    /// Write a service's files again: something that they are made of has changed of which the ring does not tell,
+    /// such as the operator's configuration on this host. Answered at once.
+    RenderService {
+        /// The service.
+        service: ServiceName,
+    },
+    /// Let a drained service take work again.
+    UndrainService {
+        /// The service.
+        service: ServiceName,
+    },
+    /// Put a service into maintenance, or end it. Outlives restarts.
+    MaintainService {
+        /// The service.
+        service: ServiceName,
+        /// Why; none ends it.
+        reason: Option<String>,
+    },
+    /// Give a service group another configuration (`config apply`); it need not be served by anybody yet.
+    ApplyConfig {
+        /// The group.
+        group: ServiceGroup,
+        /// Its number, higher than the current one.
+        version: u64,
+        /// The whole configuration, TOML text, which the runtime has checked.
+        toml: Vec<u8>,
+    },
+    /// Give a service group a file, or another version of it (`file upload`).
+    PutFile {
+        /// The group.
+        group: ServiceGroup,
+        /// The file's name.
+        name: FileName,
+        /// Its number, higher than that of this file's current version.
+        version: u64,
+        /// The whole content.
+        body: Vec<u8>,
+    },
+}
+
+/// How a service is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StopHow {
+    /// Whether it is drained first.
+    pub drain: bool,
+    /// How long draining may take, in milliseconds; none: as the package says.
+    pub drain_timeout_ms: Option<u64>,
+    /// How long it may take to end after its stop signal, in milliseconds; none: as its spec or package says.
+    pub shutdown_timeout_ms: Option<u64>,
+}
+
+impl Default for StopHow {
+    /// Drained, with the package's own times.
+    fn default() -> Self {
+        Self { drain: true, drain_timeout_ms: None, shutdown_timeout_ms: None }
+    }
+}
+
+/// The answer to one command. What it acknowledges is durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// Done, and on disk where it has to be.
+    Done,
+    /// Nothing to do: it is so already.
+    Unchanged,
+    /// Refused or failed.
+    Failed(CommandError),
+}
+
+/// Why a command was refused. Nothing changed, unless it says otherwise.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum CommandError {
+    /// No service of that name or ident is loaded.
+    #[error("{0} is not loaded; `svc status` lists what is")]
+    NotLoaded(ServiceName),
+    /// A service of that package name is loaded already with other options.
+    #[error("{0} is already loaded with other options; use --force to replace them")]
+    Conflict(PackageIdent),
+    /// The ring knows no such member.
+    #[error("no member {0} is known to this ring; `/butterfly` lists the members")]
+    UnknownMember(MemberId),
+    /// The version is not higher than the one that the ring has.
+    #[error("version {current} is current; the next one must be higher")]
+    Version {
+        /// What the answering member has.
+        current: u64,
+    },
+    /// Not a number that a version may have.
+    #[error("a version is a number from 1 to 2^62")]
+    VersionRange,
+    /// Larger than what the ring carries.
+    #[error("{bytes} bytes are more than the limit of {limit}")]
+    TooLarge {
+        /// How large it is.
+        bytes: usize,
+        /// How large it may be.
+        limit: usize,
+    },
+    /// The supervisor is on its way out.
+    #[error("this supervisor is leaving the ring and takes no new work")]
+    Leaving,
+    /// The record could not be made durable; the change is not acknowledged.
+    #[error("could not be written to disk: {0}")]
+    NotDurable(String),
+    /// A limit of `limits` is reached.
+    #[error("limit reached: {0}")]
+    Limit(Limit),
+    /// The package could not be made ready.
+    #[error("{0}")]
+    Package(String),
+}

@@ -1,0 +1,87 @@
+//! What a component needs to know about the input it is handling, and where its outputs go.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+
+use crate::model::event::{Cause, Event, EventKind};
+use crate::model::id::{EffectId, EventId, InputId};
+use crate::model::io::{Effect, Output};
+use crate::model::limits::{Limit, OUTPUTS_MAX};
+use crate::model::metrics::Metrics;
+use crate::model::time::Instant;
+
+/// Outputs of the current input, in the order in which they came about.
+#[derive(Debug, Default)]
+pub(crate) struct Outputs {
+    queue: VecDeque<Output>,
+    events: u64,
+    effects: u64,
+}
+
+/// A queue that grew beyond this gives its memory back once it is empty.
+const CAPACITY_KEPT: usize = 4;
+
+impl Outputs {
+    pub(crate) fn push(&mut self, output: Output) {
+        assert!(self.queue.len() < OUTPUTS_MAX, "one input led to more outputs than any input can");
+        self.queue.push_back(output);
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Output> {
+        let output = self.queue.pop_front();
+        if self.queue.is_empty() {
+            if self.queue.capacity() > CAPACITY_KEPT {
+                self.queue = VecDeque::new();
+            }
+            // Begins again at the front of its buffer, which is the part that is warm.
+            self.queue.clear();
+        }
+        output
+    }
+
+    /// The number of an effect that a component asks for itself.
+    pub(crate) fn next_effect_id(&mut self) -> EffectId {
+        self.effects += 1;
+        EffectId(self.effects)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+}
+
+/// Passed to every component's verbs.
+pub(crate) struct Context<'a> {
+    /// Now, monotonic.
+    pub(crate) now: Instant,
+    /// The input that is being handled.
+    pub(crate) input: InputId,
+    /// Where outputs go.
+    pub(crate) outputs: &'a mut Outputs,
+    /// What is counted.
+    pub(crate) metrics: &'a mut Metrics,
+}
+
+impl Context<'_> {
+    /// Reports a change that follows from the input, and from an earlier event where a timer carries it on.
+    pub(crate) fn event(&mut self, after: Option<EventId>, kind: EventKind) -> EventId {
+        self.outputs.events += 1;
+        let id = EventId(self.outputs.events);
+        let event = Event { id, cause: Cause { input: self.input, event: after }, kind };
+        self.outputs.push(Output::Event(Box::new(event)));
+        id
+    }
+
+    /// Asks the runtime for work.
+    pub(crate) fn effect(&mut self, effect: Effect) -> EffectId {
+        let id = self.outputs.next_effect_id();
+        self.outputs.push(Output::Effect(id, effect));
+        id
+    }
+
+    /// Reports that something had to be dropped.
+    pub(crate) fn limit_reached(&mut self, limit: Limit) {
+        self.metrics.limits_reached += 1;
+        self.event(None, EventKind::LimitReached { limit });
+    }
+}

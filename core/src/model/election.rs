@@ -1,0 +1,122 @@
+//! What an election says: to the service that it is about, to the census, to logs and traces.
+
+use alloc::string::String;
+
+use crate::model::id::{MemberId, ServiceGroup};
+use crate::model::time::Instant;
+
+/// What the election says to a member of a group with a leader.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Nobody leads yet.
+    Waiting {
+        /// What is missing, for people.
+        why: String,
+    },
+    /// This member leads.
+    Leader {
+        /// The election's term.
+        term: u64,
+        /// Until then it may act as the leader; renewed while the group can be reached.
+        until: Instant,
+    },
+    /// Another member leads.
+    Follower {
+        /// The election's term.
+        term: u64,
+        /// Who leads.
+        leader: MemberId,
+    },
+}
+
+/// How well a member's service would do as its group's leader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fitness {
+    /// What the suitability hook said; the higher, the rather it leads. 0 without a hook.
+    pub suitability: u64,
+    /// Whether it can lead at all: wanted up, not draining, not in maintenance, not critical.
+    pub fit: bool,
+}
+
+/// A group's election as one member sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ElectionView {
+    /// Which group.
+    pub group: ServiceGroup,
+    /// Its current term.
+    pub term: u64,
+    /// Who leads, once the election is over.
+    pub leader: Option<MemberId>,
+    /// How far it has come.
+    pub status: ElectionStatus,
+    /// Only at the acting leader itself: until when it may act.
+    pub acting_until: Option<Instant>,
+}
+
+/// How far an election has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ElectionStatus {
+    /// There has been none.
+    None,
+    /// Members are missing before one can begin.
+    Waiting {
+        /// How many.
+        missing: usize,
+    },
+    /// Too few members can be reached for anybody to lead.
+    NoQuorum,
+    /// Votes are being collected.
+    Running,
+    /// It has a result.
+    Finished,
+}
+
+/// What happened in an election, at one member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ElectionEvent {
+    /// It found its group without a leader and asks whether it would be voted for.
+    Started,
+    /// It voted: for nobody else in this term, and for nobody at all until its promise runs out.
+    Voted {
+        /// For whom.
+        candidate: MemberId,
+    },
+    /// It won and leads.
+    Won {
+        /// Votes that it counted, its own included.
+        votes: u32,
+        /// Members that could have voted.
+        voters: u32,
+    },
+    /// It learned who leads.
+    Learned {
+        /// Who.
+        leader: MemberId,
+    },
+    /// It leads no longer, and has no successor.
+    Lost {
+        /// Why.
+        why: LeaseEnd,
+    },
+    /// It stopped leading in order.
+    HandedOver {
+        /// The successor that it named; none when nobody else could lead.
+        to: Option<MemberId>,
+    },
+    /// It leads and changed whose votes count.
+    ElectorateChanged {
+        /// Counts the changes.
+        version: u64,
+        /// How many members vote by now.
+        voters: u32,
+    },
+}
+
+/// Why a leader's lease ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeaseEnd {
+    /// Too few voters renewed it in time.
+    NoQuorum,
+    /// Another member leads in a later term.
+    Outdone,
+}

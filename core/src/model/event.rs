@@ -1,0 +1,208 @@
+//! Events: what changed at a node, and what led to it.
+
+use alloc::string::String;
+use core::net::SocketAddr;
+
+use crate::model::channel::Channel;
+use crate::model::election::ElectionEvent;
+use crate::model::error::DecodeError;
+use crate::model::id::{EventId, Incarnation, InputId, MemberId, ServiceGroup, ServiceName};
+use crate::model::limits::Limit;
+use crate::model::member::State;
+use crate::model::rumor::RumorKey;
+use crate::model::service::ServiceState;
+
+/// What changed, and what led to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Numbers this node's events.
+    pub id: EventId,
+    /// What led to it.
+    pub cause: Cause,
+    /// What changed.
+    pub kind: EventKind,
+}
+
+/// What led to an event: always an input, and, where a timer carries something on, the event that set the timer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cause {
+    /// The input that was being handled.
+    pub input: InputId,
+    /// The earlier event that this one follows from.
+    pub event: Option<EventId>,
+}
+
+/// What changed. A trace of these, with their causes, answers *why*.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    /// The node runs with this identity, which is on disk.
+    Started {
+        /// This member.
+        member: MemberId,
+        /// Its incarnation.
+        incarnation: Incarnation,
+        /// Whether the identity was restored.
+        restored: bool,
+    },
+    /// A member's state or incarnation changed in this node's view.
+    MemberChanged {
+        /// Which member.
+        member: MemberId,
+        /// Its state before; none when it was unknown.
+        from: Option<State>,
+        /// Its state now.
+        to: State,
+        /// Its incarnation now.
+        incarnation: Incarnation,
+        /// What made this node change its mind.
+        why: Why,
+    },
+    /// A member was forgotten: departed long enough ago, or the least valuable one at the limit.
+    MemberForgotten {
+        /// Which member.
+        member: MemberId,
+    },
+    /// A probe got no answer by any path.
+    ProbeFailed {
+        /// Who did not answer.
+        member: MemberId,
+        /// The input in which the ping left.
+        ping: InputId,
+        /// The input in which the indirect probes left, if they did.
+        indirect: Option<InputId>,
+        /// Whether the host said that nobody listens.
+        refused: bool,
+        /// How many helpers answered that they could not reach it either.
+        nacks: u32,
+    },
+    /// Another member confirmed a suspicion that this node holds.
+    SuspicionConfirmed {
+        /// The suspect.
+        member: MemberId,
+        /// Who confirmed.
+        by: MemberId,
+        /// How many members accuse it by now.
+        accusers: u32,
+    },
+    /// This node heard itself called something worse than alive and answers with a higher incarnation.
+    Refuted {
+        /// What it was called.
+        accusation: State,
+        /// Its new incarnation.
+        incarnation: Incarnation,
+    },
+    /// The node's own judgement of its health changed (Lifeguard's local health multiplier; 0 is healthy).
+    LocalHealth {
+        /// The score.
+        score: u32,
+    },
+    /// The node was not running for a while; it checks itself before it accuses anybody.
+    Stalled {
+        /// How long it was not running, in milliseconds.
+        for_ms: u64,
+    },
+    /// A rumor other than a member's record was accepted.
+    RumorAccepted {
+        /// Which.
+        key: RumorKey,
+        /// Who sent it; none when it is this node's own.
+        from: Option<MemberId>,
+    },
+    /// A version of a group's configuration or file that this member acknowledged lost against another one that was
+    /// acknowledged elsewhere under the same number. It is not in effect anywhere.
+    VersionLost {
+        /// Which configuration or file.
+        key: RumorKey,
+        /// The number that both had.
+        version: u64,
+        /// Who acknowledged the one that is in effect.
+        winner: Option<MemberId>,
+    },
+    /// A digest exchange moved records.
+    Synced {
+        /// The other member.
+        with: MemberId,
+        /// Records that it sent and this node lacked.
+        learned: u32,
+        /// Records that this node sent.
+        sent: u32,
+    },
+    /// A member was banned by an operator.
+    Banned {
+        /// Which member.
+        member: MemberId,
+    },
+    /// A service of this supervisor changed state.
+    ServiceChanged {
+        /// Which service.
+        service: ServiceName,
+        /// Its state before; none when it was not loaded.
+        from: Option<ServiceState>,
+        /// Its state now; none when it is unloaded.
+        to: Option<ServiceState>,
+        /// Why, for people.
+        reason: String,
+    },
+    /// Bytes from outside were rejected.
+    DecodeFailed {
+        /// Where they came from.
+        from: SocketAddr,
+        /// Over what.
+        channel: Channel,
+        /// What was wrong.
+        error: DecodeError,
+    },
+    /// A limit was reached and something was dropped.
+    LimitReached {
+        /// Which limit.
+        limit: Limit,
+    },
+    /// Records could not be stored.
+    PersistFailed {
+        /// The runtime's words.
+        reason: String,
+    },
+    /// A second daemon runs with a copy of this one's identity; this one stops claiming it.
+    IdentityConflict {
+        /// Where the other one is.
+        address: SocketAddr,
+    },
+    /// This node begins to leave the ring.
+    Leaving,
+    /// An election of a group of this member's moved on.
+    Election {
+        /// Which group.
+        group: ServiceGroup,
+        /// The term that it is about.
+        term: u64,
+        /// What happened.
+        what: ElectionEvent,
+    },
+}
+
+/// What made a node change its mind about a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Its record was on this node's disk.
+    Restored,
+    /// The member itself spoke to this node.
+    Contact,
+    /// Another member said so.
+    Rumor {
+        /// Who.
+        from: MemberId,
+    },
+    /// This node's own probe of it failed.
+    ProbeFailed,
+    /// The suspicion ran out.
+    SuspicionExpired {
+        /// How many members accused it.
+        accusers: u32,
+    },
+    /// It has been confirmed dead for so long that it counts as gone.
+    GoneTooLong,
+    /// It is this node itself.
+    Own,
+    /// An operator said so.
+    Operator,
+}

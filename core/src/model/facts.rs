@@ -1,0 +1,82 @@
+//! What a service may know of the ring: the input of its templates.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::model::census::Census;
+use crate::model::digest;
+use crate::model::election::Role;
+use crate::model::id::MemberId;
+
+/// What a service's templates may know, as it was when the effect that carries it was made.
+///
+/// The census holds the service's own group and the groups it is bound to, and no others.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Facts {
+    /// This member.
+    pub me: MemberId,
+    /// The own group and the bound ones.
+    pub census: Census,
+    /// In a group with a leader: who leads; none in every other group.
+    pub role: Option<Role>,
+    /// The group's configuration, where somebody applied one.
+    pub config: Option<GroupConfig>,
+    /// The group's files, in order of name.
+    pub files: Vec<GroupFile>,
+    /// Whether the service takes new work: false while it drains, is in maintenance or is being stopped.
+    pub accepting: bool,
+    /// Why it is in maintenance; none when it is not.
+    pub maintenance: Option<String>,
+}
+
+impl Facts {
+    /// What a member knows that knows of no group: a service alone in the ring.
+    #[must_use]
+    pub fn alone(me: MemberId) -> Self {
+        Self {
+            me,
+            census: Census { local: me, groups: alloc::collections::BTreeMap::new() },
+            role: None,
+            config: None,
+            files: Vec::new(),
+            accepting: true,
+            maintenance: None,
+        }
+    }
+}
+
+/// A number that is the same where the same was given to a group by its operators; 0 when nothing was.
+pub(crate) fn versions_digest(config: Option<&GroupConfig>, files: &[GroupFile]) -> u64 {
+    let mut digest = 0;
+    let mut take = |name: &[u8], incarnation: u64, body: &[u8]| {
+        let one = digest::hash_bytes(name) ^ digest::mix(incarnation ^ digest::mix(digest::hash_bytes(body)));
+        digest = digest::mix(digest ^ one);
+    };
+    if let Some(config) = config {
+        take(b"", config.incarnation, &config.toml);
+    }
+    for file in files {
+        take(file.name.as_bytes(), file.incarnation, &file.body);
+    }
+    digest
+}
+
+/// A group's configuration, the uppermost layer of its services' configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct GroupConfig {
+    /// The version that the operator gave it.
+    pub incarnation: u64,
+    /// TOML text.
+    pub toml: Vec<u8>,
+}
+
+/// A file that every service of a group gets.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct GroupFile {
+    /// Its name, without a path.
+    pub name: String,
+    /// The version that the operator gave it.
+    pub incarnation: u64,
+    /// Its content.
+    pub body: Vec<u8>,
+}

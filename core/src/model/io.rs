@@ -1,0 +1,263 @@
+//! What crosses the border of the state machine: inputs, outputs and effects.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use crate::model::channel::Channel;
+use crate::model::command::{Command, Reply};
+use crate::model::event::Event;
+use crate::model::exit_status::ExitStatus;
+use crate::model::facts::Facts;
+use crate::model::id::{EffectId, RequestId, ServiceGroup, ServiceName};
+use crate::model::prepared::{HookEnd, Prepared, Rendered};
+use crate::model::row::Write;
+use crate::model::service::{Demoted, Health, Hook, ServiceSpec};
+use crate::model::time::Instant;
+
+/// Something that happened outside.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// The time of an earlier `WakeAt` has come (or the runtime woke for any other reason).
+    Wake,
+    /// One UDP datagram: SWIM and small rumors.
+    Datagram {
+        /// Source address of the datagram.
+        from: SocketAddr,
+        /// Its payload.
+        bytes: &'a [u8],
+    },
+    /// One framed TCP message without its length prefix: large rumors and anti-entropy.
+    Stream {
+        /// Address of the connection's other end; its port says nothing.
+        from: SocketAddr,
+        /// The frame's body.
+        bytes: &'a [u8],
+    },
+    /// The host at this address answered that nobody listens there (ICMP port unreachable, TCP reset).
+    Refused {
+        /// The address that was written to.
+        to: SocketAddr,
+    },
+    /// What an operator asked.
+    Command(RequestId, Command),
+    /// Something that an earlier [`Effect`] brought about.
+    EffectDone(EffectId, EffectResult),
+}
+
+/// Something that the runtime has to do.
+#[derive(Debug)]
+pub enum Output {
+    /// Send these bytes. Nobody reports success; a refusal comes back as [`Input::Refused`].
+    Transmit(Transmit),
+    /// Bring this about and report with [`Input::EffectDone`].
+    Effect(EffectId, Effect),
+    /// Answer a command.
+    Reply(RequestId, Reply),
+    /// What changed and why: for logs, metrics, traces, dashboards.
+    Event(Box<Event>),
+    /// Nothing more to do until then, unless an input comes first. Always the last output of an input.
+    WakeAt(Instant, WakeReason),
+}
+
+/// A message to send.
+#[derive(Debug)]
+pub struct Transmit {
+    /// Where to.
+    pub to: SocketAddr,
+    /// How.
+    pub channel: Channel,
+    /// The payload (without a length prefix on streams).
+    pub bytes: Vec<u8>,
+}
+
+/// Why a node wants to be woken: the earliest of its deadlines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WakeReason {
+    /// A new probe round begins.
+    ProbeRound,
+    /// A probe's ack is due.
+    ProbeTimeout,
+    /// A relayed probe's ack is due.
+    RelayTimeout,
+    /// A suspicion runs out, or its suspect is to be checked.
+    Suspicion,
+    /// Hot rumors are to be told.
+    Gossip,
+    /// The periodic digest exchange.
+    Sync,
+    /// Peers are tried while alone, or a lost member is tried again.
+    Reconnect,
+    /// Something is old enough to be forgotten, or a batch of records is to be written.
+    Housekeeping,
+    /// A service's back-off or stop deadline.
+    Service,
+    /// A lease to renew, a promise that runs out, a round of an election.
+    Election,
+    /// The departure has been announced long enough.
+    Leaving,
+    /// Nothing is pending.
+    Idle,
+}
+
+/// Work for the runtime. Every effect is answered by at least one `EffectResult`, except `Exit`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Store records; answered by `Persisted` once they would survive a power failure (when `sync`),
+    /// or at once when they may be lost (`sync` false: re-learned from the ring).
+    Persist {
+        /// What to store or delete, as one transaction.
+        writes: Vec<Write>,
+        /// Whether the answer promises that the records survive.
+        sync: bool,
+    },
+    /// Find the installed package for a service, merge its configuration and write everything it needs:
+    /// `Prepared` or `PrepareFailed`.
+    Prepare {
+        /// The service.
+        service: ServiceName,
+        /// Its spec.
+        spec: Box<ServiceSpec>,
+        /// What its templates may know.
+        facts: Box<Facts>,
+    },
+    /// Write the files of a prepared service again: `Rendered`, or `RenderFailed` and the old files stay.
+    Render {
+        /// The service.
+        service: ServiceName,
+        /// What its templates may know by now.
+        facts: Box<Facts>,
+    },
+    /// Start the service's `run` hook in a process group of its own:
+    /// `Spawned` or `SpawnFailed`; after `Spawned`, once, `Exited`.
+    Spawn {
+        /// The service, prepared before.
+        service: ServiceName,
+        /// Its group, for log prefixes.
+        group: ServiceGroup,
+    },
+    /// Take over a process that outlived the last supervisor: answered exactly like `Spawn`.
+    Adopt {
+        /// The service. It is prepared afterwards, or not at all when the process is only to be stopped.
+        service: ServiceName,
+        /// Its group, for log prefixes.
+        group: ServiceGroup,
+        /// The process, out of [`crate::Snapshot::running`].
+        pid: u32,
+    },
+    /// Signal the service's process group: `Signalled`.
+    Signal {
+        /// The service.
+        service: ServiceName,
+        /// The process that `Spawned` named.
+        pid: u32,
+        /// Which signal.
+        signal: StopSignal,
+    },
+    /// Run one of a prepared service's hooks and kill what it started at the deadline: `HookEnded`.
+    RunHook {
+        /// The service.
+        service: ServiceName,
+        /// Which hook; one that the package does not have ends as `HookExit::Missing`.
+        hook: Hook,
+        /// The deadline, in milliseconds from the start.
+        timeout_ms: u64,
+    },
+    /// Ask how a service is, by its hook or by the check that its plan names: `HealthChecked`.
+    CheckHealth {
+        /// The service, whose `Prepared::has_health_check` was true.
+        service: ServiceName,
+        /// The deadline, in milliseconds; what has no answer by then is critical.
+        timeout_ms: u64,
+    },
+    /// Count the requests that a service still works on: `Inflight`.
+    CountInflight {
+        /// The service, whose `DrainPlan::inflight` was true.
+        service: ServiceName,
+        /// The deadline, in milliseconds.
+        timeout_ms: u64,
+    },
+    /// Tell whoever holds the process how long it may act as the leader, so that it ends in time also when this
+    /// supervisor is dead or stuck: `Leased`.
+    Lease {
+        /// The service.
+        service: ServiceName,
+        /// The process that `Spawn` or `Adopt` named.
+        pid: u32,
+        /// Without another lease within this, in milliseconds, `then` happens; none ends the lease.
+        left_ms: Option<u64>,
+        /// What happens to the process when the lease runs out.
+        then: Demoted,
+    },
+    /// The node has finished; the runtime ends. Not answered.
+    Exit(ExitReason),
+}
+
+/// A signal to a process group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopSignal {
+    /// The polite one: what the package names, TERM by default.
+    Stop,
+    /// KILL.
+    Kill,
+}
+
+/// Why a node ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitReason {
+    /// It was asked to leave and has.
+    Left,
+    /// An operator banned it from the ring.
+    Departed,
+}
+
+/// What an effect brought about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EffectResult {
+    /// The records are stored.
+    Persisted,
+    /// They are not, and nothing of the transaction is.
+    PersistFailed(String),
+    /// The package is found and rendered.
+    Prepared(Prepared),
+    /// It is not.
+    PrepareFailed {
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// The process runs.
+    Spawned {
+        /// Its pid, which is also its process group.
+        pid: u32,
+    },
+    /// It could not be started.
+    SpawnFailed {
+        /// What is wrong.
+        reason: String,
+    },
+    /// The process ended.
+    Exited(ExitStatus),
+    /// The signal was sent, or nobody was left to receive it.
+    Signalled,
+    /// The files are written with the new facts.
+    Rendered(Rendered),
+    /// They are not; the old ones stay.
+    RenderFailed {
+        /// Which file, and what is wrong with it.
+        reason: String,
+    },
+    /// The hook ended, or was ended.
+    HookEnded(HookEnd),
+    /// The service was asked how it is.
+    HealthChecked {
+        /// How it is.
+        health: Health,
+        /// What it said, for people.
+        note: String,
+    },
+    /// Requests that the service still works on; none when nobody can say.
+    Inflight(Option<u64>),
+    /// The lease is known to whoever holds the process.
+    Leased,
+}

@@ -1,0 +1,38 @@
+//! Data and its words: what two features name, what crosses the border, and what everything stands on.
+//!
+//! Nothing here decides, waits or encodes; nothing here may name a codec, a feature or the node.
+//!
+//! | files | what |
+//! |---|---|
+//! | `time`, `rng`, `digest`, `limits`, `error` | what everything stands on |
+//! | `id`, `ident`, `member`, `accusers`, `service`, `election`, `ballot` | the words of the ring |
+//! | `rumor`, `census`, `facts` | what the ring knows, group by group, and what a service is told of it |
+//! | `command`, `channel`, `exit_status`, `prepared`, `row`, `event`, `io` | what crosses the border |
+//! | `config`, `planted`, `metrics`, `context` | what a node is given, and what every verb gets |
+
+pub(crate) mod accusers;
+pub(crate) mod ballot;
+pub(crate) mod census;
+pub(crate) mod channel;
+pub(crate) mod command;
+pub(crate) mod config;
+pub(crate) mod context;
+pub(crate) mod digest;
+pub(crate) mod election;
+pub(crate) mod error;
+pub(crate) mod event;
+pub(crate) mod exit_status;
+pub(crate) mod facts;
+pub(crate) mod id;
+pub(crate) mod ident;
+pub(crate) mod io;
+pub mod limits;
+pub(crate) mod member;
+pub(crate) mod metrics;
+pub(crate) mod planted;
+pub(crate) mod prepared;
+pub(crate) mod rng;
+pub(crate) mod row;
+pub(crate) mod rumor;
+pub(crate) mod service;
+pub(crate) mod time;

@@ -1,0 +1,36 @@
+//! Who leads a service group: the outcome of its election, told to the whole ring.
+
+use crate::model::id::{MemberId, ServiceGroup};
+
+/// The result of one group's latest election. Votes and leases travel between the voters only; this is what
+/// everybody else learns of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ElectionRumor {
+    /// Which group.
+    pub group: ServiceGroup,
+    /// The term that was won.
+    pub term: u64,
+    /// Who won it.
+    pub leader: MemberId,
+    /// It leads no longer, and nobody does yet.
+    pub ended: bool,
+}
+
+impl ElectionRumor {
+    /// Joins two outcomes: the higher term; of one term, which only one member can win, what came later. Where two
+    /// halves of a ring that never met have both elected somebody, the greater id prevails everywhere.
+    pub fn merge(&mut self, other: &Self) -> bool {
+        assert!(self.group == other.group, "different rumors cannot be joined");
+        let newer = other.prevails_over(self);
+        if newer {
+            self.clone_from(other);
+        }
+        newer
+    }
+
+    /// Whether this is the later outcome.
+    pub(crate) fn prevails_over(&self, other: &Self) -> bool {
+        let rank = |r: &Self| (r.term, r.leader, r.ended);
+        rank(self) > rank(other)
+    }
+}

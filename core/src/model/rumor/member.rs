@@ -1,0 +1,42 @@
+//! A member's record, and who accuses it while it is suspect.
+
+use crate::model::accusers::Accusers;
+use crate::model::member::{MemberRecord, State};
+
+/// What is told about a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemberRumor {
+    /// The statement.
+    pub record: MemberRecord,
+    /// While it says `Suspect`: who says so of its own knowledge.
+    pub accusers: Accusers,
+}
+
+impl MemberRumor {
+    /// A statement without accusers.
+    #[must_use]
+    pub fn new(record: MemberRecord) -> Self {
+        Self { record, accusers: Accusers::default() }
+    }
+
+    /// Joins two statements about one member: the prevailing one, and the accusers of both when they are
+    /// the same suspicion. True when this one changed.
+    pub fn merge(&mut self, other: &Self) -> bool {
+        assert_eq!(self.record.id, other.record.id, "only statements about one member can be joined");
+        if other.record.prevails_over(&self.record) {
+            let same_suspicion = other.record.state == State::Suspect
+                && self.record.state == State::Suspect
+                && other.record.incarnation == self.record.incarnation;
+            let accusers = self.accusers;
+            *self = *other;
+            if same_suspicion {
+                self.accusers.merge(&accusers);
+            }
+            return true;
+        }
+        self.record.state == State::Suspect
+            && other.record.state == State::Suspect
+            && other.record.incarnation == self.record.incarnation
+            && self.accusers.merge(&other.accusers)
+    }
+}

@@ -1,0 +1,66 @@
+//! A service that a member runs.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::model::config::SysInfo;
+use crate::model::id::{Incarnation, MemberId, ServiceGroup};
+use crate::model::ident::PackageIdent;
+
+/// One member's service in one group (as in Habitat). Only that member raises its incarnation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceRumor {
+    /// Who runs it.
+    pub member_id: MemberId,
+    /// In which group.
+    pub group: ServiceGroup,
+    /// Counts the owner's statements about it.
+    pub incarnation: Incarnation,
+    /// Whether the process has been started.
+    pub initialized: bool,
+    /// What runs.
+    pub pkg: PackageIdent,
+    /// Exported configuration, TOML text.
+    pub cfg: Vec<u8>,
+    /// Where it runs.
+    pub sys: SysInfo,
+    /// Counts the group's updates.
+    pub pkg_incarnation: u64,
+    /// It runs no longer: the owner stopped or unloaded it. Collected after a while.
+    pub tombstone: bool,
+    /// Whether it takes new work: it runs, and is neither being drained nor in maintenance. Who does not say takes
+    /// work as long as its process runs.
+    pub accepting: bool,
+    /// Why it is in maintenance; none when it is not.
+    pub maintenance: Option<String>,
+    /// The version of the group's configuration that it runs with; 0 for none.
+    pub config_incarnation: u64,
+    /// In a group with topology leader: the smallest size that its electorate counts as (`--quorum`, otherwise
+    /// three); 0 in every other group.
+    pub electorate_min: u32,
+    /// Tells whether it runs with the same configuration and files of its group as another member; 0 for none.
+    pub versions_digest: u64,
+}
+
+impl ServiceRumor {
+    /// Joins two statements: the higher incarnation; of equal ones, which only a copied identity can make, a
+    /// retraction, then the greater content, so that two nodes cannot disagree for ever (Habitat keeps what came first).
+    pub fn merge(&mut self, other: &Self) -> bool {
+        assert!(
+            self.member_id == other.member_id && self.group == other.group,
+            "different rumors cannot be joined"
+        );
+        let newer = (other.incarnation, other.content()) > (self.incarnation, self.content());
+        if newer {
+            self.clone_from(other);
+        }
+        newer
+    }
+
+    /// What it says, in an order that is total: two statements that differ are never equal here.
+    fn content(&self) -> impl Ord + '_ {
+        let runs = (self.tombstone, self.initialized, self.accepting, &self.maintenance);
+        let with = (self.pkg_incarnation, self.config_incarnation, self.versions_digest, self.electorate_min);
+        (runs, with, &self.pkg, &self.cfg, &self.sys)
+    }
+}

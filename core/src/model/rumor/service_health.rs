@@ -1,0 +1,36 @@
+//! How well a member's service is: a ring fact, so that those who depend on it need not ask each host.
+
+use crate::model::id::{Incarnation, MemberId, ServiceGroup};
+use crate::model::service::Health;
+
+/// The health of one member's service in one group. Ours: Habitat keeps health on the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceHealth {
+    /// Who runs it.
+    pub member_id: MemberId,
+    /// In which group.
+    pub group: ServiceGroup,
+    /// Counts the owner's statements about its health.
+    pub incarnation: Incarnation,
+    /// How it is.
+    pub health: Health,
+    /// The service was retracted, and its health with it.
+    pub tombstone: bool,
+}
+
+impl ServiceHealth {
+    /// Joins two statements: the higher incarnation; of equal ones a retraction, then the worse health, so that
+    /// doubt never looks better than it is.
+    pub fn merge(&mut self, other: &Self) -> bool {
+        assert!(
+            self.member_id == other.member_id && self.group == other.group,
+            "different rumors cannot be joined"
+        );
+        let rank = |s: &Self| (s.incarnation, s.tombstone, s.health);
+        let newer = rank(other) > rank(self);
+        if newer {
+            self.clone_from(other);
+        }
+        newer
+    }
+}

@@ -1,0 +1,180 @@
+//! The laws that every kind must keep, over all kinds. A kind without a strategy here does not compile.
+
+use alloc::string::String;
+use core::net::{IpAddr, Ipv4Addr};
+use proptest::prelude::*;
+
+use crate::model::accusers::Accusers;
+use crate::model::config::SysInfo;
+use crate::model::id::{Incarnation, MemberId};
+use crate::model::member::{MemberRecord, State};
+use crate::model::rumor::{
+    Departure, ElectionRumor, MemberRumor, Rumor, RumorKind, ServiceConfig, ServiceFile, ServiceHealth,
+    ServiceRumor, Version,
+};
+use crate::model::service::Health;
+
+fn member_id() -> impl Strategy<Value = MemberId> {
+    (0_u8..6).prop_map(|n| MemberId::from_bytes([n; 16]))
+}
+
+/// Three rumors about the same thing, alike enough to tie.
+fn trio(kind: RumorKind) -> BoxedStrategy<[Rumor; 3]> {
+    match kind {
+        RumorKind::Member => [member(), member(), member()].boxed(),
+        RumorKind::Service => [service(), service(), service()].boxed(),
+        RumorKind::Departure => {
+            let rumor = Rumor::Departure(Departure { member_id: MemberId::from_bytes([1; 16]) });
+            Just([rumor.clone(), rumor.clone(), rumor]).boxed()
+        }
+        RumorKind::ServiceHealth => [health(), health(), health()].boxed(),
+        RumorKind::ServiceConfig => [config(), config(), config()].boxed(),
+        RumorKind::ServiceFile => [file(), file(), file()].boxed(),
+        RumorKind::Election => [election(), election(), election()].boxed(),
+    }
+}
+
+pub(crate) fn any_trio() -> impl Strategy<Value = [Rumor; 3]> {
+    (0..RumorKind::ALL.len()).prop_flat_map(|i| trio(RumorKind::ALL[i]))
+}
+
+fn member() -> impl Strategy<Value = Rumor> {
+    let accusers = proptest::collection::vec(member_id(), 0..6);
+    (0_u64..3, 0..State::ALL.len(), 1_u8..3, any::<bool>(), accusers).prop_map(
+        |(incarnation, state, host, permanent, ids)| {
+            let state = State::ALL[state];
+            let mut accusers = Accusers::default();
+            for id in ids.into_iter().filter(|_| state == State::Suspect) {
+                accusers.add(id);
+            }
+            let record = MemberRecord {
+                id: MemberId::from_bytes([9; 16]),
+                incarnation: Incarnation(incarnation),
+                address: IpAddr::V4(Ipv4Addr::new(10, 0, 0, host)),
+                swim_port: 9638,
+                gossip_port: 9638,
+                state,
+                permanent,
+            };
+            Rumor::Member(MemberRumor { record, accusers })
+        },
+    )
+}
+
+fn service() -> impl Strategy<Value = Rumor> {
+    let more = (any::<bool>(), proptest::option::of("[a-b]"), 0_u64..2);
+    (0_u64..3, any::<bool>(), any::<bool>(), "[a-c]{0,2}", "[0-9]{1,2}", more).prop_map(
+        |(
+            incarnation,
+            initialized,
+            tombstone,
+            cfg,
+            version,
+            (accepting, maintenance, config_incarnation),
+        )| {
+            let mut pkg = String::from("core/redis/");
+            pkg.push_str(&version);
+            Rumor::Service(ServiceRumor {
+                member_id: MemberId::from_bytes([9; 16]),
+                group: "redis.default".parse().expect("a valid group"),
+                incarnation: Incarnation(incarnation),
+                initialized,
+                pkg: pkg.parse().expect("a valid ident"),
+                cfg: cfg.into_bytes(),
+                sys: SysInfo { ip: "10.0.0.1".into(), gossip_port: 9638, ..SysInfo::default() },
+                pkg_incarnation: 0,
+                tombstone,
+                accepting,
+                maintenance,
+                config_incarnation,
+                electorate_min: config_incarnation as u32 * 3,
+                versions_digest: config_incarnation,
+            })
+        },
+    )
+}
+
+fn health() -> impl Strategy<Value = Rumor> {
+    (0_u64..3, 0..Health::ALL.len(), any::<bool>()).prop_map(|(incarnation, health, tombstone)| {
+        Rumor::ServiceHealth(ServiceHealth {
+            member_id: MemberId::from_bytes([9; 16]),
+            group: "redis.default".parse().expect("a valid group"),
+            incarnation: Incarnation(incarnation),
+            health: Health::ALL[health],
+            tombstone,
+        })
+    })
+}
+
+/// What a few members may make of one version together: joins of single acknowledgements.
+fn version() -> impl Strategy<Value = Version> {
+    let one = (1_u64..3, "[a-f]{0,1}", proptest::option::of(member_id()));
+    proptest::collection::vec(one, 1..14).prop_map(|made| {
+        let mut made = made.into_iter().map(|(n, body, who)| Version::new(n, body.into_bytes(), who));
+        let mut version = made.next().expect("at least one");
+        for other in made {
+            version.merge(&other);
+        }
+        version
+    })
+}
+
+fn config() -> impl Strategy<Value = Rumor> {
+    version().prop_map(|version| {
+        Rumor::ServiceConfig(ServiceConfig {
+            group: "redis.default".parse().expect("a valid group"),
+            version,
+        })
+    })
+}
+
+fn file() -> impl Strategy<Value = Rumor> {
+    version().prop_map(|version| {
+        let group = "redis.default".parse().expect("a valid group");
+        Rumor::ServiceFile(ServiceFile { group, name: "users.acl".parse().expect("a valid name"), version })
+    })
+}
+
+fn election() -> impl Strategy<Value = Rumor> {
+    (1_u64..3, member_id(), any::<bool>()).prop_map(|(term, leader, ended)| {
+        let group = "redis.default".parse().expect("a valid group");
+        Rumor::Election(ElectionRumor { group, term, leader, ended })
+    })
+}
+
+fn joined(a: &Rumor, b: &Rumor) -> Rumor {
+    let mut join = a.clone();
+    join.merge(b);
+    join
+}
+
+proptest! {
+    #[test]
+    fn joining_is_idempotent([a, ..] in any_trio()) {
+        let mut twice = a.clone();
+        prop_assert!(!twice.merge(&a), "joining what is held changes nothing");
+        prop_assert_eq!(twice, a);
+    }
+
+    #[test]
+    fn joining_is_commutative([a, b, _] in any_trio()) {
+        prop_assert_eq!(joined(&a, &b), joined(&b, &a));
+    }
+
+    #[test]
+    fn joining_is_associative([a, b, c] in any_trio()) {
+        prop_assert_eq!(joined(&joined(&a, &b), &c), joined(&a, &joined(&b, &c)));
+    }
+
+    #[test]
+    fn a_change_is_reported_exactly_when_there_is_one([a, b, _] in any_trio()) {
+        let mut join = a.clone();
+        let changed = join.merge(&b);
+        prop_assert_eq!(changed, join != a);
+    }
+
+    #[test]
+    fn the_key_survives_a_join([a, b, _] in any_trio()) {
+        prop_assert_eq!(joined(&a, &b).key(), a.key());
+    }
+}

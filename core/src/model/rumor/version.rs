@@ -1,0 +1,111 @@
+//! What operators replace as a whole, version by version: the common part of group configuration and group files.
+//!
+//! Nobody owns such a rumor: any member takes a new version from an operator. So two members that cannot hear each other
+//! may both take version 7. The join keeps one of them, the same one everywhere, and the names of those that lost.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use crate::model::digest;
+use crate::model::id::MemberId;
+use crate::model::limits::CONTENDERS_MAX;
+
+/// One of several bodies of the same version, and who took it from an operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Contender {
+    /// [`Version::hash_of`] its body.
+    pub hash: u64,
+    /// Who acknowledged it; none when the ring was told by something else than a member.
+    pub writer: Option<MemberId>,
+}
+
+/// A numbered body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// Its number, from 1; operators raise it.
+    pub number: u64,
+    /// The content.
+    pub body: Vec<u8>,
+    /// Who acknowledged it.
+    pub writer: Option<MemberId>,
+    /// Who else acknowledged this number, greatest first, all below the one that is held.
+    contenders: Vec<Contender>,
+}
+
+impl Version {
+    /// A version that `writer` takes from an operator.
+    #[must_use]
+    pub const fn new(number: u64, body: Vec<u8>, writer: Option<MemberId>) -> Self {
+        Self { number, body, writer, contenders: Vec::new() }
+    }
+
+    /// What tells bodies apart in histories and notes: 64 bits, no defence against forgery.
+    #[must_use]
+    pub fn hash_of(body: &[u8]) -> u64 {
+        digest::hash_bytes(body)
+    }
+
+    /// The hash of its body.
+    #[must_use]
+    pub fn hash(&self) -> u64 {
+        Self::hash_of(&self.body)
+    }
+
+    /// Those who acknowledged another body under this number. What they acknowledged is not in effect.
+    pub fn losers(&self) -> impl Iterator<Item = &Contender> {
+        let hash = if self.contenders.is_empty() { 0 } else { self.hash() };
+        self.contenders.iter().filter(move |c| c.hash != hash)
+    }
+
+    /// The others that acknowledged its number, greatest first.
+    pub(crate) fn contenders(&self) -> &[Contender] {
+        &self.contenders
+    }
+
+    /// The version with these noted; none unless they are in order, below the version itself and within the limit.
+    pub(crate) fn with_contenders(mut self, contenders: Vec<Contender>) -> Option<Self> {
+        assert!(self.contenders.is_empty(), "a version's contenders are noted once");
+        let greatest_first = contenders.is_sorted_by(|above, below| above > below);
+        let are_below = contenders.first().is_none_or(|first| *first < self.top());
+        if !greatest_first || !are_below || contenders.len() >= CONTENDERS_MAX {
+            return None;
+        }
+        self.contenders = contenders;
+        Some(self)
+    }
+
+    fn top(&self) -> Contender {
+        Contender { hash: self.hash(), writer: self.writer }
+    }
+
+    /// Joins two versions: the higher number; of one number the body with the greatest hash, and a note of everybody
+    /// that acknowledged the number, up to a limit. True when this one changed.
+    pub(super) fn merge(&mut self, other: &Self) -> bool {
+        if other.number != self.number {
+            let newer = other.number > self.number;
+            if newer {
+                self.clone_from(other);
+            }
+            return newer;
+        }
+        if self == other {
+            return false;
+        }
+        let (mine, theirs) = (self.top(), other.top());
+        let noted = self.contenders.iter().chain(&other.contenders).copied();
+        let mut all: BTreeSet<Contender> = noted.chain([mine, theirs]).collect();
+        while all.len() > CONTENDERS_MAX {
+            all.pop_first();
+        }
+        let top = all.pop_last().expect("both tops were put in");
+        let contenders: Vec<Contender> = all.into_iter().rev().collect();
+        let other_body = (theirs.hash, &other.body) > (mine.hash, &self.body);
+        let changed = other_body || top.writer != self.writer || contenders != self.contenders;
+        if other_body {
+            self.body.clone_from(&other.body);
+        }
+        self.writer = top.writer;
+        self.contenders = contenders;
+        changed
+    }
+}

@@ -1,0 +1,67 @@
+//! What the service machine tells the node.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::model::command::Reply;
+use crate::model::id::{EffectId, RequestId, ServiceGroup, ServiceName};
+use crate::model::ident::PackageIdent;
+use crate::model::io::Effect;
+use crate::model::service::{Health, ServiceState};
+
+/// What the service machine tells the node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ServiceEvent {
+    /// A service changed state.
+    Changed {
+        /// Which one.
+        service: ServiceName,
+        /// Its state before; none when it was not loaded.
+        from: Option<ServiceState>,
+        /// Its state now; none when it is unloaded.
+        to: Option<ServiceState>,
+        /// Why, for people.
+        reason: String,
+    },
+    /// Something for the runtime to do.
+    Effect(EffectId, Effect),
+    /// A command's answer.
+    Reply(RequestId, Reply),
+    /// The ring is to know this about a service of this member.
+    Announce(Announcement),
+    /// The ring is to know how a service of this member is.
+    Health {
+        /// In which group.
+        group: ServiceGroup,
+        /// How it is.
+        health: Health,
+    },
+    /// The ring is to know that this member serves this group no longer.
+    Retract {
+        /// Which group.
+        group: ServiceGroup,
+    },
+    /// After `handle_leave`, once: no process is left and nothing is waiting for the disk.
+    AllStopped,
+}
+
+/// What a member says about one of its services.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Announcement {
+    /// In which group.
+    pub(crate) group: ServiceGroup,
+    /// What runs, fully qualified.
+    pub(crate) pkg: PackageIdent,
+    /// Exported configuration, TOML text.
+    pub(crate) cfg: Vec<u8>,
+    /// Whether the process runs; false while it is being started (again).
+    pub(crate) initialized: bool,
+    /// Whether it takes new work.
+    pub(crate) accepting: bool,
+    /// Why it is in maintenance; none when it is not.
+    pub(crate) maintenance: Option<String>,
+    /// The version of the group configuration in use; 0 when there is none.
+    pub(crate) applied_config: u64,
+    /// The digest of everything that operators gave to the group and that it runs with.
+    pub(crate) applied_versions: u64,
+}

@@ -1,0 +1,65 @@
+//! What an effect is for, what waits to be told, and how far the supervisor's end has come.
+
+use super::event::ServiceEvent;
+use super::work::Work;
+use crate::model::id::ServiceName;
+use crate::model::io::{Effect, EffectResult};
+
+/// How far the supervisor's end has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Leaving {
+    No,
+    /// Services are stopped in order.
+    Polite {
+        /// And drained before.
+        drain: bool,
+    },
+    /// Services are told to stop at once.
+    Hurried,
+    /// Services are killed.
+    Killing,
+}
+
+/// What an effect is for, so that its result finds its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Persist,
+    Prepare,
+    Init,
+    /// Also an adoption.
+    Spawn,
+    Signal,
+    Lease,
+    PostStop,
+    /// Something beside the process with this number.
+    Work(Work, u64),
+}
+
+impl Purpose {
+    /// Whether a result answers an effect of this purpose, and whether it is the last that does.
+    pub(super) fn fits(self, result: &EffectResult) -> Option<bool> {
+        use EffectResult as R;
+        let fits = match (self, result) {
+            (Self::Spawn, R::Spawned { .. }) => return Some(false),
+            (Self::Persist, R::Persisted | R::PersistFailed(_))
+            | (Self::Prepare | Self::Work(Work::Prepare, _), R::Prepared(_) | R::PrepareFailed { .. })
+            | (Self::Work(Work::Render, _), R::Rendered(_) | R::RenderFailed { .. })
+            | (Self::Work(Work::Health, _), R::HealthChecked { .. })
+            | (Self::Work(Work::Inflight, _), R::Inflight(_))
+            | (Self::Init | Self::PostStop, R::HookEnded(_))
+            | (Self::Spawn, R::SpawnFailed { .. } | R::Exited(_))
+            | (Self::Lease, R::Leased)
+            | (Self::Signal, R::Signalled) => true,
+            (Self::Work(work, _), R::HookEnded(_)) => work.hook().is_some(),
+            _ => false,
+        };
+        fits.then_some(true)
+    }
+}
+
+/// An event that waits for `poll_event`; effects get their id there.
+#[derive(Debug)]
+pub(super) enum Queued {
+    Event(ServiceEvent),
+    Effect { service: ServiceName, purpose: Purpose, effect: Effect },
+}

@@ -1,0 +1,138 @@
+//! Which versions of a group's configuration and files this member has had, and since when.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+use prost::Message as _;
+
+use crate::model::error::DecodeError;
+use crate::model::id::MemberId;
+use crate::model::limits::HISTORY_MAX;
+use crate::model::rumor::{RumorKey, Version};
+use crate::model::time::UnixTime;
+use crate::wire::convert::{id_from_wire, id_to_wire};
+use crate::wire::proto;
+
+/// One version that was in effect here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryEntry {
+    /// Its number. One that won against another body of the same number is an entry of its own.
+    pub version: u64,
+    /// When this member took it in.
+    pub at: UnixTime,
+    /// Which member took it from an operator.
+    pub writer: Option<MemberId>,
+    /// Its size.
+    pub bytes: u64,
+    /// [`Version::hash_of`] its body.
+    pub hash: u64,
+}
+
+/// The latest versions of each group's configuration and files, oldest first.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct History {
+    of: BTreeMap<RumorKey, VecDeque<HistoryEntry>>,
+}
+
+impl History {
+    /// What the disk remembers.
+    pub(crate) fn new(restored: Vec<(RumorKey, Vec<HistoryEntry>)>) -> Self {
+        let entries = |entries: Vec<HistoryEntry>| entries.into_iter().take(HISTORY_MAX).collect();
+        Self { of: restored.into_iter().map(|(key, of)| (key, entries(of))).collect() }
+    }
+
+    /// Notes what is in effect from now on.
+    pub(crate) fn record(&mut self, wall: UnixTime, key: &RumorKey, version: &Version) {
+        let entries = self.of.entry(key.clone()).or_default();
+        let entry = HistoryEntry {
+            version: version.number,
+            at: wall,
+            writer: version.writer,
+            bytes: version.body.len() as u64,
+            hash: version.hash(),
+        };
+        let is_last = |last: &HistoryEntry| last.version == entry.version && last.hash == entry.hash;
+        if !entries.back().is_some_and(is_last) {
+            entries.push_back(entry);
+        }
+        while entries.len() > HISTORY_MAX {
+            entries.pop_front();
+        }
+    }
+
+    /// The versions of one configuration or file, oldest first.
+    pub(crate) fn of(&self, key: &RumorKey) -> Vec<HistoryEntry> {
+        self.of.get(key).map(|entries| entries.iter().cloned().collect()).unwrap_or_default()
+    }
+
+    /// The same of one configuration or file alone.
+    pub(crate) fn clone_of(&self, key: &RumorKey) -> Self {
+        let entries = self.of.get(key).map(|entries| (key.clone(), entries.clone()));
+        Self { of: entries.into_iter().collect() }
+    }
+
+    /// The row's value of one configuration or file; none for what has no history.
+    pub(crate) fn encode(&self, key: &RumorKey) -> Option<Vec<u8>> {
+        let entries = self.of.get(key)?;
+        let (service_group, filename) = match key {
+            RumorKey::ServiceConfig(group) => (group.to_string(), String::new()),
+            RumorKey::ServiceFile { group, name } => (group.to_string(), name.to_string()),
+            _ => return None,
+        };
+        let entries = entries.iter().map(|e| proto::HistoryEntry {
+            version: e.version,
+            at_ms: e.at.as_millis(),
+            writer: e.writer.as_ref().map(id_to_wire).unwrap_or_default(),
+            bytes: e.bytes,
+            hash: e.hash,
+        });
+        Some(proto::History { service_group, filename, entries: entries.collect() }.encode_to_vec())
+    }
+}
+
+/// Reads [`History::encode`] back.
+pub(crate) fn decode(value: &[u8]) -> Result<(RumorKey, Vec<HistoryEntry>), DecodeError> {
+    let row = proto::History::decode(value).map_err(|_| DecodeError::Protobuf)?;
+    let group = row.service_group.parse().map_err(|_| DecodeError::Invalid("service_group"))?;
+    let key = if row.filename.is_empty() {
+        RumorKey::ServiceConfig(group)
+    } else {
+        let name = row.filename.parse().map_err(|_| DecodeError::Invalid("filename"))?;
+        RumorKey::ServiceFile { group, name }
+    };
+    let entry = |e: &proto::HistoryEntry| {
+        let writer = if e.writer.is_empty() { None } else { Some(id_from_wire(&e.writer, "writer")?) };
+        let at = UnixTime::from_millis(e.at_ms);
+        Ok(HistoryEntry { version: e.version, at, writer, bytes: e.bytes, hash: e.hash })
+    };
+    let entries: Result<Vec<HistoryEntry>, DecodeError> = row.entries.iter().map(entry).collect();
+    Ok((key, entries?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_versions_stay_and_survive_the_disk() {
+        let key = RumorKey::ServiceConfig("redis.prod".parse().expect("valid"));
+        let writer = Some(MemberId::from_bytes([3; 16]));
+        let mut history = History::default();
+        for n in 1..=HISTORY_MAX as u64 + 2 {
+            let version = Version::new(n, alloc::vec![b'#'; n as usize], writer);
+            for _ in 0..2 {
+                history.record(UnixTime::from_millis(1_000 + n), &key, &version);
+            }
+        }
+        let kept = history.of(&key);
+        let numbers: Vec<u64> = kept.iter().map(|e| e.version).collect();
+        assert_eq!(
+            numbers,
+            (3..=HISTORY_MAX as u64 + 2).collect::<Vec<_>>(),
+            "each once, the oldest forgotten"
+        );
+        assert_eq!((kept[0].bytes, kept[0].at, kept[0].writer), (3, UnixTime::from_millis(1_003), writer));
+        let row = history.encode(&key).expect("it has a history");
+        assert_eq!(decode(&row), Ok((key, kept)));
+    }
+}

@@ -1,0 +1,145 @@
+//! What a node starts from: typed records, read back from the rows of every table.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::Write as _;
+use prost::Message as _;
+
+use crate::model::error::{DecodeError, SnapshotError};
+use crate::model::id::{Incarnation, MemberId, ServiceGroup, ServiceName};
+use crate::model::ident::PackageIdent;
+use crate::model::member::MemberRecord;
+use crate::model::row::{Table, Write};
+use crate::model::rumor::{MemberRumor, Rumor, RumorKey};
+use crate::model::service::ServiceSpec;
+use crate::model::time::UnixTime;
+use crate::store::history::{self, History, HistoryEntry};
+use crate::store::service;
+use crate::store::vote::{self, Vote};
+use crate::wire::convert::{id_from_wire, id_to_wire};
+use crate::wire::proto;
+
+/// What a node starts from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Who this member is.
+    pub member_id: MemberId,
+    /// The incarnation it last used. It starts with a higher one.
+    pub incarnation: Incarnation,
+    /// Other members, as they were last known.
+    pub members: Vec<MemberRecord>,
+    /// Rumors of every kind but `member`.
+    pub rumors: Vec<Rumor>,
+    /// Loaded services.
+    pub services: Vec<ServiceSpec>,
+    /// Which versions of group configuration and files this member has had, oldest first.
+    pub history: Vec<(RumorKey, Vec<HistoryEntry>)>,
+    /// Service processes that outlived the last supervisor. No table: the runtime fills it in from whoever kept
+    /// them.
+    pub running: Vec<RunningService>,
+    /// What this member has voted in elections.
+    pub votes: Vec<(ServiceGroup, Vote)>,
+}
+
+/// A service's process that outlived its supervisor.
+///
+/// The node adopts it when it is what the spec would start, and stops it otherwise, also when there is no spec.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunningService {
+    /// Which service.
+    pub service: ServiceName,
+    /// Its process, whose identity the runtime has checked.
+    pub pid: u32,
+    /// The fully qualified package that it was started from.
+    pub ident: PackageIdent,
+    /// When it was started.
+    pub since: UnixTime,
+}
+
+const IDENTITY_KEY: &[u8] = b"self";
+
+impl Snapshot {
+    /// A member that has never run: no incarnation was used.
+    #[must_use]
+    pub const fn new(member_id: MemberId) -> Self {
+        Self {
+            member_id,
+            incarnation: Incarnation(0),
+            members: Vec::new(),
+            rumors: Vec::new(),
+            services: Vec::new(),
+            running: Vec::new(),
+            history: Vec::new(),
+            votes: Vec::new(),
+        }
+    }
+
+    /// Reads rows back; none when there are none, that is on a new disk.
+    ///
+    /// # Errors
+    /// A damaged row, or records without an identity: half a database is not started from.
+    pub fn decode<'a>(
+        rows: impl IntoIterator<Item = (Table, &'a [u8], &'a [u8])>,
+    ) -> Result<Option<Self>, SnapshotError> {
+        let mut identity = None;
+        let mut rest = Self::new(MemberId::from_bytes([0; 16]));
+        let mut any = false;
+        for (table, key, value) in rows {
+            any = true;
+            let read = match table {
+                Table::Identity => decode_identity(value).map(|found| identity = Some(found)),
+                Table::Member => decode_member(value).map(|m| rest.members.push(m)),
+                Table::Rumor => Rumor::decode(value).map(|r| rest.rumors.push(r)),
+                Table::Service => service::decode(key, value).map(|s| rest.services.push(s)),
+                Table::History => history::decode(value).map(|h| rest.history.push(h)),
+                Table::Election => vote::decode(key, value).map(|v| rest.votes.push(v)),
+            };
+            read.map_err(|error| SnapshotError::Record { table: table.name(), key: printable(key), error })?;
+        }
+        match identity {
+            Some((member_id, incarnation)) => Ok(Some(Self { member_id, incarnation, ..rest })),
+            None if any => Err(SnapshotError::NoIdentity),
+            None => Ok(None),
+        }
+    }
+}
+
+fn decode_identity(value: &[u8]) -> Result<(MemberId, Incarnation), DecodeError> {
+    let identity = proto::Identity::decode(value).map_err(|_| DecodeError::Protobuf)?;
+    Ok((id_from_wire(&identity.id, "member id")?, Incarnation(identity.incarnation)))
+}
+
+fn decode_member(value: &[u8]) -> Result<MemberRecord, DecodeError> {
+    let member = proto::Membership::decode(value).map_err(|_| DecodeError::Protobuf)?;
+    Ok(MemberRumor::from_wire(Some(&member))?.record)
+}
+
+/// Keys are names or ids; either way they are shown without control characters.
+fn printable(key: &[u8]) -> String {
+    let mut text = String::new();
+    for byte in key {
+        if byte.is_ascii_graphic() {
+            text.push(char::from(*byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "\\x{byte:02x}");
+        }
+    }
+    text
+}
+
+/// The row that holds who this member is and the highest incarnation it may have used.
+pub(crate) fn identity_row(id: &MemberId, incarnation: Incarnation) -> Write {
+    let identity = proto::Identity { id: id_to_wire(id), incarnation: incarnation.0 };
+    Write { table: Table::Identity, key: IDENTITY_KEY.to_vec(), value: Some(identity.encode_to_vec()) }
+}
+
+/// The row of one rumor.
+pub(crate) fn rumor_row(rumor: &Rumor) -> Write {
+    Write { table: Table::Rumor, key: rumor.key().encode(), value: Some(rumor.encode()) }
+}
+
+/// The row of the versions that this member has had of one configuration or file.
+pub(crate) fn history_row(key: &RumorKey, history: &History) -> Write {
+    Write { table: Table::History, key: key.encode(), value: history.encode(key) }
+}

@@ -1,0 +1,106 @@
+//! What a voter must not forget: a row of the election table for each group, stored before it is acted upon.
+
+use alloc::vec::Vec;
+use prost::Message as _;
+
+use crate::model::ballot::Electorate;
+use crate::model::error::DecodeError;
+use crate::model::id::{MemberId, ServiceGroup};
+use crate::model::limits::{ELECTION_TERM_MAX, ELECTORATE_MAX, LEASE_MS_MAX};
+use crate::model::row::{Table, Write};
+use crate::wire::convert::{ids_from_wire, ids_to_wire};
+
+/// What a voter must not forget of one group's election.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Vote {
+    /// The highest term that this voter took part in.
+    pub(crate) term: u64,
+    /// For whom it voted in that term, if it did.
+    pub(crate) candidate: Option<MemberId>,
+    /// The latest electorate that it knows.
+    pub(crate) electorate: Electorate,
+    /// The longest lease that it ever promised, in milliseconds: how long it may still be bound after a restart.
+    pub(crate) lease_ms: u64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct VoteRecord {
+    #[prost(uint64, tag = "1")]
+    term: u64,
+    #[prost(bytes = "vec", tag = "2")]
+    candidate: Vec<u8>,
+    #[prost(uint64, tag = "3")]
+    electorate_term: u64,
+    #[prost(uint64, tag = "4")]
+    electorate_version: u64,
+    #[prost(bytes = "vec", tag = "5")]
+    electorate: Vec<u8>,
+    #[prost(uint64, tag = "6")]
+    lease_ms: u64,
+}
+
+/// The row that stores this vote.
+pub(crate) fn store(group: &ServiceGroup, vote: &Vote) -> Write {
+    let record = VoteRecord {
+        term: vote.term,
+        candidate: vote.candidate.map(|id| id.as_bytes().to_vec()).unwrap_or_default(),
+        electorate_term: vote.electorate.term,
+        electorate_version: vote.electorate.version,
+        electorate: ids_to_wire(&vote.electorate.members),
+        lease_ms: vote.lease_ms,
+    };
+    Write {
+        table: Table::Election,
+        key: group.as_str().as_bytes().to_vec(),
+        value: Some(record.encode_to_vec()),
+    }
+}
+
+/// Reads a row of the election table back.
+///
+/// # Errors
+/// Not a vote, or one beyond the limits.
+pub(crate) fn decode(key: &[u8], value: &[u8]) -> Result<(ServiceGroup, Vote), DecodeError> {
+    let group = core::str::from_utf8(key).ok().and_then(|text| text.parse().ok());
+    let group = group.ok_or(DecodeError::Invalid("service_group"))?;
+    let record = VoteRecord::decode(value).map_err(|_| DecodeError::Protobuf)?;
+    let candidate = match record.candidate.as_slice() {
+        [] => None,
+        bytes => Some(ids_from_wire(bytes, 1, "candidate")?).and_then(|ids| ids.first().copied()),
+    };
+    let mut members = ids_from_wire(&record.electorate, ELECTORATE_MAX, "electorate")?;
+    members.sort_unstable();
+    members.dedup();
+    if record.term > ELECTION_TERM_MAX || record.lease_ms > LEASE_MS_MAX {
+        return Err(DecodeError::Invalid("term"));
+    }
+    let electorate = Electorate { term: record.electorate_term, version: record.electorate_version, members };
+    Ok((group, Vote { term: record.term, candidate, electorate, lease_ms: record.lease_ms }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_stored_is_read_back(
+            term in 0..ELECTION_TERM_MAX, candidate in proptest::option::of(any::<[u8; 16]>()),
+            version: u64, members in proptest::collection::btree_set(any::<[u8; 16]>(), 0..ELECTORATE_MAX),
+            lease_ms in 0..LEASE_MS_MAX,
+        ) {
+            let members: Vec<MemberId> = members.into_iter().map(MemberId::from_bytes).collect();
+            let electorate = Electorate { term, version, members };
+            let vote = Vote { term, candidate: candidate.map(MemberId::from_bytes), electorate, lease_ms };
+            let group: ServiceGroup = "redis.prod@acme".parse().expect("a valid group");
+            let row = store(&group, &vote);
+            prop_assert_eq!(decode(&row.key, &row.value.expect("a store has a value")), Ok((group, vote)));
+        }
+
+        #[test]
+        fn random_bytes_never_panic(key: Vec<u8>, value: Vec<u8>) {
+            let _ = decode(&key, &value);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! A member's service as a message.
+
+use alloc::string::ToString as _;
+use prost::Message as _;
+
+use crate::model::config::SysInfo;
+use crate::model::error::DecodeError;
+use crate::model::limits::{ELECTORATE_MAX, RUMOR_BYTES_MAX};
+use crate::model::rumor::ServiceRumor;
+use crate::wire::convert::{id_from_wire, id_to_wire, incarnation_from_wire};
+use crate::wire::proto;
+
+impl ServiceRumor {
+    pub(crate) fn to_wire(&self) -> proto::Service {
+        let sys = &self.sys;
+        proto::Service {
+            member_id: id_to_wire(&self.member_id),
+            service_group: self.group.to_string(),
+            incarnation: self.incarnation.0,
+            initialized: self.initialized,
+            pkg: self.pkg.to_string(),
+            cfg: self.cfg.clone(),
+            sys: Some(proto::SysInfo {
+                ip: sys.ip.clone(),
+                hostname: sys.hostname.clone(),
+                gossip_ip: sys.gossip_ip.clone(),
+                gossip_port: u32::from(sys.gossip_port),
+                http_gateway_ip: sys.http_gateway_ip.clone(),
+                http_gateway_port: u32::from(sys.http_gateway_port),
+                ctl_gateway_ip: sys.ctl_gateway_ip.clone(),
+                ctl_gateway_port: u32::from(sys.ctl_gateway_port),
+            }),
+            pkg_incarnation: self.pkg_incarnation,
+            tombstone: self.tombstone,
+            // Said only where it is not what everybody assumes.
+            accepting: (self.accepting != self.initialized).then_some(self.accepting),
+            maintenance: self.maintenance.clone(),
+            config_incarnation: self.config_incarnation,
+            electorate_min: self.electorate_min,
+            versions_digest: self.versions_digest,
+        }
+    }
+
+    pub(crate) fn from_wire(s: Option<proto::Service>) -> Result<Self, DecodeError> {
+        let s = s.ok_or(DecodeError::Missing("service"))?;
+        if s.encoded_len() > RUMOR_BYTES_MAX {
+            return Err(DecodeError::TooLong { bytes: s.encoded_len(), limit: RUMOR_BYTES_MAX });
+        }
+        let sys = s.sys.ok_or(DecodeError::Missing("sys"))?;
+        let port = |p: u32| u16::try_from(p).map_err(|_| DecodeError::Invalid("port"));
+        Ok(Self {
+            member_id: id_from_wire(&s.member_id, "service member")?,
+            group: s.service_group.parse().map_err(|_| DecodeError::Invalid("service_group"))?,
+            incarnation: incarnation_from_wire(s.incarnation)?,
+            initialized: s.initialized,
+            pkg: s.pkg.parse().map_err(|_| DecodeError::Invalid("pkg"))?,
+            cfg: s.cfg,
+            sys: SysInfo {
+                gossip_port: port(sys.gossip_port)?,
+                http_gateway_port: port(sys.http_gateway_port)?,
+                ctl_gateway_port: port(sys.ctl_gateway_port)?,
+                ip: sys.ip,
+                hostname: sys.hostname,
+                gossip_ip: sys.gossip_ip,
+                http_gateway_ip: sys.http_gateway_ip,
+                ctl_gateway_ip: sys.ctl_gateway_ip,
+            },
+            pkg_incarnation: s.pkg_incarnation,
+            tombstone: s.tombstone,
+            accepting: s.accepting.unwrap_or(s.initialized),
+            maintenance: s.maintenance,
+            config_incarnation: s.config_incarnation,
+            electorate_min: s.electorate_min.min(ELECTORATE_MAX as u32),
+            versions_digest: s.versions_digest,
+        })
+    }
+}

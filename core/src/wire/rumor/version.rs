@@ -1,0 +1,48 @@
+//! The common part of configuration and files as a message.
+
+use alloc::vec::Vec;
+
+use crate::model::error::DecodeError;
+use crate::model::limits::{CONTENDERS_MAX, INCARNATION_MAX};
+use crate::model::rumor::{Contender, Version};
+use crate::wire::convert::{id_from_wire, id_to_wire};
+use crate::wire::proto;
+
+impl Version {
+    pub(super) fn writer_to_wire(&self) -> Vec<u8> {
+        self.writer.as_ref().map(id_to_wire).unwrap_or_default()
+    }
+
+    pub(super) fn contenders_to_wire(&self) -> Vec<proto::Contender> {
+        let to_wire = |c: &Contender| proto::Contender {
+            hash: c.hash,
+            writer: c.writer.as_ref().map(id_to_wire).unwrap_or_default(),
+        };
+        self.contenders().iter().map(to_wire).collect()
+    }
+
+    pub(super) fn from_wire(
+        number: u64,
+        body: Vec<u8>,
+        writer: &[u8],
+        contenders: &[proto::Contender],
+        bytes_max: usize,
+    ) -> Result<Self, DecodeError> {
+        if number == 0 || number > INCARNATION_MAX {
+            return Err(DecodeError::Invalid("incarnation"));
+        }
+        if body.len() > bytes_max {
+            return Err(DecodeError::TooLong { bytes: body.len(), limit: bytes_max });
+        }
+        let id = |bytes: &[u8]| match bytes {
+            [] => Ok(None),
+            bytes => id_from_wire(bytes, "writer").map(Some),
+        };
+        let mut noted = Vec::with_capacity(contenders.len().min(CONTENDERS_MAX));
+        for c in contenders.iter().take(CONTENDERS_MAX) {
+            noted.push(Contender { hash: c.hash, writer: id(&c.writer)? });
+        }
+        let version = Self::new(number, body, id(writer)?);
+        version.with_contenders(noted).ok_or(DecodeError::Invalid("contenders"))
+    }
+}
