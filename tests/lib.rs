@@ -1,5 +1,6 @@
 //! What tests that cross crates share: the built binaries, free ports, temporary roots, waiting with a deadline.
 
+pub mod modules;
 mod process;
 pub mod source;
 

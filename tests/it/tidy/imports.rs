@@ -1,70 +1,59 @@
 //! Who may know whom.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::collections::BTreeSet;
 
+use annulus_tests::modules::{arrows, circles};
 use annulus_tests::repository;
-use annulus_tests::source::{Source, sources};
+use annulus_tests::source::sources;
 
 use super::report;
 
-/// Modules of the core that every other module may use: they hold no feature, or are the composer itself.
-const SHARED_FOLDERS: [&str; 3] = ["node", "wire", "tests"];
-/// Files beside the features that join them: the crate's face, and the encoding of what every feature stores.
-const JOINING_FILES: [&str; 2] = ["lib.rs", "snapshot.rs"];
-/// Files inside a feature that hold plain data, which every module may name.
-const DATA_MODULES: [&str; 3] = ["spec", "member", "kinds"];
+const CORE: &str = "core/src";
 
-/// The features of the core: its folders.
-fn features() -> BTreeSet<String> {
-    let folders = fs::read_dir(repository().join("core/src")).expect("the core has sources");
-    let names = folders.map(|entry| entry.expect("a readable folder")).filter(|entry| entry.path().is_dir());
-    names
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .filter(|name| !SHARED_FOLDERS.contains(&name.as_str()))
-        .collect()
-}
-
-/// The plain data that a feature shows to its siblings: what its `mod.rs` takes from its data modules, and what
-/// crosses the border of the crate.
-fn data_of(feature: &str, module: &Source, face: &Source) -> BTreeSet<String> {
-    let named = DATA_MODULES.iter().flat_map(|data| module.names_below(data));
-    let public = face.names_below(feature);
-    named.chain(public).map(|(name, _)| name).chain(DATA_MODULES.map(str::to_owned)).collect()
+/// The folder of a file of the core, and how high it stands: an arrow between two folders leads to a lower one.
+fn floor(file: &str) -> (&str, u32) {
+    let folder = file.split('/').next().unwrap_or_default();
+    let height = match folder {
+        "lib.rs" => 5,
+        "node" => 4,
+        "store" => 2,
+        "wire" => 1,
+        "model" => 0,
+        // Every other folder is a feature, and no feature stands above another.
+        _ => 3,
+    };
+    (folder, height)
 }
 
 #[test]
-fn a_feature_of_the_core_does_not_know_its_siblings() {
-    let top = repository();
-    let features = features();
-    assert!(features.contains("membership") && features.contains("service"), "{features:?}");
-    let core = sources(&top, "core/src");
-    let face = core.iter().find(|source| source.path == "core/src/lib.rs").expect("the core has a face");
-    let mut data: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-    for source in &core {
-        let feature = source.path.strip_prefix("core/src/").and_then(|p| p.strip_suffix("/mod.rs"));
-        if let Some(feature) = feature.filter(|feature| features.contains(*feature)) {
-            data.insert(feature, data_of(feature, source, face));
+fn imports_of_the_core_run_down() {
+    let arrows = arrows(&sources(&repository(), CORE), CORE);
+    let folders: BTreeSet<&str> = arrows.iter().map(|arrow| floor(&arrow.from).0).collect();
+    for known in ["node", "membership", "service", "election", "store", "wire", "model"] {
+        assert!(folders.contains(known), "{known} is missing in {folders:?}");
+    }
+    let mut findings: Vec<String> = folders
+        .iter()
+        .filter(|folder| folder.ends_with(".rs") && **folder != "lib.rs")
+        .map(|file| format!("{file} stands on no floor"))
+        .collect();
+    for arrow in &arrows {
+        let ((from, above), (to, below)) = (floor(&arrow.from), floor(&arrow.to));
+        if from != to && above <= below {
+            findings.push(format!("{} names {} of {}", arrow.from, arrow.name, arrow.to));
         }
     }
-    assert!(data["service"].contains("ServiceSpec") && data["membership"].contains("MemberRecord"));
+    report("node, features, store, wire, model: what two features name is data of the model", &findings);
+}
 
-    let mut findings = Vec::new();
-    for source in &core {
-        let inside = source.path.trim_start_matches("core/src/");
-        if JOINING_FILES.contains(&inside) || inside.starts_with("node/") {
-            continue;
-        }
-        for (feature, data) in data.iter().filter(|(feature, _)| !inside.starts_with(&format!("{feature}/")))
-        {
-            for (name, line) in source.names_below(&format!("crate::{feature}")) {
-                if !data.contains(&name) {
-                    findings.push(format!("{}:{line}: {feature}'s {name}", source.path));
-                }
-            }
-        }
-    }
-    report("only core/src/node/ joins features; let it carry this from one to the other", &findings);
+#[test]
+fn no_circle_of_modules_crosses_folders() {
+    let arrows = arrows(&sources(&repository(), CORE), CORE);
+    let folder = |file: &String| file.rsplit_once('/').map_or(String::new(), |(folder, _)| folder.to_owned());
+    let crosses = |circle: &BTreeSet<String>| circle.iter().map(folder).collect::<BTreeSet<_>>().len() > 1;
+    let findings: Vec<String> =
+        circles(&arrows).into_iter().filter(crosses).map(|circle| format!("{circle:?}")).collect();
+    report("move what these files share to a place that none of them has to look back from", &findings);
 }
 
 #[test]
