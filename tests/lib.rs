@@ -1,4 +1,5 @@
 //! What tests that cross crates share: the built binaries, free ports, temporary roots, waiting with a deadline.
+#![expect(clippy::disallowed_methods, reason = "tests of real processes wait in real time")]
 
 pub mod modules;
 mod process;

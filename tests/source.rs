@@ -1,4 +1,5 @@
-//! Enough understanding of Rust source to check rules on it: what is code, what is a test, what is a function.
+//! Enough understanding of Rust source to check rules on it that the compiler cannot: which part is code, which is a
+//! test, which paths it names.
 
 use std::fs;
 use std::ops::Range;
@@ -17,17 +18,6 @@ pub struct Source {
     pub shipped: String,
     /// Lines that are no tests.
     pub shipped_lines: usize,
-}
-
-/// A function and its length.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Function {
-    /// Its name.
-    pub name: String,
-    /// The line it begins on, from 1.
-    pub line: usize,
-    /// Its lines, from `fn` to the closing brace.
-    pub lines: usize,
 }
 
 impl Source {
@@ -53,23 +43,6 @@ impl Source {
             (String::from_utf8(shipped).expect("blanked at character borders"), lines)
         };
         Self { path: path.to_owned(), text, code, shipped, shipped_lines }
-    }
-
-    /// The functions of the shipped part, nested ones included.
-    #[must_use]
-    pub fn functions(&self) -> Vec<Function> {
-        let code = &self.shipped;
-        let mut functions = Vec::new();
-        for at in words(code, "fn") {
-            let rest = &code[at + 2..];
-            let name: String = rest.trim_start().chars().take_while(|c| is_word(*c)).collect();
-            let Some(body) = item_end(code, at) else { continue };
-            if !name.is_empty() && code[..body].ends_with('}') {
-                let lines = code[at..body].matches('\n').count() + 1;
-                functions.push(Function { name, line: line_of(code, at), lines });
-            }
-        }
-        functions
     }
 
     /// The lines of the shipped part in which this word stands.
@@ -329,14 +302,11 @@ mod tests {
 "##;
 
     #[test]
-    fn functions_are_measured_without_tests() {
+    fn tests_do_not_count_as_shipped() {
         let source = Source::new("x/src/a.rs", TEXT.to_owned());
-        let functions = source.functions();
-        let seen: Vec<_> = functions.iter().map(|f| (f.name.as_str(), f.line, f.lines)).collect();
-        assert_eq!(seen, [("one", 2, 1), ("two", 6, 6)]);
         assert_eq!(source.code.len(), source.text.len());
         assert_eq!(source.shipped_lines, TEXT.lines().count() - 5);
-        assert!(Source::new("x/tests/a.rs", TEXT.to_owned()).functions().is_empty());
+        assert!(Source::new("x/tests/a.rs", TEXT.to_owned()).shipped.is_empty());
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! The only place where the daemon and its command line read the operating system's clocks.
+#![expect(clippy::disallowed_methods, reason = "this is the place where the clocks are read")]
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

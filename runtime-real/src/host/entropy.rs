@@ -1,4 +1,5 @@
 //! The only place that asks the operating system for entropy (keys apart, which `crypto` makes).
+#![expect(clippy::disallowed_methods, reason = "this is the place where entropy is drawn")]
 
 use thiserror::Error;
 

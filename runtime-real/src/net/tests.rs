@@ -1,3 +1,4 @@
+#![expect(clippy::disallowed_methods, reason = "a test of deadlines asks the runtime's virtual clock")]
 use std::net::SocketAddr;
 use std::time::Duration;
 

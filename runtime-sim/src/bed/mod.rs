@@ -3,7 +3,7 @@
 //! A bed gives each member of a scenario a place where its supervisor runs, and knows how to cut the members off
 //! from each other. The rest is the same on every bed: `daemon` starts and ends supervisors, `observe` asks
 //! them over HTTP what they hold, and `perform` does what the scenario says when it says so.
-#![allow(clippy::disallowed_types, reason = "real daemons run in real time")]
+#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "real daemons run in real time")]
 
 pub(crate) mod daemon;
 pub(crate) mod figures;

@@ -68,6 +68,7 @@ pub(super) fn run(args: &Args) -> Exit {
 }
 
 /// One run for each thread at a time: a run itself knows no threads. Lines are printed in the order of files.
+#[expect(clippy::disallowed_methods, reason = "several runs side by side, each in one thread")]
 fn perform(files: &[PathBuf], args: &Args) -> Vec<Line> {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let jobs = args.jobs.map_or(cores, NonZero::get).min(files.len());

@@ -205,6 +205,7 @@ fn traced(args: &Args, seed: u64, path: &Path) -> Result<Results, SweepError> {
     Ok(results)
 }
 
+#[expect(clippy::disallowed_methods, reason = "several runs side by side, each in one thread")]
 fn all(args: &Args, seeds: &[u64]) -> Results {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let jobs = args.jobs.map_or(cores, usize::from);

@@ -1,15 +1,13 @@
 //! The repository's rules, checked. Each test lists every place that breaks its rule and says what to do.
 //!
-//! An exception is written beside its rule with the reason; one that is no longer needed fails the test, so the
-//! lists can only become shorter.
+//! What the compiler can see is not checked here but by clippy: the length of functions, and calls that sample time or
+//! entropy, start threads or depend on a hidden order (`.clippy.toml` of each package). An exception stands beside the
+//! code as `#[expect(…, reason = "…")]`.
 
 mod dependencies;
 mod imports;
-mod purity;
 mod scenarios;
 mod shape;
-
-use std::collections::BTreeSet;
 
 use annulus_tests::repository;
 use annulus_tests::source::{Source, sources};
@@ -25,29 +23,4 @@ fn all_sources() -> Vec<Source> {
 /// Fails with all findings at once.
 fn report(rule: &str, findings: &[String]) {
     assert!(findings.is_empty(), "{rule}\n  {}", findings.join("\n  "));
-}
-
-/// A place that a rule does not hold for, and why.
-struct Exception {
-    place: &'static str,
-    reason: &'static str,
-}
-
-/// Takes the findings that are excepted out, and adds the exceptions that nothing needs.
-fn except(findings: Vec<(String, String)>, exceptions: &[Exception]) -> Vec<String> {
-    let mut used = BTreeSet::new();
-    let mut left = Vec::new();
-    for (place, finding) in findings {
-        match exceptions.iter().find(|exception| exception.place == place) {
-            Some(exception) => drop(used.insert(exception.place)),
-            None => left.push(finding),
-        }
-    }
-    for exception in exceptions.iter().filter(|exception| !used.contains(exception.place)) {
-        left.push(format!(
-            "{}: the exception ({}) is not needed any more",
-            exception.place, exception.reason
-        ));
-    }
-    left
 }

@@ -5,16 +5,9 @@ use std::fs;
 use annulus_tests::repository;
 use annulus_tests::source::{files, relative, words};
 
-use super::{Exception, all_sources, except, report};
+use super::{all_sources, report};
 
 const FILE_LINES_MAX: usize = 600;
-const FUNCTION_LINES_MAX: usize = 70;
-
-/// Functions that are better read in one piece, as `path: name`.
-const LONG_FUNCTIONS: &[Exception] = &[Exception {
-    place: "runtime-sim/src/report/narrate/mod.rs: event",
-    reason: "one arm for each kind of event",
-}];
 
 #[test]
 fn files_are_short() {
@@ -25,19 +18,6 @@ fn files_are_short() {
         &format!("a file has at most {FILE_LINES_MAX} lines without its tests; take a part of it out"),
         &findings,
     );
-}
-
-#[test]
-fn functions_are_short() {
-    let mut findings = Vec::new();
-    for source in all_sources() {
-        for function in source.functions().iter().filter(|f| f.lines > FUNCTION_LINES_MAX) {
-            let place = format!("{}: {}", source.path, function.name);
-            findings.push((place.clone(), format!("{place}: {} lines at {}", function.lines, function.line)));
-        }
-    }
-    let findings = except(findings, LONG_FUNCTIONS);
-    report(&format!("a function has at most {FUNCTION_LINES_MAX} lines; name a part of it"), &findings);
 }
 
 /// Marks of unfinished work, and words of the place where it was done. In pieces, so that they are not found here.

@@ -162,6 +162,7 @@ impl Narrator {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each kind of event")]
     fn event(&mut self, at: Instant, host: HostId, event: &Event) {
         match &event.kind {
             EventKind::MemberChanged { member, from, to, incarnation, why } => {
