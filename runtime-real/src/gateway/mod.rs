@@ -1,8 +1,10 @@
 //! The ways into a running supervisor: commands of operators (`ctl`), what it knows (`http`), and the agent check
 //! of load balancers.
 //!
-//! A gateway asks the supervisor through its handle. It holds no state of the ring and never writes any.
+//! A gateway asks the supervisor through its handle. It holds no state of the ring and never writes any, and the loop
+//! does not wait for its reads of the disk.
 
 pub mod agent_check;
 pub mod ctl;
+mod disk;
 pub mod http;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use annulus_core::{Event, EventKind};
+use annulus_core::{Event, EventKind, MemberId};
 use tokio::sync::broadcast::{self, error::RecvError};
 
 use super::StartError;
@@ -73,12 +73,8 @@ pub(super) async fn announce(mut events: broadcast::Receiver<Arc<Event>>, sup: S
             Err(RecvError::Closed) => return,
         }
     };
-    if let Err(error) = lock::write_member_id(&sup, member) {
-        tracing::warn!(%error, "the member id could not be written down for people");
-    }
-    if let Err(error) = std::fs::write(sup.pid_file(), format!("{}\n", std::process::id())) {
-        tracing::warn!(%error, "the supervisor's pid could not be written down for people");
-    }
+    // The loop turns already, and must not wait for a disk. A panic in there has been printed already.
+    let _ = tokio::task::spawn_blocking(move || write_down(&sup, member)).await;
     let Addresses { gossip, http, ctl, agent_check } = at;
     tracing::info!(listener = "gossip", address = %gossip, "gossip listener on {gossip} (UDP and TCP)");
     tracing::info!(listener = "http", address = %http, "HTTP gateway on http://{http}");
@@ -88,4 +84,14 @@ pub(super) async fn announce(mut events: broadcast::Receiver<Arc<Event>>, sup: S
     }
     let agent_check = agent_check.map(tracing::field::display);
     tracing::info!(ready = true, %member, %gossip, %http, %ctl, agent_check, "supervisor {member} is ready");
+}
+
+/// Leaves the member's id and the supervisor's pid where people look for them.
+fn write_down(sup: &SupDir, member: MemberId) {
+    if let Err(error) = lock::write_member_id(sup, member) {
+        tracing::warn!(%error, "the member id could not be written down for people");
+    }
+    if let Err(error) = std::fs::write(sup.pid_file(), format!("{}\n", std::process::id())) {
+        tracing::warn!(%error, "the supervisor's pid could not be written down for people");
+    }
 }

@@ -178,6 +178,9 @@ async fn supervise(
     let (store, specs, mut restored) = stored::load(root, sup, settings.org.as_deref(), load.as_ref())?;
     let secret = Secret::load_or_create(&sup.ctl_secret())?;
     let bound = Bound::bind(&settings).await?;
+    if let Err(error) = ctl::write_address(bound.at.ctl, sup) {
+        tracing::warn!(%error, "the ctl address could not be written; commands need --remote-sup");
+    }
     let config = config(&settings, &bound);
     config.validate()?;
 
@@ -218,7 +221,6 @@ async fn supervise(
             handle: handle.clone(),
             clock,
             root: root.clone(),
-            sup: sup.clone(),
             specs: Arc::clone(&specs),
             ledger: ledger.clone(),
             secret,

@@ -1,9 +1,18 @@
 //! Commands, their exit codes, and the ctl gateway's patience with strangers.
 
+use std::fs::File;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
 
-use crate::support::{DEADLINE, Supervisor, annulus, eventually, finish};
+use nix::fcntl::OFlag;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, mkfifo};
+
+use crate::support::{DEADLINE, Supervisor, annulus, eventually, finish, plan};
 
 /// A frame without a transaction: header, name, body.
 fn frame(id: &str, body: &[u8]) -> Vec<u8> {
@@ -165,4 +174,74 @@ fn a_generated_secret_is_new_each_time() {
     let first = secret();
     assert_eq!(first.len(), 88);
     assert_ne!(first, secret());
+}
+
+/// A package that is installed but for one file, which is a pipe: who reads it waits for the pipe's writer.
+fn stuck_package(supervisor: &Supervisor, name: &str) -> PathBuf {
+    let path = supervisor.root().join(format!("pkgs/test/{name}/1.0.0/20260101000000"));
+    std::fs::create_dir_all(&path).expect("made");
+    std::fs::write(path.join("IDENT"), format!("test/{name}/1.0.0/20260101000000\n")).expect("written");
+    let pipe = path.join("TARGET");
+    mkfifo(&pipe, Mode::S_IRWXU).expect("a pipe");
+    pipe
+}
+
+/// The writing end of a pipe, once somebody reads it.
+fn write_end(pipe: &Path) -> Option<File> {
+    File::options().write(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(pipe).ok()
+}
+
+#[test]
+fn a_disk_that_hangs_holds_up_neither_the_loop_nor_the_services() {
+    let supervisor = Supervisor::start(&[]);
+    supervisor.install(&plan(&supervisor.root().join("plans"), "sleeper", "exec sleep 1000"));
+    assert_eq!(supervisor.run(&["svc", "load", "test/sleeper"]).0, 0);
+    let pid_of = |supervisor: &Supervisor| {
+        let service = supervisor.get("/services/sleeper/default");
+        service.json()["process"]["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok())
+    };
+    let first = eventually("the service is up", || pid_of(&supervisor));
+    // More clients than there are threads to wait for disks.
+    let pipes: Vec<PathBuf> =
+        (0..12).map(|number| stuck_package(&supervisor, &format!("stuck-{number}"))).collect();
+    let clients: Vec<Child> = (0..12)
+        .map(|number| {
+            let mut command = annulus();
+            command.arg("--root").arg(supervisor.root()).args([
+                "svc",
+                "load",
+                &format!("test/stuck-{number}"),
+            ]);
+            command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary runs")
+        })
+        .collect();
+    let held: Vec<File> = eventually("clients read", || {
+        // An end that is let go lets its reader go, so each is kept.
+        let mut held = Vec::new();
+        for pipe in &pipes {
+            held.extend(write_end(pipe));
+        }
+        (!held.is_empty()).then_some(held)
+    });
+    for _ in 0..10 {
+        assert_eq!(supervisor.get("/live").status, 200);
+        let (code, stdout, stderr) = supervisor.run(&["svc", "status"]);
+        assert_eq!((code, stdout.contains("sleeper")), (0, true), "{stdout}{stderr}");
+    }
+    kill(Pid::from_raw(first), Signal::SIGKILL).expect("killed");
+    eventually("it was prepared and started again", || {
+        let (_, stdout, _) = supervisor.run(&["svc", "status", "test/sleeper"]);
+        (stdout.contains("up") && !stdout.contains(&first.to_string())).then_some(())
+    });
+    let mut clients = clients;
+    let waiting = clients
+        .iter_mut()
+        .filter_map(|client| client.try_wait().expect("asked").is_none().then_some(()))
+        .count();
+    assert_eq!(waiting, clients.len(), "nobody was answered yet");
+    drop(held);
+    eventually("all are answered", || {
+        pipes.iter().for_each(|pipe| drop(write_end(pipe)));
+        clients.iter_mut().all(|client| client.try_wait().expect("asked").is_some()).then_some(())
+    });
 }

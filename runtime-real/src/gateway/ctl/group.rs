@@ -10,7 +10,7 @@ use super::group_message::{
 use super::message::{self, ErrCode, NetErr};
 use super::request::{self, Answer};
 use super::{Ctl, convert};
-use crate::package;
+use crate::gateway::disk;
 use crate::prepare;
 
 fn invalid(reason: impl std::fmt::Display) -> NetErr {
@@ -109,14 +109,13 @@ pub(super) async fn default_cfg(ctl: &Ctl, request: SvcGetDefaultCfg) -> Result<
     let ident = convert::ident(request.ident.as_ref())?;
     let view = request::find(ctl, &ident).await?;
     let ident = view.running.as_ref().unwrap_or(&view.spec.ident);
-    let installed = package::newest(&ctl.root, ident)
-        .map_err(|error| NetErr::new(ErrCode::NotFound, error.to_string()))?;
-    let path = installed.path().join("default.toml");
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(NetErr::new(ErrCode::Io, format!("{}: {error}", path.display()))),
-    };
+    let path = request::installed(ctl, ident).await?.path().join("default.toml");
+    let read = disk::read(move || match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(NetErr::new(ErrCode::Io, format!("{}: {error}", path.display()))),
+    });
+    let text = read.await.map_err(|failed| NetErr::new(ErrCode::Internal, failed.to_string()))??;
     Ok(Answer::message(&ServiceCfg { format: Some(0), default: Some(text) }))
 }
 

@@ -53,8 +53,6 @@ pub struct Ctl {
     pub clock: Clock,
     /// Where packages are.
     pub root: Root,
-    /// Where this supervisor keeps its own files.
-    pub sup: SupDir,
     /// Its spec files.
     pub specs: Arc<Specs>,
     /// What is known of services beside the core.
@@ -67,9 +65,6 @@ pub struct Ctl {
 
 /// Serves clients until the returned future is dropped.
 pub async fn serve<L: Listener>(listener: L, ctl: Ctl) {
-    if let Err(error) = write_address(&listener, &ctl.sup) {
-        tracing::warn!(%error, "the ctl address could not be written; commands need --remote-sup");
-    }
     let ctl = Arc::new(ctl);
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = tokio::task::JoinSet::new();
@@ -98,8 +93,11 @@ pub async fn serve<L: Listener>(listener: L, ctl: Ctl) {
 
 /// Leaves the address where the command line looks for it, so that several supervisors on one host can be
 /// told apart by root and name alone.
-fn write_address(listener: &impl Listener, sup: &SupDir) -> io::Result<()> {
-    fs::write(address_file(sup), format!("{}\n", listener.local_addr()?))
+///
+/// # Errors
+/// What the system says.
+pub fn write_address(address: SocketAddr, sup: &SupDir) -> io::Result<()> {
+    fs::write(address_file(sup), format!("{address}\n"))
 }
 
 /// The file that holds the address of a supervisor's ctl gateway while it runs.

@@ -12,7 +12,8 @@ use super::message::{
     SvcUpdate,
 };
 use super::{Ctl, config, convert, group, reply};
-use crate::package;
+use crate::gateway::disk;
+use crate::package::{self, Installed};
 use crate::supervisor::specs::Problem;
 
 /// What a request is answered with.
@@ -154,7 +155,7 @@ async fn svc_load(ctl: &Ctl, request: SvcLoad) -> Result<Answer, NetErr> {
     let loaded = services(ctl).await?.into_iter().find(|view| view.spec.name() == ident.service_name());
     let spec = convert::spec(&request, loaded.as_ref().filter(|_| force).map(|view| &view.spec))?;
     // Refusing now beats a service that fails to start for ever.
-    installed(ctl, &ident)?;
+    installed(ctl, &ident).await?;
     let mut lines = Vec::new();
     match command(ctl, Command::LoadService { spec, force }).await? {
         Reply::Unchanged => lines.push(format!("{ident} is loaded already, with the same options")),
@@ -164,11 +165,12 @@ async fn svc_load(ctl: &Ctl, request: SvcLoad) -> Result<Answer, NetErr> {
     Ok(Answer::Done(lines))
 }
 
-fn installed(ctl: &Ctl, ident: &PackageIdent) -> Result<(), NetErr> {
-    match package::newest(&ctl.root, ident) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(NetErr::new(ErrCode::NotFound, error.to_string())),
-    }
+/// The newest installed package that is `ident`.
+pub(super) async fn installed(ctl: &Ctl, ident: &PackageIdent) -> Result<Installed, NetErr> {
+    let (root, ident) = (ctl.root.clone(), ident.clone());
+    let found = disk::read(move || package::newest(&root, &ident)).await;
+    let found = found.map_err(|failed| NetErr::new(ErrCode::Internal, failed.to_string()))?;
+    found.map_err(|error| NetErr::new(ErrCode::NotFound, error.to_string()))
 }
 
 async fn name_of(ctl: &Ctl, ident: Option<&super::message::PackageIdent>) -> Result<ServiceName, NetErr> {
@@ -229,7 +231,7 @@ async fn svc_update(ctl: &Ctl, request: SvcUpdate) -> Result<Answer, NetErr> {
     let ident = convert::ident(request.ident.as_ref())?;
     let service = find_name(ctl, &ident).await?;
     if let Some(ident) = &change.ident {
-        installed(ctl, ident)?;
+        installed(ctl, ident).await?;
     }
     let name = service.clone();
     let change = Box::new(change);

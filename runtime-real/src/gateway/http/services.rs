@@ -15,6 +15,7 @@ use super::package::Package;
 use super::problem::Problem;
 use super::{Config, Gateway, view};
 use crate::gateway::ctl::convert;
+use crate::gateway::disk;
 use crate::supervisor::ledger::HealthReport;
 
 /// What is copied out of the node, to be formatted away from the loop.
@@ -58,11 +59,9 @@ pub(super) async fn list(State(gateway): State<Arc<Gateway>>) -> Answer {
 
 /// An entry is partly read from the package's files, and the loop must not wait for a disk.
 async fn off_the_loop(value: impl FnOnce() -> Value + Send + 'static) -> Answer {
-    match tokio::task::spawn_blocking(value).await {
+    match disk::read(value).await {
         Ok(value) => Ok(view::answer(&value)),
-        Err(_) => {
-            Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the answer could not be put together"))
-        }
+        Err(failed) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, failed.to_string())),
     }
 }
 

@@ -87,7 +87,6 @@ pub(super) async fn run(site: Site) -> turmoil::Result {
         handle: handle.clone(),
         clock,
         root: root.clone(),
-        sup: sup.clone(),
         specs,
         ledger: Ledger::default(),
         secret,

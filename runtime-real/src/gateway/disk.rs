@@ -1,0 +1,33 @@
+//! Reads of the disk for clients, away from the thread of the supervisor's loop.
+//!
+//! A disk may take its time, a network file system for ever. The loop never waits for one, and clients together hold
+//! only a share of the threads that wait, so that services are prepared while their reads hang.
+
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+
+/// Reads at one time; further ones wait in the order in which they were asked for.
+const READS_MAX: usize = 4;
+
+static SLOTS: Semaphore = Semaphore::const_new(READS_MAX);
+
+/// A read ended inside annulus with a panic, which has been printed already.
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("the answer could not be put together: a read of the disk failed inside annulus")]
+pub(super) struct ReadFailed;
+
+/// Runs `read` on a thread that may wait. A client that stops waiting does not end the read, which goes on holding
+/// its slot.
+///
+/// # Errors
+/// See [`ReadFailed`].
+pub(super) async fn read<T: Send + 'static>(
+    read: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ReadFailed> {
+    let slot = SLOTS.acquire().await.map_err(|_| ReadFailed)?;
+    let read = spawn_blocking(move || {
+        let _slot = slot;
+        read()
+    });
+    read.await.map_err(|_| ReadFailed)
+}
