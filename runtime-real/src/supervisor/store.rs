@@ -139,21 +139,34 @@ impl Store {
         Ok(rows)
     }
 
-    /// Applies `writes` as one transaction that survives a power failure once this returns.
+    /// Applies `writes` as one transaction that survives a power failure once this returns. Rows that are stored
+    /// already are not written again; when all of them are, nothing is.
     ///
     /// # Errors
     /// The database's; nothing is stored then.
     pub fn apply<'a>(&self, writes: impl IntoIterator<Item = &'a Write>) -> Result<(), redb::Error> {
         let mut transaction = self.db.begin_write()?;
         transaction.set_durability(Durability::Immediate)?;
+        let mut is_new = false;
         for write in writes {
             let mut table = transaction.open_table(definition(write.table))?;
+            let key = write.key.as_slice();
+            if table.get(key)?.as_ref().map(|stored| stored.value()) == write.value.as_deref() {
+                continue;
+            }
+            is_new = true;
             match &write.value {
-                Some(value) => table.insert(write.key.as_slice(), value.as_slice())?,
-                None => table.remove(write.key.as_slice())?,
+                Some(value) => table.insert(key, value.as_slice())?,
+                None => table.remove(key)?,
             };
         }
-        Ok(transaction.commit()?)
+        // What is stored was brought to disk by the transaction that stored it.
+        if is_new {
+            transaction.commit()?;
+        } else {
+            transaction.abort()?;
+        }
+        Ok(())
     }
 
     /// Deletes rows before the node starts.

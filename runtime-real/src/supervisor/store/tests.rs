@@ -41,6 +41,30 @@ fn rows_survive_and_deleted_ones_do_not() {
 }
 
 #[test]
+fn a_row_that_is_stored_is_not_written_again() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = Store::open(dir.path()).expect("made");
+    let path = dir.path().join(FILE_NAME);
+    let seen = || (fs::metadata(&path).and_then(|meta| meta.modified()), fs::read(&path).expect("readable"));
+    let version = [write(Table::Rumor, b"config", Some(b"port = 1")), write(Table::Service, b"gone", None)];
+    store.apply(&version).expect("written");
+    let (modified, bytes) = seen();
+    let modified = modified.expect("a time");
+    // Times of files are as coarse as the system's timer.
+    std::thread::sleep(Duration::from_millis(30));
+    store.apply(&version).expect("there already");
+    let again = seen();
+    assert_eq!(again.0.expect("a time"), modified);
+    assert!(again.1 == bytes, "not a byte of the file is another one");
+    let other = [version[0].clone(), write(Table::Rumor, b"config", Some(b"port = 2"))];
+    store.apply(&other).expect("written");
+    assert!(seen().0.expect("a time") > modified, "what differs is written");
+    store.apply(&version).expect("written");
+    drop(store);
+    assert_eq!(rows(dir.path()), [(Table::Rumor, b"config".to_vec(), b"port = 1".to_vec())]);
+}
+
+#[test]
 fn the_writer_answers_each_request_after_storing_it() {
     let dir = tempfile::tempdir().expect("a directory");
     let (done, mut results) = mpsc::channel(1_000);
