@@ -9,6 +9,7 @@ use annulus_tests::source::sources;
 use super::report;
 
 const CORE: &str = "core/src";
+const DAEMON: &str = "runtime-real/src";
 
 /// The folder of a file of the core, and how high it stands: an arrow between two folders leads to a lower one.
 fn floor(file: &str) -> (&str, u32) {
@@ -46,13 +47,50 @@ fn imports_of_the_core_run_down() {
     report("node, features, store, wire, model: what two features name is data of the model", &findings);
 }
 
+/// The folders of the daemon, the highest first: each may know those below it, and none a folder above.
+const DAEMON_FLOORS: [&str; 13] = [
+    "main.rs",
+    "lib.rs",
+    "cli",
+    "sup_run",
+    "gateway",
+    "supervisor",
+    "prepare",
+    "launcher",
+    "package",
+    "template",
+    "keys",
+    "net",
+    "host",
+];
+
+#[test]
+fn imports_of_the_daemon_run_down() {
+    let arrows = arrows(&sources(&repository(), DAEMON), DAEMON);
+    assert!(arrows.len() > 100, "only {} imports were found", arrows.len());
+    let top = |file: &str| file.split('/').next().unwrap_or_default().to_owned();
+    let height = |folder: &str| DAEMON_FLOORS.iter().rev().position(|floor| *floor == folder);
+    let mut findings = Vec::new();
+    for arrow in &arrows {
+        let (from, to) = (top(&arrow.from), top(&arrow.to));
+        match (height(&from), height(&to)) {
+            (Some(above), Some(below)) if from == to || above > below => {}
+            (Some(_), Some(_)) => {
+                findings.push(format!("{} names {} of {}", arrow.from, arrow.name, arrow.to))
+            }
+            _ => findings.push(format!("{from} or {to} stands on no floor")),
+        }
+    }
+    report("what two folders of the daemon need stands in a folder below both", &findings);
+}
+
 #[test]
 fn no_circle_of_modules_crosses_folders() {
-    let arrows = arrows(&sources(&repository(), CORE), CORE);
     let folder = |file: &String| file.rsplit_once('/').map_or(String::new(), |(folder, _)| folder.to_owned());
     let crosses = |circle: &BTreeSet<String>| circle.iter().map(folder).collect::<BTreeSet<_>>().len() > 1;
+    let circles = [CORE, DAEMON].map(|crate_| circles(&arrows(&sources(&repository(), crate_), crate_)));
     let findings: Vec<String> =
-        circles(&arrows).into_iter().filter(crosses).map(|circle| format!("{circle:?}")).collect();
+        circles.into_iter().flatten().filter(crosses).map(|circle| format!("{circle:?}")).collect();
     report("move what these files share to a place that none of them has to look back from", &findings);
 }
 
