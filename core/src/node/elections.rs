@@ -4,14 +4,13 @@
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use super::persist::Pending;
-use super::{Node, ctx, moment};
+use super::journal::Pending;
+use super::{Node, ctx, know, moment, transmit};
 use crate::election::{Action, Roll, SIZE_MIN};
 use crate::model::ballot::Message;
 use crate::model::context::Context;
 use crate::model::election::{Fitness, Role};
 use crate::model::id::{MemberId, ServiceGroup};
-use crate::model::io::Effect;
 use crate::model::limits::ELECTORATE_MAX;
 use crate::model::member::State;
 use crate::model::rumor::{ElectionRumor, Rumor, RumorKey};
@@ -118,9 +117,7 @@ impl Node {
         match action {
             Action::Send { to, message } => self.send_ballot(&to, message),
             Action::Store { group, write } => {
-                let ctx = ctx!(self);
-                let effect = ctx.effect(Effect::Persist { writes: alloc::vec![write], sync: true });
-                self.pending.insert(effect, Pending::Vote(group));
+                self.journal.store(ctx!(self), alloc::vec![write], true, Pending::Vote(group));
             }
             Action::Role { group, role } => self.role_changed(&group, role),
             Action::Yield { group } => {
@@ -136,7 +133,8 @@ impl Node {
 
     fn send_ballot(&mut self, to: &MemberId, message: Message) {
         let Some(record) = self.membership.table().get(to).copied() else { return };
-        self.send_datagram_alone(record.swim_addr(), &Body::Ballot(alloc::boxed::Box::new(message)));
+        let body = Body::Ballot(alloc::boxed::Box::new(message));
+        transmit::alone(ctx!(self), know!(self), record.swim_addr(), &body);
     }
 
     fn role_changed(&mut self, group: &ServiceGroup, role: Role) {

@@ -3,7 +3,6 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::persist::Pending;
 use super::{Node, ctx, moment};
 use crate::membership::Heard;
 use crate::model::command::{CommandError, Reply};
@@ -50,7 +49,7 @@ impl Node {
             Ok(()) if self.config.planted.has(Bug::VersionAnsweredTooSoon) => {
                 self.version_stored(request, &rumor, None);
             }
-            Ok(()) => self.persist_version(request, rumor),
+            Ok(()) => self.journal.store_version(ctx!(self), self.clock.wall(), request, rumor),
         }
     }
 
@@ -78,11 +77,7 @@ impl Node {
     /// The highest number that this member has or is about to have.
     fn current_version(&self, key: &RumorKey) -> u64 {
         let held = self.rumors.get(key).and_then(Rumor::version).map_or(0, |v| v.number);
-        let storing = self.pending.values().filter_map(|pending| match pending {
-            Pending::Version { rumor, .. } if rumor.key() == *key => rumor.version().map(|v| v.number),
-            _ => None,
-        });
-        storing.max().unwrap_or(0).max(held)
+        self.journal.storing(key).max(held)
     }
 
     /// The version that an operator gave is on disk, or could not be stored.
@@ -116,7 +111,7 @@ impl Node {
         }
         let lost = self.has_lost(&key) && !had_lost;
         if let Some(version) = self.rumors.get(&key).and_then(Rumor::version) {
-            self.history.record(self.wall, &key, version);
+            self.journal.record(self.clock.wall(), &key, version);
             if lost {
                 let kind = EventKind::VersionLost { key, version: version.number, winner: version.writer };
                 let ctx = ctx!(self);
@@ -157,6 +152,6 @@ impl Node {
     /// The versions of a group's configuration, or of one of its files, that this member has had, oldest first.
     #[must_use]
     pub fn history(&self, key: &RumorKey) -> Vec<HistoryEntry> {
-        self.history.of(key)
+        self.journal.history_of(key)
     }
 }

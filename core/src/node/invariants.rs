@@ -16,7 +16,7 @@ impl Node {
         let own = self.membership.own();
         assert!(matches!(own.state, State::Alive | State::Departed), "a member never believes itself dead");
         assert!(self.membership.table().len() <= MEMBERS_MAX, "more members than the limit");
-        assert!(self.heat.len() <= HOT_RUMORS_MAX, "more hot rumors than the limit");
+        assert!(self.gossip.len() <= HOT_RUMORS_MAX, "more hot rumors than the limit");
         let mut others = 0;
         let mut bans = 0;
         for rumor in self.rumors.iter() {

@@ -3,8 +3,8 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::persist::Pending;
-use super::{Node, Phase, ctx, moment};
+use super::journal::Pending;
+use super::{Node, Phase, ctx, know, moment};
 use crate::model::command::Reply;
 use crate::model::context::Context;
 use crate::model::event::EventKind;
@@ -73,7 +73,7 @@ impl Node {
         if let Phase::Departing(departing) = &mut self.phase {
             departing.hurried = true;
             if let Step::Announcing(until) = &mut departing.step {
-                *until = self.now;
+                *until = self.clock.now();
             }
         }
     }
@@ -88,8 +88,8 @@ impl Node {
                 departing.step = Step::Storing;
                 let incarnation = self.membership.newest_incarnation().next();
                 self.membership.prepare_to_leave();
-                self.flush_dirty();
-                self.persist_identity(incarnation, Pending::Farewell(incarnation));
+                self.journal.flush(ctx!(self), know!(self));
+                self.journal.store_identity(ctx!(self), incarnation, Pending::Farewell(incarnation));
             }
         }
     }
@@ -107,13 +107,13 @@ impl Node {
     fn announce_departure(&mut self) {
         let alone = self.membership.is_alone();
         let Phase::Departing(departing) = &mut self.phase else { return };
-        let mut until = self.now;
+        let mut until = self.clock.now();
         if !alone && !departing.hurried {
-            until = self.now + Duration::from_millis(self.config.timings.leave_delay_ms);
+            until = self.clock.now() + Duration::from_millis(self.config.timings.leave_delay_ms);
         }
         departing.step = Step::Announcing(until);
         for member in self.membership.random_members(FAREWELL_FANOUT, None) {
-            self.send_gossip(&member);
+            self.gossip.tell(ctx!(self), know!(self), &member);
         }
     }
 

@@ -10,14 +10,22 @@
 //! | `elections` | elections with services, rumors and the disk |
 //! | `gossip` | hot rumors into datagrams and streams |
 //! | `sync` | digest exchanges |
-//! | `persist` | records on their way to the disk |
+//! | `journal` | records on their way to the disk |
+//! | `collection` | tombstones that are old enough |
+//! | `clock` | the time of the input that is being handled |
+//! | `knowledge` | members and rumors, lent to what tells or stores them |
+//! | `transmit` | messages on their way out |
 //! | `leave` | the way out |
 //! | `invariants` | what holds between the components |
 
+mod clock;
+mod collection;
 mod elections;
 mod gossip;
 mod group_config;
 mod invariants;
+mod journal;
+mod knowledge;
 mod leave;
 mod on_command;
 mod on_datagram;
@@ -25,14 +33,13 @@ mod on_effect;
 mod on_stream;
 mod on_timeout;
 mod own_services;
-mod persist;
 mod surroundings;
 mod sync;
 #[cfg(test)]
 mod tests;
+mod transmit;
 mod wire_up;
 
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -43,24 +50,28 @@ use crate::model::config::Config;
 use crate::model::context::{Context, Outputs};
 use crate::model::election::ElectionView;
 use crate::model::event::EventKind;
-use crate::model::id::{EffectId, Incarnation, InputId, MemberId};
+use crate::model::id::{Incarnation, MemberId};
 use crate::model::io::{ExitReason, Input, Output, WakeReason};
 use crate::model::member::MemberRecord;
 use crate::model::metrics::Metrics;
 use crate::model::planted::Bug;
 use crate::model::rng::Rng;
-use crate::model::rumor::{Rumor, RumorKey};
+use crate::model::rumor::Rumor;
 use crate::model::service::ServiceView;
 use crate::model::time::{Instant, UnixTime};
-use crate::rumor::{Heat, RumorStore};
+use crate::rumor::RumorStore;
 use crate::service::{Beginning, Moment, Services};
 use crate::store::history::History;
 use crate::store::snapshot::Snapshot;
+use clock::Clock;
+use collection::Collection;
 use elections::ElectionWires;
+use gossip::Gossip;
+use journal::{Journal, Pending};
+use knowledge::Knowledge;
 use leave::Departing;
-use persist::Pending;
 use surroundings::{News, Surroundings};
-use sync::SyncTimer;
+use sync::Sync;
 
 /// How far a node's life has come.
 #[derive(Debug, PartialEq, Eq)]
@@ -81,40 +92,29 @@ pub struct Node {
     config: Config,
     me: MemberId,
     phase: Phase,
-    now: Instant,
-    wall: UnixTime,
-    input: InputId,
-    /// When this node last asked to be woken; being woken much later means that it was not running.
-    expected: Instant,
+    clock: Clock,
     outputs: Outputs,
     metrics: Metrics,
     rng: Rng,
     membership: Membership,
     rumors: RumorStore,
-    history: History,
-    heat: Heat,
     services: Services,
     /// What the ring has said of their groups since they last heard of it.
     news: News,
     elections: Elections,
     election: ElectionWires,
-    gossip_at: Instant,
-    sync: SyncTimer,
-    /// What effects are for whose results the node itself awaits.
-    pending: BTreeMap<EffectId, Pending>,
-    /// Records that changed since the last batch went to the disk.
-    dirty: BTreeSet<RumorKey>,
-    persist_at: Instant,
-    collect_at: Instant,
-    restored: bool,
+    gossip: Gossip,
+    sync: Sync,
+    journal: Journal,
+    collection: Collection,
 }
 
 /// Lends a component what it needs of the node beside itself.
 macro_rules! ctx {
     ($node:ident) => {
         &mut Context {
-            now: $node.now,
-            input: $node.input,
+            now: $node.clock.now(),
+            input: $node.clock.input(),
             outputs: &mut $node.outputs,
             metrics: &mut $node.metrics,
         }
@@ -122,17 +122,28 @@ macro_rules! ctx {
 }
 use ctx;
 
+/// Lends what the node knows of the ring, to be read.
+macro_rules! know {
+    ($node:ident) => {
+        $crate::node::knowledge::Knowledge {
+            me: $node.me,
+            membership: &$node.membership,
+            rumors: &$node.rumors,
+            planted: $node.config.planted,
+        }
+    };
+}
+use know;
+
 /// When services are called, and whom they may ask meanwhile.
 macro_rules! moment {
     ($node:ident) => {
         crate::service::Moment {
-            now: $node.now,
-            wall: $node.wall,
+            now: $node.clock.now(),
+            wall: $node.clock.wall(),
             around: &$crate::node::surroundings::Surroundings {
-                me: $node.me,
-                membership: &$node.membership,
-                rumors: &$node.rumors,
-                heat: &$node.heat,
+                know: $crate::node::know!($node),
+                gossip: &$node.gossip,
             },
         }
     };
@@ -195,44 +206,37 @@ impl Node {
             membership.restore(now, *record);
         }
         let rumors = restore_rumors(&snapshot, &mut membership, now);
-        let heat = Heat::default();
-        let around = Surroundings { me, membership: &membership, rumors: &rumors, heat: &heat };
+        let gossip = Gossip::new(&config);
+        let know = Knowledge { me, membership: &membership, rumors: &rumors, planted: config.planted };
+        let around = Surroundings { know, gossip: &gossip };
         let at = Moment { now, wall, around: &around };
         let beginning = Beginning::new(&config, snapshot.services, snapshot.running);
         let services = Services::new(at, beginning, root.fork(stream::SERVICES));
         let elections = Elections::new(&config, me, snapshot.votes, root.fork(stream::ELECTIONS), now);
         let mut node = Self {
-            sync: SyncTimer::new(now, &config.timings),
+            sync: Sync::new(now, &config.timings),
+            journal: Journal::new(&config, me, History::new(snapshot.history), was_restored),
+            collection: Collection::new(&config),
             me,
             phase: Phase::Starting,
-            now,
-            wall,
-            input: InputId(0),
-            expected: now,
+            clock: Clock::new(now, wall),
             outputs: Outputs::default(),
             metrics: Metrics::default(),
             rng: root.fork(stream::NODE),
             membership,
             rumors,
-            history: History::new(snapshot.history),
-            heat,
             services,
             news: News::default(),
             elections,
             election: ElectionWires::default(),
-            gossip_at: Instant::FAR_FUTURE,
-            pending: BTreeMap::new(),
-            dirty: BTreeSet::new(),
-            persist_at: Instant::FAR_FUTURE,
-            collect_at: Instant::FAR_FUTURE,
-            restored: was_restored,
+            gossip,
             config,
         };
         if node.membership.is_banned(&me) {
             node.exit(ExitReason::Departed);
         } else {
             node.forget_orphans();
-            node.persist_identity(incarnation, Pending::Start);
+            node.journal.store_identity(ctx!(node), incarnation, Pending::Start);
         }
         node.finish_input();
         node
@@ -241,11 +245,8 @@ impl Node {
     /// Handles one input. Every output of the input before must have been drained, and time must not go back.
     pub fn handle_input(&mut self, now: Instant, wall: UnixTime, input: Input<'_>) {
         assert!(self.outputs.is_empty(), "the outputs of one input are drained before the next");
-        assert!(now >= self.now, "time never goes back");
-        self.now = now;
-        self.wall = wall;
-        self.input = InputId(self.input.0 + 1);
-        self.notice_stall();
+        let late = self.clock.begin(now, wall);
+        self.notice_stall(late);
         match input {
             Input::Wake => {}
             Input::Datagram { from, bytes } => self.on_datagram(from, bytes),
@@ -266,13 +267,12 @@ impl Node {
     fn finish_input(&mut self) {
         self.wire_up();
         let (at, reason) = self.poll_timeout();
-        self.expected = at;
+        self.clock.expect(at);
         self.outputs.push(Output::WakeAt(at, reason));
     }
 
     /// A wake-up far too late means that this process was stopped, its host suspended, or its clock set forward.
-    fn notice_stall(&mut self) {
-        let late = self.now.saturating_since(self.expected);
+    fn notice_stall(&mut self, late: Duration) {
         let unnoticed = self.config.planted.has(Bug::StallUnnoticed);
         if late > Duration::from_millis(self.config.timings.stall_ms) && self.is_heard() && !unnoticed {
             self.membership.handle_stall(ctx!(self), late);
@@ -288,7 +288,7 @@ impl Node {
     fn started(&mut self, incarnation: Incarnation) {
         assert!(self.phase == Phase::Starting, "a node starts once");
         self.phase = Phase::Running;
-        let kind = EventKind::Started { member: self.me, incarnation, restored: self.restored };
+        let kind = EventKind::Started { member: self.me, incarnation, restored: self.journal.is_restored() };
         let ctx = ctx!(self);
         ctx.event(None, kind);
         if self.membership.is_banned(&self.me) {
@@ -297,8 +297,8 @@ impl Node {
         }
         self.withdraw_restored_services();
         self.restore_outcomes();
-        if self.restored {
-            self.membership.rejoin(self.now);
+        if self.journal.is_restored() {
+            self.membership.rejoin(self.clock.now());
         }
     }
 
@@ -371,7 +371,7 @@ impl Node {
     /// The elections of this member's groups, in order of group.
     #[must_use]
     pub fn elections(&self) -> Vec<ElectionView> {
-        self.elections.views(self.now)
+        self.elections.views(self.clock.now())
     }
 
     /// The service groups of the ring as this node sees them.
@@ -402,25 +402,25 @@ impl Node {
     /// Rumors that are still being told, members' records included.
     #[must_use]
     pub fn hot_rumors(&self) -> usize {
-        self.heat.len()
+        self.gossip.len()
     }
 
     /// When this node wants to be woken next, and why.
     fn poll_timeout(&self) -> (Instant, WakeReason) {
         if self.phase == Phase::Starting {
-            return (self.persist_at, WakeReason::Housekeeping);
+            return (self.journal.at(), WakeReason::Housekeeping);
         }
         if !self.is_heard() {
             return (Instant::FAR_FUTURE, WakeReason::Idle);
         }
-        let service = self.services.poll_timeout().unwrap_or(Instant::FAR_FUTURE).min(self.news.at);
+        let service = self.services.poll_timeout().unwrap_or(Instant::FAR_FUTURE).min(self.news.at());
         [
             self.membership.poll_timeout(),
-            (self.gossip_at, WakeReason::Gossip),
-            (self.sync.next, WakeReason::Sync),
+            (self.gossip.at(), WakeReason::Gossip),
+            (self.sync.at(), WakeReason::Sync),
             (service, WakeReason::Service),
             (self.elections.poll_timeout(), WakeReason::Election),
-            (self.persist_at.min(self.collect_at), WakeReason::Housekeeping),
+            (self.journal.at().min(self.collection.at()), WakeReason::Housekeeping),
             (self.departing_until(), WakeReason::Leaving),
         ]
         .into_iter()

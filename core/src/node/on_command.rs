@@ -2,8 +2,9 @@
 
 use alloc::boxed::Box;
 
-use super::{Node, Phase, ctx, moment};
-use crate::model::command::{Command, CommandError, Reply};
+use super::{Node, Phase, ctx, know, moment};
+use crate::model::command::CommandError;
+use crate::model::command::{Command, Reply};
 use crate::model::context::Context;
 use crate::model::id::{MemberId, RequestId, ServiceName};
 use crate::model::io::Output;
@@ -21,7 +22,7 @@ impl Node {
             }
             return;
         }
-        let now = self.now;
+        let now = self.clock.now();
         match command {
             Command::Depart { member } => self.depart(request, member),
             Command::Leave { drain } => self.begin_leave(request, drain),
@@ -80,6 +81,6 @@ impl Node {
         }
         let rumor = Rumor::Departure(Departure { member_id: member });
         debug_assert_eq!(rumor.key(), RumorKey::Departure(member));
-        self.persist_departure(request, &rumor);
+        self.journal.store_departure(ctx!(self), know!(self), request, &rumor);
     }
 }

@@ -8,8 +8,10 @@ use crate::model::channel::Channel;
 use crate::model::context::Context;
 use crate::model::error::DecodeError;
 use crate::model::event::EventKind;
-use crate::model::member::{MemberRecord, State, UNSPECIFIED};
+use crate::model::member::MemberRecord;
+use crate::model::member::UNSPECIFIED;
 use crate::model::rumor::{MemberRumor, Rumor};
+
 use crate::wire::swim::{self, Body, Datagram};
 
 impl Node {
@@ -86,15 +88,5 @@ impl Node {
             Body::Gossip => &mut counts.gossip,
             Body::Ballot(_) => &mut counts.ballot,
         } += 1;
-    }
-
-    /// What this member calls itself towards the ring right now.
-    pub(super) fn own_word(&self) -> MemberRecord {
-        let (own, _) = self.membership.statement(&self.me).expect("this member is in its own list");
-        assert!(
-            own.state == State::Alive || own.state == State::Departed,
-            "a member never calls itself dead"
-        );
-        own
     }
 }

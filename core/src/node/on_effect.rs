@@ -2,15 +2,15 @@
 
 use core::time::Duration;
 
-use super::persist::Pending;
+use super::journal::Pending;
 use super::{Node, Phase, ctx, moment};
-use crate::model::command::{CommandError, Reply};
+use crate::model::command::CommandError;
+use crate::model::command::Reply;
 use crate::model::context::Context;
 use crate::model::event::EventKind;
 use crate::model::id::EffectId;
 use crate::model::io::EffectResult;
 use crate::model::rumor::Rumor;
-use crate::model::time::Instant;
 
 /// Wait before an identity that could not be stored is stored again.
 const START_RETRY_MS: u64 = 1_000;
@@ -20,16 +20,7 @@ impl Node {
         if self.services.handle_effect_done(moment!(self), effect, &result) {
             return;
         }
-        let Some(pending) = self.pending.remove(&effect) else { return };
-        let failure = match result {
-            EffectResult::Persisted => None,
-            EffectResult::PersistFailed(reason) => Some(reason),
-            // A result of another kind answers nothing that the node itself asked for.
-            _ => {
-                self.pending.insert(effect, pending);
-                return;
-            }
-        };
+        let Some((pending, failure)) = self.journal.answered(effect, result) else { return };
         if let Some(reason) = &failure {
             let ctx = ctx!(self);
             ctx.event(None, EventKind::PersistFailed { reason: reason.clone() });
@@ -38,7 +29,9 @@ impl Node {
         match pending {
             // It was told to leave before it could begin.
             Pending::Start if self.phase != Phase::Starting => {}
-            Pending::Start if !stored => self.plan_retry(),
+            Pending::Start if !stored => {
+                self.journal.retry_after(self.clock.now(), Duration::from_millis(START_RETRY_MS));
+            }
             Pending::Start => {
                 let incarnation = self.incarnation();
                 self.started(incarnation);
@@ -55,21 +48,16 @@ impl Node {
                 }
             },
             Pending::Version { request, rumor } => self.version_stored(request, &rumor, failure),
-            Pending::Batch(keys) if !stored => self.store_again(keys),
+            Pending::Batch(keys) if !stored => keys.into_iter().for_each(|key| self.mark_dirty(key)),
             Pending::Batch(_) => {}
             Pending::Vote(group) => self.elections.handle_stored(ctx!(self), &group, stored),
         }
     }
 
-    /// Without an identity on disk there is nothing that a node may say; try until there is.
-    fn plan_retry(&mut self) {
-        self.persist_at = self.now + Duration::from_millis(START_RETRY_MS);
-    }
-
     pub(super) fn retry_start(&mut self) {
         assert!(self.phase == Phase::Starting, "only a node that starts waits for its identity");
-        self.persist_at = Instant::FAR_FUTURE;
+        self.journal.retried();
         let incarnation = self.incarnation();
-        self.persist_identity(incarnation, Pending::Start);
+        self.journal.store_identity(ctx!(self), incarnation, Pending::Start);
     }
 }

@@ -2,14 +2,11 @@
 
 use core::net::SocketAddr;
 
-use super::{Node, ctx};
+use super::{Node, ctx, know, transmit};
 use crate::model::channel::Channel;
 use crate::model::context::Context;
 use crate::model::error::DecodeError;
-use crate::model::io::{Output, Transmit};
-use crate::model::limits::Limit;
 use crate::model::member::UNSPECIFIED;
-use crate::wire::convert::member_to_wire;
 use crate::wire::stream::{self, Body, StreamMessage};
 
 impl Node {
@@ -47,20 +44,8 @@ impl Node {
             Body::SyncBegin { buckets, records } => self.on_sync_begin(&from, reply_to, &buckets, records),
             Body::SyncKeys { buckets, hashes } => self.on_sync_keys(&from, reply_to, buckets, &hashes),
             Body::SyncRecords { rumors, want } => self.on_sync_records(&from, reply_to, &rumors, &want),
-            Body::Ping { seq } => self.send_stream(reply_to, &Body::Ack { seq }),
+            Body::Ping { seq } => transmit::stream(ctx!(self), know!(self), reply_to, &Body::Ack { seq }),
             Body::Ack { seq } => self.membership.probe_answered(ctx!(self), &from.id, seq),
         }
-    }
-
-    pub(super) fn send_stream(&mut self, to: SocketAddr, body: &Body) {
-        let own = self.own_word();
-        let Some(bytes) = stream::encode(member_to_wire(&own), body) else {
-            let ctx = ctx!(self);
-            ctx.limit_reached(Limit::StreamBytes);
-            return;
-        };
-        self.metrics.streams_sent += 1;
-        self.metrics.stream_bytes_sent += bytes.len() as u64;
-        self.outputs.push(Output::Transmit(Transmit { to, channel: Channel::Stream, bytes }));
     }
 }

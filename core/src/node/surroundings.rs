@@ -5,25 +5,25 @@ use alloc::string::ToString as _;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use super::gossip::Gossip;
+use super::knowledge::Knowledge;
 use super::{Node, moment};
-use crate::membership::Membership;
 use crate::model::census::Census;
 use crate::model::facts::{GroupConfig, GroupFile};
 use crate::model::id::{MemberId, ServiceGroup};
 use crate::model::member::MemberRecord;
 use crate::model::rumor::{Departure, Rumor, RumorKey, ServiceFile};
 use crate::model::time::Instant;
-use crate::rumor::{Heat, RumorStore};
 use crate::service::Around;
 
-/// What comes together is looked at together.
+/// News that arrive within this time are looked at together.
 const DEBOUNCE_MS: u64 = 50;
 
 /// Groups of which the ring has said something new, and when services hear of it.
 #[derive(Debug)]
 pub(super) struct News {
     groups: BTreeSet<ServiceGroup>,
-    pub(super) at: Instant,
+    at: Instant,
 }
 
 impl Default for News {
@@ -32,32 +32,50 @@ impl Default for News {
     }
 }
 
+impl News {
+    /// When services hear of it.
+    pub(super) const fn at(&self) -> Instant {
+        self.at
+    }
+
+    fn add(&mut self, now: Instant, group: ServiceGroup) {
+        self.groups.insert(group);
+        if self.at == Instant::FAR_FUTURE {
+            self.at = now + Duration::from_millis(DEBOUNCE_MS);
+        }
+    }
+
+    fn take(&mut self) -> Vec<ServiceGroup> {
+        assert!(!self.groups.is_empty(), "news are told when there are some");
+        core::mem::take(self).groups.into_iter().collect()
+    }
+}
+
 /// The parts of a node that know about the ring.
 pub(super) struct Surroundings<'a> {
-    pub(super) me: MemberId,
-    pub(super) membership: &'a Membership,
-    pub(super) rumors: &'a RumorStore,
-    pub(super) heat: &'a Heat,
+    pub(super) know: Knowledge<'a>,
+    pub(super) gossip: &'a Gossip,
 }
 
 impl Around for Surroundings<'_> {
     fn me(&self) -> MemberId {
-        self.me
+        self.know.me
     }
 
     fn census(&self, groups: &[ServiceGroup]) -> Census {
-        let mut rumors: Vec<&Rumor> = groups.iter().flat_map(|group| self.rumors.of_group(group)).collect();
+        let mut rumors: Vec<&Rumor> =
+            groups.iter().flat_map(|group| self.know.rumors.of_group(group)).collect();
         let owners: BTreeSet<MemberId> = rumors.iter().filter_map(|rumor| rumor.owner()).collect();
-        let record = |id: &MemberId| self.membership.table().get(id).copied();
+        let record = |id: &MemberId| self.know.membership.table().get(id).copied();
         let members: Vec<MemberRecord> = owners.iter().filter_map(record).collect();
-        let banned = owners.iter().filter(|id| self.membership.is_banned(id));
+        let banned = owners.iter().filter(|id| self.know.membership.is_banned(id));
         let bans: Vec<Rumor> = banned.map(|id| Rumor::Departure(Departure { member_id: *id })).collect();
         rumors.extend(&bans);
-        Census::build(self.me, &members, rumors)
+        Census::build(self.know.me, &members, rumors)
     }
 
     fn config(&self, group: &ServiceGroup) -> Option<GroupConfig> {
-        match self.rumors.get(&RumorKey::ServiceConfig(group.clone())) {
+        match self.know.rumors.get(&RumorKey::ServiceConfig(group.clone())) {
             Some(Rumor::ServiceConfig(config)) => {
                 Some(GroupConfig { incarnation: config.version.number, toml: config.version.body.clone() })
             }
@@ -71,11 +89,11 @@ impl Around for Surroundings<'_> {
             incarnation: file.version.number,
             body: file.version.body.clone(),
         };
-        self.rumors.files_of(group).map(file).collect()
+        self.know.rumors.files_of(group).map(file).collect()
     }
 
     fn is_told(&self, group: &ServiceGroup) -> bool {
-        !self.heat.is_hot(&RumorKey::Service { group: group.clone(), member: self.me })
+        !self.gossip.is_hot(&RumorKey::Service { group: group.clone(), member: self.know.me })
     }
 }
 
@@ -85,10 +103,7 @@ impl Node {
         if !self.services.watches(group) {
             return;
         }
-        self.news.groups.insert(group.clone());
-        if self.news.at == Instant::FAR_FUTURE {
-            self.news.at = self.now + Duration::from_millis(DEBOUNCE_MS);
-        }
+        self.news.add(self.clock.now(), group.clone());
     }
 
     /// This member is another than it was, and so are the groups that it serves.
@@ -104,8 +119,7 @@ impl Node {
 
     /// Tells services what is new.
     pub(super) fn tell_news(&mut self) {
-        let news = core::mem::take(&mut self.news);
-        let groups: Vec<ServiceGroup> = news.groups.into_iter().collect();
+        let groups = self.news.take();
         self.services.handle_facts(moment!(self), &groups);
     }
 }

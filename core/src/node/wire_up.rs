@@ -1,10 +1,10 @@
 //! What one component wants becomes another's input, and nothing else happens here.
 
+use alloc::vec::Vec;
 use core::net::SocketAddr;
-use core::time::Duration;
 
-use super::persist::Pending;
-use super::{Node, Phase, ctx};
+use super::journal::Pending;
+use super::{Node, Phase, ctx, know, transmit};
 use crate::membership::{Action, Heard, Urgency};
 use crate::model::context::Context;
 use crate::model::event::EventKind;
@@ -43,15 +43,21 @@ impl Node {
 
     fn on_membership_action(&mut self, action: Action) {
         match action {
-            Action::Send { to, body, accuse } => self.send_datagram(to, &body, accuse.as_ref()),
-            Action::Forward { to, from, body } => self.forward(to, &from, &body),
-            Action::StreamPing { to, seq } => self.send_stream(to, &stream::Body::Ping { seq }),
+            Action::Send { to, body, accuse } => {
+                self.gossip.send(ctx!(self), know!(self), to, &body, accuse.as_ref());
+            }
+            Action::Forward { to, from, body } => {
+                transmit::datagram(ctx!(self), to, &from, &body, Vec::new(), Vec::new());
+            }
+            Action::StreamPing { to, seq } => {
+                transmit::stream(ctx!(self), know!(self), to, &stream::Body::Ping { seq });
+            }
             Action::Join { swim, gossip } => self.join(swim, gossip),
             Action::Changed { id, urgency } => self.on_member_changed(&id, urgency),
             Action::Healed { id } => self.sync_soon_with(&id),
             Action::TellBan { id, to } => self.tell_ban(&id, to),
             Action::Raise { incarnation } => {
-                self.persist_identity(incarnation, Pending::Raise(incarnation));
+                self.journal.store_identity(ctx!(self), incarnation, Pending::Raise(incarnation));
                 if self.config.planted.has(Bug::RefuteBeforeStored) {
                     self.membership.raised(ctx!(self), incarnation);
                 }
@@ -63,7 +69,8 @@ impl Node {
     /// Introduces this member at an address: by datagram, because that is quick, and by stream, because its
     /// answer brings everything at once.
     fn join(&mut self, swim: SocketAddr, gossip: SocketAddr) {
-        self.send_datagram(swim, &Body::Ping { seq: ProbeSeq(0), forward_to: None }, None);
+        let ping = Body::Ping { seq: ProbeSeq(0), forward_to: None };
+        self.gossip.send(ctx!(self), know!(self), swim, &ping, None);
         self.begin_sync(gossip);
     }
 
@@ -86,7 +93,7 @@ impl Node {
 
     fn on_member_forgotten(&mut self, id: &MemberId) {
         let key = RumorKey::Member(*id);
-        self.heat.stop(&key);
+        self.gossip.stop(&key);
         self.mark_dirty(key);
         self.elections_changed();
         self.forget_services_of(id);
@@ -94,7 +101,7 @@ impl Node {
 
     fn forget_services_of(&mut self, id: &MemberId) {
         for key in self.rumors.forget_owned_by(id) {
-            self.heat.stop(&key);
+            self.gossip.stop(&key);
             if let Some(group) = key.group() {
                 self.group_changed(group);
             }
@@ -105,7 +112,7 @@ impl Node {
     /// A banned member may not know; it hears nothing else from this one.
     fn tell_ban(&mut self, id: &MemberId, to: SocketAddr) {
         let Some(rumor) = self.rumors.get(&RumorKey::Departure(*id)).cloned() else { return };
-        self.send_alone(to, &rumor);
+        transmit::rumor(ctx!(self), know!(self), to, &rumor);
     }
 
     fn on_service_event(&mut self, event: ServiceEvent) {
@@ -159,7 +166,7 @@ impl Node {
         }
         let heard = self.learn_departure(rumor, member, Some(*from));
         if heard == Heard::New {
-            self.persist_heard_departure(rumor, member);
+            self.journal.store_heard_departure(ctx!(self), know!(self), rumor, member);
         }
         heard
     }
@@ -183,7 +190,7 @@ impl Node {
 
     /// Joins a rumor into the store; what is new is told on and kept.
     pub(super) fn learn(&mut self, rumor: &Rumor, priority: Priority, from: Option<MemberId>) -> Heard {
-        match self.rumors.insert(self.now, rumor) {
+        match self.rumors.insert(self.clock.now(), rumor) {
             Inserted::New => {
                 let key = rumor.key();
                 let ctx = ctx!(self);
@@ -206,27 +213,6 @@ impl Node {
                 ctx.limit_reached(Limit::Rumors);
                 Heard::Known
             }
-        }
-    }
-
-    /// Compares notes with a member that was believed dead or was never seen before.
-    fn sync_soon_with(&mut self, id: &MemberId) {
-        let Some(record) = self.membership.table().get(id).copied() else { return };
-        self.expect_differences();
-        if self.sync.may_heal(self.now) {
-            self.sync.healed(self.now, Duration::from_millis(self.config.timings.sync_period_ms_min / 2));
-            self.begin_sync(record.gossip_addr());
-        }
-    }
-
-    /// The record that answers one that lags behind.
-    pub(super) fn answer_to(&self, rumor: &Rumor) -> Option<Rumor> {
-        match rumor.key() {
-            RumorKey::Member(id) if self.membership.is_banned(&id) => {
-                self.rumors.get(&RumorKey::Departure(id)).cloned()
-            }
-            RumorKey::Member(id) => self.statement(&id).map(Rumor::Member),
-            key => self.rumors.get(&key).cloned(),
         }
     }
 }

@@ -1,0 +1,71 @@
+//! Tombstones are forgotten once every member has had time to hear of them.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::Node;
+use crate::model::config::Config;
+use crate::model::planted::Bug;
+use crate::model::rumor::RumorKey;
+use crate::model::time::Instant;
+use crate::rumor::RumorStore;
+
+/// Time between looks for tombstones that are old enough, in milliseconds.
+const COLLECT_PERIOD_MS: u64 = 60_000;
+
+/// When the next look is due. One is planned exactly while there are tombstones.
+#[derive(Debug)]
+pub(super) struct Collection {
+    at: Instant,
+    period: Duration,
+    /// How old a tombstone has to be.
+    age: Duration,
+}
+
+impl Collection {
+    pub(super) fn new(config: &Config) -> Self {
+        let (mut age_ms, mut period_ms) = (config.timings.forget_after_ms, COLLECT_PERIOD_MS);
+        period_ms = period_ms.min(age_ms / 2);
+        if config.planted.has(Bug::TombstoneCollectedEarly) {
+            (age_ms, period_ms) = (0, 1_000);
+        }
+        Self {
+            at: Instant::FAR_FUTURE,
+            period: Duration::from_millis(period_ms),
+            age: Duration::from_millis(age_ms),
+        }
+    }
+
+    pub(super) const fn at(&self) -> Instant {
+        self.at
+    }
+
+    /// Plans a look where there is something to look for.
+    fn plan(&mut self, now: Instant, rumors: &RumorStore) {
+        if self.at == Instant::FAR_FUTURE && rumors.has_tombstones() {
+            self.at = now + self.period;
+        }
+    }
+
+    /// Forgets what is old enough. Answers with the keys of it.
+    fn run(&mut self, now: Instant, rumors: &mut RumorStore) -> Vec<RumorKey> {
+        assert!(self.at <= now, "tombstones are looked for when that is due");
+        let forgotten = rumors.collect(now, self.age);
+        self.at = Instant::FAR_FUTURE;
+        forgotten
+    }
+}
+
+impl Node {
+    pub(super) fn plan_collection(&mut self) {
+        self.collection.plan(self.clock.now(), &self.rumors);
+    }
+
+    pub(super) fn collect(&mut self) {
+        for key in self.collection.run(self.clock.now(), &mut self.rumors) {
+            self.gossip.stop(&key);
+            self.mark_dirty(key);
+        }
+        self.plan_collection();
+    }
+}

@@ -1,0 +1,282 @@
+//! Records on their way to the disk. What others or an operator rely on is awaited before it is used; what the
+//! ring would teach this node again goes out in batches.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+use prost::Message as _;
+
+use super::Node;
+use super::knowledge::Knowledge;
+use crate::model::config::Config;
+use crate::model::context::Context;
+use crate::model::id::{EffectId, Incarnation, MemberId, RequestId, ServiceGroup};
+use crate::model::io::{Effect, EffectResult};
+use crate::model::member::State;
+use crate::model::planted::{Bug, Planted};
+use crate::model::row::{Table, Write};
+use crate::model::rumor::{Rumor, RumorKey, Version};
+use crate::model::time::{Instant, UnixTime};
+use crate::store::history::{History, HistoryEntry};
+use crate::store::snapshot;
+
+/// What a persist effect is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Pending {
+    /// The identity with which this node starts.
+    Start,
+    /// A higher incarnation, to refute an accusation.
+    Raise(Incarnation),
+    /// The incarnation with which this node says farewell.
+    Farewell(Incarnation),
+    /// A ban that an operator asked for.
+    Departure { request: RequestId, member: MemberId },
+    /// A version that an operator gave.
+    Version { request: RequestId, rumor: Box<Rumor> },
+    /// What was voted in this group's election.
+    Vote(ServiceGroup),
+    /// Records that nobody waits for, stored again later when they could not be.
+    Batch(Vec<RumorKey>),
+}
+
+/// Records that one batch holds at most; the rest follows in the next.
+const BATCH_RECORDS_MAX: usize = 4_096;
+
+/// What is on its way to the disk, and what has to go there.
+#[derive(Debug)]
+pub(super) struct Journal {
+    me: MemberId,
+    /// What effects are for whose results the node itself awaits.
+    pending: BTreeMap<EffectId, Pending>,
+    /// Records that changed since the last batch went to the disk.
+    dirty: BTreeSet<RumorKey>,
+    /// When the next batch goes; before the node has started, when its identity is stored again.
+    at: Instant,
+    /// The versions of groups' configuration and files that this member has had.
+    history: History,
+    /// Whether the disk remembered an earlier life.
+    restored: bool,
+    period: Duration,
+    planted: Planted,
+}
+
+impl Journal {
+    pub(super) fn new(config: &Config, me: MemberId, history: History, restored: bool) -> Self {
+        Self {
+            me,
+            pending: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            at: Instant::FAR_FUTURE,
+            history,
+            restored,
+            period: Duration::from_millis(config.timings.persist_period_ms),
+            planted: config.planted,
+        }
+    }
+
+    /// When the next batch is due.
+    pub(super) const fn at(&self) -> Instant {
+        self.at
+    }
+
+    /// Whether the disk remembered an earlier life.
+    pub(super) const fn is_restored(&self) -> bool {
+        self.restored
+    }
+
+    /// Stores rows; `pending` says what follows when they are stored.
+    pub(super) fn store(&mut self, ctx: &mut Context<'_>, writes: Vec<Write>, sync: bool, pending: Pending) {
+        assert!(!writes.is_empty(), "the disk is asked for something");
+        assert!(sync || matches!(pending, Pending::Batch(_)), "what is waited for is synced");
+        let effect = ctx.effect(Effect::Persist { writes, sync });
+        let before = self.pending.insert(effect, pending);
+        assert!(before.is_none(), "an effect id is used once");
+    }
+
+    /// Stores the incarnation in which this member is going to speak.
+    pub(super) fn store_identity(
+        &mut self,
+        ctx: &mut Context<'_>,
+        incarnation: Incarnation,
+        pending: Pending,
+    ) {
+        assert!(incarnation > Incarnation(0), "a life has an incarnation");
+        let writes = alloc::vec![snapshot::identity_row(&self.me, incarnation)];
+        self.store(ctx, writes, true, pending);
+    }
+
+    /// Stores a ban that an operator asked for.
+    pub(super) fn store_departure(
+        &mut self,
+        ctx: &mut Context<'_>,
+        know: Knowledge<'_>,
+        request: RequestId,
+        rumor: &Rumor,
+    ) {
+        let RumorKey::Departure(member) = rumor.key() else { panic!("only a ban is stored as one") };
+        let writes = departure_rows(know, rumor, member);
+        self.store(ctx, writes, true, Pending::Departure { request, member });
+    }
+
+    /// Stores a ban that another member told of: no request waits for it, but it must not be lost either.
+    pub(super) fn store_heard_departure(
+        &mut self,
+        ctx: &mut Context<'_>,
+        know: Knowledge<'_>,
+        rumor: &Rumor,
+        member: MemberId,
+    ) {
+        assert!(rumor.key() == RumorKey::Departure(member), "only a ban is stored as one");
+        if self.planted.has(Bug::BanNotStored) {
+            return;
+        }
+        let keys = alloc::vec![RumorKey::Departure(member), RumorKey::Member(member)];
+        self.store(ctx, departure_rows(know, rumor, member), true, Pending::Batch(keys));
+    }
+
+    /// Stores a version that an operator gave.
+    pub(super) fn store_version(
+        &mut self,
+        ctx: &mut Context<'_>,
+        wall: UnixTime,
+        request: RequestId,
+        rumor: Rumor,
+    ) {
+        let key = rumor.key();
+        let mut history = self.history.clone_of(&key);
+        history.record(wall, &key, rumor.version().expect("only versions are stored as one"));
+        let writes = alloc::vec![snapshot::rumor_row(&rumor), snapshot::history_row(&key, &history)];
+        self.store(ctx, writes, true, Pending::Version { request, rumor: Box::new(rumor) });
+    }
+
+    /// The highest version under this key that is on its way to the disk; 0 when none is.
+    pub(super) fn storing(&self, key: &RumorKey) -> u64 {
+        let number = |pending: &Pending| match pending {
+            Pending::Version { rumor, .. } if rumor.key() == *key => rumor.version().map(|v| v.number),
+            Pending::Version { .. }
+            | Pending::Start
+            | Pending::Raise(_)
+            | Pending::Farewell(_)
+            | Pending::Departure { .. }
+            | Pending::Vote(_)
+            | Pending::Batch(_) => None,
+        };
+        self.pending.values().filter_map(number).max().unwrap_or(0)
+    }
+
+    /// The disk has answered: what the rows were for, and why they could not be stored. None for an effect that is not
+    /// the journal's, and for a result of another kind, which answers nothing that was asked.
+    pub(super) fn answered(
+        &mut self,
+        effect: EffectId,
+        result: EffectResult,
+    ) -> Option<(Pending, Option<String>)> {
+        let failure = match result {
+            EffectResult::Persisted => None,
+            EffectResult::PersistFailed(reason) => Some(reason),
+            _ => return None,
+        };
+        self.pending.remove(&effect).map(|pending| (pending, failure))
+    }
+
+    /// Notes that a record differs from what is on disk.
+    pub(super) fn mark(&mut self, now: Instant, key: RumorKey) {
+        if key == RumorKey::Member(self.me) {
+            // The identity row holds what matters of this member.
+            return;
+        }
+        self.dirty.insert(key);
+        if self.at == Instant::FAR_FUTURE {
+            self.at = now + self.period;
+        }
+        assert!(!self.dirty.is_empty() && self.at < Instant::FAR_FUTURE, "what is dirty goes to the disk");
+    }
+
+    /// Sends a batch of what changed to the disk.
+    pub(super) fn flush(&mut self, ctx: &mut Context<'_>, know: Knowledge<'_>) {
+        self.at = Instant::FAR_FUTURE;
+        let mut keys = Vec::new();
+        while keys.len() < BATCH_RECORDS_MAX {
+            let Some(key) = self.dirty.pop_first() else { break };
+            keys.push(key);
+        }
+        if !keys.is_empty() {
+            let writes = keys.iter().flat_map(|key| self.rows(know, key)).collect();
+            self.store(ctx, writes, false, Pending::Batch(keys));
+        }
+        if !self.dirty.is_empty() {
+            self.at = ctx.now;
+        }
+    }
+
+    /// Without an identity on disk there is nothing that a node may say: it is stored again after this time.
+    pub(super) fn retry_after(&mut self, now: Instant, wait: Duration) {
+        assert!(!wait.is_zero(), "a disk that fails is not asked without a pause");
+        self.at = now + wait;
+    }
+
+    /// It is stored again.
+    pub(super) const fn retried(&mut self) {
+        self.at = Instant::FAR_FUTURE;
+    }
+
+    /// Notes a version that this member has from now on.
+    pub(super) fn record(&mut self, wall: UnixTime, key: &RumorKey, version: &Version) {
+        self.history.record(wall, key, version);
+    }
+
+    /// The versions that this member has had under this key, oldest first.
+    pub(super) fn history_of(&self, key: &RumorKey) -> Vec<HistoryEntry> {
+        self.history.of(key)
+    }
+
+    /// The rows that a record has to have now.
+    fn rows(&self, know: Knowledge<'_>, key: &RumorKey) -> Vec<Write> {
+        if let RumorKey::Member(id) = key {
+            let value = know.statement(id).map(|m| m.to_wire().encode_to_vec());
+            return alloc::vec![Write { table: Table::Member, key: id.as_bytes().to_vec(), value }];
+        }
+        let value = know.rumors.get(key).map(Rumor::encode);
+        let row = Write { table: Table::Rumor, key: key.encode(), value };
+        if matches!(key, RumorKey::ServiceConfig(_) | RumorKey::ServiceFile { .. }) {
+            return alloc::vec![row, snapshot::history_row(key, &self.history)];
+        }
+        alloc::vec![row]
+    }
+}
+
+/// The ban, and the banned member's record as it is from then on: after a restart this node still knows whom
+/// it keeps out.
+fn departure_rows(know: Knowledge<'_>, rumor: &Rumor, member: MemberId) -> Vec<Write> {
+    let mut writes = alloc::vec![snapshot::rumor_row(rumor)];
+    if let Some(mut statement) = know.statement(&member) {
+        statement.record.state = State::Departed;
+        let value = Some(statement.to_wire().encode_to_vec());
+        writes.push(Write { table: Table::Member, key: member.as_bytes().to_vec(), value });
+    }
+    writes
+}
+
+impl Node {
+    /// Notes that a record differs from what is on disk.
+    pub(super) fn mark_dirty(&mut self, key: RumorKey) {
+        self.journal.mark(self.clock.now(), key);
+    }
+
+    /// Rumors of owners that are gone may have outlived them on the disk, when the crash came between the ban and
+    /// the next batch. Nobody could ever retract them.
+    pub(super) fn forget_orphans(&mut self) {
+        let gone = |owner: &MemberId| {
+            let state = self.membership.table().get(owner).map(|r| r.state);
+            state.is_none_or(|state| state == State::Departed)
+        };
+        let owners: BTreeSet<MemberId> = self.rumors.iter().filter_map(Rumor::owner).filter(gone).collect();
+        for owner in owners {
+            for key in self.rumors.forget_owned_by(&owner) {
+                self.mark_dirty(key);
+            }
+        }
+    }
+}

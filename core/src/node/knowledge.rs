@@ -1,0 +1,117 @@
+//! What this member knows of the ring, lent to what tells it on and to what writes it down. It changes nothing.
+
+use alloc::vec::Vec;
+
+use prost::Message as _;
+
+use crate::membership::{Membership, digested};
+use crate::model::digest::{Digest, bucket_of, hash_member};
+use crate::model::id::MemberId;
+use crate::model::member::{MemberRecord, State};
+use crate::model::planted::{Bug, Planted};
+use crate::model::rumor::{MemberRumor, Rumor, RumorKey};
+use crate::rumor::RumorStore;
+
+/// Members and rumors, to be read.
+#[derive(Clone, Copy)]
+pub(super) struct Knowledge<'a> {
+    pub(super) me: MemberId,
+    pub(super) membership: &'a Membership,
+    pub(super) rumors: &'a RumorStore,
+    pub(super) planted: Planted,
+}
+
+impl Knowledge<'_> {
+    /// What is told about a member.
+    pub(super) fn statement(&self, id: &MemberId) -> Option<MemberRumor> {
+        self.membership.statement(id).map(|(record, accusers)| MemberRumor { record, accusers })
+    }
+
+    /// What this member calls itself towards the ring right now.
+    pub(super) fn own_word(&self) -> MemberRecord {
+        let (own, _) = self.membership.statement(&self.me).expect("this member is in its own list");
+        assert!(
+            own.state == State::Alive || own.state == State::Departed,
+            "a member never calls itself dead"
+        );
+        own
+    }
+
+    /// How long a rumor is on the wire; none when it is not known any more.
+    pub(super) fn encoded_len(&self, key: &RumorKey) -> Option<usize> {
+        match key {
+            RumorKey::Member(id) => self.statement(id).map(|m| m.to_wire().encoded_len()),
+            RumorKey::Service { .. }
+            | RumorKey::ServiceConfig(_)
+            | RumorKey::ServiceFile { .. }
+            | RumorKey::Departure(_)
+            | RumorKey::ServiceHealth { .. }
+            | RumorKey::Election(_) => self.rumors.get(key).map(|r| r.to_wire().encoded_len()),
+        }
+    }
+
+    /// The record that answers one that lags behind.
+    pub(super) fn answer_to(&self, rumor: &Rumor) -> Option<Rumor> {
+        match rumor.key() {
+            RumorKey::Member(id) if self.membership.is_banned(&id) => {
+                self.rumors.get(&RumorKey::Departure(id)).cloned()
+            }
+            RumorKey::Member(id) => self.statement(&id).map(Rumor::Member),
+            key => self.rumors.get(&key).cloned(),
+        }
+    }
+
+    /// A few numbers that are equal where the same is known.
+    pub(super) fn digest(&self) -> Digest {
+        self.membership.table().digest().union(self.rumors.digest())
+    }
+
+    /// Key and version hashes in these buckets.
+    pub(super) fn hashes_in(&self, mask: u64) -> Vec<(u64, u64)> {
+        let members = self.membership.table().iter().filter_map(digested);
+        let covered = !self.planted.has(Bug::SyncMembersOnly);
+        let rumors = self.rumors.digested().filter(|_| covered).map(|(key, version, _)| (key, version));
+        members.chain(rumors).filter(|(key, _)| is_inside(mask, *key)).collect()
+    }
+
+    /// Records in these buckets, with their hashes.
+    pub(super) fn records_in(&self, mask: u64) -> Vec<(u64, u64, Rumor)> {
+        self.records_where(|key| is_inside(mask, key))
+    }
+
+    /// Records whose key hash is wanted, with their hashes.
+    pub(super) fn records_where(&self, is_wanted: impl Fn(u64) -> bool) -> Vec<(u64, u64, Rumor)> {
+        let mut records = Vec::new();
+        for record in self.membership.table().iter() {
+            if let Some((key, version)) = digested(record)
+                && is_wanted(key)
+                && let Some(statement) = self.statement(&record.id)
+            {
+                records.push((key, version, Rumor::Member(statement)));
+            }
+        }
+        let covered = !self.planted.has(Bug::SyncMembersOnly);
+        let rumors = self.rumors.digested().filter(|(key, _, _)| covered && is_wanted(*key));
+        records.extend(rumors.map(|(key, version, rumor)| (key, version, rumor.clone())));
+        records
+    }
+
+    /// Records that digests leave out because they are on their way to being forgotten.
+    pub(super) fn gone_in(&self, mask: u64) -> Vec<(u64, Rumor)> {
+        let mut gone = Vec::new();
+        for record in self.membership.table().iter().filter(|r| r.state == State::Departed) {
+            let key = hash_member(&record.id);
+            if is_inside(mask, key) {
+                gone.extend(self.statement(&record.id).map(|s| (key, Rumor::Member(s))));
+            }
+        }
+        let tombstones = self.rumors.tombstones().filter(|(key, _)| is_inside(mask, *key));
+        gone.extend(tombstones.map(|(key, rumor)| (key, rumor.clone())));
+        gone
+    }
+}
+
+/// Whether a key hash lies in one of these buckets.
+pub(super) const fn is_inside(mask: u64, key: u64) -> bool {
+    mask & (1 << bucket_of(key)) != 0
+}

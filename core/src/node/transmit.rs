@@ -1,0 +1,60 @@
+//! Messages on their way out: encoded, counted, handed to the runtime.
+
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use super::knowledge::Knowledge;
+use crate::model::channel::Channel;
+use crate::model::context::Context;
+use crate::model::io::{Output, Transmit};
+use crate::model::limits::{DATAGRAM_BYTES_MAX, Limit, STREAM_BYTES_MAX};
+use crate::model::member::MemberRecord;
+use crate::model::rumor::Rumor;
+use crate::wire::convert::member_to_wire;
+use crate::wire::swim::{self, Body};
+use crate::wire::{proto, stream};
+
+/// Sends a datagram in a member's name.
+pub(super) fn datagram(
+    ctx: &mut Context<'_>,
+    to: SocketAddr,
+    from: &MemberRecord,
+    body: &Body,
+    membership: Vec<proto::Membership>,
+    rumors: Vec<proto::Rumor>,
+) {
+    let bytes = swim::encode(member_to_wire(from), body, membership, rumors);
+    assert!(!bytes.is_empty() && bytes.len() <= DATAGRAM_BYTES_MAX, "what is sent fits into a datagram");
+    let counts = &mut ctx.metrics.datagrams_sent;
+    *match body {
+        Body::Ping { .. } => &mut counts.ping,
+        Body::Ack { .. } => &mut counts.ack,
+        Body::PingReq { .. } => &mut counts.ping_req,
+        Body::Nack { .. } => &mut counts.nack,
+        Body::Gossip => &mut counts.gossip,
+        Body::Ballot(_) => &mut counts.ballot,
+    } += 1;
+    ctx.metrics.datagram_bytes_sent += bytes.len() as u64;
+    ctx.outputs.push(Output::Transmit(Transmit { to, channel: Channel::Datagram, bytes }));
+}
+
+/// Sends a datagram from this member without any rumors.
+pub(super) fn alone(ctx: &mut Context<'_>, know: Knowledge<'_>, to: SocketAddr, body: &Body) {
+    datagram(ctx, to, &know.own_word(), body, Vec::new(), Vec::new());
+}
+
+/// Tells one rumor to an address, and nothing else.
+pub(super) fn rumor(ctx: &mut Context<'_>, know: Knowledge<'_>, to: SocketAddr, rumor: &Rumor) {
+    datagram(ctx, to, &know.own_word(), &Body::Gossip, Vec::new(), alloc::vec![rumor.to_wire()]);
+}
+
+/// Sends a stream message from this member.
+pub(super) fn stream(ctx: &mut Context<'_>, know: Knowledge<'_>, to: SocketAddr, body: &stream::Body) {
+    let Some(bytes) = stream::encode(member_to_wire(&know.own_word()), body) else {
+        return ctx.limit_reached(Limit::StreamBytes);
+    };
+    assert!(bytes.len() <= STREAM_BYTES_MAX, "what is sent fits into a stream message");
+    ctx.metrics.streams_sent += 1;
+    ctx.metrics.stream_bytes_sent += bytes.len() as u64;
+    ctx.outputs.push(Output::Transmit(Transmit { to, channel: Channel::Stream, bytes }));
+}
