@@ -1,22 +1,32 @@
 //! Deterministic simulator of an Annulus ring.
 //!
-//! | folder | what |
+//! It is built in floors, and imports run down this table only: a folder names itself and the floors below it. Two
+//! folders in one row stand side by side and do not know each other.
+//!
+//! | floor | what it is for |
 //! |---|---|
-//! | `engine` | the simulated world: hosts, links, disks, processes, clocks, one queue |
-//! | `action` | what can be done to a world |
+//! | `cli` | the command line, and what it reads, writes and runs side by side |
+//! | `bench` | figures |
+//! | `bed` | the same scenarios with real daemons, or with the real driver over turmoil |
+//! | `sweep` `shrink` | what a seed draws; the smallest schedule that still fails |
+//! | `habitat` | how Habitat's elections fare under the same faults |
+//! | `report` | what is told of a run: narrator, trace, chains of causes, outcome |
 //! | `scenario` | files that say what a ring goes through and what must come of it |
 //! | `checker` | properties that hold in every run, one file each |
-//! | `report` | narrator, trace, chains of causes |
-//! | `sweep`, `shrink` | many seeds; the smallest schedule that still fails |
-//! | `habitat` | how Habitat's elections fare under the same faults |
-//! | `bed` | the same scenarios with real daemons, or with the real driver over turmoil |
-//! | `bench` | figures |
-//! | `cli` | the command line |
+//! | `action` | what can be done to a world |
+//! | `engine` | the simulated world: hosts, links, disks, processes, clocks, one queue; and the records that it makes |
+//! | `exit` | how the program ends, a number for each outcome |
+//!
+//! The features `beds` and `cli` bring in the first three. Everything below them has no threads, reads no files and
+//! asks no operating system: text and bytes come in as arguments. It also builds for `wasm32-unknown-unknown`.
 
 pub mod action;
+#[cfg(feature = "beds")]
 pub mod bed;
+#[cfg(feature = "cli")]
 pub mod bench;
 pub mod checker;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod engine;
 pub mod exit;

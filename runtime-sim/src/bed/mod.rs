@@ -27,7 +27,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::ValueEnum;
 use thiserror::Error;
 
 use crate::action::{Action, HostId};
@@ -37,7 +36,8 @@ pub(crate) use loopback::Loopback;
 pub(crate) use netns::Netns;
 
 /// Where a scenario is performed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum On {
     /// Simulated hosts, network and time
     #[default]

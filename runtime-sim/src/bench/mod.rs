@@ -11,6 +11,7 @@ mod suite;
 use std::path::PathBuf;
 
 use clap::Parser;
+use thiserror::Error;
 
 use crate::bed::{BedError, figures as figures_of_daemons, groups, supervision};
 use crate::exit::Exit;
@@ -143,25 +144,50 @@ pub fn measure(args: &Args) -> Vec<Figure> {
     figures
 }
 
-/// Prints what was measured, or why nothing was.
-fn told(result: Result<String, BedError>) -> Exit {
-    match result {
-        Ok(text) => {
-            crate::cli::emit(text.trim_end());
-            Exit::Pass
-        }
-        Err(error) => {
-            eprintln!("{error}");
-            error.exit()
+/// What is told of a measurement, and how the program ends.
+#[derive(Debug)]
+pub struct Told {
+    /// Figures, for people or as JSON.
+    pub text: String,
+    /// A suite that misses a target is no success.
+    pub exit: Exit,
+}
+
+impl Told {
+    fn pass(text: String) -> Self {
+        Self { text, exit: Exit::Pass }
+    }
+}
+
+/// Why nothing was measured.
+#[derive(Debug, Error)]
+pub enum BenchError {
+    /// Real daemons could not be had, or failed.
+    #[error(transparent)]
+    Bed(#[from] BedError),
+    /// The suite could not be carried out.
+    #[error("{0}")]
+    Suite(String),
+}
+
+impl BenchError {
+    /// How the program ends for it.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Bed(error) => error.exit(),
+            Self::Suite(_) => Exit::Usage,
         }
     }
 }
 
-/// Runs `annulus-sim bench` and prints the figures. A suite that misses a target is no success.
-#[must_use]
-pub fn run(args: &Args) -> Exit {
+/// Measures what the options ask for.
+///
+/// # Errors
+/// Why nothing was measured.
+pub fn run(args: &Args) -> Result<Told, BenchError> {
     if args.suite {
-        return suite::run(args);
+        return suite::run(args).map_err(BenchError::Suite);
     }
     if let Some(daemons) = args.daemons {
         let options = figures_of_daemons::Options {
@@ -170,10 +196,11 @@ pub fn run(args: &Args) -> Exit {
             rival: args.rival.clone(),
             json: args.json,
         };
-        return told(figures_of_daemons::run(&options));
+        return Ok(Told::pass(figures_of_daemons::run(&options)?));
     }
     if let Some(members) = args.groups {
-        return told(groups::run(&groups::Options { members: members as usize, json: args.json }));
+        let options = groups::Options { members: members as usize, json: args.json };
+        return Ok(Told::pass(groups::run(&options)?));
     }
     if args.supervisor {
         let options = supervision::Options {
@@ -181,10 +208,9 @@ pub fn run(args: &Args) -> Exit {
             rival: args.rival.clone().unwrap_or_else(|| PathBuf::from("supervisord")),
             json: args.json,
         };
-        return told(supervision::run(&options));
+        return Ok(Told::pass(supervision::run(&options)?));
     }
     let figures = measure(args);
     let text = if args.json { figures::json(args, &figures) } else { figures::text(args, &figures) };
-    crate::cli::emit(text.trim_end());
-    Exit::Pass
+    Ok(Told::pass(text))
 }

@@ -8,9 +8,11 @@ use std::{fs, io, thread};
 
 use serde_json::json;
 
-use super::run::{exit_of, failure, repeat};
-use super::{emit, guard};
+use super::emit;
+use super::run::repeat;
 use crate::exit::Exit;
+use crate::report::guard;
+use crate::report::outcome::{exit_of, failure};
 use crate::scenario::{Plan, run as scenario_run};
 
 #[derive(Debug, clap::Args)]

@@ -3,11 +3,11 @@
 mod bench;
 mod check;
 mod explain;
-pub(crate) mod guard;
 mod list;
+mod load;
 mod on_bed;
 mod run;
-pub(crate) mod shrink;
+mod shrink;
 mod sweep;
 
 use std::io::{self, Write as _};
@@ -33,9 +33,9 @@ enum Command {
     /// List what a scenario can do and expect, one line each.
     List,
     /// Draw rings and faults from seeds; afterwards all members must share one view.
-    Sweep(crate::sweep::Args),
+    Sweep(sweep::Args),
     /// Add up the results of several sweeps, such as the shards of one.
-    Merge(crate::sweep::MergeArgs),
+    Merge(sweep::MergeArgs),
     /// Tell from a trace why a member was held dead, suspect or alive again.
     Explain(explain::Args),
     /// Reduce a scenario that fails to a small one that fails in the same way.
@@ -59,14 +59,6 @@ impl Cli {
             Command::Bench(args) => bench::run(&args),
         }
     }
-}
-
-/// How a run ended: what the program exits with, and in words.
-pub(crate) fn exit_and_words(
-    plan: &crate::scenario::Plan,
-    report: &crate::scenario::run::Report,
-) -> (Exit, String) {
-    (run::exit_of(report), run::failure(plan, report))
 }
 
 /// The defect of this name.

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{emit, guard, run};
+use super::{emit, run};
 use crate::bed::perform::perform;
 use crate::bed::{BedError, On};
 use crate::exit::Exit;
+use crate::report::{guard, outcome};
 use crate::scenario::judge::Unmet;
 use crate::scenario::plan::When;
 use crate::scenario::run::Report;
@@ -112,7 +113,7 @@ pub(super) fn compared(
             return Exit::Bug;
         }
     };
-    let expected = run::exit_of(&simulated);
+    let expected = outcome::exit_of(&simulated);
     let mut differences = Vec::new();
     if expected != exit {
         differences.push(format!(

@@ -5,15 +5,15 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
-use super::{emit, guard, on_bed};
+use super::{emit, on_bed};
 use crate::action::world::Record;
 use crate::bed::{BedError, On};
 use crate::engine::record::Recording;
 use crate::engine::scene::Scene;
 use crate::exit::Exit;
 use crate::report::narrate::Narrator;
-use crate::report::trace;
-use crate::scenario::plan::When;
+use crate::report::outcome::{exit_of, failure};
+use crate::report::{guard, trace};
 use crate::scenario::run::{Outcome, Report, Watcher};
 use crate::scenario::{Plan, run as scenario_run};
 
@@ -146,41 +146,6 @@ fn perform(plan: &Plan, seed: u64, on: On, watcher: &mut dyn Watcher) -> Result<
 /// The command that does the same again and shows more.
 pub(super) fn repeat(file: &Path, seed: u64) -> String {
     format!("annulus-sim run {} --seed {seed} --narrate --trace trace.jsonl", file.display())
-}
-
-pub(super) fn exit_of(report: &Report) -> Exit {
-    match report.outcome {
-        Outcome::Pass => Exit::Pass,
-        Outcome::Impossible { .. } => Exit::Usage,
-        Outcome::Unmet(_) => Exit::Unmet,
-        Outcome::Violated(_) => Exit::Violated,
-    }
-}
-
-/// What is wrong, in a sentence or two.
-pub(super) fn failure(plan: &Plan, report: &Report) -> String {
-    match &report.outcome {
-        Outcome::Pass => String::new(),
-        Outcome::Impossible { line, at, error } => {
-            format!("{}:{line}: this cannot be done at {at}: {error}", plan.file)
-        }
-        Outcome::Violated(violation) => {
-            format!("safety violated: {violation}\nthis must never happen, whatever the scenario does")
-        }
-        Outcome::Unmet(unmet) => {
-            let when = match unmet.when {
-                When::By { after, by } => format!("was not met between {after} and {by}"),
-                When::At(at) => format!("did not hold at {at}"),
-                When::Always { from, until } => {
-                    format!("had to hold from {from} to {until} and did not at {}", unmet.at)
-                }
-            };
-            format!(
-                "{}:{}: expectation {when}: {}\n  found: {}",
-                plan.file, unmet.line, unmet.text, unmet.found
-            )
-        }
-    }
 }
 
 /// Tells, traces, and remembers the last sentences.

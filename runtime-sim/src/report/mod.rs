@@ -3,5 +3,7 @@
 //! Reports read records; nothing in a world knows that they exist.
 
 pub mod explain;
+pub mod guard;
 pub mod narrate;
+pub mod outcome;
 pub mod trace;

@@ -69,6 +69,7 @@ impl<'p> Judge<'p> {
     }
 
     /// A judge of a real ring, in which everything may take this much longer.
+    #[cfg(feature = "beds")]
     pub(crate) fn lenient(plan: &'p Plan, tolerance: Duration) -> Self {
         Self { tolerance, ..Self::new(plan) }
     }
@@ -181,6 +182,7 @@ impl<'p> Judge<'p> {
     }
 
     /// Looks at a real ring, which can be asked now and then only. Whether nothing is left to wait for.
+    #[cfg(feature = "beds")]
     pub(crate) fn glance(&mut self, scene: &dyn Scene) -> Result<bool, Unmet> {
         let now = scene.now();
         let missed: Vec<Instant> =

@@ -1,11 +1,9 @@
 //! A scenario that has been understood: what exists, what is done to it, what must come of it.
 
-use std::path::Path;
 use std::time::Duration;
 
 use annulus_core::{Instant, Planted, RumorKey, ServiceName, State, Timings};
 
-use super::problem::Problem;
 use super::schema::EventWord;
 use crate::action::{Action, HostId, LinkQuality};
 
@@ -41,22 +39,6 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Reads and checks a scenario file.
-    ///
-    /// # Errors
-    /// Every mistake that was found, in the order of the file.
-    pub fn load(path: &Path) -> Result<Self, Vec<Problem>> {
-        let file = path.display().to_string();
-        let source = std::fs::read_to_string(path).map_err(|error| {
-            vec![Problem::whole_file(
-                &file,
-                format!("cannot be read: {error}"),
-                "name a scenario file, for example one below scenarios/",
-            )]
-        })?;
-        super::parse(&file, &source)
-    }
-
     /// A host's name.
     #[must_use]
     pub fn name(&self, host: HostId) -> &str {

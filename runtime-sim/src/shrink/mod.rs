@@ -11,7 +11,7 @@ use std::time::Duration;
 use annulus_core::Instant;
 
 use crate::action::Action;
-use crate::cli::guard;
+use crate::report::guard;
 use crate::scenario::Plan;
 use crate::scenario::plan::TimedAction;
 use crate::scenario::run::{self as scenario_run, Outcome};

@@ -16,7 +16,8 @@ use crate::scenario::plan::{Expectation, Plan, PlannedHost, TimedAction, What, W
 use crate::scenario::start_joins;
 
 /// A class of faults, or of what operators do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Class {
     /// Hosts lose power and come back with their disk.

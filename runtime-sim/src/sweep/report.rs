@@ -4,14 +4,15 @@ use std::fmt::Write as _;
 
 use super::lead_times::Elections;
 use super::results::{FailureResult, REQUIRED, Results};
-use crate::cli::guard;
 use crate::exit::Exit;
+use crate::report::guard;
 
 /// Failures that are told in full; the others are named.
 const TOLD_MAX: usize = 10;
 
 /// The whole report, and how the program ends. `require_all`: something that never occurred is a failure.
-pub(super) fn report(results: &Results, require_all: bool) -> (String, Exit) {
+#[must_use]
+pub fn report(results: &Results, require_all: bool) -> (String, Exit) {
     let mut text = String::new();
     let mut exit = Exit::Pass;
     let failures = results.seeds.iter().filter_map(|result| Some((result, result.failure.as_ref()?)));

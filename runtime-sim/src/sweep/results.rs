@@ -65,7 +65,8 @@ pub struct FailureResult {
 }
 
 impl Results {
-    pub(super) fn add(&mut self, seed: u64, outcome: Result<Outcome, String>) {
+    /// Adds what became of a seed; an error is what it panicked with.
+    pub fn add(&mut self, seed: u64, outcome: Result<Outcome, String>) {
         let mut result = SeedResult {
             seed,
             members: 0,
@@ -128,7 +129,8 @@ impl Results {
         }
     }
 
-    pub(super) fn sort(&mut self) {
+    /// Puts the seeds in order.
+    pub fn sort(&mut self) {
         self.seeds.sort_by_key(|result| result.seed);
     }
 

@@ -8,11 +8,11 @@ use annulus_core::EventKind;
 use super::lead_times::{self, Elections, LeadTimes};
 use crate::action::world::{Record, What};
 use crate::action::{Action, DiskAfter};
-use crate::cli::exit_and_words;
 use crate::engine::record::{DropReason, Recording};
 use crate::engine::scene::Scene;
 use crate::exit::Exit;
 use crate::report::narrate::Narrator;
+use crate::report::outcome::{exit_of, failure};
 use crate::scenario::Plan;
 use crate::scenario::plan::When;
 use crate::scenario::run::{self as scenario_run, Watcher};
@@ -22,7 +22,8 @@ const LAST_SENTENCES: usize = 24;
 
 /// What became of one seed.
 #[derive(Debug)]
-pub(super) struct Outcome {
+pub struct Outcome {
+    /// How many members its ring has.
     pub members: usize,
     /// Within how long after the last fault one view had to be shared.
     pub bound: Duration,
@@ -30,6 +31,7 @@ pub(super) struct Outcome {
     pub result: Result<Duration, Failure>,
     /// What occurred, and how often.
     pub tally: BTreeMap<String, u64>,
+    /// Fingerprint of the run.
     pub hash: u64,
     /// How long groups were led, and by nobody.
     pub elections: Elections,
@@ -39,15 +41,18 @@ pub(super) struct Outcome {
 
 /// Why a seed failed.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub struct Failure {
+    /// As an exit code.
     pub exit: Exit,
+    /// In a sentence.
     pub why: String,
     /// The last things that happened, in sentences.
     pub last: Vec<String>,
 }
 
 /// Runs one seed's plan; `keep` is shown every record.
-pub(super) fn run(plan: &Plan, recording: Recording, keep: &mut dyn FnMut(&dyn Scene, &Record)) -> Outcome {
+#[must_use]
+pub fn run(plan: &Plan, recording: Recording, keep: &mut dyn FnMut(&dyn Scene, &Record)) -> Outcome {
     let mut watcher = Tally {
         tally: BTreeMap::new(),
         narrator: Narrator::new(plan.hosts.iter().map(|host| host.name.clone()).collect()),
@@ -72,9 +77,9 @@ pub(super) fn run(plan: &Plan, recording: Recording, keep: &mut dyn FnMut(&dyn S
         Some(When::By { after, by }) => (after, by.saturating_since(after)),
         _ => (report.ended, Duration::ZERO),
     };
-    let result = match exit_and_words(plan, &report) {
-        (Exit::Pass, _) => Ok(report.shared_since.unwrap_or(calm_at).saturating_since(calm_at)),
-        (exit, why) => Err(Failure { exit, why, last: last.into() }),
+    let result = match exit_of(&report) {
+        Exit::Pass => Ok(report.shared_since.unwrap_or(calm_at).saturating_since(calm_at)),
+        exit => Err(Failure { exit, why: failure(plan, &report), last: last.into() }),
     };
     Outcome { members: plan.hosts.len(), bound, result, tally, hash: report.hash, elections, habitat }
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use annulus_tests::repository;
-use toml::Table;
+use annulus_tests::source::sources;
+use toml::{Table, Value};
 
 use super::{PACKAGES, report};
 
@@ -37,6 +38,54 @@ fn the_core_stands_on_the_crates_that_were_decided_upon() {
         names, CORE,
         "a crate is added to the core for a reason that stands in README's table, and in the list above"
     );
+}
+
+/// What only real daemons and the command line of the simulator need, and the feature that brings it in.
+const TOOLS: [(&str, &str); 6] = [
+    ("nix", "beds"),
+    ("tempfile", "beds"),
+    ("clap", "cli"),
+    ("annulus", "turmoil"),
+    ("tokio", "turmoil"),
+    ("turmoil", "turmoil"),
+];
+
+#[test]
+fn the_engine_builds_without_what_its_tools_need() {
+    let manifest = manifest("runtime-sim");
+    let features = manifest["features"].as_table().expect("a table");
+    for (name, feature) in TOOLS {
+        let optional = manifest["dependencies"][name].get("optional").and_then(Value::as_bool);
+        assert_eq!(optional, Some(true), "{name} has to be optional");
+        let wanted = Value::from(format!("dep:{name}"));
+        let named: Vec<&str> = features
+            .iter()
+            .filter(|(_, brings)| brings.as_array().is_some_and(|brings| brings.contains(&wanted)))
+            .map(|(feature, _)| feature.as_str())
+            .collect();
+        assert_eq!(named, [feature], "{name} belongs to one feature");
+    }
+    let optional = |(name, how): (&String, &Value)| how.get("optional").map(|_| name.clone());
+    let listed: BTreeSet<String> = TOOLS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let found: BTreeSet<String> =
+        manifest["dependencies"].as_table().into_iter().flatten().filter_map(optional).collect();
+    assert_eq!(found, listed, "each optional dependency is listed here");
+}
+
+#[test]
+fn the_engine_calls_no_operating_system() {
+    let mut findings = Vec::new();
+    for source in sources(&repository(), "runtime-sim/src") {
+        let folder = source.path.split('/').nth(2).unwrap_or_default();
+        if ["bed", "bench", "cli", "main.rs"].contains(&folder) {
+            continue;
+        }
+        for word in ["fs", "thread", "env", "Command::new", "println", "eprintln"] {
+            let lines = source.lines_with(word);
+            findings.extend(lines.iter().map(|line| format!("{}:{line}: {word}", source.path)));
+        }
+    }
+    report("what the features beds and cli do not bring in takes text and bytes as arguments", &findings);
 }
 
 #[test]

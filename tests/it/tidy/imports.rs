@@ -1,6 +1,7 @@
 //! Who may know whom.
 
 use std::collections::BTreeSet;
+use std::fs;
 
 use annulus_tests::modules::{arrows, circles};
 use annulus_tests::repository;
@@ -10,6 +11,7 @@ use super::report;
 
 const CORE: &str = "core/src";
 const DAEMON: &str = "runtime-real/src";
+const SIMULATOR: &str = "runtime-sim/src";
 
 /// The folder of a file of the core, and how high it stands: an arrow between two folders leads to a lower one.
 fn floor(file: &str) -> (&str, u32) {
@@ -84,11 +86,53 @@ fn imports_of_the_daemon_run_down() {
     report("what two folders of the daemon need stands in a folder below both", &findings);
 }
 
+/// The floors of the simulator from the bottom up, several folders on one; the table in its crate's documentation has
+/// them from the top down.
+fn simulator_floors() -> Vec<Vec<String>> {
+    let face = fs::read_to_string(repository().join(SIMULATOR).join("lib.rs")).expect("the crate has a face");
+    let row = |line: &str| {
+        let cell = line.strip_prefix("//! | `")?.split(" |").next()?;
+        Some(cell.split('`').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect())
+    };
+    let mut floors: Vec<Vec<String>> = face.lines().filter_map(row).collect();
+    floors.reverse();
+    floors
+}
+
+#[test]
+fn imports_of_the_simulator_run_down() {
+    let floors = simulator_floors();
+    let height = |name: &str| match name {
+        // The faces of library and program stand above every floor.
+        "lib" | "main" => Some(floors.len()),
+        _ => floors.iter().position(|floor| floor.iter().any(|folder| folder == name)),
+    };
+    let top = |file: &str| file.split('/').next().unwrap_or_default().trim_end_matches(".rs").to_owned();
+    let arrows = arrows(&sources(&repository(), SIMULATOR), SIMULATOR);
+    let found: BTreeSet<String> = arrows.iter().map(|arrow| top(&arrow.from)).collect();
+    for known in floors.iter().flatten().map(String::as_str).filter(|name| *name != "exit") {
+        assert!(found.contains(known), "{known} is missing in {found:?}");
+    }
+    let mut findings = Vec::new();
+    for arrow in &arrows {
+        let (from, to) = (top(&arrow.from), top(&arrow.to));
+        match (height(&from), height(&to)) {
+            (Some(above), Some(below)) if from == to || above > below => {}
+            (Some(_), Some(_)) => {
+                findings.push(format!("{} names {} of {}", arrow.from, arrow.name, arrow.to))
+            }
+            _ => findings.push(format!("{from} or {to} has no row in the table of runtime-sim/src/lib.rs")),
+        }
+    }
+    report("a floor of the simulator names itself and those below it", &findings);
+}
+
 #[test]
 fn no_circle_of_modules_crosses_folders() {
     let folder = |file: &String| file.rsplit_once('/').map_or(String::new(), |(folder, _)| folder.to_owned());
     let crosses = |circle: &BTreeSet<String>| circle.iter().map(folder).collect::<BTreeSet<_>>().len() > 1;
-    let circles = [CORE, DAEMON].map(|crate_| circles(&arrows(&sources(&repository(), crate_), crate_)));
+    let circles =
+        [CORE, DAEMON, SIMULATOR].map(|crate_| circles(&arrows(&sources(&repository(), crate_), crate_)));
     let findings: Vec<String> =
         circles.into_iter().flatten().filter(crosses).map(|circle| format!("{circle:?}")).collect();
     report("move what these files share to a place that none of them has to look back from", &findings);

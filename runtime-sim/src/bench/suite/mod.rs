@@ -12,24 +12,18 @@ use std::process::Command;
 
 use serde_json::{Map, Value};
 
-use super::{Args, figures};
+use super::{Args, Told, figures};
 use crate::bench::cpu;
 use crate::exit::Exit;
 use rows::{Batch, Plan, Row};
 
-/// Runs the suite. Fails when a row misses its target.
-pub(crate) fn run(args: &Args) -> Exit {
+/// Runs the suite.
+pub(crate) fn run(args: &Args) -> Result<Told, String> {
     let plan = if args.quick { Plan::quick() } else { Plan::full() };
-    let suite = Suite { plan, rival: args.rival.clone(), in_process: false };
-    let report = match suite.measure() {
-        Ok(report) => report,
-        Err(why) => {
-            crate::cli::emit(&why);
-            return Exit::Usage;
-        }
-    };
-    crate::cli::emit(if args.json { report.json() } else { report.text() }.trim_end());
-    if report.lines.iter().all(|line| line.verdict() != Some(false)) { Exit::Pass } else { Exit::Unmet }
+    let report = Suite { plan, rival: args.rival.clone(), in_process: false }.measure()?;
+    let text = if args.json { report.json() } else { report.text() };
+    let missed = report.lines.iter().any(|line| line.verdict() == Some(false));
+    Ok(Told { text, exit: if missed { Exit::Unmet } else { Exit::Pass } })
 }
 
 /// What is to be measured, and how.

@@ -9,7 +9,10 @@ thread_local! {
 }
 
 /// What `work` returns, or what it panicked with and where.
-pub(crate) fn catching<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+///
+/// # Errors
+/// The panic in words.
+pub fn catching<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         panic::set_hook(Box::new(|info| {
@@ -25,7 +28,7 @@ pub(crate) fn catching<T>(work: impl FnOnce() -> T) -> Result<T, String> {
 }
 
 /// How to report a panic.
-pub(crate) fn report(panic: &str, command: &str) -> String {
+pub fn report(panic: &str, command: &str) -> String {
     format!(
         "a bug of the simulator or of the core, not of the scenario:\n  {}\n\
          please report it with the scenario file, the output of `annulus-sim --version` and this command:\n  {command}",

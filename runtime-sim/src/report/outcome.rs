@@ -1,0 +1,44 @@
+//! What came of a run, for a script and for a person.
+
+use crate::exit::Exit;
+use crate::scenario::Plan;
+use crate::scenario::plan::When;
+use crate::scenario::run::{Outcome, Report};
+
+/// How the program ends for it.
+#[must_use]
+pub fn exit_of(report: &Report) -> Exit {
+    match report.outcome {
+        Outcome::Pass => Exit::Pass,
+        Outcome::Impossible { .. } => Exit::Usage,
+        Outcome::Unmet(_) => Exit::Unmet,
+        Outcome::Violated(_) => Exit::Violated,
+    }
+}
+
+/// What is wrong, in a sentence or two; nothing where nothing is.
+#[must_use]
+pub fn failure(plan: &Plan, report: &Report) -> String {
+    match &report.outcome {
+        Outcome::Pass => String::new(),
+        Outcome::Impossible { line, at, error } => {
+            format!("{}:{line}: this cannot be done at {at}: {error}", plan.file)
+        }
+        Outcome::Violated(violation) => {
+            format!("safety violated: {violation}\nthis must never happen, whatever the scenario does")
+        }
+        Outcome::Unmet(unmet) => {
+            let when = match unmet.when {
+                When::By { after, by } => format!("was not met between {after} and {by}"),
+                When::At(at) => format!("did not hold at {at}"),
+                When::Always { from, until } => {
+                    format!("had to hold from {from} to {until} and did not at {}", unmet.at)
+                }
+            };
+            format!(
+                "{}:{}: expectation {when}: {}\n  found: {}",
+                plan.file, unmet.line, unmet.text, unmet.found
+            )
+        }
+    }
+}
