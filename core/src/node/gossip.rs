@@ -18,7 +18,7 @@ use crate::model::rumor::{MemberRumor, Rumor, RumorKey};
 use crate::model::time::Instant;
 use crate::rumor::{Heat, Priority};
 use crate::wire::swim::Body;
-use crate::wire::{proto, stream};
+use crate::wire::{RumorMessage, proto, stream};
 
 /// What a datagram without rumors takes at most: the sender, and a second member in indirect probes.
 const ENVELOPE_BYTES_MAX: usize = 280;
@@ -175,7 +175,7 @@ impl Gossip {
         know: Knowledge<'_>,
         budget: usize,
         membership: &mut Vec<proto::Membership>,
-        rumors: &mut Vec<proto::Rumor>,
+        rumors: &mut Vec<RumorMessage>,
     ) {
         let told_max = self.told_max(know);
         let size_of = |key: &RumorKey| know.encoded_len(key).map(|bytes| bytes + FIELD_BYTES_MAX);

@@ -12,7 +12,7 @@ use crate::model::member::MemberRecord;
 use crate::model::rumor::Rumor;
 use crate::wire::convert::member_to_wire;
 use crate::wire::swim::{self, Body};
-use crate::wire::{proto, stream};
+use crate::wire::{RumorMessage, proto, stream};
 
 /// Sends a datagram in a member's name.
 pub(super) fn datagram(
@@ -21,7 +21,7 @@ pub(super) fn datagram(
     from: &MemberRecord,
     body: &Body,
     membership: Vec<proto::Membership>,
-    rumors: Vec<proto::Rumor>,
+    rumors: Vec<RumorMessage>,
 ) {
     let bytes = swim::encode(member_to_wire(from), body, membership, rumors);
     assert!(!bytes.is_empty() && bytes.len() <= DATAGRAM_BYTES_MAX, "what is sent fits into a datagram");

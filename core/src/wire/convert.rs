@@ -8,8 +8,7 @@ use crate::model::error::DecodeError;
 use crate::model::id::{Incarnation, MemberId};
 use crate::model::limits::INCARNATION_MAX;
 use crate::model::member::{MemberRecord, State, UNSPECIFIED};
-use crate::wire::member::{AddressText, IdText};
-use crate::wire::proto;
+use crate::wire::member::{AddressText, IdText, Member};
 
 /// A member id as 32 hex digits, the form that Habitat sends.
 pub(crate) fn id_to_wire(id: &MemberId) -> Vec<u8> {
@@ -74,8 +73,8 @@ fn address_to_wire(address: IpAddr) -> AddressText {
     text
 }
 
-pub(crate) fn member_to_wire(m: &MemberRecord) -> proto::Member {
-    proto::Member {
+pub(crate) fn member_to_wire(m: &MemberRecord) -> Member {
+    Member {
         id: IdText::new(&m.id.to_hex()),
         incarnation: m.incarnation.0,
         address: address_to_wire(m.address),
@@ -99,7 +98,7 @@ pub(crate) const fn incarnation_from_wire(incarnation: u64) -> Result<Incarnatio
     Ok(Incarnation(incarnation))
 }
 
-pub(crate) fn member_from_wire(m: Option<&proto::Member>) -> Result<MemberRecord, DecodeError> {
+pub(crate) fn member_from_wire(m: Option<&Member>) -> Result<MemberRecord, DecodeError> {
     let m = m.ok_or(DecodeError::Missing("member"))?;
     Ok(MemberRecord {
         id: id_from_wire(m.id.as_slice(), "member id")?,

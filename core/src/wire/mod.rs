@@ -1,7 +1,7 @@
 //! Bytes on the wire: Habitat's protobuf messages with our additions from field 100.
 //!
-//! [`Message`] is for traces; [`proto`] holds the hand-written message structs, [`swim`] the datagrams, [`stream`] the
-//! framed messages, `rumor` one file for each kind of rumor, [`convert`] what several messages have in common.
+//! [`Message`] is for traces; [`proto`] holds the hand-written message structs but those of rumors, [`swim`] the datagrams, [`stream`] the
+//! framed messages, `rumor` one file for each kind of rumor with its message, [`convert`] what several messages have in common.
 //! Decoders reject; they never panic and never believe a length.
 
 pub(crate) mod ballot;
@@ -16,5 +16,6 @@ pub(crate) mod swim;
 mod tests;
 
 pub(crate) use member::Short;
+pub(crate) use rumor::RumorMessage;
 
 pub use message::Message;

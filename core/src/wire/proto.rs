@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use prost::Message;
 
 pub(crate) use super::member::{Member, Membership};
+use super::rumor::RumorMessage;
 
 /// `Ping` and `Ack` have the same fields.
 #[derive(Clone, PartialEq, Message)]
@@ -56,7 +57,7 @@ pub(crate) struct Swim {
     #[prost(message, optional, tag = "101")]
     pub(crate) gossip: Option<Gossip>,
     #[prost(message, repeated, tag = "102")]
-    pub(crate) rumors: Vec<Rumor>,
+    pub(crate) rumors: Vec<RumorMessage>,
     #[prost(message, optional, tag = "103")]
     pub(crate) ballot: Option<Ballot>,
 }
@@ -78,109 +79,6 @@ pub(crate) struct SwimWire {
     pub(crate) encrypted: bool,
     #[prost(message, optional, tag = "3")]
     pub(crate) payload: Option<Swim>,
-}
-
-/// `Rumor`.
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct Rumor {
-    #[prost(int32, tag = "1")]
-    pub(crate) kind: i32,
-    #[prost(bytes = "vec", tag = "3")]
-    pub(crate) from_id: Vec<u8>,
-    #[prost(message, optional, tag = "4")]
-    pub(crate) member: Option<Membership>,
-    #[prost(message, optional, tag = "5")]
-    pub(crate) service: Option<Service>,
-    #[prost(message, optional, tag = "6")]
-    pub(crate) service_config: Option<ServiceConfig>,
-    #[prost(message, optional, tag = "7")]
-    pub(crate) service_file: Option<ServiceFile>,
-    #[prost(message, optional, tag = "8")]
-    pub(crate) election: Option<Election>,
-    #[prost(message, optional, tag = "9")]
-    pub(crate) departure: Option<Departure>,
-    #[prost(message, optional, tag = "100")]
-    pub(crate) service_health: Option<ServiceHealth>,
-}
-
-/// Values of `Rumor::kind`.
-pub(crate) mod rumor_kind {
-    pub(crate) const MEMBER: i32 = 1;
-    pub(crate) const SERVICE: i32 = 2;
-    pub(crate) const SERVICE_CONFIG: i32 = 4;
-    pub(crate) const SERVICE_FILE: i32 = 5;
-    pub(crate) const ELECTION: i32 = 3;
-    pub(crate) const DEPARTURE: i32 = 9;
-    pub(crate) const SERVICE_HEALTH: i32 = 100;
-}
-
-/// `Service`, with the retraction of a service.
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct Service {
-    #[prost(bytes = "vec", tag = "1")]
-    pub(crate) member_id: Vec<u8>,
-    #[prost(string, tag = "2")]
-    pub(crate) service_group: String,
-    #[prost(uint64, tag = "3")]
-    pub(crate) incarnation: u64,
-    #[prost(bool, tag = "8")]
-    pub(crate) initialized: bool,
-    #[prost(string, tag = "9")]
-    pub(crate) pkg: String,
-    #[prost(bytes = "vec", tag = "10")]
-    pub(crate) cfg: Vec<u8>,
-    #[prost(message, optional, tag = "12")]
-    pub(crate) sys: Option<SysInfo>,
-    #[prost(uint64, tag = "13")]
-    pub(crate) pkg_incarnation: u64,
-    #[prost(bool, tag = "100")]
-    pub(crate) tombstone: bool,
-    #[prost(bool, optional, tag = "101")]
-    pub(crate) accepting: Option<bool>,
-    #[prost(string, optional, tag = "102")]
-    pub(crate) maintenance: Option<String>,
-    #[prost(uint64, tag = "103")]
-    pub(crate) config_incarnation: u64,
-    #[prost(uint32, tag = "104")]
-    pub(crate) electorate_min: u32,
-    #[prost(fixed64, tag = "110")]
-    pub(crate) versions_digest: u64,
-}
-
-/// `SysInfo`.
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct SysInfo {
-    #[prost(string, tag = "1")]
-    pub(crate) ip: String,
-    #[prost(string, tag = "2")]
-    pub(crate) hostname: String,
-    #[prost(string, tag = "3")]
-    pub(crate) gossip_ip: String,
-    #[prost(uint32, tag = "4")]
-    pub(crate) gossip_port: u32,
-    #[prost(string, tag = "5")]
-    pub(crate) http_gateway_ip: String,
-    #[prost(uint32, tag = "6")]
-    pub(crate) http_gateway_port: u32,
-    #[prost(string, tag = "7")]
-    pub(crate) ctl_gateway_ip: String,
-    #[prost(uint32, tag = "8")]
-    pub(crate) ctl_gateway_port: u32,
-}
-
-/// `Election`, without the votes: those travel between the voters.
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct Election {
-    #[prost(bytes = "vec", tag = "1")]
-    pub(crate) member_id: Vec<u8>,
-    #[prost(string, tag = "2")]
-    pub(crate) service_group: String,
-    #[prost(uint64, tag = "3")]
-    pub(crate) term: u64,
-    #[prost(uint64, tag = "4")]
-    pub(crate) suitability: u64,
-    #[prost(int32, tag = "5")]
-    pub(crate) status: i32,
 }
 
 /// One step of an election between a candidate or leader and a voter. All of it is ours.
@@ -229,73 +127,6 @@ pub(crate) struct Ballot {
     pub(crate) known_version: u64,
 }
 
-/// `Departure`.
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct Departure {
-    #[prost(bytes = "vec", tag = "1")]
-    pub(crate) member_id: Vec<u8>,
-}
-
-/// How a member's service is.
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct ServiceHealth {
-    #[prost(bytes = "vec", tag = "1")]
-    pub(crate) member_id: Vec<u8>,
-    #[prost(string, tag = "2")]
-    pub(crate) service_group: String,
-    #[prost(uint64, tag = "3")]
-    pub(crate) incarnation: u64,
-    #[prost(int32, tag = "4")]
-    pub(crate) health: i32,
-    #[prost(bool, tag = "5")]
-    pub(crate) tombstone: bool,
-}
-
-/// `ServiceConfig`, with who wrote it.
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct ServiceConfig {
-    #[prost(string, tag = "1")]
-    pub(crate) service_group: String,
-    #[prost(uint64, tag = "2")]
-    pub(crate) incarnation: u64,
-    #[prost(bool, tag = "3")]
-    pub(crate) encrypted: bool,
-    #[prost(bytes = "vec", tag = "4")]
-    pub(crate) config: Vec<u8>,
-    #[prost(bytes = "vec", tag = "100")]
-    pub(crate) writer: Vec<u8>,
-    #[prost(message, repeated, tag = "101")]
-    pub(crate) contenders: Vec<Contender>,
-}
-
-/// `ServiceFile`, with who wrote it.
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct ServiceFile {
-    #[prost(string, tag = "1")]
-    pub(crate) service_group: String,
-    #[prost(uint64, tag = "2")]
-    pub(crate) incarnation: u64,
-    #[prost(bool, tag = "3")]
-    pub(crate) encrypted: bool,
-    #[prost(string, tag = "4")]
-    pub(crate) filename: String,
-    #[prost(bytes = "vec", tag = "5")]
-    pub(crate) body: Vec<u8>,
-    #[prost(bytes = "vec", tag = "100")]
-    pub(crate) writer: Vec<u8>,
-    #[prost(message, repeated, tag = "101")]
-    pub(crate) contenders: Vec<Contender>,
-}
-
-/// Another body that was acknowledged under the same version.
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct Contender {
-    #[prost(fixed64, tag = "1")]
-    pub(crate) hash: u64,
-    #[prost(bytes = "vec", tag = "2")]
-    pub(crate) writer: Vec<u8>,
-}
-
 /// Versions of one group's configuration or file, in the durable state.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct History {
@@ -329,7 +160,7 @@ pub(crate) struct Stream {
     pub(crate) from: Option<Member>,
     /// Rumors told, or records that a digest exchange asked for.
     #[prost(message, repeated, tag = "101")]
-    pub(crate) rumors: Vec<Rumor>,
+    pub(crate) rumors: Vec<RumorMessage>,
     /// Begins a digest exchange.
     #[prost(message, optional, tag = "102")]
     pub(crate) begin: Option<SyncBegin>,

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use prost::Message as _;
 
+use super::RumorMessage;
 use super::ballot;
 use super::proto::{self, kind};
 use crate::model::ballot::Message as Ballot;
@@ -50,7 +51,7 @@ pub(crate) fn encode(
     from: proto::Member,
     body: &Body,
     membership: Vec<proto::Membership>,
-    rumors: Vec<proto::Rumor>,
+    rumors: Vec<RumorMessage>,
 ) -> Vec<u8> {
     let mut swim = proto::Swim { membership, rumors, ..proto::Swim::default() };
     let forward = |f: &Option<MemberRecord>| f.as_ref().map(member_to_wire);

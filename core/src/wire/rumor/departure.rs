@@ -1,16 +1,25 @@
 //! A ban as a message.
 
+use alloc::vec::Vec;
+use prost::Message;
+
 use crate::model::error::DecodeError;
 use crate::model::rumor::Departure;
 use crate::wire::convert::{id_from_wire, id_to_wire};
-use crate::wire::proto;
+
+/// `Departure`.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct DepartureMessage {
+    #[prost(bytes = "vec", tag = "1")]
+    member_id: Vec<u8>,
+}
 
 impl Departure {
-    pub(crate) fn to_wire(&self) -> proto::Departure {
-        proto::Departure { member_id: id_to_wire(&self.member_id) }
+    pub(super) fn to_wire(&self) -> DepartureMessage {
+        DepartureMessage { member_id: id_to_wire(&self.member_id) }
     }
 
-    pub(crate) fn from_wire(d: Option<&proto::Departure>) -> Result<Self, DecodeError> {
+    pub(super) fn from_wire(d: Option<&DepartureMessage>) -> Result<Self, DecodeError> {
         let d = d.ok_or(DecodeError::Missing("departure"))?;
         Ok(Self { member_id: id_from_wire(&d.member_id, "departed member")? })
     }

@@ -1,16 +1,32 @@
 //! An election's outcome as a message.
 
-use alloc::string::ToString as _;
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+use prost::Message;
 
 use crate::model::error::DecodeError;
 use crate::model::limits::ELECTION_TERM_MAX;
 use crate::model::rumor::ElectionRumor;
 use crate::wire::convert::{id_from_wire, id_to_wire};
-use crate::wire::proto;
+
+/// `Election`, without the votes: those travel between the voters.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ElectionMessage {
+    #[prost(bytes = "vec", tag = "1")]
+    member_id: Vec<u8>,
+    #[prost(string, tag = "2")]
+    service_group: String,
+    #[prost(uint64, tag = "3")]
+    term: u64,
+    #[prost(uint64, tag = "4")]
+    suitability: u64,
+    #[prost(int32, tag = "5")]
+    status: i32,
+}
 
 impl ElectionRumor {
-    pub(crate) fn to_wire(&self) -> proto::Election {
-        proto::Election {
+    pub(super) fn to_wire(&self) -> ElectionMessage {
+        ElectionMessage {
             member_id: id_to_wire(&self.leader),
             service_group: self.group.to_string(),
             term: self.term,
@@ -19,7 +35,7 @@ impl ElectionRumor {
         }
     }
 
-    pub(crate) fn from_wire(from_id: &[u8], e: Option<&proto::Election>) -> Result<Self, DecodeError> {
+    pub(super) fn from_wire(from_id: &[u8], e: Option<&ElectionMessage>) -> Result<Self, DecodeError> {
         let e = e.ok_or(DecodeError::Missing("election"))?;
         if e.term > ELECTION_TERM_MAX {
             return Err(DecodeError::Invalid("term"));

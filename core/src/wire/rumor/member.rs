@@ -5,20 +5,20 @@ use crate::model::error::DecodeError;
 use crate::model::id::MemberId;
 use crate::model::member::State;
 use crate::model::rumor::MemberRumor;
+use crate::wire::Short;
 use crate::wire::convert::{health_from_wire, health_to_wire, member_from_wire, member_to_wire};
-use crate::wire::{Short, proto};
+use crate::wire::member::Membership;
 
 impl MemberRumor {
-    pub(crate) fn to_wire(self) -> proto::Membership {
-        let mut membership =
-            proto::Membership::new(member_to_wire(&self.record), health_to_wire(self.record.state));
+    pub(crate) fn to_wire(self) -> Membership {
+        let mut membership = Membership::new(member_to_wire(&self.record), health_to_wire(self.record.state));
         for id in self.accusers.iter() {
             membership.accuse(Short::new(id.as_bytes()));
         }
         membership
     }
 
-    pub(crate) fn from_wire(m: Option<&proto::Membership>) -> Result<Self, DecodeError> {
+    pub(crate) fn from_wire(m: Option<&Membership>) -> Result<Self, DecodeError> {
         let m = m.ok_or(DecodeError::Missing("membership"))?;
         let mut record = member_from_wire(m.member.as_ref())?;
         record.state = record.state.max(health_from_wire(m.health));

@@ -11,8 +11,15 @@ mod service_health;
 mod tests;
 mod version;
 
+use departure::DepartureMessage;
+use election::ElectionMessage;
+use service::ServiceMessage;
+use service_config::ServiceConfigMessage;
+use service_file::ServiceFileMessage;
+use service_health::ServiceHealthMessage;
+
 use alloc::vec::Vec;
-use prost::Message as _;
+use prost::Message;
 
 use crate::model::error::DecodeError;
 use crate::model::limits::RUMOR_BYTES_MAX;
@@ -20,7 +27,41 @@ use crate::model::rumor::{
     Departure, ElectionRumor, MemberRumor, Rumor, ServiceConfig, ServiceFile, ServiceHealth, ServiceRumor,
 };
 use crate::wire::convert::id_to_wire;
-use crate::wire::proto;
+use crate::wire::member::Membership;
+
+/// `Rumor`.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct RumorMessage {
+    #[prost(int32, tag = "1")]
+    kind: i32,
+    #[prost(bytes = "vec", tag = "3")]
+    from_id: Vec<u8>,
+    #[prost(message, optional, tag = "4")]
+    member: Option<Membership>,
+    #[prost(message, optional, tag = "5")]
+    service: Option<ServiceMessage>,
+    #[prost(message, optional, tag = "6")]
+    service_config: Option<ServiceConfigMessage>,
+    #[prost(message, optional, tag = "7")]
+    service_file: Option<ServiceFileMessage>,
+    #[prost(message, optional, tag = "8")]
+    election: Option<ElectionMessage>,
+    #[prost(message, optional, tag = "9")]
+    departure: Option<DepartureMessage>,
+    #[prost(message, optional, tag = "100")]
+    service_health: Option<ServiceHealthMessage>,
+}
+
+/// Values of `RumorMessage::kind`.
+mod number {
+    pub(super) const MEMBER: i32 = 1;
+    pub(super) const SERVICE: i32 = 2;
+    pub(super) const SERVICE_CONFIG: i32 = 4;
+    pub(super) const SERVICE_FILE: i32 = 5;
+    pub(super) const ELECTION: i32 = 3;
+    pub(super) const DEPARTURE: i32 = 9;
+    pub(super) const SERVICE_HEALTH: i32 = 100;
+}
 
 impl Rumor {
     /// The rumor as bytes: the row's value in the durable state, and what equal rumors have in common.
@@ -37,43 +78,43 @@ impl Rumor {
         if bytes.len() > RUMOR_BYTES_MAX + 64 {
             return Err(DecodeError::TooLong { bytes: bytes.len(), limit: RUMOR_BYTES_MAX });
         }
-        let rumor = proto::Rumor::decode(bytes).map_err(|_| DecodeError::Protobuf)?;
+        let rumor = RumorMessage::decode(bytes).map_err(|_| DecodeError::Protobuf)?;
         Self::from_wire(rumor)?.ok_or(DecodeError::Invalid("rumor type"))
     }
 
-    pub(crate) fn to_wire(&self) -> proto::Rumor {
-        let mut rumor = proto::Rumor::default();
+    pub(crate) fn to_wire(&self) -> RumorMessage {
+        let mut rumor = RumorMessage::default();
         match self {
             Self::Member(m) => {
-                rumor.kind = proto::rumor_kind::MEMBER;
+                rumor.kind = number::MEMBER;
                 rumor.member = Some(m.to_wire());
             }
             Self::Service(s) => {
-                rumor.kind = proto::rumor_kind::SERVICE;
+                rumor.kind = number::SERVICE;
                 rumor.from_id = id_to_wire(&s.member_id);
                 rumor.service = Some(s.to_wire());
             }
             Self::Departure(d) => {
-                rumor.kind = proto::rumor_kind::DEPARTURE;
+                rumor.kind = number::DEPARTURE;
                 rumor.departure = Some(d.to_wire());
             }
             Self::ServiceHealth(h) => {
-                rumor.kind = proto::rumor_kind::SERVICE_HEALTH;
+                rumor.kind = number::SERVICE_HEALTH;
                 rumor.from_id = id_to_wire(&h.member_id);
                 rumor.service_health = Some(h.to_wire());
             }
             Self::ServiceConfig(c) => {
-                rumor.kind = proto::rumor_kind::SERVICE_CONFIG;
+                rumor.kind = number::SERVICE_CONFIG;
                 rumor.from_id = c.version.writer.as_ref().map(id_to_wire).unwrap_or_default();
                 rumor.service_config = Some(c.to_wire());
             }
             Self::ServiceFile(f) => {
-                rumor.kind = proto::rumor_kind::SERVICE_FILE;
+                rumor.kind = number::SERVICE_FILE;
                 rumor.from_id = f.version.writer.as_ref().map(id_to_wire).unwrap_or_default();
                 rumor.service_file = Some(f.to_wire());
             }
             Self::Election(e) => {
-                rumor.kind = proto::rumor_kind::ELECTION;
+                rumor.kind = number::ELECTION;
                 rumor.from_id = id_to_wire(&e.leader);
                 rumor.election = Some(e.to_wire());
             }
@@ -82,23 +123,23 @@ impl Rumor {
     }
 
     /// None for what this version does not know or cannot use: others may tell of it.
-    pub(crate) fn from_wire(rumor: proto::Rumor) -> Result<Option<Self>, DecodeError> {
+    pub(crate) fn from_wire(rumor: RumorMessage) -> Result<Option<Self>, DecodeError> {
         let known = match rumor.kind {
-            proto::rumor_kind::MEMBER => Self::Member(MemberRumor::from_wire(rumor.member.as_ref())?),
-            proto::rumor_kind::SERVICE => Self::Service(ServiceRumor::from_wire(rumor.service)?),
-            proto::rumor_kind::DEPARTURE => Self::Departure(Departure::from_wire(rumor.departure.as_ref())?),
-            proto::rumor_kind::SERVICE_HEALTH => {
+            number::MEMBER => Self::Member(MemberRumor::from_wire(rumor.member.as_ref())?),
+            number::SERVICE => Self::Service(ServiceRumor::from_wire(rumor.service)?),
+            number::DEPARTURE => Self::Departure(Departure::from_wire(rumor.departure.as_ref())?),
+            number::SERVICE_HEALTH => {
                 Self::ServiceHealth(ServiceHealth::from_wire(rumor.service_health.as_ref())?)
             }
-            proto::rumor_kind::SERVICE_CONFIG => match ServiceConfig::from_wire(rumor.service_config)? {
+            number::SERVICE_CONFIG => match ServiceConfig::from_wire(rumor.service_config)? {
                 Some(config) => Self::ServiceConfig(config),
                 None => return Ok(None),
             },
-            proto::rumor_kind::SERVICE_FILE => match ServiceFile::from_wire(rumor.service_file)? {
+            number::SERVICE_FILE => match ServiceFile::from_wire(rumor.service_file)? {
                 Some(file) => Self::ServiceFile(file),
                 None => return Ok(None),
             },
-            proto::rumor_kind::ELECTION => {
+            number::ELECTION => {
                 Self::Election(ElectionRumor::from_wire(&rumor.from_id, rumor.election.as_ref())?)
             }
             _ => return Ok(None),

@@ -1,26 +1,80 @@
 //! A member's service as a message.
 
-use alloc::string::ToString as _;
-use prost::Message as _;
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+use prost::Message;
 
 use crate::model::config::SysInfo;
 use crate::model::error::DecodeError;
 use crate::model::limits::{ELECTORATE_MAX, RUMOR_BYTES_MAX};
 use crate::model::rumor::ServiceRumor;
 use crate::wire::convert::{id_from_wire, id_to_wire, incarnation_from_wire};
-use crate::wire::proto;
+
+/// `Service`, with the retraction of a service.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ServiceMessage {
+    #[prost(bytes = "vec", tag = "1")]
+    member_id: Vec<u8>,
+    #[prost(string, tag = "2")]
+    service_group: String,
+    #[prost(uint64, tag = "3")]
+    incarnation: u64,
+    #[prost(bool, tag = "8")]
+    initialized: bool,
+    #[prost(string, tag = "9")]
+    pkg: String,
+    #[prost(bytes = "vec", tag = "10")]
+    cfg: Vec<u8>,
+    #[prost(message, optional, tag = "12")]
+    sys: Option<SysInfoMessage>,
+    #[prost(uint64, tag = "13")]
+    pkg_incarnation: u64,
+    #[prost(bool, tag = "100")]
+    tombstone: bool,
+    #[prost(bool, optional, tag = "101")]
+    accepting: Option<bool>,
+    #[prost(string, optional, tag = "102")]
+    maintenance: Option<String>,
+    #[prost(uint64, tag = "103")]
+    config_incarnation: u64,
+    #[prost(uint32, tag = "104")]
+    electorate_min: u32,
+    #[prost(fixed64, tag = "110")]
+    versions_digest: u64,
+}
+
+/// `SysInfo`.
+#[derive(Clone, PartialEq, Message)]
+struct SysInfoMessage {
+    #[prost(string, tag = "1")]
+    ip: String,
+    #[prost(string, tag = "2")]
+    hostname: String,
+    #[prost(string, tag = "3")]
+    gossip_ip: String,
+    #[prost(uint32, tag = "4")]
+    gossip_port: u32,
+    #[prost(string, tag = "5")]
+    http_gateway_ip: String,
+    #[prost(uint32, tag = "6")]
+    http_gateway_port: u32,
+    #[prost(string, tag = "7")]
+    ctl_gateway_ip: String,
+    #[prost(uint32, tag = "8")]
+    ctl_gateway_port: u32,
+}
 
 impl ServiceRumor {
-    pub(crate) fn to_wire(&self) -> proto::Service {
+    pub(super) fn to_wire(&self) -> ServiceMessage {
         let sys = &self.sys;
-        proto::Service {
+        ServiceMessage {
             member_id: id_to_wire(&self.member_id),
             service_group: self.group.to_string(),
             incarnation: self.incarnation.0,
             initialized: self.initialized,
             pkg: self.pkg.to_string(),
             cfg: self.cfg.clone(),
-            sys: Some(proto::SysInfo {
+            sys: Some(SysInfoMessage {
                 ip: sys.ip.clone(),
                 hostname: sys.hostname.clone(),
                 gossip_ip: sys.gossip_ip.clone(),
@@ -41,7 +95,7 @@ impl ServiceRumor {
         }
     }
 
-    pub(crate) fn from_wire(s: Option<proto::Service>) -> Result<Self, DecodeError> {
+    pub(super) fn from_wire(s: Option<ServiceMessage>) -> Result<Self, DecodeError> {
         let s = s.ok_or(DecodeError::Missing("service"))?;
         if s.encoded_len() > RUMOR_BYTES_MAX {
             return Err(DecodeError::TooLong { bytes: s.encoded_len(), limit: RUMOR_BYTES_MAX });

@@ -1,15 +1,34 @@
 //! A group's configuration as a message.
 
-use alloc::string::ToString as _;
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+use prost::Message;
 
+use super::version::ContenderMessage;
 use crate::model::error::DecodeError;
 use crate::model::limits::SERVICE_CONFIG_BYTES_MAX;
 use crate::model::rumor::{ServiceConfig, Version};
-use crate::wire::proto;
+
+/// `ServiceConfig`, with who wrote it.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ServiceConfigMessage {
+    #[prost(string, tag = "1")]
+    service_group: String,
+    #[prost(uint64, tag = "2")]
+    incarnation: u64,
+    #[prost(bool, tag = "3")]
+    encrypted: bool,
+    #[prost(bytes = "vec", tag = "4")]
+    config: Vec<u8>,
+    #[prost(bytes = "vec", tag = "100")]
+    writer: Vec<u8>,
+    #[prost(message, repeated, tag = "101")]
+    contenders: Vec<ContenderMessage>,
+}
 
 impl ServiceConfig {
-    pub(crate) fn to_wire(&self) -> proto::ServiceConfig {
-        proto::ServiceConfig {
+    pub(super) fn to_wire(&self) -> ServiceConfigMessage {
+        ServiceConfigMessage {
             service_group: self.group.to_string(),
             incarnation: self.version.number,
             encrypted: false,
@@ -20,7 +39,7 @@ impl ServiceConfig {
     }
 
     /// None for an encrypted one: no key is known here, so it could be neither checked nor used.
-    pub(crate) fn from_wire(c: Option<proto::ServiceConfig>) -> Result<Option<Self>, DecodeError> {
+    pub(super) fn from_wire(c: Option<ServiceConfigMessage>) -> Result<Option<Self>, DecodeError> {
         let c = c.ok_or(DecodeError::Missing("service config"))?;
         if c.encrypted {
             return Ok(None);

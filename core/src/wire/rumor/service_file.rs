@@ -1,15 +1,36 @@
 //! A group's file as a message.
 
-use alloc::string::ToString as _;
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+use prost::Message;
 
+use super::version::ContenderMessage;
 use crate::model::error::DecodeError;
 use crate::model::limits::SERVICE_FILE_BYTES_MAX;
 use crate::model::rumor::{ServiceFile, Version};
-use crate::wire::proto;
+
+/// `ServiceFile`, with who wrote it.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ServiceFileMessage {
+    #[prost(string, tag = "1")]
+    service_group: String,
+    #[prost(uint64, tag = "2")]
+    incarnation: u64,
+    #[prost(bool, tag = "3")]
+    encrypted: bool,
+    #[prost(string, tag = "4")]
+    filename: String,
+    #[prost(bytes = "vec", tag = "5")]
+    body: Vec<u8>,
+    #[prost(bytes = "vec", tag = "100")]
+    writer: Vec<u8>,
+    #[prost(message, repeated, tag = "101")]
+    contenders: Vec<ContenderMessage>,
+}
 
 impl ServiceFile {
-    pub(crate) fn to_wire(&self) -> proto::ServiceFile {
-        proto::ServiceFile {
+    pub(super) fn to_wire(&self) -> ServiceFileMessage {
+        ServiceFileMessage {
             service_group: self.group.to_string(),
             incarnation: self.version.number,
             encrypted: false,
@@ -21,7 +42,7 @@ impl ServiceFile {
     }
 
     /// None for an encrypted one: no key is known here.
-    pub(crate) fn from_wire(f: Option<proto::ServiceFile>) -> Result<Option<Self>, DecodeError> {
+    pub(super) fn from_wire(f: Option<ServiceFileMessage>) -> Result<Option<Self>, DecodeError> {
         let f = f.ok_or(DecodeError::Missing("service file"))?;
         if f.encrypted {
             return Ok(None);

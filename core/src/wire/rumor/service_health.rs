@@ -1,16 +1,32 @@
 //! A service's health as a message.
 
-use alloc::string::ToString as _;
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+use prost::Message;
 
 use crate::model::error::DecodeError;
 use crate::model::rumor::ServiceHealth;
 use crate::model::service::Health;
 use crate::wire::convert::{id_from_wire, id_to_wire, incarnation_from_wire};
-use crate::wire::proto;
+
+/// How a member's service is.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ServiceHealthMessage {
+    #[prost(bytes = "vec", tag = "1")]
+    member_id: Vec<u8>,
+    #[prost(string, tag = "2")]
+    service_group: String,
+    #[prost(uint64, tag = "3")]
+    incarnation: u64,
+    #[prost(int32, tag = "4")]
+    health: i32,
+    #[prost(bool, tag = "5")]
+    tombstone: bool,
+}
 
 impl ServiceHealth {
-    pub(crate) fn to_wire(&self) -> proto::ServiceHealth {
-        proto::ServiceHealth {
+    pub(super) fn to_wire(&self) -> ServiceHealthMessage {
+        ServiceHealthMessage {
             member_id: id_to_wire(&self.member_id),
             service_group: self.group.to_string(),
             incarnation: self.incarnation.0,
@@ -19,7 +35,7 @@ impl ServiceHealth {
         }
     }
 
-    pub(crate) fn from_wire(h: Option<&proto::ServiceHealth>) -> Result<Self, DecodeError> {
+    pub(super) fn from_wire(h: Option<&ServiceHealthMessage>) -> Result<Self, DecodeError> {
         let h = h.ok_or(DecodeError::Missing("service health"))?;
         let health = Health::ALL.iter().find(|known| **known as i32 == h.health);
         Ok(Self {

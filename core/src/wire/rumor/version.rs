@@ -1,20 +1,29 @@
 //! The common part of configuration and files as a message.
 
 use alloc::vec::Vec;
+use prost::Message;
 
 use crate::model::error::DecodeError;
 use crate::model::limits::{CONTENDERS_MAX, INCARNATION_MAX};
 use crate::model::rumor::{Contender, Version};
 use crate::wire::convert::{id_from_wire, id_to_wire};
-use crate::wire::proto;
+
+/// Another body that was acknowledged under the same version.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ContenderMessage {
+    #[prost(fixed64, tag = "1")]
+    hash: u64,
+    #[prost(bytes = "vec", tag = "2")]
+    writer: Vec<u8>,
+}
 
 impl Version {
     pub(super) fn writer_to_wire(&self) -> Vec<u8> {
         self.writer.as_ref().map(id_to_wire).unwrap_or_default()
     }
 
-    pub(super) fn contenders_to_wire(&self) -> Vec<proto::Contender> {
-        let to_wire = |c: &Contender| proto::Contender {
+    pub(super) fn contenders_to_wire(&self) -> Vec<ContenderMessage> {
+        let to_wire = |c: &Contender| ContenderMessage {
             hash: c.hash,
             writer: c.writer.as_ref().map(id_to_wire).unwrap_or_default(),
         };
@@ -25,7 +34,7 @@ impl Version {
         number: u64,
         body: Vec<u8>,
         writer: &[u8],
-        contenders: &[proto::Contender],
+        contenders: &[ContenderMessage],
         bytes_max: usize,
     ) -> Result<Self, DecodeError> {
         if number == 0 || number > INCARNATION_MAX {
