@@ -13,6 +13,7 @@ use crate::model::id::{FileName, MemberId, RequestId, ServiceGroup};
 use crate::model::limits::{INCARNATION_MAX, SERVICE_CONFIG_BYTES_MAX, SERVICE_FILE_BYTES_MAX};
 use crate::model::planted::Bug;
 use crate::model::rumor::{Rumor, RumorKey, ServiceConfig, ServiceFile, Version};
+use crate::model::time::UnixTime;
 use crate::rumor::Priority;
 use crate::store::history::HistoryEntry;
 
@@ -47,7 +48,7 @@ impl Node {
         match self.check_version(&rumor, bytes_max) {
             Err(error) => self.reply(request, Reply::Failed(error)),
             Ok(()) if self.config.planted.has(Bug::VersionAnsweredTooSoon) => {
-                self.version_stored(request, &rumor, None);
+                self.version_stored(request, &rumor, self.clock.wall(), None);
             }
             Ok(()) => self.journal.store_version(ctx!(self), self.clock.wall(), request, rumor),
         }
@@ -81,7 +82,13 @@ impl Node {
     }
 
     /// The version that an operator gave is on disk, or could not be stored.
-    pub(super) fn version_stored(&mut self, request: RequestId, rumor: &Rumor, failure: Option<String>) {
+    pub(super) fn version_stored(
+        &mut self,
+        request: RequestId,
+        rumor: &Rumor,
+        at: UnixTime,
+        failure: Option<String>,
+    ) {
         if let Some(reason) = failure {
             return self.reply(request, Reply::Failed(CommandError::NotDurable(reason)));
         }
@@ -94,11 +101,12 @@ impl Node {
             return self.reply(request, Reply::Failed(CommandError::Version { current: held }));
         }
         self.reply(request, Reply::Done);
-        self.learn_version(rumor, None);
+        self.learn_version(rumor, None, at);
     }
 
-    /// Joins a version into what is known, and tells when one that this member acknowledged loses.
-    pub(super) fn learn_version(&mut self, rumor: &Rumor, from: Option<MemberId>) -> Heard {
+    /// Joins a version that was given or heard `at` that time into what is known, and tells when one that this member
+    /// acknowledged loses.
+    pub(super) fn learn_version(&mut self, rumor: &Rumor, from: Option<MemberId>, at: UnixTime) -> Heard {
         let key = rumor.key();
         let held = self.rumors.get(&key).and_then(Rumor::version).map(|v| v.number);
         if self.config.planted.has(Bug::FirstVersionKept) && held == rumor.version().map(|v| v.number) {
@@ -111,7 +119,7 @@ impl Node {
         }
         let lost = self.has_lost(&key) && !had_lost;
         if let Some(version) = self.rumors.get(&key).and_then(Rumor::version) {
-            self.journal.record(self.clock.wall(), &key, version);
+            self.journal.record(at, &key, version);
             if lost {
                 let kind = EventKind::VersionLost { key, version: version.number, winner: version.writer };
                 let ctx = ctx!(self);

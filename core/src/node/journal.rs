@@ -33,8 +33,8 @@ pub(super) enum Pending {
     Farewell(Incarnation),
     /// A ban that an operator asked for.
     Departure { request: RequestId, member: MemberId },
-    /// A version that an operator gave.
-    Version { request: RequestId, rumor: Box<Rumor> },
+    /// A version that an operator gave: when, and the rows that hold it.
+    Version { request: RequestId, rumor: Box<Rumor>, at: UnixTime, rows: Vec<Write> },
     /// What was voted in this group's election.
     Vote(ServiceGroup),
     /// Records that nobody waits for, stored again later when they could not be.
@@ -147,8 +147,30 @@ impl Journal {
         let key = rumor.key();
         let mut history = self.history.clone_of(&key);
         history.record(wall, &key, rumor.version().expect("only versions are stored as one"));
-        let writes = alloc::vec![snapshot::rumor_row(&rumor), snapshot::history_row(&key, &history)];
-        self.store(ctx, writes, true, Pending::Version { request, rumor: Box::new(rumor) });
+        let rows = alloc::vec![snapshot::rumor_row(&rumor), snapshot::history_row(&key, &history)];
+        let pending = Pending::Version { request, rumor: Box::new(rumor), at: wall, rows: rows.clone() };
+        self.store(ctx, rows, true, pending);
+    }
+
+    /// The disk has answered for a version: `stored` are its rows, none when they could not be stored. They are not
+    /// written again when they are what the record has to have; a record that differs, and waited for this, is
+    /// written with the next batch.
+    pub(super) fn settle(
+        &mut self,
+        now: Instant,
+        know: Knowledge<'_>,
+        key: RumorKey,
+        stored: Option<&[Write]>,
+    ) {
+        assert!(
+            matches!(key, RumorKey::ServiceConfig(_) | RumorKey::ServiceFile { .. }),
+            "only versions are stored as one"
+        );
+        if stored.is_some_and(|rows| self.rows(know, &key) == rows) {
+            self.dirty.remove(&key);
+        } else if self.dirty.contains(&key) {
+            self.mark(now, key);
+        }
     }
 
     /// The highest version under this key that is on its way to the disk; 0 when none is.
@@ -197,6 +219,19 @@ impl Journal {
     /// Sends a batch of what changed to the disk.
     pub(super) fn flush(&mut self, ctx: &mut Context<'_>, know: Knowledge<'_>) {
         self.at = Instant::FAR_FUTURE;
+        // A batch that was queued behind a version on its way to the disk could put an older one in its place there,
+        // although the operator is told that it is stored.
+        let waiting = self.pending.values().filter_map(|pending| match pending {
+            Pending::Version { rumor, .. } => Some(rumor.key()),
+            Pending::Start
+            | Pending::Raise(_)
+            | Pending::Farewell(_)
+            | Pending::Departure { .. }
+            | Pending::Vote(_)
+            | Pending::Batch(_) => None,
+        });
+        let mut waiting: BTreeSet<RumorKey> = waiting.filter(|key| self.dirty.contains(key)).collect();
+        self.dirty.retain(|key| !waiting.contains(key));
         let mut keys = Vec::new();
         while keys.len() < BATCH_RECORDS_MAX {
             let Some(key) = self.dirty.pop_first() else { break };
@@ -209,6 +244,8 @@ impl Journal {
         if !self.dirty.is_empty() {
             self.at = ctx.now;
         }
+        // Looked at again when the disk has answered.
+        self.dirty.append(&mut waiting);
     }
 
     /// Without an identity on disk there is nothing that a node may say: it is stored again after this time.

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::journal::Pending;
-use super::{Node, Phase, ctx, moment};
+use super::{Node, Phase, ctx, know, moment};
 use crate::model::command::CommandError;
 use crate::model::command::Reply;
 use crate::model::context::Context;
@@ -47,7 +47,11 @@ impl Node {
                     self.learn_departure(&rumor, member, None);
                 }
             },
-            Pending::Version { request, rumor } => self.version_stored(request, &rumor, failure),
+            Pending::Version { request, rumor, at, rows } => {
+                self.version_stored(request, &rumor, at, failure);
+                let (know, now) = (know!(self), self.clock.now());
+                self.journal.settle(now, know, rumor.key(), stored.then_some(rows.as_slice()));
+            }
             Pending::Batch(keys) if !stored => keys.into_iter().for_each(|key| self.mark_dirty(key)),
             Pending::Batch(_) => {}
             Pending::Vote(group) => self.elections.handle_stored(ctx!(self), &group, stored),

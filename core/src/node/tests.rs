@@ -35,10 +35,21 @@ enum Parcel {
     Done(EffectId, EffectResult),
 }
 
+type Parcels = VecDeque<(Instant, usize, Parcel)>;
+
+/// In the order of their times.
+fn put(parcels: &mut Parcels, parcel: (Instant, usize, Parcel)) {
+    let place = parcels.partition_point(|earlier| earlier.0 <= parcel.0);
+    parcels.insert(place, parcel);
+}
+
 struct Host {
     node: Option<Node>,
     wake: Instant,
     disk: BTreeMap<(Table, Vec<u8>), Vec<u8>>,
+    /// Every row that was ever written.
+    written: Vec<(Table, Vec<u8>)>,
+    disk_ms: u64,
     events: Vec<EventKind>,
     replies: Vec<(RequestId, Reply)>,
     exit: Option<ExitReason>,
@@ -48,7 +59,7 @@ struct Host {
 pub(super) struct Ring {
     hosts: Vec<Host>,
     now: Instant,
-    parcels: VecDeque<(Instant, usize, Parcel)>,
+    parcels: Parcels,
     requests: u64,
     disk_fails: bool,
 }
@@ -71,6 +82,8 @@ impl Ring {
                 node: None,
                 wake: Instant::FAR_FUTURE,
                 disk: BTreeMap::new(),
+                written: Vec::new(),
+                disk_ms: 1,
                 events: Vec::new(),
                 replies: Vec::new(),
                 exit: None,
@@ -114,25 +127,24 @@ impl Ring {
                 Output::Transmit(t) => {
                     let to = (0..200).find(|h| address(*h) == t.to).expect("a known address");
                     let from = address(i);
-                    self.parcels.push_back((
-                        at,
-                        to,
-                        Parcel::Message { from, channel: t.channel, bytes: t.bytes },
-                    ));
+                    let parcel = Parcel::Message { from, channel: t.channel, bytes: t.bytes };
+                    put(&mut self.parcels, (at, to, parcel));
                 }
                 Output::Effect(_, Effect::Exit(reason)) => host.exit = Some(reason),
                 Output::Effect(id, Effect::Persist { .. }) if self.disk_fails => {
                     let failed = EffectResult::PersistFailed("disk full".into());
-                    self.parcels.push_back((at, i, Parcel::Done(id, failed)));
+                    put(&mut self.parcels, (at, i, Parcel::Done(id, failed)));
                 }
                 Output::Effect(id, Effect::Persist { writes, .. }) => {
+                    let at = self.now + Duration::from_millis(host.disk_ms);
                     for w in writes {
+                        host.written.push((w.table, w.key.clone()));
                         match w.value {
                             Some(value) => host.disk.insert((w.table, w.key), value),
                             None => host.disk.remove(&(w.table, w.key)),
                         };
                     }
-                    self.parcels.push_back((at, i, Parcel::Done(id, EffectResult::Persisted)));
+                    put(&mut self.parcels, (at, i, Parcel::Done(id, EffectResult::Persisted)));
                 }
                 Output::Effect(..) => {}
                 Output::Reply(id, reply) => host.replies.push((id, reply)),

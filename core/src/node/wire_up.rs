@@ -140,7 +140,9 @@ impl Node {
             Rumor::ServiceHealth(h) if h.member_id == self.me => self.hear_of_own_health(h),
             Rumor::ServiceHealth(h) => self.hear_owned(rumor, &h.member_id, from),
             Rumor::Departure(d) => self.hear_departure(rumor, d.member_id, from),
-            Rumor::ServiceConfig(_) | Rumor::ServiceFile(_) => self.learn_version(rumor, Some(*from)),
+            Rumor::ServiceConfig(_) | Rumor::ServiceFile(_) => {
+                self.learn_version(rumor, Some(*from), self.clock.wall())
+            }
             Rumor::Election(e) => self.hear_outcome(e, from),
         };
         match heard {

@@ -51,6 +51,49 @@ fn a_configuration_reaches_everybody_and_outlives_restarts() {
 }
 
 #[test]
+fn a_version_is_written_once_wherever_it_is_held() {
+    let mut ring = Ring::new(3);
+    ring.run_ms(2_000);
+    apply(&mut ring, 0, 1, "port = 7000");
+    put(&mut ring, 1, "hosts", 1, vec![1]);
+    ring.run_ms(60_000);
+    for (i, host) in ring.hosts.iter().enumerate() {
+        let of = |table| host.written.iter().filter(|row| row.0 == table && row.1 != [0; 0]).count();
+        assert_eq!(of(Table::History), 2, "member {i}: one row for each version");
+        let rumors: Vec<_> = host.written.iter().filter(|row| row.0 == Table::Rumor).collect();
+        assert_eq!(rumors.len(), 2, "member {i}: {rumors:?}");
+    }
+}
+
+#[test]
+fn what_is_heard_meanwhile_does_not_take_the_place_of_a_version_on_its_way_to_the_disk() {
+    let mut ring = Ring::new(3);
+    ring.run_ms(2_000);
+    ring.hosts[0].disk_ms = 60_000;
+    let request = apply(&mut ring, 0, 5, "port = 5");
+    let row = |ring: &Ring| {
+        let rumors = ring.hosts[0].disk.iter().filter(|((table, _), _)| *table == Table::Rumor);
+        rumors.map(|(_, value)| value.clone()).collect::<Vec<_>>()
+    };
+    let stored = row(&ring);
+    assert_eq!(stored.len(), 1);
+    apply(&mut ring, 1, 3, "port = 3");
+    ring.run_ms(30_000);
+    assert_eq!(held(&ring), vec![Some((3, b"port = 3".to_vec())); 3], "the disk has not answered yet");
+    assert_eq!(row(&ring), stored, "and is not told to go back");
+    ring.run_ms(60_000);
+    assert_eq!(ring.reply(0, request), Some(&Reply::Done));
+    assert_eq!(held(&ring), vec![Some((5, b"port = 5".to_vec())); 3]);
+    assert_eq!(row(&ring), stored);
+    let history = ring.node(0).history(&RumorKey::ServiceConfig("redis.prod".parse().expect("valid")));
+    ring.crash(0);
+    ring.start(0);
+    let key = RumorKey::ServiceConfig("redis.prod".parse().expect("valid"));
+    ring.run_ms(60_000);
+    assert_eq!(ring.node(0).history(&key), history, "both versions were noted");
+}
+
+#[test]
 fn a_version_that_is_not_higher_changes_nothing() {
     let mut ring = Ring::new(3);
     ring.run_ms(2_000);
