@@ -85,7 +85,9 @@ pub use model::command::{Command, CommandError, Reply, StopHow};
 pub use model::config::{Config, SysInfo, Timings};
 pub use model::election::{ElectionEvent, ElectionStatus, ElectionView, Fitness, LeaseEnd, Role};
 pub use model::error::{ConfigError, DecodeError, ParseError, SnapshotError};
-pub use model::event::{Cause, Event, EventKind, Why};
+pub use model::event::{
+    Cause, Described, Event, EventKind, FieldError, FieldReader, FieldValue, FieldVisitor, Why,
+};
 pub use model::exit_status::ExitStatus;
 pub use model::facts::{Facts, GroupConfig, GroupFile};
 pub use model::id::{

@@ -8,3 +8,17 @@ pub enum Channel {
     /// One length-prefixed frame on a TCP connection.
     Stream,
 }
+
+impl Channel {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::Datagram, Self::Stream];
+
+    /// The word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Datagram => "datagram",
+            Self::Stream => "stream",
+        }
+    }
+}

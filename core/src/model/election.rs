@@ -120,3 +120,17 @@ pub enum LeaseEnd {
     /// Another member leads in a later term.
     Outdone,
 }
+
+impl LeaseEnd {
+    /// Every reason.
+    pub const ALL: [Self; 2] = [Self::NoQuorum, Self::Outdone];
+
+    /// The word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoQuorum => "no_quorum",
+            Self::Outdone => "outdone",
+        }
+    }
+}

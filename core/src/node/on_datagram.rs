@@ -1,6 +1,7 @@
 //! Datagrams: decode, note the contact, hand the parts to whom they concern.
 
 use alloc::borrow::Cow;
+use alloc::string::ToString as _;
 use core::net::SocketAddr;
 
 use super::{Node, ctx};
@@ -69,7 +70,7 @@ impl Node {
     pub(super) fn reject(&mut self, from: SocketAddr, channel: Channel, error: DecodeError) {
         self.metrics.decode_errors += 1;
         let ctx = ctx!(self);
-        ctx.event(None, EventKind::DecodeFailed { from, channel, error });
+        ctx.event(None, EventKind::DecodeFailed { from, channel, error: error.to_string() });
     }
 
     pub(super) fn on_refused(&mut self, to: SocketAddr) {

@@ -14,8 +14,8 @@ use tokio::sync::{mpsc, oneshot};
 use crate::host::clock::Clock;
 use crate::net::{Datagrams, FromStream, INBOUND_MAX, Outbound, Received, Transport, serve_streams};
 use crate::supervisor::effect::Effects;
+use crate::supervisor::event;
 use crate::supervisor::handle::{DriverHandle, Ended, Request, Served};
-use crate::supervisor::logging;
 
 /// Inputs of one source in one turn; then the others have theirs.
 const INPUTS_PER_TURN: u32 = 64;
@@ -196,7 +196,7 @@ impl<T: Transport, E: Effects> Driver<T, E> {
     }
 
     fn publish(&self, event: Event) {
-        logging::event(&event);
+        event::log(&event);
         // Nobody may be listening.
         let _ = self.served.events.send(Arc::new(event));
     }

@@ -1,9 +1,12 @@
-//! An event as JSON and as a sentence.
+//! An event as JSON, as a sentence and as a log line. Kinds and fields are named by the core.
 
-pub(crate) mod election;
+mod election;
+mod log;
 
-use annulus_core::{Cause, Channel, Event, EventKind, MemberId, RumorKey, UnixTime, Why};
+use annulus_core::{Cause, Event, EventKind, FieldValue, FieldVisitor, MemberId, RumorKey, UnixTime, Why};
 use serde_json::{Map, Value, json};
+
+pub use log::log;
 
 /// The first eight digits of a member id: enough to tell members apart in a sentence.
 #[must_use]
@@ -15,161 +18,39 @@ pub fn short(id: &MemberId) -> String {
 #[must_use]
 pub fn to_json(event: &Event, at: UnixTime) -> Value {
     let Cause { input, event: earlier } = event.cause;
-    let mut body = fields(&event.kind);
+    let mut body = Json(Map::new());
+    event.kind.visit(&mut body);
+    let Json(mut body) = body;
     body.insert("id".into(), event.id.0.into());
     body.insert("at_unix_ms".into(), at.as_millis().into());
-    body.insert("kind".into(), name(&event.kind).into());
+    body.insert("kind".into(), event.kind.name().into());
     body.insert("cause".into(), json!({ "input": input.0, "event": earlier.map(|id| id.0) }));
     body.insert("text".into(), sentence(&event.kind).into());
     Value::Object(body)
 }
 
-/// A stable name of the kind of event; also the name of the server-sent event.
-#[must_use]
-pub fn name(kind: &EventKind) -> &'static str {
-    match kind {
-        EventKind::Started { .. } => "started",
-        EventKind::MemberChanged { .. } => "member_changed",
-        EventKind::MemberForgotten { .. } => "member_forgotten",
-        EventKind::ProbeFailed { .. } => "probe_failed",
-        EventKind::SuspicionConfirmed { .. } => "suspicion_confirmed",
-        EventKind::Refuted { .. } => "refuted",
-        EventKind::LocalHealth { .. } => "local_health",
-        EventKind::Stalled { .. } => "stalled",
-        EventKind::RumorAccepted { .. } => "rumor_accepted",
-        EventKind::VersionLost { .. } => "version_lost",
-        EventKind::Synced { .. } => "synced",
-        EventKind::Banned { .. } => "banned",
-        EventKind::ServiceChanged { .. } => "service_changed",
-        EventKind::DecodeFailed { .. } => "decode_failed",
-        EventKind::LimitReached { .. } => "limit_reached",
-        EventKind::PersistFailed { .. } => "persist_failed",
-        EventKind::IdentityConflict { .. } => "identity_conflict",
-        EventKind::Leaving => "leaving",
-        EventKind::Election { what, .. } => election::name(what),
-    }
-}
+/// The fields of an event, or of a value in it, as an object.
+struct Json(Map<String, Value>);
 
-fn fields(kind: &EventKind) -> Map<String, Value> {
-    let value = match kind {
-        EventKind::Started { member, incarnation, restored } => {
-            json!({ "member": member.to_string(), "incarnation": incarnation.0, "restored": restored })
-        }
-        EventKind::MemberChanged { member, from, to, incarnation, why } => json!({
-            "member": member.to_string(),
-            "from": from.map(|state| state.name()),
-            "to": to.name(),
-            "incarnation": incarnation.0,
-            "why": why_json(why),
-        }),
-        EventKind::MemberForgotten { member } | EventKind::Banned { member } => {
-            json!({ "member": member.to_string() })
-        }
-        EventKind::ProbeFailed { member, ping, indirect, refused, nacks } => json!({
-            "member": member.to_string(),
-            "ping_input": ping.0,
-            "indirect_input": indirect.map(|input| input.0),
-            "refused": refused,
-            "nacks": nacks,
-        }),
-        EventKind::SuspicionConfirmed { member, by, accusers } => {
-            json!({ "member": member.to_string(), "by": by.to_string(), "accusers": accusers })
-        }
-        EventKind::Refuted { accusation, incarnation } => {
-            json!({ "accusation": accusation.name(), "incarnation": incarnation.0 })
-        }
-        EventKind::LocalHealth { score } => json!({ "score": score }),
-        EventKind::Stalled { for_ms } => json!({ "for_ms": for_ms }),
-        EventKind::RumorAccepted { key, from } => {
-            let mut value = rumor_json(key);
-            value.insert("from".into(), from.map_or(Value::Null, |id| id.to_string().into()));
-            Value::Object(value)
-        }
-        EventKind::VersionLost { key, version, winner } => {
-            let mut value = rumor_json(key);
-            value.insert("version".into(), (*version).into());
-            value.insert("winner".into(), winner.map_or(Value::Null, |id| id.to_string().into()));
-            Value::Object(value)
-        }
-        EventKind::Synced { with, learned, sent } => {
-            json!({ "with": with.to_string(), "learned": learned, "sent": sent })
-        }
-        EventKind::ServiceChanged { service, from, to, reason } => json!({
-            "service": service.as_str(),
-            "from": from.map(|state| state.name()),
-            "to": to.map(|state| state.name()),
-            "reason": reason,
-        }),
-        EventKind::DecodeFailed { from, channel, error } => {
-            json!({ "from": from.to_string(), "channel": channel_name(*channel), "error": error.to_string() })
-        }
-        EventKind::LimitReached { limit } => json!({ "limit": limit.name() }),
-        EventKind::PersistFailed { reason } => json!({ "reason": reason }),
-        EventKind::IdentityConflict { address } => json!({ "address": address.to_string() }),
-        EventKind::Leaving => json!({}),
-        EventKind::Election { group, term, what } => election::fields(group, *term, what),
-    };
-    match value {
-        Value::Object(map) => map,
-        _ => Map::new(),
-    }
-}
-
-fn rumor_json(key: &RumorKey) -> Map<String, Value> {
-    let mut map = Map::new();
-    match key {
-        RumorKey::Member(id) => {
-            map.insert("rumor".into(), "member".into());
-            map.insert("member".into(), id.to_string().into());
-        }
-        RumorKey::Service { group, member } => {
-            map.insert("rumor".into(), "service".into());
-            map.insert("service_group".into(), group.as_str().into());
-            map.insert("member".into(), member.to_string().into());
-        }
-        RumorKey::ServiceHealth { group, member } => {
-            map.insert("rumor".into(), "service_health".into());
-            map.insert("service_group".into(), group.as_str().into());
-            map.insert("member".into(), member.to_string().into());
-        }
-        RumorKey::Election(group) => {
-            map.insert("rumor".into(), "election".into());
-            map.insert("service_group".into(), group.as_str().into());
-        }
-        RumorKey::Departure(id) => {
-            map.insert("rumor".into(), "departure".into());
-            map.insert("member".into(), id.to_string().into());
-        }
-        RumorKey::ServiceConfig(group) => {
-            map.insert("rumor".into(), "service_config".into());
-            map.insert("service_group".into(), group.as_str().into());
-        }
-        RumorKey::ServiceFile { group, name } => {
-            map.insert("rumor".into(), "service_file".into());
-            map.insert("service_group".into(), group.as_str().into());
-            map.insert("filename".into(), name.as_str().into());
-        }
-    }
-    map
-}
-
-fn why_json(why: &Why) -> Value {
-    match why {
-        Why::Restored => json!({ "kind": "restored" }),
-        Why::Contact => json!({ "kind": "contact" }),
-        Why::Rumor { from } => json!({ "kind": "rumor", "from": from.to_string() }),
-        Why::ProbeFailed => json!({ "kind": "probe_failed" }),
-        Why::SuspicionExpired { accusers } => json!({ "kind": "suspicion_expired", "accusers": accusers }),
-        Why::GoneTooLong => json!({ "kind": "gone_too_long" }),
-        Why::Own => json!({ "kind": "own" }),
-        Why::Operator => json!({ "kind": "operator" }),
-    }
-}
-
-fn channel_name(channel: Channel) -> &'static str {
-    match channel {
-        Channel::Datagram => "datagram",
-        Channel::Stream => "stream",
+impl FieldVisitor for Json {
+    fn field(&mut self, name: &'static str, value: FieldValue<'_>) {
+        let value = match value {
+            FieldValue::None => Value::Null,
+            FieldValue::Flag(flag) => flag.into(),
+            FieldValue::Number(number) => number.into(),
+            FieldValue::Text(text) => text.into(),
+            FieldValue::Member(id) => id.to_string().into(),
+            FieldValue::Group(group) => group.as_str().into(),
+            FieldValue::Service(service) => service.as_str().into(),
+            FieldValue::Address(address) => address.to_string().into(),
+            FieldValue::Within(within) => {
+                let mut inner = Self(Map::new());
+                inner.0.insert("kind".to_owned(), within.kind().into());
+                within.visit_fields(&mut inner);
+                Value::Object(inner.0)
+            }
+        };
+        self.0.insert(name.to_owned(), value);
     }
 }
 
@@ -244,14 +125,17 @@ pub fn sentence(kind: &EventKind) -> String {
             format!("service {service} is {to}{before}{why}")
         }
         EventKind::DecodeFailed { from, channel, error } => {
-            format!("rejected a {} from {from}: {error}", channel_name(*channel))
+            format!("rejected a {} from {from}: {error}", channel.name())
         }
         EventKind::LimitReached { limit } => {
             format!("the limit {limit} is reached and something was dropped")
         }
         EventKind::PersistFailed { reason } => format!("could not write to disk: {reason}"),
         EventKind::IdentityConflict { address } => {
-            format!("another supervisor at {address} runs with a copy of this one's identity")
+            format!(
+                "another supervisor at {address} runs with a copy of this one's identity: stop one of the two and \
+                 remove its data directory, then it gets an identity of its own"
+            )
         }
         EventKind::Leaving => "this supervisor begins to leave the ring".to_owned(),
         EventKind::Election { group, term, what } => election::sentence(group, *term, what),
@@ -268,7 +152,7 @@ fn version_lost(key: &RumorKey, version: u64, winner: Option<&MemberId>) -> Stri
 }
 
 /// What a version is a version of.
-pub(crate) fn version_name(key: &RumorKey) -> String {
+fn version_name(key: &RumorKey) -> String {
     match key {
         RumorKey::ServiceConfig(group) => format!("configuration of {group}"),
         RumorKey::ServiceFile { group, name } => format!("file {name} of {group}"),

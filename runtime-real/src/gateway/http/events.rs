@@ -159,7 +159,7 @@ async fn feed(history: Arc<History>, mut after: u64, client: mpsc::Sender<sse::E
 fn sse_event(run: u64, at: UnixTime, event: &Event) -> sse::Event {
     sse::Event::default()
         .id(format!("{run}.{}", event.id))
-        .event(event::name(&event.kind))
+        .event(event.kind.name())
         .data(event::to_json(event, at).to_string())
 }
 

@@ -1,42 +1,11 @@
-//! What happens in elections, for `/events` and for people.
+//! What happens in elections, in sentences.
 
 use annulus_core::{ElectionEvent, LeaseEnd, ServiceGroup};
-use serde_json::{Value, json};
 
 use super::short;
 
-pub(super) const fn name(what: &ElectionEvent) -> &'static str {
-    match what {
-        ElectionEvent::Started => "election_started",
-        ElectionEvent::Voted { .. } => "vote_cast",
-        ElectionEvent::Won { .. } => "leader_elected",
-        ElectionEvent::Learned { .. } => "leader_learned",
-        ElectionEvent::Lost { .. } => "lease_lost",
-        ElectionEvent::HandedOver { .. } => "handed_over",
-        ElectionEvent::ElectorateChanged { .. } => "electorate_changed",
-    }
-}
-
-pub(super) fn fields(group: &ServiceGroup, term: u64, what: &ElectionEvent) -> Value {
-    let mut value = match what {
-        ElectionEvent::Started => json!({}),
-        ElectionEvent::Voted { candidate } => json!({ "candidate": candidate.to_string() }),
-        ElectionEvent::Won { votes, voters } => json!({ "votes": votes, "voters": voters }),
-        ElectionEvent::Learned { leader } => json!({ "leader": leader.to_string() }),
-        ElectionEvent::Lost { why: LeaseEnd::NoQuorum } => json!({ "why": "no_quorum" }),
-        ElectionEvent::Lost { why: LeaseEnd::Outdone } => json!({ "why": "outdone" }),
-        ElectionEvent::HandedOver { to } => json!({ "successor": to.map(|id| id.to_string()) }),
-        ElectionEvent::ElectorateChanged { version, voters } => {
-            json!({ "version": version, "voters": voters })
-        }
-    };
-    value["service_group"] = group.as_str().into();
-    value["term"] = term.into();
-    value
-}
-
 /// The event in words.
-pub(crate) fn sentence(group: &ServiceGroup, term: u64, what: &ElectionEvent) -> String {
+pub(super) fn sentence(group: &ServiceGroup, term: u64, what: &ElectionEvent) -> String {
     match what {
         ElectionEvent::Started => format!("{group} has no leader: this supervisor asks for votes"),
         ElectionEvent::Voted { candidate } => {

@@ -1,11 +1,17 @@
 //! Events: what changed at a node, and what led to it.
+//!
+//! The kinds are here, their names and fields as everybody outside sees them in [`describe`].
+
+mod describe;
+mod field;
+
+pub use field::{Described, FieldError, FieldReader, FieldValue, FieldVisitor};
 
 use alloc::string::String;
 use core::net::SocketAddr;
 
 use crate::model::channel::Channel;
 use crate::model::election::ElectionEvent;
-use crate::model::error::DecodeError;
 use crate::model::id::{EventId, Incarnation, InputId, MemberId, ServiceGroup, ServiceName};
 use crate::model::limits::Limit;
 use crate::model::member::State;
@@ -149,8 +155,8 @@ pub enum EventKind {
         from: SocketAddr,
         /// Over what.
         channel: Channel,
-        /// What was wrong.
-        error: DecodeError,
+        /// What was wrong, in words.
+        error: String,
     },
     /// A limit was reached and something was dropped.
     LimitReached {
