@@ -40,7 +40,7 @@ impl Membership {
                 self.prober.nacked(&target.id, seq);
                 self.run_probes(ctx);
             }
-            Body::Gossip | Body::Ballot(_) => {}
+            Body::Gossip | Body::Ballot(_) | Body::Unknown => {}
         }
     }
 

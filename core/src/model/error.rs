@@ -27,7 +27,7 @@ pub enum ParseError {
     Choice,
 }
 
-/// Bytes from outside that were rejected. State never changes when this is returned.
+/// Bytes from outside that were rejected. Nothing of what was rejected changes any state.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum DecodeError {
     /// Longer than the limit for its channel.
@@ -53,6 +53,12 @@ pub enum DecodeError {
     /// Encrypted, and this build of the ring uses no key.
     #[error("message is encrypted and this member has no ring key")]
     Encrypted,
+    /// Parts of a message that was accepted: rumors, members' records or the body.
+    #[error("{parts} parts of the message cannot be read and were left out; the rest was taken")]
+    Skipped {
+        /// How many.
+        parts: u32,
+    },
 }
 
 /// A configuration whose parts contradict each other.

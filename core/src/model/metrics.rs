@@ -21,6 +21,10 @@ pub struct Metrics {
     pub stream_bytes_received: u64,
     /// Messages rejected by a decoder.
     pub decode_errors: u64,
+    /// Those of them that were sealed with a ring key, which this member has not.
+    pub messages_sealed: u64,
+    /// Parts of messages that could not be read and were left out; the messages themselves were accepted.
+    pub parts_skipped: u64,
     /// Probes begun.
     pub probes: u64,
     /// Probes that no path answered.
@@ -62,12 +66,14 @@ pub struct MessageCounts {
     pub gossip: u64,
     /// Steps of elections: requests and answers.
     pub ballot: u64,
+    /// Kinds of a later version, of which only the sender and the rumors are understood. Never sent.
+    pub unknown: u64,
 }
 
 impl MessageCounts {
     /// All kinds together.
     #[must_use]
     pub const fn total(&self) -> u64 {
-        self.ping + self.ack + self.ping_req + self.nack + self.gossip + self.ballot
+        self.ping + self.ack + self.ping_req + self.nack + self.gossip + self.ballot + self.unknown
     }
 }

@@ -28,12 +28,15 @@ impl Node {
     }
 
     fn accept_datagram(&mut self, source: SocketAddr, datagram: Datagram) {
-        let Datagram { mut from, body, rumors } = datagram;
+        let Datagram { mut from, body, rumors, skipped } = datagram;
         if from.id == self.me {
             return self.reject(source, Channel::Datagram, DecodeError::OwnId);
         }
+        self.skip(source, Channel::Datagram, skipped);
         // An ack that a helper passed on comes from the helper's address and holds the member's own.
         let is_relayed = matches!(&body, Body::Ack { forward_to: Some(to), .. } if to.id == self.me);
+        // What cannot be read may have been passed on too: it proves that its sender lives, not where.
+        let is_first_hand = !is_relayed && body != Body::Unknown;
         if from.address == UNSPECIFIED {
             if is_relayed {
                 return self.reject(source, Channel::Datagram, DecodeError::Missing("address"));
@@ -41,7 +44,7 @@ impl Node {
             from.address = source.ip();
         }
         self.count_received(&body);
-        if !self.membership.contact(ctx!(self), &from, !is_relayed) {
+        if !self.membership.contact(ctx!(self), &from, is_first_hand) {
             return;
         }
         for rumor in &rumors {
@@ -69,8 +72,19 @@ impl Node {
 
     pub(super) fn reject(&mut self, from: SocketAddr, channel: Channel, error: DecodeError) {
         self.metrics.decode_errors += 1;
+        self.metrics.messages_sealed += u64::from(error == DecodeError::Encrypted);
         let ctx = ctx!(self);
         ctx.event(None, EventKind::DecodeFailed { from, channel, error: error.to_string() });
+    }
+
+    /// Reports parts of a message that were left out, once for the message.
+    pub(super) fn skip(&mut self, from: SocketAddr, channel: Channel, parts: u32) {
+        if parts == 0 {
+            return;
+        }
+        self.metrics.parts_skipped += u64::from(parts);
+        let ctx = ctx!(self);
+        ctx.event(None, EventKind::DecodeFailed { from, channel, error: DecodeError::Skipped { parts } });
     }
 
     pub(super) fn on_refused(&mut self, to: SocketAddr) {
@@ -88,6 +102,7 @@ impl Node {
             Body::Nack { .. } => &mut counts.nack,
             Body::Gossip => &mut counts.gossip,
             Body::Ballot(_) => &mut counts.ballot,
+            Body::Unknown => &mut counts.unknown,
         } += 1;
     }
 }

@@ -22,10 +22,11 @@ impl Node {
     }
 
     fn accept_stream(&mut self, source: SocketAddr, message: StreamMessage) {
-        let StreamMessage { mut from, body } = message;
+        let StreamMessage { mut from, body, skipped } = message;
         if from.id == self.me {
             return self.reject(source, Channel::Stream, DecodeError::OwnId);
         }
+        self.skip(source, Channel::Stream, skipped);
         if from.address == UNSPECIFIED {
             from.address = source.ip();
         }
@@ -46,6 +47,7 @@ impl Node {
             Body::SyncRecords { rumors, want } => self.on_sync_records(&from, reply_to, &rumors, &want),
             Body::Ping { seq } => transmit::stream(ctx!(self), know!(self), reply_to, &Body::Ack { seq }),
             Body::Ack { seq } => self.membership.probe_answered(ctx!(self), &from.id, seq),
+            Body::Unknown => {}
         }
     }
 }

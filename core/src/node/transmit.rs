@@ -33,6 +33,7 @@ pub(super) fn datagram(
         Body::Nack { .. } => &mut counts.nack,
         Body::Gossip => &mut counts.gossip,
         Body::Ballot(_) => &mut counts.ballot,
+        Body::Unknown => &mut counts.unknown,
     } += 1;
     ctx.metrics.datagram_bytes_sent += bytes.len() as u64;
     ctx.outputs.push(Output::Transmit(Transmit { to, channel: Channel::Datagram, bytes }));

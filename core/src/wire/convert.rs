@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt::Write as _;
 use core::net::IpAddr;
+use prost::Message as _;
 
 use crate::model::error::DecodeError;
 use crate::model::id::{Incarnation, MemberId};
@@ -109,6 +110,21 @@ pub(crate) fn member_from_wire(m: Option<&Member>) -> Result<MemberRecord, Decod
         state: if m.departed { State::Departed } else { State::Alive },
         permanent: m.persistent,
     })
+}
+
+/// Reads a member out of its bytes.
+pub(crate) fn member_from_bytes(bytes: &[u8]) -> Result<MemberRecord, DecodeError> {
+    let member = Member::decode(bytes).map_err(|_| DecodeError::Protobuf)?;
+    member_from_wire(Some(&member))
+}
+
+/// Who speaks. An address that cannot be read is one that it does not give: where the message came from will do.
+pub(crate) fn sender_from_wire(bytes: &[u8]) -> Result<MemberRecord, DecodeError> {
+    let mut member = Member::decode(bytes).map_err(|_| DecodeError::Protobuf)?;
+    if address_from_wire(member.address.as_slice()).is_err() {
+        member.address = AddressText::default();
+    }
+    member_from_wire(Some(&member))
 }
 
 /// Habitat's numbers for the states.

@@ -194,8 +194,7 @@ impl Message for Member {
 pub(crate) struct Membership {
     pub(crate) member: Option<Member>,
     pub(crate) health: i32,
-    accusers: [Short<16>; ACCUSERS_MAX],
-    /// How many of them; more than there is room for once too many were read.
+    accusers: [[u8; 16]; ACCUSERS_MAX],
     accusers_count: usize,
 }
 
@@ -205,21 +204,17 @@ impl Membership {
         Self { member: Some(member), health, ..Self::default() }
     }
 
-    /// Adds an accuser; no more of them matter than are kept anywhere.
-    pub(crate) fn accuse(&mut self, id: Short<16>) {
+    /// Adds an accuser. More than are kept anywhere shorten nothing, and a later version may send more.
+    pub(crate) fn accuse(&mut self, id: [u8; 16]) {
         if let Some(free) = self.accusers.get_mut(self.accusers_count) {
             *free = id;
+            self.accusers_count += 1;
         }
-        self.accusers_count += 1;
     }
 
-    /// Who accuses it; none when there are more than anybody honest sends.
-    pub(crate) fn accusers(&self) -> Option<&[Short<16>]> {
-        self.accusers.get(..self.accusers_count)
-    }
-
-    fn kept(&self) -> impl Iterator<Item = &Short<16>> {
-        self.accusers.iter().take(self.accusers_count)
+    /// Who accuses it, the first of them where there are more than matter.
+    pub(crate) fn accusers(&self) -> &[[u8; 16]] {
+        &self.accusers[..self.accusers_count]
     }
 }
 
@@ -233,7 +228,11 @@ impl Message for Membership {
         if self.health != 0 {
             int32::encode(2, &self.health, buf);
         }
-        self.kept().for_each(|id| id.encode(ACCUSERS, buf));
+        for id in self.accusers() {
+            encode_key(ACCUSERS, WireType::LengthDelimited, buf);
+            encode_varint(id.len() as u64, buf);
+            buf.put_slice(id);
+        }
     }
 
     fn merge_field(
@@ -247,9 +246,19 @@ impl Message for Membership {
             1 => message::merge(wire_type, self.member.get_or_insert_default(), buf, ctx),
             2 => int32::merge(wire_type, &mut self.health, buf, ctx),
             ACCUSERS => {
-                let mut id = Short::default();
-                id.merge(wire_type, buf)?;
-                self.accuse(id);
+                check_wire_type(WireType::LengthDelimited, wire_type)?;
+                let length = decode_varint(buf)?;
+                if length > buf.remaining() as u64 {
+                    return Err(malformed());
+                }
+                // One that is no id costs itself, not the statement.
+                let mut id = [0; 16];
+                if length == id.len() as u64 {
+                    buf.copy_to_slice(&mut id);
+                    self.accuse(id);
+                } else {
+                    buf.advance(length as usize);
+                }
                 Ok(())
             }
             _ => skip_field(wire_type, tag, buf, ctx),
@@ -259,7 +268,7 @@ impl Message for Membership {
     fn encoded_len(&self) -> usize {
         let member = self.member.as_ref().map_or(0, |member| message::encoded_len(1, member));
         let health = if self.health == 0 { 0 } else { int32::encoded_len(2, &self.health) };
-        let accusers: usize = self.kept().map(|id| id.encoded_len(ACCUSERS)).sum();
+        let accusers = self.accusers_count * (key_len(ACCUSERS) + encoded_len_varint(16) + 16);
         member + health + accusers
     }
 
@@ -320,7 +329,7 @@ mod tests {
     }
 
     fn plain() -> impl Strategy<Value = PlainMembership> {
-        let accuser = proptest::collection::vec(any::<u8>(), 0..=16);
+        let accuser = proptest::collection::vec(any::<u8>(), 16);
         let accusers = proptest::collection::vec(accuser, 0..=ACCUSERS_MAX);
         (proptest::option::of(plain_member()), any::<i32>(), accusers)
             .prop_map(|(member, health, accusers)| PlainMembership { member, health, accusers })
@@ -349,10 +358,10 @@ mod tests {
                 bytes.truncate(cut.index(bytes.len()) + 1);
             }
             if let Ok(ours) = Membership::decode(bytes.as_slice()) {
-                let theirs = PlainMembership::decode(bytes.as_slice()).expect("we accept no more than they do");
-                if ours.accusers().is_some() {
-                    prop_assert_eq!(ours.encode_to_vec(), theirs.encode_to_vec());
-                }
+                let mut theirs = PlainMembership::decode(bytes.as_slice()).expect("we accept no more than they do");
+                theirs.accusers.retain(|id| id.len() == 16);
+                theirs.accusers.truncate(ACCUSERS_MAX);
+                prop_assert_eq!(ours.encode_to_vec(), theirs.encode_to_vec());
             }
         }
     }
@@ -367,14 +376,19 @@ mod tests {
     }
 
     #[test]
-    fn too_long_or_too_many_is_not_taken_for_less() {
+    fn an_id_that_is_too_long_is_not_taken_for_another() {
         let long = PlainMember { id: alloc::vec![b'a'; 33], ..PlainMember::default() };
         assert!(Member::decode(long.encode_to_vec().as_slice()).is_err());
-        let many = PlainMembership {
-            accusers: alloc::vec![alloc::vec![1; 16]; ACCUSERS_MAX + 1],
-            ..Default::default()
-        };
+    }
+
+    #[test]
+    fn accusers_beyond_those_that_matter_and_such_that_are_none_cost_nothing_else() {
+        let mut accusers: Vec<Vec<u8>> = (1..=ACCUSERS_MAX as u8 + 2).map(|n| alloc::vec![n; 16]).collect();
+        accusers.insert(1, alloc::vec![9; 20]);
+        let many = PlainMembership { health: 2, accusers, ..Default::default() };
         let read = Membership::decode(many.encode_to_vec().as_slice()).expect("well-formed");
-        assert_eq!(read.accusers(), None);
+        assert_eq!(read.health, 2);
+        let kept: Vec<u8> = read.accusers().iter().map(|id| id[0]).collect();
+        assert_eq!(kept, (1..=ACCUSERS_MAX as u8).collect::<Vec<u8>>());
     }
 }

@@ -11,7 +11,7 @@ use crate::model::rumor::Rumor;
 /// A message, as far as it concerns somebody who asks why a member was accused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// The word for its kind: `ping`, `ack`, `ping-req`, `nack`, `gossip`, `ballot`, `sync`.
+    /// The word for its kind: `ping`, `ack`, `ping-req`, `nack`, `gossip`, `ballot`, `sync`, `unknown`.
     pub kind: &'static str,
     /// Who speaks, by its own word. Of an ack that a helper passed on: the member that answered.
     pub from: MemberId,
@@ -43,6 +43,7 @@ impl Message {
             swim::Body::Nack { seq, target } => ("nack", Some(seq), Some(target)),
             swim::Body::Gossip => ("gossip", None, None),
             swim::Body::Ballot(_) => ("ballot", None, None),
+            swim::Body::Unknown => ("unknown", None, None),
         };
         let about = about.map(|member| member.id);
         Self { kind, from: datagram.from.id, seq, about, rumors: datagram.rumors }
@@ -55,6 +56,7 @@ impl Message {
             stream::Body::Gossip { rumors } => ("gossip", None, rumors),
             stream::Body::SyncRecords { rumors, .. } => ("sync", None, rumors),
             stream::Body::SyncBegin { .. } | stream::Body::SyncKeys { .. } => ("sync", None, Vec::new()),
+            stream::Body::Unknown => ("unknown", None, Vec::new()),
         };
         Self { kind, from: message.from.id, seq, about: None, rumors }
     }

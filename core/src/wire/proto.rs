@@ -1,7 +1,7 @@
 //! The message structs, field by field as in Habitat; fields from 100 are ours.
 //!
 //! Text fields that the core parses anyway are declared `bytes`: the encoding is the same and nothing is
-//! checked twice. `payload` of the envelope is declared as the message it holds, which also encodes the same.
+//! checked twice. What is read field by field instead (envelope, SWIM and stream messages) is declared here for the way out.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -67,18 +67,11 @@ pub(crate) mod kind {
     pub(crate) const PING: i32 = 1;
     pub(crate) const ACK: i32 = 2;
     pub(crate) const PING_REQ: i32 = 3;
+    /// Habitat's: a ping before the sender belongs to the ring. Never sent from here.
+    pub(crate) const PROBE_PING: i32 = 4;
     pub(crate) const NACK: i32 = 100;
     pub(crate) const GOSSIP: i32 = 101;
     pub(crate) const BALLOT: i32 = 102;
-}
-
-/// `Wire` around a SWIM message.
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct SwimWire {
-    #[prost(bool, tag = "1")]
-    pub(crate) encrypted: bool,
-    #[prost(message, optional, tag = "3")]
-    pub(crate) payload: Option<Swim>,
 }
 
 /// One step of an election between a candidate or leader and a voter. All of it is ours.
@@ -205,15 +198,6 @@ pub(crate) struct SyncKeys {
 pub(crate) struct StreamPing {
     #[prost(uint64, tag = "1")]
     pub(crate) seq: u64,
-}
-
-/// `Wire` around a stream message.
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct StreamWire {
-    #[prost(bool, tag = "1")]
-    pub(crate) encrypted: bool,
-    #[prost(message, optional, tag = "3")]
-    pub(crate) payload: Option<Stream>,
 }
 
 /// The identity row of the durable state.

@@ -4,6 +4,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use prost::Message as _;
 
+use super::envelope::{self, Envelope};
+use super::fields::{Field, Fields, Value, extend_fixed64};
 use super::proto;
 use crate::model::digest::BUCKETS;
 use crate::model::error::DecodeError;
@@ -11,7 +13,7 @@ use crate::model::id::ProbeSeq;
 use crate::model::limits::{STREAM_BYTES_MAX, SYNC_RECORDS_MAX};
 use crate::model::member::MemberRecord;
 use crate::model::rumor::Rumor;
-use crate::wire::convert::member_from_wire;
+use crate::wire::convert::sender_from_wire;
 
 /// What a stream message says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub(crate) enum Body {
     Ping { seq: ProbeSeq },
     /// Its answer.
     Ack { seq: ProbeSeq },
+    /// One whose content cannot be read. Who sent it lives.
+    Unknown,
 }
 
 /// A received stream message.
@@ -35,6 +39,8 @@ pub(crate) enum Body {
 pub(crate) struct StreamMessage {
     pub(crate) from: MemberRecord,
     pub(crate) body: Body,
+    /// Parts that could not be read.
+    pub(crate) skipped: u32,
 }
 
 /// Encodes one message; none when it would exceed the limit (the caller sent too many records at once).
@@ -57,46 +63,111 @@ pub(crate) fn encode(from: proto::Member, body: &Body) -> Option<Vec<u8>> {
         }
         Body::Ping { seq } => stream.ping = Some(proto::StreamPing { seq: seq.0 }),
         Body::Ack { seq } => stream.ack = Some(proto::StreamPing { seq: seq.0 }),
+        Body::Unknown => panic!("a member sends only what it knows"),
     }
-    let wire = proto::StreamWire { encrypted: false, payload: Some(stream) };
-    (wire.encoded_len() <= STREAM_BYTES_MAX).then(|| wire.encode_to_vec())
+    (envelope::sealed_len(stream.encoded_len()) <= STREAM_BYTES_MAX).then(|| envelope::wrap(&stream))
 }
 
-/// Decodes one message.
+/// Decodes one message. As with datagrams, a part that cannot be read is left out and counted.
 ///
 /// # Errors
-/// Whatever is not a message of the protocol.
+/// Sealed, too long, or without a readable envelope or sender.
 pub(crate) fn decode(bytes: &[u8]) -> Result<StreamMessage, DecodeError> {
     if bytes.len() > STREAM_BYTES_MAX {
         return Err(DecodeError::TooLong { bytes: bytes.len(), limit: STREAM_BYTES_MAX });
     }
-    let wire = proto::StreamWire::decode(bytes).map_err(|_| DecodeError::Protobuf)?;
-    if wire.encrypted {
-        return Err(DecodeError::Encrypted);
-    }
-    let stream = wire.payload.ok_or(DecodeError::Missing("payload"))?;
-    let from = member_from_wire(stream.from.as_ref())?;
-    if stream.rumors.len() > SYNC_RECORDS_MAX || stream.want.len() > SYNC_RECORDS_MAX {
-        return Err(DecodeError::Invalid("rumors"));
-    }
-    let body = if let Some(begin) = stream.begin {
-        let buckets: [u64; BUCKETS] =
-            begin.buckets.try_into().map_err(|_| DecodeError::Invalid("buckets"))?;
-        Body::SyncBegin { buckets: Box::new(buckets), records: begin.records }
-    } else if let Some(keys) = stream.keys {
-        if keys.hashes.len() % 2 != 0 || keys.hashes.len() > SYNC_RECORDS_MAX * 2 {
-            return Err(DecodeError::Invalid("hashes"));
+    let payload = Envelope::read(bytes)?.open()?;
+    let mut parts = Parts::default();
+    for field in Fields::of(payload) {
+        match field {
+            Ok(field) => parts.take(field),
+            // It ends early: what was read before stands.
+            Err(_) => parts.skipped += 1,
         }
-        let hashes = keys.hashes.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
-        Body::SyncKeys { buckets: keys.buckets, hashes }
-    } else if let Some(ping) = stream.ping {
-        Body::Ping { seq: ProbeSeq(ping.seq) }
-    } else if let Some(ack) = stream.ack {
-        Body::Ack { seq: ProbeSeq(ack.seq) }
-    } else {
-        // One record that cannot be read, or of a kind that this version does not know, must not cost the others.
-        let rumors = stream.rumors.into_iter().filter_map(|r| Rumor::from_wire(r).ok().flatten()).collect();
-        if stream.sync { Body::SyncRecords { rumors, want: stream.want } } else { Body::Gossip { rumors } }
-    };
-    Ok(StreamMessage { from, body })
+    }
+    let from = sender_from_wire(parts.from.ok_or(DecodeError::Missing("member"))?)?;
+    let mut skipped = parts.skipped;
+    let body = parts.into_body().unwrap_or_else(|_| {
+        skipped += 1;
+        Body::Unknown
+    });
+    Ok(StreamMessage { from, body, skipped })
+}
+
+/// Field numbers of `Stream`.
+mod tag {
+    pub(super) const FROM: u32 = 100;
+    pub(super) const RUMORS: u32 = 101;
+    pub(super) const BEGIN: u32 = 102;
+    pub(super) const KEYS: u32 = 103;
+    pub(super) const WANT: u32 = 104;
+    pub(super) const PING: u32 = 105;
+    pub(super) const ACK: u32 = 106;
+    pub(super) const SYNC: u32 = 107;
+}
+
+/// What a first look at a message finds.
+#[derive(Default)]
+struct Parts<'a> {
+    from: Option<&'a [u8]>,
+    begin: Option<&'a [u8]>,
+    keys: Option<&'a [u8]>,
+    ping: Option<&'a [u8]>,
+    ack: Option<&'a [u8]>,
+    rumors: Vec<Rumor>,
+    want: Vec<u64>,
+    sync: bool,
+    skipped: u32,
+}
+
+impl<'a> Parts<'a> {
+    fn take(&mut self, field: Field<'a>) {
+        match (field.tag, field.value) {
+            (tag::FROM, Value::Bytes(from)) => self.from = Some(from),
+            (tag::RUMORS, Value::Bytes(_)) if self.rumors.len() >= SYNC_RECORDS_MAX => self.skipped += 1,
+            (tag::RUMORS, Value::Bytes(bytes)) => match Rumor::read(bytes) {
+                Ok(rumor) => self.rumors.extend(rumor),
+                Err(_) => self.skipped += 1,
+            },
+            (tag::BEGIN, Value::Bytes(begin)) => self.begin = Some(begin),
+            (tag::KEYS, Value::Bytes(keys)) => self.keys = Some(keys),
+            (tag::WANT, value) => extend_fixed64(&mut self.want, value, SYNC_RECORDS_MAX),
+            (tag::PING, Value::Bytes(ping)) => self.ping = Some(ping),
+            (tag::ACK, Value::Bytes(ack)) => self.ack = Some(ack),
+            (tag::SYNC, Value::Varint(sync)) => self.sync = sync != 0,
+            _ => {}
+        }
+    }
+
+    fn into_body(self) -> Result<Body, DecodeError> {
+        let protobuf = |_| DecodeError::Protobuf;
+        let ping = |bytes| proto::StreamPing::decode(bytes).map(|p| ProbeSeq(p.seq)).map_err(protobuf);
+        if let Some(begin) = self.begin {
+            let begin = proto::SyncBegin::decode(begin).map_err(protobuf)?;
+            let buckets: [u64; BUCKETS] =
+                begin.buckets.try_into().map_err(|_| DecodeError::Invalid("buckets"))?;
+            return Ok(Body::SyncBegin { buckets: Box::new(buckets), records: begin.records });
+        }
+        if let Some(keys) = self.keys {
+            let (mut buckets, mut hashes) = (0, Vec::new());
+            for field in Fields::of(keys) {
+                match field? {
+                    Field { tag: 1, value: Value::Fixed64(mask), .. } => buckets = mask,
+                    Field { tag: 2, value, .. } => extend_fixed64(&mut hashes, value, SYNC_RECORDS_MAX * 2),
+                    _ => {}
+                }
+            }
+            let (pairs, _) = hashes.as_chunks::<2>();
+            let hashes = pairs.iter().map(|[key, version]| (*key, *version)).collect();
+            return Ok(Body::SyncKeys { buckets, hashes });
+        }
+        if let Some(bytes) = self.ping {
+            return Ok(Body::Ping { seq: ping(bytes)? });
+        }
+        if let Some(bytes) = self.ack {
+            return Ok(Body::Ack { seq: ping(bytes)? });
+        }
+        let Self { rumors, want, sync, .. } = self;
+        Ok(if sync { Body::SyncRecords { rumors, want } } else { Body::Gossip { rumors } })
+    }
 }

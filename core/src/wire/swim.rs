@@ -4,16 +4,17 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use prost::Message as _;
 
-use super::RumorMessage;
-use super::ballot;
+use super::convert::{member_from_bytes, member_to_wire, sender_from_wire};
+use super::envelope::{self, Envelope};
+use super::fields::{Field, Fields, Value};
 use super::proto::{self, kind};
+use super::{RumorMessage, ballot};
 use crate::model::ballot::Message as Ballot;
 use crate::model::error::DecodeError;
 use crate::model::id::ProbeSeq;
 use crate::model::limits::DATAGRAM_BYTES_MAX;
 use crate::model::member::MemberRecord;
 use crate::model::rumor::{MemberRumor, Rumor};
-use crate::wire::convert::{member_from_wire, member_to_wire};
 
 /// What a datagram says, rumors apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub(crate) enum Body {
     Gossip,
     /// A step of an election.
     Ballot(Box<Ballot>),
+    /// A kind of a later version, or one whose content cannot be read. Who sent it lives and may have told something.
+    Unknown,
 }
 
 /// A received datagram.
@@ -44,6 +47,8 @@ pub(crate) struct Datagram {
     pub(crate) body: Body,
     /// What it tells besides.
     pub(crate) rumors: Vec<Rumor>,
+    /// Parts that could not be read.
+    pub(crate) skipped: u32,
 }
 
 /// Encodes one datagram. `member_rumors` and `rumors` were chosen to fit.
@@ -83,69 +88,164 @@ pub(crate) fn encode(
             swim.kind = kind::BALLOT;
             swim.ballot = Some(ballot::to_wire(from, message));
         }
+        Body::Unknown => panic!("a member sends only what it knows"),
     }
-    let wire = proto::SwimWire { encrypted: false, payload: Some(swim) };
-    let bytes = wire.encode_to_vec();
+    let bytes = envelope::wrap(&swim);
     assert!(bytes.len() <= DATAGRAM_BYTES_MAX, "a datagram was packed beyond its limit");
     bytes
 }
 
 /// Decodes one datagram.
 ///
+/// A part that cannot be read is left out and counted; the rest of the datagram stands. Refused as a whole is only
+/// what has no sender that could be heard.
+///
 /// # Errors
-/// Whatever is not a message of the protocol.
+/// Sealed, too long, or without a readable envelope or sender.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Datagram, DecodeError> {
     if bytes.len() > DATAGRAM_BYTES_MAX {
         return Err(DecodeError::TooLong { bytes: bytes.len(), limit: DATAGRAM_BYTES_MAX });
     }
-    let wire = proto::SwimWire::decode(bytes).map_err(|_| DecodeError::Protobuf)?;
-    if wire.encrypted {
-        return Err(DecodeError::Encrypted);
+    let payload = Envelope::read(bytes)?.open()?;
+    let parts = Parts::of(payload);
+    let mut skipped = parts.skipped;
+    let (from, body) = read_body(&parts, &mut skipped)?;
+    let mut rumors = Vec::with_capacity(parts.rumors);
+    for field in Fields::of(payload).flatten() {
+        let read = match (field.tag, field.value) {
+            (tag::MEMBERSHIP, Value::Bytes(bytes)) => {
+                MemberRumor::decode(bytes).map(|m| Some(Rumor::Member(m)))
+            }
+            (tag::RUMORS, Value::Bytes(bytes)) => Rumor::read(bytes),
+            _ => continue,
+        };
+        match read {
+            Ok(rumor) => rumors.extend(rumor),
+            Err(_) => skipped += 1,
+        }
     }
-    let swim = wire.payload.ok_or(DecodeError::Missing("payload"))?;
-    let (from, body) = body_from_wire(&swim)?;
-    let mut rumors = Vec::with_capacity(swim.membership.len() + swim.rumors.len());
-    for m in &swim.membership {
-        rumors.push(Rumor::Member(MemberRumor::from_wire(Some(m))?));
-    }
-    for r in swim.rumors {
-        // A kind that this version does not know is somebody else's business.
-        rumors.extend(Rumor::from_wire(r)?);
-    }
-    Ok(Datagram { from, body, rumors })
+    Ok(Datagram { from, body, rumors, skipped })
 }
 
-fn body_from_wire(swim: &proto::Swim) -> Result<(MemberRecord, Body), DecodeError> {
-    let optional = |m: &Option<proto::Member>| m.as_ref().map(|m| member_from_wire(Some(m))).transpose();
-    match swim.kind {
-        kind::PING => {
-            let p = swim.ping.as_ref().ok_or(DecodeError::Missing("ping"))?;
-            let body = Body::Ping { seq: ProbeSeq(p.seq), forward_to: optional(&p.forward_to)? };
-            Ok((member_from_wire(p.from.as_ref())?, body))
+/// Field numbers of `Swim`.
+mod tag {
+    pub(super) const KIND: u32 = 1;
+    pub(super) const PING: u32 = 2;
+    pub(super) const ACK: u32 = 3;
+    pub(super) const PING_REQ: u32 = 4;
+    pub(super) const MEMBERSHIP: u32 = 5;
+    pub(super) const PROBE_PING: u32 = 6;
+    pub(super) const NACK: u32 = 100;
+    pub(super) const GOSSIP: u32 = 101;
+    pub(super) const RUMORS: u32 = 102;
+    pub(super) const BALLOT: u32 = 103;
+}
+
+/// What a first look at a datagram finds: its kind, its body unread, and how much it tells.
+struct Parts<'a> {
+    kind: i32,
+    body: Option<&'a [u8]>,
+    rumors: usize,
+    skipped: u32,
+}
+
+impl<'a> Parts<'a> {
+    fn of(payload: &'a [u8]) -> Self {
+        let kind = Fields::of(payload).flatten().find_map(|field| match (field.tag, field.value) {
+            (tag::KIND, Value::Varint(kind)) => i32::try_from(kind).ok(),
+            _ => None,
+        });
+        let mut parts = Self { kind: kind.unwrap_or_default(), body: None, rumors: 0, skipped: 0 };
+        let wanted = body_tag(parts.kind);
+        for field in Fields::of(payload) {
+            match field {
+                Ok(Field { tag: tag::MEMBERSHIP | tag::RUMORS, .. }) => parts.rumors += 1,
+                Ok(Field { tag, value: Value::Bytes(bytes), .. }) => {
+                    let is_body = wanted.map_or_else(|| names_its_sender(bytes), |wanted| wanted == tag);
+                    if is_body && (wanted.is_some() || parts.body.is_none()) {
+                        parts.body = Some(bytes);
+                    }
+                }
+                Ok(_) => {}
+                // It ends early: what was read before stands.
+                Err(_) => parts.skipped += 1,
+            }
         }
-        kind::ACK => {
-            let p = swim.ack.as_ref().ok_or(DecodeError::Missing("ack"))?;
-            let body = Body::Ack { seq: ProbeSeq(p.seq), forward_to: optional(&p.forward_to)? };
-            Ok((member_from_wire(p.from.as_ref())?, body))
+        parts
+    }
+}
+
+/// Which field holds the body of this kind; none for a kind of a later version.
+const fn body_tag(kind: i32) -> Option<u32> {
+    Some(match kind {
+        kind::PING => tag::PING,
+        kind::ACK => tag::ACK,
+        kind::PING_REQ => tag::PING_REQ,
+        kind::PROBE_PING => tag::PROBE_PING,
+        kind::NACK => tag::NACK,
+        kind::GOSSIP => tag::GOSSIP,
+        kind::BALLOT => tag::BALLOT,
+        _ => return None,
+    })
+}
+
+/// What bodies have in common, whatever their kind: the sender in field 1, a second member in field 2. Later kinds keep
+/// to that, so that a member of today hears who speaks.
+#[derive(Default)]
+struct Common<'a> {
+    from: Option<&'a [u8]>,
+    other: Option<&'a [u8]>,
+    seq: ProbeSeq,
+}
+
+impl<'a> Common<'a> {
+    fn of(body: &'a [u8]) -> Self {
+        let mut common = Self::default();
+        for field in Fields::of(body).flatten() {
+            match (field.tag, field.value) {
+                (1, Value::Bytes(from)) => common.from = Some(from),
+                (2, Value::Bytes(other)) => common.other = Some(other),
+                (100, Value::Varint(seq)) => common.seq = ProbeSeq(seq),
+                _ => {}
+            }
         }
-        kind::PING_REQ => {
-            let p = swim.ping_req.as_ref().ok_or(DecodeError::Missing("pingreq"))?;
-            let body = Body::PingReq { seq: ProbeSeq(p.seq), target: member_from_wire(p.target.as_ref())? };
-            Ok((member_from_wire(p.from.as_ref())?, body))
-        }
-        kind::NACK => {
-            let p = swim.nack.as_ref().ok_or(DecodeError::Missing("nack"))?;
-            let body = Body::Nack { seq: ProbeSeq(p.seq), target: member_from_wire(p.target.as_ref())? };
-            Ok((member_from_wire(p.from.as_ref())?, body))
-        }
-        kind::GOSSIP => {
-            let g = swim.gossip.as_ref().ok_or(DecodeError::Missing("gossip"))?;
-            Ok((member_from_wire(g.from.as_ref())?, Body::Gossip))
-        }
+        common
+    }
+}
+
+fn names_its_sender(body: &[u8]) -> bool {
+    Common::of(body).from.is_some_and(|from| sender_from_wire(from).is_ok())
+}
+
+fn read_body(parts: &Parts<'_>, skipped: &mut u32) -> Result<(MemberRecord, Body), DecodeError> {
+    let bytes = parts.body.ok_or(DecodeError::Missing("body"))?;
+    let common = Common::of(bytes);
+    let from = sender_from_wire(common.from.ok_or(DecodeError::Missing("member"))?)?;
+    let seq = common.seq;
+    let other = common.other.map(member_from_bytes).transpose();
+    let body = match parts.kind {
+        kind::PING => other.map(|forward_to| Body::Ping { seq, forward_to }),
+        kind::PROBE_PING => Ok(Body::Ping { seq, forward_to: None }),
+        kind::ACK => other.map(|forward_to| Body::Ack { seq, forward_to }),
+        kind::PING_REQ | kind::NACK => other.and_then(|target| {
+            let target = target.ok_or(DecodeError::Missing("target"))?;
+            let asked = parts.kind == kind::PING_REQ;
+            Ok(if asked { Body::PingReq { seq, target } } else { Body::Nack { seq, target } })
+        }),
+        kind::GOSSIP => Ok(Body::Gossip),
         kind::BALLOT => {
-            let b = swim.ballot.as_ref().ok_or(DecodeError::Missing("ballot"))?;
-            Ok((member_from_wire(b.from.as_ref())?, Body::Ballot(Box::new(ballot::from_wire(b)?))))
+            let ballot = proto::Ballot::decode(bytes).map_err(|_| DecodeError::Protobuf);
+            ballot.and_then(|b| ballot::from_wire(&b)).map(|message| Body::Ballot(Box::new(message)))
         }
         _ => Err(DecodeError::Invalid("type")),
-    }
+    };
+    let body = body.unwrap_or_else(|_| {
+        *skipped += 1;
+        match parts.kind {
+            // The helper that sent it learns at least that this member is alive.
+            kind::PING => Body::Ping { seq, forward_to: None },
+            _ => Body::Unknown,
+        }
+    });
+    Ok((from, body))
 }

@@ -5,14 +5,17 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use proptest::prelude::*;
 
-use super::stream;
+use prost::Message as _;
+
 use super::swim::{self, Body};
+use super::{proto, stream};
 use crate::model::accusers::Accusers;
 use crate::model::digest::BUCKETS;
 use crate::model::error::DecodeError;
 use crate::model::id::{Incarnation, MemberId, ProbeSeq};
 use crate::model::limits::{DATAGRAM_BYTES_MAX, INCARNATION_MAX};
 use crate::model::member::{MemberRecord, State, UNSPECIFIED};
+use crate::model::rumor::tests::any_trio;
 use crate::model::rumor::{MemberRumor, Rumor};
 use crate::wire::convert::member_to_wire;
 
@@ -95,6 +98,32 @@ proptest! {
         let _ = stream::decode(&bytes);
     }
 
+    /// Whatever happens to one rumor, the ack and the other rumors arrive.
+    #[test]
+    fn one_corrupted_rumor_costs_itself_alone(
+        from in record(),
+        [told, ..] in any_trio(),
+        others in proptest::collection::vec(record(), 0..3),
+        damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+    ) {
+        let others: Vec<MemberRumor> = others.into_iter().map(MemberRumor::new).collect();
+        let mut bad = told.encode();
+        for (at, value) in damage {
+            let at = at.index(bad.len());
+            bad[at] = value;
+        }
+        let ack = Body::Ack { seq: ProbeSeq(7), forward_to: None };
+        let body = proto::PingAck { from: Some(member_to_wire(&from)), forward_to: None, seq: 7 };
+        let mut fields = vec![field(3, &body.encode_to_vec())];
+        fields.extend(others.iter().map(|m| field(5, &m.to_wire().encode_to_vec())));
+        fields.insert(fields.len() / 2 + 1, field(102, &bad));
+        let decoded = swim::decode(&datagram_of(2, &fields)).expect("its sender can be read");
+        prop_assert_eq!((decoded.from, decoded.body), (from, ack));
+        let left: Vec<Rumor> = decoded.rumors.into_iter().filter(|r| others.iter().any(|m| *r == Rumor::Member(*m))).collect();
+        prop_assert_eq!(left.len(), others.len());
+        prop_assert!(decoded.skipped <= 1);
+    }
+
     #[test]
     fn stream_messages_round_trip(
         from in record(),
@@ -126,24 +155,82 @@ fn every_refusal_names_its_reason() {
     assert_eq!(swim::decode(&[]), Err(DecodeError::Missing("payload")));
     // encrypted = true
     assert_eq!(swim::decode(&[0x08, 0x01]), Err(DecodeError::Encrypted));
-    // payload with an unknown type
-    assert_eq!(swim::decode(&[0x1a, 0x02, 0x08, 0x63]), Err(DecodeError::Invalid("type")));
+    assert_eq!(stream::decode(&[0x08, 0x01, 0x1a, 0x01, 0xff]), Err(DecodeError::Encrypted));
+    // payload with an unknown type and no body
+    assert_eq!(swim::decode(&[0x1a, 0x02, 0x08, 0x63]), Err(DecodeError::Missing("body")));
     // a ping without a sender
     assert_eq!(swim::decode(&[0x1a, 0x04, 0x08, 0x01, 0x12, 0x00]), Err(DecodeError::Missing("member")));
 }
 
-/// Habitat's field numbers, byte by byte, so that a change of a tag cannot go unnoticed.
-#[test]
-fn a_ping_is_laid_out_as_habitat_lays_it_out() {
-    let from = MemberRecord {
-        id: MemberId::from_bytes([0x11; 16]),
+fn alive(n: u8) -> MemberRecord {
+    MemberRecord {
+        id: MemberId::from_bytes([n; 16]),
         incarnation: Incarnation(3),
         address: UNSPECIFIED,
         swim_port: 9638,
         gossip_port: 9638,
         state: State::Alive,
         permanent: true,
-    };
+    }
+}
+
+/// A field that holds bytes, as in a message that a later version writes.
+fn field(tag: u32, bytes: &[u8]) -> Vec<u8> {
+    let mut field = Vec::new();
+    prost::encoding::bytes::encode(tag, &bytes.to_vec(), &mut field);
+    field
+}
+
+fn datagram_of(kind: u8, fields: &[Vec<u8>]) -> Vec<u8> {
+    let mut payload = vec![0x08, kind];
+    fields.iter().for_each(|f| payload.extend_from_slice(f));
+    field(3, &payload)
+}
+
+#[test]
+fn whoever_speaks_in_a_later_kind_is_heard() {
+    let told = MemberRumor::new(alive(2));
+    let member = member_to_wire(&alive(1)).encode_to_vec();
+    let body = field(7, &[field(1, &member), field(50, b"new")].concat());
+    let bytes =
+        datagram_of(77, &[field(60, b"no sender here"), body, field(5, &told.to_wire().encode_to_vec())]);
+    let decoded = swim::decode(&bytes).expect("its sender can be read");
+    assert_eq!((decoded.from, decoded.body), (alive(1), Body::Unknown));
+    assert_eq!(decoded.rumors, [Rumor::Member(told)]);
+    // The same over a stream, where a message of a later kind tells nothing that is understood.
+    let stream = field(3, &[field(100, &member), field(150, b"new")].concat());
+    let decoded = stream::decode(&stream).expect("its sender can be read");
+    assert_eq!((decoded.from, decoded.skipped), (alive(1), 0));
+}
+
+#[test]
+fn a_bad_part_of_a_body_does_not_cost_the_sender() {
+    let member = member_to_wire(&alive(1)).encode_to_vec();
+    let bad = field(2, &field(1, b"no hex digits"));
+    let seq = [0xa0, 0x06, 9];
+    let body = [field(1, &member), bad, seq.to_vec()].concat();
+    let read =
+        |kind, tag| swim::decode(&datagram_of(kind, &[field(tag, &body)])).expect("its sender can be read");
+    let ping = read(1, 2);
+    assert_eq!((ping.body, ping.skipped), (Body::Ping { seq: ProbeSeq(9), forward_to: None }, 1));
+    for (kind, tag) in [(2, 3), (3, 4), (100, 100)] {
+        let other = read(kind, tag);
+        assert_eq!((other.from, other.body, other.skipped), (alive(1), Body::Unknown, 1), "kind {kind}");
+    }
+    let ballot =
+        swim::decode(&datagram_of(102, &[field(103, &[field(1, &member), field(3, b"?")].concat())]));
+    assert_eq!(ballot.map(|d| (d.from, d.body, d.skipped)), Ok((alive(1), Body::Unknown, 1)));
+    // An address that is none is one that the sender does not give.
+    let odd = [field(1, alive(1).id.to_hex().as_slice()), field(3, b"host.example"), vec![0x20, 1, 0x28, 1]]
+        .concat();
+    let read = swim::decode(&datagram_of(1, &[field(2, &field(1, &odd))])).expect("its sender can be read");
+    assert_eq!(read.from.address, UNSPECIFIED);
+}
+
+/// Habitat's field numbers, byte by byte, so that a change of a tag cannot go unnoticed.
+#[test]
+fn a_ping_is_laid_out_as_habitat_lays_it_out() {
+    let from = alive(0x11);
     let body = Body::Ping { seq: ProbeSeq(0), forward_to: None };
     let bytes = swim::encode(member_to_wire(&from), &body, Vec::new(), Vec::new());
     let mut member = vec![0x0a, 32];

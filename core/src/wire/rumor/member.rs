@@ -1,11 +1,12 @@
 //! A member's record and accusers as a message.
 
+use prost::Message as _;
+
 use crate::model::accusers::Accusers;
 use crate::model::error::DecodeError;
 use crate::model::id::MemberId;
 use crate::model::member::State;
 use crate::model::rumor::MemberRumor;
-use crate::wire::Short;
 use crate::wire::convert::{health_from_wire, health_to_wire, member_from_wire, member_to_wire};
 use crate::wire::member::Membership;
 
@@ -13,9 +14,14 @@ impl MemberRumor {
     pub(crate) fn to_wire(self) -> Membership {
         let mut membership = Membership::new(member_to_wire(&self.record), health_to_wire(self.record.state));
         for id in self.accusers.iter() {
-            membership.accuse(Short::new(id.as_bytes()));
+            membership.accuse(*id.as_bytes());
         }
         membership
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let membership = Membership::decode(bytes).map_err(|_| DecodeError::Protobuf)?;
+        Self::from_wire(Some(&membership))
     }
 
     pub(crate) fn from_wire(m: Option<&Membership>) -> Result<Self, DecodeError> {
@@ -24,10 +30,8 @@ impl MemberRumor {
         record.state = record.state.max(health_from_wire(m.health));
         let mut accusers = Accusers::default();
         if record.state == State::Suspect {
-            let invalid = DecodeError::Invalid("accusers");
-            for id in m.accusers().ok_or(invalid)? {
-                let bytes: [u8; 16] = id.as_slice().try_into().map_err(|_| invalid)?;
-                accusers.add(MemberId::from_bytes(bytes));
+            for id in m.accusers() {
+                accusers.add(MemberId::from_bytes(*id));
             }
         }
         Ok(Self { record, accusers })

@@ -75,11 +75,15 @@ impl Rumor {
     /// # Errors
     /// Not a rumor, or one beyond the limits.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        Self::read(bytes)?.ok_or(DecodeError::Invalid("rumor type"))
+    }
+
+    /// Reads one that a message holds. None for what this version does not know or cannot use.
+    pub(crate) fn read(bytes: &[u8]) -> Result<Option<Self>, DecodeError> {
         if bytes.len() > RUMOR_BYTES_MAX + 64 {
             return Err(DecodeError::TooLong { bytes: bytes.len(), limit: RUMOR_BYTES_MAX });
         }
-        let rumor = RumorMessage::decode(bytes).map_err(|_| DecodeError::Protobuf)?;
-        Self::from_wire(rumor)?.ok_or(DecodeError::Invalid("rumor type"))
+        Self::from_wire(RumorMessage::decode(bytes).map_err(|_| DecodeError::Protobuf)?)
     }
 
     pub(crate) fn to_wire(&self) -> RumorMessage {
@@ -123,7 +127,7 @@ impl Rumor {
     }
 
     /// None for what this version does not know or cannot use: others may tell of it.
-    pub(crate) fn from_wire(rumor: RumorMessage) -> Result<Option<Self>, DecodeError> {
+    fn from_wire(rumor: RumorMessage) -> Result<Option<Self>, DecodeError> {
         let known = match rumor.kind {
             number::MEMBER => Self::Member(MemberRumor::from_wire(rumor.member.as_ref())?),
             number::SERVICE => Self::Service(ServiceRumor::from_wire(rumor.service)?),

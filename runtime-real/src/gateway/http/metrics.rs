@@ -257,6 +257,8 @@ fn traffic(out: &mut Out<'_>, m: &Metrics) -> fmt::Result {
             ("ping_req", counts.ping_req),
             ("nack", counts.nack),
             ("gossip", counts.gossip),
+            ("ballot", counts.ballot),
+            ("unknown", counts.unknown),
         ]
     };
     let mut rows = Vec::new();
@@ -279,7 +281,13 @@ fn traffic(out: &mut Out<'_>, m: &Metrics) -> fmt::Result {
             (&[("plane", "stream"), ("dir", "received")], m.stream_bytes_received),
         ],
     )?;
-    out.counter("ring_decode_errors", "Messages that a decoder rejected", m.decode_errors)
+    out.counter("ring_decode_errors", "Messages that a decoder rejected", m.decode_errors)?;
+    out.counter(
+        "ring_messages_sealed",
+        "Rejected messages that were sealed with a ring key",
+        m.messages_sealed,
+    )?;
+    out.counter("ring_parts_skipped", "Unreadable parts of messages that were accepted", m.parts_skipped)
 }
 
 fn services(out: &mut Out<'_>, services: &[ServiceView]) -> fmt::Result {
