@@ -84,7 +84,8 @@ impl Node {
         }
         self.metrics.parts_skipped += u64::from(parts);
         let ctx = ctx!(self);
-        ctx.event(None, EventKind::DecodeFailed { from, channel, error: DecodeError::Skipped { parts } });
+        let error = DecodeError::Skipped { parts }.to_string();
+        ctx.event(None, EventKind::DecodeFailed { from, channel, error });
     }
 
     pub(super) fn on_refused(&mut self, to: SocketAddr) {
