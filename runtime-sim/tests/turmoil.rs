@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use annulus_core::{Instant, State};
 use annulus_sim::action::world::Record;
-use annulus_sim::action::{Action, HostId};
+use annulus_sim::action::{Action, Heal, HostId, Join, Partition};
 use annulus_sim::bed::turmoil::{self, TurmoilBed};
 use annulus_sim::engine::scene::Scene;
 use annulus_sim::scenario::run::{Watcher, run};
@@ -44,7 +44,7 @@ impl Ring {
         let plan = scenario::parse("test.toml", &text).expect("a scenario");
         let mut ring = Self(TurmoilBed::new(&plan, seed).expect("it fits"));
         for host in plan.host_ids() {
-            ring.apply(Action::Join(host));
+            ring.apply(Action::Join(Join { host }));
         }
         ring
     }
@@ -87,7 +87,7 @@ fn five_form_a_ring_part_and_find_together_and_answer_meanwhile() {
 
     let (two, three) = ([0, 1], [2, 3, 4]);
     let sides = [two.map(HostId).to_vec(), three.map(HostId).to_vec()];
-    ring.apply(Action::Cut { from: sides[0].clone(), to: sides[1].clone(), both: true });
+    ring.apply(Action::Partition(Partition { from: sides[0].clone(), to: sides[1].clone(), both: true }));
     let dead = |bed: &TurmoilBed, by: u32, of: u32| sees(bed, by, of) == Some(State::Confirmed);
     ring.until(2 * SOON, "two rings", |bed| {
         let apart = two.iter().all(|a| three.iter().all(|b| dead(bed, *a, *b) && dead(bed, *b, *a)));
@@ -102,7 +102,7 @@ fn five_form_a_ring_part_and_find_together_and_answer_meanwhile() {
     assert!(answer.status == 200 && answer.body.contains(&lost), "{answer:?}");
     assert!(answer.body.contains("\"Confirmed\""), "{answer:?}");
 
-    ring.apply(Action::Heal);
+    ring.apply(Action::Heal(Heal::EVERYWHERE));
     ring.until(2 * SOON, "one ring again", |bed| agree(bed, &ALL));
     assert_eq!(ring.status(4, "/ready"), 200);
     assert_eq!(ring.status(4, "/no/such/route"), 404);
@@ -114,14 +114,14 @@ fn five_form_a_ring_part_and_find_together_and_answer_meanwhile() {
 fn one_way_cuts_and_stopped_packets_are_survived() {
     let mut ring = Ring::of(5, 4);
     ring.until(SOON, "all see all", |bed| agree(bed, &ALL));
-    ring.apply(Action::Cut { from: vec![HostId(1)], to: vec![HostId(2)], both: false });
+    ring.apply(Action::Partition(Partition { from: vec![HostId(1)], to: vec![HostId(2)], both: false }));
     ring.0.hold(HostId(3), HostId(4));
     let until = ring.0.now() + SOON;
     while ring.0.step_until(until) {
         assert_ne!(sees(&ring.0, 0, 1), Some(State::Confirmed), "others still reach it");
     }
     ring.0.release(HostId(3), HostId(4));
-    ring.apply(Action::Heal);
+    ring.apply(Action::Heal(Heal::EVERYWHERE));
     ring.until(SOON, "all see all", |bed| agree(bed, &ALL));
 }
 

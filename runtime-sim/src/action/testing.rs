@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::action::Action;
 use crate::action::world::World;
+use crate::action::{Action, Join};
 use crate::engine::host::{HostId, HostSpec};
 use crate::engine::link::{LinkQuality, Ratio};
 
@@ -26,7 +26,7 @@ pub(crate) fn pair(seed: u64, quality: LinkQuality) -> World {
     let mut world = World::new(seed, quality);
     for name in ["a", "b"] {
         let host = world.add_host(HostSpec::new(name));
-        world.apply(&Action::Join(host)).expect("a new host can join");
+        world.apply(&Action::Join(Join { host })).expect("a new host can join");
     }
     world.run_until(annulus_core::Instant::from_millis(3_000));
     world
@@ -41,7 +41,7 @@ pub(crate) fn ring(seed: u64, members: u32, quality: LinkQuality) -> World {
             spec.peers = vec![A];
         }
         let host = world.add_host(spec);
-        world.apply(&Action::Join(host)).expect("a new host can join");
+        world.apply(&Action::Join(Join { host })).expect("a new host can join");
     }
     world
 }

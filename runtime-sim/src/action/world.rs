@@ -1,10 +1,13 @@
 //! The engine's world with this simulator's actions as its deeds: the names that every floor above uses.
 
-use super::Action;
-use super::fault::Step;
+use std::fmt::Debug;
+use std::time::Duration;
+
+use super::{Action, ActionError, calm, crash_at_sync};
 use crate::engine;
 use crate::engine::deed::Deed;
 use crate::engine::host::HostId;
+use crate::engine::record::Recording;
 use crate::engine::world::Thing;
 
 /// A simulated world to which actions are done.
@@ -16,18 +19,51 @@ pub type What = engine::record::What<Action>;
 
 const _: () = assert!(size_of::<Thing<Action>>() <= 64, "tens of thousands of these wait in large rings");
 
-impl Deed for Action {
-    type Step = Step;
+/// What is left of an action to be done later; its room knows what it is.
+pub trait Later: Debug {
+    /// Its time has come.
+    fn go_on(self: Box<Self>, world: &mut World);
+}
 
-    fn go_on(world: &mut World, step: Step) {
-        world.fault_goes_on(step);
+impl Deed for Action {
+    type Step = Box<dyn Later>;
+
+    fn go_on(world: &mut World, step: Self::Step) {
+        step.go_on(world);
     }
 
     fn syncing(world: &mut World, host: HostId) {
-        world.crash_if_due(host.0);
+        crash_at_sync::syncing(world, host);
     }
 
     fn ended(world: &mut World, host: HostId) {
-        world.stopped_while_calm(host.0);
+        calm::ended(world, host);
+    }
+}
+
+impl World {
+    /// Does something to the world, now.
+    ///
+    /// # Errors
+    /// What is impossible, such as a second join; nothing changed then.
+    pub fn apply(&mut self, action: &Action) -> Result<(), ActionError> {
+        action.check(self)?;
+        self.note(Recording::Events, || What::Action(action.clone()));
+        self.calm = false;
+        action.act(self)
+    }
+
+    /// Does what is possible; a host that something else has befallen is left alone.
+    pub(super) fn try_to(&mut self, action: &Action) {
+        match self.apply(action) {
+            Err(error) if !error.is_untimely() => panic!("{error}"),
+            Ok(()) | Err(_) => {}
+        }
+    }
+
+    /// Leaves the rest of an action for later.
+    pub(super) fn later(&mut self, after: Duration, rest: impl Later + 'static) {
+        let rest: Box<dyn Later> = Box::new(rest);
+        self.queue.push(self.now + after, Thing::Deed(rest));
     }
 }

@@ -59,7 +59,7 @@ impl Network for Loopback {
 
     fn cannot(&self, action: &Action) -> Option<&'static str> {
         match action {
-            Action::Cut { .. } => Some("partitions; use --on netns"),
+            Action::Partition(_) => Some("partitions; use --on netns"),
             other => beyond(other),
         }
     }

@@ -29,7 +29,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::action::{Action, HostId};
+use crate::action::{Action, Common, HostId};
 use crate::exit::Exit;
 use crate::scenario::Plan;
 pub(crate) use loopback::Loopback;
@@ -156,28 +156,30 @@ pub(crate) fn check(plan: &Plan) -> Result<(), BedError> {
 /// The default longest way of simulated links; real ones are shorter.
 const LATENCY_MAX: std::time::Duration = std::time::Duration::from_millis(2);
 
-/// Why an action can be done on no bed; none when one can do it.
-pub(crate) fn beyond(action: &Action) -> Option<&'static str> {
-    match action {
-        Action::Join(_)
-        | Action::Leave(_)
-        | Action::Depart { .. }
-        | Action::DepartId { .. }
-        | Action::Crash(_)
-        | Action::Kill(_)
-        | Action::Restart(..)
-        | Action::Pause(_)
-        | Action::Resume(_)
-        | Action::Cut { .. }
-        | Action::Mend { .. }
-        | Action::Heal
-        | Action::LoadService { .. }
-        | Action::UnloadService { .. }
-        | Action::StopService { .. }
-        | Action::StartService { .. }
-        | Action::CrashService { .. } => None,
-        Action::Give { .. } => Some("configuration and files of groups"),
-        // A new fault is the simulator's alone until a bed learns it.
-        _ => Some("links that change their quality, clocks, disks that fail"),
+/// Why an action can be done on no bed with real daemons; none when one can do it.
+pub(crate) const fn beyond(action: &Action) -> Option<&'static str> {
+    // A new fault is the simulator's alone until the list of actions says otherwise.
+    let Some(common) = action.common() else {
+        return Some("what only the simulator can do to clocks, disks, packages and groups");
+    };
+    match common {
+        Common::SetLink(_) | Common::SetBurst(_) | Common::SetCapacity(_) => {
+            Some("links that change their quality")
+        }
+        Common::Join(_)
+        | Common::Leave(_)
+        | Common::Depart(_)
+        | Common::Crash(_)
+        | Common::Kill(_)
+        | Common::Restart(_)
+        | Common::Pause(_)
+        | Common::Resume(_)
+        | Common::Partition(_)
+        | Common::Heal(_)
+        | Common::LoadService(_)
+        | Common::UnloadService(_)
+        | Common::StopService(_)
+        | Common::StartService(_)
+        | Common::CrashService(_) => None,
     }
 }

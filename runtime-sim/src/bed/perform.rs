@@ -65,8 +65,9 @@ pub(crate) fn perform(plan: &Plan, on: On, tolerance: Duration) -> Result<BedRep
         }
         // What is judged at a time is judged before what is done then.
         while let Some(timed) = actions.next_if(|timed| timed.time <= now) {
-            if let Some(error) = ring.impossible(&timed.action) {
+            if let Err(error) = timed.action.check(&ring) {
                 let line = timed.line.unwrap_or(0);
+                let error = error.to_string();
                 return Err(BedError::Impossible { file: plan.file.clone(), line, error });
             }
             ring.act(&timed.action)?;

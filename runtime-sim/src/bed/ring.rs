@@ -12,7 +12,11 @@ use tempfile::TempDir;
 use super::daemon::{self, Daemon, Settings};
 use super::observe::{self, Reported, Seen};
 use super::{BedError, Network, services};
-use crate::action::{Action, DiskAfter, HostId};
+use crate::action::room::Ground;
+use crate::action::{
+    Action, Common, Crash, CrashService, Depart, DiskAfter, Heal, HostId, Join, Kill, Leave, LoadService,
+    Partition, Pause, Restart, Resume, StartService, StopService, UnloadService,
+};
 use crate::engine::host::HostState;
 use crate::engine::scene::Scene;
 use crate::scenario::Plan;
@@ -85,7 +89,7 @@ impl<'p> Ring<'p> {
     /// Asks everybody what they hold.
     pub(super) fn observe(&mut self) -> Result<(), BedError> {
         let with_services =
-            self.plan.actions.iter().any(|timed| matches!(timed.action, Action::LoadService { .. }));
+            self.plan.actions.iter().any(|timed| matches!(timed.action, Action::LoadService(_)));
         self.now = self.elapsed();
         for index in 0..self.hosts.len() {
             let host = &mut self.hosts[index];
@@ -118,77 +122,58 @@ impl<'p> Ring<'p> {
         self.reports.1.try_iter().collect()
     }
 
-    /// Does what a scenario asks for. Actions that are impossible are found before, by [`Self::impossible`].
+    /// Does what a scenario asks for. What is beyond it, or impossible, is found before.
     pub(super) fn act(&mut self, action: &Action) -> Result<(), BedError> {
-        match action {
-            Action::Join(host) => self.join(*host),
-            Action::Restart(host, disk) => self.restart(*host, *disk),
-            Action::Leave(host) => self.signal(*host, Signal::SIGTERM, None),
-            Action::Pause(host) => self.signal(*host, Signal::SIGSTOP, Some(HostState::Paused)),
-            Action::Resume(host) => self.signal(*host, Signal::SIGCONT, Some(HostState::Running)),
-            Action::Kill(host) => self.stop(*host, HostState::Stopped),
-            Action::Crash(host) => {
+        let Some(common) = action.common() else { return Ok(()) };
+        match common {
+            Common::Join(Join { host }) => self.join(*host),
+            Common::Restart(Restart { host, disk }) => self.restart(*host, *disk),
+            Common::Leave(Leave { host }) => self.signal(*host, Signal::SIGTERM, None),
+            Common::Pause(Pause { host }) => self.signal(*host, Signal::SIGSTOP, Some(HostState::Paused)),
+            Common::Resume(Resume { host }) => self.signal(*host, Signal::SIGCONT, Some(HostState::Running)),
+            Common::Kill(Kill { host }) => self.stop(*host, HostState::Stopped),
+            Common::Crash(Crash { host }) => {
                 // First the cable, so that the dying process says nothing.
                 self.bed.connect(*host, false)?;
                 self.stop(*host, HostState::Crashed)
             }
-            Action::Depart { by, host } => match self.host(*host).member {
+            Common::Depart(Depart { by, host }) => match self.host(*host).member {
                 Some(member) => self.ask(*by, &["sup", "depart", &member.to_string()]),
                 None => {
                     Err(BedError::Failed(format!("{} has not said who it is yet", self.plan.name(*host))))
                 }
             },
-            Action::DepartId { by, member } => self.ask(*by, &["sup", "depart", &member.to_string()]),
-            Action::Cut { from, to, both } => {
+            Common::Partition(Partition { from, to, both }) => {
                 self.cut.extend(pairs(from, to));
                 self.cut.extend(pairs(to, from).filter(|_| *both));
                 self.cut_now()
             }
-            Action::Mend { from, to } => {
+            Common::Heal(Heal { between: Some((from, to)) }) => {
                 let mended: BTreeSet<_> = pairs(from, to).chain(pairs(to, from)).collect();
                 self.cut.retain(|pair| !mended.contains(pair));
                 self.cut_now()
             }
-            Action::Heal => {
+            Common::Heal(Heal { between: None }) => {
                 self.cut.clear();
                 self.cut_now()
             }
-            Action::LoadService { host, service, .. } => {
+            Common::LoadService(LoadService { host, service, .. }) => {
                 services::load(&self.host(*host).settings, self.folder.path(), service)
             }
-            Action::UnloadService { host, service } => {
+            Common::UnloadService(UnloadService { host, service }) => {
                 self.ask(*host, &["svc", "unload", &services::ident(service)])
             }
-            Action::StopService { host, service } => {
+            Common::StopService(StopService { host, service }) => {
                 self.ask(*host, &["svc", "stop", &services::ident(service)])
             }
-            Action::StartService { host, service } => {
+            Common::StartService(StartService { host, service }) => {
                 self.ask(*host, &["svc", "start", &services::ident(service)])
             }
-            Action::CrashService { host, service, .. } => {
+            Common::CrashService(CrashService { host, service, .. }) => {
                 services::crash(&self.host(*host).settings, service)
             }
-            _ => Ok(()),
+            Common::SetLink(_) | Common::SetBurst(_) | Common::SetCapacity(_) => Ok(()),
         }
-    }
-
-    /// Why an action is impossible now; none when it is possible.
-    pub(super) fn impossible(&mut self, action: &Action) -> Option<String> {
-        use HostState::{Crashed, New, Paused, Running, Stopped};
-        let (host, verb, states): (HostId, &str, &[HostState]) = match action {
-            Action::Join(host) => (*host, "join", &[New]),
-            Action::Restart(host, _) => (*host, "restart", &[Stopped, Crashed]),
-            Action::Leave(host) => (*host, "leave", &[Running, Paused]),
-            Action::Crash(host) => (*host, "crash", &[Running, Paused, Stopped]),
-            Action::Kill(host) => (*host, "be killed", &[Running, Paused]),
-            Action::Pause(host) => (*host, "pause", &[Running]),
-            Action::Resume(host) => (*host, "resume", &[Paused]),
-            Action::Depart { by, .. } | Action::DepartId { by, .. } => (*by, "ban a member", &[Running]),
-            _ => return None,
-        };
-        let state = self.host(host).state;
-        let name = self.plan.name(host);
-        (!states.contains(&state)).then(|| format!("{name} cannot {verb}: it is {state:?}").to_lowercase())
     }
 
     fn host(&self, host: HostId) -> &Host {
@@ -211,7 +196,7 @@ impl<'p> Ring<'p> {
 
     fn join(&mut self, host: HostId) -> Result<(), BedError> {
         self.start(host)?;
-        let old = Action::Restart(host, DiskAfter::Old);
+        let old = Action::Restart(Restart { host, disk: DiskAfter::Old });
         if self.plan.actions.iter().any(|timed| timed.action == old) {
             self.back_up(host)?;
         }
@@ -354,5 +339,16 @@ impl Scene for Ring<'_> {
 
     fn knows_service(&self, by: HostId, member: &MemberId, service: &ServiceName) -> bool {
         self.host(by).seen.believed.contains(&(*member, service.as_str().to_owned()))
+    }
+}
+
+impl Ground for Ring<'_> {
+    fn host_count(&self) -> usize {
+        self.hosts.len()
+    }
+
+    fn has_process(&self, _: HostId, _: &ServiceName) -> bool {
+        // The daemon knows, and is asked when the process is to end.
+        true
     }
 }

@@ -7,9 +7,11 @@ use annulus_core::{
 };
 
 use super::{Args, Figure};
-use crate::action::group::Given;
+use crate::action::Given;
 use crate::action::world::{Record, What, World};
-use crate::action::{Action, HostId, LinkQuality, Ratio};
+use crate::action::{
+    Action, ApplyConfig, Crash, Heal, HostId, Join, LinkQuality, LoadService, Partition, Pause, Ratio, Resume,
+};
 use crate::bench::cpu;
 use crate::engine::host::{self, HostSpec};
 use crate::engine::lead::Load;
@@ -59,7 +61,7 @@ fn preloaded(args: &Args) -> World {
         let members = records.clone();
         let incarnation = Incarnation(0);
         world.preload(host, Snapshot { incarnation, members, ..Snapshot::new(member_id) });
-        apply(&mut world, Action::Join(host));
+        apply(&mut world, Action::Join(Join { host }));
     }
     world
 }
@@ -165,7 +167,7 @@ pub(super) fn kill(args: &Args) -> Vec<Figure> {
     world.record(Recording::Events);
     let meter = Meter::start(&world);
     let since = world.now();
-    apply(&mut world, Action::Crash(victim));
+    apply(&mut world, Action::Crash(Crash { host: victim }));
     let mut confirmed = vec![None; args.members as usize];
     let mut left = args.members - 1;
     while left > 0 && world.now() < since + PATIENCE {
@@ -200,7 +202,10 @@ pub(super) fn rumor(args: &Args) -> Vec<Figure> {
     let mut world = settled(args);
     world.record(Recording::Events);
     let teller = HostId(0);
-    apply(&mut world, Action::LoadService { host: teller, service: "web".to_owned(), how: Load::default() });
+    apply(
+        &mut world,
+        Action::LoadService(LoadService { host: teller, service: "web".to_owned(), how: Load::default() }),
+    );
     let patience = world.now() + PATIENCE;
     let mut told = None;
     let mut times = Vec::new();
@@ -234,7 +239,11 @@ pub(super) fn apply_config(args: &Args) -> Vec<Figure> {
     for number in 0..args.members {
         apply(
             &mut world,
-            Action::LoadService { host: HostId(number), service: service.clone(), how: Default::default() },
+            Action::LoadService(LoadService {
+                host: HostId(number),
+                service: service.clone(),
+                how: Default::default(),
+            }),
         );
     }
     // Until everybody has heard of everybody's service, and nobody has anything left to say.
@@ -245,7 +254,7 @@ pub(super) fn apply_config(args: &Args) -> Vec<Figure> {
     let (version, text) = (1, "number = 1\n".to_owned());
     let given = Box::new(Given { group, file: None, version, text, bytes: 0 });
     let start = world.now();
-    apply(&mut world, Action::Give { host: HostId(0), given });
+    apply(&mut world, ApplyConfig { host: HostId(0), given }.into());
     let mut known = Vec::new();
     let mut rendered = vec![None; args.members as usize];
     let all = |rendered: &[Option<f64>]| rendered.iter().all(Option::is_some);
@@ -283,7 +292,7 @@ pub(super) fn apply_config(args: &Args) -> Vec<Figure> {
 pub(super) fn join(args: &Args) -> Vec<Figure> {
     let mut world = empty(args);
     let seed = world.add_host(spec(0, &[]));
-    apply(&mut world, Action::Join(seed));
+    apply(&mut world, Action::Join(Join { host: seed }));
     let mut rng = Rng::from_seed([args.seed.to_le_bytes()[0]; 32]);
     let mut starts: Vec<(u64, HostId)> = Vec::new();
     for number in 1..args.members {
@@ -294,7 +303,7 @@ pub(super) fn join(args: &Args) -> Vec<Figure> {
     let meter = Meter::start(&world);
     for (at, host) in starts {
         world.run_until(Instant::from_nanos(at));
-        apply(&mut world, Action::Join(host));
+        apply(&mut world, Action::Join(Join { host }));
     }
     let full = until_whole(&mut world, Instant::ZERO + PATIENCE);
     let full_s = full.map(|at| at.saturating_since(Instant::ZERO).as_secs_f64());
@@ -311,13 +320,13 @@ pub(super) fn join(args: &Args) -> Vec<Figure> {
 pub(super) fn heal(args: &Args) -> Vec<Figure> {
     let mut world = settled(args);
     let (from, to): (Vec<HostId>, Vec<HostId>) = world.hosts().partition(|host| host.0 % 2 == 0);
-    apply(&mut world, Action::Cut { from, to, both: true });
+    apply(&mut world, Action::Partition(Partition { from, to, both: true }));
     world.run_until(world.now() + SPLIT);
     let split = view::running(&world)
         .next()
         .and_then(|host| world.node(host))
         .map(|node| node.members().iter().filter(|m| m.state == State::Alive).count() as f64);
-    apply(&mut world, Action::Heal);
+    apply(&mut world, Action::Heal(Heal::EVERYWHERE));
     let since = world.now();
     let meter = Meter::start(&world);
     let whole = until_whole(&mut world, since + PATIENCE);
@@ -342,7 +351,9 @@ pub(super) fn pauses(args: &Args) -> Vec<Figure> {
     let end = world.now() + Duration::from_secs(args.seconds);
     let mut tally = Tally::default();
     while world.now() < end {
-        for (action, then) in [(Action::Pause(sleeper), 5), (Action::Resume(sleeper), 15)] {
+        for (action, then) in
+            [(Action::Pause(Pause { host: sleeper }), 5), (Action::Resume(Resume { host: sleeper }), 15)]
+        {
             apply(&mut world, action);
             for _ in 0..then {
                 world.run_until(world.now() + Duration::from_secs(1));

@@ -8,7 +8,7 @@ use annulus_core::{EventKind, MemberId, RumorKey};
 
 use super::Checker;
 use crate::action::world::{Record, What};
-use crate::action::{Action, DiskAfter, HostId};
+use crate::action::{Action, CloneDisk, DiskAfter, HostId, Restart};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -57,7 +57,8 @@ impl Checker for AcknowledgedVersions {
     fn observe(&mut self, record: &Record) -> Result<(), String> {
         match &record.what {
             What::Action(
-                Action::Restart(host, DiskAfter::Lost | DiskAfter::Old) | Action::CloneDisk { host, .. },
+                Action::Restart(Restart { host, disk: DiskAfter::Lost | DiskAfter::Old })
+                | Action::CloneDisk(CloneDisk { host, .. }),
             ) => self.forget(*host),
             What::HostStarted { host, member, restored } => self.started(*host, *member, *restored),
             What::Restored { host, versions } => return self.restored(*host, versions),
@@ -115,7 +116,7 @@ mod tests {
         assert!(life(&answered(3), &restored(None)).is_err(), "it is gone altogether");
         let heard = record(What::Holds { host: HostId(0), key: key(), version: 9 });
         assert_eq!(life(&[heard], &restored(None)), Ok(()), "nobody was promised what was only heard");
-        let lost = record(What::Action(Action::Restart(HostId(0), DiskAfter::Lost)));
+        let lost = record(What::Action(Action::Restart(Restart { host: HostId(0), disk: DiskAfter::Lost })));
         assert_eq!(life(&answered(3), &[&[lost][..], &[started(0, 2, false)]].concat()), Ok(()));
     }
 }

@@ -8,7 +8,7 @@ use annulus_core::{EventKind, MemberId, Reply, State};
 
 use super::Checker;
 use crate::action::world::{Record, What};
-use crate::action::{Action, DiskAfter, HostId};
+use crate::action::{Action, Depart, DiskAfter, HostId, Restart};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -34,10 +34,10 @@ impl Checker for BannedStaysBanned {
 
     fn observe(&mut self, record: &Record) -> Result<(), String> {
         match &record.what {
-            What::Action(Action::Depart { by, .. } | Action::DepartId { by, .. }) => {
+            What::Action(Action::Depart(Depart { by, .. })) => {
                 self.hosts.entry(*by).or_default().asking = true;
             }
-            What::Action(Action::Restart(host, DiskAfter::Lost | DiskAfter::Old)) => {
+            What::Action(Action::Restart(Restart { host, disk: DiskAfter::Lost | DiskAfter::Old })) => {
                 self.hosts.remove(host);
             }
             What::Reply { host, reply, .. } => {
@@ -102,7 +102,7 @@ mod tests {
     }
 
     fn asked() -> Record {
-        record(What::Action(Action::Depart { by: HostId(0), host: HostId(5) }))
+        record(What::Action(Action::Depart(Depart { by: HostId(0), host: HostId(5) })))
     }
 
     fn promised() -> Record {
@@ -133,7 +133,7 @@ mod tests {
         assert!(run(&kept).is_err());
         let hearsay = [banned(), restarted.clone(), held(State::Alive)];
         assert_eq!(run(&hearsay), Ok(()), "a rumor may be lost with the memory");
-        let lost = record(What::Action(Action::Restart(HostId(0), DiskAfter::Lost)));
+        let lost = record(What::Action(Action::Restart(Restart { host: HostId(0), disk: DiskAfter::Lost })));
         assert_eq!(run(&[asked(), banned(), promised(), lost, restarted, held(State::Alive)]), Ok(()));
     }
 }

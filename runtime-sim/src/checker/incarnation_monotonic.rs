@@ -11,7 +11,7 @@ use annulus_core::{EventKind, Incarnation, MemberId, Why};
 
 use super::Checker;
 use crate::action::world::{Record, What};
-use crate::action::{Action, DiskAfter, HostId};
+use crate::action::{Action, CloneDisk, DiskAfter, HostId, Restart};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -35,14 +35,14 @@ impl Checker for IncarnationMonotonic {
 
     fn observe(&mut self, record: &Record) -> Result<(), String> {
         match &record.what {
-            What::Action(Action::Restart(host, DiskAfter::Old)) => {
+            What::Action(Action::Restart(Restart { host, disk: DiskAfter::Old })) => {
                 // The backup may hold a member that ran there before the one that ran last.
                 for member in self.ran.get(host).into_iter().flatten() {
                     self.own.remove(member);
                 }
                 Ok(())
             }
-            What::Action(Action::CloneDisk { of, .. }) => {
+            What::Action(Action::CloneDisk(CloneDisk { of, .. })) => {
                 // What lies on that disk may be an earlier member's identity, too.
                 self.copied.extend(self.ran.get(of).into_iter().flatten());
                 Ok(())
@@ -156,7 +156,7 @@ mod tests {
                 .expect_err("it has to fire")
                 .contains("starts with incarnation 4 although it had 4")
         );
-        let old = record(What::Action(Action::Restart(HostId(0), DiskAfter::Old)));
+        let old = record(What::Action(Action::Restart(Restart { host: HostId(0), disk: DiskAfter::Old })));
         assert_eq!(
             run(&[started(0, 1, false), begins(1, 4), old, started(0, 1, true), begins(1, 2)]),
             Ok(())
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_copied_disk_is_excused_and_nobody_else() {
-        let copy = record(What::Action(Action::CloneDisk { host: HostId(1), of: HostId(0) }));
+        let copy = record(What::Action(Action::CloneDisk(CloneDisk { host: HostId(1), of: HostId(0) })));
         let twice = |copy: Option<Record>| {
             let mut records = vec![started(0, 1, false), begins(1, 4)];
             records.extend(copy);

@@ -8,7 +8,7 @@ use annulus_core::{ElectionEvent, EventKind, Instant, MemberId, ServiceGroup};
 
 use super::Checker;
 use crate::action::world::{Record, What};
-use crate::action::{Action, HostId};
+use crate::action::{Action, HostId, LoadService, Pause, Slow, StopService, Suspend, UnloadService};
 use crate::engine::lead::Load;
 
 /// A member counts as a candidate this long after its service was loaded: its package is made ready, its suitability
@@ -32,15 +32,18 @@ pub struct LeaderForAReason {
 impl LeaderForAReason {
     fn action(&mut self, at: Instant, action: &Action) {
         match action {
-            Action::LoadService { host, service, how } => {
+            Action::LoadService(LoadService { host, service, how }) => {
                 self.loaded.insert((service.clone(), *host), (at, *how));
             }
-            Action::StopService { host, service } | Action::UnloadService { host, service } => {
+            Action::StopService(StopService { host, service })
+            | Action::UnloadService(UnloadService { host, service }) => {
                 self.loaded.remove(&(service.clone(), *host));
             }
             Action::Join(_) => {}
             Action::Crash(_) | Action::Kill(_) => {}
-            Action::Pause(host) | Action::Slow { host, .. } | Action::Suspend { host, .. } => {
+            Action::Pause(Pause { host })
+            | Action::Slow(Slow { host, .. })
+            | Action::Suspend(Suspend { host, .. }) => {
                 self.late.insert(*host);
                 self.disturbed = true;
             }
@@ -121,6 +124,7 @@ impl Checker for LeaderForAReason {
 mod tests {
     use super::super::testing::{event, started};
     use super::*;
+    use crate::action::Heal;
 
     fn at(ms: u64, what: What) -> Record {
         Record { at: Instant::from_millis(ms), what }
@@ -137,7 +141,8 @@ mod tests {
 
     fn load(host: u32, suitability: u64) -> Record {
         let how = Load { suitability: Some(suitability), ..Load::led() };
-        let action = Action::LoadService { host: HostId(host), service: "redis".to_owned(), how };
+        let action =
+            Action::LoadService(LoadService { host: HostId(host), service: "redis".to_owned(), how });
         at(1_000, What::Action(action))
     }
 
@@ -152,7 +157,8 @@ mod tests {
         let with = |rest: &[Record]| [&before[..], rest].concat();
         assert_eq!(run(&with(&[won(0, 1)])), Ok(()));
         assert!(run(&with(&[won(1, 1)])).expect_err("it has to fire").contains("host 0 is better suited"));
-        let usurped = run(&with(&[won(0, 1), at(2_000, What::Action(Action::Heal)), won(1, 2)]));
+        let usurped =
+            run(&with(&[won(0, 1), at(2_000, What::Action(Action::Heal(Heal::EVERYWHERE))), won(1, 2)]));
         assert!(usurped.expect_err("it has to fire").contains("had not stopped"));
     }
 }

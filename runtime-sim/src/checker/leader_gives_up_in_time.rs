@@ -8,7 +8,7 @@ use annulus_core::{ElectionEvent, EventKind, Instant, LeaseEnd, ServiceGroup};
 
 use super::Checker;
 use crate::action::world::{Record, What};
-use crate::action::{Action, HostId};
+use crate::action::{Action, HostId, Pause, Resume, Slow, Suspend};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -36,12 +36,14 @@ impl LeaderGivesUpInTime {
 
     fn action(&mut self, action: &Action) {
         match action {
-            Action::Pause(host) | Action::Slow { host, .. } | Action::Suspend { host, .. } => {
+            Action::Pause(Pause { host })
+            | Action::Slow(Slow { host, .. })
+            | Action::Suspend(Suspend { host, .. }) => {
                 self.late.insert(*host);
                 // What it led before is beyond its power from now on.
                 self.until.retain(|(other, _), _| other != host);
             }
-            Action::Resume(host) => {
+            Action::Resume(Resume { host }) => {
                 self.late.remove(host);
             }
             _ => {}

@@ -9,7 +9,9 @@ use annulus_core::{Instant, ServiceGroup, Timings};
 
 use super::Checker;
 use crate::action::world::{Record, What};
-use crate::action::{Action, DiskAfter, HostId};
+use crate::action::{
+    Action, Calm, CloneDisk, Depart, DiskAfter, HostId, LoadService, Restart, StopService, UnloadService,
+};
 
 /// See the module.
 #[derive(Debug)]
@@ -54,16 +56,17 @@ impl LeaderInTime {
 
     fn action(&mut self, at: Instant, action: &Action) {
         match action {
-            Action::LoadService { host, service, how } if how.leader => {
+            Action::LoadService(LoadService { host, service, how }) if how.leader => {
                 self.members.entry(service.clone()).or_default().insert(*host);
             }
-            Action::StopService { host, service } | Action::UnloadService { host, service } => {
+            Action::StopService(StopService { host, service })
+            | Action::UnloadService(UnloadService { host, service }) => {
                 self.gone.entry(service.clone()).or_default().insert(*host);
             }
-            Action::Restart(host, DiskAfter::Lost | DiskAfter::Old)
-            | Action::CloneDisk { host, .. }
-            | Action::Depart { host, .. } => self.lose(*host),
-            Action::Calm => self.calm = Some(at),
+            Action::Restart(Restart { host, disk: DiskAfter::Lost | DiskAfter::Old })
+            | Action::CloneDisk(CloneDisk { host, .. })
+            | Action::Depart(Depart { host, .. }) => self.lose(*host),
+            Action::Calm(Calm) => self.calm = Some(at),
             _ => {}
         }
     }
@@ -106,6 +109,7 @@ impl Checker for LeaderInTime {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::action::Heal;
     use crate::engine::lead::Load;
 
     fn at(s: u64, what: What) -> Record {
@@ -115,16 +119,20 @@ mod tests {
     #[test]
     fn a_group_that_could_be_led_is() {
         let load = |n| {
-            let action =
-                Action::LoadService { host: HostId(n), service: "redis".to_owned(), how: Load::led() };
+            let action = Action::LoadService(LoadService {
+                host: HostId(n),
+                service: "redis".to_owned(),
+                how: Load::led(),
+            });
             at(1, What::Action(action))
         };
-        let lost = |n| at(2, What::Action(Action::Restart(HostId(n), DiskAfter::Lost)));
-        let calm = at(10, What::Action(Action::Calm));
+        let lost =
+            |n| at(2, What::Action(Action::Restart(Restart { host: HostId(n), disk: DiskAfter::Lost })));
+        let calm = at(10, What::Action(Action::Calm(Calm)));
         let until = Some(Instant::from_millis(20_000));
         let group: ServiceGroup = "redis.default".parse().expect("a group");
         let leads = at(12, What::Leads { host: HostId(0), group, term: 1, until });
-        let later = at(500, What::Action(Action::Heal));
+        let later = at(500, What::Action(Action::Heal(Heal::EVERYWHERE)));
         let run = |records: &[Record]| {
             let mut checker = LeaderInTime::new(&Timings::lan());
             records.iter().try_for_each(|record| checker.observe(record))

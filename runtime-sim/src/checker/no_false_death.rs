@@ -12,7 +12,7 @@ use annulus_core::{EventKind, Instant, MemberId, State, Timings};
 
 use super::Checker;
 use crate::action::world::{Record, What};
-use crate::action::{Action, HostId, LinkQuality};
+use crate::action::{Action, Calm, HostId, LinkQuality, SetLink};
 
 /// The highest loss at which nobody may be held dead, in percent.
 const LOSS_PERCENT_MAX: u64 = 5;
@@ -43,23 +43,23 @@ impl NoFalseDeath {
 
     fn action(&mut self, at: Instant, action: &Action) {
         match action {
-            Action::Calm => {
+            Action::Calm(Calm) => {
                 self.disturbed = false;
                 self.calm_since = Some(at);
             }
-            Action::SetLink { quality, .. } if is_harmless(quality) => {}
+            Action::SetLink(SetLink { quality, .. }) if is_harmless(quality) => {}
             Action::Join(_)
-            | Action::Heal
-            | Action::Mend { .. }
-            | Action::LoadService { .. }
-            | Action::UnloadService { .. }
-            | Action::StartService { .. }
-            | Action::StopService { .. }
-            | Action::Give { .. }
-            | Action::Package { .. }
+            | Action::Heal(_)
+            | Action::LoadService(_)
+            | Action::UnloadService(_)
+            | Action::StartService(_)
+            | Action::StopService(_)
+            | Action::ApplyConfig(_)
+            | Action::PutFile(_)
+            | Action::SetPackage(_)
             | Action::Balance(_)
-            | Action::CrashService { .. }
-            | Action::ClockJump { .. } => {}
+            | Action::CrashService(_)
+            | Action::ClockJump(_) => {}
             _ => self.disturbed = true,
         }
     }
@@ -111,6 +111,7 @@ mod tests {
 
     use super::super::testing::{event, member, record, started};
     use super::*;
+    use crate::action::Pause;
     use crate::action::Ratio;
 
     fn died(at_ms: u64) -> Record {
@@ -134,7 +135,7 @@ mod tests {
             duplicate: Ratio::ZERO,
             reorder: Ratio::ZERO,
         };
-        done(Action::SetLink { from: Vec::new(), to: Vec::new(), quality })
+        done(Action::SetLink(SetLink { from: Vec::new(), to: Vec::new(), quality }))
     }
 
     fn run(records: &[Record]) -> Result<(), String> {
@@ -150,16 +151,19 @@ mod tests {
                 .contains("nothing is wrong")
         );
         assert!(run(&[started(3, 9, false), lossy(5), died(5_000)]).is_err());
-        let later = [started(3, 9, false), lossy(50), done(Action::Calm), died(100_000)];
+        let later = [started(3, 9, false), lossy(50), done(Action::Calm(Calm)), died(100_000)];
         assert!(run(&later).is_err());
     }
 
     #[test]
     fn a_death_that_something_excuses_passes() {
         assert_eq!(run(&[started(3, 9, false), lossy(6), died(5_000)]), Ok(()));
-        assert_eq!(run(&[started(3, 9, false), done(Action::Pause(HostId(1))), died(5_000)]), Ok(()));
+        assert_eq!(
+            run(&[started(3, 9, false), done(Action::Pause(Pause { host: HostId(1) })), died(5_000)]),
+            Ok(())
+        );
         assert_eq!(run(&[died(5_000)]), Ok(()), "it does not run");
-        let soon = [started(3, 9, false), lossy(50), done(Action::Calm), died(5_000)];
+        let soon = [started(3, 9, false), lossy(50), done(Action::Calm(Calm)), died(5_000)];
         assert_eq!(run(&soon), Ok(()), "a suspicion from before may still run out");
     }
 }

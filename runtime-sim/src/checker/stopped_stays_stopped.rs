@@ -7,7 +7,9 @@ use annulus_core::{EventKind, ServiceName, ServiceState};
 
 use super::Checker;
 use crate::action::world::{Record, What};
-use crate::action::{Action, DiskAfter, HostId};
+use crate::action::{
+    Action, CloneDisk, DiskAfter, HostId, LoadService, Restart, StartService, StopService, UnloadService,
+};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -65,15 +67,16 @@ impl Checker for StoppedStaysStopped {
 impl StoppedStaysStopped {
     fn action(&mut self, action: &Action) {
         match action {
-            Action::StopService { host, service } => {
+            Action::StopService(StopService { host, service }) => {
                 self.stops.entry((*host, service.clone())).or_insert(Stop::Asked);
             }
-            Action::StartService { host, service }
-            | Action::LoadService { host, service, .. }
-            | Action::UnloadService { host, service } => {
+            Action::StartService(StartService { host, service })
+            | Action::LoadService(LoadService { host, service, .. })
+            | Action::UnloadService(UnloadService { host, service }) => {
                 self.stops.remove(&(*host, service.clone()));
             }
-            Action::Restart(host, DiskAfter::Lost | DiskAfter::Old) | Action::CloneDisk { host, .. } => {
+            Action::Restart(Restart { host, disk: DiskAfter::Lost | DiskAfter::Old })
+            | Action::CloneDisk(CloneDisk { host, .. }) => {
                 self.stops.retain(|(at, _), _| at != host);
             }
             _ => {}
@@ -93,7 +96,7 @@ mod tests {
     const AT: HostId = HostId(0);
 
     fn stop() -> Record {
-        record(What::Action(Action::StopService { host: AT, service: "web".into() }))
+        record(What::Action(Action::StopService(StopService { host: AT, service: "web".into() })))
     }
 
     fn down() -> Record {
@@ -119,9 +122,10 @@ mod tests {
 
     #[test]
     fn a_start_after_a_stop_passes_when_it_was_asked_for() {
-        let start = record(What::Action(Action::StartService { host: AT, service: "web".into() }));
+        let start =
+            record(What::Action(Action::StartService(StartService { host: AT, service: "web".into() })));
         assert_eq!(run(&[stop(), down(), start, process()]), Ok(()));
-        let lost = record(What::Action(Action::Restart(AT, DiskAfter::Lost)));
+        let lost = record(What::Action(Action::Restart(Restart { host: AT, disk: DiskAfter::Lost })));
         assert_eq!(run(&[stop(), down(), lost, process()]), Ok(()));
         let stopped = record(What::HostStopped { host: AT, why: crate::engine::record::StopReason::Crashed });
         assert_eq!(run(&[stop(), stopped, process()]), Ok(()), "it was not on disk yet");
@@ -129,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_start_that_nobody_asked_for_fires() {
-        let kept = record(What::Action(Action::Restart(AT, DiskAfter::Kept)));
+        let kept = record(What::Action(Action::Restart(Restart { host: AT, disk: DiskAfter::Kept })));
         let message =
             run(&[stop(), down(), kept, started(0, 1, true), process()]).expect_err("it has to fire");
         assert!(message.contains("was stopped by an operator"), "{message}");

@@ -8,7 +8,7 @@ use annulus_core::{EventKind, Instant, State, Why};
 
 use super::Checker;
 use crate::action::world::{Record, What};
-use crate::action::{Action, HostId};
+use crate::action::{Action, HostId, Pause, Resume};
 
 /// A gap that every shipped set of timings counts as one, whatever the supervisor was waiting for.
 const GAP: Duration = Duration::from_secs(10);
@@ -28,10 +28,10 @@ impl Checker for WakingAccusesNobody {
 
     fn observe(&mut self, record: &Record) -> Result<(), String> {
         match &record.what {
-            What::Action(Action::Pause(host)) => {
+            What::Action(Action::Pause(Pause { host })) => {
                 self.frozen.insert(*host, record.at);
             }
-            What::Action(Action::Resume(host)) => {
+            What::Action(Action::Resume(Resume { host })) => {
                 let since = self.frozen.remove(host);
                 if since.is_some_and(|since| since + GAP <= record.at) {
                     self.woken.insert(*host, record.at);
@@ -81,8 +81,8 @@ mod tests {
             why: Why::ProbeFailed,
         };
         let mut records = vec![
-            at(1_000, record(What::Action(Action::Pause(HostId(0))))),
-            at(end, record(What::Action(Action::Resume(HostId(0))))),
+            at(1_000, record(What::Action(Action::Pause(Pause { host: HostId(0) })))),
+            at(end, record(What::Action(Action::Resume(Resume { host: HostId(0) })))),
         ];
         if notices {
             records.push(at(end, event(0, EventKind::Stalled { for_ms: pause_ms })));

@@ -1,17 +1,22 @@
 //! `annulus-sim list`
 
 use super::emit;
+use crate::action;
 use crate::exit::Exit;
-use crate::scenario::reference::{ACTIONS, EVENTS, EXPECTATIONS, Word};
+use crate::scenario::reference::{EVENTS, EXPECTATIONS};
 
 pub(super) fn run() -> Exit {
     emit("Actions, each in an [[at]] with time = \"5s\":");
-    words(ACTIONS);
+    for (word, _) in action::words() {
+        entry(word.key, word.doc, word.example);
+    }
     emit(
         "\nExpectations, each in an [[expect]] with by = \"10s\" (true once until then), at = \"10s\" or \
          always = \"5s..20s\":",
     );
-    words(EXPECTATIONS);
+    for word in EXPECTATIONS {
+        entry(word.key, word.doc, word.example);
+    }
     emit("\nEvents, for `occurred` and `never`:");
     for (word, doc) in EVENTS {
         emit(&format!("  {word:<16} {doc}"));
@@ -20,8 +25,6 @@ pub(super) fn run() -> Exit {
     Exit::Pass
 }
 
-fn words(words: &[Word]) {
-    for word in words {
-        emit(&format!("  {:<16} {}\n  {:16} {}", word.key, word.doc, "", word.example));
-    }
+fn entry(key: &str, doc: &str, example: &str) {
+    emit(&format!("  {key:<16} {doc}\n  {:16} {example}", ""));
 }

@@ -68,7 +68,7 @@ impl<D: Deed> World<D> {
         }
     }
 
-    fn later(&mut self, after: Duration, step: Step) {
+    fn balance_later(&mut self, after: Duration, step: Step) {
         let at: Instant = self.now + after;
         self.queue.push(at, Thing::Balance(step));
     }
@@ -86,7 +86,7 @@ impl<D: Deed> World<D> {
             let believed = runs && says.unwrap_or(balancer.believed[place]);
             self.balancers[index].believed[place] = believed;
         }
-        self.later(check, Step::Look(index));
+        self.balance_later(check, Step::Look(index));
     }
 
     fn send_request(&mut self, index: usize) {
@@ -104,13 +104,13 @@ impl<D: Deed> World<D> {
             match process {
                 Some((host, pid)) => {
                     *self.balancers[index].inflight.entry(host).or_default() += 1;
-                    self.later(REQUEST, Step::Answer { balancer: index, host, pid });
+                    self.balance_later(REQUEST, Step::Answer { balancer: index, host, pid });
                 }
                 None => self.balancers[index].lost += 1,
             }
         }
         let every = self.balancers[index].plan.every;
-        self.later(every, Step::Send(index));
+        self.balance_later(every, Step::Send(index));
     }
 
     fn finish_request(&mut self, index: usize, host: u32, pid: u32) {

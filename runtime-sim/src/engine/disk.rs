@@ -4,6 +4,17 @@ use std::collections::BTreeMap;
 
 use annulus_core::{EffectId, Rng, Snapshot, SnapshotError, Table, Write};
 
+/// What a host's disk holds when it starts again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskAfter {
+    /// Everything that was synced.
+    Kept,
+    /// Nothing: the host comes back as a new member.
+    Lost,
+    /// What it held at the host's first start: an old backup was restored.
+    Old,
+}
+
 type Rows = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
 
 /// What a supervisor stored.

@@ -4,6 +4,7 @@ use annulus_core::{Command, ExitReason, Instant, Node, SnapshotError};
 use thiserror::Error;
 
 use crate::engine::deed::Deed;
+use crate::engine::disk::DiskAfter;
 use crate::engine::hash::Kind;
 use crate::engine::host::{Arrival, HostId, HostState};
 use crate::engine::link::Ratio;
@@ -80,6 +81,42 @@ impl<D: Deed> World<D> {
         Ok(())
     }
 
+    /// Starts the supervisor on a host again, after something became of its disk.
+    pub(crate) fn restart(&mut self, index: u32, disk: DiskAfter) -> Result<(), WorldError> {
+        let held = &mut self.hosts[index as usize].rest.disk;
+        match disk {
+            DiskAfter::Kept => {}
+            DiskAfter::Lost => held.lose(),
+            DiskAfter::Old => held.restore_backup(),
+        }
+        let there = &mut self.hosts[index as usize].rest;
+        there.departed &= disk == DiskAfter::Kept;
+        there.cloned &= disk != DiskAfter::Lost;
+        self.start(index)
+    }
+
+    /// Starts a host from a copy of another one's disk.
+    pub(crate) fn clone_disk(&mut self, host: u32, of: u32) -> Result<(), WorldError> {
+        let mut copy = std::mem::take(&mut self.hosts[host as usize].rest.disk);
+        copy.copy_from(&self.hosts[of as usize].rest.disk);
+        let there = &mut self.hosts[host as usize].rest;
+        there.disk = copy;
+        there.cloned = host != of;
+        there.departed = false;
+        self.start(host)
+    }
+
+    /// A host whose disk is a copy stops and loses it.
+    pub(crate) fn end_clone(&mut self, host: u32) {
+        let there = &mut self.hosts[host as usize];
+        if std::mem::take(&mut there.rest.cloned) {
+            self.stop(host, StopReason::Crashed);
+            let there = &mut self.hosts[host as usize].rest;
+            there.disk.lose();
+            there.departed = false;
+        }
+    }
+
     pub(crate) fn stop_if_it_asked(&mut self, index: u32) {
         if let Some(reason) = self.hosts[index as usize].exit {
             self.stop(index, StopReason::Exit(reason));
@@ -114,6 +151,11 @@ impl<D: Deed> World<D> {
             self.note(Recording::Events, || What::HostStopped { host: HostId(index), why });
         }
         D::ended(self, HostId(index));
+    }
+
+    /// A supervisor stops running and loses nothing.
+    pub(crate) fn pause(&mut self, index: u32) {
+        self.hosts[index as usize].state = HostState::Paused;
     }
 
     /// A paused supervisor runs again: it finds its timer and its sockets ready, in either order.

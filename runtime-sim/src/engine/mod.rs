@@ -5,7 +5,7 @@
 pub(crate) mod balance;
 pub(crate) mod clock;
 pub mod deed;
-pub(crate) mod disk;
+pub mod disk;
 mod effects;
 pub(crate) mod fault;
 mod fingerprint;
@@ -21,6 +21,7 @@ pub(crate) mod process;
 mod queue;
 pub mod record;
 pub mod scene;
+pub(crate) mod services;
 mod stream;
 pub mod view;
 pub mod world;

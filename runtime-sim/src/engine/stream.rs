@@ -318,7 +318,7 @@ mod tests {
     use super::*;
     use crate::action::testing::{self, A, B};
     use crate::action::world::{What, World};
-    use crate::action::{Action, DiskAfter};
+    use crate::action::{Action, Crash, DiskAfter, Heal, Kill, Partition, Pause, Restart, Resume};
     use crate::engine::host::HostId;
     use crate::engine::link::Ratio;
     use crate::engine::record::Recording;
@@ -377,7 +377,7 @@ mod tests {
 
     #[test]
     fn a_cut_link_is_given_up_after_ten_seconds_and_one_that_heals_is_not() {
-        let cut = Action::Cut { from: vec![A], to: vec![B], both: true };
+        let cut = Action::Partition(Partition { from: vec![A], to: vec![B], both: true });
         let mut world = testing::pair(1, testing::quality());
         world.apply(&cut).expect("possible");
         let lost = fates(&mut world, 1);
@@ -387,7 +387,7 @@ mod tests {
         world.apply(&cut).expect("possible");
         world.send_stream(PacketId(FIRST + 7), A.0, B.0, vec![0xff]);
         world.run_until(world.now() + Duration::from_millis(2_500));
-        world.apply(&Action::Heal).expect("possible");
+        world.apply(&Action::Heal(Heal::EVERYWHERE)).expect("possible");
         let late = fates(&mut world, 0);
         assert!(matches!(late[..], [(7, Ok(()), 400..1_000)]), "the third try is at three seconds: {late:?}");
     }
@@ -395,14 +395,14 @@ mod tests {
     #[test]
     fn a_host_without_supervisor_resets_and_a_crashed_one_is_silent() {
         let mut world = testing::pair(1, testing::quality());
-        world.apply(&Action::Kill(B)).expect("possible");
+        world.apply(&Action::Kill(Kill { host: B })).expect("possible");
         world.record(Recording::Packets);
         world.send_stream(PacketId(FIRST), A.0, B.0, vec![0xff]);
         world.run_until(world.now() + Duration::from_millis(10));
         assert_eq!(refusals(&mut world), 1);
 
         let mut world = testing::pair(1, testing::quality());
-        world.apply(&Action::Crash(B)).expect("possible");
+        world.apply(&Action::Crash(Crash { host: B })).expect("possible");
         let lost = fates(&mut world, 2);
         assert!(lost.iter().all(|f| f.1 == Err(DropReason::HostDown) && f.2 >= 10_000), "{lost:?}");
         assert_eq!(refusals(&mut world), 0);
@@ -416,8 +416,8 @@ mod tests {
         while world.streams.connections.get(&(A.0, B.0)).is_some_and(|c| !c.established) {
             assert!(world.step());
         }
-        world.apply(&Action::Kill(B)).expect("possible");
-        world.apply(&Action::Restart(B, DiskAfter::Kept)).expect("possible");
+        world.apply(&Action::Kill(Kill { host: B })).expect("possible");
+        world.apply(&Action::Restart(Restart { host: B, disk: DiskAfter::Kept })).expect("possible");
         let lost = fates(&mut world, 0);
         assert!(matches!(lost[..], [(0, Err(DropReason::Reset), _)]), "{lost:?}");
     }
@@ -425,9 +425,9 @@ mod tests {
     #[test]
     fn what_a_paused_receiver_has_accepted_waits_for_it() {
         let mut world = testing::pair(1, testing::quality());
-        world.apply(&Action::Pause(B)).expect("possible");
+        world.apply(&Action::Pause(Pause { host: B })).expect("possible");
         assert_eq!(fates(&mut world, 3), []);
-        world.apply(&Action::Resume(B)).expect("possible");
+        world.apply(&Action::Resume(Resume { host: B })).expect("possible");
         let delivered = fates(&mut world, 0);
         assert_eq!(delivered.iter().map(|f| (f.0, f.2)).collect::<Vec<_>>(), [(0, 0), (1, 0), (2, 0)]);
     }
@@ -437,7 +437,7 @@ mod tests {
         let mut world = testing::pair(1, testing::quality());
         world.record(Recording::Packets);
         world.send_stream(PacketId(FIRST), A.0, B.0, vec![0xff]);
-        world.apply(&Action::Crash(A)).expect("possible");
+        world.apply(&Action::Crash(Crash { host: A })).expect("possible");
         assert!(matches!(fates(&mut world, 0)[..], [(0, Err(DropReason::SenderDown), 0)]));
         assert!(!world.streams.connections.contains_key(&(A.0, HostId(1).0)));
     }

@@ -572,7 +572,10 @@ mod tests {
     use super::*;
     use crate::action::testing::{self, A, B};
     use crate::action::world::{Record, World};
-    use crate::action::{Action, DiskAfter};
+    use crate::action::{
+        Action, Crash, CrashService, DiskAfter, Join, Kill, LoadService, Partition, Pause, Restart, Resume,
+        SetLink,
+    };
     use crate::engine::lead::Load;
     use crate::engine::link::Ratio;
     use std::time::Duration;
@@ -606,9 +609,9 @@ mod tests {
             quality.duplicate = Ratio { numerator: 5, denominator: 100 };
             let mut world = testing::ring(seed, 5, quality);
             world.run_until(Instant::from_millis(5_000));
-            world.apply(&Action::Crash(B)).expect("possible");
+            world.apply(&Action::Crash(Crash { host: B })).expect("possible");
             world.run_until(Instant::from_millis(15_000));
-            world.apply(&Action::Restart(B, DiskAfter::Kept)).expect("possible");
+            world.apply(&Action::Restart(Restart { host: B, disk: DiskAfter::Kept })).expect("possible");
             world.run_until(Instant::from_millis(30_000));
             (world.hash().value(), world.counters().clone())
         }
@@ -623,7 +626,7 @@ mod tests {
         let run = |recording| {
             let mut world = testing::ring(3, 4, testing::quality());
             world.record(recording);
-            world.apply(&Action::Crash(B)).expect("possible");
+            world.apply(&Action::Crash(Crash { host: B })).expect("possible");
             world.run_until(Instant::from_millis(10_000));
             (world.hash(), world.drain_records().len())
         };
@@ -637,22 +640,24 @@ mod tests {
     fn a_datagram_to_a_dead_process_is_refused_and_to_a_dead_host_is_not() {
         let mut world = testing::pair(1, testing::quality());
         assert_eq!(fates(&mut world, 2).len(), 2);
-        world.apply(&Action::Kill(B)).expect("possible");
+        world.apply(&Action::Kill(Kill { host: B })).expect("possible");
         assert_eq!(fates(&mut world, 1), [(0, Err(DropReason::Refused)), (0, Err(DropReason::Refused))]);
-        world.apply(&Action::Crash(B)).expect("possible");
+        world.apply(&Action::Crash(Crash { host: B })).expect("possible");
         assert_eq!(fates(&mut world, 1), [(0, Err(DropReason::HostDown))]);
-        world.apply(&Action::Restart(B, DiskAfter::Kept)).expect("possible");
-        world.apply(&Action::Cut { from: vec![A], to: vec![B], both: false }).expect("possible");
+        world.apply(&Action::Restart(Restart { host: B, disk: DiskAfter::Kept })).expect("possible");
+        world
+            .apply(&Action::Partition(Partition { from: vec![A], to: vec![B], both: false }))
+            .expect("possible");
         assert_eq!(fates(&mut world, 1), [(0, Err(DropReason::Cut))]);
     }
 
     #[test]
     fn a_paused_supervisor_reads_later_what_fits_into_its_socket() {
         let mut world = testing::pair(1, testing::quality());
-        world.apply(&Action::Pause(B)).expect("possible");
+        world.apply(&Action::Pause(Pause { host: B })).expect("possible");
         let lost = fates(&mut world, 400);
         assert!(lost.iter().all(|(_, fate)| *fate == Err(DropReason::Overflow)));
-        world.apply(&Action::Resume(B)).expect("possible");
+        world.apply(&Action::Resume(Resume { host: B })).expect("possible");
         let read = fates(&mut world, 0);
         assert!(read.iter().all(|(_, fate)| fate.is_ok()));
         assert_eq!(lost.len() + read.len(), 400);
@@ -663,11 +668,11 @@ mod tests {
     fn a_paused_node_is_not_woken_and_is_overdue_afterwards() {
         let mut world = testing::pair(1, testing::quality());
         let inputs = |world: &World| world.hosts[A.0 as usize].inputs;
-        world.apply(&Action::Pause(A)).expect("possible");
+        world.apply(&Action::Pause(Pause { host: A })).expect("possible");
         let before = inputs(&world);
         world.run_until(world.now() + Duration::from_secs(100));
         assert_eq!(inputs(&world), before);
-        world.apply(&Action::Resume(A)).expect("possible");
+        world.apply(&Action::Resume(Resume { host: A })).expect("possible");
         assert!(inputs(&world) > before);
         let resumed = inputs(&world);
         world.run_until(world.now() + Duration::from_secs(100));
@@ -689,13 +694,13 @@ mod tests {
     fn identity_survives_a_crash_and_not_the_loss_of_the_disk() {
         let mut world = testing::pair(5, testing::quality());
         let before = world.member_id(B);
-        world.apply(&Action::Crash(B)).expect("possible");
+        world.apply(&Action::Crash(Crash { host: B })).expect("possible");
         assert!(world.node(B).is_none());
         assert_eq!(world.member_id(B), before);
-        world.apply(&Action::Restart(B, DiskAfter::Kept)).expect("possible");
+        world.apply(&Action::Restart(Restart { host: B, disk: DiskAfter::Kept })).expect("possible");
         assert_eq!(world.member_id(B), before);
-        world.apply(&Action::Crash(B)).expect("possible");
-        world.apply(&Action::Restart(B, DiskAfter::Lost)).expect("possible");
+        world.apply(&Action::Crash(Crash { host: B })).expect("possible");
+        world.apply(&Action::Restart(Restart { host: B, disk: DiskAfter::Lost })).expect("possible");
         assert_ne!(world.member_id(B), before);
         let member = before.expect("it ran");
         assert_eq!(world.host_by_member(&member), Some(B));
@@ -718,16 +723,23 @@ mod tests {
         world.record(Recording::Packets);
         let refused =
             |world: &mut World, action: Action| world.apply(&action).expect_err("impossible").to_string();
-        assert_eq!(refused(&mut world, Action::Join(A)), "a cannot join: it runs");
-        assert_eq!(refused(&mut world, Action::Resume(A)), "a cannot resume: it runs");
-        assert_eq!(refused(&mut world, Action::Crash(HostId(9))), "there is no host number 9");
-        let crash = Action::CrashService { host: A, service: "web".to_owned(), code: 1 };
+        assert_eq!(refused(&mut world, Action::Join(Join { host: A })), "a cannot join: it runs");
+        assert_eq!(refused(&mut world, Action::Resume(Resume { host: A })), "a cannot resume: it runs");
+        assert_eq!(
+            refused(&mut world, Action::Crash(Crash { host: HostId(9) })),
+            "there is no host number 9"
+        );
+        let crash = Action::CrashService(CrashService { host: A, service: "web".to_owned(), code: 1 });
         assert_eq!(refused(&mut world, crash), "web on a cannot crash: it does not run there");
-        let load = Action::LoadService { host: A, service: "two words".to_owned(), how: Load::default() };
+        let load = Action::LoadService(LoadService {
+            host: A,
+            service: "two words".to_owned(),
+            how: Load::default(),
+        });
         assert!(refused(&mut world, load).contains("not one word"));
         let mut quality = testing::quality();
         quality.loss.denominator = 0;
-        let link = Action::SetLink { from: vec![], to: vec![], quality };
+        let link = Action::SetLink(SetLink { from: vec![], to: vec![], quality });
         assert!(refused(&mut world, link).contains("denominator"));
         assert_eq!(world.hash(), hash);
         assert!(world.drain_records().is_empty());

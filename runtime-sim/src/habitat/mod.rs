@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use annulus_core::{Instant, Rng};
 
-use crate::action::{Action, HostId};
+use crate::action::{Action, Calm, HostId, LoadService};
 use crate::scenario::Plan;
 use election::{Election, Status};
 use health::{Health, View};
@@ -58,7 +58,7 @@ pub struct Figures {
 pub fn voters(plan: &Plan) -> Vec<Voter> {
     let mut voters: Vec<Voter> = Vec::new();
     for timed in &plan.actions {
-        if let Action::LoadService { host, how, .. } = &timed.action
+        if let Action::LoadService(LoadService { host, how, .. }) = &timed.action
             && how.leader
             && voters.iter().all(|voter| voter.host != *host)
         {
@@ -139,7 +139,9 @@ impl Model {
         for host in self.reach.act(action) {
             let Some(me) = self.nodes.iter().position(|node| node.voter.host == host) else { continue };
             match action {
-                Action::Restart(..) | Action::Join(_) | Action::Calm => self.nodes[me].view.restarted(now),
+                Action::Restart(_) | Action::Join(_) | Action::Calm(Calm) => {
+                    self.nodes[me].view.restarted(now)
+                }
                 // It says farewell to whom it can reach.
                 Action::Leave(_) => self.farewell(now, me),
                 _ => {}

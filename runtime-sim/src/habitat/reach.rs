@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::action::{Action, HostId};
+use crate::action::{
+    Action, Calm, Crash, CrashAtSync, CrashLoop, Depart, Heal, HostId, Join, Kill, Leave, Partition, Pause,
+    Restart, Resume,
+};
 
 /// The hosts and the cuts between them.
 pub(super) struct Reach {
@@ -44,18 +47,20 @@ impl Reach {
     /// Whose supervisor starts or ends with this action, after it took effect.
     pub(super) fn act(&mut self, action: &Action) -> Vec<HostId> {
         match action {
-            Action::Join(host) | Action::Restart(host, _) | Action::Resume(host) => self.set(*host, true),
-            Action::Crash(host)
-            | Action::Kill(host)
-            | Action::Leave(host)
-            | Action::CrashAtSync(host)
-            | Action::CrashLoop { host, .. }
-            | Action::Pause(host) => self.set(*host, false),
-            Action::Depart { host, .. } => {
+            Action::Join(Join { host })
+            | Action::Restart(Restart { host, .. })
+            | Action::Resume(Resume { host }) => self.set(*host, true),
+            Action::Crash(Crash { host })
+            | Action::Kill(Kill { host })
+            | Action::Leave(Leave { host })
+            | Action::CrashAtSync(CrashAtSync { host })
+            | Action::CrashLoop(CrashLoop { host, .. })
+            | Action::Pause(Pause { host }) => self.set(*host, false),
+            Action::Depart(Depart { host, .. }) => {
                 self.banned.insert(*host);
                 self.set(*host, false)
             }
-            Action::Cut { from, to, both } => {
+            Action::Partition(Partition { from, to, both }) => {
                 for (a, b) in pairs(from, to) {
                     self.cuts.insert((a, b));
                     if *both {
@@ -64,18 +69,18 @@ impl Reach {
                 }
                 Vec::new()
             }
-            Action::Mend { from, to } => {
+            Action::Heal(Heal { between: Some((from, to)) }) => {
                 for (a, b) in pairs(from, to) {
                     self.cuts.remove(&(a, b));
                     self.cuts.remove(&(b, a));
                 }
                 Vec::new()
             }
-            Action::Heal => {
+            Action::Heal(Heal { between: None }) => {
                 self.cuts.clear();
                 Vec::new()
             }
-            Action::Calm => {
+            Action::Calm(Calm) => {
                 self.cuts.clear();
                 let hosts = u32::try_from(self.runs.len()).unwrap_or(u32::MAX);
                 (0..hosts).map(HostId).flat_map(|host| self.set(host, true)).collect()

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use annulus_core::{ConfigError, Instant, Timings};
 
-use super::names::Directory;
 use super::plan::{LinkChange, Plan, PlannedHost, TimedAction};
-use super::problem::Problems;
-use super::schema::{Direction, File, Impossible, Links};
-use super::value::Latency;
+use super::schema::{File, Impossible, Links};
 use super::{build_at, build_expect};
-use crate::action::{Action, HostId, LinkQuality, Ratio};
+use crate::action::{Action, HostId, Join, LinkQuality, Ratio};
+use crate::form::entry::Entry;
+use crate::form::names::Directory;
+use crate::form::problem::Problems;
+use crate::form::reading::{Context, directed};
+use crate::form::value::{Latency, Names};
 
 /// Most members of a scenario.
 const MEMBERS_MAX: u32 = 10_000;
@@ -20,23 +22,14 @@ const START_DEFAULT: Duration = Duration::from_secs(1);
 /// A network of one data centre.
 const LATENCY_DEFAULT: Latency = Latency { min: Duration::from_micros(200), max: Duration::from_millis(2) };
 
-/// What the parts of a plan need to know of each other while it is built.
-pub(crate) struct Context<'a> {
-    pub(crate) source: &'a str,
-    pub(crate) directory: Directory,
-    pub(crate) duration: Duration,
-    pub(crate) quality: LinkQuality,
-}
-
-impl Context<'_> {
-    /// The line of a byte of the file.
-    pub(crate) fn line(&self, at: usize) -> usize {
-        self.source.get(..at).map_or(0, |before| before.matches('\n').count() + 1)
-    }
-}
-
 /// Understands a file; none when something is wrong, which `problems` then names.
-pub(crate) fn plan(file: &str, source: &str, parsed: &File, problems: &mut Problems<'_>) -> Option<Plan> {
+pub(crate) fn plan(
+    file: &str,
+    source: &str,
+    parsed: &File,
+    acts: Vec<Entry<'_>>,
+    problems: &mut Problems<'_>,
+) -> Option<Plan> {
     if parsed.about.get_ref().trim().len() < 20 {
         problems.add(
             parsed.about.span(),
@@ -53,7 +46,7 @@ pub(crate) fn plan(file: &str, source: &str, parsed: &File, problems: &mut Probl
     let hosts = hosts(parsed, &context, problems);
     let timings = timings(parsed, problems);
     let links = links(parsed, &context, problems);
-    let mut actions = build_at::actions(&parsed.at, &context, problems);
+    let mut actions = build_at::actions(acts, &context, problems);
     let expectations = build_expect::expectations(&parsed.expect, &context, &actions, problems);
     if parsed.expect.is_empty() {
         problems.add(
@@ -141,7 +134,7 @@ fn hosts(parsed: &File, context: &Context<'_>, problems: &mut Problems<'_>) -> V
         })
         .collect();
     for (whose, names) in &parsed.peers {
-        let one = toml::Spanned::new(whose.span(), super::value::Names(vec![whose.clone()]));
+        let one = toml::Spanned::new(whose.span(), Names(vec![whose.clone()]));
         let peers = directory.hosts(names, problems);
         for host in directory.hosts(&one, problems) {
             if let Some(planned) = hosts.get_mut(host.0 as usize) {
@@ -202,19 +195,6 @@ fn links(parsed: &File, context: &Context<'_>, problems: &mut Problems<'_>) -> V
     changes
 }
 
-/// The sets of senders and receivers that a direction means.
-pub(crate) fn directed(
-    direction: Direction,
-    from: Vec<HostId>,
-    to: Vec<HostId>,
-) -> Vec<(Vec<HostId>, Vec<HostId>)> {
-    match direction {
-        Direction::Out => vec![(from, to)],
-        Direction::In => vec![(to, from)],
-        Direction::Both => vec![(from.clone(), to.clone()), (to, from)],
-    }
-}
-
 /// Members that no action starts join by themselves, spread evenly, the first at once.
 pub(crate) fn start_joins(
     hosts: &[PlannedHost],
@@ -224,17 +204,17 @@ pub(crate) fn start_joins(
     let ids = (0..u32::try_from(hosts.len()).unwrap_or(u32::MAX)).map(HostId);
     let later: BTreeSet<HostId> = actions
         .iter()
-        .filter_map(|timed| if let Action::Join(id) = timed.action { Some(id) } else { None })
+        .filter_map(|timed| if let Action::Join(Join { host }) = timed.action { Some(host) } else { None })
         .collect();
     let joining: Vec<HostId> = ids.filter(|id| !later.contains(id)).collect();
     let count = u32::try_from(joining.len()).unwrap_or(u32::MAX).max(1);
     joining
         .into_iter()
         .zip(0_u32..)
-        .map(|(id, index)| TimedAction {
+        .map(|(host, index)| TimedAction {
             time: Instant::ZERO + within / count * index,
             line: None,
-            action: Action::Join(id),
+            action: Join { host }.into(),
         })
         .collect()
 }

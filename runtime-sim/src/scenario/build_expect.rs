@@ -3,16 +3,16 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use annulus_core::{Instant, State};
+use annulus_core::{Instant, ServiceName, State};
 use toml::Spanned;
 
-use super::build::Context;
-use super::build_at::service_name;
 use super::build_group;
 use super::plan::{Expectation, Leads, TimedAction, What, When, Who};
-use super::problem::Problems;
 use super::reference;
-use super::schema::{Expect, IdentityWord, IncarnationWord, SpannedNames, StateWord};
+use super::schema::{Expect, IdentityWord, IncarnationWord, StateWord};
+use crate::form::SpannedNames;
+use crate::form::problem::Problems;
+use crate::form::reading::Context;
 
 /// All expectations in the order of the file.
 pub(crate) fn expectations(
@@ -353,5 +353,20 @@ fn compared(name: &str, expect: &Expect, context: &Context<'_>, problems: &mut P
         }
         (None, Some(word)) => Some(What::Identity { of, new: *word.get_ref() == IdentityWord::New, since }),
         (None, None) => None,
+    }
+}
+
+/// A service's name.
+fn service_name(word: &Spanned<String>, problems: &mut Problems<'_>) -> Option<ServiceName> {
+    match word.get_ref().parse() {
+        Ok(name) => Some(name),
+        Err(error) => {
+            problems.add(
+                word.span(),
+                format!("\"{}\" cannot be a service", word.get_ref()),
+                format!("{error}, for example \"web\""),
+            );
+            None
+        }
     }
 }

@@ -1,51 +1,11 @@
-//! `[[at]]` and `[[expect]]` about what operators give to service groups.
+//! `[[expect]]` about what operators give to service groups.
 
 use annulus_core::{FileName, RumorKey, ServiceGroup};
 use toml::Spanned;
 
-use super::build::Context;
 use super::plan::{What, Who};
-use super::problem::Problems;
-use super::schema::{At, Expect};
-use crate::action::Action;
-use crate::action::group::Given;
-
-/// `apply_config` and `put_file`.
-pub(super) fn given(name: &str, at: &At, context: &Context<'_>, problems: &mut Problems<'_>) -> Vec<Action> {
-    let (Some(word), is_file) = (at.apply_config.as_ref().or(at.put_file.as_ref()), name == "put_file")
-    else {
-        return Vec::new();
-    };
-    let Some(group) = parsed::<ServiceGroup>(word, "a service group", "web.default", problems) else {
-        return Vec::new();
-    };
-    let (Some(on), Some(version)) = (&at.on, &at.version) else {
-        problems.add(
-            word.span(),
-            format!("`{name}` does not say where, or which version"),
-            "add on = \"ada\" and version = 1",
-        );
-        return Vec::new();
-    };
-    let version = *version.get_ref();
-    let file = match &at.file {
-        Some(file) => match parsed::<FileName>(file, "a file", "users.acl", problems) {
-            Some(file) => Some(file),
-            None => return Vec::new(),
-        },
-        None if is_file => {
-            problems.add(word.span(), "`put_file` does not name the file", "add file = \"users.acl\"");
-            return Vec::new();
-        }
-        None => None,
-    };
-    let text =
-        at.text.as_ref().map_or_else(|| format!("version = {version}\n"), |text| text.get_ref().clone());
-    let bytes = at.bytes.as_ref().map_or(0, |bytes| *bytes.get_ref());
-    let given = Given { group, file, version, text, bytes };
-    let hosts = context.directory.hosts(on, problems);
-    hosts.into_iter().map(|host| Action::Give { host, given: Box::new(given.clone()) }).collect()
-}
+use super::schema::Expect;
+use crate::form::problem::Problems;
 
 /// `version_held`.
 pub(super) fn version_held(expect: &Expect, seen_by: Who, problems: &mut Problems<'_>) -> Option<What> {

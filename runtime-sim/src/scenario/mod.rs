@@ -5,29 +5,26 @@
 mod build;
 mod build_at;
 mod build_expect;
-mod build_fault;
 mod build_group;
-mod build_package;
 pub(crate) mod judge;
 pub mod keys;
-
-mod names;
 pub mod plan;
-mod problem;
 pub mod reference;
 pub mod run;
 pub mod scene;
 pub mod schema;
-mod value;
 mod write;
 
+pub use crate::form::{Problem, parse_time};
 pub(crate) use build::start_joins;
 pub use plan::Plan;
-pub use problem::Problem;
-pub use value::parse_time;
 pub use write::to_toml;
 
-use problem::Problems;
+use serde::Deserialize;
+use toml::de::{DeTable, Deserializer};
+
+use crate::form::entry::Entry;
+use crate::form::problem::{Problems, explain};
 
 /// Reads and checks the text of a scenario; `file` is only used in messages.
 ///
@@ -35,16 +32,24 @@ use problem::Problems;
 /// Every mistake that was found, in the order of the file.
 pub fn parse(file: &str, source: &str) -> Result<Plan, Vec<Problem>> {
     let mut problems = Problems::new(file, source);
-    let plan = match toml::from_str::<schema::File>(source) {
-        Ok(parsed) => build::plan(file, source, &parsed, &mut problems),
+    match understand(file, source, &mut problems) {
+        Ok(Some(plan)) if problems.is_empty() => return Ok(plan),
+        Ok(_) => {}
         Err(error) => {
-            let (message, help) = reference::explain(error.message());
+            let (message, help) = explain(error.message());
             problems.add(error.span().unwrap_or(0..0), message, help);
-            None
         }
-    };
-    match plan {
-        Some(plan) if problems.is_empty() => Ok(plan),
-        _ => Err(problems.into_list()),
     }
+    Err(problems.into_list())
+}
+
+fn understand(
+    file: &str,
+    source: &str,
+    problems: &mut Problems<'_>,
+) -> Result<Option<Plan>, toml::de::Error> {
+    let document = DeTable::parse(source)?;
+    let acts = Entry::all("at", document.get_ref(), problems);
+    let parsed = schema::File::deserialize(Deserializer::from(document))?;
+    Ok(build::plan(file, source, &parsed, acts, problems))
 }

@@ -5,8 +5,8 @@ use annulus_core::Instant;
 use super::judge::{Judge, Unmet};
 use super::plan::Plan;
 use super::scene::{self, Bed, Holdings};
-use crate::action::Action;
 use crate::action::world::{Record, What, World};
+use crate::action::{Action, SetLink};
 use crate::checker::{Checkers, Violation};
 use crate::engine::host::HostSpec;
 use crate::engine::record::{Counters, Recording};
@@ -150,8 +150,11 @@ type Step = Result<(), Box<Outcome>>;
 impl Run<'_> {
     fn perform(&mut self) -> Step {
         for link in &self.plan.links {
-            let action =
-                Action::SetLink { from: link.from.clone(), to: link.to.clone(), quality: link.quality };
+            let action = Action::SetLink(SetLink {
+                from: link.from.clone(),
+                to: link.to.clone(),
+                quality: link.quality,
+            });
             self.act(0, &action)?;
         }
         self.bed.call_links_sound();

@@ -7,12 +7,11 @@ use std::ops::Range;
 
 use annulus_core::{ServiceState, State, Timings};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use toml::Spanned;
 
-use super::value::{Count, Latency, Names, Percent, Time, TimeRange};
-
-/// Names with the place of the whole value.
-pub(crate) type SpannedNames = Spanned<Names>;
+use crate::form::SpannedNames;
+use crate::form::value::{Count, Direction, Latency, Percent, Time, TimeRange};
 
 /// A whole file.
 #[derive(Debug, Deserialize)]
@@ -32,8 +31,9 @@ pub(crate) struct File {
     pub(crate) links: Links,
     #[serde(default)]
     pub(crate) link: Vec<Spanned<Link>>,
-    #[serde(default)]
-    pub(crate) at: Vec<Spanned<At>>,
+    /// Read entry by entry, each as the table of its action.
+    #[serde(default, rename = "at")]
+    _at: IgnoredAny,
     #[serde(default)]
     pub(crate) expect: Vec<Spanned<Expect>>,
 }
@@ -82,115 +82,6 @@ pub(crate) enum Impossible {
     Error,
     /// It is left out.
     Skip,
-}
-
-/// Which way a cut or a link's quality works.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Direction {
-    /// Both ways.
-    #[default]
-    Both,
-    /// What the named members send.
-    Out,
-    /// What the named members receive.
-    In,
-}
-
-/// How the members of a group relate to each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum TopologyWord {
-    Standalone,
-    Leader,
-}
-
-/// What a disk holds at a restart.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Disk {
-    #[default]
-    Kept,
-    Lost,
-    Old,
-}
-
-/// `[[at]]`: a time, one action, and what the action needs.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct At {
-    pub(crate) time: Spanned<Time>,
-    pub(crate) join: Option<SpannedNames>,
-    pub(crate) leave: Option<SpannedNames>,
-    pub(crate) depart: Option<SpannedNames>,
-    pub(crate) crash: Option<SpannedNames>,
-    pub(crate) kill: Option<SpannedNames>,
-    pub(crate) restart: Option<SpannedNames>,
-    pub(crate) pause: Option<SpannedNames>,
-    pub(crate) resume: Option<SpannedNames>,
-    pub(crate) partition: Option<SpannedNames>,
-    pub(crate) heal: Option<SpannedNames>,
-    pub(crate) calm: Option<Spanned<bool>>,
-    pub(crate) link: Option<SpannedNames>,
-    pub(crate) burst: Option<SpannedNames>,
-    pub(crate) capacity: Option<SpannedNames>,
-    pub(crate) slow: Option<SpannedNames>,
-    pub(crate) clock_rate: Option<SpannedNames>,
-    pub(crate) clock_jump: Option<SpannedNames>,
-    pub(crate) suspend: Option<SpannedNames>,
-    pub(crate) crash_at_sync: Option<SpannedNames>,
-    pub(crate) crash_loop: Option<SpannedNames>,
-    pub(crate) clone: Option<SpannedNames>,
-    pub(crate) load: Option<Spanned<String>>,
-    pub(crate) unload: Option<Spanned<String>>,
-    pub(crate) start: Option<Spanned<String>>,
-    pub(crate) stop: Option<Spanned<String>>,
-    pub(crate) crash_service: Option<Spanned<String>>,
-    pub(crate) apply_config: Option<Spanned<String>>,
-    pub(crate) put_file: Option<Spanned<String>>,
-    pub(crate) package: Option<Spanned<String>>,
-    pub(crate) balance: Option<Spanned<String>>,
-    pub(crate) disk: Option<Spanned<Disk>>,
-    pub(crate) operator: Option<Spanned<String>>,
-    pub(crate) from: Option<SpannedNames>,
-    pub(crate) to: Option<SpannedNames>,
-    pub(crate) direction: Option<Spanned<Direction>>,
-    pub(crate) latency: Option<Spanned<Latency>>,
-    pub(crate) loss: Option<Spanned<Percent>>,
-    pub(crate) duplicate: Option<Spanned<Percent>>,
-    pub(crate) reorder: Option<Spanned<Percent>>,
-    pub(crate) on: Option<SpannedNames>,
-    pub(crate) code: Option<Spanned<i32>>,
-    pub(crate) good: Option<Spanned<Time>>,
-    pub(crate) bad: Option<Spanned<Time>>,
-    pub(crate) bytes_per_s: Option<Spanned<u32>>,
-    pub(crate) queue_bytes: Option<Spanned<u32>>,
-    pub(crate) delay: Option<Spanned<Latency>>,
-    pub(crate) ppm: Option<Spanned<i32>>,
-    pub(crate) by_ms: Option<Spanned<i64>>,
-    pub(crate) lasting: Option<Spanned<Time>>,
-    pub(crate) times: Option<Spanned<u32>>,
-    pub(crate) up: Option<Spanned<Time>>,
-    pub(crate) down: Option<Spanned<Time>>,
-    pub(crate) disk_of: Option<Spanned<String>>,
-    pub(crate) version: Option<Spanned<u64>>,
-    pub(crate) file: Option<Spanned<String>>,
-    pub(crate) text: Option<Spanned<String>>,
-    pub(crate) bytes: Option<Spanned<u32>>,
-    pub(crate) topology: Option<Spanned<TopologyWord>>,
-    pub(crate) quorum: Option<Spanned<u32>>,
-    pub(crate) suitability: Option<Spanned<u64>>,
-    pub(crate) hooks: Option<SpannedNames>,
-    pub(crate) hanging: Option<SpannedNames>,
-    pub(crate) failing: Option<SpannedNames>,
-    pub(crate) lives: Option<Spanned<Time>>,
-    pub(crate) health: Option<Spanned<String>>,
-    pub(crate) drain: Option<Spanned<Time>>,
-    pub(crate) bind: Option<Spanned<String>>,
-    pub(crate) survives: Option<Spanned<bool>>,
-    pub(crate) configured: Option<Spanned<bool>>,
-    pub(crate) check: Option<Spanned<Time>>,
-    pub(crate) every: Option<Spanned<Time>>,
 }
 
 /// `[[expect]]`: when, one statement, and what the statement needs.

@@ -1,22 +1,16 @@
 //! A plan as the file that would be read as this plan: what a sweep drew, or a reduced scenario, for people.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
-use annulus_core::{Instant, RumorKey, State, Timings};
+use annulus_core::{RumorKey, State, Timings};
 
 use super::build;
 use super::plan::{Expectation, Leads, Plan, PlannedHost, What, When, Who};
-use crate::action::group::Given;
-use crate::action::{Action, Burst, Capacity, Delay, DiskAfter, HostId, LinkQuality, Ratio};
-use crate::engine::lead::Load;
-use crate::engine::package::{Balancer, Package};
-
-/// Names that are listed one by one in a line.
-const NAMES_PER_LINE: usize = 12;
+use crate::engine::host::HostId;
+use crate::form::text::{Names, instant, quality, time};
 
 /// The text of a scenario file that is read as `plan`. Shares are written with four decimals of a percent at
-/// most. What no word exists for, which is a ban by id, is left out with a comment.
+/// most.
 #[must_use]
 pub fn to_toml(plan: &Plan) -> String {
     let mut text = String::new();
@@ -26,7 +20,8 @@ pub fn to_toml(plan: &Plan) -> String {
     if plan.skip_impossible {
         text.push_str("impossible = \"skip\"\n");
     }
-    let out = Out { plan };
+    let names = Names(plan.hosts.iter().map(|host| host.name.as_str()).collect());
+    let out = Out { plan, names };
     out.members(&mut text);
     out.timings(&mut text);
     let _ = writeln!(text, "\n[links]{}", quality(&plan.quality));
@@ -44,6 +39,7 @@ pub fn to_toml(plan: &Plan) -> String {
 
 struct Out<'a> {
     plan: &'a Plan,
+    names: Names<'a>,
 }
 
 impl Out<'_> {
@@ -121,127 +117,12 @@ impl Out<'_> {
                 continue;
             }
             let _ = write!(text, "\n[[at]]\ntime = {}", instant(timed.time));
-            let _ = writeln!(text, "{}", self.action(&timed.action));
+            let _ = writeln!(text, "{}", timed.action.write(&self.names));
         }
     }
 
-    fn action(&self, action: &Action) -> String {
-        let one = |word: &str, host: &HostId| format!("\n{word} = {:?}", self.plan.name(*host));
-        let on = |word: &str, host: &HostId, service: &str| {
-            format!("\n{word} = {service:?}\non = {:?}", self.plan.name(*host))
-        };
-        match action {
-            Action::Join(host) => one("join", host),
-            Action::Leave(host) => one("leave", host),
-            Action::Depart { by, host } => one("depart", host) + &one("operator", by),
-            Action::DepartId { member, .. } => format!("\n# ban {member}\nheal = \"all\""),
-            Action::Crash(host) => one("crash", host),
-            Action::Kill(host) => one("kill", host),
-            Action::Restart(host, disk) => {
-                let disk = match disk {
-                    DiskAfter::Kept => "",
-                    DiskAfter::Lost => "\ndisk = \"lost\"",
-                    DiskAfter::Old => "\ndisk = \"old\"",
-                };
-                one("restart", host) + disk
-            }
-            Action::Pause(host) => one("pause", host),
-            Action::Resume(host) => one("resume", host),
-            Action::Cut { from, to, both } => {
-                let direction = if *both { "both" } else { "out" };
-                let (from, to) = (self.names(from), self.names(to));
-                format!("\npartition = {from}\nfrom = {to}\ndirection = \"{direction}\"")
-            }
-            Action::Mend { from, to } => format!("\nheal = {}\nfrom = {}", self.names(from), self.names(to)),
-            Action::Heal => String::from("\nheal = \"all\""),
-            Action::Calm => String::from("\ncalm = true"),
-            Action::SetLink { from, to, quality: q } => self.towards("link", from, to) + &quality(q),
-            Action::Burst { from, to, burst } => {
-                let parameters = burst.map(|Burst { good, bad, loss }| {
-                    format!("\ngood = {}\nbad = {}\nloss = {}", time(good), time(bad), share(loss))
-                });
-                self.towards("burst", from, to) + &parameters.unwrap_or_default()
-            }
-            Action::Capacity { from, to, capacity } => {
-                let parameters = capacity.map(|Capacity { bytes_per_s, queue_bytes }| {
-                    format!("\nbytes_per_s = {bytes_per_s}\nqueue_bytes = {queue_bytes}")
-                });
-                self.towards("capacity", from, to) + &parameters.unwrap_or_default()
-            }
-            Action::Slow { host, delay } => {
-                let delay = delay.map(|Delay { min, max }| format!("\ndelay = {}", span(min, max)));
-                one("slow", host) + &delay.unwrap_or_default()
-            }
-            Action::ClockRate { host, ppm } => one("clock_rate", host) + &format!("\nppm = {ppm}"),
-            Action::ClockJump { host, by_ms } => one("clock_jump", host) + &format!("\nby_ms = {by_ms}"),
-            Action::Suspend { host, lasting } => {
-                one("suspend", host) + &format!("\nlasting = {}", time(*lasting))
-            }
-            Action::CrashAtSync(host) => one("crash_at_sync", host),
-            Action::CrashLoop { host, times, up, down } => {
-                one("crash_loop", host)
-                    + &format!("\ntimes = {times}\nup = {}\ndown = {}", time(*up), time(*down))
-            }
-            Action::CloneDisk { host, of } => one("clone", host) + &one("disk_of", of),
-            Action::LoadService { host, service, how } => on("load", host, service) + &load(how),
-            Action::UnloadService { host, service } => on("unload", host, service),
-            Action::StopService { host, service } => on("stop", host, service),
-            Action::StartService { host, service } => on("start", host, service),
-            Action::Give { host, given } => self.give(*host, given),
-            Action::Package { host, service, package } => on("package", host, service) + &behaviour(package),
-            Action::Balance(balancer) => self.balance(balancer),
-            Action::CrashService { host, service, code } => {
-                on("crash_service", host, service) + &format!("\ncode = {code}")
-            }
-        }
-    }
-
-    fn give(&self, host: HostId, given: &Given) -> String {
-        let Given { group, file, version, text, bytes } = given;
-        let word = if file.is_some() { "put_file" } else { "apply_config" };
-        let file = file.as_ref().map_or_else(String::new, |name| format!("\nfile = {:?}", name.as_str()));
-        let bytes = if *bytes == 0 { String::new() } else { format!("\nbytes = {bytes}") };
-        let (group, host) = (group.as_str(), self.plan.name(host));
-        format!("\n{word} = {group:?}\non = {host:?}{file}\nversion = {version}\ntext = {text:?}{bytes}")
-    }
-
-    fn balance(&self, balancer: &Balancer) -> String {
-        let Balancer { service, hosts, check, every } = balancer;
-        let hosts = self.names(hosts);
-        format!("\nbalance = {service:?}\non = {hosts}\ncheck = {}\nevery = {}", time(*check), time(*every))
-    }
-
-    fn towards(&self, word: &str, from: &[HostId], to: &[HostId]) -> String {
-        format!("\n{word} = {}\nto = {}\ndirection = \"out\"", self.names(from), self.names(to))
-    }
-
-    /// Runs of neighbours as `first..last`; everybody as `all`.
     fn names(&self, hosts: &[HostId]) -> String {
-        if hosts.is_empty()
-            || (hosts.len() == self.plan.hosts.len() && hosts.iter().copied().eq(self.plan.host_ids()))
-        {
-            return String::from("\"all\"");
-        }
-        let name = |host: u32| self.plan.name(HostId(host));
-        let mut names: Vec<String> = Vec::new();
-        let mut rest = hosts;
-        while let [first, ..] = rest {
-            let run = rest.iter().zip(first.0..).take_while(|(host, n)| host.0 == *n).count();
-            let last = first.0 + u32::try_from(run).unwrap_or(1) - 1;
-            if run > 2 {
-                names.push(format!("\"{}..{}\"", name(first.0), name(last)));
-            } else {
-                names.extend((first.0..=last).map(|host| format!("{:?}", name(host))));
-            }
-            rest = rest.get(run..).unwrap_or_default();
-        }
-        match names.as_slice() {
-            [one] => one.clone(),
-            names => {
-                let lines: Vec<String> = names.chunks(NAMES_PER_LINE).map(|line| line.join(", ")).collect();
-                format!("[{}]", lines.join(",\n  "))
-            }
-        }
+        self.names.list(hosts)
     }
 
     fn who(&self, who: &Who) -> String {
@@ -375,76 +256,6 @@ fn options(timings: &Timings) -> Vec<(&'static str, u64)> {
         election_answer_ms,
         election_backoff_ms_max,
     )
-}
-
-fn load(how: &Load) -> String {
-    let mut text = String::new();
-    if how.leader {
-        text.push_str("\ntopology = \"leader\"");
-    }
-    if let Some(quorum) = how.quorum {
-        let _ = write!(text, "\nquorum = {quorum}");
-    }
-    if let Some(suitability) = how.suitability {
-        let _ = write!(text, "\nsuitability = {suitability}");
-    }
-    text
-}
-
-/// What is said of a package.
-fn behaviour(package: &Package) -> String {
-    let mut text = String::new();
-    for (word, hooks) in
-        [("hooks", &package.hooks), ("hanging", &package.hanging), ("failing", &package.failing)]
-    {
-        let names: Vec<String> = hooks.iter().map(|hook| format!("{:?}", hook.name())).collect();
-        if !names.is_empty() {
-            let _ = write!(text, "\n{word} = [{}]", names.join(", "));
-        }
-    }
-    for (word, span) in [("lives", package.lives), ("drain", package.drain)] {
-        text.push_str(&span.map_or_else(String::new, |span| format!("\n{word} = {}", time(span))));
-    }
-    let health = package.health.map(|health| format!("\nhealth = {:?}", health.name()));
-    let bind = package.bind.as_ref().map(|bind| format!("\nbind = {bind:?}"));
-    text.extend(health.into_iter().chain(bind));
-    for (word, flag) in [("survives", package.survives), ("configured", package.configured)] {
-        text.push_str(&if flag { format!("\n{word} = true") } else { String::new() });
-    }
-    text
-}
-
-fn quality(quality: &LinkQuality) -> String {
-    let mut text = format!("\nlatency = {}", span(quality.latency_min, quality.latency_max));
-    for (word, ratio) in
-        [("loss", quality.loss), ("duplicate", quality.duplicate), ("reorder", quality.reorder)]
-    {
-        let _ = write!(text, "\n{word} = {}", share(ratio));
-    }
-    text
-}
-
-fn share(ratio: Ratio) -> String {
-    let millionths = u64::from(ratio.numerator) * 1_000_000 / u64::from(ratio.denominator.max(1));
-    let (whole, rest) = (millionths / 10_000, millionths % 10_000);
-    if rest == 0 { format!("\"{whole}%\"") } else { format!("\"{whole}.{rest:04}%\"") }
-}
-
-fn span(min: Duration, max: Duration) -> String {
-    format!("{}..{}", time(min).trim_end_matches('"'), time(max).trim_start_matches('"'))
-}
-
-fn instant(instant: Instant) -> String {
-    time(Duration::from_nanos(instant.as_nanos()))
-}
-
-fn time(time: Duration) -> String {
-    let (ms, rest) = (time.as_millis(), time.subsec_nanos() % 1_000_000);
-    match rest {
-        0 if ms >= 1_000 && ms % 1_000 == 0 => format!("\"{}s\"", ms / 1_000),
-        0 => format!("\"{ms}ms\""),
-        rest => format!("\"{ms}.{rest:06}ms\""),
-    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use annulus_core::{Instant, Timings};
 
-use crate::action::{Action, HostId, Ratio};
+use crate::action::{Action, HostId, Ratio, SetLink};
 use crate::scenario::plan::{Expectation, Leads, Plan, TimedAction, What, When, Who};
 use crate::scenario::start_joins;
 
@@ -136,7 +136,7 @@ pub(super) const SIMPLER: [Simplify; 7] = [
             (Duration::from_millis(1), Duration::from_millis(1));
         // A sweep sets links back to what they were; without that its faults would outlast their end.
         for timed in &mut plan.actions {
-            if let Action::SetLink { quality, .. } = &mut timed.action
+            if let Action::SetLink(SetLink { quality, .. }) = &mut timed.action
                 && *quality == before
             {
                 *quality = plan.quality;

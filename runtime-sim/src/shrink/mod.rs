@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use annulus_core::Instant;
 
-use crate::action::Action;
+use crate::action::{Action, Calm};
 use crate::report::guard;
 use crate::scenario::Plan;
 use crate::scenario::plan::TimedAction;
@@ -190,7 +190,7 @@ impl Search<'_> {
 
     /// What is expected of calm says nothing about a ring that is never calm.
     fn is_needed(&self, timed: &TimedAction) -> bool {
-        timed.action == Action::Calm && !self.best.expectations.is_empty()
+        timed.action == Action::Calm(Calm) && !self.best.expectations.is_empty()
     }
 
     /// Removes members, in halves down to single ones, the last ones first.
@@ -262,6 +262,7 @@ impl Search<'_> {
 mod tests {
     use super::*;
     use crate::action::HostId;
+    use crate::action::{Crash, Partition};
     use crate::sweep;
 
     fn invented(at: Option<Instant>) -> Failure {
@@ -273,7 +274,10 @@ mod tests {
         (0..500)
             .map(|seed| sweep::plan(seed, &[]))
             .find(|plan| {
-                let cuts = plan.actions.iter().filter(|t| matches!(t.action, Action::Cut { both: true, .. }));
+                let cuts = plan
+                    .actions
+                    .iter()
+                    .filter(|t| matches!(t.action, Action::Partition(Partition { both: true, .. })));
                 plan.hosts.len() > 12 && plan.actions.len() > 40 && cuts.count() > 1
             })
             .expect("some seed draws such a plan")
@@ -286,7 +290,7 @@ mod tests {
         let fails = |plan: &Plan| {
             let crash = plan.actions.iter().any(|t| matches!(t.action, Action::Crash(_)));
             let cut = plan.actions.iter().any(
-                |t| matches!(&t.action, Action::Cut { from, to, .. } if !from.is_empty() && !to.is_empty()),
+                |t| matches!(&t.action, Action::Partition(Partition { from, to, .. }) if !from.is_empty() && !to.is_empty()),
             );
             (crash && cut).then(|| invented(None))
         };
@@ -316,11 +320,11 @@ mod tests {
         let crash = crate::scenario::plan::TimedAction {
             time: Instant::from_millis(5_000),
             line: Some(0),
-            action: Action::Crash(last),
+            action: Action::Crash(Crash { host: last }),
         };
         let plan = with_actions(&plan, vec![crash]);
         let smaller = edit::without_members(&plan, 0..4).expect("the action's host is left");
-        let Action::Crash(host) = explicit(&smaller)[0].action else { panic!("another action") };
+        let Action::Crash(Crash { host }) = explicit(&smaller)[0].action else { panic!("another action") };
         assert_eq!(name(&smaller, host), name(&plan, last));
         assert_eq!(smaller.hosts.len(), plan.hosts.len() - 4);
     }

@@ -9,8 +9,13 @@ use annulus_core::{Instant, Rng, ServiceGroup, Timings};
 use serde::{Deserialize, Serialize};
 
 use super::ring::{self, Ring};
-use crate::action::group::Given;
-use crate::action::{Action, Burst, Capacity, Delay, DiskAfter, HostId, LinkQuality, Ratio};
+use crate::action::Given;
+use crate::action::{
+    Action, ApplyConfig, Burst, Calm, Capacity, ClockJump, ClockRate, CloneDisk, Crash, CrashAtSync,
+    CrashLoop, CrashService, Delay, Depart, DiskAfter, Heal, HostId, Kill, Leave, LinkQuality, LoadService,
+    Partition, Pause, PutFile, Ratio, Restart, Resume, SetBurst, SetCapacity, SetLink, Slow, StartService,
+    StopService, Suspend, UnloadService,
+};
 use crate::engine::lead::Load;
 use crate::scenario::plan::{Expectation, Plan, PlannedHost, TimedAction, What, When};
 use crate::scenario::start_joins;
@@ -143,7 +148,9 @@ fn replacements(
 ) -> Vec<(Instant, Action)> {
     let mut banned: Vec<HostId> = schedule
         .iter()
-        .filter_map(|(_, action)| if let Action::Depart { host, .. } = action { Some(*host) } else { None })
+        .filter_map(
+            |(_, action)| if let Action::Depart(Depart { host, .. }) = action { Some(*host) } else { None },
+        )
         .collect();
     banned.sort_unstable();
     banned.dedup();
@@ -151,7 +158,12 @@ fn replacements(
     let at = Instant::from_millis(calm_ms - 1);
     banned
         .into_iter()
-        .flat_map(|host| [(at, Action::Crash(host)), (at, Action::Restart(host, DiskAfter::Lost))])
+        .flat_map(|host| {
+            [
+                (at, Action::Crash(Crash { host })),
+                (at, Action::Restart(Restart { host, disk: DiskAfter::Lost })),
+            ]
+        })
         .collect()
 }
 
@@ -161,7 +173,7 @@ fn assemble(seed: u64, ring: Ring, schedule: Vec<(Instant, Action)>, calm_at: In
     let mut actions: Vec<TimedAction> = schedule
         .into_iter()
         .filter(|(at, _)| *at < calm_at)
-        .chain([(calm_at, Action::Calm)])
+        .chain([(calm_at, Action::Calm(Calm))])
         .map(|(time, action)| TimedAction { time, line: Some(0), action })
         .collect();
     let mut all = start_joins(&hosts, &actions, start);
@@ -243,18 +255,36 @@ impl Draw<'_> {
     fn fault(&mut self, class: Class, from: Instant, to: Instant) {
         let host = self.host();
         match class {
-            Class::Crash => self.both(from, Action::Crash(host), to, Action::Restart(host, DiskAfter::Kept)),
-            Class::Kill => self.both(from, Action::Kill(host), to, Action::Restart(host, DiskAfter::Kept)),
-            Class::Pause => self.both(from, Action::Pause(host), to, Action::Resume(host)),
-            Class::Leave => self.both(from, Action::Leave(host), to, Action::Restart(host, DiskAfter::Kept)),
+            Class::Crash => self.both(
+                from,
+                Action::Crash(Crash { host }),
+                to,
+                Action::Restart(Restart { host, disk: DiskAfter::Kept }),
+            ),
+            Class::Kill => self.both(
+                from,
+                Action::Kill(Kill { host }),
+                to,
+                Action::Restart(Restart { host, disk: DiskAfter::Kept }),
+            ),
+            Class::Pause => {
+                self.both(from, Action::Pause(Pause { host }), to, Action::Resume(Resume { host }))
+            }
+            Class::Leave => self.both(
+                from,
+                Action::Leave(Leave { host }),
+                to,
+                Action::Restart(Restart { host, disk: DiskAfter::Kept }),
+            ),
             Class::Disk => {
                 let disk = [DiskAfter::Lost, DiskAfter::Old][self.rng.index(2)];
-                self.both(from, Action::Crash(host), to, Action::Restart(host, disk));
+                self.both(from, Action::Crash(Crash { host }), to, Action::Restart(Restart { host, disk }));
             }
             Class::Cut => self.cut(from, to),
             Class::Link => {
                 let (one, other) = self.ends();
-                let set = |quality| Action::SetLink { from: one.clone(), to: other.clone(), quality };
+                let set =
+                    |quality| Action::SetLink(SetLink { from: one.clone(), to: other.clone(), quality });
                 let (bad, good) = (set(self.bad_quality()), set(self.quality));
                 self.both(from, bad, to, good);
             }
@@ -264,7 +294,7 @@ impl Draw<'_> {
                 let (good, bad) = (ms(self.rng.between(200, 5_000)), ms(self.rng.between(20, 1_500)));
                 let burst = Burst { good, bad, loss: Ratio::percent(self.rng.between(50, 100) as u32) };
                 let (one, other) = self.ends();
-                let set = |burst| Action::Burst { from: one.clone(), to: other.clone(), burst };
+                let set = |burst| Action::SetBurst(SetBurst { from: one.clone(), to: other.clone(), burst });
                 self.both(from, set(Some(burst)), to, set(None));
             }
             Class::Capacity => {
@@ -273,7 +303,9 @@ impl Draw<'_> {
                     queue_bytes: self.rng.between(1_000, 20_000) as u32,
                 };
                 let (one, other) = self.ends();
-                let set = |capacity| Action::Capacity { from: one.clone(), to: other.clone(), capacity };
+                let set = |capacity| {
+                    Action::SetCapacity(SetCapacity { from: one.clone(), to: other.clone(), capacity })
+                };
                 self.both(from, set(Some(capacity)), to, set(None));
             }
             _ => self.host_fault(class, host, from, to),
@@ -282,43 +314,58 @@ impl Draw<'_> {
 
     /// What is wrong with a single host without stopping it, or stops it at a bad moment.
     fn host_fault(&mut self, class: Class, host: HostId, from: Instant, to: Instant) {
-        let restart = Action::Restart(host, DiskAfter::Kept);
+        let restart = Action::Restart(Restart { host, disk: DiskAfter::Kept });
         match class {
             Class::Slow => {
                 let max = self.rng.between(5, 1_500);
                 let min = self.rng.between(1, max);
                 let delay = Delay { min: Duration::from_millis(min), max: Duration::from_millis(max) };
-                let slow = Action::Slow { host, delay: Some(delay) };
-                self.both(from, slow, to, Action::Slow { host, delay: None });
+                let slow = Action::Slow(Slow { host, delay: Some(delay) });
+                self.both(from, slow, to, Action::Slow(Slow { host, delay: None }));
             }
             Class::Clock => {
                 let ppm = self.rng.between(0, 600_000) as i32 - 300_000;
                 let by_ms = self.rng.between(0, 20_000_000) as i64 - 10_000_000;
-                self.both(from, Action::ClockRate { host, ppm }, to, Action::ClockRate { host, ppm: 0 });
-                self.steps.push((from, Action::ClockJump { host, by_ms }));
+                self.both(
+                    from,
+                    Action::ClockRate(ClockRate { host, ppm }),
+                    to,
+                    Action::ClockRate(ClockRate { host, ppm: 0 }),
+                );
+                self.steps.push((from, Action::ClockJump(ClockJump { host, by_ms })));
             }
             Class::Suspend => {
                 let lasting = Duration::from_millis(self.rng.between(10, 60_000));
-                self.steps.push((from, Action::Suspend { host, lasting }));
+                self.steps.push((from, Action::Suspend(Suspend { host, lasting })));
             }
-            Class::Torn => self.both(from, Action::CrashAtSync(host), to, restart),
+            Class::Torn => self.both(from, Action::CrashAtSync(CrashAtSync { host }), to, restart),
             Class::Loop => {
                 let ms = |ms| Duration::from_millis(ms);
                 let (up, down) = (ms(self.rng.between(1, 3_000)), ms(self.rng.between(1, 2_000)));
                 let times = self.rng.between(2, 8) as u32;
-                self.both(from, Action::CrashLoop { host, times, up, down }, to, restart);
+                self.both(from, Action::CrashLoop(CrashLoop { host, times, up, down }), to, restart);
             }
             Class::Clone => {
                 let of =
                     HostId((host.0 + 1 + self.rng.index(self.members as usize - 1) as u32) % self.members);
                 let between = from + to.saturating_since(from) / 3;
-                self.both(from, Action::Crash(host), between, Action::CloneDisk { host, of });
-                self.both(to, Action::Crash(host), to, Action::Restart(host, DiskAfter::Lost));
+                self.both(
+                    from,
+                    Action::Crash(Crash { host }),
+                    between,
+                    Action::CloneDisk(CloneDisk { host, of }),
+                );
+                self.both(
+                    to,
+                    Action::Crash(Crash { host }),
+                    to,
+                    Action::Restart(Restart { host, disk: DiskAfter::Lost }),
+                );
             }
             Class::Group => self.group(host, from),
             _ => {
                 let by = self.host();
-                self.steps.push((from, Action::Depart { by, host }));
+                self.steps.push((from, Action::Depart(Depart { by, host })));
             }
         }
     }
@@ -337,8 +384,8 @@ impl Draw<'_> {
         one.retain(|h| !other.contains(h));
         let both = self.rng.chance(1, 2);
         if !one.is_empty() && !other.is_empty() {
-            let cut = Action::Cut { from: one.clone(), to: other.clone(), both };
-            self.both(from, cut, to, Action::Mend { from: one, to: other });
+            let cut = Action::Partition(Partition { from: one.clone(), to: other.clone(), both });
+            self.both(from, cut, to, Heal::between(one, other).into());
         }
     }
 
@@ -354,12 +401,16 @@ impl Draw<'_> {
         let code = self.rng.below(3) as i32;
         let between = from + to.saturating_since(from) / 2;
         let then = self.rng.index(3);
-        self.steps.push((from, Action::LoadService { host, service: service.clone(), how: Load::default() }));
-        self.steps.push((between, Action::CrashService { host, service: service.clone(), code }));
+        self.steps.push((
+            from,
+            Action::LoadService(LoadService { host, service: service.clone(), how: Load::default() }),
+        ));
+        self.steps
+            .push((between, Action::CrashService(CrashService { host, service: service.clone(), code })));
         self.steps.push(match then {
-            0 => (to, Action::StopService { host, service }),
-            1 => (to, Action::UnloadService { host, service }),
-            _ => (to, Action::StartService { host, service }),
+            0 => (to, Action::StopService(StopService { host, service })),
+            1 => (to, Action::UnloadService(UnloadService { host, service })),
+            _ => (to, Action::StartService(StartService { host, service })),
         });
     }
 
@@ -376,7 +427,13 @@ impl Draw<'_> {
         for (host, at) in [(host, from), (other, later)] {
             let text = format!("by = {}\n", host.0);
             let given = Given { group: group.clone(), file: file.clone(), version, text, bytes };
-            self.steps.push((at, Action::Give { host, given: Box::new(given) }));
+            let is_file = given.file.is_some();
+            let given = Box::new(given);
+            let action = match is_file {
+                true => PutFile { host, given }.into(),
+                false => ApplyConfig { host, given }.into(),
+            };
+            self.steps.push((at, action));
         }
     }
 

@@ -5,7 +5,10 @@ use std::time::Duration;
 use annulus_core::{Instant, Rng};
 
 use super::draw::CHAOS_FROM_MS;
-use crate::action::{Action, DiskAfter, HostId};
+use crate::action::{
+    Action, ClockRate, Crash, CrashAtSync, DiskAfter, Heal, HostId, Kill, LoadService, Partition, Pause,
+    Restart, Resume, StartService, StopService,
+};
 use crate::engine::lead::Load;
 
 /// The service whose group has a leader.
@@ -15,7 +18,7 @@ const CLOCK_PPM_MAX: i32 = 100_000;
 
 /// Whether the action loads a service of a group with a leader.
 pub(super) fn is_load(action: &Action) -> bool {
-    matches!(action, Action::LoadService { how, .. } if how.leader)
+    matches!(action, Action::LoadService(LoadService { how, .. }) if how.leader)
 }
 
 /// Draws a group of three to seven members, and troubles of its own beside those of the ring.
@@ -30,13 +33,16 @@ pub(super) fn draw(rng: &mut Rng, members: u32, until_ms: u64, steps: &mut Vec<(
         // With its size given, the first electorate cannot be founded by a part that never met the rest.
         let how = Load { leader: true, quorum: Some(size as u32), suitability };
         let at = Instant::from_millis(rng.between(CHAOS_FROM_MS / 2, CHAOS_FROM_MS * 2));
-        steps.push((at, Action::LoadService { host: *host, service: SERVICE.to_owned(), how }));
+        steps.push((at, Action::LoadService(LoadService { host: *host, service: SERVICE.to_owned(), how })));
     }
     for host in &hosts {
         let ppm = rng.between(0, 2 * CLOCK_PPM_MAX as u64) as i32 - CLOCK_PPM_MAX;
         if rng.chance(1, 2) {
             let extreme = if rng.chance(1, 2) { CLOCK_PPM_MAX * ppm.signum() } else { ppm };
-            steps.push((Instant::from_millis(500), Action::ClockRate { host: *host, ppm: extreme }));
+            steps.push((
+                Instant::from_millis(500),
+                Action::ClockRate(ClockRate { host: *host, ppm: extreme }),
+            ));
         }
     }
     let troubles = rng.between(2, 10);
@@ -56,28 +62,31 @@ fn trouble(rng: &mut Rng, hosts: &[HostId], members: u32, until_ms: u64, steps: 
     let side: Vec<HostId> = side.into_iter().filter_map(|n| hosts.get(n).copied()).collect();
     let rest: Vec<HostId> = (0..members).map(HostId).filter(|host| !side.contains(host)).collect();
     let both = rng.chance(2, 3);
-    let restart = Action::Restart(host, DiskAfter::Kept);
+    let restart = Action::Restart(Restart { host, disk: DiskAfter::Kept });
     let service = SERVICE.to_owned();
     let (first, second) = match rng.index(9) {
-        0 => (Action::Crash(host), restart),
-        1 => (Action::Kill(host), restart),
-        2 => (Action::CrashAtSync(host), restart),
-        3 => (Action::Pause(host), Action::Resume(host)),
+        0 => (Action::Crash(Crash { host }), restart),
+        1 => (Action::Kill(Kill { host }), restart),
+        2 => (Action::CrashAtSync(CrashAtSync { host }), restart),
+        3 => (Action::Pause(Pause { host }), Action::Resume(Resume { host })),
         4 | 5 => (
-            Action::Cut { from: side.clone(), to: rest.clone(), both },
-            Action::Mend { from: side, to: rest },
+            Action::Partition(Partition { from: side.clone(), to: rest.clone(), both }),
+            Heal::between(side, rest).into(),
         ),
         6 => {
             // All at once, for a moment.
             let back = from + Duration::from_millis(rng.between(1, 300));
             for host in hosts {
-                steps.push((from, Action::Crash(*host)));
-                steps.push((back, Action::Restart(*host, DiskAfter::Kept)));
+                steps.push((from, Action::Crash(Crash { host: *host })));
+                steps.push((back, Action::Restart(Restart { host: *host, disk: DiskAfter::Kept })));
             }
             return;
         }
-        7 => (Action::StopService { host, service: service.clone() }, Action::StartService { host, service }),
-        _ => (Action::Crash(host), Action::Restart(host, DiskAfter::Lost)),
+        7 => (
+            Action::StopService(StopService { host, service: service.clone() }),
+            Action::StartService(StartService { host, service }),
+        ),
+        _ => (Action::Crash(Crash { host }), Action::Restart(Restart { host, disk: DiskAfter::Lost })),
     };
     steps.push((from, first));
     steps.push((to, second));
@@ -87,12 +96,12 @@ fn trouble(rng: &mut Rng, hosts: &[HostId], members: u32, until_ms: u64, steps: 
 /// once, and bans of none but the dead. A lost disk is that of a new member; one that comes back runs the service too.
 pub(super) fn keep_assumptions(schedule: &mut Vec<(Instant, Action)>) {
     schedule.retain(|(_, action)| {
-        !matches!(action, Action::Suspend { .. } | Action::CloneDisk { .. } | Action::Depart { .. })
+        !matches!(action, Action::Suspend(_) | Action::CloneDisk(_) | Action::Depart(_))
     });
     for (_, action) in schedule {
         match action {
-            Action::ClockRate { ppm, .. } => *ppm = (*ppm).clamp(-CLOCK_PPM_MAX, CLOCK_PPM_MAX),
-            Action::Restart(_, disk @ DiskAfter::Old) => *disk = DiskAfter::Lost,
+            Action::ClockRate(ClockRate { ppm, .. }) => *ppm = (*ppm).clamp(-CLOCK_PPM_MAX, CLOCK_PPM_MAX),
+            Action::Restart(Restart { disk: disk @ DiskAfter::Old, .. }) => *disk = DiskAfter::Lost,
             _ => {}
         }
     }

@@ -7,7 +7,6 @@ use annulus_core::EventKind;
 
 use super::lead_times::{self, Elections, LeadTimes};
 use crate::action::world::{Record, What};
-use crate::action::{Action, DiskAfter};
 use crate::engine::record::{DropReason, Recording};
 use crate::engine::scene::Scene;
 use crate::exit::Exit;
@@ -104,7 +103,7 @@ impl Watcher for Tally<'_> {
         self.lead_times.observe(record);
         match &record.what {
             What::Event { event, .. } => *self.tally.entry(event_name(&event.kind)).or_default() += 1,
-            What::Action(action) => *self.tally.entry(action_name(action).to_owned()).or_default() += 1,
+            What::Action(action) => *self.tally.entry(action.counted().to_owned()).or_default() += 1,
             _ => {}
         }
         self.last.extend(self.narrator.tell(record));
@@ -118,48 +117,6 @@ fn event_name(kind: &EventKind) -> String {
         EventKind::MemberChanged { to, .. } => format!("member {}", to.name().to_lowercase()),
         EventKind::ServiceChanged { to: Some(to), .. } => format!("service {}", to.name()),
         other => format!("event {}", crate::report::trace::kind_name(other)),
-    }
-}
-
-fn action_name(action: &Action) -> &'static str {
-    match action {
-        Action::Join(_) => "join",
-        Action::Leave(_) => "leave",
-        Action::Depart { .. } | Action::DepartId { .. } => "depart",
-        Action::Crash(_) => "crash",
-        Action::Kill(_) => "kill",
-        Action::Restart(_, DiskAfter::Kept) => "restart",
-        Action::Restart(_, DiskAfter::Lost) => "restart with an empty disk",
-        Action::Restart(_, DiskAfter::Old) => "restart with an old disk",
-        Action::Pause(_) => "pause",
-        Action::Resume(_) => "resume",
-        Action::Cut { both: true, .. } => "cut",
-        Action::Cut { both: false, .. } => "cut one way",
-        Action::Mend { .. } => "mend",
-        Action::Heal => "heal",
-        Action::Calm => "calm",
-        Action::SetLink { .. } => "link changed",
-        Action::Burst { burst: Some(_), .. } => "burst",
-        Action::Burst { burst: None, .. } => "burst ends",
-        Action::Capacity { capacity: Some(_), .. } => "capacity",
-        Action::Capacity { capacity: None, .. } => "capacity ends",
-        Action::Slow { delay: Some(_), .. } => "slow",
-        Action::Slow { delay: None, .. } => "slow ends",
-        Action::ClockRate { .. } => "clock rate",
-        Action::ClockJump { .. } => "clock jump",
-        Action::Suspend { .. } => "suspend",
-        Action::CrashAtSync(_) => "crash at sync",
-        Action::CrashLoop { .. } => "crash loop",
-        Action::CloneDisk { .. } => "clone",
-        Action::LoadService { .. } => "service load",
-        Action::UnloadService { .. } => "service unload",
-        Action::StopService { .. } => "service stop",
-        Action::StartService { .. } => "service start",
-        Action::Give { given, .. } if given.file.is_some() => "file upload",
-        Action::Give { .. } => "config apply",
-        Action::Package { .. } => "package",
-        Action::Balance(_) => "load",
-        Action::CrashService { .. } => "service crash",
     }
 }
 

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use annulus_core::RumorKind;
-use annulus_sim::scenario::reference::{ACTIONS, EXPECTATIONS, Word};
+use annulus_sim::action;
+use annulus_sim::scenario::reference::EXPECTATIONS;
 use annulus_tests::repository;
 use annulus_tests::source::{files, relative, words};
 use toml::{Table, Value};
@@ -57,17 +58,18 @@ fn keys_of(scenarios: &[Scenario], section: &str) -> BTreeSet<String> {
     entries.filter_map(Value::as_table).flat_map(|entry| entry.keys().cloned()).collect()
 }
 
-fn unused(words: &[Word], used: &BTreeSet<String>, section: &str) -> Vec<String> {
-    let keys = words.iter().flat_map(|word| std::iter::once(&word.key).chain(word.parts));
-    let missing: BTreeSet<&str> = keys.copied().filter(|key| !used.contains(*key)).collect();
+fn unused<'k>(keys: impl Iterator<Item = &'k str>, used: &BTreeSet<String>, section: &str) -> Vec<String> {
+    let missing: BTreeSet<&str> = keys.filter(|key| !used.contains(*key)).collect();
     missing.into_iter().map(|key| format!("[[{section}]] {key}")).collect()
 }
 
 #[test]
 fn every_fault_and_every_statement_has_a_scenario() {
     let scenarios = scenarios();
-    let mut findings = unused(ACTIONS, &keys_of(&scenarios, "at"), "at");
-    findings.extend(unused(EXPECTATIONS, &keys_of(&scenarios, "expect"), "expect"));
+    let keys = action::words().into_iter().flat_map(|(word, parts)| [word.key].into_iter().chain(parts));
+    let mut findings = unused(keys, &keys_of(&scenarios, "at"), "at");
+    let keys = EXPECTATIONS.iter().flat_map(|word| [word.key].into_iter().chain(word.parts.iter().copied()));
+    findings.extend(unused(keys, &keys_of(&scenarios, "expect"), "expect"));
     report("write a scenario that shows it", &findings);
 }
 

@@ -4,40 +4,29 @@ use annulus_core::{Command, CommandError, EffectResult, ExitStatus, MemberId, Re
 
 use super::ring::ip;
 use super::{TurmoilBed, operator, ring};
-use crate::action::apply::{self, ActionError};
+use crate::action::ActionError;
+use crate::action::room::member_of;
 use crate::action::world::What;
-use crate::action::{Action, DiskAfter, HostId};
+use crate::action::{
+    Action, Common, Crash, CrashService, Depart, DiskAfter, Heal, HostId, Join, Kill, Leave, LoadService,
+    Partition, Pause, Restart, Resume, SetBurst, SetCapacity, SetLink, StartService, StopService,
+    UnloadService,
+};
 use crate::engine::host::HostState;
 use crate::engine::lifecycle::WorldError;
-use crate::engine::process;
+use crate::engine::process::name;
 use crate::engine::record::StopReason;
 use crate::engine::scene::Scene as _;
+use crate::engine::services::loaded;
+
+/// What is said of everything else.
+const BEYOND: &str = "an action that only the simulator knows";
 
 /// Why this bed cannot do this; none when it can.
-pub(super) fn beyond(action: &Action) -> Option<&'static str> {
-    match action {
-        Action::Join(_)
-        | Action::Restart(..)
-        | Action::Leave(_)
-        | Action::Depart { .. }
-        | Action::DepartId { .. }
-        | Action::Crash(_)
-        | Action::Kill(_)
-        | Action::Pause(_)
-        | Action::Resume(_)
-        | Action::Cut { .. }
-        | Action::Mend { .. }
-        | Action::Heal
-        | Action::SetLink { .. }
-        | Action::Burst { .. }
-        | Action::Capacity { .. }
-        | Action::LoadService { .. }
-        | Action::UnloadService { .. }
-        | Action::StopService { .. }
-        | Action::StartService { .. }
-        | Action::CrashService { .. } => None,
-        Action::Give { .. } => Some("configuration and files of groups"),
-        _ => Some("an action that only the simulator knows"),
+pub(super) const fn beyond(action: &Action) -> Option<&'static str> {
+    match action.common() {
+        Some(_) => None,
+        None => Some(BEYOND),
     }
 }
 
@@ -104,14 +93,12 @@ impl TurmoilBed {
     }
 
     pub(super) fn perform(&mut self, action: &Action) -> Result<(), ActionError> {
-        if let Some(what) = beyond(action) {
-            return Err(ActionError::NotHere(what));
-        }
-        apply::check(self, action)?;
+        let common = action.common().ok_or(ActionError::NotHere(BEYOND))?;
+        action.check(self)?;
         self.shared.lock().note(self.now, What::Action(action.clone()));
-        match action {
-            Action::Join(host) => self.start(*host)?,
-            Action::Restart(host, disk) => {
+        match common {
+            Common::Join(Join { host }) => self.start(*host)?,
+            Common::Restart(Restart { host, disk }) => {
                 match disk {
                     DiskAfter::Kept => {}
                     DiskAfter::Lost => self.shared.lock().host_mut(host.0).disk.lose(),
@@ -119,49 +106,47 @@ impl TurmoilBed {
                 }
                 self.start(*host)?;
             }
-            Action::Leave(host) => self.command(*host, Command::Leave { drain: true }),
-            Action::Depart { by, host } => self.depart(*by, apply::member_of(self, *host)?),
-            Action::DepartId { by, member } => self.depart(*by, *member),
-            Action::Crash(host) => self.stop(*host, StopReason::Crashed),
-            Action::Kill(host) => self.stop(*host, StopReason::Killed),
-            Action::Pause(host) => self.set_paused(*host, true),
-            Action::Resume(host) => self.set_paused(*host, false),
-            Action::Cut { from, to, both } => self.shared.lock().net.cut(from, to, *both),
-            Action::Mend { from, to } => self.shared.lock().net.mend(from, to),
-            Action::Heal => self.shared.lock().net.heal(),
-            Action::SetLink { from, to, quality } => {
+            Common::Leave(Leave { host }) => self.command(*host, Command::Leave { drain: true }),
+            Common::Depart(Depart { by, host }) => self.depart(*by, member_of(self, *host)?),
+            Common::Crash(Crash { host }) => self.stop(*host, StopReason::Crashed),
+            Common::Kill(Kill { host }) => self.stop(*host, StopReason::Killed),
+            Common::Pause(Pause { host }) => self.set_paused(*host, true),
+            Common::Resume(Resume { host }) => self.set_paused(*host, false),
+            Common::Partition(Partition { from, to, both }) => self.shared.lock().net.cut(from, to, *both),
+            Common::Heal(Heal { between: Some((from, to)) }) => self.shared.lock().net.mend(from, to),
+            Common::Heal(Heal { between: None }) => self.shared.lock().net.heal(),
+            Common::SetLink(SetLink { from, to, quality }) => {
                 self.shared.lock().net.set_quality(from, to, *quality);
                 self.retime();
             }
-            Action::Burst { from, to, burst } => {
+            Common::SetBurst(SetBurst { from, to, burst }) => {
                 self.shared.lock().net.faults.set_burst(from, to, *burst);
             }
-            Action::Capacity { from, to, capacity } => {
+            Common::SetCapacity(SetCapacity { from, to, capacity }) => {
                 self.shared.lock().net.faults.set_capacity(from, to, *capacity);
             }
-            Action::LoadService { host, service, how } => {
-                let spec = apply::loaded(service, *how)?;
+            Common::LoadService(LoadService { host, service, how }) => {
+                let spec = loaded(service, *how)?;
                 self.command(*host, Command::LoadService { spec, force: false });
             }
-            Action::UnloadService { host, service } => {
+            Common::UnloadService(UnloadService { host, service }) => {
                 self.command(
                     *host,
-                    Command::UnloadService { service: process::name(service)?, how: StopHow::default() },
+                    Command::UnloadService { service: name(service)?, how: StopHow::default() },
                 );
             }
-            Action::StopService { host, service } => {
+            Common::StopService(StopService { host, service }) => {
                 self.command(
                     *host,
-                    Command::StopService { service: process::name(service)?, how: StopHow::default() },
+                    Command::StopService { service: name(service)?, how: StopHow::default() },
                 );
             }
-            Action::StartService { host, service } => {
-                self.command(*host, Command::StartService { service: process::name(service)? });
+            Common::StartService(StartService { host, service }) => {
+                self.command(*host, Command::StartService { service: name(service)? });
             }
-            Action::CrashService { host, service, code } => {
-                self.crash_service(*host, &process::name(service)?, *code);
+            Common::CrashService(CrashService { host, service, code }) => {
+                self.crash_service(*host, &name(service)?, *code);
             }
-            _ => {}
         }
         self.rewire();
         Ok(())

@@ -4,7 +4,7 @@ use annulus_core::{Incarnation, Instant, MemberId, ServiceName, ServiceState, St
 
 use super::ring::Seen;
 use super::{TICK, TurmoilBed};
-use crate::action::apply::Ground;
+use crate::action::room::Ground;
 use crate::action::world::Record;
 use crate::action::{Action, HostId};
 use crate::engine::host::HostState;

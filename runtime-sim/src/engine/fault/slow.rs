@@ -86,15 +86,15 @@ impl<D: Deed> World<D> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::action::Action;
     use crate::action::testing::{self, A, B};
+    use crate::action::{Action, Slow};
     use crate::engine::record::{PacketId, Recording, What};
 
     #[test]
     fn a_slow_supervisor_reads_late_and_in_order() {
         let mut world = testing::pair(1, testing::quality());
         let delay = Delay { min: Duration::from_millis(50), max: Duration::from_millis(400) };
-        world.apply(&Action::Slow { host: B, delay: Some(delay) }).expect("possible");
+        world.apply(&Action::Slow(Slow { host: B, delay: Some(delay) })).expect("possible");
         world.record(Recording::Packets);
         let first = 1 << 40;
         let sent = world.now();

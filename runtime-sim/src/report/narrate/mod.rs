@@ -6,9 +6,6 @@
 mod actions;
 mod election;
 
-pub(crate) use actions::action_words;
-
-use actions::NAMES_MAX;
 use std::collections::{BTreeMap, BTreeSet};
 
 use annulus_core::{
@@ -17,6 +14,7 @@ use annulus_core::{
 };
 
 use crate::action::HostId;
+use crate::action::room::NAMES_MAX;
 use crate::action::world::{Record, What};
 use crate::engine::record::StopReason;
 

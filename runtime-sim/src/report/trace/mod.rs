@@ -32,6 +32,7 @@ use std::io::{self, Write};
 use annulus_core::{Channel, Event, EventKind, ExitReason, Message, Rumor, RumorKey, Why};
 use serde_json::{Map, Value, json};
 
+use crate::action::room::{Cast, Traced};
 use crate::action::world::{Record, What};
 use crate::action::{Action, HostId};
 use crate::engine::record::StopReason;
@@ -118,70 +119,17 @@ pub fn to_json(scene: &dyn Scene, record: &Record) -> Value {
 
 /// What is done, to whom, and the same in words.
 fn action_json(scene: &dyn Scene, action: &Action) -> Value {
-    let (from, to) = hosts_of(action);
+    let Traced { name, from, to, both, loss } = action.traced();
     let named =
         |hosts: &[HostId]| -> Vec<String> { hosts.iter().map(|host| scene.name(*host).to_owned()).collect() };
-    let both = matches!(action, Action::Cut { both: true, .. });
-    let loss = match action {
-        Action::SetLink { quality, .. } => Some([quality.loss.numerator, quality.loss.denominator]),
-        _ => None,
-    };
+    let loss = loss.map(|loss| [loss.numerator, loss.denominator]);
     let hosts = from.iter().chain(&to).map(|host| host.0 + 1).max().unwrap_or(0);
     let names: Vec<String> = (0..hosts).map(|host| scene.name(HostId(host)).to_owned()).collect();
-    let text = crate::report::narrate::action_words(&names, action);
+    let text = action.words(&Cast { names: &names });
     json!({
-        "what": "action", "action": action_name(action), "from": named(&from), "to": named(&to), "both": both,
+        "what": "action", "action": name, "from": named(&from), "to": named(&to), "both": both,
         "loss": loss, "text": text,
     })
-}
-
-/// Who does something to whom; of a link, the senders and the receivers.
-fn hosts_of(action: &Action) -> (Vec<HostId>, Vec<HostId>) {
-    match action {
-        Action::Cut { from, to, .. }
-        | Action::Mend { from, to }
-        | Action::SetLink { from, to, .. }
-        | Action::Burst { from, to, .. }
-        | Action::Capacity { from, to, .. } => (from.clone(), to.clone()),
-        Action::CloneDisk { host, of } => (vec![*of], vec![*host]),
-        Action::Join(at)
-        | Action::Leave(at)
-        | Action::Crash(at)
-        | Action::Kill(at)
-        | Action::Restart(at, _)
-        | Action::Pause(at)
-        | Action::Resume(at)
-        | Action::Slow { host: at, .. }
-        | Action::ClockRate { host: at, .. }
-        | Action::ClockJump { host: at, .. }
-        | Action::Suspend { host: at, .. }
-        | Action::CrashAtSync(at)
-        | Action::CrashLoop { host: at, .. }
-        | Action::LoadService { host: at, .. }
-        | Action::UnloadService { host: at, .. }
-        | Action::StopService { host: at, .. }
-        | Action::StartService { host: at, .. }
-        | Action::Give { host: at, .. }
-        | Action::Package { host: at, .. }
-        | Action::CrashService { host: at, .. } => (Vec::new(), vec![*at]),
-        Action::Depart { by, host } => (vec![*by], vec![*host]),
-        Action::DepartId { by, .. } => (vec![*by], Vec::new()),
-        _ => (Vec::new(), Vec::new()),
-    }
-}
-
-/// The variant's name in the words of scenarios: the part of its text before anything else.
-fn action_name(action: &Action) -> String {
-    let text = format!("{action:?}");
-    let end = text.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(text.len());
-    let mut name = String::new();
-    for c in text.get(..end).unwrap_or_default().chars() {
-        if c.is_ascii_uppercase() && !name.is_empty() {
-            name.push('-');
-        }
-        name.push(c.to_ascii_lowercase());
-    }
-    name
 }
 
 fn message_fields(sent: &mut Map<String, Value>, message: &Message) {

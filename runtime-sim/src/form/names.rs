@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::SpannedNames;
 use super::problem::{Problems, listed, nearest};
-use super::schema::SpannedNames;
-use crate::action::HostId;
+use crate::engine::host::HostId;
 
 /// Words that stand for members and can therefore name none.
 const WORDS: [&str; 3] = ["all", "others", "running"];

@@ -154,6 +154,54 @@ pub(crate) fn listed<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     }
 }
 
+/// A reader's message as what is wrong and what to do.
+pub(crate) fn explain(message: &str) -> (String, String) {
+    // Our own values write their advice on a second line.
+    if let Some((wrong, help)) = message.split_once('\n') {
+        return (wrong.to_owned(), help.to_owned());
+    }
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let word = quoted.next().unwrap_or_default();
+    if message.starts_with("unknown field") || message.starts_with("unknown variant") {
+        let known: Vec<&str> = quoted.collect();
+        let kind = if message.starts_with("unknown field") { "key" } else { "word" };
+        let list = listed(known.iter().copied());
+        let help = match nearest(word, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`? `annulus-sim list` shows everything"),
+            None if known.len() > 12 => String::from("`annulus-sim list` shows what can be written"),
+            None => format!("here can stand {list}"),
+        };
+        return (format!("unknown {kind} `{word}`"), help);
+    }
+    if message.starts_with("missing field") {
+        return (format!("`{word}` is missing"), format!("add {}", example(word)));
+    }
+    if let Some((found, expected)) =
+        message.strip_prefix("invalid type: ").and_then(|rest| rest.split_once(", expected "))
+    {
+        let expected = match expected {
+            "u32" | "u64" | "i32" => "a number, without quotes",
+            "struct Form" | "struct Expect" | "struct Link" | "a sequence" => "a list, or a table of its own",
+            expected => expected,
+        };
+        return (format!("found {found}"), format!("write {expected}"));
+    }
+    (message.to_owned(), String::from("scenarios/README.md explains the form of a scenario"))
+}
+
+/// How a key that every file or entry needs is written.
+fn example(key: &str) -> &'static str {
+    match key {
+        "about" => "about = \"what this scenario shows, and why it ends as it does\"",
+        "duration" => "duration = \"30s\"",
+        "members" => "[members] with names = [\"ada\", \"bob\"] or count = 5",
+        "time" => "time = \"5s\" to this entry",
+        "from" => "from = \"east\" to this entry",
+        "to" => "to = \"west\" to this entry",
+        _ => "it",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,20 @@ use std::time::Duration;
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use toml::Spanned;
 
-use crate::action::Ratio;
+use crate::engine::link::Ratio;
+
+/// Which way a cut or a link's quality works.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Direction {
+    /// Both ways.
+    #[default]
+    Both,
+    /// What the named members send.
+    Out,
+    /// What the named members receive.
+    In,
+}
 
 /// Longest time that a file may name: a week is more than any scenario needs and far from overflowing.
 const TIME_MAX: Duration = Duration::from_secs(7 * 24 * 3600);

@@ -1,0 +1,89 @@
+//! A service's process ends by itself.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::ActionError;
+use super::room::{Cast, Ground, Moved, PROCESS, Room, Traced, expect, service_line, service_on};
+use super::world::World;
+use crate::engine::host::HostId;
+use crate::engine::process::name;
+use crate::form::SpannedNames;
+use crate::form::entry::Word;
+use crate::form::reading::Reading;
+use crate::form::text::Names;
+
+/// The service's process ends with this exit code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CrashService {
+    /// Where.
+    pub host: HostId,
+    /// The service's name.
+    pub service: String,
+    /// The exit code.
+    pub code: i32,
+}
+
+/// Its table.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Form {
+    crash_service: Spanned<String>,
+    on: Option<SpannedNames>,
+    code: Option<Spanned<i32>>,
+}
+
+impl Room for CrashService {
+    type Form = Form;
+
+    const WORD: Word = Word {
+        key: "crash_service",
+        example: "crash_service = \"web\", on = \"ada\", code = 1",
+        doc: "the service's process ends with this exit code",
+    };
+
+    fn read(form: Form, reading: &mut Reading<'_, '_>) -> Vec<Self> {
+        let Some((service, hosts)) =
+            service_on(Self::WORD.key, &form.crash_service, form.on.as_ref(), reading)
+        else {
+            return Vec::new();
+        };
+        let code = form.code.map_or(1, Spanned::into_inner);
+        hosts.into_iter().map(|host| Self { host, service: service.clone(), code }).collect()
+    }
+
+    fn write(&self, names: &Names<'_>) -> String {
+        let head = service_line(Self::WORD.key, &self.service, self.host, names);
+        head + &format!("\ncode = {}", self.code)
+    }
+
+    fn words(&self, cast: &Cast<'_>) -> String {
+        format!("{} on {} fails with exit code {}.", self.service, cast.name(self.host), self.code)
+    }
+
+    fn traced(&self) -> Traced {
+        Traced::at("crash-service", self.host)
+    }
+
+    fn counted(&self) -> &'static str {
+        "service crash"
+    }
+
+    fn moved(&self, hosts: &Moved<'_>) -> Option<Self> {
+        Some(Self { host: hosts.one(self.host)?, ..self.clone() })
+    }
+
+    fn check(&self, ground: &dyn Ground) -> Result<(), ActionError> {
+        expect(ground, self.host, "lose a service", PROCESS)?;
+        if ground.has_process(self.host, &name(&self.service)?) {
+            return Ok(());
+        }
+        let host = ground.name(self.host).to_owned();
+        Err(ActionError::ServiceNotRunning { host, service: self.service.clone() })
+    }
+
+    fn act(&self, world: &mut World) -> Result<(), ActionError> {
+        world.crash_service(self.host.0, &name(&self.service)?, self.code);
+        Ok(())
+    }
+}

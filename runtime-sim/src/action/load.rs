@@ -1,0 +1,102 @@
+//! A service is loaded and kept running.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::ActionError;
+use super::room::{Cast, Ground, Moved, PROCESS, Room, Traced, expect, service_line, service_on};
+use super::world::World;
+use crate::engine::host::HostId;
+use crate::engine::lead::Load;
+use crate::engine::process::spec;
+use crate::form::SpannedNames;
+use crate::form::entry::Word;
+use crate::form::reading::Reading;
+use crate::form::text::Names;
+
+/// `svc load` at a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadService {
+    /// Where.
+    pub host: HostId,
+    /// The service's name; its package is `sim/<name>`.
+    pub service: String,
+    /// With which options.
+    pub how: Load,
+}
+
+/// Its table.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Form {
+    load: Spanned<String>,
+    on: Option<SpannedNames>,
+    topology: Option<Spanned<TopologyWord>>,
+    quorum: Option<Spanned<u32>>,
+    suitability: Option<Spanned<u64>>,
+}
+
+impl Room for LoadService {
+    type Form = Form;
+
+    const WORD: Word = Word {
+        key: "load",
+        example: "load = \"redis\", on = \"all\", topology = \"leader\", quorum = 5, suitability = 7",
+        doc: "load a service and keep it running; with topology leader its group elects one",
+    };
+
+    fn read(form: Form, reading: &mut Reading<'_, '_>) -> Vec<Self> {
+        let Some((service, hosts)) = service_on(Self::WORD.key, &form.load, form.on.as_ref(), reading) else {
+            return Vec::new();
+        };
+        let how = Load {
+            leader: form.topology.is_some_and(|word| word.into_inner() == TopologyWord::Leader),
+            quorum: form.quorum.map(Spanned::into_inner),
+            suitability: form.suitability.map(Spanned::into_inner),
+        };
+        hosts.into_iter().map(|host| Self { host, service: service.clone(), how }).collect()
+    }
+
+    fn write(&self, names: &Names<'_>) -> String {
+        let Load { leader, quorum, suitability } = self.how;
+        let mut text = service_line(Self::WORD.key, &self.service, self.host, names);
+        text.push_str(if leader { "\ntopology = \"leader\"" } else { "" });
+        text.extend(quorum.map(|quorum| format!("\nquorum = {quorum}")));
+        text.extend(suitability.map(|suitability| format!("\nsuitability = {suitability}")));
+        text
+    }
+
+    fn words(&self, cast: &Cast<'_>) -> String {
+        let led = if self.how.leader { ", in a group with a leader" } else { "" };
+        format!("an operator loads {} on {}{led}.", self.service, cast.name(self.host))
+    }
+
+    fn traced(&self) -> Traced {
+        Traced::at("load-service", self.host)
+    }
+
+    fn counted(&self) -> &'static str {
+        "service load"
+    }
+
+    fn moved(&self, hosts: &Moved<'_>) -> Option<Self> {
+        Some(Self { host: hosts.one(self.host)?, ..self.clone() })
+    }
+
+    fn check(&self, ground: &dyn Ground) -> Result<(), ActionError> {
+        spec(&self.service)?;
+        expect(ground, self.host, "load a service", PROCESS)
+    }
+
+    fn act(&self, world: &mut World) -> Result<(), ActionError> {
+        Ok(world.load_service(self.host, &self.service, self.how)?)
+    }
+}
+
+/// How the members of a group relate to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum TopologyWord {
+    Standalone,
+    Leader,
+}

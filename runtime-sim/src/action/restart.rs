@@ -1,0 +1,102 @@
+//! A host starts again.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::ActionError;
+use super::room::{Cast, Ground, Moved, Room, Traced, expect};
+use super::world::World;
+use crate::engine::disk::DiskAfter;
+use crate::engine::host::{HostId, HostState};
+use crate::form::SpannedNames;
+use crate::form::entry::Word;
+use crate::form::reading::Reading;
+use crate::form::text::Names;
+
+/// Starts a host that left, crashed or was killed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restart {
+    /// Which host.
+    pub host: HostId,
+    /// What its disk holds.
+    pub disk: DiskAfter,
+}
+
+/// Its table.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Form {
+    restart: SpannedNames,
+    disk: Option<Spanned<Disk>>,
+}
+
+impl Room for Restart {
+    type Form = Form;
+
+    const WORD: Word = Word {
+        key: "restart",
+        example: "restart = \"bob\", disk = \"lost\"",
+        doc: "start a host that left, crashed or was killed, with its disk kept, lost or old (a restored backup)",
+    };
+
+    fn read(form: Form, reading: &mut Reading<'_, '_>) -> Vec<Self> {
+        let disk = match form.disk.map(Spanned::into_inner).unwrap_or_default() {
+            Disk::Kept => DiskAfter::Kept,
+            Disk::Lost => DiskAfter::Lost,
+            Disk::Old => DiskAfter::Old,
+        };
+        reading.each(&form.restart, |host| Self { host, disk })
+    }
+
+    fn write(&self, names: &Names<'_>) -> String {
+        let disk = match self.disk {
+            DiskAfter::Kept => "",
+            DiskAfter::Lost => "\ndisk = \"lost\"",
+            DiskAfter::Old => "\ndisk = \"old\"",
+        };
+        names.line(Self::WORD.key, self.host) + disk
+    }
+
+    fn words(&self, cast: &Cast<'_>) -> String {
+        let disk = match self.disk {
+            DiskAfter::Kept => "with its disk",
+            DiskAfter::Lost => "with an empty disk",
+            DiskAfter::Old => "with an old backup of its disk",
+        };
+        format!("{} starts again, {disk}.", cast.name(self.host))
+    }
+
+    fn traced(&self) -> Traced {
+        Traced::at("restart", self.host)
+    }
+
+    fn counted(&self) -> &'static str {
+        match self.disk {
+            DiskAfter::Kept => "restart",
+            DiskAfter::Lost => "restart with an empty disk",
+            DiskAfter::Old => "restart with an old disk",
+        }
+    }
+
+    fn moved(&self, hosts: &Moved<'_>) -> Option<Self> {
+        Some(Self { host: hosts.one(self.host)?, disk: self.disk })
+    }
+
+    fn check(&self, ground: &dyn Ground) -> Result<(), ActionError> {
+        expect(ground, self.host, "restart", &[HostState::Stopped, HostState::Crashed])
+    }
+
+    fn act(&self, world: &mut World) -> Result<(), ActionError> {
+        Ok(world.restart(self.host.0, self.disk)?)
+    }
+}
+
+/// The word for what the disk holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Disk {
+    #[default]
+    Kept,
+    Lost,
+    Old,
+}

@@ -1,0 +1,239 @@
+//! What a room says about its action, and what rooms have in common.
+
+use annulus_core::{MemberId, ServiceName};
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+
+use super::world::World;
+use super::{Action, ActionError};
+use crate::engine::host::{HostId, HostState};
+use crate::engine::link::Ratio;
+use crate::engine::scene::Scene;
+use crate::form::entry::{Entry, Kind, Word};
+use crate::form::reading::Reading;
+use crate::form::text::Names;
+use crate::form::{SpannedNames, keys};
+
+/// An action. One file each, and everything that is known of it stands there; `mod.rs` lists them.
+pub(crate) trait Room: Sized + Into<Action> {
+    /// The table of a scenario file that asks for it, without the time.
+    type Form: DeserializeOwned;
+
+    /// Its word, as `annulus-sim list` and messages show it.
+    const WORD: Word;
+
+    /// The same as a list, for the list of all.
+    const WORDS: &'static [Word] = &[Self::WORD];
+
+    /// What a table means, one action for each host as a rule. Reports what is wrong with it.
+    fn read(form: Self::Form, reading: &mut Reading<'_, '_>) -> Vec<Self>;
+
+    /// The table that is read as this, each line after a line break.
+    fn write(&self, names: &Names<'_>) -> String;
+
+    /// What happens, as a sentence.
+    fn words(&self, cast: &Cast<'_>) -> String;
+
+    /// How traces have it.
+    fn traced(&self) -> Traced;
+
+    /// Under which name a sweep counts it.
+    fn counted(&self) -> &'static str {
+        self.traced().name
+    }
+
+    /// The same for other hosts; none when nothing is left that could be done.
+    fn moved(&self, hosts: &Moved<'_>) -> Option<Self>;
+
+    /// Whether it is possible now.
+    fn check(&self, ground: &dyn Ground) -> Result<(), ActionError>;
+
+    /// Does it; it is possible.
+    fn act(&self, world: &mut World) -> Result<(), ActionError>;
+}
+
+/// How a room's word is read.
+pub(super) const fn kind<R: Room>() -> Kind<Vec<Action>> {
+    Kind { words: R::WORDS, keys: keys::of::<R::Form>, read: read::<R> }
+}
+
+fn read<R: Room>(entry: Entry<'_>, reading: &mut Reading<'_, '_>) -> Vec<Action> {
+    match entry.table::<R::Form>(reading.problems) {
+        Some(form) => R::read(form, reading).into_iter().map(Into::into).collect(),
+        None => Vec::new(),
+    }
+}
+
+/// An action in a trace: its name there, and who does something to whom.
+#[derive(Clone, Debug)]
+pub(crate) struct Traced {
+    pub(crate) name: &'static str,
+    /// Who acts; of links, the senders.
+    pub(crate) from: Vec<HostId>,
+    /// To whom it is done; of links, the receivers.
+    pub(crate) to: Vec<HostId>,
+    /// Whether it is the same the other way round.
+    pub(crate) both: bool,
+    /// Which share of packets is lost from now on.
+    pub(crate) loss: Option<Ratio>,
+}
+
+impl Traced {
+    pub(super) fn everywhere(name: &'static str) -> Self {
+        Self::between(name, &[], &[])
+    }
+
+    pub(super) fn at(name: &'static str, host: HostId) -> Self {
+        Self::between(name, &[], &[host])
+    }
+
+    pub(super) fn between(name: &'static str, from: &[HostId], to: &[HostId]) -> Self {
+        Self { name, from: from.to_vec(), to: to.to_vec(), both: false, loss: None }
+    }
+}
+
+/// New numbers for hosts, when some of them are gone.
+pub(crate) struct Moved<'a>(pub(crate) &'a dyn Fn(HostId) -> Option<HostId>);
+
+impl Moved<'_> {
+    pub(super) fn one(&self, host: HostId) -> Option<HostId> {
+        (self.0)(host)
+    }
+
+    /// Those that are left. An empty list may mean everybody: one that becomes empty is none, or it would widen.
+    pub(super) fn some(&self, hosts: &[HostId]) -> Option<Vec<HostId>> {
+        let left: Vec<HostId> = hosts.iter().filter_map(|host| self.one(*host)).collect();
+        (left.is_empty() == hosts.is_empty()).then_some(left)
+    }
+}
+
+/// More names than this are counted instead.
+pub(crate) const NAMES_MAX: usize = 6;
+
+/// Those who take part, by the names under which a story tells of them.
+pub(crate) struct Cast<'a> {
+    /// Every host's name.
+    pub(crate) names: &'a [String],
+}
+
+impl Cast<'_> {
+    pub(super) fn name(&self, host: HostId) -> &str {
+        self.names.get(host.0 as usize).map_or("somebody", String::as_str)
+    }
+
+    pub(super) fn ends(&self, from: &[HostId], to: &[HostId]) -> String {
+        if from.is_empty() && to.is_empty() {
+            String::from("everywhere")
+        } else {
+            format!("from {} to {}", self.list(from), self.list(to))
+        }
+    }
+
+    pub(super) fn list(&self, hosts: &[HostId]) -> String {
+        let name = |host: &HostId| self.name(*host);
+        match hosts {
+            [] => String::from("everybody"),
+            [one] => name(one).to_owned(),
+            hosts if hosts.len() == self.names.len() && hosts.len() > NAMES_MAX => {
+                format!("all {} members", hosts.len())
+            }
+            [first, .., last] if hosts.len() > NAMES_MAX => {
+                format!("{} to {} ({} members)", name(first), name(last), hosts.len())
+            }
+            [head @ .., last] => {
+                let head: Vec<&str> = head.iter().map(name).collect();
+                format!("{} and {}", head.join(", "), name(last))
+            }
+        }
+    }
+}
+
+/// A share in words.
+pub(super) fn share(ratio: Ratio) -> String {
+    let hundredths = u64::from(ratio.numerator) * 10_000 / u64::from(ratio.denominator.max(1));
+    if hundredths % 100 == 0 {
+        format!("{}%", hundredths / 100)
+    } else {
+        format!("{}.{:02}%", hundredths / 100, hundredths % 100)
+    }
+}
+
+/// What has to be known of a ring to tell whether an action is possible.
+pub(crate) trait Ground: Scene {
+    /// Hosts, running or not.
+    fn host_count(&self) -> usize;
+    /// Whether a service has a process on a host.
+    fn has_process(&self, host: HostId, service: &ServiceName) -> bool;
+}
+
+impl Ground for World {
+    fn host_count(&self) -> usize {
+        self.hosts.len()
+    }
+
+    fn has_process(&self, host: HostId, service: &ServiceName) -> bool {
+        self.hosts[host.0 as usize].rest.processes.get(service).is_some()
+    }
+}
+
+/// States in which a supervisor has a process.
+pub(super) const PROCESS: &[HostState] = &[HostState::Running, HostState::Paused];
+
+/// Such hosts exist.
+pub(super) fn known<'h>(
+    ground: &dyn Ground,
+    hosts: impl IntoIterator<Item = &'h HostId>,
+) -> Result<(), ActionError> {
+    match hosts.into_iter().find(|host| host.0 as usize >= ground.host_count()) {
+        None => Ok(()),
+        Some(host) => Err(ActionError::UnknownHost(host.0)),
+    }
+}
+
+/// The host is in one of these states, or cannot do what the verb says.
+pub(super) fn expect(
+    ground: &dyn Ground,
+    host: HostId,
+    verb: &'static str,
+    states: &[HostState],
+) -> Result<(), ActionError> {
+    known(ground, [&host])?;
+    let state = ground.state(host);
+    if states.contains(&state) {
+        return Ok(());
+    }
+    let state = match state {
+        HostState::New => "has not joined yet",
+        HostState::Running => "runs",
+        HostState::Paused => "is paused",
+        HostState::Stopped => "has no supervisor running",
+        HostState::Crashed => "is crashed",
+    };
+    Err(ActionError::State { host: ground.name(host).to_owned(), verb, state })
+}
+
+/// The member that runs, or last ran, on a host.
+pub(crate) fn member_of(ground: &dyn Ground, host: HostId) -> Result<MemberId, ActionError> {
+    ground.member_id(host).ok_or_else(|| ActionError::NoMember(ground.name(host).to_owned()))
+}
+
+/// A service and the hosts on which something happens to it, of a table that begins with the service's name.
+pub(super) fn service_on(
+    key: &str,
+    word: &Spanned<String>,
+    on: Option<&SpannedNames>,
+    reading: &mut Reading<'_, '_>,
+) -> Option<(String, Vec<HostId>)> {
+    let service: ServiceName = reading.parsed(word, "a service", "web")?;
+    let Some(on) = on else {
+        let message = format!("`{key}` does not say where");
+        reading.wrong(word.span(), message, "add on = \"ada\", or on = \"all\"");
+        return None;
+    };
+    Some((service.as_str().to_owned(), reading.hosts(on)))
+}
+
+/// The head of an entry about a service on a host.
+pub(super) fn service_line(key: &str, service: &str, host: HostId, names: &Names<'_>) -> String {
+    format!("\n{key} = {service:?}{}", names.line("on", host))
+}

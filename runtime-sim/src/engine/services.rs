@@ -1,0 +1,40 @@
+//! What an operator, or bad luck, does to the services of a host.
+
+use annulus_core::{Command, ExitStatus, ServiceName, ServiceSpec};
+
+use crate::engine::deed::Deed;
+use crate::engine::host::HostId;
+use crate::engine::lead::Load;
+use crate::engine::lifecycle::WorldError;
+use crate::engine::package::Package;
+use crate::engine::process::spec;
+use crate::engine::world::World;
+
+/// The spec of a service that is loaded with these options.
+pub(crate) fn loaded(service: &str, how: Load) -> Result<ServiceSpec, WorldError> {
+    Ok(ServiceSpec { topology: how.topology(), quorum: how.quorum, ..spec(service)? })
+}
+
+impl<D: Deed> World<D> {
+    /// An operator loads a service, bound to what its package there is bound to.
+    pub(crate) fn load_service(&mut self, host: HostId, service: &str, how: Load) -> Result<(), WorldError> {
+        let mut spec = loaded(service, how)?;
+        self.set_suitability(host, service, how.suitability);
+        let package = self.hosts[host.0 as usize].rest.packages.get(&spec.name());
+        spec.binds.extend(package.and_then(|package| package.bind.clone()));
+        self.command(host, Command::LoadService { spec, force: false });
+        Ok(())
+    }
+
+    /// A service's package behaves so on a host from now on.
+    pub(crate) fn set_package(&mut self, host: u32, service: ServiceName, package: Package) {
+        self.hosts[host as usize].rest.packages.insert(service, package);
+    }
+
+    /// A service's process ends by itself, if it has one.
+    pub(crate) fn crash_service(&mut self, host: u32, service: &ServiceName, code: i32) {
+        if let Some(process) = self.hosts[host as usize].rest.processes.get(service) {
+            self.end_process(host, service, process.pid, ExitStatus::Code(code));
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! Entries of a scenario file: tables in which one key is a word, and the other keys belong to that word.
+//!
+//! `[[at]]` names an action, `[[expect]]` makes a statement. Which keys go with a word is what the word's own table
+//! takes, so that no list of them can fall behind.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+use toml::de::{DeArray, DeTable, DeValue, ValueDeserializer};
+
+use super::problem::{Problems, explain, listed, nearest};
+use super::reading::Reading;
+
+/// An action or a statement.
+#[derive(Clone, Copy, Debug)]
+pub struct Word {
+    /// Its key.
+    pub key: &'static str,
+    /// How it is written.
+    pub example: &'static str,
+    /// What it does or states.
+    pub doc: &'static str,
+}
+
+/// The words of one room, and how an entry with one of them is read.
+pub(crate) struct Kind<M: 'static> {
+    /// One word as a rule; several where they differ in little.
+    pub(crate) words: &'static [Word],
+    /// Every key of its table.
+    pub(crate) keys: fn() -> Vec<&'static str>,
+    /// Gives a meaning to an entry.
+    pub(crate) read: fn(Entry<'_>, &mut Reading<'_, '_>) -> M,
+}
+
+impl<M> Kind<M> {
+    /// The keys that may stand beside its words.
+    pub(crate) fn parts(&self) -> Vec<&'static str> {
+        let mut keys = (self.keys)();
+        keys.retain(|key| self.words.iter().all(|word| word.key != *key));
+        keys
+    }
+}
+
+/// How the entries of one section are spoken of.
+pub(crate) struct Section {
+    /// Keys that every entry may have.
+    pub(crate) common: &'static [&'static str],
+    /// What is said of an entry without a word, and what to do.
+    pub(crate) none: (&'static str, &'static str),
+    /// What is said of an entry with two words before they are named, and what to do.
+    pub(crate) several: (&'static str, &'static str),
+}
+
+/// One table of a section.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry<'i> {
+    span: Range<usize>,
+    table: DeTable<'i>,
+}
+
+/// A key of an entry with its place and its value's.
+#[derive(Clone, Debug)]
+pub(crate) struct Key {
+    pub(crate) name: String,
+    pub(crate) at: Range<usize>,
+    pub(crate) value: Range<usize>,
+}
+
+impl<'i> Entry<'i> {
+    /// The tables of a section, in the order of the file.
+    pub(crate) fn all(section: &str, document: &DeTable<'i>, problems: &mut Problems<'_>) -> Vec<Self> {
+        let Some(value) = document.get(section) else { return Vec::new() };
+        let mut wrong = |found: &DeValue<'_>, span| {
+            let help = format!("write [[{section}]] before each entry");
+            problems.add(span, format!("found {}", found.type_str()), help);
+        };
+        let array: &DeArray<'i> = match value.get_ref() {
+            DeValue::Array(array) => array,
+            other => {
+                wrong(other, value.span());
+                return Vec::new();
+            }
+        };
+        let mut entries = Vec::new();
+        for value in array.iter() {
+            match value.get_ref() {
+                DeValue::Table(table) => entries.push(Self { span: value.span(), table: table.clone() }),
+                other => wrong(other, value.span()),
+            }
+        }
+        entries
+    }
+
+    /// The place of the entry.
+    pub(crate) fn span(&self) -> Range<usize> {
+        self.span.clone()
+    }
+
+    /// Its keys in the order of the file.
+    pub(crate) fn keys(&self) -> Vec<Key> {
+        let key = |(key, value): (&Spanned<Cow<'_, str>>, &Spanned<DeValue<'_>>)| Key {
+            name: key.get_ref().to_string(),
+            at: key.span(),
+            value: value.span(),
+        };
+        let mut keys: Vec<Key> = self.table.iter().map(key).collect();
+        keys.sort_by_key(|key| key.at.start);
+        keys
+    }
+
+    /// Takes the value of a key out of the entry; none when it is not there, or wrong, which is reported.
+    pub(crate) fn take<T: DeserializeOwned>(
+        &mut self,
+        key: &str,
+        problems: &mut Problems<'_>,
+    ) -> Option<Spanned<T>> {
+        let value = self.table.remove(key)?;
+        let span = value.span();
+        read(value, problems).map(|value| Spanned::new(span, value))
+    }
+
+    /// As `take`, for a key that every entry of the section has.
+    pub(crate) fn required<T: DeserializeOwned>(
+        &mut self,
+        key: &str,
+        problems: &mut Problems<'_>,
+    ) -> Option<Spanned<T>> {
+        if self.table.get(key).is_none() {
+            let (message, help) = explain(&format!("missing field `{key}`"));
+            problems.add(self.span(), message, help);
+        }
+        self.take(key, problems)
+    }
+
+    /// The whole entry as a word's table; none when a value is wrong, which is reported.
+    pub(crate) fn table<T: DeserializeOwned>(self, problems: &mut Problems<'_>) -> Option<T> {
+        read(Spanned::new(self.span, DeValue::Table(self.table)), problems)
+    }
+
+    /// The one word that the entry has. Reports none, several, and keys that do not go with it, which are left out.
+    pub(crate) fn word<M>(
+        &mut self,
+        kinds: &'static [Kind<M>],
+        section: &Section,
+        problems: &mut Problems<'_>,
+    ) -> Option<(Word, &'static Kind<M>)> {
+        let every = || kinds.iter().flat_map(|kind| kind.words.iter().map(move |word| (*word, kind)));
+        let mut words = Vec::new();
+        let mut parts = Vec::new();
+        let mut unknown = false;
+        for key in self.keys() {
+            if let Some((word, kind)) = every().find(|(word, _)| word.key == key.name) {
+                words.push((key, word, kind));
+            } else if kinds.iter().any(|kind| kind.parts().contains(&key.name.as_str())) {
+                parts.push(key);
+            } else if !section.common.contains(&key.name.as_str()) {
+                unknown = true;
+                report_unknown(&key, &known(kinds, section), problems);
+            }
+        }
+        match words.as_slice() {
+            [] if unknown => None,
+            [] => {
+                problems.add(self.span(), section.none.0, section.none.1);
+                None
+            }
+            [(_, word, kind)] => {
+                self.report_foreign(word, kind, &parts, kinds, problems);
+                (!unknown).then_some((*word, *kind))
+            }
+            [(first, ..), (second, ..), ..] => {
+                let message = format!("{}, `{}` and `{}`", section.several.0, first.name, second.name);
+                problems.add(second.value.clone(), message, section.several.1);
+                None
+            }
+        }
+    }
+
+    /// Reports keys that go with other words, and takes them out.
+    fn report_foreign<M>(
+        &mut self,
+        word: &Word,
+        kind: &Kind<M>,
+        parts: &[Key],
+        kinds: &[Kind<M>],
+        problems: &mut Problems<'_>,
+    ) {
+        let own = kind.parts();
+        for key in parts.iter().filter(|key| !own.contains(&key.name.as_str())) {
+            let takes = |kind: &&Kind<M>| kind.parts().contains(&key.name.as_str());
+            let others = kinds.iter().filter(takes).flat_map(|kind| kind.words).map(|word| word.key);
+            problems.add(
+                key.value.clone(),
+                format!("`{}` does not belong to `{}`", key.name, word.key),
+                format!("remove it; it belongs to {}", listed(others)),
+            );
+            self.table.remove(key.name.as_str());
+        }
+    }
+}
+
+/// Everything that can stand in a section.
+pub(crate) fn known<M>(kinds: &[Kind<M>], section: &Section) -> Vec<&'static str> {
+    let mut known: Vec<&'static str> = section.common.to_vec();
+    for kind in kinds {
+        known.extend(kind.words.iter().map(|word| word.key));
+        known.extend(kind.parts());
+    }
+    known.sort_unstable();
+    known.dedup();
+    known
+}
+
+fn report_unknown(key: &Key, known: &[&str], problems: &mut Problems<'_>) {
+    let help = match nearest(&key.name, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`? `annulus-sim list` shows everything"),
+        None => String::from("`annulus-sim list` shows what can be written"),
+    };
+    problems.add(key.at.clone(), format!("unknown key `{}`", key.name), help);
+}
+
+fn read<T: DeserializeOwned>(value: Spanned<DeValue<'_>>, problems: &mut Problems<'_>) -> Option<T> {
+    let span = value.span();
+    match T::deserialize(ValueDeserializer::from(value)) {
+        Ok(value) => Some(value),
+        Err(error) => {
+            let (message, help) = explain(error.message());
+            problems.add(error.span().unwrap_or(span), message, help);
+            None
+        }
+    }
+}
