@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use super::electorate::Count;
 use super::group::{After, Group, Stance};
-use super::{Action, Env};
+use super::{ElectionsEvent, Env};
 use crate::model::ballot::{Body, Electorate, Message, Step, Verdict, Voter};
 use crate::model::election::ElectionEvent;
 use crate::model::id::MemberId;
@@ -113,7 +113,7 @@ impl Group {
     ) {
         for to in count.voters().into_iter().filter(|id| *id != env.me) {
             let message = self.message(term, round, body.clone());
-            env.actions.push_back(Action::Send { to, message });
+            env.events.push_back(ElectionsEvent::Send { to, message });
         }
     }
 
@@ -154,7 +154,7 @@ impl Group {
         for to in silent.filter(|id| *id != env.me) {
             let body = Body::Vote { lease_ms: env.timings.lease_ms, electorate: electorate.clone() };
             let message = Message { group: self.name.clone(), term, round, body };
-            env.actions.push_back(Action::Send { to, message });
+            env.events.push_back(ElectionsEvent::Send { to, message });
         }
     }
 

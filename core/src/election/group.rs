@@ -10,7 +10,7 @@ use super::candidate::Campaign;
 use super::electorate::{Count, SIZE_MIN};
 use super::leader::Leading;
 use super::voter::{Ballot, Promise};
-use super::{Action, Env, Roll, promise};
+use super::{ElectionsEvent, Env, Roll, promise};
 use crate::model::ballot::{Body, Electorate, Message, Step, Verdict, Voter};
 use crate::model::election::{ElectionEvent, ElectionStatus, ElectionView, Fitness, Role};
 use crate::model::event::EventKind;
@@ -373,7 +373,7 @@ impl Group {
         self.storing.now.extend(after);
         self.storing.in_flight = true;
         let write = vote::store(&self.name, &self.vote);
-        env.actions.push_back(Action::Store { group: self.name.clone(), write });
+        env.events.push_back(ElectionsEvent::Store { group: self.name.clone(), write });
     }
 
     /// Says something once everything that this voter has decided so far is on disk.
@@ -385,7 +385,7 @@ impl Group {
         changed: bool,
     ) {
         if env.planted.has(Bug::VoteBeforeStored) || (!changed && !self.storing.in_flight) {
-            env.actions.push_back(Action::Send { to, message });
+            env.events.push_back(ElectionsEvent::Send { to, message });
             if changed {
                 self.store(env, None);
             }
@@ -414,7 +414,7 @@ impl Group {
         }
         for after in after {
             match after {
-                After::Send { to, message } => env.actions.push_back(Action::Send { to, message }),
+                After::Send { to, message } => env.events.push_back(ElectionsEvent::Send { to, message }),
                 After::OwnVote { round } => self.count_own_vote(env, round),
                 After::OwnElectorate { stamp } => self.own_row_stored(env, stamp),
             }
@@ -508,7 +508,7 @@ impl Group {
         };
         if self.role.as_ref() != Some(&role) {
             self.role = Some(role.clone());
-            env.actions.push_back(Action::Role { group: self.name.clone(), role });
+            env.events.push_back(ElectionsEvent::Role { group: self.name.clone(), role });
         }
     }
 

@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use super::group::{After, Group, Stance};
 use super::voter::Promise;
-use super::{Action, Env, electorate, lease};
+use super::{ElectionsEvent, Env, electorate, lease};
 use crate::model::ballot::{Body, Electorate, Verdict, Voter};
 use crate::model::election::{ElectionEvent, LeaseEnd};
 use crate::model::id::MemberId;
@@ -111,7 +111,7 @@ impl Group {
             }
             None => self.outcome = Some(outcome.clone()),
         }
-        env.actions.push_back(Action::Tell(outcome));
+        env.events.push_back(ElectionsEvent::Tell(outcome));
     }
 
     /// The electorate counts from now on; the leader's own copy counts once it is on disk.
@@ -343,7 +343,7 @@ impl Group {
         let term = leading.term;
         leading.yielding = Some(successor);
         self.report(env, term, ElectionEvent::HandedOver { to: successor });
-        env.actions.push_back(Action::Yield { group: self.name.clone() });
+        env.events.push_back(ElectionsEvent::Yield { group: self.name.clone() });
     }
 
     /// The own service acts as the leader no longer.

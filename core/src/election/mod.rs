@@ -92,9 +92,10 @@ pub(crate) use electorate::{Roll, SIZE_MIN};
 
 use crate::model::ballot::Message;
 use crate::model::config::{Config, Timings};
-use crate::model::context::Context;
+use crate::model::context::{Context, earliest};
 use crate::model::election::{ElectionView, Fitness, Role};
 use crate::model::id::{MemberId, ServiceGroup};
+use crate::model::io::WakeReason;
 use crate::model::limits::{ELECTIONS_MAX, Limit};
 use crate::model::planted::{Bug, Planted};
 use crate::model::rng::Rng;
@@ -120,9 +121,9 @@ fn promise(lease_ms: u64, planted: Planted) -> Duration {
     Duration::from_micros(lease_ms.saturating_mul(10).saturating_mul(percent)) + Duration::from_nanos(1)
 }
 
-/// What the elections ask of the node.
+/// What the elections tell the node.
 #[derive(Debug)]
-pub(crate) enum Action {
+pub(crate) enum ElectionsEvent {
     /// Send a datagram to a member.
     Send { to: MemberId, message: Message },
     /// Store a row so that it survives a crash, and say so with [`Elections::handle_stored`].
@@ -142,7 +143,7 @@ pub(super) struct Env<'a, 'c> {
     timings: &'a Timings,
     planted: Planted,
     rng: &'a mut Rng,
-    actions: &'a mut VecDeque<Action>,
+    events: &'a mut VecDeque<ElectionsEvent>,
 }
 
 impl Env<'_, '_> {
@@ -160,7 +161,7 @@ pub(crate) struct Elections {
     planted: Planted,
     rng: Rng,
     groups: BTreeMap<ServiceGroup, Group>,
-    actions: VecDeque<Action>,
+    events: VecDeque<ElectionsEvent>,
 }
 
 /// Lends a group what it needs beside itself.
@@ -172,7 +173,7 @@ macro_rules! env {
             timings: &$elections.timings,
             planted: $elections.planted,
             rng: &mut $elections.rng,
-            actions: &mut $elections.actions,
+            events: &mut $elections.events,
         }
     };
 }
@@ -192,7 +193,7 @@ impl Elections {
             groups.insert(name.clone(), Group::restored(name, vote, now, planted));
         }
         let timings = config.timings.clone();
-        Self { me, timings, planted, rng, groups, actions: VecDeque::new() }
+        Self { me, timings, planted, rng, groups, events: VecDeque::new() }
     }
 
     /// This member runs a service of the group with topology leader, and this is how well it would lead; none: it
@@ -240,7 +241,7 @@ impl Elections {
         }
     }
 
-    /// After [`Action::Yield`]: the own service acts as the leader no longer.
+    /// After [`ElectionsEvent::Yield`]: the own service acts as the leader no longer.
     pub(crate) fn handle_demoted(&mut self, ctx: &mut Context<'_>, name: &ServiceGroup) {
         if let Some(group) = self.groups.get_mut(name) {
             group.handle_demoted(env!(self, ctx));
@@ -263,14 +264,14 @@ impl Elections {
         }
     }
 
-    /// The earliest deadline.
-    pub(crate) fn poll_timeout(&self) -> Instant {
-        self.groups.values().map(Group::poll_timeout).min().unwrap_or(Instant::FAR_FUTURE)
+    /// The earliest deadline; none while only a message, a rumor or the disk can move an election.
+    pub(crate) fn poll_timeout(&self) -> Option<(Instant, WakeReason)> {
+        earliest(self.groups.values().map(|group| (group.poll_timeout(), WakeReason::Election)))
     }
 
-    /// What to do next.
-    pub(crate) fn poll_action(&mut self) -> Option<Action> {
-        self.actions.pop_front()
+    /// The next event; none when all are taken.
+    pub(crate) fn poll_event(&mut self) -> Option<ElectionsEvent> {
+        self.events.pop_front()
     }
 
     /// The groups that this member takes part in, or once did.

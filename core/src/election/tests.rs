@@ -6,7 +6,7 @@ use alloc::vec;
 use proptest::prelude::{Just, ProptestConfig, Strategy, prop_oneof, proptest};
 
 use super::*;
-use crate::model::context::{Context, Outputs};
+use crate::model::context::{Context, Outputs, is_due};
 use crate::model::election::ElectionStatus;
 use crate::model::id::InputId;
 use crate::model::metrics::Metrics;
@@ -163,26 +163,26 @@ impl Bench {
         self.settle();
     }
 
-    /// Carries out actions until none is left for this instant; messages arrive a millisecond later.
+    /// Carries out events until none is left for this instant; messages arrive a millisecond later.
     fn settle(&mut self) {
         let numbers: vec::Vec<u8> = self.members.keys().copied().collect();
         for n in numbers {
-            while let Some(action) = self.with(n, |elections, _| elections.poll_action()).flatten() {
-                match action {
-                    Action::Send { to, message } => {
+            while let Some(event) = self.with(n, |elections, _| elections.poll_event()).flatten() {
+                match event {
+                    ElectionsEvent::Send { to, message } => {
                         self.sent += 1;
                         self.wire.push_back((n, to.as_bytes()[0], message));
                     }
-                    Action::Store { write, .. } => self.stores.push_back((n, write)),
-                    Action::Role { role, .. } => {
+                    ElectionsEvent::Store { write, .. } => self.stores.push_back((n, write)),
+                    ElectionsEvent::Role { role, .. } => {
                         self.members.get_mut(&n).expect("a member").role = Some(role)
                     }
-                    Action::Yield { .. } => {
+                    ElectionsEvent::Yield { .. } => {
                         if self.members[&n].demotes {
                             self.with(n, |elections, ctx| elections.handle_demoted(ctx, &group()));
                         }
                     }
-                    Action::Tell(outcome) => self.told.push_back(outcome),
+                    ElectionsEvent::Tell(outcome) => self.told.push_back(outcome),
                 }
             }
         }
@@ -211,7 +211,7 @@ impl Bench {
         let numbers: vec::Vec<u8> = self.members.keys().copied().collect();
         for n in numbers {
             self.with(n, |elections, ctx| {
-                if elections.poll_timeout() <= ctx.now {
+                if is_due(elections.poll_timeout(), ctx.now) {
                     elections.handle_timeout(ctx);
                 }
             });

@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use core::time::Duration;
 
 use super::group::{Group, Stance};
-use super::{Action, Env, promise};
+use super::{ElectionsEvent, Env, promise};
 use crate::model::ballot::{Electorate, Step, Verdict};
 use crate::model::election::ElectionEvent;
 use crate::model::id::{EventId, MemberId};
@@ -92,7 +92,7 @@ impl Group {
             self.on_answer(env, to, (term, round), step, verdict, voter);
         } else {
             let message = self.answer(round, step, verdict);
-            env.actions.push_back(Action::Send { to, message });
+            env.events.push_back(ElectionsEvent::Send { to, message });
         }
     }
 

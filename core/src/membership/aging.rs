@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{Action, Membership};
+use super::{Membership, MembershipEvent};
 use crate::model::accusers::Accusers;
 use crate::model::context::Context;
 use crate::model::event::{EventKind, Why};
@@ -47,7 +47,7 @@ impl Membership {
         self.since.remove(id);
         self.table.remove(id);
         ctx.event(None, EventKind::MemberForgotten { member: *id });
-        self.actions.push_back(Action::Forgotten { id: *id });
+        self.events.push_back(MembershipEvent::Forgotten { id: *id });
     }
 
     /// Makes room for a new member at the expense of one that is gone, longest gone first.

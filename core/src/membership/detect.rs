@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use super::probe::{Probe, Purpose, times};
 use super::suspicion::Suspicion;
-use super::{Action, Heard, Membership, Urgency};
+use super::{Heard, Membership, MembershipEvent, Urgency};
 use crate::model::accusers::Accusers;
 use crate::model::context::Context;
 use crate::model::event::{EventKind, Why};
@@ -73,7 +73,7 @@ impl Membership {
         }
         ctx.metrics.probes += 1;
         let accuse = (target.state != State::Alive).then_some(*target);
-        self.actions.push_back(Action::Send {
+        self.events.push_back(MembershipEvent::Send {
             to: target.swim_addr(),
             body: Body::Ping { seq, forward_to: None },
             accuse,
@@ -160,7 +160,7 @@ impl Membership {
             if !probe.refused {
                 // Where datagrams are lost or filtered a stream may still pass (as memberlist does).
                 let to = target.gossip_addr();
-                self.actions.push_back(Action::StreamPing { to, seq: probe.seq });
+                self.events.push_back(MembershipEvent::StreamPing { to, seq: probe.seq });
             }
             self.prober.put_back(probe);
         }
@@ -171,7 +171,7 @@ impl Membership {
         let helpers = self.random_members(self.timings.indirect_probes as usize, Some(&probe.target));
         for helper in &helpers {
             let body = Body::PingReq { seq: probe.seq, target: *target };
-            self.actions.push_back(Action::Send { to: helper.swim_addr(), body, accuse: None });
+            self.events.push_back(MembershipEvent::Send { to: helper.swim_addr(), body, accuse: None });
         }
         helpers.len() as u32
     }
@@ -183,7 +183,7 @@ impl Membership {
         probe.again -= 1;
         let accuse = (target.state != State::Alive).then_some(*target);
         let body = Body::Ping { seq: probe.seq, forward_to: None };
-        self.actions.push_back(Action::Send { to: target.swim_addr(), body, accuse });
+        self.events.push_back(MembershipEvent::Send { to: target.swim_addr(), body, accuse });
         self.prober.put_back(probe);
     }
 
@@ -238,7 +238,11 @@ impl Membership {
                 self.change(ctx, record, Accusers::one(me), Why::ProbeFailed, Some(after));
                 // Lifeguard's buddy system: the suspect hears it first.
                 let body = Body::Gossip;
-                self.actions.push_back(Action::Send { to: record.swim_addr(), body, accuse: Some(record) });
+                self.events.push_back(MembershipEvent::Send {
+                    to: record.swim_addr(),
+                    body,
+                    accuse: Some(record),
+                });
             }
             State::Suspect => {
                 let mut changed = false;
@@ -246,7 +250,7 @@ impl Membership {
                 if changed {
                     let accusers = self.suspicions.get(id).map_or(0, |s| s.accusers.len() as u32);
                     ctx.event(Some(after), EventKind::SuspicionConfirmed { member: *id, by: me, accusers });
-                    self.actions.push_back(Action::Changed { id: *id, urgency: Urgency::Death });
+                    self.events.push_back(MembershipEvent::Changed { id: *id, urgency: Urgency::Death });
                 }
             }
             State::Confirmed | State::Departed => {}
@@ -257,7 +261,7 @@ impl Membership {
     pub(super) fn run_relays(&mut self, ctx: &mut Context<'_>) {
         while let Some(relay) = self.relays.take_due(ctx.now) {
             let body = Body::Nack { seq: relay.seq, target: relay.target };
-            self.actions.push_back(Action::Send { to: relay.reply_to, body, accuse: None });
+            self.events.push_back(MembershipEvent::Send { to: relay.reply_to, body, accuse: None });
         }
     }
 
@@ -350,7 +354,7 @@ impl Membership {
                 // With the indirect way: its answer carries its incarnation, should only its rumor have got lost.
                 self.check(ctx, id, Some(event));
                 // And whoever knows better, or reaches the suspect on another path, hears of it once more.
-                self.actions.push_back(Action::Changed { id: *id, urgency: Urgency::Death });
+                self.events.push_back(MembershipEvent::Changed { id: *id, urgency: Urgency::Death });
             }
             Step::Confirm => {
                 if self.doubt_until.is_some_and(|until| until > now) {

@@ -4,7 +4,7 @@ use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use super::relay::Relay;
-use super::{Action, Heard, Membership, Urgency};
+use super::{Heard, Membership, MembershipEvent, Urgency};
 use crate::model::accusers::Accusers;
 use crate::model::context::Context;
 use crate::model::event::{EventKind, Why};
@@ -32,7 +32,7 @@ impl Membership {
             Body::Ping { seq, forward_to } => {
                 let accuse = self.accusation_of(from);
                 let body = Body::Ack { seq, forward_to };
-                self.actions.push_back(Action::Send { to: reply_to, body, accuse });
+                self.events.push_back(MembershipEvent::Send { to: reply_to, body, accuse });
             }
             Body::Ack { seq, forward_to } => self.hear_ack(ctx, from, reply_to, seq, forward_to),
             Body::PingReq { seq, target } => self.hear_ping_req(ctx, from, reply_to, seq, &target),
@@ -62,15 +62,15 @@ impl Membership {
                 // forward it to its own address for ever.
                 if let Some(to) = to.filter(|to| *to != reply_to) {
                     let body = Body::Ack { seq, forward_to: Some(requester) };
-                    self.actions.push_back(Action::Forward { to, from: *from, body });
+                    self.events.push_back(MembershipEvent::Forward { to, from: *from, body });
                 }
             }
-            _ => self.probe_answered(ctx, &from.id, seq),
+            _ => self.handle_probe_answer(ctx, &from.id, seq),
         }
     }
 
     /// An ack by whatever path.
-    pub(crate) fn probe_answered(&mut self, ctx: &mut Context<'_>, from: &MemberId, seq: ProbeSeq) {
+    pub(crate) fn handle_probe_answer(&mut self, ctx: &mut Context<'_>, from: &MemberId, seq: ProbeSeq) {
         let Some(probe) = self.prober.acked(from, seq) else { return };
         self.run_verifications(ctx);
         if probe.purpose == super::probe::Purpose::Round && self.health.better() {
@@ -89,7 +89,7 @@ impl Membership {
         if target.id == self.me {
             // Somebody takes this member for the target's helper: answer for ourselves.
             let body = Body::Ack { seq, forward_to: None };
-            self.actions.push_back(Action::Send { to: reply_to, body, accuse: None });
+            self.events.push_back(MembershipEvent::Send { to: reply_to, body, accuse: None });
             return;
         }
         // The local copy's address is the better one where there is one (as in Habitat).
@@ -97,7 +97,11 @@ impl Membership {
         let target = self.table.get(&told.id).copied().unwrap_or(told);
         if target.incarnation > told.incarnation {
             // The requester missed a refutation; that is all the answer it needs.
-            self.actions.push_back(Action::Send { to: reply_to, body: Body::Gossip, accuse: Some(target) });
+            self.events.push_back(MembershipEvent::Send {
+                to: reply_to,
+                body: Body::Gossip,
+                accuse: Some(target),
+            });
         }
         if target.address == UNSPECIFIED || self.banned.contains(&target.id) {
             return;
@@ -117,7 +121,7 @@ impl Membership {
         }
         let requester = MemberRecord { address: reply_to.ip(), swim_port: reply_to.port(), ..*from };
         let body = Body::Ping { seq, forward_to: Some(requester) };
-        self.actions.push_back(Action::Send { to: target.swim_addr(), body, accuse: None });
+        self.events.push_back(MembershipEvent::Send { to: target.swim_addr(), body, accuse: None });
     }
 
     /// Notes that a member itself spoke to this one. `record` is its own word, with its address filled in.
@@ -127,10 +131,15 @@ impl Membership {
     ///
     /// `first_hand`: it came from the member's own socket, so where it came from is where it is. A record of the
     /// same incarnation that another member told may hold an address that only that one can reach.
-    pub(crate) fn contact(&mut self, ctx: &mut Context<'_>, record: &MemberRecord, first_hand: bool) -> bool {
+    pub(crate) fn handle_contact(
+        &mut self,
+        ctx: &mut Context<'_>,
+        record: &MemberRecord,
+        first_hand: bool,
+    ) -> bool {
         assert!(record.id != self.me, "a member does not contact itself");
         if self.banned.contains(&record.id) && !self.planted.has(Bug::BanUndoneByContact) {
-            self.actions.push_back(Action::TellBan { id: record.id, to: record.swim_addr() });
+            self.events.push_back(MembershipEvent::TellBan { id: record.id, to: record.swim_addr() });
             return false;
         }
         self.doubt_until = None;
@@ -138,7 +147,7 @@ impl Membership {
             if self.make_room(ctx) {
                 self.change(ctx, *record, Accusers::default(), Why::Contact, None);
                 self.just_met = Some(record.id);
-                self.actions.push_back(Action::Healed { id: record.id });
+                self.events.push_back(MembershipEvent::Healed { id: record.id });
             }
             return true;
         };
@@ -147,7 +156,7 @@ impl Membership {
         {
             self.change(ctx, *record, Accusers::default(), Why::Contact, None);
             if matches!(held.state, State::Confirmed | State::Departed) && record.state == State::Alive {
-                self.actions.push_back(Action::Healed { id: record.id });
+                self.events.push_back(MembershipEvent::Healed { id: record.id });
             }
             return true;
         }
@@ -262,7 +271,7 @@ impl Membership {
         let accusers = self.suspicions.get(id).map_or(0, |s| s.accusers.len() as u32);
         let by = if by == self.me { *from } else { by };
         ctx.event(after, EventKind::SuspicionConfirmed { member: *id, by, accusers });
-        self.actions.push_back(Action::Changed { id: *id, urgency: Urgency::Death });
+        self.events.push_back(MembershipEvent::Changed { id: *id, urgency: Urgency::Death });
         Heard::New
     }
 
@@ -338,7 +347,7 @@ impl Membership {
             if told.state != State::Alive && self.health.worse(1) {
                 ctx.event(Some(event), EventKind::LocalHealth { score: self.health.score() });
             }
-            self.actions.push_back(Action::Raise { incarnation });
+            self.events.push_back(MembershipEvent::Raise { incarnation });
             // The refutation is the answer, and there is none before it is on disk.
             return Heard::Known;
         }
@@ -349,9 +358,9 @@ impl Membership {
         self.accused_by.clear();
         if let Some(to) = self.table.get(from).map(MemberRecord::swim_addr) {
             let body = Body::Ping { seq: self.prober.seq(), forward_to: None };
-            self.actions.push_back(Action::Send { to, body, accuse: None });
+            self.events.push_back(MembershipEvent::Send { to, body, accuse: None });
         }
-        self.actions.push_back(Action::Changed { id: self.me, urgency: Urgency::Refutation });
+        self.events.push_back(MembershipEvent::Changed { id: self.me, urgency: Urgency::Refutation });
         Heard::Stale
     }
 }

@@ -7,7 +7,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::probe::stands_here;
-use super::{Action, Membership};
+use super::{Membership, MembershipEvent};
 use crate::model::context::Context;
 use crate::model::limits::PEERS_MAX;
 use crate::model::member::{MemberRecord, State};
@@ -39,11 +39,11 @@ impl Lost {
 
 impl Membership {
     /// Replaces the peers that are tried.
-    pub(crate) fn set_peers(&mut self, now: Instant, mut peers: Vec<SocketAddr>) {
+    pub(crate) fn handle_peers(&mut self, ctx: &mut Context<'_>, mut peers: Vec<SocketAddr>) {
         peers.truncate(PEERS_MAX);
         if peers != self.lost.peers {
             self.lost.peers = peers;
-            self.lost.next = self.lost.next.min(now);
+            self.lost.next = self.lost.next.min(ctx.now);
         }
     }
 
@@ -96,7 +96,7 @@ impl Membership {
         let picks = self.rng.sample(peers.len(), PEERS_PER_TRY);
         for to in picks.into_iter().filter_map(|i| peers.get(i)) {
             ctx.metrics.reconnects += 1;
-            self.actions.push_back(Action::Join { swim: *to, gossip: *to });
+            self.events.push_back(MembershipEvent::Join { swim: *to, gossip: *to });
         }
     }
 
@@ -116,16 +116,17 @@ impl Membership {
         let Some(record) = self.table.iter().filter(is_lost).nth(pick).copied() else { return false };
         ctx.metrics.reconnects += 1;
         let body = Body::Ping { seq: self.prober.seq(), forward_to: None };
-        self.actions.push_back(Action::Send { to: record.swim_addr(), body, accuse: Some(record) });
+        self.events.push_back(MembershipEvent::Send { to: record.swim_addr(), body, accuse: Some(record) });
         true
     }
 
     /// After a restart: a few members that were there before, to announce this member to. Those that were gone
     /// then age from now on.
-    pub(crate) fn rejoin(&mut self, now: Instant) {
-        self.plan_housekeeping(now);
+    pub(crate) fn handle_rejoin(&mut self, ctx: &mut Context<'_>) {
+        self.plan_housekeeping(ctx.now);
         for member in self.random_members(PEERS_PER_TRY, None) {
-            self.actions.push_back(Action::Join { swim: member.swim_addr(), gossip: member.gossip_addr() });
+            self.events
+                .push_back(MembershipEvent::Join { swim: member.swim_addr(), gossip: member.gossip_addr() });
         }
     }
 }

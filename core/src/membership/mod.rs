@@ -17,6 +17,7 @@
 
 mod aging;
 mod detect;
+mod event;
 mod health;
 mod hear;
 mod index;
@@ -30,17 +31,17 @@ mod tests;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
-use core::net::SocketAddr;
 use core::time::Duration;
 
+pub(crate) use event::{Heard, MembershipEvent, Urgency};
 pub(crate) use suspicion::log10_milli;
 pub(crate) use table::{MemberTable, digested};
 
 use crate::model::accusers::Accusers;
 use crate::model::config::{Config, Timings};
-use crate::model::context::Context;
+use crate::model::context::{Context, earliest};
 use crate::model::event::{EventKind, Why};
-use crate::model::id::{EventId, Incarnation, MemberId, ProbeSeq};
+use crate::model::id::{EventId, Incarnation, MemberId};
 use crate::model::io::WakeReason;
 use crate::model::limits::MEMBERS_MAX;
 use crate::model::member::{MemberRecord, State, UNSPECIFIED};
@@ -54,53 +55,8 @@ use probe::{Prober, stands_here};
 use relay::Relays;
 use suspicion::Suspicion;
 
-/// What membership asks of the node.
-#[derive(Debug)]
-pub(crate) enum Action {
-    /// Send a datagram from this member. `accuse`: what the receiver is held to be goes in front of the rumors.
-    Send { to: SocketAddr, body: Body, accuse: Option<MemberRecord> },
-    /// Pass on another member's ack.
-    Forward { to: SocketAddr, from: MemberRecord, body: Body },
-    /// Probe over a stream.
-    StreamPing { to: SocketAddr, seq: ProbeSeq },
-    /// Try to join through somebody at these addresses.
-    Join { swim: SocketAddr, gossip: SocketAddr },
-    /// What is held of this member changed: tell it.
-    Changed { id: MemberId, urgency: Urgency },
-    /// A member that was believed dead spoke to this one: compare notes with it.
-    Healed { id: MemberId },
-    /// A banned member spoke: tell it that it is banned.
-    TellBan { id: MemberId, to: SocketAddr },
-    /// This member must use a higher incarnation, once it is on disk.
-    Raise { incarnation: Incarnation },
-    /// A member was forgotten.
-    Forgotten { id: MemberId },
-}
-
-/// A queue of actions that grew beyond this gives its memory back once it is empty.
-const ACTIONS_CAPACITY_KEPT: usize = 8;
-
-/// How fast a change has to spread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Urgency {
-    /// A refutation.
-    Refutation,
-    /// A suspicion, its confirmation, a death.
-    Death,
-    /// A member that came or left.
-    Life,
-}
-
-/// What a rumor about a member was worth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Heard {
-    /// It changed what is held.
-    New,
-    /// Nothing new.
-    Known,
-    /// What is held prevails; the teller lags behind.
-    Stale,
-}
+/// A queue of events that grew beyond this gives its memory back once it is empty.
+const EVENTS_CAPACITY_KEPT: usize = 8;
 
 /// The component.
 #[derive(Debug)]
@@ -136,7 +92,7 @@ pub(crate) struct Membership {
     /// After a stall: nobody is confirmed before this, or before somebody was heard.
     doubt_until: Option<Instant>,
     housekeeping_at: Instant,
-    actions: VecDeque<Action>,
+    events: VecDeque<MembershipEvent>,
     planted: Planted,
 }
 
@@ -172,7 +128,7 @@ impl Membership {
             just_met: None,
             doubt_until: None,
             housekeeping_at: Instant::FAR_FUTURE,
-            actions: VecDeque::new(),
+            events: VecDeque::new(),
             planted: config.planted,
             timings,
             rng,
@@ -332,36 +288,34 @@ impl Membership {
                 }
             }
         }
-        self.actions
-            .push_back(Action::Changed { id, urgency: urgency_of(from, record.state, id == self.me) });
+        self.events.push_back(MembershipEvent::Changed {
+            id,
+            urgency: urgency_of(from, record.state, id == self.me),
+        });
         event
     }
 
-    /// What to do next.
-    pub(crate) fn poll_action(&mut self) -> Option<Action> {
-        let action = self.actions.pop_front();
-        if self.actions.is_empty() && self.actions.capacity() > ACTIONS_CAPACITY_KEPT {
-            self.actions = VecDeque::new();
+    /// The next event; none when all are taken.
+    pub(crate) fn poll_event(&mut self) -> Option<MembershipEvent> {
+        let event = self.events.pop_front();
+        if self.events.is_empty() && self.events.capacity() > EVENTS_CAPACITY_KEPT {
+            self.events = VecDeque::new();
         }
-        action
+        event
     }
 
-    /// The earliest deadline.
-    pub(crate) fn poll_timeout(&self) -> (Instant, WakeReason) {
-        let probe = self.prober.due().unwrap_or(Instant::FAR_FUTURE);
-        let relay = self.relays.due().unwrap_or(Instant::FAR_FUTURE);
-        let suspicion = self.suspicions_due.first().map_or(Instant::FAR_FUTURE, |(at, _)| *at);
-        [
-            (self.prober.next_round, WakeReason::ProbeRound),
-            (probe, WakeReason::ProbeTimeout),
-            (relay, WakeReason::RelayTimeout),
+    /// The earliest deadline, and what it is for.
+    pub(crate) fn poll_timeout(&self) -> Option<(Instant, WakeReason)> {
+        let suspicion = self.suspicions_due.first().map(|(at, _)| *at);
+        let deadlines = [
+            (Some(self.prober.next_round), WakeReason::ProbeRound),
+            (self.prober.due(), WakeReason::ProbeTimeout),
+            (self.relays.due(), WakeReason::RelayTimeout),
             (suspicion, WakeReason::Suspicion),
-            (self.reconnect_at(), WakeReason::Reconnect),
-            (self.housekeeping_at, WakeReason::Housekeeping),
-        ]
-        .into_iter()
-        .min_by_key(|(at, _)| *at)
-        .expect("the list is not empty")
+            (Some(self.reconnect_at()), WakeReason::Reconnect),
+            (Some(self.housekeeping_at), WakeReason::Housekeeping),
+        ];
+        earliest(deadlines.into_iter().filter_map(|(at, reason)| Some((at?, reason))))
     }
 
     /// Does everything whose time has come.
@@ -377,7 +331,7 @@ impl Membership {
     }
 
     /// Takes a ban in. True when it is new.
-    pub(crate) fn ban(&mut self, ctx: &mut Context<'_>, id: MemberId) -> bool {
+    pub(crate) fn handle_ban(&mut self, ctx: &mut Context<'_>, id: MemberId) -> bool {
         if !self.banned.insert(id) {
             return false;
         }
@@ -407,13 +361,13 @@ impl Membership {
     }
 
     /// From now on nothing that is said about this member matters, and it accuses nobody.
-    pub(crate) const fn prepare_to_leave(&mut self) {
+    pub(crate) const fn handle_leaving(&mut self) {
         self.leaving = true;
     }
 
     /// Announces that this member leaves, in an incarnation that is on disk; without one, in the present one, over
     /// which a departure prevails too.
-    pub(crate) fn leave(&mut self, ctx: &mut Context<'_>, stored: Option<Incarnation>) {
+    pub(crate) fn handle_leave(&mut self, ctx: &mut Context<'_>, stored: Option<Incarnation>) {
         assert!(self.leaving, "a member prepares to leave before it does");
         let mut own = *self.own();
         assert!(own.state == State::Alive, "a member leaves once");
@@ -423,7 +377,7 @@ impl Membership {
     }
 
     /// A higher incarnation is on disk and may be used.
-    pub(crate) fn raised(&mut self, ctx: &mut Context<'_>, incarnation: Incarnation) {
+    pub(crate) fn handle_raised(&mut self, ctx: &mut Context<'_>, incarnation: Incarnation) {
         if self.raising == Some(incarnation) {
             self.raising = None;
         }
@@ -437,18 +391,18 @@ impl Membership {
         for accuser in core::mem::take(&mut self.accused_by) {
             if let Some(to) = self.table.get(&accuser).map(MemberRecord::swim_addr) {
                 let body = Body::Ping { seq: self.prober.seq(), forward_to: None };
-                self.actions.push_back(Action::Send { to, body, accuse: None });
+                self.events.push_back(MembershipEvent::Send { to, body, accuse: None });
             }
         }
         if self.outdone >= incarnation {
             let incarnation = self.outdone.next();
             self.raising = Some(incarnation);
-            self.actions.push_back(Action::Raise { incarnation });
+            self.events.push_back(MembershipEvent::Raise { incarnation });
         }
     }
 
     /// The incarnation could not be stored; the next accusation tries again.
-    pub(crate) const fn raise_failed(&mut self) {
+    pub(crate) const fn handle_raise_failed(&mut self) {
         self.raising = None;
     }
 

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
 
-use super::{Action, Heard, Membership};
+use super::{Heard, Membership, MembershipEvent};
 use crate::model::accusers::Accusers;
 use crate::model::config::{Config, Timings};
 use crate::model::context::{Context, Outputs};
@@ -54,7 +54,7 @@ impl Bench {
         let mut bench = Self::new();
         for member in members {
             bench.tell(*member, 99);
-            bench.actions();
+            bench.told();
         }
         bench.events();
         bench
@@ -78,8 +78,8 @@ impl Bench {
 
     fn wait_ms(&mut self, ms: u64) {
         let end = self.now + Duration::from_millis(ms);
-        while self.membership.poll_timeout().0 <= end {
-            self.now = self.membership.poll_timeout().0.max(self.now);
+        while let Some((at, _)) = self.membership.poll_timeout().filter(|(at, _)| *at <= end) {
+            self.now = at.max(self.now);
             self.act(Membership::handle_timeout);
         }
         self.now = end;
@@ -89,16 +89,16 @@ impl Bench {
         self.membership.table().get(&id(n)).map(|r| r.state)
     }
 
-    fn actions(&mut self) -> Vec<Action> {
-        core::iter::from_fn(|| self.membership.poll_action()).collect()
+    fn told(&mut self) -> Vec<MembershipEvent> {
+        core::iter::from_fn(|| self.membership.poll_event()).collect()
     }
 
     fn pings(&mut self) -> Vec<ProbeSeq> {
-        let seq_of = |action| match action {
-            Action::Send { body: Body::Ping { seq, .. }, .. } => Some(seq),
+        let seq_of = |event| match event {
+            MembershipEvent::Send { body: Body::Ping { seq, .. }, .. } => Some(seq),
             _ => None,
         };
-        self.actions().into_iter().filter_map(seq_of).collect()
+        self.told().into_iter().filter_map(seq_of).collect()
     }
 
     fn events(&mut self) -> Vec<EventKind> {
@@ -121,8 +121,8 @@ fn precedence_of_rumors() {
                 let expected = if prevails && !hearsay { told } else { held };
                 let case = (held, told, incarnation);
                 assert_eq!(bench.state(1), Some(expected), "{case:?}");
-                let pinged = bench.actions().iter().any(|action| {
-                    matches!(action, Action::Send { body: Body::Ping { .. }, accuse: Some(who), .. } if who.id == id(1))
+                let pinged = bench.told().iter().any(|event| {
+                    matches!(event, MembershipEvent::Send { body: Body::Ping { .. }, accuse: Some(who), .. } if who.id == id(1))
                 });
                 let verified = prevails && hearsay && (held == State::Alive || incarnation > 3);
                 assert_eq!(pinged, verified, "{case:?}");
@@ -144,11 +144,11 @@ fn a_second_hand_death_is_believed_when_the_member_does_not_answer() {
 fn contact_does_not_revive_at_the_old_incarnation_but_at_a_higher_one() {
     for state in [State::Suspect, State::Confirmed, State::Departed] {
         let mut bench = Bench::with(&[record(1, 3, state)]);
-        assert!(bench.act(|m, ctx| m.contact(ctx, &record(1, 3, State::Alive), true)));
+        assert!(bench.act(|m, ctx| m.handle_contact(ctx, &record(1, 3, State::Alive), true)));
         assert_eq!(bench.state(1), Some(state));
         let accused = bench.membership.accusation_of(&record(1, 3, State::Alive));
         assert_eq!(accused.map(|r| r.state), Some(state), "it is told, so that it can refute");
-        assert!(bench.act(|m, ctx| m.contact(ctx, &record(1, 4, State::Alive), true)));
+        assert!(bench.act(|m, ctx| m.handle_contact(ctx, &record(1, 4, State::Alive), true)));
         assert_eq!(bench.state(1), Some(State::Alive));
     }
 }
@@ -159,20 +159,20 @@ fn an_accusation_is_refuted_above_it_once_that_is_on_disk() {
     for (told, refuted_with) in [(4, None), (5, Some(6)), (9, Some(10))] {
         let mut bench = Bench::with(&[record(1, 1, State::Alive)]);
         bench.tell(MemberRecord { id: id(0), ..record(9, told, State::Suspect) }, 1);
-        let raised = bench.actions().into_iter().find_map(|action| match action {
-            Action::Raise { incarnation } => Some(incarnation.0),
+        let raised = bench.told().into_iter().find_map(|event| match event {
+            MembershipEvent::Raise { incarnation } => Some(incarnation.0),
             _ => None,
         });
         assert_eq!(raised, refuted_with, "told of incarnation {told}");
         assert_eq!(bench.membership.own().incarnation, Incarnation(5), "not before it is on disk");
         if let Some(incarnation) = raised {
-            bench.act(|m, ctx| m.raised(ctx, Incarnation(incarnation)));
+            bench.act(|m, ctx| m.handle_raised(ctx, Incarnation(incarnation)));
             assert_eq!(bench.membership.own().incarnation, Incarnation(incarnation));
         }
     }
     // News of a higher incarnation of its own: an old backup was restored.
     bench.tell(MemberRecord { id: id(0), ..record(9, 8, State::Alive) }, 1);
-    assert!(bench.actions().iter().any(|a| matches!(a, Action::Raise { incarnation: Incarnation(9) })));
+    assert!(bench.told().iter().any(|a| matches!(a, MembershipEvent::Raise { incarnation: Incarnation(9) })));
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn confirmations_shorten_a_suspicion() {
             after_ms += 50;
             // Nobody else ever answers either, but they are not what this is about.
             for n in 2..=9 {
-                bench.act(|m, ctx| m.contact(ctx, &record(n, 1 + after_ms, State::Alive), true));
+                bench.act(|m, ctx| m.handle_contact(ctx, &record(n, 1 + after_ms, State::Alive), true));
             }
         }
         died_after_ms.push(after_ms);
@@ -213,8 +213,8 @@ fn a_refuted_suspicion_has_no_later_effect() {
         // Both answer whatever they are asked.
         for seq in bench.pings() {
             bench.act(|m, ctx| {
-                m.probe_answered(ctx, &id(1), seq);
-                m.probe_answered(ctx, &id(2), seq);
+                m.handle_probe_answer(ctx, &id(1), seq);
+                m.handle_probe_answer(ctx, &id(2), seq);
             });
         }
     }
@@ -237,12 +237,12 @@ fn a_stall_is_not_held_against_others() {
 #[test]
 fn a_ban_is_final() {
     let mut bench = Bench::with(&[record(1, 1, State::Alive), record(2, 1, State::Alive)]);
-    assert!(bench.act(|m, ctx| m.ban(ctx, id(1))));
+    assert!(bench.act(|m, ctx| m.handle_ban(ctx, id(1))));
     assert_eq!(bench.state(1), Some(State::Departed));
-    assert!(!bench.act(|m, ctx| m.contact(ctx, &record(1, 50, State::Alive), true)));
+    assert!(!bench.act(|m, ctx| m.handle_contact(ctx, &record(1, 50, State::Alive), true)));
     assert_eq!(bench.tell(record(1, 60, State::Alive), 2), Heard::Stale);
     assert_eq!(bench.state(1), Some(State::Departed));
-    assert!(!bench.act(|m, ctx| m.ban(ctx, id(1))), "a second ban is no news");
+    assert!(!bench.act(|m, ctx| m.handle_ban(ctx, id(1))), "a second ban is no news");
 }
 
 #[test]
@@ -253,7 +253,7 @@ fn who_is_gone_departs_and_is_forgotten_in_time() {
     assert_eq!(bench.state(1), Some(State::Departed));
     let why_gone = |e: &EventKind| matches!(e, EventKind::MemberChanged { why: Why::GoneTooLong, .. });
     assert!(bench.events().iter().any(why_gone));
-    bench.actions();
+    bench.told();
     bench.wait_ms(timings.forget_after_ms + 120_000);
     assert_eq!(bench.state(1), None);
 }
@@ -279,10 +279,10 @@ fn of_two_daemons_with_one_identity_one_yields() {
     for _ in 0..100 {
         let above = bench.membership.own().incarnation.0 + 1;
         bench.tell(MemberRecord { id: id(0), ..record(7, above, State::Alive) }, 1);
-        for action in bench.actions() {
-            if let Action::Raise { incarnation } = action {
+        for event in bench.told() {
+            if let MembershipEvent::Raise { incarnation } = event {
                 raises += 1;
-                bench.act(|m, ctx| m.raised(ctx, incarnation));
+                bench.act(|m, ctx| m.handle_raised(ctx, incarnation));
             }
         }
     }

@@ -1,11 +1,15 @@
-//! What a component needs to know about the input it is handling, and where its outputs go.
+//! The shape of a component: what its verbs are given, and what it is asked.
+//!
+//! Every component has the verbs `handle_*(&mut Context, …)` and `handle_timeout(&mut Context)`, says with
+//! `poll_timeout()` when it wants that, and tells its owner with `poll_event()` what another component is to hear.
+//! Events of the node and numbers of effects come from the [`Context`]; no component names another one.
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 
 use crate::model::event::{Cause, Event, EventKind};
 use crate::model::id::{EffectId, EventId, InputId};
-use crate::model::io::{Effect, Output};
+use crate::model::io::{Effect, Output, WakeReason};
 use crate::model::limits::{Limit, OUTPUTS_MAX};
 use crate::model::metrics::Metrics;
 use crate::model::time::Instant;
@@ -84,4 +88,16 @@ impl Context<'_> {
         self.metrics.limits_reached += 1;
         self.event(None, EventKind::LimitReached { limit });
     }
+}
+
+/// What `poll_timeout` answers: the earliest of these deadlines, the first of equal ones; none when all are "never".
+pub(crate) fn earliest(
+    deadlines: impl IntoIterator<Item = (Instant, WakeReason)>,
+) -> Option<(Instant, WakeReason)> {
+    deadlines.into_iter().filter(|(at, _)| *at < Instant::FAR_FUTURE).min_by_key(|(at, _)| *at)
+}
+
+/// Whether what `poll_timeout` answered has come.
+pub(crate) fn is_due(deadline: Option<(Instant, WakeReason)>, now: Instant) -> bool {
+    deadline.is_some_and(|(at, _)| at <= now)
 }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::journal::Pending;
 use super::{Node, ctx, know, moment, transmit};
-use crate::election::{Action, Roll, SIZE_MIN};
+use crate::election::{ElectionsEvent, Roll, SIZE_MIN};
 use crate::model::ballot::Message;
 use crate::model::context::Context;
 use crate::model::election::{Fitness, Role};
@@ -113,19 +113,19 @@ impl Node {
         departed || self.rumors.get(&key).is_some_and(Rumor::is_tombstone)
     }
 
-    pub(super) fn on_election_action(&mut self, action: Action) {
-        match action {
-            Action::Send { to, message } => self.send_ballot(&to, message),
-            Action::Store { group, write } => {
+    pub(super) fn on_elections_event(&mut self, event: ElectionsEvent) {
+        match event {
+            ElectionsEvent::Send { to, message } => self.send_ballot(&to, message),
+            ElectionsEvent::Store { group, write } => {
                 self.journal.store(ctx!(self), alloc::vec![write], true, Pending::Vote(group));
             }
-            Action::Role { group, role } => self.role_changed(&group, role),
-            Action::Yield { group } => {
+            ElectionsEvent::Role { group, role } => self.role_changed(&group, role),
+            ElectionsEvent::Yield { group } => {
                 let pid = self.process_of(&group);
                 self.election.demoting.push((group, pid));
                 self.elections_changed();
             }
-            Action::Tell(outcome) => {
+            ElectionsEvent::Tell(outcome) => {
                 self.learn(&Rumor::Election(outcome), Priority::Urgent, None);
             }
         }

@@ -87,7 +87,7 @@ impl Node {
             ExitReason::Left => {
                 departing.step = Step::Storing;
                 let incarnation = self.membership.newest_incarnation().next();
-                self.membership.prepare_to_leave();
+                self.membership.handle_leaving();
                 self.journal.flush(ctx!(self), know!(self));
                 self.journal.store_identity(ctx!(self), incarnation, Pending::Farewell(incarnation));
             }
@@ -97,7 +97,7 @@ impl Node {
     /// The incarnation of the farewell is on disk, or cannot be.
     pub(super) fn farewell(&mut self, stored: Option<Incarnation>) {
         if matches!(self.phase, Phase::Departing(_)) {
-            self.membership.leave(ctx!(self), stored);
+            self.membership.handle_leave(ctx!(self), stored);
             self.wire_up();
             self.announce_departure();
         }

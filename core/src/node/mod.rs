@@ -47,7 +47,7 @@ use crate::election::Elections;
 use crate::membership::Membership;
 use crate::model::census::Census;
 use crate::model::config::Config;
-use crate::model::context::{Context, Outputs};
+use crate::model::context::{Context, Outputs, earliest};
 use crate::model::election::ElectionView;
 use crate::model::event::EventKind;
 use crate::model::id::{Incarnation, MemberId};
@@ -298,7 +298,7 @@ impl Node {
         self.withdraw_restored_services();
         self.restore_outcomes();
         if self.journal.is_restored() {
-            self.membership.rejoin(self.clock.now());
+            self.membership.handle_rejoin(ctx!(self));
         }
     }
 
@@ -414,17 +414,17 @@ impl Node {
             return (Instant::FAR_FUTURE, WakeReason::Idle);
         }
         let service = self.services.poll_timeout().unwrap_or(Instant::FAR_FUTURE).min(self.news.at());
-        [
-            self.membership.poll_timeout(),
+        let own = [
             (self.gossip.at(), WakeReason::Gossip),
             (self.sync.at(), WakeReason::Sync),
             (service, WakeReason::Service),
-            (self.elections.poll_timeout(), WakeReason::Election),
+        ];
+        let rest = [
             (self.journal.at().min(self.collection.at()), WakeReason::Housekeeping),
             (self.departing_until(), WakeReason::Leaving),
-        ]
-        .into_iter()
-        .min_by_key(|(at, _)| *at)
-        .expect("the list is not empty")
+        ];
+        let membership = self.membership.poll_timeout().into_iter();
+        let deadlines = membership.chain(own).chain(self.elections.poll_timeout()).chain(rest);
+        earliest(deadlines).unwrap_or((Instant::FAR_FUTURE, WakeReason::Idle))
     }
 }

@@ -22,13 +22,12 @@ impl Node {
             }
             return;
         }
-        let now = self.clock.now();
         match command {
             Command::Depart { member } => self.depart(request, member),
             Command::Leave { drain } => self.begin_leave(request, drain),
             Command::Hurry => self.reply(request, Reply::Unchanged),
             Command::SetPeers(peers) => {
-                self.membership.set_peers(now, peers);
+                self.membership.handle_peers(ctx!(self), peers);
                 self.reply(request, Reply::Done);
             }
             Command::LoadService { spec, force } => {

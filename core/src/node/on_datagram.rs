@@ -44,7 +44,7 @@ impl Node {
             from.address = source.ip();
         }
         self.count_received(&body);
-        if !self.membership.contact(ctx!(self), &from, is_first_hand) {
+        if !self.membership.handle_contact(ctx!(self), &from, is_first_hand) {
             return;
         }
         for rumor in &rumors {

@@ -36,8 +36,8 @@ impl Node {
                 let incarnation = self.incarnation();
                 self.started(incarnation);
             }
-            Pending::Raise(_) if !stored => self.membership.raise_failed(),
-            Pending::Raise(incarnation) => self.membership.raised(ctx!(self), incarnation),
+            Pending::Raise(_) if !stored => self.membership.handle_raise_failed(),
+            Pending::Raise(incarnation) => self.membership.handle_raised(ctx!(self), incarnation),
             Pending::Farewell(incarnation) => self.farewell(stored.then_some(incarnation)),
             Pending::Departure { request, member } => match failure {
                 Some(reason) => self.reply(request, Reply::Failed(CommandError::NotDurable(reason))),

@@ -31,7 +31,7 @@ impl Node {
             from.address = source.ip();
         }
         self.metrics.streams_received += 1;
-        if !self.membership.contact(ctx!(self), &from, true) {
+        if !self.membership.handle_contact(ctx!(self), &from, true) {
             return;
         }
         let reply_to = from.gossip_addr();
@@ -46,7 +46,7 @@ impl Node {
             Body::SyncKeys { buckets, hashes } => self.on_sync_keys(&from, reply_to, buckets, &hashes),
             Body::SyncRecords { rumors, want } => self.on_sync_records(&from, reply_to, &rumors, &want),
             Body::Ping { seq } => transmit::stream(ctx!(self), know!(self), reply_to, &Body::Ack { seq }),
-            Body::Ack { seq } => self.membership.probe_answered(ctx!(self), &from.id, seq),
+            Body::Ack { seq } => self.membership.handle_probe_answer(ctx!(self), &from.id, seq),
             Body::Unknown => {}
         }
     }

@@ -1,7 +1,7 @@
 //! Every component's deadlines, in a fixed order: judge others, do services, then speak.
 
 use super::{Node, Phase, ctx, know, moment};
-use crate::model::context::Context;
+use crate::model::context::{Context, is_due};
 
 impl Node {
     pub(super) fn on_timeout(&mut self) {
@@ -19,7 +19,7 @@ impl Node {
         if self.news.at() <= now {
             self.tell_news();
         }
-        if self.elections.poll_timeout() <= now {
+        if is_due(self.elections.poll_timeout(), now) {
             self.elections.handle_timeout(ctx!(self));
         }
         self.wire_up();

@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 
 use super::journal::Pending;
 use super::{Node, Phase, ctx, know, transmit};
-use crate::membership::{Action, Heard, Urgency};
+use crate::membership::{Heard, MembershipEvent, Urgency};
 use crate::model::context::Context;
 use crate::model::event::EventKind;
 use crate::model::id::{MemberId, ProbeSeq};
@@ -23,12 +23,12 @@ impl Node {
     /// Carries out what components ask for, until none asks for more.
     pub(super) fn wire_up(&mut self) {
         loop {
-            if let Some(action) = self.membership.poll_action() {
-                self.on_membership_action(action);
+            if let Some(event) = self.membership.poll_event() {
+                self.on_membership_event(event);
                 continue;
             }
-            if let Some(action) = self.elections.poll_action() {
-                self.on_election_action(action);
+            if let Some(event) = self.elections.poll_event() {
+                self.on_elections_event(event);
                 continue;
             }
             if self.election.due {
@@ -41,28 +41,28 @@ impl Node {
         }
     }
 
-    fn on_membership_action(&mut self, action: Action) {
-        match action {
-            Action::Send { to, body, accuse } => {
+    fn on_membership_event(&mut self, event: MembershipEvent) {
+        match event {
+            MembershipEvent::Send { to, body, accuse } => {
                 self.gossip.send(ctx!(self), know!(self), to, &body, accuse.as_ref());
             }
-            Action::Forward { to, from, body } => {
+            MembershipEvent::Forward { to, from, body } => {
                 transmit::datagram(ctx!(self), to, &from, &body, Vec::new(), Vec::new());
             }
-            Action::StreamPing { to, seq } => {
+            MembershipEvent::StreamPing { to, seq } => {
                 transmit::stream(ctx!(self), know!(self), to, &stream::Body::Ping { seq });
             }
-            Action::Join { swim, gossip } => self.join(swim, gossip),
-            Action::Changed { id, urgency } => self.on_member_changed(&id, urgency),
-            Action::Healed { id } => self.sync_soon_with(&id),
-            Action::TellBan { id, to } => self.tell_ban(&id, to),
-            Action::Raise { incarnation } => {
+            MembershipEvent::Join { swim, gossip } => self.join(swim, gossip),
+            MembershipEvent::Changed { id, urgency } => self.on_member_changed(&id, urgency),
+            MembershipEvent::Healed { id } => self.sync_soon_with(&id),
+            MembershipEvent::TellBan { id, to } => self.tell_ban(&id, to),
+            MembershipEvent::Raise { incarnation } => {
                 self.journal.store_identity(ctx!(self), incarnation, Pending::Raise(incarnation));
                 if self.config.planted.has(Bug::RefuteBeforeStored) {
-                    self.membership.raised(ctx!(self), incarnation);
+                    self.membership.handle_raised(ctx!(self), incarnation);
                 }
             }
-            Action::Forgotten { id } => self.on_member_forgotten(&id),
+            MembershipEvent::Forgotten { id } => self.on_member_forgotten(&id),
         }
     }
 
@@ -182,7 +182,7 @@ impl Node {
     ) -> Heard {
         let heard = self.learn(rumor, Priority::Urgent, from);
         if heard == Heard::New {
-            self.membership.ban(ctx!(self), member);
+            self.membership.handle_ban(ctx!(self), member);
             if member == self.me && matches!(self.phase, Phase::Running) {
                 self.begin_departing(ExitReason::Departed, true);
             }
