@@ -11,6 +11,7 @@ use crate::model::election::ElectionStatus;
 use crate::model::id::InputId;
 use crate::model::metrics::Metrics;
 use crate::model::rng::Rng;
+use crate::model::time::UnixTime;
 use crate::store::vote;
 
 const STEP: Duration = Duration::from_millis(1);
@@ -117,6 +118,7 @@ impl Bench {
         let elections = self.members.get_mut(&n)?.elections.as_mut()?;
         let mut ctx = Context {
             now: self.now,
+            wall: UnixTime::default(),
             input: InputId(1),
             outputs: &mut self.outputs,
             metrics: &mut self.metrics,

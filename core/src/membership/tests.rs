@@ -14,7 +14,7 @@ use crate::model::io::Output;
 use crate::model::member::{MemberRecord, State};
 use crate::model::metrics::Metrics;
 use crate::model::rng::Rng;
-use crate::model::time::Instant;
+use crate::model::time::{Instant, UnixTime};
 use crate::wire::swim::Body;
 
 struct Bench {
@@ -63,6 +63,7 @@ impl Bench {
     fn act<T>(&mut self, act: impl FnOnce(&mut Membership, &mut Context<'_>) -> T) -> T {
         let mut ctx = Context {
             now: self.now,
+            wall: UnixTime::default(),
             input: InputId(1),
             outputs: &mut self.outputs,
             metrics: &mut self.metrics,

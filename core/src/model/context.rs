@@ -12,7 +12,7 @@ use crate::model::id::{EffectId, EventId, InputId};
 use crate::model::io::{Effect, Output, WakeReason};
 use crate::model::limits::{Limit, OUTPUTS_MAX};
 use crate::model::metrics::Metrics;
-use crate::model::time::Instant;
+use crate::model::time::{Instant, UnixTime};
 
 /// Outputs of the current input, in the order in which they came about.
 #[derive(Debug, Default)]
@@ -44,7 +44,7 @@ impl Outputs {
     }
 
     /// The number of an effect that a component asks for itself.
-    pub(crate) fn next_effect_id(&mut self) -> EffectId {
+    fn next_effect_id(&mut self) -> EffectId {
         self.effects += 1;
         EffectId(self.effects)
     }
@@ -58,6 +58,8 @@ impl Outputs {
 pub(crate) struct Context<'a> {
     /// Now, monotonic.
     pub(crate) now: Instant,
+    /// Now, by the wall clock; shown to people and never compared with `now`.
+    pub(crate) wall: UnixTime,
     /// The input that is being handled.
     pub(crate) input: InputId,
     /// Where outputs go.

@@ -5,6 +5,8 @@ use core::time::Duration;
 
 use super::Node;
 use crate::model::config::Config;
+use crate::model::context::earliest;
+use crate::model::io::WakeReason;
 use crate::model::planted::Bug;
 use crate::model::rumor::RumorKey;
 use crate::model::time::Instant;
@@ -36,8 +38,8 @@ impl Collection {
         }
     }
 
-    pub(super) const fn at(&self) -> Instant {
-        self.at
+    pub(super) fn poll_timeout(&self) -> Option<(Instant, WakeReason)> {
+        earliest([(self.at, WakeReason::Housekeeping)])
     }
 
     /// Plans a look where there is something to look for.

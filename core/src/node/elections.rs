@@ -5,7 +5,7 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use super::journal::Pending;
-use super::{Node, ctx, know, moment, transmit};
+use super::{Node, around, ctx, know, transmit};
 use crate::election::{ElectionsEvent, Roll, SIZE_MIN};
 use crate::model::ballot::Message;
 use crate::model::context::Context;
@@ -140,7 +140,7 @@ impl Node {
     fn role_changed(&mut self, group: &ServiceGroup, role: Role) {
         let views = self.services.views();
         let Some(view) = views.into_iter().find(|view| view.group == *group) else { return };
-        self.services.handle_role(moment!(self), &view.spec.name(), role);
+        self.services.handle_role(ctx!(self), around!(self), &view.spec.name(), role);
     }
 
     fn process_of(&self, group: &ServiceGroup) -> Option<u32> {

@@ -9,7 +9,8 @@ use super::knowledge::Knowledge;
 use super::{Node, ctx, know, transmit};
 use crate::membership::log10_milli;
 use crate::model::config::Config;
-use crate::model::context::Context;
+use crate::model::context::{Context, earliest};
+use crate::model::io::WakeReason;
 use crate::model::limits::{DATAGRAM_BYTES_MAX, Limit, STREAM_BYTES_MAX};
 use crate::model::member::MemberRecord;
 use crate::model::planted::{Bug, Planted};
@@ -55,8 +56,8 @@ impl Gossip {
     }
 
     /// When the next round begins.
-    pub(super) const fn at(&self) -> Instant {
-        self.at
+    pub(super) fn poll_timeout(&self) -> Option<(Instant, WakeReason)> {
+        earliest([(self.at, WakeReason::Gossip)])
     }
 
     /// Rumors that are still being told.

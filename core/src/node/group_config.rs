@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Node, ctx, moment};
+use super::{Node, around, ctx};
 use crate::membership::Heard;
 use crate::model::command::{CommandError, Reply};
 use crate::model::context::Context;
@@ -15,6 +15,7 @@ use crate::model::planted::Bug;
 use crate::model::rumor::{Rumor, RumorKey, ServiceConfig, ServiceFile, Version};
 use crate::model::time::UnixTime;
 use crate::rumor::Priority;
+use crate::service::Around;
 use crate::store::history::HistoryEntry;
 
 impl Node {
@@ -153,8 +154,8 @@ impl Node {
     /// the group.
     #[must_use]
     pub fn versions_digest(&self, group: &ServiceGroup) -> u64 {
-        let moment = moment!(self);
-        versions_digest(moment.around.config(group).as_ref(), &moment.around.files(group))
+        let around = around!(self);
+        versions_digest(around.config(group).as_ref(), &around.files(group))
     }
 
     /// The versions of a group's configuration, or of one of its files, that this member has had, oldest first.

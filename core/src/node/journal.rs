@@ -11,9 +11,9 @@ use prost::Message as _;
 use super::Node;
 use super::knowledge::Knowledge;
 use crate::model::config::Config;
-use crate::model::context::Context;
+use crate::model::context::{Context, earliest};
 use crate::model::id::{EffectId, Incarnation, MemberId, RequestId, ServiceGroup};
-use crate::model::io::{Effect, EffectResult};
+use crate::model::io::{Effect, EffectResult, WakeReason};
 use crate::model::member::State;
 use crate::model::planted::{Bug, Planted};
 use crate::model::row::{Table, Write};
@@ -77,8 +77,8 @@ impl Journal {
     }
 
     /// When the next batch is due.
-    pub(super) const fn at(&self) -> Instant {
-        self.at
+    pub(super) fn poll_timeout(&self) -> Option<(Instant, WakeReason)> {
+        earliest([(self.at, WakeReason::Housekeeping)])
     }
 
     /// Whether the disk remembered an earlier life.

@@ -4,12 +4,12 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::journal::Pending;
-use super::{Node, Phase, ctx, know, moment};
+use super::{Node, Phase, around, ctx, know};
 use crate::model::command::Reply;
 use crate::model::context::Context;
 use crate::model::event::EventKind;
 use crate::model::id::{Incarnation, RequestId};
-use crate::model::io::{Effect, ExitReason};
+use crate::model::io::{Effect, ExitReason, WakeReason};
 use crate::model::time::Instant;
 
 /// How far the departure has come.
@@ -57,7 +57,7 @@ impl Node {
             step: Step::Services,
             hurried: false,
         });
-        self.services.handle_leave(moment!(self), drain);
+        self.services.handle_leave(ctx!(self), around!(self), drain);
     }
 
     pub(super) fn join_departure(&mut self, request: RequestId) {
@@ -69,7 +69,7 @@ impl Node {
 
     pub(super) fn hurry(&mut self, request: RequestId) {
         self.reply(request, Reply::Done);
-        self.services.handle_hurry(moment!(self));
+        self.services.handle_hurry(ctx!(self), around!(self));
         if let Phase::Departing(departing) = &mut self.phase {
             departing.hurried = true;
             if let Step::Announcing(until) = &mut departing.step {
@@ -117,10 +117,12 @@ impl Node {
         }
     }
 
-    pub(super) fn departing_until(&self) -> Instant {
+    pub(super) const fn departing_until(&self) -> Option<(Instant, WakeReason)> {
         match &self.phase {
-            Phase::Departing(Departing { step: Step::Announcing(until), .. }) => *until,
-            _ => Instant::FAR_FUTURE,
+            Phase::Departing(Departing { step: Step::Announcing(until), .. }) => {
+                Some((*until, WakeReason::Leaving))
+            }
+            Phase::Starting | Phase::Running | Phase::Departing(_) | Phase::Exited => None,
         }
     }
 

@@ -60,7 +60,7 @@ use crate::model::rumor::Rumor;
 use crate::model::service::ServiceView;
 use crate::model::time::{Instant, UnixTime};
 use crate::rumor::RumorStore;
-use crate::service::{Beginning, Moment, Services};
+use crate::service::{Beginning, Services};
 use crate::store::history::History;
 use crate::store::snapshot::Snapshot;
 use clock::Clock;
@@ -114,6 +114,7 @@ macro_rules! ctx {
     ($node:ident) => {
         &mut Context {
             now: $node.clock.now(),
+            wall: $node.clock.wall(),
             input: $node.clock.input(),
             outputs: &mut $node.outputs,
             metrics: &mut $node.metrics,
@@ -135,20 +136,13 @@ macro_rules! know {
 }
 use know;
 
-/// When services are called, and whom they may ask meanwhile.
-macro_rules! moment {
+/// Lends services what they may ask about the ring.
+macro_rules! around {
     ($node:ident) => {
-        crate::service::Moment {
-            now: $node.clock.now(),
-            wall: $node.clock.wall(),
-            around: &$crate::node::surroundings::Surroundings {
-                know: $crate::node::know!($node),
-                gossip: &$node.gossip,
-            },
-        }
+        &$crate::node::surroundings::Surroundings { know: $crate::node::know!($node), gossip: &$node.gossip }
     };
 }
-use moment;
+use around;
 
 /// Streams of the node's generator, one for each purpose.
 mod stream {
@@ -209,9 +203,12 @@ impl Node {
         let gossip = Gossip::new(&config);
         let know = Knowledge { me, membership: &membership, rumors: &rumors, planted: config.planted };
         let around = Surroundings { know, gossip: &gossip };
-        let at = Moment { now, wall, around: &around };
+        let clock = Clock::new(now, wall);
+        let (mut outputs, mut metrics) = (Outputs::default(), Metrics::default());
+        let input = clock.input();
+        let ctx = &mut Context { now, wall, input, outputs: &mut outputs, metrics: &mut metrics };
         let beginning = Beginning::new(&config, snapshot.services, snapshot.running);
-        let services = Services::new(at, beginning, root.fork(stream::SERVICES));
+        let services = Services::new(ctx, &around, beginning, root.fork(stream::SERVICES));
         let elections = Elections::new(&config, me, snapshot.votes, root.fork(stream::ELECTIONS), now);
         let mut node = Self {
             sync: Sync::new(now, &config.timings),
@@ -219,9 +216,9 @@ impl Node {
             collection: Collection::new(&config),
             me,
             phase: Phase::Starting,
-            clock: Clock::new(now, wall),
-            outputs: Outputs::default(),
-            metrics: Metrics::default(),
+            clock,
+            outputs,
+            metrics,
             rng: root.fork(stream::NODE),
             membership,
             rumors,
@@ -408,23 +405,22 @@ impl Node {
     /// When this node wants to be woken next, and why.
     fn poll_timeout(&self) -> (Instant, WakeReason) {
         if self.phase == Phase::Starting {
-            return (self.journal.at(), WakeReason::Housekeeping);
+            return self.journal.poll_timeout().unwrap_or((Instant::FAR_FUTURE, WakeReason::Housekeeping));
         }
         if !self.is_heard() {
             return (Instant::FAR_FUTURE, WakeReason::Idle);
         }
-        let service = self.services.poll_timeout().unwrap_or(Instant::FAR_FUTURE).min(self.news.at());
-        let own = [
-            (self.gossip.at(), WakeReason::Gossip),
-            (self.sync.at(), WakeReason::Sync),
-            (service, WakeReason::Service),
+        let deadlines = [
+            self.membership.poll_timeout(),
+            self.gossip.poll_timeout(),
+            self.sync.poll_timeout(),
+            self.services.poll_timeout(),
+            self.news.poll_timeout(),
+            self.elections.poll_timeout(),
+            self.journal.poll_timeout(),
+            self.collection.poll_timeout(),
+            self.departing_until(),
         ];
-        let rest = [
-            (self.journal.at().min(self.collection.at()), WakeReason::Housekeeping),
-            (self.departing_until(), WakeReason::Leaving),
-        ];
-        let membership = self.membership.poll_timeout().into_iter();
-        let deadlines = membership.chain(own).chain(self.elections.poll_timeout()).chain(rest);
-        earliest(deadlines).unwrap_or((Instant::FAR_FUTURE, WakeReason::Idle))
+        earliest(deadlines.into_iter().flatten()).unwrap_or((Instant::FAR_FUTURE, WakeReason::Idle))
     }
 }

@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 
-use super::{Node, Phase, ctx, know, moment};
+use super::{Node, Phase, around, ctx, know};
 use crate::model::command::CommandError;
 use crate::model::command::{Command, Reply};
 use crate::model::context::Context;
@@ -45,7 +45,7 @@ impl Node {
                 self.ask(request, service, Ask::Maintain { reason });
             }
             Command::RenderService { service } => {
-                let known = self.services.handle_render(moment!(self), &service);
+                let known = self.services.handle_render(ctx!(self), around!(self), &service);
                 let unknown = || Reply::Failed(CommandError::NotLoaded(service));
                 self.reply(request, if known { Reply::Done } else { unknown() });
             }
@@ -57,7 +57,7 @@ impl Node {
     }
 
     fn ask(&mut self, request: RequestId, service: ServiceName, ask: Ask) {
-        self.services.handle_ask(moment!(self), request, service, ask);
+        self.services.handle_ask(ctx!(self), around!(self), request, service, ask);
     }
 
     pub(super) fn reply(&mut self, request: RequestId, reply: Reply) {

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::journal::Pending;
-use super::{Node, Phase, ctx, know, moment};
+use super::{Node, Phase, around, ctx, know};
 use crate::model::command::CommandError;
 use crate::model::command::Reply;
 use crate::model::context::Context;
@@ -17,7 +17,7 @@ const START_RETRY_MS: u64 = 1_000;
 
 impl Node {
     pub(super) fn on_effect(&mut self, effect: EffectId, result: EffectResult) {
-        if self.services.handle_effect_done(moment!(self), effect, &result) {
+        if self.services.handle_effect_done(ctx!(self), around!(self), effect, &result) {
             return;
         }
         let Some((pending, failure)) = self.journal.answered(effect, result) else { return };

@@ -7,10 +7,12 @@ use core::time::Duration;
 
 use super::gossip::Gossip;
 use super::knowledge::Knowledge;
-use super::{Node, moment};
+use super::{Node, around, ctx};
 use crate::model::census::Census;
+use crate::model::context::{Context, earliest};
 use crate::model::facts::{GroupConfig, GroupFile};
 use crate::model::id::{MemberId, ServiceGroup};
+use crate::model::io::WakeReason;
 use crate::model::member::MemberRecord;
 use crate::model::rumor::{Departure, Rumor, RumorKey, ServiceFile};
 use crate::model::time::Instant;
@@ -34,8 +36,8 @@ impl Default for News {
 
 impl News {
     /// When services hear of it.
-    pub(super) const fn at(&self) -> Instant {
-        self.at
+    pub(super) fn poll_timeout(&self) -> Option<(Instant, WakeReason)> {
+        earliest([(self.at, WakeReason::Service)])
     }
 
     fn add(&mut self, now: Instant, group: ServiceGroup) {
@@ -120,6 +122,6 @@ impl Node {
     /// Tells services what is new.
     pub(super) fn tell_news(&mut self) {
         let groups = self.news.take();
-        self.services.handle_facts(moment!(self), &groups);
+        self.services.handle_facts(ctx!(self), around!(self), &groups);
     }
 }

@@ -20,10 +20,11 @@ use super::knowledge::{Knowledge, is_inside};
 use super::{Node, ctx, know, transmit};
 use crate::membership::Heard;
 use crate::model::config::Timings;
-use crate::model::context::Context;
+use crate::model::context::{Context, earliest};
 use crate::model::digest::BUCKETS;
 use crate::model::event::EventKind;
 use crate::model::id::MemberId;
+use crate::model::io::WakeReason;
 use crate::model::limits::SYNC_RECORDS_MAX;
 use crate::model::member::MemberRecord;
 use crate::model::rng::Rng;
@@ -59,8 +60,8 @@ impl Sync {
     }
 
     /// When the next exchange begins.
-    pub(super) const fn at(&self) -> Instant {
-        self.next
+    pub(super) fn poll_timeout(&self) -> Option<(Instant, WakeReason)> {
+        earliest([(self.next, WakeReason::Sync)])
     }
 
     /// One begins now: plans the one after it.

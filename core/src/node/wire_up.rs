@@ -9,7 +9,7 @@ use crate::membership::{Heard, MembershipEvent, Urgency};
 use crate::model::context::Context;
 use crate::model::event::EventKind;
 use crate::model::id::{MemberId, ProbeSeq};
-use crate::model::io::{ExitReason, Output};
+use crate::model::io::ExitReason;
 use crate::model::limits::Limit;
 use crate::model::member::State;
 use crate::model::planted::Bug;
@@ -35,8 +35,7 @@ impl Node {
                 self.refresh_elections();
                 continue;
             }
-            let outputs = &mut self.outputs;
-            let Some(event) = self.services.poll_event(&mut || outputs.next_effect_id()) else { return };
+            let Some(event) = self.services.poll_event() else { return };
             self.on_service_event(event);
         }
     }
@@ -118,7 +117,11 @@ impl Node {
     fn on_service_event(&mut self, event: ServiceEvent) {
         self.elections_changed();
         match event {
-            ServiceEvent::Effect(id, effect) => self.outputs.push(Output::Effect(id, effect)),
+            ServiceEvent::Effect { errand, effect } => {
+                let ctx = ctx!(self);
+                let id = ctx.effect(effect);
+                self.services.handle_effect_begun(id, errand);
+            }
             ServiceEvent::Reply(request, reply) => self.reply(request, reply),
             ServiceEvent::Changed { service, from, to, reason } => {
                 let ctx = ctx!(self);

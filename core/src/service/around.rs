@@ -5,7 +5,6 @@ use alloc::vec::Vec;
 use crate::model::census::Census;
 use crate::model::facts::{GroupConfig, GroupFile};
 use crate::model::id::{MemberId, ServiceGroup};
-use crate::model::time::{Instant, UnixTime};
 
 /// The ring as this member sees it at the moment.
 pub(crate) trait Around {
@@ -19,15 +18,4 @@ pub(crate) trait Around {
     fn files(&self, group: &ServiceGroup) -> Vec<GroupFile>;
     /// Whether what this member last said of its service in this group has been told often enough.
     fn is_told(&self, group: &ServiceGroup) -> bool;
-}
-
-/// When a verb is called, and what can be asked meanwhile.
-#[derive(Clone, Copy)]
-pub(crate) struct Moment<'a> {
-    /// Now, monotonic.
-    pub(crate) now: Instant,
-    /// Now, by the wall clock.
-    pub(crate) wall: UnixTime,
-    /// The ring.
-    pub(crate) around: &'a dyn Around,
 }

@@ -5,15 +5,16 @@ use alloc::string::String;
 use alloc::{format, vec};
 
 use super::Services;
-use super::around::Moment;
 use super::instance::Instance;
 use crate::model::command::{CommandError, Reply, StopHow};
+use crate::model::context::Context;
 use crate::model::id::{RequestId, ServiceName};
 use crate::model::io::Effect;
 use crate::model::limits::{self, Limit};
 use crate::model::service::{DesiredState, ServiceSpec, ServiceState, SpecChange};
+use crate::service::around::Around;
 use crate::service::event::ServiceEvent;
-use crate::service::purpose::{Leaving, Purpose, Queued};
+use crate::service::purpose::{Errand, Leaving, Purpose};
 use crate::store::service as row;
 
 /// What an operator asks about one service.
@@ -48,7 +49,14 @@ impl Change {
 impl Services {
     /// Takes a command about one service: answered once what it asks for is on disk, and done where that is said
     /// above.
-    pub(crate) fn handle_ask(&mut self, at: Moment<'_>, request: RequestId, name: ServiceName, ask: Ask) {
+    pub(crate) fn handle_ask(
+        &mut self,
+        ctx: &mut Context<'_>,
+        around: &dyn Around,
+        request: RequestId,
+        name: ServiceName,
+        ask: Ask,
+    ) {
         if self.leaving != Leaving::No {
             self.reply(request, Reply::Failed(CommandError::Leaving));
             return;
@@ -63,20 +71,29 @@ impl Services {
                 }
             }
             _ => {
-                self.carry_out(at, request, &name, ask);
-                self.tidy(at, &name);
+                self.carry_out(ctx, around, request, &name, ask);
+                self.tidy(ctx, around, &name);
             }
         }
     }
 
     /// Carries out a command about a service that nothing else is being done to.
-    fn carry_out(&mut self, at: Moment<'_>, request: RequestId, name: &ServiceName, ask: Ask) {
+    fn carry_out(
+        &mut self,
+        ctx: &mut Context<'_>,
+        around: &dyn Around,
+        request: RequestId,
+        name: &ServiceName,
+        ask: Ask,
+    ) {
         let loaded = self.slots.get(name).and_then(|slot| slot.instance.as_ref()).map(Instance::spec);
         let answer = match (loaded, ask) {
             (_, Ask::Load { spec, force }) => self.load(request, loaded, *spec, force),
             (None, _) => Err(Reply::Failed(CommandError::NotLoaded(name.clone()))),
             (Some(_), Ask::Unload(how)) => Ok(Change { request, spec: None, stop: Some(how) }),
-            (Some(spec), Ask::Start) if spec.desired == DesiredState::Up => Err(self.start_again(at, name)),
+            (Some(spec), Ask::Start) if spec.desired == DesiredState::Up => {
+                Err(self.start_again(ctx, around, name))
+            }
             (Some(spec), Ask::Stop(_)) if spec.desired == DesiredState::Down => Err(Reply::Unchanged),
             (Some(spec), Ask::Start) => {
                 Ok(Change::new(request, ServiceSpec { desired: DesiredState::Up, ..spec.clone() }))
@@ -92,11 +109,12 @@ impl Services {
                 self.check(&spec).map(|()| Change::new(request, spec)).map_err(Reply::Failed)
             }
             (Some(_), Ask::Drain { timeout_ms }) => {
-                return self.step(at, name, |instance, env| instance.drain(request, timeout_ms, env));
+                return self
+                    .step(ctx, around, name, |instance, env| instance.drain(request, timeout_ms, env));
             }
             (Some(_), Ask::Undrain) => {
                 let mut drained = false;
-                self.step(at, name, |instance, env| drained = instance.undrain(env));
+                self.step(ctx, around, name, |instance, env| drained = instance.undrain(env));
                 Err(if drained { Reply::Done } else { Reply::Unchanged })
             }
         };
@@ -108,9 +126,9 @@ impl Services {
 
     /// The wish is the same; a back-off, or having been given up, is not what an operator who types `start` has in
     /// mind.
-    fn start_again(&mut self, at: Moment<'_>, name: &ServiceName) -> Reply {
+    fn start_again(&mut self, ctx: &mut Context<'_>, around: &dyn Around, name: &ServiceName) -> Reply {
         let mut rested = false;
-        self.step(at, name, |instance, env| {
+        self.step(ctx, around, name, |instance, env| {
             rested = instance.is_given_a_rest();
             instance.forgive(env);
             instance.reconcile(env);
@@ -177,19 +195,23 @@ impl Services {
         let slot = self.slots.entry(name.clone()).or_default();
         assert!(slot.change.is_none(), "changes of one service are stored one after the other");
         slot.change = Some(change);
-        self.queue.push_back(Queued::Effect {
-            service: name.clone(),
-            purpose: Purpose::Persist,
-            effect: Effect::Persist { writes: vec![write], sync: true },
-        });
+        let effect = Effect::Persist { writes: vec![write], sync: true };
+        let errand = Errand::new(name, Purpose::Persist);
+        self.outbox.tell(ServiceEvent::Effect { errand, effect });
     }
 
     /// The disk has answered about a change.
-    pub(super) fn finish_change(&mut self, at: Moment<'_>, name: &ServiceName, failure: Option<&String>) {
+    pub(super) fn finish_change(
+        &mut self,
+        ctx: &mut Context<'_>,
+        around: &dyn Around,
+        name: &ServiceName,
+        failure: Option<&String>,
+    ) {
         let Some(change) = self.slots.get_mut(name).and_then(|slot| slot.change.take()) else { return };
         if let Some(reason) = failure {
             self.reply(change.request, Reply::Failed(CommandError::NotDurable(reason.clone())));
-            self.tidy(at, name);
+            self.tidy(ctx, around, name);
             return;
         }
         if change.stop.is_none() {
@@ -199,12 +221,12 @@ impl Services {
         if self.slots.get(name).is_some_and(|slot| slot.instance.is_none())
             && let Some(spec) = replacement.take()
         {
-            self.create(at, *spec, None, "its spec is stored");
-            self.step(at, name, |instance, env| instance.reconcile(env));
+            self.create(ctx, around, *spec, None, "its spec is stored");
+            self.step(ctx, around, name, |instance, env| instance.reconcile(env));
             return;
         }
         // One step, because a service that is to go and has no process is gone when the step ends.
-        self.step(at, name, |instance, env| {
+        self.step(ctx, around, name, |instance, env| {
             match replacement {
                 Some(spec) => instance.replace_spec(*spec, env),
                 None => instance.remove(),
@@ -218,23 +240,23 @@ impl Services {
     }
 
     /// Forgets what has ended and carries out commands that waited for it.
-    pub(super) fn tidy(&mut self, at: Moment<'_>, name: &ServiceName) {
+    pub(super) fn tidy(&mut self, ctx: &mut Context<'_>, around: &dyn Around, name: &ServiceName) {
         while let Some(slot) = self.slots.get_mut(name) {
             if slot.instance.as_ref().is_some_and(Instance::is_removed) {
                 slot.instance = None;
-                self.queue.push_back(Queued::Event(ServiceEvent::Changed {
+                self.outbox.tell(ServiceEvent::Changed {
                     service: name.clone(),
                     from: Some(ServiceState::Down),
                     to: None,
                     reason: String::from("unloaded"),
-                }));
+                });
                 self.watch();
             } else if slot.is_empty() {
                 self.slots.remove(name);
             } else if slot.is_busy() {
                 break;
             } else if let Some((request, ask)) = slot.waiting.pop_front() {
-                self.carry_out(at, request, name, ask);
+                self.carry_out(ctx, around, request, name, ask);
             } else {
                 break;
             }

@@ -4,10 +4,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::model::command::Reply;
-use crate::model::id::{EffectId, RequestId, ServiceGroup, ServiceName};
+use crate::model::id::{RequestId, ServiceGroup, ServiceName};
 use crate::model::ident::PackageIdent;
 use crate::model::io::Effect;
 use crate::model::service::{Health, ServiceState};
+use crate::service::purpose::Errand;
 
 /// What the service machine tells the node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +25,12 @@ pub(crate) enum ServiceEvent {
         reason: String,
     },
     /// Something for the runtime to do.
-    Effect(EffectId, Effect),
+    Effect {
+        /// What for; goes back with the effect's number.
+        errand: Errand,
+        /// What is to be done.
+        effect: Effect,
+    },
     /// A command's answer.
     Reply(RequestId, Reply),
     /// The ring is to know this about a service of this member.

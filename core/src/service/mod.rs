@@ -18,7 +18,7 @@
 //!
 //! # How `node/` wires it
 //!
-//! - Every verb gets a [`Moment`]: the time, and whom to ask about the ring.
+//! - Every verb gets the [`Context`], and as [`Around`] whom to ask about the ring.
 //! - Build it with [`Services::new`] from the snapshot's specs, the processes that outlived the last supervisor and a
 //!   fork of the node's generator; nothing starts before the first [`Services::handle_timeout`], which
 //!   [`Services::poll_timeout`] asks for at once. Withdraw this member's own restored service rumors at that time, but
@@ -31,7 +31,7 @@
 //!   election does. [`Services::fitness`] is what elections ask for.
 //! - To leave: `handle_leave`, then wait for [`ServiceEvent::AllStopped`]; `handle_hurry` skips the waits, and the
 //!   second time kills.
-//! - After each of these, drain [`Services::poll_event`], which numbers effects with the generator it is given.
+//! - After each of these, drain [`Services::poll_event`].
 //! - [`Services::views`] is `Node::services`; `store::service` reads a row of `Table::Service` for the snapshot.
 
 mod around;
@@ -41,6 +41,7 @@ mod command;
 mod deadline;
 mod event;
 mod instance;
+mod outbox;
 mod purpose;
 #[cfg(test)]
 mod tests;
@@ -50,15 +51,16 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 
-pub(crate) use around::{Around, Moment};
+pub(crate) use around::Around;
 pub(crate) use command::Ask;
 pub(crate) use event::{Announcement, ServiceEvent};
 
 use crate::model::command::{CommandError, Reply};
 use crate::model::config::{Config, Timings};
+use crate::model::context::{Context, earliest};
 use crate::model::election::{Fitness, Role};
 use crate::model::id::{EffectId, RequestId, ServiceGroup, ServiceName};
-use crate::model::io::EffectResult;
+use crate::model::io::{EffectResult, WakeReason};
 use crate::model::planted::{Bug, Planted};
 use crate::model::rng::Rng;
 use crate::model::service::{DesiredState, ServiceSpec, ServiceView};
@@ -67,7 +69,8 @@ use crate::store::snapshot::RunningService;
 use backoff::Backoff;
 use command::Change;
 use instance::{Env, Instance};
-use purpose::{Leaving, Purpose, Queued};
+use outbox::Outbox;
+use purpose::{Errand, Leaving, Purpose};
 
 /// Everything about one service name. It outlives the service itself while commands wait.
 #[derive(Debug, Default)]
@@ -92,9 +95,7 @@ impl Slot {
 #[derive(Debug)]
 pub(crate) struct Services {
     slots: BTreeMap<ServiceName, Slot>,
-    /// Effects that are not answered for good.
-    effects: BTreeMap<EffectId, (ServiceName, Purpose)>,
-    queue: VecDeque<Queued>,
+    outbox: Outbox,
     leaving: Leaving,
     all_stopped: bool,
     /// The groups whose changes concern a service here.
@@ -126,11 +127,10 @@ impl<'a> Beginning<'a> {
 impl Services {
     /// The services that the specs name, to be started, adopted or left alone at the first
     /// [`Self::handle_timeout`]. A process without a spec is adopted to be stopped.
-    pub(crate) fn new(at: Moment<'_>, begin: Beginning<'_>, rng: Rng) -> Self {
+    pub(crate) fn new(ctx: &mut Context<'_>, around: &dyn Around, begin: Beginning<'_>, rng: Rng) -> Self {
         let mut services = Self {
             slots: BTreeMap::new(),
-            effects: BTreeMap::new(),
-            queue: VecDeque::new(),
+            outbox: Outbox::default(),
             leaving: Leaving::No,
             all_stopped: false,
             watched: BTreeSet::new(),
@@ -146,13 +146,13 @@ impl Services {
                 spec.desired = DesiredState::Up;
             }
             let kept = running.remove(&spec.name());
-            services.create(at, spec, kept, "its spec was on the disk");
+            services.create(ctx, around, spec, kept, "its spec was on the disk");
         }
         for (name, kept) in running {
             let spec = ServiceSpec::new(kept.ident.clone());
             // A launcher that mixes names up is not followed.
             if spec.name() == name {
-                services.create(at, spec, Some(kept), "its process has no spec");
+                services.create(ctx, around, spec, Some(kept), "its process has no spec");
                 let instance = services.slots.get_mut(&name).and_then(|slot| slot.instance.as_mut());
                 instance.expect("it was just created").disown();
             }
@@ -167,7 +167,7 @@ impl Services {
     }
 
     /// Stops every service, all at the same time, and takes no more commands. Specs keep their desired state.
-    pub(crate) fn handle_leave(&mut self, at: Moment<'_>, drain: bool) {
+    pub(crate) fn handle_leave(&mut self, ctx: &mut Context<'_>, around: &dyn Around, drain: bool) {
         if self.leaving != Leaving::No {
             return;
         }
@@ -175,45 +175,66 @@ impl Services {
         for slot in self.slots.values_mut() {
             for (request, _) in slot.waiting.drain(..) {
                 let refusal = Reply::Failed(CommandError::Leaving);
-                self.queue.push_back(Queued::Event(ServiceEvent::Reply(request, refusal)));
+                self.outbox.tell(ServiceEvent::Reply(request, refusal));
             }
         }
-        self.reconcile_all(at);
+        self.reconcile_all(ctx, around);
     }
 
     /// While leaving: skips what is waited for; the second time kills what still runs.
-    pub(crate) fn handle_hurry(&mut self, at: Moment<'_>) {
+    pub(crate) fn handle_hurry(&mut self, ctx: &mut Context<'_>, around: &dyn Around) {
         self.leaving = match self.leaving {
             Leaving::No => return,
             Leaving::Polite { .. } => Leaving::Hurried,
             Leaving::Hurried | Leaving::Killing => Leaving::Killing,
         };
-        self.reconcile_all(at);
+        self.reconcile_all(ctx, around);
     }
 
     /// Takes the steps whose time has come.
-    pub(crate) fn handle_timeout(&mut self, at: Moment<'_>) {
-        self.reconcile_all(at);
+    pub(crate) fn handle_timeout(&mut self, ctx: &mut Context<'_>, around: &dyn Around) {
+        self.reconcile_all(ctx, around);
     }
 
     /// What the ring says of these groups has changed.
-    pub(crate) fn handle_facts(&mut self, at: Moment<'_>, groups: &[ServiceGroup]) {
+    pub(crate) fn handle_facts(
+        &mut self,
+        ctx: &mut Context<'_>,
+        around: &dyn Around,
+        groups: &[ServiceGroup],
+    ) {
         let names: Vec<ServiceName> = self.slots.keys().cloned().collect();
         for name in names {
-            self.step(at, &name, |instance, env| instance.facts_changed(groups, env));
+            self.step(ctx, around, &name, |instance, env| instance.facts_changed(groups, env));
         }
     }
 
     /// What a service's files are made of has changed outside the ring. False when it is not loaded.
-    pub(crate) fn handle_render(&mut self, at: Moment<'_>, service: &ServiceName) -> bool {
+    pub(crate) fn handle_render(
+        &mut self,
+        ctx: &mut Context<'_>,
+        around: &dyn Around,
+        service: &ServiceName,
+    ) -> bool {
         let known = self.slots.get(service).is_some_and(|slot| slot.instance.is_some());
-        self.step(at, service, Instance::render_again);
+        self.step(ctx, around, service, Instance::render_again);
         known
     }
 
     /// The election of a service's group has spoken.
-    pub(crate) fn handle_role(&mut self, at: Moment<'_>, service: &ServiceName, role: Role) {
-        self.step(at, service, |instance, env| instance.handle_role(role, env));
+    pub(crate) fn handle_role(
+        &mut self,
+        ctx: &mut Context<'_>,
+        around: &dyn Around,
+        service: &ServiceName,
+        role: Role,
+    ) {
+        self.step(ctx, around, service, |instance, env| instance.handle_role(role, env));
+    }
+
+    /// The effect that an event asked for has this number.
+    pub(crate) fn handle_effect_begun(&mut self, effect: EffectId, errand: Errand) {
+        self.outbox.begun(effect, errand);
     }
 
     /// Takes an effect's result. False when the effect is none of this component's.
@@ -221,42 +242,36 @@ impl Services {
     /// A result that does not fit its effect moves nothing: the one that fits is still awaited.
     pub(crate) fn handle_effect_done(
         &mut self,
-        at: Moment<'_>,
+        ctx: &mut Context<'_>,
+        around: &dyn Around,
         effect: EffectId,
         result: &EffectResult,
     ) -> bool {
-        let Some((name, purpose)) = self.effects.get(&effect).cloned() else { return false };
+        let Some((name, purpose)) = self.outbox.awaited(effect) else { return false };
         let Some(is_last) = purpose.fits(result) else { return true };
         if is_last {
-            self.effects.remove(&effect);
+            self.outbox.answered(effect);
         }
         match (purpose, result) {
             (Purpose::Persist, EffectResult::PersistFailed(reason)) => {
-                self.finish_change(at, &name, Some(reason));
+                self.finish_change(ctx, around, &name, Some(reason));
             }
-            (Purpose::Persist, _) => self.finish_change(at, &name, None),
-            _ => self.step(at, &name, |instance, env| instance.handle_result(purpose, result, env)),
+            (Purpose::Persist, _) => self.finish_change(ctx, around, &name, None),
+            _ => self.step(ctx, around, &name, |instance, env| instance.handle_result(purpose, result, env)),
         }
         self.check_all_stopped();
         true
     }
 
     /// When [`Self::handle_timeout`] is due; none while only a command or a result can move a service.
-    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.instances().filter_map(Instance::poll_timeout).min()
+    pub(crate) fn poll_timeout(&self) -> Option<(Instant, WakeReason)> {
+        let deadlines = self.instances().filter_map(Instance::poll_timeout);
+        earliest(deadlines.map(|at| (at, WakeReason::Service)))
     }
 
-    /// The next event; none when all are drained. `new_effect_id` numbers the effects among them.
-    pub(crate) fn poll_event(&mut self, new_effect_id: &mut dyn FnMut() -> EffectId) -> Option<ServiceEvent> {
-        match self.queue.pop_front()? {
-            Queued::Event(event) => Some(event),
-            Queued::Effect { service, purpose, effect } => {
-                let id = new_effect_id();
-                let taken = self.effects.insert(id, (service, purpose));
-                assert!(taken.is_none(), "an effect id is used once");
-                Some(ServiceEvent::Effect(id, effect))
-            }
-        }
+    /// The next event; none when all are taken.
+    pub(crate) fn poll_event(&mut self) -> Option<ServiceEvent> {
+        self.outbox.take()
     }
 
     /// The loaded services, in order of name.
@@ -288,19 +303,27 @@ impl Services {
         self.slots.values().filter_map(|slot| slot.instance.as_ref())
     }
 
-    fn create(&mut self, at: Moment<'_>, spec: ServiceSpec, kept: Option<RunningService>, reason: &str) {
+    fn create(
+        &mut self,
+        ctx: &mut Context<'_>,
+        around: &dyn Around,
+        spec: ServiceSpec,
+        kept: Option<RunningService>,
+        reason: &str,
+    ) {
         let name = spec.name();
         // An organization can make a restored group too long; `prepare` reports that, the name still stands.
         let group = spec.service_group(self.org.as_deref()).or_else(|_| spec.service_group(None));
         let group = group.expect("specs are checked when they are loaded and when they are decoded");
         let mut env = Env {
-            at,
+            ctx,
+            around,
             leaving: self.leaving,
             org: self.org.as_deref(),
             backoff: &self.backoff,
             planted: self.planted,
             rng: &mut self.rng,
-            queue: &mut self.queue,
+            outbox: &mut self.outbox,
         };
         let instance = Instance::new(spec, group, kept, reason, &mut env);
         self.slots.entry(name).or_default().instance = Some(instance);
@@ -313,26 +336,33 @@ impl Services {
     }
 
     /// Lets one service act, then sees to what that made possible.
-    fn step(&mut self, at: Moment<'_>, name: &ServiceName, act: impl FnOnce(&mut Instance, &mut Env<'_>)) {
+    fn step(
+        &mut self,
+        ctx: &mut Context<'_>,
+        around: &dyn Around,
+        name: &ServiceName,
+        act: impl FnOnce(&mut Instance, &mut Env<'_, '_>),
+    ) {
         let mut env = Env {
-            at,
+            ctx,
+            around,
             leaving: self.leaving,
             org: self.org.as_deref(),
             backoff: &self.backoff,
             planted: self.planted,
             rng: &mut self.rng,
-            queue: &mut self.queue,
+            outbox: &mut self.outbox,
         };
         if let Some(instance) = self.slots.get_mut(name).and_then(|slot| slot.instance.as_mut()) {
             act(instance, &mut env);
         }
-        self.tidy(at, name);
+        self.tidy(ctx, around, name);
     }
 
-    fn reconcile_all(&mut self, at: Moment<'_>) {
+    fn reconcile_all(&mut self, ctx: &mut Context<'_>, around: &dyn Around) {
         let names: Vec<ServiceName> = self.slots.keys().cloned().collect();
         for name in names {
-            self.step(at, &name, |instance, env| instance.reconcile(env));
+            self.step(ctx, around, &name, |instance, env| instance.reconcile(env));
         }
         self.check_all_stopped();
     }
@@ -343,11 +373,11 @@ impl Services {
         };
         if self.leaving != Leaving::No && !self.all_stopped && self.slots.values().all(is_over) {
             self.all_stopped = true;
-            self.queue.push_back(Queued::Event(ServiceEvent::AllStopped));
+            self.outbox.tell(ServiceEvent::AllStopped);
         }
     }
 
     fn reply(&mut self, request: RequestId, reply: Reply) {
-        self.queue.push_back(Queued::Event(ServiceEvent::Reply(request, reply)));
+        self.outbox.tell(ServiceEvent::Reply(request, reply));
     }
 }

@@ -1,9 +1,8 @@
-//! What an effect is for, what waits to be told, and how far the supervisor's end has come.
+//! What an effect is for, and how far the supervisor's end has come.
 
-use super::event::ServiceEvent;
 use super::work::Work;
 use crate::model::id::ServiceName;
-use crate::model::io::{Effect, EffectResult};
+use crate::model::io::EffectResult;
 
 /// How far the supervisor's end has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,9 +56,15 @@ impl Purpose {
     }
 }
 
-/// An event that waits for `poll_event`; effects get their id there.
-#[derive(Debug)]
-pub(super) enum Queued {
-    Event(ServiceEvent),
-    Effect { service: ServiceName, purpose: Purpose, effect: Effect },
+/// What an effect is wanted for. The node keeps it for a moment, until the effect has its number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Errand {
+    pub(super) service: ServiceName,
+    pub(super) purpose: Purpose,
+}
+
+impl Errand {
+    pub(super) fn new(service: &ServiceName, purpose: Purpose) -> Self {
+        Self { service: service.clone(), purpose }
+    }
 }

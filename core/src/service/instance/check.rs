@@ -11,7 +11,7 @@ use crate::model::service::{HEALTH_CHECK_INTERVAL_MS, Health, Hook, ServiceState
 
 impl Instance {
     /// The next check comes at once, where there is one.
-    pub(super) fn check_again(&mut self, env: &Env<'_>) {
+    pub(super) fn check_again(&mut self, env: &Env<'_, '_>) {
         if self.files.package().is_some_and(|p| p.has_health_check) {
             self.works.want_now(Work::Health, env.now());
         }
@@ -31,7 +31,7 @@ impl Instance {
     }
 
     /// A health check has ended.
-    pub(super) fn handle_checked(&mut self, health: Health, note: &str, env: &mut Env<'_>) {
+    pub(super) fn handle_checked(&mut self, health: Health, note: &str, env: &mut Env<'_, '_>) {
         self.works.succeeded(Work::Health);
         let wait = self.checks.checked(health, note, self.check_interval(), env.rng);
         self.works.want(Work::Health, env.now() + wait);
@@ -50,13 +50,13 @@ impl Instance {
     }
 
     /// In a group with a leader: asks how well it would lead.
-    pub(super) fn ask_suitability(&mut self, env: &Env<'_>) {
+    pub(super) fn ask_suitability(&mut self, env: &Env<'_, '_>) {
         if self.wish.has_leader() && self.files.has_hook(Hook::Suitability) {
             self.works.want_now(Work::Suitability, env.now());
         }
     }
 
-    pub(super) fn handle_suitability(&mut self, end: &HookEnd, env: &mut Env<'_>) {
+    pub(super) fn handle_suitability(&mut self, end: &HookEnd, env: &mut Env<'_, '_>) {
         self.works.succeeded(Work::Suitability);
         self.checks.asked(end);
         if !matches!(end.exit, HookExit::Missing) {

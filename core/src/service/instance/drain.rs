@@ -14,7 +14,12 @@ use crate::service::event::ServiceEvent;
 
 impl Instance {
     /// An operator's drain: it lasts until the operator ends it.
-    pub(in super::super) fn drain(&mut self, request: RequestId, timeout_ms: Option<u64>, env: &mut Env<'_>) {
+    pub(in super::super) fn drain(
+        &mut self,
+        request: RequestId,
+        timeout_ms: Option<u64>,
+        env: &mut Env<'_, '_>,
+    ) {
         if self.drain.is_none() {
             self.begin_drain(timeout_ms, env);
             self.publish(env);
@@ -26,7 +31,7 @@ impl Instance {
     }
 
     /// True when it was drained.
-    pub(in super::super) fn undrain(&mut self, env: &mut Env<'_>) -> bool {
+    pub(in super::super) fn undrain(&mut self, env: &mut Env<'_, '_>) -> bool {
         let drained = self.drain.as_ref().is_some_and(Drain::is_by_operator);
         if self.progress.is_stopping() {
             // What is being stopped goes on being drained for that.
@@ -39,7 +44,7 @@ impl Instance {
     }
 
     /// It is drained no longer.
-    pub(super) fn end_drain(&mut self, env: &mut Env<'_>) {
+    pub(super) fn end_drain(&mut self, env: &mut Env<'_, '_>) {
         self.finish_drain(env);
         self.drain = None;
         self.works.drop(Work::DrainHook);
@@ -51,20 +56,20 @@ impl Instance {
     }
 
     /// The second step of a stop, unless an operator began it earlier.
-    pub(super) fn drain_before_stop(&mut self, env: &Env<'_>) {
+    pub(super) fn drain_before_stop(&mut self, env: &Env<'_, '_>) {
         if self.drain.is_none() {
             self.begin_drain(self.wish.drain_timeout_ms(), env);
         }
     }
 
     /// What is being drained already is not waited for longer than the stop says.
-    pub(super) fn shorten_drain(&mut self, timeout_ms: Option<u64>, env: &Env<'_>) {
+    pub(super) fn shorten_drain(&mut self, timeout_ms: Option<u64>, env: &Env<'_, '_>) {
         if let (Some(drain), Some(ms)) = (self.drain.as_mut(), timeout_ms) {
             drain.shorten(env.now() + bounded(ms));
         }
     }
 
-    fn begin_drain(&mut self, timeout_ms: Option<u64>, env: &Env<'_>) {
+    fn begin_drain(&mut self, timeout_ms: Option<u64>, env: &Env<'_, '_>) {
         assert!(self.drain.is_none(), "a service is drained once at a time");
         let running = self.progress.pid().is_some();
         let plan = self.files.package().map(|p| p.drain).unwrap_or_default();
@@ -83,11 +88,11 @@ impl Instance {
     }
 
     /// How long the drain hook may take.
-    pub(super) fn drain_left_ms(&self, env: &Env<'_>) -> u64 {
+    pub(super) fn drain_left_ms(&self, env: &Env<'_, '_>) -> u64 {
         self.drain.as_ref().map_or(1, |drain| drain.left_ms(env.now()))
     }
 
-    pub(super) fn drain_hook_ended(&mut self, end: &HookEnd, env: &mut Env<'_>) {
+    pub(super) fn drain_hook_ended(&mut self, end: &HookEnd, env: &mut Env<'_, '_>) {
         if let Some(reason) = start::failure_of(Hook::Drain, end) {
             self.tries.note_error(reason);
         }
@@ -98,7 +103,7 @@ impl Instance {
         self.go_on_draining(env);
     }
 
-    pub(super) fn inflight_counted(&mut self, count: Option<u64>, env: &Env<'_>) {
+    pub(super) fn inflight_counted(&mut self, count: Option<u64>, env: &Env<'_, '_>) {
         self.works.succeeded(Work::Inflight);
         let Some(drain) = self.drain.as_mut() else { return };
         if drain.counted(count) {
@@ -106,12 +111,12 @@ impl Instance {
         }
     }
 
-    pub(super) fn is_drained(&self, env: &Env<'_>) -> bool {
+    pub(super) fn is_drained(&self, env: &Env<'_, '_>) -> bool {
         self.drain.as_ref().is_none_or(|drain| drain.is_over(env.now()))
     }
 
     /// Ends an operator's drain when it is over; the service stays drained.
-    pub(super) fn go_on_draining(&mut self, env: &mut Env<'_>) {
+    pub(super) fn go_on_draining(&mut self, env: &mut Env<'_, '_>) {
         if self.drain.is_some() && self.progress.is_stopping() {
             return;
         }
@@ -121,7 +126,7 @@ impl Instance {
     }
 
     /// The commands that waited for the drain are answered.
-    pub(super) fn finish_drain(&mut self, env: &mut Env<'_>) {
+    pub(super) fn finish_drain(&mut self, env: &mut Env<'_, '_>) {
         let Some(drain) = self.drain.as_mut() else { return };
         for request in drain.finish() {
             env.tell(ServiceEvent::Reply(request, Reply::Done));
@@ -129,7 +134,7 @@ impl Instance {
     }
 
     /// The process is gone: a drain that only led to its end is over with it.
-    pub(super) fn process_drained(&mut self, env: &mut Env<'_>) {
+    pub(super) fn process_drained(&mut self, env: &mut Env<'_, '_>) {
         self.finish_drain(env);
         if self.drain.as_ref().is_some_and(|drain| !drain.is_by_operator()) {
             self.drain = None;

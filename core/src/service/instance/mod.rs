@@ -41,16 +41,15 @@ mod told;
 mod tries;
 mod wish;
 
-use alloc::collections::VecDeque;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::around::Moment;
 use super::backoff::Backoff;
 use super::binds;
 use super::work::{Work, Works};
 use crate::model::command::StopHow;
+use crate::model::context::Context;
 use crate::model::facts::Facts;
 use crate::model::id::{RequestId, ServiceGroup, ServiceName};
 use crate::model::io::{Effect, EffectResult};
@@ -58,8 +57,10 @@ use crate::model::planted::Planted;
 use crate::model::rng::Rng;
 use crate::model::service::{ServiceSpec, ServiceState};
 use crate::model::time::Instant;
+use crate::service::around::Around;
 use crate::service::event::ServiceEvent;
-use crate::service::purpose::{Leaving, Purpose, Queued};
+use crate::service::outbox::Outbox;
+use crate::service::purpose::{Errand, Leaving, Purpose};
 use crate::store::snapshot::RunningService;
 use checks::Checks;
 use draining::Drain;
@@ -71,27 +72,29 @@ use tries::Tries;
 use wish::Wish;
 
 /// What every step of a service may use.
-pub(super) struct Env<'a> {
-    pub(super) at: Moment<'a>,
+pub(super) struct Env<'a, 'c> {
+    pub(super) ctx: &'a mut Context<'c>,
+    pub(super) around: &'a dyn Around,
     pub(super) leaving: Leaving,
     pub(super) org: Option<&'a str>,
     pub(super) backoff: &'a Backoff,
     pub(super) planted: Planted,
     pub(super) rng: &'a mut Rng,
-    pub(super) queue: &'a mut VecDeque<Queued>,
+    pub(super) outbox: &'a mut Outbox,
 }
 
-impl Env<'_> {
+impl Env<'_, '_> {
     const fn now(&self) -> Instant {
-        self.at.now
+        self.ctx.now
     }
 
     fn tell(&mut self, event: ServiceEvent) {
-        self.queue.push_back(Queued::Event(event));
+        self.outbox.tell(event);
     }
 
     fn want(&mut self, service: &ServiceName, purpose: Purpose, effect: Effect) {
-        self.queue.push_back(Queued::Effect { service: service.clone(), purpose, effect });
+        let errand = Errand::new(service, purpose);
+        self.outbox.tell(ServiceEvent::Effect { errand, effect });
     }
 }
 
@@ -118,7 +121,7 @@ impl Instance {
         group: ServiceGroup,
         kept: Option<RunningService>,
         reason: &str,
-        env: &mut Env<'_>,
+        env: &mut Env<'_, '_>,
     ) -> Self {
         let name = spec.name();
         env.tell(ServiceEvent::Changed {
@@ -131,7 +134,7 @@ impl Instance {
             name,
             wish: Wish::new(spec),
             told: Told::new(kept.is_some().then(|| group.clone())),
-            progress: Progress::new(env.now(), env.at.wall, kept),
+            progress: Progress::new(env.now(), env.ctx.wall, kept),
             group,
             files: Files::default(),
             checks: Checks::new(),
@@ -191,7 +194,7 @@ impl Instance {
     }
 
     /// Takes a spec that is on disk by now.
-    pub(super) fn replace_spec(&mut self, spec: ServiceSpec, env: &mut Env<'_>) {
+    pub(super) fn replace_spec(&mut self, spec: ServiceSpec, env: &mut Env<'_, '_>) {
         assert_eq!(spec.name(), self.name, "a service keeps its name");
         let replaced = self.wish.replace(spec);
         if replaced.needs_restart {
@@ -211,7 +214,7 @@ impl Instance {
     }
 
     /// An operator's start: no wait, no memory of failures.
-    pub(super) fn forgive(&mut self, env: &mut Env<'_>) {
+    pub(super) fn forgive(&mut self, env: &mut Env<'_, '_>) {
         self.tries.forgive();
         if self.is_given_a_rest() {
             self.enter(Phase::Backoff { until: env.now() }, "an operator starts it again", env);
@@ -235,12 +238,12 @@ impl Instance {
         self.wish.answer_when_down(request);
     }
 
-    fn is_wanted(&self, env: &Env<'_>) -> bool {
+    fn is_wanted(&self, env: &Env<'_, '_>) -> bool {
         self.wish.is_up() && env.leaving == Leaving::No
     }
 
     /// Takes the next step towards what is wanted, if one is due. Idempotent.
-    pub(super) fn reconcile(&mut self, env: &mut Env<'_>) {
+    pub(super) fn reconcile(&mut self, env: &mut Env<'_, '_>) {
         let wanted = self.is_wanted(env);
         match self.progress.phase() {
             _ if self.progress.has_kept() => self.adopt(env),
@@ -273,7 +276,7 @@ impl Instance {
     }
 
     /// One of its effects has a result that fits.
-    pub(super) fn handle_result(&mut self, purpose: Purpose, result: &EffectResult, env: &mut Env<'_>) {
+    pub(super) fn handle_result(&mut self, purpose: Purpose, result: &EffectResult, env: &mut Env<'_, '_>) {
         match (purpose, result) {
             (Purpose::Prepare, EffectResult::Prepared(prepared)) => self.handle_prepared(prepared, env),
             (Purpose::Prepare, EffectResult::PrepareFailed { reason }) => {
@@ -290,7 +293,7 @@ impl Instance {
     }
 
     /// What the ring says of these groups has changed.
-    pub(super) fn facts_changed(&mut self, groups: &[ServiceGroup], env: &mut Env<'_>) {
+    pub(super) fn facts_changed(&mut self, groups: &[ServiceGroup], env: &mut Env<'_, '_>) {
         let binds = &self.spec().binds;
         let concerns = |group: &ServiceGroup| {
             *group == self.group || binds.iter().any(|b| binds::parse(b).is_some_and(|(_, g)| g == *group))
@@ -305,7 +308,7 @@ impl Instance {
         self.reconcile(env);
     }
 
-    fn begin_works(&mut self, env: &mut Env<'_>) {
+    fn begin_works(&mut self, env: &mut Env<'_, '_>) {
         let is_draining = self.is_draining();
         while let Some(work) = self.works.begin(env.now(), |work| self.progress.allows(work, is_draining)) {
             if work == Work::Render && !self.has_news(env) {
@@ -321,8 +324,8 @@ impl Instance {
     }
 
     /// What templates may know now.
-    fn look_around(&self, env: &Env<'_>) -> Facts {
-        let around = env.at.around;
+    fn look_around(&self, env: &Env<'_, '_>) -> Facts {
+        let around = env.around;
         let maintenance = &self.spec().maintenance;
         Facts {
             me: around.me(),
@@ -336,14 +339,14 @@ impl Instance {
     }
 
     /// The same, for files that are about to be written with it.
-    fn facts(&mut self, env: &Env<'_>) -> Facts {
+    fn facts(&mut self, env: &Env<'_, '_>) -> Facts {
         let facts = self.look_around(env);
         self.files.take_in_hand(&facts, &self.group);
         facts
     }
 
-    fn enter(&mut self, phase: Phase, reason: &str, env: &mut Env<'_>) {
-        if let Some((from, to)) = self.progress.enter(phase, env.now(), env.at.wall) {
+    fn enter(&mut self, phase: Phase, reason: &str, env: &mut Env<'_, '_>) {
+        if let Some((from, to)) = self.progress.enter(phase, env.now(), env.ctx.wall) {
             env.tell(ServiceEvent::Changed {
                 service: self.name.clone(),
                 from: Some(from),

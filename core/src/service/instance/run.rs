@@ -14,7 +14,7 @@ use crate::service::purpose::Purpose;
 
 impl Instance {
     /// A process that this supervisor started.
-    pub(super) fn process_started(&mut self, env: &mut Env<'_>) {
+    pub(super) fn process_started(&mut self, env: &mut Env<'_, '_>) {
         let now = env.now();
         if self.files.has_hook(Hook::PostRun) {
             self.works.want_now(Work::PostRun, now);
@@ -27,7 +27,7 @@ impl Instance {
     }
 
     /// The effect that a kind of work begins with.
-    pub(super) fn effect_of(&mut self, work: Work, env: &Env<'_>) -> Effect {
+    pub(super) fn effect_of(&mut self, work: Work, env: &Env<'_, '_>) -> Effect {
         let service = self.name.clone();
         match (work, work.hook()) {
             (_, Some(hook)) => {
@@ -48,7 +48,7 @@ impl Instance {
     }
 
     /// Writes the files again, whatever they were written with. Before there is a process, the next start does it.
-    pub(in super::super) fn render_again(&mut self, env: &mut Env<'_>) {
+    pub(in super::super) fn render_again(&mut self, env: &mut Env<'_, '_>) {
         self.files.forget_facts();
         if self.progress.is_running() {
             self.works.want_now(Work::Render, env.now());
@@ -57,7 +57,7 @@ impl Instance {
     }
 
     /// Whether writing the files again could make a difference.
-    pub(super) fn has_news(&self, env: &Env<'_>) -> bool {
+    pub(super) fn has_news(&self, env: &Env<'_, '_>) -> bool {
         self.files.has_news(&self.look_around(env), &self.group)
     }
 
@@ -67,7 +67,7 @@ impl Instance {
         work: Work,
         process: u64,
         result: &EffectResult,
-        env: &mut Env<'_>,
+        env: &mut Env<'_, '_>,
     ) {
         if matches!(work, Work::Prepare | Work::Render) {
             self.files.end_writing();
@@ -103,7 +103,7 @@ impl Instance {
         self.reconcile(env);
     }
 
-    fn handle_hook_ended(&mut self, work: Work, end: &HookEnd, env: &mut Env<'_>) {
+    fn handle_hook_ended(&mut self, work: Work, end: &HookEnd, env: &mut Env<'_, '_>) {
         let hook = work.hook().unwrap_or_default();
         match start::failure_of(hook, end) {
             None => {
@@ -117,14 +117,14 @@ impl Instance {
         }
     }
 
-    fn handle_rendered(&mut self, rendered: &Rendered, env: &mut Env<'_>) {
+    fn handle_rendered(&mut self, rendered: &Rendered, env: &mut Env<'_, '_>) {
         self.files.rendered(rendered);
         self.publish(env);
         self.follow_changes(&rendered.changed, env);
     }
 
     /// The process follows a change of its files, or is replaced.
-    pub(super) fn follow_changes(&mut self, changed: &Changed, env: &mut Env<'_>) {
+    pub(super) fn follow_changes(&mut self, changed: &Changed, env: &mut Env<'_, '_>) {
         match self.files.meaning_of(changed) {
             Meaning::Replace(reason) => {
                 self.tries.forget_failures();
@@ -143,7 +143,7 @@ impl Instance {
     }
 
     /// The election has spoken.
-    pub(in super::super) fn handle_role(&mut self, role: Role, env: &mut Env<'_>) {
+    pub(in super::super) fn handle_role(&mut self, role: Role, env: &mut Env<'_, '_>) {
         if !self.wish.has_leader() {
             return;
         }
@@ -165,7 +165,7 @@ impl Instance {
     }
 
     /// It led and does so no longer. There is no time to drain: another may lead already.
-    fn demoted(&mut self, env: &mut Env<'_>) {
+    fn demoted(&mut self, env: &mut Env<'_, '_>) {
         match self.files.demoted() {
             Demoted::Restart | Demoted::Stop => {
                 self.tries.forget_failures();
@@ -181,13 +181,13 @@ impl Instance {
     }
 
     /// Tells the guard of the process how long it may act as the leader.
-    pub(super) fn renew_lease(&mut self, env: &mut Env<'_>) {
+    pub(super) fn renew_lease(&mut self, env: &mut Env<'_, '_>) {
         if let Some(until) = self.part.leads_until() {
             self.lease(Some(ms_until(until, env.now())), env);
         }
     }
 
-    fn lease(&mut self, left_ms: Option<u64>, env: &mut Env<'_>) {
+    fn lease(&mut self, left_ms: Option<u64>, env: &mut Env<'_, '_>) {
         let Phase::Running { pid } = self.progress.phase() else { return };
         let then = self.files.demoted();
         let effect = Effect::Lease { service: self.name.clone(), pid, left_ms, then };

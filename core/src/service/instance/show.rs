@@ -9,7 +9,7 @@ use crate::service::event::Announcement;
 
 impl Instance {
     /// Tells the ring what has changed since it was last told.
-    pub(super) fn publish(&mut self, env: &mut Env<'_>) {
+    pub(super) fn publish(&mut self, env: &mut Env<'_, '_>) {
         let Some(prepared) = self.files.package().filter(|_| self.told.is_public()) else { return };
         let initialized = self.progress.pid().is_some();
         let announcement = Announcement {

@@ -18,7 +18,7 @@ use crate::service::purpose::{Leaving, Purpose};
 
 impl Instance {
     /// Asks for the package. Called only while there is no process.
-    pub(super) fn prepare(&mut self, reason: &str, env: &mut Env<'_>) {
+    pub(super) fn prepare(&mut self, reason: &str, env: &mut Env<'_, '_>) {
         match self.spec().service_group(env.org) {
             Ok(group) => {
                 if self.told.is_elsewhere(&group) {
@@ -40,7 +40,7 @@ impl Instance {
     }
 
     /// Its files are written by one at a time: what a process that is gone still had written comes first.
-    pub(super) fn prepare_when_free(&mut self, env: &mut Env<'_>) {
+    pub(super) fn prepare_when_free(&mut self, env: &mut Env<'_, '_>) {
         if self.progress.phase() != Phase::Preparing || self.files.is_writing() {
             return;
         }
@@ -52,13 +52,13 @@ impl Instance {
         }
     }
 
-    pub(super) fn prepare_effect(&mut self, env: &Env<'_>) -> Effect {
+    pub(super) fn prepare_effect(&mut self, env: &Env<'_, '_>) -> Effect {
         let facts = Box::new(self.facts(env));
         Effect::Prepare { service: self.name.clone(), spec: Box::new(self.spec().clone()), facts }
     }
 
     /// The package is ready.
-    pub(in super::super) fn handle_prepared(&mut self, prepared: &Prepared, env: &mut Env<'_>) {
+    pub(in super::super) fn handle_prepared(&mut self, prepared: &Prepared, env: &mut Env<'_, '_>) {
         if self.progress.phase() != Phase::Preparing {
             return;
         }
@@ -76,7 +76,7 @@ impl Instance {
     }
 
     /// The package is not ready.
-    pub(in super::super) fn handle_prepare_failed(&mut self, reason: &str, env: &mut Env<'_>) {
+    pub(in super::super) fn handle_prepare_failed(&mut self, reason: &str, env: &mut Env<'_, '_>) {
         if self.progress.phase() != Phase::Preparing {
             return;
         }
@@ -91,13 +91,13 @@ impl Instance {
     /// With the package at hand: waits for the groups it is bound to and for a leader, or goes on.
     ///
     /// What was rendered before the wait is rendered again after it.
-    pub(super) fn wait_or_start(&mut self, env: &mut Env<'_>) {
+    pub(super) fn wait_or_start(&mut self, env: &mut Env<'_, '_>) {
         self.progress.reconsidered();
         let waited = self.progress.phase() == Phase::Waiting;
         if self.wish.is_stale() {
             return self.prepare("its options changed", env);
         }
-        let census = env.at.around.census(&binds::groups(self.spec()));
+        let census = env.around.census(&binds::groups(self.spec()));
         let plan = self.files.package().map_or(&[][..], |p| &p.binds);
         let missing = binds::missing(self.spec(), plan, &census);
         let Some(why) = missing.or_else(|| self.role_missing()) else {
@@ -123,7 +123,7 @@ impl Instance {
         self.part.missing(&self.group, only_leads)
     }
 
-    fn begin_init(&mut self, env: &mut Env<'_>) {
+    fn begin_init(&mut self, env: &mut Env<'_, '_>) {
         if !self.files.has_hook(Hook::Init) {
             return self.spawn("prepared", env);
         }
@@ -134,7 +134,7 @@ impl Instance {
     }
 
     /// The init hook ended.
-    pub(in super::super) fn handle_init_ended(&mut self, end: &HookEnd, env: &mut Env<'_>) {
+    pub(in super::super) fn handle_init_ended(&mut self, end: &HookEnd, env: &mut Env<'_, '_>) {
         if self.progress.phase() != Phase::Initializing {
             return;
         }
@@ -150,14 +150,14 @@ impl Instance {
         self.reconcile(env);
     }
 
-    fn spawn(&mut self, reason: &str, env: &mut Env<'_>) {
+    fn spawn(&mut self, reason: &str, env: &mut Env<'_, '_>) {
         self.enter(Phase::Spawning { adopted: false }, reason, env);
         let effect = Effect::Spawn { service: self.name.clone(), group: self.group.clone() };
         env.want(&self.name, Purpose::Spawn, effect);
     }
 
     /// Takes over the process that outlived the last supervisor, whatever becomes of it then.
-    pub(super) fn adopt(&mut self, env: &mut Env<'_>) {
+    pub(super) fn adopt(&mut self, env: &mut Env<'_, '_>) {
         let Some(kept) = self.progress.take_kept() else { return };
         if let Ok(group) = self.spec().service_group(env.org) {
             self.group = group;
@@ -166,7 +166,7 @@ impl Instance {
             self.wish.outdated("its options changed", true);
         }
         self.enter(Phase::Spawning { adopted: true }, "its process outlived the last supervisor", env);
-        let uptime_ms = env.at.wall.as_millis().saturating_sub(kept.since.as_millis());
+        let uptime_ms = env.ctx.wall.as_millis().saturating_sub(kept.since.as_millis());
         self.progress.backdate((env.now() - Duration::from_millis(uptime_ms), kept.since));
         self.files.adopt(kept.ident);
         let effect = Effect::Adopt { service: self.name.clone(), group: self.group.clone(), pid: kept.pid };
@@ -174,7 +174,7 @@ impl Instance {
     }
 
     /// The process runs.
-    pub(in super::super) fn handle_spawned(&mut self, pid: u32, env: &mut Env<'_>) {
+    pub(in super::super) fn handle_spawned(&mut self, pid: u32, env: &mut Env<'_, '_>) {
         let Phase::Spawning { adopted } = self.progress.phase() else { return };
         self.forget_process();
         let started = self.progress.since();
@@ -198,7 +198,7 @@ impl Instance {
     }
 
     /// The process could not be started, or is there no longer to be adopted.
-    pub(in super::super) fn handle_spawn_failed(&mut self, reason: &str, env: &mut Env<'_>) {
+    pub(in super::super) fn handle_spawn_failed(&mut self, reason: &str, env: &mut Env<'_, '_>) {
         let Phase::Spawning { adopted } = self.progress.phase() else { return };
         if adopted && self.is_wanted(env) {
             // What ended while nobody looked is no failure of a start.
@@ -212,7 +212,7 @@ impl Instance {
     }
 
     /// The package of an adopted process was looked at.
-    pub(super) fn adopted_prepared(&mut self, prepared: &Prepared, env: &mut Env<'_>) {
+    pub(super) fn adopted_prepared(&mut self, prepared: &Prepared, env: &mut Env<'_, '_>) {
         let replaced = self.files.prepared(prepared);
         self.told.publish();
         self.publish(env);
@@ -225,7 +225,7 @@ impl Instance {
         self.follow_changes(&prepared.changed, env);
     }
 
-    pub(super) fn fail_start(&mut self, reason: &str, env: &mut Env<'_>) {
+    pub(super) fn fail_start(&mut self, reason: &str, env: &mut Env<'_, '_>) {
         self.tries.note_error(String::from(reason));
         if self.is_wanted(env) {
             self.back_off(reason, env);
@@ -235,7 +235,7 @@ impl Instance {
     }
 
     /// Waits before the next try, or gives up.
-    pub(super) fn back_off(&mut self, reason: &str, env: &mut Env<'_>) {
+    pub(super) fn back_off(&mut self, reason: &str, env: &mut Env<'_, '_>) {
         match self.tries.failed(env.backoff, env.rng) {
             Next::GiveUp { failures } => {
                 let reason = format!("{reason}; given up after {failures} failures in a row");
@@ -246,7 +246,7 @@ impl Instance {
     }
 
     /// The process ended.
-    pub(in super::super) fn handle_exited(&mut self, status: ExitStatus, env: &mut Env<'_>) {
+    pub(in super::super) fn handle_exited(&mut self, status: ExitStatus, env: &mut Env<'_, '_>) {
         let crashed = match self.progress.phase() {
             Phase::Running { .. } | Phase::Spawning { .. } => !self.wish.is_stale(),
             Phase::Stopping { .. } => false,
@@ -270,7 +270,7 @@ impl Instance {
     }
 
     /// The post-stop hook ended.
-    pub(in super::super) fn handle_post_stop_ended(&mut self, end: &HookEnd, env: &mut Env<'_>) {
+    pub(in super::super) fn handle_post_stop_ended(&mut self, end: &HookEnd, env: &mut Env<'_, '_>) {
         let Phase::AfterStop { crashed } = self.progress.phase() else { return };
         if let Some(reason) = failure_of(Hook::PostStop, end) {
             self.tries.note_error(reason);
@@ -281,7 +281,7 @@ impl Instance {
     }
 
     /// Nothing is left of the process: what comes next depends on why it ended.
-    fn after_process(&mut self, crashed: bool, reason: &str, env: &mut Env<'_>) {
+    fn after_process(&mut self, crashed: bool, reason: &str, env: &mut Env<'_, '_>) {
         if !self.is_wanted(env) {
             self.enter(Phase::Idle, reason, env);
         } else if crashed {

@@ -11,7 +11,7 @@ use crate::service::purpose::{Leaving, Purpose};
 
 impl Instance {
     /// The ring hears of it before the process does.
-    pub(super) fn begin_stop(&mut self, pid: u32, reason: &str, how: StopHow, env: &mut Env<'_>) {
+    pub(super) fn begin_stop(&mut self, pid: u32, reason: &str, how: StopHow, env: &mut Env<'_, '_>) {
         self.wish.stop(how);
         if self.told.has_inherited() {
             // What the last supervisor said of it would stand until its process is gone.
@@ -27,12 +27,12 @@ impl Instance {
     }
 
     /// Takes the steps that are due.
-    pub(super) fn go_on_stopping(&mut self, env: &mut Env<'_>) {
+    pub(super) fn go_on_stopping(&mut self, env: &mut Env<'_, '_>) {
         let Phase::Stopping { pid, step } = self.progress.phase() else { return };
         let hurried = matches!(env.leaving, Leaving::Hurried | Leaving::Killing);
         match step {
             Step::Announcing { until }
-                if hurried || until <= env.now() || env.at.around.is_told(&self.group) =>
+                if hurried || until <= env.now() || env.around.is_told(&self.group) =>
             {
                 self.progress.advance(Step::Draining);
                 if !hurried {
@@ -58,7 +58,7 @@ impl Instance {
         matches!(self.progress.phase(), Phase::Stopping { step: Step::Announcing { .. }, .. })
     }
 
-    fn signal_stop(&mut self, pid: u32, reason: &str, env: &mut Env<'_>) {
+    fn signal_stop(&mut self, pid: u32, reason: &str, env: &mut Env<'_, '_>) {
         let kill = env.leaving == Leaving::Killing;
         let kill_at = (!kill).then(|| env.now() + self.shutdown_timeout());
         self.enter(Phase::Stopping { pid, step: Step::Signalled { kill_at } }, reason, env);
@@ -74,7 +74,7 @@ impl Instance {
         self.wish.shutdown_timeout(package_ms)
     }
 
-    fn signal(&self, pid: u32, signal: StopSignal, env: &mut Env<'_>) {
+    fn signal(&self, pid: u32, signal: StopSignal, env: &mut Env<'_, '_>) {
         let effect = Effect::Signal { service: self.name.clone(), pid, signal };
         env.want(&self.name, Purpose::Signal, effect);
     }

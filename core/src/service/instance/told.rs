@@ -53,7 +53,7 @@ impl Told {
     }
 
     /// Tells the ring what has changed since it was last told.
-    pub(super) fn announce(&mut self, announcement: Announcement, health: Health, env: &mut Env<'_>) {
+    pub(super) fn announce(&mut self, announcement: Announcement, health: Health, env: &mut Env<'_, '_>) {
         assert!(self.public, "only what the ring is to know is announced");
         assert!(!self.is_elsewhere(&announcement.group), "a service is in one group at a time");
         let group = announcement.group.clone();
@@ -71,7 +71,7 @@ impl Told {
     }
 
     /// The ring is to forget the service.
-    pub(super) fn retract(&mut self, env: &mut Env<'_>) {
+    pub(super) fn retract(&mut self, env: &mut Env<'_, '_>) {
         assert!(self.public || self.announced.is_none(), "what is announced is public");
         self.public = false;
         self.health = None;

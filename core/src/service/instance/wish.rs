@@ -8,7 +8,7 @@ use crate::model::command::{Reply, StopHow};
 use crate::model::id::RequestId;
 use crate::model::service::{DesiredState, ServiceSpec, Topology};
 use crate::service::event::ServiceEvent;
-use crate::service::purpose::{Leaving, Queued};
+use crate::service::purpose::Leaving;
 
 /// Why a process has to be replaced although its service is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,9 +153,9 @@ impl Wish {
     }
 
     /// Nothing is left to wait for, or the end is no longer wanted.
-    pub(super) fn answer(&mut self, env: &mut Env<'_>) {
+    pub(super) fn answer(&mut self, env: &mut Env<'_, '_>) {
         for request in self.requests.drain(..) {
-            env.queue.push_back(Queued::Event(ServiceEvent::Reply(request, Reply::Done)));
+            env.tell(ServiceEvent::Reply(request, Reply::Done));
         }
     }
 }

@@ -23,7 +23,7 @@ fn a_stop_waits_until_nothing_is_in_flight_and_nobody_new_can_come() {
         if let Some(id) = world.outstanding.keys().next().copied() {
             world.answer(id, idle);
         } else {
-            world.now = world.services.poll_timeout().expect("counts again");
+            world.now = world.due().expect("counts again");
             world.advance(Duration::ZERO);
         }
     }

@@ -51,13 +51,13 @@ fn a_post_run_hook_that_fails_is_run_again_later_and_disturbs_nothing() {
     for _ in 0..4 {
         assert!(matches!(world.answer_only(false), Effect::RunHook { hook: Hook::PostRun, .. }));
         assert_eq!(world.state("web"), Some(ServiceState::Up));
-        let at = world.services.poll_timeout().expect("later");
+        let at = world.due().expect("later");
         assert!(at > world.now);
         world.now = at;
         world.advance(Duration::ZERO);
     }
     world.answer_only(true);
-    assert_eq!(world.services.poll_timeout(), None);
+    assert_eq!(world.due(), None);
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn too_many_failures_are_given_up_until_an_operator_starts_again() {
     let view = world.view();
     assert_eq!((view.state, view.health), (ServiceState::Failed, Health::Critical));
     assert_eq!(view.last_exit, Some(ExitStatus::Signal(11)));
-    assert_eq!(world.services.poll_timeout(), None);
+    assert_eq!(world.due(), None);
     let start = world.ask("web", Asked::Start, false);
     assert_eq!(world.replies.get(&start), Some(&Reply::Done));
     world.settle();
@@ -135,7 +135,7 @@ fn files_are_written_again_only_for_news_and_kept_when_that_fails() {
     assert!(matches!(world.answer_only(false), Effect::Render { .. }));
     let view = world.view();
     assert_eq!((view.state, view.last_error.as_deref()), (ServiceState::Up, Some("no key")));
-    let at = world.services.poll_timeout().expect("again");
+    let at = world.due().expect("again");
     assert!(at > world.now);
     world.now = at;
     world.advance(Duration::ZERO);
@@ -166,7 +166,7 @@ fn a_process_that_was_just_started_is_checked_soon_again() {
     let mut waits = Vec::new();
     for good in [false, false, false, false, false, true, false] {
         assert!(matches!(world.answer_only(good), Effect::CheckHealth { .. }));
-        let at = world.services.poll_timeout().expect("again");
+        let at = world.due().expect("again");
         waits.push(u64::try_from(at.saturating_since(world.now).as_millis()).expect("short"));
         world.now = at;
         world.advance(Duration::ZERO);
@@ -191,7 +191,7 @@ fn health_is_checked_at_once_then_now_and_then() {
             (view.health, view.health_note.as_str()),
             (if good { Health::Ok } else { Health::Critical }, "checked")
         );
-        let at = world.services.poll_timeout().expect("again");
+        let at = world.due().expect("again");
         assert!(at > world.now && at <= world.now + Duration::from_millis(longest_ms));
         world.now = at;
         world.advance(Duration::ZERO);

@@ -3,13 +3,9 @@
 use super::*;
 use crate::model::service::ServiceState;
 
-fn at(ring: &Ring) -> Moment<'_> {
-    Moment { now: Instant::ZERO, wall: WALL, around: ring }
-}
-
 fn load(world: &mut World, request: RequestId, service: &str) {
     let ask = Ask::Load { spec: Box::new(spec(service, 0)), force: false };
-    world.services.handle_ask(at(&world.ring), request, name(service), ask);
+    world.services.handle_ask(ctx!(world), &world.ring, request, name(service), ask);
 }
 
 #[test]
@@ -51,7 +47,7 @@ fn a_spec_that_cannot_be_stored_changes_nothing() {
     world.answer_only(false);
     let not_durable = Reply::Failed(CommandError::NotDurable(String::from("disk full")));
     assert_eq!(world.replies.get(&load), Some(&not_durable));
-    assert!(world.services.views().is_empty() && world.services.poll_timeout().is_none());
+    assert!(world.services.views().is_empty() && world.due().is_none());
 
     let mut world = World::load_up("web");
     let (stop, unload) = (world.ask("web", Asked::Stop, false), world.ask("web", Asked::Unload, false));
@@ -120,10 +116,10 @@ fn the_ring_hears_of_a_stop_before_the_process_and_kill_comes_at_the_deadline() 
     assert!(matches!(world.answer_only(true), Effect::Signal { signal: StopSignal::Stop, .. }));
     world.advance(Duration::from_millis(7_999));
     assert!(world.outstanding.is_empty());
-    assert_eq!(world.services.poll_timeout(), Some(world.now + Duration::from_millis(1)));
+    assert_eq!(world.due(), Some(world.now + Duration::from_millis(1)));
     world.advance(Duration::from_millis(1));
     assert!(matches!(world.answer_only(true), Effect::Signal { signal: StopSignal::Kill, .. }));
-    assert_eq!((world.services.poll_timeout(), world.replies.get(&stop)), (None, None));
+    assert_eq!((world.due(), world.replies.get(&stop)), (None, None));
     world.exit(&"web".parse().expect("valid"), ExitStatus::Signal(9));
     assert_eq!(world.replies.get(&stop), Some(&Reply::Done));
 }
@@ -249,23 +245,29 @@ fn limits_are_answered() {
     }
     let one_more = RequestId(u64::MAX);
     load(&mut world, one_more, "more");
-    let last = world.services.queue.pop_back();
+    let last = core::iter::from_fn(|| world.services.poll_event()).last();
     let refused = |r: &Reply| matches!(r, Reply::Failed(CommandError::Limit(_)));
-    assert!(matches!(&last, Some(Queued::Event(ServiceEvent::Reply(_, r))) if refused(r)), "{last:?}");
+    assert!(matches!(&last, Some(ServiceEvent::Reply(_, r)) if refused(r)), "{last:?}");
     for n in 0..=limits::SERVICE_COMMANDS_MAX as u64 {
-        world.services.handle_ask(at(&world.ring), RequestId(n), name("s0"), Ask::Stop(StopHow::default()));
+        world.services.handle_ask(
+            ctx!(world),
+            &world.ring,
+            RequestId(n),
+            name("s0"),
+            Ask::Stop(StopHow::default()),
+        );
     }
-    let last = world.services.queue.pop_back();
-    assert!(matches!(&last, Some(Queued::Event(ServiceEvent::Reply(_, r))) if refused(r)), "{last:?}");
+    let last = core::iter::from_fn(|| world.services.poll_event()).last();
+    assert!(matches!(&last, Some(ServiceEvent::Reply(_, r)) if refused(r)), "{last:?}");
 }
 
 #[test]
 fn an_organization_that_makes_a_group_too_long_is_an_error_of_the_start() {
     let long = ServiceSpec { group: "g".repeat(249), ..spec("web", 0) };
-    let world = World::new();
-    let mut services = machine(vec![long], Vec::new(), Instant::ZERO, &world.ring);
-    services.handle_timeout(at(&world.ring));
-    let view = &services.views()[0];
+    let mut world = World::new();
+    world.services = machine(vec![long], Vec::new(), Instant::ZERO, &world.ring);
+    world.services.handle_timeout(ctx!(world), &world.ring);
+    let view = &world.services.views()[0];
     assert_eq!(view.state, ServiceState::Backoff);
     assert!(view.last_error.as_ref().is_some_and(|e| e.contains("acme")), "{view:?}");
 }

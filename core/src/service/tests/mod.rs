@@ -16,15 +16,32 @@ use core::time::Duration;
 use super::*;
 use crate::model::census::{Census, CensusGroup, CensusMember};
 use crate::model::command::StopHow;
+use crate::model::context::Outputs;
 use crate::model::exit_status::ExitStatus;
 use crate::model::facts::{GroupConfig, GroupFile};
+use crate::model::id::InputId;
 use crate::model::id::MemberId;
 use crate::model::io::{Effect, StopSignal};
 use crate::model::limits;
+use crate::model::metrics::Metrics;
 use crate::model::prepared::{Changed, HookEnd, HookExit, Prepared, Rendered};
 use crate::model::service::{Health, Hook, ServiceState, SpecChange};
 use crate::model::time::UnixTime;
 use crate::store::service as row;
+
+/// Lends the machine what it needs of the world beside itself.
+macro_rules! ctx {
+    ($world:ident) => {
+        &mut Context {
+            now: $world.now,
+            wall: WALL,
+            input: InputId(0),
+            outputs: &mut $world.outputs,
+            metrics: &mut $world.metrics,
+        }
+    };
+}
+use ctx;
 
 const WALL: UnixTime = UnixTime::from_millis(1);
 const ME: MemberId = MemberId::from_bytes([1; 16]);
@@ -89,6 +106,8 @@ struct World {
     changes: Changed,
     now: Instant,
     next_id: u64,
+    outputs: Outputs,
+    metrics: Metrics,
     outstanding: BTreeMap<EffectId, Effect>,
     processes: BTreeMap<ServiceName, Process>,
     disk: BTreeMap<Vec<u8>, Vec<u8>>,
@@ -119,6 +138,8 @@ impl World {
             changes: Changed::default(),
             now: Instant::ZERO,
             next_id: 0,
+            outputs: Outputs::default(),
+            metrics: Metrics::default(),
             outstanding: BTreeMap::new(),
             processes: BTreeMap::new(),
             disk: BTreeMap::new(),
@@ -136,6 +157,13 @@ impl World {
         world
     }
 
+    /// When the machine wants to be called.
+    fn due(&self) -> Option<Instant> {
+        let (at, reason) = self.services.poll_timeout()?;
+        assert_eq!(reason, WakeReason::Service);
+        Some(at)
+    }
+
     fn id(&mut self) -> u64 {
         self.next_id += 1;
         self.next_id
@@ -143,14 +171,13 @@ impl World {
 
     fn drain(&mut self) {
         loop {
-            let next_id = &mut self.next_id;
-            let mut new_effect_id = || {
-                *next_id += 1;
-                EffectId(*next_id)
-            };
-            let Some(event) = self.services.poll_event(&mut new_effect_id) else { break };
+            let Some(event) = self.services.poll_event() else { break };
             match event {
-                ServiceEvent::Effect(id, effect) => self.take_effect(id, effect),
+                ServiceEvent::Effect { errand, effect } => {
+                    let id = EffectId(self.id());
+                    self.services.handle_effect_begun(id, errand);
+                    self.take_effect(id, effect);
+                }
                 ServiceEvent::Reply(request, reply) => self.take_reply(request, reply),
                 ServiceEvent::Changed { service, from, to, reason } => {
                     assert!(!reason.is_empty());
@@ -313,7 +340,7 @@ impl World {
             );
             let effect = self.outstanding.values().any(|e| concerns(e, &name));
             let exit_is_due = process.is_some_and(|p| p.told == Some(StopSignal::Kill));
-            let deadline = self.services.poll_timeout().is_some();
+            let deadline = self.due().is_some();
             assert!(at_goal || effect || exit_is_due || deadline, "stuck: {view:?}");
         }
     }
@@ -337,8 +364,7 @@ impl World {
     }
 
     fn raw_ask(&mut self, request: RequestId, name: ServiceName, ask: Ask) {
-        let at = Moment { now: self.now, wall: WALL, around: &self.ring };
-        self.services.handle_ask(at, request, name, ask);
+        self.services.handle_ask(ctx!(self), &self.ring, request, name, ask);
         self.drain();
     }
 
@@ -397,8 +423,7 @@ impl World {
     }
 
     fn deliver(&mut self, id: EffectId, result: &EffectResult) -> bool {
-        let at = Moment { now: self.now, wall: WALL, around: &self.ring };
-        let own = self.services.handle_effect_done(at, id, result);
+        let own = self.services.handle_effect_done(ctx!(self), &self.ring, id, result);
         self.drain();
         own
     }
@@ -412,39 +437,33 @@ impl World {
 
     fn advance(&mut self, by: Duration) {
         self.now = self.now + by;
-        let at = Moment { now: self.now, wall: WALL, around: &self.ring };
-        self.services.handle_timeout(at);
+        self.services.handle_timeout(ctx!(self), &self.ring);
         self.drain();
     }
 
     fn leave(&mut self, drain: bool) {
-        let at = Moment { now: self.now, wall: WALL, around: &self.ring };
-        self.services.handle_leave(at, drain);
+        self.services.handle_leave(ctx!(self), &self.ring, drain);
         self.drain();
     }
 
     fn hurry(&mut self) {
-        let at = Moment { now: self.now, wall: WALL, around: &self.ring };
-        self.services.handle_hurry(at);
+        self.services.handle_hurry(ctx!(self), &self.ring);
         self.drain();
     }
 
     fn role(&mut self, service: &str, role: Role) {
-        let at = Moment { now: self.now, wall: WALL, around: &self.ring };
-        self.services.handle_role(at, &service.parse().expect("valid"), role);
+        self.services.handle_role(ctx!(self), &self.ring, &service.parse().expect("valid"), role);
         self.drain();
     }
 
     fn facts(&mut self, group: &str) {
-        let at = Moment { now: self.now, wall: WALL, around: &self.ring };
-        self.services.handle_facts(at, &[group.parse().expect("valid")]);
+        self.services.handle_facts(ctx!(self), &self.ring, &[group.parse().expect("valid")]);
         self.drain();
     }
 
     /// What the ring does not tell of has changed.
     fn render(&mut self, service: &str) -> bool {
-        let at = Moment { now: self.now, wall: WALL, around: &self.ring };
-        let known = self.services.handle_render(at, &service.parse().expect("valid"));
+        let known = self.services.handle_render(ctx!(self), &self.ring, &service.parse().expect("valid"));
         self.drain();
         known
     }
@@ -521,7 +540,7 @@ impl World {
                 self.answer(id, true);
             } else if let Some(name) = ending {
                 self.exit(&name, ExitStatus::Signal(15));
-            } else if let Some(at) = self.services.poll_timeout().filter(|at| *at < quiet_until) {
+            } else if let Some(at) = self.due().filter(|at| *at < quiet_until) {
                 self.now = self.now.max(at);
                 self.advance(Duration::ZERO);
             } else {
@@ -579,7 +598,9 @@ fn machine(
     let timings = Timings::lan();
     let org = Some(String::from("acme"));
     let begin = Beginning { timings: &timings, org, planted: Planted::default(), specs, running };
-    Services::new(Moment { now, wall: WALL, around }, begin, Rng::from_seed([3; 32]))
+    let (outputs, metrics) = (&mut Outputs::default(), &mut Metrics::default());
+    let ctx = &mut Context { now, wall: WALL, input: InputId(0), outputs, metrics };
+    Services::new(ctx, around, begin, Rng::from_seed([3; 32]))
 }
 
 fn concerns(effect: &Effect, name: &ServiceName) -> bool {

@@ -105,13 +105,13 @@ fn take(world: &mut World, step: Step) {
             let names: Vec<ServiceName> = world.processes.keys().cloned().collect();
             let name = which.get(&names);
             // What was kept and is not adopted yet ends unseen.
-            if world.services.effects.contains_key(&world.processes[name].spawn) {
+            if world.services.outbox.awaited(world.processes[name].spawn).is_some() {
                 world.exit(name, ExitStatus::Code(code));
             }
         }
         Step::Advance { ms } => world.advance(Duration::from_millis(ms)),
         Step::NextDeadline => {
-            if let Some(at) = world.services.poll_timeout() {
+            if let Some(at) = world.due() {
                 assert!(at <= world.now + Duration::from_secs(3_600), "a deadline is near");
                 world.now = world.now.max(at);
                 world.advance(Duration::ZERO);

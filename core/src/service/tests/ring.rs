@@ -27,7 +27,7 @@ fn a_strict_bind_is_waited_for_and_says_what_is_missing() {
     world.ask("web", Asked::Load(Box::new(bound(BindingMode::Strict))), false);
     world.settle();
     assert_eq!(waits_for(&world), "bind database: group db.default has no alive member");
-    assert_eq!(world.services.poll_timeout(), None, "it is not asked again and again");
+    assert_eq!(world.due(), None, "it is not asked again and again");
     world.serve(DB, "host = 1\n");
     assert_eq!(waits_for(&world), "bind database: group db.default does not export port");
     world.serve(DB, "host = 1\nport = 2\n");

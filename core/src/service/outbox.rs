@@ -1,0 +1,42 @@
+//! What the node is to be told, and what it was asked for and has not answered.
+
+use alloc::collections::{BTreeMap, VecDeque};
+
+use super::event::ServiceEvent;
+use super::purpose::{Errand, Purpose};
+use crate::model::id::{EffectId, ServiceName};
+
+/// What waits for `poll_event`, and the effects whose results are awaited.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    events: VecDeque<ServiceEvent>,
+    /// Effects that are not answered for good.
+    effects: BTreeMap<EffectId, Errand>,
+}
+
+impl Outbox {
+    pub(super) fn tell(&mut self, event: ServiceEvent) {
+        self.events.push_back(event);
+    }
+
+    pub(super) fn take(&mut self) -> Option<ServiceEvent> {
+        self.events.pop_front()
+    }
+
+    /// The effect has its number: its result finds its way back by that.
+    pub(super) fn begun(&mut self, effect: EffectId, errand: Errand) {
+        let taken = self.effects.insert(effect, errand);
+        assert!(taken.is_none(), "an effect id is used once");
+    }
+
+    /// What an effect was wanted for; none when it is none of this component's, or was answered.
+    pub(super) fn awaited(&self, effect: EffectId) -> Option<(ServiceName, Purpose)> {
+        self.effects.get(&effect).map(|errand| (errand.service.clone(), errand.purpose))
+    }
+
+    /// The last result of an effect has come.
+    pub(super) fn answered(&mut self, effect: EffectId) {
+        let known = self.effects.remove(&effect);
+        assert!(known.is_some(), "only what is awaited is answered");
+    }
+}
