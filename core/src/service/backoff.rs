@@ -34,6 +34,7 @@ impl Backoff {
         let doublings = failures.saturating_sub(1).min(63);
         let ceiling = self.min_ms.saturating_mul(1 << doublings).min(self.max_ms);
         let floor = (ceiling / 2).max(self.min_ms);
+        assert!(floor <= ceiling, "a wait is drawn from a range");
         let wait_ms = rng.between(floor, ceiling);
         assert!(self.min_ms <= wait_ms && wait_ms <= self.max_ms, "a wait stays within its two timings");
         Duration::from_millis(wait_ms)

@@ -4,8 +4,8 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::{format, vec};
 
-use super::Services;
 use super::instance::Instance;
+use super::{Services, Slot};
 use crate::model::command::{CommandError, Reply, StopHow};
 use crate::model::context::Context;
 use crate::model::id::{RequestId, ServiceName};
@@ -86,6 +86,10 @@ impl Services {
         name: &ServiceName,
         ask: Ask,
     ) {
+        assert!(
+            !self.slots.get(name).is_some_and(Slot::is_busy),
+            "commands about one service follow each other"
+        );
         let loaded = self.slots.get(name).and_then(|slot| slot.instance.as_ref()).map(Instance::spec);
         let answer = match (loaded, ask) {
             (_, Ask::Load { spec, force }) => self.load(request, loaded, *spec, force),
@@ -143,6 +147,7 @@ impl Services {
         mut spec: ServiceSpec,
         force: bool,
     ) -> Result<Change, Reply> {
+        assert!(loaded.is_none_or(|loaded| loaded.name() == spec.name()), "a spec is loaded under its name");
         self.check(&spec).map_err(Reply::Failed)?;
         let Some(loaded) = loaded else {
             let name = spec.name();
@@ -176,6 +181,7 @@ impl Services {
             return Err(Reply::Failed(CommandError::Package(why)));
         }
         self.check(&spec).map_err(Reply::Failed)?;
+        assert!(spec.desired == loaded.desired, "an update of options starts and stops nothing");
         if spec == *loaded { Err(Reply::Unchanged) } else { Ok(Change::new(request, spec)) }
     }
 
@@ -191,6 +197,10 @@ impl Services {
     }
 
     fn begin_change(&mut self, name: &ServiceName, change: Change) {
+        assert!(
+            change.spec.as_ref().is_none_or(|spec| spec.name() == *name),
+            "a spec is stored under its name"
+        );
         let write = change.spec.as_deref().map_or_else(|| row::delete(name), row::store);
         let slot = self.slots.entry(name.clone()).or_default();
         assert!(slot.change.is_none(), "changes of one service are stored one after the other");
@@ -217,6 +227,7 @@ impl Services {
         if change.stop.is_none() {
             self.reply(change.request, Reply::Done);
         }
+        assert!(change.spec.is_some() || change.stop.is_some(), "an unload waits for the process to end");
         let mut replacement = change.spec;
         if self.slots.get(name).is_some_and(|slot| slot.instance.is_none())
             && let Some(spec) = replacement.take()

@@ -157,6 +157,7 @@ impl Services {
                 instance.expect("it was just created").disown();
             }
         }
+        assert!(services.slots.values().all(|slot| slot.change.is_none()), "no change is under way");
         services
     }
 
@@ -172,6 +173,7 @@ impl Services {
             return;
         }
         self.leaving = Leaving::Polite { drain };
+        assert!(!self.all_stopped, "a supervisor that leaves has not stopped yet");
         for slot in self.slots.values_mut() {
             for (request, _) in slot.waiting.drain(..) {
                 let refusal = Reply::Failed(CommandError::Leaving);
@@ -188,6 +190,7 @@ impl Services {
             Leaving::Polite { .. } => Leaving::Hurried,
             Leaving::Hurried | Leaving::Killing => Leaving::Killing,
         };
+        assert!(self.leaving > Leaving::Polite { drain: true }, "a supervisor that leaves never slows down");
         self.reconcile_all(ctx, around);
     }
 
@@ -252,6 +255,8 @@ impl Services {
         if is_last {
             self.outbox.answered(effect);
         }
+        let is_awaited = self.outbox.awaited(effect).is_some();
+        assert!(is_last != is_awaited, "an effect is awaited until its last result");
         match (purpose, result) {
             (Purpose::Persist, EffectResult::PersistFailed(reason)) => {
                 self.finish_change(ctx, around, &name, Some(reason));
@@ -315,6 +320,8 @@ impl Services {
         // An organization can make a restored group too long; `prepare` reports that, the name still stands.
         let group = spec.service_group(self.org.as_deref()).or_else(|_| spec.service_group(None));
         let group = group.expect("specs are checked when they are loaded and when they are decoded");
+        let is_new = self.slots.get(&name).is_none_or(|slot| slot.instance.is_none());
+        assert!(is_new, "a service is created once");
         let mut env = Env {
             ctx,
             around,

@@ -75,21 +75,25 @@ impl Works {
         };
         let (work, state) = self.states.iter_mut().find(due)?;
         *state = State { wanted_at: None, under_way: true, ..*state };
+        assert!(allowed(*work), "only work that makes sense is begun");
         Some(*work)
     }
 
     /// It has ended as it should.
     pub(super) fn succeeded(&mut self, work: Work) {
         let state = self.states.entry(work).or_default();
+        assert!(state.under_way, "{work:?} ends once it has begun");
         (state.under_way, state.failures) = (false, 0);
     }
 
     /// It has failed and is done again after a while.
     pub(super) fn failed(&mut self, work: Work, now: Instant, backoff: &Backoff, rng: &mut Rng) {
         let state = self.states.entry(work).or_default();
+        assert!(state.under_way, "{work:?} fails once it has begun");
         state.under_way = false;
         state.failures = state.failures.saturating_add(1);
         let at = now + backoff.wait(state.failures, rng);
+        assert!(at > now, "what failed is done again after a pause");
         // What is wanted anew meanwhile waits all the same: it would fail in the same way.
         state.wanted_at = Some(at);
     }

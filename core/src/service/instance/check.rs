@@ -22,7 +22,9 @@ impl Instance {
         let of_spec = self.spec().health_check_interval_ms;
         let of_package = self.files.package().and_then(|p| p.health_interval_ms);
         let ms = of_package.filter(|_| of_spec == HEALTH_CHECK_INTERVAL_MS).unwrap_or(of_spec);
-        super::bounded(ms.max(deadline::HEALTH_INTERVAL_MS_MIN))
+        let interval = super::bounded(ms.max(deadline::HEALTH_INTERVAL_MS_MIN));
+        assert!(!interval.is_zero(), "checks follow each other with a pause");
+        interval
     }
 
     pub(super) fn check_timeout_ms(&self) -> u64 {
@@ -34,6 +36,7 @@ impl Instance {
     pub(super) fn handle_checked(&mut self, health: Health, note: &str, env: &mut Env<'_, '_>) {
         self.works.succeeded(Work::Health);
         let wait = self.checks.checked(health, note, self.check_interval(), env.rng);
+        assert!(!wait.is_zero(), "checks follow each other with a pause");
         self.works.want(Work::Health, env.now() + wait);
         self.publish(env);
     }
@@ -59,6 +62,7 @@ impl Instance {
     pub(super) fn handle_suitability(&mut self, end: &HookEnd, env: &mut Env<'_, '_>) {
         self.works.succeeded(Work::Suitability);
         self.checks.asked(end);
+        assert!(self.checks.suitability().is_some(), "a hook that ended has answered");
         if !matches!(end.exit, HookExit::Missing) {
             self.works.want(Work::Suitability, env.now() + self.check_interval());
         }
@@ -75,6 +79,8 @@ impl Instance {
         let willing = !self.is_draining() && self.spec().maintenance.is_none();
         let well = self.health() != Health::Critical;
         let fit = up && asked && self.progress.is_at_hand() && willing && well;
+        assert!(!fit || self.wish.is_up(), "only what is wanted up leads");
+        assert!(!fit || !self.is_draining(), "only what takes new work leads");
         Some(Fitness { suitability: suitability.unwrap_or_default(), fit })
     }
 }

@@ -27,6 +27,7 @@ impl Instance {
         if let Some(drain) = self.drain.as_mut() {
             drain.ordered(request);
         }
+        assert!(self.drain.as_ref().is_some_and(Drain::is_by_operator), "an operator's drain is one");
         self.reconcile(env);
     }
 
@@ -40,6 +41,10 @@ impl Instance {
             self.end_drain(env);
             self.publish(env);
         }
+        assert!(
+            !self.drain.as_ref().is_some_and(Drain::is_by_operator),
+            "an operator's drain ends with the order"
+        );
         drained
     }
 
@@ -79,6 +84,7 @@ impl Instance {
         let ms = timeout_ms.or(plan.timeout_ms).unwrap_or(default_ms);
         let ms = if running { ms } else { 0 };
         self.drain = Some(Drain::new(env.now(), ms, hook, count));
+        assert!(!count || running, "only a process has requests in flight");
         if hook && ms > 0 {
             self.works.want_now(Work::DrainHook, env.now());
         }
@@ -96,6 +102,7 @@ impl Instance {
         if let Some(reason) = start::failure_of(Hook::Drain, end) {
             self.tries.note_error(reason);
         }
+        assert!(self.files.has_hook(Hook::Drain), "only a hook that a package has is run");
         self.works.succeeded(Work::DrainHook);
         if let Some(drain) = self.drain.as_mut() {
             drain.hook_ended();
@@ -122,6 +129,7 @@ impl Instance {
         }
         if self.is_drained(env) {
             self.finish_drain(env);
+            assert!(self.drain_ends().is_none(), "a drain that is over does not end again");
         }
     }
 
@@ -139,6 +147,10 @@ impl Instance {
         if self.drain.as_ref().is_some_and(|drain| !drain.is_by_operator()) {
             self.drain = None;
         }
+        assert!(
+            self.drain.as_ref().is_none_or(Drain::is_by_operator),
+            "only an operator's drain outlives a process"
+        );
     }
 
     /// When a drain ends by itself.

@@ -66,6 +66,7 @@ impl Drain {
     /// A stop waits no longer for it than until then.
     pub(super) fn shorten(&mut self, until: Instant) {
         self.until = self.until.min(until);
+        assert!(self.until <= until, "a stop waits no longer than it says");
     }
 
     /// How long its hook may take.
@@ -80,6 +81,7 @@ impl Drain {
     /// Takes what was counted in flight; none when it cannot be said, and then it is a plain wait. True when it is to
     /// be counted again.
     pub(super) fn counted(&mut self, count: Option<u64>) -> bool {
+        assert!(self.idle.is_some(), "only what can be counted is counted");
         self.idle = Some(count == Some(0));
         !self.over
     }

@@ -99,6 +99,7 @@ impl Files {
     pub(super) fn prepared(&mut self, prepared: &Prepared) -> bool {
         self.prepared = Some(prepared.clone());
         self.versions_applied = self.versions_in_hand;
+        assert!(self.ident() == Some(&prepared.ident), "what runs is what was made ready");
         self.adopted.take().is_some_and(|ident| ident != prepared.ident)
     }
 
@@ -129,6 +130,7 @@ impl Files {
         } else if changed.config && !reconfigures {
             Meaning::Replace("its configuration changed")
         } else {
+            assert!(!changed.config || reconfigures, "a change that no hook is told of replaces the process");
             Meaning::Tell {
                 reconfigure: reconfigures && (changed.config || changed.hooks.contains(&Hook::Reconfigure)),
                 file_updated: changed.files && self.has_hook(Hook::FileUpdated),

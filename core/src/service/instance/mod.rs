@@ -124,6 +124,8 @@ impl Instance {
         env: &mut Env<'_, '_>,
     ) -> Self {
         let name = spec.name();
+        assert!(kept.as_ref().is_none_or(|kept| kept.service == name), "a process belongs to its service");
+        assert!(*group.service() == *name.as_str(), "a service stands in a group of its name");
         env.tell(ServiceEvent::Changed {
             service: name.clone(),
             from: None,
@@ -210,6 +212,7 @@ impl Instance {
                 self.forgive(env);
             }
         }
+        assert!(!replaced.needs_restart || self.wish.is_stale(), "a process of the old spec is replaced");
         self.publish(env);
     }
 
@@ -218,6 +221,7 @@ impl Instance {
         self.tries.forgive();
         if self.is_given_a_rest() {
             self.enter(Phase::Backoff { until: env.now() }, "an operator starts it again", env);
+            assert!(self.progress.next_start() == Some(env.now()), "an operator's start waits for nothing");
         }
     }
 
@@ -273,10 +277,34 @@ impl Instance {
         if self.progress.phase() == Phase::Idle {
             self.wish.answer(env);
         }
+        self.check();
+    }
+
+    /// What holds between the structs after every step.
+    fn check(&self) {
+        let phase = self.progress.phase();
+        assert!(!self.progress.has_kept(), "a process that outlived the last supervisor is adopted at once");
+        assert!(!self.wish.is_awaited() || !self.wish.is_up(), "the end of what is wanted is waited for");
+        assert!(phase != Phase::Idle || !self.wish.is_awaited(), "what has ended is waited for");
+        assert!(phase != Phase::Idle || !self.told.is_public(), "the ring hears of a service that is down");
+        assert!(!self.told.is_public() || self.files.package().is_some(), "a public service has a package");
+        assert!(
+            self.progress.pid().is_none() || self.files.ident().is_some(),
+            "a process was made of something"
+        );
+        assert!(
+            (phase == Phase::Waiting) == self.progress.waiting_for().is_some(),
+            "waiting is for something"
+        );
+        assert!(
+            !self.progress.is_draining() || self.is_draining(),
+            "a stop drains what is not being drained"
+        );
     }
 
     /// One of its effects has a result that fits.
     pub(super) fn handle_result(&mut self, purpose: Purpose, result: &EffectResult, env: &mut Env<'_, '_>) {
+        assert!(purpose.fits(result).is_some(), "only results that fit come here");
         match (purpose, result) {
             (Purpose::Prepare, EffectResult::Prepared(prepared)) => self.handle_prepared(prepared, env),
             (Purpose::Prepare, EffectResult::PrepareFailed { reason }) => {
@@ -318,6 +346,7 @@ impl Instance {
             if matches!(work, Work::Prepare | Work::Render) {
                 self.files.begin_writing();
             }
+            assert!(self.progress.allows(work, is_draining), "only work that makes sense is begun");
             let effect = self.effect_of(work, env);
             env.want(&self.name, Purpose::Work(work, self.works.process()), effect);
         }
@@ -327,9 +356,15 @@ impl Instance {
     fn look_around(&self, env: &Env<'_, '_>) -> Facts {
         let around = env.around;
         let maintenance = &self.spec().maintenance;
+        let watched = self.watched();
+        let census = around.census(&watched);
+        assert!(
+            census.groups.len() <= watched.len(),
+            "templates see the groups that concern them, and no others"
+        );
         Facts {
             me: around.me(),
-            census: around.census(&self.watched()),
+            census,
             role: self.part.role().cloned(),
             config: around.config(&self.group),
             files: around.files(&self.group),
@@ -357,8 +392,10 @@ impl Instance {
         if phase == Phase::Idle {
             self.told.retract(env);
             self.end_drain(env);
+            assert!(!self.is_draining(), "what is down has nothing to drain");
         }
         self.publish(env);
+        assert!(self.progress.phase() == phase, "telling of a phase does not change it");
     }
 }
 

@@ -129,6 +129,11 @@ impl Progress {
         matches!(self.phase, Phase::Stopping { .. })
     }
 
+    /// Whether its stop waits for what is in flight.
+    pub(super) const fn is_draining(&self) -> bool {
+        matches!(self.phase, Phase::Stopping { step: Step::Draining, .. })
+    }
+
     /// Whether a process runs, is about to, or outlived the last supervisor.
     pub(super) const fn has_process(&self) -> bool {
         self.phase.has_process() || self.kept.is_some()

@@ -16,6 +16,8 @@ impl Instance {
     /// A process that this supervisor started.
     pub(super) fn process_started(&mut self, env: &mut Env<'_, '_>) {
         let now = env.now();
+        assert!(self.progress.is_running(), "work beside a process begins when it runs");
+        assert!(!self.wish.is_stale(), "a process that was just started is what is wanted");
         if self.files.has_hook(Hook::PostRun) {
             self.works.want_now(Work::PostRun, now);
         }
@@ -29,6 +31,9 @@ impl Instance {
     /// The effect that a kind of work begins with.
     pub(super) fn effect_of(&mut self, work: Work, env: &Env<'_, '_>) -> Effect {
         let service = self.name.clone();
+        // The suitability hook is asked again later, when another package may be at hand.
+        let has_hook = work.hook().is_none_or(|hook| self.files.has_hook(hook));
+        assert!(has_hook || work == Work::Suitability, "only a hook that a package has is run");
         match (work, work.hook()) {
             (_, Some(hook)) => {
                 let timeout_ms = match work {
@@ -104,6 +109,7 @@ impl Instance {
     }
 
     fn handle_hook_ended(&mut self, work: Work, end: &HookEnd, env: &mut Env<'_, '_>) {
+        assert!(work.hook().is_some(), "only work that runs a hook ends with one");
         let hook = work.hook().unwrap_or_default();
         match start::failure_of(hook, end) {
             None => {
@@ -148,6 +154,7 @@ impl Instance {
             return;
         }
         let shift = self.part.assign(role);
+        assert!(self.part.role().is_some(), "an election that has spoken is remembered");
         self.progress.reconsider();
         if self.progress.is_running() {
             self.renew_lease(env);
@@ -166,6 +173,8 @@ impl Instance {
 
     /// It led and does so no longer. There is no time to drain: another may lead already.
     fn demoted(&mut self, env: &mut Env<'_, '_>) {
+        assert!(self.part.leads_until().is_none(), "a service that leads is not demoted");
+        assert!(self.progress.is_running(), "only a process that acted as the leader is demoted");
         match self.files.demoted() {
             Demoted::Restart | Demoted::Stop => {
                 self.tries.forget_failures();
@@ -190,6 +199,7 @@ impl Instance {
     fn lease(&mut self, left_ms: Option<u64>, env: &mut Env<'_, '_>) {
         let Phase::Running { pid } = self.progress.phase() else { return };
         let then = self.files.demoted();
+        assert!(left_ms.is_none_or(|ms| ms > 0), "a lease lasts");
         let effect = Effect::Lease { service: self.name.clone(), pid, left_ms, then };
         env.want(&self.name, Purpose::Lease, effect);
     }

@@ -22,6 +22,7 @@ impl Instance {
             applied_config: prepared.applied_config,
             applied_versions: self.files.versions_applied(),
         };
+        assert!(initialized || !announcement.accepting, "only a process takes work");
         let health = self.health();
         self.told.announce(announcement, health, env);
     }
@@ -33,6 +34,10 @@ impl Instance {
 
     pub(in super::super) fn view(&self) -> ServiceView {
         let (since, since_wall) = self.progress.since();
+        assert!(
+            self.progress.pid().is_none() || self.progress.next_start().is_none(),
+            "what runs is not started"
+        );
         ServiceView {
             spec: self.spec().clone(),
             group: self.group.clone(),

@@ -36,6 +36,7 @@ impl Instance {
         self.wish.renewed();
         self.progress.reconsidered();
         self.enter(Phase::Preparing, reason, env);
+        assert!(!self.told.is_elsewhere(&self.group), "the ring forgets the group that a service leaves");
         self.prepare_when_free(env);
     }
 
@@ -44,6 +45,7 @@ impl Instance {
         if self.progress.phase() != Phase::Preparing || self.files.is_writing() {
             return;
         }
+        assert!(!self.progress.has_process(), "a package is made ready while no process uses it");
         if self.is_wanted(env) {
             let effect = self.prepare_effect(env);
             env.want(&self.name, Purpose::Prepare, effect);
@@ -54,6 +56,7 @@ impl Instance {
 
     pub(super) fn prepare_effect(&mut self, env: &Env<'_, '_>) -> Effect {
         let facts = Box::new(self.facts(env));
+        assert!(facts.me == env.around.me(), "templates know the member that they are written for");
         Effect::Prepare { service: self.name.clone(), spec: Box::new(self.spec().clone()), facts }
     }
 
@@ -70,6 +73,7 @@ impl Instance {
             self.files.prepared(prepared);
             self.told.publish();
             self.publish(env);
+            assert!(!self.told.is_elsewhere(&self.group), "a service is announced where it is");
             self.wait_or_start(env);
         }
         self.reconcile(env);
@@ -94,6 +98,11 @@ impl Instance {
     pub(super) fn wait_or_start(&mut self, env: &mut Env<'_, '_>) {
         self.progress.reconsidered();
         let waited = self.progress.phase() == Phase::Waiting;
+        assert!(
+            waited || self.progress.phase() == Phase::Preparing,
+            "a start waits after its package is ready"
+        );
+        assert!(self.files.package().is_some(), "what a service waits for is known from its package");
         if self.wish.is_stale() {
             return self.prepare("its options changed", env);
         }
@@ -128,6 +137,7 @@ impl Instance {
             return self.spawn("prepared", env);
         }
         self.enter(Phase::Initializing, "prepared", env);
+        assert!(!self.files.is_writing(), "no file changes while the init hook runs");
         let service = self.name.clone();
         let effect = Effect::RunHook { service, hook: Hook::Init, timeout_ms: deadline::INIT_MS };
         env.want(&self.name, Purpose::Init, effect);
@@ -138,6 +148,7 @@ impl Instance {
         if self.progress.phase() != Phase::Initializing {
             return;
         }
+        assert!(self.files.has_hook(Hook::Init), "only a hook that a package has is run");
         if !self.is_wanted(env) {
             self.enter(Phase::Idle, "no longer wanted", env);
         } else if self.wish.is_stale() {
@@ -151,6 +162,8 @@ impl Instance {
     }
 
     fn spawn(&mut self, reason: &str, env: &mut Env<'_, '_>) {
+        assert!(!self.wish.is_stale(), "what is spawned is what is wanted");
+        assert!(self.is_wanted(env), "only what is wanted is spawned");
         self.enter(Phase::Spawning { adopted: false }, reason, env);
         let effect = Effect::Spawn { service: self.name.clone(), group: self.group.clone() };
         env.want(&self.name, Purpose::Spawn, effect);
@@ -159,6 +172,7 @@ impl Instance {
     /// Takes over the process that outlived the last supervisor, whatever becomes of it then.
     pub(super) fn adopt(&mut self, env: &mut Env<'_, '_>) {
         let Some(kept) = self.progress.take_kept() else { return };
+        assert!(kept.service == self.name, "a process is adopted by its service");
         if let Ok(group) = self.spec().service_group(env.org) {
             self.group = group;
         }
@@ -169,6 +183,7 @@ impl Instance {
         let uptime_ms = env.ctx.wall.as_millis().saturating_sub(kept.since.as_millis());
         self.progress.backdate((env.now() - Duration::from_millis(uptime_ms), kept.since));
         self.files.adopt(kept.ident);
+        assert!(!self.told.is_public(), "an adopted process is announced when its package was looked at");
         let effect = Effect::Adopt { service: self.name.clone(), group: self.group.clone(), pid: kept.pid };
         env.want(&self.name, Purpose::Spawn, effect);
     }
@@ -194,6 +209,7 @@ impl Instance {
             let (reason, how) = why.expect("it is not wanted, or it is stale");
             self.begin_stop(pid, reason, how, env);
         }
+        assert!(self.progress.pid().is_none_or(|ran| ran == pid), "the process that was spawned is the one");
         self.reconcile(env);
     }
 
@@ -208,11 +224,13 @@ impl Instance {
         } else {
             self.fail_start(reason, env);
         }
+        assert!(!self.progress.has_process(), "what could not be spawned is no process");
         self.reconcile(env);
     }
 
     /// The package of an adopted process was looked at.
     pub(super) fn adopted_prepared(&mut self, prepared: &Prepared, env: &mut Env<'_, '_>) {
+        assert!(self.progress.pid().is_some(), "the package of a process is looked at while it runs");
         let replaced = self.files.prepared(prepared);
         self.told.publish();
         self.publish(env);
@@ -232,6 +250,7 @@ impl Instance {
         } else {
             self.enter(Phase::Idle, reason, env);
         }
+        assert!(!self.progress.has_process(), "a start that failed leaves no process");
     }
 
     /// Waits before the next try, or gives up.
@@ -243,6 +262,7 @@ impl Instance {
             }
             Next::Wait(wait) => self.enter(Phase::Backoff { until: env.now() + wait }, reason, env),
         }
+        assert!(self.is_given_a_rest(), "what failed is given a rest");
     }
 
     /// The process ended.
@@ -253,6 +273,7 @@ impl Instance {
             _ => return,
         };
         let ran = self.progress.is_running().then(|| self.progress.lasted(env.now()));
+        assert!(self.progress.has_process(), "only a process ends");
         self.tries.exited(status, ran, env.backoff);
         self.forget_process();
         self.process_drained(env);
@@ -266,12 +287,15 @@ impl Instance {
         } else {
             self.after_process(crashed, &reason, env);
         }
+        assert!(!self.progress.has_process(), "a process ends once");
         self.reconcile(env);
     }
 
     /// The post-stop hook ended.
     pub(in super::super) fn handle_post_stop_ended(&mut self, end: &HookEnd, env: &mut Env<'_, '_>) {
         let Phase::AfterStop { crashed } = self.progress.phase() else { return };
+        assert!(self.files.has_hook(Hook::PostStop), "only a hook that a package has is run");
+        assert!(self.tries.last_exit().is_some(), "the post-stop hook follows the end of a process");
         if let Some(reason) = failure_of(Hook::PostStop, end) {
             self.tries.note_error(reason);
         }

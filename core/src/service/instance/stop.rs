@@ -12,6 +12,8 @@ use crate::service::purpose::{Leaving, Purpose};
 impl Instance {
     /// The ring hears of it before the process does.
     pub(super) fn begin_stop(&mut self, pid: u32, reason: &str, how: StopHow, env: &mut Env<'_, '_>) {
+        assert!(self.progress.has_process(), "only a process is stopped");
+        assert!(!self.progress.is_stopping(), "a stop begins once");
         self.wish.stop(how);
         if self.told.has_inherited() {
             // What the last supervisor said of it would stand until its process is gone.
@@ -61,6 +63,7 @@ impl Instance {
     fn signal_stop(&mut self, pid: u32, reason: &str, env: &mut Env<'_, '_>) {
         let kill = env.leaving == Leaving::Killing;
         let kill_at = (!kill).then(|| env.now() + self.shutdown_timeout());
+        assert!(kill_at.is_some() != kill, "what is not killed at once is killed at a deadline");
         self.enter(Phase::Stopping { pid, step: Step::Signalled { kill_at } }, reason, env);
         self.signal(pid, if kill { StopSignal::Kill } else { StopSignal::Stop }, env);
         let is_replaced = self.is_wanted(env);
@@ -75,6 +78,7 @@ impl Instance {
     }
 
     fn signal(&self, pid: u32, signal: StopSignal, env: &mut Env<'_, '_>) {
+        assert!(self.progress.pid() == Some(pid), "only the process of this service is signalled");
         let effect = Effect::Signal { service: self.name.clone(), pid, signal };
         env.want(&self.name, Purpose::Signal, effect);
     }

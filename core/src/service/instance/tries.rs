@@ -44,6 +44,7 @@ impl Tries {
     /// A start or a process has failed.
     pub(super) fn failed(&mut self, backoff: &Backoff, rng: &mut Rng) -> Next {
         self.failures = self.failures.saturating_add(1);
+        assert!(self.failures > 0, "a failure counts");
         if backoff.is_hopeless(self.failures) {
             return Next::GiveUp { failures: self.failures };
         }

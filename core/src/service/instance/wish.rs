@@ -88,6 +88,7 @@ impl Wish {
         if self.is_up() {
             self.how = StopHow::default();
         }
+        assert!(!replaced.needs_restart || self.stale.is_some(), "an outdated process is known to be one");
         replaced
     }
 
