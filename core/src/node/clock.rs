@@ -40,6 +40,7 @@ impl Clock {
         assert!(now >= self.now, "time never goes back");
         (self.now, self.wall) = (now, wall);
         self.input = InputId(self.input.0 + 1);
+        assert!(self.input > InputId(0), "inputs are counted from 1");
         now.saturating_since(self.expected)
     }
 

@@ -31,6 +31,7 @@ impl Collection {
         if config.planted.has(Bug::TombstoneCollectedEarly) {
             (age_ms, period_ms) = (0, 1_000);
         }
+        assert!(period_ms > 0, "one look is followed by a pause");
         Self {
             at: Instant::FAR_FUTURE,
             period: Duration::from_millis(period_ms),
@@ -46,6 +47,7 @@ impl Collection {
     fn plan(&mut self, now: Instant, rumors: &RumorStore) {
         if self.at == Instant::FAR_FUTURE && rumors.has_tombstones() {
             self.at = now + self.period;
+            assert!(self.at > now, "one look is followed by a pause");
         }
     }
 
@@ -69,5 +71,7 @@ impl Node {
             self.mark_dirty(key);
         }
         self.plan_collection();
+        let is_planned = self.collection.poll_timeout().is_some();
+        assert!(is_planned == self.rumors.has_tombstones(), "a look is planned while there are tombstones");
     }
 }

@@ -132,6 +132,7 @@ impl Node {
     }
 
     fn send_ballot(&mut self, to: &MemberId, message: Message) {
+        assert!(*to != self.me, "a member votes for itself without a message");
         let Some(record) = self.membership.table().get(to).copied() else { return };
         let body = Body::Ballot(alloc::boxed::Box::new(message));
         transmit::alone(ctx!(self), know!(self), record.swim_addr(), &body);

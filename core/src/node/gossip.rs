@@ -83,6 +83,7 @@ impl Gossip {
         key: RumorKey,
         priority: Priority,
     ) {
+        assert!(know.planted == self.planted, "one node has one set of planted bugs");
         let large = match &key {
             RumorKey::Member(_)
             | RumorKey::Departure(_)
@@ -112,7 +113,9 @@ impl Gossip {
         // One more than the whole part of log10: the number of digits, which is what "rounded up" of
         // log10(n + 1) comes to.
         let digits = log10_milli(members.saturating_add(members / 32)) / 1000 + 1;
-        self.retransmit_factor * digits as u32
+        let told_max = self.retransmit_factor * digits as u32;
+        assert!(told_max > 0, "every rumor is told");
+        told_max
     }
 
     /// Tells hot rumors to a few members.
@@ -130,6 +133,7 @@ impl Gossip {
         }
         let wait = Duration::from_millis(self.period_ms);
         self.at = if self.heat.is_empty() { Instant::FAR_FUTURE } else { ctx.now + wait };
+        assert!(self.at > ctx.now, "one round is followed by a pause");
     }
 
     /// Tells one member what is hot.
@@ -178,6 +182,7 @@ impl Gossip {
         membership: &mut Vec<proto::Membership>,
         rumors: &mut Vec<RumorMessage>,
     ) {
+        assert!(budget < DATAGRAM_BYTES_MAX, "rumors leave room for the message that carries them");
         let told_max = self.told_max(know);
         let size_of = |key: &RumorKey| know.encoded_len(key).map(|bytes| bytes + FIELD_BYTES_MAX);
         let mut left = budget;
@@ -196,6 +201,7 @@ impl Gossip {
                 rumors.extend(rumor.filter(|rumor| fits(rumor.encoded_len())));
             }
         }
+        assert!(left <= budget, "what was taken came out of the budget");
     }
 }
 

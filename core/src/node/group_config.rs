@@ -79,7 +79,9 @@ impl Node {
     /// The highest number that this member has or is about to have.
     fn current_version(&self, key: &RumorKey) -> u64 {
         let held = self.rumors.get(key).and_then(Rumor::version).map_or(0, |v| v.number);
-        self.journal.storing(key).max(held)
+        let current = self.journal.storing(key).max(held);
+        assert!(current <= INCARNATION_MAX, "a version that cannot be outbid is never taken in");
+        current
     }
 
     /// The version that an operator gave is on disk, or could not be stored.
@@ -103,6 +105,8 @@ impl Node {
         }
         self.reply(request, Reply::Done);
         self.learn_version(rumor, None, at);
+        let now_held = self.rumors.get(&rumor.key()).and_then(Rumor::version).map_or(0, |v| v.number);
+        assert!(now_held >= held, "a version never goes back");
     }
 
     /// Joins a version that was given or heard `at` that time into what is known, and tells when one that this member
@@ -119,6 +123,8 @@ impl Node {
             return heard;
         }
         let lost = self.has_lost(&key) && !had_lost;
+        let number = |rumor: &Rumor| rumor.version().map(|version| version.number);
+        assert!(self.rumors.get(&key).and_then(number) >= held, "a version never goes back");
         if let Some(version) = self.rumors.get(&key).and_then(Rumor::version) {
             self.journal.record(at, &key, version);
             if lost {

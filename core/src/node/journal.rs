@@ -147,6 +147,8 @@ impl Journal {
         let key = rumor.key();
         let mut history = self.history.clone_of(&key);
         history.record(wall, &key, rumor.version().expect("only versions are stored as one"));
+        let number = rumor.version().map_or(0, |version| version.number);
+        assert!(number > self.storing(&key), "versions that operators give follow each other");
         let rows = alloc::vec![snapshot::rumor_row(&rumor), snapshot::history_row(&key, &history)];
         let pending = Pending::Version { request, rumor: Box::new(rumor), at: wall, rows: rows.clone() };
         self.store(ctx, rows, true, pending);
@@ -244,6 +246,8 @@ impl Journal {
         if !self.dirty.is_empty() {
             self.at = ctx.now;
         }
+        let is_planned = self.dirty.is_empty() || self.at <= ctx.now;
+        assert!(is_planned, "what does not fit into a batch follows at once");
         // Looked at again when the disk has answered.
         self.dirty.append(&mut waiting);
     }
@@ -289,6 +293,7 @@ impl Journal {
 fn departure_rows(know: Knowledge<'_>, rumor: &Rumor, member: MemberId) -> Vec<Write> {
     let mut writes = alloc::vec![snapshot::rumor_row(rumor)];
     if let Some(mut statement) = know.statement(&member) {
+        assert!(statement.record.id == member, "a statement is about its member");
         statement.record.state = State::Departed;
         let value = Some(statement.to_wire().encode_to_vec());
         writes.push(Write { table: Table::Member, key: member.as_bytes().to_vec(), value });

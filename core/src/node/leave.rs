@@ -43,6 +43,7 @@ impl Node {
             self.exit(ExitReason::Left);
             return;
         }
+        assert!(self.phase == Phase::Running, "a node that departs or has exited takes no such command");
         self.begin_departing(ExitReason::Left, drain);
         self.join_departure(request);
     }
@@ -71,6 +72,10 @@ impl Node {
         self.reply(request, Reply::Done);
         self.services.handle_hurry(ctx!(self), around!(self));
         if let Phase::Departing(departing) = &mut self.phase {
+            assert!(
+                departing.step != Step::Storing || departing.reason == ExitReason::Left,
+                "a ban is not stored"
+            );
             departing.hurried = true;
             if let Step::Announcing(until) = &mut departing.step {
                 *until = self.clock.now();
@@ -81,6 +86,7 @@ impl Node {
     /// No process is left.
     pub(super) fn services_stopped(&mut self) {
         let Phase::Departing(departing) = &mut self.phase else { return };
+        assert!(departing.step == Step::Services, "services stop once");
         match departing.reason {
             // The ban has to get round, above all when it was given here.
             ExitReason::Departed => self.announce_departure(),
@@ -107,6 +113,7 @@ impl Node {
     fn announce_departure(&mut self) {
         let alone = self.membership.is_alone();
         let Phase::Departing(departing) = &mut self.phase else { return };
+        assert!(!matches!(departing.step, Step::Announcing(_)), "a departure is announced once");
         let mut until = self.clock.now();
         if !alone && !departing.hurried {
             until = self.clock.now() + Duration::from_millis(self.config.timings.leave_delay_ms);
@@ -128,6 +135,7 @@ impl Node {
 
     pub(super) fn finish_departing(&mut self) {
         let Phase::Departing(departing) = &mut self.phase else { return };
+        assert!(matches!(departing.step, Step::Announcing(_)), "a node exits after its farewell");
         let reason = departing.reason;
         for request in core::mem::take(&mut departing.requests) {
             self.reply(request, Reply::Done);

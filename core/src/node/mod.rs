@@ -157,7 +157,9 @@ fn first_incarnation(snapshot: &Snapshot, config: &Config) -> Incarnation {
     if snapshot.incarnation > Incarnation(0) && config.planted.has(Bug::RestartSameIncarnation) {
         return snapshot.incarnation;
     }
-    snapshot.incarnation.next()
+    let incarnation = snapshot.incarnation.next();
+    assert!(incarnation >= snapshot.incarnation, "a new life never goes back");
+    incarnation
 }
 
 /// What the disk remembers of the ring's rumors, bans included.
@@ -232,6 +234,7 @@ impl Node {
         if node.membership.is_banned(&me) {
             node.exit(ExitReason::Departed);
         } else {
+            assert!(node.incarnation() == incarnation, "a node speaks in the incarnation that it stores");
             node.forget_orphans();
             node.journal.store_identity(ctx!(node), incarnation, Pending::Start);
         }
@@ -264,6 +267,7 @@ impl Node {
     fn finish_input(&mut self) {
         self.wire_up();
         let (at, reason) = self.poll_timeout();
+        assert!(self.phase != Phase::Exited || at == Instant::FAR_FUTURE, "a node that has exited sleeps");
         self.clock.expect(at);
         self.outputs.push(Output::WakeAt(at, reason));
     }

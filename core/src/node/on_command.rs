@@ -22,6 +22,10 @@ impl Node {
             }
             return;
         }
+        assert!(
+            matches!(self.phase, Phase::Starting | Phase::Running),
+            "a node that leaves refuses commands"
+        );
         match command {
             Command::Depart { member } => self.depart(request, member),
             Command::Leave { drain } => self.begin_leave(request, drain),
@@ -69,6 +73,7 @@ impl Node {
         if self.membership.is_banned(&member) {
             return self.reply(request, Reply::Unchanged);
         }
+        assert!(!matches!(self.phase, Phase::Departing(_) | Phase::Exited), "a node that leaves bans nobody");
         if self.membership.table().get(&member).is_none() {
             return self.reply(request, Reply::Failed(CommandError::UnknownMember(member)));
         }
@@ -79,7 +84,7 @@ impl Node {
             return self.reply(request, Reply::Failed(CommandError::Limit(Limit::Departures)));
         }
         let rumor = Rumor::Departure(Departure { member_id: member });
-        debug_assert_eq!(rumor.key(), RumorKey::Departure(member));
+        assert!(rumor.key() == RumorKey::Departure(member), "a ban is kept under the member's id");
         self.journal.store_departure(ctx!(self), know!(self), request, &rumor);
     }
 }

@@ -43,6 +43,7 @@ impl Node {
             }
             from.address = source.ip();
         }
+        assert!(from.id != self.me, "a member hears others only");
         self.count_received(&body);
         if !self.membership.handle_contact(ctx!(self), &from, is_first_hand) {
             return;

@@ -26,6 +26,10 @@ impl Node {
             ctx.event(None, EventKind::PersistFailed { reason: reason.clone() });
         }
         let stored = failure.is_none();
+        assert!(
+            !matches!(pending, Pending::Raise(_)) || self.phase != Phase::Starting,
+            "a node starts first"
+        );
         match pending {
             // It was told to leave before it could begin.
             Pending::Start if self.phase != Phase::Starting => {}

@@ -30,6 +30,7 @@ impl Node {
         if from.address == UNSPECIFIED {
             from.address = source.ip();
         }
+        assert!(from.id != self.me, "a member hears others only");
         self.metrics.streams_received += 1;
         if !self.membership.handle_contact(ctx!(self), &from, true) {
             return;

@@ -38,6 +38,8 @@ impl Node {
         if is_due(self.collection.poll_timeout(), now) {
             self.collect();
         }
+        let is_over = !is_due(self.gossip.poll_timeout(), now) && !is_due(self.sync.poll_timeout(), now);
+        assert!(is_over, "what was due has been done");
         if is_due(self.departing_until(), now) {
             self.finish_departing();
         }

@@ -44,6 +44,7 @@ impl Node {
             ctx.limit_reached(Limit::ExportedConfiguration);
             rumor.cfg.clear();
         }
+        assert!(rumor.initialized || !rumor.accepting, "only a process takes work");
         self.tell_own_service(rumor, Incarnation(0));
     }
 
@@ -74,7 +75,9 @@ impl Node {
             Some(Rumor::Service(held)) => held.incarnation,
             _ => Incarnation(0),
         };
+        assert!(rumor.member_id == self.me, "a member speaks for its own services");
         rumor.incarnation = held.max(above).next();
+        assert!(rumor.incarnation >= held, "what is stated never goes back");
         self.learn(&Rumor::Service(rumor), Priority::Normal, None);
     }
 
@@ -98,7 +101,9 @@ impl Node {
             Some(Rumor::ServiceHealth(held)) => held.incarnation,
             _ => Incarnation(0),
         };
+        assert!(told.member_id == self.me, "a member speaks for its own services");
         told.incarnation = held.max(above).next();
+        assert!(told.incarnation >= held, "what is stated never goes back");
         self.learn(&Rumor::ServiceHealth(told), Priority::Normal, None);
     }
 
@@ -120,6 +125,7 @@ impl Node {
     }
 
     pub(super) fn hear_of_own_service(&mut self, told: &ServiceRumor) -> Heard {
+        assert!(told.member_id == self.me, "what others say of their services is no concern of this one");
         let key = RumorKey::Service { group: told.group.clone(), member: self.me };
         match self.rumors.get(&key).cloned() {
             Some(Rumor::Service(held)) if held == *told => Heard::Known,
@@ -139,6 +145,7 @@ impl Node {
     }
 
     pub(super) fn hear_of_own_health(&mut self, told: &ServiceHealth) -> Heard {
+        assert!(told.member_id == self.me, "what others say of their services is no concern of this one");
         let key = RumorKey::ServiceHealth { group: told.group.clone(), member: self.me };
         match self.rumors.get(&key).cloned() {
             Some(Rumor::ServiceHealth(held)) if held == *told => Heard::Known,

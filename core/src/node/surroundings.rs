@@ -45,6 +45,7 @@ impl News {
         if self.at == Instant::FAR_FUTURE {
             self.at = now + Duration::from_millis(DEBOUNCE_MS);
         }
+        assert!(!self.groups.is_empty() && self.at < Instant::FAR_FUTURE, "news are told");
     }
 
     fn take(&mut self) -> Vec<ServiceGroup> {
@@ -73,7 +74,9 @@ impl Around for Surroundings<'_> {
         let banned = owners.iter().filter(|id| self.know.membership.is_banned(id));
         let bans: Vec<Rumor> = banned.map(|id| Rumor::Departure(Departure { member_id: *id })).collect();
         rumors.extend(&bans);
-        Census::build(self.know.me, &members, rumors)
+        let census = Census::build(self.know.me, &members, rumors);
+        assert!(census.groups.len() <= groups.len(), "a service sees the groups that concern it");
+        census
     }
 
     fn config(&self, group: &ServiceGroup) -> Option<GroupConfig> {
@@ -122,6 +125,7 @@ impl Node {
     /// Tells services what is new.
     pub(super) fn tell_news(&mut self) {
         let groups = self.news.take();
+        assert!(self.news.poll_timeout().is_none(), "news are told once");
         self.services.handle_facts(ctx!(self), around!(self), &groups);
     }
 }

@@ -50,6 +50,7 @@ pub(super) struct Sync {
 impl Sync {
     pub(super) fn new(now: Instant, timings: &Timings) -> Self {
         let interval_ms = timings.sync_period_ms_min;
+        assert!(0 < interval_ms && interval_ms <= timings.sync_period_ms, "a configuration is checked");
         Self {
             next: now + Duration::from_millis(interval_ms),
             interval_ms,
@@ -79,6 +80,7 @@ impl Sync {
         self.interval_ms = self.interval_ms_min;
         let soon = now + Duration::from_millis(rng.between(self.interval_ms_min / 2, self.interval_ms_min));
         self.next = self.next.min(soon);
+        assert!(self.next <= soon, "an exchange follows soon");
     }
 
     /// Whether an exchange out of turn may begin, as it does when a member comes back. It counts as begun.
@@ -87,6 +89,7 @@ impl Sync {
         if may {
             self.heal_after = now + Duration::from_millis(self.interval_ms_min / 2);
         }
+        assert!(self.heal_after > now, "exchanges out of turn follow each other with a pause");
         may
     }
 }
@@ -129,6 +132,7 @@ impl Exchange<'_, '_> {
         let mut hashes: Vec<(u64, u64)> =
             self.know.hashes_in(mask).into_iter().take(SYNC_RECORDS_MAX).collect();
         hashes.sort_unstable();
+        assert!(hashes.len() <= SYNC_RECORDS_MAX, "an answer has a bound");
         self.send(&Body::SyncKeys { buckets: mask, hashes });
     }
 
@@ -149,6 +153,7 @@ impl Exchange<'_, '_> {
                 rumors.push(rumor);
             }
         }
+        assert!(theirs.len() <= hashes.len(), "what is known is not asked for");
         let want: Vec<u64> = theirs.into_keys().filter(|key| is_inside(mask, *key)).collect();
         if !rumors.is_empty() || !want.is_empty() {
             self.send_records(from.id, rumors, want);
@@ -174,6 +179,7 @@ impl Exchange<'_, '_> {
 
     /// Sends records in as many messages as they need.
     fn send_records(&mut self, to: MemberId, rumors: Vec<Rumor>, mut want: Vec<u64>) {
+        assert!(to != self.know.me, "a member compares notes with others");
         want.truncate(SYNC_RECORDS_MAX);
         if !rumors.is_empty() {
             self.report(to, 0, rumors.len() as u32);
@@ -264,6 +270,8 @@ impl Node {
                 Heard::Known => {}
             }
         }
+        assert!(learned as usize <= told.len(), "what was learned was told");
+        assert!(answers.len() <= told.len(), "one record is answered once");
         if learned > 0 {
             self.sync.expect_differences(self.clock.now(), &mut self.rng);
         }

@@ -99,6 +99,7 @@ impl Node {
     }
 
     fn forget_services_of(&mut self, id: &MemberId) {
+        assert!(*id != self.me, "a member forgets the services of others");
         for key in self.rumors.forget_owned_by(id) {
             self.gossip.stop(&key);
             if let Some(group) = key.group() {
@@ -136,6 +137,7 @@ impl Node {
 
     /// Takes a rumor in that another member told.
     pub(super) fn hear_rumor(&mut self, rumor: &Rumor, from: &MemberId) -> Heard {
+        assert!(*from != self.me, "a member hears others only");
         let heard = match rumor {
             Rumor::Member(m) => self.membership.handle_rumor(ctx!(self), &m.record, &m.accusers, from),
             Rumor::Service(s) if s.member_id == self.me => self.hear_of_own_service(s),
@@ -183,9 +185,11 @@ impl Node {
         member: MemberId,
         from: Option<MemberId>,
     ) -> Heard {
+        assert!(rumor.key() == RumorKey::Departure(member), "a ban is kept under the member's id");
         let heard = self.learn(rumor, Priority::Urgent, from);
         if heard == Heard::New {
             self.membership.handle_ban(ctx!(self), member);
+            assert!(self.membership.is_banned(&member), "a ban that is known is applied");
             if member == self.me && matches!(self.phase, Phase::Running) {
                 self.begin_departing(ExitReason::Departed, true);
             }
@@ -195,9 +199,11 @@ impl Node {
 
     /// Joins a rumor into the store; what is new is told on and kept.
     pub(super) fn learn(&mut self, rumor: &Rumor, priority: Priority, from: Option<MemberId>) -> Heard {
+        assert!(from != Some(self.me), "what a member says itself has no teller");
         match self.rumors.insert(self.clock.now(), rumor) {
             Inserted::New => {
                 let key = rumor.key();
+                assert!(self.rumors.get(&key).is_some(), "what is new is kept");
                 let ctx = ctx!(self);
                 ctx.event(None, EventKind::RumorAccepted { key: key.clone(), from });
                 self.start_heat(key.clone(), priority);

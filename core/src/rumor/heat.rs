@@ -71,13 +71,24 @@ impl Heat {
         let rank = Rank { priority, told: 0, sequence: self.sequence };
         self.line(large).insert(rank, Waiting { key: key.clone(), size_bytes: None });
         self.entries.insert(key, Entry { rank, large });
+        assert!(self.entries.len() <= HOT_RUMORS_MAX, "more rumors are hot than the limit");
+        self.check();
         dropped
+    }
+
+    /// Every hot rumor waits in one line.
+    fn check(&self) {
+        assert!(self.entries.len() == self.small.len() + self.large.len(), "a hot rumor waits in one line");
     }
 
     /// Forgets a rumor's heat.
     pub(crate) fn stop(&mut self, key: &RumorKey) {
         if let Some(entry) = self.entries.remove(key) {
-            self.line(entry.large).remove(&entry.rank);
+            let waiting = self.line(entry.large).remove(&entry.rank);
+            assert!(
+                waiting.is_some_and(|waiting| waiting.key == *key),
+                "a hot rumor waits where it is said to"
+            );
         }
     }
 
@@ -126,6 +137,7 @@ impl Heat {
         if self.line(large).is_empty() {
             return Vec::new();
         }
+        assert!(told_max > 0, "every rumor is told");
         let mut chosen = Vec::new();
         let mut gone = Vec::new();
         for (rank, waiting) in self.line(large).iter_mut().take(CANDIDATES_MAX) {
@@ -147,6 +159,7 @@ impl Heat {
         for key in &gone {
             self.stop(key);
         }
+        assert!(chosen.len() + gone.len() <= CANDIDATES_MAX, "so many rumors are looked at");
         chosen.into_iter().filter_map(|rank| self.count_told(rank, large, told_max)).collect()
     }
 
@@ -162,6 +175,7 @@ impl Heat {
                 entry.rank = rank;
             }
         }
+        self.check();
         Some(key)
     }
 
@@ -175,6 +189,7 @@ impl Heat {
         if let Some(key) = &coolest {
             self.stop(key);
         }
+        assert!(coolest.is_some() || self.entries.is_empty(), "what is hot can be dropped");
         coolest.is_some()
     }
 }

@@ -69,9 +69,11 @@ impl RumorStore {
         }
         let old = (entry.hashes, entry.bytes, entry.dead_since.is_some());
         let now_held = (new.hashes, new.bytes, new.dead_since.is_some());
+        assert!(new.hashes.0 == old.0.0, "a rumor stays under its key");
         *entry = new;
         self.count_out(old);
         self.count_in(now_held);
+        self.check();
         Inserted::New
     }
 
@@ -97,8 +99,24 @@ impl RumorStore {
             _ => {}
         }
         self.count_in((entry.hashes, entry.bytes, entry.dead_since.is_some()));
-        self.entries.insert(key, entry);
+        let before = self.entries.insert(key, entry);
+        assert!(before.is_none(), "an unknown rumor was not held");
+        self.check();
         Inserted::New
+    }
+
+    /// What is counted is within its limits.
+    fn check(&self) {
+        assert!(self.departures <= DEPARTURES_MAX, "bans have a limit");
+        assert!(self.entries.len() - self.departures <= RUMORS_MAX, "rumors have a limit");
+        assert!(
+            self.tombstones + self.digest.records() as usize == self.entries.len(),
+            "a rumor lives or is gone"
+        );
+        assert!(
+            self.configs + self.files + self.departures <= self.entries.len(),
+            "kinds are parts of the whole"
+        );
     }
 
     /// Which limit keeps an operator from adding this version; none when nothing does. Nothing of these kinds is ever
@@ -162,8 +180,10 @@ impl RumorStore {
     }
 
     fn count_out(&mut self, (hashes, bytes, dead): ((u64, u64), usize, bool)) {
+        assert!(self.bytes >= bytes, "what is taken out was taken in");
         self.bytes -= bytes;
         if dead {
+            assert!(self.tombstones > 0, "a tombstone that is taken out was taken in");
             self.tombstones -= 1;
         } else {
             self.digest.remove(hashes.0, hashes.1);
@@ -171,6 +191,7 @@ impl RumorStore {
     }
 
     fn take_out(&mut self, key: &RumorKey) -> bool {
+        assert!(key.kind() != RumorKind::Departure, "a ban is never taken out");
         let Some(entry) = self.entries.remove(key) else { return false };
         self.count_out((entry.hashes, entry.bytes, entry.dead_since.is_some()));
         true
@@ -237,6 +258,8 @@ impl RumorStore {
         for key in &keys {
             self.take_out(key);
         }
+        self.check();
+        assert!(keys.is_empty() || now >= Instant::ZERO + age, "what is forgotten was old");
         keys
     }
 
@@ -248,6 +271,7 @@ impl RumorStore {
         for key in &keys {
             self.take_out(key);
         }
+        self.check();
         keys
     }
 
