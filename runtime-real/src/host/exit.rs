@@ -46,7 +46,8 @@ pub const DEPARTED: u8 = 86;
 /// Interrupted a third time: services were killed, the ring was not told.
 pub const INTERRUPTED: u8 = 130;
 
-/// From a supervisor to its launcher: start me again. No launcher ends with it.
+/// From a supervisor to its launcher: start me again. No launcher ends with it. The launcher may be of another version
+/// than the supervisor, so this code and those of [`MEANT`] are never given another meaning.
 pub const RESTART: u8 = 87;
 /// Ends of a supervisor that its launcher takes over, as it does those of a first start that fails.
 pub const MEANT: [u8; 3] = [LEFT, DEPARTED, INTERRUPTED];

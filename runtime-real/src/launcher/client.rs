@@ -15,9 +15,10 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
-use crate::launcher::message::{Answer, Held, Launch, Message, Request, VERSION};
-use crate::launcher::wire::{WireError, complete_frame};
-use crate::launcher::{identity, socket_path};
+use super::frame::{FrameError, LENGTH_BYTES, next_frame};
+use super::message::{Answer, Held, Launch, Message, Request};
+use super::version::Versions;
+use super::{identity, socket_path};
 
 /// The launcher answers the first request within this.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
@@ -35,11 +36,16 @@ pub enum ClientError {
     /// It does not answer.
     #[error("the launcher does not answer")]
     Silent,
-    /// It says something else.
+    /// There is no version of the messages that both speak.
     #[error(
-        "the launcher speaks version {0} of its messages and this supervisor version {VERSION}; stop it and start it anew"
+        "the launcher that runs here speaks {launcher} of its messages and this supervisor {own}: its services go on \
+         without a supervisor; put the program back that ran before, or stop everything with `annulus sup term` and \
+         start it anew", own = Versions::SPOKEN
     )]
-    Version(u32),
+    Versions {
+        /// What the launcher speaks.
+        launcher: Versions,
+    },
 }
 
 /// Why a request has no answer.
@@ -50,7 +56,7 @@ pub enum RequestError {
     Gone,
     /// It cannot be sent.
     #[error("{0}, too long for the launcher")]
-    Wire(#[from] WireError),
+    Frame(#[from] FrameError),
 }
 
 /// Who waits for an answer.
@@ -74,6 +80,8 @@ pub struct Client {
     frames: mpsc::Sender<Vec<u8>>,
     next: Arc<AtomicU64>,
     closed: watch::Receiver<bool>,
+    /// The version of the messages that was agreed upon; 0 before the greeting.
+    version: u32,
 }
 
 impl Client {
@@ -97,16 +105,33 @@ impl Client {
         let shared: Arc<Mutex<Shared>> = Arc::default();
         tokio::spawn(write_all(writer, to_write));
         tokio::spawn(read_all(reader, Arc::clone(&shared), ended));
-        let client = Self { shared, frames, next: Arc::default(), closed };
-        let hello = client.request(&Request::Hello { version: VERSION });
-        match timeout(HELLO_TIMEOUT, hello).await {
-            Ok(Ok(Answer::Welcome { version: VERSION, boot_id, held })) => {
-                Ok((client, running(&boot_id, held)))
+        let mut client = Self { shared, frames, next: Arc::default(), closed, version: 0 };
+        let held = client.greet().await?;
+        Ok((client, held))
+    }
+
+    /// Agrees on a version; returns with what the launcher holds.
+    async fn greet(&mut self) -> Result<Vec<RunningService>, ClientError> {
+        let hello = Request::Hello { versions: Versions::SPOKEN };
+        match timeout(HELLO_TIMEOUT, self.request(&hello)).await {
+            Ok(Ok(Answer::Welcome { version, boot_id, held, .. })) if Versions::SPOKEN.contains(version) => {
+                self.version = version;
+                Ok(running(&boot_id, held))
             }
-            Ok(Ok(Answer::Welcome { version, .. })) => Err(ClientError::Version(version)),
+            Ok(Ok(Answer::Welcome { versions, .. } | Answer::Refused { versions })) => {
+                Err(ClientError::Versions { launcher: versions })
+            }
             Ok(Ok(_)) | Err(_) => Err(ClientError::Silent),
-            Ok(Err(_)) => Err(io::Error::from(io::ErrorKind::ConnectionReset).into()),
+            // To a launcher of version 1 the greeting is no request, and it hangs up.
+            Ok(Err(RequestError::Gone)) => Err(ClientError::Versions { launcher: Versions::FIRST }),
+            Ok(Err(RequestError::Frame(_))) => Err(ClientError::Silent),
         }
+    }
+
+    /// The version of the messages that was agreed upon.
+    #[must_use]
+    pub const fn version(&self) -> u32 {
+        self.version
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
@@ -253,29 +278,44 @@ async fn read_all(mut reader: OwnedReadHalf, shared: Arc<Mutex<Shared>>, ended: 
     ended.send_replace(true);
 }
 
-fn take_messages(input: &mut Vec<u8>, shared: &Mutex<Shared>) -> Result<(), WireError> {
+fn take_messages(input: &mut Vec<u8>, shared: &Mutex<Shared>) -> Result<(), FrameError> {
     let mut at = 0;
-    while let Some(length) = complete_frame(input.get(at..).unwrap_or_default())? {
-        let start = at + 4;
-        at = start + length;
-        let message = Message::decode(input.get(start..at).unwrap_or_default())?;
-        let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
-        match message {
-            Message::Answer { id, answer } => {
-                let Some(waiting) = shared.waiting.remove(&id) else { continue };
-                if let (Answer::Started { pid }, Some(end)) = (&answer, waiting.end) {
-                    // Before the next message is looked at, which may be this process's end.
-                    shared.ends.insert(*pid, end);
-                }
-                let _ = waiting.answer.send(answer);
-            }
-            Message::Exited { service: _, pid, status } => {
-                if let Some(end) = shared.ends.remove(&pid) {
-                    let _ = end.send(status);
-                }
-            }
+    while let Some(frame) = next_frame(input.get(at..).unwrap_or_default())? {
+        at += LENGTH_BYTES + frame.len();
+        match Message::decode(frame)? {
+            Some(message) => take_message(message, shared),
+            // A newer launcher tells of something that this supervisor has no use for.
+            None => tracing::debug!("the launcher sent a message of a kind that is not known here"),
         }
     }
     input.drain(..at);
     Ok(())
+}
+
+fn take_message(message: Message, shared: &Mutex<Shared>) {
+    let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+    match message {
+        Message::Answer { id, answer } => {
+            let Some(waiting) = shared.waiting.remove(&id) else { return };
+            if let (Answer::Started { pid }, Some(end)) = (&answer, waiting.end) {
+                // Before the next message is looked at, which may be this process's end.
+                shared.ends.insert(*pid, end);
+            }
+            let _ = waiting.answer.send(answer);
+        }
+        Message::Exited { service: _, pid, status } => {
+            if let Some(end) = shared.ends.remove(&pid) {
+                let _ = end.send(status);
+            }
+        }
+    }
+}
+
+/// Takes these bytes as if they had come from a launcher; for tests.
+///
+/// # Errors
+/// They are no messages.
+#[cfg(test)]
+pub(super) fn take_all(mut bytes: Vec<u8>) -> Result<(), FrameError> {
+    take_messages(&mut bytes, &Mutex::default())
 }

@@ -10,8 +10,9 @@ use nix::poll::PollFlags;
 use nix::sys::socket::{getsockopt, sockopt};
 use nix::sys::stat::{Mode, umask};
 
+use super::frame::{FrameError, LENGTH_BYTES, next_frame};
 use super::message::{Message, Request};
-use super::wire::complete_frame;
+use super::version::hello_of_version_1;
 
 /// The name of a socket may be this long; a longer one is reached through its directory.
 const SOCKET_NAME_BYTES_MAX: usize = 100;
@@ -45,8 +46,21 @@ pub(super) struct Link {
 #[derive(Debug)]
 struct Peer {
     stream: UnixStream,
+    /// The version of the messages that was agreed upon; none before the greeting.
+    version: Option<u32>,
     input: Vec<u8>,
     output: Vec<u8>,
+}
+
+/// What a supervisor sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Received {
+    /// A request with its id.
+    Request(u64, Request),
+    /// A request of a kind that this launcher does not know.
+    Unknown(u64),
+    /// The greeting of a supervisor that speaks version 1.
+    HelloOfVersion1(u64),
 }
 
 impl Link {
@@ -79,7 +93,7 @@ impl Link {
 
     fn connect(&mut self, stream: UnixStream) -> io::Result<()> {
         stream.set_nonblocking(true)?;
-        self.peer = Some(Peer { stream, input: Vec::new(), output: Vec::new() });
+        self.peer = Some(Peer { stream, version: None, input: Vec::new(), output: Vec::new() });
         Ok(())
     }
 
@@ -119,7 +133,7 @@ impl Link {
     }
 
     /// The requests that have come. The connection is closed when it ended or bytes came that are no request.
-    pub(super) fn requests(&mut self, buffer: &mut [u8]) -> (Vec<(u64, Request)>, Option<String>) {
+    pub(super) fn requests(&mut self, buffer: &mut [u8]) -> (Vec<Received>, Option<String>) {
         let mut requests = Vec::new();
         let Some(peer) = &mut self.peer else { return (requests, None) };
         let end = peer.read(buffer, &mut requests);
@@ -133,11 +147,32 @@ impl Link {
     ///
     /// # Errors
     /// The message is longer than any may be.
-    pub(super) fn send(&mut self, message: &Message) -> Result<(), super::wire::WireError> {
+    pub(super) fn send(&mut self, message: &Message) -> Result<(), FrameError> {
         if let Some(peer) = &mut self.peer {
             peer.output.extend_from_slice(&message.encode()?);
         }
         Ok(())
+    }
+
+    /// The version that was agreed upon with the supervisor that is connected.
+    pub(super) fn version(&self) -> Option<u32> {
+        self.peer.as_ref().and_then(|peer| peer.version)
+    }
+
+    /// From now on this version is spoken.
+    pub(super) fn agree(&mut self, version: u32) {
+        if let Some(peer) = &mut self.peer {
+            peer.version = Some(version);
+        }
+    }
+
+    /// Sends these bytes as the last, and closes the connection.
+    pub(super) fn close_with(&mut self, last: &[u8]) {
+        if let Some(peer) = &mut self.peer {
+            peer.output.extend_from_slice(last);
+        }
+        self.flush();
+        self.hang_up();
     }
 
     /// Writes what can be written now.
@@ -155,7 +190,7 @@ impl Link {
 
 impl Peer {
     /// Reads once. Some when the connection is over, with the reason if that is not simply its end.
-    fn read(&mut self, buffer: &mut [u8], requests: &mut Vec<(u64, Request)>) -> Option<Option<String>> {
+    fn read(&mut self, buffer: &mut [u8], received: &mut Vec<Received>) -> Option<Option<String>> {
         let buffer = buffer.get_mut(..READ_BYTES)?;
         match self.stream.read(buffer) {
             Ok(0) => return Some(None),
@@ -165,15 +200,14 @@ impl Peer {
         }
         let mut at = 0;
         let end = loop {
-            let rest = self.input.get(at..).unwrap_or_default();
-            match complete_frame(rest) {
-                Ok(Some(length)) => match Request::decode(rest.get(4..4 + length).unwrap_or_default()) {
-                    Ok(request) => {
-                        requests.push(request);
-                        at += 4 + length;
+            match next_frame(self.input.get(at..).unwrap_or_default()) {
+                Ok(Some(frame)) => {
+                    at += LENGTH_BYTES + frame.len();
+                    match self.decode(frame) {
+                        Ok(what) => received.push(what),
+                        Err(error) => break Some(Some(error.to_string())),
                     }
-                    Err(error) => break Some(Some(error.to_string())),
-                },
+                }
                 Ok(None) => break None,
                 Err(error) => break Some(Some(error.to_string())),
             }
@@ -183,6 +217,16 @@ impl Peer {
             self.input = Vec::new();
         }
         end
+    }
+
+    fn decode(&self, frame: &[u8]) -> Result<Received, FrameError> {
+        if let Some(id) = hello_of_version_1(frame).filter(|_| self.version.is_none()) {
+            return Ok(Received::HelloOfVersion1(id));
+        }
+        Ok(match Request::decode(frame)? {
+            (id, Some(request)) => Received::Request(id, request),
+            (id, None) => Received::Unknown(id),
+        })
     }
 
     fn flush(&mut self) -> bool {

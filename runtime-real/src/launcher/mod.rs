@@ -11,11 +11,16 @@
 //!     <svc>/run              the services, each in a process group of its own
 //! ```
 //!
-//! They speak over `<root>/sup/<name>/launcher.sock`; see [`message`].
+//! They speak over `<root>/sup/<name>/launcher.sock`: `message` is what they say, `proto` and `convert` how it looks as
+//! protobuf, `frame` how it is framed, and `version` how an older and a newer one of the two agree. Beside that a
+//! supervisor of any version is told of its launcher by two variables of its environment, and ends with the codes
+//! that [`exit`] lists; both stay as they are.
 
 mod cgroup;
 mod child;
 pub mod client;
+mod convert;
+mod frame;
 pub mod identity;
 mod journal;
 mod leftover;
@@ -24,12 +29,13 @@ mod link;
 mod log_file;
 pub mod message;
 mod output;
+mod proto;
 mod run;
 mod service;
 mod sink;
 mod stamp;
 mod supervisor;
-pub mod wire;
+mod version;
 
 use std::ffi::OsString;
 use std::io;
@@ -40,9 +46,11 @@ use std::process::Command;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigHandler, Signal, signal};
 
+pub use frame::FrameError;
 pub(crate) use lines::Lines;
 pub use link::socket_path;
 pub use log_file::Keep;
+pub use version::Versions;
 
 use crate::host::exit;
 use crate::host::lock::{LockError, SupLock};
@@ -227,3 +235,6 @@ pub(crate) fn in_thread(services: &Path) -> tokio::net::UnixStream {
     own.set_nonblocking(true).expect("set");
     tokio::net::UnixStream::from_std(own).expect("inside a runtime")
 }
+
+#[cfg(test)]
+mod tests;

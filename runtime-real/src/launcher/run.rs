@@ -13,11 +13,12 @@ use nix::unistd::Pid;
 
 use super::identity;
 use super::journal::{Journal, Level, Source};
-use super::link::Link;
-use super::message::{Answer, Message, Request, VERSION};
+use super::link::{Link, Received};
+use super::message::{Answer, Message, Request};
 use super::output::{Outputs, READ_BYTES};
 use super::service::{End, Services, reap};
 use super::supervisor::{Supervisor, Verdict};
+use super::version::{Versions, welcome_of_version_1};
 use crate::host::{clock, exit};
 
 /// Signals that ask the launcher for something.
@@ -361,26 +362,70 @@ impl Launcher {
             let text = format!("the supervisor sent what is no request ({reason}); the connection is closed");
             self.journal.report(Level::Error, &text);
         }
-        for (id, request) in requests {
-            let (answer, end) = self.answer(request);
-            self.send(&Message::Answer { id, answer });
-            if let Some(end) = end {
-                self.tell_end(end);
+        for received in requests {
+            match received {
+                Received::Request(id, Request::Hello { versions }) => self.greet(id, versions),
+                Received::HelloOfVersion1(id) => {
+                    self.refuse(Versions::FIRST, &welcome_of_version_1(id));
+                }
+                _ if self.link.version().is_none() => {
+                    let text =
+                        "the supervisor asked for something before it greeted; the connection is closed";
+                    self.journal.report(Level::Error, text);
+                    self.link.hang_up();
+                }
+                Received::Unknown(id) => self.send(&Message::Answer { id, answer: Answer::Unknown }),
+                Received::Request(id, request) => {
+                    let (answer, end) = self.answer(request);
+                    self.send(&Message::Answer { id, answer });
+                    if let Some(end) = end {
+                        self.tell_end(end);
+                    }
+                }
+            }
+            if !self.link.is_open() {
+                return;
             }
         }
     }
 
+    /// Agrees with a supervisor on the version of the messages. From now on it is the one that is told of ends.
+    fn greet(&mut self, id: u64, offered: Versions) {
+        let versions = Versions::SPOKEN;
+        let Some(version) = versions.common(offered) else {
+            let refusal = Message::Answer { id, answer: Answer::Refused { versions } };
+            return self.refuse(offered, &refusal.encode().unwrap_or_default());
+        };
+        if let Some(supervisor) = &mut self.supervisor {
+            supervisor.greeted();
+        }
+        self.services.detach();
+        self.link.agree(version);
+        let (boot_id, held) = (identity::boot_id(), self.services.held());
+        self.send(&Message::Answer { id, answer: Answer::Welcome { version, versions, boot_id, held } });
+    }
+
+    /// A supervisor that cannot be understood takes nothing over. It ends, and is started again less and less often:
+    /// by then the program may be another one.
+    fn refuse(&mut self, offered: Versions, last: &[u8]) {
+        let services = match self.services.count() {
+            0 => String::new(),
+            1 => "; the service that runs goes on without it".to_owned(),
+            count => format!("; the {count} services that run go on without it"),
+        };
+        let text = format!(
+            "the supervisor speaks {offered} of the messages and this launcher {}: it is refused{services}; put the \
+             program back that ran before, or stop everything with `annulus sup term` and start it anew",
+            Versions::SPOKEN
+        );
+        self.journal.report(Level::Error, &text);
+        self.link.close_with(last);
+    }
+
     fn answer(&mut self, request: Request) -> (Answer, Option<End>) {
         match request {
-            // An answer in another version is for the supervisor to understand or refuse.
-            Request::Hello { version: _ } => {
-                if let Some(supervisor) = &mut self.supervisor {
-                    supervisor.greeted();
-                }
-                self.services.detach();
-                let (boot_id, held) = (identity::boot_id(), self.services.held());
-                return (Answer::Welcome { version: VERSION, boot_id, held }, None);
-            }
+            // Taken before: `greet`.
+            Request::Hello { .. } => return (Answer::Unknown, None),
             Request::Spawn(launch) => {
                 return (self.services.spawn(&launch, &mut self.outputs, &mut self.journal), None);
             }

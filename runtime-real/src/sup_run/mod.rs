@@ -264,6 +264,7 @@ fn tell_the_host(handle: &DriverHandle, agent_check: Option<TokioListener>) -> O
 /// Connects to the launcher; what it holds is the node's to take over.
 async fn take_over(sup: &SupDir, restored: &mut Option<Snapshot>) -> Result<Client, ClientError> {
     let (launcher, running) = Client::connect(&sup.launcher_socket()).await?;
+    tracing::debug!(version = launcher.version(), running = running.len(), "the launcher is greeted");
     match restored {
         Some(snapshot) => snapshot.running = running,
         // Its data directory is new, and nobody wants what an earlier one ran.

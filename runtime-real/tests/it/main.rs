@@ -24,3 +24,4 @@ mod spec_files;
 mod start;
 mod support;
 mod systemd;
+mod versions;

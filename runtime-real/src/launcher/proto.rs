@@ -1,0 +1,235 @@
+//! The messages between a launcher and its supervisor as protobuf: what goes over the socket.
+//!
+//! A field is never given another meaning, and its number never to another field. Unknown fields are skipped, and a
+//! `oneof` of an unknown kind is empty.
+
+use prost::{Message, Oneof};
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Request {
+    #[prost(uint64, tag = "1")]
+    pub(super) id: u64,
+    #[prost(oneof = "Ask", tags = "2, 3, 4, 5, 6, 7, 8")]
+    pub(super) ask: Option<Ask>,
+}
+
+#[derive(Clone, PartialEq, Oneof)]
+pub(super) enum Ask {
+    #[prost(message, tag = "2")]
+    Hello(Range),
+    #[prost(message, tag = "3")]
+    Spawn(Launch),
+    #[prost(message, tag = "4")]
+    Adopt(Process),
+    #[prost(message, tag = "5")]
+    Signal(Signal),
+    #[prost(message, tag = "6")]
+    Lease(Lease),
+    #[prost(message, tag = "7")]
+    Log(Log),
+    #[prost(message, tag = "8")]
+    KillAll(Nothing),
+}
+
+/// The versions that one end speaks.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(super) struct Range {
+    #[prost(uint32, tag = "1")]
+    pub(super) min: u32,
+    #[prost(uint32, tag = "2")]
+    pub(super) max: u32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Launch {
+    #[prost(string, tag = "1")]
+    pub(super) service: String,
+    #[prost(string, tag = "2")]
+    pub(super) group: String,
+    #[prost(string, tag = "3")]
+    pub(super) ident: String,
+    #[prost(bytes = "vec", tag = "4")]
+    pub(super) program: Vec<u8>,
+    #[prost(bytes = "vec", tag = "5")]
+    pub(super) dir: Vec<u8>,
+    #[prost(message, repeated, tag = "6")]
+    pub(super) env: Vec<Variable>,
+    #[prost(bytes = "vec", tag = "7")]
+    pub(super) pid_file: Vec<u8>,
+    #[prost(uint32, tag = "8")]
+    pub(super) stop_signal: u32,
+    #[prost(uint64, tag = "9")]
+    pub(super) stop_timeout_ms: u64,
+    #[prost(message, optional, tag = "10")]
+    pub(super) owner: Option<Owner>,
+    #[prost(uint64, optional, tag = "11")]
+    pub(super) nofile: Option<u64>,
+    #[prost(message, optional, tag = "12")]
+    pub(super) limits: Option<Limits>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Variable {
+    #[prost(bytes = "vec", tag = "1")]
+    pub(super) name: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub(super) value: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Owner {
+    #[prost(uint32, tag = "1")]
+    pub(super) uid: u32,
+    #[prost(uint32, tag = "2")]
+    pub(super) gid: u32,
+    #[prost(uint32, repeated, tag = "3")]
+    pub(super) groups: Vec<u32>,
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(super) struct Limits {
+    #[prost(uint64, optional, tag = "1")]
+    pub(super) memory_bytes: Option<u64>,
+    #[prost(uint64, optional, tag = "2")]
+    pub(super) cpu_millis: Option<u64>,
+    #[prost(uint64, optional, tag = "3")]
+    pub(super) pids: Option<u64>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Process {
+    #[prost(string, tag = "1")]
+    pub(super) service: String,
+    #[prost(uint32, tag = "2")]
+    pub(super) pid: u32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Signal {
+    #[prost(string, tag = "1")]
+    pub(super) service: String,
+    #[prost(uint32, tag = "2")]
+    pub(super) pid: u32,
+    #[prost(bool, tag = "3")]
+    pub(super) kill: bool,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Lease {
+    #[prost(string, tag = "1")]
+    pub(super) service: String,
+    #[prost(uint32, tag = "2")]
+    pub(super) pid: u32,
+    #[prost(uint64, optional, tag = "3")]
+    pub(super) deadline_ms: Option<u64>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Log {
+    #[prost(string, tag = "1")]
+    pub(super) service: String,
+    #[prost(string, tag = "2")]
+    pub(super) group: String,
+    #[prost(uint32, tag = "3")]
+    pub(super) tag: u32,
+    #[prost(bytes = "vec", tag = "4")]
+    pub(super) line: Vec<u8>,
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(super) struct Nothing {}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Say {
+    #[prost(oneof = "Said", tags = "1, 2")]
+    pub(super) said: Option<Said>,
+}
+
+#[derive(Clone, PartialEq, Oneof)]
+pub(super) enum Said {
+    #[prost(message, tag = "1")]
+    Answer(Answer),
+    #[prost(message, tag = "2")]
+    Exited(Exited),
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Answer {
+    #[prost(uint64, tag = "1")]
+    pub(super) id: u64,
+    #[prost(oneof = "What", tags = "2, 3, 4, 5, 6, 7")]
+    pub(super) what: Option<What>,
+}
+
+#[derive(Clone, PartialEq, Oneof)]
+pub(super) enum What {
+    #[prost(message, tag = "2")]
+    Welcome(Welcome),
+    #[prost(message, tag = "3")]
+    Refused(Range),
+    #[prost(message, tag = "4")]
+    Unknown(Nothing),
+    #[prost(message, tag = "5")]
+    Started(Started),
+    #[prost(message, tag = "6")]
+    Failed(Failed),
+    #[prost(message, tag = "7")]
+    Done(Nothing),
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Welcome {
+    #[prost(uint32, tag = "1")]
+    pub(super) version: u32,
+    #[prost(message, optional, tag = "2")]
+    pub(super) versions: Option<Range>,
+    #[prost(string, tag = "3")]
+    pub(super) boot_id: String,
+    #[prost(message, repeated, tag = "4")]
+    pub(super) held: Vec<Held>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Held {
+    #[prost(string, tag = "1")]
+    pub(super) service: String,
+    #[prost(string, tag = "2")]
+    pub(super) group: String,
+    #[prost(string, tag = "3")]
+    pub(super) ident: String,
+    #[prost(uint32, tag = "4")]
+    pub(super) pid: u32,
+    #[prost(uint64, tag = "5")]
+    pub(super) start_ticks: u64,
+    #[prost(uint64, tag = "6")]
+    pub(super) since_ms: u64,
+    #[prost(bool, tag = "7")]
+    pub(super) ended: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(super) struct Started {
+    #[prost(uint32, tag = "1")]
+    pub(super) pid: u32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Failed {
+    #[prost(bool, tag = "1")]
+    pub(super) busy: bool,
+    #[prost(string, tag = "2")]
+    pub(super) reason: String,
+}
+
+/// A process that ended; with neither a code nor a signal it is not known how.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Exited {
+    #[prost(string, tag = "1")]
+    pub(super) service: String,
+    #[prost(uint32, tag = "2")]
+    pub(super) pid: u32,
+    #[prost(sint32, optional, tag = "3")]
+    pub(super) code: Option<i32>,
+    #[prost(sint32, optional, tag = "4")]
+    pub(super) signal: Option<i32>,
+}

@@ -1,0 +1,169 @@
+//! Bytes that no launcher and no supervisor would send.
+
+use std::io::Write as _;
+use std::os::unix::net::UnixStream;
+
+use annulus_core::ExitStatus;
+use proptest::prelude::*;
+
+use crate::launcher::client::take_all;
+use crate::launcher::frame::{FrameError, next_frame};
+use crate::launcher::link::Link;
+use crate::launcher::message::{Answer, Held, Launch, Limits, Message, Owner, Request};
+use crate::launcher::output::READ_BYTES;
+use crate::launcher::version::Versions;
+
+fn launch() -> impl Strategy<Value = Launch> {
+    let owner = prop::option::of((any::<u32>(), any::<u32>(), prop::collection::vec(any::<u32>(), 0..4)));
+    let limits = (any::<Option<u64>>(), any::<Option<u64>>(), any::<Option<u64>>());
+    let texts =
+        ("\\PC{1,9}", "\\PC{0,9}", "\\PC{1,9}", prop::collection::vec(("\\PC{0,5}", "\\PC{0,5}"), 0..4));
+    (texts, owner, limits, any::<u32>(), any::<u64>()).prop_map(
+        |((service, group, path, env), owner, (memory_bytes, cpu_millis, pids), small, large)| Launch {
+            ident: format!("test/{service}"),
+            service,
+            group,
+            program: path.clone().into(),
+            dir: path.clone().into(),
+            env: env.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+            pid_file: path.into(),
+            stop_signal: small,
+            stop_timeout_ms: large,
+            owner: owner.map(|(uid, gid, groups)| Owner { uid, gid, groups }),
+            nofile: memory_bytes,
+            limits: Limits { memory_bytes, cpu_millis, pids },
+        },
+    )
+}
+
+fn versions() -> impl Strategy<Value = Versions> {
+    (any::<u32>(), any::<u32>()).prop_map(|(min, max)| Versions { min, max })
+}
+
+fn request() -> impl Strategy<Value = Request> {
+    let service = "\\PC{1,9}";
+    prop_oneof![
+        versions().prop_map(|versions| Request::Hello { versions }),
+        launch().prop_map(|launch| Request::Spawn(Box::new(launch))),
+        (service, any::<u32>()).prop_map(|(service, pid)| Request::Adopt { service, pid }),
+        (service, any::<u32>(), any::<bool>()).prop_map(|(service, pid, kill)| Request::Signal {
+            service,
+            pid,
+            kill
+        }),
+        (service, any::<u32>(), any::<Option<u64>>())
+            .prop_map(|(service, pid, deadline_ms)| Request::Lease { service, pid, deadline_ms }),
+        (service, any::<u8>(), prop::collection::vec(any::<u8>(), 0..40))
+            .prop_map(|(service, tag, line)| Request::Log { group: service.clone(), service, tag, line }),
+        Just(Request::KillAll),
+    ]
+}
+
+fn message() -> impl Strategy<Value = Message> {
+    let status = prop_oneof![
+        any::<i32>().prop_map(ExitStatus::Code),
+        any::<i32>().prop_map(ExitStatus::Signal),
+        Just(ExitStatus::Unknown),
+    ];
+    let held =
+        ("\\PC{0,9}", any::<u32>(), any::<u64>(), any::<bool>()).prop_map(|(service, pid, number, ended)| {
+            Held {
+                group: format!("{service}.default"),
+                ident: format!("test/{service}"),
+                service,
+                pid,
+                start_ticks: number,
+                since_ms: number,
+                ended,
+            }
+        });
+    let answer = prop_oneof![
+        (any::<u32>(), versions(), "\\PC{0,9}", prop::collection::vec(held, 0..4)).prop_map(
+            |(version, versions, boot_id, held)| Answer::Welcome { version, versions, boot_id, held }
+        ),
+        versions().prop_map(|versions| Answer::Refused { versions }),
+        Just(Answer::Unknown),
+        any::<u32>().prop_map(|pid| Answer::Started { pid }),
+        (any::<bool>(), "\\PC{0,9}").prop_map(|(busy, reason)| Answer::Failed { busy, reason }),
+        Just(Answer::Done),
+    ];
+    prop_oneof![
+        (any::<u64>(), answer).prop_map(|(id, answer)| Message::Answer { id, answer }),
+        ("\\PC{1,9}", any::<u32>(), status).prop_map(|(service, pid, status)| Message::Exited {
+            service,
+            pid,
+            status
+        }),
+    ]
+}
+
+/// Bytes of which some begin like frames.
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    let chunk = prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..60),
+        prop::collection::vec(any::<u8>(), 0..60).prop_map(|body| {
+            let length = u32::try_from(body.len()).expect("short");
+            [&length.to_le_bytes()[..], &body].concat()
+        }),
+        (request(), any::<u64>(), any::<prop::sample::Index>(), any::<u8>()).prop_map(
+            |(request, id, at, byte)| {
+                let mut frame = request.encode(id).expect("short");
+                let at = 4 + at.index(frame.len() - 4);
+                frame[at] = byte;
+                frame
+            }
+        ),
+        message().prop_map(|message| message.encode().expect("short")),
+    ];
+    prop::collection::vec(chunk, 0..5).prop_map(|chunks| chunks.concat())
+}
+
+proptest! {
+    #[test]
+    fn what_is_encoded_is_decoded(request in request(), message in message(), id: u64) {
+        let frame = request.encode(id).expect("short");
+        prop_assert_eq!(next_frame(&frame), Ok(Some(&frame[4..])));
+        prop_assert_eq!(next_frame(&frame[..frame.len() - 1]), Ok(None));
+        prop_assert_eq!(Request::decode(&frame[4..]), Ok((id, Some(request))));
+        let frame = message.encode().expect("short");
+        prop_assert_eq!(Message::decode(&frame[4..]), Ok(Some(message)));
+    }
+
+    #[test]
+    fn a_launcher_survives_any_bytes(bytes in bytes()) {
+        let (mut own, other) = UnixStream::pair().expect("a pair");
+        let mut link = Link::connected(other).expect("connected");
+        own.write_all(&bytes).expect("sent");
+        drop(own);
+        let mut buffer = vec![0; READ_BYTES];
+        let mut taken = 0;
+        while link.is_open() {
+            taken += link.requests(&mut buffer).0.len();
+            prop_assert!(taken <= bytes.len() / 4, "no frame is shorter than its length");
+        }
+    }
+
+    #[test]
+    fn a_supervisor_survives_any_bytes(bytes in bytes()) {
+        let _ = take_all(bytes);
+    }
+
+    #[test]
+    fn no_bytes_make_the_decoders_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = Request::decode(&bytes);
+        let _ = Message::decode(&bytes);
+    }
+}
+
+#[test]
+fn what_is_missing_or_too_much_is_said() {
+    let none = Request::Adopt { service: String::new(), pid: 1 }.encode(1).expect("short");
+    assert_eq!(Request::decode(&none[4..]), Err(FrameError::Field("service")));
+    let groups = vec![1; 20_000];
+    let owner = Some(Owner { uid: 1, gid: 1, groups });
+    let many = Request::Spawn(Box::new(Launch { owner, ..super::recorded::launch() }));
+    let many = many.encode(1).expect("short enough");
+    assert_eq!(Request::decode(&many[4..]), Err(FrameError::Field("groups")));
+    assert_eq!(Request::decode(&[8, 5]), Ok((5, None)), "a request of a kind to come");
+    assert!(matches!(Request::decode(&[0xff]), Err(FrameError::Malformed(_))));
+}

@@ -1,0 +1,138 @@
+//! Frames as they were sent by the version that they are named after, and what they mean.
+//!
+//! The files in `frames/` are records: a line of one that was shipped is never changed. A message that gets a new field
+//! has a new line here; the old line still has to mean what it meant.
+
+use std::fmt::Write as _;
+
+use annulus_core::ExitStatus;
+
+use crate::launcher::Versions;
+use crate::launcher::message::{Answer, Held, Launch, Limits, Message, Owner, Request};
+
+const VERSION_1: &str = include_str!("../frames/version-1.txt");
+const VERSION_2: &str = include_str!("../frames/version-2.txt");
+
+/// The bytes of a frame, with its length, that is recorded in this line.
+fn frame_in(file: &str, name: &str) -> Vec<u8> {
+    let line = file.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    let hex = line.unwrap_or_else(|| panic!("no line {name:?}"));
+    let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex digits");
+    (0..hex.len()).step_by(2).map(byte).collect()
+}
+
+/// A recorded frame of version 1.
+pub(super) fn version_1(name: &str) -> Vec<u8> {
+    frame_in(VERSION_1, name)
+}
+
+/// A recorded frame of version 2.
+pub(super) fn version_2(name: &str) -> Vec<u8> {
+    frame_in(VERSION_2, name)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a text grows");
+        text
+    })
+}
+
+pub(super) fn launch() -> Launch {
+    Launch {
+        service: "web".to_owned(),
+        group: "web.default".to_owned(),
+        ident: "acme/web/1.2.0/20260101000000".to_owned(),
+        program: "/bin/cat".into(),
+        dir: "/".into(),
+        env: vec![("PORT".into(), "80".into())],
+        pid_file: "/nonexistent/annulus/PID".into(),
+        stop_signal: 15,
+        stop_timeout_ms: 8_000,
+        owner: None,
+        nofile: None,
+        limits: Limits::default(),
+    }
+}
+
+/// Every request, with the id that it was recorded with.
+fn requests() -> Vec<(&'static str, u64, Request)> {
+    let web = || "web".to_owned();
+    let limited = Launch {
+        owner: Some(Owner { uid: 1000, gid: 100, groups: vec![100, 7] }),
+        nofile: Some(1_024),
+        limits: Limits { memory_bytes: Some(1 << 26), cpu_millis: Some(500), pids: Some(64) },
+        ..launch()
+    };
+    vec![
+        ("supervisor hello", 0, Request::Hello { versions: Versions { min: 2, max: 2 } }),
+        ("supervisor spawn", 1, Request::Spawn(Box::new(launch()))),
+        ("supervisor spawn-limited", 1, Request::Spawn(Box::new(limited))),
+        ("supervisor adopt", 2, Request::Adopt { service: web(), pid: 4_242 }),
+        ("supervisor signal", 3, Request::Signal { service: web(), pid: 4_242, kill: false }),
+        ("supervisor kill", 3, Request::Signal { service: web(), pid: 4_242, kill: true }),
+        ("supervisor lease", 4, Request::Lease { service: web(), pid: 4_242, deadline_ms: Some(90_000) }),
+        ("supervisor no-lease", 4, Request::Lease { service: web(), pid: 4_242, deadline_ms: None }),
+        (
+            "supervisor log",
+            5,
+            Request::Log {
+                service: web(),
+                group: "web.default".to_owned(),
+                tag: b'H',
+                line: b"ready".to_vec(),
+            },
+        ),
+        ("supervisor kill-all", 6, Request::KillAll),
+    ]
+}
+
+/// Everything that a launcher says.
+fn messages() -> Vec<(&'static str, Message)> {
+    let answer = |id, answer| Message::Answer { id, answer };
+    let exited = |status| Message::Exited { service: "web".to_owned(), pid: 4_242, status };
+    let held = Held {
+        service: "web".to_owned(),
+        group: "web.default".to_owned(),
+        ident: "acme/web/1.2.0/20260101000000".to_owned(),
+        pid: 4_242,
+        start_ticks: 77,
+        since_ms: 1_767_225_600_000,
+        ended: true,
+    };
+    let versions = Versions { min: 2, max: 2 };
+    let boot_id = "3f5dd8fb-6fbd-4b6c-9a6b-f1d1cbb6a7f1".to_owned();
+    vec![
+        ("launcher welcome", answer(0, Answer::Welcome { version: 2, versions, boot_id, held: vec![held] })),
+        ("launcher refused", answer(0, Answer::Refused { versions })),
+        ("launcher started", answer(1, Answer::Started { pid: 4_242 })),
+        ("launcher failed", answer(2, Answer::Failed { busy: true, reason: "Text file busy".to_owned() })),
+        ("launcher done", answer(3, Answer::Done)),
+        ("launcher unknown", answer(4, Answer::Unknown)),
+        ("launcher exited", exited(ExitStatus::Code(-7))),
+        ("launcher killed", exited(ExitStatus::Signal(9))),
+        ("launcher ended", exited(ExitStatus::Unknown)),
+    ]
+}
+
+#[test]
+fn recorded_frames_mean_what_they_meant() {
+    for (name, id, request) in requests() {
+        assert_eq!(Request::decode(&version_2(name)[4..]), Ok((id, Some(request))), "{name}");
+    }
+    for (name, message) in messages() {
+        assert_eq!(Message::decode(&version_2(name)[4..]), Ok(Some(message)), "{name}");
+    }
+}
+
+#[test]
+fn what_is_sent_today_is_what_was_recorded() {
+    let mut today = String::new();
+    for (name, id, request) in requests() {
+        writeln!(today, "{name} {}", hex(&request.encode(id).expect("short"))).expect("a text grows");
+    }
+    for (name, message) in messages() {
+        writeln!(today, "{name} {}", hex(&message.encode().expect("short"))).expect("a text grows");
+    }
+    assert_eq!(today, VERSION_2, "frames/version-2.txt is to hold this");
+}
