@@ -3,7 +3,7 @@
 
 use std::fmt::Debug;
 
-use crate::engine::host::HostId;
+use crate::engine::ids::HostId;
 use crate::engine::world::World;
 
 /// Something that can be done to a world.

@@ -6,7 +6,8 @@ use annulus_core::{
 use std::time::Duration;
 
 use crate::engine::deed::Deed;
-use crate::engine::host::{Arrival, HostId};
+use crate::engine::host::Arrival;
+use crate::engine::ids::HostId;
 use crate::engine::package::Package;
 use crate::engine::process;
 use crate::engine::record::{Recording, StopReason, What};

@@ -10,9 +10,10 @@ use annulus_core::{
 
 use crate::engine::clock::Clock;
 use crate::engine::disk::Disk;
+pub use crate::engine::ids::HostId;
+use crate::engine::ids::PacketId;
 use crate::engine::package::Package;
 use crate::engine::process::Processes;
-use crate::engine::record::PacketId;
 
 /// The port that every simulated supervisor listens on, UDP and TCP.
 pub(crate) const PORT: u16 = 9638;
@@ -24,10 +25,6 @@ const DATAGRAM_BUFFER_BYTES: usize = 212_992;
 const DATAGRAM_OVERHEAD_BYTES: usize = 512;
 /// Bytes of streams that the kernel takes for a process that does not read: Linux's default `tcp_rmem` maximum.
 const STREAM_BUFFER_BYTES: usize = 6 * 1024 * 1024;
-
-/// A simulated host, by the order in which it was added.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct HostId(pub u32);
 
 /// What to know of a host before it starts.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 //!
 //! A partition of 10,000 hosts into halves concerns 50 million pairs; as two sets it is two small bitmaps.
 
-use crate::engine::host::HostId;
+use crate::engine::ids::HostId;
 
 /// A set of hosts that may include hosts which do not exist yet.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use annulus_core::{ElectionStatus, Instant, MemberId, Node, ServiceGroup, ServiceName, Topology};
 
 use crate::engine::deed::Deed;
-use crate::engine::host::HostId;
+use crate::engine::ids::HostId;
 use crate::engine::record::{Recording, StopReason, What};
 use crate::engine::world::World;
 

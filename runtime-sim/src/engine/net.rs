@@ -4,8 +4,8 @@ use annulus_core::{Instant, Rng};
 use std::time::Duration;
 
 use crate::engine::fault::LinkFaults;
-use crate::engine::host::HostId;
 use crate::engine::hostset::{HostSet, LinkMap};
+use crate::engine::ids::HostId;
 use crate::engine::link::LinkQuality;
 use crate::engine::record::DropReason;
 

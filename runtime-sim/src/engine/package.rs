@@ -43,7 +43,7 @@ pub struct Balancer {
     /// Which service.
     pub service: String,
     /// Where it runs.
-    pub hosts: Vec<crate::engine::host::HostId>,
+    pub hosts: Vec<crate::engine::ids::HostId>,
     /// Time between two looks at a host.
     pub check: Duration,
     /// Time between two requests.

@@ -5,7 +5,7 @@ use annulus_core::{
     ServiceGroup, ServiceName, StopSignal,
 };
 
-use crate::engine::host::HostId;
+use crate::engine::ids::{HostId, PacketId};
 
 /// How much a world records. Recording costs nothing where it is off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,11 +18,6 @@ pub enum Recording {
     /// Packets as well.
     Packets,
 }
-
-/// Numbers the packets of a world: a datagram keeps its number when it is delivered twice, and a stream
-/// message however often its segments are sent again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PacketId(pub u64);
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,7 +3,8 @@
 use annulus_core::{Incarnation, Instant, MemberId, Node, Rumor, RumorKey, ServiceName, ServiceState, State};
 
 use crate::engine::deed::Deed;
-use crate::engine::host::{HostId, HostState};
+use crate::engine::host::HostState;
+use crate::engine::ids::HostId;
 use crate::engine::world::World;
 
 /// A ring as somebody sees it who may look at every host at once.

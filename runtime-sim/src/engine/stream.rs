@@ -13,7 +13,8 @@ use annulus_core::Instant;
 use crate::engine::deed::Deed;
 use crate::engine::fault;
 use crate::engine::host::{Arrival, HostState};
-use crate::engine::record::{DropReason, PacketId};
+use crate::engine::ids::PacketId;
+use crate::engine::record::DropReason;
 use crate::engine::world::{Thing, World};
 
 const OPEN_RETRY_FIRST: Duration = Duration::from_secs(1);
@@ -319,7 +320,7 @@ mod tests {
     use crate::action::testing::{self, A, B};
     use crate::action::world::{What, World};
     use crate::action::{Action, Crash, DiskAfter, Heal, Kill, Partition, Pause, Restart, Resume};
-    use crate::engine::host::HostId;
+    use crate::engine::ids::HostId;
     use crate::engine::link::Ratio;
     use crate::engine::record::Recording;
 

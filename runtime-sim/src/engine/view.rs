@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use annulus_core::{MemberId, Node, Rumor, RumorKey, ServiceGroup, ServiceState, State};
 
 use crate::engine::deed::Deed;
-use crate::engine::host::{HostId, HostState};
+use crate::engine::host::HostState;
+use crate::engine::ids::HostId;
 use crate::engine::world::World;
 
 /// Hosts whose supervisors run and are not paused.

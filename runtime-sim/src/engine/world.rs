@@ -2,29 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use annulus_core::{
-    Channel, EventKind, Input, InputId, Instant, MemberId, Message, Node, Output, RequestId, Rng, Rumor,
-    RumorKey, Snapshot, Transmit, UnixTime, limits,
-};
+use annulus_core::{Instant, MemberId, Node, RequestId, Rng, Snapshot, UnixTime};
 
 use crate::engine::balance;
 use crate::engine::deed::Deed;
 use crate::engine::effects::Later;
-use crate::engine::fault;
-use crate::engine::fingerprint::fingerprint;
-use crate::engine::hash::{Kind, TraceHash};
-use crate::engine::host::{self, Arrival, Host, HostId, HostSpec, HostState};
+use crate::engine::hash::TraceHash;
+use crate::engine::host::{Arrival, Host, HostSpec, HostState};
+use crate::engine::ids::{HostId, PacketId};
 use crate::engine::link::LinkQuality;
 use crate::engine::net::Net;
 use crate::engine::queue::{Due, Queue};
-use crate::engine::record::{Counters, DropReason, PacketId, Record, Recording, What};
+use crate::engine::record::{Counters, Record, Recording, What};
+use crate::engine::slow::SlowHosts;
 use crate::engine::stream::{StreamStep, Streams};
 
 /// Events at one instant after which a world counts as stuck: a node that always asks to be woken at once.
 const EVENTS_PER_INSTANT_MAX: u64 = 50_000_000;
-
-/// One input of so many is followed by a look at the node's own invariants, in builds with assertions.
-const INVARIANTS_EVERY: u64 = 61;
 
 /// Labels of the independent streams of chance.
 mod stream_of_chance {
@@ -71,12 +65,12 @@ pub struct World<D: Deed> {
     pub(crate) keep_disks: bool,
     /// The last that was done to the world was to end every fault.
     pub(crate) calm: bool,
-    pub(crate) slow: fault::SlowHosts,
+    pub(crate) slow: SlowHosts,
     pub(crate) balancers: Vec<balance::Working>,
     pub(crate) rng_effects: Rng,
     pub(crate) rng_actions: Rng,
     rng: Rng,
-    packets: u64,
+    pub(super) packets: u64,
     requests: u64,
     events_at_this_instant: u64,
     by_member: BTreeMap<MemberId, HostId>,
@@ -105,7 +99,7 @@ impl<D: Deed> World<D> {
             counters: Counters::default(),
             keep_disks: true,
             calm: false,
-            slow: fault::SlowHosts::new(rng.fork(stream_of_chance::SLOW)),
+            slow: SlowHosts::new(rng.fork(stream_of_chance::SLOW)),
             balancers: Vec::new(),
             rng_effects: rng.fork(stream_of_chance::EFFECTS),
             rng_actions: rng.fork(stream_of_chance::ACTIONS),
@@ -277,257 +271,6 @@ impl<D: Deed> World<D> {
         true
     }
 
-    fn wake(&mut self, at: Instant, index: u32) {
-        let host = &mut self.hosts[index as usize];
-        if host.wake_queued != at {
-            // An earlier one was queued after this one and has taken its place.
-            return;
-        }
-        host.wake_queued = Instant::FAR_FUTURE;
-        if host.state != HostState::Running {
-            return;
-        }
-        if host.wake_at > at {
-            // Most deadlines are put off before they come; only now the later one is queued.
-            if host.wake_at != Instant::FAR_FUTURE {
-                host.wake_queued = host.wake_at;
-                let wake_at = host.wake_at;
-                self.queue.push_wake(wake_at, index);
-            }
-            return;
-        }
-        self.feed_wake(index);
-    }
-
-    pub(crate) fn feed_wake(&mut self, index: u32) {
-        self.counters.wakes += 1;
-        self.hash.happening(self.now, index, Kind::Wake, 0);
-        self.feed(index, Input::Wake);
-    }
-
-    /// Hands one input to a node and carries out what it answers.
-    fn feed(&mut self, index: u32, input: Input<'_>) {
-        let host = &mut self.hosts[index as usize];
-        let mut node = host.node.take().expect("inputs go to supervisors that run");
-        host.inputs += 1;
-        let (local, wall) = (host.local(self.now), host.wall(self.now));
-        self.counters.inputs += 1;
-        node.handle_input(local, wall, input);
-        self.drain(index, &mut node);
-        self.hosts[index as usize].node = Some(node);
-        self.stop_if_it_asked(index);
-    }
-
-    /// Carries out every output of a node, which is not in its place meanwhile.
-    pub(crate) fn drain(&mut self, index: u32, node: &mut Node) {
-        self.carry_out(index, node);
-        if self.recording >= Recording::Events {
-            for (what, count, limit) in [
-                ("members", node.members_unsorted().len(), limits::MEMBERS_MAX),
-                ("hot rumors", node.hot_rumors(), limits::HOT_RUMORS_MAX),
-            ] {
-                self.check_limit(index, what, count, limit);
-            }
-            // A look at everything that a node knows: now and then is often enough over thousands of seeds.
-            self.note_leads(index, node);
-            if cfg!(debug_assertions) && self.counters.inputs.is_multiple_of(INVARIANTS_EVERY) {
-                node.check_invariants();
-            }
-        }
-    }
-
-    fn check_limit(&mut self, index: u32, what: &'static str, count: usize, limit: usize) {
-        if count > limit {
-            let (host, count, limit) = (HostId(index), count as u64, limit as u64);
-            self.note(Recording::Events, || What::BeyondLimit { host, what, count, limit });
-        }
-    }
-
-    fn carry_out(&mut self, index: u32, node: &mut Node) {
-        let input = InputId(self.hosts[index as usize].inputs);
-        while let Some(output) = node.poll_output() {
-            match output {
-                Output::Transmit(transmit) => self.transmit(index, input, transmit),
-                Output::WakeAt(at, _) => self.set_wake(index, at),
-                Output::Effect(id, effect) => {
-                    self.note_signal(index, node, &effect);
-                    self.begin_effect(index, id, effect);
-                }
-                Output::Event(event) => {
-                    self.hash.happening(self.now, index, Kind::Event, event.id.0);
-                    let (kind, subject) = fingerprint(&event.kind);
-                    self.hash.pair(kind, subject);
-                    let accepted = match &event.kind {
-                        EventKind::RumorAccepted { key, .. } if self.recording >= Recording::Events => {
-                            Some(key.clone())
-                        }
-                        _ => None,
-                    };
-                    if let Some(key) = accepted
-                        && let Some(version) = version_of(node, &key)
-                    {
-                        self.note(Recording::Events, || What::Holds { host: HostId(index), key, version });
-                    }
-                    self.note(Recording::Events, || What::Event { host: HostId(index), event });
-                }
-                Output::Reply(request, reply) => {
-                    self.note(Recording::Events, || What::Reply { host: HostId(index), request, reply });
-                }
-            }
-        }
-    }
-
-    /// Remembers when the node on this host, by its own clock, wants to be woken.
-    fn set_wake(&mut self, index: u32, local: Instant) {
-        let host = &mut self.hosts[index as usize];
-        let mut at = host.world(local).max(self.now);
-        if let Some(delay) = self.slow.draw(index) {
-            at = if at == Instant::FAR_FUTURE { at } else { at + delay };
-        }
-        host.wake_at = at;
-        if at < host.wake_queued {
-            host.wake_queued = at;
-            self.queue.push_wake(at, index);
-        }
-    }
-
-    fn transmit(&mut self, from: u32, input: InputId, transmit: Transmit) {
-        let Transmit { to: address, channel, bytes } = transmit;
-        self.packets += 1;
-        let packet = PacketId(self.packets);
-        let to = host::index_of(address).filter(|to| (*to as usize) < self.hosts.len());
-        self.hash.happening(self.now, from, Kind::Transmit, u64::from(to.unwrap_or(u32::MAX)));
-        self.hash.bytes(&bytes);
-        match channel {
-            Channel::Datagram => {
-                self.counters.datagrams += 1;
-                self.counters.datagram_bytes += bytes.len() as u64;
-            }
-            Channel::Stream => {
-                self.counters.streams += 1;
-                self.counters.stream_bytes += bytes.len() as u64;
-            }
-        }
-        let (what, limit) = match channel {
-            Channel::Datagram => ("a datagram's bytes", limits::DATAGRAM_BYTES_MAX),
-            Channel::Stream => ("a stream message's bytes", limits::STREAM_BYTES_MAX),
-        };
-        self.check_limit(from, what, bytes.len(), limit);
-        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        self.note(Recording::Packets, || What::Sent {
-            packet,
-            from: HostId(from),
-            input,
-            to: to.map(HostId),
-            channel,
-            bytes: length,
-            message: Message::read(channel, &bytes).ok().map(Box::new),
-        });
-        let Some(to) = to else { return self.dropped(packet, None, DropReason::NoRoute) };
-        match channel {
-            Channel::Datagram => self.send_datagram(packet, from, to, bytes),
-            Channel::Stream => self.send_stream(packet, from, to, bytes),
-        }
-    }
-
-    fn send_datagram(&mut self, packet: PacketId, from: u32, to: u32, bytes: Vec<u8>) {
-        let fate = self.net.datagram(self.now, from, to, bytes.len());
-        let sender = self.hosts[from as usize].generation;
-        if let Some(after) = fate.again_after {
-            self.counters.duplicates += 1;
-            let copy = Thing::Datagram { packet, from, to, sender, bytes: bytes.clone() };
-            self.queue.push(self.now + after, copy);
-        }
-        match fate.arrives_after {
-            Ok(after) => {
-                self.queue.push(self.now + after, Thing::Datagram { packet, from, to, sender, bytes });
-            }
-            Err(why) => self.dropped(packet, Some(to), why),
-        }
-    }
-
-    fn datagram_arrives(&mut self, packet: PacketId, from: u32, to: u32, sender: u32, bytes: Vec<u8>) {
-        if self.net.is_cut(from, to) {
-            return self.dropped(packet, Some(to), DropReason::Cut);
-        }
-        let host = &mut self.hosts[to as usize];
-        match host.state {
-            HostState::Running => self.arrive_soon(to, Arrival::Datagram { packet, from, bytes }),
-            HostState::Paused => {
-                if host.rest.inbox.has_room_for_datagram(bytes.len()) {
-                    host.rest.inbox.push(Arrival::Datagram { packet, from, bytes });
-                } else {
-                    self.dropped(packet, Some(to), DropReason::Overflow);
-                }
-            }
-            HostState::Stopped => {
-                self.dropped(packet, Some(to), DropReason::Refused);
-                self.send_refusal(packet, to, from, sender);
-            }
-            HostState::New | HostState::Crashed => self.dropped(packet, Some(to), DropReason::HostDown),
-        }
-    }
-
-    /// The host `by` tells `to` that nobody listens there.
-    pub(crate) fn send_refusal(&mut self, packet: PacketId, by: u32, to: u32, generation: u32) {
-        if let Ok(after) = self.net.segment(self.now, by, to, fault::BARE_PACKET_BYTES) {
-            self.queue.push(self.now + after, Thing::Refusal { packet, by, to, generation });
-        }
-    }
-
-    pub(crate) fn refusal_arrives(&mut self, packet: PacketId, by: u32, to: u32, generation: u32) {
-        let there = self.hosts[to as usize].generation == generation;
-        if there && !self.net.is_cut(by, to) {
-            self.arrive(to, Arrival::Refused { packet, to: by });
-        }
-    }
-
-    /// Something reaches a supervisor, which may be paused or gone.
-    pub(crate) fn arrive(&mut self, index: u32, arrival: Arrival) {
-        match self.hosts[index as usize].state {
-            HostState::Running => self.arrive_soon(index, arrival),
-            HostState::Paused => self.hosts[index as usize].rest.inbox.push(arrival),
-            HostState::New | HostState::Stopped | HostState::Crashed => {}
-        }
-    }
-
-    /// A supervisor reads something.
-    pub(crate) fn arrive_now(&mut self, index: u32, arrival: Arrival) {
-        let input = InputId(self.hosts[index as usize].inputs + 1);
-        let (now, to) = (self.now, HostId(index));
-        match arrival {
-            Arrival::Datagram { packet, from, bytes } => {
-                self.hash.happening(now, index, Kind::Datagram, packet.0);
-                self.note(Recording::Packets, || What::Delivered { packet, to, input });
-                self.feed(index, Input::Datagram { from: host::address(from), bytes: &bytes });
-            }
-            Arrival::Stream { packet, from, bytes } => {
-                self.hash.happening(now, index, Kind::Stream, packet.0);
-                self.note(Recording::Packets, || What::Delivered { packet, to, input });
-                self.feed(index, Input::Stream { from: host::stream_address(from), bytes: &bytes });
-            }
-            Arrival::Refused { packet, to: by } => {
-                self.hash.happening(now, index, Kind::Refused, packet.0);
-                self.note(Recording::Packets, || What::RefusalDelivered { packet, to, input });
-                self.feed(index, Input::Refused { to: host::address(by) });
-            }
-            Arrival::Command(request, command) => {
-                self.hash.happening(now, index, Kind::Command, request.0);
-                self.feed(index, Input::Command(request, command));
-            }
-            Arrival::Effect(id, result) => {
-                self.hash.happening(now, index, Kind::Effect, id.0);
-                self.feed(index, Input::EffectDone(id, result));
-            }
-        }
-    }
-
-    pub(crate) fn dropped(&mut self, packet: PacketId, to: Option<u32>, why: DropReason) {
-        self.counters.dropped[why as usize] += 1;
-        self.hash.happening(self.now, to.unwrap_or(u32::MAX), Kind::Drop, packet.0);
-        self.note(Recording::Packets, || What::Dropped { packet, to: to.map(HostId), why });
-    }
-
     /// Records something, if records of this kind are wanted.
     pub(crate) fn note(&mut self, kind: Recording, what: impl FnOnce() -> What<D>) {
         if self.recording >= kind {
@@ -555,18 +298,6 @@ impl<D: Deed> World<D> {
     }
 }
 
-/// The version of a rumor that a node holds: its incarnation, and whether it was taken back.
-fn version_of(node: &Node, key: &RumorKey) -> Option<u64> {
-    node.rumors().find(|rumor| rumor.key() == *key).map(|rumor| match rumor {
-        Rumor::Service(service) => service.incarnation.0,
-        Rumor::ServiceHealth(health) => health.incarnation.0,
-        Rumor::ServiceConfig(config) => config.version.number,
-        Rumor::ServiceFile(file) => file.version.number,
-        Rumor::Election(outcome) => outcome.term,
-        Rumor::Member(_) | Rumor::Departure(_) => 0,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -578,6 +309,7 @@ mod tests {
     };
     use crate::engine::lead::Load;
     use crate::engine::link::Ratio;
+    use crate::engine::record::DropReason;
     use std::time::Duration;
 
     const FIRST: u64 = 1 << 40;

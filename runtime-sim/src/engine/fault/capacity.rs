@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use annulus_core::Instant;
 
-use crate::engine::host::HostId;
 use crate::engine::hostset::{HostSet, LinkMap};
+use crate::engine::ids::HostId;
 use crate::engine::link::Capacity;
 use crate::engine::record::DropReason;
 

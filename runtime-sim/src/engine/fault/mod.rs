@@ -1,14 +1,12 @@
-//! What can be wrong with links and supervisors for a while, one file for each; actions switch them on and off.
+//! What can be wrong with links for a while, one file for each; actions switch them on and off.
 //!
 //! | file | what |
 //! |---|---|
 //! | `burst` | losses that come in bursts |
 //! | `capacity` | links that carry so much and no more |
-//! | `slow` | supervisors that handle everything late |
 
 mod burst;
 mod capacity;
-mod slow;
 
 use std::time::Duration;
 
@@ -16,8 +14,6 @@ use annulus_core::{Instant, Rng};
 
 use crate::engine::link::{Burst, Capacity};
 use crate::engine::record::DropReason;
-
-pub(crate) use slow::SlowHosts;
 
 /// What a packet without payload weighs: headers.
 pub(crate) const BARE_PACKET_BYTES: usize = 60;
@@ -36,8 +32,8 @@ impl LinkFaults {
 
     pub(crate) fn set_burst(
         &mut self,
-        from: &[crate::engine::host::HostId],
-        to: &[crate::engine::host::HostId],
+        from: &[crate::engine::ids::HostId],
+        to: &[crate::engine::ids::HostId],
         burst: Option<Burst>,
     ) {
         self.bursts.set(from, to, burst);
@@ -45,8 +41,8 @@ impl LinkFaults {
 
     pub(crate) fn set_capacity(
         &mut self,
-        from: &[crate::engine::host::HostId],
-        to: &[crate::engine::host::HostId],
+        from: &[crate::engine::ids::HostId],
+        to: &[crate::engine::ids::HostId],
         capacity: Option<Capacity>,
     ) {
         self.capacity.set(from, to, capacity);

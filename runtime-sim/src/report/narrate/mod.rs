@@ -9,8 +9,8 @@ mod election;
 use std::collections::{BTreeMap, BTreeSet};
 
 use annulus_core::{
-    Event, EventKind, ExitReason, Incarnation, Instant, MemberId, Reply, ServiceName, ServiceState, State,
-    Why,
+    Event, EventKind, ExitReason, Incarnation, Instant, MemberId, Reply, RumorKey, ServiceName, ServiceState,
+    State, Why,
 };
 
 use crate::action::HostId;
@@ -160,7 +160,6 @@ impl Narrator {
         }
     }
 
-    #[expect(clippy::too_many_lines, reason = "one arm for each kind of event")]
     fn event(&mut self, at: Instant, host: HostId, event: &Event) {
         match &event.kind {
             EventKind::MemberChanged { member, from, to, incarnation, why } => {
@@ -179,6 +178,38 @@ impl Narrator {
             EventKind::SuspicionConfirmed { member, by, accusers } => {
                 self.suspicion_confirmed(at, *member, *by, *accusers);
             }
+            EventKind::LocalHealth { score } => self.local_health(at, host, *score),
+            EventKind::Banned { member } => {
+                if self.banned.insert(*member) {
+                    let text = format!("{} is banned for ever, {} notes.", self.who(member), self.name(host));
+                    self.say(at, &text);
+                }
+            }
+            EventKind::ServiceChanged { service, from, to, reason } => {
+                self.service_changed(at, host, service, (*from, *to), reason);
+            }
+            EventKind::Election { group, term, what } => self.election(at, host, group, *term, what),
+            kind @ (EventKind::Refuted { .. }
+            | EventKind::Stalled { .. }
+            | EventKind::Synced { .. }
+            | EventKind::VersionLost { .. }
+            | EventKind::DecodeFailed { .. }
+            | EventKind::LimitReached { .. }
+            | EventKind::PersistFailed { .. }
+            | EventKind::IdentityConflict { .. }
+            | EventKind::Leaving) => {
+                if let Some(text) = self.sentence(host, kind) {
+                    self.say(at, &text);
+                }
+            }
+            EventKind::Started { .. } | EventKind::RumorAccepted { .. } => {}
+        }
+    }
+
+    /// An event that is told as it is, whatever came before it; none where it is not worth a sentence.
+    fn sentence(&self, host: HostId, kind: &EventKind) -> Option<String> {
+        let name = self.name(host);
+        Some(match kind {
             EventKind::Refuted { accusation, incarnation } => {
                 let accused = match accusation {
                     State::Suspect => "it is suspected",
@@ -186,78 +217,41 @@ impl Narrator {
                     State::Departed => "it is held to have left",
                     State::Alive => "others have an old word of it",
                 };
-                let name = self.name(host);
-                let text = format!(
-                    "{name} hears that {accused} and contradicts, in its new incarnation {incarnation}."
-                );
-                self.say(at, &text);
+                format!("{name} hears that {accused} and contradicts, in its new incarnation {incarnation}.")
             }
-            EventKind::LocalHealth { score } => self.local_health(at, host, *score),
-            EventKind::Stalled { for_ms } => {
-                let text = format!(
-                    "{} notices that it did not run for {}.{:03}s: it checks itself before it accuses anybody.",
-                    self.name(host),
-                    for_ms / 1000,
-                    for_ms % 1000
-                );
-                self.say(at, &text);
-            }
+            EventKind::Stalled { for_ms } => format!(
+                "{name} notices that it did not run for {}.{:03}s: it checks itself before it accuses anybody.",
+                for_ms / 1000,
+                for_ms % 1000
+            ),
             EventKind::Synced { with, learned, .. } if *learned > 0 && self.names.len() <= NAMES_MAX => {
                 let records = if *learned == 1 { "one record" } else { "records" };
                 let number = if *learned == 1 { String::new() } else { format!("{learned} ") };
-                let text = format!(
-                    "{} and {} compare what they know: {} learns {number}{records}.",
-                    self.name(host),
-                    self.who(with),
-                    self.name(host)
-                );
-                self.say(at, &text);
-            }
-            EventKind::Banned { member } if self.banned.insert(*member) => {
-                let text = format!("{} is banned for ever, {} notes.", self.who(member), self.name(host));
-                self.say(at, &text);
-            }
-            EventKind::ServiceChanged { service, from, to, reason } => {
-                self.service_changed(at, host, service, (*from, *to), reason);
+                format!(
+                    "{name} and {} compare what they know: {name} learns {number}{records}.",
+                    self.who(with)
+                )
             }
             EventKind::DecodeFailed { from, error, .. } => {
-                let text = format!("{} rejects bytes from {from}: {error}.", self.name(host));
-                self.say(at, &text);
+                format!("{name} rejects bytes from {from}: {error}.")
             }
             EventKind::LimitReached { limit } => {
-                let text = format!("{} reaches a limit and drops something: {limit}.", self.name(host));
-                self.say(at, &text);
+                format!("{name} reaches a limit and drops something: {limit}.")
             }
-            EventKind::PersistFailed { reason } => {
-                let text = format!("{} cannot write to its disk: {reason}.", self.name(host));
-                self.say(at, &text);
-            }
+            EventKind::PersistFailed { reason } => format!("{name} cannot write to its disk: {reason}."),
             EventKind::IdentityConflict { address } => {
-                let text = format!(
-                    "{} finds a second supervisor with a copy of its disk at {address}, and yields.",
-                    self.name(host)
-                );
-                self.say(at, &text);
+                format!("{name} finds a second supervisor with a copy of its disk at {address}, and yields.")
             }
             EventKind::VersionLost { key, version, winner } => {
                 let winner = winner.map_or_else(|| "somebody".to_owned(), |id| self.who(&id));
-                let text = format!(
-                    "{} learns that its version {version} of the {} lost against the one that {winner} took.",
-                    self.name(host),
-                    crate::report::trace::version_name(key)
-                );
-                self.say(at, &text);
+                let what = version_name(key);
+                format!(
+                    "{name} learns that its version {version} of the {what} lost against the one that {winner} took."
+                )
             }
-            EventKind::Leaving => {
-                let text = format!("{} tells the ring that it leaves.", self.name(host));
-                self.say(at, &text);
-            }
-            EventKind::Election { group, term, what } => self.election(at, host, group, *term, what),
-            EventKind::Started { .. }
-            | EventKind::Synced { .. }
-            | EventKind::Banned { .. }
-            | EventKind::RumorAccepted { .. } => {}
-        }
+            EventKind::Leaving => format!("{name} tells the ring that it leaves."),
+            _ => return None,
+        })
     }
 
     fn member_changed(
@@ -464,5 +458,14 @@ impl Narrator {
             (_, None) => format!("{service} is no longer loaded on {name}{because}."),
         };
         self.say(at, &text);
+    }
+}
+
+/// What a version is a version of, for people.
+fn version_name(key: &RumorKey) -> String {
+    match key {
+        RumorKey::ServiceConfig(group) => format!("configuration of {group}"),
+        RumorKey::ServiceFile { group, name } => format!("file {name} of {group}"),
+        other => other.kind().name().to_owned(),
     }
 }

@@ -276,15 +276,6 @@ fn rumor_json(key: &RumorKey) -> Value {
     }
 }
 
-/// What a version is a version of, for people.
-pub(crate) fn version_name(key: &RumorKey) -> String {
-    match key {
-        RumorKey::ServiceConfig(group) => format!("configuration of {group}"),
-        RumorKey::ServiceFile { group, name } => format!("file {name} of {group}"),
-        other => other.kind().name().to_owned(),
-    }
-}
-
 fn text(value: &impl ToString) -> String {
     value.to_string()
 }

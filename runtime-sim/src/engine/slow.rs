@@ -88,7 +88,8 @@ mod tests {
     use super::*;
     use crate::action::testing::{self, A, B};
     use crate::action::{Action, Slow};
-    use crate::engine::record::{PacketId, Recording, What};
+    use crate::engine::ids::PacketId;
+    use crate::engine::record::{Recording, What};
 
     #[test]
     fn a_slow_supervisor_reads_late_and_in_order() {
