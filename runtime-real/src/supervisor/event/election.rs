@@ -2,7 +2,7 @@
 
 use annulus_core::{ElectionEvent, LeaseEnd, ServiceGroup};
 
-use super::short;
+use super::sentence::short;
 
 /// The event in words.
 pub(super) fn sentence(group: &ServiceGroup, term: u64, what: &ElectionEvent) -> String {

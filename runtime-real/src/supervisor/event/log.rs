@@ -8,6 +8,8 @@ use tracing::field::{DisplayValue, FieldSet, Value, display};
 use tracing::metadata::{Kind, Metadata};
 use tracing::{Level, dispatcher};
 
+use super::sentence::sentence;
+
 /// What every line has besides the fields of its event.
 const OWN: &[&str] = &["message", "event", "kind"];
 /// How many fields a line can have.
@@ -104,7 +106,7 @@ impl Line {
     fn of(event: &Event) -> Self {
         let values: Vec<(&str, Box<dyn Value>)> =
             vec![("event", Box::new(event.id.0)), ("kind", Box::new(event.kind.name()))];
-        let mut line = Self { message: display(super::sentence(&event.kind)), values };
+        let mut line = Self { message: display(sentence(&event.kind)), values };
         event.kind.visit(&mut line);
         line
     }
@@ -193,14 +195,14 @@ mod tests {
             why: Why::SuspicionExpired { accusers: 2 },
         };
         let text = logged(kind.clone(), false);
-        let sentence = super::super::sentence(&kind);
+        let words = sentence(&kind);
         let fields = format!(
             "event=9 kind=\"member_changed\" member={member} from=\"Suspect\" to=\"Confirmed\" incarnation=3 \
              why=\"suspicion_expired\""
         );
-        assert_eq!(text.trim(), format!("WARN {sentence} {fields}"));
+        assert_eq!(text.trim(), format!("WARN {words} {fields}"));
         let json: serde_json::Value = serde_json::from_str(&logged(kind, true)).expect("JSON");
-        assert_eq!(json["message"], sentence);
+        assert_eq!(json["message"], words);
         assert_eq!((&json["level"], &json["event"]), (&"WARN".into(), &9.into()));
         assert_eq!(json["member"], member.to_string());
         assert_eq!(json["incarnation"], 3);

@@ -1,0 +1,139 @@
+//! An event in words, for operators: the text of `/events` and the message of a log line.
+
+use annulus_core::{EventKind, MemberId, RumorKey, Why};
+
+use super::election;
+
+/// The first eight digits of a member id: enough to tell members apart in a sentence.
+#[must_use]
+pub fn short(id: &MemberId) -> String {
+    id.to_string().chars().take(8).collect()
+}
+
+fn why_text(why: &Why) -> String {
+    match why {
+        Why::Restored => "known from before the restart".to_owned(),
+        Why::Contact => "it spoke to us itself".to_owned(),
+        Why::Rumor { from } => format!("heard from {}", short(from)),
+        Why::ProbeFailed => "it did not answer our probe".to_owned(),
+        Why::SuspicionExpired { accusers: 1 } => {
+            "it did not refute the suspicion of one member in time".to_owned()
+        }
+        Why::SuspicionExpired { accusers } => {
+            format!("it did not refute the suspicion of {accusers} members in time")
+        }
+        Why::GoneTooLong => "it has been dead for too long".to_owned(),
+        Why::Own => "this supervisor itself".to_owned(),
+        Why::Operator => "an operator banned it".to_owned(),
+    }
+}
+
+/// The event in words.
+#[must_use]
+pub fn sentence(kind: &EventKind) -> String {
+    match kind {
+        EventKind::Started { member, incarnation, restored } => {
+            let how = if *restored { "starts again as member" } else { "starts as the new member" };
+            format!("this supervisor {how} {}, incarnation {incarnation}", short(member))
+        }
+        EventKind::MemberChanged { member, from, to, incarnation, why } => match from {
+            Some(from) if from == to => {
+                format!(
+                    "{} is still {to}, now in incarnation {incarnation}: {}",
+                    short(member),
+                    why_text(why)
+                )
+            }
+            Some(from) => format!("{} went from {from} to {to}: {}", short(member), why_text(why)),
+            None => format!("{} is now known, {to}: {}", short(member), why_text(why)),
+        },
+        EventKind::MemberForgotten { member } => format!("{} is forgotten", short(member)),
+        EventKind::ProbeFailed { member, refused: true, .. } => {
+            format!("{} did not answer a probe: its host says that nobody listens", short(member))
+        }
+        EventKind::ProbeFailed { member, nacks, .. } => match nacks {
+            0 => format!("{} did not answer a probe, neither directly nor through others", short(member)),
+            n => format!("{} did not answer a probe; {n} helpers could not reach it either", short(member)),
+        },
+        EventKind::SuspicionConfirmed { member, by, accusers } => {
+            format!("{} suspects {} too; {accusers} members do by now", short(by), short(member))
+        }
+        EventKind::Refuted { accusation, incarnation } => {
+            format!("this supervisor was called {accusation} and answers with incarnation {incarnation}")
+        }
+        EventKind::LocalHealth { score: 0 } => "this supervisor judges itself healthy again".to_owned(),
+        EventKind::LocalHealth { score } => {
+            format!(
+                "this supervisor doubts its own health (score {score}) and waits longer before it accuses"
+            )
+        }
+        EventKind::Stalled { for_ms } => format!("this supervisor was not running for {for_ms} ms"),
+        EventKind::RumorAccepted { key, from } => rumor_sentence(key, from.as_ref()),
+        EventKind::VersionLost { key, version, winner } => version_lost(key, *version, winner.as_ref()),
+        EventKind::Synced { with, learned, sent } => {
+            format!("compared notes with {}: learned {learned} records, sent {sent}", short(with))
+        }
+        EventKind::Banned { member } => format!("{} is banned from the ring for ever", short(member)),
+        EventKind::ServiceChanged { service, from, to, reason } => {
+            let before = from.map_or(String::new(), |from| format!(", was {from}"));
+            let to = to.map_or("unloaded", annulus_core::ServiceState::name);
+            let why = if reason.is_empty() || reason == to { String::new() } else { format!(": {reason}") };
+            format!("service {service} is {to}{before}{why}")
+        }
+        EventKind::DecodeFailed { from, channel, error } => {
+            format!("rejected a {} from {from}: {error}", channel.name())
+        }
+        EventKind::LimitReached { limit } => {
+            format!("the limit {limit} is reached and something was dropped")
+        }
+        EventKind::PersistFailed { reason } => format!("could not write to disk: {reason}"),
+        EventKind::IdentityConflict { address } => {
+            format!(
+                "another supervisor at {address} runs with a copy of this one's identity: stop one of the two and \
+                 remove its data directory, then it gets an identity of its own"
+            )
+        }
+        EventKind::Leaving => "this supervisor begins to leave the ring".to_owned(),
+        EventKind::Election { group, term, what } => election::sentence(group, *term, what),
+    }
+}
+
+fn version_lost(key: &RumorKey, version: u64, winner: Option<&MemberId>) -> String {
+    let winner = winner.map_or_else(|| "elsewhere".to_owned(), |id| format!("by {}", short(id)));
+    format!(
+        "version {version} of the {} that was applied here is not in effect: another version {version} \
+         was applied {winner} at the same time and won; apply yours again under a higher number",
+        version_name(key)
+    )
+}
+
+/// What a version is a version of.
+fn version_name(key: &RumorKey) -> String {
+    match key {
+        RumorKey::ServiceConfig(group) => format!("configuration of {group}"),
+        RumorKey::ServiceFile { group, name } => format!("file {name} of {group}"),
+        other => other.kind().name().to_owned(),
+    }
+}
+
+fn rumor_sentence(key: &RumorKey, from: Option<&MemberId>) -> String {
+    let (about, what) = match key {
+        RumorKey::Member(id) => (id, "has news".to_owned()),
+        RumorKey::Service { group, member } => (member, format!("tells of its service in {group}")),
+        RumorKey::ServiceHealth { group, member } => (member, format!("tells how its service in {group} is")),
+        RumorKey::Departure(id) => (id, "is banned".to_owned()),
+        RumorKey::ServiceConfig(_) | RumorKey::ServiceFile { .. } => {
+            let how = from.map_or_else(|| "by an operator".to_owned(), |id| format!("through {}", short(id)));
+            return format!("there is a new version of the {}, {how}", version_name(key));
+        }
+        RumorKey::Election(group) => {
+            let through = from.map_or(String::new(), |from| format!(", as {} passes on", short(from)));
+            return format!("who leads {group} has changed{through}");
+        }
+    };
+    match from {
+        None => format!("this supervisor tells the ring: {} {what}", short(about)),
+        Some(from) if from == about => format!("{} {what}", short(about)),
+        Some(from) => format!("{} {what}, as {} passes on", short(about), short(from)),
+    }
+}
