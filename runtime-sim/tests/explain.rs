@@ -1,5 +1,6 @@
 //! `annulus-sim explain` on traces of shipped scenarios: what a reader must be told, whatever the exact times.
 
+use annulus_sim::report::trace::read_jsonl;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -180,4 +181,25 @@ fn what_cannot_be_explained_is_refused_with_the_line() {
     assert!(unknown.contains("knows no member \"zoe\"; it knows ada, bob, cyd"), "{unknown}");
     let early = refused(&whole, &["--member", "cyd", "--at", "1ms"]);
     assert!(early.contains("nobody held cyd to be anything until 0.001s"), "{early}");
+}
+
+#[test]
+fn a_trace_that_is_read_and_written_again_is_the_same() {
+    for scenario in [
+        "smoke/three_members_one_crash.toml",
+        "election/a_leader_that_leaves_hands_over.toml",
+        "group/two_sides_one_winner.toml",
+        "service/services_outlive_their_supervisor.toml",
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let text = std::fs::read_to_string(traced(folder.path(), scenario)).expect("a trace");
+        let mut lines = 0;
+        for (read, written) in read_jsonl(text.as_bytes()).zip(text.lines()) {
+            let read = read.unwrap_or_else(|error| panic!("{scenario}: {error}"));
+            assert_eq!(serde_json::to_string(&read).expect("it can be written"), written, "{scenario}");
+            lines += 1;
+        }
+        assert_eq!(lines, text.lines().count());
+        assert!(lines > 100, "{scenario} has {lines} lines");
+    }
 }

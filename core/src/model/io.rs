@@ -203,6 +203,20 @@ pub enum StopSignal {
     Kill,
 }
 
+impl StopSignal {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::Stop, Self::Kill];
+
+    /// The word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Kill => "kill",
+        }
+    }
+}
+
 /// Why a node ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitReason {

@@ -193,6 +193,23 @@ pub enum StopReason {
     Killed,
 }
 
+impl StopReason {
+    /// Every reason.
+    pub const ALL: [Self; 4] =
+        [Self::Exit(ExitReason::Left), Self::Exit(ExitReason::Departed), Self::Crashed, Self::Killed];
+
+    /// The word for it in traces.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Exit(ExitReason::Left) => "left",
+            Self::Exit(ExitReason::Departed) => "departed",
+            Self::Crashed => "crashed",
+            Self::Killed => "killed",
+        }
+    }
+}
+
 /// Why a packet did not arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DropReason {

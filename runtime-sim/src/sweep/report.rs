@@ -108,7 +108,7 @@ fn elections(text: &mut String, results: &Results) {
     if virtual_ms == 0 {
         return;
     }
-    let won = results.occurred.get("event leader-elected").map_or(0, |occurred| occurred.times);
+    let won = results.occurred.get("event leader_elected").map_or(0, |occurred| occurred.times);
     let tenths = virtual_ms / 360_000;
     let _ = writeln!(text, "elections: {}.{} virtual hours, {won} won", tenths / 10, tenths % 10);
     leaders(text, "Annulus", &ours);

@@ -116,7 +116,7 @@ fn event_name(kind: &EventKind) -> String {
     match kind {
         EventKind::MemberChanged { to, .. } => format!("member {}", to.name().to_lowercase()),
         EventKind::ServiceChanged { to: Some(to), .. } => format!("service {}", to.name()),
-        other => format!("event {}", crate::report::trace::kind_name(other)),
+        other => format!("event {}", other.name()),
     }
 }
 

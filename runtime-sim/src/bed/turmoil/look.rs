@@ -105,7 +105,9 @@ impl Bed for TurmoilBed {
         // Within a tick each host runs for itself.
         records.sort_by_key(|record| record.at);
         for record in &records {
-            self.hash.bytes(trace::to_json(self, record).to_string().as_bytes());
+            let mut line = Vec::new();
+            trace::write_jsonl(&mut line, self, std::slice::from_ref(record)).expect("memory takes it");
+            self.hash.bytes(&line);
         }
         records
     }

@@ -2,24 +2,26 @@
 
 use std::collections::BTreeSet;
 
+use annulus_core::{EventId, EventKind, MemberId, State, Why};
+
 use super::fate::{Fate, time};
-use super::load::{Event, Kind, Nanos, Packet, Trace};
+use super::load::{Event, Nanos, Packet, Trace};
 use super::tell::Story;
 
 /// Members through which a rumor is followed back.
 const HOPS_MAX: usize = 32;
 
 /// Follows a verdict about `member` back to its causes.
-pub(super) fn tell(trace: &Trace, member: &str, verdict: &Event) -> Story {
+pub(super) fn tell(trace: &Trace, member: MemberId, verdict: &Event) -> Story {
     let judged = match &verdict.kind {
-        Kind::Changed { to, .. } => held(to),
+        EventKind::MemberChanged { to, .. } => held(*to),
         _ => "judged",
     };
-    let called = trace.called(member);
+    let called = trace.called(&member);
     let mut walk = Walk {
         trace,
-        member: member.to_owned(),
-        host: trace.host_of(member).unwrap_or("?").to_owned(),
+        member,
+        host: trace.host_of(&member).unwrap_or("?").to_owned(),
         called: called.clone(),
         faults: BTreeSet::new(),
         story: Story {
@@ -38,12 +40,12 @@ pub(super) fn tell(trace: &Trace, member: &str, verdict: &Event) -> Story {
 }
 
 /// A state as an adjective.
-pub(super) fn held(state: &str) -> &'static str {
+pub(super) fn held(state: State) -> &'static str {
     match state {
-        "Alive" => "alive",
-        "Suspect" => "suspect",
-        "Confirmed" => "dead",
-        _ => "departed",
+        State::Alive => "alive",
+        State::Suspect => "suspect",
+        State::Confirmed => "dead",
+        State::Departed => "departed",
     }
 }
 
@@ -51,7 +53,7 @@ pub(super) fn held(state: &str) -> &'static str {
 pub(super) struct Walk<'a> {
     pub(super) trace: &'a Trace,
     /// Whose story it is: id, host, and both in words.
-    pub(super) member: String,
+    pub(super) member: MemberId,
     pub(super) host: String,
     pub(super) called: String,
     /// Actions that are to blame.
@@ -67,14 +69,14 @@ impl<'a> Walk<'a> {
     }
 
     fn verdict(&mut self, verdict: &'a Event) {
-        let Kind::Changed { from, to, incarnation, .. } = &verdict.kind else { return };
-        if to == "Alive" && from.is_some() {
-            self.alive_again(verdict, *incarnation);
+        let EventKind::MemberChanged { from, to, incarnation, .. } = &verdict.kind else { return };
+        if *to == State::Alive && from.is_some() {
+            self.alive_again(verdict, incarnation.0);
             return;
         }
         let first = self.changed(verdict);
-        if matches!(to.as_str(), "Suspect" | "Confirmed") {
-            self.refutation(first, verdict, *incarnation);
+        if matches!(to, State::Suspect | State::Confirmed) {
+            self.refutation(first, verdict, incarnation.0);
         }
     }
 
@@ -90,31 +92,31 @@ impl<'a> Walk<'a> {
 
     /// Tells one change of mind; returns the one that led to it, if another one did.
     fn link(&mut self, event: &'a Event) -> Option<&'a Event> {
-        let Kind::Changed { from, to, why, .. } = &event.kind else { return None };
-        let now = format!("{} holds {} {}", event.host, self.called, held(to));
-        match why.by.as_str() {
-            "suspicion-expired" => return self.expired(event, &now),
-            "probe-failed" => self.own_probe(event, to),
-            "rumor" => return self.by_rumor(event, from.as_deref(), to),
-            "contact" if to == "Departed" => {
+        let EventKind::MemberChanged { from, to, why, .. } = &event.kind else { return None };
+        let now = format!("{} holds {} {}", event.host, self.called, held(*to));
+        match why {
+            Why::SuspicionExpired { .. } => return self.expired(event, &now),
+            Why::ProbeFailed => self.own_probe(event, *to),
+            Why::Rumor { from: teller } => return self.by_rumor(event, teller, *from, *to),
+            Why::Contact if *to == State::Departed => {
                 self.story.push(event.t, format!("{now}: {} itself said farewell.", self.called));
                 self.fault_before(event.t, "leave");
             }
-            "contact" => self.by_contact(event, &now),
-            "operator" => {
+            Why::Contact => self.by_contact(event, &now),
+            Why::Operator => {
                 self.story.push(event.t, format!("{now}, because an operator banned it from the ring."));
                 self.fault_before(event.t, "depart");
             }
-            "gone-too-long" => {
+            Why::GoneTooLong => {
                 self.story
                     .push(event.t, format!("{now}: it was held dead for so long that it counts as gone."));
                 return self.before(event);
             }
-            "restored" => {
+            Why::Restored => {
                 self.story.push(event.t, format!("{now}: that is what its disk remembered."));
             }
-            other => {
-                self.story.push(event.t, format!("{now} ({other})."));
+            Why::Own => {
+                self.story.push(event.t, format!("{now}: it is that member itself."));
             }
         }
         None
@@ -127,7 +129,7 @@ impl<'a> Walk<'a> {
     }
 
     fn concerns(&self, event: &Event) -> bool {
-        matches!(&event.kind, Kind::Changed { member, .. } if *member == self.member)
+        matches!(&event.kind, EventKind::MemberChanged { member, .. } if *member == self.member)
     }
 
     fn fault_before(&mut self, t: Nanos, name: &str) {
@@ -143,7 +145,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The event of the same process with this number.
-    fn event(&self, of: &Event, id: u64) -> Option<&'a Event> {
+    fn event(&self, of: &Event, id: EventId) -> Option<&'a Event> {
         self.trace.events.iter().find(|e| e.host == of.host && e.life == of.life && e.id == id)
     }
 
@@ -167,20 +169,20 @@ impl<'a> Walk<'a> {
             ),
         );
         let began = began?;
-        let (host, member, trace) = (&event.host, &self.member, self.trace);
+        let (host, member, trace) = (&event.host, self.member, self.trace);
         let confirmed = trace
             .events
             .iter()
             .filter(|e| e.host == *host && e.life == event.life && (began.t..=event.t).contains(&e.t));
         for e in confirmed {
-            if let Kind::SuspicionConfirmed { member: m, by: by_id } = &e.kind
-                && m == member
+            if let EventKind::SuspicionConfirmed { member: m, by: by_id, .. } = &e.kind
+                && *m == member
             {
                 let by = trace.called(by_id);
                 let buried = trace.events.iter().any(|other| {
                     other.t <= e.t
                         && trace.host_of(by_id) == Some(other.host.as_str())
-                        && matches!(&other.kind, Kind::Changed { member: m, to, .. } if m == member && to == "Confirmed")
+                        && matches!(other.kind, EventKind::MemberChanged { member: m, to: State::Confirmed, .. } if m == member)
                 });
                 let text = if buried {
                     format!("{}: {by} held it dead by now, which cuts the suspicion short", time(e.t))
@@ -202,32 +204,37 @@ impl<'a> Walk<'a> {
     }
 
     /// Another member said so.
-    fn by_rumor(&mut self, event: &'a Event, from: Option<&str>, to: &str) -> Option<&'a Event> {
+    fn by_rumor(
+        &mut self,
+        event: &'a Event,
+        from: &MemberId,
+        before: Option<State>,
+        to: State,
+    ) -> Option<&'a Event> {
         let packet = self.packet_of(event);
-        let Kind::Changed { why, .. } = &event.kind else { return None };
-        let teller = why.from.as_deref().map_or_else(|| String::from("somebody"), |m| self.trace.called(m));
+        let teller = self.trace.called(from);
         let by = packet.map_or_else(String::new, |p| format!(" with {}", named(p)));
-        let verb = match (from, to) {
+        let verb = match (before, to) {
             (None, _) => format!("{} first heard of {} and holds it {}", event.host, self.called, held(to)),
-            (_, "Suspect") => format!("{} began to suspect {}", event.host, self.called),
+            (_, State::Suspect) => format!("{} began to suspect {}", event.host, self.called),
             _ => format!("{} came to hold {} {}", event.host, self.called, held(to)),
         };
         let text = format!("{verb}, because {teller} told it so{by}.");
         self.story.push(event.t, text).packets.extend(packet.map(|p| p.id));
         let sent = packet.map_or(event.t, |p| p.t);
-        let source = self.trace.host_of(why.from.as_deref()?)?;
+        let source = self.trace.host_of(from)?;
         let mut theirs = self.trace.events.iter().filter(|e| {
             e.host == source
                 && e.t <= sent
-                && matches!(&e.kind, Kind::Changed { member, to: t, .. } if *member == self.member && t == to)
+                && matches!(e.kind, EventKind::MemberChanged { member, to: t, .. } if member == self.member && t == to)
         });
         theirs.next_back()
     }
 
     /// This member's own probe failed.
-    fn own_probe(&mut self, event: &'a Event, to: &str) {
+    fn own_probe(&mut self, event: &'a Event, to: State) {
         let failed = event.after.and_then(|id| self.event(event, id));
-        let text = if to == "Confirmed" {
+        let text = if to == State::Confirmed {
             format!(
                 "{} came to hold {} dead: another member said so, and its own look got no answer either.",
                 event.host, self.called

@@ -1,6 +1,7 @@
 //! What became of a packet, and which fault is to blame: in words.
 
 use super::load::{Act, Nanos, Packet, Trace};
+use crate::engine::record::DropReason;
 
 /// A packet that took longer waited for a receiver that did not read.
 const LATE: Nanos = 1_000_000_000;
@@ -43,7 +44,7 @@ impl Trace {
             };
             return Some(Fate { words, fault: frozen.map(|(index, _)| index) });
         };
-        Some(self.lost(packet, to, why))
+        Some(self.lost(packet, to, *why))
     }
 
     /// A stream that got through only after its segments had been sent again and again.
@@ -64,15 +65,15 @@ impl Trace {
         }
     }
 
-    fn lost(&self, packet: &Packet, to: &str, why: &str) -> Fate {
+    fn lost(&self, packet: &Packet, to: &str, why: DropReason) -> Fate {
         let concerns = |act: &Act| act.to.iter().any(|host| host == to);
         let (fault, words) = match why {
-            "cut" => {
+            DropReason::Cut => {
                 let cut = self.cut(&packet.from, to, packet.dropped.as_ref().map_or(packet.t, |d| d.0));
                 let since = cut.map_or_else(String::new, |(_, act)| format!(" since {}", time(act.t)));
                 (cut, format!("cut: nothing passes from {} to {to}{since}", packet.from))
             }
-            "host-down" => match self.last(packet.t.max(self.drop_time(packet)), |act| {
+            DropReason::HostDown => match self.last(packet.t.max(self.drop_time(packet)), |act| {
                 matches!(act.name.as_str(), "crash" | "join") && concerns(act)
             }) {
                 Some((index, act)) if act.name == "crash" => {
@@ -80,13 +81,13 @@ impl Trace {
                 }
                 _ => (None, format!("{to} has not started yet")),
             },
-            "refused" => {
+            DropReason::Refused => {
                 let fault = self.last(self.drop_time(packet), |act| {
                     matches!(act.name.as_str(), "kill" | "leave" | "depart") && concerns(act)
                 });
                 (fault, format!("refused: {to}'s host is up, but no supervisor runs there"))
             }
-            "loss" => {
+            DropReason::Loss => {
                 let fault = self.last(packet.t, |act| act.name == "set-link" && links(act, &packet.from, to));
                 let share = fault.and_then(|(_, act)| act.loss).filter(|(n, _)| *n > 0);
                 let words = match (share, fault) {
@@ -99,11 +100,15 @@ impl Trace {
                 };
                 (fault.filter(|_| share.is_some()), words)
             }
-            "overflow" => (self.frozen(to, packet.t), format!("{to} was frozen and its buffer full")),
-            "reset" => (None, format!("{to}'s supervisor had restarted and knew nothing of the connection")),
-            "sender-down" => (None, format!("{} ended before it could be sent", packet.from)),
-            "no-route" => (None, String::from("no host has that address")),
-            other => (None, format!("dropped: {other}")),
+            DropReason::Overflow => {
+                (self.frozen(to, packet.t), format!("{to} was frozen and its buffer full"))
+            }
+            DropReason::Reset => {
+                (None, format!("{to}'s supervisor had restarted and knew nothing of the connection"))
+            }
+            DropReason::SenderDown => (None, format!("{} ended before it could be sent", packet.from)),
+            DropReason::NoRoute => (None, String::from("no host has that address")),
+            DropReason::LinkFull => (None, String::from("dropped: the link's queue was full")),
         };
         Fate { words, fault: fault.map(|(index, _)| index) }
     }
@@ -142,10 +147,10 @@ impl Trace {
     }
 
     /// Since when and why no supervisor runs on a host at `t`.
-    pub(super) fn down(&self, host: &str, t: Nanos) -> Option<(Nanos, &str)> {
+    pub(super) fn down(&self, host: &str, t: Nanos) -> Option<(Nanos, &'static str)> {
         let stop = self.stops.iter().rev().find(|(at, h, _)| *at <= t && h == host)?;
         let started_since = self.starts.iter().any(|(at, h, _)| *at <= t && *at >= stop.0 && h == host);
-        (!started_since).then_some((stop.0, stop.2.as_str()))
+        (!started_since).then_some((stop.0, stop.2.name()))
     }
 }
 

@@ -15,7 +15,9 @@ use thiserror::Error;
 pub use load::{LoadError, Trace};
 pub use tell::{Step, Story};
 
-use load::{Kind, Nanos};
+use annulus_core::{EventKind, MemberId, State};
+
+use load::Nanos;
 
 /// What is asked.
 #[derive(Clone, Debug, Default)]
@@ -79,25 +81,28 @@ pub fn explain(trace: &Trace, question: &Question) -> Result<Story, ExplainError
     // Without a time: what is strange, not the idyll that may have followed it.
     let verdict = trace.verdict(&by, &member, until, question.seen_by.is_none() && question.at.is_none());
     let Some(verdict) = verdict else { return Err(no_opinion(Some(&by))) };
-    Ok(chain::tell(trace, &member, verdict))
+    Ok(chain::tell(trace, member, verdict))
 }
 
 impl Trace {
     /// The member that a name or the beginning of an id means.
-    fn member(&self, asked: &str, until: Nanos) -> Result<String, ExplainError> {
-        let named = |(_, host, _): &&(Nanos, String, String)| host == asked;
+    fn member(&self, asked: &str, until: Nanos) -> Result<MemberId, ExplainError> {
+        let named = |(_, host, _): &&(Nanos, String, MemberId)| host == asked;
         let ran = self.starts.iter().filter(named).rfind(|(t, _, _)| *t <= until);
         if let Some((_, _, member)) = ran.or_else(|| self.starts.iter().find(named)) {
-            return Ok(member.clone());
+            return Ok(*member);
         }
-        let mut fitting: Vec<&str> = self.starts.iter().map(|(_, _, m)| m.as_str()).collect();
+        let mut fitting: Vec<MemberId> = self.starts.iter().map(|(_, _, member)| *member).collect();
         fitting.sort_unstable();
         fitting.dedup();
-        fitting.retain(|member| !asked.is_empty() && member.starts_with(asked));
+        fitting.retain(|member| !asked.is_empty() && member.to_string().starts_with(asked));
         match fitting[..] {
-            [one] => Ok(one.to_owned()),
+            [one] => Ok(one),
             [] => Err(self.unknown(asked)),
-            _ => Err(ExplainError::Ambiguous { asked: asked.to_owned(), fitting: fitting.join(", ") }),
+            _ => {
+                let fitting: Vec<String> = fitting.iter().map(MemberId::to_string).collect();
+                Err(ExplainError::Ambiguous { asked: asked.to_owned(), fitting: fitting.join(", ") })
+            }
         }
     }
 
@@ -115,33 +120,33 @@ impl Trace {
     }
 
     /// Where a member ran last.
-    fn host_of(&self, member: &str) -> Option<&str> {
+    fn host_of(&self, member: &MemberId) -> Option<&str> {
         self.starts.iter().rev().find(|(_, _, m)| m == member).map(|(_, host, _)| host.as_str())
     }
 
     /// A member's host, and its id where that host had several members.
-    fn called(&self, member: &str) -> String {
-        let Some(host) = self.host_of(member) else { return member.get(..8).unwrap_or(member).to_owned() };
+    fn called(&self, member: &MemberId) -> String {
+        let short: String = member.to_string().chars().take(8).collect();
+        let Some(host) = self.host_of(member) else { return short };
         let others = self.starts.iter().any(|(_, h, m)| h == host && m != member);
-        if others { format!("{host} ({})", member.get(..8).unwrap_or(member)) } else { host.to_owned() }
+        if others { format!("{host} ({short})") } else { host.to_owned() }
     }
 
     /// Every change of mind about a member, in order.
-    fn changes_of<'a>(&'a self, member: &str) -> impl DoubleEndedIterator<Item = &'a load::Event> {
-        let member = member.to_owned();
-        self.events.iter().filter(move |e| matches!(&e.kind, Kind::Changed { member: m, .. } if *m == member))
+    fn changes_of(&self, member: MemberId) -> impl DoubleEndedIterator<Item = &load::Event> {
+        self.events
+            .iter()
+            .filter(move |e| matches!(&e.kind, EventKind::MemberChanged { member: m, .. } if *m == member))
     }
 
     /// Who first came to the worst judgement of a member that anybody came to.
-    fn worst_judge(&self, member: &str, until: Nanos) -> Option<String> {
+    fn worst_judge(&self, member: &MemberId, until: Nanos) -> Option<String> {
         let own = self.host_of(member);
         let badness = |event: &load::Event| match &event.kind {
-            Kind::Changed { to, .. } => {
-                ["Alive", "Suspect", "Confirmed", "Departed"].iter().position(|s| s == to)
-            }
+            EventKind::MemberChanged { to, .. } => Some(*to),
             _ => None,
         };
-        let others = self.changes_of(member).filter(|e| e.t <= until && Some(e.host.as_str()) != own);
+        let others = self.changes_of(*member).filter(|e| e.t <= until && Some(e.host.as_str()) != own);
         let mut worst: Option<&load::Event> = None;
         for event in others {
             if worst.is_none_or(|w| badness(event) > badness(w)) {
@@ -152,15 +157,14 @@ impl Trace {
     }
 
     /// What a host held of a member at a time: the last change, or the worst one.
-    fn verdict(&self, by: &str, member: &str, until: Nanos, worst: bool) -> Option<&load::Event> {
-        let mut own = self.changes_of(member).filter(|e| e.host == by && e.t <= until);
+    fn verdict(&self, by: &str, member: &MemberId, until: Nanos, worst: bool) -> Option<&load::Event> {
+        let mut own = self.changes_of(*member).filter(|e| e.host == by && e.t <= until);
         if !worst {
             return own.next_back();
         }
         let rank = |event: &load::Event| match &event.kind {
-            Kind::Changed { to, .. } => {
-                usize::from(to != "Alive") + usize::from(to != "Alive" && to != "Suspect")
-            }
+            EventKind::MemberChanged { to: State::Confirmed | State::Departed, .. } => 2,
+            EventKind::MemberChanged { to: State::Suspect, .. } => 1,
             _ => 0,
         };
         own.max_by_key(|event| (rank(event), event.t))

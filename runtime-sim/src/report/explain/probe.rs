@@ -1,16 +1,18 @@
 //! A failed probe: what became of its pings, of the helpers' pings and of the one over a stream.
 
+use annulus_core::{EventKind, MemberId};
+
 use super::chain::Walk;
 use super::fate::time;
-use super::load::{Event, Kind, Packet};
+use super::load::{Event, Packet};
 
 impl<'a> Walk<'a> {
     /// Tells why a probe failed.
     pub(super) fn probe(&mut self, failed: &'a Event) {
-        let Kind::ProbeFailed { member, ping, indirect } = &failed.kind else { return };
+        let EventKind::ProbeFailed { member, ping, indirect, .. } = &failed.kind else { return };
         let target = self.trace.host_of(member).unwrap_or("?").to_owned();
         let first = self
-            .packets_sent(failed, *ping)
+            .packets_sent(failed, ping.0)
             .find(|p| p.message == "ping" && p.about.is_none() && p.to.as_deref() == Some(&target));
         let Some(first) = first else {
             self.story.push(failed.t, format!("The probe of {target} that failed began before the trace."));
@@ -87,11 +89,11 @@ impl<'a> Walk<'a> {
         acks.into_iter().find(|p| p.message == "ack" && p.seq == ping.seq)
     }
 
-    fn helpers(&mut self, failed: &Event, member: &str, target: &str, of_probe: &[&'a Packet]) {
+    fn helpers(&mut self, failed: &Event, member: &MemberId, target: &str, of_probe: &[&'a Packet]) {
         let asked: Vec<&'a Packet> = of_probe
             .iter()
             .copied()
-            .filter(|p| p.message == "ping-req" && p.about.as_deref() == Some(member))
+            .filter(|p| p.message == "ping-req" && p.about.as_ref() == Some(member))
             .collect();
         let Some(first) = asked.first() else {
             self.story.push(failed.t, String::from("Nobody else was there to be asked for help."));

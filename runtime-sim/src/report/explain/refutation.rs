@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use annulus_core::{EventKind, State, Why};
+
 use super::chain::Walk;
 use super::fate::time;
-use super::load::{Event, Kind, Nanos, Packet};
+use super::load::{Event, Nanos, Packet};
 
 impl<'a> Walk<'a> {
     /// Tells why no refutation came between the first accusation and the verdict.
@@ -43,13 +45,14 @@ impl<'a> Walk<'a> {
         self.trace.events.iter().find(|e| {
             e.host == self.host
                 && (from..=to).contains(&e.t)
-                && matches!(e.kind, Kind::Refuted { incarnation: i, .. } if i > incarnation)
+                && matches!(e.kind, EventKind::Refuted { incarnation: i, .. } if i.0 > incarnation)
         })
     }
 
     /// It refuted, and the word did not arrive.
     fn refuted_in_vain(&mut self, refuted: &'a Event, verdict: &'a Event) {
-        let Kind::Refuted { incarnation, .. } = refuted.kind else { return };
+        let EventKind::Refuted { incarnation, .. } = refuted.kind else { return };
+        let incarnation = incarnation.0;
         let words = self.trace.packets.values().filter(|p| {
             (refuted.t..=verdict.t).contains(&p.t)
                 && p.to.as_deref() == Some(verdict.host.as_str())
@@ -68,7 +71,7 @@ impl<'a> Walk<'a> {
 
     /// Whether a packet tells that the member lives in this incarnation: its own do, whatever they are about.
     fn carries(&self, packet: &Packet, incarnation: u64) -> bool {
-        packet.speaker.as_deref() == Some(&self.member)
+        packet.speaker == Some(self.member)
             || packet.tells.iter().any(|t| t.member == self.member && t.incarnation >= incarnation)
     }
 
@@ -98,9 +101,9 @@ impl<'a> Walk<'a> {
         let accusing = |p: &&Packet| {
             (began..=ended).contains(&p.t)
                 && p.to.as_deref() == Some(self.host.as_str())
-                && p.tells
-                    .iter()
-                    .any(|t| t.member == self.member && t.state != "Alive" && t.incarnation >= incarnation)
+                && p.tells.iter().any(|t| {
+                    t.member == self.member && t.state != State::Alive && t.incarnation >= incarnation
+                })
         };
         let accusing: Vec<&'a Packet> = self.trace.packets.values().filter(accusing).collect();
         let heard = accusing.iter().any(|p| self.trace.trouble(p).is_none());
@@ -126,8 +129,9 @@ impl<'a> Walk<'a> {
             e.host == self.host
                 && e.t <= verdict.t
                 && match e.kind {
-                    Kind::Refuted { incarnation: i, .. } => i == incarnation,
-                    Kind::Started { incarnation: i } => i == incarnation,
+                    EventKind::Refuted { incarnation: i, .. } | EventKind::Started { incarnation: i, .. } => {
+                        i.0 == incarnation
+                    }
                     _ => false,
                 }
         });
@@ -139,7 +143,7 @@ impl<'a> Walk<'a> {
         let accused = trace.events.iter().rfind(|e| {
             e.host == verdict.host
                 && e.t < verdict.t
-                && matches!(&e.kind, Kind::Changed { member, to, .. } if *member == self.member && to != "Alive")
+                && matches!(e.kind, EventKind::MemberChanged { member, to, .. } if member == self.member && to != State::Alive)
         });
         if let Some(accused) = accused {
             self.changed(accused);
@@ -149,13 +153,13 @@ impl<'a> Walk<'a> {
     /// How the news arrived: straight from the member, or by word of others.
     fn heard_again(&mut self, verdict: &'a Event) {
         let packet = self.packet_of(verdict);
-        let Kind::Changed { why, from, incarnation, .. } = &verdict.kind else { return };
-        let by = match (&why.from, packet) {
-            (Some(from), _) if *from != self.member => format!("{} told it so", self.trace.called(from)),
+        let EventKind::MemberChanged { why, from, incarnation, .. } = &verdict.kind else { return };
+        let by = match why {
+            Why::Rumor { from } if *from != self.member => format!("{} told it so", self.trace.called(from)),
             _ => format!("{} itself said so", self.called),
         };
         let with = packet.map_or_else(String::new, |p| format!(" ({})", super::chain::named(p)));
-        let before = from.as_deref().map_or("unknown", super::chain::held);
+        let before = from.map_or("unknown", super::chain::held);
         let text = format!(
             "{} holds {} alive again, in incarnation {incarnation}, after it had held it {before}: {by}{with}.",
             verdict.host, self.called
@@ -187,7 +191,7 @@ impl<'a> Walk<'a> {
     fn answered(&mut self, answer: &'a Event, incarnation: u64) {
         let packet = self.packet_of(answer);
         let text = match &answer.kind {
-            Kind::Refuted { accusation, .. } => {
+            EventKind::Refuted { accusation, .. } => {
                 let by = packet
                     .map_or_else(String::new, |p| format!(" from {} ({})", p.from, super::chain::named(p)));
                 format!(
@@ -204,7 +208,7 @@ impl<'a> Walk<'a> {
             e.host == self.host
                 && e.t <= answer.t
                 && e.t + 2_000_000_000 >= answer.t
-                && matches!(e.kind, Kind::Stalled { .. })
+                && matches!(e.kind, EventKind::Stalled { .. })
         });
         if let (Some((_, act)), true) = (thaw, stalled) {
             let text = format!("It could do so because it ran again: {}", act.text);

@@ -1,0 +1,133 @@
+//! Events in sentences: which of them is news, and how it is told.
+
+use annulus_core::{Event, EventKind, Instant, RumorKey, ServiceName, ServiceState, State};
+
+use super::{FailedProbe, Narrator};
+use crate::action::HostId;
+use crate::action::room::NAMES_MAX;
+
+impl Narrator {
+    pub(super) fn event(&mut self, at: Instant, host: HostId, event: &Event) {
+        match &event.kind {
+            EventKind::MemberChanged { member, from, to, incarnation, why } => {
+                self.member_changed(at, host, *member, (*from, *to), *incarnation, why);
+            }
+            EventKind::MemberForgotten { member } => {
+                if let Some(view) = self.views.get_mut(&host) {
+                    view.remove(member);
+                }
+            }
+            EventKind::ProbeFailed { member, indirect, refused, nacks, .. } => {
+                let probe =
+                    FailedProbe { refused: *refused, asked_others: indirect.is_some(), nacks: *nacks };
+                self.probes.insert((host, *member), probe);
+            }
+            EventKind::SuspicionConfirmed { member, by, accusers } => {
+                self.suspicion_confirmed(at, *member, *by, *accusers);
+            }
+            EventKind::LocalHealth { score } => self.local_health(at, host, *score),
+            EventKind::ServiceChanged { service, from, to, reason } => {
+                self.service_changed(at, host, service, (*from, *to), reason);
+            }
+            EventKind::Election { group, term, what } => self.election(at, host, group, *term, what),
+            EventKind::Banned { member } if !self.banned.insert(*member) => {}
+            EventKind::Synced { learned, .. } if *learned == 0 || self.names.len() > NAMES_MAX => {}
+            other => {
+                if let Some(text) = self.in_itself(host, other) {
+                    self.say(at, &text);
+                }
+            }
+        }
+    }
+
+    /// An event that is told whatever was told before; none when nobody needs to hear of it.
+    fn in_itself(&self, host: HostId, kind: &EventKind) -> Option<String> {
+        let name = self.name(host);
+        Some(match kind {
+            EventKind::Refuted { accusation, incarnation } => {
+                let accused = match accusation {
+                    State::Suspect => "it is suspected",
+                    State::Confirmed => "it is held dead",
+                    State::Departed => "it is held to have left",
+                    State::Alive => "others have an old word of it",
+                };
+                format!("{name} hears that {accused} and contradicts, in its new incarnation {incarnation}.")
+            }
+            EventKind::Stalled { for_ms } => format!(
+                "{name} notices that it did not run for {}.{:03}s: it checks itself before it accuses anybody.",
+                for_ms / 1000,
+                for_ms % 1000
+            ),
+            EventKind::Synced { with, learned, .. } => {
+                let with = self.who(with);
+                let records =
+                    if *learned == 1 { "one record".to_owned() } else { format!("{learned} records") };
+                format!("{name} and {with} compare what they know: {name} learns {records}.")
+            }
+            EventKind::Banned { member } => {
+                format!("{} is banned for ever, {name} notes.", self.who(member))
+            }
+            EventKind::DecodeFailed { from, error, .. } => {
+                format!("{name} rejects bytes from {from}: {error}.")
+            }
+            EventKind::LimitReached { limit } => {
+                format!("{name} reaches a limit and drops something: {limit}.")
+            }
+            EventKind::PersistFailed { reason } => format!("{name} cannot write to its disk: {reason}."),
+            EventKind::IdentityConflict { address } => {
+                format!("{name} finds a second supervisor with a copy of its disk at {address}, and yields.")
+            }
+            EventKind::VersionLost { key, version, winner } => {
+                let winner = winner.map_or_else(|| "another member".to_owned(), |id| self.who(&id));
+                format!(
+                    "{name} learns that its version {version} of the {} lost against the one that {winner} took.",
+                    version_name(key)
+                )
+            }
+            EventKind::Leaving => format!("{name} tells the ring that it leaves."),
+            EventKind::Started { .. }
+            | EventKind::RumorAccepted { .. }
+            | EventKind::MemberChanged { .. }
+            | EventKind::MemberForgotten { .. }
+            | EventKind::ProbeFailed { .. }
+            | EventKind::SuspicionConfirmed { .. }
+            | EventKind::LocalHealth { .. }
+            | EventKind::ServiceChanged { .. }
+            | EventKind::Election { .. } => return None,
+        })
+    }
+
+    fn service_changed(
+        &mut self,
+        at: Instant,
+        host: HostId,
+        service: &ServiceName,
+        (from, to): (Option<ServiceState>, Option<ServiceState>),
+        reason: &str,
+    ) {
+        let name = self.name(host);
+        let because = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
+        let text = match (from, to) {
+            (_, Some(ServiceState::Loaded | ServiceState::Starting)) => return,
+            (_, Some(ServiceState::Up)) => format!("{service} runs on {name}{because}."),
+            (_, Some(ServiceState::Stopping)) => format!("{name} tells {service} to stop{because}."),
+            (_, Some(ServiceState::Down)) => format!("{service} is down on {name}{because}."),
+            (_, Some(ServiceState::Backoff)) => {
+                format!("{service} does not run on {name}, which waits before it tries again{because}.")
+            }
+            (_, Some(ServiceState::Waiting)) => format!("{service} waits on {name}{because}."),
+            (_, Some(ServiceState::Failed)) => format!("{name} gives {service} up{because}."),
+            (_, None) => format!("{service} is no longer loaded on {name}{because}."),
+        };
+        self.say(at, &text);
+    }
+}
+
+/// What a version is a version of.
+fn version_name(key: &RumorKey) -> String {
+    match key {
+        RumorKey::ServiceConfig(group) => format!("configuration of {group}"),
+        RumorKey::ServiceFile { group, name } => format!("file {name} of {group}"),
+        other => other.name().to_owned(),
+    }
+}

@@ -1,0 +1,189 @@
+//! What members hold of each other, in sentences: who is the first, and when everybody agrees.
+
+use annulus_core::{Incarnation, Instant, MemberId, State, Why};
+
+use super::{FailedProbe, Narrator, Spreading};
+use crate::action::HostId;
+
+impl Narrator {
+    pub(super) fn member_changed(
+        &mut self,
+        at: Instant,
+        host: HostId,
+        member: MemberId,
+        (from, to): (Option<State>, State),
+        incarnation: Incarnation,
+        why: &Why,
+    ) {
+        self.views.entry(host).or_default().insert(member, to);
+        if self.members.get(&host) == Some(&member) {
+            return self.check_whole(at);
+        }
+        if from != Some(to) && from.is_some() {
+            if !self.spreading.contains_key(&(member, to)) {
+                // What was told of the member before is over.
+                self.spreading.retain(|(other, _), _| *other != member);
+                if to == State::Alive {
+                    self.accusers_told.remove(&member);
+                }
+                self.spreading.insert((member, to), Spreading { first: at, everybody_told: false });
+                self.first(at, host, member, to, incarnation, why);
+            }
+            self.check_everybody(at, member, to);
+        }
+        self.check_whole(at);
+    }
+
+    /// `host` is the first to hold `member` so.
+    fn first(
+        &mut self,
+        at: Instant,
+        host: HostId,
+        member: MemberId,
+        to: State,
+        incarnation: Incarnation,
+        why: &Why,
+    ) {
+        let (name, subject) = (self.name(host).to_owned(), self.who(&member));
+        let text = match (to, why) {
+            (State::Suspect, Why::ProbeFailed) => {
+                format!("{name} suspects {subject}: {}.", self.silence(host, member))
+            }
+            (State::Confirmed, Why::SuspicionExpired { accusers }) => {
+                let accused = if *accusers == 1 {
+                    String::from("nobody else could reach it or speak for it")
+                } else {
+                    format!("{accusers} members accused it and nobody spoke for it")
+                };
+                format!("{name} gives {subject} up for dead: while the suspicion lasted, {accused}.")
+            }
+            (State::Departed, Why::GoneTooLong) => {
+                format!("{name} counts {subject} as gone: it has been dead too long.")
+            }
+            (State::Departed, _) => format!("{name} hears that {subject} is no longer of the ring."),
+            (State::Alive, Why::Contact) => {
+                format!(
+                    "{name} hears from {subject} itself and holds it alive again (incarnation {incarnation})."
+                )
+            }
+            (State::Alive, Why::Rumor { from }) => {
+                let from = self.who(from);
+                let teller = if from == subject { String::from("itself") } else { format!("through {from}") };
+                format!(
+                    "{name} hears {teller} that {subject} is alive after all (incarnation {incarnation}).",
+                )
+                .replace("hears itself that", "hears from it that")
+            }
+            (state, Why::Rumor { from }) => {
+                let word = match state {
+                    State::Suspect => "is suspected",
+                    _ => "is held dead",
+                };
+                format!("{name} hears from {} that {subject} {word}.", self.who(from))
+            }
+            (state, _) => format!("{name} now holds {subject} {state}."),
+        };
+        self.say(at, &text);
+    }
+
+    /// Why `host` got no answer from `member`.
+    fn silence(&self, host: HostId, member: MemberId) -> String {
+        match self.probes.get(&(host, member)) {
+            Some(FailedProbe { refused: true, .. }) => {
+                String::from("its host answered that no supervisor listens there")
+            }
+            Some(FailedProbe { asked_others: true, nacks: 0, .. }) => {
+                String::from("its ping got no answer, and asking others to try brought none either")
+            }
+            Some(FailedProbe { asked_others: true, nacks: 1, .. }) => String::from(
+                "its ping got no answer, and another member that it asked could not reach it either",
+            ),
+            Some(FailedProbe { asked_others: true, nacks, .. }) => {
+                format!(
+                    "its ping got no answer, and {nacks} other members that it asked could not reach it either"
+                )
+            }
+            _ => String::from("its ping got no answer, and there was nobody to ask"),
+        }
+    }
+
+    pub(super) fn suspicion_confirmed(&mut self, at: Instant, member: MemberId, by: MemberId, accusers: u32) {
+        let told = self.accusers_told.entry(member).or_insert(1);
+        if accusers > *told {
+            *told = accusers;
+            let text = format!(
+                "{} cannot reach {} either: {accusers} members accuse it, so it has less time to answer.",
+                self.who(&by),
+                self.who(&member)
+            );
+            self.say(at, &text);
+        }
+    }
+
+    /// Whether by now everybody who runs holds `member` so.
+    pub(super) fn check_everybody(&mut self, at: Instant, member: MemberId, state: State) {
+        let own = self.hosts.get(&member).copied();
+        let mut others = self.running.iter().filter(|host| Some(**host) != own).peekable();
+        let several = self.running.len() > 2;
+        let everybody = others.peek().is_some()
+            && others.all(|host| self.views.get(host).and_then(|view| view.get(&member)) == Some(&state));
+        let Some(spreading) = self.spreading.get_mut(&(member, state)) else { return };
+        if !everybody || spreading.everybody_told || !several {
+            return;
+        }
+        spreading.everybody_told = true;
+        let after = at.saturating_since(spreading.first).as_millis();
+        let who = self.who(&member);
+        let what = match state {
+            State::Alive => format!("knows that {who} is alive"),
+            State::Suspect => format!("has heard that {who} is suspected"),
+            State::Confirmed => format!("holds {who} dead"),
+            State::Departed => format!("knows that {who} is gone"),
+        };
+        let text =
+            format!("everybody who runs {what}, {}.{:03}s after the first.", after / 1000, after % 1000);
+        self.say(at, &text);
+    }
+
+    /// Whether by now everybody who runs holds everybody who runs alive.
+    pub(super) fn check_whole(&mut self, at: Instant) {
+        let members: Vec<MemberId> =
+            self.running.iter().filter_map(|host| self.members.get(host)).copied().collect();
+        let whole = members.len() > 1
+            && self.running.iter().all(|host| {
+                self.views.get(host).is_some_and(|view| {
+                    let own = self.members.get(host);
+                    view.len() + 1 >= members.len()
+                        && members
+                            .iter()
+                            .all(|member| own == Some(member) || view.get(member) == Some(&State::Alive))
+                })
+            });
+        if whole && !self.whole {
+            let text = match members.len() {
+                2 => String::from("the ring is whole: both members hold each other alive."),
+                all => format!("the ring is whole: all {all} members hold each other alive."),
+            };
+            self.say(at, &text);
+        }
+        self.whole = whole;
+    }
+
+    pub(super) fn local_health(&mut self, at: Instant, host: HostId, score: u32) {
+        let name = self.name(host);
+        // One failed probe raises the score to one; that is no news beside the suspicion itself.
+        let (text, changed) = match score {
+            0 => (format!("{name} trusts its own connection again."), self.struggling.remove(&host)),
+            1 => return,
+            _ => (
+                format!(
+                    "{name} doubts its own connection (health score {score}) and gives others more time."
+                ),
+                self.struggling.insert(host),
+            ),
+        };
+        if changed {
+            self.say(at, &text);
+        }
+    }
+}

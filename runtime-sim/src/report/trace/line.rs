@@ -1,0 +1,197 @@
+//! What a line of a trace can be: written from a record, and read back.
+//!
+//! The table of the module above is for people; this is what the compiler holds it to. Members, groups, states and whole
+//! events are the core's types; hosts go by their names.
+
+use annulus_core::{
+    Channel, Event, ExitStatus, MemberId, RumorKey, ServiceGroup, ServiceName, State, StopSignal,
+};
+use serde::{Deserialize, Serialize};
+
+use super::fields::{event, key, text, word};
+use crate::engine::record::{DropReason, StopReason};
+
+/// Nanoseconds of the world's time.
+pub type Nanos = u64;
+
+/// One line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    /// When.
+    pub t: Nanos,
+    /// What.
+    #[serde(flatten)]
+    pub what: Told,
+}
+
+/// What a line tells.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+#[expect(missing_docs, reason = "each variant is one of the record's, described there")]
+pub enum Told {
+    Action(Act),
+    HostStarted {
+        host: String,
+        #[serde(with = "text")]
+        member: MemberId,
+        restored: bool,
+    },
+    Restored {
+        host: String,
+        versions: Vec<Held>,
+    },
+    HostStopped {
+        host: String,
+        #[serde(with = "word")]
+        why: StopReason,
+    },
+    Event {
+        host: String,
+        #[serde(flatten, with = "event")]
+        event: Event,
+    },
+    Reply {
+        host: String,
+        request: u64,
+        /// In words, for people.
+        reply: String,
+    },
+    BeyondLimit {
+        host: String,
+        of: String,
+        count: u64,
+        limit: u64,
+    },
+    Leads {
+        host: String,
+        #[serde(with = "text")]
+        service_group: ServiceGroup,
+        term: u64,
+        until: Option<Nanos>,
+    },
+    Holds {
+        host: String,
+        #[serde(flatten)]
+        held: Held,
+    },
+    ProcessStarted {
+        host: String,
+        #[serde(with = "text")]
+        service: ServiceName,
+        pid: u32,
+    },
+    ProcessSignalled {
+        host: String,
+        #[serde(with = "text")]
+        service: ServiceName,
+        pid: u32,
+        #[serde(with = "word")]
+        signal: StopSignal,
+        accepting: bool,
+    },
+    ProcessExited {
+        host: String,
+        #[serde(with = "text")]
+        service: ServiceName,
+        pid: u32,
+        #[serde(with = "text")]
+        status: ExitStatus,
+    },
+    Sent(Sent),
+    Delivered {
+        packet: u64,
+        to: String,
+        input: u64,
+    },
+    Dropped {
+        packet: u64,
+        to: Option<String>,
+        #[serde(with = "word")]
+        why: DropReason,
+    },
+    Refused {
+        packet: u64,
+        to: String,
+        input: u64,
+    },
+}
+
+/// Something that was done to the world.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Act {
+    /// Its name.
+    #[serde(rename = "action")]
+    pub name: String,
+    /// Who does it; of a link, the senders.
+    pub from: Vec<String>,
+    /// To whom; of a link, the receivers.
+    pub to: Vec<String>,
+    /// Whether it goes both ways.
+    pub both: bool,
+    /// How many of how many packets a link loses from now on.
+    pub loss: Option<(u32, u32)>,
+    /// The same in words.
+    pub text: String,
+}
+
+/// A version of a rumor that a supervisor has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// What it is about.
+    #[serde(flatten, with = "key")]
+    pub key: RumorKey,
+    /// Which.
+    pub version: u64,
+}
+
+/// A packet that leaves, and what it says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    /// Its number.
+    pub packet: u64,
+    /// Who sends it.
+    pub from: String,
+    /// In which input of the sender.
+    pub input: u64,
+    /// To whom; none when no host has that address.
+    pub to: Option<String>,
+    /// How.
+    #[serde(with = "word")]
+    pub channel: Channel,
+    /// Its payload's length.
+    pub bytes: u32,
+    /// What it says; none when it is no message of the protocol.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<Said>,
+}
+
+/// What a message says, as far as it concerns somebody who asks why a member was accused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Said {
+    /// The word for its kind.
+    pub kind: String,
+    /// Who speaks, by its own word.
+    #[serde(with = "text")]
+    pub speaker: MemberId,
+    /// The probe that it belongs to.
+    pub seq: Option<u64>,
+    /// On whose behalf a probe is, or whom it is about.
+    #[serde(with = "text::option")]
+    pub about: Option<MemberId>,
+    /// Members' records that it carries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tells: Vec<Tells>,
+}
+
+/// A member's record in a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tells {
+    /// Whose.
+    #[serde(with = "text")]
+    pub member: MemberId,
+    /// In which state.
+    #[serde(with = "word")]
+    pub state: State,
+    /// In which incarnation.
+    pub incarnation: u64,
+}

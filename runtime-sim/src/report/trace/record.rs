@@ -1,0 +1,107 @@
+//! A record as a line: hosts get their names, messages are shortened to what an explanation follows.
+
+use annulus_core::{Message, Rumor};
+
+use super::line::{Act, Held, Line, Said, Sent, Tells, Told};
+use crate::action::room::{Cast, Traced};
+use crate::action::world::{Record, What};
+use crate::action::{Action, HostId};
+use crate::engine::scene::Scene;
+
+impl Line {
+    /// The line that tells a record.
+    #[must_use]
+    pub fn of(scene: &dyn Scene, record: &Record) -> Self {
+        Self { t: record.at.as_nanos(), what: told(scene, &record.what) }
+    }
+}
+
+fn told(scene: &dyn Scene, what: &What) -> Told {
+    let name = |host: &HostId| scene.name(*host).to_owned();
+    match what {
+        What::Action(action) => Told::Action(act(scene, action)),
+        What::HostStarted { host, member, restored } => {
+            Told::HostStarted { host: name(host), member: *member, restored: *restored }
+        }
+        What::Restored { host, versions } => {
+            let held = versions.iter().map(|(key, version)| Held { key: key.clone(), version: *version });
+            Told::Restored { host: name(host), versions: held.collect() }
+        }
+        What::HostStopped { host, why } => Told::HostStopped { host: name(host), why: *why },
+        What::Event { host, event } => Told::Event { host: name(host), event: (**event).clone() },
+        What::Reply { host, request, reply } => {
+            Told::Reply { host: name(host), request: request.0, reply: format!("{reply:?}") }
+        }
+        What::BeyondLimit { host, what, count, limit } => {
+            Told::BeyondLimit { host: name(host), of: (*what).to_owned(), count: *count, limit: *limit }
+        }
+        What::Leads { host, group, term, until } => Told::Leads {
+            host: name(host),
+            service_group: group.clone(),
+            term: *term,
+            until: until.map(|until| until.as_nanos()),
+        },
+        What::Holds { host, key, version } => {
+            Told::Holds { host: name(host), held: Held { key: key.clone(), version: *version } }
+        }
+        What::ProcessStarted { host, service, pid } => {
+            Told::ProcessStarted { host: name(host), service: service.clone(), pid: *pid }
+        }
+        What::ProcessSignalled { host, service, pid, signal, accepting } => Told::ProcessSignalled {
+            host: name(host),
+            service: service.clone(),
+            pid: *pid,
+            signal: *signal,
+            accepting: *accepting,
+        },
+        What::ProcessExited { host, service, pid, status } => {
+            Told::ProcessExited { host: name(host), service: service.clone(), pid: *pid, status: *status }
+        }
+        What::Sent { packet, from, input, to, channel, bytes, message } => Told::Sent(Sent {
+            packet: packet.0,
+            from: name(from),
+            input: input.0,
+            to: to.as_ref().map(name),
+            channel: *channel,
+            bytes: *bytes,
+            message: message.as_deref().map(said),
+        }),
+        What::Delivered { packet, to, input } => {
+            Told::Delivered { packet: packet.0, to: name(to), input: input.0 }
+        }
+        What::Dropped { packet, to, why } => {
+            Told::Dropped { packet: packet.0, to: to.as_ref().map(name), why: *why }
+        }
+        What::RefusalDelivered { packet, to, input } => {
+            Told::Refused { packet: packet.0, to: name(to), input: input.0 }
+        }
+    }
+}
+
+fn said(message: &Message) -> Said {
+    let tells = message.rumors.iter().filter_map(|rumor| match rumor {
+        Rumor::Member(m) => {
+            Some(Tells { member: m.record.id, state: m.record.state, incarnation: m.record.incarnation.0 })
+        }
+        _ => None,
+    });
+    Said {
+        kind: message.kind.to_owned(),
+        speaker: message.from,
+        seq: message.seq.map(|seq| seq.0),
+        about: message.about,
+        tells: tells.collect(),
+    }
+}
+
+/// What is done, to whom, and the same in words.
+fn act(scene: &dyn Scene, action: &Action) -> Act {
+    let Traced { name, from, to, both, loss } = action.traced();
+    let named =
+        |hosts: &[HostId]| -> Vec<String> { hosts.iter().map(|host| scene.name(*host).to_owned()).collect() };
+    let loss = loss.map(|loss| (loss.numerator, loss.denominator));
+    let hosts = from.iter().chain(&to).map(|host| host.0 + 1).max().unwrap_or(0);
+    let names: Vec<String> = (0..hosts).map(|host| scene.name(HostId(host)).to_owned()).collect();
+    let text = action.words(&Cast { names: &names });
+    Act { name: name.to_owned(), from: named(&from), to: named(&to), both, loss, text }
+}
