@@ -13,7 +13,8 @@
 //! | `report` | what is told of a run: narrator, trace, chains of causes, outcome |
 //! | `scenario` | files that say what a ring goes through and what must come of it |
 //! | `checker` | properties that hold in every run, one file each |
-//! | `action` | what can be done to a ring, one file each |
+//! | `expect` | what must come of a scenario, one file for each statement |
+//! | `action` | what can be done to a ring, one file for each action |
 //! | `form` | how scenario files are written: values, names, mistakes, entries |
 //! | `engine` | the simulated world: hosts, links, disks, processes, clocks, one queue; and the records that it makes |
 //! | `exit` | how the program ends, a number for each outcome |
@@ -31,6 +32,7 @@ pub mod checker;
 pub mod cli;
 pub mod engine;
 pub mod exit;
+pub mod expect;
 pub mod form;
 pub mod habitat;
 pub mod report;

@@ -6,10 +6,11 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::ActionError;
-use super::room::{Cast, Ground, Moved, Room, Traced};
+use super::room::{Cast, Ground, Room, Traced};
 use super::world::{Later, World};
 use crate::engine::host::{HostId, HostState};
 use crate::form::entry::Word;
+use crate::form::moved::Moved;
 use crate::form::reading::Reading;
 use crate::form::text::Names;
 

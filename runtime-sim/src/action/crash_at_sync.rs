@@ -6,11 +6,12 @@ use serde::Deserialize;
 
 use super::ActionError;
 use super::crash::Crash;
-use super::room::{Cast, Ground, Moved, PROCESS, Room, Traced, expect};
+use super::room::{Cast, Ground, PROCESS, Room, Traced, expect};
 use super::world::{Later, World};
 use crate::engine::host::HostId;
 use crate::form::SpannedNames;
 use crate::form::entry::Word;
+use crate::form::moved::Moved;
 use crate::form::reading::Reading;
 use crate::form::text::Names;
 

@@ -5,11 +5,12 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::ActionError;
-use super::room::{Cast, Ground, Moved, PROCESS, Room, Traced, expect, known, member_of};
+use super::room::{Cast, Ground, PROCESS, Room, Traced, expect, known, member_of};
 use super::world::World;
 use crate::engine::host::HostId;
 use crate::form::SpannedNames;
 use crate::form::entry::Word;
+use crate::form::moved::Moved;
 use crate::form::reading::Reading;
 use crate::form::text::Names;
 

@@ -3,11 +3,12 @@
 use serde::Deserialize;
 
 use super::ActionError;
-use super::room::{Cast, Ground, Moved, Room, Traced, known};
+use super::room::{Cast, Ground, Room, Traced, known};
 use super::world::World;
 use crate::engine::host::HostId;
 use crate::form::SpannedNames;
 use crate::form::entry::Word;
+use crate::form::moved::Moved;
 use crate::form::reading::Reading;
 use crate::form::reading::Sides;
 use crate::form::text::Names;

@@ -3,12 +3,13 @@
 use serde::Deserialize;
 
 use super::ActionError;
-use super::room::{Cast, Ground, Moved, PROCESS, Room, Traced, expect};
+use super::room::{Cast, Ground, PROCESS, Room, Traced, expect};
 use super::world::World;
 use crate::engine::host::HostId;
 use crate::engine::record::StopReason;
 use crate::form::SpannedNames;
 use crate::form::entry::Word;
+use crate::form::moved::Moved;
 use crate::form::reading::Reading;
 use crate::form::text::Names;
 

@@ -4,11 +4,12 @@ use annulus_core::Command;
 use serde::Deserialize;
 
 use super::ActionError;
-use super::room::{Cast, Ground, Moved, PROCESS, Room, Traced, expect};
+use super::room::{Cast, Ground, PROCESS, Room, Traced, expect};
 use super::world::World;
 use crate::engine::host::HostId;
 use crate::form::SpannedNames;
 use crate::form::entry::Word;
+use crate::form::moved::Moved;
 use crate::form::reading::Reading;
 use crate::form::text::Names;
 

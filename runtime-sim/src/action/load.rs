@@ -4,13 +4,15 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::ActionError;
-use super::room::{Cast, Ground, Moved, PROCESS, Room, Traced, expect, service_line, service_on};
+use super::room::{Cast, Ground, PROCESS, Room, Traced, expect, service_line, service_on};
 use super::world::World;
 use crate::engine::host::HostId;
 use crate::engine::lead::Load;
 use crate::engine::process::spec;
 use crate::form::SpannedNames;
 use crate::form::entry::Word;
+use crate::form::keys;
+use crate::form::moved::Moved;
 use crate::form::reading::Reading;
 use crate::form::text::Names;
 
@@ -77,6 +79,10 @@ impl Room for LoadService {
 
     fn counted(&self) -> &'static str {
         "service load"
+    }
+
+    fn values() -> Vec<(&'static str, Vec<&'static str>)> {
+        vec![("topology", keys::of::<TopologyWord>())]
     }
 
     fn moved(&self, hosts: &Moved<'_>) -> Option<Self> {

@@ -44,10 +44,11 @@ mod unload;
 pub mod world;
 
 use crate::form::entry::{Entry, Kind, Section, Word};
+use crate::form::moved::Moved;
 use crate::form::reading::Reading;
 use crate::form::text::Names;
 
-use room::{Cast, Ground, Moved, Room, Traced};
+use room::{Cast, Ground, Room, Traced};
 use world::World;
 
 pub use crate::engine::disk::DiskAfter;

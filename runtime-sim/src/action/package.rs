@@ -7,13 +7,14 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::ActionError;
-use super::room::{Cast, Ground, Moved, Room, Traced, service_line, service_on};
+use super::room::{Cast, Ground, Room, Traced, service_line, service_on};
 use super::world::World;
 use crate::engine::host::HostId;
 use crate::engine::package::Package;
 use crate::engine::process::name;
 use crate::form::SpannedNames;
 use crate::form::entry::Word;
+use crate::form::moved::Moved;
 use crate::form::reading::Reading;
 use crate::form::text;
 use crate::form::text::Names;

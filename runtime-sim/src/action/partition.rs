@@ -4,11 +4,13 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::ActionError;
-use super::room::{Cast, Ground, Moved, Room, Traced, known};
+use super::room::{Cast, Ground, Room, Traced, known};
 use super::world::World;
 use crate::engine::host::HostId;
 use crate::form::SpannedNames;
 use crate::form::entry::Word;
+use crate::form::keys;
+use crate::form::moved::Moved;
 use crate::form::reading::Reading;
 use crate::form::text::Names;
 use crate::form::value::Direction;
@@ -72,6 +74,10 @@ impl Room for Partition {
 
     fn counted(&self) -> &'static str {
         if self.both { "cut" } else { "cut one way" }
+    }
+
+    fn values() -> Vec<(&'static str, Vec<&'static str>)> {
+        vec![("direction", keys::of::<Direction>())]
     }
 
     fn moved(&self, hosts: &Moved<'_>) -> Option<Self> {

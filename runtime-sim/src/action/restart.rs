@@ -4,12 +4,14 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::ActionError;
-use super::room::{Cast, Ground, Moved, Room, Traced, expect};
+use super::room::{Cast, Ground, Room, Traced, expect};
 use super::world::World;
 use crate::engine::disk::DiskAfter;
 use crate::engine::host::{HostId, HostState};
 use crate::form::SpannedNames;
 use crate::form::entry::Word;
+use crate::form::keys;
+use crate::form::moved::Moved;
 use crate::form::reading::Reading;
 use crate::form::text::Names;
 
@@ -76,6 +78,10 @@ impl Room for Restart {
             DiskAfter::Lost => "restart with an empty disk",
             DiskAfter::Old => "restart with an old disk",
         }
+    }
+
+    fn values() -> Vec<(&'static str, Vec<&'static str>)> {
+        vec![("disk", keys::of::<Disk>())]
     }
 
     fn moved(&self, hosts: &Moved<'_>) -> Option<Self> {

@@ -3,11 +3,12 @@
 use serde::Deserialize;
 
 use super::ActionError;
-use super::room::{Cast, Ground, Moved, Room, Traced, expect};
+use super::room::{Cast, Ground, Room, Traced, expect};
 use super::world::World;
 use crate::engine::host::{HostId, HostState};
 use crate::form::SpannedNames;
 use crate::form::entry::Word;
+use crate::form::moved::Moved;
 use crate::form::reading::Reading;
 use crate::form::text::Names;
 

@@ -10,6 +10,7 @@ use crate::engine::host::{HostId, HostState};
 use crate::engine::link::Ratio;
 use crate::engine::scene::Scene;
 use crate::form::entry::{Entry, Kind, Word};
+use crate::form::moved::Moved;
 use crate::form::reading::Reading;
 use crate::form::text::Names;
 use crate::form::{SpannedNames, keys};
@@ -37,6 +38,11 @@ pub(crate) trait Room: Sized + Into<Action> {
     /// How traces have it.
     fn traced(&self) -> Traced;
 
+    /// The lists of words that can stand in its table, by what they are called.
+    fn values() -> Vec<(&'static str, Vec<&'static str>)> {
+        Vec::new()
+    }
+
     /// Under which name a sweep counts it.
     fn counted(&self) -> &'static str {
         self.traced().name
@@ -54,7 +60,7 @@ pub(crate) trait Room: Sized + Into<Action> {
 
 /// How a room's word is read.
 pub(super) const fn kind<R: Room>() -> Kind<Vec<Action>> {
-    Kind { words: R::WORDS, keys: keys::of::<R::Form>, read: read::<R> }
+    Kind { words: R::WORDS, keys: keys::of::<R::Form>, values: R::values, read: read::<R> }
 }
 
 fn read<R: Room>(entry: Entry<'_>, reading: &mut Reading<'_, '_>) -> Vec<Action> {
@@ -89,21 +95,6 @@ impl Traced {
 
     pub(super) fn between(name: &'static str, from: &[HostId], to: &[HostId]) -> Self {
         Self { name, from: from.to_vec(), to: to.to_vec(), both: false, loss: None }
-    }
-}
-
-/// New numbers for hosts, when some of them are gone.
-pub(crate) struct Moved<'a>(pub(crate) &'a dyn Fn(HostId) -> Option<HostId>);
-
-impl Moved<'_> {
-    pub(super) fn one(&self, host: HostId) -> Option<HostId> {
-        (self.0)(host)
-    }
-
-    /// Those that are left. An empty list may mean everybody: one that becomes empty is none, or it would widen.
-    pub(super) fn some(&self, hosts: &[HostId]) -> Option<Vec<HostId>> {
-        let left: Vec<HostId> = hosts.iter().filter_map(|host| self.one(*host)).collect();
-        (left.is_empty() == hosts.is_empty()).then_some(left)
     }
 }
 

@@ -4,12 +4,13 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::ActionError;
-use super::room::{Cast, Ground, Moved, Room, Traced, known};
+use super::room::{Cast, Ground, Room, Traced, known};
 use super::world::World;
 use crate::engine::host::HostId;
 use crate::engine::link::Delay;
 use crate::form::SpannedNames;
 use crate::form::entry::Word;
+use crate::form::moved::Moved;
 use crate::form::reading::Reading;
 use crate::form::text;
 use crate::form::text::Names;

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::Place;
 use super::daemon::inside;
 use crate::action::HostId;
-use crate::scenario::schema::EventWord;
+use crate::expect::EventWord;
 
 /// A supervisor that does not answer within this is asked again at the next look.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);

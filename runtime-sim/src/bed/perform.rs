@@ -8,6 +8,7 @@ use annulus_core::Instant;
 use super::ring::Ring;
 use super::{BedError, On, check, interrupt, make};
 use crate::engine::scene::Scene as _;
+use crate::expect::Report;
 use crate::scenario::Plan;
 use crate::scenario::judge::{Judge, Unmet};
 use crate::scenario::scene::{self, Holdings};
@@ -56,7 +57,7 @@ pub(crate) fn perform(plan: &Plan, on: On, tolerance: Duration) -> Result<BedRep
                 Some(member) => ring.host_by_member(&member),
                 None => Some(report.host),
             };
-            judge.note(now, report.host, report.word, subject);
+            judge.note(now, Report { host: report.host, word: report.word, subject });
         }
         let looked = judge.glance(&ring);
         let unmet = looked.as_ref().err().cloned();

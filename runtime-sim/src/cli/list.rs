@@ -3,20 +3,18 @@
 use super::emit;
 use crate::action;
 use crate::exit::Exit;
-use crate::scenario::reference::{EVENTS, EXPECTATIONS};
+use crate::expect;
+use crate::expect::EVENTS;
+use crate::form::Word;
 
 pub(super) fn run() -> Exit {
     emit("Actions, each in an [[at]] with time = \"5s\":");
-    for (word, _) in action::words() {
-        entry(word.key, word.doc, word.example);
-    }
+    words(action::words());
     emit(
         "\nExpectations, each in an [[expect]] with by = \"10s\" (true once until then), at = \"10s\" or \
          always = \"5s..20s\":",
     );
-    for word in EXPECTATIONS {
-        entry(word.key, word.doc, word.example);
-    }
+    words(expect::words());
     emit("\nEvents, for `occurred` and `never`:");
     for (word, doc) in EVENTS {
         emit(&format!("  {word:<16} {doc}"));
@@ -25,6 +23,8 @@ pub(super) fn run() -> Exit {
     Exit::Pass
 }
 
-fn entry(key: &str, doc: &str, example: &str) {
-    emit(&format!("  {key:<16} {doc}\n  {:16} {example}", ""));
+fn words(words: Vec<(Word, Vec<&str>)>) {
+    for (Word { key, example, doc }, _) in words {
+        emit(&format!("  {key:<16} {doc}\n  {:16} {example}", ""));
+    }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Kind<M: 'static> {
     pub(crate) words: &'static [Word],
     /// Every key of its table.
     pub(crate) keys: fn() -> Vec<&'static str>,
+    /// The lists of words that can stand in it, by what they are called.
+    pub(crate) values: fn() -> Vec<(&'static str, Vec<&'static str>)>,
     /// Gives a meaning to an entry.
     pub(crate) read: fn(Entry<'_>, &mut Reading<'_, '_>) -> M,
 }
@@ -132,6 +134,14 @@ impl<'i> Entry<'i> {
             problems.add(self.span(), message, help);
         }
         self.take(key, problems)
+    }
+
+    /// The entry in the words of the file, its word first.
+    pub(crate) fn text(&self, word: &str, source: &str) -> String {
+        let mut keys = self.keys();
+        keys.sort_by_key(|key| key.name != word);
+        let said = |key: Key| format!("{} = {}", key.name, source.get(key.value).unwrap_or_default());
+        keys.into_iter().map(said).collect::<Vec<_>>().join(", ")
     }
 
     /// The whole entry as a word's table; none when a value is wrong, which is reported.

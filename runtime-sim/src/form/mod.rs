@@ -5,6 +5,7 @@
 
 pub(crate) mod entry;
 pub(crate) mod keys;
+pub(crate) mod moved;
 pub(crate) mod names;
 pub(crate) mod problem;
 pub(crate) mod reading;

@@ -1,8 +1,8 @@
 //! What came of a run, for a script and for a person.
 
 use crate::exit::Exit;
+use crate::expect::When;
 use crate::scenario::Plan;
-use crate::scenario::plan::When;
 use crate::scenario::run::{Outcome, Report};
 
 /// How the program ends for it.

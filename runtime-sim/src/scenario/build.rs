@@ -27,7 +27,7 @@ pub(crate) fn plan(
     file: &str,
     source: &str,
     parsed: &File,
-    acts: Vec<Entry<'_>>,
+    (acts, expects): (Vec<Entry<'_>>, Vec<Entry<'_>>),
     problems: &mut Problems<'_>,
 ) -> Option<Plan> {
     if parsed.about.get_ref().trim().len() < 20 {
@@ -46,9 +46,10 @@ pub(crate) fn plan(
     let hosts = hosts(parsed, &context, problems);
     let timings = timings(parsed, problems);
     let links = links(parsed, &context, problems);
+    let nothing_expected = expects.is_empty();
     let mut actions = build_at::actions(acts, &context, problems);
-    let expectations = build_expect::expectations(&parsed.expect, &context, &actions, problems);
-    if parsed.expect.is_empty() {
+    let expectations = build_expect::expectations(expects, &context, &actions, problems);
+    if nothing_expected {
         problems.add(
             parsed.about.span(),
             "nothing is expected",

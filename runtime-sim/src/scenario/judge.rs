@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use annulus_core::{EventKind, Incarnation, Instant, MemberId, RumorKey, ServiceName, ServiceState, State};
+use annulus_core::Instant;
 
-use super::plan::{Expectation, Leads, Plan, What, When, Who};
-use super::schema::EventWord;
-use crate::action::HostId;
+use super::plan::{Expectation, Plan};
 use crate::action::world::Record;
-use crate::engine::host::HostState;
+use crate::engine::host::HostId;
 use crate::engine::record;
 use crate::engine::scene::Scene;
+use crate::expect::room::{Identity, Look};
+use crate::expect::{Report, When};
 
 /// An expectation that did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,7 @@ pub struct Unmet {
 #[derive(Debug)]
 pub(crate) struct Judge<'p> {
     plan: &'p Plan,
+    hosts: Vec<HostId>,
     cases: Vec<Case<'p>>,
     /// Who every host was at the times with which expectations compare.
     remembered: Vec<(Instant, Vec<Identity>)>,
@@ -56,8 +57,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 const LOOK_EVERY_BIG: Duration = Duration::from_secs(2);
 const BIG: usize = 200;
 
-type Identity = Option<(MemberId, Incarnation)>;
-
 impl<'p> Judge<'p> {
     pub(crate) fn new(plan: &'p Plan) -> Self {
         let cases = plan
@@ -65,7 +64,13 @@ impl<'p> Judge<'p> {
             .iter()
             .map(|expectation| Case { expectation, settled: false, seen: false, heard: None, shared: None })
             .collect();
-        Self { plan, cases, remembered: Vec::new(), tolerance: Duration::ZERO }
+        Self {
+            plan,
+            hosts: plan.host_ids().collect(),
+            cases,
+            remembered: Vec::new(),
+            tolerance: Duration::ZERO,
+        }
     }
 
     /// A judge of a real ring, in which everything may take this much longer.
@@ -80,8 +85,8 @@ impl<'p> Judge<'p> {
         for case in &self.cases {
             let when = case.expectation.when;
             instants.extend([when.start(), when.end()]);
-            instants.extend(since(&case.expectation.what));
-            if matches!(case.expectation.what, What::OneView { .. }) {
+            instants.extend(case.expectation.what.since());
+            if case.expectation.what.lasting().is_some() {
                 let mut at = when.start();
                 while at < when.end() {
                     instants.push(at);
@@ -105,39 +110,29 @@ impl<'p> Judge<'p> {
     /// Takes note of what a node reports.
     pub(crate) fn hear(&mut self, world: &dyn Scene, record: &Record) {
         let record::What::Event { host, event } = &record.what else { return };
-        if let Some((word, subject)) = word_of(*host, &event.kind, |member| world.host_by_member(member)) {
-            self.note(record.at, *host, word, subject);
+        if let Some(report) = Report::of(*host, &event.kind, |member| world.host_by_member(member)) {
+            self.note(record.at, report);
         }
     }
 
-    /// Takes note that the node on `host` reported this about `subject`; none: about a member of no host.
-    pub(crate) fn note(&mut self, at: Instant, host: HostId, word: EventWord, subject: Option<HostId>) {
+    /// Takes note of what a node reports, in the words of scenarios.
+    pub(crate) fn note(&mut self, at: Instant, report: Report) {
         for case in &mut self.cases {
-            let What::Event { event, of, seen_by, occurred } = &case.expectation.what else { continue };
-            let (start, end) = lenient(case.expectation.when, *occurred, self.tolerance);
-            if case.heard.is_some() || *event != word || at < start || at > end {
+            let when = case.expectation.when;
+            let (start, end) = lenient(when, is_wanted(when), self.tolerance);
+            if case.heard.is_some() || at < start || at > end || !case.expectation.what.hears(&report) {
                 continue;
             }
-            let named = |who: &Who, host: HostId| match who {
-                Who::Running => true,
-                Who::Hosts(hosts) => hosts.contains(&host),
-            };
-            let about = subject.is_some_and(|subject| named(of, subject)) || *of == Who::Running;
-            if about && named(seen_by, host) {
-                let subject = subject.map_or("a member of no host", |subject| self.plan.name(subject));
-                case.heard = Some(format!(
-                    "{} reported {} about {subject} at {at}",
-                    self.plan.name(host),
-                    word.word()
-                ));
-            }
+            let by = self.plan.name(report.host);
+            let subject = report.subject.map_or("a member of no host", |subject| self.plan.name(subject));
+            case.heard = Some(format!("{by} reported {} about {subject} at {at}", report.word.word()));
         }
     }
 
     /// Looks at what must hold now. `ends`: it is the last look at this instant before anything else is done.
     pub(crate) fn look(&mut self, world: &dyn Scene, ends: bool) -> Result<(), Unmet> {
         let now = world.now();
-        if ends && self.cases.iter().any(|case| since(&case.expectation.what) == Some(now)) {
+        if ends && self.cases.iter().any(|case| case.expectation.what.since() == Some(now)) {
             let all = self.plan.host_ids().map(|host| world.identity(host)).collect();
             self.remembered.push((now, all));
         }
@@ -155,18 +150,11 @@ impl<'p> Judge<'p> {
             if ends && now == when.start() && !last {
                 continue;
             }
-            if let What::OneView { lasting } = case.expectation.what {
+            if let Some(lasting) = case.expectation.what.lasting() {
+                let found = if ends { self.holds(world, case) } else { Ok(()) };
                 self.cases[index].seen = true;
-                if !ends {
-                    continue;
-                }
-                let case = &mut self.cases[index];
-                let found = world.difference(&self.plan.host_ids().collect::<Vec<_>>());
-                case.shared = if found.is_none() { case.shared.or(Some(now)) } else { None };
-                case.settled = case.shared.is_some_and(|since| now >= since + lasting);
-                if last && !case.settled {
-                    let found = found.unwrap_or_else(|| String::from("one view came too late"));
-                    return Err(unmet(self.cases[index].expectation, now, found));
+                if ends {
+                    self.lasts(index, now, lasting, found, last)?;
                 }
                 continue;
             }
@@ -181,12 +169,31 @@ impl<'p> Judge<'p> {
         Ok(())
     }
 
+    /// Notes whether something holds that has to last.
+    fn lasts(
+        &mut self,
+        index: usize,
+        now: Instant,
+        lasting: Duration,
+        held: Result<(), String>,
+        last: bool,
+    ) -> Result<(), Unmet> {
+        let case = &mut self.cases[index];
+        case.shared = if held.is_ok() { case.shared.or(Some(now)) } else { None };
+        case.settled = case.shared.is_some_and(|since| now >= since + lasting);
+        if last && !case.settled {
+            let found = held.err().unwrap_or_else(|| String::from("one view came too late"));
+            return Err(unmet(case.expectation, now, found));
+        }
+        Ok(())
+    }
+
     /// Looks at a real ring, which can be asked now and then only. Whether nothing is left to wait for.
     #[cfg(feature = "beds")]
     pub(crate) fn glance(&mut self, scene: &dyn Scene) -> Result<bool, Unmet> {
         let now = scene.now();
         let missed: Vec<Instant> =
-            self.cases.iter().filter_map(|case| since(&case.expectation.what)).collect();
+            self.cases.iter().filter_map(|case| case.expectation.what.since()).collect();
         for at in missed {
             if at <= now && !self.remembered.iter().any(|(known, _)| *known == at) {
                 let all = self.plan.host_ids().map(|host| scene.identity(host)).collect();
@@ -195,8 +202,8 @@ impl<'p> Judge<'p> {
         }
         for index in 0..self.cases.len() {
             let case = &self.cases[index];
-            let event = matches!(case.expectation.what, What::Event { .. });
-            let wanted = !matches!(case.expectation.when, When::Always { .. });
+            let event = case.expectation.what.listens();
+            let wanted = is_wanted(case.expectation.when);
             let (start, end) = lenient(case.expectation.when, wanted, self.tolerance);
             if case.settled || now < start {
                 continue;
@@ -214,58 +221,16 @@ impl<'p> Judge<'p> {
         Ok(self.cases.iter().all(|case| case.settled))
     }
 
-    fn holds(&self, world: &dyn Scene, case: &Case<'_>) -> Result<(), String> {
-        let view = View { world, plan: self.plan };
-        match &case.expectation.what {
-            What::AllAlive => view.all_alive(),
-            What::OneView { .. } => {
-                world.difference(&self.plan.host_ids().collect::<Vec<_>>()).map_or(Ok(()), Err)
-            }
-            What::InState { of, state, seen_by } => view.in_state(of, *state, seen_by),
-            What::Running { on, running } => view.running(on, *running),
-            What::Split(groups) => view.split(groups),
-            What::Count { least, most, state, seen_by } => view.count(*least..=*most, *state, seen_by),
-            What::Service { service, up, on, seen_by } => view.service(service, *up, on, seen_by.as_ref()),
-            What::Leader { service, wanted } => view.leader(service, wanted),
-            What::Lost { least, most } => view.lost(u64::from(*least)..=u64::from(*most)),
-            What::Version { key, version, seen_by } => view.version(key, *version, seen_by),
-            What::Incarnation { of, raised, since } => self.compare(world, of, *since, |before, now| {
-                let (before, now) = (before.1, now.1);
-                let ok = if *raised { now > before } else { now == before };
-                if ok { Ok(()) } else { Err(format!("has incarnation {now} and had {before}")) }
-            }),
-            What::Identity { of, new, since } => self.compare(world, of, *since, |before, now| {
-                let (before, now) = (before.0, now.0);
-                let ok = (before != now) == *new;
-                if ok { Ok(()) } else { Err(format!("is member {now} and was {before}")) }
-            }),
-            What::Event { event, occurred, .. } => match (&case.heard, occurred) {
-                (Some(_), true) | (None, false) => Ok(()),
-                (Some(heard), false) => Err(heard.clone()),
-                (None, true) => Err(format!("no {} was reported", event.word())),
-            },
-        }
+    fn holds(&self, scene: &dyn Scene, case: &Case<'_>) -> Result<(), String> {
+        let look =
+            Look { scene, hosts: &self.hosts, remembered: &self.remembered, heard: case.heard.as_deref() };
+        case.expectation.what.holds(&look)
     }
+}
 
-    fn compare(
-        &self,
-        world: &dyn Scene,
-        of: &[HostId],
-        since: Instant,
-        check: impl Fn((MemberId, Incarnation), (MemberId, Incarnation)) -> Result<(), String>,
-    ) -> Result<(), String> {
-        let Some((_, all)) = self.remembered.iter().find(|(at, _)| *at == since) else {
-            return Err(format!("{since} has not come yet"));
-        };
-        for host in of {
-            let name = self.plan.name(*host);
-            let before = all.get(host.0 as usize).copied().flatten();
-            let before = before.ok_or_else(|| format!("{name} did not run at {since}"))?;
-            let now = world.identity(*host).ok_or_else(|| format!("{name} does not run"))?;
-            check(before, now).map_err(|found| format!("{name} {found} at {since}"))?;
-        }
-        Ok(())
-    }
+/// Whether something is to come about, not to hold throughout.
+const fn is_wanted(when: When) -> bool {
+    !matches!(when, When::Always { .. })
 }
 
 fn unmet(expectation: &Expectation, at: Instant, found: String) -> Unmet {
@@ -280,241 +245,5 @@ fn lenient(when: When, wanted: bool, tolerance: Duration) -> (Instant, Instant) 
         true => (start, end + tolerance),
         false if start == Instant::ZERO => (start, end),
         false => ((start + tolerance).min(end), end),
-    }
-}
-
-fn since(what: &What) -> Option<Instant> {
-    match what {
-        What::Incarnation { since, .. } | What::Identity { since, .. } => Some(*since),
-        _ => None,
-    }
-}
-
-/// A scenario's word for an event, and whom it is about; none when it has no word for it.
-fn word_of(
-    at: HostId,
-    kind: &EventKind,
-    host_of: impl Fn(&MemberId) -> Option<HostId>,
-) -> Option<(EventWord, Option<HostId>)> {
-    let word = match kind {
-        EventKind::MemberChanged { member, from, to, .. } if from != &Some(*to) => {
-            return Some((EventWord::of_state(*to), host_of(member)));
-        }
-        EventKind::ProbeFailed { member, .. } => return Some((EventWord::ProbeFailed, host_of(member))),
-        EventKind::Banned { member } => return Some((EventWord::Banned, host_of(member))),
-        EventKind::Refuted { .. } => EventWord::Refuted,
-        EventKind::Stalled { .. } => EventWord::Stalled,
-        EventKind::VersionLost { .. } => EventWord::VersionLost,
-        EventKind::ServiceChanged { to, .. } => EventWord::of_service((*to)?)?,
-        _ => return None,
-    };
-    Some((word, Some(at)))
-}
-
-/// The world as the statements of a scenario see it.
-#[derive(Clone, Copy)]
-struct View<'a> {
-    world: &'a dyn Scene,
-    plan: &'a Plan,
-}
-
-impl<'a> View<'a> {
-    fn name(&self, host: HostId) -> &'a str {
-        self.plan.name(host)
-    }
-
-    /// Hosts whose supervisor runs and is not paused.
-    fn live(&self) -> Vec<HostId> {
-        let live = |host: &HostId| self.world.state(*host) == HostState::Running && self.runs(*host);
-        self.plan.host_ids().filter(live).collect()
-    }
-
-    /// Those who look. Somebody who is named must run.
-    fn observers(&self, who: &Who) -> Result<Vec<HostId>, String> {
-        let hosts = match who {
-            Who::Running => self.live(),
-            Who::Hosts(hosts) => hosts.clone(),
-        };
-        match hosts.iter().find(|host| !self.runs(**host)) {
-            None => Ok(hosts),
-            Some(host) => Err(format!("{} does not run and sees nobody", self.name(*host))),
-        }
-    }
-
-    fn runs(&self, host: HostId) -> bool {
-        self.world.identity(host).is_some()
-    }
-
-    fn held(&self, by: HostId, of: HostId) -> Option<State> {
-        self.world.member_id(of).and_then(|member| self.world.held(by, &member))
-    }
-
-    fn all_alive(&self) -> Result<(), String> {
-        let live = self.live();
-        if live.is_empty() {
-            return Err(String::from("nobody runs"));
-        }
-        self.in_state(&Who::Running, Some(State::Alive), &Who::Running)?;
-        for host in self.observers(&Who::Running)? {
-            let alive = self.world.count(host, Some(State::Alive));
-            if alive != live.len() {
-                return Err(format!(
-                    "{} holds {alive} members alive although {} run",
-                    self.name(host),
-                    live.len()
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    fn in_state(&self, of: &Who, state: Option<State>, seen_by: &Who) -> Result<(), String> {
-        let of = match of {
-            Who::Running => self.live(),
-            Who::Hosts(hosts) => hosts.clone(),
-        };
-        for host in self.observers(seen_by)? {
-            for subject in &of {
-                // What a member holds of itself is no news, unless it is asked for by name.
-                if host == *subject && *seen_by == Who::Running {
-                    continue;
-                }
-                let held = self.held(host, *subject);
-                if held != state {
-                    let held = held.map_or("does not know", |state| match state {
-                        State::Alive => "holds alive",
-                        State::Suspect => "suspects",
-                        State::Confirmed => "holds dead",
-                        State::Departed => "holds departed",
-                    });
-                    return Err(format!("{} {held}: {}", self.name(host), self.name(*subject)));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn running(&self, on: &[HostId], running: bool) -> Result<(), String> {
-        for host in on {
-            if self.runs(*host) != running {
-                let does = if running { "does not run" } else { "runs" };
-                return Err(format!("{} {does}", self.name(*host)));
-            }
-        }
-        Ok(())
-    }
-
-    fn split(&self, groups: &[Vec<HostId>]) -> Result<(), String> {
-        for group in groups {
-            let seen_by = Who::Hosts(group.clone());
-            self.in_state(&seen_by, Some(State::Alive), &seen_by)?;
-            for host in self.observers(&seen_by)? {
-                for stranger in groups.iter().flatten().filter(|stranger| !group.contains(stranger)) {
-                    if self.held(host, *stranger) == Some(State::Alive) {
-                        return Err(format!(
-                            "{} holds {} of another group alive",
-                            self.name(host),
-                            self.name(*stranger)
-                        ));
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn count(
-        &self,
-        wanted: std::ops::RangeInclusive<u32>,
-        state: Option<State>,
-        seen_by: &Who,
-    ) -> Result<(), String> {
-        for host in self.observers(seen_by)? {
-            let count = self.world.count(host, state);
-            if !u32::try_from(count).is_ok_and(|count| wanted.contains(&count)) {
-                let state = state.map_or("known", State::name);
-                return Err(format!("{} has {count} {state} members", self.name(host)));
-            }
-        }
-        Ok(())
-    }
-
-    fn leader(&self, service: &ServiceName, wanted: &Leads) -> Result<(), String> {
-        let acting = self.world.acting(service);
-        let names: Vec<&str> = acting.iter().map(|host| self.name(*host)).collect();
-        let found = match names.as_slice() {
-            [] => String::from("nobody acts as the leader"),
-            [one] => format!("{one} acts as the leader"),
-            more => format!("{} act as the leader", more.join(" and ")),
-        };
-        let holds = match wanted {
-            Leads::Host(host) => acting == [*host],
-            Leads::OneSeenBy(_) => acting.len() == 1,
-            Leads::Nobody => acting.is_empty(),
-        };
-        if !holds {
-            return Err(found);
-        }
-        let (Leads::OneSeenBy(who), [leader]) = (wanted, acting.as_slice()) else { return Ok(()) };
-        for host in self.observers(who)? {
-            if self.world.leader_seen(host, service) != self.world.member_id(*leader) {
-                return Err(format!("{found}, and {} does not know it", self.name(host)));
-            }
-        }
-        Ok(())
-    }
-
-    fn lost(&self, wanted: std::ops::RangeInclusive<u64>) -> Result<(), String> {
-        let (sent, lost) = self.world.requests();
-        if sent > 0 && wanted.contains(&lost) {
-            Ok(())
-        } else {
-            Err(format!("{lost} of {sent} requests were lost"))
-        }
-    }
-
-    fn version(&self, key: &RumorKey, version: u64, seen_by: &Who) -> Result<(), String> {
-        let mut first: Option<(HostId, u64)> = None;
-        for host in self.observers(seen_by)? {
-            let held = self.world.version(host, key);
-            let number = held.map_or(0, |(number, _)| number);
-            if number != version {
-                return Err(format!("{} holds version {number}", self.name(host)));
-            }
-            let Some((_, hash)) = held else { continue };
-            let (other, first) = *first.get_or_insert((host, hash));
-            if hash != first {
-                let (a, b) = (self.name(other), self.name(host));
-                return Err(format!("{a} and {b} hold different contents of version {version}"));
-            }
-        }
-        Ok(())
-    }
-
-    fn service(
-        &self,
-        service: &ServiceName,
-        up: bool,
-        on: &[HostId],
-        seen_by: Option<&Who>,
-    ) -> Result<(), String> {
-        for host in on {
-            let name = self.name(*host);
-            let state = self.world.service(*host, service);
-            if (state == Some(ServiceState::Up)) != up {
-                let state = state.map_or("not loaded", ServiceState::name);
-                return Err(format!("{service} is {state} on {name}"));
-            }
-            let Some(member) = self.world.member_id(*host) else { continue };
-            let observers = seen_by.map_or_else(|| Ok(Vec::new()), |who| self.observers(who))?;
-            for observer in observers {
-                let known = self.world.knows_service(observer, &member, service);
-                if known != up {
-                    let knows = if known { "still believes in" } else { "knows nothing of" };
-                    return Err(format!("{} {knows} {service} on {name}", self.name(observer)));
-                }
-            }
-        }
-        Ok(())
     }
 }

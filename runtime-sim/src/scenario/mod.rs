@@ -5,11 +5,9 @@
 mod build;
 mod build_at;
 mod build_expect;
-mod build_group;
 pub(crate) mod judge;
 pub mod keys;
 pub mod plan;
-pub mod reference;
 pub mod run;
 pub mod scene;
 pub mod schema;
@@ -50,6 +48,7 @@ fn understand(
 ) -> Result<Option<Plan>, toml::de::Error> {
     let document = DeTable::parse(source)?;
     let acts = Entry::all("at", document.get_ref(), problems);
+    let expects = Entry::all("expect", document.get_ref(), problems);
     let parsed = schema::File::deserialize(Deserializer::from(document))?;
-    Ok(build::plan(file, source, &parsed, acts, problems))
+    Ok(build::plan(file, source, &parsed, (acts, expects), problems))
 }

@@ -5,13 +5,13 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use annulus_core::{ServiceState, State, Timings};
+use annulus_core::Timings;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use toml::Spanned;
 
 use crate::form::SpannedNames;
-use crate::form::value::{Count, Direction, Latency, Percent, Time, TimeRange};
+use crate::form::value::{Direction, Latency, Percent, Time};
 
 /// A whole file.
 #[derive(Debug, Deserialize)]
@@ -34,8 +34,9 @@ pub(crate) struct File {
     /// Read entry by entry, each as the table of its action.
     #[serde(default, rename = "at")]
     _at: IgnoredAny,
-    #[serde(default)]
-    pub(crate) expect: Vec<Spanned<Expect>>,
+    /// As `at`, each as the table of its statement.
+    #[serde(default, rename = "expect")]
+    _expect: IgnoredAny,
 }
 
 /// `[members]`
@@ -82,153 +83,6 @@ pub(crate) enum Impossible {
     Error,
     /// It is left out.
     Skip,
-}
-
-/// `[[expect]]`: when, one statement, and what the statement needs.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Expect {
-    pub(crate) by: Option<Spanned<Time>>,
-    pub(crate) at: Option<Spanned<Time>>,
-    pub(crate) always: Option<Spanned<TimeRange>>,
-    pub(crate) after: Option<Spanned<Time>>,
-    pub(crate) all_alive: Option<Spanned<bool>>,
-    pub(crate) one_view: Option<Spanned<Time>>,
-    pub(crate) alive: Option<SpannedNames>,
-    pub(crate) suspect: Option<SpannedNames>,
-    pub(crate) confirmed: Option<SpannedNames>,
-    pub(crate) departed: Option<SpannedNames>,
-    pub(crate) unknown: Option<SpannedNames>,
-    pub(crate) running: Option<SpannedNames>,
-    pub(crate) stopped: Option<SpannedNames>,
-    pub(crate) split: Option<Spanned<Vec<SpannedNames>>>,
-    pub(crate) count: Option<Spanned<Count>>,
-    pub(crate) service_up: Option<Spanned<String>>,
-    pub(crate) service_down: Option<Spanned<String>>,
-    pub(crate) leader: Option<Spanned<String>>,
-    pub(crate) one_leader: Option<Spanned<String>>,
-    pub(crate) no_leader: Option<Spanned<String>>,
-    pub(crate) requests_lost: Option<Spanned<Count>>,
-    pub(crate) version_held: Option<Spanned<u64>>,
-    pub(crate) incarnation: Option<Spanned<IncarnationWord>>,
-    pub(crate) identity: Option<Spanned<IdentityWord>>,
-    pub(crate) occurred: Option<Spanned<EventWord>>,
-    pub(crate) never: Option<Spanned<EventWord>>,
-    pub(crate) seen_by: Option<SpannedNames>,
-    pub(crate) of: Option<SpannedNames>,
-    pub(crate) state: Option<Spanned<StateWord>>,
-    pub(crate) on: Option<SpannedNames>,
-    pub(crate) since: Option<Spanned<Time>>,
-    pub(crate) group: Option<Spanned<String>>,
-    pub(crate) file: Option<Spanned<String>>,
-    pub(crate) of_service: Option<Spanned<String>>,
-}
-
-/// A member's incarnation compared with an earlier one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum IncarnationWord {
-    Kept,
-    Raised,
-}
-
-/// A host's member id compared with an earlier one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum IdentityWord {
-    Kept,
-    New,
-}
-
-/// A member's state in somebody's list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum StateWord {
-    Alive,
-    Suspect,
-    Confirmed,
-    Departed,
-    /// In whatever state.
-    Any,
-}
-
-/// Something that a node reports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum EventWord {
-    /// A member came to be held alive again.
-    Alive,
-    /// A member came to be suspected.
-    Suspect,
-    /// A member was confirmed dead.
-    Confirmed,
-    /// A member was held departed.
-    Departed,
-    /// A probe got no answer by any path.
-    ProbeFailed,
-    /// A node contradicted what it was called.
-    Refuted,
-    /// A node found that it had not been running.
-    Stalled,
-    /// A member was banned.
-    Banned,
-    /// A service's process came up.
-    ServiceUp,
-    /// A service ended and waits for its restart.
-    ServiceBackoff,
-    /// A service stopped as wanted.
-    ServiceDown,
-    /// A service waits for a group that it is bound to, or for a leader.
-    ServiceWaiting,
-    /// A service is not tried any more.
-    ServiceFailed,
-    /// A version that this member acknowledged lost against another one of the same number.
-    VersionLost,
-}
-
-impl EventWord {
-    /// The word for a member that came to be held so.
-    pub(crate) const fn of_state(state: State) -> Self {
-        match state {
-            State::Alive => Self::Alive,
-            State::Suspect => Self::Suspect,
-            State::Confirmed => Self::Confirmed,
-            State::Departed => Self::Departed,
-        }
-    }
-
-    /// The word for a service that came into this state; none: scenarios have no word for it.
-    pub(crate) const fn of_service(state: ServiceState) -> Option<Self> {
-        match state {
-            ServiceState::Up => Some(Self::ServiceUp),
-            ServiceState::Backoff => Some(Self::ServiceBackoff),
-            ServiceState::Down => Some(Self::ServiceDown),
-            ServiceState::Waiting => Some(Self::ServiceWaiting),
-            ServiceState::Failed => Some(Self::ServiceFailed),
-            _ => None,
-        }
-    }
-
-    /// The word in the file.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Alive => "alive",
-            Self::Suspect => "suspect",
-            Self::Confirmed => "confirmed",
-            Self::Departed => "departed",
-            Self::ProbeFailed => "probe-failed",
-            Self::Refuted => "refuted",
-            Self::Stalled => "stalled",
-            Self::Banned => "banned",
-            Self::ServiceUp => "service-up",
-            Self::ServiceBackoff => "service-backoff",
-            Self::ServiceDown => "service-down",
-            Self::ServiceWaiting => "service-waiting",
-            Self::ServiceFailed => "service-failed",
-            Self::VersionLost => "version-lost",
-        }
-    }
 }
 
 /// A shipped set of timings.

@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use annulus_core::{RumorKey, State, Timings};
+use annulus_core::Timings;
 
 use super::build;
-use super::plan::{Expectation, Leads, Plan, PlannedHost, What, When, Who};
+use super::plan::{Expectation, Plan, PlannedHost};
 use crate::engine::host::HostId;
 use crate::form::text::{Names, instant, quality, time};
 
@@ -125,93 +125,8 @@ impl Out<'_> {
         self.names.list(hosts)
     }
 
-    fn who(&self, who: &Who) -> String {
-        match who {
-            Who::Running => String::from("\"running\""),
-            Who::Hosts(hosts) => self.names(hosts),
-        }
-    }
-
     fn expectation(&self, text: &mut String, Expectation { when, what, .. }: &Expectation) {
-        let when = match when {
-            When::By { after, by } => format!("by = {}\nafter = {}", instant(*by), instant(*after)),
-            When::At(at) => format!("at = {}", instant(*at)),
-            When::Always { from, until } => {
-                let (from, until) = (instant(*from), instant(*until));
-                format!("always = \"{}..{}\"", from.trim_matches('"'), until.trim_matches('"'))
-            }
-        };
-        let _ = writeln!(text, "\n[[expect]]\n{when}\n{}", self.statement(what));
-    }
-
-    fn statement(&self, what: &What) -> String {
-        match what {
-            What::AllAlive => String::from("all_alive = true"),
-            What::OneView { lasting } => format!("one_view = {}", time(*lasting)),
-            What::InState { of, state, seen_by } => {
-                let word = state.map_or("unknown", state_word);
-                format!("{word} = {}\nseen_by = {}", self.who(of), self.who(seen_by))
-            }
-            What::Running { on, running } => {
-                format!("{} = {}", if *running { "running" } else { "stopped" }, self.names(on))
-            }
-            What::Split(groups) => {
-                let groups: Vec<String> = groups.iter().map(|group| self.names(group)).collect();
-                format!("split = [{}]", groups.join(", "))
-            }
-            What::Count { least, most, state, seen_by } => {
-                let state = state.map_or("any", state_word);
-                format!("count = \"{least}..{most}\"\nstate = \"{state}\"\nseen_by = {}", self.who(seen_by))
-            }
-            What::Service { service, up, on, seen_by } => {
-                let word = if *up { "service_up" } else { "service_down" };
-                let seen_by =
-                    seen_by.as_ref().map_or_else(String::new, |who| format!("\nseen_by = {}", self.who(who)));
-                format!("{word} = {:?}\non = {}{seen_by}", service.as_str(), self.names(on))
-            }
-            What::Leader { service, wanted } => match wanted {
-                Leads::Host(host) => {
-                    format!("leader = {:?}\nof_service = {:?}", self.plan.name(*host), service.as_str())
-                }
-                Leads::OneSeenBy(who) => {
-                    format!("one_leader = {:?}\nseen_by = {}", service.as_str(), self.who(who))
-                }
-                Leads::Nobody => format!("no_leader = {:?}", service.as_str()),
-            },
-            What::Lost { least, most } => format!("requests_lost = \"{least}..{most}\""),
-            What::Version { key, version, seen_by } => {
-                let of = match key {
-                    RumorKey::ServiceConfig(group) => format!("group = {:?}", group.as_str()),
-                    RumorKey::ServiceFile { group, name } => {
-                        format!("group = {:?}\nfile = {:?}", group.as_str(), name.as_str())
-                    }
-                    _ => String::new(),
-                };
-                format!("version_held = {version}\n{of}\nseen_by = {}", self.who(seen_by))
-            }
-            What::Incarnation { of, raised, since } => {
-                let word = if *raised { "raised" } else { "kept" };
-                format!("incarnation = \"{word}\"\nof = {}\nsince = {}", self.names(of), instant(*since))
-            }
-            What::Identity { of, new, since } => {
-                let word = if *new { "new" } else { "kept" };
-                format!("identity = \"{word}\"\nof = {}\nsince = {}", self.names(of), instant(*since))
-            }
-            What::Event { event, of, seen_by, occurred } => {
-                let word = if *occurred { "occurred" } else { "never" };
-                let (of, seen_by) = (self.who(of), self.who(seen_by));
-                format!("{word} = \"{}\"\nof = {of}\nseen_by = {seen_by}", event.word())
-            }
-        }
-    }
-}
-
-const fn state_word(state: State) -> &'static str {
-    match state {
-        State::Alive => "alive",
-        State::Suspect => "suspect",
-        State::Confirmed => "confirmed",
-        State::Departed => "departed",
+        let _ = writeln!(text, "\n[[expect]]\n{}\n{}", when.write(), what.write(&self.names));
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 use annulus_core::{Instant, Timings};
 
 use crate::action::{Action, HostId, Ratio, SetLink};
-use crate::scenario::plan::{Expectation, Leads, Plan, TimedAction, What, When, Who};
+use crate::expect::When;
+use crate::scenario::plan::{Plan, TimedAction};
 use crate::scenario::start_joins;
 
 /// The actions that somebody wrote down or drew: all but the joins that happen by themselves.
@@ -58,8 +59,9 @@ pub(super) fn without_members(plan: &Plan, gone: Range<usize>) -> Option<Plan> {
             return None;
         }
     }
-    smaller.expectations =
-        plan.expectations.iter().map(|e| expectation(e, &all)).collect::<Option<Vec<Expectation>>>()?;
+    for expectation in &mut smaller.expectations {
+        expectation.what = expectation.what.map_hosts(&moved)?;
+    }
     let mut actions = explicit(plan);
     actions.retain_mut(|timed| match timed.action.map_hosts(&moved) {
         Some(action) => {
@@ -69,36 +71,6 @@ pub(super) fn without_members(plan: &Plan, gone: Range<usize>) -> Option<Plan> {
         None => false,
     });
     Some(with_actions(&smaller, actions))
-}
-
-/// An expectation for the hosts that are left; none when it was about others alone.
-fn expectation(e: &Expectation, all: &dyn Fn(&[HostId]) -> Vec<HostId>) -> Option<Expectation> {
-    let some = |hosts: &[HostId]| Some(all(hosts)).filter(|left| !left.is_empty());
-    let who = |who: &Who| match who {
-        Who::Running => Some(Who::Running),
-        Who::Hosts(hosts) => some(hosts).map(Who::Hosts),
-    };
-    let mut left = e.clone();
-    match &mut left.what {
-        What::AllAlive | What::OneView { .. } | What::Lost { .. } => {}
-        What::InState { of, seen_by, .. } | What::Event { of, seen_by, .. } => {
-            (*of, *seen_by) = (who(of)?, who(seen_by)?);
-        }
-        What::Running { on, .. } => *on = some(on)?,
-        What::Incarnation { of, .. } | What::Identity { of, .. } => *of = some(of)?,
-        What::Split(groups) => *groups = groups.iter().map(|group| some(group)).collect::<Option<_>>()?,
-        What::Leader { wanted: Leads::Host(host), .. } => *host = some(&[*host])?.first().copied()?,
-        What::Leader { wanted: Leads::OneSeenBy(seen_by), .. } => *seen_by = who(seen_by)?,
-        What::Leader { wanted: Leads::Nobody, .. } => {}
-        What::Count { seen_by, .. } | What::Version { seen_by, .. } => *seen_by = who(seen_by)?,
-        What::Service { on, seen_by, .. } => {
-            *on = some(on)?;
-            if let Some(seen_by) = seen_by {
-                *seen_by = who(seen_by)?;
-            }
-        }
-    }
-    Some(left)
 }
 
 /// Makes one setting of a plan plainer; false when it is plain already.
@@ -218,9 +190,5 @@ fn earlier(t: Instant, less: Duration) -> Instant {
 /// What an expectation looks at, when everything from `at` on comes earlier.
 fn moved(when: When, at: Instant, less: Duration) -> When {
     let shift = |t: Instant| if t >= at { earlier(t, less).max(earlier(at, less)) } else { t };
-    match when {
-        When::By { after, by } => When::By { after: shift(after), by: shift(by) },
-        When::At(t) => When::At(shift(t)),
-        When::Always { from, until } => When::Always { from: shift(from), until: shift(until) },
-    }
+    when.map(shift)
 }

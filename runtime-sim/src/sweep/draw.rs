@@ -17,7 +17,8 @@ use crate::action::{
     StopService, Suspend, UnloadService,
 };
 use crate::engine::lead::Load;
-use crate::scenario::plan::{Expectation, Plan, PlannedHost, TimedAction, What, When};
+use crate::expect::{OneView, When};
+use crate::scenario::plan::{Expectation, Plan, PlannedHost, TimedAction};
 use crate::scenario::start_joins;
 
 /// A class of faults, or of what operators do.
@@ -203,7 +204,7 @@ fn assemble(seed: u64, ring: Ring, schedule: Vec<(Instant, Action)>, calm_at: In
             line: 0,
             text: format!("one_view = \"{} s\"", STABLE.as_secs()),
             when: When::By { after: calm_at, by },
-            what: What::OneView { lasting: STABLE },
+            what: OneView { lasting: STABLE }.into(),
         }],
     }
 }

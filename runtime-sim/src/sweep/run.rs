@@ -10,10 +10,10 @@ use crate::action::world::{Record, What};
 use crate::engine::record::{DropReason, Recording};
 use crate::engine::scene::Scene;
 use crate::exit::Exit;
+use crate::expect::When;
 use crate::report::narrate::Narrator;
 use crate::report::outcome::{exit_of, failure};
 use crate::scenario::Plan;
-use crate::scenario::plan::When;
 use crate::scenario::run::{self as scenario_run, Watcher};
 
 /// Sentences that a failure shows.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use annulus_core::RumorKind;
-use annulus_sim::action;
-use annulus_sim::scenario::reference::EXPECTATIONS;
+use annulus_sim::form::Word;
+use annulus_sim::{action, expect};
 use annulus_tests::repository;
 use annulus_tests::source::{files, relative, words};
 use toml::{Table, Value};
@@ -58,7 +58,8 @@ fn keys_of(scenarios: &[Scenario], section: &str) -> BTreeSet<String> {
     entries.filter_map(Value::as_table).flat_map(|entry| entry.keys().cloned()).collect()
 }
 
-fn unused<'k>(keys: impl Iterator<Item = &'k str>, used: &BTreeSet<String>, section: &str) -> Vec<String> {
+fn unused(words: Vec<(Word, Vec<&str>)>, used: &BTreeSet<String>, section: &str) -> Vec<String> {
+    let keys = words.iter().flat_map(|(word, parts)| std::iter::once(word.key).chain(parts.iter().copied()));
     let missing: BTreeSet<&str> = keys.filter(|key| !used.contains(*key)).collect();
     missing.into_iter().map(|key| format!("[[{section}]] {key}")).collect()
 }
@@ -66,10 +67,8 @@ fn unused<'k>(keys: impl Iterator<Item = &'k str>, used: &BTreeSet<String>, sect
 #[test]
 fn every_fault_and_every_statement_has_a_scenario() {
     let scenarios = scenarios();
-    let keys = action::words().into_iter().flat_map(|(word, parts)| [word.key].into_iter().chain(parts));
-    let mut findings = unused(keys, &keys_of(&scenarios, "at"), "at");
-    let keys = EXPECTATIONS.iter().flat_map(|word| [word.key].into_iter().chain(word.parts.iter().copied()));
-    findings.extend(unused(keys, &keys_of(&scenarios, "expect"), "expect"));
+    let mut findings = unused(action::words(), &keys_of(&scenarios, "at"), "at");
+    findings.extend(unused(expect::words(), &keys_of(&scenarios, "expect"), "expect"));
     report("write a scenario that shows it", &findings);
 }
 

@@ -1,0 +1,170 @@
+//! What nodes report, in the words of scenarios.
+
+use annulus_core::{EventKind, MemberId, ServiceState, State};
+use serde::Deserialize;
+
+use crate::engine::host::HostId;
+
+/// Something that a node reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EventWord {
+    /// A member came to be held alive again.
+    Alive,
+    /// A member came to be suspected.
+    Suspect,
+    /// A member was confirmed dead.
+    Confirmed,
+    /// A member was held departed.
+    Departed,
+    /// A probe got no answer by any path.
+    ProbeFailed,
+    /// A node contradicted what it was called.
+    Refuted,
+    /// A node found that it had not been running.
+    Stalled,
+    /// A member was banned.
+    Banned,
+    /// A service's process came up.
+    ServiceUp,
+    /// A service ended and waits for its restart.
+    ServiceBackoff,
+    /// A service stopped as wanted.
+    ServiceDown,
+    /// A service waits for a group that it is bound to, or for a leader.
+    ServiceWaiting,
+    /// A service is not tried any more.
+    ServiceFailed,
+    /// A version that this member acknowledged lost against another one of the same number.
+    VersionLost,
+}
+
+impl EventWord {
+    /// The word for a member that came to be held so.
+    pub(crate) const fn of_state(state: State) -> Self {
+        match state {
+            State::Alive => Self::Alive,
+            State::Suspect => Self::Suspect,
+            State::Confirmed => Self::Confirmed,
+            State::Departed => Self::Departed,
+        }
+    }
+
+    /// The word for a service that came into this state; none: scenarios have no word for it.
+    pub(crate) const fn of_service(state: ServiceState) -> Option<Self> {
+        match state {
+            ServiceState::Up => Some(Self::ServiceUp),
+            ServiceState::Backoff => Some(Self::ServiceBackoff),
+            ServiceState::Down => Some(Self::ServiceDown),
+            ServiceState::Waiting => Some(Self::ServiceWaiting),
+            ServiceState::Failed => Some(Self::ServiceFailed),
+            ServiceState::Loaded | ServiceState::Starting | ServiceState::Stopping => None,
+        }
+    }
+
+    /// The word in the file.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Alive => "alive",
+            Self::Suspect => "suspect",
+            Self::Confirmed => "confirmed",
+            Self::Departed => "departed",
+            Self::ProbeFailed => "probe-failed",
+            Self::Refuted => "refuted",
+            Self::Stalled => "stalled",
+            Self::Banned => "banned",
+            Self::ServiceUp => "service-up",
+            Self::ServiceBackoff => "service-backoff",
+            Self::ServiceDown => "service-down",
+            Self::ServiceWaiting => "service-waiting",
+            Self::ServiceFailed => "service-failed",
+            Self::VersionLost => "version-lost",
+        }
+    }
+}
+
+/// What `occurred` and `never` can ask for.
+pub const EVENTS: &[(&str, &str)] = &[
+    ("alive", "a member that was held otherwise is held alive, or a new one is met"),
+    ("suspect", "a member comes to be suspected"),
+    ("confirmed", "a member comes to be held dead"),
+    ("departed", "a member comes to be held departed"),
+    ("probe-failed", "a probe of a member got no answer by any path"),
+    ("refuted", "a member contradicts what it was called; `of` and `seen_by` are that member"),
+    ("stalled", "a supervisor finds that it was not running"),
+    ("banned", "a supervisor learns of a ban"),
+    ("service-up", "a service's process runs; `of` and `seen_by` are the member that runs it"),
+    ("service-backoff", "a service ended by itself and waits for its restart"),
+    ("service-down", "a service is down as wanted"),
+    ("service-waiting", "a service waits for a group that it is bound to, or for a leader"),
+    ("service-failed", "a service failed so often that it is not tried any more"),
+    ("version-lost", "a version that a member acknowledged lost against another one of the same number"),
+];
+
+/// A node's report in the words of scenarios.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Report {
+    /// The node.
+    pub(crate) host: HostId,
+    /// What it reports.
+    pub(crate) word: EventWord,
+    /// About whom; none: about a member of no host.
+    pub(crate) subject: Option<HostId>,
+}
+
+impl Report {
+    /// What a node's event is in the words of scenarios; none when they have no word for it.
+    pub(crate) fn of(
+        host: HostId,
+        kind: &EventKind,
+        host_of: impl Fn(&MemberId) -> Option<HostId>,
+    ) -> Option<Self> {
+        let (word, subject) = word_of(host, kind, host_of)?;
+        Some(Self { host, word, subject })
+    }
+}
+
+/// The word for an event, and whom it is about; none when it has no word for it.
+fn word_of(
+    at: HostId,
+    kind: &EventKind,
+    host_of: impl Fn(&MemberId) -> Option<HostId>,
+) -> Option<(EventWord, Option<HostId>)> {
+    let word = match kind {
+        EventKind::MemberChanged { member, from, to, .. } if from != &Some(*to) => {
+            return Some((EventWord::of_state(*to), host_of(member)));
+        }
+        EventKind::ProbeFailed { member, .. } => return Some((EventWord::ProbeFailed, host_of(member))),
+        EventKind::Banned { member } => return Some((EventWord::Banned, host_of(member))),
+        EventKind::Refuted { .. } => EventWord::Refuted,
+        EventKind::Stalled { .. } => EventWord::Stalled,
+        EventKind::VersionLost { .. } => EventWord::VersionLost,
+        EventKind::ServiceChanged { to, .. } => EventWord::of_service((*to)?)?,
+        EventKind::Started { .. }
+        | EventKind::MemberChanged { .. }
+        | EventKind::MemberForgotten { .. }
+        | EventKind::SuspicionConfirmed { .. }
+        | EventKind::LocalHealth { .. }
+        | EventKind::RumorAccepted { .. }
+        | EventKind::Synced { .. }
+        | EventKind::DecodeFailed { .. }
+        | EventKind::LimitReached { .. }
+        | EventKind::PersistFailed { .. }
+        | EventKind::IdentityConflict { .. }
+        | EventKind::Leaving
+        | EventKind::Election { .. } => return None,
+    };
+    Some((word, Some(at)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_is_explained() {
+        let explained: Vec<&str> = EVENTS.iter().map(|(word, _)| *word).collect();
+        assert_eq!(explained, crate::form::keys::of::<EventWord>());
+    }
+}

@@ -1,0 +1,171 @@
+//! What must come of a scenario, one file for each statement, and the list of all.
+//!
+//! A statement's file holds the table by which a scenario file makes it, its static check, the way it is written back,
+//! the hosts that it is about and whether it holds: see [`room::Room`]. A new statement is a new file, its module and
+//! its line in the list below. Statements look at a ring through [`room::Look`] and may not know what it runs on.
+#![deny(clippy::wildcard_enum_match_arm)]
+
+mod all_alive;
+mod count;
+mod event;
+mod event_word;
+mod identity;
+mod in_state;
+mod incarnation;
+mod leader;
+mod no_leader;
+mod one_leader;
+mod one_view;
+mod requests_lost;
+pub(crate) mod room;
+mod running;
+mod service;
+mod split;
+mod version_held;
+mod when;
+
+use std::time::Duration;
+
+use annulus_core::Instant;
+
+use crate::engine::host::HostId;
+use crate::form::entry::{Entry, Kind, Section, Word};
+use crate::form::moved::Moved;
+use crate::form::reading::Reading;
+use crate::form::text::Names;
+
+use room::{Look, Room};
+use when::Times;
+
+pub(crate) use event_word::Report;
+pub use event_word::{EVENTS, EventWord};
+pub use room::Who;
+pub use when::When;
+
+/// Makes the enum and its dispatch from the list of rooms.
+macro_rules! statements {
+    ($($file:ident::$name:ident,)+) => {
+        $(pub use $file::$name;)+
+
+        /// Something that must hold.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum Statement {
+            $(#[doc = concat!("See [`", stringify!($name), "`].")] $name($name),)+
+        }
+
+        $(impl From<$name> for Statement {
+            fn from(statement: $name) -> Self {
+                Self::$name(statement)
+            }
+        })+
+
+        /// How the words of each statement are read.
+        pub(crate) const KINDS: &[Kind<Option<Statement>>] = &[$(room::kind::<$name>(),)+];
+
+        /// Asks the room of a statement.
+        macro_rules! room {
+            ($self:expr, $statement:ident => $asked:expr) => {
+                match $self {
+                    $(Statement::$name($statement) => $asked,)+
+                }
+            };
+        }
+    };
+}
+
+statements! {
+    all_alive::AllAlive,
+    one_view::OneView,
+    in_state::InState,
+    running::Running,
+    split::Split,
+    count::Count,
+    service::Service,
+    leader::Leader,
+    one_leader::OneLeader,
+    no_leader::NoLeader,
+    requests_lost::RequestsLost,
+    version_held::VersionHeld,
+    incarnation::Incarnation,
+    identity::Identity,
+    event::Event,
+}
+
+/// How entries of `[[expect]]` are spoken of.
+pub(crate) const SECTION: Section = Section {
+    common: &["by", "at", "always", "after"],
+    none: (
+        "this entry states nothing",
+        "add a statement, for example alive = \"all\"; `annulus-sim list` shows all",
+    ),
+    several: ("this entry makes two statements", "give each its own [[expect]]"),
+};
+
+/// What an entry of `[[expect]]` states, when, and the statement in the words of the file; none when something is
+/// wrong with it. Without `after`, what has to hold by a time counts from the last action before that.
+pub(crate) fn read(
+    mut entry: Entry<'_>,
+    last_action: &dyn Fn(Instant) -> Instant,
+    reading: &mut Reading<'_, '_>,
+) -> Option<(String, When, Statement)> {
+    let (word, kind) = entry.word(KINDS, &SECTION, reading.problems)?;
+    let span = entry.span();
+    let times = Times::take(&mut entry, reading.problems);
+    let text = entry.text(word.key, reading.context.source);
+    let statement = (kind.read)(entry, reading);
+    let when = times.when(span, statement.as_ref(), last_action, reading)?;
+    Some((text, when, statement?))
+}
+
+/// Each word of `[[expect]]` with the keys that may stand beside it.
+#[must_use]
+pub fn words() -> Vec<(Word, Vec<&'static str>)> {
+    KINDS.iter().flat_map(|kind| kind.words.iter().map(|word| (*word, kind.parts()))).collect()
+}
+
+impl Statement {
+    /// The lines that are read as this.
+    pub(crate) fn write(&self, names: &Names<'_>) -> String {
+        room!(self, statement => statement.write(names))
+    }
+
+    /// The same for other hosts: `moved` gives each host's new number, none when it is gone. None when it was about
+    /// others alone.
+    #[must_use]
+    pub fn map_hosts(&self, moved: &dyn Fn(HostId) -> Option<HostId>) -> Option<Self> {
+        room!(self, statement => statement.moved(&Moved(moved)).map(Self::from))
+    }
+
+    /// Whether it holds; how the ring looks otherwise.
+    pub(crate) fn holds(&self, look: &Look<'_>) -> Result<(), String> {
+        room!(self, statement => statement.holds(look))
+    }
+
+    /// The time with which it compares.
+    pub(crate) fn since(&self) -> Option<Instant> {
+        room!(self, statement => statement.since())
+    }
+
+    /// How long it has to hold, once it does.
+    pub(crate) fn lasting(&self) -> Option<Duration> {
+        room!(self, statement => statement.lasting())
+    }
+
+    /// Whether it is about what is reported, not about what can be seen.
+    pub(crate) fn listens(&self) -> bool {
+        room!(self, statement => statement.listens())
+    }
+
+    /// Whether it is about this report.
+    pub(crate) fn hears(&self, report: &Report) -> bool {
+        room!(self, statement => statement.hears(report))
+    }
+
+    fn unasked(&self, when: When) -> Option<(&'static str, &'static str)> {
+        room!(self, statement => statement.unasked(when))
+    }
+
+    fn needs_no_time(&self) -> bool {
+        room!(self, statement => statement.needs_no_time())
+    }
+}

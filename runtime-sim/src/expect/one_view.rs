@@ -1,0 +1,68 @@
+//! All who run share one view, and it lasts.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::When;
+use super::room::{Look, Room};
+use crate::form::entry::Word;
+use crate::form::moved::Moved;
+use crate::form::reading::Reading;
+use crate::form::text;
+use crate::form::text::Names;
+use crate::form::value::Time;
+
+/// Those who run share one view, unchanged for so long: see [`crate::engine::view::difference`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OneView {
+    /// How long.
+    pub lasting: Duration,
+}
+
+/// Its table.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Form {
+    one_view: Spanned<Time>,
+}
+
+impl Room for OneView {
+    type Form = Form;
+
+    const WORDS: &'static [Word] = &[Word {
+        key: "one_view",
+        example: "one_view = \"10s\"",
+        doc: "for so long, all who run hold the same of everybody who runs, of bans and of services",
+    }];
+
+    fn read(form: Form, _: &mut Reading<'_, '_>) -> Option<Self> {
+        Some(Self { lasting: form.one_view.get_ref().0 })
+    }
+
+    fn write(&self, _: &Names<'_>) -> String {
+        format!("one_view = {}", text::time(self.lasting))
+    }
+
+    fn moved(&self, _: &Moved<'_>) -> Option<Self> {
+        Some(self.clone())
+    }
+
+    fn holds(&self, look: &Look<'_>) -> Result<(), String> {
+        look.scene.difference(look.hosts).map_or(Ok(()), Err)
+    }
+
+    fn unasked(&self, when: When) -> Option<(&'static str, &'static str)> {
+        match when {
+            When::By { .. } => None,
+            When::At(_) | When::Always { .. } => {
+                Some(("one_view", "one view comes about and then lasts: use `by`"))
+            }
+        }
+    }
+
+    fn lasting(&self) -> Option<Duration> {
+        Some(self.lasting)
+    }
+}

@@ -1,0 +1,103 @@
+//! A service runs, or does not, and the ring knows.
+
+use annulus_core::{ServiceName, ServiceState};
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::room::{Look, Room, Who};
+use crate::engine::host::HostId;
+use crate::form::SpannedNames;
+use crate::form::entry::Word;
+use crate::form::moved::Moved;
+use crate::form::reading::Reading;
+use crate::form::text::Names;
+
+/// The service runs, or does not, on these hosts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Which.
+    pub service: ServiceName,
+    /// Runs or not.
+    pub up: bool,
+    /// Where.
+    pub on: Vec<HostId>,
+    /// Those who have to know it by rumor; none: only the process is looked at.
+    pub seen_by: Option<Who>,
+}
+
+/// Its table.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Form {
+    service_up: Option<Spanned<String>>,
+    service_down: Option<Spanned<String>>,
+    on: Option<SpannedNames>,
+    seen_by: Option<SpannedNames>,
+}
+
+impl Room for Service {
+    type Form = Form;
+
+    const WORDS: &'static [Word] = &[
+        Word {
+            key: "service_up",
+            example: "service_up = \"web\", on = \"ada\", seen_by = \"all\"",
+            doc: "the service's process runs there and, with `seen_by`, those members know it",
+        },
+        Word {
+            key: "service_down",
+            example: "service_down = \"web\", on = \"ada\"",
+            doc: "it does not run there and, with `seen_by`, those members know of no such service there",
+        },
+    ];
+
+    fn read(form: Form, reading: &mut Reading<'_, '_>) -> Option<Self> {
+        let up = form.service_up.is_some();
+        let word = form.service_up.or(form.service_down)?;
+        let Some(on) = &form.on else {
+            let message = format!("`{}` does not say where", if up { "service_up" } else { "service_down" });
+            reading.wrong(word.span(), message, "add on = \"ada\", or on = \"all\"");
+            return None;
+        };
+        let on = reading.hosts(on);
+        let seen_by = form.seen_by.map(|names| Who::read(Some(&names), reading));
+        Some(Self { service: reading.parsed(&word, "a service", "web")?, up, on, seen_by })
+    }
+
+    fn write(&self, names: &Names<'_>) -> String {
+        let word = if self.up { "service_up" } else { "service_down" };
+        let seen_by = self.seen_by.as_ref().map(|who| format!("\nseen_by = {}", who.write(names)));
+        let (service, on) = (self.service.as_str(), names.list(&self.on));
+        format!("{word} = {service:?}\non = {on}{}", seen_by.unwrap_or_default())
+    }
+
+    fn moved(&self, hosts: &Moved<'_>) -> Option<Self> {
+        let seen_by = match &self.seen_by {
+            Some(who) => Some(who.moved(hosts)?),
+            None => None,
+        };
+        Some(Self { on: hosts.some(&self.on)?, seen_by, ..self.clone() })
+    }
+
+    fn holds(&self, look: &Look<'_>) -> Result<(), String> {
+        let Self { service, up, on, seen_by } = self;
+        for host in on {
+            let name = look.name(*host);
+            let state = look.scene.service(*host, service);
+            if (state == Some(ServiceState::Up)) != *up {
+                let state = state.map_or("not loaded", ServiceState::name);
+                return Err(format!("{service} is {state} on {name}"));
+            }
+            let Some(member) = look.scene.member_id(*host) else { continue };
+            let observers = seen_by.as_ref().map_or_else(|| Ok(Vec::new()), |who| look.observers(who))?;
+            for observer in observers {
+                let known = look.scene.knows_service(observer, &member, service);
+                if known != *up {
+                    let knows = if known { "still believes in" } else { "knows nothing of" };
+                    return Err(format!("{} {knows} {service} on {name}", look.name(observer)));
+                }
+            }
+        }
+        Ok(())
+    }
+}
