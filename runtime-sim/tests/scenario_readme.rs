@@ -1,11 +1,58 @@
 //! The explanation of the form of scenarios says what the reader accepts, and its examples are scenarios.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use annulus_sim::form::Word;
+use annulus_sim::{action, expect};
+
+fn path() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/README.md")
+}
 
 fn readme() -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/README.md");
-    fs::read_to_string(path).expect("scenarios/README.md")
+    fs::read_to_string(path()).expect("scenarios/README.md")
+}
+
+/// The text with the table between the marks of `name` made anew.
+fn with_table(text: &str, name: &str, head: &str, words: &[(Word, Vec<&str>)]) -> String {
+    let (before, rest) = text.split_once(&format!("<!-- {name}:")).expect("the table has a mark");
+    let (mark, rest) = rest.split_once("-->\n").expect("the mark ends");
+    let (_, after) = rest.split_once("<!-- end -->").expect("the table has an end");
+    let mut table = format!("| {head} | beside it |\n|---|---|---|\n");
+    for (Word { key, doc, beside, .. }, _) in words {
+        table.push_str(&format!(
+            "| `{key}` | {doc} | {beside}{}|\n",
+            if beside.is_empty() { "" } else { " " }
+        ));
+    }
+    format!("{before}<!-- {name}:{mark}-->\n{table}<!-- end -->{after}")
+}
+
+/// Run with `ANNULUS_BLESS=1` to write the tables anew.
+#[test]
+fn the_tables_say_what_actions_and_statements_say_of_themselves() {
+    let text = readme();
+    let made = with_table(&text, "actions", "action | what it does", &action::words());
+    let made = with_table(&made, "statements", "statement | meaning", &expect::words());
+    if std::env::var_os("ANNULUS_BLESS").is_some() {
+        fs::write(path(), &made).expect("a writable file");
+    } else {
+        assert!(
+            text == made,
+            "the tables of scenarios/README.md are old: run this test with ANNULUS_BLESS=1"
+        );
+    }
+}
+
+#[test]
+fn what_may_stand_beside_a_word_is_said_of_it() {
+    for (word, parts) in action::words().into_iter().chain(expect::words()) {
+        // What a package can say takes a paragraph.
+        let missing = |part: &&&str| !word.beside.contains(&format!("`{part}`")) && word.key != "package";
+        let missing: Vec<&&str> = parts.iter().filter(missing).collect();
+        assert!(missing.is_empty(), "{}: {missing:?}", word.key);
+    }
 }
 
 #[test]

@@ -39,6 +39,7 @@ impl Room for ApplyConfig {
 
     const WORD: Word = Word {
         key: "apply_config",
+        beside: "`on` and `version` (both required), `text` [one that tells the version], `bytes`: made up with dots to so many",
         example: "apply_config = \"web.default\", on = \"ada\", version = 2, text = \"port = 81\"",
         doc: "give a service group another configuration; without `text`, one that tells its version",
     };

@@ -45,6 +45,7 @@ impl Room for Balance {
 
     const WORD: Word = Word {
         key: "balance",
+        beside: "`on`: where it runs, `check`: time between two looks [\"1s\"], `every`: time between two requests [\"20ms\"]",
         example: "balance = \"web\", on = \"all\", check = \"1s\", every = \"20ms\"",
         doc: "clients send requests through a load balancer, which asks each host now and then whether it takes work",
     };

@@ -44,6 +44,7 @@ impl Room for SetBurst {
 
     const WORD: Word = Word {
         key: "burst",
+        beside: "`to` [all], `direction`; `good` and `bad`: how long a link is so on average; `loss`: while it is bad [100%]",
         example: "burst = \"ada\", to = \"all\", good = \"2s\", bad = \"300ms\", loss = \"90%\"",
         doc: "losses come in bursts; without `bad`, no longer",
     };

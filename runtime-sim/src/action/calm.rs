@@ -34,6 +34,7 @@ impl Room for Calm {
 
     const WORD: Word = Word {
         key: "calm",
+        beside: "",
         example: "calm = true",
         doc: "every fault ends: links, clocks and hosts are sound, whoever is not banned runs",
     };

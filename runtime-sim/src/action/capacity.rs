@@ -45,6 +45,7 @@ impl Room for SetCapacity {
 
     const WORD: Word = Word {
         key: "capacity",
+        beside: "`to` [all], `direction`; `bytes_per_s`; `queue_bytes`: what may wait, the rest is dropped [16384]",
         example: "capacity = \"ada\", to = \"bob\", bytes_per_s = 4000, queue_bytes = 3000",
         doc: "each link carries so much, and what does not fit its queue is dropped; without `bytes_per_s`, no longer",
     };

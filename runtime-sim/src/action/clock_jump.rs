@@ -37,6 +37,7 @@ impl Room for ClockJump {
 
     const WORD: Word = Word {
         key: "clock_jump",
+        beside: "`by_ms`: by how many milliseconds (required)",
         example: "clock_jump = \"bob\", by_ms = -3600000",
         doc: "a host's wall clock is set forward or back",
     };

@@ -35,6 +35,7 @@ impl Room for ClockRate {
 
     const WORD: Word = Word {
         key: "clock_rate",
+        beside: "`ppm`: by how many parts in a million (required)",
         example: "clock_rate = \"bob\", ppm = -200000",
         doc: "a host's clocks run so many parts in a million fast, or slow",
     };

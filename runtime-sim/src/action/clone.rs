@@ -35,6 +35,7 @@ impl Room for CloneDisk {
 
     const WORD: Word = Word {
         key: "clone",
+        beside: "`disk_of`: whose (required)",
         example: "clone = \"bob\", disk_of = \"ada\"",
         doc: "a host that does not run starts from a copy of another's disk: one identity at two addresses",
     };

@@ -32,6 +32,7 @@ impl Room for Crash {
 
     const WORD: Word = Word {
         key: "crash",
+        beside: "",
         example: "crash = [\"bob\", \"cyd\"]",
         doc: "a host loses power: memory and what was not synced to disk are gone, packets to it vanish",
     };

@@ -34,6 +34,7 @@ impl Room for CrashAtSync {
 
     const WORD: Word = Word {
         key: "crash_at_sync",
+        beside: "",
         example: "crash_at_sync = \"bob\"",
         doc: "a host loses power the next time that its supervisor waits for its disk",
     };

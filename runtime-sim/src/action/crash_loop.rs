@@ -48,6 +48,7 @@ impl Room for CrashLoop {
 
     const WORD: Word = Word {
         key: "crash_loop",
+        beside: "`times` [5], `up`: how long it runs before each crash [\"1s\"], `down`: how long it is off after each [\"1s\"]",
         example: "crash_loop = \"bob\", times = 5, up = \"300ms\", down = \"200ms\"",
         doc: "a host loses power again and again",
     };

@@ -39,6 +39,7 @@ impl Room for CrashService {
 
     const WORD: Word = Word {
         key: "crash_service",
+        beside: "`on` (required), `code`: the exit code [1]",
         example: "crash_service = \"web\", on = \"ada\", code = 1",
         doc: "the service's process ends with this exit code",
     };

@@ -36,6 +36,7 @@ impl Room for Depart {
 
     const WORD: Word = Word {
         key: "depart",
+        beside: "`operator`: at whose machine the order is given (required)",
         example: "depart = \"bob\", operator = \"ada\"",
         doc: "at the operator's supervisor, ban a member from the ring for ever",
     };

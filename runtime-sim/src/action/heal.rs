@@ -33,6 +33,7 @@ impl Room for Heal {
 
     const WORD: Word = Word {
         key: "heal",
+        beside: "`from`: the others [everybody else]",
         example: "heal = \"all\"",
         doc: "undo every partition, or those between the named members and `from`",
     };

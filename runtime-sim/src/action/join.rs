@@ -31,6 +31,7 @@ impl Room for Join {
 
     const WORD: Word = Word {
         key: "join",
+        beside: "",
         example: "join = \"dan\"",
         doc: "start a host for the first time; members without a join start by themselves in the first second",
     };

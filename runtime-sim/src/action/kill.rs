@@ -32,6 +32,7 @@ impl Room for Kill {
 
     const WORD: Word = Word {
         key: "kill",
+        beside: "",
         example: "kill = \"bob\"",
         doc: "only the supervisor's process dies (SIGKILL); its host still refuses connections",
     };

@@ -32,6 +32,7 @@ impl Room for Leave {
 
     const WORD: Word = Word {
         key: "leave",
+        beside: "",
         example: "leave = \"bob\"",
         doc: "ask a supervisor to leave in order (SIGTERM)",
     };

@@ -45,6 +45,7 @@ impl Room for SetLink {
 
     const WORD: Word = Word {
         key: "link",
+        beside: "`to` [all], `direction`, `latency`, `loss`, `duplicate`, `reorder`; what is not given is as in `[links]`",
         example: "link = \"ada\", to = \"bob\", direction = \"out\", loss = \"100%\"",
         doc: "change loss, latency, duplication or reordering; what is not given is as in [links]",
     };

@@ -53,6 +53,7 @@ impl Room for SetPackage {
 
     const WORD: Word = Word {
         key: "package",
+        beside: "`on` (required), and what follows below",
         example: "package = \"web\", on = \"ada\", hooks = [\"post-stop\"], hanging = \"init\", drain = \"8s\"",
         doc: "from now on a service's package behaves so: its hooks, how long it runs, what its health check says",
     };

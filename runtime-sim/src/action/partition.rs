@@ -40,6 +40,7 @@ impl Room for Partition {
 
     const WORD: Word = Word {
         key: "partition",
+        beside: "`from`: the others [everybody else]; `direction`: `both`, only what they send (`out`), only what they get (`in`)",
         example: "partition = \"east\", from = \"west\", direction = \"both\"",
         doc: "nothing passes between the two sides; without `from`, between the named ones and everybody else",
     };

@@ -31,6 +31,7 @@ impl Room for Pause {
 
     const WORD: Word = Word {
         key: "pause",
+        beside: "",
         example: "pause = \"bob\"",
         doc: "a supervisor stops running and loses nothing (SIGSTOP, a suspended machine)",
     };

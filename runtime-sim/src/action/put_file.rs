@@ -41,6 +41,7 @@ impl Room for PutFile {
 
     const WORD: Word = Word {
         key: "put_file",
+        beside: "`file`: its name, `on` and `version` (all required), `text` and `bytes` as with `apply_config`",
         example: "put_file = \"web.default\", file = \"users.acl\", on = \"ada\", version = 1, bytes = 65536",
         doc: "give a service group a file, of so many `bytes` at least",
     };

@@ -37,6 +37,7 @@ impl Room for Restart {
 
     const WORD: Word = Word {
         key: "restart",
+        beside: "`disk`: `kept` (the default), `lost`, or `old`: as at the first start",
         example: "restart = \"bob\", disk = \"lost\"",
         doc: "start a host that left, crashed or was killed, with its disk kept, lost or old (a restored backup)",
     };

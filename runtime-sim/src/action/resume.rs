@@ -29,8 +29,12 @@ pub(crate) struct Form {
 impl Room for Resume {
     type Form = Form;
 
-    const WORD: Word =
-        Word { key: "resume", example: "resume = \"bob\"", doc: "a paused supervisor runs again" };
+    const WORD: Word = Word {
+        key: "resume",
+        beside: "",
+        example: "resume = \"bob\"",
+        doc: "a paused supervisor runs again",
+    };
 
     fn read(form: Form, reading: &mut Reading<'_, '_>) -> Vec<Self> {
         reading.each(&form.resume, |host| Self { host })

@@ -38,6 +38,7 @@ impl Room for Slow {
 
     const WORD: Word = Word {
         key: "slow",
+        beside: "`delay`: `\"50ms..400ms\"`",
         example: "slow = \"bob\", delay = \"50ms..400ms\"",
         doc: "a supervisor handles everything late; without `delay`, in time again",
     };

@@ -35,8 +35,12 @@ pub(crate) struct Form {
 impl Room for StartService {
     type Form = Form;
 
-    const WORD: Word =
-        Word { key: "start", example: "start = \"web\", on = \"ada\"", doc: "want a loaded service up" };
+    const WORD: Word = Word {
+        key: "start",
+        beside: "`on` (required)",
+        example: "start = \"web\", on = \"ada\"",
+        doc: "want a loaded service up",
+    };
 
     fn read(form: Form, reading: &mut Reading<'_, '_>) -> Vec<Self> {
         let Some((service, hosts)) = service_on(Self::WORD.key, &form.start, form.on.as_ref(), reading)

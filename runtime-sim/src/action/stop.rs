@@ -37,6 +37,7 @@ impl Room for StopService {
 
     const WORD: Word = Word {
         key: "stop",
+        beside: "`on` (required)",
         example: "stop = \"web\", on = \"ada\"",
         doc: "want a loaded service down; it stays loaded",
     };

@@ -39,6 +39,7 @@ impl Room for Suspend {
 
     const WORD: Word = Word {
         key: "suspend",
+        beside: "`lasting`: for how long (required)",
         example: "suspend = \"bob\", lasting = \"30s\"",
         doc: "a host's monotonic clock has gone forward while it slept",
     };

@@ -37,6 +37,7 @@ impl Room for UnloadService {
 
     const WORD: Word = Word {
         key: "unload",
+        beside: "`on` (required)",
         example: "unload = \"web\", on = \"ada\"",
         doc: "stop a service and forget it",
     };

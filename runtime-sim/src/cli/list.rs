@@ -24,7 +24,7 @@ pub(super) fn run() -> Exit {
 }
 
 fn words(words: Vec<(Word, Vec<&str>)>) {
-    for (Word { key, example, doc }, _) in words {
+    for (Word { key, example, doc, .. }, _) in words {
         emit(&format!("  {key:<16} {doc}\n  {:16} {example}", ""));
     }
 }

@@ -26,6 +26,7 @@ impl Room for AllAlive {
 
     const WORDS: &'static [Word] = &[Word {
         key: "all_alive",
+        beside: "",
         example: "all_alive = true",
         doc: "every running member holds every running member, and nobody else, alive",
     }];

@@ -40,6 +40,7 @@ impl Room for Count {
 
     const WORDS: &'static [Word] = &[Word {
         key: "count",
+        beside: "`state`: `alive` (the default), `suspect`, `confirmed`, `departed`, `any`; `seen_by`",
         example: "count = \"3..5\", state = \"alive\"",
         doc: "each of `seen_by` has so many members, itself included, in this state (alive, or any)",
     }];

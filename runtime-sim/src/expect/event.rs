@@ -42,11 +42,13 @@ impl Room for Event {
     const WORDS: &'static [Word] = &[
         Word {
             key: "occurred",
+            beside: "`of`: about whom, `seen_by`: who reported it; with `by`",
             example: "occurred = \"refuted\", of = \"bob\"",
             doc: "such an event came from one of `seen_by` at least, about one of `of`",
         },
         Word {
             key: "never",
+            beside: "`of`, `seen_by`; with `always`, or without a time for the whole scenario",
             example: "never = \"confirmed\"",
             doc: "no such event came (without a time: in the whole scenario)",
         },

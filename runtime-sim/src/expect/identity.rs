@@ -40,8 +40,9 @@ impl Room for Identity {
 
     const WORDS: &'static [Word] = &[Word {
         key: "identity",
+        beside: "`of` and `since`, as with `incarnation`",
         example: "identity = \"kept\", of = \"bob\", since = \"5s\"",
-        doc: "a host's member id is kept or new, compared with the one at `since`",
+        doc: "a host's member id is `kept` or `new`, compared with the one at `since`",
     }];
 
     fn read(form: Form, reading: &mut Reading<'_, '_>) -> Option<Self> {

@@ -39,18 +39,26 @@ impl Room for InState {
     const WORDS: &'static [Word] = &[
         Word {
             key: "alive",
+            beside: "`seen_by`; `\"running\"` stands for all who run",
             example: "alive = \"bob\", seen_by = \"ada\"",
             doc: "the members are held alive by `seen_by` (by default everybody that runs)",
         },
-        Word { key: "suspect", example: "suspect = \"bob\"", doc: "they are suspected" },
-        Word { key: "confirmed", example: "confirmed = \"bob\"", doc: "they are held dead" },
+        Word { key: "suspect", beside: "`seen_by`", example: "suspect = \"bob\"", doc: "they are suspected" },
+        Word {
+            key: "confirmed",
+            beside: "`seen_by`",
+            example: "confirmed = \"bob\"",
+            doc: "they are held dead",
+        },
         Word {
             key: "departed",
+            beside: "`seen_by`",
             example: "departed = \"bob\"",
             doc: "they are held to have left or to be banned",
         },
         Word {
             key: "unknown",
+            beside: "`seen_by`",
             example: "unknown = \"bob\", seen_by = \"cyd\"",
             doc: "they are not in the list of members",
         },

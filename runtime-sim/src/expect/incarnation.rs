@@ -40,8 +40,9 @@ impl Room for Incarnation {
 
     const WORDS: &'static [Word] = &[Word {
         key: "incarnation",
+        beside: "`of`: whose, `since`: compared with when (both required)",
         example: "incarnation = \"raised\", of = \"bob\", since = \"5s\"",
-        doc: "a member's own incarnation is kept or raised, compared with the one at `since`",
+        doc: "a member's own incarnation is `kept` or `raised`, compared with the one at `since`",
     }];
 
     fn read(form: Form, reading: &mut Reading<'_, '_>) -> Option<Self> {

@@ -33,6 +33,7 @@ impl Room for Leader {
 
     const WORDS: &'static [Word] = &[Word {
         key: "leader",
+        beside: "`of_service` (required)",
         example: "leader = \"ada\", of_service = \"redis\"",
         doc: "that member, and nobody else, acts as the leader of the service's group",
     }];

@@ -30,6 +30,7 @@ impl Room for NoLeader {
 
     const WORDS: &'static [Word] = &[Word {
         key: "no_leader",
+        beside: "",
         example: "no_leader = \"redis\"",
         doc: "nobody acts as the leader of the service's group",
     }];

@@ -34,6 +34,7 @@ impl Room for OneLeader {
 
     const WORDS: &'static [Word] = &[Word {
         key: "one_leader",
+        beside: "`seen_by`: who knows which [nobody is asked]",
         example: "one_leader = \"redis\", seen_by = \"all\"",
         doc: "exactly one member acts as the leader of the service's group, and those members know which",
     }];

@@ -33,6 +33,7 @@ impl Room for OneView {
 
     const WORDS: &'static [Word] = &[Word {
         key: "one_view",
+        beside: "",
         example: "one_view = \"10s\"",
         doc: "for so long, all who run hold the same of everybody who runs, of bans and of services",
     }];

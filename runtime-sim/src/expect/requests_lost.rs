@@ -31,6 +31,7 @@ impl Room for RequestsLost {
 
     const WORDS: &'static [Word] = &[Word {
         key: "requests_lost",
+        beside: "",
         example: "requests_lost = \"0..0\"",
         doc: "of what load balancers have sent, so many requests were not answered",
     }];

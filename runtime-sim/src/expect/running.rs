@@ -31,8 +31,13 @@ impl Room for Running {
     type Form = Form;
 
     const WORDS: &'static [Word] = &[
-        Word { key: "running", example: "running = \"bob\"", doc: "the supervisors run (or are paused)" },
-        Word { key: "stopped", example: "stopped = \"bob\"", doc: "the supervisors do not run" },
+        Word {
+            key: "running",
+            beside: "",
+            example: "running = \"bob\"",
+            doc: "the supervisors run (or are paused)",
+        },
+        Word { key: "stopped", beside: "", example: "stopped = \"bob\"", doc: "the supervisors do not run" },
     ];
 
     fn read(form: Form, reading: &mut Reading<'_, '_>) -> Option<Self> {

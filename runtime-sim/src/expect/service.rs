@@ -41,11 +41,13 @@ impl Room for Service {
     const WORDS: &'static [Word] = &[
         Word {
             key: "service_up",
+            beside: "`on`: where (required); `seen_by`: who knows it [nobody is asked]",
             example: "service_up = \"web\", on = \"ada\", seen_by = \"all\"",
             doc: "the service's process runs there and, with `seen_by`, those members know it",
         },
         Word {
             key: "service_down",
+            beside: "`on` (required); `seen_by`: who no longer believes in it",
             example: "service_down = \"web\", on = \"ada\"",
             doc: "it does not run there and, with `seen_by`, those members know of no such service there",
         },

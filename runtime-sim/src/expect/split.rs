@@ -31,6 +31,7 @@ impl Room for Split {
 
     const WORDS: &'static [Word] = &[Word {
         key: "split",
+        beside: "",
         example: "split = [\"east\", \"west\"]",
         doc: "in each group all hold each other alive, and nobody of another group",
     }];

@@ -40,6 +40,7 @@ impl Room for VersionHeld {
 
     const WORDS: &'static [Word] = &[Word {
         key: "version_held",
+        beside: "`group` (required), `file`, `seen_by`",
         example: "version_held = 2, group = \"web.default\", seen_by = \"all\"",
         doc: "they hold this version of the group's configuration, or of its `file`, and all the same content; 0: none",
     }];

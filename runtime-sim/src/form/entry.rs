@@ -18,6 +18,8 @@ use super::reading::Reading;
 pub struct Word {
     /// Its key.
     pub key: &'static str,
+    /// What may stand beside it, with what is meant where it is left out; in Markdown.
+    pub beside: &'static str,
     /// How it is written.
     pub example: &'static str,
     /// What it does or states.
