@@ -1,4 +1,18 @@
 //! The Annulus supervisor as a library: what the `annulus` binary, its tests and harnesses are made of.
+//!
+//! It is built in floors, and imports run down this table only: a folder names itself and the floors below it. Two
+//! folders in one row stand side by side and do not know each other.
+//!
+//! | floor | what it is for |
+//! |---|---|
+//! | `cli` | the command line, one file for each command; the demonstration; the reader of logs |
+//! | `sup_run` | `annulus sup run`: puts a supervisor together, runs it, takes it apart |
+//! | `gateway` | the ways into a running supervisor: commands (`ctl`), reading (`http`), the agent check |
+//! | `supervisor` | the loop that runs a node, the effects that the node asks for, what survives a restart |
+//! | `prepare` | makes a service ready to run: this answers the core's `Prepare` and `Render` |
+//! | `launcher` `package` | the parent of every service and the messages to it; packages, from plan to disk |
+//! | `keys` `net` `template` | keys and signatures; sockets behind a trait; Handlebars as Habitat has it |
+//! | `host` | the operating system: time, chance, files, users, where things are |
 
 pub mod cli;
 pub mod gateway;

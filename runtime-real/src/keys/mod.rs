@@ -1,4 +1,6 @@
-//! Keys on disk, in Habitat's text format, and the folder they are kept in.
+//! Keys on disk, in Habitat's text format, the folder they are kept in, and the cryptography that uses them.
+//!
+//! `crypto` alone knows the library; `file` reads and writes one key, `cache` is the folder.
 //!
 //! A key file has four lines: the kind, the key's name and revision, nothing, the bytes in base64
 //! (as in Habitat). A revision is the second in which the key was made; a name has as many revisions as it

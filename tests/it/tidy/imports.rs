@@ -49,47 +49,10 @@ fn imports_of_the_core_run_down() {
     report("node, features, store, wire, model: what two features name is data of the model", &findings);
 }
 
-/// The folders of the daemon, the highest first: each may know those below it, and none a folder above.
-const DAEMON_FLOORS: [&str; 13] = [
-    "main.rs",
-    "lib.rs",
-    "cli",
-    "sup_run",
-    "gateway",
-    "supervisor",
-    "prepare",
-    "launcher",
-    "package",
-    "template",
-    "keys",
-    "net",
-    "host",
-];
-
-#[test]
-fn imports_of_the_daemon_run_down() {
-    let arrows = arrows(&sources(&repository(), DAEMON), DAEMON);
-    assert!(arrows.len() > 100, "only {} imports were found", arrows.len());
-    let top = |file: &str| file.split('/').next().unwrap_or_default().to_owned();
-    let height = |folder: &str| DAEMON_FLOORS.iter().rev().position(|floor| *floor == folder);
-    let mut findings = Vec::new();
-    for arrow in &arrows {
-        let (from, to) = (top(&arrow.from), top(&arrow.to));
-        match (height(&from), height(&to)) {
-            (Some(above), Some(below)) if from == to || above > below => {}
-            (Some(_), Some(_)) => {
-                findings.push(format!("{} names {} of {}", arrow.from, arrow.name, arrow.to))
-            }
-            _ => findings.push(format!("{from} or {to} stands on no floor")),
-        }
-    }
-    report("what two folders of the daemon need stands in a folder below both", &findings);
-}
-
-/// The floors of the simulator from the bottom up, several folders on one; the table in its crate's documentation has
+/// The floors of a runtime from the bottom up, several folders on one; the table in its crate's documentation has
 /// them from the top down.
-fn simulator_floors() -> Vec<Vec<String>> {
-    let face = fs::read_to_string(repository().join(SIMULATOR).join("lib.rs")).expect("the crate has a face");
+fn floors(runtime: &str) -> Vec<Vec<String>> {
+    let face = fs::read_to_string(repository().join(runtime).join("lib.rs")).expect("the crate has a face");
     let row = |line: &str| {
         let cell = line.strip_prefix("//! | `")?.split(" |").next()?;
         Some(cell.split('`').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect())
@@ -99,19 +62,20 @@ fn simulator_floors() -> Vec<Vec<String>> {
     floors
 }
 
-#[test]
-fn imports_of_the_simulator_run_down() {
-    let floors = simulator_floors();
+/// The imports of a runtime that lead up or sideways, and the rows of its table that stand for nothing.
+fn wrong_imports(runtime: &str) -> Vec<String> {
+    let floors = floors(runtime);
     let height = |name: &str| match name {
         // The faces of library and program stand above every floor.
         "lib" | "main" => Some(floors.len()),
         _ => floors.iter().position(|floor| floor.iter().any(|folder| folder == name)),
     };
     let top = |file: &str| file.split('/').next().unwrap_or_default().trim_end_matches(".rs").to_owned();
-    let arrows = arrows(&sources(&repository(), SIMULATOR), SIMULATOR);
-    let found: BTreeSet<String> = arrows.iter().map(|arrow| top(&arrow.from)).collect();
-    for known in floors.iter().flatten().map(String::as_str).filter(|name| *name != "exit") {
-        assert!(found.contains(known), "{known} is missing in {found:?}");
+    let arrows = arrows(&sources(&repository(), runtime), runtime);
+    let found: BTreeSet<String> =
+        arrows.iter().flat_map(|arrow| [top(&arrow.from), top(&arrow.to)]).collect();
+    for known in floors.iter().flatten() {
+        assert!(found.contains(known), "{known} of {runtime}/lib.rs is missing in {found:?}");
     }
     let mut findings = Vec::new();
     for arrow in &arrows {
@@ -121,10 +85,20 @@ fn imports_of_the_simulator_run_down() {
             (Some(_), Some(_)) => {
                 findings.push(format!("{} names {} of {}", arrow.from, arrow.name, arrow.to))
             }
-            _ => findings.push(format!("{from} or {to} has no row in the table of runtime-sim/src/lib.rs")),
+            _ => findings.push(format!("{from} or {to} has no row in the table of {runtime}/lib.rs")),
         }
     }
-    report("a floor of the simulator names itself and those below it", &findings);
+    findings
+}
+
+#[test]
+fn imports_of_the_daemon_run_down() {
+    report("a floor of the daemon names itself and those below it", &wrong_imports(DAEMON));
+}
+
+#[test]
+fn imports_of_the_simulator_run_down() {
+    report("a floor of the simulator names itself and those below it", &wrong_imports(SIMULATOR));
 }
 
 #[test]
