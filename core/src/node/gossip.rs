@@ -84,15 +84,8 @@ impl Gossip {
         priority: Priority,
     ) {
         assert!(know.planted == self.planted, "one node has one set of planted bugs");
-        let large = match &key {
-            RumorKey::Member(_)
-            | RumorKey::Departure(_)
-            | RumorKey::ServiceHealth { .. }
-            | RumorKey::Election(_) => false,
-            RumorKey::Service { .. } | RumorKey::ServiceConfig(_) | RumorKey::ServiceFile { .. } => {
-                know.encoded_len(&key).is_some_and(|bytes| bytes > SMALL_RUMOR_BYTES_MAX)
-            }
-        };
+        // Members' records, which are not among these rumors, always fit into a datagram.
+        let large = know.rumors.encoded_len(&key).is_some_and(|bytes| bytes > SMALL_RUMOR_BYTES_MAX);
         if self.heat.start(key, priority, large) {
             ctx.limit_reached(Limit::HotRumors);
         }

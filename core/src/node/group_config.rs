@@ -12,11 +12,26 @@ use crate::model::facts::versions_digest;
 use crate::model::id::{FileName, MemberId, RequestId, ServiceGroup};
 use crate::model::limits::{INCARNATION_MAX, SERVICE_CONFIG_BYTES_MAX, SERVICE_FILE_BYTES_MAX};
 use crate::model::planted::Bug;
-use crate::model::rumor::{Rumor, RumorKey, ServiceConfig, ServiceFile, Version};
+use crate::model::rumor::{Rumor, RumorKey, RumorKind, ServiceConfig, ServiceFile, Version};
 use crate::model::time::UnixTime;
-use crate::rumor::Priority;
+use crate::rumor::{Priority, RumorStore};
 use crate::service::Around;
 use crate::store::history::HistoryEntry;
+
+/// The configuration that a member holds for a group.
+pub(super) fn config_of<'a>(rumors: &'a RumorStore, group: &ServiceGroup) -> Option<&'a ServiceConfig> {
+    let held = rumors.get(&RumorKey::ServiceConfig(group.clone()))?;
+    if let Rumor::ServiceConfig(config) = held { Some(config) } else { None }
+}
+
+/// The files that a member holds for a group, in order of name.
+pub(super) fn files_of<'a>(
+    rumors: &'a RumorStore,
+    group: &ServiceGroup,
+) -> impl Iterator<Item = &'a ServiceFile> + use<'a> {
+    let held = rumors.of_kind(RumorKind::ServiceFile, group);
+    held.filter_map(|rumor| if let Rumor::ServiceFile(file) = rumor { Some(file) } else { None })
+}
 
 impl Node {
     pub(super) fn apply_config(
@@ -145,15 +160,12 @@ impl Node {
     /// The configuration that this member holds for a group.
     #[must_use]
     pub fn group_config(&self, group: &ServiceGroup) -> Option<&ServiceConfig> {
-        match self.rumors.get(&RumorKey::ServiceConfig(group.clone()))? {
-            Rumor::ServiceConfig(config) => Some(config),
-            _ => None,
-        }
+        config_of(&self.rumors, group)
     }
 
     /// The files that this member holds for a group, in order of name.
     pub fn group_files<'a>(&'a self, group: &'a ServiceGroup) -> impl Iterator<Item = &'a ServiceFile> {
-        self.rumors.files_of(group)
+        files_of(&self.rumors, group)
     }
 
     /// What [`crate::CensusMember::versions_digest`] is of a member that runs with everything that this member holds for

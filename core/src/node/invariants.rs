@@ -3,7 +3,7 @@
 use super::Node;
 use crate::model::limits::{DEPARTURES_MAX, HOT_RUMORS_MAX, MEMBERS_MAX, RUMORS_MAX};
 use crate::model::member::State;
-use crate::model::rumor::Rumor;
+use crate::model::rumor::Authority;
 
 impl Node {
     /// Checks what holds between this node's parts after every input. Costs a look at everything it knows.
@@ -20,17 +20,13 @@ impl Node {
         let mut others = 0;
         let mut bans = 0;
         for rumor in self.rumors.iter() {
-            match rumor {
-                Rumor::Departure(d) => {
+            match rumor.authority() {
+                Authority::Ban(member) => {
                     bans += 1;
-                    assert!(self.membership.is_banned(&d.member_id), "a ban is known and not applied");
+                    assert!(self.membership.is_banned(member), "a ban is known and not applied");
                 }
-                Rumor::Member(_) => panic!("a member's record is in the store of other rumors"),
-                Rumor::Service(_)
-                | Rumor::ServiceHealth(_)
-                | Rumor::ServiceConfig(_)
-                | Rumor::ServiceFile(_)
-                | Rumor::Election(_) => others += 1,
+                Authority::Members(_) => panic!("a member's record is in the store of other rumors"),
+                Authority::Owner(_) | Authority::Operator(_) | Authority::Voters(_) => others += 1,
             }
         }
         assert!(bans <= DEPARTURES_MAX && others <= RUMORS_MAX, "more rumors than the limit");

@@ -164,10 +164,7 @@ impl Journal {
         key: RumorKey,
         stored: Option<&[Write]>,
     ) {
-        assert!(
-            matches!(key, RumorKey::ServiceConfig(_) | RumorKey::ServiceFile { .. }),
-            "only versions are stored as one"
-        );
+        assert!(key.kind().is_versioned(), "only versions are stored as one");
         if stored.is_some_and(|rows| self.rows(know, &key) == rows) {
             self.dirty.remove(&key);
         } else if self.dirty.contains(&key) {
@@ -281,7 +278,7 @@ impl Journal {
         }
         let value = know.rumors.get(key).map(Rumor::encode);
         let row = Write { table: Table::Rumor, key: key.encode(), value };
-        if matches!(key, RumorKey::ServiceConfig(_) | RumorKey::ServiceFile { .. }) {
+        if key.kind().is_versioned() {
             return alloc::vec![row, snapshot::history_row(key, &self.history)];
         }
         alloc::vec![row]

@@ -39,15 +39,10 @@ impl Knowledge<'_> {
 
     /// How long a rumor is on the wire; none when it is not known any more.
     pub(super) fn encoded_len(&self, key: &RumorKey) -> Option<usize> {
-        match key {
-            RumorKey::Member(id) => self.statement(id).map(|m| m.to_wire().encoded_len()),
-            RumorKey::Service { .. }
-            | RumorKey::ServiceConfig(_)
-            | RumorKey::ServiceFile { .. }
-            | RumorKey::Departure(_)
-            | RumorKey::ServiceHealth { .. }
-            | RumorKey::Election(_) => self.rumors.get(key).map(|r| r.to_wire().encoded_len()),
+        if let RumorKey::Member(id) = key {
+            return self.statement(id).map(|m| m.to_wire().encoded_len());
         }
+        self.rumors.encoded_len(key)
     }
 
     /// The record that answers one that lags behind.

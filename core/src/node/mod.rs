@@ -56,7 +56,7 @@ use crate::model::member::MemberRecord;
 use crate::model::metrics::Metrics;
 use crate::model::planted::Bug;
 use crate::model::rng::Rng;
-use crate::model::rumor::Rumor;
+use crate::model::rumor::{Rumor, RumorKey};
 use crate::model::service::ServiceView;
 use crate::model::time::{Instant, UnixTime};
 use crate::rumor::RumorStore;
@@ -356,6 +356,12 @@ impl Node {
     #[must_use]
     pub fn is_banned(&self, id: &MemberId) -> bool {
         self.membership.is_banned(id)
+    }
+
+    /// What this member knows under this key; none also for members' records.
+    #[must_use]
+    pub fn rumor(&self, key: &RumorKey) -> Option<&Rumor> {
+        self.rumors.get(key)
     }
 
     /// Every rumor but the members' records, in order of key.

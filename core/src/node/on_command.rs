@@ -9,7 +9,7 @@ use crate::model::context::Context;
 use crate::model::id::{MemberId, RequestId, ServiceName};
 use crate::model::io::Output;
 use crate::model::limits::{DEPARTURES_MAX, Limit};
-use crate::model::rumor::{Departure, Rumor, RumorKey};
+use crate::model::rumor::{Departure, Rumor, RumorKey, RumorKind};
 use crate::service::Ask;
 
 impl Node {
@@ -77,7 +77,7 @@ impl Node {
         if self.membership.table().get(&member).is_none() {
             return self.reply(request, Reply::Failed(CommandError::UnknownMember(member)));
         }
-        let bans = self.rumors.iter().filter(|r| matches!(r, Rumor::Departure(_))).count();
+        let bans = self.rumors.count(RumorKind::Departure);
         if bans >= DEPARTURES_MAX {
             let ctx = ctx!(self);
             ctx.limit_reached(Limit::Departures);

@@ -10,7 +10,7 @@ use crate::model::context::Context;
 use crate::model::id::{Incarnation, ServiceGroup};
 use crate::model::limits::{Limit, RUMOR_BYTES_MAX};
 use crate::model::planted::Bug;
-use crate::model::rumor::{Rumor, RumorKey, ServiceHealth, ServiceRumor};
+use crate::model::rumor::{KeyParts, Rumor, RumorKey, RumorKind, ServiceHealth, ServiceRumor};
 use crate::model::service::Health;
 use crate::rumor::Priority;
 use crate::service::Announcement;
@@ -45,7 +45,7 @@ impl Node {
             rumor.cfg.clear();
         }
         assert!(rumor.initialized || !rumor.accepting, "only a process takes work");
-        self.tell_own_service(rumor, Incarnation(0));
+        self.tell_own(Rumor::Service(rumor), Incarnation(0));
     }
 
     /// The service runs no longer; the ring hears it at once (Habitat never says so).
@@ -53,32 +53,24 @@ impl Node {
         if self.config.planted.has(Bug::RetractionForgotten) {
             return;
         }
-        let key = RumorKey::Service { group: group.clone(), member: self.me };
-        if let Some(Rumor::Service(held)) = self.rumors.get(&key).cloned()
-            && !held.tombstone
-        {
-            let retracted = ServiceRumor { tombstone: true, initialized: false, accepting: false, ..held };
-            self.tell_own_service(retracted, Incarnation(0));
-        }
-        let key = RumorKey::ServiceHealth { group: group.clone(), member: self.me };
-        if let Some(Rumor::ServiceHealth(held)) = self.rumors.get(&key).cloned()
-            && !held.tombstone
-        {
-            self.tell_own_health(ServiceHealth { tombstone: true, ..held }, Incarnation(0));
+        for kind in RumorKind::ALL {
+            let parts = KeyParts { group: Some(group), member: Some(&self.me), file: None };
+            let key = RumorKey::from_parts(kind, parts).filter(|key| key.owner().is_some());
+            let held = key.and_then(|key| self.rumors.get(&key)).filter(|held| !held.is_tombstone());
+            if let Some(mut held) = held.cloned() {
+                held.retract();
+                self.tell_own(held, Incarnation(0));
+            }
         }
     }
 
     /// States something about an own service, above everything that was stated before.
-    fn tell_own_service(&mut self, mut rumor: ServiceRumor, above: Incarnation) {
-        let key = RumorKey::Service { group: rumor.group.clone(), member: self.me };
-        let held = match self.rumors.get(&key) {
-            Some(Rumor::Service(held)) => held.incarnation,
-            _ => Incarnation(0),
-        };
-        assert!(rumor.member_id == self.me, "a member speaks for its own services");
-        rumor.incarnation = held.max(above).next();
-        assert!(rumor.incarnation >= held, "what is stated never goes back");
-        self.learn(&Rumor::Service(rumor), Priority::Normal, None);
+    fn tell_own(&mut self, mut rumor: Rumor, above: Incarnation) {
+        assert!(rumor.owner() == Some(self.me), "a member states only what is its own");
+        let held = self.rumors.get(&rumor.key()).map_or(0, Rumor::number);
+        rumor.restate(Incarnation(held).max(above).next());
+        assert!(rumor.number() >= held, "what is stated never goes back");
+        self.learn(&rumor, Priority::Normal, None);
     }
 
     /// How an own service is.
@@ -92,28 +84,13 @@ impl Node {
         }
         let incarnation = Incarnation(0);
         let told = ServiceHealth { member_id: self.me, group, incarnation, health, tombstone: false };
-        self.tell_own_health(told, Incarnation(0));
-    }
-
-    fn tell_own_health(&mut self, mut told: ServiceHealth, above: Incarnation) {
-        let key = RumorKey::ServiceHealth { group: told.group.clone(), member: self.me };
-        let held = match self.rumors.get(&key) {
-            Some(Rumor::ServiceHealth(held)) => held.incarnation,
-            _ => Incarnation(0),
-        };
-        assert!(told.member_id == self.me, "a member speaks for its own services");
-        told.incarnation = held.max(above).next();
-        assert!(told.incarnation >= held, "what is stated never goes back");
-        self.learn(&Rumor::ServiceHealth(told), Priority::Normal, None);
+        self.tell_own(Rumor::ServiceHealth(told), Incarnation(0));
     }
 
     /// What the disk remembers of own services is from the last life; what starts is announced anew.
     pub(super) fn withdraw_restored_services(&mut self) {
         let own = |r: &&Rumor| r.owner() == Some(self.me) && !r.is_tombstone();
-        let group_of = |r: &Rumor| match r.key() {
-            RumorKey::Service { group, .. } | RumorKey::ServiceHealth { group, .. } => Some(group),
-            _ => None,
-        };
+        let group_of = |r: &Rumor| r.key().group().cloned();
         // Processes that outlived the last supervisor serve on, and nobody has noticed anything.
         let kept = self.services.kept_groups();
         let groups = self.rumors.iter().filter(own).filter_map(group_of);
@@ -124,39 +101,22 @@ impl Node {
         self.plan_collection();
     }
 
-    pub(super) fn hear_of_own_service(&mut self, told: &ServiceRumor) -> Heard {
-        assert!(told.member_id == self.me, "what others say of their services is no concern of this one");
-        let key = RumorKey::Service { group: told.group.clone(), member: self.me };
-        match self.rumors.get(&key).cloned() {
-            Some(Rumor::Service(held)) if held == *told => Heard::Known,
-            Some(Rumor::Service(held)) if held.incarnation > told.incarnation => Heard::Stale,
-            Some(Rumor::Service(held)) => {
-                self.tell_own_service(held, told.incarnation);
+    /// Another member tells of something of this member's own: it is not taken in, but answered.
+    pub(super) fn hear_of_own(&mut self, told: &Rumor) -> Heard {
+        assert!(told.owner() == Some(self.me), "what others say of their services is no concern of this one");
+        let number = Incarnation(told.number());
+        match self.rumors.get(&told.key()).cloned() {
+            Some(held) if held == *told => Heard::Known,
+            Some(held) if held.number() > told.number() => Heard::Stale,
+            Some(held) => {
+                self.tell_own(held, number);
                 Heard::Stale
             }
-            _ if told.tombstone => Heard::Known,
-            _ => {
-                let retracted =
-                    ServiceRumor { tombstone: true, initialized: false, accepting: false, ..told.clone() };
-                self.tell_own_service(retracted, told.incarnation);
-                Heard::Stale
-            }
-        }
-    }
-
-    pub(super) fn hear_of_own_health(&mut self, told: &ServiceHealth) -> Heard {
-        assert!(told.member_id == self.me, "what others say of their services is no concern of this one");
-        let key = RumorKey::ServiceHealth { group: told.group.clone(), member: self.me };
-        match self.rumors.get(&key).cloned() {
-            Some(Rumor::ServiceHealth(held)) if held == *told => Heard::Known,
-            Some(Rumor::ServiceHealth(held)) if held.incarnation > told.incarnation => Heard::Stale,
-            Some(Rumor::ServiceHealth(held)) => {
-                self.tell_own_health(held, told.incarnation);
-                Heard::Stale
-            }
-            _ if told.tombstone => Heard::Known,
-            _ => {
-                self.tell_own_health(ServiceHealth { tombstone: true, ..told.clone() }, told.incarnation);
+            None if told.is_tombstone() => Heard::Known,
+            None => {
+                let mut retracted = told.clone();
+                retracted.retract();
+                self.tell_own(retracted, number);
                 Heard::Stale
             }
         }

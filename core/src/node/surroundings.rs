@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::gossip::Gossip;
+use super::group_config::{config_of, files_of};
 use super::knowledge::Knowledge;
 use super::{Node, around, ctx};
 use crate::model::census::Census;
@@ -14,7 +15,7 @@ use crate::model::facts::{GroupConfig, GroupFile};
 use crate::model::id::{MemberId, ServiceGroup};
 use crate::model::io::WakeReason;
 use crate::model::member::MemberRecord;
-use crate::model::rumor::{Departure, Rumor, RumorKey, ServiceFile};
+use crate::model::rumor::{Departure, Rumor, RumorKey};
 use crate::model::time::Instant;
 use crate::service::Around;
 
@@ -67,7 +68,7 @@ impl Around for Surroundings<'_> {
 
     fn census(&self, groups: &[ServiceGroup]) -> Census {
         let mut rumors: Vec<&Rumor> =
-            groups.iter().flat_map(|group| self.know.rumors.of_group(group)).collect();
+            groups.iter().flat_map(|group| self.know.rumors.facts_of(group)).collect();
         let owners: BTreeSet<MemberId> = rumors.iter().filter_map(|rumor| rumor.owner()).collect();
         let record = |id: &MemberId| self.know.membership.table().get(id).copied();
         let members: Vec<MemberRecord> = owners.iter().filter_map(record).collect();
@@ -80,21 +81,18 @@ impl Around for Surroundings<'_> {
     }
 
     fn config(&self, group: &ServiceGroup) -> Option<GroupConfig> {
-        match self.know.rumors.get(&RumorKey::ServiceConfig(group.clone())) {
-            Some(Rumor::ServiceConfig(config)) => {
-                Some(GroupConfig { incarnation: config.version.number, toml: config.version.body.clone() })
-            }
-            _ => None,
-        }
+        let config = config_of(self.know.rumors, group)?;
+        Some(GroupConfig { incarnation: config.version.number, toml: config.version.body.clone() })
     }
 
     fn files(&self, group: &ServiceGroup) -> Vec<GroupFile> {
-        let file = |file: &ServiceFile| GroupFile {
-            name: file.name.to_string(),
-            incarnation: file.version.number,
-            body: file.version.body.clone(),
-        };
-        self.know.rumors.files_of(group).map(file).collect()
+        files_of(self.know.rumors, group)
+            .map(|file| GroupFile {
+                name: file.name.to_string(),
+                incarnation: file.version.number,
+                body: file.version.body.clone(),
+            })
+            .collect()
     }
 
     fn is_told(&self, group: &ServiceGroup) -> bool {

@@ -13,7 +13,7 @@ use crate::model::io::ExitReason;
 use crate::model::limits::Limit;
 use crate::model::member::State;
 use crate::model::planted::Bug;
-use crate::model::rumor::{Rumor, RumorKey};
+use crate::model::rumor::{Authority, Rumor, RumorKey};
 use crate::rumor::{Inserted, Priority};
 use crate::service::ServiceEvent;
 use crate::wire::stream;
@@ -138,17 +138,13 @@ impl Node {
     /// Takes a rumor in that another member told.
     pub(super) fn hear_rumor(&mut self, rumor: &Rumor, from: &MemberId) -> Heard {
         assert!(*from != self.me, "a member hears others only");
-        let heard = match rumor {
-            Rumor::Member(m) => self.membership.handle_rumor(ctx!(self), &m.record, &m.accusers, from),
-            Rumor::Service(s) if s.member_id == self.me => self.hear_of_own_service(s),
-            Rumor::Service(s) => self.hear_owned(rumor, &s.member_id, from),
-            Rumor::ServiceHealth(h) if h.member_id == self.me => self.hear_of_own_health(h),
-            Rumor::ServiceHealth(h) => self.hear_owned(rumor, &h.member_id, from),
-            Rumor::Departure(d) => self.hear_departure(rumor, d.member_id, from),
-            Rumor::ServiceConfig(_) | Rumor::ServiceFile(_) => {
-                self.learn_version(rumor, Some(*from), self.clock.wall())
-            }
-            Rumor::Election(e) => self.hear_outcome(e, from),
+        let heard = match rumor.authority() {
+            Authority::Members(m) => self.membership.handle_rumor(ctx!(self), &m.record, &m.accusers, from),
+            Authority::Owner(owner) if *owner == self.me => self.hear_of_own(rumor),
+            Authority::Owner(owner) => self.hear_owned(rumor, owner, from),
+            Authority::Ban(member) => self.hear_departure(rumor, *member, from),
+            Authority::Operator(_) => self.learn_version(rumor, Some(*from), self.clock.wall()),
+            Authority::Voters(outcome) => self.hear_outcome(outcome, from),
         };
         match heard {
             Heard::New => self.metrics.rumors_accepted += 1,

@@ -5,12 +5,9 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::model::digest::{self, Digest};
-use crate::model::id::{FileName, MemberId, ServiceGroup};
-use crate::model::limits::{
-    DEPARTURES_MAX, GROUP_BYTES_MAX, Limit, RUMORS_BYTES_MAX, RUMORS_MAX, SERVICE_CONFIGS_MAX,
-    SERVICE_FILES_MAX, SERVICE_FILES_PER_GROUP_MAX,
-};
-use crate::model::rumor::{Rumor, RumorKey, RumorKind, ServiceFile, ServiceRumor};
+use crate::model::id::{MemberId, ServiceGroup};
+use crate::model::limits::{GROUP_BYTES_MAX, Limit, RUMORS_BYTES_MAX, RUMORS_MAX};
+use crate::model::rumor::{Rumor, RumorKey, RumorKind, ServiceRumor};
 use crate::model::time::Instant;
 
 /// What became of a rumor that was offered to the store.
@@ -41,9 +38,8 @@ struct Entry {
 pub(crate) struct RumorStore {
     entries: BTreeMap<RumorKey, Entry>,
     digest: Digest,
-    departures: usize,
-    configs: usize,
-    files: usize,
+    /// How many there are of each kind.
+    counts: BTreeMap<RumorKind, usize>,
     tombstones: usize,
     bytes: usize,
 }
@@ -79,25 +75,16 @@ impl RumorStore {
 
     fn insert_unknown(&mut self, now: Instant, key: RumorKey, rumor: &Rumor) -> Inserted {
         let entry = Entry::new(now, rumor.clone());
-        if key.kind() == RumorKind::Departure {
-            if self.departures >= DEPARTURES_MAX {
+        let kind = key.kind();
+        if self.is_full(&key, kind.room().times()).is_some() {
+            return Inserted::Refused;
+        }
+        while !kind.room().is_own && self.is_full_for(&entry) {
+            if !self.drop_one_tombstone() {
                 return Inserted::Refused;
             }
-            self.departures += 1;
-        } else if self.is_full(&key, 2).is_some() {
-            return Inserted::Refused;
-        } else {
-            while self.is_full_for(&entry) {
-                if !self.drop_one_tombstone() {
-                    return Inserted::Refused;
-                }
-            }
         }
-        match key.kind() {
-            RumorKind::ServiceConfig => self.configs += 1,
-            RumorKind::ServiceFile => self.files += 1,
-            _ => {}
-        }
+        *self.counts.entry(kind).or_default() += 1;
         self.count_in((entry.hashes, entry.bytes, entry.dead_since.is_some()));
         let before = self.entries.insert(key, entry);
         assert!(before.is_none(), "an unknown rumor was not held");
@@ -107,16 +94,16 @@ impl RumorStore {
 
     /// What is counted is within its limits.
     fn check(&self) {
-        assert!(self.departures <= DEPARTURES_MAX, "bans have a limit");
-        assert!(self.entries.len() - self.departures <= RUMORS_MAX, "rumors have a limit");
+        let fits = |(kind, count): (&RumorKind, &usize)| {
+            kind.room().in_ring.is_none_or(|(max, _)| *count <= max * kind.room().times())
+        };
+        assert!(self.counts.iter().all(fits), "a kind with a limit is within it");
+        assert!(self.entries.len() - self.count_apart() <= RUMORS_MAX, "rumors have a limit");
         assert!(
             self.tombstones + self.digest.records() as usize == self.entries.len(),
             "a rumor lives or is gone"
         );
-        assert!(
-            self.configs + self.files + self.departures <= self.entries.len(),
-            "kinds are parts of the whole"
-        );
+        assert!(self.counts.values().sum::<usize>() == self.entries.len(), "kinds are parts of the whole");
     }
 
     /// Which limit keeps an operator from adding this version; none when nothing does. Nothing of these kinds is ever
@@ -138,36 +125,47 @@ impl RumorStore {
     }
 
     fn is_full(&self, key: &RumorKey, times: usize) -> Option<Limit> {
-        match key {
-            RumorKey::ServiceConfig(_) if self.configs >= SERVICE_CONFIGS_MAX * times => {
-                Some(Limit::GroupConfigs)
-            }
-            RumorKey::ServiceFile { .. } if self.files >= SERVICE_FILES_MAX * times => {
-                Some(Limit::GroupFiles)
-            }
-            RumorKey::ServiceFile { group, .. }
-                if self.files_of(group).count() >= SERVICE_FILES_PER_GROUP_MAX * times =>
-            {
-                Some(Limit::FilesOfOneGroup)
-            }
-            _ => None,
+        let kind = key.kind();
+        if let Some((max, limit)) = kind.room().in_ring
+            && self.count(kind) >= max * times
+        {
+            return Some(limit);
         }
+        if let Some((max, limit)) = kind.room().in_group
+            && let Some(group) = key.group()
+            && self.of_kind(kind, group).count() >= max * times
+        {
+            return Some(limit);
+        }
+        None
     }
 
-    /// The files of one group, in order of name.
-    pub(crate) fn files_of(&self, group: &ServiceGroup) -> impl Iterator<Item = &ServiceFile> {
-        let first = RumorKey::ServiceFile { group: group.clone(), name: FileName::least() };
-        let rumors = self.entries.range(first..).map(|(_, entry)| &entry.rumor);
-        let files = rumors.map_while(|rumor| match rumor {
-            Rumor::ServiceFile(file) => Some(file),
-            _ => None,
-        });
+    /// How many rumors of this kind there are.
+    pub(crate) fn count(&self, kind: RumorKind) -> usize {
+        self.counts.get(&kind).copied().unwrap_or(0)
+    }
+
+    /// How many rumors there are that take no room from the others.
+    fn count_apart(&self) -> usize {
+        self.counts.iter().filter(|(kind, _)| kind.room().is_own).map(|(_, count)| count).sum()
+    }
+
+    /// The rumors of one kind about one group, in order of key.
+    pub(crate) fn of_kind<'a>(
+        &'a self,
+        kind: RumorKind,
+        group: &ServiceGroup,
+    ) -> impl Iterator<Item = &'a Rumor> + use<'a> {
+        let first = RumorKey::first_of(kind, group);
+        let following = first.into_iter().flat_map(|first| self.entries.range(first..));
         let group = group.clone();
-        files.take_while(move |file| file.group == group)
+        following
+            .take_while(move |(key, _)| key.kind() == kind && key.group() == Some(&group))
+            .map(|(_, entry)| &entry.rumor)
     }
 
     fn is_full_for(&self, entry: &Entry) -> bool {
-        self.entries.len() - self.departures >= RUMORS_MAX || self.bytes + entry.bytes > RUMORS_BYTES_MAX
+        self.entries.len() - self.count_apart() >= RUMORS_MAX || self.bytes + entry.bytes > RUMORS_BYTES_MAX
     }
 
     fn count_in(&mut self, (hashes, bytes, dead): ((u64, u64), usize, bool)) {
@@ -191,9 +189,12 @@ impl RumorStore {
     }
 
     fn take_out(&mut self, key: &RumorKey) -> bool {
-        assert!(key.kind() != RumorKind::Departure, "a ban is never taken out");
+        assert!(!key.kind().room().is_own, "what has room of its own is never taken out");
         let Some(entry) = self.entries.remove(key) else { return false };
         self.count_out((entry.hashes, entry.bytes, entry.dead_since.is_some()));
+        let count = self.counts.get_mut(&key.kind()).expect("what is taken out was counted in");
+        assert!(*count > 0, "no more is taken out than was put in");
+        *count -= 1;
         true
     }
 
@@ -212,15 +213,16 @@ impl RumorStore {
         self.entries.get(key).map(|entry| &entry.rumor)
     }
 
-    /// What members say of their services in one group.
-    pub(crate) fn of_group<'a>(&'a self, group: &ServiceGroup) -> impl Iterator<Item = &'a Rumor> + use<'a> {
-        let (first, last) = (MemberId::from_bytes([0; 16]), MemberId::from_bytes([0xff; 16]));
-        let service = |member| RumorKey::Service { group: group.clone(), member };
-        let health = |member| RumorKey::ServiceHealth { group: group.clone(), member };
-        let services = self.entries.range(service(first)..=service(last));
-        let health = self.entries.range(health(first)..=health(last));
-        let election = self.entries.get_key_value(&RumorKey::Election(group.clone()));
-        services.chain(health).chain(election).map(|(_, entry)| &entry.rumor)
+    /// What services may know of one group.
+    pub(crate) fn facts_of<'a>(&'a self, group: &ServiceGroup) -> impl Iterator<Item = &'a Rumor> + use<'a> {
+        let group = group.clone();
+        let kinds = RumorKind::ALL.into_iter().filter(|kind| kind.is_fact());
+        kinds.flat_map(move |kind| self.of_kind(kind, &group))
+    }
+
+    /// How long a rumor is, encoded; none when it is not known.
+    pub(crate) fn encoded_len(&self, key: &RumorKey) -> Option<usize> {
+        self.entries.get(key).map(|entry| entry.bytes)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Rumor> {
@@ -228,10 +230,12 @@ impl RumorStore {
     }
 
     /// What is said of a group's services, withdrawn ones included.
-    pub(crate) fn services_of<'a>(&'a self, group: &ServiceGroup) -> impl Iterator<Item = &'a ServiceRumor> {
-        let key = |byte| RumorKey::Service { group: group.clone(), member: MemberId::from_bytes([byte; 16]) };
-        let range = self.entries.range(key(0)..=key(u8::MAX));
-        range.filter_map(|(_, entry)| if let Rumor::Service(told) = &entry.rumor { Some(told) } else { None })
+    pub(crate) fn services_of<'a>(
+        &'a self,
+        group: &ServiceGroup,
+    ) -> impl Iterator<Item = &'a ServiceRumor> + use<'a> {
+        let told = self.of_kind(RumorKind::Service, group);
+        told.filter_map(|rumor| if let Rumor::Service(told) = rumor { Some(told) } else { None })
     }
 
     pub(crate) const fn digest(&self) -> &Digest {

@@ -1,14 +1,14 @@
 //! Which versions of a group's configuration and files this member has had, and since when.
 
 use alloc::collections::{BTreeMap, VecDeque};
-use alloc::string::{String, ToString as _};
+use alloc::string::ToString;
 use alloc::vec::Vec;
 use prost::Message as _;
 
 use crate::model::error::DecodeError;
-use crate::model::id::MemberId;
+use crate::model::id::{FileName, MemberId};
 use crate::model::limits::HISTORY_MAX;
-use crate::model::rumor::{RumorKey, Version};
+use crate::model::rumor::{KeyParts, RumorKey, RumorKind, Version};
 use crate::model::time::UnixTime;
 use crate::wire::convert::{id_from_wire, id_to_wire};
 use crate::wire::proto;
@@ -74,11 +74,9 @@ impl History {
     /// The row's value of one configuration or file; none for what has no history.
     pub(crate) fn encode(&self, key: &RumorKey) -> Option<Vec<u8>> {
         let entries = self.of.get(key)?;
-        let (service_group, filename) = match key {
-            RumorKey::ServiceConfig(group) => (group.to_string(), String::new()),
-            RumorKey::ServiceFile { group, name } => (group.to_string(), name.to_string()),
-            _ => return None,
-        };
+        let parts = key.parts();
+        let service_group = parts.group?.to_string();
+        let filename = parts.file.map(ToString::to_string).unwrap_or_default();
         let entries = entries.iter().map(|e| proto::HistoryEntry {
             version: e.version,
             at_ms: e.at.as_millis(),
@@ -90,16 +88,17 @@ impl History {
     }
 }
 
-/// Reads [`History::encode`] back.
-pub(crate) fn decode(value: &[u8]) -> Result<(RumorKey, Vec<HistoryEntry>), DecodeError> {
+/// Reads [`History::encode`] back: the row's key tells the kind, its value the parts.
+pub(crate) fn decode(key: &[u8], value: &[u8]) -> Result<(RumorKey, Vec<HistoryEntry>), DecodeError> {
     let row = proto::History::decode(value).map_err(|_| DecodeError::Protobuf)?;
+    let kind = RumorKind::of_encoded(key).ok_or(DecodeError::Invalid("rumor type"))?;
     let group = row.service_group.parse().map_err(|_| DecodeError::Invalid("service_group"))?;
-    let key = if row.filename.is_empty() {
-        RumorKey::ServiceConfig(group)
-    } else {
-        let name = row.filename.parse().map_err(|_| DecodeError::Invalid("filename"))?;
-        RumorKey::ServiceFile { group, name }
+    let file: Option<FileName> = match row.filename.as_str() {
+        "" => None,
+        name => Some(name.parse().map_err(|_| DecodeError::Invalid("filename"))?),
     };
+    let parts = KeyParts { group: Some(&group), member: None, file: file.as_ref() };
+    let key = RumorKey::from_parts(kind, parts).ok_or(DecodeError::Invalid("history key"))?;
     let entry = |e: &proto::HistoryEntry| {
         let writer = if e.writer.is_empty() { None } else { Some(id_from_wire(&e.writer, "writer")?) };
         let at = UnixTime::from_millis(e.at_ms);
@@ -133,6 +132,6 @@ mod tests {
         );
         assert_eq!((kept[0].bytes, kept[0].at, kept[0].writer), (3, UnixTime::from_millis(1_003), writer));
         let row = history.encode(&key).expect("it has a history");
-        assert_eq!(decode(&row), Ok((key, kept)));
+        assert_eq!(decode(&key.encode(), &row), Ok((key, kept)));
     }
 }

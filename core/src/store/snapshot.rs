@@ -91,7 +91,7 @@ impl Snapshot {
                 Table::Member => decode_member(value).map(|m| rest.members.push(m)),
                 Table::Rumor => Rumor::decode(value).map(|r| rest.rumors.push(r)),
                 Table::Service => service::decode(key, value).map(|s| rest.services.push(s)),
-                Table::History => history::decode(value).map(|h| rest.history.push(h)),
+                Table::History => history::decode(key, value).map(|h| rest.history.push(h)),
                 Table::Election => vote::decode(key, value).map(|v| rest.votes.push(v)),
             };
             read.map_err(|error| SnapshotError::Record { table: table.name(), key: printable(key), error })?;

@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crate::model::id::{FileName, MemberId};
-use crate::model::rumor::{Rumor, Version};
+use crate::model::rumor::Version;
 
 /// A group's configuration and files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -31,13 +31,14 @@ pub struct CensusVersion {
 }
 
 impl CensusVersions {
-    pub(super) fn add(&mut self, rumor: &Rumor) {
-        match rumor {
-            Rumor::ServiceConfig(config) => self.config = Some(CensusVersion::new(&config.version)),
-            Rumor::ServiceFile(file) => {
-                self.files.insert(file.name.clone(), CensusVersion::new(&file.version));
+    /// Notes what operators gave the group: a file of it, or its configuration.
+    pub(super) fn add(&mut self, file: Option<&FileName>, version: &Version) {
+        let version = CensusVersion::new(version);
+        match file {
+            Some(name) => {
+                self.files.insert(name.clone(), version);
             }
-            _ => {}
+            None => self.config = Some(version),
         }
     }
 }

@@ -6,7 +6,8 @@
 use super::field::{Field, FieldError, FieldReader, FieldValue, FieldVisitor};
 use super::{EventKind, Why};
 use crate::model::election::ElectionEvent;
-use crate::model::rumor::RumorKey;
+use crate::model::id::{FileName, MemberId, ServiceGroup};
+use crate::model::rumor::{KeyParts, Part, RumorKey, RumorKind};
 
 /// `field` is called `field` outside, `field: "name"` is called `name`.
 macro_rules! name_of {
@@ -136,17 +137,55 @@ described! {
     }
 }
 
-// What a rumor is about; its kind's name is that of the rumor's kind.
-described! {
-    RumorKey {
-        "member" = Member(member);
-        "service" = Service { group: "service_group", member };
-        "departure" = Departure(member);
-        "service_health" = ServiceHealth { group: "service_group", member };
-        "service_config" = ServiceConfig(group: "service_group");
-        "service_file" = ServiceFile { group: "service_group", name: "filename" };
-        "election" = Election(group: "service_group");
+/// What a rumor is about: one field for each part that its key has.
+impl RumorKey {
+    /// The names of all kinds of key, which are those of the rumors.
+    pub const NAMES: &'static [&'static str] = &RumorKind::NAMES;
+
+    /// The names of all parts.
+    pub const FIELDS: &'static [&'static str] = &[Part::Group.name(), Part::Member.name(), Part::File.name()];
+
+    /// The name of the kind.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.kind().name()
     }
+
+    /// Shows every part.
+    pub fn visit(&self, visitor: &mut dyn FieldVisitor) {
+        let KeyParts { group, member, file } = self.parts();
+        if let Some(group) = group {
+            group.visit(Part::Group.name(), visitor);
+        }
+        if let Some(member) = member {
+            member.visit(Part::Member.name(), visitor);
+        }
+        if let Some(file) = file {
+            file.visit(Part::File.name(), visitor);
+        }
+    }
+
+    /// Makes the key of its kind's name and its parts again; fields of other names are passed over.
+    ///
+    /// # Errors
+    /// There is no such kind, or a part of it is missing or holds a value that is not allowed.
+    pub fn read(name: &str, reader: &impl FieldReader) -> Result<Self, FieldError> {
+        let kind = RumorKind::by_name(name).ok_or(FieldError::Kind)?;
+        let group: Option<ServiceGroup> = read_part(kind, Part::Group, reader)?;
+        let member: Option<MemberId> = read_part(kind, Part::Member, reader)?;
+        let file: Option<FileName> = read_part(kind, Part::File, reader)?;
+        let parts = KeyParts { group: group.as_ref(), member: member.as_ref(), file: file.as_ref() };
+        Self::from_parts(kind, parts).ok_or(FieldError::Kind)
+    }
+}
+
+/// A part of a key; none where keys of the kind have no such part.
+fn read_part<T: Field>(
+    kind: RumorKind,
+    part: Part,
+    reader: &impl FieldReader,
+) -> Result<Option<T>, FieldError> {
+    if kind.has_part(part) { T::read(part.name(), reader).map(Some) } else { Ok(None) }
 }
 
 /// A key is its kind, under the field's name, and beside it what it is about.
@@ -173,8 +212,6 @@ mod tests {
 
     use super::super::field::FieldValue;
     use super::*;
-    use crate::model::id::MemberId;
-    use crate::model::rumor::RumorKind;
 
     /// Keeps fields as texts; an absent value is an empty text.
     #[derive(Clone, Default)]

@@ -1,6 +1,10 @@
 //! Who leads a service group: the outcome of its election, told to the whole ring.
 
 use crate::model::id::{MemberId, ServiceGroup};
+use crate::model::rumor::authority::Authority;
+use crate::model::rumor::census_entry::CensusEntry;
+use crate::model::rumor::key::Part;
+use crate::model::rumor::properties::{Properties, Room};
 
 /// The result of one group's latest election. Votes and leases travel between the voters only; this is what
 /// everybody else learns of them.
@@ -17,6 +21,17 @@ pub struct ElectionRumor {
 }
 
 impl ElectionRumor {
+    pub(super) const PROPERTIES: Properties = Properties {
+        name: "election",
+        key: &[Part::Group],
+        noun: "leader",
+        news: "has news of its leader",
+        is_owned: false,
+        is_versioned: false,
+        is_fact: true,
+        room: Room::SHARED,
+    };
+
     /// Joins two outcomes: the higher term; of one term, which only one member can win, what came later. Where two
     /// halves of a ring that never met have both elected somebody, the greater id prevails everywhere.
     pub fn merge(&mut self, other: &Self) -> bool {
@@ -32,5 +47,13 @@ impl ElectionRumor {
     pub(crate) fn prevails_over(&self, other: &Self) -> bool {
         let rank = |r: &Self| (r.term, r.leader, r.ended);
         rank(self) > rank(other)
+    }
+
+    pub(super) const fn authority(&self) -> Authority<'_> {
+        Authority::Voters(self)
+    }
+
+    pub(super) const fn census_entry(&self) -> CensusEntry<'_> {
+        CensusEntry::Leads(self)
     }
 }

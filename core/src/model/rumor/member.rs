@@ -2,6 +2,9 @@
 
 use crate::model::accusers::Accusers;
 use crate::model::member::{MemberRecord, State};
+use crate::model::rumor::authority::Authority;
+use crate::model::rumor::key::Part;
+use crate::model::rumor::properties::{Properties, Room};
 
 /// What is told about a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +16,17 @@ pub struct MemberRumor {
 }
 
 impl MemberRumor {
+    pub(super) const PROPERTIES: Properties = Properties {
+        name: "member",
+        key: &[Part::Member],
+        noun: "record",
+        news: "has news",
+        is_owned: false,
+        is_versioned: false,
+        is_fact: false,
+        room: Room::SHARED,
+    };
+
     /// A statement without accusers.
     #[must_use]
     pub fn new(record: MemberRecord) -> Self {
@@ -38,5 +52,9 @@ impl MemberRumor {
             && other.record.state == State::Suspect
             && other.record.incarnation == self.record.incarnation
             && self.accusers.merge(&other.accusers)
+    }
+
+    pub(super) const fn authority(&self) -> Authority<'_> {
+        Authority::Members(self)
     }
 }

@@ -1,10 +1,16 @@
 //! All rumor kinds: what each says and how two statements of it join.
 //!
-//! A new kind is a file here and an arm in each match of this module, and the same in `wire::rumor`, which encodes it.
+//! A kind's file states everything that holds for it. This file holds the matches over the kinds and no rule of any of
+//! them. A new kind is a file here and an arm in each match of this file, and the same in `wire::rumor`, which encodes
+//! it; other modules ask for properties and name a kind only where they are about it.
 
+mod authority;
+mod census_entry;
 mod departure;
 mod election;
+mod key;
 mod member;
+mod properties;
 mod service;
 mod service_config;
 mod service_file;
@@ -13,8 +19,11 @@ mod service_health;
 pub(crate) mod tests;
 mod version;
 
+pub use authority::Authority;
+pub use census_entry::CensusEntry;
 pub use departure::Departure;
 pub use election::ElectionRumor;
+pub use key::KeyParts;
 pub use member::MemberRumor;
 pub use service::ServiceRumor;
 pub use service_config::ServiceConfig;
@@ -22,10 +31,11 @@ pub use service_file::ServiceFile;
 pub use service_health::ServiceHealth;
 pub use version::{Contender, Version};
 
-use alloc::vec::Vec;
+pub(crate) use key::Part;
+use properties::Properties;
+pub(crate) use properties::Room;
 
-use crate::model::digest;
-use crate::model::id::{FileName, MemberId, ServiceGroup};
+use crate::model::id::{FileName, Incarnation, MemberId, ServiceGroup};
 
 /// The kinds of rumor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,14 +71,34 @@ impl RumorKind {
     /// The word for it, as in metrics and JSON.
     #[must_use]
     pub const fn name(self) -> &'static str {
+        self.properties().name
+    }
+
+    /// Whether operators replace such a rumor as a whole, version by version.
+    #[must_use]
+    pub const fn is_versioned(self) -> bool {
+        self.properties().is_versioned
+    }
+
+    /// Whether a service finds such a rumor among the facts of its groups.
+    pub(crate) const fn is_fact(self) -> bool {
+        self.properties().is_fact
+    }
+
+    /// How many such rumors there may be.
+    pub(crate) const fn room(self) -> &'static Room {
+        &self.properties().room
+    }
+
+    const fn properties(self) -> &'static Properties {
         match self {
-            Self::Member => "member",
-            Self::Service => "service",
-            Self::Departure => "departure",
-            Self::ServiceHealth => "service_health",
-            Self::ServiceConfig => "service_config",
-            Self::ServiceFile => "service_file",
-            Self::Election => "election",
+            Self::Member => &MemberRumor::PROPERTIES,
+            Self::Service => &ServiceRumor::PROPERTIES,
+            Self::Departure => &Departure::PROPERTIES,
+            Self::ServiceHealth => &ServiceHealth::PROPERTIES,
+            Self::ServiceConfig => &ServiceConfig::PROPERTIES,
+            Self::ServiceFile => &ServiceFile::PROPERTIES,
+            Self::Election => &ElectionRumor::PROPERTIES,
         }
     }
 }
@@ -122,52 +152,42 @@ impl RumorKey {
         }
     }
 
-    /// The service group that it says something about, where it does.
+    /// What the key consists of.
     #[must_use]
-    pub const fn group(&self) -> Option<&ServiceGroup> {
-        match self {
-            Self::Service { group, .. }
-            | Self::ServiceHealth { group, .. }
-            | Self::ServiceConfig(group)
-            | Self::ServiceFile { group, .. }
-            | Self::Election(group) => Some(group),
-            Self::Member(_) | Self::Departure(_) => None,
-        }
-    }
-
-    /// The key as bytes, for the durable state; distinct for distinct keys.
-    #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(64);
-        bytes.extend_from_slice(self.kind().name().as_bytes());
-        bytes.push(0);
-        match self {
-            Self::Member(id) | Self::Departure(id) => bytes.extend_from_slice(id.as_bytes()),
+    pub const fn parts(&self) -> KeyParts<'_> {
+        let (group, member, file) = match self {
+            Self::Member(member) | Self::Departure(member) => (None, Some(member), None),
             Self::Service { group, member } | Self::ServiceHealth { group, member } => {
-                bytes.extend_from_slice(group.as_str().as_bytes());
-                bytes.push(0);
-                bytes.extend_from_slice(member.as_bytes());
+                (Some(group), Some(member), None)
             }
-            Self::ServiceConfig(group) => bytes.extend_from_slice(group.as_str().as_bytes()),
-            Self::ServiceFile { group, name } => {
-                bytes.extend_from_slice(group.as_str().as_bytes());
-                bytes.push(0);
-                bytes.extend_from_slice(name.as_str().as_bytes());
-            }
-            Self::Election(group) => bytes.extend_from_slice(group.as_str().as_bytes()),
-        }
-        bytes
+            Self::ServiceConfig(group) | Self::Election(group) => (Some(group), None, None),
+            Self::ServiceFile { group, name } => (Some(group), None, Some(name)),
+        };
+        KeyParts { group, member, file }
     }
 
-    pub(crate) fn hash(&self) -> u64 {
-        match self {
-            Self::Member(id) => digest::hash_member(id),
-            Self::Service { .. }
-            | Self::Departure(_)
-            | Self::ServiceHealth { .. }
-            | Self::ServiceConfig(_)
-            | Self::ServiceFile { .. }
-            | Self::Election(_) => digest::hash_bytes(&self.encode()),
+    /// The key of this kind that consists of these parts; none when it takes others.
+    #[must_use]
+    pub fn from_parts(kind: RumorKind, parts: KeyParts<'_>) -> Option<Self> {
+        let (group, member) = (parts.group.cloned(), parts.member.copied());
+        let key = match kind {
+            RumorKind::Member => Self::Member(member?),
+            RumorKind::Service => Self::Service { group: group?, member: member? },
+            RumorKind::Departure => Self::Departure(member?),
+            RumorKind::ServiceHealth => Self::ServiceHealth { group: group?, member: member? },
+            RumorKind::ServiceConfig => Self::ServiceConfig(group?),
+            RumorKind::ServiceFile => Self::ServiceFile { group: group?, name: parts.file?.clone() },
+            RumorKind::Election => Self::Election(group?),
+        };
+        (key.parts() == parts).then_some(key)
+    }
+
+    /// The key of a group's file, or of its configuration.
+    #[must_use]
+    pub fn given(group: ServiceGroup, file: Option<FileName>) -> Self {
+        match file {
+            Some(name) => Self::ServiceFile { group, name },
+            None => Self::ServiceConfig(group),
         }
     }
 }
@@ -238,31 +258,88 @@ impl Rumor {
         }
     }
 
+    /// On whose word it stands.
+    #[must_use]
+    pub const fn authority(&self) -> Authority<'_> {
+        match self {
+            Self::Member(m) => m.authority(),
+            Self::Service(s) => s.authority(),
+            Self::Departure(d) => d.authority(),
+            Self::ServiceHealth(h) => h.authority(),
+            Self::ServiceConfig(c) => c.authority(),
+            Self::ServiceFile(f) => f.authority(),
+            Self::Election(e) => e.authority(),
+        }
+    }
+
     /// The member whose departure makes it worthless.
     #[must_use]
     pub const fn owner(&self) -> Option<MemberId> {
-        match self {
-            Self::Service(s) => Some(s.member_id),
-            Self::ServiceHealth(h) => Some(h.member_id),
-            Self::Member(_)
-            | Self::Departure(_)
-            | Self::ServiceConfig(_)
-            | Self::ServiceFile(_)
-            | Self::Election(_) => None,
+        match self.authority() {
+            Authority::Owner(member) => Some(*member),
+            Authority::Members(_) | Authority::Operator(_) | Authority::Ban(_) | Authority::Voters(_) => None,
         }
     }
 
     /// The version of what operators replace as a whole; none for the other kinds.
     #[must_use]
     pub const fn version(&self) -> Option<&Version> {
+        match self.authority() {
+            Authority::Operator(version) => Some(version),
+            Authority::Members(_) | Authority::Owner(_) | Authority::Ban(_) | Authority::Voters(_) => None,
+        }
+    }
+
+    /// Counts what is said under one key: of two numbers the higher one is newer. 0 where nothing is counted.
+    #[must_use]
+    pub const fn number(&self) -> u64 {
         match self {
-            Self::ServiceConfig(c) => Some(&c.version),
-            Self::ServiceFile(f) => Some(&f.version),
+            Self::Service(s) => s.incarnation.0,
+            Self::ServiceHealth(h) => h.incarnation.0,
+            Self::ServiceConfig(c) => c.version.number,
+            Self::ServiceFile(f) => f.version.number,
+            Self::Election(e) => e.term,
+            Self::Member(_) | Self::Departure(_) => 0,
+        }
+    }
+
+    /// Its owner states it anew.
+    pub(crate) fn restate(&mut self, incarnation: Incarnation) {
+        match self {
+            Self::Service(s) => s.incarnation = incarnation,
+            Self::ServiceHealth(h) => h.incarnation = incarnation,
             Self::Member(_)
-            | Self::Service(_)
             | Self::Departure(_)
-            | Self::ServiceHealth(_)
-            | Self::Election(_) => None,
+            | Self::ServiceConfig(_)
+            | Self::ServiceFile(_)
+            | Self::Election(_) => panic!("a {} has no owner that could state it anew", self.key()),
+        }
+    }
+
+    /// Its owner takes it back.
+    pub(crate) fn retract(&mut self) {
+        match self {
+            Self::Service(s) => s.retract(),
+            Self::ServiceHealth(h) => h.tombstone = true,
+            Self::Member(_)
+            | Self::Departure(_)
+            | Self::ServiceConfig(_)
+            | Self::ServiceFile(_)
+            | Self::Election(_) => panic!("a {} has no owner that could take it back", self.key()),
+        }
+    }
+
+    /// What it adds to the census.
+    #[must_use]
+    pub const fn census_entry(&self) -> CensusEntry<'_> {
+        match self {
+            Self::Member(_) => CensusEntry::Nothing,
+            Self::Service(s) => s.census_entry(),
+            Self::Departure(d) => d.census_entry(),
+            Self::ServiceHealth(h) => h.census_entry(),
+            Self::ServiceConfig(c) => c.census_entry(),
+            Self::ServiceFile(f) => f.census_entry(),
+            Self::Election(e) => e.census_entry(),
         }
     }
 }

@@ -6,6 +6,10 @@ use alloc::vec::Vec;
 use crate::model::config::SysInfo;
 use crate::model::id::{Incarnation, MemberId, ServiceGroup};
 use crate::model::ident::PackageIdent;
+use crate::model::rumor::authority::Authority;
+use crate::model::rumor::census_entry::CensusEntry;
+use crate::model::rumor::key::Part;
+use crate::model::rumor::properties::{Properties, Room};
 
 /// One member's service in one group (as in Habitat). Only that member raises its incarnation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +47,17 @@ pub struct ServiceRumor {
 }
 
 impl ServiceRumor {
+    pub(super) const PROPERTIES: Properties = Properties {
+        name: "service",
+        key: &[Part::Group, Part::Member],
+        noun: "service",
+        news: "tells of its service",
+        is_owned: true,
+        is_versioned: false,
+        is_fact: true,
+        room: Room::SHARED,
+    };
+
     /// Joins two statements: the higher incarnation; of equal ones, which only a copied identity can make, a
     /// retraction, then the greater content, so that two nodes cannot disagree for ever (Habitat keeps what came first).
     pub fn merge(&mut self, other: &Self) -> bool {
@@ -57,10 +72,25 @@ impl ServiceRumor {
         newer
     }
 
+    /// It runs no longer.
+    pub(super) fn retract(&mut self) {
+        self.tombstone = true;
+        self.initialized = false;
+        self.accepting = false;
+    }
+
     /// What it says, in an order that is total: two statements that differ are never equal here.
     fn content(&self) -> impl Ord + '_ {
         let runs = (self.tombstone, self.initialized, self.accepting, &self.maintenance);
         let with = (self.pkg_incarnation, self.config_incarnation, self.versions_digest, self.electorate_min);
         (runs, with, &self.pkg, &self.cfg, &self.sys)
+    }
+
+    pub(super) const fn authority(&self) -> Authority<'_> {
+        Authority::Owner(&self.member_id)
+    }
+
+    pub(super) const fn census_entry(&self) -> CensusEntry<'_> {
+        if self.tombstone { CensusEntry::Nothing } else { CensusEntry::Runs(self) }
     }
 }

@@ -1,7 +1,12 @@
 //! The configuration of a service group.
 
 use crate::model::id::ServiceGroup;
+use crate::model::limits::{Limit, SERVICE_CONFIGS_MAX};
 use crate::model::rumor::Version;
+use crate::model::rumor::authority::Authority;
+use crate::model::rumor::census_entry::CensusEntry;
+use crate::model::rumor::key::Part;
+use crate::model::rumor::properties::{Properties, Room};
 
 /// What an operator applied to a service group (as in Habitat): one TOML text, replaced as a whole by a higher version.
 ///
@@ -16,9 +21,32 @@ pub struct ServiceConfig {
 }
 
 impl ServiceConfig {
+    pub(super) const PROPERTIES: Properties = Properties {
+        name: "service_config",
+        key: &[Part::Group],
+        noun: "configuration",
+        news: "has a new configuration",
+        is_owned: false,
+        is_versioned: true,
+        is_fact: false,
+        room: Room {
+            in_ring: Some((SERVICE_CONFIGS_MAX, Limit::GroupConfigs)),
+            in_group: None,
+            is_own: false,
+        },
+    };
+
     /// Joins two configurations of one group; see [`Version`].
     pub fn merge(&mut self, other: &Self) -> bool {
         assert_eq!(self.group, other.group, "different rumors cannot be joined");
         self.version.merge(&other.version)
+    }
+
+    pub(super) const fn authority(&self) -> Authority<'_> {
+        Authority::Operator(&self.version)
+    }
+
+    pub(super) const fn census_entry(&self) -> CensusEntry<'_> {
+        CensusEntry::Given { group: &self.group, file: None, version: &self.version }
     }
 }

@@ -1,7 +1,12 @@
 //! A file of a service group.
 
 use crate::model::id::{FileName, ServiceGroup};
+use crate::model::limits::{Limit, SERVICE_FILES_MAX, SERVICE_FILES_PER_GROUP_MAX};
 use crate::model::rumor::Version;
+use crate::model::rumor::authority::Authority;
+use crate::model::rumor::census_entry::CensusEntry;
+use crate::model::rumor::key::Part;
+use crate::model::rumor::properties::{Properties, Room};
 
 /// A file that an operator uploaded to a service group (as in Habitat, which also takes names that lead elsewhere).
 ///
@@ -17,9 +22,32 @@ pub struct ServiceFile {
 }
 
 impl ServiceFile {
+    pub(super) const PROPERTIES: Properties = Properties {
+        name: "service_file",
+        key: &[Part::Group, Part::File],
+        noun: "file",
+        news: "has a new file",
+        is_owned: false,
+        is_versioned: true,
+        is_fact: false,
+        room: Room {
+            in_ring: Some((SERVICE_FILES_MAX, Limit::GroupFiles)),
+            in_group: Some((SERVICE_FILES_PER_GROUP_MAX, Limit::FilesOfOneGroup)),
+            is_own: false,
+        },
+    };
+
     /// Joins two versions of one file; see [`Version`].
     pub fn merge(&mut self, other: &Self) -> bool {
         assert!(self.group == other.group && self.name == other.name, "different rumors cannot be joined");
         self.version.merge(&other.version)
+    }
+
+    pub(super) const fn authority(&self) -> Authority<'_> {
+        Authority::Operator(&self.version)
+    }
+
+    pub(super) const fn census_entry(&self) -> CensusEntry<'_> {
+        CensusEntry::Given { group: &self.group, file: Some(&self.name), version: &self.version }
     }
 }

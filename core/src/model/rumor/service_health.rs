@@ -1,6 +1,10 @@
 //! How well a member's service is: a ring fact, so that those who depend on it need not ask each host.
 
 use crate::model::id::{Incarnation, MemberId, ServiceGroup};
+use crate::model::rumor::authority::Authority;
+use crate::model::rumor::census_entry::CensusEntry;
+use crate::model::rumor::key::Part;
+use crate::model::rumor::properties::{Properties, Room};
 use crate::model::service::Health;
 
 /// The health of one member's service in one group. Ours: Habitat keeps health on the host.
@@ -19,6 +23,17 @@ pub struct ServiceHealth {
 }
 
 impl ServiceHealth {
+    pub(super) const PROPERTIES: Properties = Properties {
+        name: "service_health",
+        key: &[Part::Group, Part::Member],
+        noun: "health",
+        news: "tells of its service's health",
+        is_owned: true,
+        is_versioned: false,
+        is_fact: true,
+        room: Room::SHARED,
+    };
+
     /// Joins two statements: the higher incarnation; of equal ones a retraction, then the worse health, so that
     /// doubt never looks better than it is.
     pub fn merge(&mut self, other: &Self) -> bool {
@@ -32,5 +47,13 @@ impl ServiceHealth {
             self.clone_from(other);
         }
         newer
+    }
+
+    pub(super) const fn authority(&self) -> Authority<'_> {
+        Authority::Owner(&self.member_id)
+    }
+
+    pub(super) const fn census_entry(&self) -> CensusEntry<'_> {
+        if self.tombstone { CensusEntry::Nothing } else { CensusEntry::Fares(self) }
     }
 }

@@ -1,6 +1,6 @@
 //! The laws that every kind must keep, over all kinds. A kind without a strategy here does not compile.
 
-use alloc::string::String;
+use alloc::string::{String, ToString as _};
 use core::net::{IpAddr, Ipv4Addr};
 use proptest::prelude::*;
 
@@ -9,8 +9,8 @@ use crate::model::config::SysInfo;
 use crate::model::id::{Incarnation, MemberId};
 use crate::model::member::{MemberRecord, State};
 use crate::model::rumor::{
-    Departure, ElectionRumor, MemberRumor, Rumor, RumorKind, ServiceConfig, ServiceFile, ServiceHealth,
-    ServiceRumor, Version,
+    Departure, ElectionRumor, KeyParts, MemberRumor, Part, Rumor, RumorKey, RumorKind, ServiceConfig,
+    ServiceFile, ServiceHealth, ServiceRumor, Version,
 };
 use crate::model::service::Health;
 
@@ -177,4 +177,43 @@ proptest! {
     fn the_key_survives_a_join([a, b, _] in any_trio()) {
         prop_assert_eq!(joined(&a, &b).key(), a.key());
     }
+
+    #[test]
+    fn what_a_key_says_is_what_its_rumor_says([a, ..] in any_trio()) {
+        let key = a.key();
+        prop_assert_eq!(key.owner().copied(), a.owner());
+        prop_assert_eq!(key.kind().is_versioned(), a.version().is_some());
+        prop_assert!(a.version().is_none_or(|version| version.number == a.number()));
+    }
+
+    #[test]
+    fn kind_and_parts_are_the_key([a, ..] in any_trio()) {
+        let key = a.key();
+        prop_assert_eq!(RumorKind::of_encoded(&key.encode()), Some(key.kind()));
+        prop_assert_eq!(RumorKey::from_parts(key.kind(), key.parts()), Some(key.clone()));
+        let KeyParts { group, member, file } = key.parts();
+        prop_assert_eq!(key.kind().has_part(Part::Group), group.is_some());
+        prop_assert_eq!(key.kind().has_part(Part::Member), member.is_some());
+        prop_assert_eq!(key.kind().has_part(Part::File), file.is_some());
+        let (id, name) = (MemberId::from_bytes([7; 16]), "users.acl".parse().expect("a valid name"));
+        let group = "redis.prod".parse().expect("a valid group");
+        for others in [
+            KeyParts { group: key.group().is_none().then_some(&group), ..key.parts() },
+            KeyParts { member: key.parts().member.is_none().then_some(&id), ..key.parts() },
+            KeyParts { file: key.parts().file.is_none().then_some(&name), ..key.parts() },
+        ] {
+            prop_assert_eq!(RumorKey::from_parts(key.kind(), others), None, "a part too many or too few");
+        }
+    }
+}
+
+#[test]
+fn a_key_is_a_phrase() {
+    let group = || "redis.prod".parse().expect("a valid group");
+    let member = MemberId::from_bytes([0xa1; 16]);
+    let name = "users.acl".parse().expect("a valid name");
+    assert_eq!(RumorKey::given(group(), Some(name)).to_string(), "file users.acl of redis.prod");
+    assert_eq!(RumorKey::given(group(), None).to_string(), "configuration of redis.prod");
+    assert_eq!(RumorKey::Member(member).to_string(), "record of a1a1a1a1");
+    assert_eq!(RumorKey::Service { group: group(), member }.to_string(), "service of redis.prod at a1a1a1a1");
 }

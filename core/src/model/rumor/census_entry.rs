@@ -1,0 +1,28 @@
+//! What a rumor adds to a picture of the ring's service groups: the census, and what the gateways show.
+
+use crate::model::id::{FileName, MemberId, ServiceGroup};
+use crate::model::rumor::{ElectionRumor, ServiceHealth, ServiceRumor, Version};
+
+/// What one rumor adds to the picture. What was withdrawn adds nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CensusEntry<'a> {
+    /// A member runs a service.
+    Runs(&'a ServiceRumor),
+    /// How a member's service is.
+    Fares(&'a ServiceHealth),
+    /// Operators gave a group its configuration, or a file.
+    Given {
+        /// Which group.
+        group: &'a ServiceGroup,
+        /// Which file; none for the configuration.
+        file: Option<&'a FileName>,
+        /// What they gave.
+        version: &'a Version,
+    },
+    /// How a group's election ended.
+    Leads(&'a ElectionRumor),
+    /// A member is banned.
+    Banned(&'a MemberId),
+    /// Nothing: membership shows it, or it was withdrawn.
+    Nothing,
+}

@@ -1,0 +1,144 @@
+//! Keys part by part: on disk, in traces and in sentences.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::model::digest;
+use crate::model::id::{FileName, MemberId, ServiceGroup};
+use crate::model::rumor::{RumorKey, RumorKind};
+
+/// What a key can consist of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// A service group.
+    Group,
+    /// A member.
+    Member,
+    /// A file of a group.
+    File,
+}
+
+impl Part {
+    /// The field's name, wherever keys are shown field by field.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Group => "service_group",
+            Self::Member => "member",
+            Self::File => "filename",
+        }
+    }
+}
+
+/// The parts of a key; with the kind they are the key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeyParts<'a> {
+    /// The service group that it says something about.
+    pub group: Option<&'a ServiceGroup>,
+    /// The member that it says something about.
+    pub member: Option<&'a MemberId>,
+    /// The file of the group.
+    pub file: Option<&'a FileName>,
+}
+
+impl RumorKind {
+    /// The names of all kinds.
+    pub const NAMES: [&'static str; Self::ALL.len()] = {
+        let mut names = [""; Self::ALL.len()];
+        let mut i = 0;
+        while i < names.len() {
+            names[i] = Self::ALL[i].name();
+            i += 1;
+        }
+        names
+    };
+
+    /// Whether keys of this kind have such a part.
+    pub(crate) fn has_part(self, part: Part) -> bool {
+        self.properties().key.contains(&part)
+    }
+
+    /// The kind of that name.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// The kind of an encoded key.
+    pub(crate) fn of_encoded(key: &[u8]) -> Option<Self> {
+        let name = key.split(|byte| *byte == 0).next()?;
+        Self::by_name(core::str::from_utf8(name).ok()?)
+    }
+
+    /// What is new when a rumor of this kind is told, said of the member that it is about, else of the group.
+    #[must_use]
+    pub const fn news(self) -> &'static str {
+        self.properties().news
+    }
+}
+
+impl RumorKey {
+    /// The least key of this kind about this group; none when the kind is not about groups.
+    pub(crate) fn first_of(kind: RumorKind, group: &ServiceGroup) -> Option<Self> {
+        let (member, file) = (MemberId::from_bytes([0; 16]), FileName::least());
+        let parts = KeyParts {
+            group: Some(group),
+            member: kind.has_part(Part::Member).then_some(&member),
+            file: kind.has_part(Part::File).then_some(&file),
+        };
+        Self::from_parts(kind, parts)
+    }
+
+    /// The service group that it says something about, where it does.
+    #[must_use]
+    pub const fn group(&self) -> Option<&ServiceGroup> {
+        self.parts().group
+    }
+
+    /// The member without whom it is worth nothing, where there is one.
+    #[must_use]
+    pub const fn owner(&self) -> Option<&MemberId> {
+        if self.kind().properties().is_owned { self.parts().member } else { None }
+    }
+
+    /// The key as bytes, for the durable state; distinct for distinct keys.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let KeyParts { group, member, file } = self.parts();
+        let texts = [group.map(ServiceGroup::as_str), file.map(FileName::as_str)];
+        let mut bytes = Vec::with_capacity(64);
+        bytes.extend_from_slice(self.kind().name().as_bytes());
+        for text in texts.into_iter().flatten() {
+            bytes.push(0);
+            bytes.extend_from_slice(text.as_bytes());
+        }
+        if let Some(member) = member {
+            bytes.push(0);
+            bytes.extend_from_slice(member.as_bytes());
+        }
+        bytes
+    }
+
+    pub(crate) fn hash(&self) -> u64 {
+        if let Self::Member(id) = self { digest::hash_member(id) } else { digest::hash_bytes(&self.encode()) }
+    }
+}
+
+/// As in "file users.acl of redis.prod"; a member is shown by the first eight digits of its id.
+impl fmt::Display for RumorKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let KeyParts { group, member, file } = self.parts();
+        f.write_str(self.kind().properties().noun)?;
+        if let Some(file) = file {
+            write!(f, " {file}")?;
+        }
+        if let Some(group) = group {
+            write!(f, " of {group}")?;
+        }
+        if let Some(member) = member {
+            let hex = member.to_hex();
+            let short = hex.get(..8).and_then(|digits| core::str::from_utf8(digits).ok()).unwrap_or_default();
+            write!(f, " {} {short}", if group.is_some() { "at" } else { "of" })?;
+        }
+        Ok(())
+    }
+}

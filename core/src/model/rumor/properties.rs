@@ -1,0 +1,47 @@
+//! What holds for every rumor of one kind. It is stated in the kind's own file; everything else asks.
+
+use crate::model::limits::Limit;
+use crate::model::rumor::key::Part;
+
+/// What holds for every rumor of one kind.
+#[derive(Debug)]
+pub(crate) struct Properties {
+    /// The word for the kind, in keys on disk, metrics and JSON.
+    pub(super) name: &'static str,
+    /// What its keys consist of, in their order.
+    pub(super) key: &'static [Part],
+    /// What a rumor of the kind is, in sentences.
+    pub(super) noun: &'static str,
+    /// What is new when one is told, said of the member that it is about, else of the group.
+    pub(super) news: &'static str,
+    /// Whether only the member in its key changes it.
+    pub(super) is_owned: bool,
+    /// Whether operators replace it as a whole, version by version, of which members keep a history.
+    pub(super) is_versioned: bool,
+    /// Whether a service finds it among the facts of its groups.
+    pub(super) is_fact: bool,
+    /// How many there may be.
+    pub(super) room: Room,
+}
+
+/// How many rumors of one kind there may be. Where members cannot hear each other each takes as many from its operators,
+/// so what the ring tells is given twice the room.
+#[derive(Debug)]
+pub(crate) struct Room {
+    /// In the whole ring.
+    pub(crate) in_ring: Option<(usize, Limit)>,
+    /// In one group.
+    pub(crate) in_group: Option<(usize, Limit)>,
+    /// Whether nothing else takes its room: the bound is the ring's and is not doubled.
+    pub(crate) is_own: bool,
+}
+
+impl Room {
+    /// What the rumors of all kinds have together.
+    pub(super) const SHARED: Self = Self { in_ring: None, in_group: None, is_own: false };
+
+    /// How many times as many the ring may tell as an operator may add here.
+    pub(crate) const fn times(&self) -> usize {
+        if self.is_own { 1 } else { 2 }
+    }
+}
