@@ -62,11 +62,7 @@ impl Checker for AcknowledgedVersions {
             ) => self.forget(*host),
             What::HostStarted { host, member, restored } => self.started(*host, *member, *restored),
             What::Restored { host, versions } => return self.restored(*host, versions),
-            What::Holds {
-                host,
-                key: key @ (RumorKey::ServiceConfig(_) | RumorKey::ServiceFile { .. }),
-                version,
-            } => {
+            What::Holds { host, key, version } if key.kind().is_versioned() => {
                 self.held.entry(*host).or_default().insert(key.clone(), *version);
             }
             What::Event { host, event } => {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use annulus_core::{EventKind, MemberId, RumorKey};
+use annulus_core::{EventKind, RumorKey};
 
 use super::Checker;
 use crate::action::HostId;
@@ -43,24 +43,13 @@ impl Checker for RumorVersions {
                 {
                     let gone = !matches!(&event.kind, EventKind::MemberChanged { to, .. } if *to != annulus_core::State::Departed);
                     if gone && let Some(known) = self.known.get_mut(host) {
-                        known.retain(|key, _| owner(key) != Some(*member));
+                        known.retain(|key, _| key.owner() != Some(member));
                     }
                 }
             }
             _ => {}
         }
         Ok(())
-    }
-}
-
-fn owner(key: &RumorKey) -> Option<MemberId> {
-    match key {
-        RumorKey::Service { member, .. } | RumorKey::ServiceHealth { member, .. } => Some(*member),
-        RumorKey::Member(_)
-        | RumorKey::Departure(_)
-        | RumorKey::ServiceConfig(_)
-        | RumorKey::ServiceFile { .. }
-        | RumorKey::Election(_) => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What reaches a node and what it answers: one input, every output, next input.
 
-use annulus_core::{EventKind, Input, InputId, Instant, Node, Output, Rumor, RumorKey, limits};
+use annulus_core::{EventKind, Input, InputId, Instant, Node, Output, Rumor, limits};
 
 use crate::engine::deed::Deed;
 use crate::engine::fingerprint::fingerprint;
@@ -101,7 +101,7 @@ impl<D: Deed> World<D> {
                         _ => None,
                     };
                     if let Some(key) = accepted
-                        && let Some(version) = version_of(node, &key)
+                        && let Some(version) = node.rumor(&key).map(Rumor::number)
                     {
                         self.note(Recording::Events, || What::Holds { host: HostId(index), key, version });
                     }
@@ -167,16 +167,4 @@ impl<D: Deed> World<D> {
             }
         }
     }
-}
-
-/// The version of a rumor that a node holds: its incarnation, and whether it was taken back.
-fn version_of(node: &Node, key: &RumorKey) -> Option<u64> {
-    node.rumors().find(|rumor| rumor.key() == *key).map(|rumor| match rumor {
-        Rumor::Service(service) => service.incarnation.0,
-        Rumor::ServiceHealth(health) => health.incarnation.0,
-        Rumor::ServiceConfig(config) => config.version.number,
-        Rumor::ServiceFile(file) => file.version.number,
-        Rumor::Election(outcome) => outcome.term,
-        Rumor::Member(_) | Rumor::Departure(_) => 0,
-    })
 }

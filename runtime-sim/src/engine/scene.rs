@@ -128,13 +128,7 @@ impl<D: Deed> Scene for World<D> {
 
 /// Number and content's hash of what a node holds of a group's configuration or file.
 pub(crate) fn held_version(node: &Node, key: &RumorKey) -> Option<(u64, u64)> {
-    let version = match key {
-        RumorKey::ServiceConfig(group) => node.group_config(group).map(|config| &config.version),
-        RumorKey::ServiceFile { group, name } => {
-            node.group_files(group).find(|file| file.name == *name).map(|file| &file.version)
-        }
-        _ => None,
-    };
+    let version = node.rumor(key).and_then(Rumor::version);
     version.map(|version| (version.number, version.hash()))
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use annulus_core::{MemberId, Node, Rumor, RumorKey, ServiceGroup, ServiceState, State};
+use annulus_core::{Authority, MemberId, Node, Rumor, RumorKey, ServiceGroup, ServiceState, State};
 
 use crate::engine::deed::Deed;
 use crate::engine::host::HostState;
@@ -96,17 +96,14 @@ fn membership<D: Deed>(
 fn rumors<D: Deed>(world: &World<D>, nodes: &[(HostId, &Node)]) -> Option<String> {
     let runs: BTreeSet<MemberId> = nodes.iter().map(|(_, node)| node.id()).collect();
     let of = |node: &Node| -> BTreeMap<RumorKey, Rumor> {
-        let counts = |key: &RumorKey| match key {
-            RumorKey::Departure(_) | RumorKey::ServiceConfig(_) | RumorKey::ServiceFile { .. } => true,
-            RumorKey::Election(_) => false,
-            RumorKey::Service { member, .. } | RumorKey::ServiceHealth { member, .. } => {
-                runs.contains(member)
-            }
-            RumorKey::Member(_) => false,
+        let counts = |rumor: &Rumor| match rumor.authority() {
+            Authority::Operator(_) | Authority::Ban(_) => true,
+            Authority::Owner(member) => runs.contains(member),
+            Authority::Voters(_) | Authority::Members(_) => false,
         };
         node.rumors()
+            .filter(|rumor| counts(rumor) && !rumor.is_tombstone())
             .map(|rumor| (rumor.key(), rumor.clone()))
-            .filter(|(key, rumor)| counts(key) && !rumor.is_tombstone())
             .collect()
     };
     let stale = nodes.iter().find_map(|(host, node)| Some((host, not_served(node)?)));

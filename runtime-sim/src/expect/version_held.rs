@@ -93,9 +93,6 @@ impl Room for VersionHeld {
 
 impl VersionHeld {
     fn key(&self) -> RumorKey {
-        match self.file.clone() {
-            None => RumorKey::ServiceConfig(self.group.clone()),
-            Some(name) => RumorKey::ServiceFile { group: self.group.clone(), name },
-        }
+        RumorKey::given(self.group.clone(), self.file.clone())
     }
 }

@@ -1,7 +1,7 @@
 //! Requests about configuration and files of service groups.
 
 use annulus_core::limits::{SERVICE_CONFIG_BYTES_MAX, SERVICE_FILE_BYTES_MAX};
-use annulus_core::{Command, FileName, Node, RumorKey, ServiceGroup, Version};
+use annulus_core::{Command, FileName, Node, Rumor, RumorKey, ServiceGroup, Version};
 
 use super::group_message::{
     GroupMember, GroupQuery, GroupStatus, GroupVersion, ServiceCfg, SvcFilePut, SvcGetDefaultCfg, SvcSetCfg,
@@ -128,10 +128,8 @@ pub(super) async fn query(ctl: &Ctl, request: GroupQuery) -> Result<Answer, NetE
 }
 
 fn status(node: &Node, group: ServiceGroup, name: Option<FileName>, wants_body: bool) -> GroupStatus {
-    let current = match &name {
-        None => node.group_config(&group).map(|config| &config.version),
-        Some(name) => node.group_files(&group).find(|file| file.name == *name).map(|file| &file.version),
-    };
+    let key = RumorKey::given(group.clone(), name.clone());
+    let current = node.rumor(&key).and_then(Rumor::version);
     let census = node.census();
     let population = census.group(&group).into_iter().flat_map(|group| group.population.values());
     let digest = node.versions_digest(&group);
@@ -144,10 +142,6 @@ fn status(node: &Node, group: ServiceGroup, name: Option<FileName>, wants_body: 
         version: name.is_none().then_some(member.config_incarnation),
     });
     let members = members.collect();
-    let key = match name {
-        None => RumorKey::ServiceConfig(group.clone()),
-        Some(name) => RumorKey::ServiceFile { group: group.clone(), name },
-    };
     let history = node.history(&key).into_iter().map(|entry| GroupVersion {
         version: entry.version,
         writer: entry.writer.map(|id| id.to_string()).unwrap_or_default(),

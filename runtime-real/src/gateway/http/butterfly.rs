@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use annulus_core::{
-    CensusVersions, Departure, MemberRecord, Node, Rumor, ServiceGroup, ServiceHealth, ServiceRumor,
+    CensusEntry, CensusVersions, MemberId, MemberRecord, Node, ServiceGroup, ServiceHealth, ServiceRumor,
 };
 use axum::extract::State;
 use axum::response::Response;
@@ -17,7 +17,7 @@ struct Ring {
     local: String,
     members: Vec<MemberRecord>,
     services: Vec<ServiceRumor>,
-    departures: Vec<Departure>,
+    departures: Vec<MemberId>,
     health: Vec<ServiceHealth>,
     /// What operators gave to each group.
     given: Vec<(ServiceGroup, CensusVersions)>,
@@ -35,16 +35,12 @@ fn look(node: &Node) -> Ring {
         accepted: node.metrics().rumors_accepted,
     };
     for rumor in node.rumors() {
-        match rumor {
-            Rumor::Service(service) if !service.tombstone => ring.services.push(service.clone()),
-            Rumor::Departure(departure) => ring.departures.push(departure.clone()),
-            Rumor::ServiceHealth(health) if !health.tombstone => ring.health.push(health.clone()),
-            Rumor::Service(_)
-            | Rumor::ServiceHealth(_)
-            | Rumor::Member(_)
-            | Rumor::ServiceConfig(_)
-            | Rumor::ServiceFile(_)
-            | Rumor::Election(_) => {}
+        match rumor.census_entry() {
+            CensusEntry::Runs(service) => ring.services.push(service.clone()),
+            CensusEntry::Banned(member) => ring.departures.push(*member),
+            CensusEntry::Fares(health) => ring.health.push(health.clone()),
+            // The census has them, group by group.
+            CensusEntry::Given { .. } | CensusEntry::Leads(_) | CensusEntry::Nothing => {}
         }
     }
     ring
@@ -69,8 +65,7 @@ fn to_json(ring: &Ring) -> Value {
         group[rumor.member_id.to_string()] =
             json!({ "health": rumor.health.name(), "incarnation": rumor.incarnation.0 });
     }
-    let departed: Vec<String> =
-        ring.departures.iter().map(|departure| departure.member_id.to_string()).collect();
+    let departed: Vec<String> = ring.departures.iter().map(MemberId::to_string).collect();
     let banned: Map<String, Value> =
         departed.iter().map(|id| (id.clone(), json!({ "departure": { "member_id": id } }))).collect();
     let mut configs = Map::new();

@@ -1,6 +1,6 @@
 //! An event in words, for operators: the text of `/events` and the message of a log line.
 
-use annulus_core::{EventKind, MemberId, RumorKey, Why};
+use annulus_core::{EventKind, KeyParts, MemberId, RumorKey, Why};
 
 use super::election;
 
@@ -101,39 +101,26 @@ pub fn sentence(kind: &EventKind) -> String {
 fn version_lost(key: &RumorKey, version: u64, winner: Option<&MemberId>) -> String {
     let winner = winner.map_or_else(|| "elsewhere".to_owned(), |id| format!("by {}", short(id)));
     format!(
-        "version {version} of the {} that was applied here is not in effect: another version {version} \
-         was applied {winner} at the same time and won; apply yours again under a higher number",
-        version_name(key)
+        "version {version} of the {key} that was applied here is not in effect: another version {version} \
+         was applied {winner} at the same time and won; apply yours again under a higher number"
     )
 }
 
-/// What a version is a version of.
-fn version_name(key: &RumorKey) -> String {
-    match key {
-        RumorKey::ServiceConfig(group) => format!("configuration of {group}"),
-        RumorKey::ServiceFile { group, name } => format!("file {name} of {group}"),
-        other => other.kind().name().to_owned(),
-    }
-}
-
+/// What is new, said of the member that it is about, else of the group.
 fn rumor_sentence(key: &RumorKey, from: Option<&MemberId>) -> String {
-    let (about, what) = match key {
-        RumorKey::Member(id) => (id, "has news".to_owned()),
-        RumorKey::Service { group, member } => (member, format!("tells of its service in {group}")),
-        RumorKey::ServiceHealth { group, member } => (member, format!("tells how its service in {group} is")),
-        RumorKey::Departure(id) => (id, "is banned".to_owned()),
-        RumorKey::ServiceConfig(_) | RumorKey::ServiceFile { .. } => {
-            let how = from.map_or_else(|| "by an operator".to_owned(), |id| format!("through {}", short(id)));
-            return format!("there is a new version of the {}, {how}", version_name(key));
-        }
-        RumorKey::Election(group) => {
-            let through = from.map_or(String::new(), |from| format!(", as {} passes on", short(from)));
-            return format!("who leads {group} has changed{through}");
-        }
+    let (KeyParts { group, member, file }, news) = (key.parts(), key.kind().news());
+    let file = file.map_or(String::new(), |name| format!(" {name}"));
+    let Some(about) = member else {
+        let group = group.map_or(String::new(), ToString::to_string);
+        let how =
+            from.map_or_else(|| "from this supervisor".to_owned(), |id| format!("through {}", short(id)));
+        return format!("{group} {news}{file}, {how}");
     };
+    let group = group.map_or(String::new(), |group| format!(" in {group}"));
+    let what = format!("{} {news}{file}{group}", short(about));
     match from {
-        None => format!("this supervisor tells the ring: {} {what}", short(about)),
-        Some(from) if from == about => format!("{} {what}", short(about)),
-        Some(from) => format!("{} {what}, as {} passes on", short(about), short(from)),
+        None => format!("this supervisor tells the ring: {what}"),
+        Some(from) if from == about => what,
+        Some(from) => format!("{what}, as {} passes on", short(from)),
     }
 }

@@ -1,6 +1,6 @@
 //! Events in sentences: which of them is news, and how it is told.
 
-use annulus_core::{Event, EventKind, Instant, RumorKey, ServiceName, ServiceState, State};
+use annulus_core::{Event, EventKind, Instant, ServiceName, ServiceState, State};
 
 use super::{FailedProbe, Narrator};
 use crate::action::HostId;
@@ -80,8 +80,7 @@ impl Narrator {
             EventKind::VersionLost { key, version, winner } => {
                 let winner = winner.map_or_else(|| "another member".to_owned(), |id| self.who(&id));
                 format!(
-                    "{name} learns that its version {version} of the {} lost against the one that {winner} took.",
-                    version_name(key)
+                    "{name} learns that its version {version} of the {key} lost against the one that {winner} took."
                 )
             }
             EventKind::Leaving => format!("{name} tells the ring that it leaves."),
@@ -120,14 +119,5 @@ impl Narrator {
             (_, None) => format!("{service} is no longer loaded on {name}{because}."),
         };
         self.say(at, &text);
-    }
-}
-
-/// What a version is a version of.
-fn version_name(key: &RumorKey) -> String {
-    match key {
-        RumorKey::ServiceConfig(group) => format!("configuration of {group}"),
-        RumorKey::ServiceFile { group, name } => format!("file {name} of {group}"),
-        other => other.name().to_owned(),
     }
 }
