@@ -4,6 +4,7 @@
 //! from each other. The rest is the same on every bed: `daemon` starts and ends supervisors, `observe` asks
 //! them over HTTP what they hold, and `perform` does what the scenario says when it says so.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "real daemons run in real time")]
+#![cfg_attr(not(feature = "cli"), allow(dead_code, reason = "the command line is what performs on a bed"))]
 
 pub(crate) mod daemon;
 pub(crate) mod figures;
