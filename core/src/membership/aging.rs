@@ -19,6 +19,7 @@ impl Membership {
         } else if self.housekeeping_at == Instant::FAR_FUTURE {
             let shortest_ms = self.timings.departed_after_ms.min(self.timings.forget_after_ms);
             self.housekeeping_at = now + Duration::from_millis((shortest_ms / 10).clamp(1_000, 60_000));
+            assert!(self.housekeeping_at > now, "one look is followed by a pause");
         }
     }
 
@@ -29,6 +30,7 @@ impl Membership {
         let aged: Vec<(MemberId, Instant)> = self.since.iter().map(|(id, at)| (*id, *at)).collect();
         for (id, since) in aged {
             let Some(mut record) = self.table.get(&id).copied() else { continue };
+            assert!(record.state >= State::Confirmed, "only members that are gone grow old");
             if record.state == State::Confirmed && since + departed_after <= ctx.now {
                 record.state = State::Departed;
                 self.change(ctx, record, Accusers::default(), Why::GoneTooLong, None);
@@ -45,7 +47,8 @@ impl Membership {
         self.end_suspicion(id);
         self.prober.cancel(id);
         self.since.remove(id);
-        self.table.remove(id);
+        let removed = self.table.remove(id);
+        assert!(removed.is_some(), "only a member that is known is forgotten");
         ctx.event(None, EventKind::MemberForgotten { member: *id });
         self.events.push_back(MembershipEvent::Forgotten { id: *id });
     }
@@ -60,6 +63,7 @@ impl Membership {
         let worst = self.since.iter().max_by_key(|(id, at)| (state_of(id), core::cmp::Reverse(**at)));
         let Some(id) = worst.map(|(id, _)| *id) else { return false };
         self.forget(ctx, &id);
+        assert!(self.table.len() < MEMBERS_MAX, "there is room now");
         true
     }
 }

@@ -19,6 +19,8 @@ use crate::wire::swim::Body;
 /// Pings that one probe sends directly, the first included.
 const PINGS: u32 = 3;
 
+const _: () = assert!(PINGS > 1, "one lost datagram is no suspicion");
+
 impl Membership {
     /// Begins the period's probe.
     pub(super) fn run_round(&mut self, ctx: &mut Context<'_>) {
@@ -29,11 +31,13 @@ impl Membership {
         // Keep the phase, so that members stay spread over the period.
         let planned = self.prober.next_round + period;
         self.prober.next_round = if planned > ctx.now { planned } else { ctx.now + period };
+        assert!(self.prober.next_round > ctx.now, "one round is followed by a pause");
         if self.leaving || self.prober.round_under_way() {
             return;
         }
         let me = *self.own();
         if let Some(target) = self.prober.next_target(&self.table, &me, &mut self.rng) {
+            assert!(target.id != self.me, "a member does not probe itself");
             if self.planted.has(Bug::ProbeSkipsOne) && self.table.iter().all(|r| r.id >= target.id) {
                 return;
             }
@@ -51,6 +55,8 @@ impl Membership {
         let timeout_ms = self.health.stretch_ms(self.timings.probe_timeout_ms);
         let verdict_ms = self.health.stretch_ms(self.timings.probe_verdict_ms);
         let (direct_by, verdict_by) = times(ctx.now, timeout_ms, verdict_ms);
+        assert!(ctx.now < direct_by && direct_by <= verdict_by, "the ways of a probe follow each other");
+        assert!(target.id != self.me, "a member does not probe itself");
         let seq = self.prober.seq();
         let again_at = ctx.now + Duration::from_millis(timeout_ms / u64::from(PINGS));
         let probe = Probe {
@@ -100,6 +106,8 @@ impl Membership {
             ctx.limit_reached(Limit::Verifications);
             return Heard::Known;
         }
+        assert!(told.id != self.me, "this member knows of itself");
+        assert!(told.state == State::Confirmed, "only a death is looked into");
         self.verifications.push_back(*told);
         self.run_verifications(ctx);
         Heard::Known
@@ -114,6 +122,7 @@ impl Membership {
             else {
                 continue;
             };
+            assert!(held.id == told.id, "a member is held under its id");
             let target = MemberRecord { incarnation: told.incarnation, state: State::Confirmed, ..held };
             self.begin_probe(ctx, &target, Purpose::Verify, None);
         }
@@ -140,6 +149,7 @@ impl Membership {
                 self.probe_failed(ctx, &probe);
                 continue;
             }
+            assert!(probe.target != self.me, "a member does not probe itself");
             let Some(target) = self.table.get(&probe.target).copied() else { continue };
             if probe.indirect.is_some() {
                 // Each way through a helper has four legs; where datagrams are lost, three ways are few.
@@ -169,6 +179,10 @@ impl Membership {
     /// Asks random members to probe for this one; how many.
     fn ask_helpers(&mut self, probe: &Probe, target: &MemberRecord) -> u32 {
         let helpers = self.random_members(self.timings.indirect_probes as usize, Some(&probe.target));
+        assert!(
+            helpers.iter().all(|helper| helper.id != probe.target),
+            "a member does not help to probe itself"
+        );
         for helper in &helpers {
             let body = Body::PingReq { seq: probe.seq, target: *target };
             self.events.push_back(MembershipEvent::Send { to: helper.swim_addr(), body, accuse: None });
@@ -178,6 +192,8 @@ impl Membership {
 
     /// The ping or its ack may have been lost.
     fn ping_again(&mut self, now: Instant, mut probe: Probe, target: &MemberRecord) {
+        assert!(probe.again > 0, "a ping is repeated so often and no more");
+        assert!(probe.indirect.is_none(), "once others are asked, pings have had their time");
         let left = probe.direct_by.saturating_since(now);
         probe.again_at = now + left / probe.again.max(1);
         probe.again -= 1;
@@ -188,6 +204,8 @@ impl Membership {
     }
 
     fn probe_failed(&mut self, ctx: &mut Context<'_>, probe: &Probe) {
+        assert!(probe.indirect.is_some(), "a probe fails after others were asked");
+        assert!(probe.nacks <= probe.helpers, "a helper answers once");
         ctx.metrics.probes_failed += 1;
         let event = ctx.event(
             probe.cause,
@@ -222,6 +240,7 @@ impl Membership {
     /// Another member buried this one, and it did not answer us either (as in Habitat).
     fn bury(&mut self, ctx: &mut Context<'_>, id: &MemberId, after: EventId) {
         let Some(mut record) = self.table.get(id).copied() else { return };
+        assert!(*id != self.me, "a member does not bury itself");
         if record.state <= State::Suspect {
             record.state = State::Confirmed;
             self.change(ctx, record, Accusers::default(), Why::ProbeFailed, Some(after));
@@ -232,10 +251,12 @@ impl Membership {
     fn accuse(&mut self, ctx: &mut Context<'_>, id: &MemberId, after: EventId) {
         let Some(mut record) = self.table.get(id).copied() else { return };
         let me = self.me;
+        assert!(*id != me, "a member does not accuse itself");
         match record.state {
             State::Alive => {
                 record.state = State::Suspect;
                 self.change(ctx, record, Accusers::one(me), Why::ProbeFailed, Some(after));
+                assert!(self.suspicions.contains_key(id), "a suspect has a suspicion");
                 // Lifeguard's buddy system: the suspect hears it first.
                 let body = Body::Gossip;
                 self.events.push_back(MembershipEvent::Send {
@@ -260,6 +281,7 @@ impl Membership {
     /// Tells requesters that their targets did not answer this member either.
     pub(super) fn run_relays(&mut self, ctx: &mut Context<'_>) {
         while let Some(relay) = self.relays.take_due(ctx.now) {
+            assert!(relay.nack_at <= ctx.now, "a helper gives the target its time");
             let body = Body::Nack { seq: relay.seq, target: relay.target };
             self.events.push_back(MembershipEvent::Send { to: relay.reply_to, body, accuse: None });
         }
@@ -272,6 +294,8 @@ impl Membership {
         accusers: Accusers,
         event: EventId,
     ) {
+        assert!(record.state == State::Suspect, "only a suspect has a suspicion");
+        assert!(record.id != self.me, "a member does not suspect itself");
         let asked = accusers.iter().any(|accuser| accuser == self.me).then_some(now);
         let suspicion = Suspicion {
             accusers,
@@ -286,11 +310,13 @@ impl Membership {
         self.suspicions_due.insert((now, record.id));
         self.suspicions.insert(record.id, suspicion);
         self.update_suspicion(&record.id, |_| {});
+        assert!(self.suspicions.len() <= self.suspicions_due.len(), "every suspicion is due");
     }
 
     pub(super) fn end_suspicion(&mut self, id: &MemberId) -> Option<Suspicion> {
         let suspicion = self.suspicions.remove(id)?;
-        self.suspicions_due.remove(&(suspicion.due, *id));
+        let was_due = self.suspicions_due.remove(&(suspicion.due, *id));
+        assert!(was_due, "every suspicion is due");
         Some(suspicion)
     }
 
@@ -303,8 +329,9 @@ impl Membership {
         suspicion.due = suspicion.next_step(&self.timings, members).0;
         let due = suspicion.due;
         if due != before {
-            self.suspicions_due.remove(&(before, *id));
-            self.suspicions_due.insert((due, *id));
+            let was_due = self.suspicions_due.remove(&(before, *id));
+            let is_new = self.suspicions_due.insert((due, *id));
+            assert!(was_due && is_new, "every suspicion is due once");
         }
     }
 
@@ -313,6 +340,7 @@ impl Membership {
     pub(super) fn plan_corroboration(&mut self, now: Instant, id: &MemberId) {
         let others = self.ring_size().saturating_sub(2).max(1) as u64;
         let wanted = u64::from(self.timings.corroborators);
+        assert!(*id != self.me, "a member does not check itself");
         let chosen = self.rng.chance(wanted.min(others), others);
         let wait_ms = self.rng.below(self.timings.probe_timeout_ms.max(1)) / 2;
         if chosen {
@@ -331,6 +359,7 @@ impl Membership {
                 self.suspicions_due.remove(&(due, id));
                 continue;
             };
+            assert!(suspicion.due == due, "a suspicion is due when it is said to be");
             let (step_due, step) = suspicion.next_step(&self.timings, members);
             let (event, accusers) = (suspicion.event, suspicion.accusers.len() as u32);
             if step_due > ctx.now {
@@ -364,6 +393,7 @@ impl Membership {
                     return;
                 }
                 if let Some(mut record) = self.table.get(id).copied() {
+                    assert!(record.state == State::Suspect, "only a suspicion runs out");
                     record.state = State::Confirmed;
                     let why = Why::SuspicionExpired { accusers };
                     self.change(ctx, record, Accusers::default(), why, Some(event));

@@ -28,6 +28,7 @@ impl LocalHealth {
     pub(crate) fn worse(&mut self, by: u32) -> bool {
         let before = self.score;
         self.score = self.score.saturating_add(by).min(self.max);
+        assert!(self.score <= self.max, "a score has a limit");
         before != self.score
     }
 

@@ -19,6 +19,9 @@ const OUTBID_MAX: u32 = 8;
 /// Accusers that a refutation goes to directly.
 const ACCUSERS_TOLD_MAX: usize = 8;
 
+const _: () = assert!(ACCUSERS_TOLD_MAX >= ACCUSERS_MAX, "every accuser that matters hears the refutation");
+const _: () = assert!(OUTBID_MAX > 1, "a backup that was restored is outbid once");
+
 impl Membership {
     /// Handles a datagram's body. Contact with its sender was noted before; `reply_to` is where it came from.
     pub(crate) fn handle_message(
@@ -52,6 +55,7 @@ impl Membership {
         seq: ProbeSeq,
         forward_to: Option<MemberRecord>,
     ) {
+        assert!(from.id != self.me, "a member hears others only");
         match forward_to {
             Some(requester) if requester.id != self.me => {
                 self.relays.answered(&requester.id, &from.id, seq);
@@ -86,6 +90,7 @@ impl Membership {
         seq: ProbeSeq,
         target: &MemberRecord,
     ) {
+        assert!(from.id != self.me, "a member hears others only");
         if target.id == self.me {
             // Somebody takes this member for the target's helper: answer for ourselves.
             let body = Body::Ack { seq, forward_to: None };
@@ -176,6 +181,7 @@ impl Membership {
     pub(crate) fn accusation_of(&mut self, spoken: &MemberRecord) -> Option<MemberRecord> {
         let just_met = self.just_met.take() == Some(spoken.id);
         let held = self.table.get(&spoken.id)?;
+        assert!(held.id == spoken.id, "a member is held under its id");
         let owed = held.state != State::Alive || held.incarnation > spoken.incarnation || just_met;
         (owed && spoken.state != State::Departed).then_some(*held)
     }
@@ -188,6 +194,7 @@ impl Membership {
         accusers: &Accusers,
         from: &MemberId,
     ) -> Heard {
+        assert!(*from != self.me, "a member hears others only");
         if told.id == self.me {
             return self.hear_of_self(ctx, told, from);
         }
@@ -224,6 +231,7 @@ impl Membership {
             return Heard::Known;
         }
         let address = if unknown(told.address) { held.address } else { told.address };
+        assert!(accepted || told.prevails_over(&held), "what is held gives way to what prevails");
         self.change(ctx, MemberRecord { address, ..*told }, *accusers, why, None);
         if told.state == State::Suspect {
             self.plan_corroboration(ctx.now, &told.id);
@@ -239,6 +247,8 @@ impl Membership {
         accusers: &Accusers,
         from: &MemberId,
     ) -> Heard {
+        assert!(told.id == held.id, "statements about one member are compared");
+        assert!(!told.prevails_over(held), "what prevails is taken in");
         let same_suspicion = told.state == State::Suspect
             && held.state == State::Suspect
             && told.incarnation == held.incarnation;
@@ -269,6 +279,7 @@ impl Membership {
         });
         let Some(by) = new else { return Heard::Known };
         let accusers = self.suspicions.get(id).map_or(0, |s| s.accusers.len() as u32);
+        assert!(accusers > 0, "a suspicion that was confirmed has accusers");
         let by = if by == self.me { *from } else { by };
         ctx.event(after, EventKind::SuspicionConfirmed { member: *id, by, accusers });
         self.events.push_back(MembershipEvent::Changed { id: *id, urgency: Urgency::Death });
@@ -277,6 +288,7 @@ impl Membership {
 
     /// Somebody buried a member that this one only suspects.
     fn hear_death_of_suspect(&mut self, ctx: &mut Context<'_>, id: &MemberId, from: &MemberId) -> Heard {
+        assert!(*from != self.me, "a member hears others only");
         let mut first = None;
         self.update_suspicion(id, |s| {
             if !s.confirmed_elsewhere {
@@ -296,6 +308,7 @@ impl Membership {
     fn yields_identity(&mut self, ctx: &mut Context<'_>, told: &MemberRecord, newest: Incarnation) -> bool {
         let own = *self.own();
         let (mine, theirs) = (own.swim_addr(), told.swim_addr());
+        assert!(told.id == own.id, "an identity is yielded to a copy of it");
         let known = own.address != UNSPECIFIED && told.address != UNSPECIFIED;
         if told.state != State::Alive || told.incarnation <= newest || !known || mine == theirs {
             return false;
@@ -313,6 +326,7 @@ impl Membership {
     /// Refutation (SWIM section 4.2): whoever is called worse than alive says otherwise, one incarnation higher.
     fn hear_of_self(&mut self, ctx: &mut Context<'_>, told: &MemberRecord, from: &MemberId) -> Heard {
         let own = *self.own();
+        assert!(told.id == own.id && *from != own.id, "others speak of this member");
         if self.leaving || self.banned.contains(&self.me) {
             // There is nothing to refute: it is going, or has to go.
             return Heard::Known;
@@ -341,6 +355,7 @@ impl Membership {
             if self.planted.has(Bug::RefuteSameIncarnation) {
                 incarnation = told.incarnation;
             }
+            assert!(incarnation >= newest, "an incarnation never goes back");
             self.raising = Some(incarnation);
             ctx.metrics.refutations += 1;
             let event = ctx.event(None, EventKind::Refuted { accusation: told.state, incarnation });

@@ -48,6 +48,7 @@ impl Index {
         }
         self.place(hash, entry_for(hash, slot));
         self.len += 1;
+        assert!(self.len < self.entries.len(), "an entry stays empty: a search ends there");
     }
 
     /// Takes out the place with this hash; whether it was there.
@@ -68,6 +69,7 @@ impl Index {
             }
         }
         self.entries[gap] = EMPTY;
+        assert!(self.len > 0, "what is taken out was put in");
         self.len -= 1;
         true
     }

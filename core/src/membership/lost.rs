@@ -22,6 +22,8 @@ const PEERS_PER_TRY: usize = 3;
 /// A peer that never showed up is tried this much less often than a lost member.
 const UNMET_PEER_FACTOR: u64 = 6;
 
+const _: () = assert!(PEERS_PER_TRY < PEERS_MAX && UNMET_PEER_FACTOR > 1);
+
 /// Whom to look for and when.
 #[derive(Debug)]
 pub(super) struct Lost {
@@ -33,6 +35,7 @@ pub(super) struct Lost {
 impl Lost {
     pub(super) fn new(mut peers: Vec<SocketAddr>, now: Instant) -> Self {
         peers.truncate(PEERS_MAX);
+        assert!(peers.len() <= PEERS_MAX, "peers have a limit");
         Self { peers, next: now, backoff_ms: ALONE_BACKOFF_MS_MIN }
     }
 }
@@ -41,6 +44,7 @@ impl Membership {
     /// Replaces the peers that are tried.
     pub(crate) fn handle_peers(&mut self, ctx: &mut Context<'_>, mut peers: Vec<SocketAddr>) {
         peers.truncate(PEERS_MAX);
+        assert!(self.lost.peers.len() <= PEERS_MAX, "peers have a limit");
         if peers != self.lost.peers {
             self.lost.peers = peers;
             self.lost.next = self.lost.next.min(ctx.now);
@@ -59,6 +63,7 @@ impl Membership {
         if self.lost.next > soon || self.lost.next < now {
             self.lost.next = soon;
         }
+        assert!(self.lost.next <= soon, "the next try comes within a period");
     }
 
     pub(super) fn run_reconnect(&mut self, ctx: &mut Context<'_>) {
@@ -80,6 +85,8 @@ impl Membership {
         // Spread, so that two halves of a ring do not try in step.
         let wait_ms = self.rng.between(wait_ms * 3 / 4, wait_ms * 5 / 4);
         self.lost.next = ctx.now + Duration::from_millis(wait_ms.max(1));
+        assert!(self.lost.next > ctx.now, "one try is followed by a pause");
+        assert!(self.lost.backoff_ms > 0, "tries while alone have a pause too");
     }
 
     /// Tries a few peers; with `unmet` only such as are not at the address of any member that is there.
@@ -93,6 +100,7 @@ impl Membership {
         }
         let own = *self.own();
         peers.retain(|p| *p != own.swim_addr());
+        assert!(peers.len() <= PEERS_MAX, "peers have a limit");
         let picks = self.rng.sample(peers.len(), PEERS_PER_TRY);
         for to in picks.into_iter().filter_map(|i| peers.get(i)) {
             ctx.metrics.reconnects += 1;
@@ -114,6 +122,10 @@ impl Membership {
         }
         let pick = self.rng.index(lost);
         let Some(record) = self.table.iter().filter(is_lost).nth(pick).copied() else { return false };
+        assert!(
+            record.id != self.me && record.state == State::Confirmed,
+            "the lost are others, believed dead"
+        );
         ctx.metrics.reconnects += 1;
         let body = Body::Ping { seq: self.prober.seq(), forward_to: None };
         self.events.push_back(MembershipEvent::Send { to: record.swim_addr(), body, accuse: Some(record) });

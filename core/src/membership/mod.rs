@@ -106,6 +106,8 @@ impl Membership {
         now: Instant,
     ) -> Self {
         let timings = config.timings.clone();
+        assert!(timings.probe_timeout_ms <= timings.probe_verdict_ms, "a configuration is checked");
+        assert!(timings.probe_verdict_ms <= timings.probe_period_ms, "a configuration is checked");
         let phase = Duration::from_millis(rng.below(timings.probe_period_ms.max(1)));
         let mut membership = Self {
             me: id,
@@ -148,6 +150,7 @@ impl Membership {
     /// Room for this many members, before they are restored one by one.
     pub(crate) fn reserve(&mut self, members: usize) {
         let me = *self.own();
+        assert!(self.table.len() == 1, "room is made before others are restored");
         self.table = MemberTable::with_capacity(members + 1);
         self.prober = Prober::new(self.prober.next_round);
         self.put(me);
@@ -158,6 +161,7 @@ impl Membership {
         if record.id == self.me || self.table.len() >= MEMBERS_MAX {
             return;
         }
+        assert!(self.suspicions.is_empty(), "members are restored before anything is judged");
         match record.state {
             State::Suspect => record.state = State::Alive,
             State::Confirmed | State::Departed => {
@@ -235,11 +239,13 @@ impl Membership {
                     }
                 }
             }
+            assert!(chosen.len() <= count, "so many are chosen and no more");
             return chosen;
         }
         let candidates: Vec<MemberRecord> = self.table.iter().filter(|r| fits(r)).copied().collect();
         let picks = self.rng.sample(candidates.len(), count);
         chosen.extend(picks.into_iter().filter_map(|i| candidates.get(i).copied()));
+        assert!(chosen.len() <= count, "so many are chosen and no more");
         chosen
     }
 
@@ -254,6 +260,10 @@ impl Membership {
     ) -> EventId {
         let id = record.id;
         let held = self.table.get(&id).copied();
+        assert!(
+            id != self.me || !matches!(record.state, State::Suspect | State::Confirmed),
+            "a member calls itself alive"
+        );
         let forgotten = self.planted.has(Bug::SuspicionSurvivesRefutation) && record.state == State::Alive;
         let suspicion = if forgotten { None } else { self.end_suspicion(&id) };
         let after = after.or(suspicion.map(|s| s.event));
@@ -343,6 +353,7 @@ impl Membership {
             record.state = State::Departed;
             self.change(ctx, record, Accusers::default(), Why::Operator, None);
         }
+        assert!(self.banned.contains(&id), "a ban is final");
         true
     }
 
@@ -372,6 +383,7 @@ impl Membership {
         let mut own = *self.own();
         assert!(own.state == State::Alive, "a member leaves once");
         own.incarnation = stored.unwrap_or(own.incarnation);
+        assert!(own.incarnation >= self.own().incarnation, "an incarnation never goes back");
         own.state = State::Departed;
         self.change(ctx, own, Accusers::default(), Why::Own, None);
     }
@@ -388,6 +400,7 @@ impl Membership {
         own.incarnation = incarnation;
         self.change(ctx, own, Accusers::default(), Why::Own, None);
         // Whoever accused this member hears it first; the rest of the ring through rumors.
+        assert!(self.own().incarnation == incarnation, "a member speaks in the incarnation that it stored");
         for accuser in core::mem::take(&mut self.accused_by) {
             if let Some(to) = self.table.get(&accuser).map(MemberRecord::swim_addr) {
                 let body = Body::Ping { seq: self.prober.seq(), forward_to: None };
@@ -396,6 +409,7 @@ impl Membership {
         }
         if self.outdone >= incarnation {
             let incarnation = self.outdone.next();
+            assert!(incarnation >= self.own().incarnation, "an incarnation never goes back");
             self.raising = Some(incarnation);
             self.events.push_back(MembershipEvent::Raise { incarnation });
         }
@@ -444,6 +458,7 @@ impl Membership {
         self.relays.clear();
         let verdict_ms = self.health.stretch_ms(self.timings.probe_period_ms + self.timings.probe_verdict_ms);
         self.doubt_until = Some(ctx.now + Duration::from_millis(verdict_ms.saturating_mul(2)));
+        assert!(self.prober.next_round >= ctx.now, "a member that slept probes anew");
         let ids: Vec<MemberId> = self.suspicions.keys().copied().collect();
         for id in ids {
             self.update_suspicion(&id, |s| {

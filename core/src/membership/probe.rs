@@ -21,6 +21,8 @@ use crate::model::time::Instant;
 /// Probes under way at one time: the round's own and the checks of suspects.
 pub(super) const PROBES_MAX: usize = 32;
 
+const _: () = assert!(PROBES_MAX > 1, "the round's own probe has room beside a check");
+
 /// Why a member is probed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
@@ -101,11 +103,13 @@ impl Walk {
             }
         }
         let first = if length == 0 { 0 } else { rng.below(length) };
+        assert!(length == 0 || gcd(stride, length) == 1, "a walk visits every place");
         Self { length, first, stride, visited: 0, newcomers: Vec::new() }
     }
 
     /// The next place; a newcomer's turn comes at a random moment of the rest of the walk (SWIM section 4.3).
     fn next(&mut self, rng: &mut Rng) -> Option<usize> {
+        assert!(self.visited <= self.length, "a walk visits every place once");
         let left = self.length - self.visited;
         let waiting = self.newcomers.len() as u64;
         if waiting > 0 && rng.chance(waiting, left + waiting) {
@@ -170,6 +174,7 @@ impl Prober {
                     && !stands_here(record, me)
                     && is_probed(record)
                 {
+                    assert!(record.id != me.id, "a member does not probe itself");
                     return Some(*record);
                 }
             }
@@ -183,6 +188,7 @@ impl Prober {
         if self.active.len() >= PROBES_MAX || self.is_probing(&probe.target) {
             return false;
         }
+        assert!(probe.direct_by <= probe.verdict_by, "others are asked before the verdict");
         self.active.push(probe);
         true
     }
@@ -209,6 +215,7 @@ impl Prober {
     pub(super) fn nacked(&mut self, target: &MemberId, seq: ProbeSeq) {
         if let Some(probe) = self.active.iter_mut().find(|p| p.target == *target && p.seq == seq) {
             probe.nacks = (probe.nacks + 1).min(probe.helpers);
+            assert!(probe.nacks <= probe.helpers, "a helper answers once");
         }
     }
 
@@ -217,6 +224,7 @@ impl Prober {
         for probe in self.active.iter_mut().filter(|p| p.target == *target) {
             probe.refused = true;
             probe.direct_by = probe.direct_by.min(now);
+            assert!(probe.direct_by <= now, "a refusal is an answer");
         }
     }
 
@@ -226,11 +234,14 @@ impl Prober {
 
     /// The first probe whose time has come, or which nothing can save.
     pub(super) fn take_due(&mut self, now: Instant) -> Option<Probe> {
+        assert!(self.active.len() <= PROBES_MAX, "probes have a limit");
         let at = self.active.iter().position(|p| p.due() <= now || p.hopeless())?;
         Some(self.active.swap_remove(at))
     }
 
     pub(super) fn put_back(&mut self, probe: Probe) {
+        assert!(!self.is_probing(&probe.target), "a member is probed once at a time");
+        assert!(self.active.len() < PROBES_MAX, "probes have a limit");
         self.active.push(probe);
     }
 

@@ -31,6 +31,7 @@ impl Relays {
             return false;
         }
         self.0.push(relay);
+        assert!(self.0.len() <= RELAYS_MAX, "relays have a limit");
         true
     }
 
@@ -51,6 +52,7 @@ impl Relays {
     }
 
     pub(super) fn take_due(&mut self, now: Instant) -> Option<Relay> {
+        assert!(self.0.len() <= RELAYS_MAX, "relays have a limit");
         let at = self.0.iter().position(|r| r.nack_at <= now)?;
         Some(self.0.swap_remove(at))
     }

@@ -39,6 +39,7 @@ impl Suspicion {
             length = timeout_min_ms(timings, members);
         }
         let deadline = self.started + Duration::from_millis(length);
+        assert!(length >= timeout_min_ms(timings, members), "the shortest suspicion is the least");
         // A member that was heard since is not dead yet, whatever others say.
         match self.heard {
             Some(heard) => deadline.max(heard + Duration::from_millis(timeout_min_ms(timings, members))),
@@ -52,6 +53,7 @@ impl Suspicion {
             return (at, Step::Check);
         }
         let deadline = self.deadline(timings, members);
+        assert!(deadline >= self.started, "a suspicion lasts");
         let question = Duration::from_millis(timings.probe_verdict_ms);
         match self.asked {
             // Its answer has had time to arrive, and what was found out is not old yet.
@@ -73,7 +75,9 @@ impl Suspicion {
 /// size, because that is how the time grows in which a refutation reaches everybody.
 pub(crate) fn timeout_min_ms(timings: &Timings, members: usize) -> u64 {
     let growth_milli = log10_milli(members).saturating_sub(1000) / 2;
-    timings.suspicion_timeout_ms_min.saturating_mul(1000 + growth_milli) / 1000
+    let min = timings.suspicion_timeout_ms_min.saturating_mul(1000 + growth_milli) / 1000;
+    assert!(min >= timings.suspicion_timeout_ms_min, "no ring makes a suspicion shorter");
+    min
 }
 
 /// The length of a suspicion with this many confirmations beyond the first accusation, in milliseconds.
@@ -88,7 +92,9 @@ pub(crate) fn timeout_ms(timings: &Timings, members: usize, confirmations: u32) 
     let max = min.saturating_mul(u64::from(timings.suspicion_max_factor));
     // max - (max - min) * log(confirmations + 1) / log(wanted + 1)
     let part = log2_milli(u64::from(confirmations) + 1) * 1000 / log2_milli(u64::from(wanted) + 1).max(1);
-    max - (max - min) * part.min(1000) / 1000
+    let length = max - (max - min) * part.min(1000) / 1000;
+    assert!(min <= length && length <= max, "a suspicion stays within its two times");
+    length
 }
 
 /// 1000 times log10, rounded down a little; 0 below 2.
@@ -103,6 +109,7 @@ fn log2_milli(n: u64) -> u64 {
     }
     let whole = u64::from(n.ilog2());
     let power = 1_u64 << whole;
+    assert!(power <= n && n - power < power, "the whole part is the greatest power below");
     whole * 1000 + ((u128::from(n - power) * 1000) / u128::from(power)) as u64
 }
 

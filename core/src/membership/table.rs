@@ -58,6 +58,7 @@ impl MemberTable {
     pub(crate) fn put(&mut self, record: MemberRecord) -> Option<usize> {
         if let Some(slot) = self.slot_of(&record.id) {
             let held = self.records[slot];
+            assert!(held.id == record.id, "a member keeps its place");
             self.uncount(&held);
             self.records[slot] = record;
             self.count_in(&record);
@@ -71,7 +72,16 @@ impl MemberTable {
         self.records.push(record);
         self.count_in(&record);
         self.index.insert(hash_member(&record.id), slot, hashes(&self.records));
+        self.check();
         Some(slot)
+    }
+
+    /// Every member is counted in one state.
+    fn check(&self) {
+        assert!(self.counts.iter().sum::<usize>() == self.records.len(), "every member is in one state");
+        let departed = self.count(State::Departed);
+        let digested = self.digest.records() as usize;
+        assert!(digested + departed == self.records.len(), "digests leave out those that departed");
     }
 
     /// Forgets a member.
@@ -86,7 +96,9 @@ impl MemberTable {
             self.index.insert(moved, slot, hashes(&self.records));
         }
         let removed = self.records.swap_remove(slot);
+        assert!(removed.id == *id, "the member that is forgotten is the one");
         self.uncount(&removed);
+        self.check();
         Some(removed)
     }
 
@@ -98,6 +110,7 @@ impl MemberTable {
     }
 
     fn uncount(&mut self, record: &MemberRecord) {
+        assert!(self.count(record.state) > 0, "what is counted out was counted in");
         self.counts[record.state as usize] -= 1;
         if let Some((key, version)) = digested(record) {
             self.digest.remove(key, version);
