@@ -19,6 +19,8 @@ const RESTARTS_MAX: u32 = 4;
 /// Votes are asked for this often within the time of one answer.
 const AGAIN: u32 = 4;
 
+const _: () = assert!(AGAIN > 0 && RESTARTS_MAX > 0);
+
 /// A round of asking, or of voting.
 #[derive(Debug)]
 pub(super) struct Campaign {
@@ -50,6 +52,7 @@ impl Group {
     /// "Would you vote for me?"
     pub(super) fn begin_asking(&mut self, env: &mut Env<'_, '_>) {
         let now = env.ctx.now;
+        assert!(self.may_ask(), "only who may lead asks");
         if self.is_led(env.me, now) {
             // A member without a vote leaves the search to the voters, unless they are as helpless.
             self.ask_at(now + Duration::from_millis(env.timings.election_backoff_ms_max));
@@ -71,6 +74,7 @@ impl Group {
         let suitability = self.voter().suitability;
         let body = Body::Ask { suitability, electorate: electorate.clone() };
         self.send_to_voters(env, &campaign.count, term, round, &body);
+        assert!(!matches!(self.stance, Stance::Leading(_)), "a leader is no candidate");
         self.stance = Stance::Campaigning(campaign);
         if is_voter {
             self.on_ask(env, env.me, (term, round), suitability, &electorate);
@@ -85,6 +89,8 @@ impl Group {
         wait_ms: u64,
         restarts: u32,
     ) -> Campaign {
+        assert!(term > self.vote.term, "a campaign is for a term to come");
+        assert!(restarts <= RESTARTS_MAX, "rounds are begun at once so often and no more");
         self.round += 1;
         let (electorate, count) = self.count(env);
         Campaign {
@@ -123,6 +129,8 @@ impl Group {
         if term > ELECTION_TERM_MAX {
             return env.ctx.limit_reached(Limit::ElectionTerms);
         }
+        assert!(self.promise.is_none(), "a candidate is bound to nobody");
+        assert!(!matches!(self.stance, Stance::Leading(_)), "a leader is no candidate");
         let mut campaign = self.campaign(env, Step::Vote, term, env.timings.election_answer_ms * 2, 0);
         campaign.again_at = env.ctx.now + Duration::from_millis(env.timings.election_answer_ms) / AGAIN;
         let (round, electorate) = (campaign.round, campaign.electorate.clone());
@@ -148,6 +156,7 @@ impl Group {
     pub(super) fn vote_again(&mut self, env: &mut Env<'_, '_>) {
         let now = env.ctx.now;
         let Stance::Campaigning(campaign) = &mut self.stance else { return };
+        assert!(campaign.step == Step::Vote, "only votes are asked for again");
         campaign.again_at = now + Duration::from_millis(env.timings.election_answer_ms) / AGAIN;
         let (term, round, electorate) = (campaign.term, campaign.round, campaign.electorate.clone());
         let silent = campaign.count.voters().into_iter().filter(|id| !campaign.votes.contains_key(id));
@@ -163,6 +172,7 @@ impl Group {
         let voter = self.voter();
         match &mut self.stance {
             Stance::Campaigning(campaign) if campaign.round == round => {
+                assert!(campaign.step == Step::Vote, "an own vote is given in a vote");
                 campaign.votes.insert(env.me, voter);
                 self.count_votes(env);
             }
@@ -187,6 +197,7 @@ impl Group {
             return;
         }
         campaign.heard.insert(from);
+        assert!(campaign.restarts <= RESTARTS_MAX, "rounds are begun at once so often and no more");
         let may_restart = campaign.step == Step::Ask && campaign.restarts < RESTARTS_MAX;
         let restarts = campaign.restarts + 1;
         let lacking = match verdict {
@@ -220,6 +231,7 @@ impl Group {
             self.vote.term = term;
             self.vote.candidate = None;
         }
+        assert!(self.vote.term <= ELECTION_TERM_MAX, "a term that cannot be outbid is never taken in");
         higher
     }
 
@@ -228,6 +240,7 @@ impl Group {
         if !campaign.count.carries(&campaign.votes) {
             return;
         }
+        assert!(!campaign.votes.is_empty(), "a majority has members");
         // Before an electorate is founded everybody who can be reached is heard, in case that one knows of another.
         let founds = !campaign.electorate.is_founded() && campaign.step == Step::Ask;
         let alive = |id: &MemberId| self.roll.members.get(id) == Some(&true);
@@ -250,6 +263,7 @@ impl Group {
         {
             return self.count_votes(env);
         }
+        assert!(campaign.until <= now, "a round has its time");
         let (answered, needed) = (campaign.heard.len(), campaign.count.needed());
         let bound = campaign.waits.values().min().copied();
         self.learned.clear();

@@ -58,7 +58,16 @@ impl Count {
             };
             seated.iter().copied().chain(others).take(ELECTORATE_MAX).collect()
         });
-        Self { seated, filled, size_min }
+        let count = Self { seated, filled, size_min };
+        assert!(
+            count.filled.is_none() || count.seated.len() < size_min,
+            "a large electorate is not filled up"
+        );
+        assert!(
+            count.filled.as_ref().is_none_or(|f| f.len() <= ELECTORATE_MAX),
+            "more voters than the limit"
+        );
+        count
     }
 
     /// Whom to ask.
@@ -68,7 +77,9 @@ impl Count {
 
     /// How many votes are needed.
     pub(super) fn needed(&self) -> usize {
-        majority(self.voters().len().max(self.size_min))
+        let needed = majority(self.voters().len().max(self.size_min));
+        assert!(needed * 2 > self.voters().len(), "two quorums share a voter");
+        needed
     }
 
     /// Whether these members' votes carry. A voter that does not run the service counts only while there are more
@@ -93,6 +104,7 @@ impl Count {
 pub(super) fn next(electorate: &Electorate, roll: &Roll, me: &MemberId) -> Option<Electorate> {
     let size_min = roll.size_min as usize;
     let seats = electorate.members.len();
+    assert!(seats <= ELECTORATE_MAX, "more voters than the limit");
     let has_room = seats > size_min;
     let is_gone = |id: &&MemberId| *id != me && (roll.gone.contains(*id) || roll.banned.contains(*id));
     let is_dead =
@@ -110,5 +122,7 @@ pub(super) fn next(electorate: &Electorate, roll: &Roll, me: &MemberId) -> Optio
 
 fn changed(from: &Electorate, members: impl Iterator<Item = MemberId>) -> Electorate {
     let proposal = Electorate::proposal(members);
+    let (before, after) = (from.members.len(), proposal.members.len());
+    assert!(before.abs_diff(after) == 1, "an electorate changes by one member at a time");
     Electorate { term: from.term, version: from.version + 1, members: proposal.members }
 }

@@ -129,6 +129,8 @@ impl Group {
             vote = Vote { electorate: vote.electorate, ..Vote::default() };
         }
         let ready_at = now + wait;
+        assert!(vote.electorate.members.len() <= ELECTORATE_MAX, "what was stored was within its limits");
+        assert!(ready_at >= now, "a promise of the last life is not over before this one begins");
         let founder = vote.candidate.filter(|_| !vote.electorate.is_founded()).map(|id| (vote.term, id));
         Self { ready_at, next_ask_at: ready_at, vote, founder, ..Self::new(name, now) }
     }
@@ -143,6 +145,8 @@ impl Group {
         if self.fitness.is_none() {
             self.stop_campaign();
         }
+        let is_campaigning = matches!(self.stance, Stance::Campaigning(_));
+        assert!(self.fitness.is_some() || !is_campaigning, "who runs nothing of the group is no candidate");
         self.reconsider_leading(env);
         self.update_role(env);
     }
@@ -151,6 +155,8 @@ impl Group {
         if self.roll == roll {
             return;
         }
+        assert!(roll.size_min > 0, "an electorate has a seat");
+        assert!(!roll.gone.iter().any(|id| roll.members.contains_key(id)), "who is gone is in no roll");
         let enough = |roll: &Roll| roll.members.len() >= roll.size_min as usize;
         let alive = |roll: &Roll| roll.members.values().filter(|alive| **alive).count();
         let (could, can) = (enough(&self.roll), enough(&roll));
@@ -224,6 +230,10 @@ impl Group {
         }
         let Some(outcome) = self.outcome.clone() else { return };
         self.found_with(env, &outcome);
+        assert!(
+            before.as_ref().is_none_or(|b| outcome.term >= b.term),
+            "the term of an outcome never goes back"
+        );
         let is_other = outcome.leader != env.me;
         let is_new = before.is_none_or(|b| (b.term, b.leader) != (outcome.term, outcome.leader));
         if is_new && is_other && !outcome.ended {
@@ -257,6 +267,7 @@ impl Group {
             self.cause = ended.and_then(|p| p.event).or(self.cause);
             self.ask_at(now);
         }
+        assert!(self.promise.as_ref().is_none_or(|p| p.until > now), "a promise that is over binds nobody");
         if self.storing.retry_at.is_some_and(|at| at <= now) {
             self.storing.retry_at = None;
             self.store(env, None);
@@ -296,6 +307,7 @@ impl Group {
 
     pub(super) fn ask_at(&mut self, at: Instant) {
         self.next_ask_at = at.max(self.ready_at);
+        assert!(self.next_ask_at >= self.ready_at, "a restarted member keeps its old promises first");
     }
 
     /// How votes are counted now, for the electorate that is known or, without one, for the one to be founded.
@@ -336,6 +348,7 @@ impl Group {
     pub(super) fn note_proposal(&mut self, term: u64, candidate: MemberId, proposal: &Electorate) {
         if !proposal.is_founded() && !self.vote.electorate.is_founded() {
             self.vote.electorate = Electorate::proposal(proposal.members.iter().copied());
+            assert!(self.vote.electorate.members.len() <= ELECTORATE_MAX, "more voters than the limit");
             self.founder = Some((term, candidate));
         }
     }
@@ -346,7 +359,8 @@ impl Group {
             return;
         }
         let members = core::mem::take(&mut self.vote.electorate.members);
-        self.install(&Electorate { term: outcome.term, version: 1, members });
+        let is_installed = self.install(&Electorate { term: outcome.term, version: 1, members });
+        assert!(is_installed, "the first electorate is later than none");
         self.store(env, None);
     }
 
@@ -360,6 +374,7 @@ impl Group {
             self.founder = None;
             self.learned.clear();
         }
+        assert!(!newer || self.vote.electorate.is_founded(), "an electorate that is taken in was founded");
         newer
     }
 
@@ -370,6 +385,7 @@ impl Group {
             self.storing.next.extend(after);
             return;
         }
+        assert!(self.storing.next.is_empty(), "only behind a write that is under way another one waits");
         self.storing.now.extend(after);
         self.storing.in_flight = true;
         let write = vote::store(&self.name, &self.vote);
@@ -399,6 +415,8 @@ impl Group {
     }
 
     pub(super) fn handle_stored(&mut self, env: &mut Env<'_, '_>, stored: bool) {
+        assert!(self.storing.in_flight, "the disk answers for what it was asked");
+        assert!(self.storing.next.is_empty() || self.storing.again, "what waits for a write has one to come");
         let after = core::mem::take(&mut self.storing.now);
         self.storing.in_flight = false;
         self.storing.now = core::mem::take(&mut self.storing.next);
@@ -446,6 +464,7 @@ impl Group {
         let founded = self.vote.electorate.is_founded();
         if !founded && known < size_min {
             let missing = size_min - known;
+            assert!(missing > 0, "what is waited for is missing");
             let word = if missing == 1 { "member" } else { "members" };
             return (ElectionStatus::Waiting { missing }, format!("waiting for {missing} more {word}"));
         }
@@ -472,6 +491,8 @@ impl Group {
             Stance::Leading(leading) => leading.acts_until().filter(|until| *until > now),
             _ => None,
         };
+        let leads = self.leads().is_some();
+        assert!(acting_until.is_none() || leads, "only a leader acts as one");
         let outcome = self.outcome.as_ref().filter(|_| status == ElectionStatus::Finished);
         Some(ElectionView {
             group: self.name.clone(),

@@ -7,7 +7,7 @@ use core::time::Duration;
 use super::group::{After, Group, Stance};
 use super::voter::Promise;
 use super::{ElectionsEvent, Env, electorate, lease};
-use crate::model::ballot::{Body, Electorate, Verdict, Voter};
+use crate::model::ballot::{Body, Electorate, Step, Verdict, Voter};
 use crate::model::election::{ElectionEvent, LeaseEnd};
 use crate::model::id::MemberId;
 use crate::model::limits::ELECTION_TERM_MAX;
@@ -19,6 +19,8 @@ use crate::model::time::Instant;
 const SENDS_MAX: usize = 32;
 /// Requests in one renewal period, when answers are missing.
 const TRIES: u32 = 4;
+
+const _: () = assert!(SENDS_MAX > TRIES as usize, "answers of a whole renewal period are counted");
 
 /// What a voter last granted.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +72,8 @@ impl Group {
         let Stance::Campaigning(campaign) = core::mem::replace(&mut self.stance, Stance::Idle) else {
             return;
         };
+        assert!(campaign.step == Step::Vote, "who was only asked has not voted");
+        assert!(campaign.term <= self.vote.term, "a leader took part in its own term");
         let votes = campaign.votes.len();
         let grant = |(id, voter)| (id, Granted { sent: campaign.sent, voter });
         self.stance = Stance::Leading(Leading {
@@ -95,6 +99,8 @@ impl Group {
 
     /// This member has won a term: it puts the electorate down in its own name and lets the ring know.
     fn won(&mut self, env: &mut Env<'_, '_>, term: u64, electorate: Electorate, votes: usize) {
+        assert!(matches!(self.stance, Stance::Leading(_)), "who has won leads");
+        assert!(term <= self.vote.term, "a leader took part in its own term");
         let voters = electorate.members.len() as u32;
         let version = electorate.version + 1;
         self.vote.electorate = Electorate { term, version, members: electorate.members };
@@ -143,6 +149,10 @@ impl Group {
         voter: Voter,
     ) {
         let Stance::Leading(leading) = &mut self.stance else { return };
+        assert!(
+            leading.raising.is_none_or(|term| term > leading.term),
+            "a leader is confirmed in a later term"
+        );
         match verdict {
             Verdict::Yes => {
                 let Some((_, sent)) = leading.sends.iter().find(|(r, _)| *r == round).copied() else {
@@ -193,6 +203,7 @@ impl Group {
         };
         let Some(mut since) = times.into_iter().rev().find(carried) else { return };
         let last = leading.sends.back().map_or(now, |(_, sent)| *sent);
+        assert!(since <= now, "a lease counts from a request that has left");
         let is_answered = since >= last;
         if env.planted.has(Bug::LeaseFromAnswer) {
             since = now;
@@ -201,6 +212,7 @@ impl Group {
         if until > leading.lease_until {
             leading.lease_until = until;
             leading.give_up_at = until - Duration::from_millis(env.timings.lease_margin_ms);
+            assert!(leading.give_up_at <= leading.lease_until, "a leader gives up before its lease ends");
         }
         if is_answered {
             leading.next_send = last + Duration::from_millis(env.timings.lease_renew_ms);
@@ -236,6 +248,7 @@ impl Group {
             if leading.sends.len() > SENDS_MAX {
                 leading.sends.pop_front();
             }
+            assert!(leading.sends.len() <= SENDS_MAX, "answers of so many requests are counted");
         }
         let (electorate, count) = self.count(env);
         let lease_ms = env.timings.lease_ms;
@@ -245,6 +258,7 @@ impl Group {
                 self.send_to_voters(env, &count, term, round, &body);
             }
             Some(higher) => {
+                assert!(higher > term, "a leader is confirmed in a later term");
                 if higher > self.vote.term {
                     self.vote.term = higher;
                     self.vote.candidate = Some(env.me);
@@ -274,6 +288,7 @@ impl Group {
         let (electorate, count) = self.count(env);
         let Stance::Leading(leading) = &mut self.stance else { return };
         let Some(term) = leading.raising.filter(|_| count.carries(&leading.raised)) else { return };
+        assert!(term > leading.term && term <= self.vote.term, "a leader is confirmed in a later term");
         leading.term = term;
         leading.raising = None;
         let votes = leading.raised.len();
@@ -310,6 +325,7 @@ impl Group {
             return;
         }
         if let Some(next) = electorate::next(&self.vote.electorate, &self.roll, &env.me) {
+            assert!(next.version > stamp.1, "each change of an electorate has a number of its own");
             let (term, version, voters) = (leading.term, next.version, next.members.len() as u32);
             self.vote.electorate = Electorate { term, ..next };
             self.report(env, term, ElectionEvent::ElectorateChanged { version, voters });
@@ -340,6 +356,8 @@ impl Group {
     /// Stops acting at once; the voters are free as soon as the own service has stopped acting too.
     fn hand_over(&mut self, env: &mut Env<'_, '_>, successor: Option<MemberId>) {
         let Stance::Leading(leading) = &mut self.stance else { return };
+        assert!(leading.yielding.is_none(), "a leader hands over once");
+        assert!(successor != Some(env.me), "a leader hands over to another");
         let term = leading.term;
         leading.yielding = Some(successor);
         self.report(env, term, ElectionEvent::HandedOver { to: successor });
@@ -350,6 +368,7 @@ impl Group {
     pub(super) fn handle_demoted(&mut self, env: &mut Env<'_, '_>) {
         let Stance::Leading(leading) = &self.stance else { return };
         let (term, Some(successor)) = (leading.term, leading.yielding) else { return };
+        assert!(successor != Some(env.me), "a leader hands over to another");
         self.release(env, term, successor);
         self.stance = Stance::Idle;
         self.ask_at(env.ctx.now + Duration::from_millis(env.timings.election_answer_ms * 2));
@@ -376,6 +395,7 @@ impl Group {
         let (term, until) = (leading.term, leading.lease_until);
         self.stance = Stance::Idle;
         self.report(env, term, ElectionEvent::Lost { why });
+        assert!(until < Instant::FAR_FUTURE, "a lease ends");
         let own = Promise { to: env.me, term, until, event: self.cause };
         if until > env.ctx.now && self.promise.is_none() {
             self.promise = Some(own);

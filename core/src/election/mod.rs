@@ -96,7 +96,7 @@ use crate::model::context::{Context, earliest};
 use crate::model::election::{ElectionView, Fitness, Role};
 use crate::model::id::{MemberId, ServiceGroup};
 use crate::model::io::WakeReason;
-use crate::model::limits::{ELECTIONS_MAX, Limit};
+use crate::model::limits::{ELECTIONS_MAX, LEASE_MS_MAX, Limit};
 use crate::model::planted::{Bug, Planted};
 use crate::model::rng::Rng;
 use crate::model::row::Write;
@@ -193,6 +193,9 @@ impl Elections {
             groups.insert(name.clone(), Group::restored(name, vote, now, planted));
         }
         let timings = config.timings.clone();
+        assert!(timings.lease_margin_ms < timings.lease_ms, "a leader gives up before its lease ends");
+        assert!(timings.lease_renew_ms < timings.lease_ms, "a lease is renewed before it ends");
+        assert!(timings.lease_ms <= LEASE_MS_MAX, "no lease is longer than what a voter promises");
         Self { me, timings, planted, rng, groups, events: VecDeque::new() }
     }
 
@@ -215,6 +218,7 @@ impl Elections {
             }
             self.groups.insert(name.clone(), Group::new(name.clone(), ctx.now));
         }
+        assert!(self.groups.len() <= ELECTIONS_MAX, "more elections than the limit");
         if let Some(group) = self.groups.get_mut(name) {
             group.handle_fitness(env!(self, ctx), fitness);
         }

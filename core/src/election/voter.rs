@@ -65,6 +65,7 @@ impl Group {
         if ballot.asks.len() < ASKS_MAX || ballot.asks.contains_key(&from) {
             ballot.asks.insert(from, Ask { round, suitability, electorate: electorate.clone() });
         }
+        assert!(ballot.asks.len() <= ASKS_MAX, "more candidates than the limit");
     }
 
     /// The moment is over: yes to the best candidate, and to nobody else for a while.
@@ -72,6 +73,7 @@ impl Group {
         let Some(ballot) = self.ballot.take() else { return };
         let best = ballot.asks.iter().max_by_key(|(id, ask)| (ask.suitability, **id)).map(|(id, _)| *id);
         let Some(best) = best else { return };
+        assert!(ballot.asks.len() <= ASKS_MAX, "more candidates than the limit");
         for (from, ask) in ballot.asks {
             let objection = self.objection(env, &from, &ask.electorate);
             let verdict = objection.unwrap_or_else(|| {
@@ -117,6 +119,9 @@ impl Group {
             return self.reply(env, from, round, Step::Vote, verdict);
         }
         let again = term == self.vote.term && self.vote.candidate == Some(from);
+        let is_free = again || term > self.vote.term || env.planted.has(Bug::VotesTwice);
+        assert!(is_free, "one vote in each term");
+        assert!(!matches!(self.stance, Stance::Leading(_)), "a leader votes for itself");
         self.vote.term = term;
         self.vote.candidate = Some(from);
         self.note_proposal(term, from, electorate);
@@ -156,6 +161,7 @@ impl Group {
             self.vote.term = term;
             self.vote.candidate = None;
         }
+        assert!(self.vote.term == term, "a voter follows the leader's term");
         let changed = self.install(electorate) | raised | self.note_lease(lease_ms);
         self.failures = 0;
         self.searching = false;
@@ -168,6 +174,7 @@ impl Group {
     pub(super) fn note_lease(&mut self, lease_ms: u64) -> bool {
         let longer = lease_ms > self.vote.lease_ms;
         self.vote.lease_ms = self.vote.lease_ms.max(lease_ms);
+        assert!(self.vote.lease_ms <= LEASE_MS_MAX, "a lease has a limit");
         longer
     }
 
@@ -177,6 +184,8 @@ impl Group {
         // An answer to an old request must not shorten what a later one was promised.
         let held = self.promise.as_ref().filter(|p| p.to == to && p.term == term).map(|p| p.until);
         let until = held.map_or(until, |held| held.max(until));
+        assert!(held.is_none_or(|held| until >= held), "a promise is never shortened");
+        assert!(!matches!(self.stance, Stance::Leading(_)), "a leader is bound to nobody");
         self.promise = Some(Promise { to, term, until, event: self.cause });
         self.stop_campaign();
         if self.ballot.is_some() {
@@ -200,6 +209,10 @@ impl Group {
             self.learn_outcome(env, outcome);
         }
         let now = env.ctx.now;
+        assert!(
+            self.promise.as_ref().is_none_or(|p| (p.to, p.term) != (from, term)),
+            "who releases binds nobody"
+        );
         let turn = Duration::from_millis(env.timings.election_answer_ms);
         match successor {
             Some(successor) if successor == env.me => {
