@@ -34,6 +34,12 @@ impl Accusers {
         behind.rotate_right(1);
         behind[0] = Some(id);
         self.len = (self.len + 1).min(ACCUSERS_MAX as u8);
+        assert!(
+            self.ids.iter().is_sorted_by_key(|id| id.is_none()),
+            "the places are filled from the first on"
+        );
+        let held = &self.ids[..usize::from(self.len)];
+        assert!(held.is_sorted() && held.contains(&Some(id)), "an accuser that changes the set is in it");
         true
     }
 

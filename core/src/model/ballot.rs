@@ -35,6 +35,10 @@ impl Electorate {
         members.sort_unstable();
         members.dedup();
         members.truncate(ELECTORATE_MAX);
+        assert!(
+            members.is_sorted() && members.len() <= ELECTORATE_MAX,
+            "voters stand in order, within the limit"
+        );
         Self { term: 0, version: 0, members }
     }
 

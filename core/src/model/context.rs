@@ -46,6 +46,7 @@ impl Outputs {
     /// The number of an effect that a component asks for itself.
     fn next_effect_id(&mut self) -> EffectId {
         self.effects += 1;
+        assert!(self.effects > 0, "effects are counted from 1");
         EffectId(self.effects)
     }
 
@@ -73,6 +74,7 @@ impl Context<'_> {
     pub(crate) fn event(&mut self, after: Option<EventId>, kind: EventKind) -> EventId {
         self.outputs.events += 1;
         let id = EventId(self.outputs.events);
+        assert!(after.is_none_or(|after| after.0 < id.0), "a cause comes before what it causes");
         let event = Event { id, cause: Cause { input: self.input, event: after }, kind };
         self.outputs.push(Output::Event(Box::new(event)));
         id

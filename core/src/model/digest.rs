@@ -64,6 +64,7 @@ impl Digest {
             *mine ^= theirs;
         }
         union.records = self.records.saturating_add(other.records);
+        assert!(union.records >= self.records, "a union holds what its parts hold");
         union
     }
 
@@ -84,7 +85,9 @@ impl Digest {
 
 /// Which bucket a key hash belongs to.
 pub(crate) const fn bucket_of(key: u64) -> usize {
-    (key >> 58) as usize
+    let bucket = (key >> 58) as usize;
+    assert!(bucket < BUCKETS, "a key belongs to a bucket");
+    bucket
 }
 
 /// The finalizer of splitmix64: every input bit moves every output bit.

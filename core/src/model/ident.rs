@@ -101,6 +101,7 @@ impl FromStr for PackageIdent {
         if parts.next().is_some() {
             return Err(ParseError::PackageIdent);
         }
+        assert!(release.is_none() || version.is_some(), "a release belongs to a version");
         Ok(Self {
             origin: origin.into(),
             name: name.into(),
@@ -121,6 +122,7 @@ fn cmp_versions(a: &str, b: &str) -> Ordering {
     }
     let (a_numbers, a_extension) = split_version(a);
     let (b_numbers, b_extension) = split_version(b);
+    assert!(a_numbers.len() + a_extension.len() == a.len(), "a version is its numbers and the rest");
     let count = a_numbers.split('.').count().max(b_numbers.split('.').count());
     padded(a_numbers, count)
         .cmp(padded(b_numbers, count))
@@ -137,6 +139,7 @@ fn split_version(version: &str) -> (&str, &str) {
 /// Digits in a form whose order is that of the numbers, however large: how many, then which.
 fn magnitude(digits: &str) -> (usize, &str) {
     let significant = digits.trim_start_matches('0');
+    assert!(significant.len() <= digits.len(), "a number is no longer than its digits");
     (significant.len(), significant)
 }
 

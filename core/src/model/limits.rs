@@ -82,6 +82,29 @@ const _: () = assert!(SERVICE_CONFIG_BYTES_MAX < RUMOR_BYTES_MAX && SERVICE_FILE
 const _: () = assert!(GROUP_BYTES_MAX * 2 < RUMORS_BYTES_MAX);
 const _: () = assert!((SERVICE_CONFIGS_MAX + SERVICE_FILES_MAX) * 2 < RUMORS_MAX);
 
+const _: () = assert!(RUMORS_BYTES_MAX > RUMOR_BYTES_MAX * 64, "a few large rumors do not fill the store");
+const _: () = assert!(HOT_RUMORS_MAX <= RUMORS_MAX + MEMBERS_MAX, "only what is known is hot");
+const _: () = assert!(VERIFICATIONS_MAX <= MEMBERS_MAX, "only members are looked into");
+const _: () = assert!(SYNC_RECORDS_MAX >= MEMBERS_MAX, "one exchange compares every member");
+const _: () =
+    assert!(SYNC_RECORDS_MAX * 16 < STREAM_BYTES_MAX, "all keys of one exchange fit into a message");
+const _: () = assert!(SERVICE_SPEC_BYTES_MAX < RUMOR_BYTES_MAX);
+const _: () = assert!(SERVICE_FILES_PER_GROUP_MAX <= SERVICE_FILES_MAX);
+const _: () = assert!(SERVICES_MAX <= ELECTIONS_MAX, "every service of a supervisor may have a leader");
+const _: () = assert!(ELECTORATE_MAX % 2 == 1, "an even electorate needs as many votes as the next odd one");
+const _: () =
+    assert!(ELECTORATE_MAX * 16 < DATAGRAM_BYTES_MAX / 2, "a request lists all voters in one datagram");
+const _: () = assert!(ASKS_MAX >= ELECTORATE_MAX, "every voter may be a candidate");
+const _: () = assert!(INCARNATION_MAX < u64::MAX / 2, "what follows the highest incarnation is a number");
+const _: () = assert!(ELECTION_TERM_MAX < u64::MAX / 2, "what follows the highest term is a number");
+const _: () = assert!(OUTPUTS_MAX > SYNC_RECORDS_MAX, "one input may answer with every record");
+const _: () = assert!(ACCUSERS_MAX < u8::MAX as usize, "accusers are counted in a byte");
+const _: () =
+    assert!(SERVICE_GROUP_BYTES_MAX < DATAGRAM_BYTES_MAX / 2, "a group's name fits into every message");
+const _: () =
+    assert!(NAME_BYTES_MAX * 2 > SERVICE_GROUP_BYTES_MAX, "a service and a group of this length have a name");
+const _: () = assert!(CONTENDERS_MAX > 1 && HISTORY_MAX > 1);
+
 /// A limit that can be reached, by its name for people and metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Limit {

@@ -84,6 +84,7 @@ impl MemberRecord {
     /// state (as in Habitat), then, so that two nodes can never disagree for ever, the greater content.
     #[must_use]
     pub fn prevails_over(&self, other: &Self) -> bool {
+        assert!(self.id == other.id, "statements about one member are compared");
         self.precedence(other) == Ordering::Greater
     }
 

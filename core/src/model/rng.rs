@@ -36,7 +36,9 @@ impl Rng {
     pub fn below(&mut self, bound: u64) -> u64 {
         assert!(bound > 0, "an empty range has no element");
         // The bias is below 2^-32 for every bound the core uses.
-        ((u128::from(self.next_u64()) * u128::from(bound)) >> 64) as u64
+        let drawn = ((u128::from(self.next_u64()) * u128::from(bound)) >> 64) as u64;
+        assert!(drawn < bound, "a draw lies in its range");
+        drawn
     }
 
     /// A uniform index into a collection of `len` elements; `len` must not be zero.
@@ -47,7 +49,9 @@ impl Rng {
     /// A uniform number in `low..=high`.
     pub fn between(&mut self, low: u64, high: u64) -> u64 {
         assert!(low <= high, "the range is turned round");
-        low.saturating_add(self.below((high - low).saturating_add(1)))
+        let drawn = low.saturating_add(self.below((high - low).saturating_add(1)));
+        assert!(low <= drawn && drawn <= high, "a draw lies in its range");
+        drawn
     }
 
     /// True with probability `numerator / denominator`.
@@ -75,6 +79,7 @@ impl Rng {
         if count >= len {
             picked.extend(0..len);
             self.shuffle(&mut picked);
+            assert!(picked.len() == len, "all are picked when more were asked for");
             return picked;
         }
         // Floyd's algorithm: no list of `len` elements for a handful of picks.
@@ -83,6 +88,7 @@ impl Rng {
             picked.push(if picked.contains(&candidate) { i } else { candidate });
         }
         self.shuffle(&mut picked);
+        assert!(picked.len() == count, "so many are picked as were asked for");
         picked
     }
 }

@@ -244,7 +244,7 @@ impl SpecChange {
     #[must_use]
     pub fn apply(self, to: &ServiceSpec) -> ServiceSpec {
         let old = to.clone();
-        ServiceSpec {
+        let changed = ServiceSpec {
             ident: self.ident.unwrap_or(old.ident),
             group: self.group.unwrap_or(old.group),
             topology: self.topology.unwrap_or(old.topology),
@@ -260,7 +260,10 @@ impl SpecChange {
             desired: old.desired,
             maintenance: old.maintenance,
             quorum: self.quorum.unwrap_or(old.quorum),
-        }
+        };
+        assert!(changed.desired == to.desired, "an update of options starts and stops nothing");
+        assert!(changed.maintenance == to.maintenance, "an update of options ends no maintenance");
+        changed
     }
 }
 
@@ -298,7 +301,9 @@ impl ServiceSpec {
     /// # Errors
     /// The group or organization is not a word.
     pub fn service_group(&self, org: Option<&str>) -> Result<ServiceGroup, ParseError> {
-        ServiceGroup::new(self.ident.name(), &self.group, org)
+        let group = ServiceGroup::new(self.ident.name(), &self.group, org)?;
+        assert!(group.service() == self.ident.name(), "a service stands in a group of its name");
+        Ok(group)
     }
 }
 

@@ -54,6 +54,7 @@ impl Node {
                 .into_iter()
                 .filter_map(|view| (view.spec.topology == Topology::Leader).then_some(view.group)),
         );
+        assert!(!self.election.due, "elections hear of a change once");
         for group in led {
             let fitness = self.own_fitness(&group);
             self.elections.handle_fitness(ctx!(self), &group, fitness);

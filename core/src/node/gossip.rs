@@ -45,6 +45,11 @@ pub(super) struct Gossip {
 
 impl Gossip {
     pub(super) fn new(config: &Config) -> Self {
+        assert!(
+            config.timings.gossip_period_ms > 0 && config.timings.gossip_fanout > 0,
+            "a configuration is checked"
+        );
+        assert!(config.timings.retransmit_factor > 0, "a configuration is checked");
         Self {
             heat: Heat::default(),
             at: Instant::FAR_FUTURE,

@@ -272,6 +272,7 @@ impl Journal {
 
     /// The rows that a record has to have now.
     fn rows(&self, know: Knowledge<'_>, key: &RumorKey) -> Vec<Write> {
+        assert!(*key != RumorKey::Member(self.me), "the identity row holds what matters of this member");
         if let RumorKey::Member(id) = key {
             let value = know.statement(id).map(|m| m.to_wire().encode_to_vec());
             return alloc::vec![Write { table: Table::Member, key: id.as_bytes().to_vec(), value }];

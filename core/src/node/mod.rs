@@ -173,6 +173,7 @@ fn restore_rumors(snapshot: &Snapshot, membership: &mut Membership, now: Instant
             rumors.insert(now, rumor);
         }
     }
+    assert!(rumors.iter().count() <= snapshot.rumors.len(), "a disk remembers each rumor once");
     rumors
 }
 

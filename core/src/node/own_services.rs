@@ -59,6 +59,7 @@ impl Node {
             let held = key.and_then(|key| self.rumors.get(&key)).filter(|held| !held.is_tombstone());
             if let Some(mut held) = held.cloned() {
                 held.retract();
+                assert!(held.is_tombstone(), "what is withdrawn is a tombstone");
                 self.tell_own(held, Incarnation(0));
             }
         }
@@ -96,6 +97,7 @@ impl Node {
         let groups = self.rumors.iter().filter(own).filter_map(group_of);
         let groups: Vec<ServiceGroup> = groups.filter(|group| !kept.contains(group)).collect();
         for group in groups {
+            assert!(!kept.contains(&group), "a process that serves on is not withdrawn");
             self.retract(&group);
         }
         self.plan_collection();
@@ -116,6 +118,7 @@ impl Node {
             None => {
                 let mut retracted = told.clone();
                 retracted.retract();
+                assert!(retracted.is_tombstone(), "what is withdrawn is a tombstone");
                 self.tell_own(retracted, number);
                 Heard::Stale
             }

@@ -25,7 +25,7 @@ use crate::model::digest::BUCKETS;
 use crate::model::event::EventKind;
 use crate::model::id::MemberId;
 use crate::model::io::WakeReason;
-use crate::model::limits::SYNC_RECORDS_MAX;
+use crate::model::limits::{RUMOR_BYTES_MAX, STREAM_BYTES_MAX, SYNC_RECORDS_MAX};
 use crate::model::member::MemberRecord;
 use crate::model::rng::Rng;
 use crate::model::rumor::Rumor;
@@ -36,6 +36,10 @@ use crate::wire::stream::Body;
 const NEWCOMER_FACTOR: u32 = 4;
 /// Records of one message, in bytes; more go into further messages.
 const MESSAGE_BYTES: usize = 1024 * 1024;
+
+const _: () =
+    assert!(MESSAGE_BYTES + RUMOR_BYTES_MAX < STREAM_BYTES_MAX, "the record that fills a message fits too");
+const _: () = assert!(NEWCOMER_FACTOR > 1, "who holds as much is no newcomer");
 
 /// When the next exchange is due: often while there are differences, rarely once there are none.
 #[derive(Debug)]

@@ -6,7 +6,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use crate::model::limits::HOT_RUMORS_MAX;
+use crate::model::limits::{DATAGRAM_BYTES_MAX, HOT_RUMORS_MAX};
 use crate::model::rumor::RumorKey;
 
 /// What goes out first when not everything fits.
@@ -61,6 +61,8 @@ const RUMOR_BYTES_MIN: usize = 40;
 
 /// Hot rumors that are looked at for one message: enough to fill a datagram with the smallest of them.
 const CANDIDATES_MAX: usize = 40;
+
+const _: () = assert!(CANDIDATES_MAX * RUMOR_BYTES_MIN >= DATAGRAM_BYTES_MAX, "enough to fill a datagram");
 
 impl Heat {
     /// Makes a rumor hot, as if never told. True when another had to be dropped for it.
@@ -167,6 +169,10 @@ impl Heat {
         let waiting = self.line(large).remove(&rank)?;
         let key = waiting.key.clone();
         rank.told += 1;
+        assert!(
+            rank.told > 0 && rank.sequence <= self.sequence,
+            "a rumor is told in the order in which it became hot"
+        );
         if rank.told >= told_max {
             self.entries.remove(&key);
         } else {

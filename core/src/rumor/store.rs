@@ -116,6 +116,7 @@ impl RumorStore {
         {
             return Some(limit);
         }
+        assert!(rumor.version().is_some(), "operators give versions");
         let grows = rumor.encode().len().saturating_sub(held.map_or(0, |entry| entry.bytes));
         let versions = self.entries.values().filter(|entry| entry.rumor.version().is_some());
         if versions.map(|entry| entry.bytes).sum::<usize>() + grows > GROUP_BYTES_MAX {
@@ -289,6 +290,7 @@ impl Entry {
     fn new(now: Instant, rumor: Rumor) -> Self {
         let dead_since = rumor.is_tombstone().then_some(now);
         let encoded = rumor.encode();
+        assert!(!encoded.is_empty(), "a rumor says something");
         let hashes = (rumor.key().hash(), digest::hash_bytes(&encoded));
         Self { hashes, bytes: encoded.len(), rumor, dead_since }
     }

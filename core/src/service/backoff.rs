@@ -18,6 +18,7 @@ impl Backoff {
     pub(super) fn new(timings: &Timings) -> Self {
         // A wait of zero would let a service that ends at once take the whole processor.
         let min_ms = timings.restart_backoff_ms_min.max(1);
+        assert!(min_ms > 0, "a service that ends at once leaves the processor to others");
         Self {
             min_ms,
             max_ms: timings.restart_backoff_ms_max.max(min_ms),

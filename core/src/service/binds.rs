@@ -21,6 +21,7 @@ pub(super) fn groups(spec: &ServiceSpec) -> Vec<ServiceGroup> {
         spec.binds.iter().filter_map(|bind| parse(bind)).map(|(_, group)| group).collect();
     groups.sort_unstable();
     groups.dedup();
+    assert!(groups.len() <= spec.binds.len(), "a bind names one group");
     groups
 }
 

@@ -63,6 +63,10 @@ impl Services {
         }
         match self.slots.get_mut(&name) {
             Some(slot) if slot.is_busy() => {
+                assert!(
+                    slot.waiting.len() <= limits::SERVICE_COMMANDS_MAX,
+                    "commands that wait have a limit"
+                );
                 if slot.waiting.len() >= limits::SERVICE_COMMANDS_MAX {
                     let refusal = CommandError::Limit(Limit::ServiceCommands);
                     self.reply(request, Reply::Failed(refusal));
@@ -254,6 +258,7 @@ impl Services {
     pub(super) fn tidy(&mut self, ctx: &mut Context<'_>, around: &dyn Around, name: &ServiceName) {
         while let Some(slot) = self.slots.get_mut(name) {
             if slot.instance.as_ref().is_some_and(Instance::is_removed) {
+                assert!(slot.change.is_none(), "a service that is forgotten has no change under way");
                 slot.instance = None;
                 self.outbox.tell(ServiceEvent::Changed {
                     service: name.clone(),

@@ -33,3 +33,13 @@ pub(super) const LINGER_MS_MAX: u64 = 5_000;
 pub(super) const INFLIGHT_MS: u64 = 200;
 /// A process between its stop signal and KILL, where neither spec nor package say (as in Habitat).
 pub(super) const SHUTDOWN_MS: u64 = 8_000;
+
+const _: () =
+    assert!(HEALTH_INTERVAL_MS_MIN <= WARM_UP_INTERVAL_MS && WARM_UP_INTERVAL_MS <= UNWELL_INTERVAL_MS);
+const _: () = assert!(HEALTH_MS_MAX <= UNWELL_INTERVAL_MS, "a check ends before the next one begins");
+const _: () = assert!(SUITABILITY_MS < POST_RUN_MS, "an election does not wait for what a start may take");
+const _: () = assert!(LINGER_DIVISOR > 1, "a drain is not over when being idle begins to count");
+const _: () =
+    assert!(LINGER_MS_MAX < DRAIN_MS && INFLIGHT_MS < LINGER_MS_MAX, "a drain counts several times");
+const _: () =
+    assert!(ANNOUNCE_MS < DRAIN_MS && ANNOUNCE_MS < SHUTDOWN_MS, "telling the ring is the shortest part");

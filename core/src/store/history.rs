@@ -58,6 +58,11 @@ impl History {
         while entries.len() > HISTORY_MAX {
             entries.pop_front();
         }
+        assert!(!entries.is_empty() && entries.len() <= HISTORY_MAX, "so many versions are remembered");
+        assert!(
+            entries.back().is_some_and(|last| last.version == version.number),
+            "what is in effect is the last"
+        );
     }
 
     /// The versions of one configuration or file, oldest first.
@@ -68,7 +73,9 @@ impl History {
     /// The same of one configuration or file alone.
     pub(crate) fn clone_of(&self, key: &RumorKey) -> Self {
         let entries = self.of.get(key).map(|entries| (key.clone(), entries.clone()));
-        Self { of: entries.into_iter().collect() }
+        let alone = Self { of: entries.into_iter().collect() };
+        assert!(alone.of.len() <= 1, "one configuration or file is taken out alone");
+        alone
     }
 
     /// The row's value of one configuration or file; none for what has no history.
@@ -77,6 +84,7 @@ impl History {
         let parts = key.parts();
         let service_group = parts.group?.to_string();
         let filename = parts.file.map(ToString::to_string).unwrap_or_default();
+        assert!(entries.len() <= HISTORY_MAX, "so many versions are remembered");
         let entries = entries.iter().map(|e| proto::HistoryEntry {
             version: e.version,
             at_ms: e.at.as_millis(),

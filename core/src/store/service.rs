@@ -127,6 +127,7 @@ pub(crate) fn decode(key: &[u8], value: &[u8]) -> Result<ServiceSpec, DecodeErro
     if spec.name().as_str().as_bytes() != key {
         return Err(DecodeError::Invalid("key"));
     }
+    assert!(value.len() <= limits::SERVICE_SPEC_BYTES_MAX, "a row that was read is within its limit");
     Ok(spec)
 }
 

@@ -130,6 +130,7 @@ fn printable(key: &[u8]) -> String {
 
 /// The row that holds who this member is and the highest incarnation it may have used.
 pub(crate) fn identity_row(id: &MemberId, incarnation: Incarnation) -> Write {
+    assert!(incarnation > Incarnation(0), "a life has an incarnation");
     let identity = proto::Identity { id: id_to_wire(id), incarnation: incarnation.0 };
     Write { table: Table::Identity, key: IDENTITY_KEY.to_vec(), value: Some(identity.encode_to_vec()) }
 }
@@ -141,5 +142,6 @@ pub(crate) fn rumor_row(rumor: &Rumor) -> Write {
 
 /// The row of the versions that this member has had of one configuration or file.
 pub(crate) fn history_row(key: &RumorKey, history: &History) -> Write {
+    assert!(key.group().is_some(), "only what is given to groups has a history");
     Write { table: Table::History, key: key.encode(), value: history.encode(key) }
 }

@@ -49,6 +49,11 @@ pub(crate) fn store(group: &ServiceGroup, vote: &Vote) -> Write {
         electorate: ids_to_wire(&vote.electorate.members),
         lease_ms: vote.lease_ms,
     };
+    assert!(
+        vote.term <= ELECTION_TERM_MAX && vote.lease_ms <= LEASE_MS_MAX,
+        "what is stored can be read back"
+    );
+    assert!(vote.electorate.members.len() <= ELECTORATE_MAX, "what is stored can be read back");
     Write {
         table: Table::Election,
         key: group.as_str().as_bytes().to_vec(),
@@ -71,10 +76,13 @@ pub(crate) fn decode(key: &[u8], value: &[u8]) -> Result<(ServiceGroup, Vote), D
     let mut members = ids_from_wire(&record.electorate, ELECTORATE_MAX, "electorate")?;
     members.sort_unstable();
     members.dedup();
+    assert!(members.len() * 16 <= record.electorate.len(), "every voter was read from the row");
     if record.term > ELECTION_TERM_MAX || record.lease_ms > LEASE_MS_MAX {
         return Err(DecodeError::Invalid("term"));
     }
     let electorate = Electorate { term: record.electorate_term, version: record.electorate_version, members };
+    assert!(electorate.members.len() <= ELECTORATE_MAX, "a list that was read is within its limit");
+    assert!(electorate.members.is_sorted(), "voters stand in order of id");
     Ok((group, Vote { term: record.term, candidate, electorate, lease_ms: record.lease_ms }))
 }
 

@@ -37,6 +37,7 @@ pub(crate) fn ids_from_wire(
     if !rest.is_empty() || ids.len() > count_max {
         return Err(DecodeError::Invalid(field));
     }
+    assert!(ids.len() * 16 == bytes.len(), "every byte belongs to an id");
     Ok(ids.iter().copied().map(MemberId::from_bytes).collect())
 }
 
@@ -71,6 +72,7 @@ fn address_to_wire(address: IpAddr) -> AddressText {
         }),
         IpAddr::V6(v6) => write!(text, "{v6}").expect("there is room for the longest address"),
     }
+    assert!((address == UNSPECIFIED) == text.as_slice().is_empty(), "an address that is known is sent");
     text
 }
 

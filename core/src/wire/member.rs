@@ -38,6 +38,7 @@ impl<const N: usize> fmt::Write for Short<N> {
         let end = start + text.len();
         self.bytes.get_mut(start..end).ok_or(fmt::Error)?.copy_from_slice(text.as_bytes());
         self.len = end as u8;
+        assert!(usize::from(self.len) <= N, "text stays within its place");
         Ok(())
     }
 }
@@ -48,6 +49,7 @@ impl<const N: usize> Short<N> {
     /// # Panics
     /// When there are more than `N`.
     pub(crate) fn new(bytes: &[u8]) -> Self {
+        assert!(bytes.len() <= N && N <= u8::MAX as usize, "bytes fit into their place");
         let mut short = Self { len: bytes.len() as u8, ..Self::default() };
         short.bytes[..bytes.len()].copy_from_slice(bytes);
         short
@@ -92,6 +94,7 @@ impl<const N: usize> Short<N> {
         if len > N as u64 || len > buf.remaining() as u64 {
             return Err(malformed());
         }
+        assert!(len <= N as u64, "a length that was checked is within its place");
         *self = Self { len: len as u8, ..Self::default() };
         buf.copy_to_slice(&mut self.bytes[..len as usize]);
         Ok(())
@@ -209,6 +212,7 @@ impl Membership {
         if let Some(free) = self.accusers.get_mut(self.accusers_count) {
             *free = id;
             self.accusers_count += 1;
+            assert!(self.accusers_count <= ACCUSERS_MAX, "so many accusers matter");
         }
     }
 

@@ -125,6 +125,10 @@ impl Census {
                 member.health = told.copied().unwrap_or_default();
             }
         }
+        assert!(
+            groups.iter().all(|(name, group)| *name == group.service_group),
+            "a group stands under its name"
+        );
         for outcome in outcomes {
             if let Some(group) = groups.get_mut(&outcome.group) {
                 group.election =
@@ -146,7 +150,9 @@ impl Census {
         for view in elections {
             if let Some(group) = self.groups.get_mut(&view.group) {
                 group.election = view.status;
+                let before = group.term;
                 group.term = group.term.max(view.term);
+                assert!(group.term >= before, "a term never goes back");
                 group.leader = view.leader.or(group.leader);
             }
         }

@@ -70,6 +70,7 @@ impl Version {
         if !greatest_first || !are_below || contenders.len() >= CONTENDERS_MAX {
             return None;
         }
+        assert!(contenders.len() < CONTENDERS_MAX, "so many contenders are told apart");
         self.contenders = contenders;
         Some(self)
     }
@@ -88,6 +89,7 @@ impl Version {
             }
             return newer;
         }
+        assert!(self.number == other.number, "bodies of one number are compared");
         if self == other {
             return false;
         }
@@ -106,6 +108,11 @@ impl Version {
         }
         self.writer = top.writer;
         self.contenders = contenders;
+        assert!(self.contenders.len() < CONTENDERS_MAX, "so many contenders are told apart");
+        assert!(
+            self.contenders.first().is_none_or(|first| *first < top),
+            "the body that is held is the greatest"
+        );
         changed
     }
 }

@@ -147,6 +147,7 @@ fn hash_of(facts: &Facts, own: &ServiceGroup) -> u64 {
         *until = Instant::ZERO;
     }
     if let Some(group) = facts.census.groups.get_mut(own) {
+        assert!(group.service_group == *own, "a group stands under its name");
         group.population.remove(&facts.me);
         if group.population.is_empty() {
             facts.census.groups.remove(own);

@@ -323,6 +323,10 @@ impl Instance {
     /// What the ring says of these groups has changed.
     pub(super) fn facts_changed(&mut self, groups: &[ServiceGroup], env: &mut Env<'_, '_>) {
         let binds = &self.spec().binds;
+        assert!(
+            !self.progress.has_kept() || self.progress.phase() == Phase::New,
+            "a process is adopted at once"
+        );
         let concerns = |group: &ServiceGroup| {
             *group == self.group || binds.iter().any(|b| binds::parse(b).is_some_and(|(_, g)| g == *group))
         };

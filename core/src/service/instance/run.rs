@@ -78,6 +78,7 @@ impl Instance {
             self.files.end_writing();
             self.prepare_when_free(env);
         }
+        assert!(process <= self.works.process(), "work belongs to a process that was there");
         if process != self.works.process() {
             return;
         }
