@@ -4,6 +4,7 @@
 //! entropy, start threads or depend on a hidden order (`.clippy.toml` of each package). An exception stands beside the
 //! code as `#[expect(…, reason = "…")]`.
 
+mod assertions;
 mod dependencies;
 mod imports;
 mod scenarios;
