@@ -1,4 +1,5 @@
-//! Load balancers: what they believe of their services, the requests that they send, and those that are lost.
+//! Load balancers: what each one believes of its hosts, the requests that it sends, and the requests that are lost. A
+//! balancer asks supervisors and looks at processes; it never changes a service.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -54,7 +55,7 @@ impl<D: Deed> World<D> {
         self.balancers.iter().fold((0, 0), |(sent, lost), b| (sent + b.sent, lost + b.lost))
     }
 
-    /// Requests that a service on a host works on; none where nobody sends any.
+    /// Requests that a service on a host works on; none where no balancer sends any.
     pub(crate) fn inflight(&self, host: u32, service: &ServiceName) -> u64 {
         let of = self.balancers.iter().filter(|b| b.service == *service);
         of.filter_map(|b| b.inflight.get(&host)).sum()
@@ -73,7 +74,8 @@ impl<D: Deed> World<D> {
         self.queue.push(at, Thing::Balance(step));
     }
 
-    /// A supervisor that does not answer says nothing new; a process that does not answer is not sent to.
+    /// A supervisor that does not answer says nothing new, so the balancer keeps its belief; it sends nothing to a
+    /// process that is gone.
     fn look(&mut self, index: usize) {
         let balancer = &self.balancers[index];
         let (service, check) = (balancer.service.clone(), balancer.plan.check);
@@ -93,7 +95,7 @@ impl<D: Deed> World<D> {
         let balancer = &mut self.balancers[index];
         let believed: Vec<usize> =
             balancer.believed.iter().enumerate().filter(|(_, b)| **b).map(|(i, _)| i).collect();
-        // Before anybody was seen to take work there is nobody to send to, and no client yet.
+        // Before a host was seen to take work the balancer has no target, and no client waits yet.
         if balancer.sent > 0 || !believed.is_empty() {
             let turn = usize::try_from(balancer.sent).unwrap_or(0).checked_rem(believed.len());
             balancer.sent += 1;

@@ -1,4 +1,4 @@
-//! A host's two clocks as functions of the world's time.
+//! A host's two clocks as functions of the world's time; they read no clock of this machine.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! What the engine has to know of what is done to a world from outside: nothing but how to record it and how to let
-//! it go on. What there is to do stands in `action/`, above the engine.
+//! What the engine has to know of a deed, which is anything done to a world from outside: how to record it and how to
+//! let it go on. The engine may not name a deed; `action/`, above the engine, defines them all.
 
 use std::fmt::Debug;
 

@@ -1,4 +1,5 @@
-//! A host's disk: rows that survive, rows that may not, and transactions on their way.
+//! A host's disk: rows that survive, rows that may not, and transactions on their way. It lives in memory and touches
+//! no file.
 
 use std::collections::BTreeMap;
 
@@ -62,8 +63,8 @@ impl Disk {
         apply(&mut self.synced, std::mem::take(&mut self.unsynced));
     }
 
-    /// The supervisor ended without a word. What was not promised is gone; of what was on the way, as many
-    /// transactions as chance has it are found complete.
+    /// The supervisor ended without a word. Unpromised writes are gone; of the transactions on the way, chance
+    /// decides how many are found complete.
     pub(crate) fn crash(&mut self, rng: &mut Rng) {
         let kept = rng.index(self.on_the_way.len() + 1);
         for (_, writes) in self.on_the_way.drain(..).take(kept) {
@@ -72,7 +73,7 @@ impl Disk {
         self.unsynced.clear();
     }
 
-    /// What a copy of the disk holds: what another kept.
+    /// What a copy of the disk holds: the rows that this disk kept.
     pub(crate) fn copy_from(&mut self, other: &Self) {
         self.synced.clone_from(&other.synced);
         self.unsynced.clear();

@@ -1,4 +1,5 @@
-//! What a host does for its supervisor: disk and processes, and how long they take.
+//! What a host does for its supervisor, on disk and with processes, and how long each takes. All delays are drawn
+//! from the world's seed; no real disk or process is touched.
 
 use annulus_core::{
     Effect, EffectId, EffectResult, ExitReason, ExitStatus, Hook, Node, Rumor, ServiceName, StopSignal,
@@ -122,7 +123,7 @@ impl<D: Deed> World<D> {
         self.after(time_us, index, Work::End { service, pid, status });
     }
 
-    /// Takes note of a signal, and of what the ring is told of the service then.
+    /// Records a signal, and whether the supervisor tells the ring at that moment that the service takes work.
     pub(crate) fn note_signal(&mut self, index: u32, node: &Node, effect: &Effect) {
         let Effect::Signal { service, pid, signal } = effect else { return };
         let (me, host) = (node.id(), HostId(index));
@@ -145,7 +146,7 @@ impl<D: Deed> World<D> {
     }
 
     fn after(&mut self, (low_us, high_us): (u64, u64), host: u32, work: Work) {
-        // Drawn also where the time is fixed, so that one kind of work does not move the times of others.
+        // A delay is drawn also where the time is fixed, so that one kind of work does not move the times of others.
         let span_ns = (high_us - low_us) * 1_000;
         let delay = Duration::from_nanos(low_us * 1_000 + self.rng_effects.between(0, span_ns));
         let generation = self.hosts[host as usize].generation;
@@ -154,7 +155,7 @@ impl<D: Deed> World<D> {
 
     pub(crate) fn effect_goes_on(&mut self, Later { host, generation, work }: Later) {
         if let Work::End { service, pid, status } = work {
-            // Also without a supervisor.
+            // A process ends also when its supervisor is gone.
             return self.end_process(host, &service, pid, status);
         }
         if self.hosts[host as usize].generation != generation || self.hosts[host as usize].node.is_none() {
@@ -187,7 +188,7 @@ impl<D: Deed> World<D> {
             }
             Work::Adopt(id, service, pid) => {
                 let there = self.hosts[host as usize].rest.processes.adopt(&service, pid, id);
-                let reason = String::from("it ended while nobody looked");
+                let reason = String::from("it ended while no supervisor watched");
                 let answer =
                     if there { EffectResult::Spawned { pid } } else { EffectResult::SpawnFailed { reason } };
                 self.arrive(host, Arrival::Effect(id, answer));
@@ -196,7 +197,7 @@ impl<D: Deed> World<D> {
         }
     }
 
-    /// Ends a service's process, if it still is this one, and tells the supervisor.
+    /// Ends a service's process, if its pid is still this one, and tells the supervisor.
     pub(crate) fn end_process(&mut self, host: u32, service: &ServiceName, pid: u32, status: ExitStatus) {
         let Some(process) = self.hosts[host as usize].rest.processes.end(service, pid) else { return };
         self.note_process_exit(host, service.clone(), pid, status);

@@ -1,4 +1,5 @@
-//! What reaches a node and what it answers: one input, every output, next input.
+//! How an input reaches a node and its outputs are carried out: one input, every output, next input. This is the only
+//! place of the engine that drives a node.
 
 use annulus_core::{EventKind, Input, InputId, Instant, Node, Output, Rumor, limits};
 
@@ -10,14 +11,14 @@ use crate::engine::ids::HostId;
 use crate::engine::record::{Recording, What};
 use crate::engine::world::World;
 
-/// One input of so many is followed by a look at the node's own invariants, in builds with assertions.
+/// The node's invariants are checked after one input of so many, in builds with assertions.
 const INVARIANTS_EVERY: u64 = 61;
 
 impl<D: Deed> World<D> {
     pub(super) fn wake(&mut self, at: Instant, index: u32) {
         let host = &mut self.hosts[index as usize];
         if host.wake_queued != at {
-            // An earlier one was queued after this one and has taken its place.
+            // An earlier wake-up was queued after this one and has taken its place.
             return;
         }
         host.wake_queued = Instant::FAR_FUTURE;
@@ -65,7 +66,8 @@ impl<D: Deed> World<D> {
             ] {
                 self.check_limit(index, what, count, limit);
             }
-            // A look at everything that a node knows: now and then is often enough over thousands of seeds.
+            // Looking at everything that a node knows costs much; once in a while is often enough over thousands of
+            // seeds.
             self.note_leads(index, node);
             if cfg!(debug_assertions) && self.counters.inputs.is_multiple_of(INVARIANTS_EVERY) {
                 node.check_invariants();
@@ -128,7 +130,7 @@ impl<D: Deed> World<D> {
         }
     }
 
-    /// Something reaches a supervisor, which may be paused or gone.
+    /// An arrival reaches a supervisor, which may be paused or gone.
     pub(crate) fn arrive(&mut self, index: u32, arrival: Arrival) {
         match self.hosts[index as usize].state {
             HostState::Running => self.arrive_soon(index, arrival),
@@ -137,7 +139,7 @@ impl<D: Deed> World<D> {
         }
     }
 
-    /// A supervisor reads something.
+    /// A supervisor reads an arrival.
     pub(crate) fn arrive_now(&mut self, index: u32, arrival: Arrival) {
         let input = InputId(self.hosts[index as usize].inputs + 1);
         let (now, to) = (self.now, HostId(index));

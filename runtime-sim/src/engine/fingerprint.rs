@@ -1,4 +1,5 @@
-//! What stands for an event in the trace hash.
+//! Which two words stand for an event in the trace hash. They are made of numbers alone, so that the wording of an
+//! event never changes a hash.
 
 use annulus_core::{ElectionEvent, EventKind, MemberId};
 

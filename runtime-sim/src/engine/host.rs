@@ -1,4 +1,4 @@
-//! One simulated host: a supervisor's node and what surrounds it.
+//! One simulated host: a supervisor's node, its clocks and disk, its processes, and what waits in its sockets.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -26,7 +26,7 @@ const DATAGRAM_OVERHEAD_BYTES: usize = 512;
 /// Bytes of streams that the kernel takes for a process that does not read: Linux's default `tcp_rmem` maximum.
 const STREAM_BUFFER_BYTES: usize = 6 * 1024 * 1024;
 
-/// What to know of a host before it starts.
+/// A host's description before it starts.
 #[derive(Clone, Debug)]
 pub struct HostSpec {
     /// Its name.
@@ -35,13 +35,13 @@ pub struct HostSpec {
     pub zone: Option<String>,
     /// Whether its member is a permanent peer.
     pub permanent: bool,
-    /// The peers that it is given.
+    /// Addresses of the peers that its supervisor is given.
     pub peers: Vec<HostId>,
     /// How its supervisor keeps time.
     pub timings: Timings,
     /// Services `sim/<name>` that are loaded when it starts with an empty disk.
     pub services: Vec<String>,
-    /// A deliberate defect of its node; none in every build but those that check the checkers.
+    /// A deliberate defect of its node; only builds that check the checkers have any.
     pub planted: Planted,
 }
 
@@ -86,7 +86,7 @@ pub(crate) enum Arrival {
     Effect(EffectId, EffectResult),
 }
 
-/// What every packet touches of a host: within one cache line, and the rest elsewhere.
+/// The fields that every packet touches, within one cache line; `rest` holds the others.
 #[derive(Debug)]
 pub(crate) struct Host {
     /// The supervisor; none when it does not run.
@@ -100,7 +100,7 @@ pub(crate) struct Host {
     /// How its clocks differ from the world's; none when they do not.
     pub clock: Option<Box<Clock>>,
     pub rest: Box<Rest>,
-    /// Counts the supervisor's processes: what was meant for an earlier one is dropped.
+    /// Counts the supervisor's processes: an arrival meant for an earlier one is dropped.
     pub generation: u32,
     pub state: HostState,
     /// The node asked to end.
@@ -109,7 +109,7 @@ pub(crate) struct Host {
 
 const _: () = assert!(size_of::<Host>() <= 64);
 
-/// What is touched now and then.
+/// The fields that are touched now and then.
 #[derive(Debug)]
 pub(crate) struct Rest {
     /// What a paused supervisor has not read yet.
@@ -119,13 +119,13 @@ pub(crate) struct Rest {
     pub preload: Option<Snapshot>,
     pub disk: Disk,
     pub processes: Processes,
-    /// What the suitability hooks of services say.
+    /// What the suitability hooks of its services answer.
     pub suitability: std::collections::BTreeMap<String, u64>,
-    /// How packages behave here, where that was said.
+    /// How packages behave here, where an action has set it.
     pub packages: BTreeMap<ServiceName, Package>,
     /// The version of the group's configuration that a service's files were written with.
     pub written: BTreeMap<ServiceName, u64>,
-    /// Its member was banned and knows it: starting it again is of no use.
+    /// Its member was banned and knows it: starting it again would be of no use.
     pub departed: bool,
     /// It loses power when it next waits for a write to be synced.
     pub crash_at_sync: bool,
@@ -182,7 +182,7 @@ impl Host {
         self.clock.get_or_insert_with(|| Box::new(Clock::exact()))
     }
 
-    /// What the supervisor on this host is told.
+    /// Hands an arrival to the supervisor on this host.
     pub(crate) fn config(&self, index: u32) -> Config {
         let mut config = Config::new(PORT);
         config.timings = self.rest.spec.timings.clone();
@@ -226,7 +226,7 @@ pub(crate) fn index_of(address: SocketAddr) -> Option<u32> {
     }
 }
 
-/// What waits for a supervisor that does not read: bounded as sockets are.
+/// Arrivals that wait for a supervisor that does not read, bounded as sockets are.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     arrivals: VecDeque<Arrival>,

@@ -1,4 +1,4 @@
-//! Sets of hosts, and what is said about links from one set to another.
+//! Sets of hosts, and statements about links from one set to another.
 //!
 //! A partition of 10,000 hosts into halves concerns 50 million pairs; as two sets it is two small bitmaps.
 
@@ -85,7 +85,7 @@ impl<T: Clone> LinkMap<T> {
         self.rules.iter().find(|r| r.from.contains(from) && r.to.contains(to)).map(|r| &r.value)
     }
 
-    /// Says this about the links from `from` to `to`, in place of whatever was said before.
+    /// Says this about the links from `from` to `to`, in place of any earlier statement.
     pub(crate) fn set(&mut self, from: HostSet, to: HostSet, value: T) {
         self.unset(&from, &to);
         if !from.is_empty() && !to.is_empty() {

@@ -1,4 +1,4 @@
-//! Groups with a leader: how a service of one is loaded, and who leads it.
+//! Groups with a leader: how a service of one is loaded, and which supervisor leads it.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ pub struct Load {
 }
 
 impl Load {
-    /// One of a group with a leader.
+    /// Options of a service whose group has a leader.
     #[must_use]
     pub const fn led() -> Self {
         Self { leader: true, quorum: None, suitability: None }
@@ -37,7 +37,7 @@ pub(crate) fn group_of(service: &ServiceName) -> Option<ServiceGroup> {
     ServiceGroup::new(service.as_str(), "default", None).ok()
 }
 
-/// Who leads a group, as one node sees it.
+/// The leader of a group, as one node sees it.
 pub(crate) fn leader_seen(node: &Node, service: &ServiceName) -> Option<MemberId> {
     let group = group_of(service)?;
     let census = node.census();
@@ -45,7 +45,7 @@ pub(crate) fn leader_seen(node: &Node, service: &ServiceName) -> Option<MemberId
     group.leader.filter(|_| group.election == ElectionStatus::Finished)
 }
 
-/// What a host's supervisor led when it was last looked at: term and end of the lease by its own clock.
+/// The term and the end of the lease, by its own clock, that a host's supervisor held when the world last looked.
 pub(crate) type Led = BTreeMap<(u32, ServiceGroup), (u64, Instant)>;
 
 impl<D: Deed> World<D> {
@@ -87,8 +87,8 @@ impl<D: Deed> World<D> {
         }
     }
 
-    /// A supervisor ended. One that was killed leaves a service behind that whoever holds its process ends with the
-    /// lease, and no sooner; otherwise nothing is left.
+    /// A supervisor ended. A killed supervisor leaves its service running until the launcher, which holds the
+    /// process, ends it with the lease; otherwise nothing is left.
     pub(crate) fn leads_no_longer(&mut self, index: u32, why: StopReason) {
         let led: Vec<(ServiceGroup, u64)> = self
             .led
@@ -111,8 +111,8 @@ impl<D: Deed> World<D> {
         }
     }
 
-    /// The hosts whose supervisor, by its own clock, may act as the group's leader now; also one that is paused, and
-    /// whose service goes on.
+    /// The hosts whose supervisor, by its own clock, may act as the group's leader now. A paused supervisor counts
+    /// too: its service goes on.
     pub(crate) fn acting(&self, service: &ServiceName) -> Vec<HostId> {
         let acts = |host: &HostId| self.acting_until(*host, service).is_some_and(|until| until > self.now());
         (0..self.hosts.len() as u32).map(HostId).filter(acts).collect()

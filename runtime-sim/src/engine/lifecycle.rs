@@ -1,4 +1,4 @@
-//! How a supervisor's process begins and ends on its host, and what it finds then.
+//! How a supervisor's process begins and ends on its host, and the disk and processes that it finds.
 
 use annulus_core::{Command, ExitReason, Instant, Node, SnapshotError};
 use thiserror::Error;
@@ -30,7 +30,7 @@ pub enum WorldError {
 }
 
 impl<D: Deed> World<D> {
-    /// An operator asks something of the supervisor on a host.
+    /// An operator sends a command to the supervisor on a host.
     pub(crate) fn command(&mut self, host: HostId, command: Command) {
         let request = self.next_request();
         self.arrive(host.0, Arrival::Command(request, command));
@@ -82,7 +82,7 @@ impl<D: Deed> World<D> {
         Ok(())
     }
 
-    /// Starts the supervisor on a host again, after something became of its disk.
+    /// Starts the supervisor on a host again, after its disk was kept, replaced or restored.
     pub(crate) fn restart(&mut self, index: u32, disk: DiskAfter) -> Result<(), WorldError> {
         let held = &mut self.hosts[index as usize].rest.disk;
         match disk {

@@ -1,4 +1,5 @@
-//! How links and supervisors are described: the numbers that a world draws from. No floating point is among them.
+//! How links and supervisors are described: the numbers that a world draws from. Floating point is banned here,
+//! because it would not be the same on every machine.
 
 use std::time::Duration;
 
@@ -59,7 +60,7 @@ pub struct Burst {
     pub loss: Ratio,
 }
 
-/// What a link can carry.
+/// How many bytes a link can carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capacity {
     /// Bytes in a second; not zero.

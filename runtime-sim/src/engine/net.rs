@@ -1,4 +1,4 @@
-//! Links: what becomes of a packet on its way from one host to another.
+//! Links: the fate of a packet on its way from one host to another.
 
 use annulus_core::{Instant, Rng};
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub(crate) struct Net {
     rng_rare: Rng,
 }
 
-/// What becomes of a datagram.
+/// The fate of a datagram.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fate {
     /// When it arrives, or why not.

@@ -1,4 +1,4 @@
-//! Packets on their way: what is sent, what arrives, what is lost, and what a host answers where nobody listens.
+//! Packets on their way: which are sent, arrive or are lost, and how a host answers where no process listens.
 
 use annulus_core::{Channel, InputId, Message, Transmit, limits};
 
@@ -95,7 +95,7 @@ impl<D: Deed> World<D> {
         }
     }
 
-    /// The host `by` tells `to` that nobody listens there.
+    /// The host `by` tells `to` that no process listens there.
     pub(crate) fn send_refusal(&mut self, packet: PacketId, by: u32, to: u32, generation: u32) {
         if let Ok(after) = self.net.segment(self.now, by, to, fault::BARE_PACKET_BYTES) {
             self.queue.push(self.now + after, Thing::Refusal { packet, by, to, generation });

@@ -1,4 +1,5 @@
-//! Simulated services: what happens when a node prepares, starts and stops one.
+//! Simulated services: the processes of a host, and the results of preparing, starting and stopping one. No real
+//! process is started.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,7 +28,7 @@ const PID_FIRST: u32 = 1_000;
 #[derive(Debug, Default)]
 pub(crate) struct Processes {
     started: u32,
-    /// By service and pid: that there is one of a service at most is the node's business.
+    /// By service and pid. The node, not this table, sees to it that a service has one process at most.
     running: BTreeMap<(ServiceName, u32), Process>,
 }
 
@@ -80,7 +81,7 @@ impl Processes {
         ended.into_iter().map(|((service, _), process)| (service, process)).collect()
     }
 
-    /// What a supervisor that starts finds running.
+    /// The service processes that a starting supervisor finds.
     pub(crate) fn kept(&self, since: UnixTime) -> Vec<RunningService> {
         let ident = |service: &ServiceName| qualified(service.as_str(), None, None);
         let kept = |((service, pid), _): (&(ServiceName, u32), &Process)| {
@@ -110,7 +111,7 @@ pub(crate) fn spec(service: &str) -> Result<ServiceSpec, WorldError> {
     ident.map(ServiceSpec::new).map_err(|_| WorldError::ServiceName(service.to_owned()))
 }
 
-/// What preparing a service's package brings about.
+/// The result of preparing a service's package.
 pub(crate) fn prepare(spec: &ServiceSpec, package: &Package, facts: &Facts, last: u64) -> EffectResult {
     let wanted = &spec.ident;
     let failed = |reason| EffectResult::PrepareFailed { reason };
@@ -137,7 +138,7 @@ pub(crate) fn prepare(spec: &ServiceSpec, package: &Package, facts: &Facts, last
     })
 }
 
-/// What writing a package's files brings about, after they were written with version `last` of the configuration.
+/// The result of writing a package's files, after they were last written with version `last` of the configuration.
 pub(crate) fn render(package: &Package, facts: &Facts, last: u64) -> Rendered {
     let applied_config = facts.config.as_ref().map_or(0, |config| config.incarnation);
     let config = package.configured && applied_config != last;

@@ -1,4 +1,5 @@
-//! What a world can tell about itself: everything that happened, in order, with the ids that link it.
+//! The records that a world makes of a run: everything that happened, in order, with the ids that link it. Recording
+//! watches and never changes a run.
 
 use annulus_core::{
     Channel, Event, ExitReason, ExitStatus, InputId, Instant, MemberId, Message, Reply, RequestId, RumorKey,
@@ -19,7 +20,7 @@ pub enum Recording {
     Packets,
 }
 
-/// Something that happened.
+/// An occurrence and its time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record<D> {
     /// When, by the world's clock.
@@ -28,10 +29,10 @@ pub struct Record<D> {
     pub what: What<D>,
 }
 
-/// What happened.
+/// The kinds of occurrence that a world records.
 #[derive(Clone, Debug, PartialEq)]
 pub enum What<D> {
-    /// Something was done to the world.
+    /// A deed was done to the world.
     Action(D),
     /// A supervisor's process started.
     HostStarted {
@@ -105,18 +106,18 @@ pub enum What<D> {
         /// How.
         status: ExitStatus,
     },
-    /// Something of a supervisor is beyond its limit.
+    /// A count in a supervisor is beyond its limit.
     BeyondLimit {
         /// Which supervisor.
         host: HostId,
-        /// What.
+        /// Which count.
         what: &'static str,
-        /// How much of it.
+        /// Its value.
         count: u64,
-        /// How much there may be.
+        /// The limit.
         limit: u64,
     },
-    /// A supervisor leads a group until then, or leads it no longer.
+    /// A supervisor leads a group until that time, or leads it no longer.
     Leads {
         /// Which supervisor.
         host: HostId,
@@ -131,7 +132,7 @@ pub enum What<D> {
     Holds {
         /// Which supervisor.
         host: HostId,
-        /// What it is about.
+        /// The rumor's key.
         key: RumorKey,
         /// Grows with each statement of its owner.
         version: u64,
@@ -171,7 +172,7 @@ pub enum What<D> {
         /// Why.
         why: DropReason,
     },
-    /// The sender of a packet was told that nobody listens.
+    /// The sender of a packet was told that no process listens.
     RefusalDelivered {
         /// Which packet.
         packet: PacketId,

@@ -1,4 +1,5 @@
-//! A ring as somebody sees it who may look at every host at once: a simulated world, or a ring that runs elsewhere.
+//! A ring as the questions of an expectation see it: a simulated world, or a ring that runs elsewhere. A scene may
+//! look at every host at once, which no member can; it may not change one.
 
 use annulus_core::{Incarnation, Instant, MemberId, Node, Rumor, RumorKey, ServiceName, ServiceState, State};
 
@@ -7,7 +8,7 @@ use crate::engine::host::HostState;
 use crate::engine::ids::HostId;
 use crate::engine::world::World;
 
-/// A ring as somebody sees it who may look at every host at once.
+/// A ring in which every host can be looked at, at once.
 pub trait Scene {
     /// Time since the beginning.
     fn now(&self) -> Instant;
@@ -37,8 +38,8 @@ pub trait Scene {
     fn leader_seen(&self, _by: HostId, _service: &ServiceName) -> Option<MemberId> {
         None
     }
-    /// Number and content's hash of what the supervisor at `by` holds of a group's configuration or file; none also
-    /// where nobody can look.
+    /// Number and content's hash of the version that the supervisor at `by` holds of a group's configuration or file;
+    /// none also where the scene cannot look into that supervisor.
     fn version(&self, _by: HostId, _key: &RumorKey) -> Option<(u64, u64)> {
         None
     }
@@ -46,7 +47,7 @@ pub trait Scene {
     fn requests(&self) -> (u64, u64) {
         (0, 0)
     }
-    /// Why those who run, which are among these hosts, do not share one view; none when they do.
+    /// Why the running hosts among these do not share one view; none when they do.
     fn difference(&self, hosts: &[HostId]) -> Option<String> {
         let runs = |host: &&HostId| self.state(**host) == HostState::Running;
         for by in hosts.iter().filter(runs) {
@@ -126,7 +127,7 @@ impl<D: Deed> Scene for World<D> {
     }
 }
 
-/// Number and content's hash of what a node holds of a group's configuration or file.
+/// Number and content's hash of the version that a node holds of a group's configuration or file.
 pub(crate) fn held_version(node: &Node, key: &RumorKey) -> Option<(u64, u64)> {
     let version = node.rumor(key).and_then(Rumor::version);
     version.map(|version| (version.number, version.hash()))

@@ -1,4 +1,4 @@
-//! What an operator, or bad luck, does to the services of a host.
+//! How an operator, or bad luck, changes the services of a host.
 
 use annulus_core::{Command, ExitStatus, ServiceName, ServiceSpec};
 
@@ -26,7 +26,7 @@ impl<D: Deed> World<D> {
         Ok(())
     }
 
-    /// A service's package behaves so on a host from now on.
+    /// Sets how a service's package behaves on a host from now on.
     pub(crate) fn set_package(&mut self, host: u32, service: ServiceName, package: Package) {
         self.hosts[host as usize].rest.packages.insert(service, package);
     }

@@ -1,6 +1,6 @@
 //! A supervisor that handles everything late: an overloaded host, a debugger, a disk that blocks.
 //!
-//! What reaches it is handled in order, each thing late by a drawn time, and so are its timers.
+//! Each arrival is handled in order, late by a drawn time, and so are the supervisor's timers.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub(crate) struct SlowHosts {
 #[derive(Debug)]
 struct Slow {
     delay: Delay,
-    /// When the last thing that came is handled: nothing overtakes it.
+    /// When the latest arrival is handled: no later one overtakes it.
     busy_until: Instant,
 }
 
@@ -32,9 +32,9 @@ impl SlowHosts {
         Self { hosts: BTreeMap::new(), rng }
     }
 
-    /// How late this host handles the next thing; none when it is not slow.
+    /// How late this host handles its next arrival; none when it is not slow.
     pub(crate) fn draw(&mut self, host: u32) -> Option<Duration> {
-        // Nearly always there are none.
+        // Nearly always no host is slow.
         if self.hosts.is_empty() {
             return None;
         }
@@ -59,7 +59,7 @@ impl<D: Deed> World<D> {
         }
     }
 
-    /// A supervisor that runs reads something: now, or when a slow one comes to it.
+    /// A supervisor that runs reads an arrival: at once, or when a slow supervisor comes to it.
     pub(crate) fn arrive_soon(&mut self, host: u32, arrival: Arrival) {
         let Some(delay) = self.slow.draw(host) else { return self.arrive_now(host, arrival) };
         let now = self.now;

@@ -1,4 +1,4 @@
-//! Streams: reliable and in order, as TCP is, down to what its users notice.
+//! Streams between hosts: reliable and in order as TCP is, down to the failures that its users notice.
 //!
 //! A connection from one host to another exists while messages are under way. Set-up takes a round trip and is
 //! tried again after 1, 2, 4 seconds; a lost segment is sent again after 200, 400, … milliseconds (a message
@@ -44,7 +44,7 @@ struct Connection {
     next_to_read: u64,
     next_to_send: u64,
     messages: BTreeMap<u64, Message>,
-    /// What went wrong last.
+    /// The latest failure.
     trouble: DropReason,
 }
 
@@ -324,10 +324,10 @@ mod tests {
     use crate::engine::link::Ratio;
     use crate::engine::record::Recording;
 
-    /// Packets of these tests, told apart from what the nodes send.
+    /// Packets of these tests, told apart from those that nodes send.
     const FIRST: u64 = 1 << 40;
 
-    /// Sends messages from A to B, runs for a while, and returns what became of them and when, in milliseconds.
+    /// Sends messages from A to B, runs for a while, and returns the fate of each and its time, in milliseconds.
     fn fates(world: &mut World, count: u64) -> Vec<(u64, Result<(), DropReason>, u64)> {
         world.record(Recording::Packets);
         let since = world.now();

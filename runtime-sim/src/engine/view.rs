@@ -1,4 +1,5 @@
-//! Whether the members of a ring see the same ring.
+//! Whether the members of a ring share one view: of each other, of bans and of services. It compares nodes and
+//! changes none.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,10 +31,10 @@ pub fn running_members<D: Deed>(world: &World<D>) -> Vec<MemberId> {
     members
 }
 
-/// Why those who run do not share one view; none when they do. One view is: each holds all who run, and nobody
-/// else, alive, in the incarnation that they have; nobody is suspected; the bans are the same; and so is what is
-/// known of the services that run. What is remembered of the dead is not compared: it is forgotten at
-/// different times, and those who come later are not told.
+/// Why the running members do not share one view; none when they do. In one view each member holds every running
+/// member, and no other, alive in its own incarnation; none is suspected; all know the same bans and the same running
+/// services. Memories of the dead are not compared: members forget them at different times, and late joiners are not
+/// told.
 #[must_use]
 pub fn difference<D: Deed>(world: &World<D>) -> Option<String> {
     let nodes: Vec<(HostId, &Node)> = running(world).filter_map(|h| Some((h, world.node(h)?))).collect();
@@ -92,7 +93,7 @@ fn membership<D: Deed>(
     Some(format!("{name} holds {} to be {}, which does not run", named(world, &ghost.id), ghost.state))
 }
 
-/// Bans, and what is said of the services of those who run, where two differ in it.
+/// Bans, and rumors of running members' services, in which two nodes differ.
 fn rumors<D: Deed>(world: &World<D>, nodes: &[(HostId, &Node)]) -> Option<String> {
     let runs: BTreeSet<MemberId> = nodes.iter().map(|(_, node)| node.id()).collect();
     let of = |node: &Node| -> BTreeMap<RumorKey, Rumor> {

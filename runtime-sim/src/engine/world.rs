@@ -1,4 +1,5 @@
-//! A simulated world: hosts, links, and one queue of what happens next. No threads, no clock but its own.
+//! A simulated world: hosts, links, and one queue of what happens next. It may use no thread, no file and no clock
+//! but its own.
 
 use std::collections::BTreeMap;
 
@@ -31,26 +32,26 @@ mod stream_of_chance {
     pub(super) const NODES: u64 = 1 << 32;
 }
 
-/// Something in the queue, other than a wake-up.
+/// An entry of the queue other than a wake-up.
 #[derive(Debug)]
 pub(crate) enum Thing<D: Deed> {
     /// A datagram arrives.
     Datagram { packet: PacketId, from: u32, to: u32, sender: u32, bytes: Vec<u8> },
-    /// A host's answer that nobody listens there arrives.
+    /// A host's answer arrives that no process listens there.
     Refusal { packet: PacketId, by: u32, to: u32, generation: u32 },
     /// A stream goes on.
     Stream(StreamStep),
-    /// An effect goes on. Boxed, because there are few of them and what most things are shall be small.
+    /// An effect goes on. Boxed, because effects are few and most entries shall be small.
     Later(Box<Later>),
-    /// A slow supervisor comes to handle something.
+    /// A slow supervisor handles its next arrival.
     Late { host: u32, generation: u32, arrival: Box<Arrival> },
-    /// What was done to the world goes on.
+    /// A deed goes on.
     Deed(D::Step),
     /// A load balancer goes on.
     Balance(balance::Step),
 }
 
-/// A simulated world. Everything in it follows from its seed and from what is done to it.
+/// A simulated world. Its seed and the deeds done to it decide everything in it.
 #[derive(Debug)]
 pub struct World<D: Deed> {
     pub(crate) now: Instant,
@@ -63,7 +64,7 @@ pub struct World<D: Deed> {
     pub(crate) records: Vec<Record<D>>,
     pub(crate) counters: Counters,
     pub(crate) keep_disks: bool,
-    /// The last that was done to the world was to end every fault.
+    /// The latest deed was to end every fault.
     pub(crate) calm: bool,
     pub(crate) slow: SlowHosts,
     pub(crate) balancers: Vec<balance::Working>,
@@ -78,7 +79,7 @@ pub struct World<D: Deed> {
 }
 
 impl<D: Deed> World<D> {
-    /// An empty world whose links are of this quality unless something else is said.
+    /// An empty world whose links are of this quality unless a deed changes it.
     ///
     /// # Panics
     /// When the latency's range is turned round.
@@ -130,12 +131,12 @@ impl<D: Deed> World<D> {
         self.keep_disks = false;
     }
 
-    /// What is recorded from now on.
+    /// Sets what is recorded from now on.
     pub fn record(&mut self, recording: Recording) {
         self.recording = recording;
     }
 
-    /// What was recorded since the last call.
+    /// The records made since the last call.
     pub fn drain_records(&mut self) -> Vec<Record<D>> {
         std::mem::take(&mut self.records)
     }
@@ -158,7 +159,7 @@ impl<D: Deed> World<D> {
         self.hash
     }
 
-    /// Counts of what happened.
+    /// Counts of occurrences.
     #[must_use]
     pub fn counters(&self) -> &Counters {
         &self.counters
@@ -169,7 +170,7 @@ impl<D: Deed> World<D> {
         (0..u32::try_from(self.hosts.len()).expect("checked when a host is added")).map(HostId)
     }
 
-    /// What a host was added with.
+    /// The description that a host was added with.
     #[must_use]
     pub fn spec(&self, host: HostId) -> &HostSpec {
         &self.hosts[host.0 as usize].rest.spec
@@ -199,7 +200,7 @@ impl<D: Deed> World<D> {
         self.by_member.get(member).copied()
     }
 
-    /// Lets a host's monotonic clock run faster, or slower when negative, than the world's.
+    /// Lets a host's monotonic clock run faster than the world's, or slower when negative.
     ///
     /// # Panics
     /// At -1,000,000 ppm or less, where time would stand still.
@@ -214,7 +215,7 @@ impl<D: Deed> World<D> {
         self.leads_by_new_clock(index);
     }
 
-    /// A host's monotonic clock is found to have gone forward, as after a suspension.
+    /// Lets a host's monotonic clock jump forward, as after a suspension.
     pub(crate) fn suspend(&mut self, host: HostId, lasting: std::time::Duration) {
         let (index, now) = (host.0, self.now);
         let h = &mut self.hosts[index as usize];
@@ -230,18 +231,18 @@ impl<D: Deed> World<D> {
         self.hosts[host.0 as usize].clock_mut().jump_wall(by_ms);
     }
 
-    /// Lets the next thing happen. False when nothing ever will.
+    /// Lets the next entry of the queue happen. False when the queue is empty.
     pub fn step(&mut self) -> bool {
         self.step_until(Instant::FAR_FUTURE)
     }
 
-    /// Lets everything happen up to and including `until`, which is then the world's time.
+    /// Lets every entry up to and including `until` happen; `until` is then the world's time.
     pub fn run_until(&mut self, until: Instant) {
         while self.step_until(until) {}
         self.now = self.now.max(until);
     }
 
-    /// Lets the next thing happen that is due at `limit` or before.
+    /// Lets the next entry happen that is due at `limit` or before.
     pub fn step_until(&mut self, limit: Instant) -> bool {
         let Some((at, due)) = self.queue.pop_until(limit) else { return false };
         assert!(at >= self.now, "time never goes back");
@@ -271,7 +272,7 @@ impl<D: Deed> World<D> {
         true
     }
 
-    /// Records something, if records of this kind are wanted.
+    /// Makes a record, if records of this kind are wanted.
     pub(crate) fn note(&mut self, kind: Recording, what: impl FnOnce() -> What<D>) {
         if self.recording >= kind {
             self.records.push(Record { at: self.now, what: what() });
@@ -314,7 +315,7 @@ mod tests {
 
     const FIRST: u64 = 1 << 40;
 
-    /// What became of datagrams that A sends to B.
+    /// The fates of datagrams that A sends to B.
     fn fates(world: &mut World, count: u64) -> Vec<(u64, Result<(), DropReason>)> {
         world.record(Recording::Packets);
         for n in 0..count {

@@ -1,4 +1,5 @@
-//! Habitat's election rumor and how two of them are joined.
+//! Habitat's election rumor and how two of them are joined. The rules are Habitat's published ones; nothing of ours
+//! is mixed in.
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Status {
@@ -7,7 +8,7 @@ pub(super) enum Status {
     Finished,
 }
 
-/// One candidacy, and whose votes it has.
+/// One candidacy and its votes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Election {
     pub(super) candidate: usize,
@@ -24,7 +25,7 @@ impl Election {
         Self { candidate: me, term, suitability, status, votes: vec![me] }
     }
 
-    /// At the candidate: won when everybody who is alive has voted.
+    /// The candidate has won when every living member has voted.
     pub(super) fn count(&mut self, electorate: &[usize], quorum: bool) {
         if !quorum {
             self.status = Status::NoQuorum;

@@ -1,4 +1,4 @@
-//! Whom a supervisor holds alive: one probe after the other, 3.1 s each; 9.3 s from Suspect to Confirmed.
+//! Which members a supervisor holds alive: one probe after the other, 3.1 s each; 9.3 s from Suspect to Confirmed.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use annulus_core::{Instant, Rng};
 const PROBE_MS: u64 = 3_100;
 const SUSPICION_MS: u64 = 9_300;
 
-/// The worse the later.
+/// The later variant is the worse health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Health {
     Alive,
@@ -57,7 +57,7 @@ impl View {
         self.held.get(who).map_or((0, Health::Departed), |held| (held.incarnation, held.health))
     }
 
-    /// It runs again, and believes of the others what it believed before.
+    /// The supervisor runs again, and believes of the others what it believed before.
     pub(super) fn restarted(&mut self, now: Instant) {
         self.incarnation += 1;
         self.next_probe = now;
@@ -65,19 +65,19 @@ impl View {
         for held in &mut self.held {
             held.since = now;
         }
-        // Whoever starts it names peers to contact, or it would meet nobody.
+        // The operator who starts it names peers to contact, or it would meet no member.
         for held in self.held.iter_mut().filter(|held| held.health != Health::Departed) {
             held.health = Health::Alive;
         }
     }
 
-    /// It leaves in order; the incarnation of its farewell.
+    /// The supervisor leaves in order; returns the incarnation of its farewell.
     pub(super) fn depart(&mut self) -> u64 {
         self.incarnation += 1;
         self.incarnation
     }
 
-    /// Whom to probe now, if anybody.
+    /// The member to probe now, if any.
     pub(super) fn next_probe(&mut self, now: Instant, rng: &mut Rng) -> Option<usize> {
         if self.next_probe > now {
             return None;
@@ -87,7 +87,7 @@ impl View {
             self.round = (0..self.ring).filter(|n| *n != self.me).collect();
             rng.shuffle(&mut self.round);
         }
-        // Who is not probed costs no time.
+        // A member that is not probed costs no time.
         while let Some(target) = self.round.pop() {
             if target >= self.held.len() {
                 return None;
@@ -103,7 +103,7 @@ impl View {
         who != self.me && (self.permanent[who] || self.held[who].health <= Health::Suspect)
     }
 
-    /// Whom it still talks to.
+    /// The members that this supervisor still talks to.
     pub(super) fn pingable(&self) -> Vec<usize> {
         (0..self.held.len()).filter(|who| self.is_pingable(*who)).collect()
     }

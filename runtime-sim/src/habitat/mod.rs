@@ -1,12 +1,13 @@
 //! A model of how a ring elects leaders by Habitat's published rules, to set beside ours on the same faults.
 //!
-//! It is a model, not a port: time goes in ticks, one rumor store per member, no packets. What it keeps are the
-//! rules that decide about leaders: who counts for quorum, how candidacies are joined, when an election is
-//! restarted, how long it takes to hold somebody dead, and that a healed netsplit needs a permanent peer. Where it
-//! simplifies, it favours Habitat: hot rumors never cool, a push reaches whoever can be reached, disks keep
-//! every rumor, nobody is slow, and no packet of an established exchange is lost but by a cut.
+//! It is a model, not a port: time goes in ticks, one rumor store per member, no packets. It keeps the rules that
+//! decide about leaders: which members count for quorum, how candidacies are joined, when an election is restarted,
+//! how long a member is doubted before it is held dead, and that a healed netsplit needs a permanent peer. Where it
+//! simplifies, it favours Habitat: hot rumors never cool, a push reaches every member that can be reached, disks keep
+//! every rumor, no member is slow, and only a cut loses packets of an established exchange.
 //!
-//! Left out, because they only make it worse there: slow processors, clocks that run apart, copied and old disks.
+//! The model leaves out slow processors, clocks that run apart, and copied or old disks, because they only make
+//! Habitat's results worse.
 
 mod election;
 mod health;
@@ -43,11 +44,11 @@ pub struct Voter {
 /// What became of a group.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
-    /// Times that somebody began to lead.
+    /// Times that a member began to lead.
     pub elections: u64,
-    /// Times that the leader was another one than the one before.
+    /// Times that the new leader was another member than the one before.
     pub changes: u64,
-    /// How long nobody acted between two who led, each time.
+    /// How long no member acted between two leaders, each time.
     pub without_leader: Vec<Duration>,
     /// How long two or more members acted as leader at once, in all.
     pub two_leaders: Duration,
@@ -142,7 +143,7 @@ impl Model {
                 Action::Restart(_) | Action::Join(_) | Action::Calm(Calm) => {
                     self.nodes[me].view.restarted(now)
                 }
-                // It says farewell to whom it can reach.
+                // A departing member says farewell to the members that it reaches.
                 Action::Leave(_) => self.farewell(now, me),
                 _ => {}
             }
@@ -193,7 +194,7 @@ impl Model {
         if self.reach.answers(mine, theirs) {
             let incarnation = self.nodes[target].view.incarnation();
             self.nodes[me].view.contact(now, target, incarnation);
-            // The ping carries what is held of its receiver, who refutes it.
+            // The ping carries the state that its sender holds of the receiver, and the receiver refutes it.
             let held = self.nodes[me].view.held(target);
             self.nodes[target].view.hear(now, target, held.0, held.1);
             let incarnation = self.nodes[me].view.incarnation();
@@ -203,7 +204,7 @@ impl Model {
         }
     }
 
-    /// Sends every rumor to some of those who are not held dead.
+    /// Sends every rumor to some of the members that are not held dead.
     fn push(&mut self, now: Instant, me: usize) {
         let mut targets = self.nodes[me].view.pingable();
         self.rng.shuffle(&mut targets);
@@ -221,13 +222,13 @@ impl Model {
         }
     }
 
-    /// A rumor about a member. A death on hearsay is looked into first.
+    /// Takes in a rumor about a member. A death on hearsay is looked into first.
     fn told(&mut self, now: Instant, me: usize, about: usize, incarnation: u64, health: Health) {
         let held = self.nodes[me].view.held(about);
         let doubted = health == Health::Confirmed && held.1 <= Health::Suspect && incarnation >= held.0;
         let (mine, theirs) = (self.nodes[me].voter.host, self.nodes[about].voter.host);
         if about != me && doubted && self.reach.answers(mine, theirs) {
-            // The ping says what its receiver is held to be, and the ack carries the refutation.
+            // The ping says what state its sender holds of the receiver, and the ack carries the refutation.
             self.nodes[about].view.hear(now, about, incarnation, health);
             let incarnation = self.nodes[about].view.incarnation();
             self.nodes[me].view.contact(now, about, incarnation);
@@ -299,7 +300,7 @@ impl Model {
         let hook = self.nodes[me].voter.suitability;
         let Some(held) = self.nodes[me].election.clone() else { return self.start(now, me, 0, hook) };
         if held.candidate == me && held.status != Status::Finished {
-            // Its own rumor comes back to it, if only from itself.
+            // The member's own rumor comes back to it, if only from itself.
             self.receive(now, me, &held);
         }
         if held.status == Status::Finished {
@@ -312,7 +313,7 @@ impl Model {
         if let Some(held) = &self.nodes[me].election
             && held.status == Status::Finished
         {
-            // Only a finished election reaches the service's process: one that lost its quorum goes on acting.
+            // Only a finished election reaches the service's process: a leader that lost its quorum goes on acting.
             self.nodes[me].acts = held.candidate == me;
         }
     }
@@ -338,7 +339,7 @@ impl Model {
                     self.figures.elections += 1;
                     self.leaderless_since = None;
                 }
-                // With two of them, the one who led before still counts.
+                // With two leaders, the one that led before still counts.
                 let same = self.last_leader.is_some_and(|last| acting.contains(&last));
                 if !same {
                     self.figures.changes += u64::from(self.last_leader.is_some());

@@ -1,4 +1,4 @@
-//! Who runs, and who reaches whom.
+//! Which hosts run, and which reach each other.
 
 use std::collections::BTreeSet;
 
@@ -38,13 +38,13 @@ impl Reach {
         self.passes(from, to) && self.passes(to, from)
     }
 
-    /// Whether it does through somebody else.
+    /// Whether a ping comes back through a third member.
     pub(super) fn answers_by_relay(&self, from: HostId, to: HostId) -> bool {
         let hosts = u32::try_from(self.runs.len()).unwrap_or(u32::MAX);
         (0..hosts).map(HostId).any(|relay| self.answers(from, relay) && self.answers(relay, to))
     }
 
-    /// Whose supervisor starts or ends with this action, after it took effect.
+    /// The host whose supervisor starts or ends with this action, after it took effect.
     pub(super) fn act(&mut self, action: &Action) -> Vec<HostId> {
         match action {
             Action::Join(Join { host })

@@ -1,7 +1,7 @@
 use super::*;
 use crate::scenario;
 
-/// A group of three, `permanent` or without permanent peers, and what happens to it.
+/// A group of three, `permanent` or without permanent peers, and the actions on it.
 fn figures(permanent: &str, actions: &str) -> Figures {
     let text = format!(
         "about = \"A group of three members, and what becomes of its leader by the rules of the model.\"\n\
@@ -43,6 +43,6 @@ fn a_leader_that_is_cut_off_goes_on_acting() {
 fn a_permanent_peer_ends_the_split() {
     let actions = "[[at]]\ntime = \"60s\"\npartition = \"m3\"\n\n[[at]]\ntime = \"90s\"\nheal = \"all\"\n";
     let (without, with) = (figures("", actions), figures("permanent = [\"m1\"]", actions));
-    assert!(without.two_leaders > Duration::from_secs(60), "nobody turns to the dead: {without:?}");
+    assert!(without.two_leaders > Duration::from_secs(60), "no member turns to the dead: {without:?}");
     assert!(with.two_leaders < Duration::from_secs(45), "{with:?}");
 }

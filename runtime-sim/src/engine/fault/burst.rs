@@ -17,7 +17,7 @@ pub(super) struct Bursts {
     rng: Rng,
 }
 
-/// One link. It has a stream of chance of its own, so that its bursts do not depend on what others send.
+/// One link. It has a stream of chance of its own, so that its bursts do not depend on the packets of other links.
 #[derive(Debug)]
 struct Link {
     bad: bool,

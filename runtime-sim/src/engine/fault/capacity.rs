@@ -1,4 +1,4 @@
-//! Links that carry so many bytes in a second, with a queue before them that is so long and no longer.
+//! Links that carry a bounded number of bytes in a second, with a bounded queue before them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::engine::record::DropReason;
 #[derive(Debug)]
 pub(super) struct Capacities {
     rules: LinkMap<Capacity>,
-    /// When each link will have sent everything that it was given.
+    /// When each link will have sent all bytes that it was given.
     free_at: BTreeMap<(u32, u32), Instant>,
 }
 
@@ -50,7 +50,7 @@ impl Capacities {
         let waits = free_at.saturating_since(now);
         let waiting_bytes =
             u64::try_from(waits.as_nanos()).unwrap_or(u64::MAX) / (1_000_000_000 / rate).max(1);
-        // What is being sent when nothing waits always fits, as one packet fits into every real queue.
+        // A packet always fits when nothing waits, as one packet fits into every real queue.
         if waiting_bytes > 0 && waiting_bytes + bytes as u64 > u64::from(capacity.queue_bytes) {
             return Err(DropReason::LinkFull);
         }

@@ -1,4 +1,4 @@
-//! What can be wrong with links for a while, one file for each; actions switch them on and off.
+//! Faults of links that last for a while, one file for each; actions switch them on and off.
 //!
 //! | file | what |
 //! |---|---|
@@ -18,7 +18,7 @@ use crate::engine::record::DropReason;
 /// What a packet without payload weighs: headers.
 pub(crate) const BARE_PACKET_BYTES: usize = 60;
 
-/// What is wrong with links beyond their quality.
+/// The faults of links beyond their quality.
 #[derive(Debug)]
 pub(crate) struct LinkFaults {
     bursts: burst::Bursts,
