@@ -1,6 +1,6 @@
-//! A version of a group's configuration or file that a member answered for is not lost: whoever answered still has it,
-//! or a later one, whenever it starts again from the same disk. (That everybody comes to have the same is what one view
-//! at the end of a run asks for.)
+//! No acknowledged version of a group's configuration or file is lost: the supervisor that answered for one holds it,
+//! or a later one, whenever it starts again from the same disk. (That every member comes to hold the same is asked by
+//! one view at the end of a run.)
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ use super::Checker;
 use crate::action::world::{Record, What};
 use crate::action::{Action, CloneDisk, DiskAfter, HostId, Restart};
 
-/// See the module.
+/// The checker of the property that this module states.
 #[derive(Debug, Default)]
 pub struct AcknowledgedVersions {
-    /// What each supervisor holds.
+    /// The versions that each supervisor holds.
     held: BTreeMap<HostId, BTreeMap<RumorKey, u64>>,
-    /// What each disk must hold at least, since its supervisor answered an operator.
+    /// The lowest version that each disk must hold, since its supervisor answered an operator.
     answered: BTreeMap<HostId, BTreeMap<RumorKey, u64>>,
     members: BTreeMap<HostId, MemberId>,
 }
@@ -66,7 +66,7 @@ impl Checker for AcknowledgedVersions {
                 self.held.entry(*host).or_default().insert(key.clone(), *version);
             }
             What::Event { host, event } => {
-                // What a supervisor has of nobody else it has of an operator, whom it has just answered.
+                // A version that came from no member came from an operator, whom the supervisor has just answered.
                 if let EventKind::RumorAccepted { key, from: None } = &event.kind
                     && let Some(version) = self.held.get(host).and_then(|held| held.get(key))
                 {
@@ -107,11 +107,15 @@ mod tests {
     fn what_was_answered_for_is_on_the_disk() {
         let life = |first: &[Record], then: &[Record]| run(&[&[started(0, 1, false)], first, then].concat());
         assert_eq!(life(&answered(3), &restored(Some(3))), Ok(()));
-        assert_eq!(life(&answered(3), &restored(Some(4))), Ok(()), "somebody else's later one");
+        assert_eq!(life(&answered(3), &restored(Some(4))), Ok(()), "a later version of another member");
         assert!(life(&answered(3), &restored(Some(2))).expect_err("it has to fire").contains("version 2"));
         assert!(life(&answered(3), &restored(None)).is_err(), "it is gone altogether");
         let heard = record(What::Holds { host: HostId(0), key: key(), version: 9 });
-        assert_eq!(life(&[heard], &restored(None)), Ok(()), "nobody was promised what was only heard");
+        assert_eq!(
+            life(&[heard], &restored(None)),
+            Ok(()),
+            "no operator was promised a version only heard of"
+        );
         let lost = record(What::Action(Action::Restart(Restart { host: HostId(0), disk: DiskAfter::Lost })));
         assert_eq!(life(&answered(3), &[&[lost][..], &[started(0, 2, false)]].concat()), Ok(()));
     }

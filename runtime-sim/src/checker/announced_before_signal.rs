@@ -1,12 +1,12 @@
-//! A service that is told to end takes no new work by then, as far as its supervisor's word goes: whoever asks the
-//! supervisor, or hears of it through the ring, had the chance to know before the process did.
+//! A service that is told to end takes no new work by then, by its supervisor's word: a client that asks the
+//! supervisor, or hears of the service through the ring, could know before the process did.
 
 use annulus_core::StopSignal;
 
 use super::Checker;
 use crate::action::world::{Record, What};
 
-/// See the module.
+/// The checker of the property that this module states.
 #[derive(Debug, Default)]
 pub struct AnnouncedBeforeSignal;
 

@@ -1,6 +1,6 @@
-//! Who was banned stays banned: a supervisor that knows of a ban never again holds the member anything but
-//! departed, whatever it is told; and the supervisor that acknowledged a ban to an operator knows of it after
-//! every restart, too (unless its disk was replaced).
+//! A banned member stays banned: a supervisor that knows of a ban never again holds the member anything but departed,
+//! whichever rumors reach it. The supervisor that acknowledged a ban to an operator also knows of it after every
+//! restart, unless its disk was replaced.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use super::Checker;
 use crate::action::world::{Record, What};
 use crate::action::{Action, Depart, DiskAfter, HostId, Restart};
 
-/// See the module.
+/// The checker of the property that this module states.
 #[derive(Debug, Default)]
 pub struct BannedStaysBanned {
     hosts: BTreeMap<HostId, Bans>,
@@ -18,12 +18,12 @@ pub struct BannedStaysBanned {
 
 #[derive(Debug, Default)]
 struct Bans {
-    /// What the supervisor knows since it started.
+    /// The bans that the supervisor knows since it started.
     known: BTreeSet<MemberId>,
-    /// What its operator asked for and has not been answered.
+    /// The bans that its operator asked for and that are not answered yet.
     asked: BTreeSet<MemberId>,
     asking: bool,
-    /// What its operator was promised.
+    /// The bans that its operator was promised.
     promised: BTreeSet<MemberId>,
 }
 

@@ -1,6 +1,6 @@
-//! Nobody is buried without a reason: a member that is held alive or suspect comes to be held dead only because a
-//! suspicion of it ran out, or because the supervisor's own probe of it failed; never on another's word alone, and
-//! never by a suspicion that was refuted (SWIM section 4.2; Lifeguard section IV).
+//! No member is held dead without a reason: one that is held alive or suspect comes to be held dead only because a
+//! suspicion of it ran out, or because the supervisor's own probe of it failed. Another member's word alone never
+//! suffices, nor does a suspicion that was refuted (SWIM section 4.2; Lifeguard section IV).
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use super::Checker;
 use crate::action::HostId;
 use crate::action::world::{Record, What};
 
-/// See the module.
+/// The checker of the property that this module states.
 #[derive(Debug, Default)]
 pub struct DeathHasAReason {
-    /// In which incarnation each supervisor suspects whom.
+    /// The members that each supervisor suspects, each with the incarnation.
     suspected: BTreeMap<(HostId, MemberId), Incarnation>,
 }
 

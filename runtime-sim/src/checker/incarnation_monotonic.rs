@@ -1,8 +1,8 @@
-//! No incarnation ever falls: not a member's own, restarts included, nor the one that others know of it.
+//! No incarnation ever falls: not a member's own, restarts included, nor the one that other members know of it.
 //!
-//! SWIM (Das, Gupta, Motivala 2002, §4.2) orders statements about a member by its incarnation; if one fell, an
-//! old accusation would count as news. The one exception is a host whose disk was replaced by an old backup: it
-//! cannot know better, and learns it from the ring; and a copied disk makes two of one, who cannot know of each
+//! SWIM (Das, Gupta, Motivala 2002, §4.2) orders statements about a member by its incarnation; if one fell, an old
+//! accusation would count as news. Two cases are excused: a host whose disk was replaced by an old backup, which
+//! learns its incarnation from the ring, and a copied disk, which makes two members of one that know nothing of each
 //! other.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,16 +13,16 @@ use super::Checker;
 use crate::action::world::{Record, What};
 use crate::action::{Action, CloneDisk, DiskAfter, HostId, Restart};
 
-/// See the module.
+/// The checker of the property that this module states.
 #[derive(Debug, Default)]
 pub struct IncarnationMonotonic {
     /// The highest incarnation that each member gave itself.
     own: BTreeMap<MemberId, Incarnation>,
     /// What each supervisor knows of each member, since it started.
     known: BTreeMap<HostId, BTreeMap<MemberId, Incarnation>>,
-    /// Who ran last on each host.
+    /// The member that ran last on each host.
     member: BTreeMap<HostId, MemberId>,
-    /// Everybody who ever ran there.
+    /// Every member that ever ran on each host.
     ran: BTreeMap<HostId, BTreeSet<MemberId>>,
     /// Identities that were copied: two supervisors raise them independently of each other.
     copied: BTreeSet<MemberId>,
@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(run(&[started(0, 1, false), begins(1, 4), refuted(5), used(5), refuted(6)]), Ok(()));
         assert!(run(&[started(0, 1, false), begins(1, 4), refuted(4)]).is_err());
         let crash = [started(0, 1, false), begins(1, 4), refuted(5), started(0, 1, true), begins(1, 5)];
-        assert_eq!(run(&crash), Ok(()), "it was not stored yet, and nobody was told");
+        assert_eq!(run(&crash), Ok(()), "it was not stored yet, and no member was told");
         let lost =
             [started(0, 1, false), begins(1, 4), refuted(5), used(5), started(0, 1, true), begins(1, 5)];
         assert!(run(&lost).is_err());

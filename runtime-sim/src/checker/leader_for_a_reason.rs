@@ -1,5 +1,5 @@
-//! Elections, E5: of members that can be elected the one with the highest suitability wins, then the greatest id, as
-//! long as nothing disturbs the group; and a leader that works is not replaced because a better one appears.
+//! Elections, E5: of the members that can be elected the one with the highest suitability wins, then the greatest id,
+//! as long as nothing disturbs the group. A leader that works is not replaced because a better member appears.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::engine::lead::Load;
 /// asked, the ring told.
 const READY: Duration = Duration::from_millis(800);
 
-/// See the module.
+/// The checker of the property that this module states.
 #[derive(Debug, Default)]
 pub struct LeaderForAReason {
     members: BTreeMap<HostId, MemberId>,
@@ -23,9 +23,9 @@ pub struct LeaderForAReason {
     /// Hosts that were paused or slow once: they may be replaced before they can say that they have stopped.
     late: BTreeSet<HostId>,
     loaded: BTreeMap<(String, HostId), (Instant, Load)>,
-    /// Whether anything was done to links, clocks, disks or supervisors that run on.
+    /// Whether a deed touched links, clocks, disks or supervisors that run on.
     disturbed: bool,
-    /// Who leads without having said that it stopped.
+    /// The leaders that have not said that they stopped.
     leader: BTreeMap<ServiceGroup, HostId>,
 }
 

@@ -1,6 +1,6 @@
-//! Elections, E3: a leader that loses its quorum says so before its lease ends, and its service's process learns it
-//! in time: it has ended, to start again as a follower, before anybody else can lead. A supervisor that stands still
-//! or is slow cannot do that; there the launcher's deadline stands in.
+//! Elections, E3: a leader that loses its quorum says so before its lease ends, and its service's process has ended
+//! by then, to start again as a follower, before another member can lead. A supervisor that stands still or is slow
+//! cannot do that; there the launcher's deadline stands in.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use super::Checker;
 use crate::action::world::{Record, What};
 use crate::action::{Action, HostId, Pause, Resume, Slow, Suspend};
 
-/// See the module.
+/// The checker of the property that this module states.
 #[derive(Debug, Default)]
 pub struct LeaderGivesUpInTime {
     /// When each leader's lease ends, and which process acts for it.
@@ -18,7 +18,7 @@ pub struct LeaderGivesUpInTime {
     /// Processes that have to end, and by when.
     ending: BTreeMap<(HostId, String), (u32, Instant)>,
     processes: BTreeMap<(HostId, String), u32>,
-    /// Supervisors that are not always there when their time comes.
+    /// Supervisors that may stand still or be slow when their lease ends.
     late: BTreeSet<HostId>,
 }
 

@@ -1,6 +1,6 @@
 //! Elections, E4: once every fault has ended, a group whose electorate still has a majority gets a leader within a
 //! bounded time. Members that came back without their disk are new ones; an electorate most of which is gone needs an
-//! operator's word, so nothing is asked of it.
+//! operator's word, so the checker asks nothing of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,13 +13,13 @@ use crate::action::{
     Action, Calm, CloneDisk, Depart, DiskAfter, HostId, LoadService, Restart, StopService, UnloadService,
 };
 
-/// See the module.
+/// The checker of the property that this module states.
 #[derive(Debug)]
 pub struct LeaderInTime {
     bound: Duration,
-    /// Who runs a service of each group with a leader; by the service's name.
+    /// The hosts that run a service of each group with a leader, by the service's name.
     members: BTreeMap<String, BTreeSet<HostId>>,
-    /// Who of them lost its disk, was copied, banned, or runs the service no longer.
+    /// The hosts that lost their disk, were copied or banned, or run the service no longer.
     gone: BTreeMap<String, BTreeSet<HostId>>,
     calm: Option<Instant>,
     leads: BTreeMap<ServiceGroup, BTreeMap<HostId, Instant>>,
@@ -27,7 +27,8 @@ pub struct LeaderInTime {
 }
 
 impl LeaderInTime {
-    /// For a ring that keeps time so: promises run out, a round of an election comes about, and before that hosts
+    /// The bound for a ring with these timings: promises run out and a round of an election comes about, after hosts
+    /// start and members find each other again.
     /// start and members find each other again.
     #[must_use]
     pub fn new(timings: &Timings) -> Self {
@@ -97,7 +98,7 @@ impl Checker for LeaderInTime {
             let gone = self.gone.get(service).map_or(0, BTreeSet::len);
             if members.len() >= 3 && gone * 2 < members.len() && !self.led.contains(service) {
                 return Err(format!(
-                    "every fault ended at {calm}, and nobody led the group of {service} within {} s",
+                    "every fault ended at {calm}, and no member led the group of {service} within {} s",
                     self.bound.as_secs()
                 ));
             }
@@ -139,7 +140,7 @@ mod tests {
         };
         assert_eq!(run(&[load(0), load(1), load(2), calm.clone(), leads, later.clone()]), Ok(()));
         let nobody = run(&[load(0), load(1), load(2), calm.clone(), later.clone()]);
-        assert!(nobody.expect_err("it has to fire").contains("nobody led the group of redis"));
+        assert!(nobody.expect_err("it has to fire").contains("no member led the group of redis"));
         assert_eq!(run(&[load(0), load(1), load(2), lost(0), lost(1), calm.clone(), later.clone()]), Ok(()));
         assert_eq!(run(&[load(0), load(1), calm, later]), Ok(()), "two wait for a third");
     }

@@ -1,12 +1,12 @@
 //! Nothing exceeds its limit: no datagram is longer than every receiver takes, no stream message either, and no
 //! supervisor keeps more members or tells more rumors than it may.
 //!
-//! The limits are those of `annulus_core::limits`. The world looks after every input and records what is beyond.
+//! The limits are those of `annulus_core::limits`. The world counts after every input and records each excess.
 
 use super::Checker;
 use crate::action::world::{Record, What};
 
-/// See the module.
+/// The checker of the property that this module states.
 #[derive(Debug, Default)]
 pub struct Limits;
 

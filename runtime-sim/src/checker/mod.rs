@@ -1,4 +1,5 @@
-//! Properties that must hold at every instant, one file each, and the list of all.
+//! Properties that must hold at every instant, one file each, and the list of all. A checker sees only what the world
+//! records; it may not look into a node.
 
 mod acknowledged_versions;
 mod announced_before_signal;
@@ -46,18 +47,17 @@ pub use stopped_stays_stopped::StoppedStaysStopped;
 pub use stored_before_said::StoredBeforeSaid;
 pub use waking_accuses_nobody::WakingAccusesNobody;
 
-/// A property that is looked at after everything that happens.
+/// A property that is checked after every record.
 ///
-/// It sees what the world reports and keeps what it needs of the past; it never looks into a node, so that a
-/// trace is enough to check a run again.
+/// It keeps what it needs of the past in its own fields, so that a trace is enough to check a run again.
 pub trait Checker {
     /// Its name: that of its file.
     fn name(&self) -> &'static str;
 
-    /// Takes note of what happened.
+    /// Takes note of a record.
     ///
     /// # Errors
-    /// The property does not hold; the text says who did what, with the numbers that show it.
+    /// The property does not hold; the text names the host or member at fault, with the numbers that show it.
     fn observe(&mut self, record: &Record) -> Result<(), String>;
 }
 
@@ -68,7 +68,7 @@ pub struct Violation {
     pub checker: &'static str,
     /// When.
     pub at: Instant,
-    /// What shows it.
+    /// The evidence, in a sentence.
     pub message: String,
 }
 
@@ -82,7 +82,7 @@ impl fmt::Display for Violation {
 pub struct Checkers(Vec<Box<dyn Checker>>);
 
 impl Checkers {
-    /// Every property that is written down here, for a ring that keeps time so.
+    /// Every checker of this folder, for a ring with these timings.
     #[must_use]
     pub fn of(timings: &Timings) -> Self {
         Self(vec![
@@ -108,7 +108,7 @@ impl Checkers {
         ])
     }
 
-    /// Shows all of them what happened.
+    /// Shows a record to all checkers.
     ///
     /// # Errors
     /// The first property that does not hold any longer.

@@ -1,5 +1,5 @@
-//! Nobody who is well is held dead while the network is: as long as nothing is wrong with any host, no link is cut
-//! and none loses more than 5 % of its datagrams, no supervisor holds a member dead that runs.
+//! No healthy member is held dead while the network is healthy: as long as every host is well, no link is cut and
+//! none loses more than 5 % of its datagrams, no supervisor holds a running member dead.
 //!
 //! The promise of the ring (Lifeguard is what makes it tenable). It is judged from the beginning to the first fault
 //! that excuses a death, and again when every fault has ended and what it left behind has run out: probes that
@@ -14,16 +14,16 @@ use super::Checker;
 use crate::action::world::{Record, What};
 use crate::action::{Action, Calm, HostId, LinkQuality, SetLink};
 
-/// The highest loss at which nobody may be held dead, in percent.
+/// The highest loss at which no member may be held dead, in percent.
 const LOSS_PERCENT_MAX: u64 = 5;
-/// The longest way at which nobody may be: half of the shortest probe timeout's round trip, and some.
+/// The longest way at which none may be: half of the shortest probe timeout's round trip, and some.
 const LATENCY_MAX: Duration = Duration::from_millis(50);
 
-/// See the module.
+/// The checker of the property that this module states.
 #[derive(Debug)]
 pub struct NoFalseDeath {
     grace: Duration,
-    /// Something is wrong that excuses a death.
+    /// A fault that excuses a death is on.
     disturbed: bool,
     /// When the last disturbance ended.
     calm_since: Option<Instant>,
@@ -32,7 +32,7 @@ pub struct NoFalseDeath {
 }
 
 impl NoFalseDeath {
-    /// For a ring that keeps time so.
+    /// A checker for a ring with these timings.
     #[must_use]
     pub fn new(timings: &Timings) -> Self {
         let probe_ms = timings.probe_period_ms * u64::from(timings.local_health_max + 1);

@@ -9,7 +9,7 @@ use super::Checker;
 use crate::action::HostId;
 use crate::action::world::{Record, What};
 
-/// See the module.
+/// The checker of the property that this module states.
 #[derive(Debug, Default)]
 pub struct OneLeader {
     acting: BTreeMap<ServiceGroup, BTreeMap<HostId, (u64, Instant)>>,

@@ -1,5 +1,5 @@
-//! A service has one process at a time: the next one starts when the one before has ended, whatever was asked, failed
-//! or restarted in between. Two of them would fight over ports, locks and data.
+//! A service has one process at a time: the next one starts only when the one before has ended, after every command,
+//! failure and restart in between. Two of them would fight over ports, locks and data.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::Checker;
 use crate::action::HostId;
 use crate::action::world::{Record, What};
 
-/// See the module.
+/// The checker of the property that this module states.
 #[derive(Debug, Default)]
 pub struct OneProcess {
     running: BTreeMap<(HostId, ServiceName), u32>,

@@ -1,5 +1,5 @@
-//! Elections, E1: at most one member ever wins a term of a group, and nobody votes for two in one term, whatever
-//! crashed in between.
+//! Elections, E1: at most one member ever wins a term of a group, and no member votes for two in one term, across all
+//! crashes in between.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::Checker;
 use crate::action::HostId;
 use crate::action::world::{Record, What};
 
-/// See the module.
+/// The checker of the property that this module states.
 #[derive(Debug, Default)]
 pub struct OneWinner {
     members: BTreeMap<HostId, MemberId>,

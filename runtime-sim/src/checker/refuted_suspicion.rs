@@ -1,8 +1,8 @@
 //! A suspicion that was refuted has no later effect: a supervisor that has accepted a member's higher incarnation
 //! never lets that member die of a suspicion, or of anything that followed from it, from before.
 //!
-//! SWIM §4.2; the trace shows it by its causes. An event names the event that it follows from, and a death that
-//! follows from a suspicion of an earlier incarnation is one that a forgotten timer brought about.
+//! SWIM §4.2; the checker follows the causes in the trace. An event names the event that it follows from, and a death
+//! that follows from a suspicion of an earlier incarnation is one that a forgotten timer brought about.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::Checker;
 use crate::action::HostId;
 use crate::action::world::{Record, What};
 
-/// See the module.
+/// The checker of the property that this module states.
 #[derive(Debug, Default)]
 pub struct RefutedSuspicion {
     hosts: BTreeMap<HostId, Observer>,
@@ -82,7 +82,7 @@ impl Observer {
             EventKind::MemberChanged { member, to: State::Alive, incarnation, .. } => {
                 let accepted = self.accepted.entry(*member).or_default();
                 *accepted = (*accepted).max(*incarnation);
-                // What followed from earlier suspicions of it stays known only as long as it could still be named.
+                // The followers of its earlier suspicions are kept only as long as an event could still name them.
                 let done = *accepted;
                 if self.follows.len() > 4_096 {
                     self.follows.retain(|_, (of, suspected)| of != member || *suspected >= done);

@@ -1,5 +1,5 @@
-//! What a supervisor knows of anything only gets newer: no rumor that it has accepted is followed by an older
-//! version of the same, unless it was forgotten with the member that it belongs to, or with a restart.
+//! A supervisor's knowledge of a rumor only gets newer: no accepted rumor is followed by an older version of the
+//! same, unless the supervisor forgot it with the member that it belongs to, or with a restart.
 //!
 //! Rumors are join semilattices (Shapiro and others 2011): a merge never takes anything back.
 
@@ -11,7 +11,7 @@ use super::Checker;
 use crate::action::HostId;
 use crate::action::world::{Record, What};
 
-/// See the module.
+/// The checker of the property that this module states.
 #[derive(Debug, Default)]
 pub struct RumorVersions {
     known: BTreeMap<HostId, BTreeMap<RumorKey, u64>>,

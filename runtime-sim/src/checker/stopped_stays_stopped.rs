@@ -1,5 +1,5 @@
-//! What an operator stopped stays stopped: once a service is down because of `svc stop`, no process of it starts until
-//! somebody starts or loads it again, not after a crash of the supervisor, and not after one of the host.
+//! A service that an operator stopped stays stopped: once it is down because of `svc stop`, no process of it starts
+//! until an operator starts or loads it again, neither after a crash of the supervisor nor after one of the host.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::action::{
     Action, CloneDisk, DiskAfter, HostId, LoadService, Restart, StartService, StopService, UnloadService,
 };
 
-/// See the module.
+/// The checker of the property that this module states.
 #[derive(Debug, Default)]
 pub struct StoppedStaysStopped {
     stops: BTreeMap<(HostId, String), Stop>,
@@ -20,7 +20,7 @@ pub struct StoppedStaysStopped {
 /// How far a stop has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stop {
-    /// Somebody typed it.
+    /// An operator typed it.
     Asked,
     /// It is on disk, and the service is down.
     Done,
@@ -34,7 +34,7 @@ impl Checker for StoppedStaysStopped {
     fn observe(&mut self, record: &Record) -> Result<(), String> {
         match &record.what {
             What::Action(action) => self.action(action),
-            // What was not on disk yet was not promised.
+            // A stop that was not on disk yet was not promised.
             What::HostStopped { host, .. } => {
                 self.stops.retain(|(at, _), stop| at != host || *stop == Stop::Done);
             }
@@ -44,7 +44,7 @@ impl Checker for StoppedStaysStopped {
                         *stop = Stop::Done;
                     }
                 }
-                // Nothing is promised of a service that is about to leave with its supervisor.
+                // A service that is about to leave with its supervisor is promised nothing.
                 EventKind::Leaving => {
                     self.stops.retain(|(at, _), stop| at != host || *stop == Stop::Done);
                 }

@@ -1,6 +1,6 @@
 //! A member uses a higher incarnation only once it is on its disk: it decides for it while handling one input and
 //! uses it in a later one, the disk's answer. Otherwise a power failure in between would let it fall back below what
-//! others have heard, and an old accusation would count as news.
+//! other members have heard, and an old accusation would count as news.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::Checker;
 use crate::action::HostId;
 use crate::action::world::{Record, What};
 
-/// See the module.
+/// The checker of the property that this module states.
 #[derive(Debug, Default)]
 pub struct StoredBeforeSaid {
     /// The input in which each supervisor last decided to refute.

@@ -1,5 +1,6 @@
-//! Who was not running for a while accuses nobody on waking: the deadlines that passed meanwhile say nothing about
-//! others. It has to notice the gap first; a process that was frozen checks itself before it doubts others.
+//! A supervisor that did not run for a while accuses no member on waking: the deadlines that passed meanwhile say
+//! nothing about others. It has to notice the gap first, and a process that was frozen checks itself before it doubts
+//! others.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use crate::action::{Action, HostId, Pause, Resume};
 /// A gap that every shipped set of timings counts as one, whatever the supervisor was waiting for.
 const GAP: Duration = Duration::from_secs(10);
 
-/// See the module.
+/// The checker of the property that this module states.
 #[derive(Debug, Default)]
 pub struct WakingAccusesNobody {
     frozen: BTreeMap<HostId, Instant>,
