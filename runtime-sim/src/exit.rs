@@ -5,21 +5,21 @@ use std::process::ExitCode;
 /// An outcome, from the best to the worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
-    /// Everything that was expected held.
+    /// Every expectation held.
     Pass,
-    /// This machine cannot provide what was asked for, such as network namespaces without root.
+    /// This machine cannot provide the bed, such as network namespaces without root.
     Skipped,
-    /// The scenario asks for what a bed with real daemons cannot do.
+    /// The scenario asks for an action that a bed with real daemons cannot do.
     NotHere,
     /// A file that cannot be read or understood, or a wrong command line.
     Usage,
-    /// Something that a scenario expects did not hold in time.
+    /// An expectation of a scenario did not hold in time.
     Unmet,
     /// A property that always has to hold did not.
     Violated,
     /// Two beds did not agree about a scenario.
     Disagreement,
-    /// A tool or a daemon that a bed needs failed, or somebody pressed Ctrl-C.
+    /// A tool or a daemon that a bed needs failed, or the user pressed Ctrl-C.
     BedFailed,
     /// The simulator or the core panicked.
     Bug,

@@ -1,4 +1,5 @@
-//! Deterministic simulator of an Annulus ring.
+//! Deterministic simulator of an Annulus ring: the core that the daemon runs, in a world whose seed decides
+//! everything.
 //!
 //! It is built in floors, and imports run down this table only: a folder names itself and the floors below it. Two
 //! folders in one row stand side by side and do not know each other.

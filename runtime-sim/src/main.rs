@@ -1,4 +1,4 @@
-//! `annulus-sim`: see `annulus-sim --help`.
+//! The program `annulus-sim`; see `annulus-sim --help`.
 
 use std::process::ExitCode;
 

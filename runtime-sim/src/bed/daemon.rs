@@ -1,4 +1,5 @@
-//! One real supervisor: a child process with a root directory of its own.
+//! One real supervisor: a child process with a root directory of its own. It touches nothing outside that directory
+//! and its place, and ends with this program.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -33,7 +34,7 @@ pub(crate) fn program() -> Result<PathBuf, BedError> {
     )))
 }
 
-/// Does something in a network namespace. Sockets and processes made there stay there.
+/// Runs `work` in a network namespace. Sockets and processes made there stay there.
 pub(crate) fn inside<T>(netns: Option<&Path>, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     let Some(path) = netns else { return work() };
     let home = File::open("/proc/thread-self/ns/net")?;
@@ -43,7 +44,7 @@ pub(crate) fn inside<T>(netns: Option<&Path>, work: impl FnOnce() -> io::Result<
     result
 }
 
-/// What a supervisor is started with, each time.
+/// The settings that a supervisor is started with, each time.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) program: PathBuf,
@@ -83,17 +84,17 @@ impl Settings {
         Err(BedError::Failed(format!("annulus {words}: {}", why.trim())))
     }
 
-    /// Where its log goes.
+    /// The file that its log goes to.
     pub(crate) fn log(&self) -> PathBuf {
         self.root.join("supervisor.log")
     }
 
-    /// Where it keeps its state.
+    /// The directory of its state.
     pub(crate) fn data(&self) -> PathBuf {
         self.root.join("sup")
     }
 
-    /// The command that is a supervisor.
+    /// The command that starts a supervisor.
     pub(crate) fn run(&self) -> Command {
         let mut command = self.command();
         command.args(["sup", "run", "--log-format", "json"]);
@@ -149,8 +150,8 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// Sends it a signal; one that stops or continues, to its launcher, supervisor and services, as a machine that is
-    /// suspended does. It may just have ended.
+    /// Sends it a signal. A signal that stops or continues goes to its launcher, supervisor and services, as a
+    /// suspension of the machine would reach them. The supervisor may just have ended.
     pub(crate) fn signal(&self, signal: Signal) {
         let below = match signal {
             Signal::SIGSTOP | Signal::SIGCONT => tree::below(self.child.id()),
@@ -163,7 +164,7 @@ impl Daemon {
         }
     }
 
-    /// Kills it and waits until it is gone, and all that ends with it.
+    /// Kills it and waits until it is gone, and every process that ends with it.
     pub(crate) fn kill(&mut self) {
         let below = tree::below(self.child.id());
         let _ = self.child.kill();

@@ -1,7 +1,7 @@
 //! `annulus-sim bench --daemons N`: figures of real daemons on loopback, and of a rival in the same run.
 //!
-//! Nobody is asked anything while it is measured: what a daemon knows is read from the log lines that it writes
-//! anyway, and the time is that at which its line arrives here.
+//! No daemon is asked anything while it is measured, because answering would cost it time: a daemon's knowledge is
+//! read from the log lines that it writes anyway, and the time is that at which its line arrives here.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -20,23 +20,23 @@ use super::rival::Serf;
 use super::supervisors::Annulus;
 use super::{BedError, interrupt, tree};
 
-/// A ring that does not get there within this never will.
+/// A ring that does not reach a state within this time never will.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// After everybody knows everybody, for what a start leaves to do.
+/// Time for the work that a start leaves behind, after all daemons know all.
 const SETTLE: Duration = Duration::from_secs(8);
 /// How long an idle ring is watched.
 const IDLE: Duration = Duration::from_secs(10);
 /// Starts of a single daemon.
 const STARTS: usize = 5;
 
-/// What a daemon's log line says of another member, by its name.
+/// The content of a daemon's log line about a member, by the member's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Said {
-    /// This daemon is who it says it is.
+    /// The name of the daemon itself.
     Is(String),
-    /// Another one is alive.
+    /// Another daemon is alive.
     Alive(String),
-    /// Another one is dead.
+    /// Another daemon is dead.
     Dead(String),
 }
 
@@ -46,7 +46,7 @@ pub(super) trait Kind {
     fn name(&self) -> &'static str;
     /// Starts number `index`, with its log on a pipe; all but the first join through the first.
     fn start(&self, index: usize) -> Result<Child, BedError>;
-    /// What a line of its log says.
+    /// Reads a line of its log.
     fn read(&self, line: &str) -> Option<Said>;
     /// Whether number `index` answers clients.
     fn answers(&self, index: usize) -> bool;
@@ -61,7 +61,7 @@ struct Figure {
     value: Option<f64>,
 }
 
-/// What is measured.
+/// Options of the measurement.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) daemons: usize,
@@ -71,7 +71,7 @@ pub(crate) struct Options {
     pub(crate) json: bool,
 }
 
-/// Measures and returns what is printed.
+/// Measures and returns the text to print.
 pub(crate) fn run(options: &Options) -> Result<String, BedError> {
     interrupt::watch();
     let folder = tempfile::Builder::new().prefix("annulus-bench-").tempdir();
@@ -131,7 +131,7 @@ fn measure(kind: &dyn Kind, options: &Options) -> Result<Vec<Figure>, BedError> 
     let start = single_start(kind)?;
     let mut ring = Ring::start(kind, options.daemons)?;
     let began = ring.began;
-    ring.until("everybody knows everybody", Ring::complete)?;
+    ring.until("all daemons know all", Ring::complete)?;
     let converged = began.elapsed().as_secs_f64();
     thread::sleep(SETTLE);
     let (before, watched) = (ring.cpu_s(), Instant::now());
@@ -158,7 +158,7 @@ fn measure(kind: &dyn Kind, options: &Options) -> Result<Vec<Figure>, BedError> 
     let mut kills = Vec::new();
     let mut last = Vec::new();
     for kill in 0..options.kills {
-        // Not in step with any period.
+        // The kills must not keep step with any period of the daemons.
         thread::sleep(Duration::from_millis(1_000 + kill as u64 * 377 % 1_000));
         let (all, false_deaths) = ring.kill(1 + kill % (options.daemons - 1))?;
         kills.push(all);
@@ -174,7 +174,7 @@ fn measure(kind: &dyn Kind, options: &Options) -> Result<Vec<Figure>, BedError> 
     figures.push(figure("kill_s_max", "s of the slowest", None, kills.last().copied()));
     figures.push(figure(
         "false_deaths",
-        "others held dead by anybody meanwhile",
+        "others held dead by any daemon meanwhile",
         Some(0.0),
         Some(last.iter().sum()),
     ));
@@ -321,8 +321,8 @@ impl<'k> Ring<'k> {
         })
     }
 
-    /// Kills one and starts it again: the time until all others hold it dead, and how many others anybody held
-    /// dead meanwhile.
+    /// Kills one daemon and starts it again: the time until all others hold it dead, and how many other daemons were
+    /// held dead by any meanwhile.
     fn kill(&mut self, victim: usize) -> Result<(f64, f64), BedError> {
         while let Ok((index, line)) = self.lines.1.try_recv() {
             self.hear(index, &line);
@@ -346,7 +346,8 @@ impl<'k> Ring<'k> {
         let false_deaths = false_deaths.len() as f64;
         let _ = self.agents[victim].running.0.wait();
         self.agents[victim] = self.agent(victim)?;
-        // What it remembers of the others from its disk is no news to it, so it is not waited for.
+        // The killed daemon's memory of the others comes from its disk and makes no log line, so it is not waited
+        // for.
         let back = |ring: &Self| {
             let mut others = ring.agents.iter().enumerate().filter(|(index, _)| *index != victim);
             ring.agents[victim].name.is_some() && others.all(|(_, agent)| agent.alive.contains(&name))

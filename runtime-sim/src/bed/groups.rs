@@ -1,6 +1,7 @@
 //! `annulus-sim bench --groups`: how fast a group of real members gets a configuration, and how fast it has a leader.
 //!
-//! A configuration counts as there when the rendered file is; a leader counts as known when `/census` names it.
+//! A configuration counts as arrived when the rendered file is there; a leader counts as known when `/census` names
+//! it.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -19,7 +20,7 @@ use super::daemon::{Daemon, Settings, program};
 use super::loopback::free_places;
 use super::{BedError, interrupt, observe};
 
-/// What does not happen within this never will.
+/// A state that is not reached within this time never will be.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at files, and at gateways.
 const LOOK: Duration = Duration::from_millis(2);
@@ -27,10 +28,10 @@ const ASK: Duration = Duration::from_millis(10);
 /// Configurations that are applied, and groups that elect.
 const TRIES: usize = 5;
 const ELECTIONS: usize = 3;
-/// For what a start leaves to do.
+/// Time for the work that a start leaves behind.
 const SETTLE: Duration = Duration::from_secs(2);
 
-/// What is measured.
+/// Options of the measurement.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     /// Members of the group that gets configurations.
@@ -38,7 +39,7 @@ pub(crate) struct Options {
     pub(crate) json: bool,
 }
 
-/// Figures with their names: in JSON, for people, and what is promised.
+/// Figures with their keys: the words for people, and the target that the README promises.
 const FIGURES: [(&str, &str, Option<f64>); 7] = [
     ("apply_s", "s from the command until all members have the rendered file, median of 5", Some(0.5)),
     ("apply_s_max", "s of the slowest", None),
@@ -59,7 +60,7 @@ const FIGURES: [(&str, &str, Option<f64>); 7] = [
 
 type Column = [Option<f64>; FIGURES.len()];
 
-/// Measures and returns what is printed.
+/// Measures and returns the text to print.
 pub(crate) fn run(options: &Options) -> Result<String, BedError> {
     interrupt::watch();
     let folder = tempfile::Builder::new().prefix("annulus-bench-").tempdir();
@@ -114,13 +115,13 @@ fn as_json(options: &Options, column: &Column) -> String {
 struct Ring {
     settings: Vec<Settings>,
     daemons: Vec<Option<Daemon>>,
-    /// Processes that a killed supervisor may leave behind.
+    /// Service processes that a killed supervisor may leave behind.
     orphans: Vec<i32>,
 }
 
 impl Drop for Ring {
     fn drop(&mut self) {
-        // Asked in order they take their services with them.
+        // A supervisor that is asked to end takes its services with it.
         for daemon in self.daemons.iter().flatten() {
             daemon.signal(Signal::SIGTERM);
         }

@@ -1,4 +1,4 @@
-//! Ctrl-C and a polite signal, noticed instead of obeyed, so that nothing is left behind.
+//! Ctrl-C and a polite signal, noticed instead of obeyed, so that the bed can remove all that it made.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -19,7 +19,7 @@ pub(crate) fn watch() {
     }
 }
 
-/// Whether one came.
+/// Whether a signal came.
 pub(crate) fn noticed() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)
 }

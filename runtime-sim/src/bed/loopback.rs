@@ -1,11 +1,11 @@
-//! Real daemons on 127.0.0.1: no root, and no partitions.
+//! Real daemons on 127.0.0.1. This bed needs no root and can make no partitions.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 
 use super::{BedError, Network, Place, beyond};
 use crate::action::{Action, HostId};
 
-/// Ports below those that systems hand out by themselves, so that nobody is given one of ours while its
+/// Ports below those that systems hand out by themselves, so that no other program is given one of ours while its
 /// supervisor is down.
 const PORT_MIN: u16 = 20_000;
 const PORT_MAX: u16 = 32_000;
@@ -21,9 +21,9 @@ impl Loopback {
     }
 }
 
-/// Addresses on loopback that nobody uses.
+/// Addresses on loopback that no program uses.
 pub(crate) fn free_places(hosts: usize) -> Result<Vec<Place>, BedError> {
-    // Runs side by side begin at different ports; all are held until the last is found.
+    // Runs side by side begin at different ports. All sockets are held until the last is found.
     let range = u32::from(PORT_MAX - PORT_MIN);
     let mut offset = std::process::id().wrapping_mul(97) % range;
     let mut held = Vec::new();

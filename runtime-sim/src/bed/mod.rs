@@ -1,8 +1,9 @@
-//! Beds with real daemons: the same scenarios, performed with processes, sockets and disks in real time.
+//! Beds with real daemons: the same scenarios, performed with processes, sockets and disks in real time. A bed
+//! removes all that it makes on this machine.
 //!
-//! A bed gives each member of a scenario a place where its supervisor runs, and knows how to cut the members off
-//! from each other. The rest is the same on every bed: `daemon` starts and ends supervisors, `observe` asks
-//! them over HTTP what they hold, and `perform` does what the scenario says when it says so.
+//! A bed gives each member of a scenario a place where its supervisor runs, and knows how to cut the members off from
+//! each other. The rest is the same on every bed: `daemon` starts and ends supervisors, `observe` asks them over HTTP
+//! what they hold, and `perform` does each action at its time.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "real daemons run in real time")]
 #![cfg_attr(not(feature = "cli"), allow(dead_code, reason = "the command line is what performs on a bed"))]
 
@@ -68,7 +69,7 @@ pub enum BedError {
     /// This machine cannot provide the bed.
     #[error("skipped: {0}")]
     Skipped(String),
-    /// The scenario asks for what the bed cannot do.
+    /// The scenario asks for an action that the bed cannot do.
     #[error("not on this bed: {0}")]
     NotHere(String),
     /// An action is impossible at its time.
@@ -81,16 +82,16 @@ pub enum BedError {
         /// Why not.
         error: String,
     },
-    /// A tool or a daemon does not do what it should.
+    /// A tool or a daemon does not do its work.
     #[error("the bed failed: {0}")]
     Failed(String),
-    /// Somebody pressed Ctrl-C.
-    #[error("interrupted; everything that was started is removed")]
+    /// The user pressed Ctrl-C.
+    #[error("interrupted; every process that was started is removed")]
     Interrupted,
 }
 
 impl BedError {
-    /// How the program ends for it.
+    /// The exit code for it.
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
@@ -116,7 +117,7 @@ pub(crate) struct Place {
     pub(crate) netns: Option<PathBuf>,
 }
 
-/// The network of a bed: what differs from bed to bed. Whatever it makes, it removes when it is dropped.
+/// The network of a bed: the part that differs from bed to bed. Dropping it removes all that it made.
 pub(crate) trait Network {
     /// Where the supervisor of a host runs.
     fn place(&self, host: HostId) -> &Place;
@@ -127,11 +128,11 @@ pub(crate) trait Network {
     /// Makes exactly these ordered pairs, sender first, lose everything that they send.
     fn cut(&mut self, pairs: &[(HostId, HostId)]) -> Result<(), BedError>;
 
-    /// Why this bed cannot do this; none when it can.
+    /// Why this bed cannot do this action; none when it can.
     fn cannot(&self, action: &Action) -> Option<&'static str>;
 }
 
-/// Makes the bed that is asked for.
+/// Makes the bed of this name.
 pub(crate) fn make(on: On, hosts: usize) -> Result<Box<dyn Network>, BedError> {
     match on {
         On::Netns => Ok(Box::new(Netns::new(hosts)?)),
@@ -139,7 +140,7 @@ pub(crate) fn make(on: On, hosts: usize) -> Result<Box<dyn Network>, BedError> {
     }
 }
 
-/// What no bed with real daemons can do of a scenario.
+/// The part of a scenario that no bed with real daemons can do.
 pub(crate) fn check(plan: &Plan) -> Result<(), BedError> {
     let worse = |quality: &crate::action::LinkQuality| {
         let none = |ratio: crate::action::Ratio| ratio.numerator == 0;
@@ -157,7 +158,7 @@ pub(crate) fn check(plan: &Plan) -> Result<(), BedError> {
 /// The default longest way of simulated links; real ones are shorter.
 const LATENCY_MAX: std::time::Duration = std::time::Duration::from_millis(2);
 
-/// Why an action can be done on no bed with real daemons; none when one can do it.
+/// Why no bed with real daemons can do an action; none when one can.
 pub(crate) const fn beyond(action: &Action) -> Option<&'static str> {
     // A new fault is the simulator's alone until the list of actions says otherwise.
     let Some(common) = action.common() else {

@@ -1,8 +1,8 @@
 //! Real daemons in network namespaces: one for each host, and one with a bridge that joins them.
 //!
-//! Nothing is made outside of these namespaces. A pair is cut by giving the sender a neighbor entry for the
-//! receiver with a hardware address that nobody has: what it sends then leaves the host and arrives nowhere, as
-//! behind a cut cable. A host without power has its cable pulled at the bridge.
+//! Nothing is made outside of these namespaces. A pair is cut by giving the sender a neighbor entry for the receiver
+//! with a hardware address that no host has: its packets then leave the host and arrive nowhere, as behind a cut
+//! cable. A host without power has its cable pulled at the bridge.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -20,7 +20,7 @@ const NAMES: &str = "/run/netns";
 const PREFIX: &str = "annulus-bed-";
 /// Ports of the bridge end at 1,023.
 const HOSTS_MAX: usize = 1_000;
-/// The usual ports: nobody else is in these namespaces.
+/// The usual ports: no other program runs in these namespaces.
 const PORTS: [u16; 3] = [9638, 9631, 9632];
 
 #[derive(Debug)]
@@ -48,7 +48,7 @@ fn hardware(index: usize) -> String {
     format!("02:61:6e:00:{high:02x}:{low:02x}")
 }
 
-/// Nobody's.
+/// The hardware address of no host.
 const NOWHERE: &str = "02:61:6e:ff:ff:ff";
 
 impl Netns {
@@ -64,7 +64,7 @@ impl Netns {
         }
         remove_abandoned();
         let bed = Self { places: (0..hosts).map(place).collect(), cut: BTreeSet::new() };
-        // From here on dropping the bed removes what there is of it.
+        // From here on dropping the bed removes every namespace that was made.
         if let Err(error) = ip(None, &format!("netns add {}\n", name("hub"))) {
             return Err(BedError::Skipped(format!("this machine gives no network namespaces: {error}")));
         }
@@ -117,7 +117,7 @@ fn neighbor(of: usize, hardware: &str) -> String {
     format!("neighbor replace {} lladdr {hardware} dev eth0 nud permanent\n", address(of))
 }
 
-/// Runs lines of `ip` commands, in a namespace; what it says when it fails.
+/// Runs lines of `ip` commands, in a namespace; the error is the output of `ip` when it fails.
 fn ip(namespace: Option<&str>, lines: &str) -> Result<(), String> {
     let mut command = Command::new("ip");
     if let Some(namespace) = namespace {
@@ -183,13 +183,13 @@ fn remove(prefix: &str) {
     }
 }
 
-/// Removes what runs that were killed could not remove themselves.
+/// Removes the namespaces that killed runs could not remove themselves.
 fn remove_abandoned() {
     for namespace in names() {
         let process =
             namespace.strip_prefix(PREFIX).and_then(|rest| rest.split_once('-')).map(|(pid, _)| pid);
         if process.is_some_and(|pid| !PathBuf::from("/proc").join(pid).exists()) {
-            // Another run may be quicker.
+            // Another run may have removed it first.
             let _ = ip(None, &format!("netns delete {namespace}\n"));
         }
     }

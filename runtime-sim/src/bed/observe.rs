@@ -1,4 +1,4 @@
-//! What real supervisors hold, as their HTTP gateways tell it.
+//! The state of real supervisors, as their HTTP gateways tell it. Observing asks and never commands.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
@@ -22,7 +22,7 @@ const RETRY: Duration = Duration::from_millis(20);
 /// An event stream is not tried for longer than this.
 const TRIES_MAX: u32 = 500;
 
-/// What one supervisor held when it was asked.
+/// The state of one supervisor when it was asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) identity: Option<(MemberId, Incarnation)>,
@@ -33,12 +33,12 @@ pub(crate) struct Seen {
     pub(crate) services: BTreeMap<String, ServiceState>,
 }
 
-/// Something that a supervisor reported.
+/// An event that a supervisor reported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reported {
     pub(crate) host: HostId,
     pub(crate) word: EventWord,
-    /// Whom it is about; none: itself.
+    /// The member that the event is about; none: its own.
     pub(crate) member: Option<MemberId>,
 }
 
@@ -63,7 +63,7 @@ fn open(place: &Place, path: &str, header: &str) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Asks a supervisor what it holds.
+/// Asks a supervisor for its state.
 pub(crate) fn look(place: &Place, with_services: bool) -> io::Result<Seen> {
     let ring: Value = serde_json::from_str(&get(place, "/butterfly")?)?;
     let mut seen = seen(&ring);
@@ -109,11 +109,11 @@ fn service_state(name: &str) -> Option<ServiceState> {
     name.parse().ok()
 }
 
-/// Hands on everything that a supervisor reports, from its start to its end, out of a thread of its own.
+/// Hands on every event that a supervisor reports, from its start to its end, out of a thread of its own.
 pub(crate) fn follow(host: HostId, place: Place, to: Sender<Reported>) {
     thread::spawn(move || {
         for _ in 0..TRIES_MAX {
-            // An id that is not of this run: everything from the beginning.
+            // An id that is not of this run makes the gateway send every event from the beginning.
             match open(&place, "/events", "last-event-id: 0\r\n") {
                 Ok(stream) => return hand_on(host, stream, &to),
                 Err(_) => thread::sleep(RETRY),
@@ -134,7 +134,7 @@ fn hand_on(host: HostId, stream: TcpStream, to: &Sender<Reported>) {
     }
 }
 
-/// A scenario's word for an event, and whom it is about.
+/// A scenario's word for an event, and the member that it is about.
 fn word(event: &Value) -> Option<(EventWord, Option<MemberId>)> {
     let member = || event["member"].as_str().and_then(|id| id.parse().ok());
     match event["kind"].as_str()? {

@@ -1,4 +1,4 @@
-//! Performs a scenario with real daemons.
+//! Performs a scenario with real daemons: actions at their times, expectations with a tolerance.
 
 use std::thread;
 use std::time::Duration;
@@ -19,19 +19,19 @@ const LOOK_PERIOD: Duration = Duration::from_millis(100);
 /// A run that came to its end.
 #[derive(Clone, Debug)]
 pub(crate) struct BedReport {
-    /// What did not hold; none when everything did.
+    /// The expectations that did not hold; none when all held.
     pub(crate) unmet: Option<Unmet>,
-    /// Who held whom to be what at the end.
+    /// The states that members held of each other at the end.
     pub(crate) holdings: Holdings,
     /// When it ended.
     pub(crate) ended: Instant,
 }
 
-/// Performs `plan` in real time. What it expects may come `tolerance` later than it says, and what must hold
-/// throughout a span need not hold in its first `tolerance`.
+/// Performs `plan` in real time. An expectation may be met `tolerance` later than it says, and a condition over a
+/// span need not hold in its first `tolerance`.
 ///
 /// # Errors
-/// See [`BedError`]. Everything that was started is removed then, too.
+/// See [`BedError`]. Every process that was started is removed then, too.
 pub(crate) fn perform(plan: &Plan, on: On, tolerance: Duration) -> Result<BedReport, BedError> {
     interrupt::watch();
     check(plan)?;
@@ -64,7 +64,7 @@ pub(crate) fn perform(plan: &Plan, on: On, tolerance: Duration) -> Result<BedRep
         if unmet.is_some() || (now >= end && looked.is_ok_and(|all| all)) {
             return Ok(BedReport { unmet, holdings: scene::holdings(&ring, plan), ended: now });
         }
-        // What is judged at a time is judged before what is done then.
+        // Expectations at a time are judged before the actions of that time.
         while let Some(timed) = actions.next_if(|timed| timed.time <= now) {
             if let Err(error) = timed.action.check(&ring) {
                 let line = timed.line.unwrap_or(0);

@@ -1,4 +1,4 @@
-//! The supervisors of one run: what is done to them, and what they hold.
+//! The supervisors of one run: the actions done to them, and the states that they hold.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -36,14 +36,14 @@ struct Host {
 /// A ring of real supervisors.
 pub(super) struct Ring<'p> {
     plan: &'p Plan,
-    // Before the bed and the folders, so that no supervisor outlives what it stands on.
+    // Declared before the bed and the folders, so that every supervisor ends before its place is removed.
     hosts: Vec<Host>,
     bed: Box<dyn Network>,
     folder: TempDir,
     began: Clock,
     now: Instant,
     cut: BTreeSet<(HostId, HostId)>,
-    /// Everybody who ever ran, and where.
+    /// Every member that ever ran, and its host.
     known: BTreeMap<MemberId, HostId>,
     reports: (Sender<Reported>, Receiver<Reported>),
 }
@@ -86,7 +86,7 @@ impl<'p> Ring<'p> {
         Instant::ZERO + self.began.elapsed()
     }
 
-    /// Asks everybody what they hold.
+    /// Asks all supervisors for their states.
     pub(super) fn observe(&mut self) -> Result<(), BedError> {
         let with_services =
             self.plan.actions.iter().any(|timed| matches!(timed.action, Action::LoadService(_)));
@@ -106,7 +106,8 @@ impl<'p> Ring<'p> {
             if host.state != HostState::Running {
                 continue;
             }
-            // Who does not answer in time is asked again at the next look; what was seen before still stands.
+            // A supervisor that does not answer in time is asked again at the next look; its earlier answer still
+            // stands.
             let Ok(seen) = observe::look(&host.settings.place, with_services) else { continue };
             if let Some((member, _)) = seen.identity {
                 host.member = Some(member);
@@ -117,12 +118,12 @@ impl<'p> Ring<'p> {
         Ok(())
     }
 
-    /// What was reported since the last time.
+    /// The events since the last call.
     pub(super) fn reported(&self) -> Vec<Reported> {
         self.reports.1.try_iter().collect()
     }
 
-    /// Does what a scenario asks for. What is beyond it, or impossible, is found before.
+    /// Does an action. Actions beyond the bed, or impossible ones, are found before.
     pub(super) fn act(&mut self, action: &Action) -> Result<(), BedError> {
         let Some(common) = action.common() else { return Ok(()) };
         match common {
@@ -133,7 +134,7 @@ impl<'p> Ring<'p> {
             Common::Resume(Resume { host }) => self.signal(*host, Signal::SIGCONT, Some(HostState::Running)),
             Common::Kill(Kill { host }) => self.stop(*host, HostState::Stopped),
             Common::Crash(Crash { host }) => {
-                // First the cable, so that the dying process says nothing.
+                // The cable is pulled first, so that the dying process says nothing.
                 self.bed.connect(*host, false)?;
                 self.stop(*host, HostState::Crashed)
             }
@@ -213,7 +214,7 @@ impl<'p> Ring<'p> {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        // What a stopped process has written is what a disk would hold after a power failure.
+        // The files that a stopped process has written are those that a disk would hold after a power failure.
         let Some(daemon) = &host.daemon else { return Ok(()) };
         daemon.signal(Signal::SIGSTOP);
         let copied = copy(&host.settings.data(), &host.settings.root.join("backup"));
@@ -243,7 +244,7 @@ impl<'p> Ring<'p> {
         let host = self.host_mut(host);
         if let Some(daemon) = &host.daemon {
             daemon.signal(signal);
-            // A paused supervisor leaves when it runs again; here it is let run.
+            // A paused supervisor leaves only when it runs again; here it is let run.
             if signal == Signal::SIGTERM {
                 daemon.signal(Signal::SIGCONT);
                 host.state = HostState::Running;
@@ -273,7 +274,7 @@ impl<'p> Ring<'p> {
     }
 }
 
-/// What a supervisor that was banned ends with.
+/// The exit code of a supervisor that was banned.
 const DEPARTED: i32 = 86;
 
 fn id(index: usize) -> HostId {
@@ -292,7 +293,7 @@ fn copy(from: &std::path::Path, to: &std::path::Path) -> std::io::Result<()> {
         if entry.file_type()?.is_dir() {
             copy(&entry.path(), &target)?;
         } else if entry.file_type()?.is_file() {
-            // A socket is nothing that a disk keeps.
+            // A disk keeps no sockets.
             fs::copy(entry.path(), target)?;
         }
     }
@@ -348,7 +349,7 @@ impl Ground for Ring<'_> {
     }
 
     fn has_process(&self, _: HostId, _: &ServiceName) -> bool {
-        // The daemon knows, and is asked when the process is to end.
+        // The daemon knows whether the service takes work, and is asked when the process is to end.
         true
     }
 }

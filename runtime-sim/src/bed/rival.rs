@@ -41,7 +41,7 @@ impl Kind for Serf {
         command.arg(format!("-node=n{index}"));
         command.arg(format!("-bind={gossip}")).arg(format!("-advertise={gossip}"));
         command.arg(format!("-rpc-addr={}", self.rpc(index)));
-        // Members keep what they know over a restart, as ours do.
+        // Members keep their state over a restart, as ours do.
         command.arg(format!("-snapshot={}", self.folder.join(index.to_string()).display()));
         if index > 0 {
             command.arg(format!("-retry-join={}", self.places[0].gossip)).arg("-retry-interval=1s");

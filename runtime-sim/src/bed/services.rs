@@ -51,7 +51,7 @@ fn write_plan(plan: &Path, service: &str) -> io::Result<()> {
     fs::set_permissions(hook, fs::Permissions::from_mode(0o755))
 }
 
-/// Kills the service's process; its supervisor does not know who did.
+/// Kills the service's process; its supervisor cannot tell by whom.
 pub(super) fn crash(settings: &Settings, service: &str) -> Result<(), BedError> {
     let answer = observe::get(&settings.place, "/services").map_err(BedError::io("/services"))?;
     let services: Value = serde_json::from_str(&answer).unwrap_or_default();

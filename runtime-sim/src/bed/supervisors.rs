@@ -1,4 +1,4 @@
-//! Our own daemons, to be measured.
+//! Our own daemons as a kind that can be measured.
 
 use std::path::Path;
 use std::process::{Child, Stdio};
@@ -45,7 +45,7 @@ impl Kind for Annulus {
     }
 
     fn read(&self, line: &str) -> Option<Said> {
-        // Most lines tell of something else; parsing them would cost the machine that is being measured.
+        // Most lines are of no interest here; parsing them would cost the machine that is being measured.
         if !line.contains("\"ready\":true") && !line.contains("\"to\":\"") {
             return None;
         }

@@ -1,9 +1,9 @@
-//! The processes that a supervisor of services has below it.
+//! The processes that a supervisor of services has below it, as `/proc` lists them.
 
 use std::collections::BTreeSet;
 use std::fs;
 
-/// What the measured services are: programs of this name.
+/// The program that measured services run.
 pub(super) const SERVICE: &str = "sleep";
 
 /// A process, by its number.
@@ -44,7 +44,7 @@ pub(super) struct Services {
 }
 
 impl Services {
-    /// Those that run now.
+    /// The services that run now.
     pub(super) fn look(&mut self, parent: Pid) -> &BTreeSet<Pid> {
         let all = below(parent);
         self.known.retain(|pid| all.contains(pid));
@@ -63,7 +63,7 @@ pub(super) fn lives(pid: Pid) -> bool {
     stat.is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or_default().trim_start().starts_with(['Z', 'X']))
 }
 
-/// Memory of processes in KiB: what is resident, and their share of it where pages are used by several.
+/// Memory of processes in KiB: the resident pages, and the share of them where several processes use a page.
 pub(super) fn memory_kib(pids: impl IntoIterator<Item = Pid>) -> (f64, f64) {
     let mut sums = (0.0, 0.0);
     for pid in pids {

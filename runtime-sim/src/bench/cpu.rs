@@ -1,4 +1,5 @@
-//! What the simulator itself costs this machine. Figures of the benchmark only: nothing in a world depends on it.
+//! The cost of the simulator on this machine: processor time and memory. Only the benchmark reads it; nothing in a
+//! world may depend on it.
 
 use std::fs;
 

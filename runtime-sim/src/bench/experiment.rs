@@ -1,4 +1,5 @@
-//! The experiments, one function each.
+//! The experiments, one function each. An experiment drives a world and reads its records; it changes no protocol
+//! setting.
 
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use crate::engine::view;
 
 /// How long a preloaded ring runs before anything is measured.
 const SETTLE: Duration = Duration::from_secs(5);
-/// How long an experiment waits for what it measures.
+/// How long an experiment waits for the event that it measures.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// How long the halves of a ring do not hear of each other.
 const SPLIT: Duration = Duration::from_secs(30);
@@ -50,7 +51,7 @@ fn apply(world: &mut World, action: Action) {
     world.apply(&action).expect("the benchmark does what is possible");
 }
 
-/// A ring whose members have known each other for ever, at the moment in which all of them start.
+/// A ring whose members have known each other for ever, at the moment at which all of them start.
 fn preloaded(args: &Args) -> World {
     let mut world = empty(args);
     let mut records: Vec<MemberRecord> = (0..args.members).map(|n| record(args.seed, n)).collect();
@@ -91,7 +92,7 @@ fn record(seed: u64, number: u32) -> MemberRecord {
     }
 }
 
-/// A ring in which nothing happens: what it costs.
+/// A ring without any events: its running costs.
 pub(super) fn idle(args: &Args) -> Vec<Figure> {
     let resident_before = cpu::resident_bytes();
     let mut world = settled(args);
@@ -151,7 +152,7 @@ impl Meter {
 /// How many members see exactly the running ones alive.
 fn full_views(args: &Args, world: &World) -> Figure {
     let members = view::running_members(world);
-    // A sample, where looking at every view would take longer than the measurement.
+    // A sample only: looking at every view would take longer than the measurement.
     let step = (args.members as usize / 1_000).max(1);
     let looked: Vec<HostId> = view::running(world).step_by(step).collect();
     let full = looked.iter().filter(|host| view::sees_alive(world, **host, &members)).count();
@@ -197,7 +198,7 @@ pub(super) fn kill(args: &Args) -> Vec<Figure> {
     figures
 }
 
-/// One member has something to tell.
+/// One member loads a service; how fast does its rumor spread?
 pub(super) fn rumor(args: &Args) -> Vec<Figure> {
     let mut world = settled(args);
     world.record(Recording::Events);
@@ -232,7 +233,7 @@ pub(super) fn rumor(args: &Args) -> Vec<Figure> {
     ]
 }
 
-/// Everybody serves one group, and an operator gives it a configuration.
+/// All members serve one group, and an operator gives it a configuration.
 pub(super) fn apply_config(args: &Args) -> Vec<Figure> {
     let mut world = settled(args);
     let service = "web".to_owned();
@@ -246,7 +247,7 @@ pub(super) fn apply_config(args: &Args) -> Vec<Figure> {
             }),
         );
     }
-    // Until everybody has heard of everybody's service, and nobody has anything left to say.
+    // The measurement begins when all members have heard of every service and no rumor is hot any more.
     world.run_until(world.now() + Duration::from_secs(20));
     world.record(Recording::Events);
     drop(world.drain_records());
@@ -266,7 +267,7 @@ pub(super) fn apply_config(args: &Args) -> Vec<Figure> {
             let at = record.at.saturating_since(start).as_secs_f64();
             match key.kind() {
                 RumorKind::ServiceConfig => known.push(at),
-                // A member tells of its own service again once it runs with what it was given.
+                // A member spreads its own service's rumor again once the service runs with the new configuration.
                 RumorKind::Service if from.is_none() => {
                     rendered[host.0 as usize].get_or_insert(at);
                 }
@@ -288,7 +289,7 @@ pub(super) fn apply_config(args: &Args) -> Vec<Figure> {
     ]
 }
 
-/// Everybody joins at once.
+/// All members join at once.
 pub(super) fn join(args: &Args) -> Vec<Figure> {
     let mut world = empty(args);
     let seed = world.add_host(spec(0, &[]));
@@ -451,7 +452,7 @@ fn until_whole(world: &mut World, patience: Instant) -> Option<Instant> {
     None
 }
 
-/// Who came to hold which member to be what.
+/// The verdicts: which member came to hold which to be what.
 fn change(record: &Record) -> Option<(HostId, MemberId, State)> {
     let What::Event { host, event } = &record.what else { return None };
     let EventKind::MemberChanged { member, to, .. } = event.kind else { return None };

@@ -9,11 +9,11 @@ use super::Args;
 /// One measured figure.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Figure {
-    /// What it is, as a key in JSON, its unit last.
+    /// Its key in JSON, the unit last.
     pub key: &'static str,
-    /// What it is, in words, its unit included.
+    /// Its description in words, the unit included.
     pub words: &'static str,
-    /// How much; none when it cannot be told.
+    /// Its value; none when it cannot be told.
     pub value: Option<f64>,
 }
 
@@ -36,7 +36,7 @@ pub(super) fn json(args: &Args, figures: &[Figure]) -> String {
     format!("{}\n", Value::Object(object(args, figures)))
 }
 
-/// The figures by key, with what they were measured on.
+/// The figures by key, with the options that they were measured with.
 pub(super) fn object(args: &Args, figures: &[Figure]) -> Map<String, Value> {
     let mut object = Map::new();
     object.insert("members".to_owned(), args.members.into());
@@ -47,7 +47,7 @@ pub(super) fn object(args: &Args, figures: &[Figure]) -> Map<String, Value> {
     object
 }
 
-/// As many digits as are worth reading.
+/// A number with as many digits as are worth reading.
 pub(super) fn number(value: f64) -> String {
     match value.abs() {
         v if v >= 1_000.0 => thousands(value),

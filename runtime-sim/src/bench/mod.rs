@@ -1,4 +1,4 @@
-//! `annulus-sim bench`: what the simulator and the protocol achieve, in figures.
+//! `annulus-sim bench`: figures of the simulator and of the protocol.
 //!
 //! Each experiment starts from a ring that has converged long ago: every node is restored with all members
 //! alive, except where joining is what is measured. Times are virtual; only speed and memory are this machine's.
@@ -54,8 +54,8 @@ pub struct Args {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-    /// Measure everything that is promised, each in a process of its own, and compare it with the targets; takes
-    /// half an hour
+    /// Measure every promised figure, each in a process of its own, and compare it with its target; takes half an
+    /// hour
     #[arg(long, conflicts_with_all = EXPERIMENTS)]
     pub suite: bool,
     /// With --suite: fewer seeds and shorter runs; takes a few minutes
@@ -144,7 +144,7 @@ pub fn measure(args: &Args) -> Vec<Figure> {
     figures
 }
 
-/// What is told of a measurement, and how the program ends.
+/// The text of a measurement, and its exit code.
 #[derive(Debug)]
 pub struct Told {
     /// Figures, for people or as JSON.
@@ -165,13 +165,13 @@ pub enum BenchError {
     /// Real daemons could not be had, or failed.
     #[error(transparent)]
     Bed(#[from] BedError),
-    /// The suite could not be carried out.
+    /// The suite could not be run to its end.
     #[error("{0}")]
     Suite(String),
 }
 
 impl BenchError {
-    /// How the program ends for it.
+    /// The exit code for it.
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
@@ -181,7 +181,7 @@ impl BenchError {
     }
 }
 
-/// Measures what the options ask for.
+/// Measures as the options ask.
 ///
 /// # Errors
 /// Why nothing was measured.

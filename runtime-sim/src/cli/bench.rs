@@ -1,4 +1,4 @@
-//! `annulus-sim bench`: see [`crate::bench`].
+//! `annulus-sim bench`: prints the figures of [`crate::bench`].
 
 use super::emit;
 use crate::bench::{self, Args};

@@ -1,4 +1,4 @@
-//! `annulus-sim check PATH…`
+//! `annulus-sim check PATH…`: performs every scenario in files and folders and says which pass.
 
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ pub(super) struct Args {
     jobs: Option<NonZero<usize>>,
 }
 
-/// What came of one file.
+/// The outcome of one file.
 struct Line {
     file: PathBuf,
     exit: Exit,
@@ -69,7 +69,7 @@ pub(super) fn run(args: &Args) -> Exit {
     worst
 }
 
-/// One run for each thread at a time: a run itself knows no threads. Lines are printed in the order of files.
+/// One run for each thread at a time: a run itself uses no threads. Lines are printed in the order of files.
 #[expect(clippy::disallowed_methods, reason = "several runs side by side, each in one thread")]
 fn perform(files: &[PathBuf], args: &Args) -> Vec<Line> {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);

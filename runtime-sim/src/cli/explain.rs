@@ -1,4 +1,4 @@
-//! `annulus-sim explain TRACE --member C`
+//! `annulus-sim explain TRACE --member C`: reads a trace and tells why a member was judged so.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -15,10 +15,10 @@ pub(super) struct Args {
     /// A trace, written by `annulus-sim run FILE --trace TRACE`.
     #[arg(value_name = "TRACE")]
     trace: PathBuf,
-    /// Who was judged: a member's name, or how its id begins.
+    /// The member that was judged: its name, or how its id begins.
     #[arg(long, value_name = "MEMBER")]
     member: String,
-    /// Who judged; by default whoever came to the worst judgement first.
+    /// The member that judged; by default the first that came to the worst judgement.
     #[arg(long, value_name = "MEMBER")]
     seen_by: Option<String>,
     /// The judgement as it was at this time, such as 12.5s; by default at the end.

@@ -1,4 +1,4 @@
-//! `annulus-sim list`
+//! `annulus-sim list`: the actions, expectations and events that a scenario can name, from the tables that read it.
 
 use super::emit;
 use crate::action;

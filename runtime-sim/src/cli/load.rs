@@ -1,4 +1,4 @@
-//! Scenario files on the disk. What stands in them is understood elsewhere, from text.
+//! Scenario files on the disk. This module only reads text; `scenario` understands it.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! The command line of `annulus-sim`, one file for each command.
+//! The command line of `annulus-sim`, one file for each command. Nothing below this floor reads options or files.
 
 mod bench;
 mod check;
@@ -26,7 +26,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Perform one scenario and say what came of it.
+    /// Perform one scenario and print its outcome.
     Run(run::Args),
     /// Perform every scenario in files and folders, several at a time, with a line for each.
     Check(check::Args),
@@ -45,7 +45,7 @@ enum Command {
 }
 
 impl Cli {
-    /// Does what the command line asks.
+    /// Runs the command of this command line.
     #[must_use]
     pub fn run(self) -> Exit {
         match self.command {
@@ -71,7 +71,7 @@ pub(crate) fn bug(name: &str) -> Result<annulus_core::Bug, String> {
     })
 }
 
-/// Prints a line. A reader that has gone away, as `head` does, is no failure of ours.
+/// Prints a line. A reader that has closed its end, as `head` does, is no failure of ours.
 pub(crate) fn emit(text: &str) {
     if let Err(error) = writeln!(io::stdout(), "{text}") {
         let expected = error.kind() == io::ErrorKind::BrokenPipe;

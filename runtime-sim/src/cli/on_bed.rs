@@ -1,4 +1,4 @@
-//! `annulus-sim run FILE --on BED`: the scenario with real daemons, and whether the simulator agrees.
+//! `annulus-sim run FILE --on BED`: performs the scenario with real daemons, and asks whether the simulator agrees.
 
 use std::path::Path;
 use std::time::Duration;
@@ -94,7 +94,7 @@ pub(super) fn outcome_json(
     .to_string()
 }
 
-/// The outcome of a bed, or that the simulator does not agree, where that is asked for.
+/// The outcome of a bed, or that the simulator disagrees, where its opinion is asked for.
 pub(super) fn compared(
     file: &Path,
     plan: &Plan,

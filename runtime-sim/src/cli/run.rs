@@ -1,4 +1,4 @@
-//! `annulus-sim run FILE`
+//! `annulus-sim run FILE`: performs one scenario in the simulated world, and narrates or traces it.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -27,11 +27,11 @@ pub(super) struct Args {
     /// Use this seed instead of the file's.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Write everything that happens to this file, one JSON object per line; the simulator includes packets. Not
-    /// with real daemons.
+    /// Write every record to this file, one JSON object per line; the simulator includes packets. Not with real
+    /// daemons.
     #[arg(long, value_name = "OUT.jsonl")]
     trace: Option<PathBuf>,
-    /// Tell what happens in sentences; not with real daemons.
+    /// Tell the run in sentences; not with real daemons.
     #[arg(long)]
     narrate: bool,
     #[command(flatten)]
@@ -98,7 +98,7 @@ pub(super) fn run(args: &Args) -> Exit {
     tell(args, &report);
     if exit != Exit::Pass {
         if !args.narrate && !args.bed.json {
-            emit(&format!("the last that happened (seed {seed}):"));
+            emit(&format!("the last events (seed {seed}):"));
             watcher.last.iter().for_each(|line| emit(line));
         }
         eprintln!("\n{}", failure(&plan, &report));
@@ -107,7 +107,7 @@ pub(super) fn run(args: &Args) -> Exit {
     on_bed::compared(&args.file, &plan, seed, &args.bed, &report.holdings, exit)
 }
 
-/// Prints what came of it, in the form that is asked for; in words only that it passed.
+/// Prints the outcome in the form that was asked for; in words only that it passed.
 fn tell(args: &Args, report: &Report) {
     let exit = exit_of(report);
     if args.bed.json {
@@ -129,7 +129,7 @@ fn tell(args: &Args, report: &Report) {
     }
 }
 
-/// Performs the plan where nothing is real but the code.
+/// Performs the plan in the simulated world.
 fn perform(plan: &Plan, seed: u64, on: On, watcher: &mut dyn Watcher) -> Result<Report, BedError> {
     match on {
         #[cfg(feature = "turmoil")]
@@ -143,12 +143,12 @@ fn perform(plan: &Plan, seed: u64, on: On, watcher: &mut dyn Watcher) -> Result<
     }
 }
 
-/// The command that does the same again and shows more.
+/// The command that repeats the run and shows more.
 pub(super) fn repeat(file: &Path, seed: u64) -> String {
     format!("annulus-sim run {} --seed {seed} --narrate --trace trace.jsonl", file.display())
 }
 
-/// Tells, traces, and remembers the last sentences.
+/// Narrates, traces, and keeps the last sentences.
 struct Teller {
     narrator: Narrator,
     aloud: bool,

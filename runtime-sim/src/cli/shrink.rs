@@ -1,4 +1,4 @@
-//! `annulus-sim shrink FILE`
+//! `annulus-sim shrink FILE`: reduces a failing scenario and writes the small one beside it.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ pub(super) struct Args {
     /// Another seed than the file's.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Where the reduced scenario goes; FILE.min.toml beside the file by default.
+    /// File for the reduced scenario; FILE.min.toml beside the file by default.
     #[arg(long, value_name = "MIN.toml")]
     out: Option<PathBuf>,
     /// Runs that the reduction may take.
@@ -59,7 +59,7 @@ pub(super) fn run(args: &Args) -> Exit {
     }
 }
 
-/// The outcome that a kind of failure is.
+/// The exit code for a kind of failure.
 pub(crate) const fn exit_of(kind: &Kind) -> Exit {
     match kind {
         Kind::Unmet { .. } => Exit::Unmet,
@@ -68,7 +68,7 @@ pub(crate) const fn exit_of(kind: &Kind) -> Exit {
     }
 }
 
-/// Writes a reduced plan as a scenario; what came of the reduction, in words.
+/// Writes a reduced plan as a scenario; returns a sentence about the reduction.
 pub(crate) fn save(plan: &Plan, shrunk: &Shrunk, out: &std::path::Path) -> std::io::Result<String> {
     let mut smaller = shrunk.plan.clone();
     let how = match &shrunk.failure.kind {

@@ -1,4 +1,4 @@
-//! The supervisors that are measured.
+//! The supervisors that are measured: the daemon and Debian's supervisord.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -88,7 +88,7 @@ impl Kind for Annulus {
     }
 
     fn load(&self, number: usize) -> Option<Result<(), BedError>> {
-        // Those that are loaded from the start have the first numbers.
+        // The services that are loaded from the start have the first numbers.
         let ident = format!("bench/s{}", self.services + number);
         Some(self.settings.ask(&["svc", "load", &ident]).map(drop))
     }

@@ -20,9 +20,9 @@ use super::tree::{self, Pid, Services};
 use super::{BedError, interrupt};
 use kinds::{Annulus, Supervisord};
 
-/// What does not happen within this never will.
+/// A state that is not reached within this time never will be.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Between two looks. Looking takes processor time from those that are measured.
+/// Time between two looks. Looking takes processor time from the supervisors that are measured.
 const LOOK: Duration = Duration::from_millis(2);
 /// After a start, until memory is read.
 const SETTLE: Duration = Duration::from_secs(3);
@@ -31,7 +31,7 @@ const PAUSE: Duration = Duration::from_millis(1_500);
 /// Services that are killed, and loaded one by one.
 const TRIES: usize = 5;
 
-/// What is measured.
+/// Options of the measurement.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     /// Services of each supervisor.
@@ -45,7 +45,7 @@ pub(crate) struct Options {
 trait Kind {
     /// Its name.
     fn name(&self) -> &'static str;
-    /// Starts it with everything that it is to run.
+    /// Starts it with every service that it is to run.
     fn start(&self) -> Result<Child, BedError>;
     /// Adds a service to the running supervisor, by the command that a user gives; none when it has no such command.
     fn load(&self, number: usize) -> Option<Result<(), BedError>>;
@@ -65,7 +65,7 @@ const FIGURES: [(&str, &str, Option<f64>); 8] = [
 
 type Column = [Option<f64>; FIGURES.len()];
 
-/// Measures and returns what is printed.
+/// Measures and returns the text to print.
 pub(crate) fn run(options: &Options) -> Result<String, BedError> {
     interrupt::watch();
     let folder = tempfile::Builder::new().prefix("annulus-bench-").tempdir();
@@ -149,7 +149,7 @@ fn middle_and_last(mut values: Vec<f64>) -> (Option<f64>, Option<f64>) {
     (values.get(values.len() / 2).copied(), values.last().copied())
 }
 
-/// A supervisor and what is below it. Dropped, all of it is ended.
+/// A supervisor and the processes below it. Dropping it ends them all.
 struct Running {
     child: Child,
     services: Services,
@@ -200,7 +200,7 @@ impl Running {
         Ok(began.elapsed().as_secs_f64())
     }
 
-    /// Ends the supervisor politely; the seconds until nothing of it is left.
+    /// Ends the supervisor politely; the seconds until no process of it is left.
     fn stop(&mut self, kind: &dyn Kind) -> Result<f64, BedError> {
         let all = tree::below(self.child.id());
         let began = Instant::now();
@@ -223,7 +223,7 @@ impl Drop for Running {
         let all = tree::below(self.child.id());
         let _ = self.child.kill();
         let _ = self.child.wait();
-        // Whom the supervisor would have ended, had it been asked.
+        // The services that the supervisor would have ended, had it been asked.
         for pid in all {
             signal(pid, Signal::SIGKILL);
         }

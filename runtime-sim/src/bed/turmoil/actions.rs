@@ -1,4 +1,4 @@
-//! What scenarios do to a ring, done to this one.
+//! A scenario's actions, done to this ring.
 
 use annulus_core::{Command, CommandError, EffectResult, ExitStatus, MemberId, Reply, ServiceName, StopHow};
 
@@ -19,10 +19,10 @@ use crate::engine::record::StopReason;
 use crate::engine::scene::Scene as _;
 use crate::engine::services::loaded;
 
-/// What is said of everything else.
+/// The refusal of every other action.
 const BEYOND: &str = "an action that only the simulator knows";
 
-/// Why this bed cannot do this; none when it can.
+/// Why this bed cannot do this action; none when it can.
 pub(super) const fn beyond(action: &Action) -> Option<&'static str> {
     match action.common() {
         Some(_) => None,
@@ -42,7 +42,7 @@ impl TurmoilBed {
     fn stop(&mut self, host: HostId, why: StopReason) {
         let now = self.now;
         self.shared.lock().stopped(host.0, now, why);
-        // What crashes says no farewell: its links are dead before its sockets are closed.
+        // A crashing host says no farewell: its links are dead before its sockets are closed.
         self.rewire();
         self.sim.crash(ip(host.0));
     }
@@ -87,7 +87,7 @@ impl TurmoilBed {
         let Some(process) = ring.host_mut(host.0).processes.get(service) else { return };
         let ended = ring.end_process(host.0, now, service, process.pid, status);
         if let (Some(spawn), Some(done)) = (ended, &ring.host_mut(host.0).done) {
-            // The queue is far longer than what a node has under way.
+            // The queue is far longer than the orders that a node has under way.
             let _ = done.try_send((spawn, EffectResult::Exited(status)));
         }
     }

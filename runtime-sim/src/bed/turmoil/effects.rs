@@ -30,7 +30,7 @@ pub(super) struct SimEffects {
 }
 
 impl SimEffects {
-    /// Does `work` after a while and reports what comes of it.
+    /// Does `work` after a while and reports its result.
     fn after(
         &self,
         delay: Duration,

@@ -1,4 +1,4 @@
-//! How this ring looks to those who perform and judge a scenario.
+//! This ring as a scene that scenarios can be performed in and judged by.
 
 use annulus_core::{Incarnation, Instant, MemberId, ServiceName, ServiceState, State};
 
@@ -13,7 +13,7 @@ use crate::report::trace;
 use crate::scenario::scene::{Bed, Refusal};
 
 impl TurmoilBed {
-    /// What was seen of a supervisor that has a process.
+    /// The latest look of a supervisor that has a process.
     fn seen<T>(&self, host: HostId, look: impl FnOnce(&Seen) -> Option<T>) -> Option<T> {
         let ring = self.shared.lock();
         ring.hosts.get(host.0 as usize).and_then(|host| host.seen.as_ref()).and_then(look)

@@ -1,12 +1,12 @@
 //! The real driver on turmoil's simulated hosts: up to ten supervisors with their UDP and TCP, ctl and HTTP
 //! gateways, on virtual time, in one thread. The same seed gives the same log, byte for byte.
 //!
-//! What is real: the driver's loop, its framing of streams, both gateways and their clients. What is simulated:
-//! the network (turmoil's, with losses, refusals and silence added), disks and services (at the driver's seam for
-//! effects), clocks and seeds. What differs from the event simulator: latency is drawn from turmoil's own
-//! curve and is the same in both directions of a link; streams lose nothing but break at a cut; a paused
-//! supervisor stops its loop only, so that its host still takes what its sockets can hold; things happen at
-//! whole milliseconds on the network.
+//! Real are the driver's loop, its framing of streams, and both gateways with their clients. Simulated are the
+//! network (turmoil's, with losses, refusals and silence added), disks and services (at the driver's seam for
+//! effects), clocks and seeds. The bed differs from the event simulator in this: latency is drawn from turmoil's own
+//! curve and is the same in both directions of a link; streams lose nothing but break at a cut; a paused supervisor
+//! stops its loop only, so that its host still takes what its sockets can hold; the network moves at whole
+//! milliseconds.
 
 mod actions;
 mod effects;
@@ -38,13 +38,13 @@ use transport::SimTransport;
 
 pub use operator::Answer;
 
-/// More supervisors than this take longer than the event simulator is worth replacing for.
+/// With more supervisors than this a run takes longer than the second opinion is worth.
 pub const HOSTS_MAX: usize = 10;
 /// The network moves in steps of this.
 const TICK: Duration = Duration::from_millis(1);
 const HTTP_PORT: u16 = 9631;
 const CTL_PORT: u16 = 9632;
-/// What every supervisor's operators share.
+/// The key that every supervisor's operators share.
 const CTL_SECRET: &str = "turmoil";
 /// Datagrams that a socket holds for a supervisor that does not read.
 const DATAGRAMS_MAX: usize = 384;
@@ -199,7 +199,7 @@ impl TurmoilBed {
         self.jobs.send(job).expect("the operator's host never ends");
     }
 
-    /// Makes turmoil's links as cuts and power have it. Whoever loses a direction loses his connections.
+    /// Makes turmoil's links follow cuts and power. A host that loses a direction loses its connections.
     fn rewire(&mut self) {
         let ends = u32::try_from(self.names.len() + 1).unwrap_or(u32::MAX);
         let mut ring = self.shared.lock();
@@ -218,7 +218,7 @@ impl TurmoilBed {
         }
     }
 
-    /// Makes the latency of turmoil's links what their quality says, in the slower direction.
+    /// Makes the latency of turmoil's links follow their quality, in the slower direction.
     fn retime(&mut self) {
         let ends = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
         let ring = self.shared.lock();

@@ -17,10 +17,10 @@ use super::ring::ip;
 use super::transport::SimTransport;
 use super::{CTL_PORT, CTL_SECRET, HTTP_PORT};
 
-/// Nobody waits longer for an answer.
+/// No operator waits longer for an answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Something that the operator does.
+/// A request of the operator.
 pub(super) type Job = Box<dyn FnOnce(SimTransport) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 
 /// Does jobs, all at the same time, for ever.

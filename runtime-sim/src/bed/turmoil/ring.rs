@@ -1,4 +1,4 @@
-//! What all hosts of one simulation share: links, power, disks, and what was seen so far.
+//! The state that all hosts of one simulation share: links, power, disks, and the records so far.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -43,7 +43,7 @@ impl Shared {
     }
 }
 
-/// See the module.
+/// A handle to the state that all hosts share.
 pub(super) struct Ring {
     pub(super) net: Net,
     pub(super) hosts: Vec<Host>,
@@ -65,18 +65,18 @@ pub(super) struct Host {
     pub(super) member: Option<MemberId>,
     /// How its supervisor looked last; none while it has no process.
     pub(super) seen: Option<Seen>,
-    /// Orders for its supervisor.
+    /// Orders that wait for its supervisor.
     pub(super) orders: Option<mpsc::UnboundedSender<(RequestId, Command)>>,
-    /// Where results for its supervisor go.
+    /// The channel that takes results to its supervisor.
     pub(super) done: Option<mpsc::Sender<(EffectId, EffectResult)>>,
     /// Wakes its supervisor when it is no longer paused.
     pub(super) waker: Option<Waker>,
-    /// What the next start begins with.
+    /// The disk that the next start begins with.
     next: Option<Start>,
     generation: u32,
 }
 
-/// What a supervisor starts from.
+/// The disk and identity that a supervisor starts from.
 pub(super) struct Start {
     pub(super) restored: Option<Snapshot>,
     pub(super) seed: [u8; 32],
@@ -94,14 +94,14 @@ pub(super) struct Seen {
     pub(super) told: Vec<(MemberId, String)>,
 }
 
-/// What a host gets from another one that it wants to talk to.
+/// The reaction that a host gets from another one that it addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
     /// Nothing: the link is cut, or the host is off.
     Silence,
-    /// The answer that nobody listens.
+    /// The answer that no process listens.
     Refusal,
-    /// Whatever its supervisor says.
+    /// The supervisor's own reaction.
     Open,
 }
 
@@ -130,7 +130,7 @@ impl Ring {
         &mut self.hosts[index as usize]
     }
 
-    /// A host's state; whoever is no host of the ring is an operator's and always on.
+    /// A host's state; an address outside the ring is an operator's and always on.
     pub(super) fn state(&self, index: u32) -> HostState {
         self.hosts.get(index as usize).map_or(HostState::Running, |host| host.state)
     }
@@ -144,7 +144,7 @@ impl Ring {
         RequestId(self.requests)
     }
 
-    /// What `from` gets when it addresses `to`.
+    /// The reaction that `from` gets when it addresses `to`.
     pub(super) fn reach(&self, from: u32, to: u32) -> Reach {
         if self.net.is_cut(from, to) || self.net.is_cut(to, from) {
             return Reach::Silence;
@@ -161,7 +161,7 @@ impl Ring {
         self.resets.get(&(a.min(b), a.max(b))).copied().unwrap_or_default()
     }
 
-    /// Connections between these two are lost.
+    /// Loses all connections between these two.
     pub(super) fn reset(&mut self, a: u32, b: u32) {
         *self.resets.entry((a.min(b), a.max(b))).or_default() += 1;
     }
@@ -218,7 +218,7 @@ impl Ring {
         }
     }
 
-    /// Ends a service's process, if it still is this one; the effect that reports it.
+    /// Ends a service's process, if its pid is still this one; the effect that reports it.
     pub(super) fn end_process(
         &mut self,
         index: u32,

@@ -38,7 +38,7 @@ use crate::engine::clock;
 use crate::engine::host::{self, HostState};
 use crate::engine::record::StopReason;
 
-/// What changes without an event, such as rumors that come with a synchronization, is looked for so often.
+/// How often the observer looks for changes without an event, such as rumors that come with a synchronization.
 const LOOK_PERIOD: Duration = Duration::from_millis(20);
 /// After the node has finished, clients get this long to read their answers.
 const LAST_ANSWERS: Duration = Duration::from_millis(50);
@@ -48,7 +48,7 @@ const LAST_ANSWERS: Duration = Duration::from_millis(50);
 pub(super) struct Site {
     pub(super) shared: Shared,
     pub(super) me: u32,
-    /// For what gateways write into files.
+    /// The directory that gateways write files into.
     pub(super) root: PathBuf,
 }
 
@@ -81,7 +81,7 @@ pub(super) async fn run(site: Site) -> turmoil::Result {
     let sup = root.sup(&site.me.to_string());
     std::fs::create_dir_all(sup.path())?;
     let mut gateways = JoinSet::new();
-    // The simulated disk holds the specs; nobody writes files here.
+    // The simulated disk holds the specs; no supervisor writes files here.
     let specs = Arc::new(Specs::open(sup.specs(), Vec::new())?);
     let ctl = Ctl {
         handle: handle.clone(),
@@ -158,7 +158,7 @@ impl Site {
         paused
     }
 
-    /// Writes down what the node reports and how it looks.
+    /// Records the node's events and its look.
     async fn observe(
         &self,
         handle: &DriverHandle,
@@ -202,7 +202,7 @@ impl Site {
         }
     }
 
-    /// Gives the node its orders, several at a time, and writes down the answers.
+    /// Gives the node its orders, several at a time, and records the answers.
     async fn obey(
         &self,
         handle: &DriverHandle,

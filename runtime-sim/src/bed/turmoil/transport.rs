@@ -1,6 +1,5 @@
-//! UDP and TCP of one host over turmoil's network, with what that network leaves out: datagrams that are lost
-//! alone, doubled or overtaken; hosts that refuse and hosts that are silent; connections that do not survive
-//! a cut.
+//! UDP and TCP of one host over turmoil's network, with the faults that network lacks: datagrams that are lost alone,
+//! doubled or overtaken; hosts that refuse and hosts that are silent; connections that do not survive a cut.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -74,7 +73,7 @@ impl Transport for SimTransport {
         let resets = self.shared.lock().resets(self.me, peer);
         match TcpStream::connect(to).await {
             Ok(inner) => Ok(self.stream(inner, peer, resets)),
-            // What the network lost looks refused; nobody would have answered.
+            // A connection that the network lost looks refused; no process would have answered.
             Err(_) if self.shared.lock().resets(self.me, peer) != resets => std::future::pending().await,
             Err(error) => Err(error),
         }
@@ -97,7 +96,7 @@ impl SimDatagrams {
         let (socket, bytes) = (Arc::clone(&self.socket), bytes.to_vec());
         tokio::spawn(async move {
             sleep(delay).await;
-            // Lost when the simulation has no such host.
+            // The datagram is lost when the simulation has no such host.
             let _ = socket.try_send_to(&bytes, to);
         });
         Ok(())
@@ -136,7 +135,7 @@ impl Datagrams for SimDatagrams {
             Reach::Silence => {}
             Reach::Refusal => self.refuse_later(peer, to),
             Reach::Open => {
-                // The link itself takes its time; only what is to be overtaken is held back.
+                // The link itself takes its time; only a datagram that is to be overtaken is held back.
                 self.send_after(latency.saturating_sub(latency_max), bytes, to)?;
                 if fate.again_after.is_some() {
                     self.send_after(TICK, bytes, to)?;
@@ -186,8 +185,8 @@ impl Listener for SimListener {
     }
 }
 
-/// A TCP connection. What is sent while its link is cut is lost and not sent again, so after a cut it is reset
-/// when it is used next.
+/// A TCP connection. Bytes sent while its link is cut are lost and not sent again, so after a cut the connection is
+/// reset when it is used next.
 pub(super) struct SimStream {
     inner: TcpStream,
     shared: Shared,

@@ -1,4 +1,4 @@
-//! `annulus-sim bench --suite`: what the protocol promises, measured, with targets and a rival beside it.
+//! `annulus-sim bench --suite`: the protocol's promises, measured, with targets and a rival beside them.
 //!
 //! Every measurement is one run of the ordinary benchmark in a process of its own, so that neither the memory nor
 //! the caches of one reach into the next, and so that each can be repeated alone: its command line is printed.
@@ -26,7 +26,7 @@ pub(crate) fn run(args: &Args) -> Result<Told, String> {
     Ok(Told { text, exit: if missed { Exit::Unmet } else { Exit::Pass } })
 }
 
-/// What is to be measured, and how.
+/// The batches to measure, and how to run each.
 struct Suite {
     plan: Plan,
     rival: Option<PathBuf>,
@@ -34,7 +34,7 @@ struct Suite {
     in_process: bool,
 }
 
-/// Everything that was measured.
+/// All rows, measured.
 struct Report {
     quick: Option<&'static str>,
     /// The machine's load before and after, as the kernel says it.
@@ -45,7 +45,7 @@ struct Report {
 /// One row with its figures.
 struct Line {
     row: Row,
-    /// The figure of every run, none where what was waited for did not happen.
+    /// The figure of every run, none where the awaited event did not happen.
     ours: Vec<Option<f64>>,
     rival: Option<rival::Figure>,
     /// The command line of the first run.
@@ -119,7 +119,7 @@ impl Suite {
     }
 }
 
-/// How one measurement is run alone.
+/// The command line that runs one measurement alone.
 fn command_line(args: &Args) -> Vec<String> {
     let mut words = vec!["bench".to_owned(), "--json".to_owned()];
     let numbers =

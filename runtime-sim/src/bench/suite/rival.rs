@@ -5,14 +5,14 @@ use std::process::Command;
 
 use super::rows::Row;
 
-/// What the rival is asked to do.
+/// The rival's task.
 #[derive(Clone, Debug)]
 pub(super) struct Job {
     members: u32,
     mode: &'static str,
     loss: u32,
     seconds: u64,
-    /// All members join through one, which is measured before anything else.
+    /// All members join through one, which is measured before the rest.
     join: bool,
     pub(super) runs: usize,
 }
@@ -43,11 +43,11 @@ pub(super) fn run(program: &Path, job: &Job, seed: u64) -> Result<String, String
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// What the rival reached in the same run of the suite.
+/// The rival's figure in the same run of the suite.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Figure {
     Value(f64),
-    /// It did not happen while the rival ran.
+    /// The event did not happen while the rival ran.
     Never,
 }
 

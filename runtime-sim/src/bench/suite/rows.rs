@@ -1,14 +1,14 @@
-//! What is measured: the runs of each batch and the rows that come of it.
+//! The rows of the suite: the runs of each batch and the figures that they fill.
 
 use super::rival::Job;
 use crate::bench::Args;
 
-/// How thoroughly.
+/// How thorough the suite is.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
-    /// Seeds of the runs whose outcome is chance.
+    /// Seeds of the runs whose outcome depends on chance.
     seeds: u64,
-    /// Repetitions of the runs whose outcome is this machine's.
+    /// Repetitions of the runs whose outcome depends on this machine.
     repetitions: u64,
     /// Virtual seconds on lossy links and with pauses.
     trouble_s: u64,
@@ -16,7 +16,7 @@ pub(super) struct Plan {
     idle_s: u64,
     /// Rings are made no larger than this.
     members_max: u32,
-    /// What must be said about figures that are not the full suite's.
+    /// A remark about figures that are not the full suite's.
     pub(super) note: Option<&'static str>,
 }
 
@@ -56,15 +56,15 @@ pub(super) struct Row {
     pub(super) key: &'static str,
     pub(super) what: &'static str,
     pub(super) unit: &'static str,
-    /// The figure of a run that it is about.
+    /// The key of the run's figure that fills it.
     pub(super) figure: &'static str,
     /// Divides that figure, to have it in `unit`.
     pub(super) divisor: f64,
     pub(super) fold: Fold,
     pub(super) bound: Bound,
-    /// The same in what the rival prints.
+    /// The label of the same figure in the rival's output.
     pub(super) rival_figure: Option<&'static str>,
-    /// What the rivals reached where they were measured before.
+    /// The rivals' figures where they were measured before.
     pub(super) reference: &'static str,
 }
 
@@ -87,12 +87,12 @@ impl Fold {
     }
 }
 
-/// What a figure has to reach.
+/// The target of a figure.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Bound {
     AtLeast(f64),
     AtMost(f64),
-    /// It is told without being judged.
+    /// The figure is told without being judged.
     None,
 }
 
@@ -323,7 +323,7 @@ fn trouble(plan: &Plan) -> Vec<Batch> {
     let confirmed =
         |key, what| Row::new(key, what, "", "false_confirmed").best(Fold::Highest, Bound::AtMost(0.0));
     let lossy = |loss| Args { accusations: true, loss, seconds, ..args(plan, 1_000) };
-    // The rival needs minutes for each virtual minute on lossy links, and a minute shows what it does.
+    // The rival needs minutes for each virtual minute on lossy links, and one minute is enough to show its rate.
     let job = |loss| Some(Job::new(1_000, "steady", loss, seconds.min(60), 1));
     let mut loss_5 = Batch {
         what: "5 % loss, 1,000 members",
