@@ -1,4 +1,4 @@
-//! The command line as a user meets it: exit codes, and what is printed with them.
+//! The command line as a user meets it: exit codes, and the output that goes with them.
 
 use std::fs;
 use std::path::{Path, PathBuf};

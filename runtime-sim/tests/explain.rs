@@ -1,4 +1,4 @@
-//! `annulus-sim explain` on traces of shipped scenarios: what a reader must be told, whatever the exact times.
+//! `annulus-sim explain` on traces of shipped scenarios: the sentences that a reader must find, at any exact time.
 
 use annulus_sim::report::trace::read_jsonl;
 use std::path::{Path, PathBuf};
@@ -180,7 +180,7 @@ fn what_cannot_be_explained_is_refused_with_the_line() {
     let unknown = refused(&whole, &["--member", "zoe"]);
     assert!(unknown.contains("knows no member \"zoe\"; it knows ada, bob, cyd"), "{unknown}");
     let early = refused(&whole, &["--member", "cyd", "--at", "1ms"]);
-    assert!(early.contains("nobody held cyd to be anything until 0.001s"), "{early}");
+    assert!(early.contains("no member ever held cyd to be anything until 0.001s"), "{early}");
 }
 
 #[test]

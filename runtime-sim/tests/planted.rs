@@ -1,5 +1,5 @@
 //! Checks the checkers: each planted defect is found by the sweep within so many seeds, or, where an operator's story
-//! is needed, by a shipped scenario; and what is found is reduced to something that a person can read.
+//! is needed, by a shipped scenario; and the failing plan is reduced to one that a person can read.
 //!
 //! `cargo test -p annulus-sim --features planted-bugs --profile sim --test planted -- --nocapture` prints the table.
 #![cfg(feature = "planted-bugs")]
@@ -64,7 +64,7 @@ fn hunt(bug: Bug) -> Option<(String, Plan, Failure)> {
             return Some((format!("{} seeds", seed + 1), plan, failure));
         }
     }
-    // What the seeds do not show, a scenario may.
+    // A scenario may show a defect that the seeds do not show.
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
     let mut files = Vec::new();
     scenarios(&folder, &mut files);

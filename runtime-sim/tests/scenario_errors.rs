@@ -1,4 +1,4 @@
-//! What a wrong scenario file is answered with: the exact text, file by file.
+//! The answers to wrong scenario files: the exact text, file by file.
 //!
 //! Run with `ANNULUS_BLESS=1` to write the texts anew, and read the difference before committing it.
 

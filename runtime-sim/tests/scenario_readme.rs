@@ -1,4 +1,4 @@
-//! The explanation of the form of scenarios says what the reader accepts, and its examples are scenarios.
+//! scenarios/README.md describes the form of scenarios as the reader accepts it, and its examples are scenarios.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ fn readme() -> String {
     fs::read_to_string(path()).expect("scenarios/README.md")
 }
 
-/// The text with the table between the marks of `name` made anew.
+/// The text with the table between the marks of `name` generated anew.
 fn with_table(text: &str, name: &str, head: &str, words: &[(Word, Vec<&str>)]) -> String {
     let (before, rest) = text.split_once(&format!("<!-- {name}:")).expect("the table has a mark");
     let (mark, rest) = rest.split_once("-->\n").expect("the mark ends");
@@ -29,7 +29,7 @@ fn with_table(text: &str, name: &str, head: &str, words: &[(Word, Vec<&str>)]) -
     format!("{before}<!-- {name}:{mark}-->\n{table}<!-- end -->{after}")
 }
 
-/// Run with `ANNULUS_BLESS=1` to write the tables anew.
+/// Run with `ANNULUS_BLESS=1` to generate the tables anew.
 #[test]
 fn the_tables_say_what_actions_and_statements_say_of_themselves() {
     let text = readme();
@@ -48,7 +48,7 @@ fn the_tables_say_what_actions_and_statements_say_of_themselves() {
 #[test]
 fn what_may_stand_beside_a_word_is_said_of_it() {
     for (word, parts) in action::words().into_iter().chain(expect::words()) {
-        // What a package can say takes a paragraph.
+        // The words of `package` take a paragraph below the table.
         let missing = |part: &&&str| !word.beside.contains(&format!("`{part}`")) && word.key != "package";
         let missing: Vec<&&str> = parts.iter().filter(missing).collect();
         assert!(missing.is_empty(), "{}: {missing:?}", word.key);

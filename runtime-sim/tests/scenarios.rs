@@ -1,4 +1,4 @@
-//! Every scenario that is shipped passes, and every run of it is the same run.
+//! Every shipped scenario passes, and every run of it is the same run.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -70,7 +70,7 @@ fn sees(bed: &TurmoilBed, by: u32, of: u32) -> Option<State> {
     bed.member_id(HostId(of)).and_then(|member| bed.held(HostId(by), &member))
 }
 
-/// Whether all of these hold all of these alive, and nobody else.
+/// Whether all of these hold all of these alive, and no other member.
 fn agree(bed: &TurmoilBed, hosts: &[u32]) -> bool {
     let alone = |by: &u32| bed.count(HostId(*by), Some(State::Alive)) == hosts.len();
     let all = |by: &u32| hosts.iter().all(|of| sees(bed, *by, *of) == Some(State::Alive));
@@ -133,9 +133,9 @@ fn an_operator_bans_a_member_over_the_wire() {
     ring.0.ctl_depart(HostId(0), member).expect("carried out");
     ring.until(SOON, "it ends", |bed| bed.state(HostId(2)) == HostState::Stopped);
     ring.until(SOON, "others know", |bed| [0, 1].iter().all(|by| sees(bed, *by, 2) == Some(State::Departed)));
-    let refused = ring.0.http_get(HostId(2), "/live").expect_err("nobody is there");
+    let refused = ring.0.http_get(HostId(2), "/live").expect_err("no supervisor is there");
     assert!(refused.contains("refused"), "{refused}");
-    let refused = ring.0.ctl_depart(HostId(2), member).expect_err("nobody is there");
+    let refused = ring.0.ctl_depart(HostId(2), member).expect_err("no supervisor is there");
     assert!(refused.contains("refused"), "{refused}");
     assert_eq!(ring.status(1, "/ready"), 200);
 }

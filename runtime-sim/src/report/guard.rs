@@ -1,4 +1,4 @@
-//! Panics as an outcome: what panicked where, instead of a thread that is gone.
+//! Panics as an outcome: the place and the words of a panic, instead of a thread that is gone.
 
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe};
@@ -8,7 +8,7 @@ thread_local! {
     static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// What `work` returns, or what it panicked with and where.
+/// The result of `work`, or the words and the place of its panic.
 ///
 /// # Errors
 /// The panic in words.
@@ -19,7 +19,7 @@ pub fn catching<T>(work: impl FnOnce() -> T) -> Result<T, String> {
             LAST_PANIC.with(|last| *last.borrow_mut() = Some(info.to_string()));
         }));
     });
-    // Whatever was being changed is thrown away with the world it belongs to.
+    // The world that was being changed is thrown away, so no broken state survives the panic.
     panic::catch_unwind(AssertUnwindSafe(work)).map_err(|_| {
         LAST_PANIC
             .with(|last| last.borrow_mut().take())

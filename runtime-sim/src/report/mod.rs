@@ -1,4 +1,4 @@
-//! What is told of a run: its story in words, its trace line by line, and why something in a trace came to be.
+//! Reports of a run: its story in words, its trace line by line, and the causes of an event in a trace.
 //!
 //! Reports read records; nothing in a world knows that they exist.
 

@@ -1,11 +1,11 @@
-//! What came of a run, for a script and for a person.
+//! The outcome of a run, for a script and for a person.
 
 use crate::exit::Exit;
 use crate::expect::When;
 use crate::scenario::Plan;
 use crate::scenario::run::{Outcome, Report};
 
-/// How the program ends for it.
+/// The exit code for it.
 #[must_use]
 pub fn exit_of(report: &Report) -> Exit {
     match report.outcome {
@@ -16,7 +16,7 @@ pub fn exit_of(report: &Report) -> Exit {
     }
 }
 
-/// What is wrong, in a sentence or two; nothing where nothing is.
+/// The failure, in a sentence or two; nothing where the run passed.
 #[must_use]
 pub fn failure(plan: &Plan, report: &Report) -> String {
     match &report.outcome {
@@ -25,7 +25,7 @@ pub fn failure(plan: &Plan, report: &Report) -> String {
             format!("{}:{line}: this cannot be done at {at}: {error}", plan.file)
         }
         Outcome::Violated(violation) => {
-            format!("safety violated: {violation}\nthis must never happen, whatever the scenario does")
+            format!("safety violated: {violation}\nthis must never happen in any scenario")
         }
         Outcome::Unmet(unmet) => {
             let when = match unmet.when {

@@ -1,4 +1,4 @@
-//! Smaller and plainer versions of a plan.
+//! Smaller and plainer versions of a plan. An edit changes a copy; it runs nothing.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::expect::When;
 use crate::scenario::plan::{Plan, TimedAction};
 use crate::scenario::start_joins;
 
-/// The actions that somebody wrote down or drew: all but the joins that happen by themselves.
+/// The actions that an author wrote down or a seed drew: all but the joins that happen by themselves.
 pub(super) fn explicit(plan: &Plan) -> Vec<TimedAction> {
     plan.actions.iter().filter(|timed| timed.line.is_some()).cloned().collect()
 }
@@ -24,7 +24,7 @@ pub(super) fn with_actions(plan: &Plan, mut actions: Vec<TimedAction>) -> Plan {
     plan
 }
 
-/// The plan without some hosts and whatever only concerned them. None when an expectation is about them.
+/// The plan without some hosts and the actions that only concerned them. None when an expectation is about them.
 pub(super) fn without_members(plan: &Plan, gone: Range<usize>) -> Option<Plan> {
     if gone.len() >= plan.hosts.len() {
         return None;
@@ -52,7 +52,7 @@ pub(super) fn without_members(plan: &Plan, gone: Range<usize>) -> Option<Plan> {
         }
     }
     for link in &mut smaller.links {
-        // Empty means everybody: a list that becomes empty must not widen.
+        // Empty means all hosts: a list that becomes empty must not widen.
         let had = (link.from.is_empty(), link.to.is_empty());
         (link.from, link.to) = (all(&link.from), all(&link.to));
         if (link.from.is_empty(), link.to.is_empty()) != had {
@@ -79,7 +79,7 @@ type Simplify = fn(&mut Plan) -> bool;
 /// Each setting that can be made plainer.
 pub(super) const SIMPLER: [Simplify; 7] = [
     |plan| {
-        // Slower timings than the plan's would make it late where it was not.
+        // Slower timings than the plan's would make a timely event late.
         let slower = plan.timings.sync_period_ms < Timings::lan().sync_period_ms;
         let fits = plan.expectations.is_empty() || !slower;
         fits && std::mem::replace(&mut plan.timings, Timings::lan()) != Timings::lan()
@@ -187,7 +187,7 @@ fn earlier(t: Instant, less: Duration) -> Instant {
     Instant::ZERO + t.saturating_since(Instant::ZERO + less)
 }
 
-/// What an expectation looks at, when everything from `at` on comes earlier.
+/// The time that an expectation looks at, when everything from `at` on comes earlier.
 fn moved(when: When, at: Instant, less: Duration) -> When {
     let shift = |t: Instant| if t >= at { earlier(t, less).max(earlier(at, less)) } else { t };
     when.map(shift)

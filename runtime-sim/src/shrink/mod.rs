@@ -1,8 +1,8 @@
 //! Reduces a plan that fails to a small one that fails in the same way (delta debugging: Zeller and Hildebrandt 2002).
 //!
-//! Whatever can be taken away is taken away, in ever smaller pieces, as long as the rest still fails: expectations,
-//! actions, members, settings; then times are shortened and rounded. The result is a scenario that a person can
-//! read, not a proof that nothing smaller fails.
+//! It takes away expectations, actions, members and settings, in ever smaller pieces, as long as the rest still
+//! fails; then it shortens and rounds times. The result is a scenario that a person can read, not a proof that
+//! nothing smaller fails.
 
 mod edit;
 
@@ -17,7 +17,7 @@ use crate::scenario::plan::TimedAction;
 use crate::scenario::run::{self as scenario_run, Outcome};
 use edit::{explicit, with_actions};
 
-/// Runs that a reduction may take unless something else is asked for.
+/// Runs that a reduction may take unless an option says otherwise.
 pub const RUNS: u32 = 400;
 
 /// How a plan fails. A reduced plan has to fail in the same way.
@@ -43,11 +43,11 @@ pub struct Failure {
     pub kind: Kind,
     /// When it showed; none when the run panicked.
     pub at: Option<Instant>,
-    /// What was found.
+    /// The failure in words.
     pub why: String,
 }
 
-/// Runs a plan; how it fails, if it does. A plan that asks for what is impossible does not count as failing.
+/// Runs a plan; returns how it fails, if it does. A plan with an impossible action does not count as failing.
 #[must_use]
 pub fn failure(plan: &Plan) -> Option<Failure> {
     // Without expectations nothing says when a run is over but its end.
@@ -149,7 +149,7 @@ impl Search<'_> {
         }
     }
 
-    /// What comes after the failure does not matter.
+    /// Actions after the failure do not matter.
     fn cut_the_end(&mut self) {
         let Some(at) = self.failure.at else { return };
         let last = self.best.expectations.iter().map(|e| e.when.end()).max().unwrap_or(Instant::ZERO);
@@ -177,7 +177,7 @@ impl Search<'_> {
                     continue;
                 }
                 actions.splice(at..at, kept);
-                // What is left may be impossible now; a restart without its crash, for example.
+                // The remaining plan may be impossible now; a restart without its crash, for example.
                 let mut plan = with_actions(&self.best, actions);
                 plan.skip_impossible = true;
                 if !self.attempt(plan) {
@@ -188,7 +188,7 @@ impl Search<'_> {
         }
     }
 
-    /// What is expected of calm says nothing about a ring that is never calm.
+    /// An expectation of calm says nothing about a ring that is never calm.
     fn is_needed(&self, timed: &TimedAction) -> bool {
         timed.action == Action::Calm(Calm) && !self.best.expectations.is_empty()
     }
@@ -286,7 +286,7 @@ mod tests {
     #[test]
     fn what_does_not_matter_is_taken_away() {
         let plan = large();
-        // Fails as long as somebody crashes and there is a cut with somebody on either side.
+        // Fails as long as a member crashes and there is a cut with a member on either side.
         let fails = |plan: &Plan| {
             let crash = plan.actions.iter().any(|t| matches!(t.action, Action::Crash(_)));
             let cut = plan.actions.iter().any(

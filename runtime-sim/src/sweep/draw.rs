@@ -1,4 +1,5 @@
-//! What a seed means: a ring, its links, and a schedule of faults.
+//! The meaning of a seed: a ring, its links, and a schedule of faults. Everything is drawn before the run begins; a
+//! run never changes a draw.
 //!
 //! Each class of fault has a stream of chance of its own and draws its whole schedule whether it is used or
 //! not, so that leaving one class out does not move the others.
@@ -21,7 +22,7 @@ use crate::expect::{OneView, When};
 use crate::scenario::plan::{Expectation, Plan, PlannedHost, TimedAction};
 use crate::scenario::start_joins;
 
-/// A class of faults, or of what operators do.
+/// A class of faults, or of operators' commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
@@ -44,7 +45,7 @@ pub enum Class {
     Service,
     /// Losses come in bursts.
     Burst,
-    /// Links carry so much and no more.
+    /// Links carry a bounded number of bytes.
     Capacity,
     /// Supervisors handle everything late.
     Slow,
@@ -98,7 +99,7 @@ pub(super) const CHAOS_FROM_MS: u64 = 2_000;
 /// How long one view has to last.
 const STABLE: Duration = Duration::from_secs(10);
 
-/// What a seed means: a ring, what is done to it, and that its members share one view afterwards.
+/// The meaning of a seed: a ring, the actions on it, and that its members share one view afterwards.
 #[must_use]
 pub fn plan(seed: u64, without: &[Class]) -> Plan {
     let mut key = [0x5e; 32];
@@ -109,11 +110,11 @@ pub fn plan(seed: u64, without: &[Class]) -> Plan {
     let members = ring.hosts.len() as u32;
     let chaos_ms = rng.between(10_000, 60_000);
     let calm_ms = CHAOS_FROM_MS + if members == ring::BIG { chaos_ms / 10 } else { chaos_ms };
-    // Between everything at once, which hides much, and one class alone.
+    // Seeds lie between every class at once, which hides much, and one class alone.
     let density = [1, 2, 3][rng.index(3)];
     let zones: Vec<String> = ring.hosts.iter().map(|host| host.zone.clone()).collect();
     let mut schedule: Vec<(Instant, Action)> = Vec::new();
-    // Drawn, whether left out or not: or leaving elections out would bring back what they do not go with.
+    // Drawn also when left out: otherwise leaving elections out would bring back the classes that they exclude.
     let mut elects = false;
     for class in Class::ALL {
         let mut draw = Draw {
@@ -135,13 +136,13 @@ pub fn plan(seed: u64, without: &[Class]) -> Plan {
         super::election::keep_assumptions(&mut schedule);
     }
     schedule.extend(replacements(&ring.hosts, &schedule, calm_ms));
-    // Stable: what is due at one instant keeps the order of its class.
+    // A stable sort: actions of one instant keep the order of their class.
     schedule.sort_by_key(|(at, _)| *at);
     assemble(seed, ring, schedule, Instant::from_millis(calm_ms))
 }
 
-/// A banned host to which others turn first is replaced in the end: who has nothing else to go by, such as a
-/// newcomer, would find nobody.
+/// A banned host to which others turn first is replaced in the end: a member that knows no other address, such as a
+/// newcomer, would find no one.
 fn replacements(
     hosts: &[PlannedHost],
     schedule: &[(Instant, Action)],
@@ -211,9 +212,9 @@ fn assemble(seed: u64, ring: Ring, schedule: Vec<(Instant, Action)>, calm_at: In
 
 /// Within how long after the last fault all running members must share one view.
 ///
-/// A supervisor that was leaving starts again first. Everybody is probed within two rounds of the ring; a
-/// suspicion runs its full length; lost members are tried again, twice in case the first try meets one that is
-/// itself just coming back; two digest exchanges carry what gossip no longer tells.
+/// A supervisor that was leaving starts again first. Every member is probed within two rounds of the ring; a
+/// suspicion runs its full length; lost members are tried again, twice in case the first try meets one that is itself
+/// just coming back; two digest exchanges carry rumors that gossip no longer tells.
 fn bound(timings: &Timings, members: usize) -> Duration {
     // A member of the worst local health makes one step back in each round, and rounds get shorter as it does.
     let health_periods = u64::from((timings.local_health_max + 1) * (timings.local_health_max + 2) / 2);
@@ -245,7 +246,7 @@ impl Draw<'_> {
         let faults = self.rng.between(1, most);
         for _ in 0..faults {
             let from_ms = self.rng.between(CHAOS_FROM_MS, self.until_ms);
-            // Mostly about as long as it takes to notice, sometimes much longer.
+            // Mostly about as long as a member takes to notice, sometimes much longer.
             let longest_ms = [2_000, 8_000, 40_000][self.rng.index(3)];
             let to_ms = from_ms + self.rng.between(50, longest_ms);
             let (from, to) = (Instant::from_millis(from_ms), Instant::from_millis(to_ms));
@@ -313,7 +314,7 @@ impl Draw<'_> {
         }
     }
 
-    /// What is wrong with a single host without stopping it, or stops it at a bad moment.
+    /// The faults of a single host that do not stop it, or that stop it at a bad moment.
     fn host_fault(&mut self, class: Class, host: HostId, from: Instant, to: Instant) {
         let restart = Action::Restart(Restart { host, disk: DiskAfter::Kept });
         match class {
@@ -415,12 +416,12 @@ impl Draw<'_> {
         });
     }
 
-    /// Two operators who do not know of each other.
+    /// Two operators that do not know of each other.
     fn group(&mut self, host: HostId, from: Instant) {
         let service = SERVICES[self.rng.index(SERVICES.len())];
         let group: ServiceGroup = format!("{service}.default").parse().expect("a service group");
         let file = self.rng.chance(1, 3).then(|| "users.acl".parse().expect("a file's name"));
-        // Mostly what a datagram holds, sometimes as much as there may be.
+        // Mostly a text that fits into a datagram, sometimes as long as the limit.
         let bytes = [0, 0, 2_000, 65_536][self.rng.index(4)];
         let version = self.rng.between(1, 6);
         let other = self.host();
@@ -480,7 +481,7 @@ mod tests {
                 let some = plan(seed, &[class]);
                 let gone = all.actions.len() - some.actions.len();
                 moved += gone;
-                // What is left is what was there, in the same order.
+                // The remaining actions were there before, in the same order.
                 let mut rest = all.actions.iter();
                 assert!(some.actions.iter().all(|a| rest.any(|b| a == b)), "seed {seed} without {class:?}");
                 let others: Vec<Class> = Class::ALL.into_iter().filter(|c| *c != class).collect();

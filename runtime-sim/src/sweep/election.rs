@@ -1,4 +1,4 @@
-//! A group that elects leaders in a drawn ring, and what befalls it.
+//! A group that elects leaders in a drawn ring, and the faults drawn for it.
 
 use std::time::Duration;
 
@@ -92,8 +92,9 @@ fn trouble(rng: &mut Rng, hosts: &[HostId], members: u32, until_ms: u64, steps: 
     steps.push((to, second));
 }
 
-/// What elections assume: clocks within ten per cent that do not jump ahead, disks that keep what was synced and run
-/// once, and bans of none but the dead. A lost disk is that of a new member; one that comes back runs the service too.
+/// The assumptions of elections: clocks within ten per cent that do not jump ahead, disks that keep synced rows and
+/// run once, and bans of dead members only. A lost disk is that of a new member; a member that comes back runs the
+/// service too.
 pub(super) fn keep_assumptions(schedule: &mut Vec<(Instant, Action)>) {
     schedule.retain(|(_, action)| {
         !matches!(action, Action::Suspend(_) | Action::CloneDisk(_) | Action::Depart(_))

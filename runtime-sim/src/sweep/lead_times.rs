@@ -1,4 +1,4 @@
-//! How long a group was led, by whom, and how long by nobody.
+//! How long each member led a group, and how long no member did.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::action::world::{Record, What};
 use crate::habitat;
 use crate::scenario::Plan;
 
-/// What a seed says about elections.
+/// The election figures of a seed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Elections {
     /// How long the world ran, in milliseconds of its own time, where a group elected.
@@ -24,7 +24,8 @@ pub struct Elections {
     pub two_leaders_ms: u64,
 }
 
-/// What Habitat's published rules would have made of the same faults. See [`habitat`] for what that favours.
+/// The same figures by Habitat's published rules under the same faults. See [`habitat`] for the simplifications that
+/// favour Habitat.
 pub(super) fn by_habitats_rules(plan: &Plan, ended: Instant) -> Elections {
     let voters = habitat::voters(plan);
     if voters.is_empty() {
@@ -40,7 +41,7 @@ pub(super) fn by_habitats_rules(plan: &Plan, ended: Instant) -> Elections {
     }
 }
 
-/// Measures it.
+/// Measures a record.
 #[derive(Debug, Default)]
 pub(super) struct LeadTimes {
     groups: BTreeMap<ServiceGroup, Group>,
@@ -62,7 +63,7 @@ impl LeadTimes {
         let What::Leads { host, group, until, .. } = &record.what else { return };
         let group = self.groups.entry(group.clone()).or_default();
         let Some(until) = *until else {
-            // It gave up before its lease ended.
+            // The leader gave up before its lease ended.
             group.until.entry(*host).and_modify(|end| *end = (*end).min(record.at));
             return;
         };

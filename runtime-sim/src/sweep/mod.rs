@@ -1,6 +1,6 @@
-//! Sweeps: rings and faults drawn from seeds; afterwards all must share one view.
+//! Sweeps: rings and faults drawn from seeds; afterwards all members must share one view.
 //!
-//! Each seed is one run in a world of its own. What several find can be added up, whoever ran them.
+//! Each seed is one run in a world of its own. The results of several sweeps can be added up, wherever they ran.
 
 mod draw;
 mod election;

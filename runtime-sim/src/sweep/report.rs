@@ -1,4 +1,4 @@
-//! What a sweep says to people.
+//! The report of a sweep for people.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use crate::report::guard;
 /// Failures that are told in full; the others are named.
 const TOLD_MAX: usize = 10;
 
-/// The whole report, and how the program ends. `require_all`: something that never occurred is a failure.
+/// The whole report, and the exit code. `require_all`: a fault, state or fate that never occurred is a failure.
 #[must_use]
 pub fn report(results: &Results, require_all: bool) -> (String, Exit) {
     let mut text = String::new();
@@ -61,7 +61,7 @@ fn again(seed: u64, results: &Results) -> String {
     command
 }
 
-/// What occurred, in two columns.
+/// The occurrences, in two columns.
 fn table(text: &mut String, results: &Results) {
     let known = |name: &str| REQUIRED.contains(&name);
     let others = results.occurred.keys().map(String::as_str).filter(|name| !known(name));
@@ -100,8 +100,8 @@ fn summary(text: &mut String, results: &Results) {
     let _ = writeln!(text, "trace hash of all: {:016x}", results.hash());
 }
 
-/// What a sweep says about leaders: how often they changed, and how long nobody led; and what Habitat's published
-/// rules would have made of the same seeds.
+/// The election figures of a sweep: how often leaders changed and how long groups had none, and the same by Habitat's
+/// published rules.
 fn elections(text: &mut String, results: &Results) {
     let ours: Vec<&Elections> = results.seeds.iter().map(|result| &result.elections).collect();
     let virtual_ms: u64 = ours.iter().map(|e| e.virtual_ms).sum();

@@ -1,4 +1,4 @@
-//! What a sweep found, in a form that can be written, read and added up: the results of shards merge into those
+//! The results of a sweep, in a form that can be written, read and added up: the results of shards merge into those
 //! of the whole.
 
 use std::collections::BTreeMap;
@@ -17,16 +17,16 @@ pub struct Results {
     pub without: Vec<Class>,
     /// The seeds that were run, in order.
     pub seeds: Vec<SeedResult>,
-    /// What occurred: how often, and in how many seeds.
+    /// The occurrences: how often, and in how many seeds.
     pub occurred: BTreeMap<String, Occurred>,
 }
 
-/// How often something occurred.
+/// How often a fault, state or fate occurred.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Occurred {
     /// Times.
     pub times: u64,
-    /// Seeds in which it did.
+    /// Seeds in which it occurred.
     pub seeds: u64,
 }
 
@@ -43,29 +43,29 @@ pub struct SeedResult {
     pub bound_ms: u64,
     /// Fingerprint of the run.
     pub hash: u64,
-    /// How long groups were led, and by nobody.
+    /// How long groups were led, and how long they had no leader.
     #[serde(default)]
     pub elections: Elections,
-    /// What Habitat's published rules would have made of the same faults.
+    /// The same by Habitat's published rules under the same faults.
     #[serde(default)]
     pub habitat: Elections,
-    /// What was wrong.
+    /// The failure, if it failed.
     pub failure: Option<FailureResult>,
 }
 
-/// What was wrong with a seed.
+/// The failure of a seed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailureResult {
     /// One word: see [`crate::exit::Exit::word`].
     pub outcome: String,
     /// In sentences.
     pub why: String,
-    /// The last that happened.
+    /// The last events.
     pub last: Vec<String>,
 }
 
 impl Results {
-    /// Adds what became of a seed; an error is what it panicked with.
+    /// Adds the result of a seed; an error is the text of its panic.
     pub fn add(&mut self, seed: u64, outcome: Result<Outcome, String>) {
         let mut result = SeedResult {
             seed,
@@ -107,7 +107,7 @@ impl Results {
         self.seeds.push(result);
     }
 
-    /// Puts what was found elsewhere beside this.
+    /// Adds the results of another shard to these.
     ///
     /// # Errors
     /// The two cannot belong to one sweep.
@@ -144,7 +144,7 @@ impl Results {
         hash.value()
     }
 
-    /// What should have occurred and never did.
+    /// The occurrences that a sweep should have had and never did.
     #[must_use]
     pub fn missing(&self) -> Vec<&'static str> {
         REQUIRED
@@ -155,7 +155,7 @@ impl Results {
     }
 }
 
-/// Every fault, every state, every fate of a packet: what a sweep that is long enough has to have seen.
+/// Every fault, every state, every fate of a packet: a sweep that is long enough has to have seen them all.
 pub const REQUIRED: &[&str] = &[
     "crash",
     "kill",

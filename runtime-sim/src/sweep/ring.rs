@@ -1,5 +1,5 @@
-//! What a seed means before anything goes wrong: how many members, how they keep time, who knows whom, how the
-//! network is. Every draw is made whatever came of the earlier ones.
+//! A seed's ring before any fault: how many members, their timings, their peers, their network. Every draw is made
+//! whatever the earlier ones were, so that a change of one does not move the others.
 
 use std::time::Duration;
 
@@ -75,7 +75,7 @@ fn far_links(hosts: &[PlannedHost], zones: u32, quality: LinkQuality, far_us: u6
         .collect()
 }
 
-/// Nobody, one, or several.
+/// No member, one, or several.
 fn permanent(rng: &mut Rng, members: u32) -> Vec<HostId> {
     let several = 2 + rng.index(3);
     let chosen = rng.sample(members as usize, several.min(members as usize));
@@ -85,7 +85,7 @@ fn permanent(rng: &mut Rng, members: u32) -> Vec<HostId> {
     hosts
 }
 
-/// Whom each contacts first: a star, a chain, the permanent peers, or everybody.
+/// The members that each contacts first: a star, a chain, the permanent peers, or all members.
 fn peers(rng: &mut Rng, members: u32, permanent: &[HostId]) -> Vec<Vec<HostId>> {
     let shape = rng.index(4);
     (0..members)
@@ -94,7 +94,7 @@ fn peers(rng: &mut Rng, members: u32, permanent: &[HostId]) -> Vec<Vec<HostId>> 
                 0 => vec![HostId(0)],
                 1 => n.checked_sub(1).map(HostId).into_iter().collect(),
                 2 if !permanent.is_empty() => permanent.to_vec(),
-                // Everybody, as long as that is a list that somebody would write.
+                // All members, as long as an author would write such a list.
                 _ => (0..members.min(16)).map(HostId).collect(),
             };
             peers.into_iter().filter(|peer| peer.0 != n).collect()

@@ -19,20 +19,20 @@ use crate::scenario::run::{self as scenario_run, Watcher};
 /// Sentences that a failure shows.
 const LAST_SENTENCES: usize = 24;
 
-/// What became of one seed.
+/// The result of one seed.
 #[derive(Debug)]
 pub struct Outcome {
     /// How many members its ring has.
     pub members: usize,
     /// Within how long after the last fault one view had to be shared.
     pub bound: Duration,
-    /// After how long it was, or why it was not.
+    /// The time until it was, or the failure.
     pub result: Result<Duration, Failure>,
-    /// What occurred, and how often.
+    /// The occurrences, and how often.
     pub tally: BTreeMap<String, u64>,
     /// Fingerprint of the run.
     pub hash: u64,
-    /// How long groups were led, and by nobody.
+    /// How long groups were led, and how long they had no leader.
     pub elections: Elections,
     /// The same by Habitat's rules.
     pub habitat: Elections,
@@ -41,11 +41,11 @@ pub struct Outcome {
 /// Why a seed failed.
 #[derive(Debug)]
 pub struct Failure {
-    /// As an exit code.
+    /// The exit code for it.
     pub exit: Exit,
     /// In a sentence.
     pub why: String,
-    /// The last things that happened, in sentences.
+    /// The last events, in sentences.
     pub last: Vec<String>,
 }
 
@@ -83,7 +83,7 @@ pub fn run(plan: &Plan, recording: Recording, keep: &mut dyn FnMut(&dyn Scene, &
     Outcome { members: plan.hosts.len(), bound, result, tally, hash: report.hash, elections, habitat }
 }
 
-/// Counts what occurs and remembers the last of it.
+/// Counts occurrences and remembers the last events.
 struct Tally<'a> {
     tally: BTreeMap<String, u64>,
     narrator: Narrator,

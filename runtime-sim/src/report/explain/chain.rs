@@ -1,4 +1,4 @@
-//! The chain itself: from a verdict to the event before it, at whichever member that was.
+//! The chain itself: from a verdict to the event before it, at whichever member that event was.
 
 use std::collections::BTreeSet;
 
@@ -52,7 +52,7 @@ pub(super) fn held(state: State) -> &'static str {
 /// A story in the making.
 pub(super) struct Walk<'a> {
     pub(super) trace: &'a Trace,
-    /// Whose story it is: id, host, and both in words.
+    /// The member whose story it is: id, host, and both in words.
     pub(super) member: MemberId,
     pub(super) host: String,
     pub(super) called: String,
@@ -62,7 +62,7 @@ pub(super) struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// Remembers whom to blame and hands on the words.
+    /// Remembers which action is to blame and hands on the words.
     pub(super) fn blame(&mut self, fate: Fate) -> String {
         self.faults.extend(fate.fault);
         fate.words
@@ -90,7 +90,7 @@ impl<'a> Walk<'a> {
         event
     }
 
-    /// Tells one change of mind; returns the one that led to it, if another one did.
+    /// Tells one change of mind; returns the event that led to it, if another one did.
     fn link(&mut self, event: &'a Event) -> Option<&'a Event> {
         let EventKind::MemberChanged { from, to, why, .. } = &event.kind else { return None };
         let now = format!("{} holds {} {}", event.host, self.called, held(*to));
@@ -122,7 +122,7 @@ impl<'a> Walk<'a> {
         None
     }
 
-    /// What the same host held of the member before.
+    /// The state that the same host held the member in before.
     fn before(&self, event: &Event) -> Option<&'a Event> {
         let before = self.trace.events.iter().take_while(|e| !std::ptr::eq(*e, event));
         before.filter(|e| e.host == event.host && self.concerns(e)).last()
@@ -198,12 +198,12 @@ impl<'a> Walk<'a> {
         }
         if step.details.is_empty() {
             step.details
-                .push(String::from("nobody else confirmed it, so it lasted as long as a suspicion can"));
+                .push(String::from("no other member confirmed it, so it lasted as long as a suspicion can"));
         }
         Some(began)
     }
 
-    /// Another member said so.
+    /// Another member told it so.
     fn by_rumor(
         &mut self,
         event: &'a Event,

@@ -1,4 +1,4 @@
-//! What became of a packet, and which fault is to blame: in words.
+//! The fate of a packet, and the fault that is to blame, in words.
 
 use super::load::{Act, Nanos, Packet, Trace};
 use crate::engine::record::DropReason;
@@ -154,7 +154,7 @@ impl Trace {
     }
 }
 
-/// Whether a change of links concerns this one; no names mean everybody.
+/// Whether a change of links concerns this one; no names mean all hosts.
 fn links(act: &Act, from: &str, to: &str) -> bool {
     let has = |hosts: &[String], host: &str| hosts.is_empty() || hosts.iter().any(|h| h == host);
     has(&act.from, from) && has(&act.to, to)

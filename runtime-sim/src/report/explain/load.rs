@@ -1,4 +1,5 @@
-//! A trace in memory: events, packets and actions, with the links between them.
+//! A trace in memory: events, packets and actions, with the links between them. The trace comes in as text; this
+//! module opens no file.
 
 use std::collections::BTreeMap;
 use std::io::BufRead;
@@ -10,13 +11,13 @@ use crate::engine::record::{DropReason, StopReason};
 pub(super) use crate::report::trace::Nanos;
 use crate::report::trace::{self, ReadError, Sent, Tells, Told};
 
-/// Why a file cannot be explained from.
+/// Why a trace cannot be explained from.
 #[derive(Debug, Error)]
 pub enum LoadError {
     /// It is no trace.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// Nothing in it.
+    /// It has no line.
     #[error("the trace is empty; write one with `annulus-sim run FILE --trace TRACE`")]
     Empty,
     /// Only events.
@@ -33,7 +34,7 @@ pub enum LoadError {
 /// The supervisor processes of one host are numbered: ids of inputs and events begin anew with each.
 pub(super) type Life = u32;
 
-/// Something that was done to the world.
+/// An action that was done to the world.
 #[derive(Clone, Debug)]
 pub(super) struct Act {
     pub t: Nanos,
@@ -45,7 +46,7 @@ pub(super) struct Act {
     pub text: String,
 }
 
-/// What a node reported.
+/// An event that a node reported.
 #[derive(Clone, Debug)]
 pub(super) struct Event {
     pub t: Nanos,
@@ -57,7 +58,7 @@ pub(super) struct Event {
     pub kind: EventKind,
 }
 
-/// A message and what became of it.
+/// A message and its fate.
 #[derive(Clone, Debug)]
 pub(super) struct Packet {
     pub id: u64,
@@ -87,7 +88,7 @@ pub struct Trace {
     pub(super) sent: BTreeMap<(String, Life, u64), Vec<u64>>,
     /// Packets by what they became.
     pub(super) received: BTreeMap<(String, Life, u64), u64>,
-    /// Who ran on which host, in the order of their starts: time, host, member.
+    /// Which member ran on which host, in the order of starts: time, host, member.
     pub(super) starts: Vec<(Nanos, String, MemberId)>,
     /// When and why supervisors ended.
     pub(super) stops: Vec<(Nanos, String, StopReason)>,
@@ -146,7 +147,7 @@ impl Trace {
                     packet.dropped = Some((t, why));
                 }
             }
-            // Nothing that an explanation follows.
+            // No explanation follows these lines.
             Told::Refused { .. }
             | Told::Reply { .. }
             | Told::Restored { .. }

@@ -1,7 +1,7 @@
 //! `annulus-sim explain`: why one member held another dead, suspect or alive again, as a chain of causes from the
 //! verdict down to the packets that were lost and the fault that lost them.
 //!
-//! [`Trace::load`] reads a trace back, [`explain`] follows the links in it, [`Story`] is what comes of that.
+//! [`Trace::load`] reads a trace back, [`explain`] follows the links in it, and [`Story`] holds the result.
 
 mod chain;
 mod fate;
@@ -19,12 +19,12 @@ use annulus_core::{EventKind, MemberId, State};
 
 use load::Nanos;
 
-/// What is asked.
+/// A question to a trace.
 #[derive(Clone, Debug, Default)]
 pub struct Question {
-    /// Who was judged: a host's name, or how a member's id begins.
+    /// The member that was judged: a host's name, or how a member's id begins.
     pub member: String,
-    /// Who judged; by default whoever came to the worst judgement first.
+    /// The member that judged; by default the first that came to the worst judgement.
     pub seen_by: Option<String>,
     /// When, in nanoseconds; by default at the end.
     pub at: Option<u64>,
@@ -33,12 +33,12 @@ pub struct Question {
 /// Why a question has no answer.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum ExplainError {
-    /// Nobody of this name or id.
+    /// No member has this name or id.
     #[error("the trace knows no member {asked:?}; it knows {known}")]
     Unknown {
         /// The words of the question.
         asked: String,
-        /// Everybody.
+        /// All members of the trace.
         known: String,
     },
     /// Several ids begin like this.
@@ -46,15 +46,15 @@ pub enum ExplainError {
     Ambiguous {
         /// The words of the question.
         asked: String,
-        /// Those whose id begins so.
+        /// The members whose id begins so.
         fitting: String,
     },
-    /// Nobody ever judged it.
+    /// No other member ever judged it.
     #[error("{by} held {member} to be anything until {until}; ask about another time with --at")]
     NoOpinion {
-        /// Who did not.
+        /// The member that did not judge.
         by: String,
-        /// About whom.
+        /// The member that was not judged.
         member: String,
         /// The time of the question.
         until: String,
@@ -64,7 +64,7 @@ pub enum ExplainError {
 /// Answers a question from a trace.
 ///
 /// # Errors
-/// The trace knows nobody of that name, or nothing was held of the member at that time.
+/// The trace knows no member of that name, or no member judged it by that time.
 pub fn explain(trace: &Trace, question: &Question) -> Result<Story, ExplainError> {
     let until = question.at.unwrap_or(trace.end);
     let member = trace.member(&question.member, until)?;
@@ -73,12 +73,12 @@ pub fn explain(trace: &Trace, question: &Question) -> Result<Story, ExplainError
         None => trace.worst_judge(&member, until),
     };
     let no_opinion = |by: Option<&str>| ExplainError::NoOpinion {
-        by: by.map_or_else(|| String::from("nobody"), |by| format!("{by} never")),
+        by: by.map_or_else(|| String::from("no member ever"), |by| format!("{by} never")),
         member: trace.called(&member),
         until: fate::time(until),
     };
     let Some(by) = by else { return Err(no_opinion(None)) };
-    // Without a time: what is strange, not the idyll that may have followed it.
+    // Without a time the question is about the worst judgement, not the idyll that may have followed it.
     let verdict = trace.verdict(&by, &member, until, question.seen_by.is_none() && question.at.is_none());
     let Some(verdict) = verdict else { return Err(no_opinion(Some(&by))) };
     Ok(chain::tell(trace, member, verdict))
@@ -139,7 +139,7 @@ impl Trace {
             .filter(move |e| matches!(&e.kind, EventKind::MemberChanged { member: m, .. } if *m == member))
     }
 
-    /// Who first came to the worst judgement of a member that anybody came to.
+    /// The first host that came to the worst judgement of a member.
     fn worst_judge(&self, member: &MemberId, until: Nanos) -> Option<String> {
         let own = self.host_of(member);
         let badness = |event: &load::Event| match &event.kind {
@@ -156,7 +156,7 @@ impl Trace {
         worst.map(|event| event.host.clone())
     }
 
-    /// What a host held of a member at a time: the last change, or the worst one.
+    /// The judgement that a host had of a member at a time: the last change, or the worst one.
     fn verdict(&self, by: &str, member: &MemberId, until: Nanos, worst: bool) -> Option<&load::Event> {
         let mut own = self.changes_of(*member).filter(|e| e.host == by && e.t <= until);
         if !worst {

@@ -1,4 +1,4 @@
-//! A failed probe: what became of its pings, of the helpers' pings and of the one over a stream.
+//! A failed probe: the fates of its pings, of the helpers' pings and of the one over a stream.
 
 use annulus_core::{EventKind, MemberId};
 
@@ -63,7 +63,7 @@ impl<'a> Walk<'a> {
         step.packets.extend(pings.iter().map(|p| p.id));
     }
 
-    /// What became of a ping and of its answer, in words.
+    /// The fates of a ping and of its answer, in words.
     fn asked(&mut self, what: &str, ping: &Packet) -> String {
         let head = format!("{}: {what} packet {}", time(ping.t), ping.id);
         if let Some(fate) = self.trace.trouble(ping) {
@@ -96,7 +96,7 @@ impl<'a> Walk<'a> {
             .filter(|p| p.message == "ping-req" && p.about.as_ref() == Some(member))
             .collect();
         let Some(first) = asked.first() else {
-            self.story.push(failed.t, String::from("Nobody else was there to be asked for help."));
+            self.story.push(failed.t, String::from("No other member was there to be asked for help."));
             return;
         };
         let names: Vec<&str> = asked.iter().filter_map(|p| p.to.as_deref()).collect();
@@ -107,7 +107,7 @@ impl<'a> Walk<'a> {
         step.packets.extend(asked.iter().map(|p| p.id));
     }
 
-    /// What one helper could do.
+    /// The part of one helper.
     fn helped(&mut self, failed: &Event, request: &'a Packet, target: &str) -> String {
         let helper = request.to.as_deref().unwrap_or("?");
         if let Some(fate) = self.trace.trouble(request) {

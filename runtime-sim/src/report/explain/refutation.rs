@@ -49,7 +49,7 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// It refuted, and the word did not arrive.
+    /// The member refuted, and its word did not arrive.
     fn refuted_in_vain(&mut self, refuted: &'a Event, verdict: &'a Event) {
         let EventKind::Refuted { incarnation, .. } = refuted.kind else { return };
         let incarnation = incarnation.0;
@@ -75,10 +75,10 @@ impl<'a> Walk<'a> {
             || packet.tells.iter().any(|t| t.member == self.member && t.incarnation >= incarnation)
     }
 
-    /// What became of many packets, counted by fate.
+    /// The fates of many packets, counted.
     fn fates(&mut self, packets: &[&'a Packet], to: &str) -> Vec<String> {
         if packets.is_empty() {
-            return vec![format!("nobody sent {to} a packet that carried it")];
+            return vec![format!("no member sent {to} a packet that carried it")];
         }
         let mut counts: BTreeMap<String, (usize, u64)> = BTreeMap::new();
         for packet in packets {
@@ -96,7 +96,7 @@ impl<'a> Walk<'a> {
         counts.into_iter().map(told).collect()
     }
 
-    /// It did not refute in time: did it hear of the accusation at all?
+    /// The member did not refute in time: did it hear of the accusation at all?
     fn unheard(&mut self, began: Nanos, ended: Nanos, incarnation: u64) {
         let accusing = |p: &&Packet| {
             (began..=ended).contains(&p.t)
@@ -122,7 +122,7 @@ impl<'a> Walk<'a> {
         step.packets.extend(accusing.iter().map(|p| p.id));
     }
 
-    /// It is held alive again: because of its refutation or its restart, and after which accusation.
+    /// The member is held alive again: because of its refutation or its restart, and after which accusation.
     pub(super) fn alive_again(&mut self, verdict: &'a Event, incarnation: u64) {
         self.heard_again(verdict);
         let answer = self.trace.events.iter().rev().find(|e| {
@@ -167,7 +167,7 @@ impl<'a> Walk<'a> {
         self.story.push(verdict.t, text).packets.extend(packet.map(|p| p.id));
     }
 
-    /// What became of the words that should have brought the answer earlier.
+    /// The fates of the packets that should have brought the answer earlier.
     fn on_the_way(&mut self, answer: &'a Event, verdict: &'a Event, incarnation: u64) {
         let trace = self.trace;
         let late = trace.packets.values().filter(|p| {
@@ -187,7 +187,7 @@ impl<'a> Walk<'a> {
         step.packets.extend(late.iter().map(|p| p.id));
     }
 
-    /// The member's answer and what it answered.
+    /// The member's answer and the accusation that it answered.
     fn answered(&mut self, answer: &'a Event, incarnation: u64) {
         let packet = self.packet_of(answer);
         let text = match &answer.kind {

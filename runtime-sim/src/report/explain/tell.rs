@@ -12,9 +12,9 @@ use super::load::Nanos;
 pub struct Step {
     /// When, in nanoseconds of the world's time.
     pub at: u64,
-    /// What happened, in a sentence.
+    /// The event, in a sentence.
     pub text: String,
-    /// What shows it, one sentence each.
+    /// The evidence, one sentence each.
     pub details: Vec<String>,
     /// The packets that it is about.
     pub packets: Vec<u64>,
@@ -27,7 +27,7 @@ pub struct Story {
     pub question: String,
     /// The links, each the cause of the one before.
     pub steps: Vec<Step>,
-    /// What was done to the world and is to blame, in the order of time.
+    /// The actions that are to blame, in the order of time.
     pub faults: Vec<(u64, String)>,
 }
 

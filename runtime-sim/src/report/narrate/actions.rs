@@ -1,4 +1,4 @@
-//! What is done to the world, in words.
+//! Actions in sentences.
 
 use annulus_core::Instant;
 
@@ -11,7 +11,7 @@ const START: Instant = Instant::from_millis(1_000);
 
 impl Narrator {
     pub(super) fn action(&mut self, at: Instant, action: &Action) {
-        // The crowd that starts by itself is told once, with its first member.
+        // The members that start by themselves are told once, with the first of them.
         if matches!(action, Action::Join(_)) && at < START && self.names.len() > NAMES_MAX {
             if !self.crowd_told {
                 self.crowd_told = true;

@@ -34,7 +34,7 @@ impl Narrator {
                 format!("{name} hands {group} over to {}.", self.who(to))
             }
             ElectionEvent::HandedOver { to: None } => {
-                format!("{name} stops leading {group} and knows nobody who could.")
+                format!("{name} stops leading {group} and knows no member that could.")
             }
             ElectionEvent::ElectorateChanged { voters, .. } => {
                 format!("{name} changes who votes in {group}: {voters} members by now.")

@@ -40,7 +40,7 @@ impl Narrator {
         }
     }
 
-    /// An event that is told whatever was told before; none when nobody needs to hear of it.
+    /// An event that is told whenever it happens; none when it is no news to a reader.
     fn in_itself(&self, host: HostId, kind: &EventKind) -> Option<String> {
         let name = self.name(host);
         Some(match kind {
@@ -54,7 +54,7 @@ impl Narrator {
                 format!("{name} hears that {accused} and contradicts, in its new incarnation {incarnation}.")
             }
             EventKind::Stalled { for_ms } => format!(
-                "{name} notices that it did not run for {}.{:03}s: it checks itself before it accuses anybody.",
+                "{name} notices that it did not run for {}.{:03}s: it checks itself before it accuses others.",
                 for_ms / 1000,
                 for_ms % 1000
             ),

@@ -1,4 +1,4 @@
-//! What members hold of each other, in sentences: who is the first, and when everybody agrees.
+//! Judgements of members in sentences: which member is the first to judge, and when all agree.
 
 use annulus_core::{Incarnation, Instant, MemberId, State, Why};
 
@@ -21,15 +21,15 @@ impl Narrator {
         }
         if from != Some(to) && from.is_some() {
             if !self.spreading.contains_key(&(member, to)) {
-                // What was told of the member before is over.
+                // The story of the host's former member is over.
                 self.spreading.retain(|(other, _), _| *other != member);
                 if to == State::Alive {
                     self.accusers_told.remove(&member);
                 }
-                self.spreading.insert((member, to), Spreading { first: at, everybody_told: false });
+                self.spreading.insert((member, to), Spreading { first: at, all_told: false });
                 self.first(at, host, member, to, incarnation, why);
             }
-            self.check_everybody(at, member, to);
+            self.check_all(at, member, to);
         }
         self.check_whole(at);
     }
@@ -51,9 +51,9 @@ impl Narrator {
             }
             (State::Confirmed, Why::SuspicionExpired { accusers }) => {
                 let accused = if *accusers == 1 {
-                    String::from("nobody else could reach it or speak for it")
+                    String::from("no other member could reach it or speak for it")
                 } else {
-                    format!("{accusers} members accused it and nobody spoke for it")
+                    format!("{accusers} members accused it and none spoke for it")
                 };
                 format!("{name} gives {subject} up for dead: while the suspicion lasted, {accused}.")
             }
@@ -103,7 +103,7 @@ impl Narrator {
                     "its ping got no answer, and {nacks} other members that it asked could not reach it either"
                 )
             }
-            _ => String::from("its ping got no answer, and there was nobody to ask"),
+            _ => String::from("its ping got no answer, and there was no other member to ask"),
         }
     }
 
@@ -120,18 +120,18 @@ impl Narrator {
         }
     }
 
-    /// Whether by now everybody who runs holds `member` so.
-    pub(super) fn check_everybody(&mut self, at: Instant, member: MemberId, state: State) {
+    /// Whether by now every running member holds `member` so.
+    pub(super) fn check_all(&mut self, at: Instant, member: MemberId, state: State) {
         let own = self.hosts.get(&member).copied();
         let mut others = self.running.iter().filter(|host| Some(**host) != own).peekable();
         let several = self.running.len() > 2;
-        let everybody = others.peek().is_some()
+        let all_hold = others.peek().is_some()
             && others.all(|host| self.views.get(host).and_then(|view| view.get(&member)) == Some(&state));
         let Some(spreading) = self.spreading.get_mut(&(member, state)) else { return };
-        if !everybody || spreading.everybody_told || !several {
+        if !all_hold || spreading.all_told || !several {
             return;
         }
-        spreading.everybody_told = true;
+        spreading.all_told = true;
         let after = at.saturating_since(spreading.first).as_millis();
         let who = self.who(&member);
         let what = match state {
@@ -141,11 +141,11 @@ impl Narrator {
             State::Departed => format!("knows that {who} is gone"),
         };
         let text =
-            format!("everybody who runs {what}, {}.{:03}s after the first.", after / 1000, after % 1000);
+            format!("every running member {what}, {}.{:03}s after the first.", after / 1000, after % 1000);
         self.say(at, &text);
     }
 
-    /// Whether by now everybody who runs holds everybody who runs alive.
+    /// Whether by now every running member holds every other one alive.
     pub(super) fn check_whole(&mut self, at: Instant) {
         let members: Vec<MemberId> =
             self.running.iter().filter_map(|host| self.members.get(host)).copied().collect();

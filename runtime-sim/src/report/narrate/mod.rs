@@ -1,7 +1,6 @@
-//! Tells a run as a story, in sentences that somebody who learns how a ring works can follow.
+//! Tells a run as a story, in sentences that a reader who learns how a ring works can follow.
 //!
-//! One sentence for what is new, not one for each packet or each member: who is the first to suspect, and when
-//! everybody knows.
+//! A sentence tells news, not each packet or each member: which member is the first to suspect, and when all know.
 
 mod actions;
 mod election;
@@ -25,7 +24,7 @@ pub struct Narrator {
     running: BTreeSet<HostId>,
     /// What each running supervisor holds of each member.
     views: BTreeMap<HostId, BTreeMap<MemberId, State>>,
-    /// Members of which a state is being heard of, and what has been told about it.
+    /// States of members that rumors are spreading, and what has been told about each.
     spreading: BTreeMap<(MemberId, State), Spreading>,
     probes: BTreeMap<(HostId, MemberId), FailedProbe>,
     banned: BTreeSet<MemberId>,
@@ -39,7 +38,7 @@ pub struct Narrator {
 #[derive(Clone, Debug)]
 struct Spreading {
     first: Instant,
-    everybody_told: bool,
+    all_told: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +69,7 @@ impl Narrator {
         }
     }
 
-    /// Takes note of what happened; the lines that are to be told now, often none.
+    /// Takes note of a record; returns the lines that are to be told now, often none.
     pub fn tell(&mut self, record: &Record) -> Vec<String> {
         let at = record.at;
         match &record.what {

@@ -106,7 +106,7 @@ pub(super) mod event {
     }
 }
 
-/// What a rumor is about.
+/// The fields of a rumor's key.
 pub(super) mod key {
     use annulus_core::RumorKey;
     use serde::de::Error as _;
@@ -132,7 +132,7 @@ pub(super) mod key {
     }
 }
 
-/// What has a text form of its own.
+/// A value that has a text form of its own.
 pub(super) mod text {
     use std::fmt::Display;
     use std::str::FromStr;
@@ -155,7 +155,7 @@ pub(super) mod text {
         String::deserialize(from)?.parse().map_err(D::Error::custom)
     }
 
-    /// What may be missing.
+    /// A value that may be missing.
     pub(in super::super) mod option {
         use super::{Deserialize as _, Display, FromStr};
         use serde::de::Error as _;

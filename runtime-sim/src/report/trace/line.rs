@@ -1,7 +1,7 @@
-//! What a line of a trace can be: written from a record, and read back.
+//! The lines of a trace as values: written from a record, and read back.
 //!
-//! The table of the module above is for people; this is what the compiler holds it to. Members, groups, states and whole
-//! events are the core's types; hosts go by their names.
+//! The table of the module above is for people; these types hold both directions to it. Members, groups, states and
+//! whole events are the core's types; hosts go by their names.
 
 use annulus_core::{
     Channel, Event, ExitStatus, MemberId, RumorKey, ServiceGroup, ServiceName, State, StopSignal,
@@ -24,7 +24,7 @@ pub struct Line {
     pub what: Told,
 }
 
-/// What a line tells.
+/// The kinds of line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
 #[expect(missing_docs, reason = "each variant is one of the record's, described there")]
@@ -116,15 +116,15 @@ pub enum Told {
     },
 }
 
-/// Something that was done to the world.
+/// An action that was done to the world.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Act {
     /// Its name.
     #[serde(rename = "action")]
     pub name: String,
-    /// Who does it; of a link, the senders.
+    /// The hosts that it is done to; of a link, the senders.
     pub from: Vec<String>,
-    /// To whom; of a link, the receivers.
+    /// Of a link, the receivers.
     pub to: Vec<String>,
     /// Whether it goes both ways.
     pub both: bool,
@@ -137,10 +137,10 @@ pub struct Act {
 /// A version of a rumor that a supervisor has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
-    /// What it is about.
+    /// The rumor's key.
     #[serde(flatten, with = "key")]
     pub key: RumorKey,
-    /// Which.
+    /// The version.
     pub version: u64,
 }
 
@@ -149,33 +149,33 @@ pub struct Held {
 pub struct Sent {
     /// Its number.
     pub packet: u64,
-    /// Who sends it.
+    /// The sending host.
     pub from: String,
-    /// In which input of the sender.
+    /// The sender's input.
     pub input: u64,
-    /// To whom; none when no host has that address.
+    /// The receiving host; none when no host has that address.
     pub to: Option<String>,
     /// How.
     #[serde(with = "word")]
     pub channel: Channel,
     /// Its payload's length.
     pub bytes: u32,
-    /// What it says; none when it is no message of the protocol.
+    /// The message; none when the payload is none of the protocol.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<Said>,
 }
 
-/// What a message says, as far as it concerns somebody who asks why a member was accused.
+/// The content of a message, as far as it explains why a member was accused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Said {
     /// The word for its kind.
     pub kind: String,
-    /// Who speaks, by its own word.
+    /// The member that speaks, by its own word.
     #[serde(with = "text")]
     pub speaker: MemberId,
     /// The probe that it belongs to.
     pub seq: Option<u64>,
-    /// On whose behalf a probe is, or whom it is about.
+    /// The member that a probe asks for, or that it is about.
     #[serde(with = "text::option")]
     pub about: Option<MemberId>,
     /// Members' records that it carries.
@@ -186,12 +186,12 @@ pub struct Said {
 /// A member's record in a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tells {
-    /// Whose.
+    /// The member.
     #[serde(with = "text")]
     pub member: MemberId,
-    /// In which state.
+    /// Its state.
     #[serde(with = "word")]
     pub state: State,
-    /// In which incarnation.
+    /// Its incarnation.
     pub incarnation: u64,
 }

@@ -1,4 +1,4 @@
-//! Traces: one JSON object per line, in the order in which things happened.
+//! Traces: one JSON object per line, in the order of the records.
 //!
 //! Every line has `t` (nanoseconds of the world's time) and `what`; hosts are named. By `what`:
 //!

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::line::Line;
 
-/// Why a file is no trace.
+/// Why a text is no trace.
 #[derive(Debug, Error)]
 pub enum ReadError {
     /// The file cannot be read.
@@ -28,12 +28,12 @@ pub enum ReadError {
         /// The line.
         line: usize,
     },
-    /// A line is not what traces consist of.
+    /// A line is none that traces consist of.
     #[error("line {line}: this is no line of a trace of annulus-sim: {reason}")]
     Foreign {
         /// The line.
         line: usize,
-        /// What is wrong with it.
+        /// The mistake in it.
         reason: String,
     },
 }
@@ -67,7 +67,7 @@ fn from_json(text: &str, line: usize, last: bool) -> Result<Line, ReadError> {
     Line::deserialize(value).map_err(foreign)
 }
 
-/// The reader's words without the position in the line, which means nothing to anybody.
+/// The reader's words without the position in the line, which helps no user.
 fn reason_of(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.split(" at line ").next().unwrap_or_default().to_owned()

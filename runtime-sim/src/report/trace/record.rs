@@ -94,7 +94,7 @@ fn said(message: &Message) -> Said {
     }
 }
 
-/// What is done, to whom, and the same in words.
+/// The action, its hosts, and the same in words.
 fn act(scene: &dyn Scene, action: &Action) -> Act {
     let Traced { name, from, to, both, loss } = action.traced();
     let named =
