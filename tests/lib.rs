@@ -1,4 +1,5 @@
-//! What tests that cross crates share: the built binaries, free ports, temporary roots, waiting with a deadline.
+//! Helpers that the tests across crates share: the built binaries, free ports, temporary roots, waiting with a
+//! deadline.
 #![expect(clippy::disallowed_methods, reason = "tests of real processes wait in real time")]
 
 pub mod modules;
@@ -99,7 +100,7 @@ pub fn temp_root() -> io::Result<TempDir> {
 /// Asks until there is an answer, without assuming how long anything takes.
 ///
 /// # Panics
-/// When there is none within `limit`; the message says what was waited for.
+/// When there is none within `limit`; the message names the awaited answer.
 pub fn wait_for<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
     let begin = Instant::now();
     loop {

@@ -1,17 +1,17 @@
-//! Which module of a package names which other one, re-exports followed to the file that defines the name.
+//! Which module of a package imports which other one, re-exports followed to the file that defines the name.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::source::{Source, words};
 
-/// One module names something of another.
+/// One module imports a name of another.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Arrow {
     /// The file that names it, from the package's source folder.
     pub from: String,
     /// The file that defines it.
     pub to: String,
-    /// What is named.
+    /// The imported name.
     pub name: String,
 }
 
@@ -30,7 +30,7 @@ struct Use {
 struct Modules {
     /// The file of each module.
     files: BTreeMap<Path, String>,
-    /// What each module shows under its own path although another one defines it.
+    /// The names that each module re-exports, with the module that defines each.
     shown: BTreeMap<Path, BTreeMap<String, Path>>,
 }
 
@@ -142,7 +142,7 @@ fn module_of(file: &str) -> Path {
     module
 }
 
-/// What the code imports.
+/// The imports of a piece of code.
 fn uses(code: &str) -> Vec<Use> {
     let mut found = Vec::new();
     for (at, end) in use_items(code) {

@@ -1,5 +1,5 @@
 //! Enough understanding of Rust source to check rules on it that the compiler cannot: which part is code, which is a
-//! test, which paths it names.
+//! test, and which paths it names. It is no parser, and judges only code that the compiler accepts.
 
 use std::fs;
 use std::ops::Range;
@@ -21,7 +21,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// Takes a text apart.
+    /// Splits a text into code, comments and tests.
     #[must_use]
     pub fn new(path: &str, text: String) -> Self {
         let code = blank(&text);
@@ -51,8 +51,8 @@ impl Source {
         words(&self.shipped, word).map(|at| line_of(&self.shipped, at)).collect()
     }
 
-    /// What the shipped part names below this path, with its lines: for `a::b`, `C` in `a::b::C::new()`, `C` and
-    /// `E` in `use a::b::{C, d::E}`.
+    /// The names that the shipped part takes from below this path, with their lines: for `a::b`, `C` in
+    /// `a::b::C::new()`, `C` and `E` in `use a::b::{C, d::E}`.
     #[must_use]
     pub fn names_below(&self, path: &str) -> Vec<(String, usize)> {
         let code = &self.shipped;
@@ -127,7 +127,7 @@ fn line_of(text: &str, at: usize) -> usize {
     text[..at].matches('\n').count() + 1
 }
 
-/// What a path or a tree of paths names: in each path the first type, else the last segment.
+/// The name that a path or a tree of paths leads to: in each path the first type, else the last segment.
 fn named(rest: &str) -> Vec<String> {
     let end = if rest.starts_with('{') {
         matching_brace(rest, 0).map_or(rest.len(), |end| end + 1)
@@ -200,7 +200,7 @@ fn test_items(code: &str) -> Vec<Range<usize>> {
     items
 }
 
-/// Replaces comments and literals by blanks, so that what is left is code, at the same place.
+/// Replaces comments and literals by blanks, so that the code stays at its place.
 fn blank(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use annulus_tests::{KillOnDrop, binary, repository};
 use serde_json::Value;
 
-/// What needs no partitions, and so no root.
+/// Scenarios that need no partitions, and so no root.
 const SCENARIOS: [&str; 5] = [
     "join_and_converge",
     "crash_is_confirmed",
@@ -14,7 +14,7 @@ const SCENARIOS: [&str; 5] = [
     "restart_keeps_identity",
     "banned_member_stays_out",
 ];
-/// Seconds that things may come later than a scenario says: other tests want the machine as well.
+/// Seconds that an expectation may be met late: other tests want the machine as well.
 const TOLERANCE_S: &str = "5";
 
 fn start(file: &Path, arguments: &[&str]) -> KillOnDrop {
@@ -24,7 +24,7 @@ fn start(file: &Path, arguments: &[&str]) -> KillOnDrop {
     KillOnDrop(child.expect("the simulator can be started"))
 }
 
-/// What a run printed: outcome and final views; and its exit code.
+/// The output of a run, which is its outcome and final views, and its exit code.
 fn finish(mut run: KillOnDrop) -> (Option<i32>, Value) {
     let read = |pipe: Option<&mut dyn std::io::Read>| {
         let mut text = String::new();
@@ -43,7 +43,7 @@ fn the_simulator_and_real_daemons_agree() {
     // The daemons are the ones beside the simulator.
     assert!(binary("annulus").is_file());
     let file = |name: &str| repository().join("scenarios/parity").join(name).with_extension("toml");
-    // All at once: they mostly wait.
+    // All run at once, because they mostly wait.
     let real: Vec<KillOnDrop> = SCENARIOS.map(|name| start(&file(name), &["--on", "loopback"])).into();
     let mut findings = Vec::new();
     for (name, real) in SCENARIOS.into_iter().zip(real) {

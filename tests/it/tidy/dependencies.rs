@@ -1,4 +1,4 @@
-//! What the packages stand on.
+//! The dependencies of each package.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -40,7 +40,7 @@ fn the_core_stands_on_the_crates_that_were_decided_upon() {
     );
 }
 
-/// What only real daemons and the command line of the simulator need, and the feature that brings it in.
+/// Dependencies that only real daemons and the simulator's command line need, each with its feature.
 const TOOLS: [(&str, &str); 6] = [
     ("nix", "beds"),
     ("tempfile", "beds"),
@@ -85,7 +85,7 @@ fn the_engine_calls_no_operating_system() {
             findings.extend(lines.iter().map(|line| format!("{}:{line}: {word}", source.path)));
         }
     }
-    report("what the features beds and cli do not bring in takes text and bytes as arguments", &findings);
+    report("code below the features beds and cli takes text and bytes as arguments", &findings);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Who may know whom.
+//! Which folders may import which.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -46,7 +46,7 @@ fn imports_of_the_core_run_down() {
             findings.push(format!("{} names {} of {}", arrow.from, arrow.name, arrow.to));
         }
     }
-    report("node, features, store, wire, model: what two features name is data of the model", &findings);
+    report("node, features, store, wire, model: data that two features name belongs to the model", &findings);
 }
 
 /// The floors of a runtime from the bottom up, several folders on one; the table in its crate's documentation has
@@ -62,7 +62,7 @@ fn floors(runtime: &str) -> Vec<Vec<String>> {
     floors
 }
 
-/// The imports of a runtime that lead up or sideways, and the rows of its table that stand for nothing.
+/// The imports of a runtime that lead up or sideways, and the rows of its table that name no folder.
 fn wrong_imports(runtime: &str) -> Vec<String> {
     let floors = floors(runtime);
     let height = |name: &str| match name {

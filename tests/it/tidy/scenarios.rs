@@ -1,4 +1,4 @@
-//! Every scenario teaches, and everything that can happen has a scenario.
+//! Every scenario teaches, and every action, statement and event has a scenario.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,7 +12,7 @@ use toml::{Table, Value};
 
 use super::report;
 
-/// Long enough for a sentence that says what happens and why.
+/// Long enough for a sentence that tells what happens and why.
 const ABOUT_CHARS_MIN: usize = 60;
 
 struct Scenario {

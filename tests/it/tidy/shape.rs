@@ -1,4 +1,4 @@
-//! Sizes and words.
+//! Sizes of files, and words that may not stand in the repository.
 
 use std::fs;
 
