@@ -36,7 +36,7 @@ impl Room for Calm {
         key: "calm",
         beside: "",
         example: "calm = true",
-        doc: "every fault ends: links, clocks and hosts are sound, whoever is not banned runs",
+        doc: "every fault ends: links, clocks and hosts are sound, and every member that is not banned runs",
     };
 
     fn read(form: Form, reading: &mut Reading<'_, '_>) -> Vec<Self> {
@@ -52,7 +52,7 @@ impl Room for Calm {
     }
 
     fn words(&self, _: &Cast<'_>) -> String {
-        String::from("every fault ends, and whoever is not banned runs again.")
+        String::from("every fault ends, and every member that is not banned runs again.")
     }
 
     fn traced(&self) -> Traced {

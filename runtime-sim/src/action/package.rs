@@ -112,8 +112,7 @@ impl Room for SetPackage {
         Some(Self { host: hosts.one(self.host)?, ..self.clone() })
     }
 
-    fn check(&self, ground: &dyn Ground) -> Result<(), ActionError> {
-        let _ = ground;
+    fn check(&self, _: &dyn Ground) -> Result<(), ActionError> {
         name(&self.service)?;
         Ok(())
     }

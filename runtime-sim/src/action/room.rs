@@ -109,7 +109,7 @@ pub(crate) struct Cast<'a> {
 
 impl Cast<'_> {
     pub(super) fn name(&self, host: HostId) -> &str {
-        self.names.get(host.0 as usize).map_or("somebody", String::as_str)
+        self.names.get(host.0 as usize).map_or("an unknown host", String::as_str)
     }
 
     pub(super) fn ends(&self, from: &[HostId], to: &[HostId]) -> String {

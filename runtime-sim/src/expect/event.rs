@@ -99,6 +99,7 @@ impl Room for Event {
         !self.occurred
     }
 
+    #[cfg(feature = "beds")]
     fn listens(&self) -> bool {
         true
     }

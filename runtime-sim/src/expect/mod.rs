@@ -152,6 +152,7 @@ impl Statement {
     }
 
     /// Whether it is about what is reported, not about what can be seen.
+    #[cfg(feature = "beds")]
     pub(crate) fn listens(&self) -> bool {
         room!(self, statement => statement.listens())
     }

@@ -1,4 +1,4 @@
-//! A group has one leader, whoever it is.
+//! A group has one leader, no matter which member it is.
 
 use annulus_core::ServiceName;
 use serde::Deserialize;

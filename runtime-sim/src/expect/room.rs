@@ -61,6 +61,7 @@ pub(crate) trait Room: Sized + Into<Statement> {
     }
 
     /// Whether it is about what is reported, not about what can be seen.
+    #[cfg(feature = "beds")]
     fn listens(&self) -> bool {
         false
     }
