@@ -47,7 +47,8 @@
 //! | permanent peer | a member that is probed for ever, also when Confirmed |
 //! | service group | `service.group[@org]`, the services of that name in the ring |
 //! | census | the service groups with their members, as one node sees them |
-//! | term | counts a group's elections; a leader's term is a fencing token |
+//! | election | what a group chooses one member for, again and again: to lead it, to carry out its updates |
+//! | term | counts what one election has chosen; a leader's term is a fencing token |
 //! | electorate | the members whose votes count, put down and changed by leaders |
 //! | quorum | a majority of the electorate, which has at least three seats unless the operator says otherwise |
 //! | lease | how long a leader may act; promise: how long a voter votes for nobody else |
@@ -79,11 +80,13 @@ mod store;
 mod wire;
 
 pub use model::accusers::Accusers;
-pub use model::census::{Census, CensusGroup, CensusMember, CensusVersion, CensusVersions};
+pub use model::census::{Census, CensusElection, CensusGroup, CensusMember, CensusVersion, CensusVersions};
 pub use model::channel::Channel;
 pub use model::command::{Command, CommandError, Reply, StopHow};
 pub use model::config::{Config, SysInfo, Timings};
-pub use model::election::{ElectionEvent, ElectionStatus, ElectionView, Fitness, LeaseEnd, Role};
+pub use model::election::{
+    ElectionEvent, ElectionId, ElectionPurpose, ElectionStatus, ElectionView, Fitness, LeaseEnd, Role,
+};
 pub use model::error::{ConfigError, DecodeError, ParseError, SnapshotError};
 pub use model::event::{
     Cause, Described, Event, EventKind, FieldError, FieldReader, FieldValue, FieldVisitor, Why,

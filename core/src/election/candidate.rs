@@ -4,7 +4,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use core::time::Duration;
 
 use super::electorate::Count;
-use super::group::{After, Group, Stance};
+use super::instance::{After, Instance, Stance};
 use super::{ElectionsEvent, Env};
 use crate::model::ballot::{Body, Electorate, Message, Step, Verdict, Voter};
 use crate::model::election::ElectionEvent;
@@ -41,7 +41,7 @@ pub(super) struct Campaign {
     restarts: u32,
 }
 
-impl Group {
+impl Instance {
     /// Whether this member may try to lead, once its time has come.
     pub(super) fn may_ask(&self) -> bool {
         let fit = self.fitness.is_some_and(|f| f.fit);
@@ -162,7 +162,7 @@ impl Group {
         let silent = campaign.count.voters().into_iter().filter(|id| !campaign.votes.contains_key(id));
         for to in silent.filter(|id| *id != env.me) {
             let body = Body::Vote { lease_ms: env.timings.lease_ms, electorate: electorate.clone() };
-            let message = Message { group: self.name.clone(), term, round, body };
+            let message = Message { election: self.id.clone(), term, round, body };
             env.events.push_back(ElectionsEvent::Send { to, message });
         }
     }

@@ -4,7 +4,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::group::{After, Group, Stance};
+use super::instance::{After, Instance, Stance};
 use super::voter::Promise;
 use super::{ElectionsEvent, Env, electorate, lease};
 use crate::model::ballot::{Body, Electorate, Step, Verdict, Voter};
@@ -65,7 +65,7 @@ impl Leading {
     }
 }
 
-impl Group {
+impl Instance {
     /// A quorum has voted for this member.
     pub(super) fn begin_leading(&mut self, env: &mut Env<'_, '_>) {
         let now = env.ctx.now;
@@ -106,7 +106,7 @@ impl Group {
         self.vote.electorate = Electorate { term, version, members: electorate.members };
         self.report(env, term, ElectionEvent::Won { votes: votes as u32, voters });
         self.put_down(env);
-        let outcome = ElectionRumor { group: self.name.clone(), term, leader: env.me, ended: false };
+        let outcome = ElectionRumor { election: self.id.clone(), term, leader: env.me, ended: false };
         self.tell(env, outcome);
     }
 
@@ -361,7 +361,7 @@ impl Group {
         let term = leading.term;
         leading.yielding = Some(successor);
         self.report(env, term, ElectionEvent::HandedOver { to: successor });
-        env.events.push_back(ElectionsEvent::Yield { group: self.name.clone() });
+        env.events.push_back(ElectionsEvent::Yield { election: self.id.clone() });
     }
 
     /// The own service acts as the leader no longer.
@@ -373,7 +373,7 @@ impl Group {
         self.stance = Stance::Idle;
         self.ask_at(env.ctx.now + Duration::from_millis(env.timings.election_answer_ms * 2));
         if successor.is_none() {
-            let outcome = ElectionRumor { group: self.name.clone(), term, leader: env.me, ended: true };
+            let outcome = ElectionRumor { election: self.id.clone(), term, leader: env.me, ended: true };
             self.tell(env, outcome);
         }
         self.update_role(env);
@@ -402,7 +402,7 @@ impl Group {
         }
         let wait = env.jitter(env.timings.election_window_ms);
         self.ask_at(env.ctx.now + wait);
-        let outcome = ElectionRumor { group: self.name.clone(), term, leader: env.me, ended: true };
+        let outcome = ElectionRumor { election: self.id.clone(), term, leader: env.me, ended: true };
         self.tell(env, outcome);
     }
 
@@ -410,7 +410,7 @@ impl Group {
     pub(super) fn step_down_for(&mut self, env: &mut Env<'_, '_>, outcome: &ElectionRumor) {
         let Stance::Leading(leading) = &self.stance else { return };
         let own =
-            ElectionRumor { group: self.name.clone(), term: leading.term, leader: env.me, ended: false };
+            ElectionRumor { election: self.id.clone(), term: leading.term, leader: env.me, ended: false };
         if outcome.leader != env.me && outcome.prevails_over(&own) {
             self.resign(env, LeaseEnd::Outdone);
         }

@@ -1,8 +1,12 @@
-//! One leader for each service group with topology leader.
+//! Elections of service groups: one member at a time wins, with a lease.
+//!
+//! A group has one election for each [purpose](ElectionPurpose): who leads it, who carries out its updates. They know
+//! nothing of each other; terms, votes, electorates and leases are each election's own. What makes a member fit, and
+//! what winning means, is the business of the node.
 //!
 //! | file | what |
 //! |---|---|
-//! | `group` | one group's election at one member: what it knows and what is due |
+//! | `instance` | one election at one member: what it knows and what is due |
 //! | `voter` | whom it would vote for, has voted for, is bound to |
 //! | `candidate` | asks first, then collects votes |
 //! | `leader` | renews the lease, changes the electorate, hands over |
@@ -78,7 +82,7 @@
 
 mod candidate;
 mod electorate;
-mod group;
+mod instance;
 mod leader;
 #[cfg(test)]
 mod tests;
@@ -93,7 +97,7 @@ pub(crate) use electorate::{Roll, SIZE_MIN};
 use crate::model::ballot::Message;
 use crate::model::config::{Config, Timings};
 use crate::model::context::{Context, earliest};
-use crate::model::election::{ElectionView, Fitness, Role};
+use crate::model::election::{ElectionId, ElectionPurpose, ElectionView, Fitness, Role};
 use crate::model::id::{MemberId, ServiceGroup};
 use crate::model::io::WakeReason;
 use crate::model::limits::{ELECTIONS_MAX, LEASE_MS_MAX, Limit};
@@ -103,7 +107,7 @@ use crate::model::row::Write;
 use crate::model::rumor::ElectionRumor;
 use crate::model::time::Instant;
 use crate::store::vote::Vote;
-use group::Group;
+use instance::Instance;
 
 /// Largest difference between a host's clock and true time that the promises bear, in per cent.
 const CLOCK_RATE_PERCENT: u64 = 10;
@@ -127,16 +131,16 @@ pub(crate) enum ElectionsEvent {
     /// Send a datagram to a member.
     Send { to: MemberId, message: Message },
     /// Store a row so that it survives a crash, and say so with [`Elections::handle_stored`].
-    Store { group: ServiceGroup, write: Write },
-    /// What the election says to this member's own service changed.
-    Role { group: ServiceGroup, role: Role },
-    /// This member stops leading the group; its service is to stop acting, and [`Elections::handle_demoted`] to say so.
-    Yield { group: ServiceGroup },
+    Store { election: ElectionId, write: Write },
+    /// What the election says to this member changed.
+    Role { election: ElectionId, role: Role },
+    /// This member is to stop acting as the winner; the node says with [`Elections::handle_demoted`] that it has.
+    Yield { election: ElectionId },
     /// The ring is to know this.
     Tell(ElectionRumor),
 }
 
-/// What every step of a group's election may use.
+/// What every step of an election may use.
 pub(super) struct Env<'a, 'c> {
     ctx: &'a mut Context<'c>,
     me: MemberId,
@@ -153,18 +157,18 @@ impl Env<'_, '_> {
     }
 }
 
-/// The elections that this member takes part in, one for each group.
+/// The elections that this member takes part in.
 #[derive(Debug)]
 pub(crate) struct Elections {
     me: MemberId,
     timings: Timings,
     planted: Planted,
     rng: Rng,
-    groups: BTreeMap<ServiceGroup, Group>,
+    instances: BTreeMap<ElectionId, Instance>,
     events: VecDeque<ElectionsEvent>,
 }
 
-/// Lends a group what it needs beside itself.
+/// Lends an election what it needs beside itself.
 macro_rules! env {
     ($elections:ident, $ctx:ident) => {
         &mut Env {
@@ -183,94 +187,93 @@ impl Elections {
     pub(crate) fn new(
         config: &Config,
         me: MemberId,
-        restored: Vec<(ServiceGroup, Vote)>,
+        restored: Vec<(ElectionId, Vote)>,
         rng: Rng,
         now: Instant,
     ) -> Self {
         let planted = config.planted;
-        let mut groups = BTreeMap::new();
-        for (name, vote) in restored {
-            groups.insert(name.clone(), Group::restored(name, vote, now, planted));
+        let mut instances = BTreeMap::new();
+        for (id, vote) in restored {
+            instances.insert(id.clone(), Instance::restored(id, vote, now, planted));
         }
         let timings = config.timings.clone();
         assert!(timings.lease_margin_ms < timings.lease_ms, "a leader gives up before its lease ends");
         assert!(timings.lease_renew_ms < timings.lease_ms, "a lease is renewed before it ends");
         assert!(timings.lease_ms <= LEASE_MS_MAX, "no lease is longer than what a voter promises");
-        Self { me, timings, planted, rng, groups, events: VecDeque::new() }
+        Self { me, timings, planted, rng, instances, events: VecDeque::new() }
     }
 
-    /// This member runs a service of the group with topology leader, and this is how well it would lead; none: it
-    /// does not, or no longer.
+    /// This member stands in an election, and this is how well it would do; none: it does not, or no longer.
     pub(crate) fn handle_fitness(
         &mut self,
         ctx: &mut Context<'_>,
-        name: &ServiceGroup,
+        id: &ElectionId,
         fitness: Option<Fitness>,
     ) {
-        if !self.groups.contains_key(name) {
+        if !self.instances.contains_key(id) {
             if fitness.is_none() {
                 return;
             }
-            if self.groups.len() >= ELECTIONS_MAX {
+            if self.instances.len() >= ELECTIONS_MAX {
                 // A vote is never forgotten, so there is no room to make.
                 ctx.limit_reached(Limit::Elections);
                 return;
             }
-            self.groups.insert(name.clone(), Group::new(name.clone(), ctx.now));
+            self.instances.insert(id.clone(), Instance::new(id.clone(), ctx.now));
         }
-        assert!(self.groups.len() <= ELECTIONS_MAX, "more elections than the limit");
-        if let Some(group) = self.groups.get_mut(name) {
-            group.handle_fitness(env!(self, ctx), fitness);
-        }
-    }
-
-    /// Who belongs to the group, by the ring's rumors.
-    pub(crate) fn handle_roll(&mut self, ctx: &mut Context<'_>, name: &ServiceGroup, roll: Roll) {
-        if let Some(group) = self.groups.get_mut(name) {
-            group.handle_roll(env!(self, ctx), roll);
+        assert!(self.instances.len() <= ELECTIONS_MAX, "more elections than the limit");
+        if let Some(instance) = self.instances.get_mut(id) {
+            instance.handle_fitness(env!(self, ctx), fitness);
         }
     }
 
-    /// A datagram from a member. Of groups that this member never took part in it says nothing.
+    /// Who takes part, by the ring's rumors.
+    pub(crate) fn handle_roll(&mut self, ctx: &mut Context<'_>, id: &ElectionId, roll: Roll) {
+        if let Some(instance) = self.instances.get_mut(id) {
+            instance.handle_roll(env!(self, ctx), roll);
+        }
+    }
+
+    /// A datagram from a member. Of elections that this member never took part in it says nothing.
     pub(crate) fn handle_message(&mut self, ctx: &mut Context<'_>, from: MemberId, message: Message) {
-        if let Some(group) = self.groups.get_mut(&message.group) {
-            group.handle_message(env!(self, ctx), from, message);
+        if let Some(instance) = self.instances.get_mut(&message.election) {
+            instance.handle_message(env!(self, ctx), from, message);
         }
     }
 
     /// The ring knows this outcome.
     pub(crate) fn handle_outcome(&mut self, ctx: &mut Context<'_>, rumor: &ElectionRumor) {
-        if let Some(group) = self.groups.get_mut(&rumor.group) {
-            group.handle_outcome(env!(self, ctx), rumor);
+        if let Some(instance) = self.instances.get_mut(&rumor.election) {
+            instance.handle_outcome(env!(self, ctx), rumor);
         }
     }
 
-    /// After [`ElectionsEvent::Yield`]: the own service acts as the leader no longer.
-    pub(crate) fn handle_demoted(&mut self, ctx: &mut Context<'_>, name: &ServiceGroup) {
-        if let Some(group) = self.groups.get_mut(name) {
-            group.handle_demoted(env!(self, ctx));
+    /// After [`ElectionsEvent::Yield`]: this member acts as the winner no longer.
+    pub(crate) fn handle_demoted(&mut self, ctx: &mut Context<'_>, id: &ElectionId) {
+        if let Some(instance) = self.instances.get_mut(id) {
+            instance.handle_demoted(env!(self, ctx));
         }
     }
 
     /// The row is on disk, or could not be stored.
-    pub(crate) fn handle_stored(&mut self, ctx: &mut Context<'_>, name: &ServiceGroup, stored: bool) {
-        if let Some(group) = self.groups.get_mut(name) {
-            group.handle_stored(env!(self, ctx), stored);
+    pub(crate) fn handle_stored(&mut self, ctx: &mut Context<'_>, id: &ElectionId, stored: bool) {
+        if let Some(instance) = self.instances.get_mut(id) {
+            instance.handle_stored(env!(self, ctx), stored);
         }
     }
 
     /// Does everything whose time has come.
     pub(crate) fn handle_timeout(&mut self, ctx: &mut Context<'_>) {
-        for group in self.groups.values_mut() {
-            if group.poll_timeout() <= ctx.now {
-                group.handle_timeout(env!(self, ctx));
+        for instance in self.instances.values_mut() {
+            if instance.poll_timeout() <= ctx.now {
+                instance.handle_timeout(env!(self, ctx));
             }
         }
     }
 
     /// The earliest deadline; none while only a message, a rumor or the disk can move an election.
     pub(crate) fn poll_timeout(&self) -> Option<(Instant, WakeReason)> {
-        earliest(self.groups.values().map(|group| (group.poll_timeout(), WakeReason::Election)))
+        earliest(self.instances.values().map(|instance| (instance.poll_timeout(), WakeReason::Election)))
     }
 
     /// The next event; none when all are taken.
@@ -278,34 +281,41 @@ impl Elections {
         self.events.pop_front()
     }
 
-    /// The groups that this member takes part in, or once did.
-    pub(crate) fn groups(&self) -> impl Iterator<Item = &ServiceGroup> {
-        self.groups.keys()
+    /// The elections of a group that this member takes part in, or once did.
+    pub(crate) fn of_group(&self, group: &ServiceGroup) -> impl Iterator<Item = &ElectionId> {
+        let id = |purpose| ElectionId { group: group.clone(), purpose };
+        let [first, .., last] = ElectionPurpose::ALL;
+        self.instances.range(id(first)..=id(last)).map(|(id, _)| id)
     }
 
-    /// The latest electorate of a group that this member knows.
-    pub(crate) fn electorate(&self, name: &ServiceGroup) -> &[MemberId] {
-        self.groups.get(name).map_or(&[], |group| group.vote.electorate.members.as_slice())
+    /// All elections that this member takes part in, or once did, in order of group and purpose.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &ElectionId> {
+        self.instances.keys()
     }
 
-    /// Each election of this member's groups as it stands.
+    /// The latest electorate of an election that this member knows.
+    pub(crate) fn electorate(&self, id: &ElectionId) -> &[MemberId] {
+        self.instances.get(id).map_or(&[], |instance| instance.vote.electorate.members.as_slice())
+    }
+
+    /// Each election that this member takes part in as it stands, in order of group and purpose.
     pub(crate) fn views(&self, now: Instant) -> Vec<ElectionView> {
-        self.groups.values().filter_map(|group| group.view(self.me, now)).collect()
+        self.instances.values().filter_map(|instance| instance.view(self.me, now)).collect()
     }
 
-    /// The groups that this member leads, with term and end of the lease.
-    pub(crate) fn leads(&self) -> impl Iterator<Item = (&ServiceGroup, u64, Instant)> {
-        self.groups.iter().filter_map(|(name, group)| {
-            let (term, until) = group.leads()?;
-            Some((name, term, until))
+    /// The elections that this member has won, with term and end of the lease.
+    pub(crate) fn leads(&self) -> impl Iterator<Item = (&ElectionId, u64, Instant)> {
+        self.instances.iter().filter_map(|(id, instance)| {
+            let (term, until) = instance.leads()?;
+            Some((id, term, until))
         })
     }
 
-    /// What holds within every group after every input.
+    /// What holds within every election after every input.
     pub(crate) fn check_invariants(&self) {
-        assert!(self.groups.len() <= ELECTIONS_MAX, "more elections than the limit");
-        for group in self.groups.values() {
-            group.check_invariants();
+        assert!(self.instances.len() <= ELECTIONS_MAX, "more elections than the limit");
+        for instance in self.instances.values() {
+            instance.check_invariants();
         }
     }
 }

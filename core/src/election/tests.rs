@@ -7,7 +7,8 @@ use proptest::prelude::{Just, ProptestConfig, Strategy, prop_oneof, proptest};
 
 use super::*;
 use crate::model::context::{Context, Outputs, is_due};
-use crate::model::election::ElectionStatus;
+use crate::model::election::{ElectionEvent, ElectionStatus};
+use crate::model::event::EventKind;
 use crate::model::id::InputId;
 use crate::model::metrics::Metrics;
 use crate::model::rng::Rng;
@@ -20,8 +21,12 @@ fn id(n: u8) -> MemberId {
     MemberId::from_bytes([n; 16])
 }
 
-fn group() -> ServiceGroup {
-    "redis.prod".parse().expect("a valid group")
+fn election() -> ElectionId {
+    ElectionId::leader("redis.prod".parse().expect("a valid group"))
+}
+
+fn update() -> ElectionId {
+    ElectionId { purpose: ElectionPurpose::Update, ..election() }
 }
 
 struct Member {
@@ -39,13 +44,15 @@ struct Bench {
     cut: BTreeSet<(u8, u8)>,
     banned: BTreeSet<u8>,
     wire: VecDeque<(u8, u8, Message)>,
-    stores: VecDeque<(u8, Write)>,
+    stores: VecDeque<(u8, ElectionId, Write)>,
     told: VecDeque<ElectionRumor>,
     outputs: Outputs,
     metrics: Metrics,
-    /// Every term with its winner.
-    won: BTreeMap<u64, MemberId>,
+    /// Every term of an election with its winner.
+    won: BTreeMap<(ElectionId, u64), MemberId>,
     sent: usize,
+    /// The group's election of a member that carries out updates, where there is one: who is fit to.
+    updaters: BTreeMap<u8, Fitness>,
 }
 
 impl Bench {
@@ -62,6 +69,7 @@ impl Bench {
             metrics: Metrics::default(),
             won: BTreeMap::new(),
             sent: 0,
+            updaters: BTreeMap::new(),
         };
         for n in 1..=members {
             bench.add(n);
@@ -87,7 +95,7 @@ impl Bench {
 
     fn crash(&mut self, n: u8) {
         self.members.get_mut(&n).expect("a member").elections = None;
-        self.stores.retain(|(owner, _)| *owner != n);
+        self.stores.retain(|(owner, ..)| *owner != n);
         self.refresh();
     }
 
@@ -127,13 +135,8 @@ impl Bench {
         elections.check_invariants();
         while let Some(output) = self.outputs.pop() {
             let crate::model::io::Output::Event(event) = output else { continue };
-            if let crate::model::event::EventKind::Election {
-                term,
-                what: crate::ElectionEvent::Won { .. },
-                ..
-            } = event.kind
-            {
-                let winner = *self.won.entry(term).or_insert(id(n));
+            if let EventKind::Election { election, term, what: ElectionEvent::Won { .. } } = event.kind {
+                let winner = *self.won.entry((election, term)).or_insert(id(n));
                 assert_eq!(winner, id(n), "two members won term {term}");
             }
         }
@@ -157,9 +160,12 @@ impl Bench {
                 }
             }
             let fitness = self.members[n].fitness;
+            let updater = self.updaters.get(n).copied();
             self.with(*n, |elections, ctx| {
-                elections.handle_fitness(ctx, &group(), fitness);
-                elections.handle_roll(ctx, &group(), roll);
+                elections.handle_fitness(ctx, &election(), fitness);
+                elections.handle_roll(ctx, &election(), roll.clone());
+                elections.handle_fitness(ctx, &update(), updater);
+                elections.handle_roll(ctx, &update(), roll);
             });
         }
         self.settle();
@@ -175,13 +181,15 @@ impl Bench {
                         self.sent += 1;
                         self.wire.push_back((n, to.as_bytes()[0], message));
                     }
-                    ElectionsEvent::Store { write, .. } => self.stores.push_back((n, write)),
-                    ElectionsEvent::Role { role, .. } => {
-                        self.members.get_mut(&n).expect("a member").role = Some(role)
+                    ElectionsEvent::Store { election, write } => self.stores.push_back((n, election, write)),
+                    ElectionsEvent::Role { election, role } => {
+                        if election.purpose == ElectionPurpose::Leader {
+                            self.members.get_mut(&n).expect("a member").role = Some(role);
+                        }
                     }
-                    ElectionsEvent::Yield { .. } => {
+                    ElectionsEvent::Yield { election } => {
                         if self.members[&n].demotes {
-                            self.with(n, |elections, ctx| elections.handle_demoted(ctx, &group()));
+                            self.with(n, |elections, ctx| elections.handle_demoted(ctx, &election));
                         }
                     }
                     ElectionsEvent::Tell(outcome) => self.told.push_back(outcome),
@@ -192,10 +200,10 @@ impl Bench {
 
     fn step(&mut self) {
         self.now = self.now + STEP;
-        for (n, write) in core::mem::take(&mut self.stores) {
+        for (n, election, write) in core::mem::take(&mut self.stores) {
             let member = self.members.get_mut(&n).expect("a member");
             member.disk.insert(write.key, write.value.expect("votes are never deleted"));
-            self.with(n, |elections, ctx| elections.handle_stored(ctx, &group(), true));
+            self.with(n, |elections, ctx| elections.handle_stored(ctx, &election, true));
         }
         for (from, to, message) in core::mem::take(&mut self.wire) {
             if self.reaches(from, to) {
@@ -219,8 +227,10 @@ impl Bench {
             });
         }
         self.settle();
-        let acting = self.acting();
-        assert!(acting.len() <= 1, "{acting:?} act as the leader at {}", self.now);
+        for purpose in ElectionPurpose::ALL {
+            let acting = self.acting_for(purpose);
+            assert!(acting.len() <= 1, "{acting:?} act for {purpose:?} at {}", self.now);
+        }
     }
 
     fn run(&mut self, ms: u64) {
@@ -241,12 +251,21 @@ impl Bench {
     }
 
     fn view(&self, n: u8) -> Option<ElectionView> {
-        self.members[&n].elections.as_ref()?.views(self.now).pop()
+        self.view_of(n, ElectionPurpose::Leader)
+    }
+
+    fn view_of(&self, n: u8, purpose: ElectionPurpose) -> Option<ElectionView> {
+        let views = self.members[&n].elections.as_ref()?.views(self.now);
+        views.into_iter().find(|view| view.election.purpose == purpose)
     }
 
     fn acting(&self) -> vec::Vec<u8> {
+        self.acting_for(ElectionPurpose::Leader)
+    }
+
+    fn acting_for(&self, purpose: ElectionPurpose) -> vec::Vec<u8> {
         let acts = |n: &u8| {
-            let view = self.view(*n);
+            let view = self.view_of(*n, purpose);
             view.is_some_and(|view| view.acting_until.is_some_and(|until| until > self.now))
         };
         self.members.keys().copied().filter(acts).collect()
@@ -360,7 +379,7 @@ fn a_successor_waits_until_the_old_service_has_stopped_acting() {
     bench.fitness(3, None);
     bench.run(500);
     assert_eq!(bench.acting(), [] as [u8; 0], "nobody acts while the old process may");
-    bench.with(3, |elections, ctx| elections.handle_demoted(ctx, &group()));
+    bench.with(3, |elections, ctx| elections.handle_demoted(ctx, &election()));
     bench.settle();
     assert_eq!(bench.elect(50).0, 2);
 }
@@ -380,7 +399,7 @@ fn a_group_that_restarts_as_a_whole_elects_again() {
     assert_eq!(bench.acting(), [] as [u8; 0], "restarted voters keep the promises of their last life");
     let (_, ms) = bench.elect(2_000);
     assert!(ms <= 1_000);
-    assert_eq!(bench.won.keys().copied().collect::<vec::Vec<_>>(), [1, 2]);
+    assert_eq!(bench.won.keys().map(|(_, term)| *term).collect::<vec::Vec<_>>(), [1, 2]);
 }
 
 #[test]
@@ -395,7 +414,7 @@ fn members_replaced_one_after_the_other_keep_the_group_going() {
         bench.add(n);
         bench.run(4_000);
         let (leader, _) = bench.elect(4_000);
-        let electorate = bench.members[&leader].elections.as_ref().map(|e| e.electorate(&group()).len());
+        let electorate = bench.members[&leader].elections.as_ref().map(|e| e.electorate(&election()).len());
         assert_eq!(electorate, Some(3), "the newcomer has taken the dead one's seat");
     }
 }
@@ -416,7 +435,7 @@ fn a_ban_of_the_dead_majority_frees_the_rest_together_with_newcomers() {
     bench.run(2_000);
     let leader = bench.acting()[0];
     let elections = bench.members[&leader].elections.as_ref().expect("it runs");
-    assert_eq!(elections.electorate(&group()), [id(1), id(4), id(5)]);
+    assert_eq!(elections.electorate(&election()), [id(1), id(4), id(5)]);
 }
 
 #[test]
@@ -434,7 +453,7 @@ fn growth_behind_a_partition_cannot_outvote_the_old_electorate() {
     bench.heal();
     bench.run(5_000);
     let elections = bench.members[&3].elections.as_ref().expect("it runs");
-    assert_eq!(elections.electorate(&group()).len(), 7);
+    assert_eq!(elections.electorate(&election()).len(), 7);
 }
 
 #[test]
@@ -444,7 +463,7 @@ fn a_group_larger_than_an_electorate_elects_all_the_same() {
     bench.run(3_000);
     let leader = bench.acting()[0];
     let elections = bench.members[&leader].elections.as_ref().expect("it runs");
-    assert_eq!(elections.electorate(&group()).len(), crate::model::limits::ELECTORATE_MAX);
+    assert_eq!(elections.electorate(&election()).len(), crate::model::limits::ELECTORATE_MAX);
 }
 
 /// What may befall a group.
@@ -516,4 +535,44 @@ proptest! {
         bench.run(4_000);
         bench.elect(6_000);
     }
+}
+
+#[test]
+fn two_elections_of_one_group_go_their_own_ways() {
+    let mut bench = Bench::new(5);
+    // The other way round than ids prefer: each purpose finds the member that is best for it.
+    bench.updaters = (1..=5).map(|n| (n, Fitness { suitability: u64::from(9 - n), fit: true })).collect();
+    bench.refresh();
+    assert_eq!(bench.elect(2_000).0, 5);
+    bench.run(1_000);
+    assert_eq!((bench.acting(), bench.acting_for(ElectionPurpose::Update)), (vec![5], vec![1]));
+    let of = |bench: &Bench, id: &ElectionId| bench.won.keys().filter(|(won, _)| won == id).count();
+    assert_eq!((of(&bench, &election()), of(&bench, &update())), (1, 1), "{:?}", bench.won);
+
+    // The member that carries out updates dies: its election goes on, the other one does not notice.
+    bench.crash(1);
+    bench.run(6_000);
+    assert_eq!((bench.acting(), bench.acting_for(ElectionPurpose::Update)), (vec![5], vec![2]));
+    assert_eq!((of(&bench, &election()), of(&bench, &update())), (1, 2), "{:?}", bench.won);
+
+    // Without a quorum neither goes on, and after the heal both do, with what the disks remember.
+    bench.split(&[5, 2], &[3, 4]);
+    bench.run(6_000);
+    assert_eq!((bench.acting().len(), bench.acting_for(ElectionPurpose::Update).len()), (0, 0));
+    for n in [2, 3, 4, 5] {
+        let member = &bench.members[&n];
+        assert_eq!(member.disk.len(), 2, "one row for each election: {:?}", member.disk.keys());
+        bench.crash(n);
+        bench.start(n);
+    }
+    bench.heal();
+    bench.run(10_000);
+    assert_eq!((bench.acting().len(), bench.acting_for(ElectionPurpose::Update)), (1, vec![2]));
+
+    // A member that stands in one of them no longer still votes in both.
+    bench.updaters.remove(&2);
+    bench.refresh();
+    bench.run(6_000);
+    assert_eq!(bench.acting_for(ElectionPurpose::Update), [3]);
+    assert_eq!(bench.view_of(2, ElectionPurpose::Update), None, "it takes no part in it");
 }

@@ -3,7 +3,7 @@
 use alloc::collections::BTreeMap;
 use core::time::Duration;
 
-use super::group::{Group, Stance};
+use super::instance::{Instance, Stance};
 use super::{ElectionsEvent, Env, promise};
 use crate::model::ballot::{Electorate, Step, Verdict};
 use crate::model::election::ElectionEvent;
@@ -40,7 +40,7 @@ struct Ask {
     electorate: Electorate,
 }
 
-impl Group {
+impl Instance {
     /// "Would you vote for me?"
     pub(super) fn on_ask(
         &mut self,
@@ -149,7 +149,7 @@ impl Group {
         if term < self.vote.term {
             return self.reply(env, from, round, Step::Renew, Verdict::Stale);
         }
-        let outcome = ElectionRumor { group: self.name.clone(), term, leader: from, ended: false };
+        let outcome = ElectionRumor { election: self.id.clone(), term, leader: from, ended: false };
         self.learn_outcome(env, outcome);
         if matches!(self.stance, Stance::Leading(_)) {
             // It leads in the same term and was not outdone: one of two halves that never met.
@@ -204,7 +204,7 @@ impl Group {
         if self.promise.as_ref().is_some_and(|p| p.to == from && p.term == term) {
             self.promise = None;
         }
-        let outcome = ElectionRumor { group: self.name.clone(), term, leader: from, ended: true };
+        let outcome = ElectionRumor { election: self.id.clone(), term, leader: from, ended: true };
         if self.outcome.as_ref().is_none_or(|o| (o.term, o.leader) == (term, from) && !o.ended) {
             self.learn_outcome(env, outcome);
         }

@@ -2,7 +2,8 @@
 
 use alloc::vec::Vec;
 
-use crate::model::id::{MemberId, ServiceGroup};
+use crate::model::election::ElectionId;
+use crate::model::id::MemberId;
 use crate::model::limits::ELECTORATE_MAX;
 
 /// Whose votes count: the members that a leader has put down, in order of id, and the version of that list.
@@ -50,8 +51,8 @@ impl Electorate {
 /// One datagram of an election.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Message {
-    /// Which group's election.
-    pub(crate) group: ServiceGroup,
+    /// Which election.
+    pub(crate) election: ElectionId,
     /// The term that it is about; in answers, the highest term that the voter knows.
     pub(crate) term: u64,
     /// Numbers the sender's requests; an answer repeats it.

@@ -1,9 +1,60 @@
 //! What an election says: to the service that it is about, to the census, to logs and traces.
 
 use alloc::string::String;
+use core::fmt;
 
 use crate::model::id::{MemberId, ServiceGroup};
 use crate::model::time::Instant;
+
+/// What a group elects a member for. Each purpose is an election of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ElectionPurpose {
+    /// To lead the group's services (topology leader).
+    Leader,
+    /// To carry out the group's updates.
+    Update,
+}
+
+impl ElectionPurpose {
+    /// Every purpose, in order.
+    pub const ALL: [Self; 2] = [Self::Leader, Self::Update];
+
+    /// The word for it, as in rows and JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Leader => "leader",
+            Self::Update => "update",
+        }
+    }
+}
+
+/// One of a group's elections. Terms, votes, electorates and leases belong to one of these.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ElectionId {
+    /// Which group.
+    pub group: ServiceGroup,
+    /// What for.
+    pub purpose: ElectionPurpose,
+}
+
+impl ElectionId {
+    /// The election of the group's leader.
+    #[must_use]
+    pub const fn leader(group: ServiceGroup) -> Self {
+        Self { group, purpose: ElectionPurpose::Leader }
+    }
+}
+
+/// The group; with its purpose where that is another one than to lead it.
+impl fmt::Display for ElectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.purpose {
+            ElectionPurpose::Leader => write!(f, "{}", self.group),
+            ElectionPurpose::Update => write!(f, "the update of {}", self.group),
+        }
+    }
+}
 
 /// What the election says to a member of a group with a leader.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -38,11 +89,11 @@ pub struct Fitness {
     pub fit: bool,
 }
 
-/// A group's election as one member sees it.
+/// An election as one member sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ElectionView {
-    /// Which group.
-    pub group: ServiceGroup,
+    /// Which election.
+    pub election: ElectionId,
     /// Its current term.
     pub term: u64,
     /// Who leads, once the election is over.

@@ -9,11 +9,11 @@ use super::{Node, around, ctx, know, transmit};
 use crate::election::{ElectionsEvent, Roll, SIZE_MIN};
 use crate::model::ballot::Message;
 use crate::model::context::Context;
-use crate::model::election::{Fitness, Role};
+use crate::model::election::{ElectionId, ElectionPurpose, Fitness, Role};
 use crate::model::id::{MemberId, ServiceGroup};
 use crate::model::limits::ELECTORATE_MAX;
 use crate::model::member::State;
-use crate::model::rumor::{ElectionRumor, Rumor, RumorKey};
+use crate::model::rumor::{ElectionRumor, Rumor, RumorKey, ServiceRumor};
 use crate::model::service::{ServiceSpec, Topology};
 use crate::rumor::Priority;
 use crate::wire::swim::Body;
@@ -21,10 +21,17 @@ use crate::wire::swim::Body;
 /// What lies between the elections and the rest of the node.
 #[derive(Debug, Default)]
 pub(super) struct ElectionWires {
-    /// Whether elections have yet to hear of a change.
-    pub(super) due: bool,
-    /// Leaders that hand over, with the process that acted as the leader.
-    demoting: Vec<(ServiceGroup, Option<u32>)>,
+    /// Groups whose elections have yet to hear of a change.
+    due: BTreeSet<ServiceGroup>,
+    /// Winners that hand over, with the process that acted as the winner.
+    demoting: Vec<(ElectionId, Option<u32>)>,
+}
+
+impl ElectionWires {
+    /// The groups whose elections have yet to hear of a change.
+    pub(super) const fn due(&self) -> &BTreeSet<ServiceGroup> {
+        &self.due
+    }
 }
 
 /// How large the electorate of a service's group counts at least; 0 where nobody leads.
@@ -35,73 +42,105 @@ pub(super) fn electorate_min(spec: &ServiceSpec) -> u32 {
     }
 }
 
+/// Whether a member's service makes it stand in the elections of its group for this purpose.
+const fn stands(service: &ServiceRumor, purpose: ElectionPurpose) -> bool {
+    match purpose {
+        ElectionPurpose::Leader => !service.tombstone && service.electorate_min > 0,
+        ElectionPurpose::Update => !service.tombstone,
+    }
+}
+
 impl Node {
-    /// Something that elections depend on changed: services here, or who is in which group.
-    pub(super) const fn elections_changed(&mut self) {
-        self.election.due = true;
+    /// Something that the elections of a group depend on changed: the service here, or who is in the group.
+    pub(super) fn elections_of_group_changed(&mut self, group: &ServiceGroup) {
+        let takes_part = self.elections.of_group(group).next().is_some()
+            || self.services.spec_in(group).is_some_and(|spec| spec.topology == Topology::Leader);
+        if takes_part {
+            self.election.due.insert(group.clone());
+        }
     }
 
-    /// Lets the elections know what changed.
+    /// A member is another than it was, and so are the elections in which it has a seat or may get one.
+    pub(super) fn elections_of_member_changed(&mut self, member: &MemberId) {
+        let serves = |group: &ServiceGroup| {
+            self.rumors.get(&RumorKey::Service { group: group.clone(), member: *member }).is_some()
+        };
+        let concerned = |id: &&ElectionId| {
+            self.elections.electorate(id).binary_search(member).is_ok() || serves(&id.group)
+        };
+        let groups: Vec<ServiceGroup> =
+            self.elections.ids().filter(concerned).map(|id| id.group.clone()).collect();
+        self.election.due.extend(groups);
+    }
+
+    /// Lets the elections of the groups that changed know what is.
     pub(super) fn refresh_elections(&mut self) {
-        self.election.due = false;
+        let groups = core::mem::take(&mut self.election.due);
         if !self.is_heard() {
             return;
         }
-        let mut led: BTreeSet<ServiceGroup> = self.elections.groups().cloned().collect();
-        led.extend(
-            self.services
-                .views()
-                .into_iter()
-                .filter_map(|view| (view.spec.topology == Topology::Leader).then_some(view.group)),
-        );
-        assert!(!self.election.due, "elections hear of a change once");
-        for group in led {
-            let fitness = self.own_fitness(&group);
-            self.elections.handle_fitness(ctx!(self), &group, fitness);
-            // The ring may have told of a leader before there was anything here that takes part.
-            if let Some(Rumor::Election(outcome)) =
-                self.rumors.get(&RumorKey::Election(group.clone())).cloned()
-            {
-                self.elections.handle_outcome(ctx!(self), &outcome);
+        assert!(self.election.due().is_empty(), "elections hear of a change once");
+        for group in groups {
+            let leader = ElectionId::leader(group.clone());
+            let ids: BTreeSet<ElectionId> =
+                self.elections.of_group(&group).cloned().chain([leader]).collect();
+            for id in ids {
+                self.refresh_election(&id);
             }
-            let roll = self.roll(&group);
-            self.elections.handle_roll(ctx!(self), &group, roll);
         }
         self.check_demoted();
     }
 
-    /// How well the own service would lead; none while the ring knows of none here.
-    fn own_fitness(&self, group: &ServiceGroup) -> Option<Fitness> {
-        let key = RumorKey::Service { group: group.clone(), member: self.me };
-        let Some(Rumor::Service(told)) = self.rumors.get(&key) else { return None };
-        if told.tombstone || told.electorate_min == 0 {
-            return None;
+    fn refresh_election(&mut self, id: &ElectionId) {
+        let fitness = self.own_fitness(id);
+        self.elections.handle_fitness(ctx!(self), id, fitness);
+        // The ring may have told of a winner before there was anything here that takes part.
+        if let Some(Rumor::Election(outcome)) = self.rumors.get(&RumorKey::Election(id.clone())).cloned() {
+            self.elections.handle_outcome(ctx!(self), &outcome);
         }
-        self.services.fitness(group)
+        let roll = self.roll(id);
+        self.elections.handle_roll(ctx!(self), id, roll);
     }
 
-    /// Who belongs to a group.
-    fn roll(&self, group: &ServiceGroup) -> Roll {
+    /// How well this member would do; none while the ring knows of no service here that makes it stand.
+    fn own_fitness(&self, id: &ElectionId) -> Option<Fitness> {
+        match id.purpose {
+            ElectionPurpose::Leader => {}
+            // No member carries out updates yet; one that voted for such a member keeps its promises all the same.
+            ElectionPurpose::Update => return None,
+        }
+        let key = RumorKey::Service { group: id.group.clone(), member: self.me };
+        let Some(Rumor::Service(told)) = self.rumors.get(&key) else { return None };
+        if !stands(told, id.purpose) {
+            return None;
+        }
+        self.services.fitness(&id.group)
+    }
+
+    /// Who takes part in an election.
+    fn roll(&self, id: &ElectionId) -> Roll {
+        let group = &id.group;
         let mut roll = Roll::default();
         let table = self.membership.table();
         for service in self.rumors.services_of(group) {
-            let id = service.member_id;
-            let state = if id == self.me { Some(State::Alive) } else { table.get(&id).map(|r| r.state) };
-            let is_gone = service.tombstone || service.electorate_min == 0 || state == Some(State::Departed);
-            if is_gone || self.membership.is_banned(&id) {
+            let member = service.member_id;
+            let is_me = member == self.me;
+            let state = if is_me { Some(State::Alive) } else { table.get(&member).map(|r| r.state) };
+            let is_gone = !stands(service, id.purpose) || state == Some(State::Departed);
+            if is_gone || self.membership.is_banned(&member) {
                 continue;
             }
             roll.size_min = roll.size_min.max(service.electorate_min);
-            roll.members.insert(id, matches!(state, Some(State::Alive | State::Suspect)));
+            roll.members.insert(member, matches!(state, Some(State::Alive | State::Suspect)));
         }
         if roll.size_min == 0 {
             roll.size_min = SIZE_MIN;
         }
-        for id in self.elections.electorate(group) {
-            if self.membership.is_banned(id) {
-                roll.banned.insert(*id);
-            } else if !roll.members.contains_key(id) && self.is_known_gone(group, id) {
-                roll.gone.insert(*id);
+        for member in self.elections.electorate(id) {
+            if self.membership.is_banned(member) {
+                roll.banned.insert(*member);
+            } else if !roll.members.contains_key(member) && self.is_known_gone(group, member) {
+                roll.gone.insert(*member);
             }
         }
         roll
@@ -117,14 +156,14 @@ impl Node {
     pub(super) fn on_elections_event(&mut self, event: ElectionsEvent) {
         match event {
             ElectionsEvent::Send { to, message } => self.send_ballot(&to, message),
-            ElectionsEvent::Store { group, write } => {
-                self.journal.store(ctx!(self), alloc::vec![write], true, Pending::Vote(group));
+            ElectionsEvent::Store { election, write } => {
+                self.journal.store(ctx!(self), alloc::vec![write], true, Pending::Vote(election));
             }
-            ElectionsEvent::Role { group, role } => self.role_changed(&group, role),
-            ElectionsEvent::Yield { group } => {
-                let pid = self.process_of(&group);
-                self.election.demoting.push((group, pid));
-                self.elections_changed();
+            ElectionsEvent::Role { election, role } => self.role_changed(&election, role),
+            ElectionsEvent::Yield { election } => {
+                let pid = self.services.process_in(&election.group);
+                self.elections_of_group_changed(&election.group);
+                self.election.demoting.push((election, pid));
             }
             ElectionsEvent::Tell(outcome) => {
                 self.learn(&Rumor::Election(outcome), Priority::Urgent, None);
@@ -139,25 +178,24 @@ impl Node {
         transmit::alone(ctx!(self), know!(self), record.swim_addr(), &body);
     }
 
-    fn role_changed(&mut self, group: &ServiceGroup, role: Role) {
-        let views = self.services.views();
-        let Some(view) = views.into_iter().find(|view| view.group == *group) else { return };
-        self.services.handle_role(ctx!(self), around!(self), &view.spec.name(), role);
-    }
-
-    fn process_of(&self, group: &ServiceGroup) -> Option<u32> {
-        self.services.views().into_iter().find(|view| view.group == *group).and_then(|view| view.pid)
+    fn role_changed(&mut self, id: &ElectionId, role: Role) {
+        match id.purpose {
+            ElectionPurpose::Leader => {}
+            ElectionPurpose::Update => return,
+        }
+        let Some(name) = self.services.name_in(&id.group).cloned() else { return };
+        self.services.handle_role(ctx!(self), around!(self), &name, role);
     }
 
     /// A leader that hands over has its voters freed once the process that acted as the leader is gone. One that goes
     /// on acting longer than the lease frees nobody: the lease ends by itself.
     fn check_demoted(&mut self) {
-        for (group, pid) in core::mem::take(&mut self.election.demoting) {
-            let now = self.process_of(&group);
+        for (id, pid) in core::mem::take(&mut self.election.demoting) {
+            let now = self.services.process_in(&id.group);
             if pid.is_none() || now != pid {
-                self.elections.handle_demoted(ctx!(self), &group);
+                self.elections.handle_demoted(ctx!(self), &id);
             } else {
-                self.election.demoting.push((group, pid));
+                self.election.demoting.push((id, pid));
             }
         }
     }
@@ -171,13 +209,14 @@ impl Node {
         let heard = self.learn(&Rumor::Election(outcome.clone()), Priority::Urgent, Some(*from));
         if heard == crate::membership::Heard::New {
             self.elections.handle_outcome(ctx!(self), outcome);
-            self.elections_changed();
+            self.elections_of_group_changed(&outcome.election.group);
         }
         heard
     }
 
-    /// What the last life knew of who leads.
+    /// What the last life knew: who won, and the elections that this member voted in.
     pub(super) fn restore_outcomes(&mut self) {
+        self.election.due.extend(self.elections.ids().map(|id| id.group.clone()));
         let known: Vec<ElectionRumor> = self
             .rumors
             .iter()

@@ -12,7 +12,8 @@ use super::Node;
 use super::knowledge::Knowledge;
 use crate::model::config::Config;
 use crate::model::context::{Context, earliest};
-use crate::model::id::{EffectId, Incarnation, MemberId, RequestId, ServiceGroup};
+use crate::model::election::ElectionId;
+use crate::model::id::{EffectId, Incarnation, MemberId, RequestId};
 use crate::model::io::{Effect, EffectResult, WakeReason};
 use crate::model::member::State;
 use crate::model::planted::{Bug, Planted};
@@ -35,8 +36,8 @@ pub(super) enum Pending {
     Departure { request: RequestId, member: MemberId },
     /// A version that an operator gave: when, and the rows that hold it.
     Version { request: RequestId, rumor: Box<Rumor>, at: UnixTime, rows: Vec<Write> },
-    /// What was voted in this group's election.
-    Vote(ServiceGroup),
+    /// What was voted in this election.
+    Vote(ElectionId),
     /// Records that nobody waits for, stored again later when they could not be.
     Batch(Vec<RumorKey>),
 }

@@ -48,9 +48,9 @@ use crate::membership::Membership;
 use crate::model::census::Census;
 use crate::model::config::Config;
 use crate::model::context::{Context, Outputs, earliest};
-use crate::model::election::ElectionView;
+use crate::model::election::{ElectionPurpose, ElectionView};
 use crate::model::event::EventKind;
-use crate::model::id::{Incarnation, MemberId};
+use crate::model::id::{Incarnation, MemberId, ServiceGroup, ServiceName};
 use crate::model::io::{ExitReason, Input, Output, WakeReason};
 use crate::model::member::MemberRecord;
 use crate::model::metrics::Metrics;
@@ -376,7 +376,13 @@ impl Node {
         self.services.views()
     }
 
-    /// The elections of this member's groups, in order of group.
+    /// One service of this supervisor.
+    #[must_use]
+    pub fn service(&self, name: &ServiceName) -> Option<ServiceView> {
+        self.services.view(name)
+    }
+
+    /// The elections of this member's groups, in order of group and purpose.
     #[must_use]
     pub fn elections(&self) -> Vec<ElectionView> {
         self.elections.views(self.clock.now())
@@ -391,8 +397,9 @@ impl Node {
     }
 
     /// The groups that this member leads, with the term and the end of its lease.
-    pub fn leads(&self) -> impl Iterator<Item = (&crate::model::id::ServiceGroup, u64, Instant)> {
-        self.elections.leads()
+    pub fn leads(&self) -> impl Iterator<Item = (&ServiceGroup, u64, Instant)> {
+        let leads = self.elections.leads().filter(|(id, ..)| id.purpose == ElectionPurpose::Leader);
+        leads.map(|(id, term, until)| (&id.group, term, until))
     }
 
     /// Counters.

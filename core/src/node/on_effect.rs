@@ -58,7 +58,7 @@ impl Node {
             }
             Pending::Batch(keys) if !stored => keys.into_iter().for_each(|key| self.mark_dirty(key)),
             Pending::Batch(_) => {}
-            Pending::Vote(group) => self.elections.handle_stored(ctx!(self), &group, stored),
+            Pending::Vote(election) => self.elections.handle_stored(ctx!(self), &election, stored),
         }
     }
 

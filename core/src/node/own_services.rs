@@ -34,9 +34,7 @@ impl Node {
             versions_digest: a.applied_versions,
         };
         let mut rumor = rumor;
-        let views = self.services.views();
-        let view = views.iter().find(|view| view.group == rumor.group);
-        rumor.electorate_min = view.map_or(0, |view| electorate_min(&view.spec));
+        rumor.electorate_min = self.services.spec_in(&rumor.group).map_or(0, electorate_min);
         let bytes = Rumor::Service(rumor.clone()).encode().len();
         if bytes > RUMOR_BYTES_MAX {
             // Without its exports it can still be found; with them nobody would take the rumor.
@@ -54,7 +52,7 @@ impl Node {
             return;
         }
         for kind in RumorKind::ALL {
-            let parts = KeyParts { group: Some(group), member: Some(&self.me), file: None };
+            let parts = KeyParts { group: Some(group), member: Some(&self.me), ..KeyParts::default() };
             let key = RumorKey::from_parts(kind, parts).filter(|key| key.owner().is_some());
             let held = key.and_then(|key| self.rumors.get(&key)).filter(|held| !held.is_tombstone());
             if let Some(mut held) = held.cloned() {

@@ -1,5 +1,6 @@
 //! A few nodes and a perfect network, enough to see the wiring work. Faults are the simulator's business.
 
+mod elections;
 mod group_config;
 
 use alloc::collections::{BTreeMap, VecDeque};

@@ -8,14 +8,14 @@ use super::{Node, Phase, ctx, know, transmit};
 use crate::membership::{Heard, MembershipEvent, Urgency};
 use crate::model::context::Context;
 use crate::model::event::EventKind;
-use crate::model::id::{MemberId, ProbeSeq};
+use crate::model::id::{MemberId, ProbeSeq, ServiceGroup};
 use crate::model::io::ExitReason;
 use crate::model::limits::Limit;
 use crate::model::member::State;
 use crate::model::planted::Bug;
 use crate::model::rumor::{Authority, Rumor, RumorKey};
 use crate::rumor::{Inserted, Priority};
-use crate::service::ServiceEvent;
+use crate::service::{Announcement, ServiceEvent};
 use crate::wire::stream;
 use crate::wire::swim::Body;
 
@@ -31,7 +31,7 @@ impl Node {
                 self.on_elections_event(event);
                 continue;
             }
-            if self.election.due {
+            if !self.election.due().is_empty() {
                 self.refresh_elections();
                 continue;
             }
@@ -83,7 +83,7 @@ impl Node {
         self.start_heat(key.clone(), priority);
         self.mark_dirty(key);
         self.groups_of_member_changed(id);
-        self.elections_changed();
+        self.elections_of_member_changed(id);
         let departed = self.membership.table().get(id).is_some_and(|r| r.state == State::Departed);
         if departed && *id != self.me {
             self.forget_services_of(id);
@@ -94,7 +94,7 @@ impl Node {
         let key = RumorKey::Member(*id);
         self.gossip.stop(&key);
         self.mark_dirty(key);
-        self.elections_changed();
+        self.elections_of_member_changed(id);
         self.forget_services_of(id);
     }
 
@@ -104,6 +104,7 @@ impl Node {
             self.gossip.stop(&key);
             if let Some(group) = key.group() {
                 self.group_changed(group);
+                self.elections_of_group_changed(group);
             }
             self.mark_dirty(key);
         }
@@ -115,8 +116,10 @@ impl Node {
         transmit::rumor(ctx!(self), know!(self), to, &rumor);
     }
 
-    fn on_service_event(&mut self, event: ServiceEvent) {
-        self.elections_changed();
+    pub(super) fn on_service_event(&mut self, event: ServiceEvent) {
+        if let Some(group) = self.group_concerned(&event) {
+            self.elections_of_group_changed(&group);
+        }
         match event {
             ServiceEvent::Effect { errand, effect } => {
                 let ctx = ctx!(self);
@@ -132,6 +135,18 @@ impl Node {
             ServiceEvent::Health { group, health } => self.tell_health(group, health),
             ServiceEvent::Retract { group } => self.retract(&group),
             ServiceEvent::AllStopped => self.services_stopped(),
+        }
+    }
+
+    /// The group of the service that an event is about. Replies change nothing that an election depends on.
+    fn group_concerned(&self, event: &ServiceEvent) -> Option<ServiceGroup> {
+        match event {
+            ServiceEvent::Announce(Announcement { group, .. })
+            | ServiceEvent::Health { group, .. }
+            | ServiceEvent::Retract { group } => Some(group.clone()),
+            ServiceEvent::Changed { service, .. } => self.services.group_of(service).cloned(),
+            ServiceEvent::Effect { errand, .. } => self.services.group_of(errand.service()).cloned(),
+            ServiceEvent::Reply(..) | ServiceEvent::AllStopped => None,
         }
     }
 
@@ -208,8 +223,8 @@ impl Node {
                 }
                 self.mark_dirty(key);
                 self.plan_collection();
-                if matches!(rumor, Rumor::Service(_)) {
-                    self.elections_changed();
+                if let Rumor::Service(service) = rumor {
+                    self.elections_of_group_changed(&service.group);
                 }
                 Heard::New
             }

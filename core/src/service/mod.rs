@@ -299,9 +299,41 @@ impl Services {
         self.instances().any(Instance::is_announcing)
     }
 
-    /// How well the service here would lead this group; none where it has no leader, or no service here.
+    /// One loaded service.
+    pub(crate) fn view(&self, name: &ServiceName) -> Option<ServiceView> {
+        self.slots.get(name)?.instance.as_ref().map(Instance::view)
+    }
+
+    /// The group of a loaded service.
+    pub(crate) fn group_of(&self, name: &ServiceName) -> Option<&ServiceGroup> {
+        self.slots.get(name)?.instance.as_ref().map(Instance::group)
+    }
+
+    /// The service here that is in this group. A group's name says which service it can be.
+    fn of_group(&self, group: &ServiceGroup) -> Option<(&ServiceName, &Instance)> {
+        let (name, slot) = self.slots.get_key_value(group.service())?;
+        let instance = slot.instance.as_ref().filter(|instance| instance.group() == group)?;
+        Some((name, instance))
+    }
+
+    /// The name of the service here that is in this group.
+    pub(crate) fn name_in(&self, group: &ServiceGroup) -> Option<&ServiceName> {
+        self.of_group(group).map(|(name, _)| name)
+    }
+
+    /// Its spec.
+    pub(crate) fn spec_in(&self, group: &ServiceGroup) -> Option<&ServiceSpec> {
+        self.of_group(group).map(|(_, instance)| instance.spec())
+    }
+
+    /// Its process, while it has one.
+    pub(crate) fn process_in(&self, group: &ServiceGroup) -> Option<u32> {
+        self.of_group(group)?.1.pid()
+    }
+
+    /// How well it would lead this group; none where it has no leader, or no service is here.
     pub(crate) fn fitness(&self, group: &ServiceGroup) -> Option<Fitness> {
-        self.instances().find(|instance| instance.group() == group)?.fitness()
+        self.of_group(group)?.1.fitness()
     }
 
     fn instances(&self) -> impl Iterator<Item = &Instance> {

@@ -67,4 +67,9 @@ impl Errand {
     pub(super) fn new(service: &ServiceName, purpose: Purpose) -> Self {
         Self { service: service.clone(), purpose }
     }
+
+    /// The service that wants it.
+    pub(crate) const fn service(&self) -> &ServiceName {
+        &self.service
+    }
 }

@@ -105,7 +105,7 @@ pub(crate) fn decode(key: &[u8], value: &[u8]) -> Result<(RumorKey, Vec<HistoryE
         "" => None,
         name => Some(name.parse().map_err(|_| DecodeError::Invalid("filename"))?),
     };
-    let parts = KeyParts { group: Some(&group), member: None, file: file.as_ref() };
+    let parts = KeyParts { group: Some(&group), file: file.as_ref(), ..KeyParts::default() };
     let key = RumorKey::from_parts(kind, parts).ok_or(DecodeError::Invalid("history key"))?;
     let entry = |e: &proto::HistoryEntry| {
         let writer = if e.writer.is_empty() { None } else { Some(id_from_wire(&e.writer, "writer")?) };

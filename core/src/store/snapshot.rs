@@ -5,8 +5,9 @@ use alloc::vec::Vec;
 use core::fmt::Write as _;
 use prost::Message as _;
 
+use crate::model::election::ElectionId;
 use crate::model::error::{DecodeError, SnapshotError};
-use crate::model::id::{Incarnation, MemberId, ServiceGroup, ServiceName};
+use crate::model::id::{Incarnation, MemberId, ServiceName};
 use crate::model::ident::PackageIdent;
 use crate::model::member::MemberRecord;
 use crate::model::row::{Table, Write};
@@ -38,7 +39,7 @@ pub struct Snapshot {
     /// them.
     pub running: Vec<RunningService>,
     /// What this member has voted in elections.
-    pub votes: Vec<(ServiceGroup, Vote)>,
+    pub votes: Vec<(ElectionId, Vote)>,
 }
 
 /// A service's process that outlived its supervisor.

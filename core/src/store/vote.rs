@@ -1,16 +1,17 @@
-//! What a voter must not forget: a row of the election table for each group, stored before it is acted upon.
+//! What a voter must not forget: a row of the election table for each election, stored before it is acted upon.
 
 use alloc::vec::Vec;
 use prost::Message as _;
 
 use crate::model::ballot::Electorate;
+use crate::model::election::{ElectionId, ElectionPurpose};
 use crate::model::error::DecodeError;
-use crate::model::id::{MemberId, ServiceGroup};
+use crate::model::id::MemberId;
 use crate::model::limits::{ELECTION_TERM_MAX, ELECTORATE_MAX, LEASE_MS_MAX};
 use crate::model::row::{Table, Write};
 use crate::wire::convert::{ids_from_wire, ids_to_wire};
 
-/// What a voter must not forget of one group's election.
+/// What a voter must not forget of one election.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Vote {
     /// The highest term that this voter took part in.
@@ -39,8 +40,33 @@ struct VoteRecord {
     lease_ms: u64,
 }
 
+/// The row's key: the group; a purpose other than to lead it follows a zero byte, which no group has.
+fn key(election: &ElectionId) -> Vec<u8> {
+    let mut key = election.group.as_str().as_bytes().to_vec();
+    match election.purpose {
+        ElectionPurpose::Leader => {}
+        ElectionPurpose::Update => {
+            key.push(0);
+            key.extend_from_slice(election.purpose.name().as_bytes());
+        }
+    }
+    key
+}
+
+fn election_of(key: &[u8]) -> Option<ElectionId> {
+    let (group, purpose) = match key.iter().position(|byte| *byte == 0) {
+        None => (key, ElectionPurpose::Leader),
+        Some(at) if key.get(at + 1..) == Some(ElectionPurpose::Update.name().as_bytes()) => {
+            (key.get(..at)?, ElectionPurpose::Update)
+        }
+        Some(_) => return None,
+    };
+    let group = core::str::from_utf8(group).ok()?.parse().ok()?;
+    Some(ElectionId { group, purpose })
+}
+
 /// The row that stores this vote.
-pub(crate) fn store(group: &ServiceGroup, vote: &Vote) -> Write {
+pub(crate) fn store(election: &ElectionId, vote: &Vote) -> Write {
     let record = VoteRecord {
         term: vote.term,
         candidate: vote.candidate.map(|id| id.as_bytes().to_vec()).unwrap_or_default(),
@@ -54,20 +80,15 @@ pub(crate) fn store(group: &ServiceGroup, vote: &Vote) -> Write {
         "what is stored can be read back"
     );
     assert!(vote.electorate.members.len() <= ELECTORATE_MAX, "what is stored can be read back");
-    Write {
-        table: Table::Election,
-        key: group.as_str().as_bytes().to_vec(),
-        value: Some(record.encode_to_vec()),
-    }
+    Write { table: Table::Election, key: key(election), value: Some(record.encode_to_vec()) }
 }
 
 /// Reads a row of the election table back.
 ///
 /// # Errors
 /// Not a vote, or one beyond the limits.
-pub(crate) fn decode(key: &[u8], value: &[u8]) -> Result<(ServiceGroup, Vote), DecodeError> {
-    let group = core::str::from_utf8(key).ok().and_then(|text| text.parse().ok());
-    let group = group.ok_or(DecodeError::Invalid("service_group"))?;
+pub(crate) fn decode(key: &[u8], value: &[u8]) -> Result<(ElectionId, Vote), DecodeError> {
+    let election = election_of(key).ok_or(DecodeError::Invalid("service_group"))?;
     let record = VoteRecord::decode(value).map_err(|_| DecodeError::Protobuf)?;
     let candidate = match record.candidate.as_slice() {
         [] => None,
@@ -83,7 +104,7 @@ pub(crate) fn decode(key: &[u8], value: &[u8]) -> Result<(ServiceGroup, Vote), D
     let electorate = Electorate { term: record.electorate_term, version: record.electorate_version, members };
     assert!(electorate.members.len() <= ELECTORATE_MAX, "a list that was read is within its limit");
     assert!(electorate.members.is_sorted(), "voters stand in order of id");
-    Ok((group, Vote { term: record.term, candidate, electorate, lease_ms: record.lease_ms }))
+    Ok((election, Vote { term: record.term, candidate, electorate, lease_ms: record.lease_ms }))
 }
 
 #[cfg(test)]
@@ -96,19 +117,32 @@ mod tests {
         fn what_is_stored_is_read_back(
             term in 0..ELECTION_TERM_MAX, candidate in proptest::option::of(any::<[u8; 16]>()),
             version: u64, members in proptest::collection::btree_set(any::<[u8; 16]>(), 0..ELECTORATE_MAX),
-            lease_ms in 0..LEASE_MS_MAX,
+            lease_ms in 0..LEASE_MS_MAX, purpose in proptest::sample::select(&ElectionPurpose::ALL),
         ) {
             let members: Vec<MemberId> = members.into_iter().map(MemberId::from_bytes).collect();
             let electorate = Electorate { term, version, members };
             let vote = Vote { term, candidate: candidate.map(MemberId::from_bytes), electorate, lease_ms };
-            let group: ServiceGroup = "redis.prod@acme".parse().expect("a valid group");
-            let row = store(&group, &vote);
-            prop_assert_eq!(decode(&row.key, &row.value.expect("a store has a value")), Ok((group, vote)));
+            let election = ElectionId { group: "redis.prod@acme".parse().expect("a valid group"), purpose };
+            let row = store(&election, &vote);
+            prop_assert_eq!(decode(&row.key, &row.value.expect("a store has a value")), Ok((election, vote)));
         }
 
         #[test]
         fn random_bytes_never_panic(key: Vec<u8>, value: Vec<u8>) {
             let _ = decode(&key, &value);
+        }
+    }
+
+    #[test]
+    fn rows_of_leaders_elections_are_named_by_the_group_alone() {
+        let group: crate::model::id::ServiceGroup = "redis.prod".parse().expect("a valid group");
+        let row = store(&ElectionId::leader(group.clone()), &Vote::default());
+        assert_eq!(row.key, b"redis.prod");
+        let value = row.value.expect("a store has a value");
+        let other = store(&ElectionId { group, purpose: ElectionPurpose::Update }, &Vote::default());
+        assert_eq!(other.key, b"redis.prod\0update");
+        for unknown in [&b"redis.prod\0"[..], b"redis.prod\0leader", b"redis.prod\0update\0", b"\0update"] {
+            assert_eq!(decode(unknown, &value), Err(DecodeError::Invalid("service_group")));
         }
     }
 }

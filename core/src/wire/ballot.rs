@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use super::proto;
 use crate::model::ballot::{Body, Electorate, Message, Step, Verdict, Voter};
+use crate::model::election::{ElectionId, ElectionPurpose};
 use crate::model::error::DecodeError;
 use crate::model::id::MemberId;
 use crate::model::limits::ELECTORATE_MAX;
@@ -42,11 +43,15 @@ fn one_id(id: Option<&MemberId>) -> Vec<u8> {
 pub(super) fn to_wire(from: proto::Member, message: &Message) -> proto::Ballot {
     let mut ballot = proto::Ballot {
         from: Some(from),
-        group: message.group.to_string(),
         term: message.term,
         round: message.round,
         ..proto::Ballot::default()
     };
+    let group = message.election.group.to_string();
+    match message.election.purpose {
+        ElectionPurpose::Leader => ballot.group = group,
+        ElectionPurpose::Update => ballot.group_to_update = group,
+    }
     match &message.body {
         Body::Ask { suitability, electorate } => {
             ballot.step = step::ASK;
@@ -142,8 +147,14 @@ pub(super) fn from_wire(ballot: &proto::Ballot) -> Result<Message, DecodeError> 
         step::RELEASE => Body::Release { successor: other_from_wire(ballot)? },
         _ => return Err(DecodeError::Invalid("ballot step")),
     };
-    let group = ballot.group.parse().map_err(|_| DecodeError::Invalid("service_group"))?;
-    Ok(Message { group, term: ballot.term, round: ballot.round, body })
+    let (group, purpose) = match ballot.group_to_update.as_str() {
+        "" => (&ballot.group, ElectionPurpose::Leader),
+        _ if !ballot.group.is_empty() => return Err(DecodeError::Invalid("service_group")),
+        _ => (&ballot.group_to_update, ElectionPurpose::Update),
+    };
+    let group = group.parse().map_err(|_| DecodeError::Invalid("service_group"))?;
+    let election = ElectionId { group, purpose };
+    Ok(Message { election, term: ballot.term, round: ballot.round, body })
 }
 
 fn verdict_from_wire(ballot: &proto::Ballot) -> Result<Verdict, DecodeError> {
@@ -161,4 +172,84 @@ fn verdict_from_wire(ballot: &proto::Ballot) -> Result<Verdict, DecodeError> {
         }
         _ => return Err(DecodeError::Invalid("verdict")),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::String;
+    use proptest::prelude::*;
+    use prost::Message as _;
+
+    fn ids() -> impl Strategy<Value = Vec<MemberId>> {
+        let ids = proptest::collection::btree_set(any::<[u8; 16]>(), 0..=ELECTORATE_MAX);
+        ids.prop_map(|ids| ids.into_iter().map(MemberId::from_bytes).collect())
+    }
+
+    fn electorate() -> impl Strategy<Value = Electorate> {
+        (any::<u64>(), any::<u64>(), ids()).prop_map(|(term, version, members)| Electorate {
+            term,
+            version,
+            members,
+        })
+    }
+
+    fn verdict() -> impl Strategy<Value = Verdict> {
+        prop_oneof![
+            Just(Verdict::Yes),
+            any::<u64>().prop_map(|left_ms| Verdict::Wait { left_ms }),
+            any::<[u8; 16]>().prop_map(|id| Verdict::Better { candidate: MemberId::from_bytes(id) }),
+            Just(Verdict::Stale),
+            electorate().prop_map(|electorate| Verdict::Outdated { electorate }),
+            ids().prop_map(|members| Verdict::Missing { members }),
+        ]
+    }
+
+    fn body() -> impl Strategy<Value = Body> {
+        let step = proptest::sample::select(&[Step::Ask, Step::Vote, Step::Renew]);
+        let voter = any::<(bool, bool, u64, u64, u64)>().prop_map(|(is_member, fit, suitability, t, v)| {
+            Voter { is_member, fit, suitability, electorate: (t, v) }
+        });
+        prop_oneof![
+            (any::<u64>(), electorate())
+                .prop_map(|(suitability, electorate)| Body::Ask { suitability, electorate }),
+            (any::<u64>(), electorate())
+                .prop_map(|(lease_ms, electorate)| Body::Vote { lease_ms, electorate }),
+            (any::<u64>(), electorate())
+                .prop_map(|(lease_ms, electorate)| Body::Renew { lease_ms, electorate }),
+            (step, verdict(), voter).prop_map(|(to, verdict, voter)| Body::Answer { to, verdict, voter }),
+            proptest::option::of(any::<[u8; 16]>())
+                .prop_map(|id| Body::Release { successor: id.map(MemberId::from_bytes) }),
+        ]
+    }
+
+    fn message(purpose: ElectionPurpose, term: u64, body: Body) -> Message {
+        let group = "redis.prod@acme".parse().expect("a valid group");
+        Message { election: ElectionId { group, purpose }, term, round: term / 2, body }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_is_read_back(
+            purpose in proptest::sample::select(&ElectionPurpose::ALL), term: u64, body in body(),
+        ) {
+            let message = message(purpose, term, body);
+            let bytes = to_wire(proto::Member::default(), &message).encode_to_vec();
+            let ballot = proto::Ballot::decode(bytes.as_slice()).expect("its own encoding");
+            prop_assert_eq!(from_wire(&ballot), Ok(message));
+        }
+    }
+
+    #[test]
+    fn a_ballot_of_another_purpose_is_never_taken_for_one_of_the_leaders_election() {
+        let release = || Body::Release { successor: None };
+        let leader = to_wire(proto::Member::default(), &message(ElectionPurpose::Leader, 3, release()));
+        let update = to_wire(proto::Member::default(), &message(ElectionPurpose::Update, 3, release()));
+        assert_eq!((leader.group.as_str(), leader.group_to_update.as_str()), ("redis.prod@acme", ""));
+        // A member of before there were purposes passes over the field that it does not know.
+        let as_read_before = proto::Ballot { group_to_update: String::new(), ..update.clone() };
+        assert_eq!(from_wire(&as_read_before), Err(DecodeError::Invalid("service_group")));
+        let both = proto::Ballot { group: leader.group, ..update };
+        assert_eq!(from_wire(&both), Err(DecodeError::Invalid("service_group")));
+    }
 }

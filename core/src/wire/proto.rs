@@ -118,6 +118,10 @@ pub(crate) struct Ballot {
     pub(crate) known_term: u64,
     #[prost(uint64, tag = "18")]
     pub(crate) known_version: u64,
+    /// For another purpose than to lead, `group` is empty and this is the group, so that a member that knows of no
+    /// other purpose refuses the ballot instead of taking it for one of the leader's election.
+    #[prost(string, tag = "19")]
+    pub(crate) group_to_update: String,
 }
 
 /// Versions of one group's configuration or file, in the durable state.

@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 
 use annulus_core::{
-    Bind, CensusGroup, CensusMember, ElectionStatus, Facts, Health, MemberId, PackageIdent, Role,
-    ServiceGroup, SysInfo,
+    Bind, CensusGroup, CensusMember, ElectionPurpose, ElectionStatus, Facts, Health, MemberId, PackageIdent,
+    Role, ServiceGroup, SysInfo,
 };
 use serde_json::{Map, Value as Json, json};
 
@@ -37,10 +37,11 @@ struct Election {
 impl Election {
     /// Another group's, as the census has it.
     fn of(group: &CensusGroup) -> Self {
-        let status = group.election;
+        let election = group.election(ElectionPurpose::Leader);
+        let status = election.status;
         Self {
-            leader: group.leader.filter(|_| status == ElectionStatus::Finished),
-            term: (status != ElectionStatus::None).then_some(group.term),
+            leader: election.leader.filter(|_| status == ElectionStatus::Finished),
+            term: (status != ElectionStatus::None).then_some(election.term),
             running: matches!(status, ElectionStatus::Running | ElectionStatus::Waiting { .. }),
             no_quorum: status == ElectionStatus::NoQuorum,
             finished: status == ElectionStatus::Finished,
@@ -54,7 +55,7 @@ impl Election {
         match role {
             None => Self::default(),
             Some(Role::Waiting { .. }) => {
-                let no_quorum = known.is_some_and(|group| group.election == ElectionStatus::NoQuorum);
+                let no_quorum = known.is_some_and(|group| Self::of(group).no_quorum);
                 Self { running: !no_quorum, no_quorum, ..Self::default() }
             }
             Some(Role::Leader { term, .. }) => finished(*term, me),

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use annulus_core::{ElectionEvent, EventKind, Instant, MemberId, ServiceGroup};
+use annulus_core::{ElectionEvent, ElectionId, ElectionPurpose, EventKind, Instant, MemberId, ServiceGroup};
 
 use super::Checker;
 use crate::action::world::{Record, What};
@@ -103,7 +103,8 @@ impl Checker for LeaderForAReason {
                 self.leader.retain(|_, leader| leader != host);
             }
             What::Event { host, event } => {
-                let EventKind::Election { group, term, what } = &event.kind else { return Ok(()) };
+                let EventKind::Election { election, term, what } = &event.kind else { return Ok(()) };
+                let ElectionId { group, purpose: ElectionPurpose::Leader } = election else { return Ok(()) };
                 match what {
                     ElectionEvent::Won { .. } => return self.won(record.at, *host, group, *term),
                     ElectionEvent::Lost { .. } | ElectionEvent::HandedOver { .. }
@@ -131,10 +132,10 @@ mod tests {
     }
 
     fn won(host: u32, term: u64) -> Record {
-        let group = "redis.default".parse().expect("a group");
+        let election = ElectionId::leader("redis.default".parse().expect("a group"));
         let record = event(
             host,
-            EventKind::Election { group, term, what: ElectionEvent::Won { votes: 2, voters: 3 } },
+            EventKind::Election { election, term, what: ElectionEvent::Won { votes: 2, voters: 3 } },
         );
         Record { at: Instant::from_millis(5_000), ..record }
     }

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use annulus_core::{ElectionEvent, EventKind, Instant, LeaseEnd, ServiceGroup};
+use annulus_core::{ElectionEvent, ElectionId, ElectionPurpose, EventKind, Instant, LeaseEnd, ServiceGroup};
 
 use super::Checker;
 use crate::action::world::{Record, What};
@@ -78,9 +78,11 @@ impl Checker for LeaderGivesUpInTime {
                 self.ending.retain(|(other, _), _| other != host);
             }
             What::Event { host, event } => {
-                let EventKind::Election { group, what: ElectionEvent::Lost { why }, .. } = &event.kind else {
+                let EventKind::Election { election, what: ElectionEvent::Lost { why }, .. } = &event.kind
+                else {
                     return Ok(());
                 };
+                let ElectionId { group, purpose: ElectionPurpose::Leader } = election else { return Ok(()) };
                 let Some(until) = self.until.remove(&(*host, group.clone())) else { return Ok(()) };
                 if *why != LeaseEnd::NoQuorum || self.late.contains(host) {
                     return Ok(());
@@ -114,7 +116,8 @@ mod tests {
 
     fn lost(ms: u64) -> Record {
         let what = ElectionEvent::Lost { why: LeaseEnd::NoQuorum };
-        let kind = EventKind::Election { group: "redis.default".parse().expect("a group"), term: 1, what };
+        let election = ElectionId::leader("redis.default".parse().expect("a group"));
+        let kind = EventKind::Election { election, term: 1, what };
         let cause = Cause { input: InputId(1), event: None };
         at(ms, What::Event { host: HostId(0), event: Box::new(Event { id: EventId(1), cause, kind }) })
     }

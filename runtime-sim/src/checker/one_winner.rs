@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use annulus_core::{ElectionEvent, EventKind, MemberId, ServiceGroup};
+use annulus_core::{ElectionEvent, ElectionId, EventKind, MemberId};
 
 use super::Checker;
 use crate::action::HostId;
@@ -13,8 +13,8 @@ use crate::action::world::{Record, What};
 #[derive(Debug, Default)]
 pub struct OneWinner {
     members: BTreeMap<HostId, MemberId>,
-    winners: BTreeMap<(ServiceGroup, u64), MemberId>,
-    votes: BTreeMap<(ServiceGroup, u64, MemberId), MemberId>,
+    winners: BTreeMap<(ElectionId, u64), MemberId>,
+    votes: BTreeMap<(ElectionId, u64, MemberId), MemberId>,
 }
 
 impl Checker for OneWinner {
@@ -28,21 +28,21 @@ impl Checker for OneWinner {
                 self.members.insert(*host, *member);
             }
             What::Event { host, event } => {
-                let EventKind::Election { group, term, what } = &event.kind else { return Ok(()) };
+                let EventKind::Election { election, term, what } = &event.kind else { return Ok(()) };
                 let Some(member) = self.members.get(host).copied() else { return Ok(()) };
                 match what {
                     ElectionEvent::Won { .. } => {
-                        let winner = *self.winners.entry((group.clone(), *term)).or_insert(member);
+                        let winner = *self.winners.entry((election.clone(), *term)).or_insert(member);
                         if winner != member {
-                            return Err(format!("{winner} and {member} both won term {term} of {group}"));
+                            return Err(format!("{winner} and {member} both won term {term} of {election}"));
                         }
                     }
                     ElectionEvent::Voted { candidate } => {
-                        let key = (group.clone(), *term, member);
+                        let key = (election.clone(), *term, member);
                         let first = *self.votes.entry(key).or_insert(*candidate);
                         if first != *candidate {
                             return Err(format!(
-                                "{member} voted for {first} and for {candidate} in term {term} of {group}"
+                                "{member} voted for {first} and for {candidate} in term {term} of {election}"
                             ));
                         }
                     }
@@ -61,7 +61,8 @@ mod tests {
     use super::*;
 
     fn at(host: u32, term: u64, what: ElectionEvent) -> Record {
-        event(host, EventKind::Election { group: "redis.default".parse().expect("a group"), term, what })
+        let election = ElectionId::leader("redis.default".parse().expect("a group"));
+        event(host, EventKind::Election { election, term, what })
     }
 
     #[test]

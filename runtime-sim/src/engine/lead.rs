@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use annulus_core::{ElectionStatus, Instant, MemberId, Node, ServiceGroup, ServiceName, Topology};
+use annulus_core::{
+    ElectionId, ElectionPurpose, ElectionStatus, Instant, MemberId, Node, ServiceGroup, ServiceName, Topology,
+};
 
 use crate::engine::deed::Deed;
 use crate::engine::ids::HostId;
@@ -42,7 +44,8 @@ pub(crate) fn leader_seen(node: &Node, service: &ServiceName) -> Option<MemberId
     let group = group_of(service)?;
     let census = node.census();
     let group = census.group(&group)?;
-    group.leader.filter(|_| group.election == ElectionStatus::Finished)
+    let election = group.election(ElectionPurpose::Leader);
+    election.leader.filter(|_| election.status == ElectionStatus::Finished)
 }
 
 /// The term and the end of the lease, by its own clock, that a host's supervisor held when the world last looked.
@@ -120,8 +123,8 @@ impl<D: Deed> World<D> {
 
     /// Until when, by the world's clock, a host's supervisor acts as the leader; none when it does not.
     pub(crate) fn acting_until(&self, host: HostId, service: &ServiceName) -> Option<Instant> {
-        let (node, group) = (self.node(host)?, group_of(service)?);
-        let view = node.elections().into_iter().find(|view| view.group == group)?;
+        let (node, election) = (self.node(host)?, ElectionId::leader(group_of(service)?));
+        let view = node.elections().into_iter().find(|view| view.election == election)?;
         let until = view.acting_until?;
         let clock = self.hosts[host.0 as usize].clock.as_ref();
         Some(clock.map_or(until, |clock| clock.world(until)))

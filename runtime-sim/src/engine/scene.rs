@@ -98,8 +98,7 @@ impl<D: Deed> Scene for World<D> {
     }
 
     fn service(&self, host: HostId, service: &ServiceName) -> Option<ServiceState> {
-        let local = self.node(host).map(Node::services).unwrap_or_default();
-        local.iter().find(|view| view.spec.name() == *service).map(|view| view.state)
+        self.node(host)?.service(service).map(|view| view.state)
     }
 
     fn knows_service(&self, by: HostId, member: &MemberId, service: &ServiceName) -> bool {

@@ -14,7 +14,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::model::config::SysInfo;
-use crate::model::election::{ElectionStatus, ElectionView};
+use crate::model::election::{ElectionPurpose, ElectionStatus, ElectionView};
 use crate::model::id::{MemberId, ServiceGroup};
 use crate::model::ident::PackageIdent;
 use crate::model::member::{MemberRecord, State};
@@ -42,12 +42,26 @@ pub struct CensusGroup {
     pub population: BTreeMap<MemberId, CensusMember>,
     /// What operators gave it.
     pub versions: CensusVersions,
-    /// How far the election of its leader has come.
-    pub election: ElectionStatus,
-    /// Its election's term; 0 before the first one.
+    /// How far its elections have come; those that there has been none of are left out.
+    pub elections: BTreeMap<ElectionPurpose, CensusElection>,
+}
+
+/// One of a group's elections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CensusElection {
+    /// How far it has come.
+    pub status: ElectionStatus,
+    /// Its term; 0 before the first one.
     pub term: u64,
-    /// Who leads it; the last leader while a successor is sought.
+    /// Who won it; the last winner while a successor is sought.
     pub leader: Option<MemberId>,
+}
+
+impl Default for CensusElection {
+    /// There has been none.
+    fn default() -> Self {
+        Self { status: ElectionStatus::None, term: 0, leader: None }
+    }
 }
 
 /// One member as part of a group.
@@ -130,11 +144,10 @@ impl Census {
             "a group stands under its name"
         );
         for outcome in outcomes {
-            if let Some(group) = groups.get_mut(&outcome.group) {
-                group.election =
-                    if outcome.ended { ElectionStatus::Running } else { ElectionStatus::Finished };
-                group.term = outcome.term;
-                group.leader = Some(outcome.leader);
+            if let Some(group) = groups.get_mut(&outcome.election.group) {
+                let status = if outcome.ended { ElectionStatus::Running } else { ElectionStatus::Finished };
+                let election = CensusElection { status, term: outcome.term, leader: Some(outcome.leader) };
+                group.elections.insert(outcome.election.purpose, election);
             }
         }
         for member in groups.values_mut().flat_map(|group| group.population.values_mut()) {
@@ -148,12 +161,13 @@ impl Census {
     /// What this member knows at first hand of the elections that it takes part in.
     pub(crate) fn overlay(&mut self, elections: &[ElectionView]) {
         for view in elections {
-            if let Some(group) = self.groups.get_mut(&view.group) {
-                group.election = view.status;
-                let before = group.term;
-                group.term = group.term.max(view.term);
-                assert!(group.term >= before, "a term never goes back");
-                group.leader = view.leader.or(group.leader);
+            if let Some(group) = self.groups.get_mut(&view.election.group) {
+                let election = group.elections.entry(view.election.purpose).or_default();
+                election.status = view.status;
+                let before = election.term;
+                election.term = election.term.max(view.term);
+                assert!(election.term >= before, "a term never goes back");
+                election.leader = view.leader.or(election.leader);
             }
         }
     }
@@ -174,10 +188,14 @@ impl CensusGroup {
             pkg_incarnation: 0,
             population: BTreeMap::new(),
             versions: CensusVersions::default(),
-            election: ElectionStatus::None,
-            term: 0,
-            leader: None,
+            elections: BTreeMap::new(),
         }
+    }
+
+    /// How far the election with this purpose has come.
+    #[must_use]
+    pub fn election(&self, purpose: ElectionPurpose) -> CensusElection {
+        self.elections.get(&purpose).copied().unwrap_or_default()
     }
 
     /// The members that are alive, in order of id.

@@ -1,6 +1,7 @@
 //! The table of service groups, built from what one member knows.
 
 use super::*;
+use crate::model::election::ElectionId;
 use crate::model::id::Incarnation;
 use crate::model::rumor::{Departure, ServiceConfig, ServiceFile, ServiceHealth, Version};
 use core::net::{IpAddr, Ipv4Addr};
@@ -157,4 +158,35 @@ fn configuration_that_is_not_text_is_shown_all_the_same() {
     let odd = ServiceRumor { cfg: b"a\xff".to_vec(), ..service(1, "web.default") };
     let census = Census::build(id(1), &[], &[Rumor::Service(odd)]);
     assert_eq!(census.groups[&group("web.default")].population[&id(1)].cfg, "a\u{fffd}");
+}
+
+#[test]
+fn each_purpose_has_its_own_election() {
+    let group = group("web.default");
+    let outcome = |purpose, term, leader, ended| {
+        let election = ElectionId { group: group.clone(), purpose };
+        Rumor::Election(ElectionRumor { election, term, leader: id(leader), ended })
+    };
+    let rumors = [
+        Rumor::Service(service(1, "web.default")),
+        outcome(ElectionPurpose::Leader, 3, 1, false),
+        outcome(ElectionPurpose::Update, 5, 2, true),
+    ];
+    let mut census = Census::build(id(1), &[record(1, State::Alive)], &rumors);
+    let of = |census: &Census, purpose| census.groups[&group].election(purpose);
+    let led = CensusElection { status: ElectionStatus::Finished, term: 3, leader: Some(id(1)) };
+    let updated = CensusElection { status: ElectionStatus::Running, term: 5, leader: Some(id(2)) };
+    assert_eq!(of(&census, ElectionPurpose::Leader), led);
+    assert_eq!(of(&census, ElectionPurpose::Update), updated);
+    let view = ElectionView {
+        election: ElectionId { group: group.clone(), purpose: ElectionPurpose::Update },
+        term: 6,
+        leader: Some(id(3)),
+        status: ElectionStatus::Finished,
+        acting_until: None,
+    };
+    census.overlay(&[view]);
+    assert_eq!(of(&census, ElectionPurpose::Leader), led, "what is known of one says nothing of the other");
+    let now = CensusElection { status: ElectionStatus::Finished, term: 6, leader: Some(id(3)) };
+    assert_eq!(of(&census, ElectionPurpose::Update), now);
 }

@@ -3,7 +3,7 @@
 //! Logs, `/events`, traces and their reader are made from these tables; no other place may spell a kind or a field.
 //! A name is snake_case and stays what it is: operators' programs and kept traces know it.
 
-use super::field::{Field, FieldError, FieldReader, FieldValue, FieldVisitor};
+use super::field::{Field, FieldError, FieldReader, FieldValue, FieldVisitor, read_purpose, visit_purpose};
 use super::{EventKind, Why};
 use crate::model::election::ElectionEvent;
 use crate::model::id::{FileName, MemberId, ServiceGroup};
@@ -108,7 +108,7 @@ described! {
         "persist_failed" = PersistFailed { reason };
         "identity_conflict" = IdentityConflict { address };
         "leaving" = Leaving;
-        .. = Election { what: ElectionEvent, group: "service_group", term };
+        .. = Election { what: ElectionEvent, election: "service_group", term };
     }
 }
 
@@ -143,7 +143,8 @@ impl RumorKey {
     pub const NAMES: &'static [&'static str] = &RumorKind::NAMES;
 
     /// The names of all parts.
-    pub const FIELDS: &'static [&'static str] = &[Part::Group.name(), Part::Member.name(), Part::File.name()];
+    pub const FIELDS: &'static [&'static str] =
+        &[Part::Group.name(), Part::Member.name(), Part::File.name(), Part::Purpose.name()];
 
     /// The name of the kind.
     #[must_use]
@@ -153,7 +154,7 @@ impl RumorKey {
 
     /// Shows every part.
     pub fn visit(&self, visitor: &mut dyn FieldVisitor) {
-        let KeyParts { group, member, file } = self.parts();
+        let KeyParts { group, member, file, purpose } = self.parts();
         if let Some(group) = group {
             group.visit(Part::Group.name(), visitor);
         }
@@ -162,6 +163,9 @@ impl RumorKey {
         }
         if let Some(file) = file {
             file.visit(Part::File.name(), visitor);
+        }
+        if let Some(purpose) = purpose {
+            visit_purpose(purpose, visitor);
         }
     }
 
@@ -174,7 +178,9 @@ impl RumorKey {
         let group: Option<ServiceGroup> = read_part(kind, Part::Group, reader)?;
         let member: Option<MemberId> = read_part(kind, Part::Member, reader)?;
         let file: Option<FileName> = read_part(kind, Part::File, reader)?;
-        let parts = KeyParts { group: group.as_ref(), member: member.as_ref(), file: file.as_ref() };
+        let purpose = if kind.has_part(Part::Purpose) { Some(read_purpose(reader)?) } else { None };
+        let (group, member, file) = (group.as_ref(), member.as_ref(), file.as_ref());
+        let parts = KeyParts { group, member, file, purpose };
         Self::from_parts(kind, parts).ok_or(FieldError::Kind)
     }
 }
@@ -212,6 +218,7 @@ mod tests {
 
     use super::super::field::FieldValue;
     use super::*;
+    use crate::model::election::{ElectionId, ElectionPurpose};
 
     /// Keeps fields as texts; an absent value is an empty text.
     #[derive(Clone, Default)]
@@ -302,5 +309,21 @@ mod tests {
             Err(FieldError::Field("score")),
             "beyond 32 bits"
         );
+    }
+
+    #[test]
+    fn an_election_is_called_by_its_group_and_where_it_is_not_the_leaders_by_its_purpose() {
+        let what = ElectionEvent::Won { votes: 2, voters: 3 };
+        for (purpose, word) in ElectionPurpose::ALL.into_iter().zip([None, Some("update")]) {
+            let election = ElectionId { group: "redis.prod".parse().expect("a valid group"), purpose };
+            let kind = EventKind::Election { election, term: 4, what };
+            let mut fields = Texts::default();
+            kind.visit(&mut fields);
+            assert_eq!(fields.0.get("service_group").map(String::as_str), Some("redis.prod"));
+            assert_eq!(fields.0.get("purpose").map(String::as_str), word);
+            assert_eq!(EventKind::read("leader_elected", &fields), Ok(kind.clone()));
+            fields.0.insert("purpose".to_string(), "?".to_string());
+            assert_eq!(EventKind::read("leader_elected", &fields), Err(FieldError::Field("purpose")));
+        }
     }
 }

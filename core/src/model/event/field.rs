@@ -10,7 +10,7 @@ use core::str::FromStr;
 use thiserror::Error;
 
 use crate::model::channel::Channel;
-use crate::model::election::LeaseEnd;
+use crate::model::election::{ElectionId, ElectionPurpose, LeaseEnd};
 use crate::model::event::Why;
 use crate::model::id::{Incarnation, InputId, MemberId, ServiceGroup, ServiceName};
 use crate::model::limits::Limit;
@@ -181,6 +181,35 @@ parsed! {
     ServiceState: state => FieldValue::Text(state.name());
 }
 
+/// Shows the purpose of an election where that is another one than to lead the group.
+pub(super) fn visit_purpose(purpose: ElectionPurpose, visitor: &mut dyn FieldVisitor) {
+    match purpose {
+        ElectionPurpose::Leader => {}
+        ElectionPurpose::Update => purpose.visit("purpose", visitor),
+    }
+}
+
+/// The purpose that [`visit_purpose`] showed.
+pub(super) fn read_purpose(reader: &impl FieldReader) -> Result<ElectionPurpose, FieldError> {
+    if reader.text("purpose").is_some() {
+        Field::read("purpose", reader)
+    } else {
+        Ok(ElectionPurpose::Leader)
+    }
+}
+
+/// The group, and beside it the purpose.
+impl Field for ElectionId {
+    fn visit(&self, name: &'static str, visitor: &mut dyn FieldVisitor) {
+        self.group.visit(name, visitor);
+        visit_purpose(self.purpose, visitor);
+    }
+
+    fn read(name: &'static str, reader: &impl FieldReader) -> Result<Self, FieldError> {
+        Ok(Self { group: Field::read(name, reader)?, purpose: read_purpose(reader)? })
+    }
+}
+
 /// Closed sets of words.
 macro_rules! words {
     ($($type:ty),*) => {$(
@@ -198,7 +227,7 @@ macro_rules! words {
     )*};
 }
 
-words!(State, Limit, Channel, LeaseEnd);
+words!(State, Limit, Channel, LeaseEnd, ElectionPurpose);
 
 impl Described for Why {
     fn kind(&self) -> &'static str {

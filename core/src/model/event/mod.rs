@@ -11,8 +11,8 @@ use alloc::string::String;
 use core::net::SocketAddr;
 
 use crate::model::channel::Channel;
-use crate::model::election::ElectionEvent;
-use crate::model::id::{EventId, Incarnation, InputId, MemberId, ServiceGroup, ServiceName};
+use crate::model::election::{ElectionEvent, ElectionId};
+use crate::model::id::{EventId, Incarnation, InputId, MemberId, ServiceName};
 use crate::model::limits::Limit;
 use crate::model::member::State;
 use crate::model::rumor::RumorKey;
@@ -177,8 +177,8 @@ pub enum EventKind {
     Leaving,
     /// An election of a group of this member's moved on.
     Election {
-        /// Which group.
-        group: ServiceGroup,
+        /// Which election.
+        election: ElectionId,
         /// The term that it is about.
         term: u64,
         /// What happened.

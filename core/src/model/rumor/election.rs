@@ -1,17 +1,18 @@
-//! Who leads a service group: the outcome of its election, told to the whole ring.
+//! Who won an election of a service group, told to the whole ring.
 
-use crate::model::id::{MemberId, ServiceGroup};
+use crate::model::election::ElectionId;
+use crate::model::id::MemberId;
 use crate::model::rumor::authority::Authority;
 use crate::model::rumor::census_entry::CensusEntry;
 use crate::model::rumor::key::Part;
 use crate::model::rumor::properties::{Properties, Room};
 
-/// The result of one group's latest election. Votes and leases travel between the voters only; this is what
+/// The latest result of one election. Votes and leases travel between the voters only; this is what
 /// everybody else learns of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ElectionRumor {
-    /// Which group.
-    pub group: ServiceGroup,
+    /// Which election.
+    pub election: ElectionId,
     /// The term that was won.
     pub term: u64,
     /// Who won it.
@@ -23,7 +24,7 @@ pub struct ElectionRumor {
 impl ElectionRumor {
     pub(super) const PROPERTIES: Properties = Properties {
         name: "election",
-        key: &[Part::Group],
+        key: &[Part::Group, Part::Purpose],
         noun: "leader",
         news: "has news of its leader",
         is_owned: false,
@@ -35,7 +36,7 @@ impl ElectionRumor {
     /// Joins two outcomes: the higher term; of one term, which only one member can win, what came later. Where two
     /// halves of a ring that never met have both elected somebody, the greater id prevails everywhere.
     pub fn merge(&mut self, other: &Self) -> bool {
-        assert!(self.group == other.group, "different rumors cannot be joined");
+        assert!(self.election == other.election, "different rumors cannot be joined");
         let newer = other.prevails_over(self);
         if newer {
             self.clone_from(other);

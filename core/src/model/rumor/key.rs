@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::model::digest;
+use crate::model::election::ElectionPurpose;
 use crate::model::id::{FileName, MemberId, ServiceGroup};
 use crate::model::rumor::{RumorKey, RumorKind};
 
@@ -16,6 +17,8 @@ pub(crate) enum Part {
     Member,
     /// A file of a group.
     File,
+    /// What an election of a group is for.
+    Purpose,
 }
 
 impl Part {
@@ -25,6 +28,7 @@ impl Part {
             Self::Group => "service_group",
             Self::Member => "member",
             Self::File => "filename",
+            Self::Purpose => "purpose",
         }
     }
 }
@@ -38,6 +42,8 @@ pub struct KeyParts<'a> {
     pub member: Option<&'a MemberId>,
     /// The file of the group.
     pub file: Option<&'a FileName>,
+    /// What the election of the group is for.
+    pub purpose: Option<ElectionPurpose>,
 }
 
 impl RumorKind {
@@ -84,6 +90,7 @@ impl RumorKey {
             group: Some(group),
             member: kind.has_part(Part::Member).then_some(&member),
             file: kind.has_part(Part::File).then_some(&file),
+            purpose: kind.has_part(Part::Purpose).then_some(ElectionPurpose::Leader),
         };
         Self::from_parts(kind, parts)
     }
@@ -103,8 +110,11 @@ impl RumorKey {
     /// The key as bytes, for the durable state; distinct for distinct keys.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let KeyParts { group, member, file } = self.parts();
-        let texts = [group.map(ServiceGroup::as_str), file.map(FileName::as_str)];
+        let KeyParts { group, member, file, purpose } = self.parts();
+        // The leader's election is the one that is meant where no purpose is named.
+        let purpose = purpose.filter(|purpose| *purpose != ElectionPurpose::Leader);
+        let texts =
+            [group.map(ServiceGroup::as_str), file.map(FileName::as_str), purpose.map(ElectionPurpose::name)];
         let mut bytes = Vec::with_capacity(64);
         bytes.extend_from_slice(self.kind().name().as_bytes());
         for text in texts.into_iter().flatten() {
@@ -126,8 +136,12 @@ impl RumorKey {
 /// As in "file users.acl of redis.prod"; a member is shown by the first eight digits of its id.
 impl fmt::Display for RumorKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let KeyParts { group, member, file } = self.parts();
+        let KeyParts { group, member, file, purpose } = self.parts();
         f.write_str(self.kind().properties().noun)?;
+        match purpose {
+            Some(ElectionPurpose::Update) => f.write_str(" of the update")?,
+            Some(ElectionPurpose::Leader) | None => {}
+        }
         if let Some(file) = file {
             write!(f, " {file}")?;
         }

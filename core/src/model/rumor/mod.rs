@@ -35,6 +35,7 @@ pub(crate) use key::Part;
 use properties::Properties;
 pub(crate) use properties::Room;
 
+use crate::model::election::ElectionId;
 use crate::model::id::{FileName, Incarnation, MemberId, ServiceGroup};
 
 /// The kinds of rumor.
@@ -52,7 +53,7 @@ pub enum RumorKind {
     ServiceConfig,
     /// A group's file.
     ServiceFile,
-    /// Who leads a group.
+    /// Who won an election of a group.
     Election,
 }
 
@@ -133,8 +134,8 @@ pub enum RumorKey {
         /// The file's name.
         name: FileName,
     },
-    /// Who leads this group.
-    Election(ServiceGroup),
+    /// Who won this election.
+    Election(ElectionId),
 }
 
 impl RumorKey {
@@ -160,10 +161,13 @@ impl RumorKey {
             Self::Service { group, member } | Self::ServiceHealth { group, member } => {
                 (Some(group), Some(member), None)
             }
-            Self::ServiceConfig(group) | Self::Election(group) => (Some(group), None, None),
+            Self::ServiceConfig(group) => (Some(group), None, None),
             Self::ServiceFile { group, name } => (Some(group), None, Some(name)),
+            Self::Election(ElectionId { group, purpose }) => {
+                return KeyParts { group: Some(group), purpose: Some(*purpose), member: None, file: None };
+            }
         };
-        KeyParts { group, member, file }
+        KeyParts { group, member, file, purpose: None }
     }
 
     /// The key of this kind that consists of these parts; none when it takes others.
@@ -177,7 +181,7 @@ impl RumorKey {
             RumorKind::ServiceHealth => Self::ServiceHealth { group: group?, member: member? },
             RumorKind::ServiceConfig => Self::ServiceConfig(group?),
             RumorKind::ServiceFile => Self::ServiceFile { group: group?, name: parts.file?.clone() },
-            RumorKind::Election => Self::Election(group?),
+            RumorKind::Election => Self::Election(ElectionId { group: group?, purpose: parts.purpose? }),
         };
         (key.parts() == parts).then_some(key)
     }
@@ -207,7 +211,7 @@ pub enum Rumor {
     ServiceConfig(ServiceConfig),
     /// A group's file.
     ServiceFile(ServiceFile),
-    /// Who leads a group.
+    /// Who won an election of a group.
     Election(ElectionRumor),
 }
 
@@ -222,7 +226,7 @@ impl Rumor {
             Self::ServiceHealth(h) => RumorKey::ServiceHealth { group: h.group.clone(), member: h.member_id },
             Self::ServiceConfig(c) => RumorKey::ServiceConfig(c.group.clone()),
             Self::ServiceFile(f) => RumorKey::ServiceFile { group: f.group.clone(), name: f.name.clone() },
-            Self::Election(e) => RumorKey::Election(e.group.clone()),
+            Self::Election(e) => RumorKey::Election(e.election.clone()),
         }
     }
 

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use crate::model::accusers::Accusers;
 use crate::model::config::SysInfo;
+use crate::model::election::{ElectionId, ElectionPurpose};
 use crate::model::id::{Incarnation, MemberId};
 use crate::model::member::{MemberRecord, State};
 use crate::model::rumor::{
@@ -30,7 +31,10 @@ fn trio(kind: RumorKind) -> BoxedStrategy<[Rumor; 3]> {
         RumorKind::ServiceHealth => [health(), health(), health()].boxed(),
         RumorKind::ServiceConfig => [config(), config(), config()].boxed(),
         RumorKind::ServiceFile => [file(), file(), file()].boxed(),
-        RumorKind::Election => [election(), election(), election()].boxed(),
+        RumorKind::Election => {
+            let purposes = proptest::sample::select(&ElectionPurpose::ALL);
+            purposes.prop_flat_map(|of| [election(of), election(of), election(of)]).boxed()
+        }
     }
 }
 
@@ -135,10 +139,10 @@ fn file() -> impl Strategy<Value = Rumor> {
     })
 }
 
-fn election() -> impl Strategy<Value = Rumor> {
-    (1_u64..3, member_id(), any::<bool>()).prop_map(|(term, leader, ended)| {
-        let group = "redis.default".parse().expect("a valid group");
-        Rumor::Election(ElectionRumor { group, term, leader, ended })
+fn election(purpose: ElectionPurpose) -> impl Strategy<Value = Rumor> {
+    (1_u64..3, member_id(), any::<bool>()).prop_map(move |(term, leader, ended)| {
+        let election = ElectionId { group: "redis.default".parse().expect("a valid group"), purpose };
+        Rumor::Election(ElectionRumor { election, term, leader, ended })
     })
 }
 
@@ -191,16 +195,21 @@ proptest! {
         let key = a.key();
         prop_assert_eq!(RumorKind::of_encoded(&key.encode()), Some(key.kind()));
         prop_assert_eq!(RumorKey::from_parts(key.kind(), key.parts()), Some(key.clone()));
-        let KeyParts { group, member, file } = key.parts();
+        let KeyParts { group, member, file, purpose } = key.parts();
         prop_assert_eq!(key.kind().has_part(Part::Group), group.is_some());
         prop_assert_eq!(key.kind().has_part(Part::Member), member.is_some());
         prop_assert_eq!(key.kind().has_part(Part::File), file.is_some());
+        prop_assert_eq!(key.kind().has_part(Part::Purpose), purpose.is_some());
         let (id, name) = (MemberId::from_bytes([7; 16]), "users.acl".parse().expect("a valid name"));
         let group = "redis.prod".parse().expect("a valid group");
         for others in [
             KeyParts { group: key.group().is_none().then_some(&group), ..key.parts() },
             KeyParts { member: key.parts().member.is_none().then_some(&id), ..key.parts() },
             KeyParts { file: key.parts().file.is_none().then_some(&name), ..key.parts() },
+            KeyParts {
+                purpose: key.parts().purpose.is_none().then_some(ElectionPurpose::Leader),
+                ..key.parts()
+            },
         ] {
             prop_assert_eq!(RumorKey::from_parts(key.kind(), others), None, "a part too many or too few");
         }

@@ -151,6 +151,10 @@ impl Instance {
         self.wish.spec()
     }
 
+    pub(super) const fn pid(&self) -> Option<u32> {
+        self.progress.pid()
+    }
+
     pub(super) const fn group(&self) -> &ServiceGroup {
         &self.group
     }

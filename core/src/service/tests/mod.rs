@@ -170,8 +170,7 @@ impl World {
     }
 
     fn drain(&mut self) {
-        loop {
-            let Some(event) = self.services.poll_event() else { break };
+        while let Some(event) = self.services.poll_event() {
             match event {
                 ServiceEvent::Effect { errand, effect } => {
                     let id = EffectId(self.id());

@@ -4,6 +4,7 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use prost::Message;
 
+use crate::model::election::{ElectionId, ElectionPurpose};
 use crate::model::error::DecodeError;
 use crate::model::limits::ELECTION_TERM_MAX;
 use crate::model::rumor::ElectionRumor;
@@ -28,20 +29,25 @@ impl ElectionRumor {
     pub(super) fn to_wire(&self) -> ElectionMessage {
         ElectionMessage {
             member_id: id_to_wire(&self.leader),
-            service_group: self.group.to_string(),
+            service_group: self.election.group.to_string(),
             term: self.term,
             suitability: 0,
             status: if self.ended { STATUS_RUNNING } else { STATUS_FINISHED },
         }
     }
 
-    pub(super) fn from_wire(from_id: &[u8], e: Option<&ElectionMessage>) -> Result<Self, DecodeError> {
+    pub(super) fn from_wire(
+        purpose: ElectionPurpose,
+        from_id: &[u8],
+        e: Option<&ElectionMessage>,
+    ) -> Result<Self, DecodeError> {
         let e = e.ok_or(DecodeError::Missing("election"))?;
         if e.term > ELECTION_TERM_MAX {
             return Err(DecodeError::Invalid("term"));
         }
+        let group = e.service_group.parse().map_err(|_| DecodeError::Invalid("service_group"))?;
         Ok(Self {
-            group: e.service_group.parse().map_err(|_| DecodeError::Invalid("service_group"))?,
+            election: ElectionId { group, purpose },
             term: e.term,
             leader: id_from_wire(from_id, "elected member")?,
             ended: e.status != STATUS_FINISHED,

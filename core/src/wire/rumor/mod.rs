@@ -21,6 +21,7 @@ use service_health::ServiceHealthMessage;
 use alloc::vec::Vec;
 use prost::Message;
 
+use crate::model::election::ElectionPurpose;
 use crate::model::error::DecodeError;
 use crate::model::limits::RUMOR_BYTES_MAX;
 use crate::model::rumor::{
@@ -59,6 +60,8 @@ mod number {
     pub(super) const SERVICE_CONFIG: i32 = 4;
     pub(super) const SERVICE_FILE: i32 = 5;
     pub(super) const ELECTION: i32 = 3;
+    /// The same message, of the election of a member that carries out updates.
+    pub(super) const ELECTION_UPDATE: i32 = 8;
     pub(super) const DEPARTURE: i32 = 9;
     pub(super) const SERVICE_HEALTH: i32 = 100;
 }
@@ -118,7 +121,10 @@ impl Rumor {
                 rumor.service_file = Some(f.to_wire());
             }
             Self::Election(e) => {
-                rumor.kind = number::ELECTION;
+                rumor.kind = match e.election.purpose {
+                    ElectionPurpose::Leader => number::ELECTION,
+                    ElectionPurpose::Update => number::ELECTION_UPDATE,
+                };
                 rumor.from_id = id_to_wire(&e.leader);
                 rumor.election = Some(e.to_wire());
             }
@@ -143,8 +149,10 @@ impl Rumor {
                 Some(file) => Self::ServiceFile(file),
                 None => return Ok(None),
             },
-            number::ELECTION => {
-                Self::Election(ElectionRumor::from_wire(&rumor.from_id, rumor.election.as_ref())?)
+            number::ELECTION | number::ELECTION_UPDATE => {
+                let is_update = rumor.kind == number::ELECTION_UPDATE;
+                let purpose = if is_update { ElectionPurpose::Update } else { ElectionPurpose::Leader };
+                Self::Election(ElectionRumor::from_wire(purpose, &rumor.from_id, rumor.election.as_ref())?)
             }
             _ => return Ok(None),
         };

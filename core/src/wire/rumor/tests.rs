@@ -2,8 +2,10 @@
 
 use proptest::prelude::*;
 
-use crate::model::rumor::Rumor;
+use crate::model::election::{ElectionId, ElectionPurpose};
+use crate::model::id::MemberId;
 use crate::model::rumor::tests::any_trio;
+use crate::model::rumor::{ElectionRumor, Rumor};
 
 proptest! {
     #[test]
@@ -20,4 +22,20 @@ proptest! {
             prop_assert_eq!(Rumor::decode(&rumor.encode()), Ok(rumor));
         }
     }
+}
+
+/// Habitat's numbers: whoever knows one kind of election only passes over the other.
+#[test]
+fn each_purpose_of_an_election_is_a_kind_of_its_own_on_the_wire() {
+    let outcome = |purpose| {
+        let election = ElectionId { group: "redis.default".parse().expect("a valid group"), purpose };
+        let leader = MemberId::from_bytes([1; 16]);
+        Rumor::Election(ElectionRumor { election, term: 7, leader, ended: false })
+    };
+    let [leader, update] = ElectionPurpose::ALL.map(outcome);
+    assert_eq!(leader.encode()[..2], [0x08, 3]);
+    assert_eq!(update.encode()[..2], [0x08, 8]);
+    assert_eq!(leader.key().encode(), b"election\0redis.default");
+    assert_eq!(update.key().encode(), b"election\0redis.default\0update");
+    assert_eq!(leader.encode()[2..], update.encode()[2..], "the same message");
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use annulus_core::{Census, CensusGroup, CensusMember, ElectionStatus};
+use annulus_core::{Census, CensusGroup, CensusMember, ElectionPurpose, ElectionStatus};
 use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
@@ -37,21 +37,22 @@ fn group(local: &str, group: &CensusGroup) -> Value {
     let sg = &group.service_group;
     let population: Map<String, Value> =
         group.population.values().map(|m| (m.member_id.to_string(), member(group, m))).collect();
+    let (led, updated) = (group.election(ElectionPurpose::Leader), group.election(ElectionPurpose::Update));
     json!({
         "service_group": sg.as_str(),
-        "election_status": status(group.election),
-        "election_term": group.term,
-        "waiting_for": match group.election {
+        "election_status": status(led.status),
+        "election_term": led.term,
+        "waiting_for": match led.status {
             ElectionStatus::Waiting { missing } => Value::from(missing),
             _ => Value::Null,
         },
-        "update_election_status": "None",
+        "update_election_status": status(updated.status),
         "pkg_incarnation": group.pkg_incarnation,
-        "leader_id": group.leader.map(|id| id.to_string()),
+        "leader_id": led.leader.map(|id| id.to_string()),
         "service_config": versions::config(&group.versions),
         "local_member_id": local,
         "population": population,
-        "update_leader_id": null,
+        "update_leader_id": updated.leader.map(|id| id.to_string()),
         "changed_service_files": [],
         "service_files": versions::files(&group.versions),
     })
@@ -67,10 +68,35 @@ const fn status(election: ElectionStatus) -> &'static str {
     }
 }
 
+/// A member's part in one of its group's elections.
+#[derive(Clone, Copy)]
+struct Part {
+    is_running: bool,
+    has_no_quorum: bool,
+    is_finished: bool,
+    won: bool,
+}
+
+impl Part {
+    fn of(group: &CensusGroup, purpose: ElectionPurpose, member: &CensusMember) -> Self {
+        let election = group.election(purpose);
+        let is_finished = election.status == ElectionStatus::Finished;
+        Self {
+            is_running: election.status == ElectionStatus::Running,
+            has_no_quorum: matches!(
+                election.status,
+                ElectionStatus::NoQuorum | ElectionStatus::Waiting { .. }
+            ),
+            is_finished,
+            won: is_finished && election.leader == Some(member.member_id),
+        }
+    }
+}
+
 fn member(group: &CensusGroup, member: &CensusMember) -> Value {
     let sg = &group.service_group;
-    let finished = group.election == ElectionStatus::Finished;
-    let leads = finished && group.leader == Some(member.member_id);
+    let led = Part::of(group, ElectionPurpose::Leader, member);
+    let updated = Part::of(group, ElectionPurpose::Update, member);
     json!({
         "member_id": member.member_id.to_string(),
         "pkg": view::ident(&member.pkg),
@@ -80,16 +106,16 @@ fn member(group: &CensusGroup, member: &CensusMember) -> Value {
         "group": sg.group(),
         "org": sg.org(),
         "persistent": member.permanent,
-        "leader": leads,
-        "follower": finished && !leads,
-        "update_leader": false,
-        "update_follower": false,
-        "election_is_running": group.election == ElectionStatus::Running,
-        "election_is_no_quorum": matches!(group.election, ElectionStatus::NoQuorum | ElectionStatus::Waiting { .. }),
-        "election_is_finished": finished,
-        "update_election_is_running": false,
-        "update_election_is_no_quorum": false,
-        "update_election_is_finished": false,
+        "leader": led.won,
+        "follower": led.is_finished && !led.won,
+        "update_leader": updated.won,
+        "update_follower": updated.is_finished && !updated.won,
+        "election_is_running": led.is_running,
+        "election_is_no_quorum": led.has_no_quorum,
+        "election_is_finished": led.is_finished,
+        "update_election_is_running": updated.is_running,
+        "update_election_is_no_quorum": updated.has_no_quorum,
+        "update_election_is_finished": updated.is_finished,
         "sys": view::sys(&member.sys),
         "alive": member.alive(),
         "health": member.health.name(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use annulus_core::{
-    DesiredState, Health, MemberId, Node, Rumor, ServiceGroup, ServiceState, ServiceView, UnixTime,
+    DesiredState, Health, MemberId, Node, Rumor, RumorKey, ServiceGroup, ServiceState, ServiceView, UnixTime,
 };
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -29,20 +29,18 @@ struct Local {
 fn look(node: &Node) -> Local {
     let id = node.id();
     let mut local = Local { id, services: node.services(), exports: BTreeMap::new() };
-    let mut told = BTreeMap::new();
-    for rumor in node.rumors() {
-        match rumor {
-            Rumor::Service(own) if own.member_id == id => {
-                local.exports.insert(own.group.clone(), own.cfg.clone());
-            }
-            Rumor::ServiceHealth(own) if own.member_id == id && !own.tombstone => {
-                told.insert(own.group.clone(), own.health);
-            }
-            _ => {}
+    for view in &mut local.services {
+        let group = view.group.clone();
+        let key = RumorKey::Service { group: group.clone(), member: id };
+        if let Some(Rumor::Service(told)) = node.rumor(&key) {
+            local.exports.insert(group.clone(), told.cfg.clone());
         }
-    }
-    for view in local.services.iter_mut().filter(|view| view.health == Health::Unknown) {
-        view.health = told.get(&view.group).copied().unwrap_or_default();
+        let key = RumorKey::ServiceHealth { group, member: id };
+        if view.health == Health::Unknown
+            && let Some(Rumor::ServiceHealth(told)) = node.rumor(&key).filter(|told| !told.is_tombstone())
+        {
+            view.health = told.health;
+        }
     }
     local
 }

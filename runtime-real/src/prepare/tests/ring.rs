@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use annulus_core::{
-    BindingMode, CensusGroup, CensusMember, ElectionStatus, GroupConfig, GroupFile, Health, Hook, Instant,
-    Role, ServiceGroup, State,
+    BindingMode, CensusElection, CensusGroup, CensusMember, ElectionPurpose, ElectionStatus, GroupConfig,
+    GroupFile, Health, Hook, Instant, Role, ServiceGroup, State,
 };
 
 use super::*;
@@ -313,13 +313,18 @@ fn a_bound_group_shows_its_leader_and_the_own_group_what_it_lacks() {
     let mut facts = facts_of(&[("postgres.prod", members), (OWN, Vec::new())]);
     let name: ServiceGroup = "postgres.prod".parse().expect("a group");
     let group = facts.census.groups.get_mut(&name).expect("the group");
-    (group.election, group.term, group.leader) = (ElectionStatus::Finished, 3, Some(id(2)));
+    let election = CensusElection { status: ElectionStatus::Finished, term: 3, leader: Some(id(2)) };
+    group.elections.insert(ElectionPurpose::Leader, election);
     let own: ServiceGroup = OWN.parse().expect("a group");
-    facts.census.groups.get_mut(&own).expect("the group").election = ElectionStatus::NoQuorum;
+    let lost = CensusElection { status: ElectionStatus::NoQuorum, ..CensusElection::default() };
+    let group = facts.census.groups.get_mut(&own).expect("the group");
+    group.elections.insert(ElectionPurpose::Leader, lost);
     facts.role = Some(Role::Waiting { why: "two of three are gone".to_owned() });
     let mut done = bench.prepare_with(&bound(BindingMode::Strict), &facts).expect("prepared");
     assert_eq!(bench.read("config/out"), format!("{} {} true false", id(2), id(2)));
-    facts.census.groups.get_mut(&name).expect("the group").election = ElectionStatus::Running;
+    let running = CensusElection { status: ElectionStatus::Running, ..election };
+    let group = facts.census.groups.get_mut(&name).expect("the group");
+    group.elections.insert(ElectionPurpose::Leader, running);
     bench.render(&mut done, &facts).expect("rendered");
     assert_eq!(bench.read("config/out"), format!(" {} true false", id(1)), "the last leader leads no longer");
 }

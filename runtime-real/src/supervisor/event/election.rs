@@ -1,34 +1,34 @@
 //! What happens in elections, in sentences.
 
-use annulus_core::{ElectionEvent, LeaseEnd, ServiceGroup};
+use annulus_core::{ElectionEvent, ElectionId, LeaseEnd};
 
 use super::sentence::short;
 
 /// The event in words.
-pub(super) fn sentence(group: &ServiceGroup, term: u64, what: &ElectionEvent) -> String {
+pub(super) fn sentence(election: &ElectionId, term: u64, what: &ElectionEvent) -> String {
     match what {
-        ElectionEvent::Started => format!("{group} has no leader: this supervisor asks for votes"),
+        ElectionEvent::Started => format!("{election} has no leader: this supervisor asks for votes"),
         ElectionEvent::Voted { candidate } => {
-            format!("this supervisor votes for {} to lead {group} in term {term}", short(candidate))
+            format!("this supervisor votes for {} to lead {election} in term {term}", short(candidate))
         }
         ElectionEvent::Won { votes, voters } => {
-            format!("this supervisor leads {group} in term {term}, with {votes} of {voters} votes")
+            format!("this supervisor leads {election} in term {term}, with {votes} of {voters} votes")
         }
-        ElectionEvent::Learned { leader } => format!("{} leads {group} in term {term}", short(leader)),
+        ElectionEvent::Learned { leader } => format!("{} leads {election} in term {term}", short(leader)),
         ElectionEvent::Lost { why: LeaseEnd::NoQuorum } => {
-            format!("this supervisor leads {group} no longer: too few voters renewed its lease in time")
+            format!("this supervisor leads {election} no longer: too few voters renewed its lease in time")
         }
         ElectionEvent::Lost { why: LeaseEnd::Outdone } => {
-            format!("this supervisor leads {group} no longer: another was elected in a later term")
+            format!("this supervisor leads {election} no longer: another was elected in a later term")
         }
         ElectionEvent::HandedOver { to: Some(to) } => {
-            format!("this supervisor leads {group} no longer and hands over to {}", short(to))
+            format!("this supervisor leads {election} no longer and hands over to {}", short(to))
         }
         ElectionEvent::HandedOver { to: None } => {
-            format!("this supervisor leads {group} no longer; nobody else can at present")
+            format!("this supervisor leads {election} no longer; nobody else can at present")
         }
         ElectionEvent::ElectorateChanged { voters, .. } => {
-            format!("{voters} members vote in {group} by now")
+            format!("{voters} members vote in {election} by now")
         }
     }
 }

@@ -148,7 +148,7 @@ mod tests {
     use std::io;
     use std::sync::{Arc, Mutex};
 
-    use annulus_core::{Cause, EventId, Incarnation, InputId, MemberId, Why};
+    use annulus_core::{Cause, ElectionId, EventId, Incarnation, InputId, MemberId, Why};
 
     use super::*;
 
@@ -212,7 +212,8 @@ mod tests {
     fn what_is_told_of_elections_and_rumors_has_its_fields_too() {
         let group: annulus_core::ServiceGroup = "redis.default".parse().expect("a group");
         let what = ElectionEvent::Won { votes: 2, voters: 3 };
-        let text = logged(EventKind::Election { group: group.clone(), term: 5, what }, false);
+        let text =
+            logged(EventKind::Election { election: ElectionId::leader(group.clone()), term: 5, what }, false);
         assert!(
             text.contains("kind=\"leader_elected\" votes=2 voters=3 service_group=\"redis.default\" term=5"),
             "{text}"

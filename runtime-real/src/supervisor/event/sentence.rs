@@ -1,6 +1,6 @@
 //! An event in words, for operators: the text of `/events` and the message of a log line.
 
-use annulus_core::{EventKind, KeyParts, MemberId, RumorKey, Why};
+use annulus_core::{ElectionPurpose, EventKind, KeyParts, MemberId, RumorKey, Why};
 
 use super::election;
 
@@ -94,7 +94,7 @@ pub fn sentence(kind: &EventKind) -> String {
             )
         }
         EventKind::Leaving => "this supervisor begins to leave the ring".to_owned(),
-        EventKind::Election { group, term, what } => election::sentence(group, *term, what),
+        EventKind::Election { election: id, term, what } => election::sentence(id, *term, what),
     }
 }
 
@@ -108,10 +108,14 @@ fn version_lost(key: &RumorKey, version: u64, winner: Option<&MemberId>) -> Stri
 
 /// What is new, said of the member that it is about, else of the group.
 fn rumor_sentence(key: &RumorKey, from: Option<&MemberId>) -> String {
-    let (KeyParts { group, member, file }, news) = (key.parts(), key.kind().news());
+    let (KeyParts { group, member, file, purpose }, news) = (key.parts(), key.kind().news());
     let file = file.map_or(String::new(), |name| format!(" {name}"));
     let Some(about) = member else {
-        let group = group.map_or(String::new(), ToString::to_string);
+        let of = match purpose {
+            Some(ElectionPurpose::Update) => "the update of ",
+            Some(ElectionPurpose::Leader) | None => "",
+        };
+        let group = group.map_or(String::new(), |group| format!("{of}{group}"));
         let how =
             from.map_or_else(|| "from this supervisor".to_owned(), |id| format!("through {}", short(id)));
         return format!("{group} {news}{file}, {how}");

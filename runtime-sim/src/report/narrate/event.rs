@@ -29,7 +29,7 @@ impl Narrator {
             EventKind::ServiceChanged { service, from, to, reason } => {
                 self.service_changed(at, host, service, (*from, *to), reason);
             }
-            EventKind::Election { group, term, what } => self.election(at, host, group, *term, what),
+            EventKind::Election { election, term, what } => self.election(at, host, election, *term, what),
             EventKind::Banned { member } if !self.banned.insert(*member) => {}
             EventKind::Synced { learned, .. } if *learned == 0 || self.names.len() > NAMES_MAX => {}
             other => {

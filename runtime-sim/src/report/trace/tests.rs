@@ -1,8 +1,9 @@
 use std::net::SocketAddr;
 
 use annulus_core::{
-    Cause, Channel, ElectionEvent, Event, EventId, EventKind, FileName, Incarnation, InputId, LeaseEnd,
-    MemberId, RumorKey, ServiceGroup, ServiceName, ServiceState, State, Why, limits::Limit,
+    Cause, Channel, ElectionEvent, ElectionId, ElectionPurpose, Event, EventId, EventKind, FileName,
+    Incarnation, InputId, LeaseEnd, MemberId, RumorKey, ServiceGroup, ServiceName, ServiceState, State, Why,
+    limits::Limit,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -52,6 +53,10 @@ fn address() -> impl Strategy<Value = SocketAddr> {
     })
 }
 
+fn election() -> impl Strategy<Value = ElectionId> {
+    (group(), select(&ElectionPurpose::ALL[..])).prop_map(|(group, purpose)| ElectionId { group, purpose })
+}
+
 fn key(name: &str) -> BoxedStrategy<RumorKey> {
     match name {
         "member" => member().prop_map(RumorKey::Member).boxed(),
@@ -66,7 +71,7 @@ fn key(name: &str) -> BoxedStrategy<RumorKey> {
         "service_file" => {
             (group(), file()).prop_map(|(group, name)| RumorKey::ServiceFile { group, name }).boxed()
         }
-        "election" => group().prop_map(RumorKey::Election).boxed(),
+        "election" => election().prop_map(RumorKey::Election).boxed(),
         other => panic!("no keys of the kind {other} are tried"),
     }
 }
@@ -185,8 +190,8 @@ fn kind(name: &str) -> BoxedStrategy<EventKind> {
         "persist_failed" => words().prop_map(|reason| EventKind::PersistFailed { reason }).boxed(),
         "identity_conflict" => address().prop_map(|address| EventKind::IdentityConflict { address }).boxed(),
         "leaving" => Just(EventKind::Leaving).boxed(),
-        name => (group(), number(), step(name))
-            .prop_map(|(group, term, what)| EventKind::Election { group, term, what })
+        name => (election(), number(), step(name))
+            .prop_map(|(election, term, what)| EventKind::Election { election, term, what })
             .boxed(),
     }
 }

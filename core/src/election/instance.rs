@@ -1,4 +1,4 @@
-//! One group's election at one member: what it knows, what it has promised, what it is doing.
+//! One election at one member: what it knows, what it has promised, what it is doing.
 
 use alloc::collections::BTreeSet;
 use alloc::format;
@@ -12,9 +12,9 @@ use super::leader::Leading;
 use super::voter::{Ballot, Promise};
 use super::{ElectionsEvent, Env, Roll, promise};
 use crate::model::ballot::{Body, Electorate, Message, Step, Verdict, Voter};
-use crate::model::election::{ElectionEvent, ElectionStatus, ElectionView, Fitness, Role};
+use crate::model::election::{ElectionEvent, ElectionId, ElectionStatus, ElectionView, Fitness, Role};
 use crate::model::event::EventKind;
-use crate::model::id::{EventId, MemberId, ServiceGroup};
+use crate::model::id::{EventId, MemberId};
 use crate::model::limits::ELECTORATE_MAX;
 use crate::model::planted::{Bug, Planted};
 use crate::model::rumor::ElectionRumor;
@@ -24,7 +24,7 @@ use crate::store::vote::{self, Vote};
 /// Wait before a row that could not be stored is stored again.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 
-/// What a member is doing about its group's election.
+/// What a member is doing about an election.
 #[derive(Debug)]
 pub(super) enum Stance {
     /// It waits: for a leader, for its turn, for members.
@@ -59,10 +59,10 @@ struct Storing {
 }
 
 #[derive(Debug)]
-pub(super) struct Group {
-    pub(super) name: ServiceGroup,
+pub(super) struct Instance {
+    pub(super) id: ElectionId,
     pub(super) vote: Vote,
-    /// How well the own service would lead; none while this member runs none of the group.
+    /// How well this member would do if it won; none while it does not stand.
     pub(super) fitness: Option<Fitness>,
     pub(super) roll: Roll,
     /// Since when the roll is what it is.
@@ -93,10 +93,10 @@ pub(super) struct Group {
     founder: Option<(u64, MemberId)>,
 }
 
-impl Group {
-    pub(super) fn new(name: ServiceGroup, now: Instant) -> Self {
+impl Instance {
+    pub(super) fn new(id: ElectionId, now: Instant) -> Self {
         Self {
-            name,
+            id,
             vote: Vote::default(),
             fitness: None,
             roll: Roll { size_min: SIZE_MIN, ..Roll::default() },
@@ -119,8 +119,8 @@ impl Group {
         }
     }
 
-    /// A group of the last life: whatever this voter promised then, it keeps.
-    pub(super) fn restored(name: ServiceGroup, mut vote: Vote, now: Instant, planted: Planted) -> Self {
+    /// An election of the last life: whatever this voter promised then, it keeps.
+    pub(super) fn restored(id: ElectionId, mut vote: Vote, now: Instant, planted: Planted) -> Self {
         let mut wait = promise(vote.lease_ms, planted);
         if planted.has(Bug::NoWaitAfterRestart) {
             wait = Duration::ZERO;
@@ -131,8 +131,8 @@ impl Group {
         let ready_at = now + wait;
         assert!(vote.electorate.members.len() <= ELECTORATE_MAX, "what was stored was within its limits");
         assert!(ready_at >= now, "a promise of the last life is not over before this one begins");
-        let founder = vote.candidate.filter(|_| !vote.electorate.is_founded()).map(|id| (vote.term, id));
-        Self { ready_at, next_ask_at: ready_at, vote, founder, ..Self::new(name, now) }
+        let founder = vote.candidate.filter(|_| !vote.electorate.is_founded()).map(|who| (vote.term, who));
+        Self { ready_at, next_ask_at: ready_at, vote, founder, ..Self::new(id, now) }
     }
 
     pub(super) fn handle_fitness(&mut self, env: &mut Env<'_, '_>, fitness: Option<Fitness>) {
@@ -302,7 +302,7 @@ impl Group {
         term: u64,
         what: ElectionEvent,
     ) -> EventId {
-        env.ctx.event(after, EventKind::Election { group: self.name.clone(), term, what })
+        env.ctx.event(after, EventKind::Election { election: self.id.clone(), term, what })
     }
 
     pub(super) fn ask_at(&mut self, at: Instant) {
@@ -337,7 +337,7 @@ impl Group {
     }
 
     pub(super) fn message(&self, term: u64, round: u64, body: Body) -> Message {
-        Message { group: self.name.clone(), term, round, body }
+        Message { election: self.id.clone(), term, round, body }
     }
 
     pub(super) fn answer(&self, round: u64, to: Step, verdict: Verdict) -> Message {
@@ -388,8 +388,8 @@ impl Group {
         assert!(self.storing.next.is_empty(), "only behind a write that is under way another one waits");
         self.storing.now.extend(after);
         self.storing.in_flight = true;
-        let write = vote::store(&self.name, &self.vote);
-        env.events.push_back(ElectionsEvent::Store { group: self.name.clone(), write });
+        let write = vote::store(&self.id, &self.vote);
+        env.events.push_back(ElectionsEvent::Store { election: self.id.clone(), write });
     }
 
     /// Says something once everything that this voter has decided so far is on disk.
@@ -495,7 +495,7 @@ impl Group {
         assert!(acting_until.is_none() || leads, "only a leader acts as one");
         let outcome = self.outcome.as_ref().filter(|_| status == ElectionStatus::Finished);
         Some(ElectionView {
-            group: self.name.clone(),
+            election: self.id.clone(),
             term: self.outcome.as_ref().map_or(self.vote.term, |o| o.term),
             leader: outcome.map(|o| o.leader),
             status,
@@ -529,7 +529,7 @@ impl Group {
         };
         if self.role.as_ref() != Some(&role) {
             self.role = Some(role.clone());
-            env.events.push_back(ElectionsEvent::Role { group: self.name.clone(), role });
+            env.events.push_back(ElectionsEvent::Role { election: self.id.clone(), role });
         }
     }
 
