@@ -127,7 +127,8 @@ impl Instance {
     pub(super) fn begin_voting(&mut self, env: &mut Env<'_, '_>) {
         let term = self.vote.term.saturating_add(1);
         if term > ELECTION_TERM_MAX {
-            return env.ctx.limit_reached(Limit::ElectionTerms);
+            env.ctx.limit_reached(Limit::ElectionTerms);
+            return;
         }
         assert!(self.promise.is_none(), "a candidate is bound to nobody");
         assert!(!matches!(self.stance, Stance::Leading(_)), "a leader is no candidate");

@@ -12,6 +12,7 @@ use super::leader::Leading;
 use super::voter::{Ballot, Promise};
 use super::{ElectionsEvent, Env, Roll, promise};
 use crate::model::ballot::{Body, Electorate, Message, Step, Verdict, Voter};
+use crate::model::context::Follows;
 use crate::model::election::{ElectionEvent, ElectionId, ElectionStatus, ElectionView, Fitness, Role};
 use crate::model::event::EventKind;
 use crate::model::id::{EventId, MemberId};
@@ -140,6 +141,7 @@ impl Instance {
         self.fitness = fitness;
         if came {
             self.role = None;
+            self.cause = self.cause.or(env.ctx.after.event());
             self.ask_at(env.ctx.now);
         }
         if self.fitness.is_none() {
@@ -161,6 +163,12 @@ impl Instance {
         let alive = |roll: &Roll| roll.members.values().filter(|alive| **alive).count();
         let (could, can) = (enough(&self.roll), enough(&roll));
         let more = alive(&roll) > alive(&self.roll) || roll.banned != self.roll.banned;
+        let leads =
+            |roll: &Roll| self.outcome.as_ref().is_some_and(|o| roll.members.get(&o.leader) == Some(&true));
+        if leads(&self.roll) && !leads(&roll) {
+            // What follows, follows from the leader's end rather than from its election.
+            self.cause = env.ctx.after.event().or(self.cause);
+        }
         self.roll = roll;
         self.roll_at = env.ctx.now;
         self.expect_change(env);
@@ -237,8 +245,9 @@ impl Instance {
         let is_other = outcome.leader != env.me;
         let is_new = before.is_none_or(|b| (b.term, b.leader) != (outcome.term, outcome.leader));
         if is_new && is_other && !outcome.ended {
-            let event =
-                self.report_after(env, None, outcome.term, ElectionEvent::Learned { leader: outcome.leader });
+            let what = ElectionEvent::Learned { leader: outcome.leader };
+            // From a rumor, or in the leader's own words, which are the input.
+            let event = self.report_after(env, env.ctx.after, outcome.term, what);
             self.cause = Some(event);
             self.searching = false;
         }
@@ -291,17 +300,11 @@ impl Instance {
 
     /// Reports a step that follows from the last one.
     pub(super) fn report(&mut self, env: &mut Env<'_, '_>, term: u64, what: ElectionEvent) {
-        let event = self.report_after(env, self.cause, term, what);
+        let event = self.report_after(env, self.cause.into(), term, what);
         self.cause = Some(event);
     }
 
-    fn report_after(
-        &self,
-        env: &mut Env<'_, '_>,
-        after: Option<EventId>,
-        term: u64,
-        what: ElectionEvent,
-    ) -> EventId {
+    fn report_after(&self, env: &mut Env<'_, '_>, after: Follows, term: u64, what: ElectionEvent) -> EventId {
         env.ctx.event(after, EventKind::Election { election: self.id.clone(), term, what })
     }
 
@@ -529,7 +532,8 @@ impl Instance {
         };
         if self.role.as_ref() != Some(&role) {
             self.role = Some(role.clone());
-            env.events.push_back(ElectionsEvent::Role { election: self.id.clone(), role });
+            let (election, after) = (self.id.clone(), self.cause.into());
+            env.events.push_back(ElectionsEvent::Role { election, role, after });
         }
     }
 

@@ -117,7 +117,7 @@ impl Instance {
             }
             None => self.outcome = Some(outcome.clone()),
         }
-        env.events.push_back(ElectionsEvent::Tell(outcome));
+        env.events.push_back(ElectionsEvent::Tell { outcome, after: self.cause.into() });
     }
 
     /// The electorate counts from now on; the leader's own copy counts once it is on disk.

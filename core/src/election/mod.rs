@@ -96,7 +96,7 @@ pub(crate) use electorate::{Roll, SIZE_MIN};
 
 use crate::model::ballot::Message;
 use crate::model::config::{Config, Timings};
-use crate::model::context::{Context, earliest};
+use crate::model::context::{Context, Follows, earliest};
 use crate::model::election::{ElectionId, ElectionPurpose, ElectionView, Fitness, Role};
 use crate::model::id::{MemberId, ServiceGroup};
 use crate::model::io::WakeReason;
@@ -133,11 +133,11 @@ pub(crate) enum ElectionsEvent {
     /// Store a row so that it survives a crash, and say so with [`Elections::handle_stored`].
     Store { election: ElectionId, write: Write },
     /// What the election says to this member changed.
-    Role { election: ElectionId, role: Role },
+    Role { election: ElectionId, role: Role, after: Follows },
     /// This member is to stop acting as the winner; the node says with [`Elections::handle_demoted`] that it has.
     Yield { election: ElectionId },
     /// The ring is to know this.
-    Tell(ElectionRumor),
+    Tell { outcome: ElectionRumor, after: Follows },
 }
 
 /// What every step of an election may use.

@@ -125,6 +125,7 @@ impl Bench {
     fn with<T>(&mut self, n: u8, act: impl FnOnce(&mut Elections, &mut Context<'_>) -> T) -> Option<T> {
         let elections = self.members.get_mut(&n)?.elections.as_mut()?;
         let mut ctx = Context {
+            after: crate::model::context::Follows::Input,
             now: self.now,
             wall: UnixTime::default(),
             input: InputId(1),
@@ -182,7 +183,7 @@ impl Bench {
                         self.wire.push_back((n, to.as_bytes()[0], message));
                     }
                     ElectionsEvent::Store { election, write } => self.stores.push_back((n, election, write)),
-                    ElectionsEvent::Role { election, role } => {
+                    ElectionsEvent::Role { election, role, .. } => {
                         if election.purpose == ElectionPurpose::Leader {
                             self.members.get_mut(&n).expect("a member").role = Some(role);
                         }
@@ -192,7 +193,7 @@ impl Bench {
                             self.with(n, |elections, ctx| elections.handle_demoted(ctx, &election));
                         }
                     }
-                    ElectionsEvent::Tell(outcome) => self.told.push_back(outcome),
+                    ElectionsEvent::Tell { outcome, .. } => self.told.push_back(outcome),
                 }
             }
         }

@@ -108,7 +108,8 @@ impl Instance {
         electorate: &Electorate,
     ) {
         if lease_ms > LEASE_MS_MAX || term > ELECTION_TERM_MAX {
-            return env.ctx.limit_reached(Limit::ElectionTermsAndLeases);
+            env.ctx.limit_reached(Limit::ElectionTermsAndLeases);
+            return;
         }
         let given = term == self.vote.term && self.vote.candidate != Some(from);
         let given = given && !env.planted.has(Bug::VotesTwice);
@@ -144,7 +145,8 @@ impl Instance {
         electorate: &Electorate,
     ) {
         if lease_ms > LEASE_MS_MAX || term > ELECTION_TERM_MAX {
-            return env.ctx.limit_reached(Limit::ElectionTermsAndLeases);
+            env.ctx.limit_reached(Limit::ElectionTermsAndLeases);
+            return;
         }
         if term < self.vote.term {
             return self.reply(env, from, round, Step::Renew, Verdict::Stale);

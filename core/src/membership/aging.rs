@@ -3,9 +3,10 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use super::Gone;
 use super::{Membership, MembershipEvent};
 use crate::model::accusers::Accusers;
-use crate::model::context::Context;
+use crate::model::context::{Context, Follows};
 use crate::model::event::{EventKind, Why};
 use crate::model::id::MemberId;
 use crate::model::limits::{Limit, MEMBERS_MAX};
@@ -27,30 +28,30 @@ impl Membership {
     pub(super) fn keep_house(&mut self, ctx: &mut Context<'_>) {
         let departed_after = Duration::from_millis(self.timings.departed_after_ms);
         let forget_after = Duration::from_millis(self.timings.forget_after_ms);
-        let aged: Vec<(MemberId, Instant)> = self.since.iter().map(|(id, at)| (*id, *at)).collect();
-        for (id, since) in aged {
+        let aged: Vec<(MemberId, Gone)> = self.since.iter().map(|(id, gone)| (*id, *gone)).collect();
+        for (id, Gone { since, after }) in aged {
             let Some(mut record) = self.table.get(&id).copied() else { continue };
             assert!(record.state >= State::Confirmed, "only members that are gone grow old");
             if record.state == State::Confirmed && since + departed_after <= ctx.now {
                 record.state = State::Departed;
-                self.change(ctx, record, Accusers::default(), Why::GoneTooLong, None);
+                self.change(ctx, record, Accusers::default(), Why::GoneTooLong, after);
             } else if record.state == State::Departed && since + forget_after <= ctx.now {
-                self.forget(ctx, &id);
+                self.forget(ctx, &id, after);
             }
         }
         self.housekeeping_at = Instant::FAR_FUTURE;
         self.plan_housekeeping(ctx.now);
     }
 
-    fn forget(&mut self, ctx: &mut Context<'_>, id: &MemberId) {
+    fn forget(&mut self, ctx: &mut Context<'_>, id: &MemberId, after: Follows) {
         assert!(*id != self.me, "a member never forgets itself");
         self.end_suspicion(id);
         self.prober.cancel(id);
         self.since.remove(id);
         let removed = self.table.remove(id);
         assert!(removed.is_some(), "only a member that is known is forgotten");
-        ctx.event(None, EventKind::MemberForgotten { member: *id });
-        self.events.push_back(MembershipEvent::Forgotten { id: *id });
+        let event = ctx.event(after, EventKind::MemberForgotten { member: *id });
+        self.events.push_back(MembershipEvent::Forgotten { id: *id, after: Follows::Event(event) });
     }
 
     /// Makes room for a new member at the expense of one that is gone, longest gone first.
@@ -58,11 +59,11 @@ impl Membership {
         if self.table.len() < MEMBERS_MAX {
             return true;
         }
-        ctx.limit_reached(Limit::Members);
+        let full = ctx.limit_reached(Limit::Members);
         let state_of = |id: &MemberId| self.table.get(id).map_or(State::Alive, |r| r.state);
-        let worst = self.since.iter().max_by_key(|(id, at)| (state_of(id), core::cmp::Reverse(**at)));
+        let worst = self.since.iter().max_by_key(|(id, gone)| (state_of(id), core::cmp::Reverse(gone.since)));
         let Some(id) = worst.map(|(id, _)| *id) else { return false };
-        self.forget(ctx, &id);
+        self.forget(ctx, &id, Follows::Event(full));
         assert!(self.table.len() < MEMBERS_MAX, "there is room now");
         true
     }

@@ -7,7 +7,7 @@ use super::probe::{Probe, Purpose, times};
 use super::suspicion::Suspicion;
 use super::{Heard, Membership, MembershipEvent, Urgency};
 use crate::model::accusers::Accusers;
-use crate::model::context::Context;
+use crate::model::context::{Context, Follows};
 use crate::model::event::{EventKind, Why};
 use crate::model::id::{EventId, MemberId};
 use crate::model::limits::{Limit, VERIFICATIONS_MAX};
@@ -41,7 +41,7 @@ impl Membership {
             if self.planted.has(Bug::ProbeSkipsOne) && self.table.iter().all(|r| r.id >= target.id) {
                 return;
             }
-            self.begin_probe(ctx, &target, Purpose::Round, None);
+            self.begin_probe(ctx, &target, Purpose::Round, Follows::Input);
         }
     }
 
@@ -50,7 +50,7 @@ impl Membership {
         ctx: &mut Context<'_>,
         target: &MemberRecord,
         purpose: Purpose,
-        cause: Option<EventId>,
+        cause: Follows,
     ) -> bool {
         let timeout_ms = self.health.stretch_ms(self.timings.probe_timeout_ms);
         let verdict_ms = self.health.stretch_ms(self.timings.probe_verdict_ms);
@@ -88,7 +88,7 @@ impl Membership {
     }
 
     /// Looks for itself whether a member is there.
-    pub(super) fn check(&mut self, ctx: &mut Context<'_>, id: &MemberId, cause: Option<EventId>) {
+    pub(super) fn check(&mut self, ctx: &mut Context<'_>, id: &MemberId, cause: Follows) {
         let Some(target) = self.table.get(id).copied() else { return };
         if self.begin_probe(ctx, &target, Purpose::Check, cause) {
             let now = ctx.now;
@@ -124,7 +124,8 @@ impl Membership {
             };
             assert!(held.id == told.id, "a member is held under its id");
             let target = MemberRecord { incarnation: told.incarnation, state: State::Confirmed, ..held };
-            self.begin_probe(ctx, &target, Purpose::Verify, None);
+            // Another member's word began it, of which this node reports nothing before it has looked.
+            self.begin_probe(ctx, &target, Purpose::Verify, Follows::Input);
         }
     }
 
@@ -227,7 +228,7 @@ impl Membership {
         };
         let news = self.table.get(&probe.target).is_some_and(|r| r.state <= State::Suspect);
         if probe.purpose == Purpose::Round && news && doubt > 0 && self.health.worse(1) {
-            ctx.event(Some(event), EventKind::LocalHealth { score: self.health.score() });
+            ctx.event(Follows::Event(event), EventKind::LocalHealth { score: self.health.score() });
         }
         if probe.purpose == Purpose::Verify {
             self.bury(ctx, &probe.target, event);
@@ -243,7 +244,7 @@ impl Membership {
         assert!(*id != self.me, "a member does not bury itself");
         if record.state <= State::Suspect {
             record.state = State::Confirmed;
-            self.change(ctx, record, Accusers::default(), Why::ProbeFailed, Some(after));
+            self.change(ctx, record, Accusers::default(), Why::ProbeFailed, Follows::Event(after));
         }
     }
 
@@ -255,7 +256,7 @@ impl Membership {
         match record.state {
             State::Alive => {
                 record.state = State::Suspect;
-                self.change(ctx, record, Accusers::one(me), Why::ProbeFailed, Some(after));
+                self.change(ctx, record, Accusers::one(me), Why::ProbeFailed, Follows::Event(after));
                 assert!(self.suspicions.contains_key(id), "a suspect has a suspicion");
                 // Lifeguard's buddy system: the suspect hears it first.
                 let body = Body::Gossip;
@@ -270,8 +271,10 @@ impl Membership {
                 self.update_suspicion(id, |s| changed = s.accusers.add(me));
                 if changed {
                     let accusers = self.suspicions.get(id).map_or(0, |s| s.accusers.len() as u32);
-                    ctx.event(Some(after), EventKind::SuspicionConfirmed { member: *id, by: me, accusers });
-                    self.events.push_back(MembershipEvent::Changed { id: *id, urgency: Urgency::Death });
+                    let kind = EventKind::SuspicionConfirmed { member: *id, by: me, accusers };
+                    let after = Follows::Event(ctx.event(Follows::Event(after), kind));
+                    let urgency = Urgency::Death;
+                    self.events.push_back(MembershipEvent::Changed { id: *id, urgency, after });
                 }
             }
             State::Confirmed | State::Departed => {}
@@ -376,14 +379,15 @@ impl Membership {
         match step {
             Step::Check => {
                 self.update_suspicion(id, |s| s.check_at = None);
-                self.check(ctx, id, Some(event));
+                self.check(ctx, id, Follows::Event(event));
             }
             Step::Ask => {
                 self.update_suspicion(id, |s| s.asked = Some(now));
                 // With the indirect way: its answer carries its incarnation, should only its rumor have got lost.
-                self.check(ctx, id, Some(event));
+                self.check(ctx, id, Follows::Event(event));
                 // And whoever knows better, or reaches the suspect on another path, hears of it once more.
-                self.events.push_back(MembershipEvent::Changed { id: *id, urgency: Urgency::Death });
+                let (urgency, after) = (Urgency::Death, Follows::Event(event));
+                self.events.push_back(MembershipEvent::Changed { id: *id, urgency, after });
             }
             Step::Confirm => {
                 if self.doubt_until.is_some_and(|until| until > now) {
@@ -396,7 +400,7 @@ impl Membership {
                     assert!(record.state == State::Suspect, "only a suspicion runs out");
                     record.state = State::Confirmed;
                     let why = Why::SuspicionExpired { accusers };
-                    self.change(ctx, record, Accusers::default(), why, Some(event));
+                    self.change(ctx, record, Accusers::default(), why, Follows::Event(event));
                 }
             }
         }

@@ -2,6 +2,7 @@
 
 use core::net::SocketAddr;
 
+use crate::model::context::Follows;
 use crate::model::id::{Incarnation, MemberId, ProbeSeq};
 use crate::model::member::MemberRecord;
 use crate::wire::swim::Body;
@@ -18,7 +19,7 @@ pub(crate) enum MembershipEvent {
     /// Try to join through somebody at these addresses.
     Join { swim: SocketAddr, gossip: SocketAddr },
     /// What is held of this member changed: tell it.
-    Changed { id: MemberId, urgency: Urgency },
+    Changed { id: MemberId, urgency: Urgency, after: Follows },
     /// A member that was believed dead spoke to this one: compare notes with it.
     Healed { id: MemberId },
     /// A banned member spoke: tell it that it is banned.
@@ -26,7 +27,7 @@ pub(crate) enum MembershipEvent {
     /// This member must use a higher incarnation, once it is on disk.
     Raise { incarnation: Incarnation },
     /// A member was forgotten.
-    Forgotten { id: MemberId },
+    Forgotten { id: MemberId, after: Follows },
 }
 
 /// How fast a change has to spread.

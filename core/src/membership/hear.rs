@@ -6,7 +6,7 @@ use core::time::Duration;
 use super::relay::Relay;
 use super::{Heard, Membership, MembershipEvent, Urgency};
 use crate::model::accusers::Accusers;
-use crate::model::context::Context;
+use crate::model::context::{Context, Follows};
 use crate::model::event::{EventKind, Why};
 use crate::model::id::{Incarnation, MemberId, ProbeSeq};
 use crate::model::limits::{ACCUSERS_MAX, Limit};
@@ -78,7 +78,7 @@ impl Membership {
         let Some(probe) = self.prober.acked(from, seq) else { return };
         self.run_verifications(ctx);
         if probe.purpose == super::probe::Purpose::Round && self.health.better() {
-            ctx.event(None, EventKind::LocalHealth { score: self.health.score() });
+            ctx.event(Follows::Input, EventKind::LocalHealth { score: self.health.score() });
         }
     }
 
@@ -150,7 +150,7 @@ impl Membership {
         self.doubt_until = None;
         let Some(held) = self.table.get(&record.id).copied() else {
             if self.make_room(ctx) {
-                self.change(ctx, *record, Accusers::default(), Why::Contact, None);
+                self.change(ctx, *record, Accusers::default(), Why::Contact, Follows::Input);
                 self.just_met = Some(record.id);
                 self.events.push_back(MembershipEvent::Healed { id: record.id });
             }
@@ -159,7 +159,7 @@ impl Membership {
         if record.incarnation > held.incarnation
             || (record.state == State::Departed && record.prevails_over(&held))
         {
-            self.change(ctx, *record, Accusers::default(), Why::Contact, None);
+            self.change(ctx, *record, Accusers::default(), Why::Contact, Follows::Input);
             if matches!(held.state, State::Confirmed | State::Departed) && record.state == State::Alive {
                 self.events.push_back(MembershipEvent::Healed { id: record.id });
             }
@@ -206,7 +206,7 @@ impl Membership {
             if told.address == UNSPECIFIED || !self.make_room(ctx) {
                 return Heard::Known;
             }
-            self.change(ctx, *told, *accusers, why, None);
+            self.change(ctx, *told, *accusers, why, Follows::Input);
             return Heard::New;
         };
         let stale_alive = told.incarnation == held.incarnation
@@ -232,7 +232,7 @@ impl Membership {
         }
         let address = if unknown(told.address) { held.address } else { told.address };
         assert!(accepted || told.prevails_over(&held), "what is held gives way to what prevails");
-        self.change(ctx, MemberRecord { address, ..*told }, *accusers, why, None);
+        self.change(ctx, MemberRecord { address, ..*told }, *accusers, why, Follows::Input);
         if told.state == State::Suspect {
             self.plan_corroboration(ctx.now, &told.id);
         }
@@ -270,19 +270,20 @@ impl Membership {
         accusers: &Accusers,
         from: &MemberId,
     ) -> Heard {
-        let (mut new, mut after) = (None, None);
+        let (mut new, mut after) = (None, Follows::Input);
         self.update_suspicion(id, |s| {
             // Others in place of as many as matter shorten nothing; they are kept, and not news.
             new = accusers.iter().find(|a| !s.accused_by(a)).filter(|_| s.accusers.len() < ACCUSERS_MAX);
-            after = Some(s.event);
+            after = Follows::Event(s.event);
             s.accusers.merge(accusers);
         });
         let Some(by) = new else { return Heard::Known };
         let accusers = self.suspicions.get(id).map_or(0, |s| s.accusers.len() as u32);
         assert!(accusers > 0, "a suspicion that was confirmed has accusers");
         let by = if by == self.me { *from } else { by };
-        ctx.event(after, EventKind::SuspicionConfirmed { member: *id, by, accusers });
-        self.events.push_back(MembershipEvent::Changed { id: *id, urgency: Urgency::Death });
+        let event = ctx.event(after, EventKind::SuspicionConfirmed { member: *id, by, accusers });
+        let after = Follows::Event(event);
+        self.events.push_back(MembershipEvent::Changed { id: *id, urgency: Urgency::Death, after });
         Heard::New
     }
 
@@ -293,12 +294,12 @@ impl Membership {
         self.update_suspicion(id, |s| {
             if !s.confirmed_elsewhere {
                 s.confirmed_elsewhere = true;
-                first = Some(s.event);
+                first = Some(Follows::Event(s.event));
             }
         });
         let Some(after) = first else { return Heard::Known };
         let accusers = self.suspicions.get(id).map_or(0, |s| s.accusers.len() as u32);
-        ctx.event(Some(after), EventKind::SuspicionConfirmed { member: *id, by: *from, accusers });
+        ctx.event(after, EventKind::SuspicionConfirmed { member: *id, by: *from, accusers });
         Heard::New
     }
 
@@ -318,7 +319,7 @@ impl Membership {
             return false;
         }
         if self.outbid % OUTBID_MAX == 1 {
-            ctx.event(None, EventKind::IdentityConflict { address: theirs });
+            ctx.event(Follows::Input, EventKind::IdentityConflict { address: theirs });
         }
         true
     }
@@ -358,9 +359,11 @@ impl Membership {
             assert!(incarnation >= newest, "an incarnation never goes back");
             self.raising = Some(incarnation);
             ctx.metrics.refutations += 1;
-            let event = ctx.event(None, EventKind::Refuted { accusation: told.state, incarnation });
+            let kind = EventKind::Refuted { accusation: told.state, incarnation };
+            let event = ctx.event(Follows::Input, kind);
+            self.refuted = Some(event);
             if told.state != State::Alive && self.health.worse(1) {
-                ctx.event(Some(event), EventKind::LocalHealth { score: self.health.score() });
+                ctx.event(Follows::Event(event), EventKind::LocalHealth { score: self.health.score() });
             }
             self.events.push_back(MembershipEvent::Raise { incarnation });
             // The refutation is the answer, and there is none before it is on disk.
@@ -375,7 +378,9 @@ impl Membership {
             let body = Body::Ping { seq: self.prober.seq(), forward_to: None };
             self.events.push_back(MembershipEvent::Send { to, body, accuse: None });
         }
-        self.events.push_back(MembershipEvent::Changed { id: self.me, urgency: Urgency::Refutation });
+        // It is told again, by no new event.
+        let after = Follows::Input;
+        self.events.push_back(MembershipEvent::Changed { id: self.me, urgency: Urgency::Refutation, after });
         Heard::Stale
     }
 }

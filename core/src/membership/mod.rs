@@ -39,7 +39,7 @@ pub(crate) use table::{MemberTable, digested};
 
 use crate::model::accusers::Accusers;
 use crate::model::config::{Config, Timings};
-use crate::model::context::{Context, earliest};
+use crate::model::context::{Context, Follows, earliest};
 use crate::model::event::{EventKind, Why};
 use crate::model::id::{EventId, Incarnation, MemberId};
 use crate::model::io::WakeReason;
@@ -58,6 +58,19 @@ use suspicion::Suspicion;
 /// A queue of events that grew beyond this gives its memory back once it is empty.
 const EVENTS_CAPACITY_KEPT: usize = 8;
 
+/// Since when a member is gone, and the event that said so; only the input after a restart.
+#[derive(Clone, Copy, Debug)]
+struct Gone {
+    since: Instant,
+    after: Follows,
+}
+
+impl Gone {
+    const fn restored(since: Instant) -> Self {
+        Self { since, after: Follows::Input }
+    }
+}
+
 /// The component.
 #[derive(Debug)]
 pub(crate) struct Membership {
@@ -71,7 +84,9 @@ pub(crate) struct Membership {
     suspicions: BTreeMap<MemberId, Suspicion>,
     suspicions_due: BTreeSet<(Instant, MemberId)>,
     /// Since when members that are not coming back by themselves are in their state.
-    since: BTreeMap<MemberId, Instant>,
+    since: BTreeMap<MemberId, Gone>,
+    /// The event of the refutation whose incarnation is on its way to the disk.
+    refuted: Option<EventId>,
     prober: Prober,
     relays: Relays,
     health: LocalHealth,
@@ -117,6 +132,7 @@ impl Membership {
             suspicions: BTreeMap::new(),
             suspicions_due: BTreeSet::new(),
             since: BTreeMap::new(),
+            refuted: None,
             prober: Prober::new(now + phase),
             relays: Relays::default(),
             health: LocalHealth::new(timings.local_health_max),
@@ -165,7 +181,7 @@ impl Membership {
         match record.state {
             State::Suspect => record.state = State::Alive,
             State::Confirmed | State::Departed => {
-                self.since.insert(record.id, now);
+                self.since.insert(record.id, Gone::restored(now));
             }
             State::Alive => {}
         }
@@ -256,7 +272,7 @@ impl Membership {
         record: MemberRecord,
         accusers: Accusers,
         why: Why,
-        after: Option<EventId>,
+        after: Follows,
     ) -> EventId {
         let id = record.id;
         let held = self.table.get(&id).copied();
@@ -266,7 +282,7 @@ impl Membership {
         );
         let forgotten = self.planted.has(Bug::SuspicionSurvivesRefutation) && record.state == State::Alive;
         let suspicion = if forgotten { None } else { self.end_suspicion(&id) };
-        let after = after.or(suspicion.map(|s| s.event));
+        let after = after.or(suspicion.map(|s| s.event).into());
         if held.is_some_and(|h| h.incarnation != record.incarnation || record.state > State::Suspect) {
             self.prober.cancel(&id);
         }
@@ -292,7 +308,7 @@ impl Membership {
             State::Confirmed | State::Departed => {
                 ctx.metrics.confirmations += u64::from(record.state == State::Confirmed);
                 if id != self.me {
-                    self.since.insert(id, ctx.now);
+                    self.since.insert(id, Gone { since: ctx.now, after: Follows::Event(event) });
                     self.note_lost(ctx.now);
                     self.plan_housekeeping(ctx.now);
                 }
@@ -301,6 +317,7 @@ impl Membership {
         self.events.push_back(MembershipEvent::Changed {
             id,
             urgency: urgency_of(from, record.state, id == self.me),
+            after: Follows::Event(event),
         });
         event
     }
@@ -345,13 +362,13 @@ impl Membership {
         if !self.banned.insert(id) {
             return false;
         }
-        ctx.event(None, EventKind::Banned { member: id });
+        let banned = ctx.event(ctx.after, EventKind::Banned { member: id });
         if id != self.me
             && let Some(mut record) = self.table.get(&id).copied()
             && record.state != State::Departed
         {
             record.state = State::Departed;
-            self.change(ctx, record, Accusers::default(), Why::Operator, None);
+            self.change(ctx, record, Accusers::default(), Why::Operator, Follows::Event(banned));
         }
         assert!(self.banned.contains(&id), "a ban is final");
         true
@@ -362,7 +379,7 @@ impl Membership {
         self.banned.insert(id);
         if let Some(record) = self.table.get(&id).copied().filter(|_| id != self.me) {
             self.put(MemberRecord { state: State::Departed, ..record });
-            self.since.insert(id, now);
+            self.since.insert(id, Gone::restored(now));
         }
     }
 
@@ -385,7 +402,7 @@ impl Membership {
         own.incarnation = stored.unwrap_or(own.incarnation);
         assert!(own.incarnation >= self.own().incarnation, "an incarnation never goes back");
         own.state = State::Departed;
-        self.change(ctx, own, Accusers::default(), Why::Own, None);
+        self.change(ctx, own, Accusers::default(), Why::Own, ctx.after);
     }
 
     /// A higher incarnation is on disk and may be used.
@@ -398,7 +415,8 @@ impl Membership {
             return;
         }
         own.incarnation = incarnation;
-        self.change(ctx, own, Accusers::default(), Why::Own, None);
+        let after = self.refuted.take().into();
+        self.change(ctx, own, Accusers::default(), Why::Own, after);
         // Whoever accused this member hears it first; the rest of the ring through rumors.
         assert!(self.own().incarnation == incarnation, "a member speaks in the incarnation that it stored");
         for accuser in core::mem::take(&mut self.accused_by) {
@@ -449,9 +467,10 @@ impl Membership {
     pub(crate) fn handle_stall(&mut self, ctx: &mut Context<'_>, stall: Duration) {
         ctx.metrics.stalls += 1;
         let for_ms = u64::try_from(stall.as_millis()).unwrap_or(u64::MAX);
-        let event = ctx.event(None, EventKind::Stalled { for_ms });
+        // Time itself: nothing was handled that could have led to it.
+        let event = ctx.event(Follows::Input, EventKind::Stalled { for_ms });
         if self.health.worse(2) {
-            ctx.event(Some(event), EventKind::LocalHealth { score: self.health.score() });
+            ctx.event(Follows::Event(event), EventKind::LocalHealth { score: self.health.score() });
         }
         let first_round = self.rng.below(self.timings.probe_timeout_ms.max(1));
         self.prober.cancel_all(ctx.now + Duration::from_millis(first_round));

@@ -13,7 +13,8 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::table::MemberTable;
-use crate::model::id::{EventId, InputId, MemberId, ProbeSeq};
+use crate::model::context::Follows;
+use crate::model::id::{InputId, MemberId, ProbeSeq};
 use crate::model::member::{MemberRecord, State};
 use crate::model::rng::Rng;
 use crate::model::time::Instant;
@@ -58,7 +59,7 @@ pub(super) struct Probe {
     /// Its host said that nobody listens.
     pub(super) refused: bool,
     /// The event that gave reason for it.
-    pub(super) cause: Option<EventId>,
+    pub(super) cause: Follows,
 }
 
 impl Probe {

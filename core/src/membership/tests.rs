@@ -62,6 +62,7 @@ impl Bench {
 
     fn act<T>(&mut self, act: impl FnOnce(&mut Membership, &mut Context<'_>) -> T) -> T {
         let mut ctx = Context {
+            after: crate::model::context::Follows::Input,
             now: self.now,
             wall: UnixTime::default(),
             input: InputId(1),

@@ -55,6 +55,39 @@ impl Outputs {
     }
 }
 
+/// What something follows from, besides the input that is being handled. Whoever reports an event says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Follows {
+    /// Nothing but the input itself: a command, a message, a result, the time.
+    Input,
+    /// This earlier event, at once or after a wait that it began.
+    Event(EventId),
+}
+
+impl Follows {
+    /// The event, where there is one.
+    pub(crate) const fn event(self) -> Option<EventId> {
+        match self {
+            Self::Input => None,
+            Self::Event(id) => Some(id),
+        }
+    }
+
+    /// This, or where it is only the input, that.
+    pub(crate) const fn or(self, other: Self) -> Self {
+        match self {
+            Self::Input => other,
+            Self::Event(_) => self,
+        }
+    }
+}
+
+impl From<Option<EventId>> for Follows {
+    fn from(event: Option<EventId>) -> Self {
+        event.map_or(Self::Input, Self::Event)
+    }
+}
+
 /// Passed to every component's verbs.
 pub(crate) struct Context<'a> {
     /// Now, monotonic.
@@ -63,6 +96,8 @@ pub(crate) struct Context<'a> {
     pub(crate) wall: UnixTime,
     /// The input that is being handled.
     pub(crate) input: InputId,
+    /// What the verb follows from: the event of another component that the node carries to this one.
+    pub(crate) after: Follows,
     /// Where outputs go.
     pub(crate) outputs: &'a mut Outputs,
     /// What is counted.
@@ -70,10 +105,11 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Reports a change that follows from the input, and from an earlier event where a timer carries it on.
-    pub(crate) fn event(&mut self, after: Option<EventId>, kind: EventKind) -> EventId {
+    /// Reports a change, and what it follows from.
+    pub(crate) fn event(&mut self, after: Follows, kind: EventKind) -> EventId {
         self.outputs.events += 1;
         let id = EventId(self.outputs.events);
+        let after = after.event();
         assert!(after.is_none_or(|after| after.0 < id.0), "a cause comes before what it causes");
         let event = Event { id, cause: Cause { input: self.input, event: after }, kind };
         self.outputs.push(Output::Event(Box::new(event)));
@@ -88,9 +124,9 @@ impl Context<'_> {
     }
 
     /// Reports that something had to be dropped.
-    pub(crate) fn limit_reached(&mut self, limit: Limit) {
+    pub(crate) fn limit_reached(&mut self, limit: Limit) -> EventId {
         self.metrics.limits_reached += 1;
-        self.event(None, EventKind::LimitReached { limit });
+        self.event(self.after, EventKind::LimitReached { limit })
     }
 }
 

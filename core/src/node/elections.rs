@@ -1,14 +1,15 @@
 //! Elections wired to the rest: services say how fit they are, rumors who belongs to a group, the disk when a vote is
 //! safe; what an election says goes back to the services and to the ring.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::journal::Pending;
+use super::wire_up::Learned;
 use super::{Node, around, ctx, know, transmit};
 use crate::election::{ElectionsEvent, Roll, SIZE_MIN};
 use crate::model::ballot::Message;
-use crate::model::context::Context;
+use crate::model::context::{Context, Follows};
 use crate::model::election::{ElectionId, ElectionPurpose, Fitness, Role};
 use crate::model::id::{MemberId, ServiceGroup};
 use crate::model::limits::ELECTORATE_MAX;
@@ -21,16 +22,22 @@ use crate::wire::swim::Body;
 /// What lies between the elections and the rest of the node.
 #[derive(Debug, Default)]
 pub(super) struct ElectionWires {
-    /// Groups whose elections have yet to hear of a change.
-    due: BTreeSet<ServiceGroup>,
+    /// Groups whose elections have yet to hear of a change, and of which event that is.
+    due: BTreeMap<ServiceGroup, Follows>,
     /// Winners that hand over, with the process that acted as the winner.
     demoting: Vec<(ElectionId, Option<u32>)>,
 }
 
 impl ElectionWires {
     /// The groups whose elections have yet to hear of a change.
-    pub(super) const fn due(&self) -> &BTreeSet<ServiceGroup> {
+    pub(super) const fn due(&self) -> &BTreeMap<ServiceGroup, Follows> {
         &self.due
+    }
+
+    /// A group's elections have to hear of a change; an event says more than none.
+    fn add(&mut self, group: ServiceGroup, after: Follows) {
+        let due = self.due.entry(group).or_insert(after);
+        *due = after.or(*due);
     }
 }
 
@@ -52,16 +59,16 @@ const fn stands(service: &ServiceRumor, purpose: ElectionPurpose) -> bool {
 
 impl Node {
     /// Something that the elections of a group depend on changed: the service here, or who is in the group.
-    pub(super) fn elections_of_group_changed(&mut self, group: &ServiceGroup) {
+    pub(super) fn elections_of_group_changed(&mut self, group: &ServiceGroup, after: Follows) {
         let takes_part = self.elections.of_group(group).next().is_some()
             || self.services.spec_in(group).is_some_and(|spec| spec.topology == Topology::Leader);
         if takes_part {
-            self.election.due.insert(group.clone());
+            self.election.add(group.clone(), after);
         }
     }
 
     /// A member is another than it was, and so are the elections in which it has a seat or may get one.
-    pub(super) fn elections_of_member_changed(&mut self, member: &MemberId) {
+    pub(super) fn elections_of_member_changed(&mut self, member: &MemberId, after: Follows) {
         let serves = |group: &ServiceGroup| {
             self.rumors.get(&RumorKey::Service { group: group.clone(), member: *member }).is_some()
         };
@@ -70,7 +77,9 @@ impl Node {
         };
         let groups: Vec<ServiceGroup> =
             self.elections.ids().filter(concerned).map(|id| id.group.clone()).collect();
-        self.election.due.extend(groups);
+        for group in groups {
+            self.election.add(group, after);
+        }
     }
 
     /// Lets the elections of the groups that changed know what is.
@@ -80,26 +89,26 @@ impl Node {
             return;
         }
         assert!(self.election.due().is_empty(), "elections hear of a change once");
-        for group in groups {
+        for (group, after) in groups {
             let leader = ElectionId::leader(group.clone());
             let ids: BTreeSet<ElectionId> =
                 self.elections.of_group(&group).cloned().chain([leader]).collect();
             for id in ids {
-                self.refresh_election(&id);
+                self.refresh_election(&id, after);
             }
         }
         self.check_demoted();
     }
 
-    fn refresh_election(&mut self, id: &ElectionId) {
+    fn refresh_election(&mut self, id: &ElectionId, after: Follows) {
         let fitness = self.own_fitness(id);
-        self.elections.handle_fitness(ctx!(self), id, fitness);
+        self.elections.handle_fitness(ctx!(self, after), id, fitness);
         // The ring may have told of a winner before there was anything here that takes part.
         if let Some(Rumor::Election(outcome)) = self.rumors.get(&RumorKey::Election(id.clone())).cloned() {
-            self.elections.handle_outcome(ctx!(self), &outcome);
+            self.elections.handle_outcome(ctx!(self, after), &outcome);
         }
         let roll = self.roll(id);
-        self.elections.handle_roll(ctx!(self), id, roll);
+        self.elections.handle_roll(ctx!(self, after), id, roll);
     }
 
     /// How well this member would do; none while the ring knows of no service here that makes it stand.
@@ -159,14 +168,14 @@ impl Node {
             ElectionsEvent::Store { election, write } => {
                 self.journal.store(ctx!(self), alloc::vec![write], true, Pending::Vote(election));
             }
-            ElectionsEvent::Role { election, role } => self.role_changed(&election, role),
+            ElectionsEvent::Role { election, role, after } => self.role_changed(&election, role, after),
             ElectionsEvent::Yield { election } => {
                 let pid = self.services.process_in(&election.group);
-                self.elections_of_group_changed(&election.group);
+                self.elections_of_group_changed(&election.group, Follows::Input);
                 self.election.demoting.push((election, pid));
             }
-            ElectionsEvent::Tell(outcome) => {
-                self.learn(&Rumor::Election(outcome), Priority::Urgent, None);
+            ElectionsEvent::Tell { outcome, after } => {
+                self.learn(&Rumor::Election(outcome), Priority::Urgent, None, after);
             }
         }
     }
@@ -178,13 +187,13 @@ impl Node {
         transmit::alone(ctx!(self), know!(self), record.swim_addr(), &body);
     }
 
-    fn role_changed(&mut self, id: &ElectionId, role: Role) {
+    fn role_changed(&mut self, id: &ElectionId, role: Role, after: Follows) {
         match id.purpose {
             ElectionPurpose::Leader => {}
             ElectionPurpose::Update => return,
         }
         let Some(name) = self.services.name_in(&id.group).cloned() else { return };
-        self.services.handle_role(ctx!(self), around!(self), &name, role);
+        self.services.handle_role(ctx!(self, after), around!(self), &name, role);
     }
 
     /// A leader that hands over has its voters freed once the process that acted as the leader is gone. One that goes
@@ -206,17 +215,21 @@ impl Node {
         outcome: &ElectionRumor,
         from: &MemberId,
     ) -> crate::membership::Heard {
-        let heard = self.learn(&Rumor::Election(outcome.clone()), Priority::Urgent, Some(*from));
+        let rumor = Rumor::Election(outcome.clone());
+        let Learned { heard, after } = self.learn(&rumor, Priority::Urgent, Some(*from), Follows::Input);
         if heard == crate::membership::Heard::New {
-            self.elections.handle_outcome(ctx!(self), outcome);
-            self.elections_of_group_changed(&outcome.election.group);
+            self.elections.handle_outcome(ctx!(self, after), outcome);
+            self.elections_of_group_changed(&outcome.election.group, after);
         }
         heard
     }
 
     /// What the last life knew: who won, and the elections that this member voted in.
     pub(super) fn restore_outcomes(&mut self) {
-        self.election.due.extend(self.elections.ids().map(|id| id.group.clone()));
+        let ids: Vec<ServiceGroup> = self.elections.ids().map(|id| id.group.clone()).collect();
+        for group in ids {
+            self.election.add(group, Follows::Input);
+        }
         let known: Vec<ElectionRumor> = self
             .rumors
             .iter()

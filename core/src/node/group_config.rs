@@ -3,10 +3,11 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::wire_up::Learned;
 use super::{Node, around, ctx};
 use crate::membership::Heard;
 use crate::model::command::{CommandError, Reply};
-use crate::model::context::Context;
+use crate::model::context::{Context, Follows};
 use crate::model::event::EventKind;
 use crate::model::facts::versions_digest;
 use crate::model::id::{FileName, MemberId, RequestId, ServiceGroup};
@@ -134,7 +135,7 @@ impl Node {
             return Heard::Known;
         }
         let had_lost = self.has_lost(&key);
-        let heard = self.learn(rumor, Priority::Normal, from);
+        let Learned { heard, after } = self.learn(rumor, Priority::Normal, from, Follows::Input);
         if heard != Heard::New {
             return heard;
         }
@@ -146,7 +147,7 @@ impl Node {
             if lost {
                 let kind = EventKind::VersionLost { key, version: version.number, winner: version.writer };
                 let ctx = ctx!(self);
-                ctx.event(None, kind);
+                ctx.event(after, kind);
             }
         }
         heard

@@ -6,7 +6,7 @@ use core::time::Duration;
 use super::journal::Pending;
 use super::{Node, Phase, around, ctx, know};
 use crate::model::command::Reply;
-use crate::model::context::Context;
+use crate::model::context::{Context, Follows};
 use crate::model::event::EventKind;
 use crate::model::id::{Incarnation, RequestId};
 use crate::model::io::{Effect, ExitReason, WakeReason};
@@ -17,6 +17,8 @@ use crate::model::time::Instant;
 pub(super) struct Departing {
     reason: ExitReason,
     /// Who asked for it and is told when it is done.
+    /// The event that said so.
+    leaving: Follows,
     requests: Vec<RequestId>,
     step: Step,
     hurried: bool,
@@ -44,21 +46,22 @@ impl Node {
             return;
         }
         assert!(self.phase == Phase::Running, "a node that departs or has exited takes no such command");
-        self.begin_departing(ExitReason::Left, drain);
+        self.begin_departing(ExitReason::Left, drain, Follows::Input);
         self.join_departure(request);
     }
 
-    pub(super) fn begin_departing(&mut self, reason: ExitReason, drain: bool) {
+    pub(super) fn begin_departing(&mut self, reason: ExitReason, drain: bool, after: Follows) {
         assert!(self.phase == Phase::Running, "a node departs once");
         let ctx = ctx!(self);
-        ctx.event(None, EventKind::Leaving);
+        let leaving = Follows::Event(ctx.event(after, EventKind::Leaving));
         self.phase = Phase::Departing(Departing {
             reason,
+            leaving,
             requests: Vec::new(),
             step: Step::Services,
             hurried: false,
         });
-        self.services.handle_leave(ctx!(self), around!(self), drain);
+        self.services.handle_leave(ctx!(self, leaving), around!(self), drain);
     }
 
     pub(super) fn join_departure(&mut self, request: RequestId) {
@@ -102,8 +105,9 @@ impl Node {
 
     /// The incarnation of the farewell is on disk, or cannot be.
     pub(super) fn farewell(&mut self, stored: Option<Incarnation>) {
-        if matches!(self.phase, Phase::Departing(_)) {
-            self.membership.handle_leave(ctx!(self), stored);
+        if let Phase::Departing(departing) = &self.phase {
+            let leaving = departing.leaving;
+            self.membership.handle_leave(ctx!(self, leaving), stored);
             self.wire_up();
             self.announce_departure();
         }

@@ -47,7 +47,7 @@ use crate::election::Elections;
 use crate::membership::Membership;
 use crate::model::census::Census;
 use crate::model::config::Config;
-use crate::model::context::{Context, Outputs, earliest};
+use crate::model::context::{Context, Follows, Outputs, earliest};
 use crate::model::election::{ElectionPurpose, ElectionView};
 use crate::model::event::EventKind;
 use crate::model::id::{Incarnation, MemberId, ServiceGroup, ServiceName};
@@ -109,13 +109,18 @@ pub struct Node {
     collection: Collection,
 }
 
-/// Lends a component what it needs of the node beside itself.
+/// Lends a component what it needs of the node beside itself. A verb that the input leads to directly follows from that
+/// alone; where the node carries one component's event to another, the event is named.
 macro_rules! ctx {
     ($node:ident) => {
+        ctx!($node, $crate::model::context::Follows::Input)
+    };
+    ($node:ident, $after:expr) => {
         &mut Context {
             now: $node.clock.now(),
             wall: $node.clock.wall(),
             input: $node.clock.input(),
+            after: $after,
             outputs: &mut $node.outputs,
             metrics: &mut $node.metrics,
         }
@@ -209,7 +214,14 @@ impl Node {
         let clock = Clock::new(now, wall);
         let (mut outputs, mut metrics) = (Outputs::default(), Metrics::default());
         let input = clock.input();
-        let ctx = &mut Context { now, wall, input, outputs: &mut outputs, metrics: &mut metrics };
+        let ctx = &mut Context {
+            now,
+            wall,
+            input,
+            after: Follows::Input,
+            outputs: &mut outputs,
+            metrics: &mut metrics,
+        };
         let beginning = Beginning::new(&config, snapshot.services, snapshot.running);
         let services = Services::new(ctx, &around, beginning, root.fork(stream::SERVICES));
         let elections = Elections::new(&config, me, snapshot.votes, root.fork(stream::ELECTIONS), now);
@@ -292,10 +304,11 @@ impl Node {
         self.phase = Phase::Running;
         let kind = EventKind::Started { member: self.me, incarnation, restored: self.journal.is_restored() };
         let ctx = ctx!(self);
-        ctx.event(None, kind);
+        // Its identity is on the disk, which is the input.
+        let started = ctx.event(Follows::Input, kind);
         if self.membership.is_banned(&self.me) {
             // An operator was faster than the disk.
-            return self.begin_departing(ExitReason::Departed, true);
+            return self.begin_departing(ExitReason::Departed, true, Follows::Event(started));
         }
         self.withdraw_restored_services();
         self.restore_outcomes();

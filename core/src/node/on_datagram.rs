@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 
 use super::{Node, ctx};
 use crate::model::channel::Channel;
-use crate::model::context::Context;
+use crate::model::context::{Context, Follows};
 use crate::model::error::DecodeError;
 use crate::model::event::EventKind;
 use crate::model::member::MemberRecord;
@@ -75,7 +75,7 @@ impl Node {
         self.metrics.decode_errors += 1;
         self.metrics.messages_sealed += u64::from(error == DecodeError::Encrypted);
         let ctx = ctx!(self);
-        ctx.event(None, EventKind::DecodeFailed { from, channel, error: error.to_string() });
+        ctx.event(Follows::Input, EventKind::DecodeFailed { from, channel, error: error.to_string() });
     }
 
     /// Reports parts of a message that were left out, once for the message.
@@ -86,7 +86,7 @@ impl Node {
         self.metrics.parts_skipped += u64::from(parts);
         let ctx = ctx!(self);
         let error = DecodeError::Skipped { parts }.to_string();
-        ctx.event(None, EventKind::DecodeFailed { from, channel, error });
+        ctx.event(Follows::Input, EventKind::DecodeFailed { from, channel, error });
     }
 
     pub(super) fn on_refused(&mut self, to: SocketAddr) {

@@ -6,7 +6,7 @@ use super::journal::Pending;
 use super::{Node, Phase, around, ctx, know};
 use crate::model::command::CommandError;
 use crate::model::command::Reply;
-use crate::model::context::Context;
+use crate::model::context::{Context, Follows};
 use crate::model::event::EventKind;
 use crate::model::id::EffectId;
 use crate::model::io::EffectResult;
@@ -23,7 +23,7 @@ impl Node {
         let Some((pending, failure)) = self.journal.answered(effect, result) else { return };
         if let Some(reason) = &failure {
             let ctx = ctx!(self);
-            ctx.event(None, EventKind::PersistFailed { reason: reason.clone() });
+            ctx.event(Follows::Input, EventKind::PersistFailed { reason: reason.clone() });
         }
         let stored = failure.is_none();
         assert!(

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::elections::electorate_min;
 use super::{Node, ctx};
 use crate::membership::Heard;
-use crate::model::context::Context;
+use crate::model::context::{Context, Follows};
 use crate::model::id::{Incarnation, ServiceGroup};
 use crate::model::limits::{Limit, RUMOR_BYTES_MAX};
 use crate::model::planted::Bug;
@@ -69,7 +69,9 @@ impl Node {
         let held = self.rumors.get(&rumor.key()).map_or(0, Rumor::number);
         rumor.restate(Incarnation(held).max(above).next());
         assert!(rumor.number() >= held, "what is stated never goes back");
-        self.learn(&rumor, Priority::Normal, None);
+        let key = rumor.key();
+        let after = key.group().map_or(Follows::Input, |group| self.services.follows(group));
+        self.learn(&rumor, Priority::Normal, None, after);
     }
 
     /// How an own service is.

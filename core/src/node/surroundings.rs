@@ -1,6 +1,6 @@
 //! What services may ask about the ring, out of membership and rumors: the groups that concern them and no others.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::ToString as _;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -10,7 +10,7 @@ use super::group_config::{config_of, files_of};
 use super::knowledge::Knowledge;
 use super::{Node, around, ctx};
 use crate::model::census::Census;
-use crate::model::context::{Context, earliest};
+use crate::model::context::{Context, Follows, earliest};
 use crate::model::facts::{GroupConfig, GroupFile};
 use crate::model::id::{MemberId, ServiceGroup};
 use crate::model::io::WakeReason;
@@ -25,13 +25,14 @@ const DEBOUNCE_MS: u64 = 50;
 /// Groups of which the ring has said something new, and when services hear of it.
 #[derive(Debug)]
 pub(super) struct News {
-    groups: BTreeSet<ServiceGroup>,
+    /// Which, and by which event.
+    groups: BTreeMap<ServiceGroup, Follows>,
     at: Instant,
 }
 
 impl Default for News {
     fn default() -> Self {
-        Self { groups: BTreeSet::new(), at: Instant::FAR_FUTURE }
+        Self { groups: BTreeMap::new(), at: Instant::FAR_FUTURE }
     }
 }
 
@@ -41,17 +42,17 @@ impl News {
         earliest([(self.at, WakeReason::Service)])
     }
 
-    fn add(&mut self, now: Instant, group: ServiceGroup) {
-        self.groups.insert(group);
+    fn add(&mut self, now: Instant, group: ServiceGroup, after: Follows) {
+        self.groups.insert(group, after);
         if self.at == Instant::FAR_FUTURE {
             self.at = now + Duration::from_millis(DEBOUNCE_MS);
         }
         assert!(!self.groups.is_empty() && self.at < Instant::FAR_FUTURE, "news are told");
     }
 
-    fn take(&mut self) -> Vec<ServiceGroup> {
+    fn take(&mut self) -> BTreeMap<ServiceGroup, Follows> {
         assert!(!self.groups.is_empty(), "news are told when there are some");
-        core::mem::take(self).groups.into_iter().collect()
+        core::mem::take(self).groups
     }
 }
 
@@ -102,21 +103,21 @@ impl Around for Surroundings<'_> {
 
 impl Node {
     /// The ring has said something new of this group: services that it concerns hear of it a little later.
-    pub(super) fn group_changed(&mut self, group: &ServiceGroup) {
+    pub(super) fn group_changed(&mut self, group: &ServiceGroup, after: Follows) {
         if !self.services.watches(group) {
             return;
         }
-        self.news.add(self.clock.now(), group.clone());
+        self.news.add(self.clock.now(), group.clone(), after);
     }
 
     /// This member is another than it was, and so are the groups that it serves.
-    pub(super) fn groups_of_member_changed(&mut self, id: &MemberId) {
+    pub(super) fn groups_of_member_changed(&mut self, id: &MemberId, after: Follows) {
         let serves = |group: &&ServiceGroup| {
             self.rumors.get(&RumorKey::Service { group: (*group).clone(), member: *id }).is_some()
         };
         let groups: Vec<ServiceGroup> = self.services.watched().filter(serves).cloned().collect();
         for group in groups {
-            self.group_changed(&group);
+            self.group_changed(&group, after);
         }
     }
 

@@ -20,7 +20,7 @@ use super::knowledge::{Knowledge, is_inside};
 use super::{Node, ctx, know, transmit};
 use crate::membership::Heard;
 use crate::model::config::Timings;
-use crate::model::context::{Context, earliest};
+use crate::model::context::{Context, Follows, earliest};
 use crate::model::digest::BUCKETS;
 use crate::model::event::EventKind;
 use crate::model::id::MemberId;
@@ -112,7 +112,8 @@ impl Exchange<'_, '_> {
 
     fn report(&mut self, with: MemberId, learned: u32, sent: u32) {
         assert!(learned > 0 || sent > 0, "an exchange without a difference is not worth a word");
-        self.ctx.event(None, EventKind::Synced { with, learned, sent });
+        // What the other side sent is the input.
+        self.ctx.event(Follows::Input, EventKind::Synced { with, learned, sent });
     }
 
     /// Sends what the other side can compare.

@@ -52,7 +52,8 @@ pub(super) fn rumor(ctx: &mut Context<'_>, know: Knowledge<'_>, to: SocketAddr, 
 /// Sends a stream message from this member.
 pub(super) fn stream(ctx: &mut Context<'_>, know: Knowledge<'_>, to: SocketAddr, body: &stream::Body) {
     let Some(bytes) = stream::encode(member_to_wire(&know.own_word()), body) else {
-        return ctx.limit_reached(Limit::StreamBytes);
+        ctx.limit_reached(Limit::StreamBytes);
+        return;
     };
     assert!(bytes.len() <= STREAM_BYTES_MAX, "what is sent fits into a stream message");
     ctx.metrics.streams_sent += 1;

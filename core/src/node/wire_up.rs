@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 use super::journal::Pending;
 use super::{Node, Phase, ctx, know, transmit};
 use crate::membership::{Heard, MembershipEvent, Urgency};
-use crate::model::context::Context;
+use crate::model::context::{Context, Follows};
 use crate::model::event::EventKind;
 use crate::model::id::{MemberId, ProbeSeq, ServiceGroup};
 use crate::model::io::ExitReason;
@@ -18,6 +18,13 @@ use crate::rumor::{Inserted, Priority};
 use crate::service::{Announcement, ServiceEvent};
 use crate::wire::stream;
 use crate::wire::swim::Body;
+
+/// What a rumor was worth.
+pub(super) struct Learned {
+    pub(super) heard: Heard,
+    /// What follows from it: the event that says that it was accepted, where it was.
+    pub(super) after: Follows,
+}
 
 impl Node {
     /// Carries out what components ask for, until none asks for more.
@@ -52,7 +59,7 @@ impl Node {
                 transmit::stream(ctx!(self), know!(self), to, &stream::Body::Ping { seq });
             }
             MembershipEvent::Join { swim, gossip } => self.join(swim, gossip),
-            MembershipEvent::Changed { id, urgency } => self.on_member_changed(&id, urgency),
+            MembershipEvent::Changed { id, urgency, after } => self.on_member_changed(&id, urgency, after),
             MembershipEvent::Healed { id } => self.sync_soon_with(&id),
             MembershipEvent::TellBan { id, to } => self.tell_ban(&id, to),
             MembershipEvent::Raise { incarnation } => {
@@ -61,7 +68,7 @@ impl Node {
                     self.membership.handle_raised(ctx!(self), incarnation);
                 }
             }
-            MembershipEvent::Forgotten { id } => self.on_member_forgotten(&id),
+            MembershipEvent::Forgotten { id, after } => self.on_member_forgotten(&id, after),
         }
     }
 
@@ -73,7 +80,7 @@ impl Node {
         self.begin_sync(gossip);
     }
 
-    fn on_member_changed(&mut self, id: &MemberId, urgency: Urgency) {
+    fn on_member_changed(&mut self, id: &MemberId, urgency: Urgency, after: Follows) {
         let key = RumorKey::Member(*id);
         let priority = match urgency {
             Urgency::Refutation => Priority::Urgent,
@@ -82,29 +89,29 @@ impl Node {
         };
         self.start_heat(key.clone(), priority);
         self.mark_dirty(key);
-        self.groups_of_member_changed(id);
-        self.elections_of_member_changed(id);
+        self.groups_of_member_changed(id, after);
+        self.elections_of_member_changed(id, after);
         let departed = self.membership.table().get(id).is_some_and(|r| r.state == State::Departed);
         if departed && *id != self.me {
-            self.forget_services_of(id);
+            self.forget_services_of(id, after);
         }
     }
 
-    fn on_member_forgotten(&mut self, id: &MemberId) {
+    fn on_member_forgotten(&mut self, id: &MemberId, after: Follows) {
         let key = RumorKey::Member(*id);
         self.gossip.stop(&key);
         self.mark_dirty(key);
-        self.elections_of_member_changed(id);
-        self.forget_services_of(id);
+        self.elections_of_member_changed(id, after);
+        self.forget_services_of(id, after);
     }
 
-    fn forget_services_of(&mut self, id: &MemberId) {
+    fn forget_services_of(&mut self, id: &MemberId, after: Follows) {
         assert!(*id != self.me, "a member forgets the services of others");
         for key in self.rumors.forget_owned_by(id) {
             self.gossip.stop(&key);
             if let Some(group) = key.group() {
-                self.group_changed(group);
-                self.elections_of_group_changed(group);
+                self.group_changed(group, after);
+                self.elections_of_group_changed(group, after);
             }
             self.mark_dirty(key);
         }
@@ -118,7 +125,8 @@ impl Node {
 
     pub(super) fn on_service_event(&mut self, event: ServiceEvent) {
         if let Some(group) = self.group_concerned(&event) {
-            self.elections_of_group_changed(&group);
+            // A change of state says itself what follows from it.
+            self.elections_of_group_changed(&group, Follows::Input);
         }
         match event {
             ServiceEvent::Effect { errand, effect } => {
@@ -127,9 +135,14 @@ impl Node {
                 self.services.handle_effect_begun(id, errand);
             }
             ServiceEvent::Reply(request, reply) => self.reply(request, reply),
-            ServiceEvent::Changed { service, from, to, reason } => {
+            ServiceEvent::Changed { service, from, to, reason, after } => {
                 let ctx = ctx!(self);
-                ctx.event(None, EventKind::ServiceChanged { service, from, to, reason });
+                let kind = EventKind::ServiceChanged { service: service.clone(), from, to, reason };
+                let event = ctx.event(after, kind);
+                self.services.handle_reported(&service, event);
+                if let Some(group) = self.services.group_of(&service).cloned() {
+                    self.elections_of_group_changed(&group, Follows::Event(event));
+                }
             }
             ServiceEvent::Announce(announcement) => self.announce(announcement),
             ServiceEvent::Health { group, health } => self.tell_health(group, health),
@@ -175,7 +188,8 @@ impl Node {
             // Nobody could ever retract it.
             return Heard::Known;
         }
-        self.learn(rumor, Priority::Normal, Some(*from))
+        // Another member's word is the input.
+        self.learn(rumor, Priority::Normal, Some(*from), Follows::Input).heard
     }
 
     fn hear_departure(&mut self, rumor: &Rumor, member: MemberId, from: &MemberId) -> Heard {
@@ -197,43 +211,50 @@ impl Node {
         from: Option<MemberId>,
     ) -> Heard {
         assert!(rumor.key() == RumorKey::Departure(member), "a ban is kept under the member's id");
-        let heard = self.learn(rumor, Priority::Urgent, from);
+        let Learned { heard, after } = self.learn(rumor, Priority::Urgent, from, Follows::Input);
         if heard == Heard::New {
-            self.membership.handle_ban(ctx!(self), member);
+            self.membership.handle_ban(ctx!(self, after), member);
             assert!(self.membership.is_banned(&member), "a ban that is known is applied");
             if member == self.me && matches!(self.phase, Phase::Running) {
-                self.begin_departing(ExitReason::Departed, true);
+                self.begin_departing(ExitReason::Departed, true, after);
             }
         }
         heard
     }
 
     /// Joins a rumor into the store; what is new is told on and kept.
-    pub(super) fn learn(&mut self, rumor: &Rumor, priority: Priority, from: Option<MemberId>) -> Heard {
+    pub(super) fn learn(
+        &mut self,
+        rumor: &Rumor,
+        priority: Priority,
+        from: Option<MemberId>,
+        after: Follows,
+    ) -> Learned {
         assert!(from != Some(self.me), "what a member says itself has no teller");
         match self.rumors.insert(self.clock.now(), rumor) {
             Inserted::New => {
                 let key = rumor.key();
                 assert!(self.rumors.get(&key).is_some(), "what is new is kept");
                 let ctx = ctx!(self);
-                ctx.event(None, EventKind::RumorAccepted { key: key.clone(), from });
+                let accepted = ctx.event(after, EventKind::RumorAccepted { key: key.clone(), from });
+                let after = Follows::Event(accepted);
                 self.start_heat(key.clone(), priority);
                 if let Some(group) = key.group() {
-                    self.group_changed(group);
+                    self.group_changed(group, after);
                 }
                 self.mark_dirty(key);
                 self.plan_collection();
                 if let Rumor::Service(service) = rumor {
-                    self.elections_of_group_changed(&service.group);
+                    self.elections_of_group_changed(&service.group, after);
                 }
-                Heard::New
+                Learned { heard: Heard::New, after }
             }
-            Inserted::Known => Heard::Known,
-            Inserted::Stale => Heard::Stale,
+            Inserted::Known => Learned { heard: Heard::Known, after },
+            Inserted::Stale => Learned { heard: Heard::Stale, after },
             Inserted::Refused => {
                 let ctx = ctx!(self);
                 ctx.limit_reached(Limit::Rumors);
-                Heard::Known
+                Learned { heard: Heard::Known, after }
             }
         }
     }

@@ -12,6 +12,7 @@ use crate::model::id::{RequestId, ServiceName};
 use crate::model::io::Effect;
 use crate::model::limits::{self, Limit};
 use crate::model::service::{DesiredState, ServiceSpec, ServiceState, SpecChange};
+use crate::service::Impulse;
 use crate::service::around::Around;
 use crate::service::event::ServiceEvent;
 use crate::service::purpose::{Errand, Leaving, Purpose};
@@ -117,12 +118,15 @@ impl Services {
                 self.check(&spec).map(|()| Change::new(request, spec)).map_err(Reply::Failed)
             }
             (Some(_), Ask::Drain { timeout_ms }) => {
-                return self
-                    .step(ctx, around, name, |instance, env| instance.drain(request, timeout_ms, env));
+                return self.step(ctx, around, name, Impulse::Outside(ctx.after), |instance, env| {
+                    instance.drain(request, timeout_ms, env);
+                });
             }
             (Some(_), Ask::Undrain) => {
                 let mut drained = false;
-                self.step(ctx, around, name, |instance, env| drained = instance.undrain(env));
+                self.step(ctx, around, name, Impulse::Outside(ctx.after), |instance, env| {
+                    drained = instance.undrain(env);
+                });
                 Err(if drained { Reply::Done } else { Reply::Unchanged })
             }
         };
@@ -136,7 +140,7 @@ impl Services {
     /// mind.
     fn start_again(&mut self, ctx: &mut Context<'_>, around: &dyn Around, name: &ServiceName) -> Reply {
         let mut rested = false;
-        self.step(ctx, around, name, |instance, env| {
+        self.step(ctx, around, name, Impulse::Outside(ctx.after), |instance, env| {
             rested = instance.is_given_a_rest();
             instance.forgive(env);
             instance.reconcile(env);
@@ -237,11 +241,12 @@ impl Services {
             && let Some(spec) = replacement.take()
         {
             self.create(ctx, around, *spec, None, "its spec is stored");
-            self.step(ctx, around, name, |instance, env| instance.reconcile(env));
+            let impulse = Impulse::Outside(ctx.after);
+            self.step(ctx, around, name, impulse, |instance, env| instance.reconcile(env));
             return;
         }
         // One step, because a service that is to go and has no process is gone when the step ends.
-        self.step(ctx, around, name, |instance, env| {
+        self.step(ctx, around, name, Impulse::Outside(ctx.after), |instance, env| {
             match replacement {
                 Some(spec) => instance.replace_spec(*spec, env),
                 None => instance.remove(),
@@ -260,11 +265,13 @@ impl Services {
             if slot.instance.as_ref().is_some_and(Instance::is_removed) {
                 assert!(slot.change.is_none(), "a service that is forgotten has no change under way");
                 slot.instance = None;
+                let after = slot.last.into();
                 self.outbox.tell(ServiceEvent::Changed {
                     service: name.clone(),
                     from: Some(ServiceState::Down),
                     to: None,
                     reason: String::from("unloaded"),
+                    after,
                 });
                 self.watch();
             } else if slot.is_empty() {

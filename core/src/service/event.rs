@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::model::command::Reply;
+use crate::model::context::Follows;
 use crate::model::id::{RequestId, ServiceGroup, ServiceName};
 use crate::model::ident::PackageIdent;
 use crate::model::io::Effect;
@@ -23,6 +24,8 @@ pub(crate) enum ServiceEvent {
         to: Option<ServiceState>,
         /// Why, for people.
         reason: String,
+        /// What it follows from.
+        after: Follows,
     },
     /// Something for the runtime to do.
     Effect {

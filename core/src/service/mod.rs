@@ -57,9 +57,9 @@ pub(crate) use event::{Announcement, ServiceEvent};
 
 use crate::model::command::{CommandError, Reply};
 use crate::model::config::{Config, Timings};
-use crate::model::context::{Context, earliest};
+use crate::model::context::{Context, Follows, earliest};
 use crate::model::election::{Fitness, Role};
-use crate::model::id::{EffectId, RequestId, ServiceGroup, ServiceName};
+use crate::model::id::{EffectId, EventId, RequestId, ServiceGroup, ServiceName};
 use crate::model::io::{EffectResult, WakeReason};
 use crate::model::planted::{Bug, Planted};
 use crate::model::rng::Rng;
@@ -78,6 +78,17 @@ struct Slot {
     instance: Option<Instance>,
     change: Option<Change>,
     waiting: VecDeque<(RequestId, Ask)>,
+    /// The event that moved it last: its own, or the one that it was told of.
+    last: Option<EventId>,
+}
+
+/// What lets a service take a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Impulse {
+    /// Something from outside: an operator, a process that ended by itself, the event of another component.
+    Outside(Follows),
+    /// What the service's last event began goes on: a wait is over, an effect has its result.
+    Onward,
 }
 
 impl Slot {
@@ -180,7 +191,7 @@ impl Services {
                 self.outbox.tell(ServiceEvent::Reply(request, refusal));
             }
         }
-        self.reconcile_all(ctx, around);
+        self.reconcile_all(ctx, around, Impulse::Outside(ctx.after));
     }
 
     /// While leaving: skips what is waited for; the second time kills what still runs.
@@ -191,24 +202,31 @@ impl Services {
             Leaving::Hurried | Leaving::Killing => Leaving::Killing,
         };
         assert!(self.leaving > Leaving::Polite { drain: true }, "a supervisor that leaves never slows down");
-        self.reconcile_all(ctx, around);
+        self.reconcile_all(ctx, around, Impulse::Outside(ctx.after));
     }
 
     /// Takes the steps whose time has come.
     pub(crate) fn handle_timeout(&mut self, ctx: &mut Context<'_>, around: &dyn Around) {
-        self.reconcile_all(ctx, around);
+        self.reconcile_all(ctx, around, Impulse::Onward);
     }
 
-    /// What the ring says of these groups has changed.
+    /// What the ring says of these groups has changed, by these events.
     pub(crate) fn handle_facts(
         &mut self,
         ctx: &mut Context<'_>,
         around: &dyn Around,
-        groups: &[ServiceGroup],
+        groups: &BTreeMap<ServiceGroup, Follows>,
     ) {
         let names: Vec<ServiceName> = self.slots.keys().cloned().collect();
         for name in names {
-            self.step(ctx, around, &name, |instance, env| instance.facts_changed(groups, env));
+            let instance = self.slots.get(&name).and_then(|slot| slot.instance.as_ref());
+            let mut of_concern =
+                groups.iter().filter(|(group, _)| instance.is_some_and(|i| i.is_concerned(group)));
+            if let Some((_, after)) = of_concern.next_back() {
+                let moves = instance.is_some_and(Instance::follows_facts);
+                let impulse = if moves { Impulse::Outside(*after) } else { Impulse::Onward };
+                self.step(ctx, around, &name, impulse, Instance::facts_changed);
+            }
         }
     }
 
@@ -220,7 +238,7 @@ impl Services {
         service: &ServiceName,
     ) -> bool {
         let known = self.slots.get(service).is_some_and(|slot| slot.instance.is_some());
-        self.step(ctx, around, service, Instance::render_again);
+        self.step(ctx, around, service, Impulse::Outside(ctx.after), Instance::render_again);
         known
     }
 
@@ -232,7 +250,8 @@ impl Services {
         service: &ServiceName,
         role: Role,
     ) {
-        self.step(ctx, around, service, |instance, env| instance.handle_role(role, env));
+        let impulse = Impulse::Outside(ctx.after);
+        self.step(ctx, around, service, impulse, |instance, env| instance.handle_role(role, env));
     }
 
     /// The effect that an event asked for has this number.
@@ -262,10 +281,38 @@ impl Services {
                 self.finish_change(ctx, around, &name, Some(reason));
             }
             (Purpose::Persist, _) => self.finish_change(ctx, around, &name, None),
-            _ => self.step(ctx, around, &name, |instance, env| instance.handle_result(purpose, result, env)),
+            _ => {
+                let impulse = self.impulse_of(ctx, &name, result);
+                self.step(ctx, around, &name, impulse, |instance, env| {
+                    instance.handle_result(purpose, result, env);
+                });
+            }
         }
         self.check_all_stopped();
         true
+    }
+
+    /// What a result means for the chain of causes: a process that ends by itself begins a new one.
+    fn impulse_of(&self, ctx: &Context<'_>, name: &ServiceName, result: &EffectResult) -> Impulse {
+        let instance = self.slots.get(name).and_then(|slot| slot.instance.as_ref());
+        let is_told_to_end = instance.is_some_and(Instance::is_stopping);
+        match result {
+            EffectResult::Exited(_) if !is_told_to_end => Impulse::Outside(ctx.after),
+            _ => Impulse::Onward,
+        }
+    }
+
+    /// A service's change of state was reported as this event.
+    pub(crate) fn handle_reported(&mut self, service: &ServiceName, event: EventId) {
+        if let Some(slot) = self.slots.get_mut(service) {
+            slot.last = Some(event);
+        }
+    }
+
+    /// What follows from the service of a group follows from this; only from the input once it is unloaded.
+    pub(crate) fn follows(&self, group: &ServiceGroup) -> Follows {
+        let of_group = |slot: &&Slot| slot.instance.as_ref().is_some_and(|i| i.group() == group);
+        self.slots.values().find(of_group).and_then(|slot| slot.last).into()
     }
 
     /// When [`Self::handle_timeout`] is due; none while only a command or a result can move a service.
@@ -348,6 +395,7 @@ impl Services {
         kept: Option<RunningService>,
         reason: &str,
     ) {
+        let after = ctx.after;
         let name = spec.name();
         // An organization can make a restored group too long; `prepare` reports that, the name still stands.
         let group = spec.service_group(self.org.as_deref()).or_else(|_| spec.service_group(None));
@@ -356,6 +404,7 @@ impl Services {
         assert!(is_new, "a service is created once");
         let mut env = Env {
             ctx,
+            after,
             around,
             leaving: self.leaving,
             org: self.org.as_deref(),
@@ -380,10 +429,18 @@ impl Services {
         ctx: &mut Context<'_>,
         around: &dyn Around,
         name: &ServiceName,
+        impulse: Impulse,
         act: impl FnOnce(&mut Instance, &mut Env<'_, '_>),
     ) {
+        let last = self.slots.get_mut(name).map(|slot| &mut slot.last);
+        let after = match (impulse, last) {
+            (Impulse::Outside(Follows::Event(event)), Some(last)) => Follows::Event(*last.insert(event)),
+            (Impulse::Outside(after), _) => after,
+            (Impulse::Onward, last) => last.and_then(|last| *last).into(),
+        };
         let mut env = Env {
             ctx,
+            after,
             around,
             leaving: self.leaving,
             org: self.org.as_deref(),
@@ -398,10 +455,10 @@ impl Services {
         self.tidy(ctx, around, name);
     }
 
-    fn reconcile_all(&mut self, ctx: &mut Context<'_>, around: &dyn Around) {
+    fn reconcile_all(&mut self, ctx: &mut Context<'_>, around: &dyn Around, impulse: Impulse) {
         let names: Vec<ServiceName> = self.slots.keys().cloned().collect();
         for name in names {
-            self.step(ctx, around, &name, |instance, env| instance.reconcile(env));
+            self.step(ctx, around, &name, impulse, |instance, env| instance.reconcile(env));
         }
         self.check_all_stopped();
     }

@@ -29,7 +29,8 @@ pub struct Event {
     pub kind: EventKind,
 }
 
-/// What led to an event: always an input, and, where a timer carries something on, the event that set the timer.
+/// What led to an event: always an input, and the earlier event that it follows from. Where there is none, the input itself
+/// led to it: a command, a message, a process that ended, the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cause {
     /// The input that was being handled.

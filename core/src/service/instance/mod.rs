@@ -49,7 +49,7 @@ use super::backoff::Backoff;
 use super::binds;
 use super::work::{Work, Works};
 use crate::model::command::StopHow;
-use crate::model::context::Context;
+use crate::model::context::{Context, Follows};
 use crate::model::facts::Facts;
 use crate::model::id::{RequestId, ServiceGroup, ServiceName};
 use crate::model::io::{Effect, EffectResult};
@@ -74,6 +74,8 @@ use wish::Wish;
 /// What every step of a service may use.
 pub(super) struct Env<'a, 'c> {
     pub(super) ctx: &'a mut Context<'c>,
+    /// What the step follows from.
+    pub(super) after: Follows,
     pub(super) around: &'a dyn Around,
     pub(super) leaving: Leaving,
     pub(super) org: Option<&'a str>,
@@ -131,6 +133,7 @@ impl Instance {
             from: None,
             to: Some(ServiceState::Loaded),
             reason: String::from(reason),
+            after: env.after,
         });
         Self {
             name,
@@ -250,6 +253,11 @@ impl Instance {
         self.wish.is_up() && env.leaving == Leaving::No
     }
 
+    /// Whether its process is to end by this supervisor's will.
+    pub(super) const fn is_stopping(&self) -> bool {
+        self.progress.is_stopping()
+    }
+
     /// Takes the next step towards what is wanted, if one is due. Idempotent.
     pub(super) fn reconcile(&mut self, env: &mut Env<'_, '_>) {
         let wanted = self.is_wanted(env);
@@ -324,19 +332,23 @@ impl Instance {
         }
     }
 
-    /// What the ring says of these groups has changed.
-    pub(super) fn facts_changed(&mut self, groups: &[ServiceGroup], env: &mut Env<'_, '_>) {
+    /// Whether the ring's word of a group matters to it.
+    pub(super) fn is_concerned(&self, group: &ServiceGroup) -> bool {
         let binds = &self.spec().binds;
+        *group == self.group || binds.iter().any(|b| binds::parse(b).is_some_and(|(_, g)| g == *group))
+    }
+
+    /// Whether the ring's word can move it now: it waits for the ring, or its files are written again.
+    pub(super) fn follows_facts(&self) -> bool {
+        self.progress.phase() == Phase::Waiting || self.progress.is_running()
+    }
+
+    /// What the ring says of a group that concerns it has changed.
+    pub(super) fn facts_changed(&mut self, env: &mut Env<'_, '_>) {
         assert!(
             !self.progress.has_kept() || self.progress.phase() == Phase::New,
             "a process is adopted at once"
         );
-        let concerns = |group: &ServiceGroup| {
-            *group == self.group || binds.iter().any(|b| binds::parse(b).is_some_and(|(_, g)| g == *group))
-        };
-        if !groups.iter().any(concerns) {
-            return;
-        }
         self.progress.reconsider();
         if self.files.package().is_some() && self.progress.is_running() {
             self.works.want(Work::Render, env.now());
@@ -395,6 +407,7 @@ impl Instance {
                 from: Some(from),
                 to: Some(to),
                 reason: reason.to_string(),
+                after: env.after,
             });
         }
         if phase == Phase::Idle {

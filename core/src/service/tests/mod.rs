@@ -36,6 +36,7 @@ macro_rules! ctx {
             now: $world.now,
             wall: WALL,
             input: InputId(0),
+            after: $crate::model::context::Follows::Input,
             outputs: &mut $world.outputs,
             metrics: &mut $world.metrics,
         }
@@ -178,7 +179,7 @@ impl World {
                     self.take_effect(id, effect);
                 }
                 ServiceEvent::Reply(request, reply) => self.take_reply(request, reply),
-                ServiceEvent::Changed { service, from, to, reason } => {
+                ServiceEvent::Changed { service, from, to, reason, .. } => {
                     assert!(!reason.is_empty());
                     assert_eq!(self.states.get(&service).copied(), from, "{service}: {reason}");
                     assert_ne!(from, to, "{service}: {reason}");
@@ -456,7 +457,9 @@ impl World {
     }
 
     fn facts(&mut self, group: &str) {
-        self.services.handle_facts(ctx!(self), &self.ring, &[group.parse().expect("valid")]);
+        let group = group.parse().expect("valid");
+        let news = BTreeMap::from([(group, crate::model::context::Follows::Input)]);
+        self.services.handle_facts(ctx!(self), &self.ring, &news);
         self.drain();
     }
 
@@ -598,7 +601,8 @@ fn machine(
     let org = Some(String::from("acme"));
     let begin = Beginning { timings: &timings, org, planted: Planted::default(), specs, running };
     let (outputs, metrics) = (&mut Outputs::default(), &mut Metrics::default());
-    let ctx = &mut Context { now, wall: WALL, input: InputId(0), outputs, metrics };
+    let after = crate::model::context::Follows::Input;
+    let ctx = &mut Context { now, wall: WALL, input: InputId(0), after, outputs, metrics };
     Services::new(ctx, around, begin, Rng::from_seed([3; 32]))
 }
 
