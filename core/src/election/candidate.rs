@@ -178,7 +178,7 @@ impl Instance {
                 self.count_votes(env);
             }
             Stance::Leading(_) => self.own_raise_stored(env),
-            _ => {}
+            Stance::Campaigning(_) | Stance::Idle => {}
         }
     }
 

@@ -492,7 +492,7 @@ impl Instance {
         let (status, _) = self.status(me, now, Planted::default());
         let acting_until = match &self.stance {
             Stance::Leading(leading) => leading.acts_until().filter(|until| *until > now),
-            _ => None,
+            Stance::Idle | Stance::Campaigning(_) => None,
         };
         let leads = self.leads().is_some();
         assert!(acting_until.is_none() || leads, "only a leader acts as one");
@@ -510,7 +510,7 @@ impl Instance {
     pub(super) fn leads(&self) -> Option<(u64, Instant)> {
         match &self.stance {
             Stance::Leading(leading) => leading.acts_until().map(|until| (leading.term, until)),
-            _ => None,
+            Stance::Idle | Stance::Campaigning(_) => None,
         }
     }
 

@@ -198,7 +198,18 @@ impl Journal {
         let failure = match result {
             EffectResult::Persisted => None,
             EffectResult::PersistFailed(reason) => Some(reason),
-            _ => return None,
+            EffectResult::Prepared(_)
+            | EffectResult::PrepareFailed { .. }
+            | EffectResult::Spawned { .. }
+            | EffectResult::SpawnFailed { .. }
+            | EffectResult::Exited(_)
+            | EffectResult::Signalled
+            | EffectResult::Rendered(_)
+            | EffectResult::RenderFailed { .. }
+            | EffectResult::HookEnded(_)
+            | EffectResult::HealthChecked { .. }
+            | EffectResult::Inflight(_)
+            | EffectResult::Leased => return None,
         };
         self.pending.remove(&effect).map(|pending| (pending, failure))
     }

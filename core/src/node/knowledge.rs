@@ -47,13 +47,12 @@ impl Knowledge<'_> {
 
     /// The record that answers one that lags behind.
     pub(super) fn answer_to(&self, rumor: &Rumor) -> Option<Rumor> {
-        match rumor.key() {
-            RumorKey::Member(id) if self.membership.is_banned(&id) => {
-                self.rumors.get(&RumorKey::Departure(id)).cloned()
-            }
-            RumorKey::Member(id) => self.statement(&id).map(Rumor::Member),
-            key => self.rumors.get(&key).cloned(),
+        let Rumor::Member(about) = rumor else { return self.rumors.get(&rumor.key()).cloned() };
+        let id = about.record.id;
+        if self.membership.is_banned(&id) {
+            return self.rumors.get(&RumorKey::Departure(id)).cloned();
         }
+        self.statement(&id).map(Rumor::Member)
     }
 
     /// A few numbers that are equal where the same is known.

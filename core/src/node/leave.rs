@@ -67,7 +67,7 @@ impl Node {
     pub(super) fn join_departure(&mut self, request: RequestId) {
         match &mut self.phase {
             Phase::Departing(departing) => departing.requests.push(request),
-            _ => self.reply(request, Reply::Done),
+            Phase::Starting | Phase::Running | Phase::Exited => self.reply(request, Reply::Done),
         }
     }
 

@@ -15,10 +15,13 @@ use crate::service::Ask;
 impl Node {
     pub(super) fn on_command(&mut self, request: RequestId, command: Command) {
         if matches!(self.phase, Phase::Departing(_) | Phase::Exited) {
-            match command {
-                Command::Leave { .. } => self.join_departure(request),
-                Command::Hurry => self.hurry(request),
-                _ => self.reply(request, Reply::Failed(CommandError::Leaving)),
+            // A node that leaves refuses every other command, those of later versions included.
+            if matches!(command, Command::Leave { .. }) {
+                self.join_departure(request);
+            } else if matches!(command, Command::Hurry) {
+                self.hurry(request);
+            } else {
+                self.reply(request, Reply::Failed(CommandError::Leaving));
             }
             return;
         }

@@ -54,7 +54,12 @@ impl Node {
         }
         match body {
             Body::Ballot(message) => self.elections.handle_message(ctx!(self), from.id, *message),
-            body => self.membership.handle_message(ctx!(self), &from, source, body),
+            Body::Ping { .. }
+            | Body::Ack { .. }
+            | Body::PingReq { .. }
+            | Body::Nack { .. }
+            | Body::Gossip
+            | Body::Unknown => self.membership.handle_message(ctx!(self), &from, source, body),
         }
     }
 

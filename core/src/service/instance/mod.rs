@@ -281,7 +281,17 @@ impl Instance {
                     self.begin_stop(pid, reason, how, env);
                 }
             }
-            _ => {}
+            // The next step is another input's: an answer, a deadline, a change of the ring, a command.
+            Phase::New
+            | Phase::Idle
+            | Phase::Failed
+            | Phase::Backoff { .. }
+            | Phase::Waiting
+            | Phase::Preparing
+            | Phase::Initializing
+            | Phase::Spawning { .. }
+            | Phase::Stopping { .. }
+            | Phase::AfterStop { .. } => {}
         }
         self.go_on_stopping(env);
         self.go_on_draining(env);

@@ -41,7 +41,9 @@ impl Instance {
                     Work::Reconfigure => deadline::RECONFIGURE_MS,
                     Work::FileUpdated => deadline::FILE_UPDATED_MS,
                     Work::Suitability => deadline::SUITABILITY_MS,
-                    _ => self.drain_left_ms(env),
+                    Work::Prepare | Work::Render | Work::Health | Work::DrainHook | Work::Inflight => {
+                        self.drain_left_ms(env)
+                    }
                 };
                 Effect::RunHook { service, hook, timeout_ms }
             }

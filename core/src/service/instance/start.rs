@@ -270,7 +270,14 @@ impl Instance {
         let crashed = match self.progress.phase() {
             Phase::Running { .. } | Phase::Spawning { .. } => !self.wish.is_stale(),
             Phase::Stopping { .. } => false,
-            _ => return,
+            Phase::New
+            | Phase::Idle
+            | Phase::Failed
+            | Phase::Backoff { .. }
+            | Phase::Waiting
+            | Phase::Preparing
+            | Phase::Initializing
+            | Phase::AfterStop { .. } => return,
         };
         let ran = self.progress.is_running().then(|| self.progress.lasted(env.now()));
         assert!(self.progress.has_process(), "only a process ends");

@@ -51,7 +51,8 @@ impl Instance {
                 self.progress.advance(Step::Signalled { kill_at: None });
                 self.signal(pid, StopSignal::Kill, env);
             }
-            _ => {}
+            // Their time has not come, or the kill was sent.
+            Step::Announcing { .. } | Step::Draining | Step::Signalled { .. } => {}
         }
     }
 
