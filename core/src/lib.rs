@@ -1,7 +1,7 @@
-//! The Annulus state machine: one supervisor's mind, without I/O.
+//! The Annulus state machine: every decision of one supervisor, and no I/O.
 //!
-//! A [`Node`] takes every decision of a supervisor: who is in the ring, what is told to whom, which service
-//! runs. It reads no clock, opens no socket, starts no process. A runtime feeds it [`Input`]s and carries out its
+//! A [`Node`] decides which members are in the ring, which rumors it tells to which member, and which services run. It
+//! may read no clock, open no socket and start no process. A runtime feeds it [`Input`]s and carries out its
 //! [`Output`]s; the same node runs in production and in the simulator.
 //!
 //! # Contract
@@ -9,7 +9,7 @@
 //! 1. One input at a time: [`Node::handle_input`] with the time now, which never goes back.
 //! 2. Then every output: [`Node::poll_output`] until it returns `None`. The last one is [`Output::WakeAt`].
 //! 3. [`Input::Wake`] at that time, unless another input comes first.
-//! 4. Each [`Effect`] is answered by [`Input::EffectDone`]; lost answers stall what waits for them, nothing else.
+//! 4. Each [`Effect`] is answered by [`Input::EffectDone`]; a lost answer stalls only the step that waits for it.
 //!
 //! The same configuration, snapshot, seed and inputs lead to the same outputs, on every machine.
 //!
@@ -35,12 +35,12 @@
 //! | incarnation | counts a member's own statements about itself; only the member raises it |
 //! | Alive, Suspect, Confirmed, Departed | what a member is held to be; Confirmed means dead until it says otherwise |
 //! | probe | ping, then ping-req through helpers and a ping over a stream; it ends with an ack or fails |
-//! | nack | a helper's word that it got no answer either |
+//! | nack | a helper's answer that it could not reach the member either |
 //! | accuser | a member that suspects another of its own knowledge |
 //! | refute | to answer an accusation with a higher incarnation |
-//! | rumor | anything the ring tells on, of one of several kinds |
+//! | rumor | a statement that members pass on through the ring, of one of several kinds |
 //! | heat | how much telling a rumor still needs; a hot one is being told, a cold one is known |
-//! | digest | a few numbers that are equal when two nodes know the same |
+//! | digest | a few numbers that are equal when two nodes hold the same rumors |
 //! | sync | a digest exchange and the shipping of what differs |
 //! | tombstone | a rumor that says that something is no more |
 //! | departure | an operator's ban of a member, final |
@@ -51,19 +51,19 @@
 //! | term | counts what one election has chosen; a leader's term is a fencing token |
 //! | electorate | the members whose votes count, put down and changed by leaders |
 //! | quorum | a majority of the electorate, which has at least three seats unless the operator says otherwise |
-//! | lease | how long a leader may act; promise: how long a voter votes for nobody else |
-//! | suitability | how well a member would lead, by its service's own word |
+//! | lease | how long a leader may act; promise: how long a voter votes for no other candidate |
+//! | suitability | how well a member would lead, as its service's hook says |
 //! | event | a change, with the input and the earlier event that caused it |
 //!
 //! # Modules, in reading order
 //!
-//! Floors; an import runs down, never up or sideways, and a test reads them all.
+//! The modules form floors; an import runs down, never up or sideways, and a test checks every import.
 //!
 //! | floor | what | may name |
 //! |---|---|---|
-//! | `model` | data and its words, what crosses the border (`model::io`, start there), time, chance, [`limits`] | nothing |
+//! | `model` | the data that features share, inputs and outputs (`model::io`: start there), time, [`limits`] | nothing |
 //! | `wire` | messages and rumors as bytes | `model` |
-//! | `store` | what survives a restart, as rows; rumors are stored as the wire sends them | `wire`, `model` |
+//! | `store` | records that survive a restart, as rows; rumors as the wire sends them | `wire`, `model` |
 //! | `membership`, `rumor`, `service`, `election` | the features: each decides one thing | `store` and below, no other feature |
 //! | `node` | the composer: it carries events from one feature to another | everything |
 #![no_std]

@@ -1,12 +1,13 @@
-//! Who accuses a suspect of their own knowledge.
+//! The members that accuse a suspect of their own knowledge, as a bounded set. It only holds and joins ids; what the
+//! accusers are worth is decided in `membership`.
 
 use crate::model::id::MemberId;
 use crate::model::limits::ACCUSERS_MAX;
 
 /// Distinct accusers of a suspect, the smallest ids first and no more of them than matter.
 ///
-/// Keeping the smallest makes the bounded union associative, so that members agree in whatever order
-/// they hear the accusations.
+/// Keeping the smallest makes the bounded union associative, so that members agree although they hear the accusations
+/// in different orders.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Accusers {
     len: u8,

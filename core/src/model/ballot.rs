@@ -1,4 +1,5 @@
-//! What an election's messages, votes and electorates are, as plain data.
+//! An election's messages, votes and electorates as plain data, which the elections and the wire both name. Votes are
+//! counted and granted in `election` only.
 
 use alloc::vec::Vec;
 
@@ -6,7 +7,7 @@ use crate::model::election::ElectionId;
 use crate::model::id::MemberId;
 use crate::model::limits::ELECTORATE_MAX;
 
-/// Whose votes count: the members that a leader has put down, in order of id, and the version of that list.
+/// The members whose votes count, as a leader put them down, in order of id, and the version of that list.
 ///
 /// Version 0 is no list: the group's electorate is still to be founded.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,7 +31,7 @@ impl Electorate {
         (self.term, self.version)
     }
 
-    /// A list that has not been put down: whom a candidate would found an electorate of.
+    /// A list that no leader has put down: the members of which a candidate would found an electorate.
     pub(crate) fn proposal(members: impl IntoIterator<Item = MemberId>) -> Self {
         let mut members: Vec<MemberId> = members.into_iter().collect();
         members.sort_unstable();
@@ -53,22 +54,22 @@ impl Electorate {
 pub(crate) struct Message {
     /// Which election.
     pub(crate) election: ElectionId,
-    /// The term that it is about; in answers, the highest term that the voter knows.
+    /// The term of the request; in answers, the highest term that the voter knows.
     pub(crate) term: u64,
     /// Numbers the sender's requests; an answer repeats it.
     pub(crate) round: u64,
-    /// What it says.
+    /// The request or the answer.
     pub(crate) body: Body,
 }
 
 /// What a candidate, a leader or a voter says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Body {
-    /// "Would you vote for me?" Binds nobody.
+    /// "Would you vote for me?" An answer does not bind the voter.
     Ask { suitability: u64, electorate: Electorate },
-    /// "Vote for me, and for nobody else for this long."
+    /// "Vote for me, and for no other candidate for this long."
     Vote { lease_ms: u64, electorate: Electorate },
-    /// "I lead; vote for nobody else for this long."
+    /// "I lead; vote for no other candidate for this long."
     Renew { lease_ms: u64, electorate: Electorate },
     /// The answer to each of those.
     Answer { to: Step, verdict: Verdict, voter: Voter },
@@ -93,11 +94,11 @@ pub(crate) enum Verdict {
     Wait { left_ms: u64 },
     /// A better candidate asks.
     Better { candidate: MemberId },
-    /// A higher term is known, or the vote in this one is given.
+    /// The voter knows a higher term, or has given its vote in this one.
     Stale,
-    /// A later electorate is known: this one.
+    /// The voter knows a later electorate: this one.
     Outdated { electorate: Electorate },
-    /// No electorate has been founded, and these members are missing in the proposal.
+    /// The voter knows of no electorate, and misses these members in the proposal.
     Missing { members: Vec<MemberId> },
 }
 
@@ -108,7 +109,7 @@ pub(crate) struct Voter {
     pub(crate) is_member: bool,
     /// Whether its service could lead.
     pub(crate) fit: bool,
-    /// How well.
+    /// How well its service would lead.
     pub(crate) suitability: u64,
     /// The electorate that it knows, by term and version.
     pub(crate) electorate: (u64, u64),

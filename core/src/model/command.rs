@@ -74,7 +74,7 @@ pub enum Command {
         /// The service.
         service: ServiceName,
     },
-    /// Let a drained service take work again.
+    /// Let a drained service take new work again.
     UndrainService {
         /// The service.
         service: ServiceName,
@@ -86,7 +86,7 @@ pub enum Command {
         /// Why; none ends it.
         reason: Option<String>,
     },
-    /// Give a service group another configuration (`config apply`); it need not be served by anybody yet.
+    /// Give a service group another configuration (`config apply`); no member need serve it yet.
     ApplyConfig {
         /// The group.
         group: ServiceGroup,

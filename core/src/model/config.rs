@@ -1,4 +1,5 @@
-//! The parameters of a node. Checked once by [`Config::validate`]; the rest of the core believes them.
+//! The parameters of a node. [`Config::validate`] checks them once, so that the rest of the core may rely on them and
+//! need not check them again.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -98,7 +99,7 @@ pub struct Timings {
     /// A suspicion that enough members confirm runs out after this; half as much again for each tenfold of the
     /// ring's size above 10.
     pub suspicion_timeout_ms_min: u64,
-    /// A suspicion that nobody confirms lasts this many times the minimum (Lifeguard's beta).
+    /// A suspicion that no other member confirms lasts this many times the minimum (Lifeguard's beta).
     pub suspicion_max_factor: u32,
     /// Independent accusers, the first apart, that shorten a suspicion to its minimum (Lifeguard's K).
     pub suspicion_confirmations: u32,

@@ -1,4 +1,5 @@
-//! The shape of a component: what its verbs are given, and what it is asked.
+//! The shape that all components share: the context that the node gives to their verbs, and the outputs that they leave
+//! in it. A component reaches the outside and other components by this way only.
 //!
 //! Every component has the verbs `handle_*(&mut Context, …)` and `handle_timeout(&mut Context)`, says with
 //! `poll_timeout()` when it wants that, and tells its owner with `poll_event()` what another component is to hear.

@@ -1,4 +1,5 @@
-//! What an election says: to the service that it is about, to the census, to logs and traces.
+//! The outcome of an election and its steps, as the service, the census, logs and traces get them. How votes are
+//! counted stands in `election`.
 
 use alloc::string::String;
 use core::fmt;
@@ -59,7 +60,7 @@ impl fmt::Display for ElectionId {
 /// What the election says to a member of a group with a leader.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// Nobody leads yet.
+    /// No member leads yet.
     Waiting {
         /// What is missing, for people.
         why: String,
@@ -114,7 +115,7 @@ pub enum ElectionStatus {
         /// How many.
         missing: usize,
     },
-    /// Too few members can be reached for anybody to lead.
+    /// Too few members can be reached to elect a leader.
     NoQuorum,
     /// Votes are being collected.
     Running,
@@ -127,7 +128,7 @@ pub enum ElectionStatus {
 pub enum ElectionEvent {
     /// It found its group without a leader and asks whether it would be voted for.
     Started,
-    /// It voted: for nobody else in this term, and for nobody at all until its promise runs out.
+    /// It voted: for no other candidate in this term, and for none at all until its promise runs out.
     Voted {
         /// For whom.
         candidate: MemberId,
@@ -139,7 +140,7 @@ pub enum ElectionEvent {
         /// Members that could have voted.
         voters: u32,
     },
-    /// It learned who leads.
+    /// It learned that another member leads.
     Learned {
         /// Who.
         leader: MemberId,
@@ -151,7 +152,7 @@ pub enum ElectionEvent {
     },
     /// It stopped leading in order.
     HandedOver {
-        /// The successor that it named; none when nobody else could lead.
+        /// The successor that it named; none when no other member could lead.
         to: Option<MemberId>,
     },
     /// It leads and changed whose votes count.

@@ -12,7 +12,7 @@ pub enum ExitStatus {
     Code(i32),
     /// By this signal.
     Signal(i32),
-    /// Nobody knows.
+    /// The supervisor could not find out.
     Unknown,
 }
 

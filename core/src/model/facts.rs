@@ -1,4 +1,5 @@
-//! What a service may know of the ring: the input of its templates.
+//! The facts of the ring that a service's templates are rendered with. A service sees its own group and the groups it
+//! is bound to, and must not see others.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -19,7 +20,7 @@ pub struct Facts {
     pub census: Census,
     /// In a group with a leader: who leads; none in every other group.
     pub role: Option<Role>,
-    /// The group's configuration, where somebody applied one.
+    /// The group's configuration, where an operator applied one.
     pub config: Option<GroupConfig>,
     /// The group's files, in order of name.
     pub files: Vec<GroupFile>,
@@ -30,7 +31,7 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// What a member knows that knows of no group: a service alone in the ring.
+    /// The facts of a service that is alone in the ring: no member, no configuration, no file.
     #[must_use]
     pub fn alone(me: MemberId) -> Self {
         Self {

@@ -1,4 +1,5 @@
-//! Newtypes, so that one kind of number or text cannot be passed for another. Parsed once, valid ever after.
+//! Newtypes, so that one kind of number or text cannot be passed for another. Each is checked once, where it is parsed;
+//! no other place may build one of unchecked text.
 
 use alloc::boxed::Box;
 use alloc::string::{String, ToString as _};
@@ -278,7 +279,7 @@ macro_rules! counter_id {
 }
 
 counter_id!(
-    /// Chosen by whoever sends a command, returned with its reply.
+    /// Chosen by the sender of a command, returned with its reply.
     RequestId
 );
 counter_id!(

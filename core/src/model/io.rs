@@ -1,4 +1,5 @@
-//! What crosses the border of the state machine: inputs, outputs and effects.
+//! The border of the state machine: the inputs that a runtime feeds it, its outputs, and the effects that the runtime
+//! carries out. Everything that crosses is plain data; no handle, closure or reference to the outside may cross.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -35,23 +36,23 @@ pub enum Input<'a> {
         /// The frame's body.
         bytes: &'a [u8],
     },
-    /// The host at this address answered that nobody listens there (ICMP port unreachable, TCP reset).
+    /// The host at this address answered that no process listens there (ICMP port unreachable, TCP reset).
     Refused {
         /// The address that was written to.
         to: SocketAddr,
     },
     /// What an operator asked.
     Command(RequestId, Command),
-    /// Something that an earlier [`Effect`] brought about.
+    /// The result of an earlier [`Effect`].
     EffectDone(EffectId, EffectResult),
 }
 
 /// Something that the runtime has to do.
 #[derive(Debug)]
 pub enum Output {
-    /// Send these bytes. Nobody reports success; a refusal comes back as [`Input::Refused`].
+    /// Send these bytes. The runtime reports no success; a refusal comes back as [`Input::Refused`].
     Transmit(Transmit),
-    /// Bring this about and report with [`Input::EffectDone`].
+    /// Carry out this effect and report its result with [`Input::EffectDone`].
     Effect(EffectId, Effect),
     /// Answer a command.
     Reply(RequestId, Reply),
@@ -178,8 +179,8 @@ pub enum Effect {
         /// The deadline, in milliseconds.
         timeout_ms: u64,
     },
-    /// Tell whoever holds the process how long it may act as the leader, so that it ends in time also when this
-    /// supervisor is dead or stuck: `Leased`.
+    /// Tell the launcher that holds the process how long it may act as the leader, so that it ends in time also when
+    /// this supervisor is dead or stuck: `Leased`.
     Lease {
         /// The service.
         service: ServiceName,
@@ -226,16 +227,16 @@ pub enum ExitReason {
     Departed,
 }
 
-/// What an effect brought about.
+/// The result of an effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EffectResult {
     /// The records are stored.
     Persisted,
-    /// They are not, and nothing of the transaction is.
+    /// The records are not stored, and no part of the transaction is.
     PersistFailed(String),
     /// The package is found and rendered.
     Prepared(Prepared),
-    /// It is not.
+    /// The package cannot be made ready.
     PrepareFailed {
         /// What is wrong and what to do.
         reason: String,
@@ -252,11 +253,11 @@ pub enum EffectResult {
     },
     /// The process ended.
     Exited(ExitStatus),
-    /// The signal was sent, or nobody was left to receive it.
+    /// The signal was sent, or no process was left to receive it.
     Signalled,
     /// The files are written with the new facts.
     Rendered(Rendered),
-    /// They are not; the old ones stay.
+    /// The files could not be written; the old ones stay.
     RenderFailed {
         /// Which file, and what is wrong with it.
         reason: String,
@@ -270,8 +271,8 @@ pub enum EffectResult {
         /// What it said, for people.
         note: String,
     },
-    /// Requests that the service still works on; none when nobody can say.
+    /// Requests that the service still works on; none when the service does not say.
     Inflight(Option<u64>),
-    /// The lease is known to whoever holds the process.
+    /// The launcher that holds the process knows the lease.
     Leased,
 }

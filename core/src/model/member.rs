@@ -6,7 +6,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use crate::model::id::{Incarnation, MemberId};
 
-/// Nobody knows the address yet.
+/// The address while no member knows it.
 pub(crate) const UNSPECIFIED: IpAddr = IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED);
 
 /// What a member is held to be. Later ones prevail at equal incarnation (as in Habitat).
@@ -14,7 +14,7 @@ pub(crate) const UNSPECIFIED: IpAddr = IpAddr::V4(core::net::Ipv4Addr::UNSPECIFI
 pub enum State {
     /// It answers.
     Alive,
-    /// It did not answer somebody; it may still refute.
+    /// It did not answer another member; it may still refute.
     Suspect,
     /// It did not answer for as long as a suspicion lasts: dead, until it says otherwise.
     Confirmed,
@@ -44,7 +44,7 @@ impl fmt::Display for State {
     }
 }
 
-/// A statement about a member: who, where, in which incarnation, in which state.
+/// A statement about a member: its id, its address, its incarnation and its state.
 ///
 /// 48 bytes, because a node keeps one for each member and a simulator keeps a node for each member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub struct MemberRecord {
     pub id: MemberId,
     /// In which incarnation.
     pub incarnation: Incarnation,
-    /// Where; the unspecified address while nobody knows.
+    /// Its address; the unspecified one while no member knows it.
     pub address: IpAddr,
     /// UDP port.
     pub swim_port: u16,

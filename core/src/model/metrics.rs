@@ -1,4 +1,5 @@
-//! Plain counters of one node. The runtime turns them into whatever its users scrape.
+//! Plain counters of one node, which the runtime turns into the metrics that operators scrape. No component may decide
+//! by them.
 
 /// Counts since the node started.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,6 +1,7 @@
-//! Data and its words: what two features name, what crosses the border, and what everything stands on.
+//! The ground floor: the data that two features name, the inputs and outputs of the node, and the tools that every
+//! feature needs (time, chance, limits).
 //!
-//! Nothing here decides, waits or encodes; nothing here may name a codec, a feature or the node.
+//! No module here decides, waits or encodes, and none may name a codec, a feature or the node.
 //!
 //! | files | what |
 //! |---|---|

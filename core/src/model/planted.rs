@@ -19,7 +19,7 @@ pub enum Bug {
     StaleAliveAccepted,
     /// The timer of a suspicion goes on after the refutation.
     SuspicionSurvivesRefutation,
-    /// A second-hand death is believed without a look.
+    /// A second-hand death is believed without a probe.
     BuryOnHearsay,
     /// One member is never probed.
     ProbeSkipsOne,
@@ -31,7 +31,7 @@ pub enum Bug {
     ColdTooEarly,
     /// A tombstone is forgotten while others still hold what it buries.
     TombstoneCollectedEarly,
-    /// A digest exchange repairs what is known of members, and of nothing else.
+    /// A digest exchange repairs the members' records and no other rumors.
     SyncMembersOnly,
     /// A service that stops is not retracted.
     RetractionForgotten,
@@ -45,7 +45,7 @@ pub enum Bug {
     VersionAnsweredTooSoon,
     /// A supervisor that starts again runs what was stopped.
     StopForgotten,
-    /// A service that is stopped is signalled before anybody is told.
+    /// A service that is stopped is signalled before the ring is told.
     SignalUnannounced,
     /// A service that is replaced is started again before its process has ended.
     StartBeforeExit,

@@ -1,4 +1,5 @@
-//! What the runtime finds out about a service's package, its files and its hooks.
+//! The runtime's answers about a service's package, its files and its hooks. They are facts of the host; the service
+//! machine decides what follows from them.
 
 use alloc::collections::BTreeSet;
 use alloc::string::String;
@@ -123,7 +124,7 @@ impl HookEnd {
     /// The end of a hook that does not exist.
     pub const MISSING: Self = Self { exit: HookExit::Missing, value: None };
 
-    /// Whether it did what it is for, or had nothing to do.
+    /// Whether the hook succeeded, or the package has none.
     #[must_use]
     pub const fn is_ok(&self) -> bool {
         matches!(self.exit, HookExit::Missing | HookExit::Ended(ExitStatus::Code(0)))

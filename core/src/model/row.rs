@@ -1,4 +1,4 @@
-//! Rows: the form in which records go to the disk.
+//! Rows: the form in which records go to the disk. How a record is encoded stands in `store`.
 
 use alloc::vec::Vec;
 

@@ -1,4 +1,5 @@
-//! A service's spec (what an operator wants) and view (what is), as plain data.
+//! A service's spec (what the operator wants) and its view (how the service is), as plain data. The steps from one to
+//! the other are decided in `service`.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -161,14 +162,14 @@ words! {
         Ok = "ok",
         /// It works, with reservations.
         Warning = "warning",
-        /// Nobody knows yet.
+        /// No check has ended yet.
         Unknown = "unknown",
         /// It does not work.
         Critical = "critical",
     } default Unknown
 }
 
-/// Time between health checks where nobody says otherwise, in milliseconds.
+/// Time between health checks where neither the operator nor the package says otherwise, in milliseconds.
 pub const HEALTH_CHECK_INTERVAL_MS: u64 = 30_000;
 
 /// What to run and how (the fields of Habitat's spec files).

@@ -1,7 +1,8 @@
-//! Which rumors are still to be told. A rumor is hot until this node has told it often enough.
+//! The rumors that this node still has to tell, in order of urgency. A rumor is hot until this node has told it often
+//! enough; this module counts that and may not look into a rumor.
 //!
-//! SWIM's dissemination: each member tells each rumor `lambda * log N` times, to random members, most urgent and least
-//! told first. The count is per rumor, not per listener as in Habitat, so it costs the same at any ring size.
+//! This is SWIM's dissemination: each member tells each rumor `lambda * log N` times, to random members, most urgent
+//! and least told first. The count is per rumor, not per listener as in Habitat, so it costs the same at any ring size.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -40,7 +41,7 @@ struct Entry {
 #[derive(Clone, Debug)]
 struct Waiting {
     key: RumorKey,
-    /// Its encoded size, once somebody asked for it. A rumor that changes begins anew, so this stays true but for
+    /// Its encoded size, once a message asked for it. A rumor that changes begins anew, so this stays true but for
     /// changes that are not worth telling.
     size_bytes: Option<usize>,
 }
@@ -83,7 +84,7 @@ impl Heat {
         assert!(self.entries.len() == self.small.len() + self.large.len(), "a hot rumor waits in one line");
     }
 
-    /// Forgets a rumor's heat.
+    /// Takes a rumor out of the line.
     pub(crate) fn stop(&mut self, key: &RumorKey) {
         if let Some(entry) = self.entries.remove(key) {
             let waiting = self.line(entry.large).remove(&entry.rank);
@@ -94,7 +95,7 @@ impl Heat {
         }
     }
 
-    /// Whether it is still to be told.
+    /// Whether the rumor is still hot.
     pub(crate) fn is_hot(&self, key: &RumorKey) -> bool {
         self.entries.contains_key(key)
     }

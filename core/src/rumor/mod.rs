@@ -1,6 +1,7 @@
-//! How rumors are kept and spread: `store` holds what is known, `heat` what is still to be told.
+//! Keeps rumors and spreads them: `store` holds every rumor that this node knows, `heat` those that it still has to
+//! tell.
 //!
-//! This feature is the same for all kinds; what a kind is and how two of them join is in `model::rumor`.
+//! This feature treats all kinds alike and may not name one; a kind's content and its join stand in `model::rumor`.
 
 mod heat;
 mod store;

@@ -1,4 +1,5 @@
-//! What this node knows: every rumor but the members' records, by key, with their digest.
+//! The store of all rumors but the members' records, by key, with their digest. It joins, bounds and collects rumors;
+//! it may not decide whether a rumor is believed.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -10,14 +11,14 @@ use crate::model::limits::{GROUP_BYTES_MAX, Limit, RUMORS_BYTES_MAX, RUMORS_MAX}
 use crate::model::rumor::{Rumor, RumorKey, RumorKind, ServiceRumor};
 use crate::model::time::Instant;
 
-/// What became of a rumor that was offered to the store.
+/// The outcome of offering a rumor to the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Inserted {
-    /// It told something new and is kept.
+    /// The rumor was new and is kept.
     New,
-    /// It is what the store holds.
+    /// The store holds this rumor already.
     Known,
-    /// What the store holds prevails; whoever sent it lags behind.
+    /// The store's own rumor prevails; the sender lags behind.
     Stale,
     /// There is no room for it.
     Refused,
@@ -29,7 +30,7 @@ struct Entry {
     hashes: (u64, u64),
     /// Its size, encoded.
     bytes: usize,
-    /// Since when it is a tombstone; such entries are not in the digest, so that nobody learns them anew.
+    /// Since when it is a tombstone; such entries are not in the digest, so that no member learns them anew.
     dead_since: Option<Instant>,
 }
 
@@ -45,7 +46,7 @@ pub(crate) struct RumorStore {
 }
 
 impl RumorStore {
-    /// Joins a rumor into what is known.
+    /// Joins a rumor into the store.
     pub(crate) fn insert(&mut self, now: Instant, rumor: &Rumor) -> Inserted {
         let key = rumor.key();
         assert!(key.kind() != RumorKind::Member, "members' records are kept by membership");
@@ -92,7 +93,7 @@ impl RumorStore {
         Inserted::New
     }
 
-    /// What is counted is within its limits.
+    /// The counters stay within their limits.
     fn check(&self) {
         let fits = |(kind, count): (&RumorKind, &usize)| {
             kind.room().in_ring.is_none_or(|(max, _)| *count <= max * kind.room().times())
@@ -214,7 +215,7 @@ impl RumorStore {
         self.entries.get(key).map(|entry| &entry.rumor)
     }
 
-    /// What services may know of one group.
+    /// The facts that services may know of one group.
     pub(crate) fn facts_of<'a>(&'a self, group: &ServiceGroup) -> impl Iterator<Item = &'a Rumor> + use<'a> {
         let group = group.clone();
         let kinds = RumorKind::ALL.into_iter().filter(|kind| kind.is_fact());
@@ -230,7 +231,7 @@ impl RumorStore {
         self.entries.values().map(|entry| &entry.rumor)
     }
 
-    /// What is said of a group's services, withdrawn ones included.
+    /// The statements about a group's services, withdrawn ones included.
     pub(crate) fn services_of<'a>(
         &'a self,
         group: &ServiceGroup,
@@ -268,7 +269,7 @@ impl RumorStore {
         keys
     }
 
-    /// Forgets what only a member that is gone could have changed; returns the keys.
+    /// Forgets rumors that only a departed owner could have changed; returns the keys.
     pub(crate) fn forget_owned_by(&mut self, owner: &MemberId) -> Vec<RumorKey> {
         let owned = |entry: &Entry| entry.rumor.owner().as_ref() == Some(owner);
         let keys: Vec<RumorKey> =
@@ -280,7 +281,7 @@ impl RumorStore {
         keys
     }
 
-    /// Whether anything waits to be collected.
+    /// Whether a tombstone waits to be collected.
     pub(crate) fn has_tombstones(&self) -> bool {
         self.tombstones > 0
     }

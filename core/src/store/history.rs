@@ -1,4 +1,5 @@
-//! Which versions of a group's configuration and files this member has had, and since when.
+//! The versions of group configuration and files that this member has had, with the time of each, for operators. No
+//! decision may rest on them.
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::ToString;
@@ -35,13 +36,13 @@ pub(crate) struct History {
 }
 
 impl History {
-    /// What the disk remembers.
+    /// The history that the disk holds.
     pub(crate) fn new(restored: Vec<(RumorKey, Vec<HistoryEntry>)>) -> Self {
         let entries = |entries: Vec<HistoryEntry>| entries.into_iter().take(HISTORY_MAX).collect();
         Self { of: restored.into_iter().map(|(key, of)| (key, entries(of))).collect() }
     }
 
-    /// Notes what is in effect from now on.
+    /// Notes the version that is in effect from now on.
     pub(crate) fn record(&mut self, wall: UnixTime, key: &RumorKey, version: &Version) {
         let entries = self.of.entry(key.clone()).or_default();
         let entry = HistoryEntry {

@@ -1,6 +1,7 @@
-//! What survives a restart: records and their encoding as rows.
+//! The records that survive a restart, and their encoding as rows. Modules here may neither decide what is stored nor
+//! when.
 //!
-//! Rumors and members are stored in the encoding of the wire. Nothing here decides what is stored, or when.
+//! Rumors and members are stored in the encoding of the wire.
 
 pub(crate) mod history;
 pub(crate) mod service;

@@ -1,4 +1,5 @@
-//! What a node starts from: typed records, read back from the rows of every table.
+//! The snapshot that a node starts from: typed records, read back from the rows of every table. It is refused as a
+//! whole when a row is damaged; half a database must not start a node.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -20,12 +21,12 @@ use crate::store::vote::{self, Vote};
 use crate::wire::convert::{id_from_wire, id_to_wire};
 use crate::wire::proto;
 
-/// What a node starts from.
+/// The records that a node starts from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Who this member is.
+    /// This member's id.
     pub member_id: MemberId,
-    /// The incarnation it last used. It starts with a higher one.
+    /// The incarnation it last used. The node starts with a higher one.
     pub incarnation: Incarnation,
     /// Other members, as they were last known.
     pub members: Vec<MemberRecord>,
@@ -35,8 +36,7 @@ pub struct Snapshot {
     pub services: Vec<ServiceSpec>,
     /// Which versions of group configuration and files this member has had, oldest first.
     pub history: Vec<(RumorKey, Vec<HistoryEntry>)>,
-    /// Service processes that outlived the last supervisor. No table: the runtime fills it in from whoever kept
-    /// them.
+    /// Service processes that outlived the last supervisor. No table: the runtime asks the launcher that kept them.
     pub running: Vec<RunningService>,
     /// What this member has voted in elections.
     pub votes: Vec<(ElectionId, Vote)>,
@@ -47,7 +47,7 @@ pub struct Snapshot {
 /// The node adopts it when it is what the spec would start, and stops it otherwise, also when there is no spec.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunningService {
-    /// Which service.
+    /// The service.
     pub service: ServiceName,
     /// Its process, whose identity the runtime has checked.
     pub pid: u32,
@@ -78,7 +78,7 @@ impl Snapshot {
     /// Reads rows back; none when there are none, that is on a new disk.
     ///
     /// # Errors
-    /// A damaged row, or records without an identity: half a database is not started from.
+    /// A damaged row, or records without an identity.
     pub fn decode<'a>(
         rows: impl IntoIterator<Item = (Table, &'a [u8], &'a [u8])>,
     ) -> Result<Option<Self>, SnapshotError> {
@@ -129,7 +129,7 @@ fn printable(key: &[u8]) -> String {
     text
 }
 
-/// The row that holds who this member is and the highest incarnation it may have used.
+/// The row that holds this member's id and the highest incarnation it may have used.
 pub(crate) fn identity_row(id: &MemberId, incarnation: Incarnation) -> Write {
     assert!(incarnation > Incarnation(0), "a life has an incarnation");
     let identity = proto::Identity { id: id_to_wire(id), incarnation: incarnation.0 };

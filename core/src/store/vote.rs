@@ -16,7 +16,7 @@ use crate::wire::convert::{ids_from_wire, ids_to_wire};
 pub struct Vote {
     /// The highest term that this voter took part in.
     pub(crate) term: u64,
-    /// For whom it voted in that term, if it did.
+    /// The candidate it voted for in that term, if it did.
     pub(crate) candidate: Option<MemberId>,
     /// The latest electorate that it knows.
     pub(crate) electorate: Electorate,

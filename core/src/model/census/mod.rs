@@ -1,7 +1,7 @@
 //! Service groups as one table: a pure projection of membership and rumors.
 //!
-//! A census is built anew from what the node knows at one instant. It holds no state of its own, so it cannot
-//! lag behind a departure or keep a group that nobody serves any longer (as Habitat's does).
+//! A census is built anew from what the node knows at one instant. It may hold no state of its own, so it cannot lag
+//! behind a departure or keep a group that no member serves any longer (as Habitat's does).
 
 #[cfg(test)]
 mod tests;
@@ -21,7 +21,7 @@ use crate::model::member::{MemberRecord, State};
 use crate::model::rumor::{CensusEntry, ElectionRumor, Rumor, ServiceRumor};
 use crate::model::service::Health;
 
-/// Who serves what, as one member sees it.
+/// The service groups of the ring and their members, as one member sees them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Census {
     /// The member whose view this is.
@@ -37,8 +37,8 @@ pub struct CensusGroup {
     pub service_group: ServiceGroup,
     /// The highest update count that a member of the group has told.
     pub pkg_incarnation: u64,
-    /// Who serves it. Members that are suspect, confirmed dead or departed stay listed, with their state, until
-    /// their statement is withdrawn or forgotten.
+    /// The members that serve it. Those that are suspect, confirmed dead or departed stay listed, with their state,
+    /// until their statement is withdrawn or forgotten.
     pub population: BTreeMap<MemberId, CensusMember>,
     /// What operators gave it.
     pub versions: CensusVersions,
@@ -98,7 +98,7 @@ pub struct CensusMember {
 impl Census {
     /// The census of what `local` knows: every member's record and every rumor, in any order.
     ///
-    /// Withdrawn services are left out. A banned member is departed, whatever its record says.
+    /// Withdrawn services are left out. A banned member is departed, also where its record says otherwise.
     #[must_use]
     pub fn build<'a>(
         local: MemberId,

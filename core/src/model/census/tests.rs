@@ -83,7 +83,8 @@ fn withdrawn_services_leave_and_empty_groups_vanish() {
 }
 
 proptest::proptest! {
-    /// Services look at the groups that concern them and at nothing else; they must see what everybody sees.
+    /// Services look at the groups that concern them and at nothing else; they must see what every other reader of the
+    /// census sees.
     #[test]
     fn a_group_looked_at_alone_is_the_group_of_the_whole_census(
         told in proptest::collection::vec((0_usize..3, 1_u8..6, 0_u64..3, proptest::prelude::any::<(bool, bool)>()), 0..24),

@@ -54,7 +54,7 @@ pub trait FieldVisitor {
     fn field(&mut self, name: &'static str, value: FieldValue<'_>);
 }
 
-/// Gives the fields of an event back, in whatever order they are asked for.
+/// Gives the fields of an event back, in the order in which a type asks for them.
 ///
 /// Each question is answered by none when there is no such field or when it holds something else.
 pub trait FieldReader: Sized {

@@ -1,6 +1,6 @@
-//! Events: what changed at a node, and what led to it.
+//! Events: the changes at a node, each with its cause. They only report; no component may decide by them.
 //!
-//! The kinds are here, their names and fields as everybody outside sees them in [`describe`].
+//! The kinds are declared here; [`describe`] holds the names and fields by which logs, gateways and traces show them.
 
 mod describe;
 mod field;
@@ -77,7 +77,7 @@ pub enum EventKind {
         ping: InputId,
         /// The input in which the indirect probes left, if they did.
         indirect: Option<InputId>,
-        /// Whether the host said that nobody listens.
+        /// Whether the host said that no process listens on the port.
         refused: bool,
         /// How many helpers answered that they could not reach it either.
         nacks: u32,
@@ -103,7 +103,7 @@ pub enum EventKind {
         /// The score.
         score: u32,
     },
-    /// The node was not running for a while; it checks itself before it accuses anybody.
+    /// The node was not running for a while; it checks itself before it accuses other members.
     Stalled {
         /// How long it was not running, in milliseconds.
         for_ms: u64,

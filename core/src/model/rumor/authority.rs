@@ -1,4 +1,5 @@
-//! On whose word a rumor stands. That, and not its kind, decides how a member takes it in and who has to agree on it.
+//! The authority that a rumor stands on: its member, the ring, an operator or voters. The authority, and not the kind,
+//! decides how a member takes a rumor in and which members have to agree on it.
 
 use crate::model::id::MemberId;
 use crate::model::rumor::{ElectionRumor, MemberRumor, Version};
@@ -8,7 +9,7 @@ use crate::model::rumor::{ElectionRumor, MemberRumor, Version};
 pub enum Authority<'a> {
     /// Members about each other, by the rules of SWIM; membership keeps it.
     Members(&'a MemberRumor),
-    /// One member about something of its own: no other member changes it, and without its owner it is worth nothing.
+    /// One member about its own service: no other member changes it, and without its owner it is worth nothing.
     Owner(&'a MemberId),
     /// Operators, who replace it as a whole by a higher version.
     Operator(&'a Version),

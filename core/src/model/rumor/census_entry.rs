@@ -1,9 +1,9 @@
-//! What a rumor adds to a picture of the ring's service groups: the census, and what the gateways show.
+//! The entry that a rumor adds to the census and to the pictures that the gateways show.
 
 use crate::model::id::{FileName, MemberId, ServiceGroup};
 use crate::model::rumor::{ElectionRumor, ServiceHealth, ServiceRumor, Version};
 
-/// What one rumor adds to the picture. What was withdrawn adds nothing.
+/// The entry of one rumor. A withdrawn rumor adds none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CensusEntry<'a> {
     /// A member runs a service.

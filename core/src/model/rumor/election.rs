@@ -17,7 +17,7 @@ pub struct ElectionRumor {
     pub term: u64,
     /// Who won it.
     pub leader: MemberId,
-    /// It leads no longer, and nobody does yet.
+    /// The winner leads no longer, and has no successor yet.
     pub ended: bool,
 }
 
@@ -34,7 +34,7 @@ impl ElectionRumor {
     };
 
     /// Joins two outcomes: the higher term; of one term, which only one member can win, what came later. Where two
-    /// halves of a ring that never met have both elected somebody, the greater id prevails everywhere.
+    /// halves of a ring that never met have both elected a leader, the greater id prevails everywhere.
     pub fn merge(&mut self, other: &Self) -> bool {
         assert!(self.election == other.election, "different rumors cannot be joined");
         let newer = other.prevails_over(self);

@@ -75,7 +75,7 @@ impl RumorKind {
         Self::by_name(core::str::from_utf8(name).ok()?)
     }
 
-    /// What is new when a rumor of this kind is told, said of the member that it is about, else of the group.
+    /// The sentence for people about a new rumor of this kind, whose subject is its member, else its group.
     #[must_use]
     pub const fn news(self) -> &'static str {
         self.properties().news
@@ -101,7 +101,7 @@ impl RumorKey {
         self.parts().group
     }
 
-    /// The member without whom it is worth nothing, where there is one.
+    /// The owner, without whom the rumor is worth nothing, where it has one.
     #[must_use]
     pub const fn owner(&self) -> Option<&MemberId> {
         if self.kind().properties().is_owned { self.parts().member } else { None }

@@ -1,8 +1,8 @@
-//! All rumor kinds: what each says and how two statements of it join.
+//! All rumor kinds: the content of each and how two statements of it join.
 //!
 //! A kind's file states everything that holds for it. This file holds the matches over the kinds and no rule of any of
 //! them. A new kind is a file here and an arm in each match of this file, and the same in `wire::rumor`, which encodes
-//! it; other modules ask for properties and name a kind only where they are about it.
+//! it; other modules may only ask for properties, and name a kind only where they serve that kind alone.
 
 mod authority;
 mod census_entry;
@@ -113,7 +113,7 @@ pub enum RumorKey {
     Service {
         /// The group.
         group: ServiceGroup,
-        /// Who runs it.
+        /// The member that runs it.
         member: MemberId,
     },
     /// The ban of this member.
@@ -232,8 +232,8 @@ impl Rumor {
 
     /// Joins two rumors with the same key; true when this one changed.
     ///
-    /// Of every kind this is commutative, associative and idempotent: in whatever order and however often
-    /// members hear the same rumors, they end up knowing the same.
+    /// Of every kind this is commutative, associative and idempotent: members that hear the same rumors, in any order
+    /// and any number of times, end up with the same state.
     pub fn merge(&mut self, other: &Self) -> bool {
         match (self, other) {
             (Self::Member(a), Self::Member(b)) => a.merge(b),
@@ -253,7 +253,7 @@ impl Rumor {
         match self {
             Self::Service(s) => s.tombstone,
             Self::ServiceHealth(h) => h.tombstone,
-            // That nobody leads is worth telling until somebody does.
+            // The ring must know that a group has no leader until it has one again.
             Self::Member(_)
             | Self::Departure(_)
             | Self::ServiceConfig(_)

@@ -1,4 +1,5 @@
-//! What holds for every rumor of one kind. It is stated in the kind's own file; everything else asks.
+//! The properties of a rumor kind. Each kind states them in its own file; other modules ask for them and may not match
+//! on the kind instead.
 
 use crate::model::limits::Limit;
 use crate::model::rumor::key::Part;
@@ -12,7 +13,7 @@ pub(crate) struct Properties {
     pub(super) key: &'static [Part],
     /// What a rumor of the kind is, in sentences.
     pub(super) noun: &'static str,
-    /// What is new when one is told, said of the member that it is about, else of the group.
+    /// The sentence for people about a new rumor, whose subject is its member, else its group.
     pub(super) news: &'static str,
     /// Whether only the member in its key changes it.
     pub(super) is_owned: bool,
@@ -24,8 +25,8 @@ pub(crate) struct Properties {
     pub(super) room: Room,
 }
 
-/// How many rumors of one kind there may be. Where members cannot hear each other each takes as many from its operators,
-/// so what the ring tells is given twice the room.
+/// How many rumors of one kind there may be. Where members cannot hear each other each takes as many from its
+/// operators, so what the ring tells is given twice the room.
 #[derive(Debug)]
 pub(crate) struct Room {
     /// In the whole ring.

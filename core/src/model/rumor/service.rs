@@ -32,8 +32,8 @@ pub struct ServiceRumor {
     pub pkg_incarnation: u64,
     /// It runs no longer: the owner stopped or unloaded it. Collected after a while.
     pub tombstone: bool,
-    /// Whether it takes new work: it runs, and is neither being drained nor in maintenance. Who does not say takes
-    /// work as long as its process runs.
+    /// Whether it takes new work: it runs, and is neither being drained nor in maintenance. A member that does not say
+    /// so takes work as long as its process runs.
     pub accepting: bool,
     /// Why it is in maintenance; none when it is not.
     pub maintenance: Option<String>,
@@ -59,7 +59,8 @@ impl ServiceRumor {
     };
 
     /// Joins two statements: the higher incarnation; of equal ones, which only a copied identity can make, a
-    /// retraction, then the greater content, so that two nodes cannot disagree for ever (Habitat keeps what came first).
+    /// retraction, then the greater content, so that two nodes cannot disagree for ever (Habitat keeps what came
+    /// first).
     pub fn merge(&mut self, other: &Self) -> bool {
         assert!(
             self.member_id == other.member_id && self.group == other.group,

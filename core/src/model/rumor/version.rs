@@ -1,6 +1,7 @@
-//! What operators replace as a whole, version by version: the common part of group configuration and group files.
+//! The common part of group configuration and group files: a body that operators replace as a whole, version by
+//! version.
 //!
-//! Nobody owns such a rumor: any member takes a new version from an operator. So two members that cannot hear each other
+//! No member owns such a rumor: each takes a new version from an operator. So two members that cannot hear each other
 //! may both take version 7. The join keeps one of them, the same one everywhere, and the names of those that lost.
 
 use alloc::collections::BTreeSet;
@@ -15,7 +16,7 @@ use crate::model::limits::CONTENDERS_MAX;
 pub struct Contender {
     /// [`Version::hash_of`] its body.
     pub hash: u64,
-    /// Who acknowledged it; none when the ring was told by something else than a member.
+    /// The member that acknowledged it; none when it came into the ring by another way than a member.
     pub writer: Option<MemberId>,
 }
 
@@ -51,7 +52,7 @@ impl Version {
         Self::hash_of(&self.body)
     }
 
-    /// Those who acknowledged another body under this number. What they acknowledged is not in effect.
+    /// The members that acknowledged another body under this number. Their bodies are not in effect.
     pub fn losers(&self) -> impl Iterator<Item = &Contender> {
         let hash = if self.contenders.is_empty() { 0 } else { self.hash() };
         self.contenders.iter().filter(move |c| c.hash != hash)
@@ -79,7 +80,7 @@ impl Version {
         Contender { hash: self.hash(), writer: self.writer }
     }
 
-    /// Joins two versions: the higher number; of one number the body with the greatest hash, and a note of everybody
+    /// Joins two versions: the higher number; of one number the body with the greatest hash, and a note of all members
     /// that acknowledged the number, up to a limit. True when this one changed.
     pub(super) fn merge(&mut self, other: &Self) -> bool {
         if other.number != self.number {
