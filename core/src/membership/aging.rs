@@ -1,4 +1,5 @@
-//! Growing old: confirmed members depart, departed ones are forgotten, and at the limit the longest gone goes first.
+//! Ages the members that are gone: confirmed ones depart, departed ones are forgotten, and at the limit the longest
+//! gone goes first. A member that takes part is never forgotten.
 
 use alloc::vec::Vec;
 use core::time::Duration;

@@ -1,4 +1,5 @@
-//! This member's own judgement: probes, suspicions, and what their timeouts mean.
+//! This member's own judgement of others: it probes them, suspects them, and confirms them dead when a timeout runs
+//! out. Nothing that others say is judged here; `hear` does that.
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -87,7 +88,7 @@ impl Membership {
         true
     }
 
-    /// Looks for itself whether a member is there.
+    /// Probes a member that others accuse, unless its own probe is under way.
     pub(super) fn check(&mut self, ctx: &mut Context<'_>, id: &MemberId, cause: Follows) {
         let Some(target) = self.table.get(id).copied() else { return };
         if self.begin_probe(ctx, &target, Purpose::Check, cause) {
@@ -96,7 +97,7 @@ impl Membership {
         }
     }
 
-    /// Puts a second-hand death on the list of those to look into.
+    /// Puts a second-hand death on the list of members to probe.
     pub(super) fn plan_verification(&mut self, ctx: &mut Context<'_>, told: &MemberRecord) -> Heard {
         let listed = self.verifications.iter().any(|v| v.id == told.id && v.incarnation >= told.incarnation);
         if listed || self.prober.is_probing(&told.id) {
@@ -113,7 +114,7 @@ impl Membership {
         Heard::Known
     }
 
-    /// Pings as many of the supposedly dead as probes are free, telling each what is said of it.
+    /// Pings as many of the supposedly dead as probes are free, and tells each that it is accused.
     pub(super) fn run_verifications(&mut self, ctx: &mut Context<'_>) {
         while self.prober.has_room() {
             let Some(told) = self.verifications.pop_front() else { return };
@@ -129,7 +130,7 @@ impl Membership {
         }
     }
 
-    /// The host at an address answered that nobody listens there: stronger evidence than silence.
+    /// The host at an address answered that no process listens there: stronger evidence than silence.
     pub(crate) fn handle_refused(&mut self, ctx: &mut Context<'_>, to: SocketAddr) {
         let at_address = |r: &&MemberRecord| r.swim_addr() == to || r.gossip_addr() == to;
         let targets: alloc::vec::Vec<MemberId> =
@@ -165,7 +166,7 @@ impl Membership {
             }
             probe.indirect = Some(ctx.input);
             probe.helpers = self.ask_helpers(&probe, &target);
-            // Those who are asked later cannot say in time that they had no answer, so they are not counted.
+            // Helpers that are asked later cannot send a nack in time, so they are not counted.
             probe.again = u32::from(!probe.refused);
             probe.again_at = ctx.now + probe.verdict_by.saturating_since(ctx.now) * 2 / 5;
             if !probe.refused {
@@ -177,7 +178,7 @@ impl Membership {
         }
     }
 
-    /// Asks random members to probe for this one; how many.
+    /// Asks random members to probe for this one; returns how many.
     fn ask_helpers(&mut self, probe: &Probe, target: &MemberRecord) -> u32 {
         let helpers = self.random_members(self.timings.indirect_probes as usize, Some(&probe.target));
         assert!(
@@ -191,7 +192,7 @@ impl Membership {
         helpers.len() as u32
     }
 
-    /// The ping or its ack may have been lost.
+    /// Repeats the ping: it or its ack may have been lost.
     fn ping_again(&mut self, now: Instant, mut probe: Probe, target: &MemberRecord) {
         assert!(probe.again > 0, "a ping is repeated so often and no more");
         assert!(probe.indirect.is_none(), "once others are asked, pings have had their time");
@@ -338,8 +339,8 @@ impl Membership {
         }
     }
 
-    /// Decides whether this member checks a suspicion that it heard of, and when: some do in every ring, so that
-    /// confirmations arrive within a probe's time, and not all in a large one, so that they do not stampede.
+    /// Decides whether this member checks a suspicion that it heard of, and when: some members do in every ring, so
+    /// that confirmations arrive within a probe's time, but not all in a large one, so that they do not stampede.
     pub(super) fn plan_corroboration(&mut self, now: Instant, id: &MemberId) {
         let others = self.ring_size().saturating_sub(2).max(1) as u64;
         let wanted = u64::from(self.timings.corroborators);
@@ -385,13 +386,13 @@ impl Membership {
                 self.update_suspicion(id, |s| s.asked = Some(now));
                 // With the indirect way: its answer carries its incarnation, should only its rumor have got lost.
                 self.check(ctx, id, Follows::Event(event));
-                // And whoever knows better, or reaches the suspect on another path, hears of it once more.
+                // A member that knows better, or reaches the suspect on another path, hears the suspicion once more.
                 let (urgency, after) = (Urgency::Death, Follows::Event(event));
                 self.events.push_back(MembershipEvent::Changed { id: *id, urgency, after });
             }
             Step::Confirm => {
                 if self.doubt_until.is_some_and(|until| until > now) {
-                    // Just woken: hear from somebody before burying anybody.
+                    // This process has just woken: it must hear from another member before it confirms one dead.
                     let wait = Duration::from_millis(self.timings.probe_verdict_ms);
                     self.update_suspicion(id, |s| s.heard = Some(now + wait));
                     return;
@@ -407,13 +408,13 @@ impl Membership {
     }
 }
 
-/// What a suspicion leads to next.
+/// The next step of a suspicion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Probe the suspect ourselves.
+    /// This member probes the suspect itself.
     Check,
-    /// Put the accusation to the suspect once more before it is too late.
+    /// This member tells the suspect of the accusation once more, in time for a refutation.
     Ask,
-    /// It ran out.
+    /// The suspicion ran out.
     Confirm,
 }

@@ -1,4 +1,4 @@
-//! What membership tells the node, and what it says to what it was told.
+//! The events of membership for the node, and its verdict on a rumor about a member.
 
 use core::net::SocketAddr;
 
@@ -7,20 +7,21 @@ use crate::model::id::{Incarnation, MemberId, ProbeSeq};
 use crate::model::member::MemberRecord;
 use crate::wire::swim::Body;
 
-/// What the node is to do, or to carry to another component.
+/// A request to the node, or news that it carries to another component.
 #[derive(Debug)]
 pub(crate) enum MembershipEvent {
-    /// Send a datagram from this member. `accuse`: what the receiver is held to be goes in front of the rumors.
+    /// Send a datagram from this member. With `accuse` the receiver's record, as this member holds it, goes in front of
+    /// the rumors.
     Send { to: SocketAddr, body: Body, accuse: Option<MemberRecord> },
     /// Pass on another member's ack.
     Forward { to: SocketAddr, from: MemberRecord, body: Body },
     /// Probe over a stream.
     StreamPing { to: SocketAddr, seq: ProbeSeq },
-    /// Try to join through somebody at these addresses.
+    /// Try to join through the members at these addresses.
     Join { swim: SocketAddr, gossip: SocketAddr },
-    /// What is held of this member changed: tell it.
+    /// The record of this member changed: tell the ring.
     Changed { id: MemberId, urgency: Urgency, after: Follows },
-    /// A member that was believed dead spoke to this one: compare notes with it.
+    /// A member that was believed dead spoke to this one: exchange digests with it.
     Healed { id: MemberId },
     /// A banned member spoke: tell it that it is banned.
     TellBan { id: MemberId, to: SocketAddr },
@@ -41,13 +42,13 @@ pub(crate) enum Urgency {
     Life,
 }
 
-/// What a rumor about a member was worth.
+/// The verdict on a rumor about a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Heard {
-    /// It changed what is held.
+    /// The rumor changed the table.
     New,
-    /// Nothing new.
+    /// The rumor says nothing new.
     Known,
-    /// What is held prevails; the teller lags behind.
+    /// The record in the table prevails; the sender lags behind.
     Stale,
 }

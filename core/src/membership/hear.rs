@@ -1,4 +1,5 @@
-//! What others say: messages from members themselves, rumors about members, accusations of this one.
+//! Judges statements of others: messages from members, rumors about members, accusations of this one. A member that
+//! speaks itself is believed to be alive; hearsay never confirms another member dead without a probe of this one.
 
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
@@ -73,7 +74,7 @@ impl Membership {
         }
     }
 
-    /// An ack by whatever path.
+    /// An ack, by a direct, indirect or stream path.
     pub(crate) fn handle_probe_answer(&mut self, ctx: &mut Context<'_>, from: &MemberId, seq: ProbeSeq) {
         let Some(probe) = self.prober.acked(from, seq) else { return };
         self.run_verifications(ctx);
@@ -92,7 +93,7 @@ impl Membership {
     ) {
         assert!(from.id != self.me, "a member hears others only");
         if target.id == self.me {
-            // Somebody takes this member for the target's helper: answer for ourselves.
+            // The requester asks this member to probe itself: it answers for itself.
             let body = Body::Ack { seq, forward_to: None };
             self.events.push_back(MembershipEvent::Send { to: reply_to, body, accuse: None });
             return;
@@ -131,11 +132,11 @@ impl Membership {
 
     /// Notes that a member itself spoke to this one. `record` is its own word, with its address filled in.
     ///
-    /// Contact proves that it runs, but not that others may believe so at its old incarnation: one that is
-    /// held to be worse than alive is told, and refutes. False when it is banned and must not be listened to.
+    /// Contact proves that the member runs, but others cannot follow at its old incarnation: a member that is held to
+    /// be worse than alive is told so, and refutes. False when it is banned and must not be listened to.
     ///
-    /// `first_hand`: it came from the member's own socket, so where it came from is where it is. A record of the
-    /// same incarnation that another member told may hold an address that only that one can reach.
+    /// `first_hand`: it came from the member's own socket, so its source address is its address. A record of the same
+    /// incarnation from another member may hold an address that only that member can reach.
     pub(crate) fn handle_contact(
         &mut self,
         ctx: &mut Context<'_>,
@@ -176,8 +177,8 @@ impl Membership {
         true
     }
 
-    /// What a member must be told of itself: that it is held to be worse than alive, or newer than what it says
-    /// (an old disk was restored); and where it is seen, when it is new here and may not know.
+    /// The record that a member must be told of itself: this node holds it to be worse than alive, or newer than it
+    /// says (an old disk was restored), or it is new here and may not know its address.
     pub(crate) fn accusation_of(&mut self, spoken: &MemberRecord) -> Option<MemberRecord> {
         let just_met = self.just_met.take() == Some(spoken.id);
         let held = self.table.get(&spoken.id)?;
@@ -220,12 +221,13 @@ impl Membership {
             if held.state == State::Suspect && held.incarnation == told.incarnation {
                 return self.hear_death_of_suspect(ctx, &told.id, from);
             }
-            // Do not bury on hearsay whom we hold alive; look for ourselves first.
+            // A member that this one holds alive is not confirmed dead on hearsay; it is probed first.
             return self.plan_verification(ctx, told);
         }
         let unknown = |address: IpAddr| address == UNSPECIFIED;
         if told.state == held.state && told.incarnation == held.incarnation {
-            // Only where or how it is reached differs. Others may reach it elsewhere; here counts what is seen here.
+            // Only the address differs. Others may reach the member at another one; this node keeps the one that it has
+            // seen.
             let address = if unknown(held.address) { told.address } else { held.address };
             self.put(MemberRecord { address, permanent: told.permanent, ..held });
             return Heard::Known;
@@ -262,7 +264,7 @@ impl Membership {
         }
     }
 
-    /// Others accuse a member that this one suspects too.
+    /// Other members accuse a member that this one suspects too.
     fn hear_accusers(
         &mut self,
         ctx: &mut Context<'_>,
@@ -272,7 +274,7 @@ impl Membership {
     ) -> Heard {
         let (mut new, mut after) = (None, Follows::Input);
         self.update_suspicion(id, |s| {
-            // Others in place of as many as matter shorten nothing; they are kept, and not news.
+            // Accusers that only take the places of others shorten nothing; they are kept, but not told on as news.
             new = accusers.iter().find(|a| !s.accused_by(a)).filter(|_| s.accusers.len() < ACCUSERS_MAX);
             after = Follows::Event(s.event);
             s.accusers.merge(accusers);
@@ -287,7 +289,7 @@ impl Membership {
         Heard::New
     }
 
-    /// Somebody buried a member that this one only suspects.
+    /// Another member confirmed a member dead that this one only suspects.
     fn hear_death_of_suspect(&mut self, ctx: &mut Context<'_>, id: &MemberId, from: &MemberId) -> Heard {
         assert!(*from != self.me, "a member hears others only");
         let mut first = None;
@@ -324,12 +326,12 @@ impl Membership {
         true
     }
 
-    /// Refutation (SWIM section 4.2): whoever is called worse than alive says otherwise, one incarnation higher.
+    /// Refutation (SWIM section 4.2): a member that is called worse than alive says otherwise, one incarnation higher.
     fn hear_of_self(&mut self, ctx: &mut Context<'_>, told: &MemberRecord, from: &MemberId) -> Heard {
         let own = *self.own();
         assert!(told.id == own.id && *from != own.id, "others speak of this member");
         if self.leaving || self.banned.contains(&self.me) {
-            // There is nothing to refute: it is going, or has to go.
+            // A member that leaves or is banned has nothing to refute.
             return Heard::Known;
         }
         if told.incarnation == own.incarnation && told.state == State::Alive {
@@ -372,7 +374,7 @@ impl Membership {
         if self.raising.is_some() {
             return Heard::Known;
         }
-        // An accusation that was refuted before: whoever still believes it has not heard.
+        // The accusation was refuted before: its sender has not heard the refutation yet.
         self.accused_by.clear();
         if let Some(to) = self.table.get(from).map(MemberRecord::swim_addr) {
             let body = Body::Ping { seq: self.prober.seq(), forward_to: None };

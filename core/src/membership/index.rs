@@ -1,7 +1,8 @@
-//! Where in the member table a member is: open addressing in 4 bytes a place.
+//! The index of the member table: it finds a member's place by hash, with open addressing in 4 bytes a place. It may
+//! only be asked for a member, never walked, so its order cannot reach a decision.
 //!
 //! A simulator holds one of these for each member of each member, so its size counts: it grows by an eighth at a
-//! time where a table of powers of two would stand half empty. It is only ever asked, never walked. Each entry
+//! time where a table of powers of two would stand half empty. Each entry
 //! carries a tag of its member's hash, so that a search looks at hardly any record but the right one.
 
 use alloc::vec;
@@ -12,7 +13,7 @@ use crate::model::limits::MEMBERS_MAX;
 /// Bits of an entry that say which place of the table it means; the others are the tag.
 const SLOT_BITS: u32 = 17;
 const SLOT_MASK: u32 = (1 << SLOT_BITS) - 1;
-/// No member: its slot is one that the table never has.
+/// An empty entry: its slot is one that the table never has.
 const EMPTY: u32 = u32::MAX;
 
 const _: () = assert!(MEMBERS_MAX < SLOT_MASK as usize, "every place fits, and one is left to mean nobody");
@@ -51,10 +52,10 @@ impl Index {
         assert!(self.len < self.entries.len(), "an entry stays empty: a search ends there");
     }
 
-    /// Takes out the place with this hash; whether it was there.
+    /// Takes out the place with this hash; true when it was there.
     pub(super) fn remove(&mut self, hash: u64, slot: usize, hash_of: impl Fn(usize) -> u64) -> bool {
         let Some(mut gap) = self.position(hash, |other| other == slot) else { return false };
-        // Those behind it move up, unless that would put them before where their search begins.
+        // Entries behind it move up, unless that would put them before the point at which their search begins.
         let mut at = gap;
         loop {
             at = self.after(at);
@@ -139,7 +140,7 @@ mod tests {
     use alloc::collections::BTreeMap;
     use proptest::prelude::*;
 
-    /// Hashes that crowd: many members want few places.
+    /// Hashes that collide: many members want few places.
     fn hash(slot: usize) -> u64 {
         (slot as u64 % 5) << 61 | (slot as u64 % 3)
     }

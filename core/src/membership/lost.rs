@@ -1,6 +1,6 @@
-//! Finding back: while alone this member tries the peers it was given, for ever; otherwise it tries, at a low and
-//! bounded rate, members that it believes dead, so that a netsplit heals without an operator and without a
-//! designated peer. Permanent peers need none of this: they keep their turn in the probe rounds.
+//! Finds lost members: while alone this member tries its configured peers, for ever; otherwise it tries members that it
+//! believes dead, so that a netsplit heals without an operator and without a designated peer. The rate is low and
+//! bounded. Permanent peers are not tried here: they keep their turn in the probe rounds.
 
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -24,7 +24,7 @@ const UNMET_PEER_FACTOR: u64 = 6;
 
 const _: () = assert!(PEERS_PER_TRY < PEERS_MAX && UNMET_PEER_FACTOR > 1);
 
-/// Whom to look for and when.
+/// The peers to try, and the time of the next try.
 #[derive(Debug)]
 pub(super) struct Lost {
     peers: Vec<SocketAddr>,
@@ -56,7 +56,7 @@ impl Membership {
         if somebody && !self.leaving { self.lost.next } else { Instant::FAR_FUTURE }
     }
 
-    /// Somebody was lost: the next try comes within a period.
+    /// A member was lost: the next try comes within a period.
     pub(super) fn note_lost(&mut self, now: Instant) {
         let period_ms = self.timings.reconnect_period_ms;
         let soon = now + Duration::from_millis(self.rng.between(period_ms / 4, period_ms));
@@ -89,7 +89,7 @@ impl Membership {
         assert!(self.lost.backoff_ms > 0, "tries while alone have a pause too");
     }
 
-    /// Tries a few peers; with `unmet` only such as are not at the address of any member that is there.
+    /// Tries a few peers; with `unmet` only those at whose address no known member is.
     fn try_peers(&mut self, ctx: &mut Context<'_>, unmet: bool) {
         let mut peers: Vec<SocketAddr> = self.lost.peers.clone();
         if unmet {
@@ -132,8 +132,8 @@ impl Membership {
         true
     }
 
-    /// After a restart: a few members that were there before, to announce this member to. Those that were gone
-    /// then age from now on.
+    /// After a restart: chooses a few members that took part before, to announce this member to. Members that were gone
+    /// age from now on.
     pub(crate) fn handle_rejoin(&mut self, ctx: &mut Context<'_>) {
         self.plan_housekeeping(ctx.now);
         for member in self.random_members(PEERS_PER_TRY, None) {

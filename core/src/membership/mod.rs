@@ -1,4 +1,5 @@
-//! Who is in the ring: SWIM (Das et al. 2002) with Lifeguard's extensions (Dadgar et al. 2017).
+//! Decides which members are in the ring, and in which state: SWIM (Das et al. 2002) with Lifeguard's extensions
+//! (Dadgar et al. 2017). It may not spread rumors, store rows or name another feature; it tells the node by events.
 //!
 //! | file | what |
 //! |---|---|
@@ -11,9 +12,9 @@
 //!
 //! A member's record, and which of two statements about it prevails, is in `model::member`.
 //!
-//! Where this differs from Habitat's rules: contact never revives a member at its old
-//! incarnation, it makes the member refute instead, so that everybody can follow; a second-hand death is a
-//! suspicion until this member has looked for itself; a ban is final.
+//! Where this differs from Habitat's rules: contact never revives a member at its old incarnation, it makes the member
+//! refute instead, so that all members can follow; a second-hand death is a suspicion until this member's own probe has
+//! failed; a ban is final.
 
 mod aging;
 mod detect;
@@ -83,7 +84,7 @@ pub(crate) struct Membership {
     banned: BTreeSet<MemberId>,
     suspicions: BTreeMap<MemberId, Suspicion>,
     suspicions_due: BTreeSet<(Instant, MemberId)>,
-    /// Since when members that are not coming back by themselves are in their state.
+    /// For each confirmed or departed member, the time at which it entered its state.
     since: BTreeMap<MemberId, Gone>,
     /// The event of the refutation whose incarnation is on its way to the disk.
     refuted: Option<EventId>,
@@ -92,19 +93,19 @@ pub(crate) struct Membership {
     health: LocalHealth,
     lost: Lost,
     leaving: bool,
-    /// Second-hand deaths that this member has yet to look into itself.
+    /// Second-hand deaths that this member has yet to probe itself.
     verifications: VecDeque<MemberRecord>,
     /// The highest incarnation that was told of this member while another was on its way to the disk.
     outdone: Incarnation,
     /// How often this member heard of an incarnation of its own that it never used.
     outbid: u32,
-    /// Whether it says where it is; otherwise those who hear it see that for themselves, each from where they are.
+    /// Whether it states its own address; otherwise each member takes the source address that it sees.
     advertises: bool,
-    /// Who is told first once a higher incarnation may be used.
+    /// The accusers, which are told first once a higher incarnation may be used.
     accused_by: Vec<MemberId>,
-    /// A member that this one never saw before and that may not know where it is seen.
+    /// A new member that may not know its own address yet.
     just_met: Option<MemberId>,
-    /// After a stall: nobody is confirmed before this, or before somebody was heard.
+    /// After a stall: no member is confirmed dead before this, or before another member was heard.
     doubt_until: Option<Instant>,
     housekeeping_at: Instant,
     events: VecDeque<MembershipEvent>,
@@ -172,7 +173,7 @@ impl Membership {
         self.put(me);
     }
 
-    /// Takes in what the disk remembers of another member. A suspicion is not carried over a restart.
+    /// Restores another member's record from the disk. A suspicion is not carried over a restart.
     pub(crate) fn restore(&mut self, now: Instant, mut record: MemberRecord) {
         if record.id == self.me || self.table.len() >= MEMBERS_MAX {
             return;
@@ -194,7 +195,7 @@ impl Membership {
         }
     }
 
-    /// What this member says of itself.
+    /// This member's own record.
     pub(crate) fn own(&self) -> &MemberRecord {
         // It is put in first and never taken out, so it keeps the first place.
         let own = self.table.at(0).expect("this member is in its own list");
@@ -206,7 +207,7 @@ impl Membership {
         &self.table
     }
 
-    /// What is told about a member: its record and, while it is suspect, its accusers.
+    /// The rumor about a member: its record and, while it is suspect, its accusers.
     pub(crate) fn statement(&self, id: &MemberId) -> Option<(MemberRecord, Accusers)> {
         let mut record = *self.table.get(id)?;
         if record.id == self.me && !self.advertises {
@@ -224,12 +225,12 @@ impl Membership {
         self.health.score()
     }
 
-    /// Members that take part, this one included: those that rumors must reach.
+    /// Members that take part, this one included: rumors must reach these.
     pub(crate) fn ring_size(&self) -> usize {
         self.table.count(State::Alive) + self.table.count(State::Suspect)
     }
 
-    /// Whether this member knows nobody that takes part.
+    /// Whether this member knows no other member that takes part.
     pub(crate) fn is_alone(&self) -> bool {
         self.ring_size() <= 1
     }
@@ -345,7 +346,7 @@ impl Membership {
         earliest(deadlines.into_iter().filter_map(|(at, reason)| Some((at?, reason))))
     }
 
-    /// Does everything whose time has come.
+    /// Runs every timer that is due.
     pub(crate) fn handle_timeout(&mut self, ctx: &mut Context<'_>) {
         self.run_probes(ctx);
         self.run_relays(ctx);
@@ -388,7 +389,7 @@ impl Membership {
         self.raising.unwrap_or_default().max(self.own().incarnation)
     }
 
-    /// From now on nothing that is said about this member matters, and it accuses nobody.
+    /// From now on this member answers no accusation and accuses no other member.
     pub(crate) const fn handle_leaving(&mut self) {
         self.leaving = true;
     }
@@ -417,7 +418,7 @@ impl Membership {
         own.incarnation = incarnation;
         let after = self.refuted.take().into();
         self.change(ctx, own, Accusers::default(), Why::Own, after);
-        // Whoever accused this member hears it first; the rest of the ring through rumors.
+        // The accusers hear the refutation first; the rest of the ring hears it through rumors.
         assert!(self.own().incarnation == incarnation, "a member speaks in the incarnation that it stored");
         for accuser in core::mem::take(&mut self.accused_by) {
             if let Some(to) = self.table.get(&accuser).map(MemberRecord::swim_addr) {
@@ -438,7 +439,7 @@ impl Membership {
         self.raising = None;
     }
 
-    /// What holds between the parts of this component.
+    /// Asserts the invariants between the parts of this component.
     pub(crate) fn check_invariants(&self) {
         assert!(self.own().id == self.me);
         for (id, suspicion) in &self.suspicions {

@@ -1,5 +1,5 @@
-//! Probes: SWIM's failure detector. Each period one member, in shuffled round-robin order; besides, members that a
-//! suspicion gives reason to check.
+//! Probes: SWIM's failure detector. Each period this member probes one other in shuffled round-robin order, and besides
+//! it checks suspects. A probe only finds out; `detect` judges its outcome.
 //!
 //! ```text
 //! ping ─▶ ping ─▶ ping ──timeout──▶ ping-req to helpers, stream ping ─▶ to other helpers ──verdict──▶ failed
@@ -29,9 +29,9 @@ const _: () = assert!(PROBES_MAX > 1, "the round's own probe has room beside a c
 pub(super) enum Purpose {
     /// It is its turn; the outcome also tells about this member's own health.
     Round,
-    /// Somebody else suspects it; this node looks for itself.
+    /// Another member suspects it; this node checks for itself.
     Check,
-    /// Somebody else buried it; this node looks for itself.
+    /// Another member confirmed it dead; this node checks for itself.
     Verify,
 }
 
@@ -56,14 +56,14 @@ pub(super) struct Probe {
     pub(super) helpers: u32,
     /// Helpers that answered that they cannot reach it either.
     pub(super) nacks: u32,
-    /// Its host said that nobody listens.
+    /// Its host said that no process listens on the port.
     pub(super) refused: bool,
     /// The event that gave reason for it.
     pub(super) cause: Follows,
 }
 
 impl Probe {
-    /// When something is to be done about it.
+    /// The time of its next step.
     pub(super) fn due(&self) -> Instant {
         match self.indirect {
             Some(_) if self.again > 0 => self.again_at.min(self.verdict_by),
@@ -251,7 +251,7 @@ impl Prober {
         self.active.retain(|p| p.target != *target);
     }
 
-    /// After a stall the answers may be waiting or lost; nobody is to blame for them.
+    /// After a stall the answers may be waiting or lost; no member is to blame for that.
     pub(super) fn cancel_all(&mut self, next_round: Instant) {
         self.active.clear();
         self.next_round = next_round;
@@ -259,7 +259,7 @@ impl Prober {
 }
 
 /// Whether it is this member itself, or an earlier one at its address: a host that lost its disk came back under a
-/// new id, and asking itself after the old one proves nothing. The others find out.
+/// new id, and this member cannot probe itself for the old one. The other members find out.
 pub(super) fn stands_here(record: &MemberRecord, me: &MemberRecord) -> bool {
     record.id == me.id || (record.address == me.address && record.swim_port == me.swim_port)
 }

@@ -1,4 +1,5 @@
-//! Probes that this member makes for others.
+//! Pings that this member sends as a helper of other members' probes. A relay passes the ack on or sends a nack; it
+//! changes nothing of what this member believes.
 
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -8,15 +9,15 @@ use crate::model::limits::RELAYS_MAX;
 use crate::model::member::MemberRecord;
 use crate::model::time::Instant;
 
-/// A ping sent for somebody else.
+/// A ping sent for another member.
 #[derive(Clone, Debug)]
 pub(super) struct Relay {
     pub(super) requester: MemberId,
-    /// Where a nack goes.
+    /// The address that a nack goes to.
     pub(super) reply_to: SocketAddr,
     pub(super) target: MemberRecord,
     pub(super) seq: ProbeSeq,
-    /// When the requester is told that there was no answer.
+    /// The time at which the requester gets a nack.
     pub(super) nack_at: Instant,
 }
 

@@ -1,5 +1,6 @@
-//! How long a suspicion lasts: long while one member accuses, shorter as others confirm it of their own knowledge
-//! (Lifeguard's dogpile), and longer in larger rings, where a refutation takes longer to arrive.
+//! Computes how long a suspicion lasts: long while one member accuses, shorter as others confirm it of their own
+//! knowledge (Lifeguard's dogpile), and longer in larger rings, where a refutation takes longer to arrive. It plans the
+//! next step; `detect` takes it.
 
 use core::time::Duration;
 
@@ -12,11 +13,11 @@ use crate::model::time::Instant;
 /// One member that this node suspects.
 #[derive(Clone, Debug)]
 pub(crate) struct Suspicion {
-    /// Who accuses it of their own knowledge.
+    /// The members that accuse it of their own knowledge.
     pub(crate) accusers: Accusers,
     /// When this node came to suspect it.
     pub(crate) started: Instant,
-    /// When something is to be done about it next.
+    /// The time of its next step.
     pub(crate) due: Instant,
     /// The event that began it.
     pub(crate) event: EventId,
@@ -40,14 +41,14 @@ impl Suspicion {
         }
         let deadline = self.started + Duration::from_millis(length);
         assert!(length >= timeout_min_ms(timings, members), "the shortest suspicion is the least");
-        // A member that was heard since is not dead yet, whatever others say.
+        // A member that was heard since is not dead yet, also where others say so.
         match self.heard {
             Some(heard) => deadline.max(heard + Duration::from_millis(timeout_min_ms(timings, members))),
             None => deadline,
         }
     }
 
-    /// What comes next, and when: look for ourselves, ask the suspect once more, or give it up.
+    /// The next step and its time: probe the suspect, tell it of the accusation once more, or confirm it dead.
     pub(super) fn next_step(&self, timings: &Timings, members: usize) -> (Instant, Step) {
         if let Some(at) = self.check_at {
             return (at, Step::Check);
@@ -56,11 +57,11 @@ impl Suspicion {
         assert!(deadline >= self.started, "a suspicion lasts");
         let question = Duration::from_millis(timings.probe_verdict_ms);
         match self.asked {
-            // Its answer has had time to arrive, and what was found out is not old yet.
+            // The suspect's answer has had time to arrive, and the finding is not old yet.
             Some(asked) if asked + question * 2 >= deadline => {
                 (deadline.max(asked + question), Step::Confirm)
             }
-            // Nobody asked lately. That all were silent once may have been a fault of their paths to it.
+            // No member probed it lately. That all probes failed once may have been a fault of the paths to it.
             _ => (deadline - question, Step::Ask),
         }
     }
@@ -72,7 +73,7 @@ impl Suspicion {
 }
 
 /// The shortest suspicion, in milliseconds: from 10 members on it grows by half for each tenfold of the ring's
-/// size, because that is how the time grows in which a refutation reaches everybody.
+/// size, because the time in which a refutation reaches all members grows in that way.
 pub(crate) fn timeout_min_ms(timings: &Timings, members: usize) -> u64 {
     let growth_milli = log10_milli(members).saturating_sub(1000) / 2;
     let min = timings.suspicion_timeout_ms_min.saturating_mul(1000 + growth_milli) / 1000;

@@ -1,7 +1,7 @@
 //! All known members in one dense table: 48 bytes for a member, 5 for its place in the index.
 //!
-//! Dense because a simulator holds members times members of these. What is walked is the table itself, whose
-//! order follows from the inputs alone.
+//! It is dense because a simulator holds members times members of these. Only the table is walked, never the index, so
+//! its order follows from the inputs alone.
 
 use alloc::vec::Vec;
 
@@ -54,7 +54,7 @@ impl MemberTable {
         self.index.find(hash_member(id), |slot| self.records.get(slot).is_some_and(|r| r.id == *id))
     }
 
-    /// Puts in a member or replaces what is held of it; returns the place of a new one.
+    /// Puts in a member or replaces its record; returns the place of a new one.
     pub(crate) fn put(&mut self, record: MemberRecord) -> Option<usize> {
         if let Some(slot) = self.slot_of(&record.id) {
             let held = self.records[slot];
@@ -123,7 +123,7 @@ fn hashes(records: &[MemberRecord]) -> impl Fn(usize) -> u64 {
     move |slot| records.get(slot).map_or(0, |r| hash_member(&r.id))
 }
 
-/// What digests say of a member: key and version. Suspicions pass and departed members are on their way to being
+/// A member's part in digests: key and version. Suspicions pass and departed members are on their way to being
 /// forgotten, so neither makes a difference that a digest exchange would have to repair.
 pub(crate) fn digested(record: &MemberRecord) -> Option<(u64, u64)> {
     let confirmed = match record.state {
@@ -155,8 +155,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is put in and taken out, the table agrees with a plain map, and its digest depends on
-        /// what it holds alone.
+        /// After any inserts and removals the table agrees with a plain map, and its digest depends on its records
+        /// alone.
         #[test]
         fn behaves_like_a_map(ops in proptest::collection::vec((0_u8..20, 0_u64..4, 0_usize..5), 0..200)) {
             let mut table = MemberTable::default();

@@ -1,4 +1,4 @@
-//! The rules, one by one, on a membership of its own. How they play together is the simulator's business.
+//! The rules of membership, one by one, on a component of its own. The simulator tests how they act together.
 
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
@@ -41,7 +41,7 @@ fn record(n: u8, incarnation: u64, state: State) -> MemberRecord {
 }
 
 impl Bench {
-    /// A member with nobody else in its list.
+    /// A member that knows no other.
     fn new() -> Self {
         let config = Config::new(9638);
         let rng = Rng::from_seed([1; 32]);
@@ -49,7 +49,7 @@ impl Bench {
         Self { membership, outputs: Outputs::default(), metrics: Metrics::default(), now: Instant::ZERO }
     }
 
-    /// And with these members besides.
+    /// A member that knows these others.
     fn with(members: &[MemberRecord]) -> Self {
         let mut bench = Self::new();
         for member in members {
@@ -191,7 +191,7 @@ fn confirmations_shorten_a_suspicion() {
         while bench.state(1) == Some(State::Suspect) && after_ms < 60_000 {
             bench.wait_ms(50);
             after_ms += 50;
-            // Nobody else ever answers either, but they are not what this is about.
+            // The other members never answer either, but the test asks about one only.
             for n in 2..=9 {
                 bench.act(|m, ctx| m.handle_contact(ctx, &record(n, 1 + after_ms, State::Alive), true));
             }
@@ -212,7 +212,7 @@ fn a_refuted_suspicion_has_no_later_effect() {
     bench.events();
     for _ in 0..200 {
         bench.wait_ms(100);
-        // Both answer whatever they are asked.
+        // Both answer every ping.
         for seq in bench.pings() {
             bench.act(|m, ctx| {
                 m.handle_probe_answer(ctx, &id(1), seq);
@@ -274,7 +274,7 @@ fn refused_and_hopeless_probes_end_at_once() {
 #[test]
 fn of_two_daemons_with_one_identity_one_yields() {
     let mut bench = Bench::with(&[record(1, 1, State::Alive)]);
-    // It learns where it is seen, then hears of itself elsewhere, higher and higher.
+    // The member learns its address, then hears of itself at another one, with ever higher incarnations.
     let own = bench.membership.own().incarnation.0;
     bench.tell(MemberRecord { id: id(0), ..record(200, own, State::Alive) }, 1);
     let mut raises = 0;
