@@ -1,4 +1,5 @@
-//! What a service may ask about the ring, without knowing who knows it.
+//! The questions that a service may ask about the ring. The node answers them, so that this feature need not name the
+//! features that know.
 
 use alloc::vec::Vec;
 
@@ -10,12 +11,12 @@ use crate::model::id::{MemberId, ServiceGroup};
 pub(crate) trait Around {
     /// This member.
     fn me(&self) -> MemberId;
-    /// These groups, as far as somebody serves them.
+    /// Those of these groups that a member serves.
     fn census(&self, groups: &[ServiceGroup]) -> Census;
     /// The configuration that was applied to a group.
     fn config(&self, group: &ServiceGroup) -> Option<GroupConfig>;
     /// The files that were given to a group, in order of name.
     fn files(&self, group: &ServiceGroup) -> Vec<GroupFile>;
-    /// Whether what this member last said of its service in this group has been told often enough.
+    /// Whether this member's last rumor of its service in this group has been told often enough.
     fn is_told(&self, group: &ServiceGroup) -> bool;
 }

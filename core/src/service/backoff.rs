@@ -1,4 +1,5 @@
-//! How long a service that ended waits before it is started again.
+//! Computes how long a service that ended waits before the supervisor starts it again. It draws and compares times
+//! only; `instance` decides whether to start.
 
 use core::time::Duration;
 
@@ -41,7 +42,7 @@ impl Backoff {
         Duration::from_millis(wait_ms)
     }
 
-    /// Whether so many failures in a row are reason enough to give up.
+    /// Whether the supervisor gives up after so many failures in a row.
     pub(super) fn is_hopeless(&self, failures: u32) -> bool {
         self.failures_max > 0 && failures >= self.failures_max
     }

@@ -1,4 +1,5 @@
-//! Whether the groups that a service is bound to are there, and what is missing where they are not.
+//! Checks a service's binds against the groups that the ring knows, and names the first that is not satisfied. It reads
+//! the census only and starts or stops no service.
 
 use alloc::format;
 use alloc::string::String;
@@ -25,11 +26,11 @@ pub(super) fn groups(spec: &ServiceSpec) -> Vec<ServiceGroup> {
     groups
 }
 
-/// The first thing that a service has to wait for, for people; none when it can start.
+/// The first bind that the service has to wait for, for people; none when it can start.
 ///
-/// A bind that the package needs and nobody gave is missing in either mode. What a given bind leads to counts in
-/// strict mode only, and not for binds that the package can do without. As in Habitat, a member that is suspected
-/// still counts, and the exports of one member stand for the group's.
+/// A bind that the package needs and the operator did not give is missing in either mode. The group of a given bind
+/// counts in strict mode only, and not for binds that the package can do without. As in Habitat, a member that is
+/// suspected still counts, and the exports of one member stand for the group's.
 pub(super) fn missing(spec: &ServiceSpec, wanted: &[Bind], census: &Census) -> Option<String> {
     for bind in wanted.iter().filter(|bind| !bind.optional) {
         let mut given = spec.binds.iter().filter_map(|given| given.split_once(':'));
@@ -67,7 +68,7 @@ fn lacking(group: &ServiceGroup, found: Option<&CensusGroup>, exports: &[String]
 
 /// The keys at the top of a TOML text that a TOML writer wrote.
 ///
-/// The core has no TOML parser, and needs none for this: everything that a key can hide in is skipped.
+/// The core has no TOML parser, and needs none for this: values that could contain something like a key are skipped.
 fn top_level_keys(text: &str) -> Vec<String> {
     let mut keys: Vec<String> = Vec::new();
     let mut in_table = false;
@@ -114,7 +115,7 @@ fn first_key(text: &str) -> Option<(String, &str)> {
         .then(|| (String::from(text.get(..end).unwrap_or_default()), text.get(end..).unwrap_or_default()))
 }
 
-/// Where the quote is that ends a string of one line.
+/// The position of the quote that ends a string of one line.
 fn string_end(inner: &str, quote: char) -> Option<usize> {
     let mut escaped = false;
     for (at, c) in inner.char_indices() {
@@ -128,7 +129,7 @@ fn string_end(inner: &str, quote: char) -> Option<usize> {
     None
 }
 
-/// What stands behind a value: a string of several lines, brackets over several lines, or the rest of the line.
+/// The text behind a value, which is a string of several lines, brackets over several lines, or the rest of the line.
 fn after_value(value: &str) -> &str {
     for mark in ["\"\"\"", "'''"] {
         if let Some(inner) = value.strip_prefix(mark) {

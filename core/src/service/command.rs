@@ -1,4 +1,5 @@
-//! Commands about services: one change of a spec at a time, on disk before anything else happens.
+//! Carries out operators' commands about services: one change of a spec at a time. No process is touched and no command
+//! answered before the disk holds the change.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -18,7 +19,7 @@ use crate::service::event::ServiceEvent;
 use crate::service::purpose::{Errand, Leaving, Purpose};
 use crate::store::service as row;
 
-/// What an operator asks about one service.
+/// An operator's request about one service.
 #[derive(Debug)]
 pub(crate) enum Ask {
     Load { spec: Box<ServiceSpec>, force: bool },
@@ -48,8 +49,8 @@ impl Change {
 }
 
 impl Services {
-    /// Takes a command about one service: answered once what it asks for is on disk, and done where that is said
-    /// above.
+    /// Takes a command about one service: answered once its change is on disk, and for some commands once it is carried
+    /// out (see the `service` module).
     pub(crate) fn handle_ask(
         &mut self,
         ctx: &mut Context<'_>,
@@ -82,7 +83,7 @@ impl Services {
         }
     }
 
-    /// Carries out a command about a service that nothing else is being done to.
+    /// Carries out a command about a service that no other command is changing.
     fn carry_out(
         &mut self,
         ctx: &mut Context<'_>,
@@ -136,8 +137,8 @@ impl Services {
         }
     }
 
-    /// The wish is the same; a back-off, or having been given up, is not what an operator who types `start` has in
-    /// mind.
+    /// The wish is the same, but an operator who types `start` wants a try now, also in a back-off or after the
+    /// supervisor gave up.
     fn start_again(&mut self, ctx: &mut Context<'_>, around: &dyn Around, name: &ServiceName) -> Reply {
         let mut rested = false;
         self.step(ctx, around, name, Impulse::Outside(ctx.after), |instance, env| {
@@ -165,7 +166,7 @@ impl Services {
             }
             return Ok(Change::new(request, spec));
         };
-        // Maintenance ends when an operator says so, and not because somebody loads the service again.
+        // Only the operator's own command ends maintenance; loading the service again does not.
         spec.maintenance.clone_from(&loaded.maintenance);
         // Whether it is to run is no option: a service that was stopped may be loaded again.
         let same_options = *loaded == ServiceSpec { desired: loaded.desired, ..spec.clone() };
@@ -218,7 +219,7 @@ impl Services {
         self.outbox.tell(ServiceEvent::Effect { errand, effect });
     }
 
-    /// The disk has answered about a change.
+    /// Takes the disk's answer about a change.
     pub(super) fn finish_change(
         &mut self,
         ctx: &mut Context<'_>,
@@ -245,7 +246,7 @@ impl Services {
             self.step(ctx, around, name, impulse, |instance, env| instance.reconcile(env));
             return;
         }
-        // One step, because a service that is to go and has no process is gone when the step ends.
+        // One step is enough: an unloaded service without a process is gone when the step ends.
         self.step(ctx, around, name, Impulse::Outside(ctx.after), |instance, env| {
             match replacement {
                 Some(spec) => instance.replace_spec(*spec, env),
@@ -259,7 +260,7 @@ impl Services {
         self.watch();
     }
 
-    /// Forgets what has ended and carries out commands that waited for it.
+    /// Forgets services that have ended and carries out the commands that waited for their end.
     pub(super) fn tidy(&mut self, ctx: &mut Context<'_>, around: &dyn Around, name: &ServiceName) {
         while let Some(slot) = self.slots.get_mut(name) {
             if slot.instance.as_ref().is_some_and(Instance::is_removed) {

@@ -1,4 +1,4 @@
-//! How long what a service does beside its process may take. Nothing waits without a bound.
+//! The time bounds of hooks, checks and drains. No step of a service may wait without one of them.
 
 /// The init hook. It may migrate a database.
 pub(super) const INIT_MS: u64 = 300_000;
@@ -24,8 +24,8 @@ pub(super) const HEALTH_INTERVAL_MS_MIN: u64 = 100;
 pub(super) const ANNOUNCE_MS: u64 = 1_000;
 /// Draining, where the package has a way to drain and does not say how long.
 pub(super) const DRAIN_MS: u64 = 30_000;
-/// After the announcement, new requests still come for a while from those who look only now and then. As long as
-/// this part of the drain timeout, being idle says nothing …
+/// Clients that look for another server only now and then still send requests for a while after the announcement. For
+/// this part of the drain timeout an idle service may yet get work …
 pub(super) const LINGER_DIVISOR: u64 = 4;
 /// … but not longer than this.
 pub(super) const LINGER_MS_MAX: u64 = 5_000;

@@ -1,4 +1,4 @@
-//! What the service machine tells the node.
+//! The events of the service machine, by which it asks the node for effects, answers and rumors.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -11,12 +11,12 @@ use crate::model::io::Effect;
 use crate::model::service::{Health, ServiceState};
 use crate::service::purpose::Errand;
 
-/// What the service machine tells the node.
+/// One request or news of the service machine for the node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ServiceEvent {
     /// A service changed state.
     Changed {
-        /// Which one.
+        /// The service.
         service: ServiceName,
         /// Its state before; none when it was not loaded.
         from: Option<ServiceState>,
@@ -27,39 +27,39 @@ pub(crate) enum ServiceEvent {
         /// What it follows from.
         after: Follows,
     },
-    /// Something for the runtime to do.
+    /// An effect for the runtime.
     Effect {
-        /// What for; goes back with the effect's number.
+        /// Its purpose, which the node gives back with the effect's number.
         errand: Errand,
-        /// What is to be done.
+        /// The effect.
         effect: Effect,
     },
     /// A command's answer.
     Reply(RequestId, Reply),
-    /// The ring is to know this about a service of this member.
+    /// The node is to tell the ring this about a service of this member.
     Announce(Announcement),
-    /// The ring is to know how a service of this member is.
+    /// The node is to tell the ring the health of a service of this member.
     Health {
         /// In which group.
         group: ServiceGroup,
-        /// How it is.
+        /// Its health.
         health: Health,
     },
-    /// The ring is to know that this member serves this group no longer.
+    /// The node is to tell the ring that this member serves this group no longer.
     Retract {
         /// Which group.
         group: ServiceGroup,
     },
-    /// After `handle_leave`, once: no process is left and nothing is waiting for the disk.
+    /// After `handle_leave`, once: no process is left and no change waits for the disk.
     AllStopped,
 }
 
-/// What a member says about one of its services.
+/// A member's statement about one of its services.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Announcement {
     /// In which group.
     pub(crate) group: ServiceGroup,
-    /// What runs, fully qualified.
+    /// The package that runs, fully qualified.
     pub(crate) pkg: PackageIdent,
     /// Exported configuration, TOML text.
     pub(crate) cfg: Vec<u8>,

@@ -1,7 +1,7 @@
-//! What runs on this host: desired state against what runs.
+//! Decides which services run on this host, and takes the steps from the desired to the actual state.
 //!
-//! [`Services`] holds one machine per service and decides every step of it; processes, packages and disks are
-//! reached through effects only.
+//! [`Services`] holds one machine per service and decides every step of it; it may reach processes, packages and disks
+//! through effects only, and the ring through [`Around`].
 //!
 //! ```text
 //!            ┌→ waiting (binds, a leader) ─┐
@@ -14,21 +14,21 @@
 //! A change of a spec is one transaction, stored before anything else happens: the command is answered and the
 //! process touched only after `Persisted`. Commands about one service are carried out one after the other.
 //! `load`, `start`, `update` and `maintain` are answered when the wish is on disk, `stop` and `unload` when no process
-//! is left, `drain` when nothing is in flight any more or its time is up.
+//! is left, `drain` when no request is in flight any more or its time is up.
 //!
 //! # How `node/` wires it
 //!
-//! - Every verb gets the [`Context`], and as [`Around`] whom to ask about the ring.
+//! - Every verb gets the [`Context`], and an [`Around`] that answers its questions about the ring.
 //! - Build it with [`Services::new`] from the snapshot's specs, the processes that outlived the last supervisor and a
 //!   fork of the node's generator; nothing starts before the first [`Services::handle_timeout`], which
 //!   [`Services::poll_timeout`] asks for at once. Withdraw this member's own restored service rumors at that time, but
-//!   those of [`Services::kept_groups`]: what starts is announced anew.
+//!   those of [`Services::kept_groups`]: a service that starts is announced anew.
 //! - Commands go to `handle_ask` with their request id; each is answered by one [`ServiceEvent::Reply`], now or later.
 //! - [`Services::handle_effect_done`] takes every effect's result and says whether the effect was one of its own.
 //! - `handle_timeout` whenever `poll_timeout` is due (wake reason `Service`), and, while `is_announcing`, after each
 //!   round of gossip.
-//! - `handle_facts` when the ring says something new of a group that [`Services::watches`]; `handle_role` when an
-//!   election does. [`Services::fitness`] is what elections ask for.
+//! - `handle_facts` when the ring has news of a group that [`Services::watches`]; `handle_role` when an election has.
+//!   Elections ask for [`Services::fitness`].
 //! - To leave: `handle_leave`, then wait for [`ServiceEvent::AllStopped`]; `handle_hurry` skips the waits, and the
 //!   second time kills.
 //! - After each of these, drain [`Services::poll_event`].
@@ -117,7 +117,7 @@ pub(crate) struct Services {
     rng: Rng,
 }
 
-/// What services are told at their beginning.
+/// The state that services start from.
 pub(crate) struct Beginning<'a> {
     pub(crate) timings: &'a Timings,
     pub(crate) org: Option<String>,
@@ -161,7 +161,7 @@ impl Services {
         }
         for (name, kept) in running {
             let spec = ServiceSpec::new(kept.ident.clone());
-            // A launcher that mixes names up is not followed.
+            // A process that the launcher holds under another service's name is not adopted.
             if spec.name() == name {
                 services.create(ctx, around, spec, Some(kept), "its process has no spec");
                 let instance = services.slots.get_mut(&name).and_then(|slot| slot.instance.as_mut());
@@ -194,7 +194,7 @@ impl Services {
         self.reconcile_all(ctx, around, Impulse::Outside(ctx.after));
     }
 
-    /// While leaving: skips what is waited for; the second time kills what still runs.
+    /// While leaving: skips the waits; the second time kills the processes that still run.
     pub(crate) fn handle_hurry(&mut self, ctx: &mut Context<'_>, around: &dyn Around) {
         self.leaving = match self.leaving {
             Leaving::No => return,
@@ -230,7 +230,7 @@ impl Services {
         }
     }
 
-    /// What a service's files are made of has changed outside the ring. False when it is not loaded.
+    /// The sources of a service's files have changed outside the ring. False when it is not loaded.
     pub(crate) fn handle_render(
         &mut self,
         ctx: &mut Context<'_>,
@@ -261,7 +261,7 @@ impl Services {
 
     /// Takes an effect's result. False when the effect is none of this component's.
     ///
-    /// A result that does not fit its effect moves nothing: the one that fits is still awaited.
+    /// A result that does not fit its effect moves nothing: the service still awaits the one that fits.
     pub(crate) fn handle_effect_done(
         &mut self,
         ctx: &mut Context<'_>,
@@ -331,12 +331,12 @@ impl Services {
         self.instances().map(Instance::view).collect()
     }
 
-    /// Whether what the ring says of this group concerns a service here.
+    /// Whether news of this group concerns a service here.
     pub(crate) fn watches(&self, group: &ServiceGroup) -> bool {
         self.watched.contains(group)
     }
 
-    /// The groups that it concerns.
+    /// The groups whose news concern a service here.
     pub(crate) fn watched(&self) -> impl Iterator<Item = &ServiceGroup> {
         self.watched.iter()
     }
@@ -423,7 +423,7 @@ impl Services {
         self.watched = self.instances().flat_map(Instance::watched).collect();
     }
 
-    /// Lets one service act, then sees to what that made possible.
+    /// Lets one service act, then carries out the commands that waited for it.
     fn step(
         &mut self,
         ctx: &mut Context<'_>,

@@ -1,4 +1,5 @@
-//! What the node is to be told, and what it was asked for and has not answered.
+//! The events that wait for the node, and the effects whose results are awaited. Every result finds its purpose here,
+//! and a result that no effect awaits is dropped.
 
 use alloc::collections::{BTreeMap, VecDeque};
 
@@ -6,7 +7,7 @@ use super::event::ServiceEvent;
 use super::purpose::{Errand, Purpose};
 use crate::model::id::{EffectId, ServiceName};
 
-/// What waits for `poll_event`, and the effects whose results are awaited.
+/// The events that `poll_event` gives out, and the effects whose results are awaited.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     events: VecDeque<ServiceEvent>,
@@ -29,7 +30,7 @@ impl Outbox {
         assert!(taken.is_none(), "an effect id is used once");
     }
 
-    /// What an effect was wanted for; none when it is none of this component's, or was answered.
+    /// The purpose of an effect; none when it is none of this component's, or was answered.
     pub(super) fn awaited(&self, effect: EffectId) -> Option<(ServiceName, Purpose)> {
         self.effects.get(&effect).map(|errand| (errand.service.clone(), errand.purpose))
     }

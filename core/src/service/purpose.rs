@@ -1,4 +1,4 @@
-//! What an effect is for, and how far the supervisor's end has come.
+//! The purposes of effects, by which results find their way, and the stages of the supervisor's end.
 
 use super::work::Work;
 use crate::model::id::ServiceName;
@@ -30,7 +30,7 @@ pub(super) enum Purpose {
     Signal,
     Lease,
     PostStop,
-    /// Something beside the process with this number.
+    /// Work beside the process with this number.
     Work(Work, u64),
 }
 
@@ -56,7 +56,7 @@ impl Purpose {
     }
 }
 
-/// What an effect is wanted for. The node keeps it for a moment, until the effect has its number.
+/// The purpose of an effect. The node keeps it until the effect has its number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Errand {
     pub(super) service: ServiceName,

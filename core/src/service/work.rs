@@ -1,4 +1,5 @@
-//! Things that are done beside a process, each on its own: asked for, under way, tried again after a failure.
+//! Work beside a process (hooks, checks, rendering), each kind on its own: asked for, under way, tried again after a
+//! failure. It keeps the times; `run` asks for the effects.
 
 use alloc::collections::BTreeMap;
 
@@ -7,10 +8,10 @@ use crate::model::rng::Rng;
 use crate::model::service::Hook;
 use crate::model::time::Instant;
 
-/// What can be under way beside the service's own steps; of each kind at most one.
+/// The kinds of work beside the service's own steps; of each at most one is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Work {
-    /// Look at the package again: a process was adopted whose package nobody has looked at yet.
+    /// Look at the package again: the runtime has not looked at the package of an adopted process yet.
     Prepare,
     /// Write the files again.
     Render,
@@ -51,7 +52,7 @@ struct State {
 #[derive(Debug, Default)]
 pub(super) struct Works {
     states: BTreeMap<Work, State>,
-    /// Counts the processes: what belongs to an earlier one is ignored.
+    /// Counts the processes: results of work for an earlier one are ignored.
     process: u64,
 }
 
@@ -62,7 +63,7 @@ impl Works {
         state.wanted_at = Some(state.wanted_at.map_or(at, |earlier| earlier.min(at)));
     }
 
-    /// Wants it done at once, whatever failed before.
+    /// Wants it done at once, also after failures.
     pub(super) fn want_now(&mut self, work: Work, now: Instant) {
         let state = self.states.entry(work).or_default();
         (state.wanted_at, state.failures) = (Some(now), 0);
@@ -94,18 +95,18 @@ impl Works {
         state.failures = state.failures.saturating_add(1);
         let at = now + backoff.wait(state.failures, rng);
         assert!(at > now, "what failed is done again after a pause");
-        // What is wanted anew meanwhile waits all the same: it would fail in the same way.
+        // A new wish for it waits all the same: it would fail in the same way.
         state.wanted_at = Some(at);
     }
 
-    /// It is wanted no longer; what is under way ends by itself.
+    /// It is wanted no longer; work under way ends by itself.
     pub(super) fn drop(&mut self, work: Work) {
         if let Some(state) = self.states.get_mut(&work) {
             state.wanted_at = None;
         }
     }
 
-    /// Another process: what is still under way belongs to one that is gone.
+    /// Another process begins: work still under way belongs to the one that is gone.
     pub(super) fn forget_process(&mut self) {
         self.states.clear();
         self.process += 1;

@@ -1,4 +1,5 @@
-//! How the service is, and how well it would lead its group.
+//! Asks how the service is and how well it would lead its group, and tells the ring. A bad answer starts and stops no
+//! process.
 
 use core::time::Duration;
 
@@ -10,7 +11,7 @@ use crate::model::prepared::{HookEnd, HookExit};
 use crate::model::service::{HEALTH_CHECK_INTERVAL_MS, Health, Hook, ServiceState};
 
 impl Instance {
-    /// The next check comes at once, where there is one.
+    /// Makes the next check due at once, where the package has one.
     pub(super) fn check_again(&mut self, env: &Env<'_, '_>) {
         if self.files.package().is_some_and(|p| p.has_health_check) {
             self.works.want_now(Work::Health, env.now());
@@ -41,7 +42,7 @@ impl Instance {
         self.publish(env);
     }
 
-    /// How it is: by its check where it has one, else by its process.
+    /// The service's health: by its check where it has one, else by its process.
     pub(in super::super) fn health(&self) -> Health {
         let has_check = self.files.package().is_none_or(|p| p.has_health_check);
         match self.progress.state() {
@@ -52,7 +53,7 @@ impl Instance {
         }
     }
 
-    /// In a group with a leader: asks how well it would lead.
+    /// In a group with a leader: runs the suitability hook.
     pub(super) fn ask_suitability(&mut self, env: &Env<'_, '_>) {
         if self.wish.has_leader() && self.files.has_hook(Hook::Suitability) {
             self.works.want_now(Work::Suitability, env.now());

@@ -1,4 +1,4 @@
-//! What checks and the suitability hook said of a service.
+//! The last answers of a service's health check and suitability hook, and the time until the next check.
 
 use alloc::string::String;
 use core::time::Duration;
@@ -8,7 +8,7 @@ use crate::model::prepared::HookEnd;
 use crate::model::rng::Rng;
 use crate::model::service::Health;
 
-/// How a process was found, and how well it said that it would lead.
+/// The answers of the check and of the suitability hook.
 #[derive(Debug)]
 pub(super) struct Checks {
     /// The last health check of this process.
@@ -25,14 +25,14 @@ impl Checks {
         Self { last: None, warming_up: Some(0), note: String::new(), suitability: None }
     }
 
-    /// Another process, of which nothing is known yet. How well it would lead outlives the process.
+    /// Another process has begun, of which no check has ended yet. How well it would lead outlives the process.
     pub(super) fn forget_process(&mut self) {
         self.last = None;
         self.warming_up = Some(0);
         self.note.clear();
     }
 
-    /// What the last check found; unknown before the first.
+    /// The finding of the last check; unknown before the first.
     pub(super) fn health(&self) -> Health {
         self.last.unwrap_or_default()
     }
@@ -47,7 +47,7 @@ impl Checks {
     ///
     /// The first that finds the service well is followed by one at a random time, so that services that were started
     /// together are not checked together. Until then the next one comes soon: a process that was just started answers
-    /// in a moment, and clients that send it work wait for that.
+    /// in a moment, and clients wait for that before they send it work.
     pub(super) fn checked(
         &mut self,
         health: Health,

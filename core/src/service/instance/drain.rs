@@ -1,4 +1,4 @@
-//! Draining: the service takes no new work, and what is in flight is waited for, within a bound.
+//! Drains a service: it takes no new work, and the supervisor waits for requests in flight, within a bound.
 
 use core::time::Duration;
 
@@ -35,7 +35,7 @@ impl Instance {
     pub(in super::super) fn undrain(&mut self, env: &mut Env<'_, '_>) -> bool {
         let drained = self.drain.as_ref().is_some_and(Drain::is_by_operator);
         if self.progress.is_stopping() {
-            // What is being stopped goes on being drained for that.
+            // A service that is being stopped goes on being drained for the stop.
             self.drain.iter_mut().for_each(Drain::released);
         } else {
             self.end_drain(env);
@@ -48,7 +48,7 @@ impl Instance {
         drained
     }
 
-    /// It is drained no longer.
+    /// Ends the drain: the service takes work again.
     pub(super) fn end_drain(&mut self, env: &mut Env<'_, '_>) {
         self.finish_drain(env);
         self.drain = None;
@@ -67,7 +67,7 @@ impl Instance {
         }
     }
 
-    /// What is being drained already is not waited for longer than the stop says.
+    /// A drain that is under way already lasts no longer than the stop allows.
     pub(super) fn shorten_drain(&mut self, timeout_ms: Option<u64>, env: &Env<'_, '_>) {
         if let (Some(drain), Some(ms)) = (self.drain.as_mut(), timeout_ms) {
             drain.shorten(env.now() + bounded(ms));
@@ -141,7 +141,7 @@ impl Instance {
         }
     }
 
-    /// The process is gone: a drain that only led to its end is over with it.
+    /// The process is gone: a drain that was a step of its stop is over with it.
     pub(super) fn process_drained(&mut self, env: &mut Env<'_, '_>) {
         self.finish_drain(env);
         if self.drain.as_ref().is_some_and(|drain| !drain.is_by_operator()) {

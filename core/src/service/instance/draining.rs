@@ -1,8 +1,9 @@
-//! A drain that was begun, and when it is over.
+//! The state of a drain that was begun: its hook, its count of requests in flight, and its end. It is data for `drain`,
+//! which asks for the effects.
 //!
-//! It is over when the drain hook has ended and nothing is in flight any more, as far as the package has means to
-//! say so; a package without any is given its whole drain timeout, which then is a plain wait. Being idle counts only
-//! some time after the announcement: clients look for another server only now and then.
+//! A drain is over when the drain hook has ended and no request is in flight any more, as far as the package has means
+//! to say so; a package without such means is given its whole drain timeout, which then is a plain wait. Being idle
+//! counts only some time after the announcement: clients look for another server only now and then.
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -63,7 +64,7 @@ impl Drain {
         self.by_operator
     }
 
-    /// A stop waits no longer for it than until then.
+    /// Bounds the drain by the deadline of a stop.
     pub(super) fn shorten(&mut self, until: Instant) {
         self.until = self.until.min(until);
         assert!(self.until <= until, "a stop waits no longer than it says");
@@ -78,8 +79,8 @@ impl Drain {
         self.hook_ended = Some(true);
     }
 
-    /// Takes what was counted in flight; none when it cannot be said, and then it is a plain wait. True when it is to
-    /// be counted again.
+    /// Takes the count of requests in flight; none when the service cannot say, and the drain is then a plain wait.
+    /// True when the supervisor is to count again.
     pub(super) fn counted(&mut self, count: Option<u64>) -> bool {
         assert!(self.idle.is_some(), "only what can be counted is counted");
         self.idle = Some(count == Some(0));

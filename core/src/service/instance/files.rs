@@ -1,4 +1,5 @@
-//! What a service is made of: its package, and the files that were written for it.
+//! The package and the written files of a service: those in hand, and those that its process was started with. It
+//! compares them and says what a difference means; it writes none itself.
 
 use crate::model::election::Role;
 use crate::model::facts::{Facts, versions_digest};
@@ -11,13 +12,13 @@ use crate::model::time::Instant;
 /// The package and its files, in hand and applied.
 #[derive(Debug, Default)]
 pub(super) struct Files {
-    /// What `Prepared` said last.
+    /// The last `Prepared`.
     prepared: Option<Prepared>,
-    /// What an adopted process was started from, until its package is looked at.
+    /// The package that an adopted process was started from, until the runtime has looked at it.
     adopted: Option<PackageIdent>,
-    /// The hash of what the files were written with, or are being written.
+    /// The hash of the facts that the files were written with, or are being written with.
     rendered_with: Option<u64>,
-    /// Digest of what operators gave to the group, as far as files were written with it, or are being written.
+    /// Digest of the group's configuration and files with which the service's files were written, or are being written.
     versions_in_hand: u64,
     /// The same of the files that are there.
     versions_applied: u64,
@@ -28,9 +29,9 @@ pub(super) struct Files {
 /// What changed files mean for the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
-    /// It has to be replaced.
+    /// The process has to be replaced.
     Replace(&'static str),
-    /// It is told, as far as it has hooks for that.
+    /// The process is told by the hooks that it has for that.
     Tell {
         /// By its reconfigure hook.
         reconfigure: bool,
@@ -45,7 +46,7 @@ impl Files {
         self.prepared.as_ref()
     }
 
-    /// What runs, or is to run.
+    /// The package that runs, or is to run.
     pub(super) fn ident(&self) -> Option<&PackageIdent> {
         self.prepared.as_ref().map(|p| &p.ident).or(self.adopted.as_ref())
     }
@@ -54,7 +55,7 @@ impl Files {
         self.prepared.as_ref().is_some_and(|p| p.hooks.contains(&hook))
     }
 
-    /// What becomes of the process when it leads no longer.
+    /// The step that the package wants for a process that leads no longer.
     pub(super) fn demoted(&self) -> Demoted {
         self.prepared.as_ref().map(|p| p.demoted).unwrap_or_default()
     }
@@ -76,7 +77,7 @@ impl Files {
         self.rendered_with != Some(hash_of(facts, own))
     }
 
-    /// Writing them again makes a difference, whatever they were written with.
+    /// Forgets the facts that the files were written with, so that they are written again in any case.
     pub(super) const fn forget_facts(&mut self) {
         self.rendered_with = None;
     }
@@ -139,7 +140,7 @@ impl Files {
     }
 }
 
-/// A number that differs when templates could see a difference. What a service says of itself is left out: its own
+/// A number that differs when templates could see a difference. The service's own statements are left out: its own
 /// start would otherwise be a reason to write its files again.
 fn hash_of(facts: &Facts, own: &ServiceGroup) -> u64 {
     let mut facts = facts.clone();
@@ -154,7 +155,7 @@ fn hash_of(facts: &Facts, own: &ServiceGroup) -> u64 {
         }
     }
     for member in facts.census.groups.values_mut().flat_map(|group| group.population.values_mut()) {
-        // How far the others are with what they were given is no concern of a template.
+        // Templates cannot see which configuration the other members run with.
         (member.config_incarnation, member.versions_digest) = (0, 0);
     }
     crate::model::digest::hash_of(&facts)

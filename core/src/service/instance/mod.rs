@@ -1,9 +1,11 @@
-//! One service: what is wanted of it, what it does, and the next step from one to the other.
+//! One service: it takes the next step from what the service does towards what its operator wants. It may act through
+//! effects only.
 //!
-//! At any time at most one of its effects `Prepare`, `Spawn` and `Adopt` is unanswered, and `Spawn` is wanted only after
-//! the process before has been seen to end. That is why an old and a new process never overlap.
+//! At any time at most one of its effects `Prepare`, `Spawn` and `Adopt` is unanswered, and `Spawn` is wanted only
+//! after the process before has been seen to end. That is why an old and a new process never overlap.
 //!
-//! Each struct below owns a few fields and what holds between them; a step asks and changes them by their methods.
+//! Each struct below owns a few fields and the invariants between them; a step may ask and change them only by their
+//! methods.
 //!
 //! | struct | in | what |
 //! |---|---|---|
@@ -71,7 +73,7 @@ use told::Told;
 use tries::Tries;
 use wish::Wish;
 
-/// What every step of a service may use.
+/// The tools that every step of a service may use.
 pub(super) struct Env<'a, 'c> {
     pub(super) ctx: &'a mut Context<'c>,
     /// What the step follows from.
@@ -103,7 +105,7 @@ impl Env<'_, '_> {
 #[derive(Debug)]
 pub(super) struct Instance {
     name: ServiceName,
-    /// What the view shows until the first start, then where it runs.
+    /// The group that the view shows until the first start, then the group in which the service runs.
     group: ServiceGroup,
     wish: Wish,
     progress: Progress,
@@ -117,7 +119,7 @@ pub(super) struct Instance {
 }
 
 impl Instance {
-    /// A service whose spec is on disk. `group` is what the view shows until the first start.
+    /// A service whose spec is on disk. The view shows `group` until the first start.
     pub(super) fn new(
         spec: ServiceSpec,
         group: ServiceGroup,
@@ -173,7 +175,7 @@ impl Instance {
         self.wish.is_removing()
     }
 
-    /// Whether the service can be forgotten: its row is gone, and so is everything that it set going.
+    /// Whether the service can be forgotten: its row is deleted, and all its effects are answered.
     pub(super) fn is_removed(&self) -> bool {
         self.wish.is_removing() && self.progress.phase() == Phase::Idle
     }
@@ -183,7 +185,7 @@ impl Instance {
         self.progress.has_process()
     }
 
-    /// Whether the supervisor has to stay for its sake while it leaves.
+    /// Whether a supervisor that leaves has to wait for this service.
     pub(super) const fn holds_up(&self) -> bool {
         self.progress.is_busy() || self.wish.is_awaited()
     }
@@ -213,7 +215,7 @@ impl Instance {
             self.check_again(env);
         }
         if self.wish.is_up() {
-            // An end that is no longer wanted is waited for no longer.
+            // The commands that wait for an end of the process are answered when the operator wants it up again.
             self.wish.answer(env);
             if replaced.is_start || self.wish.is_stale() {
                 self.forgive(env);
@@ -272,7 +274,7 @@ impl Instance {
                 self.prepare("the wait is over", env);
             }
             Phase::Waiting if self.progress.is_to_reconsider() => self.wait_or_start(env),
-            // A hook is not waited for any longer; it ends with the supervisor.
+            // A leaving supervisor waits no longer for a hook; the hook ends with the supervisor.
             Phase::Initializing | Phase::AfterStop { .. } if env.leaving == Leaving::Killing => {
                 self.enter(Phase::Idle, "the supervisor is leaving", env);
             }
@@ -302,7 +304,7 @@ impl Instance {
         self.check();
     }
 
-    /// What holds between the structs after every step.
+    /// Asserts the invariants between the structs after every step.
     fn check(&self) {
         let phase = self.progress.phase();
         assert!(!self.progress.has_kept(), "a process that outlived the last supervisor is adopted at once");
@@ -382,7 +384,7 @@ impl Instance {
         }
     }
 
-    /// What templates may know now.
+    /// The facts for the templates now.
     fn look_around(&self, env: &Env<'_, '_>) -> Facts {
         let around = env.around;
         let maintenance = &self.spec().maintenance;
@@ -403,7 +405,7 @@ impl Instance {
         }
     }
 
-    /// The same, for files that are about to be written with it.
+    /// The same facts, for files that are about to be written with them.
     fn facts(&mut self, env: &Env<'_, '_>) -> Facts {
         let facts = self.look_around(env);
         self.files.take_in_hand(&facts, &self.group);

@@ -1,4 +1,4 @@
-//! A service's part in a group with a leader: what the election said last.
+//! A service's part in a group with a leader, as its election said last. It does not decide who leads.
 
 use alloc::format;
 use alloc::string::String;
@@ -11,10 +11,10 @@ use crate::model::time::Instant;
 #[derive(Debug, Default)]
 pub(super) struct Part(Option<Role>);
 
-/// What a new role changes.
+/// The difference that a new role makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shift {
-    /// It led and does so no longer.
+    /// The service led and leads no longer.
     pub(super) is_demoted: bool,
     /// Templates can see a difference, as against a lease that was only renewed.
     pub(super) is_visible: bool,
@@ -47,7 +47,8 @@ impl Part {
         Shift { is_demoted, is_visible }
     }
 
-    /// Why it does not let the service run; none when it does. `only_leads` where followers do not run.
+    /// The reason why the service's part does not let it run; none when it does. `only_leads` where followers do not
+    /// run.
     pub(super) fn missing(&self, group: &ServiceGroup, only_leads: bool) -> Option<String> {
         match &self.0 {
             None => Some(format!("the election of {group}")),

@@ -1,4 +1,5 @@
-//! How far a service has come: its phase, since when, and what it waits for.
+//! The phase of a service, its begin, and what the service waits for in it. It refuses impossible steps; `start`, `run`
+//! and `stop` choose the possible ones.
 
 use alloc::string::String;
 use core::time::Duration;
@@ -8,10 +9,10 @@ use crate::model::service::ServiceState;
 use crate::model::time::{Instant, UnixTime};
 use crate::store::snapshot::RunningService;
 
-/// What a service is doing. Each phase says what ends it.
+/// The phases of a service. Each says what ends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// Nothing done yet; the next step is due at once.
+    /// No step was taken yet; the first is due at once.
     New,
     /// No process; a command ends it.
     Idle,
@@ -40,7 +41,7 @@ pub(super) enum Phase {
 pub(super) enum Step {
     /// The ring is being told that it takes no new work.
     Announcing { until: Instant },
-    /// What is in flight is waited for.
+    /// The supervisor waits for requests in flight.
     Draining,
     /// It was signalled. KILL follows at the deadline; none when it was sent.
     Signalled { kill_at: Option<Instant> },
@@ -67,8 +68,8 @@ impl Phase {
         matches!(self, Self::Spawning { .. } | Self::Running { .. } | Self::Stopping { .. })
     }
 
-    /// Whether a service may go from this phase to the next one. A process is spawned only where none is left of the
-    /// one before, and what ends is the process that ran.
+    /// Whether a service may go from this phase to the next one. A process is spawned only after the one before has
+    /// ended, and only a process that ran can end.
     fn may_become(self, next: Self) -> bool {
         match next {
             Self::New => false,
@@ -112,7 +113,7 @@ impl Progress {
         self.phase
     }
 
-    /// Since when it has been in the state that people see.
+    /// The time at which it entered the state that people see.
     pub(super) const fn since(&self) -> (Instant, UnixTime) {
         (self.since, self.since_wall)
     }
@@ -168,7 +169,7 @@ impl Progress {
         }
     }
 
-    /// What people are told.
+    /// The state that people see.
     pub(super) const fn state(&self) -> ServiceState {
         match self.phase {
             Phase::New => ServiceState::Loaded,
@@ -271,7 +272,7 @@ impl Progress {
         self.kept.is_some()
     }
 
-    /// It waits for this.
+    /// Notes the reason of the wait.
     pub(super) fn wait_for(&mut self, why: String) {
         assert!(self.phase == Phase::Waiting, "only a service that waits does so for something");
         self.waiting_for = Some(why);
@@ -281,7 +282,7 @@ impl Progress {
         self.waiting_for.as_ref()
     }
 
-    /// Something changed that the service may have waited for.
+    /// The ring changed in a way that the service may have waited for.
     pub(super) const fn reconsider(&mut self) {
         self.reconsider = true;
     }

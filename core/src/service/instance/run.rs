@@ -1,4 +1,5 @@
-//! Beside a running process: its files, the hooks that tell it of changes, its part in the group.
+//! The steps beside a running process: writing its files, running the hooks that tell it of changes, following its part
+//! in the group.
 
 use alloc::boxed::Box;
 
@@ -24,7 +25,7 @@ impl Instance {
         self.check_again(env);
         self.ask_suitability(env);
         self.renew_lease(env);
-        // What changed while it was being started.
+        // The facts may have changed during the start.
         self.works.want_now(Work::Render, now);
     }
 
@@ -54,7 +55,7 @@ impl Instance {
         }
     }
 
-    /// Writes the files again, whatever they were written with. Before there is a process, the next start does it.
+    /// Writes the files again, also where their facts are the same. Before there is a process, the next start does it.
     pub(in super::super) fn render_again(&mut self, env: &mut Env<'_, '_>) {
         self.files.forget_facts();
         if self.progress.is_running() {
@@ -174,7 +175,7 @@ impl Instance {
         self.reconcile(env);
     }
 
-    /// It led and does so no longer. There is no time to drain: another may lead already.
+    /// The service led and leads no longer. There is no time to drain: another member may lead already.
     fn demoted(&mut self, env: &mut Env<'_, '_>) {
         assert!(self.part.leads_until().is_none(), "a service that leads is not demoted");
         assert!(self.progress.is_running(), "only a process that acted as the leader is demoted");
@@ -192,7 +193,7 @@ impl Instance {
         }
     }
 
-    /// Tells the guard of the process how long it may act as the leader.
+    /// Tells the launcher how long the process may act as the leader.
     pub(super) fn renew_lease(&mut self, env: &mut Env<'_, '_>) {
         if let Some(until) = self.part.leads_until() {
             self.lease(Some(ms_until(until, env.now())), env);

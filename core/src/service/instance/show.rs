@@ -1,4 +1,4 @@
-//! What the ring and people are told of a service.
+//! Shows a service to the ring and to people. It only reads the service's state.
 
 use alloc::string::String;
 
@@ -8,7 +8,7 @@ use crate::model::service::ServiceView;
 use crate::service::event::Announcement;
 
 impl Instance {
-    /// Tells the ring what has changed since it was last told.
+    /// Tells the ring the changes since the last announcement.
     pub(super) fn publish(&mut self, env: &mut Env<'_, '_>) {
         let Some(prepared) = self.files.package().filter(|_| self.told.is_public()) else { return };
         let initialized = self.progress.pid().is_some();

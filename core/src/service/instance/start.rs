@@ -1,5 +1,6 @@
-//! From wanted to running: the package, what it waits for, the init hook, the process. And the other way to a
-//! running process: taking over one that outlived the last supervisor.
+//! The steps from wanted to running: preparing the package, waiting for binds and a leader, running the init hook,
+//! starting the process; or taking over a process that outlived the last supervisor. A process may be started only when
+//! none of the service is left.
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -40,7 +41,7 @@ impl Instance {
         self.prepare_when_free(env);
     }
 
-    /// Its files are written by one at a time: what a process that is gone still had written comes first.
+    /// One effect at a time writes a service's files: a write for the process that is gone ends first.
     pub(super) fn prepare_when_free(&mut self, env: &mut Env<'_, '_>) {
         if self.progress.phase() != Phase::Preparing || self.files.is_writing() {
             return;
@@ -94,7 +95,7 @@ impl Instance {
 
     /// With the package at hand: waits for the groups it is bound to and for a leader, or goes on.
     ///
-    /// What was rendered before the wait is rendered again after it.
+    /// The files are rendered again after a wait, because the ring changed meanwhile.
     pub(super) fn wait_or_start(&mut self, env: &mut Env<'_, '_>) {
         self.progress.reconsidered();
         let waited = self.progress.phase() == Phase::Waiting;
@@ -169,7 +170,7 @@ impl Instance {
         env.want(&self.name, Purpose::Spawn, effect);
     }
 
-    /// Takes over the process that outlived the last supervisor, whatever becomes of it then.
+    /// Takes over the process that outlived the last supervisor, also where it is to be stopped then.
     pub(super) fn adopt(&mut self, env: &mut Env<'_, '_>) {
         let Some(kept) = self.progress.take_kept() else { return };
         assert!(kept.service == self.name, "a process is adopted by its service");
@@ -204,7 +205,7 @@ impl Instance {
                 self.process_started(env);
             }
         } else {
-            // It never counts as up: what was asked in the meantime comes first.
+            // It never counts as up: a stop that was asked in the meantime comes first.
             let why = self.wish.why_stop(env.leaving);
             let (reason, how) = why.expect("it is not wanted, or it is stale");
             self.begin_stop(pid, reason, how, env);
@@ -217,7 +218,7 @@ impl Instance {
     pub(in super::super) fn handle_spawn_failed(&mut self, reason: &str, env: &mut Env<'_, '_>) {
         let Phase::Spawning { adopted } = self.progress.phase() else { return };
         if adopted && self.is_wanted(env) {
-            // What ended while nobody looked is no failure of a start.
+            // A process that ended while no supervisor ran is no failure of a start.
             self.prepare(reason, env);
         } else if adopted {
             self.enter(Phase::Idle, reason, env);
@@ -311,7 +312,7 @@ impl Instance {
         self.reconcile(env);
     }
 
-    /// Nothing is left of the process: what comes next depends on why it ended.
+    /// The process and its hooks have ended: the next step depends on why it ended.
     fn after_process(&mut self, crashed: bool, reason: &str, env: &mut Env<'_, '_>) {
         if !self.is_wanted(env) {
             self.enter(Phase::Idle, reason, env);
@@ -322,14 +323,14 @@ impl Instance {
         }
     }
 
-    /// Another process from here on: what still goes on for the last one is none of this one's business.
+    /// Another process begins: work that is under way for the last one no longer concerns the service.
     fn forget_process(&mut self) {
         self.works.forget_process();
         self.checks.forget_process();
     }
 }
 
-/// Why a hook did not do what it is for; none when it did.
+/// Why a hook failed; none when it succeeded.
 pub(super) fn failure_of(hook: Hook, end: &HookEnd) -> Option<String> {
     match &end.exit {
         _ if end.is_ok() => None,

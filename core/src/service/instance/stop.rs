@@ -1,4 +1,5 @@
-//! From running to down: the ring is told, work in flight is waited for, the process is signalled.
+//! The steps from running to down: telling the ring, waiting for work in flight, signalling the process. Each has a
+//! bound, so that a stop ends.
 
 use core::time::Duration;
 
@@ -16,7 +17,7 @@ impl Instance {
         assert!(!self.progress.is_stopping(), "a stop begins once");
         self.wish.stop(how);
         if self.told.has_inherited() {
-            // What the last supervisor said of it would stand until its process is gone.
+            // The last supervisor's announcement would otherwise stand until the process is gone.
             self.told.retract(env);
         }
         let announcing = how.drain && self.told.is_initialized();
@@ -56,7 +57,7 @@ impl Instance {
         }
     }
 
-    /// Whether it waits for the ring to be told.
+    /// Whether the stop waits until the ring has been told.
     pub(in super::super) fn is_announcing(&self) -> bool {
         matches!(self.progress.phase(), Phase::Stopping { step: Step::Announcing { .. }, .. })
     }

@@ -1,18 +1,18 @@
-//! What the ring was told of a service and still believes.
+//! The announcements of a service that the ring still believes, so that only changes are told.
 
 use super::Env;
 use crate::model::id::ServiceGroup;
 use crate::model::service::Health;
 use crate::service::event::{Announcement, ServiceEvent};
 
-/// What was announced of a service. Nothing is announced before its package is known.
+/// The announcements of a service. A service is not announced before its package is known.
 #[derive(Debug)]
 pub(super) struct Told {
     /// Whether the ring is to know of it.
     public: bool,
-    /// What the ring was told and still believes.
+    /// The last announcement that the ring still believes.
     announced: Option<Announcement>,
-    /// The group in which the ring still believes what the last supervisor said.
+    /// The group in which the ring still believes the last supervisor's announcement.
     inherited: Option<ServiceGroup>,
     health: Option<Health>,
 }
@@ -41,18 +41,18 @@ impl Told {
         self.announced.as_ref().is_some_and(|announced| announced.group != *group)
     }
 
-    /// Whether the ring still believes what the last supervisor said.
+    /// Whether the ring still believes the last supervisor's announcement.
     pub(super) const fn has_inherited(&self) -> bool {
         self.inherited.is_some()
     }
 
-    /// The last supervisor said nothing of it.
+    /// The last supervisor did not announce it.
     pub(super) fn disown(&mut self) {
         assert!(self.announced.is_none(), "a process that has no spec was never announced");
         self.inherited = None;
     }
 
-    /// Tells the ring what has changed since it was last told.
+    /// Tells the ring the changes since the last announcement.
     pub(super) fn announce(&mut self, announcement: Announcement, health: Health, env: &mut Env<'_, '_>) {
         assert!(self.public, "only what the ring is to know is announced");
         assert!(!self.is_elsewhere(&announcement.group), "a service is in one group at a time");

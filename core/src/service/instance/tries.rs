@@ -1,4 +1,5 @@
-//! How often a service was tried, how that ended, and how long it rests before the next try.
+//! Counts a service's failures and restarts, and says how long it rests before the next try or that the supervisor
+//! gives up.
 
 use alloc::string::String;
 use core::time::Duration;
@@ -7,7 +8,7 @@ use super::super::backoff::Backoff;
 use crate::model::exit_status::ExitStatus;
 use crate::model::rng::Rng;
 
-/// The failures of a service, and what it was restarted for.
+/// The failures of a service, and its restarts.
 #[derive(Debug, Default)]
 pub(super) struct Tries {
     /// In a row.
@@ -17,7 +18,7 @@ pub(super) struct Tries {
     last_error: Option<String>,
 }
 
-/// What follows a failure.
+/// The consequence of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// Another try, after this time.
@@ -36,7 +37,7 @@ impl Tries {
         self.restarts = 0;
     }
 
-    /// What failed was another configuration, another package or another role.
+    /// The failures were those of another configuration, package or role, and do not count any more.
     pub(super) const fn forget_failures(&mut self) {
         self.failures = 0;
     }

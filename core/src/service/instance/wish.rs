@@ -1,4 +1,5 @@
-//! What is wanted of a service: its spec, how it is to be stopped, and whether its process still fits.
+//! The operator's wish for a service: its spec, how it is to be stopped, and whether its process still fits. It says
+//! what is wanted and takes no step.
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -18,7 +19,7 @@ struct Stale {
     drain: bool,
 }
 
-/// The wishes of operators, and of what has changed beneath the process.
+/// The operator's wish, and the changes that the process cannot follow.
 #[derive(Debug)]
 pub(super) struct Wish {
     spec: ServiceSpec,
@@ -26,13 +27,13 @@ pub(super) struct Wish {
     removing: bool,
     /// How the operator wants it stopped.
     how: StopHow,
-    /// What is known of the process (or its preparation) has changed in a way that it cannot follow.
+    /// The spec, package or configuration has changed in a way that the process (or its preparation) cannot follow.
     stale: Option<Stale>,
     /// The commands that are answered when the process is gone.
     requests: Vec<RequestId>,
 }
 
-/// What a new spec asks for beside being the spec.
+/// The consequences of a new spec.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Replaced {
     /// A process started with the old one has to be replaced.
@@ -92,12 +93,12 @@ impl Wish {
         replaced
     }
 
-    /// The process, or its preparation, can no longer be what is wanted. `drain` where there is time for it.
+    /// The process, or its preparation, no longer fits the wish. `drain` where there is time for it.
     pub(super) const fn outdated(&mut self, reason: &'static str, drain: bool) {
         self.stale = Some(Stale { reason, drain });
     }
 
-    /// What is prepared from now on is what is wanted.
+    /// A preparation begins, which fits the wish.
     pub(super) const fn renewed(&mut self) {
         self.stale = None;
     }
@@ -153,7 +154,7 @@ impl Wish {
         !self.requests.is_empty()
     }
 
-    /// Nothing is left to wait for, or the end is no longer wanted.
+    /// Takes the commands that waited for the end: the process is gone, or the end is no longer wanted.
     pub(super) fn answer(&mut self, env: &mut Env<'_, '_>) {
         for request in self.requests.drain(..) {
             env.tell(ServiceEvent::Reply(request, Reply::Done));

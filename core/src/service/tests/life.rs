@@ -1,4 +1,4 @@
-//! Loading, starting, stopping: what an operator sees.
+//! Loading, starting and stopping, as an operator sees them.
 
 use super::*;
 use crate::model::service::ServiceState;

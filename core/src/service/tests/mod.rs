@@ -29,7 +29,7 @@ use crate::model::service::{Health, Hook, ServiceState, SpecChange};
 use crate::model::time::UnixTime;
 use crate::store::service as row;
 
-/// Lends the machine what it needs of the world beside itself.
+/// Lends the machine the ring as the test has it.
 macro_rules! ctx {
     ($world:ident) => {
         &mut Context {
@@ -54,7 +54,7 @@ struct Process {
     told: Option<StopSignal>,
 }
 
-/// What a command asked, to judge its answer by.
+/// The request of a command, by which the test judges its answer.
 #[derive(Clone, Debug)]
 enum Asked {
     Load(Box<ServiceSpec>),
@@ -101,9 +101,9 @@ impl Around for Ring {
 struct World {
     services: Services,
     ring: Ring,
-    /// What every package is like.
+    /// The properties of every package.
     package: Prepared,
-    /// What the next rendering changes.
+    /// The changes that the next rendering makes.
     changes: Changed,
     now: Instant,
     next_id: u64,
@@ -117,7 +117,7 @@ struct World {
     states: BTreeMap<ServiceName, ServiceState>,
     seen: BTreeSet<ServiceState>,
     announced: BTreeMap<ServiceGroup, Announcement>,
-    /// What the last supervisor said of processes that outlived it.
+    /// The last supervisor's announcements of processes that outlived it.
     inherited: BTreeSet<ServiceGroup>,
     health: BTreeMap<ServiceGroup, Health>,
     /// Hooks that were begun, in order.
@@ -320,7 +320,7 @@ impl World {
         assert!(!self.all_stopped);
     }
 
-    /// What must hold whenever the machine has nothing more to say.
+    /// The invariants at every moment at which the machine has no event left.
     fn check(&self) {
         for view in self.services.views() {
             let name = view.spec.name();
@@ -368,7 +368,7 @@ impl World {
         self.drain();
     }
 
-    /// What answering an effect well, or badly, amounts to.
+    /// The results of an effect that succeeds or fails.
     fn result_of(&mut self, id: EffectId, effect: Effect, good: bool) -> EffectResult {
         match effect {
             Effect::Persist { writes, .. } if good => {
@@ -463,7 +463,7 @@ impl World {
         self.drain();
     }
 
-    /// What the ring does not tell of has changed.
+    /// A source of the files that the ring does not know has changed.
     fn render(&mut self, service: &str) -> bool {
         let known = self.services.handle_render(ctx!(self), &self.ring, &service.parse().expect("valid"));
         self.drain();
@@ -526,7 +526,7 @@ impl World {
         self.drain();
     }
 
-    /// From here on everything works, and what was signalled ends.
+    /// From here on every effect succeeds, and signalled processes end.
     fn settle(&mut self) {
         let mut quiet_until = self.now + Duration::from_secs(60);
         for _ in 0..10_000 {

@@ -1,4 +1,4 @@
-//! Random commands, results, deaths and times.
+//! Random commands, results, deaths and times, against the invariants of the test's world.
 
 use proptest::prelude::{
     Just, ProptestConfig, Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest,
@@ -104,7 +104,7 @@ fn take(world: &mut World, step: Step) {
         Step::Exit { which, code } if !world.processes.is_empty() => {
             let names: Vec<ServiceName> = world.processes.keys().cloned().collect();
             let name = which.get(&names);
-            // What was kept and is not adopted yet ends unseen.
+            // A kept process that is not adopted yet ends unseen.
             if world.services.outbox.awaited(world.processes[name].spawn).is_some() {
                 world.exit(name, ExitStatus::Code(code));
             }
@@ -137,9 +137,9 @@ fn take(world: &mut World, step: Step) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 
-    /// `World` checks after every step that processes never overlap, that nothing runs or is acknowledged before
-    /// it is stored, that nothing takes work that is being signalled, and that no service is stuck; here: what was
-    /// stored is what runs in the end.
+    /// `World` checks after every step that processes never overlap, that no spec runs or is acknowledged before it is
+    /// stored, that no service takes work while it is signalled, and that no service is stuck; here: the stored specs
+    /// are those that run in the end.
     #[test]
     fn whatever_happens_what_is_stored_is_what_runs(package in packages(), steps in collection::vec(steps(), 0..90)) {
         let mut world = World::with(package);

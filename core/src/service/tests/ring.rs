@@ -1,4 +1,4 @@
-//! What the ring has to do with it: binds, leaders, processes that outlived a supervisor.
+//! Services and the ring: binds, leaders, processes that outlived a supervisor.
 
 use super::*;
 use crate::model::prepared::Bind;
