@@ -1,4 +1,5 @@
-//! The candidate: asks whether it would be voted for, and only then for votes.
+//! The candidate: it asks the voters whether they would vote for it, and only then for votes. It may not act as the
+//! leader before a quorum has voted for it.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use core::time::Duration;
@@ -13,10 +14,10 @@ use crate::model::limits::{ELECTION_TERM_MAX, ELECTORATE_MAX, Limit};
 use crate::model::planted::Bug;
 use crate::model::time::Instant;
 
-/// Rounds that are begun at once, because an answer told what the last one lacked.
+/// Rounds that are begun at once, because an answer named what the last one lacked.
 const RESTARTS_MAX: u32 = 4;
 
-/// Votes are asked for this often within the time of one answer.
+/// The candidate asks for votes this often within the time of one answer.
 const AGAIN: u32 = 4;
 
 const _: () = assert!(AGAIN > 0 && RESTARTS_MAX > 0);
@@ -30,11 +31,11 @@ pub(super) struct Campaign {
     pub(super) term: u64,
     pub(super) sent: Instant,
     pub(super) until: Instant,
-    /// When those that have not voted are asked again: what was lost, or came before a release did.
+    /// The time at which voters without an answer are asked again: a request was lost, or came before a release did.
     pub(super) again_at: Instant,
     pub(super) electorate: Electorate,
     pub(super) votes: BTreeMap<MemberId, Voter>,
-    /// Voters that are bound, and for how long; voters that answered at all.
+    /// Voters that are bound and until when, and voters that answered at all.
     waits: BTreeMap<MemberId, Instant>,
     heard: BTreeSet<MemberId>,
     count: Count,
@@ -54,7 +55,8 @@ impl Instance {
         let now = env.ctx.now;
         assert!(self.may_ask(), "only who may lead asks");
         if self.is_led(env.me, now) {
-            // A member without a vote leaves the search to the voters, unless they are as helpless.
+            // The known leader seems to be at work; while it does, a member without a vote leaves the search to the
+            // voters.
             self.ask_at(now + Duration::from_millis(env.timings.election_backoff_ms_max));
             return;
         }
@@ -153,7 +155,7 @@ impl Instance {
         }
     }
 
-    /// Asks those that have not voted once more.
+    /// Asks the voters that have not voted once more.
     pub(super) fn vote_again(&mut self, env: &mut Env<'_, '_>) {
         let now = env.ctx.now;
         let Stance::Campaigning(campaign) = &mut self.stance else { return };
@@ -168,7 +170,7 @@ impl Instance {
         }
     }
 
-    /// The own vote is on disk.
+    /// The candidate's own vote is on disk.
     pub(super) fn count_own_vote(&mut self, env: &mut Env<'_, '_>, round: u64) {
         let voter = self.voter();
         match &mut self.stance {
@@ -182,7 +184,7 @@ impl Instance {
         }
     }
 
-    /// An answer to a candidate.
+    /// Takes a voter's answer to this candidate.
     pub(super) fn count_answer(
         &mut self,
         env: &mut Env<'_, '_>,
@@ -225,7 +227,8 @@ impl Instance {
         }
     }
 
-    /// A higher term is about: the next request must be above it. Nothing was voted in it, so nothing need be stored.
+    /// Another member uses a higher term: the next request must be above it. This member has not voted in it, so no row
+    /// need be stored.
     pub(super) fn learn_term(&mut self, term: u64) -> bool {
         let higher = term > self.vote.term && term <= ELECTION_TERM_MAX;
         if higher {
@@ -242,7 +245,7 @@ impl Instance {
             return;
         }
         assert!(!campaign.votes.is_empty(), "a majority has members");
-        // Before an electorate is founded everybody who can be reached is heard, in case that one knows of another.
+        // A founder hears every member that it can reach first, because one may know of another electorate.
         let founds = !campaign.electorate.is_founded() && campaign.step == Step::Ask;
         let alive = |id: &MemberId| self.roll.members.get(id) == Some(&true);
         let silent =
@@ -256,7 +259,7 @@ impl Instance {
         }
     }
 
-    /// A round found no majority.
+    /// The round found no majority.
     pub(super) fn campaign_failed(&mut self, env: &mut Env<'_, '_>) {
         let now = env.ctx.now;
         let Stance::Campaigning(campaign) = &self.stance else { return };
@@ -271,7 +274,7 @@ impl Instance {
         self.stance = Stance::Idle;
         let window_ms = env.timings.election_window_ms;
         if answered >= needed {
-            // Enough can be reached; they are bound, or prefer another.
+            // Enough voters can be reached; they are bound, or prefer another candidate.
             self.failures = 0;
             let wait = env.jitter(window_ms * 2);
             self.ask_at(bound.map_or(now, |at| at.max(now)) + wait);
@@ -284,7 +287,7 @@ impl Instance {
         }
     }
 
-    /// Another leads, or this member cannot.
+    /// Another member leads, or this one cannot.
     pub(super) fn stop_campaign(&mut self) {
         if matches!(self.stance, Stance::Campaigning(_)) {
             self.stance = Stance::Idle;

@@ -1,4 +1,5 @@
-//! Who carries an election: quorums, and how an electorate changes.
+//! The rules by which votes are counted and an electorate changes, as pure functions of what a member knows. They send
+//! nothing and store nothing.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
@@ -7,10 +8,11 @@ use crate::model::id::MemberId;
 use crate::model::limits::ELECTORATE_MAX;
 use crate::model::planted::{Bug, Planted};
 
-/// What one member knows of a group's members, by the ring's rumors.
+/// A group's members as one member knows them by the ring's rumors.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Roll {
-    /// Who runs a service of the group with topology leader, and whether it answers; departed ones are not in it.
+    /// The members that run a service of the group with topology leader, and whether each answers; departed ones are
+    /// not in it.
     pub(crate) members: alloc::collections::BTreeMap<MemberId, bool>,
     /// Members of the electorate that departed or run the service no longer.
     pub(crate) gone: alloc::collections::BTreeSet<MemberId>,
@@ -28,7 +30,7 @@ pub(crate) const SIZE_MIN: u32 = 3;
 pub(super) struct Count {
     /// The founded electorate, without those an operator banned; empty while none is founded.
     seated: BTreeSet<MemberId>,
-    /// Whoever fills an electorate up that is smaller than the smallest; none when it is large enough.
+    /// The members that fill up an electorate that is smaller than the smallest; none when it is large enough.
     filled: Option<BTreeSet<MemberId>>,
     size_min: usize,
 }
@@ -70,12 +72,12 @@ impl Count {
         count
     }
 
-    /// Whom to ask.
+    /// The voters to ask.
     pub(super) fn voters(&self) -> BTreeSet<MemberId> {
         self.filled.as_ref().unwrap_or(&self.seated).clone()
     }
 
-    /// How many votes are needed.
+    /// The number of votes that a quorum needs.
     pub(super) fn needed(&self) -> usize {
         let needed = majority(self.voters().len().max(self.size_min));
         assert!(needed * 2 > self.voters().len(), "two quorums share a voter");

@@ -1,4 +1,5 @@
-//! One election at one member: what it knows, what it has promised, what it is doing.
+//! One election at one member: its knowledge, its promises, and its role as voter, candidate or leader. No message that
+//! rests on a decision may leave before the disk holds the decision.
 
 use alloc::collections::BTreeSet;
 use alloc::format;
@@ -25,7 +26,7 @@ use crate::store::vote::{self, Vote};
 /// Wait before a row that could not be stored is stored again.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 
-/// What a member is doing about an election.
+/// The role of a member in an election.
 #[derive(Debug)]
 pub(super) enum Stance {
     /// It waits: for a leader, for its turn, for members.
@@ -36,10 +37,10 @@ pub(super) enum Stance {
     Leading(Leading),
 }
 
-/// What waits for the disk.
+/// A step that waits for the disk.
 #[derive(Debug)]
 pub(super) enum After {
-    /// A message that must not be said before.
+    /// A message that must not leave before the row is stored.
     Send { to: MemberId, message: Message },
     /// This member's own vote in its round.
     OwnVote { round: u64 },
@@ -51,9 +52,9 @@ pub(super) enum After {
 #[derive(Debug, Default)]
 struct Storing {
     in_flight: bool,
-    /// What the write in flight covers.
+    /// The steps that the write in flight covers.
     now: Vec<After>,
-    /// What needs another write.
+    /// The steps that need another write.
     next: Vec<After>,
     again: bool,
     retry_at: Option<Instant>,
@@ -66,16 +67,16 @@ pub(super) struct Instance {
     /// How well this member would do if it won; none while it does not stand.
     pub(super) fitness: Option<Fitness>,
     pub(super) roll: Roll,
-    /// Since when the roll is what it is.
+    /// The time of the last change of the roll.
     pub(super) roll_at: Instant,
-    /// A restarted voter is bound by what it may have promised before.
+    /// The end of the promise that a restarted voter may have given before.
     pub(super) ready_at: Instant,
     pub(super) promise: Option<Promise>,
     /// The latest result that this member knows.
     pub(super) outcome: Option<ElectionRumor>,
     pub(super) stance: Stance,
     pub(super) ballot: Option<Ballot>,
-    /// Whom this voter said yes to, and until when it says so to nobody else.
+    /// The candidate that this voter said yes to, and until when it says so to no other.
     pub(super) favoured: Option<(MemberId, Instant)>,
     pub(super) next_ask_at: Instant,
     /// Rounds in a row that too few voters answered.
@@ -89,8 +90,8 @@ pub(super) struct Instance {
     pub(super) searching: bool,
     storing: Storing,
     role: Option<Role>,
-    /// Whom this voter voted for with the electorate that it has only heard proposed, and in which term. Whoever wins
-    /// that term has founded just that electorate, and may be gone before it could say so.
+    /// The candidate that this voter voted for with a proposed electorate, and the term. If that candidate wins the
+    /// term it has founded this electorate, and it may be gone before it could tell the voters.
     founder: Option<(u64, MemberId)>,
 }
 
@@ -120,7 +121,7 @@ impl Instance {
         }
     }
 
-    /// An election of the last life: whatever this voter promised then, it keeps.
+    /// An election of the last life: the voter keeps every promise that it gave then.
     pub(super) fn restored(id: ElectionId, mut vote: Vote, now: Instant, planted: Planted) -> Self {
         let mut wait = promise(vote.lease_ms, planted);
         if planted.has(Bug::NoWaitAfterRestart) {
@@ -173,7 +174,7 @@ impl Instance {
         self.roll_at = env.ctx.now;
         self.expect_change(env);
         if can && (!could || more) {
-            // Somebody came or came back: the next round may succeed. The moment lets others come too.
+            // A member came or came back: the next round may succeed. A short wait lets other members come too.
             self.failures = 0;
             let settle = Duration::from_millis(env.timings.election_window_ms);
             let at = if could { self.next_ask_at.min(env.ctx.now + settle) } else { env.ctx.now + settle };
@@ -224,7 +225,7 @@ impl Instance {
         self.update_role(env);
     }
 
-    /// Joins what is known of the outcome; a leader that is outdone stops at once.
+    /// Joins an outcome into the known one; a leader whose outcome does not prevail stops at once.
     pub(super) fn learn_outcome(&mut self, env: &mut Env<'_, '_>, rumor: ElectionRumor) {
         let before = self.outcome.clone();
         match &mut self.outcome {
@@ -254,7 +255,7 @@ impl Instance {
         self.step_down_for(env, &outcome);
     }
 
-    /// When something is due.
+    /// The time of the next step.
     pub(super) fn poll_timeout(&self) -> Instant {
         let far = Instant::FAR_FUTURE;
         let ballot = self.ballot.as_ref().map_or(far, |b| b.close_at);
@@ -313,7 +314,7 @@ impl Instance {
         assert!(self.next_ask_at >= self.ready_at, "a restarted member keeps its old promises first");
     }
 
-    /// How votes are counted now, for the electorate that is known or, without one, for the one to be founded.
+    /// The rule by which votes are counted now, for the known electorate or, without one, for the one to be founded.
     pub(super) fn count(&self, env: &Env<'_, '_>) -> (Electorate, Count) {
         let electorate = self.proposal(env.me);
         let count = Count::new(&electorate, &self.roll, env.planted);
@@ -328,7 +329,7 @@ impl Instance {
         Electorate::proposal(self.roll.members.keys().chain(&self.learned).copied().chain(own))
     }
 
-    /// What this voter says about itself.
+    /// This voter's statement about itself.
     pub(super) fn voter(&self) -> Voter {
         let fitness = self.fitness.unwrap_or(Fitness { suitability: 0, fit: false });
         Voter {
@@ -356,7 +357,7 @@ impl Instance {
         }
     }
 
-    /// Who won has founded the electorate that this voter's vote was counted in.
+    /// The winner has founded the electorate in which this voter's vote was counted.
     fn found_with(&mut self, env: &mut Env<'_, '_>, outcome: &ElectionRumor) {
         if self.vote.electorate.is_founded() || self.founder != Some((outcome.term, outcome.leader)) {
             return;
@@ -381,7 +382,7 @@ impl Instance {
         newer
     }
 
-    /// Stores the row; what must wait for that happens afterwards.
+    /// Stores the row; the steps that rest on it follow when the disk has answered.
     pub(super) fn store(&mut self, env: &mut Env<'_, '_>, after: Option<After>) {
         if self.storing.in_flight {
             self.storing.again = true;
@@ -395,7 +396,7 @@ impl Instance {
         env.events.push_back(ElectionsEvent::Store { election: self.id.clone(), write });
     }
 
-    /// Says something once everything that this voter has decided so far is on disk.
+    /// Sends a message once the disk holds every decision that this voter has taken so far.
     pub(super) fn send_stored(
         &mut self,
         env: &mut Env<'_, '_>,
@@ -424,7 +425,7 @@ impl Instance {
         self.storing.in_flight = false;
         self.storing.now = core::mem::take(&mut self.storing.next);
         if !stored {
-            // What waited is not said; whoever wants to know asks again.
+            // The messages that waited are dropped; their askers ask again.
             self.storing.now.clear();
             self.storing.again = false;
             self.storing.retry_at = Some(env.ctx.now + STORE_RETRY);
@@ -443,7 +444,7 @@ impl Instance {
         self.update_role(env);
     }
 
-    /// Whether the leader that is known of seems to be at work.
+    /// Whether the known leader seems to be at work.
     pub(super) fn is_led(&self, me: MemberId, now: Instant) -> bool {
         match (&self.stance, &self.promise, &self.outcome) {
             (Stance::Leading(leading), _, _) => leading.is_acting(now),
@@ -457,7 +458,7 @@ impl Instance {
         }
     }
 
-    /// How far the election has come, and in words what is missing.
+    /// The stage of the election, and in words what it lacks.
     fn status(&self, me: MemberId, now: Instant, planted: Planted) -> (ElectionStatus, String) {
         if self.is_led(me, now) {
             return (ElectionStatus::Finished, String::new());
@@ -514,7 +515,7 @@ impl Instance {
         }
     }
 
-    /// Tells the own service when what the election says to it has changed.
+    /// Tells this member its role in the election when that has changed.
     pub(super) fn update_role(&mut self, env: &mut Env<'_, '_>) {
         if self.fitness.is_none() {
             return;
@@ -525,7 +526,7 @@ impl Instance {
                 Role::Leader { term: leading.term, until: leading.lease_until }
             }
             (_, Some(outcome)) if outcome.leader != env.me && (!outcome.ended || self.has_followed()) => {
-                // Also while a successor is sought: nobody else leads meanwhile, and what followed goes on.
+                // Followers keep their role while a successor is sought: no other member leads meanwhile.
                 Role::Follower { term: outcome.term, leader: outcome.leader }
             }
             _ => Role::Waiting { why: self.why_waiting(env) },

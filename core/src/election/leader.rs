@@ -1,4 +1,5 @@
-//! The leader: keeps its lease, keeps the electorate, and gives both up in order.
+//! The leader: it renews its lease, changes the electorate, and gives both up in order. It may act no longer than a
+//! quorum's promises allow.
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
@@ -22,29 +23,29 @@ const TRIES: u32 = 4;
 
 const _: () = assert!(SENDS_MAX > TRIES as usize, "answers of a whole renewal period are counted");
 
-/// What a voter last granted.
+/// The last promise of a voter.
 #[derive(Clone, Copy, Debug)]
 struct Granted {
-    /// When the request left that it answered.
+    /// The time at which the request left that the voter answered.
     sent: Instant,
     voter: Voter,
 }
 
-/// A leader's books.
+/// The state of a leader.
 #[derive(Debug)]
 pub(super) struct Leading {
     pub(super) term: u64,
-    /// Until then no voter that a quorum needs votes for anybody else.
+    /// Until then no quorum can vote for another member.
     pub(super) lease_until: Instant,
-    /// By then it has given up, unless it renewed the lease.
+    /// The leader gives up by then, unless it has renewed the lease.
     give_up_at: Instant,
     next_send: Instant,
     /// Requests by round, the latest last.
     sends: VecDeque<(u64, Instant)>,
     granted: BTreeMap<MemberId, Granted>,
-    /// A voter took part in a higher term: this leader has itself confirmed in this one.
+    /// A higher term that a voter took part in: the leader asks the voters to confirm it in that term.
     raising: Option<u64>,
-    /// Who has confirmed it there.
+    /// The voters that have confirmed it in that term.
     raised: BTreeMap<MemberId, Voter>,
     /// It has stopped acting and waits until its service has too; then its successor begins.
     yielding: Option<Option<MemberId>>,
@@ -97,7 +98,7 @@ impl Instance {
         self.lead_on(env);
     }
 
-    /// This member has won a term: it puts the electorate down in its own name and lets the ring know.
+    /// This member has won a term: it puts the electorate down in its own name and tells the ring.
     fn won(&mut self, env: &mut Env<'_, '_>, term: u64, electorate: Electorate, votes: usize) {
         assert!(matches!(self.stance, Stance::Leading(_)), "who has won leads");
         assert!(term <= self.vote.term, "a leader took part in its own term");
@@ -139,7 +140,7 @@ impl Instance {
         self.reconsider_leading(env);
     }
 
-    /// A voter's answer to a leader.
+    /// Takes a voter's answer to this leader.
     pub(super) fn count_renewal(
         &mut self,
         env: &mut Env<'_, '_>,
@@ -176,7 +177,7 @@ impl Instance {
                 return;
             }
             Verdict::Outdated { electorate } => {
-                // Another leader has put it down; this one's time was over without its knowing.
+                // Another leader has put this electorate down: this leader's lease is over, and it had not heard so.
                 if self.install(&electorate) {
                     self.resign(env, LeaseEnd::Outdone);
                 }
@@ -283,7 +284,7 @@ impl Instance {
         self.consider_raised(env);
     }
 
-    /// A quorum has confirmed this leader in a higher term; it never stopped to lead.
+    /// A quorum has confirmed this leader in a higher term; its lease never ended.
     fn consider_raised(&mut self, env: &mut Env<'_, '_>) {
         let (electorate, count) = self.count(env);
         let Stance::Leading(leading) = &mut self.stance else { return };
@@ -296,7 +297,7 @@ impl Instance {
         self.won(env, term, electorate, votes);
     }
 
-    /// What follows for a leader when something about itself or its group has changed.
+    /// The leader's reaction to a change of its own fitness or of its group.
     pub(super) fn reconsider_leading(&mut self, env: &mut Env<'_, '_>) {
         let now = env.ctx.now;
         let Stance::Leading(leading) = &self.stance else { return };
@@ -315,8 +316,8 @@ impl Instance {
         }
         let stamp = self.vote.electorate.stamp();
         let (_, count) = self.count(env);
-        // By voters that were reached since the roll is what it is: who is cut off changes nothing on the strength of
-        // what it was told before.
+        // Only answers since the last change of the roll count: a leader that is cut off must not change the electorate
+        // on the strength of older ones.
         let (me, since) = (env.me, self.roll_at);
         let fresh = |id: &MemberId, g: &Granted| *id == me || g.sent >= since;
         let known = leading.granted.iter().filter(|(id, g)| g.voter.electorate == stamp && fresh(id, g));
@@ -334,7 +335,7 @@ impl Instance {
         }
     }
 
-    /// The roll has changed: when that calls for another electorate, the voters are asked at once.
+    /// The roll has changed: when the electorate has to change with it, the leader asks the voters at once.
     pub(super) fn expect_change(&mut self, env: &Env<'_, '_>) {
         if let Stance::Leading(leading) = &mut self.stance
             && electorate::next(&self.vote.electorate, &self.roll, &env.me).is_some()
@@ -343,7 +344,7 @@ impl Instance {
         }
     }
 
-    /// The best of the voters that would lead.
+    /// The best voter that could lead.
     fn successor(&self, env: &Env<'_, '_>) -> Option<MemberId> {
         let Stance::Leading(leading) = &self.stance else { return None };
         let fresh = Duration::from_millis(env.timings.lease_ms);

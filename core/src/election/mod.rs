@@ -1,13 +1,13 @@
-//! Elections of service groups: one member at a time wins, with a lease.
+//! Elects one member of a service group for each [purpose](ElectionPurpose): its leader, and the member that carries
+//! out its updates. Each election has terms, votes, an electorate and leases of its own and knows nothing of the
+//! others. This feature may not judge what makes a member fit nor decide what a winner does; the node does both.
 //!
-//! A group has one election for each [purpose](ElectionPurpose): who leads it, who carries out its updates. They know
-//! nothing of each other; terms, votes, electorates and leases are each election's own. What makes a member fit, and
-//! what winning means, is the business of the node.
+//! @@DEL@@
 //!
 //! | file | what |
 //! |---|---|
-//! | `instance` | one election at one member: what it knows and what is due |
-//! | `voter` | whom it would vote for, has voted for, is bound to |
+//! | `instance` | one election at one member: its knowledge, its promises, its timers |
+//! | `voter` | grants requests, votes, and keeps promises |
 //! | `candidate` | asks first, then collects votes |
 //! | `leader` | renews the lease, changes the electorate, hands over |
 //! | `electorate` | how votes are counted and who gets and loses a seat |
@@ -17,53 +17,54 @@
 //! # How it works
 //!
 //! ```text
-//! candidate ── ask (term, suitability, electorate) ──▶ voters    binds nobody; the best asker gets a yes
+//! candidate ── ask (term, suitability, electorate) ──▶ voters    binds no voter; the best asker gets a yes
 //!           ── vote (term, lease) ───────────────────▶           stored, then answered; a promise from receipt on
 //! leader    ── renew (term, lease, electorate) ──────▶           the promise again, every quarter of a lease
 //!           ── release (successor) ──────────────────▶           when it drains, stops, leaves or falls ill
 //! ```
 //!
-//! **Electorate.** Whose votes count is a numbered list that leaders put down and change, one seat at a time and only
-//! after a quorum has stored the list before (Schultz et al., *Design and Analysis of a Logless Dynamic
-//! Reconfiguration Protocol*, 2021; Raft's single-server change without a log). Lists are ordered by the term of the
-//! leader that wrote them, then by number; a voter that knows a later list than a candidate does not vote for it but
-//! tells it the list. The first list is *founded*: the candidate proposes the union of all members that it and the
-//! voters know of, dead ones included; a voter that misses somebody in the proposal says whom. The founder hears
-//! everybody who can be reached before it goes on, and a member that knows of a leader founds nothing. Who voted for
-//! the founder keeps the proposal with its vote: if the founder is gone before it could tell of its list, the list is
-//! known all the same, in every majority that is left. An electorate
-//! counts as at least three members, or as many as `--quorum` says.
-//! Members that left or unloaded the service lose their seat, the dead lose it when the number of seats is even (a
-//! dead voter then only raises the quorum), newcomers get one: so hosts that are replaced one after the other keep
-//! their group going, and two that stop at once do not shrink it below three seats.
+//! **Electorate.** The members whose votes count stand in a numbered list. Leaders put it down and change it, one seat
+//! at a time and only after a quorum has stored the list before (Schultz et al., *Design and Analysis of a Logless
+//! Dynamic Reconfiguration Protocol*, 2021; Raft's single-server change without a log). Lists are ordered by the term
+//! of the leader that wrote them, then by number; a voter that knows a later list than a candidate does not vote for it
+//! but tells it the list. The first list is *founded*: the candidate proposes the union of all members that it and the
+//! voters know of, dead ones included; a voter that misses members in the proposal names them. The founder hears every
+//! member that it can reach before it goes on, and a member that knows of a leader founds no electorate. A voter that
+//! voted for the founder keeps the proposal with its vote: if the founder is gone before it could tell of its list, a
+//! voter in every majority that is left knows the list all the same. An electorate counts as at least three members, or
+//! as many as `--quorum` says. Members that left or unloaded the service lose their seats, dead members lose theirs
+//! when the number of seats is even (a dead voter then only raises the quorum), and newcomers get seats. So hosts that
+//! are replaced one after the other keep their group going, and two that stop at once do not shrink it below three
+//! seats.
 //!
 //! **Quorum.** More than half of the seats. An operator who bans members (`sup depart`) says that they are gone for
 //! good: their seats do not count from then on, and if too few seats are left, other members of the group fill in,
 //! while a majority of the remaining seats must agree as well.
 //!
 //! **Preference.** Voters wait a moment after the first candidate asks and say yes to the one with the highest
-//! suitability, then the greatest id. Nobody asks while it is bound to a leader, so a working leader stays. Asking
+//! suitability, then the greatest id. No member asks while it is bound to a leader, so a working leader stays. Asking
 //! raises no terms; an election without quorum backs off to one round in `election_backoff_ms_max`.
 //!
 //! # Why there is one leader
 //!
 //! *E1, one winner for each (group, term).* A voter votes once in a term, and its row is on disk before its vote
-//! leaves; so it needs two disjoint quorums to win a term twice. Let A and B have won term t with lists S and T.
-//! If S = T, two majorities of it share a voter. If the lists are neighbours, one has one member more: majorities of
+//! leaves; so two members can win one term only by two disjoint quorums. Let A and B have won term t with lists S and
+//! T. If S = T, two majorities of it share a voter. If the lists are neighbours, one has one member more: majorities of
 //! both share a voter too. If they are further apart, say S before T, then some list between them was stored by a
 //! majority of its own or its predecessor's seats before the next was written; that majority meets every quorum of S,
 //! and the voter in both would have told A of the later list instead of voting. A quorum of the smallest size
 //! (`--quorum`) only asks for more votes, never fewer.
 //!
 //! *E2, one acting leader at each instant.* The leader L acts until `lease`, nine tenths of the lease by its own clock,
-//! from the moment at which it *sent* a request that a quorum granted. Each of those voters votes for nobody else for
-//! `promise`, eleven tenths by its own clock, from the moment at which it *received* it, which is later. With clocks
-//! within ten per cent of true time, 0.9 / 0.9 = 1.1 / 1.1 = 1: L has stopped before the first of them is free. Any
-//! other winner needs a vote of one of them (by the argument above), so it was elected after L stopped, and it acts
-//! from then on. A voter that crashes has forgotten its promise, not its row: after a restart it waits for the
+//! from the moment at which it *sent* a request that a quorum granted. Each of those voters votes for no other
+//! candidate for `promise`, eleven tenths by its own clock, from the moment at which it *received* it, which is later.
+//! With clocks within ten per cent of true time, 0.9 / 0.9 = 1.1 / 1.1 = 1: L has stopped before the first of them is
+//! free. Any other winner needs a vote of one of them (by the argument above), so it was elected after L stopped, and
+//! it acts from then on. A voter that crashes has forgotten its promise, not its row: after a restart it waits for the
 //! longest promise that it ever gave. A leader that hands over releases its voters only after its own service has
-//! stopped acting; a leader that loses its quorum gives up `lease_margin_ms` early (E3) and releases nobody.
-//! Renewals need no vote: who renews for L has seen a term that L won, and a later winner makes it answer "stale".
+//! stopped acting; a leader that loses its quorum gives up `lease_margin_ms` early (E3) and releases no voter. Renewals
+//! need no vote: a voter that renews for L has seen a term that L won, and a voter that has seen a later winner answers
+//! "stale".
 //!
 //! *E4, in bounded time.* With a majority of the seats connected and no further faults: the last promise runs out
 //! within 1.1 / 0.9 of a lease, a round of asking follows within `election_backoff_ms_max`, and takes a window and
@@ -71,11 +72,12 @@
 //!
 //! # What this assumes
 //!
-//! - Clocks run within ten per cent of true time and do not jump ahead of it. A host that is suspended as a whole
-//!   stops its clock, its service and its launcher together; what it still does when it wakes carries an old term,
-//!   and the term is a fencing token: who stores for the leader refuses a lower one.
-//! - A disk keeps what was synced. A disk that goes back in time (a backup), or one that runs twice (a copy), votes twice.
-//! - Who is banned is gone. A ban of members that live on, beyond a partition, founds a second group.
+//! - Clocks run within ten per cent of true time and do not jump ahead of it. A host that is suspended as a whole stops
+//!   its clock, its service and its launcher together; every request that the service still makes when it wakes carries
+//!   an old term, and the term is a fencing token: a store that the leader writes to refuses a lower one.
+//! - A disk keeps what was synced. A disk that goes back in time (a backup), or one that runs twice (a copy), votes
+//!   twice.
+//! - A banned member is gone. A ban of members that live on, beyond a partition, founds a second group.
 //! - The members that found an electorate have heard of each other. Two halves of a group that never met found one
 //!   each; when they meet the greater (term, id) prevails and the other half joins. `--quorum N` with the number of
 //!   members that the group is to have excludes that: neither half reaches a majority of N.
@@ -125,22 +127,22 @@ fn promise(lease_ms: u64, planted: Planted) -> Duration {
     Duration::from_micros(lease_ms.saturating_mul(10).saturating_mul(percent)) + Duration::from_nanos(1)
 }
 
-/// What the elections tell the node.
+/// The events of elections for the node.
 #[derive(Debug)]
 pub(crate) enum ElectionsEvent {
     /// Send a datagram to a member.
     Send { to: MemberId, message: Message },
     /// Store a row so that it survives a crash, and say so with [`Elections::handle_stored`].
     Store { election: ElectionId, write: Write },
-    /// What the election says to this member changed.
+    /// This member's role in the election changed.
     Role { election: ElectionId, role: Role, after: Follows },
     /// This member is to stop acting as the winner; the node says with [`Elections::handle_demoted`] that it has.
     Yield { election: ElectionId },
-    /// The ring is to know this.
+    /// The node is to tell the ring this outcome.
     Tell { outcome: ElectionRumor, after: Follows },
 }
 
-/// What every step of an election may use.
+/// The tools that every step of an election may use.
 pub(super) struct Env<'a, 'c> {
     ctx: &'a mut Context<'c>,
     me: MemberId,
@@ -151,7 +153,7 @@ pub(super) struct Env<'a, 'c> {
 }
 
 impl Env<'_, '_> {
-    /// A moment of at most this many milliseconds.
+    /// A random wait of at most this many milliseconds.
     fn jitter(&mut self, ms: u64) -> Duration {
         Duration::from_millis(self.rng.below(ms.max(1)))
     }
@@ -203,7 +205,7 @@ impl Elections {
         Self { me, timings, planted, rng, instances, events: VecDeque::new() }
     }
 
-    /// This member stands in an election, and this is how well it would do; none: it does not, or no longer.
+    /// This member stands in an election with this fitness; none: it does not stand, or no longer.
     pub(crate) fn handle_fitness(
         &mut self,
         ctx: &mut Context<'_>,
@@ -227,14 +229,14 @@ impl Elections {
         }
     }
 
-    /// Who takes part, by the ring's rumors.
+    /// The members that take part, by the ring's rumors.
     pub(crate) fn handle_roll(&mut self, ctx: &mut Context<'_>, id: &ElectionId, roll: Roll) {
         if let Some(instance) = self.instances.get_mut(id) {
             instance.handle_roll(env!(self, ctx), roll);
         }
     }
 
-    /// A datagram from a member. Of elections that this member never took part in it says nothing.
+    /// A datagram from a member. This member does not answer about elections that it never took part in.
     pub(crate) fn handle_message(&mut self, ctx: &mut Context<'_>, from: MemberId, message: Message) {
         if let Some(instance) = self.instances.get_mut(&message.election) {
             instance.handle_message(env!(self, ctx), from, message);
@@ -262,7 +264,7 @@ impl Elections {
         }
     }
 
-    /// Does everything whose time has come.
+    /// Runs every timer that is due.
     pub(crate) fn handle_timeout(&mut self, ctx: &mut Context<'_>) {
         for instance in self.instances.values_mut() {
             if instance.poll_timeout() <= ctx.now {
@@ -311,7 +313,7 @@ impl Elections {
         })
     }
 
-    /// What holds within every election after every input.
+    /// Asserts the invariants of every election after every input.
     pub(crate) fn check_invariants(&self) {
         assert!(self.instances.len() <= ELECTIONS_MAX, "more elections than the limit");
         for instance in self.instances.values() {

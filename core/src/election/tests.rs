@@ -1,5 +1,5 @@
-//! A group of electing members on a network that a test commands: who reaches whom, what waits for the disk, who
-//! crashes. Everything takes a millisecond.
+//! A group of electing members on a network that a test commands: it cuts links, delays disks and crashes members.
+//! Every step takes a millisecond.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec;
@@ -240,7 +240,7 @@ impl Bench {
         }
     }
 
-    /// Runs until somebody leads; how long that took, in milliseconds.
+    /// Runs until a member leads; returns how long that took, in milliseconds.
     fn elect(&mut self, ms_max: u64) -> (u8, u64) {
         for ms in 0..ms_max {
             if let Some(leader) = self.acting().first() {
@@ -467,7 +467,7 @@ fn a_group_larger_than_an_electorate_elects_all_the_same() {
     assert_eq!(elections.electorate(&election()).len(), crate::model::limits::ELECTORATE_MAX);
 }
 
-/// What may befall a group.
+/// The faults of a group.
 #[derive(Clone, Copy, Debug)]
 enum Trouble {
     Crash(u8),
@@ -500,7 +500,7 @@ proptest! {
         members in 3_u8..6, troubles in proptest::collection::vec((trouble(), 1_u64..4_000), 1..12),
     ) {
         let mut bench = Bench::new(members);
-        // Everybody has met before anything happens.
+        // All members have met before the first fault.
         bench.elect(1_000);
         bench.run(100);
         for (trouble, ms) in troubles {

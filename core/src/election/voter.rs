@@ -1,4 +1,5 @@
-//! The voter: whom it would vote for, whom it has voted for, and whom it is bound to.
+//! The voter: it answers candidates and leaders, votes once in a term, and keeps its promises. It may not vote for a
+//! second candidate of a term, nor for another member while a promise lasts.
 
 use alloc::collections::BTreeMap;
 use core::time::Duration;
@@ -13,20 +14,21 @@ use crate::model::planted::Bug;
 use crate::model::rumor::ElectionRumor;
 use crate::model::time::Instant;
 
-/// Why a voter that knows of a leader elsewhere founds nothing, in milliseconds to try again after.
+/// A voter that knows of a leader elsewhere founds no electorate; the candidate tries again after this, in
+/// milliseconds.
 const FOUNDED_ELSEWHERE_MS: u64 = 500;
 
-/// "I vote for nobody else until then."
+/// "I vote for no other candidate until then."
 #[derive(Debug)]
 pub(super) struct Promise {
     pub(super) to: MemberId,
-    /// The term in which it was given; only its holder's word of the same term takes it back.
+    /// The term in which it was given; only a release by its holder in the same term ends it.
     pub(super) term: u64,
     pub(super) until: Instant,
     pub(super) event: Option<EventId>,
 }
 
-/// Candidates that ask, until the moment for better ones to be heard is over.
+/// The candidates that ask, until the wait for better ones is over.
 #[derive(Debug)]
 pub(super) struct Ballot {
     pub(super) close_at: Instant,
@@ -68,7 +70,7 @@ impl Instance {
         assert!(ballot.asks.len() <= ASKS_MAX, "more candidates than the limit");
     }
 
-    /// The moment is over: yes to the best candidate, and to nobody else for a while.
+    /// The wait is over: the voter says yes to the best candidate, and to no other for a while.
     pub(super) fn close_ballot(&mut self, env: &mut Env<'_, '_>) {
         let Some(ballot) = self.ballot.take() else { return };
         let best = ballot.asks.iter().max_by_key(|(id, ask)| (ask.suitability, **id)).map(|(id, _)| *id);
@@ -154,12 +156,12 @@ impl Instance {
         let outcome = ElectionRumor { election: self.id.clone(), term, leader: from, ended: false };
         self.learn_outcome(env, outcome);
         if matches!(self.stance, Stance::Leading(_)) {
-            // It leads in the same term and was not outdone: one of two halves that never met.
+            // This member leads in the same term and prevails: the two lead halves of a group that never met.
             return self.reply(env, from, round, Step::Renew, Verdict::Stale);
         }
         let raised = term > self.vote.term;
         if raised {
-            // That leader won the term; this voter's vote in it is void, but not free.
+            // That leader won the term: this voter takes the term over without a vote, and may not vote in it any more.
             self.vote.term = term;
             self.vote.candidate = None;
         }
@@ -180,10 +182,10 @@ impl Instance {
         longer
     }
 
-    /// From now on this voter votes for nobody else, for as long as a lease lasts by any clock.
+    /// From now on this voter votes for no other candidate, for as long as a lease lasts by any clock.
     fn bind(&mut self, env: &mut Env<'_, '_>, to: MemberId, term: u64, lease_ms: u64) {
         let until = env.ctx.now + promise(lease_ms, env.planted);
-        // An answer to an old request must not shorten what a later one was promised.
+        // An answer to an old request must not shorten the promise to a later one.
         let held = self.promise.as_ref().filter(|p| p.to == to && p.term == term).map(|p| p.until);
         let until = held.map_or(until, |held| held.max(until));
         assert!(held.is_none_or(|held| until >= held), "a promise is never shortened");
@@ -234,7 +236,7 @@ impl Instance {
         }
     }
 
-    /// Why this voter cannot vote for a candidate, whatever the candidate is worth.
+    /// Why this voter cannot vote for a candidate, however suitable the candidate is.
     fn objection(&self, env: &Env<'_, '_>, from: &MemberId, electorate: &Electorate) -> Option<Verdict> {
         let now = env.ctx.now;
         let wait = |until: Instant| {
@@ -245,7 +247,8 @@ impl Instance {
         };
         let own = &self.vote.electorate;
         if own.is_founded() && own > electorate {
-            // Said before anything else, so that nobody founds a second electorate beside it.
+            // This reason comes before all others, so that no candidate founds a second electorate beside the known
+            // one.
             return Some(Verdict::Outdated { electorate: own.clone() });
         }
         if now < self.ready_at {
@@ -261,7 +264,8 @@ impl Instance {
         if electorate.is_founded() {
             return None;
         }
-        // Where somebody leads an electorate has been founded; it will be told, and no second one is founded.
+        // A group with a leader has an electorate, which the leader will tell; so this voter helps to found no second
+        // one.
         let led = self.outcome.as_ref().filter(|o| !o.ended && self.roll.members.contains_key(&o.leader));
         if led.is_some_and(|o| o.leader != *from) {
             return wait(now + Duration::from_millis(FOUNDED_ELSEWHERE_MS));

@@ -35,7 +35,7 @@ impl ElectionPurpose {
 pub struct ElectionId {
     /// Which group.
     pub group: ServiceGroup,
-    /// What for.
+    /// The purpose of the election.
     pub purpose: ElectionPurpose,
 }
 

@@ -1,4 +1,4 @@
-//! Who won an election of a service group, told to the whole ring.
+//! The winner of an election of a service group, told to the whole ring.
 
 use crate::model::election::ElectionId;
 use crate::model::id::MemberId;
@@ -7,8 +7,8 @@ use crate::model::rumor::census_entry::CensusEntry;
 use crate::model::rumor::key::Part;
 use crate::model::rumor::properties::{Properties, Room};
 
-/// The latest result of one election. Votes and leases travel between the voters only; this is what
-/// everybody else learns of them.
+/// The latest result of one election. Votes and leases travel between the voters only; every other member learns this
+/// result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ElectionRumor {
     /// Which election.

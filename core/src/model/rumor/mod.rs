@@ -134,7 +134,7 @@ pub enum RumorKey {
         /// The file's name.
         name: FileName,
     },
-    /// Who won this election.
+    /// The winner of this election.
     Election(ElectionId),
 }
 
