@@ -17,9 +17,9 @@ use crate::form::text::Names;
 /// `config apply` at a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApplyConfig {
-    /// Where.
+    /// At this host.
     pub host: HostId,
-    /// What.
+    /// The version that is given.
     pub given: Box<Given>,
 }
 

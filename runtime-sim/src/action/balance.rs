@@ -26,7 +26,7 @@ const EVERY: Duration = Duration::from_millis(20);
 /// From now on, clients send requests to a service through a load balancer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Balance {
-    /// Which service, where it runs, and how often.
+    /// The service, its hosts, and how often it is asked and used.
     pub balancer: Box<Balancer>,
 }
 

@@ -23,7 +23,7 @@ pub struct SetBurst {
     pub from: Vec<HostId>,
     /// Receivers.
     pub to: Vec<HostId>,
-    /// How; none: no longer.
+    /// The bursts; none: they end.
     pub burst: Option<Burst>,
 }
 

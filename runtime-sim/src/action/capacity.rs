@@ -1,4 +1,4 @@
-//! Links carry so much and no more.
+//! Links carry a bounded number of bytes.
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -15,17 +15,17 @@ use crate::form::reading::Reading;
 use crate::form::text::Names;
 use crate::form::value::Direction;
 
-/// What may wait where nothing is said: a few full datagrams.
+/// The queue's length where the entry gives none: a few full datagrams.
 const QUEUE_BYTES: u32 = 16 * 1024;
 
-/// All links from `from` to `to` carry so much, each on its own.
+/// All links from `from` to `to` carry so many bytes in a second, each on its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetCapacity {
     /// Senders.
     pub from: Vec<HostId>,
     /// Receivers.
     pub to: Vec<HostId>,
-    /// How much; none: whatever comes.
+    /// The limit; none: the links have none any more.
     pub capacity: Option<Capacity>,
 }
 
@@ -45,9 +45,9 @@ impl Room for SetCapacity {
 
     const WORD: Word = Word {
         key: "capacity",
-        beside: "`to` [all], `direction`; `bytes_per_s`; `queue_bytes`: what may wait, the rest is dropped [16384]",
+        beside: "`to` [all], `direction`; `bytes_per_s`; `queue_bytes`: how much may wait, the rest is dropped [16384]",
         example: "capacity = \"ada\", to = \"bob\", bytes_per_s = 4000, queue_bytes = 3000",
-        doc: "each link carries so much, and what does not fit its queue is dropped; without `bytes_per_s`, no longer",
+        doc: "each link carries so much, and a packet that does not fit its queue is dropped; without `bytes_per_s`, no longer",
     };
 
     fn read(form: Form, reading: &mut Reading<'_, '_>) -> Vec<Self> {
@@ -74,7 +74,7 @@ impl Room for SetCapacity {
             Some(Capacity { bytes_per_s, queue_bytes }) => {
                 format!("links {ends} carry {bytes_per_s} bytes in a second and let {queue_bytes} wait.")
             }
-            None => format!("links {ends} carry whatever comes."),
+            None => format!("links {ends} carry all that is sent."),
         }
     }
 

@@ -34,7 +34,7 @@ impl Room for Crash {
         key: "crash",
         beside: "",
         example: "crash = [\"bob\", \"cyd\"]",
-        doc: "a host loses power: memory and what was not synced to disk are gone, packets to it vanish",
+        doc: "a host loses power: memory and unsynced writes are gone, packets to it vanish",
     };
 
     fn read(form: Form, reading: &mut Reading<'_, '_>) -> Vec<Self> {
@@ -46,7 +46,7 @@ impl Room for Crash {
     }
 
     fn words(&self, cast: &Cast<'_>) -> String {
-        format!("{} loses power: it says nothing to anybody any more.", cast.name(self.host))
+        format!("{} loses power and falls silent.", cast.name(self.host))
     }
 
     fn traced(&self) -> Traced {

@@ -73,12 +73,12 @@ impl Room for CrashAtSync {
     }
 }
 
-/// A supervisor waits for a write: the moment for which a crash may have been meant.
+/// A supervisor waits for a write: the moment that a crash may have been meant for.
 pub(super) fn syncing(world: &mut World, host: HostId) {
     let there = &mut world.hosts[host.0 as usize];
     if std::mem::take(&mut there.rest.crash_at_sync) {
         let generation = there.generation;
-        // At once, but not in the middle of what the node is saying.
+        // The crash happens at once, but not in the middle of the node's outputs.
         world.later(Duration::ZERO, Due { host, generation });
     }
 }

@@ -97,7 +97,7 @@ impl Room for CrashLoop {
     }
 }
 
-/// What comes next in a host's crash loop.
+/// The next step of a host's crash loop.
 #[derive(Debug)]
 struct Next {
     of: CrashLoop,

@@ -17,9 +17,9 @@ use crate::form::text::Names;
 /// At `by`, bans the member that runs, or last ran, on `host`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Depart {
-    /// Where the operator types.
+    /// The host at which the operator types.
     pub by: HostId,
-    /// Who is banned.
+    /// The host whose member is banned.
     pub host: HostId,
 }
 

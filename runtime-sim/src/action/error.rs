@@ -1,23 +1,23 @@
-//! Why something cannot be done.
+//! Why an action cannot be done.
 
 use thiserror::Error;
 
 use crate::engine::lifecycle::WorldError;
 
-/// Why something cannot be done. Nothing changed.
+/// Why an action cannot be done. Nothing changed.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum ActionError {
     /// No such host.
     #[error("there is no host number {0}")]
     UnknownHost(u32),
-    /// It is not in a state in which that is possible.
+    /// The host is not in a state in which the action is possible.
     #[error("{host} cannot {verb}: it {state}")]
     State {
         /// The host's name.
         host: String,
-        /// What was to be done.
+        /// The action, as a verb.
         verb: &'static str,
-        /// What it is instead.
+        /// The host's state.
         state: &'static str,
     },
     /// No member ever ran there.

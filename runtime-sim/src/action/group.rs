@@ -1,4 +1,4 @@
-//! What operators give to service groups: configuration and files, version by version.
+//! The versions that operators give to service groups: configuration and files.
 
 use annulus_core::{Command, FileName, ServiceGroup};
 use toml::Spanned;
@@ -19,7 +19,7 @@ pub struct Given {
     pub version: u64,
     /// Its content.
     pub text: String,
-    /// With so many bytes at least; dots make up for what the text lacks.
+    /// The content has so many bytes at least; dots make up for those that the text lacks.
     pub bytes: u32,
 }
 
@@ -33,7 +33,7 @@ impl Given {
         body
     }
 
-    /// What the operator asks of a supervisor.
+    /// The command that the operator sends to a supervisor.
     #[must_use]
     pub fn command(&self) -> Command {
         let (group, version) = (self.group.clone(), self.version);
@@ -43,7 +43,7 @@ impl Given {
         }
     }
 
-    /// What it is, for people.
+    /// The version in words.
     #[must_use]
     pub fn words(&self) -> String {
         match &self.file {
@@ -52,7 +52,7 @@ impl Given {
         }
     }
 
-    /// The table that is read as this.
+    /// The entry of a scenario file that is read as this.
     pub(super) fn write(&self, key: &str, host: HostId, names: &Names<'_>) -> String {
         let Self { group, file, version, text, bytes } = self;
         let group = group.as_str();
@@ -63,7 +63,7 @@ impl Given {
     }
 }
 
-/// What tables about a version have in common.
+/// The keys that entries about a version have in common.
 pub(super) struct Table<'a> {
     pub(super) key: &'static str,
     pub(super) group: &'a Spanned<String>,
@@ -74,11 +74,11 @@ pub(super) struct Table<'a> {
 }
 
 impl Table<'_> {
-    /// The version without a file's name, and where it is given.
+    /// The version without a file's name, and the hosts at which it is given.
     pub(super) fn read(self, reading: &mut Reading<'_, '_>) -> Option<(Given, Vec<HostId>)> {
         let group = reading.parsed(self.group, "a service group", "web.default")?;
         let (Some(on), Some(version)) = (self.on, self.version) else {
-            let message = format!("`{}` does not say where, or which version", self.key);
+            let message = format!("`{}` does not name the host or the version", self.key);
             reading.wrong(self.group.span(), message, "add on = \"ada\" and version = 1");
             return None;
         };

@@ -16,7 +16,7 @@ use crate::form::text::Names;
 /// Undoes partitions, in both directions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heal {
-    /// Those between these two sets; none: every one.
+    /// Partitions between these two sets of hosts; none: all of them.
     pub between: Option<Sides>,
 }
 
@@ -33,7 +33,7 @@ impl Room for Heal {
 
     const WORD: Word = Word {
         key: "heal",
-        beside: "`from`: the others [everybody else]",
+        beside: "`from`: the others [all other members]",
         example: "heal = \"all\"",
         doc: "undo every partition, or those between the named members and `from`",
     };
@@ -94,7 +94,7 @@ impl Heal {
     /// Undoes every partition.
     pub const EVERYWHERE: Self = Self { between: None };
 
-    /// Undoes those between two sets of hosts.
+    /// Undoes the partitions between two sets of hosts.
     #[must_use]
     pub const fn between(from: Vec<HostId>, to: Vec<HostId>) -> Self {
         Self { between: Some((from, to)) }

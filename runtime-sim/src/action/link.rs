@@ -45,13 +45,13 @@ impl Room for SetLink {
 
     const WORD: Word = Word {
         key: "link",
-        beside: "`to` [all], `direction`, `latency`, `loss`, `duplicate`, `reorder`; what is not given is as in `[links]`",
+        beside: "`to` [all], `direction`, `latency`, `loss`, `duplicate`, `reorder`; a key that is left out is as in `[links]`",
         example: "link = \"ada\", to = \"bob\", direction = \"out\", loss = \"100%\"",
-        doc: "change loss, latency, duplication or reordering; what is not given is as in [links]",
+        doc: "change loss, latency, duplication or reordering; a key that is left out is as in [links]",
     };
 
     fn read(form: Form, reading: &mut Reading<'_, '_>) -> Vec<Self> {
-        // What is not given goes back to what [links] says, which is how a disturbance ends.
+        // A key that is left out goes back to the value of [links], which is how a disturbance ends.
         let base = reading.context.quality;
         let ratio = |share: Option<Spanned<Percent>>, base| share.map_or(base, |share| share.into_inner().0);
         let quality = LinkQuality {

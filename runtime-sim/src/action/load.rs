@@ -23,7 +23,7 @@ pub struct LoadService {
     pub host: HostId,
     /// The service's name; its package is `sim/<name>`.
     pub service: String,
-    /// With which options.
+    /// Its options.
     pub how: Load,
 }
 
@@ -43,7 +43,7 @@ impl Room for LoadService {
 
     const WORD: Word = Word {
         key: "load",
-        beside: "`on`: where (required); `topology`: `standalone` (the default), or `leader`: its group elects one; with that, `quorum`: how many members an election counts at least [3], `suitability`: who has the highest is preferred [0]",
+        beside: "`on`: where (required); `topology`: `standalone` (the default), or `leader`: its group elects one; with that, `quorum`: how many members an election counts at least [3], `suitability`: the member with the highest is preferred [0]",
         example: "load = \"redis\", on = \"all\", topology = \"leader\", quorum = 5, suitability = 7",
         doc: "load a service and keep it running; with topology leader its group elects one",
     };

@@ -1,8 +1,8 @@
-//! What can be done to a ring, one file for each action, and the list of all.
+//! The actions that can be done to a ring, one file for each, and the list of all.
 //!
 //! An action's file holds the table by which a scenario file asks for it, its static check, the way it is written back,
 //! its words for the narrator, its name in traces and the hosts that it concerns, whether it is possible, and what it
-//! does to the world, for which the engine offers verbs: see [`room::Room`]. A new action is a new file, its module and
+//! does to the world, for which the engine offers verbs: see `room::Room`. A new action is a new file, its module and
 //! its line in the list below; the compiler asks for the rest. Actions may not know scenarios, reports, sweeps or beds.
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -68,7 +68,7 @@ macro_rules! actions {
         $(pub use $file::$name;)+
         $(pub use $sim_file::$sim;)+
 
-        /// Something that is done to a ring at one instant.
+        /// An action that is done to a ring at one instant.
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub enum Action {
             $(#[doc = concat!("See [`", stringify!($name), "`].")] $name($name),)+
@@ -163,7 +163,7 @@ actions! {
     ]
 }
 
-/// How entries of `[[at]]` are spoken of.
+/// The section `[[at]]` in messages.
 pub(crate) const SECTION: Section = Section {
     common: &["time"],
     none: (
@@ -191,28 +191,28 @@ pub fn words() -> Vec<(Word, Vec<&'static str>)> {
 }
 
 impl Action {
-    /// The table that is read as this, each line after a line break.
+    /// The entry of a scenario file that is read as this, each line after a line break.
     pub(crate) fn write(&self, names: &Names<'_>) -> String {
         room!(self, action => action.write(names))
     }
 
-    /// What happens, as a sentence.
+    /// The action as a sentence.
     pub(crate) fn words(&self, cast: &Cast<'_>) -> String {
         room!(self, action => action.words(cast))
     }
 
-    /// How traces have it.
+    /// The action as traces have it.
     pub(crate) fn traced(&self) -> Traced {
         room!(self, action => action.traced())
     }
 
-    /// Under which name a sweep counts it.
+    /// The name under which a sweep counts it.
     pub(crate) fn counted(&self) -> &'static str {
         room!(self, action => action.counted())
     }
 
-    /// The same for other hosts: `moved` gives each host's new number, none when it is gone. None when nothing
-    /// is left that could be done.
+    /// The same for other hosts: `moved` gives each host's new number, none when it is gone. None when no host is
+    /// left that it could be done to.
     #[must_use]
     pub fn map_hosts(&self, moved: &dyn Fn(HostId) -> Option<HostId>) -> Option<Self> {
         room!(self, action => action.moved(&Moved(moved)).map(Self::from))

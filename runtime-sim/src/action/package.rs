@@ -27,7 +27,7 @@ pub struct SetPackage {
     pub host: HostId,
     /// The service's name.
     pub service: String,
-    /// How.
+    /// The new behaviour.
     pub package: Box<Package>,
 }
 
@@ -53,7 +53,7 @@ impl Room for SetPackage {
 
     const WORD: Word = Word {
         key: "package",
-        beside: "`on` (required), and what follows below",
+        beside: "`on` (required), and the keys below",
         example: "package = \"web\", on = \"ada\", hooks = [\"post-stop\"], hanging = \"init\", drain = \"8s\"",
         doc: "from now on a service's package behaves so: its hooks, how long it runs, what its health check says",
     };

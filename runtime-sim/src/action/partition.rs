@@ -40,9 +40,9 @@ impl Room for Partition {
 
     const WORD: Word = Word {
         key: "partition",
-        beside: "`from`: the others [everybody else]; `direction`: `both`, only what they send (`out`), only what they get (`in`)",
+        beside: "`from`: the others [all other members]; `direction`: `both`, only packets from the named members (`out`), only packets to them (`in`)",
         example: "partition = \"east\", from = \"west\", direction = \"both\"",
-        doc: "nothing passes between the two sides; without `from`, between the named ones and everybody else",
+        doc: "nothing passes between the two sides; without `from`, between the named members and all others",
     };
 
     fn read(form: Form, reading: &mut Reading<'_, '_>) -> Vec<Self> {

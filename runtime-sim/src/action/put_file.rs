@@ -18,9 +18,9 @@ use crate::form::text::Names;
 /// `file upload` at a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PutFile {
-    /// Where.
+    /// At this host.
     pub host: HostId,
-    /// What.
+    /// The version that is given.
     pub given: Box<Given>,
 }
 

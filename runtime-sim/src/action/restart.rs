@@ -20,7 +20,7 @@ use crate::form::text::Names;
 pub struct Restart {
     /// Which host.
     pub host: HostId,
-    /// What its disk holds.
+    /// The state of its disk.
     pub disk: DiskAfter,
 }
 
@@ -98,7 +98,7 @@ impl Room for Restart {
     }
 }
 
-/// The word for what the disk holds.
+/// The word for the state of the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Disk {

@@ -1,4 +1,4 @@
-//! What a room says about its action, and what rooms have in common.
+//! The shape of a room, which is the file of one action, and helpers that rooms share.
 
 use annulus_core::{MemberId, ServiceName};
 use serde::de::DeserializeOwned;
@@ -15,7 +15,7 @@ use crate::form::reading::Reading;
 use crate::form::text::Names;
 use crate::form::{SpannedNames, keys};
 
-/// An action. One file each, and everything that is known of it stands there; `mod.rs` lists them.
+/// An action. Its file holds all that is known of it; `mod.rs` lists the files.
 pub(crate) trait Room: Sized + Into<Action> {
     /// The table of a scenario file that asks for it, without the time.
     type Form: DeserializeOwned;
@@ -26,29 +26,29 @@ pub(crate) trait Room: Sized + Into<Action> {
     /// The same as a list, for the list of all.
     const WORDS: &'static [Word] = &[Self::WORD];
 
-    /// What a table means, one action for each host as a rule. Reports what is wrong with it.
+    /// The actions that a table asks for, one for each host as a rule. Reports mistakes in it.
     fn read(form: Self::Form, reading: &mut Reading<'_, '_>) -> Vec<Self>;
 
-    /// The table that is read as this, each line after a line break.
+    /// The entry that is read as this, each line after a line break.
     fn write(&self, names: &Names<'_>) -> String;
 
-    /// What happens, as a sentence.
+    /// The action as a sentence.
     fn words(&self, cast: &Cast<'_>) -> String;
 
-    /// How traces have it.
+    /// The action as traces have it.
     fn traced(&self) -> Traced;
 
-    /// The lists of words that can stand in its table, by what they are called.
+    /// The lists of words that can stand in its table, by their names.
     fn values() -> Vec<(&'static str, Vec<&'static str>)> {
         Vec::new()
     }
 
-    /// Under which name a sweep counts it.
+    /// The name under which a sweep counts it.
     fn counted(&self) -> &'static str {
         self.traced().name
     }
 
-    /// The same for other hosts; none when nothing is left that could be done.
+    /// The same for other hosts; none when no host is left that it could be done to.
     fn moved(&self, hosts: &Moved<'_>) -> Option<Self>;
 
     /// Whether it is possible now.
@@ -70,17 +70,17 @@ fn read<R: Room>(entry: Entry<'_>, reading: &mut Reading<'_, '_>) -> Vec<Action>
     }
 }
 
-/// An action in a trace: its name there, and who does something to whom.
+/// An action in a trace: its name there, and the hosts on both sides of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Traced {
     pub(crate) name: &'static str,
-    /// Who acts; of links, the senders.
+    /// The hosts that act; of links, the senders.
     pub(crate) from: Vec<HostId>,
-    /// To whom it is done; of links, the receivers.
+    /// The hosts that it is done to; of links, the receivers.
     pub(crate) to: Vec<HostId>,
     /// Whether it is the same the other way round.
     pub(crate) both: bool,
-    /// Which share of packets is lost from now on.
+    /// The share of packets that is lost from now on.
     pub(crate) loss: Option<Ratio>,
 }
 
@@ -101,7 +101,7 @@ impl Traced {
 /// More names than this are counted instead.
 pub(crate) const NAMES_MAX: usize = 6;
 
-/// Those who take part, by the names under which a story tells of them.
+/// The members that take part, by the names under which a story tells of them.
 pub(crate) struct Cast<'a> {
     /// Every host's name.
     pub(crate) names: &'a [String],
@@ -149,7 +149,7 @@ pub(super) fn share(ratio: Ratio) -> String {
     }
 }
 
-/// What has to be known of a ring to tell whether an action is possible.
+/// The facts of a ring that decide whether an action is possible.
 pub(crate) trait Ground: Scene {
     /// Hosts, running or not.
     fn host_count(&self) -> usize;
@@ -217,7 +217,7 @@ pub(super) fn service_on(
 ) -> Option<(String, Vec<HostId>)> {
     let service: ServiceName = reading.parsed(word, "a service", "web")?;
     let Some(on) = on else {
-        let message = format!("`{key}` does not say where");
+        let message = format!("`{key}` does not name the host");
         reading.wrong(word.span(), message, "add on = \"ada\", or on = \"all\"");
         return None;
     };

@@ -12,14 +12,14 @@ use crate::engine::world::Thing;
 
 /// A simulated world to which actions are done.
 pub type World = engine::world::World<Action>;
-/// Something that happened in it.
+/// A record of it.
 pub type Record = engine::record::Record<Action>;
-/// What happened.
+/// The content of a record.
 pub type What = engine::record::What<Action>;
 
 const _: () = assert!(size_of::<Thing<Action>>() <= 64, "tens of thousands of these wait in large rings");
 
-/// What is left of an action to be done later; its room knows what it is.
+/// The rest of an action, to be done later; its room knows how.
 pub trait Later: Debug {
     /// Its time has come.
     fn go_on(self: Box<Self>, world: &mut World);
@@ -42,10 +42,10 @@ impl Deed for Action {
 }
 
 impl World {
-    /// Does something to the world, now.
+    /// Does an action to the world, now.
     ///
     /// # Errors
-    /// What is impossible, such as a second join; nothing changed then.
+    /// The action is impossible, such as a second join; nothing changed then.
     pub fn apply(&mut self, action: &Action) -> Result<(), ActionError> {
         action.check(self)?;
         self.note(Recording::Events, || What::Action(action.clone()));
@@ -53,7 +53,7 @@ impl World {
         action.act(self)
     }
 
-    /// Does what is possible; a host that something else has befallen is left alone.
+    /// Does an action if it is possible; a host that another fault has changed is left alone.
     pub(super) fn try_to(&mut self, action: &Action) {
         match self.apply(action) {
             Err(error) if !error.is_untimely() => panic!("{error}"),

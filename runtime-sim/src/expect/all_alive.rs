@@ -1,4 +1,4 @@
-//! Everybody who runs holds everybody who runs alive.
+//! Every running member holds every running member alive.
 
 use annulus_core::State;
 use serde::Deserialize;
@@ -10,7 +10,7 @@ use crate::form::moved::Moved;
 use crate::form::reading::Reading;
 use crate::form::text::Names;
 
-/// Every running member holds every running member, and nobody else, alive.
+/// Every running member holds every running member, and no other, alive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllAlive;
 
@@ -28,7 +28,7 @@ impl Room for AllAlive {
         key: "all_alive",
         beside: "",
         example: "all_alive = true",
-        doc: "every running member holds every running member, and nobody else, alive",
+        doc: "every running member holds every running member, and no other, alive",
     }];
 
     fn read(form: Form, reading: &mut Reading<'_, '_>) -> Option<Self> {
@@ -50,7 +50,7 @@ impl Room for AllAlive {
     fn holds(&self, look: &Look<'_>) -> Result<(), String> {
         let live = look.live();
         if live.is_empty() {
-            return Err(String::from("nobody runs"));
+            return Err(String::from("no member runs"));
         }
         look.in_state(&Who::Running, Some(State::Alive), &Who::Running)?;
         for host in look.observers(&Who::Running)? {

@@ -1,4 +1,4 @@
-//! So many members are in the list.
+//! A number of members is in the list.
 
 use annulus_core::State;
 use serde::Deserialize;
@@ -20,9 +20,9 @@ pub struct Count {
     pub least: u32,
     /// At most.
     pub most: u32,
-    /// The state; none: whatever state.
+    /// The state; none: any state.
     pub state: Option<State>,
-    /// Those who look.
+    /// The members that look.
     pub seen_by: Who,
 }
 
@@ -91,6 +91,6 @@ pub(crate) enum StateWord {
     Suspect,
     Confirmed,
     Departed,
-    /// In whatever state.
+    /// In any state.
     Any,
 }

@@ -1,4 +1,4 @@
-//! A node reports something, or does not.
+//! A node reports an event, or does not.
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -18,9 +18,9 @@ use crate::form::text::Names;
 pub struct Event {
     /// Which event.
     pub event: EventWord,
-    /// About whom.
+    /// The members that it is about.
     pub of: Who,
-    /// At whom.
+    /// The members that report it.
     pub seen_by: Who,
     /// Occurred, or never.
     pub occurred: bool,
@@ -42,7 +42,7 @@ impl Room for Event {
     const WORDS: &'static [Word] = &[
         Word {
             key: "occurred",
-            beside: "`of`: about whom, `seen_by`: who reported it; with `by`",
+            beside: "`of`: the members that it is about, `seen_by`: the members that reported it; with `by`",
             example: "occurred = \"refuted\", of = \"bob\"",
             doc: "such an event came from one of `seen_by` at least, about one of `of`",
         },

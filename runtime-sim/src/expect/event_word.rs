@@ -1,11 +1,11 @@
-//! What nodes report, in the words of scenarios.
+//! The events of nodes, in the words of scenarios.
 
 use annulus_core::{EventKind, MemberId, ServiceState, State};
 use serde::Deserialize;
 
 use crate::engine::host::HostId;
 
-/// Something that a node reports.
+/// An event that a node reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EventWord {
@@ -19,7 +19,7 @@ pub enum EventWord {
     Departed,
     /// A probe got no answer by any path.
     ProbeFailed,
-    /// A node contradicted what it was called.
+    /// A node contradicted an accusation of itself.
     Refuted,
     /// A node found that it had not been running.
     Stalled,
@@ -84,14 +84,14 @@ impl EventWord {
     }
 }
 
-/// What `occurred` and `never` can ask for.
+/// The words that `occurred` and `never` take.
 pub const EVENTS: &[(&str, &str)] = &[
     ("alive", "a member that was held otherwise is held alive, or a new one is met"),
     ("suspect", "a member comes to be suspected"),
     ("confirmed", "a member comes to be held dead"),
     ("departed", "a member comes to be held departed"),
     ("probe-failed", "a probe of a member got no answer by any path"),
-    ("refuted", "a member contradicts what it was called; `of` and `seen_by` are that member"),
+    ("refuted", "a member contradicts an accusation of itself; `of` and `seen_by` are that member"),
     ("stalled", "a supervisor finds that it was not running"),
     ("banned", "a supervisor learns of a ban"),
     ("service-up", "a service's process runs; `of` and `seen_by` are the member that runs it"),
@@ -107,14 +107,14 @@ pub const EVENTS: &[(&str, &str)] = &[
 pub(crate) struct Report {
     /// The node.
     pub(crate) host: HostId,
-    /// What it reports.
+    /// The event.
     pub(crate) word: EventWord,
-    /// About whom; none: about a member of no host.
+    /// The member that it is about; none: a member of no host.
     pub(crate) subject: Option<HostId>,
 }
 
 impl Report {
-    /// What a node's event is in the words of scenarios; none when they have no word for it.
+    /// A node's event in the words of scenarios; none when they have no word for it.
     pub(crate) fn of(
         host: HostId,
         kind: &EventKind,
@@ -125,7 +125,7 @@ impl Report {
     }
 }
 
-/// The word for an event, and whom it is about; none when it has no word for it.
+/// The word for an event, and the member that it is about; none when it has no word.
 fn word_of(
     at: HostId,
     kind: &EventKind,

@@ -18,7 +18,7 @@ use crate::form::value::Time;
 /// The host's member id is the same as at `since`, or another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// Whose.
+    /// The hosts.
     pub of: Vec<HostId>,
     /// Another or the same.
     pub new: bool,
@@ -48,7 +48,7 @@ impl Room for Identity {
     fn read(form: Form, reading: &mut Reading<'_, '_>) -> Option<Self> {
         let (Some(of), Some(since)) = (&form.of, &form.since) else {
             let help = "add of = \"bob\" and since = \"5s\"";
-            let message = "`identity` does not say whose, compared with when";
+            let message = "`identity` does not name the member or the earlier time";
             reading.wrong(form.identity.span(), message, help);
             return None;
         };

@@ -13,11 +13,11 @@ use crate::form::text::Names;
 /// Each of `seen_by` holds each of `of` in this state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InState {
-    /// Those who are looked at.
+    /// The members that are looked at.
     pub of: Who,
     /// The state; none: not in the list at all.
     pub state: Option<State>,
-    /// Those who look.
+    /// The members that look.
     pub seen_by: Who,
 }
 
@@ -39,9 +39,9 @@ impl Room for InState {
     const WORDS: &'static [Word] = &[
         Word {
             key: "alive",
-            beside: "`seen_by`; `\"running\"` stands for all who run",
+            beside: "`seen_by`; `\"running\"` stands for all running members",
             example: "alive = \"bob\", seen_by = \"ada\"",
-            doc: "the members are held alive by `seen_by` (by default everybody that runs)",
+            doc: "the members are held alive by `seen_by` (by default every running member)",
         },
         Word { key: "suspect", beside: "`seen_by`", example: "suspect = \"bob\"", doc: "they are suspected" },
         Word {

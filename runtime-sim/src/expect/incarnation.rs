@@ -18,7 +18,7 @@ use crate::form::value::Time;
 /// The member's incarnation is the same as at `since`, or a higher one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Incarnation {
-    /// Whose.
+    /// The members.
     pub of: Vec<HostId>,
     /// Raised or the same.
     pub raised: bool,
@@ -40,7 +40,7 @@ impl Room for Incarnation {
 
     const WORDS: &'static [Word] = &[Word {
         key: "incarnation",
-        beside: "`of`: whose, `since`: compared with when (both required)",
+        beside: "`of`: the member, `since`: the earlier time (both required)",
         example: "incarnation = \"raised\", of = \"bob\", since = \"5s\"",
         doc: "a member's own incarnation is `kept` or `raised`, compared with the one at `since`",
     }];
@@ -48,7 +48,7 @@ impl Room for Incarnation {
     fn read(form: Form, reading: &mut Reading<'_, '_>) -> Option<Self> {
         let (Some(of), Some(since)) = (&form.of, &form.since) else {
             let help = "add of = \"bob\" and since = \"5s\"";
-            let message = "`incarnation` does not say whose, compared with when";
+            let message = "`incarnation` does not name the member or the earlier time";
             reading.wrong(form.incarnation.span(), message, help);
             return None;
         };

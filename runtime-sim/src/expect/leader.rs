@@ -11,12 +11,12 @@ use crate::form::moved::Moved;
 use crate::form::reading::Reading;
 use crate::form::text::Names;
 
-/// That host, and nobody else, acts as the leader of a service's group.
+/// That host, and no other, acts as the leader of a service's group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leader {
     /// Which service.
     pub service: ServiceName,
-    /// Who is to lead.
+    /// The host that is to lead.
     pub host: HostId,
 }
 
@@ -35,13 +35,13 @@ impl Room for Leader {
         key: "leader",
         beside: "`of_service` (required)",
         example: "leader = \"ada\", of_service = \"redis\"",
-        doc: "that member, and nobody else, acts as the leader of the service's group",
+        doc: "that member, and no other, acts as the leader of the service's group",
     }];
 
     fn read(form: Form, reading: &mut Reading<'_, '_>) -> Option<Self> {
         let Some(service) = &form.of_service else {
             let help = "add of_service = \"redis\"";
-            reading.wrong(form.leader.span(), "`leader` does not say of which service", help);
+            reading.wrong(form.leader.span(), "`leader` does not name the service", help);
             return None;
         };
         let host = reading.host(&form.leader)?;
@@ -62,12 +62,12 @@ impl Room for Leader {
     }
 }
 
-/// Who acts as the leader of a service's group, and the same in words.
+/// The hosts that act as the leader of a service's group, and the same in words.
 pub(super) fn acting(look: &Look<'_>, service: &ServiceName) -> (Vec<HostId>, String) {
     let acting = look.scene.acting(service);
     let names: Vec<&str> = acting.iter().map(|host| look.name(*host)).collect();
     let found = match names.as_slice() {
-        [] => String::from("nobody acts as the leader"),
+        [] => String::from("no member acts as the leader"),
         [one] => format!("{one} acts as the leader"),
         more => format!("{} act as the leader", more.join(" and ")),
     };

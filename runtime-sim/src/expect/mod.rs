@@ -1,8 +1,8 @@
-//! What must come of a scenario, one file for each statement, and the list of all.
+//! The statements that a scenario can make about a ring, one file for each, and the list of all.
 //!
 //! A statement's file holds the table by which a scenario file makes it, its static check, the way it is written back,
-//! the hosts that it is about and whether it holds: see [`room::Room`]. A new statement is a new file, its module and
-//! its line in the list below. Statements look at a ring through [`room::Look`] and may not know what it runs on.
+//! the hosts that it is about and whether it holds: see `room::Room`. A new statement is a new file, its module and
+//! its line in the list below. Statements look at a ring through `room::Look` and may not know what it runs on.
 #![deny(clippy::wildcard_enum_match_arm)]
 
 mod all_alive;
@@ -47,7 +47,7 @@ macro_rules! statements {
     ($($file:ident::$name:ident,)+) => {
         $(pub use $file::$name;)+
 
-        /// Something that must hold.
+        /// A statement that must hold.
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub enum Statement {
             $(#[doc = concat!("See [`", stringify!($name), "`].")] $name($name),)+
@@ -91,7 +91,7 @@ statements! {
     event::Event,
 }
 
-/// How entries of `[[expect]]` are spoken of.
+/// The section `[[expect]]` in messages.
 pub(crate) const SECTION: Section = Section {
     common: &["by", "at", "always", "after"],
     none: (
@@ -101,8 +101,8 @@ pub(crate) const SECTION: Section = Section {
     several: ("this entry makes two statements", "give each its own [[expect]]"),
 };
 
-/// What an entry of `[[expect]]` states, when, and the statement in the words of the file; none when something is
-/// wrong with it. Without `after`, what has to hold by a time counts from the last action before that.
+/// The statement of an entry of `[[expect]]`, its time, and the statement in the words of the file; none when a part
+/// of it is wrong. Without `after`, a statement with `by` counts from the last action before that time.
 pub(crate) fn read(
     mut entry: Entry<'_>,
     last_action: &dyn Fn(Instant) -> Instant,
@@ -124,24 +124,24 @@ pub fn words() -> Vec<(Word, Vec<&'static str>)> {
 }
 
 impl Statement {
-    /// The lines that are read as this.
+    /// The lines of a scenario file that are read as this.
     pub(crate) fn write(&self, names: &Names<'_>) -> String {
         room!(self, statement => statement.write(names))
     }
 
-    /// The same for other hosts: `moved` gives each host's new number, none when it is gone. None when it was about
-    /// others alone.
+    /// The same for other hosts: `moved` gives each host's new number, none when it is gone. None when the statement
+    /// was only about hosts that are gone.
     #[must_use]
     pub fn map_hosts(&self, moved: &dyn Fn(HostId) -> Option<HostId>) -> Option<Self> {
         room!(self, statement => statement.moved(&Moved(moved)).map(Self::from))
     }
 
-    /// Whether it holds; how the ring looks otherwise.
+    /// Whether it holds; the error tells how the ring looks instead.
     pub(crate) fn holds(&self, look: &Look<'_>) -> Result<(), String> {
         room!(self, statement => statement.holds(look))
     }
 
-    /// The time with which it compares.
+    /// The earlier time that it compares with.
     pub(crate) fn since(&self) -> Option<Instant> {
         room!(self, statement => statement.since())
     }
@@ -151,7 +151,7 @@ impl Statement {
         room!(self, statement => statement.lasting())
     }
 
-    /// Whether it is about what is reported, not about what can be seen.
+    /// Whether it is about reports of nodes, not about their state.
     #[cfg(feature = "beds")]
     pub(crate) fn listens(&self) -> bool {
         room!(self, statement => statement.listens())

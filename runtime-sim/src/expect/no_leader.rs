@@ -11,7 +11,7 @@ use crate::form::moved::Moved;
 use crate::form::reading::Reading;
 use crate::form::text::Names;
 
-/// Nobody acts as the leader of a service's group.
+/// No member acts as the leader of a service's group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoLeader {
     /// Which service.
@@ -32,7 +32,7 @@ impl Room for NoLeader {
         key: "no_leader",
         beside: "",
         example: "no_leader = \"redis\"",
-        doc: "nobody acts as the leader of the service's group",
+        doc: "no member acts as the leader of the service's group",
     }];
 
     fn read(form: Form, reading: &mut Reading<'_, '_>) -> Option<Self> {

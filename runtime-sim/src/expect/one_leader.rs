@@ -1,4 +1,4 @@
-//! A group has one leader, no matter which member it is.
+//! A group has exactly one leader; the statement leaves open which member it is.
 
 use annulus_core::ServiceName;
 use serde::Deserialize;
@@ -17,7 +17,7 @@ use crate::form::text::Names;
 pub struct OneLeader {
     /// Which service.
     pub service: ServiceName,
-    /// Those who know.
+    /// The members that know which.
     pub seen_by: Who,
 }
 
@@ -34,7 +34,7 @@ impl Room for OneLeader {
 
     const WORDS: &'static [Word] = &[Word {
         key: "one_leader",
-        beside: "`seen_by`: who knows which [nobody is asked]",
+        beside: "`seen_by`: the members that know which [none is asked]",
         example: "one_leader = \"redis\", seen_by = \"all\"",
         doc: "exactly one member acts as the leader of the service's group, and those members know which",
     }];

@@ -1,4 +1,4 @@
-//! All who run share one view, and it lasts.
+//! All running members share one view, and it lasts.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::form::text;
 use crate::form::text::Names;
 use crate::form::value::Time;
 
-/// Those who run share one view, unchanged for so long: see [`crate::engine::view::difference`].
+/// The running members share one view, unchanged for so long: see [`crate::engine::view::difference`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OneView {
     /// How long.
@@ -35,7 +35,7 @@ impl Room for OneView {
         key: "one_view",
         beside: "",
         example: "one_view = \"10s\"",
-        doc: "for so long, all who run hold the same of everybody who runs, of bans and of services",
+        doc: "for so long, all running members hold the same of each other, of bans and of services",
     }];
 
     fn read(form: Form, _: &mut Reading<'_, '_>) -> Option<Self> {

@@ -1,4 +1,4 @@
-//! So many requests are not answered.
+//! Load balancers get no answer to a number of requests.
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -10,7 +10,7 @@ use crate::form::reading::Reading;
 use crate::form::text::Names;
 use crate::form::value::Count;
 
-/// Of what load balancers have sent, so many requests were not answered.
+/// Of the requests that load balancers have sent, so many were not answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestsLost {
     /// At least.
@@ -33,7 +33,7 @@ impl Room for RequestsLost {
         key: "requests_lost",
         beside: "",
         example: "requests_lost = \"0..0\"",
-        doc: "of what load balancers have sent, so many requests were not answered",
+        doc: "of the requests that load balancers have sent, so many were not answered",
     }];
 
     fn read(form: Form, _: &mut Reading<'_, '_>) -> Option<Self> {

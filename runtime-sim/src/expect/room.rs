@@ -1,4 +1,4 @@
-//! What a room says about its statement, and what rooms have in common.
+//! The shape of a room, which is the file of one statement, and helpers that rooms share.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::form::reading::Reading;
 use crate::form::text::Names;
 use crate::form::{SpannedNames, keys};
 
-/// A statement. One file each, and everything that is known of it stands there; `mod.rs` lists them.
+/// A statement. Its file holds all that is known of it; `mod.rs` lists the files.
 pub(crate) trait Room: Sized + Into<Statement> {
     /// The table of a scenario file that makes it, without the times.
     type Form: DeserializeOwned;
@@ -23,24 +23,24 @@ pub(crate) trait Room: Sized + Into<Statement> {
     /// Its words, as `annulus-sim list` and messages show them; several where they differ in little.
     const WORDS: &'static [Word];
 
-    /// What a table means; none when something is wrong with it, which is reported.
+    /// The statement that a table makes; none when the table is wrong, which is reported.
     fn read(form: Self::Form, reading: &mut Reading<'_, '_>) -> Option<Self>;
 
     /// The lines that are read as this.
     fn write(&self, names: &Names<'_>) -> String;
 
-    /// The same for other hosts; none when it was about others alone.
+    /// The same for other hosts; none when it was only about hosts that are gone.
     fn moved(&self, hosts: &Moved<'_>) -> Option<Self>;
 
-    /// Whether it holds; how the ring looks otherwise.
+    /// Whether it holds; the error tells how the ring looks instead.
     fn holds(&self, look: &Look<'_>) -> Result<(), String>;
 
-    /// The lists of words that can stand in its table, by what they are called.
+    /// The lists of words that can stand in its table, by their names.
     fn values() -> Vec<(&'static str, Vec<&'static str>)> {
         Vec::new()
     }
 
-    /// Its word and what to do when it cannot be asked at this time.
+    /// Its word and the advice when it cannot be asked at this time.
     fn unasked(&self, _: When) -> Option<(&'static str, &'static str)> {
         None
     }
@@ -50,7 +50,7 @@ pub(crate) trait Room: Sized + Into<Statement> {
         false
     }
 
-    /// The time with which it compares.
+    /// The earlier time that it compares with.
     fn since(&self) -> Option<Instant> {
         None
     }
@@ -60,7 +60,7 @@ pub(crate) trait Room: Sized + Into<Statement> {
         None
     }
 
-    /// Whether it is about what is reported, not about what can be seen.
+    /// Whether it is about reports of nodes, not about their state.
     #[cfg(feature = "beds")]
     fn listens(&self) -> bool {
         false
@@ -84,14 +84,14 @@ fn read<R: Room>(entry: Entry<'_>, reading: &mut Reading<'_, '_>) -> Option<Stat
 /// Members that a statement is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Who {
-    /// All who run at that moment.
+    /// All members that run at that moment.
     Running,
     /// These.
     Hosts(Vec<HostId>),
 }
 
 impl Who {
-    /// Those who are named; all who run where nobody is.
+    /// The members that are named; all running members where none is.
     pub(super) fn read(names: Option<&SpannedNames>, reading: &mut Reading<'_, '_>) -> Self {
         let running = |names: &SpannedNames| matches!(names.get_ref().0.as_slice(), [name] if name.get_ref() == "running");
         match names {
@@ -123,7 +123,7 @@ impl Who {
     }
 }
 
-/// Who a host was at a time; none while it did not run.
+/// The identity of a host at a time; none while it did not run.
 pub(crate) type Identity = Option<(MemberId, Incarnation)>;
 
 /// The ring as statements see it.
@@ -132,9 +132,9 @@ pub(crate) struct Look<'a> {
     pub(crate) scene: &'a dyn Scene,
     /// Every host.
     pub(crate) hosts: &'a [HostId],
-    /// Who every host was at the times with which statements compare.
+    /// The identity of every host at the times that statements compare with.
     pub(crate) remembered: &'a [(Instant, Vec<Identity>)],
-    /// What this statement has heard.
+    /// The reports that this statement has heard.
     pub(crate) heard: Option<&'a str>,
 }
 
@@ -153,7 +153,7 @@ impl<'a> Look<'a> {
         self.hosts.iter().copied().filter(live).collect()
     }
 
-    /// Those who look. A member that is named must run.
+    /// The members that look. A member that is named must run.
     pub(super) fn observers(&self, who: &Who) -> Result<Vec<HostId>, String> {
         let hosts = match who {
             Who::Running => self.live(),
@@ -161,7 +161,7 @@ impl<'a> Look<'a> {
         };
         match hosts.iter().find(|host| !self.runs(**host)) {
             None => Ok(hosts),
-            Some(host) => Err(format!("{} does not run and sees nobody", self.name(*host))),
+            Some(host) => Err(format!("{} does not run and sees no member", self.name(*host))),
         }
     }
 
@@ -169,7 +169,7 @@ impl<'a> Look<'a> {
         self.scene.member_id(of).and_then(|member| self.scene.held(by, &member))
     }
 
-    /// Whether each of `seen_by` holds each of `of` so; none: does not know it.
+    /// Whether each of `seen_by` holds each of `of` in this state; none: does not know it.
     pub(super) fn in_state(&self, of: &Who, state: Option<State>, seen_by: &Who) -> Result<(), String> {
         let of = match of {
             Who::Running => self.live(),
@@ -177,7 +177,7 @@ impl<'a> Look<'a> {
         };
         for host in self.observers(seen_by)? {
             for subject in &of {
-                // What a member holds of itself is no news, unless it is asked for by name.
+                // A member always holds itself alive, so it is skipped unless it is asked for by name.
                 if host == *subject && *seen_by == Who::Running {
                     continue;
                 }
@@ -196,7 +196,7 @@ impl<'a> Look<'a> {
         Ok(())
     }
 
-    /// Compares who each of these hosts is with who it was.
+    /// Compares the identity of each of these hosts with its earlier one.
     pub(super) fn compare(
         &self,
         of: &[HostId],

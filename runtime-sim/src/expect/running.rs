@@ -13,7 +13,7 @@ use crate::form::text::Names;
 /// The supervisor runs on each of these hosts, or on none of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Running {
-    /// Where.
+    /// The hosts.
     pub on: Vec<HostId>,
     /// Running or not.
     pub running: bool,

@@ -15,13 +15,13 @@ use crate::form::text::Names;
 /// The service runs, or does not, on these hosts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
-    /// Which.
+    /// The service.
     pub service: ServiceName,
     /// Runs or not.
     pub up: bool,
-    /// Where.
+    /// The hosts.
     pub on: Vec<HostId>,
-    /// Those who have to know it by rumor; none: only the process is looked at.
+    /// The members that have to know it by rumor; none: only the process is looked at.
     pub seen_by: Option<Who>,
 }
 
@@ -41,13 +41,13 @@ impl Room for Service {
     const WORDS: &'static [Word] = &[
         Word {
             key: "service_up",
-            beside: "`on`: where (required); `seen_by`: who knows it [nobody is asked]",
+            beside: "`on`: where (required); `seen_by`: the members that know it [none is asked]",
             example: "service_up = \"web\", on = \"ada\", seen_by = \"all\"",
             doc: "the service's process runs there and, with `seen_by`, those members know it",
         },
         Word {
             key: "service_down",
-            beside: "`on` (required); `seen_by`: who no longer believes in it",
+            beside: "`on` (required); `seen_by`: the members that no longer believe in it",
             example: "service_down = \"web\", on = \"ada\"",
             doc: "it does not run there and, with `seen_by`, those members know of no such service there",
         },
@@ -57,7 +57,8 @@ impl Room for Service {
         let up = form.service_up.is_some();
         let word = form.service_up.or(form.service_down)?;
         let Some(on) = &form.on else {
-            let message = format!("`{}` does not say where", if up { "service_up" } else { "service_down" });
+            let message =
+                format!("`{}` does not name the host", if up { "service_up" } else { "service_down" });
             reading.wrong(word.span(), message, "add on = \"ada\", or on = \"all\"");
             return None;
         };

@@ -1,4 +1,4 @@
-//! The ring is in parts that hold each other not alive.
+//! The ring is in parts whose members hold only each other alive.
 
 use annulus_core::State;
 use serde::Deserialize;
@@ -12,7 +12,7 @@ use crate::form::moved::Moved;
 use crate::form::reading::Reading;
 use crate::form::text::Names;
 
-/// Inside each group everybody holds everybody alive; nobody holds a member of another group alive.
+/// Inside each group every member holds every member alive; none holds a member of another group alive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Split {
     /// The groups.
@@ -33,7 +33,7 @@ impl Room for Split {
         key: "split",
         beside: "",
         example: "split = [\"east\", \"west\"]",
-        doc: "in each group all hold each other alive, and nobody of another group",
+        doc: "in each group all hold each other alive, and no member of another group",
     }];
 
     fn read(form: Form, reading: &mut Reading<'_, '_>) -> Option<Self> {

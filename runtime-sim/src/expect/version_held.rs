@@ -21,7 +21,7 @@ pub struct VersionHeld {
     pub file: Option<FileName>,
     /// The number; zero: none at all.
     pub version: u64,
-    /// Those who look.
+    /// The members that look.
     pub seen_by: Who,
 }
 
@@ -49,7 +49,7 @@ impl Room for VersionHeld {
         let seen_by = Who::read(form.seen_by.as_ref(), reading);
         let Some(group) = &form.group else {
             let help = "add group = \"web.default\", and file = \"users.acl\" where a file is meant";
-            reading.wrong(form.version_held.span(), "`version_held` does not say of which group", help);
+            reading.wrong(form.version_held.span(), "`version_held` does not name the group", help);
             return None;
         };
         let group = reading.parsed(group, "a service group", "web.default")?;

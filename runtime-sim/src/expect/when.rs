@@ -77,7 +77,7 @@ impl When {
     }
 }
 
-/// The keys of an entry that say when.
+/// The keys of an entry that give its time.
 #[derive(Debug, Default)]
 pub(super) struct Times {
     by: Option<Spanned<Time>>,
@@ -99,7 +99,7 @@ impl Times {
         Self { by, at, always, after, wrong }
     }
 
-    /// What they say, for the statement of the entry; none when that cannot be.
+    /// The time that they give, for the statement of the entry; none when they are wrong.
     pub(super) fn when(
         self,
         entry: Range<usize>,
@@ -133,17 +133,17 @@ impl Times {
                 When::Always { from, until }
             }
             (None, None, None) => {
-                // What could not be understood may need no time.
+                // An entry that could not be understood may need no time.
                 if !statement?.needs_no_time() {
                     let help = "add by = \"10s\", at = \"10s\" or always = \"5s..20s\"";
-                    reading.wrong(entry, "this entry does not say when", help);
+                    reading.wrong(entry, "this entry has no time", help);
                     return None;
                 }
                 When::Always { from: Instant::ZERO, until: end }
             }
             _ => {
                 let help = "use one of `by`, `at` and `always`";
-                reading.wrong(entry, "this entry says more than once when", help);
+                reading.wrong(entry, "this entry has more than one time", help);
                 return None;
             }
         };

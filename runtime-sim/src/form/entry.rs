@@ -1,7 +1,7 @@
 //! Entries of a scenario file: tables in which one key is a word, and the other keys belong to that word.
 //!
-//! `[[at]]` names an action, `[[expect]]` makes a statement. Which keys go with a word is what the word's own table
-//! takes, so that no list of them can fall behind.
+//! `[[at]]` names an action, `[[expect]]` makes a statement. The keys that go with a word are those that the word's
+//! own table takes, so that no list of them can fall behind.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -18,11 +18,11 @@ use super::reading::Reading;
 pub struct Word {
     /// Its key.
     pub key: &'static str,
-    /// What may stand beside it, with what is meant where it is left out; in Markdown.
+    /// The keys that may stand beside it, with the default where one is left out; in Markdown.
     pub beside: &'static str,
     /// How it is written.
     pub example: &'static str,
-    /// What it does or states.
+    /// A sentence about the action or statement.
     pub doc: &'static str,
 }
 
@@ -32,9 +32,9 @@ pub(crate) struct Kind<M: 'static> {
     pub(crate) words: &'static [Word],
     /// Every key of its table.
     pub(crate) keys: fn() -> Vec<&'static str>,
-    /// The lists of words that can stand in it, by what they are called.
+    /// The lists of words that can stand in it, by their names.
     pub(crate) values: fn() -> Vec<(&'static str, Vec<&'static str>)>,
-    /// Gives a meaning to an entry.
+    /// Reads an entry.
     pub(crate) read: fn(Entry<'_>, &mut Reading<'_, '_>) -> M,
 }
 
@@ -47,13 +47,13 @@ impl<M> Kind<M> {
     }
 }
 
-/// How the entries of one section are spoken of.
+/// How messages speak of the entries of one section.
 pub(crate) struct Section {
     /// Keys that every entry may have.
     pub(crate) common: &'static [&'static str],
-    /// What is said of an entry without a word, and what to do.
+    /// The mistake of an entry without a word, and the advice.
     pub(crate) none: (&'static str, &'static str),
-    /// What is said of an entry with two words before they are named, and what to do.
+    /// The mistake of an entry with two words, before they are named, and the advice.
     pub(crate) several: (&'static str, &'static str),
 }
 
@@ -213,7 +213,7 @@ impl<'i> Entry<'i> {
     }
 }
 
-/// Everything that can stand in a section.
+/// Every key that can stand in a section.
 pub(crate) fn known<M>(kinds: &[Kind<M>], section: &Section) -> Vec<&'static str> {
     let mut known: Vec<&'static str> = section.common.to_vec();
     for kind in kinds {

@@ -4,7 +4,7 @@ use serde::de::value::Error as ValueError;
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
 use serde::forward_to_deserialize_any;
 
-/// What can stand in a table, or in the place of a word.
+/// The keys that can stand in a table, or the words that can stand in the place of a word.
 pub(crate) fn of<T: for<'de> Deserialize<'de>>() -> Vec<&'static str> {
     let mut keys = Vec::new();
     // It ends with an error, because there is nothing to read.
@@ -12,7 +12,7 @@ pub(crate) fn of<T: for<'de> Deserialize<'de>>() -> Vec<&'static str> {
     keys
 }
 
-/// A reader without input that notes what it is asked for.
+/// A reader without input that notes which keys it is asked for.
 struct Asking<'a>(&'a mut Vec<&'static str>);
 
 impl<'de> Deserializer<'de> for Asking<'_> {

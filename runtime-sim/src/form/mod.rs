@@ -1,7 +1,7 @@
 //! The form of scenario files: values, names, mistakes with their places, and entries that begin with a word.
 //!
-//! What the words mean is said by the rooms in `action/` and `expect/`, and what a whole file means by `scenario/`;
-//! nothing here knows an action or a statement by name.
+//! The rooms in `action/` and `expect/` give the words their meaning, and `scenario/` gives a whole file its meaning;
+//! nothing here may know an action or a statement by name.
 
 pub(crate) mod entry;
 pub(crate) mod keys;

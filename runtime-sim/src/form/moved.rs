@@ -1,4 +1,4 @@
-//! The same for other hosts, when some of a plan's hosts are gone.
+//! Moves lists of hosts when some of a plan's hosts are gone.
 
 use crate::engine::host::HostId;
 
@@ -11,7 +11,7 @@ impl Moved<'_> {
         (self.0)(host)
     }
 
-    /// Those that are left. An empty list may mean everybody: one that becomes empty is none, or it would widen.
+    /// The hosts that are left. An empty list may mean all hosts: one that becomes empty is none, or it would widen.
     pub(crate) fn some(&self, hosts: &[HostId]) -> Option<Vec<HostId>> {
         let left: Vec<HostId> = hosts.iter().filter_map(|host| self.one(*host)).collect();
         (left.is_empty() == hosts.is_empty()).then_some(left)

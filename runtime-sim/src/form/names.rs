@@ -1,4 +1,4 @@
-//! Which members a name stands for.
+//! The members that a name stands for.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -19,7 +19,7 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    /// Adds a member; says what is wrong with the name otherwise.
+    /// Adds a member; the error says why the name is wrong.
     pub(crate) fn add_member(&mut self, name: &str) -> Result<HostId, (String, String)> {
         check_name(name)?;
         if self.by_name.contains_key(name) {
@@ -34,7 +34,7 @@ impl Directory {
         Ok(id)
     }
 
-    /// Adds a zone; says what is wrong with its name otherwise.
+    /// Adds a zone; the error says why its name is wrong.
     pub(crate) fn add_zone(&mut self, name: &str, members: Vec<HostId>) -> Result<(), (String, String)> {
         check_name(name)?;
         if self.by_name.contains_key(name) {

@@ -1,11 +1,11 @@
-//! What is wrong with a scenario file, and where.
+//! Mistakes in a scenario file, with their places.
 
 use std::fmt;
 use std::ops::Range;
 
 /// One mistake in a scenario file.
 ///
-/// Shown with the line it is in and a caret below the words it is about.
+/// Shown with its line and a caret below the words that it is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// The file's path as it was given.
@@ -18,9 +18,9 @@ pub struct Problem {
     pub text: String,
     /// How many characters the caret underlines.
     pub width: usize,
-    /// What is wrong.
+    /// The mistake.
     pub message: String,
-    /// What to do.
+    /// The advice.
     pub help: Option<String>,
 }
 
@@ -154,7 +154,7 @@ pub(crate) fn listed<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     }
 }
 
-/// A reader's message as what is wrong and what to do.
+/// A reader's message as a mistake and its advice.
 pub(crate) fn explain(message: &str) -> (String, String) {
     // Our own values write their advice on a second line.
     if let Some((wrong, help)) = message.split_once('\n') {
@@ -189,7 +189,7 @@ pub(crate) fn explain(message: &str) -> (String, String) {
     (message.to_owned(), String::from("scenarios/README.md explains the form of a scenario"))
 }
 
-/// How a key that every file or entry needs is written.
+/// An example of a key that every file or entry needs.
 fn example(key: &str) -> &'static str {
     match key {
         "about" => "about = \"what this scenario shows, and why it ends as it does\"",

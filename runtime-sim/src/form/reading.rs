@@ -1,4 +1,4 @@
-//! What has to be known of a file in order to read one of its entries.
+//! The context in which one entry of a file is read.
 
 use std::fmt::Display;
 use std::ops::Range;
@@ -14,13 +14,13 @@ use super::value::{Direction, Time};
 use crate::engine::host::HostId;
 use crate::engine::link::LinkQuality;
 
-/// What is said once for a whole file.
+/// The parts of a file that hold for all its entries.
 #[derive(Debug)]
 pub(crate) struct Context<'a> {
     pub(crate) source: &'a str,
     pub(crate) directory: Directory,
     pub(crate) duration: Duration,
-    /// Links of which nothing else is said.
+    /// The quality of links that no `[[link]]` mentions.
     pub(crate) quality: LinkQuality,
 }
 
@@ -38,7 +38,7 @@ pub(crate) struct Reading<'a, 'p> {
     pub(crate) problems: &'a mut Problems<'p>,
 }
 
-/// The sets of hosts between which something happens, senders first.
+/// The sets of hosts that an action stands between, senders first.
 pub(crate) type Sides = (Vec<HostId>, Vec<HostId>);
 
 impl Reading<'_, '_> {
@@ -76,7 +76,7 @@ impl Reading<'_, '_> {
         value.map(Spanned::into_inner)
     }
 
-    /// A value that has a grammar of its own; `what` it is and an example are for who got it wrong.
+    /// A value that has a grammar of its own; `what` and an example help an author who got it wrong.
     pub(crate) fn parsed<T: FromStr<Err: Display>>(
         &mut self,
         word: &Spanned<String>,
@@ -93,14 +93,14 @@ impl Reading<'_, '_> {
         }
     }
 
-    /// Reports what would be refused at any time.
+    /// Reports a value that would be refused at any time.
     pub(crate) fn sound<E: Display>(&mut self, checked: Result<(), E>, span: Range<usize>) {
         if let Err(error) = checked {
             self.wrong(span, error.to_string(), "`annulus-sim list` shows an example");
         }
     }
 
-    /// The links that a word is about: from the named members to others, or to everybody.
+    /// The links that a word is about: from the named members to others, or to all.
     pub(crate) fn links(
         &mut self,
         from: &SpannedNames,
@@ -115,7 +115,7 @@ impl Reading<'_, '_> {
         directed(direction.unwrap_or_default(), from, to)
     }
 
-    /// The members that are named, and those opposite: named too, or everybody else.
+    /// The named members, and the opposite side: named too, or all others.
     pub(crate) fn opposite(&mut self, side: &SpannedNames, other: Option<&SpannedNames>) -> Sides {
         let hosts = self.hosts(side);
         let (rest, span) = match other {
@@ -127,7 +127,7 @@ impl Reading<'_, '_> {
             self.wrong(span, message, "name each member on one side only");
         } else if rest.is_empty() && !hosts.is_empty() {
             let help = "name fewer members, or name the others in `from`";
-            self.wrong(span, "nobody is on the other side", help);
+            self.wrong(span, "no member is on the other side", help);
         }
         (hosts, rest)
     }

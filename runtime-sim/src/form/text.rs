@@ -1,4 +1,4 @@
-//! Values as a scenario file has them: what is written here is read back as the same value.
+//! Values as a scenario file has them: each text is read back as the same value.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ impl Names<'_> {
         format!("\n{key} = {:?}", self.one(host))
     }
 
-    /// Runs of neighbours as `first..last`; everybody as `all`.
+    /// Runs of neighbours as `first..last`; all hosts as `all`.
     pub(crate) fn list(&self, hosts: &[HostId]) -> String {
         let everybody = || hosts.iter().zip(0..).all(|(host, n)| host.0 == n);
         if hosts.is_empty() || (hosts.len() == self.0.len() && everybody()) {

@@ -16,9 +16,9 @@ pub(crate) enum Direction {
     /// Both ways.
     #[default]
     Both,
-    /// What the named members send.
+    /// Packets from the named members.
     Out,
-    /// What the named members receive.
+    /// Packets to the named members.
     In,
 }
 

@@ -22,7 +22,7 @@ const START_DEFAULT: Duration = Duration::from_secs(1);
 /// A network of one data centre.
 const LATENCY_DEFAULT: Latency = Latency { min: Duration::from_micros(200), max: Duration::from_millis(2) };
 
-/// Understands a file; none when something is wrong, which `problems` then names.
+/// Understands a file; none when it has a mistake, which is in `problems` then.
 pub(crate) fn plan(
     file: &str,
     source: &str,
@@ -59,7 +59,7 @@ pub(crate) fn plan(
     let start = parsed.members.get_ref().start.as_ref().map_or(START_DEFAULT, |start| start.get_ref().0);
     let mut all = start_joins(&hosts, &actions, start);
     all.append(&mut actions);
-    // Stable: what is written first is done first.
+    // A stable sort: entries of one time are done in the order of the file.
     all.sort_by_key(|timed| timed.time);
     problems.is_empty().then(|| Plan {
         file: file.to_owned(),
@@ -163,7 +163,7 @@ fn timings(parsed: &File, problems: &mut Problems<'_>) -> Timings {
     timings
 }
 
-/// The quality of links that nothing else is said about.
+/// The quality of links that no `[[link]]` mentions.
 fn quality(links: &Links) -> LinkQuality {
     let latency = links.latency.unwrap_or(LATENCY_DEFAULT);
     LinkQuality {

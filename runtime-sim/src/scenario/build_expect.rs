@@ -1,4 +1,4 @@
-//! `[[expect]]`: from the entries of a file to what must hold when.
+//! `[[expect]]`: from the entries of a file to statements with their times.
 
 use annulus_core::Instant;
 
@@ -15,7 +15,7 @@ pub(crate) fn expectations(
     actions: &[TimedAction],
     problems: &mut Problems<'_>,
 ) -> Vec<Expectation> {
-    // What is expected by a time is expected because of the last action before it.
+    // A statement with `by` is about the last action before its time.
     let last_action = |by| {
         let before = actions.iter().map(|timed| timed.time).filter(|time| *time < by);
         before.max().unwrap_or(Instant::ZERO)

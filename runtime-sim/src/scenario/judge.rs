@@ -1,4 +1,5 @@
-//! Whether what a scenario expects holds, by looking into the nodes and listening to what they report.
+//! Judges whether a scenario's expectations hold, by looking at the nodes' state and listening to their events. A
+//! judge only looks; it changes nothing.
 
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ pub struct Unmet {
     pub when: When,
     /// When it was given up.
     pub at: Instant,
-    /// How the world looked then.
+    /// The state of the ring then.
     pub found: String,
 }
 
@@ -33,9 +34,9 @@ pub(crate) struct Judge<'p> {
     plan: &'p Plan,
     hosts: Vec<HostId>,
     cases: Vec<Case<'p>>,
-    /// Who every host was at the times with which expectations compare.
+    /// The identity of every host at the times that expectations compare with.
     remembered: Vec<(Instant, Vec<Identity>)>,
-    /// How much later than a scenario says things may happen; zero in a simulated world.
+    /// How much later than its time an expectation may be met; zero in a simulated world.
     tolerance: Duration,
 }
 
@@ -51,7 +52,7 @@ struct Case<'p> {
     shared: Option<Instant>,
 }
 
-/// How often views are compared with each other, which costs too much to do after everything that happens.
+/// How often views are compared with each other, which costs too much to do after every record.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// The same for rings of more than [`BIG`] members, where it costs the square of their number.
 const LOOK_EVERY_BIG: Duration = Duration::from_secs(2);
@@ -73,13 +74,13 @@ impl<'p> Judge<'p> {
         }
     }
 
-    /// A judge of a real ring, in which everything may take this much longer.
+    /// A judge of a real ring, in which each expectation may be met this much later.
     #[cfg(feature = "beds")]
     pub(crate) fn lenient(plan: &'p Plan, tolerance: Duration) -> Self {
         Self { tolerance, ..Self::new(plan) }
     }
 
-    /// Every instant at which the world has to be looked at, whatever happens then.
+    /// Every instant at which the world has to be looked at, even if no event falls on it.
     pub(crate) fn instants(&self) -> Vec<Instant> {
         let mut instants = Vec::new();
         for case in &self.cases {
@@ -97,7 +98,7 @@ impl<'p> Judge<'p> {
         instants
     }
 
-    /// Whether nothing that happens can change any verdict.
+    /// Whether no further event can change any verdict.
     pub(crate) fn is_settled(&self) -> bool {
         self.cases.iter().all(|case| case.settled)
     }
@@ -107,7 +108,7 @@ impl<'p> Judge<'p> {
         self.cases.iter().filter_map(|case| case.shared).max()
     }
 
-    /// Takes note of what a node reports.
+    /// Takes note of a node's event.
     pub(crate) fn hear(&mut self, world: &dyn Scene, record: &Record) {
         let record::What::Event { host, event } = &record.what else { return };
         if let Some(report) = Report::of(*host, &event.kind, |member| world.host_by_member(member)) {
@@ -115,7 +116,7 @@ impl<'p> Judge<'p> {
         }
     }
 
-    /// Takes note of what a node reports, in the words of scenarios.
+    /// Takes note of a node's event, in the words of scenarios.
     pub(crate) fn note(&mut self, at: Instant, report: Report) {
         for case in &mut self.cases {
             let when = case.expectation.when;
@@ -129,7 +130,8 @@ impl<'p> Judge<'p> {
         }
     }
 
-    /// Looks at what must hold now. `ends`: it is the last look at this instant before anything else is done.
+    /// Looks at the expectations that must hold now. `ends`: it is the last look at this instant before the next
+    /// action.
     pub(crate) fn look(&mut self, world: &dyn Scene, ends: bool) -> Result<(), Unmet> {
         let now = world.now();
         if ends && self.cases.iter().any(|case| case.expectation.what.since() == Some(now)) {
@@ -146,7 +148,7 @@ impl<'p> Judge<'p> {
             if matches!(when, When::At(_)) && !last {
                 continue;
             }
-            // What begins now is looked at after what is done now.
+            // A span that begins now is looked at after the actions of this instant.
             if ends && now == when.start() && !last {
                 continue;
             }
@@ -169,7 +171,7 @@ impl<'p> Judge<'p> {
         Ok(())
     }
 
-    /// Notes whether something holds that has to last.
+    /// Notes whether a statement holds that has to last.
     fn lasts(
         &mut self,
         index: usize,
@@ -188,7 +190,7 @@ impl<'p> Judge<'p> {
         Ok(())
     }
 
-    /// Looks at a real ring, which can be asked now and then only. Whether nothing is left to wait for.
+    /// Looks at a real ring, which can be asked now and then only. Returns whether every expectation is decided.
     #[cfg(feature = "beds")]
     pub(crate) fn glance(&mut self, scene: &dyn Scene) -> Result<bool, Unmet> {
         let now = scene.now();
@@ -228,7 +230,7 @@ impl<'p> Judge<'p> {
     }
 }
 
-/// Whether something is to come about, not to hold throughout.
+/// Whether the statement must become true once, not hold throughout.
 const fn is_wanted(when: When) -> bool {
     !matches!(when, When::Always { .. })
 }
@@ -237,8 +239,8 @@ fn unmet(expectation: &Expectation, at: Instant, found: String) -> Unmet {
     Unmet { line: expectation.line, text: expectation.text.clone(), when: expectation.when, at, found }
 }
 
-/// The span of an expectation in a ring in which things may happen later than in a simulated one: what is wanted
-/// may come later, and what must hold throughout need not hold at first.
+/// The span of an expectation in a ring that is slower than a simulated one: a wanted state may come later, and a
+/// condition over a span need not hold at first.
 fn lenient(when: When, wanted: bool, tolerance: Duration) -> (Instant, Instant) {
     let (start, end) = (when.start(), when.end());
     match wanted {

@@ -1,11 +1,11 @@
-//! The keys of every table, for the test that the explanation for people names them all.
+//! The keys of every table, for the test that scenarios/README.md names them all.
 
 use super::schema::{File, Impossible, Link, Links, Members, Profile, TimingsTable};
 use crate::form::entry;
 use crate::form::keys::of;
 use crate::{action, expect};
 
-/// Every table or word list of the form, and what may stand in it.
+/// Every table or word list of the form, with the keys and words that may stand in it.
 #[must_use]
 pub fn all() -> Vec<(&'static str, Vec<&'static str>)> {
     let mut all = vec![

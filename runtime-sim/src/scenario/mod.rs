@@ -1,4 +1,4 @@
-//! Scenarios: files that say what a simulated ring goes through and what must come of it.
+//! Scenarios: files that describe a simulated ring, the actions on it and the expected outcome.
 //!
 //! A file is read into [`schema`], understood as a [`Plan`] and performed by [`run::run`].
 

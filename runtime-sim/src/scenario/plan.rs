@@ -1,4 +1,5 @@
-//! A scenario that has been understood: what exists, what is done to it, what must come of it.
+//! A scenario that has been understood: the hosts, the actions and the expectations. A plan is data and performs
+//! nothing.
 
 use std::time::Duration;
 
@@ -12,13 +13,13 @@ use crate::expect::{Statement, When};
 pub struct Plan {
     /// The file it came from, as it was named.
     pub file: String,
-    /// What it shows.
+    /// The lesson of the scenario.
     pub about: String,
     /// The seed of the run.
     pub seed: u64,
     /// How long it runs, in simulated time.
     pub duration: Duration,
-    /// Whether an action that cannot be done at its time is left out; it is a mistake of the file otherwise.
+    /// Whether an action that cannot be done at its time is left out; otherwise it is a mistake of the file.
     pub skip_impossible: bool,
     /// A deliberate defect of every node; none in every build but those that check the checkers.
     pub planted: Planted,
@@ -32,9 +33,9 @@ pub struct Plan {
     pub quality: LinkQuality,
     /// Links that differ, in the order in which they apply.
     pub links: Vec<LinkChange>,
-    /// What is done, in the order of time.
+    /// The actions, in the order of time.
     pub actions: Vec<TimedAction>,
-    /// What must hold.
+    /// The expectations.
     pub expectations: Vec<Expectation>,
 }
 
@@ -60,7 +61,7 @@ pub struct PlannedHost {
     pub zone: String,
     /// Whether its member is a permanent peer.
     pub permanent: bool,
-    /// Whom its member contacts first.
+    /// The peers that its member contacts first.
     pub peers: Vec<HostId>,
 }
 
@@ -75,18 +76,18 @@ pub struct LinkChange {
     pub quality: LinkQuality,
 }
 
-/// Something to do at a time.
+/// An action and its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimedAction {
     /// When.
     pub time: Instant,
     /// The line of the file that asks for it; none for the joins that happen by themselves.
     pub line: Option<usize>,
-    /// What.
+    /// The action.
     pub action: Action,
 }
 
-/// Something that must come true, or stay true.
+/// A statement and its time.
 #[derive(Clone, Debug)]
 pub struct Expectation {
     /// The line of the file.
@@ -95,6 +96,6 @@ pub struct Expectation {
     pub text: String,
     /// When.
     pub when: When,
-    /// What.
+    /// The statement.
     pub what: Statement,
 }

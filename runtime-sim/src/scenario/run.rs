@@ -1,4 +1,4 @@
-//! Performs a scenario.
+//! Performs a scenario on a scene, records it and checks it.
 
 use annulus_core::Instant;
 
@@ -12,22 +12,22 @@ use crate::engine::host::HostSpec;
 use crate::engine::record::{Counters, Recording};
 use crate::engine::scene::Scene;
 
-/// What came of a run.
+/// The outcome of a run.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// Everything that was expected held.
+    /// Every expectation held.
     Pass,
-    /// Something that was expected did not hold.
+    /// An expectation did not hold.
     Unmet(Unmet),
     /// A property that always has to hold did not.
     Violated(Violation),
-    /// The world refused an action: the file asks for something that cannot be done then.
+    /// The world refused an action: the file asks for an action that is impossible then.
     Impossible {
         /// The line of the file.
         line: usize,
         /// When.
         at: Instant,
-        /// Why not, and what to do.
+        /// Why not, and the advice.
         error: String,
     },
 }
@@ -35,47 +35,47 @@ pub enum Outcome {
 /// A finished run.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// What came of it.
+    /// The outcome.
     pub outcome: Outcome,
     /// The seed that was used.
     pub seed: u64,
     /// When it ended, in simulated time.
     pub ended: Instant,
-    /// Fingerprint of everything that happened.
+    /// Fingerprint of the run.
     pub hash: u64,
-    /// Things that happened in the world.
+    /// Steps taken in the world.
     pub steps: u64,
-    /// Who held whom to be what at the end.
+    /// The states that members held of each other at the end.
     pub holdings: Holdings,
     /// Since when one view was shared, where that is expected.
     pub shared_since: Option<Instant>,
-    /// What was counted in the world.
+    /// The world's counts.
     pub counters: Counters,
 }
 
-/// Is shown everything that happens, when it happens.
+/// Is shown every record when it is made.
 pub trait Watcher {
-    /// How much it wants to see.
+    /// Which records it wants to see.
     fn recording(&self) -> Recording {
         Recording::Events
     }
-    /// Takes note.
+    /// Takes note of a record.
     fn record(&mut self, scene: &dyn Scene, record: &Record);
 }
 
-/// Nobody watches.
+/// A run without a watcher.
 impl Watcher for () {
     fn record(&mut self, _: &dyn Scene, _: &Record) {}
 }
 
-/// Performs `plan` in a simulated world, from beginning to end or to the first thing that is wrong.
+/// Performs `plan` in a simulated world, from beginning to end or to the first failure.
 pub fn run(plan: &Plan, seed: u64, watcher: &mut dyn Watcher) -> Report {
     let mut world = build(plan, seed);
     world.record(watcher.recording().max(Recording::Events));
     run_on(&mut world, plan, seed, watcher)
 }
 
-/// As [`run`], and ends as soon as everything that is expected has come true.
+/// As [`run`], and ends as soon as every expectation has come true.
 pub fn run_until_settled(plan: &Plan, seed: u64, watcher: &mut dyn Watcher) -> Report {
     let mut world = build(plan, seed);
     world.record(watcher.recording().max(Recording::Events));
@@ -119,7 +119,7 @@ fn perform(
     }
 }
 
-/// The world of a plan, before anything is done to it.
+/// The world of a plan, before any action.
 #[must_use]
 pub fn build(plan: &Plan, seed: u64) -> World {
     let mut world = World::new(seed, plan.quality);
@@ -199,7 +199,7 @@ impl Run<'_> {
         }
     }
 
-    /// Hands on what was recorded; whether it may have changed what somebody knows.
+    /// Hands on the records; returns whether one of them may have changed a member's knowledge.
     fn tell(&mut self) -> Result<bool, Box<Outcome>> {
         let mut changed = false;
         for record in self.bed.drain_records() {

@@ -1,4 +1,4 @@
-//! What a scenario is performed on: the simulated world, or a ring that runs elsewhere.
+//! The ring that a scenario is performed on: the simulated world, or a ring that runs elsewhere.
 
 use std::collections::BTreeMap;
 
@@ -11,42 +11,42 @@ use crate::engine::host::HostState;
 use crate::engine::record::Counters;
 use crate::engine::scene::Scene;
 
-/// Why something could not be done.
+/// Why an action could not be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// In words.
     pub why: String,
-    /// The same could be done at another time.
+    /// The same action could be done at another time.
     pub untimely: bool,
 }
 
-/// A ring to which things can be done.
+/// A ring to which actions can be done.
 pub trait Bed: Scene {
-    /// Does something, now.
+    /// Does an action, now.
     ///
     /// # Errors
     /// Why it is impossible; nothing changed then.
     fn apply(&mut self, action: &Action) -> Result<(), String>;
-    /// As [`Self::apply`], and says whether it only came at the wrong time.
+    /// As [`Self::apply`], and the error says whether the action only came at the wrong time.
     ///
     /// # Errors
     /// Why it is impossible; nothing changed then.
     fn try_apply(&mut self, action: &Action) -> Result<(), Refusal> {
         self.apply(action).map_err(|why| Refusal { why, untimely: true })
     }
-    /// The links are sound as they are now: this is what they come back to when every fault ends.
+    /// Marks the links as sound: calm brings them back to their present state.
     fn call_links_sound(&mut self) {}
-    /// What was counted.
+    /// The counts so far.
     fn counters(&self) -> Counters {
         Counters::default()
     }
-    /// Lets the next thing happen that is due at `limit` or before; false when there is none.
+    /// Lets the next event happen that is due at `limit` or before; false when there is none.
     fn step_until(&mut self, limit: Instant) -> bool;
-    /// Lets everything happen up to and including `until`, which is then the time.
+    /// Lets every event happen up to and including `until`, which is then the time.
     fn run_until(&mut self, until: Instant);
-    /// What was recorded since the last call.
+    /// The records since the last call.
     fn drain_records(&mut self) -> Vec<Record>;
-    /// A fingerprint of everything that happened.
+    /// A fingerprint of the run so far.
     fn fingerprint(&self) -> u64;
     /// Steps taken.
     fn steps(&self) -> u64;
@@ -90,10 +90,10 @@ impl Bed for World {
     }
 }
 
-/// Who holds whom to be what, by the names of hosts.
+/// The states that members hold of each other, by the names of hosts.
 pub type Holdings = BTreeMap<String, BTreeMap<String, &'static str>>;
 
-/// What everybody who runs holds of everybody's last member, and of all other members together.
+/// The states that every running member holds of each host's last member, and of all other members together.
 pub fn holdings(scene: &dyn Scene, plan: &Plan) -> Holdings {
     let mut all = Holdings::new();
     for by in plan.host_ids().filter(|by| scene.state(*by) == HostState::Running) {

@@ -1,6 +1,6 @@
-//! The form of a scenario file: one struct for each table, and nothing that is not written here is accepted.
+//! The form of a scenario file: one struct for each table. A key that no struct has is refused.
 //!
-//! Meaning is given to it by `build.rs`; `scenarios/README.md` explains it to people.
+//! `build.rs` gives it meaning; `scenarios/README.md` explains it to people.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -74,7 +74,7 @@ pub(crate) struct Link {
     pub(crate) reorder: Option<Percent>,
 }
 
-/// What an action that cannot be done at its time means for the run.
+/// The meaning of an action that cannot be done at its time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Impossible {
@@ -97,7 +97,7 @@ pub(crate) enum Profile {
 
 macro_rules! timings {
     ($($name:ident: $type:ty),+ $(,)?) => {
-        /// `[timings]`: a profile and what differs from it, under the names of the core's options.
+        /// `[timings]`: a profile and single values beside it, under the names of the core's options.
         #[derive(Debug, Deserialize)]
         #[serde(deny_unknown_fields)]
         pub(crate) struct TimingsTable {
@@ -113,12 +113,12 @@ macro_rules! timings {
                     Profile::Wan => Timings::wan(),
                     Profile::Local => Timings::local(),
                 };
-                // Taken apart by name, so that an option that is new in the core is not forgotten here.
+                // Taken apart by name, so that the compiler asks for an option that is new in the core.
                 let Timings { $($name),+ } = base;
                 Timings { $($name: self.$name.as_ref().map_or($name, |value| *value.get_ref())),+ }
             }
 
-            /// Where the option is given.
+            /// The place of the option.
             pub(crate) fn span_of(&self, option: &str) -> Option<Range<usize>> {
                 match option {
                     $(stringify!($name) => self.$name.as_ref().map(Spanned::span),)+

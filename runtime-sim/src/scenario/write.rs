@@ -1,4 +1,4 @@
-//! A plan as the file that would be read as this plan: what a sweep drew, or a reduced scenario, for people.
+//! Writes a plan as the scenario file that is read as it: a sweep's seed, or a reduced scenario, for people.
 
 use std::fmt::Write as _;
 
@@ -75,7 +75,7 @@ impl Out<'_> {
         self.plan.host_ids().filter(|id| self.plan.hosts.get(id.0 as usize).is_some_and(&holds)).collect()
     }
 
-    /// Whom each member contacts first, where it is not the first member.
+    /// The peers that each member contacts first, where they are not the first member.
     fn peers(&self, text: &mut String) {
         let mut begun = false;
         for (host, id) in self.plan.hosts.iter().zip(self.plan.host_ids()) {
@@ -84,7 +84,7 @@ impl Out<'_> {
                 if !std::mem::replace(&mut begun, true) {
                     text.push_str("\n[peers]\n");
                 }
-                // A member that is given itself is given nobody.
+                // A member that is given only itself is given no peer.
                 let peers = if host.peers.is_empty() { vec![id] } else { host.peers.clone() };
                 let _ = writeln!(text, "{} = {}", host.name, self.names(&peers));
             }
@@ -108,7 +108,7 @@ impl Out<'_> {
     }
 
     fn actions(&self, text: &mut String) {
-        // Those that start by themselves need no word, as long as they start when they would.
+        // Members that start by themselves need no entry, as long as they start at their usual time.
         let explicit: Vec<_> =
             self.plan.actions.iter().filter(|timed| timed.line.is_some()).cloned().collect();
         let by_itself = build::start_joins(&self.plan.hosts, &explicit, self.plan.start);
@@ -134,7 +134,7 @@ impl Out<'_> {
 fn options(timings: &Timings) -> Vec<(&'static str, u64)> {
     macro_rules! list {
         ($($name:ident),+ $(,)?) => {{
-            // Taken apart by name, so that an option that is new in the core is not forgotten here.
+            // Taken apart by name, so that the compiler asks for an option that is new in the core.
             let Timings { $($name),+ } = timings.clone();
             vec![$((stringify!($name), u64::from($name))),+]
         }};
