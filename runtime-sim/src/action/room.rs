@@ -123,7 +123,7 @@ impl Cast<'_> {
     pub(super) fn list(&self, hosts: &[HostId]) -> String {
         let name = |host: &HostId| self.name(*host);
         match hosts {
-            [] => String::from("everybody"),
+            [] => String::from("all members"),
             [one] => name(one).to_owned(),
             hosts if hosts.len() == self.names.len() && hosts.len() > NAMES_MAX => {
                 format!("all {} members", hosts.len())

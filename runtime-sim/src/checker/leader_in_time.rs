@@ -139,8 +139,8 @@ mod tests {
             records.iter().try_for_each(|record| checker.observe(record))
         };
         assert_eq!(run(&[load(0), load(1), load(2), calm.clone(), leads, later.clone()]), Ok(()));
-        let nobody = run(&[load(0), load(1), load(2), calm.clone(), later.clone()]);
-        assert!(nobody.expect_err("it has to fire").contains("no member led the group of redis"));
+        let leaderless = run(&[load(0), load(1), load(2), calm.clone(), later.clone()]);
+        assert!(leaderless.expect_err("it has to fire").contains("no member led the group of redis"));
         assert_eq!(run(&[load(0), load(1), load(2), lost(0), lost(1), calm.clone(), later.clone()]), Ok(()));
         assert_eq!(run(&[load(0), load(1), calm, later]), Ok(()), "two wait for a third");
     }

@@ -11,7 +11,7 @@ use super::Checker;
 use crate::action::world::{Record, What};
 use crate::action::{Action, HostId, Pause, Resume};
 
-/// A gap that every shipped set of timings counts as one, whatever the supervisor was waiting for.
+/// A gap that every shipped set of timings counts as one, for every deadline of a supervisor.
 const GAP: Duration = Duration::from_secs(10);
 
 /// The checker of the property that this module states.

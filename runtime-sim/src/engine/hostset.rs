@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn everybody_includes_hosts_to_come() {
+    fn all_hosts_include_those_to_come() {
         let mut map = LinkMap::new();
         map.set(HostSet::all(), HostSet::of(&[HostId(3)]), 1);
         assert_eq!(map.get(9_999, 3), Some(&1));

@@ -22,7 +22,7 @@ pub(crate) struct Net {
     pub(crate) faults: LinkFaults,
     /// The links as they are when nothing is wrong.
     sound: (LinkQuality, LinkMap<LinkQuality>),
-    /// One sequence of draws for every packet: the same number of draws whatever the link's quality, so that
+    /// One sequence of draws for every packet: the same number of draws for every quality of a link, so that
     /// a change of quality does not move what happens to later packets.
     rng: Rng,
     /// Draws that only packets with a rare fate need.

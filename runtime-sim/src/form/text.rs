@@ -27,8 +27,8 @@ impl Names<'_> {
 
     /// Runs of neighbours as `first..last`; all hosts as `all`.
     pub(crate) fn list(&self, hosts: &[HostId]) -> String {
-        let everybody = || hosts.iter().zip(0..).all(|(host, n)| host.0 == n);
-        if hosts.is_empty() || (hosts.len() == self.0.len() && everybody()) {
+        let is_all = || hosts.iter().zip(0..).all(|(host, n)| host.0 == n);
+        if hosts.is_empty() || (hosts.len() == self.0.len() && is_all()) {
             return String::from("\"all\"");
         }
         let name = |host: u32| self.one(HostId(host));

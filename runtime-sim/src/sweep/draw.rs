@@ -187,7 +187,7 @@ fn assemble(seed: u64, ring: Ring, schedule: Vec<(Instant, Action)>, calm_at: In
         file: format!("seed {seed}"),
         about: format!(
             "Drawn from seed {seed} of a sweep: {} members, and faults that end after {calm_at}. Within {} s of \
-             their end everybody has to share one view, and keep it.",
+             their end all members have to share one view, and keep it.",
             hosts.len(),
             bound.as_secs()
         ),

@@ -1,5 +1,5 @@
-//! A seed's ring before any fault: how many members, their timings, their peers, their network. Every draw is made
-//! whatever the earlier ones were, so that a change of one does not move the others.
+//! A seed's ring before any fault: how many members, their timings, their peers, their network. Each draw is made
+//! even where its result is not used, so that a change of one does not move the others.
 
 use std::time::Duration;
 

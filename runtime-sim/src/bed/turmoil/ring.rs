@@ -263,7 +263,7 @@ pub(super) fn ip(index: u32) -> IpAddr {
     host::address(index).ip()
 }
 
-/// The host at an address, whatever the port.
+/// The host at an address, at any port.
 pub(super) fn index_of(address: SocketAddr) -> Option<u32> {
     host::index_of(SocketAddr::new(address.ip(), host::PORT))
 }

@@ -34,7 +34,7 @@ impl SimTransport {
         self.shared.lock().reach(self.me, peer)
     }
 
-    /// How long a host's answer that nobody listens takes.
+    /// How long a host's answer takes that no process listens.
     fn round_trip(&self, peer: u32) -> Duration {
         2 * self.shared.lock().net.quality(self.me, peer).latency_min.max(TICK)
     }

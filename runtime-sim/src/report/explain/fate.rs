@@ -21,7 +21,7 @@ pub(super) struct Fate {
 impl Trace {
     /// Why a packet did not arrive in time; none when it did.
     pub(super) fn trouble(&self, packet: &Packet) -> Option<Fate> {
-        let to = packet.to.as_deref().unwrap_or("nobody");
+        let to = packet.to.as_deref().unwrap_or("no host");
         if let Some((read, _, _)) = packet.read {
             let fault = self.last(packet.t, |act| act.name == "pause" && act.to.iter().any(|h| h == to));
             return (read > packet.t + LATE).then(|| match fault {

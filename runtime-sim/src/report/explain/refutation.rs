@@ -69,7 +69,7 @@ impl<'a> Walk<'a> {
         step.packets.extend(words.iter().map(|p| p.id));
     }
 
-    /// Whether a packet tells that the member lives in this incarnation: its own do, whatever they are about.
+    /// Whether a packet tells that the member lives in this incarnation: all packets of its own do.
     fn carries(&self, packet: &Packet, incarnation: u64) -> bool {
         packet.speaker == Some(self.member)
             || packet.tells.iter().any(|t| t.member == self.member && t.incarnation >= incarnation)

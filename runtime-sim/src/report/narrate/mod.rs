@@ -105,7 +105,7 @@ impl Narrator {
     }
 
     fn name(&self, host: HostId) -> &str {
-        self.names.get(host.0 as usize).map_or("somebody", String::as_str)
+        self.names.get(host.0 as usize).map_or("an unknown host", String::as_str)
     }
 
     /// The name of the host that a member runs on; a member that came back without its disk is another one.

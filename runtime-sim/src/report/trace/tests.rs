@@ -24,7 +24,7 @@ fn member() -> impl Strategy<Value = MemberId> {
     prop_oneof![Just([0; 16]), Just([255; 16]), any::<[u8; 16]>()].prop_map(MemberId::from_bytes)
 }
 
-/// Words for people hold whatever an operating system says.
+/// Words for people may hold any text that an operating system gives.
 fn words() -> impl Strategy<Value = String> {
     prop_oneof![Just(String::new()), Just("\"\\\u{7f}\n\u{1f980}".to_owned()), any::<String>()]
 }
