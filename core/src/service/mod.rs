@@ -296,9 +296,10 @@ impl Services {
     fn impulse_of(&self, ctx: &Context<'_>, name: &ServiceName, result: &EffectResult) -> Impulse {
         let instance = self.slots.get(name).and_then(|slot| slot.instance.as_ref());
         let is_told_to_end = instance.is_some_and(Instance::is_stopping);
-        match result {
-            EffectResult::Exited(_) if !is_told_to_end => Impulse::Outside(ctx.after),
-            _ => Impulse::Onward,
+        if matches!(result, EffectResult::Exited(_)) && !is_told_to_end {
+            Impulse::Outside(ctx.after)
+        } else {
+            Impulse::Onward
         }
     }
 
