@@ -1,8 +1,9 @@
-//! Limits of memory, processors and processes: a control group (version 2) for each service that has some.
+//! Puts each service that has limits into a control group (version 2) of its own. Never fails a start: where the host
+//! allows no such group, the service runs without limits and the launcher says so once.
 //!
 //! The kernel's rule is that a group with limits for its children holds no process itself. So when the first service
-//! with limits is started, the launcher, its supervisor and the services that run move into a group beside it. That
-//! takes a group that was delegated to this process, as systemd does with `Delegate=yes`.
+//! with limits is started, the launcher moves itself, its supervisor and the running services into a group beside it.
+//! That needs a group that was delegated to this process, as systemd does with `Delegate=yes`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -13,17 +14,17 @@ use nix::unistd::Pid;
 use super::journal::{Journal, Level};
 use super::message::Limits;
 
-/// What the kernel counts the time of processors in, in microseconds.
+/// The period over which the kernel counts the time of processors, in microseconds.
 const CPU_PERIOD_US: u64 = 100_000;
 
 /// The control groups of a launcher.
 #[derive(Debug)]
 pub(super) struct Cgroups {
-    /// What tells the groups of several launchers apart.
+    /// Part of the groups' names, which tells those of several launchers apart.
     name: String,
-    /// None until the first service with limits.
+    /// The group to make groups in, or why there is none; none before the first service with limits.
     base: Option<Result<PathBuf, String>>,
-    /// Whether it has been said that there are none.
+    /// Whether the launcher has said that it can set no limits.
     told: bool,
 }
 
@@ -32,8 +33,8 @@ impl Cgroups {
         Self { name: name.to_owned(), base: None, told: false }
     }
 
-    /// Makes the group of a service with its limits; the file takes the pid of whoever joins. None when there is
-    /// nothing to limit, or no way to.
+    /// Makes the group of a service with its limits; a process joins by writing its pid to the file. None when the
+    /// service has no limits, or the launcher can set none.
     pub(super) fn join(
         &mut self,
         service: &str,
@@ -65,14 +66,14 @@ impl Cgroups {
         None
     }
 
-    /// Ends what is left in the group of a service, and the group.
+    /// Kills the processes that are left in the group of a service, and removes the group.
     pub(super) fn leave(&mut self, service: &str) {
         if let Some(Ok(base)) = &self.base {
             let group = group(base, &self.name, service);
             if group.is_dir() {
-                // Also those that left the process group. Kernels before 5.14 have no such file.
+                // Reaches processes that left the process group, too. Kernels before 5.14 have no such file.
                 let _ = fs::write(group.join("cgroup.kill"), "1");
-                // It is used again when it cannot be removed yet.
+                // A group that cannot be removed yet is used again by the next start.
                 let _ = fs::remove_dir(&group);
             }
         }
@@ -83,7 +84,7 @@ fn group(base: &Path, own: &str, service: &str) -> PathBuf {
     base.join(format!("annulus-{own}-{service}"))
 }
 
-/// Makes the launcher's own group one that can have limited children.
+/// Prepares the launcher's own group for children with limits.
 fn enable(own: &str, running: &[Pid]) -> io::Result<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mountinfo")?;
     let groups = fs::read_to_string("/proc/self/cgroup")?;
@@ -115,7 +116,7 @@ fn enable_at(base: &Path, own: &str, running: &[Pid]) -> io::Result<()> {
         .map_err(here("cgroup.subtree_control"))
 }
 
-/// Whether a process is this one, a child of it, or in the group of a service.
+/// Whether a process is the launcher, a child of it, or in the process group of a service.
 fn is_ours(pid: &str, running: &[Pid]) -> bool {
     let Ok(pid) = pid.parse() else { return false };
     let (pid, this) = (Pid::from_raw(pid), nix::unistd::getpid());

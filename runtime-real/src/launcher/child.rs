@@ -1,4 +1,5 @@
-//! Between fork and exec: what a service's process is made of.
+//! Starts the processes of services and of the supervisor: everything between fork and exec. Never waits for a process
+//! that it started.
 
 use std::fs::File;
 use std::io;
@@ -33,12 +34,12 @@ const WITHHELD: [&str; 8] = [
 #[derive(Debug)]
 pub(super) struct Started {
     pub(super) pid: Pid,
-    /// What it prints, to be read without waiting.
+    /// The reading end of the pipe that it prints to, which does not block.
     pub(super) output: OwnedFd,
     pub(super) errors: OwnedFd,
 }
 
-/// Starts a service's process in a group of its own. It dies with the thread that calls this.
+/// Starts a service's process in a group of its own. The system kills the process when the calling thread ends.
 ///
 /// # Errors
 /// Any of the steps, or the program cannot be run.
@@ -59,7 +60,8 @@ pub(super) fn start(launch: &Launch, cgroup: Option<File>, nofile: (rlim_t, rlim
     Ok(Started { pid: Pid::from_raw(pid), output, errors })
 }
 
-/// Starts the supervisor: like a service, but with the launcher's own environment and user. Returns what it logs.
+/// Starts the supervisor: like a service, but with the launcher's own environment and user. Returns the pipe that it
+/// logs to.
 ///
 /// # Errors
 /// The program cannot be run.
@@ -122,9 +124,9 @@ fn prepare(command: &mut Command, prepared: Prepared) {
             setresuid(*uid, *uid, *uid)?;
         }
         default_signals()?;
-        // Last, because a change of the user forgets it.
+        // Last, because the kernel clears this setting when the user changes.
         nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
-        // The parent may have ended before the line above; nobody would signal us then.
+        // A parent that ended before the line above can no longer cause the signal.
         if nix::unistd::getppid() == parent { Ok(()) } else { Err(Errno::ESRCH.into()) }
     };
     // SAFETY: the closure makes system calls and neither allocates nor takes a lock, which is all that is allowed
@@ -134,7 +136,7 @@ fn prepare(command: &mut Command, prepared: Prepared) {
 
 fn set_nofile((soft, hard): (rlim_t, rlim_t)) -> Result<(), Errno> {
     match setrlimit(Resource::RLIMIT_NOFILE, soft, hard) {
-        // Only the superuser may raise the hard limit; everybody may go up to it.
+        // Only the superuser may raise the hard limit; every user may raise the soft limit up to it.
         Err(Errno::EPERM) => {
             let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
             setrlimit(Resource::RLIMIT_NOFILE, soft.min(hard), hard)
@@ -143,7 +145,8 @@ fn set_nofile((soft, hard): (rlim_t, rlim_t)) -> Result<(), Errno> {
     }
 }
 
-/// No signal is blocked or ignored that the launcher, or whoever started it, blocks or ignores.
+/// Undoes the blocked and ignored signals that a process would inherit from the launcher and from the launcher's own
+/// parent.
 #[allow(unsafe_code)]
 fn default_signals() -> Result<(), Errno> {
     for which in Signal::iterator().filter(|which| !matches!(which, Signal::SIGKILL | Signal::SIGSTOP)) {
@@ -153,7 +156,7 @@ fn default_signals() -> Result<(), Errno> {
     SigSet::empty().thread_set_mask()
 }
 
-/// Why a program could not be started, for people.
+/// Says to an operator why a program could not be started.
 pub(super) fn explain(launch: &Launch, error: &io::Error) -> String {
     let program = launch.program.display();
     match (error.kind(), &launch.owner) {

@@ -1,4 +1,5 @@
-//! The supervisor's end of the connection to its launcher.
+//! The supervisor's end of the connection to its launcher: sends requests and hands each answer to the task that waits
+//! for it. Decides nothing about services, and never makes a lost connection again.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -22,15 +23,15 @@ use super::{identity, socket_path};
 
 /// The launcher answers the first request within this.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
-/// Requests that wait to be written; whoever asks waits for more room.
+/// Requests that wait to be written; a task that asks beyond these waits for room.
 const REQUESTS_MAX: usize = 1_024;
-/// Read at once, in bytes.
+/// Bytes that are read at once.
 const READ_BYTES: usize = 4 * 1024;
 
 /// Why there is no connection to a launcher.
 #[derive(Debug, Error)]
 pub enum ClientError {
-    /// Nobody listens, or they hung up.
+    /// No launcher listens there, or it closed the connection.
     #[error("the launcher cannot be reached: {0}; start supervisors with `annulus sup run`")]
     Io(#[from] io::Error),
     /// It does not answer.
@@ -54,15 +55,15 @@ pub enum RequestError {
     /// The connection is closed.
     #[error("the launcher is gone")]
     Gone,
-    /// It cannot be sent.
+    /// The request cannot be sent.
     #[error("{0}, too long for the launcher")]
     Frame(#[from] FrameError),
 }
 
-/// Who waits for an answer.
+/// The tasks that wait for one answer.
 struct Waiting {
     answer: oneshot::Sender<Answer>,
-    /// For a process that the answer may name: who waits for its end.
+    /// The task that waits for the end of the process which the answer may name.
     end: Option<oneshot::Sender<ExitStatus>>,
 }
 
@@ -94,7 +95,7 @@ impl Client {
         Self::over(UnixStream::connect(short).await?).await
     }
 
-    /// Over a connection that is there already.
+    /// Greets the launcher at the other end of this connection.
     ///
     /// # Errors
     /// As [`Self::connect`].
@@ -110,7 +111,7 @@ impl Client {
         Ok((client, held))
     }
 
-    /// Agrees on a version; returns with what the launcher holds.
+    /// Agrees on a version of the messages; returns the processes that the launcher holds.
     async fn greet(&mut self) -> Result<Vec<RunningService>, ClientError> {
         let hello = Request::Hello { versions: Versions::SPOKEN };
         match timeout(HELLO_TIMEOUT, self.request(&hello)).await {
@@ -122,7 +123,7 @@ impl Client {
                 Err(ClientError::Versions { launcher: versions })
             }
             Ok(Ok(_)) | Err(_) => Err(ClientError::Silent),
-            // To a launcher of version 1 the greeting is no request, and it hangs up.
+            // A launcher of version 1 does not know the greeting and hangs up.
             Ok(Err(RequestError::Gone)) => Err(ClientError::Versions { launcher: Versions::FIRST }),
             Ok(Err(RequestError::Frame(_))) => Err(ClientError::Silent),
         }
@@ -165,7 +166,7 @@ impl Client {
         answered.await.map_err(|_| RequestError::Gone)
     }
 
-    /// Starts a process: its pid, and its end when that comes.
+    /// Starts a process; returns its pid and a receiver of its end.
     ///
     /// # Errors
     /// Whether another try is worth it, and what is wrong.
@@ -176,7 +177,7 @@ impl Client {
         self.process(&Request::Spawn(Box::new(launch))).await
     }
 
-    /// Takes over a process: its pid, and its end when that comes.
+    /// Takes over a process; returns its pid and a receiver of its end.
     ///
     /// # Errors
     /// As [`Self::spawn`].
@@ -201,7 +202,7 @@ impl Client {
         }
     }
 
-    /// Sends a request at once and returns who waits for the answer; none when there is no room.
+    /// Queues a request without waiting and returns the receiver of its answer; none when the queue is full.
     pub fn begin(&self, request: &Request) -> Option<oneshot::Receiver<Answer>> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let frame = request.encode(id).ok()?;
@@ -215,7 +216,7 @@ impl Client {
         Some(answered)
     }
 
-    /// Sends a request that nobody waits for; one that finds no room is lost.
+    /// Queues a request whose answer is ignored. A full queue loses it, which the result says.
     pub fn tell(&self, request: &Request) -> bool {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         request.encode(id).is_ok_and(|frame| self.frames.try_send(frame).is_ok())
@@ -224,12 +225,12 @@ impl Client {
     /// Waits until the connection is closed.
     pub async fn closed(&self) {
         let mut closed = self.closed.clone();
-        // Failing means that the reader has ended, which is the same.
+        // An error means that the reader has ended, and the connection with it.
         let _ = closed.wait_for(|closed| *closed).await;
     }
 }
 
-/// What the launcher holds that is what it says it is: a number alone could be somebody else's process by now.
+/// The held processes whose identity is confirmed: a pid alone may name an unrelated process by now.
 fn running(boot_id: &str, held: Vec<Held>) -> Vec<RunningService> {
     let same_boot = boot_id == identity::boot_id();
     let checked = held.into_iter().filter_map(|process| {
@@ -273,7 +274,7 @@ async fn read_all(mut reader: OwnedReadHalf, shared: Arc<Mutex<Shared>>, ended: 
         }
     }
     let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
-    // Whoever waits learns that nobody answers any more.
+    // Dropping the senders tells every waiting task that no answer comes.
     *shared = Shared { closed: true, ..Shared::default() };
     ended.send_replace(true);
 }
@@ -284,7 +285,7 @@ fn take_messages(input: &mut Vec<u8>, shared: &Mutex<Shared>) -> Result<(), Fram
         at += LENGTH_BYTES + frame.len();
         match Message::decode(frame)? {
             Some(message) => take_message(message, shared),
-            // A newer launcher tells of something that this supervisor has no use for.
+            // A newer launcher may send a kind of message that this supervisor has no use for.
             None => tracing::debug!("the launcher sent a message of a kind that is not known here"),
         }
     }
@@ -298,7 +299,7 @@ fn take_message(message: Message, shared: &Mutex<Shared>) {
         Message::Answer { id, answer } => {
             let Some(waiting) = shared.waiting.remove(&id) else { return };
             if let (Answer::Started { pid }, Some(end)) = (&answer, waiting.end) {
-                // Before the next message is looked at, which may be this process's end.
+                // Registered before the next message is read, which may be this process's end.
                 shared.ends.insert(*pid, end);
             }
             let _ = waiting.answer.send(answer);
@@ -311,7 +312,7 @@ fn take_message(message: Message, shared: &Mutex<Shared>) {
     }
 }
 
-/// Takes these bytes as if they had come from a launcher; for tests.
+/// Takes these bytes as if a launcher had sent them; for tests.
 ///
 /// # Errors
 /// They are no messages.

@@ -1,4 +1,5 @@
-//! Between the messages of this program and those on the socket. What came over the socket is checked here, once.
+//! Converts between the messages of this program and the protobuf on the socket. What came over the socket is checked
+//! here, once, and nowhere else.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -15,7 +16,7 @@ use super::proto::{
 };
 use super::version::Versions;
 
-/// Most entries of a list.
+/// Longest list that a message may hold.
 const ITEMS_MAX: usize = 16_384;
 
 impl message::Request {
@@ -27,7 +28,8 @@ impl message::Request {
         frame(&proto::Request { id, ask: Some(Ask::from(self)) })
     }
 
-    /// The request of a frame without its length, and its id; no request for one of a kind that is not known here.
+    /// Reads a request and its id from a frame without its length. The request is none when this program does not know
+    /// its kind.
     ///
     /// # Errors
     /// The bytes are no request.
@@ -46,7 +48,7 @@ impl message::Message {
         frame(&proto::Say { said: Some(Said::from(self)) })
     }
 
-    /// The message of a frame without its length; none for one of a kind that is not known here.
+    /// Reads a message from a frame without its length; none when this program does not know its kind.
     ///
     /// # Errors
     /// The bytes are no message.
@@ -101,7 +103,7 @@ impl TryFrom<Ask> for message::Request {
     }
 }
 
-/// The name of a service, which every request but two is about.
+/// Checks the name of the service that a request is about; only two kinds of request have none.
 fn named(service: String) -> Result<String, FrameError> {
     if service.is_empty() { Err(FrameError::Field("service")) } else { Ok(service) }
 }
@@ -207,7 +209,7 @@ impl TryFrom<Said> for message::Message {
     type Error = FrameError;
     fn try_from(said: Said) -> Result<Self, FrameError> {
         Ok(match said {
-            // An answer of a kind that is not known here answers nothing that was asked, and says so.
+            // An answer of an unknown kind still has to end the wait of the request with this id.
             Said::Answer(Answer { id, what }) => {
                 let answer = what.map(message::Answer::try_from).transpose()?;
                 Self::Answer { id, answer: answer.unwrap_or(message::Answer::Unknown) }

@@ -1,4 +1,5 @@
-//! Which process a pid means: numbers are used again, so a number alone names nobody.
+//! Tells which process a pid means: the system uses numbers again, so a pid counts only together with the boot and the
+//! start of its process. Reads `/proc` and changes nothing.
 
 use std::fs;
 

@@ -1,4 +1,5 @@
-//! Where lines go: a service's into its log and onto standard output, the launcher's own onto standard error.
+//! Sends lines where they belong: a service's into its log and onto standard output, the launcher's own onto standard
+//! error and into the supervisor's log. Never waits for a reader of standard output or standard error.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,15 +12,15 @@ use super::sink::Sink;
 use super::stamp::stamp;
 use crate::host::clock;
 
-/// Logs that are kept open; services that are unloaded leave theirs behind.
+/// Logs that are kept open; services that were unloaded leave open ones behind.
 const FILES_MAX: usize = 1_024;
-/// A buffer that became larger than this is let go.
+/// A buffer that grew beyond this is freed after use.
 const BUFFER_BYTES_KEPT: usize = 16 * 1024;
 
-/// At the end, what waits to be shown gets this long, in milliseconds.
+/// At the end, the lines that wait to be shown get this long, in milliseconds.
 const LAST_LINES_MS: u16 = 1_000;
 
-/// How bad something is.
+/// The severity of a line of the launcher's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Level {
     Info,
@@ -33,7 +34,7 @@ pub(super) enum Source {
     Service {
         service: String,
         group: String,
-        /// `O`, `E` or `H`.
+        /// The line's tag: `O`, `E` or `H`.
         tag: u8,
     },
     Supervisor,
@@ -66,7 +67,7 @@ impl Journal {
         Ok(Self { services, log, keep, json, shown, own, files, lines, line })
     }
 
-    /// Takes lines; `give` calls what it is given with each.
+    /// Takes lines of one source; `give` calls its argument with each.
     pub(super) fn take(&mut self, source: &Source, give: impl FnOnce(&mut dyn FnMut(&[u8]))) {
         match source {
             Source::Service { service, group, tag } => self.lines((service, group, *tag), give),
@@ -89,7 +90,7 @@ impl Journal {
             let lines = std::mem::take(&mut self.lines);
             match self.log.append(&lines, clock::wall()) {
                 None => {}
-                // Not into the log, of course.
+                // Only onto standard error: this log is what cannot be written.
                 Some(Notice::Failed(reason)) => {
                     let text = format!(
                         "the supervisor's log cannot be written: {reason}; until it can, its lines are only shown"
@@ -107,7 +108,7 @@ impl Journal {
         self.lines.clear();
     }
 
-    /// Takes lines of a service; `give` calls what it is given with each.
+    /// Takes lines of a service; `give` calls its argument with each.
     pub(super) fn lines(
         &mut self,
         (service, group, tag): (&str, &str, u8),
@@ -202,20 +203,20 @@ impl Journal {
         line
     }
 
-    /// Writes what waits, for as long as whoever reads it takes, but not for ever.
+    /// Writes the lines that wait, and gives their readers a bounded time to take them.
     pub(super) fn finish(&mut self) {
         for sink in [&mut self.shown, &mut self.own] {
             sink.finish(LAST_LINES_MS);
         }
     }
 
-    /// Writes what can be written now.
+    /// Writes as many of the waiting lines as the readers take without delay.
     pub(super) fn flush(&mut self) {
         self.shown.flush();
         self.own.flush();
     }
 
-    /// What to wait for, when lines wait to be shown.
+    /// The descriptors that the loop has to watch while lines wait to be shown.
     pub(super) fn wanted(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         [self.shown.wanted(), self.own.wanted()].into_iter().flatten()
     }

@@ -1,7 +1,8 @@
-//! What a supervisor that was killed left running.
+//! Kills the processes that a service left running when its launcher was killed. Never kills a group by its number
+//! alone.
 //!
-//! The system kills a service's first process with its supervisor, but not what that process had started, which
-//! may hold the ports and locks that the next start needs.
+//! The system kills a service's first process together with the launcher, but not the processes that this one had
+//! started, which may hold the ports and locks that the next start needs.
 
 use std::fs;
 use std::path::Path;
@@ -10,9 +11,9 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 /// Kills what is left of the group that `pid_file` names, if one of its processes still works in the service's
-/// directory; says whether there was one. The file is there only when the process was not waited for.
+/// directory; says whether there was one. The file exists only when the process was not waited for.
 ///
-/// The number alone would not do: by now it may belong to somebody else.
+/// The number alone would not do: by now it may be that of an unrelated group.
 pub(super) fn kill_leftovers(pid_file: &Path, dir: &Path) -> bool {
     let Some(group) = group(pid_file) else { return false };
     let Ok(dir) = fs::canonicalize(dir) else { return false };
@@ -27,7 +28,7 @@ fn group(pid_file: &Path) -> Option<i32> {
     fs::read_to_string(pid_file).ok()?.trim().parse().ok().filter(|group| *group > 1)
 }
 
-/// The directories of all processes; none where the system has no such thing.
+/// The directories of all processes in `/proc`; none where the system has no such folder.
 fn processes() -> impl Iterator<Item = std::path::PathBuf> {
     fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path())
 }
@@ -68,7 +69,7 @@ mod tests {
         assert_eq!(pgrp(&helper), i32::try_from(group).ok(), "so it lives");
         assert!(kill_leftovers(&pid_file, dir.path()));
         for _ in 0..1_000 {
-            // Dead, though perhaps not yet waited for by whoever inherited it.
+            // A dead process may stay visible until its new parent has waited for it.
             if fs::read_link(helper.join("cwd")).is_err() {
                 assert!(!kill_leftovers(&pid_file, dir.path()), "nothing is left");
                 return;

@@ -1,11 +1,11 @@
-//! A stream of bytes, cut into lines of bounded length.
+//! Cuts a stream of bytes into lines of bounded length. Holds no more than the one line that has not ended.
 
 /// A longer line is taken in pieces of this length …
 const LINE_BYTES_MAX: usize = 4 * 1024;
-/// … or of this one, where lines are our own, which may be objects that should stay whole.
+/// … or of this one where a supervisor wrote them: its lines may be JSON objects, which should stay whole.
 const OWN_LINE_BYTES_MAX: usize = 64 * 1024;
 
-/// What has come of a line that has not ended.
+/// Cuts lines, and holds the one that has not ended.
 #[derive(Debug)]
 pub(crate) struct Lines {
     bytes_max: usize,
@@ -21,7 +21,7 @@ impl Default for Lines {
 }
 
 impl Lines {
-    /// Lines of a supervisor.
+    /// Cuts the lines of a supervisor.
     pub(crate) fn own() -> Self {
         Self { bytes_max: OWN_LINE_BYTES_MAX, ..Self::default() }
     }
@@ -61,7 +61,7 @@ impl Lines {
         }
     }
 
-    /// Gives what is pending. Its memory is let go: a service that is silent takes none.
+    /// Gives the line that has not ended, and frees its memory: a silent service takes none.
     pub(crate) fn finish(&mut self, mut line: impl FnMut(&[u8])) {
         let pending = std::mem::take(&mut self.pending);
         if !pending.is_empty() {

@@ -1,4 +1,5 @@
-//! The socket that the supervisor speaks to its launcher over.
+//! The launcher's end of the connection to its supervisor: the listening socket and the one connection. Admits only
+//! the supervisor's own process, and never waits for it.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
@@ -14,14 +15,14 @@ use super::frame::{FrameError, LENGTH_BYTES, next_frame};
 use super::message::{Message, Request};
 use super::version::hello_of_version_1;
 
-/// The name of a socket may be this long; a longer one is reached through its directory.
+/// Longest path that can be a socket's name, in bytes; a socket at a longer path is reached through its directory.
 const SOCKET_NAME_BYTES_MAX: usize = 100;
-/// Read in one turn, in bytes.
+/// Bytes that are read in one turn.
 const READ_BYTES: usize = 64 * 1024;
-/// Answers that wait for a supervisor that does not read them, in bytes. It is cut off then.
+/// Bytes of answers that may wait for a supervisor which does not read them; beyond this it is cut off.
 const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// A path to a socket that is short enough to be one's name; the file has to stay open as long as the path is used.
+/// A path to a socket that is short enough to be its name. The returned file has to stay open while the path is used.
 ///
 /// # Errors
 /// The directory cannot be opened.
@@ -64,7 +65,8 @@ pub(super) enum Received {
 }
 
 impl Link {
-    /// Listens at `path`, in the place of whoever listened there before: the lock says that nobody does now.
+    /// Listens at `path`, in place of an older socket there: this launcher holds the lock, so no other process
+    /// listens.
     ///
     /// # Errors
     /// What the system says.
@@ -74,7 +76,7 @@ impl Link {
             _ => {}
         }
         let (short, _dir) = socket_path(path)?;
-        // From its first moment on it is for nobody else.
+        // The socket must be closed to other users from its first moment on; a change of its mode would come too late.
         let before = umask(Mode::from_bits_truncate(0o177));
         let listener = UnixListener::bind(short);
         umask(before);
@@ -83,7 +85,7 @@ impl Link {
         Ok(Self { listener: Some(listener), path: path.to_owned(), peer: None })
     }
 
-    /// A link whose other end is there already.
+    /// A link whose supervisor is connected already.
     #[cfg(test)]
     pub(super) fn connected(stream: UnixStream) -> io::Result<Self> {
         let mut link = Self { listener: None, path: PathBuf::new(), peer: None };
@@ -97,7 +99,7 @@ impl Link {
         Ok(())
     }
 
-    /// What to wait for.
+    /// The descriptors that the loop has to watch: the listener and the connection.
     pub(super) fn wanted(&self) -> (Option<BorrowedFd<'_>>, Option<(BorrowedFd<'_>, PollFlags)>) {
         let peer = self.peer.as_ref().map(|peer| {
             let writes = if peer.output.is_empty() { PollFlags::empty() } else { PollFlags::POLLOUT };
@@ -106,15 +108,15 @@ impl Link {
         (self.listener.as_ref().map(|listener| listener.as_fd()), peer)
     }
 
-    /// Whether somebody is connected.
+    /// Whether a supervisor is connected.
     pub(super) fn is_open(&self) -> bool {
         self.peer.is_some()
     }
 
-    /// Takes a connection of the process `supervisor` and of nobody else.
+    /// Accepts a connection of the process `supervisor` and of no other.
     ///
     /// # Errors
-    /// Who was refused, or what the system says.
+    /// Names the process that was refused, or says what the system said.
     pub(super) fn accept(&mut self, supervisor: Option<i32>) -> Result<(), String> {
         let Some(listener) = &self.listener else { return Ok(()) };
         let stream = match listener.accept() {
@@ -143,7 +145,7 @@ impl Link {
         (requests, end.flatten())
     }
 
-    /// Sends a message; without a supervisor nobody misses it.
+    /// Sends a message; does nothing while no supervisor is connected.
     ///
     /// # Errors
     /// The message is longer than any may be.
@@ -159,7 +161,7 @@ impl Link {
         self.peer.as_ref().and_then(|peer| peer.version)
     }
 
-    /// From now on this version is spoken.
+    /// Has the connection speak this version from now on.
     pub(super) fn agree(&mut self, version: u32) {
         if let Some(peer) = &mut self.peer {
             peer.version = Some(version);
@@ -175,14 +177,14 @@ impl Link {
         self.hang_up();
     }
 
-    /// Writes what can be written now.
+    /// Writes as much of the waiting answers as the socket takes without delay.
     pub(super) fn flush(&mut self) {
         if self.peer.as_mut().is_some_and(|peer| !peer.flush()) {
             self.peer = None;
         }
     }
 
-    /// The supervisor has ended.
+    /// Closes the connection of a supervisor that has ended.
     pub(super) fn hang_up(&mut self) {
         self.peer = None;
     }

@@ -1,7 +1,7 @@
 //! A service's log: one file that is appended to, and a few older ones beside it.
 //!
 //! A line is `RFC3339-UTC-millis TAG text`, with the tag `O` for standard output, `E` for errors and `H` for hooks.
-//! A disk that is full costs lines and nothing else: they are counted, and writing is tried again with the next.
+//! A full disk costs lines and nothing else: the log counts them, and tries again with the next line.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -26,9 +26,9 @@ pub struct Keep {
 /// What an operator should hear about a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Notice {
-    /// It cannot be written.
+    /// The log cannot be written, for this reason.
     Failed(String),
-    /// It is written again, after so many lines were lost.
+    /// The log is written again, after so many lines were lost.
     Recovered(u64),
 }
 
@@ -72,7 +72,7 @@ impl LogFile {
         }
     }
 
-    /// Leaves in `written` how much is in the file, whole lines.
+    /// Leaves in `written` how many bytes of whole lines are in the file.
     fn try_append(&mut self, lines: &[u8], now: UnixTime, written: &mut usize) -> io::Result<()> {
         let mut open = match self.open.take() {
             Some(open) => open,
@@ -81,7 +81,7 @@ impl LogFile {
         let oldest = stamp(UnixTime::from_millis(now.as_millis().saturating_sub(self.keep.age_ms)));
         let full = open.size > 0 && open.size.saturating_add(lines.len() as u64) > self.keep.size_bytes;
         if full || open.first < oldest {
-            // Failing, it is better to let the file grow than to lose the lines.
+            // When renaming fails, a file that grows is better than lost lines.
             if put_aside(&self.path, self.keep.files).is_ok() {
                 open = Open::new(&self.path, now)?;
             }
@@ -99,7 +99,7 @@ impl Open {
         let mut file = options.custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_CLOEXEC).open(path)?;
         let mut first = [0; STAMP_BYTES];
         let first = match file.read_exact(&mut first) {
-            // A file that somebody else wrote compares as anything, and is put aside at once or later.
+            // A file that another program wrote has no stamp: it compares as anything, and is put aside now or later.
             Ok(()) => String::from_utf8_lossy(&first).into_owned(),
             Err(_) => stamp(now),
         };
@@ -124,12 +124,12 @@ impl Open {
         Ok(())
     }
 
-    /// Takes back what was written of a line that did not fit.
+    /// Removes the part of a line that did not fit.
     fn drop_half_a_line(&mut self, done: &[u8], written: &mut usize) {
         let whole = done.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let size = self.size.saturating_sub((*written - whole) as u64);
         if *written > whole {
-            // A file can be made shorter where there is no room to make it longer.
+            // A full disk still lets a file be made shorter.
             match self.file.set_len(size) {
                 Ok(()) => self.size = size,
                 Err(_) => self.torn = true,

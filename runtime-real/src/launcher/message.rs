@@ -1,8 +1,9 @@
-//! What a supervisor and its launcher say to each other.
+//! The messages between a supervisor and its launcher, as this program uses them. Knows nothing of bytes, which are
+//! the concern of `proto` and `convert`.
 //!
-//! The supervisor asks, each request with an id of its own; the launcher answers with that id, and tells without
-//! being asked when a process ended that this supervisor started or adopted. How these messages look as bytes is the
-//! concern of `proto`; which of them the other end knows is agreed upon in the greeting (`version`).
+//! The supervisor asks, each request with an id of its own. The launcher answers with that id, and reports unasked
+//! when a process ended that this supervisor started or adopted. Which messages the other end knows is agreed upon in
+//! the greeting (`version`).
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use annulus_core::ExitStatus;
 
 use super::version::Versions;
 
-/// Who a process runs as.
+/// The user that a process runs as.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
     /// The user's number.
@@ -22,7 +23,7 @@ pub struct Owner {
     pub groups: Vec<u32>,
 }
 
-/// What a service may take of its host; what is not set is not limited.
+/// Limits of a service on its host; an absent one limits nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
     /// Memory of all its processes, in bytes.
@@ -62,7 +63,7 @@ pub struct Launch {
     pub stop_signal: u32,
     /// How long a polite stop may take when no supervisor is there to decide, in milliseconds.
     pub stop_timeout_ms: u64,
-    /// Who it runs as; none for the launcher's own user.
+    /// The user that it runs as; none for the launcher's own user.
     pub owner: Option<Owner>,
     /// Highest number of open files.
     pub nofile: Option<u64>,
@@ -73,7 +74,7 @@ pub struct Launch {
 /// What a supervisor asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// Who is there; the first on each connection. `Welcome` or `Refused`.
+    /// Greets; the first request on each connection. Answered by `Welcome` or `Refused`.
     Hello {
         /// The versions of the messages that this supervisor speaks.
         versions: Versions,
@@ -93,7 +94,7 @@ pub enum Request {
         service: String,
         /// Its process.
         pid: u32,
-        /// KILL instead of the polite signal.
+        /// Whether to send KILL instead of the polite signal.
         kill: bool,
     },
     /// Kill the process group at a point in time unless another lease comes before: `Done`.
@@ -102,7 +103,7 @@ pub enum Request {
         service: String,
         /// Its process.
         pid: u32,
-        /// When, in milliseconds of the time since boot; none: never.
+        /// That time, in milliseconds since boot; none ends the lease, and the process lives on.
         deadline_ms: Option<u64>,
     },
     /// Add a line to a service's log: `Done`.
@@ -135,14 +136,14 @@ pub struct Held {
     pub start_ticks: u64,
     /// When it was started, in milliseconds of Unix time.
     pub since_ms: u64,
-    /// It ended while no supervisor was there; whoever adopts it is told how.
+    /// Whether it ended while no supervisor was there; the supervisor that adopts it is told how.
     pub ended: bool,
 }
 
-/// What a launcher says.
+/// The answers of a launcher.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// What it holds, and which boot of the host it means.
+    /// The processes that the launcher holds, and the boot of the host that they belong to.
     Welcome {
         /// The version of the messages that is spoken on this connection.
         version: u32,
@@ -150,24 +151,24 @@ pub enum Answer {
         versions: Versions,
         /// `/proc/sys/kernel/random/boot_id`.
         boot_id: String,
-        /// Processes.
+        /// The processes.
         held: Vec<Held>,
     },
-    /// There is no version that both speak; the connection is closed.
+    /// No version is spoken by both; the launcher closes the connection.
     Refused {
         /// The versions that this launcher speaks.
         versions: Versions,
     },
-    /// The request is one that this launcher does not know; nothing was done.
+    /// The launcher does not know this request and did nothing.
     Unknown,
     /// The process runs.
     Started {
         /// Its pid.
         pid: u32,
     },
-    /// It does not.
+    /// The process does not run.
     Failed {
-        /// The program is still open for writing somewhere: it is worth another try.
+        /// Whether another process still has the program open for writing, so that another try is worth it.
         busy: bool,
         /// What is wrong.
         reason: String,
@@ -176,14 +177,14 @@ pub enum Answer {
     Done,
 }
 
-/// What comes from a launcher.
+/// A message of a launcher.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
     /// The answer to a request.
     Answer {
         /// The request's id.
         id: u64,
-        /// What it says.
+        /// The answer itself.
         answer: Answer,
     },
     /// A process ended.
@@ -192,7 +193,7 @@ pub enum Message {
         service: String,
         /// The process.
         pid: u32,
-        /// How.
+        /// How it ended.
         status: ExitStatus,
     },
 }

@@ -1,8 +1,8 @@
 //! The launcher: a small process that is the parent of every service and of the supervisor.
 //!
-//! Services outlive their supervisor: when that is killed, crashes or is upgraded, they keep their processes, what they
-//! print goes on into their logs, and the next supervisor takes them over. The launcher decides nothing about services
-//! that the supervisor could decide. It ends with the supervisor, and everything ends with it.
+//! Services outlive their supervisor: when it is killed, crashes or is upgraded, they keep their processes, their
+//! output goes on into their logs, and the next supervisor takes them over. The launcher decides nothing about
+//! services that the supervisor could decide. It ends with the supervisor, and every service ends with it.
 //!
 //! ```text
 //! annulus sup run …        reads its options, then becomes (exec, the same process)
@@ -11,10 +11,10 @@
 //!     <svc>/run              the services, each in a process group of its own
 //! ```
 //!
-//! They speak over `<root>/sup/<name>/launcher.sock`: `message` is what they say, `proto` and `convert` how it looks as
-//! protobuf, `frame` how it is framed, and `version` how an older and a newer one of the two agree. Beside that a
-//! supervisor of any version is told of its launcher by two variables of its environment, and ends with the codes
-//! that [`exit`] lists; both stay as they are.
+//! Launcher and supervisor speak over `<root>/sup/<name>/launcher.sock`: `message` holds the messages, `proto` and
+//! `convert` their form as protobuf, `frame` the framing, and `version` how an older and a newer program agree. Beside
+//! that, a supervisor of any version is told of its launcher by two variables of its environment, and ends with the
+//! codes that [`exit`] lists; both stay as they are.
 
 mod cgroup;
 mod child;
@@ -89,8 +89,8 @@ pub fn is_parent() -> bool {
     std::env::var(LAUNCHER_ENV).is_ok_and(|pid| pid == parent)
 }
 
-/// Whether this process is not the first supervisor of its launcher: what its arguments ask to be done once has been
-/// done.
+/// Whether an earlier supervisor of this launcher has run: what the arguments ask to be done once was done by that
+/// one.
 #[must_use]
 pub fn is_restart() -> bool {
     is_parent() && std::env::var(STARTS_ENV).is_ok_and(|starts| starts != "0")
@@ -112,8 +112,8 @@ pub fn exec(options: &Options) -> io::Error {
     command.args(std::env::args_os().skip(1)).exec()
 }
 
-/// This program as its user named it, so that an upgrade which points that name to another file is what the next
-/// supervisor is started from.
+/// The path by which the user called this program: after an upgrade that points it to another file, the next
+/// supervisor is started from that file.
 fn own_program(exe: PathBuf) -> PathBuf {
     let same = |named: &Path| {
         let canonical = std::fs::canonicalize(named).ok()?;
@@ -129,7 +129,7 @@ fn own_program(exe: PathBuf) -> PathBuf {
     found.unwrap_or(exe)
 }
 
-/// Runs the launcher that these arguments, the program's own name left out, ask for; none when they do not.
+/// Runs the launcher if these arguments, without the program's own name, ask for one; none if they do not.
 #[must_use]
 pub fn enter(args: impl IntoIterator<Item = OsString>) -> Option<u8> {
     let mut args = args.into_iter();
@@ -170,7 +170,7 @@ fn parse(args: &mut dyn Iterator<Item = OsString>) -> Option<(Options, PathBuf, 
 /// Why a launcher does not start.
 #[derive(Debug, thiserror::Error)]
 enum LaunchError {
-    /// The directory, or another launcher in it.
+    /// The directory cannot be used, or another launcher holds it.
     #[error(transparent)]
     Lock(#[from] LockError),
     /// The system gives no sockets, timers or signals.
@@ -181,11 +181,11 @@ enum LaunchError {
 fn launch(options: &Options, program: PathBuf, args: Vec<OsString>) -> Result<u8, LaunchError> {
     let root = Root::new(&options.root).map_err(io::Error::other)?;
     let sup = root.sup(&options.name);
-    // As long as services run, also while no supervisor does.
+    // The launcher holds the lock as long as services run, also while no supervisor does.
     let _lock = SupLock::acquire(&sup)?;
     let nofile = raise_nofile()?;
     ignore_harmless()?;
-    // Whoever loses their parent becomes a child of this process, which waits for them.
+    // A process that loses its parent becomes a child of the launcher, which waits for it.
     nix::sys::prctl::set_child_subreaper(true).map_err(io::Error::from)?;
     if let Some(logs) = sup.log().parent() {
         std::fs::create_dir_all(logs)?;
@@ -197,15 +197,16 @@ fn launch(options: &Options, program: PathBuf, args: Vec<OsString>) -> Result<u8
     Ok(Launcher::new(journal, services, link, Some(supervisor))?.run()?)
 }
 
-/// Two pipes and a log for each service can be more than a process may have open by default. Returns what was
-/// the limit before, for the launcher's children.
+/// Each service takes two pipes and a log, which can be more descriptors than a process may open by default. Returns
+/// the limit from before, which the launcher's children get.
 fn raise_nofile() -> io::Result<(u64, u64)> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
     Ok((soft, hard))
 }
 
-/// A reader that went away, or a file that may not grow, is an error that a write returns and not the end.
+/// Makes a reader that went away, and a file that may not grow, an error of the write that meets it, not the end of
+/// the process.
 ///
 /// # Errors
 /// The system refuses, which it has no reason to.
@@ -218,8 +219,8 @@ pub fn ignore_harmless() -> io::Result<()> {
     Ok(())
 }
 
-/// A launcher in a thread, for tests of what speaks to one: the other end of its connection. It kills what runs and
-/// ends when that is dropped.
+/// Runs a launcher in a thread, for tests of its clients, and returns the other end of its connection. It kills the
+/// services and ends when that end is dropped.
 #[cfg(test)]
 pub(crate) fn in_thread(services: &Path) -> tokio::net::UnixStream {
     let (own, other) = std::os::unix::net::UnixStream::pair().expect("a pair");

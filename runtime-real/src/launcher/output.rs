@@ -1,4 +1,4 @@
-//! What services print, read as it comes.
+//! Reads what services print as it comes, and gives the lines to the journal. Never waits for a service.
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -11,8 +11,8 @@ use super::lines::Lines;
 
 /// Read from one pipe before the others have their turn, in bytes: what a pipe holds.
 pub(super) const READ_BYTES: usize = 64 * 1024;
-/// Pipes that are still open after their service's process has ended. Whoever holds more of them left the
-/// process group and prints to nobody.
+/// Pipes that stay open after their service's process has ended. A process that holds one beyond these has left the
+/// process group, and what it prints is lost.
 const ORPHANS_MAX: usize = 64;
 
 /// One pipe.
@@ -43,12 +43,12 @@ impl Outputs {
         self.next += 1;
     }
 
-    /// What to wait for.
+    /// The pipes that the loop has to watch, with their numbers.
     pub(super) fn wanted(&self) -> impl Iterator<Item = (u64, BorrowedFd<'_>)> {
         self.pipes.iter().map(|(number, pipe)| (*number, pipe.fd.as_fd()))
     }
 
-    /// Reads once from a pipe that has something.
+    /// Reads once from a pipe that is ready.
     pub(super) fn read(&mut self, number: u64, buffer: &mut [u8], journal: &mut Journal) {
         let Some(pipe) = self.pipes.get_mut(&number) else { return };
         if pipe.read(buffer, journal) == Read::End {
@@ -56,14 +56,14 @@ impl Outputs {
         }
     }
 
-    /// A process has ended: what it printed last is read; who still holds its pipes goes on printing.
+    /// A process has ended: reads what it printed last. A process that still holds its pipes may go on printing.
     pub(super) fn ended(&mut self, pid: i32, buffer: &mut [u8], journal: &mut Journal) {
         self.pipes.retain(|_, pipe| {
             if pipe.pid != pid {
                 return true;
             }
             pipe.orphan = true;
-            // At most what a pipe holds, in case somebody goes on writing.
+            // At most what a pipe holds, because another holder may go on writing without end.
             pipe.read(buffer, journal) != Read::End && pipe.read(buffer, journal) != Read::End
         });
         let orphans: Vec<u64> =

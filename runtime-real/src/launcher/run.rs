@@ -1,4 +1,5 @@
-//! The launcher's loop: one thread that waits for everything at once.
+//! The launcher's loop: one thread that watches sockets, pipes, signals and one timer. It waits in one place and
+//! blocks nowhere else.
 
 use std::io;
 use std::os::fd::AsFd as _;
@@ -35,7 +36,7 @@ enum Ready {
     Listener,
     Peer,
     Output(u64),
-    /// Somewhere that lines are shown: each turn writes there what it can.
+    /// A place where lines are shown: each turn writes there as much as it takes.
     Shown,
 }
 
@@ -43,12 +44,12 @@ enum Ready {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Running,
-    /// No supervisor is there to stop the services in order: they were asked to, and are killed then.
+    /// No supervisor is there to stop the services: the launcher asked them to stop, and kills them at this deadline.
     Stopping {
         kill_at_ms: u64,
         code: u8,
     },
-    /// Everything was killed; who does not die is not waited for.
+    /// Everything was killed; a process that does not die by then is not waited for.
     Ending {
         until_ms: u64,
         code: u8,
@@ -62,14 +63,14 @@ pub(super) struct Launcher {
     pub(super) services: Services,
     pub(super) outputs: Outputs,
     pub(super) link: Link,
-    /// None where somebody else is the supervisor: in tests.
+    /// None in tests, where the test is the supervisor.
     pub(super) supervisor: Option<Supervisor>,
     signals: Option<SignalFd>,
     timer: TimerFd,
     phase: Phase,
-    /// Signals to end that have come.
+    /// Signals that asked the launcher to end, counted.
     asked: u32,
-    /// The code that the last supervisor would have ended this one with.
+    /// The code that the launcher would have ended with for its last supervisor.
     last_code: u8,
     buffer: Vec<u8>,
 }
@@ -99,7 +100,7 @@ impl Launcher {
             link,
             supervisor,
             signals,
-            // It counts while the host sleeps, and wakes up when that ends.
+            // This clock counts while the host sleeps, and its timer fires as soon as that ends.
             timer: TimerFd::new(ClockId::CLOCK_BOOTTIME, flags)?,
             phase: Phase::Running,
             asked: 0,
@@ -130,11 +131,11 @@ impl Launcher {
         }
     }
 
-    /// Waits once and does what there is to do; the exit code at the end.
+    /// Waits once and handles what is ready; returns the exit code at the end.
     fn turn(&mut self) -> io::Result<Option<u8>> {
         self.set_timer()?;
         let ready = self.wait()?;
-        // First of all: whoever has no lease must be gone, whatever else there is to do.
+        // Leases come first: a process without one must be dead, however much else is ready.
         let now_ms = clock::boot_ms();
         self.services.end_leases(now_ms, &mut self.journal);
         for what in ready {
@@ -175,7 +176,7 @@ impl Launcher {
         match [phase, restart, self.services.next_ms()].into_iter().flatten().min() {
             None => self.timer.unset()?,
             Some(at_ms) => {
-                // Zero would mean never.
+                // Zero would disarm the timer.
                 let at = TimeSpec::milliseconds(i64::try_from(at_ms.max(1)).unwrap_or(i64::MAX / 1_000_000));
                 self.timer.set(Expiration::OneShot(at), TimerSetTimeFlags::TFD_TIMER_ABSTIME)?;
             }
@@ -207,7 +208,7 @@ impl Launcher {
             what.push(Ready::Output(number));
             fds.push(PollFd::new(fd, PollFlags::POLLIN));
         }
-        // Without a descriptor for signals nobody says that a child has ended.
+        // Without a descriptor for signals, the launcher has to look by itself whether a child has ended.
         let timeout = if self.signals.is_some() { PollTimeout::NONE } else { PollTimeout::from(10_u8) };
         match poll(&mut fds, timeout) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
@@ -221,13 +222,13 @@ impl Launcher {
         while let Some(Ok(Some(info))) = self.signals.as_ref().map(SignalFd::read_signal) {
             let signal = i32::try_from(info.ssi_signo).ok().and_then(|number| Signal::try_from(number).ok());
             match signal {
-                // Also everybody whose own parent has ended: the launcher is who inherits them.
+                // This signal also tells of processes whose own parent has ended: the launcher inherited them.
                 Some(Signal::SIGCHLD) => {
                     while let Some((pid, status)) = reap(Pid::from_raw(-1)) {
                         self.on_end(pid, status);
                     }
                 }
-                // Without a supervisor one is about to be started anyway.
+                // Without a supervisor the launcher is about to start one anyway.
                 Some(Signal::SIGHUP) => {
                     let _ = self.supervisor.as_ref().map(|supervisor| supervisor.signal(Signal::SIGHUP));
                 }
@@ -237,7 +238,8 @@ impl Launcher {
         }
     }
 
-    /// The supervisor is told; the third time, or without one, the launcher does it.
+    /// Passes the request on to the supervisor. The third time, or without a supervisor, the launcher ends things
+    /// itself.
     fn on_stop(&mut self, signal: Signal) {
         self.asked += 1;
         let now_ms = clock::boot_ms();
@@ -257,7 +259,7 @@ impl Launcher {
         }
     }
 
-    /// Stops services without a supervisor, which is not started again.
+    /// Stops the services without a supervisor, and starts none again.
     fn stop(&mut self, why: &str, now_ms: u64) {
         let kill_at_ms = self.services.stop_all(now_ms);
         self.phase = Phase::Stopping { kill_at_ms, code: self.last_code };
@@ -267,7 +269,7 @@ impl Launcher {
         self.journal.report(Level::Warn, &format!("{why}: services are stopped, the ring is not told"));
     }
 
-    /// Kills what is left.
+    /// Kills everything that still runs.
     fn end(&mut self, code: u8, now_ms: u64) {
         if let Some(supervisor) = &mut self.supervisor {
             supervisor.signal(Signal::SIGKILL);
@@ -284,7 +286,7 @@ impl Launcher {
         let alone = self.supervisor.as_ref().is_none_or(|supervisor| supervisor.pid().is_none());
         match self.phase {
             Phase::Running => {
-                // In tests there is no supervisor's process, only its end of the connection.
+                // In tests the supervisor is no process, only the other end of the connection.
                 (self.supervisor.is_none() && !self.link.is_open()).then(|| {
                     self.services.kill_all();
                     exit::LEFT
@@ -301,7 +303,7 @@ impl Launcher {
         }
     }
 
-    /// A child has ended, or a process whose parent had.
+    /// A child has ended, or a process that the launcher inherited.
     fn on_end(&mut self, pid: Pid, status: ExitStatus) {
         if self.supervisor.as_ref().is_some_and(|supervisor| supervisor.pid() == Some(pid)) {
             return self.on_supervisor_end(pid, status);
@@ -319,7 +321,7 @@ impl Launcher {
 
     fn on_supervisor_end(&mut self, pid: Pid, status: ExitStatus) {
         let now_ms = clock::boot_ms();
-        // What it said last has not been read yet, perhaps.
+        // Its last requests may not have been read yet.
         self.on_peer();
         self.link.hang_up();
         self.services.detach();
@@ -405,8 +407,8 @@ impl Launcher {
         self.send(&Message::Answer { id, answer: Answer::Welcome { version, versions, boot_id, held } });
     }
 
-    /// A supervisor that cannot be understood takes nothing over. It ends, and is started again less and less often:
-    /// by then the program may be another one.
+    /// A supervisor that speaks no common version takes nothing over. It ends, and is started again less and less
+    /// often: by then the program on disk may be another one.
     fn refuse(&mut self, offered: Versions, last: &[u8]) {
         let services = match self.services.count() {
             0 => String::new(),
@@ -424,7 +426,7 @@ impl Launcher {
 
     fn answer(&mut self, request: Request) -> (Answer, Option<End>) {
         match request {
-            // Taken before: `greet`.
+            // `greet` has handled it already.
             Request::Hello { .. } => return (Answer::Unknown, None),
             Request::Spawn(launch) => {
                 return (self.services.spawn(&launch, &mut self.outputs, &mut self.journal), None);
@@ -448,14 +450,14 @@ impl Launcher {
 
     fn send(&mut self, message: &Message) {
         if let Err(error) = self.link.send(message) {
-            // Whoever holds so much that it does not fit cannot be told; the supervisor would wait for ever.
+            // The answer is longer than a frame may be. A supervisor without an answer would wait for ever.
             self.journal.report(Level::Error, &format!("the supervisor cannot be answered: {error}"));
             self.link.hang_up();
         }
     }
 }
 
-/// What a process ends with that takes over the end of another.
+/// The exit code of a process that passes on how another one ended.
 fn code_of(status: ExitStatus) -> u8 {
     match status {
         ExitStatus::Code(code) => u8::try_from(code).unwrap_or(exit::FAILED),

@@ -1,4 +1,5 @@
-//! The processes of services: started, signalled, let live on a lease, waited for.
+//! The processes of services: starts them, signals them, kills them at the end of a lease, and waits for them. Never
+//! decides whether a service should run.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -33,15 +34,15 @@ struct Process {
     stop_signal: Signal,
     stop_timeout_ms: u64,
     pid_file: PathBuf,
-    /// Killed at this time since boot, unless renewed.
+    /// It is killed at this time since boot, in milliseconds, unless the lease is renewed.
     lease_ms: Option<u64>,
-    /// Whether the supervisor that is there now started or adopted it.
+    /// Whether the connected supervisor started or adopted it.
     attached: bool,
-    /// How it ended, until somebody has been told.
+    /// How it ended, until a supervisor has been told.
     ended: Option<ExitStatus>,
 }
 
-/// The end of a process that the present supervisor is told about.
+/// The end of a process, for the supervisor that started or adopted it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct End {
     pub(super) service: String,
@@ -120,14 +121,14 @@ impl Services {
         self.processes.get(service).filter(|process| process.ended.is_none())
     }
 
-    /// The very process, while it has not been waited for: until then its number belongs to nobody else.
+    /// The process with this pid, while it has not been waited for: until then no other process gets its number.
     fn find(&mut self, service: &str, pid: u32) -> Option<&mut Process> {
         self.processes
             .get_mut(service)
             .filter(|process| number(process.pid) == pid && process.ended.is_none())
     }
 
-    /// Hands a process over to the supervisor that is there now; with it, if it has ended, its end.
+    /// Hands a process over to the connected supervisor; returns its end as well when it has ended.
     pub(super) fn adopt(&mut self, service: &str, pid: u32) -> (Answer, Option<End>) {
         let Some(process) = self.processes.get_mut(service).filter(|process| number(process.pid) == pid)
         else {
@@ -139,7 +140,7 @@ impl Services {
         if end.is_some() {
             self.processes.remove(service);
         } else if identity::start_ticks(pid) != Some(process.start_ticks) {
-            // It cannot be: a child that was not waited for keeps its number.
+            // Not to be expected: a child that was not waited for keeps its number.
             let reason = format!("process {pid} is not the one that was started for {service}");
             return (Answer::Failed { busy: false, reason }, None);
         }
@@ -158,12 +159,12 @@ impl Services {
         }
     }
 
-    /// The next time that something has to be done, in milliseconds since boot.
+    /// When the next lease ends, in milliseconds since boot.
     pub(super) fn next_ms(&self) -> Option<u64> {
         self.processes.values().filter(|p| p.ended.is_none()).filter_map(|p| p.lease_ms).min()
     }
 
-    /// Kills whoever nobody vouches for any more.
+    /// Kills every process whose lease has ended.
     pub(super) fn end_leases(&mut self, now_ms: u64, journal: &mut Journal) {
         for (service, process) in &mut self.processes {
             if process.ended.is_none() && process.lease_ms.is_some_and(|lease| lease <= now_ms) {
@@ -178,12 +179,12 @@ impl Services {
         }
     }
 
-    /// Another supervisor is there, which knows of no process yet.
+    /// Another supervisor is connected, which has adopted no process yet.
     pub(super) fn detach(&mut self) {
         self.processes.values_mut().for_each(|process| process.attached = false);
     }
 
-    /// What there is to adopt.
+    /// The processes that a supervisor can adopt.
     pub(super) fn held(&self) -> Vec<Held> {
         let held = self.processes.iter().map(|(service, process)| Held {
             service: service.clone(),
@@ -197,7 +198,7 @@ impl Services {
         held.collect()
     }
 
-    /// How many run.
+    /// How many processes run.
     pub(super) fn count(&self) -> usize {
         self.processes.values().filter(|process| process.ended.is_none()).count()
     }
@@ -216,8 +217,8 @@ impl Services {
         }
     }
 
-    /// A process of this launcher has ended. If it was a service's, its group's left-overs are killed; the end is
-    /// returned when the supervisor that is there wants to know.
+    /// A process of this launcher has ended. If it was a service's, the rest of its group is killed, and its end is
+    /// returned when the connected supervisor wants to know.
     pub(super) fn ended(
         &mut self,
         pid: Pid,
@@ -228,8 +229,8 @@ impl Services {
     ) -> Option<End> {
         let (service, process) =
             self.processes.iter_mut().find(|(_, p)| p.pid == pid && p.ended.is_none())?;
-        // A helper that outlives its service would hold the ports that the next start needs. The group's number
-        // cannot belong to anybody else while a member is alive.
+        // A helper that outlives its service would hold the ports that the next start needs. No other group gets this
+        // number while a member is alive.
         let _ = killpg(pid, Signal::SIGKILL);
         self.cgroups.leave(service);
         outputs.ended(pid.as_raw(), buffer, journal);
@@ -244,7 +245,7 @@ impl Services {
         None
     }
 
-    /// Waits for those that have ended, and for nobody else's children.
+    /// Waits for those of its own processes that have ended, and for no other children of this program.
     pub(super) fn reap_own(&self) -> Vec<(Pid, ExitStatus)> {
         let running = self.processes.values().filter(|process| process.ended.is_none());
         running.filter_map(|process| reap(process.pid)).collect()
@@ -253,7 +254,7 @@ impl Services {
 
 impl Process {
     fn send(&self, signal: Signal) {
-        // Nobody may be left to receive it.
+        // The group may be empty already.
         let _ = killpg(self.pid, signal);
     }
 }
@@ -274,7 +275,7 @@ pub(super) fn reap(pid: Pid) -> Option<(Pid, ExitStatus)> {
     }
 }
 
-/// Whole or not at all for its readers. It need not survive a power failure, which the process does not either.
+/// Readers see the whole file or none. It need not survive a power failure, for the process does not either.
 fn write_pid(path: &Path, pid: Pid) -> io::Result<()> {
     let unfinished = path.with_extension("new");
     fs::write(&unfinished, format!("{pid}\n"))?;

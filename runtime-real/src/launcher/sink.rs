@@ -1,7 +1,7 @@
 //! Where lines are shown: standard output or standard error, written to without ever waiting.
 //!
-//! Whoever reads them may stop reading. Lines wait in a buffer of a fixed size; those that find no room are counted,
-//! and the count is told as soon as there is room again. Services and the launcher go on in any case.
+//! A reader may stop reading. Lines then wait in a buffer of a fixed size; the sink counts those that find no room,
+//! and reports the count as soon as there is room again. Services and the launcher go on in any case.
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
@@ -15,7 +15,7 @@ use nix::sys::socket::{MsgFlags, send};
 
 use crate::host::clock;
 
-/// Bytes that wait.
+/// Bytes of lines that may wait.
 const WAITING_BYTES_MAX: usize = 64 * 1024;
 /// What a pipe that can be written to takes without making the writer wait.
 const PIPE_BYTES: usize = 4 * 1024;
@@ -27,9 +27,10 @@ enum Way {
     Own(File),
     /// A socket: each call says that it does not wait.
     Socket,
-    /// A file, or something that could not be opened again: it is asked before each write.
+    /// A file, or a descriptor that could not be opened again: the system is asked before each write whether it has
+    /// room.
     Shared,
-    /// Nobody is there any more.
+    /// The reader is gone.
     Closed,
 }
 
@@ -66,7 +67,7 @@ impl Sink {
         Ok(Self { fd, way, waiting: VecDeque::new(), lost: 0, json })
     }
 
-    /// Shows a line, which ends as lines do, now or later.
+    /// Shows a line, whose end is part of it, now or later.
     pub(super) fn line(&mut self, line: &[u8]) {
         if matches!(self.way, Way::Closed) {
             return;
@@ -96,7 +97,7 @@ impl Sink {
         }
     }
 
-    /// Writes what can be written now.
+    /// Writes as much of the waiting lines as the reader takes without delay.
     pub(super) fn flush(&mut self) {
         while !self.waiting.is_empty() {
             let (head, _) = self.waiting.as_slices();
@@ -122,17 +123,17 @@ impl Sink {
             self.tell_lost();
             self.flush();
         }
-        // What a burst took is given back.
+        // Frees the memory that a burst took.
         self.waiting.shrink_to(PIPE_BYTES);
     }
 
-    /// Loses what waits.
+    /// Drops the waiting lines, and counts them.
     fn give_up(&mut self) {
         self.lost += self.waiting.iter().filter(|byte| **byte == b'\n').count() as u64;
         self.waiting.clear();
     }
 
-    /// Writes what waits, for at most so many milliseconds.
+    /// Writes the waiting lines, for at most so many milliseconds.
     pub(super) fn finish(&mut self, limit_ms: u16) {
         let end_ms = clock::boot_ms().saturating_add(limit_ms.into());
         loop {
@@ -147,7 +148,7 @@ impl Sink {
         }
     }
 
-    /// What to wait for, when something waits to be written.
+    /// The descriptor to watch while lines wait to be written.
     pub(super) fn wanted(&self) -> Option<BorrowedFd<'_>> {
         let fd = match &self.way {
             Way::Own(file) => file.as_fd(),

@@ -1,4 +1,5 @@
-//! The supervisor's own process: started, started again after a crash, and what its end means.
+//! The supervisor's own process: starts it, starts it again after a crash, and judges what its end means. Knows
+//! nothing of services.
 
 use std::ffi::OsString;
 use std::io;
@@ -15,9 +16,9 @@ use crate::host::exit;
 
 /// Wait before a supervisor is started again that crashed; doubled with each crash in a row, …
 const BACKOFF_MS_MIN: u64 = 100;
-/// … up to this while supervisors come so far that they take over the services …
+/// … up to this while each supervisor greets the launcher before it crashes …
 const BACKOFF_MS_MAX: u64 = 250;
-/// … and up to this while they do not.
+/// … and up to this while they crash before they greet.
 const BACKOFF_MS_MAX_UNREADY: u64 = 10_000;
 /// A supervisor that ran this long has not crashed in a row with the one before it.
 const STABLE_MS: u64 = 10_000;
@@ -30,7 +31,7 @@ pub(super) struct Supervisor {
     nofile: (rlim_t, rlim_t),
     running: Option<Pid>,
     started_ms: u64,
-    /// Whether the one that runs has come so far that it takes over services; and any before it.
+    /// Whether the supervisor that runs has greeted the launcher; and whether any supervisor has.
     greeted: bool,
     ever_greeted: bool,
     starts: u32,
@@ -42,7 +43,7 @@ pub(super) struct Supervisor {
 /// What the end of a supervisor means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It was meant: the launcher ends with this code.
+    /// The supervisor meant to end: the launcher ends with this code.
     End(u8),
     /// It asked to be started again.
     Restart,
@@ -75,7 +76,7 @@ impl Supervisor {
         self.start_at
     }
 
-    /// Starts one; returns its process and what it logs.
+    /// Starts a supervisor; returns its process and the pipe that it logs to.
     ///
     /// # Errors
     /// The program cannot be run; it is tried again later.
@@ -95,12 +96,12 @@ impl Supervisor {
         }
     }
 
-    /// It said hello: it is about to take over the services.
+    /// The supervisor has greeted: it is about to take over the services.
     pub(super) fn greeted(&mut self) {
         (self.greeted, self.ever_greeted) = (true, true);
     }
 
-    /// It has ended.
+    /// The supervisor has ended.
     pub(super) fn ended(&mut self, status: ExitStatus, now_ms: u64) -> Verdict {
         self.running = None;
         let meant = |code: i32| u8::try_from(code).ok().filter(|c| exit::MEANT.contains(c));
@@ -113,8 +114,8 @@ impl Supervisor {
                 if let Some(code) = meant(code) {
                     return Verdict::End(code);
                 }
-                // The first one says what is wrong with its options, its directory or its ports; others would
-                // say the same.
+                // The first supervisor has said what is wrong with its options, its directory or its ports; another
+                // would say the same.
                 if !self.ever_greeted {
                     return Verdict::End(u8::try_from(code).unwrap_or(exit::FAILED));
                 }
@@ -130,12 +131,12 @@ impl Supervisor {
         Verdict::Retry(wait_ms)
     }
 
-    /// No other one is started.
+    /// No further supervisor is started.
     pub(super) fn stop_restarting(&mut self) {
         self.start_at = None;
     }
 
-    /// Passes a signal on; false when there is nobody to receive it.
+    /// Passes a signal on to the supervisor; false when none runs.
     pub(super) fn signal(&self, signal: Signal) -> bool {
         self.running.is_some_and(|pid| kill(pid, signal).is_ok())
     }

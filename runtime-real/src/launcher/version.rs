@@ -6,7 +6,7 @@
 //! The messages of the greeting (`Hello`, `Welcome`, `Refused`) keep their fields for ever.
 //!
 //! Version 1 had no greeting that could be extended and is not spoken any more. It is recognised, so that a supervisor
-//! of then is refused in words that it understands.
+//! of version 1 is refused in words that it understands.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! A launcher and a supervisor of which one is played by recorded frames, or is of a version to come.
+//! Plays one end of the connection, by recorded frames or as a version to come, against the real other end.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::launcher::frame::frame;
 use crate::launcher::message::{Answer, Message, Request};
 use crate::launcher::{Versions, in_thread};
 
-/// What a supervisor of a later version asks: fields and a kind of request that nobody knows today.
+/// The requests of a supervisor of a later version: fields and a kind of request that no program of today knows.
 #[derive(Clone, PartialEq, prost::Message)]
 struct FutureRequest {
     #[prost(uint64, tag = "1")]
@@ -54,7 +54,7 @@ struct FutureLaunch {
     sandbox: String,
 }
 
-/// What a launcher of a later version says.
+/// The messages of a launcher of a later version.
 #[derive(Clone, PartialEq, prost::Message)]
 struct FutureSay {
     #[prost(oneof = "FutureSaid", tags = "1, 9")]
@@ -261,10 +261,10 @@ async fn a_launcher_that_cannot_be_understood_is_named_with_both_versions() {
     let text = error.to_string();
     assert!(text.contains("versions 3 to 7") && text.contains("this supervisor version 2"), "{text}");
     assert!(text.contains("go on") && text.contains("annulus sup term"), "{text}");
-    // To one of version 1 the greeting is no request: it hangs up without a word.
+    // A launcher of version 1 does not know the greeting, and hangs up without a word.
     let text = refused_by(Vec::new()).await.to_string();
     assert!(text.contains("speaks version 1 ") && text.contains("this supervisor version 2"), "{text}");
-    // One that speaks a version although it was not offered.
+    // A launcher that chooses a version which was not offered.
     let welcome = FutureWelcome { version: 5, versions: range(5, 7), ..FutureWelcome::default() };
     let answer = FutureAnswer { welcome: Some(welcome), ..FutureAnswer::default() };
     let welcome = frame(&FutureSay { said: Some(FutureSaid::Answer(answer)) }).expect("short");
@@ -282,7 +282,8 @@ async fn a_supervisor_that_cannot_be_understood_is_refused_and_let_go() {
     assert_eq!(versions, Versions::SPOKEN);
     assert_eq!(newer.frame().await, None, "the connection is closed");
 
-    // Its own words: an answer with a version that it does not speak, and nothing to take over.
+    // The words of version 1: a welcome that names a version which the supervisor does not speak, and nothing to take
+    // over.
     let mut first = Raw::launcher(dir.path());
     first.send(&version_1("supervisor hello")).await;
     let answer = first.frame().await.expect("an answer");
