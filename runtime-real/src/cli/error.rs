@@ -1,4 +1,4 @@
-//! What a command can fail with, and the exit code of each.
+//! Why commands fail: a closed list, with the message and the exit code of each. Prints nothing.
 
 use std::io;
 use std::path::PathBuf;
@@ -21,10 +21,10 @@ pub enum CliError {
     /// The supervisor refused, or could not be asked.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// No ctl secret.
+    /// The ctl secret cannot be read or made.
     #[error(transparent)]
     Secret(#[from] SecretError),
-    /// Nobody holds the lock of this root and name.
+    /// No supervisor holds the lock of this root and name.
     #[error(
         "no supervisor named {name:?} runs with the root {root}; start one with `annulus sup run`, \
          or name another with --root and --override-name"
@@ -35,7 +35,7 @@ pub enum CliError {
         /// The supervisor's name.
         name: String,
     },
-    /// A service has never run here.
+    /// This service has never run here.
     #[error(
         "service {service} has never run below {root}, so there is no log of it; `annulus svc status` lists the services"
     )]
@@ -45,7 +45,7 @@ pub enum CliError {
         /// The root directory.
         root: PathBuf,
     },
-    /// A supervisor on another host wants its own secret.
+    /// The supervisor on another host has a secret of its own, which this command was not given.
     #[error(
         "no ctl secret for {addr}: set HAB_CTL_SECRET to the content of <root>/sup/<name>/CTL_SECRET on its host"
     )]
@@ -53,7 +53,7 @@ pub enum CliError {
         /// The supervisor's ctl address.
         addr: String,
     },
-    /// The supervisor does not end.
+    /// The supervisor was told to end and still runs.
     #[error(
         "process {pid} was told to end {seconds} seconds ago and still runs; `annulus sup term` again hurries it"
     )]
@@ -63,13 +63,13 @@ pub enum CliError {
         /// How long it has been.
         seconds: u64,
     },
-    /// No other supervisor takes over.
+    /// No other supervisor has taken over after a restart.
     #[error(
         "no other supervisor has taken over from process {pid} within {seconds} seconds; the log of `annulus sup run` \
          says why, and the services go on"
     )]
     NotRestarted {
-        /// The pid of the one that was to be started again.
+        /// The pid of the supervisor that was to be replaced.
         pid: u32,
         /// How long it has been.
         seconds: u64,
@@ -97,42 +97,42 @@ pub enum CliError {
         program: PathBuf,
         /// What the system said.
         source: io::Error,
-        /// What to do.
+        /// What the user can do.
         hint: &'static str,
     },
-    /// Something was not written as it should be.
+    /// The command line is wrong.
     #[error("{0}")]
     Usage(String),
     /// The ring has a version with this number or a higher one.
     #[error("nothing was changed: {0}")]
     OldVersion(String),
-    /// A version is on disk and spreading, and not in effect everywhere in time.
+    /// A version is on disk and spreading, and not every alive member has applied it in time.
     #[error(
         "after {seconds} s these alive members have not applied it yet: {members}; it is on its way to them"
     )]
     NotApplied {
-        /// How long it was waited for.
+        /// How long the command waited.
         seconds: u64,
-        /// Who.
+        /// The members that have not applied it.
         members: String,
     },
-    /// A version was applied, and will not be in effect.
+    /// A version was accepted, but another one counts instead.
     #[error("not in effect: {0}")]
     Overtaken(String),
-    /// Nobody has given the group any version.
+    /// No operator has given the group a version.
     #[error(
         "there is no {what} of {group} at this supervisor; `annulus config apply` and `annulus file upload` make one"
     )]
     NoVersion {
-        /// Which.
+        /// Configuration, or the name of a file.
         what: String,
-        /// Of which group.
+        /// The group.
         group: String,
     },
     /// A package could not be read or installed.
     #[error(transparent)]
     Package(#[from] crate::package::Error),
-    /// A package's templates, configuration or hooks.
+    /// A package's templates, configuration or hooks are wrong.
     #[error(transparent)]
     Prepare(#[from] PrepareError),
     /// A key could not be made.
@@ -141,7 +141,7 @@ pub enum CliError {
     /// The supervisor does not start.
     #[error(transparent)]
     Start(#[from] crate::sup_run::StartError),
-    /// A file or socket of this command.
+    /// A file or socket of this command failed.
     #[error("{what}: {source}")]
     Io {
         /// What was being done.
@@ -149,22 +149,22 @@ pub enum CliError {
         /// What the system said.
         source: io::Error,
     },
-    /// The demonstration did not come about.
+    /// The demonstration failed.
     #[error("the demonstration failed: {0}")]
     Demo(String),
-    /// No runtime for asynchronous work.
+    /// The system gives no runtime for asynchronous work.
     #[error("the asynchronous runtime cannot start: {0}")]
     Runtime(io::Error),
 }
 
 impl CliError {
-    /// Makes an error of what was being done and what the system said.
+    /// For `map_err`: makes an error of the thing that was done and what the system said.
     pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();
         move |source| Self::Io { what, source }
     }
 
-    /// What the process ends with.
+    /// The exit code of the process.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -175,7 +175,7 @@ impl CliError {
             Self::Package(PackageError::NotInstalled { .. } | PackageError::Nowhere { .. }) => {
                 exit::NOT_LOADED
             }
-            // A hook's own code is passed on (as in Habitat).
+            // The code of the failed hook is passed on (as in Habitat).
             Self::Prepare(PrepareError::Hook { code, .. }) => *code,
             Self::Client(error) if error.is_not_found() => exit::NOT_LOADED,
             Self::NoLog { .. } => exit::NOT_LOADED,

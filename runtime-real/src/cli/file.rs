@@ -1,4 +1,4 @@
-//! `annulus file …`.
+//! `annulus file …`: gives files to service groups, through a supervisor. Keeps no copy.
 
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ pub(super) enum Command {
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = super::group::EXIT_CODES)]
 pub(super) struct Upload {
-    /// The service group, SERVICE.GROUP[@ORG]; nobody has to serve it yet
+    /// The service group, SERVICE.GROUP[@ORG]; no member has to serve it yet
     #[arg(value_name = "SERVICE.GROUP")]
     group: ServiceGroup,
     /// The version's number: from 1, and higher than that of this file's current version
@@ -49,7 +49,7 @@ fn upload(global: &Global, args: Upload) -> Outcome {
     let name: FileName = name.parse().map_err(|error| CliError::Usage(format!("{path}: {error}")))?;
     let mut content = Vec::new();
     let opened = std::fs::File::open(&file).map_err(CliError::io(path.clone()))?;
-    // One byte more than may be, so that too much is noticed.
+    // One byte beyond the limit is read, so that a file which is too long is noticed.
     let mut limited = opened.take(SERVICE_FILE_BYTES_MAX as u64 + 1);
     limited.read_to_end(&mut content).map_err(CliError::io(path.clone()))?;
     check_file(&content).map_err(|error| CliError::Usage(format!("{path}: {}", error.msg)))?;

@@ -1,4 +1,5 @@
-//! The command line: what there is to say, and who carries it out. One file per command.
+//! The command line: one file per command, which parses its arguments and carries it out. Commands ask a supervisor
+//! over the ctl gateway, or work on packages and keys below the root; only `sup run` and `start` become a supervisor.
 
 mod config;
 pub mod demo;
@@ -23,7 +24,7 @@ use clap::{Parser, Subcommand};
 use crate::host::root::{Root, SupDir};
 pub use error::CliError;
 
-/// What a command ends with: its exit code, or a message with one.
+/// The end of a command: its exit code, or an error with one.
 pub type Outcome = Result<u8, CliError>;
 
 /// A supervisor ring: one daemon per host keeps services running, and the daemons share what they know.
@@ -39,14 +40,14 @@ pub struct Args {
 const EXIT_CODES: &str = "Exit codes: 0 done · 1 failed · 2 not loaded, installed or known, or wrong usage · 3 no \
                           supervisor runs · 4 no root directory · 7 wrong or no ctl secret. Those of the daemon: `annulus sup run --help`.";
 
-/// Where things are.
+/// Options that every command has.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Global {
     /// Root directory of packages, services and supervisors [default: ANNULUS_ROOT, else /hab for the
     /// superuser and $XDG_DATA_HOME/annulus for others]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Where")]
     root: Option<PathBuf>,
-    /// Which of the supervisors of this root is meant
+    /// Name of the supervisor, where several run below this root
     #[arg(long, global = true, value_name = "NAME", default_value = "default", help_heading = "Where")]
     #[arg(value_parser = supervisor_name)]
     override_name: String,
@@ -56,7 +57,7 @@ impl Global {
     /// The root directory.
     ///
     /// # Errors
-    /// Nothing says where it is.
+    /// No option and no variable says where it is.
     pub fn root(&self) -> Result<Root, CliError> {
         Ok(Root::resolve(self.root.as_deref())?)
     }
@@ -116,7 +117,7 @@ enum Command {
 /// Carries out a command.
 ///
 /// # Errors
-/// What went wrong, with its exit code.
+/// Each error has a message and an exit code.
 pub fn run(args: Args) -> Outcome {
     let Args { global, command } = args;
     match command {

@@ -1,4 +1,4 @@
-//! `annulus origin …`: the keys that sign packages.
+//! `annulus origin …`: makes the keys that sign packages. Never overwrites a key.
 
 use clap::Subcommand;
 

@@ -1,14 +1,14 @@
-//! What commands print: whole lines to standard output, and tables.
+//! Prints for commands: whole lines to standard output, and tables. A reader that went away is no error.
 
 use std::io::Write as _;
 
-/// Prints a line. A reader that went away (`| head`) is no error.
+/// Prints a line.
 pub(crate) fn line(text: impl std::fmt::Display) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 
-/// Columns as wide as their widest cell, two spaces apart, nothing trailing.
+/// A table whose columns are as wide as their widest cell, two spaces apart, without trailing spaces.
 pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let mut widths: Vec<usize> = head.iter().map(|cell| cell.chars().count()).collect();
     for row in rows {

@@ -1,4 +1,5 @@
-//! `annulus responder`: the example service. It answers every HTTP request with one line.
+//! `annulus responder`: the example service, which answers every HTTP request with one line. Small enough for a
+//! demonstration, and no server for anything else.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -8,15 +9,15 @@ use std::time::Duration;
 
 use super::{CliError, Outcome, output};
 
-/// Largest head of a request that is read; the rest is not looked at.
+/// Largest head of a request that is read; the rest is ignored.
 const REQUEST_BYTES_MAX: usize = 8 * 1024;
-/// A client gets this long for each piece of its request, and again for reading the answer.
+/// A client gets this long for each piece of its request, and as long for reading the answer.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Pieces that a request may come in: whoever sends byte by byte must not stay for ever.
+/// Pieces that a request may come in: a client that sends byte by byte must not stay for ever.
 const READS_MAX: usize = 16;
 /// Clients at one time; more wait in the listener's queue.
 const CLIENTS_MAX: u64 = 64;
-/// After a failed accept, or while there are as many clients as there may be.
+/// Pause after a failed accept, or while as many clients are connected as may be.
 const ACCEPT_RETRY: Duration = Duration::from_millis(10);
 
 #[derive(Clone, Debug, clap::Args)]
@@ -24,7 +25,7 @@ pub(super) struct Args {
     /// Where to listen; port 0 takes any that is free
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// What it calls itself
+    /// The name that it gives in its answers
     #[arg(long, value_name = "NAME", default_value = "responder")]
     name: String,
     /// How long each answer takes, as if it were work
@@ -55,7 +56,7 @@ pub(super) fn run(args: &Args) -> Outcome {
                 thread::sleep(ACCEPT_RETRY);
                 continue;
             }
-            // The timeouts bound how long one client can hold its thread.
+            // The timeouts bound the time for which one client can hold its thread.
             match listener.accept() {
                 Ok((stream, _)) => {
                     counts.clients.fetch_add(1, Ordering::AcqRel);
@@ -65,7 +66,7 @@ pub(super) fn run(args: &Args) -> Outcome {
                         counts.clients.fetch_sub(1, Ordering::AcqRel);
                     });
                 }
-                // Out of descriptors, most likely; accepting again at once would spin.
+                // Most likely the process has no descriptors left; accepting again at once would spin.
                 Err(_) => thread::sleep(ACCEPT_RETRY),
             }
         }
@@ -102,7 +103,7 @@ fn answer(mut stream: TcpStream, args: &Args, counts: &Counts) -> io::Result<()>
     written
 }
 
-/// The path of a `GET`; none when the bytes are something else.
+/// Reads the path of a `GET`; none when the bytes are something else.
 fn request_path(stream: &mut TcpStream) -> io::Result<Option<String>> {
     let mut head = Vec::new();
     let mut buffer = [0; 1024];

@@ -1,4 +1,4 @@
-//! `annulus sim …`: hands over to the simulator's binary beside this one.
+//! `annulus sim …`: hands over to the simulator's binary beside this one. Knows none of its commands.
 
 use std::env;
 use std::ffi::OsString;
@@ -8,10 +8,10 @@ use std::process::Command;
 
 use super::{CliError, Outcome};
 
-/// Passed on as they are.
+/// The arguments, passed on unchanged.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
-    /// What `annulus-sim` is told; `annulus sim --help` lists its commands
+    /// Arguments of `annulus-sim`; `annulus sim --help` lists its commands
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
     args: Vec<OsString>,
 }
@@ -19,7 +19,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Outcome {
     let own = env::current_exe().unwrap_or_else(|_| PathBuf::from("annulus"));
     let program = own.with_file_name("annulus-sim");
-    // Only returns when the program could not be run.
+    // `exec` returns only when the program could not be run.
     let source = Command::new(&program).args(&args.args).exec();
     Err(CliError::Program {
         program,

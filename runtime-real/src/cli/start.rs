@@ -1,4 +1,5 @@
-//! `annulus start PKG|FILE`: a supervisor and a service at once.
+//! `annulus start PKG|FILE`: loads a service into the local supervisor, and becomes that supervisor where none runs
+//! yet. Never starts a second one.
 
 use super::svc::load;
 use super::svc::options::SpecOptions;
@@ -13,7 +14,7 @@ pub(super) struct Args {
     /// What to run: origin/name[/version[/release]], or a .hart file, which is installed first
     #[arg(value_name = "IDENT|FILE")]
     package: String,
-    /// Where a supervisor runs already: replace the options of a service that is loaded
+    /// If a supervisor runs already: replace the options of a service that is loaded there
     #[arg(short, long)]
     force: bool,
     #[command(flatten)]
@@ -26,7 +27,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Outcome {
     let (root, sup) = (global.root()?, global.sup()?);
     let ident = load::ident(global, &args.package)?;
     let holder = lock::held_by(&sup).map_err(CliError::io(sup.lock().display().to_string()))?;
-    // A supervisor's own launcher is who holds it.
+    // In a supervisor that its launcher started, that launcher holds the lock.
     let Some(pid) = holder.filter(|_| !launcher::is_parent()) else {
         let load = args.spec.load(&ident, true)?;
         return Ok(sup_run::run(&root, global.name(), &args.options, Some(load))?);

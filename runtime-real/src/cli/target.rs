@@ -1,4 +1,4 @@
-//! Which supervisor a command is for.
+//! Finds the supervisor that a command is for, and connects to it. Shows the secret to no other process.
 
 use std::{env, fs};
 
@@ -27,7 +27,7 @@ impl Remote {
         Self { remote_sup: Some(addr.to_owned()) }
     }
 
-    /// Whether an address says which, here or in the environment.
+    /// Whether an option or the environment names an address.
     pub(crate) fn is_named(&self) -> bool {
         self.remote_sup.is_some() || set("HAB_LISTEN_CTL").is_some()
     }
@@ -38,7 +38,7 @@ fn set(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Connects to the supervisor that is meant.
+/// Connects to the supervisor that the options name.
 pub(crate) async fn connect(global: &Global, remote: &Remote) -> Result<Client, CliError> {
     let sup = global.sup()?;
     let addr = match remote.remote_sup.clone().or_else(|| set("HAB_LISTEN_CTL")) {
@@ -56,8 +56,8 @@ pub(crate) async fn connect(global: &Global, remote: &Remote) -> Result<Client, 
     Ok(Client::connect(&addr, secret.reveal()).await?)
 }
 
-/// The address of the local supervisor, if it runs. One that a dead supervisor left may be somebody else's by now,
-/// who must not be shown the secret.
+/// The address of the local supervisor, if it runs. The address that a dead supervisor left may belong to another
+/// program by now, which must not see the secret.
 fn local(sup: &SupDir) -> Result<Option<String>, CliError> {
     if lock::held_by(sup).map_err(CliError::io(sup.lock().display().to_string()))?.is_none() {
         return Ok(None);

@@ -1,4 +1,5 @@
-//! `annulus config apply SERVICE.GROUP VERSION [FILE|-]`.
+//! `annulus config apply SERVICE.GROUP VERSION [FILE|-]`: gives a group another version of its configuration, through
+//! a supervisor. Keeps no copy, and never picks the version's number.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use crate::gateway::ctl::group_message::SvcSetCfg;
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = crate::cli::group::EXIT_CODES)]
 pub(in crate::cli) struct Args {
-    /// The service group, SERVICE.GROUP[@ORG]; nobody has to serve it yet
+    /// The service group, SERVICE.GROUP[@ORG]; no member has to serve it yet
     #[arg(value_name = "SERVICE.GROUP")]
     group: ServiceGroup,
     /// The version's number: from 1, and higher than the current one
@@ -49,7 +50,8 @@ pub(super) fn run(global: &Global, args: Args) -> Outcome {
     })
 }
 
-/// The configuration, and where it came from. One byte more than may be is read, so that too much is noticed.
+/// Reads the configuration and says where it came from. One byte beyond the limit is read, so that a text which is too
+/// long is noticed.
 fn read(file: &Path) -> Result<(Vec<u8>, String), CliError> {
     let limit = SERVICE_CONFIG_BYTES_MAX as u64 + 1;
     let mut cfg = Vec::new();

@@ -1,4 +1,5 @@
-//! `annulus config check PLAN_DIR`.
+//! `annulus config check PLAN_DIR`: renders a plan's templates in made-up rings and reports every error. Asks no
+//! supervisor and writes no file.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,5 @@
-//! `annulus config …`.
+//! `annulus config …`: the configuration of services and their groups. One file per command; none writes a
+//! configuration into the root, which supervisors do.
 
 mod apply;
 mod check;

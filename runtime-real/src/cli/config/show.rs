@@ -1,4 +1,5 @@
-//! `annulus config show SERVICE.GROUP [--layers]`.
+//! `annulus config show SERVICE.GROUP [--layers]`: shows the configuration that a loaded service's files were rendered
+//! with. Asks the supervisor, and never merges layers itself.
 
 use annulus_core::ServiceGroup;
 use serde_json::{Value, json};
@@ -42,7 +43,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Outcome {
     Ok(0)
 }
 
-/// TOML again, with each value's layer behind it.
+/// The configuration as TOML again, each value followed by its layer.
 fn with_layers(config: &EffectiveConfig) -> String {
     let mut lines: Vec<String> =
         config.layers.iter().map(|layer| format!("# {:<11} {}", layer.layer, layer.source)).collect();

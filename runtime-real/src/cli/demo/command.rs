@@ -1,4 +1,5 @@
-//! `annulus demo`.
+//! `annulus demo`: reads the options and starts the demonstration. What is shown stands in the modules beside this
+//! one.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use crate::cli::{CliError, Outcome, block_on, demo};
 pub(in crate::cli) struct Args {
     #[command(subcommand)]
     what: Option<What>,
-    /// End after this time, e.g. 20s or 2m [default: until Ctrl-C]
+    /// End after this time, e.g. 20s or 2m [default: at Ctrl-C]
     #[arg(long = "for", value_name = "TIME", value_parser = duration)]
     time: Option<Duration>,
     /// Leave the files behind
@@ -37,7 +38,7 @@ pub(in crate::cli) fn run(args: Args) -> Outcome {
     })
 }
 
-/// Seconds, or a number with `ms`, `s` or `m`.
+/// Reads a time: seconds, or a number with `ms`, `s` or `m`.
 fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);

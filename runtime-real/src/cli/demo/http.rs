@@ -1,4 +1,5 @@
-//! Just enough of an HTTP client for the demonstration's own supervisors.
+//! A small HTTP client for the demonstration's own supervisors. It sends `GET` requests, and knows neither TLS nor
+//! redirects.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use tokio::time::timeout;
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// An answer whose body is still to come, and the task that moves its bytes.
+/// An answer whose body is read piece by piece, and the task that moves its bytes.
 pub(super) struct Streaming {
     pub(super) response: Response<Incoming>,
     connection: JoinHandle<()>,
@@ -26,7 +27,7 @@ impl Drop for Streaming {
     }
 }
 
-/// Sends a `GET` and waits for the head of the answer.
+/// Sends a `GET` and returns as soon as the head of the answer has come.
 pub(super) async fn open(
     addr: SocketAddr,
     path: &str,
@@ -37,7 +38,7 @@ pub(super) async fn open(
         let (mut sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(|e| e.to_string())?;
         let connection = tokio::spawn(async move {
-            // The answer's body tells of a broken connection.
+            // A broken connection shows as the end of the answer's body.
             let _ = connection.await;
         });
         let mut request = Request::get(path).header("host", addr.to_string());

@@ -1,5 +1,5 @@
-//! `annulus demo`: a ring of three supervisors on loopback, each a process of its own with a root directory
-//! of its own, that runs an example service. Nothing of it is left behind.
+//! `annulus demo`: shows a ring of three supervisors on loopback, each a process of its own with a root directory of
+//! its own, that runs an example service. Leaves no process behind, and no file unless `--keep` asks for them.
 
 pub(super) mod command;
 mod http;
@@ -32,44 +32,44 @@ use supervisor::{Addrs, End, Supervisor};
 use watch::Seen;
 
 const NAMES: [&str; 3] = ["alpha", "beta", "gamma"];
-/// Each step of the way up must be done within this.
+/// Longest time for each step on the way up.
 const STEP_TIMEOUT: Duration = Duration::from_secs(30);
-/// Supervisors get this long to end in order, then they are killed.
+/// Supervisors get this long to end in order; then the demonstration kills them.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
-/// Between two looks at something that is not ready yet.
+/// Pause between two looks at a supervisor that is not ready yet.
 const POLL_PERIOD: Duration = Duration::from_millis(25);
-/// Events that happened before the story begins are collected for this long, to be told in order.
+/// Events from before the story begins are collected for this long, so that they are told in order.
 const REPLAY_TIME: Duration = Duration::from_millis(300);
-/// A ring that nothing happens in says so this often.
+/// After this long without an event the demonstration says that the ring is quiet.
 const QUIET_PERIOD: Duration = Duration::from_secs(10);
 
 pub use redis::missing_programs;
 
-/// What is shown.
+/// The demonstrations that there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum What {
-    /// A ring that one can play with.
+    /// A ring for the user to play with.
     #[default]
     Ring,
-    /// A group of Redis servers whose leader is lost and comes back.
+    /// A group of Redis servers that loses its leader and gets it back.
     Redis,
 }
 
-/// How the demonstration goes.
+/// Options of a demonstration.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
-    /// What is shown.
+    /// Which demonstration is shown.
     pub what: What,
-    /// It ends after this; otherwise when it is interrupted.
+    /// How long it runs; none runs until an interrupt.
     pub time: Option<Duration>,
-    /// Whether its files stay.
+    /// Whether its files are kept.
     pub keep: bool,
 }
 
 /// Shows a ring and removes it again. The exit code is 1 when a supervisor died, else 0.
 ///
 /// # Errors
-/// The ring did not come about; nothing is left of it.
+/// The ring could not be started; no process is left of it.
 pub async fn run(options: Options) -> Result<u8, String> {
     let mut stop = Stop::new()?;
     let dir = tempfile::Builder::new().prefix("annulus-demo-").tempdir();
@@ -89,7 +89,7 @@ pub async fn run(options: Options) -> Result<u8, String> {
         () = stop.requested() => Ok(()),
     };
     let in_order = demo.stop(&mut stop).await;
-    // `close` would remove it in any case.
+    // Without this `close` would remove the directory.
     let kept = if options.keep {
         Some(dir.keep())
     } else if let Err(error) = dir.close() {
@@ -102,7 +102,7 @@ pub async fn run(options: Options) -> Result<u8, String> {
     Ok(u8::from(demo.died || !in_order))
 }
 
-/// What an interrupt or a polite signal asks for.
+/// The signals that ask the demonstration to end.
 struct Stop {
     interrupt: Signal,
     terminate: Signal,
@@ -163,7 +163,7 @@ impl Demo {
         self.tell(time).await
     }
 
-    /// From nothing to a ring of three with the package installed on each.
+    /// Starts three supervisors with the package installed on each, and waits until they form a ring.
     async fn start_all(&mut self, addrs: &[Addrs], plan: &Plan) -> Result<(), String> {
         let step = self.story.step("building and installing the example package");
         let roots = self.install(addrs, plan)?;
@@ -183,7 +183,7 @@ impl Demo {
         Ok(())
     }
 
-    /// Builds the package once and installs it below each root, as one would on three hosts.
+    /// Builds the package once and installs it below each root, as an operator would on three hosts.
     fn install(&self, addrs: &[Addrs], plan: &Plan) -> Result<Vec<Root>, String> {
         let text = |e: &dyn std::fmt::Display| e.to_string();
         let plan_dir = self.dir.join("plan");
@@ -207,7 +207,7 @@ impl Demo {
 
     fn configure(&self, root: &Root, service: &ServiceName, name: &str, addrs: &Addrs) -> Result<(), String> {
         let mut config = toml::Table::new();
-        // What one of the plans does not know, it does not use.
+        // A plan ignores the settings that it does not know.
         config.insert("program".to_owned(), self.program.display().to_string().into());
         config.insert("address".to_owned(), addrs.service.ip().to_string().into());
         config.insert("name".to_owned(), name.into());
@@ -218,7 +218,7 @@ impl Demo {
         written.map_err(|e| format!("{}: {e}", path.display()))
     }
 
-    /// Repeats `ready` until it holds. Ends early when a supervisor does.
+    /// Repeats `ready` until it holds. Fails early when a supervisor ends.
     async fn until(&mut self, goal: &str, ready: impl AsyncFn(&mut Self) -> bool) -> Result<(), String> {
         let waiting = async {
             while !ready(self).await {
@@ -266,7 +266,7 @@ impl Demo {
         true
     }
 
-    /// Tells what happens until the time is over or nobody is left.
+    /// Tells what happens until the time is over or every supervisor has ended.
     async fn tell(&mut self, time: Option<Duration>) -> Result<(), String> {
         let (sender, mut events) = mpsc::channel(256);
         let mut followers = JoinSet::new();
@@ -300,7 +300,7 @@ impl Demo {
         }
     }
 
-    /// What has happened so far, in the order in which it did.
+    /// Tells the events so far in the order in which they happened.
     async fn replay(&mut self, events: &mut mpsc::Receiver<Seen>) {
         let mut past = Vec::new();
         let collecting = async {
@@ -308,7 +308,7 @@ impl Demo {
                 past.push(seen);
             }
         };
-        // Live events that come meanwhile are told with the others.
+        // Live events of this time are sorted in with the others.
         let _ = timeout(REPLAY_TIME, collecting).await;
         past.sort_by_key(Seen::at_unix_ms);
         for seen in &past {
@@ -373,7 +373,7 @@ async fn wait_all(supervisors: &mut [Supervisor], stop: &mut Stop) -> bool {
     ended.is_ok()
 }
 
-/// Runs both until the first is done.
+/// Runs both futures until the first is done.
 async fn either(first: impl Future<Output = ()>, other: impl Future<Output = ()>) {
     tokio::select! {
         () = first => {}

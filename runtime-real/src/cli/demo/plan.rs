@@ -1,17 +1,18 @@
-//! The example plans, carried in the binary, so that the demonstrations need nothing else.
+//! The example plans: folders below `scenarios/plans` that the build puts into the binary, so that a demonstration
+//! needs no other file.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-/// A plan and what `svc load` is told of it.
+/// A plan, and the options that `svc load` gets for it.
 pub(super) struct Plan {
     /// Origin and name of the package.
     pub(super) ident: &'static str,
     /// Path, text and mode of each file.
     files: &'static [(&'static str, &'static str, u32)],
-    /// The folder of the sources that it is a copy of.
+    /// The folder below `scenarios/plans` that it was made from.
     #[cfg(test)]
     folder: &'static str,
 }
@@ -27,13 +28,13 @@ macro_rules! plan {
     };
 }
 
-/// The one that answers HTTP requests.
+/// The plan that answers HTTP requests.
 pub(super) static RESPONDER: Plan = plan!("responder":
     "plan.toml" 0o644, "default.toml" 0o644, "config/about.txt" 0o644, "hooks/drain" 0o755,
     "hooks/health-check" 0o755, "hooks/post-stop" 0o755, "hooks/run" 0o755,
 );
 
-/// The one whose group has a leader.
+/// The plan whose group has a leader.
 pub(super) static REDIS: Plan = plan!("redis":
     "plan.toml" 0o644, "default.toml" 0o644, "config/redis.conf" 0o644, "hooks/health-check" 0o755,
     "hooks/reconfigure" 0o755, "hooks/run" 0o755, "hooks/suitability" 0o755,

@@ -1,4 +1,5 @@
-//! `annulus demo redis`: a group with a leader, whose leader dies with everything that it has, and comes back.
+//! `annulus demo redis`: a group whose leader is killed with its supervisor and comes back as a follower. Needs
+//! `redis-server` and `redis-cli`, and installs neither.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,13 +10,13 @@ use serde_json::Value;
 use super::supervisor::{self, Supervisor};
 use super::{Demo, NAMES, http, plan, resp};
 
-/// The group that is elected in.
+/// The group that elects a leader.
 const GROUP: &str = "redis.default";
-/// What is written before the leader dies, and after.
+/// The keys and values that are written before the leader dies, and after.
 const FIRST: (&str, &str) = ("greeting", "written to the first leader");
 const SECOND: (&str, &str) = ("answer", "written to the second leader");
 
-/// Which programs the plan needs that are not on the path; empty when all are there.
+/// The programs that the plan needs and that are not on the path; empty when all are there.
 pub fn missing_programs() -> Vec<&'static str> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let dirs: Vec<PathBuf> = std::env::split_paths(&path).collect();
@@ -24,7 +25,7 @@ pub fn missing_programs() -> Vec<&'static str> {
 }
 
 impl Demo {
-    /// Tells the whole story, once.
+    /// Tells the whole story once.
     pub(super) async fn perform_redis(&mut self) -> Result<(), String> {
         let missing = missing_programs();
         if !missing.is_empty() {
@@ -43,7 +44,7 @@ impl Demo {
         self.bring_back(leader, next).await
     }
 
-    /// Loads the service everywhere; returns who leads.
+    /// Loads the service on every supervisor; returns which of them leads.
     async fn elect(&mut self) -> Result<usize, String> {
         let step = self.story.step("loading redis with --topology leader on each: one leads");
         for supervisor in &self.supervisors {
@@ -61,7 +62,7 @@ impl Demo {
         Ok(leader)
     }
 
-    /// The leader, if all agree on it and every redis has the part that follows from that.
+    /// The leader, if all supervisors agree on it and every Redis server has the matching role.
     async fn settled(&self) -> Option<usize> {
         let leader = self.leader().await?;
         self.roles_are(leader).await.then_some(leader)
@@ -80,7 +81,7 @@ impl Demo {
         Ok(())
     }
 
-    /// Kills the leader's supervisor and service; returns who leads then.
+    /// Kills the leader's supervisor and service; returns which supervisor leads then.
     async fn lose(&mut self, leader: usize) -> Result<usize, String> {
         let name = self.supervisors[leader].name;
         self.story
@@ -111,7 +112,7 @@ impl Demo {
         Ok(next)
     }
 
-    /// Starts the old leader again, which has to follow.
+    /// Starts the old leader again, which has to follow the new one.
     async fn bring_back(&mut self, old: usize, leader: usize) -> Result<(), String> {
         let step = self.story.step("starting the old leader's supervisor again");
         let peers: Vec<SocketAddr> = self
@@ -159,7 +160,7 @@ impl Demo {
         agreed
     }
 
-    /// Whether the leader's redis takes writes and the others' copy from it.
+    /// Whether the leader's Redis server takes writes and the other servers copy from it.
     async fn roles_are(&self, leader: usize) -> bool {
         for (index, supervisor) in self.supervisors.iter().enumerate() {
             let said = resp::command(supervisor.addrs.service, &["INFO", "replication"]).await;

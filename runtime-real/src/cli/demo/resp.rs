@@ -1,4 +1,5 @@
-//! Just enough of Redis's protocol to ask one thing at a time.
+//! A small client of Redis's protocol: one connection, one command, one answer. Reads no more of an answer than a
+//! fixed limit.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,10 +12,10 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 
-/// Sends a command and returns the answer; nothing is the empty text.
+/// Sends a command and returns the answer; a null answer is the empty text.
 ///
 /// # Errors
-/// Nobody answers, or with an error.
+/// No server answers, or it answers with an error.
 pub(super) async fn command(addr: SocketAddr, words: &[&str]) -> Result<String, String> {
     let asking = async {
         let mut stream = TcpStream::connect(addr).await.map_err(|e| e.to_string())?;

@@ -1,4 +1,4 @@
-//! What the demonstration prints.
+//! Prints the demonstration: steps, remarks and events with their times. Asks no supervisor.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -13,19 +13,19 @@ use super::watch::{self, Seen};
 use crate::cli::output;
 use crate::host::clock::{self, Clock};
 
-/// Keeps the time and the count of what is told.
+/// Prints the story, and keeps its time and the count of its lines.
 pub(super) struct Story {
     clock: Clock,
     started_unix_ms: u64,
     told: u64,
     last_line: Instant,
-    /// Rumors come again with every change of what they tell; once is enough for a story.
+    /// Rumors that were told. Each comes again with every change of its content; once is enough for a story.
     rumors: BTreeSet<(usize, String)>,
-    /// A step has been announced and not ended.
+    /// Whether a step was announced and has not ended.
     open_step: bool,
 }
 
-/// A step that is under way.
+/// A step that has begun.
 pub(super) struct Step(Instant);
 
 impl Story {
@@ -53,13 +53,13 @@ impl Story {
         );
     }
 
-    /// Something worth knowing between two steps.
+    /// Prints something worth knowing between two steps.
     pub(super) fn remark(&mut self, text: &str) {
         self.told += 1;
         output::line(format_args!("  · {text}"));
     }
 
-    /// Announces a step before it is done, so that nobody wonders.
+    /// Announces a step before it is done, so that the user sees what the demonstration waits for.
     pub(super) fn step(&mut self, what: &str) -> Step {
         if std::mem::replace(&mut self.open_step, true) {
             output::line("not done");
@@ -125,7 +125,7 @@ impl Story {
         }
     }
 
-    /// Something that no supervisor says.
+    /// Prints a line of the demonstration's own among those of the supervisors.
     pub(super) fn line(&mut self, who: &str, text: &str) {
         let at_ms = clock::wall().as_millis().saturating_sub(self.started_unix_ms);
         self.print(at_ms, who, text);
@@ -160,7 +160,7 @@ impl Story {
     }
 }
 
-/// How to call this program from the directory where the user is.
+/// How the user calls this program from the current directory.
 fn program_text(program: &Path) -> String {
     let on_path = std::env::var_os("PATH").is_some_and(|path| {
         std::env::split_paths(&path).any(|dir| program.parent() == Some(&dir) && program.ends_with("annulus"))
@@ -171,7 +171,7 @@ fn program_text(program: &Path) -> String {
     let here = std::env::current_dir().ok();
     let short = here.and_then(|here| program.strip_prefix(here).ok().map(Path::to_owned));
     let text = match &short {
-        // A bare name would be looked up on the PATH.
+        // The shell would look up a bare name on the PATH.
         Some(short) if short.components().count() == 1 => format!("./{}", short.display()),
         Some(short) => short.display().to_string(),
         None => program.display().to_string(),

@@ -1,4 +1,5 @@
-//! One supervisor of the demonstration: a child process with a root directory of its own.
+//! One supervisor of the demonstration: a child process with a root directory of its own. Never touches a supervisor
+//! that the demonstration did not start.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
@@ -22,7 +23,7 @@ use crate::supervisor::effect::process::die_with_parent;
 /// Lines of a supervisor's log that are shown when it fails.
 const LOG_LINES: usize = 12;
 
-/// Addresses on loopback that nobody uses.
+/// Free addresses on loopback.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Addrs {
     pub(super) gossip: SocketAddr,
@@ -31,7 +32,7 @@ pub(super) struct Addrs {
     pub(super) service: SocketAddr,
 }
 
-/// Finds free addresses for `count` supervisors. All are held until the last is found, so that they differ.
+/// Finds free addresses for `count` supervisors. All are held until the last one is found, so that they differ.
 pub(super) fn free_addrs(count: usize) -> std::io::Result<Vec<Addrs>> {
     let mut held: Vec<(TcpListener, Option<UdpSocket>)> = Vec::new();
     let mut free = |with_udp: bool| loop {
@@ -42,7 +43,7 @@ pub(super) fn free_addrs(count: usize) -> std::io::Result<Vec<Addrs>> {
                 held.push((tcp, udp));
                 return Ok(addr);
             }
-            // Another program has this port for UDP; the listener stays held, so the next try gets another one.
+            // Another program has this port for UDP. The listener stays held, so that the next try gets another port.
             Err(error) if held.len() < 64 => {
                 tracing::debug!(%addr, %error, "port taken");
                 held.push((tcp, None));
@@ -63,14 +64,14 @@ pub(super) struct Supervisor {
     pub(super) name: &'static str,
     pub(super) root: Root,
     pub(super) addrs: Addrs,
-    /// Known once it has answered.
+    /// Its member id, known once it has answered.
     pub(super) member: String,
     child: Option<Child>,
     log: PathBuf,
 }
 
 impl Supervisor {
-    /// Starts one; its root holds the package and the service's configuration already.
+    /// Starts a supervisor; its root holds the package and the service's configuration already.
     pub(super) fn start(
         name: &'static str,
         root: Root,
@@ -89,15 +90,15 @@ impl Supervisor {
         for peer in peers {
             command.args(["--peer", &peer.to_string()]);
         }
-        // Settings of the user's real supervisor must not reach this one.
+        // The settings of the user's own supervisor must not reach this one.
         for (variable, _) in std::env::vars_os() {
             let name = variable.to_string_lossy();
             if name.starts_with("HAB_") || name.starts_with("ANNULUS_") {
                 command.env_remove(variable);
             }
         }
-        // A group of its own, so that Ctrl-C reaches the demonstration alone, which then ends it in order.
-        // Should that be killed, the system tells this one to leave.
+        // A process group of its own, so that Ctrl-C reaches only the demonstration, which then ends it in order. If
+        // the demonstration is killed, the system tells this process to leave.
         command.process_group(0).kill_on_drop(true);
         die_with_parent(&mut command, Signal::SIGTERM);
         command.stdin(Stdio::null()).stdout(file).stderr(errors);
@@ -109,35 +110,35 @@ impl Supervisor {
         self.child.is_some()
     }
 
-    /// Its pid, while it runs.
+    /// Its pid while it runs.
     pub(super) fn pid(&self) -> Option<u32> {
         self.child.as_ref().and_then(Child::id)
     }
 
-    /// How it ended, once, if it has.
+    /// How it ended, if it has; told once.
     pub(super) fn take_end(&mut self) -> Option<End> {
         let status = self.child.as_mut()?.try_wait().ok()??;
         self.child = None;
         Some(End::of(status))
     }
 
-    /// Waits for it to end.
+    /// Waits until it has ended.
     pub(super) async fn wait(&mut self) {
         if let Some(child) = self.child.as_mut() {
-            // Failing means that nothing is left to wait for.
+            // An error means that there is no process left to wait for.
             let _ = child.wait().await;
             self.child = None;
         }
     }
 
-    /// Tells it to end; again, to hurry.
+    /// Asks it to end; asked again, it hurries.
     pub(super) fn term(&self) {
         if let Some(pid) = self.pid() {
             term(pid);
         }
     }
 
-    /// Ends it at once.
+    /// Kills it.
     pub(super) fn kill(&mut self) {
         if let Some(child) = self.child.as_mut() {
             let _ = child.start_kill();
@@ -151,12 +152,12 @@ impl Supervisor {
         lines[lines.len().saturating_sub(LOG_LINES)..].iter().map(|line| format!("    {line}\n")).collect()
     }
 
-    /// Ends everything of this supervisor at once, with its launcher and this service, as a power failure would.
+    /// Kills this supervisor at once, with its launcher and this service, as a power failure would.
     pub(super) async fn kill_all(&mut self, service: &str) {
         let read = |path: PathBuf| fs::read_to_string(path).ok()?.trim().parse::<u32>().ok();
         let supervisor = read(self.root.sup("default").pid_file());
         let service = read(self.root.path().join("svc").join(service).join("PID"));
-        // The launcher first, which would start the others again.
+        // The launcher first, because it would start the others again.
         for pid in self.pid().into_iter().chain(supervisor).chain(service) {
             if let Ok(pid) = i32::try_from(pid) {
                 let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
@@ -165,7 +166,7 @@ impl Supervisor {
         self.wait().await;
     }
 
-    /// Loads a service.
+    /// Loads a service on it.
     pub(super) async fn load(&self, ident: &str, topology: Topology) -> Result<(), String> {
         let path = self.root.sup("default").ctl_secret();
         let secret = Secret::load(&path).map_err(|e| e.to_string())?;
@@ -178,10 +179,10 @@ impl Supervisor {
     }
 }
 
-/// Sends the polite signal to a supervisor that has not been waited for.
+/// Asks a supervisor that has not been waited for to end.
 pub(super) fn term(pid: u32) {
     if let Ok(pid) = i32::try_from(pid) {
-        // It may just have ended.
+        // It may have ended a moment ago.
         let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
     }
 }
@@ -189,11 +190,11 @@ pub(super) fn term(pid: u32) {
 /// How a supervisor ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// In order.
+    /// It left the ring in order.
     Left,
-    /// Because an operator banned it.
+    /// An operator banned it.
     Banned,
-    /// Otherwise.
+    /// It ended in another way.
     Died(ExitStatus),
 }
 

@@ -1,4 +1,4 @@
-//! Follows the events of every supervisor and tells them in sentences.
+//! Follows the events of every supervisor and puts them into sentences. Prints nothing itself.
 
 use std::net::SocketAddr;
 
@@ -11,10 +11,10 @@ use super::http;
 /// Longest event that is read, in bytes.
 const EVENT_BYTES_MAX: usize = 64 * 1024;
 
-/// An event of one supervisor.
+/// An event as one supervisor reports it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Seen {
-    /// Its place in the demonstration's list.
+    /// The supervisor's place in the demonstration's list.
     pub(super) by: usize,
     pub(super) event: Value,
 }
@@ -25,9 +25,9 @@ impl Seen {
     }
 }
 
-/// Hands on every event of one supervisor, from the oldest that it keeps, until it goes away.
+/// Passes on every event of one supervisor, from the oldest that it keeps, until its gateway closes.
 pub(super) async fn follow(by: usize, addr: SocketAddr, events: mpsc::Sender<Seen>) {
-    // An id of no run: everything that is kept comes first.
+    // An id of no run makes the gateway begin with the oldest event that it keeps.
     let Ok(mut answer) = http::open(addr, "/events", &[("last-event-id", "0.0")]).await else { return };
     let mut pending = Vec::new();
     while let Some(Ok(frame)) = answer.response.body_mut().frame().await {
@@ -57,7 +57,7 @@ fn parse(block: &str) -> Option<Value> {
     serde_json::from_str(&data.join("\n")).ok()
 }
 
-/// The event as a sentence with names instead of ids; none for what would only be noise to a newcomer.
+/// The event as a sentence with names instead of ids; none for events that would only distract a newcomer.
 pub(super) fn sentence(seen: &Seen, names: &[(&str, &str)]) -> Option<String> {
     let shown = match seen.event["kind"].as_str()? {
         "started"
@@ -72,9 +72,9 @@ pub(super) fn sentence(seen: &Seen, names: &[(&str, &str)]) -> Option<String> {
         | "limit_reached"
         | "decode_failed"
         | "gap" => true,
-        // What lies between wanted and done takes milliseconds.
+        // The states between wanted and done last milliseconds.
         "service_changed" => !matches!(seen.event["to"].as_str(), Some("loaded" | "starting")),
-        // A higher incarnation alone changes nothing that can be seen.
+        // A higher incarnation alone changes nothing that a user could see.
         "member_changed" => seen.event["from"] != seen.event["to"],
         "rumor_accepted" => seen.event["rumor"] == "service" && !seen.event["from"].is_null(),
         _ => false,

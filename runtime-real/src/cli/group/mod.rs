@@ -1,4 +1,5 @@
-//! What the commands about a service group have in common: through which supervisor, and when they are done.
+//! What the commands about a service group share: which supervisor they ask, how they send a version, and how they
+//! wait until it is in effect. Holds no command itself.
 
 mod wait;
 
@@ -15,7 +16,7 @@ pub(crate) const EXIT_CODES: &str = "Exit codes: 0 done · 1 failed · 2 wrong u
      runs · 7 wrong or no ctl secret · 8 the version is not higher than the current one · 9 (--wait) not every alive \
      member has applied it in time";
 
-/// Through which member the ring is told.
+/// The member through which a version reaches the ring.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Through {
     #[command(flatten)]
@@ -45,7 +46,7 @@ fn host_of(addr: &str) -> &str {
     }
 }
 
-/// Gives a version to a supervisor; answered once it is on that one's disk.
+/// Gives a version to a supervisor; the answer comes once the version is on that supervisor's disk.
 pub(crate) async fn send(
     global: &Global,
     through: &Through,
@@ -61,7 +62,7 @@ pub(crate) async fn send(
     }
 }
 
-/// What a supervisor knows of a group's configuration, or of one of its files.
+/// Asks a supervisor what it knows of a group's configuration, or of one of the group's files.
 pub(crate) async fn query(
     global: &Global,
     through: &Through,

@@ -1,4 +1,5 @@
-//! `--wait`: until every alive member of the group has applied a version.
+//! `--wait`: waits until every alive member of the group has applied a version. Only asks, again and again, and
+//! changes nothing.
 
 use std::time::Duration;
 
@@ -9,13 +10,13 @@ use crate::cli::{CliError, Global, Outcome, output};
 use crate::gateway::ctl::group_message::{GroupMember, GroupStatus};
 use crate::host::clock::Clock;
 
-/// First wait between two looks; each further one is half as long again.
+/// First pause between two looks; each further pause is half as long again.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 const LOOK_AGAIN_MAX: Duration = Duration::from_millis(500);
 
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct Wait {
-    /// Return once every alive member of the group has applied it, or say who has not
+    /// Return once every alive member of the group has applied it, or name the members that have not
     #[arg(long)]
     wait: bool,
     /// Longest wait
@@ -23,20 +24,20 @@ pub(crate) struct Wait {
     timeout: u64,
 }
 
-/// What a look at the group says.
+/// The result of one look at the group.
 enum Look {
-    /// Every alive member has it.
-    Everybody(usize),
-    /// Nobody serves the group.
-    Nobody,
-    /// These alive members have not.
+    /// Every alive member has applied it; how many those are.
+    Applied(usize),
+    /// No alive member serves the group.
+    Unserved,
+    /// These alive members have not applied it.
     Missing(Vec<String>),
-    /// Another version has taken its place.
+    /// Another version has taken its place, for this reason.
     Overtaken(String),
 }
 
 impl Wait {
-    /// Waits when that was asked for.
+    /// Waits if the user asked for it.
     pub(crate) async fn until_applied(
         self,
         global: &Global,
@@ -56,16 +57,16 @@ impl Wait {
             let status = query(global, through, group, file).await?;
             let waited = clock.now().saturating_since(start);
             match look(&status, version) {
-                Look::Everybody(count) => {
+                Look::Applied(count) => {
                     output::line(format_args!(
                         "✓ In effect on all {count} alive members of {group} after {:.1} s",
                         waited.as_secs_f64()
                     ));
                     return Ok(0);
                 }
-                Look::Nobody => {
+                Look::Unserved => {
                     output::line(format_args!(
-                        "✓ No alive member serves {group}; whoever comes to serve it starts with it"
+                        "✓ No alive member serves {group}; a member that comes to serve it starts with it"
                     ));
                     return Ok(0);
                 }
@@ -98,8 +99,8 @@ fn look(status: &GroupStatus, version: u64) -> Look {
         .map(|member| format!("{} ({})", member.member_id, member.hostname))
         .collect();
     match (alive.len(), missing.is_empty()) {
-        (0, _) => Look::Nobody,
-        (count, true) => Look::Everybody(count),
+        (0, _) => Look::Unserved,
+        (count, true) => Look::Applied(count),
         (_, false) => Look::Missing(missing),
     }
 }
@@ -121,10 +122,10 @@ mod tests {
     #[test]
     fn only_the_living_are_waited_for() {
         let all = status(vec![member("a", true, true), member("b", false, false)]);
-        assert!(matches!(look(&all, 3), Look::Everybody(1)));
+        assert!(matches!(look(&all, 3), Look::Applied(1)));
         let some = status(vec![member("a", true, true), member("b", true, false)]);
         assert!(matches!(look(&some, 3), Look::Missing(who) if who.len() == 1 && who[0].starts_with('b')));
-        assert!(matches!(look(&status(vec![]), 3), Look::Nobody));
+        assert!(matches!(look(&status(vec![]), 3), Look::Unserved));
         assert!(matches!(look(&some, 2), Look::Overtaken(why) if why.contains("version 3")));
         let lost = GroupStatus { losers: vec!["me".into()], ..some };
         assert!(matches!(look(&lost, 3), Look::Overtaken(why) if why.contains("won")));

@@ -1,4 +1,5 @@
-//! `annulus svc log` and `annulus sup log`: what a service or a supervisor wrote.
+//! `annulus svc log` and `annulus sup log`: show what a service or a supervisor wrote. They read the files and need no
+//! running supervisor.
 
 pub(super) mod read;
 
@@ -13,12 +14,12 @@ use super::{CliError, Outcome};
 use crate::cli::log::read::{Follower, Kind, Line, Since, since};
 use crate::host::clock;
 
-/// Between two looks at a log that is followed.
+/// Pause between two looks at a log that is followed.
 const LOOK: Duration = Duration::from_millis(100);
-/// Whoever follows a log without saying from where sees so many lines of the past.
+/// A command that follows a log without `--lines` or `--since` begins with so many lines of the past.
 const FOLLOWED_LINES: usize = 10;
 
-/// Which lines, and how.
+/// Which lines are shown, and in which form.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Lines {
     /// Go on with lines as they are written, until interrupted
@@ -42,7 +43,7 @@ fn time(text: &str) -> Result<Since, String> {
 /// Shows the log at `path`.
 pub(super) fn show(path: &Path, kind: Kind, args: &Lines) -> Outcome {
     match write(path, kind, args, &mut io::BufWriter::new(io::stdout().lock())) {
-        // Whoever reads us has enough, as `head` does.
+        // The reader of our output has enough, as `head` does.
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(0),
         written => written.map(|()| 0).map_err(CliError::io(path.display().to_string())),
     }
@@ -67,7 +68,7 @@ fn write(path: &Path, kind: Kind, args: &Lines, out: &mut impl io::Write) -> io:
     Ok(())
 }
 
-/// Waits; false as soon as nobody reads what we print any more.
+/// Waits; false as soon as the reader of our output is gone.
 fn is_read_for(time: Duration) -> bool {
     let out = io::stdout();
     let mut end = [PollFd::new(out.as_fd(), PollFlags::empty())];

@@ -1,4 +1,4 @@
-//! `annulus pkg binds IDENT`.
+//! `annulus pkg binds IDENT`: lists the binds of an installed package. Asks no supervisor.
 
 use annulus_core::PackageIdent;
 

@@ -1,4 +1,4 @@
-//! `annulus pkg build PLAN_DIR`.
+//! `annulus pkg build PLAN_DIR`: makes a package of a plan and says how to install it. Does not install it.
 
 use std::path::PathBuf;
 
@@ -34,10 +34,10 @@ pub(super) fn run(root: &Root, args: &Args) -> Result<u8, Error> {
     Ok(0)
 }
 
-/// What an operator has to know about a key that was just made.
+/// Tells the operator about a key that was just made.
 pub(in crate::cli) fn new_key_line(keys: &KeyCache, id: &KeyId) -> String {
     format!(
-        "origin {} has a new signing key, {id}, in {}: keep {} secret and safe, give {} to whoever installs its packages\n",
+        "origin {} has a new signing key, {id}, in {}: keep {} secret and safe, give {} to every host that installs its packages\n",
         id.name(),
         keys.dir().display(),
         id.file_name(KeyKind::SigSecret),

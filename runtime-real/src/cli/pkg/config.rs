@@ -1,4 +1,4 @@
-//! `annulus pkg config IDENT`.
+//! `annulus pkg config IDENT`: prints the default configuration of an installed package, without the layers above it.
 
 use std::fs;
 

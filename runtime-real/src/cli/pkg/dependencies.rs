@@ -1,4 +1,4 @@
-//! `annulus pkg dependencies IDENT`.
+//! `annulus pkg dependencies IDENT`: lists what an installed package needs, or which packages need it. Only reads.
 
 use annulus_core::PackageIdent;
 
@@ -11,10 +11,10 @@ pub(in crate::cli) struct Args {
     /// origin/name[/version[/release]]
     #[arg(value_name = "IDENT", value_parser = ident)]
     ident: PackageIdent,
-    /// Also what is needed through others
+    /// Also the packages that are needed through others
     #[arg(short, long)]
     transitive: bool,
-    /// The other way: which installed packages need this one
+    /// Instead list the installed packages that need this one
     #[arg(short, long)]
     reverse: bool,
 }

@@ -1,4 +1,4 @@
-//! `annulus pkg env IDENT`.
+//! `annulus pkg env IDENT`: prints the variables of an installed package for a shell to evaluate. Sets none itself.
 
 use annulus_core::PackageIdent;
 
@@ -23,7 +23,8 @@ pub(super) fn run(root: &Root, args: &Args) -> Outcome {
     Ok(0)
 }
 
-/// A line that sets a variable in a shell, whatever stands in the value. What `PATH` was stays behind what it gets.
+/// A line that sets a variable in a shell, quoted so that the shell takes the value as it is. The old value of `PATH`
+/// stays behind the new one.
 fn export(name: &str, value: &str) -> String {
     let quoted = value.replace('\'', r"'\''");
     let rest = if name == "PATH" { "\"${PATH:+:$PATH}\"" } else { "" };

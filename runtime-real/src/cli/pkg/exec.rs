@@ -1,4 +1,5 @@
-//! `annulus pkg exec IDENT CMD ARGS…`.
+//! `annulus pkg exec IDENT CMD ARGS…`: becomes a program that runs with a package's variables. Drops no rights, and
+//! limits nothing.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
@@ -18,15 +19,15 @@ pub(in crate::cli) struct Args {
     /// origin/name[/version[/release]]
     #[arg(value_name = "IDENT", value_parser = ident)]
     ident: PackageIdent,
-    /// The program: looked for among those of the package, of what it needs, and on PATH, in this order
+    /// The program: looked for in the package, in the packages that it needs, and on PATH, in this order
     #[arg(value_name = "CMD")]
     program: OsString,
-    /// What the program is given
+    /// Arguments of the program
     #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
     args: Vec<OsString>,
 }
 
-/// Becomes the program; returns only when that does not work.
+/// Becomes the program; returns only when that fails.
 pub(super) fn run(root: &Root, args: &Args) -> Outcome {
     let package = package::newest(root, &args.ident)?;
     let own = |name: &str| std::env::var(name).ok();
@@ -41,7 +42,7 @@ pub(super) fn run(root: &Root, args: &Args) -> Outcome {
     })
 }
 
-/// The program on this path. The system would look on the path of this process instead.
+/// Finds the program on this path; the system would search the path of this process.
 fn find(program: &OsString, path: &str) -> PathBuf {
     let name = Path::new(program);
     if name.components().count() > 1 {

@@ -1,4 +1,4 @@
-//! `annulus pkg hash [FILE…]`.
+//! `annulus pkg hash [FILE…]`: prints the BLAKE2b hash of files. Takes any file, and verifies nothing.
 
 use std::fs::File;
 use std::io::BufRead as _;

@@ -1,4 +1,4 @@
-//! `annulus pkg header FILE`.
+//! `annulus pkg header FILE`: prints the header of a package file. Verifies neither signature nor content.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `annulus pkg info FILE|IDENT`.
+//! `annulus pkg info FILE|IDENT`: shows what a package says about itself. Verifies nothing: `pkg verify` does.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -21,12 +21,12 @@ pub(in crate::cli) struct Args {
     json: bool,
 }
 
-/// What is told of a package.
+/// What is shown of a package.
 struct Facts {
     ident: PackageIdent,
-    /// Label and value, for people: who signed it, or where it is.
+    /// Label and value for people: the signer of a file, or the path of an installed package.
     origin: (&'static str, String),
-    /// Files and bytes, of a file.
+    /// How many files and bytes a package file holds.
     holds: Option<(u64, u64)>,
     metafiles: BTreeMap<MetaFile, String>,
 }

@@ -1,4 +1,5 @@
-//! `annulus pkg install FILE|IDENT…`.
+//! `annulus pkg install FILE|IDENT…`: installs packages with what they need, from files and the artifact cache.
+//! Fetches nothing over the network.
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,7 +17,7 @@ pub(in crate::cli) struct Args {
     /// Package files, or packages of which a file lies in cache/artifacts of the root
     #[arg(value_name = "FILE|IDENT", required = true)]
     packages: Vec<String>,
-    /// Do not run install hooks; they are run before a service of the package starts
+    /// Do not run install hooks; they run before a service of the package starts
     #[arg(long)]
     ignore_install_hook: bool,
     /// Kill an install hook that takes longer than this
@@ -32,7 +33,7 @@ pub(super) fn run(root: &Root, args: &Args) -> Outcome {
     Ok(0)
 }
 
-/// A file, where there is one of this name; else a package, if the text can be one.
+/// Names a file where there is one of this name, else a package if the text can be one.
 fn source(text: &str) -> Source {
     let path = Path::new(text);
     match text.parse::<PackageIdent>() {
@@ -41,8 +42,8 @@ fn source(text: &str) -> Source {
     }
 }
 
-/// Installs a package with what it needs, runs the install hooks when they may take some time, says what was done,
-/// and returns what was asked for.
+/// Installs a package with what it needs, runs the install hooks unless they are to run later, prints each package,
+/// and returns the one that was asked for.
 pub(in crate::cli) fn install(
     root: &Root,
     source: &Source,

@@ -1,4 +1,4 @@
-//! `annulus pkg list`.
+//! `annulus pkg list`: lists installed packages. Only reads.
 
 use annulus_core::PackageIdent;
 
@@ -9,7 +9,7 @@ use crate::package::{self, Error};
 #[derive(Clone, Debug, clap::Args)]
 #[group(multiple = false)]
 pub(in crate::cli) struct Args {
-    /// All packages, which is also what is listed when nothing is asked for
+    /// All packages; this is the default
     #[arg(short, long)]
     all: bool,
     /// Only those of this origin

@@ -1,4 +1,4 @@
-//! Which packages the services of this root's supervisors use.
+//! Finds the packages that the services of this root's supervisors use. Only asks and reads.
 
 use std::fs;
 use std::io;
@@ -15,8 +15,8 @@ use crate::host::lock;
 use crate::host::root::{Root, SupDir};
 use crate::package::InUse;
 
-/// What is loaded: by the spec files of every supervisor, and for those that run by what they say, which names what
-/// processes run from.
+/// The packages that are in use: those that the spec files of every supervisor ask for, and those that the services of
+/// running supervisors run from.
 pub(super) fn services(root: &Root) -> Result<Vec<InUse>, CliError> {
     let mut found = Vec::new();
     let dir = root.path().join("sup");
@@ -35,7 +35,8 @@ pub(super) fn services(root: &Root) -> Result<Vec<InUse>, CliError> {
     Ok(found)
 }
 
-/// What spec files ask for. One that cannot be read is not known to need nothing.
+/// The packages that spec files ask for. A file that cannot be read is an error, because its service may need any
+/// package.
 fn in_specs(sup: &SupDir, name: &str) -> Result<Vec<InUse>, CliError> {
     let dir = sup.path().join("specs");
     let Ok(entries) = fs::read_dir(&dir) else { return Ok(Vec::new()) };

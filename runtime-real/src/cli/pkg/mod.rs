@@ -1,4 +1,5 @@
-//! `annulus pkg …`: make, install, look at and remove packages. One file per command.
+//! `annulus pkg …`: makes, installs, inspects and removes packages. One file per command; none needs a running
+//! supervisor.
 
 mod binds;
 mod build;
@@ -33,7 +34,7 @@ pub(super) enum Command {
     Build(build::Args),
     /// Install packages, with what they need, from files or the artifact cache
     Install(install::Args),
-    /// Remove a package that nobody needs
+    /// Remove a package that no other package and no loaded service needs
     Uninstall(uninstall::Args),
     /// List installed packages
     List(list::Args),
@@ -45,7 +46,7 @@ pub(super) enum Command {
     Config(config::Args),
     /// List the binds of a package and the exports that they read
     Binds(binds::Args),
-    /// List what a package needs, or who needs it
+    /// List the packages that a package needs, or those that need it
     Dependencies(dependencies::Args),
     /// Print the variables that a package's programs run with, for a shell to evaluate
     Env(env::Args),
@@ -63,10 +64,10 @@ fn ident(text: &str) -> Result<PackageIdent, String> {
     text.parse().map_err(|_| "a package is named origin/name[/version[/release]]".to_owned())
 }
 
-/// Carries out a command; what it found or made goes to standard output.
+/// Carries out a command. Its result goes to standard output.
 ///
 /// # Errors
-/// Names the file or package, the reason, and what to do.
+/// Names the file or package, the reason, and what the user can do.
 pub(super) fn run(global: &Global, command: &Command) -> Outcome {
     let root = &global.root()?;
     match command {
@@ -100,7 +101,7 @@ fn lines(package: &Installed, metafile: MetaFile) -> Result<Vec<String>, Error> 
     Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
 }
 
-/// What hooks that run without a supervisor learn of this host.
+/// What hooks that run without a supervisor are told of this host.
 fn sys() -> Sys {
     let hostname = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
     let nowhere = || "127.0.0.1".to_owned();

@@ -1,4 +1,4 @@
-//! `annulus pkg path IDENT`.
+//! `annulus pkg path IDENT`: prints the directory of an installed package. Only reads.
 
 use annulus_core::PackageIdent;
 

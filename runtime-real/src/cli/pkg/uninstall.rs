@@ -1,4 +1,5 @@
-//! `annulus pkg uninstall IDENT`.
+//! `annulus pkg uninstall IDENT`: removes packages. Refuses to remove one that another package or a loaded service
+//! needs.
 
 use std::time::Duration;
 
@@ -12,10 +13,10 @@ use crate::prepare::{self, HOOK_TIMEOUT, HookRun};
 
 #[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// origin/name[/version[/release]]: the newest that is installed, or with --keep-latest all but some
+    /// origin/name[/version[/release]]: the newest installed one, or with --keep-latest all but some
     #[arg(value_name = "IDENT", value_parser = ident)]
     ident: PackageIdent,
-    /// Remove all that IDENT names but so many of the newest
+    /// Remove every package that IDENT names, except so many of the newest
     #[arg(long, value_name = "N")]
     keep_latest: Option<usize>,
     /// Only say what would be removed
@@ -36,7 +37,7 @@ pub(super) fn run(root: &Root, args: &Args) -> Outcome {
         return Ok(0);
     }
     let in_use = loaded::services(root)?;
-    // All or none: what is needed is found before the first one goes.
+    // All or none: every package is checked before the first one is removed.
     for package in &packages {
         package::check_unused(root, package, &in_use)?;
     }

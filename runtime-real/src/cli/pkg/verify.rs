@@ -1,4 +1,4 @@
-//! `annulus pkg verify FILE`.
+//! `annulus pkg verify FILE`: checks signature and content of a package file. Installs nothing.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `annulus sup depart MEMBER`.
+//! `annulus sup depart MEMBER`: bans a member from the ring for ever. There is no way back.
 
 use annulus_core::MemberId;
 

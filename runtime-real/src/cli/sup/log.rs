@@ -1,4 +1,4 @@
-//! `annulus sup log`.
+//! `annulus sup log`: shows the supervisor's log. Reads the files below the root, whether the supervisor runs or not.
 
 use crate::cli::log::read::Kind;
 use crate::cli::{CliError, Global, Outcome, log};

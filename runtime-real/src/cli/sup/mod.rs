@@ -1,4 +1,4 @@
-//! `annulus sup …`.
+//! `annulus sup …`: runs a supervisor, and commands that concern one as a whole. One file per command.
 
 mod depart;
 mod log;
@@ -20,7 +20,7 @@ pub(super) enum Command {
     /// Run a supervisor until it is told to leave (Ctrl-C or `annulus sup term`)
     #[command(after_help = RUN_EXIT_CODES)]
     Run(Box<run::Args>),
-    /// What older documents call `annulus start`
+    /// The same as `annulus start`, under its older name
     #[command(hide = true)]
     Start(Box<super::start::Args>),
     /// List the services of a running supervisor: exit code 0, 2 when IDENT is not loaded, 3 when none runs

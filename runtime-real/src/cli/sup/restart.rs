@@ -1,4 +1,5 @@
-//! `annulus sup restart`.
+//! `annulus sup restart`: has the launcher replace the supervisor, while services go on. Never starts a supervisor
+//! that does not run.
 
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Outcome {
         let before = sup_run::pid(&sup);
         let client = target::connect(global, &args.remote).await?;
         client.request(&SupRestart {}, |line| output::line(line)).await?;
-        // Only the local one leaves its pid where this can see it.
+        // Only a local supervisor leaves its pid where this command can read it.
         let Some(before) = before.filter(|_| !args.remote.is_named()) else { return Ok(0) };
         let waiting = async {
             loop {

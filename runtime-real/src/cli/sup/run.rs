@@ -1,4 +1,5 @@
-//! `annulus sup run [PKG|FILE]`.
+//! `annulus sup run [PKG|FILE]`: runs a supervisor in this process, with a service to load if one is named. Returns
+//! when the supervisor has left.
 
 use crate::cli::svc::load;
 use crate::cli::svc::options::SpecOptions;

@@ -1,4 +1,4 @@
-//! `annulus sup secret generate`.
+//! `annulus sup secret generate`: prints a new ctl secret. Stores it nowhere.
 
 use clap::Subcommand;
 

@@ -1,4 +1,4 @@
-//! `annulus sup term`.
+//! `annulus sup term`: asks the local supervisor to leave and waits until it has. Never kills it.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::host::root::SupDir;
 
 #[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// Give up waiting after so many seconds; the supervisor goes on ending
+    /// Give up waiting after so many seconds; the supervisor goes on leaving
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     wait: u64,
 }

@@ -1,4 +1,5 @@
-//! `annulus svc drain IDENT` and `annulus svc undrain IDENT`.
+//! `annulus svc drain IDENT` and `annulus svc undrain IDENT`: have a service take no new work, and take work again.
+//! Neither stops it.
 
 use annulus_core::PackageIdent;
 
@@ -10,7 +11,7 @@ use crate::gateway::ctl::message::{SvcDrain, SvcUndrain};
 pub(in crate::cli) struct Args {
     /// The service's package, origin/name
     ident: PackageIdent,
-    /// Seconds that its drain hook and the work in flight are waited for [default: the package's]
+    /// Seconds that the drain hook and the work in flight may take [default: the package's]
     #[arg(long, value_name = "SECONDS")]
     drain_timeout: Option<u32>,
     #[command(flatten)]

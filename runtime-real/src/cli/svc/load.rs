@@ -1,4 +1,5 @@
-//! `annulus svc load IDENT|FILE`.
+//! `annulus svc load IDENT|FILE`: has a supervisor keep a service running. Installs the package first when it is given
+//! as a file.
 
 use std::path::Path;
 
@@ -33,7 +34,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Outcome {
     })
 }
 
-/// The package that is meant; a file is installed first.
+/// The package that the text names; a file is installed first.
 pub(in crate::cli) fn ident(global: &Global, text: &str) -> Result<PackageIdent, CliError> {
     let path = Path::new(text);
     if path.extension().is_some_and(|extension| extension == "hart") {

@@ -1,4 +1,4 @@
-//! `annulus svc log NAME`.
+//! `annulus svc log NAME`: shows what a service wrote. Reads the files below the root, and asks no supervisor.
 
 use annulus_core::{PackageIdent, ServiceGroup, ServiceName};
 

@@ -1,4 +1,4 @@
-//! `annulus svc maintenance on|off IDENT`.
+//! `annulus svc maintenance on|off IDENT`: puts a service into maintenance, or ends it. Never stops the service.
 
 use annulus_core::PackageIdent;
 use clap::Subcommand;
@@ -13,7 +13,7 @@ pub(in crate::cli) enum Command {
     On {
         /// The service's package, origin/name
         ident: PackageIdent,
-        /// Why, for whoever asks
+        /// The reason, which status and gateways show
         #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         reason: String,
         #[command(flatten)]

@@ -1,4 +1,5 @@
-//! `annulus svc …`.
+//! `annulus svc …`: loads, starts, stops and lists the services of a supervisor. One file per command; all but `log`
+//! ask the supervisor over its ctl gateway.
 
 mod drain;
 pub(super) mod load;

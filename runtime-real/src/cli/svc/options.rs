@@ -1,4 +1,5 @@
-//! The options of a service: what `svc load`, `svc update`, `start` and `sup run` can be told.
+//! The options of a service, which `svc load`, `svc update`, `start` and `sup run` have in common. Makes requests of
+//! them, and sends none.
 
 use std::path::PathBuf;
 
@@ -9,7 +10,7 @@ use crate::cli::CliError;
 use crate::gateway::ctl::convert;
 use crate::gateway::ctl::message::{HealthCheckInterval, ServiceBind, ServiceBindList, SvcLoad, SvcUpdate};
 
-/// What is not given takes its default, or stays as it is where a service is loaded already.
+/// An absent option takes its default, or keeps its value in a service that is loaded already.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
 pub(in crate::cli) struct SpecOptions {
     /// Where updates come from [default: stable]
@@ -24,8 +25,8 @@ pub(in crate::cli) struct SpecOptions {
     /// standalone, or leader: the group elects one [default: standalone]
     #[arg(short, long, value_name = "TOPOLOGY", value_parser = word::<Topology>, help_heading = "Service")]
     topology: Option<Topology>,
-    /// With topology leader: members that an election counts at least, also while fewer are known, so that a
-    /// majority of so many has to agree; 0 is the default of three
+    /// With topology leader: an election counts at least so many members, also while fewer are known, so that a
+    /// majority of them has to agree; 0 is the default of three
     #[arg(long, value_name = "N", help_heading = "Service")]
     #[arg(value_parser = clap::value_parser!(u32).range(..=i64::from(ELECTORATE_MAX as u32)))]
     quorum: Option<u32>,
@@ -53,7 +54,7 @@ pub(in crate::cli) struct SpecOptions {
     config_from: Option<PathBuf>,
 }
 
-/// Parses one of the words of a closed set and, failing that, lists them.
+/// Parses a word of a closed set; the error lists the words.
 fn word<T: Word>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| format!("use one of: {}", T::words()))
 }
@@ -80,7 +81,7 @@ fn bind(text: &str) -> Result<ServiceBind, String> {
 }
 
 impl SpecOptions {
-    /// Whether nothing was given.
+    /// Whether no option was given.
     pub(in crate::cli) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -140,7 +141,7 @@ impl SpecOptions {
         self.health_check_interval.map(|seconds| HealthCheckInterval { seconds: u64::from(seconds) })
     }
 
-    /// An absolute path: the supervisor has a working directory of its own. Empty stays empty.
+    /// Makes the path absolute, because the supervisor has a working directory of its own. An empty path stays empty.
     fn config_from(&self) -> Result<Option<String>, CliError> {
         let Some(dir) = &self.config_from else { return Ok(None) };
         if dir.as_os_str().is_empty() {

@@ -1,4 +1,4 @@
-//! `annulus svc start IDENT`.
+//! `annulus svc start IDENT`: wants a loaded service up. Loads none.
 
 use annulus_core::PackageIdent;
 

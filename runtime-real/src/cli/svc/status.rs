@@ -1,4 +1,5 @@
-//! `annulus svc status [IDENT]`, which is also `annulus sup status`.
+//! `annulus svc status [IDENT]`, which is also `annulus sup status`: lists the services of a running supervisor, and
+//! what an operator should know of each. Only asks.
 
 use annulus_core::PackageIdent;
 use serde_json::{Value, json};
@@ -43,7 +44,7 @@ pub(in crate::cli) fn run(global: &Global, args: &Args) -> Outcome {
     Ok(0)
 }
 
-/// Another kind of supervisor knows nothing of spec files that cannot be used.
+/// A supervisor of Habitat does not know this request; it has no such problems to report.
 fn known(asked: Result<Vec<SpecProblem>, ClientError>) -> Result<Vec<SpecProblem>, CliError> {
     match asked {
         Err(ClientError::Refused(err)) if err.code == i32::from(ErrCode::NotSupported) => Ok(Vec::new()),
@@ -73,12 +74,12 @@ fn is_up(status: &ServiceStatus) -> bool {
     status.process.is_some_and(|process| process.state == 1)
 }
 
-/// The state in our words where the supervisor is one of ours, else whether there is a process.
+/// The state as an Annulus supervisor names it; for a supervisor of Habitat, whether there is a process.
 fn state(status: &ServiceStatus) -> &str {
     status.state.as_deref().unwrap_or(if is_up(status) { "up" } else { "down" })
 }
 
-/// What stands in the table: what matters most to whoever sends this service work.
+/// The state that the table shows: maintenance and draining matter most to an operator who sends the service work.
 fn shown_state(status: &ServiceStatus) -> &str {
     match state(status) {
         "up" if status.maintenance.is_some() => "maintenance",
@@ -87,7 +88,7 @@ fn shown_state(status: &ServiceStatus) -> &str {
     }
 }
 
-/// Seconds since the process runs, where it does.
+/// Seconds since the process was started; none without a running one.
 fn uptime_s(status: &ServiceStatus) -> Option<i64> {
     status.process.filter(|_| state(status) == "up").and_then(|process| process.elapsed)
 }
@@ -100,7 +101,7 @@ fn row(status: &ServiceStatus) -> Vec<String> {
         or_dash(status.role.clone()),
         desired(status).to_owned(),
         shown_state(status).to_owned(),
-        // What is not to run is neither well nor unwell.
+        // The health of a service that should not run says nothing.
         or_dash(status.health.clone().filter(|_| state(status) != "down")),
         or_dash(status.process.and_then(|process| process.pid).map(|pid| pid.to_string())),
         or_dash(uptime_s(status).map(duration)),
@@ -119,7 +120,7 @@ fn duration(seconds: i64) -> String {
     }
 }
 
-/// What an operator would ask next about a service that is not as it should be.
+/// Answers to an operator's next question about a service that is not as it should be.
 fn notes(status: &ServiceStatus) -> Vec<String> {
     let ident = ident_text(&status.ident);
     let mut notes = Vec::new();
@@ -256,13 +257,13 @@ mod tests {
             notes(&status),
             ["core/redis: its process ended with exit code 9; restarted 3 times; next try in 1.2 s"]
         );
-        // Another supervisor's answer, without our fields.
+        // An answer of a supervisor of Habitat, which has no fields of Annulus.
         let foreign = ServiceStatus { state: None, health: None, restarts: None, ..status };
         assert_eq!(row(&foreign), ["core/redis", "redis.default", "-", "up", "down", "-", "-", "-", "-"]);
     }
 
     #[test]
-    fn whoever_takes_no_work_says_why() {
+    fn a_service_that_takes_no_work_says_why() {
         let process = Some(ProcessStatus { elapsed: Some(3_725), pid: Some(7), state: 1 });
         let up = ServiceStatus { process, health: Some("ok".into()), ..status("up") };
         let up = ServiceStatus { role: Some("leader".into()), ..up };

@@ -1,4 +1,5 @@
-//! `annulus svc stop IDENT`, and how a service is stopped.
+//! `annulus svc stop IDENT`: wants a loaded service down; also the options that say how a service is stopped. Unloads
+//! none.
 
 use annulus_core::PackageIdent;
 
@@ -16,13 +17,13 @@ pub(in crate::cli) struct Args {
     remote: Remote,
 }
 
-/// How a service is stopped, this once.
+/// How a service is stopped this once.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(in crate::cli) struct How {
-    /// Seconds from the stop signal until it is killed [default: its own]
+    /// Seconds from the stop signal until it is killed [default: that of the service]
     #[arg(long, value_name = "SECONDS")]
     pub(super) shutdown_timeout: Option<u32>,
-    /// Seconds that its drain hook and the work in flight are waited for [default: the package's]
+    /// Seconds that the drain hook and the work in flight may take [default: the package's]
     #[arg(long, value_name = "SECONDS")]
     pub(super) drain_timeout: Option<u32>,
     /// Stop it without draining

@@ -1,4 +1,4 @@
-//! `annulus svc update IDENT`.
+//! `annulus svc update IDENT`: changes options of a loaded service. An option that is not given stays as it is.
 
 use annulus_core::PackageIdent;
 
@@ -8,7 +8,7 @@ use crate::cli::{CliError, Global, Outcome, block_on, output};
 
 #[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// The service's package, origin/name; with a version, that one is wanted from now on
+    /// The service's package, origin/name; a version, if given, is wanted from now on
     ident: PackageIdent,
     #[command(flatten)]
     options: SpecOptions,

@@ -1,4 +1,5 @@
-//! A reader that goes on where it stopped, also in the file that came after the one it read.
+//! Reads a log on from where it stopped, also across files that were put aside meanwhile. Never holds more of it than
+//! one line.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -10,7 +11,7 @@ use super::since::Since;
 use super::tail::tail;
 use super::{LINE_BYTES_MAX, Line, Part, parts};
 
-/// Reads a log from some point on, again and again.
+/// Reads a log from some point on, in several turns.
 #[derive(Debug)]
 pub(crate) struct Follower {
     path: PathBuf,
@@ -21,9 +22,9 @@ pub(crate) struct Follower {
 struct Reading {
     inode: u64,
     file: BufReader<File>,
-    /// Bytes taken from it.
+    /// Bytes of the file that were read.
     offset: u64,
-    /// A line that has not ended.
+    /// The line that has not ended yet.
     pending: Vec<u8>,
 }
 
@@ -33,7 +34,8 @@ impl Follower {
         Self { path: path.to_owned(), reading: None }
     }
 
-    /// Gives the last `last` lines of those since some time, all when it is none, and stands at the log's end then.
+    /// Gives the last `last` lines (all of them when it is none) of those since some time, and then stands at the
+    /// log's end.
     ///
     /// # Errors
     /// A file cannot be read, or `give` fails.
@@ -49,7 +51,7 @@ impl Follower {
             first_at = keep_tail(&mut parts, lines)?;
         }
         if let Some(since) = since {
-            // The youngest stays, to be followed.
+            // The youngest file stays, because it is followed.
             let old = |part: &Part| part.file.metadata().is_ok_and(|meta| !since.may_be_in(meta.mtime()));
             while parts.len() > 1 && parts.first().is_some_and(old) {
                 parts.remove(0);
@@ -78,7 +80,7 @@ impl Follower {
         held.iter().try_for_each(|line| give(Line(line)))
     }
 
-    /// Gives the lines that came since the last call.
+    /// Gives the lines that were written since the last call.
     ///
     /// # Errors
     /// As [`Self::past`].
@@ -96,14 +98,14 @@ impl Follower {
             return Ok(());
         }
         let mut later = parts(&self.path)?;
-        // Where the file that was read is gone already, all that are there came after it.
+        // If the file that was read has been removed meanwhile, all files that are there are newer.
         if let Some(at) = later.iter().position(|part| part.inode == inode) {
             later.drain(..=at);
         }
         if later.is_empty() {
             return Ok(());
         }
-        // Once more: it was written to until it was put aside.
+        // Read once more: it was written to until it was put aside.
         self.drain(give)?;
         for part in later {
             self.finish(give)?;
@@ -113,7 +115,7 @@ impl Follower {
         Ok(())
     }
 
-    /// Gives what is left of a file that gets no more lines.
+    /// Gives the unfinished last line of a file that gets no more lines.
     fn finish(&mut self, give: &mut dyn FnMut(Line<'_>) -> io::Result<()>) -> io::Result<()> {
         match self.reading.take() {
             Some(reading) if !reading.pending.is_empty() => give(Line(&text(&reading.pending))),
@@ -126,7 +128,7 @@ impl Follower {
     }
 }
 
-/// Leaves out the files before the last lines; returns where these begin in the first that stays.
+/// Drops the files before the last `lines` lines; returns where these begin in the first file that stays.
 fn keep_tail(parts: &mut Vec<Part>, lines: usize) -> io::Result<u64> {
     let mut missing = lines;
     for index in (0..parts.len()).rev() {
@@ -150,7 +152,7 @@ impl Reading {
 
     fn drain(&mut self, give: &mut dyn FnMut(Line<'_>) -> io::Result<()>) -> io::Result<()> {
         if self.file.get_ref().metadata()?.len() < self.offset {
-            // Somebody emptied it.
+            // Another program has emptied the file.
             self.file.seek(SeekFrom::Start(0))?;
             self.offset = 0;
             self.pending.clear();

@@ -1,4 +1,4 @@
-//! One line of a log, and how it is shown.
+//! One line of a log, and its forms for people and for machines. A line that is not as expected is shown as it stands.
 
 use std::borrow::Cow;
 
@@ -6,15 +6,15 @@ use serde_json::{Map, Value, json};
 
 /// Length of a time stamp such as `2026-01-31T12:00:00.123Z`.
 const STAMP_BYTES: usize = 24;
-/// What a line that is a JSON object begins with.
+/// The beginning of a line that is a JSON object.
 const JSON_START: &str = "{\"timestamp\":\"";
 
-/// Whose log a line is of, which decides what its second word means.
+/// Whose log a line is of: it decides what the line's second word means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A service: `O` for standard output, `E` for errors, `H` for hooks.
+    /// A service's log: `O` for standard output, `E` for errors, `H` for hooks.
     Service,
-    /// A supervisor: a level.
+    /// A supervisor's log: a level.
     Supervisor,
 }
 
@@ -23,9 +23,9 @@ pub(crate) enum Kind {
 pub(crate) struct Line<'a>(pub(crate) &'a str);
 
 impl<'a> Line<'a> {
-    /// When it was written; none when it does not say so.
+    /// The time at which it was written; none when the line does not say so.
     pub(crate) fn stamp(self) -> Option<&'a str> {
-        // A supervisor that was told to log JSON does so here as well.
+        // A supervisor that logs JSON writes such lines here as well.
         let text = self.0.strip_prefix(JSON_START).unwrap_or(self.0);
         let (stamp, rest) = text.split_at_checked(STAMP_BYTES)?;
         let digits = |c: char| if c.is_ascii_digit() { '0' } else { c };
@@ -40,7 +40,7 @@ impl<'a> Line<'a> {
         Cow::Owned(format!("{} {:>5} {}", part("timestamp"), part("level"), part("message")))
     }
 
-    /// The object that a supervisor logs which was told to log JSON.
+    /// The object that a supervisor logs when it logs JSON.
     fn object(self, kind: Kind) -> Option<Map<String, Value>> {
         (kind == Kind::Supervisor && self.0.starts_with(JSON_START))
             .then(|| serde_json::from_str(self.0).ok())?

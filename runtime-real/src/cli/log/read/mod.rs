@@ -1,8 +1,9 @@
-//! Reading logs: the last lines, those since some time, and what is written from now on.
+//! Reads logs: the last lines, those since some time, and those that are written from now on. Never writes, and never
+//! makes a writer wait.
 //!
-//! A log is one file that is appended to and older ones beside it, `x.log.1` the youngest of them. A line is
-//! `RFC3339-UTC-millis TAG text`; what follows a line without such a stamp belongs to it. Files may be put aside at
-//! any moment: a reader holds on to the file that it reads and goes on with the one that came after it.
+//! A log is one file that its writer appends to, and older files beside it, `x.log.1` the youngest of them. A line is
+//! `RFC3339-UTC-millis TAG text`; a line without such a stamp belongs to the one before it. The writer may put files
+//! aside at any moment: a reader holds on to the file that it reads, and goes on with the one that came after it.
 
 mod follow;
 mod line;
@@ -18,7 +19,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-/// Older files that are looked for; an operator may have so many kept.
+/// Older files that are looked for: an operator may have had so many kept.
 const OLDER_MAX: u32 = 1_000;
 /// A longer line is shown in pieces of this length, in bytes.
 const LINE_BYTES_MAX: u64 = 64 * 1024;
@@ -43,9 +44,9 @@ impl Part {
     }
 }
 
-/// The files of a log that are there, the oldest first.
+/// The files of a log, the oldest first.
 ///
-/// They are opened from the youngest on: one that is put aside meanwhile is seen twice, and then left out once, but
+/// They are opened from the youngest on: a file that is put aside meanwhile is seen twice and then left out once, but
 /// none is missed.
 fn parts(path: &Path) -> io::Result<Vec<Part>> {
     let mut found: Vec<Part> = Vec::new();

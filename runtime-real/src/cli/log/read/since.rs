@@ -1,4 +1,4 @@
-//! `--since`: how long ago, or when.
+//! `--since`: reads how long ago, or a point in time. Takes the present time from its caller and reads no clock.
 
 use annulus_core::UnixTime;
 use jiff::Timestamp;
@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 /// A point in time that log lines are compared with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Since {
-    /// In the form of a line's stamp, whose order is that of time.
+    /// In the form of a line's stamp, so that comparing texts compares times.
     stamp: String,
     unix_ms: i64,
 }
@@ -19,7 +19,7 @@ impl Since {
         stamp >= self.stamp.as_str()
     }
 
-    /// Whether a file that was written to last at this time, in seconds of Unix time, may hold such a line.
+    /// Whether a file that was last written to at this time, in seconds of Unix time, may hold such a line.
     pub(super) fn may_be_in(&self, written_s: i64) -> bool {
         written_s.saturating_add(1).saturating_mul(1_000) >= self.unix_ms
     }
@@ -29,7 +29,7 @@ impl Since {
 /// `2026-01-31 12:00`, `2026-01-31`, `12:00` of today), in UTC where it does not say otherwise.
 ///
 /// # Errors
-/// What can be written.
+/// Says which forms are allowed.
 pub(crate) fn since(text: &str, now: UnixTime) -> Result<Since, String> {
     let now_ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
     let at = ago_ms(text).and_then(|ago| Timestamp::from_millisecond(now_ms.saturating_sub(ago)).ok());
@@ -37,7 +37,7 @@ pub(crate) fn since(text: &str, now: UnixTime) -> Result<Since, String> {
         let civil = text.parse::<DateTime>().ok();
         let civil = civil.or_else(|| Some(text.parse::<Date>().ok()?.to_datetime(Time::midnight())));
         let today = || Timestamp::from_millisecond(now_ms).ok().map(|now| now.to_zoned(TimeZone::UTC).date());
-        // A bare number would be an hour.
+        // A bare number would be read as an hour.
         let time = || text.parse::<Time>().ok().filter(|_| text.contains(':'));
         let civil = civil.or_else(|| Some(today()?.to_datetime(time()?)));
         Some(civil?.to_zoned(TimeZone::UTC).ok()?.timestamp())
@@ -48,7 +48,7 @@ pub(crate) fn since(text: &str, now: UnixTime) -> Result<Since, String> {
     Ok(Since { stamp: format!("{at:.3}"), unix_ms: at.as_millisecond() })
 }
 
-/// Milliseconds of numbers that are each followed by a unit.
+/// The milliseconds of a text such as `1h30m`.
 fn ago_ms(text: &str) -> Option<i64> {
     let mut total = 0_i64;
     let mut rest = text;

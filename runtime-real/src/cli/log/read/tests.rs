@@ -23,7 +23,7 @@ fn append(path: &Path, text: &str) {
     file.write_all(text.as_bytes()).expect("written");
 }
 
-/// As the writers do it.
+/// Puts the log aside as its writers do.
 fn rotate(path: &Path, keep: u32) {
     for number in (1..keep).rev() {
         let _ = fs::rename(numbered(path, number), numbered(path, number + 1));
@@ -110,7 +110,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 proptest! {
     #[test]
-    fn whoever_follows_sees_every_line_once_and_in_order(steps in steps(), last in 0_usize..8) {
+    fn a_follower_sees_every_line_once_and_in_order(steps in steps(), last in 0_usize..8) {
         let (_dir, path) = bench();
         let mut follower = Follower::new(&path);
         let (mut written, mut seen) = (0, Vec::new());
@@ -121,7 +121,7 @@ proptest! {
                     append(&path, &format!("{written}\n"));
                     written += 1;
                 }
-                // More than are kept would lose lines that nobody has read.
+                // Beyond the number of files that are kept, lines are lost before the follower has read them.
                 Step::Rotate if unseen_rotations < 5 && path.exists() => {
                     rotate(&path, 5);
                     unseen_rotations += 1;
@@ -137,7 +137,7 @@ proptest! {
         let expected: Vec<String> = (0..written).map(|number| number.to_string()).collect();
         prop_assert_eq!(&seen, &expected);
 
-        // The last lines, over whatever files they are spread, of those that are still there.
+        // The last lines of those that are still there, in however many files they lie.
         let kept: VecDeque<String> = collect(|give| Follower::new(&path).past(None, None, give)).into();
         let tail = collect(|give| Follower::new(&path).past(Some(last), None, give));
         prop_assert_eq!(tail, kept.iter().skip(kept.len().saturating_sub(last)).cloned().collect::<Vec<_>>());
