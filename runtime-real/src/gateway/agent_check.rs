@@ -1,4 +1,5 @@
-//! Tells load balancers which service may be sent work: HAProxy's agent check.
+//! Tells load balancers which service may be sent work: HAProxy's agent check. Answers from the supervisor's present
+//! state, and changes nothing.
 //!
 //! HAProxy connects, may send a line (`agent-send "web.default\n"`), and reads one line of words:
 //!
@@ -9,8 +10,9 @@
 //! | `maint` | an operator put it into maintenance |
 //! | `down#reason` | it does not run, or its health check says that it does not work |
 //!
-//! Whoever sends no line gets the answer for the whole host: that of its worst service. When the supervisor's loop does
-//! not answer, neither does this: the load balancer then keeps to what it knew, and its own checks decide.
+//! A client that sends no line gets the answer for the whole host: that of its worst service. When the supervisor's
+//! loop does not answer, the agent check does not either: the load balancer then keeps to what it knew, and its own
+//! checks decide.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,9 +25,9 @@ use tokio::time::timeout;
 use crate::net::Listener;
 use crate::supervisor::handle::DriverHandle;
 
-/// A client that means a service sends its line at once; this long is waited for it.
+/// A client that means one service sends its line at once; the agent check waits this long for it.
 const LINE_TIMEOUT: Duration = Duration::from_millis(200);
-/// The supervisor's loop must answer within this, and the client take the answer.
+/// The supervisor's loop must answer within this, and the client must take the answer within this.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 /// Longest line that is read: a service group with its organization.
 const LINE_BYTES_MAX: usize = 512;
@@ -67,12 +69,12 @@ async fn answer(io: &mut (impl AsyncRead + AsyncWrite + Unpin), handle: &DriverH
         "" => of_host(&services),
         name => of_name(&services, name),
     };
-    // Whoever asked may have gone.
+    // The client may have gone.
     let _ = io.write_all(format!("{answer}\n").as_bytes()).await;
     let _ = io.shutdown().await;
 }
 
-/// One line, without what follows; what is not text names no service.
+/// One line, without what follows it. A line that is not text names no service.
 async fn read_line(io: &mut (impl AsyncRead + Unpin)) -> String {
     let mut line = Vec::new();
     while line.len() < LINE_BYTES_MAX {
@@ -84,7 +86,7 @@ async fn read_line(io: &mut (impl AsyncRead + Unpin)) -> String {
     String::from_utf8_lossy(&line).into_owned()
 }
 
-/// The service of this group, with or without its organization, or of this name alone.
+/// The answer for the service of this group, with or without its organization, or of this name alone.
 fn of_name(services: &[ServiceView], name: &str) -> String {
     let is_meant = |view: &&ServiceView| {
         let group = view.group.as_str();
@@ -132,7 +134,7 @@ fn of_service(view: &ServiceView) -> String {
     }
 }
 
-/// The reason goes on to the end of the line, so it must not hold one.
+/// The reason extends to the end of the line, so it must not hold a line end.
 fn down(reason: &str) -> String {
     let printable = |c: char| if c == ' ' || c.is_ascii_graphic() { c } else { ' ' };
     let reason: String = reason.trim().chars().map(printable).take(REASON_CHARS_MAX).collect();

@@ -1,7 +1,7 @@
-//! Reads of the disk for clients, away from the thread of the supervisor's loop.
+//! Reads the disk for clients, away from the thread of the supervisor's loop. Never writes.
 //!
-//! A disk may take its time, a network file system for ever. The loop never waits for one, and clients together hold
-//! only a share of the threads that wait, so that services are prepared while their reads hang.
+//! A disk may take long, and a network file system for ever. The loop never waits for one, and all clients together
+//! hold only a share of the threads that wait, so that services can be prepared while clients' reads hang.
 
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
@@ -11,12 +11,12 @@ const READS_MAX: usize = 4;
 
 static SLOTS: Semaphore = Semaphore::const_new(READS_MAX);
 
-/// A read ended inside annulus with a panic, which has been printed already.
+/// A read ended with a panic inside annulus. The panic has been printed already.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("the answer could not be put together: a read of the disk failed inside annulus")]
 pub(super) struct ReadFailed;
 
-/// Runs `read` on a thread that may wait. A client that stops waiting does not end the read, which goes on holding
+/// Runs `read` on a thread that may wait. A client that stops waiting does not end the read, which goes on and holds
 /// its slot.
 ///
 /// # Errors

@@ -1,5 +1,5 @@
-//! The ways into a running supervisor: commands of operators (`ctl`), what it knows (`http`), and the agent check
-//! of load balancers.
+//! The ways into a running supervisor: commands of operators (`ctl`), its knowledge for reading (`http`), and the
+//! agent check of load balancers.
 //!
 //! A gateway asks the supervisor through its handle. It holds no state of the ring and never writes any, and the loop
 //! does not wait for its reads of the disk.

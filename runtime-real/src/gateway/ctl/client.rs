@@ -1,4 +1,5 @@
-//! The client side of the ctl gateway: one connection, one request, its replies.
+//! The client's end of the ctl gateway: one connection, one request, its replies. Decides nothing about what an
+//! operator wants, and never asks twice.
 
 use std::io;
 use std::time::Duration;
@@ -20,7 +21,7 @@ pub const CTL_PORT: u16 = 9632;
 /// Why a request was not carried out.
 #[derive(Debug, Error)]
 pub enum ClientError {
-    /// Nobody listens there.
+    /// No program listens at the address.
     #[error(
         "no supervisor answers at {addr}; start one with `annulus sup run`, or name another with --remote-sup"
     )]
@@ -53,7 +54,7 @@ pub enum ClientError {
         /// The address.
         addr: String,
     },
-    /// It answered with something else than ctl frames.
+    /// The other end answered with something else than ctl frames.
     #[error("what answers at {addr} is not a supervisor's ctl gateway: {reason}")]
     Protocol {
         /// The address.
@@ -61,13 +62,13 @@ pub enum ClientError {
         /// What was wrong.
         reason: String,
     },
-    /// It refused.
+    /// The supervisor refused the request.
     #[error("{}", .0.msg)]
     Refused(NetErr),
 }
 
 impl ClientError {
-    /// Whether the supervisor said that what was named does not exist: a service that is not loaded, a
+    /// Whether the supervisor said that the thing named in the request does not exist: a service that is not loaded, a
     /// package that is not installed, an unknown member.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
@@ -86,7 +87,7 @@ impl Client {
     /// Connects to `addr` (`host:port`) and shows the secret.
     ///
     /// # Errors
-    /// Nobody listens, the secret is wrong, or what listens is not a ctl gateway.
+    /// No program listens, the secret is wrong, or the listener is not a ctl gateway.
     pub async fn connect(addr: &str, secret: &str) -> Result<Self, ClientError> {
         let connecting = timeout(ANSWER_TIMEOUT, TcpStream::connect(addr)).await;
         let stream = match connecting {
@@ -105,7 +106,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// Shows the secret on a connection that was made to `addr`.
     ///
     /// # Errors
-    /// The secret is wrong, or what answers is not a ctl gateway.
+    /// The secret is wrong, or the other end is not a ctl gateway.
     pub async fn over(stream: S, addr: &str, secret: &str) -> Result<Self, ClientError> {
         let mut client = Self { addr: addr.to_owned(), stream };
         client.send(1, &Handshake { secret_key: Some(secret.to_owned()) }).await?;
@@ -124,7 +125,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         &self.addr
     }
 
-    /// Sends a request and hands each line meant for the operator's terminal to `on_line` until it is done.
+    /// Sends a request, and gives `on_line` each line that is meant for the operator's terminal, until the request is
+    /// done.
     ///
     /// # Errors
     /// The supervisor refused, or the connection failed.

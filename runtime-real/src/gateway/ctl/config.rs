@@ -1,4 +1,5 @@
-//! The request for a service's effective configuration, which is ours.
+//! The request for a service's effective configuration, which Habitat does not have. Only messages: `request` answers
+//! them.
 
 use prost::Message;
 
@@ -7,7 +8,7 @@ use super::request::Answer;
 use super::{Ctl, convert};
 use crate::prepare::Layers;
 
-/// Asks with which configuration a service's files were rendered.
+/// Asks for the configuration that a service's files were rendered with.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct ConfigShow {
     /// The service's group.
@@ -28,10 +29,10 @@ pub struct EffectiveConfig {
     /// Every value, in order of its path.
     #[prost(message, repeated, tag = "2")]
     pub values: Vec<ConfigValue>,
-    /// The layers that there are, low to high.
+    /// The layers that exist, low to high.
     #[prost(message, repeated, tag = "3")]
     pub layers: Vec<ConfigLayer>,
-    /// Layers that are malformed now and count as they were before.
+    /// Layers that are malformed now; what they said before still counts.
     #[prost(string, repeated, tag = "4")]
     pub warnings: Vec<String>,
     /// The version of the group's configuration that is in use; 0 without one.

@@ -1,4 +1,4 @@
-//! Between the ctl messages and the core's types. What a client sent is checked here, once.
+//! Converts between the ctl messages and the core's types. What a client sent is checked here, once, and nowhere else.
 
 use std::path::Path;
 
@@ -57,7 +57,7 @@ pub fn ident(ident: Option<&message::PackageIdent>) -> Result<PackageIdent, NetE
     text.parse().map_err(|error| invalid(format_args!("{text:?}: {error}")))
 }
 
-/// The same as text, for people; unchecked.
+/// The ident as text, for people; unchecked.
 #[must_use]
 pub fn ident_text(ident: &message::PackageIdent) -> String {
     let mut text = format!("{}/{}", ident.origin, ident.name);
@@ -117,8 +117,8 @@ pub fn bind(text: &str) -> Option<message::ServiceBind> {
     Some(message::ServiceBind { name: name.as_str().to_owned(), service_group: (&group).into() })
 }
 
-/// The spec that a request asks for: what it leaves out takes the default, or, with `--force` on a loaded
-/// service, stays as it is.
+/// The spec that a request asks for. A field that the request leaves out takes its default or, with `--force` on a
+/// loaded service, stays as it is.
 ///
 /// # Errors
 /// A field is missing, malformed or out of range.
@@ -180,7 +180,7 @@ pub fn change(update: &message::SvcUpdate) -> Result<SpecChange, NetErr> {
     }
     let binds = update.binds.as_ref().map(|list| list.binds.iter().map(bind_text).collect());
     Ok(SpecChange {
-        // Without a version it only says which service is meant.
+        // Without a version the ident only says which service is meant.
         ident: ident.version().is_some().then_some(ident),
         group: update.group.clone(),
         topology: update.topology.map(|n| choice("topology", &TOPOLOGIES, n)).transpose()?,
@@ -220,7 +220,7 @@ fn bind_text(bind: &message::ServiceBind) -> Result<String, NetErr> {
     }
 }
 
-/// What a client is told about a service.
+/// The status of a service as clients are told it.
 #[must_use]
 pub fn status(view: &ServiceView, now: Instant, spec_file: &Path) -> message::ServiceStatus {
     let up = view.pid.is_some();
@@ -256,7 +256,7 @@ pub fn status(view: &ServiceView, now: Instant, spec_file: &Path) -> message::Se
     }
 }
 
-/// The word for what an election says to a member.
+/// The word for a member's role in an election.
 #[must_use]
 pub fn role_name(role: &Role) -> &'static str {
     match role {
@@ -266,7 +266,7 @@ pub fn role_name(role: &Role) -> &'static str {
     }
 }
 
-/// How a refusal of the core reads on the wire.
+/// The refusal of the core as it is sent to clients.
 #[must_use]
 pub fn refusal(error: &CommandError) -> NetErr {
     let code = match error {

@@ -1,4 +1,4 @@
-//! The frame that every ctl message travels in (as in Habitat).
+//! The frame that every ctl message travels in (as in Habitat). Knows nothing of the messages inside.
 //!
 //! ```text
 //! u32 big-endian   bit 31 transaction follows · bits 26-30 zero · bits 20-25 length of the message id · bits 0-19 length of the body
@@ -9,9 +9,9 @@
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// Longest message id, in bytes: what six bits can say.
+/// Longest message id, in bytes: the largest number of six bits.
 pub const ID_BYTES_MAX: usize = 0x3f;
-/// Longest body, in bytes: what twenty bits can say.
+/// Longest body, in bytes: the largest number of twenty bits.
 pub const BODY_BYTES_MAX: usize = 0xf_ffff;
 
 const HAS_TXN: u32 = 1 << 31;
@@ -23,7 +23,7 @@ const TXN_ID_MASK: u32 = TXN_COMPLETE - 1;
 /// What ties a reply to its request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Txn {
-    /// Chosen by whoever asks; 30 bits.
+    /// Chosen by the client; 30 bits.
     pub id: u32,
     /// Whether this is an answer.
     pub response: bool,
@@ -118,7 +118,7 @@ impl Frame {
         Ok(bytes)
     }
 
-    /// Reads one frame; none when the other end closed before it began.
+    /// Reads one frame; none when the other end closed the connection before a frame began.
     ///
     /// # Errors
     /// The connection broke off within a frame, or the bytes are no frame.
@@ -191,7 +191,7 @@ mod tests {
             let frame = Frame { txn, id, body };
             let bytes = frame.encode().expect("fits");
             prop_assert_eq!(read(&bytes).expect("a frame"), Some(frame.clone()));
-            // Every prefix is an incomplete frame, never another one.
+            // A prefix of a frame is an incomplete frame, never another one.
             for cut in [1, 3, bytes.len() / 2, bytes.len() - 1] {
                 prop_assert!(matches!(read(&bytes[..cut]), Err(FrameError::Io(_))));
             }

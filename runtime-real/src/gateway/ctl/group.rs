@@ -1,4 +1,5 @@
-//! Requests about configuration and files of service groups.
+//! Carries out requests about the configuration and files of service groups. Checks what a client sent before the core
+//! stores it, and never writes to the disk itself.
 
 use annulus_core::limits::{SERVICE_CONFIG_BYTES_MAX, SERVICE_FILE_BYTES_MAX};
 use annulus_core::{Command, FileName, Node, Rumor, RumorKey, ServiceGroup, Version};
@@ -53,7 +54,7 @@ pub fn check_config(cfg: &[u8]) -> Result<(), NetErr> {
     let text = std::str::from_utf8(cfg)
         .map_err(|error| invalid(format_args!("not text: byte {} is not UTF-8", error.valid_up_to() + 1)))?;
     match text.parse::<toml::Table>() {
-        // Members would refuse it, each for itself and too late.
+        // Refused here once, before every member of the group would have to refuse it.
         Ok(table) if prepare::is_too_deep(&table) => {
             Err(invalid("its tables lie in each other too deep for a configuration; flatten them"))
         }

@@ -1,4 +1,5 @@
-//! The messages about configuration and files of service groups: Habitat's, and ours that ask how far a version has come.
+//! The messages about configuration and files of service groups: those of Habitat, and those of Annulus alone that ask
+//! how far a version has come.
 
 use prost::Message;
 
@@ -10,16 +11,16 @@ macro_rules! named {
 
 named!(SvcSetCfg, SvcFilePut, SvcValidateCfg, SvcGetDefaultCfg, ServiceCfg, GroupQuery, GroupStatus);
 
-/// Gives a group another configuration.
+/// Gives a group another version of its configuration.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct SvcSetCfg {
-    /// Which group.
+    /// The group.
     #[prost(message, optional, tag = "1")]
     pub service_group: Option<ServiceGroup>,
     /// TOML text.
     #[prost(bytes = "vec", optional, tag = "2")]
     pub cfg: Option<Vec<u8>>,
-    /// Its number.
+    /// The version's number.
     #[prost(uint64, optional, tag = "3")]
     pub version: Option<u64>,
     /// Whether `cfg` is a box for the group's key.
@@ -30,7 +31,7 @@ pub struct SvcSetCfg {
 /// Gives a group a file.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct SvcFilePut {
-    /// Which group.
+    /// The group.
     #[prost(message, optional, tag = "1")]
     pub service_group: Option<ServiceGroup>,
     /// The whole file.
@@ -39,7 +40,7 @@ pub struct SvcFilePut {
     /// Its name, one path component.
     #[prost(string, optional, tag = "3")]
     pub filename: Option<String>,
-    /// Its number.
+    /// The version's number.
     #[prost(uint64, optional, tag = "4")]
     pub version: Option<u64>,
     /// Whether `content` is a box for the group's key.
@@ -50,7 +51,7 @@ pub struct SvcFilePut {
 /// Asks whether a configuration could be applied.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct SvcValidateCfg {
-    /// For which group.
+    /// The group that it is for.
     #[prost(message, optional, tag = "1")]
     pub service_group: Option<ServiceGroup>,
     /// TOML 0.
@@ -64,7 +65,7 @@ pub struct SvcValidateCfg {
 /// Asks for the configuration that a loaded service's package comes with: one [`ServiceCfg`].
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct SvcGetDefaultCfg {
-    /// Which service.
+    /// The service.
     #[prost(message, optional, tag = "1")]
     pub ident: Option<PackageIdent>,
 }
@@ -80,21 +81,21 @@ pub struct ServiceCfg {
     pub default: Option<String>,
 }
 
-/// Ours: asks what the supervisor knows of a group's configuration, or of one of its files: one [`GroupStatus`].
+/// Annulus only: asks what the supervisor knows of a group's configuration, or of one of its files: one [`GroupStatus`].
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct GroupQuery {
-    /// Which group.
+    /// The group.
     #[prost(message, optional, tag = "1")]
     pub service_group: Option<ServiceGroup>,
-    /// Which file; the configuration when absent.
+    /// The file's name; the configuration is meant when it is absent.
     #[prost(string, optional, tag = "2")]
     pub filename: Option<String>,
-    /// Whether the body is wanted too.
+    /// Whether the answer should hold the body too.
     #[prost(bool, tag = "3")]
     pub body: bool,
 }
 
-/// Ours: what a supervisor knows of one version and how far it has come.
+/// Annulus only: what a supervisor knows of one version and how far it has come.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct GroupStatus {
     /// The current version; absent when there is none.
@@ -106,30 +107,30 @@ pub struct GroupStatus {
     /// Versions that this supervisor has had, oldest first.
     #[prost(message, repeated, tag = "3")]
     pub history: Vec<GroupVersion>,
-    /// The body of the current version, where it was asked for.
+    /// The body of the current version, if the request asked for it.
     #[prost(bytes = "vec", optional, tag = "4")]
     pub body: Option<Vec<u8>>,
-    /// Members whose version of the same number lost.
+    /// Members whose own version of the same number lost against the current one.
     #[prost(string, repeated, tag = "5")]
     pub losers: Vec<String>,
-    /// Who answers.
+    /// The member that answers.
     #[prost(string, tag = "6")]
     pub answered_by: String,
 }
 
-/// Ours: one version.
+/// Annulus only: one version.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct GroupVersion {
     /// Its number.
     #[prost(uint64, tag = "1")]
     pub version: u64,
-    /// Which member took it from an operator; empty when nobody knows.
+    /// The member that took it from an operator; empty when no member knows it.
     #[prost(string, tag = "2")]
     pub writer: String,
     /// Its size.
     #[prost(uint64, tag = "3")]
     pub bytes: u64,
-    /// What tells it from another body of the same number.
+    /// A hash that tells it from another body of the same number.
     #[prost(fixed64, tag = "4")]
     pub hash: u64,
     /// When the answering supervisor took it in, in milliseconds since the epoch.
@@ -137,7 +138,7 @@ pub struct GroupVersion {
     pub at_ms: Option<u64>,
 }
 
-/// Ours: one member of a group.
+/// Annulus only: one member of a group.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct GroupMember {
     /// Its id.

@@ -1,9 +1,9 @@
-//! The messages of the ctl gateway with Habitat's names and field numbers.
-//! Fields from 100 on are ours; whoever does not know them skips them.
+//! The messages of the ctl gateway, with Habitat's names and field numbers. Fields from 100 on exist in Annulus only;
+//! Habitat's programs skip them. Nothing is checked here: `convert` does that.
 
 use prost::Message;
 
-/// A message that names itself on the wire.
+/// A message that carries its name on the wire.
 pub trait CtlMessage: Message + Default {
     /// The message id.
     const ID: &'static str;
@@ -42,20 +42,20 @@ pub struct Handshake {
     pub secret_key: Option<String>,
 }
 
-/// Done.
+/// The request is done.
 #[derive(Clone, Copy, PartialEq, Eq, Message)]
 pub struct NetOk {}
 
-/// Not done.
+/// The request was not done.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct NetErr {
-    /// What kind of failure.
+    /// The kind of failure.
     #[prost(enumeration = "ErrCode", required, tag = "1")]
     pub code: i32,
-    /// In words.
+    /// What went wrong, in words.
     #[prost(string, required, tag = "2")]
     pub msg: String,
-    /// Ours: the version that is current, when a version was not higher.
+    /// Annulus only: the version that is current, when a version was not higher.
     #[prost(uint64, optional, tag = "100")]
     pub current_version: Option<u64>,
 }
@@ -78,13 +78,13 @@ pub enum ErrCode {
     Io = 1,
     /// No such service, member or package.
     NotFound = 2,
-    /// It is there already, or the moment is wrong.
+    /// The thing exists already, or the request does not fit the present state.
     Conflict = 3,
-    /// Wrong secret.
+    /// The secret is wrong.
     Unauthorized = 4,
     /// This supervisor cannot do that.
     NotSupported = 5,
-    /// Not the message that its name says.
+    /// The bytes are not the message that the name says.
     BadPayload = 6,
     /// The message holds a value that is not allowed.
     InvalidPayload = 7,
@@ -118,14 +118,14 @@ pub struct SupDepart {
     pub member_id: Option<String>,
 }
 
-/// Has the supervisor started again; its services go on.
+/// Asks for a restart of the supervisor; its services go on.
 #[derive(Clone, Copy, PartialEq, Eq, Message)]
 pub struct SupRestart {}
 
 /// A package ident in parts.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct PackageIdent {
-    /// Who made it.
+    /// The origin that made it.
     #[prost(string, required, tag = "1")]
     pub origin: String,
     /// Its name.
@@ -156,7 +156,7 @@ pub struct ServiceGroup {
 /// A bind's name and the group it is bound to.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct ServiceBind {
-    /// The bind.
+    /// The bind's name.
     #[prost(string, required, tag = "1")]
     pub name: String,
     /// The group.
@@ -183,10 +183,10 @@ pub struct HealthCheckInterval {
 /// Loads a service.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct SvcLoad {
-    /// What to run.
+    /// The package to run.
     #[prost(message, optional, tag = "1")]
     pub ident: Option<PackageIdent>,
-    /// What its binds are bound to.
+    /// The groups that its binds are bound to.
     #[prost(message, optional, tag = "3")]
     pub binds: Option<ServiceBindList>,
     /// The package store's address.
@@ -198,7 +198,7 @@ pub struct SvcLoad {
     /// A directory to take configuration and hooks from.
     #[prost(string, optional, tag = "8")]
     pub config_from: Option<String>,
-    /// Replace the options of a loaded service.
+    /// Whether to replace the options of a loaded service.
     #[prost(bool, optional, tag = "9")]
     pub force: Option<bool>,
     /// The group's name.
@@ -225,7 +225,7 @@ pub struct SvcLoad {
     /// Latest 0, track-channel 1.
     #[prost(int32, optional, tag = "17")]
     pub update_condition: Option<i32>,
-    /// Ours: how many members an election counts at least; 0 means the default.
+    /// Annulus only: how many members an election counts at least; 0 means the default.
     #[prost(uint32, optional, tag = "100")]
     pub quorum: Option<u32>,
 }
@@ -233,16 +233,16 @@ pub struct SvcLoad {
 /// Stops and forgets a service.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct SvcUnload {
-    /// Which.
+    /// The service.
     #[prost(message, optional, tag = "1")]
     pub ident: Option<PackageIdent>,
     /// Seconds until it is killed.
     #[prost(uint32, optional, tag = "3")]
     pub timeout_in_seconds: Option<u32>,
-    /// Ours: seconds that draining may take.
+    /// Annulus only: seconds that draining may take.
     #[prost(uint32, optional, tag = "100")]
     pub drain_timeout_in_seconds: Option<u32>,
-    /// Ours: whether it is stopped at once, without draining.
+    /// Annulus only: whether it is stopped at once, without draining.
     #[prost(bool, optional, tag = "101")]
     pub no_drain: Option<bool>,
 }
@@ -250,7 +250,7 @@ pub struct SvcUnload {
 /// Wants a loaded service up.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct SvcStart {
-    /// Which.
+    /// The service.
     #[prost(message, optional, tag = "1")]
     pub ident: Option<PackageIdent>,
 }
@@ -258,16 +258,16 @@ pub struct SvcStart {
 /// Wants a loaded service down.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct SvcStop {
-    /// Which.
+    /// The service.
     #[prost(message, optional, tag = "1")]
     pub ident: Option<PackageIdent>,
     /// Seconds until it is killed.
     #[prost(uint32, optional, tag = "3")]
     pub timeout_in_seconds: Option<u32>,
-    /// Ours: seconds that draining may take.
+    /// Annulus only: seconds that draining may take.
     #[prost(uint32, optional, tag = "100")]
     pub drain_timeout_in_seconds: Option<u32>,
-    /// Ours: whether it is stopped at once, without draining.
+    /// Annulus only: whether it is stopped at once, without draining.
     #[prost(bool, optional, tag = "101")]
     pub no_drain: Option<bool>,
 }
@@ -275,10 +275,10 @@ pub struct SvcStop {
 /// Changes some options of a loaded service; what is absent stays.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct SvcUpdate {
-    /// Which.
+    /// The service.
     #[prost(message, optional, tag = "1")]
     pub ident: Option<PackageIdent>,
-    /// What its binds are bound to.
+    /// The groups that its binds are bound to.
     #[prost(message, optional, tag = "2")]
     pub binds: Option<ServiceBindList>,
     /// Relaxed 0, strict 1.
@@ -311,18 +311,18 @@ pub struct SvcUpdate {
     /// Latest 0, track-channel 1.
     #[prost(int32, optional, tag = "12")]
     pub update_condition: Option<i32>,
-    /// Ours: a directory to take configuration and hooks from; empty means the package's own.
+    /// Annulus only: a directory to take configuration and hooks from; empty means the package's own.
     #[prost(string, optional, tag = "100")]
     pub config_from: Option<String>,
-    /// Ours: how many members an election counts at least; 0 means the default.
+    /// Annulus only: how many members an election counts at least; 0 means the default.
     #[prost(uint32, optional, tag = "101")]
     pub quorum: Option<u32>,
 }
 
-/// Ours: lets a service take no new work.
+/// Annulus only: lets a service take no new work.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct SvcDrain {
-    /// Which.
+    /// The service.
     #[prost(message, optional, tag = "1")]
     pub ident: Option<PackageIdent>,
     /// Seconds that its drain hook and the work in flight are waited for.
@@ -330,30 +330,30 @@ pub struct SvcDrain {
     pub timeout_in_seconds: Option<u32>,
 }
 
-/// Ours: lets a drained service take work again.
+/// Annulus only: lets a drained service take work again.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct SvcUndrain {
-    /// Which.
+    /// The service.
     #[prost(message, optional, tag = "1")]
     pub ident: Option<PackageIdent>,
 }
 
-/// Ours: puts a service into maintenance, or ends it.
+/// Annulus only: puts a service into maintenance, or ends it.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct SvcMaintain {
-    /// Which.
+    /// The service.
     #[prost(message, optional, tag = "1")]
     pub ident: Option<PackageIdent>,
-    /// Why; none ends it.
+    /// The reason; an absent one ends the maintenance.
     #[prost(string, optional, tag = "2")]
     pub reason: Option<String>,
 }
 
-/// Ours: asks for the spec files that cannot be used.
+/// Annulus only: asks for the spec files that cannot be used.
 #[derive(Clone, Copy, PartialEq, Eq, Message)]
 pub struct SpecProblems {}
 
-/// Ours: one spec file that cannot be used.
+/// Annulus only: one spec file that cannot be used.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct SpecProblem {
     /// The file.
@@ -362,7 +362,7 @@ pub struct SpecProblem {
     /// What is wrong with it.
     #[prost(string, required, tag = "2")]
     pub reason: String,
-    /// The service that it would be about, where its name says so.
+    /// The service that the file's name stands for, if it stands for one.
     #[prost(string, optional, tag = "3")]
     pub service: Option<String>,
 }
@@ -370,7 +370,7 @@ pub struct SpecProblem {
 /// Asks for one service, or all of them.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct SvcStatus {
-    /// Which; all when absent.
+    /// The service; all services when it is absent.
     #[prost(message, optional, tag = "1")]
     pub ident: Option<PackageIdent>,
 }
@@ -392,7 +392,7 @@ pub struct ProcessStatus {
 /// One service.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct ServiceStatus {
-    /// What runs, or is to run.
+    /// The package that runs, or should run.
     #[prost(message, required, tag = "1")]
     pub ident: PackageIdent,
     /// Its process.
@@ -404,46 +404,46 @@ pub struct ServiceStatus {
     /// None -1, down 0, up 1.
     #[prost(int32, optional, tag = "5")]
     pub desired_state: Option<i32>,
-    /// Ours: loaded, waiting, starting, up, stopping, down, backoff or failed.
+    /// Annulus only: loaded, waiting, starting, up, stopping, down, backoff or failed.
     #[prost(string, optional, tag = "100")]
     pub state: Option<String>,
-    /// Ours: restarts since it was loaded or started.
+    /// Annulus only: restarts since it was loaded or started.
     #[prost(uint32, optional, tag = "101")]
     pub restarts: Option<u32>,
-    /// Ours: how its process ended last.
+    /// Annulus only: how its process ended last.
     #[prost(string, optional, tag = "102")]
     pub last_exit: Option<String>,
-    /// Ours: why the last start failed.
+    /// Annulus only: why the last start failed.
     #[prost(string, optional, tag = "103")]
     pub last_error: Option<String>,
-    /// Ours: milliseconds until the next start.
+    /// Annulus only: milliseconds until the next start.
     #[prost(uint64, optional, tag = "104")]
     pub next_start_ms: Option<u64>,
-    /// Ours: standalone or leader.
+    /// Annulus only: standalone or leader.
     #[prost(string, optional, tag = "105")]
     pub topology: Option<String>,
-    /// Ours: ok, warning, unknown or critical.
+    /// Annulus only: ok, warning, unknown or critical.
     #[prost(string, optional, tag = "106")]
     pub health: Option<String>,
-    /// Ours: what the last health check said.
+    /// Annulus only: what the last health check said.
     #[prost(string, optional, tag = "107")]
     pub health_note: Option<String>,
-    /// Ours: whether it takes new work, as the ring is told.
+    /// Annulus only: whether it takes new work, as the ring is told.
     #[prost(bool, optional, tag = "108")]
     pub accepting: Option<bool>,
-    /// Ours: whether it is being drained, or kept drained.
+    /// Annulus only: whether it is being drained, or kept drained.
     #[prost(bool, optional, tag = "109")]
     pub draining: Option<bool>,
-    /// Ours: why it is in maintenance.
+    /// Annulus only: why it is in maintenance.
     #[prost(string, optional, tag = "110")]
     pub maintenance: Option<String>,
-    /// Ours: what it waits for.
+    /// Annulus only: what it waits for.
     #[prost(string, optional, tag = "111")]
     pub waiting_for: Option<String>,
-    /// Ours: leader, follower or waiting, in a group that elects.
+    /// Annulus only: leader, follower or waiting, in a group that elects.
     #[prost(string, optional, tag = "112")]
     pub role: Option<String>,
-    /// Ours: the file that its options are read from.
+    /// Annulus only: the file that its options are read from.
     #[prost(string, optional, tag = "113")]
     pub spec_file: Option<String>,
 }

@@ -1,4 +1,5 @@
-//! The ctl gateway: how operators give commands to a supervisor (as in Habitat).
+//! The ctl gateway: how operators give commands to a supervisor (as in Habitat). It checks the secret and the request,
+//! passes the command to the supervisor's loop, and decides nothing itself.
 //!
 //! A client connects, shows the secret within ten seconds, sends one request, gets its replies, and the
 //! connection is closed.
@@ -37,7 +38,7 @@ use secret::Secret;
 
 /// A client must have shown the secret, and then sent its request, within this.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
-/// A request that takes longer is answered with an error.
+/// A request that takes longer than this is answered with an error.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often a client is told that its request is still being carried out.
 const PROGRESS_PERIOD: Duration = Duration::from_secs(5);
@@ -91,8 +92,8 @@ pub async fn serve<L: Listener>(listener: L, ctl: Ctl) {
     }
 }
 
-/// Leaves the address where the command line looks for it, so that several supervisors on one host can be
-/// told apart by root and name alone.
+/// Writes the address where the command line looks for it, so that root and name alone tell several supervisors of one
+/// host apart.
 ///
 /// # Errors
 /// What the system says.
@@ -127,7 +128,7 @@ async fn serve_client(
     }
 }
 
-/// Carries out a request. Draining and stopping take their time: meanwhile the client is told how it stands.
+/// Carries out a request. While the service drains or stops, the client is told how far that has come.
 async fn answer(
     io: &mut (impl AsyncRead + AsyncWrite + Unpin),
     ctl: &Ctl,

@@ -1,4 +1,5 @@
-//! One function per request.
+//! Carries out requests: one function for each. A request becomes a command or a look at the node; the disk is read
+//! away from the loop.
 
 use annulus_core::{Command, MemberId, PackageIdent, Reply, ServiceName, ServiceView, StopHow};
 use tokio::io::AsyncWrite;
@@ -16,7 +17,7 @@ use crate::gateway::disk;
 use crate::package::{self, Installed};
 use crate::supervisor::specs::Problem;
 
-/// What a request is answered with.
+/// The answer to a request.
 pub(super) enum Answer {
     /// Lines for the operator, then `NetOk`.
     Done(Vec<String>),
@@ -154,7 +155,7 @@ async fn svc_load(ctl: &Ctl, request: SvcLoad) -> Result<Answer, NetErr> {
     let force = request.force.unwrap_or_default();
     let loaded = services(ctl).await?.into_iter().find(|view| view.spec.name() == ident.service_name());
     let spec = convert::spec(&request, loaded.as_ref().filter(|_| force).map(|view| &view.spec))?;
-    // Refusing now beats a service that fails to start for ever.
+    // A refusal now is better than a service that fails to start for ever.
     installed(ctl, &ident).await?;
     let mut lines = Vec::new();
     match command(ctl, Command::LoadService { spec, force }).await? {
@@ -165,7 +166,7 @@ async fn svc_load(ctl: &Ctl, request: SvcLoad) -> Result<Answer, NetErr> {
     Ok(Answer::Done(lines))
 }
 
-/// The newest installed package that is `ident`.
+/// The newest installed package that fits `ident`.
 pub(super) async fn installed(ctl: &Ctl, ident: &PackageIdent) -> Result<Installed, NetErr> {
     let (root, ident) = (ctl.root.clone(), ident.clone());
     let found = disk::read(move || package::newest(&root, &ident)).await;
@@ -178,7 +179,7 @@ async fn name_of(ctl: &Ctl, ident: Option<&super::message::PackageIdent>) -> Res
     Ok(find(ctl, &ident).await?.spec.name())
 }
 
-/// The loaded service of this origin and name, whatever its version.
+/// The loaded service of this origin and name, in any version.
 async fn find_name(ctl: &Ctl, ident: &PackageIdent) -> Result<ServiceName, NetErr> {
     let same = |view: &ServiceView| {
         view.spec.ident.origin() == ident.origin() && view.spec.ident.name() == ident.name()
@@ -283,7 +284,7 @@ fn spec_problems(ctl: &Ctl) -> Vec<SpecProblem> {
     ctl.specs.problems().into_iter().map(message).collect()
 }
 
-/// How a request stands that waits for a service to drain or to end; none for requests that should be quick.
+/// How far a service has come that a request waits for, to drain or to end; none for requests that should be quick.
 pub(super) async fn progress(ctl: &Ctl, frame: &Frame) -> Option<String> {
     let ident = match frame.id.as_str() {
         SvcStop::ID => decode::<SvcStop>(frame).ok()?.ident,

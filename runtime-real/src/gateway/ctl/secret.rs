@@ -1,4 +1,5 @@
-//! The shared secret of the ctl gateway: 64 random bytes as base64 in a file of mode 0600 (as in Habitat).
+//! The shared secret of the ctl gateway: 64 random bytes as base64 in a file of mode 0600 (as in Habitat). A secret is
+//! never logged, and a file that others can read is refused.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -22,7 +23,7 @@ pub enum SecretError {
         /// What the system said.
         source: io::Error,
     },
-    /// Others may read it.
+    /// Other users can read the file.
     #[error(
         "ctl secret {path} has mode {mode:03o}, so that others can read or change it; run `chmod 600 {path}`"
     )]
@@ -32,7 +33,7 @@ pub enum SecretError {
         /// Its permission bits.
         mode: u32,
     },
-    /// It holds no secret.
+    /// The file holds no secret.
     #[error("ctl secret {path} is empty; delete it, and the next start writes a new one")]
     Empty {
         /// The file.
@@ -52,7 +53,7 @@ fn hint(source: &io::Error) -> &'static str {
     }
 }
 
-/// A secret that never shows itself in logs.
+/// A secret that logs never show.
 #[derive(Clone)]
 pub struct Secret(String);
 
@@ -78,7 +79,7 @@ impl Secret {
         Ok(Self(crypto::base64_encode(&bytes)))
     }
 
-    /// The secret in the file, which is written first if there is none.
+    /// Reads the secret in the file, and writes a new one first if there is no file.
     ///
     /// # Errors
     /// The file cannot be read or written, is empty, or is open to others.
@@ -96,7 +97,7 @@ impl Secret {
         }
     }
 
-    /// The secret in the file.
+    /// Reads the secret in the file.
     ///
     /// # Errors
     /// The file is absent, unreadable, empty, or open to others.
@@ -119,7 +120,7 @@ impl Secret {
         &self.0
     }
 
-    /// Whether `text` is this secret, in a time that does not tell how much of it is right.
+    /// Whether `text` is this secret. The time it takes does not tell how much of the text is right.
     #[must_use]
     pub fn matches(&self, text: &str) -> bool {
         self.0.as_bytes().ct_eq(text.as_bytes()).into()

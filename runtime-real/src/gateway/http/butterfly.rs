@@ -1,4 +1,4 @@
-//! `/butterfly`: the ring as this supervisor sees it (as in Habitat).
+//! `/butterfly`: the ring as this supervisor sees it (as in Habitat). Only reads, and formats away from the loop.
 
 use std::sync::Arc;
 
@@ -12,14 +12,14 @@ use serde_json::{Map, Value, json};
 use super::problem::Problem;
 use super::{Gateway, versions, view};
 
-/// What is copied out of the node, to be formatted away from the loop.
+/// The part of the node that is copied out, to be formatted away from the loop.
 struct Ring {
     local: String,
     members: Vec<MemberRecord>,
     services: Vec<ServiceRumor>,
     departures: Vec<MemberId>,
     health: Vec<ServiceHealth>,
-    /// What operators gave to each group.
+    /// The versions that operators gave to each group.
     given: Vec<(ServiceGroup, CensusVersions)>,
     accepted: u64,
 }
@@ -39,7 +39,7 @@ fn look(node: &Node) -> Ring {
             CensusEntry::Runs(service) => ring.services.push(service.clone()),
             CensusEntry::Banned(member) => ring.departures.push(*member),
             CensusEntry::Fares(health) => ring.health.push(health.clone()),
-            // The census has them, group by group.
+            // The census shows these, group by group.
             CensusEntry::Given { .. } | CensusEntry::Leads(_) | CensusEntry::Nothing => {}
         }
     }

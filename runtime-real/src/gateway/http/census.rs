@@ -1,4 +1,4 @@
-//! `/census`: service groups and who is in them (as in Habitat).
+//! `/census`: the service groups and their members (as in Habitat). Only reads.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ fn to_json(census: &Census, accepted: u64) -> Value {
     let groups: Map<String, Value> =
         census.groups.iter().map(|(name, members)| (name.to_string(), group(&local, members))).collect();
     json!({
-        // Answers are live here, so every one tells of the present.
+        // Every answer is computed from the present state, so the census has always changed.
         "changed": true,
         "census_groups": groups,
         "local_member_id": local,

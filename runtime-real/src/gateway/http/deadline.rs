@@ -1,4 +1,5 @@
-//! A connection whose other end has to read: what is written must move on, or the connection fails.
+//! A connection with a deadline for writing: the client has to read on, or the connection fails. Does not limit how
+//! long a client may stay silent.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

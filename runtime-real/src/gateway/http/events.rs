@@ -1,7 +1,8 @@
-//! `/events`: what happens in the ring, as server-sent events that survive a broken connection.
+//! `/events`: the events of this supervisor, as server-sent events that survive a broken connection. A slow client
+//! loses events and never holds up the loop.
 //!
-//! The id of an event is `<run>.<number>`; a client that reconnects with `Last-Event-ID` gets what it
-//! missed, as far as it is kept. What is no longer kept is announced by one event `gap`.
+//! The id of an event is `<run>.<number>`; a client that reconnects with `Last-Event-ID` gets the events that it
+//! missed, as far as they are kept. One event `gap` announces how many are kept no longer.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -30,7 +31,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// The last events of this supervisor.
 #[derive(Debug)]
 pub(super) struct History {
-    /// Tells the events of this run from those of an earlier one, whose numbers began at 1 too.
+    /// Tells the events of this run from those of an earlier run, whose numbers began at 1 too.
     run: u64,
     recorded: Mutex<Recorded>,
     changed: watch::Sender<u64>,
@@ -84,8 +85,8 @@ impl History {
         self.lock().events.back().map_or(0, |(_, event)| event.id.0)
     }
 
-    /// Where a client goes on: after the event it saw last; from the oldest kept one when that was in
-    /// another run; from now on when it saw none.
+    /// The number after which a client goes on: that of the event it saw last; the oldest kept one when it saw another
+    /// run; the newest when it saw none.
     fn resume(&self, last_event_id: Option<&str>) -> u64 {
         let Some(id) = last_event_id else { return self.newest() };
         match id.split_once('.') {
@@ -132,13 +133,13 @@ pub(super) async fn get(
     Ok(Sse::new(feed).keep_alive(KeepAlive::new().interval(KEEP_ALIVE).text("keep-alive")))
 }
 
-/// Hands events to one client until it goes away.
+/// Sends events to one client until it goes away.
 async fn feed(history: Arc<History>, mut after: u64, client: mpsc::Sender<sse::Event>) {
     let mut changed = history.changed.subscribe();
     loop {
         changed.mark_unchanged();
         let (gap, list) = history.since(after);
-        // A client that starts from nothing has missed nothing it could know of.
+        // A client that begins without an id has seen none, so it misses none.
         if gap > 0 && after > 0 && client.send(gap_event(gap)).await.is_err() {
             return;
         }

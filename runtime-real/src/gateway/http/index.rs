@@ -1,4 +1,4 @@
-//! `/`: a page that lists the routes.
+//! `/`: a page that lists the routes. Tells nothing about the supervisor.
 
 use axum::response::Html;
 

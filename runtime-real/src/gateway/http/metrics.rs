@@ -1,5 +1,5 @@
-//! `/metrics`: OpenMetrics text out of a registry of our own. Label values are words of closed sets, except
-//! the services of this supervisor, whose number is limited.
+//! `/metrics`: OpenMetrics text out of a registry of this program's own. Label values are words of closed sets, except
+//! the services of this supervisor, whose number is limited; so the number of series is bounded.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,7 +24,7 @@ use super::Gateway;
 use super::problem::Problem;
 use super::process::{self, Usage};
 
-/// What is copied out of the node for one scrape.
+/// The part of the node that is copied out for one scrape.
 #[derive(Debug)]
 struct Snapshot {
     metrics: Metrics,
@@ -53,7 +53,7 @@ fn look(node: &Node) -> Snapshot {
     }
 }
 
-/// Counted from events, because only these tell of every change.
+/// Counters that events advance, because only events tell of every change.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Counters {
     state_changes: Family<Vec<(&'static str, &'static str)>, Counter>,
@@ -91,7 +91,7 @@ const fn label(state: MemberState) -> &'static str {
     }
 }
 
-/// The registry and what feeds it.
+/// The registry, and the values that it encodes.
 pub(super) struct Registry {
     registry: prometheus_client::registry::Registry,
     counters: Counters,
@@ -164,7 +164,7 @@ pub(super) async fn get(State(gateway): State<Arc<Gateway>>) -> Result<impl Into
     Ok(([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], body))
 }
 
-/// Encodes what was copied out of the node just before.
+/// Encodes the values that were copied out of the node just before.
 #[derive(Debug)]
 struct Live(Arc<Mutex<Option<Scrape>>>);
 
@@ -315,7 +315,7 @@ fn services(out: &mut Out<'_>, services: &[ServiceView]) -> fmt::Result {
     out.gauges("sup_service_health", "1 for the health that a service has", &healths)?;
     let accepting: Vec<(Labels<'_>, u64)> = accepting.iter().map(|(l, n)| (&l[..], *n)).collect();
     out.gauges("sup_service_accepting", "1 for a service that takes work", &accepting)?;
-    // The number starts again when an operator starts the service, so it is a gauge.
+    // The number starts at zero again when an operator starts the service, so it is a gauge.
     let restarts: Vec<(Labels<'_>, u64)> = restarts.iter().map(|(l, n)| (&l[..], *n)).collect();
     out.gauges("sup_service_restarts", "Restarts since the service was loaded or started", &restarts)
 }

@@ -1,6 +1,7 @@
-//! The HTTP gateway: what this supervisor knows, for reading only (as in Habitat).
+//! The HTTP gateway: shows what this supervisor knows (as in Habitat). It only reads; commands go through the ctl
+//! gateway.
 //!
-//! Every answer is computed when it is asked for. Errors are problem details (RFC 9457). With a token
+//! Every answer is computed when a client asks for it. Errors are problem details (RFC 9457). With a token
 //! (`HAB_SUP_GATEWAY_AUTH_TOKEN`) every route but `/live` and `/ready` wants `Authorization: Bearer <token>`.
 
 mod butterfly;
@@ -43,7 +44,8 @@ use problem::Problem;
 
 /// Connections at one time, event streams included; more wait in the listener's queue.
 const CONNECTIONS_MAX: usize = 256;
-/// Event streams at one time. They stay for as long as they like, so they leave room for probes and scrapes.
+/// Event streams at one time. A stream stays as long as its client likes, so streams leave room for probes and
+/// scrapes.
 const EVENT_STREAMS_MAX: usize = 128;
 /// A client must have sent its request's head within this.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -63,15 +65,15 @@ pub struct Config {
     pub root: Root,
     /// Where this supervisor keeps its own files.
     pub sup: SupDir,
-    /// What others are told about this host.
+    /// How this host is described to other members.
     pub sys: SysInfo,
     /// How the ring keeps time.
     pub timings: Timings,
-    /// Whether others probe this member for ever.
+    /// Whether other members probe this one for ever.
     pub permanent: bool,
-    /// What health checks said.
+    /// What health checks said, and more that the core does not keep.
     pub ledger: Ledger,
-    /// What a client must show; none lets everybody read.
+    /// The token that a client must show; without one every client may read.
     pub token: Option<Secret>,
 }
 
@@ -85,7 +87,7 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    /// Asks the loop, but not for ever.
+    /// Asks the loop, and gives up when it does not answer in time.
     async fn read<T: Send + 'static>(
         &self,
         look: impl FnOnce(&Node) -> T + Send + 'static,
@@ -111,7 +113,7 @@ pub async fn serve<L: Listener>(listener: L, config: Config) {
         metrics: metrics::Registry::new(started),
     });
     let counters = gateway.metrics.counters();
-    // Both end with this future: a set that is dropped aborts its tasks.
+    // Both tasks end with this future: a set that is dropped aborts its tasks.
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(events::record(Arc::clone(&gateway.history), events, clock, move |event| {
         counters.count(event)
@@ -135,7 +137,7 @@ pub async fn serve<L: Listener>(listener: L, config: Config) {
                 });
             }
             Err(error) => {
-                // Out of descriptors, most likely; accepting again at once would spin.
+                // Most likely the process has no descriptors left; accepting again at once would spin.
                 tracing::warn!(%error, "http gateway cannot accept a connection");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
@@ -143,7 +145,7 @@ pub async fn serve<L: Listener>(listener: L, config: Config) {
     }
 }
 
-/// Every route with what it serves; `/` shows this list.
+/// Every route, and a description of its answer; `/` shows this list.
 const ROUTES: [(&str, &str); 10] = [
     ("/butterfly", "every member of the ring with its state, and every rumor"),
     ("/census", "service groups and who is in them"),

@@ -1,4 +1,5 @@
-//! The package of a service, as `/services` shows it.
+//! The package of a service, as `/services` shows it. Reads the package's files, so it never runs on the loop's
+//! thread.
 
 use annulus_core::{PackageIdent, ServiceView};
 use serde_json::{Value, json};
@@ -6,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Config, view};
 use crate::package::{self, Installed, MetaFile};
 
-/// What runs, or would run: the installed package, if there is one.
+/// The installed package that a service runs, or would run; none where it is missing.
 pub(super) struct Package {
     ident: PackageIdent,
     installed: Option<Installed>,
@@ -20,7 +21,8 @@ impl Package {
         Self { ident, installed }
     }
 
-    /// The one line of a metafile. What cannot be read is shown as absent: this is a view, not a check.
+    /// The one line of a metafile. A file that cannot be read is shown as absent, because this is a view and not a
+    /// check.
     fn line(&self, metafile: MetaFile) -> Option<String> {
         self.installed.as_ref()?.line(metafile).ok()?
     }
@@ -30,7 +32,7 @@ impl Package {
         pairs.unwrap_or_default().into_iter().collect()
     }
 
-    /// Required and optional binds with the exports that they read.
+    /// Required and optional binds, with the exports that each reads.
     pub(super) fn binds(&self) -> Value {
         let required = self.pairs(MetaFile::Binds);
         let optional = self.pairs(MetaFile::BindsOptional);

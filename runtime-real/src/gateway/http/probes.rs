@@ -1,4 +1,5 @@
-//! `/live` and `/ready`, for service managers and load balancers. Open without a token, and tell nothing else.
+//! `/live` and `/ready`, for service managers and load balancers. They need no token, and tell nothing but their
+//! answer.
 
 use std::sync::Arc;
 

@@ -1,10 +1,10 @@
-//! Errors as problem details (RFC 9457).
+//! Errors as problem details (RFC 9457). Names what is wrong and what the client can do.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-/// A refusal that says what is wrong and what to do.
+/// A refusal: its status, what is wrong, and what the client can do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Problem {
     status: StatusCode,

@@ -1,4 +1,4 @@
-//! What this process uses, as the kernel counts it.
+//! What this process uses, as the kernel counts it. Only reads `/proc`.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
 use nix::unistd::{SysconfVar, sysconf};
 
-/// What this process uses. Zero where the kernel does not say.
+/// What this process uses; zero where the kernel does not say.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Usage {
     pub(super) resident_bytes: u64,

@@ -1,4 +1,5 @@
-//! `/services` and below: what runs on this host (as in Habitat).
+//! `/services` and below: the services that are loaded on this host (as in Habitat). Only reads, and formats away from
+//! the loop.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use crate::gateway::ctl::convert;
 use crate::gateway::disk;
 use crate::supervisor::ledger::HealthReport;
 
-/// What is copied out of the node, to be formatted away from the loop.
+/// The part of the node that is copied out, to be formatted away from the loop.
 struct Local {
     id: MemberId,
     services: Vec<ServiceView>,
@@ -55,7 +56,8 @@ pub(super) async fn list(State(gateway): State<Arc<Gateway>>) -> Answer {
     .await
 }
 
-/// An entry is partly read from the package's files, and the loop must not wait for a disk.
+/// Makes an answer on another thread: parts of it are read from the package's files, and the loop must not wait for a
+/// disk.
 async fn off_the_loop(value: impl FnOnce() -> Value + Send + 'static) -> Answer {
     match disk::read(value).await {
         Ok(value) => Ok(view::answer(&value)),
@@ -112,7 +114,7 @@ async fn health_of(State(gateway): Gate, service: &str, group: &str, org: Option
     let (local, index) = find(&gateway, service, group, org).await?;
     let view = &local.services[index];
     let health = health(view);
-    // What the check said, while there is a process that it was about; else what stands for it.
+    // The words of the last check count only while the process that it checked runs; otherwise the state speaks.
     let entry = gateway.config.ledger.get(&view.spec.name()).filter(|_| view.pid.is_some());
     let said = entry.and_then(|entry| entry.health).unwrap_or_else(|| {
         let stderr = if health == Health::Ok { None } else { view.last_error.clone() };
@@ -133,7 +135,7 @@ async fn health_of(State(gateway): Gate, service: &str, group: &str, org: Option
     Ok((code, view::answer(&body)).into_response())
 }
 
-/// Why the service is to be sent no work, however healthy it is.
+/// The reason why the service should be sent no work, however healthy it is.
 fn refusal(view: &ServiceView) -> Option<String> {
     if let Some(reason) = &view.maintenance {
         Some(format!("in maintenance: {reason}"))
@@ -148,7 +150,7 @@ fn refusal(view: &ServiceView) -> Option<String> {
     }
 }
 
-/// The loaded service of this group, as its place in the list.
+/// The place in the list of the loaded service of this group.
 async fn find(
     gateway: &Gateway,
     service: &str,
@@ -173,7 +175,7 @@ fn health(view: &ServiceView) -> Health {
     }
 }
 
-/// Habitat's word for it.
+/// Habitat's word for a health.
 fn health_name(health: Health) -> &'static str {
     match health {
         Health::Ok => "Ok",
@@ -183,7 +185,7 @@ fn health_name(health: Health) -> &'static str {
     }
 }
 
-/// As Habitat answers.
+/// The status code that Habitat answers with.
 fn health_code(health: Health) -> StatusCode {
     match health {
         Health::Ok | Health::Warning => StatusCode::OK,

@@ -1,11 +1,11 @@
-//! JSON of the things that several routes show.
+//! JSON of things that several routes show. Formats what it is given, and asks nothing.
 
 use annulus_core::{MemberRecord, PackageIdent, ServiceRumor, State, SysInfo};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
-/// An answer that people read with curl as often as programs do: indented, with a newline at its end.
+/// An answer that people read with curl as often as programs do: indented, with a line end.
 pub(super) fn answer(value: &Value) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], format!("{value:#}\n")).into_response()
 }
@@ -32,7 +32,7 @@ pub(super) fn ident(ident: &PackageIdent) -> Value {
     })
 }
 
-/// Exported configuration, TOML text, as JSON. Empty when it is not TOML: it came from another member.
+/// Exported configuration, TOML text, as JSON. Empty when it is not TOML, because another member sent it.
 pub(super) fn exports(toml_text: &[u8]) -> Value {
     let table = std::str::from_utf8(toml_text).ok().and_then(|text| text.parse::<toml::Table>().ok());
     table.and_then(|table| serde_json::to_value(table).ok()).unwrap_or_else(|| Value::Object(Map::new()))
