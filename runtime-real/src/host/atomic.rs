@@ -1,7 +1,8 @@
-//! Files that are either as they were or as they shall be, whatever crashes in between.
+//! Writes files so that after a crash at any moment each is either as it was or as it shall be. Never leaves half of a
+//! file under its own name.
 //!
-//! Content is written to a temporary file beside the target, brought to disk, then renamed or linked into
-//! place; the directory is brought to disk as well. Modes are as asked for, whatever the umask.
+//! Content is written to a temporary file beside the target, brought to disk, then renamed or linked into place; the
+//! directory is brought to disk as well. Modes are as asked for, independent of the umask.
 
 use std::fs::{File, Permissions};
 use std::io::{self, Read as _, Write as _};
@@ -11,7 +12,7 @@ use std::path::Path;
 use nix::fcntl::OFlag;
 use tempfile::NamedTempFile;
 
-/// Writes `path`, in place of whatever was there.
+/// Writes `path`, and replaces a file that was there.
 ///
 /// # Errors
 /// The directory is missing or not writable, or the disk is full; `path` is then as before.
@@ -32,8 +33,8 @@ pub fn create(path: &Path, content: &[u8], mode: u32) -> io::Result<bool> {
     }
 }
 
-/// Writes `path` unless it has this content already, and says whether it did. Mode and owner (user and group) are
-/// set either way.
+/// Writes `path` unless it has this content already, and says whether it did. Mode and owner (user and group) are set
+/// in both cases.
 ///
 /// # Errors
 /// As [`write()`].
@@ -46,7 +47,7 @@ pub fn write_if_changed(
     if let Some(file) = open_unlinked(path)?
         && has_content(&file, content)?
     {
-        // Through the open file: by now the path may lead elsewhere.
+        // Through the open file, because by now the path may lead elsewhere.
         let meta = file.metadata()?;
         if meta.permissions().mode() & 0o7777 != mode {
             file.set_permissions(Permissions::from_mode(mode))?;
@@ -61,13 +62,13 @@ pub fn write_if_changed(
     Ok(true)
 }
 
-/// The file at `path`, if there is one and not a link or anything else.
+/// Opens the file at `path`; none if there is a link, or anything else that is no file.
 fn open_unlinked(path: &Path) -> io::Result<Option<File>> {
     let opened =
         File::options().read(true).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits()).open(path);
     match opened {
         Ok(file) if file.metadata()?.is_file() => Ok(Some(file)),
-        // Whatever cannot be read is replaced.
+        // A file that cannot be read is replaced.
         Ok(_) | Err(_) => Ok(None),
     }
 }
@@ -98,7 +99,7 @@ fn parent(path: &Path) -> io::Result<&Path> {
 }
 
 fn staged(path: &Path, content: &[u8], mode: u32, owner: Option<(u32, u32)>) -> io::Result<NamedTempFile> {
-    // The name begins with a dot and ends in nothing that a scan of keys, hooks or packages looks for.
+    // No scan of keys, hooks or packages looks for a name that begins with a dot.
     let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(parent(path)?)?;
     file.write_all(content)?;
     if let Some((uid, gid)) = owner {

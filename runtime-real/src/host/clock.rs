@@ -1,4 +1,4 @@
-//! The only place where the daemon and its command line read the operating system's clocks.
+//! Reads the operating system's clocks. The daemon and its command line read them nowhere else.
 #![expect(clippy::disallowed_methods, reason = "this is the place where the clocks are read")]
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use annulus_core::{Instant, UnixTime};
 use nix::sys::time::TimeValLike as _;
 
-/// Nobody sleeps longer than this at a time; a deadline further away is looked at again then.
+/// Longest sleep; a deadline further away is looked at again after it.
 const SLEEP_MAX: Duration = Duration::from_secs(86_400);
 
 /// The wall clock now; a clock set before 1970 reads as 1970.
@@ -16,9 +16,10 @@ pub fn wall() -> UnixTime {
     UnixTime::from_millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// Time since this host was started, in milliseconds, the time that it was asleep included. The same for all processes.
+/// Time since this host was started, in milliseconds, including the time that it was asleep. All processes read the
+/// same.
 ///
-/// Zero, which no deadline has passed at, where the system has no such clock.
+/// Zero where the system has no such clock; no deadline has passed then.
 #[must_use]
 pub fn boot_ms() -> u64 {
     let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME);
@@ -32,7 +33,7 @@ pub fn monotonic_us() -> u64 {
     now.ok().and_then(|now| u64::try_from(now.num_microseconds()).ok()).unwrap_or_default()
 }
 
-/// Gives a driver its time, monotonic and wall.
+/// The time of a driver: monotonic and wall clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     zero: tokio::time::Instant,
@@ -40,14 +41,14 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// The host's clocks; the monotonic one counts from now.
+    /// The host's clocks; monotonic time counts from now.
     #[must_use]
     pub fn host() -> Self {
         Self { zero: tokio::time::Instant::now(), epoch: None }
     }
 
-    /// A wall clock that shows `epoch` now and advances with the runtime's own time: for harnesses that
-    /// run on virtual time and must not read the host's.
+    /// A wall clock that shows `epoch` now and advances with the runtime's own time: for harnesses that run on virtual
+    /// time and must not read the host's clocks.
     #[must_use]
     pub fn starting_at(epoch: UnixTime) -> Self {
         Self { zero: tokio::time::Instant::now(), epoch: Some(epoch) }
@@ -68,11 +69,11 @@ impl Clock {
         }
     }
 
-    /// Completes at `deadline`, or after a day when that is further away.
+    /// Completes at `deadline`, or after a day when the deadline is further away.
     pub async fn sleep_until(&self, deadline: Instant) {
         let left = deadline.saturating_since(self.now());
-        // A deadline that has passed is due at once: the runtime's timers are rounded up, and a caller that
-        // starts to wait again for each message would wait for ever.
+        // A deadline that has passed completes at once: the runtime rounds timers up, so a caller that starts its wait
+        // again for each message would wait for ever.
         if !left.is_zero() {
             tokio::time::sleep(left.min(SLEEP_MAX)).await;
         }

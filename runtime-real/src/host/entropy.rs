@@ -1,4 +1,4 @@
-//! The only place that asks the operating system for entropy (keys apart, which `crypto` makes).
+//! Asks the operating system for random bytes. No other module does, except that `crypto` makes keys.
 #![expect(clippy::disallowed_methods, reason = "this is the place where entropy is drawn")]
 
 use thiserror::Error;
@@ -11,7 +11,7 @@ pub struct EntropyError(getrandom::Error);
 /// A seed for the node's random stream.
 ///
 /// # Errors
-/// The operating system gave none.
+/// The operating system gave no random bytes.
 pub fn seed() -> Result<[u8; 32], EntropyError> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(EntropyError)?;

@@ -1,4 +1,5 @@
-//! Exit codes, for scripts and service managers.
+//! The exit codes of the commands and of the daemon, for scripts and service managers. A code that was released keeps
+//! its meaning.
 //!
 //! Commands that speak to a supervisor:
 //!
@@ -6,12 +7,12 @@
 //! |---|---|
 //! | 0 | done |
 //! | 1 | refused, or failed for a reason that has no code of its own |
-//! | 2 | what was named is not loaded, installed or known; or wrong usage |
+//! | 2 | the service, package or member named is not loaded, installed or known; or wrong usage |
 //! | 3 | no supervisor runs there |
 //! | 4 | there is no root directory |
 //! | 7 | the supervisor refuses the ctl secret, or there is none that can be used |
 //! | 8 | the version is not higher than the current one |
-//! | 9 | what was to be waited for is not so everywhere |
+//! | 9 | a version is not in effect on every member in time |
 //!
 //! The daemon, `annulus sup run`:
 //!
@@ -46,13 +47,13 @@ pub const DEPARTED: u8 = 86;
 /// Interrupted a third time: services were killed, the ring was not told.
 pub const INTERRUPTED: u8 = 130;
 
-/// From a supervisor to its launcher: start me again. No launcher ends with it. The launcher may be of another version
-/// than the supervisor, so this code and those of [`MEANT`] are never given another meaning.
+/// A supervisor asks its launcher with this code to be started again. No launcher ends with it. The launcher may be of
+/// another version than the supervisor, so this code and those of [`MEANT`] never get another meaning.
 pub const RESTART: u8 = 87;
-/// Ends of a supervisor that its launcher takes over, as it does those of a first start that fails.
+/// Ends of a supervisor that its launcher takes as its own, as it does with those of a first start that fails.
 pub const MEANT: [u8; 3] = [LEFT, DEPARTED, INTERRUPTED];
 
-/// What a command named is not loaded, installed or known.
+/// The service, package or member that a command named is not loaded, installed or known.
 pub const NOT_LOADED: u8 = 2;
 /// No supervisor runs there.
 pub const NO_SUPERVISOR: u8 = 3;
@@ -60,5 +61,5 @@ pub const NO_SUPERVISOR: u8 = 3;
 pub const UNAUTHORIZED: u8 = 7;
 /// The version is not higher than the current one.
 pub const OLD_VERSION: u8 = 8;
-/// What was to be waited for is not so everywhere.
+/// A version is not in effect on every member in time.
 pub const NOT_APPLIED: u8 = 9;

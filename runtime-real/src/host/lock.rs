@@ -1,4 +1,5 @@
-//! One supervisor per root and name: a locked file that says who holds it.
+//! Lets one supervisor run per root and name: a locked file that holds its pid. The lock counts, and never the text of
+//! the file.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
@@ -10,15 +11,15 @@ use thiserror::Error;
 
 use crate::host::root::SupDir;
 
-/// Times that the lock is tried …
+/// The lock is tried so often …
 const LOCK_TRIES: u32 = 10;
-/// … and how long after.
+/// … with this pause between two tries.
 const LOCK_RETRY: Duration = Duration::from_millis(10);
 
 /// Why a supervisor may not start here.
 #[derive(Debug, Error)]
 pub enum LockError {
-    /// Another one runs.
+    /// Another supervisor runs.
     #[error(
         "a supervisor runs here already: process {pid} holds {}; stop it with `annulus sup term`, \
          or choose another --root or --override-name", .path.display()
@@ -26,10 +27,10 @@ pub enum LockError {
     Held {
         /// The lock file.
         path: PathBuf,
-        /// What stands in it.
+        /// The text of the file.
         pid: String,
     },
-    /// The directory cannot be used.
+    /// The directory or the lock file cannot be used.
     #[error(
         "{}: {source}; this supervisor needs a directory that it may write to: \
          choose another with --root, or correct its owner", .path.display()
@@ -42,7 +43,7 @@ pub enum LockError {
     },
 }
 
-/// Held while a supervisor runs; the system lets go of it when the process ends, however it ends.
+/// Held while a supervisor runs; the system releases it when the process ends in any way.
 #[derive(Debug)]
 pub struct SupLock {
     _file: File,
@@ -64,7 +65,7 @@ impl SupLock {
             Err(TryLockError::WouldBlock) => return Err(LockError::Held { pid: holder(&mut file), path }),
             Err(TryLockError::Error(source)) => return Err(unusable(&path, source)),
         }
-        // Only the lock counts; what a crashed supervisor left in the file is overwritten.
+        // What a crashed supervisor left in the file is overwritten.
         let pid = format!("{}\n", std::process::id());
         file.set_len(0)
             .and_then(|()| file.write_all(pid.as_bytes()))
@@ -73,7 +74,8 @@ impl SupLock {
     }
 }
 
-/// Whoever asks who holds the lock takes it for a moment, which must not keep a supervisor from starting.
+/// Tries several times: a command that asks who holds the lock takes it for a moment, which must not keep a supervisor
+/// from starting.
 fn lock(file: &File) -> Result<(), TryLockError> {
     for _ in 1..LOCK_TRIES {
         match file.try_lock() {
@@ -84,7 +86,7 @@ fn lock(file: &File) -> Result<(), TryLockError> {
     file.try_lock()
 }
 
-/// What stands in the lock file of a supervisor that runs, its pid; none when none runs.
+/// The pid in the lock file of a supervisor that runs; none when no supervisor runs.
 ///
 /// # Errors
 /// The file cannot be read.
@@ -117,7 +119,7 @@ fn holder(file: &mut File) -> String {
     }
 }
 
-/// Writes the member's id where people and scripts look for it. Nothing reads it back.
+/// Writes the member's id for people and scripts. Annulus never reads it back.
 ///
 /// # Errors
 /// The file cannot be written.

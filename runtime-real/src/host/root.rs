@@ -1,4 +1,5 @@
-//! Where everything lives: the root directory and the folders below it.
+//! Names the places of all files: the root directory and the folders below it. Makes no folder: the module that writes
+//! into one does.
 //!
 //! One root holds packages, keys, services and supervisors, laid out as Habitat lays out `/hab`:
 //!
@@ -10,8 +11,6 @@
 //! <root>/user/<service>/config/user.toml             the operator's configuration of a service
 //! <root>/sup/<name>/{LOCK,CTL_SECRET,data/,specs/}   one supervisor each
 //! ```
-//!
-//! This module only names paths; whoever writes into a folder makes it.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -22,13 +21,13 @@ use thiserror::Error;
 
 /// Names the root in the environment, below the `--root` option.
 pub const ROOT_ENV: &str = "ANNULUS_ROOT";
-/// The root of a supervisor that runs as root and is told nothing else.
+/// The root of a supervisor that runs as the superuser, unless an option or variable names another.
 pub const ROOT_SYSTEM: &str = "/hab";
 
 /// Why there is no root directory.
 #[derive(Debug, Error)]
 pub enum RootError {
-    /// Nothing says where it should be.
+    /// No option and no variable says where it is.
     #[error(
         "no root directory: neither --root, ANNULUS_ROOT, XDG_DATA_HOME nor HOME is set; name one with --root DIR"
     )]
@@ -58,8 +57,8 @@ impl Root {
             .map_err(|source| RootError::Path { path: path.to_owned(), source })
     }
 
-    /// The root that `--root` names, else `ANNULUS_ROOT`, else `/hab` for the superuser and
-    /// `$XDG_DATA_HOME/annulus` or `~/.local/share/annulus` for everybody else.
+    /// The root that `--root` names, else `ANNULUS_ROOT`, else `/hab` for the superuser and `$XDG_DATA_HOME/annulus`
+    /// or `~/.local/share/annulus` for other users.
     ///
     /// # Errors
     /// None of these is set, or the path cannot be made absolute.
@@ -124,7 +123,7 @@ impl Root {
         self.0.join("svc").join(service.as_str())
     }
 
-    /// What a service wrote; older lines are in files beside it.
+    /// The log of a service; older lines are in files beside it.
     #[must_use]
     pub fn svc_log(&self, service: &ServiceName) -> PathBuf {
         self.svc(service).join("logs").join(format!("{service}.log"))
@@ -160,19 +159,19 @@ impl SupDir {
         self.0.join("LOCK")
     }
 
-    /// What an operator must know to give commands.
+    /// The secret that gives an operator access to the ctl gateway.
     #[must_use]
     pub fn ctl_secret(&self) -> PathBuf {
         self.0.join("CTL_SECRET")
     }
 
-    /// What services are wanted, one file each.
+    /// The spec files: one for each service that should run.
     #[must_use]
     pub fn specs(&self) -> PathBuf {
         self.0.join("specs")
     }
 
-    /// What the supervisor wrote; older lines are in files beside it.
+    /// The log of the supervisor; older lines are in files beside it.
     #[must_use]
     pub fn log(&self) -> PathBuf {
         self.0.join("logs").join("sup.log")

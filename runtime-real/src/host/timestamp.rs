@@ -1,4 +1,5 @@
-//! UTC time as text: 14 digits, `YYYYMMDDHHMMSS`, which releases of packages and revisions of keys are, and RFC 3339.
+//! UTC time as text: RFC 3339, and the 14 digits `YYYYMMDDHHMMSS` of package releases and key revisions. Reads no
+//! clock.
 
 use annulus_core::UnixTime;
 use jiff::Timestamp;

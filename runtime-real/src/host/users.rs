@@ -1,4 +1,4 @@
-//! Who services run as.
+//! Finds the user that a service runs as, and switches a new process to that user.
 //!
 //! A supervisor that may change users (CAP_SETUID, CAP_SETGID and CAP_CHOWN) runs a service as the user and group
 //! that its package names; one that may not runs everything as itself.
@@ -10,10 +10,11 @@ use std::path::PathBuf;
 use nix::unistd::{Gid, Group, Uid, User, setgroups, setresgid, setresuid};
 use thiserror::Error;
 
-/// Who services run as when nobody says otherwise. A host without this user runs them as the supervisor.
+/// The user that services run as when neither package nor operator names one. A host without this user runs them as
+/// the supervisor's user.
 pub const USER_DEFAULT: &str = "hab";
 
-/// A user with everything that a process of theirs needs.
+/// A user, with everything that a process of theirs needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     /// The user's name.
@@ -28,10 +29,10 @@ pub struct Account {
     pub home: PathBuf,
 }
 
-/// Who a service runs as.
+/// The user that a service runs as.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RunAs {
-    /// The supervisor's own user, for a reason that an operator is told once.
+    /// The supervisor's own user, for a reason that the operator is told once.
     Supervisor {
         /// Why.
         why: String,
@@ -41,7 +42,7 @@ pub enum RunAs {
 }
 
 impl Account {
-    /// The variables that tell a process whose it is.
+    /// The variables that tell a process its user.
     pub fn env(&self) -> impl Iterator<Item = (OsString, OsString)> {
         let user = OsString::from(&self.user);
         let home = self.home.clone().into_os_string();
@@ -51,7 +52,7 @@ impl Account {
     }
 }
 
-/// Has a process that is about to be started become another user's.
+/// Has a new process switch to this user before it becomes the program.
 #[allow(unsafe_code)]
 pub fn switch(command: &mut std::process::Command, account: &Account) {
     let groups: Vec<Gid> = account.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
@@ -98,7 +99,7 @@ pub enum UserError {
     },
 }
 
-/// Who a service runs as whose package names this user and group.
+/// Finds the user that a service runs as, if its package names this user and group.
 ///
 /// # Errors
 /// The supervisor may change users, and the user or group does not exist.
@@ -125,7 +126,7 @@ fn account(name: &str, group: Option<&str>) -> Result<Account, UserError> {
     let user =
         User::from_name(name).map_err(failed(name))?.ok_or_else(|| UserError::NoUser(name.to_owned()))?;
     let gid = match group {
-        // A user is rarely without their own group, and a package that names neither means the default pair.
+        // A user usually has a group of the same name, and a package that names neither means the default pair.
         Some(group) => {
             let found = Group::from_name(group).map_err(failed(group))?;
             found.ok_or_else(|| UserError::NoGroup(group.to_owned()))?.gid

@@ -1,4 +1,4 @@
-//! Learns from the system that something in a directory changed.
+//! Learns from the system that something in a directory changed. Does not say what: its user reads the directory.
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -35,7 +35,7 @@ impl DirWatch {
     pub(crate) async fn changed(&mut self) {
         let mut buffer = [0_u8; 4096];
         let Ok(mut ready) = self.fd.readable().await else { return std::future::pending().await };
-        // What changed is not read: whoever asks looks at everything.
+        // The kernel's messages are dropped unread, because the caller looks at the whole directory.
         while nix::unistd::read(ready.get_inner(), &mut buffer).is_ok_and(|bytes| bytes > 0) {}
         ready.clear_ready();
     }
