@@ -1,4 +1,4 @@
-//! The Annulus supervisor as a library: what the `annulus` binary, its tests and harnesses are made of.
+//! The Annulus supervisor as a library, from which the `annulus` binary, its tests and harnesses are made.
 //!
 //! It is built in floors, and imports run down this table only: a folder names itself and the floors below it. Two
 //! folders in one row stand side by side and do not know each other.

@@ -1,4 +1,5 @@
-//! The `annulus` binary: parses, runs the command, and turns what went wrong into a message and an exit code.
+//! The `annulus` binary: parses the arguments, runs the command, and turns an error into a message and an exit code.
+//! Holds no logic of its own.
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -8,7 +9,7 @@ use annulus::launcher;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    // Before anything else takes memory: the launcher is small.
+    // Before the command line takes memory, because the launcher is to stay small.
     if let Some(code) = launcher::enter(std::env::args_os().skip(1)) {
         return ExitCode::from(code);
     }
@@ -16,7 +17,7 @@ fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             // Every message holds its reason already; a chain of sources would say it twice.
-            // Nobody may be listening, which changes nothing about the exit code.
+            // Standard error may be closed, which changes nothing about the exit code.
             let _ = writeln!(io::stderr(), "annulus: {error}");
             ExitCode::from(error.exit_code())
         }

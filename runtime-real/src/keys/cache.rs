@@ -1,4 +1,4 @@
-//! The folder that keys are kept in.
+//! The folder that keys are kept in. Adds and reads keys, and never overwrites or removes one.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -31,7 +31,7 @@ impl KeyCache {
         &self.dir
     }
 
-    /// Stores a key. One that is there already, with the same content, is left as it is.
+    /// Stores a key. A key that is there already with the same content is left as it is.
     ///
     /// # Errors
     /// The same name and revision is there with other content, which is never overwritten, or the disk refuses.
@@ -52,7 +52,7 @@ impl KeyCache {
     /// The key of exactly this revision.
     ///
     /// # Errors
-    /// It is not there, not readable, or its file is not what its name says.
+    /// It is not there, not readable, or the content does not match the file's name.
     pub fn load(&self, id: &KeyId, kind: KeyKind) -> Result<KeyFile, KeyError> {
         let file = id.file_name(kind);
         let path = self.dir.join(&file);
@@ -130,20 +130,20 @@ impl KeyCache {
     /// # Errors
     /// The name is malformed, the revision exists, or the disk refuses.
     pub fn generate_origin(&self, origin: &str, now: UnixTime) -> Result<(KeyId, SecretKey), KeyError> {
-        // An origin is the first part of an ident, which leaves fewer names than keys in general may have.
+        // An origin is the first part of an ident, which allows fewer names than keys in general.
         if format!("{origin}/name").parse::<PackageIdent>().is_err() {
             return Err(KeyError::Name { text: origin.to_owned() });
         }
         let id = KeyId::new(origin, now)?;
         let key = crypto::generate_secret_key();
-        // The public half first: a crash in between leaves one that nobody uses, not a secret key that
-        // signs what nobody can check.
+        // The public half first: a crash in between leaves a public key without use, and not a secret key whose
+        // signatures no host can check.
         self.store(&KeyFile::new(KeyKind::SigPublic, id.clone(), key.public().as_bytes()))?;
         self.store(&KeyFile::new(KeyKind::SigSecret, id.clone(), key.as_bytes()))?;
         Ok((id, key))
     }
 
-    /// The newest key that signs an origin's packages, made now when there is none, and whether it was.
+    /// The newest key that signs an origin's packages, and whether it was made now because there was none.
     ///
     /// # Errors
     /// As [`Self::origin_secret`] and [`Self::generate_origin`].
@@ -154,7 +154,7 @@ impl KeyCache {
     ) -> Result<(KeyId, SecretKey, bool), KeyError> {
         fs::create_dir_all(&self.dir).map_err(|source| io_error(&self.dir, source))?;
         let dir = File::open(&self.dir).map_err(|source| io_error(&self.dir, source))?;
-        // Two builds at once must not make two keys, so the second waits here for the first.
+        // Two builds at once must not make two keys, so the second one waits here for the first.
         let _held = Flock::lock(dir, FlockArg::LockExclusive)
             .map_err(|(_, errno)| io_error(&self.dir, errno.into()))?;
         if let Some((id, key)) = self.origin_secret(origin)? {

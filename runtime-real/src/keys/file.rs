@@ -1,4 +1,4 @@
-//! One key file: its text, its name, its kind.
+//! One key file: its text, its name, its kind. Reads and writes text, and touches no disk.
 
 use std::fmt;
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::KeyError;
 use crate::host::timestamp;
 use crate::keys::crypto;
 
-/// Longest name of a key, in bytes: with revision and suffix it still is a file name.
+/// Longest name of a key, in bytes, so that name, revision and suffix fit into a file name.
 const NAME_BYTES_MAX: usize = 200;
 /// Largest key file, in bytes; the largest real one is below 500.
 pub(super) const FILE_BYTES_MAX: u64 = 4096;
@@ -94,7 +94,7 @@ impl KeyId {
         Ok(Self { name: name.to_owned(), revision: timestamp::digits(made) })
     }
 
-    /// Whose key it is: an origin, a user, a service group or a ring.
+    /// The owner of the key: an origin, a user, a service group or a ring.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -113,7 +113,7 @@ impl KeyId {
     }
 }
 
-/// A key's name becomes part of a path, so it holds nothing that a path or a terminal would act on.
+/// A key's name becomes part of a path, so it may hold nothing that a path or a terminal would act on.
 fn is_key_name(name: &str) -> bool {
     let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@');
     name.len() <= NAME_BYTES_MAX
@@ -150,7 +150,7 @@ impl fmt::Debug for KeyId {
 pub struct KeyFile {
     /// What the key is for.
     pub kind: KeyKind,
-    /// Whose it is and when it was made.
+    /// The owner of the key, and when it was made.
     pub id: KeyId,
     /// The key: `kind.key_bytes()` bytes.
     bytes: Vec<u8>,

@@ -1,10 +1,11 @@
-//! Keys on disk, in Habitat's text format, the folder they are kept in, and the cryptography that uses them.
+//! Keys on disk in Habitat's text format, the folder that they are kept in, and the cryptography that uses them.
+//! Decides nothing about which key is trusted for what.
 //!
 //! `crypto` alone knows the library; `file` reads and writes one key, `cache` is the folder.
 //!
-//! A key file has four lines: the kind, the key's name and revision, nothing, the bytes in base64
-//! (as in Habitat). A revision is the second in which the key was made; a name has as many revisions as it
-//! needs, and what an older one signed stays valid while its public key is in the cache.
+//! A key file has four lines: the kind, the key's name and revision, an empty line, the bytes in base64 (as in
+//! Habitat). A revision is the second in which the key was made. A name may have many revisions, and a signature of an
+//! older one stays valid while its public key is in the cache.
 
 mod cache;
 pub mod crypto;
@@ -15,7 +16,7 @@ pub use file::{KeyFile, KeyId, KeyKind};
 
 use std::path::PathBuf;
 
-/// Why a key is not to be had.
+/// Why a key cannot be used or made.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The name of a key or of its revision is malformed.
@@ -23,13 +24,13 @@ pub enum KeyError {
         "{text:?} names no key: it has to be a name, a dash and 14 digits of UTC time, as in acme-20260101120000"
     )]
     Id {
-        /// What was given.
+        /// The text that was given.
         text: String,
     },
     /// A name for a new key is malformed.
     #[error("{text:?} cannot name a key: use letters, digits, '-' and '_', and begin with a letter or digit")]
     Name {
-        /// What was given.
+        /// The text that was given.
         text: String,
     },
     /// A file is not a key file.
@@ -49,9 +50,9 @@ pub enum KeyError {
         path: PathBuf,
     },
     /// The cache does not hold the key.
-    #[error("key {id} is not in {dir}: copy the file {file} there from whoever made the package")]
+    #[error("key {id} is not in {dir}: copy the file {file} there from the host where the package was made")]
     Missing {
-        /// Which key.
+        /// The key.
         id: KeyId,
         /// The cache.
         dir: PathBuf,

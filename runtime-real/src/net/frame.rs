@@ -1,4 +1,5 @@
-//! One message per frame on the stream port: a big-endian `u32` with the body's length, then the body.
+//! Puts one message into one frame on the stream port: a big-endian `u32` with the body's length, then the body. Knows
+//! nothing of messages, and takes no memory for bytes that have not come.
 //!
 //! A frame's first byte is 0x00, because no body reaches 16 MiB, so another protocol whose first byte is
 //! 0xFF can share the port later.
@@ -17,9 +18,9 @@ use tokio::time::timeout;
 const PREFIX_BYTES: usize = 4;
 /// Memory is taken for so many bytes at a time: a sender that announces much and sends little costs little.
 const CHUNK_BYTES: usize = 64 * 1024;
-/// A frame has this long after its first byte …
+/// A frame must be complete this long after its first byte …
 const FRAME_TIMEOUT: Duration = Duration::from_secs(10);
-/// … and as much again as its length takes at this rate.
+/// … and later by as much as its length takes at this rate.
 const BYTES_PER_SEC_MIN: usize = 64 * 1024;
 
 /// Why a connection was cut.
@@ -31,10 +32,10 @@ pub enum FrameError {
         /// The length that was announced.
         bytes: usize,
     },
-    /// Another protocol.
+    /// The first byte belongs to another protocol.
     #[error("not a frame of this protocol")]
     Foreign,
-    /// It did not end in time.
+    /// The frame did not end in time.
     #[error("frame did not end within {} s", .0.as_secs())]
     TooSlow(Duration),
     /// The connection failed or ended in the middle.
@@ -56,7 +57,7 @@ fn body_len(prefix: [u8; PREFIX_BYTES]) -> Result<usize, FrameError> {
     if bytes > STREAM_BYTES_MAX { Err(FrameError::TooLong { bytes }) } else { Ok(bytes) }
 }
 
-/// Reads the frame that begins with `first`, and takes its bytes from `budget` while it waits for the loop.
+/// Reads the frame that begins with `first`. Its bytes are taken from `budget` until the loop has handled it.
 ///
 /// # Errors
 /// See [`FrameError`]. The connection is of no use afterwards.
@@ -110,7 +111,7 @@ pub async fn write_frame<W: AsyncWrite + Unpin>(writer: &mut W, body: &[u8]) -> 
     let time = time_for(body.len());
     let write = async {
         if body.len() <= CHUNK_BYTES {
-            // One segment for what fits into one.
+            // A small frame goes out in one segment.
             let mut frame = Vec::with_capacity(PREFIX_BYTES + body.len());
             frame.extend_from_slice(&prefix);
             frame.extend_from_slice(body);

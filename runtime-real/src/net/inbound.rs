@@ -1,4 +1,5 @@
-//! Accepts connections on the gossip port and hands their frames to the loop.
+//! Accepts connections on the gossip port and passes their frames to the loop. Looks into no frame, and bounds how
+//! many connections and bytes wait.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,7 @@ const CONNECTIONS_MAX: usize = 256;
 const BYTES_MAX: usize = 4 * STREAM_BYTES_MAX;
 /// A connection without a frame for so long is closed. Longer than the sender's, which closes first.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// After a failed accept (no more file descriptors, say), so as not to spin.
+/// Pause after a failed accept, which usually means that no descriptor is left.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// Serves `listener` until `sink` is closed.
@@ -26,7 +27,7 @@ pub async fn serve_streams<L: Listener>(listener: L, sink: mpsc::Sender<FromStre
     let pressure = Arc::new(Notify::new());
     loop {
         if slots.available_permits() == 0 {
-            // Whoever has nothing to say makes room for those who wait.
+            // A connection that sends nothing makes room for those that wait.
             pressure.notify_waiters();
         }
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
@@ -61,7 +62,7 @@ struct Connection {
 }
 
 impl Connection {
-    /// Reads frames until the other end closes, says nothing for too long, or breaks a rule.
+    /// Reads frames until the other end closes the connection, is silent for too long, or breaks a rule.
     async fn serve<S: AsyncRead + Unpin>(self, mut stream: S, pressure: &Notify) -> Result<(), FrameError> {
         loop {
             let mut first = [0];

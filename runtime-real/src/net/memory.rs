@@ -10,7 +10,7 @@ use tokio::sync::{Mutex as AsyncMutex, mpsc};
 
 use super::{Datagrams, Listener, Received, Transport};
 
-/// Bytes that a connection holds.
+/// Bytes that a connection holds at one time.
 const PIPE_BYTES: usize = 64 * 1024;
 
 type Packet = (Vec<u8>, SocketAddr);
@@ -41,7 +41,7 @@ impl MemoryTransport {
         Self { hosts: Arc::clone(&self.hosts), me }
     }
 
-    /// Connections made so far by anybody.
+    /// How many connections the hosts have made so far.
     pub(crate) fn connections(&self) -> usize {
         self.hosts().connections
     }

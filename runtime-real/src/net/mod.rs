@@ -1,4 +1,5 @@
-//! Sockets behind a trait, so that the loop that ships also runs over a simulated network.
+//! Sockets behind a trait, so that the loop that ships also runs over a simulated network. Moves bytes, and knows
+//! nothing of what they say.
 
 mod frame;
 mod inbound;
@@ -35,11 +36,11 @@ pub trait Transport: Clone + Send + Sync + 'static {
     fn bind(&self, at: SocketAddr) -> impl Future<Output = io::Result<Self::Datagrams>> + Send;
     /// Listens on TCP.
     fn listen(&self, at: SocketAddr) -> impl Future<Output = io::Result<Self::Listener>> + Send;
-    /// Connects over TCP. `ConnectionRefused` means that the host answered that nobody listens.
+    /// Connects over TCP. `ConnectionRefused` means that the host answered that no program listens there.
     fn connect(&self, to: SocketAddr) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 }
 
-/// What a UDP socket has to say.
+/// What a UDP socket received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
     /// A datagram, now in the buffer.
@@ -49,7 +50,7 @@ pub enum Received {
         /// Where it came from.
         from: SocketAddr,
     },
-    /// The host at this address answered that nobody listens there.
+    /// The host at this address answered that no program listens there.
     Refused {
         /// The address.
         to: SocketAddr,
@@ -63,7 +64,7 @@ pub trait Datagrams: Send + Sync + 'static {
     /// # Errors
     /// The system's.
     fn local_addr(&self) -> io::Result<SocketAddr>;
-    /// Sends one datagram now or not at all.
+    /// Sends one datagram now, or fails.
     ///
     /// # Errors
     /// The system's; `WouldBlock` when its buffer is full.
@@ -102,14 +103,14 @@ pub enum FromStream {
         /// Its share of the bytes that may wait for the loop; given back when this is dropped.
         share: OwnedSemaphorePermit,
     },
-    /// Nobody listens at this address.
+    /// No program listens at this address.
     Refused {
         /// The address.
         to: SocketAddr,
     },
 }
 
-/// Times that port 0 is tried until a port is free for UDP and TCP alike.
+/// Port 0 is tried so often until the system gives one that is free for UDP and TCP alike.
 const PORT_TRIES: u32 = 32;
 
 /// Binds UDP and TCP of the gossip port to the same address and port; port 0 takes any that is free for both.

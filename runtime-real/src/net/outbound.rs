@@ -1,4 +1,5 @@
-//! Sends frames: one connection per destination, kept while there is something to say.
+//! Sends frames: one connection per destination, kept while there are frames to send. Never holds up the loop: a frame
+//! that finds no room is dropped.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,18 +16,18 @@ use super::{FrameError, FromStream, Transport, write_frame};
 
 /// Connections open at one time.
 const CONNECTIONS_MAX: usize = 256;
-/// Frames that wait for one destination.
+/// Frames that may wait for one destination.
 const QUEUE_MAX: usize = 16;
-/// Bytes that wait for all destinations.
+/// Bytes that may wait for all destinations together.
 const BYTES_MAX: usize = 8 * STREAM_BYTES_MAX;
-/// A host that does not answer a connection request for so long is not there.
+/// A host that does not answer a connection request within this is taken for absent.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// An unused connection is closed after this. Shorter than the receiver's, so that no frame meets a closing one.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 type Frame = (Vec<u8>, OwnedSemaphorePermit);
 
-/// The sending side of the gossip port. Like datagrams, frames may get lost; nobody reports success.
+/// The sending side of the gossip port. Like datagrams, frames may get lost, and the sender is not told of success.
 #[derive(Debug)]
 pub struct Outbound<T: Transport> {
     transport: T,
@@ -42,7 +43,7 @@ impl<T: Transport> Outbound<T> {
         Self { transport, queues: BTreeMap::new(), budget: Arc::new(Semaphore::new(BYTES_MAX)), refusals }
     }
 
-    /// Queues one frame; drops it when too much waits already.
+    /// Queues one frame; drops it when too many wait already.
     pub fn send(&mut self, to: SocketAddr, bytes: Vec<u8>) {
         let permits = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         let Ok(share) = Arc::clone(&self.budget).try_acquire_many_owned(permits) else {
@@ -57,7 +58,7 @@ impl<T: Transport> Outbound<T> {
                     tracing::debug!(%to, "gossip message dropped: too many wait for this member");
                     return;
                 }
-                // Its connection has just ended; the frame goes on a new one.
+                // The connection has just ended; the frame goes out on a new one.
                 Err(mpsc::error::TrySendError::Closed(back)) => frame = back,
             }
         }
@@ -93,8 +94,8 @@ impl<T: Transport> Peer<T> {
         }
     }
 
-    /// Sends frames until none has come for a while. What waits when a connection fails is dropped:
-    /// the node asks again, with what is true then.
+    /// Sends frames until none has come for a while. When a connection fails the waiting frames are dropped: the node
+    /// sends again what is true then.
     async fn deliver(&mut self) -> Result<(), FrameError> {
         let mut stream = self.connect().await?;
         let mut reused = false;
@@ -119,13 +120,13 @@ impl<T: Transport> Peer<T> {
             let waited = tokio::select! {
                 biased;
                 frame = timeout(IDLE_TIMEOUT, self.frames.recv()) => frame,
-                // Nobody answers on this connection, so whatever can be read is its end.
+                // The other end never sends on this connection, so a read that completes means its end.
                 _ = stream.read(&mut byte), if reused => Ok(None),
             };
             if let Ok(Some(frame)) = waited {
                 return Some(frame);
             }
-            // From here on a new frame opens a new connection; what slipped in is still sent.
+            // From now on a new frame opens a new connection; a frame that was queued in between is still sent.
             self.frames.close();
         }
         self.frames.recv().await

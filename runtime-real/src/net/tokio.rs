@@ -1,4 +1,4 @@
-//! The real network.
+//! The real network: sockets of the operating system behind the traits of this folder.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
 use super::{Datagrams, Listener, Received, Transport};
 
-/// Times that a send is tried again when the socket reports an earlier datagram's refusal instead.
+/// A send is tried so often when the socket reports an earlier datagram's refusal instead.
 const SEND_TRIES: u32 = 4;
 
 /// UDP and TCP of the operating system.
@@ -67,7 +67,7 @@ impl Datagrams for TokioDatagrams {
         let mut tries = 1;
         loop {
             match self.socket.try_send_to(bytes, to) {
-                // The pending error of a datagram to somebody else: reported by `recv`, cleared here.
+                // The pending error of a datagram to another host: `recv` reports it, this send clears it.
                 Err(e) if is_refusal(&e) && tries < SEND_TRIES => tries += 1,
                 result => return result,
             }
@@ -110,7 +110,7 @@ fn for_family(to: SocketAddr, ipv6: bool) -> SocketAddr {
     }
 }
 
-/// A mapped address is the IPv4 host it stands for; everybody knows that host by its IPv4 address.
+/// Turns a mapped address into the IPv4 address that it stands for, by which all other members know the host.
 fn canonical(from: SocketAddr) -> SocketAddr {
     match from.ip().to_canonical() {
         ip @ IpAddr::V4(_) => SocketAddr::new(ip, from.port()),
@@ -249,7 +249,7 @@ mod tests {
         };
         let mut buffer = [0; 16];
         for _ in 0..3 {
-            a.try_send(b"anybody?", dead).expect("sent");
+            a.try_send(b"hello?", dead).expect("sent");
             a.try_send(b"hello", living.local_addr().expect("bound")).expect("sent despite the refusal");
             assert_eq!(received(&a, &mut buffer).await, Received::Refused { to: dead });
             assert!(matches!(received(&living, &mut buffer).await, Received::Datagram { len: 5, .. }));

@@ -1,4 +1,5 @@
-//! Handlebars as Habitat's templates expect it.
+//! Renders templates with Handlebars, as Habitat's templates expect it. Reads no file and asks nothing: a template
+//! sees its context only.
 
 use std::path::{Path, PathBuf};
 
@@ -11,13 +12,13 @@ use serde_json::Value as Json;
 use super::TemplateFault;
 use super::helpers;
 
-/// What one template may make, in bytes.
+/// Longest text that one template may render, in bytes.
 const RENDERED_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Renders templates: nothing is escaped, a key that does not exist is empty (as in Habitat).
 pub(crate) struct Engine {
     handlebars: Handlebars<'static>,
-    /// What one template may make, in bytes.
+    /// Longest text that one template may render, in bytes.
     pub(crate) bytes_max: usize,
 }
 
@@ -37,7 +38,7 @@ impl Engine {
         engine
     }
 
-    /// The text that a template makes of a context; `path` is for messages.
+    /// Renders a template with a context; `path` is for messages.
     pub(crate) fn render(&self, path: &Path, text: &str, context: &Json) -> Result<String, TemplateFault> {
         no_decorators(path, text)?;
         let mut out = Bounded { bytes: Vec::new(), bytes_max: self.bytes_max, is_full: false };
@@ -52,7 +53,7 @@ impl Engine {
     }
 }
 
-/// What a template makes, up to a bound: loops in loops over long lists have none of their own.
+/// Collects what a template renders, up to a bound: nested loops over long lists have none of their own.
 struct Bounded {
     bytes: Vec<u8>,
     bytes_max: usize,
@@ -74,7 +75,7 @@ impl std::io::Write for Bounded {
     }
 }
 
-/// A partial that a template defines itself may include itself, by way of another one, and that never ends.
+/// A partial that a template defines may include itself, also through another one, and would never end.
 fn no_decorators(path: &Path, text: &str) -> Result<(), TemplateFault> {
     for (at, opening) in text.match_indices("{{") {
         let behind = text.get(at + opening.len()..).unwrap_or_default();
@@ -91,10 +92,10 @@ fn no_decorators(path: &Path, text: &str) -> Result<(), TemplateFault> {
     Ok(())
 }
 
-/// Whether a text is a template at all.
+/// Checks that a text is a template.
 ///
 /// # Errors
-/// Where it is not.
+/// Says where it is not.
 pub(crate) fn check(path: &Path, text: &str) -> Result<(), TemplateFault> {
     no_decorators(path, text)?;
     Template::compile(text).map(|_| ()).map_err(|e| parse_fault(path, text, &e))
@@ -102,7 +103,7 @@ pub(crate) fn check(path: &Path, text: &str) -> Result<(), TemplateFault> {
 
 fn parse_fault(path: &Path, text: &str, e: &TemplateError) -> TemplateFault {
     let reason = match e.reason() {
-        // The parser's own words are a list of its grammar's rules.
+        // The parser's own words are a list of its grammar's rules, which help no author.
         TemplateErrorReason::InvalidSyntax(_) => {
             "this is not handlebars; before it, look for a block that is not closed, or one \"{{\" or \"}}\" too many"
                 .to_owned()

@@ -1,4 +1,4 @@
-//! What is wrong with a template, said so that its author finds the place.
+//! Describes what is wrong with a template, so that its author finds the place.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,5 @@
-//! The helpers that Habitat's templates know, besides the built-in ones.
+//! The helpers that Habitat's templates may call, besides those of the library. They compute with their parameters,
+//! and reach neither files nor the network.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -10,7 +11,7 @@ use handlebars::{
 };
 use serde_json::Value as Json;
 
-/// Registers all of them. `deps` are the packages that `pkgPathFor` finds.
+/// Registers all helpers. `deps` are the packages that `pkgPathFor` finds.
 pub(super) fn register(engine: &mut Handlebars<'_>, deps: Vec<(PackageIdent, PathBuf)>) {
     engine.register_helper("toJson", text_helper("toJson", to_json));
     engine.register_helper("toToml", text_helper("toToml", to_toml));
@@ -58,7 +59,7 @@ fn other(reason: String) -> RenderError {
     RenderErrorReason::Other(reason).into()
 }
 
-/// What a parameter is called in messages.
+/// The name of a parameter in messages.
 fn key(param: &PathAndJson<'_>) -> String {
     param.relative_path().map_or_else(|| param.value().to_string(), Clone::clone)
 }
@@ -68,7 +69,7 @@ fn param<'a>(h: &'a Helper<'_>, at: usize) -> Result<&'a Json, String> {
     Ok(param.value())
 }
 
-/// A parameter as text: a key that does not exist is empty, as it is everywhere in a template.
+/// A parameter as text. A key that does not exist is empty, as everywhere in a template.
 fn word(h: &Helper<'_>, at: usize) -> Result<String, String> {
     let param = h.param(at).ok_or_else(|| format!("parameter {} is missing", at + 1))?;
     scalar(param.value()).ok_or_else(|| format!("{} is not a text, a number or a flag", key(param)))
@@ -124,7 +125,7 @@ fn to_toml(h: &Helper<'_>) -> Result<String, String> {
     }
 }
 
-/// TOML knows no null: such keys are left out.
+/// TOML has no null, so keys with that value are left out.
 fn json_to_toml(value: &Json) -> Option<toml::Value> {
     Some(match value {
         Json::Null => return None,
@@ -148,7 +149,7 @@ fn to_yaml(h: &Helper<'_>) -> Result<String, String> {
     Ok(out)
 }
 
-/// Writes a value in block style, with the line end behind it; the cursor is at `indent` already.
+/// Writes a value in block style, and a line end after it; the cursor is at `indent` already.
 fn yaml(value: &Json, indent: usize, out: &mut String) {
     let pad = " ".repeat(indent);
     match value {
@@ -188,7 +189,7 @@ fn yaml(value: &Json, indent: usize, out: &mut String) {
     }
 }
 
-/// A text without quotes where no reader could take it for anything else, else in JSON's quotes, which are YAML's.
+/// A text without quotes if no reader could take it for another type, else in JSON's quotes, which YAML has too.
 fn yaml_text(text: &str) -> String {
     let words = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
     let plain = text.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -197,7 +198,8 @@ fn yaml_text(text: &str) -> String {
     if plain { text.to_owned() } else { Json::from(text).to_string() }
 }
 
-/// `{{#eachAlive members as |member|}}…{{else}}…{{/eachAlive}}`: those that are alive; `@index` starts at 1.
+/// `{{#eachAlive members as |member|}}…{{else}}…{{/eachAlive}}`: visits the members that are alive; `@index` starts at
+/// 1.
 struct EachAlive;
 
 impl HelperDef for EachAlive {

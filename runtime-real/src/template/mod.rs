@@ -1,4 +1,4 @@
-//! Templates: Handlebars as Habitat's templates expect it.
+//! Renders templates: Handlebars as Habitat's templates expect it.
 //!
 //! `engine` renders a text with a context, `helpers` are what templates may call, `fault` says what is wrong and where.
 //! Nothing in here knows what a package or a service is; `prepare` makes the context.

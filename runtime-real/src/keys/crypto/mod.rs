@@ -1,4 +1,4 @@
-//! The only module that knows which cryptographic library is used.
+//! Signs, checks, seals and hashes. The only module that knows which cryptographic library is used.
 //!
 //! It is sodiumoxide, the binding to libsodium whose formats Habitat's keys and packages have. It is archived
 //! upstream and gets no more fixes (RUSTSEC-2021-0137, informational), so it stays behind these few functions:
@@ -48,7 +48,7 @@ impl fmt::Debug for Hash {
     }
 }
 
-/// A text is not 64 lower-case hex digits.
+/// The text is not 64 lower-case hex digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a hash: it has to be 64 lower-case hex digits")]
 pub struct NotAHash;
@@ -131,7 +131,7 @@ impl io::Write for Hasher {
 pub struct PublicKey(sign::PublicKey);
 
 impl PublicKey {
-    /// The key of these bytes, when they are 32.
+    /// The key with these bytes, if they are 32.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         sign::PublicKey::from_slice(bytes).map(Self)
@@ -148,13 +148,13 @@ impl PublicKey {
 pub struct SecretKey(sign::SecretKey);
 
 impl SecretKey {
-    /// The key of these bytes, when they are 64 and the second half is the public key of the first.
+    /// The key with these bytes, if they are 64 and the second half is the public key of the first.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         ready();
         let key = sign::SecretKey::from_slice(bytes)?;
         let seed = sign::Seed::from_slice(bytes.get(..sign::SEEDBYTES)?)?;
-        // A signature made with a public half that does not belong to the seed gives the seed away.
+        // A signature made with a public half that does not belong to the seed would reveal the seed.
         (sign::keypair_from_seed(&seed).1 == key).then_some(Self(key))
     }
 
@@ -191,7 +191,7 @@ pub fn sign(message: &[u8], key: &SecretKey) -> Vec<u8> {
     sign::sign(message, &key.0)
 }
 
-/// The message of a signed message, when the signature is this key's.
+/// The message of a signed message, if this key made the signature.
 #[must_use]
 pub fn open_signed(signed: &[u8], key: &PublicKey) -> Option<Vec<u8>> {
     ready();
@@ -210,7 +210,7 @@ impl SharedKey {
         Self(secretbox::gen_key())
     }
 
-    /// The key of these bytes, when they are 32.
+    /// The key with these bytes, if they are 32.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         secretbox::Key::from_slice(bytes).map(Self)
@@ -230,7 +230,7 @@ impl SharedKey {
         (Nonce(nonce.0), secretbox::seal(message, &nonce, &self.0))
     }
 
-    /// The message, when it was sealed with this key under this nonce and nobody changed it.
+    /// The message, if it was sealed with this key under this nonce and has not been changed.
     #[must_use]
     pub fn open(&self, nonce: &Nonce, sealed: &[u8]) -> Option<Vec<u8>> {
         ready();
