@@ -1,7 +1,7 @@
-//! Makes a package of a plan.
+//! Makes a package of a plan. Fetches nothing and runs nothing that the plan contains.
 //!
-//! The same plan, release and key give the same bytes: entries are sorted, belong to nobody in particular,
-//! and carry the release's time.
+//! The same plan, release and key give the same bytes: entries are sorted, carry no user's name, and have the
+//! release's time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -22,11 +22,11 @@ use crate::host::{atomic, timestamp};
 use crate::keys::{KeyCache, KeyId, crypto};
 use crate::template;
 
-/// What the author of a package writes.
+/// The file that the author of a package writes.
 const PLAN_FILE: &str = "plan.toml";
 /// xz's default: 94 MiB of memory to compress, 9 MiB to decompress.
 const XZ_PRESET: u32 = 6;
-/// A release is one second; so many are tried for one that is not taken.
+/// A release is one second; when it is taken, so many further ones are tried.
 const RELEASES_TRIED_MAX: u64 = 60;
 
 /// A package file that was made.
@@ -40,11 +40,11 @@ pub struct Built {
     pub hash: crypto::Hash,
     /// The key that signed it.
     pub signer: KeyId,
-    /// Whether the key was made for it.
+    /// Whether the key was made for this package.
     pub new_key: bool,
 }
 
-/// What a package holds, by path.
+/// The content of a package, by path.
 type Content = BTreeMap<String, Item>;
 
 #[derive(Clone, Debug)]
@@ -89,7 +89,7 @@ pub fn build(root: &Root, plan_dir: &Path, output_dir: &Path, now: UnixTime) -> 
         payload.seek(SeekFrom::Start(0)).map_err(Error::io(&path))?;
         let header = Header::sign(&hash, &signer, &key).to_text();
         if write_file(&path, &header, &mut payload).map_err(Error::io(&path))? {
-            // Read back what an installer will read.
+            // Checked as an installer will check it.
             let signed = Hart::open(&path)?.verify(&keys)?;
             assert_eq!((&signed.signer, &signed.hash), (&signer, &hash), "what was just signed");
             return Ok(Built { ident, path, hash, signer, new_key });
@@ -102,7 +102,7 @@ pub fn build(root: &Root, plan_dir: &Path, output_dir: &Path, now: UnixTime) -> 
     Err(Error::Plan { path: plan_dir.join("plan.toml"), message })
 }
 
-/// The directory that holds the plan; `plan.toml` itself may be named as well.
+/// The directory of the plan; the user may also name `plan.toml` itself.
 fn plan_dir_of(path: &Path) -> Result<&Path, Error> {
     let no_plan = |reason: &'static str| Error::NoPlan { path: path.to_owned(), reason };
     let meta = path.metadata().map_err(|e| match e.kind() {
@@ -132,7 +132,7 @@ fn write_file(path: &Path, header: &str, payload: &mut impl io::Read) -> io::Res
     }
 }
 
-/// The installed packages that a plan's dependencies are.
+/// The installed packages that fit a plan's dependencies.
 struct Dependencies {
     direct: Vec<Installed>,
     all: BTreeSet<PackageIdent>,
@@ -155,7 +155,7 @@ impl Dependencies {
     }
 }
 
-/// The files that the author wrote.
+/// The files that the author wrote, from the plan's directory.
 fn sources(plan_dir: &Path, plan: &Plan) -> Result<Content, Error> {
     let mut content = Content::new();
     let defaults = plan_dir.join("default.toml");
@@ -200,7 +200,7 @@ fn add_parents(path: &str, content: &mut Content) {
     }
 }
 
-/// Adds a file, a link, or a directory with all that is in it.
+/// Adds a file, a link, or a directory with its whole content.
 fn add_tree(plan_dir: &Path, path: &str, content: &mut Content) -> Result<(), Error> {
     let from = plan_dir.join(path);
     let wrong = |message: &str| Error::Plan { path: from.clone(), message: message.to_owned() };
@@ -272,7 +272,7 @@ fn metafiles(plan: &Plan, ident: &PackageIdent, deps: &Dependencies, sources: &C
         (MetaFile::Health, plan.health.as_ref().map(HealthPlan::to_metafile).unwrap_or_default()),
         (MetaFile::Drain, plan.drain.to_metafile()),
     ];
-    // A package does not have the metafiles that would say nothing.
+    // A metafile that would be empty is left out.
     let said = texts.into_iter().filter(|(_, text)| !text.is_empty());
     said.map(|(meta, text)| (meta.file_name().to_owned(), Item::Text { text, executable: false })).collect()
 }

@@ -1,5 +1,6 @@
-//! What a plan says about its service's health and draining, as it stands in `plan.toml` and, in the same words,
-//! in the metafiles `HEALTH` and `DRAIN`. Its texts are templates, rendered with the service's configuration.
+//! Reads what a plan says about its service's health and draining: in `plan.toml` and, in the same words, in the
+//! metafiles `HEALTH` and `DRAIN`. Asks no service; texts stay templates, which are rendered with the service's
+//! configuration later.
 
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use crate::template;
 /// How a service without a `health-check` hook is checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HealthPlan {
-    /// What is asked.
+    /// How the supervisor asks the service.
     pub probe: Probe,
     /// Seconds between two checks, unless the operator says otherwise.
     pub interval_s: Option<u64>,
@@ -19,7 +20,7 @@ pub struct HealthPlan {
     pub timeout_s: Option<u64>,
 }
 
-/// What is asked for a service's health; the text is a template.
+/// How the supervisor asks a service for its health; the text is a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Probe {
     /// A URL that has to answer 2xx or 3xx; 429 is a warning.
@@ -33,13 +34,13 @@ pub enum Probe {
 /// How a service is drained.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DrainPlan {
-    /// What says how much is in flight.
+    /// How the supervisor learns how much is in flight.
     pub inflight: Option<Inflight>,
     /// Seconds that draining may take, unless the operator says otherwise.
     pub timeout_s: Option<u64>,
 }
 
-/// What says how much a service still has in flight; the text is a template.
+/// How the supervisor learns how much a service still has in flight; the text is a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Inflight {
     /// A URL that answers with a number.
@@ -83,7 +84,7 @@ struct InflightTable {
     connections: Option<Port>,
 }
 
-/// A text that is a template.
+/// A text that is a valid template.
 #[derive(Clone, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
 struct TemplateText(String);
@@ -105,7 +106,7 @@ impl From<TemplateText> for String {
     }
 }
 
-/// A port, or a template that makes one.
+/// A port, or a template that renders to one.
 #[derive(Clone, Deserialize, Serialize)]
 #[serde(try_from = "toml::Value", into = "String")]
 struct Port(String);
@@ -203,7 +204,7 @@ impl HealthPlan {
         toml::to_string(&HealthTable::from(self)).expect("texts and numbers are TOML")
     }
 
-    /// What a metafile says.
+    /// Reads the text of a metafile.
     ///
     /// # Errors
     /// Line and column of what is wrong.
@@ -219,7 +220,7 @@ impl DrainPlan {
         toml::to_string(&DrainTable::from(self)).expect("texts and numbers are TOML")
     }
 
-    /// What a metafile says.
+    /// Reads the text of a metafile.
     ///
     /// # Errors
     /// Line and column of what is wrong.

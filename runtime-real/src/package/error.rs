@@ -1,4 +1,4 @@
-//! Everything that can be wrong with a package, in words that say what to do.
+//! Everything that can be wrong with a package, each with a message that says what the user can do.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,10 +24,10 @@ pub enum Error {
     /// A key is missing or broken.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// There is no plan.
+    /// There is no plan where one was named.
     #[error("no plan at {path}: {reason}; name the directory that holds plan.toml")]
     NoPlan {
-        /// What was named.
+        /// The path that was named.
         path: PathBuf,
         /// What is wrong with it.
         reason: &'static str,
@@ -51,24 +51,24 @@ pub enum Error {
         /// What is wrong.
         reason: &'static str,
     },
-    /// The signature is not the signer's.
+    /// The signer's key did not make the signature.
     #[error(
         "{path}: the signature is not that of key {signer}; do not use this file, fetch it again from its origin"
     )]
     Signature {
         /// The file.
         path: PathBuf,
-        /// Who is said to have signed.
+        /// The key that the file names as its signer's.
         signer: KeyId,
     },
-    /// The content is not what was signed.
+    /// The content is not the content that was signed.
     #[error("{path}: damaged: its content has hash {actual}, but {signed} was signed; fetch the file again")]
     Hash {
         /// The file.
         path: PathBuf,
-        /// What the signature says.
+        /// The hash that was signed.
         signed: Hash,
-        /// What the content has.
+        /// The hash that the content has.
         actual: Hash,
     },
     /// The archive inside is refused.
@@ -91,12 +91,12 @@ pub enum Error {
         /// Where it is looked for.
         artifacts: PathBuf,
     },
-    /// What is to be installed is nowhere.
+    /// The package to install is neither installed nor in the cache.
     #[error(
         "no package {ident} is installed or in {artifacts}; name its file, or put it there, and run `annulus pkg install` again"
     )]
     Nowhere {
-        /// What was asked for.
+        /// The package that was asked for.
         ident: PackageIdent,
         /// The artifact cache.
         artifacts: PathBuf,
@@ -106,19 +106,19 @@ pub enum Error {
     Needed {
         /// The package.
         ident: PackageIdent,
-        /// Who needs it.
+        /// The services or packages that need it.
         who: String,
-        /// What to do.
+        /// What the user can do.
         remedy: String,
     },
-    /// No installed package is what was asked for.
+    /// No installed package fits the ident that was asked for.
     #[error(
         "no package {ident} is installed below {root}; run `annulus pkg install FILE`, and `annulus pkg list` shows what is there"
     )]
     NotInstalled {
-        /// What was asked for.
+        /// The ident.
         ident: PackageIdent,
-        /// Where it was looked for.
+        /// The root where it was looked for.
         root: PathBuf,
     },
     /// A metafile of an installed package is malformed.
@@ -131,7 +131,7 @@ pub enum Error {
     },
 }
 
-/// What to do about what the system said, where there is something to be done.
+/// What the user can do about what the system said; empty where there is nothing to do.
 fn hint(source: &io::Error) -> &'static str {
     match source.kind() {
         io::ErrorKind::PermissionDenied => {
@@ -144,13 +144,13 @@ fn hint(source: &io::Error) -> &'static str {
 }
 
 impl Error {
-    /// For `map_err` on what the system does with `path`.
+    /// For `map_err`: makes an error of what the system said about `path`.
     pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { path, source }
     }
 
-    /// A package that is needed is not there.
+    /// The error for a package that is needed and not there.
     pub(super) fn dependency(root: &Root, ident: String, missing: PackageIdent) -> Self {
         Self::Dependency { ident, missing, artifacts: root.artifacts() }
     }

@@ -1,4 +1,5 @@
-//! The package file: a header of five lines, then a tar archive compressed with xz (as in Habitat).
+//! The package file: a header of five lines, then a tar archive compressed with xz (as in Habitat). Reads and
+//! verifies, and unpacks nothing.
 //!
 //! ```text
 //! HART-1
@@ -8,8 +9,8 @@
 //!
 //! <payload>
 //! ```
-//! Nothing in the header but the hash is signed, so the header is believed only as far as the key it names
-//! opens the signature.
+//! Only the hash in the header is signed, so the header is believed only as far as the key that it names opens the
+//! signature.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek as _, SeekFrom};
@@ -24,10 +25,10 @@ const HASH_TYPE: &str = "BLAKE2b";
 /// Longest header accepted, in bytes; a real one is below 300.
 const HEADER_BYTES_MAX: u64 = 4096;
 
-/// What stands before the payload.
+/// The lines before the payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// The key that is said to have signed.
+    /// The key that the header names as its signer's.
     pub signer: KeyId,
     /// The signed message: signature and hash.
     pub signature: Vec<u8>,
@@ -64,7 +65,7 @@ impl Header {
     }
 }
 
-/// Who signed a package, and the hash that was signed.
+/// The key that signed a package, and the hash that it signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedHash {
     /// The key.
@@ -89,7 +90,7 @@ impl Hart {
     /// The file is not readable or does not begin as a package does.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let not = |reason| Error::NotAPackage { path: path.to_owned(), reason };
-        // Asked before it is opened: to open a pipe would wait for somebody to write.
+        // Asked before the file is opened, because opening a pipe would wait until another process writes.
         if !path.metadata().map_err(Error::io(path))?.is_file() {
             return Err(not("it is not a regular file"));
         }

@@ -1,8 +1,8 @@
-//! From a package file to a package on disk.
+//! Installs one package file. Changes nothing below the root unless the whole package is verified and on disk.
 //!
 //! A package appears below the root by one rename, when all of it is on disk and verified. Until then it is a
-//! directory whose name begins with `.installing-`, which the next install removes if this one dies. So an
-//! install may be repeated after a crash at any point, and a package that is there is whole.
+//! directory whose name begins with `.installing-`, which the next install removes if this one dies. So an install may
+//! be repeated after a crash at any point, and a package that is there is complete.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
@@ -25,7 +25,7 @@ const STAGING_PREFIX: &str = ".installing-";
 /// Largest metafile that is read out of an archive, in bytes.
 const METAFILE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// What an install came to.
+/// The result of an install.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// The package.
@@ -58,7 +58,7 @@ pub fn install_file(root: &Root, file: &Path, limits: Limits) -> Result<Outcome,
     fs::set_permissions(&staged, Permissions::from_mode(0o755)).map_err(Error::io(&staged))?;
     let mut payload = Hashed { inner: hart.payload()?, hasher: Hasher::new() };
     let ident = unpack::unpack(&mut payload, limits, &staged).map_err(|why| Error::archive(file, why))?;
-    // Hashed again while unpacked: the file may have changed since it was verified.
+    // Hashed again while it was unpacked, because the file may have changed since it was verified.
     let actual = payload.finish().map_err(Error::io(file))?;
     if actual != signed.hash {
         return Err(Error::Hash { path: file.to_owned(), signed: signed.hash, actual });
@@ -71,7 +71,7 @@ pub fn install_file(root: &Root, file: &Path, limits: Limits) -> Result<Outcome,
     Ok(Outcome { ident, path, already })
 }
 
-/// Moves the finished package to its place, unless one is there; says whether one was.
+/// Moves the finished package to its place unless a package is there already, and says whether one was.
 fn put(staged: &Path, path: &Path, pkgs: &Path) -> Result<bool, Error> {
     if path.join(MetaFile::Ident.file_name()).is_file() {
         return Ok(true);
@@ -97,7 +97,7 @@ fn put(staged: &Path, path: &Path, pkgs: &Path) -> Result<bool, Error> {
     Ok(false)
 }
 
-/// What the signature does not promise: that the package is what it says, and can work here.
+/// Checks what the signature does not promise: that the package is the one it claims to be, and can work here.
 fn check(root: &Root, file: &Path, signed: &SignedHash, package: &Installed) -> Result<(), Error> {
     let ident = package.ident();
     if signed.signer.name() != ident.origin() {
@@ -125,7 +125,7 @@ fn check(root: &Root, file: &Path, signed: &SignedHash, package: &Installed) -> 
     Ok(())
 }
 
-/// Removes what installs and uninstalls that died left behind. Only called under the lock, so none is in use.
+/// Removes what dead installs and uninstalls left behind. Called only under the lock, so none of it is in use.
 pub(super) fn remove_leftovers(pkgs: &Path) -> Result<(), Error> {
     for entry in fs::read_dir(pkgs).map_err(Error::io(pkgs))? {
         let entry = entry.map_err(Error::io(pkgs))?;
@@ -139,7 +139,7 @@ pub(super) fn remove_leftovers(pkgs: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// What a package file says about itself. Its signature is not checked here.
+/// The claims of a package file about itself; its signature is not checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspection {
     /// The package.

@@ -1,15 +1,16 @@
-//! What a service may take of its host, as it stands in `plan.toml` and, in the same words, in the metafile `LIMITS`.
+//! Reads the limits of a service: in `plan.toml` and, in the same words, in the metafile `LIMITS`. Sets none: the
+//! launcher does.
 
 use serde::{Deserialize, Serialize};
 
-/// No host has more processors.
+/// More processors than any host has.
 const CPUS_MAX: f64 = 65_536.0;
-/// A process that has fewer cannot even load its libraries.
+/// A process with fewer files cannot even load its libraries.
 const NOFILE_MIN: u64 = 16;
-/// The kernel's own limit, unless somebody raised it.
+/// The kernel's own limit, unless an administrator raised it.
 const NOFILE_MAX: u64 = 1 << 20;
 
-/// Limits of a service; what is not set is not limited.
+/// Limits of a service; an absent one limits nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LimitsPlan {
     /// Highest number of open files of each process.
@@ -87,7 +88,7 @@ impl TryFrom<f64> for Cpu {
         if !(0.01..=CPUS_MAX).contains(&cpus) {
             return Err(format!("{cpus} is no number of processors between 0.01 and {CPUS_MAX}"));
         }
-        // In range, and a thousandth is finer than the kernel counts.
+        // The range was checked, and a thousandth is finer than the kernel counts.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let millis = (cpus * 1_000.0).round() as u64;
         Ok(Self(millis))
@@ -96,7 +97,7 @@ impl TryFrom<f64> for Cpu {
 
 impl From<Cpu> for f64 {
     fn from(cpu: Cpu) -> Self {
-        // Below 2^53.
+        // The number is below 2^53.
         #[allow(clippy::cast_precision_loss)]
         let millis = cpu.0 as Self;
         millis / 1_000.0
@@ -159,7 +160,7 @@ impl LimitsPlan {
     /// Reads the metafile `LIMITS`.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Says what is wrong with it.
     pub fn from_metafile(text: &str) -> Result<Self, String> {
         let LimitsFile { nofile, memory, cpu, pids } =
             toml::from_str(text).map_err(|error| error.to_string())?;

@@ -1,4 +1,5 @@
-//! The small text files at the top of a package that describe it (as in Habitat).
+//! The small text files at the top of a package that describe it (as in Habitat). Knows their names, and the meaning
+//! of none but `name=value` lines.
 
 use std::collections::BTreeMap;
 
@@ -7,13 +8,13 @@ use std::collections::BTreeMap;
 pub enum MetaFile {
     /// The fully qualified ident.
     Ident,
-    /// What it runs on.
+    /// The platform that it runs on.
     Target,
     /// A description for people.
     Manifest,
-    /// Packages that it needs itself, one ident per line.
+    /// The packages that it needs itself, one ident per line.
     Deps,
-    /// Packages that it needs, also through others.
+    /// The packages that it needs, also through others.
     Tdeps,
     /// Directories of its own programs, `:` between them.
     Path,
@@ -21,15 +22,15 @@ pub enum MetaFile {
     RuntimePath,
     /// `NAME=value` lines for its processes.
     RuntimeEnvironment,
-    /// `name=config.path` lines: what other services may learn of its configuration.
+    /// `name=config.path` lines: the parts of its configuration that other services may learn.
     Exports,
     /// Ports, a space between them.
     Exposes,
-    /// `name=export export…` lines: what it must learn of other services.
+    /// `name=export export…` lines: the exports of other services that it needs.
     Binds,
-    /// The same, for what it can do without.
+    /// The same, for binds that it can do without.
     BindsOptional,
-    /// Who its processes run as.
+    /// The user that its processes run as.
     SvcUser,
     /// The group that its processes run as.
     SvcGroup,
@@ -39,16 +40,16 @@ pub enum MetaFile {
     ShutdownTimeout,
     /// What happens to the service when its member leads the group no longer.
     Demoted,
-    /// What the service may take of its host.
+    /// Limits of the service on its host.
     Limits,
-    /// How the service is checked where there is no hook: TOML.
+    /// How the service is checked if it has no hook for that: TOML.
     Health,
     /// How the service is drained: TOML.
     Drain,
 }
 
 impl MetaFile {
-    /// All of them.
+    /// All metafiles.
     pub const ALL: [Self; 20] = [
         Self::Ident,
         Self::Target,
@@ -103,7 +104,7 @@ impl MetaFile {
 /// The `name=value` lines of a metafile.
 ///
 /// # Errors
-/// The line that has no `=`.
+/// Names the line that has no `=`.
 pub(crate) fn pairs(text: &str) -> Result<BTreeMap<String, String>, String> {
     let mut pairs = BTreeMap::new();
     for line in text.lines().filter(|line| !line.trim().is_empty()) {

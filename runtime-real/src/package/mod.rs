@@ -1,11 +1,12 @@
-//! Packages: made from a plan, signed, carried in one file, installed below the root.
+//! Packages: made from a plan, signed, carried in one file, installed below the root. Nothing in here starts a
+//! service.
 //!
 //! The file format, the metafiles inside and the layout on disk are Habitat's, so a package travels both ways:
 //!
 //! - `plan` reads what the author wrote; `build` makes the package of it.
 //! - `hart` is the file: a header that signs the hash of a compressed archive.
-//! - `unpack` reads archives that nobody vouches for yet; `install` is the way from file to disk.
-//! - `sources` brings along what a package needs; `needs` knows who needs whom.
+//! - `unpack` reads archives whose content is not trusted yet; `install` is the way from file to disk.
+//! - `sources` installs what a package needs as well; `needs` knows which packages need which.
 //! - `uninstall` is the way back.
 //! - `store` finds what is installed; `metafile` knows the small files that describe a package.
 
@@ -41,7 +42,7 @@ pub use store::{Installed, list, newest};
 pub use uninstall::{InUse, check_unused, is_last_build, uninstall, uninstall_candidates};
 pub use unpack::Limits;
 
-/// What this build of the program runs packages for, e.g. `x86_64-linux`.
+/// The platform for which this program runs packages, e.g. `x86_64-linux`.
 #[must_use]
 pub fn host_target() -> String {
     format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS)

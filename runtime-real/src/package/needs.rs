@@ -1,4 +1,4 @@
-//! Which installed packages need which.
+//! Finds which installed packages need which. Only reads metafiles.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use annulus_core::PackageIdent;
 use super::{Error, Installed, MetaFile, list, newest};
 use crate::host::root::Root;
 
-/// Idents that a package needs itself, or also through others.
+/// The idents that a package needs itself, or also through others.
 ///
 /// # Errors
 /// A metafile is malformed.
@@ -43,10 +43,11 @@ pub fn needed_by(
     Ok(found)
 }
 
-/// A package and all that it needs, each after what it needs itself; the package is the last.
+/// A package and all that it needs, in an order where each comes after the packages that it needs; the package is the
+/// last.
 ///
 /// # Errors
-/// Something that is needed is not installed, or a metafile is malformed.
+/// A package that is needed is not installed, or a metafile is malformed.
 pub fn with_needs(root: &Root, package: &Installed) -> Result<Vec<Installed>, Error> {
     let mut ordered = Vec::new();
     let mut seen = BTreeSet::new();
@@ -54,7 +55,7 @@ pub fn with_needs(root: &Root, package: &Installed) -> Result<Vec<Installed>, Er
     Ok(ordered)
 }
 
-/// Depth first. A ring of packages that need each other ends at the one that was met first.
+/// Visits depth first. A ring of packages that need each other ends at the package that was visited first.
 fn visit(
     root: &Root,
     package: Installed,

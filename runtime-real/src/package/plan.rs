@@ -1,4 +1,4 @@
-//! `plan.toml`: what the author of a package writes.
+//! `plan.toml`: the file that the author of a package writes. Reads and checks it, and builds nothing.
 //!
 //! ```toml
 //! origin = "acme"                  # who makes it; the key that signs it has this name
@@ -43,8 +43,8 @@
 //! inflight = { connections = "{{cfg.http.port}}" }  # idle when none is open; or { http = URL of a number }
 //! ```
 //!
-//! Beside it lie `default.toml` (the configuration), `config/` and `config_install/` (templates of files),
-//! and `hooks/` (templates of programs; `run` makes it a service). Unknown fields are errors.
+//! Beside the plan lie `default.toml` (the configuration), `config/` and `config_install/` (templates of files), and
+//! `hooks/` (templates of programs; `run` makes the package a service). Unknown fields are errors.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -63,11 +63,11 @@ use super::{Error, MetaFile};
 
 /// Largest plan or configuration file, in bytes.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
-/// Who services run as when the plan says nothing (as in Habitat).
+/// The user that services run as when the plan names none (as in Habitat).
 const USER_DEFAULT: &str = "hab";
 /// Habitat's time between the polite signal and KILL, in seconds.
 pub(crate) const SHUTDOWN_TIMEOUT_S_DEFAULT: u64 = 8;
-/// No service gets longer than a day to stop.
+/// Longest time that a service gets to stop: a day.
 pub(crate) const SHUTDOWN_TIMEOUT_S_MAX: u64 = 86_400;
 
 /// A checked plan.
@@ -75,15 +75,15 @@ pub(crate) const SHUTDOWN_TIMEOUT_S_MAX: u64 = 86_400;
 pub struct Plan {
     /// Origin, name and version.
     pub ident: PackageIdent,
-    /// What the package is.
+    /// A description of the package.
     pub description: Option<String>,
-    /// Who looks after it.
+    /// The person or team that looks after it.
     pub maintainer: Option<String>,
     /// Its licenses.
     pub license: Vec<String>,
-    /// What it needs.
+    /// The packages that it needs.
     pub deps: Vec<PackageIdent>,
-    /// Paths, relative to the plan, of what is copied.
+    /// The paths, relative to the plan, that are copied.
     pub files: Vec<String>,
     /// Exported name → path in the configuration.
     pub exports: BTreeMap<String, String>,
@@ -108,13 +108,13 @@ pub struct ServicePlan {
     pub shutdown_signal: Signal,
     /// Seconds from there to KILL.
     pub shutdown_timeout_s: u64,
-    /// Who its processes run as.
+    /// The user that its processes run as.
     pub user: String,
     /// The group that its processes run as.
     pub group: String,
     /// What happens to it when its member leads the group no longer.
     pub demoted: Demoted,
-    /// What it may take of its host.
+    /// Limits of the service on its host.
     pub limits: LimitsPlan,
 }
 
@@ -147,7 +147,7 @@ pub(crate) fn load_table(path: &Path) -> Result<Option<toml::Table>, Error> {
     Ok(Some(table))
 }
 
-/// The text of a file that a person wrote.
+/// Reads a file that a person wrote as text.
 pub(crate) fn read_text(path: &Path) -> Result<String, Error> {
     let file = std::fs::File::open(path).map_err(Error::io(path))?;
     let mut text = String::new();
@@ -217,7 +217,7 @@ struct ServiceTable {
     limits: LimitsTable,
 }
 
-/// Declares a text that is checked where it is read, so that the message shows its place.
+/// Declares a text type that is checked where it is read, so that the message shows the place.
 macro_rules! checked_text {
     ($name:ident, $check:expr, $message:literal) => {
         #[derive(PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -285,7 +285,7 @@ impl TryFrom<String> for StopSignal {
     }
 }
 
-/// The signal of this name, with or without `SIG`; none for those that do not end a process.
+/// The signal of this name, with or without `SIG`; none for signals that do not end a process.
 pub(crate) fn parse_signal(text: &str) -> Option<Signal> {
     let name = text.strip_prefix("SIG").unwrap_or(text);
     let signal = Signal::from_str(&format!("SIG{name}")).ok()?;
@@ -329,7 +329,7 @@ impl TryFrom<i64> for Seconds {
 }
 
 impl PlanFile {
-    /// What one field alone cannot tell.
+    /// Checks what one field alone cannot tell.
     fn check(self, text: &str, defaults: &toml::Table) -> Result<Plan, String> {
         let ident = self.ident(text)?;
         let exports: BTreeMap<_, _> = self.exports.into_iter().map(|(k, v)| (k.0, v.0)).collect();
@@ -376,9 +376,9 @@ impl PlanFile {
         })
     }
 
-    /// The ident, of parts that each are fit to be a directory's name.
+    /// The ident, if each of its parts can be a directory's name.
     fn ident(&self, text: &str) -> Result<PackageIdent, String> {
-        // Each part is tried in the company of good ones, so that the message points at the bad one.
+        // Each part is tried together with valid other parts, so that the message points at the wrong one.
         let trials = [
             (
                 &self.origin,
@@ -425,7 +425,7 @@ fn exposed_port(
     })
 }
 
-/// A message with the place it is about, in the shape that the TOML parser's own messages have.
+/// A message with its place in the text, in the form of the TOML parser's own messages.
 fn point_at(text: &str, span: Range<usize>, message: &str) -> String {
     let before = text.get(..span.start).unwrap_or_default();
     let line_start = before.rfind('\n').map_or(0, |at| at + 1);

@@ -1,4 +1,5 @@
-//! Installs a package with everything it needs, from files and from the artifact cache.
+//! Installs a package with everything that it needs, from files and from the artifact cache. Fetches nothing over the
+//! network.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,24 +12,24 @@ use super::{Error, Hart, Installed, Limits, MetaFile, Outcome, host_target, insp
 use crate::host::root::Root;
 use crate::keys::KeyCache;
 
-/// Most packages that one install brings with it.
+/// Largest number of packages in one install.
 const PACKAGES_MAX: usize = 10_000;
 
-/// What is to be installed.
+/// The package to install.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// A package file.
     File(PathBuf),
-    /// What is installed or lies in the artifact cache.
+    /// A package that is installed or lies in the artifact cache.
     Ident(PackageIdent),
 }
 
-/// Installs a package and, before it, the packages that it needs and the artifact cache holds. Returns what was
-/// done, dependencies first; the package that was asked for is the last.
+/// Installs a package and, before it, the packages that it needs and that the artifact cache holds. Returns all of
+/// them, dependencies first; the package that was asked for is the last.
 ///
 /// # Errors
-/// As [`install_file`]; and a package that is needed is neither installed nor in the cache. What was installed
-/// before that stays installed: each package is whole.
+/// As [`install_file`]; also when a package that is needed is neither installed nor in the cache. The packages that
+/// were installed before that stay installed: each is complete.
 pub fn install(root: &Root, source: &Source, limits: Limits) -> Result<Vec<Outcome>, Error> {
     let mut installer = Installer { root, limits, seen: BTreeSet::new(), done: Vec::new() };
     match source {
@@ -52,7 +53,7 @@ enum Choice {
     Artifact(PathBuf),
 }
 
-/// The newest of what is installed and what the cache holds; what is installed wins a tie.
+/// The newest package among the installed ones and those in the cache; an installed one wins a tie.
 fn choose(root: &Root, wanted: &PackageIdent, limits: Limits) -> Result<Choice, Error> {
     let installed = match newest(root, wanted) {
         Ok(package) => Some(package),
@@ -80,7 +81,7 @@ struct Installer<'a> {
 impl Installer<'_> {
     fn file(&mut self, path: &Path) -> Result<(), Error> {
         let mut hart = Hart::open(path)?;
-        // Before a word of what it says about itself is believed.
+        // Nothing that the file says about itself is believed before this.
         hart.verify(&KeyCache::new(self.root.keys()))?;
         let said = inspect(&mut hart, self.limits)?;
         if !self.seen.insert(said.ident.clone()) {
@@ -121,7 +122,7 @@ impl Installer<'_> {
     }
 }
 
-/// The newest package in the artifact cache that is what `wanted` asks for and runs here.
+/// The newest package in the artifact cache that fits `wanted` and runs here.
 fn artifact(
     root: &Root,
     wanted: &PackageIdent,
@@ -142,7 +143,7 @@ fn artifact(
     }
     found.sort_by(|(a, _), (b, _)| b.cmp_version(a).then_with(|| b.cmp(a)));
     for (ident, path) in found {
-        // The name may be that of another package, whose name begins with this one's.
+        // The file may be of another package, whose name begins with the wanted one's.
         if inspect(&mut Hart::open(&path)?, limits)?.ident == ident {
             return Ok(Some((ident, path)));
         }
@@ -150,8 +151,8 @@ fn artifact(
     Ok(None)
 }
 
-/// The ident in a file's name, `<origin>-<name>-<version>-<release>-<target>.hart`, where it is of the package
-/// that is wanted: all parts may hold dashes, so the name alone does not tell where they begin.
+/// The ident in a file's name, `<origin>-<name>-<version>-<release>-<target>.hart`, if it can be of the wanted
+/// package. Every part may hold dashes, so the name alone does not tell where the parts begin.
 fn ident_of(file: &str, wanted: &PackageIdent) -> Option<PackageIdent> {
     let text = file.strip_suffix(".hart")?.strip_suffix(host_target().as_str())?.strip_suffix('-')?;
     let text = text.strip_prefix(wanted.origin())?.strip_prefix('-')?;

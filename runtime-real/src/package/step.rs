@@ -1,6 +1,6 @@
-//! Moments at which a crash must do no harm. Tests end the process at each of them; otherwise nothing happens there.
+//! Moments at which a crash must do no harm. Tests end the process at each of them; otherwise they do nothing.
 
-/// Says that such a moment has come.
+/// Marks such a moment.
 #[cfg(not(test))]
 pub(super) fn reached(_: &'static str) {}
 
@@ -19,17 +19,17 @@ mod for_tests {
     pub(in crate::package) fn reached(_: &'static str) {
         COUNT.set(COUNT.get() + 1);
         if COUNT.get() == ABORT_AT.get() {
-            // As a crash would: nothing is dropped, nothing cleaned up.
+            // Like a crash: nothing is dropped and nothing is cleaned up.
             std::process::abort();
         }
     }
 
-    /// Ends this process at the moment of this number, from 1.
+    /// Ends this process at the moment with this number, counted from 1.
     pub(in crate::package) fn abort_at(number: u32) {
         ABORT_AT.set(number);
     }
 
-    /// Moments that this thread has passed.
+    /// How many moments this thread has passed.
     pub(in crate::package) fn count() -> u32 {
         COUNT.get()
     }

@@ -1,4 +1,4 @@
-//! What is installed below a root.
+//! Finds the packages that are installed below a root, and reads them. Never changes one.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -81,12 +81,12 @@ impl Installed {
         idents.collect()
     }
 
-    /// For a metafile whose text means nothing.
+    /// The error for a metafile whose text is malformed.
     pub(crate) fn malformed(&self, metafile: MetaFile, reason: String) -> Error {
         Error::Metafile { path: self.path.join(metafile.file_name()), reason }
     }
 
-    /// Whether it runs on this host. One that does not say so does.
+    /// Whether it runs on this host. A package that names no platform does.
     fn is_for_host(&self) -> bool {
         self.line(MetaFile::Target).is_ok_and(|target| target.is_none_or(|target| target == host_target()))
     }
@@ -110,14 +110,14 @@ pub fn list(root: &Root) -> Result<Vec<Installed>, Error> {
     Ok(found)
 }
 
-/// The newest installed package that is what `wanted` asks for and runs on this host.
+/// The newest installed package that fits `wanted` and runs on this host.
 ///
 /// # Errors
-/// There is none, or a directory is not readable.
+/// No package fits, or a directory is not readable.
 pub fn newest(root: &Root, wanted: &PackageIdent) -> Result<Installed, Error> {
     let candidates = builds(root, wanted.origin(), wanted.name())?.into_iter();
     let suitable = candidates.filter(|p| p.ident.satisfies(wanted) && p.is_for_host());
-    // Versions that count as equal, such as 1.0 and 1.0.0, are told apart by their text.
+    // Versions that count as equal, such as 1.0 and 1.0.0, are ordered by their text.
     let newest = suitable.max_by(|a, b| a.ident.cmp_version(&b.ident).then_with(|| a.ident.cmp(&b.ident)));
     newest.ok_or_else(|| Error::NotInstalled { ident: wanted.clone(), root: root.path().to_owned() })
 }
@@ -129,7 +129,7 @@ pub(super) fn builds(root: &Root, origin: &str, name: &str) -> Result<Vec<Instal
     for version in names(&dir)? {
         for release in names(&dir.join(&version))? {
             let path = dir.join(&version).join(&release);
-            // Whatever else lies in the folders is not ours to complain about.
+            // Other entries of the folders are ignored, because other programs may have put them there.
             let Ok(ident) = format!("{origin}/{name}/{version}/{release}").parse() else { continue };
             if path.join(MetaFile::Ident.file_name()).is_file() {
                 found.push(Installed { ident, path });

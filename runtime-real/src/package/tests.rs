@@ -17,7 +17,7 @@ use crate::host::root::Root;
 /// 2026-01-01 00:00:00 UTC.
 pub(crate) const NOW: UnixTime = UnixTime::from_millis(1_767_225_600_000);
 
-/// A root and a folder to work in, both gone when dropped.
+/// A root and a working folder, both removed when dropped.
 pub(crate) struct Bench {
     dir: tempfile::TempDir,
     pub(crate) root: Root,
@@ -52,7 +52,7 @@ impl Bench {
         install_file(&self.root, file, Limits::default())
     }
 
-    /// Whether nothing at all is installed, not even in part.
+    /// Whether no package is installed, not even in part.
     pub(crate) fn is_empty(&self) -> bool {
         list(&self.root).expect("readable").is_empty()
             && fs::read_dir(self.root.pkgs()).is_ok_and(|dir| dir.count() == 0)
@@ -142,7 +142,7 @@ fn the_newest_by_version_then_release_is_found() {
     write(&foreign.join("IDENT"), "acme/shop/9.0/20260101000000\n");
     write(&foreign.join("TARGET"), "pdp11-unix\n");
     assert_eq!(found("acme/shop").expect("found"), "acme/shop/1.10.0/20260101000000");
-    // So is anything else that somebody left in the folders.
+    // The folders may also hold files that another program left there.
     write(&bench.root.path().join("pkgs/README"), "x");
     write(&bench.root.path().join("pkgs/acme/shop/notes"), "x");
     fs::create_dir_all(bench.root.path().join("pkgs/acme/shop/2.0/20260101000000")).expect("made");

@@ -1,7 +1,7 @@
-//! From a package on disk to none.
+//! Removes one installed package. Refuses while a loaded service or another installed package needs it.
 //!
-//! A package disappears from its place by one rename; what is left under a name that begins with `.removing-` is
-//! deleted then, or by the next install or uninstall if this one dies.
+//! A package disappears from its place by one rename. The rest, under a name that begins with `.removing-`, is deleted
+//! afterwards, or by the next install or uninstall if this one dies.
 
 use std::fs::{self, File};
 use std::io;
@@ -25,12 +25,12 @@ pub struct InUse {
     pub service: ServiceName,
     /// The supervisor that has it loaded.
     pub supervisor: String,
-    /// What its spec asks for, or what its process runs from.
+    /// The ident that its spec asks for, or the package that its process runs from.
     pub ident: PackageIdent,
 }
 
-/// The packages that an uninstall is about: the newest that is installed of `wanted`, or all of it but the newest
-/// `keep_latest`, oldest first.
+/// The packages that an uninstall removes: the newest installed one that fits `wanted`, or all that fit except the
+/// newest `keep_latest`, oldest first.
 ///
 /// # Errors
 /// None is installed, or a directory is not readable.
@@ -53,7 +53,7 @@ pub fn uninstall_candidates(
 /// Refuses when a loaded service or another installed package needs the package.
 ///
 /// # Errors
-/// Names who needs it.
+/// Names the services or packages that need it.
 pub fn check_unused(root: &Root, package: &Installed, loaded: &[InUse]) -> Result<(), Error> {
     let ident = package.ident();
     for used in loaded {
@@ -84,7 +84,7 @@ pub fn is_last_build(root: &Root, package: &Installed) -> Result<bool, Error> {
 /// Removes a package. Its uninstall hook is not run.
 ///
 /// # Errors
-/// The disk refuses; the package is still there then, or its removal is finished by the next one.
+/// The disk refuses. The package is still there then, or the next uninstall finishes its removal.
 pub fn uninstall(root: &Root, package: &Installed) -> Result<(), Error> {
     step::reached("nothing is done yet");
     let pkgs = root.pkgs();
@@ -103,7 +103,7 @@ pub fn uninstall(root: &Root, package: &Installed) -> Result<(), Error> {
     fs::remove_dir_all(&aside).map_err(Error::io(&aside))
 }
 
-/// The folders of release, version and origin, as far as nothing else is in them.
+/// Removes the folders of release, version and origin, as far as they are empty.
 fn remove_empty_parents(path: &Path) -> Result<(), Error> {
     for dir in path.ancestors().skip(1).take(3) {
         match fs::remove_dir(dir) {

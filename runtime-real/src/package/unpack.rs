@@ -1,8 +1,8 @@
-//! Reads the archive of a package without believing anything in it.
+//! Reads the archive of a package without trusting its content. Writes only below the directory that it was given.
 //!
-//! Every entry has to lie below `hab/pkgs/<origin>/<name>/<version>/<release>`, the same for all. Paths with
-//! `..`, links that lead out, devices and set-user-id programs are refused, and so is whatever would be written
-//! through a link. How much comes out of how little is limited, counted while it comes out.
+//! Every entry has to lie below `hab/pkgs/<origin>/<name>/<version>/<release>`, the same for all. Refused are paths
+//! with `..`, links that lead out, devices, set-user-id programs, and entries that would be written through a link.
+//! The size of the content is limited, and counted while it is read.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -21,7 +21,7 @@ use super::step;
 
 /// Memory that decompression may take, in bytes; `xz -9` needs 65 MiB.
 const DECODER_BYTES_MAX: u64 = 256 * 1024 * 1024;
-/// What may stand between the contents of two files: their headers, with long names and extensions.
+/// Bytes that may stand between the contents of two files: headers with long names and extensions.
 const HEADERS_BYTES_MAX: u64 = 1024 * 1024;
 
 /// How much a package may hold.
@@ -39,7 +39,7 @@ impl Default for Limits {
     }
 }
 
-/// An entry whose place has been checked; paths are relative to the package's directory.
+/// An entry whose path has been checked; paths are relative to the package's directory.
 pub(super) enum Item<'a> {
     Dir,
     File { size: u64, executable: bool, content: &'a mut dyn Read },
@@ -47,10 +47,10 @@ pub(super) enum Item<'a> {
     HardLink { target: PathBuf },
 }
 
-/// Visits all entries of a compressed archive; returns the package that they say they are.
+/// Visits all entries of a compressed archive; returns the ident that their paths name.
 ///
 /// # Errors
-/// Why the archive is refused, for people; also what `visit` says.
+/// Says why the archive is refused; also passes on the errors of `visit`.
 pub(super) fn walk(
     compressed: impl Read,
     limits: Limits,
@@ -105,13 +105,13 @@ pub(super) fn walk(
         };
         visit(&inner, item)?;
     }
-    // What follows the archive's end is part of what was signed, so it is read as well.
+    // The bytes after the archive's end are part of what was signed, so they are read as well.
     left.set(HEADERS_BYTES_MAX);
     io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(unreadable)?;
     package.ok_or_else(|| String::from("it holds no package"))
 }
 
-/// The package that an entry belongs to and its path there; none for the directories above it.
+/// The package that an entry belongs to, and its path in there; none for the directories above it.
 fn place(path: &Path, kind: EntryType) -> Result<Option<(PackageIdent, PathBuf)>, String> {
     let mut parts = Vec::new();
     for component in path.components() {
@@ -139,10 +139,10 @@ fn place(path: &Path, kind: EntryType) -> Result<Option<(PackageIdent, PathBuf)>
     Ok(Some((ident, inner.iter().collect())))
 }
 
-/// A symbolic link's target, when it cannot lead out of the package. One that names the package's place below
-/// `/hab` becomes relative, since the root may be elsewhere.
+/// The target of a symbolic link, if it cannot lead out of the package. A target that names the package's place below
+/// `/hab` becomes relative, because the root may be elsewhere.
 ///
-/// `..` may only come first: behind another link, `..` would mean something else than it seems to.
+/// `..` may only come first: behind another link it would mean another directory than it seems to.
 fn symlink_target(
     inner: &Path,
     target: Option<PathBuf>,
@@ -184,11 +184,11 @@ fn hard_link_target(target: Option<PathBuf>, ident: &PackageIdent, path: &Path) 
     }
 }
 
-/// Unpacks a compressed archive into `dest`, a directory that only this process writes to; everything is on
-/// disk when this returns. Returns the package that the archive says it is.
+/// Unpacks a compressed archive into `dest`, a directory that only this process writes to; everything is on disk when
+/// this returns. Returns the ident that the archive names.
 ///
 /// # Errors
-/// Why the archive is refused, or what the system said; `dest` is then to be thrown away.
+/// Says why the archive is refused, or what the system said; the caller then removes `dest`.
 pub(super) fn unpack(compressed: impl Read, limits: Limits, dest: &Path) -> Result<PackageIdent, String> {
     let mut dirs = BTreeSet::from([PathBuf::new()]);
     let ident = walk(compressed, limits, |inner, item| {
@@ -239,8 +239,8 @@ fn ensure_parent(dest: &Path, inner: &Path, dirs: &mut BTreeSet<PathBuf>) -> Res
     ensure_dir(dest, inner.parent().unwrap_or(Path::new("")), dirs)
 }
 
-/// Makes a directory and those above it. `dirs` knows the ones made so far, so an existing path that is not
-/// among them is a file or a link, and refused.
+/// Makes a directory and those above it. `dirs` holds the ones made so far: an existing path that is not among them is
+/// a file or a link, and refused.
 fn ensure_dir(dest: &Path, inner: &Path, dirs: &mut BTreeSet<PathBuf>) -> Result<(), String> {
     let mut path = PathBuf::new();
     for component in inner.components() {
@@ -265,7 +265,7 @@ fn ensure_dir(dest: &Path, inner: &Path, dirs: &mut BTreeSet<PathBuf>) -> Result
     Ok(())
 }
 
-/// A path from the archive, fit for a terminal.
+/// A path from the archive, made safe for a terminal.
 fn show(path: &Path) -> String {
     format!("{path:?}")
 }
@@ -274,7 +274,7 @@ fn unreadable(e: io::Error) -> String {
     format!("its archive is damaged or cut short: {e}")
 }
 
-/// Yields no more than `left` bytes; what is asked for beyond that is an error.
+/// Yields at most `left` bytes; reading further is an error.
 struct Metered<R> {
     inner: R,
     left: Rc<Cell<u64>>,

@@ -1,6 +1,6 @@
 //! An install or uninstall that dies at any step leaves the package whole or absent, and may be repeated.
 //!
-//! The crash is real: this test program runs itself, and ends itself at the step of a given number.
+//! The crash is real: this test program runs itself, and ends itself at the step with a given number.
 
 use std::process::{Command, Stdio};
 
@@ -28,7 +28,7 @@ fn child() {
     println!("steps: {}", step::count());
 }
 
-/// Runs the job until the step; false when it came to its end before.
+/// Runs the job until the step; false when the job ended before it.
 fn crashes(what: &str, at: u32, bench: &Bench, file: &Path) -> bool {
     let job =
         [what, &at.to_string(), bench.root.path().to_str().expect("text"), file.to_str().expect("text")];
@@ -78,10 +78,10 @@ fn an_install_that_dies_at_any_step_is_repeated() {
             break;
         }
         crashed += 1;
-        // As every other program sees it: not there, or whole.
+        // Every other program sees no package or a complete one.
         let found = newest(&bench.root, &built.ident);
         assert!(found.is_err() || is_whole(&place), "step {at} left half a package");
-        // The next try, by whoever comes, succeeds and leaves nothing else behind.
+        // The next try, by any process, succeeds and leaves nothing else behind.
         let done = bench.install(&built.path).unwrap_or_else(|e| panic!("after step {at}: {e}"));
         assert!(is_whole(&done.path), "after step {at}");
         let names: Vec<_> = fs::read_dir(bench.root.pkgs()).expect("a directory").flatten().collect();

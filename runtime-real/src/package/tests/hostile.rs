@@ -1,4 +1,4 @@
-//! Files that want to do harm, or that came to harm.
+//! Package files that are hostile or damaged, and are refused without harm.
 
 use std::io::{Read as _, Write as _};
 
@@ -146,7 +146,7 @@ fn links_inside_the_package_are_fine() {
             link(EntryType::Symlink, "TOP/lib/b", "a"),
             link(EntryType::Symlink, "TOP/bin/c", "../lib/a"),
             link(EntryType::Link, "TOP/bin/d", "TOP/lib/a"),
-            // Where the package believes to be, which is not where this root is.
+            // The place where the package believes itself to be, which is not below this root.
             link(EntryType::Symlink, "TOP/bin/deep/e", "/TOP/lib/a"),
             link(EntryType::Symlink, "TOP/f", "/TOP/lib/a"),
         ],
@@ -164,7 +164,7 @@ fn bombs_go_off_nowhere() {
     let many: Vec<Entry> = (0..30).map(|n| file(&format!("TOP/{n}"), b"")).collect();
     let large = vec![file("TOP/large", &vec![0; 200_000])];
     let in_pieces: Vec<Entry> = (0..15).map(|n| file(&format!("TOP/{n}"), &vec![0; 10_000])).collect();
-    // A long name is kept in memory while it is read, so it may not be as long as a file.
+    // A long name is kept in memory while it is read, so it may not be as long as a file may.
     let long_name = vec![Entry { kind: EntryType::GNULongName, ..file("TOP/x", &vec![b'a'; 8 << 20]) }];
     // Headers of nothing: an endless run of extensions.
     let padding =
@@ -301,9 +301,9 @@ fn files_that_are_no_files() {
 fn an_install_that_died_is_repeated() {
     let bench = Bench::new();
     let built = bench.build(&[("plan.toml", PLAN), ("hooks/run", "x")]);
-    // What an install leaves that died while it unpacked…
+    // The left-overs of an install that died while it unpacked…
     write(&bench.root.pkgs().join(".installing-abc/package/IDENT"), IDENT);
-    // …and one that died after it made the directories above.
+    // …and of one that died after it had made the directories above.
     fs::create_dir_all(bench.root.pkgs().join("acme/shop/1.2.0")).expect("made");
     let done = bench.install(&built.path).expect("installed");
     assert!(!done.already);

@@ -1,4 +1,4 @@
-//! Plans that are not as they should be.
+//! Plans that are not as they should be, and the messages for them.
 
 use super::*;
 
@@ -160,7 +160,7 @@ fn health_and_drain_travel_with_the_package() {
     assert!(complaint(&both).contains("keep one of them"));
 }
 
-/// The keys that a table of a plan may have, as its reader lists them; none when it is no such table.
+/// The keys that a table of a plan may have, as its reader lists them; none for a path that names no such table.
 fn known_keys(table: &[&str]) -> Option<Vec<String>> {
     let inner =
         table.iter().rev().fold("nonsense = 1".to_owned(), |inner, key| format!("{key} = {{ {inner} }}"));

@@ -1,4 +1,4 @@
-//! Whatever goes into a package comes out of it.
+//! Every file that goes into a package comes out of it unchanged.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
@@ -58,7 +58,7 @@ proptest! {
         read_tree(&done.path.join("all"), "", &mut found);
         prop_assert_eq!(&found, &files);
 
-        // And once more: the same inputs give the same bytes, wherever and in whatever order they lie.
+        // Once more: the same inputs give the same bytes, in every place and order in which they lie.
         let elsewhere = Bench::new();
         fs::create_dir_all(elsewhere.root.path().join("cache")).expect("made");
         fs::rename(bench.root.keys(), elsewhere.root.keys()).expect("moved");
