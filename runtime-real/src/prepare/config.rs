@@ -1,21 +1,22 @@
-//! A service's configuration: layers of TOML, the later over the earlier (as in Habitat).
+//! Merges the layers of a service's configuration, TOML, the later over the earlier (as in Habitat). Reads no file:
+//! `layers` does.
 //!
-//! Tables are merged key by key; any other value, and an array as a whole, takes the place of what was there, also
+//! Tables are merged key by key; any other value, and an array as a whole, replaces the value that was there, also
 //! when its type differs.
 
 use toml::{Table, Value};
 
-/// How deep tables of a configuration may lie in each other.
+/// How deep tables of a configuration may be nested.
 pub(super) const DEPTH_MAX: usize = 30;
 
-/// Two layers lie in each other deeper than any configuration does.
+/// The tables of a layer are nested deeper than any configuration needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TooDeep;
 
 /// Puts one layer over another.
 ///
 /// # Errors
-/// Tables lie in each other more than 30 deep; `base` is then partly merged and to be thrown away.
+/// Tables are nested more than 30 deep; `base` is then partly merged and has to be dropped.
 pub(super) fn merge(base: &mut Table, over: Table) -> Result<(), TooDeep> {
     fn merge_at(base: &mut Table, over: Table, depth: usize) -> Result<(), TooDeep> {
         if depth > DEPTH_MAX {
@@ -34,7 +35,7 @@ pub(super) fn merge(base: &mut Table, over: Table) -> Result<(), TooDeep> {
     merge_at(base, over, 1)
 }
 
-/// Whether the tables of a configuration lie in each other deeper than any layer may.
+/// Whether the tables of a configuration are nested deeper than any layer may have them.
 #[must_use]
 pub(crate) fn is_too_deep(table: &Table) -> bool {
     depth(table) > DEPTH_MAX
@@ -45,7 +46,7 @@ pub(super) fn variable(service: &str) -> String {
     format!("HAB_{}", service.to_uppercase().replace('-', "_"))
 }
 
-/// How deep the tables of a configuration lie in each other, those inside lists included.
+/// How deep the tables of a configuration are nested, those inside lists included.
 pub(super) fn depth(table: &Table) -> usize {
     fn below(value: &Value) -> usize {
         match value {
@@ -57,7 +58,7 @@ pub(super) fn depth(table: &Table) -> usize {
     1 + table.values().map(below).max().unwrap_or(0)
 }
 
-/// TOML, else JSON.
+/// Reads the text as TOML, and as JSON if it is not TOML.
 pub(super) fn parse_variable(text: &str) -> Result<Table, String> {
     let toml_error = match text.parse::<Table>() {
         Ok(table) => return Ok(table),
@@ -73,7 +74,7 @@ pub(super) fn to_json(value: &Value) -> serde_json::Value {
     match value {
         Value::String(text) => text.as_str().into(),
         Value::Integer(number) => (*number).into(),
-        // TOML has infinities, JSON has not; templates see their text.
+        // TOML has infinities and JSON has none, so templates see their text.
         Value::Float(number) => {
             serde_json::Number::from_f64(*number).map_or_else(|| number.to_string().into(), Into::into)
         }

@@ -1,5 +1,5 @@
-//! What templates may ask of the package, its configuration and the supervisor: `pkg`, `cfg` and `sys` (as in
-//! Habitat).
+//! The part of a template's context that concerns the package, its configuration and the supervisor: `pkg`, `cfg` and
+//! `sys` (as in Habitat). Makes JSON, and renders nothing.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use super::{Error, svc_dirs};
 use crate::host::root::Root;
 use crate::package::{Installed, MetaFile, Plan, newest};
 
-/// Where Habitat's packages believe to be installed.
+/// The root that Habitat's packages name in their own paths.
 const HABITAT_ROOT: &str = "/hab";
 
-/// This supervisor, as templates see it.
+/// This supervisor as templates see it.
 #[derive(Clone, Debug)]
 pub struct Sys {
     /// The member's id, 32 hex digits.
@@ -44,7 +44,7 @@ impl Sys {
     }
 }
 
-/// What is known of a package while its templates are rendered.
+/// What is known of a package when its templates are rendered.
 #[derive(Debug)]
 pub(super) struct PackageFacts {
     pub env: BTreeMap<String, String>,
@@ -76,7 +76,7 @@ impl PackageFacts {
         })
     }
 
-    /// What will be known of a plan's package. Dependencies that are not installed are made up.
+    /// The facts that a plan's package will have. Dependencies that are not installed are made up.
     pub(super) fn of_plan(root: &Root, plan: &Plan) -> Self {
         let deps = plan.deps.iter().map(|wanted| match newest(root, wanted) {
             Ok(found) => (found.ident().clone(), found.path().to_owned()),

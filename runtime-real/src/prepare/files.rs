@@ -1,4 +1,5 @@
-//! The files of a service's folder: rendered in memory, written whole, and only when their content changes.
+//! The files of a service's folder: rendered in memory, written whole, and only when their content changes. Never
+//! follows a link that the service may have made.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,10 +13,10 @@ use crate::host::users::RunAs;
 use crate::package::{self, Installed};
 use crate::template::Engine;
 
-/// A name of a group's file is no longer than any file system allows.
+/// Longest name of a group's file, in bytes, as file systems allow.
 const NAME_BYTES_MAX: usize = 255;
 
-/// Who the service's own files belong to; none leaves them to the supervisor's user.
+/// The owner of the service's own files; none leaves them to the supervisor's user.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Owner(Option<(u32, u32)>);
 
@@ -24,7 +25,7 @@ impl Owner {
         Self(run_as.account().map(|account| (account.uid, account.gid)))
     }
 
-    /// Gives a folder away that was just made.
+    /// Gives a folder that was just made to the owner.
     ///
     /// # Errors
     /// The system refuses.
@@ -45,17 +46,17 @@ pub(super) struct RenderedFile {
 }
 
 impl RenderedFile {
-    /// A file that is run.
+    /// A file that is executed.
     pub(super) fn program(path: String, content: Vec<u8>) -> Self {
         Self { path, content, mode: svc_dirs::SUPERVISOR_MODE }
     }
 
-    /// Writes it unless it is there already, and says whether it did.
+    /// Writes it unless the same content is there already, and says whether it did.
     pub(super) fn write(&self, svc: &Path, owner: Owner) -> Result<bool, Error> {
         let path = svc.join(&self.path);
         let dir = path.parent().unwrap_or(svc);
         svc_dirs::ensure_config_dir(dir, owner).map_err(Error::io(dir))?;
-        // Hooks and the program stay the supervisor's: a service does not rewrite what is run in its name.
+        // Hooks and the program stay the supervisor's, so that a service cannot rewrite what the supervisor runs.
         let owner = if self.mode == svc_dirs::SUPERVISOR_MODE { None } else { owner.0 };
         atomic::write_if_changed(&path, &self.content, self.mode, owner).map_err(Error::io(&path))
     }
@@ -91,7 +92,7 @@ pub(super) fn templates(from: &Path, to: &str) -> Result<Vec<(std::path::PathBuf
     for entry in entries {
         let path = entry.path();
         let name = format!("{to}/{}", entry.file_name().to_string_lossy());
-        // A link to a folder may lead in a circle, and packages hold none.
+        // A link to a folder may lead in a circle; packages hold none.
         if entry.file_type().map_err(Error::io(&path))?.is_dir() {
             found.append(&mut templates(&path, &name)?);
         } else {
@@ -117,7 +118,7 @@ pub(super) fn run_file(package: &Installed, files: &[RenderedFile]) -> Result<Re
     Ok(RenderedFile::program(svc_dirs::RUN_FILE.to_owned(), content))
 }
 
-/// Removes hooks that this package does not have, so that none of an older one is run. Says which.
+/// Removes hooks that this package does not have, so that no hook of an older package is run. Returns their names.
 pub(super) fn remove_old_hooks(svc: &Path, files: &[RenderedFile]) -> Result<Vec<String>, Error> {
     let current: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
     let mut removed = Vec::new();
@@ -130,7 +131,7 @@ pub(super) fn remove_old_hooks(svc: &Path, files: &[RenderedFile]) -> Result<Vec
     Ok(removed)
 }
 
-/// What the changed files, named relative to the service's folder, mean for the service.
+/// What changes for the service when these files, named relative to the service's folder, have changed.
 pub(super) fn changed(files: &[String]) -> Changed {
     let mut changed = Changed::default();
     for file in files {
@@ -145,7 +146,7 @@ pub(super) fn changed(files: &[String]) -> Changed {
     changed
 }
 
-/// Writes the files of the service's group. Says which are new or changed, and which have names that are none.
+/// Writes the files of the service's group. Returns those that are new or changed, and the names that are refused.
 pub(super) fn write_group_files(
     svc: &Path,
     files: &[GroupFile],
@@ -167,7 +168,7 @@ pub(super) fn write_group_files(
     Ok((written, refused))
 }
 
-/// Whether a name stays inside the folder that it is put into, and is not one of our own unfinished files.
+/// Whether a name stays inside its folder, and is not that of an unfinished file.
 pub(super) fn is_plain_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= NAME_BYTES_MAX

@@ -1,6 +1,7 @@
-//! Hooks of a package itself: `install` once after it was unpacked, `uninstall` before its last build goes.
+//! Runs the hooks of a package itself: `install` once after the package was unpacked, `uninstall` before its last
+//! build is removed. Hooks of a running service are not its concern.
 //!
-//! The exit code of the last run stands in a file of the package (as in Habitat), so that an install hook which
+//! The exit code of the last run is kept in a file of the package (as in Habitat), so that an install hook which
 //! failed is run again before the service starts, and one that succeeded is not.
 
 use std::fs::{self, File};
@@ -22,22 +23,22 @@ use crate::host::secret_env::{CTL_SECRET_ENV, GATEWAY_TOKEN_ENV};
 use crate::host::{atomic, users};
 use crate::package::{Installed, is_last_build, with_needs};
 
-/// An install or uninstall hook that takes longer than this is killed, unless told otherwise.
+/// An install or uninstall hook that takes longer than this is killed, unless the caller sets another limit.
 pub const HOOK_TIMEOUT: Duration = Duration::from_secs(600);
-/// Between two looks at whether the hook has ended.
+/// Pause between two looks at whether the hook has ended.
 const LOOK: Duration = Duration::from_millis(10);
-/// Times that a hook which is still open for writing is tried.
+/// A hook that is still open for writing is tried so often.
 const BUSY_TRIES: u32 = 50;
-/// After the hook ended, what it printed last may take this long to be read.
+/// After the hook has ended, its last output may take this long to be read.
 const LAST_WORDS: Duration = Duration::from_millis(200);
-/// Lines that wait for their reader; the hook waits when there are more.
+/// Lines that may wait for their reader; the hook waits when there are more.
 const LINES_MAX: usize = 256;
 /// A longer line is passed on in pieces of this length, in bytes.
 const LINE_BYTES_MAX: usize = 4 * 1024;
-/// What ends a hook that was killed, as shells have it.
+/// Added to the number of the signal that killed a hook, as shells do.
 const SIGNAL_CODE: i32 = 128;
 
-/// Which of the two.
+/// Which of the two hooks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
     /// After the package was unpacked.
@@ -64,7 +65,7 @@ impl Moment {
     }
 }
 
-/// How hooks are run.
+/// The conditions under which hooks are run.
 pub struct HookRun<'a> {
     /// The root.
     pub root: &'a Root,
@@ -76,7 +77,8 @@ pub struct HookRun<'a> {
     pub say: &'a mut dyn FnMut(&PackageIdent, &str),
 }
 
-/// Runs the install hooks of a package and of all that it needs which have not succeeded yet, what is needed first.
+/// Runs the install hooks that have not succeeded yet, of a package and of all that it needs; those of needed packages
+/// run first.
 ///
 /// # Errors
 /// A hook fails, cannot be run or takes too long; those after it are not run.
@@ -87,7 +89,7 @@ pub fn run_install_hooks(run: &mut HookRun<'_>, package: &Installed) -> Result<(
     Ok(())
 }
 
-/// Whether the install hook of a package or of one that it needs is still to be run.
+/// Whether an install hook of a package, or of one that it needs, has still to be run.
 ///
 /// # Errors
 /// A package that is needed is not installed, or a metafile is malformed.
@@ -112,7 +114,7 @@ pub fn run_uninstall_hook(run: &mut HookRun<'_>, package: &Installed) -> Result<
     run_hook(run, package, Moment::Uninstall)
 }
 
-/// Runs a package's hook if there is one that is to be run.
+/// Runs a package's hook if it has one that is due.
 ///
 /// # Errors
 /// As [`run_install_hooks`].
@@ -120,7 +122,7 @@ fn run_hook(run: &mut HookRun<'_>, package: &Installed, moment: Moment) -> Resul
     if !is_due(package, moment) {
         return Ok(());
     }
-    // Two who find it due at once: the second waits, looks again and has nothing to do.
+    // Two processes may find the hook due at once: the second waits, looks again and has nothing to do.
     let dir = File::open(package.path()).map_err(Error::io(package.path()))?;
     let _held = Flock::lock(dir, FlockArg::LockExclusive)
         .map_err(|(_, errno)| Error::io(package.path())(errno.into()))?;
@@ -149,7 +151,7 @@ fn exit_code(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| SIGNAL_CODE + status.signal().unwrap_or_default())
 }
 
-/// Runs the hook to its end; none when it had to be killed.
+/// Runs the hook to its end; none when it was killed.
 fn perform(
     run: &mut HookRun<'_>,
     ident: &PackageIdent,
@@ -171,7 +173,7 @@ fn perform(
         users::switch(&mut command, account);
     }
     let child = spawn(&mut command)?;
-    // It holds the pipe's writing end, which would keep the reader waiting.
+    // The command holds the pipe's writing end, which would keep the reader waiting.
     drop(command);
     let (lines, printed) = sync_channel(LINES_MAX);
     std::thread::Builder::new().name("hook".to_owned()).spawn(move || {
@@ -186,7 +188,7 @@ fn perform(
     wait(child, &printed, run.timeout, &mut say)
 }
 
-/// Starts it. Another process that is just being started may hold a hook open for writing for a moment.
+/// Starts the hook. For a moment, another process that is being started may hold it open for writing.
 fn spawn(command: &mut Command) -> io::Result<Child> {
     for _ in 1..BUSY_TRIES {
         match command.spawn() {
@@ -215,7 +217,7 @@ fn wait(
     let status = loop {
         match printed.recv_timeout(LOOK) {
             Ok(line) => say(&line),
-            // Nobody prints any more; it may still run.
+            // The hook has closed its output, and may still run.
             Err(RecvTimeoutError::Disconnected) => std::thread::sleep(LOOK),
             Err(RecvTimeoutError::Timeout) => {}
         }
@@ -226,7 +228,7 @@ fn wait(
             break None;
         }
     };
-    // Also whom it left behind in its group: a hook is over when it is over.
+    // Also kills the processes that the hook left in its group: a hook is over when its program has ended.
     let _ = killpg(group, Signal::SIGKILL);
     child.wait()?;
     while let Ok(line) = printed.recv_timeout(LAST_WORDS) {
@@ -238,7 +240,7 @@ fn wait(
 impl Error {
     fn hook(ident: &PackageIdent, moment: Moment, code: i32, reason: String) -> Self {
         let hook = moment.hook();
-        // A code beyond what a process can end with does not become success.
+        // A code beyond the range of exit codes must not become success.
         let code = u8::try_from(code).unwrap_or(1).max(1);
         Self::Hook { ident: ident.clone(), hook, code, reason }
     }

@@ -1,7 +1,8 @@
-//! Where a service's configuration comes from: layers, low to high, and which of them each value is from.
+//! Reads the layers of a service's configuration, low to high, and knows which of them each value is from. Writes
+//! none.
 //!
 //! A layer that people change while the service runs (`user.toml`, the group's configuration) may be malformed at
-//! times. It is named then, and what it said before goes on counting.
+//! times. A warning names it then, and its last well-formed content still counts.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -14,7 +15,7 @@ use super::Error;
 use super::config::{self, DEPTH_MAX};
 use crate::package;
 
-/// What a value of a configuration comes from, the lower first.
+/// The source of a value in a configuration, lower ones first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Layer {
     /// `default.toml` of the package, or of the directory that the spec names.
@@ -23,12 +24,12 @@ pub enum Layer {
     Environment,
     /// The operator's `user.toml` on this host.
     User,
-    /// What the group was given with `config apply`.
+    /// The group's version, given with `config apply`.
     Group,
 }
 
 impl Layer {
-    /// The word for it.
+    /// The layer's name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -54,15 +55,15 @@ pub struct LayerTable {
 /// The configuration of a service.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Layers {
-    /// Low to high; a layer that there is not is left out.
+    /// Low to high; absent layers are left out.
     pub tables: Vec<LayerTable>,
-    /// Layers that are malformed now and count as they were before, for people.
+    /// Warnings for people: layers that are malformed now, whose last well-formed content counts.
     pub warnings: Vec<String>,
     /// The version of the group's configuration that is in use; 0 without one.
     pub group_version: u64,
 }
 
-/// What the layers that may change said when they were well-formed last.
+/// The last well-formed content of the layers that may change.
 #[derive(Clone, Debug, Default)]
 pub struct LastGood {
     /// `user.toml`; none where there was none.
@@ -73,7 +74,7 @@ pub struct LastGood {
     pub group: Option<(u64, Table)>,
 }
 
-/// Where the layers are.
+/// The places that layers are read from.
 pub(super) struct Sources<'a> {
     pub service: &'a str,
     pub defaults: &'a Path,
@@ -83,8 +84,8 @@ pub(super) struct Sources<'a> {
 }
 
 impl Layers {
-    /// Reads the layers; `last` is what counts where one of the changing ones is malformed, and learns from those
-    /// that are not.
+    /// Reads the layers. Where a changing layer is malformed, its content in `last` counts; well-formed ones are kept
+    /// there.
     ///
     /// # Errors
     /// Names the layer that is malformed, with line and column.
@@ -124,7 +125,7 @@ impl Layers {
         Ok(())
     }
 
-    /// Whoever sent it may be another implementation: nothing of it is taken on trust.
+    /// The configuration may come from another implementation, so it is checked here as well.
     fn load_group(&mut self, group: &GroupConfig, last: &mut LastGood) -> Result<(), Error> {
         let source = format!("group configuration, version {}", group.incarnation);
         let parsed = std::str::from_utf8(&group.toml).map_err(|e| e.to_string());
@@ -180,7 +181,7 @@ impl Layers {
             match value {
                 Value::Table(inner) if !inner.is_empty() => self.collect(inner, path, found),
                 leaf => {
-                    // Merging replaces, so the highest layer that says anything here is the one that counts.
+                    // Merging replaces, so the highest layer that has a value here is its source.
                     let says = |layer: &&LayerTable| value_at(&layer.table, path).is_some();
                     let from = self.tables.iter().rev().find(says);
                     let layer = from.expect("what was merged is from a layer").layer;
@@ -197,7 +198,7 @@ fn value_at<'a>(table: &'a Table, path: &[&str]) -> Option<&'a Value> {
     rest.iter().try_fold(table.get(*first)?, |value, key| value.get(*key))
 }
 
-/// A path as it could stand in TOML.
+/// A path in the form in which TOML writes it.
 fn dotted(path: &[&str]) -> String {
     let bare = |key: &str| {
         !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
@@ -206,7 +207,7 @@ fn dotted(path: &[&str]) -> String {
     path.iter().map(quoted).collect::<Vec<_>>().join(".")
 }
 
-/// A table whose tables do not lie in each other deeper than any configuration needs.
+/// The table, if its tables are not nested deeper than any configuration needs.
 fn checked(source: &str, table: Table) -> Result<Table, Error> {
     if !config::is_too_deep(&table) {
         return Ok(table);

@@ -1,4 +1,4 @@
-//! What a package's metafiles say about its service.
+//! Reads what a package's metafiles say about its service. Checks it against the spec, and writes nothing.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -50,13 +50,13 @@ pub(super) fn demoted(package: &Installed) -> Result<Demoted, Error> {
     Ok(word.parse().map_err(malformed)?)
 }
 
-/// What it may take of its host.
+/// Limits of the service on its host.
 pub(super) fn limits(package: &Installed) -> Result<LimitsPlan, Error> {
     let text = package.metafile(MetaFile::Limits)?.unwrap_or_default();
     Ok(LimitsPlan::from_metafile(&text).map_err(|reason| package.malformed(MetaFile::Limits, reason))?)
 }
 
-/// How its health is asked for where it has no hook for that.
+/// How its health is asked for if it has no hook for that.
 pub(super) fn health(package: &Installed) -> Result<Option<HealthPlan>, Error> {
     let Some(text) = package.metafile(MetaFile::Health)? else { return Ok(None) };
     let plan = HealthPlan::from_metafile(&text);
@@ -69,7 +69,7 @@ pub(super) fn drain(package: &Installed) -> Result<DrainPlan, Error> {
     Ok(DrainPlan::from_metafile(&text).map_err(|reason| package.malformed(MetaFile::Drain, reason))?)
 }
 
-/// What it needs of other groups, those it can do without last.
+/// Its binds, the optional ones last.
 pub(super) fn binds(package: &Installed) -> Result<Vec<Bind>, Error> {
     let mut binds = Vec::new();
     for (metafile, optional) in [(MetaFile::Binds, false), (MetaFile::BindsOptional, true)] {
@@ -81,7 +81,7 @@ pub(super) fn binds(package: &Installed) -> Result<Vec<Bind>, Error> {
     Ok(binds)
 }
 
-/// Every bind that the package needs is given, and every bind that is given exists (as in Habitat).
+/// Checks that every bind the package needs is given, and that every bind given exists (as in Habitat).
 pub(super) fn check_binds(package: &Installed, binds: &[Bind], spec: &ServiceSpec) -> Result<(), Error> {
     let name_of = |bind: &'_ str| bind.split_once(':').map_or(bind, |(name, _)| name).to_owned();
     let given: BTreeSet<String> = spec.binds.iter().map(|bind| name_of(bind)).collect();

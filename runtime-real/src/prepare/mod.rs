@@ -1,13 +1,15 @@
-//! Makes a service ready to run. This is what answers the core's `Prepare` and `Render`.
+//! Makes a service ready to run, which answers the core's `Prepare` and `Render`. Nothing in here starts a service.
 //!
-//! - `workshop` answers: it holds what is known of each prepared service; `plan` is what the answer tells the runtime.
+//! - `workshop` answers, and keeps what is known of each prepared service; `plan` is the part of the answer for
+//! processes.
 //! - `service` renders everything of one service; `files` and `svc_dirs` write it, `metadata` reads the metafiles.
-//! - `layers` and `config` make one configuration of several; `context` and `svc_context` are what templates may ask.
+//! - `layers` and `config` make one configuration of several; `context` and `svc_context` are what templates can refer
+//! to.
 //! - `hook` runs the hooks of a package itself, which `package_hook` renders.
-//! - `trial` tries a plan out before it is built.
+//! - `trial` tries a plan before it is built.
 //!
-//! All templates are rendered before the first file is written, so a template that fails leaves everything as
-//! it was. A file is written only when its content changes. Nothing in here starts a service.
+//! All templates are rendered before the first file is written, so a template that fails leaves every file as it was.
+//! A file is written only when its content changes.
 
 mod config;
 mod context;

@@ -1,4 +1,5 @@
-//! Hooks of a package itself, which run without a service: `install` and `uninstall`.
+//! Renders the hooks of a package itself, which run without a service: `install` and `uninstall`. Runs none: `hook`
+//! does.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -21,11 +22,11 @@ pub struct PackageHook {
     pub dir: PathBuf,
     /// Its variables.
     pub env: BTreeMap<String, String>,
-    /// Who it runs as; none for the caller's own user.
+    /// The user that it runs as; none for the caller's own user.
     pub account: Option<Account>,
 }
 
-/// Renders a hook of a package, and `config_install/`, which is for such hooks, into the service's folder.
+/// Renders a hook of a package, and the `config_install/` files that such hooks use, into the service's folder.
 ///
 /// # Errors
 /// A layer of the configuration or a template is malformed, or the disk refuses.

@@ -1,4 +1,5 @@
-//! What effects need of packages: found, rendered, and described as plans that processes and probes follow.
+//! The plans that processes, hooks and probes of a prepared service follow, and the trait that makes them. Starts
+//! nothing.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -13,12 +14,13 @@ use crate::launcher::message::{Launch, Limits, Owner};
 use crate::package::{HealthPlan, Inflight};
 use nix::sys::signal::Signal;
 
-/// Finds and renders the packages of services. Its methods take their time and are called where that does no harm.
+/// Finds and renders the packages of services. The methods may wait for a disk, so they are never called on the loop's
+/// thread.
 pub trait Packages: Send + Sync {
     /// Finds a service's package and writes its files.
     ///
     /// # Errors
-    /// What is wrong and what to do.
+    /// Says what is wrong and what the operator can do.
     fn prepare(
         &self,
         service: &ServiceName,
@@ -29,11 +31,11 @@ pub trait Packages: Send + Sync {
     /// Writes the files of a prepared service again.
     ///
     /// # Errors
-    /// What is wrong and what to do; the old files stay.
+    /// Says what is wrong and what the operator can do; the old files stay.
     fn render(&self, service: &ServiceName, facts: &Facts) -> Result<(Rendered, ServicePlan), String>;
 }
 
-/// How to run, ask and listen to a prepared service.
+/// How a prepared service is run, checked and logged.
 #[derive(Clone, Debug)]
 pub struct ServicePlan {
     /// How its process is run.
@@ -44,11 +46,11 @@ pub struct ServicePlan {
     pub hooks_dir: PathBuf,
     /// The hooks that it has.
     pub hooks: BTreeSet<Hook>,
-    /// Who its hooks run as; none for the supervisor's own user.
+    /// The user that its hooks run as; none for the supervisor's own user.
     pub account: Option<Account>,
-    /// How it is asked for its health where it has no hook for that.
+    /// How it is asked for its health if it has no hook for that.
     pub health: Option<HealthPlan>,
-    /// What says how much it has in flight.
+    /// How the supervisor learns how much it has in flight.
     pub inflight: Option<Inflight>,
     /// The configuration that its files were rendered with.
     pub layers: Arc<Layers>,
@@ -65,22 +67,22 @@ pub struct RunPlan {
     pub dir: PathBuf,
     /// Variables beside the supervisor's own, of which a service gets all but the secrets.
     pub env: Vec<(OsString, OsString)>,
-    /// What the package wants to be stopped with.
+    /// The signal with which the package wants to be stopped.
     pub stop_signal: Signal,
-    /// How long a polite stop may take, in milliseconds, where the launcher is alone.
+    /// How long a polite stop may take when the launcher acts without a supervisor, in milliseconds.
     pub stop_timeout_ms: u64,
     /// Holds the pid while the process runs, for people and scripts.
     pub pid_file: PathBuf,
-    /// Who it runs as; none for the supervisor's own user.
+    /// The user that it runs as; none for the supervisor's own user.
     pub owner: Option<Owner>,
     /// Highest number of open files.
     pub nofile: Option<u64>,
-    /// What it may take of its host.
+    /// Limits of the service on its host.
     pub limits: Limits,
 }
 
 impl RunPlan {
-    /// What the launcher is asked to start.
+    /// The request to the launcher that starts it.
     pub(crate) fn launch(self, service: &ServiceName, group: &ServiceGroup) -> Launch {
         Launch {
             service: service.as_str().to_owned(),

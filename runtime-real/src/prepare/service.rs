@@ -1,4 +1,5 @@
-//! One service's files: found once, rendered as often as what they depend on changes.
+//! One service's files: its package is found once, and its files are rendered each time that one of their inputs
+//! changes. Never starts the service.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -52,7 +53,7 @@ pub struct Service {
     fixed: Fixed,
 }
 
-/// What a package says about its service once and for all.
+/// What a package says about its service; it never changes.
 #[derive(Clone, Debug)]
 pub struct Fixed {
     /// The polite signal.
@@ -61,26 +62,26 @@ pub struct Fixed {
     pub shutdown_timeout_ms: u64,
     /// What happens to the service when its member leads no longer.
     pub demoted: Demoted,
-    /// What it may take of its host.
+    /// Limits of the service on its host.
     pub limits: LimitsPlan,
 }
 
-/// What rendering a service's files brought about.
+/// The result of rendering a service's files.
 #[derive(Clone, Debug, Default)]
 pub struct Written {
-    /// What other services may learn of its configuration, as TOML.
+    /// The exported part of its configuration, as TOML.
     pub exports_toml: String,
-    /// What differs from the files that were there before.
+    /// What differs from the earlier files.
     pub changed: Changed,
     /// Those files, relative to the service's folder.
     pub files: Vec<String>,
     /// The configuration in use.
     pub layers: Layers,
-    /// How the service's health is asked for where it has no hook for that, with nothing left to render.
+    /// How the service's health is asked for if it has no hook for that, fully rendered.
     pub health: Option<HealthPlan>,
-    /// How it is drained, likewise.
+    /// How it is drained, fully rendered.
     pub drain: DrainPlan,
-    /// What is wrong and was got round, for the operator.
+    /// Problems that rendering got round, for the operator.
     pub warnings: Vec<String>,
 }
 
@@ -88,7 +89,7 @@ impl Service {
     /// Finds the newest installed package that a spec asks for.
     ///
     /// # Errors
-    /// There is none, it is no service, or one of its metafiles means nothing.
+    /// No package fits, it is no service, or one of its metafiles is malformed.
     pub fn open(host: &Host<'_>, spec: &ServiceSpec) -> Result<Self, Error> {
         let package = newest(host.root, &spec.ident)?;
         let binds = metadata::binds(&package)?;
@@ -127,23 +128,23 @@ impl Service {
         })
     }
 
-    /// Goes on with what another rendering of this service knew to be well-formed.
+    /// Continues with the well-formed layers of an earlier rendering of this service.
     pub fn set_last_good(&mut self, last: LastGood) {
         self.last = last;
     }
 
-    /// What was well-formed last of the layers that may change.
+    /// The last well-formed content of the layers that may change.
     #[must_use]
     pub fn last_good(&self) -> &LastGood {
         &self.last
     }
 
-    /// Merges the configuration and renders everything with it. Nothing is written when a template fails, nor while
-    /// a strict service misses what it is bound to, which its templates could not do without.
+    /// Merges the configuration and renders everything with it. Nothing is written when a template fails, nor while a
+    /// strict service lacks a group that it is bound to and that its templates need.
     ///
     /// # Errors
-    /// A malformed layer that was never well-formed, a template that fails (its message names file, line and key), or
-    /// a disk that refuses. Unless it is the disk, no file has changed.
+    /// A layer that is malformed and was never well-formed, a template that fails (the message names file, line and
+    /// key), or a disk that refuses. Unless it is the disk, no file has changed.
     pub fn render(&mut self, host: &Host<'_>, facts: &Facts) -> Result<Written, Error> {
         let layers = self.layers(host, facts)?;
         let cfg = layers.merged();
@@ -185,7 +186,7 @@ impl Service {
         Ok(written)
     }
 
-    /// The layers as they are now.
+    /// Reads the layers as they are now.
     ///
     /// # Errors
     /// Names the layer that is malformed, with line and column.
@@ -286,7 +287,7 @@ impl Service {
         self.svc.join(svc_dirs::RUN_FILE)
     }
 
-    /// Where the pid of its process belongs.
+    /// The file for the pid of its process.
     #[must_use]
     pub fn pid_file(&self) -> PathBuf {
         self.svc.join(svc_dirs::PID_FILE)
@@ -322,25 +323,25 @@ impl Service {
         &self.facts.env
     }
 
-    /// Who it runs as.
+    /// The user that it runs as.
     #[must_use]
     pub fn run_as(&self) -> &RunAs {
         &self.run_as
     }
 
-    /// What its package says once and for all.
+    /// What its package says about it; it never changes.
     #[must_use]
     pub fn fixed(&self) -> &Fixed {
         &self.fixed
     }
 
-    /// Whether its health can be asked: by its hook, or by a check that its plan names.
+    /// Whether its health can be asked for: by its hook, or by a check of its plan.
     #[must_use]
     pub fn has_health_check(&self) -> bool {
         self.health.is_some() || self.hooks().contains(&Hook::HealthCheck)
     }
 
-    /// Seconds between two health checks, as its plan says.
+    /// Seconds between two health checks according to its plan.
     #[must_use]
     pub fn health_interval_s(&self) -> Option<u64> {
         self.health.as_ref().and_then(|health| health.interval_s)
@@ -353,7 +354,7 @@ impl Service {
     }
 }
 
-/// The exported part of a configuration; what is not set is left out (as in Habitat).
+/// The exported part of a configuration; values that are not set are left out (as in Habitat).
 fn exports(cfg: &toml::Table, exports: &BTreeMap<String, String>) -> toml::Table {
     let set =
         exports.iter().filter_map(|(name, path)| Some((name.clone(), package::lookup(cfg, path)?.clone())));

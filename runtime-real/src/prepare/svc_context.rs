@@ -1,5 +1,5 @@
-//! What templates may ask about their service group (`svc`) and the groups it is bound to (`bind`), out of the
-//! census.
+//! The part of a template's context that comes from the census: the service's own group (`svc`) and the groups that it
+//! is bound to (`bind`). Decides nothing: roles and health are the core's.
 //!
 //! As in Habitat, with two differences: a service finds itself among `members` before the ring has heard of it, so
 //! that its files do not change right after its first start; and `first` is never a member that does not answer.
@@ -24,7 +24,7 @@ pub(super) struct Own<'a> {
     pub exports: &'a toml::Table,
 }
 
-/// What a group's election has come to.
+/// The result of a group's election, for templates.
 #[derive(Clone, Copy, Default)]
 struct Election {
     leader: Option<MemberId>,
@@ -35,7 +35,7 @@ struct Election {
 }
 
 impl Election {
-    /// Another group's, as the census has it.
+    /// For another group: the result that the census knows.
     fn of(group: &CensusGroup) -> Self {
         let election = group.election(ElectionPurpose::Leader);
         let status = election.status;
@@ -48,7 +48,7 @@ impl Election {
         }
     }
 
-    /// The own group's: the role counts and not the census, because a lease that ran out ends a role at once.
+    /// For the own group the role counts and not the census, because a lease that ran out ends a role at once.
     fn own(role: Option<&Role>, me: MemberId, known: Option<&CensusGroup>) -> Self {
         let finished =
             |term, leader| Self { leader: Some(leader), term: Some(term), finished: true, ..Self::default() };
@@ -77,7 +77,7 @@ impl Election {
     }
 }
 
-/// `svc`.
+/// Makes `svc`.
 pub(super) fn svc(own: &Own<'_>, facts: &Facts) -> Json {
     let known = facts.census.group(own.group);
     let election = Election::own(facts.role.as_ref(), facts.me, known);
@@ -104,7 +104,7 @@ pub(super) fn svc(own: &Own<'_>, facts: &Facts) -> Json {
     Json::Object(svc)
 }
 
-/// `bind`: those of `binds` (`name:service.group` each) that are satisfied.
+/// Makes `bind`, of those `binds` (`name:service.group` each) that are satisfied.
 pub(super) fn bind(binds: &[String], wanted: &[Bind], facts: &Facts) -> Json {
     let found = binds.iter().filter_map(|bind| {
         let (name, group) = bind.split_once(':')?;
@@ -115,7 +115,7 @@ pub(super) fn bind(binds: &[String], wanted: &[Bind], facts: &Facts) -> Json {
     Json::Object(found.collect())
 }
 
-/// Why a group does not satisfy a bind that reads these exports; none when it does.
+/// The reason why a group does not satisfy a bind that reads these exports; none when it does.
 pub(super) fn unsatisfied(group: &CensusGroup, exports: &[String]) -> Option<String> {
     let Some(first) = first_of(group) else {
         return Some(format!("{} has no member that answers", group.service_group));
@@ -126,7 +126,7 @@ pub(super) fn unsatisfied(group: &CensusGroup, exports: &[String]) -> Option<Str
     (!missing.is_empty()).then(|| format!("{} does not export {}", group.service_group, missing.join(", ")))
 }
 
-/// The one whose exports count: the first that answers.
+/// The member whose exports count: the first that answers.
 fn first_of(group: &CensusGroup) -> Option<&CensusMember> {
     group.population.values().find(|member| active(member))
 }
@@ -152,7 +152,7 @@ fn active(member: &CensusMember) -> bool {
     member.alive() || member.suspect()
 }
 
-/// A member's exported configuration; what is not TOML exports nothing.
+/// A member's exported configuration; text that is not TOML exports nothing.
 fn exported(member: &CensusMember) -> Json {
     member.cfg.parse::<toml::Table>().map_or_else(|_| json!({}), |cfg| config::table_to_json(&cfg))
 }
@@ -190,11 +190,10 @@ fn member_json(group: &ServiceGroup, member: &CensusMember, election: Election) 
     Json::Object(json)
 }
 
-/// This member: what it knows itself, and of what the ring was told only what it cannot know otherwise.
+/// This member: the service's own facts, and from the census only what it cannot know itself.
 ///
-/// It always counts itself as healthy. A check belongs to a process, so every start would write the files as
-/// of a service of unknown health and write them again after the first check, which for many is a reason to start
-/// anew.
+/// It always counts itself as healthy. A check belongs to a process, so each start would write the files with unknown
+/// health and write them again after the first check, and a changed file makes many services restart.
 fn own_json(own: &Own<'_>, facts: &Facts, told: Option<&CensusMember>, election: Election) -> Json {
     let mut json = common(own.group, facts.me, own.ident, &own.sys.info, election);
     for (name, value) in [

@@ -1,4 +1,5 @@
-//! A service's folder: what is in it, and with which modes (as in Habitat).
+//! A service's folder: the folders in it and their modes (as in Habitat). Never changes the mode of a folder that
+//! exists.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -18,9 +19,9 @@ pub(super) const RUN_FILE: &str = "run";
 pub(super) const STATIC: &str = "static";
 pub(super) const VAR: &str = "var";
 
-/// Rendered configuration: the service's group may read it and nobody else.
+/// Rendered configuration: readable for the service's user and group only.
 pub(super) const CONFIG_FILE_MODE: u32 = 0o740;
-/// A group's file.
+/// Files of a group.
 pub(super) const GROUP_FILE_MODE: u32 = 0o640;
 /// The service's own folders.
 const SERVICE_DIR_MODE: u32 = 0o770;
@@ -30,7 +31,7 @@ pub(super) const SUPERVISOR_MODE: u32 = 0o755;
 /// Makes a service's folder with all folders in it. Modes of folders that exist are left as they are.
 ///
 /// # Errors
-/// The path, and what the system said.
+/// Names the path, and says what the system said.
 pub(super) fn make(svc: &Path, owner: Owner) -> io::Result<()> {
     ensure(svc, SUPERVISOR_MODE, None)?;
     for name in [CONFIG, CONFIG_INSTALL, DATA, FILES, STATIC, VAR] {
@@ -54,7 +55,7 @@ pub(super) fn ensure_config_dir(dir: &Path, owner: Owner) -> io::Result<()> {
 }
 
 fn ensure(dir: &Path, mode: u32, owner: Option<Owner>) -> io::Result<()> {
-    // The service may write into its folders: a link in there could have us write anywhere.
+    // The service may write into its folders, so a link in there could lead the supervisor anywhere.
     if dir.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
         return Ok(());
     }
@@ -68,7 +69,7 @@ fn ensure(dir: &Path, mode: u32, owner: Option<Owner>) -> io::Result<()> {
         }
         made => made?,
     }
-    // Not by the mode of creation, which the umask would cut.
+    // Set afterwards, because the umask would cut a mode given at creation.
     fs::set_permissions(dir, Permissions::from_mode(mode))?;
     owner.map_or(Ok(()), |owner| owner.give(dir))
 }

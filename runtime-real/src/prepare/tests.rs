@@ -16,7 +16,7 @@ use annulus_core::{Facts, MemberId, ServiceSpec, SysInfo};
 use super::*;
 use crate::host::root::Root;
 
-/// A service and what its last rendering brought about.
+/// A service and the result of its last rendering.
 #[derive(Debug)]
 struct Done {
     service: Service,

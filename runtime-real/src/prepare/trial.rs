@@ -1,7 +1,8 @@
-//! A plan tried out before it is built: everything rendered with the defaults, in made-up rings.
+//! Tries a plan before it is built: renders everything with the defaults, in made-up rings. Writes no file and runs no
+//! hook.
 //!
-//! Rings are made up in which the service is alone, leads, and follows; what fails in any of them is reported once.
-//! Other groups export a made-up text for each key that a bind asks for.
+//! In the made-up rings the service is alone, leads, and follows; a fault that shows in several of them is reported
+//! once. Other groups export a made-up text for each key that a bind asks for.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -20,21 +21,21 @@ use crate::host::root::Root;
 use crate::package::{self, Inflight, Plan, Probe};
 use crate::template::Engine;
 
-/// The release of what has not been built.
+/// The release of a package that has not been built.
 const RELEASE: &str = "20000101000000";
-/// The group that a service belongs to unless an operator says otherwise.
+/// The group of a service unless an operator names another.
 const GROUP: &str = "default";
-/// What a made-up member exports.
+/// The value of each export of a made-up member.
 const EXPORT: &str = "made-up";
 
-/// What came of trying a plan.
+/// The result of trying a plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trial {
-    /// Templates that were tried.
+    /// How many templates were tried.
     pub templates: usize,
-    /// What is wrong: it could not be built, or its service could not start.
+    /// Errors: the plan could not be built, or its service could not start.
     pub errors: Vec<String>,
-    /// What works and is probably not meant.
+    /// Things that work and are probably not meant.
     pub warnings: Vec<String>,
 }
 
@@ -90,7 +91,7 @@ pub fn try_plan(root: &Root, dir: &Path) -> Trial {
     trial
 }
 
-/// A template's file, and where it is rendered to.
+/// A template's file, and the path that it is rendered to.
 type Template = (PathBuf, String);
 
 fn templates(dir: &Path, trial: &mut Trial) -> Vec<Template> {
@@ -131,7 +132,7 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// The service alone, as a leader of three and as a follower; with and without what it can do without.
+    /// The service alone, as a leader of three and as a follower; with and without its optional binds.
     fn rings(&self) -> [Facts; 3] {
         let (me, other) = (MemberId::from_bytes([1; 16]), MemberId::from_bytes([2; 16]));
         let mut alone = Facts::alone(me);
@@ -210,7 +211,7 @@ impl Bench<'_> {
                     continue;
                 }
             }
-            // What is bound or led may be missing for good reasons; a setting that no default names is a slip.
+            // A bind or a leader may be missing for good reasons; a setting that no default names is a slip.
             if let Err(fault) = strict.render(path, &text, &context)
                 && fault.reason.starts_with("cfg.")
             {
@@ -220,7 +221,7 @@ impl Bench<'_> {
         self.render_checks(&engine, &context, trial);
     }
 
-    /// `[health]` and `[drain]`.
+    /// Renders the texts of `[health]` and `[drain]`.
     fn render_checks(&self, engine: &Engine, context: &serde_json::Value, trial: &mut Trial) {
         let plan = self.dir.join("plan.toml");
         let mut rendered = |text: &String| match engine.render(&plan, text, context) {
@@ -251,7 +252,7 @@ impl Bench<'_> {
     }
 }
 
-/// A hook is started as a program, so it says what interprets it.
+/// A hook is executed as a program, so its first line has to name an interpreter.
 fn check_program(path: &Path, to: &str, rendered: &str, trial: &mut Trial) {
     if to.strip_prefix("hooks/").is_some_and(|hook| hook.parse::<Hook>().is_ok())
         && !rendered.starts_with("#!")

@@ -1,4 +1,5 @@
-//! From a service's spec to what its process needs: the package, rendered.
+//! Answers the core's `Prepare` and `Render`: finds a service's package, renders its files, and keeps what is known of
+//! it. May wait for a disk, so the loop never calls it on its own thread.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -15,7 +16,7 @@ use crate::host::users::{Account, RunAs};
 use crate::launcher::message::{Limits, Owner};
 use crate::package;
 
-/// The packages below a root.
+/// The packages below a root, and the services that were prepared from them.
 pub struct Workshop {
     root: Root,
     info: SysInfo,
@@ -26,11 +27,11 @@ pub struct Workshop {
     services: Mutex<BTreeMap<ServiceName, Arc<Mutex<Bench>>>>,
 }
 
-/// One service's place in the workshop: whoever works there is alone.
+/// One service's place in the workshop; its lock lets one thread work there at a time.
 #[derive(Default)]
 struct Bench {
     service: Option<Service>,
-    /// What the operator has been told already.
+    /// The warnings that the operator has been told already.
     told: Vec<String>,
 }
 
@@ -61,7 +62,7 @@ impl Workshop {
         work(&host, &mut bench)
     }
 
-    /// Tells the operator what is new about what is wrong.
+    /// Tells the operator each warning that is new.
     fn warn(name: &ServiceName, bench: &mut Bench, written: &Written) {
         for warning in written.warnings.iter().filter(|warning| !bench.told.contains(warning)) {
             tracing::warn!(service = name.as_str(), "{warning}");
@@ -122,7 +123,7 @@ fn install(host: &Host<'_>, name: &ServiceName, service: &Service) -> Result<(),
     run_install_hooks(&mut run, &package).map_err(|error| error.to_string())
 }
 
-/// The supervisor's environment, as packages see it.
+/// A variable of the supervisor's environment; the search path is extended.
 fn environment(name: &str) -> Option<OsString> {
     match name {
         "PATH" => Some(path_with_this_program()),
@@ -130,8 +131,8 @@ fn environment(name: &str) -> Option<OsString> {
     }
 }
 
-/// The search path, with this program's own directory at its end: a hook that calls `annulus` finds the one that
-/// runs it, wherever it was started from.
+/// The search path, with this program's own directory at its end: a hook that calls `annulus` finds the program that
+/// runs the hook.
 fn path_with_this_program() -> OsString {
     let mut path = std::env::var_os("PATH").unwrap_or_default();
     let program = std::env::current_exe().ok();
@@ -144,7 +145,7 @@ fn path_with_this_program() -> OsString {
     path
 }
 
-/// Says once who a service runs as when that is not who its package asks for.
+/// Tells the operator once when a service runs as another user than its package asks for.
 fn tell_user(service: &Service) {
     if let RunAs::Supervisor { why } = service.run_as() {
         let (ident, name) = (service.ident(), service.group().service());

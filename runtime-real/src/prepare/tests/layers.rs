@@ -95,7 +95,8 @@ fn leaves(table: &Table, path: &[String], found: &mut Vec<(Vec<String>, Value)>)
 }
 
 proptest! {
-    // Not so where a key is a table in one layer and something else in the next: that replaces.
+    // A key that is a table in one layer and something else in the next is left out here: that value replaces the
+    // table.
     #[test]
     fn layers_of_one_shape_may_be_merged_in_any_grouping(a in shaped(), b in shaped(), c in shaped()) {
         prop_assert_eq!(over(over(a.clone(), b.clone()), c.clone()), over(a, over(b, c)));
@@ -215,7 +216,7 @@ proptest! {
             layers.push(layer, String::new(), table.clone()).expect("not deep");
         }
         prop_assert_eq!(layers.merged(), over(over(a.clone(), b.clone()), c.clone()));
-        // Whatever the group sets shows with the group's name.
+        // Every value that the group sets is shown with the group's name.
         let mut upper = Vec::new();
         leaves(&c, &[], &mut upper);
         let values = layers.values();

@@ -1,4 +1,4 @@
-//! What templates can say.
+//! What templates can express, and what they make of a configuration.
 
 use serde_json::json;
 

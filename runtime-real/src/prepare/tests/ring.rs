@@ -1,5 +1,5 @@
-//! What templates learn of the ring: their own group, the groups they are bound to, the group's configuration and
-//! files.
+//! What templates learn of the ring: their own group, the groups that the service is bound to, the group's
+//! configuration and files.
 
 use std::collections::BTreeMap;
 
@@ -45,7 +45,7 @@ fn facts_of(groups: &[(&str, Vec<CensusMember>)]) -> Facts {
 
 const OWN: &str = "web-shop.default";
 
-/// What a template makes of these facts.
+/// Renders a template with these facts.
 fn with_facts(template: &str, facts: &Facts) -> String {
     let bench = Bench::new(&[("hooks/run", ""), ("config/out", template)]);
     bench.prepare_with(&Bench::spec(), facts).expect("prepared");
@@ -64,7 +64,7 @@ fn a_service_is_among_the_members_before_the_ring_knows_it() {
     let bench = Bench::new(&files);
     let mut done = bench.prepare().expect("prepared");
     assert_eq!(bench.read("config/out"), format!("{}=1, 1 web-shop.default", me()));
-    // The ring hearing of it is no reason to restart it.
+    // That the ring has heard of the service must not change its files, which would restart it.
     let told = CensusMember { member_id: me(), ..member(1, State::Alive, "port = 1") };
     bench.render(&mut done, &facts_of(&[(OWN, vec![told])])).expect("rendered");
     assert_eq!(done.written.files, Vec::<String>::new());

@@ -1,4 +1,4 @@
-//! A service's folder, and what the daemon is told of it.
+//! A service's folder, and the answers that the daemon gets about it.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -50,7 +50,7 @@ fn templates_know_package_and_supervisor() {
                     {{pkg.svc_user}} {{pkg.svc_group}} {{#each pkg.exposes}}{{this}},{{/each}} {{pkg.exports.port}} {{pkg.env.PATH}} {{pkg.env.LANG}}\n\
                     {{#each pkg.deps}}{{origin}}/{{name}}/{{version}}/{{release}}{{/each}} {{pkgPathFor \"core/lib\"}}\n\
                     {{sys.hostname}} {{sys.gossip_port}} {{sys.member_id}} {{sys.permanent}} {{sys.version}}\n";
-    // A supervisor that may change users insists that they exist.
+    // A supervisor that may change users insists that user and group exist.
     let me = User::from_uid(Uid::effective()).expect("the user database").expect("this user").name;
     let group = nix::unistd::Group::from_gid(nix::unistd::Gid::effective());
     let group = group.expect("the group database").expect("this group").name;

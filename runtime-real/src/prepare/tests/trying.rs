@@ -1,4 +1,4 @@
-//! A plan tried out before it is built.
+//! Plans that are tried before they are built.
 
 use super::*;
 
