@@ -87,7 +87,8 @@ impl Sink {
     fn tell_lost(&mut self) {
         let lost = std::mem::take(&mut self.lost);
         if lost > 0 {
-            let text = format!("{lost} log lines were lost here, because nobody read them in time");
+            let text =
+                format!("{lost} log lines were lost here, because their reader did not take them in time");
             let text = if self.json {
                 format!("{{\"level\":\"WARN\",\"launcher\":true,\"lost\":{lost},\"message\":\"{text}\"}}\n")
             } else {

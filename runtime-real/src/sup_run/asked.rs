@@ -1,4 +1,5 @@
-//! What asks a supervisor to end or to start again, beside the ring and its operators.
+//! Waits for signals and for the launcher's end, which ask the supervisor to end or to start again. Orders from the
+//! ring and from operators come on other ways.
 
 use std::io;
 use std::sync::Arc;
@@ -27,20 +28,20 @@ impl Signals {
     }
 }
 
-/// What asks this process for something, beside the ring and its operators.
+/// The sources from which this process can be asked to end or to restart.
 pub(super) struct Asked {
     pub(super) signals: Signals,
     pub(super) restart: Arc<Notify>,
     pub(super) launcher: Client,
 }
 
-/// What it asks for.
+/// What the process is asked for.
 pub(super) enum Ask {
-    /// To end, by the signal of this name.
+    /// The signal of this name asks it to end.
     End(&'static str),
-    /// To be started again by the launcher, while services go on.
+    /// The signal of this name asks for a restart by the launcher, while services go on.
     Restart(&'static str),
-    /// Nothing any more: the launcher is gone, and nothing can be done for services without it.
+    /// The launcher is gone, and without it this process can do nothing for services.
     Alone,
 }
 

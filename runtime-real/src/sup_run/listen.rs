@@ -1,4 +1,4 @@
-//! The listeners of a supervisor, and telling where they are.
+//! Binds the listeners of a supervisor, and writes down where they are. Serves none of them.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::host::lock;
 use crate::host::root::SupDir;
 use crate::net::{Listener as _, TokioDatagrams, TokioListener, TokioTransport, Transport as _, bind_gossip};
 
-/// Where the listeners are.
+/// The addresses of the listeners.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Addresses {
     pub(super) gossip: SocketAddr,
@@ -21,7 +21,7 @@ pub(super) struct Addresses {
     pub(super) agent_check: Option<SocketAddr>,
 }
 
-/// The bound listeners and where they are.
+/// The bound listeners and their addresses.
 pub(super) struct Bound {
     pub(super) datagrams: TokioDatagrams,
     pub(super) gossip: TokioListener,
@@ -32,7 +32,7 @@ pub(super) struct Bound {
 }
 
 impl Bound {
-    /// Binds them all.
+    /// Binds all listeners.
     ///
     /// # Errors
     /// One of the addresses cannot be listened on.
@@ -64,7 +64,7 @@ impl Bound {
     }
 }
 
-/// Says who runs where, once the member's identity is on disk.
+/// Logs which member runs at which addresses, as soon as the member's identity is on disk.
 pub(super) async fn announce(mut events: broadcast::Receiver<Arc<Event>>, sup: SupDir, at: Addresses) {
     let member = loop {
         match events.recv().await.map(|event| event.kind.clone()) {
@@ -73,7 +73,7 @@ pub(super) async fn announce(mut events: broadcast::Receiver<Arc<Event>>, sup: S
             Err(RecvError::Closed) => return,
         }
     };
-    // The loop turns already, and must not wait for a disk. A panic in there has been printed already.
+    // The loop runs already and must not wait for a disk. A panic in there has been printed already.
     let _ = tokio::task::spawn_blocking(move || write_down(&sup, member)).await;
     let Addresses { gossip, http, ctl, agent_check } = at;
     tracing::info!(listener = "gossip", address = %gossip, "gossip listener on {gossip} (UDP and TCP)");
@@ -86,7 +86,7 @@ pub(super) async fn announce(mut events: broadcast::Receiver<Arc<Event>>, sup: S
     tracing::info!(ready = true, %member, %gossip, %http, %ctl, agent_check, "supervisor {member} is ready");
 }
 
-/// Leaves the member's id and the supervisor's pid where people look for them.
+/// Writes the member's id and the supervisor's pid for people and scripts.
 fn write_down(sup: &SupDir, member: MemberId) {
     if let Err(error) = lock::write_member_id(sup, member) {
         tracing::warn!(%error, "the member id could not be written down for people");

@@ -1,4 +1,4 @@
-//! How the logs of services are kept.
+//! The options for the logs of services. Reads them; the launcher writes the logs.
 
 use std::str::FromStr;
 
@@ -12,7 +12,7 @@ const SIZE_DEFAULT: Bytes = Bytes(10 << 20);
 /// A day.
 const AGE_DEFAULT: Age = Age(86_400_000);
 const FILES_DEFAULT: u32 = 5;
-/// Each is a file that is renamed whenever the log is put aside.
+/// Each older log is a file that is renamed whenever the log is put aside.
 const FILES_MAX: u32 = 1_000;
 
 /// A number of bytes, with a unit or without.
@@ -25,7 +25,7 @@ pub struct Bytes(u64);
 #[serde(try_from = "Written")]
 pub struct Age(u64);
 
-/// A file may say a number without quotes.
+/// A value in a configuration file, which may be a number without quotes.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Written {
@@ -56,7 +56,7 @@ impl TryFrom<Written> for Age {
     }
 }
 
-/// A number and what follows it.
+/// Splits a text into a number and the unit behind it.
 fn parts(text: &str) -> Option<(u64, &str)> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -105,14 +105,14 @@ pub struct LogOptions {
     /// A service's log is put aside when its first line is older [default: 1d]
     #[arg(long, value_name = "TIME", help_heading = "Logs of services")]
     pub log_max_age: Option<Age>,
-    /// So many older logs of each service are kept [default: 5]
+    /// How many older logs of each service are kept [default: 5]
     #[arg(long, value_name = "N", help_heading = "Logs of services")]
     #[arg(value_parser = clap::value_parser!(u32).range(..=i64::from(FILES_MAX)))]
     pub log_keep: Option<u32>,
 }
 
 impl LogOptions {
-    /// What is given here, else in the file, else the defaults.
+    /// These options, completed by those of the file and then by the defaults.
     #[must_use]
     pub fn keep(self, file: Self) -> Keep {
         Keep {

@@ -1,7 +1,8 @@
-//! `annulus sup run`: puts a supervisor together, runs it, and takes it apart.
+//! `annulus sup run`: puts a supervisor together, runs it, and takes it apart. Decides nothing about the ring or its
+//! services.
 //!
-//! Order matters: nothing is written before the lock is held, nothing is sent before the stored state is
-//! read, and nobody is served before the ring's port is bound.
+//! The order matters: nothing is written before the lock is held, nothing is sent before the stored state is read, and
+//! no client is served before the ring's port is bound.
 
 mod asked;
 mod listen;
@@ -51,46 +52,46 @@ use listen::Bound;
 use options::{Options, OptionsError, Settings};
 use systemd::Notifier;
 
-/// After the node has finished, clients get this long to read their answers.
+/// After the node has finished, clients get this long to read their last answers.
 const LAST_ANSWERS: Duration = Duration::from_millis(50);
-/// Blocking work at one time: name look-ups and packages being prepared.
+/// Threads for blocking work: name look-ups, and packages that are being prepared.
 const BLOCKING_THREADS_MAX: usize = 8;
 
 /// Why a supervisor does not start.
 #[derive(Debug, Error)]
 pub enum StartError {
-    /// An option or the configuration file.
+    /// An option or the configuration file is wrong.
     #[error(transparent)]
     Options(#[from] OptionsError),
-    /// Timings that contradict each other.
+    /// Timings contradict each other.
     #[error("{0}")]
     Config(#[from] ConfigError),
-    /// No launcher, which holds the services.
+    /// The launcher, which holds the services, cannot be reached.
     #[error(transparent)]
     Launcher(#[from] ClientError),
-    /// The stored state.
+    /// The stored state cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The spec files.
+    /// The spec files cannot be used.
     #[error(transparent)]
     Specs(#[from] SpecsError),
-    /// The service to load.
+    /// The service to load cannot be loaded.
     #[error("{0}")]
     Load(String),
-    /// The ctl secret.
+    /// The ctl secret cannot be used.
     #[error(transparent)]
     Secret(#[from] SecretError),
-    /// No random bytes.
+    /// The system gave no random bytes.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
     /// An address cannot be listened on.
     #[error("{what} cannot listen on {address}: {}", why(.source, .option))]
     Listen {
-        /// Who wants to listen.
+        /// The listener's name.
         what: &'static str,
-        /// Where.
+        /// Its address.
         address: SocketAddr,
-        /// The option that says so.
+        /// The option that sets the address.
         option: &'static str,
         /// What the system said.
         source: io::Error,
@@ -128,11 +129,11 @@ impl StartError {
     }
 }
 
-/// Runs the supervisor of this root and name until it has left, was banned, or was interrupted for good;
-/// returns its exit code. A service in `load` is wanted as if it had been loaded before.
+/// Runs the supervisor of this root and name until it has left, was banned, or was interrupted a third time; returns
+/// its exit code. A service in `load` is wanted as if it had been loaded before.
 ///
 /// # Errors
-/// It could not start; nothing was sent to anybody.
+/// It could not start; nothing was sent to any member.
 pub fn run(root: &Root, name: &str, options: &Options, load: Option<SvcLoad>) -> Result<u8, StartError> {
     let sup = root.sup(name);
     let settings = options.settings(&sup)?;
@@ -147,20 +148,20 @@ pub fn run(root: &Root, name: &str, options: &Options, load: Option<SvcLoad>) ->
     }
     launcher::ignore_harmless()?;
     logging::init(settings.log_format, options.verbose)?;
-    // Whatever was done to that service since then is what an operator wants now.
+    // An operator may have changed that service since the first start; that counts.
     let load = load.filter(|_| !launcher::is_restart());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .build()?;
     let code = runtime.block_on(supervise(root, &sup, settings, load));
-    // A name server that does not answer must not hold up the exit.
+    // The exit must not wait for a name server that does not answer.
     runtime.shutdown_background();
     logging::flush();
     code
 }
 
-/// The process of the supervisor that was ready last; its launcher is who holds the lock.
+/// The process of the supervisor that was ready last; the lock names its launcher instead.
 #[must_use]
 pub fn pid(sup: &SupDir) -> Option<u32> {
     std::fs::read_to_string(sup.pid_file()).ok()?.trim().parse().ok()
@@ -173,7 +174,7 @@ async fn supervise(
     load: Option<SvcLoad>,
 ) -> Result<u8, StartError> {
     let signals = Signals::new()?;
-    // Until this one listens, the address of the one before it, if any, leads nowhere.
+    // Until this supervisor listens, the address of an earlier one leads nowhere.
     let _ = std::fs::remove_file(ctl::address_file(sup));
     let (store, specs, mut restored) = stored::load(root, sup, settings.org.as_deref(), load.as_ref())?;
     let secret = Secret::load_or_create(&sup.ctl_secret())?;
@@ -238,7 +239,8 @@ async fn supervise(
     Ok(code)
 }
 
-/// Follows what changes outside the ring: spec files, the operator's configuration, the names of peers.
+/// Starts the tasks that follow changes outside the ring: spec files, the operator's configuration, the names of
+/// peers.
 fn follow(
     handle: &DriverHandle,
     specs: &Arc<Specs>,
@@ -251,7 +253,7 @@ fn follow(
     tokio::spawn(peers::follow(peers, handle.clone(), period));
 }
 
-/// Tells the service manager and load balancers of this host how things stand.
+/// Starts the tasks that tell the service manager and the load balancers of this host about the supervisor.
 fn tell_the_host(handle: &DriverHandle, agent_check: Option<TokioListener>) -> Option<Arc<Notifier>> {
     if let Some(listener) = agent_check {
         tokio::spawn(agent_check::serve(listener, handle.clone()));
@@ -261,13 +263,13 @@ fn tell_the_host(handle: &DriverHandle, agent_check: Option<TokioListener>) -> O
     Some(notifier)
 }
 
-/// Connects to the launcher; what it holds is the node's to take over.
+/// Connects to the launcher. The processes that it holds become part of the state that the node starts from.
 async fn take_over(sup: &SupDir, restored: &mut Option<Snapshot>) -> Result<Client, ClientError> {
     let (launcher, running) = Client::connect(&sup.launcher_socket()).await?;
     tracing::debug!(version = launcher.version(), running = running.len(), "the launcher is greeted");
     match restored {
         Some(snapshot) => snapshot.running = running,
-        // Its data directory is new, and nobody wants what an earlier one ran.
+        // The data directory is new, so services of an earlier member are not wanted.
         None => drop(launcher.request(&Request::KillAll).await),
     }
     Ok(launcher)
@@ -287,7 +289,7 @@ fn config(settings: &Settings, bound: &Bound) -> Config {
     }
 }
 
-/// Runs the node; the first signal asks it to leave, the second to hurry, the third ends everything.
+/// Runs the node. The first signal asks it to leave, the second to hurry, the third ends everything.
 async fn drive(
     driver: Driver<TokioTransport, HostEffects>,
     handle: &DriverHandle,

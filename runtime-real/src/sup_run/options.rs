@@ -1,5 +1,5 @@
-//! What `sup run` can be told: on the command line, in the environment, in a file. The nearest word wins,
-//! in this order.
+//! The options of `sup run`: on the command line, in the environment, in a file, in this order of precedence. Only
+//! reads and checks them.
 
 use std::fmt;
 use std::fs;
@@ -24,7 +24,7 @@ pub const GOSSIP_PORT: u16 = 9638;
 const HTTP_PORT: u16 = 9631;
 const CTL_PORT: u16 = 9632;
 
-/// An address with a default port. An empty text counts as not given, as Habitat treats empty variables.
+/// An address with a default port. An empty text counts as not given (as in Habitat).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listen {
     /// Not given.
@@ -65,7 +65,7 @@ impl<'de> Deserialize<'de> for Listen {
     }
 }
 
-/// Another supervisor: a host, by name or address, and a port.
+/// Another supervisor: its host, by name or address, and its port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
     /// A name or an address.
@@ -132,23 +132,23 @@ pub struct Options {
     /// Supervisors to join through; one that answers is enough [default port: 9638]
     #[arg(long, value_name = "HOST[:PORT]", num_args = 1..)]
     pub peer: Vec<Peer>,
-    /// Others probe this supervisor for ever, also when it seems dead
+    /// Other members probe this supervisor for ever, also when it seems dead
     #[arg(short = 'I', long)]
     pub permanent_peer: bool,
-    /// The address that others reach this one at, where they cannot tell (NAT, containers)
+    /// The address under which other members reach this one, where they cannot tell (NAT, containers)
     #[arg(long, env = "ANNULUS_ADVERTISE_GOSSIP", value_name = "IP[:PORT]")]
     pub advertise_gossip: Option<Listen>,
     /// Organization of this supervisor's service groups
     #[arg(long, env = "HAB_ORG", value_name = "NAME")]
     pub org: Option<String>,
-    /// TOML files with these options in snake_case; of two that say something the later counts, and the command line
+    /// TOML files with these options in snake_case; a later file counts before an earlier one, and the command line
     /// before all [default: config/sup.toml in the supervisor's directory, if it exists]
     #[arg(long, alias = "config-file", value_name = "FILE", num_args = 1..)]
     pub config_files: Vec<PathBuf>,
     /// How log lines look [default: text]
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
-    /// More log lines; twice for single messages
+    /// More log lines; given twice, single messages too
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
     /// Logs of services.
@@ -162,7 +162,7 @@ pub struct Options {
     pub timings: TimingOptions,
 }
 
-/// The same options in a file.
+/// The same options, as a file holds them.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct FileOptions {
@@ -183,7 +183,7 @@ struct FileOptions {
 }
 
 impl FileOptions {
-    /// What the `later` file says, and what only this one says.
+    /// The options of the `later` file, completed by those of this one.
     fn then(self, later: Self) -> Self {
         Self {
             listen_gossip: later.listen_gossip.or(self.listen_gossip),
@@ -219,12 +219,12 @@ pub enum OptionsError {
         /// What the system said.
         source: io::Error,
     },
-    /// The file is not what it should be.
+    /// The file is malformed.
     #[error("configuration file {}: {error}", .path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// Where and what.
+        /// The place in the file, and what is wrong there.
         error: Box<toml::de::Error>,
     },
     /// An option's value cannot be used.
@@ -239,7 +239,7 @@ pub enum OptionsError {
     },
 }
 
-/// What a supervisor is run with, once everything that was said has been put together.
+/// The complete settings of a supervisor, put together from all sources.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// UDP and TCP of the ring.
@@ -248,13 +248,13 @@ pub struct Settings {
     pub http: SocketAddr,
     /// Ctl gateway.
     pub ctl: SocketAddr,
-    /// Where load balancers ask, if anywhere.
+    /// The agent check for load balancers, if it is to listen.
     pub agent_check: Option<SocketAddr>,
-    /// To join through.
+    /// The supervisors to join through.
     pub peers: Vec<Peer>,
-    /// Whether others probe this member for ever.
+    /// Whether other members probe this one for ever.
     pub permanent: bool,
-    /// What others are told, where they cannot tell.
+    /// The address that other members are told, where they cannot tell.
     pub advertise: Option<(IpAddr, Option<u16>)>,
     /// Organization of the service groups.
     pub org: Option<String>,
@@ -305,7 +305,7 @@ impl Options {
             let path = sup.path().join("config/sup.toml");
             return match fs::read_to_string(&path) {
                 Ok(text) => parse(&text, &path),
-                // What is wrong with a root that is no directory is said by whoever needs it.
+                // A root that is no directory is reported by the code that needs the root.
                 Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                     Ok(FileOptions::default())
                 }
@@ -332,7 +332,7 @@ fn reachable(listen: Listen) -> Result<Option<(IpAddr, Option<u16>)>, OptionsErr
     };
     if ip.is_unspecified() || port == Some(0) {
         let value = port.map_or_else(|| ip.to_string(), |port| SocketAddr::new(ip, port).to_string());
-        let why = "nobody can be reached there; name the address and port that others use";
+        let why = "no member can be reached there; name the address and port that others use";
         return Err(OptionsError::Value { option: "--advertise-gossip", value, why });
     }
     Ok(Some((ip, port)))

@@ -1,4 +1,5 @@
-//! Peers by name: looked up when the supervisor starts, and again and again while it is alone.
+//! Looks up peers by name: when the supervisor starts, and again and again while it is alone. Gives the node
+//! addresses, and never joins a ring itself.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use super::options::Peer;
 use crate::supervisor::handle::DriverHandle;
 
-/// A name server that does not answer for so long is not waited for.
+/// A name server that does not answer within this is given up.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The peers that were given as addresses.
@@ -20,7 +21,7 @@ pub(super) fn literal(peers: &[Peer]) -> Vec<SocketAddr> {
     peers.iter().filter_map(address).take(PEERS_MAX).collect()
 }
 
-/// Keeps the node's peers up to date with what their names mean. Ends at once when none is a name.
+/// Keeps the node's peers up to date with the addresses of their names. Ends at once when no peer is given by name.
 pub(super) async fn follow(peers: Vec<Peer>, handle: DriverHandle, period: Duration) {
     let mut known = literal(&peers);
     if known.len() == peers.len() {
@@ -56,7 +57,7 @@ pub(super) async fn follow(peers: Vec<Peer>, handle: DriverHandle, period: Durat
     }
 }
 
-/// The addresses of those that resolve, in order and once each, and why the others do not.
+/// The addresses of the peers that resolve, in order and once each, and the reasons why the others do not.
 async fn resolve(peers: &[Peer]) -> (Vec<SocketAddr>, Vec<(String, String)>) {
     let (mut addresses, mut failed) = (Vec::new(), Vec::new());
     for peer in peers {
@@ -82,7 +83,7 @@ mod tests {
     #[tokio::test]
     async fn names_and_addresses_become_addresses_once_each() {
         let known = ["127.0.0.1:7", "localhost:7"].iter().map(|p| p.parse().expect("a peer"));
-        // Longer than a name may be, so no name server is asked.
+        // A name that is too long, so that no name server is asked.
         let too_long = Peer { host: "x".repeat(300), port: 7 };
         let peers: Vec<Peer> = known.chain([too_long.clone()]).collect();
         assert_eq!(literal(&peers), ["127.0.0.1:7".parse().expect("an address")]);

@@ -1,4 +1,5 @@
-//! What this supervisor knew when it last ran: its database, and the spec files, which say what services are wanted.
+//! Reads what this supervisor knew when it last ran: its database, and the spec files, which say which services are
+//! wanted. Changes them only to move specs of an older version, and to add a service to load.
 
 use std::sync::Arc;
 
@@ -13,8 +14,8 @@ use crate::package;
 use crate::supervisor::specs::Specs;
 use crate::supervisor::store::Store;
 
-/// Reads both; specs that an older version left in the database become files. A service to `load` is wanted from
-/// now on, with what it was loaded with before where nothing else is said.
+/// Reads both. Specs that an older version left in the database become files. A service to `load` is wanted from now
+/// on; options that `load` leaves out keep the values that they had.
 pub(super) fn load(
     root: &Root,
     sup: &SupDir,
@@ -26,14 +27,14 @@ pub(super) fn load(
     let rows = restored.as_mut().map(|snapshot| std::mem::take(&mut snapshot.services)).unwrap_or_default();
     let moved: Vec<Write> = rows.iter().map(|spec| Write::no_service(&spec.name())).collect();
     let specs = Specs::open(sup.specs(), rows)?;
-    // Only now: whatever crashes in between, each spec is in one of the two.
+    // Only now, so that a crash at any moment leaves each spec in one of the two.
     store.forget(&moved)?;
     if let Some(load) = load {
         want(root, &specs, org, load).map_err(StartError::Load)?;
     }
     let services = specs.known();
     if restored.is_none() && !services.is_empty() {
-        // A new member, because its data directory is new, with services that are wanted all the same.
+        // The data directory is new and so is the member; the spec files still say which services are wanted.
         let mut id = [0; 16];
         let bytes = id.len();
         id.copy_from_slice(&entropy::seed()?[..bytes]);
@@ -51,7 +52,7 @@ fn want(root: &Root, specs: &Specs, org: Option<&str>, load: &SvcLoad) -> Result
     let spec = convert::spec(load, before.as_ref()).map_err(|refusal| refusal.msg)?;
     let spec = ServiceSpec { desired: DesiredState::Up, ..spec };
     spec.service_group(org).map_err(|error| format!("group {:?} cannot be used: {error}", spec.group))?;
-    // Refusing now beats a service that fails to start for ever.
+    // A refusal now is better than a service that fails to start for ever.
     package::newest(root, &ident).map_err(|error| error.to_string())?;
     if before.as_ref() == Some(&spec) { Ok(()) } else { specs.persist(&spec.name(), Some(&spec)) }
 }

@@ -1,10 +1,10 @@
-//! What other members are told about this host.
+//! Describes this host for other members. Sends nothing.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
 use annulus_core::SysInfo;
 
-/// An address of the documentation range: a route to it is a route to everywhere else. Nothing is sent there.
+/// An address of the documentation range, whose route is that to any distant host. Nothing is sent there.
 const ELSEWHERE: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 1), 9);
 
 /// Describes this host and its listeners.

@@ -1,12 +1,12 @@
-//! Tells a service manager what this supervisor is doing, in the words of systemd's `sd_notify`.
+//! Tells a service manager about this supervisor, with the messages of systemd's `sd_notify`. Takes no orders from it.
 //!
 //! | told | when |
 //! |---|---|
 //! | `READY=1` | the listeners are bound and the member's identity is on disk |
-//! | `STATUS=…` | whenever it reads otherwise |
+//! | `STATUS=…` | whenever the text has changed |
 //! | `WATCHDOG=1` | twice per `WATCHDOG_USEC`, each time after the supervisor's loop has answered |
 //! | `RELOADING=1` | the supervisor is about to be replaced, its services run on |
-//! | `STOPPING=1` | it is leaving |
+//! | `STOPPING=1` | the supervisor is leaving |
 //! | `EXTEND_TIMEOUT_USEC=…` | while services drain and stop, as long as the loop answers |
 
 use std::env;
@@ -24,16 +24,16 @@ use crate::supervisor::handle::DriverHandle;
 
 /// Where the service manager listens.
 pub const SOCKET_ENV: &str = "NOTIFY_SOCKET";
-/// How long it waits between signs of life, in microseconds.
+/// How long the service manager waits between signs of life, in microseconds.
 pub const WATCHDOG_ENV: &str = "WATCHDOG_USEC";
-/// How often the status is looked at where no watchdog wants it more often.
+/// How often the status is looked at, unless a watchdog needs it more often.
 const LOOK_PERIOD: Duration = Duration::from_secs(5);
-/// How often more time is asked for while leaving, …
+/// How often the supervisor asks for more time while it leaves, …
 const EXTEND_PERIOD: Duration = Duration::from_secs(1);
-/// … and how much: several tries fit in.
+/// … and for how much: several tries fit in.
 const EXTEND_BY: Duration = Duration::from_secs(15);
 
-/// The way to the service manager.
+/// The connection to the service manager.
 #[derive(Debug)]
 pub struct Notifier {
     socket: UnixDatagram,
@@ -42,7 +42,7 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// The manager that the environment names; none when this process was not started by one.
+    /// The service manager that the environment names; none when no service manager started this process.
     #[must_use]
     pub fn from_env() -> Option<Self> {
         let path = env::var(SOCKET_ENV).ok().filter(|path| !path.is_empty())?;
@@ -56,7 +56,7 @@ impl Notifier {
         }
     }
 
-    /// The manager that listens at this path; one that begins with `@` has no place in the file system.
+    /// The service manager that listens at this path; a path that begins with `@` has no place in the file system.
     ///
     /// # Errors
     /// The path is too long, or the system has no sockets left.
@@ -66,7 +66,7 @@ impl Notifier {
             None => SocketAddr::from_pathname(path)?,
         };
         let socket = UnixDatagram::unbound()?;
-        // A manager that does not read must not stop the supervisor.
+        // A service manager that does not read must not stop the supervisor.
         socket.set_nonblocking(true)?;
         Ok(Self { socket, manager, watchdog })
     }
@@ -78,7 +78,8 @@ impl Notifier {
         }
     }
 
-    /// Another supervisor is about to take over, and says when it is ready. `now_us` is the system's monotonic clock.
+    /// Tells that another supervisor is about to take over, which will report when it is ready. `now_us` is the
+    /// system's monotonic clock.
     pub fn reloading(&self, now_us: u64) {
         self.send(&[
             "RELOADING=1".to_owned(),
@@ -87,7 +88,7 @@ impl Notifier {
         ]);
     }
 
-    /// How often the loop has to show that it turns.
+    /// How often the loop has to answer.
     fn period(&self) -> Duration {
         self.watchdog.map_or(LOOK_PERIOD, |watchdog| (watchdog / 2).min(LOOK_PERIOD))
     }
@@ -121,7 +122,7 @@ pub async fn follow(
             _ = look.tick() => {}
             _ = handle.ended() => return,
         }
-        // A loop that does not turn is what a watchdog is for: it is told nothing then.
+        // A watchdog is there for a loop that does not answer, so it is told nothing then.
         let Ok(Ok(summary)) = timeout(notifier.period(), handle.read(Summary::of)).await else { continue };
         let mut lines = Vec::new();
         if notifier.watchdog.is_some() {
@@ -148,7 +149,7 @@ enum Phase {
     Leaving,
 }
 
-/// What is worth a line in `systemctl status`.
+/// The facts for the line in `systemctl status`.
 #[derive(Debug, Default)]
 struct Summary {
     members: usize,

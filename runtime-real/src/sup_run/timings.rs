@@ -1,4 +1,4 @@
-//! One option and one configuration key for each timing of the ring.
+//! One option and one configuration key for each timing of the ring. Holds no timing itself: profiles are the core's.
 
 use annulus_core::Timings;
 use clap::{Args, ValueEnum};
@@ -43,13 +43,13 @@ macro_rules! timing_options {
         }
 
         impl TimingOptions {
-            /// What is given here, and what only the `other` gives.
+            /// These options, completed by those of `other`.
             #[must_use]
             pub fn or(&self, other: &Self) -> Self {
                 Self { $($field: self.$field.or(other.$field)),+ }
             }
 
-            /// Puts what is given here in place of what `timings` holds.
+            /// Replaces the timings that are given here in `timings`.
             pub fn apply(&self, timings: &mut Timings) {
                 $(
                     if let Some(value) = self.$field {
@@ -70,7 +70,7 @@ timing_options! {
     probe_verdict_ms: u64, "From the first ping to the verdict";
     indirect_probes: u32, "Members asked to probe for this one";
     suspicion_timeout_ms_min: u64, "How long a suspicion lasts that enough members confirm; half as much again for each tenfold of the ring above 10";
-    suspicion_max_factor: u32, "A suspicion that nobody confirms lasts this many times longer";
+    suspicion_max_factor: u32, "A suspicion that no other member confirms lasts this many times longer";
     suspicion_confirmations: u32, "Accusers beside the first that shorten a suspicion to its minimum";
     corroborators: u32, "Members that check a suspect for themselves, on average";
     local_health_max: u32, "Highest local health score; probe times are multiplied by the score plus one";

@@ -1,7 +1,8 @@
-//! Follows the operator's configuration of services on this host: `<root>/user/<service>/config/user.toml`.
+//! Follows the operator's configuration of services on this host: `<root>/user/<service>/config/user.toml`. Has files
+//! rendered again, and never reads a configuration itself.
 //!
-//! The folders may come and go, so the files are looked at rather than watched: one look costs one system call per
-//! service.
+//! The folders may come and go, so the supervisor looks at the files instead of watching them; one look costs one
+//! system call per service.
 
 use std::collections::BTreeMap;
 use std::fs::Metadata;
@@ -13,10 +14,10 @@ use annulus_core::{Command, ServiceName};
 use crate::host::root::Root;
 use crate::supervisor::handle::DriverHandle;
 
-/// The files are looked at this often.
+/// How often the supervisor looks at the files.
 const LOOK_PERIOD: Duration = Duration::from_millis(500);
 
-/// What tells one state of a file from another.
+/// Tells one state of a file from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp {
     inode: u64,
@@ -26,18 +27,18 @@ struct Stamp {
 
 impl From<Metadata> for Stamp {
     fn from(meta: Metadata) -> Self {
-        // The time of change and not the one of modification, which whoever writes the file can set at will.
+        // The time of the status change, because a writer can set the time of modification to any value.
         Self { inode: meta.ino(), len: meta.len(), changed: (meta.ctime(), meta.ctime_nsec()) }
     }
 }
 
-/// The files as they were at the last look; none for one that is not there.
+/// The files as they were at the last look; none for a missing file.
 #[derive(Debug, Default)]
 struct Seen(BTreeMap<ServiceName, Option<Stamp>>);
 
 impl Seen {
-    /// Looks at the files of these services, and says whose changed since the last look. One that is seen for the
-    /// first time may have changed since its service was prepared.
+    /// Looks at the files of these services, and returns those services whose file has changed since the last look. A
+    /// file seen for the first time may have changed since its service was prepared.
     fn look(&mut self, root: &Root, services: &[ServiceName]) -> Vec<ServiceName> {
         let mut changed = Vec::new();
         let mut seen = BTreeMap::new();
@@ -53,7 +54,7 @@ impl Seen {
     }
 }
 
-/// Has the files of a service written again whenever its `user.toml` changes, until the supervisor ends.
+/// Has the files of a service rendered again whenever its `user.toml` changes, until the supervisor ends.
 pub async fn follow(root: Root, handle: DriverHandle) {
     let mut seen = Seen::default();
     loop {
@@ -69,7 +70,7 @@ pub async fn follow(root: Root, handle: DriverHandle) {
         let Ok((looked, changed)) = look.await else { return };
         seen = looked;
         for service in changed {
-            // A service that was unloaded meanwhile has nothing to be written.
+            // A service that was unloaded meanwhile has no files to render.
             let _ = handle.command(Command::RenderService { service }).await;
         }
         tokio::select! {
@@ -110,7 +111,7 @@ mod tests {
             assert_eq!(seen.look(&root, &services), services[..1], "{what}");
             assert_eq!(seen.look(&root, &services), none, "{what}");
         }
-        // It may have been written between the start of its service and the first look.
+        // The file may have been written between the start of its service and the first look.
         fs::write(&path, "a = 1").expect("written");
         assert_eq!(Seen::default().look(&root, &services), services[..1]);
     }

@@ -1,4 +1,4 @@
-//! The loop: one input, every output, next input. It decides nothing.
+//! The loop: takes one input, carries out every output, takes the next input. It decides nothing; the node does.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,21 +17,21 @@ use crate::supervisor::effect::Effects;
 use crate::supervisor::event;
 use crate::supervisor::handle::{DriverHandle, Ended, Request, Served};
 
-/// Inputs of one source in one turn; then the others have theirs.
+/// Inputs that one source may give in one turn; then the other sources have their turn.
 const INPUTS_PER_TURN: u32 = 64;
-/// Commands that wait for their answer; further ones wait in the queue.
+/// Commands that may wait for their answer; further ones wait in the queue.
 const REPLIES_MAX: usize = 1_024;
 
-/// What a driver is made of.
+/// The parts that a driver is made of.
 #[derive(Debug)]
 pub struct Parts<T: Transport, E> {
     /// The node's parameters, validated.
     pub config: Config,
-    /// What it starts from.
+    /// The state that the node starts from.
     pub restored: Option<Snapshot>,
     /// The seed of its random stream.
     pub seed: [u8; 32],
-    /// Its time.
+    /// The driver's time.
     pub clock: Clock,
     /// Opens connections.
     pub transport: T,
@@ -39,9 +39,9 @@ pub struct Parts<T: Transport, E> {
     pub datagrams: T::Datagrams,
     /// The gossip port's TCP listener.
     pub listener: T::Listener,
-    /// Does what the node wants done.
+    /// Carries out the node's effects.
     pub effects: E,
-    /// Where `effects` reports.
+    /// Where `effects` reports results.
     pub done: mpsc::Receiver<(EffectId, EffectResult)>,
 }
 
@@ -52,7 +52,7 @@ pub struct Driver<T: Transport, E: Effects> {
     datagrams: T::Datagrams,
     outbound: Outbound<T>,
     streams: mpsc::Receiver<FromStream>,
-    // Dropped before `effects`, whose workers may be waiting to report and are waited for.
+    // Dropped before `effects`: its workers may be waiting to report, and dropping `effects` waits for them.
     done: mpsc::Receiver<(EffectId, EffectResult)>,
     effects: E,
     served: Served,
@@ -86,8 +86,8 @@ impl Quota {
 }
 
 impl<T: Transport, E: Effects> Driver<T, E> {
-    /// Makes the node and everything that [`Self::run`] needs; serves the stream port from now on, so it
-    /// must be called inside a runtime.
+    /// Makes the node and the channels that [`Self::run`] needs. It serves the stream port from now on, so it must be
+    /// called inside a runtime.
     pub fn new(parts: Parts<T, E>) -> (Self, DriverHandle) {
         let Parts { config, restored, seed, clock, transport, datagrams, listener, effects, done } = parts;
         let (handle, served) = DriverHandle::new();
@@ -123,24 +123,24 @@ impl<T: Transport, E: Effects> Driver<T, E> {
             }
             tokio::select! {
                 biased;
-                // 1: time. A late probe verdict is a wrong one.
+                // 1: time, because a late verdict on a probe is a wrong one.
                 () = self.clock.sleep_until(self.deadline), if quota.wakes > 0 => {
                     quota.wakes -= 1;
                     self.handle(Input::Wake);
                 }
-                // 2: what this host did for the node.
+                // 2: results of effects on this host.
                 Some((id, result)) = self.done.recv(), if quota.done > 0 => {
                     quota.done -= 1;
                     self.handle(Input::EffectDone(id, result));
                 }
-                // 3: operators.
+                // 3: commands of operators.
                 Some(request) = self.served.requests.recv(),
                     if quota.requests > 0 && self.replies.len() < REPLIES_MAX =>
                 {
                     quota.requests -= 1;
                     self.serve(request);
                 }
-                // 4: messages of other members; the datagrams last, because anybody can send many of them.
+                // 4: messages of other members; datagrams last, because any host can send many of them.
                 Some(message) = self.streams.recv(), if quota.streams > 0 => {
                     quota.streams -= 1;
                     self.on_stream(message);
@@ -149,13 +149,13 @@ impl<T: Transport, E: Effects> Driver<T, E> {
                     quota.datagrams -= 1;
                     self.on_datagram(received, &buffer);
                 }
-                // 5: every source that is ready has had its share.
+                // 5: every source that is ready has had its share of this turn.
                 () = tokio::task::yield_now(), if quota.spent() => quota = Quota::FULL,
             }
         }
     }
 
-    /// One input, then every output.
+    /// Handles one input, and then every output.
     fn handle(&mut self, input: Input<'_>) {
         self.effects.turn();
         self.node.handle_input(self.clock.now(), self.clock.wall(), input);
@@ -180,7 +180,7 @@ impl<T: Transport, E: Effects> Driver<T, E> {
         match channel {
             Channel::Stream => self.outbound.send(to, bytes),
             Channel::Datagram => {
-                // A full buffer or a missing route loses it, as the network may; probes notice.
+                // A full buffer or a missing route loses the datagram, as the network may; probes notice that.
                 if let Err(error) = self.datagrams.try_send(&bytes, to) {
                     tracing::debug!(%to, %error, "datagram not sent");
                 }
@@ -190,14 +190,14 @@ impl<T: Transport, E: Effects> Driver<T, E> {
 
     fn reply(&mut self, id: RequestId, reply: Reply) {
         if let Some(answer) = self.replies.remove(&id) {
-            // Whoever asked may have gone.
+            // The task that asked may have gone.
             let _ = answer.send(reply);
         }
     }
 
     fn publish(&self, event: Event) {
         event::log(&event);
-        // Nobody may be listening.
+        // There may be no listener.
         let _ = self.served.events.send(Arc::new(event));
     }
 
@@ -232,7 +232,7 @@ impl<T: Transport, E: Effects> Driver<T, E> {
         }
     }
 
-    /// Who this node is.
+    /// The id of this node.
     #[must_use]
     pub fn member_id(&self) -> MemberId {
         self.node.id()

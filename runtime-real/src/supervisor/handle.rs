@@ -1,4 +1,5 @@
-//! The way into a running driver: ask, read, listen, and learn that it ended.
+//! The handle of a running driver: gives commands, reads the node, listens to events, and learns of the end. Never
+//! changes the node except by commands.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,9 +8,9 @@ use annulus_core::{Command, CommandError, Event, ExitReason, Node, Reply};
 use thiserror::Error;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-/// Requests that wait for the loop.
+/// Requests that may wait for the loop.
 const REQUESTS_MAX: usize = 256;
-/// Events kept for a listener that is slower than the ring; one that falls further behind is told so.
+/// Events that are kept for a slow listener; a listener that falls further behind is told so.
 const EVENTS_MAX: usize = 1_024;
 
 /// The driver has ended: the supervisor is gone or about to be.
@@ -26,7 +27,7 @@ pub enum Ended {
     Dropped,
 }
 
-/// What a handle asks of the loop.
+/// The requests of handles to the loop.
 pub(crate) enum Request {
     Command(Box<Command>, oneshot::Sender<Reply>),
     Read(Box<dyn FnOnce(&Node) + Send>),
@@ -40,7 +41,7 @@ pub struct DriverHandle {
     ended: watch::Receiver<Option<Ended>>,
 }
 
-/// The driver's ends of a handle's channels.
+/// The driver's ends of its handles' channels.
 pub(crate) struct Served {
     pub(crate) requests: mpsc::Receiver<Request>,
     pub(crate) events: broadcast::Sender<Arc<Event>>,
@@ -56,18 +57,18 @@ impl DriverHandle {
         (Self { requests, events, ended }, served)
     }
 
-    /// Gives an order and waits for the answer, which comes once the change is durable. A supervisor that
-    /// has ended answers like one that is leaving.
+    /// Gives a command and waits for the reply, which comes once the change is durable. A supervisor that has ended
+    /// replies like one that is leaving.
     pub async fn command(&self, command: Command) -> Reply {
         let (answer, reply) = oneshot::channel();
-        // Either failure means that the loop has ended; nothing of the command will happen then.
+        // An error means that the loop has ended and will not carry out the command.
         let _ = self.requests.send(Request::Command(Box::new(command), answer)).await;
         reply.await.unwrap_or(Reply::Failed(CommandError::Leaving))
     }
 
-    /// Looks at the node between two inputs, so that the answer is what holds now.
+    /// Reads the node between two inputs, so that the answer is the present state.
     ///
-    /// `look` runs inside the loop: it copies out what it needs and formats elsewhere.
+    /// `look` runs inside the loop, so it should only copy what it needs; the caller formats elsewhere.
     ///
     /// # Errors
     /// The driver has ended.
@@ -76,7 +77,7 @@ impl DriverHandle {
         look: impl FnOnce(&Node) -> T + Send + 'static,
     ) -> Result<T, Gone> {
         let (answer, reply) = oneshot::channel();
-        // Whoever asked may have stopped waiting, which is no concern of the loop.
+        // The task that asked may have stopped waiting, which is no concern of the loop.
         let read = Box::new(move |node: &Node| drop(answer.send(look(node))));
         self.requests.send(Request::Read(read)).await.map_err(|_| Gone)?;
         reply.await.map_err(|_| Gone)

@@ -1,4 +1,4 @@
-//! What the runtime knows about services that the core has no need of, for whoever asks: the gateways.
+//! Keeps what gateways show of services and the core does not need. Holds no state that decides anything.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,7 +7,7 @@ use annulus_core::ServiceName;
 
 use crate::prepare::Layers;
 
-/// What a service's last health check said.
+/// The words of a service's last health check.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HealthReport {
     /// Its standard output, or the body of the answer.
@@ -25,7 +25,7 @@ pub struct Entry {
     pub health: Option<HealthReport>,
 }
 
-/// Everybody's entries. Cheap to clone; all clones are one ledger.
+/// The entries of all services. Cheap to clone; all clones are one ledger.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger(Arc<Mutex<BTreeMap<ServiceName, Entry>>>);
 
@@ -45,7 +45,7 @@ impl Ledger {
         self.entries().entry(service.clone()).or_default().layers = layers;
     }
 
-    /// Notes what a health check said; forgets it with none, as before the first check of a new process.
+    /// Notes the words of a health check; none forgets them, as a new process does before its first check.
     pub fn set_health(&self, service: &ServiceName, report: Option<HealthReport>) {
         self.entries().entry(service.clone()).or_default().health = report;
     }

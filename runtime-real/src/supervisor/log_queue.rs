@@ -1,5 +1,5 @@
-//! Log lines on their way out. A reader that stops reading must not stop the supervisor: the loop hands lines to a
-//! thread that writes them, and drops them, counted, while that one is stuck.
+//! Carries log lines to standard error. A reader that stops reading must not stop the supervisor: the loop gives lines
+//! to a thread that writes them, and drops and counts them while that thread is stuck.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Lines that wait.
+/// Lines that may wait.
 const LINES_MAX: usize = 1_024;
-/// At the end, what waits gets this long.
+/// At the end, the lines that wait get this long.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The queue of this process.
@@ -22,7 +22,7 @@ enum Job {
     Flush(SyncSender<()>),
 }
 
-/// Takes lines without ever waiting.
+/// Takes lines and never waits.
 #[derive(Clone, Debug)]
 pub(crate) struct LogQueue {
     jobs: SyncSender<Job>,
@@ -57,7 +57,7 @@ impl LogQueue {
     }
 }
 
-/// Waits until what was logged so far is written, but not for ever.
+/// Waits a bounded time until the lines so far are written.
 pub(crate) fn flush() {
     let Some(queue) = QUEUE.get() else { return };
     let (written, wait) = sync_channel(1);
@@ -69,19 +69,22 @@ pub(crate) fn flush() {
 fn write_all(waiting: &Receiver<Job>, lost: &AtomicU64, mut to: impl Write) {
     while let Ok(job) = waiting.recv() {
         match job {
-            // Whoever read our lines may be gone, and then nobody misses them.
+            // Without a reader the lines are not missed.
             Job::Line(line) => drop(to.write_all(&line)),
             Job::Flush(written) => drop(written.send(())),
         }
         let count = lost.swap(0, Ordering::Relaxed);
         if count > 0 {
-            tracing::warn!(lost = count, "{count} log lines were lost, because nobody read them in time");
+            tracing::warn!(
+                lost = count,
+                "{count} log lines were lost, because their reader did not take them in time"
+            );
         }
     }
 }
 
 impl Write for LogQueue {
-    /// One call per line, as the subscriber makes them.
+    /// The subscriber calls this once per line.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if self.jobs.try_send(Job::Line(line.to_vec())).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);

@@ -1,4 +1,5 @@
-//! Log lines: text for people or JSON for machines. How the node's events become lines stands in `event::log`.
+//! Starts the logging of this process: text for people or JSON for machines. How events become lines is the concern of
+//! `event::log`.
 //!
 //! | level | for |
 //! |---|---|
@@ -57,10 +58,10 @@ pub fn init(format: LogFormat, verbose: u8) -> io::Result<()> {
         .with_max_level(level)
         .with_writer(LogQueue::stderr()?)
         .with_target(false)
-        // The library would print about lines that cannot be written, to the same place, and panic.
+        // The library would report lines that cannot be written to the same place, and panic.
         .log_internal_errors(false)
         .with_timer(UtcMillis);
-    // Failing means that a test or an embedding program has its own subscriber, which is as good.
+    // An error means that a test or an embedding program has its own subscriber, which is as good.
     let _ = match format {
         LogFormat::Text => builder.with_ansi(ansi).try_init().is_ok(),
         LogFormat::Json => builder.json().flatten_event(true).try_init().is_ok(),
@@ -68,7 +69,7 @@ pub fn init(format: LogFormat, verbose: u8) -> io::Result<()> {
     Ok(())
 }
 
-/// Waits until what was logged so far is written; a second at most.
+/// Waits until the lines so far are written, a second at most.
 pub fn flush() {
     log_queue::flush();
 }

@@ -1,11 +1,10 @@
-//! The loop that runs a node, and what answers the node: effects on this host, and state on its disk.
+//! The loop that runs a node, and the parts that serve the node: effects on this host, and state on its disk. Nothing
+//! in here decides: the node does.
 //!
 //! - `driver` is the loop; `handle` is the way into it.
-//! - `effect` does what the node wants done; `ledger` keeps what the node has no need of, for the gateways.
+//! - `effect` carries out the node's effects; `ledger` keeps for the gateways what the node does not need.
 //! - `store` and `specs` hold what survives a restart.
 //! - `logging` and `event` put the node's events into words.
-//!
-//! Nothing in here decides: the node does.
 
 pub mod driver;
 pub mod effect;

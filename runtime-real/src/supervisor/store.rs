@@ -1,8 +1,8 @@
-//! Durable state: one embedded database per supervisor, with a table for each of the core's but the services', whose
-//! rows are spec files (see [`crate::supervisor::specs`]).
+//! Durable state: one embedded database per supervisor, with one table for each table of the core except services,
+//! whose rows are spec files (see [`crate::supervisor::specs`]). Never deletes or repairs what it cannot read.
 //!
-//! A thread of its own writes, in the order in which it was asked. Whatever has queued up goes into one
-//! transaction, so that a busy node pays for one flush and not for hundreds.
+//! A thread of its own writes, in the order of the requests. All requests that have queued up go into one transaction,
+//! so that a busy node pays for one flush and not for hundreds.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -25,15 +25,15 @@ use crate::supervisor::specs::Specs;
 
 /// The database's file name below the supervisor's data directory.
 pub const FILE_NAME: &str = "annulus.redb";
-/// Memory for pages; the whole state of a small ring fits.
+/// Memory for pages, which holds the whole state of a small ring.
 const CACHE_BYTES: usize = 1024 * 1024;
-/// Times that a database is tried which another process has open …
+/// A database that another process has open is tried so often …
 const OPEN_TRIES: u32 = 100;
-/// … and how long after.
+/// … with this pause between two tries.
 const OPEN_RETRY: Duration = Duration::from_millis(20);
 /// Requests in one transaction.
 const GROUP_MAX: usize = 256;
-/// Says whose database it is and how its rows are to be read.
+/// Names the database's owner and the format of its rows.
 const META: TableDefinition<'static, &str, &str> = TableDefinition::new("annulus");
 const FORMAT_KEY: &str = "format";
 const FORMAT: &str = "1";
@@ -52,10 +52,10 @@ pub enum StoreError {
         /// What the system said.
         source: io::Error,
     },
-    /// Another process has it open.
+    /// Another process has the database open.
     #[error("state database {} is open in another process; stop that one first", .0.display())]
     Busy(PathBuf),
-    /// It is not one of ours, or of a format that this version does not know.
+    /// The file is no database of annulus, or has a format that this version does not know.
     #[error(
         "state database {} was not written by this version of annulus ({reason}); \
          move it aside to start as a new member, or use the version that wrote it", .path.display()
@@ -63,7 +63,7 @@ pub enum StoreError {
     Foreign {
         /// The file.
         path: PathBuf,
-        /// What gave it away.
+        /// The sign by which it was recognised.
         reason: String,
     },
     /// Its contents are damaged.
@@ -107,7 +107,7 @@ impl Store {
         })
     }
 
-    /// Reads what a node starts from; none for a new member.
+    /// Reads the state that a node starts from; none for a new member.
     ///
     /// # Errors
     /// A row cannot be read back.
@@ -160,7 +160,7 @@ impl Store {
                 None => table.remove(key)?,
             };
         }
-        // What is stored was brought to disk by the transaction that stored it.
+        // Stored rows were brought to disk by the transaction that stored them.
         if is_new {
             transaction.commit()?;
         } else {
@@ -180,7 +180,7 @@ impl Store {
         guarded(&self.path, || self.apply(rows).map_err(|error| classify(&self.path, error)))
     }
 
-    /// Starts the thread that writes, specs to their files and everything else here; results go to `done`.
+    /// Starts the thread that writes: specs into their files, all other rows into the database. Results go to `done`.
     ///
     /// # Errors
     /// The system starts no thread.
@@ -200,7 +200,7 @@ fn definition(table: Table) -> TableDefinition<'static, &'static [u8], &'static 
     TableDefinition::new(table.name())
 }
 
-/// Makes a complete database under another name first: under its own there is never half of one.
+/// Makes a complete database under another name first, so that its own name never holds half of one.
 fn create(dir: &Path, path: &Path) -> Result<(), StoreError> {
     let unfinished = path.with_extension("new");
     let io_error = |source| StoreError::Io { path: path.to_owned(), source };
@@ -219,8 +219,8 @@ fn create(dir: &Path, path: &Path) -> Result<(), StoreError> {
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(io_error)
 }
 
-/// A supervisor whose launcher was killed is killed by the system, which may take a moment: longer than the next
-/// launcher needs to start the next supervisor.
+/// The system kills a supervisor whose launcher was killed. That may take a moment longer than the next launcher needs
+/// to start the next supervisor.
 fn open_when_free(path: &Path) -> Result<Database, StoreError> {
     for _ in 1..OPEN_TRIES {
         match open(path) {
@@ -233,7 +233,7 @@ fn open_when_free(path: &Path) -> Result<Database, StoreError> {
 
 fn open(path: &Path) -> Result<Database, StoreError> {
     let mut builder = Database::builder();
-    // Reads every page once: what was altered behind our back is found now and not in the middle of a run.
+    // Reads every page once, so that a change by another program is found now and not in the middle of a run.
     builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true);
     builder.open(path).map_err(|error| match error {
         DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
@@ -273,7 +273,7 @@ fn classify(path: &Path, error: redb::Error) -> StoreError {
     }
 }
 
-/// The database library may panic on a file that was altered behind its back; that is damage like any other.
+/// The database library may panic on a file that another program has changed; that counts as damage.
 fn guarded<T>(path: &Path, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
         Err(StoreError::Damaged {
@@ -288,7 +288,7 @@ struct Job {
     writes: Vec<Write>,
 }
 
-/// The writing thread. Dropping it writes what is queued and waits for that.
+/// The writing thread. Dropping it writes what is queued and waits until that is done.
 #[derive(Debug)]
 pub struct Writer {
     jobs: Option<queue::Sender<Job>>,
@@ -304,8 +304,8 @@ impl std::fmt::Debug for Job {
 impl Writer {
     /// Queues one transaction; `Persisted` or `PersistFailed` follows.
     ///
-    /// Whether its records may be lost makes no difference here: they are rare, and a transaction that is
-    /// not flushed would make the database file grow.
+    /// Whether its records may be lost makes no difference here: such records are rare, and a transaction that is not
+    /// flushed would make the database file grow.
     pub fn persist(&self, id: EffectId, writes: Vec<Write>) {
         if let Some(jobs) = &self.jobs {
             // The thread only ends when this sender is dropped.
@@ -340,13 +340,13 @@ fn write_all(
                 Ok(()) => EffectResult::Persisted,
                 Err(reason) => EffectResult::PersistFailed(reason),
             };
-            // The driver may have ended; the records are stored all the same.
+            // The driver may have ended; the records are stored in any case.
             let _ = done.blocking_send((job.id, result));
         }
     }
 }
 
-/// Each spec is a file of its own, so one that cannot be written fails no other's order.
+/// Each spec has its own file, so a spec that cannot be written fails no other command.
 fn write_specs(specs: &Specs, writes: &[Write]) -> Result<(), String> {
     for write in writes {
         if let Some(row) = write.service() {
@@ -357,7 +357,7 @@ fn write_specs(specs: &Specs, writes: &[Write]) -> Result<(), String> {
     Ok(())
 }
 
-/// After an I/O error the library refuses every further transaction; opening the file again recovers.
+/// After an I/O error the library refuses every further transaction, until the file is opened again.
 fn write_group(store: &mut Option<Store>, path: &Path, group: &[Job]) -> Result<(), String> {
     let mut writes =
         group.iter().flat_map(|job| &job.writes).filter(|w| w.table != Table::Service).peekable();

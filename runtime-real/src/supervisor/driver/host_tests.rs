@@ -33,7 +33,7 @@ struct Member {
     id: MemberId,
 }
 
-/// Every service is a script of its name in this directory, and has no files to render.
+/// A service is a script of its name in this directory, and has no files to render.
 struct Scripts(PathBuf);
 
 impl Packages for Scripts {
@@ -165,7 +165,7 @@ async fn three_supervisors_form_a_ring_and_one_comes_back_as_itself() {
     c.task.abort();
     a.sees(State::Confirmed, 1).await;
 
-    // The aborted task lets go of its database when it is dropped.
+    // The aborted task releases its database when it is dropped.
     let _ = c.task.await;
     let c = start(&dirs[2], &[a.at]).await;
     assert_eq!(c.id, id, "the disk remembers who it is");
@@ -205,7 +205,7 @@ async fn services_run_are_restarted_are_remembered_and_stop() {
     let pid = pid.await.expect("running").flatten().expect("a process");
     assert!(Path::new("/proc").join(pid.to_string()).exists());
 
-    // Dropping the driver is what a crash leaves: nothing runs, everything acknowledged is on disk.
+    // A dropped driver leaves what a crash leaves: nothing runs, and everything acknowledged is on disk.
     a.task.abort();
     let _ = a.task.await;
     let a = start(&dir, &[]).await;

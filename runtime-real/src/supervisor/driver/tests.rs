@@ -11,7 +11,7 @@ use super::*;
 use crate::net::memory::MemoryTransport;
 use crate::supervisor::handle::Gone;
 
-/// A disk and no processes.
+/// Effects with a disk and without processes.
 struct TestEffects {
     done: mpsc::Sender<(EffectId, EffectResult)>,
     disk: BTreeMap<(Table, Vec<u8>), Vec<u8>>,

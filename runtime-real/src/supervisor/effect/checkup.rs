@@ -1,4 +1,5 @@
-//! How a service is: by its own hook, or by what its plan lets the supervisor ask.
+//! Checks a service's health: by its own hook, or as its plan lets the supervisor ask. Reports the result, and decides
+//! nothing about the service.
 
 use std::time::Duration;
 
@@ -9,10 +10,10 @@ use super::probe;
 use crate::package::HealthPlan;
 use crate::supervisor::ledger::HealthReport;
 
-/// A note is one line, for tables.
+/// Longest note: it has to fit into one line of a table.
 const NOTE_CHARS_MAX: usize = 200;
 
-/// What a check found out.
+/// The result of a check.
 pub(super) struct Checkup {
     pub(super) health: Health,
     /// For people, in one line.
@@ -41,8 +42,8 @@ pub(super) async fn check(
     Checkup { health: answered.health, note: one_line(&answered.note), report }
 }
 
-/// 0 is ok, 1 a warning, 2 critical, everything else unknown (as in Habitat); a hook that hangs is critical, because
-/// what it asks hangs.
+/// Code 0 is ok, 1 a warning, 2 critical, every other code unknown (as in Habitat). A hook that hangs is critical,
+/// because the service that it asks hangs.
 async fn by_hook(run: HookRun, say: Say, limit: Duration) -> Checkup {
     let heard = hook::run(run, limit, say).await;
     let said = heard.stderr.lines().chain(heard.stdout.lines()).rev().find(|line| !line.trim().is_empty());

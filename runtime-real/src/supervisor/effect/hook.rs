@@ -1,4 +1,4 @@
-//! Hooks: programs that are run, waited for no longer than they may take, and listened to.
+//! Runs hooks: waits for each no longer than its limit, and passes on its output. Judges no exit code.
 
 use std::ffi::OsString;
 use std::io;
@@ -19,16 +19,17 @@ use crate::host::secret_env::{CTL_SECRET_ENV, GATEWAY_TOKEN_ENV};
 use crate::host::users::{self, Account};
 use crate::launcher::{LAUNCHER_ENV, Lines, STARTS_ENV};
 
-/// What a hook says beyond this is read and forgotten: a hook that floods must not push out what its service says.
+/// Output of a hook beyond this is read and dropped: a hook that floods must not push the service's own lines out of
+/// the log.
 const LOGGED_BYTES_MAX: usize = 256 * 1024;
 /// … and beyond this many lines of each stream.
 const LOGGED_LINES_MAX: usize = 2_000;
-/// More lines than this no hook says.
+/// Most lines that a hook can say with both streams.
 pub(super) const SAID_LINES_MAX: usize = 2 * (LOGGED_LINES_MAX + 1) + 1;
-/// What is kept of each stream for whoever asks what a hook said: its end.
+/// The end of each stream that is kept for the result, in bytes.
 const KEPT_BYTES_MAX: usize = 8 * 1024;
 
-/// Takes a line that a hook says.
+/// Takes a line that a hook prints.
 pub(super) type Say = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// How to run a hook.
@@ -40,7 +41,7 @@ pub(super) struct HookRun {
     pub(super) account: Option<Account>,
 }
 
-/// How a hook ended, and what it said last.
+/// How a hook ended, and the last lines that it printed.
 #[derive(Debug)]
 pub(super) struct Heard {
     pub(super) end: HookEnd,
@@ -55,17 +56,17 @@ impl Heard {
     }
 }
 
-/// Kills a process group when it goes out of scope: also when nobody waits for the hook any longer.
+/// Kills a process group when it goes out of scope, also when the task that waits for the hook is dropped.
 struct Group(Pid);
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // The group's number cannot belong to anybody else while one of its processes is alive.
+        // No other group gets this number while one of its processes is alive.
         let _ = killpg(self.0, Signal::SIGKILL);
     }
 }
 
-/// Runs a hook to its end or to its deadline, and then ends whatever it left in its process group.
+/// Runs a hook to its end or to its deadline, and then kills the processes that are left in its process group.
 pub(super) async fn run(run: HookRun, limit: Duration, say: Say) -> Heard {
     let mut deadline = std::pin::pin!(sleep(limit));
     let mut child = match start(&run).await {
@@ -96,7 +97,7 @@ pub(super) async fn run(run: HookRun, limit: Duration, say: Say) -> Heard {
     Heard { end: HookEnd { exit, value }, stdout, stderr }
 }
 
-/// What a stream said; whoever left the group and still holds it is not waited for.
+/// The end of a stream. A process that left the group and still holds the stream is not waited for.
 async fn finish(mut listening: tokio::task::JoinHandle<String>) -> String {
     match timeout(LAST_WORDS, &mut listening).await {
         Ok(said) => said.unwrap_or_default(),
@@ -133,7 +134,7 @@ async fn start(run: &HookRun) -> io::Result<Child> {
     let mut tries = 1;
     loop {
         match command.spawn() {
-            // Another process that is just being started may hold the hook open for a moment.
+            // For a moment, another process that is being started may hold the hook open for writing.
             Err(e) if e.kind() == io::ErrorKind::ExecutableFileBusy && tries < BUSY_TRIES => {
                 tries += 1;
                 sleep(BUSY_RETRY).await;
@@ -153,7 +154,7 @@ fn explain(run: &HookRun, error: &io::Error) -> String {
     }
 }
 
-/// Says every line of a stream until it ends, and returns its last ones.
+/// Passes on every line of a stream until it ends, and returns the last ones.
 async fn listen<R: AsyncRead + Unpin>(stream: Option<R>, say: Say) -> String {
     let Some(mut stream) = stream else { return String::new() };
     let mut lines = Lines::default();
@@ -178,7 +179,7 @@ async fn listen<R: AsyncRead + Unpin>(stream: Option<R>, say: Say) -> String {
     kept.text
 }
 
-/// The last lines of a text of any length.
+/// Keeps the last lines of a text of any length.
 #[derive(Default)]
 struct Kept {
     text: String,
@@ -190,7 +191,7 @@ impl Kept {
         self.text.push('\n');
         if self.text.len() > 2 * KEPT_BYTES_MAX {
             let from = self.text.len() - KEPT_BYTES_MAX;
-            // Whole lines, which begin after a line end; lines are shorter than what is kept.
+            // Cuts at a line end, so that whole lines are kept; a line is shorter than the part that is kept.
             let from = self
                 .text
                 .as_bytes()

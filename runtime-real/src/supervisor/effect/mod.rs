@@ -1,4 +1,4 @@
-//! What a node wants done outside itself, away from the loop.
+//! Carries out a node's effects on this host, away from the loop. Reports each result, and decides nothing.
 
 mod checkup;
 mod hook;
@@ -20,24 +20,24 @@ use crate::supervisor::store::Writer;
 use hook::{Heard, HookRun, Say};
 use process::Processes;
 
-/// Results that wait for the loop. The core bounds what it has under way; this only makes workers wait.
+/// Results that may wait for the loop. The core bounds its effects, so this only makes workers wait.
 pub const RESULTS_MAX: usize = 256;
 
-/// Does what a node wants done. Results go into the channel that the driver reads.
+/// Carries out what a node wants done. Results go into the channel that the driver reads.
 pub trait Effects {
-    /// An input is about to be handled; whatever time it is said to have been handled at comes after this.
+    /// Called before an input is handled; the input is handled at a later time than this call.
     fn turn(&mut self) {}
 
     /// Begins `effect` and returns at once. `Effect::Exit` never comes here.
     fn start(&mut self, id: EffectId, effect: Effect);
 }
 
-/// How to run what has been prepared.
+/// How prepared services are run.
 type Plans = Arc<Mutex<BTreeMap<ServiceName, ServicePlan>>>;
 
 /// Effects on this host: its disk and its processes.
 ///
-/// Dropping it writes what is queued. Services go on: they are the launcher's.
+/// Dropping it writes what is queued. Services go on, because they belong to the launcher.
 pub struct HostEffects {
     processes: Processes,
     packages: Arc<dyn Packages>,
@@ -45,14 +45,14 @@ pub struct HostEffects {
     ledger: Ledger,
     done: mpsc::Sender<(EffectId, EffectResult)>,
     writer: Writer,
-    /// When the turn of the loop began, in milliseconds since boot. A lease counts from here: between this and the
-    /// launcher's hearing of it this process may have been stopped for any time.
+    /// When the turn of the loop began, in milliseconds since boot. A lease counts from here, because this process may
+    /// be stopped for any time before the launcher hears of the lease.
     turn_ms: u64,
 }
 
 impl HostEffects {
-    /// Effects whose results go to `done`; `writer` must report there too. What `packages` and checks find out
-    /// beside that goes into the ledger.
+    /// Effects whose results go to `done`; `writer` must report there too. Other findings of `packages` and checks go
+    /// into the ledger.
     #[must_use]
     pub fn new(
         writer: Writer,
@@ -65,13 +65,13 @@ impl HostEffects {
         Self { processes, packages, plans: Arc::default(), ledger, done, writer, turn_ms: clock::boot_ms() }
     }
 
-    /// What can kill the services at once, from outside the loop.
+    /// The processes of services, so that they can be killed at once from outside the loop.
     #[must_use]
     pub fn processes(&self) -> &Processes {
         &self.processes
     }
 
-    /// Has a package found or rendered where that may take its time.
+    /// Has a package found or rendered on a thread that may wait.
     fn with_packages<T: Send + 'static>(
         &self,
         id: EffectId,
@@ -95,7 +95,7 @@ impl HostEffects {
         });
     }
 
-    /// Runs a hook of a prepared service; none when it has no such hook.
+    /// The way to run a hook of a prepared service; none when it has no such hook.
     fn hook(&self, service: &ServiceName, plan: &ServicePlan, hook: Hook) -> Option<(HookRun, Say)> {
         if !plan.hooks.contains(&hook) {
             return None;
@@ -108,7 +108,7 @@ impl HostEffects {
             account: plan.account.clone(),
         };
         let (processes, service, group) = (self.processes.clone(), service.clone(), plan.group.clone());
-        // All that a hook may say finds room, so the hook does not wait for the log.
+        // The channel has room for all lines of a hook, so the hook does not wait for the log.
         let (said, mut lines) = mpsc::channel::<String>(hook::SAID_LINES_MAX);
         tokio::spawn(async move {
             while let Some(line) = lines.recv().await {
@@ -159,7 +159,7 @@ impl HostEffects {
         });
     }
 
-    /// Answers from a task of its own: the loop that asks is the one that reads the answers.
+    /// Answers from a task of its own, because the loop that asks also reads the answers.
     fn answer(&self, id: EffectId, result: EffectResult) {
         let done = self.done.clone();
         tokio::spawn(async move {
@@ -214,7 +214,8 @@ impl Effects for HostEffects {
             }
             Effect::Signal { service, pid, signal } => self.processes.signal(id, &service, pid, signal),
             Effect::Adopt { service, group: _, pid } => self.processes.adopt(id, service, pid),
-            // Whatever is to happen then: the launcher can only end the process, which is always safe.
+            // Every end of a lease is carried out by ending the process: the launcher can do no more, and it is always
+            // safe.
             Effect::Lease { service, pid, left_ms, then: _ } => {
                 let deadline_ms = left_ms.map(|left_ms| self.turn_ms.saturating_add(left_ms));
                 self.processes.lease(id, &service, pid, deadline_ms);

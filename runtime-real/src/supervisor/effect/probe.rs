@@ -1,4 +1,5 @@
-//! What a plan lets the supervisor ask its service without a hook: a URL, a port, a socket.
+//! Asks a service without a hook as its plan says: a URL, a port, a socket. Sends only `GET` requests, and reads a
+//! bounded part of an answer.
 
 use std::time::Duration;
 
@@ -16,17 +17,17 @@ use crate::package::{Inflight, Probe};
 /// An answer's body beyond this is not read.
 const BODY_BYTES_MAX: usize = 8 * 1024;
 
-/// What a service answered.
+/// The answer of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Answered {
     pub(super) health: Health,
     /// For people, in one line.
     pub(super) note: String,
-    /// What it said.
+    /// The body of the answer.
     pub(super) body: String,
 }
 
-/// Asks a service how it is. What has no answer in time does not work.
+/// Asks a service for its health. A service that does not answer in time is critical.
 pub(super) async fn health(probe: &Probe, limit: Duration) -> Answered {
     let asked = match probe {
         Probe::Http(url) => timeout(limit, http(url)).await.map(|answer| answer.map(of_http)),
@@ -63,10 +64,10 @@ fn of_http((status, body): (StatusCode, String)) -> (Health, String, String) {
     (health, format!("answers {status}"), body)
 }
 
-/// How much a service has in flight.
+/// Asks how much work a service has in flight.
 ///
 /// # Errors
-/// Nobody can say, and why.
+/// Says why it cannot be told.
 pub(super) async fn inflight(source: &Inflight, limit: Duration) -> Result<u64, String> {
     let counting = async {
         match source {
@@ -88,7 +89,7 @@ pub(super) async fn inflight(source: &Inflight, limit: Duration) -> Result<u64, 
         .unwrap_or_else(|_| Err(format!("no answer within {} ms", limit.as_millis())))
 }
 
-/// The answer to a `GET`.
+/// The answer to a `GET` request.
 async fn http(url: &str) -> Result<(StatusCode, String), String> {
     let uri: Uri = url.trim().parse().map_err(|e| format!("is not a URL: {e}"))?;
     if uri.scheme_str() != Some("http") {
@@ -100,7 +101,7 @@ async fn http(url: &str) -> Result<(StatusCode, String), String> {
     let stream = stream.await.map_err(|e| e.to_string())?;
     let handshake = http1::handshake(TokioIo::new(stream)).await;
     let (mut sender, connection) = handshake.map_err(|e| e.to_string())?;
-    // Moves the bytes; ends with this function. The answer itself tells of a broken connection.
+    // Moves the connection's bytes and ends with this function. A broken connection shows in the answer.
     let mut moving = tokio::task::JoinSet::new();
     moving.spawn(connection);
     let path = uri.path_and_query().map_or("/", hyper::http::uri::PathAndQuery::as_str);
@@ -130,8 +131,8 @@ fn connections(port: u16) -> Result<u64, String> {
     if readable { Ok(count) } else { Err("this system does not list its connections".to_owned()) }
 }
 
-/// Lines of `/proc/net/tcp` whose local port this is and whose state is one in which the service may still owe an
-/// answer: established (01), being accepted (03), or closed by the other side only (08).
+/// Counts the lines of `/proc/net/tcp` with this local port and a state in which the service may still owe an answer:
+/// established (01), being accepted (03), or closed by the other side only (08).
 fn count_connections(table: &str, port: u16) -> u64 {
     let wanted = format!(":{port:04X}");
     let is_open = |line: &&str| {
@@ -151,7 +152,7 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(20);
 
-    /// A server that gives each connection these bytes, and where it is.
+    /// A server that sends these bytes on each connection; returns its address.
     async fn server(answer: &'static [u8]) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let at = listener.local_addr().expect("an address").to_string();
@@ -165,8 +166,8 @@ mod tests {
         at
     }
 
-    /// Where nobody listens: the port was free a moment ago.
-    async fn nobody() -> String {
+    /// An address where no program listens: the port was free a moment ago.
+    async fn unused_address() -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         listener.local_addr().expect("an address").to_string()
     }
@@ -194,7 +195,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_does_not_answer_does_not_work() {
-        let gone = nobody().await;
+        let gone = unused_address().await;
         for probe in [
             Probe::Http(format!("http://{gone}/")),
             Probe::Http("https://127.0.0.1/".to_owned()),
@@ -211,7 +212,7 @@ mod tests {
                 answered.note
             );
         }
-        // One that accepts and says nothing.
+        // A server that accepts and sends nothing.
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let at = listener.local_addr().expect("an address");
         let answered = health(&Probe::Http(format!("http://{at}/")), Duration::from_millis(200)).await;
@@ -251,7 +252,7 @@ mod tests {
     #[tokio::test]
     async fn connections_are_counted_on_the_side_of_the_service() {
         for bind in ["127.0.0.1:0", "[::1]:0"] {
-            // A host may be without IPv6.
+            // A host may lack IPv6.
             let Ok(listener) = TcpListener::bind(bind).await else { continue };
             let at = listener.local_addr().expect("an address");
             let count = || async { inflight(&Inflight::Connections(at.port().to_string()), LIMIT).await };

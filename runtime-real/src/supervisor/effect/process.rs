@@ -1,4 +1,5 @@
-//! A service's process, held by the launcher: started, taken over, signalled, given a lease.
+//! A service's process, which the launcher holds: has it started, taken over, signalled, and given a lease. This
+//! process never becomes the parent of a service.
 
 use std::time::Duration;
 
@@ -13,11 +14,11 @@ use crate::launcher::client::Client;
 use crate::launcher::message::{Launch, Request};
 use crate::prepare::plan::RunPlan;
 
-/// Times that a hook which is still open for writing is tried again …
+/// A hook that is still open for writing is tried so often …
 pub(super) const BUSY_TRIES: u32 = 50;
-/// … and how long after.
+/// … with this pause between two tries.
 pub(super) const BUSY_RETRY: Duration = Duration::from_millis(10);
-/// After a process ended, what it printed last may take this long to reach the log.
+/// After a process has ended, its last output may take this long to reach the log.
 pub(super) const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// The processes of this supervisor's services. They belong to the launcher and outlive this supervisor.
@@ -28,13 +29,13 @@ pub struct Processes {
 }
 
 impl Processes {
-    /// Those of this launcher; results go to `done`.
+    /// The processes of this launcher; results go to `done`.
     #[must_use]
     pub fn new(launcher: Client, done: mpsc::Sender<(EffectId, EffectResult)>) -> Self {
         Self { launcher, done }
     }
 
-    /// Starts a service: `Spawned` or `SpawnFailed`, then once `Exited`.
+    /// Starts a service: reports `Spawned` or `SpawnFailed`, and later `Exited` once.
     pub fn spawn(&self, id: EffectId, plan: Option<RunPlan>, service: ServiceName, group: ServiceGroup) {
         let this = self.clone();
         tokio::spawn(async move {
@@ -46,7 +47,7 @@ impl Processes {
         });
     }
 
-    /// Takes over a process that an earlier supervisor started: answers like [`Self::spawn`].
+    /// Takes over a process that an earlier supervisor started: reports like [`Self::spawn`].
     pub fn adopt(&self, id: EffectId, service: ServiceName, pid: u32) {
         let this = self.clone();
         tokio::spawn(async move {
@@ -59,7 +60,7 @@ impl Processes {
         let mut tries = 1;
         loop {
             match self.launcher.spawn(launch.clone()).await {
-                // Another process that is just being started may hold the hook open for a moment.
+                // For a moment, another process that is being started may hold the hook open for writing.
                 Err((true, _)) if tries < BUSY_TRIES => {
                     tries += 1;
                     sleep(BUSY_RETRY).await;
@@ -75,7 +76,7 @@ impl Processes {
             Err(reason) => return self.report(id, EffectResult::SpawnFailed { reason }).await,
         };
         self.report(id, EffectResult::Spawned { pid }).await;
-        // Without a launcher nobody knows; this supervisor ends then.
+        // Without a launcher the end cannot be learned; this supervisor ends then.
         if let Ok(status) = ended.await {
             self.report(id, EffectResult::Exited(status)).await;
         }
@@ -86,7 +87,7 @@ impl Processes {
         let _ = self.done.send((id, result)).await;
     }
 
-    /// Signals the service's group if that very process still runs: `Signalled`.
+    /// Signals the service's group if that very process still runs; reports `Signalled`.
     pub fn signal(&self, id: EffectId, service: &ServiceName, pid: u32, signal: StopSignal) {
         let kill = signal == StopSignal::Kill;
         self.ask(
@@ -96,33 +97,33 @@ impl Processes {
         );
     }
 
-    /// Has the launcher kill a process at a point in time since boot, unless another lease comes before: `Leased`.
+    /// Has the launcher kill a process at a time since boot, unless another lease comes before; reports `Leased`.
     pub fn lease(&self, id: EffectId, service: &ServiceName, pid: u32, deadline_ms: Option<u64>) {
         let service = service.as_str().to_owned();
         self.ask(id, Request::Lease { service, pid, deadline_ms }, EffectResult::Leased);
     }
 
-    /// Asks for something that cannot fail, in the order of the calls.
+    /// Sends a request that cannot fail; requests go out in the order of the calls.
     fn ask(&self, id: EffectId, request: Request, result: EffectResult) {
-        // Sent from here and not from the task, which might run after one that was made later.
+        // Sent here and not in the task, which might run after the task of a later call.
         let asked = self.launcher.begin(&request);
         let this = self.clone();
         tokio::spawn(async move {
             match asked {
                 Some(answered) => drop(answered.await),
-                // No room: the order of what comes now is not kept, and nothing is lost.
+                // Without room in the queue the order of requests is not kept, but none is lost.
                 None => drop(this.launcher.request(&request).await),
             }
             this.report(id, result).await;
         });
     }
 
-    /// Logs a line that a hook says, and waits until the launcher has it: hooks that say much must not take the
-    /// room of orders that cannot wait.
+    /// Logs a line that a hook prints, and waits until the launcher has it: hooks that print much must not take the
+    /// room of requests that cannot wait.
     pub async fn log(&self, service: &ServiceName, group: &ServiceGroup, hook: Hook, line: &str) {
         let line = format!("{hook}: {line}").into_bytes();
         let (service, group) = (service.as_str().to_owned(), group.as_str().to_owned());
-        // Without a launcher this supervisor ends.
+        // Without a launcher this supervisor ends, so a lost line does not matter.
         let _ = self.launcher.request(&Request::Log { service, group, tag: b'H', line }).await;
     }
 
@@ -132,14 +133,14 @@ impl Processes {
     }
 }
 
-/// Has the system signal the process when the thread that starts it ends.
+/// Has the system signal the process when the thread that started it ends.
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code)]
 pub(crate) fn die_with_parent(command: &mut Command, signal: Signal) {
     let parent = nix::unistd::getpid();
     let between_fork_and_exec = move || {
         nix::sys::prctl::set_pdeathsig(signal)?;
-        // The parent may have ended before the line above; nobody would signal us then.
+        // A parent that ended before the line above can no longer cause the signal.
         if nix::unistd::getppid() == parent { Ok(()) } else { Err(Errno::ESRCH.into()) }
     };
     // SAFETY: the closure makes two system calls and neither allocates nor takes a lock, which is all that
@@ -236,7 +237,7 @@ mod tests {
         }
     }
 
-    /// Whether the process is there and not only waits to be reaped by somebody else.
+    /// Whether the process is alive, and not only waits for its parent to reap it.
     fn lives(pid: u32) -> bool {
         let status = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"));
         status.is_ok_and(|s| !s.rsplit(')').next().unwrap_or_default().trim_start().starts_with(['Z', 'X']))

@@ -1,10 +1,10 @@
-//! What happens in elections, in sentences.
+//! Sentences for the events of elections.
 
 use annulus_core::{ElectionEvent, ElectionId, LeaseEnd};
 
 use super::sentence::short;
 
-/// The event in words.
+/// The sentence for an event.
 pub(super) fn sentence(election: &ElectionId, term: u64, what: &ElectionEvent) -> String {
     match what {
         ElectionEvent::Started => format!("{election} has no leader: this supervisor asks for votes"),
@@ -25,7 +25,7 @@ pub(super) fn sentence(election: &ElectionId, term: u64, what: &ElectionEvent) -
             format!("this supervisor leads {election} no longer and hands over to {}", short(to))
         }
         ElectionEvent::HandedOver { to: None } => {
-            format!("this supervisor leads {election} no longer; nobody else can at present")
+            format!("this supervisor leads {election} no longer; no other member can at present")
         }
         ElectionEvent::ElectorateChanged { voters, .. } => {
             format!("{voters} members vote in {election} by now")

@@ -1,11 +1,11 @@
-//! An event as `/events` serves it.
+//! Makes an event into the JSON that `/events` serves. Names and fields are the core's.
 
 use annulus_core::{Cause, Event, FieldValue, FieldVisitor, UnixTime};
 use serde_json::{Map, Value, json};
 
 use super::sentence::sentence;
 
-/// What is served at `/events` for an event.
+/// The JSON that `/events` serves for an event.
 #[must_use]
 pub fn to_json(event: &Event, at: UnixTime) -> Value {
     let Cause { input, event: earlier } = event.cause;

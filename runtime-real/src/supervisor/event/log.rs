@@ -1,4 +1,5 @@
-//! An event as a log line: its sentence as the message, its fields as the core describes them.
+//! Makes an event into a log line: its sentence as the message, its fields as the core describes them. Never waits for
+//! a reader of the log.
 
 use annulus_core::{
     ElectionEvent, Event, EventKind, FieldValue, FieldVisitor, RumorKey, ServiceState, State,
@@ -10,12 +11,12 @@ use tracing::{Level, dispatcher};
 
 use super::sentence::sentence;
 
-/// What every line has besides the fields of its event.
+/// The fields that every line has besides those of its event.
 const OWN: &[&str] = &["message", "event", "kind"];
-/// How many fields a line can have.
+/// The number of fields that a line can have.
 const COUNT: usize =
     OWN.len() + EventKind::FIELDS.len() + ElectionEvent::FIELDS.len() + RumorKey::FIELDS.len();
-/// Their names. Some stand here more than once, of which the first is used.
+/// The names of all fields. A name may stand here more than once; the first place is used.
 const NAMES: &[&str] = &names();
 
 const fn names() -> [&'static str; COUNT] {
@@ -34,8 +35,8 @@ const fn names() -> [&'static str; COUNT] {
     all
 }
 
-/// What the library has to know of the lines of one level. Its macros need every field's name where a line is
-/// written; the names stand in the core.
+/// Describes the lines of one level to the logging library. Its macros need every field's name where a line is
+/// written, and the names are the core's.
 macro_rules! lines {
     ($level:ident) => {{
         static SITE: DefaultCallsite = DefaultCallsite::new(&LINES);
@@ -68,7 +69,7 @@ pub fn log(event: &Event) {
     });
 }
 
-/// How much an operator has to look.
+/// The level, which says how much attention an operator should pay.
 fn level(kind: &EventKind) -> Level {
     match kind {
         EventKind::PersistFailed { .. } | EventKind::IdentityConflict { .. } => Level::ERROR,
@@ -96,7 +97,7 @@ fn level(kind: &EventKind) -> Level {
     }
 }
 
-/// A line in the making.
+/// A line that is being made.
 struct Line {
     message: DisplayValue<String>,
     values: Vec<(&'static str, Box<dyn Value>)>,
@@ -152,7 +153,7 @@ mod tests {
 
     use super::*;
 
-    /// Where lines are kept.
+    /// Keeps the lines of a test.
     #[derive(Clone, Default)]
     struct Kept(Arc<Mutex<Vec<u8>>>);
 

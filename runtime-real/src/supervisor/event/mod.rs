@@ -1,4 +1,4 @@
-//! An event as JSON, as a sentence and as a log line. Kinds and fields are named by the core.
+//! Makes an event into JSON, into a sentence and into a log line. Names no kind and no field: the core does.
 
 mod election;
 mod json;

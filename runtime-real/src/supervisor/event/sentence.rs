@@ -1,4 +1,5 @@
-//! An event in words, for operators: the text of `/events` and the message of a log line.
+//! Puts events into words for operators: the text of `/events` and the message of a log line. Decides nothing
+//! about levels and fields.
 
 use annulus_core::{ElectionPurpose, EventKind, KeyParts, MemberId, RumorKey, Why};
 
@@ -28,7 +29,7 @@ fn why_text(why: &Why) -> String {
     }
 }
 
-/// The event in words.
+/// The sentence for an event.
 #[must_use]
 pub fn sentence(kind: &EventKind) -> String {
     match kind {
@@ -49,7 +50,7 @@ pub fn sentence(kind: &EventKind) -> String {
         },
         EventKind::MemberForgotten { member } => format!("{} is forgotten", short(member)),
         EventKind::ProbeFailed { member, refused: true, .. } => {
-            format!("{} did not answer a probe: its host says that nobody listens", short(member))
+            format!("{} did not answer a probe: its host says that no program listens there", short(member))
         }
         EventKind::ProbeFailed { member, nacks, .. } => match nacks {
             0 => format!("{} did not answer a probe, neither directly nor through others", short(member)),
@@ -106,7 +107,7 @@ fn version_lost(key: &RumorKey, version: u64, winner: Option<&MemberId>) -> Stri
     )
 }
 
-/// What is new, said of the member that it is about, else of the group.
+/// What is new about the member, or else about the group, that the rumor concerns.
 fn rumor_sentence(key: &RumorKey, from: Option<&MemberId>) -> String {
     let (KeyParts { group, member, file, purpose }, news) = (key.parts(), key.kind().news());
     let file = file.map_or(String::new(), |name| format!(" {name}"));

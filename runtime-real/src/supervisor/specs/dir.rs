@@ -1,4 +1,4 @@
-//! Looking at the directory of spec files.
+//! Reads the directory of spec files. Never waits for a file that is a pipe, and changes none.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, Metadata};
@@ -48,7 +48,7 @@ pub(super) struct Found {
     pub(super) spec: Result<ServiceSpec, String>,
 }
 
-/// The names of all spec files, and what stands in those that are not as before.
+/// The names of all spec files, and the content of those that have changed.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     pub(super) names: BTreeSet<String>,
@@ -60,11 +60,11 @@ pub(super) fn list(dir: &Path) -> io::Result<Vec<Found>> {
     Ok(list_unless(dir, |_, _| false)?.changed)
 }
 
-/// Reads the spec files that are not `as_before`, in order of name.
+/// Reads the spec files that `as_before` does not hold for, in order of name.
 pub(super) fn list_unless(dir: &Path, as_before: impl Fn(&str, Stamp) -> bool) -> io::Result<Listing> {
     let mut listing = Listing::default();
     for entry in fs::read_dir(dir)? {
-        // A name that is not text is the name of no service.
+        // A name that is not text cannot be that of a service.
         let Ok(name) = entry?.file_name().into_string() else { continue };
         if file::service_of(&name).is_some() {
             listing.names.insert(name);
@@ -90,7 +90,7 @@ pub(super) fn stamp(path: &Path) -> Option<Stamp> {
     fs::metadata(path).ok().map(|meta| Stamp::from(&meta))
 }
 
-/// Reads one file; none when there is none. One that cannot be read is one that cannot be used.
+/// Reads one file; none when there is none. A file that cannot be read counts as one that cannot be used.
 pub(super) fn look(path: &Path) -> io::Result<Option<Found>> {
     let link = match fs::symlink_metadata(path) {
         Ok(meta) => meta,
@@ -99,13 +99,13 @@ pub(super) fn look(path: &Path) -> io::Result<Option<Found>> {
     };
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
     let service = file::service_of(&name).unwrap_or_else(|| Err("it is no spec file".to_owned()));
-    // The stamp is older than the text, so that a change in between is seen at the next look.
+    // The stamp is taken before the text, so that a change in between is seen at the next look.
     let target = fs::metadata(path);
     let stamp = target.as_ref().map_or(Stamp::from(&link), Stamp::from);
     let spec = match (&service, target) {
         (Err(reason), _) => Err(reason.clone()),
         (_, Err(error)) => Err(error.to_string()),
-        // Opening anything else may wait for ever.
+        // Opening a pipe, for instance, may wait for ever.
         (_, Ok(meta)) if !meta.is_file() => Err("it is not a regular file".to_owned()),
         (Ok(service), Ok(_)) => read(path).and_then(|text| file::parse(service, &text)),
     };
@@ -120,7 +120,7 @@ fn read(path: &Path) -> Result<String, String> {
     if bytes > limit { Err(format!("it is longer than {limit} bytes")) } else { Ok(text) }
 }
 
-/// Brings a file that somebody else wrote to disk.
+/// Brings a file to disk that another program wrote.
 pub(super) fn sync(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()?;
     path.parent().map_or(Ok(()), crate::host::atomic::sync_dir)

@@ -1,4 +1,4 @@
-//! A spec file: one service's options as TOML, with the names that Habitat gives them.
+//! A spec file: one service's options as TOML, with Habitat's names. Reads and prints text, and touches no disk.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,16 +10,16 @@ use annulus_core::{
 use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// What a spec file that annulus writes begins with.
+/// The first line of a spec file that annulus writes.
 const HEADER: &str = "# What annulus keeps running here. Changes to this file are taken in at once.\n";
 
-/// A value that is written as text.
+/// A value that the file holds as text.
 #[derive(Clone, Debug)]
 struct Text<T>(T);
 
-/// What may stand in a spec file as text.
+/// A type whose values a spec file holds as text.
 trait Written: FromStr + fmt::Display {
-    /// What it has to look like.
+    /// The form of the text, for messages.
     fn form() -> String;
 }
 
@@ -103,7 +103,7 @@ struct Interval {
     nanos: u32,
 }
 
-/// An option that is not written keeps this supervisor's default.
+/// A spec file as it is written; an absent option takes this supervisor's default.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct SpecFile {
@@ -162,7 +162,7 @@ pub(super) fn service_of(file_name: &str) -> Option<Result<ServiceName, String>>
 /// Reads the spec file of `service`.
 ///
 /// # Errors
-/// What is wrong with it, with its line where there is one.
+/// Says what is wrong with it, and on which line where there is one.
 pub(super) fn parse(service: &ServiceName, text: &str) -> Result<ServiceSpec, String> {
     let file: SpecFile = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
     let ident = file.ident.0;
@@ -194,7 +194,7 @@ pub(super) fn parse(service: &ServiceName, text: &str) -> Result<ServiceSpec, St
     Ok(spec)
 }
 
-/// What the file's form alone does not say.
+/// Checks what the form alone cannot tell.
 fn check(spec: &ServiceSpec) -> Result<(), String> {
     if let Err(error) = ServiceGroup::new(spec.ident.name(), &spec.group, None) {
         return Err(format!("group = {:?}: {error}", spec.group));

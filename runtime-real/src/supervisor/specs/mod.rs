@@ -1,18 +1,20 @@
-//! Spec files: what an operator wants to run here, one file per service, for people and programs to read and change.
+//! Spec files: the services that an operator wants to run here, one file each, which people and programs may read and
+//! change. Never overwrites a change by hand that has not been taken in.
 //!
-//! The core keeps desired state as rows; on a host they are files in `<root>/sup/<name>/specs`. What the core stores
-//! is written there, and what somebody writes there by hand is given to the core as a command. Which of the two it
-//! was is told by what each file said when it was last read or written here.
+//! The core keeps desired state as rows; on a host they are files in `<root>/sup/<name>/specs`. The supervisor writes
+//! there what the core stores, and gives the core as a command what a person writes there by hand. It tells the two
+//! apart by what each file said when the supervisor last read or wrote it.
 //!
 //! | seen in the directory | what follows |
 //! |---|---|
 //! | a new file | the service is loaded |
-//! | a file that says something else | it is loaded again with force; the core decides whether its process is replaced |
+//! | a file with other content | it is loaded again with force; the core decides whether its process is replaced |
 //! | a file that is gone | the service is unloaded |
-//! | a file that cannot be used | it is named in the log and in `svc status`, and left alone; the service goes on as before |
+//! | a file that cannot be used | the log and `svc status` name it, and it is left alone; the service goes on as
+//! before |
 //!
-//! An order that finds a change by hand in its way, one that was not taken in yet, is refused: neither overwrites the
-//! other. A file that cannot be used is moved aside as `<service>.spec.rejected-<time>` when an order needs its place.
+//! A command is refused while its file holds a change by hand that was not taken in yet: neither overwrites the other.
+//! A file that cannot be used is moved aside as `<service>.spec.rejected-<time>` when a command needs its place.
 
 mod dir;
 mod file;
@@ -45,7 +47,7 @@ pub struct SpecsError {
 /// A spec file that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The service that it would be about, where its name says so.
+    /// The service that the file's name stands for, if it stands for one.
     pub service: Option<ServiceName>,
     /// The file.
     pub path: PathBuf,
@@ -53,7 +55,7 @@ pub struct Problem {
     pub reason: String,
 }
 
-/// What was changed by hand.
+/// A change that was made by hand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// A file is new or says something else.
@@ -63,7 +65,7 @@ pub enum Change {
 }
 
 impl Change {
-    /// The service that it is about.
+    /// The service that the change is about.
     #[must_use]
     pub fn service(&self) -> ServiceName {
         match self {
@@ -73,13 +75,13 @@ impl Change {
     }
 }
 
-/// What the core has on disk about one service.
+/// The core's spec of one service, as it is on disk.
 #[derive(Debug)]
 struct Known {
     spec: ServiceSpec,
-    /// The file that says so; none when it has to be looked at again.
+    /// The state of the file that holds it; none when the file has to be read again.
     stamp: Option<Stamp>,
-    /// Whether the last look found no file. An editor may be about to put another in its place.
+    /// Whether the last look found no file. An editor may be about to replace it.
     missing: bool,
 }
 
@@ -93,7 +95,7 @@ struct Refused {
 #[derive(Debug, Default)]
 struct State {
     known: BTreeMap<ServiceName, Known>,
-    /// By file name.
+    /// Refused files by name.
     refused: BTreeMap<String, Refused>,
 }
 
@@ -101,24 +103,24 @@ struct State {
 #[derive(Debug)]
 pub struct Specs {
     dir: PathBuf,
-    /// Held while the disk is waited for.
+    /// Held while the holder waits for the disk.
     state: Mutex<State>,
-    /// The same problems as in `state`, for those who must not wait for a disk.
+    /// A copy of the problems in `state`, for readers that must not wait for a disk.
     problems: Mutex<Vec<Problem>>,
 }
 
-/// What a look at the directory found.
+/// The result of a look at the directory.
 #[derive(Debug)]
 pub struct Seen {
-    /// What was changed by hand since the last look.
+    /// Changes by hand since the last look.
     pub changes: Vec<Change>,
     /// Whether a service's file is missing, so that another look is due soon.
     pub unsettled: bool,
 }
 
 impl Specs {
-    /// Reads the directory, which is made if it is missing. `rows` are specs that an older database holds: those that
-    /// have no file get one.
+    /// Reads the directory, and makes it if it is missing. `rows` are specs that an older database holds: a spec
+    /// without a file gets one.
     ///
     /// # Errors
     /// The directory cannot be read, or a row cannot be written there.
@@ -129,7 +131,7 @@ impl Specs {
         for spec in rows {
             let path = specs.path(&spec.name());
             let text = file::print(&spec).map_err(|reason| error(io::Error::other(reason)))?;
-            // A file that is there is newer than the row.
+            // An existing file is newer than the row.
             if atomic::create(&path, text.as_bytes(), dir::MODE).map_err(error)? {
                 tracing::info!(
                     service = spec.name().as_str(),
@@ -178,10 +180,10 @@ impl Specs {
         self.dir.join(format!("{service}.spec"))
     }
 
-    /// Stores what the core wants stored: a spec, or that there is none. It is on disk when this returns.
+    /// Stores a spec of the core, or removes it. The change is on disk when this returns.
     ///
     /// # Errors
-    /// The disk refuses, or the file was changed by hand and that was not taken in yet. Nothing is changed then.
+    /// The disk refuses, or the file holds a change by hand that was not taken in yet. Nothing is changed then.
     pub fn persist(&self, service: &ServiceName, spec: Option<&ServiceSpec>) -> Result<(), String> {
         let mut state = self.lock();
         let stored = self.store(&mut state, service, spec);
@@ -200,10 +202,10 @@ impl Specs {
         let on_disk = dir::look(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         let io_error = |error: io::Error| format!("{}: {error}", path.display());
         match on_disk.as_ref().map(|found| (found.stamp, found.spec.as_ref())) {
-            // Nothing there, as known or as wanted.
+            // There is no file, which is also what is known and wanted.
             None if spec.is_none() || !state.known.contains_key(service) => {}
             None => return Err(changed_by_hand(&path, "removed")),
-            // What is wanted already, often because the order came from this very file: its text stays.
+            // The file holds the wanted spec already, often because the command came from it: its text stays.
             Some((stamp, Ok(there))) if Some(there) == spec => {
                 dir::sync(&path).map_err(io_error)?;
                 state.store(service, there.clone(), Some(stamp));
@@ -236,7 +238,7 @@ impl Specs {
         Ok(())
     }
 
-    /// Looks at the directory. Files whose service is `busy` are left for the next look.
+    /// Looks at the directory. Files of a service that is `busy` are left for the next look.
     ///
     /// # Errors
     /// The directory cannot be read.
@@ -262,7 +264,7 @@ impl Specs {
         Ok(Seen { changes, unsettled: state.known.values().any(|known| known.missing) })
     }
 
-    /// The core refused what a file says; the file is left alone.
+    /// Notes that the core refused what a file says; the file is left alone.
     pub fn refuse(&self, spec: &ServiceSpec, reason: String) {
         let service = spec.name();
         let path = self.path(&service);
@@ -275,7 +277,7 @@ impl Specs {
         }
     }
 
-    /// The core holds this already, as far as it is concerned nothing was changed.
+    /// Notes that the core holds what a file says, so that it is no change.
     pub fn agree(&self, spec: &ServiceSpec) {
         let service = spec.name();
         if let Ok(Some(found)) = dir::look(&self.path(&service))
@@ -295,7 +297,7 @@ impl State {
         self.known.insert(service.clone(), Known { spec, stamp, missing: false });
     }
 
-    /// When the supervisor starts every good file counts.
+    /// Takes in a file when the supervisor starts: every valid file counts.
     fn take_first(&mut self, file: Found) {
         match &file.spec {
             Ok(spec) if self.known.len() < limits::SERVICES_MAX => {
@@ -316,7 +318,7 @@ impl State {
         refused || known.is_some_and(|known| known.stamp == Some(stamp))
     }
 
-    /// What a file that was written since the last look asks for.
+    /// The change that a file asks for which was written since the last look.
     fn take_change(&mut self, file: Found) -> Option<Change> {
         match &file.spec {
             Err(reason) => {
@@ -327,7 +329,7 @@ impl State {
             Ok(spec) => {
                 self.refused.remove(&file.name);
                 match self.known.get_mut(&spec.name()) {
-                    // Another comment, or another order of the lines.
+                    // Only a comment or the order of the lines has changed.
                     Some(known) if known.spec == *spec => {
                         known.stamp = Some(file.stamp);
                         None

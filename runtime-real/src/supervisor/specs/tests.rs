@@ -219,7 +219,7 @@ fn a_bad_file_is_named_and_left_alone() {
     assert_eq!(specs.known(), [spec("acme/web")], "the last good options stand");
     assert_eq!(fs::read_to_string(specs.path(&service("web"))).expect("there"), bad);
 
-    // An order needs its place: its text is not lost.
+    // A command needs the file's place: its text is not lost.
     let down = ServiceSpec { desired: DesiredState::Down, ..spec("acme/web") };
     specs.persist(&service("web"), Some(&down)).expect("stored");
     let aside = names(&specs).into_iter().find(|name| name.contains(".rejected-")).expect("set aside");

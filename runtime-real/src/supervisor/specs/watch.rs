@@ -1,4 +1,5 @@
-//! Follows what is changed by hand in the directory of spec files.
+//! Follows changes by hand in the directory of spec files. Gives them to the core as commands, and changes no file
+//! itself.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,19 +13,19 @@ use super::{Change, Specs};
 use crate::host::watch::DirWatch;
 use crate::supervisor::handle::DriverHandle;
 
-/// The directory is looked at this often when nobody says that it changed: on a network file system, another host may
-/// have changed it. The thread that looks may end in between.
+/// Longest time between two looks at the directory: on a network file system another host may change it unnoticed. The
+/// thread that looks may end in between.
 const LOOK_PERIOD: Duration = Duration::from_secs(30);
-/// … and this often where the system does not tell of changes.
+/// … and where the system does not report changes to it.
 const LOOK_PERIOD_UNTOLD: Duration = Duration::from_secs(1);
-/// A change is looked at when the directory was quiet for so long: editors write in several steps.
+/// A change is looked at after the directory was quiet for so long, because editors write in several steps …
 const QUIET: Duration = Duration::from_millis(150);
 /// … but not later than this.
 const QUIET_MAX: Duration = Duration::from_secs(1);
-/// A file that was missing is looked for once more after this.
+/// A missing file is looked for once more after this.
 const SECOND_LOOK: Duration = Duration::from_millis(500);
 
-/// Gives changes by hand to the core until the supervisor ends.
+/// Gives changes by hand to the core, until the supervisor ends.
 pub async fn follow(specs: Arc<Specs>, handle: DriverHandle) {
     let mut watch = DirWatch::new(specs.dir());
     if watch.is_none() {
@@ -60,7 +61,7 @@ async fn settled(watch: &mut Option<DirWatch>) {
     let Some(watch) = watch else { return std::future::pending().await };
     watch.changed().await;
     let quiet = async { while timeout(QUIET, watch.changed()).await.is_ok() {} };
-    // A directory that never pauses is looked at all the same.
+    // A directory that never becomes quiet is looked at all the same.
     let _ = timeout(QUIET_MAX, quiet).await;
 }
 
@@ -89,13 +90,13 @@ async fn look(
     seen.unsettled
 }
 
-/// The loop must not wait for a disk.
+/// Does work on another thread, because the loop must not wait for a disk.
 async fn off_the_loop(work: impl FnOnce() + Send + 'static) {
     // A panic in there has been printed already.
     let _ = tokio::task::spawn_blocking(work).await;
 }
 
-/// Gives one change to the core, and keeps in mind what it said.
+/// Gives one change to the core, and notes the reply.
 async fn order(specs: Arc<Specs>, handle: DriverHandle, change: Change) -> ServiceName {
     let service = change.service();
     let (command, what) = match &change {
@@ -113,12 +114,12 @@ async fn order(specs: Arc<Specs>, handle: DriverHandle, change: Change) -> Servi
         (Reply::Failed(CommandError::Leaving), _)
         | (Reply::Done, _)
         | (Reply::Unchanged, Change::Unload(_)) => {}
-        // Stored by somebody else in the meantime.
+        // Another command has unloaded it in the meantime.
         (Reply::Failed(CommandError::NotLoaded(_)), Change::Unload(service)) => {
             off_the_loop(move || drop(specs.persist(&service, None))).await;
         }
         (Reply::Unchanged, Change::Load(spec)) => off_the_loop(move || specs.agree(&spec)).await,
-        // The disk, or another change in the way: the next look tries again.
+        // The disk failed, or another change was in the way: the next look tries again.
         (Reply::Failed(error @ CommandError::NotDurable(_)), _) => {
             tracing::warn!(
                 service = service.as_str(),

@@ -50,7 +50,7 @@ fn a_row_that_is_stored_is_not_written_again() {
     store.apply(&version).expect("written");
     let (modified, bytes) = seen();
     let modified = modified.expect("a time");
-    // Times of files are as coarse as the system's timer.
+    // File times are as coarse as the system's timer.
     std::thread::sleep(Duration::from_millis(30));
     store.apply(&version).expect("there already");
     let again = seen();
@@ -72,7 +72,7 @@ fn the_writer_answers_each_request_after_storing_it() {
         Store::open(dir.path()).expect("made").into_writer(specs(dir.path()), done).expect("a thread");
     for i in 0..600_u64 {
         let key = i.to_be_bytes();
-        // Each request overwrites one row and adds its own: order shows.
+        // Each request overwrites one row and adds its own, so that the order shows.
         writer.persist(
             EffectId(i),
             vec![write(Table::Identity, b"last", Some(&key)), write(Table::Rumor, &key, Some(b"v"))],

@@ -1,4 +1,4 @@
-//! Hooks that behave, and hooks that do not.
+//! Hooks that end by themselves, and hooks that hang, flood or leave processes behind.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -29,11 +29,11 @@ impl Bed {
 
     fn say(&self) -> Say {
         let said = Arc::clone(&self.said);
-        Arc::new(move |line: &str| said.lock().expect("nobody panicked").push(line.to_owned()))
+        Arc::new(move |line: &str| said.lock().expect("no panic").push(line.to_owned()))
     }
 
     fn said(&self) -> Vec<String> {
-        self.said.lock().expect("nobody panicked").clone()
+        self.said.lock().expect("no panic").clone()
     }
 
     async fn run_for(&self, script: &str, limit: Duration) -> Heard {
@@ -52,7 +52,7 @@ impl Bed {
 async fn is_gone(pid: u32) {
     for _ in 0..1_000 {
         let stat = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"));
-        // Dead, though perhaps not yet waited for by whoever inherited it.
+        // A dead process may stay visible until its new parent has waited for it.
         if stat.map_or(true, |s| s.rsplit(')').next().is_none_or(|s| s.trim_start().starts_with(['Z', 'X'])))
         {
             return;
@@ -113,7 +113,7 @@ async fn what_a_hook_leaves_behind_in_its_group_ends_with_it_and_is_not_waited_f
     let heard = bed.run("#!/bin/sh\nsleep 1000 &\necho $! > child\necho done\n").await;
     assert_eq!((heard.end.exit, heard.stdout.as_str()), (code(0), "done\n"));
     is_gone(bed.pid("child")).await;
-    // One that left the group and holds the pipe is nobody to wait for either.
+    // A process that left the group and holds the pipe is not waited for either.
     let heard = bed
         .run("#!/bin/sh\nsetsid sh -c 'echo $$ > away; exec sleep 1000' &\nwhile [ ! -s away ]; do :; done\n")
         .await;
@@ -132,7 +132,7 @@ async fn a_hook_that_floods_both_streams_is_read_to_its_end_and_cut_in_the_log()
     let bytes: usize = bed.said().iter().map(|line| line.len() + 1).sum();
     assert!(bytes <= 2 * LOGGED_BYTES_MAX + 1_024, "{bytes}");
     assert_eq!(bed.said().iter().filter(|line| line.contains("left out")).count(), 2);
-    // Without line ends, and without being text.
+    // Output without line ends that is not text.
     let heard = bed.run("#!/bin/sh\nhead -c 1000000 /dev/zero | tr '\\0' '\\377'\n").await;
     assert_eq!(heard.end.exit, code(0));
     assert!(heard.stdout.len() <= 8 * KEPT_BYTES_MAX);
