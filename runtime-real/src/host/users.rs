@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn who_does_not_exist_is_named() {
-        let missing = |user, group| account(user, group).expect_err("nobody").to_string();
+        let missing = |user, group| account(user, group).expect_err("no such account").to_string();
         assert!(missing("no-such-user", None).contains("user no-such-user does not exist"));
         let me = User::from_uid(Uid::effective()).expect("the user database").expect("this user");
         assert!(missing(&me.name, Some("no-such-group")).contains("group no-such-group"));

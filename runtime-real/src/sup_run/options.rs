@@ -428,7 +428,7 @@ mod tests {
         let both = both.expect("settings");
         assert_eq!((both.org.as_deref(), both.peers.len(), both.permanent), (Some("acme"), 1, true));
         assert_eq!((both.peers[0].host.as_str(), both.timings.stall_ms), ("b", 8_000));
-        assert_eq!(both.timings.probe_period_ms, 5_000, "the command line counts, whatever it says");
+        assert_eq!(both.timings.probe_period_ms, 5_000, "the command line counts, with any value");
         let missing = settings(dir.path(), &["--config-file", "/no/such/file"]).expect_err("refused");
         assert!(missing.to_string().contains("/no/such/file"));
         let nowhere = settings(dir.path(), &["--advertise-gossip", "0.0.0.0"]).expect_err("refused");

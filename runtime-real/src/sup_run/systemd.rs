@@ -229,7 +229,7 @@ mod tests {
         notifier.send(&["READY=1".into(), "STATUS=x".into()]);
         assert_eq!(received(&manager), "READY=1\nSTATUS=x");
         drop(manager);
-        notifier.send(&["nobody listens".into()]);
+        notifier.send(&["no manager listens".into()]);
 
         let name = format!("annulus-test-{}", std::process::id());
         let manager = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).expect("a name"));

@@ -1,4 +1,4 @@
-//! What a load balancer is told by the agent check.
+//! The agent check: the answers that a load balancer gets for each state of a service.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};

@@ -1,4 +1,4 @@
-//! What users get wrong: each has a message that names the thing, and an exit code.
+//! Mistakes of users: each gets a message that names the cause, and an exit code.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -94,7 +94,7 @@ fn stored_state_that_cannot_be_read_is_named_and_kept() {
     let data = dir.path().join("sup/default/data");
     std::fs::create_dir_all(&data).expect("made");
     let database = data.join("annulus.redb");
-    for content in ["", "a letter to somebody else"] {
+    for content in ["", "a letter to another reader"] {
         std::fs::write(&database, content).expect("written");
         let (code, _, stderr) = finish(&mut sup_run(dir.path()));
         assert_eq!(code, 5, "{stderr}");
@@ -139,7 +139,7 @@ fn a_supervisor_outlives_the_reader_of_its_log() {
     assert!(log.any(|line| line.expect("text").contains("is ready")), "it starts");
     drop(log);
     let run = |args: &[&str]| finish(annulus().arg("--root").arg(dir.path()).args(args)).0;
-    // Each is logged: a refusal by the gateway, an order to leave by the loop.
+    // Each of them is logged: a refusal by the gateway, a command to leave by the loop.
     assert_eq!(run(&["svc", "load", "test/nothing"]), 2);
     assert_eq!(run(&["svc", "status"]), 0);
     assert_eq!(run(&["sup", "term"]), 0);
@@ -158,7 +158,7 @@ fn a_reader_of_the_log_that_pauses_pauses_nobody_else() {
     let addr = |name: &str| ready[name].as_str().expect(name).parse().expect("an address");
     let (gossip, http): (SocketAddr, SocketAddr) = (addr("gossip"), addr("http"));
     let noise = UdpSocket::bind("127.0.0.1:0").expect("a port");
-    // Each datagram is a line, and far more than a pipe and the queue hold come.
+    // Each datagram is a line, and far more come than a pipe and the queue hold.
     for _ in 0..40 {
         for _ in 0..200 {
             noise.send_to(&[0xff; 100], gossip).expect("sent");
@@ -178,7 +178,7 @@ fn an_impatient_third_signal_ends_it_at_once() {
     use nix::sys::signal::{Signal, kill};
     let mut supervisor = Supervisor::start(&[]);
     let pid = nix::unistd::Pid::from_raw(supervisor.child.id().try_into().expect("a pid"));
-    // Stopped meanwhile, it finds all three at once.
+    // The launcher is stopped meanwhile, and finds all three at once.
     let signals = [Signal::SIGSTOP, Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGCONT];
     for signal in signals {
         kill(pid, signal).expect("sent");

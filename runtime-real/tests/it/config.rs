@@ -1,4 +1,4 @@
-//! From a package's files to what its service sees, and what a change of them does to a running one.
+//! Configuration: from a package's files to what its service gets, and the effect of a change on a running service.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::support::{Supervisor, eventually, text};
 
-/// A plan of these files; `plan.toml` gets its ident by itself.
+/// A plan of these files; `plan.toml` gets its ident here.
 fn plan(supervisor: &Supervisor, name: &str, files: &[(&str, &str)]) -> PathBuf {
     let dir = supervisor.root().join("plans").join(name);
     let head = format!("origin = \"test\"\nname = \"{name}\"\nversion = \"1.0.0\"\n");
@@ -216,7 +216,7 @@ fn health_is_asked_by_hook_url_port_and_socket() {
         ("bad", http(bad), 503, "CRITICAL"),
         ("port", format!("[health]\ntcp = \"127.0.0.1:{tcp_port}\"\n"), 200, "OK"),
         ("socket", format!("[health]\nunix = \"{}\"\n", text(&socket)), 200, "OK"),
-        ("nobody", "[health]\nunix = \"/no/such/socket\"\n".to_owned(), 503, "CRITICAL"),
+        ("absent", "[health]\nunix = \"/no/such/socket\"\n".to_owned(), 503, "CRITICAL"),
     ];
     for (name, plan, ..) in &plans {
         load(&supervisor, name, &[("plan.toml", plan)], &[]);
@@ -239,7 +239,7 @@ fn health_is_asked_by_hook_url_port_and_socket() {
     });
     assert_eq!((&body["stdout"], &body["stderr"]), (&Value::from("said\n"), &Value::from("warned\n")));
     assert_eq!(health("good").1["stdout"], "body");
-    assert!(health("nobody").1["stderr"].as_str().expect("text").contains("/no/such/socket"));
+    assert!(health("absent").1["stderr"].as_str().expect("text").contains("/no/such/socket"));
     let census = supervisor.json("/census");
     let member = &census["census_groups"]["bad.default"]["population"][&supervisor.member];
     assert!(member.to_string().to_lowercase().contains("critical"), "{member}");
@@ -255,7 +255,7 @@ fn hooks_that_flood_and_fork_leave_a_service_alone() {
     let child = eventually("post-run has run", || {
         read(&svc(&supervisor, "shop/data/child")).trim().parse::<u32>().ok()
     });
-    eventually("nobody is left of it", || {
+    eventually("no process is left of it", || {
         let stat = fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
         stat.rsplit(')')
             .next()

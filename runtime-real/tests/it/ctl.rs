@@ -1,4 +1,4 @@
-//! Commands, their exit codes, and the ctl gateway's patience with strangers.
+//! The commands and their exit codes, and the ctl gateway's patience with hostile clients.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -31,12 +31,12 @@ fn handshake(secret: &str) -> Vec<u8> {
     frame_in_txn("Handshake", &[&[0x0a, length], secret.as_bytes()].concat())
 }
 
-/// Everything that the gateway answers until it closes.
+/// All bytes that the gateway answers with until it closes the connection.
 fn answer_to(supervisor: &Supervisor, bytes: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(supervisor.ctl).expect("the gateway listens");
     stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
     stream.write_all(bytes).expect("sent");
-    // The gateway may have seen enough already, and a reset is a way of closing too.
+    // The gateway may have closed the connection already, and a reset is a close too.
     let _ = stream.shutdown(std::net::Shutdown::Write);
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
@@ -64,14 +64,14 @@ fn after_a_crash_commands_end_with_3() {
     let mut supervisor = Supervisor::start(&[]);
     supervisor.child.kill().expect("killed");
     supervisor.child.wait().expect("ended");
-    // Whoever has the port by now must not be shown the secret.
+    // The program that has the port by now must not be shown the secret.
     let stranger = eventually("the port is free again", || TcpListener::bind(supervisor.ctl).ok());
     stranger.set_nonblocking(true).expect("set");
     for command in [["svc", "status"], ["sup", "term"]] {
         let (code, _, stderr) = supervisor.run(&command);
         assert_eq!(code, 3, "{command:?}: {stderr}");
     }
-    assert_eq!(stranger.accept().expect_err("nobody came").kind(), ErrorKind::WouldBlock);
+    assert_eq!(stranger.accept().expect_err("no connection came").kind(), ErrorKind::WouldBlock);
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn a_secret_that_others_can_read_is_not_used() {
 fn a_name_finds_its_supervisor() {
     let supervisor = Supervisor::start(&["--override-name", "blue"]);
     assert_eq!(supervisor.run(&["--override-name", "blue", "svc", "status"]).0, 0);
-    assert_eq!(supervisor.run(&["svc", "status"]).0, 3, "nobody is called default");
+    assert_eq!(supervisor.run(&["svc", "status"]).0, 3, "no supervisor is called default");
 }
 
 #[test]
@@ -176,7 +176,8 @@ fn a_generated_secret_is_new_each_time() {
     assert_ne!(first, secret());
 }
 
-/// A package that is installed but for one file, which is a pipe: who reads it waits for the pipe's writer.
+/// An installed package in which one file is a pipe: its reader waits until another process opens the pipe for
+/// writing.
 fn stuck_package(supervisor: &Supervisor, name: &str) -> PathBuf {
     let path = supervisor.root().join(format!("pkgs/test/{name}/1.0.0/20260101000000"));
     std::fs::create_dir_all(&path).expect("made");
@@ -186,7 +187,7 @@ fn stuck_package(supervisor: &Supervisor, name: &str) -> PathBuf {
     pipe
 }
 
-/// The writing end of a pipe, once somebody reads it.
+/// The writing end of a pipe, as soon as a reader has opened the other end.
 fn write_end(pipe: &Path) -> Option<File> {
     File::options().write(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(pipe).ok()
 }
@@ -216,7 +217,7 @@ fn a_disk_that_hangs_holds_up_neither_the_loop_nor_the_services() {
         })
         .collect();
     let held: Vec<File> = eventually("clients read", || {
-        // An end that is let go lets its reader go, so each is kept.
+        // A dropped end would release its reader, so all are kept.
         let mut held = Vec::new();
         for pipe in &pipes {
             held.extend(write_end(pipe));
@@ -238,7 +239,7 @@ fn a_disk_that_hangs_holds_up_neither_the_loop_nor_the_services() {
         .iter_mut()
         .filter_map(|client| client.try_wait().expect("asked").is_none().then_some(()))
         .count();
-    assert_eq!(waiting, clients.len(), "nobody was answered yet");
+    assert_eq!(waiting, clients.len(), "no client was answered yet");
     drop(held);
     eventually("all are answered", || {
         pipes.iter().for_each(|pipe| drop(write_end(pipe)));

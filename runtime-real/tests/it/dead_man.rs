@@ -1,7 +1,7 @@
-//! The dead-man switch: whoever leads a group only as long as its supervisor says so stops when that says nothing.
+//! The dead-man switch: a process that leads on a lease is killed when the supervisor stops renewing the lease.
 //!
-//! The supervisor here is this test program itself, started by a launcher: it starts one process, vouches for it for a
-//! while, and then stops running, as a machine does that is suspended or out of memory.
+//! The supervisor here is this test program itself, started by a launcher: it starts one process, gives it leases for
+//! a while, and then stops running, like the supervisor of a host that is suspended or out of memory.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,11 +15,11 @@ use nix::unistd::Pid;
 
 use crate::support::{annulus, eventually, text};
 
-/// Set in the environment of the supervisor: where it leaves what it knows.
+/// Set in the environment of the supervisor: the directory for what it reports.
 const DIR_ENV: &str = "TEST_DEAD_MAN_DIR";
-/// How it ends: `stop`, `exit`.
+/// The way in which it ends: `stop` or `exit`.
 const HOW_ENV: &str = "TEST_DEAD_MAN_HOW";
-/// How long the process may go on without it, in milliseconds.
+/// How long the process may go on without a new lease, in milliseconds.
 const LEASE_MS: u64 = 400;
 
 fn launch(dir: &Path, service: &str) -> Launch {
@@ -39,7 +39,7 @@ fn launch(dir: &Path, service: &str) -> Launch {
     }
 }
 
-/// What the launcher starts as its supervisor.
+/// The supervisor that the launcher starts.
 #[tokio::test]
 #[ignore = "a part of the tests below, in a process of its own"]
 async fn supervisor() {
@@ -78,7 +78,7 @@ async fn supervisor() {
     std::future::pending::<()>().await;
 }
 
-/// The pids of those that live, by the files that the launcher keeps.
+/// The pids of the processes that live, by the files that the launcher keeps.
 fn living(dir: &Path) -> BTreeSet<String> {
     let lives = |name: &str| {
         let pid = fs::read_to_string(dir.join(name)).ok()?.trim().parse::<u32>().ok()?;
@@ -118,14 +118,14 @@ fn dead_man(how: &str) -> String {
         assert!(living.is_superset(&others), "{living:?}");
         (!living.contains("leader")).then(clock::boot_ms)
     });
-    // The lease was given a moment before it was written down. Far more than a busy machine needs.
+    // The lease was given a moment before it was written down. The margin is far more than a busy machine needs.
     assert!(ended_ms + 50 >= began + LEASE_MS, "{ended_ms} is before the end of the lease");
     assert!(ended_ms < began + LEASE_MS + 5_000, "{ended_ms}: too late");
     if how == "stay" {
         let told = eventually("it is told", || fs::read_to_string(root.path().join("told")).ok());
         assert_eq!(told, "signal 9");
     }
-    assert_eq!(living(root.path()), others, "nobody else");
+    assert_eq!(living(root.path()), others, "no other process is killed");
     let log = fs::read_to_string(root.path().join("log")).expect("a log");
     launcher.kill().expect("killed");
     launcher.wait().expect("ended");

@@ -1,4 +1,4 @@
-//! The first thing that a newcomer runs.
+//! The demonstration, which is the first command that a newcomer runs.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -56,7 +56,7 @@ fn an_interrupt_ends_the_demonstration_in_order_and_a_death_shows() {
         panic!("the demonstration ended without {text:?}");
     };
     wait_for("What happened so far");
-    // Its root ends in the supervisor's name, which is how its launcher is found.
+    // The root's last component is the supervisor's name, by which the test finds its launcher.
     let victim = fs::read_dir("/proc").expect("processes").flatten().find_map(|entry| {
         let line = fs::read_to_string(entry.path().join("cmdline")).ok()?;
         let ours = line.contains(tmp.path().to_str()?) && line.contains("/gamma\0sup\0run");

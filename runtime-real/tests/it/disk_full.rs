@@ -1,4 +1,4 @@
-//! A disk without room: nothing that was there is damaged, what cannot be done is said, and all goes on once there is
+//! A full disk: no stored data is damaged, the supervisor says what it cannot do, and everything goes on once there is
 //! room again.
 
 use std::fs;
@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use crate::host::{Host, lives, number, responder};
 use crate::support::{eventually, get, text};
 
-/// Loads one service, has the disk fill up, and looks at everything that writes.
+/// Loads one service, fills the disk, and checks every part that writes.
 fn fills_up(mut host: Host, fill: impl Fn(&Host), make_room: impl Fn(&Host)) {
     let port = responder(&host);
     let ticker = host.install("ticker", "while :; do echo tick $((n += 1)); sleep 0.01; done");
@@ -37,7 +37,7 @@ fn fills_up(mut host: Host, fill: impl Fn(&Host), make_room: impl Fn(&Host)) {
         assert!(code == 0 || code == 1, "{stderr}");
         (code == 0).then_some(())
     });
-    // A crash right now finds everything whole.
+    // A crash at this moment leaves every file whole.
     let supervisor = host.supervisor();
     kill(number(supervisor), Signal::SIGKILL).expect("killed");
     host.supervisor_after(supervisor);
@@ -76,7 +76,7 @@ fn limit_file_size(pid: u32, bytes: libc::rlim_t) {
 
 #[test]
 fn files_that_may_not_grow() {
-    // What it shows must not be a file, which would not grow either.
+    // Its output must not go to a file, which could not grow either.
     let host = Host::start_heard(|_| {});
     let limit = |host: &Host, bytes| {
         for pid in [host.launcher.id(), host.supervisor()] {
@@ -86,7 +86,7 @@ fn files_that_may_not_grow() {
     fills_up(host, move |host| limit(host, 0), move |host| limit(host, libc::RLIM_INFINITY));
 }
 
-/// A file system of its own, unmounted at the end.
+/// A file system of its own, unmounted when dropped.
 struct Tmpfs(tempfile::TempDir);
 
 impl Drop for Tmpfs {
@@ -108,7 +108,7 @@ fn a_small_file_system() {
     fills_up(
         host,
         move |host| {
-            // Blocks and pages: until not even one is left.
+            // Large units and then single pages, until not even one is left.
             for unit in ["64K", "1K"] {
                 let file = format!("of={}.{unit}", text(&filler(host)));
                 let _ = Command::new("dd").args(["if=/dev/zero", &file, &format!("bs={unit}")]).output();

@@ -1,4 +1,4 @@
-//! A host is shut down while a load balancer sends its service requests, and not one of them is lost.
+//! A host is shut down while a load balancer sends its service requests, and not one request is lost.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use crate::support::{Supervisor, annulus, eventually, text};
 
 const HEALTH: &str = "/services/web/default/health";
 
-/// A service that takes a while for each request, says how many it is at, and drops them when it is told to stop.
+/// A service that takes time for each request, tells how many are in flight, and drops them when it is told to stop.
 fn plan(dir: &Path, listen: SocketAddr) -> std::path::PathBuf {
     let plan = dir.join("web");
     fs::create_dir_all(plan.join("hooks")).expect("made");
@@ -34,7 +34,7 @@ fn plan(dir: &Path, listen: SocketAddr) -> std::path::PathBuf {
     plan
 }
 
-/// A supervisor whose service answers, and where.
+/// A supervisor whose service answers, and the service's address.
 pub(crate) fn instance(extra: &[&str]) -> (Supervisor, SocketAddr) {
     let supervisor = Supervisor::start(extra);
     let service = free_port();
@@ -101,9 +101,9 @@ fn a_service_is_stopped_or_updated_and_no_request_is_lost() {
     assert_eq!(lost, Vec::<String>::new(), "of {}", answered + lost.len() as u64);
 }
 
-/// What the waiting is good for.
+/// The counterpart: without waiting, requests are lost.
 #[test]
-fn whoever_hurries_loses_what_is_in_flight() {
+fn a_hurried_end_loses_requests_in_flight() {
     let mut first = instance(&[]);
     let second = instance(&[]);
     let balancer = Balancer::new(vec![backend(&first), backend(&second)]);
@@ -164,7 +164,7 @@ fn maintenance_is_sticky_and_tells_why() {
 fn a_stop_takes_no_longer_than_it_is_told() {
     let supervisor = Supervisor::start(&[]);
     let dir = supervisor.root().join("plans/deaf");
-    // By itself it would be waited for until the test gives up, and longer.
+    // Left alone, the service would be waited for until the test gives up.
     let toml = "origin = \"test\"\nname = \"deaf\"\nversion = \"1.0.0\"\n[service]\nshutdown_timeout_s = 1000\n\
                 [drain]\ntimeout_s = 1000\n";
     fs::create_dir_all(dir.join("hooks")).expect("made");
@@ -227,7 +227,7 @@ fn one_supervisor_of_several_is_named() {
     let root = tempfile::tempdir().expect("a directory");
     let blue = Supervisor::start_in(root, &["sup", "run", "--override-name", "blue"], &[]);
     let run = |args: &[&str]| crate::support::finish(annulus().arg("--root").arg(blue.root()).args(args));
-    assert_eq!(run(&["sup", "status"]).0, 3, "nobody is called default");
+    assert_eq!(run(&["sup", "status"]).0, 3, "no supervisor is called default");
     assert_eq!(run(&["sup", "status", "--override-name", "blue"]).0, 0);
     let remote = blue.ctl.to_string();
     let (code, _, stderr) = run(&["sup", "status", "-r", &remote, "--override-name", "blue"]);

@@ -1,4 +1,4 @@
-//! Configuration and files of service groups, given by operators.
+//! Configuration and files that operators give to service groups.
 
 use std::io::Write as _;
 use std::process::Stdio;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::support::{Supervisor, annulus, eventually, plan, text};
 
-/// Runs a command with this on its standard input.
+/// Runs a command with this text on its standard input.
 fn with_input(supervisor: &Supervisor, args: &[&str], input: &str) -> (i32, String, String) {
     let mut command = annulus();
     command.arg("--root").arg(supervisor.root()).args(args);
@@ -42,7 +42,7 @@ fn a_configuration_is_taken_by_one_and_known_to_all() {
         assert!(!beta.get(path).body.contains("hunter2"), "{path} shows what is in it");
     }
 
-    // Through the other one, which has heard of version 3.
+    // Through the other supervisor, which has heard of version 3.
     let (code, _, stderr) = with_input(&beta, &apply("3"), "port = 1\n");
     assert_eq!(code, 8, "{stderr}");
     assert!(stderr.contains("version 3 is current"), "{stderr}");
@@ -106,7 +106,7 @@ fn files_and_configuration_outlive_the_supervisor() {
 fn a_group_runs_with_what_it_was_given() {
     let alpha = Supervisor::start(&[]);
     let beta = Supervisor::start(&["--peer", &alpha.gossip.to_string()]);
-    // Given before anybody serves the group.
+    // Given before any member serves the group.
     let apply = |version, text| with_input(&beta, &["config", "apply", "shop.prod", version, "--wait"], text);
     assert_eq!(apply("1", "colour = 'red'\n").0, 0);
     for supervisor in [&alpha, &beta] {

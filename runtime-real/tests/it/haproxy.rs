@@ -1,4 +1,4 @@
-//! The same story with Debian's HAProxy, which asks the agent check.
+//! A shut-down behind Debian's HAProxy, which asks the agent check, loses no request.
 
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
@@ -17,9 +17,9 @@ struct Haproxy {
 }
 
 impl Haproxy {
-    /// None where it is not installed.
+    /// None on a host without HAProxy.
     fn start(servers: &[(SocketAddr, SocketAddr)]) -> Option<Self> {
-        // Debian's place is not on everybody's search path.
+        // Debian installs it in a directory that is not on every user's search path.
         let runs = |program: &&str| Command::new(program).arg("-v").stdout(Stdio::null()).status().is_ok();
         let program = ["haproxy", "/usr/sbin/haproxy"].into_iter().find(runs)?;
         let addr = free_port();
@@ -33,7 +33,7 @@ impl Haproxy {
                 agent.port()
             )
         });
-        // Whatever fails is told to the client: nothing is tried twice.
+        // Every failure is reported to the client: HAProxy tries no request twice.
         let config = format!(
             "defaults\n  mode http\n  timeout connect 1s\n  timeout client 10s\n  timeout server 10s\n  retries 0\n\
              frontend all\n  bind {addr}\n  default_backend web\nbackend web\n  balance roundrobin\n{}",

@@ -1,4 +1,4 @@
-//! A launcher with its supervisors, for tests that outlive one of them.
+//! A launcher with its supervisors, for tests that outlive a supervisor.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -15,7 +15,8 @@ use tempfile::TempDir;
 
 use crate::support::{DEADLINE, annulus, eventually, finish, plan, text};
 
-/// A launcher whose supervisors come and go, with a root of its own. It is told to end, and killed if it does not.
+/// A launcher whose supervisors come and go, with a root of its own. At the end it is told to leave, and killed if it
+/// does not.
 pub(crate) struct Host {
     pub(crate) launcher: Child,
     heard: Arc<Mutex<String>>,
@@ -26,7 +27,7 @@ pub(crate) fn number(pid: u32) -> Pid {
     Pid::from_raw(pid.try_into().expect("a pid"))
 }
 
-/// A field of `/proc/PID/status`, in KiB or as it is.
+/// A field of `/proc/PID/status`: its number in KiB, or its text.
 pub(crate) fn status_field(pid: u32, field: &str) -> Option<String> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
@@ -42,14 +43,14 @@ pub(crate) fn number_in(path: &Path) -> Option<u32> {
 }
 
 impl Host {
-    /// Its lines go into a file.
+    /// Starts a launcher whose lines go into a file.
     pub(crate) fn start(configure: impl FnOnce(&mut Command)) -> Self {
         let root = tempfile::tempdir().expect("a directory");
         let log = fs::File::create(root.path().join("log")).expect("a file");
         Self::start_in(root, Stdio::from(log), configure)
     }
 
-    /// Its lines are read as they come.
+    /// Starts a launcher whose lines are read as they come.
     pub(crate) fn start_heard(configure: impl FnOnce(&mut Command)) -> Self {
         Self::start_heard_in(tempfile::tempdir().expect("a directory"), configure)
     }
@@ -87,7 +88,7 @@ impl Host {
         self.supervisor_after(0)
     }
 
-    /// A supervisor that is ready and is not `before`.
+    /// A supervisor that is ready and has another pid than `before`.
     pub(crate) fn supervisor_after(&self, before: u32) -> u32 {
         let dir = self.root.path().join("sup/default");
         eventually("a supervisor is ready", || {
@@ -149,7 +150,7 @@ impl Host {
         fs::read_to_string(self.root.path().join("log")).expect("a log")
     }
 
-    /// What was heard of its lines.
+    /// The lines that were read so far.
     pub(crate) fn log_shown(&self) -> String {
         self.heard.lock().expect("no panic").clone()
     }
@@ -166,7 +167,7 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        // Three times: at once.
+        // The third signal ends it at once.
         for _ in 0..3 {
             let _ = kill(number(self.launcher.id()), Signal::SIGTERM);
         }
@@ -179,7 +180,7 @@ impl Drop for Host {
     }
 }
 
-/// The example service on a port of its own.
+/// Loads the example service on a port of its own; returns its address.
 pub(crate) fn responder(host: &Host) -> SocketAddr {
     let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
     let program = env!("CARGO_BIN_EXE_annulus");

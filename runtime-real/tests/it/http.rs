@@ -1,4 +1,4 @@
-//! The HTTP gateway: shapes that Habitat's tools know, events, probes, and who may read.
+//! The HTTP gateway: forms of answers that Habitat's clients know, events, probes, and access.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _};

@@ -35,11 +35,11 @@ fn the_first_process_of_a_namespace_waits_for_everybody_and_ends_in_order() {
     host.service("up");
     let (code, stdout, _) = inside(&["ps", "-o", "args=", "-p", "1"]);
     assert!(code == 0 && stdout.contains("--launch"), "it is process 1: {stdout}");
-    eventually("nobody is left unwaited for", || {
+    eventually("no process is left unwaited for", || {
         let (_, stdout, _) = inside(&["ps", "-eo", "stat="]);
         (!stdout.contains('Z')).then_some(())
     });
-    // The namespace's first process gets only the signals that it asked for.
+    // The first process of a namespace receives only signals that it has a handler for.
     let launcher = child_of(host.launcher.id());
     assert!(status_field(launcher, "NSpid").is_some());
     let (code, _, stderr) = finish(Command::new("kill").args(["-TERM", &launcher.to_string()]));

@@ -1,4 +1,4 @@
-//! What services live through: their supervisor's death, its restarts, floods, and one another.
+//! Services survive their supervisor's death and restarts, floods of output, and each other's failures.
 
 use std::fs;
 use std::net::TcpListener;
@@ -13,7 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use crate::host::{Host, lives, number, number_in, responder, status_field};
 use crate::support::{eventually, get, text};
 
-/// How often the supervisor is killed: often where nobody waits for it.
+/// How often the supervisor is killed; more often where the environment asks for it.
 fn kills() -> u32 {
     std::env::var("ANNULUS_TEST_KILLS").ok().and_then(|count| count.parse().ok()).unwrap_or(5)
 }
@@ -53,7 +53,7 @@ fn services_serve_while_their_supervisor_is_killed_again_and_again() {
     println!("{} kills, {answers} requests, none failed; taken over after {slowest:?} at most", kills());
     assert!(answers > 0);
     assert!(host.log().contains("signal 9") && host.log().contains("started again"), "{}", host.log());
-    // Whoever took over still owns it.
+    // The supervisor that took over owns the process.
     assert_eq!(host.run(&["svc", "stop", "test/responder"]).0, 0);
     host.service("down");
     assert!(!lives(pid));
@@ -138,7 +138,7 @@ fn who_forks_and_who_ignores_the_polite_signal_leave_nobody_behind() {
 fn a_flood_of_output_takes_no_memory_and_stops_nobody() {
     const FLOOD_BYTES: u64 = 100_000_000;
     let host = Host::start(|command| {
-        // Two pipes that nobody reads.
+        // Two pipes without a reader.
         command.stdout(Stdio::piped()).args(["--log-max-size", "1M", "--log-keep", "2"]);
     });
     let done = host.said("done");
@@ -169,16 +169,16 @@ fn a_flood_of_output_takes_no_memory_and_stops_nobody() {
 }
 
 #[test]
-fn whoever_loses_their_parent_is_waited_for() {
+fn an_orphan_is_waited_for() {
     let host = Host::start(|_| {});
     let orphan = host.said("orphan");
-    // A daemon that left group, session and parent, and ends.
+    // A daemon that leaves group, session and parent, and then ends.
     let run = format!("(setsid sh -c 'echo $$ > {}; sleep 0.2' &)\nexec sleep 1000", text(&orphan));
     let ident = host.install("daemon", &run);
     host.load(&ident);
     host.pid_of_service();
     let pid = eventually("it is there", || number_in(&orphan));
-    // Not even as a zombie.
+    // It is gone, and no zombie either.
     eventually("it is waited for", || (!Path::new(&format!("/proc/{pid}")).exists()).then_some(()));
 }
 
@@ -227,12 +227,12 @@ fn without_a_supervisor_the_launcher_stops_services_itself() {
     let ident = host.install("polite", &run);
     host.load(&ident);
     let pid = host.pid_of_service();
-    // Two crashes in a row make the launcher wait a little.
+    // Two crashes in a row make the launcher wait before the next start.
     let supervisor = host.supervisor();
     kill(number(supervisor), Signal::SIGKILL).expect("killed");
     host.signal(Signal::SIGTERM);
     let code = host.end();
     assert!(!lives(pid), "nothing runs on");
-    // Whether a new supervisor was there already or not, the service could say goodbye.
+    // With a new supervisor or without one, the service had time to say goodbye.
     assert!(bye.exists(), "exit code {code:?}: {}", host.log());
 }

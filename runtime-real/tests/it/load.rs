@@ -1,4 +1,4 @@
-//! A client that sends requests all the time, and a small load balancer that watches health.
+//! A client that sends requests without pause, and a small load balancer that watches health.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -22,11 +22,11 @@ pub(crate) fn free_port() -> SocketAddr {
 /// One instance of the service.
 #[derive(Debug)]
 pub(crate) struct Backend {
-    /// Where it answers.
+    /// The address at which it answers.
     pub(crate) service: SocketAddr,
-    /// Its supervisor's gateway.
+    /// Its supervisor's HTTP gateway.
     pub(crate) gateway: SocketAddr,
-    /// Its health there.
+    /// The path of its health in that gateway.
     pub(crate) health: &'static str,
 }
 
@@ -89,13 +89,13 @@ impl Drop for Balancer {
 }
 
 fn is_healthy(backend: &Backend) -> bool {
-    // The gateway goes away with its supervisor.
+    // The gateway closes with its supervisor.
     TcpStream::connect(backend.gateway).is_ok()
         && std::panic::catch_unwind(|| get(backend.gateway, backend.health, &[]).status == 200)
             .unwrap_or(false)
 }
 
-/// Both ways until both sides have said everything; a side that fails is a request that fails.
+/// Passes bytes in both directions until both sides have ended; a side that fails means a failed request.
 fn pass_on(mut client: TcpStream, to: SocketAddr) {
     let Ok(mut service) = TcpStream::connect(to) else { return };
     let (Ok(mut from_client), Ok(mut to_service)) = (client.try_clone(), service.try_clone()) else { return };
@@ -107,7 +107,7 @@ fn pass_on(mut client: TcpStream, to: SocketAddr) {
     let _ = up.join();
 }
 
-/// Clients that send one request after the other until they are stopped.
+/// Clients that send one request after the other until they are told to stop.
 pub(crate) struct Load {
     over: Arc<AtomicBool>,
     answered: Arc<AtomicU64>,

@@ -1,4 +1,4 @@
-//! `annulus svc log` and `annulus sup log`, on what a real supervisor and its launcher write.
+//! `annulus svc log` and `annulus sup log`, on files that a real supervisor and its launcher write.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
@@ -41,7 +41,7 @@ fn what_a_service_prints_can_be_read_and_followed() {
         })
         .collect();
     assert!(numbers.windows(2).all(|two| two[1] == two[0] + 1), "{numbers:?}");
-    // Nobody reads it any more: it ends by itself.
+    // Its output has no reader any more, so it ends by itself.
     drop(heard);
     eventually("the follower ends", || follower.try_wait().expect("waited for"));
 }

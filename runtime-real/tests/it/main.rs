@@ -1,4 +1,4 @@
-//! The binary as its users meet it: commands, gateways, a real supervisor, and what goes wrong.
+//! The binary as its users meet it: commands, gateways, a real supervisor, and failures.
 #![expect(clippy::disallowed_methods, reason = "tests of real processes wait in real time")]
 
 mod agent_check;

@@ -1,4 +1,4 @@
-//! Who a service's process is, and what it may take of its host.
+//! The user and the limits of a service's process.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -31,14 +31,14 @@ fn limits_that_the_host_does_not_give_are_one_line() {
         assert_eq!(nofile.trim(), "123");
     }
     let told = host.log().matches("limits of memory, cpu and pids are not in force").count();
-    // Where the tests run in a delegated control group, they are.
+    // If the tests run in a delegated control group, the limits are set.
     assert!(told <= 1, "{}", host.log());
 }
 
 #[test]
 #[ignore = "starts processes of another user: for root, and run by .ci/run"]
 fn a_service_is_its_packages_user_in_everything() {
-    let nobody = User::from_name("nobody").expect("users").expect("nobody is somebody");
+    let nobody = User::from_name("nobody").expect("users").expect("the user nobody");
     let group = Group::from_gid(nobody.gid).expect("groups").expect("with a group");
     let host = Host::start(|_| {});
     fs::set_permissions(host.root.path(), fs::Permissions::from_mode(0o755)).expect("set");
@@ -59,7 +59,7 @@ fn a_service_is_its_packages_user_in_everything() {
         let uid = fs::metadata(svc.join(name)).expect("a directory").uid();
         assert_eq!(uid == nobody.uid.as_raw(), owner == "nobody", "{name}");
     }
-    // It may not become anybody else.
+    // It may not become another user.
     let pid = host.pid_of_service();
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
     assert!(

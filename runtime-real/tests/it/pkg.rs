@@ -1,4 +1,4 @@
-//! `annulus pkg`, as a user has it.
+//! `annulus pkg` as a user runs it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -51,7 +51,7 @@ fn a_package_and_what_it_needs_from_the_build_to_the_removal() {
     let shop = bench.build("shop", more, &[("bin/shop-tool", tool)]);
     assert_eq!(bench.run(&["pkg", "uninstall", "test/lib"]).0, 0);
 
-    // Both are in the artifact cache, so the ident is enough, and what is needed comes along.
+    // Both are in the artifact cache, so the ident is enough, and the needed package is installed as well.
     let (code, stdout, stderr) = bench.run(&["pkg", "install", "test/shop"]);
     assert_eq!(code, 0, "{stderr}");
     let lines: Vec<&str> = stdout.lines().collect();

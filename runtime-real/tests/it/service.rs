@@ -1,4 +1,4 @@
-//! Services under the hands of an operator.
+//! The life of a service as an operator controls it.
 
 use serde_json::Value;
 
@@ -65,7 +65,7 @@ fn a_service_that_exits_at_once_says_so_and_is_tried_again() {
     assert_eq!(failed["last_exit"], "exit code 9");
     assert_eq!(supervisor.get("/services/flop/default/health").status, 503);
     let (code, _, _) = supervisor.run(&["svc", "status", "test/flop"]);
-    assert_eq!(code, 0, "it is loaded, whatever its state");
+    assert_eq!(code, 0, "it is loaded, in any state");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Spec files under the hands of an operator with an editor.
+//! Spec files that an operator changes with an editor.
 
 use std::fs;
 use std::path::PathBuf;
@@ -38,7 +38,7 @@ fn what_is_loaded_stands_in_a_file_and_what_stands_in_a_file_is_loaded() {
     assert_eq!(supervisor.json("/services/sleeper/prod")["spec_file"], text(&file));
     let up = wait_until(&supervisor, "up", |list| list[0]["state"] == "up");
 
-    // An editor: another group, so another process.
+    // An edit by hand: another group, which means another process.
     fs::write(&file, "# by hand\nident = \"test/sleeper\"\ngroup = \"blue\"\n").expect("written");
     let moved = wait_until(&supervisor, "up in the other group", |list| {
         list[0]["service_group"] == "sleeper.blue" && list[0]["state"] == "up"
@@ -83,7 +83,7 @@ fn a_bad_file_is_named_and_its_service_goes_on() {
     assert!(stderr.contains("ghost.spec"), "{stderr}");
     assert_eq!(fs::read_to_string(&file).expect("there"), bad, "left alone");
 
-    // Corrected, it counts again.
+    // After a correction the file counts again.
     fs::write(&file, "ident = \"test/sleeper\"\nshutdown_timeout = 3\n").expect("written");
     wait_until(&supervisor, "no longer named", |list| list[0]["spec_problem"].is_null());
 }

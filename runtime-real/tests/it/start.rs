@@ -1,4 +1,4 @@
-//! `annulus start` and `annulus sup run` with a service.
+//! `annulus start`, and `annulus sup run` with a service.
 
 use std::fs;
 
@@ -29,7 +29,7 @@ fn start_runs_a_supervisor_with_a_service_of_a_file() {
     eventually("the service is up", || (status(&supervisor)[0]["state"] == "up").then_some(()));
     assert_eq!(status(&supervisor)[0]["service_group"], "sleeper.prod");
 
-    // A second one finds the first.
+    // A second call finds the supervisor of the first.
     let (code, stdout, stderr) =
         supervisor.run(&[&["start", text(&file), "--group", "prod"][..], &LISTEN].concat());
     assert_eq!(code, 0, "{stderr}");
@@ -38,7 +38,7 @@ fn start_runs_a_supervisor_with_a_service_of_a_file() {
     assert_eq!(code, 1);
     assert!(stderr.contains("--force"), "{stderr}");
 
-    // Stopped, then started with another option: the others stay as they were.
+    // After a stop, a start with another option keeps the other options.
     assert_eq!(supervisor.run(&["svc", "stop", "test/sleeper"]).0, 0);
     assert_eq!(supervisor.run(&["sup", "term"]).0, 0);
     supervisor.restart_as(&["sup", "run", "test/sleeper", "--channel", "blue"]);

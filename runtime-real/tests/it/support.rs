@@ -1,4 +1,4 @@
-//! A supervisor as a child process, and the little HTTP that tests need.
+//! A supervisor as a child process, and the small HTTP client that tests need.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Everything that is waited for must come true within this, also on a busy machine.
+/// Longest wait for a condition, which is enough on a busy machine too.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 pub(crate) fn annulus() -> Command {
@@ -63,7 +63,7 @@ impl Supervisor {
         Self::start_in(root, &[&["sup", "run"], extra].concat(), env)
     }
 
-    /// Runs a command that runs a supervisor.
+    /// Runs a command that becomes a supervisor.
     pub(crate) fn start_in(root: TempDir, command: &[&str], env: &[(&str, &str)]) -> Self {
         let (child, ready) = spawn(root.path(), command, env);
         let addr = |name: &str| ready[name].as_str().expect(name).parse().expect("an address");
@@ -80,12 +80,12 @@ impl Supervisor {
         }
     }
 
-    /// Starts again, after it has ended, in the same root.
+    /// Starts it again in the same root, after it has ended.
     pub(crate) fn restart(&mut self, extra: &[&str]) {
         self.restart_as(&[&["sup", "run"], extra].concat());
     }
 
-    /// The same with another command.
+    /// Starts it again with another command.
     pub(crate) fn restart_as(&mut self, command: &[&str]) {
         eventually("the one before has ended", || self.child.try_wait().expect("waited for"));
         let (child, ready) = spawn(self.root.path(), command, &[]);
@@ -155,14 +155,14 @@ fn spawn(root: &Path, run: &[&str], env: &[(&str, &str)]) -> (Child, Value) {
             break line;
         }
     };
-    // Somebody has to read on, or the supervisor would wait for a full pipe.
+    // The pipe has to be read on, or the supervisor would wait for a full one.
     std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
     (child, ready)
 }
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
-        // Services die with their supervisor.
+        // Services end with their launcher, which is the process that is killed here.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -186,7 +186,7 @@ pub(crate) fn plan(dir: &Path, name: &str, run: &str) -> PathBuf {
     plan
 }
 
-/// An answer over HTTP.
+/// An HTTP answer.
 pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) head: String,

@@ -1,4 +1,4 @@
-//! What a service manager is told, and that the unit files are what it understands.
+//! What the supervisor tells a service manager, and that systemd accepts the unit files.
 
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
@@ -27,7 +27,7 @@ impl Manager {
         String::from_utf8_lossy(&buffer[..bytes]).lines().map(str::to_owned).collect()
     }
 
-    /// Reads until a message holds a line that begins so; returns that line.
+    /// Reads messages until one holds a line that begins with this text; returns that line.
     #[track_caller]
     fn wait_for(&self, begins: &str) -> String {
         let start = std::time::Instant::now();
@@ -98,7 +98,7 @@ fn the_unit_files_are_understood() {
         [("annulus.service", "annulus.service"), ("annulus@.service", "annulus@blue.service")]
     {
         let unit = std::fs::read_to_string(packaging.join(name)).expect("the unit");
-        // It has to exist for the check, wherever it will be installed.
+        // The program in the unit has to exist for the check, at any path.
         let unit = unit.replace("/usr/bin/annulus", env!("CARGO_BIN_EXE_annulus"));
         let path = dir.path().join(place);
         std::fs::write(&path, unit).expect("written");

@@ -1,7 +1,7 @@
-//! A launcher and supervisors of other versions: nothing that runs is lost, and both say what does not fit.
+//! Launchers and supervisors of other versions: no process is lost, and both sides say which versions do not fit.
 //!
-//! The supervisor here is this test program itself, started by a real launcher, another one at each start. Last, a
-//! real supervisor meets a launcher of version 1.
+//! The supervisor here is this test program itself, started by a real launcher, a different one at each start. At the
+//! end a real supervisor meets a launcher of version 1.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -16,11 +16,11 @@ use annulus::launcher::message::{Launch, Limits};
 use crate::host::lives;
 use crate::support::{annulus, eventually, text};
 
-/// Set in the environment of the supervisor: where it leaves what it knows.
+/// Set in the environment of the supervisor: the directory for what it reports.
 const DIR_ENV: &str = "TEST_VERSIONS_DIR";
 /// The greeting of a supervisor of version 1, as it was recorded.
 const RECORDED: &str = include_str!("../../src/launcher/frames/version-1.txt");
-/// The greeting of one that speaks versions 3 to 9.
+/// The greeting of a supervisor that speaks versions 3 to 9.
 const HELLO_3_TO_9: &[u8] = &[6, 0, 0, 0, 0x12, 4, 8, 3, 0x10, 9];
 
 fn hello_of_version_1() -> Vec<u8> {
@@ -32,7 +32,7 @@ fn socket(dir: &Path) -> PathBuf {
     dir.join("sup/default/launcher.sock")
 }
 
-/// Greets with these bytes, and writes down what it is answered until the launcher hangs up.
+/// Greets with these bytes, and writes down the answer until the launcher hangs up.
 fn greet(dir: &Path, hello: &[u8], name: &str) {
     let mut stream = UnixStream::connect(socket(dir)).expect("a launcher");
     stream.write_all(hello).expect("sent");
@@ -70,7 +70,7 @@ async fn last_of_all(dir: &Path) {
     std::future::pending::<()>().await;
 }
 
-/// What the launcher starts as its supervisor.
+/// The supervisor that the launcher starts.
 #[tokio::test]
 #[ignore = "a part of the test below, in a process of its own"]
 async fn supervisor() {
@@ -116,7 +116,7 @@ fn an_upgrade_that_does_not_fit_loses_no_service() {
             "{line}"
         );
     }
-    // Each in its own words: a welcome of version 2 and nothing to take over; and a refusal.
+    // Each supervisor is answered in its own words: a welcome of version 2 and nothing to take over; and a refusal.
     let [first, third] = ["answer-1", "answer-3"].map(|name| fs::read(dir.join(name)).expect("written"));
     assert_eq!((first.len(), first[14]), (30, 2), "{first:?}");
     assert_eq!(third, [8, 0, 0, 0, 0x0a, 6, 0x1a, 4, 8, 2, 0x10, 2]);
@@ -132,7 +132,7 @@ fn a_supervisor_names_the_version_of_a_launcher_that_is_too_old() {
     let launcher = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().expect("a supervisor");
         let mut greeting = [0; 4];
-        // To version 1 this is no request, and it hangs up.
+        // A launcher of version 1 does not know the greeting, and hangs up.
         stream.read_exact(&mut greeting).expect("a greeting");
     });
     let mut supervisor: Command = annulus();

@@ -86,7 +86,7 @@ mod tests {
     async fn whoever_never_reads_is_given_up() {
         let (near, _far) = duplex(16);
         let mut near = WriteDeadline::new(near, STALL_MAX);
-        let error = near.write_all(&[0; 17]).await.expect_err("nobody reads");
+        let error = near.write_all(&[0; 17]).await.expect_err("no client reads");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 

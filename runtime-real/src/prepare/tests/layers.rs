@@ -21,7 +21,7 @@ fn tables_merge_and_all_else_is_replaced() {
     assert_eq!(merged("a = 1\nb = 2", "b = 3\nc = 4"), table("a = 1\nb = 3\nc = 4"));
     assert_eq!(merged("[t]\na = 1\n[t.u]\nb = 2", "[t.u]\nc = 3"), table("[t]\na = 1\n[t.u]\nb = 2\nc = 3"));
     assert_eq!(merged("a = [1, 2, 3]", "a = [4]"), table("a = [4]"), "arrays as a whole");
-    assert_eq!(merged("a = 1", "a = \"x\""), table("a = \"x\""), "whatever the type");
+    assert_eq!(merged("a = 1", "a = \"x\""), table("a = \"x\""), "of any type");
     assert_eq!(merged("[a]\nb = 1", "a = 2"), table("a = 2"));
     assert_eq!(merged("a = 2", "[a]\nb = 1"), table("[a]\nb = 1"));
     assert_eq!(merged("[[a]]\nb = 1", "[[a]]\nc = 2"), table("[[a]]\nc = 2"));

@@ -130,7 +130,7 @@ fn a_bind_shows_once_it_is_satisfied() {
     let bench = Bench::new(&BOUND);
     let spec = bound(BindingMode::Relaxed);
     let mut done = bench.prepare_with(&spec, &facts_of(&[])).expect("prepared");
-    assert_eq!(bench.read("config/out"), "none", "nobody serves it");
+    assert_eq!(bench.read("config/out"), "none", "no member serves it");
     for (members, expected) in [
         (vec![member(1, State::Confirmed, "port = 1\nuser = \"a\"")], "none"),
         (vec![member(1, State::Alive, "port = 1")], "none"),

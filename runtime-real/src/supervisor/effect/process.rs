@@ -288,7 +288,7 @@ mod tests {
         assert_eq!(bed.result().await, EffectResult::Signalled);
         assert_eq!(bed.result().await, EffectResult::Exited(ExitStatus::Signal(9)));
         bed.processes.signal(EffectId(4), &service, pid, StopSignal::Kill);
-        assert_eq!(bed.result().await, EffectResult::Signalled, "nobody left to receive it");
+        assert_eq!(bed.result().await, EffectResult::Signalled, "no process is left to receive it");
     }
 
     #[tokio::test]
