@@ -79,7 +79,7 @@ pub enum CliError {
     LockFile {
         /// The file.
         path: PathBuf,
-        /// What stands in it.
+        /// Its text.
         text: String,
     },
     /// A process could not be signalled.
@@ -87,7 +87,7 @@ pub enum CliError {
     Signal {
         /// Its pid.
         pid: i32,
-        /// What the system said.
+        /// The error of the operating system.
         source: nix::Error,
     },
     /// Another program could not be run.
@@ -95,7 +95,7 @@ pub enum CliError {
     Program {
         /// The program.
         program: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
         /// What the user can do.
         hint: &'static str,
@@ -144,9 +144,9 @@ pub enum CliError {
     /// A file or socket of this command failed.
     #[error("{what}: {source}")]
     Io {
-        /// What was being done.
+        /// The action that failed.
         what: String,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The demonstration failed.

@@ -7,7 +7,7 @@ use crate::host::clock;
 use crate::host::root::Root;
 use crate::keys::{KeyCache, KeyError};
 
-/// What can be done with origins.
+/// Commands about origins.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Keys of an origin
@@ -15,7 +15,7 @@ pub enum Command {
     Key(KeyCommand),
 }
 
-/// What can be done with the keys of an origin.
+/// Commands about the keys of an origin.
 #[derive(Clone, Debug, Subcommand)]
 pub enum KeyCommand {
     /// Make a new key pair that signs the origin's packages from now on

@@ -33,7 +33,7 @@ pub(super) struct Args {
     delay_ms: u64,
 }
 
-/// What the answering threads share.
+/// Counts that the answering threads share.
 #[derive(Debug, Default)]
 struct Counts {
     /// Requests answered so far.

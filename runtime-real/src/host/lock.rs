@@ -38,7 +38,7 @@ pub enum LockError {
     Unusable {
         /// The file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
 }

@@ -37,7 +37,7 @@ pub enum RootError {
     Path {
         /// The path as given.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
 }

@@ -1,7 +1,7 @@
 //! Finds the user that a service runs as, and switches a new process to that user.
 //!
 //! A supervisor that may change users (CAP_SETUID, CAP_SETGID and CAP_CHOWN) runs a service as the user and group
-//! that its package names; one that may not runs everything as itself.
+//! that its package names; a supervisor that may not runs every service as its own user.
 
 use std::ffi::{CString, OsString};
 use std::os::unix::process::CommandExt as _;
@@ -94,7 +94,7 @@ pub enum UserError {
     Lookup {
         /// The user or group.
         name: String,
-        /// What the system said.
+        /// The error of the operating system.
         reason: String,
     },
 }

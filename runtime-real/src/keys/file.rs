@@ -15,7 +15,7 @@ const NAME_BYTES_MAX: usize = 200;
 /// Largest key file, in bytes; the largest real one is below 500.
 pub(super) const FILE_BYTES_MAX: u64 = 4096;
 
-/// What a key is for; the tag in its file's first line and the file's suffix follow from it.
+/// The purpose of a key, which decides the tag in its file's first line and the file's suffix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum KeyKind {
     /// An origin's public key: checks the signatures of its packages.
@@ -148,7 +148,7 @@ impl fmt::Debug for KeyId {
 /// A key file's content.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeyFile {
-    /// What the key is for.
+    /// The purpose of the key.
     pub kind: KeyKind,
     /// The owner of the key, and when it was made.
     pub id: KeyId,

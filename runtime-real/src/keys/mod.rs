@@ -38,7 +38,7 @@ pub enum KeyError {
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason, in words.
         reason: &'static str,
     },
     /// The cache holds another key under the same name and revision.
@@ -64,7 +64,7 @@ pub enum KeyError {
     Io {
         /// The file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
 }

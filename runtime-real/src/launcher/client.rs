@@ -44,7 +44,7 @@ pub enum ClientError {
          start it anew", own = Versions::SPOKEN
     )]
     Versions {
-        /// What the launcher speaks.
+        /// The versions that the launcher speaks.
         launcher: Versions,
     },
 }

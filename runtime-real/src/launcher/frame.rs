@@ -19,7 +19,7 @@ pub enum FrameError {
     /// The bytes are no protobuf message.
     #[error("a frame that does not decode: {0}")]
     Malformed(#[from] prost::DecodeError),
-    /// A field that has to be there is not, or says what it cannot.
+    /// A required field is absent, or has an impossible value.
     #[error("a frame whose {0} is missing or out of range")]
     Field(&'static str),
 }

@@ -28,7 +28,7 @@ pub(super) enum Level {
     Error,
 }
 
-/// Where a line comes from.
+/// The origin of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Source {
     Service {

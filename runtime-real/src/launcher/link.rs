@@ -53,7 +53,7 @@ struct Peer {
     output: Vec<u8>,
 }
 
-/// What a supervisor sent.
+/// A frame that a supervisor sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Received {
     /// A request with its id.
@@ -69,7 +69,7 @@ impl Link {
     /// listens.
     ///
     /// # Errors
-    /// What the system says.
+    /// The error of the operating system.
     pub(super) fn listen(path: &Path) -> io::Result<Self> {
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -116,7 +116,7 @@ impl Link {
     /// Accepts a connection of the process `supervisor` and of no other.
     ///
     /// # Errors
-    /// Names the process that was refused, or says what the system said.
+    /// Names the process that was refused, or passes on the system's error.
     pub(super) fn accept(&mut self, supervisor: Option<i32>) -> Result<(), String> {
         let Some(listener) = &self.listener else { return Ok(()) };
         let stream = match listener.accept() {

@@ -23,7 +23,7 @@ pub struct Keep {
     pub files: u32,
 }
 
-/// What an operator should hear about a log.
+/// A change of a log's state that an operator should hear of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Notice {
     /// The log cannot be written, for this reason.

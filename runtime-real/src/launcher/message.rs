@@ -71,7 +71,7 @@ pub struct Launch {
     pub limits: Limits,
 }
 
-/// What a supervisor asks for.
+/// A request of a supervisor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// Greets; the first request on each connection. Answered by `Welcome` or `Refused`.
@@ -170,7 +170,7 @@ pub enum Answer {
     Failed {
         /// Whether another process still has the program open for writing, so that another try is worth it.
         busy: bool,
-        /// What is wrong.
+        /// The reason, in words.
         reason: String,
     },
     /// Done.

@@ -69,7 +69,7 @@ pub(crate) const LAUNCHER_ENV: &str = "ANNULUS_LAUNCHER";
 /// There too, holds how many supervisors the launcher started before.
 pub(crate) const STARTS_ENV: &str = "ANNULUS_LAUNCHER_STARTS";
 
-/// What a launcher needs to know.
+/// The options of a launcher.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// The root directory.

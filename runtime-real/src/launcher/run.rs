@@ -28,7 +28,7 @@ const SIGNALS: [Signal; 5] =
 /// Once everything has been killed, the dead are waited for this long, in milliseconds.
 const LAST_REAP_MS: u64 = 2_000;
 
-/// What the loop waits for.
+/// A source that is ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ready {
     Signals,
@@ -40,7 +40,7 @@ enum Ready {
     Shown,
 }
 
-/// How far the launcher is on its way out.
+/// The stages of the launcher's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Running,
@@ -391,7 +391,7 @@ impl Launcher {
         }
     }
 
-    /// Agrees with a supervisor on the version of the messages. From now on it is the one that is told of ends.
+    /// Agrees with a supervisor on the version of the messages. From now on this supervisor is told of ends.
     fn greet(&mut self, id: u64, offered: Versions) {
         let versions = Versions::SPOKEN;
         let Some(version) = versions.common(offered) else {

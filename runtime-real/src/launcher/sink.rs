@@ -17,10 +17,10 @@ use crate::host::clock;
 
 /// Bytes of lines that may wait.
 const WAITING_BYTES_MAX: usize = 64 * 1024;
-/// What a pipe that can be written to takes without making the writer wait.
+/// Bytes that a pipe takes without making the writer wait, once it can be written to.
 const PIPE_BYTES: usize = 4 * 1024;
 
-/// How bytes get there without waiting.
+/// The ways to write without waiting.
 #[derive(Debug)]
 enum Way {
     /// A file description of our own that does not wait.

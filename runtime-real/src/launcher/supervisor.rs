@@ -23,7 +23,7 @@ const BACKOFF_MS_MAX_UNREADY: u64 = 10_000;
 /// A supervisor that ran this long has not crashed in a row with the one before it.
 const STABLE_MS: u64 = 10_000;
 
-/// How supervisors are started, and the one that runs.
+/// Starts supervisors, and holds the one that runs.
 #[derive(Debug)]
 pub(super) struct Supervisor {
     program: PathBuf,
@@ -40,7 +40,7 @@ pub(super) struct Supervisor {
     start_at: Option<u64>,
 }
 
-/// What the end of a supervisor means.
+/// The meaning of a supervisor's end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// The supervisor meant to end: the launcher ends with this code.

@@ -1,4 +1,4 @@
-//! Launchers and supervisors of several versions: what they say to each other, byte by byte and over a connection.
+//! Launchers and supervisors of several versions: their messages, byte by byte and over a connection.
 
 mod hostile;
 mod play;

@@ -1,4 +1,5 @@
-//! Which versions of the messages a launcher and its supervisor speak, and how they agree on one.
+//! The versions of the messages that a launcher and its supervisor speak, and their agreement on one. Knows no message
+//! but those of the greeting.
 //!
 //! A launcher outlives its supervisors, so an upgrade has one that is older than the supervisor, and a roll-back one
 //! that is newer. The greeting says which versions each of the two speaks; they use the highest that both do. Fields
@@ -20,7 +21,7 @@ pub struct Versions {
 }
 
 impl Versions {
-    /// What this program speaks.
+    /// The versions that this program speaks.
     pub const SPOKEN: Self = Self { min: 2, max: 2 };
     /// The version of launchers and supervisors that do not negotiate.
     pub(super) const FIRST: Self = Self { min: 1, max: 1 };

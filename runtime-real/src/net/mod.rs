@@ -1,5 +1,5 @@
 //! Sockets behind a trait, so that the loop that ships also runs over a simulated network. Moves bytes, and knows
-//! nothing of what they say.
+//! nothing of their meaning.
 
 mod frame;
 mod inbound;
@@ -47,7 +47,7 @@ pub enum Received {
     Datagram {
         /// Its length, at most the buffer's; a longer datagram was cut there.
         len: usize,
-        /// Where it came from.
+        /// The sender's address.
         from: SocketAddr,
     },
     /// The host at this address answered that no program listens there.
@@ -80,7 +80,7 @@ pub trait Datagrams: Send + Sync + 'static {
 
 /// A listening TCP socket.
 pub trait Listener: Send + Sync + 'static {
-    /// What it accepts.
+    /// A connection that it accepts.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
     /// Where it listens.
     ///
@@ -91,7 +91,7 @@ pub trait Listener: Send + Sync + 'static {
     fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
 }
 
-/// What the stream side tells the loop.
+/// A message of the stream side to the loop.
 #[derive(Debug)]
 pub enum FromStream {
     /// One message.

@@ -41,7 +41,7 @@ impl Bed {
     }
 }
 
-/// How long the other end keeps a connection on which nothing useful comes, and what it sent meanwhile: nothing.
+/// The time for which the other end keeps a connection without a complete frame; it must send nothing meanwhile.
 async fn cut_after(stream: &mut tokio::io::DuplexStream) -> Duration {
     let begun = Instant::now();
     let end = timeout(Duration::from_secs(3_600), stream.read_to_end(&mut Vec::new())).await.expect("cut");

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::plan::Seconds;
 use crate::template;
 
-/// How a service without a `health-check` hook is checked.
+/// The check of a service without a `health-check` hook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HealthPlan {
-    /// How the supervisor asks the service.
+    /// The question to the service.
     pub probe: Probe,
     /// Seconds between two checks, unless the operator says otherwise.
     pub interval_s: Option<u64>,
@@ -20,7 +20,7 @@ pub struct HealthPlan {
     pub timeout_s: Option<u64>,
 }
 
-/// How the supervisor asks a service for its health; the text is a template.
+/// A question for a service's health; the text is a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Probe {
     /// A URL that has to answer 2xx or 3xx; 429 is a warning.
@@ -34,13 +34,13 @@ pub enum Probe {
 /// How a service is drained.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DrainPlan {
-    /// How the supervisor learns how much is in flight.
+    /// The source that tells how much is in flight.
     pub inflight: Option<Inflight>,
     /// Seconds that draining may take, unless the operator says otherwise.
     pub timeout_s: Option<u64>,
 }
 
-/// How the supervisor learns how much a service still has in flight; the text is a template.
+/// A source that tells how much a service still has in flight; the text is a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Inflight {
     /// A URL that answers with a number.

@@ -18,7 +18,7 @@ pub enum Error {
     Io {
         /// The file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// A key is missing or broken.
@@ -29,7 +29,7 @@ pub enum Error {
     NoPlan {
         /// The path that was named.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason, in words.
         reason: &'static str,
     },
     /// A plan, or a file that it names, is malformed.
@@ -37,7 +37,7 @@ pub enum Error {
     Plan {
         /// The file.
         path: PathBuf,
-        /// What is wrong, with line, column and the line itself where there is one.
+        /// The reason, with line, column and the line itself where there is one.
         message: String,
     },
     /// A hook or configuration file of a plan is not a template.
@@ -48,7 +48,7 @@ pub enum Error {
     NotAPackage {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The reason, in words.
         reason: &'static str,
     },
     /// The signer's key did not make the signature.
@@ -76,7 +76,7 @@ pub enum Error {
     Archive {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The reason, in words.
         reason: String,
     },
     /// A package that another one needs is not installed.
@@ -86,9 +86,9 @@ pub enum Error {
     Dependency {
         /// The package that needs it.
         ident: String,
-        /// What it needs.
+        /// The package that it needs.
         missing: PackageIdent,
-        /// Where it is looked for.
+        /// The artifact cache, where it is looked for.
         artifacts: PathBuf,
     },
     /// The package to install is neither installed nor in the cache.
@@ -126,7 +126,7 @@ pub enum Error {
     Metafile {
         /// The metafile.
         path: PathBuf,
-        /// What is wrong.
+        /// The reason, in words.
         reason: String,
     },
 }

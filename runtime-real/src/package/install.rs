@@ -30,7 +30,7 @@ const METAFILE_BYTES_MAX: u64 = 1024 * 1024;
 pub struct Outcome {
     /// The package.
     pub ident: PackageIdent,
-    /// Where it is.
+    /// Its directory.
     pub path: PathBuf,
     /// Whether it was there before.
     pub already: bool,
@@ -183,14 +183,14 @@ pub fn inspect(hart: &mut Hart, limits: Limits) -> Result<Inspection, Error> {
     Ok(Inspection { ident, metafiles, files_count, bytes })
 }
 
-/// Hashes what is read through it.
+/// Hashes the bytes that are read through it.
 struct Hashed<R> {
     inner: R,
     hasher: Hasher,
 }
 
 impl<R: Read> Hashed<R> {
-    /// The hash of everything, also of what was not read yet.
+    /// The hash of all bytes, including those that were not read yet.
     fn finish(mut self) -> io::Result<Hash> {
         io::copy(&mut self.inner, &mut self.hasher)?;
         Ok(self.hasher.finish())

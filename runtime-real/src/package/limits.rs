@@ -160,7 +160,7 @@ impl LimitsPlan {
     /// Reads the metafile `LIMITS`.
     ///
     /// # Errors
-    /// Says what is wrong with it.
+    /// The reason, in words.
     pub fn from_metafile(text: &str) -> Result<Self, String> {
         let LimitsFile { nofile, memory, cpu, pids } =
             toml::from_str(text).map_err(|error| error.to_string())?;

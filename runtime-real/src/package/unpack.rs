@@ -24,7 +24,7 @@ const DECODER_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Bytes that may stand between the contents of two files: headers with long names and extensions.
 const HEADERS_BYTES_MAX: u64 = 1024 * 1024;
 
-/// How much a package may hold.
+/// Bounds for the content of a package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Files, directories and links.

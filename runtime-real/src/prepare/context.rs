@@ -44,7 +44,7 @@ impl Sys {
     }
 }
 
-/// What is known of a package when its templates are rendered.
+/// The facts about a package from which its templates are rendered.
 #[derive(Debug)]
 pub(super) struct PackageFacts {
     pub env: BTreeMap<String, String>,

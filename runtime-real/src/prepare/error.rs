@@ -33,7 +33,7 @@ pub enum Error {
     Config {
         /// The variable or file.
         source_name: String,
-        /// What is wrong.
+        /// The reason, in words.
         message: String,
     },
     /// A package's own hook did not succeed.
@@ -41,17 +41,17 @@ pub enum Error {
     Hook {
         /// The package.
         ident: PackageIdent,
-        /// Which hook.
+        /// The hook's name.
         hook: &'static str,
-        /// What the command ends with.
+        /// The exit code for the command.
         code: u8,
-        /// What happened.
+        /// The failure, in words.
         reason: String,
     },
     /// The spec and the package do not fit.
     #[error("{message}")]
     Spec {
-        /// What is wrong and what to do.
+        /// The reason, and what the operator can do.
         message: String,
     },
 }

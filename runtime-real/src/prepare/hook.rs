@@ -69,7 +69,7 @@ impl Moment {
 pub struct HookRun<'a> {
     /// The root.
     pub root: &'a Root,
-    /// What templates see of this host.
+    /// The facts about this host for templates.
     pub sys: &'a Sys,
     /// Longest time for one hook.
     pub timeout: Duration,
@@ -114,7 +114,7 @@ pub fn run_uninstall_hook(run: &mut HookRun<'_>, package: &Installed) -> Result<
     run_hook(run, package, Moment::Uninstall)
 }
 
-/// Runs a package's hook if it has one that is due.
+/// Runs a package's hook if it has one and the hook is due.
 ///
 /// # Errors
 /// As [`run_install_hooks`].
@@ -199,7 +199,7 @@ fn spawn(command: &mut Command) -> io::Result<Child> {
     command.spawn()
 }
 
-/// The next line, or a piece of one that is very long; none at the end.
+/// The next line, or a piece of a very long line; none at the end.
 fn next_line(reader: &mut impl io::BufRead) -> Option<String> {
     let mut line = Vec::new();
     let read = io::Read::take(reader, LINE_BYTES_MAX as u64).read_until(b'\n', &mut line).ok()?;

@@ -44,11 +44,11 @@ impl Layer {
 /// One layer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerTable {
-    /// Which.
+    /// The layer's place in the order.
     pub layer: Layer,
     /// The file, variable or version it was read from.
     pub source: String,
-    /// What it says.
+    /// Its content.
     pub table: Table,
 }
 

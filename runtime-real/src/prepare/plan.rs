@@ -35,7 +35,7 @@ pub trait Packages: Send + Sync {
     fn render(&self, service: &ServiceName, facts: &Facts) -> Result<(Rendered, ServicePlan), String>;
 }
 
-/// How a prepared service is run, checked and logged.
+/// The plan of a prepared service: how it is run, checked and logged.
 #[derive(Clone, Debug)]
 pub struct ServicePlan {
     /// How its process is run.

@@ -23,9 +23,9 @@ use crate::template::Engine;
 /// The supervisor's environment, by name.
 pub type Env = dyn Fn(&str) -> Option<OsString> + Send + Sync;
 
-/// What all services of a supervisor have in common.
+/// The common context of all services of a supervisor.
 pub struct Host<'a> {
-    /// Where packages and services are.
+    /// The root directory, which holds packages and services.
     pub root: &'a Root,
     /// The supervisor.
     pub sys: &'a Sys,
@@ -42,7 +42,7 @@ pub struct Service {
     package: Installed,
     group: ServiceGroup,
     svc: PathBuf,
-    /// Where default.toml and templates are taken from.
+    /// The directory of default.toml and the templates.
     from: PathBuf,
     facts: PackageFacts,
     binds: Vec<Bind>,
@@ -311,7 +311,7 @@ impl Service {
         &self.group
     }
 
-    /// What it needs of other groups.
+    /// Its binds.
     #[must_use]
     pub fn binds(&self) -> &[Bind] {
         &self.binds

@@ -15,7 +15,7 @@ use serde_json::{Map, Value as Json, json};
 use super::config;
 use super::context::{Sys, ident_json};
 
-/// What a service knows of itself, whether or not the ring has heard of it.
+/// The facts that a service knows of itself, before the ring has heard of it too.
 pub(super) struct Own<'a> {
     pub sys: &'a Sys,
     pub ident: &'a PackageIdent,

@@ -31,7 +31,7 @@ pub(super) const SUPERVISOR_MODE: u32 = 0o755;
 /// Makes a service's folder with all folders in it. Modes of folders that exist are left as they are.
 ///
 /// # Errors
-/// Names the path, and says what the system said.
+/// The path, and the error of the operating system.
 pub(super) fn make(svc: &Path, owner: Owner) -> io::Result<()> {
     ensure(svc, SUPERVISOR_MODE, None)?;
     for name in [CONFIG, CONFIG_INSTALL, DATA, FILES, STATIC, VAR] {

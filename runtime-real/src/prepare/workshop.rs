@@ -36,8 +36,8 @@ struct Bench {
 }
 
 impl Workshop {
-    /// The packages below `root`, for the supervisor of this configuration. `member` is known before the first service is
-    /// prepared.
+    /// The packages below `root`, for the supervisor of this configuration. `member` is known before the first service
+    /// is prepared.
     #[must_use]
     pub fn new(root: &Root, config: &Config, member: Arc<OnceLock<MemberId>>) -> Self {
         let (info, permanent, org) = (config.sys.clone(), config.permanent, config.org.clone());

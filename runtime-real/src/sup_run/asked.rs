@@ -35,7 +35,7 @@ pub(super) struct Asked {
     pub(super) launcher: Client,
 }
 
-/// What the process is asked for.
+/// A request to the process.
 pub(super) enum Ask {
     /// The signal of this name asks it to end.
     End(&'static str),

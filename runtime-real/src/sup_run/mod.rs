@@ -93,7 +93,7 @@ pub enum StartError {
         address: SocketAddr,
         /// The option that sets the address.
         option: &'static str,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The system gives no threads, signals or timers.

@@ -216,7 +216,7 @@ pub enum OptionsError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The file is malformed.
@@ -234,7 +234,7 @@ pub enum OptionsError {
         option: &'static str,
         /// Its value.
         value: String,
-        /// What is wrong with it.
+        /// The reason, in words.
         why: &'static str,
     },
 }
@@ -260,9 +260,9 @@ pub struct Settings {
     pub org: Option<String>,
     /// How log lines look.
     pub log_format: LogFormat,
-    /// How services' logs are kept.
+    /// The rules for keeping services' logs.
     pub keep: Keep,
-    /// How the ring keeps time.
+    /// The ring's timings.
     pub timings: Timings,
 }
 

@@ -58,7 +58,7 @@ impl DriverHandle {
     }
 
     /// Gives a command and waits for the reply, which comes once the change is durable. A supervisor that has ended
-    /// replies like one that is leaving.
+    /// replies like a supervisor that is leaving.
     pub async fn command(&self, command: Command) -> Reply {
         let (answer, reply) = oneshot::channel();
         // An error means that the loop has ended and will not carry out the command.

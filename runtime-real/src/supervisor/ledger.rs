@@ -21,7 +21,7 @@ pub struct HealthReport {
 pub struct Entry {
     /// The configuration that its files were rendered with.
     pub layers: Arc<Layers>,
-    /// What its last health check said; none before the first.
+    /// The words of its last health check; none before the first.
     pub health: Option<HealthReport>,
 }
 

@@ -49,7 +49,7 @@ pub enum StoreError {
     Io {
         /// The file or its directory.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// Another process has the database open.
@@ -74,7 +74,7 @@ pub enum StoreError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The reason, in words.
         reason: String,
     },
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// What is wrong with a template, and where.
+/// A fault of a template, and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TemplateFault {
     /// The template.
@@ -11,7 +11,7 @@ pub struct TemplateFault {
     pub at: Option<(usize, usize)>,
     /// The line itself.
     pub line: Option<String>,
-    /// What is wrong; names the key or helper.
+    /// The reason, which names the key or helper.
     pub reason: String,
 }
 

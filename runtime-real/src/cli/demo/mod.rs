@@ -58,7 +58,7 @@ pub enum What {
 /// Options of a demonstration.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
-    /// Which demonstration is shown.
+    /// The demonstration to show.
     pub what: What,
     /// How long it runs; none runs until an interrupt.
     pub time: Option<Duration>,

@@ -1,5 +1,5 @@
-//! What the commands about a service group share: which supervisor they ask, how they send a version, and how they
-//! wait until it is in effect. Holds no command itself.
+//! The common part of the commands about a service group: which supervisor they ask, how they send a version, and how
+//! they wait until it is in effect. Holds no command itself.
 
 mod wait;
 

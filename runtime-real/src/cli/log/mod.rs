@@ -19,7 +19,7 @@ const LOOK: Duration = Duration::from_millis(100);
 /// A command that follows a log without `--lines` or `--since` begins with so many lines of the past.
 const FOLLOWED_LINES: usize = 10;
 
-/// Which lines are shown, and in which form.
+/// The options that choose lines and their form.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Lines {
     /// Go on with lines as they are written, until interrupted

@@ -21,7 +21,7 @@ pub(in crate::cli) struct Args {
     json: bool,
 }
 
-/// What is shown of a package.
+/// The facts that are shown of a package.
 struct Facts {
     ident: PackageIdent,
     /// Label and value for people: the signer of a file, or the path of an installed package.

@@ -27,7 +27,7 @@ use crate::prepare::Sys;
 pub(super) use build::new_key_line;
 pub(super) use install::install;
 
-/// What can be done with packages.
+/// Commands about packages.
 #[derive(Clone, Debug, Subcommand)]
 pub(super) enum Command {
     /// Make a package of a plan, signed with its origin's key
@@ -101,7 +101,7 @@ fn lines(package: &Installed, metafile: MetaFile) -> Result<Vec<String>, Error> 
     Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
 }
 
-/// What hooks that run without a supervisor are told of this host.
+/// The facts about this host for hooks that run without a supervisor.
 fn sys() -> Sys {
     let hostname = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
     let nowhere = || "127.0.0.1".to_owned();

@@ -36,7 +36,7 @@ pub enum ClientError {
     Io {
         /// The address.
         addr: String,
-        /// What went wrong.
+        /// The error of the connection.
         source: io::Error,
     },
     /// No answer in time.
@@ -59,7 +59,7 @@ pub enum ClientError {
     Protocol {
         /// The address.
         addr: String,
-        /// What was wrong.
+        /// The violation, in words.
         reason: String,
     },
     /// The supervisor refused the request.

@@ -1,10 +1,9 @@
 //! The frame that every ctl message travels in (as in Habitat). Knows nothing of the messages inside.
 //!
 //! ```text
-//! u32 big-endian   bit 31 transaction follows · bits 26-30 zero · bits 20-25 length of the message id · bits 0-19 length of the body
-//! u32 big-endian   bit 31 response · bit 30 last of its transaction · bits 0-29 transaction id   (only if announced)
-//! message id, then body
-//! ```
+//! u32 big-endian   bit 31 transaction follows · bits 26-30 zero · bits 20-25 length of the message id · bits 0-19
+//! length of the body u32 big-endian   bit 31 response · bit 30 last of its transaction · bits 0-29 transaction id
+//! (only if announced) message id, then body ```
 
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -20,7 +19,7 @@ const TXN_RESPONSE: u32 = 1 << 31;
 const TXN_COMPLETE: u32 = 1 << 30;
 const TXN_ID_MASK: u32 = TXN_COMPLETE - 1;
 
-/// What ties a reply to its request.
+/// The transaction that ties a reply to its request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Txn {
     /// Chosen by the client; 30 bits.

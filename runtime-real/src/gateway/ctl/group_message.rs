@@ -81,7 +81,8 @@ pub struct ServiceCfg {
     pub default: Option<String>,
 }
 
-/// Annulus only: asks what the supervisor knows of a group's configuration, or of one of its files: one [`GroupStatus`].
+/// Annulus only: asks what the supervisor knows of a group's configuration, or of one of its files: one
+/// [`GroupStatus`].
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct GroupQuery {
     /// The group.
@@ -153,7 +154,7 @@ pub struct GroupMember {
     /// Whether it has applied the current version.
     #[prost(bool, tag = "4")]
     pub applied: bool,
-    /// Which version of the configuration it has applied; absent for files.
+    /// The version of the configuration that it has applied; absent for files.
     #[prost(uint64, optional, tag = "5")]
     pub version: Option<u64>,
 }

@@ -52,7 +52,7 @@ pub struct NetErr {
     /// The kind of failure.
     #[prost(enumeration = "ErrCode", required, tag = "1")]
     pub code: i32,
-    /// What went wrong, in words.
+    /// The reason, in words.
     #[prost(string, required, tag = "2")]
     pub msg: String,
     /// Annulus only: the version that is current, when a version was not higher.
@@ -359,7 +359,7 @@ pub struct SpecProblem {
     /// The file.
     #[prost(string, required, tag = "1")]
     pub path: String,
-    /// What is wrong with it.
+    /// The reason, in words.
     #[prost(string, required, tag = "2")]
     pub reason: String,
     /// The service that the file's name stands for, if it stands for one.
@@ -437,7 +437,7 @@ pub struct ServiceStatus {
     /// Annulus only: why it is in maintenance.
     #[prost(string, optional, tag = "110")]
     pub maintenance: Option<String>,
-    /// Annulus only: what it waits for.
+    /// Annulus only: the condition that it waits for.
     #[prost(string, optional, tag = "111")]
     pub waiting_for: Option<String>,
     /// Annulus only: leader, follower or waiting, in a group that elects.

@@ -45,20 +45,20 @@ const PROGRESS_PERIOD: Duration = Duration::from_secs(5);
 /// Connections at one time; more wait in the listener's queue.
 const CONNECTIONS_MAX: usize = 32;
 
-/// What the ctl gateway needs to know.
+/// The parts of a supervisor that the ctl gateway uses.
 #[derive(Clone, Debug)]
 pub struct Ctl {
     /// The supervisor.
     pub handle: DriverHandle,
     /// Its clock.
     pub clock: Clock,
-    /// Where packages are.
+    /// The root directory, which holds the packages.
     pub root: Root,
     /// Its spec files.
     pub specs: Arc<Specs>,
-    /// What is known of services beside the core.
+    /// The facts about services that the core does not keep.
     pub ledger: Ledger,
-    /// What a client must show.
+    /// The secret that a client must show.
     pub secret: Secret,
     /// Told when the supervisor is to be started again.
     pub restart: Arc<Notify>,
@@ -96,7 +96,7 @@ pub async fn serve<L: Listener>(listener: L, ctl: Ctl) {
 /// host apart.
 ///
 /// # Errors
-/// What the system says.
+/// The error of the operating system.
 pub fn write_address(address: SocketAddr, sup: &SupDir) -> io::Result<()> {
     fs::write(address_file(sup), format!("{address}\n"))
 }

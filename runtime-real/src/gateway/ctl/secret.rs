@@ -20,7 +20,7 @@ pub enum SecretError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// Other users can read the file.

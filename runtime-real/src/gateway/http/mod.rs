@@ -54,24 +54,24 @@ const WRITE_STALL_MAX: Duration = Duration::from_secs(10);
 /// The supervisor's loop must answer within this.
 const LOOP_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What the gateway needs to know.
+/// The parts of a supervisor that the HTTP gateway uses.
 #[derive(Debug)]
 pub struct Config {
     /// The supervisor.
     pub handle: DriverHandle,
     /// Its clock.
     pub clock: Clock,
-    /// Where packages and services are.
+    /// The root directory, which holds packages and services.
     pub root: Root,
-    /// Where this supervisor keeps its own files.
+    /// The directory of this supervisor's own files.
     pub sup: SupDir,
-    /// How this host is described to other members.
+    /// The description of this host for other members.
     pub sys: SysInfo,
-    /// How the ring keeps time.
+    /// The ring's timings.
     pub timings: Timings,
     /// Whether other members probe this one for ever.
     pub permanent: bool,
-    /// What health checks said, and more that the core does not keep.
+    /// The facts about services that the core does not keep.
     pub ledger: Ledger,
     /// The token that a client must show; without one every client may read.
     pub token: Option<Secret>,

@@ -1,4 +1,4 @@
-//! What this process uses, as the kernel counts it. Only reads `/proc`.
+//! Asks the kernel how much processor time, memory and descriptors this process uses. Changes nothing.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
 use nix::unistd::{SysconfVar, sysconf};
 
-/// What this process uses; zero where the kernel does not say.
+/// The use of this process; zero where the kernel does not tell.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Usage {
     pub(super) resident_bytes: u64,

@@ -1,7 +1,7 @@
-//! Frames as they were sent by the version that they are named after, and what they mean.
+//! Recorded frames of each version, and the messages that they have to mean.
 //!
-//! The files in `frames/` are records: a line of one that was shipped is never changed. A message that gets a new field
-//! has a new line here; the old line still has to mean what it meant.
+//! The files in `frames/` are records: a line of a version that was shipped is never changed. A message that gets a
+//! new field has a new line here; the old line still has to mean what it meant.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! What packages need, and which of them may go.
+//! The needs of packages, and the order in which packages may be removed.
 
 use annulus_core::PackageIdent;
 

@@ -1,4 +1,4 @@
-//! How layers of configuration lie over each other.
+//! Layers of configuration: their order, their merging, and malformed ones.
 
 use proptest::prelude::*;
 use toml::{Table, Value};

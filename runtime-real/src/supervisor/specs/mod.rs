@@ -51,7 +51,7 @@ pub struct Problem {
     pub service: Option<ServiceName>,
     /// The file.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// The reason, in words.
     pub reason: String,
 }
 

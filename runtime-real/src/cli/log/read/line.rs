@@ -9,7 +9,7 @@ const STAMP_BYTES: usize = 24;
 /// The beginning of a line that is a JSON object.
 const JSON_START: &str = "{\"timestamp\":\"";
 
-/// Whose log a line is of: it decides what the line's second word means.
+/// The owner of a log, which decides what a line's second word means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A service's log: `O` for standard output, `E` for errors, `H` for hooks.

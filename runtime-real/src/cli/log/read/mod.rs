@@ -3,7 +3,7 @@
 //!
 //! A log is one file that its writer appends to, and older files beside it, `x.log.1` the youngest of them. A line is
 //! `RFC3339-UTC-millis TAG text`; a line without such a stamp belongs to the one before it. The writer may put files
-//! aside at any moment: a reader holds on to the file that it reads, and goes on with the one that came after it.
+//! aside at any moment: a reader finishes the file that it has open, and goes on with the next younger one.
 
 mod follow;
 mod line;

@@ -137,7 +137,7 @@ proptest! {
         let expected: Vec<String> = (0..written).map(|number| number.to_string()).collect();
         prop_assert_eq!(&seen, &expected);
 
-        // The last lines of those that are still there, in however many files they lie.
+        // The last lines of the files that are left, however many files hold them.
         let kept: VecDeque<String> = collect(|give| Follower::new(&path).past(None, None, give)).into();
         let tail = collect(|give| Follower::new(&path).past(Some(last), None, give));
         prop_assert_eq!(tail, kept.iter().skip(kept.len().saturating_sub(last)).cloned().collect::<Vec<_>>());
