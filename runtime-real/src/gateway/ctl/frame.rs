@@ -1,9 +1,10 @@
 //! The frame that every ctl message travels in (as in Habitat). Knows nothing of the messages inside.
 //!
 //! ```text
-//! u32 big-endian   bit 31 transaction follows · bits 26-30 zero · bits 20-25 length of the message id · bits 0-19
-//! length of the body u32 big-endian   bit 31 response · bit 30 last of its transaction · bits 0-29 transaction id
-//! (only if announced) message id, then body ```
+//! u32 big-endian   bit 31 transaction follows · bits 26-30 zero · bits 20-25 length of the message id · bits 0-19 length of the body
+//! u32 big-endian   bit 31 response · bit 30 last of its transaction · bits 0-29 transaction id   (only if announced)
+//! message id, then body
+//! ```
 
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
