@@ -1,4 +1,4 @@
-//! What the daemon needs of its operating system: time, chance, files, users, and the places of files.
+//! Everything that the daemon needs of its operating system: time, chance, files, users, and the places of files.
 //!
 //! Nothing in here knows what a supervisor, a package or a service does.
 

@@ -1,3 +1,5 @@
+//! Key files and the cache: Habitat's files are read, and no key is overwritten.
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;

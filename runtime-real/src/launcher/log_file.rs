@@ -1,4 +1,5 @@
-//! A service's log: one file that is appended to, and a few older ones beside it.
+//! Writes a log: one file that is appended to, and a few older ones beside it. Never fails its caller and never waits
+//! for a reader.
 //!
 //! A line is `RFC3339-UTC-millis TAG text`, with the tag `O` for standard output, `E` for errors and `H` for hooks.
 //! A full disk costs lines and nothing else: the log counts them, and tries again with the next line.

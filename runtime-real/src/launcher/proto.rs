@@ -1,4 +1,5 @@
-//! The messages between a launcher and its supervisor as protobuf: what goes over the socket.
+//! The messages between a launcher and its supervisor as protobuf, as they go over the socket. Checks
+//! nothing: `convert` does.
 //!
 //! A field is never given another meaning, and its number never to another field. Unknown fields are skipped, and a
 //! `oneof` of an unknown kind is empty.

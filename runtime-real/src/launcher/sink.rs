@@ -1,4 +1,4 @@
-//! Where lines are shown: standard output or standard error, written to without ever waiting.
+//! Shows lines on standard output or standard error. Never waits for the reader, and never grows without bound.
 //!
 //! A reader may stop reading. Lines then wait in a buffer of a fixed size; the sink counts those that find no room,
 //! and reports the count as soon as there is room again. Services and the launcher go on in any case.
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_that_nobody_reads_stops_nobody() {
+    fn an_unread_pipe_stops_no_writer() {
         let (reader, writer) = io::pipe().expect("a pipe");
         let sink = Sink::new(writer.as_fd(), false).expect("a sink");
         assert!(matches!(sink.way, Way::Own(_)));
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_that_nobody_reads_stops_nobody() {
+    fn an_unread_socket_stops_no_writer() {
         let (reader, writer) = UnixStream::pair().expect("a pair");
         reader.set_nonblocking(true).expect("set");
         let sink = Sink::new(writer.as_fd(), false).expect("a sink");
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_is_gone_is_nobodys_trouble() {
+    fn a_reader_that_is_gone_is_no_error() {
         let (reader, writer) = io::pipe().expect("a pipe");
         let mut sink = Sink::new(writer.as_fd(), false).expect("a sink");
         drop(reader);

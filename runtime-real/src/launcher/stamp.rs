@@ -1,4 +1,4 @@
-//! Time stamps like `2026-01-31T12:00:00.123Z`, made without a calendar's tables.
+//! Time stamps like `2026-01-31T12:00:00.123Z`, made without a calendar's tables. Reads no clock.
 
 use annulus_core::UnixTime;
 

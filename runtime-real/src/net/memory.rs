@@ -1,4 +1,4 @@
-//! A network inside one test: no ports, no kernel, virtual time.
+//! A network inside one test: no ports, no kernel, virtual time. Never part of the daemon.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -1,3 +1,5 @@
+//! The stream port over a network in memory: connections are kept, bounded and cut.
+
 #![expect(clippy::disallowed_methods, reason = "a test of deadlines asks the runtime's virtual clock")]
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -95,7 +97,7 @@ async fn a_queue_for_one_member_is_bounded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn silence_trickle_and_noise_are_cut_and_cost_nobody_else() {
+async fn silence_trickle_and_noise_are_cut_and_cost_no_other_peer() {
     let mut bed = Bed::new().await;
     let mut silent = bed.net.connect(address(1)).await.expect("listening");
     assert_eq!(cut_after(&mut silent).await.as_secs(), 30);

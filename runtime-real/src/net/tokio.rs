@@ -1,4 +1,5 @@
-//! The real network: sockets of the operating system behind the traits of this folder.
+//! The real network: sockets of the operating system behind the traits of this folder. Knows nothing of
+//! frames and messages.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};

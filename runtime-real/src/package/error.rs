@@ -1,4 +1,4 @@
-//! Everything that can be wrong with a package, each with a message that says what the user can do.
+//! Everything that can be wrong with a package, each with a message that says what the user can do. Prints nothing.
 
 use std::io;
 use std::path::{Path, PathBuf};

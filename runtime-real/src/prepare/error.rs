@@ -1,4 +1,4 @@
-//! Why a service cannot be made ready to run.
+//! Why a service cannot be made ready to run: a closed list, with a message for each reason. Prints nothing.
 
 use std::path::Path;
 

@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whatever_happens_to_the_file_is_a_change_once() {
+    fn every_change_of_the_file_is_seen_once() {
         let dir = tempfile::tempdir().expect("a directory");
         let root = Root::new(dir.path()).expect("absolute");
         let services: Vec<ServiceName> = ["web", "db"].map(|name| name.parse().expect("a name")).to_vec();

@@ -1,4 +1,4 @@
-//! Describes what is wrong with a template, so that its author finds the place.
+//! Describes what is wrong with a template, so that its author finds the place. Corrects nothing.
 
 use std::path::{Path, PathBuf};
 

@@ -147,7 +147,7 @@ fn a_supervisor_outlives_the_reader_of_its_log() {
 }
 
 #[test]
-fn a_reader_of_the_log_that_pauses_pauses_nobody_else() {
+fn a_log_reader_that_pauses_holds_up_no_supervisor() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut command = sup_run(dir.path());
     let mut child =

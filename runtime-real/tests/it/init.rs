@@ -7,7 +7,7 @@ use crate::support::{eventually, finish};
 
 #[test]
 #[ignore = "makes a namespace of processes: for root, and run by .ci/run"]
-fn the_first_process_of_a_namespace_waits_for_everybody_and_ends_in_order() {
+fn the_first_process_of_a_namespace_waits_for_every_process_and_ends_in_order() {
     let binary = env!("CARGO_BIN_EXE_annulus");
     let mut host = Host::start(|command| {
         let args: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();

@@ -89,7 +89,7 @@ fn a_restart_is_an_order_or_a_signal_and_logs_flow_on() {
 }
 
 #[test]
-fn an_end_that_nobody_saw_is_told_to_the_next_supervisor() {
+fn an_unseen_end_is_told_to_the_next_supervisor() {
     let host = Host::start(|_| {});
     let go = host.said("go");
     let ident = host.install("ender", &format!("while [ ! -e {} ]; do sleep 0.01; done; exit 7", text(&go)));
@@ -109,7 +109,7 @@ fn an_end_that_nobody_saw_is_told_to_the_next_supervisor() {
 }
 
 #[test]
-fn who_forks_and_who_ignores_the_polite_signal_leave_nobody_behind() {
+fn forks_and_ignored_signals_leave_no_process_behind() {
     let host = Host::start(|_| {});
     let children = host.said("children");
     let run = format!(
@@ -135,7 +135,7 @@ fn who_forks_and_who_ignores_the_polite_signal_leave_nobody_behind() {
 }
 
 #[test]
-fn a_flood_of_output_takes_no_memory_and_stops_nobody() {
+fn a_flood_of_output_takes_no_memory_and_stops_no_service() {
     const FLOOD_BYTES: u64 = 100_000_000;
     let host = Host::start(|command| {
         // Two pipes without a reader.
@@ -196,7 +196,7 @@ fn a_launcher_that_is_killed_takes_everything_with_it() {
 }
 
 #[test]
-fn nobody_but_its_supervisor_speaks_to_a_launcher() {
+fn only_its_supervisor_speaks_to_a_launcher() {
     use std::io::Read as _;
     use std::os::unix::fs::PermissionsExt as _;
     let host = Host::start(|_| {});

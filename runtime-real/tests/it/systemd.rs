@@ -80,7 +80,7 @@ fn a_service_manager_hears_of_every_step() {
 }
 
 #[test]
-fn a_manager_that_is_not_there_harms_nobody() {
+fn an_absent_manager_does_no_harm() {
     let env = [("NOTIFY_SOCKET", "/no/such/socket"), ("WATCHDOG_USEC", "much")];
     let supervisor = Supervisor::start_with(&[], &env);
     assert_eq!(supervisor.run(&["sup", "status"]).0, 0);

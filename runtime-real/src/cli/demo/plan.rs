@@ -1,5 +1,5 @@
 //! The example plans: folders below `scenarios/plans` that the build puts into the binary, so that a demonstration
-//! needs no other file.
+//! needs no other file. Writes them out, and changes nothing in them.
 
 use std::fs;
 use std::io;

@@ -1,5 +1,5 @@
 //! The messages about configuration and files of service groups: those of Habitat, and those of Annulus alone that ask
-//! how far a version has come.
+//! how far a version has come. Only messages: `group` answers them.
 
 use prost::Message;
 

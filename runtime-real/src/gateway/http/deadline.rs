@@ -83,7 +83,7 @@ mod tests {
     const STALL_MAX: Duration = Duration::from_secs(10);
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_never_reads_is_given_up() {
+    async fn a_client_that_never_reads_is_given_up() {
         let (near, _far) = duplex(16);
         let mut near = WriteDeadline::new(near, STALL_MAX);
         let error = near.write_all(&[0; 17]).await.expect_err("no client reads");
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_reads_slowly_is_served() {
+    async fn a_client_that_reads_slowly_is_served() {
         let (near, mut far) = duplex(1);
         let mut near = WriteDeadline::new(near, STALL_MAX);
         let reading = tokio::spawn(async move {

@@ -1,3 +1,5 @@
+//! Every operation gives the same bytes as an independent implementation of it.
+
 use dryoc::classic::crypto_generichash::crypto_generichash;
 use dryoc::classic::crypto_secretbox::{crypto_secretbox_easy, crypto_secretbox_open_easy};
 use dryoc::classic::crypto_sign::{crypto_sign, crypto_sign_open, crypto_sign_seed_keypair};

@@ -1,3 +1,5 @@
+//! The driver over a network in memory: a ring forms, and neither noise nor a flood holds up an operator.
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;

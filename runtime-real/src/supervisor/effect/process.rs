@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn stops_politely_and_leaves_nobody_of_its_group() {
+    async fn stops_politely_and_leaves_no_process_of_its_group() {
         let mut bed = Bed::new().await;
         bed.spawn("#!/bin/sh\ntrap 'echo bye > end; exit 0' TERM\nsleep 1000 &\necho $! > child\nwait\n");
         let pid = bed.spawned().await;

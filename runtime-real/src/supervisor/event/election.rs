@@ -1,4 +1,4 @@
-//! Sentences for the events of elections.
+//! Sentences for the events of elections. Decides nothing about levels and fields.
 
 use annulus_core::{ElectionEvent, ElectionId, LeaseEnd};
 

@@ -1,3 +1,5 @@
+//! Spec files: the forms that are read, and changes by hand beside commands of the core.
+
 use std::fs;
 use std::os::unix::fs::symlink;
 

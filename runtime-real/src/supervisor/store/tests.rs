@@ -1,3 +1,5 @@
+//! The database: it returns what was stored, in order, and refuses what was damaged.
+
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 
 use proptest::prelude::*;
@@ -98,7 +100,7 @@ fn one_process_at_a_time() {
 }
 
 #[test]
-fn whoever_ends_is_waited_for() {
+fn a_process_that_ends_is_waited_for() {
     let dir = tempfile::tempdir().expect("a directory");
     let ending = Store::open(dir.path()).expect("made");
     let (tell, told) = queue::channel();

@@ -1,3 +1,5 @@
+//! A follower reads every line of a log once and in order, through every rotation.
+
 use std::collections::VecDeque;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;

@@ -151,7 +151,7 @@ async fn a_hook_that_cannot_start_says_why() {
 }
 
 #[tokio::test]
-async fn nobody_who_waits_is_nobody_who_runs() {
+async fn a_hook_without_a_waiting_task_is_killed() {
     let bed = Bed::new();
     let hook = bed.hook("#!/bin/sh\necho $$ > own.new && mv own.new own\nsleep 1000\n");
     let running = tokio::spawn(run(hook, Duration::from_secs(1_000), bed.say()));
