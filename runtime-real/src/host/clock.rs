@@ -16,8 +16,8 @@ pub fn wall() -> UnixTime {
     UnixTime::from_millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// Time since this host was started, in milliseconds, including the time that it was asleep. All processes read the
-/// same.
+/// Time since this host was started, in milliseconds, including the time that it was asleep.
+/// All processes read the same.
 ///
 /// Zero where the system has no such clock; no deadline has passed then.
 #[must_use]

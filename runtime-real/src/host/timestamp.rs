@@ -1,5 +1,5 @@
-//! UTC time as text: RFC 3339, and the 14 digits `YYYYMMDDHHMMSS` of package releases and key revisions. Reads no
-//! clock.
+//! UTC time as text: RFC 3339, and the 14 digits `YYYYMMDDHHMMSS` of package
+//! releases and key revisions. Reads no clock.
 
 use annulus_core::UnixTime;
 use jiff::Timestamp;

@@ -1,5 +1,5 @@
-//! Finds the user that a service runs as, and switches a new process to that user. Adds no user to the
-//! host.
+//! Finds the user that a service runs as,
+//! and switches a new process to that user. Adds no user to the host.
 //!
 //! A supervisor that may change users (CAP_SETUID, CAP_SETGID and CAP_CHOWN) runs a service as the user and group
 //! that its package names; a supervisor that may not runs every service as its own user.

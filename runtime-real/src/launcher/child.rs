@@ -145,8 +145,8 @@ fn set_nofile((soft, hard): (rlim_t, rlim_t)) -> Result<(), Errno> {
     }
 }
 
-/// Undoes the blocked and ignored signals that a process would inherit from the launcher and from the launcher's own
-/// parent.
+/// Undoes the blocked and ignored signals that a process would inherit from the
+/// launcher and from the launcher's own parent.
 #[allow(unsafe_code)]
 fn default_signals() -> Result<(), Errno> {
     for which in Signal::iterator().filter(|which| !matches!(which, Signal::SIGKILL | Signal::SIGSTOP)) {

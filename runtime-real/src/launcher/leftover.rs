@@ -1,5 +1,5 @@
-//! Kills the processes that a service left running when its launcher was killed. Never kills a group by its number
-//! alone.
+//! Kills the processes that a service left running when its launcher was killed.
+//! Never kills a group by its number alone.
 //!
 //! The system kills a service's first process together with the launcher, but not the processes that this one had
 //! started, which may hold the ports and locks that the next start needs.

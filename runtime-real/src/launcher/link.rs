@@ -65,8 +65,8 @@ pub(super) enum Received {
 }
 
 impl Link {
-    /// Listens at `path`, in place of an older socket there: this launcher holds the lock, so no other process
-    /// listens.
+    /// Listens at `path`, in place of an older socket there:
+    /// this launcher holds the lock, so no other process listens.
     ///
     /// # Errors
     /// The error of the operating system.

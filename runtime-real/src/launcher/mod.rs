@@ -89,8 +89,8 @@ pub fn is_parent() -> bool {
     std::env::var(LAUNCHER_ENV).is_ok_and(|pid| pid == parent)
 }
 
-/// Whether an earlier supervisor of this launcher has run: what the arguments ask to be done once was done by that
-/// one.
+/// Whether an earlier supervisor of this launcher has run:
+/// what the arguments ask to be done once was done by that one.
 #[must_use]
 pub fn is_restart() -> bool {
     is_parent() && std::env::var(STARTS_ENV).is_ok_and(|starts| starts != "0")

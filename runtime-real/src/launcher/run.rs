@@ -238,8 +238,8 @@ impl Launcher {
         }
     }
 
-    /// Passes the request on to the supervisor. The third time, or without a supervisor, the launcher ends things
-    /// itself.
+    /// Passes the request on to the supervisor.
+    /// The third time, or without a supervisor, the launcher ends things itself.
     fn on_stop(&mut self, signal: Signal) {
         self.asked += 1;
         let now_ms = clock::boot_ms();

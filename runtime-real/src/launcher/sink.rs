@@ -27,8 +27,8 @@ enum Way {
     Own(File),
     /// A socket: each call says that it does not wait.
     Socket,
-    /// A file, or a descriptor that could not be opened again: the system is asked before each write whether it has
-    /// room.
+    /// A file, or a descriptor that could not be opened again:
+    /// the system is asked before each write whether it has room.
     Shared,
     /// The reader is gone.
     Closed,

@@ -7,10 +7,8 @@
 //! BLAKE2b
 //! <base64 of a signed message: the hash of all that follows the empty line, as 64 hex digits>
 //!
-//! <payload>
-//! ```
-//! Only the hash in the header is signed, so the header is believed only as far as the key that it names opens the
-//! signature.
+//! <payload> ``` Only the hash in the header is signed, so the header is believed only as far as the key that
+//! it names opens the signature.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek as _, SeekFrom};

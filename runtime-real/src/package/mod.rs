@@ -1,5 +1,5 @@
-//! Packages: made from a plan, signed, carried in one file, installed below the root. Nothing in here starts a
-//! service.
+//! Packages: made from a plan, signed, carried in one file, installed below the root.
+//! Nothing in here starts a service.
 //!
 //! The file format, the metafiles inside and the layout on disk are Habitat's, so a package travels both ways:
 //!

@@ -43,8 +43,8 @@ pub fn needed_by(
     Ok(found)
 }
 
-/// A package and all that it needs, in an order where each comes after the packages that it needs; the package is the
-/// last.
+/// A package and all that it needs, in an order where each comes after the
+/// packages that it needs; the package is the last.
 ///
 /// # Errors
 /// A package that is needed is not installed, or a metafile is malformed.

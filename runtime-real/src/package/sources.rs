@@ -1,5 +1,5 @@
-//! Installs a package with everything that it needs, from files and from the artifact cache. Fetches nothing over the
-//! network.
+//! Installs a package with everything that it needs, from files and from the artifact cache.
+//! Fetches nothing over the network.
 
 use std::collections::BTreeSet;
 use std::fs;

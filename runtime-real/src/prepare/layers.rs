@@ -1,5 +1,5 @@
-//! Reads the layers of a service's configuration, low to high, and knows which of them each value is from. Writes
-//! none.
+//! Reads the layers of a service's configuration, low to high,
+//! and knows which of them each value is from. Writes none.
 //!
 //! A layer that people change while the service runs (`user.toml`, the group's configuration) may be malformed at
 //! times. A warning names it then, and its last well-formed content still counts.
@@ -84,8 +84,8 @@ pub(super) struct Sources<'a> {
 }
 
 impl Layers {
-    /// Reads the layers. Where a changing layer is malformed, its content in `last` counts; well-formed ones are kept
-    /// there.
+    /// Reads the layers. Where a changing layer is malformed, its content in `last` counts;
+    /// well-formed ones are kept there.
     ///
     /// # Errors
     /// Names the layer that is malformed, with line and column.

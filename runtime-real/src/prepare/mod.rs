@@ -1,10 +1,8 @@
 //! Makes a service ready to run, which answers the core's `Prepare` and `Render`. Nothing in here starts a service.
 //!
-//! - `workshop` answers, and keeps what is known of each prepared service; `plan` is the part of the answer for
-//! processes.
+//! - `workshop` answers, and keeps what is known of each prepared service; `plan` is the answer's part for processes.
 //! - `service` renders everything of one service; `files` and `svc_dirs` write it, `metadata` reads the metafiles.
-//! - `layers` and `config` make one configuration of several; `context` and `svc_context` are what templates can refer
-//! to.
+//! - `layers` and `config` make one configuration of several; `context` and `svc_context` are what templates see.
 //! - `hook` runs the hooks of a package itself, which `package_hook` renders.
 //! - `trial` tries a plan before it is built.
 //!

@@ -1,5 +1,5 @@
-//! Renders the hooks of a package itself, which run without a service: `install` and `uninstall`. Runs none: `hook`
-//! does.
+//! Renders the hooks of a package itself, which run without a service:
+//! `install` and `uninstall`. Runs none: `hook` does.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
-//! The plans that processes, hooks and probes of a prepared service follow, and the trait that makes them. Starts
-//! nothing.
+//! The plans that processes, hooks and probes of a prepared service follow,
+//! and the trait that makes them. Starts nothing.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -14,8 +14,8 @@ use crate::launcher::message::{Launch, Limits, Owner};
 use crate::package::{HealthPlan, Inflight};
 use nix::sys::signal::Signal;
 
-/// Finds and renders the packages of services. The methods may wait for a disk, so they are never called on the loop's
-/// thread.
+/// Finds and renders the packages of services.
+/// The methods may wait for a disk, so they are never called on the loop's thread.
 pub trait Packages: Send + Sync {
     /// Finds a service's package and writes its files.
     ///

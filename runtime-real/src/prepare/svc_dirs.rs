@@ -1,5 +1,5 @@
-//! A service's folder: the folders in it and their modes (as in Habitat). Never changes the mode of a folder that
-//! exists.
+//! A service's folder: the folders in it and their modes (as in Habitat).
+//! Never changes the mode of a folder that exists.
 
 use std::fs::{self, Permissions};
 use std::io;

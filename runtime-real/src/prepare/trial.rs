@@ -1,5 +1,5 @@
-//! Tries a plan before it is built: renders everything with the defaults, in made-up rings. Writes no file and runs no
-//! hook.
+//! Tries a plan before it is built: renders everything with the defaults, in made-up rings.
+//! Writes no file and runs no hook.
 //!
 //! In the made-up rings the service is alone, leads, and follows; a fault that shows in several of them is reported
 //! once. Other groups export a made-up text for each key that a bind asks for.

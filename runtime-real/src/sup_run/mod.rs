@@ -1,5 +1,5 @@
-//! `annulus sup run`: puts a supervisor together, runs it, and takes it apart. Decides nothing about the ring or its
-//! services.
+//! `annulus sup run`: puts a supervisor together, runs it, and takes it apart.
+//! Decides nothing about the ring or its services.
 //!
 //! The order matters: nothing is written before the lock is held, nothing is sent before the stored state is read, and
 //! no client is served before the ring's port is bound.
@@ -239,8 +239,8 @@ async fn supervise(
     Ok(code)
 }
 
-/// Starts the tasks that follow changes outside the ring: spec files, the operator's configuration, the names of
-/// peers.
+/// Starts the tasks that follow changes outside the ring:
+/// spec files, the operator's configuration, the names of peers.
 fn follow(
     handle: &DriverHandle,
     specs: &Arc<Specs>,

@@ -198,8 +198,8 @@ fn yaml_text(text: &str) -> String {
     if plain { text.to_owned() } else { Json::from(text).to_string() }
 }
 
-/// `{{#eachAlive members as |member|}}…{{else}}…{{/eachAlive}}`: visits the members that are alive; `@index` starts at
-/// 1.
+/// `{{#eachAlive members as |member|}}…{{else}}…{{/eachAlive}}`:
+/// visits the members that are alive; `@index` starts at 1.
 struct EachAlive;
 
 impl HelperDef for EachAlive {

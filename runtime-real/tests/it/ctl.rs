@@ -176,8 +176,8 @@ fn a_generated_secret_is_new_each_time() {
     assert_ne!(first, secret());
 }
 
-/// An installed package in which one file is a pipe: its reader waits until another process opens the pipe for
-/// writing.
+/// An installed package in which one file is a pipe:
+/// its reader waits until another process opens the pipe for writing.
 fn stuck_package(supervisor: &Supervisor, name: &str) -> PathBuf {
     let path = supervisor.root().join(format!("pkgs/test/{name}/1.0.0/20260101000000"));
     std::fs::create_dir_all(&path).expect("made");

@@ -1,5 +1,5 @@
-//! `annulus config history SERVICE.GROUP [--file NAME]`: lists the versions that a supervisor has had. Never changes
-//! one.
+//! `annulus config history SERVICE.GROUP [--file NAME]`:
+//! lists the versions that a supervisor has had. Never changes one.
 
 use annulus_core::{ServiceGroup, UnixTime};
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
-//! `annulus demo`: reads the options and starts the demonstration. What is shown stands in the modules beside this
-//! one.
+//! `annulus demo`: reads the options and starts the demonstration.
+//! What is shown stands in the modules beside this one.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! A small HTTP client for the demonstration's own supervisors. It sends `GET` requests, and knows neither TLS nor
-//! redirects.
+//! A small HTTP client for the demonstration's own supervisors.
+//! It sends `GET` requests, and knows neither TLS nor redirects.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -35,8 +35,8 @@ pub(super) fn services(root: &Root) -> Result<Vec<InUse>, CliError> {
     Ok(found)
 }
 
-/// The packages that spec files ask for. A file that cannot be read is an error, because its service may need any
-/// package.
+/// The packages that spec files ask for.
+/// A file that cannot be read is an error, because its service may need any package.
 fn in_specs(sup: &SupDir, name: &str) -> Result<Vec<InUse>, CliError> {
     let dir = sup.path().join("specs");
     let Ok(entries) = fs::read_dir(&dir) else { return Ok(Vec::new()) };

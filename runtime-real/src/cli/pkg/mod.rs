@@ -1,5 +1,5 @@
-//! `annulus pkg …`: makes, installs, inspects and removes packages. One file per command; none needs a running
-//! supervisor.
+//! `annulus pkg …`: makes, installs, inspects and removes packages.
+//! One file per command; none needs a running supervisor.
 
 mod binds;
 mod build;

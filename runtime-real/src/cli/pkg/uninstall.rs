@@ -1,5 +1,5 @@
-//! `annulus pkg uninstall IDENT`: removes packages. Refuses to remove one that another package or a loaded service
-//! needs.
+//! `annulus pkg uninstall IDENT`: removes packages.
+//! Refuses to remove one that another package or a loaded service needs.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! `annulus svc stop IDENT`: wants a loaded service down; also the options that say how a service is stopped. Unloads
-//! none.
+//! `annulus svc stop IDENT`: wants a loaded service down;
+//! also the options that say how a service is stopped. Unloads none.
 
 use annulus_core::PackageIdent;
 

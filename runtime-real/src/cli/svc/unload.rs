@@ -1,5 +1,5 @@
-//! `annulus svc unload IDENT`: stops a service and has the supervisor forget it. Leaves its package and its files in
-//! place.
+//! `annulus svc unload IDENT`: stops a service and has the supervisor forget it.
+//! Leaves its package and its files in place.
 
 use annulus_core::PackageIdent;
 

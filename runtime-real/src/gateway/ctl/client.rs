@@ -125,8 +125,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         &self.addr
     }
 
-    /// Sends a request, and gives `on_line` each line that is meant for the operator's terminal, until the request is
-    /// done.
+    /// Sends a request, and gives `on_line` each line that is meant for the operator's terminal,
+    /// until the request is done.
     ///
     /// # Errors
     /// The supervisor refused, or the connection failed.

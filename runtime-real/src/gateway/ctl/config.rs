@@ -1,5 +1,5 @@
-//! The request for a service's effective configuration, which Habitat does not have. Only messages: `request` answers
-//! them.
+//! The request for a service's effective configuration, which Habitat does not have.
+//! Only messages: `request` answers them.
 
 use prost::Message;
 

@@ -81,8 +81,8 @@ pub struct ServiceCfg {
     pub default: Option<String>,
 }
 
-/// Annulus only: asks what the supervisor knows of a group's configuration, or of one of its files: one
-/// [`GroupStatus`].
+/// Annulus only: asks what the supervisor knows of a group's configuration,
+/// or of one of its files: one [`GroupStatus`].
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct GroupQuery {
     /// The group.

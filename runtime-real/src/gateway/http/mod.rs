@@ -1,5 +1,5 @@
-//! The HTTP gateway: shows what this supervisor knows (as in Habitat). It only reads; commands go through the ctl
-//! gateway.
+//! The HTTP gateway: shows what this supervisor knows (as in Habitat).
+//! It only reads; commands go through the ctl gateway.
 //!
 //! Every answer is computed when a client asks for it. Errors are problem details (RFC 9457). With a token
 //! (`HAB_SUP_GATEWAY_AUTH_TOKEN`) every route but `/live` and `/ready` wants `Authorization: Bearer <token>`.
@@ -44,8 +44,8 @@ use problem::Problem;
 
 /// Connections at one time, event streams included; more wait in the listener's queue.
 const CONNECTIONS_MAX: usize = 256;
-/// Event streams at one time. A stream stays as long as its client likes, so streams leave room for probes and
-/// scrapes.
+/// Event streams at one time. A stream stays as long as its client likes,
+/// so streams leave room for probes and scrapes.
 const EVENT_STREAMS_MAX: usize = 128;
 /// A client must have sent its request's head within this.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,5 +1,5 @@
-//! The package of a service, as `/services` shows it. Reads the package's files, so it never runs on the loop's
-//! thread.
+//! The package of a service, as `/services` shows it.
+//! Reads the package's files, so it never runs on the loop's thread.
 
 use annulus_core::{PackageIdent, ServiceView};
 use serde_json::{Value, json};
@@ -21,8 +21,8 @@ impl Package {
         Self { ident, installed }
     }
 
-    /// The one line of a metafile. A file that cannot be read is shown as absent, because this is a view and not a
-    /// check.
+    /// The one line of a metafile. A file that cannot be read is shown as absent,
+    /// because this is a view and not a check.
     fn line(&self, metafile: MetaFile) -> Option<String> {
         self.installed.as_ref()?.line(metafile).ok()?
     }

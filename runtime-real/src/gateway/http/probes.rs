@@ -1,5 +1,5 @@
-//! `/live` and `/ready`, for service managers and load balancers. They need no token, and tell nothing but their
-//! answer.
+//! `/live` and `/ready`, for service managers and load balancers.
+//! They need no token, and tell nothing but their answer.
 
 use std::sync::Arc;
 

@@ -56,8 +56,8 @@ pub(super) async fn list(State(gateway): State<Arc<Gateway>>) -> Answer {
     .await
 }
 
-/// Makes an answer on another thread: parts of it are read from the package's files, and the loop must not wait for a
-/// disk.
+/// Makes an answer on another thread: parts of it are read from the package's files,
+/// and the loop must not wait for a disk.
 async fn off_the_loop(value: impl FnOnce() -> Value + Send + 'static) -> Answer {
     match disk::read(value).await {
         Ok(value) => Ok(view::answer(&value)),

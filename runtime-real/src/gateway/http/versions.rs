@@ -1,5 +1,5 @@
-//! JSON of what operators gave to groups: numbers, sizes, hashes and conflicts. Never the contents, which may be
-//! secret.
+//! JSON of what operators gave to groups: numbers, sizes, hashes and conflicts.
+//! Never the contents, which may be secret.
 
 use annulus_core::{CensusVersion, CensusVersions};
 use serde_json::{Map, Value, json};

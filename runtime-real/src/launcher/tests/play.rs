@@ -282,8 +282,8 @@ async fn a_supervisor_that_cannot_be_understood_is_refused_and_let_go() {
     assert_eq!(versions, Versions::SPOKEN);
     assert_eq!(newer.frame().await, None, "the connection is closed");
 
-    // The words of version 1: a welcome that names a version which the supervisor does not speak, and nothing to take
-    // over.
+    // The words of version 1: a welcome that names a version which the supervisor
+    // does not speak, and nothing to take over.
     let mut first = Raw::launcher(dir.path());
     first.send(&version_1("supervisor hello")).await;
     let answer = first.frame().await.expect("an answer");

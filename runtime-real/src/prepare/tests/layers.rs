@@ -95,8 +95,8 @@ fn leaves(table: &Table, path: &[String], found: &mut Vec<(Vec<String>, Value)>)
 }
 
 proptest! {
-    // A key that is a table in one layer and something else in the next is left out here: that value replaces the
-    // table.
+    // A key that is a table in one layer and something else in the next is left out here:
+    // that value replaces the table.
     #[test]
     fn layers_of_one_shape_may_be_merged_in_any_grouping(a in shaped(), b in shaped(), c in shaped()) {
         prop_assert_eq!(over(over(a.clone(), b.clone()), c.clone()), over(a, over(b, c)));

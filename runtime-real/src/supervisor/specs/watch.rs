@@ -1,5 +1,5 @@
-//! Follows changes by hand in the directory of spec files. Gives them to the core as commands, and changes no file
-//! itself.
+//! Follows changes by hand in the directory of spec files.
+//! Gives them to the core as commands, and changes no file itself.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
