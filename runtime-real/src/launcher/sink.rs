@@ -23,7 +23,7 @@ const PIPE_BYTES: usize = 4 * 1024;
 /// The ways to write without waiting.
 #[derive(Debug)]
 enum Way {
-    /// A file description of our own that does not wait.
+    /// A file description of this process alone, which does not wait.
     Own(File),
     /// A socket: each call says that it does not wait.
     Socket,

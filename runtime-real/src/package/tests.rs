@@ -137,7 +137,7 @@ fn the_newest_by_version_then_release_is_found() {
     let error = found("acme/other").expect_err("not there").to_string();
     assert!(error.contains("acme/other") && error.contains("pkg install"), "{error}");
 
-    // A package for another platform is there, but not for us.
+    // A package for another platform does not run on this host.
     let foreign = bench.root.path().join("pkgs/acme/shop/9.0/20260101000000");
     write(&foreign.join("IDENT"), "acme/shop/9.0/20260101000000\n");
     write(&foreign.join("TARGET"), "pdp11-unix\n");

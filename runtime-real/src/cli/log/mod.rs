@@ -43,7 +43,7 @@ fn time(text: &str) -> Result<Since, String> {
 /// Shows the log at `path`.
 pub(super) fn show(path: &Path, kind: Kind, args: &Lines) -> Outcome {
     match write(path, kind, args, &mut io::BufWriter::new(io::stdout().lock())) {
-        // The reader of our output has enough, as `head` does.
+        // The reader of the output has enough, as `head` does.
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(0),
         written => written.map(|()| 0).map_err(CliError::io(path.display().to_string())),
     }
@@ -68,7 +68,7 @@ fn write(path: &Path, kind: Kind, args: &Lines, out: &mut impl io::Write) -> io:
     Ok(())
 }
 
-/// Waits; false as soon as the reader of our output is gone.
+/// Waits; false as soon as the reader of standard output is gone.
 fn is_read_for(time: Duration) -> bool {
     let out = io::stdout();
     let mut end = [PollFd::new(out.as_fd(), PollFlags::empty())];
