@@ -2,8 +2,6 @@
 //! out its updates. Each election has terms, votes, an electorate and leases of its own and knows nothing of the
 //! others. This feature may not judge what makes a member fit nor decide what a winner does; the node does both.
 //!
-//! @@DEL@@
-//!
 //! | file | what |
 //! |---|---|
 //! | `instance` | one election at one member: its knowledge, its promises, its timers |

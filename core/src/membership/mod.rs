@@ -59,7 +59,7 @@ use suspicion::Suspicion;
 /// A queue of events that grew beyond this gives its memory back once it is empty.
 const EVENTS_CAPACITY_KEPT: usize = 8;
 
-/// Since when a member is gone, and the event that said so; only the input after a restart.
+/// The time at which a member left or was confirmed dead, and the event that said so; only the input after a restart.
 #[derive(Clone, Copy, Debug)]
 struct Gone {
     since: Instant,

@@ -56,10 +56,10 @@ impl Outputs {
     }
 }
 
-/// What something follows from, besides the input that is being handled. Whoever reports an event says so.
+/// The cause of an event, besides the input that is being handled. The component that reports the event names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Follows {
-    /// Nothing but the input itself: a command, a message, a result, the time.
+    /// Only the input itself: a command, a message, a result, the time.
     Input,
     /// This earlier event, at once or after a wait that it began.
     Event(EventId),
@@ -74,7 +74,7 @@ impl Follows {
         }
     }
 
-    /// This, or where it is only the input, that.
+    /// This cause, or the other one where this is only the input.
     pub(crate) const fn or(self, other: Self) -> Self {
         match self {
             Self::Input => other,
@@ -97,7 +97,7 @@ pub(crate) struct Context<'a> {
     pub(crate) wall: UnixTime,
     /// The input that is being handled.
     pub(crate) input: InputId,
-    /// What the verb follows from: the event of another component that the node carries to this one.
+    /// The cause of the verb: the event of another component that the node carries to this one.
     pub(crate) after: Follows,
     /// Where outputs go.
     pub(crate) outputs: &'a mut Outputs,
@@ -106,7 +106,7 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Reports a change, and what it follows from.
+    /// Reports a change and its cause.
     pub(crate) fn event(&mut self, after: Follows, kind: EventKind) -> EventId {
         self.outputs.events += 1;
         let id = EventId(self.outputs.events);

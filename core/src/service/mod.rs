@@ -210,7 +210,7 @@ impl Services {
         self.reconcile_all(ctx, around, Impulse::Onward);
     }
 
-    /// What the ring says of these groups has changed, by these events.
+    /// The ring has news of these groups, by these events.
     pub(crate) fn handle_facts(
         &mut self,
         ctx: &mut Context<'_>,
@@ -292,7 +292,7 @@ impl Services {
         true
     }
 
-    /// What a result means for the chain of causes: a process that ends by itself begins a new one.
+    /// The cause of a result's consequences: a process that ends by itself begins a new chain of causes.
     fn impulse_of(&self, ctx: &Context<'_>, name: &ServiceName, result: &EffectResult) -> Impulse {
         let instance = self.slots.get(name).and_then(|slot| slot.instance.as_ref());
         let is_told_to_end = instance.is_some_and(Instance::is_stopping);
@@ -310,7 +310,7 @@ impl Services {
         }
     }
 
-    /// What follows from the service of a group follows from this; only from the input once it is unloaded.
+    /// The event that consequences of a group's service follow from; only the input once the service is unloaded.
     pub(crate) fn follows(&self, group: &ServiceGroup) -> Follows {
         let of_group = |slot: &&Slot| slot.instance.as_ref().is_some_and(|i| i.group() == group);
         self.slots.values().find(of_group).and_then(|slot| slot.last).into()

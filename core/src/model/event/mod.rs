@@ -18,19 +18,19 @@ use crate::model::member::State;
 use crate::model::rumor::RumorKey;
 use crate::model::service::ServiceState;
 
-/// What changed, and what led to it.
+/// One change and its cause.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// Numbers this node's events.
     pub id: EventId,
-    /// What led to it.
+    /// Its cause.
     pub cause: Cause,
     /// What changed.
     pub kind: EventKind,
 }
 
-/// What led to an event: always an input, and the earlier event that it follows from. Where there is none, the input itself
-/// led to it: a command, a message, a process that ended, the time.
+/// The cause of an event: always an input, and the earlier event that it follows from. Where there is none, the input
+/// itself led to it: a command, a message, a process that ended, the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cause {
     /// The input that was being handled.

@@ -344,18 +344,18 @@ impl Instance {
         }
     }
 
-    /// Whether the ring's word of a group matters to it.
+    /// Whether news of a group matters to this service.
     pub(super) fn is_concerned(&self, group: &ServiceGroup) -> bool {
         let binds = &self.spec().binds;
         *group == self.group || binds.iter().any(|b| binds::parse(b).is_some_and(|(_, g)| g == *group))
     }
 
-    /// Whether the ring's word can move it now: it waits for the ring, or its files are written again.
+    /// Whether news of the ring can move it now: it waits for the ring, or its files are written again.
     pub(super) fn follows_facts(&self) -> bool {
         self.progress.phase() == Phase::Waiting || self.progress.is_running()
     }
 
-    /// What the ring says of a group that concerns it has changed.
+    /// The ring has news of a group that concerns it.
     pub(super) fn facts_changed(&mut self, env: &mut Env<'_, '_>) {
         assert!(
             !self.progress.has_kept() || self.progress.phase() == Phase::New,
