@@ -167,7 +167,7 @@ impl Instance {
         let leads =
             |roll: &Roll| self.outcome.as_ref().is_some_and(|o| roll.members.get(&o.leader) == Some(&true));
         if leads(&self.roll) && !leads(&roll) {
-            // What follows, follows from the leader's end rather than from its election.
+            // Later events follow from the leader's end rather than from its election.
             self.cause = env.ctx.after.event().or(self.cause);
         }
         self.roll = roll;
@@ -247,7 +247,7 @@ impl Instance {
         let is_new = before.is_none_or(|b| (b.term, b.leader) != (outcome.term, outcome.leader));
         if is_new && is_other && !outcome.ended {
             let what = ElectionEvent::Learned { leader: outcome.leader };
-            // From a rumor, or in the leader's own words, which are the input.
+            // The outcome came by a rumor or by the leader's own message, which is the input.
             let event = self.report_after(env, env.ctx.after, outcome.term, what);
             self.cause = Some(event);
             self.searching = false;

@@ -125,7 +125,7 @@ impl Membership {
             };
             assert!(held.id == told.id, "a member is held under its id");
             let target = MemberRecord { incarnation: told.incarnation, state: State::Confirmed, ..held };
-            // Another member's word began it, of which this node reports nothing before it has looked.
+            // Another member's accusation began this probe, and this node reports no event of it before the probe ends.
             self.begin_probe(ctx, &target, Purpose::Verify, Follows::Input);
         }
     }

@@ -380,7 +380,7 @@ impl Membership {
             let body = Body::Ping { seq: self.prober.seq(), forward_to: None };
             self.events.push_back(MembershipEvent::Send { to, body, accuse: None });
         }
-        // It is told again, by no new event.
+        // The rumor is told again without a new event.
         let after = Follows::Input;
         self.events.push_back(MembershipEvent::Changed { id: self.me, urgency: Urgency::Refutation, after });
         Heard::Stale

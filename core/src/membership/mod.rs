@@ -468,7 +468,7 @@ impl Membership {
     pub(crate) fn handle_stall(&mut self, ctx: &mut Context<'_>, stall: Duration) {
         ctx.metrics.stalls += 1;
         let for_ms = u64::try_from(stall.as_millis()).unwrap_or(u64::MAX);
-        // Time itself: nothing was handled that could have led to it.
+        // The time itself is the cause: no earlier event led to it.
         let event = ctx.event(Follows::Input, EventKind::Stalled { for_ms });
         if self.health.worse(2) {
             ctx.event(Follows::Event(event), EventKind::LocalHealth { score: self.health.score() });

@@ -1,11 +1,11 @@
-//! The time of the input that is being handled. It never goes back, and it tells when the process stood still.
+//! The time of the input that is being handled. It must never go back, and it tells when the process stood still.
 
 use core::time::Duration;
 
 use crate::model::id::InputId;
 use crate::model::time::{Instant, UnixTime};
 
-/// When the node is, by the clocks that the runtime reads for it.
+/// The node's time, by the clocks that the runtime reads for it.
 #[derive(Debug)]
 pub(super) struct Clock {
     now: Instant,
@@ -44,7 +44,7 @@ impl Clock {
         now.saturating_since(self.expected)
     }
 
-    /// The node asks to be woken then.
+    /// Notes that the node asks to be woken then.
     pub(super) const fn expect(&mut self, at: Instant) {
         self.expected = at;
     }

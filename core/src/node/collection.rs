@@ -1,4 +1,5 @@
-//! Tombstones are forgotten once every member has had time to hear of them.
+//! Collects tombstones once every member has had time to hear of them. A tombstone must not go earlier, or a member
+//! that still holds the old rumor would bring it back.
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -12,10 +13,10 @@ use crate::model::rumor::RumorKey;
 use crate::model::time::Instant;
 use crate::rumor::RumorStore;
 
-/// Time between looks for tombstones that are old enough, in milliseconds.
+/// Time between collections, in milliseconds.
 const COLLECT_PERIOD_MS: u64 = 60_000;
 
-/// When the next look is due. One is planned exactly while there are tombstones.
+/// The time of the next collection. One is planned exactly while there are tombstones.
 #[derive(Debug)]
 pub(super) struct Collection {
     at: Instant,
@@ -43,7 +44,7 @@ impl Collection {
         earliest([(self.at, WakeReason::Housekeeping)])
     }
 
-    /// Plans a look where there is something to look for.
+    /// Plans a collection where there are tombstones.
     fn plan(&mut self, now: Instant, rumors: &RumorStore) {
         if self.at == Instant::FAR_FUTURE && rumors.has_tombstones() {
             self.at = now + self.period;
@@ -51,7 +52,7 @@ impl Collection {
         }
     }
 
-    /// Forgets what is old enough. Answers with the keys of it.
+    /// Forgets the tombstones that are old enough; returns their keys.
     fn run(&mut self, now: Instant, rumors: &mut RumorStore) -> Vec<RumorKey> {
         assert!(self.at <= now, "tombstones are looked for when that is due");
         let forgotten = rumors.collect(now, self.age);

@@ -1,5 +1,6 @@
-//! Elections wired to the rest: services say how fit they are, rumors who belongs to a group, the disk when a vote is
-//! safe; what an election says goes back to the services and to the ring.
+//! Wires elections to the other components: services state their fitness, rumors the members of a group, the disk that
+//! a vote is safe; roles go back to the services and outcomes to the ring. It decides what makes a member fit and what
+//! a winner does, and counts no votes.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -19,10 +20,10 @@ use crate::model::service::{ServiceSpec, Topology};
 use crate::rumor::Priority;
 use crate::wire::swim::Body;
 
-/// What lies between the elections and the rest of the node.
+/// The state between the elections and the rest of the node.
 #[derive(Debug, Default)]
 pub(super) struct ElectionWires {
-    /// Groups whose elections have yet to hear of a change, and of which event that is.
+    /// Groups whose elections have yet to hear of a change, with the event of the change.
     due: BTreeMap<ServiceGroup, Follows>,
     /// Winners that hand over, with the process that acted as the winner.
     demoting: Vec<(ElectionId, Option<u32>)>,
@@ -34,14 +35,14 @@ impl ElectionWires {
         &self.due
     }
 
-    /// A group's elections have to hear of a change; an event says more than none.
+    /// Notes that a group's elections have to hear of a change; an event is kept rather than none.
     fn add(&mut self, group: ServiceGroup, after: Follows) {
         let due = self.due.entry(group).or_insert(after);
         *due = after.or(*due);
     }
 }
 
-/// How large the electorate of a service's group counts at least; 0 where nobody leads.
+/// The least size that the electorate of a service's group counts as; 0 in a group without a leader.
 pub(super) fn electorate_min(spec: &ServiceSpec) -> u32 {
     match spec.topology {
         Topology::Standalone => 0,
@@ -82,7 +83,7 @@ impl Node {
         }
     }
 
-    /// Lets the elections of the groups that changed know what is.
+    /// Tells the elections of the groups that changed their rolls and this member's fitness.
     pub(super) fn refresh_elections(&mut self) {
         let groups = core::mem::take(&mut self.election.due);
         if !self.is_heard() {
@@ -103,7 +104,7 @@ impl Node {
     fn refresh_election(&mut self, id: &ElectionId, after: Follows) {
         let fitness = self.own_fitness(id);
         self.elections.handle_fitness(ctx!(self, after), id, fitness);
-        // The ring may have told of a winner before there was anything here that takes part.
+        // The ring may have told of a winner before this member took part.
         if let Some(Rumor::Election(outcome)) = self.rumors.get(&RumorKey::Election(id.clone())).cloned() {
             self.elections.handle_outcome(ctx!(self, after), &outcome);
         }
@@ -126,7 +127,7 @@ impl Node {
         self.services.fitness(&id.group)
     }
 
-    /// Who takes part in an election.
+    /// The members that take part in an election.
     fn roll(&self, id: &ElectionId) -> Roll {
         let group = &id.group;
         let mut roll = Roll::default();
@@ -155,7 +156,7 @@ impl Node {
         roll
     }
 
-    /// Whether a member that is in no roll left it, as against one that rumors have not brought yet.
+    /// Whether a member outside the roll has left it; rumors may not have brought it yet.
     fn is_known_gone(&self, group: &ServiceGroup, id: &MemberId) -> bool {
         let departed = self.membership.table().get(id).is_some_and(|r| r.state == State::Departed);
         let key = RumorKey::Service { group: group.clone(), member: *id };
@@ -196,8 +197,8 @@ impl Node {
         self.services.handle_role(ctx!(self, after), around!(self), &name, role);
     }
 
-    /// A leader that hands over has its voters freed once the process that acted as the leader is gone. One that goes
-    /// on acting longer than the lease frees nobody: the lease ends by itself.
+    /// A leader that hands over frees its voters once the process that acted as the leader is gone. If the process acts
+    /// on longer than the lease, the leader frees no voter: the lease ends by itself.
     fn check_demoted(&mut self) {
         for (id, pid) in core::mem::take(&mut self.election.demoting) {
             let now = self.services.process_in(&id.group);
@@ -209,7 +210,7 @@ impl Node {
         }
     }
 
-    /// An outcome that the ring tells of.
+    /// Takes an outcome that the ring tells of.
     pub(super) fn hear_outcome(
         &mut self,
         outcome: &ElectionRumor,
@@ -224,7 +225,7 @@ impl Node {
         heard
     }
 
-    /// What the last life knew: who won, and the elections that this member voted in.
+    /// Restores the winners that the last life knew and the elections that this member voted in.
     pub(super) fn restore_outcomes(&mut self) {
         let ids: Vec<ServiceGroup> = self.elections.ids().map(|id| id.group.clone()).collect();
         for group in ids {

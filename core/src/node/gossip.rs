@@ -1,4 +1,5 @@
-//! Hot rumors into datagrams, and into streams what a datagram cannot hold.
+//! Tells hot rumors: by datagram, and by stream those that no datagram can hold. It chooses and sends; it takes no
+//! rumor in.
 
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -21,7 +22,7 @@ use crate::rumor::{Heat, Priority};
 use crate::wire::swim::Body;
 use crate::wire::{RumorMessage, proto, stream};
 
-/// What a datagram without rumors takes at most: the sender, and a second member in indirect probes.
+/// The largest datagram without rumors: the sender, and a second member in indirect probes.
 const ENVELOPE_BYTES_MAX: usize = 280;
 /// A rumor whose encoding exceeds this travels by stream.
 pub(super) const SMALL_RUMOR_BYTES_MAX: usize = DATAGRAM_BYTES_MAX - ENVELOPE_BYTES_MAX - 16;
@@ -32,7 +33,7 @@ const STREAM_BUDGET_BYTES: usize = STREAM_BYTES_MAX / 2;
 
 const _: () = assert!(SMALL_RUMOR_BYTES_MAX > 500, "most rumors must travel by datagram");
 
-/// What is being told, and when the next round begins. A round is planned exactly while something is hot.
+/// The hot rumors, and the time of the next round. A round is planned exactly while a rumor is hot.
 #[derive(Debug)]
 pub(super) struct Gossip {
     heat: Heat,
@@ -74,7 +75,7 @@ impl Gossip {
         self.heat.is_hot(key)
     }
 
-    /// A rumor is worth telling no longer.
+    /// Stops telling a rumor.
     pub(super) fn stop(&mut self, key: &RumorKey) {
         self.heat.stop(key);
     }
@@ -96,7 +97,7 @@ impl Gossip {
         }
         assert!(!self.heat.is_empty(), "a rumor that was just started is hot");
         if self.at == Instant::FAR_FUTURE {
-            // A little later, so that what comes together is told together.
+            // The round begins a little later, so that rumors that arrive in one burst go out in one datagram.
             let wait_ms = rng.below(self.period_ms / 5 + 1);
             self.at = ctx.now + Duration::from_millis(wait_ms);
         }
@@ -120,7 +121,7 @@ impl Gossip {
     fn run(&mut self, ctx: &mut Context<'_>, know: Knowledge<'_>, targets: &[MemberRecord]) {
         assert!(targets.len() <= self.fanout, "a round goes to a few members");
         if targets.is_empty() {
-            // There is nobody to tell; a member that joins gets everything in one exchange.
+            // This member knows no other; a member that joins gets every rumor in one exchange.
             self.heat = Heat::default();
         }
         for target in targets {
@@ -134,7 +135,7 @@ impl Gossip {
         assert!(self.at > ctx.now, "one round is followed by a pause");
     }
 
-    /// Tells one member what is hot.
+    /// Tells one member the hot rumors.
     pub(super) fn tell(&mut self, ctx: &mut Context<'_>, know: Knowledge<'_>, target: &MemberRecord) {
         assert!(target.id != know.me, "a member tells itself nothing");
         let told_max = self.told_max(know);

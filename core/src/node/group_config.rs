@@ -1,4 +1,5 @@
-//! Configuration and files of service groups: taken from an operator, on disk, then everywhere.
+//! Takes configuration and files of service groups from operators and from the ring. A version from an operator must be
+//! on disk before it takes effect and before the operator is answered.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -60,7 +61,7 @@ impl Node {
         self.take_version(request, rumor, SERVICE_FILE_BYTES_MAX);
     }
 
-    /// On disk first, then in effect.
+    /// The version is stored first and takes effect when the disk has answered.
     fn take_version(&mut self, request: RequestId, rumor: Rumor, bytes_max: usize) {
         match self.check_version(&rumor, bytes_max) {
             Err(error) => self.reply(request, Reply::Failed(error)),
@@ -101,7 +102,7 @@ impl Node {
         current
     }
 
-    /// The version that an operator gave is on disk, or could not be stored.
+    /// The operator's version is on disk, or could not be stored.
     pub(super) fn version_stored(
         &mut self,
         request: RequestId,
@@ -116,7 +117,7 @@ impl Node {
         let key = rumor.key();
         let held = self.rumors.get(&key).and_then(Rumor::version).map_or(0, |v| v.number);
         if held > number {
-            // The ring was faster; what is on disk now is older than what is known.
+            // A newer version came from the ring meanwhile; the row on disk is older than the known one.
             self.mark_dirty(key);
             return self.reply(request, Reply::Failed(CommandError::Version { current: held }));
         }
@@ -126,7 +127,7 @@ impl Node {
         assert!(now_held >= held, "a version never goes back");
     }
 
-    /// Joins a version that was given or heard `at` that time into what is known, and tells when one that this member
+    /// Joins a version that was given or heard `at` that time into the store, and reports when one that this member
     /// acknowledged loses.
     pub(super) fn learn_version(&mut self, rumor: &Rumor, from: Option<MemberId>, at: UnixTime) -> Heard {
         let key = rumor.key();
@@ -170,7 +171,7 @@ impl Node {
         files_of(&self.rumors, group)
     }
 
-    /// What [`crate::CensusMember::versions_digest`] is of a member that runs with everything that this member holds for
+    /// The [`crate::CensusMember::versions_digest`] of a member that runs with everything that this member holds for
     /// the group.
     #[must_use]
     pub fn versions_digest(&self, group: &ServiceGroup) -> u64 {

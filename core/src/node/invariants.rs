@@ -1,4 +1,5 @@
-//! What holds between the components after every input. The simulator checks it each time; a daemon relies on it.
+//! The invariants between the components after every input. The simulator checks them each time; a daemon relies on
+//! them.
 
 use super::Node;
 use crate::model::limits::{DEPARTURES_MAX, HOT_RUMORS_MAX, MEMBERS_MAX, RUMORS_MAX};
@@ -6,10 +7,10 @@ use crate::model::member::State;
 use crate::model::rumor::Authority;
 
 impl Node {
-    /// Checks what holds between this node's parts after every input. Costs a look at everything it knows.
+    /// Checks the invariants between this node's parts. It walks over every record, so a daemon does not call it.
     ///
     /// # Panics
-    /// When something does not hold, which is a defect of the core and never the fault of a peer.
+    /// When an invariant does not hold, which is a defect of the core and never the fault of a peer.
     pub fn check_invariants(&self) {
         self.membership.check_invariants();
         self.elections.check_invariants();

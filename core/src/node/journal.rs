@@ -1,5 +1,5 @@
-//! Records on their way to the disk. What others or an operator rely on is awaited before it is used; what the
-//! ring would teach this node again goes out in batches.
+//! Sends records to the disk. The node may not use a record that others or an operator rely on before the disk has
+//! answered; records that the ring would teach it again go out in batches.
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -23,7 +23,7 @@ use crate::model::time::{Instant, UnixTime};
 use crate::store::history::{History, HistoryEntry};
 use crate::store::snapshot;
 
-/// What a persist effect is for.
+/// The purpose of a persist effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Pending {
     /// The identity with which this node starts.
@@ -36,24 +36,24 @@ pub(super) enum Pending {
     Departure { request: RequestId, member: MemberId },
     /// A version that an operator gave: when, and the rows that hold it.
     Version { request: RequestId, rumor: Box<Rumor>, at: UnixTime, rows: Vec<Write> },
-    /// What was voted in this election.
+    /// The vote in this election.
     Vote(ElectionId),
-    /// Records that nobody waits for, stored again later when they could not be.
+    /// A batch of records that no component waits for, stored again later when they could not be.
     Batch(Vec<RumorKey>),
 }
 
 /// Records that one batch holds at most; the rest follows in the next.
 const BATCH_RECORDS_MAX: usize = 4_096;
 
-/// What is on its way to the disk, and what has to go there.
+/// The records on their way to the disk, and those that have to go there.
 #[derive(Debug)]
 pub(super) struct Journal {
     me: MemberId,
-    /// What effects are for whose results the node itself awaits.
+    /// The purposes of the effects whose results the node itself awaits.
     pending: BTreeMap<EffectId, Pending>,
     /// Records that changed since the last batch went to the disk.
     dirty: BTreeSet<RumorKey>,
-    /// When the next batch goes; before the node has started, when its identity is stored again.
+    /// The time of the next batch; before the node has started, the time at which its identity is stored again.
     at: Instant,
     /// The versions of groups' configuration and files that this member has had.
     history: History,
@@ -87,7 +87,7 @@ impl Journal {
         self.restored
     }
 
-    /// Stores rows; `pending` says what follows when they are stored.
+    /// Stores rows; `pending` says what the node does when they are stored.
     pub(super) fn store(&mut self, ctx: &mut Context<'_>, writes: Vec<Write>, sync: bool, pending: Pending) {
         assert!(!writes.is_empty(), "the disk is asked for something");
         assert!(sync || matches!(pending, Pending::Batch(_)), "what is waited for is synced");
@@ -96,7 +96,7 @@ impl Journal {
         assert!(before.is_none(), "an effect id is used once");
     }
 
-    /// Stores the incarnation in which this member is going to speak.
+    /// Stores the incarnation that this member is going to use.
     pub(super) fn store_identity(
         &mut self,
         ctx: &mut Context<'_>,
@@ -155,9 +155,8 @@ impl Journal {
         self.store(ctx, rows, true, pending);
     }
 
-    /// The disk has answered for a version: `stored` are its rows, none when they could not be stored. They are not
-    /// written again when they are what the record has to have; a record that differs, and waited for this, is
-    /// written with the next batch.
+    /// The disk has answered for a version: `stored` are its rows, none when they could not be stored. Rows that match
+    /// the record are not written again; a record that differs, and waited for this, is written with the next batch.
     pub(super) fn settle(
         &mut self,
         now: Instant,
@@ -188,8 +187,8 @@ impl Journal {
         self.pending.values().filter_map(number).max().unwrap_or(0)
     }
 
-    /// The disk has answered: what the rows were for, and why they could not be stored. None for an effect that is not
-    /// the journal's, and for a result of another kind, which answers nothing that was asked.
+    /// Takes the disk's answer: the purpose of the rows, and why they could not be stored. None for an effect that is
+    /// not the journal's, and for a result of another kind, which does not answer the effect.
     pub(super) fn answered(
         &mut self,
         effect: EffectId,
@@ -217,7 +216,7 @@ impl Journal {
     /// Notes that a record differs from what is on disk.
     pub(super) fn mark(&mut self, now: Instant, key: RumorKey) {
         if key == RumorKey::Member(self.me) {
-            // The identity row holds what matters of this member.
+            // The identity row stands for this member.
             return;
         }
         self.dirty.insert(key);
@@ -227,7 +226,7 @@ impl Journal {
         assert!(!self.dirty.is_empty() && self.at < Instant::FAR_FUTURE, "what is dirty goes to the disk");
     }
 
-    /// Sends a batch of what changed to the disk.
+    /// Sends a batch of changed records to the disk.
     pub(super) fn flush(&mut self, ctx: &mut Context<'_>, know: Knowledge<'_>) {
         self.at = Instant::FAR_FUTURE;
         // A batch that was queued behind a version on its way to the disk could put an older one in its place there,
@@ -257,17 +256,17 @@ impl Journal {
         }
         let is_planned = self.dirty.is_empty() || self.at <= ctx.now;
         assert!(is_planned, "what does not fit into a batch follows at once");
-        // Looked at again when the disk has answered.
+        // These follow when the disk has answered.
         self.dirty.append(&mut waiting);
     }
 
-    /// Without an identity on disk there is nothing that a node may say: it is stored again after this time.
+    /// Plans to store the identity again after this time: a node may not speak before its identity is on disk.
     pub(super) fn retry_after(&mut self, now: Instant, wait: Duration) {
         assert!(!wait.is_zero(), "a disk that fails is not asked without a pause");
         self.at = now + wait;
     }
 
-    /// It is stored again.
+    /// The identity is being stored again.
     pub(super) const fn retried(&mut self) {
         self.at = Instant::FAR_FUTURE;
     }
@@ -298,8 +297,8 @@ impl Journal {
     }
 }
 
-/// The ban, and the banned member's record as it is from then on: after a restart this node still knows whom
-/// it keeps out.
+/// The ban, and the banned member's record from then on: after a restart this node still knows which member it keeps
+/// out.
 fn departure_rows(know: Knowledge<'_>, rumor: &Rumor, member: MemberId) -> Vec<Write> {
     let mut writes = alloc::vec![snapshot::rumor_row(rumor)];
     if let Some(mut statement) = know.statement(&member) {
@@ -317,8 +316,8 @@ impl Node {
         self.journal.mark(self.clock.now(), key);
     }
 
-    /// Rumors of owners that are gone may have outlived them on the disk, when the crash came between the ban and
-    /// the next batch. Nobody could ever retract them.
+    /// Rumors of departed owners may have outlived them on the disk, when the crash came between the ban and the next
+    /// batch. No member could ever retract them.
     pub(super) fn forget_orphans(&mut self) {
         let gone = |owner: &MemberId| {
             let state = self.membership.table().get(owner).map(|r| r.state);

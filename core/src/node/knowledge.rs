@@ -1,4 +1,4 @@
-//! What this member knows of the ring, lent to what tells it on and to what writes it down. It changes nothing.
+//! Members and rumors as one read-only view, lent to gossip, sync and the journal. It may change neither.
 
 use alloc::vec::Vec;
 
@@ -22,12 +22,12 @@ pub(super) struct Knowledge<'a> {
 }
 
 impl Knowledge<'_> {
-    /// What is told about a member.
+    /// The rumor about a member.
     pub(super) fn statement(&self, id: &MemberId) -> Option<MemberRumor> {
         self.membership.statement(id).map(|(record, accusers)| MemberRumor { record, accusers })
     }
 
-    /// What this member calls itself towards the ring right now.
+    /// This member's record as it states it to the ring now.
     pub(super) fn own_word(&self) -> MemberRecord {
         let (own, _) = self.membership.statement(&self.me).expect("this member is in its own list");
         assert!(
@@ -37,7 +37,7 @@ impl Knowledge<'_> {
         own
     }
 
-    /// How long a rumor is on the wire; none when it is not known any more.
+    /// The length of a rumor on the wire; none when the node no longer knows it.
     pub(super) fn encoded_len(&self, key: &RumorKey) -> Option<usize> {
         if let RumorKey::Member(id) = key {
             return self.statement(id).map(|m| m.to_wire().encoded_len());
@@ -45,7 +45,7 @@ impl Knowledge<'_> {
         self.rumors.encoded_len(key)
     }
 
-    /// The record that answers one that lags behind.
+    /// The newer record that answers a rumor that lags behind.
     pub(super) fn answer_to(&self, rumor: &Rumor) -> Option<Rumor> {
         let Rumor::Member(about) = rumor else { return self.rumors.get(&rumor.key()).cloned() };
         let id = about.record.id;
@@ -55,7 +55,7 @@ impl Knowledge<'_> {
         self.statement(&id).map(Rumor::Member)
     }
 
-    /// A few numbers that are equal where the same is known.
+    /// The digest of all records, equal at two nodes that hold the same.
     pub(super) fn digest(&self) -> Digest {
         self.membership.table().digest().union(self.rumors.digest())
     }

@@ -1,4 +1,5 @@
-//! The way out: services first, then the announcement, then a moment in which it spreads.
+//! Leaves the ring in order: first the services stop, then the node announces its departure, then it answers on for a
+//! moment so that the news spreads. No service may run when the node exits.
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -12,11 +13,11 @@ use crate::model::id::{Incarnation, RequestId};
 use crate::model::io::{Effect, ExitReason, WakeReason};
 use crate::model::time::Instant;
 
-/// How far the departure has come.
+/// The stages of a departure.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Departing {
     reason: ExitReason,
-    /// Who asked for it and is told when it is done.
+    /// The request that asked for it and is answered at its end.
     /// The event that said so.
     leaving: Follows,
     requests: Vec<RequestId>,
@@ -40,7 +41,7 @@ const FAREWELL_FANOUT: usize = 10;
 impl Node {
     pub(super) fn begin_leave(&mut self, request: RequestId, drain: bool) {
         if self.phase == Phase::Starting {
-            // Nothing was said yet, so there is nothing to take back.
+            // The node has not spoken yet, so it need not announce its departure.
             self.reply(request, Reply::Done);
             self.exit(ExitReason::Left);
             return;
@@ -91,7 +92,7 @@ impl Node {
         let Phase::Departing(departing) = &mut self.phase else { return };
         assert!(departing.step == Step::Services, "services stop once");
         match departing.reason {
-            // The ban has to get round, above all when it was given here.
+            // The ban has to spread, above all when an operator gave it to this node.
             ExitReason::Departed => self.announce_departure(),
             ExitReason::Left => {
                 departing.step = Step::Storing;

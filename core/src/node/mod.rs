@@ -1,4 +1,5 @@
-//! The composer: the only place that knows two features at once.
+//! The composer: it feeds inputs to the components and carries the events of one to another. It is the only place that
+//! may name two features, and it decides nothing that a feature can decide.
 //!
 //! | file | what |
 //! |---|---|
@@ -73,20 +74,20 @@ use leave::Departing;
 use surroundings::{News, Surroundings};
 use sync::Sync;
 
-/// How far a node's life has come.
+/// The phases of a node's life.
 #[derive(Debug, PartialEq, Eq)]
 enum Phase {
     /// Its identity is on its way to the disk; it says nothing yet.
     Starting,
-    /// It takes part.
+    /// It takes part in the ring.
     Running,
-    /// It is on its way out.
+    /// It is leaving.
     Departing(Departing),
     /// It has asked the runtime to end.
     Exited,
 }
 
-/// One supervisor's mind. See the crate's documentation for the contract.
+/// The state machine of one supervisor. See the crate's documentation for the contract.
 #[derive(Debug)]
 pub struct Node {
     config: Config,
@@ -99,7 +100,7 @@ pub struct Node {
     membership: Membership,
     rumors: RumorStore,
     services: Services,
-    /// What the ring has said of their groups since they last heard of it.
+    /// News of groups that the services have yet to hear.
     news: News,
     elections: Elections,
     election: ElectionWires,
@@ -109,8 +110,8 @@ pub struct Node {
     collection: Collection,
 }
 
-/// Lends a component what it needs of the node beside itself. A verb that the input leads to directly follows from that
-/// alone; where the node carries one component's event to another, the event is named.
+/// Lends a component the context that its verbs need. A verb that the input leads to directly follows from that alone;
+/// where the node carries one component's event to another, the event is named.
 macro_rules! ctx {
     ($node:ident) => {
         ctx!($node, $crate::model::context::Follows::Input)
@@ -128,7 +129,7 @@ macro_rules! ctx {
 }
 use ctx;
 
-/// Lends what the node knows of the ring, to be read.
+/// Lends the members and rumors, to be read.
 macro_rules! know {
     ($node:ident) => {
         $crate::node::knowledge::Knowledge {
@@ -141,7 +142,7 @@ macro_rules! know {
 }
 use know;
 
-/// Lends services what they may ask about the ring.
+/// Lends services the view of the ring that they may ask.
 macro_rules! around {
     ($node:ident) => {
         &$crate::node::surroundings::Surroundings { know: $crate::node::know!($node), gossip: &$node.gossip }
@@ -157,7 +158,7 @@ mod stream {
     pub(super) const ELECTIONS: u64 = 4;
 }
 
-/// A new life is a new incarnation: it prevails over whatever is still said about the last one.
+/// A new life is a new incarnation: it prevails over every statement about the last one.
 fn first_incarnation(snapshot: &Snapshot, config: &Config) -> Incarnation {
     if snapshot.incarnation > Incarnation(0) && config.planted.has(Bug::RestartSameIncarnation) {
         return snapshot.incarnation;
@@ -167,7 +168,7 @@ fn first_incarnation(snapshot: &Snapshot, config: &Config) -> Incarnation {
     incarnation
 }
 
-/// What the disk remembers of the ring's rumors, bans included.
+/// Restores the ring's rumors from the disk, bans included.
 fn restore_rumors(snapshot: &Snapshot, membership: &mut Membership, now: Instant) -> RumorStore {
     let mut rumors = RumorStore::default();
     for rumor in &snapshot.rumors {
@@ -183,7 +184,7 @@ fn restore_rumors(snapshot: &Snapshot, membership: &mut Membership, now: Instant
 }
 
 impl Node {
-    /// A node with this configuration, which must be valid, continuing from what its disk remembers.
+    /// A node with this configuration, which must be valid, continuing from its snapshot.
     ///
     /// It has outputs at once: its identity goes to the disk before anything is sent.
     #[must_use]
@@ -307,7 +308,7 @@ impl Node {
         // Its identity is on the disk, which is the input.
         let started = ctx.event(Follows::Input, kind);
         if self.membership.is_banned(&self.me) {
-            // An operator was faster than the disk.
+            // An operator told it to leave before the disk had answered.
             return self.begin_departing(ExitReason::Departed, true, Follows::Event(started));
         }
         self.withdraw_restored_services();
@@ -372,7 +373,7 @@ impl Node {
         self.membership.is_banned(id)
     }
 
-    /// What this member knows under this key; none also for members' records.
+    /// The rumor that this member holds under this key; none also for members' records.
     #[must_use]
     pub fn rumor(&self, key: &RumorKey) -> Option<&Rumor> {
         self.rumors.get(key)

@@ -1,4 +1,4 @@
-//! One arm for each command.
+//! Dispatches an operator's command to the component that carries it out.
 
 use alloc::boxed::Box;
 

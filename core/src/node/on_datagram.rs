@@ -1,4 +1,5 @@
-//! Datagrams: decode, note the contact, hand the parts to whom they concern.
+//! Handles a datagram: decodes it, notes the contact, and hands its parts to the components that they concern. A banned
+//! sender is not heard.
 
 use alloc::borrow::Cow;
 use alloc::string::ToString as _;
@@ -35,7 +36,7 @@ impl Node {
         self.skip(source, Channel::Datagram, skipped);
         // An ack that a helper passed on comes from the helper's address and holds the member's own.
         let is_relayed = matches!(&body, Body::Ack { forward_to: Some(to), .. } if to.id == self.me);
-        // What cannot be read may have been passed on too: it proves that its sender lives, not where.
+        // An unreadable body may have been passed on too: it proves that its sender lives, not at which address.
         let is_first_hand = !is_relayed && body != Body::Unknown;
         if from.address == UNSPECIFIED {
             if is_relayed {
@@ -63,11 +64,11 @@ impl Node {
         }
     }
 
-    /// A member that does not know its own address leaves it to those who hear it directly.
+    /// A member that does not know its own address leaves it to the members that hear it directly.
     pub(super) fn fill_in_address<'a>(&self, rumor: &'a Rumor, from: &MemberRecord) -> Cow<'a, Rumor> {
         let Rumor::Member(m) = rumor else { return Cow::Borrowed(rumor) };
         let own = m.record.id == from.id && m.record.address == UNSPECIFIED;
-        // What the teller reaches on its own host stands on the teller's host.
+        // A loopback address of another member is on the sender's own host.
         let beside = m.record.address.is_loopback() && !from.address.is_loopback();
         if !own && !beside {
             return Cow::Borrowed(rumor);
@@ -83,7 +84,7 @@ impl Node {
         ctx.event(Follows::Input, EventKind::DecodeFailed { from, channel, error: error.to_string() });
     }
 
-    /// Reports parts of a message that were left out, once for the message.
+    /// Reports the parts of a message that were left out, once for the message.
     pub(super) fn skip(&mut self, from: SocketAddr, channel: Channel, parts: u32) {
         if parts == 0 {
             return;

@@ -1,4 +1,4 @@
-//! Results of effects: to the service machine what is its own, the rest here.
+//! Handles results of effects: the service machine takes those of its own effects, the node those of the journal.
 
 use core::time::Duration;
 

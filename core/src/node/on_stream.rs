@@ -1,4 +1,4 @@
-//! Stream messages: large rumors, digest exchanges, probes of members that only TCP reaches.
+//! Handles stream messages: large rumors, digest exchanges, probes of members that only TCP reaches.
 
 use core::net::SocketAddr;
 

@@ -1,4 +1,5 @@
-//! Every component's deadlines, in a fixed order: judge others, do services, then speak.
+//! Runs every component's timers that are due, in a fixed order: membership, services and elections first, then gossip,
+//! sync and the journal.
 
 use super::{Node, Phase, around, ctx, know};
 use crate::model::context::{Context, is_due};

@@ -1,5 +1,5 @@
-//! What this member says about its own services. Nobody else speaks for them: whatever the ring holds against it is
-//! restated, one incarnation higher.
+//! This member's rumors about its own services. No other member may speak for them: a rumor of another member is
+//! answered by restating the own one, one incarnation higher.
 
 use alloc::vec::Vec;
 
@@ -37,7 +37,7 @@ impl Node {
         rumor.electorate_min = self.services.spec_in(&rumor.group).map_or(0, electorate_min);
         let bytes = Rumor::Service(rumor.clone()).encode().len();
         if bytes > RUMOR_BYTES_MAX {
-            // Without its exports it can still be found; with them nobody would take the rumor.
+            // Without its exports other members can still find it; with them they would refuse the rumor.
             let ctx = ctx!(self);
             ctx.limit_reached(Limit::ExportedConfiguration);
             rumor.cfg.clear();
@@ -74,7 +74,7 @@ impl Node {
         self.learn(&rumor, Priority::Normal, None, after);
     }
 
-    /// How an own service is.
+    /// States the health of an own service.
     pub(super) fn tell_health(&mut self, group: ServiceGroup, health: Health) {
         let key = RumorKey::ServiceHealth { group: group.clone(), member: self.me };
         if let Some(Rumor::ServiceHealth(held)) = self.rumors.get(&key)
@@ -88,11 +88,11 @@ impl Node {
         self.tell_own(Rumor::ServiceHealth(told), Incarnation(0));
     }
 
-    /// What the disk remembers of own services is from the last life; what starts is announced anew.
+    /// Retracts the last life's rumors of own services; a service that starts is announced anew.
     pub(super) fn withdraw_restored_services(&mut self) {
         let own = |r: &&Rumor| r.owner() == Some(self.me) && !r.is_tombstone();
         let group_of = |r: &Rumor| r.key().group().cloned();
-        // Processes that outlived the last supervisor serve on, and nobody has noticed anything.
+        // Processes that outlived the last supervisor serve on, and the ring need not hear of the restart.
         let kept = self.services.kept_groups();
         let groups = self.rumors.iter().filter(own).filter_map(group_of);
         let groups: Vec<ServiceGroup> = groups.filter(|group| !kept.contains(group)).collect();
@@ -103,7 +103,7 @@ impl Node {
         self.plan_collection();
     }
 
-    /// Another member tells of something of this member's own: it is not taken in, but answered.
+    /// Answers a rumor of another member about this member's own service, instead of taking it in.
     pub(super) fn hear_of_own(&mut self, told: &Rumor) -> Heard {
         assert!(told.owner() == Some(self.me), "what others say of their services is no concern of this one");
         let number = Incarnation(told.number());

@@ -1,4 +1,5 @@
-//! What services may ask about the ring, out of membership and rumors: the groups that concern them and no others.
+//! Answers the services' questions about the ring out of membership and rumors, and tells them news of the groups that
+//! concern them. It shows no other groups.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::ToString as _;
@@ -19,13 +20,13 @@ use crate::model::rumor::{Departure, Rumor, RumorKey};
 use crate::model::time::Instant;
 use crate::service::Around;
 
-/// News that arrive within this time are looked at together.
+/// News that arrives within this time reaches the services in one step.
 const DEBOUNCE_MS: u64 = 50;
 
-/// Groups of which the ring has said something new, and when services hear of it.
+/// Groups of which the ring has news, and the time at which services hear of it.
 #[derive(Debug)]
 pub(super) struct News {
-    /// Which, and by which event.
+    /// The groups, each with the event that brought the news.
     groups: BTreeMap<ServiceGroup, Follows>,
     at: Instant,
 }
@@ -37,7 +38,7 @@ impl Default for News {
 }
 
 impl News {
-    /// When services hear of it.
+    /// The time at which services hear of it.
     pub(super) fn poll_timeout(&self) -> Option<(Instant, WakeReason)> {
         earliest([(self.at, WakeReason::Service)])
     }
@@ -56,7 +57,7 @@ impl News {
     }
 }
 
-/// The parts of a node that know about the ring.
+/// The components of a node that know about the ring.
 pub(super) struct Surroundings<'a> {
     pub(super) know: Knowledge<'a>,
     pub(super) gossip: &'a Gossip,
@@ -102,7 +103,7 @@ impl Around for Surroundings<'_> {
 }
 
 impl Node {
-    /// The ring has said something new of this group: services that it concerns hear of it a little later.
+    /// The ring has news of this group: services that it concerns hear of it a little later.
     pub(super) fn group_changed(&mut self, group: &ServiceGroup, after: Follows) {
         if !self.services.watches(group) {
             return;
@@ -121,7 +122,7 @@ impl Node {
         }
     }
 
-    /// Tells services what is new.
+    /// Tells services the news.
     pub(super) fn tell_news(&mut self) {
         let groups = self.news.take();
         assert!(self.news.poll_timeout().is_none(), "news are told once");

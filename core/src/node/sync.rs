@@ -1,9 +1,9 @@
-//! Anti-entropy: two nodes compare digests and ship what differs, nothing else.
+//! Anti-entropy: two nodes compare digests and send each other the records that differ, and no others.
 //!
 //! ```text
 //! A ── begin: 64 digests ──▶ B      equal: that was all
 //!   ◀── keys ──────────────         B's keys and versions where they differ
-//!   ── records, want ──────▶        what B lacks; what A lacks
+//!   ── records, want ──────▶        records that B lacks; keys that A lacks
 //!   ◀── records ───────────
 //! ```
 //! A newcomer, which holds next to nothing, gets the records at once instead of keys. The exchange is repeated
@@ -41,7 +41,7 @@ const _: () =
     assert!(MESSAGE_BYTES + RUMOR_BYTES_MAX < STREAM_BYTES_MAX, "the record that fills a message fits too");
 const _: () = assert!(NEWCOMER_FACTOR > 1, "who holds as much is no newcomer");
 
-/// When the next exchange is due: often while there are differences, rarely once there are none.
+/// The time of the next exchange: soon while there are differences, late once there are none.
 #[derive(Debug)]
 pub(super) struct Sync {
     next: Instant,
@@ -69,7 +69,7 @@ impl Sync {
         earliest([(self.next, WakeReason::Sync)])
     }
 
-    /// One begins now: plans the one after it.
+    /// An exchange begins now: plans the one after it.
     fn begun(&mut self, now: Instant, rng: &mut Rng) {
         let interval_ms = self.interval_ms;
         assert!(interval_ms >= self.interval_ms_min, "exchanges never follow each other too soon");
@@ -79,7 +79,7 @@ impl Sync {
         assert!(self.next > now, "one exchange is followed by a pause");
     }
 
-    /// Differences were found or are to be expected: look again soon.
+    /// Differences were found or are likely: the next exchange comes soon.
     fn expect_differences(&mut self, now: Instant, rng: &mut Rng) {
         self.interval_ms = self.interval_ms_min;
         let soon = now + Duration::from_millis(rng.between(self.interval_ms_min / 2, self.interval_ms_min));
@@ -112,11 +112,11 @@ impl Exchange<'_, '_> {
 
     fn report(&mut self, with: MemberId, learned: u32, sent: u32) {
         assert!(learned > 0 || sent > 0, "an exchange without a difference is not worth a word");
-        // What the other side sent is the input.
+        // The input is the other side's message.
         self.ctx.event(Follows::Input, EventKind::Synced { with, learned, sent });
     }
 
-    /// Sends what the other side can compare.
+    /// Sends digests for the other side to compare.
     fn begin(&mut self) {
         self.ctx.metrics.syncs += 1;
         let digest = self.know.digest();
@@ -152,7 +152,8 @@ impl Exchange<'_, '_> {
                 rumors.push(rumor);
             }
         }
-        // What they still hold and this node knows to be gone: tell them, and do not ask for it.
+        // The other side still holds records that this node knows to be gone: it gets the tombstones, and is not asked
+        // for those records.
         for (key, rumor) in self.know.gone_in(mask) {
             if theirs.remove(&key).is_some() {
                 rumors.push(rumor);
@@ -165,7 +166,8 @@ impl Exchange<'_, '_> {
         }
     }
 
-    /// The records of the other side are taken in: `answers` is what they lag behind, `want` what they lack.
+    /// Answers after the other side's records were taken in: `answers` are newer records than theirs, `want` the keys
+    /// of records that the other side lacks.
     fn conclude(&mut self, from: &MemberRecord, learned: u32, mut answers: Vec<Rumor>, want: &[u64]) {
         if !want.is_empty() {
             let mut wanted: Vec<u64> = want.to_vec();
@@ -225,7 +227,7 @@ impl Node {
         exchange!(self, to).begin();
     }
 
-    /// Compares notes with a member that was believed dead or was never seen before.
+    /// Exchanges digests with a member that was believed dead or was never seen before.
     pub(super) fn sync_soon_with(&mut self, id: &MemberId) {
         let Some(record) = self.membership.table().get(id).copied() else { return };
         let now = self.clock.now();

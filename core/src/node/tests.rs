@@ -1,4 +1,4 @@
-//! A few nodes and a perfect network, enough to see the wiring work. Faults are the simulator's business.
+//! A few nodes and a perfect network, which test the wiring. The simulator tests faults.
 
 mod elections;
 mod group_config;
@@ -30,7 +30,7 @@ fn address(host: usize) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, host as u8 + 1)), PORT)
 }
 
-/// What is under way to a node: a message, or an effect's result.
+/// An input under way to a node: a message, or an effect's result.
 enum Parcel {
     Message { from: SocketAddr, channel: Channel, bytes: Vec<u8> },
     Done(EffectId, EffectResult),
@@ -282,7 +282,7 @@ fn a_ban_ends_the_member_and_outlives_restarts() {
     assert_eq!(ring.hosts[1].exit, Some(ExitReason::Departed));
     ring.start(1);
     assert_eq!(ring.hosts[1].exit, Some(ExitReason::Departed), "its own disk remembers");
-    // Its disk is replaced by one from before the ban, and everybody else restarts.
+    // Its disk is replaced by one from before the ban, and all other members restart.
     ring.hosts[1].disk.retain(|(table, _), _| *table == Table::Identity);
     for i in [0, 2, 3] {
         ring.crash(i);
@@ -371,7 +371,7 @@ fn a_farewell_uses_an_incarnation_that_is_on_disk() {
     let mut ring = Ring::new(3);
     ring.run_ms(2_000);
     let leaver = ring.id(1);
-    // Somebody accuses it at the moment in which it is told to leave.
+    // Another member accuses it at the moment in which its operator tells it to leave.
     let accusation = MemberRecord { state: State::Suspect, ..ring.node(0).member(&leaver).expect("known") };
     let rumor = MemberRumor::new(accusation).to_wire();
     let from = member_to_wire(&ring.node(0).member(&ring.id(0)).expect("itself"));

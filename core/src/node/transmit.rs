@@ -1,4 +1,4 @@
-//! Messages on their way out: encoded, counted, handed to the runtime.
+//! Sends messages: encodes and counts them and hands them to the runtime. The caller has chosen their content.
 
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -44,7 +44,7 @@ pub(super) fn alone(ctx: &mut Context<'_>, know: Knowledge<'_>, to: SocketAddr, 
     datagram(ctx, to, &know.own_word(), body, Vec::new(), Vec::new());
 }
 
-/// Tells one rumor to an address, and nothing else.
+/// Tells one rumor alone to an address.
 pub(super) fn rumor(ctx: &mut Context<'_>, know: Knowledge<'_>, to: SocketAddr, rumor: &Rumor) {
     datagram(ctx, to, &know.own_word(), &Body::Gossip, Vec::new(), alloc::vec![rumor.to_wire()]);
 }

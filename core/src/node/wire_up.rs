@@ -1,4 +1,4 @@
-//! What one component wants becomes another's input, and nothing else happens here.
+//! Carries each event of a component to the components that it concerns. No decision may be taken here.
 
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -19,15 +19,15 @@ use crate::service::{Announcement, ServiceEvent};
 use crate::wire::stream;
 use crate::wire::swim::Body;
 
-/// What a rumor was worth.
+/// The verdict on a rumor.
 pub(super) struct Learned {
     pub(super) heard: Heard,
-    /// What follows from it: the event that says that it was accepted, where it was.
+    /// The cause of its consequences: the event that reports its acceptance, where it was accepted.
     pub(super) after: Follows,
 }
 
 impl Node {
-    /// Carries out what components ask for, until none asks for more.
+    /// Carries out the components' events until none is left.
     pub(super) fn wire_up(&mut self) {
         loop {
             if let Some(event) = self.membership.poll_event() {
@@ -117,7 +117,7 @@ impl Node {
         }
     }
 
-    /// A banned member may not know; it hears nothing else from this one.
+    /// A banned member may not know of its ban; it hears only this from this node.
     fn tell_ban(&mut self, id: &MemberId, to: SocketAddr) {
         let Some(rumor) = self.rumors.get(&RumorKey::Departure(*id)).cloned() else { return };
         transmit::rumor(ctx!(self), know!(self), to, &rumor);
@@ -125,7 +125,7 @@ impl Node {
 
     pub(super) fn on_service_event(&mut self, event: ServiceEvent) {
         if let Some(group) = self.group_concerned(&event) {
-            // A change of state says itself what follows from it.
+            // The event of a change of state, where there is one, takes the place of this cause.
             self.elections_of_group_changed(&group, Follows::Input);
         }
         match event {
@@ -185,10 +185,10 @@ impl Node {
     fn hear_owned(&mut self, rumor: &Rumor, owner: &MemberId, from: &MemberId) -> Heard {
         let owner = self.membership.table().get(owner).map(|r| r.state);
         if owner.is_none_or(|state| state == State::Departed) {
-            // Nobody could ever retract it.
+            // No member could ever retract it.
             return Heard::Known;
         }
-        // Another member's word is the input.
+        // The input is another member's message.
         self.learn(rumor, Priority::Normal, Some(*from), Follows::Input).heard
     }
 
@@ -222,7 +222,7 @@ impl Node {
         heard
     }
 
-    /// Joins a rumor into the store; what is new is told on and kept.
+    /// Joins a rumor into the store; a new rumor is told on and stored.
     pub(super) fn learn(
         &mut self,
         rumor: &Rumor,

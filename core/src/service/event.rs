@@ -24,7 +24,7 @@ pub(crate) enum ServiceEvent {
         to: Option<ServiceState>,
         /// Why, for people.
         reason: String,
-        /// What it follows from.
+        /// The event that it follows from.
         after: Follows,
     },
     /// An effect for the runtime.

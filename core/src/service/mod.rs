@@ -78,16 +78,16 @@ struct Slot {
     instance: Option<Instance>,
     change: Option<Change>,
     waiting: VecDeque<(RequestId, Ask)>,
-    /// The event that moved it last: its own, or the one that it was told of.
+    /// The event that moved it last: its own, or one that the node carried to it.
     last: Option<EventId>,
 }
 
-/// What lets a service take a step.
+/// The cause of a service's step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Impulse {
     /// Something from outside: an operator, a process that ended by itself, the event of another component.
     Outside(Follows),
-    /// What the service's last event began goes on: a wait is over, an effect has its result.
+    /// A step that the service's last event began goes on: a wait is over, an effect has its result.
     Onward,
 }
 

@@ -1,4 +1,5 @@
-//! Elections' datagrams: typed on this side, protobuf on the other.
+//! Encodes and decodes the datagrams of elections. A ballot that no member could have sent is refused here, so that
+//! elections need not check it.
 
 use alloc::string::ToString as _;
 use alloc::vec::Vec;

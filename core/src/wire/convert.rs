@@ -1,4 +1,5 @@
-//! Conversions between words of the model and fields of messages, shared by every message that holds them.
+//! Conversions between the model's types and fields of messages, shared by every message that holds them. A field that
+//! no value of the type has is refused or left out, never guessed.
 
 use alloc::vec::Vec;
 use core::fmt::Write as _;
@@ -59,7 +60,7 @@ impl ParseAscii for IpAddr {
     }
 }
 
-/// An address that nobody knows yet is left out.
+/// An address that no member knows yet is left out.
 fn address_to_wire(address: IpAddr) -> AddressText {
     let mut text = AddressText::default();
     match address {
@@ -120,7 +121,7 @@ pub(crate) fn member_from_bytes(bytes: &[u8]) -> Result<MemberRecord, DecodeErro
     member_from_wire(Some(&member))
 }
 
-/// Who speaks. An address that cannot be read is one that it does not give: where the message came from will do.
+/// The sender. An unreadable address counts as absent, because the message's source address takes its place.
 pub(crate) fn sender_from_wire(bytes: &[u8]) -> Result<MemberRecord, DecodeError> {
     let mut member = Member::decode(bytes).map_err(|_| DecodeError::Protobuf)?;
     if address_from_wire(member.address.as_slice()).is_err() {

@@ -1,7 +1,8 @@
-//! Habitat's envelope (`Wire`): what every datagram and every frame of the gossip port is wrapped in.
+//! Habitat's envelope (`Wire`), in which every datagram and every frame of the gossip port is wrapped. It may not look
+//! into the message inside.
 //!
-//! It is apart from the message inside, so that ciphertext is never parsed: a sealed message is refused here, before
-//! anybody looks at its payload. The payload is borrowed when it is opened and written once when it is sealed.
+//! The envelope is read apart from the message, so that ciphertext is never parsed: a sealed message is refused here,
+//! before a decoder sees its payload. The payload is borrowed when it is opened and written once when it is sealed.
 
 use alloc::vec::Vec;
 use prost::Message;
@@ -23,7 +24,7 @@ pub(crate) struct Envelope<'a> {
 }
 
 impl<'a> Envelope<'a> {
-    /// Reads the envelope and nothing of what is inside. Fields of later versions are passed over.
+    /// Reads the envelope and leaves the message inside alone. Fields of later versions are passed over.
     pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         let mut envelope = Self::default();
         for field in Fields::of(bytes) {

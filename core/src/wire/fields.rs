@@ -1,12 +1,12 @@
-//! A message field by field, borrowed from its bytes: for what is looked at before it is understood, and for what a
-//! later version wrote and this one never will understand. It copies nothing and believes no length.
+//! Reads a message field by field, borrowed from its bytes, also one that a later version wrote and this one cannot
+//! understand. It may not copy bytes or believe a length.
 
 use prost::bytes::Buf;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
 use crate::model::error::DecodeError;
 
-/// What a field holds.
+/// The content of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Value<'a> {
     /// A number of variable length.
@@ -15,7 +15,7 @@ pub(crate) enum Value<'a> {
     Bytes(&'a [u8]),
     /// A number of eight bytes.
     Fixed64(u64),
-    /// Anything else.
+    /// Any other type.
     Other,
 }
 
@@ -47,7 +47,7 @@ impl<'a> Fields<'a> {
             WireType::LengthDelimited => {
                 let mut after_length = self.rest;
                 let length = decode_varint(&mut after_length)?;
-                // Skipping checks the length against what is there.
+                // Skipping checks the length against the bytes that are left.
                 skip_field(wire_type, tag, &mut self.rest, DecodeContext::default())?;
                 Value::Bytes(usize::try_from(length).ok().and_then(|n| after_length.get(..n)).unwrap_or(&[]))
             }
@@ -78,7 +78,8 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-/// The numbers of a repeated `fixed64`, packed into one field or one in each; what is not a whole number is left out.
+/// The numbers of a repeated `fixed64`, packed into one field or one in each; bytes that make no whole number are left
+/// out.
 pub(crate) fn extend_fixed64(numbers: &mut alloc::vec::Vec<u64>, value: Value<'_>, count_max: usize) {
     match value {
         Value::Fixed64(number) if numbers.len() < count_max => numbers.push(number),

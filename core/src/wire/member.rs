@@ -1,6 +1,7 @@
-//! `Member` and `Membership`: the same bytes as a derived message has, without an allocation for each field.
+//! `Member` and `Membership`, written by hand to spare an allocation for each field. Their bytes must be those of a
+//! derived message.
 //!
-//! Nearly everything a ring says is said with these two, and a busy member encodes and decodes thousands a second.
+//! Nearly every message holds one of these two, and a busy member encodes and decodes thousands a second.
 
 use core::fmt;
 use prost::bytes::{Buf, BufMut};
@@ -109,7 +110,7 @@ impl<const N: usize> Short<N> {
     }
 }
 
-/// The error of a number that ends too early, which is all that prost lets others make.
+/// The error of a number that ends too early, the only one that prost lets other crates make.
 #[cold]
 fn malformed() -> DecodeError {
     match decode_varint(&mut [].as_slice()) {
@@ -192,7 +193,7 @@ impl Message for Member {
     }
 }
 
-/// `Membership`, with who accuses a suspect.
+/// `Membership`, with the accusers of a suspect.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Membership {
     pub(crate) member: Option<Member>,
@@ -202,7 +203,7 @@ pub(crate) struct Membership {
 }
 
 impl Membership {
-    /// What is told about a member.
+    /// The rumor about a member.
     pub(crate) fn new(member: Member, health: i32) -> Self {
         Self { member: Some(member), health, ..Self::default() }
     }
@@ -216,7 +217,7 @@ impl Membership {
         }
     }
 
-    /// Who accuses it, the first of them where there are more than matter.
+    /// Its accusers; the first of them where there are more than the limit.
     pub(crate) fn accusers(&self) -> &[[u8; 16]] {
         &self.accusers[..self.accusers_count]
     }
@@ -255,7 +256,7 @@ impl Message for Membership {
                 if length > buf.remaining() as u64 {
                     return Err(malformed());
                 }
-                // One that is no id costs itself, not the statement.
+                // An accuser that is no id is left out, and the statement stands.
                 let mut id = [0; 16];
                 if length == id.len() as u64 {
                     buf.copy_to_slice(&mut id);

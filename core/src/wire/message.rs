@@ -1,4 +1,4 @@
-//! What a message says, for traces: read from its bytes by whoever watches the network, never by a node.
+//! Reads a message from its bytes for traces, as the simulator watches the network. A node never uses this.
 
 use alloc::vec::Vec;
 
@@ -8,18 +8,18 @@ use crate::model::error::DecodeError;
 use crate::model::id::{MemberId, ProbeSeq};
 use crate::model::rumor::Rumor;
 
-/// A message, as far as it concerns somebody who asks why a member was accused.
+/// The parts of a message that explain why a member was accused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// The word for its kind: `ping`, `ack`, `ping-req`, `nack`, `gossip`, `ballot`, `sync`, `unknown`.
     pub kind: &'static str,
-    /// Who speaks, by its own word. Of an ack that a helper passed on: the member that answered.
+    /// The sender, by its own word. Of an ack that a helper passed on: the member that answered.
     pub from: MemberId,
     /// The probe that it belongs to, by the number that the probing member gave it.
     pub seq: Option<ProbeSeq>,
     /// Of a probe through helpers: on whose behalf (`ping`, `ack`), or whom it is about (`ping-req`, `nack`).
     pub about: Option<MemberId>,
-    /// What it tells besides.
+    /// The rumors that it carries.
     pub rumors: Vec<Rumor>,
 }
 
@@ -27,7 +27,7 @@ impl Message {
     /// Reads a message.
     ///
     /// # Errors
-    /// Whatever is not a message of the protocol.
+    /// The bytes are not a message of the protocol.
     pub fn read(channel: Channel, bytes: &[u8]) -> Result<Self, DecodeError> {
         match channel {
             Channel::Datagram => swim::decode(bytes).map(Self::from_datagram),

@@ -1,7 +1,8 @@
-//! The message structs, field by field as in Habitat; fields from 100 are ours.
+//! The message structs, field by field as in Habitat; fields from 100 are ours. A number that is in use may never
+//! change.
 //!
-//! Text fields that the core parses anyway are declared `bytes`: the encoding is the same and nothing is
-//! checked twice. What is read field by field instead (envelope, SWIM and stream messages) is declared here for the way out.
+//! Text fields that the core parses anyway are declared `bytes`: the encoding is the same and no text is checked twice.
+//! Messages that are read field by field (envelope, SWIM and stream messages) are declared here for encoding only.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -161,7 +162,7 @@ pub(crate) struct Stream {
     /// Begins a digest exchange.
     #[prost(message, optional, tag = "102")]
     pub(crate) begin: Option<SyncBegin>,
-    /// Answers with what this side holds where the digests differ.
+    /// Answers with the keys and versions that this side holds where the digests differ.
     #[prost(message, optional, tag = "103")]
     pub(crate) keys: Option<SyncKeys>,
     /// Hashes of keys whose records are wanted.

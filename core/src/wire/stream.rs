@@ -1,4 +1,4 @@
-//! Framed stream messages. The runtime adds and removes the length prefix.
+//! Encodes and decodes framed stream messages. The runtime adds and removes the length prefix.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -15,14 +15,14 @@ use crate::model::member::MemberRecord;
 use crate::model::rumor::Rumor;
 use crate::wire::convert::sender_from_wire;
 
-/// What a stream message says.
+/// The content of a stream message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Body {
     /// Rumors too large for datagrams.
     Gossip { rumors: Vec<Rumor> },
     /// Begins a digest exchange.
     SyncBegin { buckets: Box<[u64; BUCKETS]>, records: u32 },
-    /// What the other side holds where the digests differ, as pairs of key hash and version hash.
+    /// The records that the other side holds where the digests differ, as pairs of key hash and version hash.
     SyncKeys { buckets: u64, hashes: Vec<(u64, u64)> },
     /// Records, and the key hashes of those that are wanted in return.
     SyncRecords { rumors: Vec<Rumor>, want: Vec<u64> },
@@ -30,7 +30,7 @@ pub(crate) enum Body {
     Ping { seq: ProbeSeq },
     /// Its answer.
     Ack { seq: ProbeSeq },
-    /// One whose content cannot be read. Who sent it lives.
+    /// An unreadable content; it still shows that the sender lives.
     Unknown,
 }
 
@@ -81,7 +81,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<StreamMessage, DecodeError> {
     for field in Fields::of(payload) {
         match field {
             Ok(field) => parts.take(field),
-            // It ends early: what was read before stands.
+            // The message ends early: the fields before stand.
             Err(_) => parts.skipped += 1,
         }
     }
@@ -106,7 +106,7 @@ mod tag {
     pub(super) const SYNC: u32 = 107;
 }
 
-/// What a first look at a message finds.
+/// The result of a first pass over a message.
 #[derive(Default)]
 struct Parts<'a> {
     from: Option<&'a [u8]>,

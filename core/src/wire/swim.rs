@@ -1,4 +1,4 @@
-//! SWIM datagrams: typed on this side, protobuf on the other.
+//! Encodes and decodes SWIM datagrams. A part that cannot be read never costs the rest of the datagram.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -16,13 +16,13 @@ use crate::model::limits::DATAGRAM_BYTES_MAX;
 use crate::model::member::MemberRecord;
 use crate::model::rumor::{MemberRumor, Rumor};
 
-/// What a datagram says, rumors apart.
+/// The content of a datagram, rumors apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Body {
     /// "Are you there?" The receiver answers with an ack that repeats `seq` and `forward_to`.
     Ping {
         seq: ProbeSeq,
-        /// On whose behalf, in an indirect probe.
+        /// In an indirect probe: the member that asked for it.
         forward_to: Option<MemberRecord>,
     },
     /// "I am here." One with a `forward_to` other than the receiver is passed on to it.
@@ -31,11 +31,11 @@ pub(crate) enum Body {
     PingReq { seq: ProbeSeq, target: MemberRecord },
     /// "I asked `target` for you and had no answer either" (Lifeguard).
     Nack { seq: ProbeSeq, target: MemberRecord },
-    /// Nothing but rumors.
+    /// Rumors alone.
     Gossip,
     /// A step of an election.
     Ballot(Box<Ballot>),
-    /// A kind of a later version, or one whose content cannot be read. Who sent it lives and may have told something.
+    /// A kind of a later version, or an unreadable content. The sender lives, and its rumors are read.
     Unknown,
 }
 
@@ -45,7 +45,7 @@ pub(crate) struct Datagram {
     /// The sender by its own word; its address is unspecified unless it advertises one.
     pub(crate) from: MemberRecord,
     pub(crate) body: Body,
-    /// What it tells besides.
+    /// The rumors that it carries.
     pub(crate) rumors: Vec<Rumor>,
     /// Parts that could not be read.
     pub(crate) skipped: u32,
@@ -97,8 +97,8 @@ pub(crate) fn encode(
 
 /// Decodes one datagram.
 ///
-/// A part that cannot be read is left out and counted; the rest of the datagram stands. Refused as a whole is only
-/// what has no sender that could be heard.
+/// A part that cannot be read is left out and counted; the rest of the datagram stands. A datagram is refused as a
+/// whole only when it has no readable sender.
 ///
 /// # Errors
 /// Sealed, too long, or without a readable envelope or sender.
@@ -141,7 +141,7 @@ mod tag {
     pub(super) const BALLOT: u32 = 103;
 }
 
-/// What a first look at a datagram finds: its kind, its body unread, and how much it tells.
+/// The result of a first pass over a datagram: its kind, its unread body, and the number of its rumors.
 struct Parts<'a> {
     kind: i32,
     body: Option<&'a [u8]>,
@@ -167,7 +167,7 @@ impl<'a> Parts<'a> {
                     }
                 }
                 Ok(_) => {}
-                // It ends early: what was read before stands.
+                // The datagram ends early: the fields before stand.
                 Err(_) => parts.skipped += 1,
             }
         }
@@ -189,8 +189,8 @@ const fn body_tag(kind: i32) -> Option<u32> {
     })
 }
 
-/// What bodies have in common, whatever their kind: the sender in field 1, a second member in field 2. Later kinds keep
-/// to that, so that a member of today hears who speaks.
+/// The fields that bodies of all kinds share: the sender in field 1, a second member in field 2. Later kinds must keep
+/// to that, so that a member of today hears the sender.
 #[derive(Default)]
 struct Common<'a> {
     from: Option<&'a [u8]>,

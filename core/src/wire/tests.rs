@@ -1,4 +1,4 @@
-//! Decoders reject; they never panic; what they accept is what was sent.
+//! Decoders reject bad bytes and never panic, and they read what an encoder wrote.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -76,7 +76,7 @@ proptest! {
         let _ = stream::decode(&bytes);
     }
 
-    /// Bytes that were a message before a few of them changed find their way deeper into the decoders.
+    /// Messages with a few changed bytes reach deeper into the decoders than random ones.
     #[test]
     fn damaged_messages_never_panic(
         from in record(),
@@ -98,7 +98,7 @@ proptest! {
         let _ = stream::decode(&bytes);
     }
 
-    /// Whatever happens to one rumor, the ack and the other rumors arrive.
+    /// A damaged rumor costs neither the ack nor the other rumors.
     #[test]
     fn one_corrupted_rumor_costs_itself_alone(
         from in record(),
@@ -197,7 +197,7 @@ fn whoever_speaks_in_a_later_kind_is_heard() {
     let decoded = swim::decode(&bytes).expect("its sender can be read");
     assert_eq!((decoded.from, decoded.body), (alive(1), Body::Unknown));
     assert_eq!(decoded.rumors, [Rumor::Member(told)]);
-    // The same over a stream, where a message of a later kind tells nothing that is understood.
+    // The same over a stream, where a message of a later kind carries no readable content.
     let stream = field(3, &[field(100, &member), field(150, b"new")].concat());
     let decoded = stream::decode(&stream).expect("its sender can be read");
     assert_eq!((decoded.from, decoded.skipped), (alive(1), 0));
@@ -220,7 +220,7 @@ fn a_bad_part_of_a_body_does_not_cost_the_sender() {
     let ballot =
         swim::decode(&datagram_of(102, &[field(103, &[field(1, &member), field(3, b"?")].concat())]));
     assert_eq!(ballot.map(|d| (d.from, d.body, d.skipped)), Ok((alive(1), Body::Unknown, 1)));
-    // An address that is none is one that the sender does not give.
+    // An invalid address counts as absent.
     let odd = [field(1, alive(1).id.to_hex().as_slice()), field(3, b"host.example"), vec![0x20, 1, 0x28, 1]]
         .concat();
     let read = swim::decode(&datagram_of(1, &[field(2, &field(1, &odd))])).expect("its sender can be read");

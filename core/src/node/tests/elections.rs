@@ -1,4 +1,4 @@
-//! Elections hear of what concerns them, and of nothing else.
+//! Elections hear of changes that concern them, and of no others.
 
 use alloc::format;
 use alloc::vec::Vec;

@@ -76,7 +76,7 @@ use wish::Wish;
 /// The tools that every step of a service may use.
 pub(super) struct Env<'a, 'c> {
     pub(super) ctx: &'a mut Context<'c>,
-    /// What the step follows from.
+    /// The cause of the step.
     pub(super) after: Follows,
     pub(super) around: &'a dyn Around,
     pub(super) leaving: Leaving,
@@ -255,7 +255,7 @@ impl Instance {
         self.wish.is_up() && env.leaving == Leaving::No
     }
 
-    /// Whether its process is to end by this supervisor's will.
+    /// Whether this supervisor wants its process to end.
     pub(super) const fn is_stopping(&self) -> bool {
         self.progress.is_stopping()
     }

@@ -1,4 +1,4 @@
-//! Rumors as messages: one file for each kind, and the matches over them.
+//! Rumors as messages: one file for each kind, and the matches over them. How rumors join stands in `model::rumor`.
 
 mod departure;
 mod election;
@@ -67,7 +67,7 @@ mod number {
 }
 
 impl Rumor {
-    /// The rumor as bytes: the row's value in the durable state, and what equal rumors have in common.
+    /// The rumor as bytes: the row's value in the durable state, and equal for equal rumors.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         self.to_wire().encode_to_vec()
@@ -81,7 +81,7 @@ impl Rumor {
         Self::read(bytes)?.ok_or(DecodeError::Invalid("rumor type"))
     }
 
-    /// Reads one that a message holds. None for what this version does not know or cannot use.
+    /// Reads a rumor that a message holds. None for one that this version does not know or cannot use.
     pub(crate) fn read(bytes: &[u8]) -> Result<Option<Self>, DecodeError> {
         if bytes.len() > RUMOR_BYTES_MAX + 64 {
             return Err(DecodeError::TooLong { bytes: bytes.len(), limit: RUMOR_BYTES_MAX });
@@ -132,7 +132,7 @@ impl Rumor {
         rumor
     }
 
-    /// None for what this version does not know or cannot use: others may tell of it.
+    /// None for a rumor that this version does not know or cannot use; other members may still tell it.
     fn from_wire(rumor: RumorMessage) -> Result<Option<Self>, DecodeError> {
         let known = match rumor.kind {
             number::MEMBER => Self::Member(MemberRumor::from_wire(rumor.member.as_ref())?),

@@ -86,7 +86,7 @@ impl ServiceRumor {
             }),
             pkg_incarnation: self.pkg_incarnation,
             tombstone: self.tombstone,
-            // Said only where it is not what everybody assumes.
+            // Written only where it differs from the default that every member assumes.
             accepting: (self.accepting != self.initialized).then_some(self.accepting),
             maintenance: self.maintenance.clone(),
             config_incarnation: self.config_incarnation,

@@ -9,7 +9,7 @@ use crate::model::error::DecodeError;
 use crate::model::limits::SERVICE_CONFIG_BYTES_MAX;
 use crate::model::rumor::{ServiceConfig, Version};
 
-/// `ServiceConfig`, with who wrote it.
+/// `ServiceConfig`, with its writer.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct ServiceConfigMessage {
     #[prost(string, tag = "1")]
@@ -38,7 +38,7 @@ impl ServiceConfig {
         }
     }
 
-    /// None for an encrypted one: no key is known here, so it could be neither checked nor used.
+    /// None for an encrypted one: this version has no ring key, so it could be neither checked nor used.
     pub(super) fn from_wire(c: Option<ServiceConfigMessage>) -> Result<Option<Self>, DecodeError> {
         let c = c.ok_or(DecodeError::Missing("service config"))?;
         if c.encrypted {

@@ -9,7 +9,7 @@ use crate::model::error::DecodeError;
 use crate::model::limits::SERVICE_FILE_BYTES_MAX;
 use crate::model::rumor::{ServiceFile, Version};
 
-/// `ServiceFile`, with who wrote it.
+/// `ServiceFile`, with its writer.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct ServiceFileMessage {
     #[prost(string, tag = "1")]
@@ -41,7 +41,7 @@ impl ServiceFile {
         }
     }
 
-    /// None for an encrypted one: no key is known here.
+    /// None for an encrypted one: this version has no ring key.
     pub(super) fn from_wire(f: Option<ServiceFileMessage>) -> Result<Option<Self>, DecodeError> {
         let f = f.ok_or(DecodeError::Missing("service file"))?;
         if f.encrypted {

@@ -9,7 +9,7 @@ use crate::model::rumor::ServiceHealth;
 use crate::model::service::Health;
 use crate::wire::convert::{id_from_wire, id_to_wire, incarnation_from_wire};
 
-/// How a member's service is.
+/// The health of a member's service.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct ServiceHealthMessage {
     #[prost(bytes = "vec", tag = "1")]

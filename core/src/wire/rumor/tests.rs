@@ -1,4 +1,4 @@
-//! What every kind's encoding must keep, over all kinds.
+//! The laws that the encoding of every kind must keep, over all kinds.
 
 use proptest::prelude::*;
 
@@ -18,7 +18,7 @@ proptest! {
     #[test]
     fn bytes_of_no_kind_are_rejected_and_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         if let Ok(rumor) = Rumor::decode(&bytes) {
-            // Whatever is believed can be told on.
+            // Every rumor that a decoder accepts can be encoded again.
             prop_assert_eq!(Rumor::decode(&rumor.encode()), Ok(rumor));
         }
     }
