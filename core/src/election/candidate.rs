@@ -132,7 +132,7 @@ impl Instance {
             env.ctx.limit_reached(Limit::ElectionTerms);
             return;
         }
-        assert!(self.promise.is_none(), "a candidate is bound to nobody");
+        assert!(self.promise.is_none(), "a candidate has promised no other member its vote");
         assert!(!matches!(self.stance, Stance::Leading(_)), "a leader is no candidate");
         let mut campaign = self.campaign(env, Step::Vote, term, env.timings.election_answer_ms * 2, 0);
         campaign.again_at = env.ctx.now + Duration::from_millis(env.timings.election_answer_ms) / AGAIN;

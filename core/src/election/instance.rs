@@ -277,7 +277,7 @@ impl Instance {
             self.cause = ended.and_then(|p| p.event).or(self.cause);
             self.ask_at(now);
         }
-        assert!(self.promise.as_ref().is_none_or(|p| p.until > now), "a promise that is over binds nobody");
+        assert!(self.promise.as_ref().is_none_or(|p| p.until > now), "a promise that has run out is dropped");
         if self.storing.retry_at.is_some_and(|at| at <= now) {
             self.storing.retry_at = None;
             self.store(env, None);

@@ -248,7 +248,7 @@ impl Bench {
             }
             self.step();
         }
-        panic!("nobody leads after {ms_max} ms");
+        panic!("no member leads after {ms_max} ms");
     }
 
     fn view(&self, n: u8) -> Option<ElectionView> {
@@ -306,7 +306,7 @@ fn two_members_wait_for_a_third_and_say_so() {
     assert_eq!(bench.view(1).expect("a view").status, ElectionStatus::Waiting { missing: 1 });
     let Some(Role::Waiting { why }) = &bench.members[&1].role else { panic!("it waits") };
     assert_eq!(why, "waiting for 1 more member");
-    assert_eq!(bench.sent, 0, "who waits for members asks nobody");
+    assert_eq!(bench.sent, 0, "a member that waits for others asks no voter");
     bench.add(3);
     bench.elect(1_000);
 }
@@ -379,7 +379,7 @@ fn a_successor_waits_until_the_old_service_has_stopped_acting() {
     bench.members.get_mut(&3).expect("a member").demotes = false;
     bench.fitness(3, None);
     bench.run(500);
-    assert_eq!(bench.acting(), [] as [u8; 0], "nobody acts while the old process may");
+    assert_eq!(bench.acting(), [] as [u8; 0], "no member acts while the old process may");
     bench.with(3, |elections, ctx| elections.handle_demoted(ctx, &election()));
     bench.settle();
     assert_eq!(bench.elect(50).0, 2);

@@ -189,7 +189,7 @@ impl Instance {
         let held = self.promise.as_ref().filter(|p| p.to == to && p.term == term).map(|p| p.until);
         let until = held.map_or(until, |held| held.max(until));
         assert!(held.is_none_or(|held| until >= held), "a promise is never shortened");
-        assert!(!matches!(self.stance, Stance::Leading(_)), "a leader is bound to nobody");
+        assert!(!matches!(self.stance, Stance::Leading(_)), "a leader has promised no other member its vote");
         self.promise = Some(Promise { to, term, until, event: self.cause });
         self.stop_campaign();
         if self.ballot.is_some() {
@@ -215,7 +215,7 @@ impl Instance {
         let now = env.ctx.now;
         assert!(
             self.promise.as_ref().is_none_or(|p| (p.to, p.term) != (from, term)),
-            "who releases binds nobody"
+            "a leader that released its voters binds none"
         );
         let turn = Duration::from_millis(env.timings.election_answer_ms);
         match successor {

@@ -16,7 +16,8 @@ const SLOT_MASK: u32 = (1 << SLOT_BITS) - 1;
 /// An empty entry: its slot is one that the table never has.
 const EMPTY: u32 = u32::MAX;
 
-const _: () = assert!(MEMBERS_MAX < SLOT_MASK as usize, "every place fits, and one is left to mean nobody");
+const _: () =
+    assert!(MEMBERS_MAX < SLOT_MASK as usize, "every place fits, and one is left to mean no member");
 
 /// Maps hashes to places of a table that the caller holds.
 #[derive(Debug, Default)]

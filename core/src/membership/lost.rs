@@ -52,8 +52,8 @@ impl Membership {
     }
 
     pub(super) fn reconnect_at(&self) -> Instant {
-        let somebody = !self.lost.peers.is_empty() || self.table.count(State::Confirmed) > 0;
-        if somebody && !self.leaving { self.lost.next } else { Instant::FAR_FUTURE }
+        let has_lost = !self.lost.peers.is_empty() || self.table.count(State::Confirmed) > 0;
+        if has_lost && !self.leaving { self.lost.next } else { Instant::FAR_FUTURE }
     }
 
     /// A member was lost: the next try comes within a period.

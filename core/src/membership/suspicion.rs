@@ -135,7 +135,7 @@ mod tests {
             assert!(lengths.is_sorted_by(|a, b| a >= b), "{members}: {lengths:?}");
             assert_eq!(lengths[4], timeout_min_ms(&t, members));
         }
-        assert_eq!(timeout_ms(&t, 2, 0), t.suspicion_timeout_ms_min, "nobody else could confirm");
+        assert_eq!(timeout_ms(&t, 2, 0), t.suspicion_timeout_ms_min, "no other member could confirm");
         assert_eq!(timeout_ms(&t, 100, 0), timeout_min_ms(&t, 100) * u64::from(t.suspicion_max_factor));
     }
 

@@ -268,7 +268,7 @@ fn refused_and_hopeless_probes_end_at_once() {
     }
     assert_eq!(bench.state(1), Some(State::Alive));
     bench.act(|m, ctx| m.handle_refused(ctx, record(1, 1, State::Alive).swim_addr()));
-    assert_eq!(bench.state(1), Some(State::Suspect), "nobody else could reach it, and its host says no");
+    assert_eq!(bench.state(1), Some(State::Suspect), "no other member could reach it, and its host says no");
 }
 
 #[test]

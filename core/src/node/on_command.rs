@@ -76,7 +76,10 @@ impl Node {
         if self.membership.is_banned(&member) {
             return self.reply(request, Reply::Unchanged);
         }
-        assert!(!matches!(self.phase, Phase::Departing(_) | Phase::Exited), "a node that leaves bans nobody");
+        assert!(
+            !matches!(self.phase, Phase::Departing(_) | Phase::Exited),
+            "a node that leaves bans no member"
+        );
         if self.membership.table().get(&member).is_none() {
             return self.reply(request, Reply::Failed(CommandError::UnknownMember(member)));
         }

@@ -182,7 +182,7 @@ impl Ring {
                     Parcel::Done(id, result) => self.input(to, Input::EffectDone(*id, result.clone())),
                 }
             } else {
-                let i = (0..self.hosts.len()).find(|i| self.hosts[*i].wake == wake).expect("somebody wakes");
+                let i = (0..self.hosts.len()).find(|i| self.hosts[*i].wake == wake).expect("a host wakes");
                 self.input(i, Input::Wake);
             }
         }
@@ -298,8 +298,8 @@ fn a_ban_ends_the_member_and_outlives_restarts() {
 fn unknown_members_and_rubbish_are_refused() {
     let mut ring = Ring::new(2);
     ring.run_ms(1_000);
-    let nobody = MemberId::from_bytes([9; 16]);
-    let request = ring.command(0, Command::Depart { member: nobody });
+    let stranger = MemberId::from_bytes([9; 16]);
+    let request = ring.command(0, Command::Depart { member: stranger });
     assert!(matches!(ring.reply(0, request), Some(Reply::Failed(_))));
     for bytes in [&b""[..], &[0xff; 40], &[0; 2000]] {
         ring.input(0, Input::Datagram { from: address(1), bytes });

@@ -1,5 +1,5 @@
-//! Encodes and decodes the datagrams of elections. A ballot that no member could have sent is refused here, so that
-//! elections need not check it.
+//! Encodes and decodes the datagrams of elections. It refuses ballots that cannot be read; the elections decide which
+//! they believe.
 
 use alloc::string::ToString as _;
 use alloc::vec::Vec;

@@ -1,5 +1,5 @@
-//! Conversions between the model's types and fields of messages, shared by every message that holds them. A field that
-//! no value of the type has is refused or left out, never guessed.
+//! Conversions between the model's types and fields of messages, shared by every message that holds them. They check
+//! what a field can hold and decide nothing else.
 
 use alloc::vec::Vec;
 use core::fmt::Write as _;

@@ -82,7 +82,7 @@ mod tests {
                 let sealed = [&bytes[..], seal].concat();
                 let read = Envelope::read(&sealed).expect("an envelope");
                 assert_eq!(read.open(), Err(DecodeError::Encrypted));
-                assert_eq!(read.payload, Some(payload), "it is there for whoever has the key");
+                assert_eq!(read.payload, Some(payload), "a member with the key finds the payload");
             }
         }
     }

@@ -131,7 +131,7 @@ fn what_operators_gave_is_shown_without_its_contents() {
     let file = ServiceFile { group: group.clone(), name, version: file };
     let rumors = [Rumor::ServiceConfig(config.clone()), Rumor::ServiceFile(file)];
     let census = Census::build(id(1), &[], &rumors);
-    let db = census.group(&group).expect("nobody has to serve it");
+    let db = census.group(&group).expect("a group is listed also without a member");
     assert!(db.population.is_empty());
     let shown = db.versions.config.as_ref().expect("given");
     assert_eq!((shown.incarnation, shown.bytes, shown.writer), (3, 5, config.version.writer));

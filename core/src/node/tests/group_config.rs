@@ -134,7 +134,7 @@ fn two_at_once_end_in_one_winner_and_the_loser_is_told() {
     for i in 0..6 {
         let config = ring.node(i).group_config(&group).expect("held");
         let losers: Vec<_> = config.version.losers().filter_map(|l| l.writer).collect();
-        assert_eq!(losers, [ring.id(loser)], "everybody knows whose version is not in effect");
+        assert_eq!(losers, [ring.id(loser)], "every member knows whose version is not in effect");
         assert_eq!(config.version.writer, Some(ring.id(winner)));
     }
     apply(&mut ring, loser, 5, "who = 5");

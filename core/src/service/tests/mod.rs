@@ -195,14 +195,17 @@ impl World {
                     assert_ne!(was, Some(a), "said twice");
                 }
                 ServiceEvent::Health { group, health } => {
-                    assert!(self.announced.contains_key(&group), "of a service that nobody knows");
+                    assert!(
+                        self.announced.contains_key(&group),
+                        "health of a service that was not announced"
+                    );
                     assert_ne!(self.health.insert(group, health), Some(health), "said twice");
                 }
                 ServiceEvent::Retract { group } => {
                     self.health.remove(&group);
                     let inherited = self.inherited.remove(&group);
                     let said = self.announced.remove(&group).is_some();
-                    assert!(said || inherited, "retracted what nobody said");
+                    assert!(said || inherited, "retracted a service that was not announced");
                 }
                 ServiceEvent::AllStopped => {
                     assert!(!self.all_stopped, "told twice");

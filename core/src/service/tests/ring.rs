@@ -87,7 +87,7 @@ fn a_group_with_a_leader_waits_for_one_and_says_how_well_it_would_lead() {
     let mut world = World::new();
     world.ask("web", Asked::Load(Box::new(spec("web", 0))), false);
     world.settle();
-    assert_eq!(world.services.fitness(&group()), None, "nobody leads this group");
+    assert_eq!(world.services.fitness(&group()), None, "this group has no leader");
 
     let mut world = load_leader(with_hooks(&[Hook::Suitability]));
     assert_eq!(waits_for(&world), "the election of web.default@acme");

@@ -24,7 +24,7 @@ proptest! {
     }
 }
 
-/// Habitat's numbers: whoever knows one kind of election only passes over the other.
+/// Habitat's numbers: a member that knows one kind of election only passes over the other.
 #[test]
 fn each_purpose_of_an_election_is_a_kind_of_its_own_on_the_wire() {
     let outcome = |purpose| {
