@@ -65,7 +65,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// What `--help` says about it.
+/// The part of `--help` about exit codes.
 pub const HELP: &str = "\
 Exit codes:
    0  everything that was expected held

@@ -6,16 +6,16 @@
 //!
 //! | floor | what it is for |
 //! |---|---|
-//! | `cli` | the command line, and what it reads, writes and runs side by side |
+//! | `cli` | the command line, its files, and runs side by side |
 //! | `bench` | figures |
 //! | `bed` | the same scenarios with real daemons, or with the real driver over turmoil |
-//! | `sweep` `shrink` | what a seed draws; the smallest schedule that still fails |
+//! | `sweep` `shrink` | the ring and faults of a seed; the smallest schedule that still fails |
 //! | `habitat` | how Habitat's elections fare under the same faults |
-//! | `report` | what is told of a run: narrator, trace, chains of causes, outcome |
-//! | `scenario` | files that say what a ring goes through and what must come of it |
+//! | `report` | reports of a run: narrator, trace, chains of causes, outcome |
+//! | `scenario` | files that describe a ring, the actions on it and the expected outcome |
 //! | `checker` | properties that hold in every run, one file each |
-//! | `expect` | what must come of a scenario, one file for each statement |
-//! | `action` | what can be done to a ring, one file for each action |
+//! | `expect` | the statements that a scenario can make, one file for each |
+//! | `action` | the actions that can be done to a ring, one file for each |
 //! | `form` | how scenario files are written: values, names, mistakes, entries |
 //! | `engine` | the simulated world: hosts, links, disks, processes, clocks, one queue; and the records that it makes |
 //! | `exit` | how the program ends, a number for each outcome |

@@ -1,4 +1,4 @@
-//! Causes in traces: from what a service or an election did, back to what began it.
+//! Causes in traces: from an event of a service or an election back to the event that began it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -46,7 +46,7 @@ fn shipped(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios").join(name)
 }
 
-/// An event and everything that it follows from, the latest first.
+/// An event and all events that it follows from, the latest first.
 fn chain<'a>(events: &'a BTreeMap<u64, Event>, from: &'a Event) -> Vec<&'a EventKind> {
     let mut chain = vec![&from.kind];
     let mut event = from;
@@ -133,7 +133,7 @@ fn a_restart_for_a_configuration_follows_from_its_acceptance() {
     );
 }
 
-/// Whether an event may stand at the beginning of a chain: what led to it came from outside, or was time itself.
+/// Whether an event may stand at the beginning of a chain: its cause came from outside, or was time itself.
 fn begins(kind: &EventKind) -> bool {
     match kind {
         // A disk, a datagram, an operator, a look at the clock.
@@ -153,7 +153,7 @@ fn begins(kind: &EventKind) -> bool {
         EventKind::MemberChanged { why, .. } => {
             !matches!(why.name(), "probe_failed" | "suspicion_expired" | "operator")
         }
-        // What operators ask for, what was on the disk, and a process that ended by itself.
+        // The wish of an operator, the state on the disk, and a process that ended by itself.
         EventKind::ServiceChanged { from, to, .. } => {
             from.is_none()
                 || !matches!(

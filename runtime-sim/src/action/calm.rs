@@ -100,7 +100,7 @@ impl Room for Calm {
 }
 
 impl World {
-    /// The links are sound as they are now: this is what they come back to when every fault ends.
+    /// The links are sound as they are now: every later calm brings them back to this state.
     pub fn call_links_sound(&mut self) {
         self.net.call_sound();
     }

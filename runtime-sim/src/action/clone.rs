@@ -18,7 +18,7 @@ use crate::form::text::Names;
 pub struct CloneDisk {
     /// Which host.
     pub host: HostId,
-    /// Whose disk is copied.
+    /// The host whose disk is copied.
     pub of: HostId,
 }
 

@@ -27,7 +27,7 @@ pub struct Args {
     /// How long to measure, in virtual seconds; experiments that wait for something end when it has happened
     #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     pub seconds: u64,
-    /// What chance follows from
+    /// The number that decides all chance
     #[arg(long, value_name = "K", default_value_t = 1)]
     pub seed: u64,
     /// Datagrams and stream segments lost, in percent
@@ -45,7 +45,7 @@ pub struct Args {
     /// Cut the ring in halves for 30 seconds: when is it whole again?
     #[arg(long)]
     pub heal: bool,
-    /// Let the ring idle on its lossy links: who is accused falsely?
+    /// Let the ring idle on its lossy links: which members are accused falsely?
     #[arg(long)]
     pub accusations: bool,
     /// Let one member stand still for 5 of every 20 seconds: who suffers?

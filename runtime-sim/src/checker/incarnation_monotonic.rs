@@ -18,7 +18,7 @@ use crate::action::{Action, CloneDisk, DiskAfter, HostId, Restart};
 pub struct IncarnationMonotonic {
     /// The highest incarnation that each member gave itself.
     own: BTreeMap<MemberId, Incarnation>,
-    /// What each supervisor knows of each member, since it started.
+    /// The incarnation of each member that each supervisor knows, since it started.
     known: BTreeMap<HostId, BTreeMap<MemberId, Incarnation>>,
     /// The member that ran last on each host.
     member: BTreeMap<HostId, MemberId>,
@@ -43,7 +43,7 @@ impl Checker for IncarnationMonotonic {
                 Ok(())
             }
             What::Action(Action::CloneDisk(CloneDisk { of, .. })) => {
-                // What lies on that disk may be an earlier member's identity, too.
+                // That disk may hold the identity of an earlier member, too.
                 self.copied.extend(self.ran.get(of).into_iter().flatten());
                 Ok(())
             }

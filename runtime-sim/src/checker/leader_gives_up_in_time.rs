@@ -40,7 +40,7 @@ impl LeaderGivesUpInTime {
             | Action::Slow(Slow { host, .. })
             | Action::Suspend(Suspend { host, .. }) => {
                 self.late.insert(*host);
-                // What it led before is beyond its power from now on.
+                // A supervisor that stands still or is slow is not held to its earlier deadlines.
                 self.until.retain(|(other, _), _| other != host);
             }
             Action::Resume(Resume { host }) => {

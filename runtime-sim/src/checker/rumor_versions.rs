@@ -37,7 +37,7 @@ impl Checker for RumorVersions {
                 }
             }
             What::Event { host, event } => {
-                // With a member that is gone for good, what it said is forgotten.
+                // The rumors of a member that is gone for good are forgotten with it.
                 if let EventKind::MemberForgotten { member } | EventKind::MemberChanged { member, .. } =
                     &event.kind
                 {

@@ -23,7 +23,7 @@ impl Clock {
         Self { anchor_world_ns: 0, anchor_local_ns: 0, rate_ppm: 0, wall_offset_ms: 0 }
     }
 
-    /// What the monotonic clock shows at `world`.
+    /// The monotonic clock's time at `world`.
     pub(crate) fn local(&self, world: Instant) -> Instant {
         let elapsed = world.as_nanos().saturating_sub(self.anchor_world_ns);
         Instant::from_nanos(self.anchor_local_ns.saturating_add(scale(
@@ -48,7 +48,7 @@ impl Clock {
         Instant::from_nanos(at)
     }
 
-    /// What the wall clock shows at `world`.
+    /// The wall clock's time at `world`.
     pub(crate) fn wall(&self, world: Instant) -> UnixTime {
         let ms = EPOCH_MS.saturating_add(self.local(world).as_millis());
         UnixTime::from_millis(ms.saturating_add_signed(self.wall_offset_ms))

@@ -6,9 +6,9 @@ use std::fmt::Debug;
 use crate::engine::ids::HostId;
 use crate::engine::world::World;
 
-/// Something that can be done to a world.
+/// A deed that can be done to a world.
 pub trait Deed: Clone + Debug + PartialEq {
-    /// What a deed leaves in the queue, to go on at its time.
+    /// The rest of a deed that waits in the queue, to go on at its time.
     type Step: Debug;
 
     /// The time of a step has come.

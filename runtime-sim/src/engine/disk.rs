@@ -5,20 +5,20 @@ use std::collections::BTreeMap;
 
 use annulus_core::{EffectId, Rng, Snapshot, SnapshotError, Table, Write};
 
-/// What a host's disk holds when it starts again.
+/// The rows that a host's disk holds when it starts again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DiskAfter {
     /// Everything that was synced.
     Kept,
     /// Nothing: the host comes back as a new member.
     Lost,
-    /// What it held at the host's first start: an old backup was restored.
+    /// The rows of the host's first start: an old backup was restored.
     Old,
 }
 
 type Rows = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
 
-/// What a supervisor stored.
+/// The rows that a supervisor stored.
 #[derive(Debug, Default)]
 pub(crate) struct Disk {
     /// Survives everything.
@@ -27,7 +27,7 @@ pub(crate) struct Disk {
     unsynced: Vec<Write>,
     /// Promised and not yet kept, in order.
     on_the_way: Vec<(EffectId, Vec<Write>)>,
-    /// What the disk held once the first promise was kept: an old backup.
+    /// The rows on the disk once the first promise was kept: an old backup.
     backup: Option<Rows>,
 }
 
@@ -73,7 +73,7 @@ impl Disk {
         self.unsynced.clear();
     }
 
-    /// What a copy of the disk holds: the rows that this disk kept.
+    /// The rows that a copy of the disk holds.
     pub(crate) fn copy_from(&mut self, other: &Self) {
         self.synced.clone_from(&other.synced);
         self.unsynced.clear();
@@ -90,7 +90,7 @@ impl Disk {
         self.synced = self.backup.clone().unwrap_or_default();
     }
 
-    /// What a node starts from; none on an empty disk.
+    /// The snapshot that a node starts from; none on an empty disk.
     pub(crate) fn snapshot(&self) -> Result<Option<Snapshot>, SnapshotError> {
         Snapshot::decode(
             self.synced.iter().map(|((table, key), value)| (*table, key.as_slice(), value.as_slice())),

@@ -43,7 +43,7 @@ impl<D: Deed> World<D> {
         self.feed(index, Input::Wake);
     }
 
-    /// Hands one input to a node and carries out what it answers.
+    /// Hands one input to a node and carries out its outputs.
     pub(super) fn feed(&mut self, index: u32, input: Input<'_>) {
         let host = &mut self.hosts[index as usize];
         let mut node = host.node.take().expect("inputs go to supervisors that run");

@@ -3,7 +3,7 @@
 
 use annulus_core::{ElectionEvent, EventKind, MemberId};
 
-/// Two words that stand for an event in the trace hash: what kind it is, and what it is about.
+/// Two words that stand for an event in the trace hash: one for its kind, one for its subject.
 ///
 /// Formatting the event would cost more than handling it; bytes that nodes exchange are hashed in full anyway.
 pub(crate) fn fingerprint(kind: &EventKind) -> (u64, u64) {

@@ -7,11 +7,11 @@ use annulus_core::Instant;
 const K1: u64 = 0x9e37_79b9_7f4a_7c15;
 const K2: u64 = 0xd1b5_4a32_d192_ed03;
 
-/// A running fingerprint. It need not be cryptographic: no adversary chooses what is hashed.
+/// A running fingerprint. It need not be cryptographic: no adversary chooses its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceHash(u64);
 
-/// What is folded in, so that two kinds of happening with equal contents differ.
+/// The kinds of occurrence that are folded in, so that two kinds with equal contents differ.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
     Wake = 1,

@@ -17,11 +17,11 @@ use crate::engine::process::Processes;
 
 /// The port that every simulated supervisor listens on, UDP and TCP.
 pub(crate) const PORT: u16 = 9638;
-/// What a stream's sender shows as its port.
+/// The port that a stream's sender shows.
 const PORT_EPHEMERAL: u16 = 40_000;
 /// Bytes that a socket keeps for a process that does not read: Linux's default `rmem_default`.
 const DATAGRAM_BUFFER_BYTES: usize = 212_992;
-/// What Linux charges a small datagram in that buffer beyond its payload.
+/// The bytes that Linux charges for a small datagram in that buffer beyond its payload.
 const DATAGRAM_OVERHEAD_BYTES: usize = 512;
 /// Bytes of streams that the kernel takes for a process that does not read: Linux's default `tcp_rmem` maximum.
 const STREAM_BUFFER_BYTES: usize = 6 * 1024 * 1024;
@@ -76,7 +76,7 @@ pub enum HostState {
     Crashed,
 }
 
-/// Something on its way into a node.
+/// An arrival on its way into a node.
 #[derive(Debug)]
 pub(crate) enum Arrival {
     Datagram { packet: PacketId, from: u32, bytes: Vec<u8> },
@@ -112,14 +112,14 @@ const _: () = assert!(size_of::<Host>() <= 64);
 /// The fields that are touched now and then.
 #[derive(Debug)]
 pub(crate) struct Rest {
-    /// What a paused supervisor has not read yet.
+    /// Arrivals that a paused supervisor has not read yet.
     pub inbox: Inbox,
     pub member_id: Option<MemberId>,
     /// Taken instead of the disk's content at the next start.
     pub preload: Option<Snapshot>,
     pub disk: Disk,
     pub processes: Processes,
-    /// What the suitability hooks of its services answer.
+    /// The answers of its services' suitability hooks.
     pub suitability: std::collections::BTreeMap<String, u64>,
     /// How packages behave here, where an action has set it.
     pub packages: BTreeMap<ServiceName, Package>,
@@ -162,12 +162,12 @@ impl Host {
         }
     }
 
-    /// What the monotonic clock shows when the world's shows `world`.
+    /// The monotonic clock's time when the world's clock shows `world`.
     pub(crate) fn local(&self, world: Instant) -> Instant {
         self.clock.as_ref().map_or(world, |clock| clock.local(world))
     }
 
-    /// What the wall clock shows then.
+    /// The wall clock's time then.
     pub(crate) fn wall(&self, world: Instant) -> UnixTime {
         self.clock.as_ref().map_or_else(|| Clock::exact().wall(world), |clock| clock.wall(world))
     }
@@ -209,7 +209,7 @@ pub(crate) fn address(index: u32) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(ip(index)), PORT)
 }
 
-/// What the receiver of a stream sees as its other end.
+/// The address that the receiver of a stream sees at its other end.
 pub(crate) fn stream_address(index: u32) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(ip(index)), PORT_EPHEMERAL)
 }

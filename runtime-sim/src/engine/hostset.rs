@@ -8,7 +8,7 @@ use crate::engine::ids::HostId;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct HostSet {
     words: Vec<u64>,
-    /// What holds for hosts beyond `words`: all ones or all zeroes.
+    /// The bits of hosts beyond `words`: all ones or all zeroes.
     rest: u64,
 }
 
@@ -80,7 +80,7 @@ impl<T: Clone> LinkMap<T> {
         Self { rules: Vec::new() }
     }
 
-    /// What is said about the link, if anything.
+    /// The statement about the link, if there is one.
     pub(crate) fn get(&self, from: u32, to: u32) -> Option<&T> {
         self.rules.iter().find(|r| r.from.contains(from) && r.to.contains(to)).map(|r| &r.value)
     }

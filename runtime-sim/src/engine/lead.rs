@@ -18,7 +18,7 @@ pub struct Load {
     pub leader: bool,
     /// How large the group's electorate counts at least.
     pub quorum: Option<u32>,
-    /// What its suitability hook says; without one it says nothing.
+    /// The number of its suitability hook; none: it has no such hook.
     pub suitability: Option<u64>,
 }
 
@@ -52,7 +52,7 @@ pub(crate) fn leader_seen(node: &Node, service: &ServiceName) -> Option<MemberId
 pub(crate) type Led = BTreeMap<(u32, ServiceGroup), (u64, Instant)>;
 
 impl<D: Deed> World<D> {
-    /// Records what has changed of what a supervisor leads.
+    /// Records changes in the groups that a supervisor leads.
     pub(crate) fn note_leads(&mut self, index: u32, node: &Node) {
         let mut now: Vec<(ServiceGroup, u64, Instant)> = Vec::new();
         now.extend(node.leads().map(|(group, term, until)| (group.clone(), term, until)));

@@ -13,7 +13,7 @@ use crate::engine::process::spec;
 use crate::engine::record::{DropReason, Recording, StopReason, What};
 use crate::engine::world::World;
 
-/// What a world cannot do. Nothing changed.
+/// Why a world cannot do a deed. Nothing changed.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum WorldError {
     /// Not a service's name.
@@ -24,7 +24,7 @@ pub enum WorldError {
     Disk {
         /// The host's name.
         host: String,
-        /// What is wrong.
+        /// The mistake on the disk.
         error: SnapshotError,
     },
 }
@@ -36,7 +36,7 @@ impl<D: Deed> World<D> {
         self.arrive(host.0, Arrival::Command(request, command));
     }
 
-    /// Starts the supervisor on a host from what its disk holds.
+    /// Starts the supervisor on a host from its disk.
     pub(crate) fn start(&mut self, index: u32) -> Result<(), WorldError> {
         let host = &mut self.hosts[index as usize];
         let restored = match host.rest.preload.take() {

@@ -56,7 +56,7 @@ pub struct Burst {
     pub good: Duration,
     /// How long it is bad, on average.
     pub bad: Duration,
-    /// What is lost while it is bad, on top of what is lost anyway.
+    /// Losses while it is bad, on top of the usual ones.
     pub loss: Ratio,
 }
 

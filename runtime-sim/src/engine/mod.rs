@@ -1,4 +1,4 @@
-//! The simulated world: hosts, links, disks, processes, clocks, and one queue of what happens next.
+//! The simulated world: hosts, links, disks, processes, clocks, and one queue of coming events.
 //!
 //! It has no threads, no files and no clock but its own, and knows nothing of scenarios, reports, beds and sweeps.
 

@@ -23,7 +23,7 @@ pub(crate) struct Net {
     /// The links as they are when nothing is wrong.
     sound: (LinkQuality, LinkMap<LinkQuality>),
     /// One sequence of draws for every packet: the same number of draws for every quality of a link, so that
-    /// a change of quality does not move what happens to later packets.
+    /// a change of quality does not move the fates of later packets.
     rng: Rng,
     /// Draws that only packets with a rare fate need.
     rng_rare: Rng,

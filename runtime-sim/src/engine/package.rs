@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use annulus_core::{Health, Hook};
 
-/// What a scenario says about a package. The default is a service that starts at once, runs for ever and has no hooks.
+/// A package as a scenario describes it. The default is a service that starts at once, runs for ever and has no
+/// hooks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Package {
-    /// Hooks that do what they are for.
+    /// Hooks that do their work.
     pub hooks: BTreeSet<Hook>,
     /// Hooks that never end.
     pub hanging: BTreeSet<Hook>,
@@ -16,11 +17,11 @@ pub struct Package {
     pub failing: BTreeSet<Hook>,
     /// How long each process runs before it ends with exit code 1; none: until it is stopped.
     pub lives: Option<Duration>,
-    /// What its health check says; none: it has no check.
+    /// The result of its health check; none: it has no check.
     pub health: Option<Health>,
-    /// How long draining may take, where what is in flight can be counted; none: it cannot be drained.
+    /// How long draining may take, where requests in flight can be counted; none: it cannot be drained.
     pub drain: Option<Duration>,
-    /// What it is bound to, as `name:service.group`.
+    /// The group that it is bound to, as `name:service.group`.
     pub bind: Option<String>,
     /// Whether its process outlives its supervisor.
     pub survives: bool,

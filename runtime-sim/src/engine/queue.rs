@@ -1,11 +1,12 @@
-//! What happens next: entries ordered by time, then by the order in which they were made.
+//! The event queue of a world: entries ordered by time, then by the order in which they were made. It knows nothing
+//! of their content.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
 use annulus_core::Instant;
 
-/// 24 bytes: what happens lies elsewhere, so that the heaps move little.
+/// 24 bytes: the content of an entry lies elsewhere, so that the heaps move little.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Entry {
     at: Instant,
@@ -25,7 +26,7 @@ impl PartialOrd for Entry {
     }
 }
 
-/// What to do now.
+/// The kind of entry that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Due {
     /// This host's wake-up may have come.
@@ -34,10 +35,10 @@ pub(crate) enum Due {
     Slot(u32),
 }
 
-/// The event queue and everything that waits in it.
+/// The event queue and the content of its entries.
 ///
-/// Wake-ups, one or two for each host, have a heap of their own: what is on the way between hosts, a few
-/// things at a time, then sorts in a heap of a few entries even when there are 10,000 hosts.
+/// Wake-ups, one or two for each host, have a heap of their own: the few packets on the way between hosts then sort
+/// in a small heap even when there are 10,000 hosts.
 #[derive(Debug)]
 pub(crate) struct Queue<T> {
     seq: u64,
@@ -58,7 +59,7 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Something that happens at `at`.
+    /// Adds an entry that is due at `at`.
     pub(crate) fn push(&mut self, at: Instant, thing: T) {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);

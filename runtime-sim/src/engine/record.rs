@@ -151,7 +151,7 @@ pub enum What<D> {
         channel: Channel,
         /// Its payload's length.
         bytes: u32,
-        /// What it says; none when that is no message of the protocol.
+        /// The message; none when the payload is none of the protocol.
         message: Option<Box<Message>>,
     },
     /// A node received a packet.

@@ -20,9 +20,9 @@ pub trait Scene {
     fn member_id(&self, host: HostId) -> Option<MemberId>;
     /// The host that a member runs on, or last ran on.
     fn host_by_member(&self, member: &MemberId) -> Option<HostId>;
-    /// Who the supervisor on a host is; none while it has no process.
+    /// The identity of the supervisor on a host; none while it has no process.
     fn identity(&self, host: HostId) -> Option<(MemberId, Incarnation)>;
-    /// What the supervisor at `by` holds of a member; none when it does not know it.
+    /// The state that the supervisor at `by` holds of a member; none when it does not know it.
     fn held(&self, by: HostId, of: &MemberId) -> Option<State>;
     /// How many members the supervisor at `by` holds in this state, or in any.
     fn count(&self, by: HostId, state: Option<State>) -> usize;
@@ -34,7 +34,7 @@ pub trait Scene {
     fn acting(&self, _service: &ServiceName) -> Vec<HostId> {
         Vec::new()
     }
-    /// Who leads a service's group, as the supervisor at `by` knows.
+    /// The leader of a service's group, as the supervisor at `by` knows.
     fn leader_seen(&self, _by: HostId, _service: &ServiceName) -> Option<MemberId> {
         None
     }

@@ -16,7 +16,7 @@ pub(crate) fn loaded(service: &str, how: Load) -> Result<ServiceSpec, WorldError
 }
 
 impl<D: Deed> World<D> {
-    /// An operator loads a service, bound to what its package there is bound to.
+    /// An operator loads a service, bound to the group that its package there names.
     pub(crate) fn load_service(&mut self, host: HostId, service: &str, how: Load) -> Result<(), WorldError> {
         let mut spec = loaded(service, how)?;
         self.set_suitability(host, service, how.suitability);

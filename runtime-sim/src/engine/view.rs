@@ -58,7 +58,7 @@ pub fn difference<D: Deed>(world: &World<D>) -> Option<String> {
         .or_else(|| rumors(world, &nodes))
 }
 
-/// What is wrong with one node's list of members.
+/// The mistake in one node's list of members.
 fn membership<D: Deed>(
     world: &World<D>,
     nodes: &[(HostId, &Node)],

@@ -125,13 +125,13 @@ impl<D: Deed> World<D> {
         self.hosts[host.0 as usize].rest.preload = Some(snapshot);
     }
 
-    /// Makes disks forget what is written, for rings whose records would fill this machine's memory.
+    /// Makes disks forget all writes, for rings whose records would fill this machine's memory.
     /// Every restart is then one with an empty disk.
     pub fn discard_disks(&mut self) {
         self.keep_disks = false;
     }
 
-    /// Sets what is recorded from now on.
+    /// Sets which records are made from now on.
     pub fn record(&mut self, recording: Recording) {
         self.recording = recording;
     }
@@ -147,7 +147,7 @@ impl<D: Deed> World<D> {
         self.now
     }
 
-    /// What a host's wall clock shows.
+    /// A host's wall clock.
     #[must_use]
     pub fn wall(&self, host: HostId) -> UnixTime {
         self.hosts[host.0 as usize].wall(self.now)

@@ -23,7 +23,7 @@ struct Held {
     since: Instant,
 }
 
-/// What one supervisor holds of the group's members.
+/// The states that one supervisor holds of the group's members.
 pub(super) struct View {
     me: usize,
     incarnation: u64,
@@ -49,7 +49,7 @@ impl View {
         self.incarnation
     }
 
-    /// What this supervisor holds of `who`.
+    /// The state that this supervisor holds of `who`.
     pub(super) fn held(&self, who: usize) -> (u64, Health) {
         if who == self.me {
             return (self.incarnation, Health::Alive);
@@ -57,7 +57,7 @@ impl View {
         self.held.get(who).map_or((0, Health::Departed), |held| (held.incarnation, held.health))
     }
 
-    /// The supervisor runs again, and believes of the others what it believed before.
+    /// The supervisor runs again and keeps its earlier beliefs of the others.
     pub(super) fn restarted(&mut self, now: Instant) {
         self.incarnation += 1;
         self.next_probe = now;

@@ -35,13 +35,13 @@ const FANOUT: usize = 5;
 pub struct Voter {
     /// Where its supervisor runs.
     pub host: HostId,
-    /// What its suitability hook says.
+    /// The number of its suitability hook.
     pub suitability: u64,
     /// When its service is loaded.
     pub loaded: Instant,
 }
 
-/// What became of a group.
+/// The figures of a group.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
     /// Times that a member began to lead.

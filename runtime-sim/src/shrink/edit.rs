@@ -106,7 +106,7 @@ pub(super) const SIMPLER: [Simplify; 7] = [
         let before = plan.quality;
         (plan.quality.latency_min, plan.quality.latency_max) =
             (Duration::from_millis(1), Duration::from_millis(1));
-        // A sweep sets links back to what they were; without that its faults would outlast their end.
+        // A sweep sets links back to their first quality; without that its faults would outlast their end.
         for timed in &mut plan.actions {
             if let Action::SetLink(SetLink { quality, .. }) = &mut timed.action
                 && *quality == before

@@ -129,7 +129,7 @@ impl Search<'_> {
         true
     }
 
-    /// What gets smaller.
+    /// The measure that a step has to lower.
     fn size(&self) -> (usize, usize, u128, usize) {
         let settings = self.best.links.len() + self.best.hosts.iter().filter(|h| h.permanent).count();
         (self.best.hosts.len(), explicit(&self.best).len(), self.best.duration.as_millis(), settings)

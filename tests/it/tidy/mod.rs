@@ -1,6 +1,6 @@
 //! The repository's rules, checked. Each test lists every place that breaks its rule and says what to do.
 //!
-//! What the compiler can see is not checked here but by clippy: the length of functions, and calls that sample time or
+//! Rules that clippy can check are left to clippy: the length of functions, and calls that sample time or
 //! entropy, start threads or depend on a hidden order (`.clippy.toml` of each package). An exception stands beside the
 //! code as `#[expect(…, reason = "…")]`.
 

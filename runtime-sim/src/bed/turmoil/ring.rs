@@ -166,7 +166,7 @@ impl Ring {
         *self.resets.entry((a.min(b), a.max(b))).or_default() += 1;
     }
 
-    /// Gets a host ready to start from what its disk holds.
+    /// Gets a host ready to start from its disk.
     ///
     /// # Errors
     /// The disk cannot be read back.
@@ -190,7 +190,7 @@ impl Ring {
         self.host_mut(index).next.take()
     }
 
-    /// A supervisor knows who it is.
+    /// A supervisor has learned its identity.
     pub(super) fn started(&mut self, index: u32, at: Instant, member: MemberId, restored: bool) {
         self.host_mut(index).member = Some(member);
         self.by_member.insert(member, HostId(index));

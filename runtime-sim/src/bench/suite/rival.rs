@@ -27,7 +27,7 @@ impl Job {
     }
 }
 
-/// Runs the rival once and returns what it printed.
+/// Runs the rival once and returns its output.
 pub(super) fn run(program: &Path, job: &Job, seed: u64) -> Result<String, String> {
     let mut command = Command::new(program);
     let numbers = [job.loss.to_string(), job.seconds.to_string()];

@@ -31,7 +31,7 @@ pub(crate) struct Args {
     /// Write what failing seeds do as scenario files into this folder
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(crate) failures: PathBuf,
-    /// Write what happened as lines of JSON; for a single seed
+    /// Write the run as lines of JSON; for a single seed
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
 }
@@ -39,7 +39,7 @@ pub(crate) struct Args {
 /// Options of `annulus-sim merge`.
 #[derive(Clone, Debug, Parser)]
 pub(crate) struct MergeArgs {
-    /// What `sweep --out` wrote
+    /// Files that `sweep --out` wrote
     #[arg(required = true, value_name = "FILE.json")]
     pub(crate) files: Vec<PathBuf>,
     /// Fail when a class of fault, a state or a fate of packets never occurred

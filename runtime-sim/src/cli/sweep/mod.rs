@@ -65,7 +65,7 @@ pub(crate) enum SweepError {
     Form {
         /// Where.
         path: PathBuf,
-        /// What is wrong.
+        /// The mistake in it.
         error: serde_json::Error,
     },
     /// Results that do not belong together.
@@ -78,7 +78,7 @@ pub(crate) enum SweepError {
     },
 }
 
-/// What a sweep found.
+/// The result of a sweep.
 #[derive(Debug)]
 pub(crate) struct Report {
     /// For people.

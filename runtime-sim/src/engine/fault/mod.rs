@@ -15,7 +15,7 @@ use annulus_core::{Instant, Rng};
 use crate::engine::link::{Burst, Capacity};
 use crate::engine::record::DropReason;
 
-/// What a packet without payload weighs: headers.
+/// The weight of a packet without payload: headers.
 pub(crate) const BARE_PACKET_BYTES: usize = 60;
 
 /// The faults of links beyond their quality.

@@ -135,7 +135,7 @@ impl Trace {
         (last.1.name == "cut").then_some(last)
     }
 
-    /// What froze a host that does not run at `t`.
+    /// The action that froze a host, if it does not run at `t`.
     pub(super) fn frozen(&self, host: &str, t: Nanos) -> Option<(usize, &Act)> {
         let concerns = |act: &Act| act.to.iter().any(|h| h == host);
         let last = self.last(t, |act| {

@@ -86,7 +86,7 @@ pub struct Trace {
     pub(super) packets: BTreeMap<u64, Packet>,
     /// Packets by what sent them.
     pub(super) sent: BTreeMap<(String, Life, u64), Vec<u64>>,
-    /// Packets by what they became.
+    /// Packets by the inputs that they became.
     pub(super) received: BTreeMap<(String, Life, u64), u64>,
     /// Which member ran on which host, in the order of starts: time, host, member.
     pub(super) starts: Vec<(Nanos, String, MemberId)>,

@@ -22,9 +22,9 @@ pub struct Narrator {
     hosts: BTreeMap<MemberId, HostId>,
     members: BTreeMap<HostId, MemberId>,
     running: BTreeSet<HostId>,
-    /// What each running supervisor holds of each member.
+    /// The states that each running supervisor holds of each member.
     views: BTreeMap<HostId, BTreeMap<MemberId, State>>,
-    /// States of members that rumors are spreading, and what has been told about each.
+    /// States of members that rumors are spreading, and how far each has been told.
     spreading: BTreeMap<(MemberId, State), Spreading>,
     probes: BTreeMap<(HostId, MemberId), FailedProbe>,
     banned: BTreeSet<MemberId>,

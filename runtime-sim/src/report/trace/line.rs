@@ -144,7 +144,7 @@ pub struct Held {
     pub version: u64,
 }
 
-/// A packet that leaves, and what it says.
+/// A packet that leaves, and its message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sent {
     /// Its number.

@@ -6,13 +6,13 @@
 //! |---|---|
 //! | `action` | `action`: its name, `from`, `to`, `both`, `loss` where they apply, `text`: in words |
 //! | `host_started` | `host`, `member`, `restored` |
-//! | `restored` | `host`, `versions`: what it has found on its disk, each as in `holds` |
+//! | `restored` | `host`, `versions`: those found on its disk, each as in `holds` |
 //! | `host_stopped` | `host`, `why`: `left`, `departed`, `crashed`, `killed` |
 //! | `event` | `host`, `id`, `cause` {`input`, `event`}, `kind` and the kind's own fields, as in `/events` |
 //! | `reply` | `host`, `request`, `reply` |
 //! | `beyond_limit` | `host`, `of`: what, `count`, `limit` |
 //! | `leads` | `host`, `service_group`, `term`, `until`: when its lease ends by the world's clock, null when it leads no longer |
-//! | `holds` | `host`, `rumor`: its kind, with what it is about as in an event, `version`: what it has accepted |
+//! | `holds` | `host`, `rumor`: its kind, with its key as in an event, `version`: the accepted one |
 //! | `process_started` | `host`, `service`, `pid` |
 //! | `process_signalled` | `host`, `service`, `pid`, `signal`, `accepting`: whether others still send it work |
 //! | `process_exited` | `host`, `service`, `pid`, `status` |
@@ -46,7 +46,7 @@ use crate::engine::scene::Scene;
 /// Writes records as lines of JSON.
 ///
 /// # Errors
-/// What the writer reports.
+/// The writer's error.
 pub fn write_jsonl(out: &mut impl Write, scene: &dyn Scene, records: &[Record]) -> io::Result<()> {
     for record in records {
         serde_json::to_writer(&mut *out, &Line::of(scene, record))?;

@@ -1,4 +1,4 @@
-//! Reads a trace back, line by line, into what its lines were written from.
+//! Reads a trace back, line by line, into the values that its lines were written from.
 
 use std::io::BufRead;
 
