@@ -354,7 +354,7 @@ impl Launcher {
             }
         }
         if self.asked > 0 && self.phase == Phase::Running {
-            self.stop("it was told to end", now_ms);
+            self.stop("the launcher was told to end", now_ms);
         }
     }
 

@@ -37,7 +37,7 @@ pub enum Error {
         message: String,
     },
     /// A package's own hook did not succeed.
-    #[error("{hook} hook of {ident}: {reason}; mend what it complained of and try again")]
+    #[error("{hook} hook of {ident}: {reason}; remove the cause that the hook printed and try again")]
     Hook {
         /// The package.
         ident: PackageIdent,

@@ -97,7 +97,7 @@ pub enum StartError {
         source: io::Error,
     },
     /// The system gives no threads, signals or timers.
-    #[error("the system refuses what every daemon needs: {0}")]
+    #[error("the system refuses threads, signals or timers, which every daemon needs: {0}")]
     System(#[from] io::Error),
 }
 

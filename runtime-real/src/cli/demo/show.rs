@@ -105,7 +105,7 @@ impl Story {
 
     pub(super) fn begin(&mut self, time: Option<Duration>) {
         let until = match time {
-            Some(time) => format!("this ends after {} s, or with Ctrl-C", time.as_secs_f64()),
+            Some(time) => format!("the demonstration ends after {} s, or with Ctrl-C", time.as_secs_f64()),
             None => "Ctrl-C ends this and removes everything".to_owned(),
         };
         output::line(format_args!("\nWhat happened so far and happens now, and who saw it ({until}):"));

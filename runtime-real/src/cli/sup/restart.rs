@@ -34,7 +34,9 @@ pub(super) fn run(global: &Global, args: &Args) -> Outcome {
             }
         };
         match tokio::time::timeout(Duration::from_secs(args.wait), waiting).await {
-            Ok(pid) => output::line(format_args!("it runs as process {pid}; it was process {before}")),
+            Ok(pid) => output::line(format_args!(
+                "the supervisor runs as process {pid}; before, it was process {before}"
+            )),
             Err(_) => return Err(CliError::NotRestarted { pid: before, seconds: args.wait }),
         }
         Ok(0)

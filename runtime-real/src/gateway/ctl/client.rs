@@ -55,7 +55,7 @@ pub enum ClientError {
         addr: String,
     },
     /// The other end answered with something else than ctl frames.
-    #[error("what answers at {addr} is not a supervisor's ctl gateway: {reason}")]
+    #[error("the program that answers at {addr} is not a supervisor's ctl gateway: {reason}")]
     Protocol {
         /// The address.
         addr: String,

@@ -33,7 +33,7 @@ pub(super) async fn check(
         return by_hook(run, say, limit).await;
     }
     let Some(plan) = plan else {
-        let note = "nothing says how it is".to_owned();
+        let note = "neither a hook nor the plan checks the service".to_owned();
         return Checkup { health: Health::Unknown, note, report: HealthReport::default() };
     };
     let answered = probe::health(&plan.probe, limit).await;

@@ -214,8 +214,7 @@ impl Effects for HostEffects {
             }
             Effect::Signal { service, pid, signal } => self.processes.signal(id, &service, pid, signal),
             Effect::Adopt { service, group: _, pid } => self.processes.adopt(id, service, pid),
-            // Every end of a lease is carried out by ending the process:
-            // the launcher can do no more, and it is always safe.
+            // The launcher has one action for the end of a lease, killing the process, which is safe for every `then`.
             Effect::Lease { service, pid, left_ms, then: _ } => {
                 let deadline_ms = left_ms.map(|left_ms| self.turn_ms.saturating_add(left_ms));
                 self.processes.lease(id, &service, pid, deadline_ms);
