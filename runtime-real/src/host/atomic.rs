@@ -1,5 +1,5 @@
-//! Writes files so that after a crash at any moment each is either as it was or as it shall be. Never leaves half of a
-//! file under its own name.
+//! Writes files so that after a crash at any moment each has either its old or its new content. Never leaves half of
+//! a file under its own name.
 //!
 //! Content is written to a temporary file beside the target, brought to disk, then renamed or linked into place; the
 //! directory is brought to disk as well. Modes are as asked for, independent of the umask.

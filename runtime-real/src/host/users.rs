@@ -1,5 +1,5 @@
-//! Finds the user that a service runs as,
-//! and switches a new process to that user. Adds no user to the host.
+//! Finds the user that a service runs as, and switches a new process to that user.
+//! Adds no user to the host.
 //!
 //! A supervisor that may change users (CAP_SETUID, CAP_SETGID and CAP_CHOWN) runs a service as the user and group
 //! that its package names; a supervisor that may not runs every service as its own user.
@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use nix::unistd::{Gid, Group, Uid, User, setgroups, setresgid, setresuid};
 use thiserror::Error;
 
-/// The user that services run as when neither package nor operator names one. A host without this user runs them as
-/// the supervisor's user.
+/// The user that services run as when their package names none. A host without this user runs them as the
+/// supervisor's user.
 pub const USER_DEFAULT: &str = "hab";
 
 /// A user, with everything that a process of theirs needs.

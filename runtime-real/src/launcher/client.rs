@@ -34,7 +34,7 @@ pub enum ClientError {
     /// No launcher listens there, or it closed the connection.
     #[error("the launcher cannot be reached: {0}; start supervisors with `annulus sup run`")]
     Io(#[from] io::Error),
-    /// It does not answer.
+    /// The launcher does not answer.
     #[error("the launcher does not answer")]
     Silent,
     /// There is no version of the messages that both speak.
@@ -315,7 +315,7 @@ fn take_message(message: Message, shared: &Mutex<Shared>) {
 /// Takes these bytes as if a launcher had sent them; for tests.
 ///
 /// # Errors
-/// They are no messages.
+/// The bytes are no messages.
 #[cfg(test)]
 pub(super) fn take_all(mut bytes: Vec<u8>) -> Result<(), FrameError> {
     take_messages(&mut bytes, &Mutex::default())

@@ -1,5 +1,5 @@
-//! Frames between a launcher and its supervisor: a length in four bytes, little-endian, then so many bytes. A
-//! length is bounded before memory is taken for it. Nothing of a frame is believed before all of it was decoded.
+//! Frames between a launcher and its supervisor: a length in four bytes, little-endian, then so many bytes.
+//! A length is bounded before memory is taken for it. Nothing of a frame is believed before all of it was decoded.
 
 use prost::Message;
 use thiserror::Error;

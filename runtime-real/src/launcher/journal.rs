@@ -171,12 +171,12 @@ impl Journal {
         }
     }
 
-    /// Lets go of a service's log.
+    /// Closes a service's log.
     pub(super) fn close(&mut self, service: &str) {
         self.files.remove(service);
     }
 
-    /// A line of the launcher's own.
+    /// Writes a line of the launcher's own.
     pub(super) fn report(&mut self, level: Level, text: &str) {
         let line = self.show(level, text);
         self.lines.extend_from_slice(line.as_bytes());
@@ -222,7 +222,7 @@ impl Journal {
     }
 }
 
-/// A JSON string.
+/// The text as a JSON string.
 fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
