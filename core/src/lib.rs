@@ -33,7 +33,7 @@
 //! |---|---|
 //! | member | a supervisor in the ring, known by a UUID that outlives restarts |
 //! | incarnation | counts a member's own statements about itself; only the member raises it |
-//! | Alive, Suspect, Confirmed, Departed | what a member is held to be; Confirmed means dead until it says otherwise |
+//! | Alive, Suspect, Confirmed, Departed | a member's states in another's view; Confirmed means dead until it refutes |
 //! | probe | ping, then ping-req through helpers and a ping over a stream; it ends with an ack or fails |
 //! | nack | a helper's answer that it could not reach the member either |
 //! | accuser | a member that suspects another of its own knowledge |
@@ -41,14 +41,14 @@
 //! | rumor | a statement that members pass on through the ring, of one of several kinds |
 //! | heat | how much telling a rumor still needs; a hot one is being told, a cold one is known |
 //! | digest | a few numbers that are equal when two nodes hold the same rumors |
-//! | sync | a digest exchange and the shipping of what differs |
+//! | sync | an exchange of digests and of the records that differ |
 //! | tombstone | a rumor that says that something is no more |
 //! | departure | an operator's ban of a member, final |
 //! | permanent peer | a member that is probed for ever, also when Confirmed |
 //! | service group | `service.group[@org]`, the services of that name in the ring |
 //! | census | the service groups with their members, as one node sees them |
-//! | election | what a group chooses one member for, again and again: to lead it, to carry out its updates |
-//! | term | counts what one election has chosen; a leader's term is a fencing token |
+//! | election | the choice of one member of a group, again and again: to lead it, or to carry out its updates |
+//! | term | the number of an election's choice; a leader's term is a fencing token |
 //! | electorate | the members whose votes count, put down and changed by leaders |
 //! | quorum | a majority of the electorate, which has at least three seats unless the operator says otherwise |
 //! | lease | how long a leader may act; promise: how long a voter votes for no other candidate |
@@ -61,7 +61,7 @@
 //!
 //! | floor | what | may name |
 //! |---|---|---|
-//! | `model` | the data that features share, inputs and outputs (`model::io`: start there), time, [`limits`] | nothing |
+//! | `model` | data that features share, inputs and outputs (`model::io`: start there), time, [`limits`] | nothing |
 //! | `wire` | messages and rumors as bytes | `model` |
 //! | `store` | records that survive a restart, as rows; rumors as the wire sends them | `wire`, `model` |
 //! | `membership`, `rumor`, `service`, `election` | the features: each decides one thing | `store` and below, no other feature |

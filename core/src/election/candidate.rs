@@ -53,7 +53,7 @@ impl Instance {
     /// "Would you vote for me?"
     pub(super) fn begin_asking(&mut self, env: &mut Env<'_, '_>) {
         let now = env.ctx.now;
-        assert!(self.may_ask(), "only who may lead asks");
+        assert!(self.may_ask(), "only a member that may lead asks");
         if self.is_led(env.me, now) {
             // The known leader seems to be at work; while it does, a member without a vote leaves the search to the
             // voters.

@@ -1,4 +1,4 @@
-//! The rules by which votes are counted and an electorate changes, as pure functions of what a member knows. They send
+//! The rules by which votes are counted and an electorate changes, as pure functions of a member's knowledge. They send
 //! nothing and store nothing.
 
 use alloc::collections::{BTreeMap, BTreeSet};

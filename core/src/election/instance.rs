@@ -131,7 +131,7 @@ impl Instance {
             vote = Vote { electorate: vote.electorate, ..Vote::default() };
         }
         let ready_at = now + wait;
-        assert!(vote.electorate.members.len() <= ELECTORATE_MAX, "what was stored was within its limits");
+        assert!(vote.electorate.members.len() <= ELECTORATE_MAX, "a stored electorate was within its limit");
         assert!(ready_at >= now, "a promise of the last life is not over before this one begins");
         let founder = vote.candidate.filter(|_| !vote.electorate.is_founded()).map(|who| (vote.term, who));
         Self { ready_at, next_ask_at: ready_at, vote, founder, ..Self::new(id, now) }
@@ -149,7 +149,10 @@ impl Instance {
             self.stop_campaign();
         }
         let is_campaigning = matches!(self.stance, Stance::Campaigning(_));
-        assert!(self.fitness.is_some() || !is_campaigning, "who runs nothing of the group is no candidate");
+        assert!(
+            self.fitness.is_some() || !is_campaigning,
+            "a member that runs no service of the group is no candidate"
+        );
         self.reconsider_leading(env);
         self.update_role(env);
     }
@@ -159,7 +162,10 @@ impl Instance {
             return;
         }
         assert!(roll.size_min > 0, "an electorate has a seat");
-        assert!(!roll.gone.iter().any(|id| roll.members.contains_key(id)), "who is gone is in no roll");
+        assert!(
+            !roll.gone.iter().any(|id| roll.members.contains_key(id)),
+            "a member that is gone is in no roll"
+        );
         let enough = |roll: &Roll| roll.members.len() >= roll.size_min as usize;
         let alive = |roll: &Roll| roll.members.values().filter(|alive| **alive).count();
         let (could, can) = (enough(&self.roll), enough(&roll));
@@ -419,8 +425,11 @@ impl Instance {
     }
 
     pub(super) fn handle_stored(&mut self, env: &mut Env<'_, '_>, stored: bool) {
-        assert!(self.storing.in_flight, "the disk answers for what it was asked");
-        assert!(self.storing.next.is_empty() || self.storing.again, "what waits for a write has one to come");
+        assert!(self.storing.in_flight, "the disk answers only for a write");
+        assert!(
+            self.storing.next.is_empty() || self.storing.again,
+            "steps that wait for a write have one to come"
+        );
         let after = core::mem::take(&mut self.storing.now);
         self.storing.in_flight = false;
         self.storing.now = core::mem::take(&mut self.storing.next);
@@ -458,7 +467,7 @@ impl Instance {
         }
     }
 
-    /// The stage of the election, and in words what it lacks.
+    /// The stage of the election, and in words the reason why it has no result.
     fn status(&self, me: MemberId, now: Instant, planted: Planted) -> (ElectionStatus, String) {
         if self.is_led(me, now) {
             return (ElectionStatus::Finished, String::new());
@@ -468,7 +477,7 @@ impl Instance {
         let founded = self.vote.electorate.is_founded();
         if !founded && known < size_min {
             let missing = size_min - known;
-            assert!(missing > 0, "what is waited for is missing");
+            assert!(missing > 0, "an election waits only for missing members");
             let word = if missing == 1 { "member" } else { "members" };
             return (ElectionStatus::Waiting { missing }, format!("waiting for {missing} more {word}"));
         }

@@ -73,7 +73,7 @@ impl Instance {
         let Stance::Campaigning(campaign) = core::mem::replace(&mut self.stance, Stance::Idle) else {
             return;
         };
-        assert!(campaign.step == Step::Vote, "who was only asked has not voted");
+        assert!(campaign.step == Step::Vote, "a voter that was only asked has not voted");
         assert!(campaign.term <= self.vote.term, "a leader took part in its own term");
         let votes = campaign.votes.len();
         let grant = |(id, voter)| (id, Granted { sent: campaign.sent, voter });
@@ -100,7 +100,7 @@ impl Instance {
 
     /// This member has won a term: it puts the electorate down in its own name and tells the ring.
     fn won(&mut self, env: &mut Env<'_, '_>, term: u64, electorate: Electorate, votes: usize) {
-        assert!(matches!(self.stance, Stance::Leading(_)), "who has won leads");
+        assert!(matches!(self.stance, Stance::Leading(_)), "the member that has won leads");
         assert!(term <= self.vote.term, "a leader took part in its own term");
         let voters = electorate.members.len() as u32;
         let version = electorate.version + 1;

@@ -199,7 +199,7 @@ impl Elections {
         let timings = config.timings.clone();
         assert!(timings.lease_margin_ms < timings.lease_ms, "a leader gives up before its lease ends");
         assert!(timings.lease_renew_ms < timings.lease_ms, "a lease is renewed before it ends");
-        assert!(timings.lease_ms <= LEASE_MS_MAX, "no lease is longer than what a voter promises");
+        assert!(timings.lease_ms <= LEASE_MS_MAX, "no lease is longer than the longest promise");
         Self { me, timings, planted, rng, instances, events: VecDeque::new() }
     }
 

@@ -51,7 +51,7 @@ struct Bench {
     /// Every term of an election with its winner.
     won: BTreeMap<(ElectionId, u64), MemberId>,
     sent: usize,
-    /// The group's election of a member that carries out updates, where there is one: who is fit to.
+    /// Where the group elects a member that carries out updates: the members that are fit for it.
     updaters: BTreeMap<u8, Fitness>,
 }
 
@@ -556,7 +556,7 @@ fn two_elections_of_one_group_go_their_own_ways() {
     assert_eq!((bench.acting(), bench.acting_for(ElectionPurpose::Update)), (vec![5], vec![2]));
     assert_eq!((of(&bench, &election()), of(&bench, &update())), (1, 2), "{:?}", bench.won);
 
-    // Without a quorum neither goes on, and after the heal both do, with what the disks remember.
+    // Without a quorum neither goes on, and after the heal both do, with the rows of their disks.
     bench.split(&[5, 2], &[3, 4]);
     bench.run(6_000);
     assert_eq!((bench.acting().len(), bench.acting_for(ElectionPurpose::Update).len()), (0, 0));

@@ -174,7 +174,7 @@ impl Instance {
         self.send_stored(env, from, message, changed);
     }
 
-    /// The longest lease ever promised is what a restart has to wait for.
+    /// Notes the longest lease ever promised: a restarted voter has to wait for it.
     pub(super) fn note_lease(&mut self, lease_ms: u64) -> bool {
         let longer = lease_ms > self.vote.lease_ms;
         self.vote.lease_ms = self.vote.lease_ms.max(lease_ms);

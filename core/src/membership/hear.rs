@@ -233,7 +233,7 @@ impl Membership {
             return Heard::Known;
         }
         let address = if unknown(told.address) { held.address } else { told.address };
-        assert!(accepted || told.prevails_over(&held), "what is held gives way to what prevails");
+        assert!(accepted || told.prevails_over(&held), "only a prevailing statement replaces a record");
         self.change(ctx, MemberRecord { address, ..*told }, *accusers, why, Follows::Input);
         if told.state == State::Suspect {
             self.plan_corroboration(ctx.now, &told.id);
@@ -250,7 +250,7 @@ impl Membership {
         from: &MemberId,
     ) -> Heard {
         assert!(told.id == held.id, "statements about one member are compared");
-        assert!(!told.prevails_over(held), "what prevails is taken in");
+        assert!(!told.prevails_over(held), "a prevailing statement is taken in");
         let same_suspicion = told.state == State::Suspect
             && held.state == State::Suspect
             && told.incarnation == held.incarnation;

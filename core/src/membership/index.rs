@@ -71,7 +71,7 @@ impl Index {
             }
         }
         self.entries[gap] = EMPTY;
-        assert!(self.len > 0, "what is taken out was put in");
+        assert!(self.len > 0, "a member that is taken out was put in");
         self.len -= 1;
         true
     }

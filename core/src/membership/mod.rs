@@ -4,7 +4,7 @@
 //! | file | what |
 //! |---|---|
 //! | `table` | all records, dense |
-//! | `hear` | what others say: contact, rumors, accusations of this member itself |
+//! | `hear` | statements of others: contact, rumors, accusations of this member itself |
 //! | `detect` | this member's own probes, suspicions and their timeouts |
 //! | `aging` | confirmed members depart, departed ones are forgotten |
 //! | `lost` | finding back: peers while alone, members believed dead |
@@ -332,7 +332,7 @@ impl Membership {
         event
     }
 
-    /// The earliest deadline, and what it is for.
+    /// The earliest deadline and its reason.
     pub(crate) fn poll_timeout(&self) -> Option<(Instant, WakeReason)> {
         let suspicion = self.suspicions_due.first().map(|(at, _)| *at);
         let deadlines = [

@@ -1,5 +1,5 @@
-//! Pings that this member sends as a helper of other members' probes. A relay passes the ack on or sends a nack; it
-//! changes nothing of what this member believes.
+//! Pings that this member sends as a helper of other members' probes. A relay passes the ack on or sends a nack; it may
+//! not change this member's own view.
 
 use alloc::vec::Vec;
 use core::net::SocketAddr;

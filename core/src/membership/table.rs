@@ -110,7 +110,7 @@ impl MemberTable {
     }
 
     fn uncount(&mut self, record: &MemberRecord) {
-        assert!(self.count(record.state) > 0, "what is counted out was counted in");
+        assert!(self.count(record.state) > 0, "a member that is counted out was counted in");
         self.counts[record.state as usize] -= 1;
         if let Some((key, version)) = digested(record) {
             self.digest.remove(key, version);

@@ -149,7 +149,7 @@ fn contact_does_not_revive_at_the_old_incarnation_but_at_a_higher_one() {
         assert!(bench.act(|m, ctx| m.handle_contact(ctx, &record(1, 3, State::Alive), true)));
         assert_eq!(bench.state(1), Some(state));
         let accused = bench.membership.accusation_of(&record(1, 3, State::Alive));
-        assert_eq!(accused.map(|r| r.state), Some(state), "it is told, so that it can refute");
+        assert_eq!(accused.map(|r| r.state), Some(state), "the member is told, so that it can refute");
         assert!(bench.act(|m, ctx| m.handle_contact(ctx, &record(1, 4, State::Alive), true)));
         assert_eq!(bench.state(1), Some(State::Alive));
     }

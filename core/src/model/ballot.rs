@@ -16,7 +16,7 @@ pub(crate) struct Electorate {
     pub(crate) term: u64,
     /// Counts the lists.
     pub(crate) version: u64,
-    /// Who votes, in order of id, at most `ELECTORATE_MAX`.
+    /// The voters, in order of id, at most `ELECTORATE_MAX`.
     pub(crate) members: Vec<MemberId>,
 }
 
@@ -26,7 +26,7 @@ impl Electorate {
         self.version > 0
     }
 
-    /// What tells two versions apart without listing the members.
+    /// A stamp that tells two versions apart without listing the members.
     pub(crate) const fn stamp(&self) -> (u64, u64) {
         (self.term, self.version)
     }
@@ -62,7 +62,7 @@ pub(crate) struct Message {
     pub(crate) body: Body,
 }
 
-/// What a candidate, a leader or a voter says.
+/// The content of a message of a candidate, a leader or a voter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Body {
     /// "Would you vote for me?" An answer does not bind the voter.
@@ -71,7 +71,7 @@ pub(crate) enum Body {
     Vote { lease_ms: u64, electorate: Electorate },
     /// "I lead; vote for no other candidate for this long."
     Renew { lease_ms: u64, electorate: Electorate },
-    /// The answer to each of those.
+    /// The answer to each of these requests.
     Answer { to: Step, verdict: Verdict, voter: Voter },
     /// "I lead no longer; my renewals bind you no more."
     Release { successor: Option<MemberId> },
@@ -85,7 +85,7 @@ pub(crate) enum Step {
     Renew,
 }
 
-/// What a voter thinks of a request.
+/// A voter's answer to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// Granted.
@@ -102,7 +102,7 @@ pub(crate) enum Verdict {
     Missing { members: Vec<MemberId> },
 }
 
-/// What a voter says about itself.
+/// A voter's statement about itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Voter {
     /// Whether it runs a service of the group.

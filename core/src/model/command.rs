@@ -1,4 +1,5 @@
-//! What an operator can ask of a node, what it answers, and why it refuses.
+//! The commands of operators, the node's replies, and its reasons to refuse. They are data only; the node carries them
+//! out.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -24,13 +25,13 @@ pub enum Command {
         /// Whether services are drained before they are stopped.
         drain: bool,
     },
-    /// While leaving: the first skips every wait that is left, the second kills what still runs.
+    /// While leaving: the first skips every wait that is left, the second kills the processes that still run.
     Hurry,
     /// Replace the addresses that are tried while this member is alone (names are resolved by the runtime).
     SetPeers(Vec<SocketAddr>),
     /// Load a service and keep it running.
     LoadService {
-        /// What to run and how.
+        /// The package to run and its options.
         spec: ServiceSpec,
         /// Replace the options of a service that is loaded already.
         force: bool,
@@ -65,7 +66,7 @@ pub enum Command {
     DrainService {
         /// The service.
         service: ServiceName,
-        /// How long its drain hook and what is in flight are waited for, in milliseconds; none: as the package says.
+        /// The longest wait for its drain hook and for requests in flight, in milliseconds; none: as the package says.
         timeout_ms: Option<u64>,
     },
     /// Write a service's files again: something that they are made of has changed of which the ring does not tell,
@@ -126,7 +127,7 @@ impl Default for StopHow {
     }
 }
 
-/// The answer to one command. What it acknowledges is durable.
+/// The answer to one command. A change that it acknowledges is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// Done, and on disk where it has to be.
@@ -152,7 +153,7 @@ pub enum CommandError {
     /// The version is not higher than the one that the ring has.
     #[error("version {current} is current; the next one must be higher")]
     Version {
-        /// What the answering member has.
+        /// The version that the answering member has.
         current: u64,
     },
     /// Not a number that a version may have.

@@ -25,7 +25,7 @@ pub struct Config {
     pub peers: Vec<SocketAddr>,
     /// The organization of its service groups (`--org`).
     pub org: Option<String>,
-    /// What others are told about this host.
+    /// The description of this host for other members.
     pub sys: SysInfo,
     /// A deliberate defect; empty in every build but those that check the checkers.
     pub planted: Planted,
@@ -64,7 +64,7 @@ impl Config {
     }
 }
 
-/// What a service rumor says about the host it runs on (as in Habitat).
+/// The description of a host that a service rumor carries (as in Habitat).
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SysInfo {
     /// Address for service traffic.

@@ -2,7 +2,7 @@
 //! in it. A component reaches the outside and other components by this way only.
 //!
 //! Every component has the verbs `handle_*(&mut Context, …)` and `handle_timeout(&mut Context)`, says with
-//! `poll_timeout()` when it wants that, and tells its owner with `poll_event()` what another component is to hear.
+//! `poll_timeout()` when it wants that, and gives its owner with `poll_event()` the news for other components.
 //! Events of the node and numbers of effects come from the [`Context`]; no component names another one.
 
 use alloc::boxed::Box;
@@ -101,7 +101,7 @@ pub(crate) struct Context<'a> {
     pub(crate) after: Follows,
     /// Where outputs go.
     pub(crate) outputs: &'a mut Outputs,
-    /// What is counted.
+    /// The node's counters.
     pub(crate) metrics: &'a mut Metrics,
 }
 
@@ -131,14 +131,14 @@ impl Context<'_> {
     }
 }
 
-/// What `poll_timeout` answers: the earliest of these deadlines, the first of equal ones; none when all are "never".
+/// The answer of `poll_timeout`: the earliest of these deadlines, the first of equal ones; none when all are "never".
 pub(crate) fn earliest(
     deadlines: impl IntoIterator<Item = (Instant, WakeReason)>,
 ) -> Option<(Instant, WakeReason)> {
     deadlines.into_iter().filter(|(at, _)| *at < Instant::FAR_FUTURE).min_by_key(|(at, _)| *at)
 }
 
-/// Whether what `poll_timeout` answered has come.
+/// Whether the time that `poll_timeout` answered has come.
 pub(crate) fn is_due(deadline: Option<(Instant, WakeReason)>, now: Instant) -> bool {
     deadline.is_some_and(|(at, _)| at <= now)
 }

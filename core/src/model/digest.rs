@@ -1,8 +1,9 @@
-//! Digests of what a node holds: one number for each of 64 buckets of keys, kept up to date as records change.
+//! Digests of the records that a node holds: one number for each of 64 buckets of keys, kept up to date as records
+//! change.
 //!
-//! Two nodes that hold the same have the same digests, so finding out that nothing differs costs the same
-//! at 3 members and at 10,000. The numbers are sums (exclusive or) of hashes: any order of changes leads to
-//! the same digest. They find differences; they do not defend against an attacker, which is what a ring key is for.
+//! Two nodes that hold the same have the same digests, so finding out that nothing differs costs the same at 3 members
+//! and at 10,000. The numbers are sums (exclusive or) of hashes: any order of changes leads to the same digest. They
+//! find differences; they must not serve as a defence against an attacker, which is the purpose of a ring key.
 
 use crate::model::id::MemberId;
 
@@ -64,7 +65,7 @@ impl Digest {
             *mine ^= theirs;
         }
         union.records = self.records.saturating_add(other.records);
-        assert!(union.records >= self.records, "a union holds what its parts hold");
+        assert!(union.records >= self.records, "a union holds the records of both parts");
         union
     }
 

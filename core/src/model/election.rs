@@ -7,7 +7,7 @@ use core::fmt;
 use crate::model::id::{MemberId, ServiceGroup};
 use crate::model::time::Instant;
 
-/// What a group elects a member for. Each purpose is an election of its own.
+/// The purpose that a group elects a member for. Each purpose is an election of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ElectionPurpose {
     /// To lead the group's services (topology leader).
@@ -57,7 +57,7 @@ impl fmt::Display for ElectionId {
     }
 }
 
-/// What the election says to a member of a group with a leader.
+/// The role that an election gives to a member of a group.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// No member leads yet.
@@ -84,7 +84,7 @@ pub enum Role {
 /// How well a member's service would do as its group's leader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fitness {
-    /// What the suitability hook said; the higher, the rather it leads. 0 without a hook.
+    /// The answer of the suitability hook; the member with the highest leads. 0 without a hook.
     pub suitability: u64,
     /// Whether it can lead at all: wanted up, not draining, not in maintenance, not critical.
     pub fit: bool,
@@ -97,7 +97,7 @@ pub struct ElectionView {
     pub election: ElectionId,
     /// Its current term.
     pub term: u64,
-    /// Who leads, once the election is over.
+    /// The winner, once the election is over.
     pub leader: Option<MemberId>,
     /// How far it has come.
     pub status: ElectionStatus,
@@ -123,14 +123,14 @@ pub enum ElectionStatus {
     Finished,
 }
 
-/// What happened in an election, at one member.
+/// A step of an election, at one member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ElectionEvent {
     /// It found its group without a leader and asks whether it would be voted for.
     Started,
     /// It voted: for no other candidate in this term, and for none at all until its promise runs out.
     Voted {
-        /// For whom.
+        /// The candidate.
         candidate: MemberId,
     },
     /// It won and leads.

@@ -1,4 +1,4 @@
-//! Texts, bytes, configurations and records that are refused; a refused command is in `command`.
+//! The errors of refused texts, bytes, configurations and records; refused commands are in `command`.
 //! Closed enums: a caller can match on all of them.
 
 use alloc::string::String;
@@ -27,7 +27,7 @@ pub enum ParseError {
     Choice,
 }
 
-/// Bytes from outside that were rejected. Nothing of what was rejected changes any state.
+/// Bytes from outside that were rejected. Rejected bytes change no state.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum DecodeError {
     /// Longer than the limit for its channel.

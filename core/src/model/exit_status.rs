@@ -26,7 +26,7 @@ impl fmt::Display for ExitStatus {
     }
 }
 
-/// Reads what `Display` writes.
+/// Reads the form that `Display` writes.
 impl FromStr for ExitStatus {
     type Err = ParseError;
     fn from_str(s: &str) -> Result<Self, ParseError> {

@@ -9,7 +9,7 @@ use crate::model::digest;
 use crate::model::election::Role;
 use crate::model::id::MemberId;
 
-/// What a service's templates may know, as it was when the effect that carries it was made.
+/// The facts that a service's templates may know, as of the time at which the effect that carries them was made.
 ///
 /// The census holds the service's own group and the groups it is bound to, and no others.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -18,7 +18,7 @@ pub struct Facts {
     pub me: MemberId,
     /// The own group and the bound ones.
     pub census: Census,
-    /// In a group with a leader: who leads; none in every other group.
+    /// In a group with a leader: the leader; none in every other group.
     pub role: Option<Role>,
     /// The group's configuration, where an operator applied one.
     pub config: Option<GroupConfig>,

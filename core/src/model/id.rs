@@ -142,7 +142,7 @@ impl ServiceGroup {
         &self.0
     }
 
-    /// The service's name: what stands before the first dot.
+    /// The service's name: the text before the first dot.
     #[must_use]
     pub fn service(&self) -> &str {
         self.0.split('.').next().unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Package idents: `origin/name[/version[/release]]`.
+//! Package idents, `origin/name[/version[/release]]`: their parts and their order.
 
 use alloc::boxed::Box;
 use core::cmp::Ordering;
@@ -19,7 +19,7 @@ pub struct PackageIdent {
 }
 
 impl PackageIdent {
-    /// The origin: who made the package.
+    /// The origin: the maker of the package.
     #[must_use]
     pub fn origin(&self) -> &str {
         &self.origin
@@ -49,7 +49,7 @@ impl PackageIdent {
         self.version.is_some() && self.release.is_some()
     }
 
-    /// Whether this ident is what `wanted` asks for: the same in every part that `wanted` names.
+    /// Whether this ident satisfies `wanted`: the same in every part that `wanted` names.
     #[must_use]
     pub fn satisfies(&self, wanted: &Self) -> bool {
         self.origin == wanted.origin

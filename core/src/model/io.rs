@@ -41,7 +41,7 @@ pub enum Input<'a> {
         /// The address that was written to.
         to: SocketAddr,
     },
-    /// What an operator asked.
+    /// An operator's command.
     Command(RequestId, Command),
     /// The result of an earlier [`Effect`].
     EffectDone(EffectId, EffectResult),
@@ -56,7 +56,7 @@ pub enum Output {
     Effect(EffectId, Effect),
     /// Answer a command.
     Reply(RequestId, Reply),
-    /// What changed and why: for logs, metrics, traces, dashboards.
+    /// A change and its cause, for logs, metrics, traces, dashboards.
     Event(Box<Event>),
     /// Nothing more to do until then, unless an input comes first. Always the last output of an input.
     WakeAt(Instant, WakeReason),
@@ -108,7 +108,7 @@ pub enum Effect {
     /// Store records; answered by `Persisted` once they would survive a power failure (when `sync`),
     /// or at once when they may be lost (`sync` false: re-learned from the ring).
     Persist {
-        /// What to store or delete, as one transaction.
+        /// The rows to store or delete, as one transaction.
         writes: Vec<Write>,
         /// Whether the answer promises that the records survive.
         sync: bool,
@@ -120,14 +120,14 @@ pub enum Effect {
         service: ServiceName,
         /// Its spec.
         spec: Box<ServiceSpec>,
-        /// What its templates may know.
+        /// The facts that its templates may know.
         facts: Box<Facts>,
     },
     /// Write the files of a prepared service again: `Rendered`, or `RenderFailed` and the old files stay.
     Render {
         /// The service.
         service: ServiceName,
-        /// What its templates may know by now.
+        /// The facts that its templates may know by now.
         facts: Box<Facts>,
     },
     /// Start the service's `run` hook in a process group of its own:
@@ -156,7 +156,7 @@ pub enum Effect {
         /// Which signal.
         signal: StopSignal,
     },
-    /// Run one of a prepared service's hooks and kill what it started at the deadline: `HookEnded`.
+    /// Run one of a prepared service's hooks and kill every process that it started at the deadline: `HookEnded`.
     RunHook {
         /// The service.
         service: ServiceName,
@@ -169,7 +169,7 @@ pub enum Effect {
     CheckHealth {
         /// The service, whose `Prepared::has_health_check` was true.
         service: ServiceName,
-        /// The deadline, in milliseconds; what has no answer by then is critical.
+        /// The deadline, in milliseconds; a service without an answer by then is critical.
         timeout_ms: u64,
     },
     /// Count the requests that a service still works on: `Inflight`.
@@ -198,7 +198,7 @@ pub enum Effect {
 /// A signal to a process group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopSignal {
-    /// The polite one: what the package names, TERM by default.
+    /// The polite signal: the one that the package names, TERM by default.
     Stop,
     /// KILL.
     Kill,

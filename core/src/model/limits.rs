@@ -18,8 +18,8 @@ pub const RUMORS_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const SERVICE_CONFIG_BYTES_MAX: usize = 64 * 1024;
 /// One file of a group, in bytes (as in Habitat).
 pub const SERVICE_FILE_BYTES_MAX: usize = 64 * 1024;
-/// Groups with configuration that operators may make. Twice as many are believed, so that what both sides of a partition
-/// acknowledged has room everywhere.
+/// Groups with configuration that operators may make. Twice as many are believed, so that the versions that both sides
+/// of a partition acknowledged have room everywhere.
 pub const SERVICE_CONFIGS_MAX: usize = 1_024;
 /// Files of all groups together that operators may make; twice as many are believed.
 pub const SERVICE_FILES_MAX: usize = 1_024;
@@ -83,7 +83,7 @@ const _: () = assert!(GROUP_BYTES_MAX * 2 < RUMORS_BYTES_MAX);
 const _: () = assert!((SERVICE_CONFIGS_MAX + SERVICE_FILES_MAX) * 2 < RUMORS_MAX);
 
 const _: () = assert!(RUMORS_BYTES_MAX > RUMOR_BYTES_MAX * 64, "a few large rumors do not fill the store");
-const _: () = assert!(HOT_RUMORS_MAX <= RUMORS_MAX + MEMBERS_MAX, "only what is known is hot");
+const _: () = assert!(HOT_RUMORS_MAX <= RUMORS_MAX + MEMBERS_MAX, "only a known rumor is hot");
 const _: () = assert!(VERIFICATIONS_MAX <= MEMBERS_MAX, "only members are looked into");
 const _: () = assert!(SYNC_RECORDS_MAX >= MEMBERS_MAX, "one exchange compares every member");
 const _: () =

@@ -9,7 +9,7 @@ use crate::model::id::{Incarnation, MemberId};
 /// The address while no member knows it.
 pub(crate) const UNSPECIFIED: IpAddr = IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED);
 
-/// What a member is held to be. Later ones prevail at equal incarnation (as in Habitat).
+/// A member's state in another's view. Later ones prevail at equal incarnation (as in Habitat).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
     /// It answers.
@@ -49,7 +49,7 @@ impl fmt::Display for State {
 /// 48 bytes, because a node keeps one for each member and a simulator keeps a node for each member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemberRecord {
-    /// Who.
+    /// Its id.
     pub id: MemberId,
     /// In which incarnation.
     pub incarnation: Incarnation,

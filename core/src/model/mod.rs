@@ -5,11 +5,11 @@
 //!
 //! | files | what |
 //! |---|---|
-//! | `time`, `rng`, `digest`, `limits`, `error` | what everything stands on |
+//! | `time`, `rng`, `digest`, `limits`, `error` | the tools that every feature needs |
 //! | `id`, `ident`, `member`, `accusers`, `service`, `election`, `ballot` | the words of the ring |
-//! | `rumor`, `census`, `facts` | what the ring knows, group by group, and what a service is told of it |
-//! | `command`, `channel`, `exit_status`, `prepared`, `row`, `event`, `io` | what crosses the border |
-//! | `config`, `planted`, `metrics`, `context` | what a node is given, and what every verb gets |
+//! | `rumor`, `census`, `facts` | the ring's knowledge, group by group, and the part that a service is shown |
+//! | `command`, `channel`, `exit_status`, `prepared`, `row`, `event`, `io` | the data that crosses the border |
+//! | `config`, `planted`, `metrics`, `context` | the parameters of a node, and the context of every verb |
 
 pub(crate) mod accusers;
 pub(crate) mod ballot;

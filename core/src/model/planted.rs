@@ -29,7 +29,7 @@ pub enum Bug {
     LostNeverTried,
     /// A rumor is cold after it was told once.
     ColdTooEarly,
-    /// A tombstone is forgotten while others still hold what it buries.
+    /// A tombstone is forgotten while others still hold the rumor that it buries.
     TombstoneCollectedEarly,
     /// A digest exchange repairs the members' records and no other rumors.
     SyncMembersOnly,
@@ -43,7 +43,7 @@ pub enum Bug {
     FirstVersionKept,
     /// An operator is answered before the version is on disk.
     VersionAnsweredTooSoon,
-    /// A supervisor that starts again runs what was stopped.
+    /// A supervisor that starts again runs a service that was stopped.
     StopForgotten,
     /// A service that is stopped is signalled before the ring is told.
     SignalUnannounced,
@@ -55,7 +55,7 @@ pub enum Bug {
     VoteForgotten,
     /// A vote is given before it is on disk.
     VoteBeforeStored,
-    /// A restarted voter does not wait for what it may have promised.
+    /// A restarted voter does not wait until its promises have run out.
     NoWaitAfterRestart,
     /// A voter that is bound to a leader votes for another candidate.
     PromiseIgnored,

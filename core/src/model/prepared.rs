@@ -9,7 +9,7 @@ use crate::model::exit_status::ExitStatus;
 use crate::model::ident::PackageIdent;
 use crate::model::service::{Demoted, Hook};
 
-/// What the runtime found out about a package and wrote for it.
+/// The runtime's findings about a package, and the files that it wrote for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prepared {
     /// The fully qualified ident that will run.
@@ -26,9 +26,9 @@ pub struct Prepared {
     pub health_interval_ms: Option<u64>,
     /// How it is drained.
     pub drain: DrainPlan,
-    /// What happens to its process when it leads no longer.
+    /// The step that its process takes when it leads no longer.
     pub demoted: Demoted,
-    /// What it needs of other groups.
+    /// Its needs of other groups.
     pub binds: Vec<Bind>,
     /// What differs from the files that were there before.
     pub changed: Changed,
@@ -56,7 +56,7 @@ impl Prepared {
     }
 }
 
-/// What writing a service's files again with new facts brought about.
+/// The result of writing a service's files again with new facts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rendered {
     /// The exported configuration, TOML text.
@@ -87,7 +87,7 @@ pub struct DrainPlan {
     pub inflight: bool,
 }
 
-/// What a package needs of another group.
+/// A package's need of another group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bind {
     /// The name that templates use.
@@ -103,7 +103,7 @@ pub struct Bind {
 pub struct HookEnd {
     /// How its process ended, if it had one.
     pub exit: HookExit,
-    /// The last line of its standard output as a number, where it is one: what a suitability hook answers with.
+    /// The last line of its standard output as a number, where it is one: the answer of a suitability hook.
     pub value: Option<u64>,
 }
 

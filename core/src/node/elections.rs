@@ -59,7 +59,7 @@ const fn stands(service: &ServiceRumor, purpose: ElectionPurpose) -> bool {
 }
 
 impl Node {
-    /// Something that the elections of a group depend on changed: the service here, or who is in the group.
+    /// Notes a change that the elections of a group depend on: of the service here, or of the group's members.
     pub(super) fn elections_of_group_changed(&mut self, group: &ServiceGroup, after: Follows) {
         let takes_part = self.elections.of_group(group).next().is_some()
             || self.services.spec_in(group).is_some_and(|spec| spec.topology == Topology::Leader);

@@ -109,8 +109,7 @@ impl Gossip {
             return 1;
         }
         let members = know.membership.ring_size();
-        // One more than the whole part of log10: the number of digits, which is what "rounded up" of
-        // log10(n + 1) comes to.
+        // One more than the whole part of log10: the number of digits, which is log10(n + 1) rounded up.
         let digits = log10_milli(members.saturating_add(members / 32)) / 1000 + 1;
         let told_max = self.retransmit_factor * digits as u32;
         assert!(told_max > 0, "every rumor is told");
@@ -200,7 +199,7 @@ impl Gossip {
                 rumors.extend(rumor.filter(|rumor| fits(rumor.encoded_len())));
             }
         }
-        assert!(left <= budget, "what was taken came out of the budget");
+        assert!(left <= budget, "chosen rumors came out of the budget");
     }
 }
 

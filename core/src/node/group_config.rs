@@ -80,7 +80,7 @@ impl Node {
         if version.body.len() > bytes_max {
             return Err(CommandError::TooLarge { bytes: version.body.len(), limit: bytes_max });
         }
-        assert!(version.number > 0 && version.body.len() <= bytes_max, "what was refused is not looked at");
+        assert!(version.number > 0 && version.body.len() <= bytes_max, "a refused version goes no further");
         let key = rumor.key();
         let current = self.current_version(&key);
         if version.number <= current {

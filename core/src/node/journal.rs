@@ -90,7 +90,7 @@ impl Journal {
     /// Stores rows; `pending` says what the node does when they are stored.
     pub(super) fn store(&mut self, ctx: &mut Context<'_>, writes: Vec<Write>, sync: bool, pending: Pending) {
         assert!(!writes.is_empty(), "the disk is asked for something");
-        assert!(sync || matches!(pending, Pending::Batch(_)), "what is waited for is synced");
+        assert!(sync || matches!(pending, Pending::Batch(_)), "rows that a step waits for are synced");
         let effect = ctx.effect(Effect::Persist { writes, sync });
         let before = self.pending.insert(effect, pending);
         assert!(before.is_none(), "an effect id is used once");
@@ -223,7 +223,10 @@ impl Journal {
         if self.at == Instant::FAR_FUTURE {
             self.at = now + self.period;
         }
-        assert!(!self.dirty.is_empty() && self.at < Instant::FAR_FUTURE, "what is dirty goes to the disk");
+        assert!(
+            !self.dirty.is_empty() && self.at < Instant::FAR_FUTURE,
+            "a batch is planned while records are dirty"
+        );
     }
 
     /// Sends a batch of changed records to the disk.
@@ -255,7 +258,7 @@ impl Journal {
             self.at = ctx.now;
         }
         let is_planned = self.dirty.is_empty() || self.at <= ctx.now;
-        assert!(is_planned, "what does not fit into a batch follows at once");
+        assert!(is_planned, "records that do not fit into a batch follow at once");
         // These follow when the disk has answered.
         self.dirty.append(&mut waiting);
     }
@@ -283,7 +286,7 @@ impl Journal {
 
     /// The rows that a record has to have now.
     fn rows(&self, know: Knowledge<'_>, key: &RumorKey) -> Vec<Write> {
-        assert!(*key != RumorKey::Member(self.me), "the identity row holds what matters of this member");
+        assert!(*key != RumorKey::Member(self.me), "the identity row stands for this member");
         if let RumorKey::Member(id) = key {
             let value = know.statement(id).map(|m| m.to_wire().encode_to_vec());
             return alloc::vec![Write { table: Table::Member, key: id.as_bytes().to_vec(), value }];

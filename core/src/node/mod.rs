@@ -4,20 +4,20 @@
 //! | file | what |
 //! |---|---|
 //! | `on_datagram`, `on_stream`, `on_command`, `on_effect`, `on_timeout` | one for each kind of input |
-//! | `wire_up` | what one component wants becomes another's input |
+//! | `wire_up` | the events of one component become verbs of another |
 //! | `group_config` | configuration and files of service groups |
-//! | `own_services` | what this member says about its own services |
-//! | `surroundings` | what its services may know of the ring |
+//! | `own_services` | this member's rumors about its own services |
+//! | `surroundings` | the ring as its services may see it |
 //! | `elections` | elections with services, rumors and the disk |
 //! | `gossip` | hot rumors into datagrams and streams |
 //! | `sync` | digest exchanges |
 //! | `journal` | records on their way to the disk |
 //! | `collection` | tombstones that are old enough |
 //! | `clock` | the time of the input that is being handled |
-//! | `knowledge` | members and rumors, lent to what tells or stores them |
+//! | `knowledge` | members and rumors, lent to gossip, sync and the journal |
 //! | `transmit` | messages on their way out |
 //! | `leave` | the way out |
-//! | `invariants` | what holds between the components |
+//! | `invariants` | the invariants between the components |
 
 mod clock;
 mod collection;

@@ -40,7 +40,7 @@ impl Node {
             self.collect();
         }
         let is_over = !is_due(self.gossip.poll_timeout(), now) && !is_due(self.sync.poll_timeout(), now);
-        assert!(is_over, "what was due has been done");
+        assert!(is_over, "every due timer has run");
         if is_due(self.departing_until(), now) {
             self.finish_departing();
         }

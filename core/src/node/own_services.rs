@@ -57,7 +57,7 @@ impl Node {
             let held = key.and_then(|key| self.rumors.get(&key)).filter(|held| !held.is_tombstone());
             if let Some(mut held) = held.cloned() {
                 held.retract();
-                assert!(held.is_tombstone(), "what is withdrawn is a tombstone");
+                assert!(held.is_tombstone(), "a withdrawn rumor is a tombstone");
                 self.tell_own(held, Incarnation(0));
             }
         }
@@ -68,7 +68,7 @@ impl Node {
         assert!(rumor.owner() == Some(self.me), "a member states only what is its own");
         let held = self.rumors.get(&rumor.key()).map_or(0, Rumor::number);
         rumor.restate(Incarnation(held).max(above).next());
-        assert!(rumor.number() >= held, "what is stated never goes back");
+        assert!(rumor.number() >= held, "a statement's number never goes back");
         let key = rumor.key();
         let after = key.group().map_or(Follows::Input, |group| self.services.follows(group));
         self.learn(&rumor, Priority::Normal, None, after);
@@ -105,7 +105,7 @@ impl Node {
 
     /// Answers a rumor of another member about this member's own service, instead of taking it in.
     pub(super) fn hear_of_own(&mut self, told: &Rumor) -> Heard {
-        assert!(told.owner() == Some(self.me), "what others say of their services is no concern of this one");
+        assert!(told.owner() == Some(self.me), "only rumors about own services are answered here");
         let number = Incarnation(told.number());
         match self.rumors.get(&told.key()).cloned() {
             Some(held) if held == *told => Heard::Known,
@@ -118,7 +118,7 @@ impl Node {
             None => {
                 let mut retracted = told.clone();
                 retracted.retract();
-                assert!(retracted.is_tombstone(), "what is withdrawn is a tombstone");
+                assert!(retracted.is_tombstone(), "a withdrawn rumor is a tombstone");
                 self.tell_own(retracted, number);
                 Heard::Stale
             }

@@ -39,7 +39,7 @@ const MESSAGE_BYTES: usize = 1024 * 1024;
 
 const _: () =
     assert!(MESSAGE_BYTES + RUMOR_BYTES_MAX < STREAM_BYTES_MAX, "the record that fills a message fits too");
-const _: () = assert!(NEWCOMER_FACTOR > 1, "who holds as much is no newcomer");
+const _: () = assert!(NEWCOMER_FACTOR > 1, "a member that holds as much is no newcomer");
 
 /// The time of the next exchange: soon while there are differences, late once there are none.
 #[derive(Debug)]
@@ -159,7 +159,7 @@ impl Exchange<'_, '_> {
                 rumors.push(rumor);
             }
         }
-        assert!(theirs.len() <= hashes.len(), "what is known is not asked for");
+        assert!(theirs.len() <= hashes.len(), "this node asks only for records of the other side");
         let want: Vec<u64> = theirs.into_keys().filter(|key| is_inside(mask, *key)).collect();
         if !rumors.is_empty() || !want.is_empty() {
             self.send_records(from.id, rumors, want);
@@ -207,7 +207,7 @@ impl Exchange<'_, '_> {
     }
 }
 
-/// One side of an exchange, with what it borrows of the node.
+/// One side of an exchange, with the parts that it borrows of the node.
 macro_rules! exchange {
     ($node:ident, $with:expr) => {
         Exchange { ctx: ctx!($node), know: know!($node), with: $with }
@@ -277,7 +277,7 @@ impl Node {
                 Heard::Known => {}
             }
         }
-        assert!(learned as usize <= told.len(), "what was learned was told");
+        assert!(learned as usize <= told.len(), "a node learns only records that it was told");
         assert!(answers.len() <= told.len(), "one record is answered once");
         if learned > 0 {
             self.sync.expect_differences(self.clock.now(), &mut self.rng);

@@ -24,7 +24,10 @@ pub(super) fn datagram(
     rumors: Vec<RumorMessage>,
 ) {
     let bytes = swim::encode(member_to_wire(from), body, membership, rumors);
-    assert!(!bytes.is_empty() && bytes.len() <= DATAGRAM_BYTES_MAX, "what is sent fits into a datagram");
+    assert!(
+        !bytes.is_empty() && bytes.len() <= DATAGRAM_BYTES_MAX,
+        "a message that is sent fits into a datagram"
+    );
     let counts = &mut ctx.metrics.datagrams_sent;
     *match body {
         Body::Ping { .. } => &mut counts.ping,
@@ -55,7 +58,7 @@ pub(super) fn stream(ctx: &mut Context<'_>, know: Knowledge<'_>, to: SocketAddr,
         ctx.limit_reached(Limit::StreamBytes);
         return;
     };
-    assert!(bytes.len() <= STREAM_BYTES_MAX, "what is sent fits into a stream message");
+    assert!(bytes.len() <= STREAM_BYTES_MAX, "a message that is sent fits into a stream message");
     ctx.metrics.streams_sent += 1;
     ctx.metrics.stream_bytes_sent += bytes.len() as u64;
     ctx.outputs.push(Output::Transmit(Transmit { to, channel: Channel::Stream, bytes }));

@@ -230,11 +230,11 @@ impl Node {
         from: Option<MemberId>,
         after: Follows,
     ) -> Learned {
-        assert!(from != Some(self.me), "what a member says itself has no teller");
+        assert!(from != Some(self.me), "a member's own rumor has no sender");
         match self.rumors.insert(self.clock.now(), rumor) {
             Inserted::New => {
                 let key = rumor.key();
-                assert!(self.rumors.get(&key).is_some(), "what is new is kept");
+                assert!(self.rumors.get(&key).is_some(), "a new rumor is kept");
                 let ctx = ctx!(self);
                 let accepted = ctx.event(after, EventKind::RumorAccepted { key: key.clone(), from });
                 let after = Follows::Event(accepted);

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use crate::model::limits::{DATAGRAM_BYTES_MAX, HOT_RUMORS_MAX};
 use crate::model::rumor::RumorKey;
 
-/// What goes out first when not everything fits.
+/// The order in which rumors go out when not all fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Priority {
     /// A refutation or a ban: lateness kills a healthy member or lets a banned one act.
@@ -110,7 +110,7 @@ impl Heat {
 
     /// Chooses small rumors for one datagram, in order of rank, skipping those that no longer fit, and
     /// counts them as told. `size_of` gives a rumor's encoded size, or none when it is gone; it is asked once for
-    /// each rumor, so the caller still checks what it takes.
+    /// each rumor, so the caller still checks the rumors that it takes.
     pub(crate) fn select(
         &mut self,
         budget_bytes: usize,
@@ -196,7 +196,7 @@ impl Heat {
         if let Some(key) = &coolest {
             self.stop(key);
         }
-        assert!(coolest.is_some() || self.entries.is_empty(), "what is hot can be dropped");
+        assert!(coolest.is_some() || self.entries.is_empty(), "while rumors are hot, one can be dropped");
         coolest.is_some()
     }
 }

@@ -180,7 +180,7 @@ impl RumorStore {
     }
 
     fn count_out(&mut self, (hashes, bytes, dead): ((u64, u64), usize, bool)) {
-        assert!(self.bytes >= bytes, "what is taken out was taken in");
+        assert!(self.bytes >= bytes, "a rumor that is taken out was counted in");
         self.bytes -= bytes;
         if dead {
             assert!(self.tombstones > 0, "a tombstone that is taken out was taken in");
@@ -191,10 +191,10 @@ impl RumorStore {
     }
 
     fn take_out(&mut self, key: &RumorKey) -> bool {
-        assert!(!key.kind().room().is_own, "what has room of its own is never taken out");
+        assert!(!key.kind().room().is_own, "rumors with room of their own are never taken out");
         let Some(entry) = self.entries.remove(key) else { return false };
         self.count_out((entry.hashes, entry.bytes, entry.dead_since.is_some()));
-        let count = self.counts.get_mut(&key.kind()).expect("what is taken out was counted in");
+        let count = self.counts.get_mut(&key.kind()).expect("a rumor that is taken out was counted in");
         assert!(*count > 0, "no more is taken out than was put in");
         *count -= 1;
         true
@@ -265,7 +265,7 @@ impl RumorStore {
             self.take_out(key);
         }
         self.check();
-        assert!(keys.is_empty() || now >= Instant::ZERO + age, "what is forgotten was old");
+        assert!(keys.is_empty() || now >= Instant::ZERO + age, "only old tombstones are forgotten");
         keys
     }
 

@@ -102,7 +102,7 @@ fn after_line(text: &str) -> &str {
     text.split_once('\n').map_or("", |(_, rest)| rest)
 }
 
-/// The first part of a dotted key, and what stands behind it.
+/// The first part of a dotted key, and the text behind it.
 fn first_key(text: &str) -> Option<(String, &str)> {
     let quote = text.chars().next().filter(|c| matches!(c, '"' | '\''));
     if let Some(quote) = quote {

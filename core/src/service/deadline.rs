@@ -29,7 +29,7 @@ pub(super) const DRAIN_MS: u64 = 30_000;
 pub(super) const LINGER_DIVISOR: u64 = 4;
 /// … but not longer than this.
 pub(super) const LINGER_MS_MAX: u64 = 5_000;
-/// Between two counts of what is in flight, and how long one may take.
+/// Between two counts of requests in flight, and the time that one may take.
 pub(super) const INFLIGHT_MS: u64 = 200;
 /// A process between its stop signal and KILL, where neither spec nor package say (as in Habitat).
 pub(super) const SHUTDOWN_MS: u64 = 8_000;
@@ -37,7 +37,7 @@ pub(super) const SHUTDOWN_MS: u64 = 8_000;
 const _: () =
     assert!(HEALTH_INTERVAL_MS_MIN <= WARM_UP_INTERVAL_MS && WARM_UP_INTERVAL_MS <= UNWELL_INTERVAL_MS);
 const _: () = assert!(HEALTH_MS_MAX <= UNWELL_INTERVAL_MS, "a check ends before the next one begins");
-const _: () = assert!(SUITABILITY_MS < POST_RUN_MS, "an election does not wait for what a start may take");
+const _: () = assert!(SUITABILITY_MS < POST_RUN_MS, "an election waits less long than a start may take");
 const _: () = assert!(LINGER_DIVISOR > 1, "a drain is not over when being idle begins to count");
 const _: () =
     assert!(LINGER_MS_MAX < DRAIN_MS && INFLIGHT_MS < LINGER_MS_MAX, "a drain counts several times");

@@ -38,6 +38,6 @@ impl Outbox {
     /// The last result of an effect has come.
     pub(super) fn answered(&mut self, effect: EffectId) {
         let known = self.effects.remove(&effect);
-        assert!(known.is_some(), "only what is awaited is answered");
+        assert!(known.is_some(), "only an awaited command is answered");
     }
 }

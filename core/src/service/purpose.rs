@@ -19,7 +19,7 @@ pub(super) enum Leaving {
     Killing,
 }
 
-/// What an effect is for, so that its result finds its way.
+/// The purpose of an effect, by which its result finds its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     Persist,

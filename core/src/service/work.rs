@@ -94,7 +94,7 @@ impl Works {
         state.under_way = false;
         state.failures = state.failures.saturating_add(1);
         let at = now + backoff.wait(state.failures, rng);
-        assert!(at > now, "what failed is done again after a pause");
+        assert!(at > now, "work that failed is done again after a pause");
         // A new wish for it waits all the same: it would fail in the same way.
         state.wanted_at = Some(at);
     }

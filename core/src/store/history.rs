@@ -62,7 +62,7 @@ impl History {
         assert!(!entries.is_empty() && entries.len() <= HISTORY_MAX, "so many versions are remembered");
         assert!(
             entries.back().is_some_and(|last| last.version == version.number),
-            "what is in effect is the last"
+            "the version in effect is the last"
         );
     }
 
@@ -79,7 +79,7 @@ impl History {
         alone
     }
 
-    /// The row's value of one configuration or file; none for what has no history.
+    /// The row's value of one configuration or file; none for a rumor without history.
     pub(crate) fn encode(&self, key: &RumorKey) -> Option<Vec<u8>> {
         let entries = self.of.get(key)?;
         let parts = key.parts();

@@ -38,13 +38,13 @@ pub struct Snapshot {
     pub history: Vec<(RumorKey, Vec<HistoryEntry>)>,
     /// Service processes that outlived the last supervisor. No table: the runtime asks the launcher that kept them.
     pub running: Vec<RunningService>,
-    /// What this member has voted in elections.
+    /// The rows of the elections that this member has voted in.
     pub votes: Vec<(ElectionId, Vote)>,
 }
 
 /// A service's process that outlived its supervisor.
 ///
-/// The node adopts it when it is what the spec would start, and stops it otherwise, also when there is no spec.
+/// The node adopts it when the spec would start the same package, and stops it otherwise, also when there is no spec.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunningService {
     /// The service.
@@ -143,6 +143,6 @@ pub(crate) fn rumor_row(rumor: &Rumor) -> Write {
 
 /// The row of the versions that this member has had of one configuration or file.
 pub(crate) fn history_row(key: &RumorKey, history: &History) -> Write {
-    assert!(key.group().is_some(), "only what is given to groups has a history");
+    assert!(key.group().is_some(), "only configuration and files of groups have a history");
     Write { table: Table::History, key: key.encode(), value: history.encode(key) }
 }

@@ -1,4 +1,5 @@
-//! What a voter must not forget: a row of the election table for each election, stored before it is acted upon.
+//! The row of a voter for each election: its term, its vote, its electorate and its longest promise. The voter stores
+//! it before it acts upon it and must never forget it.
 
 use alloc::vec::Vec;
 use prost::Message as _;
@@ -11,7 +12,7 @@ use crate::model::limits::{ELECTION_TERM_MAX, ELECTORATE_MAX, LEASE_MS_MAX};
 use crate::model::row::{Table, Write};
 use crate::wire::convert::{ids_from_wire, ids_to_wire};
 
-/// What a voter must not forget of one election.
+/// The state of one election that a voter must not forget.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Vote {
     /// The highest term that this voter took part in.
@@ -75,11 +76,8 @@ pub(crate) fn store(election: &ElectionId, vote: &Vote) -> Write {
         electorate: ids_to_wire(&vote.electorate.members),
         lease_ms: vote.lease_ms,
     };
-    assert!(
-        vote.term <= ELECTION_TERM_MAX && vote.lease_ms <= LEASE_MS_MAX,
-        "what is stored can be read back"
-    );
-    assert!(vote.electorate.members.len() <= ELECTORATE_MAX, "what is stored can be read back");
+    assert!(vote.term <= ELECTION_TERM_MAX && vote.lease_ms <= LEASE_MS_MAX, "a stored row can be read back");
+    assert!(vote.electorate.members.len() <= ELECTORATE_MAX, "a stored row can be read back");
     Write { table: Table::Election, key: key(election), value: Some(record.encode_to_vec()) }
 }
 

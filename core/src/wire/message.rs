@@ -17,7 +17,7 @@ pub struct Message {
     pub from: MemberId,
     /// The probe that it belongs to, by the number that the probing member gave it.
     pub seq: Option<ProbeSeq>,
-    /// Of a probe through helpers: on whose behalf (`ping`, `ack`), or whom it is about (`ping-req`, `nack`).
+    /// Of a probe through helpers: the member that asked for it (`ping`, `ack`), or its target (`ping-req`, `nack`).
     pub about: Option<MemberId>,
     /// The rumors that it carries.
     pub rumors: Vec<Rumor>,

@@ -40,9 +40,9 @@ pub struct CensusGroup {
     /// The members that serve it. Those that are suspect, confirmed dead or departed stay listed, with their state,
     /// until their statement is withdrawn or forgotten.
     pub population: BTreeMap<MemberId, CensusMember>,
-    /// What operators gave it.
+    /// The configuration and files that operators gave it.
     pub versions: CensusVersions,
-    /// How far its elections have come; those that there has been none of are left out.
+    /// The stages of its elections; elections that have not begun are left out.
     pub elections: BTreeMap<ElectionPurpose, CensusElection>,
 }
 
@@ -53,7 +53,7 @@ pub struct CensusElection {
     pub status: ElectionStatus,
     /// Its term; 0 before the first one.
     pub term: u64,
-    /// Who won it; the last winner while a successor is sought.
+    /// The winner; the last one while a successor is sought.
     pub leader: Option<MemberId>,
 }
 
@@ -67,9 +67,9 @@ impl Default for CensusElection {
 /// One member as part of a group.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CensusMember {
-    /// Who.
+    /// Its id.
     pub member_id: MemberId,
-    /// What it runs.
+    /// The package that it runs.
     pub pkg: PackageIdent,
     /// Which of the group's updates it has taken.
     pub pkg_incarnation: u64,
@@ -89,14 +89,14 @@ pub struct CensusMember {
     pub config_incarnation: u64,
     /// Tells whether its service runs with the same configuration and files of the group as another one; 0 for none.
     pub versions_digest: u64,
-    /// What the member is held to be; none while its service is known and the member itself is not yet.
+    /// The member's state; none while its service is known and the member itself is not yet.
     pub state: Option<State>,
     /// Whether it asked to be probed for ever.
     pub permanent: bool,
 }
 
 impl Census {
-    /// The census of what `local` knows: every member's record and every rumor, in any order.
+    /// The census of the member `local`, from every member's record and every rumor that it knows, in any order.
     ///
     /// Withdrawn services are left out. A banned member is departed, also where its record says otherwise.
     #[must_use]
@@ -158,7 +158,7 @@ impl Census {
         Self { local, groups }
     }
 
-    /// What this member knows at first hand of the elections that it takes part in.
+    /// Overlays this member's own view of the elections that it takes part in.
     pub(crate) fn overlay(&mut self, elections: &[ElectionView]) {
         for view in elections {
             if let Some(group) = self.groups.get_mut(&view.election.group) {

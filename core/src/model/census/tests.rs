@@ -187,7 +187,11 @@ fn each_purpose_has_its_own_election() {
         acting_until: None,
     };
     census.overlay(&[view]);
-    assert_eq!(of(&census, ElectionPurpose::Leader), led, "what is known of one says nothing of the other");
+    assert_eq!(
+        of(&census, ElectionPurpose::Leader),
+        led,
+        "an election's result does not change another one's"
+    );
     let now = CensusElection { status: ElectionStatus::Finished, term: 6, leader: Some(id(3)) };
     assert_eq!(of(&census, ElectionPurpose::Update), now);
 }

@@ -1,4 +1,4 @@
-//! What operators gave a group, as its census shows it: everything but the contents.
+//! The configuration and files that operators gave a group, as the census shows them. Their contents are left out.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -31,7 +31,7 @@ pub struct CensusVersion {
 }
 
 impl CensusVersions {
-    /// Notes what operators gave the group: a file of it, or its configuration.
+    /// Notes a configuration or a file that operators gave the group.
     pub(super) fn add(&mut self, file: Option<&FileName>, version: &Version) {
         let version = CensusVersion::new(version);
         match file {

@@ -137,7 +137,7 @@ described! {
     }
 }
 
-/// What a rumor is about: one field for each part that its key has.
+/// A rumor's key, with one field for each part that it has.
 impl RumorKey {
     /// The names of all kinds of key, which are those of the rumors.
     pub const NAMES: &'static [&'static str] = &RumorKind::NAMES;
@@ -194,7 +194,7 @@ fn read_part<T: Field>(
     if kind.has_part(part) { T::read(part.name(), reader).map(Some) } else { Ok(None) }
 }
 
-/// A key is its kind, under the field's name, and beside it what it is about.
+/// A key is its kind, under the field's name, and its parts beside it.
 impl Field for RumorKey {
     fn visit(&self, name: &'static str, visitor: &mut dyn FieldVisitor) {
         visitor.field(name, FieldValue::Text(self.name()));
@@ -271,7 +271,7 @@ mod tests {
         distinct.sort_unstable();
         distinct.dedup();
         assert_eq!(distinct.len(), kinds().count());
-        // What stands beside the fields of an event, wherever it is written.
+        // The fields that every log, gateway and trace writes beside those of an event.
         for taken in ["id", "cause", "kind", "text", "t", "what", "host", "at_unix_ms"] {
             assert!(fields.clone().all(|name| *name != taken), "{taken}");
         }

@@ -1,6 +1,6 @@
 //! Fields of events: how a value is shown to a visitor, and how a reader gives it back.
 //!
-//! Which event has which fields stands in [`super::describe`]; what a field's type looks like outside stands here.
+//! Which event has which fields stands in [`super::describe`]; the outer form of a field's type stands here.
 //! Neither knows a format: logs, JSON and traces are made by visitors and readers of the runtimes.
 
 use alloc::string::String;
@@ -64,7 +64,7 @@ pub trait FieldReader: Sized {
     fn flag(&self, name: &str) -> Option<bool>;
     /// A number.
     fn number(&self, name: &str) -> Option<u64>;
-    /// A text; also what a member, a group, a service or an address was written as.
+    /// A text; also the text form of a member, a group, a service or an address.
     fn text(&self, name: &str) -> Option<&str>;
     /// The fields of a value within this one; its kind is the text `kind` among them.
     fn within(&self, name: &str) -> Option<Self>;
@@ -81,7 +81,7 @@ pub enum FieldError {
     Field(&'static str),
 }
 
-/// What a field can hold, in both directions.
+/// A type that a field can hold, in both directions.
 pub(super) trait Field: Sized {
     fn visit(&self, name: &'static str, visitor: &mut dyn FieldVisitor);
     fn read(name: &'static str, reader: &impl FieldReader) -> Result<Self, FieldError>;

@@ -39,7 +39,7 @@ pub struct Cause {
     pub event: Option<EventId>,
 }
 
-/// What changed. A trace of these, with their causes, answers *why*.
+/// The change. A trace of these, with their causes, answers *why*.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EventKind {
     /// The node runs with this identity, which is on disk.
@@ -61,7 +61,7 @@ pub enum EventKind {
         to: State,
         /// Its incarnation now.
         incarnation: Incarnation,
-        /// What made this node change its mind.
+        /// The reason for which this node changed its mind.
         why: Why,
     },
     /// A member was forgotten: departed long enough ago, or the least valuable one at the limit.
@@ -71,7 +71,7 @@ pub enum EventKind {
     },
     /// A probe got no answer by any path.
     ProbeFailed {
-        /// Who did not answer.
+        /// The member that did not answer.
         member: MemberId,
         /// The input in which the ping left.
         ping: InputId,
@@ -86,14 +86,14 @@ pub enum EventKind {
     SuspicionConfirmed {
         /// The suspect.
         member: MemberId,
-        /// Who confirmed.
+        /// The member that confirmed.
         by: MemberId,
         /// How many members accuse it by now.
         accusers: u32,
     },
     /// This node heard itself called something worse than alive and answers with a higher incarnation.
     Refuted {
-        /// What it was called.
+        /// The state that it was called.
         accusation: State,
         /// Its new incarnation.
         incarnation: Incarnation,
@@ -112,7 +112,7 @@ pub enum EventKind {
     RumorAccepted {
         /// Which.
         key: RumorKey,
-        /// Who sent it; none when it is this node's own.
+        /// The sender; none when it is this node's own.
         from: Option<MemberId>,
     },
     /// A version of a group's configuration or file that this member acknowledged lost against another one that was
@@ -122,7 +122,7 @@ pub enum EventKind {
         key: RumorKey,
         /// The number that both had.
         version: u64,
-        /// Who acknowledged the one that is in effect.
+        /// The member that acknowledged the version in effect.
         winner: Option<MemberId>,
     },
     /// A digest exchange moved records.
@@ -154,9 +154,9 @@ pub enum EventKind {
     DecodeFailed {
         /// Where they came from.
         from: SocketAddr,
-        /// Over what.
+        /// The channel that they came over.
         channel: Channel,
-        /// What was wrong, in words.
+        /// The error, in words.
         error: String,
     },
     /// A limit was reached and something was dropped.
@@ -182,12 +182,12 @@ pub enum EventKind {
         election: ElectionId,
         /// The term that it is about.
         term: u64,
-        /// What happened.
+        /// The step.
         what: ElectionEvent,
     },
 }
 
-/// What made a node change its mind about a member.
+/// The reason for which a node changed its mind about a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
     /// Its record was on this node's disk.

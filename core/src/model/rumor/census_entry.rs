@@ -16,7 +16,7 @@ pub enum CensusEntry<'a> {
         group: &'a ServiceGroup,
         /// Which file; none for the configuration.
         file: Option<&'a FileName>,
-        /// What they gave.
+        /// The version that they gave.
         version: &'a Version,
     },
     /// How a group's election ended.

@@ -1,4 +1,4 @@
-//! A member that an operator banned: the set of these only grows.
+//! The ban of a member by an operator. Bans are never taken back, so the set of them only grows.
 
 use crate::model::id::MemberId;
 use crate::model::limits::{DEPARTURES_MAX, Limit};
@@ -10,7 +10,7 @@ use crate::model::rumor::properties::{Properties, Room};
 /// The ban of one member (as in Habitat). Nothing undoes it, not even the member's own word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Departure {
-    /// Who is banned.
+    /// The banned member.
     pub member_id: MemberId,
 }
 

@@ -15,7 +15,7 @@ pub struct ElectionRumor {
     pub election: ElectionId,
     /// The term that was won.
     pub term: u64,
-    /// Who won it.
+    /// The winner.
     pub leader: MemberId,
     /// The winner leads no longer, and has no successor yet.
     pub ended: bool,
@@ -33,7 +33,7 @@ impl ElectionRumor {
         room: Room::SHARED,
     };
 
-    /// Joins two outcomes: the higher term; of one term, which only one member can win, what came later. Where two
+    /// Joins two outcomes: the higher term; of one term, which only one member can win, the later statement. Where two
     /// halves of a ring that never met have both elected a leader, the greater id prevails everywhere.
     pub fn merge(&mut self, other: &Self) -> bool {
         assert!(self.election == other.election, "different rumors cannot be joined");

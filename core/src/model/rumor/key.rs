@@ -1,4 +1,4 @@
-//! Keys part by part: on disk, in traces and in sentences.
+//! The parts of rumor keys, as they stand on disk, in traces and in sentences. A key's bytes on disk may never change.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -8,7 +8,7 @@ use crate::model::election::ElectionPurpose;
 use crate::model::id::{FileName, MemberId, ServiceGroup};
 use crate::model::rumor::{RumorKey, RumorKind};
 
-/// What a key can consist of.
+/// The kinds of parts that a key can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     /// A service group.
@@ -17,7 +17,7 @@ pub(crate) enum Part {
     Member,
     /// A file of a group.
     File,
-    /// What an election of a group is for.
+    /// The purpose of an election of a group.
     Purpose,
 }
 
@@ -42,7 +42,7 @@ pub struct KeyParts<'a> {
     pub member: Option<&'a MemberId>,
     /// The file of the group.
     pub file: Option<&'a FileName>,
-    /// What the election of the group is for.
+    /// The purpose of the election of the group.
     pub purpose: Option<ElectionPurpose>,
 }
 

@@ -156,7 +156,7 @@ proptest! {
     #[test]
     fn joining_is_idempotent([a, ..] in any_trio()) {
         let mut twice = a.clone();
-        prop_assert!(!twice.merge(&a), "joining what is held changes nothing");
+        prop_assert!(!twice.merge(&a), "joining a rumor with itself changes nothing");
         prop_assert_eq!(twice, a);
     }
 

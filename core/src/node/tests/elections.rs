@@ -38,7 +38,7 @@ fn an_event_of_one_service_concerns_the_elections_of_its_group_alone() {
     const SERVICES: usize = 100;
     let mut node = node(SERVICES);
     let groups: Vec<ServiceGroup> = node.services().into_iter().map(|view| view.group).collect();
-    assert!(node.election.due().is_empty(), "what was due is done when an input ends");
+    assert!(node.election.due().is_empty(), "no election is due when an input ends");
     let mut heard = 0;
     for group in &groups {
         let event = ServiceEvent::Health { group: group.clone(), health: Health::Ok };

@@ -180,7 +180,7 @@ fn files_travel_by_name_up_to_a_number_and_large_ones_by_stream() {
     assert_eq!(ring.reply(0, one_more), Some(&Reply::Failed(CommandError::Limit(Limit::FilesOfOneGroup))));
     let known = put(&mut ring, 0, "users.acl", 4, Vec::new());
     ring.run_ms(100);
-    assert_eq!(ring.reply(0, known), Some(&Reply::Done), "what exists may still be replaced");
+    assert_eq!(ring.reply(0, known), Some(&Reply::Done), "an existing file may still be replaced");
     let rows = ring.hosts[0].disk.keys().filter(|(table, _)| *table == Table::History).count();
     assert!(rows > 0);
 }

@@ -80,8 +80,8 @@ impl Instance {
         let willing = !self.is_draining() && self.spec().maintenance.is_none();
         let well = self.health() != Health::Critical;
         let fit = up && asked && self.progress.is_at_hand() && willing && well;
-        assert!(!fit || self.wish.is_up(), "only what is wanted up leads");
-        assert!(!fit || !self.is_draining(), "only what takes new work leads");
+        assert!(!fit || self.wish.is_up(), "only a service that is wanted up leads");
+        assert!(!fit || !self.is_draining(), "only a service that takes new work leads");
         Some(Fitness { suitability: suitability.unwrap_or_default(), fit })
     }
 }

@@ -39,7 +39,7 @@ impl Checks {
 
     /// What the last check said, for people.
     pub(super) fn note(&self) -> &str {
-        assert!(self.last.is_some() || self.note.is_empty(), "what a check says comes with what it finds");
+        assert!(self.last.is_some() || self.note.is_empty(), "a check's text comes with its finding");
         &self.note
     }
 
@@ -81,7 +81,7 @@ impl Checks {
         self.suitability = Some(if end.is_ok() { end.value.unwrap_or_default() } else { 0 });
     }
 
-    /// What the suitability hook said; none before its first answer.
+    /// The answer of the suitability hook; none before the first.
     pub(super) const fn suitability(&self) -> Option<u64> {
         self.suitability
     }

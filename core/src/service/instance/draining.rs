@@ -22,7 +22,7 @@ pub(super) struct Drain {
     linger_until: Instant,
     /// None: the package has no drain hook.
     hook_ended: Option<bool>,
-    /// None: nothing can count what is in flight.
+    /// None: the package cannot count requests in flight.
     idle: Option<bool>,
     over: bool,
     /// An operator wants it, so it lasts until an operator ends it.
@@ -32,7 +32,7 @@ pub(super) struct Drain {
 }
 
 impl Drain {
-    /// Begins a drain of so many milliseconds at most, with a drain hook and with a count of what is in flight as far
+    /// Begins a drain of so many milliseconds at most, with a drain hook and with a count of requests in flight as far
     /// as the package has them.
     pub(super) fn new(now: Instant, ms: u64, hook: bool, count: bool) -> Self {
         let linger = Duration::from_millis((ms / deadline::LINGER_DIVISOR).min(deadline::LINGER_MS_MAX));
@@ -82,7 +82,7 @@ impl Drain {
     /// Takes the count of requests in flight; none when the service cannot say, and the drain is then a plain wait.
     /// True when the supervisor is to count again.
     pub(super) fn counted(&mut self, count: Option<u64>) -> bool {
-        assert!(self.idle.is_some(), "only what can be counted is counted");
+        assert!(self.idle.is_some(), "requests are counted only where the package can");
         self.idle = Some(count == Some(0));
         !self.over
     }

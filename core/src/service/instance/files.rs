@@ -1,5 +1,5 @@
 //! The package and the written files of a service: those in hand, and those that its process was started with. It
-//! compares them and says what a difference means; it writes none itself.
+//! compares them and says whether the process needs a hook or a restart; it writes none itself.
 
 use crate::model::election::Role;
 use crate::model::facts::{Facts, versions_digest};
@@ -26,7 +26,7 @@ pub(super) struct Files {
     is_writing: bool,
 }
 
-/// What changed files mean for the process.
+/// The consequence of changed files for the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
     /// The process has to be replaced.
@@ -100,7 +100,7 @@ impl Files {
     pub(super) fn prepared(&mut self, prepared: &Prepared) -> bool {
         self.prepared = Some(prepared.clone());
         self.versions_applied = self.versions_in_hand;
-        assert!(self.ident() == Some(&prepared.ident), "what runs is what was made ready");
+        assert!(self.ident() == Some(&prepared.ident), "the package that runs is the prepared one");
         self.adopted.take().is_some_and(|ident| ident != prepared.ident)
     }
 
@@ -113,13 +113,13 @@ impl Files {
         self.versions_applied = self.versions_in_hand;
     }
 
-    /// The digest of what operators gave to the group and these files were written with.
+    /// The digest of the group's configuration and files with which these files were written.
     pub(super) const fn versions_applied(&self) -> u64 {
         self.versions_applied
     }
 
-    /// What changed files mean for the process (as in Habitat): some hooks make sense only with a new process, the
-    /// configuration is told to a reconfigure hook where there is one, and the other hooks are simply the new ones.
+    /// The consequence of changed files for the process (as in Habitat): some hooks make sense only with a new process,
+    /// the configuration is told to a reconfigure hook where there is one, and the other hooks are simply the new ones.
     pub(super) fn meaning_of(&self, changed: &Changed) -> Meaning {
         let reconfigures = self.has_hook(Hook::Reconfigure);
         if changed.hooks.contains(&Hook::Init) {

@@ -9,24 +9,24 @@
 //!
 //! | struct | in | what |
 //! |---|---|---|
-//! | `Wish` | `wish` | what operators want, and whether the process still fits |
-//! | `Progress` | `progress` | the phase, since when, and what is waited for |
+//! | `Wish` | `wish` | the operator's wish, and whether the process still fits |
+//! | `Progress` | `progress` | the phase, its begin, and the reason of a wait |
 //! | `Files` | `files` | the package and its files, in hand and applied |
-//! | `Told` | `told` | what the ring was told and still believes |
-//! | `Checks` | `checks` | how the process was found |
-//! | `Works` | `../work` | what is done beside the process |
+//! | `Told` | `told` | the announcements that the ring still believes |
+//! | `Checks` | `checks` | the findings of health checks and of the suitability hook |
+//! | `Works` | `../work` | work beside the process |
 //! | `Tries` | `tries` | failures, restarts and the rest between them |
-//! | `Part` | `part` | what the election said |
+//! | `Part` | `part` | the role that the election gave |
 //! | `Drain` | `draining` | a drain that was begun |
 //!
 //! | steps in | what |
 //! |---|---|
 //! | `start` | from wanted to running: package, binds, role, init, process; adoption |
 //! | `run` | beside a process: files, hooks, role, lease |
-//! | `check` | how it is, and how well it would lead |
-//! | `drain` | no new work, and what is in flight |
-//! | `stop` | from running to down: told, drained, signalled, post-stop |
-//! | `show` | what the ring and people are told |
+//! | `check` | health, and suitability as a leader |
+//! | `drain` | no new work, and the end of work in flight |
+//! | `stop` | from running to down: telling the ring, drain, signal, post-stop |
+//! | `show` | the views for the ring and for people |
 
 mod check;
 mod checks;
@@ -308,8 +308,14 @@ impl Instance {
     fn check(&self) {
         let phase = self.progress.phase();
         assert!(!self.progress.has_kept(), "a process that outlived the last supervisor is adopted at once");
-        assert!(!self.wish.is_awaited() || !self.wish.is_up(), "the end of what is wanted is waited for");
-        assert!(phase != Phase::Idle || !self.wish.is_awaited(), "what has ended is waited for");
+        assert!(
+            !self.wish.is_awaited() || !self.wish.is_up(),
+            "no command waits for the end of a service that is wanted up"
+        );
+        assert!(
+            phase != Phase::Idle || !self.wish.is_awaited(),
+            "no command waits for the end of an idle service"
+        );
         assert!(phase != Phase::Idle || !self.told.is_public(), "the ring hears of a service that is down");
         assert!(!self.told.is_public() || self.files.package().is_some(), "a public service has a package");
         assert!(
@@ -322,7 +328,7 @@ impl Instance {
         );
         assert!(
             !self.progress.is_draining() || self.is_draining(),
-            "a stop drains what is not being drained"
+            "a stop begins a drain only where none is under way"
         );
     }
 
@@ -425,7 +431,7 @@ impl Instance {
         if phase == Phase::Idle {
             self.told.retract(env);
             self.end_drain(env);
-            assert!(!self.is_draining(), "what is down has nothing to drain");
+            assert!(!self.is_draining(), "a service that is down has no work to drain");
         }
         self.publish(env);
         assert!(self.progress.phase() == phase, "telling of a phase does not change it");
@@ -437,7 +443,7 @@ fn ms_until(until: Instant, now: Instant) -> u64 {
     u64::try_from(until.saturating_since(now).as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
-/// A duration that an operator or a package chose, kept within what deadlines can hold.
+/// A duration that an operator or a package chose, kept within the range of deadlines.
 const fn bounded(ms: u64) -> Duration {
     const YEAR_MS: u64 = 365 * 24 * 3_600 * 1_000;
     Duration::from_millis(if ms > YEAR_MS { YEAR_MS } else { ms })

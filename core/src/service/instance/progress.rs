@@ -96,7 +96,7 @@ pub(super) struct Progress {
     phase: Phase,
     since: Instant,
     since_wall: UnixTime,
-    /// In `Waiting`: what for.
+    /// In `Waiting`: the reason.
     waiting_for: Option<String>,
     /// The ring has changed since it was last asked whether the waiting is over.
     reconsider: bool,
@@ -130,7 +130,7 @@ impl Progress {
         matches!(self.phase, Phase::Stopping { .. })
     }
 
-    /// Whether its stop waits for what is in flight.
+    /// Whether its stop waits for requests in flight.
     pub(super) const fn is_draining(&self) -> bool {
         matches!(self.phase, Phase::Stopping { step: Step::Draining, .. })
     }

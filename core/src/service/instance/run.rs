@@ -18,7 +18,7 @@ impl Instance {
     pub(super) fn process_started(&mut self, env: &mut Env<'_, '_>) {
         let now = env.now();
         assert!(self.progress.is_running(), "work beside a process begins when it runs");
-        assert!(!self.wish.is_stale(), "a process that was just started is what is wanted");
+        assert!(!self.wish.is_stale(), "a process that was just started fits the wish");
         if self.files.has_hook(Hook::PostRun) {
             self.works.want_now(Work::PostRun, now);
         }

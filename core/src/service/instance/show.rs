@@ -36,7 +36,7 @@ impl Instance {
         let (since, since_wall) = self.progress.since();
         assert!(
             self.progress.pid().is_none() || self.progress.next_start().is_none(),
-            "what runs is not started"
+            "a service that runs is not started"
         );
         ServiceView {
             spec: self.spec().clone(),

@@ -103,7 +103,7 @@ impl Instance {
             waited || self.progress.phase() == Phase::Preparing,
             "a start waits after its package is ready"
         );
-        assert!(self.files.package().is_some(), "what a service waits for is known from its package");
+        assert!(self.files.package().is_some(), "the binds of a service are known from its package");
         if self.wish.is_stale() {
             return self.prepare("its options changed", env);
         }
@@ -163,8 +163,8 @@ impl Instance {
     }
 
     fn spawn(&mut self, reason: &str, env: &mut Env<'_, '_>) {
-        assert!(!self.wish.is_stale(), "what is spawned is what is wanted");
-        assert!(self.is_wanted(env), "only what is wanted is spawned");
+        assert!(!self.wish.is_stale(), "a process is spawned only as wanted");
+        assert!(self.is_wanted(env), "only a wanted service is spawned");
         self.enter(Phase::Spawning { adopted: false }, reason, env);
         let effect = Effect::Spawn { service: self.name.clone(), group: self.group.clone() };
         env.want(&self.name, Purpose::Spawn, effect);
@@ -225,7 +225,7 @@ impl Instance {
         } else {
             self.fail_start(reason, env);
         }
-        assert!(!self.progress.has_process(), "what could not be spawned is no process");
+        assert!(!self.progress.has_process(), "a service that could not be spawned has no process");
         self.reconcile(env);
     }
 
@@ -263,7 +263,7 @@ impl Instance {
             }
             Next::Wait(wait) => self.enter(Phase::Backoff { until: env.now() + wait }, reason, env),
         }
-        assert!(self.is_given_a_rest(), "what failed is given a rest");
+        assert!(self.is_given_a_rest(), "a service that failed rests before the next try");
     }
 
     /// The process ended.

@@ -65,7 +65,7 @@ impl Instance {
     fn signal_stop(&mut self, pid: u32, reason: &str, env: &mut Env<'_, '_>) {
         let kill = env.leaving == Leaving::Killing;
         let kill_at = (!kill).then(|| env.now() + self.shutdown_timeout());
-        assert!(kill_at.is_some() != kill, "what is not killed at once is killed at a deadline");
+        assert!(kill_at.is_some() != kill, "a process that is not killed at once has a deadline");
         self.enter(Phase::Stopping { pid, step: Step::Signalled { kill_at } }, reason, env);
         self.signal(pid, if kill { StopSignal::Kill } else { StopSignal::Stop }, env);
         let is_replaced = self.is_wanted(env);

@@ -54,7 +54,7 @@ impl Told {
 
     /// Tells the ring the changes since the last announcement.
     pub(super) fn announce(&mut self, announcement: Announcement, health: Health, env: &mut Env<'_, '_>) {
-        assert!(self.public, "only what the ring is to know is announced");
+        assert!(self.public, "only a service that the ring may know of is announced");
         assert!(!self.is_elsewhere(&announcement.group), "a service is in one group at a time");
         let group = announcement.group.clone();
         if self.announced.as_ref() != Some(&announcement) {
@@ -72,7 +72,7 @@ impl Told {
 
     /// The ring is to forget the service.
     pub(super) fn retract(&mut self, env: &mut Env<'_, '_>) {
-        assert!(self.public || self.announced.is_none(), "what is announced is public");
+        assert!(self.public || self.announced.is_none(), "only a public service is announced");
         self.public = false;
         self.health = None;
         let announced = self.announced.take().map(|announced| announced.group);

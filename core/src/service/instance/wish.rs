@@ -139,7 +139,7 @@ impl Wish {
         if self.spec.desired == DesiredState::Down {
             return Some(("wanted down", self.how));
         }
-        assert!(self.is_up(), "what is neither unloaded nor wanted down is wanted up");
+        assert!(self.is_up(), "a service that is neither unloaded nor wanted down is wanted up");
         let stale = self.stale?;
         Some((stale.reason, StopHow { drain: stale.drain, ..StopHow::default() }))
     }

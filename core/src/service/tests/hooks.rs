@@ -90,7 +90,7 @@ fn too_many_failures_are_given_up_until_an_operator_starts_again() {
     assert_eq!(world.view().restarts, 0);
 }
 
-/// What the machine does about a change of files, with these hooks.
+/// The machine's reaction to a change of files, with these hooks.
 fn after_change(hooks: &[Hook], changes: Changed) -> (bool, Vec<Hook>) {
     let mut world = World::load_up_with("web", with_hooks(hooks));
     let pid = world.view().pid;

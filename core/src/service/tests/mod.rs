@@ -275,7 +275,7 @@ impl World {
     }
 
     fn take_reply(&mut self, request: RequestId, reply: Reply) {
-        let (service, asked) = self.asked.get(&request).cloned().expect("answers what was asked");
+        let (service, asked) = self.asked.get(&request).cloned().expect("a reply answers a request");
         let stored = self.stored(&service);
         if reply == Reply::Done {
             match asked {
@@ -335,7 +335,10 @@ impl World {
             assert_eq!(view.next_start.is_some(), view.state == ServiceState::Backoff);
             assert_eq!(view.waiting_for.is_some(), view.state == ServiceState::Waiting);
             let told = self.announced.get(&view.group);
-            assert!(told.is_none_or(|a| a.accepting == view.accepting), "the ring is told what is: {view:?}");
+            assert!(
+                told.is_none_or(|a| a.accepting == view.accepting),
+                "the ring is told the state of the service: {view:?}"
+            );
             assert!(told.is_none_or(|_| self.health.get(&view.group) == Some(&view.health)), "{view:?}");
             let at_goal = matches!(
                 view.state,

@@ -18,7 +18,7 @@ fn needs_port() -> Prepared {
 fn waits_for(world: &World) -> String {
     let view = world.view();
     assert_eq!(view.state, ServiceState::Waiting);
-    view.waiting_for.expect("says what for")
+    view.waiting_for.expect("a service that waits says for which group or member")
 }
 
 #[test]
