@@ -68,9 +68,9 @@ impl From<Exit> for ExitCode {
 /// The part of `--help` about exit codes.
 pub const HELP: &str = "\
 Exit codes:
-   0  everything that was expected held
+   0  every expectation held
    2  a scenario that cannot be read or understood, or a wrong command line
-   3  something that was expected did not hold in time
+   3  an expectation did not hold in time
    4  a property that must hold at every instant did not
    5  two beds did not agree about a scenario
    6  the scenario asks for what this bed cannot do

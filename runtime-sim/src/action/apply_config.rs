@@ -1,4 +1,4 @@
-//! A service group gets another configuration.
+//! The action `apply_config`: a service group gets another configuration.
 
 use serde::Deserialize;
 use toml::Spanned;

@@ -1,4 +1,4 @@
-//! Clients send requests to a service through a load balancer.
+//! The action `balance`: clients send requests to a service through a load balancer.
 
 use std::time::Duration;
 

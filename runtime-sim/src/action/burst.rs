@@ -1,4 +1,4 @@
-//! Losses come in bursts.
+//! The action `burst`: losses come in bursts.
 
 use serde::Deserialize;
 use toml::Spanned;

@@ -1,4 +1,4 @@
-//! Every fault ends.
+//! The action `calm`: every fault ends.
 
 use std::time::Duration;
 

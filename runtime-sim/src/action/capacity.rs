@@ -1,4 +1,4 @@
-//! Links carry a bounded number of bytes.
+//! The action `capacity`: links carry a bounded number of bytes.
 
 use serde::Deserialize;
 use toml::Spanned;

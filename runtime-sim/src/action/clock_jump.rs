@@ -1,4 +1,4 @@
-//! A host's wall clock is set.
+//! The action `clock_jump`: a host's wall clock is set.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A host's clocks run fast, or slow.
+//! The action `clock_rate`: a host's clocks run fast, or slow.
 
 use serde::Deserialize;
 use toml::Spanned;

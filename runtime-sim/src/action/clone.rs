@@ -1,4 +1,4 @@
-//! One identity on two hosts: a virtual machine's disk was copied, or a backup restored beside the original.
+//! The action `clone`: a host starts from a copy of another's disk, so that one identity has two addresses.
 
 use serde::Deserialize;
 use toml::Spanned;

@@ -1,4 +1,4 @@
-//! A host loses power.
+//! The action `crash`: a host loses power.
 
 use serde::Deserialize;
 

@@ -1,4 +1,4 @@
-//! A host loses power between a write and the answer that it is kept.
+//! The action `crash_at_sync`: a host loses power between a write and the answer that it is kept.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A host loses power again and again.
+//! The action `crash_loop`: a host loses power again and again.
 
 use std::time::Duration;
 

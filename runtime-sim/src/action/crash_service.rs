@@ -1,4 +1,4 @@
-//! A service's process ends by itself.
+//! The action `crash_service`: a service's process ends by itself.
 
 use serde::Deserialize;
 use toml::Spanned;

@@ -1,4 +1,4 @@
-//! An operator bans a member from the ring for ever.
+//! The action `depart`: an operator bans a member from the ring for ever.
 
 use annulus_core::Command;
 use serde::Deserialize;

@@ -1,4 +1,4 @@
-//! The network works again.
+//! The action `heal`: the network works again.
 
 use serde::Deserialize;
 

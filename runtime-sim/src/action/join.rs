@@ -1,4 +1,4 @@
-//! A host starts for the first time.
+//! The action `join`: a host starts for the first time.
 
 use serde::Deserialize;
 

@@ -1,4 +1,4 @@
-//! A supervisor's process dies.
+//! The action `kill`: a supervisor's process dies.
 
 use serde::Deserialize;
 

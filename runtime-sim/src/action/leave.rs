@@ -1,4 +1,4 @@
-//! A supervisor leaves in order.
+//! The action `leave`: a supervisor leaves in order.
 
 use annulus_core::Command;
 use serde::Deserialize;

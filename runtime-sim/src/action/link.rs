@@ -1,4 +1,4 @@
-//! Links change their quality.
+//! The action `link`: links change their quality.
 
 use serde::Deserialize;
 use toml::Spanned;

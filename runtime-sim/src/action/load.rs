@@ -1,4 +1,4 @@
-//! A service is loaded and kept running.
+//! The action `load`: an operator loads a service, which its supervisor then keeps running.
 
 use serde::Deserialize;
 use toml::Spanned;

@@ -1,4 +1,4 @@
-//! A service's package behaves otherwise.
+//! The action `package`: a service's package behaves as the entry says from now on.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! The network breaks between some members and others.
+//! The action `partition`: the network breaks between some members and others.
 
 use serde::Deserialize;
 use toml::Spanned;

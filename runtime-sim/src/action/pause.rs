@@ -1,4 +1,4 @@
-//! A supervisor is frozen.
+//! The action `pause`: a supervisor is frozen.
 
 use serde::Deserialize;
 

@@ -1,4 +1,4 @@
-//! A service group gets a file.
+//! The action `put_file`: a service group gets a file.
 
 use annulus_core::FileName;
 use serde::Deserialize;

@@ -1,4 +1,4 @@
-//! A host starts again.
+//! The action `restart`: a host starts again.
 
 use serde::Deserialize;
 use toml::Spanned;

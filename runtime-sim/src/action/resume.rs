@@ -1,4 +1,4 @@
-//! A frozen supervisor runs again.
+//! The action `resume`: a frozen supervisor runs again.
 
 use serde::Deserialize;
 

@@ -1,4 +1,4 @@
-//! A supervisor handles everything late.
+//! The action `slow`: a supervisor handles everything late.
 
 use serde::Deserialize;
 use toml::Spanned;

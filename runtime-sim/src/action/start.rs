@@ -1,4 +1,4 @@
-//! A loaded service is wanted up.
+//! The action `start`: an operator wants a loaded service up.
 
 use annulus_core::Command;
 use serde::Deserialize;

@@ -1,4 +1,4 @@
-//! A loaded service is wanted down.
+//! The action `stop`: an operator wants a loaded service down.
 
 use annulus_core::{Command, StopHow};
 use serde::Deserialize;

@@ -1,4 +1,4 @@
-//! A host slept.
+//! The action `suspend`: a host slept, and its monotonic clock has gone forward.
 
 use std::time::Duration;
 

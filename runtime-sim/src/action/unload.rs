@@ -1,4 +1,4 @@
-//! A service is stopped and forgotten.
+//! The action `unload`: an operator has a service stopped and forgotten.
 
 use annulus_core::{Command, StopHow};
 use serde::Deserialize;

@@ -1,4 +1,4 @@
-//! Figures and how they are printed.
+//! Figures, printed as text and as JSON.
 
 use std::fmt::Write as _;
 

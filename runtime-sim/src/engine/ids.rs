@@ -1,4 +1,4 @@
-//! How hosts and packets are numbered.
+//! The numbers of hosts and packets.
 
 /// A simulated host, by the order in which it was added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

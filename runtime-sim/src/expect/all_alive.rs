@@ -1,4 +1,4 @@
-//! Every running member holds every running member alive.
+//! The statement `all_alive`: every running member holds every running member alive.
 
 use annulus_core::State;
 use serde::Deserialize;

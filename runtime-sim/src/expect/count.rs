@@ -1,4 +1,4 @@
-//! A number of members is in the list.
+//! The statement `count`: a member's list holds a number of members in a state.
 
 use annulus_core::State;
 use serde::Deserialize;

@@ -1,4 +1,4 @@
-//! A node reports an event, or does not.
+//! The statements `occurred` and `never`: a node reports an event, or does not.
 
 use serde::Deserialize;
 use toml::Spanned;

@@ -1,4 +1,4 @@
-//! A host's member is the same, or another.
+//! The statement `identity`: a host runs the same member as before, or another.
 
 use annulus_core::Instant;
 use serde::Deserialize;

@@ -1,4 +1,4 @@
-//! Members are held to be alive, suspect, dead, departed, or are unknown.
+//! The statements `alive`, `suspect`, `confirmed`, `departed` and `unknown`: the state in which members hold others.
 
 use annulus_core::State;
 use serde::Deserialize;

@@ -1,4 +1,4 @@
-//! A member's own incarnation is kept or raised.
+//! The statement `incarnation`: a member's own incarnation is kept or raised.
 
 use annulus_core::Instant;
 use serde::Deserialize;

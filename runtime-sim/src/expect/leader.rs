@@ -1,4 +1,4 @@
-//! A member leads a group.
+//! The statement `leader`: a member leads a group.
 
 use annulus_core::ServiceName;
 use serde::Deserialize;

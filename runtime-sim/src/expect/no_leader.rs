@@ -1,4 +1,4 @@
-//! A group has no leader.
+//! The statement `no_leader`: a group has no leader.
 
 use annulus_core::ServiceName;
 use serde::Deserialize;

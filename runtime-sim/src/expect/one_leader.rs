@@ -1,4 +1,4 @@
-//! A group has exactly one leader; the statement leaves open which member it is.
+//! The statement `one_leader`: a group has exactly one leader; the statement leaves open which member it is.
 
 use annulus_core::ServiceName;
 use serde::Deserialize;

@@ -1,4 +1,4 @@
-//! All running members share one view, and it lasts.
+//! The statement `one_view`: all running members share one view, and it lasts.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Load balancers get no answer to a number of requests.
+//! The statement `requests_lost`: load balancers get no answer to a number of requests.
 
 use serde::Deserialize;
 use toml::Spanned;

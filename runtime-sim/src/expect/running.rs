@@ -1,4 +1,4 @@
-//! Supervisors run, or do not.
+//! The statements `running` and `stopped`: supervisors run, or do not.
 
 use serde::Deserialize;
 

@@ -1,4 +1,4 @@
-//! A service runs, or does not, and the ring knows.
+//! The statements `service_up` and `service_down`: a service runs, or does not, and members know it.
 
 use annulus_core::{ServiceName, ServiceState};
 use serde::Deserialize;

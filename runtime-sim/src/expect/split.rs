@@ -1,4 +1,4 @@
-//! The ring is in parts whose members hold only each other alive.
+//! The statement `split`: the ring is in parts whose members hold only each other alive.
 
 use annulus_core::State;
 use serde::Deserialize;

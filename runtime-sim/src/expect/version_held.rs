@@ -1,4 +1,4 @@
-//! Members hold a version of a group's configuration or file.
+//! The statement `version_held`: members hold a version of a group's configuration or file.
 
 use annulus_core::{FileName, RumorKey, ServiceGroup};
 use serde::Deserialize;

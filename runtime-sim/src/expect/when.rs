@@ -1,4 +1,4 @@
-//! When a statement has to hold.
+//! The time of a statement: the keys `by`, `at`, `always` and `after`.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! The outcome of a run, for a script and for a person.
+//! The outcome of a run as an exit code for a script and as sentences for a person.
 
 use crate::exit::Exit;
 use crate::expect::When;

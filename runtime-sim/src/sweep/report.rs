@@ -1,4 +1,4 @@
-//! The report of a sweep for people.
+//! The report of a sweep for people; `results` is the form for programs.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! One seed: chaos, then calm, then one view.
+//! Runs one seed: faults, then calm, then one view of all members. A seed shares no state with another.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Events in sentences: which of them is news, and how it is told.
+//! Events in sentences: which of them is news, and its sentence.
 
 use annulus_core::{Event, EventKind, Instant, ServiceName, ServiceState, State};
 
