@@ -18,9 +18,9 @@ use crate::form::text::Names;
 /// A host's wall clock is set forward, or back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClockJump {
-    /// Which host.
+    /// The host.
     pub host: HostId,
-    /// By how much.
+    /// Milliseconds, negative for back.
     pub by_ms: i64,
 }
 

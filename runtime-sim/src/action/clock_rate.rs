@@ -16,9 +16,9 @@ use crate::form::text::Names;
 /// A host's monotonic clock runs so many parts in a million faster than the world's, or slower.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClockRate {
-    /// Which host.
+    /// The host.
     pub host: HostId,
-    /// By how much; more than -1,000,000.
+    /// Parts in a million; more than -1,000,000.
     pub ppm: i32,
 }
 

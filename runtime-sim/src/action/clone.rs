@@ -16,7 +16,7 @@ use crate::form::text::Names;
 /// Starts a host that does not run from a copy of another host's disk: one identity at two addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CloneDisk {
-    /// Which host.
+    /// The host.
     pub host: HostId,
     /// The host whose disk is copied.
     pub of: HostId,

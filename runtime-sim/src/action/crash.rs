@@ -16,7 +16,7 @@ use crate::form::text::Names;
 /// The host loses power: memory and unsynced writes are gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Crash {
-    /// Which host.
+    /// The host.
     pub host: HostId,
 }
 

@@ -18,7 +18,7 @@ use crate::form::text::Names;
 /// The host loses power the next time that its supervisor waits for a write to be synced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CrashAtSync {
-    /// Which host.
+    /// The host.
     pub host: HostId,
 }
 

@@ -23,9 +23,9 @@ use crate::form::value::Time;
 /// The host loses power again and again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CrashLoop {
-    /// Which host.
+    /// The host.
     pub host: HostId,
-    /// How often.
+    /// Number of crashes.
     pub times: u32,
     /// How long it runs before each crash.
     pub up: Duration,

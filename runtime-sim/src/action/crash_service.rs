@@ -17,7 +17,7 @@ use crate::form::text::Names;
 /// The service's process ends with this exit code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CrashService {
-    /// Where.
+    /// The host.
     pub host: HostId,
     /// The service's name.
     pub service: String,

@@ -15,7 +15,7 @@ use crate::form::text::Names;
 /// Starts a host for the first time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Join {
-    /// Which host.
+    /// The host.
     pub host: HostId,
 }
 

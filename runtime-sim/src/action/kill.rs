@@ -16,7 +16,7 @@ use crate::form::text::Names;
 /// Only the supervisor's process dies; the host still refuses connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kill {
-    /// Which host.
+    /// The host.
     pub host: HostId,
 }
 

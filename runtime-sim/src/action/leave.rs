@@ -16,7 +16,7 @@ use crate::form::text::Names;
 /// Asks a host's supervisor to leave in order (SIGTERM).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leave {
-    /// Which host.
+    /// The host.
     pub host: HostId,
 }
 

@@ -19,7 +19,7 @@ use crate::form::text::Names;
 /// `svc load` at a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadService {
-    /// Where.
+    /// The host.
     pub host: HostId,
     /// The service's name; its package is `sim/<name>`.
     pub service: String,

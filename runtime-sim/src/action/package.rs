@@ -23,7 +23,7 @@ use crate::form::value::Time;
 /// From now on, a service's package behaves so on a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetPackage {
-    /// Where.
+    /// The host.
     pub host: HostId,
     /// The service's name.
     pub service: String,

@@ -15,7 +15,7 @@ use crate::form::text::Names;
 /// The supervisor stops running (SIGSTOP, a suspended machine) and loses nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pause {
-    /// Which host.
+    /// The host.
     pub host: HostId,
 }
 

@@ -18,7 +18,7 @@ use crate::form::text::Names;
 /// Starts a host that left, crashed or was killed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restart {
-    /// Which host.
+    /// The host.
     pub host: HostId,
     /// The state of its disk.
     pub disk: DiskAfter,

@@ -15,7 +15,7 @@ use crate::form::text::Names;
 /// A paused supervisor runs again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resume {
-    /// Which host.
+    /// The host.
     pub host: HostId,
 }
 

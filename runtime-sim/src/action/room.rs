@@ -208,7 +208,7 @@ pub(crate) fn member_of(ground: &dyn Ground, host: HostId) -> Result<MemberId, A
     ground.member_id(host).ok_or_else(|| ActionError::NoMember(ground.name(host).to_owned()))
 }
 
-/// A service and the hosts on which something happens to it, of a table that begins with the service's name.
+/// A service and its hosts, of a table that begins with the service's name.
 pub(super) fn service_on(
     key: &str,
     word: &Spanned<String>,

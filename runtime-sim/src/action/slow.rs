@@ -19,9 +19,9 @@ use crate::form::value::Latency;
 /// A supervisor handles everything late, timers included.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slow {
-    /// Which host.
+    /// The host.
     pub host: HostId,
-    /// How late; none: in time again.
+    /// The delay; none: in time again.
     pub delay: Option<Delay>,
 }
 

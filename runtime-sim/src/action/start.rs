@@ -18,7 +18,7 @@ use crate::form::text::Names;
 /// `svc start` at a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartService {
-    /// Where.
+    /// The host.
     pub host: HostId,
     /// The service's name.
     pub service: String,

@@ -20,9 +20,9 @@ use crate::form::value::Time;
 /// A host was suspended: its monotonic clock is found to have gone forward by this.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Suspend {
-    /// Which host.
+    /// The host.
     pub host: HostId,
-    /// By how much.
+    /// How far the clock has gone.
     pub lasting: Duration,
 }
 

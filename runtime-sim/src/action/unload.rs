@@ -18,7 +18,7 @@ use crate::form::text::Names;
 /// `svc unload` at a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnloadService {
-    /// Where.
+    /// The host.
     pub host: HostId,
     /// The service's name.
     pub service: String,

@@ -280,7 +280,7 @@ impl<'k> Ring<'k> {
         Ok(Agent { running: Running(child), name: None, alive: BTreeSet::new(), dead: BTreeSet::new() })
     }
 
-    /// Reads lines until something is so.
+    /// Reads log lines until a condition holds.
     fn until(&mut self, what: &str, so: impl Fn(&Self) -> bool) -> Result<(), BedError> {
         let began = Instant::now();
         while !so(self) {

@@ -79,7 +79,7 @@ pub enum BedError {
         file: String,
         /// Its line.
         line: usize,
-        /// Why not.
+        /// The reason.
         error: String,
     },
     /// A tool or a daemon does not do its work.

@@ -24,7 +24,7 @@ pub struct Args {
     /// Size of the ring
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(2..=100_000))]
     pub members: u32,
-    /// How long to measure, in virtual seconds; experiments that wait for something end when it has happened
+    /// How long to measure, in virtual seconds; experiments that wait for an event end with it
     #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     pub seconds: u64,
     /// The number that decides all chance

@@ -64,9 +64,9 @@ pub trait Checker {
 /// A property that did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Which property.
+    /// The property.
     pub checker: &'static str,
-    /// When.
+    /// The time.
     pub at: Instant,
     /// The evidence, in a sentence.
     pub message: String,

@@ -44,7 +44,7 @@ impl TraceHash {
         self.0 = (product as u64) ^ ((product >> 64) as u64) ^ K1;
     }
 
-    /// That something happened at a host.
+    /// Folds in that an occurrence of this kind took place at a host.
     pub(crate) fn happening(&mut self, at: Instant, host: u32, kind: Kind, number: u64) {
         self.pair(at.as_nanos(), u64::from(host) << 8 | kind as u64);
         self.pair(number, 0);

@@ -41,7 +41,7 @@ impl Package {
 /// sends requests to those that do, one after the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Balancer {
-    /// Which service.
+    /// The service.
     pub service: String,
     /// Where it runs.
     pub hosts: Vec<crate::engine::ids::HostId>,

@@ -25,7 +25,7 @@ pub enum Recording {
 pub struct Record<D> {
     /// When, by the world's clock.
     pub at: Instant,
-    /// What.
+    /// The occurrence.
     pub what: What<D>,
 }
 
@@ -36,7 +36,7 @@ pub enum What<D> {
     Action(D),
     /// A supervisor's process started.
     HostStarted {
-        /// Where.
+        /// The host.
         host: HostId,
         /// As which member.
         member: MemberId,
@@ -45,28 +45,28 @@ pub enum What<D> {
     },
     /// A supervisor that just started found these versions of group configuration and files on its disk.
     Restored {
-        /// Where.
+        /// The host.
         host: HostId,
         /// Which, with their numbers.
         versions: Vec<(RumorKey, u64)>,
     },
     /// A supervisor's process ended.
     HostStopped {
-        /// Where.
+        /// The host.
         host: HostId,
-        /// Why.
+        /// The reason.
         why: StopReason,
     },
     /// A node reported an event.
     Event {
-        /// Which node.
+        /// The node's host.
         host: HostId,
         /// Its event, cause included.
         event: Box<Event>,
     },
     /// A node answered a command.
     Reply {
-        /// Which node.
+        /// The node's host.
         host: HostId,
         /// The command.
         request: RequestId,
@@ -75,42 +75,42 @@ pub enum What<D> {
     },
     /// A service's process started.
     ProcessStarted {
-        /// Where.
+        /// The host.
         host: HostId,
-        /// Which service.
+        /// The service.
         service: ServiceName,
         /// Its pid.
         pid: u32,
     },
     /// A service's process is told to end.
     ProcessSignalled {
-        /// Where.
+        /// The host.
         host: HostId,
-        /// Which service.
+        /// The service.
         service: ServiceName,
         /// Its pid.
         pid: u32,
-        /// How.
+        /// The signal.
         signal: StopSignal,
         /// Whether its supervisor says at that moment that the service takes work.
         accepting: bool,
     },
     /// A service's process ended.
     ProcessExited {
-        /// Where.
+        /// The host.
         host: HostId,
-        /// Which service.
+        /// The service.
         service: ServiceName,
         /// Its pid.
         pid: u32,
-        /// How.
+        /// Its exit status.
         status: ExitStatus,
     },
     /// A count in a supervisor is beyond its limit.
     BeyondLimit {
-        /// Which supervisor.
+        /// The supervisor's host.
         host: HostId,
-        /// Which count.
+        /// The name of the count.
         what: &'static str,
         /// Its value.
         count: u64,
@@ -119,18 +119,18 @@ pub enum What<D> {
     },
     /// A supervisor leads a group until that time, or leads it no longer.
     Leads {
-        /// Which supervisor.
+        /// The supervisor's host.
         host: HostId,
-        /// Which group.
+        /// The group.
         group: ServiceGroup,
-        /// In which term.
+        /// The term.
         term: u64,
         /// The end of its lease by the world's clock; none: it leads no longer.
         until: Option<Instant>,
     },
     /// A supervisor accepted a rumor and holds this version of it now.
     Holds {
-        /// Which supervisor.
+        /// The supervisor's host.
         host: HostId,
         /// The rumor's key.
         key: RumorKey,
@@ -139,15 +139,15 @@ pub enum What<D> {
     },
     /// A node sent a packet.
     Sent {
-        /// Which.
+        /// The packet.
         packet: PacketId,
-        /// Who.
+        /// The sender.
         from: HostId,
         /// The input that the sender was handling.
         input: InputId,
-        /// To whom; none when no host has that address.
+        /// The receiver; none when no host has that address.
         to: Option<HostId>,
-        /// How.
+        /// The channel.
         channel: Channel,
         /// Its payload's length.
         bytes: u32,
@@ -156,25 +156,25 @@ pub enum What<D> {
     },
     /// A node received a packet.
     Delivered {
-        /// Which.
+        /// The packet.
         packet: PacketId,
-        /// Who.
+        /// The receiver.
         to: HostId,
         /// The input that it became.
         input: InputId,
     },
     /// A packet was lost. A duplicate that is lost is not reported.
     Dropped {
-        /// Which.
+        /// The packet.
         packet: PacketId,
         /// To whom it was on the way.
         to: Option<HostId>,
-        /// Why.
+        /// The reason.
         why: DropReason,
     },
     /// The sender of a packet was told that no process listens.
     RefusalDelivered {
-        /// Which packet.
+        /// The packet.
         packet: PacketId,
         /// Its sender.
         to: HostId,

@@ -16,7 +16,7 @@ use crate::form::text::Names;
 /// Such an event occurred, or did not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// Which event.
+    /// The event.
     pub event: EventWord,
     /// The members that it is about.
     pub of: Who,

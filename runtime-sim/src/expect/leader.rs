@@ -14,7 +14,7 @@ use crate::form::text::Names;
 /// That host, and no other, acts as the leader of a service's group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leader {
-    /// Which service.
+    /// The service.
     pub service: ServiceName,
     /// The host that is to lead.
     pub host: HostId,

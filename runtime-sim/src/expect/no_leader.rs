@@ -14,7 +14,7 @@ use crate::form::text::Names;
 /// No member acts as the leader of a service's group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoLeader {
-    /// Which service.
+    /// The service.
     pub service: ServiceName,
 }
 

@@ -15,7 +15,7 @@ use crate::form::text::Names;
 /// One host acts as the leader of a service's group, and these members know which.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OneLeader {
-    /// Which service.
+    /// The service.
     pub service: ServiceName,
     /// The members that know which.
     pub seen_by: Who,

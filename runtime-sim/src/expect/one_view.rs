@@ -17,7 +17,7 @@ use crate::form::value::Time;
 /// The running members share one view, unchanged for so long: see [`crate::engine::view::difference`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OneView {
-    /// How long.
+    /// The time for which it lasts.
     pub lasting: Duration,
 }
 

@@ -15,9 +15,9 @@ use crate::form::text::Names;
 /// Each of `seen_by` holds this version of a group's configuration or file, and all the same content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VersionHeld {
-    /// Which group.
+    /// The group.
     pub group: ServiceGroup,
-    /// Which file; none: the configuration.
+    /// The file; none: the configuration.
     pub file: Option<FileName>,
     /// The number; zero: none at all.
     pub version: u64,

@@ -79,7 +79,7 @@ pub struct LinkChange {
 /// An action and its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimedAction {
-    /// When.
+    /// The time.
     pub time: Instant,
     /// The line of the file that asks for it; none for the joins that happen by themselves.
     pub line: Option<usize>,
@@ -94,7 +94,7 @@ pub struct Expectation {
     pub line: usize,
     /// In the file's words, for messages.
     pub text: String,
-    /// When.
+    /// The time.
     pub when: When,
     /// The statement.
     pub what: Statement,

@@ -25,7 +25,7 @@ pub enum Outcome {
     Impossible {
         /// The line of the file.
         line: usize,
-        /// When.
+        /// The time.
         at: Instant,
         /// Why not, and the advice.
         error: String,

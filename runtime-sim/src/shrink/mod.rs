@@ -39,7 +39,7 @@ pub enum Kind {
 /// A failed run.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// In which way.
+    /// The way of failing.
     pub kind: Kind,
     /// When it showed; none when the run panicked.
     pub at: Option<Instant>,

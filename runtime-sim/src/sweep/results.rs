@@ -33,7 +33,7 @@ pub struct Occurred {
 /// The result of one seed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeedResult {
-    /// Which.
+    /// The seed.
     pub seed: u64,
     /// How many members its ring has.
     pub members: usize,

@@ -53,17 +53,17 @@ pub(crate) enum SweepError {
     /// A file.
     #[error("{path} cannot be {verb}: {error}")]
     File {
-        /// Where.
+        /// The file.
         path: PathBuf,
         /// Read or written.
         verb: &'static str,
-        /// Why not.
+        /// The reason.
         error: std::io::Error,
     },
     /// A file that holds no results.
     #[error("{path} holds no results of a sweep: {error}; name files that `sweep --out` wrote")]
     Form {
-        /// Where.
+        /// The file.
         path: PathBuf,
         /// The mistake in it.
         error: serde_json::Error,
@@ -73,7 +73,7 @@ pub(crate) enum SweepError {
     Merge {
         /// The first that does not fit.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         why: String,
     },
 }

@@ -17,9 +17,9 @@ pub type Nanos = u64;
 /// One line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Line {
-    /// When.
+    /// The time.
     pub t: Nanos,
-    /// What.
+    /// The content.
     #[serde(flatten)]
     pub what: Told,
 }
@@ -155,7 +155,7 @@ pub struct Sent {
     pub input: u64,
     /// The receiving host; none when no host has that address.
     pub to: Option<String>,
-    /// How.
+    /// The channel.
     #[serde(with = "word")]
     pub channel: Channel,
     /// Its payload's length.

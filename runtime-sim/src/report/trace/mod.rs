@@ -25,8 +25,8 @@
 //! host. `delivered` says which packet an input was; `sent` says in which input of which host that packet
 //! left, and so on backwards. Ids of inputs and events count from 1 at each start of a host's supervisor.
 //!
-//! A [`Line`] is one of these as a value. [`read_jsonl`] reads a trace back, and what it reads would be written again as it
-//! was; kinds and fields of events are named by the core, here as everywhere.
+//! A [`Line`] is one of these as a value. [`read_jsonl`] reads a trace back, and a line that it has read is written
+//! again unchanged. The core names the kinds and fields of events, here as everywhere.
 
 mod fields;
 mod line;

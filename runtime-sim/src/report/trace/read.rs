@@ -16,7 +16,7 @@ pub enum ReadError {
     Io {
         /// The line.
         line: usize,
-        /// Why not.
+        /// The reason.
         error: std::io::Error,
     },
     /// The last line is not whole.
