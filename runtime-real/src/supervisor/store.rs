@@ -1,5 +1,6 @@
 //! Durable state: one embedded database per supervisor, with one table for each table of the core except services,
-//! whose rows are spec files (see [`crate::supervisor::specs`]). Never deletes or repairs what it cannot read.
+//! whose rows are spec files (see [`crate::supervisor::specs`]). Never deletes or overwrites a database that it
+//! cannot read.
 //!
 //! A thread of its own writes, in the order of the requests. All requests that have queued up go into one transaction,
 //! so that a busy node pays for one flush and not for hundreds.
