@@ -1,4 +1,5 @@
-//! Lifeguard's local health multiplier: a member that sees signs of its own trouble becomes slower to accuse others.
+//! Lifeguard's local health multiplier: a member that sees signs of its own trouble becomes slower to accuse others. It
+//! only stretches times; it accuses and clears no member.
 
 /// The score: 0 is healthy, each step stretches every probe time by the base time.
 #[derive(Clone, Debug)]

@@ -1,5 +1,5 @@
 //! Judges statements of others: messages from members, rumors about members, accusations of this one. A member that
-//! speaks itself is believed to be alive; hearsay never confirms another member dead without a probe of this one.
+//! speaks itself is believed to be alive; hearsay alone never confirms a member dead that this one holds alive.
 
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
@@ -226,8 +226,8 @@ impl Membership {
         }
         let unknown = |address: IpAddr| address == UNSPECIFIED;
         if told.state == held.state && told.incarnation == held.incarnation {
-            // Only the address differs. Others may reach the member at another one; this node keeps the one that it has
-            // seen.
+            // Only the address differs. Others may reach the member at another one; this node keeps the address that it
+            // has seen.
             let address = if unknown(held.address) { told.address } else { held.address };
             self.put(MemberRecord { address, permanent: told.permanent, ..held });
             return Heard::Known;

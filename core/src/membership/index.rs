@@ -13,7 +13,7 @@ use crate::model::limits::MEMBERS_MAX;
 /// Bits of an entry that say which place of the table it means; the others are the tag.
 const SLOT_BITS: u32 = 17;
 const SLOT_MASK: u32 = (1 << SLOT_BITS) - 1;
-/// An empty entry: its slot is one that the table never has.
+/// An empty entry: the table never has this slot.
 const EMPTY: u32 = u32::MAX;
 
 const _: () =

@@ -95,7 +95,7 @@ pub(crate) struct Membership {
     leaving: bool,
     /// Second-hand deaths that this member has yet to probe itself.
     verifications: VecDeque<MemberRecord>,
-    /// The highest incarnation that was told of this member while another was on its way to the disk.
+    /// The highest incarnation of this member that others told while another one was on its way to the disk.
     outdone: Incarnation,
     /// How often this member heard of an incarnation of its own that it never used.
     outbid: u32,

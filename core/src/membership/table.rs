@@ -1,4 +1,5 @@
-//! All known members in one dense table: 48 bytes for a member, 5 for its place in the index.
+//! All known members in one dense table: 48 bytes for a member, 5 for its place in the index. It holds and counts
+//! records; `hear` and `detect` decide how they change.
 //!
 //! It is dense because a simulator holds members times members of these. Only the table is walked, never the index, so
 //! its order follows from the inputs alone.

@@ -69,8 +69,8 @@ pub enum Command {
         /// The longest wait for its drain hook and for requests in flight, in milliseconds; none: as the package says.
         timeout_ms: Option<u64>,
     },
-    /// Write a service's files again: something that they are made of has changed of which the ring does not tell,
-    /// such as the operator's configuration on this host. Answered at once.
+    /// Write a service's files again: one of their sources has changed that the ring does not tell of, such as the
+    /// operator's configuration on this host. Answered at once.
     RenderService {
         /// The service.
         service: ServiceName,

@@ -8,7 +8,7 @@ use core::net::{IpAddr, SocketAddr};
 use crate::model::error::ConfigError;
 use crate::model::planted::Planted;
 
-/// Everything a node is told before it starts.
+/// All parameters of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// How the ring keeps time.

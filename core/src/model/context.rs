@@ -124,7 +124,7 @@ impl Context<'_> {
         id
     }
 
-    /// Reports that something had to be dropped.
+    /// Reports that a limit made the node drop a record or refuse a request.
     pub(crate) fn limit_reached(&mut self, limit: Limit) -> EventId {
         self.metrics.limits_reached += 1;
         self.event(self.after, EventKind::LimitReached { limit })

@@ -291,7 +291,7 @@ counter_id!(
     EventId
 );
 counter_id!(
-    /// Numbers a node's inputs from 1. Everything that leaves the node belongs to the input that caused it.
+    /// Numbers a node's inputs from 1. Each output of the node belongs to the input that caused it.
     InputId
 );
 counter_id!(

@@ -17,7 +17,7 @@ use crate::model::row::Write;
 use crate::model::service::{Demoted, Health, Hook, ServiceSpec};
 use crate::model::time::Instant;
 
-/// Something that happened outside.
+/// An input from outside: the time, a message, a command or a result.
 #[derive(Debug)]
 pub enum Input<'a> {
     /// The time of an earlier `WakeAt` has come (or the runtime woke for any other reason).
@@ -47,7 +47,7 @@ pub enum Input<'a> {
     EffectDone(EffectId, EffectResult),
 }
 
-/// Something that the runtime has to do.
+/// A task for the runtime.
 #[derive(Debug)]
 pub enum Output {
     /// Send these bytes. The runtime reports no success; a refusal comes back as [`Input::Refused`].
@@ -90,7 +90,7 @@ pub enum WakeReason {
     Sync,
     /// Peers are tried while alone, or a lost member is tried again.
     Reconnect,
-    /// Something is old enough to be forgotten, or a batch of records is to be written.
+    /// A record is old enough to be forgotten, or a batch of records is to be written.
     Housekeeping,
     /// A service's back-off or stop deadline.
     Service,

@@ -1,4 +1,5 @@
-//! A bound on everything that a peer or an operator can make grow, in one place.
+//! The bounds on all collections and texts that a peer or an operator can make grow, in one place. No collection of the
+//! core may grow without one.
 //!
 //! Reaching one is counted and reported (`EventKind::LimitReached`) and drops the least valuable thing
 //! first; it is never a crash. Relations between limits are checked when the crate is compiled.

@@ -114,7 +114,7 @@ pub enum HookExit {
     Missing,
     /// By itself.
     Ended(ExitStatus),
-    /// It was killed at its deadline, with everything it had started.
+    /// It was killed at its deadline, with all processes that it had started.
     TimedOut,
     /// It could not be started.
     Failed(String),

@@ -1,4 +1,4 @@
-//! Time as the core sees it: an argument of every call, never something it reads.
+//! Time as the core sees it: an argument of every call. The core may read no clock.
 
 use core::fmt;
 use core::ops::{Add, Sub};

@@ -63,7 +63,7 @@ impl Node {
         }
     }
 
-    /// States something about an own service, above everything that was stated before.
+    /// States a rumor about an own service, with a higher number than every rumor before.
     fn tell_own(&mut self, mut rumor: Rumor, above: Incarnation) {
         assert!(rumor.owner() == Some(self.me), "a member states only what is its own");
         let held = self.rumors.get(&rumor.key()).map_or(0, Rumor::number);

@@ -72,8 +72,8 @@ impl Node {
         }
     }
 
-    /// Introduces this member at an address: by datagram, because that is quick, and by stream, because its
-    /// answer brings everything at once.
+    /// Introduces this member at an address: by datagram, because that is quick, and by stream, because its answer
+    /// brings all records at once.
     fn join(&mut self, swim: SocketAddr, gossip: SocketAddr) {
         let ping = Body::Ping { seq: ProbeSeq(0), forward_to: None };
         self.gossip.send(ctx!(self), know!(self), swim, &ping, None);

@@ -19,7 +19,7 @@ pub(crate) enum Priority {
     Death,
     /// A member that joined or left.
     Life,
-    /// Everything else.
+    /// All other rumors.
     Normal,
 }
 

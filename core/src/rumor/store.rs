@@ -244,13 +244,13 @@ impl RumorStore {
         &self.digest
     }
 
-    /// Key hash, version hash and rumor of everything that digests cover.
+    /// Key hash, version hash and rumor of all entries that digests cover.
     pub(crate) fn digested(&self) -> impl Iterator<Item = (u64, u64, &Rumor)> {
         let living = self.entries.values().filter(|entry| entry.dead_since.is_none());
         living.map(|entry| (entry.hashes.0, entry.hashes.1, &entry.rumor))
     }
 
-    /// Key hash and rumor of everything that digests leave out.
+    /// Key hash and rumor of all entries that digests leave out.
     pub(crate) fn tombstones(&self) -> impl Iterator<Item = (u64, &Rumor)> {
         let dead = self.entries.values().filter(|entry| entry.dead_since.is_some());
         dead.map(|entry| (entry.hashes.0, &entry.rumor))

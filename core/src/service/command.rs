@@ -168,7 +168,7 @@ impl Services {
         };
         // Only the operator's own command ends maintenance; loading the service again does not.
         spec.maintenance.clone_from(&loaded.maintenance);
-        // Whether it is to run is no option: a service that was stopped may be loaded again.
+        // The wish to run is no option: a stopped service may be loaded again.
         let same_options = *loaded == ServiceSpec { desired: loaded.desired, ..spec.clone() };
         if !same_options && !force {
             Err(Reply::Failed(CommandError::Conflict(loaded.ident.clone())))

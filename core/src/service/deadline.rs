@@ -1,4 +1,4 @@
-//! The time bounds of hooks, checks and drains. No step of a service may wait without one of them.
+//! The time bounds of hooks, checks and drains. No work beside a process may run without one of them.
 
 /// The init hook. It may migrate a database.
 pub(super) const INIT_MS: u64 = 300_000;

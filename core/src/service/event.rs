@@ -71,6 +71,6 @@ pub(crate) struct Announcement {
     pub(crate) maintenance: Option<String>,
     /// The version of the group configuration in use; 0 when there is none.
     pub(crate) applied_config: u64,
-    /// The digest of everything that operators gave to the group and that it runs with.
+    /// The digest of the group's configuration and files that it runs with.
     pub(crate) applied_versions: u64,
 }

@@ -72,7 +72,7 @@ use instance::{Env, Instance};
 use outbox::Outbox;
 use purpose::{Errand, Leaving, Purpose};
 
-/// Everything about one service name. It outlives the service itself while commands wait.
+/// The service of one name and the commands about it. It outlives the service while commands wait.
 #[derive(Debug, Default)]
 struct Slot {
     instance: Option<Instance>,
@@ -85,7 +85,7 @@ struct Slot {
 /// The cause of a service's step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Impulse {
-    /// Something from outside: an operator, a process that ended by itself, the event of another component.
+    /// A cause from outside: an operator, a process that ended by itself, the event of another component.
     Outside(Follows),
     /// A step that the service's last event began goes on: a wait is over, an effect has its result.
     Onward,

@@ -40,7 +40,7 @@ pub enum FieldValue<'a> {
     Within(&'a dyn Described),
 }
 
-/// Something with a kind and fields of its own.
+/// An event, or a value of one, with a kind and fields of its own.
 pub trait Described {
     /// The kind.
     fn kind(&self) -> &'static str;
@@ -56,7 +56,7 @@ pub trait FieldVisitor {
 
 /// Gives the fields of an event back, in the order in which a type asks for them.
 ///
-/// Each question is answered by none when there is no such field or when it holds something else.
+/// Each question is answered by none when there is no such field or when it holds a value of another type.
 pub trait FieldReader: Sized {
     /// Whether the field is there and says that there is no value.
     fn is_none(&self, name: &str) -> bool;

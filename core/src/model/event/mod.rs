@@ -91,7 +91,7 @@ pub enum EventKind {
         /// How many members accuse it by now.
         accusers: u32,
     },
-    /// This node heard itself called something worse than alive and answers with a higher incarnation.
+    /// This node heard that others hold it worse than alive and answers with a higher incarnation.
     Refuted {
         /// The state that it was called.
         accusation: State,
@@ -159,7 +159,7 @@ pub enum EventKind {
         /// The error, in words.
         error: String,
     },
-    /// A limit was reached and something was dropped.
+    /// A limit was reached, and the node dropped a record or refused a request.
     LimitReached {
         /// Which limit.
         limit: Limit,

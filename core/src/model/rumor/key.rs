@@ -111,7 +111,7 @@ impl RumorKey {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let KeyParts { group, member, file, purpose } = self.parts();
-        // The leader's election is the one that is meant where no purpose is named.
+        // A key without a purpose means the leader's election.
         let purpose = purpose.filter(|purpose| *purpose != ElectionPurpose::Leader);
         let texts =
             [group.map(ServiceGroup::as_str), file.map(FileName::as_str), purpose.map(ElectionPurpose::name)];

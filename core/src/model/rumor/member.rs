@@ -1,4 +1,4 @@
-//! A member's record, and who accuses it while it is suspect.
+//! A member's record, and its accusers while it is suspect. The rules of SWIM that change it are in `membership`.
 
 use crate::model::accusers::Accusers;
 use crate::model::member::{MemberRecord, State};

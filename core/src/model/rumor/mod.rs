@@ -1,6 +1,6 @@
 //! All rumor kinds: the content of each and how two statements of it join.
 //!
-//! A kind's file states everything that holds for it. This file holds the matches over the kinds and no rule of any of
+//! A kind's file states all rules of it. This file holds the matches over the kinds and no rule of any of
 //! them. A new kind is a file here and an arm in each match of this file, and the same in `wire::rumor`, which encodes
 //! it; other modules may only ask for properties, and name a kind only where they serve that kind alone.
 
@@ -196,7 +196,7 @@ impl RumorKey {
     }
 }
 
-/// Something that the ring knows.
+/// A statement that the ring knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rumor {
     /// A member's record.
@@ -247,7 +247,7 @@ impl Rumor {
         }
     }
 
-    /// Whether it says that something is no more, so that it can be forgotten after a while.
+    /// Whether it is a tombstone, which can be forgotten after a while.
     #[must_use]
     pub const fn is_tombstone(&self) -> bool {
         match self {

@@ -33,7 +33,7 @@ pub(crate) struct Room {
     pub(crate) in_ring: Option<(usize, Limit)>,
     /// In one group.
     pub(crate) in_group: Option<(usize, Limit)>,
-    /// Whether nothing else takes its room: the bound is the ring's and is not doubled.
+    /// Whether the kind has room of its own: the bound is the ring's and is not doubled.
     pub(crate) is_own: bool,
 }
 

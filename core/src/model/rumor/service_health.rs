@@ -1,4 +1,4 @@
-//! How well a member's service is: a ring fact, so that those who depend on it need not ask each host.
+//! How well a member's service is: a ring fact, so that members that depend on it need not ask each host.
 
 use crate::model::id::{Incarnation, MemberId, ServiceGroup};
 use crate::model::rumor::authority::Authority;

@@ -76,7 +76,7 @@ impl Checks {
         wait
     }
 
-    /// The suitability hook has ended. One that fails says that the service is as unsuitable as can be.
+    /// The suitability hook has ended. A hook that fails makes the service as unsuitable as possible.
     pub(super) fn asked(&mut self, end: &HookEnd) {
         self.suitability = Some(if end.is_ok() { end.value.unwrap_or_default() } else { 0 });
     }

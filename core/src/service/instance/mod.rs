@@ -190,7 +190,7 @@ impl Instance {
         self.progress.is_busy() || self.wish.is_awaited()
     }
 
-    /// Whether it is not being tried at the moment and an operator's start would.
+    /// Whether the supervisor is not trying it now, but would at an operator's start.
     pub(super) const fn is_given_a_rest(&self) -> bool {
         self.progress.is_given_a_rest()
     }
@@ -239,7 +239,7 @@ impl Instance {
         self.wish.remove();
     }
 
-    /// It is there only to end a process that has no spec, and of which the ring was told nothing.
+    /// Makes this a service that only ends a process without a spec, which was never announced.
     pub(super) fn disown(&mut self) {
         self.wish.remove();
         self.told.disown();

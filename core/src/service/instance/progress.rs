@@ -145,7 +145,7 @@ impl Progress {
         self.has_process() || matches!(self.phase, Phase::Initializing | Phase::AfterStop { .. })
     }
 
-    /// Whether it is not being tried at the moment and an operator's start would.
+    /// Whether the supervisor is not trying it now, but would at an operator's start.
     pub(super) const fn is_given_a_rest(&self) -> bool {
         matches!(self.phase, Phase::Backoff { .. } | Phase::Failed)
     }
