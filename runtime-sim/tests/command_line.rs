@@ -131,9 +131,9 @@ fn check_has_a_line_for_each_and_ends_with_the_worst() {
 fn help_and_list_name_what_there_is() {
     let help = stdout(&annulus_sim(&["--help"]));
     for code in [
-        "0  everything",
+        "0  every expectation",
         "2  a scenario",
-        "3  something",
+        "3  an expectation",
         "4  a property",
         "6  the scenario",
         "70  a bug",
