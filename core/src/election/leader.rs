@@ -177,7 +177,7 @@ impl Instance {
                 return;
             }
             Verdict::Outdated { electorate } => {
-                // Another leader has put this electorate down: this leader's lease is over, and it had not heard so.
+                // Another leader has put this electorate down: this leader's time is over, and it learns so only now.
                 if self.install(&electorate) {
                     self.resign(env, LeaseEnd::Outdone);
                 }

@@ -29,7 +29,7 @@ impl Membership {
             return;
         }
         let period = Duration::from_millis(self.health.stretch_ms(self.timings.probe_period_ms));
-        // Keep the phase, so that members stay spread over the period.
+        // The round keeps its phase, so that members stay spread over the period.
         let planned = self.prober.next_round + period;
         self.prober.next_round = if planned > ctx.now { planned } else { ctx.now + period };
         assert!(self.prober.next_round > ctx.now, "one round is followed by a pause");
@@ -384,7 +384,8 @@ impl Membership {
             }
             Step::Ask => {
                 self.update_suspicion(id, |s| s.asked = Some(now));
-                // With the indirect way: its answer carries its incarnation, should only its rumor have got lost.
+                // The check goes by the indirect way too: the answer carries the incarnation, in case only the rumor of
+                // it was lost.
                 self.check(ctx, id, Follows::Event(event));
                 // A member that knows better, or reaches the suspect on another path, hears the suspicion once more.
                 let (urgency, after) = (Urgency::Death, Follows::Event(event));

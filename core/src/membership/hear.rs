@@ -60,11 +60,11 @@ impl Membership {
         match forward_to {
             Some(requester) if requester.id != self.me => {
                 self.relays.answered(&requester.id, &from.id, seq);
-                // The requester gave its port; where it is, this member saw itself.
+                // The requester gave only its port; this member has seen its address itself.
                 let known = self.table.get(&requester.id).map(MemberRecord::swim_addr);
                 let to = if requester.address == UNSPECIFIED { known } else { Some(requester.swim_addr()) };
-                // Never back to where it came from: a requester that has become another member in the meantime would
-                // forward it to its own address for ever.
+                // An ack never goes back to its source: a requester that has become another member in the meantime
+                // would forward it to its own address for ever.
                 if let Some(to) = to.filter(|to| *to != reply_to) {
                     let body = Body::Ack { seq, forward_to: Some(requester) };
                     self.events.push_back(MembershipEvent::Forward { to, from: *from, body });
@@ -347,10 +347,10 @@ impl Membership {
         if self.yields_identity(ctx, told, newest) {
             return Heard::Known;
         }
-        // A newer incarnation than our own is news from before a restored backup: rise above it too.
+        // A newer incarnation than the own one dates from before a restored backup: this member rises above it too.
         if told.incarnation > newest || (told.incarnation == newest && told.state != State::Alive) {
             if self.raising.is_some() {
-                // One step at a time: a higher one is taken when this one is on disk.
+                // The disk gets one incarnation at a time: a higher one is taken when this one is stored.
                 self.outdone = self.outdone.max(told.incarnation);
                 return Heard::Known;
             }
@@ -368,7 +368,7 @@ impl Membership {
                 ctx.event(Follows::Event(event), EventKind::LocalHealth { score: self.health.score() });
             }
             self.events.push_back(MembershipEvent::Raise { incarnation });
-            // The refutation is the answer, and there is none before it is on disk.
+            // The refutation is the answer, and the node may not send it before its incarnation is on disk.
             return Heard::Known;
         }
         if self.raising.is_some() {

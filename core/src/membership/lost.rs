@@ -82,7 +82,7 @@ impl Membership {
             self.try_peers(ctx, true);
             if self.try_lost_member(ctx) { period_ms } else { period_ms * UNMET_PEER_FACTOR }
         };
-        // Spread, so that two halves of a ring do not try in step.
+        // The wait is random, so that two halves of a ring do not try in step.
         let wait_ms = self.rng.between(wait_ms * 3 / 4, wait_ms * 5 / 4);
         self.lost.next = ctx.now + Duration::from_millis(wait_ms.max(1));
         assert!(self.lost.next > ctx.now, "one try is followed by a pause");

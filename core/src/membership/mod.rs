@@ -197,7 +197,7 @@ impl Membership {
 
     /// This member's own record.
     pub(crate) fn own(&self) -> &MemberRecord {
-        // It is put in first and never taken out, so it keeps the first place.
+        // This member is put in first and never taken out, so it keeps the first place.
         let own = self.table.at(0).expect("this member is in its own list");
         assert!(own.id == self.me, "the first place of the list is this member's own");
         own

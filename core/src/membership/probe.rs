@@ -168,7 +168,7 @@ impl Prober {
         me: &MemberRecord,
         rng: &mut Rng,
     ) -> Option<MemberRecord> {
-        // Twice: the rest of this walk, and one whole walk.
+        // The search covers the rest of this walk and one whole walk.
         for _ in 0..2 {
             while let Some(slot) = self.walk.next(rng) {
                 if let Some(record) = table.at(slot)

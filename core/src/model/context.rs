@@ -38,7 +38,7 @@ impl Outputs {
             if self.queue.capacity() > CAPACITY_KEPT {
                 self.queue = VecDeque::new();
             }
-            // Begins again at the front of its buffer, which is the part that is warm.
+            // An empty queue begins again at the front of its buffer, which is warm in the processor's cache.
             self.queue.clear();
         }
         output

@@ -305,10 +305,10 @@ impl Node {
         self.phase = Phase::Running;
         let kind = EventKind::Started { member: self.me, incarnation, restored: self.journal.is_restored() };
         let ctx = ctx!(self);
-        // Its identity is on the disk, which is the input.
+        // The disk's answer about the identity is the input.
         let started = ctx.event(Follows::Input, kind);
         if self.membership.is_banned(&self.me) {
-            // An operator told it to leave before the disk had answered.
+            // An operator told the node to leave before the disk had answered.
             return self.begin_departing(ExitReason::Departed, true, Follows::Event(started));
         }
         self.withdraw_restored_services();

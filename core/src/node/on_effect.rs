@@ -31,7 +31,7 @@ impl Node {
             "a node starts first"
         );
         match pending {
-            // An operator told it to leave before its identity was on disk.
+            // An operator told the node to leave before its identity was on disk.
             Pending::Start if self.phase != Phase::Starting => {}
             Pending::Start if !stored => {
                 self.journal.retry_after(self.clock.now(), Duration::from_millis(START_RETRY_MS));

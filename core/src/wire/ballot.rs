@@ -247,7 +247,7 @@ mod tests {
         let leader = to_wire(proto::Member::default(), &message(ElectionPurpose::Leader, 3, release()));
         let update = to_wire(proto::Member::default(), &message(ElectionPurpose::Update, 3, release()));
         assert_eq!((leader.group.as_str(), leader.group_to_update.as_str()), ("redis.prod@acme", ""));
-        // A member of before there were purposes passes over the field that it does not know.
+        // A member of a version before purposes passes over the field that it does not know.
         let as_read_before = proto::Ballot { group_to_update: String::new(), ..update.clone() };
         assert_eq!(from_wire(&as_read_before), Err(DecodeError::Invalid("service_group")));
         let both = proto::Ballot { group: leader.group, ..update };

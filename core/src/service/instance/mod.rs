@@ -215,7 +215,7 @@ impl Instance {
             self.check_again(env);
         }
         if self.wish.is_up() {
-            // The commands that wait for an end of the process are answered when the operator wants it up again.
+            // An operator wants the service up again, so commands that wait for its end are answered now.
             self.wish.answer(env);
             if replaced.is_start || self.wish.is_stale() {
                 self.forgive(env);

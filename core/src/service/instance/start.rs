@@ -205,7 +205,7 @@ impl Instance {
                 self.process_started(env);
             }
         } else {
-            // It never counts as up: a stop that was asked in the meantime comes first.
+            // The service never counts as up: a stop that was asked in the meantime comes first.
             let why = self.wish.why_stop(env.leaving);
             let (reason, how) = why.expect("it is not wanted, or it is stale");
             self.begin_stop(pid, reason, how, env);

@@ -52,7 +52,7 @@ impl Instance {
                 self.progress.advance(Step::Signalled { kill_at: None });
                 self.signal(pid, StopSignal::Kill, env);
             }
-            // Their time has not come, or the kill was sent.
+            // The deadline has not come, or the KILL was sent.
             Step::Announcing { .. } | Step::Draining | Step::Signalled { .. } => {}
         }
     }
