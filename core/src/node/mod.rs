@@ -308,7 +308,7 @@ impl Node {
         // The disk's answer about the identity is the input.
         let started = ctx.event(Follows::Input, kind);
         if self.membership.is_banned(&self.me) {
-            // An operator told the node to leave before the disk had answered.
+            // An operator banned this member before the disk had answered.
             return self.begin_departing(ExitReason::Departed, true, Follows::Event(started));
         }
         self.withdraw_restored_services();
