@@ -175,7 +175,8 @@ impl Instance {
         self.wish.is_removing()
     }
 
-    /// Whether the service can be forgotten: its row is deleted, and all its effects are answered.
+    /// Whether the service can be forgotten: its row is deleted and no process is left. Work beside the process may
+    /// still be unanswered.
     pub(super) fn is_removed(&self) -> bool {
         self.wish.is_removing() && self.progress.phase() == Phase::Idle
     }
