@@ -109,8 +109,8 @@ pub use model::prepared::{Bind, Changed, DrainPlan, HookEnd, HookExit, Prepared,
 pub use model::rng::Rng;
 pub use model::row::{Table, Write};
 pub use model::rumor::{
-    Authority, CensusEntry, Contender, Departure, ElectionRumor, KeyParts, MemberRumor, Rumor, RumorKey,
-    RumorKind, ServiceConfig, ServiceFile, ServiceHealth, ServiceRumor, Version,
+    Authority, CensusEntry, Contender, Departure, ElectionRumor, KeyParts, MemberRumor, Opaque, Rumor,
+    RumorKey, RumorKind, ServiceConfig, ServiceFile, ServiceHealth, ServiceRumor, Told, Version,
 };
 pub use model::service::{
     BindingMode, Demoted, DesiredState, HEALTH_CHECK_INTERVAL_MS, Health, Hook, ServiceSpec, ServiceState,

@@ -3,7 +3,7 @@
 /// How a message travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Channel {
-    /// One UDP datagram of at most `limits::DATAGRAM_BYTES_MAX` bytes.
+    /// One UDP datagram of at most `Timings::datagram_bytes_max` bytes.
     Datagram,
     /// One length-prefixed frame on a TCP connection.
     Stream,

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
 use crate::model::error::ConfigError;
+use crate::model::limits::{DATAGRAM_BYTES_MAX, DATAGRAM_BYTES_MIN};
 use crate::model::planted::Planted;
 
 /// All parameters of a node.
@@ -85,7 +86,7 @@ pub struct SysInfo {
     pub ctl_gateway_port: u16,
 }
 
-/// Periods, timeouts and counts of the protocol. All times in milliseconds.
+/// Periods, timeouts, counts and sizes of the protocol. All times in milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timings {
     /// One member is probed in each such period (SWIM's protocol period).
@@ -113,6 +114,10 @@ pub struct Timings {
     pub gossip_fanout: u32,
     /// Times log10 of the ring's size, rounded up: how often a member tells one rumor (SWIM's lambda).
     pub retransmit_factor: u32,
+    /// Largest datagram that this member sends, in bytes; it accepts larger ones. The default is what Habitat's receive
+    /// buffer holds and what every network carries in one piece. Larger ones carry more rumors on networks whose packets
+    /// are larger too.
+    pub datagram_bytes_max: u32,
     /// Longest time between digest exchanges; shorter while they find differences.
     pub sync_period_ms: u64,
     /// Shortest time between digest exchanges.
@@ -174,6 +179,7 @@ impl Timings {
             gossip_period_ms: 100,
             gossip_fanout: 3,
             retransmit_factor: 3,
+            datagram_bytes_max: 1_024,
             sync_period_ms: 30_000,
             sync_period_ms_min: 500,
             reconnect_period_ms: 5_000,
@@ -395,6 +401,12 @@ impl Timings {
             self.retransmit_factor,
             "use 1 to 10",
         )?;
+        count(
+            (DATAGRAM_BYTES_MIN..=DATAGRAM_BYTES_MAX).contains(&(self.datagram_bytes_max as usize)),
+            "datagram_bytes_max",
+            self.datagram_bytes_max,
+            "use 900 to 8192: a step of an election needs 900, and more than 8192 is not accepted",
+        )?;
         count((1..=16).contains(&self.gossip_fanout), "gossip_fanout", self.gossip_fanout, "use 1 to 16")?;
         count(self.indirect_probes <= 16, "indirect_probes", self.indirect_probes, "use 0 to 16")?;
         count(self.local_health_max <= 15, "local_health_max", self.local_health_max, "use 0 to 15")
@@ -427,5 +439,13 @@ mod tests {
         assert_eq!((name, value_ms), ("probe_verdict_ms", 300));
         let bad = Timings { gossip_fanout: 0, ..Timings::lan() };
         assert!(matches!(bad.validate(), Err(ConfigError::Count { name: "gossip_fanout", .. })));
+        for bytes in [0, DATAGRAM_BYTES_MIN as u32 - 1, DATAGRAM_BYTES_MAX as u32 + 1, u32::MAX] {
+            let bad = Timings { datagram_bytes_max: bytes, ..Timings::lan() };
+            assert!(matches!(bad.validate(), Err(ConfigError::Count { name: "datagram_bytes_max", .. })));
+        }
+        for bytes in [DATAGRAM_BYTES_MIN, DATAGRAM_BYTES_MAX] {
+            let good = Timings { datagram_bytes_max: bytes as u32, ..Timings::lan() };
+            assert_eq!(good.validate(), Ok(()));
+        }
     }
 }

@@ -4,8 +4,10 @@
 //! Reaching one is counted and reported (`EventKind::LimitReached`) and drops the least valuable thing
 //! first; it is never a crash. Relations between limits are checked when the crate is compiled.
 
-/// Largest datagram sent or accepted, in bytes. Habitat's receive buffer.
-pub const DATAGRAM_BYTES_MAX: usize = 1024;
+/// Largest datagram accepted, in bytes, and the largest that a member can be told to send: one jumbo frame's worth.
+pub const DATAGRAM_BYTES_MAX: usize = 8 * 1024;
+/// What a datagram may have at least: a step of an election does not fit into less.
+pub const DATAGRAM_BYTES_MIN: usize = 900;
 /// Largest stream message sent or accepted, in bytes, without its length prefix.
 /// The prefix is a big-endian `u32`, so its first byte is 0x00 and never 0xFF.
 pub const STREAM_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -36,6 +38,14 @@ pub const HISTORY_MAX: usize = 8;
 pub const RUMOR_BYTES_MAX: usize = 256 * 1024;
 /// Operator departures (bans) that a node keeps; they are never collected, so one more is refused.
 pub const DEPARTURES_MAX: usize = 16_384;
+/// Largest rumor that is kept without being understood, in bytes: a sealed file as text, with its names.
+pub const OPAQUE_BYTES_MAX: usize = 96 * 1024;
+/// Rumors that are kept without being understood.
+pub const OPAQUES_MAX: usize = 1_024;
+/// Bytes of all of them together.
+pub const OPAQUES_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Of one kind and author, where nothing tells one statement from another.
+pub const OPAQUE_PLACES_MAX: usize = 8;
 /// Rumors waiting to be told; above it the coolest is forgotten by the fast path (digests still repair it).
 pub const HOT_RUMORS_MAX: usize = 16_384;
 /// Accusers that a suspicion records: as many as can still shorten it (Lifeguard's K).
@@ -75,12 +85,16 @@ pub const SERVICE_GROUP_BYTES_MAX: usize = 255;
 pub const NAME_BYTES_MAX: usize = 128;
 
 const _: () = assert!(STREAM_BYTES_MAX < 0x0100_0000, "the length prefix must begin with 0x00");
-const _: () = assert!(DATAGRAM_BYTES_MAX < STREAM_BYTES_MAX);
+const _: () = assert!(DATAGRAM_BYTES_MIN < DATAGRAM_BYTES_MAX && DATAGRAM_BYTES_MAX < STREAM_BYTES_MAX);
 const _: () =
     assert!(RUMOR_BYTES_MAX < STREAM_BYTES_MAX / 4, "several rumors must fit into one stream message");
 const _: () = assert!(DEPARTURES_MAX <= MEMBERS_MAX);
 const _: () = assert!(SERVICE_CONFIG_BYTES_MAX < RUMOR_BYTES_MAX && SERVICE_FILE_BYTES_MAX < RUMOR_BYTES_MAX);
-const _: () = assert!(GROUP_BYTES_MAX * 2 < RUMORS_BYTES_MAX);
+const _: () = assert!(GROUP_BYTES_MAX * 2 + OPAQUES_BYTES_MAX < RUMORS_BYTES_MAX);
+const _: () =
+    assert!(SERVICE_FILE_BYTES_MAX * 4 / 3 < OPAQUE_BYTES_MAX && OPAQUE_BYTES_MAX < RUMOR_BYTES_MAX);
+const _: () = assert!(OPAQUE_BYTES_MAX < OPAQUES_BYTES_MAX && OPAQUES_MAX < RUMORS_MAX);
+const _: () = assert!(OPAQUE_PLACES_MAX < u8::MAX as usize);
 const _: () = assert!((SERVICE_CONFIGS_MAX + SERVICE_FILES_MAX) * 2 < RUMORS_MAX);
 
 const _: () = assert!(RUMORS_BYTES_MAX > RUMOR_BYTES_MAX * 64, "a few large rumors do not fill the store");
@@ -115,6 +129,8 @@ pub enum Limit {
     Rumors,
     /// [`RUMORS_BYTES_MAX`].
     RumorBytes,
+    /// [`OPAQUES_MAX`] or [`OPAQUES_BYTES_MAX`].
+    OpaqueRumors,
     /// [`STREAM_BYTES_MAX`].
     StreamBytes,
     /// [`MEMBERS_MAX`].
@@ -155,6 +171,7 @@ impl Limit {
         Self::HotRumors,
         Self::Rumors,
         Self::RumorBytes,
+        Self::OpaqueRumors,
         Self::StreamBytes,
         Self::Members,
         Self::Departures,
@@ -180,6 +197,7 @@ impl Limit {
             Self::HotRumors => "hot rumors",
             Self::Rumors => "rumors",
             Self::RumorBytes => "bytes of rumors",
+            Self::OpaqueRumors => "rumors that are not understood",
             Self::StreamBytes => "stream bytes",
             Self::Members => "members",
             Self::Departures => "departures",

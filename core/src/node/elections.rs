@@ -15,7 +15,7 @@ use crate::model::election::{ElectionId, ElectionPurpose, Fitness, Role};
 use crate::model::id::{MemberId, ServiceGroup};
 use crate::model::limits::ELECTORATE_MAX;
 use crate::model::member::State;
-use crate::model::rumor::{ElectionRumor, Rumor, RumorKey, ServiceRumor};
+use crate::model::rumor::{ElectionRumor, Rumor, RumorKey, ServiceRumor, Told};
 use crate::model::service::{ServiceSpec, Topology};
 use crate::rumor::Priority;
 use crate::wire::swim::Body;
@@ -176,7 +176,7 @@ impl Node {
                 self.election.demoting.push((election, pid));
             }
             ElectionsEvent::Tell { outcome, after } => {
-                self.learn(&Rumor::Election(outcome), Priority::Urgent, None, after);
+                self.learn(&Rumor::Election(outcome).into(), Priority::Urgent, None, after);
             }
         }
     }
@@ -213,11 +213,11 @@ impl Node {
     /// Takes an outcome that the ring tells of.
     pub(super) fn hear_outcome(
         &mut self,
+        told: &Told<'_>,
         outcome: &ElectionRumor,
         from: &MemberId,
     ) -> crate::membership::Heard {
-        let rumor = Rumor::Election(outcome.clone());
-        let Learned { heard, after } = self.learn(&rumor, Priority::Urgent, Some(*from), Follows::Input);
+        let Learned { heard, after } = self.learn(told, Priority::Urgent, Some(*from), Follows::Input);
         if heard == crate::membership::Heard::New {
             self.elections.handle_outcome(ctx!(self, after), outcome);
             self.elections_of_group_changed(&outcome.election.group, after);

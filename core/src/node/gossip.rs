@@ -12,26 +12,29 @@ use crate::membership::log10_milli;
 use crate::model::config::Config;
 use crate::model::context::{Context, earliest};
 use crate::model::io::WakeReason;
-use crate::model::limits::{DATAGRAM_BYTES_MAX, Limit, STREAM_BYTES_MAX};
+use crate::model::limits::{DATAGRAM_BYTES_MIN, Limit, STREAM_BYTES_MAX};
 use crate::model::member::MemberRecord;
 use crate::model::planted::{Bug, Planted};
 use crate::model::rng::Rng;
-use crate::model::rumor::{MemberRumor, Rumor, RumorKey};
+use crate::model::rumor::{MemberRumor, RumorKey};
 use crate::model::time::Instant;
 use crate::rumor::{Heat, Priority};
 use crate::wire::swim::Body;
-use crate::wire::{RumorMessage, proto, stream};
+use crate::wire::{proto, stream};
 
 /// The largest datagram without rumors: the sender, and a second member in indirect probes.
 const ENVELOPE_BYTES_MAX: usize = 280;
-/// A rumor whose encoding exceeds this travels by stream.
-pub(super) const SMALL_RUMOR_BYTES_MAX: usize = DATAGRAM_BYTES_MAX - ENVELOPE_BYTES_MAX - 16;
+/// What a single rumor leaves free beside that; a larger one travels by stream.
+const SPARE_BYTES: usize = 16;
 /// Tag and length of an embedded message.
 const FIELD_BYTES_MAX: usize = 5;
 /// Rumors of one stream message, in bytes.
 const STREAM_BUDGET_BYTES: usize = STREAM_BYTES_MAX / 2;
 
-const _: () = assert!(SMALL_RUMOR_BYTES_MAX > 500, "most rumors must travel by datagram");
+const _: () = assert!(
+    DATAGRAM_BYTES_MIN - ENVELOPE_BYTES_MAX - SPARE_BYTES > 500,
+    "most rumors must travel by datagram"
+);
 
 /// The hot rumors, and the time of the next round. A round is planned exactly while a rumor is hot.
 #[derive(Debug)]
@@ -41,6 +44,8 @@ pub(super) struct Gossip {
     period_ms: u64,
     fanout: usize,
     retransmit_factor: u32,
+    /// What a datagram has for rumors.
+    budget_bytes: usize,
     planted: Planted,
 }
 
@@ -57,6 +62,7 @@ impl Gossip {
             period_ms: config.timings.gossip_period_ms,
             fanout: config.timings.gossip_fanout as usize,
             retransmit_factor: config.timings.retransmit_factor,
+            budget_bytes: config.timings.datagram_bytes_max as usize - ENVELOPE_BYTES_MAX,
             planted: config.planted,
         }
     }
@@ -75,6 +81,11 @@ impl Gossip {
         self.heat.is_hot(key)
     }
 
+    /// Whether a rumor of this length fits into a datagram.
+    pub(super) const fn has_room_for(&self, bytes: usize) -> bool {
+        bytes <= self.budget_bytes - SPARE_BYTES
+    }
+
     /// Stops telling a rumor.
     pub(super) fn stop(&mut self, key: &RumorKey) {
         self.heat.stop(key);
@@ -91,7 +102,7 @@ impl Gossip {
     ) {
         assert!(know.planted == self.planted, "one node has one set of planted bugs");
         // Members' records, which are not among these rumors, always fit into a datagram.
-        let large = know.rumors.encoded_len(&key).is_some_and(|bytes| bytes > SMALL_RUMOR_BYTES_MAX);
+        let large = know.rumors.told_len(&key).is_some_and(|bytes| !self.has_room_for(bytes));
         if self.heat.start(key, priority, large) {
             ctx.limit_reached(Limit::HotRumors);
         }
@@ -139,9 +150,9 @@ impl Gossip {
         assert!(target.id != know.me, "a member tells itself nothing");
         let told_max = self.told_max(know);
         let keys = self.heat.select_large(STREAM_BUDGET_BYTES, told_max, |key| know.encoded_len(key));
-        let large: Vec<Rumor> = keys.iter().filter_map(|key| know.rumors.get(key).cloned()).collect();
+        let large: Vec<Vec<u8>> = keys.iter().filter_map(|key| know.rumors.told(key)).collect();
         if !large.is_empty() {
-            transmit::stream(ctx, know, target.gossip_addr(), &stream::Body::Gossip { rumors: large });
+            transmit::stream(ctx, know, target.gossip_addr(), stream::Body::Gossip { rumors: large });
         }
         if !self.heat.is_empty() {
             self.send(ctx, know, target.swim_addr(), &Body::Gossip, None);
@@ -158,7 +169,7 @@ impl Gossip {
         accuse: Option<&MemberRecord>,
     ) {
         let mut membership = Vec::new();
-        let mut budget = DATAGRAM_BYTES_MAX - ENVELOPE_BYTES_MAX;
+        let mut budget = self.budget_bytes;
         if let Some(accused) = accuse {
             let own = know.statement(&accused.id).filter(|s| s.record == *accused);
             let statement = own.unwrap_or_else(|| MemberRumor::new(*accused)).to_wire();
@@ -178,9 +189,9 @@ impl Gossip {
         know: Knowledge<'_>,
         budget: usize,
         membership: &mut Vec<proto::Membership>,
-        rumors: &mut Vec<RumorMessage>,
+        rumors: &mut Vec<Vec<u8>>,
     ) {
-        assert!(budget < DATAGRAM_BYTES_MAX, "rumors leave room for the message that carries them");
+        assert!(budget <= self.budget_bytes, "rumors leave room for the message that carries them");
         let told_max = self.told_max(know);
         let size_of = |key: &RumorKey| know.encoded_len(key).map(|bytes| bytes + FIELD_BYTES_MAX);
         let mut left = budget;
@@ -195,8 +206,7 @@ impl Gossip {
                 let statement = know.statement(id).map(|statement| statement.to_wire());
                 membership.extend(statement.filter(|statement| fits(statement.encoded_len())));
             } else {
-                let rumor = know.rumors.get(&key).map(Rumor::to_wire);
-                rumors.extend(rumor.filter(|rumor| fits(rumor.encoded_len())));
+                rumors.extend(know.rumors.told(&key).filter(|rumor| fits(rumor.len())));
             }
         }
         assert!(left <= budget, "chosen rumors came out of the budget");

@@ -14,7 +14,7 @@ use crate::model::facts::versions_digest;
 use crate::model::id::{FileName, MemberId, RequestId, ServiceGroup};
 use crate::model::limits::{INCARNATION_MAX, SERVICE_CONFIG_BYTES_MAX, SERVICE_FILE_BYTES_MAX};
 use crate::model::planted::Bug;
-use crate::model::rumor::{Rumor, RumorKey, RumorKind, ServiceConfig, ServiceFile, Version};
+use crate::model::rumor::{Rumor, RumorKey, RumorKind, ServiceConfig, ServiceFile, Told, Version};
 use crate::model::time::UnixTime;
 use crate::rumor::{Priority, RumorStore};
 use crate::service::Around;
@@ -122,21 +122,22 @@ impl Node {
             return self.reply(request, Reply::Failed(CommandError::Version { current: held }));
         }
         self.reply(request, Reply::Done);
-        self.learn_version(rumor, None, at);
+        self.learn_version(&rumor.clone().into(), None, at);
         let now_held = self.rumors.get(&rumor.key()).and_then(Rumor::version).map_or(0, |v| v.number);
         assert!(now_held >= held, "a version never goes back");
     }
 
     /// Joins a version that was given or heard `at` that time into the store, and reports when one that this member
     /// acknowledged loses.
-    pub(super) fn learn_version(&mut self, rumor: &Rumor, from: Option<MemberId>, at: UnixTime) -> Heard {
+    pub(super) fn learn_version(&mut self, told: &Told<'_>, from: Option<MemberId>, at: UnixTime) -> Heard {
+        let rumor = told.rumor();
         let key = rumor.key();
         let held = self.rumors.get(&key).and_then(Rumor::version).map(|v| v.number);
         if self.config.planted.has(Bug::FirstVersionKept) && held == rumor.version().map(|v| v.number) {
             return Heard::Known;
         }
         let had_lost = self.has_lost(&key);
-        let Learned { heard, after } = self.learn(rumor, Priority::Normal, from, Follows::Input);
+        let Learned { heard, after } = self.learn(told, Priority::Normal, from, Follows::Input);
         if heard != Heard::New {
             return heard;
         }

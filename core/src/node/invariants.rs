@@ -27,9 +27,15 @@ impl Node {
                     assert!(self.membership.is_banned(member), "a ban is known and not applied");
                 }
                 Authority::Members(_) => panic!("a member's record is in the store of other rumors"),
-                Authority::Owner(_) | Authority::Operator(_) | Authority::Voters(_) => others += 1,
+                Authority::Owner(_)
+                | Authority::Operator(_)
+                | Authority::Voters(_)
+                | Authority::Unknown(_) => {
+                    others += 1;
+                }
             }
         }
+        self.rumors.check_invariants();
         assert!(bans <= DEPARTURES_MAX && others <= RUMORS_MAX, "more rumors than the limit");
     }
 }

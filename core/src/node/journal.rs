@@ -291,7 +291,7 @@ impl Journal {
             let value = know.statement(id).map(|m| m.to_wire().encode_to_vec());
             return alloc::vec![Write { table: Table::Member, key: id.as_bytes().to_vec(), value }];
         }
-        let value = know.rumors.get(key).map(Rumor::encode);
+        let value = know.rumors.told(key);
         let row = Write { table: Table::Rumor, key: key.encode(), value };
         if key.kind().is_versioned() {
             return alloc::vec![row, snapshot::history_row(key, &self.history)];

@@ -42,17 +42,17 @@ impl Knowledge<'_> {
         if let RumorKey::Member(id) = key {
             return self.statement(id).map(|m| m.to_wire().encoded_len());
         }
-        self.rumors.encoded_len(key)
+        self.rumors.told_len(key)
     }
 
-    /// The newer record that answers a rumor that lags behind.
-    pub(super) fn answer_to(&self, rumor: &Rumor) -> Option<Rumor> {
-        let Rumor::Member(about) = rumor else { return self.rumors.get(&rumor.key()).cloned() };
+    /// The newer record that answers a rumor that lags behind, encoded.
+    pub(super) fn answer_to(&self, rumor: &Rumor) -> Option<Vec<u8>> {
+        let Rumor::Member(about) = rumor else { return self.rumors.told(&rumor.key()) };
         let id = about.record.id;
         if self.membership.is_banned(&id) {
-            return self.rumors.get(&RumorKey::Departure(id)).cloned();
+            return self.rumors.told(&RumorKey::Departure(id));
         }
-        self.statement(&id).map(Rumor::Member)
+        self.statement(&id).map(|m| Rumor::Member(m).encode())
     }
 
     /// The digest of all records, equal at two nodes that hold the same.
@@ -64,43 +64,37 @@ impl Knowledge<'_> {
     pub(super) fn hashes_in(&self, mask: u64) -> Vec<(u64, u64)> {
         let members = self.membership.table().iter().filter_map(digested);
         let covered = !self.planted.has(Bug::SyncMembersOnly);
-        let rumors = self.rumors.digested().filter(|_| covered).map(|(key, version, _)| (key, version));
+        let rumors = self.rumors.digested().filter(|_| covered);
         members.chain(rumors).filter(|(key, _)| is_inside(mask, *key)).collect()
     }
 
-    /// Records in these buckets, with their hashes.
-    pub(super) fn records_in(&self, mask: u64) -> Vec<(u64, u64, Rumor)> {
-        self.records_where(|key| is_inside(mask, key))
-    }
-
-    /// Records whose key hash is wanted, with their hashes.
-    pub(super) fn records_where(&self, is_wanted: impl Fn(u64) -> bool) -> Vec<(u64, u64, Rumor)> {
-        let mut records = Vec::new();
+    /// Records whose key hash is wanted, encoded.
+    pub(super) fn told_where(&self, is_wanted: impl Fn(u64) -> bool) -> Vec<Vec<u8>> {
+        let mut told = Vec::new();
         for record in self.membership.table().iter() {
-            if let Some((key, version)) = digested(record)
+            if let Some((key, _)) = digested(record)
                 && is_wanted(key)
                 && let Some(statement) = self.statement(&record.id)
             {
-                records.push((key, version, Rumor::Member(statement)));
+                told.push(Rumor::Member(statement).encode());
             }
         }
-        let covered = !self.planted.has(Bug::SyncMembersOnly);
-        let rumors = self.rumors.digested().filter(|(key, _, _)| covered && is_wanted(*key));
-        records.extend(rumors.map(|(key, version, rumor)| (key, version, rumor.clone())));
-        records
+        if !self.planted.has(Bug::SyncMembersOnly) {
+            told.extend(self.rumors.told_where(is_wanted));
+        }
+        told
     }
 
-    /// Records that digests leave out because they are on their way to being forgotten.
-    pub(super) fn gone_in(&self, mask: u64) -> Vec<(u64, Rumor)> {
+    /// Records that digests leave out because they are on their way to being forgotten, encoded.
+    pub(super) fn gone_in(&self, mask: u64) -> Vec<(u64, Vec<u8>)> {
         let mut gone = Vec::new();
         for record in self.membership.table().iter().filter(|r| r.state == State::Departed) {
             let key = hash_member(&record.id);
             if is_inside(mask, key) {
-                gone.extend(self.statement(&record.id).map(|s| (key, Rumor::Member(s))));
+                gone.extend(self.statement(&record.id).map(|s| (key, Rumor::Member(s).encode())));
             }
         }
-        let tombstones = self.rumors.tombstones().filter(|(key, _)| is_inside(mask, *key));
-        gone.extend(tombstones.map(|(key, rumor)| (key, rumor.clone())));
+        gone.extend(self.rumors.tombstones().filter(|(key, _)| is_inside(mask, *key)));
         gone
     }
 }

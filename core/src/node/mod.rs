@@ -171,12 +171,13 @@ fn first_incarnation(snapshot: &Snapshot, config: &Config) -> Incarnation {
 /// Restores the ring's rumors from the disk, bans included.
 fn restore_rumors(snapshot: &Snapshot, membership: &mut Membership, now: Instant) -> RumorStore {
     let mut rumors = RumorStore::default();
-    for rumor in &snapshot.rumors {
+    for told in &snapshot.rumors {
+        let rumor = told.rumor();
         if let Rumor::Departure(d) = rumor {
             membership.restore_ban(now, d.member_id);
         }
         if !matches!(rumor, Rumor::Member(_)) {
-            rumors.insert(now, rumor);
+            rumors.insert(now, told);
         }
     }
     assert!(rumors.iter().count() <= snapshot.rumors.len(), "a disk remembers each rumor once");
@@ -200,7 +201,7 @@ impl Node {
         let mut id_bytes = [0; 16];
         root.fill(&mut id_bytes);
         let was_restored = restored.is_some();
-        let snapshot = restored.unwrap_or_else(|| Snapshot::new(MemberId::from_random(id_bytes)));
+        let mut snapshot = restored.unwrap_or_else(|| Snapshot::new(MemberId::from_random(id_bytes)));
         let me = snapshot.member_id;
         let incarnation = first_incarnation(&snapshot, &config);
         let mut membership = Membership::new(&config, me, incarnation, root.fork(stream::MEMBERSHIP), now);
@@ -209,6 +210,7 @@ impl Node {
             membership.restore(now, *record);
         }
         let rumors = restore_rumors(&snapshot, &mut membership, now);
+        let outdated = core::mem::take(&mut snapshot.outdated);
         let gossip = Gossip::new(&config);
         let know = Knowledge { me, membership: &membership, rumors: &rumors, planted: config.planted };
         let around = Surroundings { know, gossip: &gossip };
@@ -250,6 +252,10 @@ impl Node {
         } else {
             assert!(node.incarnation() == incarnation, "a node speaks in the incarnation that it stores");
             node.forget_orphans();
+            node.forget_pushed_out();
+            for key in outdated {
+                node.mark_dirty(key);
+            }
             node.journal.store_identity(ctx!(node), incarnation, Pending::Start);
         }
         node.finish_input();

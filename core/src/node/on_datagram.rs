@@ -12,8 +12,7 @@ use crate::model::error::DecodeError;
 use crate::model::event::EventKind;
 use crate::model::member::MemberRecord;
 use crate::model::member::UNSPECIFIED;
-use crate::model::rumor::{MemberRumor, Rumor};
-
+use crate::model::rumor::{MemberRumor, Rumor, Told};
 use crate::wire::swim::{self, Body, Datagram};
 
 impl Node {
@@ -28,7 +27,7 @@ impl Node {
         }
     }
 
-    fn accept_datagram(&mut self, source: SocketAddr, datagram: Datagram) {
+    fn accept_datagram(&mut self, source: SocketAddr, datagram: Datagram<'_>) {
         let Datagram { mut from, body, rumors, skipped } = datagram;
         if from.id == self.me {
             return self.reject(source, Channel::Datagram, DecodeError::OwnId);
@@ -49,9 +48,9 @@ impl Node {
         if !self.membership.handle_contact(ctx!(self), &from, is_first_hand) {
             return;
         }
-        for rumor in &rumors {
-            let rumor = self.fill_in_address(rumor, &from);
-            self.hear_rumor(&rumor, &from.id);
+        for told in &rumors {
+            let told = self.fill_in_address(told, &from);
+            self.hear_rumor(&told, &from.id);
         }
         match body {
             Body::Ballot(message) => self.elections.handle_message(ctx!(self), from.id, *message),
@@ -65,16 +64,20 @@ impl Node {
     }
 
     /// A member that does not know its own address leaves it to the members that hear it directly.
-    pub(super) fn fill_in_address<'a>(&self, rumor: &'a Rumor, from: &MemberRecord) -> Cow<'a, Rumor> {
-        let Rumor::Member(m) = rumor else { return Cow::Borrowed(rumor) };
+    pub(super) fn fill_in_address<'t, 'b>(
+        &self,
+        told: &'t Told<'b>,
+        from: &MemberRecord,
+    ) -> Cow<'t, Told<'b>> {
+        let Rumor::Member(m) = told.rumor() else { return Cow::Borrowed(told) };
         let own = m.record.id == from.id && m.record.address == UNSPECIFIED;
         // A loopback address of another member is on the sender's own host.
         let beside = m.record.address.is_loopback() && !from.address.is_loopback();
         if !own && !beside {
-            return Cow::Borrowed(rumor);
+            return Cow::Borrowed(told);
         }
         let record = MemberRecord { address: from.address, ..m.record };
-        Cow::Owned(Rumor::Member(MemberRumor { record, ..*m }))
+        Cow::Owned(Rumor::Member(MemberRumor { record, ..*m }).into())
     }
 
     pub(super) fn reject(&mut self, from: SocketAddr, channel: Channel, error: DecodeError) {

@@ -48,7 +48,7 @@ impl Node {
                 None => {
                     self.reply(request, Reply::Done);
                     let rumor = Rumor::Departure(crate::model::rumor::Departure { member_id: member });
-                    self.learn_departure(&rumor, member, None);
+                    self.learn_departure(&rumor.into(), member, None);
                 }
             },
             Pending::Version { request, rumor, at, rows } => {

@@ -21,7 +21,7 @@ impl Node {
         }
     }
 
-    fn accept_stream(&mut self, source: SocketAddr, message: StreamMessage) {
+    fn accept_stream(&mut self, source: SocketAddr, message: StreamMessage<'_>) {
         let StreamMessage { mut from, body, skipped } = message;
         if from.id == self.me {
             return self.reject(source, Channel::Stream, DecodeError::OwnId);
@@ -38,15 +38,15 @@ impl Node {
         let reply_to = from.gossip_addr();
         match body {
             Body::Gossip { rumors } => {
-                for rumor in &rumors {
-                    let rumor = self.fill_in_address(rumor, &from);
-                    self.hear_rumor(&rumor, &from.id);
+                for told in &rumors {
+                    let told = self.fill_in_address(told, &from);
+                    self.hear_rumor(&told, &from.id);
                 }
             }
             Body::SyncBegin { buckets, records } => self.on_sync_begin(&from, reply_to, &buckets, records),
             Body::SyncKeys { buckets, hashes } => self.on_sync_keys(&from, reply_to, buckets, &hashes),
             Body::SyncRecords { rumors, want } => self.on_sync_records(&from, reply_to, &rumors, &want),
-            Body::Ping { seq } => transmit::stream(ctx!(self), know!(self), reply_to, &Body::Ack { seq }),
+            Body::Ping { seq } => transmit::stream(ctx!(self), know!(self), reply_to, Body::Ack { seq }),
             Body::Ack { seq } => self.membership.handle_probe_answer(ctx!(self), &from.id, seq),
             Body::Unknown => {}
         }

@@ -10,7 +10,7 @@ use crate::model::context::{Context, Follows};
 use crate::model::id::{Incarnation, ServiceGroup};
 use crate::model::limits::{Limit, RUMOR_BYTES_MAX};
 use crate::model::planted::Bug;
-use crate::model::rumor::{KeyParts, Rumor, RumorKey, RumorKind, ServiceHealth, ServiceRumor};
+use crate::model::rumor::{KeyParts, Rumor, RumorKey, RumorKind, ServiceHealth, ServiceRumor, Told};
 use crate::model::service::Health;
 use crate::rumor::Priority;
 use crate::service::Announcement;
@@ -71,7 +71,7 @@ impl Node {
         assert!(rumor.number() >= held, "a statement's number never goes back");
         let key = rumor.key();
         let after = key.group().map_or(Follows::Input, |group| self.services.follows(group));
-        self.learn(&rumor, Priority::Normal, None, after);
+        self.learn(&rumor.into(), Priority::Normal, None, after);
     }
 
     /// States the health of an own service.
@@ -104,11 +104,12 @@ impl Node {
     }
 
     /// Answers a rumor of another member about this member's own service, instead of taking it in.
-    pub(super) fn hear_of_own(&mut self, told: &Rumor) -> Heard {
+    pub(super) fn hear_of_own(&mut self, as_told: &Told<'_>) -> Heard {
+        let told = as_told.rumor();
         assert!(told.owner() == Some(self.me), "only rumors about own services are answered here");
         let number = Incarnation(told.number());
         match self.rumors.get(&told.key()).cloned() {
-            Some(held) if held == *told => Heard::Known,
+            Some(_) if self.rumors.holds(as_told) => Heard::Known,
             Some(held) if held.number() > told.number() => Heard::Stale,
             Some(held) => {
                 self.tell_own(held, number);

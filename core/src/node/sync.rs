@@ -10,11 +10,10 @@
 //! soon while it finds differences and rarely once it finds none.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
-use prost::Message as _;
 
 use super::knowledge::{Knowledge, is_inside};
 use super::{Node, ctx, know, transmit};
@@ -28,7 +27,7 @@ use crate::model::io::WakeReason;
 use crate::model::limits::{RUMOR_BYTES_MAX, STREAM_BYTES_MAX, SYNC_RECORDS_MAX};
 use crate::model::member::MemberRecord;
 use crate::model::rng::Rng;
-use crate::model::rumor::Rumor;
+use crate::model::rumor::{Rumor, Told};
 use crate::model::time::Instant;
 use crate::wire::stream::Body;
 
@@ -106,7 +105,7 @@ struct Exchange<'a, 'c> {
 }
 
 impl Exchange<'_, '_> {
-    fn send(&mut self, body: &Body) {
+    fn send(&mut self, body: Body<Vec<u8>>) {
         transmit::stream(self.ctx, self.know, self.with, body);
     }
 
@@ -120,7 +119,7 @@ impl Exchange<'_, '_> {
     fn begin(&mut self) {
         self.ctx.metrics.syncs += 1;
         let digest = self.know.digest();
-        self.send(&Body::SyncBegin { buckets: Box::new(*digest.buckets()), records: digest.records() });
+        self.send(Body::SyncBegin { buckets: Box::new(*digest.buckets()), records: digest.records() });
     }
 
     /// Compares, and answers with keys where there are differences; a newcomer gets the records themselves.
@@ -131,27 +130,28 @@ impl Exchange<'_, '_> {
             return;
         }
         if records.saturating_mul(NEWCOMER_FACTOR) < digest.records() {
-            let everything = self.know.records_in(mask).into_iter().map(|(_, _, rumor)| rumor).collect();
+            let everything = self.know.told_where(|key| is_inside(mask, key));
             return self.send_records(from.id, everything, Vec::new());
         }
         let mut hashes: Vec<(u64, u64)> =
             self.know.hashes_in(mask).into_iter().take(SYNC_RECORDS_MAX).collect();
         hashes.sort_unstable();
         assert!(hashes.len() <= SYNC_RECORDS_MAX, "an answer has a bound");
-        self.send(&Body::SyncKeys { buckets: mask, hashes });
+        self.send(Body::SyncKeys { buckets: mask, hashes });
     }
 
     /// Answers with the records that the other side lacks, and asks for those that this one lacks.
     fn answer_keys(&mut self, from: &MemberRecord, mask: u64, hashes: &[(u64, u64)]) {
         let mut theirs: BTreeMap<u64, u64> = hashes.iter().copied().collect();
-        let mut rumors = Vec::new();
-        for (key, version, rumor) in self.know.records_in(mask) {
+        let mut lacking = BTreeSet::new();
+        for (key, version) in self.know.hashes_in(mask) {
             if theirs.get(&key) == Some(&version) {
                 theirs.remove(&key);
             } else {
-                rumors.push(rumor);
+                lacking.insert(key);
             }
         }
+        let mut rumors = self.know.told_where(|key| lacking.contains(&key));
         // The other side still holds records that this node knows to be gone: it gets the tombstones, and is not asked
         // for those records.
         for (key, rumor) in self.know.gone_in(mask) {
@@ -168,12 +168,11 @@ impl Exchange<'_, '_> {
 
     /// Answers after the other side's records were taken in: `answers` are newer records than theirs, `want` the keys
     /// of records that the other side lacks.
-    fn conclude(&mut self, from: &MemberRecord, learned: u32, mut answers: Vec<Rumor>, want: &[u64]) {
+    fn conclude(&mut self, from: &MemberRecord, learned: u32, mut answers: Vec<Vec<u8>>, want: &[u64]) {
         if !want.is_empty() {
             let mut wanted: Vec<u64> = want.to_vec();
             wanted.sort_unstable();
-            let found = self.know.records_where(|key| wanted.binary_search(&key).is_ok());
-            answers.extend(found.into_iter().map(|(_, _, rumor)| rumor));
+            answers.extend(self.know.told_where(|key| wanted.binary_search(&key).is_ok()));
         }
         self.ctx.metrics.sync_records_learned += u64::from(learned);
         if learned > 0 {
@@ -185,7 +184,7 @@ impl Exchange<'_, '_> {
     }
 
     /// Sends records in as many messages as they need.
-    fn send_records(&mut self, to: MemberId, rumors: Vec<Rumor>, mut want: Vec<u64>) {
+    fn send_records(&mut self, to: MemberId, rumors: Vec<Vec<u8>>, mut want: Vec<u64>) {
         assert!(to != self.know.me, "a member compares notes with others");
         want.truncate(SYNC_RECORDS_MAX);
         if !rumors.is_empty() {
@@ -194,16 +193,16 @@ impl Exchange<'_, '_> {
         let mut batch = Vec::new();
         let mut bytes = 0;
         for rumor in rumors {
-            let size = rumor.to_wire().encoded_len();
+            let size = rumor.len();
             if bytes + size > MESSAGE_BYTES && !batch.is_empty() {
                 let rumors = core::mem::take(&mut batch);
-                self.send(&Body::SyncRecords { rumors, want: Vec::new() });
+                self.send(Body::SyncRecords { rumors, want: Vec::new() });
                 bytes = 0;
             }
             bytes += size;
             batch.push(rumor);
         }
-        self.send(&Body::SyncRecords { rumors: batch, want });
+        self.send(Body::SyncRecords { rumors: batch, want });
     }
 }
 
@@ -261,19 +260,19 @@ impl Node {
         &mut self,
         from: &MemberRecord,
         reply_to: SocketAddr,
-        told: &[Rumor],
+        told: &[Told<'_>],
         want: &[u64],
     ) {
         let mut learned = 0;
         let mut answers = Vec::new();
         // Members first: a service of an unknown member is worth nothing.
-        let (members, others): (Vec<&Rumor>, Vec<&Rumor>) =
-            told.iter().partition(|rumor| matches!(rumor, Rumor::Member(_)));
-        for rumor in members.into_iter().chain(others) {
-            let rumor = self.fill_in_address(rumor, from);
-            match self.hear_rumor(&rumor, &from.id) {
+        let (members, others): (Vec<&Told<'_>>, Vec<&Told<'_>>) =
+            told.iter().partition(|told| matches!(told.rumor(), Rumor::Member(_)));
+        for told in members.into_iter().chain(others) {
+            let told = self.fill_in_address(told, from);
+            match self.hear_rumor(&told, &from.id) {
                 Heard::New => learned += 1,
-                Heard::Stale => answers.extend(know!(self).answer_to(&rumor)),
+                Heard::Stale => answers.extend(know!(self).answer_to(told.rumor())),
                 Heard::Known => {}
             }
         }

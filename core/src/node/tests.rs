@@ -2,6 +2,7 @@
 
 mod elections;
 mod group_config;
+mod later;
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec;
@@ -63,6 +64,7 @@ pub(super) struct Ring {
     parcels: Parcels,
     requests: u64,
     disk_fails: bool,
+    network: later::Network,
 }
 
 impl Ring {
@@ -73,6 +75,7 @@ impl Ring {
             parcels: VecDeque::new(),
             requests: 0,
             disk_fails: false,
+            network: later::Network::default(),
         };
         for i in 0..count {
             let mut config = Config::new(PORT);
@@ -128,8 +131,9 @@ impl Ring {
                 Output::Transmit(t) => {
                     let to = (0..200).find(|h| address(*h) == t.to).expect("a known address");
                     let from = address(i);
-                    let parcel = Parcel::Message { from, channel: t.channel, bytes: t.bytes };
-                    put(&mut self.parcels, (at, to, parcel));
+                    for bytes in self.network.carry(i, to, t.channel, t.bytes) {
+                        put(&mut self.parcels, (at, to, Parcel::Message { from, channel: t.channel, bytes }));
+                    }
                 }
                 Output::Effect(_, Effect::Exit(reason)) => host.exit = Some(reason),
                 Output::Effect(id, Effect::Persist { .. }) if self.disk_fails => {

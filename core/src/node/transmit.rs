@@ -9,10 +9,9 @@ use crate::model::context::Context;
 use crate::model::io::{Output, Transmit};
 use crate::model::limits::{DATAGRAM_BYTES_MAX, Limit, STREAM_BYTES_MAX};
 use crate::model::member::MemberRecord;
-use crate::model::rumor::Rumor;
 use crate::wire::convert::member_to_wire;
 use crate::wire::swim::{self, Body};
-use crate::wire::{RumorMessage, proto, stream};
+use crate::wire::{proto, stream};
 
 /// Sends a datagram in a member's name.
 pub(super) fn datagram(
@@ -21,7 +20,7 @@ pub(super) fn datagram(
     from: &MemberRecord,
     body: &Body,
     membership: Vec<proto::Membership>,
-    rumors: Vec<RumorMessage>,
+    rumors: Vec<Vec<u8>>,
 ) {
     let bytes = swim::encode(member_to_wire(from), body, membership, rumors);
     assert!(
@@ -48,12 +47,17 @@ pub(super) fn alone(ctx: &mut Context<'_>, know: Knowledge<'_>, to: SocketAddr, 
 }
 
 /// Tells one rumor alone to an address.
-pub(super) fn rumor(ctx: &mut Context<'_>, know: Knowledge<'_>, to: SocketAddr, rumor: &Rumor) {
-    datagram(ctx, to, &know.own_word(), &Body::Gossip, Vec::new(), alloc::vec![rumor.to_wire()]);
+pub(super) fn rumor(ctx: &mut Context<'_>, know: Knowledge<'_>, to: SocketAddr, rumor: Vec<u8>) {
+    datagram(ctx, to, &know.own_word(), &Body::Gossip, Vec::new(), alloc::vec![rumor]);
 }
 
 /// Sends a stream message from this member.
-pub(super) fn stream(ctx: &mut Context<'_>, know: Knowledge<'_>, to: SocketAddr, body: &stream::Body) {
+pub(super) fn stream(
+    ctx: &mut Context<'_>,
+    know: Knowledge<'_>,
+    to: SocketAddr,
+    body: stream::Body<Vec<u8>>,
+) {
     let Some(bytes) = stream::encode(member_to_wire(&know.own_word()), body) else {
         ctx.limit_reached(Limit::StreamBytes);
         return;

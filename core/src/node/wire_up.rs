@@ -13,7 +13,7 @@ use crate::model::io::ExitReason;
 use crate::model::limits::Limit;
 use crate::model::member::State;
 use crate::model::planted::Bug;
-use crate::model::rumor::{Authority, Rumor, RumorKey};
+use crate::model::rumor::{Authority, Rumor, RumorKey, RumorKind, Told};
 use crate::rumor::{Inserted, Priority};
 use crate::service::{Announcement, ServiceEvent};
 use crate::wire::stream;
@@ -56,7 +56,7 @@ impl Node {
                 transmit::datagram(ctx!(self), to, &from, &body, Vec::new(), Vec::new());
             }
             MembershipEvent::StreamPing { to, seq } => {
-                transmit::stream(ctx!(self), know!(self), to, &stream::Body::Ping { seq });
+                transmit::stream(ctx!(self), know!(self), to, stream::Body::Ping { seq });
             }
             MembershipEvent::Join { swim, gossip } => self.join(swim, gossip),
             MembershipEvent::Changed { id, urgency, after } => self.on_member_changed(&id, urgency, after),
@@ -119,8 +119,11 @@ impl Node {
 
     /// A banned member may not know of its ban; it hears only this from this node.
     fn tell_ban(&mut self, id: &MemberId, to: SocketAddr) {
-        let Some(rumor) = self.rumors.get(&RumorKey::Departure(*id)).cloned() else { return };
-        transmit::rumor(ctx!(self), know!(self), to, &rumor);
+        let key = RumorKey::Departure(*id);
+        let as_told = self.rumors.told(&key).filter(|bytes| self.gossip.has_room_for(bytes.len()));
+        // A later version may say more of a ban than a datagram holds; the ban itself fits.
+        let Some(rumor) = as_told.or_else(|| self.rumors.get(&key).map(Rumor::encode)) else { return };
+        transmit::rumor(ctx!(self), know!(self), to, rumor);
     }
 
     pub(super) fn on_service_event(&mut self, event: ServiceEvent) {
@@ -164,15 +167,19 @@ impl Node {
     }
 
     /// Takes a rumor in that another member told.
-    pub(super) fn hear_rumor(&mut self, rumor: &Rumor, from: &MemberId) -> Heard {
+    pub(super) fn hear_rumor(&mut self, told: &Told<'_>, from: &MemberId) -> Heard {
         assert!(*from != self.me, "a member hears others only");
-        let heard = match rumor.authority() {
+        let heard = match told.rumor().authority() {
             Authority::Members(m) => self.membership.handle_rumor(ctx!(self), &m.record, &m.accusers, from),
-            Authority::Owner(owner) if *owner == self.me => self.hear_of_own(rumor),
-            Authority::Owner(owner) => self.hear_owned(rumor, owner, from),
-            Authority::Ban(member) => self.hear_departure(rumor, *member, from),
-            Authority::Operator(_) => self.learn_version(rumor, Some(*from), self.clock.wall()),
-            Authority::Voters(outcome) => self.hear_outcome(outcome, from),
+            Authority::Owner(owner) if *owner == self.me => self.hear_of_own(told),
+            Authority::Owner(owner) => self.hear_owned(told, owner, from),
+            Authority::Ban(member) => self.hear_departure(told, *member, from),
+            Authority::Operator(_) => self.learn_version(told, Some(*from), self.clock.wall()),
+            Authority::Voters(outcome) => self.hear_outcome(told, outcome, from),
+            Authority::Unknown(opaque) => match opaque.owner() {
+                Some(owner) => self.hear_owned(told, &owner, from),
+                None => self.learn(told, Priority::Opaque, Some(*from), Follows::Input).heard,
+            },
         };
         match heard {
             Heard::New => self.metrics.rumors_accepted += 1,
@@ -182,23 +189,25 @@ impl Node {
     }
 
     /// A rumor that only its owner can change is worth nothing without the owner.
-    fn hear_owned(&mut self, rumor: &Rumor, owner: &MemberId, from: &MemberId) -> Heard {
+    fn hear_owned(&mut self, told: &Told<'_>, owner: &MemberId, from: &MemberId) -> Heard {
         let owner = self.membership.table().get(owner).map(|r| r.state);
         if owner.is_none_or(|state| state == State::Departed) {
             // No member could ever retract it.
             return Heard::Known;
         }
+        let is_understood = told.rumor().key().kind() != RumorKind::Opaque;
+        let priority = if is_understood { Priority::Normal } else { Priority::Opaque };
         // The input is another member's message.
-        self.learn(rumor, Priority::Normal, Some(*from), Follows::Input).heard
+        self.learn(told, priority, Some(*from), Follows::Input).heard
     }
 
-    fn hear_departure(&mut self, rumor: &Rumor, member: MemberId, from: &MemberId) -> Heard {
+    fn hear_departure(&mut self, told: &Told<'_>, member: MemberId, from: &MemberId) -> Heard {
         if self.membership.is_banned(&member) {
             return Heard::Known;
         }
-        let heard = self.learn_departure(rumor, member, Some(*from));
+        let heard = self.learn_departure(told, member, Some(*from));
         if heard == Heard::New {
-            self.journal.store_heard_departure(ctx!(self), know!(self), rumor, member);
+            self.journal.store_heard_departure(ctx!(self), know!(self), told.rumor(), member);
         }
         heard
     }
@@ -206,12 +215,12 @@ impl Node {
     /// Takes a ban in, by an operator here or through another member.
     pub(super) fn learn_departure(
         &mut self,
-        rumor: &Rumor,
+        told: &Told<'_>,
         member: MemberId,
         from: Option<MemberId>,
     ) -> Heard {
-        assert!(rumor.key() == RumorKey::Departure(member), "a ban is kept under the member's id");
-        let Learned { heard, after } = self.learn(rumor, Priority::Urgent, from, Follows::Input);
+        assert!(told.rumor().key() == RumorKey::Departure(member), "a ban is kept under the member's id");
+        let Learned { heard, after } = self.learn(told, Priority::Urgent, from, Follows::Input);
         if heard == Heard::New {
             self.membership.handle_ban(ctx!(self, after), member);
             assert!(self.membership.is_banned(&member), "a ban that is known is applied");
@@ -225,13 +234,15 @@ impl Node {
     /// Joins a rumor into the store; a new rumor is told on and stored.
     pub(super) fn learn(
         &mut self,
-        rumor: &Rumor,
+        told: &Told<'_>,
         priority: Priority,
         from: Option<MemberId>,
         after: Follows,
     ) -> Learned {
         assert!(from != Some(self.me), "a member's own rumor has no sender");
-        match self.rumors.insert(self.clock.now(), rumor) {
+        let inserted = self.rumors.insert(self.clock.now(), told);
+        let rumor = told.rumor();
+        match inserted {
             Inserted::New => {
                 let key = rumor.key();
                 assert!(self.rumors.get(&key).is_some(), "a new rumor is kept");
@@ -243,6 +254,7 @@ impl Node {
                     self.group_changed(group, after);
                 }
                 self.mark_dirty(key);
+                self.forget_pushed_out();
                 self.plan_collection();
                 if let Rumor::Service(service) = rumor {
                     self.elections_of_group_changed(&service.group, after);
@@ -251,11 +263,38 @@ impl Node {
             }
             Inserted::Known => Learned { heard: Heard::Known, after },
             Inserted::Stale => Learned { heard: Heard::Stale, after },
+            Inserted::Refused if rumor.key().kind() == RumorKind::Opaque => {
+                self.opaque_overflowed();
+                Learned { heard: Heard::Known, after }
+            }
             Inserted::Refused => {
                 let ctx = ctx!(self);
                 ctx.limit_reached(Limit::Rumors);
                 Learned { heard: Heard::Known, after }
             }
+        }
+    }
+
+    /// What is not understood and had to make room for its like is told no longer and leaves the disk.
+    pub(super) fn forget_pushed_out(&mut self) {
+        let keys = self.rumors.take_pushed_out();
+        if keys.is_empty() {
+            return;
+        }
+        for key in keys {
+            self.gossip.stop(&key);
+            self.mark_dirty(key);
+        }
+        self.opaque_overflowed();
+    }
+
+    /// There is no room for all that is not understood: counted each time, and said once for each flood.
+    fn opaque_overflowed(&mut self) {
+        if self.rumors.overflow_is_news() {
+            let ctx = ctx!(self);
+            ctx.limit_reached(Limit::OpaqueRumors);
+        } else {
+            self.metrics.limits_reached += 1;
         }
     }
 }

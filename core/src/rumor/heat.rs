@@ -7,7 +7,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use crate::model::limits::{DATAGRAM_BYTES_MAX, HOT_RUMORS_MAX};
+use crate::model::limits::{DATAGRAM_BYTES_MIN, HOT_RUMORS_MAX};
 use crate::model::rumor::RumorKey;
 
 /// The order in which rumors go out when not all fit.
@@ -19,8 +19,10 @@ pub(crate) enum Priority {
     Death,
     /// A member that joined or left.
     Life,
-    /// All other rumors.
+    /// All other rumors of known kinds.
     Normal,
+    /// What only a later version understands: it takes the room that is left.
+    Opaque,
 }
 
 /// The order in which rumors are told: urgency, then how often told, then age.
@@ -60,10 +62,11 @@ pub(crate) struct Heat {
 /// No rumor is smaller, so there is no use in looking on.
 const RUMOR_BYTES_MIN: usize = 40;
 
-/// Hot rumors that are looked at for one message: enough to fill a datagram with the smallest of them.
+/// Hot rumors that are looked at for one message, or as many of the smallest as fill a datagram where those are more.
 const CANDIDATES_MAX: usize = 40;
 
-const _: () = assert!(CANDIDATES_MAX * RUMOR_BYTES_MIN >= DATAGRAM_BYTES_MAX, "enough to fill a datagram");
+const _: () =
+    assert!(CANDIDATES_MAX * RUMOR_BYTES_MIN >= DATAGRAM_BYTES_MIN, "enough to fill the smallest datagram");
 
 impl Heat {
     /// Makes a rumor hot, as if never told. True when another had to be dropped for it.
@@ -143,7 +146,8 @@ impl Heat {
         assert!(told_max > 0, "every rumor is told");
         let mut chosen = Vec::new();
         let mut gone = Vec::new();
-        for (rank, waiting) in self.line(large).iter_mut().take(CANDIDATES_MAX) {
+        let candidates_max = CANDIDATES_MAX.max(if large { 0 } else { budget_bytes / RUMOR_BYTES_MIN });
+        for (rank, waiting) in self.line(large).iter_mut().take(candidates_max) {
             if budget_bytes < RUMOR_BYTES_MIN {
                 break;
             }

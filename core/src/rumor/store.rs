@@ -1,15 +1,19 @@
 //! The store of all rumors but the members' records, by key, with their digest. It joins, bounds and collects rumors;
 //! it may not decide whether a rumor is believed.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::model::digest::{self, Digest};
+use crate::model::digest::Digest;
 use crate::model::id::{MemberId, ServiceGroup};
-use crate::model::limits::{GROUP_BYTES_MAX, Limit, RUMORS_BYTES_MAX, RUMORS_MAX};
-use crate::model::rumor::{Rumor, RumorKey, RumorKind, ServiceRumor};
+use crate::model::limits::{
+    GROUP_BYTES_MAX, Limit, OPAQUES_BYTES_MAX, OPAQUES_MAX, RUMORS_BYTES_MAX, RUMORS_MAX,
+};
+use crate::model::rumor::{Rumor, RumorKey, RumorKind, ServiceRumor, Told};
 use crate::model::time::Instant;
+use crate::wire::version_hash;
 
 /// The outcome of offering a rumor to the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +31,12 @@ pub(crate) enum Inserted {
 #[derive(Debug)]
 struct Entry {
     rumor: Rumor,
+    /// The bytes that it was read from, where they say more than this version reads.
+    verbatim: Option<Box<[u8]>>,
     hashes: (u64, u64),
-    /// Its size, encoded.
+    /// Its size as it is told.
+    told_len: usize,
+    /// What it takes of the limit.
     bytes: usize,
     /// Since when it is a tombstone; such entries are not in the digest, so that no member learns them anew.
     dead_since: Option<Instant>,
@@ -43,41 +51,42 @@ pub(crate) struct RumorStore {
     counts: BTreeMap<RumorKind, usize>,
     tombstones: usize,
     bytes: usize,
+    opaque_bytes: usize,
+    /// Rumors of unknown kinds that had to make room for others, until somebody asks.
+    pushed_out: Vec<RumorKey>,
+    /// Whether there have been more of them than there is room for, and it was said.
+    overflowed: bool,
 }
 
 impl RumorStore {
     /// Joins a rumor into the store.
-    pub(crate) fn insert(&mut self, now: Instant, rumor: &Rumor) -> Inserted {
-        let key = rumor.key();
+    pub(crate) fn insert(&mut self, now: Instant, told: &Told<'_>) -> Inserted {
+        let key = told.rumor().key();
         assert!(key.kind() != RumorKind::Member, "members' records are kept by membership");
         let Some(entry) = self.entries.get_mut(&key) else {
-            return self.insert_unknown(now, key, rumor);
+            return self.insert_unknown(now, key, told);
         };
-        if entry.rumor == *rumor {
+        if entry.is(told) {
             return Inserted::Known;
         }
-        let mut merged = entry.rumor.clone();
-        if !merged.merge(rumor) {
-            return Inserted::Stale;
-        }
-        let new = Entry::new(now, merged);
-        if self.bytes - entry.bytes + new.bytes > RUMORS_BYTES_MAX {
+        let Some(new) = entry.joined(now, told) else { return Inserted::Stale };
+        let (held, grown) = (entry.weight(), new.weight());
+        let opaque_bytes = self.opaque_bytes - held.opaque_bytes() + grown.opaque_bytes();
+        if self.bytes - held.bytes + grown.bytes > RUMORS_BYTES_MAX || opaque_bytes > OPAQUES_BYTES_MAX {
             return Inserted::Refused;
         }
-        let old = (entry.hashes, entry.bytes, entry.dead_since.is_some());
-        let now_held = (new.hashes, new.bytes, new.dead_since.is_some());
-        assert!(new.hashes.0 == old.0.0, "a rumor stays under its key");
+        assert!(grown.hashes.0 == held.hashes.0, "a rumor stays under its key");
         *entry = new;
-        self.count_out(old);
-        self.count_in(now_held);
+        self.count_out(held);
+        self.count_in(grown);
         self.check();
         Inserted::New
     }
 
-    fn insert_unknown(&mut self, now: Instant, key: RumorKey, rumor: &Rumor) -> Inserted {
-        let entry = Entry::new(now, rumor.clone());
+    fn insert_unknown(&mut self, now: Instant, key: RumorKey, told: &Told<'_>) -> Inserted {
+        let entry = Entry::new(now, told.rumor().clone(), told.bytes());
         let kind = key.kind();
-        if self.is_full(&key, kind.room().times()).is_some() {
+        if self.is_full(&key, kind.room().times()).is_some() || !self.make_room_for_opaque(&key, &entry) {
             return Inserted::Refused;
         }
         while !kind.room().is_own && self.is_full_for(&entry) {
@@ -86,7 +95,7 @@ impl RumorStore {
             }
         }
         *self.counts.entry(kind).or_default() += 1;
-        self.count_in((entry.hashes, entry.bytes, entry.dead_since.is_some()));
+        self.count_in(entry.weight());
         let before = self.entries.insert(key, entry);
         assert!(before.is_none(), "an unknown rumor was not held");
         self.check();
@@ -105,6 +114,42 @@ impl RumorStore {
             "a rumor lives or is gone"
         );
         assert!(self.counts.values().sum::<usize>() == self.entries.len(), "kinds are parts of the whole");
+        let opaques = self.count(RumorKind::Opaque);
+        assert!(
+            opaques <= OPAQUES_MAX && self.opaque_bytes <= OPAQUES_BYTES_MAX,
+            "what is not understood has a limit"
+        );
+    }
+
+    /// What is not understood makes room among its like: the greatest keys go, or do not come in.
+    fn make_room_for_opaque(&mut self, key: &RumorKey, entry: &Entry) -> bool {
+        if key.kind() != RumorKind::Opaque {
+            return true;
+        }
+        assert!(entry.bytes <= OPAQUES_BYTES_MAX, "one that is read fits where nothing else is");
+        while self.count(RumorKind::Opaque) >= OPAQUES_MAX
+            || self.opaque_bytes + entry.bytes > OPAQUES_BYTES_MAX
+        {
+            let greatest = self.entries.last_key_value().map(|(key, _)| key.clone());
+            let greatest = greatest.filter(|greatest| greatest > key);
+            let Some(greatest) = greatest else { return false };
+            assert!(greatest.kind() == RumorKind::Opaque, "keys of opaque rumors are the last in order");
+            self.take_out(&greatest);
+            self.pushed_out.push(greatest);
+        }
+        true
+    }
+
+    /// Which rumors had to make room since this was asked last.
+    pub(crate) fn take_pushed_out(&mut self) -> Vec<RumorKey> {
+        core::mem::take(&mut self.pushed_out)
+    }
+
+    /// Whether it is news that there is no room for more of what is not understood: not again before half of it is gone.
+    pub(crate) const fn overflow_is_news(&mut self) -> bool {
+        let is_news = !self.overflowed;
+        self.overflowed = true;
+        is_news
     }
 
     /// Which limit keeps an operator from adding this version; none when nothing does. Nothing of these kinds is ever
@@ -170,30 +215,34 @@ impl RumorStore {
         self.entries.len() - self.count_apart() >= RUMORS_MAX || self.bytes + entry.bytes > RUMORS_BYTES_MAX
     }
 
-    fn count_in(&mut self, (hashes, bytes, dead): ((u64, u64), usize, bool)) {
-        self.bytes += bytes;
-        if dead {
+    fn count_in(&mut self, held: Weight) {
+        self.bytes += held.bytes;
+        self.opaque_bytes += held.opaque_bytes();
+        if held.dead {
             self.tombstones += 1;
         } else {
-            self.digest.add(hashes.0, hashes.1);
+            self.digest.add(held.hashes.0, held.hashes.1);
         }
     }
 
-    fn count_out(&mut self, (hashes, bytes, dead): ((u64, u64), usize, bool)) {
-        assert!(self.bytes >= bytes, "a rumor that is taken out was counted in");
-        self.bytes -= bytes;
-        if dead {
+    fn count_out(&mut self, held: Weight) {
+        assert!(self.bytes >= held.bytes, "a rumor that is taken out was counted in");
+        self.bytes -= held.bytes;
+        self.opaque_bytes -= held.opaque_bytes();
+        self.overflowed &=
+            self.count(RumorKind::Opaque) > OPAQUES_MAX / 2 || self.opaque_bytes > OPAQUES_BYTES_MAX / 2;
+        if held.dead {
             assert!(self.tombstones > 0, "a tombstone that is taken out was taken in");
             self.tombstones -= 1;
         } else {
-            self.digest.remove(hashes.0, hashes.1);
+            self.digest.remove(held.hashes.0, held.hashes.1);
         }
     }
 
     fn take_out(&mut self, key: &RumorKey) -> bool {
         assert!(!key.kind().room().is_own, "rumors with room of their own are never taken out");
         let Some(entry) = self.entries.remove(key) else { return false };
-        self.count_out((entry.hashes, entry.bytes, entry.dead_since.is_some()));
+        self.count_out(entry.weight());
         let count = self.counts.get_mut(&key.kind()).expect("a rumor that is taken out was counted in");
         assert!(*count > 0, "no more is taken out than was put in");
         *count -= 1;
@@ -222,9 +271,19 @@ impl RumorStore {
         kinds.flat_map(move |kind| self.of_kind(kind, &group))
     }
 
-    /// How long a rumor is, encoded; none when it is not known.
-    pub(crate) fn encoded_len(&self, key: &RumorKey) -> Option<usize> {
-        self.entries.get(key).map(|entry| entry.bytes)
+    /// A rumor as it is told and stored: with what this version does not read of it.
+    pub(crate) fn told(&self, key: &RumorKey) -> Option<Vec<u8>> {
+        self.entries.get(key).map(Entry::told)
+    }
+
+    /// How long it is then.
+    pub(crate) fn told_len(&self, key: &RumorKey) -> Option<usize> {
+        self.entries.get(key).map(|entry| entry.told_len)
+    }
+
+    /// Whether exactly this is held, down to what this version does not read of it.
+    pub(crate) fn holds(&self, told: &Told<'_>) -> bool {
+        self.entries.get(&told.rumor().key()).is_some_and(|entry| entry.is(told))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Rumor> {
@@ -240,20 +299,38 @@ impl RumorStore {
         told.filter_map(|rumor| if let Rumor::Service(told) = rumor { Some(told) } else { None })
     }
 
+    /// What holds of the store's own books, whatever happens.
+    pub(crate) fn check_invariants(&self) {
+        let opaque = self.entries.values().filter(|entry| matches!(entry.rumor, Rumor::Opaque(_)));
+        let (count, bytes) = opaque.fold((0, 0), |(n, bytes), entry| (n + 1, bytes + entry.bytes));
+        assert!(
+            (self.count(RumorKind::Opaque), self.opaque_bytes) == (count, bytes),
+            "opaque rumors are counted"
+        );
+        assert!(count <= OPAQUES_MAX && bytes <= OPAQUES_BYTES_MAX, "more opaque rumors than the limit");
+        assert!(self.bytes <= RUMORS_BYTES_MAX, "more bytes of rumors than the limit");
+        assert!(self.pushed_out.is_empty(), "who was pushed out is forgotten everywhere");
+    }
+
     pub(crate) const fn digest(&self) -> &Digest {
         &self.digest
     }
 
-    /// Key hash, version hash and rumor of all entries that digests cover.
-    pub(crate) fn digested(&self) -> impl Iterator<Item = (u64, u64, &Rumor)> {
-        let living = self.entries.values().filter(|entry| entry.dead_since.is_none());
-        living.map(|entry| (entry.hashes.0, entry.hashes.1, &entry.rumor))
+    /// Key hash and version hash of all entries that digests cover.
+    pub(crate) fn digested(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.entries.values().filter(|entry| entry.dead_since.is_none()).map(|entry| entry.hashes)
     }
 
-    /// Key hash and rumor of all entries that digests leave out.
-    pub(crate) fn tombstones(&self) -> impl Iterator<Item = (u64, &Rumor)> {
+    /// Those of them whose key hash is wanted, as they are told.
+    pub(crate) fn told_where(&self, is_wanted: impl Fn(u64) -> bool) -> impl Iterator<Item = Vec<u8>> {
+        let living = self.entries.values().filter(|entry| entry.dead_since.is_none());
+        living.filter(move |entry| is_wanted(entry.hashes.0)).map(Entry::told)
+    }
+
+    /// Key hash of all entries that digests leave out, and the rumor as it is told.
+    pub(crate) fn tombstones(&self) -> impl Iterator<Item = (u64, Vec<u8>)> {
         let dead = self.entries.values().filter(|entry| entry.dead_since.is_some());
-        dead.map(|entry| (entry.hashes.0, &entry.rumor))
+        dead.map(|entry| (entry.hashes.0, entry.told()))
     }
 
     /// Forgets tombstones older than `age`; returns their keys.
@@ -287,13 +364,76 @@ impl RumorStore {
     }
 }
 
+/// What an entry counts for.
+#[derive(Clone, Copy, Debug)]
+struct Weight {
+    hashes: (u64, u64),
+    bytes: usize,
+    dead: bool,
+    opaque: bool,
+}
+
+impl Weight {
+    const fn opaque_bytes(self) -> usize {
+        if self.opaque { self.bytes } else { 0 }
+    }
+}
+
 impl Entry {
-    fn new(now: Instant, rumor: Rumor) -> Self {
+    fn new(now: Instant, rumor: Rumor, bytes: Option<&[u8]>) -> Self {
         let dead_since = rumor.is_tombstone().then_some(now);
         let encoded = rumor.encode();
         assert!(!encoded.is_empty(), "a rumor says something");
-        let hashes = (rumor.key().hash(), digest::hash_bytes(&encoded));
-        Self { hashes, bytes: encoded.len(), rumor, dead_since }
+        let verbatim: Option<Box<[u8]>> = bytes.filter(|bytes| **bytes != *encoded).map(Box::from);
+        let told: &[u8] = verbatim.as_deref().unwrap_or(&encoded);
+        let hashes = (rumor.key().hash(), version_hash(told));
+        let told_len = told.len();
+        let bytes = encoded.len() + verbatim.as_ref().map_or(0, |bytes| bytes.len());
+        Self { rumor, verbatim, hashes, told_len, bytes, dead_since }
+    }
+
+    /// Whether it is exactly what was told.
+    fn is(&self, told: &Told<'_>) -> bool {
+        if self.rumor != *told.rumor() {
+            return false;
+        }
+        match (&self.verbatim, told.bytes()) {
+            (None, None) => true,
+            (Some(_), None) => false,
+            (Some(held), Some(bytes)) => **held == *bytes,
+            // Cheaper than to encode it once more.
+            (None, Some(bytes)) => self.told_len == bytes.len() && self.hashes.1 == version_hash(bytes),
+        }
+    }
+
+    /// It with what was told; none when that changes nothing. Bytes belong to what exactly they say: they stay with the
+    /// side that prevails, the greater ones where both say the same, and what the join composes anew has none.
+    fn joined(&self, now: Instant, told: &Told<'_>) -> Option<Self> {
+        let rumor = told.rumor();
+        if self.rumor == *rumor {
+            let theirs = Self::new(now, rumor.clone(), told.bytes());
+            let prevails = theirs.verbatim > self.verbatim;
+            return prevails.then_some(Self { dead_since: self.dead_since, ..theirs });
+        }
+        let mut join = self.rumor.clone();
+        if !join.merge(rumor) {
+            return None;
+        }
+        let bytes = told.bytes().filter(|_| join == *rumor);
+        Some(Self::new(now, join, bytes))
+    }
+
+    fn told(&self) -> Vec<u8> {
+        self.verbatim.as_ref().map_or_else(|| self.rumor.encode(), |bytes| bytes.to_vec())
+    }
+
+    const fn weight(&self) -> Weight {
+        Weight {
+            hashes: self.hashes,
+            bytes: self.bytes,
+            dead: self.dead_since.is_some(),
+            opaque: matches!(self.rumor, Rumor::Opaque(_)),
+        }
     }
 }
 
@@ -304,6 +444,99 @@ mod tests {
     use crate::model::id::Incarnation;
     use crate::model::limits::RUMOR_BYTES_MAX;
     use crate::model::rumor::ServiceRumor;
+    use crate::model::rumor::tests::any_trio;
+    use alloc::vec;
+    use proptest::prelude::*;
+
+    /// A rumor as a later version tells it: with a field that this one does not know.
+    fn with_more(rumor: &Rumor, more: &[u8]) -> Vec<u8> {
+        let mut bytes = rumor.encode();
+        if !more.is_empty() {
+            prost::encoding::bytes::encode(150, &more.to_vec(), &mut bytes);
+        }
+        bytes
+    }
+
+    fn held(store: &RumorStore) -> (Digest, Vec<Vec<u8>>) {
+        store.check_invariants();
+        (store.digest().clone(), store.entries.values().map(Entry::told).collect())
+    }
+
+    proptest! {
+        /// Commutative, associative and idempotent, with what this version does not understand of it.
+        #[test]
+        fn in_whatever_order_rumors_are_heard_the_same_is_held(
+            trio in any_trio(),
+            more in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..2), 3),
+        ) {
+            prop_assume!(trio[0].key().kind() != RumorKind::Member);
+            let told: Vec<Vec<u8>> = trio.iter().zip(&more).map(|(r, more)| with_more(r, more)).collect();
+            let heard = |order: &[usize]| {
+                let mut store = RumorStore::default();
+                for n in order {
+                    store.insert(Instant::from_millis(1), &Told::decode(&told[*n]).expect("a rumor"));
+                }
+                // A member that hears all of it from this one holds the same as if it had heard it from each.
+                let mut other = RumorStore::default();
+                for bytes in held(&store).1 {
+                    other.insert(Instant::from_millis(2), &Told::decode(&bytes).expect("a rumor"));
+                }
+                assert_eq!(held(&store), held(&other));
+                held(&store)
+            };
+            let first = heard(&[0, 1, 2]);
+            for order in [&[2, 1, 0][..], &[1, 0, 2], &[2, 0, 1, 1, 0, 2], &[0, 0, 1, 2, 2, 1]] {
+                prop_assert_eq!(&heard(order), &first);
+            }
+        }
+    }
+
+    #[test]
+    fn fields_of_later_versions_are_told_on_and_signatures_are_no_difference() {
+        let now = Instant::from_millis(1);
+        let plain = large(1, false);
+        let mut store = RumorStore::default();
+        assert_eq!(store.insert(now, &plain.clone().into()), Inserted::New);
+        let more = with_more(&plain, b"!");
+        assert_eq!(store.insert(now, &Told::decode(&more).expect("a rumor")), Inserted::New);
+        assert_eq!(store.told(&plain.key()), Some(more.clone()));
+        assert_eq!(store.told_len(&plain.key()), Some(more.len()));
+        assert_eq!(store.insert(now, &Told::decode(&more).expect("a rumor")), Inserted::Known);
+        assert_eq!(store.insert(now, &plain.clone().into()), Inserted::Stale, "it lags behind");
+        let before = store.digest().clone();
+        let mut signed = more;
+        prost::encoding::bytes::encode(200, &vec![7; 64], &mut signed);
+        store.insert(now, &Told::decode(&signed).expect("a rumor"));
+        assert_eq!(store.told(&plain.key()), Some(signed));
+        assert_eq!(*store.digest(), before);
+    }
+
+    #[test]
+    fn a_flood_of_unknown_kinds_is_bounded_and_leaves_the_same_everywhere() {
+        let rumor = |n: u32| {
+            let about = [&[0x0a, 4][..], &n.to_le_bytes()].concat();
+            let mut bytes = vec![0x08, 99];
+            prost::encoding::bytes::encode(110, &about, &mut bytes);
+            bytes
+        };
+        let count = OPAQUES_MAX as u32 + 200;
+        let flood = |numbers: &mut dyn Iterator<Item = u32>| {
+            let mut store = RumorStore::default();
+            let mut left = Vec::new();
+            for n in numbers {
+                let bytes = rumor(n);
+                store.insert(Instant::from_millis(1), &Told::decode(&bytes).expect("a rumor"));
+                left.extend(store.take_pushed_out());
+            }
+            assert_eq!(store.count(RumorKind::Opaque), OPAQUES_MAX);
+            assert!(store.overflow_is_news() && !store.overflow_is_news());
+            (held(&store), left.len())
+        };
+        let (upwards, left) = flood(&mut (0..count));
+        let (downwards, _) = flood(&mut (0..count).rev());
+        assert_eq!(upwards, downwards);
+        assert!(left > 0, "some had to make room and the others never came in");
+    }
 
     /// Members that each tell of the largest service there can be.
     fn large(n: usize, tombstone: bool) -> Rumor {
@@ -333,14 +566,14 @@ mod tests {
         let now = Instant::from_millis(1);
         let mut store = RumorStore::default();
         let fit = RUMORS_BYTES_MAX / large(0, false).encode().len();
-        assert_eq!(store.insert(now, &large(0, true)), Inserted::New);
+        assert_eq!(store.insert(now, &large(0, true).into()), Inserted::New);
         for n in 1..=fit {
-            assert_eq!(store.insert(now, &large(n, false)), Inserted::New, "{n} of {fit}");
+            assert_eq!(store.insert(now, &large(n, false).into()), Inserted::New, "{n} of {fit}");
         }
         assert!(store.get(&large(0, true).key()).is_none(), "the tombstone made room");
-        assert_eq!(store.insert(now, &large(fit + 1, false)), Inserted::Refused);
+        assert_eq!(store.insert(now, &large(fit + 1, false).into()), Inserted::Refused);
         assert_eq!(store.iter().count(), fit);
         assert_eq!(store.forget_owned_by(&large(1, false).owner().expect("owned")).len(), 1);
-        assert_eq!(store.insert(now, &large(fit + 1, false)), Inserted::New);
+        assert_eq!(store.insert(now, &large(fit + 1, false).into()), Inserted::New);
     }
 }

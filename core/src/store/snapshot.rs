@@ -12,7 +12,7 @@ use crate::model::id::{Incarnation, MemberId, ServiceName};
 use crate::model::ident::PackageIdent;
 use crate::model::member::MemberRecord;
 use crate::model::row::{Table, Write};
-use crate::model::rumor::{MemberRumor, Rumor, RumorKey};
+use crate::model::rumor::{MemberRumor, Rumor, RumorKey, Told};
 use crate::model::service::ServiceSpec;
 use crate::model::time::UnixTime;
 use crate::store::history::{self, History, HistoryEntry};
@@ -31,7 +31,9 @@ pub struct Snapshot {
     /// Other members, as they were last known.
     pub members: Vec<MemberRecord>,
     /// Rumors of every kind but `member`.
-    pub rumors: Vec<Rumor>,
+    pub rumors: Vec<Told<'static>>,
+    /// Under which keys rumors were stored that an earlier version did not understand and this one does.
+    pub outdated: Vec<RumorKey>,
     /// Loaded services.
     pub services: Vec<ServiceSpec>,
     /// Which versions of group configuration and files this member has had, oldest first.
@@ -68,6 +70,7 @@ impl Snapshot {
             incarnation: Incarnation(0),
             members: Vec::new(),
             rumors: Vec::new(),
+            outdated: Vec::new(),
             services: Vec::new(),
             running: Vec::new(),
             history: Vec::new(),
@@ -90,7 +93,7 @@ impl Snapshot {
             let read = match table {
                 Table::Identity => decode_identity(value).map(|found| identity = Some(found)),
                 Table::Member => decode_member(value).map(|m| rest.members.push(m)),
-                Table::Rumor => Rumor::decode(value).map(|r| rest.rumors.push(r)),
+                Table::Rumor => rest.read_rumor(key, value),
                 Table::Service => service::decode(key, value).map(|s| rest.services.push(s)),
                 Table::History => history::decode(key, value).map(|h| rest.history.push(h)),
                 Table::Election => vote::decode(key, value).map(|v| rest.votes.push(v)),
@@ -102,6 +105,14 @@ impl Snapshot {
             None if any => Err(SnapshotError::NoIdentity),
             None => Ok(None),
         }
+    }
+
+    fn read_rumor(&mut self, key: &[u8], value: &[u8]) -> Result<(), DecodeError> {
+        let told = Told::decode(value)?.into_owned();
+        let stored = RumorKey::decode_opaque(key);
+        self.outdated.extend(stored.filter(|stored| *stored != told.rumor().key()));
+        self.rumors.push(told);
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use super::{stream, swim};
 use crate::model::channel::Channel;
 use crate::model::error::DecodeError;
 use crate::model::id::{MemberId, ProbeSeq};
-use crate::model::rumor::Rumor;
+use crate::model::rumor::{Rumor, Told};
 
 /// The parts of a message that explain why a member was accused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl Message {
         }
     }
 
-    fn from_datagram(datagram: swim::Datagram) -> Self {
+    fn from_datagram(datagram: swim::Datagram<'_>) -> Self {
         let (kind, seq, about) = match datagram.body {
             swim::Body::Ping { seq, forward_to } => ("ping", Some(seq), forward_to),
             swim::Body::Ack { seq, forward_to } => ("ack", Some(seq), forward_to),
@@ -46,10 +46,10 @@ impl Message {
             swim::Body::Unknown => ("unknown", None, None),
         };
         let about = about.map(|member| member.id);
-        Self { kind, from: datagram.from.id, seq, about, rumors: datagram.rumors }
+        Self { kind, from: datagram.from.id, seq, about, rumors: rumors_of(datagram.rumors) }
     }
 
-    fn from_stream(message: stream::StreamMessage) -> Self {
+    fn from_stream(message: stream::StreamMessage<'_>) -> Self {
         let (kind, seq, rumors) = match message.body {
             stream::Body::Ping { seq } => ("ping", Some(seq), Vec::new()),
             stream::Body::Ack { seq } => ("ack", Some(seq), Vec::new()),
@@ -58,6 +58,10 @@ impl Message {
             stream::Body::SyncBegin { .. } | stream::Body::SyncKeys { .. } => ("sync", None, Vec::new()),
             stream::Body::Unknown => ("unknown", None, Vec::new()),
         };
-        Self { kind, from: message.from.id, seq, about: None, rumors }
+        Self { kind, from: message.from.id, seq, about: None, rumors: rumors_of(rumors) }
     }
+}
+
+fn rumors_of(told: Vec<Told<'_>>) -> Vec<Rumor> {
+    told.into_iter().map(Told::into_rumor).collect()
 }

@@ -22,7 +22,7 @@
 pub(crate) mod ballot;
 pub(crate) mod convert;
 mod envelope;
-mod fields;
+pub(crate) mod fields;
 mod member;
 mod message;
 pub(crate) mod proto;
@@ -32,6 +32,5 @@ pub(crate) mod swim;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use rumor::RumorMessage;
-
 pub use message::Message;
+pub(crate) use rumor::version_hash;

@@ -9,7 +9,6 @@ use alloc::vec::Vec;
 use prost::Message;
 
 pub(crate) use super::member::{Member, Membership};
-use super::rumor::RumorMessage;
 
 /// `Ping` and `Ack` have the same fields.
 #[derive(Clone, PartialEq, Message)]
@@ -57,8 +56,9 @@ pub(crate) struct Swim {
     pub(crate) nack: Option<PingReq>,
     #[prost(message, optional, tag = "101")]
     pub(crate) gossip: Option<Gossip>,
-    #[prost(message, repeated, tag = "102")]
-    pub(crate) rumors: Vec<RumorMessage>,
+    /// Each encoded already, some by another member.
+    #[prost(bytes = "vec", repeated, tag = "102")]
+    pub(crate) rumors: Vec<Vec<u8>>,
     #[prost(message, optional, tag = "103")]
     pub(crate) ballot: Option<Ballot>,
 }
@@ -157,8 +157,8 @@ pub(crate) struct Stream {
     #[prost(message, optional, tag = "100")]
     pub(crate) from: Option<Member>,
     /// Rumors told, or records that a digest exchange asked for.
-    #[prost(message, repeated, tag = "101")]
-    pub(crate) rumors: Vec<RumorMessage>,
+    #[prost(bytes = "vec", repeated, tag = "101")]
+    pub(crate) rumors: Vec<Vec<u8>>,
     /// Begins a digest exchange.
     #[prost(message, optional, tag = "102")]
     pub(crate) begin: Option<SyncBegin>,

@@ -12,20 +12,20 @@ use crate::model::error::DecodeError;
 use crate::model::id::ProbeSeq;
 use crate::model::limits::{STREAM_BYTES_MAX, SYNC_RECORDS_MAX};
 use crate::model::member::MemberRecord;
-use crate::model::rumor::Rumor;
+use crate::model::rumor::Told;
 use crate::wire::convert::sender_from_wire;
 
-/// The content of a stream message.
+/// The content of a stream message; `R` is a rumor, encoded on the way out and read on the way in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Body {
+pub(crate) enum Body<R> {
     /// Rumors too large for datagrams.
-    Gossip { rumors: Vec<Rumor> },
+    Gossip { rumors: Vec<R> },
     /// Begins a digest exchange.
     SyncBegin { buckets: Box<[u64; BUCKETS]>, records: u32 },
     /// The records that the other side holds where the digests differ, as pairs of key hash and version hash.
     SyncKeys { buckets: u64, hashes: Vec<(u64, u64)> },
     /// Records, and the key hashes of those that are wanted in return.
-    SyncRecords { rumors: Vec<Rumor>, want: Vec<u64> },
+    SyncRecords { rumors: Vec<R>, want: Vec<u64> },
     /// A probe for members that only TCP reaches.
     Ping { seq: ProbeSeq },
     /// Its answer.
@@ -36,29 +36,28 @@ pub(crate) enum Body {
 
 /// A received stream message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct StreamMessage {
+pub(crate) struct StreamMessage<'a> {
     pub(crate) from: MemberRecord,
-    pub(crate) body: Body,
+    pub(crate) body: Body<Told<'a>>,
     /// Parts that could not be read.
     pub(crate) skipped: u32,
 }
 
 /// Encodes one message; none when it would exceed the limit (the caller sent too many records at once).
-pub(crate) fn encode(from: proto::Member, body: &Body) -> Option<Vec<u8>> {
+pub(crate) fn encode(from: proto::Member, body: Body<Vec<u8>>) -> Option<Vec<u8>> {
     let mut stream = proto::Stream { from: Some(from), ..proto::Stream::default() };
-    let to_wire = |rumors: &[Rumor]| rumors.iter().map(Rumor::to_wire).collect::<Vec<_>>();
     match body {
-        Body::Gossip { rumors } => stream.rumors = to_wire(rumors),
+        Body::Gossip { rumors } => stream.rumors = rumors,
         Body::SyncBegin { buckets, records } => {
-            stream.begin = Some(proto::SyncBegin { buckets: buckets.to_vec(), records: *records });
+            stream.begin = Some(proto::SyncBegin { buckets: buckets.to_vec(), records });
         }
         Body::SyncKeys { buckets, hashes } => {
-            let hashes = hashes.iter().flat_map(|(k, v)| [*k, *v]).collect();
-            stream.keys = Some(proto::SyncKeys { buckets: *buckets, hashes });
+            let hashes = hashes.into_iter().flat_map(|(k, v)| [k, v]).collect();
+            stream.keys = Some(proto::SyncKeys { buckets, hashes });
         }
         Body::SyncRecords { rumors, want } => {
-            stream.rumors = to_wire(rumors);
-            stream.want.clone_from(want);
+            stream.rumors = rumors;
+            stream.want = want;
             stream.sync = true;
         }
         Body::Ping { seq } => stream.ping = Some(proto::StreamPing { seq: seq.0 }),
@@ -72,7 +71,7 @@ pub(crate) fn encode(from: proto::Member, body: &Body) -> Option<Vec<u8>> {
 ///
 /// # Errors
 /// Sealed, too long, or without a readable envelope or sender.
-pub(crate) fn decode(bytes: &[u8]) -> Result<StreamMessage, DecodeError> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<StreamMessage<'_>, DecodeError> {
     if bytes.len() > STREAM_BYTES_MAX {
         return Err(DecodeError::TooLong { bytes: bytes.len(), limit: STREAM_BYTES_MAX });
     }
@@ -114,7 +113,7 @@ struct Parts<'a> {
     keys: Option<&'a [u8]>,
     ping: Option<&'a [u8]>,
     ack: Option<&'a [u8]>,
-    rumors: Vec<Rumor>,
+    rumors: Vec<Told<'a>>,
     want: Vec<u64>,
     sync: bool,
     skipped: u32,
@@ -125,8 +124,8 @@ impl<'a> Parts<'a> {
         match (field.tag, field.value) {
             (tag::FROM, Value::Bytes(from)) => self.from = Some(from),
             (tag::RUMORS, Value::Bytes(_)) if self.rumors.len() >= SYNC_RECORDS_MAX => self.skipped += 1,
-            (tag::RUMORS, Value::Bytes(bytes)) => match Rumor::read(bytes) {
-                Ok(rumor) => self.rumors.extend(rumor),
+            (tag::RUMORS, Value::Bytes(bytes)) => match Told::decode(bytes) {
+                Ok(told) => self.rumors.push(told),
                 Err(_) => self.skipped += 1,
             },
             (tag::BEGIN, Value::Bytes(begin)) => self.begin = Some(begin),
@@ -139,7 +138,7 @@ impl<'a> Parts<'a> {
         }
     }
 
-    fn into_body(self) -> Result<Body, DecodeError> {
+    fn into_body(self) -> Result<Body<Told<'a>>, DecodeError> {
         let protobuf = |_| DecodeError::Protobuf;
         let ping = |bytes| proto::StreamPing::decode(bytes).map(|p| ProbeSeq(p.seq)).map_err(protobuf);
         if let Some(begin) = self.begin {

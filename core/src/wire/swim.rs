@@ -4,17 +4,17 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use prost::Message as _;
 
+use super::ballot;
 use super::convert::{member_from_bytes, member_to_wire, sender_from_wire};
 use super::envelope::{self, Envelope};
 use super::fields::{Field, Fields, Value};
 use super::proto::{self, kind};
-use super::{RumorMessage, ballot};
 use crate::model::ballot::Message as Ballot;
 use crate::model::error::DecodeError;
 use crate::model::id::ProbeSeq;
 use crate::model::limits::DATAGRAM_BYTES_MAX;
 use crate::model::member::MemberRecord;
-use crate::model::rumor::{MemberRumor, Rumor};
+use crate::model::rumor::{MemberRumor, Rumor, Told};
 
 /// The content of a datagram, rumors apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,12 +41,12 @@ pub(crate) enum Body {
 
 /// A received datagram.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Datagram {
+pub(crate) struct Datagram<'a> {
     /// The sender by its own word; its address is unspecified unless it advertises one.
     pub(crate) from: MemberRecord,
     pub(crate) body: Body,
     /// The rumors that it carries.
-    pub(crate) rumors: Vec<Rumor>,
+    pub(crate) rumors: Vec<Told<'a>>,
     /// Parts that could not be read.
     pub(crate) skipped: u32,
 }
@@ -56,7 +56,7 @@ pub(crate) fn encode(
     from: proto::Member,
     body: &Body,
     membership: Vec<proto::Membership>,
-    rumors: Vec<RumorMessage>,
+    rumors: Vec<Vec<u8>>,
 ) -> Vec<u8> {
     let mut swim = proto::Swim { membership, rumors, ..proto::Swim::default() };
     let forward = |f: &Option<MemberRecord>| f.as_ref().map(member_to_wire);
@@ -90,9 +90,7 @@ pub(crate) fn encode(
         }
         Body::Unknown => panic!("a member sends only what it knows"),
     }
-    let bytes = envelope::wrap(&swim);
-    assert!(bytes.len() <= DATAGRAM_BYTES_MAX, "a datagram was packed beyond its limit");
-    bytes
+    envelope::wrap(&swim)
 }
 
 /// Decodes one datagram.
@@ -102,7 +100,7 @@ pub(crate) fn encode(
 ///
 /// # Errors
 /// Sealed, too long, or without a readable envelope or sender.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Datagram, DecodeError> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<Datagram<'_>, DecodeError> {
     if bytes.len() > DATAGRAM_BYTES_MAX {
         return Err(DecodeError::TooLong { bytes: bytes.len(), limit: DATAGRAM_BYTES_MAX });
     }
@@ -114,13 +112,13 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Datagram, DecodeError> {
     for field in Fields::of(payload).flatten() {
         let read = match (field.tag, field.value) {
             (tag::MEMBERSHIP, Value::Bytes(bytes)) => {
-                MemberRumor::decode(bytes).map(|m| Some(Rumor::Member(m)))
+                MemberRumor::decode(bytes).map(|m| Rumor::Member(m).into())
             }
-            (tag::RUMORS, Value::Bytes(bytes)) => Rumor::read(bytes),
+            (tag::RUMORS, Value::Bytes(bytes)) => Told::decode(bytes),
             _ => continue,
         };
         match read {
-            Ok(rumor) => rumors.extend(rumor),
+            Ok(told) => rumors.push(told),
             Err(_) => skipped += 1,
         }
     }

@@ -112,7 +112,7 @@ impl<T: Transport, E: Effects> Driver<T, E> {
 
     /// Drives the node until it has finished.
     pub async fn run(mut self) -> ExitReason {
-        let mut buffer = [0_u8; DATAGRAM_BYTES_MAX + 1];
+        let mut buffer = vec![0_u8; DATAGRAM_BYTES_MAX + 1];
         let mut quota = Quota::FULL;
         self.drain();
         loop {

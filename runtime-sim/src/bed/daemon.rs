@@ -196,7 +196,7 @@ impl Drop for Daemon {
 }
 
 /// Every timing by the name of its option; a timing that is missing here does not compile.
-fn options(timings: &Timings) -> [(&'static str, u64); 30] {
+fn options(timings: &Timings) -> [(&'static str, u64); 31] {
     macro_rules! list {
         ($($name:ident),+) => {{
             let Timings { $($name),+ } = timings;
@@ -216,6 +216,7 @@ fn options(timings: &Timings) -> [(&'static str, u64); 30] {
         gossip_period_ms,
         gossip_fanout,
         retransmit_factor,
+        datagram_bytes_max,
         sync_period_ms,
         sync_period_ms_min,
         reconnect_period_ms,

@@ -86,7 +86,10 @@ impl<D: Deed> World<D> {
         let input = InputId(self.hosts[index as usize].inputs);
         while let Some(output) = node.poll_output() {
             match output {
-                Output::Transmit(transmit) => self.transmit(index, input, transmit),
+                Output::Transmit(transmit) => {
+                    self.check_length(index, node, &transmit);
+                    self.transmit(index, input, transmit);
+                }
                 Output::WakeAt(at, _) => self.set_wake(index, at),
                 Output::Effect(id, effect) => {
                     self.note_signal(index, node, &effect);

@@ -1,6 +1,6 @@
 //! Packets on their way: which are sent, arrive or are lost, and how a host answers where no process listens.
 
-use annulus_core::{Channel, InputId, Message, Transmit, limits};
+use annulus_core::{Channel, InputId, Message, Node, Transmit, limits};
 
 use crate::engine::deed::Deed;
 use crate::engine::fault;
@@ -11,6 +11,16 @@ use crate::engine::record::{DropReason, Recording, What};
 use crate::engine::world::{Thing, World};
 
 impl<D: Deed> World<D> {
+    /// Holds what a node sends against what it was told to send at most.
+    pub(super) fn check_length(&mut self, index: u32, node: &Node, transmit: &Transmit) {
+        let datagram_bytes_max = node.config().timings.datagram_bytes_max as usize;
+        let (what, limit) = match transmit.channel {
+            Channel::Datagram => ("a datagram's bytes", datagram_bytes_max),
+            Channel::Stream => ("a stream message's bytes", limits::STREAM_BYTES_MAX),
+        };
+        self.check_limit(index, what, transmit.bytes.len(), limit);
+    }
+
     pub(super) fn transmit(&mut self, from: u32, input: InputId, transmit: Transmit) {
         let Transmit { to: address, channel, bytes } = transmit;
         self.packets += 1;
@@ -28,11 +38,6 @@ impl<D: Deed> World<D> {
                 self.counters.stream_bytes += bytes.len() as u64;
             }
         }
-        let (what, limit) = match channel {
-            Channel::Datagram => ("a datagram's bytes", limits::DATAGRAM_BYTES_MAX),
-            Channel::Stream => ("a stream message's bytes", limits::STREAM_BYTES_MAX),
-        };
-        self.check_limit(from, what, bytes.len(), limit);
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         self.note(Recording::Packets, || What::Sent {
             packet,

@@ -142,6 +142,7 @@ timings! {
     gossip_period_ms: u64,
     gossip_fanout: u32,
     retransmit_factor: u32,
+    datagram_bytes_max: u32,
     sync_period_ms: u64,
     sync_period_ms_min: u64,
     reconnect_period_ms: u64,

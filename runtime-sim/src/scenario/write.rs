@@ -152,6 +152,7 @@ fn options(timings: &Timings) -> Vec<(&'static str, u64)> {
         gossip_period_ms,
         gossip_fanout,
         retransmit_factor,
+        datagram_bytes_max,
         sync_period_ms,
         sync_period_ms_min,
         reconnect_period_ms,

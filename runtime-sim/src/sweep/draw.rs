@@ -96,6 +96,9 @@ const SERVICES: [&str; 3] = ["web", "db", "cache"];
 /// When the first fault may come: most rings have formed by then, some have not.
 pub(super) const CHAOS_FROM_MS: u64 = 2_000;
 
+/// The stream of chance that the size of datagrams is drawn from, beyond those of the classes of faults.
+const DATAGRAMS: u64 = 1 << 32;
+
 /// How long one view has to last.
 const STABLE: Duration = Duration::from_secs(10);
 
@@ -106,7 +109,8 @@ pub fn plan(seed: u64, without: &[Class]) -> Plan {
     key[..8].copy_from_slice(&seed.to_le_bytes());
     let root = Rng::from_seed(key);
     let mut rng = root.fork(0);
-    let ring = ring::draw(&mut rng);
+    let mut ring = ring::draw(&mut rng);
+    ring::draw_datagrams(&mut root.fork(DATAGRAMS), &mut ring.timings);
     let members = ring.hosts.len() as u32;
     let chaos_ms = rng.between(10_000, 60_000);
     let calm_ms = CHAOS_FROM_MS + if members == ring::BIG { chaos_ms / 10 } else { chaos_ms };

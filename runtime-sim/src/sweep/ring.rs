@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use annulus_core::{Rng, Timings};
+use annulus_core::{Rng, Timings, limits};
 
 use crate::action::{HostId, LinkQuality, Ratio};
 use crate::scenario::plan::{LinkChange, PlannedHost};
@@ -132,6 +132,15 @@ fn timings(rng: &mut Rng) -> Timings {
     timings
 }
 
+/// How large this ring's datagrams are: the default, or from the smallest to what an Ethernet packet carries.
+pub(super) fn draw_datagrams(rng: &mut Rng, timings: &mut Timings) {
+    let differs = rng.chance(1, 2);
+    let bytes = rng.between(limits::DATAGRAM_BYTES_MIN as u64, 1_400);
+    if differs {
+        timings.datagram_bytes_max = bytes as u32;
+    }
+}
+
 fn perturb(t: &mut Timings, option: usize, scaled: impl Fn(u64) -> u64) {
     let times: [&mut u64; 11] = [
         &mut t.probe_period_ms,
@@ -169,6 +178,19 @@ fn perturb(t: &mut Timings, option: usize, scaled: impl Fn(u64) -> u64) {
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn datagrams_differ_and_are_valid() {
+        let sizes: BTreeSet<u32> = (0..200)
+            .map(|seed| {
+                let mut timings = Timings::lan();
+                draw_datagrams(&mut Rng::from_seed([seed; 32]), &mut timings);
+                assert_eq!(timings.validate(), Ok(()));
+                timings.datagram_bytes_max
+            })
+            .collect();
+        assert!(sizes.contains(&1_024) && sizes.len() > 50, "{sizes:?}");
+    }
 
     #[test]
     fn rings_differ_in_everything_and_are_valid() {

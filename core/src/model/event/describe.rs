@@ -137,14 +137,23 @@ described! {
     }
 }
 
+/// Beside the subject of what is not understood: the number of its kind.
+const NUMBER: &str = "number";
+
 /// A rumor's key, with one field for each part that it has.
 impl RumorKey {
     /// The names of all kinds of key, which are those of the rumors.
     pub const NAMES: &'static [&'static str] = &RumorKind::NAMES;
 
     /// The names of all parts.
-    pub const FIELDS: &'static [&'static str] =
-        &[Part::Group.name(), Part::Member.name(), Part::File.name(), Part::Purpose.name()];
+    pub const FIELDS: &'static [&'static str] = &[
+        Part::Group.name(),
+        Part::Member.name(),
+        Part::File.name(),
+        Part::Purpose.name(),
+        Part::Unknown.name(),
+        NUMBER,
+    ];
 
     /// The name of the kind.
     #[must_use]
@@ -154,7 +163,7 @@ impl RumorKey {
 
     /// Shows every part.
     pub fn visit(&self, visitor: &mut dyn FieldVisitor) {
-        let KeyParts { group, member, file, purpose } = self.parts();
+        let KeyParts { group, member, file, purpose, unknown } = self.parts();
         if let Some(group) = group {
             group.visit(Part::Group.name(), visitor);
         }
@@ -166,6 +175,10 @@ impl RumorKey {
         }
         if let Some(purpose) = purpose {
             visit_purpose(purpose, visitor);
+        }
+        if let Some((subject, number)) = unknown {
+            subject.visit(Part::Unknown.name(), visitor);
+            number.visit(NUMBER, visitor);
         }
     }
 
@@ -179,8 +192,11 @@ impl RumorKey {
         let member: Option<MemberId> = read_part(kind, Part::Member, reader)?;
         let file: Option<FileName> = read_part(kind, Part::File, reader)?;
         let purpose = if kind.has_part(Part::Purpose) { Some(read_purpose(reader)?) } else { None };
+        let subject: Option<u64> = read_part(kind, Part::Unknown, reader)?;
+        let unknown =
+            subject.map(|subject| u32::read(NUMBER, reader).map(|number| (subject, number))).transpose()?;
         let (group, member, file) = (group.as_ref(), member.as_ref(), file.as_ref());
-        let parts = KeyParts { group, member, file, purpose };
+        let parts = KeyParts { group, member, file, purpose, unknown };
         Self::from_parts(kind, parts).ok_or(FieldError::Kind)
     }
 }

@@ -2,7 +2,7 @@
 //! decides how a member takes a rumor in and which members have to agree on it.
 
 use crate::model::id::MemberId;
-use crate::model::rumor::{ElectionRumor, MemberRumor, Version};
+use crate::model::rumor::{ElectionRumor, MemberRumor, Opaque, Version};
 
 /// On whose word a rumor stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,4 +17,6 @@ pub enum Authority<'a> {
     Ban(&'a MemberId),
     /// The voters of a group.
     Voters(&'a ElectionRumor),
+    /// Nobody's that this version knows of: it is kept and told, and nothing else.
+    Unknown(&'a Opaque),
 }

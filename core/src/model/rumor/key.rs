@@ -19,6 +19,8 @@ pub(crate) enum Part {
     File,
     /// The purpose of an election of a group.
     Purpose,
+    /// What only a later version understands.
+    Unknown,
 }
 
 impl Part {
@@ -29,6 +31,7 @@ impl Part {
             Self::Member => "member",
             Self::File => "filename",
             Self::Purpose => "purpose",
+            Self::Unknown => "subject",
         }
     }
 }
@@ -44,6 +47,14 @@ pub struct KeyParts<'a> {
     pub file: Option<&'a FileName>,
     /// The purpose of the election of the group.
     pub purpose: Option<ElectionPurpose>,
+    /// Of a kind that is not understood: a hash of what it is about, and the kind's number.
+    pub unknown: Option<(u64, u32)>,
+}
+
+impl KeyParts<'_> {
+    /// A key without any part.
+    pub(super) const NONE: Self =
+        Self { group: None, member: None, file: None, purpose: None, unknown: None };
 }
 
 impl RumorKind {
@@ -91,6 +102,7 @@ impl RumorKey {
             member: kind.has_part(Part::Member).then_some(&member),
             file: kind.has_part(Part::File).then_some(&file),
             purpose: kind.has_part(Part::Purpose).then_some(ElectionPurpose::Leader),
+            unknown: None,
         };
         Self::from_parts(kind, parts)
     }
@@ -110,7 +122,7 @@ impl RumorKey {
     /// The key as bytes, for the durable state; distinct for distinct keys.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let KeyParts { group, member, file, purpose } = self.parts();
+        let KeyParts { group, member, file, purpose, unknown } = self.parts();
         // A key without a purpose means the leader's election.
         let purpose = purpose.filter(|purpose| *purpose != ElectionPurpose::Leader);
         let texts =
@@ -125,18 +137,35 @@ impl RumorKey {
             bytes.push(0);
             bytes.extend_from_slice(member.as_bytes());
         }
+        if let Some((subject, number)) = unknown {
+            bytes.push(0);
+            bytes.extend_from_slice(&subject.to_le_bytes());
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
         bytes
     }
 
+    /// Reads back the key of an opaque rumor from [`Self::encode`]; none for other kinds' keys.
+    pub(crate) fn decode_opaque(bytes: &[u8]) -> Option<Self> {
+        let rest = bytes.strip_prefix(RumorKind::Opaque.name().as_bytes())?.strip_prefix(&[0])?;
+        let (subject, number) = rest.split_first_chunk::<8>()?;
+        let number = u32::from_le_bytes(number.try_into().ok()?);
+        Some(Self::Opaque { subject: u64::from_le_bytes(*subject), number })
+    }
+
     pub(crate) fn hash(&self) -> u64 {
-        if let Self::Member(id) = self { digest::hash_member(id) } else { digest::hash_bytes(&self.encode()) }
+        if let Self::Member(id) = self {
+            return digest::hash_member(id);
+        }
+        // Members that understand the kind hash the same.
+        if let Self::Opaque { subject, .. } = self { *subject } else { digest::hash_bytes(&self.encode()) }
     }
 }
 
 /// As in "file users.acl of redis.prod"; a member is shown by the first eight digits of its id.
 impl fmt::Display for RumorKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let KeyParts { group, member, file, purpose } = self.parts();
+        let KeyParts { group, member, file, purpose, unknown } = self.parts();
         f.write_str(self.kind().properties().noun)?;
         match purpose {
             Some(ElectionPurpose::Update) => f.write_str(" of the update")?,
@@ -152,6 +181,9 @@ impl fmt::Display for RumorKey {
             let hex = member.to_hex();
             let short = hex.get(..8).and_then(|digits| core::str::from_utf8(digits).ok()).unwrap_or_default();
             write!(f, " {} {short}", if group.is_some() { "at" } else { "of" })?;
+        }
+        if let Some((subject, number)) = unknown {
+            write!(f, " {number} about {subject:016x}")?;
         }
         Ok(())
     }

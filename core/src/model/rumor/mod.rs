@@ -10,6 +10,7 @@ mod departure;
 mod election;
 mod key;
 mod member;
+mod opaque;
 mod properties;
 mod service;
 mod service_config;
@@ -17,6 +18,7 @@ mod service_file;
 mod service_health;
 #[cfg(test)]
 pub(crate) mod tests;
+mod told;
 mod version;
 
 pub use authority::Authority;
@@ -25,10 +27,12 @@ pub use departure::Departure;
 pub use election::ElectionRumor;
 pub use key::KeyParts;
 pub use member::MemberRumor;
+pub use opaque::Opaque;
 pub use service::ServiceRumor;
 pub use service_config::ServiceConfig;
 pub use service_file::ServiceFile;
 pub use service_health::ServiceHealth;
+pub use told::Told;
 pub use version::{Contender, Version};
 
 pub(crate) use key::Part;
@@ -55,11 +59,13 @@ pub enum RumorKind {
     ServiceFile,
     /// Who won an election of a group.
     Election,
+    /// What only a later version, or a member with a key, understands.
+    Opaque,
 }
 
 impl RumorKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Member,
         Self::Service,
         Self::Departure,
@@ -67,6 +73,7 @@ impl RumorKind {
         Self::ServiceConfig,
         Self::ServiceFile,
         Self::Election,
+        Self::Opaque,
     ];
 
     /// The word for it, as in metrics and JSON.
@@ -100,6 +107,7 @@ impl RumorKind {
             Self::ServiceConfig => &ServiceConfig::PROPERTIES,
             Self::ServiceFile => &ServiceFile::PROPERTIES,
             Self::Election => &ElectionRumor::PROPERTIES,
+            Self::Opaque => &Opaque::PROPERTIES,
         }
     }
 }
@@ -136,6 +144,13 @@ pub enum RumorKey {
     },
     /// The winner of this election.
     Election(ElectionId),
+    /// What this version does not understand. The last in order, so that the greatest of them are found.
+    Opaque {
+        /// A hash of what it is about.
+        subject: u64,
+        /// The number of its kind.
+        number: u32,
+    },
 }
 
 impl RumorKey {
@@ -150,6 +165,7 @@ impl RumorKey {
             Self::ServiceConfig(_) => RumorKind::ServiceConfig,
             Self::ServiceFile { .. } => RumorKind::ServiceFile,
             Self::Election(_) => RumorKind::Election,
+            Self::Opaque { .. } => RumorKind::Opaque,
         }
     }
 
@@ -164,10 +180,13 @@ impl RumorKey {
             Self::ServiceConfig(group) => (Some(group), None, None),
             Self::ServiceFile { group, name } => (Some(group), None, Some(name)),
             Self::Election(ElectionId { group, purpose }) => {
-                return KeyParts { group: Some(group), purpose: Some(*purpose), member: None, file: None };
+                return KeyParts { group: Some(group), purpose: Some(*purpose), ..KeyParts::NONE };
+            }
+            Self::Opaque { subject, number } => {
+                return KeyParts { unknown: Some((*subject, *number)), ..KeyParts::NONE };
             }
         };
-        KeyParts { group, member, file, purpose: None }
+        KeyParts { group, member, file, ..KeyParts::NONE }
     }
 
     /// The key of this kind that consists of these parts; none when it takes others.
@@ -182,6 +201,10 @@ impl RumorKey {
             RumorKind::ServiceConfig => Self::ServiceConfig(group?),
             RumorKind::ServiceFile => Self::ServiceFile { group: group?, name: parts.file?.clone() },
             RumorKind::Election => Self::Election(ElectionId { group: group?, purpose: parts.purpose? }),
+            RumorKind::Opaque => {
+                let (subject, number) = parts.unknown?;
+                Self::Opaque { subject, number }
+            }
         };
         (key.parts() == parts).then_some(key)
     }
@@ -213,6 +236,8 @@ pub enum Rumor {
     ServiceFile(ServiceFile),
     /// Who won an election of a group.
     Election(ElectionRumor),
+    /// What this version does not understand.
+    Opaque(Opaque),
 }
 
 impl Rumor {
@@ -227,6 +252,7 @@ impl Rumor {
             Self::ServiceConfig(c) => RumorKey::ServiceConfig(c.group.clone()),
             Self::ServiceFile(f) => RumorKey::ServiceFile { group: f.group.clone(), name: f.name.clone() },
             Self::Election(e) => RumorKey::Election(e.election.clone()),
+            Self::Opaque(o) => RumorKey::Opaque { subject: o.subject(), number: o.number() },
         }
     }
 
@@ -243,6 +269,7 @@ impl Rumor {
             (Self::ServiceConfig(a), Self::ServiceConfig(b)) => a.merge(b),
             (Self::ServiceFile(a), Self::ServiceFile(b)) => a.merge(b),
             (Self::Election(a), Self::Election(b)) => a.merge(b),
+            (Self::Opaque(a), Self::Opaque(b)) => a.merge(b),
             (a, b) => panic!("rumors of kinds {:?} and {:?} have no join", a.key().kind(), b.key().kind()),
         }
     }
@@ -253,6 +280,7 @@ impl Rumor {
         match self {
             Self::Service(s) => s.tombstone,
             Self::ServiceHealth(h) => h.tombstone,
+            Self::Opaque(o) => o.is_withdrawn(),
             // The ring must know that a group has no leader until it has one again.
             Self::Member(_)
             | Self::Departure(_)
@@ -273,6 +301,7 @@ impl Rumor {
             Self::ServiceConfig(c) => c.authority(),
             Self::ServiceFile(f) => f.authority(),
             Self::Election(e) => e.authority(),
+            Self::Opaque(o) => Authority::Unknown(o),
         }
     }
 
@@ -281,6 +310,7 @@ impl Rumor {
     pub const fn owner(&self) -> Option<MemberId> {
         match self.authority() {
             Authority::Owner(member) => Some(*member),
+            Authority::Unknown(opaque) => opaque.owner(),
             Authority::Members(_) | Authority::Operator(_) | Authority::Ban(_) | Authority::Voters(_) => None,
         }
     }
@@ -290,7 +320,11 @@ impl Rumor {
     pub const fn version(&self) -> Option<&Version> {
         match self.authority() {
             Authority::Operator(version) => Some(version),
-            Authority::Members(_) | Authority::Owner(_) | Authority::Ban(_) | Authority::Voters(_) => None,
+            Authority::Members(_)
+            | Authority::Owner(_)
+            | Authority::Ban(_)
+            | Authority::Voters(_)
+            | Authority::Unknown(_) => None,
         }
     }
 
@@ -303,6 +337,7 @@ impl Rumor {
             Self::ServiceConfig(c) => c.version.number,
             Self::ServiceFile(f) => f.version.number,
             Self::Election(e) => e.term,
+            Self::Opaque(o) => o.version(),
             Self::Member(_) | Self::Departure(_) => 0,
         }
     }
@@ -316,7 +351,8 @@ impl Rumor {
             | Self::Departure(_)
             | Self::ServiceConfig(_)
             | Self::ServiceFile(_)
-            | Self::Election(_) => panic!("a {} has no owner that could state it anew", self.key()),
+            | Self::Election(_)
+            | Self::Opaque(_) => panic!("a {} has no owner that could state it anew", self.key()),
         }
     }
 
@@ -329,7 +365,8 @@ impl Rumor {
             | Self::Departure(_)
             | Self::ServiceConfig(_)
             | Self::ServiceFile(_)
-            | Self::Election(_) => panic!("a {} has no owner that could take it back", self.key()),
+            | Self::Election(_)
+            | Self::Opaque(_) => panic!("a {} has no owner that could take it back", self.key()),
         }
     }
 
@@ -337,7 +374,7 @@ impl Rumor {
     #[must_use]
     pub const fn census_entry(&self) -> CensusEntry<'_> {
         match self {
-            Self::Member(_) => CensusEntry::Nothing,
+            Self::Member(_) | Self::Opaque(_) => CensusEntry::Nothing,
             Self::Service(s) => s.census_entry(),
             Self::Departure(d) => d.census_entry(),
             Self::ServiceHealth(h) => h.census_entry(),

@@ -10,7 +10,7 @@ use crate::model::election::{ElectionId, ElectionPurpose};
 use crate::model::id::{Incarnation, MemberId};
 use crate::model::member::{MemberRecord, State};
 use crate::model::rumor::{
-    Departure, ElectionRumor, KeyParts, MemberRumor, Part, Rumor, RumorKey, RumorKind, ServiceConfig,
+    Departure, ElectionRumor, KeyParts, MemberRumor, Opaque, Part, Rumor, RumorKey, RumorKind, ServiceConfig,
     ServiceFile, ServiceHealth, ServiceRumor, Version,
 };
 use crate::model::service::Health;
@@ -35,6 +35,7 @@ fn trio(kind: RumorKind) -> BoxedStrategy<[Rumor; 3]> {
             let purposes = proptest::sample::select(&ElectionPurpose::ALL);
             purposes.prop_flat_map(|of| [election(of), election(of), election(of)]).boxed()
         }
+        RumorKind::Opaque => [opaque(), opaque(), opaque()].boxed(),
     }
 }
 
@@ -146,6 +147,20 @@ fn election(purpose: ElectionPurpose) -> impl Strategy<Value = Rumor> {
     })
 }
 
+/// What a later version tells of one subject: kind 77, `About` in field 110, content in field 120.
+fn opaque() -> impl Strategy<Value = Rumor> {
+    (1_u8..4, any::<bool>(), proptest::collection::vec(any::<u8>(), 0..3)).prop_map(
+        |(version, withdrawn, content)| {
+            let about = [0x0a, 1, b's', 0x10, version, 0x18, u8::from(withdrawn)];
+            let mut bytes = alloc::vec![0x08, 77, 0xf2, 0x06, about.len() as u8];
+            bytes.extend_from_slice(&about);
+            bytes.extend_from_slice(&[0xc2, 0x07, content.len() as u8]);
+            bytes.extend_from_slice(&content);
+            Rumor::Opaque(Opaque::new(77, b"s", u64::from(version), bytes).withdrawn(withdrawn))
+        },
+    )
+}
+
 fn joined(a: &Rumor, b: &Rumor) -> Rumor {
     let mut join = a.clone();
     join.merge(b);
@@ -195,11 +210,12 @@ proptest! {
         let key = a.key();
         prop_assert_eq!(RumorKind::of_encoded(&key.encode()), Some(key.kind()));
         prop_assert_eq!(RumorKey::from_parts(key.kind(), key.parts()), Some(key.clone()));
-        let KeyParts { group, member, file, purpose } = key.parts();
+        let KeyParts { group, member, file, purpose, unknown } = key.parts();
         prop_assert_eq!(key.kind().has_part(Part::Group), group.is_some());
         prop_assert_eq!(key.kind().has_part(Part::Member), member.is_some());
         prop_assert_eq!(key.kind().has_part(Part::File), file.is_some());
         prop_assert_eq!(key.kind().has_part(Part::Purpose), purpose.is_some());
+        prop_assert_eq!(key.kind().has_part(Part::Unknown), unknown.is_some());
         let (id, name) = (MemberId::from_bytes([7; 16]), "users.acl".parse().expect("a valid name"));
         let group = "redis.prod".parse().expect("a valid group");
         for others in [

@@ -3,6 +3,7 @@
 mod departure;
 mod election;
 mod member;
+mod opaque;
 mod service;
 mod service_config;
 mod service_file;
@@ -18,6 +19,8 @@ use service_config::ServiceConfigMessage;
 use service_file::ServiceFileMessage;
 use service_health::ServiceHealthMessage;
 
+pub(crate) use opaque::version_hash;
+
 use alloc::vec::Vec;
 use prost::Message;
 
@@ -26,13 +29,14 @@ use crate::model::error::DecodeError;
 use crate::model::limits::RUMOR_BYTES_MAX;
 use crate::model::rumor::{
     Departure, ElectionRumor, MemberRumor, Rumor, ServiceConfig, ServiceFile, ServiceHealth, ServiceRumor,
+    Told,
 };
 use crate::wire::convert::id_to_wire;
 use crate::wire::member::Membership;
 
 /// `Rumor`.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct RumorMessage {
+struct RumorMessage {
     #[prost(int32, tag = "1")]
     kind: i32,
     #[prost(bytes = "vec", tag = "3")]
@@ -64,34 +68,45 @@ mod number {
     pub(super) const ELECTION_UPDATE: i32 = 8;
     pub(super) const DEPARTURE: i32 = 9;
     pub(super) const SERVICE_HEALTH: i32 = 100;
+    /// Those that this version understands; it keeps the others without.
+    pub(super) const KNOWN: [i32; 8] =
+        [MEMBER, SERVICE, SERVICE_CONFIG, SERVICE_FILE, ELECTION, ELECTION_UPDATE, DEPARTURE, SERVICE_HEALTH];
 }
 
 impl Rumor {
     /// The rumor as bytes: the row's value in the durable state, and equal for equal rumors.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        self.to_wire().encode_to_vec()
+        if let Self::Opaque(opaque) = self {
+            return opaque.bytes().to_vec();
+        }
+        self.to_wire().map(|rumor| rumor.encode_to_vec()).unwrap_or_default()
     }
 
-    /// Reads [`Self::encode`] back.
+    /// Reads [`Self::encode`] back. What this version does not understand is read as [`Opaque`].
     ///
     /// # Errors
     /// Not a rumor, or one beyond the limits.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        Self::read(bytes)?.ok_or(DecodeError::Invalid("rumor type"))
-    }
-
-    /// Reads a rumor that a message holds. None for one that this version does not know or cannot use.
-    pub(crate) fn read(bytes: &[u8]) -> Result<Option<Self>, DecodeError> {
         if bytes.len() > RUMOR_BYTES_MAX + 64 {
             return Err(DecodeError::TooLong { bytes: bytes.len(), limit: RUMOR_BYTES_MAX });
         }
-        Self::from_wire(RumorMessage::decode(bytes).map_err(|_| DecodeError::Protobuf)?)
+        let kind = opaque::kind_of(bytes);
+        if kind == 0 {
+            return Err(DecodeError::Invalid("rumor type"));
+        }
+        if !number::KNOWN.iter().any(|known| known.cast_unsigned() == kind) {
+            return opaque::of_later_kind(kind, bytes).map(Self::Opaque);
+        }
+        let rumor = RumorMessage::decode(bytes).map_err(|_| DecodeError::Protobuf)?;
+        Self::from_wire(rumor, kind, bytes)
     }
 
-    pub(crate) fn to_wire(&self) -> RumorMessage {
+    /// None for what this version does not understand: that is told in the bytes that came.
+    fn to_wire(&self) -> Option<RumorMessage> {
         let mut rumor = RumorMessage::default();
         match self {
+            Self::Opaque(_) => return None,
             Self::Member(m) => {
                 rumor.kind = number::MEMBER;
                 rumor.member = Some(m.to_wire());
@@ -129,33 +144,44 @@ impl Rumor {
                 rumor.election = Some(e.to_wire());
             }
         }
-        rumor
+        Some(rumor)
     }
 
-    /// None for a rumor that this version does not know or cannot use; other members may still tell it.
-    fn from_wire(rumor: RumorMessage) -> Result<Option<Self>, DecodeError> {
-        let known = match rumor.kind {
+    fn from_wire(rumor: RumorMessage, kind: u32, bytes: &[u8]) -> Result<Self, DecodeError> {
+        Ok(match rumor.kind {
             number::MEMBER => Self::Member(MemberRumor::from_wire(rumor.member.as_ref())?),
             number::SERVICE => Self::Service(ServiceRumor::from_wire(rumor.service)?),
             number::DEPARTURE => Self::Departure(Departure::from_wire(rumor.departure.as_ref())?),
             number::SERVICE_HEALTH => {
                 Self::ServiceHealth(ServiceHealth::from_wire(rumor.service_health.as_ref())?)
             }
-            number::SERVICE_CONFIG => match ServiceConfig::from_wire(rumor.service_config)? {
-                Some(config) => Self::ServiceConfig(config),
-                None => return Ok(None),
-            },
-            number::SERVICE_FILE => match ServiceFile::from_wire(rumor.service_file)? {
-                Some(file) => Self::ServiceFile(file),
-                None => return Ok(None),
-            },
+            number::SERVICE_CONFIG => {
+                let sealed = rumor.service_config.as_ref().and_then(|c| c.sealed(kind, bytes));
+                match sealed {
+                    Some(sealed) => Self::Opaque(sealed?),
+                    None => Self::ServiceConfig(ServiceConfig::from_wire(rumor.service_config)?),
+                }
+            }
+            number::SERVICE_FILE => {
+                let sealed = rumor.service_file.as_ref().and_then(|f| f.sealed(kind, bytes));
+                match sealed {
+                    Some(sealed) => Self::Opaque(sealed?),
+                    None => Self::ServiceFile(ServiceFile::from_wire(rumor.service_file)?),
+                }
+            }
             number::ELECTION | number::ELECTION_UPDATE => {
                 let is_update = rumor.kind == number::ELECTION_UPDATE;
                 let purpose = if is_update { ElectionPurpose::Update } else { ElectionPurpose::Leader };
                 Self::Election(ElectionRumor::from_wire(purpose, &rumor.from_id, rumor.election.as_ref())?)
             }
-            _ => return Ok(None),
-        };
-        Ok(Some(known))
+            _ => return Err(DecodeError::Invalid("rumor type")),
+        })
+    }
+}
+
+impl<'a> Told<'a> {
+    /// Reads a rumor that a message or the disk holds, and keeps hold of its bytes.
+    pub(crate) fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        Rumor::decode(bytes).map(|rumor| Self::read(rumor, bytes))
     }
 }

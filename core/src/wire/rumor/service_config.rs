@@ -4,10 +4,11 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use prost::Message;
 
+use super::opaque;
 use super::version::ContenderMessage;
 use crate::model::error::DecodeError;
 use crate::model::limits::SERVICE_CONFIG_BYTES_MAX;
-use crate::model::rumor::{ServiceConfig, Version};
+use crate::model::rumor::{Opaque, ServiceConfig, Version};
 
 /// `ServiceConfig`, with its writer.
 #[derive(Clone, PartialEq, Message)]
@@ -26,6 +27,13 @@ pub(super) struct ServiceConfigMessage {
     contenders: Vec<ContenderMessage>,
 }
 
+impl ServiceConfigMessage {
+    /// What it is about is not sealed, even where its content is.
+    pub(super) fn sealed(&self, kind: u32, bytes: &[u8]) -> Option<Result<Opaque, DecodeError>> {
+        self.encrypted.then(|| opaque::sealed(kind, &self.service_group, "", self.incarnation, bytes))
+    }
+}
+
 impl ServiceConfig {
     pub(super) fn to_wire(&self) -> ServiceConfigMessage {
         ServiceConfigMessage {
@@ -38,15 +46,11 @@ impl ServiceConfig {
         }
     }
 
-    /// None for an encrypted one: this version has no ring key, so it could be neither checked nor used.
-    pub(super) fn from_wire(c: Option<ServiceConfigMessage>) -> Result<Option<Self>, DecodeError> {
+    pub(super) fn from_wire(c: Option<ServiceConfigMessage>) -> Result<Self, DecodeError> {
         let c = c.ok_or(DecodeError::Missing("service config"))?;
-        if c.encrypted {
-            return Ok(None);
-        }
         let group = c.service_group.parse().map_err(|_| DecodeError::Invalid("service_group"))?;
         let limit = SERVICE_CONFIG_BYTES_MAX;
         let version = Version::from_wire(c.incarnation, c.config, &c.writer, &c.contenders, limit)?;
-        Ok(Some(Self { group, version }))
+        Ok(Self { group, version })
     }
 }

@@ -4,10 +4,11 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use prost::Message;
 
+use super::opaque;
 use super::version::ContenderMessage;
 use crate::model::error::DecodeError;
 use crate::model::limits::SERVICE_FILE_BYTES_MAX;
-use crate::model::rumor::{ServiceFile, Version};
+use crate::model::rumor::{Opaque, ServiceFile, Version};
 
 /// `ServiceFile`, with its writer.
 #[derive(Clone, PartialEq, Message)]
@@ -28,6 +29,14 @@ pub(super) struct ServiceFileMessage {
     contenders: Vec<ContenderMessage>,
 }
 
+impl ServiceFileMessage {
+    /// What it is about is not sealed, even where its content is.
+    pub(super) fn sealed(&self, kind: u32, bytes: &[u8]) -> Option<Result<Opaque, DecodeError>> {
+        self.encrypted
+            .then(|| opaque::sealed(kind, &self.service_group, &self.filename, self.incarnation, bytes))
+    }
+}
+
 impl ServiceFile {
     pub(super) fn to_wire(&self) -> ServiceFileMessage {
         ServiceFileMessage {
@@ -41,16 +50,12 @@ impl ServiceFile {
         }
     }
 
-    /// None for an encrypted one: this version has no ring key.
-    pub(super) fn from_wire(f: Option<ServiceFileMessage>) -> Result<Option<Self>, DecodeError> {
+    pub(super) fn from_wire(f: Option<ServiceFileMessage>) -> Result<Self, DecodeError> {
         let f = f.ok_or(DecodeError::Missing("service file"))?;
-        if f.encrypted {
-            return Ok(None);
-        }
         let group = f.service_group.parse().map_err(|_| DecodeError::Invalid("service_group"))?;
         let name = f.filename.parse().map_err(|_| DecodeError::Invalid("filename"))?;
         let limit = SERVICE_FILE_BYTES_MAX;
         let version = Version::from_wire(f.incarnation, f.body, &f.writer, &f.contenders, limit)?;
-        Ok(Some(Self { group, name, version }))
+        Ok(Self { group, name, version })
     }
 }

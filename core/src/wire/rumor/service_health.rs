@@ -42,7 +42,8 @@ impl ServiceHealth {
             member_id: id_from_wire(&h.member_id, "service health member")?,
             group: h.service_group.parse().map_err(|_| DecodeError::Invalid("service_group"))?,
             incarnation: incarnation_from_wire(h.incarnation)?,
-            health: *health.ok_or(DecodeError::Invalid("health"))?,
+            // A word of a later version is told on as it came.
+            health: health.copied().unwrap_or(Health::Unknown),
             tombstone: h.tombstone,
         })
     }

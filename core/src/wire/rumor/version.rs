@@ -48,7 +48,7 @@ impl Version {
             bytes => id_from_wire(bytes, "writer").map(Some),
         };
         let mut noted = Vec::with_capacity(contenders.len().min(CONTENDERS_MAX));
-        for c in contenders.iter().take(CONTENDERS_MAX) {
+        for c in contenders.iter().take(CONTENDERS_MAX - 1) {
             noted.push(Contender { hash: c.hash, writer: id(&c.writer)? });
         }
         let version = Self::new(number, body, id(writer)?);

@@ -109,7 +109,7 @@ fn version_lost(key: &RumorKey, version: u64, winner: Option<&MemberId>) -> Stri
 
 /// What is new about the member, or else about the group, that the rumor concerns.
 fn rumor_sentence(key: &RumorKey, from: Option<&MemberId>) -> String {
-    let (KeyParts { group, member, file, purpose }, news) = (key.parts(), key.kind().news());
+    let (KeyParts { group, member, file, purpose, .. }, news) = (key.parts(), key.kind().news());
     let file = file.map_or(String::new(), |name| format!(" {name}"));
     let Some(about) = member else {
         let of = match purpose {
