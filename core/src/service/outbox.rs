@@ -13,9 +13,17 @@ pub(super) struct Outbox {
     events: VecDeque<ServiceEvent>,
     /// Effects that are not answered for good.
     effects: BTreeMap<EffectId, Errand>,
+    processes: u64,
 }
 
 impl Outbox {
+    /// A number for a process of any service. A service can be unloaded while work beside its process is unanswered; if
+    /// the next one of that name counted anew, the late answer would be taken for an answer to that one.
+    pub(super) const fn next_process(&mut self) -> u64 {
+        self.processes += 1;
+        self.processes
+    }
+
     pub(super) fn tell(&mut self, event: ServiceEvent) {
         self.events.push_back(event);
     }

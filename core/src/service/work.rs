@@ -49,14 +49,20 @@ struct State {
 }
 
 /// All kinds, beside one process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Works {
     states: BTreeMap<Work, State>,
-    /// Counts the processes: results of work for an earlier one are ignored.
+    /// The number of the process, which no other process of this supervisor has: results of work for another one are
+    /// ignored.
     process: u64,
 }
 
 impl Works {
+    /// Nothing is wanted yet, beside the process with this number.
+    pub(super) const fn new(process: u64) -> Self {
+        Self { states: BTreeMap::new(), process }
+    }
+
     /// Wants it done at that time, or earlier when that was wanted before.
     pub(super) fn want(&mut self, work: Work, at: Instant) {
         let state = self.states.entry(work).or_default();
@@ -107,9 +113,10 @@ impl Works {
     }
 
     /// Another process begins: work still under way belongs to the one that is gone.
-    pub(super) fn forget_process(&mut self) {
+    pub(super) fn forget_process(&mut self, next: u64) {
+        assert!(next > self.process, "processes are numbered in order");
         self.states.clear();
-        self.process += 1;
+        self.process = next;
     }
 
     /// The number of the process beside which work begins.
@@ -132,7 +139,7 @@ mod tests {
     #[test]
     fn a_failing_hook_is_never_run_in_a_busy_loop() {
         let (backoff, mut rng) = (Backoff::new(&Timings::lan()), Rng::from_seed([1; 32]));
-        let mut works = Works::default();
+        let mut works = Works::new(1);
         let mut now = Instant::ZERO;
         works.want_now(Work::PostRun, now);
         for _ in 0..20 {
@@ -151,7 +158,7 @@ mod tests {
 
     #[test]
     fn what_is_wanted_while_under_way_is_done_once_more() {
-        let mut works = Works::default();
+        let mut works = Works::new(1);
         works.want_now(Work::Render, Instant::ZERO);
         assert_eq!(works.begin(Instant::ZERO, |_| true), Some(Work::Render));
         works.want(Work::Render, Instant::ZERO);

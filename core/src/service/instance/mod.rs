@@ -145,7 +145,7 @@ impl Instance {
             group,
             files: Files::default(),
             checks: Checks::new(),
-            works: Works::default(),
+            works: Works::new(env.outbox.next_process()),
             tries: Tries::default(),
             part: Part::default(),
             drain: None,

@@ -81,9 +81,10 @@ impl Instance {
             self.files.end_writing();
             self.prepare_when_free(env);
         }
-        assert!(process <= self.works.process(), "work belongs to a process that was there");
+        // Also work of a service of this name that was unloaded meanwhile: its numbers are others. The end of the write
+        // may have been the last thing that an unload waited for.
         if process != self.works.process() {
-            return;
+            return self.reconcile(env);
         }
         match (work, result) {
             (Work::Prepare, EffectResult::Prepared(prepared)) => {

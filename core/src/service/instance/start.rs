@@ -192,7 +192,7 @@ impl Instance {
     /// The process runs.
     pub(in super::super) fn handle_spawned(&mut self, pid: u32, env: &mut Env<'_, '_>) {
         let Phase::Spawning { adopted } = self.progress.phase() else { return };
-        self.forget_process();
+        self.forget_process(env);
         let started = self.progress.since();
         if self.is_wanted(env) && !self.wish.is_stale() {
             self.tries.clear_error();
@@ -283,7 +283,7 @@ impl Instance {
         let ran = self.progress.is_running().then(|| self.progress.lasted(env.now()));
         assert!(self.progress.has_process(), "only a process ends");
         self.tries.exited(status, ran, env.backoff);
-        self.forget_process();
+        self.forget_process(env);
         self.process_drained(env);
         let reason = format!("process ended: {status}");
         if self.files.has_hook(Hook::PostStop) && env.leaving < Leaving::Killing {
@@ -324,8 +324,8 @@ impl Instance {
     }
 
     /// Another process begins: work that is under way for the last one no longer concerns the service.
-    fn forget_process(&mut self) {
-        self.works.forget_process();
+    fn forget_process(&mut self, env: &mut Env<'_, '_>) {
+        self.works.forget_process(env.outbox.next_process());
         self.checks.forget_process();
     }
 }
