@@ -1,4 +1,5 @@
 //! Tests that cross crates.
 
+mod guides;
 mod parity;
 mod tidy;
