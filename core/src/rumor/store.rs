@@ -52,7 +52,7 @@ pub(crate) struct RumorStore {
     tombstones: usize,
     bytes: usize,
     opaque_bytes: usize,
-    /// Rumors of unknown kinds that had to make room for others, until somebody asks.
+    /// Rumors of unknown kinds that had to make room for others, until the node takes the figure.
     pushed_out: Vec<RumorKey>,
     /// Whether there have been more of them than there is room for, and it was said.
     overflowed: bool,

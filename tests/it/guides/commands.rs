@@ -47,7 +47,7 @@ fn filled_in(line: &str, world: &World) -> String {
 /// A scenario that does not hold, for the commands that begin with one.
 fn failing(world: &World) -> String {
     let path = world.folder().join("failing.toml");
-    let text = "about = \"Nobody dies, and somebody is expected to.\"\nduration = \"10s\"\n\
+    let text = "about = \"No member dies, and one is expected to.\"\nduration = \"10s\"\n\
                 [members]\nnames = [\"ada\", \"bob\", \"cyd\"]\n\
                 [[expect]]\nby = \"10s\"\nconfirmed = \"bob\"\n";
     fs::write(&path, text).expect("written");

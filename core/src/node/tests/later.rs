@@ -72,7 +72,7 @@ fn told() -> Vec<Vec<u8>> {
     vec![
         rumor(b"a", 1, b"one"),
         rumor(b"b", 9, &[7; 2_000]),
-        [number(1, 78), field(3, b"somebody"), field(130, b"no subject is named")].concat(),
+        [number(1, 78), field(3, b"a member"), field(130, b"no subject is named")].concat(),
         [number(1, 4), field(6, &sealed)].concat(),
         [number(1, 4), field(6, &known), field(150, b"of the rumor")].concat(),
     ]
