@@ -60,7 +60,8 @@ impl Checker for LeaderGivesUpInTime {
         self.overdue(record.at)?;
         match &record.what {
             What::Action(action) => self.action(action),
-            What::Leads { host, group, until: Some(until), .. } => {
+            // A supervisor that stands still renews nothing: what is told of it is its earlier lease by another clock.
+            What::Leads { host, group, until: Some(until), .. } if !self.late.contains(host) => {
                 self.until.insert((*host, group.clone()), *until);
             }
             What::ProcessStarted { host, service, pid } => {
@@ -142,5 +143,26 @@ mod tests {
         assert!(run(&with(&[lost(2_001)])).expect_err("it has to fire").contains("after its lease's end"));
         let late = run(&with(&[lost(1_500), exited(2_001)]));
         assert!(late.expect_err("it has to fire").contains("process 7 of redis went on"));
+    }
+
+    #[test]
+    fn a_lease_that_another_clock_moves_while_its_supervisor_stands_still_is_an_earlier_one() {
+        let (host, term) = (HostId(0), 1);
+        let leads = |ms, until| {
+            let group = "redis.default".parse().expect("a group");
+            at(ms, What::Leads { host, group, term, until: Some(Instant::from_millis(until)) })
+        };
+        let pause = at(500, What::Action(Action::Pause(Pause { host })));
+        let resume = at(3_000, What::Action(Action::Resume(Resume { host })));
+        let run = |records: &[Record]| {
+            let mut checker = LeaderGivesUpInTime::default();
+            records.iter().try_for_each(|record| checker.observe(record))
+        };
+        assert_eq!(
+            run(&[leads(0, 2_000), pause.clone(), leads(1_000, 2_100), resume.clone(), lost(3_000)]),
+            Ok(())
+        );
+        // What it renews once it runs again counts.
+        assert!(run(&[leads(0, 2_000), pause, resume, leads(3_000, 4_000), lost(4_001)]).is_err());
     }
 }

@@ -76,7 +76,7 @@ impl<D: Deed> World<D> {
         }
     }
 
-    /// A clock that runs differently ends leases at other times.
+    /// A clock that runs differently ends leases at other times, but none that has ended already.
     pub(crate) fn leads_by_new_clock(&mut self, index: u32) {
         let led: Vec<(ServiceGroup, u64, Instant)> = self
             .led
@@ -85,8 +85,11 @@ impl<D: Deed> World<D> {
             .map(|((_, group), (term, local))| (group.clone(), *term, *local))
             .collect();
         for (group, term, local) in led {
-            let until = Some(self.hosts[index as usize].world(local));
-            self.note(Recording::Events, || What::Leads { host: HostId(index), group, term, until });
+            let until = self.hosts[index as usize].world(local);
+            if until > self.now {
+                let (host, until) = (HostId(index), Some(until));
+                self.note(Recording::Events, || What::Leads { host, group, term, until });
+            }
         }
     }
 

@@ -83,7 +83,7 @@ impl Rumor {
         self.to_wire().map(|rumor| rumor.encode_to_vec()).unwrap_or_default()
     }
 
-    /// Reads [`Self::encode`] back. What this version does not understand is read as [`Opaque`].
+    /// Reads [`Self::encode`] back. What this version does not understand is read as [`Rumor::Opaque`].
     ///
     /// # Errors
     /// Not a rumor, or one beyond the limits.
