@@ -97,7 +97,12 @@ impl Open {
     fn new(path: &Path, now: UnixTime) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         options.read(true).append(true).create(true).mode(0o644);
-        let mut file = options.custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_CLOEXEC).open(path)?;
+        // The launcher has one thread: a pipe in the place of the log must hold up neither the opening nor the reading.
+        let flags = nix::libc::O_NOFOLLOW | nix::libc::O_CLOEXEC | nix::libc::O_NONBLOCK;
+        let mut file = options.custom_flags(flags).open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file; remove it"));
+        }
         let mut first = [0; STAMP_BYTES];
         let first = match file.read_exact(&mut first) {
             // A file that another program wrote has no stamp: it compares as anything, and is put aside now or later.
@@ -240,6 +245,17 @@ mod tests {
         let mut log = LogFile::new(dir.path().join("web.log"), keep);
         assert_eq!(log.append(b"whole\n", NOW), None);
         assert_eq!(read(dir.path(), "web.log"), "hal\nwhole\n");
+    }
+
+    #[test]
+    fn a_pipe_in_the_place_of_a_log_holds_nothing_up() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("web.log");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("made");
+        let mut log = LogFile::new(path.clone(), KEEP);
+        assert!(matches!(log.append(b"a\n", NOW), Some(Notice::Failed(_))));
+        fs::remove_file(&path).expect("removed");
+        assert_eq!(log.append(b"b\n", NOW), Some(Notice::Recovered(1)));
     }
 
     #[test]

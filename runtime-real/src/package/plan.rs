@@ -49,6 +49,7 @@
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::ops::Range;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -149,7 +150,13 @@ pub(crate) fn load_table(path: &Path) -> Result<Option<toml::Table>, Error> {
 
 /// Reads a file that a person wrote as text.
 pub(crate) fn read_text(path: &Path) -> Result<String, Error> {
-    let file = std::fs::File::open(path).map_err(Error::io(path))?;
+    // A pipe in its place would be waited for without end.
+    let flags = nix::libc::O_CLOEXEC | nix::libc::O_NONBLOCK;
+    let file =
+        std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(Error::io(path))?;
+    if !file.metadata().map_err(Error::io(path))?.is_file() {
+        return Err(Error::Plan { path: path.to_owned(), message: "it is not a regular file".to_owned() });
+    }
     let mut text = String::new();
     file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(|error| match error.kind() {
         std::io::ErrorKind::InvalidData => {

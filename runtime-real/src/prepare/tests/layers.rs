@@ -94,6 +94,17 @@ fn leaves(table: &Table, path: &[String], found: &mut Vec<(Vec<String>, Value)>)
     }
 }
 
+#[test]
+fn a_pipe_in_the_place_of_a_layer_is_named_and_not_waited_for() {
+    let bench = Bench::new(&[("hooks/run", "")]);
+    bench.user_toml("");
+    let path = bench.root.path().join("user/web-shop/config/user.toml");
+    std::fs::remove_file(&path).expect("removed");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("made");
+    let error = bench.prepare().expect_err("a pipe").to_string();
+    assert!(error.contains("user.toml") && error.contains("not a regular file"), "{error}");
+}
+
 proptest! {
     // A key that is a table in one layer and something else in the next is left out here:
     // that value replaces the table.
