@@ -72,6 +72,9 @@ fn key(name: &str) -> BoxedStrategy<RumorKey> {
             (group(), file()).prop_map(|(group, name)| RumorKey::ServiceFile { group, name }).boxed()
         }
         "election" => election().prop_map(RumorKey::Election).boxed(),
+        "opaque" => (number(), any::<u32>())
+            .prop_map(|(subject, number)| RumorKey::Opaque { subject, number })
+            .boxed(),
         other => panic!("no keys of the kind {other} are tried"),
     }
 }
