@@ -87,7 +87,8 @@ pub use model::channel::Channel;
 pub use model::command::{Command, CommandError, Reply, StopHow};
 pub use model::config::{Config, SysInfo, Timings};
 pub use model::election::{
-    ElectionEvent, ElectionId, ElectionPurpose, ElectionStatus, ElectionView, Fitness, LeaseEnd, Role,
+    ElectionEvent, ElectionId, ElectionPurpose, ElectionStatus, ElectionView, Fitness, LeaseEnd, Readiness,
+    Role,
 };
 pub use model::error::{ConfigError, DecodeError, ParseError, SnapshotError};
 pub use model::event::{
@@ -101,6 +102,7 @@ pub use model::id::{
 };
 pub use model::ident::PackageIdent;
 pub use model::io::{Effect, EffectResult, ExitReason, Input, Output, StopSignal, Transmit, WakeReason};
+pub use model::lease::{Lease, Resume};
 pub use model::limits;
 pub use model::member::{MemberRecord, State};
 pub use model::metrics::{MessageCounts, Metrics};

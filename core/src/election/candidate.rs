@@ -8,7 +8,7 @@ use super::electorate::Count;
 use super::instance::{After, Instance, Stance};
 use super::{ElectionsEvent, Env};
 use crate::model::ballot::{Body, Electorate, Message, Step, Verdict, Voter};
-use crate::model::election::ElectionEvent;
+use crate::model::election::{ElectionEvent, Fitness};
 use crate::model::id::MemberId;
 use crate::model::limits::{ELECTION_TERM_MAX, ELECTORATE_MAX, Limit};
 use crate::model::planted::Bug;
@@ -45,7 +45,7 @@ pub(super) struct Campaign {
 impl Instance {
     /// Whether this member may try to lead, once its time has come.
     pub(super) fn may_ask(&self) -> bool {
-        let fit = self.fitness.is_some_and(|f| f.fit);
+        let fit = self.fitness.is_some_and(Fitness::is_fit);
         let founded = self.vote.electorate.is_founded();
         fit && self.promise.is_none() && (founded || self.roll.members.len() >= self.roll.size_min as usize)
     }

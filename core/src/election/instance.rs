@@ -14,7 +14,9 @@ use super::voter::{Ballot, Promise};
 use super::{ElectionsEvent, Env, Roll, promise};
 use crate::model::ballot::{Body, Electorate, Message, Step, Verdict, Voter};
 use crate::model::context::Follows;
-use crate::model::election::{ElectionEvent, ElectionId, ElectionStatus, ElectionView, Fitness, Role};
+use crate::model::election::{
+    ElectionEvent, ElectionId, ElectionStatus, ElectionView, Fitness, Readiness, Role,
+};
 use crate::model::event::EventKind;
 use crate::model::id::{EventId, MemberId};
 use crate::model::limits::ELECTORATE_MAX;
@@ -337,10 +339,10 @@ impl Instance {
 
     /// This voter's statement about itself.
     pub(super) fn voter(&self) -> Voter {
-        let fitness = self.fitness.unwrap_or(Fitness { suitability: 0, fit: false });
+        let fitness = self.fitness.unwrap_or(Fitness { suitability: 0, readiness: Readiness::Unfit });
         Voter {
             is_member: self.fitness.is_some(),
-            fit: fitness.fit,
+            fit: fitness.is_fit(),
             suitability: fitness.suitability,
             electorate: self.vote.electorate.stamp(),
         }

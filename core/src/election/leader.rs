@@ -9,7 +9,7 @@ use super::instance::{After, Instance, Stance};
 use super::voter::Promise;
 use super::{ElectionsEvent, Env, electorate, lease};
 use crate::model::ballot::{Body, Electorate, Step, Verdict, Voter};
-use crate::model::election::{ElectionEvent, LeaseEnd};
+use crate::model::election::{ElectionEvent, Fitness, LeaseEnd};
 use crate::model::id::MemberId;
 use crate::model::limits::ELECTION_TERM_MAX;
 use crate::model::planted::Bug;
@@ -304,7 +304,7 @@ impl Instance {
         if leading.yielding.is_some() {
             return;
         }
-        if !self.fitness.is_some_and(|f| f.fit) {
+        if !self.fitness.is_some_and(Fitness::is_fit) {
             let successor = self.successor(env);
             if successor.is_some() || self.fitness.is_none() {
                 return self.hand_over(env, successor);

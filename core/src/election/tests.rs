@@ -7,7 +7,7 @@ use proptest::prelude::{Just, ProptestConfig, Strategy, prop_oneof, proptest};
 
 use super::*;
 use crate::model::context::{Context, Outputs, is_due};
-use crate::model::election::{ElectionEvent, ElectionStatus};
+use crate::model::election::{ElectionEvent, ElectionStatus, Readiness};
 use crate::model::event::EventKind;
 use crate::model::id::InputId;
 use crate::model::metrics::Metrics;
@@ -78,7 +78,7 @@ impl Bench {
     }
 
     fn add(&mut self, n: u8) {
-        let fitness = Some(Fitness { suitability: 0, fit: true });
+        let fitness = Some(Fitness { suitability: 0, readiness: Readiness::Fit });
         let member = Member { elections: None, fitness, disk: BTreeMap::new(), role: None, demotes: true };
         self.members.insert(n, member);
         self.start(n);
@@ -292,9 +292,9 @@ fn three_members_elect_the_greatest_id_within_half_a_second() {
 #[test]
 fn suitability_comes_before_the_id() {
     let mut bench = Bench::new(3);
-    bench.fitness(1, Some(Fitness { suitability: 7, fit: true }));
+    bench.fitness(1, Some(Fitness { suitability: 7, readiness: Readiness::Fit }));
     assert_eq!(bench.elect(2_000).0, 1);
-    bench.fitness(2, Some(Fitness { suitability: 9, fit: true }));
+    bench.fitness(2, Some(Fitness { suitability: 9, readiness: Readiness::Fit }));
     bench.run(5_000);
     assert_eq!(bench.acting(), [1], "a better member does not replace a leader that works");
 }
@@ -364,7 +364,7 @@ fn a_leader_that_is_drained_hands_over_in_one_round_trip() {
     let mut bench = Bench::new(3);
     bench.elect(1_000);
     bench.run(1_000);
-    bench.fitness(3, Some(Fitness { suitability: 0, fit: false }));
+    bench.fitness(3, Some(Fitness { suitability: 0, readiness: Readiness::Unfit }));
     let (leader, ms) = bench.elect(1_000);
     assert_eq!(leader, 2);
     assert!(ms <= 10, "{ms} ms");
@@ -515,9 +515,9 @@ proptest! {
                 }
                 Trouble::Heal => bench.heal(),
                 Trouble::Unfit(n) if exists(n) => {
-                    bench.fitness(n, Some(Fitness { suitability: 0, fit: false }));
+                    bench.fitness(n, Some(Fitness { suitability: 0, readiness: Readiness::Unfit }));
                 }
-                Trouble::Fit(n) if exists(n) => bench.fitness(n, Some(Fitness { suitability: 3, fit: true })),
+                Trouble::Fit(n) if exists(n) => bench.fitness(n, Some(Fitness { suitability: 3, readiness: Readiness::Fit })),
                 Trouble::Join if bench.members.len() < 8 => {
                     let n = bench.members.len() as u8 + 1;
                     bench.add(n);
@@ -531,7 +531,7 @@ proptest! {
             if bench.members[&n].elections.is_none() {
                 bench.start(n);
             }
-            bench.fitness(n, Some(Fitness { suitability: 0, fit: true }));
+            bench.fitness(n, Some(Fitness { suitability: 0, readiness: Readiness::Fit }));
         }
         bench.run(4_000);
         bench.elect(6_000);
@@ -542,7 +542,8 @@ proptest! {
 fn two_elections_of_one_group_go_their_own_ways() {
     let mut bench = Bench::new(5);
     // The other way round than ids prefer: each purpose finds the member that is best for it.
-    bench.updaters = (1..=5).map(|n| (n, Fitness { suitability: u64::from(9 - n), fit: true })).collect();
+    bench.updaters =
+        (1..=5).map(|n| (n, Fitness { suitability: u64::from(9 - n), readiness: Readiness::Fit })).collect();
     bench.refresh();
     assert_eq!(bench.elect(2_000).0, 5);
     bench.run(1_000);

@@ -86,8 +86,39 @@ pub enum Role {
 pub struct Fitness {
     /// The answer of the suitability hook; the member with the highest leads. 0 without a hook.
     pub suitability: u64,
-    /// Whether it can lead at all: wanted up, not draining, not in maintenance, not critical.
-    pub fit: bool,
+    /// Whether it can lead at all.
+    pub readiness: Readiness,
+}
+
+impl Fitness {
+    /// Whether it may stand for election.
+    #[must_use]
+    pub const fn is_fit(self) -> bool {
+        matches!(self.readiness, Readiness::Fit)
+    }
+}
+
+/// Whether a member's service can lead its group. Only one that is `Fit` stands for election; the others say what a
+/// leader does that has come into this state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// Wanted up, not draining, not in maintenance, not critical.
+    Fit,
+    /// The supervisor was started again and does not know yet: a leader leads on.
+    Unknown,
+    /// The supervisor replaces its process (configuration, promotion, a file): a leader keeps the lead meanwhile.
+    Restarting {
+        /// The lead is kept until then; none while processes of the old tree are left.
+        until: Option<Instant>,
+    },
+    /// A healthy leader is stopped or drained in order: it renews until then and no longer, and hands over when its tree
+    /// is empty.
+    Stopping {
+        /// Announcing, draining and shutting down have to be over by then.
+        until: Instant,
+    },
+    /// Down, ill, crashed or in maintenance: a leader hands over.
+    Unfit,
 }
 
 /// An election as one member sees it.

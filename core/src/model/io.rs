@@ -12,9 +12,10 @@ use crate::model::event::Event;
 use crate::model::exit_status::ExitStatus;
 use crate::model::facts::Facts;
 use crate::model::id::{EffectId, RequestId, ServiceGroup, ServiceName};
+use crate::model::lease::Lease;
 use crate::model::prepared::{HookEnd, Prepared, Rendered};
 use crate::model::row::Write;
-use crate::model::service::{Demoted, Health, Hook, ServiceSpec};
+use crate::model::service::{Health, Hook, ServiceSpec};
 use crate::model::time::Instant;
 
 /// An input from outside: the time, a message, a command or a result.
@@ -130,13 +131,15 @@ pub enum Effect {
         /// The facts that its templates may know by now.
         facts: Box<Facts>,
     },
-    /// Start the service's `run` hook in a process group of its own:
-    /// `Spawned` or `SpawnFailed`; after `Spawned`, once, `Exited`.
+    /// Start the service's `run` hook under its guard, in a process group of its own: `Spawned` or `SpawnFailed`; after
+    /// `Spawned`, once, `Exited`: no process of the service is left then, whatever it started.
     Spawn {
         /// The service, prepared before.
         service: ServiceName,
         /// Its group, for log prefixes.
         group: ServiceGroup,
+        /// For a process that leads from its start: its guard holds this before the process runs.
+        lease: Option<Lease>,
     },
     /// Take over a process that outlived the last supervisor: answered exactly like `Spawn`.
     Adopt {
@@ -179,17 +182,15 @@ pub enum Effect {
         /// The deadline, in milliseconds.
         timeout_ms: u64,
     },
-    /// Tell the launcher that holds the process how long it may act as the leader, so that it ends in time also when
-    /// this supervisor is dead or stuck: `Leased`.
+    /// Tell the guard that holds the process how long it may act as the leader, so that it ends in time also when this
+    /// supervisor is dead or stuck: `Leased`, or `LeaseFailed` when the guard cannot be told.
     Lease {
         /// The service.
         service: ServiceName,
         /// The process that `Spawn` or `Adopt` named.
         pid: u32,
-        /// Without another lease within this, in milliseconds, `then` happens; none ends the lease.
-        left_ms: Option<u64>,
-        /// What happens to the process when the lease runs out.
-        then: Demoted,
+        /// Replaces the lease that the guard holds; none: the process does not act as the leader.
+        lease: Option<Lease>,
     },
     /// The node has finished; the runtime ends. Not answered.
     Exit(ExitReason),
@@ -273,6 +274,11 @@ pub enum EffectResult {
     },
     /// Requests that the service still works on; none when the service does not say.
     Inflight(Option<u64>),
-    /// The launcher that holds the process knows the lease.
+    /// The guard that holds the process has the lease.
     Leased,
+    /// The guard could not be told; an end that it was told before still stands.
+    LeaseFailed {
+        /// What is wrong.
+        reason: String,
+    },
 }

@@ -8,7 +8,7 @@
 //! | `time`, `rng`, `digest`, `limits`, `error` | the tools that every feature needs |
 //! | `id`, `ident`, `member`, `accusers`, `service`, `election`, `ballot` | the words of the ring |
 //! | `rumor`, `census`, `facts` | the ring's knowledge, group by group, and the part that a service is shown |
-//! | `command`, `channel`, `exit_status`, `prepared`, `row`, `event`, `io` | the data that crosses the border |
+//! | `command`, `channel`, `exit_status`, `prepared`, `lease`, `row`, `event`, `io` | the data that crosses the border |
 //! | `config`, `planted`, `metrics`, `context` | the parameters of a node, and the context of every verb |
 
 pub(crate) mod accusers;
@@ -27,6 +27,7 @@ pub(crate) mod facts;
 pub(crate) mod id;
 pub(crate) mod ident;
 pub(crate) mod io;
+pub(crate) mod lease;
 pub mod limits;
 pub(crate) mod member;
 pub(crate) mod metrics;

@@ -208,7 +208,8 @@ impl Journal {
             | EffectResult::HookEnded(_)
             | EffectResult::HealthChecked { .. }
             | EffectResult::Inflight(_)
-            | EffectResult::Leased => return None,
+            | EffectResult::Leased
+            | EffectResult::LeaseFailed { .. } => return None,
         };
         self.pending.remove(&effect).map(|pending| (pending, failure))
     }

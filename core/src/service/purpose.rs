@@ -47,7 +47,7 @@ impl Purpose {
             | (Self::Work(Work::Inflight, _), R::Inflight(_))
             | (Self::Init | Self::PostStop, R::HookEnded(_))
             | (Self::Spawn, R::SpawnFailed { .. } | R::Exited(_))
-            | (Self::Lease, R::Leased)
+            | (Self::Lease, R::Leased | R::LeaseFailed { .. })
             | (Self::Signal, R::Signalled) => true,
             (Self::Work(work, _), R::HookEnded(_)) => work.hook().is_some(),
             _ => false,

@@ -10,6 +10,7 @@ use crate::model::election::ElectionId;
 use crate::model::error::{DecodeError, SnapshotError};
 use crate::model::id::{Incarnation, MemberId, ServiceName};
 use crate::model::ident::PackageIdent;
+use crate::model::lease::Resume;
 use crate::model::member::MemberRecord;
 use crate::model::row::{Table, Write};
 use crate::model::rumor::{MemberRumor, Rumor, RumorKey, Told};
@@ -57,6 +58,8 @@ pub struct RunningService {
     pub ident: PackageIdent,
     /// When it was started.
     pub since: UnixTime,
+    /// The right to go on leading its group, as its guard holds it.
+    pub resume: Option<Resume>,
 }
 
 const IDENTITY_KEY: &[u8] = b"self";

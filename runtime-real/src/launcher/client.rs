@@ -244,6 +244,7 @@ fn running(boot_id: &str, held: Vec<Held>) -> Vec<RunningService> {
                 pid: process.pid,
                 ident,
                 since: UnixTime::from_millis(process.since_ms),
+                resume: None,
             }),
             _ => {
                 let Held { service, pid, .. } = process;

@@ -157,8 +157,8 @@ impl<T: Transport, E: Effects> Driver<T, E> {
 
     /// Handles one input, and then every output.
     fn handle(&mut self, input: Input<'_>) {
-        self.effects.turn();
-        self.node.handle_input(self.clock.now(), self.clock.wall(), input);
+        let now = self.effects.turn(&self.clock);
+        self.node.handle_input(now, self.clock.wall(), input);
         self.drain();
     }
 

@@ -86,7 +86,9 @@ impl<D: Deed> World<D> {
                 rest.written.insert(service, rendered.applied_config);
                 self.after(PREPARE_US, index, Work::Answer(id, EffectResult::Rendered(rendered)));
             }
-            Effect::Spawn { service, group: _ } => self.after(SPAWN_US, index, Work::Spawn(id, service)),
+            Effect::Spawn { service, group: _, lease: _ } => {
+                self.after(SPAWN_US, index, Work::Spawn(id, service))
+            }
             Effect::Signal { service, pid, signal } => self.signal(index, id, service, pid, signal),
             Effect::Exit(reason) => self.ask_to_stop(index, reason),
             Effect::RunHook { service, hook: Hook::Suitability, .. } => {

@@ -85,7 +85,13 @@ impl Processes {
     pub(crate) fn kept(&self, since: UnixTime) -> Vec<RunningService> {
         let ident = |service: &ServiceName| qualified(service.as_str(), None, None);
         let kept = |((service, pid), _): (&(ServiceName, u32), &Process)| {
-            Some(RunningService { service: service.clone(), pid: *pid, ident: ident(service)?, since })
+            Some(RunningService {
+                service: service.clone(),
+                pid: *pid,
+                ident: ident(service)?,
+                since,
+                resume: None,
+            })
         };
         self.running.iter().filter_map(kept).collect()
     }

@@ -6,7 +6,7 @@ use core::time::Duration;
 use super::super::deadline;
 use super::super::work::Work;
 use super::{Env, Instance};
-use crate::model::election::Fitness;
+use crate::model::election::{Fitness, Readiness};
 use crate::model::prepared::{HookEnd, HookExit};
 use crate::model::service::{HEALTH_CHECK_INTERVAL_MS, Health, Hook, ServiceState};
 
@@ -82,6 +82,7 @@ impl Instance {
         let fit = up && asked && self.progress.is_at_hand() && willing && well;
         assert!(!fit || self.wish.is_up(), "only a service that is wanted up leads");
         assert!(!fit || !self.is_draining(), "only a service that takes new work leads");
-        Some(Fitness { suitability: suitability.unwrap_or_default(), fit })
+        let readiness = if fit { Readiness::Fit } else { Readiness::Unfit };
+        Some(Fitness { suitability: suitability.unwrap_or_default(), readiness })
     }
 }

@@ -6,9 +6,10 @@ use alloc::boxed::Box;
 use super::super::deadline;
 use super::super::work::Work;
 use super::files::Meaning;
-use super::{Env, Instance, Phase, ms_until, start};
+use super::{Env, Instance, Phase, start};
 use crate::model::election::Role;
 use crate::model::io::{Effect, EffectResult};
+use crate::model::lease::Lease;
 use crate::model::prepared::{Changed, HookEnd, Rendered};
 use crate::model::service::{Demoted, Hook};
 use crate::service::purpose::Purpose;
@@ -194,18 +195,17 @@ impl Instance {
         }
     }
 
-    /// Tells the launcher how long the process may act as the leader.
+    /// Tells the guard how long the process may act as the leader.
     pub(super) fn renew_lease(&mut self, env: &mut Env<'_, '_>) {
         if let Some(until) = self.part.leads_until() {
-            self.lease(Some(ms_until(until, env.now())), env);
+            self.lease(Some(Lease { kill_at: until, resume: None }), env);
         }
     }
 
-    fn lease(&mut self, left_ms: Option<u64>, env: &mut Env<'_, '_>) {
+    fn lease(&mut self, lease: Option<Lease>, env: &mut Env<'_, '_>) {
         let Phase::Running { pid } = self.progress.phase() else { return };
-        let then = self.files.demoted();
-        assert!(left_ms.is_none_or(|ms| ms > 0), "a lease lasts");
-        let effect = Effect::Lease { service: self.name.clone(), pid, left_ms, then };
+        assert!(lease.as_ref().is_none_or(|lease| lease.kill_at > env.now()), "a lease lasts");
+        let effect = Effect::Lease { service: self.name.clone(), pid, lease };
         env.want(&self.name, Purpose::Lease, effect);
     }
 }

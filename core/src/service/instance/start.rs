@@ -166,7 +166,7 @@ impl Instance {
         assert!(!self.wish.is_stale(), "a process is spawned only as wanted");
         assert!(self.is_wanted(env), "only a wanted service is spawned");
         self.enter(Phase::Spawning { adopted: false }, reason, env);
-        let effect = Effect::Spawn { service: self.name.clone(), group: self.group.clone() };
+        let effect = Effect::Spawn { lease: None, service: self.name.clone(), group: self.group.clone() };
         env.want(&self.name, Purpose::Spawn, effect);
     }
 

@@ -260,9 +260,9 @@ impl World {
             | Effect::CountInflight { service, .. } => {
                 assert!(self.processes.contains_key(service), "{effect:?}");
             }
-            Effect::Lease { service, pid, left_ms, .. } => {
+            Effect::Lease { service, pid, lease } => {
                 assert_eq!(self.processes[service].pid, *pid);
-                assert_ne!(*left_ms, Some(0));
+                assert!(lease.as_ref().is_none_or(|lease| lease.kill_at > self.now));
             }
             Effect::Exit(_) => panic!("only the node exits"),
         }
@@ -514,6 +514,7 @@ impl World {
                 pid: process.pid,
                 ident: format!("core/{name}/1.0/20260101000000").parse().expect("valid"),
                 since: WALL,
+                resume: None,
             }
         });
         let running: Vec<RunningService> = running.collect();

@@ -1,6 +1,7 @@
 //! Services and the ring: binds, leaders, processes that outlived a supervisor.
 
 use super::*;
+use crate::model::election::Readiness;
 use crate::model::prepared::Bind;
 use crate::model::service::{BindingMode, Demoted, Hook, ServiceState, Topology};
 
@@ -91,7 +92,7 @@ fn a_group_with_a_leader_waits_for_one_and_says_how_well_it_would_lead() {
 
     let mut world = load_leader(with_hooks(&[Hook::Suitability]));
     assert_eq!(waits_for(&world), "the election of web.default@acme");
-    assert_eq!(world.services.fitness(&group()), Some(Fitness { suitability: 7, fit: true }));
+    assert_eq!(world.services.fitness(&group()), Some(Fitness { suitability: 7, readiness: Readiness::Fit }));
     assert!(world.announced.values().all(|a| !a.initialized), "the group counts it before it runs");
     world.role("web", Role::Waiting { why: "1 member is missing".into() });
     assert_eq!(waits_for(&world), "the election of web.default@acme: 1 member is missing");
@@ -100,16 +101,15 @@ fn a_group_with_a_leader_waits_for_one_and_says_how_well_it_would_lead() {
     let Effect::Prepare { facts, .. } = world.answer_only(true) else { panic!("not prepared") };
     assert!(matches!(facts.role, Some(Role::Leader { .. })), "rendered with its role");
     world.answer_only(true);
-    let left: Vec<Option<u64>> = leases(&world);
-    assert_eq!(left, [Some(3_000)]);
+    assert_eq!(leases(&world), [Some(world.now + Duration::from_secs(3))]);
     world.settle();
     world.ask("web", Asked::Drain(None), false);
-    assert!(!world.services.fitness(&group()).expect("a leader's group").fit);
+    assert!(!world.services.fitness(&group()).expect("a leader's group").is_fit());
 }
 
-fn leases(world: &World) -> Vec<Option<u64>> {
+fn leases(world: &World) -> Vec<Option<Instant>> {
     let lease = |effect: &Effect| match effect {
-        Effect::Lease { left_ms, .. } => Some(*left_ms),
+        Effect::Lease { lease, .. } => Some(lease.as_ref().map(|lease| lease.kill_at)),
         _ => None,
     };
     world.outstanding.values().filter_map(lease).collect()
@@ -123,7 +123,9 @@ fn each_renewal_of_the_lead_is_a_lease_and_nothing_else() {
     let pid = world.view().pid;
     for _ in 0..3 {
         world.role("web", leader(&world, 9));
-        assert!(matches!(world.answer_only(true), Effect::Lease { left_ms: Some(9_000), .. }));
+        let until = world.now + Duration::from_secs(9);
+        let Effect::Lease { lease, .. } = world.answer_only(true) else { panic!("no lease") };
+        assert_eq!(lease.map(|lease| lease.kill_at), Some(until));
     }
     assert_eq!(world.view().pid, pid);
 }

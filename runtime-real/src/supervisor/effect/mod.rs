@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use annulus_core::{Effect, EffectId, EffectResult, Hook, HookEnd, ServiceName};
+use annulus_core::{Effect, EffectId, EffectResult, Hook, HookEnd, Instant, ServiceName};
 use tokio::sync::mpsc;
 
-use crate::host::clock;
+use crate::host::clock::{self, Clock};
 use crate::launcher::client::Client;
 use crate::prepare::plan::{Packages, ServicePlan};
 use crate::supervisor::ledger::Ledger;
@@ -25,8 +25,10 @@ pub const RESULTS_MAX: usize = 256;
 
 /// Carries out what a node wants done. Results go into the channel that the driver reads.
 pub trait Effects {
-    /// Called before an input is handled; the input is handled at a later time than this call.
-    fn turn(&mut self) {}
+    /// Called before an input is handled; answers with the time that the node is told.
+    fn turn(&mut self, clock: &Clock) -> Instant {
+        clock.now()
+    }
 
     /// Begins `effect` and returns at once. `Effect::Exit` never comes here.
     fn start(&mut self, id: EffectId, effect: Effect);
@@ -45,9 +47,9 @@ pub struct HostEffects {
     ledger: Ledger,
     done: mpsc::Sender<(EffectId, EffectResult)>,
     writer: Writer,
-    /// When the turn of the loop began, in milliseconds since boot. A lease counts from here, because this process may
+    /// The time of the node in this turn of the loop, and the same in milliseconds since boot. A lease counts from here, because this process may
     /// be stopped for any time before the launcher hears of the lease.
-    turn_ms: u64,
+    turn: (Instant, u64),
 }
 
 impl HostEffects {
@@ -62,7 +64,15 @@ impl HostEffects {
         done: mpsc::Sender<(EffectId, EffectResult)>,
     ) -> Self {
         let processes = Processes::new(launcher, done.clone());
-        Self { processes, packages, plans: Arc::default(), ledger, done, writer, turn_ms: clock::boot_ms() }
+        Self {
+            processes,
+            packages,
+            plans: Arc::default(),
+            ledger,
+            done,
+            writer,
+            turn: (Instant::ZERO, clock::boot_ms()),
+        }
     }
 
     /// The processes of services, so that they can be killed at once from outside the loop.
@@ -167,14 +177,25 @@ impl HostEffects {
         });
     }
 
+    /// A time of the node as milliseconds since boot, never later than that.
+    fn since_boot_ms(&self, at: Instant) -> u64 {
+        let (now, boot_ms) = self.turn;
+        let left_ms = u64::try_from(at.saturating_since(now).as_millis()).unwrap_or(u64::MAX);
+        boot_ms.saturating_add(left_ms)
+    }
+
     fn plan(&self, service: &ServiceName) -> Option<ServicePlan> {
         self.plans.lock().unwrap_or_else(PoisonError::into_inner).get(service).cloned()
     }
 }
 
 impl Effects for HostEffects {
-    fn turn(&mut self) {
-        self.turn_ms = clock::boot_ms();
+    fn turn(&mut self, clock: &Clock) -> Instant {
+        // Read first: this process may stand still between the two, and a lease must not get longer by that.
+        let boot_ms = clock::boot_ms();
+        let now = clock.now();
+        self.turn = (now, boot_ms);
+        now
     }
 
     fn start(&mut self, id: EffectId, effect: Effect) {
@@ -207,16 +228,15 @@ impl Effects for HostEffects {
             Effect::CountInflight { service, timeout_ms } => {
                 self.count_inflight(id, service, Duration::from_millis(timeout_ms));
             }
-            Effect::Spawn { service, group } => {
+            Effect::Spawn { service, group, lease: _ } => {
                 self.ledger.set_health(&service, None);
                 let plan = self.plan(&service).map(|plan| plan.run);
                 self.processes.spawn(id, plan, service, group);
             }
             Effect::Signal { service, pid, signal } => self.processes.signal(id, &service, pid, signal),
             Effect::Adopt { service, group: _, pid } => self.processes.adopt(id, service, pid),
-            // The launcher has one action for the end of a lease, killing the process, which is safe for every `then`.
-            Effect::Lease { service, pid, left_ms, then: _ } => {
-                let deadline_ms = left_ms.map(|left_ms| self.turn_ms.saturating_add(left_ms));
+            Effect::Lease { service, pid, lease } => {
+                let deadline_ms = lease.map(|lease| self.since_boot_ms(lease.kill_at));
                 self.processes.lease(id, &service, pid, deadline_ms);
             }
             Effect::Exit(_) => {}

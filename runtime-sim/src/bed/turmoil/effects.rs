@@ -69,7 +69,7 @@ impl Effects for SimEffects {
                     Some((id, process::prepare(&spec, &Package::default(), &facts, 0)))
                 });
             }
-            Effect::Spawn { service, group: _ } => self.after(SPAWN, move |shared| {
+            Effect::Spawn { service, group: _, lease: _ } => self.after(SPAWN, move |shared| {
                 let mut ring = shared.lock();
                 let pid = ring.host_mut(me).processes.start(service.clone(), id);
                 ring.note(now(), What::ProcessStarted { host: HostId(me), service, pid });
