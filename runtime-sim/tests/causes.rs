@@ -143,6 +143,7 @@ fn begins(kind: &EventKind) -> bool {
         | EventKind::LocalHealth { .. }
         | EventKind::Stalled { .. }
         | EventKind::RumorAccepted { .. }
+        | EventKind::RumorRepaired { .. }
         | EventKind::Synced { .. }
         | EventKind::DecodeFailed { .. }
         | EventKind::LimitReached { .. }

@@ -221,6 +221,11 @@ impl Membership {
         self.banned.contains(id)
     }
 
+    /// Every banned member.
+    pub(crate) fn banned(&self) -> impl Iterator<Item = &MemberId> {
+        self.banned.iter()
+    }
+
     pub(crate) const fn local_health(&self) -> u32 {
         self.health.score()
     }

@@ -109,6 +109,30 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// The service of this supervisor that it is about; none where it is about the ring.
+    #[must_use]
+    pub fn service(&self) -> Option<ServiceName> {
+        match self {
+            Self::LoadService { spec, .. } => Some(spec.name()),
+            Self::UnloadService { service, .. }
+            | Self::StartService { service }
+            | Self::StopService { service, .. }
+            | Self::UpdateService { service, .. }
+            | Self::DrainService { service, .. }
+            | Self::RenderService { service }
+            | Self::UndrainService { service }
+            | Self::MaintainService { service, .. } => Some(service.clone()),
+            Self::Depart { .. }
+            | Self::Leave { .. }
+            | Self::Hurry
+            | Self::SetPeers(_)
+            | Self::ApplyConfig { .. }
+            | Self::PutFile { .. } => None,
+        }
+    }
+}
+
 /// How a service is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StopHow {

@@ -62,6 +62,8 @@ pub const SYNC_RECORDS_MAX: usize = 65_536;
 pub const SERVICES_MAX: usize = 1_024;
 /// Commands that wait for an earlier one about the same service.
 pub const SERVICE_COMMANDS_MAX: usize = 64;
+/// Commands about services that wait until the supervisor's identity is on disk: one for each service and some more.
+pub const EARLY_COMMANDS_MAX: usize = 2 * SERVICES_MAX;
 /// Largest service spec, encoded, in bytes.
 pub const SERVICE_SPEC_BYTES_MAX: usize = 64 * 1024;
 /// Groups with a leader that one supervisor takes part in, or once did: a vote is never forgotten.
@@ -153,7 +155,7 @@ pub enum Limit {
     ExportedConfiguration,
     /// [`SERVICES_MAX`].
     Services,
-    /// [`SERVICE_COMMANDS_MAX`].
+    /// [`SERVICE_COMMANDS_MAX`] or [`EARLY_COMMANDS_MAX`].
     ServiceCommands,
     /// [`SERVICE_SPEC_BYTES_MAX`].
     ServiceSpecBytes,

@@ -35,6 +35,10 @@ pub enum Bug {
     SyncMembersOnly,
     /// A service that stops is not retracted.
     RetractionForgotten,
+    /// A restarted member takes back what it has told in this life together with what the last one told.
+    RestoredWithdrawnLate,
+    /// The same, and what was taken back is never told again.
+    ToldNeverRepaired,
     /// A banned member that speaks is listened to.
     BanUndoneByContact,
     /// A ban that another member told of is not stored.
@@ -75,7 +79,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every defect.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 33] = [
         Self::RefuteSameIncarnation,
         Self::RefuteBeforeStored,
         Self::RestartSameIncarnation,
@@ -89,6 +93,8 @@ impl Bug {
         Self::TombstoneCollectedEarly,
         Self::SyncMembersOnly,
         Self::RetractionForgotten,
+        Self::RestoredWithdrawnLate,
+        Self::ToldNeverRepaired,
         Self::BanUndoneByContact,
         Self::BanNotStored,
         Self::FirstVersionKept,
@@ -126,6 +132,8 @@ impl Bug {
             Self::TombstoneCollectedEarly => "tombstone-collected-early",
             Self::SyncMembersOnly => "sync-members-only",
             Self::RetractionForgotten => "retraction-forgotten",
+            Self::RestoredWithdrawnLate => "restored-withdrawn-late",
+            Self::ToldNeverRepaired => "told-never-repaired",
             Self::BanUndoneByContact => "ban-undone-by-contact",
             Self::BanNotStored => "ban-not-stored",
             Self::FirstVersionKept => "first-version-kept",

@@ -53,25 +53,37 @@ pub(super) struct Journal {
     pending: BTreeMap<EffectId, Pending>,
     /// Records that changed since the last batch went to the disk.
     dirty: BTreeSet<RumorKey>,
-    /// The time of the next batch; before the node has started, the time at which its identity is stored again.
+    /// The time of the next batch.
     at: Instant,
+    /// The time at which an identity that could not be stored is stored again.
+    identity_at: Instant,
     /// The versions of groups' configuration and files that this member has had.
     history: History,
     /// Whether the disk remembered an earlier life.
     restored: bool,
+    /// Rows on the disk that differ from what this version writes, until the node has started.
+    outdated: Vec<RumorKey>,
     period: Duration,
     planted: Planted,
 }
 
 impl Journal {
-    pub(super) fn new(config: &Config, me: MemberId, history: History, restored: bool) -> Self {
+    pub(super) fn new(
+        config: &Config,
+        me: MemberId,
+        history: History,
+        restored: bool,
+        outdated: Vec<RumorKey>,
+    ) -> Self {
         Self {
             me,
             pending: BTreeMap::new(),
             dirty: BTreeSet::new(),
             at: Instant::FAR_FUTURE,
+            identity_at: Instant::FAR_FUTURE,
             history,
             restored,
+            outdated,
             period: Duration::from_millis(config.timings.persist_period_ms),
             planted: config.planted,
         }
@@ -80,6 +92,16 @@ impl Journal {
     /// When the next batch is due.
     pub(super) fn poll_timeout(&self) -> Option<(Instant, WakeReason)> {
         earliest([(self.at, WakeReason::Housekeeping)])
+    }
+
+    /// When the identity is to be stored again.
+    pub(super) fn poll_identity(&self) -> Option<(Instant, WakeReason)> {
+        earliest([(self.identity_at, WakeReason::Housekeeping)])
+    }
+
+    /// Records that have to be written anew, once.
+    pub(super) fn take_outdated(&mut self) -> Vec<RumorKey> {
+        core::mem::take(&mut self.outdated)
     }
 
     /// Whether the disk remembered an earlier life.
@@ -267,12 +289,12 @@ impl Journal {
     /// Plans to store the identity again after this time: a node may not speak before its identity is on disk.
     pub(super) fn retry_after(&mut self, now: Instant, wait: Duration) {
         assert!(!wait.is_zero(), "a disk that fails is not asked without a pause");
-        self.at = now + wait;
+        self.identity_at = now + wait;
     }
 
     /// The identity is being stored again.
     pub(super) const fn retried(&mut self) {
-        self.at = Instant::FAR_FUTURE;
+        self.identity_at = Instant::FAR_FUTURE;
     }
 
     /// Notes a version that this member has from now on.

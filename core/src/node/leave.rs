@@ -44,7 +44,7 @@ impl Node {
             // The node has not spoken yet, so it need not announce its departure.
             self.reply(request, Reply::Done);
             self.exit(ExitReason::Left);
-            return;
+            return self.take_early_commands();
         }
         assert!(self.phase == Phase::Running, "a node that departs or has exited takes no such command");
         self.begin_departing(ExitReason::Left, drain, Follows::Input);

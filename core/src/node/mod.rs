@@ -7,6 +7,7 @@
 //! | `wire_up` | the events of one component become verbs of another |
 //! | `group_config` | configuration and files of service groups |
 //! | `own_services` | this member's rumors about its own services |
+//! | `repair` | what this member has told against what its store holds of it |
 //! | `surroundings` | the ring as its services may see it |
 //! | `elections` | elections with services, rumors and the disk |
 //! | `gossip` | hot rumors into datagrams and streams |
@@ -34,6 +35,7 @@ mod on_effect;
 mod on_stream;
 mod on_timeout;
 mod own_services;
+mod repair;
 mod surroundings;
 mod sync;
 #[cfg(test)]
@@ -47,11 +49,12 @@ use core::time::Duration;
 use crate::election::Elections;
 use crate::membership::Membership;
 use crate::model::census::Census;
+use crate::model::command::Command;
 use crate::model::config::Config;
 use crate::model::context::{Context, Follows, Outputs, earliest};
 use crate::model::election::{ElectionPurpose, ElectionView};
 use crate::model::event::EventKind;
-use crate::model::id::{Incarnation, MemberId, ServiceGroup, ServiceName};
+use crate::model::id::{Incarnation, MemberId, RequestId, ServiceGroup, ServiceName};
 use crate::model::io::{ExitReason, Input, Output, WakeReason};
 use crate::model::member::MemberRecord;
 use crate::model::metrics::Metrics;
@@ -71,6 +74,7 @@ use gossip::Gossip;
 use journal::{Journal, Pending};
 use knowledge::Knowledge;
 use leave::Departing;
+use repair::Repair;
 use surroundings::{News, Surroundings};
 use sync::Sync;
 
@@ -93,6 +97,8 @@ pub struct Node {
     config: Config,
     me: MemberId,
     phase: Phase,
+    /// Commands about services that came before the node had started.
+    early: Vec<(RequestId, Command)>,
     clock: Clock,
     outputs: Outputs,
     metrics: Metrics,
@@ -108,6 +114,7 @@ pub struct Node {
     sync: Sync,
     journal: Journal,
     collection: Collection,
+    repair: Repair,
 }
 
 /// Lends a component the context that its verbs need. A verb that the input leads to directly follows from that alone;
@@ -201,7 +208,7 @@ impl Node {
         let mut id_bytes = [0; 16];
         root.fill(&mut id_bytes);
         let was_restored = restored.is_some();
-        let mut snapshot = restored.unwrap_or_else(|| Snapshot::new(MemberId::from_random(id_bytes)));
+        let snapshot = restored.unwrap_or_else(|| Snapshot::new(MemberId::from_random(id_bytes)));
         let me = snapshot.member_id;
         let incarnation = first_incarnation(&snapshot, &config);
         let mut membership = Membership::new(&config, me, incarnation, root.fork(stream::MEMBERSHIP), now);
@@ -210,7 +217,6 @@ impl Node {
             membership.restore(now, *record);
         }
         let rumors = restore_rumors(&snapshot, &mut membership, now);
-        let outdated = core::mem::take(&mut snapshot.outdated);
         let gossip = Gossip::new(&config);
         let know = Knowledge { me, membership: &membership, rumors: &rumors, planted: config.planted };
         let around = Surroundings { know, gossip: &gossip };
@@ -230,10 +236,18 @@ impl Node {
         let elections = Elections::new(&config, me, snapshot.votes, root.fork(stream::ELECTIONS), now);
         let mut node = Self {
             sync: Sync::new(now, &config.timings),
-            journal: Journal::new(&config, me, History::new(snapshot.history), was_restored),
+            journal: Journal::new(
+                &config,
+                me,
+                History::new(snapshot.history),
+                was_restored,
+                snapshot.outdated,
+            ),
             collection: Collection::new(&config),
+            repair: Repair::default(),
             me,
             phase: Phase::Starting,
+            early: Vec::new(),
             clock,
             outputs,
             metrics,
@@ -251,11 +265,6 @@ impl Node {
             node.exit(ExitReason::Departed);
         } else {
             assert!(node.incarnation() == incarnation, "a node speaks in the incarnation that it stores");
-            node.forget_orphans();
-            node.forget_pushed_out();
-            for key in outdated {
-                node.mark_dirty(key);
-            }
             node.journal.store_identity(ctx!(node), incarnation, Pending::Start);
         }
         node.finish_input();
@@ -315,13 +324,21 @@ impl Node {
         let started = ctx.event(Follows::Input, kind);
         if self.membership.is_banned(&self.me) {
             // An operator banned this member before the disk had answered.
-            return self.begin_departing(ExitReason::Departed, true, Follows::Event(started));
+            self.begin_departing(ExitReason::Departed, true, Follows::Event(started));
+            return self.take_early_commands();
         }
+        self.forget_orphans();
+        self.forget_pushed_out();
+        for key in self.journal.take_outdated() {
+            self.mark_dirty(key);
+        }
+        // What the last life told is taken back before any service of this life may take a step.
         self.withdraw_restored_services();
         self.restore_outcomes();
         if self.journal.is_restored() {
             self.membership.handle_rejoin(ctx!(self));
         }
+        self.take_early_commands();
     }
 
     /// This member.
@@ -443,7 +460,7 @@ impl Node {
     /// When this node wants to be woken next, and why.
     fn poll_timeout(&self) -> (Instant, WakeReason) {
         if self.phase == Phase::Starting {
-            return self.journal.poll_timeout().unwrap_or((Instant::FAR_FUTURE, WakeReason::Housekeeping));
+            return self.journal.poll_identity().unwrap_or((Instant::FAR_FUTURE, WakeReason::Housekeeping));
         }
         if !self.is_heard() {
             return (Instant::FAR_FUTURE, WakeReason::Idle);
@@ -457,6 +474,7 @@ impl Node {
             self.elections.poll_timeout(),
             self.journal.poll_timeout(),
             self.collection.poll_timeout(),
+            self.repair.poll_timeout(),
             self.departing_until(),
         ];
         earliest(deadlines.into_iter().flatten()).unwrap_or((Instant::FAR_FUTURE, WakeReason::Idle))

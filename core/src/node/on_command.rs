@@ -8,7 +8,7 @@ use crate::model::command::{Command, Reply};
 use crate::model::context::Context;
 use crate::model::id::{MemberId, RequestId, ServiceName};
 use crate::model::io::Output;
-use crate::model::limits::{DEPARTURES_MAX, Limit};
+use crate::model::limits::{DEPARTURES_MAX, EARLY_COMMANDS_MAX, Limit};
 use crate::model::rumor::{Departure, Rumor, RumorKey, RumorKind};
 use crate::service::Ask;
 
@@ -29,6 +29,9 @@ impl Node {
             matches!(self.phase, Phase::Starting | Phase::Running),
             "a node that leaves refuses commands"
         );
+        if self.phase == Phase::Starting && command.service().is_some() && !self.steps_early() {
+            return self.wait_for_start(request, command);
+        }
         match command {
             Command::Depart { member } => self.depart(request, member),
             Command::Leave { drain } => self.begin_leave(request, drain),
@@ -60,6 +63,25 @@ impl Node {
             Command::PutFile { group, name, version, body } => {
                 self.put_file(request, group, name, version, body);
             }
+        }
+    }
+
+    /// A command about a service would lead to announcements, which nothing may precede that the last life told.
+    fn wait_for_start(&mut self, request: RequestId, command: Command) {
+        if self.early.len() >= EARLY_COMMANDS_MAX {
+            let ctx = ctx!(self);
+            ctx.limit_reached(Limit::ServiceCommands);
+            return self.reply(request, Reply::Failed(CommandError::Limit(Limit::ServiceCommands)));
+        }
+        self.early.push((request, command));
+        assert!(self.early.len() <= EARLY_COMMANDS_MAX, "commands that wait have a limit");
+    }
+
+    /// The node has started, or never will: commands that waited for that are carried out or refused, in their order.
+    pub(super) fn take_early_commands(&mut self) {
+        assert!(self.phase != Phase::Starting, "commands wait until the node has started");
+        for (request, command) in core::mem::take(&mut self.early) {
+            self.on_command(request, command);
         }
     }
 

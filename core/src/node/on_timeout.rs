@@ -7,7 +7,7 @@ use crate::model::context::{Context, is_due};
 impl Node {
     pub(super) fn on_timeout(&mut self) {
         let now = self.clock.now();
-        if self.phase == Phase::Starting && is_due(self.journal.poll_timeout(), now) {
+        if self.phase == Phase::Starting && is_due(self.journal.poll_identity(), now) {
             self.retry_start();
         }
         if !self.is_heard() {
@@ -32,6 +32,9 @@ impl Node {
         }
         if is_due(self.sync.poll_timeout(), now) {
             self.run_sync();
+        }
+        if is_due(self.repair.poll_timeout(), now) {
+            self.run_repair();
         }
         if is_due(self.journal.poll_timeout(), now) {
             self.journal.flush(ctx!(self), know!(self));

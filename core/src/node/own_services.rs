@@ -4,7 +4,8 @@
 use alloc::vec::Vec;
 
 use super::elections::electorate_min;
-use super::{Node, ctx};
+use super::wire_up::Learned;
+use super::{Node, Phase, ctx};
 use crate::membership::Heard;
 use crate::model::context::{Context, Follows};
 use crate::model::id::{Incarnation, ServiceGroup};
@@ -16,40 +17,46 @@ use crate::rumor::Priority;
 use crate::service::Announcement;
 
 impl Node {
-    pub(super) fn announce(&mut self, a: Announcement) {
-        let rumor = ServiceRumor {
+    pub(super) fn announce(&mut self, a: &Announcement) {
+        let rumor = self.service_rumor(a);
+        if rumor.cfg != a.cfg {
+            let ctx = ctx!(self);
+            ctx.limit_reached(Limit::ExportedConfiguration);
+        }
+        self.tell_own(Rumor::Service(rumor), Incarnation(0));
+    }
+
+    /// What the ring is told by an announcement.
+    pub(super) fn service_rumor(&self, a: &Announcement) -> ServiceRumor {
+        let mut rumor = ServiceRumor {
             member_id: self.me,
-            group: a.group,
+            group: a.group.clone(),
             incarnation: Incarnation(0),
             initialized: a.initialized,
-            pkg: a.pkg,
-            cfg: a.cfg,
+            pkg: a.pkg.clone(),
+            cfg: a.cfg.clone(),
             sys: self.config.sys.clone(),
             pkg_incarnation: 0,
             tombstone: false,
             accepting: a.accepting,
-            maintenance: a.maintenance,
+            maintenance: a.maintenance.clone(),
             config_incarnation: a.applied_config,
-            electorate_min: 0,
+            electorate_min: self.services.spec_in(&a.group).map_or(0, electorate_min),
             versions_digest: a.applied_versions,
         };
-        let mut rumor = rumor;
-        rumor.electorate_min = self.services.spec_in(&rumor.group).map_or(0, electorate_min);
-        let bytes = Rumor::Service(rumor.clone()).encode().len();
-        if bytes > RUMOR_BYTES_MAX {
+        if Rumor::Service(rumor.clone()).encode().len() > RUMOR_BYTES_MAX {
             // Without its exports other members can still find it; with them they would refuse the rumor.
-            let ctx = ctx!(self);
-            ctx.limit_reached(Limit::ExportedConfiguration);
             rumor.cfg.clear();
         }
         assert!(rumor.initialized || !rumor.accepting, "only a process takes work");
-        self.tell_own(Rumor::Service(rumor), Incarnation(0));
+        rumor
     }
 
-    /// The service runs no longer; the ring hears it at once (Habitat never says so).
-    pub(super) fn retract(&mut self, group: &ServiceGroup) {
+    /// The service runs no longer; the ring hears it at once (Habitat never says so). Returns what was withdrawn.
+    pub(super) fn retract(&mut self, group: &ServiceGroup) -> Vec<RumorKey> {
+        let mut withdrawn = Vec::new();
         if self.config.planted.has(Bug::RetractionForgotten) {
-            return;
+            return withdrawn;
         }
         for kind in RumorKind::ALL {
             let parts = KeyParts { group: Some(group), member: Some(&self.me), ..KeyParts::default() };
@@ -58,20 +65,32 @@ impl Node {
             if let Some(mut held) = held.cloned() {
                 held.retract();
                 assert!(held.is_tombstone(), "a withdrawn rumor is a tombstone");
+                withdrawn.push(held.key());
                 self.tell_own(held, Incarnation(0));
             }
         }
+        withdrawn
     }
 
     /// States a rumor about an own service, with a higher number than every rumor before.
-    fn tell_own(&mut self, mut rumor: Rumor, above: Incarnation) {
+    pub(super) fn tell_own(&mut self, mut rumor: Rumor, above: Incarnation) -> Learned {
         assert!(rumor.owner() == Some(self.me), "a member states only what is its own");
+        assert!(
+            self.phase != Phase::Starting || self.steps_early(),
+            "a life tells nothing before its incarnation is on disk"
+        );
         let held = self.rumors.get(&rumor.key()).map_or(0, Rumor::number);
         rumor.restate(Incarnation(held).max(above).next());
         assert!(rumor.number() >= held, "a statement's number never goes back");
         let key = rumor.key();
         let after = key.group().map_or(Follows::Input, |group| self.services.follows(group));
-        self.learn(&rumor.into(), Priority::Normal, None, after);
+        self.repair.plan(self.clock.now());
+        self.learn(&rumor.into(), Priority::Normal, None, after)
+    }
+
+    /// The planted defect of services that take steps before the last life's rumors were withdrawn.
+    pub(super) fn steps_early(&self) -> bool {
+        self.config.planted.has(Bug::RestoredWithdrawnLate) || self.config.planted.has(Bug::ToldNeverRepaired)
     }
 
     /// States the health of an own service.
@@ -88,16 +107,15 @@ impl Node {
         self.tell_own(Rumor::ServiceHealth(told), Incarnation(0));
     }
 
-    /// Retracts the last life's rumors of own services; a service that starts is announced anew.
+    /// Retracts the last life's rumors of own services; a service that starts is announced anew. Processes that outlived
+    /// the last supervisor serve on, and the ring need not hear of the restart.
     pub(super) fn withdraw_restored_services(&mut self) {
-        let own = |r: &&Rumor| r.owner() == Some(self.me) && !r.is_tombstone();
-        let group_of = |r: &Rumor| r.key().group().cloned();
-        // Processes that outlived the last supervisor serve on, and the ring need not hear of the restart.
-        let kept = self.services.kept_groups();
-        let groups = self.rumors.iter().filter(own).filter_map(group_of);
-        let groups: Vec<ServiceGroup> = groups.filter(|group| !kept.contains(group)).collect();
+        let mut groups = self.strays();
+        if self.steps_early() {
+            let own = self.services.told().filter(|told| told.announced.is_some());
+            groups.extend(own.map(|told| told.group.clone()));
+        }
         for group in groups {
-            assert!(!kept.contains(&group), "a process that serves on is not withdrawn");
             self.retract(&group);
         }
         self.plan_collection();

@@ -216,6 +216,7 @@ macro_rules! exchange {
 impl Node {
     /// The periodic exchange with a random member.
     pub(super) fn run_sync(&mut self) {
+        self.repair_strays();
         self.sync.begun(self.clock.now(), &mut self.rng);
         if let Some(member) = self.membership.random_members(1, None).first() {
             self.begin_sync(member.gossip_addr());

@@ -3,6 +3,7 @@
 mod elections;
 mod group_config;
 mod later;
+mod repair;
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec;

@@ -147,9 +147,9 @@ impl Node {
                     self.elections_of_group_changed(&group, Follows::Event(event));
                 }
             }
-            ServiceEvent::Announce(announcement) => self.announce(announcement),
+            ServiceEvent::Announce(announcement) => self.announce(&announcement),
             ServiceEvent::Health { group, health } => self.tell_health(group, health),
-            ServiceEvent::Retract { group } => self.retract(&group),
+            ServiceEvent::Retract { group } => drop(self.retract(&group)),
             ServiceEvent::AllStopped => self.services_stopped(),
         }
     }

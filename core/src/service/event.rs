@@ -54,6 +54,15 @@ pub(crate) enum ServiceEvent {
     AllStopped,
 }
 
+/// What the ring believes of a service here, by the service's own books.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Statement<'a> {
+    /// In which group.
+    pub(crate) group: &'a ServiceGroup,
+    /// What this supervisor said last; none where the last supervisor's word still stands.
+    pub(crate) announced: Option<(&'a Announcement, Option<Health>)>,
+}
+
 /// A member's statement about one of its services.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Announcement {

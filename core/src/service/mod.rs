@@ -21,8 +21,8 @@
 //! - Every verb gets the [`Context`], and an [`Around`] that answers its questions about the ring.
 //! - Build it with [`Services::new`] from the snapshot's specs, the processes that outlived the last supervisor and a
 //!   fork of the node's generator; nothing starts before the first [`Services::handle_timeout`], which
-//!   [`Services::poll_timeout`] asks for at once. Withdraw this member's own restored service rumors at that time, but
-//!   those of [`Services::kept_groups`]: a service that starts is announced anew.
+//!   [`Services::poll_timeout`] asks for at once. Withdraw this member's own restored service rumors before that, but
+//!   those that [`Services::told`] names: a service that starts is announced anew.
 //! - Commands go to `handle_ask` with their request id; each is answered by one [`ServiceEvent::Reply`], now or later.
 //! - [`Services::handle_effect_done`] takes every effect's result and says whether the effect was one of its own.
 //! - `handle_timeout` whenever `poll_timeout` is due (wake reason `Service`), and, while `is_announcing`, after each
@@ -53,7 +53,7 @@ use alloc::vec::Vec;
 
 pub(crate) use around::Around;
 pub(crate) use command::Ask;
-pub(crate) use event::{Announcement, ServiceEvent};
+pub(crate) use event::{Announcement, ServiceEvent, Statement};
 
 use crate::model::command::{CommandError, Reply};
 use crate::model::config::{Config, Timings};
@@ -172,10 +172,9 @@ impl Services {
         services
     }
 
-    /// The groups of processes that outlived the last supervisor: the ring knows of them already.
-    pub(crate) fn kept_groups(&self) -> BTreeSet<ServiceGroup> {
-        let kept = self.instances().filter(|i| i.has_process() && !i.is_removing());
-        kept.map(|instance| instance.group().clone()).collect()
+    /// What the ring believes of the services here, by their own books.
+    pub(crate) fn told(&self) -> impl Iterator<Item = Statement<'_>> {
+        self.instances().flat_map(Instance::statements)
     }
 
     /// Stops every service, all at the same time, and takes no more commands. Specs keep their desired state.

@@ -19,6 +19,7 @@ mod refuted_suspicion;
 mod rumor_versions;
 mod stopped_stays_stopped;
 mod stored_before_said;
+mod told_is_held;
 mod waking_accuses_nobody;
 
 use std::fmt;
@@ -45,6 +46,7 @@ pub use refuted_suspicion::RefutedSuspicion;
 pub use rumor_versions::RumorVersions;
 pub use stopped_stays_stopped::StoppedStaysStopped;
 pub use stored_before_said::StoredBeforeSaid;
+pub use told_is_held::ToldIsHeld;
 pub use waking_accuses_nobody::WakingAccusesNobody;
 
 /// A property that is checked after every record.
@@ -105,6 +107,7 @@ impl Checkers {
             Box::new(OneProcess::default()),
             Box::new(StoppedStaysStopped::default()),
             Box::new(AnnouncedBeforeSignal),
+            Box::new(ToldIsHeld),
         ])
     }
 

@@ -19,6 +19,7 @@ pub(crate) fn fingerprint(kind: &EventKind) -> (u64, u64) {
         EventKind::LocalHealth { score } => (7, u64::from(*score)),
         EventKind::Stalled { for_ms } => (8, *for_ms),
         EventKind::RumorAccepted { key, .. } => (9 | (key.kind() as u64) << 8, 0),
+        EventKind::RumorRepaired { key } => (19 | (key.kind() as u64) << 8, 0),
         EventKind::Synced { with, learned, sent } => {
             (10 | u64::from(*learned) << 8 | u64::from(*sent) << 36, id(with))
         }

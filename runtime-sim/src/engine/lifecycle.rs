@@ -1,6 +1,6 @@
 //! How a supervisor's process begins and ends on its host, and the disk and processes that it finds.
 
-use annulus_core::{Command, ExitReason, Instant, Node, SnapshotError};
+use annulus_core::{Command, ExitReason, Instant, Node, ServiceName, SnapshotError};
 use thiserror::Error;
 
 use crate::engine::deed::Deed;
@@ -71,6 +71,7 @@ impl<D: Deed> World<D> {
         });
         let versions = || node.rumors().filter_map(|r| Some((r.key(), r.version()?.number))).collect();
         self.note(Recording::Events, || What::Restored { host: HostId(index), versions: versions() });
+        let loaded: Vec<ServiceName> = node.services().iter().map(|view| view.spec.name()).collect();
         self.drain(index, &mut node);
         self.hosts[index as usize].node = Some(node);
         self.stop_if_it_asked(index);
@@ -78,6 +79,10 @@ impl<D: Deed> World<D> {
             for service in self.spec(HostId(index)).services.clone() {
                 self.command(HostId(index), Command::LoadService { spec: spec(&service)?, force: false });
             }
+        }
+        // A daemon reads the operator's own configuration on its host when it starts, and has each service rendered.
+        for service in loaded {
+            self.command(HostId(index), Command::RenderService { service });
         }
         Ok(())
     }

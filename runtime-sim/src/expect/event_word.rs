@@ -147,6 +147,7 @@ fn word_of(
         | EventKind::SuspicionConfirmed { .. }
         | EventKind::LocalHealth { .. }
         | EventKind::RumorAccepted { .. }
+        | EventKind::RumorRepaired { .. }
         | EventKind::Synced { .. }
         | EventKind::DecodeFailed { .. }
         | EventKind::LimitReached { .. }

@@ -99,6 +99,7 @@ described! {
         "local_health" = LocalHealth { score };
         "stalled" = Stalled { for_ms };
         "rumor_accepted" = RumorAccepted { key: "rumor", from };
+        "rumor_repaired" = RumorRepaired { key: "rumor" };
         "version_lost" = VersionLost { key: "rumor", version, winner };
         "synced" = Synced { with, learned, sent };
         "banned" = Banned { member };

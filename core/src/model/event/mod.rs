@@ -125,6 +125,11 @@ pub enum EventKind {
         /// The member that acknowledged the version in effect.
         winner: Option<MemberId>,
     },
+    /// What this member had told of itself was not what its store held; it was told again, or withdrawn.
+    RumorRepaired {
+        /// Which rumor.
+        key: RumorKey,
+    },
     /// A digest exchange moved records.
     Synced {
         /// The other member.

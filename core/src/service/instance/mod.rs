@@ -60,7 +60,7 @@ use crate::model::rng::Rng;
 use crate::model::service::{ServiceSpec, ServiceState};
 use crate::model::time::Instant;
 use crate::service::around::Around;
-use crate::service::event::ServiceEvent;
+use crate::service::event::{ServiceEvent, Statement};
 use crate::service::outbox::Outbox;
 use crate::service::purpose::{Errand, Leaving, Purpose};
 use crate::store::snapshot::RunningService;
@@ -164,6 +164,11 @@ impl Instance {
         &self.group
     }
 
+    /// What the ring believes of it.
+    pub(super) fn statements(&self) -> impl Iterator<Item = Statement<'_>> {
+        self.told.statements()
+    }
+
     /// The groups whose changes concern it.
     pub(super) fn watched(&self) -> Vec<ServiceGroup> {
         let mut groups = binds::groups(self.spec());
@@ -179,11 +184,6 @@ impl Instance {
     /// still be unanswered.
     pub(super) fn is_removed(&self) -> bool {
         self.wish.is_removing() && self.progress.phase() == Phase::Idle
-    }
-
-    /// Whether a process runs, is about to, or is being cleaned up after.
-    pub(super) const fn has_process(&self) -> bool {
-        self.progress.has_process()
     }
 
     /// Whether a supervisor that leaves has to wait for this service.

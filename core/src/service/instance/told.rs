@@ -31,6 +31,16 @@ impl Told {
         self.public
     }
 
+    /// The groups that the ring believes it in, with what was said of each; nothing where the last supervisor said it.
+    pub(super) fn statements(&self) -> impl Iterator<Item = super::Statement<'_>> {
+        let own = self.announced.as_ref().map(|announced| super::Statement {
+            group: &announced.group,
+            announced: Some((announced, self.health)),
+        });
+        own.into_iter()
+            .chain(self.inherited.as_ref().map(|group| super::Statement { group, announced: None }))
+    }
+
     /// Whether the ring believes that its process runs.
     pub(super) fn is_initialized(&self) -> bool {
         self.announced.as_ref().is_some_and(|announced| announced.initialized)

@@ -519,7 +519,8 @@ impl World {
         });
         let running: Vec<RunningService> = running.collect();
         self.services = machine(rows, running, self.now, &self.ring);
-        self.inherited = self.services.kept_groups();
+        let kept = self.services.told().filter(|told| told.announced.is_none());
+        self.inherited = kept.map(|told| told.group.clone()).collect();
         self.outstanding.clear();
         self.states.clear();
         self.health.clear();

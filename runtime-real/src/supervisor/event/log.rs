@@ -77,6 +77,7 @@ fn level(kind: &EventKind) -> Level {
         | EventKind::ServiceChanged { to: Some(ServiceState::Backoff | ServiceState::Failed), .. }
         | EventKind::Stalled { .. }
         | EventKind::VersionLost { .. }
+        | EventKind::RumorRepaired { .. }
         | EventKind::Banned { .. }
         | EventKind::LimitReached { .. }
         | EventKind::Election { what: ElectionEvent::Lost { .. }, .. } => Level::WARN,

@@ -70,6 +70,9 @@ pub fn sentence(kind: &EventKind) -> String {
         }
         EventKind::Stalled { for_ms } => format!("this supervisor was not running for {for_ms} ms"),
         EventKind::RumorAccepted { key, from } => rumor_sentence(key, from.as_ref()),
+        EventKind::RumorRepaired { key } => {
+            format!("what this supervisor had told of the {key} was lost from its store; it was told again")
+        }
         EventKind::VersionLost { key, version, winner } => version_lost(key, *version, winner.as_ref()),
         EventKind::Synced { with, learned, sent } => {
             format!("compared notes with {}: learned {learned} records, sent {sent}", short(with))

@@ -83,6 +83,11 @@ impl Narrator {
                     "{name} learns that its version {version} of the {key} lost against the one that {winner} took."
                 )
             }
+            EventKind::RumorRepaired { key } => {
+                format!(
+                    "{name} finds that its store does not hold what it has told of the {key}, and tells it again."
+                )
+            }
             EventKind::Leaving => format!("{name} tells the ring that it leaves."),
             EventKind::Started { .. }
             | EventKind::RumorAccepted { .. }

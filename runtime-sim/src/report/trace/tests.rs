@@ -192,6 +192,7 @@ fn kind(name: &str) -> BoxedStrategy<EventKind> {
         "limit_reached" => select(Limit::ALL).prop_map(|limit| EventKind::LimitReached { limit }).boxed(),
         "persist_failed" => words().prop_map(|reason| EventKind::PersistFailed { reason }).boxed(),
         "identity_conflict" => address().prop_map(|address| EventKind::IdentityConflict { address }).boxed(),
+        "rumor_repaired" => any_key().prop_map(|key| EventKind::RumorRepaired { key }).boxed(),
         "leaving" => Just(EventKind::Leaving).boxed(),
         name => (election(), number(), step(name))
             .prop_map(|(election, term, what)| EventKind::Election { election, term, what })
