@@ -106,6 +106,9 @@ pub use model::lease::{Lease, Resume};
 pub use model::limits;
 pub use model::member::{MemberRecord, State};
 pub use model::metrics::{MessageCounts, Metrics};
+#[cfg(feature = "mutants")]
+pub use model::mutant::switch_on;
+pub use model::mutant::{CAN_MUTATE, Mutant};
 pub use model::planted::{Bug, CAN_PLANT, Planted};
 pub use model::prepared::{Bind, Changed, DrainPlan, HookEnd, HookExit, Prepared, Rendered};
 pub use model::rng::Rng;

@@ -30,3 +30,7 @@ const _: () = assert!(
     !annulus_core::CAN_PLANT,
     "a daemon must not carry planted bugs: build it without annulus-core's feature `planted-bugs`"
 );
+const _: () = assert!(
+    !annulus_core::CAN_MUTATE,
+    "a daemon must not carry mutants: build it without annulus-core's feature `mutants`"
+);

@@ -12,6 +12,7 @@ use crate::model::event::{EventKind, Why};
 use crate::model::id::MemberId;
 use crate::model::limits::{Limit, MEMBERS_MAX};
 use crate::model::member::State;
+use crate::model::mutant::mutated;
 use crate::model::time::Instant;
 
 impl Membership {
@@ -33,10 +34,14 @@ impl Membership {
         for (id, Gone { since, after }) in aged {
             let Some(mut record) = self.table.get(&id).copied() else { continue };
             assert!(record.state >= State::Confirmed, "only members that are gone grow old");
-            if record.state == State::Confirmed && since + departed_after <= ctx.now {
+            if record.state == State::Confirmed
+                && since + mutated!(DepartsAtOnce, departed_after, departed_after / 10) <= ctx.now
+            {
                 record.state = State::Departed;
                 self.change(ctx, record, Accusers::default(), Why::GoneTooLong, after);
-            } else if record.state == State::Departed && since + forget_after <= ctx.now {
+            } else if record.state == State::Departed
+                && mutated!(NeverForgotten, since + forget_after <= ctx.now, false)
+            {
                 self.forget(ctx, &id, after);
             }
         }

@@ -13,6 +13,7 @@ use crate::model::event::{EventKind, Why};
 use crate::model::id::{EventId, MemberId};
 use crate::model::limits::{Limit, VERIFICATIONS_MAX};
 use crate::model::member::{MemberRecord, State};
+use crate::model::mutant::mutated;
 use crate::model::planted::Bug;
 use crate::model::time::Instant;
 use crate::wire::swim::Body;
@@ -66,7 +67,7 @@ impl Membership {
             purpose,
             ping: ctx.input,
             again_at,
-            again: PINGS - 1,
+            again: mutated!(PingNotRepeated, PINGS - 1, 0),
             indirect: None,
             direct_by,
             verdict_by,
@@ -169,7 +170,7 @@ impl Membership {
             // Helpers that are asked later cannot send a nack in time, so they are not counted.
             probe.again = u32::from(!probe.refused);
             probe.again_at = ctx.now + probe.verdict_by.saturating_since(ctx.now) * 2 / 5;
-            if !probe.refused {
+            if mutated!(NoStreamPing, !probe.refused, false) {
                 // Where datagrams are lost or filtered a stream may still pass (as memberlist does).
                 let to = target.gossip_addr();
                 self.events.push_back(MembershipEvent::StreamPing { to, seq: probe.seq });
@@ -223,7 +224,7 @@ impl Membership {
         let doubt = if probe.refused {
             0
         } else if probe.helpers > 0 {
-            probe.helpers - probe.nacks
+            mutated!(DoubtForWholeHelp, probe.helpers - probe.nacks, probe.helpers)
         } else {
             1
         };
@@ -264,12 +265,14 @@ impl Membership {
                 self.events.push_back(MembershipEvent::Send {
                     to: record.swim_addr(),
                     body,
-                    accuse: Some(record),
+                    accuse: mutated!(SuspectNotTold, Some(record), None),
                 });
             }
             State::Suspect => {
                 let mut changed = false;
-                self.update_suspicion(id, |s| changed = s.accusers.add(me));
+                self.update_suspicion(id, |s| {
+                    changed = mutated!(OwnAccusationNotAdded, s.accusers.add(me), false)
+                });
                 if changed {
                     let accusers = self.suspicions.get(id).map_or(0, |s| s.accusers.len() as u32);
                     let kind = EventKind::SuspicionConfirmed { member: *id, by: me, accusers };
@@ -286,7 +289,7 @@ impl Membership {
     pub(super) fn run_relays(&mut self, ctx: &mut Context<'_>) {
         while let Some(relay) = self.relays.take_due(ctx.now) {
             assert!(relay.nack_at <= ctx.now, "a helper gives the target its time");
-            let body = Body::Nack { seq: relay.seq, target: relay.target };
+            let body = mutated!(NoNack, Body::Nack { seq: relay.seq, target: relay.target }, Body::Gossip);
             self.events.push_back(MembershipEvent::Send { to: relay.reply_to, body, accuse: None });
         }
     }
@@ -347,7 +350,7 @@ impl Membership {
         assert!(*id != self.me, "a member does not check itself");
         let chosen = self.rng.chance(wanted.min(others), others);
         let wait_ms = self.rng.below(self.timings.probe_timeout_ms.max(1)) / 2;
-        if chosen {
+        if mutated!(NeverCorroborates, chosen, false) {
             self.update_suspicion(id, |s| s.check_at = Some(now + Duration::from_millis(wait_ms)));
         }
     }
@@ -392,7 +395,7 @@ impl Membership {
                 self.events.push_back(MembershipEvent::Changed { id: *id, urgency, after });
             }
             Step::Confirm => {
-                if self.doubt_until.is_some_and(|until| until > now) {
+                if mutated!(WokenJudges, self.doubt_until.is_some_and(|until| until > now), false) {
                     // This process has just woken: it must hear from another member before it confirms one dead.
                     let wait = Duration::from_millis(self.timings.probe_verdict_ms);
                     self.update_suspicion(id, |s| s.heard = Some(now + wait));

@@ -12,6 +12,7 @@ use crate::model::event::{EventKind, Why};
 use crate::model::id::{Incarnation, MemberId, ProbeSeq};
 use crate::model::limits::{ACCUSERS_MAX, Limit};
 use crate::model::member::{MemberRecord, State, UNSPECIFIED};
+use crate::model::mutant::mutated;
 use crate::model::planted::Bug;
 use crate::wire::swim::Body;
 
@@ -65,7 +66,7 @@ impl Membership {
                 let to = if requester.address == UNSPECIFIED { known } else { Some(requester.swim_addr()) };
                 // An ack never goes back to its source: a requester that has become another member in the meantime
                 // would forward it to its own address for ever.
-                if let Some(to) = to.filter(|to| *to != reply_to) {
+                if let Some(to) = to.filter(|to| mutated!(AckNotForwarded, *to != reply_to, false)) {
                     let body = Body::Ack { seq, forward_to: Some(requester) };
                     self.events.push_back(MembershipEvent::Forward { to, from: *from, body });
                 }
@@ -161,7 +162,11 @@ impl Membership {
             || (record.state == State::Departed && record.prevails_over(&held))
         {
             self.change(ctx, *record, Accusers::default(), Why::Contact, Follows::Input);
-            if matches!(held.state, State::Confirmed | State::Departed) && record.state == State::Alive {
+            if mutated!(
+                NoHealOnReturn,
+                matches!(held.state, State::Confirmed | State::Departed) && record.state == State::Alive,
+                false
+            ) {
                 self.events.push_back(MembershipEvent::Healed { id: record.id });
             }
             return true;
@@ -183,7 +188,9 @@ impl Membership {
         let just_met = self.just_met.take() == Some(spoken.id);
         let held = self.table.get(&spoken.id)?;
         assert!(held.id == spoken.id, "a member is held under its id");
-        let owed = held.state != State::Alive || held.incarnation > spoken.incarnation || just_met;
+        let owed = mutated!(NotTellingTheDead, held.state != State::Alive, held.state == State::Suspect)
+            || mutated!(NewerNotTold, held.incarnation > spoken.incarnation, false)
+            || just_met;
         (owed && spoken.state != State::Departed).then_some(*held)
     }
 
@@ -236,7 +243,7 @@ impl Membership {
         assert!(accepted || told.prevails_over(&held), "only a prevailing statement replaces a record");
         self.change(ctx, MemberRecord { address, ..*told }, *accusers, why, Follows::Input);
         if told.state == State::Suspect {
-            self.plan_corroboration(ctx.now, &told.id);
+            mutated!(SuspectRumorUnheard, self.plan_corroboration(ctx.now, &told.id), ());
         }
         Heard::New
     }
@@ -277,7 +284,7 @@ impl Membership {
             // Accusers that only take the places of others shorten nothing; they are kept, but not told on as news.
             new = accusers.iter().find(|a| !s.accused_by(a)).filter(|_| s.accusers.len() < ACCUSERS_MAX);
             after = Follows::Event(s.event);
-            s.accusers.merge(accusers);
+            mutated!(AccusersNotMerged, s.accusers.merge(accusers), false);
         });
         let Some(by) = new else { return Heard::Known };
         let accusers = self.suspicions.get(id).map_or(0, |s| s.accusers.len() as u32);
@@ -348,7 +355,12 @@ impl Membership {
             return Heard::Known;
         }
         // A newer incarnation than the own one dates from before a restored backup: this member rises above it too.
-        if told.incarnation > newest || (told.incarnation == newest && told.state != State::Alive) {
+        if mutated!(
+            OldAccusationAnswered,
+            told.incarnation > newest,
+            told.incarnation >= Incarnation(newest.0.saturating_sub(1))
+        ) || (told.incarnation == newest && told.state != State::Alive)
+        {
             if self.raising.is_some() {
                 // The disk gets one incarnation at a time: a higher one is taken when this one is stored.
                 self.outdone = self.outdone.max(told.incarnation);
@@ -382,7 +394,15 @@ impl Membership {
         }
         // The rumor is told again without a new event.
         let after = Follows::Input;
-        self.events.push_back(MembershipEvent::Changed { id: self.me, urgency: Urgency::Refutation, after });
+        mutated!(
+            RefutationNotRepeated,
+            self.events.push_back(MembershipEvent::Changed {
+                id: self.me,
+                urgency: Urgency::Refutation,
+                after
+            }),
+            ()
+        );
         Heard::Stale
     }
 }

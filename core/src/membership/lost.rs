@@ -11,6 +11,7 @@ use super::{Membership, MembershipEvent};
 use crate::model::context::Context;
 use crate::model::limits::PEERS_MAX;
 use crate::model::member::{MemberRecord, State};
+use crate::model::mutant::mutated;
 use crate::model::planted::Bug;
 use crate::model::time::Instant;
 use crate::wire::swim::Body;
@@ -72,14 +73,14 @@ impl Membership {
         }
         let period_ms = self.timings.reconnect_period_ms;
         let wait_ms = if self.is_alone() {
-            self.try_peers(ctx, false);
+            mutated!(AloneAndStill, self.try_peers(ctx, false), ());
             self.try_lost_member(ctx);
             let wait_ms = self.lost.backoff_ms;
             self.lost.backoff_ms = (wait_ms * 2).min(period_ms);
             wait_ms
         } else {
             self.lost.backoff_ms = ALONE_BACKOFF_MS_MIN;
-            self.try_peers(ctx, true);
+            mutated!(UnmetPeersNotTried, self.try_peers(ctx, true), ());
             if self.try_lost_member(ctx) { period_ms } else { period_ms * UNMET_PEER_FACTOR }
         };
         // The wait is random, so that two halves of a ring do not try in step.
@@ -136,7 +137,7 @@ impl Membership {
     /// age from now on.
     pub(crate) fn handle_rejoin(&mut self, ctx: &mut Context<'_>) {
         self.plan_housekeeping(ctx.now);
-        for member in self.random_members(PEERS_PER_TRY, None) {
+        for member in self.random_members(mutated!(NoRejoin, PEERS_PER_TRY, 0), None) {
             self.events
                 .push_back(MembershipEvent::Join { swim: member.swim_addr(), gossip: member.gossip_addr() });
         }

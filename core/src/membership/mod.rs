@@ -46,6 +46,7 @@ use crate::model::id::{EventId, Incarnation, MemberId};
 use crate::model::io::WakeReason;
 use crate::model::limits::MEMBERS_MAX;
 use crate::model::member::{MemberRecord, State, UNSPECIFIED};
+use crate::model::mutant::mutated;
 use crate::model::planted::{Bug, Planted};
 use crate::model::rng::Rng;
 use crate::model::time::Instant;
@@ -232,7 +233,8 @@ impl Membership {
 
     /// Members that take part, this one included: rumors must reach these.
     pub(crate) fn ring_size(&self) -> usize {
-        self.table.count(State::Alive) + self.table.count(State::Suspect)
+        self.table.count(State::Alive)
+            + mutated!(RingSizeWithoutSuspects, self.table.count(State::Suspect), 0)
     }
 
     /// Whether this member knows no other member that takes part.
@@ -244,7 +246,13 @@ impl Membership {
     pub(crate) fn random_members(&mut self, count: usize, except: Option<&MemberId>) -> Vec<MemberRecord> {
         let (me, len) = (*self.own(), self.table.len());
         let fits = |r: &MemberRecord| {
-            !stands_here(r, &me) && Some(&r.id) != except && matches!(r.state, State::Alive | State::Suspect)
+            !stands_here(r, &me)
+                && Some(&r.id) != except
+                && mutated!(
+                    SuspectsAreNotTold,
+                    matches!(r.state, State::Alive | State::Suspect),
+                    r.state == State::Alive
+                )
         };
         let mut chosen: Vec<MemberRecord> = Vec::with_capacity(count);
         if self.ring_size() * 2 > len && len > count * 4 {
@@ -304,7 +312,7 @@ impl Membership {
         let event = ctx.event(after, kind);
         match record.state {
             State::Alive => {
-                self.since.remove(&id);
+                mutated!(DeadKeepTheirDate, self.since.remove(&id), None);
             }
             State::Suspect => {
                 self.since.remove(&id);
@@ -315,7 +323,7 @@ impl Membership {
                 ctx.metrics.confirmations += u64::from(record.state == State::Confirmed);
                 if id != self.me {
                     self.since.insert(id, Gone { since: ctx.now, after: Follows::Event(event) });
-                    self.note_lost(ctx.now);
+                    mutated!(LostTriedLate, self.note_lost(ctx.now), ());
                     self.plan_housekeeping(ctx.now);
                 }
             }
@@ -405,7 +413,8 @@ impl Membership {
         assert!(self.leaving, "a member prepares to leave before it does");
         let mut own = *self.own();
         assert!(own.state == State::Alive, "a member leaves once");
-        own.incarnation = stored.unwrap_or(own.incarnation);
+        own.incarnation =
+            mutated!(FarewellInOldIncarnation, stored.unwrap_or(own.incarnation), own.incarnation);
         assert!(own.incarnation >= self.own().incarnation, "an incarnation never goes back");
         own.state = State::Departed;
         self.change(ctx, own, Accusers::default(), Why::Own, ctx.after);
@@ -431,7 +440,7 @@ impl Membership {
                 self.events.push_back(MembershipEvent::Send { to, body, accuse: None });
             }
         }
-        if self.outdone >= incarnation {
+        if mutated!(OutdoneForgotten, self.outdone >= incarnation, false) {
             let incarnation = self.outdone.next();
             assert!(incarnation >= self.own().incarnation, "an incarnation never goes back");
             self.raising = Some(incarnation);
@@ -440,8 +449,8 @@ impl Membership {
     }
 
     /// The incarnation could not be stored; the next accusation tries again.
-    pub(crate) const fn handle_raise_failed(&mut self) {
-        self.raising = None;
+    pub(crate) fn handle_raise_failed(&mut self) {
+        self.raising = mutated!(RaiseFailureSticks, None, self.raising);
     }
 
     /// Asserts the invariants between the parts of this component.
@@ -482,12 +491,13 @@ impl Membership {
         self.prober.cancel_all(ctx.now + Duration::from_millis(first_round));
         self.relays.clear();
         let verdict_ms = self.health.stretch_ms(self.timings.probe_period_ms + self.timings.probe_verdict_ms);
-        self.doubt_until = Some(ctx.now + Duration::from_millis(verdict_ms.saturating_mul(2)));
+        self.doubt_until =
+            Some(ctx.now + Duration::from_millis(mutated!(DoubtTooShort, verdict_ms.saturating_mul(2), 0)));
         assert!(self.prober.next_round >= ctx.now, "a member that slept probes anew");
         let ids: Vec<MemberId> = self.suspicions.keys().copied().collect();
         for id in ids {
             self.update_suspicion(&id, |s| {
-                s.started = s.started + stall;
+                s.started = mutated!(StallKeepsStarted, s.started + stall, s.started);
                 s.heard = s.heard.map(|at| at + stall);
                 s.asked = None;
             });
@@ -498,7 +508,9 @@ impl Membership {
 fn urgency_of(from: Option<State>, to: State, own: bool) -> Urgency {
     match (from, to) {
         (_, State::Suspect | State::Confirmed) => Urgency::Death,
-        (Some(State::Suspect | State::Confirmed), State::Alive) => Urgency::Refutation,
+        (Some(State::Suspect | State::Confirmed), State::Alive) => {
+            mutated!(RefutationNotUrgent, Urgency::Refutation, Urgency::Life)
+        }
         (Some(_), State::Alive) if own => Urgency::Refutation,
         (_, State::Alive | State::Departed) => Urgency::Life,
     }

@@ -16,6 +16,7 @@ use super::table::MemberTable;
 use crate::model::context::Follows;
 use crate::model::id::{InputId, MemberId, ProbeSeq};
 use crate::model::member::{MemberRecord, State};
+use crate::model::mutant::mutated;
 use crate::model::rng::Rng;
 use crate::model::time::Instant;
 
@@ -156,7 +157,7 @@ impl Prober {
 
     /// Takes a new member into the rest of the current walk.
     pub(super) fn insert(&mut self, slot: usize) {
-        if slot as u64 >= self.walk.length && self.walk.length > 0 {
+        if mutated!(NewcomersNotProbed, slot as u64 >= self.walk.length && self.walk.length > 0, false) {
             self.walk.newcomers.push(slot as u32);
         }
     }
@@ -209,13 +210,16 @@ impl Prober {
 
     /// Ends the probe that this ack answers.
     pub(super) fn acked(&mut self, from: &MemberId, seq: ProbeSeq) -> Option<Probe> {
-        let at = self.active.iter().position(|p| p.target == *from && p.seq == seq)?;
+        let at = self
+            .active
+            .iter()
+            .position(|p| p.target == *from && mutated!(AckOfAnyProbe, p.seq == seq, true))?;
         Some(self.active.swap_remove(at))
     }
 
     pub(super) fn nacked(&mut self, target: &MemberId, seq: ProbeSeq) {
         if let Some(probe) = self.active.iter_mut().find(|p| p.target == *target && p.seq == seq) {
-            probe.nacks = (probe.nacks + 1).min(probe.helpers);
+            probe.nacks = mutated!(NacksNotCounted, (probe.nacks + 1).min(probe.helpers), probe.nacks);
             assert!(probe.nacks <= probe.helpers, "a helper answers once");
         }
     }
@@ -224,8 +228,8 @@ impl Prober {
     pub(super) fn refused(&mut self, target: &MemberId, now: Instant) {
         for probe in self.active.iter_mut().filter(|p| p.target == *target) {
             probe.refused = true;
-            probe.direct_by = probe.direct_by.min(now);
-            assert!(probe.direct_by <= now, "a refusal is an answer");
+            probe.direct_by = mutated!(RefusalNotQuick, probe.direct_by.min(now), probe.direct_by);
+            assert!(mutated!(RefusalNotQuick, probe.direct_by <= now, true), "a refusal is an answer");
         }
     }
 
@@ -268,8 +272,8 @@ pub(super) fn stands_here(record: &MemberRecord, me: &MemberRecord) -> bool {
 fn is_probed(record: &MemberRecord) -> bool {
     match record.state {
         State::Alive | State::Suspect => true,
-        State::Confirmed => record.permanent,
-        State::Departed => false,
+        State::Confirmed => mutated!(ConfirmedIsProbed, record.permanent, true),
+        State::Departed => mutated!(PermanentNotProbed, false, record.permanent),
     }
 }
 

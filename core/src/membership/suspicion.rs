@@ -8,6 +8,7 @@ use super::detect::Step;
 use crate::model::accusers::Accusers;
 use crate::model::config::Timings;
 use crate::model::id::{EventId, MemberId};
+use crate::model::mutant::mutated;
 use crate::model::time::Instant;
 
 /// One member that this node suspects.
@@ -36,14 +37,18 @@ impl Suspicion {
     pub(crate) fn deadline(&self, timings: &Timings, members: usize) -> Instant {
         let confirmations = self.accusers.len().saturating_sub(1);
         let mut length = timeout_ms(timings, members, confirmations as u32);
-        if self.confirmed_elsewhere {
+        if mutated!(ElsewhereIgnored, self.confirmed_elsewhere, false) {
             length = timeout_min_ms(timings, members);
         }
         let deadline = self.started + Duration::from_millis(length);
         assert!(length >= timeout_min_ms(timings, members), "the shortest suspicion is the least");
         // A member that was heard since is not dead yet, also where others say so.
         match self.heard {
-            Some(heard) => deadline.max(heard + Duration::from_millis(timeout_min_ms(timings, members))),
+            Some(heard) => mutated!(
+                HeardDoesNotCount,
+                deadline.max(heard + Duration::from_millis(timeout_min_ms(timings, members))),
+                deadline.min(heard + Duration::from_secs(3_600))
+            ),
             None => deadline,
         }
     }
@@ -58,7 +63,9 @@ impl Suspicion {
         let question = Duration::from_millis(timings.probe_verdict_ms);
         match self.asked {
             // The suspect's answer has had time to arrive, and the finding is not old yet.
-            Some(asked) if asked + question * 2 >= deadline => {
+            Some(asked)
+                if asked + mutated!(NotAskedBeforeTheEnd, question * 2, question * 2_000) >= deadline =>
+            {
                 (deadline.max(asked + question), Step::Confirm)
             }
             // No member probed it lately. That all probes failed once may have been a fault of the paths to it.
@@ -87,7 +94,7 @@ pub(crate) fn timeout_ms(timings: &Timings, members: usize, confirmations: u32) 
     // In a ring of three there is one other member that could confirm; of two, none.
     let possible = u32::try_from(members.saturating_sub(2)).unwrap_or(u32::MAX);
     let wanted = timings.suspicion_confirmations.min(possible);
-    if confirmations >= wanted {
+    if mutated!(SuspicionNeverShrinks, confirmations >= wanted, false) {
         return min;
     }
     let max = min.saturating_mul(u64::from(timings.suspicion_max_factor));

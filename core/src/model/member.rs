@@ -5,6 +5,7 @@ use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 
 use crate::model::id::{Incarnation, MemberId};
+use crate::model::mutant::mutated;
 
 /// The address while no member knows it.
 pub(crate) const UNSPECIFIED: IpAddr = IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED);
@@ -91,7 +92,11 @@ impl MemberRecord {
     fn precedence(&self, other: &Self) -> Ordering {
         self.incarnation
             .cmp(&other.incarnation)
-            .then(self.state.cmp(&other.state))
+            .then(mutated!(
+                AddressDecidesFirst,
+                self.state.cmp(&other.state),
+                self.address.cmp(&other.address)
+            ))
             .then(self.permanent.cmp(&other.permanent))
             .then(self.address.cmp(&other.address))
             .then(self.swim_port.cmp(&other.swim_port))

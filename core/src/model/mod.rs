@@ -9,7 +9,7 @@
 //! | `id`, `ident`, `member`, `accusers`, `service`, `election`, `ballot` | the words of the ring |
 //! | `rumor`, `census`, `facts` | the ring's knowledge, group by group, and the part that a service is shown |
 //! | `command`, `channel`, `exit_status`, `prepared`, `lease`, `row`, `event`, `io` | the data that crosses the border |
-//! | `config`, `planted`, `metrics`, `context` | the parameters of a node, and the context of every verb |
+//! | `config`, `planted`, `mutant`, `metrics`, `context` | the parameters of a node, and the context of every verb |
 
 pub(crate) mod accusers;
 pub(crate) mod ballot;
@@ -31,6 +31,7 @@ pub(crate) mod lease;
 pub mod limits;
 pub(crate) mod member;
 pub(crate) mod metrics;
+pub(crate) mod mutant;
 pub(crate) mod planted;
 pub(crate) mod prepared;
 pub(crate) mod rng;

@@ -8,6 +8,7 @@ use super::Node;
 use crate::model::config::Config;
 use crate::model::context::earliest;
 use crate::model::io::WakeReason;
+use crate::model::mutant::mutated;
 use crate::model::planted::Bug;
 use crate::model::rumor::RumorKey;
 use crate::model::time::Instant;
@@ -36,7 +37,7 @@ impl Collection {
         Self {
             at: Instant::FAR_FUTURE,
             period: Duration::from_millis(period_ms),
-            age: Duration::from_millis(age_ms),
+            age: Duration::from_millis(mutated!(TombstonesForgottenSoon, age_ms, age_ms / 1_000)),
         }
     }
 

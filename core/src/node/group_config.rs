@@ -13,6 +13,7 @@ use crate::model::event::EventKind;
 use crate::model::facts::versions_digest;
 use crate::model::id::{FileName, MemberId, RequestId, ServiceGroup};
 use crate::model::limits::{INCARNATION_MAX, SERVICE_CONFIG_BYTES_MAX, SERVICE_FILE_BYTES_MAX};
+use crate::model::mutant::mutated;
 use crate::model::planted::Bug;
 use crate::model::rumor::{Rumor, RumorKey, RumorKind, ServiceConfig, ServiceFile, Told, Version};
 use crate::model::time::UnixTime;
@@ -83,7 +84,7 @@ impl Node {
         assert!(version.number > 0 && version.body.len() <= bytes_max, "a refused version goes no further");
         let key = rumor.key();
         let current = self.current_version(&key);
-        if version.number <= current {
+        if mutated!(SameVersionTaken, version.number <= current, version.number < current) {
             return Err(CommandError::Version { current });
         }
         if let Some(limit) = self.rumors.no_room_for(rumor) {
@@ -97,7 +98,7 @@ impl Node {
     /// The highest number that this member has or is about to have.
     fn current_version(&self, key: &RumorKey) -> u64 {
         let held = self.rumors.get(key).and_then(Rumor::version).map_or(0, |v| v.number);
-        let current = self.journal.storing(key).max(held);
+        let current = mutated!(StoringIgnored, self.journal.storing(key).max(held), held);
         assert!(current <= INCARNATION_MAX, "a version that cannot be outbid is never taken in");
         current
     }
@@ -110,13 +111,13 @@ impl Node {
         at: UnixTime,
         failure: Option<String>,
     ) {
-        if let Some(reason) = failure {
+        if let Some(reason) = failure.filter(|_| mutated!(FailedVersionDone, true, false)) {
             return self.reply(request, Reply::Failed(CommandError::NotDurable(reason)));
         }
         let number = rumor.version().map_or(0, |v| v.number);
         let key = rumor.key();
         let held = self.rumors.get(&key).and_then(Rumor::version).map_or(0, |v| v.number);
-        if held > number {
+        if mutated!(SupersededAnsweredDone, held > number, false) {
             // A newer version came from the ring meanwhile; the row on disk is older than the known one.
             self.mark_dirty(key);
             return self.reply(request, Reply::Failed(CommandError::Version { current: held }));
@@ -141,7 +142,7 @@ impl Node {
         if heard != Heard::New {
             return heard;
         }
-        let lost = self.has_lost(&key) && !had_lost;
+        let lost = mutated!(LossNotTold, self.has_lost(&key) && !had_lost, false);
         let number = |rumor: &Rumor| rumor.version().map(|version| version.number);
         assert!(self.rumors.get(&key).and_then(number) >= held, "a version never goes back");
         if let Some(version) = self.rumors.get(&key).and_then(Rumor::version) {

@@ -16,6 +16,7 @@ use crate::model::election::ElectionId;
 use crate::model::id::{EffectId, Incarnation, MemberId, RequestId};
 use crate::model::io::{Effect, EffectResult, WakeReason};
 use crate::model::member::State;
+use crate::model::mutant::mutated;
 use crate::model::planted::{Bug, Planted};
 use crate::model::row::{Table, Write};
 use crate::model::rumor::{Rumor, RumorKey, Version};
@@ -316,7 +317,7 @@ impl Journal {
         }
         let value = know.rumors.told(key);
         let row = Write { table: Table::Rumor, key: key.encode(), value };
-        if key.kind().is_versioned() {
+        if mutated!(HistoryOfOthers, key.kind().is_versioned(), false) {
             return alloc::vec![row, snapshot::history_row(key, &self.history)];
         }
         alloc::vec![row]

@@ -11,6 +11,7 @@ use crate::model::context::{Context, Follows};
 use crate::model::event::EventKind;
 use crate::model::id::{Incarnation, RequestId};
 use crate::model::io::{Effect, ExitReason, WakeReason};
+use crate::model::mutant::mutated;
 use crate::model::time::Instant;
 
 /// The stages of a departure.
@@ -120,11 +121,11 @@ impl Node {
         let Phase::Departing(departing) = &mut self.phase else { return };
         assert!(!matches!(departing.step, Step::Announcing(_)), "a departure is announced once");
         let mut until = self.clock.now();
-        if !alone && !departing.hurried {
+        if mutated!(FarewellNotAwaited, !alone && !departing.hurried, false) {
             until = self.clock.now() + Duration::from_millis(self.config.timings.leave_delay_ms);
         }
         departing.step = Step::Announcing(until);
-        for member in self.membership.random_members(FAREWELL_FANOUT, None) {
+        for member in self.membership.random_members(mutated!(FarewellNotTold, FAREWELL_FANOUT, 0), None) {
             self.gossip.tell(ctx!(self), know!(self), &member);
         }
     }

@@ -26,6 +26,7 @@ use crate::model::id::MemberId;
 use crate::model::io::WakeReason;
 use crate::model::limits::{RUMOR_BYTES_MAX, STREAM_BYTES_MAX, SYNC_RECORDS_MAX};
 use crate::model::member::MemberRecord;
+use crate::model::mutant::mutated;
 use crate::model::rng::Rng;
 use crate::model::rumor::{Rumor, Told};
 use crate::model::time::Instant;
@@ -72,7 +73,7 @@ impl Sync {
     fn begun(&mut self, now: Instant, rng: &mut Rng) {
         let interval_ms = self.interval_ms;
         assert!(interval_ms >= self.interval_ms_min, "exchanges never follow each other too soon");
-        self.interval_ms = (interval_ms * 2).min(self.interval_ms_max);
+        self.interval_ms = mutated!(SyncNeverSlows, (interval_ms * 2).min(self.interval_ms_max), interval_ms);
         let wait_ms = rng.between(interval_ms * 3 / 4, interval_ms * 5 / 4);
         self.next = now + Duration::from_millis(wait_ms.max(1));
         assert!(self.next > now, "one exchange is followed by a pause");
@@ -82,8 +83,8 @@ impl Sync {
     fn expect_differences(&mut self, now: Instant, rng: &mut Rng) {
         self.interval_ms = self.interval_ms_min;
         let soon = now + Duration::from_millis(rng.between(self.interval_ms_min / 2, self.interval_ms_min));
-        self.next = self.next.min(soon);
-        assert!(self.next <= soon, "an exchange follows soon");
+        self.next = mutated!(SyncStaysSlow, self.next.min(soon), self.next);
+        assert!(mutated!(SyncStaysSlow, self.next <= soon, true), "an exchange follows soon");
     }
 
     /// Whether an exchange out of turn may begin, as it does when a member comes back. It counts as begun.
@@ -160,7 +161,8 @@ impl Exchange<'_, '_> {
             }
         }
         assert!(theirs.len() <= hashes.len(), "this node asks only for records of the other side");
-        let want: Vec<u64> = theirs.into_keys().filter(|key| is_inside(mask, *key)).collect();
+        let want: Vec<u64> =
+            theirs.into_keys().filter(|key| mutated!(NothingWanted, is_inside(mask, *key), false)).collect();
         if !rumors.is_empty() || !want.is_empty() {
             self.send_records(from.id, rumors, want);
         }
@@ -169,7 +171,7 @@ impl Exchange<'_, '_> {
     /// Answers after the other side's records were taken in: `answers` are newer records than theirs, `want` the keys
     /// of records that the other side lacks.
     fn conclude(&mut self, from: &MemberRecord, learned: u32, mut answers: Vec<Vec<u8>>, want: &[u64]) {
-        if !want.is_empty() {
+        if mutated!(WantNotAnswered, !want.is_empty(), false) {
             let mut wanted: Vec<u64> = want.to_vec();
             wanted.sort_unstable();
             answers.extend(self.know.told_where(|key| wanted.binary_search(&key).is_ok()));
@@ -232,7 +234,7 @@ impl Node {
         let Some(record) = self.membership.table().get(id).copied() else { return };
         let now = self.clock.now();
         self.sync.expect_differences(now, &mut self.rng);
-        if self.sync.heal(now) {
+        if mutated!(NoSyncOnHeal, self.sync.heal(now), false) {
             self.begin_sync(record.gossip_addr());
         }
     }
@@ -273,7 +275,10 @@ impl Node {
             let told = self.fill_in_address(told, from);
             match self.hear_rumor(&told, &from.id) {
                 Heard::New => learned += 1,
-                Heard::Stale => answers.extend(know!(self).answer_to(told.rumor())),
+                Heard::Stale => {
+                    let newer = know!(self).answer_to(told.rumor());
+                    answers.extend(mutated!(StaleNotCorrected, newer, None));
+                }
                 Heard::Known => {}
             }
         }

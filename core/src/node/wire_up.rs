@@ -12,6 +12,7 @@ use crate::model::id::{MemberId, ProbeSeq, ServiceGroup};
 use crate::model::io::ExitReason;
 use crate::model::limits::Limit;
 use crate::model::member::State;
+use crate::model::mutant::mutated;
 use crate::model::planted::Bug;
 use crate::model::rumor::{Authority, Rumor, RumorKey, RumorKind, Told};
 use crate::rumor::{Inserted, Priority};
@@ -61,7 +62,7 @@ impl Node {
             MembershipEvent::Join { swim, gossip } => self.join(swim, gossip),
             MembershipEvent::Changed { id, urgency, after } => self.on_member_changed(&id, urgency, after),
             MembershipEvent::Healed { id } => self.sync_soon_with(&id),
-            MembershipEvent::TellBan { id, to } => self.tell_ban(&id, to),
+            MembershipEvent::TellBan { id, to } => mutated!(BannedNotTold, self.tell_ban(&id, to), ()),
             MembershipEvent::Raise { incarnation } => {
                 self.journal.store_identity(ctx!(self), incarnation, Pending::Raise(incarnation));
                 if self.config.planted.has(Bug::RefuteBeforeStored) {
@@ -92,7 +93,7 @@ impl Node {
         self.groups_of_member_changed(id, after);
         self.elections_of_member_changed(id, after);
         let departed = self.membership.table().get(id).is_some_and(|r| r.state == State::Departed);
-        if departed && *id != self.me {
+        if mutated!(DepartedServicesStay, departed && *id != self.me, false) {
             self.forget_services_of(id, after);
         }
     }
@@ -191,7 +192,7 @@ impl Node {
     /// A rumor that only its owner can change is worth nothing without the owner.
     fn hear_owned(&mut self, told: &Told<'_>, owner: &MemberId, from: &MemberId) -> Heard {
         let owner = self.membership.table().get(owner).map(|r| r.state);
-        if owner.is_none_or(|state| state == State::Departed) {
+        if mutated!(OrphansKept, owner.is_none_or(|state| state == State::Departed), owner.is_none()) {
             // No member could ever retract it.
             return Heard::Known;
         }
@@ -220,7 +221,8 @@ impl Node {
         from: Option<MemberId>,
     ) -> Heard {
         assert!(told.rumor().key() == RumorKey::Departure(member), "a ban is kept under the member's id");
-        let Learned { heard, after } = self.learn(told, Priority::Urgent, from, Follows::Input);
+        let priority = mutated!(BanNotUrgent, Priority::Urgent, Priority::Opaque);
+        let Learned { heard, after } = self.learn(told, priority, from, Follows::Input);
         if heard == Heard::New {
             self.membership.handle_ban(ctx!(self, after), member);
             assert!(self.membership.is_banned(&member), "a ban that is known is applied");
@@ -253,7 +255,7 @@ impl Node {
                 if let Some(group) = key.group() {
                     self.group_changed(group, after);
                 }
-                self.mark_dirty(key);
+                mutated!(NewsNotStored, self.mark_dirty(key), drop(key));
                 self.forget_pushed_out();
                 self.plan_collection();
                 if let Rumor::Service(service) = rumor {

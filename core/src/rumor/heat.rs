@@ -8,6 +8,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crate::model::limits::{DATAGRAM_BYTES_MIN, HOT_RUMORS_MAX};
+use crate::model::mutant::mutated;
 use crate::model::rumor::RumorKey;
 
 /// The order in which rumors go out when not all fit.
@@ -130,7 +131,7 @@ impl Heat {
         told_max: u32,
         size_of: impl FnMut(&RumorKey) -> Option<usize>,
     ) -> Vec<RumorKey> {
-        self.select_from(true, budget_bytes, told_max, size_of)
+        self.select_from(mutated!(LargeNeverTold, true, false), budget_bytes, told_max, size_of)
     }
 
     fn select_from(
@@ -173,7 +174,7 @@ impl Heat {
     fn count_told(&mut self, mut rank: Rank, large: bool, told_max: u32) -> Option<RumorKey> {
         let waiting = self.line(large).remove(&rank)?;
         let key = waiting.key.clone();
-        rank.told += 1;
+        rank.told = mutated!(LatestFirst, rank.told + 1, 0);
         assert!(
             rank.told > 0 && rank.sequence <= self.sequence,
             "a rumor is told in the order in which it became hot"

@@ -11,6 +11,7 @@ use crate::model::id::{MemberId, ServiceGroup};
 use crate::model::limits::{
     GROUP_BYTES_MAX, Limit, OPAQUES_BYTES_MAX, OPAQUES_MAX, RUMORS_BYTES_MAX, RUMORS_MAX,
 };
+use crate::model::mutant::mutated;
 use crate::model::rumor::{Rumor, RumorKey, RumorKind, ServiceRumor, Told};
 use crate::model::time::Instant;
 use crate::wire::version_hash;
@@ -323,13 +324,19 @@ impl RumorStore {
 
     /// Those of them whose key hash is wanted, as they are told.
     pub(crate) fn told_where(&self, is_wanted: impl Fn(u64) -> bool) -> impl Iterator<Item = Vec<u8>> {
-        let living = self.entries.values().filter(|entry| entry.dead_since.is_none());
+        let living = self
+            .entries
+            .values()
+            .filter(|entry| mutated!(TombstoneInDigest, entry.dead_since.is_none(), true));
         living.filter(move |entry| is_wanted(entry.hashes.0)).map(Entry::told)
     }
 
     /// Key hash of all entries that digests leave out, and the rumor as it is told.
     pub(crate) fn tombstones(&self) -> impl Iterator<Item = (u64, Vec<u8>)> {
-        let dead = self.entries.values().filter(|entry| entry.dead_since.is_some());
+        let dead = self
+            .entries
+            .values()
+            .filter(|entry| mutated!(TombstonesNotTold, entry.dead_since.is_some(), false));
         dead.map(|entry| (entry.hashes.0, entry.told()))
     }
 
@@ -348,7 +355,7 @@ impl RumorStore {
 
     /// Forgets rumors that only a departed owner could have changed; returns the keys.
     pub(crate) fn forget_owned_by(&mut self, owner: &MemberId) -> Vec<RumorKey> {
-        let owned = |entry: &Entry| entry.rumor.owner().as_ref() == Some(owner);
+        let owned = |entry: &Entry| mutated!(OwnedByNone, entry.rumor.owner().as_ref() == Some(owner), false);
         let keys: Vec<RumorKey> =
             self.entries.iter().filter(|(_, e)| owned(e)).map(|(key, _)| key.clone()).collect();
         for key in &keys {

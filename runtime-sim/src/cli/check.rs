@@ -163,7 +163,7 @@ fn shown(line: &Line, json: bool) -> String {
 }
 
 /// The scenarios at or below a path, in the order of their names.
-fn collect(path: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+pub(super) fn collect(path: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     if !path.is_dir() {
         fs::metadata(path)?;
         files.push(path.to_owned());

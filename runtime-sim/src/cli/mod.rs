@@ -5,6 +5,8 @@ mod check;
 mod explain;
 mod list;
 mod load;
+#[cfg(feature = "mutants")]
+mod mutants;
 mod on_bed;
 mod run;
 mod shrink;
@@ -40,6 +42,9 @@ enum Command {
     Explain(explain::Args),
     /// Reduce a scenario that fails to a small one that fails in the same way.
     Shrink(shrink::Args),
+    /// Say which small mutations of the core scenarios and seeds notice.
+    #[cfg(feature = "mutants")]
+    Mutants(mutants::Args),
     /// Measure the simulator and the protocol.
     Bench(crate::bench::Args),
 }
@@ -56,6 +61,8 @@ impl Cli {
             Command::Merge(args) => sweep::merge(&args),
             Command::Explain(args) => explain::run(&args),
             Command::Shrink(args) => shrink::run(&args),
+            #[cfg(feature = "mutants")]
+            Command::Mutants(args) => mutants::run(&args),
             Command::Bench(args) => bench::run(&args),
         }
     }

@@ -18,7 +18,9 @@ const MACROS: [&str; 3] = ["assert", "assert_eq", "assert_ne"];
 /// The assertions and the lines of each folder of the core.
 fn counts() -> BTreeMap<String, (usize, usize)> {
     let mut counts: BTreeMap<String, (usize, usize)> = BTreeMap::new();
-    for source in sources(&repository(), "core/src") {
+    // A list of names decides nothing.
+    let has_code = |path: &str| path != "core/src/model/mutant.rs";
+    for source in sources(&repository(), "core/src").into_iter().filter(|source| has_code(&source.path)) {
         let below = source.path.trim_start_matches("core/src/");
         let folder = below.split_once('/').map_or(".", |(folder, _)| folder).to_owned();
         let is_called = |name: &str, at: usize| source.shipped[at + name.len()..].starts_with("!(");

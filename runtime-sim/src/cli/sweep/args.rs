@@ -60,7 +60,7 @@ pub(crate) struct Shard {
 }
 
 /// `A..B`, or `A` alone.
-fn seeds(text: &str) -> Result<Range<u64>, String> {
+pub(in crate::cli) fn seeds(text: &str) -> Result<Range<u64>, String> {
     let number = |s: &str| s.parse::<u64>().map_err(|_| format!("{s:?} is not a number; write 0..1000 or 7"));
     match text.split_once("..") {
         None => {

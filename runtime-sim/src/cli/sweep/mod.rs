@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use thiserror::Error;
 
+#[cfg(feature = "mutants")]
+pub(super) use args::seeds;
 pub(super) use args::{Args, MergeArgs};
 
 use super::emit;
