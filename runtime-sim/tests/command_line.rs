@@ -91,6 +91,32 @@ fn bad_files_and_command_lines_end_with_2() {
 }
 
 #[test]
+fn nothing_but_a_regular_file_is_read_by_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let fifo = folder.path().join("fifo.toml");
+    let made = Command::new("mkfifo").arg(&fifo).status().expect("mkfifo runs");
+    assert!(made.success());
+    for (path, why) in [(fifo.as_path(), "it is no regular file"), (folder.path(), "it is a folder")] {
+        let output = annulus_sim(&["run", &path.to_string_lossy()]);
+        assert_eq!(code(&output), 2);
+        assert!(stderr(&output).contains(why), "{}", stderr(&output));
+    }
+    let large = folder.path().join("large.toml");
+    fs::write(&large, format!("about = \"{}\"", "x".repeat(30_000_000))).expect("a writable folder");
+    let output = annulus_sim(&["run", &large.to_string_lossy()]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).len() < 1_000 && stderr(&output).contains("is larger than"));
+    let long =
+        scenario(folder.path(), "long.toml", &format!("[[at]]\ntime = \"{}\"\n", "9".repeat(1_000_000)));
+    let output = annulus_sim(&["run", &long.to_string_lossy()]);
+    assert_eq!(code(&output), 2);
+    assert!(output.stderr.len() < 4_000, "{} bytes", output.stderr.len());
+    let good = fs::File::open(scenario(folder.path(), "good.toml", HOLDS)).expect("readable");
+    let output = Command::new(env!("CARGO_BIN_EXE_annulus-sim")).args(["run", "-"]).stdin(good).output();
+    assert_eq!(code(&output.expect("it starts")), 0);
+}
+
+#[test]
 fn what_a_bed_cannot_do_ends_with_6_before_anything_is_started() {
     let folder = tempfile::tempdir().expect("a folder");
     let cut =

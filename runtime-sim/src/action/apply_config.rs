@@ -44,6 +44,8 @@ impl Room for ApplyConfig {
         doc: "give a service group another configuration; without `text`, one that tells its version",
     };
 
+    const COMMAND: bool = true;
+
     fn read(form: Form, reading: &mut Reading<'_, '_>) -> Vec<Self> {
         let table = Table {
             key: Self::WORD.key,

@@ -41,6 +41,8 @@ impl Room for Depart {
         doc: "at the operator's supervisor, ban a member from the ring for ever",
     };
 
+    const COMMAND: bool = true;
+
     fn read(form: Form, reading: &mut Reading<'_, '_>) -> Vec<Self> {
         let Some(operator) = &form.operator else {
             reading.wrong(

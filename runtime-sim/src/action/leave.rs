@@ -37,6 +37,8 @@ impl Room for Leave {
         doc: "ask a supervisor to leave in order (SIGTERM)",
     };
 
+    const COMMAND: bool = true;
+
     fn read(form: Form, reading: &mut Reading<'_, '_>) -> Vec<Self> {
         reading.each(&form.leave, |host| Self { host })
     }

@@ -48,6 +48,8 @@ impl Room for LoadService {
         doc: "load a service and keep it running; with topology leader its group elects one",
     };
 
+    const COMMAND: bool = true;
+
     fn read(form: Form, reading: &mut Reading<'_, '_>) -> Vec<Self> {
         let Some((service, hosts)) = service_on(Self::WORD.key, &form.load, form.on.as_ref(), reading) else {
             return Vec::new();

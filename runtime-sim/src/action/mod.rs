@@ -31,6 +31,7 @@ mod package;
 mod partition;
 mod pause;
 mod put_file;
+mod refused;
 mod restart;
 mod resume;
 pub(crate) mod room;
@@ -58,6 +59,7 @@ pub use crate::engine::link::{Burst, Capacity, Delay, LinkQuality, Ratio};
 pub use crate::engine::package::{Balancer, Package};
 pub use error::ActionError;
 pub use group::Given;
+pub use refused::Refused;
 
 /// Makes the enum and its dispatch from the list of rooms.
 macro_rules! actions {
@@ -106,6 +108,26 @@ macro_rules! actions {
                     $(Self::$sim(_) => None,)+
                 }
             }
+        }
+
+        impl Action {
+            /// Whether it is an operator's command, which a supervisor answers and may refuse.
+            #[must_use]
+            pub const fn is_command(&self) -> bool {
+                match self {
+                    $(Self::$name(_) => <$name as Room>::COMMAND,)+
+                    $(Self::$sim(_) => <$sim as Room>::COMMAND,)+
+                }
+            }
+        }
+
+        /// The words of operators' commands.
+        pub(crate) fn commands() -> impl Iterator<Item = &'static str> {
+            let all = [
+                $((<$name as Room>::COMMAND, <$name as Room>::WORDS),)+
+                $((<$sim as Room>::COMMAND, <$sim as Room>::WORDS),)+
+            ];
+            all.into_iter().filter(|(command, _)| *command).flat_map(|(_, words)| words).map(|word| word.key)
         }
 
         /// How the word of each action is read.
@@ -165,7 +187,7 @@ actions! {
 
 /// The section `[[at]]` in messages.
 pub(crate) const SECTION: Section = Section {
-    common: &["time"],
+    common: &["time", "refused"],
     none: (
         "this entry names no action",
         "add one, for example crash = \"bob\"; `annulus-sim list` shows all",

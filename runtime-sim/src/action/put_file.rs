@@ -46,6 +46,8 @@ impl Room for PutFile {
         doc: "give a service group a file, of so many `bytes` at least",
     };
 
+    const COMMAND: bool = true;
+
     fn read(form: Form, reading: &mut Reading<'_, '_>) -> Vec<Self> {
         let table = Table {
             key: Self::WORD.key,

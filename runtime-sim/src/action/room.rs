@@ -26,6 +26,9 @@ pub(crate) trait Room: Sized + Into<Action> {
     /// The same as a list, for the list of all.
     const WORDS: &'static [Word] = &[Self::WORD];
 
+    /// Whether it is an operator's command, which a supervisor answers and may refuse.
+    const COMMAND: bool = false;
+
     /// The actions that a table asks for, one for each host as a rule. Reports mistakes in it.
     fn read(form: Self::Form, reading: &mut Reading<'_, '_>) -> Vec<Self>;
 

@@ -42,6 +42,8 @@ impl Room for StartService {
         doc: "want a loaded service up",
     };
 
+    const COMMAND: bool = true;
+
     fn read(form: Form, reading: &mut Reading<'_, '_>) -> Vec<Self> {
         let Some((service, hosts)) = service_on(Self::WORD.key, &form.start, form.on.as_ref(), reading)
         else {

@@ -42,6 +42,8 @@ impl Room for StopService {
         doc: "want a loaded service down; it stays loaded",
     };
 
+    const COMMAND: bool = true;
+
     fn read(form: Form, reading: &mut Reading<'_, '_>) -> Vec<Self> {
         let Some((service, hosts)) = service_on(Self::WORD.key, &form.stop, form.on.as_ref(), reading) else {
             return Vec::new();

@@ -42,6 +42,8 @@ impl Room for UnloadService {
         doc: "stop a service and forget it",
     };
 
+    const COMMAND: bool = true;
+
     fn read(form: Form, reading: &mut Reading<'_, '_>) -> Vec<Self> {
         let Some((service, hosts)) = service_on(Self::WORD.key, &form.unload, form.on.as_ref(), reading)
         else {

@@ -152,6 +152,9 @@ pub(crate) fn check(plan: &Plan) -> Result<(), BedError> {
     if worse(&plan.quality) || plan.links.iter().any(|link| worse(&link.quality)) {
         return Err(BedError::NotHere("links with loss, duplicates, disorder or long ways".to_owned()));
     }
+    if plan.actions.iter().any(|timed| timed.refused.is_some()) {
+        return Err(BedError::NotHere("commands that are refused".to_owned()));
+    }
     Ok(())
 }
 

@@ -9,7 +9,6 @@ use super::{emit, run};
 use crate::bed::perform::perform;
 use crate::bed::{BedError, On};
 use crate::exit::Exit;
-use crate::expect::When;
 use crate::report::{guard, outcome};
 use crate::scenario::judge::Unmet;
 use crate::scenario::run::Report;
@@ -63,16 +62,10 @@ pub(super) fn refused(error: &BedError) -> Exit {
 }
 
 fn sentence(plan: &Plan, unmet: &Unmet, options: &Options) -> String {
-    let when = match unmet.when {
-        When::By { after, by } => format!("was not met between {after} and {by}"),
-        When::At(at) => format!("did not hold at {at}"),
-        When::Always { from, until } => {
-            format!("had to hold from {from} to {until} and did not at {}", unmet.at)
-        }
-    };
+    let Unmet { line, text, missed, found, .. } = unmet;
     format!(
-        "{}:{}: on {} expectation {when}, {} s of tolerance included: {}\n  found: {}",
-        plan.file, unmet.line, options.on, options.tolerance, unmet.text, unmet.found
+        "{}:{line}: on {} {missed}, {} s of tolerance included: {text}\n  found: {found}",
+        plan.file, options.on, options.tolerance
     )
 }
 

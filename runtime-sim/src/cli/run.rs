@@ -14,6 +14,7 @@ use crate::exit::Exit;
 use crate::report::narrate::Narrator;
 use crate::report::outcome::{exit_of, failure};
 use crate::report::{guard, trace};
+use crate::scenario::judge::Verdict;
 use crate::scenario::run::{Outcome, Report, Watcher};
 use crate::scenario::{Plan, run as scenario_run};
 
@@ -163,6 +164,16 @@ impl Teller {
         Self { narrator: Narrator::new(names), aloud, last: VecDeque::new(), trace, failed: None }
     }
 
+    fn say(&mut self, line: String) {
+        if self.aloud {
+            emit(&line);
+        }
+        if self.last.len() == LAST_SENTENCES {
+            self.last.pop_front();
+        }
+        self.last.push_back(line);
+    }
+
     fn finish(&mut self) -> std::io::Result<()> {
         if let Some(error) = self.failed.take() {
             return Err(error);
@@ -181,13 +192,11 @@ impl Watcher for Teller {
             self.failed = trace::write_jsonl(trace, scene, std::slice::from_ref(record)).err();
         }
         for line in self.narrator.tell(record) {
-            if self.aloud {
-                emit(&line);
-            }
-            if self.last.len() == LAST_SENTENCES {
-                self.last.pop_front();
-            }
-            self.last.push_back(line);
+            self.say(line);
         }
+    }
+
+    fn verdict(&mut self, verdict: &Verdict) {
+        self.say(self.narrator.verdict(verdict));
     }
 }

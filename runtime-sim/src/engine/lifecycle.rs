@@ -33,6 +33,7 @@ impl<D: Deed> World<D> {
     /// An operator sends a command to the supervisor on a host.
     pub(crate) fn command(&mut self, host: HostId, command: Command) {
         let request = self.next_request();
+        self.note(Recording::Events, || What::Asked { host, request });
         self.arrive(host.0, Arrival::Command(request, command));
     }
 

@@ -64,6 +64,13 @@ pub enum What<D> {
         /// Its event, cause included.
         event: Box<Event>,
     },
+    /// An operator sends a command.
+    Asked {
+        /// The host whose supervisor is asked.
+        host: HostId,
+        /// The command; its answer names it.
+        request: RequestId,
+    },
     /// A node answered a command.
     Reply {
         /// The node's host.

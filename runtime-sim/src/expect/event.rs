@@ -13,6 +13,9 @@ use crate::form::moved::Moved;
 use crate::form::reading::Reading;
 use crate::form::text::Names;
 
+/// The word of the statement that an event occurred.
+pub(super) const OCCURRED: &str = "occurred";
+
 /// Such an event occurred, or did not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
@@ -41,7 +44,7 @@ impl Room for Event {
 
     const WORDS: &'static [Word] = &[
         Word {
-            key: "occurred",
+            key: OCCURRED,
             beside: "`of`: the members that it is about, `seen_by`: the members that reported it; with `by`",
             example: "occurred = \"refuted\", of = \"bob\"",
             doc: "such an event came from one of `seen_by` at least, about one of `of`",
@@ -82,13 +85,13 @@ impl Room for Event {
         vec![("occurred and never", keys::of::<EventWord>())]
     }
 
-    fn unasked(&self, when: When) -> Option<(&'static str, &'static str)> {
+    fn unasked(&self, when: &When) -> Option<(&'static str, &'static str)> {
         let help = match (self.occurred, when) {
-            (true, When::By { .. }) | (false, When::Always { .. }) => return None,
+            (true, When::By { .. } | When::Within { .. }) | (false, When::Always { .. }) => return None,
             (true, When::At(_) | When::Always { .. }) => {
                 "an event occurs at an instant of a span: use `by`, and `after` if it has to be late"
             }
-            (false, When::At(_) | When::By { .. }) => {
+            (false, When::At(_) | When::By { .. } | When::Within { .. }) => {
                 "use always = \"5s..20s\", or no time at all for the whole scenario"
             }
         };
@@ -112,6 +115,6 @@ impl Room for Event {
 
 impl Event {
     const fn word(&self) -> &'static str {
-        if self.occurred { "occurred" } else { "never" }
+        if self.occurred { OCCURRED } else { "never" }
     }
 }

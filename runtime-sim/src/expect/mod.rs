@@ -5,6 +5,7 @@
 //! its line in the list below. Statements look at a ring through `room::Look` and may not know what it runs on.
 #![deny(clippy::wildcard_enum_match_arm)]
 
+pub(crate) mod acts;
 mod all_alive;
 mod count;
 mod event;
@@ -34,6 +35,7 @@ use crate::form::moved::Moved;
 use crate::form::reading::Reading;
 use crate::form::text::Names;
 
+use acts::Acts;
 use room::{Look, Room};
 use when::Times;
 
@@ -93,7 +95,7 @@ statements! {
 
 /// The section `[[expect]]` in messages.
 pub(crate) const SECTION: Section = Section {
-    common: &["by", "at", "always", "after"],
+    common: &["by", "within", "at", "always", "after"],
     none: (
         "this entry states nothing",
         "add a statement, for example alive = \"all\"; `annulus-sim list` shows all",
@@ -105,15 +107,16 @@ pub(crate) const SECTION: Section = Section {
 /// of it is wrong. Without `after`, a statement with `by` counts from the last action before that time.
 pub(crate) fn read(
     mut entry: Entry<'_>,
-    last_action: &dyn Fn(Instant) -> Instant,
+    acts: &Acts,
     reading: &mut Reading<'_, '_>,
 ) -> Option<(String, When, Statement)> {
-    let (word, kind) = entry.word(KINDS, &SECTION, reading.problems)?;
+    let word = entry.word(KINDS, &SECTION, reading.problems);
     let span = entry.span();
     let times = Times::take(&mut entry, reading.problems);
+    let (word, kind) = word?;
     let text = entry.text(word.key, reading.context.source);
     let statement = (kind.read)(entry, reading);
-    let when = times.when(span, statement.as_ref(), last_action, reading)?;
+    let when = times.when(span, statement.as_ref(), acts, reading)?;
     Some((text, when, statement?))
 }
 
@@ -162,7 +165,7 @@ impl Statement {
         room!(self, statement => statement.hears(report))
     }
 
-    fn unasked(&self, when: When) -> Option<(&'static str, &'static str)> {
+    fn unasked(&self, when: &When) -> Option<(&'static str, &'static str)> {
         room!(self, statement => statement.unasked(when))
     }
 

@@ -54,9 +54,9 @@ impl Room for OneView {
         look.scene.difference(look.hosts).map_or(Ok(()), Err)
     }
 
-    fn unasked(&self, when: When) -> Option<(&'static str, &'static str)> {
+    fn unasked(&self, when: &When) -> Option<(&'static str, &'static str)> {
         match when {
-            When::By { .. } => None,
+            When::By { .. } | When::Within { .. } => None,
             When::At(_) | When::Always { .. } => {
                 Some(("one_view", "one view comes about and then lasts: use `by`"))
             }

@@ -41,7 +41,7 @@ pub(crate) trait Room: Sized + Into<Statement> {
     }
 
     /// Its word and the advice when it cannot be asked at this time.
-    fn unasked(&self, _: When) -> Option<(&'static str, &'static str)> {
+    fn unasked(&self, _: &When) -> Option<(&'static str, &'static str)> {
         None
     }
 

@@ -125,6 +125,24 @@ impl<'i> Entry<'i> {
         read(value, problems).map(|value| Spanned::new(span, value))
     }
 
+    /// Takes the table that a key holds; none when it is not there or holds another value, which stays.
+    pub(crate) fn take_table(&mut self, key: &str) -> Option<Self> {
+        if !matches!(self.table.get(key).map(Spanned::get_ref), Some(DeValue::Table(_))) {
+            return None;
+        }
+        let value = self.table.remove(key)?;
+        let span = value.span();
+        match value.into_inner() {
+            DeValue::Table(table) => Some(Self { span, table }),
+            _ => None,
+        }
+    }
+
+    /// Whether it has this key.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
     /// As `take`, for a key that every entry of the section has.
     pub(crate) fn required<T: DeserializeOwned>(
         &mut self,
@@ -138,12 +156,21 @@ impl<'i> Entry<'i> {
         self.take(key, problems)
     }
 
+    /// Its keys with their values as they are written.
+    pub(crate) fn said(&self, source: &str) -> Vec<(String, String)> {
+        let said = |key: Key| {
+            let value = source.get(key.value).unwrap_or_default();
+            (key.name, value.split_whitespace().collect::<Vec<_>>().join(" "))
+        };
+        self.keys().into_iter().map(said).collect()
+    }
+
     /// The entry in the words of the file, its word first.
     pub(crate) fn text(&self, word: &str, source: &str) -> String {
-        let mut keys = self.keys();
-        keys.sort_by_key(|key| key.name != word);
-        let said = |key: Key| format!("{} = {}", key.name, source.get(key.value).unwrap_or_default());
-        keys.into_iter().map(said).collect::<Vec<_>>().join(", ")
+        let mut said = self.said(source);
+        said.sort_by_key(|(key, _)| key != word);
+        let said = said.into_iter().map(|(key, value)| format!("{key} = {value}"));
+        said.collect::<Vec<_>>().join(", ")
     }
 
     /// The whole entry as a word's table; none when a value is wrong, which is reported.
@@ -151,7 +178,8 @@ impl<'i> Entry<'i> {
         read(Spanned::new(self.span, DeValue::Table(self.table)), problems)
     }
 
-    /// The one word that the entry has. Reports none, several, and keys that do not go with it, which are left out.
+    /// The one word that the entry has. Reports none, several, unknown keys and keys that do not go with it; such keys
+    /// are left out, so that they hide no other mistake of the entry.
     pub(crate) fn word<M>(
         &mut self,
         kinds: &'static [Kind<M>],
@@ -170,6 +198,7 @@ impl<'i> Entry<'i> {
             } else if !section.common.contains(&key.name.as_str()) {
                 unknown = true;
                 report_unknown(&key, &known(kinds, section), problems);
+                self.table.remove(key.name.as_str());
             }
         }
         match words.as_slice() {
@@ -180,7 +209,7 @@ impl<'i> Entry<'i> {
             }
             [(_, word, kind)] => {
                 self.report_foreign(word, kind, &parts, kinds, problems);
-                (!unknown).then_some((*word, *kind))
+                Some((*word, *kind))
             }
             [(first, ..), (second, ..), ..] => {
                 let message = format!("{}, `{}` and `{}`", section.several.0, first.name, second.name);

@@ -48,13 +48,44 @@ impl fmt::Display for Problem {
         }
         let number = self.line.to_string();
         let margin = " ".repeat(number.len());
-        let indent = " ".repeat(self.column.saturating_sub(1));
-        let carets = "^".repeat(self.width.max(1));
+        let (text, indent, width) = self.shown();
+        let (indent, carets) = (" ".repeat(indent), "^".repeat(width));
         writeln!(f, "{}:{}:{}: {}", self.file, self.line, self.column, self.message)?;
         writeln!(f, "{margin} |")?;
-        writeln!(f, "{number} | {}", self.text)?;
+        writeln!(f, "{number} | {text}")?;
         write!(f, "{margin} | {indent}{carets}")?;
         self.help.as_ref().map_or(Ok(()), |help| write!(f, "\n{margin} = help: {help}"))
+    }
+}
+
+impl Problem {
+    /// The part of a long line around the mistake, how far the caret stands from its beginning, and how much it
+    /// underlines.
+    fn shown(&self) -> (String, usize, usize) {
+        let at = self.column.saturating_sub(1);
+        let skipped = if at + self.width.max(1) < SHOWN_MAX { 0 } else { at.saturating_sub(SHOWN_BEFORE) };
+        let mut rest = self.text.chars().skip(skipped);
+        let part: String = rest.by_ref().take(SHOWN_MAX).collect();
+        let (before, after) =
+            (if skipped > 0 { "…" } else { "" }, if rest.next().is_some() { "…" } else { "" });
+        let indent = at - skipped + before.chars().count();
+        let width = self.width.clamp(1, (SHOWN_MAX + 1).saturating_sub(indent).max(1));
+        (format!("{before}{part}{after}"), indent, width)
+    }
+}
+
+/// Most characters of a line that are shown.
+const SHOWN_MAX: usize = 160;
+/// Of a longer line, so many characters before the mistake.
+const SHOWN_BEFORE: usize = 40;
+/// Most characters of an author's own word that a message repeats.
+const WORD_MAX: usize = 80;
+
+/// A text that is no longer than a message can bear.
+fn shortened(text: String) -> String {
+    match text.char_indices().nth(SHOWN_MAX + WORD_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
 }
 
@@ -85,7 +116,7 @@ impl<'a> Problems<'a> {
             column: self.source[line_start..start].chars().count() + 1,
             text,
             width: self.source[start..end.min(line_end).max(start)].trim_end().chars().count(),
-            message: message.into(),
+            message: shortened(message.into()),
             help: (!help.is_empty()).then_some(help),
         });
     }
@@ -213,6 +244,20 @@ mod tests {
         assert_eq!(nearest("Bob", names), Some("bob"));
         assert_eq!(nearest("zoe", names), None);
         assert_eq!(nearest("partion", ["partition", "pause"]), Some("partition"));
+    }
+
+    #[test]
+    fn of_a_long_line_the_part_around_the_mistake_is_shown() {
+        let line = format!("a = \"{}\" b", "ö".repeat(1_000_000));
+        let mut problems = Problems::new("f.toml", &line);
+        let at = line.len() - 1;
+        problems.add(at..at + 1, "unknown", "");
+        problems.add(4..at, "x".repeat(5_000), "");
+        for problem in problems.into_list() {
+            let shown = problem.to_string();
+            assert!(shown.chars().count() < 800, "{}", shown.chars().count());
+            assert!(shown.contains('…') && shown.contains('^'), "{shown}");
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The outcome of a run as an exit code for a script and as sentences for a person.
 
 use crate::exit::Exit;
-use crate::expect::When;
 use crate::scenario::Plan;
+use crate::scenario::judge::Unmet;
 use crate::scenario::run::{Outcome, Report};
 
 /// The exit code for it.
@@ -28,17 +28,8 @@ pub fn failure(plan: &Plan, report: &Report) -> String {
             format!("safety violated: {violation}\nthis must never happen in any scenario")
         }
         Outcome::Unmet(unmet) => {
-            let when = match unmet.when {
-                When::By { after, by } => format!("was not met between {after} and {by}"),
-                When::At(at) => format!("did not hold at {at}"),
-                When::Always { from, until } => {
-                    format!("had to hold from {from} to {until} and did not at {}", unmet.at)
-                }
-            };
-            format!(
-                "{}:{}: expectation {when}: {}\n  found: {}",
-                plan.file, unmet.line, unmet.text, unmet.found
-            )
+            let Unmet { line, text, missed, found, .. } = unmet;
+            format!("{}:{line}: {missed}: {text}\n  found: {found}", plan.file)
         }
     }
 }

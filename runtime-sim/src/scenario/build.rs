@@ -47,8 +47,8 @@ pub(crate) fn plan(
     let timings = timings(parsed, problems);
     let links = links(parsed, &context, problems);
     let nothing_expected = expects.is_empty();
-    let mut actions = build_at::actions(acts, &context, problems);
-    let expectations = build_expect::expectations(expects, &context, &actions, problems);
+    let (mut actions, acts) = build_at::actions(acts, &context, problems);
+    let expectations = build_expect::expectations(expects, &context, &acts, problems);
     if nothing_expected {
         problems.add(
             parsed.about.span(),
@@ -216,6 +216,7 @@ pub(crate) fn start_joins(
             time: Instant::ZERO + within / count * index,
             line: None,
             action: Join { host }.into(),
+            refused: None,
         })
         .collect()
 }

@@ -1,9 +1,8 @@
 //! `[[expect]]`: from the entries of a file to statements with their times.
 
-use annulus_core::Instant;
-
-use super::plan::{Expectation, TimedAction};
+use super::plan::Expectation;
 use crate::expect;
+use crate::expect::acts::Acts;
 use crate::form::entry::Entry;
 use crate::form::problem::Problems;
 use crate::form::reading::{Context, Reading};
@@ -12,18 +11,13 @@ use crate::form::reading::{Context, Reading};
 pub(crate) fn expectations(
     entries: Vec<Entry<'_>>,
     context: &Context<'_>,
-    actions: &[TimedAction],
+    acts: &Acts,
     problems: &mut Problems<'_>,
 ) -> Vec<Expectation> {
-    // A statement with `by` is about the last action before its time.
-    let last_action = |by| {
-        let before = actions.iter().map(|timed| timed.time).filter(|time| *time < by);
-        before.max().unwrap_or(Instant::ZERO)
-    };
     let mut expectations = Vec::new();
     for entry in entries {
         let line = context.line(entry.span().start);
-        let read = expect::read(entry, &last_action, &mut Reading { context, problems });
+        let read = expect::read(entry, acts, &mut Reading { context, problems });
         expectations.extend(read.map(|(text, when, what)| Expectation { line, text, when, what }));
     }
     expectations

@@ -18,6 +18,7 @@ pub fn all() -> Vec<(&'static str, Vec<&'static str>)> {
         ("[[expect]]", entry::known(expect::KINDS, &expect::SECTION)),
         ("impossible", of::<Impossible>()),
         ("profile", of::<Profile>()),
+        ("refused", of::<action::Refused>()),
     ];
     all.extend(action::KINDS.iter().flat_map(|kind| (kind.values)()));
     all.extend(expect::KINDS.iter().flat_map(|kind| (kind.values)()));

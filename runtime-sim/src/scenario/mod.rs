@@ -5,7 +5,7 @@
 mod build;
 mod build_at;
 mod build_expect;
-pub(crate) mod judge;
+pub mod judge;
 pub mod keys;
 pub mod plan;
 pub mod run;

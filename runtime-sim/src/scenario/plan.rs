@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use annulus_core::{Instant, Planted, Timings};
 
-use crate::action::{Action, HostId, LinkQuality};
+use crate::action::{Action, HostId, LinkQuality, Refused};
 use crate::expect::{Statement, When};
 
 /// Everything that a run needs.
@@ -85,6 +85,8 @@ pub struct TimedAction {
     pub line: Option<usize>,
     /// The action.
     pub action: Action,
+    /// Why its command is refused, where the file says that it is.
+    pub refused: Option<Refused>,
 }
 
 /// A statement and its time.

@@ -1,9 +1,11 @@
 //! Performs a scenario on a scene, records it and checks it.
 
+use std::collections::BTreeSet;
+
 use annulus_core::Instant;
 
-use super::judge::{Judge, Unmet};
-use super::plan::Plan;
+use super::judge::{Decided, Judge, Unmet, Verdict};
+use super::plan::{Plan, TimedAction};
 use super::scene::{self, Bed, Holdings};
 use crate::action::world::{Record, What, World};
 use crate::action::{Action, SetLink};
@@ -61,6 +63,8 @@ pub trait Watcher {
     }
     /// Takes note of a record.
     fn record(&mut self, scene: &dyn Scene, record: &Record);
+    /// Takes note of an expectation that is decided.
+    fn verdict(&mut self, _: &Verdict) {}
 }
 
 /// A run without a watcher.
@@ -101,6 +105,7 @@ fn perform(
         checkers: Checkers::of(&plan.timings),
         watcher,
         until_settled,
+        asking: None,
     };
     let outcome = match run.perform() {
         Ok(()) => Outcome::Pass,
@@ -143,6 +148,8 @@ struct Run<'a> {
     checkers: Checkers,
     watcher: &'a mut dyn Watcher,
     until_settled: bool,
+    /// The entry of the file that is being done.
+    asking: Option<&'a TimedAction>,
 }
 
 type Step = Result<(), Box<Outcome>>;
@@ -159,32 +166,38 @@ impl Run<'_> {
         }
         self.bed.call_links_sound();
         let end = Instant::ZERO + self.plan.duration;
-        let mut instants = self.judge.instants();
+        let mut instants: BTreeSet<Instant> = self.judge.instants().into_iter().collect();
         instants.extend(self.plan.actions.iter().map(|timed| timed.time));
-        instants.push(end);
-        instants.sort_unstable();
-        instants.dedup();
+        instants.insert(end);
         let mut next = 0;
-        for instant in instants {
-            while self.bed.step_until(instant) {
+        while let Some(instant) = instants.first().copied().filter(|instant| *instant <= end) {
+            if self.bed.step_until(instant) {
                 if self.tell()? {
                     self.look(false)?;
                 }
+                // An event may begin a span that ends before the next instant.
+                instants.extend(self.judge.due());
+                continue;
             }
+            instants.remove(&instant);
             self.bed.run_until(instant);
             self.look(true)?;
             while let Some(timed) = self.plan.actions.get(next).filter(|timed| timed.time == instant) {
                 next += 1;
+                self.asking = Some(timed);
                 self.act(timed.line.unwrap_or(0), &timed.action)?;
+                self.asking = None;
             }
             let late = self.plan.actions.get(next).is_some_and(|timed| timed.time <= instant);
             assert!(!late, "a plan's actions are in the order of time");
             self.look(false)?;
+            instants.extend(self.judge.due());
             if self.until_settled && next == self.plan.actions.len() && self.judge.is_settled() {
-                break;
+                return Ok(());
             }
         }
-        Ok(())
+        let finished = self.judge.finish(self.bed);
+        self.judged(finished)
     }
 
     fn act(&mut self, line: usize, action: &Action) -> Step {
@@ -211,6 +224,15 @@ impl Run<'_> {
                     | What::RefusalDelivered { .. }
             );
             self.watcher.record(self.bed, &record);
+            let answered = match (&record.what, self.asking) {
+                (What::Asked { request, .. }, Some(timed)) => {
+                    self.judge.ask(*request, timed);
+                    Ok(())
+                }
+                (What::Reply { request, reply, .. }, _) => self.judge.answer(record.at, *request, reply),
+                _ => Ok(()),
+            };
+            self.judged(answered)?;
             self.judge.hear(self.bed, &record);
             self.checkers.observe(&record).map_err(|violation| Box::new(Outcome::Violated(violation)))?;
         }
@@ -218,6 +240,19 @@ impl Run<'_> {
     }
 
     fn look(&mut self, ends: bool) -> Step {
-        self.judge.look(self.bed, ends).map_err(|unmet| Box::new(Outcome::Unmet(unmet)))
+        let looked = self.judge.look(self.bed, ends);
+        self.judged(looked)
+    }
+
+    /// Tells what has been decided.
+    fn judged(&mut self, judged: Result<(), Unmet>) -> Step {
+        for verdict in self.judge.verdicts() {
+            self.watcher.verdict(&verdict);
+        }
+        judged.map_err(|unmet| {
+            let Unmet { line, text, at, .. } = unmet.clone();
+            self.watcher.verdict(&Verdict { line, text, at, how: Decided::Failed });
+            Box::new(Outcome::Unmet(unmet))
+        })
     }
 }

@@ -118,6 +118,9 @@ impl Out<'_> {
             }
             let _ = write!(text, "\n[[at]]\ntime = {}", instant(timed.time));
             let _ = writeln!(text, "{}", timed.action.write(&self.names));
+            if let Some(refused) = timed.refused {
+                let _ = writeln!(text, "refused = {:?}", refused.word());
+            }
         }
     }
 
@@ -126,7 +129,7 @@ impl Out<'_> {
     }
 
     fn expectation(&self, text: &mut String, Expectation { when, what, .. }: &Expectation) {
-        let _ = writeln!(text, "\n[[expect]]\n{}\n{}", when.write(), what.write(&self.names));
+        let _ = writeln!(text, "\n[[expect]]\n{}\n{}", when.write(&self.names), what.write(&self.names));
     }
 }
 
@@ -186,7 +189,7 @@ mod tests {
             super::super::parse("again", &text).unwrap_or_else(|problems| panic!("{problems:?}\n{text}"));
         let essence = |plan: &Plan| {
             let actions: Vec<_> =
-                plan.actions.iter().map(|timed| (timed.time, timed.action.clone())).collect();
+                plan.actions.iter().map(|timed| (timed.time, timed.action.clone(), timed.refused)).collect();
             let expectations: Vec<_> =
                 plan.expectations.iter().map(|e| format!("{:?} {:?}", e.when, e.what)).collect();
             let network = (plan.quality, plan.links.clone());

@@ -7,6 +7,7 @@ use annulus_core::{Instant, Timings};
 
 use crate::action::{Action, HostId, Ratio, SetLink};
 use crate::expect::When;
+use crate::form::moved::Moved;
 use crate::scenario::plan::{Plan, TimedAction};
 use crate::scenario::start_joins;
 
@@ -61,6 +62,7 @@ pub(super) fn without_members(plan: &Plan, gone: Range<usize>) -> Option<Plan> {
     }
     for expectation in &mut smaller.expectations {
         expectation.what = expectation.what.map_hosts(&moved)?;
+        expectation.when = expectation.when.map_hosts(&Moved(&moved))?;
     }
     let mut actions = explicit(plan);
     actions.retain_mut(|timed| match timed.action.map_hosts(&moved) {
@@ -139,7 +141,7 @@ pub(super) fn shorter_wait(plan: &Plan, nth: usize, part: u32) -> Option<Plan> {
     let mut plan = with_actions(plan, actions);
     plan.duration = plan.duration.saturating_sub(less);
     for e in &mut plan.expectations {
-        e.when = moved(e.when, at, less);
+        e.when = moved(&e.when, at, less);
     }
     Some(plan)
 }
@@ -188,7 +190,7 @@ fn earlier(t: Instant, less: Duration) -> Instant {
 }
 
 /// The time that an expectation looks at, when everything from `at` on comes earlier.
-fn moved(when: When, at: Instant, less: Duration) -> When {
+fn moved(when: &When, at: Instant, less: Duration) -> When {
     let shift = |t: Instant| if t >= at { earlier(t, less).max(earlier(at, less)) } else { t };
     when.map(shift)
 }

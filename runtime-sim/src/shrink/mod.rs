@@ -152,7 +152,8 @@ impl Search<'_> {
     /// Actions after the failure do not matter.
     fn cut_the_end(&mut self) {
         let Some(at) = self.failure.at else { return };
-        let last = self.best.expectations.iter().map(|e| e.when.end()).max().unwrap_or(Instant::ZERO);
+        let last = self.best.expectations.iter().filter_map(|e| Some(e.when.span()?.1)).max();
+        let last = last.unwrap_or(Instant::ZERO);
         let end = Duration::from_nanos(at.max(last).as_nanos());
         if self.best.duration > end {
             let mut actions = explicit(&self.best);
@@ -321,6 +322,7 @@ mod tests {
             time: Instant::from_millis(5_000),
             line: Some(0),
             action: Action::Crash(Crash { host: last }),
+            refused: None,
         };
         let plan = with_actions(&plan, vec![crash]);
         let smaller = edit::without_members(&plan, 0..4).expect("the action's host is left");

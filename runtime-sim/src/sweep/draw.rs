@@ -180,7 +180,7 @@ fn assemble(seed: u64, ring: Ring, schedule: Vec<(Instant, Action)>, calm_at: In
         .into_iter()
         .filter(|(at, _)| *at < calm_at)
         .chain([(calm_at, Action::Calm(Calm))])
-        .map(|(time, action)| TimedAction { time, line: Some(0), action })
+        .map(|(time, action)| TimedAction { time, line: Some(0), action, refused: None })
         .collect();
     let mut all = start_joins(&hosts, &actions, start);
     all.append(&mut actions);

@@ -71,9 +71,9 @@ pub fn run(plan: &Plan, recording: Recording, keep: &mut dyn FnMut(&dyn Scene, &
     if plan.hosts.len() == super::ring::BIG as usize {
         tally.insert(format!("ring of {}", plan.hosts.len()), 1);
     }
-    let calm = plan.expectations.first().map(|e| e.when);
+    let calm = plan.expectations.first().map(|e| &e.when);
     let (calm_at, bound) = match calm {
-        Some(When::By { after, by }) => (after, by.saturating_since(after)),
+        Some(When::By { after, by }) => (*after, by.saturating_since(*after)),
         _ => (report.ended, Duration::ZERO),
     };
     let result = match exit_of(&report) {

@@ -50,6 +50,7 @@ impl TurmoilBed {
     fn command(&mut self, host: HostId, command: Command) {
         let mut ring = self.shared.lock();
         let request = ring.next_request();
+        ring.note(self.now, What::Asked { host, request });
         let orders = ring.host_mut(host.0).orders.clone();
         let given = orders.is_some_and(|orders| orders.send((request, command)).is_ok());
         if !given {
@@ -62,6 +63,7 @@ impl TurmoilBed {
     /// Bans a member as an operator does, over the wire; the answer is recorded when it comes.
     fn depart(&mut self, by: HostId, member: MemberId) {
         let request = self.shared.lock().next_request();
+        self.shared.lock().note(self.now, What::Asked { host: by, request });
         let shared = self.shared.clone();
         self.order(move |net| async move {
             let reply = match operator::depart(net, by.0, member).await {

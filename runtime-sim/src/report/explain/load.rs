@@ -149,6 +149,7 @@ impl Trace {
             }
             // No explanation follows these lines.
             Told::Refused { .. }
+            | Told::Asked { .. }
             | Told::Reply { .. }
             | Told::Restored { .. }
             | Told::BeyondLimit { .. }

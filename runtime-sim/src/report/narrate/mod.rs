@@ -14,6 +14,7 @@ use annulus_core::{ExitReason, Instant, MemberId, Reply, State};
 use crate::action::HostId;
 use crate::action::world::{Record, What};
 use crate::engine::record::StopReason;
+use crate::scenario::judge::{Decided, Verdict};
 
 /// The storyteller of one run.
 #[derive(Debug)]
@@ -86,7 +87,8 @@ impl Narrator {
                 let text = format!("{} has {what} of {count}: more than {limit}.", self.name(*host));
                 self.say(at, &text);
             }
-            What::ProcessStarted { .. }
+            What::Asked { .. }
+            | What::ProcessStarted { .. }
             | What::ProcessSignalled { .. }
             | What::Restored { .. }
             | What::Holds { .. }
@@ -97,6 +99,19 @@ impl Narrator {
             | What::RefusalDelivered { .. } => {}
         }
         std::mem::take(&mut self.lines)
+    }
+
+    /// The line that tells how an expectation is decided.
+    #[must_use]
+    pub fn verdict(&self, verdict: &Verdict) -> String {
+        let Verdict { line, text, at, how } = verdict;
+        let how = match how {
+            Decided::CameTrue => "came true",
+            Decided::Held => "held",
+            Decided::Refused => "refused, as expected",
+            Decided::Failed => "FAILED",
+        };
+        format!("{:>9}  => {how} (line {line}): {text}", at.to_string())
     }
 
     fn say(&mut self, at: Instant, text: &str) {

@@ -50,6 +50,10 @@ pub enum Told {
         #[serde(flatten, with = "event")]
         event: Event,
     },
+    Asked {
+        host: String,
+        request: u64,
+    },
     Reply {
         host: String,
         request: u64,

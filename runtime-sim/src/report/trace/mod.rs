@@ -9,6 +9,7 @@
 //! | `restored` | `host`, `versions`: those found on its disk, each as in `holds` |
 //! | `host_stopped` | `host`, `why`: `left`, `departed`, `crashed`, `killed` |
 //! | `event` | `host`, `id`, `cause` {`input`, `event`}, `kind` and the kind's own fields, as in `/events` |
+//! | `asked` | `host`, `request`: of an operator, by the action before it |
 //! | `reply` | `host`, `request`, `reply` |
 //! | `beyond_limit` | `host`, `of`: what, `count`, `limit` |
 //! | `leads` | `host`, `service_group`, `term`, `until`: when its lease ends by the world's clock, null when it leads no longer |

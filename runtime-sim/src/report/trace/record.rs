@@ -29,6 +29,7 @@ fn told(scene: &dyn Scene, what: &What) -> Told {
         }
         What::HostStopped { host, why } => Told::HostStopped { host: name(host), why: *why },
         What::Event { host, event } => Told::Event { host: name(host), event: (**event).clone() },
+        What::Asked { host, request } => Told::Asked { host: name(host), request: request.0 },
         What::Reply { host, request, reply } => {
             Told::Reply { host: name(host), request: request.0, reply: format!("{reply:?}") }
         }

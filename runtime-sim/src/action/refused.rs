@@ -1,0 +1,66 @@
+//! Why a supervisor refuses an operator's command, in the words of scenarios.
+
+use annulus_core::CommandError;
+use serde::Deserialize;
+
+/// The kind of a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Refused {
+    /// No such service is loaded.
+    NotLoaded,
+    /// The service is loaded already with other options.
+    Conflict,
+    /// The ring knows no such member.
+    UnknownMember,
+    /// The version is not higher than the current one.
+    Version,
+    /// Not a number that a version may have.
+    VersionRange,
+    /// Larger than what the ring carries.
+    TooLarge,
+    /// The supervisor is on its way out.
+    Leaving,
+    /// The disk did not take it.
+    NotDurable,
+    /// A limit is reached.
+    Limit,
+    /// The package could not be made ready.
+    Package,
+}
+
+impl Refused {
+    /// The kind of this refusal.
+    #[must_use]
+    pub const fn of(error: &CommandError) -> Self {
+        match error {
+            CommandError::NotLoaded(_) => Self::NotLoaded,
+            CommandError::Conflict(_) => Self::Conflict,
+            CommandError::UnknownMember(_) => Self::UnknownMember,
+            CommandError::Version { .. } => Self::Version,
+            CommandError::VersionRange => Self::VersionRange,
+            CommandError::TooLarge { .. } => Self::TooLarge,
+            CommandError::Leaving => Self::Leaving,
+            CommandError::NotDurable(_) => Self::NotDurable,
+            CommandError::Limit(_) => Self::Limit,
+            CommandError::Package(_) => Self::Package,
+        }
+    }
+
+    /// The word in the file.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::NotLoaded => "not-loaded",
+            Self::Conflict => "conflict",
+            Self::UnknownMember => "unknown-member",
+            Self::Version => "version",
+            Self::VersionRange => "version-range",
+            Self::TooLarge => "too-large",
+            Self::Leaving => "leaving",
+            Self::NotDurable => "not-durable",
+            Self::Limit => "limit",
+            Self::Package => "package",
+        }
+    }
+}
