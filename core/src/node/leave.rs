@@ -124,6 +124,7 @@ impl Node {
         if mutated!(FarewellNotAwaited, !alone && !departing.hurried, false) {
             until = self.clock.now() + Duration::from_millis(self.config.timings.leave_delay_ms);
         }
+        assert!(until >= self.clock.now(), "a farewell is over in the future");
         departing.step = Step::Announcing(until);
         for member in self.membership.random_members(mutated!(FarewellNotTold, FAREWELL_FANOUT, 0), None) {
             self.gossip.tell(ctx!(self), know!(self), &member);

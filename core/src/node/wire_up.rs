@@ -284,6 +284,7 @@ impl Node {
             return;
         }
         for key in keys {
+            assert!(key.kind() == RumorKind::Opaque, "only what is not understood makes room for its like");
             self.gossip.stop(&key);
             self.mark_dirty(key);
         }
