@@ -9,6 +9,7 @@ use super::ActionError;
 use super::room::{Cast, Ground, Room, Traced};
 use super::world::{Later, World};
 use crate::engine::host::{HostId, HostState};
+use crate::engine::launcher::LauncherState;
 use crate::form::entry::Word;
 use crate::form::moved::Moved;
 use crate::form::reading::Reading;
@@ -78,6 +79,9 @@ impl Room for Calm {
                 world.set_clock_rate(host, 0);
             }
             world.end_clone(host.0);
+            if world.launcher(host) == LauncherState::Paused {
+                world.resume_launcher(host.0);
+            }
             match world.state(host) {
                 HostState::Running => {}
                 HostState::Paused => world.resume(host.0),

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::ActionError;
-use super::room::{Cast, Ground, PROCESS, Room, Traced, expect, service_line, service_on};
+use super::room::{Cast, Ground, PROCESS, Room, Traced, expect, expect_process, service_line, service_on};
 use super::world::World;
 use crate::engine::host::HostId;
 use crate::engine::process::name;
@@ -77,11 +77,7 @@ impl Room for CrashService {
 
     fn check(&self, ground: &dyn Ground) -> Result<(), ActionError> {
         expect(ground, self.host, "lose a service", PROCESS)?;
-        if ground.has_process(self.host, &name(&self.service)?) {
-            return Ok(());
-        }
-        let host = ground.name(self.host).to_owned();
-        Err(ActionError::ServiceNotRunning { host, service: self.service.clone() })
+        expect_process(ground, self.host, &self.service, "crash")
     }
 
     fn act(&self, world: &mut World) -> Result<(), ActionError> {

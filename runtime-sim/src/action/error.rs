@@ -20,6 +20,16 @@ pub enum ActionError {
         /// The host's state.
         state: &'static str,
     },
+    /// The host's launcher is not in a state in which the action is possible.
+    #[error("the launcher of {host} cannot {verb}: it {state}")]
+    Launcher {
+        /// The host's name.
+        host: String,
+        /// The action, as a verb.
+        verb: &'static str,
+        /// The launcher's state.
+        state: &'static str,
+    },
     /// No member ever ran there.
     #[error("{0} cannot be banned: no member has run there yet")]
     NoMember(String),
@@ -27,12 +37,14 @@ pub enum ActionError {
     #[error(transparent)]
     World(#[from] WorldError),
     /// No such process.
-    #[error("{service} on {host} cannot crash: it does not run there")]
+    #[error("{service} on {host} cannot {verb}: it does not run there")]
     ServiceNotRunning {
         /// The host's name.
         host: String,
         /// The service.
         service: String,
+        /// The action, as a verb.
+        verb: &'static str,
     },
     /// A link's numbers contradict each other.
     #[error("a link cannot be like that: {0}")]
@@ -49,6 +61,9 @@ impl ActionError {
     /// Whether the same could be done at another time; a disk that cannot be read back is worse than that.
     #[must_use]
     pub const fn is_untimely(&self) -> bool {
-        matches!(self, Self::State { .. } | Self::NoMember(_) | Self::ServiceNotRunning { .. })
+        matches!(
+            self,
+            Self::State { .. } | Self::Launcher { .. } | Self::NoMember(_) | Self::ServiceNotRunning { .. }
+        )
     }
 }

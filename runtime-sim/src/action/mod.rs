@@ -24,16 +24,20 @@ mod group;
 mod heal;
 mod join;
 mod kill;
+mod kill_guard;
+mod kill_launcher;
 mod leave;
 mod link;
 mod load;
 mod package;
 mod partition;
 mod pause;
+mod pause_launcher;
 mod put_file;
 mod refused;
 mod restart;
 mod resume;
+mod resume_launcher;
 pub(crate) mod room;
 mod slow;
 mod start;
@@ -175,6 +179,10 @@ actions! {
         clock_rate::ClockRate,
         clock_jump::ClockJump,
         suspend::Suspend,
+        kill_launcher::KillLauncher,
+        pause_launcher::PauseLauncher,
+        resume_launcher::ResumeLauncher,
+        kill_guard::KillGuard,
         crash_at_sync::CrashAtSync,
         crash_loop::CrashLoop,
         clone::CloneDisk,

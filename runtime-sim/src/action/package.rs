@@ -44,7 +44,6 @@ pub(crate) struct Form {
     health: Option<Spanned<String>>,
     drain: Option<Spanned<Time>>,
     bind: Option<Spanned<String>>,
-    survives: Option<Spanned<bool>>,
     configured: Option<Spanned<bool>>,
 }
 
@@ -73,7 +72,6 @@ impl Room for SetPackage {
             health: form.health.and_then(|word| health(&word, reading)),
             drain: time(form.drain),
             bind: form.bind.map(Spanned::into_inner),
-            survives: flag(form.survives),
             configured: flag(form.configured),
         };
         let on = |host| Self { host, service: service.clone(), package: Box::new(package.clone()) };
@@ -95,7 +93,6 @@ impl Room for SetPackage {
         text.extend(package.drain.map(|time| format!("\ndrain = {}", text::time(time))));
         text.extend(package.health.map(|health| format!("\nhealth = {:?}", health.name())));
         text.extend(package.bind.as_ref().map(|bind| format!("\nbind = {bind:?}")));
-        text.push_str(if package.survives { "\nsurvives = true" } else { "" });
         text.push_str(if package.configured { "\nconfigured = true" } else { "" });
         text
     }

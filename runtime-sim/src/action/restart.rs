@@ -4,10 +4,11 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::ActionError;
-use super::room::{Cast, Ground, Room, Traced, expect};
+use super::room::{Cast, Ground, Room, Traced, expect, expect_launcher};
 use super::world::World;
 use crate::engine::disk::DiskAfter;
 use crate::engine::host::{HostId, HostState};
+use crate::engine::launcher::LauncherState;
 use crate::form::SpannedNames;
 use crate::form::entry::Word;
 use crate::form::keys;
@@ -90,7 +91,13 @@ impl Room for Restart {
     }
 
     fn check(&self, ground: &dyn Ground) -> Result<(), ActionError> {
-        expect(ground, self.host, "restart", &[HostState::Stopped, HostState::Crashed])
+        expect(ground, self.host, "restart", &[HostState::Stopped, HostState::Crashed])?;
+        if self.disk != DiskAfter::Kept {
+            return Ok(());
+        }
+        // A launcher that stands still starts no supervisor.
+        let able = &[LauncherState::Gone, LauncherState::Running];
+        expect_launcher(ground, self.host, "start a supervisor", able)
     }
 
     fn act(&self, world: &mut World) -> Result<(), ActionError> {

@@ -7,6 +7,7 @@ use toml::Spanned;
 use super::world::World;
 use super::{Action, ActionError};
 use crate::engine::host::{HostId, HostState};
+use crate::engine::launcher::LauncherState;
 use crate::engine::link::Ratio;
 use crate::engine::scene::Scene;
 use crate::form::entry::{Entry, Kind, Word};
@@ -158,6 +159,10 @@ pub(crate) trait Ground: Scene {
     fn host_count(&self) -> usize;
     /// Whether a service has a process on a host.
     fn has_process(&self, host: HostId, service: &ServiceName) -> bool;
+    /// Whether a host's launcher runs; gone also where no action can stop it alone.
+    fn launcher(&self, _host: HostId) -> LauncherState {
+        LauncherState::Gone
+    }
 }
 
 impl Ground for World {
@@ -166,7 +171,11 @@ impl Ground for World {
     }
 
     fn has_process(&self, host: HostId, service: &ServiceName) -> bool {
-        self.hosts[host.0 as usize].rest.processes.get(service).is_some()
+        self.hosts[host.0 as usize].rest.guards.get(service).is_some()
+    }
+
+    fn launcher(&self, host: HostId) -> LauncherState {
+        self.launcher(host)
     }
 }
 
@@ -204,6 +213,41 @@ pub(super) fn expect(
         HostState::Crashed => "is crashed",
     };
     Err(ActionError::State { host: ground.name(host).to_owned(), verb, state })
+}
+
+/// The host's launcher is in one of these states, or cannot do what the verb says.
+pub(super) fn expect_launcher(
+    ground: &dyn Ground,
+    host: HostId,
+    verb: &'static str,
+    states: &[LauncherState],
+) -> Result<(), ActionError> {
+    known(ground, [&host])?;
+    let state = ground.launcher(host);
+    if states.contains(&state) {
+        return Ok(());
+    }
+    let state = match state {
+        LauncherState::Gone => "has none",
+        LauncherState::Running => "runs",
+        LauncherState::Paused => "is paused",
+    };
+    Err(ActionError::Launcher { host: ground.name(host).to_owned(), verb, state })
+}
+
+/// The service has a process on the host, or cannot do what the verb says.
+pub(super) fn expect_process(
+    ground: &dyn Ground,
+    host: HostId,
+    service: &str,
+    verb: &'static str,
+) -> Result<(), ActionError> {
+    known(ground, [&host])?;
+    if ground.has_process(host, &crate::engine::process::name(service)?) {
+        return Ok(());
+    }
+    let host = ground.name(host).to_owned();
+    Err(ActionError::ServiceNotRunning { host, service: service.to_owned(), verb })
 }
 
 /// The member that runs, or last ran, on a host.

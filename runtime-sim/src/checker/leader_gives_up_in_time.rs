@@ -1,6 +1,6 @@
 //! Elections, E3: a leader that loses its quorum says so before its lease ends, and its service's process has ended
 //! by then, to start again as a follower, before another member can lead. A supervisor that stands still or is slow
-//! cannot do that; there the launcher's deadline stands in.
+//! cannot do that; there the deadline of the service's guard stands in.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -67,7 +67,8 @@ impl Checker for LeaderGivesUpInTime {
             What::ProcessStarted { host, service, pid } => {
                 self.processes.insert((*host, service.as_str().to_owned()), *pid);
             }
-            What::ProcessExited { host, service, pid, .. } => {
+            // A process that its guard has killed acts no longer, though it takes a moment to be gone.
+            What::ProcessExited { host, service, pid, .. } | What::LeaseRanOut { host, service, pid } => {
                 let key = (*host, service.as_str().to_owned());
                 self.processes.remove(&key);
                 if self.ending.get(&key).is_some_and(|(ending, _)| ending == pid) {

@@ -82,7 +82,7 @@ impl<D: Deed> World<D> {
         for place in 0..balancer.plan.hosts.len() {
             let balancer = &self.balancers[index];
             let host = &self.hosts[balancer.plan.hosts[place].0 as usize];
-            let runs = host.rest.processes.get(&service).is_some();
+            let runs = host.rest.guards.get(&service).is_some();
             let views = host.node.as_ref().map(|node| node.services());
             let says = views.map(|views| views.iter().any(|v| v.spec.name() == service && v.accepting));
             let believed = runs && says.unwrap_or(balancer.believed[place]);
@@ -101,8 +101,8 @@ impl<D: Deed> World<D> {
             balancer.sent += 1;
             let host = turn.and_then(|turn| believed.get(turn)).map(|place| balancer.plan.hosts[*place].0);
             let service = balancer.service.clone();
-            let process = host
-                .and_then(|host| Some((host, self.hosts[host as usize].rest.processes.get(&service)?.pid)));
+            let process =
+                host.and_then(|host| Some((host, self.hosts[host as usize].rest.guards.get(&service)?.pid)));
             match process {
                 Some((host, pid)) => {
                     *self.balancers[index].inflight.entry(host).or_default() += 1;
@@ -117,7 +117,7 @@ impl<D: Deed> World<D> {
 
     fn finish_request(&mut self, index: usize, host: u32, pid: u32) {
         let service = self.balancers[index].service.clone();
-        let lives = self.hosts[host as usize].rest.processes.has(&service, pid);
+        let lives = self.hosts[host as usize].rest.guards.has(&service, pid);
         let balancer = &mut self.balancers[index];
         balancer.lost += u64::from(!lives);
         if let Some(count) = balancer.inflight.get_mut(&host) {

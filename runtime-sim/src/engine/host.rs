@@ -10,10 +10,13 @@ use annulus_core::{
 
 use crate::engine::clock::Clock;
 use crate::engine::disk::Disk;
+use crate::engine::files::Files;
+use crate::engine::guard::Guards;
 pub use crate::engine::ids::HostId;
 use crate::engine::ids::PacketId;
+use crate::engine::launcher::Launcher;
 use crate::engine::package::Package;
-use crate::engine::process::Processes;
+use crate::engine::work::Later;
 
 /// The port that every simulated supervisor listens on, UDP and TCP.
 pub(crate) const PORT: u16 = 9638;
@@ -118,13 +121,16 @@ pub(crate) struct Rest {
     /// Taken instead of the disk's content at the next start.
     pub preload: Option<Snapshot>,
     pub disk: Disk,
-    pub processes: Processes,
+    pub launcher: Launcher,
+    pub guards: Guards,
+    /// Work of the supervisor itself that waits while it stands still, in order.
+    pub held_up: Vec<Later>,
     /// The answers of its services' suitability hooks.
     pub suitability: std::collections::BTreeMap<String, u64>,
     /// How packages behave here, where an action has set it.
     pub packages: BTreeMap<ServiceName, Package>,
-    /// The version of the group's configuration that a service's files were written with.
-    pub written: BTreeMap<ServiceName, u64>,
+    /// The files of services.
+    pub files: BTreeMap<ServiceName, Files>,
     /// Its member was banned and knows it: starting it again would be of no use.
     pub departed: bool,
     /// It loses power when it next waits for a write to be synced.
@@ -147,10 +153,12 @@ impl Host {
                 member_id: None,
                 preload: None,
                 disk: Disk::default(),
-                processes: Processes::default(),
+                launcher: Launcher::default(),
+                guards: Guards::default(),
+                held_up: Vec::new(),
                 suitability: std::collections::BTreeMap::new(),
                 packages: BTreeMap::new(),
-                written: BTreeMap::new(),
+                files: BTreeMap::new(),
                 departed: false,
                 crash_at_sync: false,
                 cloned: false,

@@ -39,6 +39,7 @@ impl<D: Deed> World<D> {
 
     /// Starts the supervisor on a host from its disk.
     pub(crate) fn start(&mut self, index: u32) -> Result<(), WorldError> {
+        self.launcher_starts(index);
         let host = &mut self.hosts[index as usize];
         let restored = match host.rest.preload.take() {
             Some(snapshot) => Some(snapshot),
@@ -48,10 +49,9 @@ impl<D: Deed> World<D> {
                 .snapshot()
                 .map_err(|error| WorldError::Disk { host: host.rest.spec.name.clone(), error })?,
         };
-        let since = host.wall(self.now);
         let mut restored = restored;
         if let Some(snapshot) = &mut restored {
-            snapshot.running = host.rest.processes.kept(since);
+            snapshot.running = host.rest.guards.kept();
         }
         host.generation += 1;
         host.inputs = 0;
@@ -90,13 +90,16 @@ impl<D: Deed> World<D> {
 
     /// Starts the supervisor on a host again, after its disk was kept, replaced or restored.
     pub(crate) fn restart(&mut self, index: u32, disk: DiskAfter) -> Result<(), WorldError> {
-        let held = &mut self.hosts[index as usize].rest.disk;
-        match disk {
-            DiskAfter::Kept => {}
-            DiskAfter::Lost => held.lose(),
-            DiskAfter::Old => held.restore_backup(),
+        if disk != DiskAfter::Kept {
+            // A disk is replaced while its host is off.
+            self.supervisor_is_gone(index, StopReason::Crashed);
         }
         let there = &mut self.hosts[index as usize].rest;
+        match disk {
+            DiskAfter::Kept => {}
+            DiskAfter::Lost => there.disk.lose(),
+            DiskAfter::Old => there.disk.restore_backup(),
+        }
         there.departed &= disk == DiskAfter::Kept;
         there.cloned &= disk != DiskAfter::Lost;
         self.start(index)
@@ -104,6 +107,7 @@ impl<D: Deed> World<D> {
 
     /// Starts a host from a copy of another one's disk.
     pub(crate) fn clone_disk(&mut self, host: u32, of: u32) -> Result<(), WorldError> {
+        self.supervisor_is_gone(host, StopReason::Crashed);
         let mut copy = std::mem::take(&mut self.hosts[host as usize].rest.disk);
         copy.copy_from(&self.hosts[of as usize].rest.disk);
         let there = &mut self.hosts[host as usize].rest;
@@ -152,7 +156,7 @@ impl<D: Deed> World<D> {
         self.hosts[index as usize].rest.departed |= why == StopReason::Exit(ExitReason::Departed);
         self.close_streams_from(index, crashed);
         self.leads_no_longer(index, why);
-        self.end_all_processes(index, why);
+        self.supervisor_is_gone(index, why);
         if had_process {
             self.hash.happening(self.now, index, Kind::Stop, u64::from(crashed));
             self.note(Recording::Events, || What::HostStopped { host: HostId(index), why });
@@ -174,6 +178,7 @@ impl<D: Deed> World<D> {
         if wake_first {
             self.wake_if_overdue(index);
         }
+        self.go_on_with_own_work(index);
         for arrival in unread {
             // The supervisor may end on the way through.
             self.arrive(index, arrival);

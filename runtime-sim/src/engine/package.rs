@@ -23,8 +23,6 @@ pub struct Package {
     pub drain: Option<Duration>,
     /// The group that it is bound to, as `name:service.group`.
     pub bind: Option<String>,
-    /// Whether its process outlives its supervisor.
-    pub survives: bool,
     /// Whether the group's configuration is in one of its files.
     pub configured: bool,
 }

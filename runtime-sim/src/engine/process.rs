@@ -1,16 +1,20 @@
-//! Simulated services: the processes of a host, and the results of preparing, starting and stopping one. No real
-//! process is started.
+//! Simulated services: the results of preparing one, of writing its files and of running its hooks. No real process is
+//! started.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use annulus_core::{
-    Bind, Changed, DrainPlan, EffectId, EffectResult, ExitStatus, Facts, Hook, HookEnd, HookExit,
-    PackageIdent, Prepared, Rendered, RunningService, ServiceName, ServiceSpec, UnixTime,
+    Bind, Changed, DrainPlan, EffectResult, ExitStatus, Hook, HookEnd, HookExit, PackageIdent, Prepared,
+    Rendered, ServiceName, ServiceSpec,
 };
 
 #[cfg(feature = "turmoil")]
-use annulus_core::{Effect, Health};
+use annulus_core::{Effect, Facts, Health, UnixTime};
 
+#[cfg(feature = "turmoil")]
+use crate::engine::guard::Start;
+
+use crate::engine::files::Rendering;
 use crate::engine::lifecycle::WorldError;
 use crate::engine::package::Package;
 
@@ -21,81 +25,6 @@ const VERSION: &str = "1.0.0";
 const RELEASE: &str = "20260101000000";
 /// How long a polite stop may take where the spec does not say.
 const SHUTDOWN_TIMEOUT_MS: u64 = 8_000;
-/// The first pid on every host.
-const PID_FIRST: u32 = 1_000;
-
-/// The service processes of one host.
-#[derive(Debug, Default)]
-pub(crate) struct Processes {
-    started: u32,
-    /// By service and pid. The node, not this table, sees to it that a service has one process at most.
-    running: BTreeMap<(ServiceName, u32), Process>,
-}
-
-/// A service's process.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Process {
-    pub pid: u32,
-    /// The effect that started or adopted it, which also reports its end.
-    pub spawn: EffectId,
-    /// Its supervisor is gone, and no other has adopted it.
-    pub orphan: bool,
-}
-
-impl Processes {
-    /// Starts one; its pid.
-    pub(crate) fn start(&mut self, service: ServiceName, spawn: EffectId) -> u32 {
-        let pid = PID_FIRST + self.started;
-        self.started += 1;
-        self.running.insert((service, pid), Process { pid, spawn, orphan: false });
-        pid
-    }
-
-    /// The latest process of a service.
-    pub(crate) fn get(&self, service: &ServiceName) -> Option<Process> {
-        let of = self.running.range((service.clone(), 0)..=(service.clone(), u32::MAX));
-        of.last().map(|(_, process)| *process)
-    }
-
-    pub(crate) fn has(&self, service: &ServiceName, pid: u32) -> bool {
-        self.running.contains_key(&(service.clone(), pid))
-    }
-
-    /// Hands a process to the supervisor that asks for it. False when it is there no longer.
-    pub(crate) fn adopt(&mut self, service: &ServiceName, pid: u32, spawn: EffectId) -> bool {
-        let process = self.running.get_mut(&(service.clone(), pid));
-        process.map(|process| (process.spawn, process.orphan) = (spawn, false)).is_some()
-    }
-
-    /// Ends the process if it still runs.
-    pub(crate) fn end(&mut self, service: &ServiceName, pid: u32) -> Option<Process> {
-        self.running.remove(&(service.clone(), pid))
-    }
-
-    /// Ends all but those that `survive`, which have no supervisor any more.
-    pub(crate) fn end_all(&mut self, survive: &dyn Fn(&ServiceName) -> bool) -> Vec<(ServiceName, Process)> {
-        let (kept, ended) =
-            std::mem::take(&mut self.running).into_iter().partition(|((service, _), _)| survive(service));
-        self.running = kept;
-        self.running.values_mut().for_each(|process| process.orphan = true);
-        ended.into_iter().map(|((service, _), process)| (service, process)).collect()
-    }
-
-    /// The service processes that a starting supervisor finds.
-    pub(crate) fn kept(&self, since: UnixTime) -> Vec<RunningService> {
-        let ident = |service: &ServiceName| qualified(service.as_str(), None, None);
-        let kept = |((service, pid), _): (&(ServiceName, u32), &Process)| {
-            Some(RunningService {
-                service: service.clone(),
-                pid: *pid,
-                ident: ident(service)?,
-                since,
-                resume: None,
-            })
-        };
-        self.running.iter().filter_map(kept).collect()
-    }
-}
 
 fn qualified(name: &str, version: Option<&str>, release: Option<&str>) -> Option<PackageIdent> {
     let (version, release) = (version.unwrap_or(VERSION), release.unwrap_or(RELEASE));
@@ -118,7 +47,7 @@ pub(crate) fn spec(service: &str) -> Result<ServiceSpec, WorldError> {
 }
 
 /// The result of preparing a service's package.
-pub(crate) fn prepare(spec: &ServiceSpec, package: &Package, facts: &Facts, last: u64) -> EffectResult {
+pub(crate) fn prepare(spec: &ServiceSpec, package: &Package, rendered: Rendered) -> EffectResult {
     let wanted = &spec.ident;
     let failed = |reason| EffectResult::PrepareFailed { reason };
     if wanted.origin() != ORIGIN {
@@ -127,7 +56,6 @@ pub(crate) fn prepare(spec: &ServiceSpec, package: &Package, facts: &Facts, last
     let Some(ident) = qualified(wanted.name(), wanted.version(), wanted.release()) else {
         return failed(format!("{wanted} is no package"));
     };
-    let rendered = render(package, facts, last);
     let bind = |bind: &String| {
         let name = bind.split(':').next().unwrap_or_default().to_owned();
         Bind { name, optional: false, exports: Vec::new() }
@@ -144,12 +72,11 @@ pub(crate) fn prepare(spec: &ServiceSpec, package: &Package, facts: &Facts, last
     })
 }
 
-/// The result of writing a package's files, after they were last written with version `last` of the configuration.
-pub(crate) fn render(package: &Package, facts: &Facts, last: u64) -> Rendered {
-    let applied_config = facts.config.as_ref().map_or(0, |config| config.incarnation);
-    let config = package.configured && applied_config != last;
+/// The result of writing a package's files, which were last written as `before` says.
+pub(crate) fn render(package: &Package, before: Option<&Rendering>, now: &Rendering) -> Rendered {
+    let config = package.configured && now.config != before.map_or(0, |before| before.config);
     let changed = Changed { config, hooks: BTreeSet::new(), files: false };
-    Rendered { exports: Vec::new(), changed, applied_config }
+    Rendered { exports: Vec::new(), changed, applied_config: now.config }
 }
 
 /// How a hook ends, and whether only because its time is up.
@@ -167,11 +94,30 @@ pub(crate) fn hook(package: &Package, hook: Hook) -> (HookEnd, bool) {
     (HookEnd { exit, value: None }, late)
 }
 
+/// The result of writing the files of a package that shows nothing of what it is given.
+#[cfg(feature = "turmoil")]
+pub(crate) fn bare(facts: &Facts) -> Rendered {
+    Rendered {
+        applied_config: facts.config.as_ref().map_or(0, |config| config.incarnation),
+        ..Rendered::default()
+    }
+}
+
+/// The start of a package that the scenario says nothing of.
+#[cfg(feature = "turmoil")]
+pub(crate) fn bare_start(service: &ServiceName) -> Option<Start> {
+    Some(Start {
+        ident: qualified(service.as_str(), None, None)?,
+        since: UnixTime::from_millis(0),
+        lease: None,
+    })
+}
+
 /// The answer of a host whose packages have neither hooks nor checks, for everything but starting and stopping.
 #[cfg(feature = "turmoil")]
 pub(crate) fn answer(effect: &Effect) -> Option<EffectResult> {
     Some(match effect {
-        Effect::Render { facts, .. } => EffectResult::Rendered(render(&Package::default(), facts, 0)),
+        Effect::Render { facts, .. } => EffectResult::Rendered(bare(facts)),
         Effect::Adopt { .. } => {
             let reason = String::from("services do not outlive their supervisor here");
             EffectResult::SpawnFailed { reason }
@@ -194,31 +140,9 @@ pub(crate) fn suitability(says: Option<u64>) -> EffectResult {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use annulus_core::MemberId;
 
     fn prepare(spec: &ServiceSpec) -> EffectResult {
-        let facts = Facts::alone(MemberId::from_bytes([1; 16]));
-        super::prepare(spec, &Package::default(), &facts, 0)
-    }
-
-    fn service(name: &str) -> ServiceName {
-        name.parse().expect("a name")
-    }
-
-    #[test]
-    fn only_the_process_that_runs_can_end() {
-        let mut processes = Processes::default();
-        let first = processes.start(service("web"), EffectId(1));
-        assert!(processes.end(&service("web"), first + 1).is_none());
-        assert!(processes.end(&service("db"), first).is_none());
-        assert_eq!(processes.end(&service("web"), first).map(|p| p.spawn), Some(EffectId(1)));
-        let second = processes.start(service("web"), EffectId(2));
-        assert_ne!(first, second);
-        assert!(processes.adopt(&service("web"), second, EffectId(3)));
-        assert_eq!(processes.kept(UnixTime::from_millis(1)).len(), 1);
-        assert!(processes.end_all(&|_| true).is_empty());
-        assert_eq!(processes.end_all(&|_| false).len(), 1);
-        assert!(!processes.adopt(&service("web"), second, EffectId(3)));
+        super::prepare(spec, &Package::default(), Rendered::default())
     }
 
     #[test]

@@ -6,6 +6,7 @@ use annulus_core::{
     ServiceGroup, ServiceName, StopSignal,
 };
 
+use crate::engine::files::Rendering;
 use crate::engine::ids::{HostId, PacketId};
 
 /// How much a world records. Recording costs nothing where it is off.
@@ -112,6 +113,24 @@ pub enum What<D> {
         pid: u32,
         /// Its exit status.
         status: ExitStatus,
+    },
+    /// A guard kills its service, whose lease has run out.
+    LeaseRanOut {
+        /// The host.
+        host: HostId,
+        /// The service.
+        service: ServiceName,
+        /// Its pid.
+        pid: u32,
+    },
+    /// A service's files were written.
+    Rendered {
+        /// The host.
+        host: HostId,
+        /// The service.
+        service: ServiceName,
+        /// What the templates were given.
+        rendering: Box<Rendering>,
     },
     /// A count in a supervisor is beyond its limit.
     BeyondLimit {

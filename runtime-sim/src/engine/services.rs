@@ -33,8 +33,8 @@ impl<D: Deed> World<D> {
 
     /// A service's process ends by itself, if it has one.
     pub(crate) fn crash_service(&mut self, host: u32, service: &ServiceName, code: i32) {
-        if let Some(process) = self.hosts[host as usize].rest.processes.get(service) {
-            self.end_process(host, service, process.pid, ExitStatus::Code(code));
+        if let Some(guard) = self.hosts[host as usize].rest.guards.get(service) {
+            self.end_process(host, service, guard.pid, ExitStatus::Code(code));
         }
     }
 }

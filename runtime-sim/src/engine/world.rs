@@ -7,7 +7,6 @@ use annulus_core::{Instant, MemberId, Node, RequestId, Rng, Snapshot, UnixTime};
 
 use crate::engine::balance;
 use crate::engine::deed::Deed;
-use crate::engine::effects::Later;
 use crate::engine::hash::TraceHash;
 use crate::engine::host::{Arrival, Host, HostSpec, HostState};
 use crate::engine::ids::{HostId, PacketId};
@@ -17,6 +16,7 @@ use crate::engine::queue::{Due, Queue};
 use crate::engine::record::{Counters, Record, Recording, What};
 use crate::engine::slow::SlowHosts;
 use crate::engine::stream::{StreamStep, Streams};
+use crate::engine::work::Later;
 
 /// Events at one instant after which a world counts as stuck: a node that always asks to be woken at once.
 const EVENTS_PER_INSTANT_MAX: u64 = 50_000_000;
@@ -213,6 +213,7 @@ impl<D: Deed> World<D> {
             self.set_wake(index, deadline);
         }
         self.leads_by_new_clock(index);
+        self.leases_by_new_clock(index);
     }
 
     /// Lets a host's monotonic clock jump forward, as after a suspension.
@@ -224,6 +225,7 @@ impl<D: Deed> World<D> {
         if let Some(deadline) = deadline {
             self.set_wake(index, deadline);
         }
+        self.leases_by_new_clock(index);
     }
 
     /// Sets a host's wall clock forward, or back when negative.

@@ -86,8 +86,8 @@ impl TurmoilBed {
     fn crash_service(&mut self, host: HostId, service: &ServiceName, code: i32) {
         let (now, status) = (self.now, ExitStatus::Code(code));
         let mut ring = self.shared.lock();
-        let Some(process) = ring.host_mut(host.0).processes.get(service) else { return };
-        let ended = ring.end_process(host.0, now, service, process.pid, status);
+        let Some(pid) = ring.host_mut(host.0).guards.get(service).map(|guard| guard.pid) else { return };
+        let ended = ring.end_process(host.0, now, service, pid, status);
         if let (Some(spawn), Some(done)) = (ended, &ring.host_mut(host.0).done) {
             // The queue is far longer than the orders that a node has under way.
             let _ = done.try_send((spawn, EffectResult::Exited(status)));

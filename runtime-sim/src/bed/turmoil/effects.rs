@@ -66,12 +66,16 @@ impl Effects for SimEffects {
             }
             Effect::Prepare { service: _, spec, facts } => {
                 self.after(PREPARE, move |_| {
-                    Some((id, process::prepare(&spec, &Package::default(), &facts, 0)))
+                    Some((id, process::prepare(&spec, &Package::default(), process::bare(&facts))))
                 });
             }
             Effect::Spawn { service, group: _, lease: _ } => self.after(SPAWN, move |shared| {
                 let mut ring = shared.lock();
-                let pid = ring.host_mut(me).processes.start(service.clone(), id);
+                let Some(start) = process::bare_start(&service) else {
+                    let reason = String::from("no package has this name");
+                    return Some((id, EffectResult::SpawnFailed { reason }));
+                };
+                let pid = ring.host_mut(me).guards.start(service.clone(), id, start);
                 ring.note(now(), What::ProcessStarted { host: HostId(me), service, pid });
                 Some((id, EffectResult::Spawned { pid }))
             }),

@@ -73,7 +73,7 @@ impl Ground for TurmoilBed {
     }
 
     fn has_process(&self, host: HostId, service: &ServiceName) -> bool {
-        self.shared.lock().host_mut(host.0).processes.get(service).is_some()
+        self.shared.lock().host_mut(host.0).guards.get(service).is_some()
     }
 }
 

@@ -14,9 +14,9 @@ use tokio::sync::mpsc;
 use crate::action::HostId;
 use crate::action::world::{Record, What};
 use crate::engine::disk::Disk;
+use crate::engine::guard::Guards;
 use crate::engine::host::{self, HostSpec, HostState};
 use crate::engine::net::Net;
-use crate::engine::process::Processes;
 use crate::engine::record::StopReason;
 
 /// Labels of the independent streams of chance.
@@ -61,7 +61,7 @@ pub(super) struct Host {
     pub(super) spec: HostSpec,
     pub(super) state: HostState,
     pub(super) disk: Disk,
-    pub(super) processes: Processes,
+    pub(super) guards: Guards,
     pub(super) member: Option<MemberId>,
     /// How its supervisor looked last; none while it has no process.
     pub(super) seen: Option<Seen>,
@@ -209,9 +209,9 @@ impl Ring {
             StopReason::Crashed | StopReason::Killed => host.disk.crash(&mut self.rng_crashes),
         }
         let status = ExitStatus::Signal(SIGKILL);
-        for (service, process) in self.host_mut(index).processes.end_all(&|_| false) {
+        for (service, guard) in self.host_mut(index).guards.end_all() {
             let host = HostId(index);
-            self.note(at, What::ProcessExited { host, service, pid: process.pid, status });
+            self.note(at, What::ProcessExited { host, service, pid: guard.pid, status });
         }
         if had_process {
             self.note(at, What::HostStopped { host: HostId(index), why });
@@ -227,10 +227,10 @@ impl Ring {
         pid: u32,
         status: ExitStatus,
     ) -> Option<EffectId> {
-        let process = self.host_mut(index).processes.end(service, pid)?;
+        let guard = self.host_mut(index).guards.end(service, pid)?;
         let (host, service) = (HostId(index), service.clone());
         self.note(at, What::ProcessExited { host, service, pid, status });
-        Some(process.spawn)
+        Some(guard.spawn)
     }
 }
 
@@ -240,7 +240,7 @@ impl Host {
             spec,
             state: HostState::New,
             disk: Disk::default(),
-            processes: Processes::default(),
+            guards: Guards::default(),
             member: None,
             seen: None,
             orders: None,

@@ -157,7 +157,9 @@ impl Trace {
             | Told::Holds { .. }
             | Told::ProcessStarted { .. }
             | Told::ProcessSignalled { .. }
-            | Told::ProcessExited { .. } => {}
+            | Told::ProcessExited { .. }
+            | Told::LeaseRanOut { .. }
+            | Told::Rendered { .. } => {}
         }
     }
 

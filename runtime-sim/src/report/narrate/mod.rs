@@ -83,6 +83,13 @@ impl Narrator {
                 let text = format!("the process of {service} on {} ends with {status}.", self.name(*host));
                 self.say(at, &text);
             }
+            What::LeaseRanOut { host, service, .. } => {
+                let text = format!(
+                    "the guard of {service} on {} kills it: no supervisor has renewed its lease.",
+                    self.name(*host)
+                );
+                self.say(at, &text);
+            }
             What::BeyondLimit { host, what, count, limit } => {
                 let text = format!("{} has {what} of {count}: more than {limit}.", self.name(*host));
                 self.say(at, &text);
@@ -93,6 +100,7 @@ impl Narrator {
             | What::Restored { .. }
             | What::Holds { .. }
             | What::Leads { .. }
+            | What::Rendered { .. }
             | What::Sent { .. }
             | What::Delivered { .. }
             | What::Dropped { .. }

@@ -101,6 +101,23 @@ pub enum Told {
         #[serde(with = "text")]
         status: ExitStatus,
     },
+    LeaseRanOut {
+        host: String,
+        #[serde(with = "text")]
+        service: ServiceName,
+        pid: u32,
+    },
+    Rendered {
+        host: String,
+        #[serde(with = "text")]
+        service: ServiceName,
+        #[serde(with = "text")]
+        service_group: ServiceGroup,
+        role: Option<String>,
+        term: Option<u64>,
+        leader: Option<String>,
+        config: u64,
+    },
     Sent(Sent),
     Delivered {
         packet: u64,

@@ -17,6 +17,8 @@
 //! | `process_started` | `host`, `service`, `pid` |
 //! | `process_signalled` | `host`, `service`, `pid`, `signal`, `accepting`: whether others still send it work |
 //! | `process_exited` | `host`, `service`, `pid`, `status` |
+//! | `lease_ran_out` | `host`, `service`, `pid`: its guard kills it |
+//! | `rendered` | `host`, `service`, and what the templates of its files were given: `service_group`, `role`: `leader`, `follower`, `waiting`, null in a group without a leader, `term`, `leader`: by the census, `config`: the version of the group's configuration |
 //! | `sent` | `packet`, `from`, `input`, `to`, `channel`: `datagram` or `stream`, `bytes`, `message`: of its content `kind`, `speaker`, `seq`, `about`, `tells`: members' records |
 //! | `delivered` | `packet`, `to`, `input` |
 //! | `dropped` | `packet`, `to`, `why`: see [`DropReason::name`](crate::engine::record::DropReason::name) |

@@ -1,11 +1,12 @@
 //! A record as a line: hosts get their names, messages are shortened to what an explanation follows.
 
-use annulus_core::{Message, Rumor};
+use annulus_core::{Message, Rumor, ServiceName};
 
 use super::line::{Act, Held, Line, Said, Sent, Tells, Told};
 use crate::action::room::{Cast, Traced};
 use crate::action::world::{Record, What};
 use crate::action::{Action, HostId};
+use crate::engine::files::Rendering;
 use crate::engine::scene::Scene;
 
 impl Line {
@@ -58,6 +59,10 @@ fn told(scene: &dyn Scene, what: &What) -> Told {
         What::ProcessExited { host, service, pid, status } => {
             Told::ProcessExited { host: name(host), service: service.clone(), pid: *pid, status: *status }
         }
+        What::LeaseRanOut { host, service, pid } => {
+            Told::LeaseRanOut { host: name(host), service: service.clone(), pid: *pid }
+        }
+        What::Rendered { host, service, rendering } => rendered(name(host), service, rendering),
         What::Sent { packet, from, input, to, channel, bytes, message } => Told::Sent(Sent {
             packet: packet.0,
             from: name(from),
@@ -76,6 +81,18 @@ fn told(scene: &dyn Scene, what: &What) -> Told {
         What::RefusalDelivered { packet, to, input } => {
             Told::Refused { packet: packet.0, to: name(to), input: input.0 }
         }
+    }
+}
+
+fn rendered(host: String, service: &ServiceName, rendering: &Rendering) -> Told {
+    Told::Rendered {
+        host,
+        service: service.clone(),
+        service_group: rendering.group.clone(),
+        role: rendering.part().map(str::to_owned),
+        term: rendering.term(),
+        leader: rendering.leader.map(|leader| leader.to_string()),
+        config: rendering.config,
     }
 }
 

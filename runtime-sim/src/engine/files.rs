@@ -1,0 +1,142 @@
+//! The files of a host's services: what their templates were given when they were last written. Files outlive
+//! supervisors and processes, and go with the disk.
+
+use annulus_core::{
+    Effect, EffectId, EffectResult, ElectionPurpose, Facts, Hook, MemberId, PackageIdent, Role, ServiceGroup,
+    ServiceName, ServiceSpec,
+};
+
+use crate::engine::deed::Deed;
+use crate::engine::host::Arrival;
+use crate::engine::ids::HostId;
+use crate::engine::process;
+use crate::engine::record::{Recording, What};
+use crate::engine::work::{Work, times};
+use crate::engine::world::World;
+
+/// What the templates of a service were given when its files were written: what its processes and hooks can know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rendering {
+    /// The group.
+    pub group: ServiceGroup,
+    /// This member's part in a group with a leader; none in every other group.
+    pub role: Option<Role>,
+    /// The leader by the census.
+    pub leader: Option<MemberId>,
+    /// The version of the group's configuration; 0 when there is none.
+    pub config: u64,
+}
+
+impl Rendering {
+    fn of(group: ServiceGroup, facts: &Facts) -> Self {
+        let leader =
+            facts.census.group(&group).and_then(|group| group.election(ElectionPurpose::Leader).leader);
+        let config = facts.config.as_ref().map_or(0, |config| config.incarnation);
+        Self { group, role: facts.role.clone(), leader, config }
+    }
+
+    /// The term in which this member leads, by these files.
+    #[must_use]
+    pub const fn leads(&self) -> Option<u64> {
+        match &self.role {
+            Some(Role::Leader { term, .. }) => Some(*term),
+            Some(Role::Waiting { .. } | Role::Follower { .. }) | None => None,
+        }
+    }
+
+    /// The term of the member's part.
+    #[must_use]
+    pub const fn term(&self) -> Option<u64> {
+        match &self.role {
+            Some(Role::Leader { term, .. } | Role::Follower { term, .. }) => Some(*term),
+            Some(Role::Waiting { .. }) | None => None,
+        }
+    }
+
+    /// The word for the member's part; none in a group without a leader.
+    #[must_use]
+    pub const fn part(&self) -> Option<&'static str> {
+        match &self.role {
+            Some(Role::Leader { .. }) => Some("leader"),
+            Some(Role::Follower { .. }) => Some("follower"),
+            Some(Role::Waiting { .. }) => Some("waiting"),
+            None => None,
+        }
+    }
+
+    /// Whether a file that shows the member's part reads the same. No file shows the end of a lease.
+    #[must_use]
+    pub fn shows_the_part_of(&self, other: &Self) -> bool {
+        match (&self.role, &other.role) {
+            (Some(Role::Leader { term, .. }), Some(Role::Leader { term: other, .. })) => term == other,
+            (one, other) => one == other,
+        }
+    }
+}
+
+/// The files of one service.
+#[derive(Clone, Debug)]
+pub(crate) struct Files {
+    pub ident: PackageIdent,
+    pub rendering: Rendering,
+}
+
+/// Files that a supervisor is about to write.
+#[derive(Debug)]
+pub(crate) struct Writing {
+    id: EffectId,
+    service: ServiceName,
+    /// The package is looked at as well, as the spec asks.
+    spec: Option<Box<ServiceSpec>>,
+    facts: Box<Facts>,
+}
+
+impl<D: Deed> World<D> {
+    /// A supervisor writes a service's files, which are there when that has taken its time.
+    pub(crate) fn begin_writing(&mut self, index: u32, id: EffectId, effect: Effect) {
+        let (service, spec, facts) = match effect {
+            Effect::Prepare { service, spec, facts } => (service, Some(spec), facts),
+            Effect::Render { service, facts } => (service, None, facts),
+            other => unreachable!("{other:?} writes no files"),
+        };
+        let time = if spec.is_some() { times::PREPARE } else { times::RENDER };
+        self.after(time, index, Work::Write(Writing { id, service, spec, facts }));
+    }
+
+    /// The files are written.
+    pub(crate) fn written(&mut self, index: u32, writing: Writing) {
+        let Writing { id, service, spec, facts } = writing;
+        let package = self.package(index, &service);
+        let rest = &mut self.hosts[index as usize].rest;
+        let before = rest.files.get(&service);
+        let group = match (&spec, before) {
+            (Some(spec), _) => spec.service_group(None).ok(),
+            (None, before) => before.map(|files| files.rendering.group.clone()),
+        };
+        let Some(group) = group else {
+            let reason = String::from("its package was not made ready before");
+            return self.arrive(index, Arrival::Effect(id, EffectResult::RenderFailed { reason }));
+        };
+        let rendering = Rendering::of(group, &facts);
+        let rendered = process::render(&package, before.map(|files| &files.rendering), &rendering);
+        let (answer, ident) = match spec {
+            Some(spec) => {
+                let mut answer = process::prepare(&spec, &package, rendered);
+                let mut ident = None;
+                if let EffectResult::Prepared(prepared) = &mut answer {
+                    let says = rest.suitability.contains_key(service.as_str());
+                    prepared.hooks.extend(says.then_some(Hook::Suitability));
+                    ident = Some(prepared.ident.clone());
+                }
+                (answer, ident)
+            }
+            None => (EffectResult::Rendered(rendered), before.map(|files| files.ident.clone())),
+        };
+        if let Some(ident) = ident {
+            rest.files.insert(service.clone(), Files { ident, rendering: rendering.clone() });
+            let host = HostId(index);
+            self.note(Recording::Events, || What::Rendered { host, service, rendering: Box::new(rendering) });
+        }
+        self.arrive(index, Arrival::Effect(id, answer));
+    }
+}

@@ -1,0 +1,285 @@
+//! The launcher of a host: it starts processes, passes signals on and tells of ends, as long as it runs. What a
+//! service's guard does needs no launcher: the deadline of a lease holds also while the launcher stands still.
+
+use std::collections::VecDeque;
+
+use annulus_core::{EffectId, EffectResult, ExitStatus, Instant, Lease, ServiceName, StopSignal};
+
+use crate::engine::deed::Deed;
+use crate::engine::guard::Start;
+use crate::engine::host::HostState;
+use crate::engine::ids::HostId;
+use crate::engine::link::Ratio;
+use crate::engine::record::{Recording, StopReason, What};
+use crate::engine::work::{Later, Work, times};
+use crate::engine::world::World;
+
+const SIGTERM: i32 = 15;
+const SIGKILL: i32 = 9;
+
+/// Whether a host's launcher runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LauncherState {
+    /// No launcher: the host is off, or its supervisor has left.
+    #[default]
+    Gone,
+    /// It runs, with a supervisor or without one.
+    Running,
+    /// Its process exists and does not run.
+    Paused,
+}
+
+/// A launcher.
+#[derive(Debug, Default)]
+pub(crate) struct Launcher {
+    state: LauncherState,
+    /// Work that waits while it stands still, in order.
+    waiting: VecDeque<Later>,
+}
+
+impl Launcher {
+    pub(crate) fn is_paused(&self) -> bool {
+        self.state == LauncherState::Paused
+    }
+
+    pub(crate) fn state(&self) -> LauncherState {
+        self.state
+    }
+
+    pub(crate) fn keep(&mut self, later: Later) {
+        self.waiting.push_back(later);
+    }
+}
+
+impl<D: Deed> World<D> {
+    /// A supervisor is about to start, and the launcher before it where there is none.
+    pub(crate) fn launcher_starts(&mut self, host: u32) {
+        if self.hosts[host as usize].rest.launcher.state == LauncherState::Gone {
+            // What the guards of the last launcher have not ended yet ends before a launcher starts anything.
+            self.end_all_processes(host);
+            self.hosts[host as usize].rest.launcher.state = LauncherState::Running;
+        }
+    }
+
+    /// A supervisor ended: a launcher goes on when the supervisor was killed, and nothing is left otherwise.
+    pub(crate) fn supervisor_is_gone(&mut self, host: u32, why: StopReason) {
+        self.hosts[host as usize].rest.held_up.clear();
+        if why == StopReason::Killed {
+            return self.services_are_alone(host);
+        }
+        let rest = &mut self.hosts[host as usize].rest;
+        rest.launcher = Launcher::default();
+        rest.guards.all_asked();
+        self.end_all_processes(host);
+    }
+
+    /// A killed supervisor's last words: what it had written to its launcher is done before another one starts, and the
+    /// rest was never said.
+    fn services_are_alone(&mut self, host: u32) {
+        let rest = &mut self.hosts[host as usize].rest;
+        rest.guards.orphan_all();
+        let written = Ratio { numerator: 1, denominator: 2 };
+        for (spawn, service, start) in rest.guards.all_asked() {
+            if written.draw(&mut self.rng_actions) && self.launcher(HostId(host)) == LauncherState::Running {
+                self.begin_process(host, spawn, service, start);
+            }
+        }
+        self.hosts[host as usize].rest.guards.orphan_all();
+    }
+
+    /// Whether a host's launcher runs.
+    #[must_use]
+    pub fn launcher(&self, host: HostId) -> LauncherState {
+        self.hosts[host.0 as usize].rest.launcher.state()
+    }
+
+    /// The launcher is killed. The system kills its supervisor, and each guard its service.
+    pub(crate) fn kill_launcher(&mut self, host: u32) {
+        if matches!(self.hosts[host as usize].state, HostState::Running | HostState::Paused) {
+            self.stop(host, StopReason::Killed);
+        }
+        let rest = &mut self.hosts[host as usize].rest;
+        rest.launcher = Launcher::default();
+        for (service, pid) in rest.guards.all() {
+            self.kill_tree(host, service, pid);
+        }
+    }
+
+    /// The launcher stops running and loses nothing.
+    pub(crate) fn pause_launcher(&mut self, host: u32) {
+        self.hosts[host as usize].rest.launcher.state = LauncherState::Paused;
+    }
+
+    /// A paused launcher runs again and does what waited, in order.
+    pub(crate) fn resume_launcher(&mut self, host: u32) {
+        let launcher = &mut self.hosts[host as usize].rest.launcher;
+        launcher.state = LauncherState::Running;
+        for later in std::mem::take(&mut launcher.waiting) {
+            self.effect_goes_on(later);
+        }
+    }
+
+    /// The guard of a service dies; the launcher ends what it inherits.
+    pub(crate) fn kill_guard(&mut self, host: u32, service: &ServiceName) {
+        let guards = &mut self.hosts[host as usize].rest.guards;
+        if let Some(pid) = guards.lose(service) {
+            self.after(times::AT_ONCE, host, Work::Inherited { service: service.clone(), pid });
+        }
+    }
+
+    /// A supervisor asks its launcher for a process.
+    pub(crate) fn ask_for_process(
+        &mut self,
+        host: u32,
+        id: EffectId,
+        service: ServiceName,
+        lease: Option<Lease>,
+    ) {
+        let there = &mut self.hosts[host as usize];
+        let Some(files) = there.rest.files.get(&service) else {
+            let reason = String::from("its package was not made ready before");
+            return self.after(times::AT_ONCE, host, Work::Answer(id, EffectResult::SpawnFailed { reason }));
+        };
+        let ident = files.ident.clone();
+        let since = there.wall(self.now);
+        there.rest.guards.ask(there.generation, id, service, Start { ident, since, lease });
+        self.after(times::SPAWN, host, Work::Spawn(id));
+    }
+
+    pub(crate) fn spawn(&mut self, host: u32, generation: u32, id: EffectId) {
+        let Some((service, start)) = self.hosts[host as usize].rest.guards.asked(generation, id) else {
+            return;
+        };
+        let pid = self.begin_process(host, id, service, start);
+        self.answer_if(host, generation, id, EffectResult::Spawned { pid });
+    }
+
+    fn begin_process(&mut self, host: u32, id: EffectId, service: ServiceName, start: Start) -> u32 {
+        let pid = self.hosts[host as usize].rest.guards.start(service.clone(), id, start);
+        let started = service.clone();
+        self.note(Recording::Events, || What::ProcessStarted { host: HostId(host), service: started, pid });
+        self.look_in_time(host, &service, pid);
+        if let Some(lives) = self.package(host, &service).lives {
+            self.after_exactly(lives, host, Work::End { service, pid, status: ExitStatus::Code(1) });
+        }
+        pid
+    }
+
+    pub(crate) fn adopt(
+        &mut self,
+        host: u32,
+        generation: u32,
+        id: EffectId,
+        service: &ServiceName,
+        pid: u32,
+    ) {
+        if self.hosts[host as usize].generation != generation {
+            return;
+        }
+        let there = self.hosts[host as usize].rest.guards.adopt(service, pid, id);
+        let reason = String::from("it ended while no supervisor watched");
+        let answer = if there { EffectResult::Spawned { pid } } else { EffectResult::SpawnFailed { reason } };
+        self.answer_if(host, generation, id, answer);
+    }
+
+    pub(crate) fn pass_on(
+        &mut self,
+        host: u32,
+        generation: u32,
+        id: EffectId,
+        service: ServiceName,
+        pid: u32,
+        signal: StopSignal,
+    ) {
+        let (time, status) = match signal {
+            StopSignal::Stop => (times::STOP, ExitStatus::Signal(SIGTERM)),
+            StopSignal::Kill => (times::KILL, ExitStatus::Signal(SIGKILL)),
+        };
+        self.answer_if(host, generation, id, EffectResult::Signalled);
+        self.after(time, host, Work::End { service, pid, status });
+    }
+
+    /// A supervisor tells a guard directly how long its process may act as the leader.
+    pub(crate) fn tell_guard(
+        &mut self,
+        host: u32,
+        id: EffectId,
+        service: &ServiceName,
+        pid: u32,
+        lease: Option<Lease>,
+    ) {
+        let told = self.hosts[host as usize].rest.guards.lease(service, pid, lease);
+        self.look_in_time(host, service, pid);
+        let reason = format!("no guard holds process {pid} of {service}");
+        let answer = if told { EffectResult::Leased } else { EffectResult::LeaseFailed { reason } };
+        self.after(times::AT_ONCE, host, Work::Answer(id, answer));
+    }
+
+    /// The guard looks at its lease when that ends by the host's clock.
+    fn look_in_time(&mut self, host: u32, service: &ServiceName, pid: u32) {
+        let there = &mut self.hosts[host as usize];
+        let Some(kill_at) = there.rest.guards.kill_at(service, pid) else { return };
+        let at = there.world(kill_at).max(self.now);
+        if there.rest.guards.looks_earlier(service, pid, at) {
+            let look = Work::Look { service: service.clone(), pid };
+            self.after_exactly(at.saturating_since(self.now), host, look);
+        }
+    }
+
+    /// The clocks of a host have changed: leases end at other times.
+    pub(crate) fn leases_by_new_clock(&mut self, host: u32) {
+        for (service, pid) in self.hosts[host as usize].rest.guards.all() {
+            self.look_in_time(host, &service, pid);
+        }
+    }
+
+    pub(crate) fn look_at_lease(&mut self, host: u32, service: &ServiceName, pid: u32) {
+        let now = self.now;
+        let there = &mut self.hosts[host as usize];
+        let local: Instant = there.local(now);
+        there.rest.guards.looked(service, pid, now);
+        match there.rest.guards.kill_at(service, pid) {
+            None => {}
+            Some(kill_at) if kill_at > local => self.look_in_time(host, service, pid),
+            Some(_) => {
+                self.note(Recording::Events, || What::LeaseRanOut {
+                    host: HostId(host),
+                    service: service.clone(),
+                    pid,
+                });
+                self.kill_tree(host, service.clone(), pid);
+            }
+        }
+    }
+
+    /// Every process of a service is killed.
+    pub(crate) fn kill_tree(&mut self, host: u32, service: ServiceName, pid: u32) {
+        self.after(times::KILL, host, Work::End { service, pid, status: ExitStatus::Signal(SIGKILL) });
+    }
+
+    /// Ends a service's process, if its pid is still this one; the launcher tells the supervisor.
+    pub(crate) fn end_process(&mut self, host: u32, service: &ServiceName, pid: u32, status: ExitStatus) {
+        let Some(guard) = self.hosts[host as usize].rest.guards.end(service, pid) else { return };
+        self.note_process_exit(host, service.clone(), pid, status);
+        if !guard.orphan {
+            self.tell_end(host, guard.spawn, status);
+        }
+    }
+
+    fn tell_end(&mut self, host: u32, spawn: EffectId, status: ExitStatus) {
+        let there = &mut self.hosts[host as usize];
+        let later = Later::new(host, there.generation, Work::Ended { spawn, status });
+        self.effect_goes_on(later);
+    }
+
+    /// Ends every service of a host at once.
+    pub(crate) fn end_all_processes(&mut self, host: u32) {
+        for (service, guard) in self.hosts[host as usize].rest.guards.end_all() {
+            self.note_process_exit(host, service, guard.pid, ExitStatus::Signal(SIGKILL));
+        }
+    }
+
+    fn note_process_exit(&mut self, host: u32, service: ServiceName, pid: u32, status: ExitStatus) {
+        self.note(Recording::Events, || What::ProcessExited { host: HostId(host), service, pid, status });
+    }
+}

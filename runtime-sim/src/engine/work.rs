@@ -1,0 +1,156 @@
+//! Work under way at a host, and how long each kind takes. All times are drawn from the world's seed, from ranges that
+//! overlap: no kind of work is known to end before another one.
+
+use std::time::Duration;
+
+use annulus_core::{EffectId, EffectResult, ExitStatus, ServiceName, StopSignal};
+
+use crate::engine::deed::Deed;
+use crate::engine::files::Writing;
+use crate::engine::host::{Arrival, HostState};
+use crate::engine::world::{Thing, World};
+
+/// Shortest and longest time that each kind of work takes, in microseconds.
+pub(crate) mod times {
+    /// Nothing has to be waited for.
+    pub(crate) const AT_ONCE: (u64, u64) = (0, 0);
+    pub(crate) const SYNC: (u64, u64) = (300, 2_000);
+    pub(crate) const PREPARE: (u64, u64) = (1_000, 6_000);
+    pub(crate) const RENDER: (u64, u64) = (1_000, 6_000);
+    pub(crate) const SPAWN: (u64, u64) = (1_000, 5_000);
+    pub(crate) const HOOK: (u64, u64) = (1_000, 5_000);
+    pub(crate) const STOP: (u64, u64) = (3_000, 50_000);
+    pub(crate) const KILL: (u64, u64) = (100, 1_000);
+}
+
+/// Work under way at a host.
+#[derive(Debug)]
+pub(crate) struct Later {
+    host: u32,
+    /// The supervisor's process that asked for it.
+    generation: u32,
+    work: Work,
+}
+
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// The answer is ready.
+    Answer(EffectId, EffectResult),
+    /// A transaction is on the disk.
+    Synced(EffectId),
+    /// The supervisor has written files.
+    Write(Writing),
+    /// The launcher starts a process that a supervisor has asked for.
+    Spawn(EffectId),
+    /// The launcher hands a process to the supervisor, if it is still there.
+    Adopt(EffectId, ServiceName, u32),
+    /// The launcher passes a signal on.
+    Signal { id: EffectId, service: ServiceName, pid: u32, signal: StopSignal },
+    /// The launcher has inherited what a guard held.
+    Inherited { service: ServiceName, pid: u32 },
+    /// A process ends.
+    End { service: ServiceName, pid: u32, status: ExitStatus },
+    /// The launcher tells that a process has ended.
+    Ended { spawn: EffectId, status: ExitStatus },
+    /// A guard looks whether its process may act as the leader any longer.
+    Look { service: ServiceName, pid: u32 },
+}
+
+/// Who carries work out, and can be kept from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    /// The supervisor's own process, for itself: nothing is left of it when that ends.
+    Supervisor,
+    /// A process or the system, for the supervisor: it goes on while that stands still.
+    Helper,
+    /// The launcher.
+    Launcher,
+    /// The guard, or the process itself.
+    Guard,
+}
+
+impl Work {
+    const fn by(&self) -> By {
+        match self {
+            Self::Write(_) => By::Supervisor,
+            Self::Answer(..) | Self::Synced(_) => By::Helper,
+            Self::Spawn(_)
+            | Self::Adopt(..)
+            | Self::Signal { .. }
+            | Self::Inherited { .. }
+            | Self::Ended { .. } => By::Launcher,
+            Self::End { .. } | Self::Look { .. } => By::Guard,
+        }
+    }
+}
+
+impl Later {
+    pub(crate) const fn new(host: u32, generation: u32, work: Work) -> Self {
+        Self { host, generation, work }
+    }
+}
+
+impl<D: Deed> World<D> {
+    /// Leaves work for later.
+    pub(crate) fn after(&mut self, (low_us, high_us): (u64, u64), host: u32, work: Work) {
+        // A delay is drawn also where the time is fixed, so that one kind of work does not move the times of others.
+        let span_ns = (high_us - low_us) * 1_000;
+        let delay = Duration::from_nanos(low_us * 1_000 + self.rng_effects.between(0, span_ns));
+        self.after_exactly(delay, host, work);
+    }
+
+    pub(crate) fn after_exactly(&mut self, delay: Duration, host: u32, work: Work) {
+        let generation = self.hosts[host as usize].generation;
+        self.queue.push(self.now + delay, Thing::Later(Box::new(Later { host, generation, work })));
+    }
+
+    pub(crate) fn effect_goes_on(&mut self, later: Later) {
+        let there = &mut self.hosts[later.host as usize];
+        let gone = there.generation != later.generation || there.node.is_none();
+        match later.work.by() {
+            By::Supervisor | By::Helper if gone => {}
+            By::Supervisor if there.state == HostState::Paused => there.rest.held_up.push(later),
+            By::Launcher if there.rest.launcher.is_paused() => there.rest.launcher.keep(later),
+            By::Supervisor | By::Helper | By::Launcher | By::Guard => self.carry_on(later),
+        }
+    }
+
+    fn carry_on(&mut self, Later { host, generation, work }: Later) {
+        match work {
+            Work::Answer(id, result) => self.arrive(host, Arrival::Effect(id, result)),
+            Work::Synced(id) => {
+                if self.keep_disks {
+                    self.hosts[host as usize].rest.disk.sync_done(id);
+                }
+                self.arrive(host, Arrival::Effect(id, EffectResult::Persisted));
+            }
+            Work::Write(writing) => self.written(host, writing),
+            Work::Spawn(id) => self.spawn(host, generation, id),
+            Work::Adopt(id, service, pid) => self.adopt(host, generation, id, &service, pid),
+            Work::Signal { id, service, pid, signal } => {
+                self.pass_on(host, generation, id, service, pid, signal)
+            }
+            Work::Inherited { service, pid } => self.kill_tree(host, service, pid),
+            Work::End { service, pid, status } => self.end_process(host, &service, pid, status),
+            Work::Ended { spawn, status } => {
+                self.answer_if(host, generation, spawn, EffectResult::Exited(status))
+            }
+            Work::Look { service, pid } => self.look_at_lease(host, &service, pid),
+        }
+    }
+
+    /// Answers the supervisor that asked, if it still runs.
+    pub(crate) fn answer_if(&mut self, host: u32, generation: u32, id: EffectId, result: EffectResult) {
+        let there = &self.hosts[host as usize];
+        if there.generation == generation && there.node.is_some() {
+            self.arrive(host, Arrival::Effect(id, result));
+        }
+    }
+
+    /// The supervisor runs again and goes on with its own work.
+    pub(crate) fn go_on_with_own_work(&mut self, host: u32) {
+        for later in std::mem::take(&mut self.hosts[host as usize].rest.held_up) {
+            self.effect_goes_on(later);
+        }
+    }
+}
