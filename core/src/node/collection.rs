@@ -69,6 +69,7 @@ impl Node {
 
     pub(super) fn collect(&mut self) {
         for key in self.collection.run(self.clock.now(), &mut self.rumors) {
+            assert!(self.rumors.get(&key).is_none(), "what was collected is gone");
             self.gossip.stop(&key);
             self.mark_dirty(key);
         }

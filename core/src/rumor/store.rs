@@ -355,6 +355,7 @@ impl RumorStore {
 
     /// Forgets rumors that only a departed owner could have changed; returns the keys.
     pub(crate) fn forget_owned_by(&mut self, owner: &MemberId) -> Vec<RumorKey> {
+        assert!(self.entries.len() >= self.tombstones, "tombstones are entries too");
         let owned = |entry: &Entry| mutated!(OwnedByNone, entry.rumor.owner().as_ref() == Some(owner), false);
         let keys: Vec<RumorKey> =
             self.entries.iter().filter(|(_, e)| owned(e)).map(|(key, _)| key.clone()).collect();
