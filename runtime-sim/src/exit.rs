@@ -13,6 +13,8 @@ pub enum Exit {
     NotHere,
     /// A file that cannot be read or understood, or a wrong command line.
     Usage,
+    /// A signal ended the command; what it had found so far is kept.
+    Interrupted,
     /// An expectation of a scenario did not hold in time.
     Unmet,
     /// A property that always has to hold did not.
@@ -39,6 +41,7 @@ impl Exit {
             Self::BedFailed => 7,
             Self::Bug => 70,
             Self::Skipped => 77,
+            Self::Interrupted => 130,
         }
     }
 
@@ -55,6 +58,7 @@ impl Exit {
             Self::BedFailed => "bed-failed",
             Self::Bug => "bug",
             Self::Skipped => "skipped",
+            Self::Interrupted => "interrupted",
         }
     }
 }
@@ -76,7 +80,8 @@ Exit codes:
    6  the scenario asks for what this bed cannot do
    7  a tool or a daemon that the bed needs failed
   70  a bug of the simulator or of the core: please report what is printed
-  77  skipped: this machine cannot provide the bed";
+  77  skipped: this machine cannot provide the bed
+ 130  a sweep was interrupted (SIGINT or SIGTERM) and has found no failure so far; its results are kept";
 
 #[cfg(test)]
 mod tests {
@@ -87,6 +92,7 @@ mod tests {
         let all = [
             Exit::Pass,
             Exit::Skipped,
+            Exit::Interrupted,
             Exit::NotHere,
             Exit::Usage,
             Exit::Unmet,

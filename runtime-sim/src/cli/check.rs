@@ -1,15 +1,16 @@
-//! `annulus-sim check PATH…`: performs every scenario in files and folders and says which pass.
+//! `annulus-sim check PATH…`: performs every scenario in files and folders, each with its own seed or with many, and
+//! says which pass.
 
 use std::num::NonZero;
+use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::{fs, io, thread};
+use std::{fs, io};
 
 use serde_json::json;
 
-use super::emit;
+use super::pool::{self, News};
 use super::run::repeat;
+use super::{emit, sweep};
 use crate::exit::Exit;
 use crate::report::guard;
 use crate::report::outcome::{exit_of, failure};
@@ -20,6 +21,9 @@ pub(super) struct Args {
     /// Scenario files, or folders of which every .toml below is taken.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// Perform each with these seeds instead of the file's own: A..B without B, or a single one.
+    #[arg(long, value_name = "A..B", value_parser = sweep::seeds)]
+    seeds: Option<Range<u64>>,
     /// Print one JSON object per scenario instead of text.
     #[arg(long)]
     json: bool,
@@ -28,15 +32,35 @@ pub(super) struct Args {
     jobs: Option<NonZero<usize>>,
 }
 
+/// Failing seeds of one scenario that are told in full; the others are named.
+const TOLD_MAX: usize = 3;
+
 /// The outcome of one file.
 struct Line {
     file: PathBuf,
+    /// One for each seed; one that belongs to no seed for a file that cannot be read.
+    runs: Vec<Performed>,
+}
+
+/// The outcome of one run.
+#[derive(Clone)]
+struct Performed {
     exit: Exit,
     seed: u64,
     simulated_ms: u64,
     steps: u64,
     hash: u64,
     text: String,
+}
+
+impl Line {
+    fn exit(&self) -> Exit {
+        self.runs.iter().map(|run| run.exit).max().unwrap_or(Exit::Pass)
+    }
+
+    fn failing(&self) -> impl Iterator<Item = &Performed> {
+        self.runs.iter().filter(|run| run.exit != Exit::Pass)
+    }
 }
 
 pub(super) fn run(args: &Args) -> Exit {
@@ -52,13 +76,17 @@ pub(super) fn run(args: &Args) -> Exit {
         return Exit::Usage;
     }
     let lines = perform(&files, args);
-    let count = |exit: Exit| lines.iter().filter(|line| line.exit == exit).count();
-    let worst = lines.iter().map(|line| line.exit).max().unwrap_or(Exit::Pass);
+    let count = |exit: Exit| lines.iter().filter(|line| line.exit() == exit).count();
+    let worst = lines.iter().map(Line::exit).max().unwrap_or(Exit::Pass);
     if !args.json {
-        for line in lines.iter().filter(|line| line.exit != Exit::Pass) {
-            emit(&format!("\n{}", line.text));
+        for line in lines.iter().filter(|line| line.exit() != Exit::Pass) {
+            line.failing().take(TOLD_MAX).for_each(|run| emit(&format!("\n{}", run.text)));
         }
-        let mut summary = format!("\n{} scenarios: {} pass", lines.len(), count(Exit::Pass));
+        let seeds = match &args.seeds {
+            Some(seeds) => format!(" with {} seeds each", seeds.end - seeds.start),
+            None => String::new(),
+        };
+        let mut summary = format!("\n{} scenarios{seeds}: {} pass", lines.len(), count(Exit::Pass));
         for exit in [Exit::Usage, Exit::Unmet, Exit::Violated, Exit::Bug] {
             if count(exit) > 0 {
                 summary.push_str(&format!(", {} {}", count(exit), exit.word()));
@@ -69,97 +97,130 @@ pub(super) fn run(args: &Args) -> Exit {
     worst
 }
 
-/// One run for each thread at a time: a run itself uses no threads. Lines are printed in the order of files.
-#[expect(clippy::disallowed_methods, reason = "several runs side by side, each in one thread")]
+/// Performs all files; lines are printed in their order.
 fn perform(files: &[PathBuf], args: &Args) -> Vec<Line> {
-    let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    let jobs = args.jobs.map_or(cores, NonZero::get).min(files.len());
-    let next = AtomicUsize::new(0);
-    let done: Mutex<Vec<Option<Line>>> = Mutex::new(files.iter().map(|_| None).collect());
-    let printed = Mutex::new(0_usize);
-    thread::scope(|scope| {
-        for _ in 0..jobs {
-            scope.spawn(|| {
-                while let Some((index, file)) = {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    files.get(index).map(|file| (index, file))
-                } {
-                    let line = one(file);
-                    let mut printed = printed.lock().expect("no run panics while it prints");
-                    let mut done = done.lock().expect("no run panics while it prints");
-                    done[index] = Some(line);
-                    while let Some(Some(line)) = done.get(*printed) {
-                        emit(&shown(line, args.json));
-                        *printed += 1;
-                    }
-                }
-            });
+    let plans: Vec<Result<Plan, String>> = files
+        .iter()
+        .map(|file| {
+            Plan::load(file)
+                .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n"))
+        })
+        .collect();
+    let jobs: Vec<(usize, u64)> = plans
+        .iter()
+        .enumerate()
+        .flat_map(|(number, plan)| {
+            // A file that cannot be read is told once.
+            let own = plan.as_ref().map_or(0, |plan| plan.seed);
+            let seeds = args.seeds.clone().filter(|_| plan.is_ok()).unwrap_or(own..own.saturating_add(1));
+            seeds.map(move |seed| (number, seed))
+        })
+        .collect();
+    let mut lines: Vec<Line> =
+        files.iter().map(|file| Line { file: file.clone(), runs: Vec::new() }).collect();
+    let mut left: Vec<usize> =
+        (0..files.len()).map(|n| jobs.iter().filter(|job| job.0 == n).count()).collect();
+    let mut printed = 0;
+    let threads = args.jobs.map_or_else(pool::processors, NonZero::get);
+    let (files, todo) = (files.to_vec(), jobs.clone());
+    let work = move |job: usize| {
+        let (number, seed) = todo[job];
+        one(&files[number], &plans[number], seed)
+    };
+    pool::spread(jobs.len(), threads, work, |news| {
+        if let News::Ended(job, performed) = news {
+            let number = jobs[job].0;
+            lines[number].runs.push(performed);
+            left[number] -= 1;
         }
+        while left.get(printed) == Some(&0) {
+            let line = &mut lines[printed];
+            line.runs.sort_by_key(|run| run.seed);
+            emit(&if args.json { json(line, args) } else { shown(line, args) });
+            printed += 1;
+        }
+        ControlFlow::Continue(())
     });
-    let done = done.into_inner().expect("no run panics while it prints");
-    done.into_iter().flatten().collect()
+    lines
 }
 
-fn one(file: &Path) -> Line {
-    let mut line = Line {
-        file: file.to_owned(),
-        exit: Exit::Pass,
-        seed: 0,
-        simulated_ms: 0,
-        steps: 0,
-        hash: 0,
-        text: String::new(),
-    };
-    let plan = match Plan::load(file) {
+fn one(file: &Path, plan: &Result<Plan, String>, seed: u64) -> Performed {
+    let mut run =
+        Performed { exit: Exit::Pass, seed, simulated_ms: 0, steps: 0, hash: 0, text: String::new() };
+    let plan = match plan {
         Ok(plan) => plan,
         Err(problems) => {
-            let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            line.exit = Exit::Usage;
-            line.text = texts.join("\n\n");
-            return line;
+            run.exit = Exit::Usage;
+            run.text.clone_from(problems);
+            return run;
         }
     };
-    line.seed = plan.seed;
-    let repeat = repeat(file, plan.seed);
-    match guard::catching(|| scenario_run::run(&plan, plan.seed, &mut ())) {
+    let repeat = repeat(file, seed);
+    match guard::catching(|| scenario_run::run(plan, seed, &mut ())) {
         Ok(report) => {
-            line.exit = exit_of(&report);
-            line.simulated_ms = report.ended.as_millis();
-            line.steps = report.steps;
-            line.hash = report.hash;
-            if line.exit != Exit::Pass {
-                line.text = format!("{}\nrepeat with:\n  {repeat}", failure(&plan, &report));
+            run.exit = exit_of(&report);
+            run.simulated_ms = report.ended.as_millis();
+            run.steps = report.steps;
+            run.hash = report.hash;
+            if run.exit != Exit::Pass {
+                run.text = format!("{}\nseed {seed}; repeat with:\n  {repeat}", failure(plan, &report));
             }
         }
         Err(panic) => {
-            line.exit = Exit::Bug;
-            line.text = guard::report(&panic, &repeat);
+            run.exit = Exit::Bug;
+            run.text = guard::report(&panic, &repeat);
         }
     }
-    line
+    run
 }
 
-fn shown(line: &Line, json: bool) -> String {
-    let (seconds, ms) = (line.simulated_ms / 1000, line.simulated_ms % 1000);
-    if !json {
+fn shown(line: &Line, args: &Args) -> String {
+    let (exit, file) = (line.exit(), line.file.display());
+    let Some(first) = line.runs.first() else { return format!("{:<9} {file}", exit.word()) };
+    if args.seeds.is_none() {
+        let (seconds, ms) = (first.simulated_ms / 1000, first.simulated_ms % 1000);
         return format!(
-            "{:<9} {} (seed {}, {seconds}.{ms:03}s simulated, {} steps)",
-            line.exit.word(),
-            line.file.display(),
-            line.seed,
-            line.steps
+            "{:<9} {file} (seed {}, {seconds}.{ms:03}s simulated, {} steps)",
+            exit.word(),
+            first.seed,
+            first.steps
         );
     }
-    json!({
-        "file": line.file.display().to_string(),
-        "outcome": line.exit.word(),
-        "seed": line.seed,
-        "simulated_ms": line.simulated_ms,
-        "steps": line.steps,
-        "trace_hash": format!("{:016x}", line.hash),
-        "message": line.text,
-    })
-    .to_string()
+    let failing: Vec<String> = line.failing().map(|run| run.seed.to_string()).collect();
+    if failing.is_empty() {
+        return format!("{:<9} {file} ({} seeds)", exit.word(), line.runs.len());
+    }
+    format!(
+        "{:<9} {file} ({} of {} seeds: {})",
+        exit.word(),
+        failing.len(),
+        line.runs.len(),
+        failing.join(", ")
+    )
+}
+
+/// One object for each scenario: that of its run, or with `--seeds` one that holds all runs.
+fn json(line: &Line, args: &Args) -> String {
+    let run = |run: &Performed| {
+        json!({
+            "outcome": run.exit.word(),
+            "seed": run.seed,
+            "simulated_ms": run.simulated_ms,
+            "steps": run.steps,
+            "trace_hash": format!("{:016x}", run.hash),
+            "message": run.text,
+        })
+    };
+    let mut object = match (&args.seeds, line.runs.first()) {
+        (None, Some(first)) => run(first),
+        _ => json!({
+            "outcome": line.exit().word(),
+            "failing_seeds": line.failing().map(|run| run.seed).collect::<Vec<_>>(),
+            "runs": line.runs.iter().map(run).collect::<Vec<_>>(),
+        }),
+    };
+    object["file"] = line.file.display().to_string().into();
+    object.to_string()
 }
 
 /// The scenarios at or below a path, in the order of their names.

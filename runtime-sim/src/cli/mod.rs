@@ -8,6 +8,7 @@ mod load;
 #[cfg(feature = "mutants")]
 mod mutants;
 mod on_bed;
+mod pool;
 mod run;
 mod shrink;
 mod sweep;

@@ -79,15 +79,32 @@ pub struct Shrunk {
 /// Reduces a plan that fails. None when it does not fail.
 #[must_use]
 pub fn shrink(plan: &Plan, runs_max: u32) -> Option<Shrunk> {
+    shrink_while(plan, runs_max, &|| true)
+}
+
+/// As [`shrink`], as long as `goes_on` says so; it is asked between two runs.
+#[must_use]
+pub fn shrink_while(plan: &Plan, runs_max: u32, goes_on: &dyn Fn() -> bool) -> Option<Shrunk> {
     let first = failure(plan)?;
     let kind = first.kind.clone();
     let same = move |plan: &Plan| failure(plan).filter(|failure| failure.kind == kind);
-    Some(reduce(plan.clone(), first, runs_max, &same))
+    Some(reduce(plan.clone(), first, &Limit { runs: runs_max, goes_on }, &same))
+}
+
+/// When a reduction ends at the latest.
+struct Limit<'a> {
+    runs: u32,
+    goes_on: &'a dyn Fn() -> bool,
 }
 
 /// Reduces a plan as long as `fails` says that it fails as it should.
-fn reduce(plan: Plan, failure: Failure, runs_max: u32, fails: &dyn Fn(&Plan) -> Option<Failure>) -> Shrunk {
-    let mut search = Search { best: plan, failure, runs: 1, runs_max, fails };
+fn reduce(
+    plan: Plan,
+    failure: Failure,
+    limit: &Limit<'_>,
+    fails: &dyn Fn(&Plan) -> Option<Failure>,
+) -> Shrunk {
+    let mut search = Search { best: plan, failure, runs: 1, limit, fails };
     search.expectations();
     loop {
         let before = search.size();
@@ -108,13 +125,13 @@ struct Search<'a> {
     best: Plan,
     failure: Failure,
     runs: u32,
-    runs_max: u32,
+    limit: &'a Limit<'a>,
     fails: &'a dyn Fn(&Plan) -> Option<Failure>,
 }
 
 impl Search<'_> {
     fn exhausted(&self) -> bool {
-        self.runs >= self.runs_max
+        self.runs >= self.limit.runs || !(self.limit.goes_on)()
     }
 
     /// Takes a plan for the best one if it fails as the first one did.
@@ -284,6 +301,19 @@ mod tests {
             .expect("some seed draws such a plan")
     }
 
+    fn runs(runs: u32) -> Limit<'static> {
+        Limit { runs, goes_on: &|| true }
+    }
+
+    #[test]
+    fn a_reduction_ends_when_its_time_is_up() {
+        let asked = std::cell::Cell::new(0);
+        let goes_on = || asked.replace(asked.get() + 1) < 10;
+        let limit = Limit { runs: 1_000, goes_on: &goes_on };
+        let shrunk = reduce(large(), invented(None), &limit, &|_| Some(invented(None)));
+        assert!(shrunk.runs <= 11, "{}", shrunk.runs);
+    }
+
     #[test]
     fn what_does_not_matter_is_taken_away() {
         let plan = large();
@@ -296,7 +326,7 @@ mod tests {
             (crash && cut).then(|| invented(None))
         };
         let Some(first) = fails(&plan) else { return };
-        let shrunk = reduce(plan, first, 2_000, &fails);
+        let shrunk = reduce(plan, first, &runs(2_000), &fails);
         assert_eq!(explicit(&shrunk.plan).len(), 2, "{:?}", shrunk.plan.actions);
         assert!(shrunk.plan.hosts.len() <= 3, "{}", shrunk.plan.hosts.len());
         assert!(shrunk.plan.expectations.is_empty());
@@ -309,7 +339,7 @@ mod tests {
     #[test]
     fn a_reduction_ends_when_its_runs_are_used_up() {
         let plan = large();
-        let shrunk = reduce(plan, invented(None), 25, &|_| Some(invented(None)));
+        let shrunk = reduce(plan, invented(None), &runs(25), &|_| Some(invented(None)));
         assert!(shrunk.runs <= 25);
     }
 

@@ -27,8 +27,13 @@ pub fn report(results: &Results, require_all: bool) -> (String, Exit) {
     }
     table(&mut text, results);
     summary(&mut text, results);
+    if results.not_run > 0 {
+        let all = results.seeds.len() as u64 + results.not_run;
+        let _ = writeln!(text, "interrupted: {} of {all} seeds were not run", results.not_run);
+    }
     let missing = results.missing();
-    if require_all && !missing.is_empty() {
+    // The seeds that are missing might have held it.
+    if require_all && results.not_run == 0 && !missing.is_empty() {
         exit = exit.max(Exit::Unmet);
         let _ = writeln!(text, "never occurred: {}", missing.join(", "));
     }

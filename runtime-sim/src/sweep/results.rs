@@ -2,6 +2,7 @@
 //! of the whole.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,9 @@ pub struct Results {
     pub without: Vec<Class>,
     /// The seeds that were run, in order.
     pub seeds: Vec<SeedResult>,
+    /// How many more seeds the sweep was to run when it was interrupted.
+    #[serde(default)]
+    pub not_run: u64,
     /// The occurrences: how often, and in how many seeds.
     pub occurred: BTreeMap<String, Occurred>,
 }
@@ -43,6 +47,9 @@ pub struct SeedResult {
     pub bound_ms: u64,
     /// Fingerprint of the run.
     pub hash: u64,
+    /// How long the run took on the machine that made it, in milliseconds.
+    #[serde(default)]
+    pub took_ms: u64,
     /// How long groups were led, and how long they had no leader.
     #[serde(default)]
     pub elections: Elections,
@@ -73,6 +80,7 @@ impl Results {
             after_ms: None,
             bound_ms: 0,
             hash: 0,
+            took_ms: 0,
             elections: Elections::default(),
             habitat: Elections::default(),
             failure: None,
@@ -88,14 +96,13 @@ impl Results {
                     sum.times += times;
                     sum.seeds += u64::from(times > 0);
                 }
-                let ms = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
                 result.members = outcome.members;
-                result.bound_ms = ms(outcome.bound);
+                result.bound_ms = whole_ms(outcome.bound);
                 result.hash = outcome.hash;
                 result.elections = outcome.elections;
                 result.habitat = outcome.habitat;
                 match outcome.result {
-                    Ok(after) => result.after_ms = Some(ms(after)),
+                    Ok(after) => result.after_ms = Some(whole_ms(after)),
                     Err(failure) => {
                         let outcome = failure.exit.word().to_owned();
                         result.failure =
@@ -105,6 +112,14 @@ impl Results {
             }
         }
         self.seeds.push(result);
+        self.not_run = self.not_run.saturating_sub(1);
+    }
+
+    /// Notes how long the seed took that was added last.
+    pub fn took(&mut self, time: Duration) {
+        if let Some(last) = self.seeds.last_mut() {
+            last.took_ms = whole_ms(time);
+        }
     }
 
     /// Adds the results of another shard to these.
@@ -116,6 +131,7 @@ impl Results {
             return Err(String::from("they left out different classes of faults"));
         }
         self.without = other.without;
+        self.not_run += other.not_run;
         for (name, occurred) in other.occurred {
             let sum = self.occurred.entry(name).or_default();
             sum.times += occurred.times;
@@ -153,6 +169,10 @@ impl Results {
             .copied()
             .collect()
     }
+}
+
+fn whole_ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Every fault, every state, every fate of a packet: a sweep that is long enough has to have seen them all.

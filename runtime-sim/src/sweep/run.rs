@@ -50,18 +50,13 @@ pub struct Failure {
 }
 
 /// Runs one seed's plan; `keep` is shown every record.
+///
+/// Sentences are made of failed runs only: a run that failed is performed once more, and told.
 #[must_use]
 pub fn run(plan: &Plan, recording: Recording, keep: &mut dyn FnMut(&dyn Scene, &Record)) -> Outcome {
-    let mut watcher = Tally {
-        tally: BTreeMap::new(),
-        narrator: Narrator::new(plan.hosts.iter().map(|host| host.name.clone()).collect()),
-        last: VecDeque::with_capacity(LAST_SENTENCES + 1),
-        recording,
-        lead_times: LeadTimes::default(),
-        keep,
-    };
+    let mut watcher = Tally { tally: BTreeMap::new(), recording, lead_times: LeadTimes::default(), keep };
     let report = scenario_run::run_until_settled(plan, plan.seed, &mut watcher);
-    let Tally { mut tally, last, lead_times, .. } = watcher;
+    let Tally { mut tally, lead_times, .. } = watcher;
     let elections = lead_times.end(report.ended);
     let habitat = lead_times::by_habitats_rules(plan, report.ended);
     for (reason, count) in DropReason::ALL.into_iter().zip(report.counters.dropped) {
@@ -78,16 +73,36 @@ pub fn run(plan: &Plan, recording: Recording, keep: &mut dyn FnMut(&dyn Scene, &
     };
     let result = match exit_of(&report) {
         Exit::Pass => Ok(report.shared_since.unwrap_or(calm_at).saturating_since(calm_at)),
-        exit => Err(Failure { exit, why: failure(plan, &report), last: last.into() }),
+        exit => Err(Failure { exit, why: failure(plan, &report), last: last_sentences(plan) }),
     };
     Outcome { members: plan.hosts.len(), bound, result, tally, hash: report.hash, elections, habitat }
 }
 
-/// Counts occurrences and remembers the last events.
-struct Tally<'a> {
-    tally: BTreeMap<String, u64>,
+/// The end of a run's story.
+fn last_sentences(plan: &Plan) -> Vec<String> {
+    let names = plan.hosts.iter().map(|host| host.name.clone()).collect();
+    let mut teller = Teller { narrator: Narrator::new(names), last: VecDeque::new() };
+    scenario_run::run_until_settled(plan, plan.seed, &mut teller);
+    teller.last.into()
+}
+
+/// Remembers the last sentences.
+struct Teller {
     narrator: Narrator,
     last: VecDeque<String>,
+}
+
+impl Watcher for Teller {
+    fn record(&mut self, _: &dyn Scene, record: &Record) {
+        self.last.extend(self.narrator.tell(record));
+        let superfluous = self.last.len().saturating_sub(LAST_SENTENCES);
+        self.last.drain(..superfluous);
+    }
+}
+
+/// Counts occurrences.
+struct Tally<'a> {
+    tally: BTreeMap<String, u64>,
     recording: Recording,
     lead_times: LeadTimes,
     keep: &'a mut dyn FnMut(&dyn Scene, &Record),
@@ -106,9 +121,6 @@ impl Watcher for Tally<'_> {
             What::Action(action) => *self.tally.entry(action.counted().to_owned()).or_default() += 1,
             _ => {}
         }
-        self.last.extend(self.narrator.tell(record));
-        let superfluous = self.last.len().saturating_sub(LAST_SENTENCES);
-        self.last.drain(..superfluous);
     }
 }
 

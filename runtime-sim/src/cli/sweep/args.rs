@@ -28,9 +28,15 @@ pub(crate) struct Args {
     /// Write the results to this file, for `annulus-sim merge`
     #[arg(long, value_name = "FILE.json")]
     pub(crate) out: Option<PathBuf>,
-    /// Write what failing seeds do as scenario files into this folder
+    /// Write what failing seeds do as scenario files into this folder, the first of them reduced too
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(crate) failures: PathBuf,
+    /// Reduce each of the first failing seeds for so many seconds at most; 0: none
+    #[arg(long, value_name = "S", default_value_t = 60)]
+    pub(crate) reduce: u64,
+    /// Show no progress on the standard error output
+    #[arg(long)]
+    pub(crate) quiet: bool,
     /// Write the run as lines of JSON; for a single seed
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
@@ -60,7 +66,7 @@ pub(crate) struct Shard {
 }
 
 /// `A..B`, or `A` alone.
-pub(in crate::cli) fn seeds(text: &str) -> Result<Range<u64>, String> {
+pub(crate) fn seeds(text: &str) -> Result<Range<u64>, String> {
     let number = |s: &str| s.parse::<u64>().map_err(|_| format!("{s:?} is not a number; write 0..1000 or 7"));
     match text.split_once("..") {
         None => {

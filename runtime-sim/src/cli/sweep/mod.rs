@@ -4,28 +4,31 @@
 //! Runs go to threads; nothing inside a run does. A range can be split over machines.
 
 mod args;
+mod progress;
+mod reduce;
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufReader, BufWriter, Write as _};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use thiserror::Error;
 
-#[cfg(feature = "mutants")]
-pub(super) use args::seeds;
-pub(super) use args::{Args, MergeArgs};
+pub(super) use args::{Args, MergeArgs, seeds};
 
 use super::emit;
+use super::pool::{self, News};
+use crate::bed::interrupt;
 use crate::engine::record::Recording;
 use crate::exit::Exit;
 use crate::report::guard;
 use crate::report::trace::write_jsonl;
-use crate::scenario;
 use crate::sweep::{self, Results, plan, report};
+use progress::Progress;
 
 pub(super) fn run(args: &Args) -> Exit {
+    // Ctrl-C and SIGTERM end a sweep with what it has found so far.
+    interrupt::watch();
     tell(perform(args))
 }
 
@@ -104,20 +107,13 @@ pub(crate) fn perform(args: &Args) -> Result<Report, SweepError> {
     let results = match &args.trace {
         Some(_) if seeds.len() != 1 => return Err(SweepError::TraceOfMany(seeds.len())),
         Some(path) => traced(args, seeds[0], path)?,
-        None => all(args, &seeds),
+        None => all(args, seeds),
     };
     if let Some(path) = &args.out {
         write(path, &results)?;
     }
     let mut report = told(results, args.require_all);
-    for failed in report.results.seeds.iter().filter(|result| result.failure.is_some()) {
-        let path = args.failures.join(format!("seed-{}.toml", failed.seed));
-        let text = scenario::to_toml(&plan(failed.seed, &args.without));
-        fs::create_dir_all(&args.failures)
-            .and_then(|()| fs::write(&path, text))
-            .map_err(|error| SweepError::File { path: path.clone(), verb: "written", error })?;
-        report.text.push_str(&format!("to repeat: annulus-sim run {}\n", path.display()));
-    }
+    report.text.push_str(&reduce::failures(args, &report.results)?);
     Ok(report)
 }
 
@@ -169,25 +165,35 @@ fn traced(args: &Args, seed: u64, path: &Path) -> Result<Results, SweepError> {
     Ok(results)
 }
 
-#[expect(clippy::disallowed_methods, reason = "several runs side by side, each in one thread")]
-fn all(args: &Args, seeds: &[u64]) -> Results {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let jobs = args.jobs.map_or(cores, usize::from);
-    let next = AtomicUsize::new(0);
-    let results = Mutex::new(Results { without: args.without.clone(), ..Results::default() });
-    std::thread::scope(|scope| {
-        for _ in 0..jobs {
-            scope.spawn(|| {
-                while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let outcome = guard::catching(|| {
-                        sweep::run(&plan(*seed, &args.without), Recording::Events, &mut |_, _| {})
-                    });
-                    results.lock().expect("no thread panics while it adds").add(*seed, outcome);
-                }
-            });
+/// Runs the seeds side by side. A signal ends it; seeds under way then count as not run.
+fn all(args: &Args, seeds: Vec<u64>) -> Results {
+    let jobs = args.jobs.map_or_else(pool::processors, usize::from);
+    let mut results =
+        Results { without: args.without.clone(), not_run: seeds.len() as u64, ..Results::default() };
+    let mut progress = Progress::of(seeds.len(), args.quiet, pool::now());
+    let (drawn, without) = (seeds.clone(), args.without.clone());
+    let work = move |number: usize| {
+        guard::catching(|| sweep::run(&plan(drawn[number], &without), Recording::Events, &mut |_, _| {}))
+    };
+    pool::spread(seeds.len(), jobs, work, |news| {
+        let now = pool::now();
+        match news {
+            News::Began(number) => progress.began(seeds[number], now),
+            News::Ended(number, outcome) => {
+                let failure = match &outcome {
+                    Ok(outcome) => outcome.result.as_ref().err().map(|failure| failure.why.clone()),
+                    Err(panic) => Some(panic.clone()),
+                };
+                let took = progress.ended(seeds[number], now, failure.as_deref());
+                results.add(seeds[number], outcome);
+                results.took(took);
+            }
+            News::Tick => {}
         }
+        progress.show(now);
+        if interrupt::noticed() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
-    let mut results = results.into_inner().expect("no thread panics while it adds");
+    progress.finish(pool::now());
     results.sort();
     results
 }
@@ -218,7 +224,12 @@ mod tests {
             .collect();
         let merged =
             add_up(&MergeArgs { files: files.clone(), require_all: false, out: None }).expect("they fit");
-        assert_eq!(merged.results, whole.results);
+        let timeless = |results: &Results| {
+            let mut results = results.clone();
+            results.seeds.iter_mut().for_each(|seed| seed.took_ms = 0);
+            results
+        };
+        assert_eq!(timeless(&merged.results), timeless(&whole.results));
         assert_eq!(merged.results.hash(), whole.results.hash());
         let twice = vec![files[0].clone(), files[0].clone()];
         let error =
@@ -229,5 +240,17 @@ mod tests {
             none.exit >= Exit::Unmet && none.text.contains("never occurred: "),
             "six seeds do not hold all"
         );
+    }
+
+    #[test]
+    fn parts_that_were_interrupted_add_up_too() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let files: Vec<PathBuf> = (0..2).map(|k| folder.path().join(format!("{k}.json"))).collect();
+        for (file, not_run) in files.iter().zip([3, 0]) {
+            write(file, &Results { not_run, ..Results::default() }).expect("a writable folder");
+        }
+        let merged = add_up(&MergeArgs { files, require_all: true, out: None }).expect("they fit");
+        assert_eq!((merged.results.not_run, merged.exit), (3, Exit::Pass), "{}", merged.text);
+        assert!(merged.text.contains("interrupted: 3 of 3 seeds were not run"), "{}", merged.text);
     }
 }

@@ -12,11 +12,7 @@ impl Narrator {
             EventKind::MemberChanged { member, from, to, incarnation, why } => {
                 self.member_changed(at, host, *member, (*from, *to), *incarnation, why);
             }
-            EventKind::MemberForgotten { member } => {
-                if let Some(view) = self.views.get_mut(&host) {
-                    view.remove(member);
-                }
-            }
+            EventKind::MemberForgotten { member } => self.views.hold(host, *member, None),
             EventKind::ProbeFailed { member, indirect, refused, nacks, .. } => {
                 let probe =
                     FailedProbe { refused: *refused, asked_others: indirect.is_some(), nacks: *nacks };

@@ -15,7 +15,7 @@ impl Narrator {
         incarnation: Incarnation,
         why: &Why,
     ) {
-        self.views.entry(host).or_default().insert(member, to);
+        self.views.hold(host, member, Some(to));
         if self.members.get(&host) == Some(&member) {
             return self.check_whole(at);
         }
@@ -122,11 +122,8 @@ impl Narrator {
 
     /// Whether by now every running member holds `member` so.
     pub(super) fn check_all(&mut self, at: Instant, member: MemberId, state: State) {
-        let own = self.hosts.get(&member).copied();
-        let mut others = self.running.iter().filter(|host| Some(**host) != own).peekable();
-        let several = self.running.len() > 2;
-        let all_hold = others.peek().is_some()
-            && others.all(|host| self.views.get(host).and_then(|view| view.get(&member)) == Some(&state));
+        let several = self.views.running() > 2;
+        let all_hold = self.views.all_hold(member, state, self.hosts.get(&member).copied());
         let Some(spreading) = self.spreading.get_mut(&(member, state)) else { return };
         if !all_hold || spreading.all_told || !several {
             return;
@@ -147,20 +144,9 @@ impl Narrator {
 
     /// Whether by now every running member holds every other one alive.
     pub(super) fn check_whole(&mut self, at: Instant) {
-        let members: Vec<MemberId> =
-            self.running.iter().filter_map(|host| self.members.get(host)).copied().collect();
-        let whole = members.len() > 1
-            && self.running.iter().all(|host| {
-                self.views.get(host).is_some_and(|view| {
-                    let own = self.members.get(host);
-                    view.len() + 1 >= members.len()
-                        && members
-                            .iter()
-                            .all(|member| own == Some(member) || view.get(member) == Some(&State::Alive))
-                })
-            });
+        let whole = self.views.is_whole();
         if whole && !self.whole {
-            let text = match members.len() {
+            let text = match self.views.running() {
                 2 => String::from("the ring is whole: both members hold each other alive."),
                 all => format!("the ring is whole: all {all} members hold each other alive."),
             };

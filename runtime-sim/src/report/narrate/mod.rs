@@ -6,10 +6,12 @@ mod actions;
 mod election;
 mod event;
 mod members;
+mod views;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use annulus_core::{ExitReason, Instant, MemberId, Reply, State};
+use views::Views;
 
 use crate::action::HostId;
 use crate::action::world::{Record, What};
@@ -22,9 +24,7 @@ pub struct Narrator {
     names: Vec<String>,
     hosts: BTreeMap<MemberId, HostId>,
     members: BTreeMap<HostId, MemberId>,
-    running: BTreeSet<HostId>,
-    /// The states that each running supervisor holds of each member.
-    views: BTreeMap<HostId, BTreeMap<MemberId, State>>,
+    views: Views,
     /// States of members that rumors are spreading, and how far each has been told.
     spreading: BTreeMap<(MemberId, State), Spreading>,
     probes: BTreeMap<(HostId, MemberId), FailedProbe>,
@@ -57,8 +57,7 @@ impl Narrator {
             names,
             hosts: BTreeMap::new(),
             members: BTreeMap::new(),
-            running: BTreeSet::new(),
-            views: BTreeMap::new(),
+            views: Views::default(),
             spreading: BTreeMap::new(),
             probes: BTreeMap::new(),
             banned: BTreeSet::new(),
@@ -144,8 +143,7 @@ impl Narrator {
         let again = self.members.contains_key(&host);
         self.hosts.insert(member, host);
         self.members.insert(host, member);
-        self.running.insert(host);
-        self.views.insert(host, BTreeMap::new());
+        self.views.start(host, member);
         self.whole = false;
         if again {
             let name = self.name(host);
@@ -159,8 +157,7 @@ impl Narrator {
     }
 
     fn host_stopped(&mut self, at: Instant, host: HostId, why: StopReason) {
-        self.running.remove(&host);
-        self.views.remove(&host);
+        self.views.stop(host);
         self.whole = false;
         let text = match why {
             StopReason::Exit(ExitReason::Left) => format!("{} has left and ends.", self.name(host)),
