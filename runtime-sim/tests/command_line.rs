@@ -154,6 +154,64 @@ fn check_has_a_line_for_each_and_ends_with_the_worst() {
 }
 
 #[test]
+fn check_with_seeds_names_those_that_fail() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // Whether m2's identity is the smaller one is decided by the seed.
+    let lucky = "[[expect]]\nat = \"4s\"\nleader = \"m2\"\nof_service = \"redis\"\n\n[[at]]\ntime = \"1500ms\"\n\
+                 load = \"redis\"\non = \"all\"\ntopology = \"leader\"\n";
+    scenario(folder.path(), "a.toml", HOLDS);
+    let path = scenario(folder.path(), "b.toml", lucky);
+    let root = folder.path().to_string_lossy().into_owned();
+    let output = annulus_sim(&["check", "--seeds", "1..9", &root]);
+    let told = stdout(&output);
+    assert_eq!(code(&output), 3, "{told}");
+    let first: Vec<&str> = told.lines().take(2).collect();
+    assert!(first[0].starts_with("pass") && first[0].ends_with("a.toml (8 seeds)"), "{told}");
+    assert!(first[1].starts_with("unmet") && first[1].contains(" of 8 seeds: "), "{told}");
+    assert!(told.contains(&format!("annulus-sim run {} --seed ", path.display())), "{told}");
+    assert!(told.ends_with("2 scenarios with 8 seeds each: 1 pass, 1 unmet\n"), "{told}");
+
+    let output = annulus_sim(&["check", "--json", "--seeds", "1..9", &root]);
+    let lines: Vec<serde_json::Value> =
+        stdout(&output).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let failing = lines[1]["failing_seeds"].as_array().expect("a list");
+    assert!(!failing.is_empty() && failing.len() < 8, "{failing:?}");
+    assert_eq!(lines[1]["runs"].as_array().map(Vec::len), Some(8));
+}
+
+#[test]
+fn an_interrupted_sweep_keeps_what_it_has() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("out.json");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_annulus-sim"))
+        .args(["sweep", "--seeds", "0..100000", "--jobs", "1", "--out"])
+        .arg(&out)
+        .stderr(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("the simulator can be started");
+    // The first line of progress says that the sweep is under way.
+    let mut progress = std::io::BufReader::new(child.stderr.take().expect("a pipe"));
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut progress, &mut line).expect("a line");
+    assert!(line.contains(" of 100000 seeds, ") && line.contains(" left"), "{line}");
+    let kill = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    assert!(kill.expect("kill can be run").success());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(code(&output), 130, "{}", stdout(&output));
+    assert!(stdout(&output).contains(" of 100000 seeds were not run"), "{}", stdout(&output));
+    let kept: serde_json::Value =
+        serde_json::from_slice(&fs::read(&out).expect("it was written")).expect("JSON");
+    let seeds = kept["seeds"].as_array().expect("a list");
+    assert!(!seeds.is_empty() && seeds.iter().any(|seed| seed["took_ms"].as_u64() > Some(0)));
+    assert_eq!(kept["not_run"].as_u64(), Some(100_000 - seeds.len() as u64));
+
+    let merged = annulus_sim(&["merge", &out.to_string_lossy()]);
+    assert_eq!(code(&merged), 0);
+    assert!(stdout(&merged).contains("interrupted: "), "{}", stdout(&merged));
+}
+
+#[test]
 fn help_and_list_name_what_there_is() {
     let help = stdout(&annulus_sim(&["--help"]));
     for code in [
@@ -164,6 +222,7 @@ fn help_and_list_name_what_there_is() {
         "6  the scenario",
         "70  a bug",
         "77  skipped",
+        "130  a sweep was interrupted",
     ] {
         assert!(help.contains(code), "{help}");
     }

@@ -113,6 +113,9 @@ pub(crate) fn perform(args: &Args) -> Result<Report, SweepError> {
         write(path, &results)?;
     }
     let mut report = told(results, args.require_all);
+    if report.results.not_run > 0 {
+        report.exit = report.exit.max(Exit::Interrupted);
+    }
     report.text.push_str(&reduce::failures(args, &report.results)?);
     Ok(report)
 }
