@@ -13,6 +13,7 @@ use crate::engine::process::name;
 use crate::form::SpannedNames;
 use crate::form::entry::Word;
 use crate::form::moved::Moved;
+use crate::form::need::Need;
 use crate::form::reading::Reading;
 use crate::form::text;
 use crate::form::text::Names;
@@ -86,6 +87,10 @@ impl Room for Balance {
     fn moved(&self, hosts: &Moved<'_>) -> Option<Self> {
         let left = hosts.some(&self.balancer.hosts).filter(|left| !left.is_empty())?;
         Some(Self { balancer: Box::new(Balancer { hosts: left, ..(*self.balancer).clone() }) })
+    }
+
+    fn needs(&self) -> Vec<Need> {
+        vec![Need::Loaded { service: self.balancer.service.clone(), host: None }]
     }
 
     fn check(&self, _: &dyn Ground) -> Result<(), ActionError> {

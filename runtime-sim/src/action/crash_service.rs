@@ -11,6 +11,7 @@ use crate::engine::process::name;
 use crate::form::SpannedNames;
 use crate::form::entry::Word;
 use crate::form::moved::Moved;
+use crate::form::need::Need;
 use crate::form::reading::Reading;
 use crate::form::text::Names;
 
@@ -64,7 +65,7 @@ impl Room for CrashService {
     }
 
     fn traced(&self) -> Traced {
-        Traced::at("crash-service", self.host)
+        Traced::of_service("crash-service", self.host, &self.service)
     }
 
     fn counted(&self) -> &'static str {
@@ -73,6 +74,10 @@ impl Room for CrashService {
 
     fn moved(&self, hosts: &Moved<'_>) -> Option<Self> {
         Some(Self { host: hosts.one(self.host)?, ..self.clone() })
+    }
+
+    fn needs(&self) -> Vec<Need> {
+        vec![Need::loaded(&self.service, self.host)]
     }
 
     fn check(&self, ground: &dyn Ground) -> Result<(), ActionError> {

@@ -1,10 +1,11 @@
 //! The action `load`: an operator loads a service, which its supervisor then keeps running.
 
+use annulus_core::{ServiceGroup, Topology};
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::ActionError;
-use super::room::{Cast, Ground, PROCESS, Room, Traced, expect, service_line, service_on};
+use super::room::{Cast, Ground, PROCESS, Room, Traced, expect, group_word, service_line, service_on};
 use super::world::World;
 use crate::engine::host::HostId;
 use crate::engine::lead::Load;
@@ -33,6 +34,7 @@ pub struct LoadService {
 pub(crate) struct Form {
     load: Spanned<String>,
     on: Option<SpannedNames>,
+    group: Option<Spanned<String>>,
     topology: Option<Spanned<TopologyWord>>,
     quorum: Option<Spanned<u32>>,
     suitability: Option<Spanned<u64>>,
@@ -43,7 +45,7 @@ impl Room for LoadService {
 
     const WORD: Word = Word {
         key: "load",
-        beside: "`on`: where (required); `topology`: `standalone` (the default), or `leader`: its group elects one; with that, `quorum`: how many members an election counts at least [3], `suitability`: the member with the highest is preferred [0]",
+        beside: "`on`: where (required); `group`: the name of its group [default]; `topology`: `standalone` (the default), or `leader`: its group elects one; with that, `quorum`: how many members an election counts at least [3], `suitability`: the member with the highest is preferred [0]",
         example: "load = \"redis\", on = \"all\", topology = \"leader\", quorum = 5, suitability = 7",
         doc: "load a service and keep it running; with topology leader its group elects one",
     };
@@ -54,30 +56,45 @@ impl Room for LoadService {
         let Some((service, hosts)) = service_on(Self::WORD.key, &form.load, form.on.as_ref(), reading) else {
             return Vec::new();
         };
+        let leader = form.topology.is_some_and(|word| word.into_inner() == TopologyWord::Leader);
+        for (key, span) in [
+            ("quorum", form.quorum.as_ref().map(Spanned::span)),
+            ("suitability", form.suitability.as_ref().map(Spanned::span)),
+        ] {
+            if let Some(span) = span.filter(|_| !leader) {
+                let message = format!("`{key}` says nothing of a group without a leader");
+                reading.wrong(span, message, "add topology = \"leader\", or remove it");
+            }
+        }
+        let group = form.group.and_then(|word| group_word(&service, &word, reading));
         let how = Load {
-            leader: form.topology.is_some_and(|word| word.into_inner() == TopologyWord::Leader),
+            leader,
             quorum: form.quorum.map(Spanned::into_inner),
             suitability: form.suitability.map(Spanned::into_inner),
+            group,
         };
-        hosts.into_iter().map(|host| Self { host, service: service.clone(), how }).collect()
+        hosts.into_iter().map(|host| Self { host, service: service.clone(), how: how.clone() }).collect()
     }
 
     fn write(&self, names: &Names<'_>) -> String {
-        let Load { leader, quorum, suitability } = self.how;
+        let Load { leader, quorum, suitability, group } = &self.how;
         let mut text = service_line(Self::WORD.key, &self.service, self.host, names);
-        text.push_str(if leader { "\ntopology = \"leader\"" } else { "" });
+        text.extend(group.as_ref().map(|group| format!("\ngroup = {group:?}")));
+        text.push_str(if *leader { "\ntopology = \"leader\"" } else { "" });
         text.extend(quorum.map(|quorum| format!("\nquorum = {quorum}")));
         text.extend(suitability.map(|suitability| format!("\nsuitability = {suitability}")));
         text
     }
 
     fn words(&self, cast: &Cast<'_>) -> String {
+        let group = self.how.group.as_ref().map(|group| format!(" into the group {}.{group}", self.service));
         let led = if self.how.leader { ", in a group with a leader" } else { "" };
-        format!("an operator loads {} on {}{led}.", self.service, cast.name(self.host))
+        let (service, host) = (&self.service, cast.name(self.host));
+        format!("an operator loads {service}{} on {host}{led}.", group.unwrap_or_default())
     }
 
     fn traced(&self) -> Traced {
-        Traced::at("load-service", self.host)
+        Traced::of_service("load-service", self.host, &self.service)
     }
 
     fn counted(&self) -> &'static str {
@@ -98,7 +115,7 @@ impl Room for LoadService {
     }
 
     fn act(&self, world: &mut World) -> Result<(), ActionError> {
-        Ok(world.load_service(self.host, &self.service, self.how)?)
+        Ok(world.load_service(self.host, &self.service, &self.how)?)
     }
 }
 
@@ -108,4 +125,21 @@ impl Room for LoadService {
 pub(crate) enum TopologyWord {
     Standalone,
     Leader,
+}
+
+impl TopologyWord {
+    /// The same as the core has it.
+    pub(super) const fn topology(self) -> Topology {
+        match self {
+            Self::Standalone => Topology::Standalone,
+            Self::Leader => Topology::Leader,
+        }
+    }
+}
+
+impl LoadService {
+    /// The group that the service is in.
+    pub(crate) fn group(&self) -> Option<ServiceGroup> {
+        ServiceGroup::new(&self.service, self.how.group.as_deref().unwrap_or("default"), None).ok()
+    }
 }

@@ -1,4 +1,4 @@
-//! The actions that can be done to a ring, one file for each, and the list of all.
+//! The actions that can be done to a ring, one file for each or for a few that are alike, and the list of all.
 //!
 //! An action's file holds the table by which a scenario file asks for it, its static check, the way it is written back,
 //! its words for the narrator, its name in traces and the hosts that it concerns, whether it is possible, and what it
@@ -6,7 +6,6 @@
 //! its line in the list below; the compiler asks for the rest. Actions may not know scenarios, reports, sweeps or beds.
 #![deny(clippy::wildcard_enum_match_arm)]
 
-mod apply_config;
 mod balance;
 mod burst;
 mod calm;
@@ -19,6 +18,7 @@ mod crash_at_sync;
 mod crash_loop;
 mod crash_service;
 mod depart;
+mod drain;
 mod error;
 mod group;
 mod heal;
@@ -29,27 +29,27 @@ mod kill_launcher;
 mod leave;
 mod link;
 mod load;
+mod maintenance;
+mod order;
 mod package;
 mod partition;
 mod pause;
 mod pause_launcher;
-mod put_file;
 mod refused;
 mod restart;
 mod resume;
 mod resume_launcher;
 pub(crate) mod room;
 mod slow;
-mod start;
-mod stop;
 mod suspend;
 #[cfg(test)]
 pub(crate) mod testing;
-mod unload;
+mod update;
 pub mod world;
 
 use crate::form::entry::{Entry, Kind, Section, Word};
 use crate::form::moved::Moved;
+use crate::form::need::Need;
 use crate::form::reading::Reading;
 use crate::form::text::Names;
 
@@ -168,9 +168,9 @@ actions! {
         burst::SetBurst,
         capacity::SetCapacity,
         load::LoadService,
-        unload::UnloadService,
-        start::StartService,
-        stop::StopService,
+        order::UnloadService,
+        order::StartService,
+        order::StopService,
         crash_service::CrashService,
     ]
     simulator: [
@@ -188,8 +188,12 @@ actions! {
         clone::CloneDisk,
         package::SetPackage,
         balance::Balance,
-        apply_config::ApplyConfig,
-        put_file::PutFile,
+        group::ApplyConfig,
+        group::PutFile,
+        drain::DrainService,
+        order::UndrainService,
+        maintenance::MaintainService,
+        update::UpdateService,
     ]
 }
 
@@ -251,6 +255,11 @@ impl Action {
     /// Whether it is possible now.
     pub(crate) fn check(&self, ground: &dyn Ground) -> Result<(), ActionError> {
         room!(self, action => action.check(ground))
+    }
+
+    /// The parts of a scenario file without which it does nothing.
+    pub(crate) fn needs(&self) -> Vec<Need> {
+        room!(self, action => action.needs())
     }
 
     fn act(&self, world: &mut World) -> Result<(), ActionError> {

@@ -102,7 +102,7 @@ impl Room for SetPackage {
     }
 
     fn traced(&self) -> Traced {
-        Traced::at("package", self.host)
+        Traced::of_service("package", self.host, &self.service)
     }
 
     fn moved(&self, hosts: &Moved<'_>) -> Option<Self> {

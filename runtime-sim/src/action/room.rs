@@ -12,6 +12,7 @@ use crate::engine::link::Ratio;
 use crate::engine::scene::Scene;
 use crate::form::entry::{Entry, Kind, Word};
 use crate::form::moved::Moved;
+use crate::form::need::Need;
 use crate::form::reading::Reading;
 use crate::form::text::Names;
 use crate::form::{SpannedNames, keys};
@@ -55,6 +56,11 @@ pub(crate) trait Room: Sized + Into<Action> {
     /// The same for other hosts; none when no host is left that it could be done to.
     fn moved(&self, hosts: &Moved<'_>) -> Option<Self>;
 
+    /// The parts of the file without which it does nothing.
+    fn needs(&self) -> Vec<Need> {
+        Vec::new()
+    }
+
     /// Whether it is possible now.
     fn check(&self, ground: &dyn Ground) -> Result<(), ActionError>;
 
@@ -86,6 +92,8 @@ pub(crate) struct Traced {
     pub(crate) both: bool,
     /// The share of packets that is lost from now on.
     pub(crate) loss: Option<Ratio>,
+    /// The service that it is about.
+    pub(crate) service: Option<String>,
 }
 
 impl Traced {
@@ -98,7 +106,12 @@ impl Traced {
     }
 
     pub(super) fn between(name: &'static str, from: &[HostId], to: &[HostId]) -> Self {
-        Self { name, from: from.to_vec(), to: to.to_vec(), both: false, loss: None }
+        Self { name, from: from.to_vec(), to: to.to_vec(), both: false, loss: None, service: None }
+    }
+
+    /// About a service on a host.
+    pub(super) fn of_service(name: &'static str, host: HostId, service: &str) -> Self {
+        Self { service: Some(service.to_owned()), ..Self::at(name, host) }
     }
 }
 
@@ -274,4 +287,24 @@ pub(super) fn service_on(
 /// The head of an entry about a service on a host.
 pub(super) fn service_line(key: &str, service: &str, host: HostId, names: &Names<'_>) -> String {
     format!("\n{key} = {service:?}{}", names.line("on", host))
+}
+
+/// The name of a service's group, as `svc load --group` takes it.
+pub(super) fn group_word(
+    service: &str,
+    word: &Spanned<String>,
+    reading: &mut Reading<'_, '_>,
+) -> Option<String> {
+    let group = word.get_ref();
+    if annulus_core::ServiceGroup::new(service, group, None).is_err() || group.contains('.') {
+        let help = "name the group alone, for example group = \"cache\"";
+        reading.wrong(word.span(), format!("{group:?} cannot be the name of a group"), help);
+        return None;
+    }
+    Some(group.clone())
+}
+
+/// A time in milliseconds, as commands have it.
+pub(super) fn millis(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -255,7 +255,7 @@ pub(super) fn apply_config(args: &Args) -> Vec<Figure> {
     let (version, text) = (1, "number = 1\n".to_owned());
     let given = Box::new(Given { group, file: None, version, text, bytes: 0 });
     let start = world.now();
-    apply(&mut world, ApplyConfig { host: HostId(0), given }.into());
+    apply(&mut world, ApplyConfig { host: HostId(0), given, wait: None }.into());
     let mut known = Vec::new();
     let mut rendered = vec![None; args.members as usize];
     let all = |rendered: &[Option<f64>]| rendered.iter().all(Option::is_some);

@@ -33,7 +33,7 @@ impl LeaderForAReason {
     fn action(&mut self, at: Instant, action: &Action) {
         match action {
             Action::LoadService(LoadService { host, service, how }) => {
-                self.loaded.insert((service.clone(), *host), (at, *how));
+                self.loaded.insert((service.clone(), *host), (at, how.clone()));
             }
             Action::StopService(StopService { host, service })
             | Action::UnloadService(UnloadService { host, service }) => {

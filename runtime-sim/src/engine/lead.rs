@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use annulus_core::{
-    ElectionId, ElectionPurpose, ElectionStatus, Instant, MemberId, Node, ServiceGroup, ServiceName, Topology,
+    ElectionId, ElectionPurpose, ElectionStatus, Instant, MemberId, Node, ServiceGroup, Topology,
 };
 
 use crate::engine::deed::Deed;
@@ -12,7 +12,7 @@ use crate::engine::record::{Recording, StopReason, What};
 use crate::engine::world::World;
 
 /// How a service is loaded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Load {
     /// Whether its group has a leader.
     pub leader: bool,
@@ -20,30 +20,26 @@ pub struct Load {
     pub quorum: Option<u32>,
     /// The number of its suitability hook; none: it has no such hook.
     pub suitability: Option<u64>,
+    /// The name of its group; none: default.
+    pub group: Option<String>,
 }
 
 impl Load {
     /// Options of a service whose group has a leader.
     #[must_use]
     pub const fn led() -> Self {
-        Self { leader: true, quorum: None, suitability: None }
+        Self { leader: true, quorum: None, suitability: None, group: None }
     }
 
-    pub(crate) const fn topology(self) -> Topology {
+    pub(crate) const fn topology(&self) -> Topology {
         if self.leader { Topology::Leader } else { Topology::Standalone }
     }
 }
 
-/// The group that services of this name form where the scenario names no other.
-pub(crate) fn group_of(service: &ServiceName) -> Option<ServiceGroup> {
-    ServiceGroup::new(service.as_str(), "default", None).ok()
-}
-
 /// The leader of a group, as one node sees it.
-pub(crate) fn leader_seen(node: &Node, service: &ServiceName) -> Option<MemberId> {
-    let group = group_of(service)?;
+pub(crate) fn leader_seen(node: &Node, group: &ServiceGroup) -> Option<MemberId> {
     let census = node.census();
-    let group = census.group(&group)?;
+    let group = census.group(group)?;
     let election = group.election(ElectionPurpose::Leader);
     election.leader.filter(|_| election.status == ElectionStatus::Finished)
 }
@@ -119,14 +115,14 @@ impl<D: Deed> World<D> {
 
     /// The hosts whose supervisor, by its own clock, may act as the group's leader now. A paused supervisor counts
     /// too: its service goes on.
-    pub(crate) fn acting(&self, service: &ServiceName) -> Vec<HostId> {
-        let acts = |host: &HostId| self.acting_until(*host, service).is_some_and(|until| until > self.now());
+    pub(crate) fn acting(&self, group: &ServiceGroup) -> Vec<HostId> {
+        let acts = |host: &HostId| self.acting_until(*host, group).is_some_and(|until| until > self.now());
         (0..self.hosts.len() as u32).map(HostId).filter(acts).collect()
     }
 
     /// Until when, by the world's clock, a host's supervisor acts as the leader; none when it does not.
-    pub(crate) fn acting_until(&self, host: HostId, service: &ServiceName) -> Option<Instant> {
-        let (node, election) = (self.node(host)?, ElectionId::leader(group_of(service)?));
+    pub(crate) fn acting_until(&self, host: HostId, group: &ServiceGroup) -> Option<Instant> {
+        let (node, election) = (self.node(host)?, ElectionId::leader(group.clone()));
         let view = node.elections().into_iter().find(|view| view.election == election)?;
         let until = view.acting_until?;
         let clock = self.hosts[host.0 as usize].clock.as_ref();

@@ -1,7 +1,9 @@
 //! A ring as the questions of an expectation see it: a simulated world, or a ring that runs elsewhere. A scene may
 //! look at every host at once, which no member can; it may not change one.
 
-use annulus_core::{Incarnation, Instant, MemberId, Node, Rumor, RumorKey, ServiceName, ServiceState, State};
+use annulus_core::{
+    Incarnation, Instant, MemberId, Node, Rumor, RumorKey, ServiceGroup, ServiceName, ServiceState, State,
+};
 
 use crate::engine::deed::Deed;
 use crate::engine::host::HostState;
@@ -30,17 +32,26 @@ pub trait Scene {
     fn service(&self, host: HostId, service: &ServiceName) -> Option<ServiceState>;
     /// Whether the supervisor at `by` was told that a service of this name runs at `member`.
     fn knows_service(&self, by: HostId, member: &MemberId, service: &ServiceName) -> bool;
-    /// The hosts that act as the leader of a service's group.
-    fn acting(&self, _service: &ServiceName) -> Vec<HostId> {
+    /// The group of a service that is loaded on a host; none also where the scene cannot look into that supervisor.
+    fn group_of(&self, _host: HostId, _service: &ServiceName) -> Option<ServiceGroup> {
+        None
+    }
+    /// The hosts that act as the leader of a group.
+    fn acting(&self, _group: &ServiceGroup) -> Vec<HostId> {
         Vec::new()
     }
-    /// The leader of a service's group, as the supervisor at `by` knows.
-    fn leader_seen(&self, _by: HostId, _service: &ServiceName) -> Option<MemberId> {
+    /// The leader of a group, as the supervisor at `by` knows.
+    fn leader_seen(&self, _by: HostId, _group: &ServiceGroup) -> Option<MemberId> {
         None
     }
     /// Number and content's hash of the version that the supervisor at `by` holds of a group's configuration or file;
     /// none also where the scene cannot look into that supervisor.
     fn version(&self, _by: HostId, _key: &RumorKey) -> Option<(u64, u64)> {
+        None
+    }
+    /// The alive members of a group that do not run with what its operators gave it, as the supervisor at `by` knows
+    /// from their own word; none where it holds another version than this one.
+    fn not_applied(&self, _by: HostId, _key: &RumorKey, _version: u64) -> Option<Vec<MemberId>> {
         None
     }
     /// Requests that load balancers have sent, and those of them that were lost.
@@ -105,12 +116,20 @@ impl<D: Deed> Scene for World<D> {
         self.node(by).is_some_and(|node| node.rumors().any(|rumor| runs_at(rumor, member, service)))
     }
 
-    fn acting(&self, service: &ServiceName) -> Vec<HostId> {
-        self.acting(service)
+    fn group_of(&self, host: HostId, service: &ServiceName) -> Option<ServiceGroup> {
+        self.node(host)?.service(service).map(|view| view.group.clone())
     }
 
-    fn leader_seen(&self, by: HostId, service: &ServiceName) -> Option<MemberId> {
-        crate::engine::lead::leader_seen(self.node(by)?, service)
+    fn acting(&self, group: &ServiceGroup) -> Vec<HostId> {
+        self.acting(group)
+    }
+
+    fn leader_seen(&self, by: HostId, group: &ServiceGroup) -> Option<MemberId> {
+        crate::engine::lead::leader_seen(self.node(by)?, group)
+    }
+
+    fn not_applied(&self, by: HostId, key: &RumorKey, version: u64) -> Option<Vec<MemberId>> {
+        not_applied(self.node(by)?, key, version)
     }
 
     fn version(&self, by: HostId, key: &RumorKey) -> Option<(u64, u64)> {
@@ -130,6 +149,14 @@ impl<D: Deed> Scene for World<D> {
 pub(crate) fn held_version(node: &Node, key: &RumorKey) -> Option<(u64, u64)> {
     let version = node.rumor(key).and_then(Rumor::version);
     version.map(|version| (version.number, version.hash()))
+}
+
+/// The alive members of a group that do not run with its current versions, by their own word, as a node knows it.
+pub(crate) fn not_applied(node: &Node, key: &RumorKey, version: u64) -> Option<Vec<MemberId>> {
+    let group = key.group().filter(|_| held_version(node, key).is_some_and(|(held, _)| held == version))?;
+    let (census, digest) = (node.census(), node.versions_digest(group));
+    let alive = census.group(group)?.alive();
+    Some(alive.filter(|member| member.versions_digest != digest).map(|member| member.member_id).collect())
 }
 
 /// Whether a rumor says that a service of this name runs at `member`.

@@ -11,13 +11,15 @@ use crate::engine::process::spec;
 use crate::engine::world::World;
 
 /// The spec of a service that is loaded with these options.
-pub(crate) fn loaded(service: &str, how: Load) -> Result<ServiceSpec, WorldError> {
-    Ok(ServiceSpec { topology: how.topology(), quorum: how.quorum, ..spec(service)? })
+pub(crate) fn loaded(service: &str, how: &Load) -> Result<ServiceSpec, WorldError> {
+    let plain = spec(service)?;
+    let group = how.group.clone().unwrap_or_else(|| plain.group.clone());
+    Ok(ServiceSpec { topology: how.topology(), quorum: how.quorum, group, ..plain })
 }
 
 impl<D: Deed> World<D> {
     /// An operator loads a service, bound to the group that its package there names.
-    pub(crate) fn load_service(&mut self, host: HostId, service: &str, how: Load) -> Result<(), WorldError> {
+    pub(crate) fn load_service(&mut self, host: HostId, service: &str, how: &Load) -> Result<(), WorldError> {
         let mut spec = loaded(service, how)?;
         self.set_suitability(host, service, how.suitability);
         let package = self.hosts[host.0 as usize].rest.packages.get(&spec.name());

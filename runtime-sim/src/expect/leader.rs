@@ -1,6 +1,6 @@
 //! The statement `leader`: a member leads a group.
 
-use annulus_core::ServiceName;
+use annulus_core::ServiceGroup;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -8,14 +8,15 @@ use super::room::{Look, Room};
 use crate::engine::host::HostId;
 use crate::form::entry::Word;
 use crate::form::moved::Moved;
+use crate::form::need::Need;
 use crate::form::reading::Reading;
-use crate::form::text::Names;
+use crate::form::text::{self, Names};
 
 /// That host, and no other, acts as the leader of a service's group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leader {
-    /// The service.
-    pub service: ServiceName,
+    /// The group.
+    pub group: ServiceGroup,
     /// The host that is to lead.
     pub host: HostId,
 }
@@ -33,7 +34,7 @@ impl Room for Leader {
 
     const WORDS: &'static [Word] = &[Word {
         key: "leader",
-        beside: "`of_service` (required)",
+        beside: "`of_service`: the service, or `\"redis.cache\"` for another group than its default one (required)",
         example: "leader = \"ada\", of_service = \"redis\"",
         doc: "that member, and no other, acts as the leader of the service's group",
     }];
@@ -45,26 +46,30 @@ impl Room for Leader {
             return None;
         };
         let host = reading.host(&form.leader)?;
-        Some(Self { service: reading.parsed(service, "a service", "web")?, host })
+        Some(Self { group: reading.group(service)?, host })
     }
 
     fn write(&self, names: &Names<'_>) -> String {
-        format!("leader = {:?}\nof_service = {:?}", names.one(self.host), self.service.as_str())
+        format!("leader = {:?}\nof_service = {:?}", names.one(self.host), text::group(&self.group))
     }
 
     fn moved(&self, hosts: &Moved<'_>) -> Option<Self> {
         Some(Self { host: hosts.one(self.host)?, ..self.clone() })
     }
 
+    fn needs(&self) -> Vec<Need> {
+        vec![Need::Led { group: self.group.clone(), host: Some(self.host) }]
+    }
+
     fn holds(&self, look: &Look<'_>) -> Result<(), String> {
-        let (acting, found) = acting(look, &self.service);
+        let (acting, found) = acting(look, &self.group);
         if acting == [self.host] { Ok(()) } else { Err(found) }
     }
 }
 
 /// The hosts that act as the leader of a service's group, and the same in words.
-pub(super) fn acting(look: &Look<'_>, service: &ServiceName) -> (Vec<HostId>, String) {
-    let acting = look.scene.acting(service);
+pub(super) fn acting(look: &Look<'_>, group: &ServiceGroup) -> (Vec<HostId>, String) {
+    let acting = look.scene.acting(group);
     let names: Vec<&str> = acting.iter().map(|host| look.name(*host)).collect();
     let found = match names.as_slice() {
         [] => String::from("no member acts as the leader"),

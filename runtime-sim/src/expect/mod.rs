@@ -7,6 +7,7 @@
 
 pub(crate) mod acts;
 mod all_alive;
+mod applied;
 mod count;
 mod event;
 mod event_word;
@@ -32,6 +33,7 @@ use annulus_core::Instant;
 use crate::engine::host::HostId;
 use crate::form::entry::{Entry, Kind, Section, Word};
 use crate::form::moved::Moved;
+use crate::form::need::Need;
 use crate::form::reading::Reading;
 use crate::form::text::Names;
 
@@ -88,6 +90,7 @@ statements! {
     no_leader::NoLeader,
     requests_lost::RequestsLost,
     version_held::VersionHeld,
+    applied::Applied,
     incarnation::Incarnation,
     identity::Identity,
     event::Event,
@@ -142,6 +145,11 @@ impl Statement {
     /// Whether it holds; the error tells how the ring looks instead.
     pub(crate) fn holds(&self, look: &Look<'_>) -> Result<(), String> {
         room!(self, statement => statement.holds(look))
+    }
+
+    /// The parts of the file without which it could never hold, or says nothing.
+    pub(crate) fn needs(&self) -> Vec<Need> {
+        room!(self, statement => statement.needs())
     }
 
     /// The earlier time that it compares with.

@@ -1,6 +1,6 @@
 //! The statement `one_leader`: a group has exactly one leader; the statement leaves open which member it is.
 
-use annulus_core::ServiceName;
+use annulus_core::ServiceGroup;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -9,14 +9,15 @@ use super::room::{Look, Room, Who};
 use crate::form::SpannedNames;
 use crate::form::entry::Word;
 use crate::form::moved::Moved;
+use crate::form::need::Need;
 use crate::form::reading::Reading;
-use crate::form::text::Names;
+use crate::form::text::{self, Names};
 
 /// One host acts as the leader of a service's group, and these members know which.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OneLeader {
-    /// The service.
-    pub service: ServiceName,
+    /// The group.
+    pub group: ServiceGroup,
     /// The members that know which.
     pub seen_by: Who,
 }
@@ -41,22 +42,26 @@ impl Room for OneLeader {
 
     fn read(form: Form, reading: &mut Reading<'_, '_>) -> Option<Self> {
         let seen_by = Who::read(form.seen_by.as_ref(), reading);
-        Some(Self { service: reading.parsed(&form.one_leader, "a service", "web")?, seen_by })
+        Some(Self { group: reading.group(&form.one_leader)?, seen_by })
     }
 
     fn write(&self, names: &Names<'_>) -> String {
-        format!("one_leader = {:?}\nseen_by = {}", self.service.as_str(), self.seen_by.write(names))
+        format!("one_leader = {:?}\nseen_by = {}", text::group(&self.group), self.seen_by.write(names))
     }
 
     fn moved(&self, hosts: &Moved<'_>) -> Option<Self> {
         Some(Self { seen_by: self.seen_by.moved(hosts)?, ..self.clone() })
     }
 
+    fn needs(&self) -> Vec<Need> {
+        vec![Need::Led { group: self.group.clone(), host: None }]
+    }
+
     fn holds(&self, look: &Look<'_>) -> Result<(), String> {
-        let (acting, found) = acting(look, &self.service);
+        let (acting, found) = acting(look, &self.group);
         let [leader] = acting.as_slice() else { return Err(found) };
         for host in look.observers(&self.seen_by)? {
-            if look.scene.leader_seen(host, &self.service) != look.scene.member_id(*leader) {
+            if look.scene.leader_seen(host, &self.group) != look.scene.member_id(*leader) {
                 return Err(format!("{found}, and {} does not know it", look.name(host)));
             }
         }

@@ -6,6 +6,7 @@ use toml::Spanned;
 use super::room::{Look, Room};
 use crate::form::entry::Word;
 use crate::form::moved::Moved;
+use crate::form::need::Need;
 use crate::form::reading::Reading;
 use crate::form::text::Names;
 use crate::form::value::Count;
@@ -47,6 +48,10 @@ impl Room for RequestsLost {
 
     fn moved(&self, _: &Moved<'_>) -> Option<Self> {
         Some(self.clone())
+    }
+
+    fn needs(&self) -> Vec<Need> {
+        vec![Need::Balanced]
     }
 
     fn holds(&self, look: &Look<'_>) -> Result<(), String> {

@@ -11,6 +11,7 @@ use crate::engine::host::{HostId, HostState};
 use crate::engine::scene::Scene;
 use crate::form::entry::{Entry, Kind, Word};
 use crate::form::moved::Moved;
+use crate::form::need::Need;
 use crate::form::reading::Reading;
 use crate::form::text::Names;
 use crate::form::{SpannedNames, keys};
@@ -31,6 +32,11 @@ pub(crate) trait Room: Sized + Into<Statement> {
 
     /// The same for other hosts; none when it was only about hosts that are gone.
     fn moved(&self, hosts: &Moved<'_>) -> Option<Self>;
+
+    /// The parts of the file without which it could never hold, or says nothing.
+    fn needs(&self) -> Vec<Need> {
+        Vec::new()
+    }
 
     /// Whether it holds; the error tells how the ring looks instead.
     fn holds(&self, look: &Look<'_>) -> Result<(), String>;

@@ -1,6 +1,6 @@
 //! The statements `service_up` and `service_down`: a service runs, or does not, and members know it.
 
-use annulus_core::{ServiceName, ServiceState};
+use annulus_core::{ServiceGroup, ServiceName, ServiceState};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -9,6 +9,7 @@ use crate::engine::host::HostId;
 use crate::form::SpannedNames;
 use crate::form::entry::Word;
 use crate::form::moved::Moved;
+use crate::form::need::Need;
 use crate::form::reading::Reading;
 use crate::form::text::Names;
 
@@ -17,6 +18,8 @@ use crate::form::text::Names;
 pub struct Service {
     /// The service.
     pub service: ServiceName,
+    /// The group that it has to be in; none: any.
+    pub group: Option<ServiceGroup>,
     /// Runs or not.
     pub up: bool,
     /// The hosts.
@@ -43,7 +46,7 @@ impl Room for Service {
             key: "service_up",
             beside: "`on`: where (required); `seen_by`: the members that know it [none is asked]",
             example: "service_up = \"web\", on = \"ada\", seen_by = \"all\"",
-            doc: "the service's process runs there and, with `seen_by`, those members know it",
+            doc: "the service's process runs there, in that group where one is named (`\"redis.cache\"`), and with `seen_by` those members know it",
         },
         Word {
             key: "service_down",
@@ -64,13 +67,22 @@ impl Room for Service {
         };
         let on = reading.hosts(on);
         let seen_by = form.seen_by.map(|names| Who::read(Some(&names), reading));
-        Some(Self { service: reading.parsed(&word, "a service", "web")?, up, on, seen_by })
+        let group = match word.get_ref().contains('.') {
+            true => Some(reading.group(&word)?),
+            false => None,
+        };
+        let service = match &group {
+            Some(group) => group.service().parse().ok()?,
+            None => reading.parsed(&word, "a service", "web")?,
+        };
+        Some(Self { service, group, up, on, seen_by })
     }
 
     fn write(&self, names: &Names<'_>) -> String {
         let word = if self.up { "service_up" } else { "service_down" };
         let seen_by = self.seen_by.as_ref().map(|who| format!("\nseen_by = {}", who.write(names)));
-        let (service, on) = (self.service.as_str(), names.list(&self.on));
+        let service = self.group.as_ref().map_or(self.service.as_str(), ServiceGroup::as_str);
+        let on = names.list(&self.on);
         format!("{word} = {service:?}\non = {on}{}", seen_by.unwrap_or_default())
     }
 
@@ -82,14 +94,23 @@ impl Room for Service {
         Some(Self { on: hosts.some(&self.on)?, seen_by, ..self.clone() })
     }
 
+    fn needs(&self) -> Vec<Need> {
+        self.on.iter().map(|host| Need::loaded(self.service.as_str(), *host)).collect()
+    }
+
     fn holds(&self, look: &Look<'_>) -> Result<(), String> {
-        let Self { service, up, on, seen_by } = self;
+        let Self { service, group, up, on, seen_by } = self;
         for host in on {
             let name = look.name(*host);
             let state = look.scene.service(*host, service);
             if (state == Some(ServiceState::Up)) != *up {
                 let state = state.map_or("not loaded", ServiceState::name);
                 return Err(format!("{service} is {state} on {name}"));
+            }
+            let other =
+                look.scene.group_of(*host, service).filter(|now| group.as_ref().is_some_and(|g| g != now));
+            if let Some(now) = other.filter(|_| *up) {
+                return Err(format!("{service} is in the group {now} on {name}"));
             }
             let Some(member) = look.scene.member_id(*host) else { continue };
             let observers = seen_by.as_ref().map_or_else(|| Ok(Vec::new()), |who| look.observers(who))?;

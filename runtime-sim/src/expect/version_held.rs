@@ -9,6 +9,7 @@ use crate::engine::host::HostId;
 use crate::form::SpannedNames;
 use crate::form::entry::Word;
 use crate::form::moved::Moved;
+use crate::form::need::Need;
 use crate::form::reading::Reading;
 use crate::form::text::Names;
 
@@ -69,6 +70,13 @@ impl Room for VersionHeld {
 
     fn moved(&self, hosts: &Moved<'_>) -> Option<Self> {
         Some(Self { seen_by: self.seen_by.moved(hosts)?, ..self.clone() })
+    }
+
+    fn needs(&self) -> Vec<Need> {
+        match self.version {
+            0 => Vec::new(),
+            version => vec![Need::Given { group: self.group.clone(), file: self.file.clone(), version }],
+        }
     }
 
     fn holds(&self, look: &Look<'_>) -> Result<(), String> {

@@ -102,6 +102,12 @@ impl<'i> Entry<'i> {
         self.span.clone()
     }
 
+    /// The place of the value of its word; the entry's own where it has no word.
+    pub(crate) fn place<M>(&self, kinds: &[Kind<M>]) -> Range<usize> {
+        let is_word = |key: &Key| kinds.iter().flat_map(|kind| kind.words).any(|word| word.key == key.name);
+        self.keys().into_iter().find(is_word).map_or_else(|| self.span(), |key| key.value)
+    }
+
     /// Its keys in the order of the file.
     pub(crate) fn keys(&self) -> Vec<Key> {
         let key = |(key, value): (&Spanned<Cow<'_, str>>, &Spanned<DeValue<'_>>)| Key {

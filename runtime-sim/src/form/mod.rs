@@ -7,6 +7,7 @@ pub(crate) mod entry;
 pub(crate) mod keys;
 pub(crate) mod moved;
 pub(crate) mod names;
+pub(crate) mod need;
 pub(crate) mod problem;
 pub(crate) mod reading;
 pub(crate) mod text;

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::str::FromStr;
 use std::time::Duration;
 
+use annulus_core::{ServiceGroup, ServiceName};
 use toml::Spanned;
 
 use super::SpannedNames;
@@ -13,6 +14,9 @@ use super::problem::Problems;
 use super::value::{Direction, Time};
 use crate::engine::host::HostId;
 use crate::engine::link::LinkQuality;
+
+/// The name of the group that a service is in where its `load` names no other.
+pub(crate) const DEFAULT_GROUP: &str = "default";
 
 /// The parts of a file that hold for all its entries.
 #[derive(Debug)]
@@ -91,6 +95,15 @@ impl Reading<'_, '_> {
                 None
             }
         }
+    }
+
+    /// The group that a service's name stands for, which is its default one, or the group that is named.
+    pub(crate) fn group(&mut self, word: &Spanned<String>) -> Option<ServiceGroup> {
+        if word.get_ref().contains('.') {
+            return self.parsed(word, "a service group", "redis.cache");
+        }
+        let service: ServiceName = self.parsed(word, "a service", "web")?;
+        ServiceGroup::new(service.as_str(), DEFAULT_GROUP, None).ok()
     }
 
     /// Reports a value that would be refused at any time.

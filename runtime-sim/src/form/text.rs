@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use annulus_core::Instant;
+use annulus_core::{Instant, ServiceGroup};
 
+use super::reading::DEFAULT_GROUP;
 use crate::engine::host::HostId;
 use crate::engine::link::{LinkQuality, Ratio};
 
@@ -57,6 +58,12 @@ impl Names<'_> {
     pub(crate) fn towards(&self, key: &str, from: &[HostId], to: &[HostId]) -> String {
         format!("\n{key} = {}\nto = {}\ndirection = \"out\"", self.list(from), self.list(to))
     }
+}
+
+/// A group by its service alone where it is the default one.
+pub(crate) fn group(group: &ServiceGroup) -> &str {
+    let is_default = group.group() == DEFAULT_GROUP && group.org().is_none();
+    if is_default { group.service() } else { group.as_str() }
 }
 
 /// The quality of links.

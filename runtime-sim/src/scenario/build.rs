@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use annulus_core::{ConfigError, Instant, Timings};
 
-use super::plan::{LinkChange, Plan, PlannedHost, TimedAction};
+use super::plan::{Expectation, LinkChange, Plan, PlannedHost, TimedAction};
 use super::schema::{File, Impossible, Links};
-use super::{build_at, build_expect};
+use super::{build_at, build_expect, sense};
 use crate::action::{Action, HostId, Join, LinkQuality, Ratio};
+use crate::expect::{Applied, When, Who};
 use crate::form::entry::Entry;
 use crate::form::names::Directory;
 use crate::form::problem::Problems;
-use crate::form::reading::{Context, directed};
+use crate::form::reading::{Context, Reading, directed};
 use crate::form::value::{Latency, Names};
 
 /// Most members of a scenario.
@@ -47,8 +48,18 @@ pub(crate) fn plan(
     let timings = timings(parsed, problems);
     let links = links(parsed, &context, problems);
     let nothing_expected = expects.is_empty();
-    let (mut actions, acts) = build_at::actions(acts, &context, problems);
-    let expectations = build_expect::expectations(expects, &context, &acts, problems);
+    let (mut actions, places, acts) = build_at::actions(acts, &context, problems);
+    let (mut expectations, their) = build_expect::expectations(expects, &context, &acts, problems);
+    let is_drawn = parsed.impossible.unwrap_or_default() == Impossible::Skip;
+    let mut reading = Reading { context: &context, problems };
+    sense::check((&actions, &places), (&expectations, &their), is_drawn, &mut reading);
+    for (expectation, place) in actions.iter().map(awaited).zip(&places) {
+        let Some(expectation) = expectation else { continue };
+        if let Some((_, end)) = expectation.when.span() {
+            reading.instant(place.clone(), end.saturating_since(Instant::ZERO));
+        }
+        expectations.push(expectation);
+    }
     if nothing_expected {
         problems.add(
             parsed.about.span(),
@@ -67,7 +78,7 @@ pub(crate) fn plan(
         seed: parsed.seed.as_ref().map_or(1, |seed| *seed.get_ref()),
         duration,
         planted: annulus_core::Planted::default(),
-        skip_impossible: parsed.impossible.unwrap_or_default() == Impossible::Skip,
+        skip_impossible: is_drawn,
         start,
         hosts,
         timings,
@@ -75,6 +86,27 @@ pub(crate) fn plan(
         links,
         actions: all,
         expectations,
+    })
+}
+
+/// The expectation of an operator that waits until the version that it gave is in effect.
+pub(crate) fn awaited(timed: &TimedAction) -> Option<Expectation> {
+    let (host, given, wait) = match &timed.action {
+        Action::ApplyConfig(give) => (give.host, &give.given, give.wait?),
+        Action::PutFile(give) => (give.host, &give.given, give.wait?),
+        _ => return None,
+    };
+    let what = Applied {
+        group: given.group.clone(),
+        file: given.file.clone(),
+        version: given.version,
+        seen_by: Who::Hosts(vec![host]),
+    };
+    Some(Expectation {
+        line: timed.line.unwrap_or(0),
+        text: format!("wait for {}", given.words()),
+        when: When::By { after: timed.time, by: timed.time + wait },
+        what: what.into(),
     })
 }
 

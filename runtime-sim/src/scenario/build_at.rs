@@ -1,5 +1,7 @@
 //! `[[at]]`: from the entries of a file to actions at their times.
 
+use std::ops::Range;
+
 use super::plan::TimedAction;
 use crate::action::{self, Action, Refused};
 use crate::expect::acts::{Act, Acts};
@@ -8,14 +10,15 @@ use crate::form::problem::{Problems, listed};
 use crate::form::reading::{Context, Reading};
 use crate::form::value::Time;
 
-/// All actions in the order of the file, and the entries that ask for them.
+/// All actions in the order of the file, the places of their words, and the entries that ask for them.
 pub(crate) fn actions(
     entries: Vec<Entry<'_>>,
     context: &Context<'_>,
     problems: &mut Problems<'_>,
-) -> (Vec<TimedAction>, Acts) {
-    let (mut actions, mut acts) = (Vec::new(), Acts::default());
+) -> (Vec<TimedAction>, Vec<Range<usize>>, Acts) {
+    let (mut actions, mut places, mut acts) = (Vec::new(), Vec::new(), Acts::default());
     for mut entry in entries {
+        let place = entry.place(action::KINDS);
         let said = entry.said(context.source);
         let time = entry.required::<Time>("time", problems);
         let refused = entry.take::<Refused>("refused", problems);
@@ -32,8 +35,9 @@ pub(crate) fn actions(
         if let Some((time, line)) = at {
             acts.0.push(Act { time, said });
             let timed = |action: Action| TimedAction { time, line: Some(line), action, refused };
+            places.extend(asked.iter().map(|_| place.clone()));
             actions.extend(asked.into_iter().map(timed));
         }
     }
-    (actions, acts)
+    (actions, places, acts)
 }

@@ -11,6 +11,7 @@ pub mod plan;
 pub mod run;
 pub mod scene;
 pub mod schema;
+mod sense;
 mod write;
 
 pub use crate::form::{Problem, parse_time};

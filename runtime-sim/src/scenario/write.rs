@@ -31,7 +31,9 @@ pub fn to_toml(plan: &Plan) -> String {
         let _ = writeln!(text, "{}", quality(&link.quality));
     }
     out.actions(&mut text);
-    for expectation in &plan.expectations {
+    // The wait of an operator is written beside its action.
+    let awaited: Vec<String> = plan.actions.iter().filter_map(build::awaited).map(|e| e.text).collect();
+    for expectation in plan.expectations.iter().filter(|expectation| !awaited.contains(&expectation.text)) {
         out.expectation(&mut text, expectation);
     }
     text

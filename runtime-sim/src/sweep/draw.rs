@@ -436,8 +436,8 @@ impl Draw<'_> {
             let is_file = given.file.is_some();
             let given = Box::new(given);
             let action = match is_file {
-                true => PutFile { host, given }.into(),
-                false => ApplyConfig { host, given }.into(),
+                true => PutFile { host, given, wait: None }.into(),
+                false => ApplyConfig { host, given, wait: None }.into(),
             };
             self.steps.push((at, action));
         }

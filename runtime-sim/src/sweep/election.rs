@@ -31,7 +31,7 @@ pub(super) fn draw(rng: &mut Rng, members: u32, until_ms: u64, steps: &mut Vec<(
     for host in &hosts {
         let suitability = Some(rng.below(4)).filter(|_| !equal);
         // With its size given, the first electorate cannot be founded by a part that never met the rest.
-        let how = Load { leader: true, quorum: Some(size as u32), suitability };
+        let how = Load { quorum: Some(size as u32), suitability, ..Load::led() };
         let at = Instant::from_millis(rng.between(CHAOS_FROM_MS / 2, CHAOS_FROM_MS * 2));
         steps.push((at, Action::LoadService(LoadService { host: *host, service: SERVICE.to_owned(), how })));
     }

@@ -128,7 +128,7 @@ impl TurmoilBed {
                 self.shared.lock().net.faults.set_capacity(from, to, *capacity);
             }
             Common::LoadService(LoadService { host, service, how }) => {
-                let spec = loaded(service, *how)?;
+                let spec = loaded(service, how)?;
                 self.command(*host, Command::LoadService { spec, force: false });
             }
             Common::UnloadService(UnloadService { host, service }) => {

@@ -121,7 +121,7 @@ impl Trace {
     fn take(&mut self, t: Nanos, what: Told) {
         self.end = self.end.max(t);
         match what {
-            Told::Action(trace::Act { name, from, to, both, loss, text }) => {
+            Told::Action(trace::Act { name, from, to, both, loss, service: _, text }) => {
                 self.acts.push(Act { t, name, from, to, both, loss, text });
             }
             Told::HostStarted { host, member, .. } => {

@@ -151,6 +151,9 @@ pub struct Act {
     pub both: bool,
     /// How many of how many packets a link loses from now on.
     pub loss: Option<(u32, u32)>,
+    /// The service that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
     /// The same in words.
     pub text: String,
 }

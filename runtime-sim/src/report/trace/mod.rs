@@ -4,7 +4,7 @@
 //!
 //! | what | fields |
 //! |---|---|
-//! | `action` | `action`: its name, `from`, `to`, `both`, `loss` where they apply, `text`: in words |
+//! | `action` | `action`: its name, `from`, `to`, `both`, `loss`, `service` where they apply, `text`: in words |
 //! | `host_started` | `host`, `member`, `restored` |
 //! | `restored` | `host`, `versions`: those found on its disk, each as in `holds` |
 //! | `host_stopped` | `host`, `why`: `left`, `departed`, `crashed`, `killed` |

@@ -114,12 +114,12 @@ fn said(message: &Message) -> Said {
 
 /// The action, its hosts, and the same in words.
 fn act(scene: &dyn Scene, action: &Action) -> Act {
-    let Traced { name, from, to, both, loss } = action.traced();
+    let Traced { name, from, to, both, loss, service } = action.traced();
     let named =
         |hosts: &[HostId]| -> Vec<String> { hosts.iter().map(|host| scene.name(*host).to_owned()).collect() };
     let loss = loss.map(|loss| (loss.numerator, loss.denominator));
     let hosts = from.iter().chain(&to).map(|host| host.0 + 1).max().unwrap_or(0);
     let names: Vec<String> = (0..hosts).map(|host| scene.name(HostId(host)).to_owned()).collect();
     let text = action.words(&Cast { names: &names });
-    Act { name: name.to_owned(), from: named(&from), to: named(&to), both, loss, text }
+    Act { name: name.to_owned(), from: named(&from), to: named(&to), both, loss, service, text }
 }
