@@ -75,11 +75,23 @@ pub enum Bug {
     ElectorateJumps,
     /// A leader that hands over does not free its voters.
     HandOverWithoutRelease,
+    /// A demoted process is freed of its deadline before its reconfigure hook has succeeded.
+    DeadlineLiftedEarly,
+    /// Files say that a service leads before its guard has the lease.
+    RenderedBeforeLeased,
+    /// The right to resume stays with the guard of a service that leads no longer.
+    ResumeNotWithdrawn,
+    /// The files of an adopted process are written before the facts for them are known.
+    AdoptedRenderedEarly,
+    /// A service that an operator moves to another group starts there on the word of the last group's election.
+    GateBypassed,
+    /// A leader that is stopped gives the lead away before its processes have ended.
+    LeadGivenEarly,
 }
 
 impl Bug {
     /// Every defect.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 39] = [
         Self::RefuteSameIncarnation,
         Self::RefuteBeforeStored,
         Self::RestartSameIncarnation,
@@ -113,6 +125,12 @@ impl Bug {
         Self::QuorumOfTheLiving,
         Self::ElectorateJumps,
         Self::HandOverWithoutRelease,
+        Self::DeadlineLiftedEarly,
+        Self::RenderedBeforeLeased,
+        Self::ResumeNotWithdrawn,
+        Self::AdoptedRenderedEarly,
+        Self::GateBypassed,
+        Self::LeadGivenEarly,
     ];
 
     /// The word for it on command lines.
@@ -152,6 +170,12 @@ impl Bug {
             Self::QuorumOfTheLiving => "quorum-of-the-living",
             Self::ElectorateJumps => "electorate-jumps",
             Self::HandOverWithoutRelease => "hand-over-without-release",
+            Self::DeadlineLiftedEarly => "deadline-lifted-early",
+            Self::RenderedBeforeLeased => "rendered-before-leased",
+            Self::ResumeNotWithdrawn => "resume-not-withdrawn",
+            Self::AdoptedRenderedEarly => "adopted-rendered-early",
+            Self::GateBypassed => "gate-bypassed",
+            Self::LeadGivenEarly => "lead-given-early",
         }
     }
 }

@@ -16,8 +16,9 @@ use crate::model::id::{MemberId, ServiceGroup};
 use crate::model::limits::ELECTORATE_MAX;
 use crate::model::member::State;
 use crate::model::rumor::{ElectionRumor, Rumor, RumorKey, ServiceRumor, Told};
-use crate::model::service::{ServiceSpec, Topology};
+use crate::model::service::Topology;
 use crate::rumor::Priority;
+use crate::service::Announcement;
 use crate::wire::swim::Body;
 
 /// The state between the elections and the rest of the node.
@@ -25,8 +26,8 @@ use crate::wire::swim::Body;
 pub(super) struct ElectionWires {
     /// Groups whose elections have yet to hear of a change, with the event of the change.
     due: BTreeMap<ServiceGroup, Follows>,
-    /// Winners that hand over, with the process that acted as the winner.
-    demoting: Vec<(ElectionId, Option<u32>)>,
+    /// Winners that hand over, while their processes act.
+    demoting: Vec<ElectionId>,
 }
 
 impl ElectionWires {
@@ -43,10 +44,10 @@ impl ElectionWires {
 }
 
 /// The least size that the electorate of a service's group counts as; 0 in a group without a leader.
-pub(super) fn electorate_min(spec: &ServiceSpec) -> u32 {
-    match spec.topology {
+pub(super) fn electorate_min(service: &Announcement) -> u32 {
+    match service.topology {
         Topology::Standalone => 0,
-        Topology::Leader => spec.quorum.unwrap_or(SIZE_MIN).clamp(1, ELECTORATE_MAX as u32),
+        Topology::Leader => service.quorum.unwrap_or(SIZE_MIN).clamp(1, ELECTORATE_MAX as u32),
     }
 }
 
@@ -61,8 +62,7 @@ const fn stands(service: &ServiceRumor, purpose: ElectionPurpose) -> bool {
 impl Node {
     /// Notes a change that the elections of a group depend on: of the service here, or of the group's members.
     pub(super) fn elections_of_group_changed(&mut self, group: &ServiceGroup, after: Follows) {
-        let takes_part = self.elections.of_group(group).next().is_some()
-            || self.services.spec_in(group).is_some_and(|spec| spec.topology == Topology::Leader);
+        let takes_part = self.elections.of_group(group).next().is_some() || self.services.stands_in(group);
         if takes_part {
             self.election.add(group.clone(), after);
         }
@@ -171,9 +171,9 @@ impl Node {
             }
             ElectionsEvent::Role { election, role, after } => self.role_changed(&election, role, after),
             ElectionsEvent::Yield { election } => {
-                let pid = self.services.process_in(&election.group);
+                self.services.handle_yield(ctx!(self), around!(self), &election.group);
                 self.elections_of_group_changed(&election.group, Follows::Input);
-                self.election.demoting.push((election, pid));
+                self.election.demoting.push(election);
             }
             ElectionsEvent::Tell { outcome, after } => {
                 self.learn(&Rumor::Election(outcome).into(), Priority::Urgent, None, after);
@@ -197,15 +197,14 @@ impl Node {
         self.services.handle_role(ctx!(self, after), around!(self), &name, role);
     }
 
-    /// A leader that hands over frees its voters once the process that acted as the leader is gone. If the process acts
-    /// on longer than the lease, the leader frees no voter: the lease ends by itself.
+    /// A leader that hands over frees its voters once no process acts as the leader and no guard holds a right to resume.
+    /// If the processes act on longer than the lease, the leader frees no voter: the lease ends by itself.
     fn check_demoted(&mut self) {
-        for (id, pid) in core::mem::take(&mut self.election.demoting) {
-            let now = self.services.process_in(&id.group);
-            if pid.is_none() || now != pid {
-                self.elections.handle_demoted(ctx!(self), &id);
+        for id in core::mem::take(&mut self.election.demoting) {
+            if self.services.acts(&id.group) {
+                self.election.demoting.push(id);
             } else {
-                self.election.demoting.push((id, pid));
+                self.elections.handle_demoted(ctx!(self), &id);
             }
         }
     }

@@ -41,7 +41,7 @@ impl Node {
             accepting: a.accepting,
             maintenance: a.maintenance.clone(),
             config_incarnation: a.applied_config,
-            electorate_min: self.services.spec_in(&a.group).map_or(0, electorate_min),
+            electorate_min: electorate_min(a),
             versions_digest: a.applied_versions,
         };
         if Rumor::Service(rumor.clone()).encode().len() > RUMOR_BYTES_MAX {

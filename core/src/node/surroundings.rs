@@ -13,10 +13,11 @@ use super::{Node, around, ctx};
 use crate::model::census::Census;
 use crate::model::context::{Context, Follows, earliest};
 use crate::model::facts::{GroupConfig, GroupFile};
-use crate::model::id::{MemberId, ServiceGroup};
+use crate::model::id::{MemberId, ServiceGroup, ServiceName};
 use crate::model::io::WakeReason;
 use crate::model::member::MemberRecord;
 use crate::model::rumor::{Departure, Rumor, RumorKey};
+use crate::model::service::Topology;
 use crate::model::time::Instant;
 use crate::service::Around;
 
@@ -95,6 +96,20 @@ impl Around for Surroundings<'_> {
                 body: file.version.body.clone(),
             })
             .collect()
+    }
+
+    fn is_alone(&self) -> bool {
+        self.know.membership.is_alone()
+    }
+
+    fn announced(&self, service: &ServiceName) -> Vec<(ServiceGroup, Topology)> {
+        let own = |rumor: &&Rumor| rumor.owner() == Some(self.know.me) && !rumor.is_tombstone();
+        let told = self.know.rumors.iter().filter(own).filter_map(|rumor| {
+            let Rumor::Service(told) = rumor else { return None };
+            let led = told.electorate_min > 0;
+            Some((told.group.clone(), if led { Topology::Leader } else { Topology::Standalone }))
+        });
+        told.filter(|(group, _)| group.service() == service.as_str()).collect()
     }
 
     fn is_told(&self, group: &ServiceGroup) -> bool {

@@ -151,6 +151,8 @@ impl Node {
             ServiceEvent::Announce(announcement) => self.announce(&announcement),
             ServiceEvent::Health { group, health } => self.tell_health(group, health),
             ServiceEvent::Retract { group } => drop(self.retract(&group)),
+            // The group's elections were told above.
+            ServiceEvent::Fitness { .. } | ServiceEvent::ActsNoLonger { .. } => {}
             ServiceEvent::AllStopped => self.services_stopped(),
         }
     }
@@ -160,6 +162,8 @@ impl Node {
         match event {
             ServiceEvent::Announce(Announcement { group, .. })
             | ServiceEvent::Health { group, .. }
+            | ServiceEvent::Fitness { group }
+            | ServiceEvent::ActsNoLonger { group }
             | ServiceEvent::Retract { group } => Some(group.clone()),
             ServiceEvent::Changed { service, .. } => self.services.group_of(service).cloned(),
             ServiceEvent::Effect { errand, .. } => self.services.group_of(errand.service()).cloned(),

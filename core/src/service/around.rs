@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 
 use crate::model::census::Census;
 use crate::model::facts::{GroupConfig, GroupFile};
-use crate::model::id::{MemberId, ServiceGroup};
+use crate::model::id::{MemberId, ServiceGroup, ServiceName};
+use crate::model::service::Topology;
 
 /// The ring as this member sees it at the moment.
 pub(crate) trait Around {
@@ -17,6 +18,10 @@ pub(crate) trait Around {
     fn config(&self, group: &ServiceGroup) -> Option<GroupConfig>;
     /// The files that were given to a group, in order of name.
     fn files(&self, group: &ServiceGroup) -> Vec<GroupFile>;
+    /// Whether this member knows of no other that is alive.
+    fn is_alone(&self) -> bool;
+    /// The groups in which the ring believes a service of this name here, and whether they have a leader.
+    fn announced(&self, service: &ServiceName) -> Vec<(ServiceGroup, Topology)>;
     /// Whether this member's last rumor of its service in this group has been told often enough.
     fn is_told(&self, group: &ServiceGroup) -> bool;
 }

@@ -31,6 +31,22 @@ pub(super) const LINGER_DIVISOR: u64 = 4;
 pub(super) const LINGER_MS_MAX: u64 = 5_000;
 /// Between two counts of requests in flight, and the time that one may take.
 pub(super) const INFLIGHT_MS: u64 = 200;
+/// What an ordered stop of a leader may take beyond telling the ring, draining and shutting down: signals, hooks that are
+/// killed, and the guard's word that the tree is empty.
+pub(super) const ORDERED_STOP_MS: u64 = 1_000;
+/// A leader whose service the supervisor replaces keeps the lead for so long from the end of the old tree. Longer, and the
+/// group is better off with another member.
+pub(super) const RESTARTED_LEAD_MS: u64 = 10_000;
+/// Until a leader that is to stop, but whose package is demoted in place, has been demoted. An election with a successor
+/// answers within a round trip, and the reconfigure hook follows; without one it is stopped as it is.
+pub(super) const RESIGN_MS: u64 = 3_000;
+/// Until the ring's news have reached a supervisor that was started again: its first exchange of digests, and the time in
+/// which news go round. Until then the files of a process that it adopted are not written.
+pub(super) const ADOPTION_FACTS_MS: u64 = 1_000;
+/// Until an election has named a leader to a supervisor that was started again: the longest promise of the last life, and
+/// a round. Afterwards the adopted service may stand itself. Its files still wait for the role: a follower that was not
+/// adopted runs on, too, while no member leads.
+pub(super) const ADOPTION_ROLE_MS: u64 = 5_000;
 /// A process between its stop signal and KILL, where neither spec nor package say (as in Habitat).
 pub(super) const SHUTDOWN_MS: u64 = 8_000;
 
@@ -43,3 +59,5 @@ const _: () =
     assert!(LINGER_MS_MAX < DRAIN_MS && INFLIGHT_MS < LINGER_MS_MAX, "a drain counts several times");
 const _: () =
     assert!(ANNOUNCE_MS < DRAIN_MS && ANNOUNCE_MS < SHUTDOWN_MS, "telling the ring is the shortest part");
+const _: () = assert!(ADOPTION_FACTS_MS < ADOPTION_ROLE_MS, "an election begins with what the ring knows");
+const _: () = assert!(RESIGN_MS < RESTARTED_LEAD_MS, "a leader is demoted sooner than a restart gives it up");

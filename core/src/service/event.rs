@@ -8,7 +8,7 @@ use crate::model::context::Follows;
 use crate::model::id::{RequestId, ServiceGroup, ServiceName};
 use crate::model::ident::PackageIdent;
 use crate::model::io::Effect;
-use crate::model::service::{Health, ServiceState};
+use crate::model::service::{Health, ServiceState, Topology};
 use crate::service::purpose::Errand;
 
 /// One request or news of the service machine for the node.
@@ -50,6 +50,16 @@ pub(crate) enum ServiceEvent {
         /// Which group.
         group: ServiceGroup,
     },
+    /// What the election of this group depends on has changed: [`super::Services::fitness`].
+    Fitness {
+        /// Which group.
+        group: ServiceGroup,
+    },
+    /// No process here acts as this group's leader any more, and no guard holds a right to resume.
+    ActsNoLonger {
+        /// Which group.
+        group: ServiceGroup,
+    },
     /// After `handle_leave`, once: no process is left and no change waits for the disk.
     AllStopped,
 }
@@ -78,6 +88,10 @@ pub(crate) struct Announcement {
     pub(crate) accepting: bool,
     /// Why it is in maintenance; none when it is not.
     pub(crate) maintenance: Option<String>,
+    /// Whether the group has a leader.
+    pub(crate) topology: Topology,
+    /// With a leader: how many members an election counts at least, where its operator says so.
+    pub(crate) quorum: Option<u32>,
     /// The version of the group configuration in use; 0 when there is none.
     pub(crate) applied_config: u64,
     /// The digest of the group's configuration and files that it runs with.

@@ -28,7 +28,9 @@
 //! - `handle_timeout` whenever `poll_timeout` is due (wake reason `Service`), and, while `is_announcing`, after each
 //!   round of gossip.
 //! - `handle_facts` when the ring has news of a group that [`Services::watches`]; `handle_role` when an election has.
-//!   Elections ask for [`Services::fitness`].
+//! - Elections ask for [`Services::fitness`], again at each [`ServiceEvent::Fitness`]. An election that takes the lead away
+//!   says so with `handle_yield` and the next role, and tells its voters only when [`Services::acts`] is false, of which
+//!   [`ServiceEvent::ActsNoLonger`] tells.
 //! - To leave: `handle_leave`, then wait for [`ServiceEvent::AllStopped`]; `handle_hurry` skips the waits, and the
 //!   second time kills.
 //! - After each of these, drain [`Services::poll_event`].
@@ -253,6 +255,13 @@ impl Services {
         self.step(ctx, around, service, impulse, |instance, env| instance.handle_role(role, env));
     }
 
+    /// The election of a group wants the lead back before another member gets it: the right to resume is withdrawn, and
+    /// [`ServiceEvent::ActsNoLonger`] follows once no process acts on it.
+    pub(crate) fn handle_yield(&mut self, ctx: &mut Context<'_>, around: &dyn Around, group: &ServiceGroup) {
+        let Some(name) = self.name_in(group).cloned() else { return };
+        self.step(ctx, around, &name, Impulse::Outside(ctx.after), Instance::handle_yield);
+    }
+
     /// The effect that an event asked for has this number.
     pub(crate) fn handle_effect_begun(&mut self, effect: EffectId, errand: Errand) {
         self.outbox.begun(effect, errand);
@@ -317,7 +326,7 @@ impl Services {
 
     /// When [`Self::handle_timeout`] is due; none while only a command or a result can move a service.
     pub(crate) fn poll_timeout(&self) -> Option<(Instant, WakeReason)> {
-        let deadlines = self.instances().filter_map(Instance::poll_timeout);
+        let deadlines = self.instances().filter_map(|instance| instance.poll_timeout(self.planted));
         earliest(deadlines.map(|at| (at, WakeReason::Service)))
     }
 
@@ -368,19 +377,22 @@ impl Services {
         self.of_group(group).map(|(name, _)| name)
     }
 
-    /// Its spec.
-    pub(crate) fn spec_in(&self, group: &ServiceGroup) -> Option<&ServiceSpec> {
-        self.of_group(group).map(|(_, instance)| instance.spec())
+    /// Whether processes here act as this group's leader, or a guard here holds a right to resume. Until it is false,
+    /// and [`ServiceEvent::ActsNoLonger`] says when, no other member may lead.
+    pub(crate) fn acts(&self, group: &ServiceGroup) -> bool {
+        let acts = self.of_group(group).is_some_and(|(_, instance)| instance.acts());
+        acts && !self.planted.has(Bug::LeadGivenEarly)
     }
 
-    /// Its process, while it has one.
-    pub(crate) fn process_in(&self, group: &ServiceGroup) -> Option<u32> {
-        self.of_group(group)?.1.pid()
+    /// Whether a service here takes part in this group's elections. One that moves to another group or topology does until
+    /// its processes are gone.
+    pub(crate) fn stands_in(&self, group: &ServiceGroup) -> bool {
+        self.of_group(group).is_some_and(|(_, instance)| instance.stands())
     }
 
     /// How well it would lead this group; none where it has no leader, or no service is here.
     pub(crate) fn fitness(&self, group: &ServiceGroup) -> Option<Fitness> {
-        self.of_group(group)?.1.fitness()
+        self.of_group(group)?.1.fitness(self.leaving)
     }
 
     fn instances(&self) -> impl Iterator<Item = &Instance> {
@@ -400,6 +412,7 @@ impl Services {
         // An organization can make a restored group too long; `prepare` reports that, the name still stands.
         let group = spec.service_group(self.org.as_deref()).or_else(|_| spec.service_group(None));
         let group = group.expect("specs are checked when they are loaded and when they are decoded");
+        let writing_for = self.outbox.writing_for(&name);
         let is_new = self.slots.get(&name).is_none_or(|slot| slot.instance.is_none());
         assert!(is_new, "a service is created once");
         let mut env = Env {
@@ -413,7 +426,8 @@ impl Services {
             rng: &mut self.rng,
             outbox: &mut self.outbox,
         };
-        let instance = Instance::new(spec, group, kept, reason, &mut env);
+        let mut instance = Instance::new(spec, group, kept, reason, &mut env);
+        instance.await_writing(writing_for);
         self.slots.entry(name).or_default().instance = Some(instance);
         self.watch();
     }

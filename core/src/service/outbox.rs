@@ -13,15 +13,24 @@ pub(super) struct Outbox {
     events: VecDeque<ServiceEvent>,
     /// Effects that are not answered for good.
     effects: BTreeMap<EffectId, Errand>,
-    processes: u64,
+    numbers: u64,
 }
 
 impl Outbox {
-    /// A number for a process of any service. A service can be unloaded while work beside its process is unanswered; if
-    /// the next one of that name counted anew, the late answer would be taken for an answer to that one.
-    pub(super) const fn next_process(&mut self) -> u64 {
-        self.processes += 1;
-        self.processes
+    /// A number for a process or a lease of any service. A service can be unloaded while work beside its process is
+    /// unanswered; if the next one of that name counted anew, the late answer would be taken for an answer to that one.
+    pub(super) const fn next_number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
+    }
+
+    /// The process beside which this service's files are being written; none while no such write is unanswered.
+    pub(super) fn writing_for(&self, service: &ServiceName) -> Option<u64> {
+        let of_service = |errand: &&Errand| errand.service == *service;
+        self.effects.values().filter(of_service).find_map(|errand| {
+            let Purpose::Work(work, process) = errand.purpose else { return None };
+            work.writes().then_some(process)
+        })
     }
 
     pub(super) fn tell(&mut self, event: ServiceEvent) {

@@ -28,7 +28,8 @@ pub(super) enum Purpose {
     /// Also an adoption.
     Spawn,
     Signal,
-    Lease,
+    /// The lease with this number.
+    Lease(u64),
     PostStop,
     /// Work beside the process with this number.
     Work(Work, u64),
@@ -47,7 +48,7 @@ impl Purpose {
             | (Self::Work(Work::Inflight, _), R::Inflight(_))
             | (Self::Init | Self::PostStop, R::HookEnded(_))
             | (Self::Spawn, R::SpawnFailed { .. } | R::Exited(_))
-            | (Self::Lease, R::Leased | R::LeaseFailed { .. })
+            | (Self::Lease(_), R::Leased | R::LeaseFailed { .. })
             | (Self::Signal, R::Signalled) => true,
             (Self::Work(work, _), R::HookEnded(_)) => work.hook().is_some(),
             _ => false,

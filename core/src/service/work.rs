@@ -25,6 +25,11 @@ pub(super) enum Work {
 }
 
 impl Work {
+    /// Whether it writes the service's files.
+    pub(super) const fn writes(self) -> bool {
+        matches!(self, Self::Prepare | Self::Render)
+    }
+
     /// The hook that it runs, where it runs one.
     pub(super) const fn hook(self) -> Option<Hook> {
         match self {

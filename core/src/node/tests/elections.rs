@@ -57,7 +57,7 @@ fn one_service_is_found_by_its_name_and_its_group() {
     let view = node.service(&"s001".parse().expect("a valid name")).expect("it is loaded");
     assert_eq!(view, node.services()[1]);
     assert_eq!(node.services.name_in(&view.group).map(|name| name.as_str()), Some("s001"));
-    assert_eq!(node.services.spec_in(&view.group), Some(&view.spec));
+    assert_eq!(node.services.name_in(&view.group), Some(&view.spec.name()));
     let elsewhere: ServiceGroup = "s001.other".parse().expect("a valid group");
     assert_eq!(node.services.name_in(&elsewhere), None, "the group counts, not only the service");
     assert_eq!(node.service(&"s009".parse().expect("a valid name")), None);

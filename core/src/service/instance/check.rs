@@ -9,6 +9,7 @@ use super::{Env, Instance};
 use crate::model::election::{Fitness, Readiness};
 use crate::model::prepared::{HookEnd, HookExit};
 use crate::model::service::{HEALTH_CHECK_INTERVAL_MS, Health, Hook, ServiceState};
+use crate::service::purpose::Leaving;
 
 impl Instance {
     /// Makes the next check due at once, where the package has one.
@@ -70,19 +71,14 @@ impl Instance {
     }
 
     /// How well it would lead its group; none outside of groups with a leader.
-    pub(in super::super) fn fitness(&self) -> Option<Fitness> {
+    pub(in super::super) fn fitness(&self, leaving: Leaving) -> Option<Fitness> {
         if !self.wish.has_leader() {
             return None;
         }
-        let suitability = self.checks.suitability();
-        let asked = suitability.is_some() || !self.files.has_hook(Hook::Suitability);
-        let up = self.wish.is_up() && self.files.package().is_some();
-        let willing = !self.is_draining() && self.spec().maintenance.is_none();
-        let well = self.health() != Health::Critical;
-        let fit = up && asked && self.progress.is_at_hand() && willing && well;
-        assert!(!fit || self.wish.is_up(), "only a service that is wanted up leads");
-        assert!(!fit || !self.is_draining(), "only a service that takes new work leads");
-        let readiness = if fit { Readiness::Fit } else { Readiness::Unfit };
-        Some(Fitness { suitability: suitability.unwrap_or_default(), readiness })
+        let readiness = self.readiness(leaving);
+        let is_fit = readiness == Readiness::Fit;
+        assert!(!is_fit || self.wish.is_up(), "only a service that is wanted up leads");
+        assert!(!is_fit || !self.is_draining(), "only a service that takes new work leads");
+        Some(Fitness { suitability: self.checks.suitability().unwrap_or_default(), readiness })
     }
 }

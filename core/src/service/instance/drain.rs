@@ -77,12 +77,9 @@ impl Instance {
     fn begin_drain(&mut self, timeout_ms: Option<u64>, env: &Env<'_, '_>) {
         assert!(self.drain.is_none(), "a service is drained once at a time");
         let running = self.progress.pid().is_some();
-        let plan = self.files.package().map(|p| p.drain).unwrap_or_default();
         let hook = running && self.files.has_hook(Hook::Drain);
-        let count = running && plan.inflight;
-        let default_ms = if hook || count { deadline::DRAIN_MS } else { 0 };
-        let ms = timeout_ms.or(plan.timeout_ms).unwrap_or(default_ms);
-        let ms = if running { ms } else { 0 };
+        let count = running && self.files.package().is_some_and(|package| package.drain.inflight);
+        let ms = if running { self.drain_ms(timeout_ms) } else { 0 };
         self.drain = Some(Drain::new(env.now(), ms, hook, count));
         assert!(!count || running, "only a process has requests in flight");
         if hook && ms > 0 {
@@ -91,6 +88,19 @@ impl Instance {
         if count && ms > 0 {
             self.works.want_now(Work::Inflight, env.now());
         }
+    }
+
+    /// How long a drain of a process takes at most.
+    fn drain_ms(&self, timeout_ms: Option<u64>) -> u64 {
+        let plan = self.files.package().map(|p| p.drain).unwrap_or_default();
+        let has_means = plan.inflight || self.files.has_hook(Hook::Drain);
+        timeout_ms.or(plan.timeout_ms).unwrap_or(if has_means { deadline::DRAIN_MS } else { 0 })
+    }
+
+    /// The same for the drain of a stop: one that an operator began has begun already.
+    pub(super) fn drain_bound_ms(&self, timeout_ms: Option<u64>, env: &Env<'_, '_>) -> u64 {
+        let begun = self.drain.as_ref().map(|drain| drain.left_ms(env.now()));
+        begun.unwrap_or_else(|| self.drain_ms(timeout_ms))
     }
 
     /// How long the drain hook may take.

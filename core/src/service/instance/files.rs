@@ -22,8 +22,10 @@ pub(super) struct Files {
     versions_in_hand: u64,
     /// The same of the files that are there.
     versions_applied: u64,
-    /// `Effect::Render`, or `Effect::Prepare` for an adopted process, is unanswered.
-    is_writing: bool,
+    /// The role that the files speak of, or are about to.
+    role_in_hand: Option<Role>,
+    /// The process beside which `Effect::Render`, or `Effect::Prepare` for an adopted one, is unanswered.
+    writing_for: Option<u64>,
 }
 
 /// The consequence of changed files for the process.
@@ -69,6 +71,7 @@ impl Files {
     /// Files are about to be written with these facts.
     pub(super) fn take_in_hand(&mut self, facts: &Facts, own: &ServiceGroup) {
         self.rendered_with = Some(hash_of(facts, own));
+        self.role_in_hand.clone_from(&facts.role);
         self.versions_in_hand = versions_digest(facts.config.as_ref(), &facts.files);
     }
 
@@ -82,17 +85,36 @@ impl Files {
         self.rendered_with = None;
     }
 
-    /// Files are being written beside a process.
-    pub(super) const fn begin_writing(&mut self) {
-        self.is_writing = true;
+    /// The role that the files speak of, or are about to.
+    pub(super) const fn role_in_hand(&self) -> Option<&Role> {
+        self.role_in_hand.as_ref()
     }
 
-    pub(super) const fn end_writing(&mut self) {
-        self.is_writing = false;
+    /// Whether the files say that the service leads, or are about to.
+    pub(super) const fn say_it_leads(&self) -> bool {
+        matches!(self.role_in_hand, Some(Role::Leader { .. }))
+    }
+
+    /// Files are being written beside the process with this number.
+    pub(super) fn begin_writing(&mut self, process: u64) {
+        assert!(self.writing_for.is_none(), "one effect at a time writes a service's files");
+        self.writing_for = Some(process);
+    }
+
+    /// A write has ended. One that an unloaded service of this name began is not this one's.
+    pub(super) fn end_writing(&mut self, process: u64) {
+        if self.writing_for == Some(process) {
+            self.writing_for = None;
+        }
+    }
+
+    /// The end of a write that an unloaded service of this name began has to be waited for.
+    pub(super) const fn await_writing(&mut self, process: Option<u64>) {
+        self.writing_for = process;
     }
 
     pub(super) const fn is_writing(&self) -> bool {
-        self.is_writing
+        self.writing_for.is_some()
     }
 
     /// The package was looked at and its files are written. True when a process was adopted that was started from

@@ -28,12 +28,16 @@
 //! | `stop` | from running to down: telling the ring, drain, signal, post-stop |
 //! | `show` | the views for the ring and for people |
 
+mod acting;
+mod adoption;
 mod check;
 mod checks;
 mod drain;
 mod draining;
 mod files;
+mod lead;
 mod part;
+mod pause;
 mod progress;
 mod run;
 mod show;
@@ -48,26 +52,31 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::backoff::Backoff;
-use super::binds;
 use super::work::{Work, Works};
+use super::{binds, deadline};
 use crate::model::command::StopHow;
 use crate::model::context::{Context, Follows};
+use crate::model::election::Fitness;
 use crate::model::facts::Facts;
 use crate::model::id::{RequestId, ServiceGroup, ServiceName};
 use crate::model::io::{Effect, EffectResult};
+use crate::model::lease::Lease;
 use crate::model::planted::Planted;
 use crate::model::rng::Rng;
-use crate::model::service::{ServiceSpec, ServiceState};
+use crate::model::service::{ServiceSpec, ServiceState, Topology};
 use crate::model::time::Instant;
 use crate::service::around::Around;
 use crate::service::event::{ServiceEvent, Statement};
 use crate::service::outbox::Outbox;
 use crate::service::purpose::{Errand, Leaving, Purpose};
 use crate::store::snapshot::RunningService;
+use adoption::Adoption;
 use checks::Checks;
 use draining::Drain;
 use files::Files;
+use lead::Lead;
 use part::Part;
+use pause::Pause;
 use progress::{Phase, Progress, Step};
 use told::Told;
 use tries::Tries;
@@ -115,7 +124,16 @@ pub(super) struct Instance {
     works: Works,
     tries: Tries,
     part: Part,
+    lead: Lead,
+    /// While the supervisor replaces or stops the process of a leader.
+    pause: Option<Pause>,
+    /// While a process that outlived the last supervisor is left alone.
+    adoption: Option<Adoption>,
+    /// While a process is demoted before it is stopped: until then.
+    resigns_by: Option<Instant>,
     drain: Option<Drain>,
+    /// What elections were told last.
+    told_fitness: Option<Fitness>,
 }
 
 impl Instance {
@@ -137,27 +155,68 @@ impl Instance {
             reason: String::from(reason),
             after: env.after,
         });
+        let mut wish = Wish::new(spec);
+        let mut lead = Lead::default();
+        let group = match &kept {
+            Some(kept) => Self::find(kept, group, &mut wish, &mut lead, env),
+            None => group,
+        };
+        let adoption = kept.as_ref().map(|_| Adoption::new(env.now(), env.around.is_alone()));
         Self {
             name,
-            wish: Wish::new(spec),
+            wish,
             told: Told::new(kept.is_some().then(|| group.clone())),
             progress: Progress::new(env.now(), env.ctx.wall, kept),
             group,
             files: Files::default(),
             checks: Checks::new(),
-            works: Works::new(env.outbox.next_process()),
+            works: Works::new(env.outbox.next_number()),
             tries: Tries::default(),
             part: Part::default(),
+            lead,
+            pause: None,
+            adoption,
+            resigns_by: None,
             drain: None,
+            told_fitness: None,
         }
+    }
+
+    /// A process outlived the last supervisor. Its group is that in which it was started, which the spec may have left
+    /// since: the ring was told, and its guard knows of a lead. Such a process is replaced like one whose options change.
+    fn find(
+        kept: &RunningService,
+        wanted: ServiceGroup,
+        wish: &mut Wish,
+        lead: &mut Lead,
+        env: &Env<'_, '_>,
+    ) -> ServiceGroup {
+        let announced = env.around.announced(&kept.service);
+        let resume = kept.resume.as_ref().filter(|resume| resume.group.service() == wanted.service());
+        lead.adopt(resume.map(|resume| Lease { kill_at: resume.until, resume: Some(resume.clone()) }));
+        let topology = wish.spec().topology;
+        let told = announced.iter().find(|(group, _)| *group == wanted).or_else(|| announced.first());
+        let led = resume.map(|resume| (resume.group.clone(), Topology::Leader));
+        let Some((group, was)) = led.or_else(|| told.cloned()) else { return wanted };
+        if group != wanted || was != topology {
+            wish.found(group.group(), was);
+            wish.outdated("its options changed", true);
+        }
+        group
+    }
+
+    /// An unloaded service of this name has a write of its files unanswered: this one's come after it.
+    pub(super) const fn await_writing(&mut self, process: Option<u64>) {
+        self.files.await_writing(process);
+    }
+
+    /// Whether it takes part in the elections of its group.
+    pub(super) fn stands(&self) -> bool {
+        self.wish.has_leader()
     }
 
     pub(super) const fn spec(&self) -> &ServiceSpec {
         self.wish.spec()
-    }
-
-    pub(super) const fn pid(&self) -> Option<u32> {
-        self.progress.pid()
     }
 
     pub(super) const fn group(&self) -> &ServiceGroup {
@@ -198,11 +257,16 @@ impl Instance {
 
     /// When `reconcile` is to be called again; none while only a command, an effect's result or a change of the
     /// ring can move it.
-    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+    pub(super) fn poll_timeout(&self, planted: Planted) -> Option<Instant> {
         let step = self.progress.due(self.drain_ends());
-        let works = self.works.poll_timeout(|work| self.progress.allows(work, self.is_draining()));
+        let may_write = self.may_write(planted);
+        let allowed =
+            |work: Work| self.progress.allows(work, self.is_draining()) && (may_write || !work.writes());
+        let works = self.works.poll_timeout(allowed);
         let drain = self.drain_ends().filter(|_| !self.progress.is_stopping());
-        [step, works, drain].into_iter().flatten().min()
+        let pause = self.pause.and_then(Pause::poll_timeout);
+        let adoption = self.adoption.and_then(|adoption| adoption.poll_timeout());
+        [step, works, drain, pause, adoption, self.resigns_by].into_iter().flatten().min()
     }
 
     /// Takes a spec that is on disk by now.
@@ -264,6 +328,8 @@ impl Instance {
     /// Takes the next step towards what is wanted, if one is due. Idempotent.
     pub(super) fn reconcile(&mut self, env: &mut Env<'_, '_>) {
         let wanted = self.is_wanted(env);
+        self.tick_lead(env.now());
+        self.lead_on(env);
         match self.progress.phase() {
             _ if self.progress.has_kept() => self.adopt(env),
             Phase::New | Phase::Idle if wanted => self.prepare("wanted up", env),
@@ -280,8 +346,11 @@ impl Instance {
                 self.enter(Phase::Idle, "the supervisor is leaving", env);
             }
             Phase::Running { pid } => {
-                if let Some((reason, how)) = self.wish.why_stop(env.leaving) {
-                    self.begin_stop(pid, reason, how, env);
+                let why = self.wish.why_stop(env.leaving);
+                match why {
+                    Some((_, how)) if self.resigns_first(how, env) => {}
+                    Some((reason, how)) => self.begin_stop(pid, reason, how, env),
+                    None => self.resigns_by = None,
                 }
             }
             // The next step is another input's: an answer, a deadline, a change of the ring, a command.
@@ -302,6 +371,10 @@ impl Instance {
         if self.progress.phase() == Phase::Idle {
             self.wish.answer(env);
         }
+        if !self.progress.has_tree() {
+            self.lead.end();
+        }
+        self.report_lead(env);
         self.check();
     }
 
@@ -346,6 +419,7 @@ impl Instance {
             (Purpose::Spawn, EffectResult::Spawned { pid }) => self.handle_spawned(*pid, env),
             (Purpose::Spawn, EffectResult::SpawnFailed { reason }) => self.handle_spawn_failed(reason, env),
             (Purpose::Spawn, EffectResult::Exited(status)) => self.handle_exited(*status, env),
+            (Purpose::Lease(number), result) => self.handle_leased(number, result, env),
             (Purpose::Work(work, epoch), result) => self.handle_work_done(work, epoch, result, env),
             _ => {}
         }
@@ -376,19 +450,30 @@ impl Instance {
     }
 
     fn begin_works(&mut self, env: &mut Env<'_, '_>) {
-        let is_draining = self.is_draining();
-        while let Some(work) = self.works.begin(env.now(), |work| self.progress.allows(work, is_draining)) {
+        while let Some(work) = self.next_work(env) {
             if work == Work::Render && !self.has_news(env) {
                 self.works.succeeded(work);
                 continue;
             }
-            if matches!(work, Work::Prepare | Work::Render) {
-                self.files.begin_writing();
-            }
-            assert!(self.progress.allows(work, is_draining), "only work that makes sense is begun");
+            assert!(self.progress.allows(work, self.is_draining()), "only work that makes sense is begun");
             let effect = self.effect_of(work, env);
+            if work.writes() {
+                self.files.begin_writing(self.works.process());
+                if self.files.say_it_leads() {
+                    self.lead.tell();
+                }
+            }
+            self.demotion_begins(work);
             env.want(&self.name, Purpose::Work(work, self.works.process()), effect);
         }
+    }
+
+    /// The next kind of work that is due, which counts as begun.
+    fn next_work(&mut self, env: &Env<'_, '_>) -> Option<Work> {
+        let (progress, is_draining) = (&self.progress, self.is_draining());
+        let may_write = self.may_write(env.planted);
+        let allowed = |work: Work| progress.allows(work, is_draining) && (may_write || !work.writes());
+        self.works.begin(env.now(), allowed)
     }
 
     /// The facts for the templates now.

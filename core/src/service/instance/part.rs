@@ -11,25 +11,29 @@ use crate::model::time::Instant;
 #[derive(Debug, Default)]
 pub(super) struct Part(Option<Role>);
 
-/// The difference that a new role makes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Shift {
-    /// The service led and leads no longer.
-    pub(super) is_demoted: bool,
-    /// Templates can see a difference, as against a lease that was only renewed.
-    pub(super) is_visible: bool,
-}
-
 impl Part {
     pub(super) const fn role(&self) -> Option<&Role> {
         self.0.as_ref()
     }
 
-    /// Until then it may act as the leader; none when it may not.
-    pub(super) const fn leads_until(&self) -> Option<Instant> {
+    /// The term in which it leads, and until when it may act as the leader; none when it may not.
+    pub(super) const fn leads(&self) -> Option<(u64, Instant)> {
         match &self.0 {
-            Some(Role::Leader { until, .. }) => Some(*until),
+            Some(Role::Leader { term, until }) => Some((*term, *until)),
             Some(Role::Waiting { .. } | Role::Follower { .. }) | None => None,
+        }
+    }
+
+    /// Whether the election has named a leader.
+    pub(super) const fn is_known(&self) -> bool {
+        matches!(self.0, Some(Role::Leader { .. } | Role::Follower { .. }))
+    }
+
+    /// Whether templates that know this role would see a difference.
+    pub(super) fn differs_from(&self, role: Option<&Role>) -> bool {
+        match (&self.0, role) {
+            (Some(role), Some(other)) => !is_same(role, other),
+            (own, other) => own.is_some() != other.is_some(),
         }
     }
 
@@ -37,20 +41,22 @@ impl Part {
         matches!(self.0, Some(Role::Follower { .. }))
     }
 
-    /// The election has spoken.
-    pub(super) fn assign(&mut self, role: Role) -> Shift {
-        let led = self.leads_until().is_some();
-        let is_visible = self.0.as_ref().is_none_or(|old| !is_same(old, &role));
+    /// The election has spoken. Whether templates can see a difference, as against a lease that was only renewed.
+    pub(super) fn assign(&mut self, role: Role) -> bool {
+        let led = self.leads().is_some();
+        let is_visible = self.differs_from(Some(&role));
         self.0 = Some(role);
-        let is_demoted = led && self.leads_until().is_none();
-        assert!(is_visible || !is_demoted, "templates see that a service leads no longer");
-        Shift { is_demoted, is_visible }
+        assert!(is_visible || led == self.leads().is_some(), "templates see that a service leads no longer");
+        is_visible
     }
 
     /// The reason why the service's part does not let it run; none when it does. `only_leads` where followers do not
     /// run.
-    pub(super) fn missing(&self, group: &ServiceGroup, only_leads: bool) -> Option<String> {
+    pub(super) fn missing(&self, group: &ServiceGroup, only_leads: bool, now: Instant) -> Option<String> {
         match &self.0 {
+            Some(Role::Leader { until, .. }) if *until <= now => {
+                Some(format!("the election of {group}: its lease has run out"))
+            }
             None => Some(format!("the election of {group}")),
             Some(Role::Waiting { why }) => Some(format!("the election of {group}: {why}")),
             Some(Role::Follower { leader, .. }) if only_leads => {

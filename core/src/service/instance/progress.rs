@@ -140,6 +140,11 @@ impl Progress {
         self.phase.has_process() || self.kept.is_some()
     }
 
+    /// Whether anything runs that files and hooks can tell of the lead: the process, or the hook before it.
+    pub(super) const fn has_tree(&self) -> bool {
+        self.has_process() || matches!(self.phase, Phase::Initializing)
+    }
+
     /// Whether a process or a hook that stands between two processes is not answered yet.
     pub(super) const fn is_busy(&self) -> bool {
         self.has_process() || matches!(self.phase, Phase::Initializing | Phase::AfterStop { .. })

@@ -1,18 +1,14 @@
-//! The steps beside a running process: writing its files, running the hooks that tell it of changes, following its part
-//! in the group.
+//! The steps beside a running process: writing its files, running the hooks that tell it of changes.
 
 use alloc::boxed::Box;
 
 use super::super::deadline;
 use super::super::work::Work;
 use super::files::Meaning;
-use super::{Env, Instance, Phase, start};
-use crate::model::election::Role;
+use super::{Env, Instance, start};
 use crate::model::io::{Effect, EffectResult};
-use crate::model::lease::Lease;
 use crate::model::prepared::{Changed, HookEnd, Rendered};
-use crate::model::service::{Demoted, Hook};
-use crate::service::purpose::Purpose;
+use crate::model::service::Hook;
 
 impl Instance {
     /// A process that this supervisor started.
@@ -25,7 +21,6 @@ impl Instance {
         }
         self.check_again(env);
         self.ask_suitability(env);
-        self.renew_lease(env);
         // The facts may have changed during the start.
         self.works.want_now(Work::Render, now);
     }
@@ -78,8 +73,8 @@ impl Instance {
         result: &EffectResult,
         env: &mut Env<'_, '_>,
     ) {
-        if matches!(work, Work::Prepare | Work::Render) {
-            self.files.end_writing();
+        if work.writes() {
+            self.files.end_writing(process);
             self.prepare_when_free(env);
         }
         // Also work of a service of this name that was unloaded meanwhile: its numbers are others. The end of the write
@@ -87,6 +82,7 @@ impl Instance {
         if process != self.works.process() {
             return self.reconcile(env);
         }
+        self.demotion_goes_on(work, result, env);
         match (work, result) {
             (Work::Prepare, EffectResult::Prepared(prepared)) => {
                 self.works.succeeded(work);
@@ -152,60 +148,5 @@ impl Instance {
                 }
             }
         }
-    }
-
-    /// The election has spoken.
-    pub(in super::super) fn handle_role(&mut self, role: Role, env: &mut Env<'_, '_>) {
-        if !self.wish.has_leader() {
-            return;
-        }
-        let shift = self.part.assign(role);
-        assert!(self.part.role().is_some(), "an election that has spoken is remembered");
-        self.progress.reconsider();
-        if self.progress.is_running() {
-            self.renew_lease(env);
-            if shift.is_demoted {
-                self.demoted(env);
-            } else if self.part.follows() && self.role_missing().is_some() {
-                self.wish.outdated("only a leader runs", true);
-            }
-            if shift.is_visible && !self.wish.is_stale() {
-                self.works.want(Work::Render, env.now());
-                self.ask_suitability(env);
-            }
-        }
-        self.reconcile(env);
-    }
-
-    /// The service led and leads no longer. There is no time to drain: another member may lead already.
-    fn demoted(&mut self, env: &mut Env<'_, '_>) {
-        assert!(self.part.leads_until().is_none(), "a service that leads is not demoted");
-        assert!(self.progress.is_running(), "only a process that acted as the leader is demoted");
-        match self.files.demoted() {
-            Demoted::Restart | Demoted::Stop => {
-                self.tries.forget_failures();
-                self.wish.outdated("it leads no longer", false);
-            }
-            Demoted::Reconfigure => {
-                self.lease(None, env);
-                if self.files.has_hook(Hook::Reconfigure) {
-                    self.works.want_now(Work::Reconfigure, env.now());
-                }
-            }
-        }
-    }
-
-    /// Tells the guard how long the process may act as the leader.
-    pub(super) fn renew_lease(&mut self, env: &mut Env<'_, '_>) {
-        if let Some(until) = self.part.leads_until() {
-            self.lease(Some(Lease { kill_at: until, resume: None }), env);
-        }
-    }
-
-    fn lease(&mut self, lease: Option<Lease>, env: &mut Env<'_, '_>) {
-        let Phase::Running { pid } = self.progress.phase() else { return };
-        assert!(lease.as_ref().is_none_or(|lease| lease.kill_at > env.now()), "a lease lasts");
-        let effect = Effect::Lease { service: self.name.clone(), pid, lease };
-        env.want(&self.name, Purpose::Lease, effect);
     }
 }

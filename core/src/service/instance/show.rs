@@ -19,6 +19,8 @@ impl Instance {
             initialized,
             accepting: self.accepts() || (initialized && env.planted.has(Bug::SignalUnannounced)),
             maintenance: self.spec().maintenance.clone(),
+            topology: self.wish.topology(),
+            quorum: self.spec().quorum,
             applied_config: prepared.applied_config,
             applied_versions: self.files.versions_applied(),
         };

@@ -9,12 +9,17 @@ use core::time::Duration;
 
 use super::super::deadline;
 use super::super::work::Work;
+use super::adoption::Adoption;
+use super::part::Part;
+use super::pause::Pause;
 use super::tries::Next;
 use super::{Env, Instance, Phase, binds};
 use crate::model::exit_status::ExitStatus;
 use crate::model::io::Effect;
+use crate::model::planted::Bug;
 use crate::model::prepared::{HookEnd, HookExit, Prepared};
 use crate::model::service::{Demoted, Hook};
+use crate::model::time::Instant;
 use crate::service::purpose::{Leaving, Purpose};
 
 impl Instance {
@@ -25,7 +30,11 @@ impl Instance {
                 if self.told.is_elsewhere(&group) {
                     self.told.retract(env);
                 }
-                self.group = group;
+                let moves = core::mem::replace(&mut self.group, group) != self.group;
+                if (self.wish.renewed() || moves) && !env.planted.has(Bug::GateBypassed) {
+                    // What the election of the last group said opens no door here: it waits like one that is loaded.
+                    self.part = Part::default();
+                }
             }
             Err(error) => {
                 let org = env.org.unwrap_or_default();
@@ -34,7 +43,6 @@ impl Instance {
                 return self.fail_start(&reason, env);
             }
         }
-        self.wish.renewed();
         self.progress.reconsidered();
         self.enter(Phase::Preparing, reason, env);
         assert!(!self.told.is_elsewhere(&self.group), "the ring forgets the group that a service leaves");
@@ -110,7 +118,7 @@ impl Instance {
         let census = env.around.census(&binds::groups(self.spec()));
         let plan = self.files.package().map_or(&[][..], |p| &p.binds);
         let missing = binds::missing(self.spec(), plan, &census);
-        let Some(why) = missing.or_else(|| self.role_missing()) else {
+        let Some(why) = missing.or_else(|| self.role_missing(env.now())) else {
             return if waited {
                 self.prepare("what it waited for is there", env)
             } else {
@@ -125,12 +133,12 @@ impl Instance {
     }
 
     /// Why its part in the group does not let it run; none when it does.
-    pub(super) fn role_missing(&self) -> Option<String> {
+    pub(super) fn role_missing(&self, now: Instant) -> Option<String> {
         if !self.wish.has_leader() {
             return None;
         }
         let only_leads = self.files.demoted() == Demoted::Stop;
-        self.part.missing(&self.group, only_leads)
+        self.part.missing(&self.group, only_leads, now)
     }
 
     fn begin_init(&mut self, env: &mut Env<'_, '_>) {
@@ -139,6 +147,9 @@ impl Instance {
         }
         self.enter(Phase::Initializing, "prepared", env);
         assert!(!self.files.is_writing(), "no file changes while the init hook runs");
+        if self.files.say_it_leads() {
+            self.lead.tell();
+        }
         let service = self.name.clone();
         let effect = Effect::RunHook { service, hook: Hook::Init, timeout_ms: deadline::INIT_MS };
         env.want(&self.name, Purpose::Init, effect);
@@ -165,8 +176,19 @@ impl Instance {
     fn spawn(&mut self, reason: &str, env: &mut Env<'_, '_>) {
         assert!(!self.wish.is_stale(), "a process is spawned only as wanted");
         assert!(self.is_wanted(env), "only a wanted service is spawned");
+        let is_late = self.role_missing(env.now()).is_some();
+        if self.wish.has_leader() && (is_late || self.part.differs_from(self.files.role_in_hand())) {
+            // The package was made ready for a part that it has no longer, of which no process is to be told.
+            return self.prepare("its part in the group changed", env);
+        }
+        let lease = self.part.leads().map(|(term, until)| self.lease(term, until, env));
+        assert!(
+            lease.is_some() == self.files.say_it_leads(),
+            "a process that leads from its start has a lease"
+        );
+        self.lead.begin(lease.clone());
         self.enter(Phase::Spawning { adopted: false }, reason, env);
-        let effect = Effect::Spawn { lease: None, service: self.name.clone(), group: self.group.clone() };
+        let effect = Effect::Spawn { lease, service: self.name.clone(), group: self.group.clone() };
         env.want(&self.name, Purpose::Spawn, effect);
     }
 
@@ -174,9 +196,6 @@ impl Instance {
     pub(super) fn adopt(&mut self, env: &mut Env<'_, '_>) {
         let Some(kept) = self.progress.take_kept() else { return };
         assert!(kept.service == self.name, "a process is adopted by its service");
-        if let Ok(group) = self.spec().service_group(env.org) {
-            self.group = group;
-        }
         if !kept.ident.satisfies(&self.spec().ident) {
             self.wish.outdated("its options changed", true);
         }
@@ -184,6 +203,7 @@ impl Instance {
         let uptime_ms = env.ctx.wall.as_millis().saturating_sub(kept.since.as_millis());
         self.progress.backdate((env.now() - Duration::from_millis(uptime_ms), kept.since));
         self.files.adopt(kept.ident);
+        self.adoption = Some(Adoption::new(env.now(), env.around.is_alone()));
         assert!(!self.told.is_public(), "an adopted process is announced when its package was looked at");
         let effect = Effect::Adopt { service: self.name.clone(), group: self.group.clone(), pid: kept.pid };
         env.want(&self.name, Purpose::Spawn, effect);
@@ -217,6 +237,8 @@ impl Instance {
     /// The process could not be started, or is there no longer to be adopted.
     pub(in super::super) fn handle_spawn_failed(&mut self, reason: &str, env: &mut Env<'_, '_>) {
         let Phase::Spawning { adopted } = self.progress.phase() else { return };
+        (self.adoption, self.pause) = (None, None);
+        self.lead.end();
         if adopted && self.is_wanted(env) {
             // A process that ended while no supervisor ran is no failure of a start.
             self.prepare(reason, env);
@@ -232,6 +254,7 @@ impl Instance {
     /// The package of an adopted process was looked at.
     pub(super) fn adopted_prepared(&mut self, prepared: &Prepared, env: &mut Env<'_, '_>) {
         assert!(self.progress.pid().is_some(), "the package of a process is looked at while it runs");
+        self.adoption = None;
         let replaced = self.files.prepared(prepared);
         self.told.publish();
         self.publish(env);
@@ -245,6 +268,7 @@ impl Instance {
     }
 
     pub(super) fn fail_start(&mut self, reason: &str, env: &mut Env<'_, '_>) {
+        self.pause = None;
         self.tries.note_error(String::from(reason));
         if self.is_wanted(env) {
             self.back_off(reason, env);
@@ -285,6 +309,10 @@ impl Instance {
         self.tries.exited(status, ran, env.backoff);
         self.forget_process(env);
         self.process_drained(env);
+        self.adoption = None;
+        self.lead.end();
+        let keeps_lead = matches!(self.pause, Some(Pause::Ending { .. })) && self.is_wanted(env);
+        self.pause = (keeps_lead && !crashed).then(|| Pause::starting(env.now()));
         let reason = format!("process ended: {status}");
         if self.files.has_hook(Hook::PostStop) && env.leaving < Leaving::Killing {
             self.enter(Phase::AfterStop { crashed }, &reason, env);
@@ -325,7 +353,7 @@ impl Instance {
 
     /// Another process begins: work that is under way for the last one no longer concerns the service.
     fn forget_process(&mut self, env: &mut Env<'_, '_>) {
-        self.works.forget_process(env.outbox.next_process());
+        self.works.forget_process(env.outbox.next_number());
         self.checks.forget_process();
     }
 }

@@ -21,6 +21,8 @@ impl Instance {
             self.told.retract(env);
         }
         let announcing = how.drain && self.told.is_initialized();
+        let drain_ms = announcing.then(|| self.drain_bound_ms(how.drain_timeout_ms, env));
+        self.pause_lead(drain_ms, env);
         if !announcing || env.planted.has(Bug::SignalUnannounced) {
             return self.signal_stop(pid, reason, env);
         }
@@ -32,7 +34,8 @@ impl Instance {
     /// Takes the steps that are due.
     pub(super) fn go_on_stopping(&mut self, env: &mut Env<'_, '_>) {
         let Phase::Stopping { pid, step } = self.progress.phase() else { return };
-        let hurried = matches!(env.leaving, Leaving::Hurried | Leaving::Killing);
+        // A leader whose lead is gone is killed at its deadline: what is left of the time belongs to its shutdown.
+        let hurried = matches!(env.leaving, Leaving::Hurried | Leaving::Killing) || self.has_lost_lead();
         match step {
             Step::Announcing { until }
                 if hurried || until <= env.now() || env.around.is_told(&self.group) =>
@@ -74,7 +77,7 @@ impl Instance {
         }
     }
 
-    fn shutdown_timeout(&self) -> Duration {
+    pub(super) fn shutdown_timeout(&self) -> Duration {
         let package_ms = self.files.package().map_or(deadline::SHUTDOWN_MS, |p| p.shutdown_timeout_ms);
         self.wish.shutdown_timeout(package_ms)
     }

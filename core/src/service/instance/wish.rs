@@ -1,6 +1,7 @@
 //! The operator's wish for a service: its spec, how it is to be stopped, and whether its process still fits. It says
 //! what is wanted and takes no step.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -31,6 +32,8 @@ pub(super) struct Wish {
     stale: Option<Stale>,
     /// The commands that are answered when the process is gone.
     requests: Vec<RequestId>,
+    /// Group and topology as the last preparation had them: a process keeps its part until it is gone.
+    in_force: (String, Topology),
 }
 
 /// The consequences of a new spec.
@@ -46,7 +49,8 @@ pub(super) struct Replaced {
 
 impl Wish {
     pub(super) fn new(spec: ServiceSpec) -> Self {
-        Self { spec, removing: false, how: StopHow::default(), stale: None, requests: Vec::new() }
+        let in_force = (spec.group.clone(), spec.topology);
+        Self { spec, removing: false, how: StopHow::default(), stale: None, requests: Vec::new(), in_force }
     }
 
     pub(super) const fn spec(&self) -> &ServiceSpec {
@@ -58,9 +62,24 @@ impl Wish {
         self.spec.desired == DesiredState::Up && !self.removing
     }
 
-    /// Whether its group has a leader.
+    /// Whether its group has a leader, as far as a process of it is concerned that may still run.
     pub(super) fn has_leader(&self) -> bool {
-        self.spec.topology == Topology::Leader
+        self.topology() == Topology::Leader
+    }
+
+    /// The relation of its group's members, as far as a process of it is concerned that may still run.
+    pub(super) const fn topology(&self) -> Topology {
+        self.in_force.1
+    }
+
+    /// Whether the next preparation is for another group, or for a group that has a leader where this one has none.
+    pub(super) fn moves(&self) -> bool {
+        self.in_force.0 != self.spec.group || self.in_force.1 != self.spec.topology
+    }
+
+    /// A process was found that the last supervisor had started in a group with or without a leader.
+    pub(super) fn found(&mut self, group: &str, topology: Topology) {
+        self.in_force = (String::from(group), topology);
     }
 
     pub(super) const fn is_removing(&self) -> bool {
@@ -98,9 +117,12 @@ impl Wish {
         self.stale = Some(Stale { reason, drain });
     }
 
-    /// A preparation begins, which fits the wish.
-    pub(super) const fn renewed(&mut self) {
+    /// A preparation begins, which fits the wish. Whether it is for another group or topology.
+    pub(super) fn renewed(&mut self) -> bool {
         self.stale = None;
+        let moves = self.moves();
+        self.in_force = (self.spec.group.clone(), self.spec.topology);
+        moves
     }
 
     pub(super) const fn is_stale(&self) -> bool {

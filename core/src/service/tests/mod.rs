@@ -2,6 +2,7 @@
 
 mod drain;
 mod hooks;
+mod lead;
 mod life;
 mod random;
 mod ring;
@@ -22,10 +23,11 @@ use crate::model::facts::{GroupConfig, GroupFile};
 use crate::model::id::InputId;
 use crate::model::id::MemberId;
 use crate::model::io::{Effect, StopSignal};
+use crate::model::lease::Lease;
 use crate::model::limits;
 use crate::model::metrics::Metrics;
 use crate::model::prepared::{Changed, HookEnd, HookExit, Prepared, Rendered};
-use crate::model::service::{Health, Hook, ServiceState, SpecChange};
+use crate::model::service::{Health, Hook, ServiceState, SpecChange, Topology};
 use crate::model::time::UnixTime;
 use crate::store::service as row;
 
@@ -52,6 +54,22 @@ struct Process {
     spawn: EffectId,
     pid: u32,
     told: Option<StopSignal>,
+    /// The lease that its guard holds.
+    guard: Option<Lease>,
+    acting: Acting,
+}
+
+/// What a process knows of the lead, as a witness sees it: from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Acting {
+    /// It was never told that it leads, or has taken the consequences of not leading.
+    No,
+    /// A file or hook may have told it so.
+    Told,
+    /// Its files say no longer that it leads; it has not looked.
+    Rendered,
+    /// Its reconfigure hook was begun after that.
+    Telling(EffectId),
 }
 
 /// The request of a command, by which the test judges its answer.
@@ -71,8 +89,11 @@ enum Asked {
 #[derive(Debug)]
 struct Ring {
     told: bool,
+    alone: bool,
     groups: BTreeMap<ServiceGroup, CensusGroup>,
     config: Option<GroupConfig>,
+    /// What the last supervisor announced.
+    announced: Vec<(ServiceGroup, Topology)>,
 }
 
 impl Around for Ring {
@@ -91,6 +112,15 @@ impl Around for Ring {
 
     fn files(&self, _: &ServiceGroup) -> Vec<GroupFile> {
         Vec::new()
+    }
+
+    fn is_alone(&self) -> bool {
+        self.alone
+    }
+
+    fn announced(&self, service: &ServiceName) -> Vec<(ServiceGroup, Topology)> {
+        let of = |told: &&(ServiceGroup, Topology)| told.0.service() == service.as_str();
+        self.announced.iter().filter(of).cloned().collect()
     }
 
     fn is_told(&self, _: &ServiceGroup) -> bool {
@@ -122,6 +152,10 @@ struct World {
     health: BTreeMap<ServiceGroup, Health>,
     /// Hooks that were begun, in order.
     hooks: Vec<Hook>,
+    /// Whether each service's files, as they were prepared last, say that it leads.
+    prepared_to_lead: BTreeMap<ServiceName, bool>,
+    /// Whether guards kill at the deadline of a lease.
+    guards_kill: bool,
     all_stopped: bool,
 }
 
@@ -131,7 +165,8 @@ impl World {
     }
 
     fn with(package: Prepared) -> Self {
-        let ring = Ring { told: true, groups: BTreeMap::new(), config: None };
+        let ring =
+            Ring { told: true, alone: true, groups: BTreeMap::new(), config: None, announced: Vec::new() };
         let mut world = Self {
             services: machine(Vec::new(), Vec::new(), Instant::ZERO, &ring),
             ring,
@@ -152,6 +187,8 @@ impl World {
             inherited: BTreeSet::new(),
             health: BTreeMap::new(),
             hooks: Vec::new(),
+            prepared_to_lead: BTreeMap::new(),
+            guards_kill: false,
             all_stopped: false,
         };
         world.drain();
@@ -207,6 +244,8 @@ impl World {
                     let said = self.announced.remove(&group).is_some();
                     assert!(said || inherited, "retracted a service that was not announced");
                 }
+                ServiceEvent::Fitness { .. } => {}
+                ServiceEvent::ActsNoLonger { group } => self.assert_at_rest(&group),
                 ServiceEvent::AllStopped => {
                     assert!(!self.all_stopped, "told twice");
                     assert!(self.processes.is_empty() && self.announced.values().all(|a| !a.initialized));
@@ -222,14 +261,20 @@ impl World {
             Effect::Persist { writes, sync } => {
                 assert!(*sync && writes.len() == 1 && writes[0].table == crate::Table::Service);
             }
-            Effect::Prepare { service, .. } if self.processes.contains_key(service) => {
+            Effect::Prepare { service, facts, .. } if self.processes.contains_key(service) => {
                 assert!(!self.is_starting(service), "{service}: prepared twice at a time");
+                self.see_writing(&service.clone(), facts.role.clone());
             }
-            Effect::Prepare { service, .. } => {
+            Effect::Prepare { service, facts, .. } => {
                 assert!(!self.is_starting(service), "{service}: started twice");
+                assert!(!self.is_writing(service), "{service}: written twice at a time");
                 self.assert_wanted(service);
+                let leads = matches!(facts.role, Some(Role::Leader { .. }));
+                self.prepared_to_lead.insert(service.clone(), leads);
             }
-            Effect::Spawn { service, .. } => {
+            Effect::Spawn { service, lease, .. } => {
+                assert_eq!(self.prepared_to_lead[service], lease.is_some(), "{service}: {lease:?}");
+                assert!(lease.as_ref().is_none_or(|lease| lease.kill_at > self.now));
                 assert!(!self.processes.contains_key(service), "{service}: two processes");
                 assert!(!self.is_starting(service), "{service}: started twice");
                 self.assert_wanted(service);
@@ -254,19 +299,58 @@ impl World {
                 let before = matches!(hook, Hook::Init | Hook::PostStop);
                 assert!(!before || !self.processes.contains_key(service), "{hook} beside a process");
                 self.hooks.push(*hook);
+                if let Some(process) = self.processes.get_mut(service)
+                    && *hook == Hook::Reconfigure
+                    && process.acting == Acting::Rendered
+                {
+                    process.acting = Acting::Telling(id);
+                }
             }
-            Effect::Render { service, .. }
-            | Effect::CheckHealth { service, .. }
-            | Effect::CountInflight { service, .. } => {
+            Effect::Render { service, facts } => {
+                assert!(self.processes.contains_key(service), "{effect:?}");
+                self.see_writing(&service.clone(), facts.role.clone());
+            }
+            Effect::CheckHealth { service, .. } | Effect::CountInflight { service, .. } => {
                 assert!(self.processes.contains_key(service), "{effect:?}");
             }
             Effect::Lease { service, pid, lease } => {
-                assert_eq!(self.processes[service].pid, *pid);
+                let process = &self.processes[service];
+                assert_eq!(process.pid, *pid);
                 assert!(lease.as_ref().is_none_or(|lease| lease.kill_at > self.now));
+                assert!(lease.is_some() || process.acting == Acting::No, "{service}: freed while it acts");
             }
             Effect::Exit(_) => panic!("only the node exits"),
         }
         assert!(self.outstanding.insert(id, effect).is_none());
+    }
+
+    /// A process's files are about to be written with this role.
+    fn see_writing(&mut self, service: &ServiceName, role: Option<Role>) {
+        assert!(!self.is_writing(service), "{service}: written twice at a time");
+        let Some(Role::Leader { term, .. }) = role else { return };
+        let process = self.processes.get_mut(service).expect("it runs");
+        let held = process.guard.as_ref().and_then(|lease| lease.resume.as_ref());
+        assert_eq!(held.map(|resume| resume.term), Some(term), "{service}: told before its guard");
+        process.acting = Acting::Told;
+    }
+
+    fn is_writing(&self, name: &ServiceName) -> bool {
+        let writes = |effect: &Effect| match effect {
+            Effect::Prepare { service, .. } | Effect::Render { service, .. } => service == name,
+            _ => false,
+        };
+        self.outstanding.values().any(writes)
+    }
+
+    /// No process acts as the group's leader, and no guard lets one be resumed.
+    fn assert_at_rest(&self, group: &ServiceGroup) {
+        assert!(!self.services.acts(group));
+        let process = self.processes.iter().find(|(name, _)| name.as_str() == group.service());
+        let Some((name, process)) = process else { return };
+        if self.group_of(name) == *group {
+            let resume = process.guard.as_ref().and_then(|lease| lease.resume.as_ref());
+            assert!(process.acting == Acting::No && resume.is_none(), "{group} is given away: {process:?}");
+        }
     }
 
     fn group_of(&self, service: &ServiceName) -> ServiceGroup {
@@ -329,6 +413,10 @@ impl World {
             let name = view.spec.name();
             assert_eq!(self.states.get(&name), Some(&view.state));
             let process = self.processes.get(&name);
+            if let Some(process) = process.filter(|process| process.acting != Acting::No) {
+                assert!(self.services.acts(&view.group), "it acts: {view:?}");
+                assert!(process.guard.is_some(), "it acts without a deadline: {view:?}");
+            }
             if let Some(pid) = view.pid {
                 assert_eq!(Some(pid), process.map(|p| p.pid), "{view:?}");
             }
@@ -387,16 +475,21 @@ impl World {
                 EffectResult::Persisted
             }
             Effect::Persist { .. } => EffectResult::PersistFailed(String::from("disk full")),
-            Effect::Prepare { spec, .. } if good => EffectResult::Prepared(self.prepared(&spec)),
+            Effect::Prepare { spec, facts, .. } if good => {
+                self.see_written(&spec.name(), facts.role.as_ref());
+                EffectResult::Prepared(self.prepared(&spec))
+            }
             Effect::Prepare { .. } => EffectResult::PrepareFailed { reason: String::from("not installed") },
-            Effect::Render { .. } if good => {
+            Effect::Render { service, facts } if good => {
+                self.see_written(&service, facts.role.as_ref());
                 let changed = core::mem::take(&mut self.changes);
                 EffectResult::Rendered(Rendered { exports: b"port = 1".to_vec(), changed, applied_config: 0 })
             }
             Effect::Render { .. } => EffectResult::RenderFailed { reason: String::from("no key") },
-            Effect::Spawn { service, .. } if good => {
+            Effect::Spawn { service, lease: guard, .. } if good => {
                 let pid = u32::try_from(self.id()).expect("few");
-                self.processes.insert(service, Process { spawn: id, pid, told: None });
+                let acting = if guard.is_some() { Acting::Told } else { Acting::No };
+                self.processes.insert(service, Process { spawn: id, pid, told: None, guard, acting });
                 EffectResult::Spawned { pid }
             }
             Effect::Adopt { service, pid, .. } if good && self.processes.contains_key(&service) => {
@@ -408,6 +501,10 @@ impl World {
                 EffectResult::SpawnFailed { reason: String::from("no run hook") }
             }
             Effect::RunHook { .. } => {
+                let told = self.processes.values_mut().find(|p| p.acting == Acting::Telling(id));
+                if let Some(process) = told {
+                    process.acting = if good { Acting::No } else { Acting::Rendered };
+                }
                 let exit = if good { HookExit::Ended(ExitStatus::Code(0)) } else { HookExit::TimedOut };
                 EffectResult::HookEnded(HookEnd { exit, value: Some(7) })
             }
@@ -416,8 +513,44 @@ impl World {
                 EffectResult::HealthChecked { health, note: String::from("checked") }
             }
             Effect::CountInflight { .. } => EffectResult::Inflight(Some(if good { 0 } else { 3 })),
-            Effect::Lease { .. } => EffectResult::Leased,
+            Effect::Lease { service, pid, lease } if good => {
+                let process = self.processes.get_mut(&service).filter(|process| process.pid == pid);
+                process.map_or_else(
+                    || EffectResult::LeaseFailed { reason: String::from("no such process") },
+                    |process| {
+                        process.guard = lease;
+                        EffectResult::Leased
+                    },
+                )
+            }
+            Effect::Lease { .. } => EffectResult::LeaseFailed { reason: String::from("no answer") },
             Effect::Signal { .. } | Effect::Exit(_) => EffectResult::Signalled,
+        }
+    }
+
+    /// A service's files are written with this role.
+    fn see_written(&mut self, service: &ServiceName, role: Option<&Role>) {
+        let leads = matches!(role, Some(Role::Leader { .. }));
+        if let Some(process) = self.processes.get_mut(service)
+            && process.acting == Acting::Told
+            && !leads
+        {
+            process.acting = Acting::Rendered;
+        }
+    }
+
+    /// Guards kill what acts past its lease.
+    fn keep_guard(&mut self) {
+        let is_over =
+            |process: &Process| process.guard.as_ref().is_some_and(|lease| lease.kill_at <= self.now);
+        let over = self.processes.iter().filter(|(_, process)| is_over(process));
+        let over: Vec<ServiceName> = over.map(|(name, _)| name.clone()).collect();
+        for name in over {
+            if self.services.outbox.awaited(self.processes[&name].spawn).is_some() {
+                self.exit(&name, ExitStatus::Signal(9));
+            } else {
+                self.processes.remove(&name);
+            }
         }
     }
 
@@ -443,6 +576,9 @@ impl World {
 
     fn advance(&mut self, by: Duration) {
         self.now = self.now + by;
+        if self.guards_kill {
+            self.keep_guard();
+        }
         self.services.handle_timeout(ctx!(self), &self.ring);
         self.drain();
     }
@@ -459,6 +595,11 @@ impl World {
 
     fn role(&mut self, service: &str, role: Role) {
         self.services.handle_role(ctx!(self), &self.ring, &service.parse().expect("valid"), role);
+        self.drain();
+    }
+
+    fn yields(&mut self, group: &ServiceGroup) {
+        self.services.handle_yield(ctx!(self), &self.ring, group);
         self.drain();
     }
 
@@ -507,6 +648,14 @@ impl World {
         if !kept {
             self.processes.clear();
         }
+        self.ring.announced = self
+            .announced
+            .keys()
+            .map(|group| {
+                let led = self.services.stands_in(group);
+                (group.clone(), if led { Topology::Leader } else { Topology::Standalone })
+            })
+            .collect();
         let running = self.processes.iter_mut().map(|(name, process)| {
             process.told = None;
             RunningService {
@@ -514,7 +663,7 @@ impl World {
                 pid: process.pid,
                 ident: format!("core/{name}/1.0/20260101000000").parse().expect("valid"),
                 since: WALL,
-                resume: None,
+                resume: process.guard.as_ref().and_then(|lease| lease.resume.clone()),
             }
         });
         let running: Vec<RunningService> = running.collect();

@@ -7,7 +7,7 @@ use proptest::{collection, sample};
 
 use super::*;
 use crate::model::prepared::DrainPlan;
-use crate::model::service::{Demoted, Hook, ServiceState, SpecChange, Topology};
+use crate::model::service::{Demoted, Hook, ServiceState, SpecChange};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -20,6 +20,8 @@ enum Step {
     NextDeadline,
     Told(bool),
     Role(&'static str, u8),
+    Yields(&'static str),
+    Alone(bool),
     Facts { group: &'static str, there: bool },
     Changes { config: bool, hook: Hook },
     Restart { kept: bool },
@@ -55,7 +57,9 @@ fn steps() -> impl Strategy<Value = Step> {
         3 => (0_u64..70_000).prop_map(|ms| Step::Advance { ms }),
         4 => Just(Step::NextDeadline),
         2 => any::<bool>().prop_map(Step::Told),
-        2 => (service(), 0_u8..4).prop_map(|(service, kind)| Step::Role(service, kind)),
+        5 => (service(), 0_u8..7).prop_map(|(service, kind)| Step::Role(service, kind)),
+        1 => service().prop_map(Step::Yields),
+        1 => any::<bool>().prop_map(Step::Alone),
         2 => any::<bool>().prop_map(|there| Step::Facts { group: "db.default@acme", there }),
         1 => (any::<bool>(), sample::select(Hook::ALL))
             .prop_map(|(config, hook)| Step::Changes { config, hook }),
@@ -78,7 +82,8 @@ fn role(world: &World, kind: u8) -> Role {
     match kind {
         0 => Role::Waiting { why: String::from("no quorum") },
         1 => Role::Follower { term: 1, leader: MemberId::from_bytes([2; 16]) },
-        _ => Role::Leader { term: 1, until: world.now + Duration::from_secs(u64::from(kind)) },
+        2..=5 => Role::Leader { term: 1, until: world.now + Duration::from_secs(u64::from(kind)) },
+        _ => Role::Leader { term: 2, until: world.now + Duration::from_secs(60) },
     }
 }
 
@@ -119,6 +124,13 @@ fn take(world: &mut World, step: Step) {
         }
         Step::Told(told) => world.ring.told = told,
         Step::Role(service, kind) => world.role(service, role(world, kind)),
+        Step::Yields(service) => {
+            let group = world.services.group_of(&name(service)).cloned();
+            if let Some(group) = group {
+                world.yields(&group);
+            }
+        }
+        Step::Alone(alone) => world.ring.alone = alone,
         Step::Facts { group, there: true } => world.serve(group, "port = 1"),
         Step::Facts { group, there: false } => {
             world.ring.groups.clear();
@@ -138,11 +150,13 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 
     /// `World` checks after every step that processes never overlap, that no spec runs or is acknowledged before it is
-    /// stored, that no service takes work while it is signalled, and that no service is stuck; here: the stored specs
-    /// are those that run in the end.
+    /// stored, that no service takes work while it is signalled, that no process is told that it leads before its guard,
+    /// which holds a deadline until the process acts no longer, that no lead is given away meanwhile, and that no service
+    /// is stuck; here: the stored specs are those that run in the end.
     #[test]
     fn whatever_happens_what_is_stored_is_what_runs(package in packages(), steps in collection::vec(steps(), 0..90)) {
         let mut world = World::with(package);
+        world.guards_kill = true;
         for step in steps {
             take(&mut world, step);
         }
@@ -151,7 +165,8 @@ proptest! {
         world.serve("db.default@acme", "port = 1");
         world.settle();
         for service in ["web", "db"] {
-            world.role(service, role(&world, 2));
+            let until = world.now + Duration::from_secs(3_600);
+            world.role(service, Role::Leader { term: 9, until });
         }
         world.settle();
         prop_assert!(world.asked.keys().all(|request| world.replies.contains_key(request)), "unanswered");

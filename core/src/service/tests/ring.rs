@@ -3,7 +3,7 @@
 use super::*;
 use crate::model::election::Readiness;
 use crate::model::prepared::Bind;
-use crate::model::service::{BindingMode, Demoted, Hook, ServiceState, Topology};
+use crate::model::service::{BindingMode, Demoted, Hook, ServiceState};
 
 const DB: &str = "db.default";
 
@@ -63,7 +63,7 @@ fn a_relaxed_bind_is_not_waited_for_but_has_to_be_given() {
     assert_eq!(world.state("web"), Some(ServiceState::Down));
 }
 
-fn load_leader(package: Prepared) -> World {
+pub(super) fn load_leader(package: Prepared) -> World {
     let mut world = World::with(package);
     let leader = ServiceSpec { topology: Topology::Leader, ..spec("web", 0) };
     world.ask("web", Asked::Load(Box::new(leader)), false);
@@ -71,15 +71,15 @@ fn load_leader(package: Prepared) -> World {
     world
 }
 
-fn group() -> ServiceGroup {
+pub(super) fn group() -> ServiceGroup {
     "web.default@acme".parse().expect("valid")
 }
 
-fn leader(world: &World, secs: u64) -> Role {
+pub(super) fn leader(world: &World, secs: u64) -> Role {
     Role::Leader { term: 1, until: world.now + Duration::from_secs(secs) }
 }
 
-fn follower() -> Role {
+pub(super) fn follower() -> Role {
     Role::Follower { term: 1, leader: MemberId::from_bytes([2; 16]) }
 }
 
@@ -100,19 +100,11 @@ fn a_group_with_a_leader_waits_for_one_and_says_how_well_it_would_lead() {
     world.role("web", leader(&world, 3));
     let Effect::Prepare { facts, .. } = world.answer_only(true) else { panic!("not prepared") };
     assert!(matches!(facts.role, Some(Role::Leader { .. })), "rendered with its role");
-    world.answer_only(true);
-    assert_eq!(leases(&world), [Some(world.now + Duration::from_secs(3))]);
+    let Effect::Spawn { lease: Some(lease), .. } = world.answer_only(true) else { panic!("no lease") };
+    assert_eq!(lease.kill_at, world.now + Duration::from_secs(3));
     world.settle();
     world.ask("web", Asked::Drain(None), false);
     assert!(!world.services.fitness(&group()).expect("a leader's group").is_fit());
-}
-
-fn leases(world: &World) -> Vec<Option<Instant>> {
-    let lease = |effect: &Effect| match effect {
-        Effect::Lease { lease, .. } => Some(lease.as_ref().map(|lease| lease.kill_at)),
-        _ => None,
-    };
-    world.outstanding.values().filter_map(lease).collect()
 }
 
 #[test]
@@ -122,6 +114,7 @@ fn each_renewal_of_the_lead_is_a_lease_and_nothing_else() {
     world.settle();
     let pid = world.view().pid;
     for _ in 0..3 {
+        world.advance(Duration::from_millis(500));
         world.role("web", leader(&world, 9));
         let until = world.now + Duration::from_secs(9);
         let Effect::Lease { lease, .. } = world.answer_only(true) else { panic!("no lease") };

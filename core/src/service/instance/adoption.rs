@@ -1,0 +1,56 @@
+//! The time in which a process that outlived its supervisor is left alone: what the new supervisor does not know yet is
+//! no reason to write its files. It is data; `start` adopts and looks at the package.
+
+use core::time::Duration;
+
+use super::super::deadline;
+use crate::model::time::Instant;
+
+/// The facts that an adopted process waits for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Adoption {
+    /// The ring's news of the groups that concern the service are here by then.
+    facts_at: Instant,
+    /// A role that is not known by then may need this member to stand.
+    role_by: Instant,
+    is_due: bool,
+    is_role_overdue: bool,
+}
+
+impl Adoption {
+    /// Begins now; a member that is `alone` has no news to wait for.
+    pub(super) fn new(now: Instant, alone: bool) -> Self {
+        let facts_ms = if alone { 0 } else { deadline::ADOPTION_FACTS_MS };
+        let adoption = Self {
+            facts_at: now + Duration::from_millis(facts_ms),
+            role_by: now + Duration::from_millis(deadline::ADOPTION_ROLE_MS),
+            is_due: alone,
+            is_role_overdue: false,
+        };
+        assert!(adoption.facts_at <= adoption.role_by, "an election begins with what the ring knows");
+        adoption
+    }
+
+    /// Notes the time.
+    pub(super) fn tick(&mut self, now: Instant) {
+        self.is_due |= self.facts_at <= now;
+        self.is_role_overdue |= self.role_by <= now;
+    }
+
+    /// Whether the news of the ring have had their time.
+    pub(super) const fn is_due(&self) -> bool {
+        self.is_due
+    }
+
+    /// Whether the election has not spoken for so long that it may wait for this member.
+    pub(super) const fn is_role_overdue(&self) -> bool {
+        self.is_role_overdue
+    }
+
+    /// When it is to be looked at again.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let facts = (!self.is_due).then_some(self.facts_at);
+        let role = (!self.is_role_overdue).then_some(self.role_by);
+        [facts, role].into_iter().flatten().min()
+    }
+}
