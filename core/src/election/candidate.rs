@@ -45,6 +45,7 @@ pub(super) struct Campaign {
 impl Instance {
     /// Whether this member may try to lead, once its time has come.
     pub(super) fn may_ask(&self) -> bool {
+        // A restarted supervisor that does not know yet and a service that is not well stand back for those that are.
         let fit = self.fitness.is_some_and(Fitness::is_fit);
         let founded = self.vote.electorate.is_founded();
         fit && self.promise.is_none() && (founded || self.roll.members.len() >= self.roll.size_min as usize)
@@ -54,6 +55,10 @@ impl Instance {
     pub(super) fn begin_asking(&mut self, env: &mut Env<'_, '_>) {
         let now = env.ctx.now;
         assert!(self.may_ask(), "only a member that may lead asks");
+        let quiet_until = self.pace.next_at().max(self.double.quiet_until());
+        if quiet_until > now {
+            return self.ask_at(quiet_until);
+        }
         if self.is_led(env.me, now) {
             // The known leader seems to be at work; while it does, a member without a vote leaves the search to the
             // voters.
@@ -63,7 +68,7 @@ impl Instance {
         self.ask(env, 0);
     }
 
-    fn ask(&mut self, env: &mut Env<'_, '_>, restarts: u32) {
+    pub(super) fn ask(&mut self, env: &mut Env<'_, '_>, restarts: u32) {
         let wait_ms = env.timings.election_window_ms + env.timings.election_answer_ms;
         let term = self.vote.term.saturating_add(1);
         if !self.searching {
@@ -93,7 +98,8 @@ impl Instance {
     ) -> Campaign {
         assert!(term > self.vote.term, "a campaign is for a term to come");
         assert!(restarts <= RESTARTS_MAX, "rounds are begun at once so often and no more");
-        self.round += 1;
+        let is_reused = step == Step::Vote && env.planted.has(Bug::AskCountedAsVote);
+        self.round += u64::from(!is_reused);
         let (electorate, count) = self.count(env);
         Campaign {
             step,
@@ -137,6 +143,7 @@ impl Instance {
         let mut campaign = self.campaign(env, Step::Vote, term, env.timings.election_answer_ms * 2, 0);
         campaign.again_at = env.ctx.now + Duration::from_millis(env.timings.election_answer_ms) / AGAIN;
         let (round, electorate) = (campaign.round, campaign.electorate.clone());
+        let proposal = electorate.clone();
         let lease_ms = env.timings.lease_ms;
         let body = Body::Vote { lease_ms, electorate };
         self.send_to_voters(env, &campaign.count, term, round, &body);
@@ -144,6 +151,9 @@ impl Instance {
         self.stance = Stance::Campaigning(campaign);
         self.vote.term = term;
         self.vote.candidate = Some(env.me);
+        self.pace.raised(env.ctx.now, env.timings);
+        // Like every voter for a founder, it keeps the list with its vote.
+        self.note_proposal(term, env.me, &proposal);
         self.note_lease(lease_ms);
         self.report(env, term, ElectionEvent::Voted { candidate: env.me });
         let after = is_voter.then_some(After::OwnVote { round });
@@ -196,7 +206,10 @@ impl Instance {
     ) {
         let now = env.ctx.now;
         let Stance::Campaigning(campaign) = &mut self.stance else { return };
-        if campaign.round != round || campaign.step != to {
+        let is_own = campaign.step == to || env.planted.has(Bug::AskCountedAsVote);
+        // A vote is given in the term that was asked for, and in no other.
+        let is_of_term = to != Step::Vote || verdict != Verdict::Yes || term == campaign.term;
+        if campaign.round != round || !is_own || !is_of_term {
             return;
         }
         campaign.heard.insert(from);
@@ -212,7 +225,12 @@ impl Instance {
                 campaign.waits.insert(from, now + Duration::from_millis(left_ms));
                 false
             }
-            Verdict::Better { .. } => false,
+            Verdict::Better { candidate } => {
+                if candidate == env.me {
+                    self.bound_elsewhere(env);
+                }
+                false
+            }
             Verdict::Stale => self.learn_term(term),
             Verdict::Outdated { electorate } => self.install(&electorate),
             Verdict::Missing { members } => {
@@ -284,6 +302,16 @@ impl Instance {
             let max_ms = env.timings.election_backoff_ms_max;
             let wait = Duration::from_millis(base_ms.min(max_ms) / 2) + env.jitter(base_ms.min(max_ms) / 2);
             self.ask_at(now + wait);
+        }
+    }
+
+    /// A member that is not fit asks no longer. Votes that it has asked for bind their voters already, so it goes on to
+    /// win and to hand over, which is quicker than to let the promises run out.
+    pub(super) fn stop_unfit_campaign(&mut self) {
+        let Stance::Campaigning(campaign) = &self.stance else { return };
+        let is_fit = self.fitness.is_some_and(Fitness::is_fit);
+        if self.fitness.is_none() || (campaign.step == Step::Ask && !is_fit) {
+            self.stance = Stance::Idle;
         }
     }
 

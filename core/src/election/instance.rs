@@ -2,24 +2,22 @@
 //! rests on a decision may leave before the disk holds the decision.
 
 use alloc::collections::BTreeSet;
-use alloc::format;
-use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::candidate::Campaign;
+use super::double::Double;
 use super::electorate::{Count, SIZE_MIN};
 use super::leader::Leading;
+use super::pace::Pace;
 use super::voter::{Ballot, Promise};
 use super::{ElectionsEvent, Env, Roll, promise};
 use crate::model::ballot::{Body, Electorate, Message, Step, Verdict, Voter};
 use crate::model::context::Follows;
-use crate::model::election::{
-    ElectionEvent, ElectionId, ElectionStatus, ElectionView, Fitness, Readiness, Role,
-};
+use crate::model::election::{ElectionEvent, ElectionId, Fitness, Readiness, Role};
 use crate::model::event::EventKind;
 use crate::model::id::{EventId, MemberId};
-use crate::model::limits::ELECTORATE_MAX;
+use crate::model::limits::{ELECTION_TERM_MAX, ELECTORATE_MAX};
 use crate::model::planted::{Bug, Planted};
 use crate::model::rumor::ElectionRumor;
 use crate::model::time::Instant;
@@ -91,14 +89,19 @@ pub(super) struct Instance {
     /// Whether the present search has been reported.
     pub(super) searching: bool,
     storing: Storing,
-    role: Option<Role>,
+    pub(super) role: Option<Role>,
+    /// How soon this member may use another new term.
+    pub(super) pace: Pace,
+    /// What speaks for a second supervisor with this member's identity.
+    pub(super) double: Double,
     /// The candidate that this voter voted for with a proposed electorate, and the term. If that candidate wins the
     /// term it has founded this electorate, and it may be gone before it could tell the voters.
-    founder: Option<(u64, MemberId)>,
+    pub(super) founder: Option<(u64, MemberId)>,
 }
 
 impl Instance {
-    pub(super) fn new(id: ElectionId, now: Instant) -> Self {
+    /// `rounds` is the number before this member's first request of this life.
+    pub(super) fn new(id: ElectionId, rounds: u64, now: Instant) -> Self {
         Self {
             id,
             vote: Vote::default(),
@@ -114,17 +117,25 @@ impl Instance {
             next_ask_at: now,
             failures: 0,
             learned: BTreeSet::new(),
-            round: 0,
+            round: rounds,
             cause: None,
             searching: false,
             storing: Storing::default(),
             role: None,
+            pace: Pace::default(),
+            double: Double::default(),
             founder: None,
         }
     }
 
     /// An election of the last life: the voter keeps every promise that it gave then.
-    pub(super) fn restored(id: ElectionId, mut vote: Vote, now: Instant, planted: Planted) -> Self {
+    pub(super) fn restored(
+        id: ElectionId,
+        mut vote: Vote,
+        rounds: u64,
+        now: Instant,
+        planted: Planted,
+    ) -> Self {
         let mut wait = promise(vote.lease_ms, planted);
         if planted.has(Bug::NoWaitAfterRestart) {
             wait = Duration::ZERO;
@@ -136,7 +147,7 @@ impl Instance {
         assert!(vote.electorate.members.len() <= ELECTORATE_MAX, "a stored electorate was within its limit");
         assert!(ready_at >= now, "a promise of the last life is not over before this one begins");
         let founder = vote.candidate.filter(|_| !vote.electorate.is_founded()).map(|who| (vote.term, who));
-        Self { ready_at, next_ask_at: ready_at, vote, founder, ..Self::new(id, now) }
+        Self { ready_at, next_ask_at: ready_at, vote, founder, ..Self::new(id, rounds, now) }
     }
 
     pub(super) fn handle_fitness(&mut self, env: &mut Env<'_, '_>, fitness: Option<Fitness>) {
@@ -147,9 +158,7 @@ impl Instance {
             self.cause = self.cause.or(env.ctx.after.event());
             self.ask_at(env.ctx.now);
         }
-        if self.fitness.is_none() {
-            self.stop_campaign();
-        }
+        self.stop_unfit_campaign();
         let is_campaigning = matches!(self.stance, Stance::Campaigning(_));
         assert!(
             self.fitness.is_some() || !is_campaigning,
@@ -224,7 +233,7 @@ impl Instance {
         match self.stance {
             Stance::Idle => {}
             Stance::Campaigning(_) => self.count_answer(env, from, (term, round), to, verdict, voter),
-            Stance::Leading(_) => self.count_renewal(env, from, (term, round), verdict, voter),
+            Stance::Leading(_) => self.count_renewal(env, from, (term, round), to, verdict, voter),
         }
     }
 
@@ -235,6 +244,9 @@ impl Instance {
 
     /// Joins an outcome into the known one; a leader whose outcome does not prevail stops at once.
     pub(super) fn learn_outcome(&mut self, env: &mut Env<'_, '_>, rumor: ElectionRumor) {
+        if rumor.leader == env.me && rumor.term > self.vote.term && rumor.term <= ELECTION_TERM_MAX {
+            self.won_elsewhere(env, rumor.term);
+        }
         let before = self.outcome.clone();
         match &mut self.outcome {
             Some(outcome) => {
@@ -273,7 +285,7 @@ impl Instance {
             Stance::Idle if self.may_ask() => self.next_ask_at.max(self.ready_at),
             Stance::Idle => far,
             Stance::Campaigning(campaign) => campaign.until.min(campaign.again_at),
-            Stance::Leading(leading) => leading.due(),
+            Stance::Leading(leading) => leading.due(self.fitness),
         };
         ballot.min(promise).min(retry).min(stance)
     }
@@ -318,7 +330,7 @@ impl Instance {
     }
 
     pub(super) fn ask_at(&mut self, at: Instant) {
-        self.next_ask_at = at.max(self.ready_at);
+        self.next_ask_at = at.max(self.ready_at).max(self.pace.next_at()).max(self.double.quiet_until());
         assert!(self.next_ask_at >= self.ready_at, "a restarted member keeps its old promises first");
     }
 
@@ -329,7 +341,12 @@ impl Instance {
         (electorate, count)
     }
 
+    /// The electorate that counts: a leader's is the last one that its disk holds, because the next one is told to no
+    /// voter before.
     pub(super) fn proposal(&self, me: MemberId) -> Electorate {
+        if let Stance::Leading(leading) = &self.stance {
+            return leading.electorate.clone();
+        }
         if self.vote.electorate.is_founded() {
             return self.vote.electorate.clone();
         }
@@ -366,7 +383,7 @@ impl Instance {
     }
 
     /// The winner has founded the electorate in which this voter's vote was counted.
-    fn found_with(&mut self, env: &mut Env<'_, '_>, outcome: &ElectionRumor) {
+    pub(super) fn found_with(&mut self, env: &mut Env<'_, '_>, outcome: &ElectionRumor) {
         if self.vote.electorate.is_founded() || self.founder != Some((outcome.term, outcome.leader)) {
             return;
         }
@@ -453,113 +470,6 @@ impl Instance {
             }
         }
         self.update_role(env);
-    }
-
-    /// Whether the known leader seems to be at work.
-    pub(super) fn is_led(&self, me: MemberId, now: Instant) -> bool {
-        match (&self.stance, &self.promise, &self.outcome) {
-            (Stance::Leading(leading), _, _) => leading.is_acting(now),
-            (_, Some(promise), _) => promise.until > now,
-            (_, None, Some(outcome)) => {
-                let waits = !self.vote.electorate.contains(&me) || now < self.ready_at;
-                let alive = self.roll.members.get(&outcome.leader) == Some(&true);
-                waits && alive && !outcome.ended && outcome.leader != me
-            }
-            (_, None, None) => false,
-        }
-    }
-
-    /// The stage of the election, and in words the reason why it has no result.
-    fn status(&self, me: MemberId, now: Instant, planted: Planted) -> (ElectionStatus, String) {
-        if self.is_led(me, now) {
-            return (ElectionStatus::Finished, String::new());
-        }
-        let known = self.roll.members.len();
-        let size_min = self.roll.size_min as usize;
-        let founded = self.vote.electorate.is_founded();
-        if !founded && known < size_min {
-            let missing = size_min - known;
-            assert!(missing > 0, "an election waits only for missing members");
-            let word = if missing == 1 { "member" } else { "members" };
-            return (ElectionStatus::Waiting { missing }, format!("waiting for {missing} more {word}"));
-        }
-        let count = Count::new(&self.proposal(me), &self.roll, planted);
-        let voters = count.voters();
-        let reachable = |id: &&MemberId| **id == me || self.roll.members.get(*id) == Some(&true);
-        let alive = voters.iter().filter(reachable).count();
-        let (needed, all) = (count.needed(), voters.len());
-        if alive < needed || self.failures > 1 {
-            let why = format!("no quorum: {alive} of {all} voters can be reached, {needed} are needed");
-            return (ElectionStatus::NoQuorum, why);
-        }
-        if now < self.ready_at {
-            let why = "an election is running: this member restarted and keeps its old promises first";
-            return (ElectionStatus::Running, why.to_string());
-        }
-        (ElectionStatus::Running, String::from("an election is running"))
-    }
-
-    pub(super) fn view(&self, me: MemberId, now: Instant) -> Option<ElectionView> {
-        self.fitness?;
-        let (status, _) = self.status(me, now, Planted::default());
-        let acting_until = match &self.stance {
-            Stance::Leading(leading) => leading.acts_until().filter(|until| *until > now),
-            Stance::Idle | Stance::Campaigning(_) => None,
-        };
-        let leads = self.leads().is_some();
-        assert!(acting_until.is_none() || leads, "only a leader acts as one");
-        let outcome = self.outcome.as_ref().filter(|_| status == ElectionStatus::Finished);
-        Some(ElectionView {
-            election: self.id.clone(),
-            term: self.outcome.as_ref().map_or(self.vote.term, |o| o.term),
-            leader: outcome.map(|o| o.leader),
-            status,
-            acting_until,
-        })
-    }
-
-    /// The term that this member leads in, and until when it may act.
-    pub(super) fn leads(&self) -> Option<(u64, Instant)> {
-        match &self.stance {
-            Stance::Leading(leading) => leading.acts_until().map(|until| (leading.term, until)),
-            Stance::Idle | Stance::Campaigning(_) => None,
-        }
-    }
-
-    /// Tells this member its role in the election when that has changed.
-    pub(super) fn update_role(&mut self, env: &mut Env<'_, '_>) {
-        if self.fitness.is_none() {
-            return;
-        }
-        let now = env.ctx.now;
-        let role = match (&self.stance, &self.outcome) {
-            (Stance::Leading(leading), _) if leading.is_acting(now) => {
-                Role::Leader { term: leading.term, until: leading.lease_until }
-            }
-            (_, Some(outcome)) if outcome.leader != env.me && (!outcome.ended || self.has_followed()) => {
-                // Followers keep their role while a successor is sought: no other member leads meanwhile.
-                Role::Follower { term: outcome.term, leader: outcome.leader }
-            }
-            _ => Role::Waiting { why: self.why_waiting(env) },
-        };
-        if self.role.as_ref() != Some(&role) {
-            self.role = Some(role.clone());
-            let (election, after) = (self.id.clone(), self.cause.into());
-            env.events.push_back(ElectionsEvent::Role { election, role, after });
-        }
-    }
-
-    fn has_followed(&self) -> bool {
-        matches!(self.role, Some(Role::Follower { .. }))
-    }
-
-    fn why_waiting(&self, env: &Env<'_, '_>) -> String {
-        let (status, why) = self.status(env.me, env.ctx.now, env.planted);
-        if status == ElectionStatus::Finished {
-            String::from("the election's result is on its way")
-        } else {
-            why
-        }
     }
 
     pub(super) fn check_invariants(&self) {

@@ -7,12 +7,12 @@ use core::time::Duration;
 
 use super::instance::{After, Instance, Stance};
 use super::voter::Promise;
-use super::{ElectionsEvent, Env, electorate, lease};
+use super::{ElectionsEvent, Env, electorate, lease, promise};
 use crate::model::ballot::{Body, Electorate, Step, Verdict, Voter};
-use crate::model::election::{ElectionEvent, Fitness, LeaseEnd};
+use crate::model::election::{ElectionEvent, Fitness, LeaseEnd, Readiness};
 use crate::model::id::MemberId;
 use crate::model::limits::ELECTION_TERM_MAX;
-use crate::model::planted::Bug;
+use crate::model::planted::{Bug, Planted};
 use crate::model::rumor::ElectionRumor;
 use crate::model::time::Instant;
 
@@ -25,10 +25,19 @@ const _: () = assert!(SENDS_MAX > TRIES as usize, "answers of a whole renewal pe
 
 /// The last promise of a voter.
 #[derive(Clone, Copy, Debug)]
-struct Granted {
+pub(super) struct Granted {
     /// The time at which the request left that the voter answered.
-    sent: Instant,
-    voter: Voter,
+    pub(super) sent: Instant,
+    pub(super) voter: Voter,
+}
+
+/// A request whose answers are still counted: those to this step, in this term.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sent {
+    pub(super) round: u64,
+    pub(super) step: Step,
+    pub(super) term: u64,
+    pub(super) at: Instant,
 }
 
 /// The state of a leader.
@@ -38,17 +47,22 @@ pub(super) struct Leading {
     /// Until then no quorum can vote for another member.
     pub(super) lease_until: Instant,
     /// The leader gives up by then, unless it has renewed the lease.
-    give_up_at: Instant,
-    next_send: Instant,
-    /// Requests by round, the latest last.
-    sends: VecDeque<(u64, Instant)>,
-    granted: BTreeMap<MemberId, Granted>,
+    pub(super) give_up_at: Instant,
+    pub(super) next_send: Instant,
+    /// Whether it asks for renewals; its own service's readiness decides that.
+    pub(super) renews: bool,
+    /// Requests, the latest last.
+    pub(super) sends: VecDeque<Sent>,
+    pub(super) granted: BTreeMap<MemberId, Granted>,
     /// A higher term that a voter took part in: the leader asks the voters to confirm it in that term.
-    raising: Option<u64>,
+    pub(super) raising: Option<u64>,
     /// The voters that have confirmed it in that term.
-    raised: BTreeMap<MemberId, Voter>,
+    pub(super) raised: BTreeMap<MemberId, Voter>,
     /// It has stopped acting and waits until its service has too; then its successor begins.
-    yielding: Option<Option<MemberId>>,
+    pub(super) yielding: Option<Option<MemberId>>,
+    /// The last electorate of its own that its disk holds: the one that it tells and counts by. A list that was told
+    /// and not stored would be another one after a restart in which it leads on.
+    pub(super) electorate: Electorate,
 }
 
 impl Leading {
@@ -61,9 +75,38 @@ impl Leading {
         self.yielding.is_none().then_some(self.lease_until)
     }
 
-    pub(super) fn due(&self) -> Instant {
-        if self.yielding.is_some() { self.lease_until } else { self.next_send.min(self.give_up_at) }
+    /// The time of its next step, with this fitness of its own service.
+    pub(super) fn due(&self, fitness: Option<Fitness>) -> Instant {
+        if self.yielding.is_some() {
+            self.lease_until
+        } else if self.renews {
+            self.next_send.min(self.give_up_at).min(renewed_until(fitness))
+        } else {
+            self.give_up_at
+        }
     }
+}
+
+/// Until when a leader with this fitness has its lease renewed.
+fn renewed_until(fitness: Option<Fitness>) -> Instant {
+    match fitness.map(|f| f.readiness) {
+        Some(Readiness::Fit | Readiness::Unknown | Readiness::Restarting { until: None }) => {
+            Instant::FAR_FUTURE
+        }
+        Some(Readiness::Restarting { until: Some(until) } | Readiness::Stopping { until }) => until,
+        Some(Readiness::Unfit) | None => Instant::from_nanos(0),
+    }
+}
+
+/// The readiness that a leader with this defect takes its own for.
+fn as_planted(fitness: Option<Fitness>, planted: Planted) -> Option<Fitness> {
+    let fitness = fitness?;
+    let is_mistaken = match fitness.readiness {
+        Readiness::Unknown => planted.has(Bug::UnknownTakenAsUnfit),
+        Readiness::Restarting { .. } => planted.has(Bug::RestartHandsOver),
+        Readiness::Fit | Readiness::Stopping { .. } | Readiness::Unfit => false,
+    };
+    Some(if is_mistaken { Fitness { readiness: Readiness::Unfit, ..fitness } } else { fitness })
 }
 
 impl Instance {
@@ -77,17 +120,21 @@ impl Instance {
         assert!(campaign.term <= self.vote.term, "a leader took part in its own term");
         let votes = campaign.votes.len();
         let grant = |(id, voter)| (id, Granted { sent: campaign.sent, voter });
+        let first =
+            Sent { round: campaign.round, step: campaign.step, term: campaign.term, at: campaign.sent };
         self.stance = Stance::Leading(Leading {
             term: campaign.term,
             lease_until: now,
             // Slow disks may have used the first lease up; one more round trip makes another.
             give_up_at: now + Duration::from_millis(env.timings.lease_ms),
             next_send: now,
-            sends: VecDeque::from([(campaign.round, campaign.sent)]),
+            renews: true,
+            sends: VecDeque::from([first]),
             granted: campaign.votes.into_iter().map(grant).collect(),
             raising: None,
             raised: BTreeMap::new(),
             yielding: None,
+            electorate: campaign.electorate.clone(),
         });
         self.promise = None;
         self.failures = 0;
@@ -111,7 +158,7 @@ impl Instance {
         self.tell(env, outcome);
     }
 
-    fn tell(&mut self, env: &mut Env<'_, '_>, outcome: ElectionRumor) {
+    pub(super) fn tell(&mut self, env: &mut Env<'_, '_>, outcome: ElectionRumor) {
         match &mut self.outcome {
             Some(known) => {
                 known.merge(&outcome);
@@ -121,21 +168,30 @@ impl Instance {
         env.events.push_back(ElectionsEvent::Tell { outcome, after: self.cause.into() });
     }
 
-    /// The electorate counts from now on; the leader's own copy counts once it is on disk.
-    fn put_down(&mut self, env: &mut Env<'_, '_>) {
+    /// The electorate counts, and is told, once it is on disk.
+    pub(super) fn put_down(&mut self, env: &mut Env<'_, '_>) {
         let stamp = self.vote.electorate.stamp();
-        self.store(env, Some(After::OwnElectorate { stamp }));
+        let told = self.vote.electorate.clone();
         if let Stance::Leading(leading) = &mut self.stance {
             leading.next_send = env.ctx.now;
+            if env.planted.has(Bug::ElectorateToldUnstored) {
+                leading.electorate = told;
+            }
         }
+        self.store(env, Some(After::OwnElectorate { stamp }));
     }
 
-    /// The row is on disk: the own vote in this term, and the own copy of the electorate.
+    /// The row is on disk: the own vote in this term, and the electorate, which counts from now on.
     pub(super) fn own_row_stored(&mut self, env: &mut Env<'_, '_>, stamp: (u64, u64)) {
         let voter = Voter { electorate: stamp, ..self.voter() };
+        let latest = Some(&self.vote.electorate).filter(|held| held.stamp() == stamp).cloned();
         let Stance::Leading(leading) = &mut self.stance else { return };
-        let sent = leading.sends.front().map_or(env.ctx.now, |(_, sent)| *sent);
+        let sent = leading.sends.front().map_or(env.ctx.now, |send| send.at);
         leading.granted.insert(env.me, Granted { sent, voter });
+        if let Some(latest) = latest {
+            leading.electorate = latest;
+            leading.next_send = env.ctx.now;
+        }
         self.update_lease(env);
         self.reconsider_leading(env);
     }
@@ -146,19 +202,26 @@ impl Instance {
         env: &mut Env<'_, '_>,
         from: MemberId,
         (term, round): (u64, u64),
+        to: Step,
         verdict: Verdict,
         voter: Voter,
     ) {
         let Stance::Leading(leading) = &mut self.stance else { return };
+        if leading.yielding.is_some() {
+            // Its lease is not to be extended any more.
+            return;
+        }
         assert!(
             leading.raising.is_none_or(|term| term > leading.term),
             "a leader is confirmed in a later term"
         );
         match verdict {
             Verdict::Yes => {
-                let Some((_, sent)) = leading.sends.iter().find(|(r, _)| *r == round).copied() else {
-                    return;
-                };
+                // An answer to another step, or one of an earlier life, is no promise to this request.
+                let is_its_answer = |s: &&Sent| (s.round, s.step, s.term) == (round, to, term);
+                let of_any = leading.sends.back().filter(|_| env.planted.has(Bug::LateAnswerCounted));
+                let answered = leading.sends.iter().find(is_its_answer).or(of_any).map(|send| send.at);
+                let Some(sent) = answered else { return };
                 let granted = leading.granted.entry(from).or_insert(Granted { sent, voter });
                 if sent >= granted.sent {
                     *granted = Granted { sent, voter };
@@ -169,7 +232,7 @@ impl Instance {
             }
             Verdict::Stale => {
                 let own = leading.raising.unwrap_or(leading.term);
-                if term >= own && term < ELECTION_TERM_MAX {
+                if term >= own && term < ELECTION_TERM_MAX && self.pace.next_at() <= env.ctx.now {
                     leading.raising = Some(term + 1);
                     leading.raised.clear();
                     leading.next_send = env.ctx.now;
@@ -203,7 +266,7 @@ impl Instance {
             count.carries(&votes.map(|(id, g)| (*id, g.voter)).collect())
         };
         let Some(mut since) = times.into_iter().rev().find(carried) else { return };
-        let last = leading.sends.back().map_or(now, |(_, sent)| *sent);
+        let last = leading.sends.back().map_or(now, |send| send.at);
         assert!(since <= now, "a lease counts from a request that has left");
         let is_answered = since >= last;
         if env.planted.has(Bug::LeaseFromAnswer) {
@@ -235,9 +298,18 @@ impl Instance {
             leading.give_up_at = leading.lease_until;
         }
         if leading.give_up_at <= now {
-            return self.resign(env, LeaseEnd::NoQuorum);
+            if leading.renews {
+                return self.resign(env, LeaseEnd::NoQuorum);
+            }
+            // The lease was left to run out: its service is ill, or took longer to stop than was announced.
+            let successor = self.successor(env);
+            return self.hand_over(env, successor);
         }
-        if leading.next_send > now {
+        if leading.renews && renewed_until(self.fitness) <= now {
+            self.reconsider_leading(env);
+        }
+        let Stance::Leading(leading) = &mut self.stance else { return };
+        if leading.next_send > now || !leading.renews || leading.yielding.is_some() {
             return;
         }
         leading.next_send = now + Duration::from_millis(env.timings.lease_renew_ms) / TRIES;
@@ -245,7 +317,8 @@ impl Instance {
         self.round += 1;
         let round = self.round;
         if let Stance::Leading(leading) = &mut self.stance {
-            leading.sends.push_back((round, now));
+            let step = if raising.is_some() { Step::Vote } else { Step::Renew };
+            leading.sends.push_back(Sent { round, step, term: raising.unwrap_or(term), at: now });
             if leading.sends.len() > SENDS_MAX {
                 leading.sends.pop_front();
             }
@@ -263,6 +336,7 @@ impl Instance {
                 if higher > self.vote.term {
                     self.vote.term = higher;
                     self.vote.candidate = Some(env.me);
+                    self.pace.raised(now, env.timings);
                     self.report(env, higher, ElectionEvent::Voted { candidate: env.me });
                     self.store(env, Some(After::OwnVote { round }));
                 }
@@ -300,13 +374,21 @@ impl Instance {
     /// The leader's reaction to a change of its own fitness or of its group.
     pub(super) fn reconsider_leading(&mut self, env: &mut Env<'_, '_>) {
         let now = env.ctx.now;
-        let Stance::Leading(leading) = &self.stance else { return };
+        let fitness = as_planted(self.fitness, env.planted);
+        let Stance::Leading(leading) = &mut self.stance else { return };
         if leading.yielding.is_some() {
             return;
         }
-        if !self.fitness.is_some_and(Fitness::is_fit) {
+        let renewed = leading.renews;
+        leading.renews = now < renewed_until(fitness);
+        if leading.renews && !renewed {
+            leading.next_send = now;
+        }
+        let is_stopping = fitness.is_some_and(|f| matches!(f.readiness, Readiness::Stopping { .. }));
+        if !leading.renews && !is_stopping {
+            // Without a successor it is not renewed either; its service may be well again before the lease ends.
             let successor = self.successor(env);
-            if successor.is_some() || self.fitness.is_none() {
+            if successor.is_some() || fitness.is_none() {
                 return self.hand_over(env, successor);
             }
         }
@@ -371,6 +453,7 @@ impl Instance {
         let (term, Some(successor)) = (leading.term, leading.yielding) else { return };
         assert!(successor != Some(env.me), "a leader hands over to another");
         self.release(env, term, successor);
+        self.double.led_until(env.ctx.now + promise(env.timings.lease_ms, env.planted));
         self.stance = Stance::Idle;
         self.ask_at(env.ctx.now + Duration::from_millis(env.timings.election_answer_ms * 2));
         if successor.is_none() {
@@ -391,13 +474,13 @@ impl Instance {
 
     /// Leads no longer, without a successor. Voters keep their promises: they outlast the lease, and the own service
     /// may need that time to stop acting.
-    fn resign(&mut self, env: &mut Env<'_, '_>, why: LeaseEnd) {
+    pub(super) fn resign(&mut self, env: &mut Env<'_, '_>, why: LeaseEnd) {
         let Stance::Leading(leading) = &self.stance else { return };
         let (term, until) = (leading.term, leading.lease_until);
         self.stance = Stance::Idle;
         self.report(env, term, ElectionEvent::Lost { why });
         assert!(until < Instant::FAR_FUTURE, "a lease ends");
-        let own = Promise { to: env.me, term, until, event: self.cause };
+        let own = Promise { to: env.me, term, until, leads_until: env.ctx.now, event: self.cause };
         if until > env.ctx.now && self.promise.is_none() {
             self.promise = Some(own);
         }

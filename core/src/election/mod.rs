@@ -8,7 +8,11 @@
 //! | `voter` | grants requests, votes, and keeps promises |
 //! | `candidate` | asks first, then collects votes |
 //! | `leader` | renews the lease, changes the electorate, hands over |
+//! | `resume` | leads on after a restart of the supervisor |
 //! | `electorate` | how votes are counted and who gets and loses a seat |
+//! | `pace` | how fast a member raises terms |
+//! | `double` | a second supervisor with this member's identity |
+//! | `show` | roles, views, and why there is no result |
 //!
 //! Messages and electorates are data in `model::ballot`; the row that must survive a crash is in `store::vote`.
 //!
@@ -18,7 +22,7 @@
 //! candidate ── ask (term, suitability, electorate) ──▶ voters    binds no voter; the best asker gets a yes
 //!           ── vote (term, lease) ───────────────────▶           stored, then answered; a promise from receipt on
 //! leader    ── renew (term, lease, electorate) ──────▶           the promise again, every quarter of a lease
-//!           ── release (successor) ──────────────────▶           when it drains, stops, leaves or falls ill
+//!           ── release (successor) ──────────────────▶           when its service has stopped acting
 //! ```
 //!
 //! **Electorate.** The members whose votes count stand in a numbered list. Leaders put it down and change it, one seat
@@ -40,8 +44,24 @@
 //! while a majority of the remaining seats must agree as well.
 //!
 //! **Preference.** Voters wait a moment after the first candidate asks and say yes to the one with the highest
-//! suitability, then the greatest id. No member asks while it is bound to a leader, so a working leader stays. Asking
-//! raises no terms; an election without quorum backs off to one round in `election_backoff_ms_max`.
+//! suitability, then the greatest id; a better member that hears another one ask does so, too, in that moment. No
+//! member asks while it is bound to a leader, so a working leader stays. Asking raises no terms; an election without
+//! quorum backs off to one round in `election_backoff_ms_max`, and a member that uses one new term after the other
+//! waits ever longer before the next, up to the same bound.
+//!
+//! **Readiness.** Only a member whose service is fit stands, is named as a successor, or counts as one. What a leader
+//! does that is not fit:
+//!
+//! | its service | its lease | the lead |
+//! |---|---|---|
+//! | is not known yet (`Unknown`) | renewed | kept |
+//! | is replaced by its supervisor (`Restarting`) | renewed until the time that `service` names | then handed over |
+//! | is stopped or drained in order (`Stopping`) | renewed until then, and no longer | handed over when it is `Unfit` or gone |
+//! | is ill, crashed or down (`Unfit`) | not renewed | handed over at once; without a fit successor when the lease ends |
+//! | stands no longer (none) | not renewed | handed over at once |
+//!
+//! Who wants the lead to pass on, an operator's drain or a member's turn in a rollout, says `Unfit`: there is one way
+//! out of a lead in order. It begins with [`ElectionsEvent::Yield`] and ends with [`Elections::handle_demoted`].
 //!
 //! # Why there is one leader
 //!
@@ -58,15 +78,54 @@
 //! candidate for `promise`, eleven tenths by its own clock, from the moment at which it *received* it, which is later.
 //! With clocks within ten per cent of true time, 0.9 / 0.9 = 1.1 / 1.1 = 1: L has stopped before the first of them is
 //! free. Any other winner needs a vote of one of them (by the argument above), so it was elected after L stopped, and
-//! it acts from then on. A voter that crashes has forgotten its promise, not its row: after a restart it waits for the
-//! longest promise that it ever gave. A leader that hands over releases its voters only after its own service has
-//! stopped acting; a leader that loses its quorum gives up `lease_margin_ms` early (E3) and releases no voter. Renewals
-//! need no vote: a voter that renews for L has seen a term that L won, and a voter that has seen a later winner answers
-//! "stale".
+//! it acts from then on. Acting is what the processes of its service do: the service's guard kills them at that same
+//! time, whatever has become of the supervisor. A voter that crashes has forgotten its promise, not its row: after a
+//! restart it waits for the longest promise that it ever gave. A leader that loses its quorum gives up
+//! `lease_margin_ms` early (E3), releases no voter and keeps its own vote until the lease ends. Renewals need no vote: a
+//! voter that renews for L has seen a term that L won, and a voter that has seen a later winner answers "stale".
+//!
+//! *E2 with resumption.* A supervisor that ends leaves the promises that its voters gave and the processes that act on
+//! them. The next supervisor leads on where the guard holds an entry for it: member, group, term, process, end. It acts
+//! until that end and no longer, unless a quorum renews, so it acts within a lease that the argument above covers
+//! already. What has to be shown is that the entry still speaks for such a lease, and that nothing extends it by
+//! mistake:
+//!
+//! - *The lease was won by this member, and no vote was given away since.* The row holds the entry's term or a later one
+//!   with this member as the candidate. A vote for another candidate, or a renewal for another leader, is on disk with
+//!   another name before the answer leaves. A later term with its own name was only tried; the entry says which one was
+//!   won, and that one is led, as the files of the process say. It goes on to try the later one.
+//! - *The voters are still bound.* A release is sent only after `handle_demoted`, that is, after the guard has confirmed
+//!   that the entry is withdrawn, or the process is gone and its guard with it. The other ways out of a lead free no
+//!   voter, so they need not wait for the guard: after "no quorum" the entry's end less the margin has passed; after
+//!   "outdone" the member keeps its own vote until the lease ends, and a promise to the other leader is in its row
+//!   before it is given. An entry that outlives them by mistake resumes a lease that is valid all the same.
+//! - *Time is left.* The end lies more than the margin ahead, so that there is time to give up again.
+//! - *The process acts by this entry.* The entry belongs to one process, and it is the one that the service adopts. A
+//!   process of another group, or one that is to be stopped, is not led on.
+//! - *No late answer extends the lease.* Requests are numbered from incarnation · 2^32, and no incarnation is used twice;
+//!   a yes counts only for a request of this life, to the same step, in the same term. So every yes that counts was
+//!   given after the request left that the lease is reckoned from.
+//! - *The electorate is the one that voters were told.* A list is on the leader's disk before it is told or counted by.
+//!   The list of a victory follows from the row with the vote, so it is put down again as it was.
+//! - *The leader is bound to no other member.* When it won, no promise of its own was left; while it leads it gives none.
+//!   So it needs no wait like other restarted voters, neither to lead on nor to vote for its successor.
+//! - *Fitness that is not known yet is no unfitness.* This concerns E6 alone: otherwise each restart would hand over.
+//!
+//! After a term was raised, the service renders the new term only when its guard has confirmed the new entry. Until then
+//! a resumption leads the old one, which no other member can have won.
+//!
+//! *E6, leading survives what is planned and what is quick.* A restart of the supervisor: as above, if it is back before
+//! the entry's end less the margin (1.2 seconds at the least with the timings of a local network, of which a renewal
+//! period may be used up already), its disk is the one that it had, and a quorum answers within the rest. A restart of the
+//! service: no voter notices, because the leader goes on to renew; `service` bounds it. An ordered stop: the service
+//! drains and ends as the leader, and the release follows when its tree is empty; the successor begins to vote one way
+//! later, so it costs a round trip and two syncs in which no member leads. All three assume what E2 assumes, and that
+//! guards hold their entries in memory only.
 //!
 //! *E4, in bounded time.* With a majority of the seats connected and no further faults: the last promise runs out
 //! within 1.1 / 0.9 of a lease, a round of asking follows within `election_backoff_ms_max`, and takes a window and
-//! four datagrams. With the timings of a local network that is at most 2.4 + 4 + 1 seconds, 2.6 as a rule.
+//! four datagrams. With the timings of a local network that is at most 2.4 + 4 + 1 seconds, 2.6 as a rule. A member that
+//! has just used terms in vain waits for its next one within the same `election_backoff_ms_max`.
 //!
 //! # What this assumes
 //!
@@ -74,16 +133,24 @@
 //!   its clock, its service and its launcher together; every request that the service still makes when it wakes carries
 //!   an old term, and the term is a fencing token: a store that the leader writes to refuses a lower one.
 //! - A disk keeps what was synced. A disk that goes back in time (a backup), or one that runs twice (a copy), votes
-//!   twice.
+//!   twice. A member that notices it, by a term that was won in its name or by a voter that is bound to its namesake,
+//!   stands back for a while and says so; that limits the harm and does not restore the promise.
+//! - A virtual machine's snapshot with its memory brings a guard, its entry and its process back together, with a clock
+//!   that has not moved: the entry is as good as it was, and its voters are free long since. Nothing inside the machine
+//!   can tell. The term is the fencing token there, too.
 //! - A banned member is gone. A ban of members that live on, beyond a partition, founds a second group.
 //! - The members that found an electorate have heard of each other. Two halves of a group that never met found one
 //!   each; when they meet the greater (term, id) prevails and the other half joins. `--quorum N` with the number of
 //!   members that the group is to have excludes that: neither half reaches a majority of N.
 
 mod candidate;
+mod double;
 mod electorate;
 mod instance;
 mod leader;
+mod pace;
+mod resume;
+mod show;
 #[cfg(test)]
 mod tests;
 mod voter;
@@ -98,7 +165,7 @@ use crate::model::ballot::Message;
 use crate::model::config::{Config, Timings};
 use crate::model::context::{Context, Follows, earliest};
 use crate::model::election::{ElectionId, ElectionPurpose, ElectionView, Fitness, Role};
-use crate::model::id::{MemberId, ServiceGroup};
+use crate::model::id::{Incarnation, MemberId, ServiceGroup};
 use crate::model::io::WakeReason;
 use crate::model::limits::{ELECTIONS_MAX, LEASE_MS_MAX, Limit};
 use crate::model::planted::{Bug, Planted};
@@ -111,6 +178,9 @@ use instance::Instance;
 
 /// Largest difference between a host's clock and true time that the promises bear, in per cent.
 const CLOCK_RATE_PERCENT: u64 = 10;
+
+/// Requests of one life are numbered in so many bits; the incarnation stands above them.
+const ROUNDS_BITS: u32 = 32;
 
 /// How long a leader counts on its lease, in nanoseconds of its own clock.
 fn lease(lease_ms: u64, planted: Planted) -> Duration {
@@ -161,6 +231,8 @@ impl Env<'_, '_> {
 #[derive(Debug)]
 pub(crate) struct Elections {
     me: MemberId,
+    /// The number before the first request of this life, in each election.
+    rounds: u64,
     timings: Timings,
     planted: Planted,
     rng: Rng,
@@ -187,20 +259,23 @@ impl Elections {
     pub(crate) fn new(
         config: &Config,
         me: MemberId,
+        incarnation: Incarnation,
         restored: Vec<(ElectionId, Vote)>,
         rng: Rng,
         now: Instant,
     ) -> Self {
         let planted = config.planted;
+        // A request of this life has another number than every request of an earlier one, whose answers may still come.
+        let rounds = if planted.has(Bug::RoundsRestart) { 0 } else { incarnation.0 << ROUNDS_BITS };
         let mut instances = BTreeMap::new();
         for (id, vote) in restored {
-            instances.insert(id.clone(), Instance::restored(id, vote, now, planted));
+            instances.insert(id.clone(), Instance::restored(id, vote, rounds, now, planted));
         }
         let timings = config.timings.clone();
         assert!(timings.lease_margin_ms < timings.lease_ms, "a leader gives up before its lease ends");
         assert!(timings.lease_renew_ms < timings.lease_ms, "a lease is renewed before it ends");
         assert!(timings.lease_ms <= LEASE_MS_MAX, "no lease is longer than the longest promise");
-        Self { me, timings, planted, rng, instances, events: VecDeque::new() }
+        Self { me, rounds, timings, planted, rng, instances, events: VecDeque::new() }
     }
 
     /// This member stands in an election with this fitness; none: it does not stand, or no longer.
@@ -219,11 +294,25 @@ impl Elections {
                 ctx.limit_reached(Limit::Elections);
                 return;
             }
-            self.instances.insert(id.clone(), Instance::new(id.clone(), ctx.now));
+            self.instances.insert(id.clone(), Instance::new(id.clone(), self.rounds, ctx.now));
         }
         assert!(self.instances.len() <= ELECTIONS_MAX, "more elections than the limit");
         if let Some(instance) = self.instances.get_mut(id) {
             instance.handle_fitness(env!(self, ctx), fitness);
+        }
+    }
+
+    /// The guard of this member's process in the group holds the right to go on leading this term until then; the node
+    /// has checked that it is this member's, and the process's. Before anything else of this life reaches the election.
+    pub(crate) fn handle_resume(
+        &mut self,
+        ctx: &mut Context<'_>,
+        id: &ElectionId,
+        term: u64,
+        until: Instant,
+    ) {
+        if let Some(instance) = self.instances.get_mut(id) {
+            instance.handle_resume(env!(self, ctx), term, until);
         }
     }
 

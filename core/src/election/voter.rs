@@ -18,6 +18,10 @@ use crate::model::time::Instant;
 /// milliseconds.
 const FOUNDED_ELSEWHERE_MS: u64 = 500;
 
+/// The last part of a promise, in per cent of the lease, in which its holder may have stopped leading and ask again. It
+/// counts on 90 per cent from an earlier moment, by a clock that differs, and 110 are promised. Two renewals fit before.
+const TRAIL_PERCENT: u64 = 70;
+
 /// "I vote for no other candidate until then."
 #[derive(Debug)]
 pub(super) struct Promise {
@@ -25,6 +29,8 @@ pub(super) struct Promise {
     /// The term in which it was given; only a release by its holder in the same term ends it.
     pub(super) term: u64,
     pub(super) until: Instant,
+    /// A leader that was promised this does not ask before: until then it counts on its lease, by whatever clock.
+    pub(super) leads_until: Instant,
     pub(super) event: Option<EventId>,
 }
 
@@ -54,6 +60,11 @@ impl Instance {
     ) {
         let now = env.ctx.now;
         let favoured = self.favoured.filter(|(_, until)| *until > now).map(|(id, _)| id);
+        let leads = self.promise.as_ref().filter(|p| p.to == from && now < p.leads_until);
+        if leads.is_some() && from != env.me {
+            // The leader does not ask: this is a copy of it, or it lost its memory and not yet its lease.
+            return self.reply(env, from, round, Step::Ask, Verdict::Better { candidate: from });
+        }
         let objection = self.objection(env, &from, electorate).or_else(|| match favoured {
             _ if term <= self.vote.term => Some(Verdict::Stale),
             Some(candidate) if candidate != from => Some(Verdict::Better { candidate }),
@@ -63,11 +74,30 @@ impl Instance {
             return self.reply(env, from, round, Step::Ask, verdict);
         }
         let close_at = now + Duration::from_millis(env.timings.election_window_ms);
+        let is_first = self.ballot.is_none();
         let ballot = self.ballot.get_or_insert_with(|| Ballot { close_at, asks: BTreeMap::new() });
         if ballot.asks.len() < ASKS_MAX || ballot.asks.contains_key(&from) {
             ballot.asks.insert(from, Ask { round, suitability, electorate: electorate.clone() });
         }
         assert!(ballot.asks.len() <= ASKS_MAX, "more candidates than the limit");
+        let is_better = (self.voter().suitability, env.me) > (suitability, from);
+        if from != env.me && is_better {
+            self.ask_too(env, is_first);
+        }
+    }
+
+    /// A member that would lead better than one that asks does not wait for its own turn: it asks while the voters still
+    /// wait for better candidates. Otherwise the first to ask in a second round would win it.
+    fn ask_too(&mut self, env: &mut Env<'_, '_>, is_first: bool) {
+        if !self.may_ask() || env.ctx.now < self.ready_at {
+            return;
+        }
+        match &self.stance {
+            Stance::Idle => self.begin_asking(env),
+            // Its own round is an earlier one: voters have answered it already.
+            Stance::Campaigning(campaign) if campaign.step == Step::Ask && is_first => self.begin_asking(env),
+            Stance::Campaigning(_) | Stance::Leading(_) => {}
+        }
     }
 
     /// The wait is over: the voter says yes to the best candidate, and to no other for a while.
@@ -132,7 +162,7 @@ impl Instance {
         if !again {
             self.report(env, term, ElectionEvent::Voted { candidate: from });
         }
-        self.bind(env, from, term, lease_ms);
+        self.bind(env, from, term, lease_ms, false);
         let message = self.answer(round, Step::Vote, Verdict::Yes);
         self.send_stored(env, from, message, changed);
     }
@@ -159,9 +189,11 @@ impl Instance {
             // This member leads in the same term and prevails: the two lead halves of a group that never met.
             return self.reply(env, from, round, Step::Renew, Verdict::Stale);
         }
-        let raised = term > self.vote.term;
+        let own = self.vote.candidate == Some(env.me);
+        let raised = term > self.vote.term || own;
         if raised {
             // That leader won the term: this voter takes the term over without a vote, and may not vote in it any more.
+            // A row with its own name would let it resume a lease of its own.
             self.vote.term = term;
             self.vote.candidate = None;
         }
@@ -169,7 +201,7 @@ impl Instance {
         let changed = self.install(electorate) | raised | self.note_lease(lease_ms);
         self.failures = 0;
         self.searching = false;
-        self.bind(env, from, term, lease_ms);
+        self.bind(env, from, term, lease_ms, true);
         let message = self.answer(round, Step::Renew, Verdict::Yes);
         self.send_stored(env, from, message, changed);
     }
@@ -183,14 +215,16 @@ impl Instance {
     }
 
     /// From now on this voter votes for no other candidate, for as long as a lease lasts by any clock.
-    fn bind(&mut self, env: &mut Env<'_, '_>, to: MemberId, term: u64, lease_ms: u64) {
+    fn bind(&mut self, env: &mut Env<'_, '_>, to: MemberId, term: u64, lease_ms: u64, leads: bool) {
         let until = env.ctx.now + promise(lease_ms, env.planted);
         // An answer to an old request must not shorten the promise to a later one.
         let held = self.promise.as_ref().filter(|p| p.to == to && p.term == term).map(|p| p.until);
         let until = held.map_or(until, |held| held.max(until));
         assert!(held.is_none_or(|held| until >= held), "a promise is never shortened");
         assert!(!matches!(self.stance, Stance::Leading(_)), "a leader has promised no other member its vote");
-        self.promise = Some(Promise { to, term, until, event: self.cause });
+        let trail = Duration::from_millis(lease_ms.saturating_mul(TRAIL_PERCENT) / 100);
+        let leads_until = if leads { until - trail } else { env.ctx.now };
+        self.promise = Some(Promise { to, term, until, leads_until, event: self.cause });
         self.stop_campaign();
         if self.ballot.is_some() {
             self.close_ballot(env);
@@ -251,8 +285,8 @@ impl Instance {
             // one.
             return Some(Verdict::Outdated { electorate: own.clone() });
         }
-        if now < self.ready_at {
-            return wait(self.ready_at);
+        if now < self.ready_at.max(self.double.quiet_until()) {
+            return wait(self.ready_at.max(self.double.quiet_until()));
         }
         if let Stance::Leading(leading) = &self.stance {
             return wait(leading.lease_until.max(now));

@@ -171,6 +171,8 @@ pub enum ElectionEvent {
         /// Members that could have voted.
         voters: u32,
     },
+    /// It leads on after a restart of its supervisor: its service went on, and its lease had not ended.
+    Resumed,
     /// It learned that another member leads.
     Learned {
         /// Who.

@@ -87,11 +87,33 @@ pub enum Bug {
     GateBypassed,
     /// A leader that is stopped gives the lead away before its processes have ended.
     LeadGivenEarly,
+    /// A candidate counts a voter's answer to its question as a vote.
+    AskCountedAsVote,
+    /// A leader counts an answer to a request that it did not send as one to its last request.
+    LateAnswerCounted,
+    /// A restarted member numbers its requests from the beginning again.
+    RoundsRestart,
+    /// A leader tells an electorate before it is on its disk.
+    ElectorateToldUnstored,
+    /// A restarted leader leads on although its row does not say that it won.
+    ResumeWithoutRow,
+    /// A restarted leader leads on although the process that led is not its service's.
+    ResumeForAnotherProcess,
+    /// A restarted leader leads on although its lease has ended.
+    ResumePastTheEnd,
+    /// A leader frees its voters before its service has stopped acting and its right to resume is withdrawn.
+    ReleaseBeforeDemoted,
+    /// A restarted leader that leads on keeps the promises of a voter.
+    PromiseTakenAlong,
+    /// A leader whose service is not known yet is taken for one that is ill.
+    UnknownTakenAsUnfit,
+    /// A leader whose service is only replaced hands over.
+    RestartHandsOver,
 }
 
 impl Bug {
     /// Every defect.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 50] = [
         Self::RefuteSameIncarnation,
         Self::RefuteBeforeStored,
         Self::RestartSameIncarnation,
@@ -131,6 +153,17 @@ impl Bug {
         Self::AdoptedRenderedEarly,
         Self::GateBypassed,
         Self::LeadGivenEarly,
+        Self::AskCountedAsVote,
+        Self::LateAnswerCounted,
+        Self::RoundsRestart,
+        Self::ElectorateToldUnstored,
+        Self::ResumeWithoutRow,
+        Self::ResumeForAnotherProcess,
+        Self::ResumePastTheEnd,
+        Self::ReleaseBeforeDemoted,
+        Self::PromiseTakenAlong,
+        Self::UnknownTakenAsUnfit,
+        Self::RestartHandsOver,
     ];
 
     /// The word for it on command lines.
@@ -176,6 +209,17 @@ impl Bug {
             Self::AdoptedRenderedEarly => "adopted-rendered-early",
             Self::GateBypassed => "gate-bypassed",
             Self::LeadGivenEarly => "lead-given-early",
+            Self::AskCountedAsVote => "ask-counted-as-vote",
+            Self::LateAnswerCounted => "late-answer-counted",
+            Self::RoundsRestart => "rounds-restart",
+            Self::ElectorateToldUnstored => "electorate-told-unstored",
+            Self::ResumeWithoutRow => "resume-without-row",
+            Self::ResumeForAnotherProcess => "resume-for-another-process",
+            Self::ResumePastTheEnd => "resume-past-the-end",
+            Self::ReleaseBeforeDemoted => "release-before-demoted",
+            Self::PromiseTakenAlong => "promise-taken-along",
+            Self::UnknownTakenAsUnfit => "unknown-taken-as-unfit",
+            Self::RestartHandsOver => "restart-hands-over",
         }
     }
 }

@@ -11,14 +11,17 @@ use super::{Node, around, ctx, know, transmit};
 use crate::election::{ElectionsEvent, Roll, SIZE_MIN};
 use crate::model::ballot::Message;
 use crate::model::context::{Context, Follows};
-use crate::model::election::{ElectionId, ElectionPurpose, Fitness, Role};
+use crate::model::election::{ElectionId, ElectionPurpose, Fitness, Readiness, Role};
 use crate::model::id::{MemberId, ServiceGroup};
+use crate::model::lease::Resume;
 use crate::model::limits::ELECTORATE_MAX;
 use crate::model::member::State;
+use crate::model::planted::Bug;
 use crate::model::rumor::{ElectionRumor, Rumor, RumorKey, ServiceRumor, Told};
 use crate::model::service::Topology;
 use crate::rumor::Priority;
 use crate::service::Announcement;
+use crate::store::snapshot::RunningService;
 use crate::wire::swim::Body;
 
 /// The state between the elections and the rest of the node.
@@ -28,9 +31,17 @@ pub(super) struct ElectionWires {
     due: BTreeMap<ServiceGroup, Follows>,
     /// Winners that hand over, while their processes act.
     demoting: Vec<ElectionId>,
+    /// The rights to go on leading that guards kept across the last supervisor's end, with the process of each.
+    resumes: Vec<(u32, Resume)>,
 }
 
 impl ElectionWires {
+    /// What the processes that outlived the last supervisor bring.
+    pub(super) fn new(running: &[RunningService]) -> Self {
+        let resumes = running.iter().filter_map(|kept| Some((kept.pid, kept.resume.clone()?)));
+        Self { resumes: resumes.collect(), ..Self::default() }
+    }
+
     /// The groups whose elections have yet to hear of a change.
     pub(super) const fn due(&self) -> &BTreeMap<ServiceGroup, Follows> {
         &self.due
@@ -119,12 +130,25 @@ impl Node {
             // No member carries out updates yet; one that voted for such a member keeps its promises all the same.
             ElectionPurpose::Update => return None,
         }
+        let fitness = self.services.fitness(&id.group)?;
         let key = RumorKey::Service { group: id.group.clone(), member: self.me };
-        let Some(Rumor::Service(told)) = self.rumors.get(&key) else { return None };
-        if !stands(told, id.purpose) {
-            return None;
+        let is_told = matches!(self.rumors.get(&key), Some(Rumor::Service(told)) if stands(told, id.purpose));
+        // A restarted supervisor's own records may be lost; its service is announced again as soon as it is known.
+        (is_told || fitness.readiness == Readiness::Unknown).then_some(fitness)
+    }
+
+    /// Goes on to lead the groups whose processes went on to act as the leader while the supervisor was started again.
+    /// Nothing else of this life may reach the elections before: they would take this member for a voter that has to
+    /// wait.
+    pub(super) fn resume_leads(&mut self) {
+        for (pid, resume) in core::mem::take(&mut self.election.resumes) {
+            let is_same = self.services.kept_in(&resume.group) == Some(pid);
+            let is_same = is_same || self.config.planted.has(Bug::ResumeForAnotherProcess);
+            if resume.member == self.me && is_same {
+                let id = ElectionId::leader(resume.group);
+                self.elections.handle_resume(ctx!(self), &id, resume.term, resume.until);
+            }
         }
-        self.services.fitness(&id.group)
     }
 
     /// The members that take part in an election.
@@ -200,8 +224,9 @@ impl Node {
     /// A leader that hands over frees its voters once no process acts as the leader and no guard holds a right to resume.
     /// If the processes act on longer than the lease, the leader frees no voter: the lease ends by itself.
     fn check_demoted(&mut self) {
+        let too_early = self.config.planted.has(Bug::ReleaseBeforeDemoted);
         for id in core::mem::take(&mut self.election.demoting) {
-            if self.services.acts(&id.group) {
+            if self.services.acts(&id.group) && !too_early {
                 self.election.demoting.push(id);
             } else {
                 self.elections.handle_demoted(ctx!(self), &id);

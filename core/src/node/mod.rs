@@ -231,9 +231,11 @@ impl Node {
             outputs: &mut outputs,
             metrics: &mut metrics,
         };
+        let election = ElectionWires::new(&snapshot.running);
         let beginning = Beginning::new(&config, snapshot.services, snapshot.running);
         let services = Services::new(ctx, &around, beginning, root.fork(stream::SERVICES));
-        let elections = Elections::new(&config, me, snapshot.votes, root.fork(stream::ELECTIONS), now);
+        let elections =
+            Elections::new(&config, me, incarnation, snapshot.votes, root.fork(stream::ELECTIONS), now);
         let mut node = Self {
             sync: Sync::new(now, &config.timings),
             journal: Journal::new(
@@ -257,7 +259,7 @@ impl Node {
             services,
             news: News::default(),
             elections,
-            election: ElectionWires::default(),
+            election,
             gossip,
             config,
         };
@@ -334,6 +336,7 @@ impl Node {
         }
         // What the last life told is taken back before any service of this life may take a step.
         self.withdraw_restored_services();
+        self.resume_leads();
         self.restore_outcomes();
         if self.journal.is_restored() {
             self.membership.handle_rejoin(ctx!(self));

@@ -390,6 +390,12 @@ impl Services {
         self.of_group(group).is_some_and(|(_, instance)| instance.stands())
     }
 
+    /// The process in this group that outlived the last supervisor and is not adopted yet.
+    pub(crate) fn kept_in(&self, group: &ServiceGroup) -> Option<u32> {
+        let (_, instance) = self.of_group(group).filter(|(_, instance)| !instance.is_removing())?;
+        instance.kept_pid()
+    }
+
     /// How well it would lead this group; none where it has no leader, or no service is here.
     pub(crate) fn fitness(&self, group: &ServiceGroup) -> Option<Fitness> {
         self.of_group(group)?.1.fitness(self.leaving)

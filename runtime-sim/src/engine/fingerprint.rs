@@ -44,6 +44,7 @@ fn election(term: u64, what: &ElectionEvent) -> (u64, u64) {
         ElectionEvent::Lost { why } => (4, *why as u64),
         ElectionEvent::HandedOver { to } => (5, to.as_ref().map_or(0, id)),
         ElectionEvent::ElectorateChanged { version, .. } => (6, *version),
+        ElectionEvent::Resumed => (7, 0),
     };
     (18 | kind << 8 | term << 16, about)
 }

@@ -118,6 +118,7 @@ described! {
         "election_started" = Started;
         "vote_cast" = Voted { candidate };
         "leader_elected" = Won { votes, voters };
+        "lead_resumed" = Resumed;
         "leader_learned" = Learned { leader };
         "lease_lost" = Lost { why };
         "handed_over" = HandedOver { to: "successor" };

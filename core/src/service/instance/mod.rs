@@ -219,6 +219,11 @@ impl Instance {
         self.wish.spec()
     }
 
+    /// The process that outlived the last supervisor, until it is adopted.
+    pub(super) fn kept_pid(&self) -> Option<u32> {
+        self.progress.kept_pid()
+    }
+
     pub(super) const fn group(&self) -> &ServiceGroup {
         &self.group
     }

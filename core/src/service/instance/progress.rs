@@ -273,6 +273,10 @@ impl Progress {
         self.kept.take()
     }
 
+    pub(super) fn kept_pid(&self) -> Option<u32> {
+        self.kept.as_ref().map(|kept| kept.pid)
+    }
+
     pub(super) const fn has_kept(&self) -> bool {
         self.kept.is_some()
     }

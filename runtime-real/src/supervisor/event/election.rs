@@ -14,6 +14,11 @@ pub(super) fn sentence(election: &ElectionId, term: u64, what: &ElectionEvent) -
         ElectionEvent::Won { votes, voters } => {
             format!("this supervisor leads {election} in term {term}, with {votes} of {voters} votes")
         }
+        ElectionEvent::Resumed => {
+            format!(
+                "this supervisor leads {election} on in term {term}: only the supervisor was started again"
+            )
+        }
         ElectionEvent::Learned { leader } => format!("{} leads {election} in term {term}", short(leader)),
         ElectionEvent::Lost { why: LeaseEnd::NoQuorum } => {
             format!("this supervisor leads {election} no longer: too few voters renewed its lease in time")

@@ -22,6 +22,9 @@ impl Narrator {
             ElectionEvent::Won { votes, voters } => {
                 format!("{name} leads {election} in term {term}, with {votes} of {voters} votes.")
             }
+            ElectionEvent::Resumed => {
+                format!("{name} leads {election} on in term {term}: only its supervisor was started again.")
+            }
             ElectionEvent::Lost { why: LeaseEnd::NoQuorum } => {
                 format!(
                     "{name} reaches too few voters of {election} and gives up leading it, before its lease ends."

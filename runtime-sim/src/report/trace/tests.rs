@@ -104,6 +104,7 @@ fn step(name: &str) -> BoxedStrategy<ElectionEvent> {
         "leader_elected" => {
             (count(), count()).prop_map(|(votes, voters)| ElectionEvent::Won { votes, voters }).boxed()
         }
+        "lead_resumed" => Just(ElectionEvent::Resumed).boxed(),
         "leader_learned" => member().prop_map(|leader| ElectionEvent::Learned { leader }).boxed(),
         "lease_lost" => select(&LeaseEnd::ALL[..]).prop_map(|why| ElectionEvent::Lost { why }).boxed(),
         "handed_over" => prop::option::of(member()).prop_map(|to| ElectionEvent::HandedOver { to }).boxed(),
