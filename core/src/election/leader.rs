@@ -171,26 +171,37 @@ impl Instance {
     /// The electorate counts, and is told, once it is on disk.
     pub(super) fn put_down(&mut self, env: &mut Env<'_, '_>) {
         let stamp = self.vote.electorate.stamp();
-        let told = self.vote.electorate.clone();
         if let Stance::Leading(leading) = &mut self.stance {
             leading.next_send = env.ctx.now;
-            if env.planted.has(Bug::ElectorateToldUnstored) {
-                leading.electorate = told;
-            }
+        }
+        if env.planted.has(Bug::ElectorateToldUnstored) {
+            self.enforce(env);
         }
         self.store(env, Some(After::OwnElectorate { stamp }));
+    }
+
+    /// From now on the list that was put down counts and is told.
+    fn enforce(&mut self, env: &mut Env<'_, '_>) {
+        let Stance::Leading(leading) = &mut self.stance else { return };
+        let before = core::mem::replace(&mut leading.electorate, self.vote.electorate.clone());
+        leading.next_send = env.ctx.now;
+        let (term, version, voters) =
+            (leading.term, self.vote.electorate.version, &self.vote.electorate.members);
+        assert!(self.vote.electorate.is_founded(), "a leader writes lists");
+        if before.members != *voters {
+            let what = ElectionEvent::ElectorateChanged { version, voters: voters.len() as u32 };
+            self.report(env, term, what);
+        }
     }
 
     /// The row is on disk: the own vote in this term, and the electorate, which counts from now on.
     pub(super) fn own_row_stored(&mut self, env: &mut Env<'_, '_>, stamp: (u64, u64)) {
         let voter = Voter { electorate: stamp, ..self.voter() };
-        let latest = Some(&self.vote.electorate).filter(|held| held.stamp() == stamp).cloned();
         let Stance::Leading(leading) = &mut self.stance else { return };
         let sent = leading.sends.front().map_or(env.ctx.now, |send| send.at);
         leading.granted.insert(env.me, Granted { sent, voter });
-        if let Some(latest) = latest {
-            leading.electorate = latest;
-            leading.next_send = env.ctx.now;
+        if self.vote.electorate.stamp() == stamp {
+            self.enforce(env);
         }
         self.update_lease(env);
         self.reconsider_leading(env);
@@ -409,9 +420,8 @@ impl Instance {
         }
         if let Some(next) = electorate::next(&self.vote.electorate, &self.roll, &env.me) {
             assert!(next.version > stamp.1, "each change of an electorate has a number of its own");
-            let (term, version, voters) = (leading.term, next.version, next.members.len() as u32);
+            let term = leading.term;
             self.vote.electorate = Electorate { term, ..next };
-            self.report(env, term, ElectionEvent::ElectorateChanged { version, voters });
             self.put_down(env);
             self.lead_on(env);
         }

@@ -1,5 +1,5 @@
 //! Elections, E5: of the members that can be elected the one with the highest suitability wins, then the greatest id,
-//! as long as nothing disturbs the group. A leader that works is not replaced because a better member appears.
+//! as long as nothing disturbs the group: words of the best that are lost cannot be counted. A leader that works is not replaced because a better member appears.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,10 +10,15 @@ use super::Checker;
 use crate::action::world::{Record, What};
 use crate::action::{Action, HostId, LoadService, Pause, Slow, StopService, Suspend, UnloadService};
 use crate::engine::lead::Load;
+use crate::engine::record::DropReason;
 
 /// A member counts as a candidate this long after its service was loaded: its package is made ready, its suitability
 /// asked, the ring told.
 const READY: Duration = Duration::from_millis(800);
+
+/// A packet that was lost may have changed the outcome of an election for so long: promises that were renewed too late
+/// run out, and a round or two follow.
+const LOSS: Duration = Duration::from_secs(5);
 
 /// The checker of the property that this module states.
 #[derive(Debug, Default)]
@@ -25,6 +30,8 @@ pub struct LeaderForAReason {
     loaded: BTreeMap<(String, HostId), (Instant, Load)>,
     /// Whether a deed touched links, clocks, disks or supervisors that run on.
     disturbed: bool,
+    /// The last loss of a packet by its link.
+    lost: Option<Instant>,
     /// The leaders that have not said that they stopped.
     leader: BTreeMap<ServiceGroup, HostId>,
 }
@@ -76,7 +83,8 @@ impl LeaderForAReason {
                 host.0, old.0
             ));
         }
-        match self.better(at, group, host).filter(|_| !self.disturbed) {
+        let is_calm = !self.disturbed && self.lost.is_none_or(|lost| lost + LOSS < at);
+        match self.better(at, group, host).filter(|_| is_calm) {
             None => Ok(()),
             Some(better) => Err(format!(
                 "host {} won term {term} of {group}, and host {} is better suited or has a greater id",
@@ -102,11 +110,16 @@ impl Checker for LeaderForAReason {
                 self.running.remove(host);
                 self.leader.retain(|_, leader| leader != host);
             }
+            What::Dropped { why: DropReason::Loss, .. } => self.lost = Some(record.at),
             What::Event { host, event } => {
                 let EventKind::Election { election, term, what } = &event.kind else { return Ok(()) };
                 let ElectionId { group, purpose: ElectionPurpose::Leader } = election else { return Ok(()) };
                 match what {
                     ElectionEvent::Won { .. } => return self.won(record.at, *host, group, *term),
+                    // Its supervisor was killed and is back; its service never stopped leading.
+                    ElectionEvent::Resumed => {
+                        self.leader.insert(group.clone(), *host);
+                    }
                     ElectionEvent::Lost { .. } | ElectionEvent::HandedOver { .. }
                         if self.leader.get(group) == Some(host) =>
                     {
@@ -126,6 +139,7 @@ mod tests {
     use super::super::testing::{event, started};
     use super::*;
     use crate::action::Heal;
+    use crate::engine::ids::PacketId;
 
     fn at(ms: u64, what: What) -> Record {
         Record { at: Instant::from_millis(ms), what }
@@ -158,6 +172,13 @@ mod tests {
         let with = |rest: &[Record]| [&before[..], rest].concat();
         assert_eq!(run(&with(&[won(0, 1)])), Ok(()));
         assert!(run(&with(&[won(1, 1)])).expect_err("it has to fire").contains("host 0 is better suited"));
+        let lost = |ms| {
+            let what = What::Dropped { packet: PacketId(1), to: None, why: DropReason::Loss };
+            at(ms, what)
+        };
+        assert_eq!(run(&with(&[lost(3_000), won(1, 1)])), Ok(()), "the best may have asked in vain");
+        assert!(run(&with(&[lost(100), lost(3_000), won(1, 1), won(0, 2)])).is_err(), "the leader stays");
+        assert_eq!(run(&with(&[lost(1_000)])), Ok(()));
         let usurped =
             run(&with(&[won(0, 1), at(2_000, What::Action(Action::Heal(Heal::EVERYWHERE))), won(1, 2)]));
         assert!(usurped.expect_err("it has to fire").contains("had not stopped"));

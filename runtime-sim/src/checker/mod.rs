@@ -12,6 +12,7 @@ mod leader_in_time;
 mod limits;
 mod no_false_death;
 mod one_leader;
+mod one_list;
 mod one_process;
 mod one_winner;
 mod precedence_holds;
@@ -21,6 +22,7 @@ mod stopped_stays_stopped;
 mod stored_before_said;
 mod told_is_held;
 mod waking_accuses_nobody;
+mod won_by_votes;
 
 use std::fmt;
 
@@ -39,6 +41,7 @@ pub use leader_in_time::LeaderInTime;
 pub use limits::Limits;
 pub use no_false_death::NoFalseDeath;
 pub use one_leader::OneLeader;
+pub use one_list::OneList;
 pub use one_process::OneProcess;
 pub use one_winner::OneWinner;
 pub use precedence_holds::PrecedenceHolds;
@@ -48,6 +51,7 @@ pub use stopped_stays_stopped::StoppedStaysStopped;
 pub use stored_before_said::StoredBeforeSaid;
 pub use told_is_held::ToldIsHeld;
 pub use waking_accuses_nobody::WakingAccusesNobody;
+pub use won_by_votes::WonByVotes;
 
 /// A property that is checked after every record.
 ///
@@ -101,6 +105,8 @@ impl Checkers {
             Box::new(AcknowledgedVersions::default()),
             Box::new(OneWinner::default()),
             Box::new(OneLeader::default()),
+            Box::new(WonByVotes::default()),
+            Box::new(OneList::default()),
             Box::new(LeaderGivesUpInTime::default()),
             Box::new(LeaderInTime::new(timings)),
             Box::new(LeaderForAReason::default()),

@@ -117,6 +117,8 @@ impl<D: Deed> World<D> {
     pub(crate) fn dropped(&mut self, packet: PacketId, to: Option<u32>, why: DropReason) {
         self.counters.dropped[why as usize] += 1;
         self.hash.happening(self.now, to.unwrap_or(u32::MAX), Kind::Drop, packet.0);
-        self.note(Recording::Packets, || What::Dropped { packet, to: to.map(HostId), why });
+        // A loss is a fault: what it excuses is judged without a record of packets, too.
+        let level = if why == DropReason::Loss { Recording::Events } else { Recording::Packets };
+        self.note(level, || What::Dropped { packet, to: to.map(HostId), why });
     }
 }
