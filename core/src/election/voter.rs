@@ -183,6 +183,10 @@ impl Instance {
         if term < self.vote.term {
             return self.reply(env, from, round, Step::Renew, Verdict::Stale);
         }
+        if self.outcome.as_ref().is_some_and(|o| o.ended && (o.term, o.leader) == (term, from)) {
+            // A late request of a leader that has freed its voters since: it would bind this one once more.
+            return;
+        }
         let outcome = ElectionRumor { election: self.id.clone(), term, leader: from, ended: false };
         self.learn_outcome(env, outcome);
         if matches!(self.stance, Stance::Leading(_)) {
@@ -254,7 +258,8 @@ impl Instance {
         let turn = Duration::from_millis(env.timings.election_answer_ms);
         match successor {
             Some(successor) if successor == env.me => {
-                if self.may_ask() && matches!(self.stance, Stance::Idle) {
+                let is_free = self.pace.next_at().max(self.double.quiet_until()) <= now;
+                if self.may_ask() && is_free && matches!(self.stance, Stance::Idle) {
                     self.favoured = None;
                     self.begin_voting(env);
                 }

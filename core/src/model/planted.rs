@@ -97,8 +97,6 @@ pub enum Bug {
     ElectorateToldUnstored,
     /// A restarted leader leads on although its row does not say that it won.
     ResumeWithoutRow,
-    /// A restarted leader leads on although the process that led is not its service's.
-    ResumeForAnotherProcess,
     /// A restarted leader leads on although its lease has ended.
     ResumePastTheEnd,
     /// A leader frees its voters before its service has stopped acting and its right to resume is withdrawn.
@@ -113,7 +111,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every defect.
-    pub const ALL: [Self; 50] = [
+    pub const ALL: [Self; 49] = [
         Self::RefuteSameIncarnation,
         Self::RefuteBeforeStored,
         Self::RestartSameIncarnation,
@@ -158,7 +156,6 @@ impl Bug {
         Self::RoundsRestart,
         Self::ElectorateToldUnstored,
         Self::ResumeWithoutRow,
-        Self::ResumeForAnotherProcess,
         Self::ResumePastTheEnd,
         Self::ReleaseBeforeDemoted,
         Self::PromiseTakenAlong,
@@ -214,7 +211,6 @@ impl Bug {
             Self::RoundsRestart => "rounds-restart",
             Self::ElectorateToldUnstored => "electorate-told-unstored",
             Self::ResumeWithoutRow => "resume-without-row",
-            Self::ResumeForAnotherProcess => "resume-for-another-process",
             Self::ResumePastTheEnd => "resume-past-the-end",
             Self::ReleaseBeforeDemoted => "release-before-demoted",
             Self::PromiseTakenAlong => "promise-taken-along",
