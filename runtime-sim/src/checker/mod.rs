@@ -20,6 +20,7 @@ mod refuted_suspicion;
 mod rumor_versions;
 mod stopped_stays_stopped;
 mod stored_before_said;
+mod terms_take_time;
 mod told_is_held;
 mod waking_accuses_nobody;
 mod won_by_votes;
@@ -49,6 +50,7 @@ pub use refuted_suspicion::RefutedSuspicion;
 pub use rumor_versions::RumorVersions;
 pub use stopped_stays_stopped::StoppedStaysStopped;
 pub use stored_before_said::StoredBeforeSaid;
+pub use terms_take_time::TermsTakeTime;
 pub use told_is_held::ToldIsHeld;
 pub use waking_accuses_nobody::WakingAccusesNobody;
 pub use won_by_votes::WonByVotes;
@@ -107,6 +109,7 @@ impl Checkers {
             Box::new(OneLeader::default()),
             Box::new(WonByVotes::default()),
             Box::new(OneList::default()),
+            Box::new(TermsTakeTime::new(timings)),
             Box::new(LeaderGivesUpInTime::default()),
             Box::new(LeaderInTime::new(timings)),
             Box::new(LeaderForAReason::default()),
