@@ -1,5 +1,6 @@
 //! Tests that cross crates.
 
+mod chaos;
 mod guides;
 mod parity;
 mod tidy;

@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "real daemons run in real time")]
 #![cfg_attr(not(feature = "cli"), allow(dead_code, reason = "the command line is what performs on a bed"))]
 
+pub(crate) mod chaos;
 pub(crate) mod daemon;
 pub(crate) mod figures;
 pub(crate) mod groups;

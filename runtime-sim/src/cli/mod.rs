@@ -1,6 +1,7 @@
 //! The command line of `annulus-sim`, one file for each command. Nothing below this floor reads options or files.
 
 mod bench;
+mod chaos;
 mod check;
 mod explain;
 mod list;
@@ -48,6 +49,10 @@ enum Command {
     Mutants(mutants::Args),
     /// Measure the simulator and the protocol.
     Bench(crate::bench::Args),
+    /// Strike real daemons in network namespaces with random faults, and judge what their processes do.
+    Chaos(chaos::Args),
+    #[command(subcommand, hide = true)]
+    ChaosWitness(chaos::Witness),
 }
 
 impl Cli {
@@ -65,6 +70,8 @@ impl Cli {
             #[cfg(feature = "mutants")]
             Command::Mutants(args) => mutants::run(&args),
             Command::Bench(args) => bench::run(&args),
+            Command::Chaos(args) => chaos::run_chaos(args),
+            Command::ChaosWitness(what) => chaos::run_witness(what),
         }
     }
 }
