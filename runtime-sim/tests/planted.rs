@@ -28,6 +28,12 @@ const fn seeds_max(bug: Bug) -> Option<u64> {
         | Bug::QuorumOfTheLiving
         | Bug::ElectorateJumps
         | Bug::HandOverWithoutRelease
+        | Bug::DeadlineLiftedEarly
+        | Bug::RenderedBeforeLeased
+        | Bug::ResumeNotWithdrawn
+        | Bug::AdoptedRenderedEarly
+        | Bug::GateBypassed
+        | Bug::LeadGivenEarly
         | Bug::StallUnnoticed
         | Bug::ColdTooEarly => None,
         Bug::RefuteSameIncarnation

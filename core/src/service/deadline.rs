@@ -41,7 +41,8 @@ pub(super) const RESTARTED_LEAD_MS: u64 = 10_000;
 /// answers within a round trip, and the reconfigure hook follows; without one it is stopped as it is.
 pub(super) const RESIGN_MS: u64 = 3_000;
 /// Until the ring's news have reached a supervisor that was started again: its first exchange of digests, and the time in
-/// which news go round. Until then the files of a process that it adopted are not written.
+/// which news go round; once more while it knows of no other member. Until then the files of a process that it adopted are
+/// not written.
 pub(super) const ADOPTION_FACTS_MS: u64 = 1_000;
 /// Until an election has named a leader to a supervisor that was started again: the longest promise of the last life, and
 /// a round. Afterwards the adopted service may stand itself. Its files still wait for the role: a follower that was not
@@ -59,5 +60,6 @@ const _: () =
     assert!(LINGER_MS_MAX < DRAIN_MS && INFLIGHT_MS < LINGER_MS_MAX, "a drain counts several times");
 const _: () =
     assert!(ANNOUNCE_MS < DRAIN_MS && ANNOUNCE_MS < SHUTDOWN_MS, "telling the ring is the shortest part");
-const _: () = assert!(ADOPTION_FACTS_MS < ADOPTION_ROLE_MS, "an election begins with what the ring knows");
+const _: () =
+    assert!(2 * ADOPTION_FACTS_MS < ADOPTION_ROLE_MS, "an election begins with what the ring knows");
 const _: () = assert!(RESIGN_MS < RESTARTED_LEAD_MS, "a leader is demoted sooner than a restart gives it up");

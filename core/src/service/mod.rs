@@ -16,6 +16,20 @@
 //! `load`, `start`, `update` and `maintain` are answered when the wish is on disk, `stop` and `unload` when no process
 //! is left, `drain` when no request is in flight any more or its time is up.
 //!
+//! # Leading
+//!
+//! In a group with a leader, acting is what processes do: from the moment at which a file or hook may say that the service
+//! leads until no process is left or its demotion has succeeded. `instance/acting` has the order of the steps. What the
+//! supervisor itself decides costs no term, within bounds; what it did not decide does:
+//!
+//! | what happens to a healthy leader | the lead |
+//! |---|---|
+//! | its process is replaced (configuration, a file, its promotion) | kept until 10 s after the old tree's end |
+//! | stop, unload, or the supervisor leaves | renewed while that takes its time; given away when no process is left |
+//! | the same, demoted in place | given away first; then it drains as a follower |
+//! | an operator's drain | renewed while it drains; demoted when it is drained, and stays |
+//! | it falls ill, crashes, or goes into maintenance | given away at once |
+//!
 //! # How `node/` wires it
 //!
 //! - Every verb gets the [`Context`], and an [`Around`] that answers its questions about the ring.

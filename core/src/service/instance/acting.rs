@@ -244,10 +244,10 @@ impl Instance {
     }
 
     /// Notes the time, and that a service that was replaced is well again.
-    pub(super) fn tick_lead(&mut self, now: Instant) {
-        self.pause = self.pause.map(|pause| pause.at(now));
+    pub(super) fn tick_lead(&mut self, env: &Env<'_, '_>) {
+        self.pause = self.pause.map(|pause| pause.at(env.now()));
         if let Some(adoption) = &mut self.adoption {
-            adoption.tick(now);
+            adoption.tick(env.now(), env.around.is_alone());
         }
         let has_check = self.files.package().is_none_or(|package| package.has_health_check);
         let well = !has_check || matches!(self.checks.health(), Health::Ok | Health::Warning);

@@ -13,26 +13,32 @@ pub(super) struct Adoption {
     facts_at: Instant,
     /// A role that is not known by then may need this member to stand.
     role_by: Instant,
+    /// A member that knew of no other has been given the time again.
+    is_extended: bool,
     is_due: bool,
     is_role_overdue: bool,
 }
 
 impl Adoption {
-    /// Begins now; a member that is `alone` has no news to wait for.
-    pub(super) fn new(now: Instant, alone: bool) -> Self {
-        let facts_ms = if alone { 0 } else { deadline::ADOPTION_FACTS_MS };
+    pub(super) fn new(now: Instant) -> Self {
         let adoption = Self {
-            facts_at: now + Duration::from_millis(facts_ms),
+            facts_at: now + Duration::from_millis(deadline::ADOPTION_FACTS_MS),
             role_by: now + Duration::from_millis(deadline::ADOPTION_ROLE_MS),
-            is_due: alone,
+            is_extended: false,
+            is_due: false,
             is_role_overdue: false,
         };
         assert!(adoption.facts_at <= adoption.role_by, "an election begins with what the ring knows");
         adoption
     }
 
-    /// Notes the time.
-    pub(super) fn tick(&mut self, now: Instant) {
+    /// Notes the time. A member that is `alone` by then may have lost what it knew of the others, who find it with their
+    /// next probes.
+    pub(super) fn tick(&mut self, now: Instant, alone: bool) {
+        if self.facts_at <= now && alone && !self.is_extended {
+            self.is_extended = true;
+            self.facts_at = now + Duration::from_millis(deadline::ADOPTION_FACTS_MS);
+        }
         self.is_due |= self.facts_at <= now;
         self.is_role_overdue |= self.role_by <= now;
     }

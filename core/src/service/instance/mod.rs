@@ -161,7 +161,7 @@ impl Instance {
             Some(kept) => Self::find(kept, group, &mut wish, &mut lead, env),
             None => group,
         };
-        let adoption = kept.as_ref().map(|_| Adoption::new(env.now(), env.around.is_alone()));
+        let adoption = kept.as_ref().map(|_| Adoption::new(env.now()));
         Self {
             name,
             wish,
@@ -333,7 +333,7 @@ impl Instance {
     /// Takes the next step towards what is wanted, if one is due. Idempotent.
     pub(super) fn reconcile(&mut self, env: &mut Env<'_, '_>) {
         let wanted = self.is_wanted(env);
-        self.tick_lead(env.now());
+        self.tick_lead(env);
         self.lead_on(env);
         match self.progress.phase() {
             _ if self.progress.has_kept() => self.adopt(env),

@@ -203,7 +203,7 @@ impl Instance {
         let uptime_ms = env.ctx.wall.as_millis().saturating_sub(kept.since.as_millis());
         self.progress.backdate((env.now() - Duration::from_millis(uptime_ms), kept.since));
         self.files.adopt(kept.ident);
-        self.adoption = Some(Adoption::new(env.now(), env.around.is_alone()));
+        self.adoption = Some(Adoption::new(env.now()));
         assert!(!self.told.is_public(), "an adopted process is announced when its package was looked at");
         let effect = Effect::Adopt { service: self.name.clone(), group: self.group.clone(), pid: kept.pid };
         env.want(&self.name, Purpose::Spawn, effect);

@@ -444,6 +444,15 @@ fn an_adopted_process_gives_the_ring_s_news_time_to_arrive() {
     assert!(world.outstanding.is_empty());
     world.advance(Duration::from_millis(1));
     assert!(matches!(world.only_effect().1, Effect::Prepare { .. }));
+
+    let mut world = World::load_up("web");
+    world.restart(true);
+    world.advance(Duration::ZERO);
+    world.answer_only(true);
+    world.advance(Duration::from_millis(1_000));
+    assert!(world.outstanding.is_empty(), "members that it has forgotten find it with their next probes");
+    world.advance(Duration::from_millis(1_000));
+    assert!(matches!(world.only_effect().1, Effect::Prepare { .. }));
 }
 
 #[test]
