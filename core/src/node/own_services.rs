@@ -134,6 +134,11 @@ impl Node {
                 Heard::Stale
             }
             None if told.is_tombstone() => Heard::Known,
+            // The disk had not heard of it yet when the last supervisor ended; its process serves on, and is announced
+            // anew once its package was looked at.
+            None if told.key().group().is_some_and(|group| self.services.inherits(group)) => {
+                self.learn(as_told, Priority::Normal, None, Follows::Input).heard
+            }
             None => {
                 let mut retracted = told.clone();
                 retracted.retract();

@@ -193,6 +193,11 @@ impl Services {
         self.instances().flat_map(Instance::statements)
     }
 
+    /// Whether a process that outlived the last supervisor serves this group and was not announced by this one yet.
+    pub(crate) fn inherits(&self, group: &ServiceGroup) -> bool {
+        self.told().any(|told| told.group == group && told.announced.is_none())
+    }
+
     /// Stops every service, all at the same time, and takes no more commands. Specs keep their desired state.
     pub(crate) fn handle_leave(&mut self, ctx: &mut Context<'_>, around: &dyn Around, drain: bool) {
         if self.leaving != Leaving::No {

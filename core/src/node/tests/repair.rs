@@ -15,7 +15,7 @@ use crate::model::rumor::{Rumor, RumorKey, ServiceRumor, Told};
 use crate::model::service::{ServiceSpec, Topology};
 use crate::model::time::Instant;
 use crate::node::Node;
-use crate::store::snapshot::Snapshot;
+use crate::store::snapshot::{RunningService, Snapshot};
 use core::time::Duration;
 
 const ME: MemberId = MemberId::from_bytes([1; 16]);
@@ -26,6 +26,26 @@ fn group() -> ServiceGroup {
 
 fn key() -> RumorKey {
     RumorKey::Service { group: group(), member: ME }
+}
+
+/// What the last life told of the service.
+fn last_word() -> ServiceRumor {
+    ServiceRumor {
+        member_id: ME,
+        group: group(),
+        incarnation: Incarnation(7),
+        initialized: true,
+        pkg: "core/redis/1.0/20260101000000".parse().expect("a valid ident"),
+        cfg: Vec::new(),
+        sys: Default::default(),
+        pkg_incarnation: 0,
+        tombstone: false,
+        accepting: true,
+        maintenance: None,
+        config_incarnation: 0,
+        electorate_min: 3,
+        versions_digest: 0,
+    }
 }
 
 /// A host that boots again: its disk holds a service with a leader, and what the last life told of it.
@@ -39,29 +59,14 @@ struct Host {
 
 impl Host {
     fn boot(planted: Planted) -> Self {
+        let rumors = alloc::vec![Told::from(Rumor::Service(last_word()))];
+        Self::boot_with(planted, Snapshot { rumors, ..Snapshot::new(ME) })
+    }
+
+    fn boot_with(planted: Planted, snapshot: Snapshot) -> Self {
         let ident = "core/redis/1.0/20260101000000".parse().expect("a valid ident");
         let spec = ServiceSpec { topology: Topology::Leader, ..ServiceSpec::new(ident) };
-        let told = ServiceRumor {
-            member_id: ME,
-            group: group(),
-            incarnation: Incarnation(7),
-            initialized: true,
-            pkg: "core/redis/1.0/20260101000000".parse().expect("a valid ident"),
-            cfg: Vec::new(),
-            sys: Default::default(),
-            pkg_incarnation: 0,
-            tombstone: false,
-            accepting: true,
-            maintenance: None,
-            config_incarnation: 0,
-            electorate_min: 3,
-            versions_digest: 0,
-        };
-        let snapshot = Snapshot {
-            services: alloc::vec![spec],
-            rumors: alloc::vec![Told::from(Rumor::Service(told))],
-            ..Snapshot::new(ME)
-        };
+        let snapshot = Snapshot { services: alloc::vec![spec], ..snapshot };
         let config = Config { planted, ..Config::new(PORT) };
         let now = Instant::from_millis(1);
         let node = Node::new(config, Some(snapshot), [7; 32], now, UnixTime::default());
@@ -103,7 +108,7 @@ impl Host {
     fn prepared(&mut self) -> bool {
         let Some(id) = self.take(|effect| matches!(effect, Effect::Prepare { .. })) else { return false };
         let ident = "core/redis/1.0/20260101000000".parse().expect("a valid ident");
-        self.input(Input::EffectDone(id, EffectResult::Prepared(Prepared::new(ident, 1_000).into())));
+        self.input(Input::EffectDone(id, EffectResult::Prepared(Prepared::new(ident, 1_000))));
         true
     }
 
@@ -206,4 +211,25 @@ fn late_withdrawal_loses_an_announcement_and_only_a_repair_brings_it_back() {
         host.run_ms(40_000);
         assert_eq!((host.is_told(), host.repaired > 0), (is_repaired, is_repaired));
     }
+}
+
+#[test]
+fn a_process_that_serves_on_is_not_withdrawn_for_what_the_disk_had_not_heard() {
+    let running = RunningService {
+        service: "redis".parse().expect("a valid name"),
+        pid: 7,
+        ident: "core/redis/1.0/20260101000000".parse().expect("a valid ident"),
+        since: UnixTime::default(),
+        resume: None,
+    };
+    let mut host =
+        Host::boot_with(Planted::default(), Snapshot { running: alloc::vec![running], ..Snapshot::new(ME) });
+    let identity = host.take(|effect| matches!(effect, Effect::Persist { .. })).expect("its identity");
+    host.input(Input::EffectDone(identity, EffectResult::Persisted));
+    host.node.hear_of_own(&Told::from(Rumor::Service(last_word())));
+    host.drain();
+    host.run_ms(10);
+    let held = host.node.rumor(&key());
+    assert!(matches!(held, Some(Rumor::Service(told)) if !told.tombstone && told.accepting), "{held:?}");
+    assert_eq!(host.repaired, 0);
 }
