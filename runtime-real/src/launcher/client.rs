@@ -1,25 +1,27 @@
 //! The supervisor's end of the connection to its launcher: sends requests and hands each answer to the task that waits
 //! for it. Decides nothing about services, and never makes a lost connection again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use annulus_core::{ExitStatus, RunningService, UnixTime};
+use annulus_core::{ExitStatus, MemberId, Resume, RunningService, UnixTime};
 use thiserror::Error;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::Interest;
 use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use super::frame::{FrameError, LENGTH_BYTES, next_frame};
-use super::message::{Answer, Held, Launch, Message, Request};
-use super::version::Versions;
-use super::{identity, socket_path};
+use super::guard::Holder;
+use super::message::{self, Answer, Held, HookLaunch, Launch, Message, Request};
+use super::version::{self, Versions};
+use super::{identity, rights, socket_path};
+use crate::host::clock::{self, Clock};
 
 /// The launcher answers the first request within this.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
@@ -71,14 +73,45 @@ struct Waiting {
 struct Shared {
     waiting: BTreeMap<u64, Waiting>,
     ends: BTreeMap<u32, oneshot::Sender<ExitStatus>>,
+    /// The guards of the services that run, by the pid of the first process.
+    holders: BTreeMap<u32, Arc<Holder>>,
+    /// Descriptors that came, in the order of the answers that they belong to.
+    fds: VecDeque<OwnedFd>,
     closed: bool,
+}
+
+/// A request as it goes over the socket.
+struct Outgoing {
+    frame: Vec<u8>,
+    fds: Vec<OwnedFd>,
+}
+
+impl From<Vec<u8>> for Outgoing {
+    fn from(frame: Vec<u8>) -> Self {
+        Self { frame, fds: Vec::new() }
+    }
+}
+
+/// Ends a hook when the task that waits for it is dropped.
+struct EndHook<'a> {
+    client: &'a Client,
+    request: Option<Request>,
+}
+
+impl Drop for EndHook<'_> {
+    fn drop(&mut self) {
+        if let Some(request) = &self.request {
+            // Without room in the queue the hook goes on to its deadline.
+            self.client.tell(request);
+        }
+    }
 }
 
 /// Asks a launcher. Cheap to clone.
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Mutex<Shared>>,
-    frames: mpsc::Sender<Vec<u8>>,
+    frames: mpsc::Sender<Outgoing>,
     next: Arc<AtomicU64>,
     closed: watch::Receiver<bool>,
     /// The version of the messages that was agreed upon; 0 before the greeting.
@@ -86,38 +119,39 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to the launcher at `path`; returns with the processes that it holds, whose identity is checked.
+    /// Connects to the launcher at `path`; returns with the processes that it holds, whose identity is checked. Times are
+    /// those of `clock`.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn connect(path: &Path) -> Result<(Self, Vec<RunningService>), ClientError> {
+    pub async fn connect(path: &Path, clock: &Clock) -> Result<(Self, Vec<RunningService>), ClientError> {
         let (short, _dir) = socket_path(path)?;
-        Self::over(UnixStream::connect(short).await?).await
+        Self::over(UnixStream::connect(short).await?, clock).await
     }
 
     /// Greets the launcher at the other end of this connection.
     ///
     /// # Errors
     /// As [`Self::connect`].
-    pub async fn over(stream: UnixStream) -> Result<(Self, Vec<RunningService>), ClientError> {
-        let (reader, writer) = stream.into_split();
+    pub async fn over(stream: UnixStream, clock: &Clock) -> Result<(Self, Vec<RunningService>), ClientError> {
+        let stream = Arc::new(stream);
         let (frames, to_write) = mpsc::channel(REQUESTS_MAX);
         let (ended, closed) = watch::channel(false);
         let shared: Arc<Mutex<Shared>> = Arc::default();
-        tokio::spawn(write_all(writer, to_write));
-        tokio::spawn(read_all(reader, Arc::clone(&shared), ended));
+        tokio::spawn(write_all(Arc::clone(&stream), to_write, closed.clone()));
+        tokio::spawn(read_all(stream, Arc::clone(&shared), ended));
         let mut client = Self { shared, frames, next: Arc::default(), closed, version: 0 };
-        let held = client.greet().await?;
+        let held = client.greet(clock).await?;
         Ok((client, held))
     }
 
     /// Agrees on a version of the messages; returns the processes that the launcher holds.
-    async fn greet(&mut self) -> Result<Vec<RunningService>, ClientError> {
+    async fn greet(&mut self, clock: &Clock) -> Result<Vec<RunningService>, ClientError> {
         let hello = Request::Hello { versions: Versions::SPOKEN };
         match timeout(HELLO_TIMEOUT, self.request(&hello)).await {
             Ok(Ok(Answer::Welcome { version, boot_id, held, .. })) if Versions::SPOKEN.contains(version) => {
                 self.version = version;
-                Ok(running(&boot_id, held))
+                Ok(running(&boot_id, held, clock))
             }
             Ok(Ok(Answer::Welcome { versions, .. } | Answer::Refused { versions })) => {
                 Err(ClientError::Versions { launcher: versions })
@@ -135,6 +169,23 @@ impl Client {
         self.version
     }
 
+    /// The same connection, as if an earlier version had been agreed upon.
+    #[cfg(test)]
+    pub(crate) fn of_version(self, version: u32) -> Self {
+        Self { version, ..self }
+    }
+
+    /// Whether this launcher has guards, which hold leases and run hooks.
+    #[must_use]
+    pub const fn has_guards(&self) -> bool {
+        self.version >= version::WITH_GUARDS
+    }
+
+    /// The guard of the service with this process; none where the launcher has no guards, and once the service has ended.
+    pub(crate) fn holder(&self, pid: u32) -> Option<Arc<Holder>> {
+        self.shared().holders.get(&pid).cloned()
+    }
+
     fn shared(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -144,15 +195,20 @@ impl Client {
     /// # Errors
     /// See [`RequestError`].
     pub async fn request(&self, request: &Request) -> Result<Answer, RequestError> {
-        self.ask(request, None).await
+        self.ask(self.next_id(), request, Vec::new(), None).await
+    }
+
+    fn next_id(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
     }
 
     async fn ask(
         &self,
+        id: u64,
         request: &Request,
+        fds: Vec<OwnedFd>,
         end: Option<oneshot::Sender<ExitStatus>>,
     ) -> Result<Answer, RequestError> {
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
         let frame = request.encode(id)?;
         let (answer, answered) = oneshot::channel();
         {
@@ -162,7 +218,7 @@ impl Client {
             }
             shared.waiting.insert(id, Waiting { answer, end });
         }
-        self.frames.send(frame).await.map_err(|_| RequestError::Gone)?;
+        self.frames.send(Outgoing { frame, fds }).await.map_err(|_| RequestError::Gone)?;
         answered.await.map_err(|_| RequestError::Gone)
     }
 
@@ -194,8 +250,31 @@ impl Client {
         request: &Request,
     ) -> Result<(u32, oneshot::Receiver<ExitStatus>), (bool, String)> {
         let (end, ended) = oneshot::channel();
-        match self.ask(request, Some(end)).await {
-            Ok(Answer::Started { pid }) => Ok((pid, ended)),
+        match self.ask(self.next_id(), request, Vec::new(), Some(end)).await {
+            Ok(Answer::Started { pid, .. }) => Ok((pid, ended)),
+            Ok(Answer::Failed { busy, reason }) => Err((busy, reason)),
+            Ok(other) => Err((false, format!("the launcher answered {other:?}"))),
+            Err(error) => Err((false, error.to_string())),
+        }
+    }
+
+    /// Runs a hook that prints to `said`, its output and its errors; returns when nothing of it is left: how it ended, and
+    /// whether at its deadline. A hook whose caller goes away is ended.
+    ///
+    /// # Errors
+    /// As [`Self::spawn`].
+    pub async fn hook(
+        &self,
+        launch: HookLaunch,
+        said: [OwnedFd; 2],
+    ) -> Result<(ExitStatus, bool), (bool, String)> {
+        let id = self.next_id();
+        let end = Request::EndHook { service: launch.service.clone(), hook: id };
+        let mut guard = EndHook { client: self, request: Some(end) };
+        let answer = self.ask(id, &Request::Hook(Box::new(launch)), said.into(), None).await;
+        guard.request = None;
+        match answer {
+            Ok(Answer::HookEnded { status, timed_out }) => Ok((status, timed_out)),
             Ok(Answer::Failed { busy, reason }) => Err((busy, reason)),
             Ok(other) => Err((false, format!("the launcher answered {other:?}"))),
             Err(error) => Err((false, error.to_string())),
@@ -204,22 +283,21 @@ impl Client {
 
     /// Queues a request without waiting and returns the receiver of its answer; none when the queue is full.
     pub fn begin(&self, request: &Request) -> Option<oneshot::Receiver<Answer>> {
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let id = self.next_id();
         let frame = request.encode(id).ok()?;
         let (answer, answered) = oneshot::channel();
         let mut shared = self.shared();
         if shared.closed {
             return None;
         }
-        self.frames.try_send(frame).ok()?;
+        self.frames.try_send(frame.into()).ok()?;
         shared.waiting.insert(id, Waiting { answer, end: None });
         Some(answered)
     }
 
     /// Queues a request whose answer is ignored. A full queue loses it, which the result says.
     pub fn tell(&self, request: &Request) -> bool {
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
-        request.encode(id).is_ok_and(|frame| self.frames.try_send(frame).is_ok())
+        request.encode(self.next_id()).is_ok_and(|frame| self.frames.try_send(frame.into()).is_ok())
     }
 
     /// Waits until the connection is closed.
@@ -231,7 +309,7 @@ impl Client {
 }
 
 /// The held processes whose identity is confirmed: a pid alone may name an unrelated process by now.
-fn running(boot_id: &str, held: Vec<Held>) -> Vec<RunningService> {
+fn running(boot_id: &str, held: Vec<Held>, clock: &Clock) -> Vec<RunningService> {
     let same_boot = boot_id == identity::boot_id();
     let checked = held.into_iter().filter_map(|process| {
         let same =
@@ -244,7 +322,7 @@ fn running(boot_id: &str, held: Vec<Held>) -> Vec<RunningService> {
                 pid: process.pid,
                 ident,
                 since: UnixTime::from_millis(process.since_ms),
-                resume: None,
+                resume: process.resume.filter(|_| !process.ended).and_then(|resume| in_time(resume, clock)),
             }),
             _ => {
                 let Held { service, pid, .. } = process;
@@ -256,18 +334,49 @@ fn running(boot_id: &str, held: Vec<Held>) -> Vec<RunningService> {
     checked.collect()
 }
 
-async fn write_all(mut writer: OwnedWriteHalf, mut frames: mpsc::Receiver<Vec<u8>>) {
-    while let Some(frame) = frames.recv().await {
-        if writer.write_all(&frame).await.is_err() {
-            return;
+/// A right to resume in the time of the node; none when it has run out.
+fn in_time(resume: message::Resume, clock: &Clock) -> Option<Resume> {
+    // The node's time is read first: should this process stand still in between, the right only gets shorter.
+    let now = clock.now();
+    let left_ms = resume.until_ms.checked_sub(clock::boot_ms()).filter(|left_ms| *left_ms > 0)?;
+    Some(Resume {
+        member: MemberId::from_bytes(resume.member),
+        group: resume.group.parse().ok()?,
+        term: resume.term,
+        until: now + Duration::from_millis(left_ms),
+    })
+}
+
+async fn write_all(
+    stream: Arc<UnixStream>,
+    mut frames: mpsc::Receiver<Outgoing>,
+    mut closed: watch::Receiver<bool>,
+) {
+    loop {
+        let outgoing = tokio::select! {
+            outgoing = frames.recv() => outgoing,
+            // The reader has ended, and the connection with it: every later request finds it closed.
+            _ = closed.wait_for(|closed| *closed) => return,
+        };
+        let Some(Outgoing { frame, mut fds }) = outgoing else { return };
+        let mut rest = frame.as_slice();
+        while !rest.is_empty() {
+            let sent = stream.async_io(Interest::WRITABLE, || Ok(rights::send(&*stream, rest, &fds)?)).await;
+            let Ok(count) = sent else { return };
+            rest = rest.get(count..).unwrap_or_default();
+            fds.clear();
         }
     }
 }
 
-async fn read_all(mut reader: OwnedReadHalf, shared: Arc<Mutex<Shared>>, ended: watch::Sender<bool>) {
+async fn read_all(stream: Arc<UnixStream>, shared: Arc<Mutex<Shared>>, ended: watch::Sender<bool>) {
     let mut input = Vec::new();
     let mut buffer = [0; READ_BYTES];
-    while let Ok(count @ 1..) = reader.read(&mut buffer).await {
+    loop {
+        let mut fds = VecDeque::new();
+        let read = || Ok(rights::receive(&*stream, &mut buffer, &mut fds)?);
+        let Ok(count @ 1..) = stream.async_io(Interest::READABLE, read).await else { break };
+        shared.lock().unwrap_or_else(PoisonError::into_inner).fds.extend(fds);
         input.extend_from_slice(buffer.get(..count).unwrap_or_default());
         if let Err(error) = take_messages(&mut input, &shared) {
             tracing::error!(%error, "the launcher sent what is no message; the connection is closed");
@@ -298,14 +407,24 @@ fn take_message(message: Message, shared: &Mutex<Shared>) {
     let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
     match message {
         Message::Answer { id, answer } => {
+            // Its descriptors are taken also when no task waits any more: the next ones belong to the next answer.
+            if let Answer::Started { pid, guarded: true } = &answer
+                && let (Some(page), Some(wake)) = (shared.fds.pop_front(), shared.fds.pop_front())
+            {
+                match Holder::new(&page, wake) {
+                    Ok(holder) => drop(shared.holders.insert(*pid, Arc::new(holder))),
+                    Err(error) => tracing::error!(pid, %error, "the page of a guard cannot be mapped"),
+                }
+            }
             let Some(waiting) = shared.waiting.remove(&id) else { return };
-            if let (Answer::Started { pid }, Some(end)) = (&answer, waiting.end) {
+            if let (Answer::Started { pid, .. }, Some(end)) = (&answer, waiting.end) {
                 // Registered before the next message is read, which may be this process's end.
                 shared.ends.insert(*pid, end);
             }
             let _ = waiting.answer.send(answer);
         }
         Message::Exited { service: _, pid, status } => {
+            shared.holders.remove(&pid);
             if let Some(end) = shared.ends.remove(&pid) {
                 let _ = end.send(status);
             }

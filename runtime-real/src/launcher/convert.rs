@@ -11,8 +11,8 @@ use prost::Message as _;
 use super::frame::{FrameError, frame};
 use super::message;
 use super::proto::{
-    self, Answer, Ask, Exited, Failed, Held, Launch, Lease, Limits, Log, Nothing, Owner, Process, Range,
-    Said, Signal, Started, Variable, Welcome, What,
+    self, Answer, Ask, EndHook, Exited, Failed, Held, HeldLease, HookEnded, HookLaunch, Launch, Lease,
+    Limits, Log, Nothing, Owner, Process, Range, Resume, Said, Signal, Started, Variable, Welcome, What,
 };
 use super::version::Versions;
 
@@ -62,7 +62,7 @@ impl From<&message::Request> for Ask {
         use message::Request as R;
         match request {
             R::Hello { versions } => Self::Hello((*versions).into()),
-            R::Spawn(launch) => Self::Spawn((&**launch).into()),
+            R::Spawn(launch) => Self::Spawn(Box::new((&**launch).into())),
             R::Adopt { service, pid } => Self::Adopt(Process { service: service.clone(), pid: *pid }),
             R::Signal { service, pid, kill } => {
                 Self::Signal(Signal { service: service.clone(), pid: *pid, kill: *kill })
@@ -77,6 +77,8 @@ impl From<&message::Request> for Ask {
                 line: line.clone(),
             }),
             R::KillAll => Self::KillAll(Nothing {}),
+            R::Hook(launch) => Self::Hook((&**launch).into()),
+            R::EndHook { service, hook } => Self::EndHook(EndHook { service: service.clone(), hook: *hook }),
         }
     }
 }
@@ -86,7 +88,7 @@ impl TryFrom<Ask> for message::Request {
     fn try_from(ask: Ask) -> Result<Self, FrameError> {
         Ok(match ask {
             Ask::Hello(range) => Self::Hello { versions: range.into() },
-            Ask::Spawn(launch) => Self::Spawn(Box::new(launch.try_into()?)),
+            Ask::Spawn(launch) => Self::Spawn(Box::new((*launch).try_into()?)),
             Ask::Adopt(Process { service, pid }) => Self::Adopt { service: named(service)?, pid },
             Ask::Signal(Signal { service, pid, kill }) => {
                 Self::Signal { service: named(service)?, pid, kill }
@@ -99,6 +101,8 @@ impl TryFrom<Ask> for message::Request {
                 Self::Log { service: named(service)?, group, tag, line }
             }
             Ask::KillAll(Nothing {}) => Self::KillAll,
+            Ask::Hook(launch) => Self::Hook(Box::new(launch.try_into()?)),
+            Ask::EndHook(EndHook { service, hook }) => Self::EndHook { service: named(service)?, hook },
         })
     }
 }
@@ -136,10 +140,32 @@ fn bounded<T>(items: Vec<T>, what: &'static str) -> Result<Vec<T>, FrameError> {
     if items.len() > ITEMS_MAX { Err(FrameError::Field(what)) } else { Ok(items) }
 }
 
+fn variables(env: &[(OsString, OsString)]) -> Vec<Variable> {
+    let variable =
+        |(name, value): &(OsString, OsString)| Variable { name: os_bytes(name), value: os_bytes(value) };
+    env.iter().map(variable).collect()
+}
+
+fn env(variables: Vec<Variable>) -> Result<Vec<(OsString, OsString)>, FrameError> {
+    let pair = |Variable { name, value }| (OsString::from_vec(name), OsString::from_vec(value));
+    Ok(bounded(variables, "env")?.into_iter().map(pair).collect())
+}
+
+impl From<&message::Owner> for Owner {
+    fn from(owner: &message::Owner) -> Self {
+        Self { uid: owner.uid, gid: owner.gid, groups: owner.groups.clone() }
+    }
+}
+
+impl TryFrom<Owner> for message::Owner {
+    type Error = FrameError;
+    fn try_from(Owner { uid, gid, groups }: Owner) -> Result<Self, FrameError> {
+        Ok(Self { uid, gid, groups: bounded(groups, "groups")? })
+    }
+}
+
 impl From<&message::Launch> for Launch {
     fn from(launch: &message::Launch) -> Self {
-        let variable =
-            |(name, value): &(OsString, OsString)| Variable { name: os_bytes(name), value: os_bytes(value) };
         let message::Limits { memory_bytes, cpu_millis, pids } = launch.limits;
         Self {
             service: launch.service.clone(),
@@ -147,17 +173,17 @@ impl From<&message::Launch> for Launch {
             ident: launch.ident.clone(),
             program: path_bytes(&launch.program),
             dir: path_bytes(&launch.dir),
-            env: launch.env.iter().map(variable).collect(),
+            env: variables(&launch.env),
             pid_file: path_bytes(&launch.pid_file),
             stop_signal: launch.stop_signal,
             stop_timeout_ms: launch.stop_timeout_ms,
-            owner: launch.owner.as_ref().map(|owner| Owner {
-                uid: owner.uid,
-                gid: owner.gid,
-                groups: owner.groups.clone(),
-            }),
+            owner: launch.owner.as_ref().map(Owner::from),
             nofile: launch.nofile,
             limits: (!launch.limits.is_empty()).then_some(Limits { memory_bytes, cpu_millis, pids }),
+            lease: launch.lease.as_ref().map(|lease| HeldLease {
+                kill_at_ms: lease.kill_at_ms,
+                resume: lease.resume.as_ref().map(Resume::from),
+            }),
         }
     }
 }
@@ -165,25 +191,91 @@ impl From<&message::Launch> for Launch {
 impl TryFrom<Launch> for message::Launch {
     type Error = FrameError;
     fn try_from(launch: Launch) -> Result<Self, FrameError> {
-        let variable = |Variable { name, value }| (OsString::from_vec(name), OsString::from_vec(value));
-        let owner = |Owner { uid, gid, groups }| {
-            Ok::<_, FrameError>(message::Owner { uid, gid, groups: bounded(groups, "groups")? })
-        };
         let Limits { memory_bytes, cpu_millis, pids } = launch.limits.unwrap_or_default();
+        let lease = |HeldLease { kill_at_ms, resume }| {
+            Ok::<_, FrameError>(message::Lease {
+                kill_at_ms,
+                resume: resume.map(message::Resume::try_from).transpose()?,
+            })
+        };
         Ok(Self {
             service: named(launch.service)?,
             group: launch.group,
             ident: launch.ident,
             program: path(launch.program, "program")?,
             dir: path(launch.dir, "dir")?,
-            env: bounded(launch.env, "env")?.into_iter().map(variable).collect(),
+            env: env(launch.env)?,
             pid_file: path(launch.pid_file, "pid_file")?,
             stop_signal: launch.stop_signal,
             stop_timeout_ms: launch.stop_timeout_ms,
-            owner: launch.owner.map(owner).transpose()?,
+            owner: launch.owner.map(message::Owner::try_from).transpose()?,
             nofile: launch.nofile,
             limits: message::Limits { memory_bytes, cpu_millis, pids },
+            lease: launch.lease.map(lease).transpose()?,
         })
+    }
+}
+
+impl From<&message::Resume> for Resume {
+    fn from(resume: &message::Resume) -> Self {
+        let message::Resume { member, group, term, until_ms } = resume;
+        Self { member: member.to_vec(), group: group.clone(), term: *term, until_ms: *until_ms }
+    }
+}
+
+impl TryFrom<Resume> for message::Resume {
+    type Error = FrameError;
+    fn try_from(Resume { member, group, term, until_ms }: Resume) -> Result<Self, FrameError> {
+        let member = member.try_into().map_err(|_| FrameError::Field("member"))?;
+        // It has to fit into a guard's page.
+        if group.len() > annulus_core::limits::SERVICE_GROUP_BYTES_MAX {
+            return Err(FrameError::Field("group"));
+        }
+        Ok(Self { member, group, term, until_ms })
+    }
+}
+
+impl From<&message::HookLaunch> for HookLaunch {
+    fn from(launch: &message::HookLaunch) -> Self {
+        Self {
+            service: launch.service.clone(),
+            program: path_bytes(&launch.program),
+            dir: path_bytes(&launch.dir),
+            env: variables(&launch.env),
+            owner: launch.owner.as_ref().map(Owner::from),
+            timeout_ms: launch.timeout_ms,
+        }
+    }
+}
+
+impl TryFrom<HookLaunch> for message::HookLaunch {
+    type Error = FrameError;
+    fn try_from(launch: HookLaunch) -> Result<Self, FrameError> {
+        Ok(Self {
+            service: named(launch.service)?,
+            program: path(launch.program, "program")?,
+            dir: path(launch.dir, "dir")?,
+            env: env(launch.env)?,
+            owner: launch.owner.map(message::Owner::try_from).transpose()?,
+            timeout_ms: launch.timeout_ms,
+        })
+    }
+}
+
+/// A status as code and signal.
+fn parts(status: ExitStatus) -> (Option<i32>, Option<i32>) {
+    match status {
+        ExitStatus::Code(code) => (Some(code), None),
+        ExitStatus::Signal(signal) => (None, Some(signal)),
+        ExitStatus::Unknown => (None, None),
+    }
+}
+
+fn status(parts: (Option<i32>, Option<i32>)) -> ExitStatus {
+    match parts {
+        (Some(code), None) => ExitStatus::Code(code),
+        (None, Some(signal)) => ExitStatus::Signal(signal),
+        _ => ExitStatus::Unknown,
     }
 }
 
@@ -194,11 +286,7 @@ impl From<&message::Message> for Said {
                 Self::Answer(Answer { id: *id, what: Some(What::from(answer)) })
             }
             message::Message::Exited { service, pid, status } => {
-                let (code, signal) = match status {
-                    ExitStatus::Code(code) => (Some(*code), None),
-                    ExitStatus::Signal(signal) => (None, Some(*signal)),
-                    ExitStatus::Unknown => (None, None),
-                };
+                let (code, signal) = parts(*status);
                 Self::Exited(Exited { service: service.clone(), pid: *pid, code, signal })
             }
         }
@@ -215,12 +303,7 @@ impl TryFrom<Said> for message::Message {
                 Self::Answer { id, answer: answer.unwrap_or(message::Answer::Unknown) }
             }
             Said::Exited(Exited { service, pid, code, signal }) => {
-                let status = match (code, signal) {
-                    (Some(code), None) => ExitStatus::Code(code),
-                    (None, Some(signal)) => ExitStatus::Signal(signal),
-                    _ => ExitStatus::Unknown,
-                };
-                Self::Exited { service: named(service)?, pid, status }
+                Self::Exited { service: named(service)?, pid, status: status((code, signal)) }
             }
         })
     }
@@ -238,9 +321,13 @@ impl From<&message::Answer> for What {
             }),
             A::Refused { versions } => Self::Refused((*versions).into()),
             A::Unknown => Self::Unknown(Nothing {}),
-            A::Started { pid } => Self::Started(Started { pid: *pid }),
+            A::Started { pid, guarded } => Self::Started(Started { pid: *pid, guarded: *guarded }),
             A::Failed { busy, reason } => Self::Failed(Failed { busy: *busy, reason: reason.clone() }),
             A::Done => Self::Done(Nothing {}),
+            A::HookEnded { status, timed_out } => {
+                let (code, signal) = parts(*status);
+                Self::HookEnded(HookEnded { code, signal, timed_out: *timed_out })
+            }
         }
     }
 }
@@ -253,13 +340,19 @@ impl TryFrom<What> for message::Answer {
                 version,
                 versions: versions.ok_or(FrameError::Field("versions"))?.into(),
                 boot_id,
-                held: bounded(held, "held")?.into_iter().map(message::Held::from).collect(),
+                held: bounded(held, "held")?
+                    .into_iter()
+                    .map(message::Held::try_from)
+                    .collect::<Result<_, _>>()?,
             },
             What::Refused(range) => Self::Refused { versions: range.into() },
             What::Unknown(Nothing {}) => Self::Unknown,
-            What::Started(Started { pid }) => Self::Started { pid },
+            What::Started(Started { pid, guarded }) => Self::Started { pid, guarded },
             What::Failed(Failed { busy, reason }) => Self::Failed { busy, reason },
             What::Done(Nothing {}) => Self::Done,
+            What::HookEnded(HookEnded { code, signal, timed_out }) => {
+                Self::HookEnded { status: status((code, signal)), timed_out }
+            }
         })
     }
 }
@@ -274,13 +367,16 @@ impl From<&message::Held> for Held {
             start_ticks: held.start_ticks,
             since_ms: held.since_ms,
             ended: held.ended,
+            resume: held.resume.as_ref().map(Resume::from),
         }
     }
 }
 
-impl From<Held> for message::Held {
-    fn from(held: Held) -> Self {
-        let Held { service, group, ident, pid, start_ticks, since_ms, ended } = held;
-        Self { service, group, ident, pid, start_ticks, since_ms, ended }
+impl TryFrom<Held> for message::Held {
+    type Error = FrameError;
+    fn try_from(held: Held) -> Result<Self, FrameError> {
+        let Held { service, group, ident, pid, start_ticks, since_ms, ended, resume } = held;
+        let resume = resume.map(message::Resume::try_from).transpose()?;
+        Ok(Self { service, group, ident, pid, start_ticks, since_ms, ended, resume })
     }
 }

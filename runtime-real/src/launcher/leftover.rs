@@ -1,7 +1,7 @@
-//! Kills the processes that a service left running when its launcher was killed.
-//! Never kills a group by its number alone.
+//! Kills the processes that a service left running when its launcher and its guard were killed at once. Never kills a
+//! group by its number alone.
 //!
-//! The system kills a service's first process together with the launcher, but not the processes that this one had
+//! The system kills a service's first process together with the guard, but not the processes that this one had
 //! started, which may hold the ports and locks that the next start needs.
 
 use std::fs;

@@ -1,18 +1,21 @@
 //! The launcher's end of the connection to its supervisor: the listening socket and the one connection. Admits only
 //! the supervisor's own process, and never waits for it.
 
+use std::collections::VecDeque;
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::poll::PollFlags;
 use nix::sys::socket::{getsockopt, sockopt};
 use nix::sys::stat::{Mode, umask};
 
 use super::frame::{FrameError, LENGTH_BYTES, next_frame};
 use super::message::{Message, Request};
+use super::rights;
 use super::version::hello_of_version_1;
 
 /// Longest path that can be a socket's name, in bytes; a socket at a longer path is reached through its directory.
@@ -21,6 +24,8 @@ const SOCKET_NAME_BYTES_MAX: usize = 100;
 const READ_BYTES: usize = 64 * 1024;
 /// Bytes of answers that may wait for a supervisor which does not read them; beyond this it is cut off.
 const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Descriptors that may have come before the request that they belong to.
+const RECEIVED_FDS_MAX: usize = 64;
 
 /// A path to a socket that is short enough to be its name. The returned file has to stay open while the path is used.
 ///
@@ -50,7 +55,16 @@ struct Peer {
     /// The version of the messages that was agreed upon; none before the greeting.
     version: Option<u32>,
     input: Vec<u8>,
-    output: Vec<u8>,
+    /// Descriptors that came, in the order of the requests that they belong to.
+    fds: VecDeque<OwnedFd>,
+    output: VecDeque<Part>,
+}
+
+/// Bytes that wait to be sent, and the descriptors that go with the first of them.
+#[derive(Debug, Default)]
+struct Part {
+    bytes: Vec<u8>,
+    fds: Vec<OwnedFd>,
 }
 
 /// A frame that a supervisor sent.
@@ -95,7 +109,13 @@ impl Link {
 
     fn connect(&mut self, stream: UnixStream) -> io::Result<()> {
         stream.set_nonblocking(true)?;
-        self.peer = Some(Peer { stream, version: None, input: Vec::new(), output: Vec::new() });
+        self.peer = Some(Peer {
+            stream,
+            version: None,
+            input: Vec::new(),
+            fds: VecDeque::new(),
+            output: VecDeque::new(),
+        });
         Ok(())
     }
 
@@ -145,15 +165,21 @@ impl Link {
         (requests, end.flatten())
     }
 
-    /// Sends a message; does nothing while no supervisor is connected.
+    /// Sends a message and the descriptors that belong to it; does nothing while no supervisor is connected.
     ///
     /// # Errors
     /// The message is longer than any may be.
-    pub(super) fn send(&mut self, message: &Message) -> Result<(), FrameError> {
+    pub(super) fn send(&mut self, message: &Message, fds: Vec<OwnedFd>) -> Result<(), FrameError> {
         if let Some(peer) = &mut self.peer {
-            peer.output.extend_from_slice(&message.encode()?);
+            peer.push(&message.encode()?, fds);
         }
         Ok(())
+    }
+
+    /// The next two descriptors that came with requests.
+    pub(super) fn take_fds(&mut self) -> Option<[OwnedFd; 2]> {
+        let fds = &mut self.peer.as_mut()?.fds;
+        Some([fds.pop_front()?, fds.pop_front()?])
     }
 
     /// The version that was agreed upon with the supervisor that is connected.
@@ -171,7 +197,7 @@ impl Link {
     /// Sends these bytes as the last, and closes the connection.
     pub(super) fn close_with(&mut self, last: &[u8]) {
         if let Some(peer) = &mut self.peer {
-            peer.output.extend_from_slice(last);
+            peer.push(last, Vec::new());
         }
         self.flush();
         self.hang_up();
@@ -191,14 +217,24 @@ impl Link {
 }
 
 impl Peer {
+    fn push(&mut self, bytes: &[u8], fds: Vec<OwnedFd>) {
+        match self.output.back_mut().filter(|_| fds.is_empty()) {
+            Some(part) => part.bytes.extend_from_slice(bytes),
+            None => self.output.push_back(Part { bytes: bytes.to_vec(), fds }),
+        }
+    }
+
     /// Reads once. Some when the connection is over, with the reason if that is not simply its end.
     fn read(&mut self, buffer: &mut [u8], received: &mut Vec<Received>) -> Option<Option<String>> {
         let buffer = buffer.get_mut(..READ_BYTES)?;
-        match self.stream.read(buffer) {
+        match rights::receive(&self.stream, buffer, &mut self.fds) {
             Ok(0) => return Some(None),
             Ok(count) => self.input.extend_from_slice(buffer.get(..count).unwrap_or_default()),
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            Err(Errno::EAGAIN | Errno::EINTR) => {}
             Err(error) => return Some(Some(error.to_string())),
+        }
+        if self.fds.len() > RECEIVED_FDS_MAX {
+            return Some(Some("descriptors that belong to no request".to_owned()));
         }
         let mut at = 0;
         let end = loop {
@@ -232,17 +268,23 @@ impl Peer {
     }
 
     fn flush(&mut self) -> bool {
-        while !self.output.is_empty() {
-            match self.stream.write(&self.output) {
-                Ok(count) => drop(self.output.drain(..count)),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return self.output.len() <= WAITING_BYTES_MAX;
+        while let Some(part) = self.output.front_mut() {
+            match rights::send(&self.stream, &part.bytes, &part.fds) {
+                Ok(count) => {
+                    part.bytes.drain(..count);
+                    part.fds.clear();
+                    if part.bytes.is_empty() {
+                        self.output.pop_front();
+                    }
+                }
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => {
+                    let waiting: usize = self.output.iter().map(|part| part.bytes.len()).sum();
+                    return waiting <= WAITING_BYTES_MAX;
                 }
                 Err(_) => return false,
             }
         }
-        self.output = Vec::new();
         true
     }
 }

@@ -69,6 +69,47 @@ pub struct Launch {
     pub nofile: Option<u64>,
     /// Limits of its control group.
     pub limits: Limits,
+    /// What its guard holds before the process runs; of version 3.
+    pub lease: Option<Lease>,
+}
+
+/// The time for which a service's processes may act as the leader of their group, as a guard keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// When the guard kills the whole tree, in milliseconds since boot.
+    pub kill_at_ms: u64,
+    /// The right to go on leading after a restart of the supervisor.
+    pub resume: Option<Resume>,
+}
+
+/// The right to go on leading after a restart of the supervisor, in the memory of a guard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resume {
+    /// The member that leads.
+    pub member: [u8; 16],
+    /// The group that it leads.
+    pub group: String,
+    /// The term that it won.
+    pub term: u64,
+    /// When its lease ends, in milliseconds since boot.
+    pub until_ms: u64,
+}
+
+/// A hook to run below a service's guard. Two descriptors come with the request: its output and its errors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HookLaunch {
+    /// The service.
+    pub service: String,
+    /// The program.
+    pub program: PathBuf,
+    /// Its working directory.
+    pub dir: PathBuf,
+    /// Variables beside the launcher's own.
+    pub env: Vec<(OsString, OsString)>,
+    /// The user that it runs as; none for the launcher's own user.
+    pub owner: Option<Owner>,
+    /// It is killed after this time with all that it started, in milliseconds.
+    pub timeout_ms: u64,
 }
 
 /// A request of a supervisor.
@@ -88,7 +129,7 @@ pub enum Request {
         /// Its process.
         pid: u32,
     },
-    /// Signal a process group, if that very process has not been waited for: `Done`.
+    /// Signal all processes of a service, if its tree has not ended: `Done`. The polite signal ends its hooks.
     Signal {
         /// The service.
         service: String,
@@ -97,7 +138,8 @@ pub enum Request {
         /// Whether to send KILL instead of the polite signal.
         kill: bool,
     },
-    /// Kill the process group at a point in time unless another lease comes before: `Done`.
+    /// Kill the service's tree at a point in time unless another lease comes before: `Done`. For supervisors of version 2;
+    /// later ones write into the guard's page.
     Lease {
         /// The service.
         service: String,
@@ -117,8 +159,17 @@ pub enum Request {
         /// The line.
         line: Vec<u8>,
     },
-    /// Kill every process group: `Done`.
+    /// Kill every service's tree: `Done`.
     KillAll,
+    /// Run a hook below the service's guard: `HookEnded` when nothing of it is left, or `Failed`. Of version 3.
+    Hook(Box<HookLaunch>),
+    /// Kill a hook and all that it started: `Done`. Of version 3.
+    EndHook {
+        /// The service.
+        service: String,
+        /// The id of the request for the hook.
+        hook: u64,
+    },
 }
 
 /// A process that the launcher holds.
@@ -138,6 +189,8 @@ pub struct Held {
     pub since_ms: u64,
     /// Whether it ended while no supervisor was there; the supervisor that adopts it is told how.
     pub ended: bool,
+    /// The right to go on leading that its guard holds; of version 3.
+    pub resume: Option<Resume>,
 }
 
 /// The answers of a launcher.
@@ -165,6 +218,8 @@ pub enum Answer {
     Started {
         /// Its pid.
         pid: u32,
+        /// Whether two descriptors come with this answer: the page of the service's guard, and what wakes it. Of version 3.
+        guarded: bool,
     },
     /// The process does not run.
     Failed {
@@ -175,6 +230,13 @@ pub enum Answer {
     },
     /// Done.
     Done,
+    /// The hook ran, and nothing of it is left.
+    HookEnded {
+        /// How it ended.
+        status: ExitStatus,
+        /// Whether it was killed at its deadline.
+        timed_out: bool,
+    },
 }
 
 /// A message of a launcher.
@@ -187,13 +249,13 @@ pub enum Message {
         /// The answer itself.
         answer: Answer,
     },
-    /// A process ended.
+    /// A service ended: no process of its tree is left.
     Exited {
         /// The service.
         service: String,
-        /// The process.
+        /// Its first process.
         pid: u32,
-        /// How it ended.
+        /// How that one ended.
         status: ExitStatus,
     },
 }

@@ -8,8 +8,16 @@
 //! annulus sup run …        reads its options, then becomes (exec, the same process)
 //!   annulus --launch …     the launcher: one thread, no runtime, only what stands in this module; its children are
 //!     annulus sup run …      the supervisor, which is told so by its environment, and
-//!     <svc>/run              the services, each in a process group of its own
+//!     annulus-guard          for each service a guard, below which all of the service's processes are
+//!       <svc>/run
+//!       annulus-guard          for each hook, as long as it runs
+//!         <svc>/<hook>
 //! ```
+//!
+//! A guard ends its service's processes when it is told to, at the deadline of a leader, and when the launcher dies
+//! (`guard`). If a guard dies, its processes become the launcher's children, and the launcher ends them (`service`).
+//! When both are killed in one instant, only the first process of each service and hook ends with them; what those had
+//! started is found and ended by the next start of the service, as far as it kept its process group (`leftover`).
 //!
 //! Launcher and supervisor speak over `<root>/sup/<name>/launcher.sock`: `message` holds the messages, `proto` and
 //! `convert` their form as protobuf, `frame` the framing, and `version` how an older and a newer program agree. Beside
@@ -20,7 +28,9 @@ mod cgroup;
 mod child;
 pub mod client;
 mod convert;
+mod descend;
 mod frame;
+pub(crate) mod guard;
 pub mod identity;
 mod journal;
 mod leftover;
@@ -30,11 +40,14 @@ mod log_file;
 pub mod message;
 mod output;
 mod proto;
+mod rights;
 mod run;
+mod running;
 mod service;
 mod sink;
 mod stamp;
 mod supervisor;
+mod sys;
 mod version;
 
 use std::ffi::OsString;
@@ -223,13 +236,16 @@ pub fn ignore_harmless() -> io::Result<()> {
 /// services and ends when that end is dropped.
 #[cfg(test)]
 pub(crate) fn in_thread(services: &Path) -> tokio::net::UnixStream {
+    static LAUNCHERS: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
     let (own, other) = std::os::unix::net::UnixStream::pair().expect("a pair");
     let services = services.to_owned();
     let run = move || {
         let keep = Keep { size_bytes: 1 << 20, age_ms: u64::MAX, files: 1 };
         let journal = Journal::new(services.clone(), services.join("sup.log"), keep, false)?;
         let nofile = getrlimit(Resource::RLIMIT_NOFILE)?;
-        let services = Services::new(nofile, Cgroups::new("test"));
+        // Several launchers are in one process here, whose number is part of the groups' names.
+        let name = format!("test{}", LAUNCHERS.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+        let services = Services::new(nofile, Cgroups::new(&name));
         Launcher::new(journal, services, Link::connected(other)?, None)?.run()
     };
     std::thread::spawn(move || run().expect("a launcher"));

@@ -11,8 +11,8 @@ use super::lines::Lines;
 
 /// Read from one pipe before the others have their turn, in bytes: what a pipe holds.
 pub(super) const READ_BYTES: usize = 64 * 1024;
-/// Pipes that stay open after their service's process has ended. A process that holds one beyond these has left the
-/// process group, and what it prints is lost.
+/// Pipes that stay open after their service has ended. A process that holds one beyond these was given it by another
+/// way than its parents, and what it prints is lost.
 const ORPHANS_MAX: usize = 64;
 
 /// One pipe.

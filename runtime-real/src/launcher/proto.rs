@@ -10,7 +10,7 @@ use prost::{Message, Oneof};
 pub(super) struct Request {
     #[prost(uint64, tag = "1")]
     pub(super) id: u64,
-    #[prost(oneof = "Ask", tags = "2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "Ask", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10")]
     pub(super) ask: Option<Ask>,
 }
 
@@ -18,8 +18,8 @@ pub(super) struct Request {
 pub(super) enum Ask {
     #[prost(message, tag = "2")]
     Hello(Range),
-    #[prost(message, tag = "3")]
-    Spawn(Launch),
+    #[prost(message, boxed, tag = "3")]
+    Spawn(Box<Launch>),
     #[prost(message, tag = "4")]
     Adopt(Process),
     #[prost(message, tag = "5")]
@@ -30,6 +30,10 @@ pub(super) enum Ask {
     Log(Log),
     #[prost(message, tag = "8")]
     KillAll(Nothing),
+    #[prost(message, tag = "9")]
+    Hook(HookLaunch),
+    #[prost(message, tag = "10")]
+    EndHook(EndHook),
 }
 
 /// The versions that one end speaks.
@@ -67,6 +71,53 @@ pub(super) struct Launch {
     pub(super) nofile: Option<u64>,
     #[prost(message, optional, tag = "12")]
     pub(super) limits: Option<Limits>,
+    #[prost(message, optional, tag = "13")]
+    pub(super) lease: Option<HeldLease>,
+}
+
+/// A lease that a guard keeps; `Lease` is the request of version 2.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct HeldLease {
+    #[prost(uint64, tag = "1")]
+    pub(super) kill_at_ms: u64,
+    #[prost(message, optional, tag = "2")]
+    pub(super) resume: Option<Resume>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Resume {
+    #[prost(bytes = "vec", tag = "1")]
+    pub(super) member: Vec<u8>,
+    #[prost(string, tag = "2")]
+    pub(super) group: String,
+    #[prost(uint64, tag = "3")]
+    pub(super) term: u64,
+    #[prost(uint64, tag = "4")]
+    pub(super) until_ms: u64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct HookLaunch {
+    #[prost(string, tag = "1")]
+    pub(super) service: String,
+    #[prost(bytes = "vec", tag = "2")]
+    pub(super) program: Vec<u8>,
+    #[prost(bytes = "vec", tag = "3")]
+    pub(super) dir: Vec<u8>,
+    #[prost(message, repeated, tag = "4")]
+    pub(super) env: Vec<Variable>,
+    #[prost(message, optional, tag = "5")]
+    pub(super) owner: Option<Owner>,
+    #[prost(uint64, tag = "6")]
+    pub(super) timeout_ms: u64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct EndHook {
+    #[prost(string, tag = "1")]
+    pub(super) service: String,
+    #[prost(uint64, tag = "2")]
+    pub(super) hook: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -158,7 +209,7 @@ pub(super) enum Said {
 pub(super) struct Answer {
     #[prost(uint64, tag = "1")]
     pub(super) id: u64,
-    #[prost(oneof = "What", tags = "2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "What", tags = "2, 3, 4, 5, 6, 7, 8")]
     pub(super) what: Option<What>,
 }
 
@@ -176,6 +227,19 @@ pub(super) enum What {
     Failed(Failed),
     #[prost(message, tag = "7")]
     Done(Nothing),
+    #[prost(message, tag = "8")]
+    HookEnded(HookEnded),
+}
+
+/// How a hook ended; with neither a code nor a signal it is not known how.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(super) struct HookEnded {
+    #[prost(sint32, optional, tag = "1")]
+    pub(super) code: Option<i32>,
+    #[prost(sint32, optional, tag = "2")]
+    pub(super) signal: Option<i32>,
+    #[prost(bool, tag = "3")]
+    pub(super) timed_out: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -206,12 +270,16 @@ pub(super) struct Held {
     pub(super) since_ms: u64,
     #[prost(bool, tag = "7")]
     pub(super) ended: bool,
+    #[prost(message, optional, tag = "8")]
+    pub(super) resume: Option<Resume>,
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]
 pub(super) struct Started {
     #[prost(uint32, tag = "1")]
     pub(super) pid: u32,
+    #[prost(bool, tag = "2")]
+    pub(super) guarded: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -2,7 +2,7 @@
 //! blocks nowhere else.
 
 use std::io;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 
 use annulus_core::ExitStatus;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -17,9 +17,9 @@ use super::journal::{Journal, Level, Source};
 use super::link::{Link, Received};
 use super::message::{Answer, Message, Request};
 use super::output::{Outputs, READ_BYTES};
-use super::service::{End, Services, reap};
+use super::service::{End, Services, Told, Watched, reap};
 use super::supervisor::{Supervisor, Verdict};
-use super::version::{Versions, welcome_of_version_1};
+use super::version::{self, Versions, welcome_of_version_1};
 use crate::host::{clock, exit};
 
 /// Signals that ask the launcher for something.
@@ -28,14 +28,19 @@ const SIGNALS: [Signal; 5] =
 /// Once everything has been killed, the dead are waited for this long, in milliseconds.
 const LAST_REAP_MS: u64 = 2_000;
 
+/// A time further away than this, in milliseconds since boot, is as good as none: 139 years.
+const FAR_MS: u64 = 1 << 42;
+
 /// A source that is ready.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Ready {
     Signals,
     Timer,
     Listener,
     Peer,
     Output(u64),
+    /// A guard, or a program that is being started.
+    Service(Watched),
     /// A place where lines are shown: each turn writes there as much as it takes.
     Shown,
 }
@@ -135,9 +140,7 @@ impl Launcher {
     fn turn(&mut self) -> io::Result<Option<u8>> {
         self.set_timer()?;
         let ready = self.wait()?;
-        // Leases come first: a process without one must be dead, however much else is ready.
         let now_ms = clock::boot_ms();
-        self.services.end_leases(now_ms, &mut self.journal);
         for what in ready {
             match what {
                 Ready::Signals => self.on_signals(),
@@ -150,13 +153,19 @@ impl Launcher {
                 }
                 Ready::Peer => self.on_peer(),
                 Ready::Output(number) => self.outputs.read(number, &mut self.buffer, &mut self.journal),
+                Ready::Service(watched) => {
+                    let (buffer, journal) = (&mut self.buffer, &mut self.journal);
+                    self.services.on_ready(watched, buffer, &mut self.outputs, journal);
+                }
                 Ready::Shown => {}
             }
+            self.tell();
         }
         if self.signals.is_none() {
             for (pid, status) in self.services.reap_own() {
                 self.on_end(pid, status);
             }
+            self.tell();
         }
         if self.supervisor.as_ref().and_then(Supervisor::next_ms).is_some_and(|at| at <= now_ms) {
             self.start_supervisor();
@@ -173,11 +182,11 @@ impl Launcher {
             Phase::Ending { until_ms, .. } => Some(until_ms),
         };
         let restart = self.supervisor.as_ref().and_then(Supervisor::next_ms);
-        match [phase, restart, self.services.next_ms()].into_iter().flatten().min() {
+        match [phase, restart].into_iter().flatten().min() {
             None => self.timer.unset()?,
             Some(at_ms) => {
                 // Zero would disarm the timer.
-                let at = TimeSpec::milliseconds(i64::try_from(at_ms.max(1)).unwrap_or(i64::MAX / 1_000_000));
+                let at = TimeSpec::milliseconds(at_ms.clamp(1, FAR_MS).cast_signed());
                 self.timer.set(Expiration::OneShot(at), TimerSetTimeFlags::TFD_TIMER_ABSTIME)?;
             }
         }
@@ -208,6 +217,10 @@ impl Launcher {
             what.push(Ready::Output(number));
             fds.push(PollFd::new(fd, PollFlags::POLLIN));
         }
+        for (watched, fd) in self.services.wanted() {
+            what.push(Ready::Service(watched));
+            fds.push(PollFd::new(fd, PollFlags::POLLIN));
+        }
         // Without a descriptor for signals, the launcher has to look by itself whether a child has ended.
         let timeout = if self.signals.is_some() { PollTimeout::NONE } else { PollTimeout::from(10_u8) };
         match poll(&mut fds, timeout) {
@@ -215,7 +228,7 @@ impl Launcher {
             Err(error) => return Err(error.into()),
         }
         let ready = what.iter().zip(&fds).filter(|(_, fd)| fd.any().unwrap_or_default());
-        Ok(ready.map(|(what, _)| *what).collect())
+        Ok(ready.map(|(what, _)| what.clone()).collect())
     }
 
     fn on_signals(&mut self) {
@@ -227,6 +240,9 @@ impl Launcher {
                     while let Some((pid, status)) = reap(Pid::from_raw(-1)) {
                         self.on_end(pid, status);
                     }
+                    let supervisor = self.supervisor.as_ref().and_then(Supervisor::pid);
+                    let (buffer, journal) = (&mut self.buffer, &mut self.journal);
+                    self.services.end_inherited(supervisor, buffer, &mut self.outputs, journal);
                 }
                 // Without a supervisor the launcher is about to start one anyway.
                 Some(Signal::SIGHUP) => {
@@ -282,7 +298,7 @@ impl Launcher {
     }
 
     fn on_phase(&mut self, now_ms: u64) -> Option<u8> {
-        let gone = self.services.count() == 0;
+        let gone = self.services.is_idle();
         let alone = self.supervisor.as_ref().is_none_or(|supervisor| supervisor.pid().is_none());
         match self.phase {
             Phase::Running => {
@@ -303,20 +319,32 @@ impl Launcher {
         }
     }
 
+    /// Tells the supervisor what the services have to say.
+    fn tell(&mut self) {
+        while let Some(told) = self.services.take_told() {
+            match told {
+                Told::Answer(id, answer) => self.send(&Message::Answer { id, answer }),
+                Told::Started(id, pid, mut fds) => {
+                    if self.link.version().is_none_or(|version| version < version::WITH_GUARDS) {
+                        fds.clear();
+                    }
+                    let answer = Answer::Started { pid, guarded: !fds.is_empty() };
+                    self.send_with(&Message::Answer { id, answer }, fds);
+                }
+                Told::End(End { service, pid, status }) => {
+                    self.journal.close(&service);
+                    self.send(&Message::Exited { service, pid, status });
+                }
+            }
+        }
+    }
+
     /// A child has ended, or a process that the launcher inherited.
     fn on_end(&mut self, pid: Pid, status: ExitStatus) {
         if self.supervisor.as_ref().is_some_and(|supervisor| supervisor.pid() == Some(pid)) {
             return self.on_supervisor_end(pid, status);
         }
-        let end = self.services.ended(pid, status, &mut self.buffer, &mut self.outputs, &mut self.journal);
-        if let Some(end) = end {
-            self.tell_end(end);
-        }
-    }
-
-    fn tell_end(&mut self, End { service, pid, status }: End) {
-        self.journal.close(&service);
-        self.send(&Message::Exited { service, pid, status });
+        self.services.ended(pid, status, &mut self.buffer, &mut self.outputs, &mut self.journal);
     }
 
     fn on_supervisor_end(&mut self, pid: Pid, status: ExitStatus) {
@@ -378,11 +406,10 @@ impl Launcher {
                 }
                 Received::Unknown(id) => self.send(&Message::Answer { id, answer: Answer::Unknown }),
                 Received::Request(id, request) => {
-                    let (answer, end) = self.answer(request);
-                    self.send(&Message::Answer { id, answer });
-                    if let Some(end) = end {
-                        self.tell_end(end);
+                    if let Some(answer) = self.answer(id, request) {
+                        self.send(&Message::Answer { id, answer });
                     }
+                    self.tell();
                 }
             }
             if !self.link.is_open() {
@@ -424,19 +451,30 @@ impl Launcher {
         self.link.close_with(last);
     }
 
-    fn answer(&mut self, request: Request) -> (Answer, Option<End>) {
+    /// Does what is asked; none when the answer comes later.
+    fn answer(&mut self, id: u64, request: Request) -> Option<Answer> {
         match request {
             // `greet` has handled it already.
-            Request::Hello { .. } => return (Answer::Unknown, None),
+            Request::Hello { .. } => return Some(Answer::Unknown),
             Request::Spawn(launch) => {
-                return (self.services.spawn(&launch, &mut self.outputs, &mut self.journal), None);
+                self.services.spawn(id, &launch, &mut self.journal);
+                return None;
             }
-            Request::Adopt { service, pid } => return self.services.adopt(&service, pid),
+            Request::Adopt { service, pid } => {
+                self.services.adopt(id, &service, pid);
+                return None;
+            }
+            Request::Hook(launch) => {
+                let Some(said) = self.link.take_fds() else {
+                    let reason = "the hook's output did not come with the request".to_owned();
+                    return Some(Answer::Failed { busy: false, reason });
+                };
+                self.services.run_hook(id, &launch, said);
+                return None;
+            }
+            Request::EndHook { service, hook } => self.services.end_hook(&service, hook),
             Request::Signal { service, pid, kill } => self.services.signal(&service, pid, kill),
-            Request::Lease { service, pid, deadline_ms } => {
-                self.services.lease(&service, pid, deadline_ms);
-                self.services.end_leases(clock::boot_ms(), &mut self.journal);
-            }
+            Request::Lease { service, pid, deadline_ms } => self.services.lease(&service, pid, deadline_ms),
             Request::Log { service, group, tag, line } => {
                 // The name becomes a path.
                 if service.parse::<annulus_core::ServiceName>().is_ok() {
@@ -445,11 +483,15 @@ impl Launcher {
             }
             Request::KillAll => self.services.kill_all(),
         }
-        (Answer::Done, None)
+        Some(Answer::Done)
     }
 
     fn send(&mut self, message: &Message) {
-        if let Err(error) = self.link.send(message) {
+        self.send_with(message, Vec::new());
+    }
+
+    fn send_with(&mut self, message: &Message, fds: Vec<OwnedFd>) {
+        if let Err(error) = self.link.send(message, fds) {
             // The answer is longer than a frame may be. A supervisor without an answer would wait for ever.
             self.journal.report(Level::Error, &format!("the supervisor cannot be answered: {error}"));
             self.link.hang_up();

@@ -6,6 +6,15 @@
 //! are added without a new version, for unknown ones are skipped; a version is for what a peer must not skip.
 //! The messages of the greeting (`Hello`, `Welcome`, `Refused`) keep their fields for ever.
 //!
+//! | version | what it has |
+//! |---|---|
+//! | 2 | processes are started, adopted, signalled and given deadlines through the launcher |
+//! | 3 | deadlines and the right to resume in the guard's page, which the supervisor writes itself; hooks below the guard |
+//!
+//! A supervisor of version 2 below a launcher of today: its services have guards, its hooks are its own children, a
+//! deadline passes through the launcher, and no right to resume is kept. A supervisor of today below a launcher of
+//! version 2 does the same; there is no guard then, and what leaves its process group outlives its service.
+//!
 //! Version 1 had no greeting that could be extended and is not spoken any more. It is recognised, so that a supervisor
 //! of version 1 is refused in words that it understands.
 
@@ -20,9 +29,12 @@ pub struct Versions {
     pub max: u32,
 }
 
+/// The first version with guards that a supervisor knows of.
+pub(super) const WITH_GUARDS: u32 = 3;
+
 impl Versions {
     /// The versions that this program speaks.
-    pub const SPOKEN: Self = Self { min: 2, max: 2 };
+    pub const SPOKEN: Self = Self { min: 2, max: 3 };
     /// The version of launchers and supervisors that do not negotiate.
     pub(super) const FIRST: Self = Self { min: 1, max: 1 };
 

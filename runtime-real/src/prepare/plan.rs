@@ -10,7 +10,7 @@ use annulus_core::{Facts, Hook, Prepared, Rendered, ServiceGroup, ServiceName, S
 
 use super::Layers;
 use crate::host::users::Account;
-use crate::launcher::message::{Launch, Limits, Owner};
+use crate::launcher::message::{Launch, Lease, Limits, Owner};
 use crate::package::{HealthPlan, Inflight};
 use nix::sys::signal::Signal;
 
@@ -82,8 +82,8 @@ pub struct RunPlan {
 }
 
 impl RunPlan {
-    /// The request to the launcher that starts it.
-    pub(crate) fn launch(self, service: &ServiceName, group: &ServiceGroup) -> Launch {
+    /// The request to the launcher that starts it, with what its guard holds from the start.
+    pub(crate) fn launch(self, service: &ServiceName, group: &ServiceGroup, lease: Option<Lease>) -> Launch {
         Launch {
             service: service.as_str().to_owned(),
             group: group.as_str().to_owned(),
@@ -97,6 +97,7 @@ impl RunPlan {
             owner: self.owner,
             nofile: self.nofile,
             limits: self.limits,
+            lease,
         }
     }
 }

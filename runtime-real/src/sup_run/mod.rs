@@ -185,14 +185,15 @@ async fn supervise(
     let config = config(&settings, &bound);
     config.validate()?;
 
-    let launcher = take_over(sup, &mut restored).await?;
+    let clock = Clock::host();
+    let launcher = take_over(sup, &mut restored, &clock).await?;
     let (done, results) = mpsc::channel(RESULTS_MAX);
     let writer = store.into_writer(Arc::clone(&specs), done.clone())?;
     let (member, ledger) = (Arc::new(OnceLock::new()), Ledger::default());
     let workshop = Workshop::new(root, &config, Arc::clone(&member));
     let effects = HostEffects::new(writer, Arc::new(workshop), ledger.clone(), launcher.clone(), done);
     let processes = effects.processes().clone();
-    let (clock, seed) = (Clock::host(), entropy::seed()?);
+    let seed = entropy::seed()?;
     let (sys, timings, permanent) = (config.sys.clone(), config.timings.clone(), config.permanent);
     let Bound { datagrams, gossip: listener, http, ctl, agent_check, at } = bound;
     let parts = Parts {
@@ -264,8 +265,12 @@ fn tell_the_host(handle: &DriverHandle, agent_check: Option<TokioListener>) -> O
 }
 
 /// Connects to the launcher. The processes that it holds become part of the state that the node starts from.
-async fn take_over(sup: &SupDir, restored: &mut Option<Snapshot>) -> Result<Client, ClientError> {
-    let (launcher, running) = Client::connect(&sup.launcher_socket()).await?;
+async fn take_over(
+    sup: &SupDir,
+    restored: &mut Option<Snapshot>,
+    clock: &Clock,
+) -> Result<Client, ClientError> {
+    let (launcher, running) = Client::connect(&sup.launcher_socket(), clock).await?;
     tracing::debug!(version = launcher.version(), running = running.len(), "the launcher is greeted");
     match restored {
         Some(snapshot) => snapshot.running = running,

@@ -10,6 +10,7 @@ mod demo;
 mod disk_full;
 mod drain;
 mod group;
+mod guards;
 mod haproxy;
 mod host;
 mod http;

@@ -9,29 +9,49 @@ use proptest::prelude::*;
 use crate::launcher::client::take_all;
 use crate::launcher::frame::{FrameError, next_frame};
 use crate::launcher::link::Link;
-use crate::launcher::message::{Answer, Held, Launch, Limits, Message, Owner, Request};
+use crate::launcher::message::{
+    Answer, Held, HookLaunch, Launch, Lease, Limits, Message, Owner, Request, Resume,
+};
 use crate::launcher::output::READ_BYTES;
 use crate::launcher::version::Versions;
+
+fn resume() -> impl Strategy<Value = Option<Resume>> {
+    let resume = (any::<[u8; 16]>(), "\\PC{0,9}", any::<u64>(), any::<u64>());
+    let resume = resume.prop_map(|(member, group, term, until_ms)| Resume { member, group, term, until_ms });
+    prop::option::of(resume)
+}
+
+fn hook() -> impl Strategy<Value = Request> {
+    ("\\PC{1,9}", "\\PC{1,9}", any::<u64>()).prop_map(|(service, path, timeout_ms)| {
+        let (program, dir) = (path.clone().into(), path.into());
+        let env = vec![("A".into(), service.clone().into())];
+        Request::Hook(Box::new(HookLaunch { service, program, dir, env, owner: None, timeout_ms }))
+    })
+}
 
 fn launch() -> impl Strategy<Value = Launch> {
     let owner = prop::option::of((any::<u32>(), any::<u32>(), prop::collection::vec(any::<u32>(), 0..4)));
     let limits = (any::<Option<u64>>(), any::<Option<u64>>(), any::<Option<u64>>());
     let texts =
         ("\\PC{1,9}", "\\PC{0,9}", "\\PC{1,9}", prop::collection::vec(("\\PC{0,5}", "\\PC{0,5}"), 0..4));
-    (texts, owner, limits, any::<u32>(), any::<u64>()).prop_map(
-        |((service, group, path, env), owner, (memory_bytes, cpu_millis, pids), small, large)| Launch {
-            ident: format!("test/{service}"),
-            service,
-            group,
-            program: path.clone().into(),
-            dir: path.clone().into(),
-            env: env.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
-            pid_file: path.into(),
-            stop_signal: small,
-            stop_timeout_ms: large,
-            owner: owner.map(|(uid, gid, groups)| Owner { uid, gid, groups }),
-            nofile: memory_bytes,
-            limits: Limits { memory_bytes, cpu_millis, pids },
+    let lease = prop::option::of((any::<u64>(), resume()));
+    (texts, owner, limits, lease, any::<u32>(), any::<u64>()).prop_map(
+        |((service, group, path, env), owner, (memory_bytes, cpu_millis, pids), lease, small, large)| {
+            Launch {
+                ident: format!("test/{service}"),
+                service,
+                group,
+                program: path.clone().into(),
+                dir: path.clone().into(),
+                env: env.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+                pid_file: path.into(),
+                stop_signal: small,
+                stop_timeout_ms: large,
+                owner: owner.map(|(uid, gid, groups)| Owner { uid, gid, groups }),
+                nofile: memory_bytes,
+                limits: Limits { memory_bytes, cpu_millis, pids },
+                lease: lease.map(|(kill_at_ms, resume)| Lease { kill_at_ms, resume }),
+            }
         },
     )
 }
@@ -56,40 +76,45 @@ fn request() -> impl Strategy<Value = Request> {
         (service, any::<u8>(), prop::collection::vec(any::<u8>(), 0..40))
             .prop_map(|(service, tag, line)| Request::Log { group: service.clone(), service, tag, line }),
         Just(Request::KillAll),
+        hook(),
+        (service, any::<u64>()).prop_map(|(service, hook)| Request::EndHook { service, hook }),
     ]
 }
 
 fn message() -> impl Strategy<Value = Message> {
-    let status = prop_oneof![
-        any::<i32>().prop_map(ExitStatus::Code),
-        any::<i32>().prop_map(ExitStatus::Signal),
-        Just(ExitStatus::Unknown),
-    ];
-    let held =
-        ("\\PC{0,9}", any::<u32>(), any::<u64>(), any::<bool>()).prop_map(|(service, pid, number, ended)| {
-            Held {
-                group: format!("{service}.default"),
-                ident: format!("test/{service}"),
-                service,
-                pid,
-                start_ticks: number,
-                since_ms: number,
-                ended,
-            }
-        });
+    let status = || {
+        prop_oneof![
+            any::<i32>().prop_map(ExitStatus::Code),
+            any::<i32>().prop_map(ExitStatus::Signal),
+            Just(ExitStatus::Unknown),
+        ]
+    };
+    let held = ("\\PC{0,9}", any::<u32>(), any::<u64>(), any::<bool>(), resume()).prop_map(
+        |(service, pid, number, ended, resume)| Held {
+            group: format!("{service}.default"),
+            ident: format!("test/{service}"),
+            service,
+            pid,
+            start_ticks: number,
+            since_ms: number,
+            ended,
+            resume,
+        },
+    );
     let answer = prop_oneof![
         (any::<u32>(), versions(), "\\PC{0,9}", prop::collection::vec(held, 0..4)).prop_map(
             |(version, versions, boot_id, held)| Answer::Welcome { version, versions, boot_id, held }
         ),
         versions().prop_map(|versions| Answer::Refused { versions }),
         Just(Answer::Unknown),
-        any::<u32>().prop_map(|pid| Answer::Started { pid }),
+        (any::<u32>(), any::<bool>()).prop_map(|(pid, guarded)| Answer::Started { pid, guarded }),
+        (status(), any::<bool>()).prop_map(|(status, timed_out)| Answer::HookEnded { status, timed_out }),
         (any::<bool>(), "\\PC{0,9}").prop_map(|(busy, reason)| Answer::Failed { busy, reason }),
         Just(Answer::Done),
     ];
     prop_oneof![
         (any::<u64>(), answer).prop_map(|(id, answer)| Message::Answer { id, answer }),
-        ("\\PC{1,9}", any::<u32>(), status).prop_map(|(service, pid, status)| Message::Exited {
+        ("\\PC{1,9}", any::<u32>(), status()).prop_map(|(service, pid, status)| Message::Exited {
             service,
             pid,
             status

@@ -7,7 +7,8 @@ use prost::Oneof;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
-use super::recorded::{launch, version_1, version_2};
+use super::recorded::{launch, version_1, version_2, version_3};
+use crate::host::clock::Clock;
 use crate::launcher::client::{Client, ClientError};
 use crate::launcher::frame::frame;
 use crate::launcher::message::{Answer, Message, Request};
@@ -141,7 +142,7 @@ async fn a_launcher_understands_the_recorded_supervisor() {
     assert_eq!((id, version, held), (0, 2, Vec::new()));
     assert!(versions.contains(2), "{versions}");
     raw.send(&version_2("supervisor spawn")).await;
-    let (id, Answer::Started { pid }) = raw.answer().await else { panic!("it does not run") };
+    let (id, Answer::Started { pid, guarded: false }) = raw.answer().await else { panic!("it does not run") };
     assert_eq!(id, 1);
     let end = raw.message().await;
     let status = ExitStatus::Code(0);
@@ -172,15 +173,18 @@ async fn a_supervisor_understands_the_recorded_launcher() {
             ("supervisor kill", vec!["launcher done"]),
             ("supervisor no-lease", vec!["launcher unknown"]),
         ] {
-            assert_eq!(launcher.frame().await.expect("a request"), version_2(asked)[4..], "{asked}");
+            // The greeting offers more than that launcher knew; all else is as it was.
+            let recorded = if asked == "supervisor hello" { version_3(asked) } else { version_2(asked) };
+            assert_eq!(launcher.frame().await.expect("a request"), recorded[4..], "{asked}");
             for answer in answers {
                 launcher.send(&version_2(answer)).await;
             }
         }
         launcher
     });
-    let (client, running) = Client::over(own).await.expect("the versions fit");
+    let (client, running) = Client::over(own, &Clock::host()).await.expect("the versions fit");
     assert_eq!((client.version(), running), (2, Vec::new()), "what it holds is of another boot");
+    assert!(!client.has_guards());
     let (pid, end) = client.spawn(launch()).await.expect("it runs");
     assert_eq!((pid, end.await), (4_242, Ok(ExitStatus::Signal(9))));
     let refused = client.adopt("web".to_owned(), pid).await.expect_err("it is busy");
@@ -200,7 +204,7 @@ async fn a_newer_supervisor_is_served_by_todays_launcher() {
     let ask = |request: FutureRequest| frame(&request).expect("short");
     raw.send(&ask(FutureRequest { hello: range(2, 9), trace: "x".to_owned(), ..FutureRequest::default() }))
         .await;
-    let (0, Answer::Welcome { version: 2, .. }) = raw.answer().await else { panic!("not welcome") };
+    let (0, Answer::Welcome { version: 3, .. }) = raw.answer().await else { panic!("not welcome") };
     raw.send(&ask(FutureRequest { id: 1, freeze: Some("web".to_owned()), ..FutureRequest::default() })).await;
     assert_eq!(raw.answer().await, (1, Answer::Unknown), "and the connection stays");
     let spawn = FutureLaunch {
@@ -233,7 +237,7 @@ async fn a_newer_launcher_serves_todays_supervisor() {
         launcher.send(&frame(&FutureSay { said: Some(FutureSaid::Answer(answer)) }).expect("short")).await;
         launcher
     });
-    let (client, _) = Client::over(own).await.expect("the versions fit");
+    let (client, _) = Client::over(own, &Clock::host()).await.expect("the versions fit");
     assert_eq!(client.version(), 2);
     let answer = client.request(&Request::KillAll).await;
     assert_eq!(answer, Ok(Answer::Unknown), "an answer of another kind is none that was hoped for");
@@ -247,23 +251,25 @@ async fn refused_by(answer: Vec<u8>) -> ClientError {
         launcher.frame().await.expect("a greeting");
         launcher.send(&answer).await;
     });
-    let Err(error) = Client::over(own).await else { panic!("there is no version that both speak") };
+    let Err(error) = Client::over(own, &Clock::host()).await else {
+        panic!("there is no version that both speak")
+    };
     play.await.expect("played to the end");
     error
 }
 
 #[tokio::test]
 async fn a_launcher_that_cannot_be_understood_is_named_with_both_versions() {
-    let refused = FutureAnswer { refused: range(3, 7), ..FutureAnswer::default() };
+    let refused = FutureAnswer { refused: range(4, 7), ..FutureAnswer::default() };
     let refused = frame(&FutureSay { said: Some(FutureSaid::Answer(refused)) }).expect("short");
     let error = refused_by(refused).await;
-    assert!(matches!(error, ClientError::Versions { launcher: Versions { min: 3, max: 7 } }), "{error}");
+    assert!(matches!(error, ClientError::Versions { launcher: Versions { min: 4, max: 7 } }), "{error}");
     let text = error.to_string();
-    assert!(text.contains("versions 3 to 7") && text.contains("this supervisor version 2"), "{text}");
+    assert!(text.contains("versions 4 to 7") && text.contains("this supervisor versions 2 to 3"), "{text}");
     assert!(text.contains("go on") && text.contains("annulus sup term"), "{text}");
     // A launcher of version 1 does not know the greeting, and hangs up without a word.
     let text = refused_by(Vec::new()).await.to_string();
-    assert!(text.contains("speaks version 1 ") && text.contains("this supervisor version 2"), "{text}");
+    assert!(text.contains("speaks version 1 ") && text.contains("this supervisor versions 2 to 3"), "{text}");
     // A launcher that chooses a version which was not offered.
     let welcome = FutureWelcome { version: 5, versions: range(5, 7), ..FutureWelcome::default() };
     let answer = FutureAnswer { welcome: Some(welcome), ..FutureAnswer::default() };
@@ -276,7 +282,7 @@ async fn a_supervisor_that_cannot_be_understood_is_refused_and_let_go() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut newer = Raw::launcher(dir.path());
     newer
-        .send(&frame(&FutureRequest { hello: range(3, 9), ..FutureRequest::default() }).expect("short"))
+        .send(&frame(&FutureRequest { hello: range(4, 9), ..FutureRequest::default() }).expect("short"))
         .await;
     let (0, Answer::Refused { versions }) = newer.answer().await else { panic!("welcome") };
     assert_eq!(versions, Versions::SPOKEN);
@@ -289,9 +295,26 @@ async fn a_supervisor_that_cannot_be_understood_is_refused_and_let_go() {
     let answer = first.frame().await.expect("an answer");
     let recorded = &version_1("launcher welcome")[4..];
     assert_eq!(answer[..10], recorded[..10], "a welcome to request 0");
-    assert_eq!(answer[10..18], 2_u64.to_le_bytes(), "of version 2");
+    assert_eq!(answer[10..18], 3_u64.to_le_bytes(), "of version 3");
     assert_eq!(answer[18..], [0; 8], "no boot, no processes");
     assert_eq!(first.frame().await, None, "the connection is closed");
+}
+
+/// The request of version 3, in the words of `record`, as a supervisor sends it.
+#[tokio::test]
+async fn a_hook_without_its_descriptors_is_refused_and_the_connection_stays() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut raw = Raw::launcher(dir.path());
+    raw.send(&version_3("supervisor hello")).await;
+    raw.answer().await;
+    raw.send(&version_3("supervisor hook")).await;
+    let (7, Answer::Failed { busy: false, reason }) = raw.answer().await else { panic!("it ran") };
+    assert!(reason.contains("output"), "{reason}");
+    raw.send(&version_3("supervisor end-hook")).await;
+    assert_eq!(raw.answer().await, (8, Answer::Done));
+    raw.send(&version_3("supervisor spawn-leading")).await;
+    let (1, Answer::Failed { reason, .. }) = raw.answer().await else { panic!("its time is over") };
+    assert!(reason.contains("ended"), "{reason}");
 }
 
 #[tokio::test]

@@ -8,10 +8,13 @@ use std::fmt::Write as _;
 use annulus_core::ExitStatus;
 
 use crate::launcher::Versions;
-use crate::launcher::message::{Answer, Held, Launch, Limits, Message, Owner, Request};
+use crate::launcher::message::{
+    Answer, Held, HookLaunch, Launch, Lease, Limits, Message, Owner, Request, Resume,
+};
 
 const VERSION_1: &str = include_str!("../frames/version-1.txt");
 const VERSION_2: &str = include_str!("../frames/version-2.txt");
+const VERSION_3: &str = include_str!("../frames/version-3.txt");
 
 /// The bytes of a frame, with its length, that is recorded in this line.
 fn frame_in(file: &str, name: &str) -> Vec<u8> {
@@ -29,6 +32,11 @@ pub(super) fn version_1(name: &str) -> Vec<u8> {
 /// A recorded frame of version 2.
 pub(super) fn version_2(name: &str) -> Vec<u8> {
     frame_in(VERSION_2, name)
+}
+
+/// A recorded frame of version 3.
+pub(super) fn version_3(name: &str) -> Vec<u8> {
+    frame_in(VERSION_3, name)
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -52,10 +60,16 @@ pub(super) fn launch() -> Launch {
         owner: None,
         nofile: None,
         limits: Limits::default(),
+        lease: None,
     }
 }
 
-/// Every request, with the id that it was recorded with.
+/// Of version 3.
+pub(super) fn resume() -> Resume {
+    Resume { member: *b"0123456789abcdef", group: "web.default".to_owned(), term: 7, until_ms: 89_000 }
+}
+
+/// Every request of version 2, with the id that it was recorded with.
 fn requests() -> Vec<(&'static str, u64, Request)> {
     let web = || "web".to_owned();
     let limited = Launch {
@@ -87,11 +101,46 @@ fn requests() -> Vec<(&'static str, u64, Request)> {
     ]
 }
 
-/// Everything that a launcher says.
-fn messages() -> Vec<(&'static str, Message)> {
+/// The requests that version 3 has beside those, and the greeting.
+fn requests_3() -> Vec<(&'static str, u64, Request)> {
+    let web = || "web".to_owned();
+    let leading = Launch { lease: Some(Lease { kill_at_ms: 90_000, resume: Some(resume()) }), ..launch() };
+    let hook = HookLaunch {
+        service: web(),
+        program: "/bin/true".into(),
+        dir: "/".into(),
+        env: vec![("PORT".into(), "80".into())],
+        owner: Some(Owner { uid: 1000, gid: 100, groups: vec![100, 7] }),
+        timeout_ms: 5_000,
+    };
+    vec![
+        ("supervisor hello", 0, Request::Hello { versions: Versions { min: 2, max: 3 } }),
+        ("supervisor spawn-leading", 1, Request::Spawn(Box::new(leading))),
+        ("supervisor hook", 7, Request::Hook(Box::new(hook))),
+        ("supervisor end-hook", 8, Request::EndHook { service: web(), hook: 7 }),
+    ]
+}
+
+/// What a launcher says in version 3 beside that of version 2.
+fn messages_3() -> Vec<(&'static str, Message)> {
     let answer = |id, answer| Message::Answer { id, answer };
-    let exited = |status| Message::Exited { service: "web".to_owned(), pid: 4_242, status };
-    let held = Held {
+    let held = Held { ended: false, resume: Some(resume()), ..held() };
+    let versions = Versions { min: 2, max: 3 };
+    let boot_id = BOOT_ID.to_owned();
+    let hook = |status, timed_out| answer(7, Answer::HookEnded { status, timed_out });
+    vec![
+        ("launcher welcome", answer(0, Answer::Welcome { version: 3, versions, boot_id, held: vec![held] })),
+        ("launcher refused", answer(0, Answer::Refused { versions })),
+        ("launcher guarded", answer(1, Answer::Started { pid: 4_242, guarded: true })),
+        ("launcher hook-ended", hook(ExitStatus::Code(0), false)),
+        ("launcher hook-killed", hook(ExitStatus::Signal(9), true)),
+    ]
+}
+
+const BOOT_ID: &str = "3f5dd8fb-6fbd-4b6c-9a6b-f1d1cbb6a7f1";
+
+fn held() -> Held {
+    Held {
         service: "web".to_owned(),
         group: "web.default".to_owned(),
         ident: "acme/web/1.2.0/20260101000000".to_owned(),
@@ -99,13 +148,23 @@ fn messages() -> Vec<(&'static str, Message)> {
         start_ticks: 77,
         since_ms: 1_767_225_600_000,
         ended: true,
-    };
+        resume: None,
+    }
+}
+
+/// Everything that a launcher says in version 2.
+fn messages() -> Vec<(&'static str, Message)> {
+    let answer = |id, answer| Message::Answer { id, answer };
+    let exited = |status| Message::Exited { service: "web".to_owned(), pid: 4_242, status };
     let versions = Versions { min: 2, max: 2 };
-    let boot_id = "3f5dd8fb-6fbd-4b6c-9a6b-f1d1cbb6a7f1".to_owned();
+    let boot_id = BOOT_ID.to_owned();
     vec![
-        ("launcher welcome", answer(0, Answer::Welcome { version: 2, versions, boot_id, held: vec![held] })),
+        (
+            "launcher welcome",
+            answer(0, Answer::Welcome { version: 2, versions, boot_id, held: vec![held()] }),
+        ),
         ("launcher refused", answer(0, Answer::Refused { versions })),
-        ("launcher started", answer(1, Answer::Started { pid: 4_242 })),
+        ("launcher started", answer(1, Answer::Started { pid: 4_242, guarded: false })),
         ("launcher failed", answer(2, Answer::Failed { busy: true, reason: "Text file busy".to_owned() })),
         ("launcher done", answer(3, Answer::Done)),
         ("launcher unknown", answer(4, Answer::Unknown)),
@@ -123,16 +182,27 @@ fn recorded_frames_mean_what_they_meant() {
     for (name, message) in messages() {
         assert_eq!(Message::decode(&version_2(name)[4..]), Ok(Some(message)), "{name}");
     }
+    for (name, id, request) in requests_3() {
+        assert_eq!(Request::decode(&version_3(name)[4..]), Ok((id, Some(request))), "{name}");
+    }
+    for (name, message) in messages_3() {
+        assert_eq!(Message::decode(&version_3(name)[4..]), Ok(Some(message)), "{name}");
+    }
+}
+
+fn written(requests: Vec<(&'static str, u64, Request)>, messages: Vec<(&'static str, Message)>) -> String {
+    let mut today = String::new();
+    for (name, id, request) in requests {
+        writeln!(today, "{name} {}", hex(&request.encode(id).expect("short"))).expect("a text grows");
+    }
+    for (name, message) in messages {
+        writeln!(today, "{name} {}", hex(&message.encode().expect("short"))).expect("a text grows");
+    }
+    today
 }
 
 #[test]
 fn what_is_sent_today_is_what_was_recorded() {
-    let mut today = String::new();
-    for (name, id, request) in requests() {
-        writeln!(today, "{name} {}", hex(&request.encode(id).expect("short"))).expect("a text grows");
-    }
-    for (name, message) in messages() {
-        writeln!(today, "{name} {}", hex(&message.encode().expect("short"))).expect("a text grows");
-    }
-    assert_eq!(today, VERSION_2, "frames/version-2.txt is to hold this");
+    assert_eq!(written(requests(), messages()), VERSION_2, "frames/version-2.txt is to hold this");
+    assert_eq!(written(requests_3(), messages_3()), VERSION_3, "frames/version-3.txt is to hold this");
 }

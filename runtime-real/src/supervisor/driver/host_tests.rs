@@ -99,7 +99,7 @@ async fn start(dir: &TempDir, peers: &[SocketAddr]) -> Member {
     let writer = store.into_writer(Arc::new(specs), sender.clone()).expect("a thread");
     let scripts = dir.path().to_owned();
     let launcher = crate::launcher::in_thread(dir.path());
-    let (launcher, _) = Client::over(launcher).await.expect("a launcher");
+    let (launcher, _) = Client::over(launcher, &crate::host::clock::Clock::host()).await.expect("a launcher");
     let effects = HostEffects::new(writer, Arc::new(Scripts(scripts)), Ledger::default(), launcher, sender);
     let config = Config { timings: Timings::local(), peers: peers.to_vec(), ..Config::new(at.port()) };
     let parts = Parts {

@@ -1,23 +1,27 @@
-//! Runs hooks: waits for each no longer than its limit, and passes on its output. Judges no exit code.
+//! Runs hooks: has the service's guard run each no longer than its limit, and passes on its output. Judges no exit code.
+
+mod own;
 
 use std::ffi::OsString;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use annulus_core::{ExitStatus, Hook, HookEnd, HookExit};
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use annulus_core::{ExitStatus, Hook, HookEnd, HookExit, ServiceName};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::process::{Child, Command};
+use tokio::net::unix::pipe::Receiver;
 use tokio::time::{sleep, timeout};
 
-use super::process::{BUSY_RETRY, BUSY_TRIES, LAST_WORDS, die_with_parent, exit_status};
-use crate::host::secret_env::{CTL_SECRET_ENV, GATEWAY_TOKEN_ENV};
-use crate::host::users::{self, Account};
-use crate::launcher::{LAUNCHER_ENV, Lines, STARTS_ENV};
+use super::process::{BUSY_RETRY, BUSY_TRIES, LAST_WORDS};
+use crate::host::users::Account;
+use crate::launcher::Lines;
+use crate::launcher::client::Client;
+use crate::launcher::message::{HookLaunch, Owner};
+
+/// The launcher answers within this time after a hook's limit, or stands still.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// Output of a hook beyond this is read and dropped: a hook that floods must not push the service's own lines out of
 /// the log.
@@ -34,11 +38,14 @@ pub(super) type Say = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// How to run a hook.
 pub(super) struct HookRun {
+    pub(super) service: ServiceName,
     pub(super) hook: Hook,
     pub(super) program: PathBuf,
     pub(super) dir: PathBuf,
     pub(super) env: Vec<(OsString, OsString)>,
     pub(super) account: Option<Account>,
+    /// Has the service's guard run it.
+    pub(super) launcher: Client,
 }
 
 /// How a hook ended, and the last lines that it printed.
@@ -56,49 +63,86 @@ impl Heard {
     }
 }
 
-/// Kills a process group when it goes out of scope, also when the task that waits for the hook is dropped.
-struct Group(Pid);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        // No other group gets this number while one of its processes is alive.
-        let _ = killpg(self.0, Signal::SIGKILL);
+/// Runs a hook to its end or to its deadline; nothing that it started is left when this returns.
+pub(super) async fn run(run: HookRun, limit: Duration, say: Say) -> Heard {
+    if !run.launcher.has_guards() {
+        return own::run(run, limit, say).await;
     }
+    let (Ok((stdout, output)), Ok((stderr, errors))) = (pipe(), pipe()) else {
+        return Heard::failed("the system gives no pipes".to_owned());
+    };
+    let stdout = tokio::spawn(listen(Some(stdout), Arc::clone(&say)));
+    let stderr = tokio::spawn(listen(Some(stderr), Arc::clone(&say)));
+    // Its guard keeps to the deadline; a launcher that stands still must not make its health unknown for ever.
+    let exit = match timeout(limit + SILENCE, guarded(&run, limit, [output, errors])).await {
+        Ok(Ok((_, true))) => HookExit::TimedOut,
+        Ok(Ok((status, false))) => HookExit::Ended(status),
+        Ok(Err(reason)) => HookExit::Failed(reason),
+        Err(_) => HookExit::Failed("the launcher, which has hooks run, does not answer".to_owned()),
+    };
+    if exit == HookExit::TimedOut {
+        say_timed_out(&run, limit, &say);
+    }
+    heard(exit, stdout, stderr).await
 }
 
-/// Runs a hook to its end or to its deadline, and then kills the processes that are left in its process group.
-pub(super) async fn run(run: HookRun, limit: Duration, say: Say) -> Heard {
-    let mut deadline = std::pin::pin!(sleep(limit));
-    let mut child = match start(&run).await {
-        Ok(child) => child,
-        Err(error) => return Heard::failed(explain(&run, &error)),
-    };
-    let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw) else {
-        return Heard::failed("the system did not name its process".to_owned());
-    };
-    let group = Group(pid);
-    let stdout = tokio::spawn(listen(child.stdout.take(), Arc::clone(&say)));
-    let stderr = tokio::spawn(listen(child.stderr.take(), Arc::clone(&say)));
-    let exit = tokio::select! {
-        biased;
-        status = child.wait() => HookExit::Ended(status.map_or(ExitStatus::Unknown, exit_status)),
-        () = &mut deadline => {
-            let ms = limit.as_millis();
-            say(&format!("{} did not end within {ms} ms and is killed with all that it started", run.hook));
-            HookExit::TimedOut
-        }
-    };
-    drop(group);
-    if exit == HookExit::TimedOut {
-        let _ = child.wait().await;
-    }
+fn say_timed_out(run: &HookRun, limit: Duration, say: &Say) {
+    let ms = limit.as_millis();
+    say(&format!("{} did not end within {ms} ms and is killed with all that it started", run.hook));
+}
+
+type Listening = tokio::task::JoinHandle<String>;
+
+async fn heard(exit: HookExit, stdout: Listening, stderr: Listening) -> Heard {
     let (stdout, stderr) = (finish(stdout).await, finish(stderr).await);
     let value = if exit == HookExit::Ended(ExitStatus::Code(0)) { last_number(&stdout) } else { None };
     Heard { end: HookEnd { exit, value }, stdout, stderr }
 }
 
+/// A pipe: what reads from it, and the end that a hook gets.
+fn pipe() -> io::Result<(Receiver, OwnedFd)> {
+    let (reader, writer) = io::pipe()?;
+    Ok((Receiver::from_owned_fd(reader.into())?, writer.into()))
+}
+
+/// Has the service's guard run a hook.
+async fn guarded(
+    run: &HookRun,
+    limit: Duration,
+    [output, errors]: [OwnedFd; 2],
+) -> Result<(ExitStatus, bool), String> {
+    let account = run.account.as_ref();
+    let env = run.env.iter().cloned().chain(account.into_iter().flat_map(Account::env));
+    let launch = HookLaunch {
+        service: run.service.as_str().to_owned(),
+        program: run.program.clone(),
+        dir: run.dir.clone(),
+        env: env.collect(),
+        owner: account.map(|account| Owner {
+            uid: account.uid,
+            gid: account.gid,
+            groups: account.groups.clone(),
+        }),
+        timeout_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
+    };
+    let mut tries = 1;
+    loop {
+        let (Ok(output), Ok(errors)) = (output.try_clone(), errors.try_clone()) else {
+            return Err("the system gives no descriptors".to_owned());
+        };
+        match run.launcher.hook(launch.clone(), [output, errors]).await {
+            // For a moment, another process that is being started may hold the hook open for writing.
+            Err((true, _)) if tries < BUSY_TRIES => {
+                tries += 1;
+                sleep(BUSY_RETRY).await;
+            }
+            result => return result.map_err(|(_, reason)| reason),
+        }
+    }
+}
+
 /// The end of a stream. A process that left the group and still holds the stream is not waited for.
-async fn finish(mut listening: tokio::task::JoinHandle<String>) -> String {
+async fn finish(mut listening: Listening) -> String {
     match timeout(LAST_WORDS, &mut listening).await {
         Ok(said) => said.unwrap_or_default(),
         Err(_) => {
@@ -110,48 +154,6 @@ async fn finish(mut listening: tokio::task::JoinHandle<String>) -> String {
 
 fn last_number(stdout: &str) -> Option<u64> {
     stdout.lines().rev().map(str::trim).find(|line| !line.is_empty())?.parse().ok()
-}
-
-async fn start(run: &HookRun) -> io::Result<Child> {
-    let mut command = Command::new(&run.program);
-    command
-        .current_dir(&run.dir)
-        .env_remove(CTL_SECRET_ENV)
-        .env_remove(GATEWAY_TOKEN_ENV)
-        .env_remove(LAUNCHER_ENV)
-        .env_remove(STARTS_ENV)
-        .envs(run.env.iter().map(|(name, value)| (name, value)))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true);
-    if let Some(account) = &run.account {
-        command.envs(account.env());
-        users::switch(command.as_std_mut(), account);
-    }
-    die_with_parent(&mut command, Signal::SIGKILL);
-    let mut tries = 1;
-    loop {
-        match command.spawn() {
-            // For a moment, another process that is being started may hold the hook open for writing.
-            Err(e) if e.kind() == io::ErrorKind::ExecutableFileBusy && tries < BUSY_TRIES => {
-                tries += 1;
-                sleep(BUSY_RETRY).await;
-            }
-            result => return result,
-        }
-    }
-}
-
-fn explain(run: &HookRun, error: &io::Error) -> String {
-    let program = run.program.display();
-    match error.kind() {
-        io::ErrorKind::NotFound => {
-            format!("{program} cannot be started: it or the interpreter in its first line does not exist")
-        }
-        _ => format!("{program} cannot be started: {error}"),
-    }
 }
 
 /// Passes on every line of a stream until it ends, and returns the last ones.

@@ -9,11 +9,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use annulus_core::{Effect, EffectId, EffectResult, Hook, HookEnd, Instant, ServiceName};
+use annulus_core::{Effect, EffectId, EffectResult, Hook, HookEnd, Instant, Lease, ServiceName};
 use tokio::sync::mpsc;
 
 use crate::host::clock::{self, Clock};
 use crate::launcher::client::Client;
+use crate::launcher::message;
 use crate::prepare::plan::{Packages, ServicePlan};
 use crate::supervisor::ledger::Ledger;
 use crate::supervisor::store::Writer;
@@ -48,7 +49,7 @@ pub struct HostEffects {
     done: mpsc::Sender<(EffectId, EffectResult)>,
     writer: Writer,
     /// The time of the node in this turn of the loop, and the same in milliseconds since boot. A lease counts from here, because this process may
-    /// be stopped for any time before the launcher hears of the lease.
+    /// be stopped for any time before the guard hears of the lease.
     turn: (Instant, u64),
 }
 
@@ -111,11 +112,13 @@ impl HostEffects {
             return None;
         }
         let run = HookRun {
+            service: service.clone(),
             hook,
             program: plan.hooks_dir.join(hook.name()),
             dir: plan.run.dir.clone(),
             env: plan.run.env.clone(),
             account: plan.account.clone(),
+            launcher: self.processes.launcher().clone(),
         };
         let (processes, service, group) = (self.processes.clone(), service.clone(), plan.group.clone());
         // The channel has room for all lines of a hook, so the hook does not wait for the log.
@@ -184,6 +187,17 @@ impl HostEffects {
         boot_ms.saturating_add(left_ms)
     }
 
+    /// A lease as a guard keeps it.
+    fn since_boot(&self, lease: &Lease) -> message::Lease {
+        let resume = lease.resume.as_ref().map(|resume| message::Resume {
+            member: *resume.member.as_bytes(),
+            group: resume.group.as_str().to_owned(),
+            term: resume.term,
+            until_ms: self.since_boot_ms(resume.until),
+        });
+        message::Lease { kill_at_ms: self.since_boot_ms(lease.kill_at), resume }
+    }
+
     fn plan(&self, service: &ServiceName) -> Option<ServicePlan> {
         self.plans.lock().unwrap_or_else(PoisonError::into_inner).get(service).cloned()
     }
@@ -228,16 +242,17 @@ impl Effects for HostEffects {
             Effect::CountInflight { service, timeout_ms } => {
                 self.count_inflight(id, service, Duration::from_millis(timeout_ms));
             }
-            Effect::Spawn { service, group, lease: _ } => {
+            Effect::Spawn { service, group, lease } => {
                 self.ledger.set_health(&service, None);
                 let plan = self.plan(&service).map(|plan| plan.run);
-                self.processes.spawn(id, plan, service, group);
+                let lease = lease.map(|lease| self.since_boot(&lease));
+                self.processes.spawn(id, plan, (service, group), lease);
             }
             Effect::Signal { service, pid, signal } => self.processes.signal(id, &service, pid, signal),
             Effect::Adopt { service, group: _, pid } => self.processes.adopt(id, service, pid),
             Effect::Lease { service, pid, lease } => {
-                let deadline_ms = lease.map(|lease| self.since_boot_ms(lease.kill_at));
-                self.processes.lease(id, &service, pid, deadline_ms);
+                let lease = lease.map(|lease| self.since_boot(&lease));
+                self.processes.lease(id, &service, pid, lease.as_ref());
             }
             Effect::Exit(_) => {}
         }

@@ -1,5 +1,8 @@
-//! A service's process, which the launcher holds: has it started, taken over, signalled, and given a lease. This
-//! process never becomes the parent of a service.
+//! A service's process, which its guard holds: has it started, taken over, signalled, and given a lease. This process
+//! never becomes the parent of a service.
+//!
+//! Processes are started and signalled through the launcher. A lease goes straight into the memory that this supervisor
+//! shares with the guard: a launcher that stands still must not make a healthy leader's deadline pass.
 
 use std::time::Duration;
 
@@ -10,8 +13,9 @@ use tokio::process::Command;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 
+use crate::host::clock;
 use crate::launcher::client::Client;
-use crate::launcher::message::{Launch, Request};
+use crate::launcher::message::{Answer, Launch, Lease, Request};
 use crate::prepare::plan::RunPlan;
 
 /// A hook that is still open for writing is tried so often …
@@ -35,12 +39,19 @@ impl Processes {
         Self { launcher, done }
     }
 
-    /// Starts a service: reports `Spawned` or `SpawnFailed`, and later `Exited` once.
-    pub fn spawn(&self, id: EffectId, plan: Option<RunPlan>, service: ServiceName, group: ServiceGroup) {
+    /// Starts a service whose guard holds `lease` before it runs: reports `Spawned` or `SpawnFailed`, and later `Exited`
+    /// once.
+    pub fn spawn(
+        &self,
+        id: EffectId,
+        plan: Option<RunPlan>,
+        (service, group): (ServiceName, ServiceGroup),
+        lease: Option<Lease>,
+    ) {
         let this = self.clone();
         tokio::spawn(async move {
             let started = match plan {
-                Some(plan) => this.start(plan.launch(&service, &group)).await,
+                Some(plan) => this.start(plan.launch(&service, &group, lease)).await,
                 None => Err("it has not been prepared".to_owned()),
             };
             this.watch(id, started).await;
@@ -58,16 +69,23 @@ impl Processes {
 
     async fn start(&self, launch: Launch) -> Result<(u32, oneshot::Receiver<ExitStatus>), String> {
         let mut tries = 1;
-        loop {
+        let started = loop {
             match self.launcher.spawn(launch.clone()).await {
                 // For a moment, another process that is being started may hold the hook open for writing.
                 Err((true, _)) if tries < BUSY_TRIES => {
                     tries += 1;
                     sleep(BUSY_RETRY).await;
                 }
-                result => return result.map_err(|(_, reason)| reason),
+                result => break result.map_err(|(_, reason)| reason)?,
             }
+        };
+        if let Some(lease) = launch.lease.filter(|_| !self.launcher.has_guards()) {
+            // A launcher of an earlier version skips the lease of a start, and is told of the deadline before the node is
+            // told that the process runs.
+            let (service, deadline_ms) = (launch.service, Some(lease.kill_at_ms));
+            let _ = self.launcher.request(&Request::Lease { service, pid: started.0, deadline_ms }).await;
         }
+        Ok(started)
     }
 
     async fn watch(&self, id: EffectId, started: Result<(u32, oneshot::Receiver<ExitStatus>), String>) {
@@ -87,35 +105,56 @@ impl Processes {
         let _ = self.done.send((id, result)).await;
     }
 
-    /// Signals the service's group if that very process still runs; reports `Signalled`.
+    /// Signals the service's processes if its tree has not ended; reports `Signalled`.
     pub fn signal(&self, id: EffectId, service: &ServiceName, pid: u32, signal: StopSignal) {
-        let kill = signal == StopSignal::Kill;
-        self.ask(
-            id,
-            Request::Signal { service: service.as_str().to_owned(), pid, kill },
-            EffectResult::Signalled,
-        );
+        let request =
+            Request::Signal { service: service.as_str().to_owned(), pid, kill: signal == StopSignal::Kill };
+        self.ask(id, request, |_| EffectResult::Signalled);
     }
 
-    /// Has the launcher kill a process at a time since boot, unless another lease comes before; reports `Leased`.
-    pub fn lease(&self, id: EffectId, service: &ServiceName, pid: u32, deadline_ms: Option<u64>) {
-        let service = service.as_str().to_owned();
-        self.ask(id, Request::Lease { service, pid, deadline_ms }, EffectResult::Leased);
+    /// Has the guard of this process kill its tree at a time since boot, unless another lease comes before; reports
+    /// `Leased` or `LeaseFailed`. The guard has the lease when this returns.
+    pub fn lease(&self, id: EffectId, service: &ServiceName, pid: u32, lease: Option<&Lease>) {
+        if let Some(holder) = self.launcher.holder(pid) {
+            let result = match holder.hold(lease, clock::boot_ms()) {
+                Ok(()) => EffectResult::Leased,
+                Err(reason) => EffectResult::LeaseFailed { reason: format!("{service}: {reason}") },
+            };
+            let this = self.clone();
+            tokio::spawn(async move { this.report(id, result).await });
+        } else if self.launcher.has_guards() {
+            let this = self.clone();
+            let reason = format!("{service} has no process {pid} any more that could be given time");
+            tokio::spawn(async move { this.report(id, EffectResult::LeaseFailed { reason }).await });
+        } else {
+            // A launcher of an earlier version holds the deadline itself, and no right to resume.
+            let deadline_ms = lease.map(|lease| lease.kill_at_ms);
+            let request = Request::Lease { service: service.as_str().to_owned(), pid, deadline_ms };
+            self.ask(id, request, |answer| match answer {
+                Some(Answer::Done) => EffectResult::Leased,
+                other => EffectResult::LeaseFailed { reason: format!("the launcher answered {other:?}") },
+            });
+        }
     }
 
-    /// Sends a request that cannot fail; requests go out in the order of the calls.
-    fn ask(&self, id: EffectId, request: Request, result: EffectResult) {
+    /// Sends a request, and reports its result; requests go out in the order of the calls.
+    fn ask(&self, id: EffectId, request: Request, result: fn(Option<Answer>) -> EffectResult) {
         // Sent here and not in the task, which might run after the task of a later call.
         let asked = self.launcher.begin(&request);
         let this = self.clone();
         tokio::spawn(async move {
-            match asked {
-                Some(answered) => drop(answered.await),
+            let answer = match asked {
+                Some(answered) => answered.await.ok(),
                 // Without room in the queue the order of requests is not kept, but none is lost.
-                None => drop(this.launcher.request(&request).await),
-            }
-            this.report(id, result).await;
+                None => this.launcher.request(&request).await.ok(),
+            };
+            this.report(id, result(answer)).await;
         });
+    }
+
+    /// The launcher, which runs hooks too.
+    pub(super) fn launcher(&self) -> &Client {
+        &self.launcher
     }
 
     /// Logs a line that a hook prints, and waits until the launcher has it: hooks that print much must not take the
@@ -198,7 +237,8 @@ mod tests {
             let dir = tempfile::tempdir().expect("a directory");
             let service = "web".parse().expect("a name");
             let launcher = crate::launcher::in_thread(dir.path());
-            let (launcher, running) = Client::over(launcher).await.expect("a launcher");
+            let clock = crate::host::clock::Clock::host();
+            let (launcher, running) = Client::over(launcher, &clock).await.expect("a launcher");
             assert!(running.is_empty());
             Self { dir, processes: Processes::new(launcher, done), results, service }
         }
@@ -210,7 +250,7 @@ mod tests {
             let dir = self.dir.path().to_owned();
             let plan = RunPlan { env: vec![("WHO".into(), "web".into())], ..plan(program, dir) };
             let group = "web.default".parse().expect("a group");
-            self.processes.spawn(EffectId(1), Some(plan), self.service.clone(), group);
+            self.processes.spawn(EffectId(1), Some(plan), (self.service.clone(), group), None);
         }
 
         async fn result(&mut self) -> EffectResult {
@@ -301,15 +341,12 @@ mod tests {
         fs::create_dir(bed.dir.path().join("run")).expect("made");
         let (program, dir) = (bed.dir.path().join("run"), bed.dir.path().to_owned());
         let plan = plan(program, dir);
-        bed.processes.spawn(
-            EffectId(2),
-            Some(plan),
-            bed.service.clone(),
-            "web.default".parse().expect("a group"),
-        );
+        let names = || (bed.service.clone(), "web.default".parse().expect("a group"));
+        bed.processes.spawn(EffectId(2), Some(plan), names(), None);
         let EffectResult::SpawnFailed { reason } = bed.result().await else { panic!("started") };
         assert!(reason.contains("denied"), "{reason}");
-        bed.processes.spawn(EffectId(1), None, bed.service.clone(), "web.default".parse().expect("a group"));
+        let names = (bed.service.clone(), "web.default".parse().expect("a group"));
+        bed.processes.spawn(EffectId(1), None, names, None);
         assert!(matches!(bed.result().await, EffectResult::SpawnFailed { .. }));
     }
 }

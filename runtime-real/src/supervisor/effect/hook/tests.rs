@@ -5,18 +5,35 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Mutex;
 
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
 use super::*;
+use crate::host::clock::Clock;
 use crate::supervisor::effect::checkup;
 use annulus_core::Health;
 
 struct Bed {
     dir: tempfile::TempDir,
     said: Arc<Mutex<Vec<String>>>,
+    launcher: Client,
 }
 
 impl Bed {
-    fn new() -> Self {
-        Self { dir: tempfile::tempdir().expect("a directory"), said: Arc::default() }
+    /// Hooks below a guard.
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let launcher = crate::launcher::in_thread(dir.path());
+        let (launcher, _) = Client::over(launcher, &Clock::host()).await.expect("a launcher");
+        assert!(launcher.has_guards());
+        Self { dir, said: Arc::default(), launcher }
+    }
+
+    /// Hooks as children of the supervisor, as below a launcher of an earlier version.
+    async fn without_guards() -> Self {
+        let bed = Self::new().await;
+        let launcher = bed.launcher.clone().of_version(2);
+        Self { launcher, ..bed }
     }
 
     fn hook(&self, script: &str) -> HookRun {
@@ -24,7 +41,9 @@ impl Bed {
         fs::write(&program, script).expect("written");
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("made executable");
         let dir = self.dir.path().to_owned();
-        HookRun { hook: Hook::Init, program, dir, env: vec![("WHO".into(), "web".into())], account: None }
+        let (service, launcher) = ("web".parse().expect("a name"), self.launcher.clone());
+        let env = vec![("WHO".into(), "web".into())];
+        HookRun { service, hook: Hook::Init, program, dir, env, account: None, launcher }
     }
 
     fn say(&self) -> Say {
@@ -68,7 +87,12 @@ fn code(n: i32) -> HookExit {
 
 #[tokio::test]
 async fn a_hook_says_what_it_says_and_ends_as_it_ends() {
-    let bed = Bed::new();
+    for bed in [Bed::new().await, Bed::without_guards().await] {
+        a_hook_says_what_it_says_and_ends_as_it_ends_on(&bed).await;
+    }
+}
+
+async fn a_hook_says_what_it_says_and_ends_as_it_ends_on(bed: &Bed) {
     let heard = bed.run("#!/bin/sh\necho \"$WHO in $PWD\"\necho oops >&2\nexit 7\n").await;
     assert_eq!(heard.end, HookEnd { exit: code(7), value: None });
     let dir = bed.dir.path().canonicalize().expect("a path");
@@ -82,7 +106,7 @@ async fn a_hook_says_what_it_says_and_ends_as_it_ends() {
 
 #[tokio::test]
 async fn the_last_line_of_a_hook_that_succeeds_is_its_value() {
-    let bed = Bed::new();
+    let bed = Bed::new().await;
     for (script, value) in [
         ("echo first; echo ' 42 '; echo", Some(42)),
         ("echo 18446744073709551615", Some(u64::MAX)),
@@ -98,7 +122,12 @@ async fn the_last_line_of_a_hook_that_succeeds_is_its_value() {
 
 #[tokio::test]
 async fn a_hook_that_hangs_is_killed_with_all_that_it_started() {
-    let bed = Bed::new();
+    for bed in [Bed::new().await, Bed::without_guards().await] {
+        a_hook_that_hangs_is_killed_with_all_that_it_started_on(&bed).await;
+    }
+}
+
+async fn a_hook_that_hangs_is_killed_with_all_that_it_started_on(bed: &Bed) {
     let script = "#!/bin/sh\ntrap '' TERM\nsleep 1000 &\necho $! > child\necho $$ > own\nwait\n";
     let heard = bed.run_for(script, Duration::from_millis(300)).await;
     assert_eq!(heard.end.exit, HookExit::TimedOut);
@@ -108,23 +137,39 @@ async fn a_hook_that_hangs_is_killed_with_all_that_it_started() {
 }
 
 #[tokio::test]
-async fn what_a_hook_leaves_behind_in_its_group_ends_with_it_and_is_not_waited_for() {
-    let bed = Bed::new();
+async fn what_a_hook_leaves_behind_ends_with_it_and_is_not_waited_for() {
+    let bed = Bed::new().await;
     let heard = bed.run("#!/bin/sh\nsleep 1000 &\necho $! > child\necho done\n").await;
     assert_eq!((heard.end.exit, heard.stdout.as_str()), (code(0), "done\n"));
     is_gone(bed.pid("child")).await;
-    // A process that left the group and holds the pipe is not waited for either.
-    let heard = bed
-        .run("#!/bin/sh\nsetsid sh -c 'echo $$ > away; exec sleep 1000' &\nwhile [ ! -s away ]; do :; done\n")
-        .await;
+    // A process that left the group and the session does not get away.
+    let heard = bed.run(AWAY).await;
     assert_eq!(heard.end.exit, code(0));
+    is_gone(bed.pid("away")).await;
+}
+
+const AWAY: &str =
+    "#!/bin/sh\nsetsid sh -c 'echo $$ > away; exec sleep 1000' &\nwhile [ ! -s away ]; do :; done\n";
+
+#[tokio::test]
+async fn without_guards_only_the_group_of_a_hook_ends_with_it() {
+    let bed = Bed::without_guards().await;
+    bed.run("#!/bin/sh\nsleep 1000 &\necho $! > child\n").await;
+    is_gone(bed.pid("child")).await;
+    // A process that left the group and holds the pipe is not waited for either.
+    assert_eq!(bed.run(AWAY).await.end.exit, code(0));
     let away = i32::try_from(bed.pid("away")).expect("a pid");
     killpg(Pid::from_raw(away), Signal::SIGKILL).expect("it is alive");
 }
 
 #[tokio::test]
 async fn a_hook_that_floods_both_streams_is_read_to_its_end_and_cut_in_the_log() {
-    let bed = Bed::new();
+    for bed in [Bed::new().await, Bed::without_guards().await] {
+        a_hook_that_floods_both_streams_is_read_to_its_end_and_cut_in_the_log_on(&bed).await;
+    }
+}
+
+async fn a_hook_that_floods_both_streams_is_read_to_its_end_and_cut_in_the_log_on(bed: &Bed) {
     let script = "#!/bin/sh\nyes out | head -c 20000000 &\nyes err | head -c 20000000 >&2\nwait\necho 5\n";
     let heard = bed.run(script).await;
     assert_eq!(heard.end, HookEnd { exit: code(0), value: Some(5) });
@@ -140,7 +185,12 @@ async fn a_hook_that_floods_both_streams_is_read_to_its_end_and_cut_in_the_log()
 
 #[tokio::test]
 async fn a_hook_that_cannot_start_says_why() {
-    let bed = Bed::new();
+    for bed in [Bed::new().await, Bed::without_guards().await] {
+        a_hook_that_cannot_start_says_why_on(&bed).await;
+    }
+}
+
+async fn a_hook_that_cannot_start_says_why_on(bed: &Bed) {
     let HookExit::Failed(reason) = bed.run("#!/no/such/interpreter\n").await.end.exit else {
         panic!("started")
     };
@@ -152,7 +202,7 @@ async fn a_hook_that_cannot_start_says_why() {
 
 #[tokio::test]
 async fn a_hook_without_a_waiting_task_is_killed() {
-    let bed = Bed::new();
+    let bed = Bed::new().await;
     let hook = bed.hook("#!/bin/sh\necho $$ > own.new && mv own.new own\nsleep 1000\n");
     let running = tokio::spawn(run(hook, Duration::from_secs(1_000), bed.say()));
     let own = bed.dir.path().join("own");
@@ -168,7 +218,7 @@ async fn a_hook_without_a_waiting_task_is_killed() {
 
 #[tokio::test]
 async fn the_exit_code_of_a_health_check_is_the_health() {
-    let bed = Bed::new();
+    let bed = Bed::new().await;
     for (script, health, note) in [
         ("echo fine", Health::Ok, "fine"),
         ("echo slow; exit 1", Health::Warning, "slow"),

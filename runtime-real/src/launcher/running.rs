@@ -1,0 +1,144 @@
+//! What the launcher remembers of the programs that its guards run. Starts and signals none.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use annulus_core::ExitStatus;
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::signal::Signal;
+use nix::unistd::{Pid, read};
+
+use super::message::{HookLaunch, Launch};
+
+/// The first process of a service.
+#[derive(Debug)]
+pub(super) struct Process {
+    /// The number that its guard was given for it.
+    pub(super) id: u64,
+    /// None until its guard has said it.
+    pub(super) pid: Option<Pid>,
+    /// The request that asked for it, until that is answered.
+    pub(super) request: Option<u64>,
+    pub(super) fault: Fault,
+    /// What it prints to, until its pid is known.
+    pub(super) pipes: Option<(OwnedFd, OwnedFd)>,
+    pub(super) launch: Launch,
+    pub(super) start_ticks: u64,
+    pub(super) since_ms: u64,
+    pub(super) stop_signal: Signal,
+    /// Whether the connected supervisor started or adopted it.
+    pub(super) attached: bool,
+    /// How it ended, where its guard cannot say it any more.
+    pub(super) status: Option<ExitStatus>,
+    /// How its service ended, until a supervisor has been told.
+    pub(super) ended: Option<ExitStatus>,
+}
+
+impl Process {
+    pub(super) fn number(&self) -> Option<u32> {
+        self.pid.map(number)
+    }
+}
+
+/// A hook that runs.
+#[derive(Debug)]
+pub(super) struct Hook {
+    /// The request that asked for it; none when its supervisor has gone.
+    pub(super) request: Option<u64>,
+    pub(super) fault: Fault,
+    /// Its own guard, once the service's guard has said it.
+    pub(super) pid: Option<Pid>,
+    pub(super) launch: HookLaunch,
+}
+
+/// The pipe that says whether a program runs: its other end is closed when it does, and takes an error's number when it
+/// cannot.
+#[derive(Debug)]
+pub(super) struct Fault(Option<OwnedFd>);
+
+impl Fault {
+    pub(super) fn new(pipe: OwnedFd) -> Self {
+        Self(Some(pipe))
+    }
+
+    /// The pipe, while that is not known.
+    pub(super) fn pipe(&self) -> Option<BorrowedFd<'_>> {
+        self.0.as_ref().map(|pipe| pipe.as_fd())
+    }
+
+    /// Whether the program runs, or ran.
+    pub(super) fn is_over(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Reads what is there: the error that keeps the program from running.
+    pub(super) fn read(&mut self) -> Option<io::Error> {
+        let mut errno = [0; 4];
+        match read(self.0.as_ref()?, &mut errno) {
+            Ok(4) => {
+                self.0 = None;
+                Some(io::Error::from_raw_os_error(i32::from_le_bytes(errno)))
+            }
+            Err(Errno::EAGAIN | Errno::EINTR) => None,
+            Ok(_) | Err(_) => {
+                self.0 = None;
+                None
+            }
+        }
+    }
+}
+
+pub(super) fn number(pid: Pid) -> u32 {
+    pid.as_raw().unsigned_abs()
+}
+
+/// A status as the system says it.
+pub(super) fn status_of(raw: i32) -> ExitStatus {
+    if libc::WIFEXITED(raw) {
+        ExitStatus::Code(libc::WEXITSTATUS(raw))
+    } else if libc::WIFSIGNALED(raw) {
+        ExitStatus::Signal(libc::WTERMSIG(raw))
+    } else {
+        ExitStatus::Unknown
+    }
+}
+
+/// Readers see the whole file or none. It need not survive a power failure, for the process does not either.
+pub(super) fn write_pid(path: &Path, pid: Pid) -> io::Result<()> {
+    let unfinished = path.with_extension("new");
+    fs::write(&unfinished, format!("{pid}\n"))?;
+    fs::rename(unfinished, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+    use crate::launcher::child::unwaiting;
+
+    #[test]
+    fn a_pipe_tells_a_program_that_runs_from_one_that_cannot() {
+        let fault = || {
+            let (reader, writer) = io::pipe().expect("a pipe");
+            (Fault::new(unwaiting(reader.into()).expect("set")), writer)
+        };
+        let (mut running, writer) = fault();
+        assert!(running.read().is_none() && !running.is_over(), "not known yet");
+        drop(writer);
+        assert!(running.read().is_none() && running.is_over());
+        let (mut failed, mut writer) = fault();
+        writer.write_all(&(Errno::ENOENT as i32).to_le_bytes()).expect("written");
+        assert_eq!(failed.read().expect("an error").kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_raw_status_is_a_code_or_a_signal() {
+        assert_eq!(status_of(7 << 8), ExitStatus::Code(7));
+        assert_eq!(status_of(9), ExitStatus::Signal(9));
+        assert_eq!(status_of(40), ExitStatus::Signal(40), "a signal without a name");
+    }
+}
