@@ -34,6 +34,13 @@ const fn seeds_max(bug: Bug) -> Option<u64> {
         | Bug::AdoptedRenderedEarly
         | Bug::GateBypassed
         | Bug::LeadGivenEarly
+        | Bug::LateAnswerCounted
+        | Bug::RoundsRestart
+        | Bug::ResumePastTheEnd
+        | Bug::ReleaseBeforeDemoted
+        | Bug::PromiseTakenAlong
+        | Bug::UnknownTakenAsUnfit
+        | Bug::RestartHandsOver
         | Bug::StallUnnoticed
         | Bug::ColdTooEarly => None,
         Bug::RefuteSameIncarnation

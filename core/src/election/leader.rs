@@ -174,9 +174,6 @@ impl Instance {
         if let Stance::Leading(leading) = &mut self.stance {
             leading.next_send = env.ctx.now;
         }
-        if env.planted.has(Bug::ElectorateToldUnstored) {
-            self.enforce(env);
-        }
         self.store(env, Some(After::OwnElectorate { stamp }));
     }
 

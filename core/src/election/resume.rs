@@ -20,7 +20,7 @@ impl Instance {
         let margin = Duration::from_millis(env.timings.lease_margin_ms);
         // The row may hold a later term, which was only tried: the entry says which one was won.
         let is_own = self.vote.term >= term && self.vote.candidate == Some(env.me);
-        if !is_own && !env.planted.has(Bug::ResumeWithoutRow) {
+        if !is_own {
             return;
         }
         // No lease reaches further, whatever the entry says.

@@ -93,10 +93,6 @@ pub enum Bug {
     LateAnswerCounted,
     /// A restarted member numbers its requests from the beginning again.
     RoundsRestart,
-    /// A leader tells an electorate before it is on its disk.
-    ElectorateToldUnstored,
-    /// A restarted leader leads on although its row does not say that it won.
-    ResumeWithoutRow,
     /// A restarted leader leads on although its lease has ended.
     ResumePastTheEnd,
     /// A leader frees its voters before its service has stopped acting and its right to resume is withdrawn.
@@ -111,7 +107,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every defect.
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 47] = [
         Self::RefuteSameIncarnation,
         Self::RefuteBeforeStored,
         Self::RestartSameIncarnation,
@@ -154,8 +150,6 @@ impl Bug {
         Self::AskCountedAsVote,
         Self::LateAnswerCounted,
         Self::RoundsRestart,
-        Self::ElectorateToldUnstored,
-        Self::ResumeWithoutRow,
         Self::ResumePastTheEnd,
         Self::ReleaseBeforeDemoted,
         Self::PromiseTakenAlong,
@@ -209,8 +203,6 @@ impl Bug {
             Self::AskCountedAsVote => "ask-counted-as-vote",
             Self::LateAnswerCounted => "late-answer-counted",
             Self::RoundsRestart => "rounds-restart",
-            Self::ElectorateToldUnstored => "electorate-told-unstored",
-            Self::ResumeWithoutRow => "resume-without-row",
             Self::ResumePastTheEnd => "resume-past-the-end",
             Self::ReleaseBeforeDemoted => "release-before-demoted",
             Self::PromiseTakenAlong => "promise-taken-along",
