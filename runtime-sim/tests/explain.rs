@@ -203,3 +203,115 @@ fn a_trace_that_is_read_and_written_again_is_the_same() {
         assert!(lines > 100, "{scenario} has {lines} lines");
     }
 }
+
+#[test]
+fn a_group_without_a_leader_is_explained_by_lost_requests() {
+    let question = ["--group", "redis.default", "--at", "50s"];
+    let (text, json) = explained("election/equal_halves_have_no_leader.toml", &question);
+    has(
+        &text,
+        &[
+            "Why redis.default has no leader at 50.000s",
+            "too few voters renewed its lease in time",
+            "to renew the lease",
+            "cut: nothing passes from",
+            "asked for votes",
+            "So it all comes from this: -> 20.000s: the network breaks",
+        ],
+    );
+    assert!(
+        json["steps"]
+            .as_array()
+            .is_some_and(|steps| steps.iter().any(|s| s["packets"] != serde_json::json!([])))
+    );
+}
+
+#[test]
+fn another_leader_is_explained_by_the_end_of_the_first() {
+    let (text, _) = explained("election/a_dead_leader_is_replaced.toml", &["--group", "redis"]);
+    has(
+        &text,
+        &[
+            "Why cyd leads redis.default in term",
+            "cyd won term",
+            "Its supervisor ended (crashed)",
+            "-> 20.000s: ada loses power",
+        ],
+    );
+    let (text, _) =
+        explained("election/a_leader_that_leaves_hands_over.toml", &["--group", "redis", "--at", "25s"]);
+    has(
+        &text,
+        &[
+            "Why bob leads redis.default",
+            "bob won term",
+            "ada",
+            "So it all comes from this: -> 20.000s: ada is asked to leave",
+        ],
+    );
+}
+
+#[test]
+fn a_restart_for_a_configuration_is_followed_to_the_operator() {
+    let question = ["--service", "web", "--member", "ada"];
+    let (text, _) = explained("service/new_configuration_one_process.toml", &question);
+    has(&text, &["Why web on ada", "was told to stop at", "-> ", "version"]);
+    let (text, _) =
+        explained("service/crash_loop_is_given_up.toml", &["--service", "web", "--member", "ada"]);
+    has(&text, &["Why web does not run on ada", "by itself"]);
+}
+
+#[test]
+fn a_version_that_did_not_arrive_is_explained_by_the_cut() {
+    let question = ["--config", "db.prod", "--at", "12.9s"];
+    let (text, _) = explained("group/on_disk_before_it_is_answered.toml", &question);
+    has(
+        &text,
+        &[
+            "Why version 3 of the configuration of db.prod has not come to bob, cyd, dan by",
+            "an operator gave ada",
+            "-> 10.000s: the network breaks",
+        ],
+    );
+    let (text, _) = explained("group/config_reaches_everybody.toml", &["--config", "web"]);
+    has(
+        &text,
+        &[
+            "How version 2 of the configuration of web.default came to every running member",
+            "was the last to hold it",
+        ],
+    );
+}
+
+#[test]
+fn what_a_trace_does_not_know_is_answered_with_what_it_knows() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let trace = traced(folder.path(), "election/a_dead_leader_is_replaced.toml");
+    let refused = |question: &[&str]| {
+        let mut args = vec!["explain", trace.to_str().expect("a path")];
+        args.extend(question);
+        let told = sim(&args);
+        assert_eq!(told.status.code(), Some(2), "{}", String::from_utf8_lossy(&told.stdout));
+        String::from_utf8(told.stderr).expect("text")
+    };
+    let group = refused(&["--group", "mail"]);
+    assert!(
+        group.contains("no election of the group \"mail.default\"; groups with a leader: redis.default"),
+        "{group}"
+    );
+    let service = refused(&["--service", "web", "--member", "ada"]);
+    assert!(service.contains("no service \"web\" was loaded on ada; services there: redis"), "{service}");
+    let host = refused(&["--service", "redis", "--member", "zoe"]);
+    assert!(host.contains("knows no member \"zoe\""), "{host}");
+    let config = refused(&["--config", "redis"]);
+    assert!(
+        config.contains("no configuration of the group \"redis.default\"; groups with one: none"),
+        "{config}"
+    );
+    assert!(refused(&[]).contains("--member"), "a question is asked for");
+    assert!(refused(&["--service", "redis"]).contains("--member"), "a service runs somewhere");
+    assert!(
+        refused(&["--group", "redis", "--member", "ada"]).contains("cannot be used with"),
+        "one question"
+    );
+}

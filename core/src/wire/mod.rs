@@ -32,5 +32,5 @@ pub(crate) mod swim;
 #[cfg(test)]
 mod tests;
 
-pub use message::Message;
+pub use message::{BallotStep, Message};
 pub(crate) use rumor::version_hash;

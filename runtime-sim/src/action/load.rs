@@ -88,7 +88,11 @@ impl Room for LoadService {
 
     fn words(&self, cast: &Cast<'_>) -> String {
         let group = self.how.group.as_ref().map(|group| format!(" into the group {}.{group}", self.service));
-        let led = if self.how.leader { ", in a group with a leader" } else { "" };
+        let suits = self.how.suitability.map(|value| format!(" and a suitability of {value}"));
+        let led = match (self.how.leader, suits) {
+            (true, suits) => format!(", in a group with a leader{}", suits.unwrap_or_default()),
+            (false, _) => String::new(),
+        };
         let (service, host) = (&self.service, cast.name(self.host));
         format!("an operator loads {service}{} on {host}{led}.", group.unwrap_or_default())
     }

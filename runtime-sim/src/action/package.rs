@@ -98,7 +98,11 @@ impl Room for SetPackage {
     }
 
     fn words(&self, cast: &Cast<'_>) -> String {
-        format!("the package of {} on {} is another one.", self.service, cast.name(self.host))
+        format!(
+            "from now on the package of {} on {} behaves as it is told.",
+            self.service,
+            cast.name(self.host)
+        )
     }
 
     fn traced(&self) -> Traced {

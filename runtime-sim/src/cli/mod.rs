@@ -40,7 +40,8 @@ enum Command {
     Sweep(sweep::Args),
     /// Add up the results of several sweeps, such as the shards of one.
     Merge(sweep::MergeArgs),
-    /// Tell from a trace why a member was held dead, suspect or alive again.
+    /// Tell from a trace why a member was held dead, a group has no leader, a process was started anew, a version did
+    /// not arrive.
     Explain(explain::Args),
     /// Reduce a scenario that fails to a small one that fails in the same way.
     Shrink(shrink::Args),

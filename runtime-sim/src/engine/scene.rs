@@ -6,6 +6,7 @@ use annulus_core::{
 };
 
 use crate::engine::deed::Deed;
+use crate::engine::files::Rendering;
 use crate::engine::host::HostState;
 use crate::engine::ids::HostId;
 use crate::engine::world::World;
@@ -39,6 +40,14 @@ pub trait Scene {
     /// The hosts that act as the leader of a group.
     fn acting(&self, _group: &ServiceGroup) -> Vec<HostId> {
         Vec::new()
+    }
+    /// The hosts on which a process of the group's service runs whose files say that it leads.
+    fn told_to_lead(&self, _group: &ServiceGroup) -> Vec<HostId> {
+        Vec::new()
+    }
+    /// What the templates of a service on a host were given when they were last written.
+    fn rendering(&self, _host: HostId, _service: &ServiceName) -> Option<&Rendering> {
+        None
     }
     /// The leader of a group, as the supervisor at `by` knows.
     fn leader_seen(&self, _by: HostId, _group: &ServiceGroup) -> Option<MemberId> {
@@ -122,6 +131,22 @@ impl<D: Deed> Scene for World<D> {
 
     fn acting(&self, group: &ServiceGroup) -> Vec<HostId> {
         self.acting(group)
+    }
+
+    fn told_to_lead(&self, group: &ServiceGroup) -> Vec<HostId> {
+        let leads = |host: &HostId| {
+            let rest = &self.hosts[host.0 as usize].rest;
+            group.service().parse().is_ok_and(|service| {
+                let told = rest.files.get(&service).map(|files| &files.rendering);
+                let is_told = told.is_some_and(|told| told.group == *group && told.leads().is_some());
+                is_told && rest.guards.get(&service).is_some()
+            })
+        };
+        self.hosts().filter(leads).collect()
+    }
+
+    fn rendering(&self, host: HostId, service: &ServiceName) -> Option<&Rendering> {
+        self.hosts[host.0 as usize].rest.files.get(service).map(|files| &files.rendering)
     }
 
     fn leader_seen(&self, by: HostId, group: &ServiceGroup) -> Option<MemberId> {

@@ -5,6 +5,7 @@
 //! its line in the list below. Statements look at a ring through `room::Look` and may not know what it runs on.
 #![deny(clippy::wildcard_enum_match_arm)]
 
+mod acting;
 pub(crate) mod acts;
 mod all_alive;
 mod applied;
@@ -18,6 +19,7 @@ mod leader;
 mod no_leader;
 mod one_leader;
 mod one_view;
+mod rendered;
 mod requests_lost;
 pub(crate) mod room;
 mod running;
@@ -88,6 +90,8 @@ statements! {
     leader::Leader,
     one_leader::OneLeader,
     no_leader::NoLeader,
+    acting::Acting,
+    rendered::Rendered,
     requests_lost::RequestsLost,
     version_held::VersionHeld,
     applied::Applied,

@@ -360,11 +360,11 @@ impl<'p> Judge<'p> {
             };
             return Err(case.unmet(now, found));
         }
-        for (asked, expected) in self.asked.values().filter_map(|asked| Some((*asked, asked.refused?))) {
+        let unanswered = self.asked.values().find_map(|asked| Some((*asked, asked.refused?)));
+        unanswered.map_or(Ok(()), |(asked, expected)| {
             let missed = format!("command was not refused as {}", expected.word());
-            return Err(self.unanswered(asked, now, missed, String::from("it was never answered")));
-        }
-        Ok(())
+            Err(self.unanswered(asked, now, missed, String::from("it was never answered")))
+        })
     }
 
     /// Looks at a real ring, which can be asked now and then only. Returns whether every expectation is decided.

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::io::BufRead;
 
-use annulus_core::{Channel, EventId, EventKind, MemberId};
+use annulus_core::{Channel, EventId, EventKind, MemberId, RumorKey};
 use thiserror::Error;
 
 use crate::engine::record::{DropReason, StopReason};
 pub(super) use crate::report::trace::Nanos;
-use crate::report::trace::{self, ReadError, Sent, Tells, Told};
+use crate::report::trace::{self, Ballot, Held, ReadError, Sent, Tells, Told};
 
 /// Why a trace cannot be explained from.
 #[derive(Debug, Error)]
@@ -43,6 +43,7 @@ pub(super) struct Act {
     pub to: Vec<String>,
     pub both: bool,
     pub loss: Option<(u32, u32)>,
+    pub service: Option<String>,
     pub text: String,
 }
 
@@ -71,11 +72,47 @@ pub(super) struct Packet {
     pub speaker: Option<MemberId>,
     pub seq: Option<u64>,
     pub about: Option<MemberId>,
+    pub ballot: Option<Ballot>,
     pub tells: Vec<Tells>,
+    pub carries: Vec<Held>,
     /// When it was read first, and as which input of which life of its receiver.
     pub read: Option<(Nanos, Life, u64)>,
     /// When and why it was lost.
     pub dropped: Option<(Nanos, DropReason)>,
+}
+
+/// A supervisor leads a group until a time, or no longer.
+#[derive(Clone, Debug)]
+pub(super) struct Lead {
+    pub t: Nanos,
+    pub host: String,
+    pub group: String,
+    pub term: u64,
+    pub until: Option<Nanos>,
+}
+
+/// A supervisor holds a version of a rumor.
+#[derive(Clone, Debug)]
+pub(super) struct Hold {
+    pub t: Nanos,
+    pub host: String,
+    pub key: RumorKey,
+    pub version: u64,
+}
+
+/// A process of a service.
+#[derive(Clone, Debug)]
+pub(super) struct Process {
+    pub host: String,
+    pub service: String,
+    pub pid: u32,
+    pub started: Nanos,
+    /// When it was told to end first.
+    pub signalled: Option<Nanos>,
+    /// When its guard killed it.
+    pub killed_by_guard: Option<Nanos>,
+    /// When and with which status it ended.
+    pub ended: Option<(Nanos, String)>,
 }
 
 /// A whole trace.
@@ -92,6 +129,12 @@ pub struct Trace {
     pub(super) starts: Vec<(Nanos, String, MemberId)>,
     /// When and why supervisors ended.
     pub(super) stops: Vec<(Nanos, String, StopReason)>,
+    /// Leases, in the order in which they were taken or ended.
+    pub(super) leads: Vec<Lead>,
+    /// Versions, in the order in which they were taken.
+    pub(super) holds: Vec<Hold>,
+    /// Processes of services, in the order of starts.
+    pub(super) processes: Vec<Process>,
     pub(super) end: Nanos,
     lives: BTreeMap<String, Life>,
 }
@@ -121,8 +164,8 @@ impl Trace {
     fn take(&mut self, t: Nanos, what: Told) {
         self.end = self.end.max(t);
         match what {
-            Told::Action(trace::Act { name, from, to, both, loss, service: _, text }) => {
-                self.acts.push(Act { t, name, from, to, both, loss, text });
+            Told::Action(trace::Act { name, from, to, both, loss, service, text }) => {
+                self.acts.push(Act { t, name, from, to, both, loss, service, text });
             }
             Told::HostStarted { host, member, .. } => {
                 *self.lives.entry(host.clone()).or_default() += 1;
@@ -147,20 +190,55 @@ impl Trace {
                     packet.dropped = Some((t, why));
                 }
             }
+            Told::Leads { host, service_group, term, until } => {
+                self.leads.push(Lead { t, host, group: service_group.to_string(), term, until });
+            }
+            Told::Holds { host, held } => {
+                self.holds.push(Hold { t, host, key: held.key, version: held.version });
+            }
+            Told::Restored { host, versions } => self.holds.extend(versions.into_iter().map(|held| Hold {
+                t,
+                host: host.clone(),
+                key: held.key,
+                version: held.version,
+            })),
+            Told::ProcessStarted { host, service, pid } => self.processes.push(Process {
+                host,
+                service: service.as_str().to_owned(),
+                pid,
+                started: t,
+                signalled: None,
+                killed_by_guard: None,
+                ended: None,
+            }),
+            Told::ProcessSignalled { host, service, pid, .. } => {
+                if let Some(process) = self.process(&host, service.as_str(), pid) {
+                    process.signalled.get_or_insert(t);
+                }
+            }
+            Told::LeaseRanOut { host, service, pid } => {
+                if let Some(process) = self.process(&host, service.as_str(), pid) {
+                    process.killed_by_guard.get_or_insert(t);
+                }
+            }
+            Told::ProcessExited { host, service, pid, status } => {
+                if let Some(process) = self.process(&host, service.as_str(), pid) {
+                    process.ended = Some((t, status.to_string()));
+                }
+            }
             // No explanation follows these lines.
             Told::Refused { .. }
             | Told::Asked { .. }
             | Told::Reply { .. }
-            | Told::Restored { .. }
             | Told::BeyondLimit { .. }
-            | Told::Leads { .. }
-            | Told::Holds { .. }
-            | Told::ProcessStarted { .. }
-            | Told::ProcessSignalled { .. }
-            | Told::ProcessExited { .. }
-            | Told::LeaseRanOut { .. }
             | Told::Rendered { .. } => {}
         }
+    }
+
+    fn process(&mut self, host: &str, service: &str, pid: u32) -> Option<&mut Process> {
+        let fits =
+            |process: &&mut Process| process.host == host && process.service == service && process.pid == pid;
+        self.processes.iter_mut().rev().find(fits)
     }
 
     pub(super) fn life(&self, host: &str) -> Life {
@@ -181,7 +259,9 @@ impl Trace {
             speaker: None,
             seq: None,
             about: None,
+            ballot: None,
             tells: Vec::new(),
+            carries: Vec::new(),
             read: None,
             dropped: None,
         };
@@ -189,6 +269,7 @@ impl Trace {
             packet.message = said.kind;
             packet.speaker = Some(said.speaker);
             (packet.seq, packet.about, packet.tells) = (said.seq, said.about, said.tells);
+            (packet.ballot, packet.carries) = (said.ballot, said.carries);
         }
         self.packets.insert(packet.id, packet);
     }

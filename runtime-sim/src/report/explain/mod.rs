@@ -1,13 +1,19 @@
-//! `annulus-sim explain`: why one member held another dead, suspect or alive again, as a chain of causes from the
-//! verdict down to the packets that were lost and the fault that lost them.
+//! `annulus-sim explain`: why one member held another dead, suspect or alive again, why a group is led by this member or
+//! by none, why a service's process was started anew, why a version did not arrive: as a chain of causes from the outcome
+//! down to the packets that were lost and the fault that lost them.
 //!
 //! [`Trace::load`] reads a trace back, [`explain`] follows the links in it, and [`Story`] holds the result.
 
 mod chain;
+mod config;
 mod fate;
+mod group;
 mod load;
+mod look;
 mod probe;
 mod refutation;
+mod service;
+mod tale;
 mod tell;
 
 use thiserror::Error;
@@ -20,14 +26,35 @@ use annulus_core::{EventKind, MemberId, State};
 use load::Nanos;
 
 /// A question to a trace.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Question {
-    /// The member that was judged: a host's name, or how a member's id begins.
-    pub member: String,
-    /// The member that judged; by default the first that came to the worst judgement.
-    pub seen_by: Option<String>,
+    /// The outcome that is to be explained.
+    pub about: About,
     /// When, in nanoseconds; by default at the end.
     pub at: Option<u64>,
+}
+
+/// The outcome that a question is about.
+#[derive(Clone, Debug)]
+pub enum About {
+    /// Why a member is held so.
+    Member {
+        /// The member that was judged: a host's name, or how a member's id begins.
+        member: String,
+        /// The member that judged; by default the first that came to the worst judgement.
+        seen_by: Option<String>,
+    },
+    /// Why a group is led by this member, or by none.
+    Group(String),
+    /// Why a service's process on a member's host is there, is a new one, or is not there.
+    Service {
+        /// The service.
+        service: String,
+        /// The member that runs it.
+        member: String,
+    },
+    /// Why the latest version of a group's configuration is everywhere, or is not.
+    Config(String),
 }
 
 /// Why a question has no answer.
@@ -49,6 +76,32 @@ pub enum ExplainError {
         /// The members whose id begins so.
         fitting: String,
     },
+    /// No election of such a group is in the trace.
+    #[error("the trace has no election of the group {asked:?}; groups with a leader: {known}")]
+    NoGroup {
+        /// The words of the question.
+        asked: String,
+        /// All groups of the trace that elect a leader.
+        known: String,
+    },
+    /// No such service was loaded there.
+    #[error("no service {asked:?} was loaded on {host}; services there: {known}")]
+    NoService {
+        /// The words of the question.
+        asked: String,
+        /// The host.
+        host: String,
+        /// All services of that host.
+        known: String,
+    },
+    /// No version of such a configuration is in the trace.
+    #[error("the trace has no configuration of the group {asked:?}; groups with one: {known}")]
+    NoConfig {
+        /// The words of the question.
+        asked: String,
+        /// All groups that were given a configuration.
+        known: String,
+    },
     /// No other member ever judged it.
     #[error("{by} held {member} to be anything until {until}; ask about another time with --at")]
     NoOpinion {
@@ -64,11 +117,27 @@ pub enum ExplainError {
 /// Answers a question from a trace.
 ///
 /// # Errors
-/// The trace knows no member of that name, or no member judged it by that time.
+/// The trace knows no member, group or service of that name, or nothing is to be explained by that time.
 pub fn explain(trace: &Trace, question: &Question) -> Result<Story, ExplainError> {
     let until = question.at.unwrap_or(trace.end);
-    let member = trace.member(&question.member, until)?;
-    let by = match &question.seen_by {
+    match &question.about {
+        About::Member { member, seen_by } => judged(trace, member, seen_by.as_deref(), question.at),
+        About::Group(group) => group::tell(trace, group, until),
+        About::Service { service, member } => service::tell(trace, service, &trace.host(member)?, until),
+        About::Config(group) => config::tell(trace, group, until),
+    }
+}
+
+/// Why a member is held so.
+fn judged(
+    trace: &Trace,
+    member: &str,
+    seen_by: Option<&str>,
+    at: Option<Nanos>,
+) -> Result<Story, ExplainError> {
+    let until = at.unwrap_or(trace.end);
+    let member = trace.member(member, until)?;
+    let by = match seen_by {
         Some(by) => Some(trace.host(by)?),
         None => trace.worst_judge(&member, until),
     };
@@ -79,7 +148,7 @@ pub fn explain(trace: &Trace, question: &Question) -> Result<Story, ExplainError
     };
     let Some(by) = by else { return Err(no_opinion(None)) };
     // Without a time the question is about the worst judgement, not the idyll that may have followed it.
-    let verdict = trace.verdict(&by, &member, until, question.seen_by.is_none() && question.at.is_none());
+    let verdict = trace.verdict(&by, &member, until, seen_by.is_none() && at.is_none());
     let Some(verdict) = verdict else { return Err(no_opinion(Some(&by))) };
     Ok(chain::tell(trace, member, verdict))
 }

@@ -14,7 +14,17 @@ impl Narrator {
         term: u64,
         what: &ElectionEvent,
     ) {
-        let name = self.name(host);
+        let name = self.name(host).to_owned();
+        let before = self.leaders.get(election).copied();
+        match what {
+            ElectionEvent::Won { .. } | ElectionEvent::Resumed => {
+                self.leaders.insert(election.clone(), host);
+            }
+            ElectionEvent::Lost { .. } | ElectionEvent::HandedOver { .. } if before == Some(host) => {
+                self.leaders.remove(election);
+            }
+            _ => {}
+        }
         let text = match what {
             ElectionEvent::Started => {
                 format!("{name} finds {election} without a leader and asks who would vote for it.")
@@ -27,7 +37,8 @@ impl Narrator {
             }
             ElectionEvent::Lost { why: LeaseEnd::NoQuorum } => {
                 format!(
-                    "{name} reaches too few voters of {election} and gives up leading it, before its lease ends."
+                    "{name} has no quorum: too few voters of {election} renewed its lease, and it gives up leading \
+                     before the lease ends."
                 )
             }
             ElectionEvent::Lost { why: LeaseEnd::Outdone } => {
@@ -42,7 +53,23 @@ impl Narrator {
             ElectionEvent::ElectorateChanged { voters, .. } => {
                 format!("{name} changes who votes in {election}: {voters} members by now.")
             }
-            ElectionEvent::Voted { .. } | ElectionEvent::Learned { .. } => return,
+            // A voter that is bound to a leader votes for no other candidate until its promise has run out.
+            ElectionEvent::Voted { candidate: candidate_id } => {
+                let candidate = candidate_id;
+                let candidate = if self.members.get(&host) == Some(candidate) {
+                    String::from("itself")
+                } else {
+                    self.who(candidate)
+                };
+                match before.filter(|leader| self.members.get(leader) != Some(candidate_id)) {
+                    Some(leader) if leader != host => format!(
+                        "{name}'s promise to {} has run out: it votes for {candidate} in term {term} of {election}.",
+                        self.name(leader)
+                    ),
+                    _ => format!("{name} votes for {candidate} in term {term} of {election}."),
+                }
+            }
+            ElectionEvent::Learned { .. } => return,
         };
         self.say(at, &text);
     }

@@ -6,17 +6,23 @@ mod actions;
 mod election;
 mod event;
 mod members;
+mod versions;
 mod views;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
-use annulus_core::{ExitReason, Instant, MemberId, Reply, State};
+use annulus_core::{ElectionId, ExitReason, Instant, MemberId, Reply, RumorKey, ServiceName, State};
 use views::Views;
 
 use crate::action::HostId;
 use crate::action::world::{Record, What};
+use crate::engine::host::{PORT, index_of};
 use crate::engine::record::StopReason;
 use crate::scenario::judge::{Decided, Verdict};
+
+/// Digits of a member's id.
+const ID_DIGITS: usize = 32;
 
 /// The storyteller of one run.
 #[derive(Debug)]
@@ -31,9 +37,22 @@ pub struct Narrator {
     banned: BTreeSet<MemberId>,
     accusers_told: BTreeMap<MemberId, u32>,
     struggling: BTreeSet<HostId>,
+    /// The leaders that have not stopped by their own word.
+    leaders: BTreeMap<ElectionId, HostId>,
+    /// Who holds which version of a group's configuration or file, and since when the first does.
+    versions: BTreeMap<(RumorKey, u64), Holders>,
+    /// What the files of each service say of the member's part.
+    parts: BTreeMap<(HostId, ServiceName), String>,
     whole: bool,
     crowd_told: bool,
     lines: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+struct Holders {
+    first: Instant,
+    by: BTreeSet<HostId>,
+    all_told: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -63,6 +82,9 @@ impl Narrator {
             banned: BTreeSet::new(),
             accusers_told: BTreeMap::new(),
             struggling: BTreeSet::new(),
+            leaders: BTreeMap::new(),
+            versions: BTreeMap::new(),
+            parts: BTreeMap::new(),
             whole: false,
             crowd_told: false,
             lines: Vec::new(),
@@ -82,6 +104,8 @@ impl Narrator {
                 let text = format!("the process of {service} on {} ends with {status}.", self.name(*host));
                 self.say(at, &text);
             }
+            What::Holds { host, key, version } => self.holds(at, *host, key, *version),
+            What::Rendered { host, service, rendering } => self.rendered(at, *host, service, rendering),
             What::LeaseRanOut { host, service, .. } => {
                 let text = format!(
                     "the guard of {service} on {} kills it: no supervisor has renewed its lease.",
@@ -97,9 +121,7 @@ impl Narrator {
             | What::ProcessStarted { .. }
             | What::ProcessSignalled { .. }
             | What::Restored { .. }
-            | What::Holds { .. }
             | What::Leads { .. }
-            | What::Rendered { .. }
             | What::Sent { .. }
             | What::Delivered { .. }
             | What::Dropped { .. }
@@ -123,7 +145,31 @@ impl Narrator {
 
     fn say(&mut self, at: Instant, text: &str) {
         let time = at.to_string();
-        self.lines.push(format!("{time:>9}  {text}"));
+        self.lines.push(format!("{time:>9}  {}", self.by_name(text)));
+    }
+
+    /// The text with names instead of the ids and addresses of members.
+    fn by_name(&self, text: &str) -> String {
+        let is_id = |word: &str| word.len() == ID_DIGITS && word.bytes().all(|b| b.is_ascii_hexdigit());
+        let named = |word: &str| -> Option<String> {
+            if is_id(word) {
+                return word.parse().ok().map(|member| self.who(&member));
+            }
+            // A stream's sender shows another port than the one that it listens on.
+            let address: SocketAddr = word.parse().ok()?;
+            let index = index_of(SocketAddr::new(address.ip(), PORT))?;
+            self.names.get(index as usize).cloned()
+        };
+        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == ':';
+        let mut words = Vec::new();
+        for word in text.split(' ') {
+            let core = word.trim_matches(|c| !is_part(c)).trim_end_matches(['.', ':']);
+            words.push(match named(core) {
+                Some(name) => word.replace(core, &name),
+                None => word.to_owned(),
+            });
+        }
+        words.join(" ")
     }
 
     fn name(&self, host: HostId) -> &str {

@@ -24,6 +24,11 @@ pub(super) struct Views {
 }
 
 impl Views {
+    /// The hosts whose supervisor runs.
+    pub(super) fn hosts(&self) -> impl Iterator<Item = HostId> {
+        self.running.keys().copied()
+    }
+
     /// Hosts that run.
     pub(super) fn running(&self) -> usize {
         self.running.len()

@@ -202,9 +202,32 @@ pub struct Said {
     /// The member that a probe asks for, or that it is about.
     #[serde(with = "text::option")]
     pub about: Option<MemberId>,
+    /// Of an election's message: its step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ballot: Option<Ballot>,
     /// Members' records that it carries.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tells: Vec<Tells>,
+    /// Versions of groups' configuration and files that it carries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub carries: Vec<Held>,
+}
+
+/// A step of an election in a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ballot {
+    /// The group; of its updates, in words.
+    pub group: String,
+    /// The term.
+    pub term: u64,
+    /// The number of the request.
+    pub round: u64,
+    /// The step, or the one that is answered.
+    pub step: String,
+    /// Of an answer: the verdict.
+    pub verdict: Option<String>,
+    /// How long the voter is bound, in milliseconds.
+    pub wait_ms: Option<u64>,
 }
 
 /// A member's record in a message.

@@ -19,7 +19,7 @@
 //! | `process_exited` | `host`, `service`, `pid`, `status` |
 //! | `lease_ran_out` | `host`, `service`, `pid`: its guard kills it |
 //! | `rendered` | `host`, `service`, and what the templates of its files were given: `service_group`, `role`: `leader`, `follower`, `waiting`, null in a group without a leader, `term`, `leader`: by the census, `config`: the version of the group's configuration |
-//! | `sent` | `packet`, `from`, `input`, `to`, `channel`: `datagram` or `stream`, `bytes`, `message`: of its content `kind`, `speaker`, `seq`, `about`, `tells`: members' records |
+//! | `sent` | `packet`, `from`, `input`, `to`, `channel`: `datagram` or `stream`, `bytes`, `message`: of its content `kind`, `speaker`, `seq`, `about`, `ballot`: an election's step with term and verdict, `tells`: members' records, `carries`: versions of configuration and files |
 //! | `delivered` | `packet`, `to`, `input` |
 //! | `dropped` | `packet`, `to`, `why`: see [`DropReason::name`](crate::engine::record::DropReason::name) |
 //! | `refused` | `packet`, `to`: its sender, `input` |
@@ -40,7 +40,7 @@ mod tests;
 
 use std::io::{self, Write};
 
-pub use line::{Act, Held, Line, Nanos, Said, Sent, Tells, Told};
+pub use line::{Act, Ballot, Held, Line, Nanos, Said, Sent, Tells, Told};
 pub use read::{ReadError, read_jsonl};
 
 use crate::action::world::Record;

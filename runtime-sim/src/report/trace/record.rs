@@ -1,8 +1,8 @@
 //! A record as a line: hosts get their names, messages are shortened to what an explanation follows.
 
-use annulus_core::{Message, Rumor, ServiceName};
+use annulus_core::{BallotStep, Message, Rumor, ServiceName};
 
-use super::line::{Act, Held, Line, Said, Sent, Tells, Told};
+use super::line::{Act, Ballot, Held, Line, Said, Sent, Tells, Told};
 use crate::action::room::{Cast, Traced};
 use crate::action::world::{Record, What};
 use crate::action::{Action, HostId};
@@ -97,18 +97,34 @@ fn rendered(host: String, service: &ServiceName, rendering: &Rendering) -> Told 
 }
 
 fn said(message: &Message) -> Said {
-    let tells = message.rumors.iter().filter_map(|rumor| match rumor {
-        Rumor::Member(m) => {
-            Some(Tells { member: m.record.id, state: m.record.state, incarnation: m.record.incarnation.0 })
-        }
-        _ => None,
-    });
-    Said {
+    let mut said = Said {
         kind: message.kind.to_owned(),
         speaker: message.from,
         seq: message.seq.map(|seq| seq.0),
         about: message.about,
-        tells: tells.collect(),
+        ballot: message.ballot.as_ref().map(ballot),
+        tells: Vec::new(),
+        carries: Vec::new(),
+    };
+    for rumor in &message.rumors {
+        if let Rumor::Member(m) = rumor {
+            let (member, state) = (m.record.id, m.record.state);
+            said.tells.push(Tells { member, state, incarnation: m.record.incarnation.0 });
+        } else if rumor.version().is_some() {
+            said.carries.push(Held { key: rumor.key(), version: rumor.number() });
+        }
+    }
+    said
+}
+
+fn ballot(step: &BallotStep) -> Ballot {
+    Ballot {
+        group: step.election.to_string(),
+        term: step.term,
+        round: step.round,
+        step: step.step.to_owned(),
+        verdict: step.verdict.map(str::to_owned),
+        wait_ms: step.wait_ms,
     }
 }
 
