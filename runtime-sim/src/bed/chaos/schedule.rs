@@ -13,6 +13,9 @@ use annulus_core::Rng;
 use super::fault::Fault;
 use super::plans::SERVICES;
 
+/// The service whose hook ends its lead: there a hook that does not work does most harm.
+const DEMOTED_BY_HOOK: usize = 0;
+
 /// A fault that was drawn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Planned {
@@ -59,6 +62,11 @@ pub(crate) fn draw(seed: u64, length: Duration, without: &[Fault]) -> Vec<Step> 
         let focus = rng.below(SERVICES.len() as u64);
         while now < end && now < length {
             let mut planned = strike(&mut rng, now, focus, &mut deck);
+            if matches!(planned.fault, Fault::FailHooks | Fault::HangHooks | Fault::SlowHooks)
+                && rng.below(2) == 0
+            {
+                planned.service = DEMOTED_BY_HOOK;
+            }
             let cut = cut_after(&mut rng, &planned);
             if cut.is_some() {
                 (planned.at_leader, planned.lasts) = (true, planned.lasts.max(Duration::from_secs(8)));
