@@ -33,10 +33,11 @@ pub(super) struct End {
 /// What the supervisor is told.
 #[derive(Debug)]
 pub(super) enum Told {
-    /// The answer to a request; true when the descriptors of the service's guard go with it.
+    /// The answer to a request.
     Answer(u64, Answer),
     /// A process runs: the answer to a request, with the descriptors by which the supervisor holds its guard.
     Started(u64, u32, Vec<OwnedFd>),
+    /// A service has ended.
     End(End),
 }
 

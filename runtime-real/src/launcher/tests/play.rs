@@ -300,7 +300,6 @@ async fn a_supervisor_that_cannot_be_understood_is_refused_and_let_go() {
     assert_eq!(first.frame().await, None, "the connection is closed");
 }
 
-/// The request of version 3, in the words of `record`, as a supervisor sends it.
 #[tokio::test]
 async fn a_hook_without_its_descriptors_is_refused_and_the_connection_stays() {
     let dir = tempfile::tempdir().expect("a directory");
