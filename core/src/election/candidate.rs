@@ -152,6 +152,7 @@ impl Instance {
         self.vote.term = term;
         self.vote.candidate = Some(env.me);
         self.pace.raised(env.ctx.now, env.timings);
+        assert!(self.pace.next_at() > env.ctx.now, "terms follow each other with a pause");
         // Like every voter for a founder, it keeps the list with its vote.
         self.note_proposal(term, env.me, &proposal);
         self.note_lease(lease_ms);
@@ -172,6 +173,7 @@ impl Instance {
         assert!(campaign.step == Step::Vote, "only votes are asked for again");
         campaign.again_at = now + Duration::from_millis(env.timings.election_answer_ms) / AGAIN;
         let (term, round, electorate) = (campaign.term, campaign.round, campaign.electorate.clone());
+        assert!(campaign.again_at > now, "voters have time to answer");
         let silent = campaign.count.voters().into_iter().filter(|id| !campaign.votes.contains_key(id));
         for to in silent.filter(|id| *id != env.me) {
             let body = Body::Vote { lease_ms: env.timings.lease_ms, electorate: electorate.clone() };
@@ -291,6 +293,7 @@ impl Instance {
         self.learned.clear();
         self.stance = Stance::Idle;
         let window_ms = env.timings.election_window_ms;
+        assert!(needed > 0, "a majority has members");
         if answered >= needed {
             // Enough voters can be reached; they are bound, or prefer another candidate.
             self.failures = 0;

@@ -52,6 +52,7 @@ impl Double {
     /// What is wrong, for people; none when nothing is.
     pub(super) fn words(&self, now: Instant) -> Option<String> {
         let evidence = self.evidence.filter(|_| self.told_until.is_some_and(|until| now < until))?;
+        assert!(self.quiet_until.is_some(), "a member that knows of a copy stands back");
         Some(match evidence {
             Evidence::LeadsElsewhere => String::from(
                 "another supervisor leads under this member's id: its disk was copied; stop one of the two and \
@@ -82,6 +83,7 @@ impl Instance {
         self.double.noticed(Evidence::WonElsewhere { term }, env.ctx.now, env.timings);
         self.resign(env, LeaseEnd::Outdone);
         self.stop_campaign();
+        assert!(matches!(self.stance, Stance::Idle), "its own terms are over");
         self.vote.term = term;
         self.vote.candidate = None;
         self.store(env, None);

@@ -122,6 +122,7 @@ impl Instance {
         let grant = |(id, voter)| (id, Granted { sent: campaign.sent, voter });
         let first =
             Sent { round: campaign.round, step: campaign.step, term: campaign.term, at: campaign.sent };
+        assert!(first.at <= now, "a request leaves before its answer comes");
         self.stance = Stance::Leading(Leading {
             term: campaign.term,
             lease_until: now,
@@ -196,6 +197,7 @@ impl Instance {
         let voter = Voter { electorate: stamp, ..self.voter() };
         let Stance::Leading(leading) = &mut self.stance else { return };
         let sent = leading.sends.front().map_or(env.ctx.now, |send| send.at);
+        assert!(sent <= env.ctx.now, "a request leaves before its answer comes");
         leading.granted.insert(env.me, Granted { sent, voter });
         if self.vote.electorate.stamp() == stamp {
             self.enforce(env);
@@ -230,6 +232,7 @@ impl Instance {
                 let of_any = leading.sends.back().filter(|_| env.planted.has(Bug::LateAnswerCounted));
                 let answered = leading.sends.iter().find(is_its_answer).or(of_any).map(|send| send.at);
                 let Some(sent) = answered else { return };
+                assert!(sent <= env.ctx.now, "a request leaves before its answer comes");
                 let granted = leading.granted.entry(from).or_insert(Granted { sent, voter });
                 if sent >= granted.sent {
                     *granted = Granted { sent, voter };
@@ -474,6 +477,7 @@ impl Instance {
         if env.planted.has(Bug::HandOverWithoutRelease) {
             return;
         }
+        assert!(term <= self.vote.term, "a leader took part in its own term");
         let (_, count) = self.count(env);
         self.round += 1;
         self.send_to_voters(env, &count, term, self.round, &Body::Release { successor });

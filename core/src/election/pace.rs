@@ -36,6 +36,7 @@ impl Pace {
         assert!(pause_ms > 0, "terms follow each other with a pause");
         self.last = Some(now);
         self.next_at = Some(now + Duration::from_millis(pause_ms));
+        assert!(self.raises > 0 && self.next_at() > now, "the next term waits");
     }
 }
 

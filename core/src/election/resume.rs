@@ -29,6 +29,7 @@ impl Instance {
         if env.planted.has(Bug::ResumePastTheEnd) {
             until = longest;
         }
+        assert!(until <= longest, "no lease reaches further than a new one");
         if until <= now + margin || !matches!(self.stance, Stance::Idle) {
             return;
         }
@@ -41,7 +42,9 @@ impl Instance {
         let unknown = Fitness { suitability: 0, readiness: Readiness::Unknown };
         self.fitness = self.fitness.or(Some(unknown));
         let voter = self.voter();
+        assert!(voter.is_member, "the leader's service runs");
         let raising = Some(self.vote.term).filter(|tried| *tried > term);
+        assert!(raising.is_none_or(|tried| tried > term), "a term that was only tried is a later one");
         let raised = raising.map(|_| (env.me, voter));
         self.stance = Stance::Leading(Leading {
             term,

@@ -45,6 +45,7 @@ impl Instance {
         let reachable = |id: &&MemberId| **id == me || self.roll.members.get(*id) == Some(&true);
         let alive = voters.iter().filter(reachable).count();
         let (needed, all) = (count.needed(), voters.len());
+        assert!(needed > 0, "a majority has members");
         if alive < needed {
             let why = format!("no quorum: {alive} of {all} voters can be reached, {needed} are needed");
             return (ElectionStatus::NoQuorum, why);
@@ -122,6 +123,7 @@ impl Instance {
         if status == ElectionStatus::Finished {
             String::from("the election's result is on its way")
         } else {
+            assert!(!why.is_empty(), "a member that waits says what for");
             why
         }
     }

@@ -228,6 +228,8 @@ impl Instance {
         assert!(!matches!(self.stance, Stance::Leading(_)), "a leader has promised no other member its vote");
         let trail = Duration::from_millis(lease_ms.saturating_mul(TRAIL_PERCENT) / 100);
         let leads_until = if leads { until - trail } else { env.ctx.now };
+        assert!(until > env.ctx.now, "a promise lasts");
+        assert!(leads_until <= until, "a leader counts on no more than what it was promised");
         self.promise = Some(Promise { to, term, until, leads_until, event: self.cause });
         self.stop_campaign();
         if self.ballot.is_some() {

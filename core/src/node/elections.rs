@@ -39,7 +39,9 @@ impl ElectionWires {
     /// What the processes that outlived the last supervisor bring.
     pub(super) fn new(running: &[RunningService]) -> Self {
         let resumes = running.iter().filter_map(|kept| Some((kept.pid, kept.resume.clone()?)));
-        Self { resumes: resumes.collect(), ..Self::default() }
+        let wires = Self { resumes: resumes.collect(), ..Self::default() };
+        assert!(wires.resumes.len() <= running.len(), "a right to resume belongs to a process");
+        wires
     }
 
     /// The groups whose elections have yet to hear of a change.
@@ -148,6 +150,7 @@ impl Node {
                 self.elections.handle_resume(ctx!(self), &id, resume.term, resume.until);
             }
         }
+        assert!(self.election.resumes.is_empty(), "a right to resume is used once");
     }
 
     /// The members that take part in an election.
