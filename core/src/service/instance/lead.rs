@@ -2,8 +2,8 @@
 //! `acting`, which takes the steps; the election decides who leads.
 //!
 //! A process acts as the leader from the moment at which a file or hook may tell it so, until its whole tree has ended
-//! or its package's way of being demoted has succeeded. A right to resume counts like acting: whoever takes the process
-//! over could lead on by it.
+//! or its package's way of being demoted has succeeded. A right to resume counts like acting: the supervisor that takes
+//! the process over could lead on by it.
 
 use alloc::collections::VecDeque;
 
