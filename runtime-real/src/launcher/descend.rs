@@ -2,8 +2,8 @@
 //! not reach. Only for polite signals: what ends a tree for sure is its guard.
 
 use std::fs;
+use std::os::fd::OwnedFd;
 
-use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpgid};
 
@@ -25,9 +25,11 @@ fn numbers(list: &str) -> Vec<Pid> {
 }
 
 /// Signals every process below `guard` that is not in `group`, except for the guards of hooks, which are named in
-/// `skipped`, and what is below those.
+/// `skipped`, and what is below those. All are taken hold of before the first is signalled: one that ends loses its
+/// children to the guard, where they would not be looked for any more.
 pub(super) fn signal_others(guard: Pid, group: Option<Pid>, skipped: &[Pid], signal: Signal) {
     let mut parents = vec![guard];
+    let mut others = Vec::new();
     let mut seen = 0;
     while let Some(parent) = parents.pop() {
         for child in children(parent).into_iter().filter(|child| !skipped.contains(child)) {
@@ -37,17 +39,21 @@ pub(super) fn signal_others(guard: Pid, group: Option<Pid>, skipped: &[Pid], sig
             }
             parents.push(child);
             if getpgid(Some(child)).ok() != group {
-                let _ = signal_child(parent, child, signal);
+                others.extend(hold_child(parent, child));
             }
         }
     }
+    for process in others {
+        // It may have ended by itself.
+        let _ = sys::signal_process(&process, signal as i32);
+    }
 }
 
-/// Signals a child of `parent`: the number alone may be that of another process by now.
-fn signal_child(parent: Pid, child: Pid, signal: Signal) -> Result<(), Errno> {
-    let process = sys::hold_process(child)?;
+/// Takes hold of a child of `parent`: the number alone may be that of another process by now.
+fn hold_child(parent: Pid, child: Pid) -> Option<OwnedFd> {
+    let process = sys::hold_process(child).ok()?;
     // Asked after the process was taken hold of: with this parent it is the one that was found.
-    if parent_of(child) == Some(parent) { sys::signal_process(&process, signal as i32) } else { Ok(()) }
+    (parent_of(child) == Some(parent)).then_some(process)
 }
 
 /// The parent of a process.
@@ -80,8 +86,8 @@ mod tests {
         let parent = Pid::from_raw(i32::try_from(shell.id()).expect("a pid"));
         assert_eq!((parent_of(child), children(parent)), (Some(parent), vec![child]));
         assert!(children(getpid()).contains(&parent));
-        signal_child(getpid(), child, Signal::SIGKILL).expect("left alone");
-        assert_eq!(children(parent), [child], "it is no child of this process");
+        assert!(hold_child(parent, child).is_some());
+        assert!(hold_child(getpid(), child).is_none(), "it is no child of this process");
         signal_others(parent, None, &[child], Signal::SIGKILL);
         assert_eq!(children(parent), [child], "it is left out");
         signal_others(parent, None, &[], Signal::SIGKILL);

@@ -64,10 +64,13 @@ impl Services {
         let Some(guard) = self.services.get_mut(service).and_then(|service| service.guard.as_mut()) else {
             return Err(failed(format!("{service} has no guard")));
         };
-        if let Some(lease) = &launch.lease
-            && guard.page().hold(Some(lease), clock::boot_ms()).is_err()
-        {
-            return Err(failed(format!("the guard of {service} is ending")));
+        if let Some(lease) = &launch.lease {
+            let now_ms = clock::boot_ms();
+            if lease.kill_at_ms <= now_ms || guard.page().hold(Some(lease), now_ms).is_err() {
+                return Err(failed(format!(
+                    "the time for which {service} may lead has ended before its start"
+                )));
+            }
         }
         let [output, errors, fault] = pipes;
         let order = Order::Start { id, joins: group.is_some(), kills: false, deadline_ms: None };
