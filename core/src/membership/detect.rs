@@ -1,6 +1,7 @@
 //! This member's own judgement of others: it probes them, suspects them, and confirms them dead when a timeout runs
 //! out. Nothing that others say is judged here; `hear` does that.
 
+use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
@@ -72,6 +73,7 @@ impl Membership {
             direct_by,
             verdict_by,
             helpers: 0,
+            asked: Vec::new(),
             nacks: 0,
             refused: false,
             cause,
@@ -134,7 +136,7 @@ impl Membership {
     /// The host at an address answered that no process listens there: stronger evidence than silence.
     pub(crate) fn handle_refused(&mut self, ctx: &mut Context<'_>, to: SocketAddr) {
         let at_address = |r: &&MemberRecord| r.swim_addr() == to || r.gossip_addr() == to;
-        let targets: alloc::vec::Vec<MemberId> =
+        let targets: Vec<MemberId> =
             self.table.iter().filter(at_address).map(|r| r.id).filter(|id| *id != self.me).collect();
         for id in targets {
             self.prober.refused(&id, ctx.now);
@@ -157,7 +159,7 @@ impl Membership {
             if probe.indirect.is_some() {
                 // Each way through a helper has four legs; where datagrams are lost, three ways are few.
                 probe.again = 0;
-                self.ask_helpers(&probe, &target);
+                self.ask_helpers(&mut probe, &target);
                 self.prober.put_back(probe);
                 continue;
             }
@@ -166,7 +168,7 @@ impl Membership {
                 continue;
             }
             probe.indirect = Some(ctx.input);
-            probe.helpers = self.ask_helpers(&probe, &target);
+            probe.helpers = self.ask_helpers(&mut probe, &target);
             // Helpers that are asked later cannot send a nack in time, so they are not counted.
             probe.again = u32::from(!probe.refused);
             probe.again_at = ctx.now + probe.verdict_by.saturating_since(ctx.now) * 2 / 5;
@@ -179,9 +181,9 @@ impl Membership {
         }
     }
 
-    /// Asks random members to probe for this one; returns how many.
-    fn ask_helpers(&mut self, probe: &Probe, target: &MemberRecord) -> u32 {
-        let helpers = self.random_members(self.timings.indirect_probes as usize, Some(&probe.target));
+    /// Asks others to probe for this member; returns how many.
+    fn ask_helpers(&mut self, probe: &mut Probe, target: &MemberRecord) -> u32 {
+        let helpers = self.choose_helpers(probe);
         assert!(
             helpers.iter().all(|helper| helper.id != probe.target),
             "a member does not help to probe itself"
@@ -189,6 +191,9 @@ impl Membership {
         for helper in &helpers {
             let body = Body::PingReq { seq: probe.seq, target: *target };
             self.events.push_back(MembershipEvent::Send { to: helper.swim_addr(), body, accuse: None });
+            if !probe.asked.contains(&helper.id) {
+                probe.asked.push(helper.id);
+            }
         }
         helpers.len() as u32
     }

@@ -17,7 +17,7 @@ use crate::model::planted::Bug;
 use crate::wire::swim::Body;
 
 /// How often a member outbids an incarnation of its own that it never used before it takes that for a second daemon.
-const OUTBID_MAX: u32 = 8;
+const OUTBID_MAX: u32 = 4;
 /// Accusers that a refutation goes to directly.
 const ACCUSERS_TOLD_MAX: usize = 8;
 
@@ -42,6 +42,7 @@ impl Membership {
             Body::Ack { seq, forward_to } => self.hear_ack(ctx, from, reply_to, seq, forward_to),
             Body::PingReq { seq, target } => self.hear_ping_req(ctx, from, reply_to, seq, &target),
             Body::Nack { seq, target } => {
+                self.ways.failed(&target.id, &from.id);
                 self.prober.nacked(&target.id, seq);
                 self.run_probes(ctx);
             }
@@ -71,7 +72,11 @@ impl Membership {
                     self.events.push_back(MembershipEvent::Forward { to, from: *from, body });
                 }
             }
-            _ => self.handle_probe_answer(ctx, &from.id, seq),
+            Some(_) => {
+                self.note_way(&from.id, reply_to);
+                self.handle_probe_answer(ctx, &from.id, seq);
+            }
+            None => self.handle_probe_answer(ctx, &from.id, seq),
         }
     }
 
@@ -314,7 +319,8 @@ impl Membership {
 
     /// Only this member raises its incarnation, so a higher one from elsewhere is its own past, which is over once
     /// it is outbid, or a second daemon that runs with a copy of its disk. Two that outbid each other would go on
-    /// for ever: the one at the lower address stays, the other falls silent and says why.
+    /// for ever: the one at the lower address stays, the other falls silent. `copy` finds the other one by a question; this
+    /// is for two that cannot reach each other.
     fn yields_identity(&mut self, ctx: &mut Context<'_>, told: &MemberRecord, newest: Incarnation) -> bool {
         let own = *self.own();
         let (mine, theirs) = (own.swim_addr(), told.swim_addr());
@@ -324,13 +330,11 @@ impl Membership {
             return false;
         }
         self.outbid = self.outbid.saturating_add(1);
-        if self.outbid <= OUTBID_MAX || mine < theirs {
+        if self.outbid <= OUTBID_MAX {
             return false;
         }
-        if self.outbid % OUTBID_MAX == 1 {
-            ctx.event(Follows::Input, EventKind::IdentityConflict { address: theirs });
-        }
-        true
+        self.found_copy(ctx, theirs);
+        mine > theirs
     }
 
     /// Refutation (SWIM section 4.2): a member that is called worse than alive says otherwise, one incarnation higher.
@@ -345,6 +349,14 @@ impl Membership {
             if own.address == UNSPECIFIED && told.address != UNSPECIFIED {
                 self.put(MemberRecord { address: told.address, ..own });
             }
+            self.suspect_copy(ctx.now, told.swim_addr());
+            return Heard::Known;
+        }
+        if told.incarnation > own.incarnation {
+            self.suspect_copy(ctx.now, told.swim_addr());
+        }
+        if self.yields_to_copy(ctx.now) {
+            // The other one answers for both.
             return Heard::Known;
         }
         if self.accused_by.len() < ACCUSERS_TOLD_MAX && !self.accused_by.contains(from) {

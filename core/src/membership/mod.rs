@@ -8,6 +8,9 @@
 //! | `detect` | this member's own probes, suspicions and their timeouts |
 //! | `aging` | confirmed members depart, departed ones are forgotten |
 //! | `lost` | finding back: peers while alone, members believed dead |
+//! | `contacts` | the members that rumors are told to |
+//! | `helpers` | the members that are asked to probe for this one |
+//! | `copy` | a second daemon with this member's identity |
 //! | `probe`, `suspicion`, `relay`, `health` | the parts of those |
 //!
 //! A member's record, and which of two statements about it prevails, is in `model::member`.
@@ -17,10 +20,13 @@
 //! failed; a ban is final.
 
 mod aging;
+mod contacts;
+mod copy;
 mod detect;
 mod event;
 mod health;
 mod hear;
+mod helpers;
 mod index;
 mod lost;
 mod probe;
@@ -34,6 +40,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::time::Duration;
 
+pub(crate) use contacts::{CONTACTS, Contacts};
 pub(crate) use event::{Heard, MembershipEvent, Urgency};
 pub(crate) use suspicion::log10_milli;
 pub(crate) use table::{MemberTable, digested};
@@ -51,7 +58,10 @@ use crate::model::planted::{Bug, Planted};
 use crate::model::rng::Rng;
 use crate::model::time::Instant;
 use crate::wire::swim::Body;
+use contacts::Turns;
+use copy::Copies;
 use health::LocalHealth;
+use helpers::Ways;
 use lost::Lost;
 use probe::{Prober, stands_here};
 use relay::Relays;
@@ -91,8 +101,13 @@ pub(crate) struct Membership {
     refuted: Option<EventId>,
     prober: Prober,
     relays: Relays,
+    ways: Ways,
     health: LocalHealth,
     lost: Lost,
+    copies: Copies,
+    /// The members that each rumor is told to; none after a change that may concern them.
+    contacts: Option<Contacts>,
+    turns: Turns,
     leaving: bool,
     /// Second-hand deaths that this member has yet to probe itself.
     verifications: VecDeque<MemberRecord>,
@@ -137,6 +152,10 @@ impl Membership {
             refuted: None,
             prober: Prober::new(now + phase),
             relays: Relays::default(),
+            ways: Ways::default(),
+            copies: Copies::default(),
+            contacts: None,
+            turns: Turns::default(),
             health: LocalHealth::new(timings.local_health_max),
             lost: Lost::new(config.peers.clone(), now),
             leaving: false,
@@ -191,6 +210,7 @@ impl Membership {
     }
 
     fn put(&mut self, record: MemberRecord) {
+        self.contacts = None;
         if let Some(slot) = self.table.put(record) {
             self.prober.insert(slot);
         }

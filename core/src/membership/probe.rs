@@ -53,8 +53,10 @@ pub(super) struct Probe {
     pub(super) direct_by: Instant,
     /// When it has failed.
     pub(super) verdict_by: Instant,
-    /// Members asked to help.
+    /// Members asked to help in time to send a nack.
     pub(super) helpers: u32,
+    /// All members asked to help.
+    pub(super) asked: Vec<MemberId>,
     /// Helpers that answered that they cannot reach it either.
     pub(super) nacks: u32,
     /// Its host said that no process listens on the port.
@@ -97,13 +99,7 @@ struct Walk {
 
 impl Walk {
     fn new(length: u64, rng: &mut Rng) -> Self {
-        let mut stride = 1;
-        if length > 2 {
-            stride = rng.between(1, length - 1);
-            while gcd(stride, length) != 1 {
-                stride = rng.between(1, length - 1);
-            }
-        }
+        let stride = coprime_below(length, rng);
         let first = if length == 0 { 0 } else { rng.below(length) };
         assert!(length == 0 || gcd(stride, length) == 1, "a walk visits every place");
         Self { length, first, stride, visited: 0, newcomers: Vec::new() }
@@ -124,6 +120,19 @@ impl Walk {
         let offset = u128::from(self.visited) * u128::from(self.stride) + u128::from(self.first);
         self.visited += 1;
         usize::try_from(offset % u128::from(self.length)).ok()
+    }
+}
+
+/// A random number below this one that has no divisor in common with it.
+pub(super) fn coprime_below(length: u64, rng: &mut Rng) -> u64 {
+    if length <= 2 {
+        return 1;
+    }
+    loop {
+        let stride = rng.between(1, length - 1);
+        if gcd(stride, length) == 1 {
+            return stride;
+        }
     }
 }
 
@@ -202,6 +211,11 @@ impl Prober {
 
     pub(super) fn is_probing(&self, target: &MemberId) -> bool {
         self.active.iter().any(|p| p.target == *target)
+    }
+
+    /// The members that were asked to help to probe a target.
+    pub(super) fn asked(&self, target: &MemberId) -> &[MemberId] {
+        self.active.iter().find(|p| p.target == *target).map_or(&[], |p| &p.asked)
     }
 
     pub(super) fn round_under_way(&self) -> bool {

@@ -291,3 +291,74 @@ fn of_two_daemons_with_one_identity_one_yields() {
     assert!(raises < 10, "{raises} times");
     assert!(bench.events().iter().any(|e| matches!(e, EventKind::IdentityConflict { .. })));
 }
+
+/// The question that a member asked at another address about itself.
+fn question(bench: &mut Bench) -> Option<(core::net::SocketAddr, ProbeSeq)> {
+    bench.told().into_iter().find_map(|event| match event {
+        MembershipEvent::Send { to, body: Body::Ping { seq, forward_to: None }, .. } if seq.0 >= 1 << 62 => {
+            Some((to, seq))
+        }
+        _ => None,
+    })
+}
+
+#[test]
+fn a_copy_is_found_by_a_question_and_an_echo_is_none() {
+    let mut bench = Bench::with(&[record(1, 1, State::Alive)]);
+    let own = bench.membership.own().incarnation.0;
+    bench.tell(MemberRecord { id: id(0), ..record(9, own, State::Alive) }, 1);
+    bench.told();
+    for (elsewhere, is_copy) in [(20, false), (7, true)] {
+        bench.wait_ms(1_100);
+        let there = MemberRecord { id: id(0), ..record(elsewhere, own, State::Alive) };
+        bench.told();
+        bench.tell(there, 1);
+        let (to, seq) = question(&mut bench).expect("it asks there");
+        assert_eq!(to, there.swim_addr());
+        bench.tell(there, 1);
+        assert!(question(&mut bench).is_none(), "it asks once in a while");
+        let body =
+            if is_copy { Body::Ack { seq, forward_to: None } } else { Body::Ping { seq, forward_to: None } };
+        bench.act(|m, ctx| {
+            assert!(m.handle_own_voice(ctx, to, to, &body));
+            assert_eq!(m.copy_of_me(ctx.now), is_copy.then_some(to));
+        });
+    }
+    let yields = |bench: &mut Bench, at: u8| {
+        let address = record(at, 1, State::Alive).swim_addr();
+        bench.events().iter().filter(|e| **e == EventKind::IdentityConflict { address, yields: true }).count()
+    };
+    assert_eq!(yields(&mut bench, 7), 1, "the other one is at the lower address");
+    // From now on this member claims nothing, whatever is said of it.
+    bench.told();
+    bench.tell(MemberRecord { id: id(0), ..record(7, own + 5, State::Alive) }, 1);
+    bench.tell(MemberRecord { id: id(0), ..record(7, own + 5, State::Suspect) }, 1);
+    assert!(!bench.told().iter().any(|e| matches!(e, MembershipEvent::Raise { .. })));
+    // The copy asks, too: it is answered, and not reported again.
+    let to = record(7, 1, State::Alive).swim_addr();
+    bench.act(|m, ctx| {
+        let body = Body::Ping { seq: ProbeSeq(1 << 62 | 5), forward_to: None };
+        assert!(m.handle_own_voice(ctx, to, to, &body));
+    });
+    assert_eq!(yields(&mut bench, 7), 0);
+    bench.wait_ms(61_000);
+    bench.act(|m, ctx| assert_eq!(m.copy_of_me(ctx.now), None, "it was not heard for a minute"));
+}
+
+#[test]
+fn two_neighbours_and_a_permanent_peer_hear_everything() {
+    let others: Vec<MemberRecord> = (1..=20).map(|n| record(n * 10, 1, State::Alive)).collect();
+    let mut bench = Bench::with(&others);
+    let [up, down, peer] = bench.membership.contacts();
+    assert_eq!((up, down, peer), (Some(id(10)), Some(id(200)), None), "the circle of ids around 0");
+    bench.tell(MemberRecord { permanent: true, ..record(150, 2, State::Alive) }, 1);
+    bench.tell(record(10, 2, State::Departed), 1);
+    assert_eq!(bench.membership.contacts(), [Some(id(20)), Some(id(200)), Some(id(150))]);
+    let mut seen: Vec<MemberId> = Vec::new();
+    for round in 0..7 {
+        let next = bench.membership.next_members(3, round == 0);
+        seen.extend(next.iter().map(|r| r.id));
+    }
+    let distinct: alloc::collections::BTreeSet<_> = seen[..19].iter().collect();
+    assert_eq!(distinct.len(), 19, "each has its turn before any has two");
+}

@@ -32,11 +32,13 @@ pub(crate) fn hash_of(value: &impl core::hash::Hash) -> u64 {
 pub(crate) struct Digest {
     buckets: [u64; BUCKETS],
     records: u32,
+    /// All buckets together.
+    hash: u64,
 }
 
 impl Default for Digest {
     fn default() -> Self {
-        Self { buckets: [0; BUCKETS], records: 0 }
+        Self { buckets: [0; BUCKETS], records: 0, hash: 0 }
     }
 }
 
@@ -55,7 +57,9 @@ impl Digest {
     }
 
     fn toggle(&mut self, key: u64, version: u64) {
-        self.buckets[bucket_of(key)] ^= mix(key ^ mix(version));
+        let record = mix(key ^ mix(version));
+        self.buckets[bucket_of(key)] ^= record;
+        self.hash ^= record;
     }
 
     /// The digests of this set and another one that shares no key with it.
@@ -64,6 +68,7 @@ impl Digest {
         for (mine, theirs) in union.buckets.iter_mut().zip(other.buckets) {
             *mine ^= theirs;
         }
+        union.hash ^= other.hash;
         union.records = self.records.saturating_add(other.records);
         assert!(union.records >= self.records, "a union holds the records of both parts");
         union
@@ -71,6 +76,11 @@ impl Digest {
 
     pub(crate) const fn buckets(&self) -> &[u64; BUCKETS] {
         &self.buckets
+    }
+
+    /// One number for all of it.
+    pub(crate) const fn hash(&self) -> u64 {
+        self.hash
     }
 
     pub(crate) const fn records(&self) -> u32 {

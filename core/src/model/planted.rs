@@ -17,6 +17,8 @@ pub enum Bug {
     RestartSameIncarnation,
     /// At equal incarnation, Alive overrides Suspect.
     StaleAliveAccepted,
+    /// Members are asked to probe for others by chance alone.
+    HelpersChosenBlindly,
     /// The timer of a suspicion goes on after the refutation.
     SuspicionSurvivesRefutation,
     /// A second-hand death is believed without a probe.
@@ -107,11 +109,12 @@ pub enum Bug {
 
 impl Bug {
     /// Every defect.
-    pub const ALL: [Self; 47] = [
+    pub const ALL: [Self; 48] = [
         Self::RefuteSameIncarnation,
         Self::RefuteBeforeStored,
         Self::RestartSameIncarnation,
         Self::StaleAliveAccepted,
+        Self::HelpersChosenBlindly,
         Self::SuspicionSurvivesRefutation,
         Self::BuryOnHearsay,
         Self::ProbeSkipsOne,
@@ -165,6 +168,7 @@ impl Bug {
             Self::RefuteBeforeStored => "refute-before-stored",
             Self::RestartSameIncarnation => "restart-same-incarnation",
             Self::StaleAliveAccepted => "stale-alive-accepted",
+            Self::HelpersChosenBlindly => "helpers-chosen-blindly",
             Self::SuspicionSurvivesRefutation => "suspicion-survives-refutation",
             Self::BuryOnHearsay => "bury-on-hearsay",
             Self::ProbeSkipsOne => "probe-skips-one",

@@ -1,5 +1,10 @@
 //! Tells hot rumors: by datagram, and by stream those that no datagram can hold. It chooses and sends; it takes no
 //! rumor in.
+//!
+//! A round goes to the contacts that are owed a rumor and to a few members in turn. In a small ring a member tells a
+//! rumor to every other one, and a permanent peer does so in larger ones too, because zones may meet at it alone. A ring
+//! that has told everything compares: a ping carries the hash of what its sender holds, and a member that holds
+//! something else begins a digest exchange. So a member that missed a rumor gets it within about a probe's period.
 
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -8,7 +13,7 @@ use prost::Message as _;
 
 use super::knowledge::Knowledge;
 use super::{Node, ctx, know, transmit};
-use crate::membership::log10_milli;
+use crate::membership::{CONTACTS, Contacts, log10_milli};
 use crate::model::config::Config;
 use crate::model::context::{Context, earliest};
 use crate::model::io::WakeReason;
@@ -16,9 +21,9 @@ use crate::model::limits::{DATAGRAM_BYTES_MIN, Limit, STREAM_BYTES_MAX};
 use crate::model::member::MemberRecord;
 use crate::model::planted::{Bug, Planted};
 use crate::model::rng::Rng;
-use crate::model::rumor::{MemberRumor, RumorKey};
+use crate::model::rumor::{MemberRumor, Rumor, RumorKey};
 use crate::model::time::Instant;
-use crate::rumor::{Heat, Priority};
+use crate::rumor::{HEAT_CONTACTS_MAX, Heat, Priority};
 use crate::wire::swim::Body;
 use crate::wire::{proto, stream};
 
@@ -30,6 +35,16 @@ const SPARE_BYTES: usize = 16;
 const FIELD_BYTES_MAX: usize = 5;
 /// Rumors of one stream message, in bytes.
 const STREAM_BUDGET_BYTES: usize = STREAM_BYTES_MAX / 2;
+/// A rumor is told to so many members if there are so many, however small the ring.
+const TOLD_IN_SMALL_RINGS: usize = 10;
+/// The same by a permanent peer.
+const TOLD_BY_PERMANENT_PEERS: usize = 32;
+/// Datagrams for a member that is back.
+const BACK_DATAGRAMS_MAX: usize = 4;
+/// Periods of gossip after which a member that heard nothing new has told all.
+const QUIET_PERIODS: u64 = 3;
+
+const _: () = assert!(CONTACTS <= HEAT_CONTACTS_MAX, "every contact can be owed a rumor");
 
 const _: () = assert!(
     DATAGRAM_BYTES_MIN - ENVELOPE_BYTES_MAX - SPARE_BYTES > 500,
@@ -41,6 +56,10 @@ const _: () = assert!(
 pub(super) struct Gossip {
     heat: Heat,
     at: Instant,
+    /// When a rumor last became hot.
+    started: Instant,
+    /// Whether the next round begins a burst: its targets come in a new order.
+    is_burst: bool,
     period_ms: u64,
     fanout: usize,
     retransmit_factor: u32,
@@ -59,6 +78,8 @@ impl Gossip {
         Self {
             heat: Heat::default(),
             at: Instant::FAR_FUTURE,
+            started: Instant::ZERO,
+            is_burst: true,
             period_ms: config.timings.gossip_period_ms,
             fanout: config.timings.gossip_fanout as usize,
             retransmit_factor: config.timings.retransmit_factor,
@@ -99,11 +120,15 @@ impl Gossip {
         rng: &mut Rng,
         key: RumorKey,
         priority: Priority,
+        contacts: &Contacts,
     ) {
         assert!(know.planted == self.planted, "one node has one set of planted bugs");
         // Members' records, which are not among these rumors, always fit into a datagram.
         let large = know.rumors.told_len(&key).is_some_and(|bytes| !self.has_room_for(bytes));
-        if self.heat.start(key, priority, large) {
+        let owed = (0..CONTACTS).filter(|place| contacts[*place].is_some());
+        let owed = owed.filter(|_| !self.planted.has(Bug::ColdTooEarly));
+        self.started = ctx.now;
+        if self.heat.start(key, priority, large, owed) {
             ctx.limit_reached(Limit::HotRumors);
         }
         assert!(!self.heat.is_empty(), "a rumor that was just started is hot");
@@ -111,7 +136,13 @@ impl Gossip {
             // The round begins a little later, so that rumors that arrive in one burst go out in one datagram.
             let wait_ms = rng.below(self.period_ms / 5 + 1);
             self.at = ctx.now + Duration::from_millis(wait_ms);
+            self.is_burst = true;
         }
+    }
+
+    /// Whether this member has told everything that it knows: what it holds can be compared.
+    pub(super) fn is_quiet(&self, now: Instant) -> bool {
+        self.heat.is_empty() && self.started + Duration::from_millis(QUIET_PERIODS * self.period_ms) <= now
     }
 
     /// How often this member tells one rumor: SWIM's lambda log n.
@@ -122,19 +153,41 @@ impl Gossip {
         let members = know.membership.ring_size();
         // One more than the whole part of log10: the number of digits, which is log10(n + 1) rounded up.
         let digits = log10_milli(members.saturating_add(members / 32)) / 1000 + 1;
-        let told_max = self.retransmit_factor * digits as u32;
+        let own = know.membership.own();
+        let least = if own.permanent { TOLD_BY_PERMANENT_PEERS } else { TOLD_IN_SMALL_RINGS };
+        let least = members.saturating_sub(1).min(least) as u32;
+        let told_max = (self.retransmit_factor * digits as u32).max(least);
         assert!(told_max > 0, "every rumor is told");
         told_max
     }
 
-    /// Tells hot rumors to a few members.
-    fn run(&mut self, ctx: &mut Context<'_>, know: Knowledge<'_>, targets: &[MemberRecord]) {
+    /// Tells hot rumors to the contacts and to a few members more.
+    fn run(
+        &mut self,
+        ctx: &mut Context<'_>,
+        know: Knowledge<'_>,
+        contacts: &Contacts,
+        targets: &[MemberRecord],
+    ) {
         assert!(targets.len() <= self.fanout, "a round goes to a few members");
+        self.is_burst = false;
         if targets.is_empty() {
             // This member knows no other; a member that joins gets every rumor in one exchange.
             self.heat = Heat::default();
         }
-        for target in targets {
+        let mut told = Vec::new();
+        for (place, contact) in contacts.iter().enumerate() {
+            match contact.and_then(|id| know.membership.table().get(&id)) {
+                Some(record) if self.heat.owes(place) => {
+                    self.tell_contact(ctx, know, place, record);
+                    told.push(record.id);
+                }
+                Some(_) => {}
+                None => self.heat.release(place),
+            }
+        }
+        assert!(told.len() <= CONTACTS, "each contact is told once in a round");
+        for target in targets.iter().filter(|target| !told.contains(&target.id)) {
             if self.heat.is_empty() {
                 break;
             }
@@ -143,6 +196,34 @@ impl Gossip {
         let wait = Duration::from_millis(self.period_ms);
         self.at = if self.heat.is_empty() { Instant::FAR_FUTURE } else { ctx.now + wait };
         assert!(self.at > ctx.now, "one round is followed by a pause");
+    }
+
+    /// Tells a contact what it is owed.
+    fn tell_contact(
+        &mut self,
+        ctx: &mut Context<'_>,
+        know: Knowledge<'_>,
+        place: usize,
+        contact: &MemberRecord,
+    ) {
+        assert!(contact.id != know.me, "a member tells itself nothing");
+        assert!(place < CONTACTS && self.heat.owes(place), "a contact is told what it is owed");
+        let told_max = self.told_max(know);
+        let size_of = |key: &RumorKey| know.encoded_len(key);
+        let keys = self.heat.select_owed(place, true, STREAM_BUDGET_BYTES, told_max, size_of);
+        let large: Vec<Vec<u8>> = keys.iter().filter_map(|key| know.rumors.told(key)).collect();
+        if !large.is_empty() {
+            transmit::stream(ctx, know, contact.gossip_addr(), stream::Body::Gossip { rumors: large });
+        }
+        let budget = self.budget_bytes;
+        let size_of = |key: &RumorKey| know.encoded_len(key).map(|bytes| bytes + FIELD_BYTES_MAX);
+        let keys = self.heat.select_owed(place, false, budget, told_max, size_of);
+        let (mut membership, mut rumors) = (Vec::new(), Vec::new());
+        pack(know, keys, budget, &mut membership, &mut rumors);
+        if !membership.is_empty() || !rumors.is_empty() {
+            let to = contact.swim_addr();
+            transmit::datagram(ctx, to, &know.own_word(), &Body::Gossip, membership, rumors, 0);
+        }
     }
 
     /// Tells one member the hot rumors.
@@ -156,6 +237,29 @@ impl Gossip {
         }
         if !self.heat.is_empty() {
             self.send(ctx, know, target.swim_addr(), &Body::Gossip, None);
+        }
+    }
+
+    /// Tells a member that is back what belongs to the whole ring, as much of it as fits into a few datagrams.
+    pub(super) fn tell_back(&self, ctx: &mut Context<'_>, know: Knowledge<'_>, to: &MemberRecord) {
+        assert!(to.id != know.me, "a member tells itself nothing");
+        let of_ring = know.rumors.iter().filter(|rumor| rumor.owner().is_none() && !rumor.is_tombstone());
+        let mut keys: Vec<RumorKey> = of_ring.map(Rumor::key).collect();
+        for _ in 0..BACK_DATAGRAMS_MAX {
+            let mut left = self.budget_bytes;
+            let (now, later): (Vec<RumorKey>, Vec<RumorKey>) = keys.into_iter().partition(|key| {
+                let size = know.encoded_len(key).map(|bytes| bytes + 2 * FIELD_BYTES_MAX);
+                let fits = size.filter(|size| *size <= left);
+                left -= fits.unwrap_or(0);
+                fits.is_some()
+            });
+            if now.is_empty() {
+                return;
+            }
+            let (mut membership, mut rumors) = (Vec::new(), Vec::new());
+            pack(know, now, self.budget_bytes, &mut membership, &mut rumors);
+            transmit::datagram(ctx, to.swim_addr(), &know.own_word(), &Body::Gossip, membership, rumors, 0);
+            keys = later;
         }
     }
 
@@ -178,50 +282,55 @@ impl Gossip {
         }
         let mut rumors = Vec::new();
         if !self.heat.is_empty() {
-            self.pack(know, budget, &mut membership, &mut rumors);
+            assert!(budget <= self.budget_bytes, "rumors leave room for the message that carries them");
+            let told_max = self.told_max(know);
+            let size_of = |key: &RumorKey| know.encoded_len(key).map(|bytes| bytes + FIELD_BYTES_MAX);
+            let keys = self.heat.select(budget, told_max, size_of);
+            pack(know, keys, budget, &mut membership, &mut rumors);
         }
-        transmit::datagram(ctx, to, &know.own_word(), body, membership, rumors);
+        let compares = matches!(body, Body::Ping { forward_to: None, .. }) && self.is_quiet(ctx.now);
+        let digest = if compares { know.digest_hash() } else { 0 };
+        transmit::datagram(ctx, to, &know.own_word(), body, membership, rumors, digest);
     }
+}
 
-    /// Chooses hot rumors that fit into the budget.
-    fn pack(
-        &mut self,
-        know: Knowledge<'_>,
-        budget: usize,
-        membership: &mut Vec<proto::Membership>,
-        rumors: &mut Vec<Vec<u8>>,
-    ) {
-        assert!(budget <= self.budget_bytes, "rumors leave room for the message that carries them");
-        let told_max = self.told_max(know);
-        let size_of = |key: &RumorKey| know.encoded_len(key).map(|bytes| bytes + FIELD_BYTES_MAX);
-        let mut left = budget;
-        // A size may have been taken before a member's address became known, so it is checked.
-        let mut fits = |size: usize| {
-            let fits = size + FIELD_BYTES_MAX <= left;
-            left = left.saturating_sub(if fits { size + FIELD_BYTES_MAX } else { 0 });
-            fits
-        };
-        for key in self.heat.select(budget, told_max, size_of) {
-            if let RumorKey::Member(id) = &key {
-                let statement = know.statement(id).map(|statement| statement.to_wire());
-                membership.extend(statement.filter(|statement| fits(statement.encoded_len())));
-            } else {
-                rumors.extend(know.rumors.told(&key).filter(|rumor| fits(rumor.len())));
-            }
+/// Takes chosen rumors that fit into the budget.
+fn pack(
+    know: Knowledge<'_>,
+    keys: Vec<RumorKey>,
+    budget: usize,
+    membership: &mut Vec<proto::Membership>,
+    rumors: &mut Vec<Vec<u8>>,
+) {
+    let mut left = budget;
+    // A size may have been taken before a member's address became known, so it is checked.
+    let mut fits = |size: usize| {
+        let fits = size + FIELD_BYTES_MAX <= left;
+        left = left.saturating_sub(if fits { size + FIELD_BYTES_MAX } else { 0 });
+        fits
+    };
+    for key in keys {
+        if let RumorKey::Member(id) = &key {
+            let statement = know.statement(id).map(|statement| statement.to_wire());
+            membership.extend(statement.filter(|statement| fits(statement.encoded_len())));
+        } else {
+            rumors.extend(know.rumors.told(&key).filter(|rumor| fits(rumor.len())));
         }
-        assert!(left <= budget, "chosen rumors came out of the budget");
     }
+    assert!(left <= budget, "chosen rumors came out of the budget");
 }
 
 impl Node {
     /// Makes a rumor hot; the next round tells it.
     pub(super) fn start_heat(&mut self, key: RumorKey, priority: Priority) {
-        self.gossip.start(ctx!(self), know!(self), &mut self.rng, key, priority);
+        let contacts = self.membership.contacts();
+        self.gossip.start(ctx!(self), know!(self), &mut self.rng, key, priority, &contacts);
     }
 
-    /// Tells hot rumors to a few random members.
+    /// Tells hot rumors to the contacts and to a few members in turn.
     pub(super) fn run_gossip(&mut self) {
-        let targets = self.membership.random_members(self.gossip.fanout, None);
-        self.gossip.run(ctx!(self), know!(self), &targets);
+        let contacts = self.membership.contacts();
+        let targets = self.membership.next_members(self.gossip.fanout, self.gossip.is_burst);
+        self.gossip.run(ctx!(self), know!(self), &contacts, &targets);
     }
 }

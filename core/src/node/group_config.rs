@@ -138,7 +138,7 @@ impl Node {
             return Heard::Known;
         }
         let had_lost = self.has_lost(&key);
-        let Learned { heard, after } = self.learn(told, Priority::Normal, from, Follows::Input);
+        let Learned { heard, after } = self.learn(told, Priority::Operator, from, Follows::Input);
         if heard != Heard::New {
             return heard;
         }

@@ -12,6 +12,7 @@
 //! | `elections` | elections with services, rumors and the disk |
 //! | `gossip` | hot rumors into datagrams and streams |
 //! | `sync` | digest exchanges |
+//! | `offers` | records that another member does not take |
 //! | `journal` | records on their way to the disk |
 //! | `collection` | tombstones that are old enough |
 //! | `clock` | the time of the input that is being handled |
@@ -29,6 +30,7 @@ mod invariants;
 mod journal;
 mod knowledge;
 mod leave;
+mod offers;
 mod on_command;
 mod on_datagram;
 mod on_effect;
@@ -44,6 +46,7 @@ mod transmit;
 mod wire_up;
 
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::election::Elections;
@@ -446,6 +449,12 @@ impl Node {
     #[must_use]
     pub const fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// Where a second supervisor runs with a copy of this one's identity; none while there is no sign of one.
+    #[must_use]
+    pub fn copy_of_me(&self) -> Option<SocketAddr> {
+        self.membership.copy_of_me(self.clock.now())
     }
 
     /// Lifeguard's local health score; 0 is healthy.

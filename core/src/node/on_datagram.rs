@@ -28,9 +28,13 @@ impl Node {
     }
 
     fn accept_datagram(&mut self, source: SocketAddr, datagram: Datagram<'_>) {
-        let Datagram { mut from, body, rumors, skipped } = datagram;
+        let Datagram { mut from, body, rumors, digest, skipped } = datagram;
         if from.id == self.me {
-            return self.reject(source, Channel::Datagram, DecodeError::OwnId);
+            let speaker = SocketAddr::new(source.ip(), from.swim_port);
+            if !self.membership.handle_own_voice(ctx!(self), speaker, source, &body) {
+                self.reject(source, Channel::Datagram, DecodeError::OwnId);
+            }
+            return;
         }
         self.skip(source, Channel::Datagram, skipped);
         // An ack that a helper passed on comes from the helper's address and holds the member's own.
@@ -60,6 +64,9 @@ impl Node {
             | Body::Nack { .. }
             | Body::Gossip
             | Body::Unknown => self.membership.handle_message(ctx!(self), &from, source, body),
+        }
+        if digest != 0 {
+            self.compare(&from, digest);
         }
     }
 

@@ -157,6 +157,8 @@ impl Node {
             let (election, leader) = (election.clone(), self.me);
             Rumor::Election(ElectionRumor { election, term, leader, ended: false })
         }));
+        let is_own = |rumor: &Rumor| rumor.owner().is_none_or(|owner| owner == self.me);
+        assert!(statements.iter().all(is_own), "a member answers for its own statements");
         statements
     }
 

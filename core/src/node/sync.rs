@@ -7,15 +7,17 @@
 //!   ◀── records ───────────
 //! ```
 //! A newcomer, which holds next to nothing, gets the records at once instead of keys. The exchange is repeated
-//! soon while it finds differences and rarely once it finds none.
+//! soon while it finds differences and rarely once it finds none. Between, pings carry one hash of everything that their
+//! senders hold, and a difference there begins an exchange at once.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::knowledge::{Knowledge, is_inside};
+use super::offers::Offers;
 use super::{Node, ctx, know, transmit};
 use crate::membership::Heard;
 use crate::model::config::Timings;
@@ -39,6 +41,19 @@ const MESSAGE_BYTES: usize = 1024 * 1024;
 
 const _: () =
     assert!(MESSAGE_BYTES + RUMOR_BYTES_MAX < STREAM_BYTES_MAX, "the record that fills a message fits too");
+/// The hashes of this member and of another one over which an exchange was begun.
+#[derive(Clone, Copy, Debug)]
+struct Compared {
+    mine: u64,
+    theirs: u64,
+    /// Over the same two the next one begins no earlier than this.
+    again_at: Instant,
+    wait_ms: u64,
+}
+
+/// Pairs of hashes that are remembered.
+const COMPARED_MAX: usize = 16;
+
 const _: () = assert!(NEWCOMER_FACTOR > 1, "a member that holds as much is no newcomer");
 
 /// The time of the next exchange: soon while there are differences, late once there are none.
@@ -47,6 +62,12 @@ pub(super) struct Sync {
     next: Instant,
     interval_ms: u64,
     heal_after: Instant,
+    /// No exchange begins by a ping's hash before this.
+    compare_after: Instant,
+    /// What exchanges were begun over, newest last.
+    compared: VecDeque<Compared>,
+    offers: Offers,
+    wants: Offers,
     interval_ms_min: u64,
     interval_ms_max: u64,
 }
@@ -59,6 +80,10 @@ impl Sync {
             next: now + Duration::from_millis(interval_ms),
             interval_ms,
             heal_after: now,
+            compare_after: now,
+            compared: VecDeque::new(),
+            offers: Offers::default(),
+            wants: Offers::default(),
             interval_ms_min: interval_ms,
             interval_ms_max: timings.sync_period_ms,
         }
@@ -85,6 +110,29 @@ impl Sync {
         let soon = now + Duration::from_millis(rng.between(self.interval_ms_min / 2, self.interval_ms_min));
         self.next = mutated!(SyncStaysSlow, self.next.min(soon), self.next);
         assert!(mutated!(SyncStaysSlow, self.next <= soon, true), "an exchange follows soon");
+    }
+
+    /// Whether an exchange may begin because a ping's hash differs. One that was begun over the same two hashes and
+    /// changed neither hardly has more to find, so it is repeated ever more rarely.
+    fn disagrees(&mut self, now: Instant, mine: u64, theirs: u64) -> bool {
+        assert!(mine != theirs, "equal hashes leave nothing to compare");
+        let is_same = |compared: &&Compared| (compared.mine, compared.theirs) == (mine, theirs);
+        let last = self.compared.iter().find(is_same).copied();
+        let is_early = last.is_some_and(|last| last.again_at > now);
+        if is_early || self.compare_after > now {
+            return false;
+        }
+        self.compare_after = now + Duration::from_millis(self.interval_ms_min / 2);
+        let wait_ms = last.map_or(self.interval_ms_min, |last| last.wait_ms * 2).min(self.interval_ms_max);
+        self.compared.retain(|compared| !is_same(&compared));
+        if self.compared.len() >= COMPARED_MAX {
+            self.compared.pop_front();
+        }
+        let again_at = now + Duration::from_millis(wait_ms);
+        assert!(again_at > now, "one exchange is followed by a pause");
+        self.compared.push_back(Compared { mine, theirs, again_at, wait_ms });
+        assert!(self.compared.len() <= COMPARED_MAX, "pairs of hashes have a limit");
+        true
     }
 
     /// Whether an exchange out of turn may begin, as it does when a member comes back. It counts as begun.
@@ -132,7 +180,10 @@ impl Exchange<'_, '_> {
         }
         if records.saturating_mul(NEWCOMER_FACTOR) < digest.records() {
             let everything = self.know.told_where(|key| is_inside(mask, key));
-            return self.send_records(from.id, everything, Vec::new());
+            // Where the other side alone holds something it is asked for that.
+            if !everything.is_empty() {
+                return self.send_records(from.id, everything, Vec::new());
+            }
         }
         let mut hashes: Vec<(u64, u64)> =
             self.know.hashes_in(mask).into_iter().take(SYNC_RECORDS_MAX).collect();
@@ -142,16 +193,23 @@ impl Exchange<'_, '_> {
     }
 
     /// Answers with the records that the other side lacks, and asks for those that this one lacks.
-    fn answer_keys(&mut self, from: &MemberRecord, mask: u64, hashes: &[(u64, u64)]) {
+    fn answer_keys(
+        &mut self,
+        (offers, wants): (&mut Offers, &mut Offers),
+        from: &MemberRecord,
+        mask: u64,
+        hashes: &[(u64, u64)],
+    ) {
         let mut theirs: BTreeMap<u64, u64> = hashes.iter().copied().collect();
-        let mut lacking = BTreeSet::new();
+        let mut lacking = Vec::new();
         for (key, version) in self.know.hashes_in(mask) {
             if theirs.get(&key) == Some(&version) {
                 theirs.remove(&key);
             } else {
-                lacking.insert(key);
+                lacking.push((key, version));
             }
         }
+        let lacking = offers.worth_making(self.ctx.now, &from.id, lacking);
         let mut rumors = self.know.told_where(|key| lacking.contains(&key));
         // The other side still holds records that this node knows to be gone: it gets the tombstones, and is not asked
         // for those records.
@@ -161,8 +219,11 @@ impl Exchange<'_, '_> {
             }
         }
         assert!(theirs.len() <= hashes.len(), "this node asks only for records of the other side");
-        let want: Vec<u64> =
-            theirs.into_keys().filter(|key| mutated!(NothingWanted, is_inside(mask, *key), false)).collect();
+        let want = theirs
+            .into_iter()
+            .filter(|(key, _)| mutated!(NothingWanted, is_inside(mask, *key), false))
+            .collect();
+        let want: Vec<u64> = wants.worth_making(self.ctx.now, &from.id, want).into_iter().collect();
         if !rumors.is_empty() || !want.is_empty() {
             self.send_records(from.id, rumors, want);
         }
@@ -229,6 +290,16 @@ impl Node {
         exchange!(self, to).begin();
     }
 
+    /// A ping carried the hash of what its sender holds. This member compares once it has told everything itself.
+    pub(super) fn compare(&mut self, from: &MemberRecord, theirs: u64) {
+        assert!(theirs != 0, "a hash of 0 says nothing");
+        let now = self.clock.now();
+        let mine = know!(self).digest_hash();
+        if mine != theirs && self.gossip.is_quiet(now) && self.sync.disagrees(now, mine, theirs) {
+            self.begin_sync(from.gossip_addr());
+        }
+    }
+
     /// Exchanges digests with a member that was believed dead or was never seen before.
     pub(super) fn sync_soon_with(&mut self, id: &MemberId) {
         let Some(record) = self.membership.table().get(id).copied() else { return };
@@ -236,6 +307,8 @@ impl Node {
         self.sync.expect_differences(now, &mut self.rng);
         if mutated!(NoSyncOnHeal, self.sync.heal(now), false) {
             self.begin_sync(record.gossip_addr());
+            // A stream to a host that was down may hang in a try to connect that began then.
+            self.gossip.tell_back(ctx!(self), know!(self), &record);
         }
     }
 
@@ -256,7 +329,11 @@ impl Node {
         mask: u64,
         hashes: &[(u64, u64)],
     ) {
-        exchange!(self, reply_to).answer_keys(from, mask, hashes);
+        let mut offers = core::mem::take(&mut self.sync.offers);
+        let mut wants = core::mem::take(&mut self.sync.wants);
+        exchange!(self, reply_to).answer_keys((&mut offers, &mut wants), from, mask, hashes);
+        self.sync.offers = offers;
+        self.sync.wants = wants;
     }
 
     pub(super) fn on_sync_records(

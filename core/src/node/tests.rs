@@ -381,7 +381,7 @@ fn a_farewell_uses_an_incarnation_that_is_on_disk() {
     let accusation = MemberRecord { state: State::Suspect, ..ring.node(0).member(&leaver).expect("known") };
     let rumor = MemberRumor::new(accusation).to_wire();
     let from = member_to_wire(&ring.node(0).member(&ring.id(0)).expect("itself"));
-    let bytes = swim::encode(from, &swim::Body::Gossip, vec![rumor], Vec::new());
+    let bytes = swim::encode(from, &swim::Body::Gossip, vec![rumor], Vec::new(), 0);
     ring.input(1, Input::Datagram { from: address(0), bytes: &bytes });
     ring.command(1, Command::Leave { drain: true });
     ring.run_ms(5_000);
@@ -416,10 +416,38 @@ fn an_ack_for_somebody_who_is_no_longer_there_does_not_go_round_for_ever() {
     let former = MemberRecord { id: MemberId::from_bytes([7; 16]), address: address(1).ip(), ..here };
     let from = member_to_wire(&ring.node(0).member(&ring.id(0)).expect("itself"));
     let ack = swim::Body::Ack { seq: crate::model::id::ProbeSeq(1), forward_to: Some(former) };
-    let bytes = swim::encode(from, &ack, Vec::new(), Vec::new());
+    let bytes = swim::encode(from, &ack, Vec::new(), Vec::new(), 0);
     let before = ring.node(1).metrics().datagram_bytes_sent;
     ring.input(1, Input::Datagram { from: address(0), bytes: &bytes });
     ring.run_ms(2_000);
     let sent = ring.node(1).metrics().datagram_bytes_sent - before;
     assert!(sent < 5_000, "{sent} bytes in two seconds");
+}
+
+/// A rumor that was never told: a ping's hash shows the difference, and an exchange ends it, long before the next one of
+/// its own accord.
+#[test]
+fn a_member_that_missed_a_rumor_learns_it_within_a_few_probes() {
+    use crate::model::id::ServiceGroup;
+    use crate::model::rumor::{Rumor, RumorKey, ServiceConfig, Version};
+    let mut ring = Ring::new(4);
+    ring.run_ms(90_000);
+    let group: ServiceGroup = "web.default".parse().expect("a valid group");
+    let version = Version::new(1, b"port = 1".to_vec(), None);
+    let config = Rumor::ServiceConfig(ServiceConfig { group: group.clone(), version });
+    let now = ring.now;
+    let node = ring.hosts[0].node.as_mut().expect("it runs");
+    node.rumors.insert(now, &config.into());
+    let holders = |ring: &Ring| {
+        let key = RumorKey::ServiceConfig(group.clone());
+        (0..4).filter(|i| ring.node(*i).rumor(&key).is_some()).count()
+    };
+    assert_eq!(holders(&ring), 1);
+    ring.run_ms(2_500);
+    assert_eq!(holders(&ring), 4);
+    let syncs = |ring: &Ring| (0..4).map(|i| ring.node(i).metrics().syncs).sum::<u64>();
+    ring.run_ms(90_000);
+    let before = syncs(&ring);
+    ring.run_ms(90_000);
+    assert!(syncs(&ring) - before <= 4 * 6, "members that hold the same exchange as rarely as before");
 }

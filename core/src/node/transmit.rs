@@ -13,7 +13,7 @@ use crate::wire::convert::member_to_wire;
 use crate::wire::swim::{self, Body};
 use crate::wire::{proto, stream};
 
-/// Sends a datagram in a member's name.
+/// Sends a datagram in a member's name. `digest` is the hash of what it holds, 0 where that is not to be compared.
 pub(super) fn datagram(
     ctx: &mut Context<'_>,
     to: SocketAddr,
@@ -21,8 +21,9 @@ pub(super) fn datagram(
     body: &Body,
     membership: Vec<proto::Membership>,
     rumors: Vec<Vec<u8>>,
+    digest: u64,
 ) {
-    let bytes = swim::encode(member_to_wire(from), body, membership, rumors);
+    let bytes = swim::encode(member_to_wire(from), body, membership, rumors, digest);
     assert!(
         !bytes.is_empty() && bytes.len() <= DATAGRAM_BYTES_MAX,
         "a message that is sent fits into a datagram"
@@ -43,12 +44,12 @@ pub(super) fn datagram(
 
 /// Sends a datagram from this member without any rumors.
 pub(super) fn alone(ctx: &mut Context<'_>, know: Knowledge<'_>, to: SocketAddr, body: &Body) {
-    datagram(ctx, to, &know.own_word(), body, Vec::new(), Vec::new());
+    datagram(ctx, to, &know.own_word(), body, Vec::new(), Vec::new(), 0);
 }
 
 /// Tells one rumor alone to an address.
 pub(super) fn rumor(ctx: &mut Context<'_>, know: Knowledge<'_>, to: SocketAddr, rumor: Vec<u8>) {
-    datagram(ctx, to, &know.own_word(), &Body::Gossip, Vec::new(), alloc::vec![rumor]);
+    datagram(ctx, to, &know.own_word(), &Body::Gossip, Vec::new(), alloc::vec![rumor], 0);
 }
 
 /// Sends a stream message from this member.

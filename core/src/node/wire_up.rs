@@ -54,7 +54,7 @@ impl Node {
                 self.gossip.send(ctx!(self), know!(self), to, &body, accuse.as_ref());
             }
             MembershipEvent::Forward { to, from, body } => {
-                transmit::datagram(ctx!(self), to, &from, &body, Vec::new(), Vec::new());
+                transmit::datagram(ctx!(self), to, &from, &body, Vec::new(), Vec::new(), 0);
             }
             MembershipEvent::StreamPing { to, seq } => {
                 transmit::stream(ctx!(self), know!(self), to, stream::Body::Ping { seq });

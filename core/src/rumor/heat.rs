@@ -3,6 +3,7 @@
 //!
 //! This is SWIM's dissemination: each member tells each rumor `lambda * log N` times, to random members, most urgent
 //! and least told first. The count is per rumor, not per listener as in Habitat, so it costs the same at any ring size.
+//! A few contacts are owed every rumor besides: it stays hot until each of them was told, however often others were.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -18,6 +19,8 @@ pub(crate) enum Priority {
     Urgent,
     /// A suspicion or a death.
     Death,
+    /// What an operator gave and waits for.
+    Operator,
     /// A member that joined or left.
     Life,
     /// All other rumors of known kinds.
@@ -38,7 +41,14 @@ struct Rank {
 struct Entry {
     rank: Rank,
     large: bool,
+    /// Whether it has yet to be told to random members.
+    waits: bool,
+    /// The contacts that have yet to be told it, one bit for each.
+    owed: u8,
 }
+
+/// Rumors that a contact has yet to be told, in order of urgency and age.
+type Owed = BTreeMap<(Priority, u64), RumorKey>;
 
 /// A rumor that waits in line.
 #[derive(Clone, Debug)]
@@ -57,8 +67,15 @@ pub(crate) struct Heat {
     entries: BTreeMap<RumorKey, Entry>,
     small: Line,
     large: Line,
+    /// For each contact.
+    owed: [Owed; HEAT_CONTACTS_MAX],
     sequence: u64,
 }
+
+/// Contacts that can be owed a rumor.
+pub(crate) const HEAT_CONTACTS_MAX: usize = 4;
+
+const _: () = assert!(HEAT_CONTACTS_MAX <= u8::BITS as usize, "each contact has a bit");
 
 /// No rumor is smaller, so there is no use in looking on.
 const RUMOR_BYTES_MIN: usize = 40;
@@ -70,33 +87,120 @@ const _: () =
     assert!(CANDIDATES_MAX * RUMOR_BYTES_MIN >= DATAGRAM_BYTES_MIN, "enough to fill the smallest datagram");
 
 impl Heat {
-    /// Makes a rumor hot, as if never told. True when another had to be dropped for it.
-    pub(crate) fn start(&mut self, key: RumorKey, priority: Priority, large: bool) -> bool {
+    /// Makes a rumor hot, as if never told; `contacts` are the places of those that are owed it. True when another had to
+    /// be dropped for it.
+    pub(crate) fn start(
+        &mut self,
+        key: RumorKey,
+        priority: Priority,
+        large: bool,
+        contacts: impl Iterator<Item = usize>,
+    ) -> bool {
         self.stop(&key);
         let dropped = self.entries.len() >= HOT_RUMORS_MAX && self.drop_coolest();
         self.sequence += 1;
         let rank = Rank { priority, told: 0, sequence: self.sequence };
         self.line(large).insert(rank, Waiting { key: key.clone(), size_bytes: None });
-        self.entries.insert(key, Entry { rank, large });
+        let mut owed = 0;
+        for place in contacts {
+            assert!(place < HEAT_CONTACTS_MAX, "a contact has a place");
+            owed |= 1 << place;
+            self.owed[place].insert((priority, self.sequence), key.clone());
+        }
+        self.entries.insert(key, Entry { rank, large, waits: true, owed });
         assert!(self.entries.len() <= HOT_RUMORS_MAX, "more rumors are hot than the limit");
         self.check();
         dropped
     }
 
-    /// Every hot rumor waits in one line.
+    /// A hot rumor waits in one line at most.
     fn check(&self) {
-        assert!(self.entries.len() == self.small.len() + self.large.len(), "a hot rumor waits in one line");
+        assert!(self.entries.len() >= self.small.len() + self.large.len(), "a hot rumor waits in one line");
     }
 
     /// Takes a rumor out of the line.
     pub(crate) fn stop(&mut self, key: &RumorKey) {
-        if let Some(entry) = self.entries.remove(key) {
+        let Some(entry) = self.entries.remove(key) else { return };
+        if entry.waits {
             let waiting = self.line(entry.large).remove(&entry.rank);
             assert!(
                 waiting.is_some_and(|waiting| waiting.key == *key),
                 "a hot rumor waits where it is said to"
             );
         }
+        for owed in
+            self.owed.iter_mut().enumerate().filter_map(|(n, o)| (entry.owed & 1 << n != 0).then_some(o))
+        {
+            let removed = owed.remove(&(entry.rank.priority, entry.rank.sequence));
+            assert!(removed.is_some(), "what is owed is on the contact's list");
+        }
+    }
+
+    /// Whether a contact is owed a rumor.
+    pub(crate) fn owes(&self, contact: usize) -> bool {
+        self.owed.get(contact).is_some_and(|owed| !owed.is_empty())
+    }
+
+    /// There is no such contact: nothing is owed to it.
+    pub(crate) fn release(&mut self, contact: usize) {
+        let Some(owed) = self.owed.get_mut(contact) else { return };
+        for key in core::mem::take(owed).into_values() {
+            self.settle(&key, contact);
+        }
+        assert!(!self.owes(contact), "nothing is owed to a contact that is not there");
+    }
+
+    /// Chooses rumors that a contact is owed, small or large ones, and counts them as told.
+    pub(crate) fn select_owed(
+        &mut self,
+        contact: usize,
+        large: bool,
+        mut budget_bytes: usize,
+        told_max: u32,
+        mut size_of: impl FnMut(&RumorKey) -> Option<usize>,
+    ) -> Vec<RumorKey> {
+        let Some(owed) = self.owed.get(contact) else { return Vec::new() };
+        assert!(told_max > 0, "every rumor is told");
+        let candidates_max = CANDIDATES_MAX.max(if large { 0 } else { budget_bytes / RUMOR_BYTES_MIN });
+        let is_so = |key: &&RumorKey| self.entries.get(*key).is_some_and(|entry| entry.large == large);
+        let (mut chosen, mut gone) = (Vec::new(), Vec::new());
+        for key in owed.values().filter(is_so).take(candidates_max) {
+            if budget_bytes < RUMOR_BYTES_MIN {
+                break;
+            }
+            match size_of(key) {
+                None => gone.push(key.clone()),
+                Some(size) if size <= budget_bytes => {
+                    budget_bytes -= size;
+                    chosen.push(key.clone());
+                }
+                Some(_) => {}
+            }
+        }
+        for key in &gone {
+            self.stop(key);
+        }
+        assert!(chosen.len() + gone.len() <= candidates_max, "so many rumors are looked at");
+        for key in &chosen {
+            let Some(entry) = self.entries.get(key).copied() else { continue };
+            self.owed[contact].remove(&(entry.rank.priority, entry.rank.sequence));
+            if entry.waits {
+                self.count_told(entry.rank, large, told_max);
+            }
+            self.settle(key, contact);
+        }
+        assert!(self.owed[contact].len() <= self.entries.len(), "only hot rumors are owed");
+        chosen
+    }
+
+    /// A contact is owed a rumor no longer.
+    fn settle(&mut self, key: &RumorKey, contact: usize) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        entry.owed &= !(1 << contact);
+        if !entry.waits && entry.owed == 0 {
+            self.entries.remove(key);
+        }
+        self.check();
     }
 
     /// Whether the rumor is still hot.
@@ -180,7 +284,13 @@ impl Heat {
             "a rumor is told in the order in which it became hot"
         );
         if rank.told >= told_max {
-            self.entries.remove(&key);
+            let is_owed = self.entries.get_mut(&key).is_some_and(|entry| {
+                entry.waits = false;
+                entry.owed != 0
+            });
+            if !is_owed {
+                self.entries.remove(&key);
+            }
         } else {
             self.line(large).insert(rank, waiting);
             if let Some(entry) = self.entries.get_mut(&key) {
@@ -198,6 +308,8 @@ impl Heat {
     fn drop_coolest(&mut self) -> bool {
         let large = self.small.is_empty();
         let coolest = self.line(large).last_key_value().map(|(_, waiting)| waiting.key.clone());
+        let owed = || self.owed.iter().find_map(|owed| owed.last_key_value()).map(|(_, key)| key.clone());
+        let coolest = coolest.or_else(owed);
         if let Some(key) = &coolest {
             self.stop(key);
         }
@@ -210,6 +322,7 @@ impl Heat {
 mod tests {
     use super::*;
     use crate::model::id::MemberId;
+    use core::iter;
 
     fn key(n: u8) -> RumorKey {
         RumorKey::Member(MemberId::from_bytes([n; 16]))
@@ -218,9 +331,9 @@ mod tests {
     #[test]
     fn urgent_first_then_least_told() {
         let mut heat = Heat::default();
-        heat.start(key(1), Priority::Normal, false);
-        heat.start(key(2), Priority::Urgent, false);
-        heat.start(key(3), Priority::Normal, false);
+        heat.start(key(1), Priority::Normal, false, iter::empty());
+        heat.start(key(2), Priority::Urgent, false, iter::empty());
+        heat.start(key(3), Priority::Normal, false, iter::empty());
         assert_eq!(heat.select(100, 9, |_| Some(70)), [key(2)]);
         heat.stop(&key(2));
         assert_eq!(heat.select(100, 9, |_| Some(70)), [key(1)]);
@@ -231,7 +344,7 @@ mod tests {
     fn a_smaller_one_takes_the_room_that_is_left() {
         let mut heat = Heat::default();
         for n in 1..=3 {
-            heat.start(key(n), Priority::Normal, false);
+            heat.start(key(n), Priority::Normal, false, iter::empty());
         }
         let sizes = |k: &RumorKey| Some(if *k == key(2) { 90 } else { 50 });
         assert_eq!(heat.select(100, 9, sizes), [key(1), key(3)]);
@@ -240,20 +353,50 @@ mod tests {
     #[test]
     fn cold_after_enough_tellings_and_hot_again_after_a_change() {
         let mut heat = Heat::default();
-        heat.start(key(1), Priority::Normal, false);
+        heat.start(key(1), Priority::Normal, false, iter::empty());
         for _ in 0..3 {
             assert_eq!(heat.select(100, 3, |_| Some(50)).len(), 1);
         }
         assert!(heat.is_empty());
-        heat.start(key(1), Priority::Normal, false);
+        heat.start(key(1), Priority::Normal, false, iter::empty());
         assert!(heat.is_hot(&key(1)));
     }
 
     #[test]
     fn what_is_gone_is_dropped() {
         let mut heat = Heat::default();
-        heat.start(key(1), Priority::Normal, false);
+        heat.start(key(1), Priority::Normal, false, iter::empty());
         assert!(heat.select(100, 3, |_| None).is_empty());
         assert!(heat.is_empty());
+    }
+
+    #[test]
+    fn a_rumor_is_hot_until_each_contact_was_told_however_often_others_were() {
+        let mut heat = Heat::default();
+        heat.start(key(1), Priority::Normal, false, [0, 2].into_iter());
+        for _ in 0..3 {
+            assert_eq!(heat.select(100, 3, |_| Some(50)), [key(1)]);
+        }
+        assert!(heat.select(100, 3, |_| Some(50)).is_empty(), "others heard it often enough");
+        assert!(heat.is_hot(&key(1)) && heat.owes(0) && !heat.owes(1) && heat.owes(2));
+        assert!(heat.select_owed(0, true, 100, 3, |_| Some(50)).is_empty(), "it is none of the large ones");
+        assert_eq!(heat.select_owed(0, false, 100, 3, |_| Some(50)), [key(1)]);
+        assert!(heat.select_owed(0, false, 100, 3, |_| Some(50)).is_empty(), "it was told");
+        assert!(heat.is_hot(&key(1)));
+        heat.release(2);
+        assert!(heat.is_empty());
+    }
+
+    #[test]
+    fn what_does_not_fit_stays_owed_and_urgent_rumors_come_first() {
+        let mut heat = Heat::default();
+        heat.start(key(1), Priority::Normal, false, [0].into_iter());
+        heat.start(key(2), Priority::Urgent, false, [0].into_iter());
+        assert_eq!(heat.select_owed(0, false, 100, 1, |_| Some(70)), [key(2)]);
+        assert!(!heat.is_hot(&key(2)), "it was told as often as a rumor is");
+        heat.start(key(1), Priority::Normal, false, [0, 1].into_iter());
+        assert_eq!(heat.select_owed(0, false, 100, 9, |_| Some(70)), [key(1)]);
+        assert_eq!(heat.select_owed(1, false, 100, 9, |_| None), [], "it is gone");
+        assert!(heat.is_empty() && !heat.owes(1));
     }
 }

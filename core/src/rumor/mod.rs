@@ -6,5 +6,5 @@
 mod heat;
 mod store;
 
-pub(crate) use heat::{Heat, Priority};
+pub(crate) use heat::{HEAT_CONTACTS_MAX, Heat, Priority};
 pub(crate) use store::{Inserted, RumorStore};

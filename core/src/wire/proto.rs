@@ -61,6 +61,9 @@ pub(crate) struct Swim {
     pub(crate) rumors: Vec<Vec<u8>>,
     #[prost(message, optional, tag = "103")]
     pub(crate) ballot: Option<Ballot>,
+    /// The hash of all records that the sender holds, once it has told all of them; 0 before.
+    #[prost(fixed64, tag = "104")]
+    pub(crate) digest: u64,
 }
 
 /// Values of `Swim::kind`.

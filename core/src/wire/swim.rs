@@ -47,6 +47,8 @@ pub(crate) struct Datagram<'a> {
     pub(crate) body: Body,
     /// The rumors that it carries.
     pub(crate) rumors: Vec<Told<'a>>,
+    /// The hash of all records that the sender holds; 0 where it does not say.
+    pub(crate) digest: u64,
     /// Parts that could not be read.
     pub(crate) skipped: u32,
 }
@@ -57,8 +59,9 @@ pub(crate) fn encode(
     body: &Body,
     membership: Vec<proto::Membership>,
     rumors: Vec<Vec<u8>>,
+    digest: u64,
 ) -> Vec<u8> {
-    let mut swim = proto::Swim { membership, rumors, ..proto::Swim::default() };
+    let mut swim = proto::Swim { membership, rumors, digest, ..proto::Swim::default() };
     let forward = |f: &Option<MemberRecord>| f.as_ref().map(member_to_wire);
     match body {
         Body::Ping { seq, forward_to } => {
@@ -122,7 +125,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Datagram<'_>, DecodeError> {
             Err(_) => skipped += 1,
         }
     }
-    Ok(Datagram { from, body, rumors, skipped })
+    Ok(Datagram { from, body, rumors, digest: parts.digest, skipped })
 }
 
 /// Field numbers of `Swim`.
@@ -137,6 +140,7 @@ mod tag {
     pub(super) const GOSSIP: u32 = 101;
     pub(super) const RUMORS: u32 = 102;
     pub(super) const BALLOT: u32 = 103;
+    pub(super) const DIGEST: u32 = 104;
 }
 
 /// The result of a first pass over a datagram: its kind, its unread body, and the number of its rumors.
@@ -144,6 +148,7 @@ struct Parts<'a> {
     kind: i32,
     body: Option<&'a [u8]>,
     rumors: usize,
+    digest: u64,
     skipped: u32,
 }
 
@@ -153,11 +158,12 @@ impl<'a> Parts<'a> {
             (tag::KIND, Value::Varint(kind)) => i32::try_from(kind).ok(),
             _ => None,
         });
-        let mut parts = Self { kind: kind.unwrap_or_default(), body: None, rumors: 0, skipped: 0 };
+        let mut parts = Self { kind: kind.unwrap_or_default(), body: None, rumors: 0, digest: 0, skipped: 0 };
         let wanted = body_tag(parts.kind);
         for field in Fields::of(payload) {
             match field {
                 Ok(Field { tag: tag::MEMBERSHIP | tag::RUMORS, .. }) => parts.rumors += 1,
+                Ok(Field { tag: tag::DIGEST, value: Value::Fixed64(digest), .. }) => parts.digest = digest,
                 Ok(Field { tag, value: Value::Bytes(bytes), .. }) => {
                     let is_body = wanted.map_or_else(|| names_its_sender(bytes), |wanted| wanted == tag);
                     if is_body && (wanted.is_some() || parts.body.is_none()) {

@@ -60,16 +60,17 @@ proptest! {
     fn datagrams_round_trip(from in record(), body in body(), suspect in record()) {
         let suspect = MemberRecord { state: State::Suspect, ..suspect };
         let rumor = MemberRumor { record: suspect, accusers: Accusers::one(from.id) };
-        let bytes = swim::encode(member_to_wire(&from), &body, vec![rumor.to_wire()], Vec::new());
+        let bytes = swim::encode(member_to_wire(&from), &body, vec![rumor.to_wire()], Vec::new(), 9);
         let decoded = swim::decode(&bytes).expect("its own encoding");
         prop_assert_eq!(decoded.from, from);
         prop_assert_eq!(decoded.body, body);
+        prop_assert_eq!(decoded.digest, 9);
         prop_assert_eq!(decoded.rumors, vec![Rumor::Member(rumor).into()]);
     }
 
     #[test]
     fn the_largest_envelope_leaves_the_room_that_packing_counts_on(from in record(), body in body()) {
-        let bytes = swim::encode(member_to_wire(&from), &body, Vec::new(), Vec::new());
+        let bytes = swim::encode(member_to_wire(&from), &body, Vec::new(), Vec::new(), 0);
         prop_assert!(bytes.len() <= 280, "{} bytes", bytes.len());
     }
 
@@ -86,7 +87,7 @@ proptest! {
         body in body(),
         damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
     ) {
-        let mut bytes = swim::encode(member_to_wire(&from), &body, Vec::new(), Vec::new());
+        let mut bytes = swim::encode(member_to_wire(&from), &body, Vec::new(), Vec::new(), 0);
         for (at, value) in &damage {
             let at = at.index(bytes.len());
             bytes[at] = *value;
@@ -186,7 +187,7 @@ fn the_largest_step_of_an_election_fits_the_smallest_datagram() {
     for body in steps {
         let message = Message { election: election.clone(), term: u64::MAX, round: u64::MAX, body };
         let bytes =
-            swim::encode(member_to_wire(&from), &Body::Ballot(Box::new(message)), Vec::new(), Vec::new());
+            swim::encode(member_to_wire(&from), &Body::Ballot(Box::new(message)), Vec::new(), Vec::new(), 0);
         assert!(bytes.len() <= DATAGRAM_BYTES_MIN, "{} bytes", bytes.len());
     }
 }
@@ -279,7 +280,7 @@ fn a_bad_part_of_a_body_does_not_cost_the_sender() {
 fn a_ping_is_laid_out_as_habitat_lays_it_out() {
     let from = alive(0x11);
     let body = Body::Ping { seq: ProbeSeq(0), forward_to: None };
-    let bytes = swim::encode(member_to_wire(&from), &body, Vec::new(), Vec::new());
+    let bytes = swim::encode(member_to_wire(&from), &body, Vec::new(), Vec::new(), 0);
     let mut member = vec![0x0a, 32];
     member.extend_from_slice(&[b'1'; 32]);
     member.extend_from_slice(&[0x10, 3, 0x20, 0xa6, 0x4b, 0x28, 0xa6, 0x4b, 0x30, 1]);

@@ -47,7 +47,7 @@ fn spec(number: u32, peers: &[HostId]) -> HostSpec {
     HostSpec { peers: peers.to_vec(), ..HostSpec::new(format!("m{number}")) }
 }
 
-fn apply(world: &mut World, action: Action) {
+pub(super) fn apply(world: &mut World, action: Action) {
     world.apply(&action).expect("the benchmark does what is possible");
 }
 
@@ -67,7 +67,7 @@ fn preloaded(args: &Args) -> World {
     world
 }
 
-fn settled(args: &Args) -> World {
+pub(super) fn settled(args: &Args) -> World {
     let mut world = preloaded(args);
     world.run_until(Instant::ZERO + SETTLE);
     world

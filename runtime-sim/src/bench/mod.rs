@@ -6,6 +6,7 @@
 mod cpu;
 mod experiment;
 mod figures;
+mod spread;
 mod suite;
 
 use std::path::PathBuf;
@@ -82,6 +83,12 @@ pub struct Args {
     /// Apply a configuration to a group that all members serve: when has each rendered it?
     #[arg(long)]
     pub apply: bool,
+    /// Tell rumors of several kinds in rings of 3 to 1,000 members, with so many seeds each: when is each everywhere?
+    #[arg(long, value_name = "SEEDS", num_args = 0..=1, default_missing_value = "1000", conflicts_with_all = ["kill", "rumor", "join", "heal", "accusations", "pauses", "apply"], value_parser = clap::value_parser!(u64).range(1..))]
+    pub spread: Option<u64>,
+    /// With --spread: rings of this size alone
+    #[arg(long, value_name = "N", requires = "spread")]
+    pub size: Option<u32>,
     /// With --daemons: how often one is killed
     #[arg(long, value_name = "K", default_value_t = 10, requires = "daemons")]
     pub kills: u32,
@@ -114,6 +121,8 @@ impl Default for Args {
             groups: None,
             apply: false,
             services: 100,
+            spread: None,
+            size: None,
         }
     }
 }
@@ -201,6 +210,9 @@ pub fn run(args: &Args) -> Result<Told, BenchError> {
     if let Some(members) = args.groups {
         let options = groups::Options { members: members as usize, json: args.json };
         return Ok(Told::pass(groups::run(&options)?));
+    }
+    if let Some(seeds) = args.spread {
+        return Ok(Told::pass(spread::run(args, seeds, args.size)));
     }
     if args.supervisor {
         let options = supervision::Options {

@@ -107,7 +107,7 @@ described! {
         "decode_failed" = DecodeFailed { from, channel, error };
         "limit_reached" = LimitReached { limit };
         "persist_failed" = PersistFailed { reason };
-        "identity_conflict" = IdentityConflict { address };
+        "identity_conflict" = IdentityConflict { address, yields };
         "leaving" = Leaving;
         .. = Election { what: ElectionEvent, election: "service_group", term };
     }

@@ -174,10 +174,12 @@ pub enum EventKind {
         /// The runtime's words.
         reason: String,
     },
-    /// A second daemon runs with a copy of this one's identity; this one stops claiming it.
+    /// A second daemon runs with a copy of this one's identity.
     IdentityConflict {
         /// Where the other one is.
         address: SocketAddr,
+        /// Whether this one stops claiming the identity; otherwise the other one does.
+        yields: bool,
     },
     /// This node begins to leave the ring.
     Leaving,

@@ -15,6 +15,8 @@ use super::{Gateway, versions, view};
 /// The part of the node that is copied out, to be formatted away from the loop.
 struct Ring {
     local: String,
+    /// Where a second supervisor runs with a copy of this one's identity.
+    copy: Option<String>,
     members: Vec<MemberRecord>,
     services: Vec<ServiceRumor>,
     departures: Vec<MemberId>,
@@ -27,6 +29,7 @@ struct Ring {
 fn look(node: &Node) -> Ring {
     let mut ring = Ring {
         local: node.id().to_string(),
+        copy: node.copy_of_me().map(|address| address.to_string()),
         members: node.members(),
         services: Vec::new(),
         departures: Vec::new(),
@@ -81,6 +84,7 @@ fn to_json(ring: &Ring) -> Value {
     let none = json!({ "list": {}, "update_counter": 0 });
     json!({
         "local_member_id": ring.local,
+        "local_member_copy": ring.copy,
         "member": {
             "members": by_id(view::member),
             "health": by_id(|member| member.state.name().into()),

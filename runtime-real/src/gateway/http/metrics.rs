@@ -30,6 +30,7 @@ struct Snapshot {
     metrics: Metrics,
     incarnation: u64,
     local_health: u32,
+    has_copy: bool,
     members: [u64; 4],
     rumors: BTreeMap<&'static str, u64>,
     services: Vec<ServiceView>,
@@ -46,6 +47,7 @@ fn look(node: &Node) -> Snapshot {
         metrics: node.metrics().clone(),
         incarnation: node.incarnation().0,
         local_health: node.local_health(),
+        has_copy: node.copy_of_me().is_some(),
         members: MemberState::ALL
             .map(|state| members.iter().filter(|member| member.state == state).count() as u64),
         rumors,
@@ -225,6 +227,11 @@ fn ring(out: &mut Out<'_>, node: &Snapshot) -> fmt::Result {
         "ring_local_health_score",
         "Lifeguard's local health score; 0 is healthy",
         f64::from(node.local_health),
+    )?;
+    out.gauge(
+        "ring_identity_copied",
+        "1 while a second supervisor runs with a copy of this one's identity",
+        f64::from(u8::from(node.has_copy)),
     )?;
     let m = &node.metrics;
     out.counters(

@@ -91,10 +91,11 @@ pub fn sentence(kind: &EventKind) -> String {
             format!("the limit {limit} is reached and something was dropped")
         }
         EventKind::PersistFailed { reason } => format!("could not write to disk: {reason}"),
-        EventKind::IdentityConflict { address } => {
+        EventKind::IdentityConflict { address, yields } => {
+            let then = if *yields { "this one claims it no longer" } else { "this one goes on with it" };
             format!(
-                "another supervisor at {address} runs with a copy of this one's identity: stop one of the two and \
-                 remove its data directory, then it gets an identity of its own"
+                "another supervisor at {address} runs with a copy of this one's identity, and {then}: stop the one \
+                 that is the copy and remove its data directory, then it starts with an identity of its own"
             )
         }
         EventKind::Leaving => "this supervisor begins to leave the ring".to_owned(),

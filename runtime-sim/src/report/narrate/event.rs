@@ -70,8 +70,9 @@ impl Narrator {
                 format!("{name} reaches a limit and drops something: {limit}.")
             }
             EventKind::PersistFailed { reason } => format!("{name} cannot write to its disk: {reason}."),
-            EventKind::IdentityConflict { address } => {
-                format!("{name} finds a second supervisor with a copy of its disk at {address}, and yields.")
+            EventKind::IdentityConflict { address, yields } => {
+                let then = if *yields { "falls silent" } else { "goes on as that member" };
+                format!("{name} finds a second supervisor with a copy of its disk at {address}, and {then}.")
             }
             EventKind::VersionLost { key, version, winner } => {
                 let winner = winner.map_or_else(|| "another member".to_owned(), |id| self.who(&id));

@@ -192,7 +192,9 @@ fn kind(name: &str) -> BoxedStrategy<EventKind> {
             .boxed(),
         "limit_reached" => select(Limit::ALL).prop_map(|limit| EventKind::LimitReached { limit }).boxed(),
         "persist_failed" => words().prop_map(|reason| EventKind::PersistFailed { reason }).boxed(),
-        "identity_conflict" => address().prop_map(|address| EventKind::IdentityConflict { address }).boxed(),
+        "identity_conflict" => (address(), any::<bool>())
+            .prop_map(|(address, yields)| EventKind::IdentityConflict { address, yields })
+            .boxed(),
         "rumor_repaired" => any_key().prop_map(|key| EventKind::RumorRepaired { key }).boxed(),
         "leaving" => Just(EventKind::Leaving).boxed(),
         name => (election(), number(), step(name))
