@@ -8,6 +8,7 @@ use toml::Spanned;
 use super::ActionError;
 use super::room::{Cast, Ground, Room, Traced};
 use super::world::{Later, World};
+use crate::engine::disk_fault::DiskState;
 use crate::engine::host::{HostId, HostState};
 use crate::engine::launcher::LauncherState;
 use crate::form::entry::Word;
@@ -79,6 +80,7 @@ impl Room for Calm {
                 world.set_clock_rate(host, 0);
             }
             world.end_clone(host.0);
+            world.set_disk(host.0, DiskState::Sound);
             if world.launcher(host) == LauncherState::Paused {
                 world.resume_launcher(host.0);
             }

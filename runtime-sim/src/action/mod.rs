@@ -40,6 +40,7 @@ mod restart;
 mod resume;
 mod resume_launcher;
 pub(crate) mod room;
+mod set_disk;
 mod slow;
 mod suspend;
 #[cfg(test)]
@@ -183,6 +184,7 @@ actions! {
         pause_launcher::PauseLauncher,
         resume_launcher::ResumeLauncher,
         kill_guard::KillGuard,
+        set_disk::SetDisk,
         crash_at_sync::CrashAtSync,
         crash_loop::CrashLoop,
         clone::CloneDisk,

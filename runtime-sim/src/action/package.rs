@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use annulus_core::{Health, Hook};
+use annulus_core::{Demoted, Health, Hook};
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::ActionError;
 use super::room::{Cast, Ground, Room, Traced, service_line, service_on};
 use super::world::World;
-use crate::engine::host::HostId;
+use crate::engine::ids::HostId;
+use crate::engine::link::Delay;
 use crate::engine::package::Package;
 use crate::engine::process::name;
 use crate::form::SpannedNames;
@@ -18,7 +19,7 @@ use crate::form::moved::Moved;
 use crate::form::reading::Reading;
 use crate::form::text;
 use crate::form::text::Names;
-use crate::form::value::Time;
+use crate::form::value::{Latency, Time};
 
 /// From now on, a service's package behaves so on a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +46,14 @@ pub(crate) struct Form {
     drain: Option<Spanned<Time>>,
     bind: Option<Spanned<String>>,
     configured: Option<Spanned<bool>>,
+    shows_part: Option<Spanned<bool>>,
+    failures: Option<Spanned<u32>>,
+    hooks_take: Option<Spanned<Latency>>,
+    demoted: Option<Spanned<String>>,
+    starts_in: Option<Spanned<Latency>>,
+    stops_in: Option<Spanned<Latency>>,
+    ignores_stop: Option<Spanned<bool>>,
+    children: Option<Spanned<Latency>>,
 }
 
 impl Room for SetPackage {
@@ -73,6 +82,14 @@ impl Room for SetPackage {
             drain: time(form.drain),
             bind: form.bind.map(Spanned::into_inner),
             configured: flag(form.configured),
+            shows_part: flag(form.shows_part),
+            failures: form.failures.map(Spanned::into_inner),
+            hooks_take: form.hooks_take.map(delay),
+            demoted: form.demoted.map_or_else(Demoted::default, |word| demoted(&word, reading)),
+            starts_in: form.starts_in.map(delay),
+            stops_in: form.stops_in.map(delay),
+            ignores_stop: flag(form.ignores_stop),
+            children: form.children.map(delay),
         };
         let on = |host| Self { host, service: service.clone(), package: Box::new(package.clone()) };
         hosts.into_iter().map(on).collect()
@@ -93,7 +110,20 @@ impl Room for SetPackage {
         text.extend(package.drain.map(|time| format!("\ndrain = {}", text::time(time))));
         text.extend(package.health.map(|health| format!("\nhealth = {:?}", health.name())));
         text.extend(package.bind.as_ref().map(|bind| format!("\nbind = {bind:?}")));
+        text.extend(package.failures.map(|most| format!("\nfailures = {most}")));
+        let span = |key: &str, delay: Option<Delay>| {
+            delay.map(|Delay { min, max }| format!("\n{key} = {}", text::span(min, max)))
+        };
+        text.extend(span("hooks_take", package.hooks_take));
+        text.extend(span("starts_in", package.starts_in));
+        text.extend(span("stops_in", package.stops_in));
+        text.extend(span("children", package.children));
+        if package.demoted != Demoted::default() {
+            text.push_str(&format!("\ndemoted = {:?}", package.demoted.name()));
+        }
         text.push_str(if package.configured { "\nconfigured = true" } else { "" });
+        text.push_str(if package.shows_part { "\nshows_part = true" } else { "" });
+        text.push_str(if package.ignores_stop { "\nignores_stop = true" } else { "" });
         text
     }
 
@@ -137,6 +167,21 @@ fn hooks(names: Option<&SpannedNames>, reading: &mut Reading<'_, '_>) -> BTreeSe
         }
     }
     hooks
+}
+
+fn delay(range: Spanned<Latency>) -> Delay {
+    let Latency { min, max } = range.into_inner();
+    Delay { min, max }
+}
+
+fn demoted(word: &Spanned<String>, reading: &mut Reading<'_, '_>) -> Demoted {
+    let demoted = word.get_ref().parse();
+    if demoted.is_err() {
+        let known: Vec<&str> = Demoted::ALL.iter().map(|demoted| demoted.name()).collect();
+        let help = format!("write one of {}", known.join(", "));
+        reading.wrong(word.span(), format!("\"{}\" is nothing that a process does", word.get_ref()), help);
+    }
+    demoted.unwrap_or_default()
 }
 
 fn health(word: &Spanned<String>, reading: &mut Reading<'_, '_>) -> Option<Health> {

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::ActionError;
-use super::room::{Cast, Ground, Room, Traced, expect, expect_launcher};
+use super::room::{Cast, Ground, Room, Traced, expect, expect_disk, expect_launcher};
 use super::world::World;
 use crate::engine::disk::DiskAfter;
 use crate::engine::host::{HostId, HostState};
@@ -92,6 +92,7 @@ impl Room for Restart {
 
     fn check(&self, ground: &dyn Ground) -> Result<(), ActionError> {
         expect(ground, self.host, "restart", &[HostState::Stopped, HostState::Crashed])?;
+        expect_disk(ground, self.host, "restart")?;
         if self.disk != DiskAfter::Kept {
             return Ok(());
         }

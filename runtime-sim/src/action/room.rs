@@ -176,6 +176,10 @@ pub(crate) trait Ground: Scene {
     fn launcher(&self, _host: HostId) -> LauncherState {
         LauncherState::Gone
     }
+    /// Whether a host's disk stands still, and no supervisor can start from it.
+    fn disk_stands_still(&self, _host: HostId) -> bool {
+        false
+    }
 }
 
 impl Ground for World {
@@ -189,6 +193,10 @@ impl Ground for World {
 
     fn launcher(&self, host: HostId) -> LauncherState {
         self.launcher(host)
+    }
+
+    fn disk_stands_still(&self, host: HostId) -> bool {
+        self.disk_stands_still(host.0)
     }
 }
 
@@ -226,6 +234,17 @@ pub(super) fn expect(
         HostState::Crashed => "is crashed",
     };
     Err(ActionError::State { host: ground.name(host).to_owned(), verb, state })
+}
+
+/// A supervisor can read its disk, or cannot do what the verb says.
+pub(super) fn expect_disk(ground: &dyn Ground, host: HostId, verb: &'static str) -> Result<(), ActionError> {
+    match ground.disk_stands_still(host) {
+        false => Ok(()),
+        true => {
+            let state = "has a disk that stands still";
+            Err(ActionError::State { host: ground.name(host).to_owned(), verb, state })
+        }
+    }
 }
 
 /// The host's launcher is in one of these states, or cannot do what the verb says.

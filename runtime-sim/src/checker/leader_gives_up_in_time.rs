@@ -1,10 +1,12 @@
 //! Elections, E3: a leader that loses its quorum says so before its lease ends, and its service's process has ended
-//! by then, to start again as a follower, before another member can lead. A supervisor that stands still or is slow
+//! by then, or was told so by a hook that succeeded, before another member can lead. A supervisor that stands still or is slow
 //! cannot do that; there the deadline of the service's guard stands in.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use annulus_core::{ElectionEvent, ElectionId, ElectionPurpose, EventKind, Instant, LeaseEnd, ServiceGroup};
+use annulus_core::{
+    ElectionEvent, ElectionId, ElectionPurpose, EventKind, Hook, Instant, LeaseEnd, ServiceGroup,
+};
 
 use super::Checker;
 use crate::action::world::{Record, What};
@@ -74,6 +76,12 @@ impl Checker for LeaderGivesUpInTime {
                 if self.ending.get(&key).is_some_and(|(ending, _)| ending == pid) {
                     self.ending.remove(&key);
                 }
+            }
+            // A process that was told so, and has done what it does then, goes on as a follower.
+            What::HookEnded { host, service, hook: Hook::Reconfigure, succeeded: true, rendering }
+                if rendering.as_ref().is_some_and(|rendering| rendering.leads().is_none()) =>
+            {
+                self.ending.remove(&(*host, service.as_str().to_owned()));
             }
             What::HostStopped { host, .. } => {
                 self.until.retain(|(other, _), _| other != host);

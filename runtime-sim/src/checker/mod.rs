@@ -2,22 +2,29 @@
 //! records; it may not look into a node.
 
 mod acknowledged_versions;
+mod acting;
 mod announced_before_signal;
 mod banned_stays_banned;
 mod death_has_a_reason;
 mod incarnation_monotonic;
+mod lead_is_kept;
 mod leader_for_a_reason;
 mod leader_gives_up_in_time;
 mod leader_in_time;
+mod led_while_quiet;
 mod limits;
 mod no_false_death;
+mod one_acting_tree;
 mod one_leader;
 mod one_list;
 mod one_process;
 mod one_winner;
 mod precedence_holds;
+mod quiet;
 mod refuted_suspicion;
+mod role_is_rendered;
 mod rumor_versions;
+mod running_is_wanted;
 mod stopped_stays_stopped;
 mod stored_before_said;
 mod terms_take_time;
@@ -36,18 +43,23 @@ pub use announced_before_signal::AnnouncedBeforeSignal;
 pub use banned_stays_banned::BannedStaysBanned;
 pub use death_has_a_reason::DeathHasAReason;
 pub use incarnation_monotonic::IncarnationMonotonic;
+pub use lead_is_kept::LeadIsKept;
 pub use leader_for_a_reason::LeaderForAReason;
 pub use leader_gives_up_in_time::LeaderGivesUpInTime;
 pub use leader_in_time::LeaderInTime;
+pub use led_while_quiet::LedWhileQuiet;
 pub use limits::Limits;
 pub use no_false_death::NoFalseDeath;
+pub use one_acting_tree::OneActingTree;
 pub use one_leader::OneLeader;
 pub use one_list::OneList;
 pub use one_process::OneProcess;
 pub use one_winner::OneWinner;
 pub use precedence_holds::PrecedenceHolds;
 pub use refuted_suspicion::RefutedSuspicion;
+pub use role_is_rendered::RoleIsRendered;
 pub use rumor_versions::RumorVersions;
+pub use running_is_wanted::RunningIsWanted;
 pub use stopped_stays_stopped::StoppedStaysStopped;
 pub use stored_before_said::StoredBeforeSaid;
 pub use terms_take_time::TermsTakeTime;
@@ -116,6 +128,11 @@ impl Checkers {
             Box::new(OneProcess::default()),
             Box::new(StoppedStaysStopped::default()),
             Box::new(AnnouncedBeforeSignal),
+            Box::new(OneActingTree::default()),
+            Box::new(RunningIsWanted::default()),
+            Box::new(RoleIsRendered::default()),
+            Box::new(LeadIsKept::default()),
+            Box::new(LedWhileQuiet::new(timings)),
             Box::new(ToldIsHeld),
         ])
     }
@@ -144,13 +161,24 @@ impl fmt::Debug for Checkers {
 pub(crate) mod testing {
     //! Invented records.
 
-    use annulus_core::{Cause, Event, EventId, EventKind, InputId, Instant, MemberId};
+    use annulus_core::{Cause, Event, EventId, EventKind, InputId, Instant, MemberId, Role};
 
     use crate::action::HostId;
     use crate::action::world::{Record, What};
+    use crate::engine::files::Rendering;
 
     pub(crate) fn member(number: u8) -> MemberId {
         MemberId::from_bytes([number; 16])
+    }
+
+    pub(crate) fn at(ms: u64, what: What) -> Record {
+        Record { at: Instant::from_millis(ms), what }
+    }
+
+    /// Files of redis.default that say that the member leads in this term.
+    pub(crate) fn rendering(leads: Option<u64>) -> Rendering {
+        let role = leads.map(|term| Role::Leader { term, until: Instant::from_millis(1) });
+        Rendering { group: "redis.default".parse().expect("a group"), role, leader: None, config: 0 }
     }
 
     pub(crate) fn record(what: What) -> Record {

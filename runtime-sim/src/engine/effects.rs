@@ -1,11 +1,14 @@
 //! What a supervisor asks its host for, and how each wish begins. No real disk or process is touched.
 
-use annulus_core::{Effect, EffectId, EffectResult, ExitReason, Hook, Node, Rumor, ServiceName};
+use std::time::Duration;
+
+use annulus_core::{
+    Effect, EffectId, EffectResult, ExitReason, Health, Hook, Node, Rumor, ServiceName, Write,
+};
 
 use crate::engine::deed::Deed;
 use crate::engine::ids::HostId;
 use crate::engine::package::Package;
-use crate::engine::process;
 use crate::engine::record::{Recording, What};
 use crate::engine::work::{Work, times};
 use crate::engine::world::World;
@@ -13,50 +16,57 @@ use crate::engine::world::World;
 impl<D: Deed> World<D> {
     pub(crate) fn begin_effect(&mut self, index: u32, id: EffectId, effect: Effect) {
         match effect {
-            Effect::Persist { writes, sync } => {
-                let keep = self.keep_disks;
-                let disk = &mut self.hosts[index as usize].rest.disk;
-                match (keep, sync) {
-                    (true, true) => disk.write_synced(id, writes),
-                    (true, false) => disk.write_unsynced(writes),
-                    (false, _) => {}
-                }
-                if sync {
-                    D::syncing(self, HostId(index));
-                    self.after(times::SYNC, index, Work::Synced(id));
-                } else {
-                    self.after(times::AT_ONCE, index, Work::Answer(id, EffectResult::Persisted));
-                }
-            }
+            Effect::Persist { writes, sync } => self.persist(index, id, writes, sync),
             Effect::Prepare { .. } | Effect::Render { .. } => self.begin_writing(index, id, effect),
             Effect::Spawn { service, group: _, lease } => self.ask_for_process(index, id, service, lease),
             Effect::Signal { service, pid, signal } => {
                 self.after(times::AT_ONCE, index, Work::Signal { id, service, pid, signal });
             }
             Effect::Exit(reason) => self.ask_to_stop(index, reason),
-            Effect::RunHook { service, hook: Hook::Suitability, .. } => {
-                let says = self.hosts[index as usize].rest.suitability.get(service.as_str()).copied();
-                self.after(times::HOOK, index, Work::Answer(id, process::suitability(says)));
-            }
             Effect::Adopt { service, group: _, pid } => {
                 self.after(times::SPAWN, index, Work::Adopt(id, service, pid));
             }
             Effect::RunHook { service, hook, timeout_ms } => {
-                let (end, late) = process::hook(&self.package(index, &service), hook);
-                let us = if late { (timeout_ms * 1_000, timeout_ms * 1_000) } else { times::HOOK };
-                self.after(us, index, Work::Answer(id, EffectResult::HookEnded(end)));
+                self.begin_hook(index, id, service, hook, timeout_ms)
             }
-            Effect::CheckHealth { service, timeout_ms: _ } => {
-                let health = self.package(index, &service).health.unwrap_or_default();
-                let answer = EffectResult::HealthChecked { health, note: health.to_string() };
-                self.after(times::HOOK, index, Work::Answer(id, answer));
-            }
+            Effect::CheckHealth { service, timeout_ms } => self.check_health(index, id, &service, timeout_ms),
             Effect::CountInflight { service, timeout_ms: _ } => {
                 let counted = EffectResult::Inflight(Some(self.inflight(index, &service)));
                 self.after(times::HOOK, index, Work::Answer(id, counted));
             }
             Effect::Lease { service, pid, lease } => self.tell_guard(index, id, &service, pid, lease),
         }
+    }
+
+    fn persist(&mut self, index: u32, id: EffectId, writes: Vec<Write>, sync: bool) {
+        if let Some(reason) = self.disk_refuses(index) {
+            let failed = EffectResult::PersistFailed(reason.to_owned());
+            return self.after(times::SYNC, index, Work::Answer(id, failed));
+        }
+        let keep = self.keep_disks;
+        let disk = &mut self.hosts[index as usize].rest.disk;
+        match (keep, sync) {
+            (true, true) => disk.write_synced(id, writes),
+            (true, false) => disk.write_unsynced(writes),
+            (false, _) => {}
+        }
+        if sync {
+            D::syncing(self, HostId(index));
+            self.begin_sync(index, id);
+        } else {
+            self.after(times::AT_ONCE, index, Work::Answer(id, EffectResult::Persisted));
+        }
+    }
+
+    /// A service without an answer in time is critical.
+    fn check_health(&mut self, index: u32, id: EffectId, service: &ServiceName, timeout_ms: u64) {
+        let package = self.package(index, service);
+        let timeout = Duration::from_millis(timeout_ms);
+        let takes = self.drawn(package.hooks_take, times::HOOK);
+        let late = package.hanging.contains(&Hook::HealthCheck) || takes >= timeout;
+        let health = if late { Health::Critical } else { package.health.unwrap_or_default() };
+        let answer = EffectResult::HealthChecked { health, note: health.to_string() };
+        self.after_exactly(if late { timeout } else { takes }, index, Work::Answer(id, answer));
     }
 
     /// Records a signal, and whether the supervisor tells the ring at that moment that the service takes work.

@@ -100,7 +100,16 @@ impl<D: Deed> World<D> {
             other => unreachable!("{other:?} writes no files"),
         };
         let time = if spec.is_some() { times::PREPARE } else { times::RENDER };
-        self.after(time, index, Work::Write(Writing { id, service, spec, facts }));
+        if let Some(reason) = self.disk_refuses_files(index) {
+            let reason = format!("the files of {service} cannot be written: {reason}");
+            let failed = match spec {
+                Some(_) => EffectResult::PrepareFailed { reason },
+                None => EffectResult::RenderFailed { reason },
+            };
+            return self.after(time, index, Work::Answer(id, failed));
+        }
+        let takes = self.drawn(None, time) + self.disk_delay(index);
+        self.after_exactly(takes, index, Work::Write(Writing { id, service, spec, facts }));
     }
 
     /// The files are written.

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use annulus_core::{EffectId, Instant, Lease, PackageIdent, RunningService, ServiceName, UnixTime};
+use annulus_core::{
+    EffectId, ExitStatus, Instant, Lease, PackageIdent, RunningService, ServiceName, UnixTime,
+};
 
 /// The first pid on every host.
 const PID_FIRST: u32 = 1_000;
@@ -40,10 +42,21 @@ pub(crate) struct Guard {
     ident: PackageIdent,
     since: UnixTime,
     lease: Option<Lease>,
-    /// The guard is dead: the lease ends nothing any more.
+    /// The guard is dead, or kills: no lease changes anything any more.
     lost: bool,
+    /// How the first process ended while others of the tree go on.
+    first: Option<ExitStatus>,
+    /// The tree was told to end, and has the time that it was promised.
+    stopping: bool,
     /// The earliest look at the lease that waits in the queue, by the world's clock.
     look_at: Instant,
+}
+
+impl Guard {
+    /// How its first process ended, if that has ended.
+    pub(crate) fn first(&self) -> Option<ExitStatus> {
+        self.first
+    }
 }
 
 impl Guards {
@@ -76,6 +89,8 @@ impl Guards {
             since,
             lease,
             lost: false,
+            first: None,
+            stopping: false,
             look_at: Instant::FAR_FUTURE,
         };
         self.running.insert((service, pid), guard);
@@ -96,6 +111,31 @@ impl Guards {
     pub(crate) fn adopt(&mut self, service: &ServiceName, pid: u32, spawn: EffectId) -> bool {
         let guard = self.running.get_mut(&(service.clone(), pid));
         guard.map(|guard| (guard.spawn, guard.orphan) = (spawn, false)).is_some()
+    }
+
+    /// A tree is told to end.
+    pub(crate) fn stop(&mut self, service: &ServiceName, pid: u32) {
+        if let Some(guard) = self.running.get_mut(&(service.clone(), pid)) {
+            guard.stopping = true;
+        }
+    }
+
+    /// A guard begins to kill, and takes no lease any more. False when there is no tree.
+    pub(crate) fn kill(&mut self, service: &ServiceName, pid: u32) -> bool {
+        let guard = self.running.get_mut(&(service.clone(), pid));
+        guard.map(|guard| (guard.lost, guard.lease) = (true, None)).is_some()
+    }
+
+    /// The first process of a tree has ended; whether the tree was told to end. None when it had ended before.
+    pub(crate) fn first_ended(
+        &mut self,
+        service: &ServiceName,
+        pid: u32,
+        status: ExitStatus,
+    ) -> Option<bool> {
+        let guard = self.running.get_mut(&(service.clone(), pid)).filter(|guard| guard.first.is_none())?;
+        guard.first = Some(status);
+        Some(guard.stopping)
     }
 
     /// The guard of a service's latest process dies, and the lease with it; the process that it held.
@@ -135,7 +175,7 @@ impl Guards {
         self.running.keys().cloned().collect()
     }
 
-    /// The process is gone, if it still ran.
+    /// No process of the tree is left, if any was.
     pub(crate) fn end(&mut self, service: &ServiceName, pid: u32) -> Option<Guard> {
         self.running.remove(&(service.clone(), pid))
     }

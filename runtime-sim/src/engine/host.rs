@@ -10,8 +10,10 @@ use annulus_core::{
 
 use crate::engine::clock::Clock;
 use crate::engine::disk::Disk;
+use crate::engine::disk_fault::DiskTrouble;
 use crate::engine::files::Files;
 use crate::engine::guard::Guards;
+use crate::engine::hooks::Hooks;
 pub use crate::engine::ids::HostId;
 use crate::engine::ids::PacketId;
 use crate::engine::launcher::Launcher;
@@ -121,8 +123,10 @@ pub(crate) struct Rest {
     /// Taken instead of the disk's content at the next start.
     pub preload: Option<Snapshot>,
     pub disk: Disk,
+    pub disk_trouble: DiskTrouble,
     pub launcher: Launcher,
     pub guards: Guards,
+    pub hooks: Hooks,
     /// Work of the supervisor itself that waits while it stands still, in order.
     pub held_up: Vec<Later>,
     /// The answers of its services' suitability hooks.
@@ -153,8 +157,10 @@ impl Host {
                 member_id: None,
                 preload: None,
                 disk: Disk::default(),
+                disk_trouble: DiskTrouble::default(),
                 launcher: Launcher::default(),
                 guards: Guards::default(),
+                hooks: Hooks::default(),
                 held_up: Vec::new(),
                 suitability: std::collections::BTreeMap::new(),
                 packages: BTreeMap::new(),

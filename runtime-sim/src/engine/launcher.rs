@@ -63,7 +63,9 @@ impl<D: Deed> World<D> {
 
     /// A supervisor ended: a launcher goes on when the supervisor was killed, and nothing is left otherwise.
     pub(crate) fn supervisor_is_gone(&mut self, host: u32, why: StopReason) {
-        self.hosts[host as usize].rest.held_up.clear();
+        let rest = &mut self.hosts[host as usize].rest;
+        rest.held_up.clear();
+        rest.hooks.end_all();
         if why == StopReason::Killed {
             return self.services_are_alone(host);
         }
@@ -101,7 +103,7 @@ impl<D: Deed> World<D> {
         let rest = &mut self.hosts[host as usize].rest;
         rest.launcher = Launcher::default();
         for (service, pid) in rest.guards.all() {
-            self.kill_tree(host, service, pid);
+            self.kill_tree(host, &service, pid);
         }
     }
 
@@ -142,8 +144,11 @@ impl<D: Deed> World<D> {
         };
         let ident = files.ident.clone();
         let since = there.wall(self.now);
+        let service_of = service.clone();
         there.rest.guards.ask(there.generation, id, service, Start { ident, since, lease });
-        self.after(times::SPAWN, host, Work::Spawn(id));
+        let starts_in = self.package(host, &service_of).starts_in;
+        let takes = self.drawn(starts_in, times::SPAWN);
+        self.after_exactly(takes, host, Work::Spawn(id));
     }
 
     pub(crate) fn spawn(&mut self, host: u32, generation: u32, id: EffectId) {
@@ -191,12 +196,23 @@ impl<D: Deed> World<D> {
         pid: u32,
         signal: StopSignal,
     ) {
-        let (time, status) = match signal {
-            StopSignal::Stop => (times::STOP, ExitStatus::Signal(SIGTERM)),
-            StopSignal::Kill => (times::KILL, ExitStatus::Signal(SIGKILL)),
-        };
         self.answer_if(host, generation, id, EffectResult::Signalled);
-        self.after(time, host, Work::End { service, pid, status });
+        match signal {
+            StopSignal::Stop => self.stop_tree(host, &service, pid),
+            StopSignal::Kill => self.kill_tree(host, &service, pid),
+        }
+    }
+
+    /// A tree is asked to end: its hooks end, and the first process when it obeys.
+    fn stop_tree(&mut self, host: u32, service: &ServiceName, pid: u32) {
+        self.kill_hooks(host, service);
+        self.hosts[host as usize].rest.guards.stop(service, pid);
+        let package = self.package(host, service);
+        let takes = self.drawn(package.stops_in, times::STOP);
+        if !package.ignores_stop {
+            let status = ExitStatus::Signal(SIGTERM);
+            self.after_exactly(takes, host, Work::End { service: service.clone(), pid, status });
+        }
     }
 
     /// A supervisor tells a guard directly how long its process may act as the leader.
@@ -247,19 +263,40 @@ impl<D: Deed> World<D> {
                     service: service.clone(),
                     pid,
                 });
-                self.kill_tree(host, service.clone(), pid);
+                self.kill_tree(host, service, pid);
             }
         }
     }
 
-    /// Every process of a service is killed.
-    pub(crate) fn kill_tree(&mut self, host: u32, service: ServiceName, pid: u32) {
-        self.after(times::KILL, host, Work::End { service, pid, status: ExitStatus::Signal(SIGKILL) });
+    /// Every process of a service is killed, hooks included.
+    pub(crate) fn kill_tree(&mut self, host: u32, service: &ServiceName, pid: u32) {
+        if self.hosts[host as usize].rest.guards.kill(service, pid) {
+            self.kill_hooks(host, service);
+            let status = ExitStatus::Signal(SIGKILL);
+            self.after(times::KILL, host, Work::Empty { service: service.clone(), pid, status });
+        }
     }
 
-    /// Ends a service's process, if its pid is still this one; the launcher tells the supervisor.
-    pub(crate) fn end_process(&mut self, host: u32, service: &ServiceName, pid: u32, status: ExitStatus) {
+    /// The first process of a service ends. After a crash the rest is killed; on an order to stop it has the time that
+    /// was promised to the whole tree.
+    pub(crate) fn first_ends(&mut self, host: u32, service: &ServiceName, pid: u32, status: ExitStatus) {
+        let guards = &mut self.hosts[host as usize].rest.guards;
+        let Some(stopping) = guards.first_ended(service, pid, status) else { return };
+        self.kill_hooks(host, service);
+        let children = self.package(host, service).children;
+        let rest = match children {
+            None => return self.tree_is_empty(host, service, pid, status),
+            Some(children) if stopping => self.drawn(Some(children), times::AT_ONCE),
+            Some(_) => self.drawn(None, times::KILL),
+        };
+        self.after_exactly(rest, host, Work::Empty { service: service.clone(), pid, status });
+    }
+
+    /// No process of a service is left, if there was one; the launcher tells the supervisor.
+    pub(crate) fn tree_is_empty(&mut self, host: u32, service: &ServiceName, pid: u32, status: ExitStatus) {
         let Some(guard) = self.hosts[host as usize].rest.guards.end(service, pid) else { return };
+        // What is told is how the service itself ended.
+        let status = guard.first().unwrap_or(status);
         self.note_process_exit(host, service.clone(), pid, status);
         if !guard.orphan {
             self.tell_end(host, guard.spawn, status);

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use annulus_core::{Health, Hook};
+use annulus_core::{Demoted, Health, Hook};
+
+use crate::engine::link::Delay;
 
 /// A package as a scenario describes it. The default is a service that starts at once, runs for ever and has no
 /// hooks.
@@ -15,6 +17,21 @@ pub struct Package {
     pub hanging: BTreeSet<Hook>,
     /// Hooks that fail.
     pub failing: BTreeSet<Hook>,
+    /// How often each of these fails before it works; none: always.
+    pub failures: Option<u32>,
+    /// How long its hooks take; none: a moment.
+    pub hooks_take: Option<Delay>,
+    /// What its process does when it leads no longer.
+    pub demoted: Demoted,
+    /// How long its process takes to start; none: a moment.
+    pub starts_in: Option<Delay>,
+    /// How long its process takes to end when it is asked to; none: a moment.
+    pub stops_in: Option<Delay>,
+    /// Whether its process ignores the signal that asks it to end.
+    pub ignores_stop: bool,
+    /// For how long a process that it started, in a group of its own, goes on after the stop signal has ended the first
+    /// one; none: it starts no other.
+    pub children: Option<Delay>,
     /// How long each process runs before it ends with exit code 1; none: until it is stopped.
     pub lives: Option<Duration>,
     /// The result of its health check; none: it has no check.
@@ -25,6 +42,8 @@ pub struct Package {
     pub bind: Option<String>,
     /// Whether the group's configuration is in one of its files.
     pub configured: bool,
+    /// Whether its part in a group with a leader is in one of its files.
+    pub shows_part: bool,
 }
 
 impl Package {

@@ -1,15 +1,13 @@
-//! Simulated services: the results of preparing one, of writing its files and of running its hooks. No real process is
-//! started.
+//! Simulated services: the results of preparing one and of writing its files. No real process is started.
 
 use std::collections::BTreeSet;
 
 use annulus_core::{
-    Bind, Changed, DrainPlan, EffectResult, ExitStatus, Hook, HookEnd, HookExit, PackageIdent, Prepared,
-    Rendered, ServiceName, ServiceSpec,
+    Bind, Changed, DrainPlan, EffectResult, PackageIdent, Prepared, Rendered, ServiceName, ServiceSpec,
 };
 
 #[cfg(feature = "turmoil")]
-use annulus_core::{Effect, Facts, Health, UnixTime};
+use annulus_core::{Effect, Facts, Health, HookEnd, UnixTime};
 
 #[cfg(feature = "turmoil")]
 use crate::engine::guard::Start;
@@ -66,6 +64,7 @@ pub(crate) fn prepare(spec: &ServiceSpec, package: &Package, rendered: Rendered)
         has_health_check: package.health.is_some(),
         drain: DrainPlan { timeout_ms, inflight: package.drain.is_some() },
         binds: package.bind.iter().map(bind).collect(),
+        demoted: package.demoted,
         changed: rendered.changed,
         applied_config: rendered.applied_config,
         ..Prepared::new(ident, spec.shutdown_timeout_ms.unwrap_or(SHUTDOWN_TIMEOUT_MS))
@@ -75,23 +74,10 @@ pub(crate) fn prepare(spec: &ServiceSpec, package: &Package, rendered: Rendered)
 /// The result of writing a package's files, which were last written as `before` says.
 pub(crate) fn render(package: &Package, before: Option<&Rendering>, now: &Rendering) -> Rendered {
     let config = package.configured && now.config != before.map_or(0, |before| before.config);
+    let part = package.shows_part && before.is_some_and(|before| !before.shows_the_part_of(now));
+    let config = config || part;
     let changed = Changed { config, hooks: BTreeSet::new(), files: false };
     Rendered { exports: Vec::new(), changed, applied_config: now.config }
-}
-
-/// How a hook ends, and whether only because its time is up.
-pub(crate) fn hook(package: &Package, hook: Hook) -> (HookEnd, bool) {
-    let exit = if package.hanging.contains(&hook) {
-        HookExit::TimedOut
-    } else if package.failing.contains(&hook) {
-        HookExit::Ended(ExitStatus::Code(1))
-    } else if package.hooks.contains(&hook) {
-        HookExit::Ended(ExitStatus::Code(0))
-    } else {
-        HookExit::Missing
-    };
-    let late = exit == HookExit::TimedOut;
-    (HookEnd { exit, value: None }, late)
 }
 
 /// The result of writing the files of a package that shows nothing of what it is given.
@@ -128,13 +114,6 @@ pub(crate) fn answer(effect: &Effect) -> Option<EffectResult> {
         Effect::Lease { .. } => EffectResult::Leased,
         _ => return None,
     })
-}
-
-/// The answer to a suitability hook; none: the package has none.
-pub(crate) fn suitability(says: Option<u64>) -> EffectResult {
-    let ended = HookExit::Ended(ExitStatus::Code(0));
-    let end = says.map_or(HookEnd::MISSING, |value| HookEnd { exit: ended, value: Some(value) });
-    EffectResult::HookEnded(end)
 }
 
 #[cfg(test)]

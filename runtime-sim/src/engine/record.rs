@@ -2,8 +2,8 @@
 //! watches and never changes a run.
 
 use annulus_core::{
-    Channel, Event, ExitReason, ExitStatus, InputId, Instant, MemberId, Message, Reply, RequestId, RumorKey,
-    ServiceGroup, ServiceName, StopSignal,
+    Channel, Event, ExitReason, ExitStatus, Hook, InputId, Instant, MemberId, Message, Reply, RequestId,
+    RumorKey, ServiceGroup, ServiceName, StopSignal,
 };
 
 use crate::engine::files::Rendering;
@@ -122,6 +122,19 @@ pub enum What<D> {
         service: ServiceName,
         /// Its pid.
         pid: u32,
+    },
+    /// A hook of a service has ended, or was ended.
+    HookEnded {
+        /// The host.
+        host: HostId,
+        /// The service.
+        service: ServiceName,
+        /// Which.
+        hook: Hook,
+        /// Whether it did its work.
+        succeeded: bool,
+        /// What its template was given when it began; none where no file was ever written.
+        rendering: Option<Box<Rendering>>,
     },
     /// A service's files were written.
     Rendered {

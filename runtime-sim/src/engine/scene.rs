@@ -67,6 +67,10 @@ pub trait Scene {
     fn requests(&self) -> (u64, u64) {
         (0, 0)
     }
+    /// The first process or file that is not as it should be once everything has settled; none when all are.
+    fn unsettled(&self) -> Option<String> {
+        Some(String::from("processes and files cannot be looked at here: run the scenario in the simulator"))
+    }
     /// Why the running hosts among these do not share one view; none when they do.
     fn difference(&self, hosts: &[HostId]) -> Option<String> {
         let runs = |host: &&HostId| self.state(**host) == HostState::Running;
@@ -163,6 +167,10 @@ impl<D: Deed> Scene for World<D> {
 
     fn requests(&self) -> (u64, u64) {
         self.requests()
+    }
+
+    fn unsettled(&self) -> Option<String> {
+        crate::engine::settled::unsettled(self)
     }
 
     fn difference(&self, _: &[HostId]) -> Option<String> {

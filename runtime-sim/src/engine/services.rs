@@ -35,8 +35,8 @@ impl<D: Deed> World<D> {
 
     /// A service's process ends by itself, if it has one.
     pub(crate) fn crash_service(&mut self, host: u32, service: &ServiceName, code: i32) {
-        if let Some(guard) = self.hosts[host as usize].rest.guards.get(service) {
-            self.end_process(host, service, guard.pid, ExitStatus::Code(code));
+        if let Some(pid) = self.hosts[host as usize].rest.guards.get(service).map(|guard| guard.pid) {
+            self.first_ends(host, service, pid, ExitStatus::Code(code));
         }
     }
 }

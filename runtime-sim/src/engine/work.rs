@@ -3,24 +3,25 @@
 
 use std::time::Duration;
 
-use annulus_core::{EffectId, EffectResult, ExitStatus, ServiceName, StopSignal};
+use annulus_core::{EffectId, EffectResult, ExitStatus, HookExit, ServiceName, StopSignal};
 
 use crate::engine::deed::Deed;
 use crate::engine::files::Writing;
 use crate::engine::host::{Arrival, HostState};
+use crate::engine::link::Delay;
 use crate::engine::world::{Thing, World};
 
 /// Shortest and longest time that each kind of work takes, in microseconds.
 pub(crate) mod times {
     /// Nothing has to be waited for.
     pub(crate) const AT_ONCE: (u64, u64) = (0, 0);
-    pub(crate) const SYNC: (u64, u64) = (300, 2_000);
-    pub(crate) const PREPARE: (u64, u64) = (1_000, 6_000);
-    pub(crate) const RENDER: (u64, u64) = (1_000, 6_000);
-    pub(crate) const SPAWN: (u64, u64) = (1_000, 5_000);
-    pub(crate) const HOOK: (u64, u64) = (1_000, 5_000);
-    pub(crate) const STOP: (u64, u64) = (3_000, 50_000);
-    pub(crate) const KILL: (u64, u64) = (100, 1_000);
+    pub(crate) const SYNC: (u64, u64) = (300, 25_000);
+    pub(crate) const PREPARE: (u64, u64) = (1_000, 25_000);
+    pub(crate) const RENDER: (u64, u64) = (300, 20_000);
+    pub(crate) const SPAWN: (u64, u64) = (1_000, 20_000);
+    pub(crate) const HOOK: (u64, u64) = (1_000, 25_000);
+    pub(crate) const STOP: (u64, u64) = (1_000, 50_000);
+    pub(crate) const KILL: (u64, u64) = (100, 5_000);
 }
 
 /// Work under way at a host.
@@ -48,8 +49,14 @@ pub(crate) enum Work {
     Signal { id: EffectId, service: ServiceName, pid: u32, signal: StopSignal },
     /// The launcher has inherited what a guard held.
     Inherited { service: ServiceName, pid: u32 },
-    /// A process ends.
+    /// A hook ends.
+    HookEnds(EffectId),
+    /// A hook's time is up.
+    HookTimesOut(EffectId),
+    /// The first process of a service ends.
     End { service: ServiceName, pid: u32, status: ExitStatus },
+    /// No process of a service is left.
+    Empty { service: ServiceName, pid: u32, status: ExitStatus },
     /// The launcher tells that a process has ended.
     Ended { spawn: EffectId, status: ExitStatus },
     /// A guard looks whether its process may act as the leader any longer.
@@ -63,6 +70,8 @@ enum By {
     Supervisor,
     /// A process or the system, for the supervisor: it goes on while that stands still.
     Helper,
+    /// The same, from a disk.
+    Disk,
     /// The launcher.
     Launcher,
     /// The guard, or the process itself.
@@ -73,13 +82,14 @@ impl Work {
     const fn by(&self) -> By {
         match self {
             Self::Write(_) => By::Supervisor,
-            Self::Answer(..) | Self::Synced(_) => By::Helper,
+            Self::Answer(..) | Self::HookTimesOut(_) => By::Helper,
+            Self::Synced(_) | Self::HookEnds(_) => By::Disk,
             Self::Spawn(_)
             | Self::Adopt(..)
             | Self::Signal { .. }
             | Self::Inherited { .. }
             | Self::Ended { .. } => By::Launcher,
-            Self::End { .. } | Self::Look { .. } => By::Guard,
+            Self::End { .. } | Self::Empty { .. } | Self::Look { .. } => By::Guard,
         }
     }
 }
@@ -92,11 +102,18 @@ impl Later {
 
 impl<D: Deed> World<D> {
     /// Leaves work for later.
-    pub(crate) fn after(&mut self, (low_us, high_us): (u64, u64), host: u32, work: Work) {
+    pub(crate) fn after(&mut self, usual: (u64, u64), host: u32, work: Work) {
         // A delay is drawn also where the time is fixed, so that one kind of work does not move the times of others.
-        let span_ns = (high_us - low_us) * 1_000;
-        let delay = Duration::from_nanos(low_us * 1_000 + self.rng_effects.between(0, span_ns));
+        let delay = self.drawn(None, usual);
         self.after_exactly(delay, host, work);
+    }
+
+    /// A time out of the range that the scenario gives, or else out of the usual one.
+    pub(crate) fn drawn(&mut self, given: Option<Delay>, (low_us, high_us): (u64, u64)) -> Duration {
+        let usual = Delay { min: Duration::from_micros(low_us), max: Duration::from_micros(high_us) };
+        let Delay { min, max } = given.unwrap_or(usual);
+        let span_ns = u64::try_from(max.saturating_sub(min).as_nanos()).unwrap_or(u64::MAX / 4);
+        min + Duration::from_nanos(self.rng_effects.between(0, span_ns))
     }
 
     pub(crate) fn after_exactly(&mut self, delay: Duration, host: u32, work: Work) {
@@ -105,13 +122,17 @@ impl<D: Deed> World<D> {
     }
 
     pub(crate) fn effect_goes_on(&mut self, later: Later) {
-        let there = &mut self.hosts[later.host as usize];
+        let there = &self.hosts[later.host as usize];
         let gone = there.generation != later.generation || there.node.is_none();
-        match later.work.by() {
-            By::Supervisor | By::Helper if gone => {}
+        let by = later.work.by();
+        let stands_still = self.disk_stands_still(later.host);
+        let there = &mut self.hosts[later.host as usize];
+        match by {
+            By::Supervisor | By::Helper | By::Disk if gone => {}
+            By::Supervisor | By::Disk | By::Launcher if stands_still => there.rest.disk_trouble.keep(later),
             By::Supervisor if there.state == HostState::Paused => there.rest.held_up.push(later),
             By::Launcher if there.rest.launcher.is_paused() => there.rest.launcher.keep(later),
-            By::Supervisor | By::Helper | By::Launcher | By::Guard => self.carry_on(later),
+            By::Supervisor | By::Helper | By::Disk | By::Launcher | By::Guard => self.carry_on(later),
         }
     }
 
@@ -130,8 +151,11 @@ impl<D: Deed> World<D> {
             Work::Signal { id, service, pid, signal } => {
                 self.pass_on(host, generation, id, service, pid, signal)
             }
-            Work::Inherited { service, pid } => self.kill_tree(host, service, pid),
-            Work::End { service, pid, status } => self.end_process(host, &service, pid, status),
+            Work::Inherited { service, pid } => self.kill_tree(host, &service, pid),
+            Work::HookEnds(id) => self.hook_ends(host, id, None),
+            Work::HookTimesOut(id) => self.hook_ends(host, id, Some(HookExit::TimedOut)),
+            Work::End { service, pid, status } => self.first_ends(host, &service, pid, status),
+            Work::Empty { service, pid, status } => self.tree_is_empty(host, &service, pid, status),
             Work::Ended { spawn, status } => {
                 self.answer_if(host, generation, spawn, EffectResult::Exited(status))
             }

@@ -24,6 +24,7 @@ mod requests_lost;
 pub(crate) mod room;
 mod running;
 mod service;
+mod settled;
 mod split;
 mod version_held;
 mod when;
@@ -82,6 +83,7 @@ macro_rules! statements {
 statements! {
     all_alive::AllAlive,
     one_view::OneView,
+    settled::Settled,
     in_state::InState,
     running::Running,
     split::Split,

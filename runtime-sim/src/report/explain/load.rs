@@ -231,6 +231,7 @@ impl Trace {
             | Told::Asked { .. }
             | Told::Reply { .. }
             | Told::BeyondLimit { .. }
+            | Told::HookEnded { .. }
             | Told::Rendered { .. } => {}
         }
     }

@@ -122,6 +122,7 @@ impl Narrator {
             | What::ProcessSignalled { .. }
             | What::Restored { .. }
             | What::Leads { .. }
+            | What::HookEnded { .. }
             | What::Sent { .. }
             | What::Delivered { .. }
             | What::Dropped { .. }

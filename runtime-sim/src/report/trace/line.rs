@@ -4,7 +4,7 @@
 //! whole events are the core's types; hosts go by their names.
 
 use annulus_core::{
-    Channel, Event, ExitStatus, MemberId, RumorKey, ServiceGroup, ServiceName, State, StopSignal,
+    Channel, Event, ExitStatus, Hook, MemberId, RumorKey, ServiceGroup, ServiceName, State, StopSignal,
 };
 use serde::{Deserialize, Serialize};
 
@@ -106,6 +106,14 @@ pub enum Told {
         #[serde(with = "text")]
         service: ServiceName,
         pid: u32,
+    },
+    HookEnded {
+        host: String,
+        #[serde(with = "text")]
+        service: ServiceName,
+        #[serde(with = "text")]
+        hook: Hook,
+        succeeded: bool,
     },
     Rendered {
         host: String,

@@ -18,6 +18,7 @@
 //! | `process_signalled` | `host`, `service`, `pid`, `signal`, `accepting`: whether others still send it work |
 //! | `process_exited` | `host`, `service`, `pid`, `status` |
 //! | `lease_ran_out` | `host`, `service`, `pid`: its guard kills it |
+//! | `hook_ended` | `host`, `service`, `hook`, `succeeded` |
 //! | `rendered` | `host`, `service`, and what the templates of its files were given: `service_group`, `role`: `leader`, `follower`, `waiting`, null in a group without a leader, `term`, `leader`: by the census, `config`: the version of the group's configuration |
 //! | `sent` | `packet`, `from`, `input`, `to`, `channel`: `datagram` or `stream`, `bytes`, `message`: of its content `kind`, `speaker`, `seq`, `about`, `ballot`: an election's step with term and verdict, `tells`: members' records, `carries`: versions of configuration and files |
 //! | `delivered` | `packet`, `to`, `input` |

@@ -46,23 +46,12 @@ fn told(scene: &dyn Scene, what: &What) -> Told {
         What::Holds { host, key, version } => {
             Told::Holds { host: name(host), held: Held { key: key.clone(), version: *version } }
         }
-        What::ProcessStarted { host, service, pid } => {
-            Told::ProcessStarted { host: name(host), service: service.clone(), pid: *pid }
-        }
-        What::ProcessSignalled { host, service, pid, signal, accepting } => Told::ProcessSignalled {
-            host: name(host),
-            service: service.clone(),
-            pid: *pid,
-            signal: *signal,
-            accepting: *accepting,
-        },
-        What::ProcessExited { host, service, pid, status } => {
-            Told::ProcessExited { host: name(host), service: service.clone(), pid: *pid, status: *status }
-        }
-        What::LeaseRanOut { host, service, pid } => {
-            Told::LeaseRanOut { host: name(host), service: service.clone(), pid: *pid }
-        }
-        What::Rendered { host, service, rendering } => rendered(name(host), service, rendering),
+        What::ProcessStarted { .. }
+        | What::ProcessSignalled { .. }
+        | What::ProcessExited { .. }
+        | What::LeaseRanOut { .. }
+        | What::HookEnded { .. }
+        | What::Rendered { .. } => process(scene, what),
         What::Sent { packet, from, input, to, channel, bytes, message } => Told::Sent(Sent {
             packet: packet.0,
             from: name(from),
@@ -81,6 +70,34 @@ fn told(scene: &dyn Scene, what: &What) -> Told {
         What::RefusalDelivered { packet, to, input } => {
             Told::Refused { packet: packet.0, to: name(to), input: input.0 }
         }
+    }
+}
+
+/// What happened to a service's processes and files.
+fn process(scene: &dyn Scene, what: &What) -> Told {
+    let name = |host: &HostId| scene.name(*host).to_owned();
+    match what {
+        What::ProcessStarted { host, service, pid } => {
+            Told::ProcessStarted { host: name(host), service: service.clone(), pid: *pid }
+        }
+        What::ProcessSignalled { host, service, pid, signal, accepting } => Told::ProcessSignalled {
+            host: name(host),
+            service: service.clone(),
+            pid: *pid,
+            signal: *signal,
+            accepting: *accepting,
+        },
+        What::ProcessExited { host, service, pid, status } => {
+            Told::ProcessExited { host: name(host), service: service.clone(), pid: *pid, status: *status }
+        }
+        What::LeaseRanOut { host, service, pid } => {
+            Told::LeaseRanOut { host: name(host), service: service.clone(), pid: *pid }
+        }
+        What::HookEnded { host, service, hook, succeeded, .. } => {
+            Told::HookEnded { host: name(host), service: service.clone(), hook: *hook, succeeded: *succeeded }
+        }
+        What::Rendered { host, service, rendering } => rendered(name(host), service, rendering),
+        other => unreachable!("{other:?} is no matter of a process"),
     }
 }
 
