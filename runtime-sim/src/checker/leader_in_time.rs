@@ -19,6 +19,8 @@ pub struct LeaderInTime {
     bound: Duration,
     /// The hosts that run a service of each group with a leader, by the service's name.
     members: BTreeMap<String, BTreeSet<HostId>>,
+    /// How many members each group waits for before its first election, as its operators say.
+    founders: BTreeMap<String, usize>,
     /// The hosts that lost their disk, were copied or banned, or run the service no longer.
     gone: BTreeMap<String, BTreeSet<HostId>>,
     calm: Option<Instant>,
@@ -28,7 +30,6 @@ pub struct LeaderInTime {
 
 impl LeaderInTime {
     /// The bound for a ring with these timings: promises run out and a round of an election comes about, after hosts
-    /// start and members find each other again.
     /// start and members find each other again.
     #[must_use]
     pub fn new(timings: &Timings) -> Self {
@@ -40,11 +41,18 @@ impl LeaderInTime {
         Self {
             bound: Duration::from_millis(bound_ms),
             members: BTreeMap::new(),
+            founders: BTreeMap::new(),
             gone: BTreeMap::new(),
             calm: None,
             leads: BTreeMap::new(),
             led: BTreeSet::new(),
         }
+    }
+
+    /// Within how long after the last fault a group has a leader.
+    #[must_use]
+    pub const fn bound(&self) -> Duration {
+        self.bound
     }
 
     fn lose(&mut self, host: HostId) {
@@ -59,6 +67,8 @@ impl LeaderInTime {
         match action {
             Action::LoadService(LoadService { host, service, how }) if how.leader => {
                 self.members.entry(service.clone()).or_default().insert(*host);
+                let founders = self.founders.entry(service.clone()).or_insert(3);
+                *founders = how.quorum.map_or(*founders, |quorum| (quorum as usize).max(*founders));
             }
             Action::StopService(StopService { host, service })
             | Action::UnloadService(UnloadService { host, service }) => {
@@ -96,7 +106,8 @@ impl Checker for LeaderInTime {
         let Some(calm) = self.calm.filter(|calm| record.at > *calm + self.bound) else { return Ok(()) };
         for (service, members) in &self.members {
             let gone = self.gone.get(service).map_or(0, BTreeSet::len);
-            if members.len() >= 3 && gone * 2 < members.len() && !self.led.contains(service) {
+            let founders = self.founders.get(service).copied().unwrap_or(3);
+            if members.len() >= founders && gone * 2 < members.len() && !self.led.contains(service) {
                 return Err(format!(
                     "every fault ended at {calm}, and no member led the group of {service} within {} s",
                     self.bound.as_secs()
@@ -142,6 +153,10 @@ mod tests {
         let leaderless = run(&[load(0), load(1), load(2), calm.clone(), later.clone()]);
         assert!(leaderless.expect_err("it has to fire").contains("no member led the group of redis"));
         assert_eq!(run(&[load(0), load(1), load(2), lost(0), lost(1), calm.clone(), later.clone()]), Ok(()));
-        assert_eq!(run(&[load(0), load(1), calm, later]), Ok(()), "two wait for a third");
+        assert_eq!(run(&[load(0), load(1), calm.clone(), later.clone()]), Ok(()), "two wait for a third");
+        let how = Load { quorum: Some(4), ..Load::led() };
+        let fourth = LoadService { host: HostId(2), service: "redis".to_owned(), how };
+        let waits = [load(0), load(1), at(1, What::Action(fourth.into())), calm, later];
+        assert_eq!(run(&waits), Ok(()), "three wait for a fourth");
     }
 }

@@ -5,12 +5,14 @@ mod acknowledged_versions;
 mod acting;
 mod announced_before_signal;
 mod banned_stays_banned;
+mod bounds;
 mod death_has_a_reason;
 mod incarnation_monotonic;
 mod lead_is_kept;
 mod leader_for_a_reason;
 mod leader_gives_up_in_time;
 mod leader_in_time;
+mod leader_stays;
 mod led_while_quiet;
 mod limits;
 mod no_false_death;
@@ -41,12 +43,15 @@ use crate::action::world::Record;
 pub use acknowledged_versions::AcknowledgedVersions;
 pub use announced_before_signal::AnnouncedBeforeSignal;
 pub use banned_stays_banned::BannedStaysBanned;
+pub use bounds::Bounds;
 pub use death_has_a_reason::DeathHasAReason;
 pub use incarnation_monotonic::IncarnationMonotonic;
 pub use lead_is_kept::LeadIsKept;
 pub use leader_for_a_reason::LeaderForAReason;
 pub use leader_gives_up_in_time::LeaderGivesUpInTime;
 pub use leader_in_time::LeaderInTime;
+pub use leader_stays::LeaderStays;
+pub(crate) use leader_stays::back;
 pub use led_while_quiet::LedWhileQuiet;
 pub use limits::Limits;
 pub use no_false_death::NoFalseDeath;
@@ -124,6 +129,7 @@ impl Checkers {
             Box::new(TermsTakeTime::new(timings)),
             Box::new(LeaderGivesUpInTime::default()),
             Box::new(LeaderInTime::new(timings)),
+            Box::new(LeaderStays::new(timings)),
             Box::new(LeaderForAReason::default()),
             Box::new(OneProcess::default()),
             Box::new(StoppedStaysStopped::default()),

@@ -54,13 +54,15 @@ pub struct Figures {
     pub two_leaders: Duration,
 }
 
-/// The members of the group with a leader that `plan` loads services of.
+/// The members of the first group with a leader that `plan` loads services of.
 #[must_use]
 pub fn voters(plan: &Plan) -> Vec<Voter> {
     let mut voters: Vec<Voter> = Vec::new();
+    let mut group: Option<&str> = None;
     for timed in &plan.actions {
-        if let Action::LoadService(LoadService { host, how, .. }) = &timed.action
+        if let Action::LoadService(LoadService { host, service, how }) = &timed.action
             && how.leader
+            && *group.get_or_insert(service) == service
             && voters.iter().all(|voter| voter.host != *host)
         {
             let suitability = how.suitability.unwrap_or(0);

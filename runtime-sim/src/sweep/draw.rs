@@ -10,12 +10,13 @@ use annulus_core::{Instant, Rng, ServiceGroup, Timings};
 use serde::{Deserialize, Serialize};
 
 use super::ring::{self, Ring};
+use super::trial::Trial;
 use crate::action::Given;
 use crate::action::{
     Action, ApplyConfig, Burst, Calm, Capacity, ClockJump, ClockRate, CloneDisk, Crash, CrashAtSync,
-    CrashLoop, CrashService, Delay, Depart, DiskAfter, Heal, HostId, Kill, Leave, LinkQuality, LoadService,
-    Partition, Pause, PutFile, Ratio, Restart, Resume, SetBurst, SetCapacity, SetLink, Slow, StartService,
-    StopService, Suspend, UnloadService,
+    CrashLoop, CrashService, Delay, Depart, DiskAfter, Heal, HostId, Kill, KillGuard, KillLauncher, Leave,
+    LinkQuality, LoadService, Partition, Pause, PauseLauncher, PutFile, Ratio, Restart, Resume,
+    ResumeLauncher, SetBurst, SetCapacity, SetLink, Slow, StartService, StopService, Suspend, UnloadService,
 };
 use crate::engine::lead::Load;
 use crate::expect::{OneView, When};
@@ -65,11 +66,17 @@ pub enum Class {
     Group,
     /// A group elects leaders while its members crash, are cut off, stand still, lose disks and have bad clocks.
     Election,
+    /// Packages have hooks that fail and hang, health that turns bad, drains behind a balancer, binds.
+    Package,
+    /// Launchers die and stand still, guards of services die.
+    Launcher,
+    /// When all is well again: a version is given to a group, and hosts are lost, one at a time.
+    Trial,
 }
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::Crash,
         Self::Disk,
         Self::Kill,
@@ -89,10 +96,13 @@ impl Class {
         Self::Depart,
         Self::Group,
         Self::Election,
+        Self::Package,
+        Self::Launcher,
+        Self::Trial,
     ];
 }
 
-const SERVICES: [&str; 3] = ["web", "db", "cache"];
+pub(super) const SERVICES: [&str; 3] = ["web", "db", "cache"];
 /// When the first fault may come: most rings have formed by then, some have not.
 pub(super) const CHAOS_FROM_MS: u64 = 2_000;
 
@@ -119,7 +129,7 @@ pub fn plan(seed: u64, without: &[Class]) -> Plan {
     let zones: Vec<String> = ring.hosts.iter().map(|host| host.zone.clone()).collect();
     let mut schedule: Vec<(Instant, Action)> = Vec::new();
     // Drawn also when left out: otherwise leaving elections out would bring back the classes that they exclude.
-    let mut elects = false;
+    let (mut elects, mut untold) = (false, false);
     for class in Class::ALL {
         let mut draw = Draw {
             rng: root.fork(1 + class as u64),
@@ -129,20 +139,31 @@ pub fn plan(seed: u64, without: &[Class]) -> Plan {
             quality: ring.quality,
             steps: Vec::new(),
         };
-        let in_use = draw.rng.chance(density, 5);
+        // Elections are what most is promised of: half of the seeds hold one.
+        let in_use =
+            if class == Class::Election { draw.rng.chance(1, 2) } else { draw.rng.chance(density, 5) };
         draw.class(class);
         elects |= in_use && draw.steps.iter().any(|(_, action)| super::election::is_load(action));
+        untold |= in_use && draw.steps.iter().any(|(_, action)| super::election::is_untold(action));
         if in_use && !without.contains(&class) {
             schedule.append(&mut draw.steps);
         }
     }
     if elects {
-        super::election::keep_assumptions(&mut schedule);
+        super::election::keep_assumptions(&mut schedule, untold);
     }
     schedule.extend(replacements(&ring.hosts, &schedule, calm_ms));
+    schedule.extend(super::package::sound_again(&schedule, Instant::from_millis(calm_ms - 1)));
     // A stable sort: actions of one instant keep the order of their class.
     schedule.sort_by_key(|(at, _)| *at);
-    assemble(seed, ring, schedule, Instant::from_millis(calm_ms))
+    let calm_at = Instant::from_millis(calm_ms);
+    schedule.retain(|(at, _)| *at < calm_at);
+    let whole_by = calm_at + bound(&ring.timings, ring.hosts.len()) + STABLE;
+    let mut rng = root.fork(1 + Class::Trial as u64);
+    let trial = super::trial::draw(&mut rng, &ring.timings, (members, ring.slowest()), &schedule, whole_by);
+    let trial =
+        if without.contains(&Class::Trial) { Trial { end: whole_by, ..Trial::default() } } else { trial };
+    assemble(seed, ring, schedule, calm_at, trial)
 }
 
 /// A banned host to which others turn first is replaced in the end: a member that knows no other address, such as a
@@ -174,12 +195,12 @@ fn replacements(
 }
 
 /// The whole as a scenario.
-fn assemble(seed: u64, ring: Ring, schedule: Vec<(Instant, Action)>, calm_at: Instant) -> Plan {
+fn assemble(seed: u64, ring: Ring, schedule: Vec<(Instant, Action)>, calm_at: Instant, trial: Trial) -> Plan {
     let Ring { hosts, timings, quality, links, start } = ring;
     let mut actions: Vec<TimedAction> = schedule
         .into_iter()
-        .filter(|(at, _)| *at < calm_at)
         .chain([(calm_at, Action::Calm(Calm))])
+        .chain(trial.actions)
         .map(|(time, action)| TimedAction { time, line: Some(0), action, refused: None })
         .collect();
     let mut all = start_joins(&hosts, &actions, start);
@@ -187,16 +208,23 @@ fn assemble(seed: u64, ring: Ring, schedule: Vec<(Instant, Action)>, calm_at: In
     all.sort_by_key(|timed| timed.time);
     let bound = bound(&timings, hosts.len());
     let by = calm_at + bound + STABLE;
+    let whole = Expectation {
+        line: 0,
+        text: format!("one_view = \"{} s\"", STABLE.as_secs()),
+        when: When::By { after: calm_at, by },
+        what: OneView { lasting: STABLE }.into(),
+    };
     Plan {
         file: format!("seed {seed}"),
         about: format!(
             "Drawn from seed {seed} of a sweep: {} members, and faults that end after {calm_at}. Within {} s of \
-             their end all members have to share one view, and keep it.",
+             their end all members have to share one view, and keep it. Then a version is given to a group, and hosts \
+             are lost, one at a time.",
             hosts.len(),
             bound.as_secs()
         ),
         seed,
-        duration: Duration::from_nanos(by.as_nanos()),
+        duration: Duration::from_nanos(trial.end.max(by).as_nanos()),
         skip_impossible: true,
         planted: annulus_core::Planted::default(),
         start,
@@ -205,12 +233,7 @@ fn assemble(seed: u64, ring: Ring, schedule: Vec<(Instant, Action)>, calm_at: In
         quality,
         links,
         actions: all,
-        expectations: vec![Expectation {
-            line: 0,
-            text: format!("one_view = \"{} s\"", STABLE.as_secs()),
-            when: When::By { after: calm_at, by },
-            what: OneView { lasting: STABLE }.into(),
-        }],
+        expectations: [whole].into_iter().chain(trial.expectations).collect(),
     }
 }
 
@@ -242,8 +265,16 @@ struct Draw<'a> {
 
 impl Draw<'_> {
     fn class(&mut self, class: Class) {
-        if class == Class::Election {
-            return super::election::draw(&mut self.rng, self.members, self.until_ms, &mut self.steps);
+        match class {
+            Class::Election => {
+                return super::election::draw(&mut self.rng, self.members, self.until_ms, &mut self.steps);
+            }
+            Class::Package => {
+                return super::package::draw(&mut self.rng, self.members, self.until_ms, &mut self.steps);
+            }
+            // It comes after the faults, and is drawn when they are known.
+            Class::Trial => return,
+            _ => {}
         }
         // Of bans and copied disks a ring sees few.
         let most = if matches!(class, Class::Depart | Class::Clone) { 2 } else { 6 };
@@ -295,6 +326,7 @@ impl Draw<'_> {
                 self.both(from, bad, to, good);
             }
             Class::Service => self.service(host, from, to),
+            Class::Launcher => self.launcher(host, from, to),
             Class::Burst => {
                 let ms = |ms| Duration::from_millis(ms);
                 let (good, bad) = (ms(self.rng.between(200, 5_000)), ms(self.rng.between(20, 1_500)));
@@ -420,6 +452,28 @@ impl Draw<'_> {
         });
     }
 
+    fn launcher(&mut self, host: HostId, from: Instant, to: Instant) {
+        let services = SERVICES.into_iter().chain([super::election::SERVICE, super::election::SECOND]);
+        let guards =
+            services.map(|service| Action::KillGuard(KillGuard { host, service: service.to_owned() }));
+        match self.rng.index(3) {
+            0 => self.both(
+                from,
+                Action::KillLauncher(KillLauncher { host }),
+                to,
+                Action::Restart(Restart { host, disk: DiskAfter::Kept }),
+            ),
+            1 => self.both(
+                from,
+                Action::PauseLauncher(PauseLauncher { host }),
+                to,
+                Action::ResumeLauncher(ResumeLauncher { host }),
+            ),
+            // Whichever of them runs there.
+            _ => self.steps.extend(guards.map(|guard| (from, guard))),
+        }
+    }
+
     /// Two operators that do not know of each other.
     fn group(&mut self, host: HostId, from: Instant) {
         let service = SERVICES[self.rng.index(SERVICES.len())];
@@ -480,17 +534,19 @@ mod tests {
     fn leaving_out_a_class_does_not_move_the_others() {
         let mut moved = 0;
         for seed in 0..40 {
-            let all = plan(seed, &[]);
+            // What follows the faults depends on them.
+            let faults = |without: &[Class]| plan(seed, &[without, &[Class::Trial]].concat());
+            let all = faults(&[]);
             for class in Class::ALL {
-                let some = plan(seed, &[class]);
+                let some = faults(&[class]);
                 let gone = all.actions.len() - some.actions.len();
                 moved += gone;
                 // The remaining actions were there before, in the same order.
                 let mut rest = all.actions.iter();
                 assert!(some.actions.iter().all(|a| rest.any(|b| a == b)), "seed {seed} without {class:?}");
                 let others: Vec<Class> = Class::ALL.into_iter().filter(|c| *c != class).collect();
-                let alone = plan(seed, &others).actions.len();
-                let nothing = plan(seed, &Class::ALL).actions.len();
+                let alone = faults(&others).actions.len();
+                let nothing = faults(&Class::ALL).actions.len();
                 assert_eq!(alone - nothing, gone, "seed {seed}: {class:?} alone is all that was left out");
                 assert_eq!(all.hosts, some.hosts);
             }

@@ -5,13 +5,15 @@
 mod draw;
 mod election;
 mod lead_times;
+mod package;
 mod report;
 mod results;
 mod ring;
 mod run;
+mod trial;
 
 pub use draw::{Class, plan};
 pub use lead_times::Elections;
 pub use report::report;
-pub use results::{FailureResult, Occurred, REQUIRED, Results, SeedResult};
-pub use run::{Failure, Outcome, run};
+pub use results::{BoundResult, FailureResult, Occurred, REQUIRED, Results, SeedResult};
+pub use run::{Failure, Measured, Outcome, run};

@@ -1,9 +1,10 @@
 //! The report of a sweep for people; `results` is the form for programs.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::lead_times::Elections;
-use super::results::{FailureResult, REQUIRED, Results};
+use super::results::{BoundResult, FailureResult, REQUIRED, Results};
 use crate::exit::Exit;
 use crate::report::guard;
 
@@ -101,8 +102,35 @@ fn summary(text: &mut String, results: &Results) {
         let (low, high) = (bounds.clone().min().unwrap_or(0), bounds.max().unwrap_or(0));
         let _ = writeln!(text, "allowed by the timings: {} to {}", seconds(low), seconds(high));
     }
+    bounds(text, results);
     elections(text, results);
     let _ = writeln!(text, "trace hash of all: {:016x}", results.hash());
+}
+
+/// What took how long of its bound: the worst, and what came nearest to its bound, which differs from seed to seed.
+fn bounds(text: &mut String, results: &Results) {
+    let mut all: BTreeMap<&str, Vec<(&BoundResult, u64)>> = BTreeMap::new();
+    for result in &results.seeds {
+        for bound in &result.bounds {
+            all.entry(&bound.what).or_default().push((bound, result.seed));
+        }
+    }
+    for (what, found) in all {
+        let share = |bound: &BoundResult| (bound.took_ms * 100).checked_div(bound.bound_ms).unwrap_or(0);
+        let worst = found.iter().max_by_key(|(bound, _)| bound.took_ms);
+        let nearest = found.iter().max_by_key(|(bound, _)| share(bound));
+        if let (Some((worst, seed)), Some((nearest, near))) = (worst, nearest) {
+            let _ = writeln!(
+                text,
+                "{what}: in {} seeds, worst {} ms of {} ms (seed {seed}); nearest to its bound {} ms of {} ms (seed {near})",
+                found.len(),
+                worst.took_ms,
+                worst.bound_ms,
+                nearest.took_ms,
+                nearest.bound_ms
+            );
+        }
+    }
 }
 
 /// The election figures of a sweep: how often leaders changed and how long groups had none, and the same by Habitat's

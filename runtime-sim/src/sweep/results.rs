@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Class;
 use super::lead_times::Elections;
-use super::run::Outcome;
+use super::run::{Measured, Outcome};
 use crate::engine::hash::TraceHash;
 
 /// The results of some seeds.
@@ -45,6 +45,9 @@ pub struct SeedResult {
     pub after_ms: Option<u64>,
     /// How long it was allowed to take.
     pub bound_ms: u64,
+    /// What took how long of its bound when nothing else was wrong.
+    #[serde(default)]
+    pub bounds: Vec<BoundResult>,
     /// Fingerprint of the run.
     pub hash: u64,
     /// How long the run took on the machine that made it, in milliseconds.
@@ -58,6 +61,17 @@ pub struct SeedResult {
     pub habitat: Elections,
     /// The failure, if it failed.
     pub failure: Option<FailureResult>,
+}
+
+/// How long something took that has a bound, in milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoundResult {
+    /// In a few words.
+    pub what: String,
+    /// How long it took.
+    pub took_ms: u64,
+    /// How long it may take.
+    pub bound_ms: u64,
 }
 
 /// The failure of a seed.
@@ -79,6 +93,7 @@ impl Results {
             members: 0,
             after_ms: None,
             bound_ms: 0,
+            bounds: Vec::new(),
             hash: 0,
             took_ms: 0,
             elections: Elections::default(),
@@ -98,6 +113,12 @@ impl Results {
                 }
                 result.members = outcome.members;
                 result.bound_ms = whole_ms(outcome.bound);
+                let bound = |measured: Measured| BoundResult {
+                    what: measured.what.to_owned(),
+                    took_ms: whole_ms(measured.took),
+                    bound_ms: whole_ms(measured.bound),
+                };
+                result.bounds = outcome.measured.into_iter().map(bound).collect();
                 result.hash = outcome.hash;
                 result.elections = outcome.elections;
                 result.habitat = outcome.habitat;
@@ -234,4 +255,25 @@ pub const REQUIRED: &[&str] = &[
     "packet sender-down",
     "packet duplicated",
     "ring of 1000",
+    "kill-launcher",
+    "pause-launcher",
+    "resume-launcher",
+    "kill-guard",
+    "package",
+    "hook that fails",
+    "hook that hangs",
+    "health that is bad",
+    "process that ends",
+    "drain",
+    "bind",
+    "load balancer",
+    "service drain",
+    "service maintenance",
+    "service update",
+    "group that is not the default",
+    "second group with a leader",
+    "group without a quorum's size",
+    "event leader_elected",
+    "event handed_over",
+    "event lease_lost",
 ];

@@ -19,10 +19,18 @@ pub(super) struct Ring {
     pub start: Duration,
 }
 
+impl Ring {
+    /// The longest way of a packet while every link is sound.
+    pub(super) fn slowest(&self) -> Duration {
+        let far = self.links.iter().map(|link| link.quality.latency_max).max();
+        far.unwrap_or_default().max(self.quality.latency_max)
+    }
+}
+
 /// Members of the rare big ring.
 pub(super) const BIG: u32 = 1_000;
 /// One ring of so many is big.
-const BIG_ONE_IN: u64 = 1_000;
+const BIG_ONE_IN: u64 = 2_000;
 /// Single options that may differ from their profile.
 const PERTURBED_MAX: u64 = 4;
 

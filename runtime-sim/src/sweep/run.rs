@@ -3,17 +3,19 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use annulus_core::EventKind;
+use annulus_core::{EventKind, Instant};
 
 use super::lead_times::{self, Elections, LeadTimes};
 use crate::action::world::{Record, What};
+use crate::checker::{Checker as _, LeaderStays};
 use crate::engine::record::{DropReason, Recording};
 use crate::engine::scene::Scene;
 use crate::exit::Exit;
-use crate::expect::When;
+use crate::expect::{Statement, When};
 use crate::report::narrate::Narrator;
 use crate::report::outcome::{exit_of, failure};
 use crate::scenario::Plan;
+use crate::scenario::judge::{Decided, Verdict};
 use crate::scenario::run::{self as scenario_run, Watcher};
 
 /// Sentences that a failure shows.
@@ -28,6 +30,8 @@ pub struct Outcome {
     pub bound: Duration,
     /// The time until it was, or the failure.
     pub result: Result<Duration, Failure>,
+    /// What took how long of its bound, the worst of each kind.
+    pub measured: Vec<Measured>,
     /// The occurrences, and how often.
     pub tally: BTreeMap<String, u64>,
     /// Fingerprint of the run.
@@ -36,6 +40,17 @@ pub struct Outcome {
     pub elections: Elections,
     /// The same by Habitat's rules.
     pub habitat: Elections,
+}
+
+/// How long something took that has a bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Measured {
+    /// In a few words.
+    pub what: &'static str,
+    /// How long it took.
+    pub took: Duration,
+    /// How long it may take.
+    pub bound: Duration,
 }
 
 /// Why a seed failed.
@@ -54,9 +69,17 @@ pub struct Failure {
 /// Sentences are made of failed runs only: a run that failed is performed once more, and told.
 #[must_use]
 pub fn run(plan: &Plan, recording: Recording, keep: &mut dyn FnMut(&dyn Scene, &Record)) -> Outcome {
-    let mut watcher = Tally { tally: BTreeMap::new(), recording, lead_times: LeadTimes::default(), keep };
+    let mut watcher = Tally {
+        tally: BTreeMap::new(),
+        recording,
+        lead_times: LeadTimes::default(),
+        leader_stays: LeaderStays::new(&plan.timings),
+        came_true: BTreeMap::new(),
+        keep,
+    };
     let report = scenario_run::run_until_settled(plan, plan.seed, &mut watcher);
-    let Tally { mut tally, lead_times, .. } = watcher;
+    let Tally { mut tally, lead_times, leader_stays, came_true, .. } = watcher;
+    let measured = measured(plan, &came_true, &leader_stays);
     let elections = lead_times.end(report.ended);
     let habitat = lead_times::by_habitats_rules(plan, report.ended);
     for (reason, count) in DropReason::ALL.into_iter().zip(report.counters.dropped) {
@@ -75,7 +98,40 @@ pub fn run(plan: &Plan, recording: Recording, keep: &mut dyn FnMut(&dyn Scene, &
         Exit::Pass => Ok(report.shared_since.unwrap_or(calm_at).saturating_since(calm_at)),
         exit => Err(Failure { exit, why: failure(plan, &report), last: last_sentences(plan) }),
     };
-    Outcome { members: plan.hosts.len(), bound, result, tally, hash: report.hash, elections, habitat }
+    Outcome {
+        members: plan.hosts.len(),
+        bound,
+        result,
+        measured,
+        tally,
+        hash: report.hash,
+        elections,
+        habitat,
+    }
+}
+
+/// How long the consequences took of what happened when nothing else was wrong, the longest of each kind.
+fn measured(plan: &Plan, came_true: &BTreeMap<String, Instant>, leader_stays: &LeaderStays) -> Vec<Measured> {
+    let mut all: Vec<Measured> = Vec::new();
+    for expectation in &plan.expectations {
+        let what = match &expectation.what {
+            Statement::VersionHeld(_) => "a version reaches all",
+            Statement::InState(_) => "all hold a lost member dead",
+            _ => continue,
+        };
+        let (Some((start, end)), Some(met)) = (expectation.when.span(), came_true.get(&expectation.text))
+        else {
+            continue;
+        };
+        let (took, bound) = (met.saturating_since(start), end.saturating_since(start));
+        match all.iter_mut().find(|measured| measured.what == what) {
+            Some(measured) => measured.took = measured.took.max(took),
+            None => all.push(Measured { what, took, bound }),
+        }
+    }
+    let what = "another member leads after a leader is lost";
+    all.extend(leader_stays.longest().map(|took| Measured { what, took, bound: leader_stays.bound() }));
+    all
 }
 
 /// The end of a run's story.
@@ -105,6 +161,9 @@ struct Tally<'a> {
     tally: BTreeMap<String, u64>,
     recording: Recording,
     lead_times: LeadTimes,
+    leader_stays: LeaderStays,
+    /// When each expectation came true, by its words.
+    came_true: BTreeMap<String, Instant>,
     keep: &'a mut dyn FnMut(&dyn Scene, &Record),
 }
 
@@ -113,12 +172,24 @@ impl Watcher for Tally<'_> {
         self.recording
     }
 
+    fn verdict(&mut self, verdict: &Verdict) {
+        if verdict.how == Decided::CameTrue {
+            self.came_true.insert(verdict.text.clone(), verdict.at);
+        }
+    }
+
     fn record(&mut self, scene: &dyn Scene, record: &Record) {
         (self.keep)(scene, record);
         self.lead_times.observe(record);
+        // What it says of failures the run's own checker says too.
+        let _ = self.leader_stays.observe(record);
         match &record.what {
             What::Event { event, .. } => *self.tally.entry(event_name(&event.kind)).or_default() += 1,
-            What::Action(action) => *self.tally.entry(action.counted().to_owned()).or_default() += 1,
+            What::Action(action) => {
+                for name in [action.counted()].into_iter().chain(super::package::brings(action)) {
+                    *self.tally.entry(name.to_owned()).or_default() += 1;
+                }
+            }
             _ => {}
         }
     }
