@@ -178,13 +178,7 @@ impl Trace {
                 self.events.push(Event { t, host, life, id: event.id, input, after, kind: event.kind });
             }
             Told::Sent(sent) => self.sent(t, sent),
-            Told::Delivered { packet, to, input } => {
-                let life = self.life(&to);
-                self.received.insert((to, life, input), packet);
-                if let Some(packet) = self.packets.get_mut(&packet) {
-                    packet.read.get_or_insert((t, life, input));
-                }
-            }
+            Told::Delivered { packet, to, input } => self.delivered(t, packet, to, input),
             Told::Dropped { packet, why, .. } => {
                 if let Some(packet) = self.packets.get_mut(&packet) {
                     packet.dropped = Some((t, why));
@@ -233,6 +227,14 @@ impl Trace {
             | Told::BeyondLimit { .. }
             | Told::HookEnded { .. }
             | Told::Rendered { .. } => {}
+        }
+    }
+
+    fn delivered(&mut self, t: Nanos, packet: u64, to: String, input: u64) {
+        let life = self.life(&to);
+        self.received.insert((to, life, input), packet);
+        if let Some(packet) = self.packets.get_mut(&packet) {
+            packet.read.get_or_insert((t, life, input));
         }
     }
 
