@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use annulus_core::{Instant, ServiceGroup, Timings};
+use annulus_core::{EventKind, Instant, ServiceGroup, Timings};
 
 use super::Checker;
 use crate::action::world::{Record, What};
@@ -17,14 +17,18 @@ use crate::action::{
 #[derive(Debug)]
 pub struct LeaderInTime {
     bound: Duration,
-    /// The hosts that run a service of each group with a leader, by the service's name.
+    /// The hosts on which an operator loaded a service of a group with a leader, by the service's name.
     members: BTreeMap<String, BTreeSet<HostId>>,
+    /// Those whose supervisor said that it has it; another one may have lost power before.
+    has: BTreeSet<(String, HostId)>,
     /// How many members each group waits for before its first election, as its operators say.
     founders: BTreeMap<String, usize>,
     /// The hosts that lost their disk, were copied or banned, or run the service no longer.
     gone: BTreeMap<String, BTreeSet<HostId>>,
     calm: Option<Instant>,
     leads: BTreeMap<ServiceGroup, BTreeMap<HostId, Instant>>,
+    /// Groups that had a leader at any time, and since the faults ended.
+    founded: BTreeSet<String>,
     led: BTreeSet<String>,
 }
 
@@ -41,10 +45,12 @@ impl LeaderInTime {
         Self {
             bound: Duration::from_millis(bound_ms),
             members: BTreeMap::new(),
+            has: BTreeSet::new(),
             founders: BTreeMap::new(),
             gone: BTreeMap::new(),
             calm: None,
             leads: BTreeMap::new(),
+            founded: BTreeSet::new(),
             led: BTreeSet::new(),
         }
     }
@@ -97,8 +103,16 @@ impl Checker for LeaderInTime {
                     Some(until) => leads.insert(*host, *until),
                     None => leads.remove(host),
                 };
+                if until.is_some() {
+                    self.founded.insert(group.service().to_owned());
+                }
                 if self.calm.is_some() && until.is_some() {
                     self.led.insert(group.service().to_owned());
+                }
+            }
+            What::Event { host, event } => {
+                if let EventKind::ServiceChanged { service, to: Some(_), .. } = &event.kind {
+                    self.has.insert((service.as_str().to_owned(), *host));
                 }
             }
             _ => {}
@@ -107,7 +121,11 @@ impl Checker for LeaderInTime {
         for (service, members) in &self.members {
             let gone = self.gone.get(service).map_or(0, BTreeSet::len);
             let founders = self.founders.get(service).copied().unwrap_or(3);
-            if members.len() >= founders && gone * 2 < members.len() && !self.led.contains(service) {
+            let members = members.iter().filter(|host| self.has.contains(&(service.clone(), **host))).count();
+            // A group that never had a leader waits for all its founders; one that had needs a majority.
+            let is_able =
+                if self.founded.contains(service) { gone * 2 < members } else { members >= founders + gone };
+            if members >= founders && is_able && !self.led.contains(service) {
                 return Err(format!(
                     "every fault ended at {calm}, and no member led the group of {service} within {} s",
                     self.bound.as_secs()
@@ -120,6 +138,9 @@ impl Checker for LeaderInTime {
 
 #[cfg(test)]
 mod tests {
+    use annulus_core::ServiceState;
+
+    use super::super::testing::event;
     use super::*;
     use crate::action::Heal;
     use crate::engine::lead::Load;
@@ -145,9 +166,23 @@ mod tests {
         let group: ServiceGroup = "redis.default".parse().expect("a group");
         let leads = at(12, What::Leads { host: HostId(0), group, term: 1, until });
         let later = at(500, What::Action(Action::Heal(Heal::EVERYWHERE)));
+        let has = |host: &HostId| {
+            let (service, to) = ("redis".parse().expect("a name"), Some(ServiceState::Loaded));
+            let kind = EventKind::ServiceChanged { service, from: None, to, reason: String::new() };
+            at(1, event(host.0, kind).what)
+        };
+        let lost_power = std::cell::Cell::new(None);
         let run = |records: &[Record]| {
             let mut checker = LeaderInTime::new(&Timings::lan());
-            records.iter().try_for_each(|record| checker.observe(record))
+            records.iter().try_for_each(|record| {
+                checker.observe(record)?;
+                match &record.what {
+                    What::Action(Action::LoadService(load)) if lost_power.get() != Some(load.host) => {
+                        checker.observe(&has(&load.host))
+                    }
+                    _ => Ok(()),
+                }
+            })
         };
         assert_eq!(run(&[load(0), load(1), load(2), calm.clone(), leads, later.clone()]), Ok(()));
         let leaderless = run(&[load(0), load(1), load(2), calm.clone(), later.clone()]);
@@ -156,7 +191,13 @@ mod tests {
         assert_eq!(run(&[load(0), load(1), calm.clone(), later.clone()]), Ok(()), "two wait for a third");
         let how = Load { quorum: Some(4), ..Load::led() };
         let fourth = LoadService { host: HostId(2), service: "redis".to_owned(), how };
-        let waits = [load(0), load(1), at(1, What::Action(fourth.into())), calm, later];
+        let waits = [load(0), load(1), at(1, What::Action(fourth.into())), calm.clone(), later.clone()];
         assert_eq!(run(&waits), Ok(()), "three wait for a fourth");
+        let three_of_four = [load(0), load(1), load(2), load(3), lost(3), calm.clone(), later.clone()];
+        assert!(run(&three_of_four).is_err(), "three can found a group without the fourth");
+        let two_of_three = [load(0), load(1), load(2), lost(2), calm.clone(), later.clone()];
+        assert_eq!(run(&two_of_three), Ok(()), "two that never had a leader wait for a third");
+        lost_power.set(Some(HostId(2)));
+        assert_eq!(run(&[load(0), load(1), load(2), calm, later]), Ok(()), "the third knows nothing of it");
     }
 }
