@@ -109,7 +109,7 @@ fn a_pause_is_refuted_once_it_ends() {
             "ada holds bob alive again",
             "refuted it",
             "It could do so because it ran again",
-            "bob was frozen since 10.000s and read it only at 13.000s",
+            "bob was frozen since 10.000s and read it only at 15.000s",
             "-> 10.000s: bob is frozen",
         ],
     );
