@@ -10,7 +10,7 @@ use annulus_core::{Hook, Instant, ServiceGroup, ServiceName};
 
 use crate::action::HostId;
 use crate::action::world::{Record, What};
-use crate::engine::files::Rendering;
+use crate::engine::rendering::Rendering;
 
 /// A service on a host.
 pub(super) type Place = (HostId, ServiceName);

@@ -171,7 +171,7 @@ pub(crate) mod testing {
 
     use crate::action::HostId;
     use crate::action::world::{Record, What};
-    use crate::engine::files::Rendering;
+    use crate::engine::rendering::Rendering;
 
     pub(crate) fn member(number: u8) -> MemberId {
         MemberId::from_bytes([number; 16])

@@ -1,78 +1,16 @@
 //! The files of a host's services: what their templates were given when they were last written. Files outlive
 //! supervisors and processes, and go with the disk.
 
-use annulus_core::{
-    Effect, EffectId, EffectResult, ElectionPurpose, Facts, Hook, MemberId, PackageIdent, Role, ServiceGroup,
-    ServiceName, ServiceSpec,
-};
+use annulus_core::{Effect, EffectId, EffectResult, Facts, Hook, PackageIdent, ServiceName, ServiceSpec};
 
 use crate::engine::deed::Deed;
 use crate::engine::host::Arrival;
 use crate::engine::ids::HostId;
 use crate::engine::process;
 use crate::engine::record::{Recording, What};
+use crate::engine::rendering::Rendering;
 use crate::engine::work::{Work, times};
 use crate::engine::world::World;
-
-/// What the templates of a service were given when its files were written: what its processes and hooks can know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rendering {
-    /// The group.
-    pub group: ServiceGroup,
-    /// This member's part in a group with a leader; none in every other group.
-    pub role: Option<Role>,
-    /// The leader by the census.
-    pub leader: Option<MemberId>,
-    /// The version of the group's configuration; 0 when there is none.
-    pub config: u64,
-}
-
-impl Rendering {
-    fn of(group: ServiceGroup, facts: &Facts) -> Self {
-        let leader =
-            facts.census.group(&group).and_then(|group| group.election(ElectionPurpose::Leader).leader);
-        let config = facts.config.as_ref().map_or(0, |config| config.incarnation);
-        Self { group, role: facts.role.clone(), leader, config }
-    }
-
-    /// The term in which this member leads, by these files.
-    #[must_use]
-    pub const fn leads(&self) -> Option<u64> {
-        match &self.role {
-            Some(Role::Leader { term, .. }) => Some(*term),
-            Some(Role::Waiting { .. } | Role::Follower { .. }) | None => None,
-        }
-    }
-
-    /// The term of the member's part.
-    #[must_use]
-    pub const fn term(&self) -> Option<u64> {
-        match &self.role {
-            Some(Role::Leader { term, .. } | Role::Follower { term, .. }) => Some(*term),
-            Some(Role::Waiting { .. }) | None => None,
-        }
-    }
-
-    /// The word for the member's part; none in a group without a leader.
-    #[must_use]
-    pub const fn part(&self) -> Option<&'static str> {
-        match &self.role {
-            Some(Role::Leader { .. }) => Some("leader"),
-            Some(Role::Follower { .. }) => Some("follower"),
-            Some(Role::Waiting { .. }) => Some("waiting"),
-            None => None,
-        }
-    }
-
-    /// Whether a file that shows the member's part reads the same. No file shows the end of a lease.
-    #[must_use]
-    pub fn shows_the_part_of(&self, other: &Self) -> bool {
-        match (&self.role, &other.role) {
-            (Some(Role::Leader { term, .. }), Some(Role::Leader { term: other, .. })) => term == other,
-            (one, other) => one == other,
-        }
-    }
-}
 
 /// The files of one service.
 #[derive(Clone, Debug)]

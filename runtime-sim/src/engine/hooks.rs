@@ -7,11 +7,11 @@ use std::time::Duration;
 use annulus_core::{EffectId, EffectResult, ExitStatus, Hook, HookEnd, HookExit, ServiceName};
 
 use crate::engine::deed::Deed;
-use crate::engine::files::Rendering;
 use crate::engine::host::Arrival;
 use crate::engine::ids::HostId;
 use crate::engine::package::Package;
 use crate::engine::record::{Recording, What};
+use crate::engine::rendering::Rendering;
 use crate::engine::work::{Work, times};
 use crate::engine::world::World;
 

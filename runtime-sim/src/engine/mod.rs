@@ -28,6 +28,7 @@ mod packet;
 pub(crate) mod process;
 mod queue;
 pub mod record;
+pub mod rendering;
 pub mod scene;
 pub(crate) mod services;
 pub mod settled;

@@ -12,9 +12,9 @@ use annulus_core::{Effect, Facts, Health, HookEnd, UnixTime};
 #[cfg(feature = "turmoil")]
 use crate::engine::guard::Start;
 
-use crate::engine::files::Rendering;
 use crate::engine::lifecycle::WorldError;
 use crate::engine::package::Package;
+use crate::engine::rendering::Rendering;
 
 /// The origin of every package that exists here.
 pub(crate) const ORIGIN: &str = "sim";

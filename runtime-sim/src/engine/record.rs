@@ -6,8 +6,8 @@ use annulus_core::{
     RumorKey, ServiceGroup, ServiceName, StopSignal,
 };
 
-use crate::engine::files::Rendering;
 use crate::engine::ids::{HostId, PacketId};
+use crate::engine::rendering::Rendering;
 
 /// How much a world records. Recording costs nothing where it is off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

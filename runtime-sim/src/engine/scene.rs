@@ -6,9 +6,9 @@ use annulus_core::{
 };
 
 use crate::engine::deed::Deed;
-use crate::engine::files::Rendering;
 use crate::engine::host::HostState;
 use crate::engine::ids::HostId;
+use crate::engine::rendering::Rendering;
 use crate::engine::world::World;
 
 /// A ring in which every host can be looked at, at once.

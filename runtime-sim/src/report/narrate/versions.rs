@@ -7,7 +7,7 @@ use annulus_core::{Instant, Role, RumorKey, ServiceName};
 use super::{Holders, Narrator};
 use crate::action::HostId;
 use crate::action::room::NAMES_MAX;
-use crate::engine::files::Rendering;
+use crate::engine::rendering::Rendering;
 
 impl Narrator {
     /// A supervisor took a version; news is when the last running one has.

@@ -6,7 +6,7 @@ use super::line::{Act, Ballot, Held, Line, Said, Sent, Tells, Told};
 use crate::action::room::{Cast, Traced};
 use crate::action::world::{Record, What};
 use crate::action::{Action, HostId};
-use crate::engine::files::Rendering;
+use crate::engine::rendering::Rendering;
 use crate::engine::scene::Scene;
 
 impl Line {
