@@ -97,9 +97,11 @@ fn nothing_but_a_regular_file_is_read_by_name() {
     let made = Command::new("mkfifo").arg(&fifo).status().expect("mkfifo runs");
     assert!(made.success());
     for (path, why) in [(fifo.as_path(), "it is no regular file"), (folder.path(), "it is a folder")] {
-        let output = annulus_sim(&["run", &path.to_string_lossy()]);
-        assert_eq!(code(&output), 2);
-        assert!(stderr(&output).contains(why), "{}", stderr(&output));
+        for args in [&["run"][..], &["explain", "--group", "redis"]] {
+            let output = annulus_sim(&[args, &[&path.to_string_lossy()]].concat());
+            assert_eq!(code(&output), 2);
+            assert!(stderr(&output).contains(why), "{}", stderr(&output));
+        }
     }
     let large = folder.path().join("large.toml");
     fs::write(&large, format!("about = \"{}\"", "x".repeat(30_000_000))).expect("a writable folder");

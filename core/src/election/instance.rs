@@ -294,7 +294,11 @@ impl Instance {
         let now = env.ctx.now;
         if self.promise.as_ref().is_some_and(|p| p.until <= now) {
             let ended = self.promise.take();
-            self.cause = ended.and_then(|p| p.event).or(self.cause);
+            // Where the ring has lost the leader, its death is the cause, and not that it led once.
+            let is_lost = ended.as_ref().is_some_and(|p| self.roll.members.get(&p.to) != Some(&true));
+            if !is_lost {
+                self.cause = ended.and_then(|p| p.event).or(self.cause);
+            }
             self.ask_at(now);
         }
         assert!(self.promise.as_ref().is_none_or(|p| p.until > now), "a promise that has run out is dropped");

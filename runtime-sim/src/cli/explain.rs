@@ -1,7 +1,6 @@
 //! `annulus-sim explain TRACE --member C`, `--group G`, `--service S --member C`, `--config G`: reads a trace and tells
 //! why a member was judged so, a group is led so, a process was started anew, a version did not arrive.
 
-use std::fs::File;
 use std::io::BufReader;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -41,7 +40,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Exit {
     let file = args.trace.display();
-    let opened = match File::open(&args.trace) {
+    let opened = match super::load::open(&args.trace) {
         Ok(opened) => opened,
         Err(error) => {
             eprintln!(

@@ -31,19 +31,24 @@ impl Plan {
     }
 }
 
-/// The text; a byte more than the largest file where there is more. A pipe or a device would have to be waited for,
-/// perhaps for ever, so nothing but a regular file is read by its name.
+/// Opens a regular file. A pipe or a device would have to be waited for, perhaps for ever, so nothing else is read by
+/// its name.
+pub(super) fn open(path: &Path) -> io::Result<fs::File> {
+    let kind = fs::metadata(path)?;
+    if !kind.is_file() {
+        let what = if kind.is_dir() { "it is a folder" } else { "it is no regular file" };
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+    }
+    fs::File::open(path)
+}
+
+/// The text; a byte more than the largest file where there is more.
 fn read(path: &Path) -> io::Result<String> {
     let mut source = String::new();
     if path == Path::new(STDIN) {
         io::stdin().take(BYTES_MAX + 1).read_to_string(&mut source)?;
         return Ok(source);
     }
-    let kind = fs::metadata(path)?;
-    if !kind.is_file() {
-        let what = if kind.is_dir() { "it is a folder" } else { "it is no regular file" };
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
-    }
-    fs::File::open(path)?.take(BYTES_MAX + 1).read_to_string(&mut source)?;
+    open(path)?.take(BYTES_MAX + 1).read_to_string(&mut source)?;
     Ok(source)
 }
