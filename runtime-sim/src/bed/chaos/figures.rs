@@ -20,6 +20,8 @@ use crate::exit::Exit;
 const MILLI: Boot = 1_000_000;
 /// The ring is left alone for so long before each fault, with a leader in every group.
 const QUIET: Boot = 1_500 * MILLI;
+/// Groups are struck one after the other, so that the work of one does not delay another.
+const APART: Boot = 700 * MILLI;
 /// A ring that does not come to rest.
 const PATIENCE: Boot = 60_000 * MILLI;
 
@@ -165,13 +167,21 @@ fn measure(run: &mut Run, row: Row, turn: usize, table: &mut Table) -> Result<()
     let terms: Vec<u64> = measured.iter().map(|(service, _)| run.judge.term(&group(service))).collect();
     let name = run.ring.hosts[host].name.clone();
     run.note(format!("figures, turn {}: {} ({name})", turn + 1, row.words()));
-    let at = boot();
-    strike(run, row, host, &measured)?;
-    run.go_on_until(at + row.window())?;
-    let now = boot();
-    for (((service, _), first), term) in measured.iter().zip(firsts).zip(terms) {
+    let mut struck: Vec<Boot> = Vec::new();
+    if is_about_host {
+        struck.resize(measured.len(), boot());
+        strike_host(run, row, host)?;
+    } else {
+        for (service, led_by) in &measured {
+            struck.push(boot());
+            strike_service(run, row, *led_by, service)?;
+            run.go_on_until(boot() + APART)?;
+        }
+    }
+    run.go_on_until(boot() + row.window())?;
+    for ((((service, _), first), term), at) in measured.iter().zip(firsts).zip(terms).zip(struck) {
         let cell = table.entry(row).or_default().entry(service.name).or_default();
-        cell.times.add(run.judge.without_leader(&group(service), at, now));
+        cell.times.add(run.judge.without_leader(&group(service), at, at + row.window()));
         cell.terms.push(run.judge.term(&group(service)).saturating_sub(term));
         cell.replaced += u64::from(first.is_some_and(|first| !process::lives(&first)));
     }
@@ -184,12 +194,7 @@ fn first(run: &Run, host: usize, service: &Service) -> Option<process::Process> 
     tree.into_iter().filter(|process| !process.is_hook()).min_by_key(|process| (process.start, process.pid))
 }
 
-fn strike(
-    run: &mut Run,
-    row: Row,
-    host: usize,
-    measured: &[(&'static Service, usize)],
-) -> Result<(), BedError> {
+fn strike_host(run: &mut Run, row: Row, host: usize) -> Result<(), BedError> {
     match row {
         Row::SupervisorKilled => {
             for supervisor in run.ring.with_part(host, |part| *part == Part::Supervisor) {
@@ -197,29 +202,31 @@ fn strike(
             }
         }
         Row::SupervisorRestarted => {
-            run.ask(host, SERVICES[0].name, vec!["sup".to_owned(), "restart".to_owned()])
-        }
-        Row::ServiceKilled => {
-            for (service, led_by) in measured {
-                if let Some(first) = first(run, *led_by, service) {
-                    process::signal(&first, Signal::SIGKILL);
-                }
-            }
+            run.ask(host, SERVICES[0].name, vec!["sup".to_owned(), "restart".to_owned()]);
         }
         Row::HostLost => run.ring.power_off(host)?,
-        Row::ConfigApplied => {
-            for (service, led_by) in measured {
-                let version = run.next_version(service.name)?;
-                let words = run.apply_words(service, version);
-                run.ask(*led_by, service.name, words);
+        Row::ServiceKilled | Row::ConfigApplied | Row::SvcStopped => {}
+    }
+    Ok(())
+}
+
+fn strike_service(run: &mut Run, row: Row, host: usize, service: &'static Service) -> Result<(), BedError> {
+    match row {
+        Row::ServiceKilled => {
+            if let Some(first) = first(run, host, service) {
+                process::signal(&first, Signal::SIGKILL);
             }
+        }
+        Row::ConfigApplied => {
+            let version = run.next_version(service.name)?;
+            let words = run.apply_words(service, version);
+            run.ask(host, service.name, words);
         }
         Row::SvcStopped => {
-            for (service, led_by) in measured {
-                let words = ["svc", "stop", &service.ident()].map(str::to_owned).to_vec();
-                run.ask(*led_by, service.name, words);
-            }
+            let words = ["svc", "stop", &service.ident()].map(str::to_owned).to_vec();
+            run.ask(host, service.name, words);
         }
+        Row::SupervisorKilled | Row::SupervisorRestarted | Row::HostLost => {}
     }
     Ok(())
 }

@@ -222,7 +222,7 @@ impl Run {
     fn check_kept(&mut self, now: Boot) {
         let due: Vec<Kept> = self.watch.kept.extract_if(.., |kept| kept.deadline <= now).collect();
         for kept in due {
-            if self.struck.iter().any(|struck| excuses(struck, &kept)) {
+            if self.struck.iter().any(|struck| excuses(struck, &kept, now)) {
                 self.watch.kept_excused += 1;
                 continue;
             }
@@ -289,10 +289,10 @@ impl Run {
     }
 }
 
-/// Whether another fault may be the reason why a process did not live on.
-fn excuses(struck: &Struck, kept: &Kept) -> bool {
+/// Whether another fault may be the reason why a process does not live `now`.
+fn excuses(struck: &Struck, kept: &Kept, now: Boot) -> bool {
     let is_same = struck.fault == kept.fault && struck.at.abs_diff(kept.since) < SECOND / 2;
-    let at_the_time = struck.until + AFTERMATH > kept.since && struck.at < kept.deadline;
+    let at_the_time = struck.until + AFTERMATH > kept.since && struck.at < now;
     if is_same || !at_the_time {
         return false;
     }
@@ -301,4 +301,74 @@ fn excuses(struck: &Struck, kept: &Kept) -> bool {
     let on_host = struck.host == kept.host && (kills || about_it);
     // Members that share an election with it may have taken its lead, or given it another leader.
     on_host || kept.elects
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn struck(fault: Fault, at: Boot, host: usize, service: &'static str) -> Struck {
+        Struck { fault, at, until: at + SECOND, host, service, led: Vec::new(), text: String::new() }
+    }
+
+    #[test]
+    fn only_what_could_have_ended_a_process_excuses_its_end() {
+        let process = process::read(std::process::id()).expect("this one runs");
+        let (since, now) = (20 * SECOND, 20 * SECOND + KEPT + SECOND / 10);
+        let kept = |service, elects| Kept {
+            deadline: since + KEPT,
+            since,
+            host: 0,
+            service,
+            elects,
+            fault: Fault::KillSupervisor,
+            process: process.clone(),
+        };
+        let alone = kept("alone", false);
+        assert!(!excuses(&struck(Fault::KillSupervisor, since, 0, "alone"), &alone, now), "the fault itself");
+        assert!(!excuses(&struck(Fault::Isolate, since + 1, 0, "alone"), &alone, now), "it has no election");
+        assert!(!excuses(&struck(Fault::KillHost, since + 1, 1, "alone"), &alone, now), "another host");
+        assert!(
+            !excuses(&struck(Fault::KillService, since + 1, 0, "steady"), &alone, now),
+            "another service"
+        );
+        // Between the end of its time and the look at it.
+        assert!(excuses(&struck(Fault::KillService, since + KEPT + 1, 0, "alone"), &alone, now));
+        assert!(!excuses(&struck(Fault::KillService, now + 1, 0, "alone"), &alone, now), "after the look");
+        assert!(excuses(&struck(Fault::Isolate, since + 1, 3, "plain"), &kept("steady", true), now));
+        assert!(
+            !excuses(&struck(Fault::Isolate, SECOND, 3, "plain"), &kept("steady", true), now),
+            "long over"
+        );
+    }
+
+    #[test]
+    fn an_earlier_tree_beside_a_later_one_is_found() {
+        let own = process::read(std::process::id()).expect("this one runs");
+        let of_tree = |tree: &str, start| {
+            let arguments = ["--tree", tree].map(str::to_owned).to_vec();
+            Process { start, arguments, ..own.clone() }
+        };
+        let (old, new) = (of_tree("7", own.start), of_tree("9", own.start + 1));
+        let service = || Part::Service("brood".to_owned());
+        let mut watch = Watch::default();
+        watch.check_trees("ada", &[(&new, service())], 1);
+        assert_eq!(watch.violations().count(), 0, "one tree");
+        watch.check_trees("ada", &[(&old, service()), (&new, service())], 1);
+        assert_eq!(watch.violations().map(|v| v.promise).collect::<Vec<_>>(), ["one tree of a service"]);
+    }
+
+    #[test]
+    fn what_has_to_be_gone_is_looked_for_once_the_disk_takes_writes() {
+        let own = process::read(std::process::id()).expect("this one runs");
+        let mut watch = Watch::default();
+        watch.expect_gone("ada", "a test", vec![own], 0);
+        watch.check_gone(GONE, &|_| true);
+        assert!(watch.is_waiting() && watch.violations().count() == 0, "its disk is frozen");
+        watch.check_gone(3 * GONE, &|_| false);
+        assert_eq!(
+            watch.violations().map(|v| v.promise).collect::<Vec<_>>(),
+            ["no process outlives its tree"]
+        );
+    }
 }
