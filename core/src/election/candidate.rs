@@ -11,6 +11,7 @@ use crate::model::ballot::{Body, Electorate, Message, Step, Verdict, Voter};
 use crate::model::election::{ElectionEvent, Fitness};
 use crate::model::id::MemberId;
 use crate::model::limits::{ELECTION_TERM_MAX, ELECTORATE_MAX, Limit};
+use crate::model::mutant::mutated;
 use crate::model::planted::Bug;
 use crate::model::time::Instant;
 
@@ -46,9 +47,12 @@ impl Instance {
     /// Whether this member may try to lead, once its time has come.
     pub(super) fn may_ask(&self) -> bool {
         // A restarted supervisor that does not know yet and a service that is not well stand back for those that are.
-        let fit = self.fitness.is_some_and(Fitness::is_fit);
+        let fit = mutated!(IllStands, self.fitness.is_some_and(Fitness::is_fit), self.fitness.is_some());
         let founded = self.vote.electorate.is_founded();
-        fit && self.promise.is_none() && (founded || self.roll.members.len() >= self.roll.size_min as usize)
+        fit && self.promise.is_none()
+            && (founded
+                || self.roll.members.len()
+                    >= mutated!(TooFewFound, self.roll.size_min as usize, self.roll.size_min as usize / 2))
     }
 
     /// "Would you vote for me?"
@@ -175,7 +179,7 @@ impl Instance {
         let (term, round, electorate) = (campaign.term, campaign.round, campaign.electorate.clone());
         assert!(campaign.again_at > now, "voters have time to answer");
         let silent = campaign.count.voters().into_iter().filter(|id| !campaign.votes.contains_key(id));
-        for to in silent.filter(|id| *id != env.me) {
+        for to in silent.filter(|id| mutated!(VoteNotAskedAgain, *id != env.me, false)) {
             let body = Body::Vote { lease_ms: env.timings.lease_ms, electorate: electorate.clone() };
             let message = Message { election: self.id.clone(), term, round, body };
             env.events.push_back(ElectionsEvent::Send { to, message });
@@ -270,7 +274,8 @@ impl Instance {
         let alive = |id: &MemberId| self.roll.members.get(id) == Some(&true);
         let silent =
             campaign.electorate.members.iter().filter(|id| alive(id) && !campaign.heard.contains(*id));
-        if founds && env.ctx.now < campaign.until && silent.count() > 0 {
+        if mutated!(FounderDoesNotListen, founds, false) && env.ctx.now < campaign.until && silent.count() > 0
+        {
             return;
         }
         match campaign.step {
@@ -298,11 +303,11 @@ impl Instance {
             // Enough voters can be reached; they are bound, or prefer another candidate.
             self.failures = 0;
             let wait = env.jitter(window_ms * 2);
-            self.ask_at(bound.map_or(now, |at| at.max(now)) + wait);
+            self.ask_at(mutated!(BoundNotAwaited, bound.map_or(now, |at| at.max(now)), now) + wait);
         } else {
-            self.failures = self.failures.saturating_add(1);
+            self.failures = mutated!(FailureNotCounted, self.failures.saturating_add(1), 0);
             let base_ms = env.timings.election_answer_ms << self.failures.min(6);
-            let max_ms = env.timings.election_backoff_ms_max;
+            let max_ms = mutated!(BackoffTooLong, env.timings.election_backoff_ms_max, u64::MAX);
             let wait = Duration::from_millis(base_ms.min(max_ms) / 2) + env.jitter(base_ms.min(max_ms) / 2);
             self.ask_at(now + wait);
         }

@@ -9,6 +9,7 @@ use super::Env;
 use super::instance::{Instance, Stance};
 use crate::model::config::Timings;
 use crate::model::election::LeaseEnd;
+use crate::model::mutant::mutated;
 use crate::model::time::Instant;
 
 /// What speaks for a copy.
@@ -44,7 +45,7 @@ impl Double {
     fn noticed(&mut self, evidence: Evidence, now: Instant, timings: &Timings) {
         let quiet = Duration::from_millis(timings.election_backoff_ms_max);
         self.evidence = Some(evidence);
-        self.quiet_until = Some(now + quiet);
+        self.quiet_until = Some(mutated!(CopyStandsOn, now + quiet, now));
         self.told_until = Some(now + quiet * 3);
         assert!(self.told_until > self.quiet_until, "the reason is told for longer than it holds");
     }
@@ -84,7 +85,7 @@ impl Instance {
         self.resign(env, LeaseEnd::Outdone);
         self.stop_campaign();
         assert!(matches!(self.stance, Stance::Idle), "its own terms are over");
-        self.vote.term = term;
+        self.vote.term = mutated!(LostTermNotTaken, term, self.vote.term);
         self.vote.candidate = None;
         self.store(env, None);
     }

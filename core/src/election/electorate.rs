@@ -6,6 +6,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use crate::model::ballot::{Electorate, Voter};
 use crate::model::id::MemberId;
 use crate::model::limits::ELECTORATE_MAX;
+use crate::model::mutant::mutated;
 use crate::model::planted::{Bug, Planted};
 
 /// A group's members as one member knows them by the ring's rumors.
@@ -36,8 +37,8 @@ pub(super) struct Count {
 }
 
 /// More than half.
-const fn majority(of: usize) -> usize {
-    of / 2 + 1
+fn majority(of: usize) -> usize {
+    mutated!(HalfIsAMajority, of / 2 + 1, of.div_ceil(2))
 }
 
 impl Count {
@@ -88,7 +89,9 @@ impl Count {
     /// seats than the smallest electorate has: until the leader has taken its seat away.
     pub(super) fn carries(&self, votes: &BTreeMap<MemberId, Voter>) -> bool {
         let counts = |id: &MemberId| {
-            votes.get(id).is_some_and(|voter| voter.is_member || self.seated.len() > self.size_min)
+            votes.get(id).is_some_and(|voter| {
+                mutated!(StrangersVote, voter.is_member, true) || self.seated.len() > self.size_min
+            })
         };
         let seats = self.seated.iter().filter(|id| counts(id)).count();
         if !self.seated.is_empty() && seats < majority(self.seated.len()) {
@@ -107,18 +110,23 @@ pub(super) fn next(electorate: &Electorate, roll: &Roll, me: &MemberId) -> Optio
     let size_min = roll.size_min as usize;
     let seats = electorate.members.len();
     assert!(seats <= ELECTORATE_MAX, "more voters than the limit");
-    let has_room = seats > size_min;
+    let has_room = mutated!(ShrinksBelowTheLeast, seats > size_min, seats > 1);
     let is_gone = |id: &&MemberId| *id != me && (roll.gone.contains(*id) || roll.banned.contains(*id));
     let is_dead =
         |id: &&MemberId| *id != me && roll.members.get(*id) != Some(&true) && !roll.gone.contains(*id);
-    let leaver = electorate.members.iter().find(is_gone).filter(|_| has_room);
-    let dead = electorate.members.iter().find(is_dead).filter(|_| has_room && seats.is_multiple_of(2));
+    let leaver =
+        electorate.members.iter().find(is_gone).filter(|_| mutated!(SeatsOfTheGoneStay, has_room, false));
+    let dead = electorate
+        .members
+        .iter()
+        .find(is_dead)
+        .filter(|_| has_room && mutated!(DeadMakeRoomAlways, seats.is_multiple_of(2), true));
     if let Some(leaver) = leaver.or(dead) {
         let members = electorate.members.iter().filter(|id| *id != leaver).copied();
         return Some(changed(electorate, members));
     }
     let comer = roll.members.iter().find(|(id, alive)| **alive && !electorate.contains(id));
-    let (comer, _) = comer.filter(|_| seats < ELECTORATE_MAX)?;
+    let (comer, _) = comer.filter(|_| mutated!(NewcomersGetNoSeat, seats < ELECTORATE_MAX, false))?;
     Some(changed(electorate, electorate.members.iter().copied().chain([*comer])))
 }
 

@@ -18,6 +18,7 @@ use crate::model::election::{ElectionEvent, ElectionId, Fitness, Readiness, Role
 use crate::model::event::EventKind;
 use crate::model::id::{EventId, MemberId};
 use crate::model::limits::{ELECTION_TERM_MAX, ELECTORATE_MAX};
+use crate::model::mutant::mutated;
 use crate::model::planted::{Bug, Planted};
 use crate::model::rumor::ElectionRumor;
 use crate::model::time::Instant;
@@ -190,7 +191,7 @@ impl Instance {
         self.roll = roll;
         self.roll_at = env.ctx.now;
         self.expect_change(env);
-        if can && (!could || more) {
+        if mutated!(ComersWait, can && (!could || more), can && !could) {
             // A member came or came back: the next round may succeed. A short wait lets other members come too.
             self.failures = 0;
             let settle = Duration::from_millis(env.timings.election_window_ms);
@@ -379,7 +380,7 @@ impl Instance {
 
     /// A vote for a candidate that would found this electorate.
     pub(super) fn note_proposal(&mut self, term: u64, candidate: MemberId, proposal: &Electorate) {
-        if !proposal.is_founded() && !self.vote.electorate.is_founded() {
+        if mutated!(ProposalNotNoted, !proposal.is_founded(), false) && !self.vote.electorate.is_founded() {
             self.vote.electorate = Electorate::proposal(proposal.members.iter().copied());
             assert!(self.vote.electorate.members.len() <= ELECTORATE_MAX, "more voters than the limit");
             self.founder = Some((term, candidate));
@@ -456,11 +457,11 @@ impl Instance {
         let after = core::mem::take(&mut self.storing.now);
         self.storing.in_flight = false;
         self.storing.now = core::mem::take(&mut self.storing.next);
-        if !stored {
+        if mutated!(FailedStoreCounts, !stored, false) {
             // The messages that waited are dropped; their askers ask again.
             self.storing.now.clear();
             self.storing.again = false;
-            self.storing.retry_at = Some(env.ctx.now + STORE_RETRY);
+            self.storing.retry_at = mutated!(FailedStoreForgotten, Some(env.ctx.now + STORE_RETRY), None);
             return;
         }
         if core::mem::take(&mut self.storing.again) {

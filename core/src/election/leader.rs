@@ -12,6 +12,7 @@ use crate::model::ballot::{Body, Electorate, Step, Verdict, Voter};
 use crate::model::election::{ElectionEvent, Fitness, LeaseEnd, Readiness};
 use crate::model::id::MemberId;
 use crate::model::limits::ELECTION_TERM_MAX;
+use crate::model::mutant::mutated;
 use crate::model::planted::{Bug, Planted};
 use crate::model::rumor::ElectionRumor;
 use crate::model::time::Instant;
@@ -93,8 +94,12 @@ fn renewed_until(fitness: Option<Fitness>) -> Instant {
         Some(Readiness::Fit | Readiness::Unknown | Readiness::Restarting { until: None }) => {
             Instant::FAR_FUTURE
         }
-        Some(Readiness::Restarting { until: Some(until) } | Readiness::Stopping { until }) => until,
-        Some(Readiness::Unfit) | None => Instant::from_nanos(0),
+        Some(Readiness::Restarting { until: Some(until) } | Readiness::Stopping { until }) => {
+            mutated!(StopRenewedForEver, until, Instant::FAR_FUTURE)
+        }
+        Some(Readiness::Unfit) | None => {
+            mutated!(IllnessRenewed, Instant::from_nanos(0), Instant::FAR_FUTURE)
+        }
     }
 }
 
@@ -244,7 +249,7 @@ impl Instance {
             Verdict::Stale => {
                 let own = leading.raising.unwrap_or(leading.term);
                 if term >= own && term < ELECTION_TERM_MAX && self.pace.next_at() <= env.ctx.now {
-                    leading.raising = Some(term + 1);
+                    leading.raising = mutated!(StaleNotRaised, Some(term + 1), None);
                     leading.raised.clear();
                     leading.next_send = env.ctx.now;
                 }
@@ -276,7 +281,9 @@ impl Instance {
             let votes = granted.iter().filter(|(id, g)| **id == me || g.sent >= *since);
             count.carries(&votes.map(|(id, g)| (*id, g.voter)).collect())
         };
-        let Some(mut since) = times.into_iter().rev().find(carried) else { return };
+        let found =
+            mutated!(OneAnswerRenews, times.iter().rev().copied().find(carried), times.last().copied());
+        let Some(mut since) = found else { return };
         let last = leading.sends.back().map_or(now, |send| send.at);
         assert!(since <= now, "a lease counts from a request that has left");
         let is_answered = since >= last;
@@ -286,7 +293,11 @@ impl Instance {
         let until = since + lease(env.timings.lease_ms, env.planted);
         if until > leading.lease_until {
             leading.lease_until = until;
-            leading.give_up_at = until - Duration::from_millis(env.timings.lease_margin_ms);
+            leading.give_up_at = mutated!(
+                LeadsWithoutMargin,
+                until - Duration::from_millis(env.timings.lease_margin_ms),
+                until
+            );
             assert!(leading.give_up_at <= leading.lease_until, "a leader gives up before its lease ends");
         }
         if is_answered {
@@ -323,7 +334,8 @@ impl Instance {
         if leading.next_send > now || !leading.renews || leading.yielding.is_some() {
             return;
         }
-        leading.next_send = now + Duration::from_millis(env.timings.lease_renew_ms) / TRIES;
+        leading.next_send =
+            now + Duration::from_millis(env.timings.lease_renew_ms) / mutated!(RenewalAskedOnce, TRIES, 1);
         let (term, raising) = (leading.term, leading.raising);
         self.round += 1;
         let round = self.round;
@@ -375,7 +387,7 @@ impl Instance {
         let Stance::Leading(leading) = &mut self.stance else { return };
         let Some(term) = leading.raising.filter(|_| count.carries(&leading.raised)) else { return };
         assert!(term > leading.term && term <= self.vote.term, "a leader is confirmed in a later term");
-        leading.term = term;
+        leading.term = mutated!(RaiseKeepsOldTerm, term, leading.term);
         leading.raising = None;
         let votes = leading.raised.len();
         leading.raised.clear();
@@ -412,7 +424,8 @@ impl Instance {
         // Only answers since the last change of the roll count: a leader that is cut off must not change the electorate
         // on the strength of older ones.
         let (me, since) = (env.me, self.roll_at);
-        let fresh = |id: &MemberId, g: &Granted| *id == me || g.sent >= since;
+        let fresh =
+            |id: &MemberId, g: &Granted| *id == me || mutated!(OldAnswersCount, g.sent >= since, true);
         let known = leading.granted.iter().filter(|(id, g)| g.voter.electorate == stamp && fresh(id, g));
         let settled = count.carries(&known.map(|(id, g)| (*id, g.voter)).collect());
         if !settled && !env.planted.has(Bug::ElectorateJumps) {
@@ -432,7 +445,7 @@ impl Instance {
         if let Stance::Leading(leading) = &mut self.stance
             && electorate::next(&self.vote.electorate, &self.roll, &env.me).is_some()
         {
-            leading.next_send = env.ctx.now;
+            leading.next_send = mutated!(RollChangeWaits, env.ctx.now, leading.next_send);
         }
     }
 
@@ -441,9 +454,16 @@ impl Instance {
         let Stance::Leading(leading) = &self.stance else { return None };
         let fresh = Duration::from_millis(env.timings.lease_ms);
         let could = leading.granted.iter().filter(|(id, g)| {
-            **id != env.me && g.voter.is_member && g.voter.fit && g.sent + fresh > env.ctx.now
+            **id != env.me
+                && g.voter.is_member
+                && mutated!(SuccessorUnfit, g.voter.fit, true)
+                && mutated!(SuccessorLongSilent, g.sent + fresh > env.ctx.now, true)
         });
-        could.max_by_key(|(id, g)| (g.voter.suitability, **id)).map(|(id, _)| *id)
+        could
+            .max_by_key(|(id, g)| {
+                (mutated!(SuccessorLeastSuitable, g.voter.suitability, u64::MAX - g.voter.suitability), **id)
+            })
+            .map(|(id, _)| *id)
     }
 
     /// Stops acting at once; the voters are free as soon as the own service has stopped acting too.
@@ -466,7 +486,7 @@ impl Instance {
         self.double.led_until(env.ctx.now + promise(env.timings.lease_ms, env.planted));
         self.stance = Stance::Idle;
         self.ask_at(env.ctx.now + Duration::from_millis(env.timings.election_answer_ms * 2));
-        if successor.is_none() {
+        if mutated!(LastEndNotTold, successor.is_none(), false) {
             let outcome = ElectionRumor { election: self.id.clone(), term, leader: env.me, ended: true };
             self.tell(env, outcome);
         }
@@ -493,12 +513,12 @@ impl Instance {
         assert!(until < Instant::FAR_FUTURE, "a lease ends");
         let own = Promise { to: env.me, term, until, leads_until: env.ctx.now, event: self.cause };
         if until > env.ctx.now && self.promise.is_none() {
-            self.promise = Some(own);
+            self.promise = mutated!(ResignedIsFree, Some(own), None);
         }
         let wait = env.jitter(env.timings.election_window_ms);
         self.ask_at(env.ctx.now + wait);
         let outcome = ElectionRumor { election: self.id.clone(), term, leader: env.me, ended: true };
-        self.tell(env, outcome);
+        mutated!(EndNotTold, self.tell(env, outcome), drop(outcome));
     }
 
     /// Another member leads in a later term, or its half of the ring has prevailed over this one's.

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use crate::model::config::Timings;
+use crate::model::mutant::mutated;
 use crate::model::time::Instant;
 
 /// The doublings of the pause between two terms; the timings bound the pause itself.
@@ -28,10 +29,10 @@ impl Pace {
     pub(super) fn raised(&mut self, now: Instant, timings: &Timings) {
         let pause_ms_max = timings.election_backoff_ms_max;
         let calm = Duration::from_millis(pause_ms_max.saturating_mul(4));
-        if self.last.is_none_or(|last| last + calm <= now) {
+        if mutated!(PaceNeverCalms, self.last.is_none_or(|last| last + calm <= now), false) {
             self.raises = 0;
         }
-        self.raises = (self.raises + 1).min(DOUBLINGS_MAX);
+        self.raises = mutated!(PauseDoesNotGrow, (self.raises + 1).min(DOUBLINGS_MAX), 1);
         let pause_ms = (timings.election_answer_ms << self.raises).min(pause_ms_max);
         assert!(pause_ms > 0, "terms follow each other with a pause");
         self.last = Some(now);

@@ -9,6 +9,7 @@ use super::leader::{Granted, Leading};
 use super::{Env, lease};
 use crate::model::ballot::Electorate;
 use crate::model::election::{ElectionEvent, Fitness, Readiness};
+use crate::model::mutant::mutated;
 use crate::model::planted::Bug;
 use crate::model::rumor::ElectionRumor;
 use crate::model::time::Instant;
@@ -19,7 +20,8 @@ impl Instance {
         let now = env.ctx.now;
         let margin = Duration::from_millis(env.timings.lease_margin_ms);
         // The row may hold a later term, which was only tried: the entry says which one was won.
-        let is_own = self.vote.term >= term && self.vote.candidate == Some(env.me);
+        let is_own =
+            self.vote.term >= term && mutated!(ResumesAfterVote, self.vote.candidate == Some(env.me), true);
         if !is_own {
             return;
         }
@@ -30,7 +32,9 @@ impl Instance {
             until = longest;
         }
         assert!(until <= longest, "no lease reaches further than a new one");
-        if until <= now + margin || !matches!(self.stance, Stance::Idle) {
+        if mutated!(ResumesAtTheEnd, until <= now + margin, until <= now)
+            || !matches!(self.stance, Stance::Idle)
+        {
             return;
         }
         // A leader is bound to no member: it gave no promise since it won, and what it promised before had run out then.
@@ -62,7 +66,7 @@ impl Instance {
         self.report(env, term, ElectionEvent::Resumed);
         let outcome = ElectionRumor { election: self.id.clone(), term, leader: env.me, ended: false };
         self.tell(env, outcome);
-        self.put_down_again(env, term);
+        mutated!(ListNotPutDownAgain, self.put_down_again(env, term), ());
         self.update_role(env);
     }
 

@@ -8,6 +8,7 @@ use super::instance::{Instance, Stance};
 use super::{ElectionsEvent, Env};
 use crate::model::election::{ElectionStatus, ElectionView, Role};
 use crate::model::id::MemberId;
+use crate::model::mutant::mutated;
 use crate::model::planted::Planted;
 use crate::model::time::Instant;
 
@@ -98,7 +99,10 @@ impl Instance {
             (Stance::Leading(leading), _) if leading.is_acting(now) => {
                 Role::Leader { term: leading.term, until: leading.lease_until }
             }
-            (_, Some(outcome)) if outcome.leader != env.me && (!outcome.ended || self.has_followed()) => {
+            (_, Some(outcome))
+                if outcome.leader != env.me
+                    && (!outcome.ended || mutated!(FollowerForgetsItsLeader, self.has_followed(), false)) =>
+            {
                 // Followers keep their role while a successor is sought: no other member leads meanwhile.
                 Role::Follower { term: outcome.term, leader: outcome.leader }
             }

@@ -10,6 +10,7 @@ use crate::model::ballot::{Electorate, Step, Verdict};
 use crate::model::election::ElectionEvent;
 use crate::model::id::{EventId, MemberId};
 use crate::model::limits::{ASKS_MAX, ELECTION_TERM_MAX, LEASE_MS_MAX, Limit};
+use crate::model::mutant::mutated;
 use crate::model::planted::Bug;
 use crate::model::rumor::ElectionRumor;
 use crate::model::time::Instant;
@@ -60,7 +61,8 @@ impl Instance {
     ) {
         let now = env.ctx.now;
         let favoured = self.favoured.filter(|(_, until)| *until > now).map(|(id, _)| id);
-        let leads = self.promise.as_ref().filter(|p| p.to == from && now < p.leads_until);
+        let leads = self.promise.as_ref().filter(|p| p.to == from);
+        let leads = leads.filter(|p| mutated!(CopyIsAnswered, now < p.leads_until, false));
         if leads.is_some() && from != env.me {
             // The leader does not ask: this is a copy of it, or it lost its memory and not yet its lease.
             return self.reply(env, from, round, Step::Ask, Verdict::Better { candidate: from });
@@ -81,7 +83,7 @@ impl Instance {
         }
         assert!(ballot.asks.len() <= ASKS_MAX, "more candidates than the limit");
         let is_better = (self.voter().suitability, env.me) > (suitability, from);
-        if from != env.me && is_better {
+        if mutated!(BetterStaysSilent, from != env.me, false) && is_better {
             self.ask_too(env, is_first);
         }
     }
@@ -103,7 +105,13 @@ impl Instance {
     /// The wait is over: the voter says yes to the best candidate, and to no other for a while.
     pub(super) fn close_ballot(&mut self, env: &mut Env<'_, '_>) {
         let Some(ballot) = self.ballot.take() else { return };
-        let best = ballot.asks.iter().max_by_key(|(id, ask)| (ask.suitability, **id)).map(|(id, _)| *id);
+        let best = ballot
+            .asks
+            .iter()
+            .max_by_key(|(id, ask)| {
+                mutated!(BallotForTheFirst, (ask.suitability, **id), (u64::MAX - ask.suitability, **id))
+            })
+            .map(|(id, _)| *id);
         let Some(best) = best else { return };
         assert!(ballot.asks.len() <= ASKS_MAX, "more candidates than the limit");
         for (from, ask) in ballot.asks {
@@ -113,7 +121,7 @@ impl Instance {
             });
             if verdict == Verdict::Yes {
                 let hold = Duration::from_millis(env.timings.election_answer_ms);
-                self.favoured = Some((best, env.ctx.now + hold));
+                self.favoured = mutated!(FavouredForgotten, Some((best, env.ctx.now + hold)), None);
             }
             self.reply(env, from, ask.round, Step::Ask, verdict);
         }
@@ -183,7 +191,8 @@ impl Instance {
         if term < self.vote.term {
             return self.reply(env, from, round, Step::Renew, Verdict::Stale);
         }
-        if self.outcome.as_ref().is_some_and(|o| o.ended && (o.term, o.leader) == (term, from)) {
+        let is_over = self.outcome.as_ref().is_some_and(|o| o.ended && (o.term, o.leader) == (term, from));
+        if mutated!(LateRenewalBinds, is_over, false) {
             // A late request of a leader that has freed its voters since: it would bind this one once more.
             return;
         }
@@ -202,7 +211,8 @@ impl Instance {
             self.vote.candidate = None;
         }
         assert!(self.vote.term == term, "a voter follows the leader's term");
-        let changed = self.install(electorate) | raised | self.note_lease(lease_ms);
+        let changed =
+            self.install(electorate) | mutated!(RenewalNotStored, raised, false) | self.note_lease(lease_ms);
         self.failures = 0;
         self.searching = false;
         self.bind(env, from, term, lease_ms, true);
@@ -213,7 +223,7 @@ impl Instance {
     /// Notes the longest lease ever promised: a restarted voter has to wait for it.
     pub(super) fn note_lease(&mut self, lease_ms: u64) -> bool {
         let longer = lease_ms > self.vote.lease_ms;
-        self.vote.lease_ms = self.vote.lease_ms.max(lease_ms);
+        self.vote.lease_ms = mutated!(LongestLeaseForgotten, self.vote.lease_ms.max(lease_ms), lease_ms);
         assert!(self.vote.lease_ms <= LEASE_MS_MAX, "a lease has a limit");
         longer
     }
@@ -223,7 +233,7 @@ impl Instance {
         let until = env.ctx.now + promise(lease_ms, env.planted);
         // An answer to an old request must not shorten the promise to a later one.
         let held = self.promise.as_ref().filter(|p| p.to == to && p.term == term).map(|p| p.until);
-        let until = held.map_or(until, |held| held.max(until));
+        let until = held.map_or(until, |held| mutated!(PromiseShortened, held.max(until), held.min(until)));
         assert!(held.is_none_or(|held| until >= held), "a promise is never shortened");
         assert!(!matches!(self.stance, Stance::Leading(_)), "a leader has promised no other member its vote");
         let trail = Duration::from_millis(lease_ms.saturating_mul(TRAIL_PERCENT) / 100);
@@ -245,12 +255,16 @@ impl Instance {
         term: u64,
         successor: Option<MemberId>,
     ) {
-        if self.promise.as_ref().is_some_and(|p| p.to == from && p.term == term) {
+        if self
+            .promise
+            .as_ref()
+            .is_some_and(|p| p.to == from && mutated!(ReleaseOfAnyTerm, p.term == term, true))
+        {
             self.promise = None;
         }
         let outcome = ElectionRumor { election: self.id.clone(), term, leader: from, ended: true };
         if self.outcome.as_ref().is_none_or(|o| (o.term, o.leader) == (term, from) && !o.ended) {
-            self.learn_outcome(env, outcome);
+            mutated!(ReleaseNotLearned, self.learn_outcome(env, outcome), drop(outcome));
         }
         let now = env.ctx.now;
         assert!(
@@ -267,8 +281,8 @@ impl Instance {
                 }
             }
             Some(successor) => {
-                self.favoured = Some((successor, now + turn));
-                self.ask_at(now + turn);
+                self.favoured = mutated!(SuccessorNotFavoured, Some((successor, now + turn)), None);
+                self.ask_at(mutated!(SuccessorNotFavoured, now + turn, now));
             }
             None => {
                 let wait = env.jitter(env.timings.election_window_ms);
@@ -287,7 +301,7 @@ impl Instance {
             })
         };
         let own = &self.vote.electorate;
-        if own.is_founded() && own > electorate {
+        if own.is_founded() && mutated!(OlderListAccepted, own > electorate, false) {
             // This reason comes before all others, so that no candidate founds a second electorate beside the known
             // one.
             return Some(Verdict::Outdated { electorate: own.clone() });
@@ -308,13 +322,13 @@ impl Instance {
         // A group with a leader has an electorate, which the leader will tell; so this voter helps to found no second
         // one.
         let led = self.outcome.as_ref().filter(|o| !o.ended && self.roll.members.contains_key(&o.leader));
-        if led.is_some_and(|o| o.leader != *from) {
+        if mutated!(SecondElectorate, led.is_some_and(|o| o.leader != *from), false) {
             return wait(now + Duration::from_millis(FOUNDED_ELSEWHERE_MS));
         }
         let known = self.proposal(env.me).members;
         let union = Electorate::proposal(electorate.members.iter().copied().chain(known));
         let missing = union.members.into_iter().filter(|id| !electorate.contains(id));
         let members: alloc::vec::Vec<MemberId> = missing.collect();
-        (!members.is_empty()).then_some(Verdict::Missing { members })
+        mutated!(MissingNotNamed, !members.is_empty(), false).then_some(Verdict::Missing { members })
     }
 }

@@ -4,6 +4,7 @@
 use core::time::Duration;
 
 use crate::model::config::Timings;
+use crate::model::mutant::mutated;
 use crate::model::rng::Rng;
 
 /// Exponential back-off with jitter, after the three `restart_*` timings.
@@ -33,18 +34,18 @@ impl Backoff {
     /// Doubles with each failure. The upper half of the range is drawn, so that services that fell together
     /// (a shared database went away) do not come back together, and every wait stays within the two timings.
     pub(super) fn wait(&self, failures: u32, rng: &mut Rng) -> Duration {
-        let doublings = failures.saturating_sub(1).min(63);
+        let doublings = mutated!(BackoffDoesNotGrow, failures.saturating_sub(1).min(63), 0);
         let ceiling = self.min_ms.saturating_mul(1 << doublings).min(self.max_ms);
         let floor = (ceiling / 2).max(self.min_ms);
         assert!(floor <= ceiling, "a wait is drawn from a range");
-        let wait_ms = rng.between(floor, ceiling);
+        let wait_ms = mutated!(NoJitter, rng.between(floor, ceiling), ceiling);
         assert!(self.min_ms <= wait_ms && wait_ms <= self.max_ms, "a wait stays within its two timings");
         Duration::from_millis(wait_ms)
     }
 
     /// Whether the supervisor gives up after so many failures in a row.
     pub(super) fn is_hopeless(&self, failures: u32) -> bool {
-        self.failures_max > 0 && failures >= self.failures_max
+        self.failures_max > 0 && failures >= self.failures_max + mutated!(GivesUpLate, 0, 1)
     }
 
     /// Whether a process that ran this long shows that its service had recovered.

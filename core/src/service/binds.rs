@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use crate::model::census::{Census, CensusGroup, CensusMember};
 use crate::model::id::ServiceGroup;
+use crate::model::mutant::mutated;
 use crate::model::prepared::Bind;
 use crate::model::service::{BindingMode, ServiceSpec};
 
@@ -56,14 +57,16 @@ pub(super) fn missing(spec: &ServiceSpec, wanted: &[Bind], census: &Census) -> O
 }
 
 fn lacking(group: &ServiceGroup, found: Option<&CensusGroup>, exports: &[String]) -> Option<String> {
-    let active = |member: &&CensusMember| member.alive() || member.suspect();
+    let active =
+        |member: &&CensusMember| member.alive() || mutated!(SuspectsAreNoBind, member.suspect(), false);
     let Some(first) = found.and_then(|found| found.population.values().find(active)) else {
         return Some(format!("group {group} has no alive member"));
     };
     let keys = top_level_keys(&first.cfg);
     let absent: Vec<&str> =
         exports.iter().map(String::as_str).filter(|key| !keys.iter().any(|k| k == key)).collect();
-    (!absent.is_empty()).then(|| format!("group {group} does not export {}", absent.join(", ")))
+    mutated!(ExportsNotAsked, !absent.is_empty(), false)
+        .then(|| format!("group {group} does not export {}", absent.join(", ")))
 }
 
 /// The keys at the top of a TOML text that a TOML writer wrote.

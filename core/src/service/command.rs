@@ -12,6 +12,7 @@ use crate::model::context::Context;
 use crate::model::id::{RequestId, ServiceName};
 use crate::model::io::Effect;
 use crate::model::limits::{self, Limit};
+use crate::model::mutant::mutated;
 use crate::model::service::{DesiredState, ServiceSpec, ServiceState, SpecChange};
 use crate::service::Impulse;
 use crate::service::around::Around;
@@ -167,7 +168,7 @@ impl Services {
             return Ok(Change::new(request, spec));
         };
         // Only the operator's own command ends maintenance; loading the service again does not.
-        spec.maintenance.clone_from(&loaded.maintenance);
+        mutated!(LoadEndsMaintenance, spec.maintenance.clone_from(&loaded.maintenance), ());
         // The wish to run is no option: a stopped service may be loaded again.
         let same_options = *loaded == ServiceSpec { desired: loaded.desired, ..spec.clone() };
         if !same_options && !force {
@@ -228,7 +229,7 @@ impl Services {
         failure: Option<&String>,
     ) {
         let Some(change) = self.slots.get_mut(name).and_then(|slot| slot.change.take()) else { return };
-        if let Some(reason) = failure {
+        if let Some(reason) = failure.filter(|_| mutated!(FailedSpecTaken, true, false)) {
             self.reply(change.request, Reply::Failed(CommandError::NotDurable(reason.clone())));
             self.tidy(ctx, around, name);
             return;

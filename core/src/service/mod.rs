@@ -77,6 +77,7 @@ use crate::model::context::{Context, Follows, earliest};
 use crate::model::election::{Fitness, Role};
 use crate::model::id::{EffectId, EventId, RequestId, ServiceGroup, ServiceName};
 use crate::model::io::{EffectResult, WakeReason};
+use crate::model::mutant::mutated;
 use crate::model::planted::{Bug, Planted};
 use crate::model::rng::Rng;
 use crate::model::service::{DesiredState, ServiceSpec, ServiceView};
@@ -208,7 +209,11 @@ impl Services {
         for slot in self.slots.values_mut() {
             for (request, _) in slot.waiting.drain(..) {
                 let refusal = Reply::Failed(CommandError::Leaving);
-                self.outbox.tell(ServiceEvent::Reply(request, refusal));
+                mutated!(
+                    WaitingCommandsDropped,
+                    self.outbox.tell(ServiceEvent::Reply(request, refusal)),
+                    drop(refusal)
+                );
             }
         }
         self.reconcile_all(ctx, around, Impulse::Outside(ctx.after));

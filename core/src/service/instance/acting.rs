@@ -19,6 +19,7 @@ use crate::model::command::StopHow;
 use crate::model::election::{Readiness, Role};
 use crate::model::io::{Effect, EffectResult};
 use crate::model::lease::{Lease, Resume};
+use crate::model::mutant::mutated;
 use crate::model::planted::{Bug, Planted};
 use crate::model::service::{Demoted, Health, Hook};
 use crate::model::time::Instant;
@@ -46,10 +47,10 @@ impl Instance {
         }
         if self.progress.is_running() {
             if self.part.follows() && !self.lead.is_told() && self.role_missing(env.now()).is_some() {
-                self.wish.outdated("only a leader runs", true);
+                mutated!(FollowerRunsOn, self.wish.outdated("only a leader runs", true), ());
             }
             if is_visible && !self.wish.is_stale() && self.files.package().is_some() {
-                self.works.want(Work::Render, env.now());
+                mutated!(RoleNotRendered, self.works.want(Work::Render, env.now()), ());
                 self.ask_suitability(env);
             }
         }
@@ -108,7 +109,7 @@ impl Instance {
         } else if self.lead.given().is_some() {
             // No process was told of the term, or all know by now that it is over. A deadline that only the last
             // supervisor knew of stands: it did not see its demotion succeed.
-            self.give(None, env);
+            mutated!(DeadlineStays, self.give(None, env), ());
         }
     }
 
@@ -157,7 +158,7 @@ impl Instance {
     /// another member may be waiting.
     pub(super) fn demotion_goes_on(&mut self, work: Work, result: &EffectResult, env: &Env<'_, '_>) {
         if work == Work::Render && self.lead.demotion() == Some(Demotion::Writing) {
-            if matches!(result, EffectResult::Rendered(_)) {
+            if mutated!(FailedFilesDemote, matches!(result, EffectResult::Rendered(_)), true) {
                 self.lead.demote_on(Demotion::Writing, Demotion::Hook);
                 self.works.want_now(Work::Reconfigure, env.now());
             } else {
@@ -166,7 +167,8 @@ impl Instance {
             }
         }
         if work == Work::Reconfigure && self.lead.demotion() == Some(Demotion::Telling) {
-            if matches!(result, EffectResult::HookEnded(end) if end.is_ok()) {
+            if matches!(result, EffectResult::HookEnded(end) if mutated!(FailedHookDemotes, end.is_ok(), true))
+            {
                 self.lead.demoted();
             } else {
                 self.lead.drop_demotion();
@@ -194,9 +196,14 @@ impl Instance {
         match self.lead.refused(number) {
             // The next renewal tries again; until then the earlier deadline stands.
             None | Some(Refused::Renewal) => {}
-            Some(Refused::Entry) => self.wish.outdated("its guard could not be told that it leads", true),
+            Some(Refused::Entry) => mutated!(
+                RefusedEntryIgnored,
+                self.wish.outdated("its guard could not be told that it leads", true),
+                ()
+            ),
             Some(Refused::Withdrawal) => {
-                self.wish.outdated("its guard could not be told that it leads no longer", false);
+                let what = "its guard could not be told that it leads no longer";
+                mutated!(RefusedWithdrawalIgnored, self.wish.outdated(what, false), ());
             }
         }
         self.reconcile(env);
@@ -223,12 +230,12 @@ impl Instance {
         let is_replaced = self.is_wanted(env) && !self.wish.moves();
         let in_order = env.leaving < Leaving::Hurried && how.drain;
         let acts = self.lead.is_told() && self.wish.has_leader() && self.health() != Health::Critical;
-        if is_replaced || !in_order || !acts || !self.is_demoted_in_place() {
+        if is_replaced || !in_order || !acts || mutated!(StopsAsLeader, !self.is_demoted_in_place(), true) {
             self.resigns_by = None;
             return false;
         }
         let by = env.now() + Duration::from_millis(super::deadline::RESIGN_MS);
-        *self.resigns_by.get_or_insert(by) > env.now()
+        *self.resigns_by.get_or_insert(by) > mutated!(ResignsForEver, env.now(), Instant::ZERO)
     }
 
     /// The process is told to end; a healthy leader keeps the lead meanwhile, within bounds.
@@ -236,7 +243,8 @@ impl Instance {
         self.resigns_by = None;
         self.pause = None;
         self.lead.drop_demotion();
-        let is_well = self.health() != Health::Critical && !env.planted.has(Bug::LeadGivenEarly);
+        let is_well = mutated!(IllKeepsTheLead, self.health() != Health::Critical, true)
+            && !env.planted.has(Bug::LeadGivenEarly);
         if self.part.leads().is_some() && is_well {
             let drain = drain_ms.map_or(Duration::ZERO, super::bounded);
             self.pause = Some(Pause::ending(env.now(), drain, self.shutdown_timeout()));
@@ -250,9 +258,10 @@ impl Instance {
             adoption.tick(env.now(), env.around.is_alone());
         }
         let has_check = self.files.package().is_none_or(|package| package.has_health_check);
-        let well = !has_check || matches!(self.checks.health(), Health::Ok | Health::Warning);
+        let well = !mutated!(WellUnchecked, has_check, false)
+            || matches!(self.checks.health(), Health::Ok | Health::Warning);
         let begins = matches!(self.pause, Some(Pause::Starting { .. } | Pause::Overdue));
-        if begins && self.progress.is_running() && well {
+        if mutated!(PauseOutlivesTheRestart, begins, false) && self.progress.is_running() && well {
             self.pause = None;
         }
     }
@@ -260,12 +269,15 @@ impl Instance {
     /// Whether it could lead its group, and what a leader in its state does.
     pub(super) fn readiness(&self, leaving: Leaving) -> Readiness {
         let is_up = self.wish.is_up() && leaving == Leaving::No;
-        if self.spec().maintenance.is_some() || self.resigns_by.is_some() {
+        let is_maintained = mutated!(MaintainedLeads, self.spec().maintenance.is_some(), false);
+        if is_maintained || self.resigns_by.is_some() {
             return Readiness::Unfit;
         }
         match (self.pause, self.progress.phase()) {
             (Some(Pause::Overdue), _) => return Readiness::Unfit,
-            (Some(Pause::Ending { .. }), Phase::Stopping { .. }) if is_up && !self.wish.moves() => {
+            (Some(Pause::Ending { .. }), Phase::Stopping { .. })
+                if is_up && mutated!(MoveIsARestart, !self.wish.moves(), true) =>
+            {
                 return Readiness::Restarting { until: None };
             }
             (Some(Pause::Ending { by }), Phase::Stopping { .. }) => return Readiness::Stopping { until: by },
@@ -274,22 +286,24 @@ impl Instance {
         }
         if let Some(drain) = &self.drain {
             let rest = Duration::from_millis(super::deadline::ORDERED_STOP_MS) + self.shutdown_timeout();
-            return drain.ends().map_or(Readiness::Unfit, |at| Readiness::Stopping { until: at + rest });
+            return drain.ends().map_or(mutated!(DrainedIsFit, Readiness::Unfit, Readiness::Unknown), |at| {
+                Readiness::Stopping { until: at + rest }
+            });
         }
         if let (Some(Pause::Starting { by }), true) = (self.pause, is_up) {
             return Readiness::Restarting { until: Some(by) };
         }
         if let Some(adoption) = self.adoption {
-            let stands = adoption.is_role_overdue() && self.wish.is_up();
+            let stands = mutated!(AdoptedStandsEarly, adoption.is_role_overdue(), true) && self.wish.is_up();
             return if stands { Readiness::Fit } else { Readiness::Unknown };
         }
         let is_down = self.files.package().is_none() || !self.progress.is_at_hand();
-        if !self.wish.is_up() || is_down || self.health() == Health::Critical {
+        if !self.wish.is_up() || is_down || mutated!(IllIsFit, self.health() == Health::Critical, false) {
             return Readiness::Unfit;
         }
         // An answer that is not here yet is no bad one.
         let asked = self.checks.suitability().is_some() || !self.files.has_hook(Hook::Suitability);
-        if asked { Readiness::Fit } else { Readiness::Unknown }
+        if mutated!(UnaskedStands, asked, true) { Readiness::Fit } else { Readiness::Unknown }
     }
 
     /// Tells the node what elections depend on, where it has changed.

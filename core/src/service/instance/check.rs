@@ -7,6 +7,7 @@ use super::super::deadline;
 use super::super::work::Work;
 use super::{Env, Instance};
 use crate::model::election::{Fitness, Readiness};
+use crate::model::mutant::mutated;
 use crate::model::prepared::{HookEnd, HookExit};
 use crate::model::service::{HEALTH_CHECK_INTERVAL_MS, Health, Hook, ServiceState};
 use crate::service::purpose::Leaving;
@@ -23,7 +24,10 @@ impl Instance {
     fn check_interval(&self) -> Duration {
         let of_spec = self.spec().health_check_interval_ms;
         let of_package = self.files.package().and_then(|p| p.health_interval_ms);
-        let ms = of_package.filter(|_| of_spec == HEALTH_CHECK_INTERVAL_MS).unwrap_or(of_spec);
+        let ms = of_package
+            .filter(|_| mutated!(PackageIntervalIgnored, true, false))
+            .filter(|_| of_spec == HEALTH_CHECK_INTERVAL_MS)
+            .unwrap_or(of_spec);
         let interval = super::bounded(ms.max(deadline::HEALTH_INTERVAL_MS_MIN));
         assert!(!interval.is_zero(), "checks follow each other with a pause");
         interval

@@ -4,6 +4,7 @@ use alloc::string::String;
 use core::time::Duration;
 
 use super::super::deadline;
+use crate::model::mutant::mutated;
 use crate::model::prepared::HookEnd;
 use crate::model::rng::Rng;
 use crate::model::service::Health;
@@ -27,7 +28,7 @@ impl Checks {
 
     /// Another process has begun, of which no check has ended yet. How well it would lead outlives the process.
     pub(super) fn forget_process(&mut self) {
-        self.last = None;
+        self.last = mutated!(HealthOutlivesTheProcess, None, self.last);
         self.warming_up = Some(0);
         self.note.clear();
     }
@@ -62,13 +63,14 @@ impl Checks {
         let wait = match health {
             Health::Ok if before.is_some() => {
                 let ms = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
-                Duration::from_millis(rng.between(deadline::HEALTH_INTERVAL_MS_MIN, ms))
+                let first = rng.between(deadline::HEALTH_INTERVAL_MS_MIN, ms);
+                Duration::from_millis(mutated!(CheckedTogether, first, ms))
             }
             Health::Ok => interval,
             Health::Warning | Health::Critical | Health::Unknown => {
                 let soon = before.map(|checks| deadline::WARM_UP_INTERVAL_MS << checks.min(16));
                 let ms = soon.unwrap_or(u64::MAX).min(deadline::UNWELL_INTERVAL_MS);
-                interval.min(Duration::from_millis(ms))
+                mutated!(IllCheckedRarely, interval.min(Duration::from_millis(ms)), interval)
             }
         };
         assert!(wait <= interval, "a check never comes later than the operator wants");

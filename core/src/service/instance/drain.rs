@@ -7,6 +7,7 @@ use super::super::work::Work;
 use super::{Drain, Env, Instance, bounded, start};
 use crate::model::command::Reply;
 use crate::model::id::RequestId;
+use crate::model::mutant::mutated;
 use crate::model::prepared::HookEnd;
 use crate::model::service::Hook;
 use crate::model::time::Instant;
@@ -70,7 +71,7 @@ impl Instance {
     /// A drain that is under way already lasts no longer than the stop allows.
     pub(super) fn shorten_drain(&mut self, timeout_ms: Option<u64>, env: &Env<'_, '_>) {
         if let (Some(drain), Some(ms)) = (self.drain.as_mut(), timeout_ms) {
-            drain.shorten(env.now() + bounded(ms));
+            mutated!(DrainNotShortened, drain.shorten(env.now() + bounded(ms)), ());
         }
     }
 
@@ -154,7 +155,8 @@ impl Instance {
     /// The process is gone: a drain that was a step of its stop is over with it.
     pub(super) fn process_drained(&mut self, env: &mut Env<'_, '_>) {
         self.finish_drain(env);
-        if self.drain.as_ref().is_some_and(|drain| !drain.is_by_operator()) {
+        if mutated!(DrainOutlivesTheProcess, self.drain.as_ref().is_some_and(|d| !d.is_by_operator()), false)
+        {
             self.drain = None;
         }
         assert!(

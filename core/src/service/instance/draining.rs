@@ -11,6 +11,7 @@ use core::time::Duration;
 use super::super::deadline;
 use super::{bounded, ms_until};
 use crate::model::id::RequestId;
+use crate::model::mutant::mutated;
 use crate::model::time::Instant;
 
 /// A drain that was begun.
@@ -83,15 +84,18 @@ impl Drain {
     /// True when the supervisor is to count again.
     pub(super) fn counted(&mut self, count: Option<u64>) -> bool {
         assert!(self.idle.is_some(), "requests are counted only where the package can");
-        self.idle = Some(count == Some(0));
+        self.idle = Some(mutated!(BusyCountsAsIdle, count == Some(0), count.is_some()));
         !self.over
     }
 
     pub(super) fn is_over(&self, now: Instant) -> bool {
         let said = self.hook_ended.is_some() || self.idle.is_some();
         let hook = self.hook_ended.unwrap_or(true);
-        let idle = self.idle.is_none_or(|idle| idle && now >= self.linger_until);
-        self.over || now >= self.until || (said && hook && idle)
+        let idle =
+            self.idle.is_none_or(|idle| idle && now >= mutated!(IdleCountsAtOnce, self.linger_until, now));
+        self.over
+            || now >= self.until
+            || (said && hook && mutated!(HookEndsTheDrain, idle, self.hook_ended == Some(true) || idle))
     }
 
     /// Counts as over from now on. Answers with the commands that waited for it.

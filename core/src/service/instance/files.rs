@@ -5,6 +5,7 @@ use crate::model::election::Role;
 use crate::model::facts::{Facts, versions_digest};
 use crate::model::id::ServiceGroup;
 use crate::model::ident::PackageIdent;
+use crate::model::mutant::mutated;
 use crate::model::prepared::{Changed, Prepared, Rendered};
 use crate::model::service::{Demoted, Hook};
 use crate::model::time::Instant;
@@ -146,7 +147,7 @@ impl Files {
         let reconfigures = self.has_hook(Hook::Reconfigure);
         if changed.hooks.contains(&Hook::Init) {
             Meaning::Replace("its init hook changed")
-        } else if changed.hooks.contains(&Hook::Run) {
+        } else if mutated!(RunHookChangeIgnored, changed.hooks.contains(&Hook::Run), false) {
             Meaning::Replace("its run hook changed")
         } else if changed.hooks.contains(&Hook::PostRun) {
             Meaning::Replace("its post-run hook changed")
@@ -167,7 +168,7 @@ impl Files {
 fn hash_of(facts: &Facts, own: &ServiceGroup) -> u64 {
     let mut facts = facts.clone();
     if let Some(Role::Leader { until, .. }) = &mut facts.role {
-        *until = Instant::ZERO;
+        *until = mutated!(RenewalsAreNews, Instant::ZERO, *until);
     }
     if let Some(group) = facts.census.groups.get_mut(own) {
         assert!(group.service_group == *own, "a group stands under its name");

@@ -9,6 +9,7 @@ use alloc::collections::VecDeque;
 
 use crate::model::id::ServiceGroup;
 use crate::model::lease::Lease;
+use crate::model::mutant::mutated;
 
 /// Leases that a guard has not acknowledged; a guard that leaves more unanswered is not given another.
 const SENT_MAX: usize = 32;
@@ -89,12 +90,13 @@ impl Lead {
     /// Whether the guard could hold a right to go on leading after a restart of the supervisor.
     pub(super) fn may_resume(&self) -> bool {
         let resumes = |lease: &Option<Lease>| lease.as_ref().is_some_and(|lease| lease.resume.is_some());
-        resumes(&self.held) || self.sent.iter().any(|(_, lease)| resumes(lease))
+        mutated!(RightEndsWithItsOrder, resumes(&self.held), resumes(&self.given))
+            || self.sent.iter().any(|(_, lease)| resumes(lease))
     }
 
     /// Whether processes act as the leader, or could go on to.
     pub(super) fn acts(&self) -> bool {
-        self.told || self.may_resume()
+        self.told || mutated!(RightDoesNotCount, self.may_resume(), false)
     }
 
     /// Whether the guard has acknowledged this term.

@@ -61,6 +61,7 @@ use crate::model::facts::Facts;
 use crate::model::id::{RequestId, ServiceGroup, ServiceName};
 use crate::model::io::{Effect, EffectResult};
 use crate::model::lease::Lease;
+use crate::model::mutant::mutated;
 use crate::model::planted::Planted;
 use crate::model::rng::Rng;
 use crate::model::service::{ServiceSpec, ServiceState, Topology};
@@ -433,7 +434,11 @@ impl Instance {
     /// Whether news of a group matters to this service.
     pub(super) fn is_concerned(&self, group: &ServiceGroup) -> bool {
         let binds = &self.spec().binds;
-        *group == self.group || binds.iter().any(|b| binds::parse(b).is_some_and(|(_, g)| g == *group))
+        *group == self.group
+            || binds
+                .iter()
+                .filter(|_| mutated!(BoundGroupsUnheard, true, false))
+                .any(|b| binds::parse(b).is_some_and(|(_, g)| g == *group))
     }
 
     /// Whether news of the ring can move it now: it waits for the ring, or its files are written again.

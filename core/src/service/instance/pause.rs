@@ -4,6 +4,7 @@
 use core::time::Duration;
 
 use super::super::deadline;
+use crate::model::mutant::mutated;
 use crate::model::time::Instant;
 
 /// How far the pause of a leader's service has come.
@@ -20,13 +21,18 @@ pub(super) enum Pause {
 impl Pause {
     /// The service is told to end, and its drain and shutdown may take so long.
     pub(super) fn ending(now: Instant, drain: Duration, shutdown: Duration) -> Self {
-        let by = now + Duration::from_millis(deadline::ANNOUNCE_MS) + drain + shutdown;
+        let by = now
+            + Duration::from_millis(deadline::ANNOUNCE_MS)
+            + mutated!(DrainNotCounted, drain, Duration::ZERO)
+            + shutdown;
         Self::Ending { by: by + Duration::from_millis(deadline::ORDERED_STOP_MS) }
     }
 
     /// The old tree is gone, and another is started.
     pub(super) fn starting(now: Instant) -> Self {
-        Self::Starting { by: now + Duration::from_millis(deadline::RESTARTED_LEAD_MS) }
+        Self::Starting {
+            by: now + Duration::from_millis(deadline::RESTARTED_LEAD_MS) * mutated!(LeadKeptTooLong, 1, 6),
+        }
     }
 
     /// When it has taken too long.

@@ -5,6 +5,7 @@ use alloc::string::String;
 use core::time::Duration;
 
 use super::super::work::Work;
+use crate::model::mutant::mutated;
 use crate::model::service::ServiceState;
 use crate::model::time::{Instant, UnixTime};
 use crate::store::snapshot::RunningService;
@@ -163,7 +164,9 @@ impl Progress {
     /// Whether this kind of work makes sense at the moment.
     pub(super) fn allows(&self, work: Work, is_draining: bool) -> bool {
         match work {
-            Work::Suitability => self.is_running() || self.phase == Phase::Waiting,
+            Work::Suitability => {
+                self.is_running() || mutated!(WaitingIsNotAsked, self.phase == Phase::Waiting, false)
+            }
             Work::DrainHook | Work::Inflight => is_draining,
             Work::Prepare
             | Work::Render

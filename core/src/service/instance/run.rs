@@ -7,6 +7,7 @@ use super::super::work::Work;
 use super::files::Meaning;
 use super::{Env, Instance, start};
 use crate::model::io::{Effect, EffectResult};
+use crate::model::mutant::mutated;
 use crate::model::prepared::{Changed, HookEnd, Rendered};
 use crate::model::service::Hook;
 
@@ -35,7 +36,9 @@ impl Instance {
             (_, Some(hook)) => {
                 let timeout_ms = match work {
                     Work::PostRun => deadline::POST_RUN_MS,
-                    Work::Reconfigure => deadline::RECONFIGURE_MS,
+                    Work::Reconfigure => {
+                        mutated!(ReconfigureForFiveMinutes, deadline::RECONFIGURE_MS, deadline::INIT_MS)
+                    }
                     Work::FileUpdated => deadline::FILE_UPDATED_MS,
                     Work::Suitability => deadline::SUITABILITY_MS,
                     Work::Prepare | Work::Render | Work::Health | Work::DrainHook | Work::Inflight => {
@@ -79,7 +82,7 @@ impl Instance {
         }
         // Also work of a service of this name that was unloaded meanwhile: its numbers are others. The end of the write
         // may have been the last thing that an unload waited for.
-        if process != self.works.process() {
+        if mutated!(LateResultsCount, process != self.works.process(), false) {
             return self.reconcile(env);
         }
         self.demotion_goes_on(work, result, env);
@@ -95,7 +98,7 @@ impl Instance {
             (_, EffectResult::PrepareFailed { reason } | EffectResult::RenderFailed { reason }) => {
                 // The process goes on with the files that it has.
                 self.tries.note_error(reason.clone());
-                self.files.forget_facts();
+                mutated!(FailedFilesForgotten, self.files.forget_facts(), ());
                 self.works.failed(work, env.now(), env.backoff, env.rng);
             }
             (Work::Health, EffectResult::HealthChecked { health, note }) => {

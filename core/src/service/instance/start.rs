@@ -16,6 +16,7 @@ use super::tries::Next;
 use super::{Env, Instance, Phase, binds};
 use crate::model::exit_status::ExitStatus;
 use crate::model::io::Effect;
+use crate::model::mutant::mutated;
 use crate::model::planted::Bug;
 use crate::model::prepared::{HookEnd, HookExit, Prepared};
 use crate::model::service::{Demoted, Hook};
@@ -119,7 +120,7 @@ impl Instance {
         let plan = self.files.package().map_or(&[][..], |p| &p.binds);
         let missing = binds::missing(self.spec(), plan, &census);
         let Some(why) = missing.or_else(|| self.role_missing(env.now())) else {
-            return if waited {
+            return if mutated!(WaitedStartsAtOnce, waited, false) {
                 self.prepare("what it waited for is there", env)
             } else {
                 self.begin_init(env)
@@ -177,7 +178,10 @@ impl Instance {
         assert!(!self.wish.is_stale(), "a process is spawned only as wanted");
         assert!(self.is_wanted(env), "only a wanted service is spawned");
         let is_late = self.role_missing(env.now()).is_some();
-        if self.wish.has_leader() && (is_late || self.part.differs_from(self.files.role_in_hand())) {
+        if self.wish.has_leader()
+            && (is_late
+                || mutated!(StartsInAnOldPart, self.part.differs_from(self.files.role_in_hand()), false))
+        {
             // The package was made ready for a part that it has no longer, of which no process is to be told.
             return self.prepare("its part in the group changed", env);
         }
@@ -196,7 +200,7 @@ impl Instance {
     pub(super) fn adopt(&mut self, env: &mut Env<'_, '_>) {
         let Some(kept) = self.progress.take_kept() else { return };
         assert!(kept.service == self.name, "a process is adopted by its service");
-        if !kept.ident.satisfies(&self.spec().ident) {
+        if mutated!(OtherPackageAdopted, !kept.ident.satisfies(&self.spec().ident), false) {
             self.wish.outdated("its options changed", true);
         }
         self.enter(Phase::Spawning { adopted: true }, "its process outlived the last supervisor", env);
@@ -258,7 +262,7 @@ impl Instance {
         let replaced = self.files.prepared(prepared);
         self.told.publish();
         self.publish(env);
-        if replaced {
+        if mutated!(ReplacedPackageAdopted, replaced, false) {
             self.wish.outdated("its package changed", true);
             return;
         }
@@ -315,6 +319,7 @@ impl Instance {
         self.pause = (keeps_lead && !crashed).then(|| Pause::starting(env.now()));
         let reason = format!("process ended: {status}");
         if self.files.has_hook(Hook::PostStop) && env.leaving < Leaving::Killing {
+            let crashed = mutated!(PostStopForgetsTheCrash, crashed, false);
             self.enter(Phase::AfterStop { crashed }, &reason, env);
             let service = self.name.clone();
             let effect =

@@ -7,6 +7,7 @@ use super::super::deadline;
 use super::{Env, Instance, Phase, Step};
 use crate::model::command::StopHow;
 use crate::model::io::{Effect, StopSignal};
+use crate::model::mutant::mutated;
 use crate::model::planted::Bug;
 use crate::service::purpose::{Leaving, Purpose};
 
@@ -16,7 +17,7 @@ impl Instance {
         assert!(self.progress.has_process(), "only a process is stopped");
         assert!(!self.progress.is_stopping(), "a stop begins once");
         self.wish.stop(how);
-        if self.told.has_inherited() {
+        if mutated!(InheritedStands, self.told.has_inherited(), false) {
             // The last supervisor's announcement would otherwise stand until the process is gone.
             self.told.retract(env);
         }
@@ -35,10 +36,13 @@ impl Instance {
     pub(super) fn go_on_stopping(&mut self, env: &mut Env<'_, '_>) {
         let Phase::Stopping { pid, step } = self.progress.phase() else { return };
         // A leader whose lead is gone is killed at its deadline: what is left of the time belongs to its shutdown.
-        let hurried = matches!(env.leaving, Leaving::Hurried | Leaving::Killing) || self.has_lost_lead();
+        let hurried = (env.leaving >= mutated!(SecondSignalIgnored, Leaving::Hurried, Leaving::Killing))
+            || self.has_lost_lead();
         match step {
             Step::Announcing { until }
-                if hurried || until <= env.now() || env.around.is_told(&self.group) =>
+                if hurried
+                    || until <= env.now()
+                    || mutated!(ToldRingIsAwaited, env.around.is_told(&self.group), false) =>
             {
                 self.progress.advance(Step::Draining);
                 if !hurried {
@@ -51,7 +55,9 @@ impl Instance {
                 self.signal_stop(pid, "drained", env);
                 self.go_on_stopping(env);
             }
-            Step::Signalled { kill_at: Some(at) } if at <= env.now() || env.leaving == Leaving::Killing => {
+            Step::Signalled { kill_at: Some(at) }
+                if mutated!(NeverKilled, at <= env.now(), false) || env.leaving == Leaving::Killing =>
+            {
                 self.progress.advance(Step::Signalled { kill_at: None });
                 self.signal(pid, StopSignal::Kill, env);
             }

@@ -2,6 +2,7 @@
 
 use super::Env;
 use crate::model::id::ServiceGroup;
+use crate::model::mutant::mutated;
 use crate::model::service::Health;
 use crate::service::event::{Announcement, ServiceEvent};
 
@@ -74,7 +75,7 @@ impl Told {
             self.announced = Some(announcement.clone());
             env.tell(ServiceEvent::Announce(announcement));
         }
-        if self.health != Some(health) {
+        if mutated!(HealthNotTold, self.health != Some(health), self.health.is_none()) {
             self.health = Some(health);
             env.tell(ServiceEvent::Health { group, health });
         }

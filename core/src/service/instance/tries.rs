@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use super::super::backoff::Backoff;
 use crate::model::exit_status::ExitStatus;
+use crate::model::mutant::mutated;
 use crate::model::rng::Rng;
 
 /// The failures of a service, and its restarts.
@@ -32,8 +33,8 @@ pub(super) enum Next {
 
 impl Tries {
     /// An operator's start: no memory of failures.
-    pub(super) const fn forgive(&mut self) {
-        self.failures = 0;
+    pub(super) fn forgive(&mut self) {
+        self.failures = mutated!(StartForgivesNothing, 0, self.failures);
         self.restarts = 0;
     }
 
@@ -61,7 +62,10 @@ impl Tries {
 
     /// The process ended. `ran` is how long it was up; none when it never was.
     pub(super) fn exited(&mut self, status: ExitStatus, ran: Option<Duration>, backoff: &Backoff) {
-        if ran.is_some_and(|ran| backoff.is_recovered(ran)) {
+        if ran
+            .filter(|_| mutated!(FailuresNeverForgotten, true, false))
+            .is_some_and(|ran| mutated!(BackoffResetTooEarly, backoff.is_recovered(ran), true))
+        {
             self.failures = 0;
         }
         self.last_exit = Some(status);

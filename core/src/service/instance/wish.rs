@@ -8,6 +8,7 @@ use core::time::Duration;
 use super::{Env, bounded};
 use crate::model::command::{Reply, StopHow};
 use crate::model::id::RequestId;
+use crate::model::mutant::mutated;
 use crate::model::service::{DesiredState, ServiceSpec, Topology};
 use crate::service::event::ServiceEvent;
 use crate::service::purpose::Leaving;
@@ -141,7 +142,14 @@ impl Wish {
 
     /// The time between the stop signal and KILL: as the command says, else the spec, else the package.
     pub(super) fn shutdown_timeout(&self, package_ms: u64) -> Duration {
-        bounded(self.how.shutdown_timeout_ms.or(self.spec.shutdown_timeout_ms).unwrap_or(package_ms))
+        bounded(
+            mutated!(
+                SpecBeforeCommand,
+                self.how.shutdown_timeout_ms.or(self.spec.shutdown_timeout_ms),
+                self.spec.shutdown_timeout_ms.or(self.how.shutdown_timeout_ms)
+            )
+            .unwrap_or(package_ms),
+        )
     }
 
     /// Why the process is to end and how; none when it is to run on.
@@ -163,7 +171,10 @@ impl Wish {
         }
         assert!(self.is_up(), "a service that is neither unloaded nor wanted down is wanted up");
         let stale = self.stale?;
-        Some((stale.reason, StopHow { drain: stale.drain, ..StopHow::default() }))
+        Some((
+            stale.reason,
+            StopHow { drain: mutated!(ReplacedUndrained, stale.drain, false), ..StopHow::default() },
+        ))
     }
 
     /// Answers `request` once no process is left.
@@ -190,7 +201,7 @@ fn needs_restart(old: &ServiceSpec, new: &ServiceSpec) -> bool {
     old.ident != new.ident
         || old.group != new.group
         || old.topology != new.topology
-        || old.binds != new.binds
+        || mutated!(BindsOfTheStart, old.binds != new.binds, false)
         || old.binding_mode != new.binding_mode
         || old.config_from != new.config_from
 }
