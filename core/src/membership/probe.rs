@@ -317,4 +317,60 @@ mod tests {
             assert!(seen.into_iter().eq(0..length as usize + 3), "length {length}");
         }
     }
+
+    fn table(count: u8) -> MemberTable {
+        let mut table = MemberTable::default();
+        for n in 0..count {
+            table.put(member(n, State::Alive));
+        }
+        table
+    }
+
+    fn member(n: u8, state: State) -> MemberRecord {
+        MemberRecord {
+            id: MemberId::from_bytes([n; 16]),
+            incarnation: crate::model::id::Incarnation(1),
+            address: core::net::IpAddr::V4(core::net::Ipv4Addr::new(10, 0, 0, n)),
+            swim_port: 9_638,
+            gossip_port: 9_638,
+            state,
+            permanent: false,
+        }
+    }
+
+    /// Who has its turn, so many times.
+    fn turns(prober: &mut Prober, table: &MemberTable, rng: &mut Rng, count: usize) -> Vec<u8> {
+        let me = member(0, State::Alive);
+        let turn = |_| prober.next_target(table, &me, rng).map(|target| target.id.as_bytes()[0]);
+        (0..count).filter_map(turn).collect()
+    }
+
+    #[test]
+    fn a_newcomer_has_its_turn_before_any_other_has_a_second_one() {
+        for seed in 0..50 {
+            let mut rng = Rng::from_seed([seed; 32]);
+            let (mut prober, mut table) = (Prober::new(Instant::ZERO), table(10));
+            let mut seen = turns(&mut prober, &table, &mut rng, 4);
+            prober.insert(table.put(member(10, State::Alive)).expect("it is new"));
+            seen.extend(turns(&mut prober, &table, &mut rng, 6));
+            seen.sort_unstable();
+            assert!(seen.into_iter().eq(1..=10), "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn the_dead_have_no_turn_and_permanent_peers_have_one_until_they_depart() {
+        let mut rng = Rng::from_seed([5; 32]);
+        let (mut prober, mut table) = (Prober::new(Instant::ZERO), table(2));
+        let permanent = |n, state| MemberRecord { permanent: true, ..member(n, state) };
+        table.put(member(2, State::Suspect));
+        table.put(member(3, State::Confirmed));
+        table.put(permanent(4, State::Confirmed));
+        table.put(member(5, State::Departed));
+        table.put(permanent(6, State::Departed));
+        let mut seen = turns(&mut prober, &table, &mut rng, 60);
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen, [1, 2, 4]);
+    }
 }

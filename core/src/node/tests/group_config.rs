@@ -94,6 +94,25 @@ fn what_is_heard_meanwhile_does_not_take_the_place_of_a_version_on_its_way_to_th
 }
 
 #[test]
+fn a_version_that_a_newer_one_overtook_on_its_way_to_the_disk_is_not_done() {
+    let mut ring = Ring::new(3);
+    ring.run_ms(2_000);
+    ring.hosts[0].disk_ms = 5_000;
+    let request = apply(&mut ring, 0, 5, "port = 5");
+    apply(&mut ring, 1, 6, "port = 6");
+    ring.run_ms(4_000);
+    assert_eq!(held(&ring), vec![Some((6, b"port = 6".to_vec())); 3]);
+    assert_eq!(ring.reply(0, request), None, "the disk has not answered yet");
+    ring.run_ms(2_000);
+    assert_eq!(ring.reply(0, request), Some(&Reply::Failed(CommandError::Version { current: 6 })));
+    ring.run_ms(30_000);
+    ring.crash(0);
+    ring.start(0);
+    ring.run_ms(10);
+    assert_eq!(held(&ring)[0], Some((6, b"port = 6".to_vec())), "nor does it stay on the disk");
+}
+
+#[test]
 fn a_version_that_is_not_higher_changes_nothing() {
     let mut ring = Ring::new(3);
     ring.run_ms(2_000);

@@ -59,9 +59,15 @@ fn with_more(message: &[u8], levels: &[&[u32]]) -> Vec<u8> {
 }
 
 /// A rumor of a later kind, with what an earlier version needs to join it.
-fn rumor(subject: &[u8], version: u64, content: &[u8]) -> Vec<u8> {
+pub(super) fn rumor(subject: &[u8], version: u64, content: &[u8]) -> Vec<u8> {
     let about = [field(1, subject), number(2, version)].concat();
     [number(1, 77), field(110, &about), field(120, content)].concat()
+}
+
+/// The same, saying that its subject is no more.
+pub(super) fn withdrawn(subject: &[u8], version: u64) -> Vec<u8> {
+    let about = [field(1, subject), number(2, version), number(3, 1)].concat();
+    [number(1, 77), field(110, &about)].concat()
 }
 
 /// What the member of the later version tells.
@@ -86,7 +92,7 @@ pub(super) struct Network {
     /// Datagrams of a hundred that are lost.
     loss: u64,
     /// Who is cut off from those that are not listed.
-    cut: BTreeSet<usize>,
+    pub(super) cut: BTreeSet<usize>,
     chance: u64,
     sent: usize,
 }
@@ -161,7 +167,7 @@ impl Ring {
         member_to_wire(&self.node(i).member(&self.id(i)).expect("itself")).encode_to_vec()
     }
 
-    fn hears(&mut self, i: usize, rumor: &[u8]) {
+    pub(super) fn hears(&mut self, i: usize, rumor: &[u8]) {
         let other = (i + 1) % self.hosts.len();
         let payload = [field(100, &self.word_of(other)), field(101, rumor)].concat();
         self.input(i, Input::Stream { from: address(other), bytes: &field(3, &payload) });
