@@ -2,14 +2,14 @@
 //! a file under its own name.
 //!
 //! Content is written to a temporary file beside the target, brought to disk, then renamed or linked into place; the
-//! directory is brought to disk as well. Modes are as asked for, independent of the umask.
+//! directory is brought to disk as well. Modes are as asked for, independent of the umask. Only for directories in which
+//! no other user may change anything; for others there is `beneath`.
 
 use std::fs::{File, Permissions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use nix::fcntl::OFlag;
 use tempfile::NamedTempFile;
 
 /// Writes `path`, and replaces a file that was there.
@@ -17,7 +17,7 @@ use tempfile::NamedTempFile;
 /// # Errors
 /// The directory is missing or not writable, or the disk is full; `path` is then as before.
 pub fn write(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    staged(path, content, mode, None)?.persist(path)?;
+    staged(path, content, mode)?.persist(path)?;
     sync_parent(path)
 }
 
@@ -26,60 +26,11 @@ pub fn write(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
 /// # Errors
 /// As [`write()`].
 pub fn create(path: &Path, content: &[u8], mode: u32) -> io::Result<bool> {
-    match staged(path, content, mode, None)?.persist_noclobber(path) {
+    match staged(path, content, mode)?.persist_noclobber(path) {
         Ok(_) => sync_parent(path).map(|()| true),
         Err(failed) if failed.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(failed) => Err(failed.error),
     }
-}
-
-/// Writes `path` unless it has this content already, and says whether it did. Mode and owner (user and group) are set
-/// in both cases.
-///
-/// # Errors
-/// As [`write()`].
-pub fn write_if_changed(
-    path: &Path,
-    content: &[u8],
-    mode: u32,
-    owner: Option<(u32, u32)>,
-) -> io::Result<bool> {
-    if let Some(file) = open_unlinked(path)?
-        && has_content(&file, content)?
-    {
-        // Through the open file, because by now the path may lead elsewhere.
-        let meta = file.metadata()?;
-        if meta.permissions().mode() & 0o7777 != mode {
-            file.set_permissions(Permissions::from_mode(mode))?;
-        }
-        if let Some((uid, gid)) = owner.filter(|owner| *owner != (meta.uid(), meta.gid())) {
-            fchown(&file, Some(uid), Some(gid))?;
-        }
-        return Ok(false);
-    }
-    staged(path, content, mode, owner)?.persist(path)?;
-    sync_parent(path)?;
-    Ok(true)
-}
-
-/// Opens the file at `path`; none if there is a link, or anything else that is no file.
-fn open_unlinked(path: &Path) -> io::Result<Option<File>> {
-    let opened =
-        File::options().read(true).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits()).open(path);
-    match opened {
-        Ok(file) if file.metadata()?.is_file() => Ok(Some(file)),
-        // A file that cannot be read is replaced.
-        Ok(_) | Err(_) => Ok(None),
-    }
-}
-
-fn has_content(mut file: &File, content: &[u8]) -> io::Result<bool> {
-    if file.metadata()?.len() != content.len() as u64 {
-        return Ok(false);
-    }
-    let mut old = Vec::with_capacity(content.len());
-    file.read_to_end(&mut old)?;
-    Ok(old == content)
 }
 
 /// Brings a directory's entries to disk.
@@ -98,13 +49,10 @@ fn parent(path: &Path) -> io::Result<&Path> {
     path.parent().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"))
 }
 
-fn staged(path: &Path, content: &[u8], mode: u32, owner: Option<(u32, u32)>) -> io::Result<NamedTempFile> {
+fn staged(path: &Path, content: &[u8], mode: u32) -> io::Result<NamedTempFile> {
     // No scan of keys, hooks or packages looks for a name that begins with a dot.
     let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(parent(path)?)?;
     file.write_all(content)?;
-    if let Some((uid, gid)) = owner {
-        fchown(file.as_file(), Some(uid), Some(gid))?;
-    }
     file.as_file().set_permissions(Permissions::from_mode(mode))?;
     file.as_file().sync_all()?;
     Ok(file)
@@ -138,15 +86,5 @@ mod tests {
         assert!(!create(&path, b"two", 0o400).expect("left alone"));
         assert_eq!(std::fs::read(&path).expect("the file"), b"one");
         assert_eq!(std::fs::read_dir(dir.path()).expect("a directory").count(), 1);
-    }
-
-    #[test]
-    fn an_unchanged_file_is_not_written() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("f");
-        assert!(write_if_changed(&path, b"one", 0o640, None).expect("written"));
-        assert!(!write_if_changed(&path, b"one", 0o755, None).expect("unchanged"));
-        assert_eq!(mode(&path), 0o755);
-        assert!(write_if_changed(&path, b"two", 0o755, None).expect("written"));
     }
 }

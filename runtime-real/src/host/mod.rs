@@ -3,8 +3,11 @@
 //! Nothing in here knows what a supervisor, a package or a service does.
 
 pub mod atomic;
+pub mod beneath;
+pub mod capabilities;
 pub mod clock;
 pub mod entropy;
+pub mod environment;
 pub mod exit;
 pub mod lock;
 pub mod root;

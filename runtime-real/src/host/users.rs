@@ -1,15 +1,15 @@
-//! Finds the user that a service runs as, and switches a new process to that user.
-//! Adds no user to the host.
+//! Finds the user that a service runs as. Adds no user to the host.
 //!
-//! A supervisor that may change users (CAP_SETUID, CAP_SETGID and CAP_CHOWN) runs a service as the user and group
-//! that its package names; a supervisor that may not runs every service as its own user.
+//! A supervisor that may change users (CAP_SETUID, CAP_SETGID, CAP_CHOWN, and CAP_KILL to stop what it started) runs a
+//! service as the user and group that its package names; a supervisor that may not runs every service as its own user.
 
 use std::ffi::{CString, OsString};
-use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 
-use nix::unistd::{Gid, Group, Uid, User, setgroups, setresgid, setresuid};
+use nix::unistd::{Gid, Group, Uid, User};
 use thiserror::Error;
+
+use super::capabilities::Capabilities;
 
 /// The user that services run as when their package names none. A host without this user runs them as the
 /// supervisor's user.
@@ -53,23 +53,6 @@ impl Account {
     }
 }
 
-/// Has a new process switch to this user before it becomes the program.
-#[allow(unsafe_code)]
-pub fn switch(command: &mut std::process::Command, account: &Account) {
-    let groups: Vec<Gid> = account.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
-    let (uid, gid) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
-    let between_fork_and_exec = move || {
-        // In this order: without the user's rights the groups could no longer be set.
-        setgroups(&groups)?;
-        setresgid(gid, gid, gid)?;
-        setresuid(uid, uid, uid)?;
-        Ok(())
-    };
-    // SAFETY: the closure makes three system calls and neither allocates nor takes a lock, which is all that is
-    // allowed between fork and exec.
-    unsafe { command.pre_exec(between_fork_and_exec) };
-}
-
 impl RunAs {
     /// The account, unless it is the supervisor's own.
     #[must_use]
@@ -105,8 +88,9 @@ pub enum UserError {
 /// # Errors
 /// The supervisor may change users, and the user or group does not exist.
 pub fn run_as(user: Option<&str>, group: Option<&str>) -> Result<RunAs, UserError> {
-    if !may_switch() {
-        let why = "it lacks the capabilities to start processes of other users".to_owned();
+    let lacks = lacks_to_switch();
+    if !lacks.is_empty() {
+        let why = format!("it lacks what it takes to start and stop processes of other users: {lacks}");
         return Ok(RunAs::Supervisor { why });
     }
     let name = user.unwrap_or(USER_DEFAULT);
@@ -145,19 +129,19 @@ fn account(name: &str, group: Option<&str>) -> Result<Account, UserError> {
     })
 }
 
-/// Whether this process may start processes of other users and give files away.
+/// The name of this process's own user; the number where it has none.
 #[must_use]
-pub fn may_switch() -> bool {
-    const CHOWN: u64 = 1 << 0;
-    const SETGID: u64 = 1 << 6;
-    const SETUID: u64 = 1 << 7;
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    match line.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()) {
-        Some(effective) => effective & (CHOWN | SETGID | SETUID) == CHOWN | SETGID | SETUID,
-        // Without capabilities there is only the superuser.
-        None => Uid::effective().is_root(),
-    }
+pub fn own_name() -> String {
+    let uid = Uid::effective();
+    User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
+}
+
+/// What this process lacks of the right to start and signal processes of other users, and to give files away.
+#[must_use]
+pub fn lacks_to_switch() -> Capabilities {
+    // Without capabilities there is only the superuser.
+    let nothing = || if Uid::effective().is_root() { Capabilities::TO_SWITCH } else { Capabilities::NONE };
+    Capabilities::TO_SWITCH.without(Capabilities::of_this_process().unwrap_or_else(nothing))
 }
 
 #[cfg(test)]

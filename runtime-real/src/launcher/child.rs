@@ -20,22 +20,9 @@ use nix::unistd::Pid;
 
 use super::message::Owner;
 
-/// Variables of the launcher that services do not get: secrets, and what a service manager told the launcher alone.
-const WITHHELD: [&str; 8] = [
-    crate::host::secret_env::CTL_SECRET_ENV,
-    crate::host::secret_env::GATEWAY_TOKEN_ENV,
-    super::LAUNCHER_ENV,
-    super::STARTS_ENV,
-    "NOTIFY_SOCKET",
-    "WATCHDOG_PID",
-    "WATCHDOG_USEC",
-    "LISTEN_FDS",
-];
-
-/// All variables of a program: the launcher's own but for those that are withheld, and these.
-pub(super) fn environment(more: &[(OsString, OsString)]) -> Vec<Vec<u8>> {
-    let own = std::env::vars_os().filter(|(name, _)| !WITHHELD.iter().any(|withheld| name == withheld));
-    let all: BTreeMap<OsString, OsString> = own.chain(more.iter().cloned()).collect();
+/// All variables of a program, of which the last with a name counts. The launcher adds none of its own.
+pub(super) fn environment(variables: &[(OsString, OsString)]) -> Vec<Vec<u8>> {
+    let all: BTreeMap<&OsString, &OsString> = variables.iter().map(|(name, value)| (name, value)).collect();
     all.into_iter().map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat()).collect()
 }
 

@@ -15,6 +15,7 @@ use super::proto::{
     Limits, Log, Nothing, Owner, Process, Range, Resume, Said, Signal, Started, Variable, Welcome, What,
 };
 use super::version::Versions;
+use crate::host::capabilities::Capabilities;
 
 /// Longest list that a message may hold.
 const ITEMS_MAX: usize = 16_384;
@@ -184,6 +185,7 @@ impl From<&message::Launch> for Launch {
                 kill_at_ms: lease.kill_at_ms,
                 resume: lease.resume.as_ref().map(Resume::from),
             }),
+            capabilities: launch.capabilities.bits(),
         }
     }
 }
@@ -209,6 +211,7 @@ impl TryFrom<Launch> for message::Launch {
             stop_signal: launch.stop_signal,
             stop_timeout_ms: launch.stop_timeout_ms,
             owner: launch.owner.map(message::Owner::try_from).transpose()?,
+            capabilities: Capabilities::from_bits(launch.capabilities),
             nofile: launch.nofile,
             limits: message::Limits { memory_bytes, cpu_millis, pids },
             lease: launch.lease.map(lease).transpose()?,
@@ -244,6 +247,7 @@ impl From<&message::HookLaunch> for HookLaunch {
             env: variables(&launch.env),
             owner: launch.owner.as_ref().map(Owner::from),
             timeout_ms: launch.timeout_ms,
+            capabilities: launch.capabilities.bits(),
         }
     }
 }
@@ -257,6 +261,7 @@ impl TryFrom<HookLaunch> for message::HookLaunch {
             dir: path(launch.dir, "dir")?,
             env: env(launch.env)?,
             owner: launch.owner.map(message::Owner::try_from).transpose()?,
+            capabilities: Capabilities::from_bits(launch.capabilities),
             timeout_ms: launch.timeout_ms,
         })
     }

@@ -1,6 +1,7 @@
 //! Sends lines where they belong: a service's into its log and onto standard output, the launcher's own onto standard
 //! error and into the supervisor's log. Never waits for a reader of standard output or standard error.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io;
@@ -59,10 +60,9 @@ pub(super) struct Journal {
 impl Journal {
     /// # Errors
     /// The system gives no descriptors.
-    pub(super) fn new(services: PathBuf, log: PathBuf, keep: Keep, json: bool) -> io::Result<Self> {
+    pub(super) fn new(services: PathBuf, log: LogFile, keep: Keep, json: bool) -> io::Result<Self> {
         let shown = Sink::new(io::stdout().as_fd(), json)?;
         let own = Sink::new(io::stderr().as_fd(), json)?;
-        let log = LogFile::new(log, keep);
         let (files, lines, line) = (BTreeMap::new(), Vec::new(), Vec::new());
         Ok(Self { services, log, keep, json, shown, own, files, lines, line })
     }
@@ -121,6 +121,8 @@ impl Journal {
         let (lines, line) = (&mut self.lines, &mut self.line);
         give(&mut |bytes: &[u8]| {
             let text = String::from_utf8_lossy(bytes);
+            // A service must not steer the terminal of the person who looks.
+            let visible = visible(&text);
             for part in [&stamp, " ", tag.encode_utf8(&mut [0; 4]), " ", &text, "\n"] {
                 lines.extend_from_slice(part.as_bytes());
             }
@@ -133,7 +135,7 @@ impl Journal {
                 line.extend_from_slice(quoted(&text).as_bytes());
                 line.extend_from_slice(b"}\n");
             } else {
-                for part in [group, "(", tag.encode_utf8(&mut [0; 4]), "): ", &text, "\n"] {
+                for part in [group, "(", tag.encode_utf8(&mut [0; 4]), "): ", &visible, "\n"] {
                     line.extend_from_slice(part.as_bytes());
                 }
             }
@@ -154,7 +156,8 @@ impl Journal {
         }
         let (services, keep) = (&self.services, self.keep);
         let file = self.files.entry(service.to_owned()).or_insert_with(|| {
-            LogFile::new(services.join(service).join("logs").join(format!("{service}.log")), keep)
+            let path = PathBuf::from(service).join("logs").join(format!("{service}.log"));
+            LogFile::new(services.clone(), path, keep)
         });
         match file.append(lines, clock::wall()) {
             None => {}
@@ -222,6 +225,17 @@ impl Journal {
     }
 }
 
+/// The text with its control characters written out, but for tabs.
+fn visible(text: &str) -> Cow<'_, str> {
+    let is_harmless = |c: char| c == '\t' || !c.is_control();
+    if text.chars().all(is_harmless) {
+        return Cow::Borrowed(text);
+    }
+    let shown =
+        text.chars().map(|c| if is_harmless(c) { c.to_string() } else { c.escape_default().to_string() });
+    Cow::Owned(shown.collect())
+}
+
 /// The text as a JSON string.
 fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
@@ -257,12 +271,23 @@ mod tests {
     }
 
     #[test]
+    fn what_would_steer_a_terminal_is_written_out() {
+        assert_eq!(visible("plain\ttext, ünïcode"), "plain\ttext, ünïcode");
+        assert_eq!(visible("\u{1b}]0;evil\u{7}\u{9b}6n"), "\\u{1b}]0;evil\\u{7}\\u{9b}6n");
+    }
+
+    #[test]
     fn a_services_lines_are_in_its_log_with_time_and_tag() {
         let dir = tempfile::tempdir().expect("a directory");
         std::fs::create_dir_all(dir.path().join("web/logs")).expect("made");
         let keep = Keep { size_bytes: 1_000, age_ms: 1_000_000, files: 1 };
-        let mut journal =
-            Journal::new(dir.path().to_owned(), dir.path().join("sup.log"), keep, false).expect("a journal");
+        let mut journal = Journal::new(
+            dir.path().to_owned(),
+            LogFile::new(dir.path().to_owned(), "sup.log".into(), keep),
+            keep,
+            false,
+        )
+        .expect("a journal");
         journal.lines(("web", "web.default", b'O'), |line| {
             line(b"hello");
             line(b"\xff");

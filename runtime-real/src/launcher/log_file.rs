@@ -4,14 +4,18 @@
 //! A line is `RFC3339-UTC-millis TAG text`, with the tag `O` for standard output, `E` for errors and `H` for hooks.
 //! A full disk costs lines and nothing else: the log counts them, and tries again with the next line.
 
-use std::fs::{self, File, OpenOptions};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use annulus_core::UnixTime;
 
 use super::stamp::{STAMP_BYTES, stamp};
+use crate::host::beneath::Dir;
+
+/// Logs may hold secrets.
+const MODE: u32 = 0o640;
 
 /// How logs are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +40,8 @@ pub(super) enum Notice {
 /// The log of one service.
 #[derive(Debug)]
 pub(super) struct LogFile {
+    /// The directory in which only the supervisor's user changes anything, and the log's path from there.
+    base: PathBuf,
     path: PathBuf,
     keep: Keep,
     open: Option<Open>,
@@ -54,9 +60,9 @@ struct Open {
 }
 
 impl LogFile {
-    /// A log at `path`; nothing is touched before there is a line.
-    pub(super) fn new(path: PathBuf, keep: Keep) -> Self {
-        Self { path, keep, open: None, lost: None }
+    /// A log at `path` below `base`; nothing is touched before there is a line.
+    pub(super) fn new(base: PathBuf, path: PathBuf, keep: Keep) -> Self {
+        Self { base, path, keep, open: None, lost: None }
     }
 
     /// Appends whole lines. Says what changed: that it fails now, or no longer does.
@@ -77,32 +83,57 @@ impl LogFile {
     fn try_append(&mut self, lines: &[u8], now: UnixTime, written: &mut usize) -> io::Result<()> {
         let mut open = match self.open.take() {
             Some(open) => open,
-            None => Open::new(&self.path, now)?,
+            None => self.open(now)?,
         };
         let oldest = stamp(UnixTime::from_millis(now.as_millis().saturating_sub(self.keep.age_ms)));
         let full = open.size > 0 && open.size.saturating_add(lines.len() as u64) > self.keep.size_bytes;
         if full || open.first < oldest {
             // When renaming fails, a file that grows is better than lost lines.
-            if put_aside(&self.path, self.keep.files).is_ok() {
-                open = Open::new(&self.path, now)?;
+            if self.put_aside().is_ok() {
+                open = self.open(now)?;
             }
         }
         let result = open.write(lines, written);
         self.open = Some(open);
         result
     }
+
+    fn open(&self, now: UnixTime) -> io::Result<Open> {
+        let (dir, name) = self.place()?;
+        Open::new(&dir, name, now)
+    }
+
+    /// The log's directory, held, and its name there.
+    fn place(&self) -> io::Result<(Dir, &OsStr)> {
+        let above = self.path.parent().unwrap_or(Path::new(""));
+        let dir = Dir::open(&self.base)?.dir(Path::new(".").join(above))?;
+        Ok((dir, self.path.file_name().unwrap_or_default()))
+    }
+
+    /// `web.log` becomes `web.log.1`, that `web.log.2` and so on; the last is removed.
+    fn put_aside(&self) -> io::Result<()> {
+        let (dir, own) = self.place()?;
+        let numbered = |number: u32| {
+            let mut name = OsString::from(own);
+            name.push(format!(".{number}"));
+            name
+        };
+        if self.keep.files == 0 {
+            return dir.remove(own);
+        }
+        for number in (1..self.keep.files).rev() {
+            match dir.rename(&numbered(number), &numbered(number + 1)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        dir.rename(own, &numbered(1))
+    }
 }
 
 impl Open {
-    fn new(path: &Path, now: UnixTime) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
-        options.read(true).append(true).create(true).mode(0o644);
-        // The launcher has one thread: a pipe in the place of the log must hold up neither the opening nor the reading.
-        let flags = nix::libc::O_NOFOLLOW | nix::libc::O_CLOEXEC | nix::libc::O_NONBLOCK;
-        let mut file = options.custom_flags(flags).open(path)?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file; remove it"));
-        }
+    fn new(dir: &Dir, name: &OsStr, now: UnixTime) -> io::Result<Self> {
+        let mut file = dir.append(name, MODE)?;
         let mut first = [0; STAMP_BYTES];
         let first = match file.read_exact(&mut first) {
             // A file that another program wrote has no stamp: it compares as anything, and is put aside now or later.
@@ -165,27 +196,10 @@ fn ends_whole(file: &File, size: u64) -> bool {
     file.read_exact_at(&mut last, size - 1).is_ok() && last == *b"\n"
 }
 
-/// `web.log` becomes `web.log.1`, that `web.log.2` and so on; the last is removed.
-fn put_aside(path: &Path, files: u32) -> io::Result<()> {
-    let numbered = |number: u32| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(format!(".{number}"));
-        PathBuf::from(name)
-    };
-    if files == 0 {
-        return fs::remove_file(path);
-    }
-    for number in (1..files).rev() {
-        match fs::rename(numbered(number), numbered(number + 1)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    fs::rename(path, numbered(1))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const KEEP: Keep = Keep { size_bytes: 20, age_ms: 1_000, files: 2 };
@@ -198,7 +212,7 @@ mod tests {
     #[test]
     fn a_full_log_moves_on_and_the_oldest_goes() {
         let dir = tempfile::tempdir().expect("a directory");
-        let mut log = LogFile::new(dir.path().join("web.log"), KEEP);
+        let mut log = LogFile::new(dir.path().to_owned(), "web.log".into(), KEEP);
         for number in 0..8 {
             assert_eq!(log.append(format!("line {number}...\n").as_bytes(), NOW), None);
         }
@@ -214,7 +228,7 @@ mod tests {
         let keep = Keep { size_bytes: 1_000, ..KEEP };
         let line = |ms| format!("{} O x\n", stamp(UnixTime::from_millis(ms)));
         let append = |ms: u64| {
-            let mut log = LogFile::new(dir.path().join("web.log"), keep);
+            let mut log = LogFile::new(dir.path().to_owned(), "web.log".into(), keep);
             assert_eq!(log.append(line(ms).as_bytes(), UnixTime::from_millis(ms)), None);
         };
         append(5_000);
@@ -229,7 +243,11 @@ mod tests {
     fn a_log_that_cannot_be_written_says_so_once_and_recovers() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("logs/web.log");
-        let mut log = LogFile::new(path.clone(), KEEP);
+        let mut log = LogFile::new(
+            dir.path().to_owned(),
+            path.strip_prefix(dir.path()).expect("below").to_owned(),
+            KEEP,
+        );
         assert!(matches!(log.append(b"a\n", NOW), Some(Notice::Failed(_))));
         assert_eq!(log.append(b"b\nc\n", NOW), None, "once");
         fs::create_dir(dir.path().join("logs")).expect("made");
@@ -242,7 +260,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         fs::write(dir.path().join("web.log"), "hal").expect("written");
         let keep = Keep { size_bytes: 1_000, age_ms: u64::MAX, files: 1 };
-        let mut log = LogFile::new(dir.path().join("web.log"), keep);
+        let mut log = LogFile::new(dir.path().to_owned(), "web.log".into(), keep);
         assert_eq!(log.append(b"whole\n", NOW), None);
         assert_eq!(read(dir.path(), "web.log"), "hal\nwhole\n");
     }
@@ -252,7 +270,11 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("web.log");
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("made");
-        let mut log = LogFile::new(path.clone(), KEEP);
+        let mut log = LogFile::new(
+            dir.path().to_owned(),
+            path.strip_prefix(dir.path()).expect("below").to_owned(),
+            KEEP,
+        );
         assert!(matches!(log.append(b"a\n", NOW), Some(Notice::Failed(_))));
         fs::remove_file(&path).expect("removed");
         assert_eq!(log.append(b"b\n", NOW), Some(Notice::Recovered(1)));
@@ -262,7 +284,7 @@ mod tests {
     fn a_link_in_the_place_of_a_log_is_not_followed() {
         let dir = tempfile::tempdir().expect("a directory");
         std::os::unix::fs::symlink(dir.path().join("elsewhere"), dir.path().join("web.log")).expect("made");
-        let mut log = LogFile::new(dir.path().join("web.log"), KEEP);
+        let mut log = LogFile::new(dir.path().to_owned(), "web.log".into(), KEEP);
         assert!(matches!(log.append(b"a\n", NOW), Some(Notice::Failed(_))));
         assert!(!dir.path().join("elsewhere").exists());
     }

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use annulus_core::ExitStatus;
 
 use super::version::Versions;
+use crate::host::capabilities::Capabilities;
 
 /// The user that a process runs as.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +56,7 @@ pub struct Launch {
     pub program: PathBuf,
     /// Its working directory.
     pub dir: PathBuf,
-    /// Variables beside the launcher's own.
+    /// All its variables.
     pub env: Vec<(OsString, OsString)>,
     /// Holds the pid while the process runs.
     pub pid_file: PathBuf,
@@ -65,6 +66,8 @@ pub struct Launch {
     pub stop_timeout_ms: u64,
     /// The user that it runs as; none for the launcher's own user.
     pub owner: Option<Owner>,
+    /// The capabilities that it keeps; of version 3.
+    pub capabilities: Capabilities,
     /// Highest number of open files.
     pub nofile: Option<u64>,
     /// Limits of its control group.
@@ -104,10 +107,12 @@ pub struct HookLaunch {
     pub program: PathBuf,
     /// Its working directory.
     pub dir: PathBuf,
-    /// Variables beside the launcher's own.
+    /// All its variables.
     pub env: Vec<(OsString, OsString)>,
     /// The user that it runs as; none for the launcher's own user.
     pub owner: Option<Owner>,
+    /// The capabilities that it keeps; of version 3.
+    pub capabilities: Capabilities,
     /// It is killed after this time with all that it started, in milliseconds.
     pub timeout_ms: u64,
 }

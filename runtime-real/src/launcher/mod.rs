@@ -27,6 +27,7 @@
 mod cgroup;
 mod child;
 pub mod client;
+pub(crate) mod confine;
 mod convert;
 mod descend;
 mod frame;
@@ -50,7 +51,7 @@ mod supervisor;
 mod sys;
 mod version;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -65,12 +66,14 @@ pub use link::socket_path;
 pub use log_file::Keep;
 pub use version::Versions;
 
+use crate::host::beneath::Dir;
 use crate::host::exit;
 use crate::host::lock::{LockError, SupLock};
 use crate::host::root::Root;
 use cgroup::Cgroups;
 use journal::Journal;
 use link::Link;
+use log_file::LogFile;
 use run::Launcher;
 use service::Services;
 use supervisor::Supervisor;
@@ -149,6 +152,8 @@ pub fn enter(args: impl IntoIterator<Item = OsString>) -> Option<u8> {
     if args.next()? != LAUNCH_ARG {
         return None;
     }
+    // Before it opens any file: a descriptor that its own parent left open is nothing that a service should find.
+    sys::close_others(&[0, 1, 2]);
     let Some((options, program, args)) = parse(&mut args) else {
         eprintln!("annulus: {LAUNCH_ARG} is for `annulus sup run` alone, which calls itself so");
         return Some(exit::USAGE);
@@ -200,10 +205,10 @@ fn launch(options: &Options, program: PathBuf, args: Vec<OsString>) -> Result<u8
     ignore_harmless()?;
     // A process that loses its parent becomes a child of the launcher, which waits for it.
     nix::sys::prctl::set_child_subreaper(true).map_err(io::Error::from)?;
-    if let Some(logs) = sup.log().parent() {
-        std::fs::create_dir_all(logs)?;
-    }
-    let journal = Journal::new(options.root.join("svc"), sup.log(), options.keep, options.json)?;
+    // No other user's business, and not to be led elsewhere by one.
+    Dir::open(sup.path())?.ensure_dir(OsStr::new("logs"), 0o750, None)?.keep(0o750, None)?;
+    let log = LogFile::new(sup.path().to_owned(), "logs/sup.log".into(), options.keep);
+    let journal = Journal::new(options.root.join("svc"), log, options.keep, options.json)?;
     let services = Services::new(nofile, Cgroups::new(&options.name));
     let link = Link::listen(&sup.launcher_socket())?;
     let supervisor = Supervisor::new(program, args, nofile);
@@ -241,7 +246,8 @@ pub(crate) fn in_thread(services: &Path) -> tokio::net::UnixStream {
     let services = services.to_owned();
     let run = move || {
         let keep = Keep { size_bytes: 1 << 20, age_ms: u64::MAX, files: 1 };
-        let journal = Journal::new(services.clone(), services.join("sup.log"), keep, false)?;
+        let log = LogFile::new(services.clone(), "sup.log".into(), keep);
+        let journal = Journal::new(services.clone(), log, keep, false)?;
         let nofile = getrlimit(Resource::RLIMIT_NOFILE)?;
         // Several launchers are in one process here, whose number is part of the groups' names.
         let name = format!("test{}", LAUNCHERS.fetch_add(1, std::sync::atomic::Ordering::Relaxed));

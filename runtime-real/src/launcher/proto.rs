@@ -73,6 +73,9 @@ pub(super) struct Launch {
     pub(super) limits: Option<Limits>,
     #[prost(message, optional, tag = "13")]
     pub(super) lease: Option<HeldLease>,
+    /// One bit for each, at the kernel's number.
+    #[prost(uint64, tag = "14")]
+    pub(super) capabilities: u64,
 }
 
 /// A lease that a guard keeps; `Lease` is the request of version 2.
@@ -110,6 +113,8 @@ pub(super) struct HookLaunch {
     pub(super) owner: Option<Owner>,
     #[prost(uint64, tag = "6")]
     pub(super) timeout_ms: u64,
+    #[prost(uint64, tag = "7")]
+    pub(super) capabilities: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]

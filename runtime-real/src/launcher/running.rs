@@ -1,6 +1,6 @@
 //! What the launcher remembers of the programs that its guards run. Starts and signals none.
 
-use std::fs;
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -12,6 +12,10 @@ use nix::sys::signal::Signal;
 use nix::unistd::{Pid, read};
 
 use super::message::{HookLaunch, Launch};
+use crate::host::beneath::Dir;
+
+/// A pid is no secret.
+const PID_FILE_MODE: u32 = 0o644;
 
 /// The first process of a service.
 #[derive(Debug)]
@@ -106,11 +110,22 @@ pub(super) fn status_of(raw: i32) -> ExitStatus {
     }
 }
 
-/// Readers see the whole file or none. It need not survive a power failure, for the process does not either.
+/// Writes the file that holds a service's pid. It need not survive a power failure, for the process does not either.
 pub(super) fn write_pid(path: &Path, pid: Pid) -> io::Result<()> {
-    let unfinished = path.with_extension("new");
-    fs::write(&unfinished, format!("{pid}\n"))?;
-    fs::rename(unfinished, path)
+    let (dir, name) = place(path)?;
+    dir.replace(name, format!("{pid}\n").as_bytes(), PID_FILE_MODE)
+}
+
+/// Removes that file, if it is there.
+pub(super) fn remove_pid(path: &Path) {
+    // It may have been removed already, or never written.
+    let _ = place(path).and_then(|(dir, name)| dir.remove(name));
+}
+
+fn place(path: &Path) -> io::Result<(Dir, &OsStr)> {
+    let parts = path.parent().zip(path.file_name());
+    let (dir, name) = parts.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it names no file"))?;
+    Ok((Dir::open(dir)?, name))
 }
 
 #[cfg(test)]

@@ -23,6 +23,10 @@ pub(crate) const FDS_MAX: usize = 6;
 const CONTROL_WORDS: usize = 8;
 /// Without the call that closes a range of descriptors, those below this number are closed one by one.
 const DESCRIPTORS_MAX: RawFd = 65_536;
+/// Has that call mark the descriptors instead, so that the next program does not get them; kernels before 5.11 refuse it.
+const CLOSE_RANGE_CLOEXEC: libc::c_uint = 1 << 2;
+/// The form of a process's sets of capabilities that every kernel since 2.6.26 knows.
+const CAPABILITIES_VERSION: u32 = 0x2008_0522;
 
 /// Memory that several processes share.
 #[derive(Debug)]
@@ -153,6 +157,18 @@ fn close_range(first: RawFd, last: RawFd) {
     }
 }
 
+/// Keeps every descriptor but the first three from the next program.
+pub(crate) fn close_on_execute() {
+    // SAFETY: marking a descriptor closes nothing now.
+    let done = unsafe { libc::syscall(libc::SYS_close_range, 3, RawFd::MAX, CLOSE_RANGE_CLOEXEC) };
+    if done != 0 {
+        for fd in 3..=DESCRIPTORS_MAX {
+            // SAFETY: as above; a number that is not open is an error without effect.
+            unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+        }
+    }
+}
+
 /// A counter that wakes the process which waits for it.
 pub(crate) fn event() -> Result<OwnedFd, Errno> {
     // SAFETY: the call takes numbers only.
@@ -193,7 +209,7 @@ pub(crate) fn map_copy(file: impl AsFd, length: usize) -> Result<&'static mut [u
     Ok(unsafe { std::slice::from_raw_parts_mut(at.cast(), length) })
 }
 
-/// The user and groups of this process from now on.
+/// The user and groups of this process from now on. The numbers of groups are bytes as they stand in memory.
 pub(crate) fn become_user(uid: u32, gid: u32, groups: &[u8]) -> Result<(), Errno> {
     // In this order: without the user's rights the groups could no longer be set.
     // SAFETY: the numbers of groups lie in the slice, which is aligned as a part of a block is.
@@ -202,6 +218,88 @@ pub(crate) fn become_user(uid: u32, gid: u32, groups: &[u8]) -> Result<(), Errno
     Errno::result(unsafe { libc::setresgid(gid, gid, gid) })?;
     // SAFETY: as above.
     Errno::result(unsafe { libc::setresuid(uid, uid, uid) }).map(drop)
+}
+
+/// Who asks for the sets of capabilities, and in which form.
+#[repr(C)]
+struct CapabilityHeader {
+    version: u32,
+    pid: i32,
+}
+
+/// Half of a process's sets of capabilities: the first half has the numbers below 32.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct CapabilityHalf {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+/// The sets of capabilities of this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CapabilitySets {
+    pub(crate) effective: u64,
+    pub(crate) permitted: u64,
+    pub(crate) inheritable: u64,
+}
+
+/// Reads the sets of capabilities of this process.
+pub(crate) fn capabilities() -> Result<CapabilitySets, Errno> {
+    let header = CapabilityHeader { version: CAPABILITIES_VERSION, pid: 0 };
+    let mut halves = [CapabilityHalf::default(); 2];
+    // SAFETY: the header and the two halves that this version has outlive the call.
+    Errno::result(unsafe { libc::syscall(libc::SYS_capget, &raw const header, halves.as_mut_ptr()) })?;
+    let whole =
+        |part: fn(&CapabilityHalf) -> u32| u64::from(part(&halves[1])) << 32 | u64::from(part(&halves[0]));
+    Ok(CapabilitySets {
+        effective: whole(|half| half.effective),
+        permitted: whole(|half| half.permitted),
+        inheritable: whole(|half| half.inheritable),
+    })
+}
+
+/// Sets the sets of capabilities of this process.
+pub(crate) fn set_capabilities(sets: CapabilitySets) -> Result<(), Errno> {
+    let header = CapabilityHeader { version: CAPABILITIES_VERSION, pid: 0 };
+    let half = |shift: u32| CapabilityHalf {
+        effective: (sets.effective >> shift) as u32,
+        permitted: (sets.permitted >> shift) as u32,
+        inheritable: (sets.inheritable >> shift) as u32,
+    };
+    let halves = [half(0), half(32)];
+    // SAFETY: as above.
+    Errno::result(unsafe { libc::syscall(libc::SYS_capset, &raw const header, halves.as_ptr()) }).map(drop)
+}
+
+/// Takes from this process, and from all that it becomes, every capability that is not in `kept`: no program brings it
+/// back. Without the right to do so it does nothing.
+pub(crate) fn drop_bounding_capabilities(kept: u64) {
+    for number in 0..u64::BITS {
+        if kept >> number & 1 == 0 {
+            // SAFETY: the call takes numbers only; one that the kernel does not know is an error without effect.
+            unsafe { libc::prctl(libc::PR_CAPBSET_DROP, libc::c_ulong::from(number), 0, 0, 0) };
+        }
+    }
+}
+
+/// Has programs that are no superuser's start with exactly these capabilities, which this process has and may pass on.
+pub(crate) fn set_ambient_capabilities(kept: u64) -> Result<(), Errno> {
+    // SAFETY: the call takes numbers only.
+    let cleared = unsafe { libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) };
+    match Errno::result(cleared) {
+        // Kernels before 4.3 have no such set.
+        Ok(_) | Err(Errno::EINVAL) => {}
+        Err(errno) => return Err(errno),
+    }
+    for number in (0..u64::BITS).filter(|number| kept >> number & 1 == 1) {
+        let number = libc::c_ulong::from(number);
+        // SAFETY: as above.
+        Errno::result(unsafe {
+            libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE, number, 0, 0)
+        })?;
+    }
+    Ok(())
 }
 
 /// Becomes a program. The block holds the path, and the arrays of arguments and variables, whose entries are addresses

@@ -15,6 +15,9 @@
 //! deadline passes through the launcher, and no right to resume is kept. A supervisor of today below a launcher of
 //! version 2 does the same; there is no guard then, and what leaves its process group outlives its service.
 //!
+//! A launcher of today gives a program exactly the variables that it is told; one from before programs were confined
+//! adds its own, and leaves them their capabilities, until it is started anew.
+//!
 //! Version 1 had no greeting that could be extended and is not spoken any more. It is recognised, so that a supervisor
 //! of version 1 is refused in words that it understands.
 

@@ -249,7 +249,9 @@ fn metafiles(plan: &Plan, ident: &PackageIdent, deps: &Dependencies, sources: &C
     let ports: Vec<String> = plan.exposes.iter().map(u16::to_string).collect();
     let is_service = sources.contains_key("hooks/run") || sources.contains_key("run");
     let service_line = |text: String| if is_service { format!("{text}\n") } else { String::new() };
-    let environment = if runtime_path.is_empty() { vec![] } else { vec![format!("PATH={runtime_path}")] };
+    let own_path_line = (!runtime_path.is_empty()).then(|| format!("PATH={runtime_path}"));
+    let environment = plan.service.environment.iter().map(equals).chain(own_path_line).collect();
+    let capabilities = plan.service.capabilities.to_string();
     let texts = [
         (MetaFile::Ident, format!("{ident}\n")),
         (MetaFile::Target, format!("{}\n", host_target())),
@@ -269,6 +271,7 @@ fn metafiles(plan: &Plan, ident: &PackageIdent, deps: &Dependencies, sources: &C
         (MetaFile::ShutdownTimeout, service_line(plan.service.shutdown_timeout_s.to_string())),
         (MetaFile::Demoted, service_line(plan.service.demoted.to_string())),
         (MetaFile::Limits, plan.service.limits.to_metafile()),
+        (MetaFile::Capabilities, lines(vec![capabilities].into_iter().filter(|c| !c.is_empty()).collect())),
         (MetaFile::Health, plan.health.as_ref().map(HealthPlan::to_metafile).unwrap_or_default()),
         (MetaFile::Drain, plan.drain.to_metafile()),
     ];

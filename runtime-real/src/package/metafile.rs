@@ -42,6 +42,8 @@ pub enum MetaFile {
     Demoted,
     /// Limits of the service on its host.
     Limits,
+    /// The capabilities that its processes keep, a space between them.
+    Capabilities,
     /// How the service is checked if it has no hook for that: TOML.
     Health,
     /// How the service is drained: TOML.
@@ -50,7 +52,7 @@ pub enum MetaFile {
 
 impl MetaFile {
     /// All metafiles.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Ident,
         Self::Target,
         Self::Manifest,
@@ -69,6 +71,7 @@ impl MetaFile {
         Self::ShutdownTimeout,
         Self::Demoted,
         Self::Limits,
+        Self::Capabilities,
         Self::Health,
         Self::Drain,
     ];
@@ -95,6 +98,7 @@ impl MetaFile {
             Self::ShutdownTimeout => "SHUTDOWN_TIMEOUT",
             Self::Demoted => "DEMOTED",
             Self::Limits => "LIMITS",
+            Self::Capabilities => "CAPABILITIES",
             Self::Health => "HEALTH",
             Self::Drain => "DRAIN",
         }

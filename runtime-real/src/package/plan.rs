@@ -27,6 +27,10 @@
 //! group = "hab"
 //! demoted = "restart"              # or "reconfigure", "stop": when its member leads the group no longer
 //! nofile = 4096                    # open files of each of its processes
+//! capabilities = ["net_bind_service"]  # of capabilities(7): what its processes may do beyond its user's rights
+//!
+//! [service.environment]            # variables of its processes and hooks
+//! JAVA_OPTS = "-Xmx256m"
 //!
 //! [service.limits]                 # of all its processes together, where the host lets the launcher limit them
 //! memory = "512M"
@@ -61,6 +65,8 @@ use toml::Spanned;
 use super::checks::{DrainPlan, DrainTable, HealthPlan, HealthTable};
 use super::limits::{LimitsPlan, LimitsTable, Nofile};
 use super::{Error, MetaFile};
+use crate::host::capabilities::Capabilities;
+use crate::host::environment;
 
 /// Largest plan or configuration file, in bytes.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -117,6 +123,10 @@ pub struct ServicePlan {
     pub demoted: Demoted,
     /// Limits of the service on its host.
     pub limits: LimitsPlan,
+    /// The capabilities that its processes keep.
+    pub capabilities: Capabilities,
+    /// Variables of its processes.
+    pub environment: BTreeMap<String, String>,
 }
 
 impl Plan {
@@ -222,6 +232,21 @@ struct ServiceTable {
     nofile: Option<Nofile>,
     #[serde(default)]
     limits: LimitsTable,
+    #[serde(default)]
+    capabilities: Vec<Capability>,
+    #[serde(default)]
+    environment: BTreeMap<Variable, Line>,
+}
+
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Capability(Capabilities);
+
+impl TryFrom<String> for Capability {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map(Self)
+    }
 }
 
 /// Declares a text type that is checked where it is read, so that the message shows the place.
@@ -248,6 +273,11 @@ checked_text!(
     "is not a name of letters, digits, '-' and '_'"
 );
 checked_text!(
+    Variable,
+    is_variable,
+    "is not a variable that a plan may set: letters, digits and '_', and none of PATH (which the package's programs make), HOME, USER and LOGNAME (which are its user's)"
+);
+checked_text!(
     ConfigPath,
     |s| s.split('.').all(|part| !part.is_empty() && !part.contains(|c: char| c.is_whitespace() || c == '=')),
     "is not a dotted path in default.toml, as in \"http.port\""
@@ -257,6 +287,10 @@ checked_text!(
     is_file_path,
     "is not a path below the plan that may be copied: leave out '.', '..' and a leading '/', and what the package makes itself (metafiles, default.toml, config, config_install, hooks, run)"
 );
+
+fn is_variable(name: &str) -> bool {
+    environment::check_name(name).is_ok() && !["PATH", "HOME", "USER", "LOGNAME"].contains(&name)
+}
 
 fn is_file_path(path: &str) -> bool {
     let first = path.split('/').next().unwrap_or_default();
@@ -379,6 +413,12 @@ impl PlanFile {
                 group: self.service.group.map_or_else(|| USER_DEFAULT.to_owned(), |word| word.0),
                 demoted: self.service.demoted.map_or_else(Demoted::default, |word| word.0),
                 limits: LimitsPlan::new(self.service.nofile, &self.service.limits),
+                capabilities: self
+                    .service
+                    .capabilities
+                    .iter()
+                    .fold(Capabilities::NONE, |all, one| all.with(one.0)),
+                environment: self.service.environment.into_iter().map(|(k, v)| (k.0, v.0)).collect(),
             },
         })
     }

@@ -6,9 +6,10 @@
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::ffi::OsStr;
+use std::fs::Permissions;
 use std::io::{self, Read};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
@@ -18,6 +19,10 @@ use liblzma::stream::{CONCATENATED, Stream};
 use tar::EntryType;
 
 use super::step;
+use crate::host::beneath::Dir;
+
+/// Packages hold nothing that is not for all.
+const DIR_MODE: u32 = 0o755;
 
 /// Memory that decompression may take, in bytes; `xz -9` needs 65 MiB.
 const DECODER_BYTES_MAX: u64 = 256 * 1024 * 1024;
@@ -191,21 +196,16 @@ fn hard_link_target(target: Option<PathBuf>, ident: &PackageIdent, path: &Path) 
 /// Says why the archive is refused, or what the system said; the caller then removes `dest`.
 pub(super) fn unpack(compressed: impl Read, limits: Limits, dest: &Path) -> Result<PackageIdent, String> {
     let mut dirs = BTreeSet::from([PathBuf::new()]);
+    let dest = &Dir::open(dest).map_err(|e| e.to_string())?;
     let ident = walk(compressed, limits, |inner, item| {
         step::reached("the next entry comes");
         let failed = |e: io::Error| format!("{}: {e}", show(inner));
         match item {
             Item::Dir => ensure_dir(dest, inner, &mut dirs),
             Item::File { size, executable, content } => {
-                ensure_parent(dest, inner, &mut dirs)?;
+                let (parent, name) = ensure_parent(dest, inner, &mut dirs)?;
                 let mode = if executable { 0o755 } else { 0o644 };
-                // `create_new` neither follows a link nor writes into what an earlier entry made.
-                let mut file = OpenOptions::new()
-                    .write(true)
-                    .create_new(true)
-                    .mode(0o600)
-                    .open(dest.join(inner))
-                    .map_err(failed)?;
+                let mut file = parent.create(name).map_err(failed)?;
                 step::reached("a file is made");
                 if io::copy(content, &mut file).map_err(failed)? != size {
                     return Err(format!("{} is cut short", show(inner)));
@@ -214,52 +214,67 @@ pub(super) fn unpack(compressed: impl Read, limits: Limits, dest: &Path) -> Resu
                 file.sync_all().map_err(failed)
             }
             Item::Symlink { target } => {
-                ensure_parent(dest, inner, &mut dirs)?;
-                std::os::unix::fs::symlink(target, dest.join(inner)).map_err(failed)
+                let (parent, name) = ensure_parent(dest, inner, &mut dirs)?;
+                parent.symlink(&target, name).map_err(failed)
             }
             Item::HardLink { target } => {
-                ensure_parent(dest, inner, &mut dirs)?;
-                let parent_known = target.parent().is_some_and(|parent| dirs.contains(parent));
-                let target = dest.join(target);
-                if !parent_known || !target.symlink_metadata().is_ok_and(|meta| meta.is_file()) {
-                    return Err(format!("{} is a link to no file of the package", show(inner)));
+                let (parent, name) = ensure_parent(dest, inner, &mut dirs)?;
+                let of = dest.dir(below(target.parent().unwrap_or(Path::new("")))).ok();
+                let linked = of.map(|of| parent.hard_link(&of, target.file_name().unwrap_or_default(), name));
+                match linked {
+                    None => Err(format!("{} is a link to no file of the package", show(inner))),
+                    Some(Err(e)) if e.kind() == io::ErrorKind::NotFound => {
+                        Err(format!("{} is a link to no file of the package", show(inner)))
+                    }
+                    Some(linked) => linked.map_err(failed),
                 }
-                fs::hard_link(target, dest.join(inner)).map_err(failed)
             }
         }
     })?;
     for dir in &dirs {
-        let synced = File::open(dest.join(dir)).and_then(|dir| dir.sync_all());
+        let synced = dest.dir(below(dir)).and_then(|dir| dir.sync());
         synced.map_err(|e| format!("{}: {e}", show(dir)))?;
     }
     Ok(ident)
 }
 
-fn ensure_parent(dest: &Path, inner: &Path, dirs: &mut BTreeSet<PathBuf>) -> Result<(), String> {
-    ensure_dir(dest, inner.parent().unwrap_or(Path::new("")), dirs)
+/// A path below a directory, which may be that directory.
+fn below(path: &Path) -> PathBuf {
+    Path::new(".").join(path)
+}
+
+/// Holds the directory of an entry, which is made with those above it, and says the entry's name there.
+fn ensure_parent<'a>(
+    dest: &Dir,
+    inner: &'a Path,
+    dirs: &mut BTreeSet<PathBuf>,
+) -> Result<(Dir, &'a OsStr), String> {
+    let parent = inner.parent().unwrap_or(Path::new(""));
+    ensure_dir(dest, parent, dirs)?;
+    let held = dest.dir(below(parent)).map_err(|e| format!("{}: {e}", show(parent)))?;
+    Ok((held, inner.file_name().unwrap_or_default()))
 }
 
 /// Makes a directory and those above it. `dirs` holds the ones made so far: an existing path that is not among them is
 /// a file or a link, and refused.
-fn ensure_dir(dest: &Path, inner: &Path, dirs: &mut BTreeSet<PathBuf>) -> Result<(), String> {
+fn ensure_dir(dest: &Dir, inner: &Path, dirs: &mut BTreeSet<PathBuf>) -> Result<(), String> {
     let mut path = PathBuf::new();
     for component in inner.components() {
         path.push(component);
         if dirs.contains(&path) {
             continue;
         }
-        let full = dest.join(&path);
-        match fs::create_dir(&full) {
+        let failed = |e: io::Error| format!("{}: {e}", show(&path));
+        let parent = dest.dir(below(path.parent().unwrap_or(Path::new("")))).map_err(failed)?;
+        match parent.create_dir(path.file_name().unwrap_or_default(), DIR_MODE) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
                 return Err(format!(
                     "{} is a directory, but an earlier entry made it a file or a link",
                     show(&path)
                 ));
             }
-            made => made.map_err(|e| format!("{}: {e}", show(&path)))?,
+            made => drop(made.map_err(failed)?),
         }
-        fs::set_permissions(&full, Permissions::from_mode(0o755))
-            .map_err(|e| format!("{}: {e}", show(&path)))?;
         dirs.insert(path.clone());
     }
     Ok(())

@@ -2,13 +2,15 @@
 //! follows a link that the service may have made.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use annulus_core::{Changed, GroupFile, Hook};
 
 use super::{Error, svc_dirs};
-use crate::host::atomic;
+use crate::host::beneath::Dir;
 use crate::host::users::RunAs;
 use crate::package::{self, Installed};
 use crate::template::Engine;
@@ -16,7 +18,7 @@ use crate::template::Engine;
 /// Longest name of a group's file, in bytes, as file systems allow.
 const NAME_BYTES_MAX: usize = 255;
 
-/// The owner of the service's own files; none leaves them to the supervisor's user.
+/// The user and group of a service; none where it runs as the supervisor's own user.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Owner(Option<(u32, u32)>);
 
@@ -25,15 +27,23 @@ impl Owner {
         Self(run_as.account().map(|account| (account.uid, account.gid)))
     }
 
-    /// Gives a folder that was just made to the owner.
+    /// The owner of what belongs to the service.
+    pub(super) fn service(self) -> Option<(u32, u32)> {
+        self.0
+    }
+
+    /// The owner of what the service may read and not change.
+    pub(super) fn readable_by_service(self) -> Option<(u32, u32)> {
+        self.0.map(|(_, gid)| (nix::unistd::geteuid().as_raw(), gid))
+    }
+
+    /// Checks that no other user than the supervisor's can put something else in the place of what is in a directory.
     ///
     /// # Errors
-    /// The system refuses.
-    pub(super) fn give(self, path: &Path) -> std::io::Result<()> {
-        match self.0 {
-            Some((uid, gid)) => std::os::unix::fs::lchown(path, Some(uid), Some(gid)),
-            None => Ok(()),
-        }
+    /// One could.
+    pub(super) fn check_supervisors(self, dir: &Dir) -> io::Result<()> {
+        // A supervisor that runs all as its own user has nothing to lose to that.
+        if self.0.is_some() { dir.check_safe() } else { Ok(()) }
     }
 }
 
@@ -48,17 +58,17 @@ pub(super) struct RenderedFile {
 impl RenderedFile {
     /// A file that is executed.
     pub(super) fn program(path: String, content: Vec<u8>) -> Self {
-        Self { path, content, mode: svc_dirs::SUPERVISOR_MODE }
+        Self { path, content, mode: svc_dirs::PROGRAM_MODE }
     }
 
-    /// Writes it unless the same content is there already, and says whether it did.
-    pub(super) fn write(&self, svc: &Path, owner: Owner) -> Result<bool, Error> {
-        let path = svc.join(&self.path);
-        let dir = path.parent().unwrap_or(svc);
-        svc_dirs::ensure_config_dir(dir, owner).map_err(Error::io(dir))?;
+    /// Writes it into the service's folder unless the same content is there already, and says whether it did.
+    pub(super) fn write(&self, dir: &Dir, owner: Owner) -> io::Result<bool> {
+        let path = Path::new(&self.path);
         // Hooks and the program stay the supervisor's, so that a service cannot rewrite what the supervisor runs.
-        let owner = if self.mode == svc_dirs::SUPERVISOR_MODE { None } else { owner.0 };
-        atomic::write_if_changed(&path, &self.content, self.mode, owner).map_err(Error::io(&path))
+        let is_program = self.mode == svc_dirs::PROGRAM_MODE;
+        let owned = if is_program { owner.readable_by_service() } else { owner.service() };
+        let folder = svc_dirs::folder_of(dir, path, owner)?;
+        folder.write_if_changed(path.file_name().unwrap_or_default(), &self.content, self.mode, owned)
     }
 }
 
@@ -74,7 +84,7 @@ pub(super) fn render_folder(
         let text = package::read_text(&path)?;
         let content = engine.render(&path, &text, context)?;
         let is_hook = name.starts_with("hooks/");
-        let mode = if is_hook { svc_dirs::SUPERVISOR_MODE } else { svc_dirs::CONFIG_FILE_MODE };
+        let mode = if is_hook { svc_dirs::PROGRAM_MODE } else { svc_dirs::CONFIG_FILE_MODE };
         files.push(RenderedFile { path: name, content: content.into_bytes(), mode });
     }
     Ok(())
@@ -119,12 +129,15 @@ pub(super) fn run_file(package: &Installed, files: &[RenderedFile]) -> Result<Re
 }
 
 /// Removes hooks that this package does not have, so that no hook of an older package is run. Returns their names.
-pub(super) fn remove_old_hooks(svc: &Path, files: &[RenderedFile]) -> Result<Vec<String>, Error> {
+pub(super) fn remove_old_hooks(dir: &Dir, files: &[RenderedFile]) -> io::Result<Vec<String>> {
     let current: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
+    let hooks = dir.dir(svc_dirs::HOOKS)?;
     let mut removed = Vec::new();
-    for (path, name) in templates(&svc.join(svc_dirs::HOOKS), svc_dirs::HOOKS)? {
+    for path in hooks.files()? {
+        let name = format!("{}/{}", svc_dirs::HOOKS, path.display());
         if !current.contains(name.as_str()) {
-            fs::remove_file(&path).map_err(Error::io(&path))?;
+            let folder = hooks.dir(Path::new(".").join(path.parent().unwrap_or(Path::new(""))))?;
+            folder.remove(path.file_name().unwrap_or_default())?;
             removed.push(name);
         }
     }
@@ -148,20 +161,20 @@ pub(super) fn changed(files: &[String]) -> Changed {
 
 /// Writes the files of the service's group. Returns those that are new or changed, and the names that are refused.
 pub(super) fn write_group_files(
-    svc: &Path,
+    dir: &Dir,
     files: &[GroupFile],
     owner: Owner,
-) -> Result<(Vec<String>, Vec<String>), Error> {
+) -> io::Result<(Vec<String>, Vec<String>)> {
     let (mut written, mut refused) = (Vec::new(), Vec::new());
+    let folder = dir.dir(svc_dirs::FILES)?;
     for file in files {
         if !is_plain_name(&file.name) {
             refused
                 .push(format!("the group's file {:?} is not written: that is not a plain name", file.name));
             continue;
         }
-        let path = svc.join(svc_dirs::FILES).join(&file.name);
-        let fresh = atomic::write_if_changed(&path, &file.body, svc_dirs::GROUP_FILE_MODE, owner.0);
-        if fresh.map_err(Error::io(&path))? {
+        let (name, mode) = (OsStr::new(&file.name), svc_dirs::GROUP_FILE_MODE);
+        if folder.write_if_changed(name, &file.body, mode, owner.service())? {
             written.push(format!("{}/{}", svc_dirs::FILES, file.name));
         }
     }

@@ -6,7 +6,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader};
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
@@ -17,10 +17,10 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::{Error, PackageHook, Sys, package_hook};
+use crate::host::atomic;
 use crate::host::clock::Clock;
 use crate::host::root::Root;
-use crate::host::secret_env::{CTL_SECRET_ENV, GATEWAY_TOKEN_ENV};
-use crate::host::{atomic, users};
+use crate::launcher::confine::confine_command;
 use crate::package::{Installed, is_last_build, with_needs};
 
 /// An install or uninstall hook that takes longer than this is killed, unless the caller sets another limit.
@@ -161,17 +161,12 @@ fn perform(
     let mut command = Command::new(&hook.program);
     command
         .current_dir(&hook.dir)
-        .env_remove(CTL_SECRET_ENV)
-        .env_remove(GATEWAY_TOKEN_ENV)
+        .env_clear()
         .envs(&hook.env)
         .stdin(Stdio::null())
         .stdout(writer.try_clone()?)
-        .stderr(writer)
-        .process_group(0);
-    if let Some(account) = &hook.account {
-        command.envs(account.env());
-        users::switch(&mut command, account);
-    }
+        .stderr(writer);
+    confine_command(&mut command, hook.account.as_ref());
     let child = spawn(&mut command)?;
     // The command holds the pipe's writing end, which would keep the reader waiting.
     drop(command);

@@ -7,6 +7,7 @@ use annulus_core::{Bind, Demoted, ServiceSpec};
 use nix::sys::signal::Signal;
 
 use super::Error;
+use crate::host::capabilities::Capabilities;
 use crate::package::{self, DrainPlan, HealthPlan, Installed, LimitsPlan, MetaFile};
 
 /// The polite signal.
@@ -54,6 +55,14 @@ pub(super) fn demoted(package: &Installed) -> Result<Demoted, Error> {
 pub(super) fn limits(package: &Installed) -> Result<LimitsPlan, Error> {
     let text = package.metafile(MetaFile::Limits)?.unwrap_or_default();
     Ok(LimitsPlan::from_metafile(&text).map_err(|reason| package.malformed(MetaFile::Limits, reason))?)
+}
+
+/// The capabilities that its processes keep.
+pub(super) fn capabilities(package: &Installed) -> Result<Capabilities, Error> {
+    let text = package.metafile(MetaFile::Capabilities)?.unwrap_or_default();
+    let mut names = text.split_whitespace().map(str::parse::<Capabilities>);
+    let all = names.try_fold(Capabilities::NONE, |all, one| one.map(|one| all.with(one)));
+    Ok(all.map_err(|reason| package.malformed(MetaFile::Capabilities, reason))?)
 }
 
 /// How its health is asked for if it has no hook for that.

@@ -2,12 +2,14 @@
 //! `install` and `uninstall`. Runs none: `hook` does.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::context::{self, PackageFacts};
 use super::files::{self, Owner, RenderedFile};
 use super::layers::{LastGood, Layers, Sources};
-use super::{Error, Sys, svc_dirs};
+use super::{Allowed, Error, Sys, svc_dirs};
+use crate::host::environment;
 use crate::host::root::Root;
 use crate::host::users::{self, Account};
 use crate::package::{self, Installed};
@@ -20,8 +22,8 @@ pub struct PackageHook {
     pub program: PathBuf,
     /// Where it runs: the service's folder.
     pub dir: PathBuf,
-    /// Its variables.
-    pub env: BTreeMap<String, String>,
+    /// All its variables.
+    pub env: BTreeMap<OsString, OsString>,
     /// The user that it runs as; none for the caller's own user.
     pub account: Option<Account>,
 }
@@ -58,12 +60,26 @@ pub fn package_hook(
     let source = from.join(svc_dirs::HOOKS).join(hook);
     let content = engine.render(&source, &package::read_text(&source)?, &context)?;
     rendered.push(RenderedFile::program(format!("{}/{hook}", svc_dirs::HOOKS), content.into_bytes()));
-    svc_dirs::make(&svc, owner).map_err(Error::io(&svc))?;
+    let dir = svc_dirs::make(&svc, owner).map_err(Error::io(&svc))?;
     for file in &rendered {
-        file.write(&svc, owner)?;
+        file.write(&dir, owner).map_err(Error::io(&svc.join(&file.path)))?;
     }
     let account = run_as.account().cloned();
-    Ok(PackageHook { program: svc.join(svc_dirs::HOOKS).join(hook), dir: svc, env: facts.env, account })
+    let env = programs_env(&facts.env, account.as_ref(), &Allowed::default());
+    Ok(PackageHook { program: svc.join(svc_dirs::HOOKS).join(hook), dir: svc, env, account })
+}
+
+/// All variables of a package's programs, from what is listed (`host/environment.rs`), the package itself, and the user
+/// that they run as, unless that is the supervisor's own; the later of these count.
+pub(super) fn programs_env(
+    package: &BTreeMap<String, String>,
+    account: Option<&Account>,
+    allowed: &Allowed,
+) -> BTreeMap<OsString, OsString> {
+    let mut env = environment::passed(std::env::vars_os(), account.is_none(), &allowed.variables);
+    env.extend(package.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))));
+    env.extend(account.into_iter().flat_map(Account::env));
+    env
 }
 
 /// The variables that a package's programs run with; `env` looks up those of the caller.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use annulus_core::{Facts, Hook, Prepared, Rendered, ServiceGroup, ServiceName, ServiceSpec};
 
 use super::Layers;
+use crate::host::capabilities::Capabilities;
 use crate::host::users::Account;
 use crate::launcher::message::{Launch, Lease, Limits, Owner};
 use crate::package::{HealthPlan, Inflight};
@@ -65,7 +66,7 @@ pub struct RunPlan {
     pub program: PathBuf,
     /// Its working directory.
     pub dir: PathBuf,
-    /// Variables beside the supervisor's own, of which a service gets all but the secrets.
+    /// All variables of its process and hooks.
     pub env: Vec<(OsString, OsString)>,
     /// The signal with which the package wants to be stopped.
     pub stop_signal: Signal,
@@ -75,6 +76,8 @@ pub struct RunPlan {
     pub pid_file: PathBuf,
     /// The user that it runs as; none for the supervisor's own user.
     pub owner: Option<Owner>,
+    /// The capabilities that it keeps.
+    pub capabilities: Capabilities,
     /// Highest number of open files.
     pub nofile: Option<u64>,
     /// Limits of the service on its host.
@@ -95,6 +98,7 @@ impl RunPlan {
             stop_signal: (self.stop_signal as i32).unsigned_abs(),
             stop_timeout_ms: self.stop_timeout_ms,
             owner: self.owner,
+            capabilities: self.capabilities,
             nofile: self.nofile,
             limits: self.limits,
             lease,

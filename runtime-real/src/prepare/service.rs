@@ -15,6 +15,7 @@ use super::files::{self, Owner};
 use super::layers::{LastGood, Layers, Sources};
 use super::svc_context::{self, Own};
 use super::{Error, metadata, svc_dirs};
+use crate::host::capabilities::Capabilities;
 use crate::host::root::Root;
 use crate::host::users::{self, RunAs};
 use crate::package::{self, DrainPlan, HealthPlan, Inflight, Installed, LimitsPlan, Probe, newest};
@@ -33,6 +34,15 @@ pub struct Host<'a> {
     pub org: Option<&'a str>,
     /// Its environment: `HAB_<NAME>` for services' configuration, and `PATH`.
     pub env: &'a Env,
+    /// The operator's permissions.
+    pub allowed: &'a Allowed,
+}
+
+/// What an operator allows the services of a supervisor beyond the usual.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Allowed {
+    /// Variables of the supervisor's environment that their programs get.
+    pub variables: Vec<String>,
 }
 
 /// A service whose package has been found.
@@ -64,6 +74,8 @@ pub struct Fixed {
     pub demoted: Demoted,
     /// Limits of the service on its host.
     pub limits: LimitsPlan,
+    /// The capabilities that its processes keep.
+    pub capabilities: Capabilities,
 }
 
 /// The result of rendering a service's files.
@@ -110,7 +122,9 @@ impl Service {
             shutdown_timeout_ms: metadata::shutdown_timeout_ms(&package, spec)?,
             demoted: metadata::demoted(&package)?,
             limits: metadata::limits(&package)?,
+            capabilities: metadata::capabilities(&package)?,
         };
+        may_pass_on(&package, fixed.capabilities)?;
         let run_as = users::run_as(facts.user.as_deref(), facts.group.as_deref())?;
         Ok(Self {
             svc: host.root.svc(&name),
@@ -171,15 +185,17 @@ impl Service {
         written.drain = self.rendered_drain(&engine, &context)?;
 
         let owner = Owner::of(&self.run_as);
-        svc_dirs::make(&self.svc, owner).map_err(Error::io(&self.svc))?;
+        let dir = svc_dirs::make(&self.svc, owner).map_err(Error::io(&self.svc))?;
         for file in &rendered {
-            if file.write(&self.svc, owner)? {
+            if file.write(&dir, owner).map_err(Error::io(&self.svc.join(&file.path)))? {
                 written.files.push(file.path.clone());
             }
         }
-        written.files.extend(files::remove_old_hooks(&self.svc, &rendered)?);
+        let removed = files::remove_old_hooks(&dir, &rendered);
+        written.files.extend(removed.map_err(Error::io(&self.hooks_dir()))?);
         written.changed = files::changed(&written.files);
-        let (fresh, refused) = files::write_group_files(&self.svc, &facts.files, owner)?;
+        let group_files = files::write_group_files(&dir, &facts.files, owner);
+        let (fresh, refused) = group_files.map_err(Error::io(&self.svc.join(svc_dirs::FILES)))?;
         written.changed.files = !fresh.is_empty();
         written.files.extend(fresh);
         written.warnings.extend(refused);
@@ -352,6 +368,20 @@ impl Service {
     pub fn drain(&self) -> &DrainPlan {
         &self.drain
     }
+}
+
+/// Checks that this supervisor has the capabilities that a plan asks for: its launcher cannot give what it has not.
+fn may_pass_on(package: &Installed, asked: Capabilities) -> Result<(), Error> {
+    let missing = asked.without(Capabilities::of_this_process().unwrap_or(asked));
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "{} asks for {missing}, which this supervisor does not have itself: run it as root or give it that (in its \
+         systemd unit: AmbientCapabilities=), or take it out of `capabilities` in the plan",
+        package.ident()
+    );
+    Err(Error::Spec { message })
 }
 
 /// The exported part of a configuration; values that are not set are left out (as in Habitat).

@@ -1,12 +1,12 @@
-//! A service's folder: the folders in it and their modes (as in Habitat).
-//! Never changes the mode of a folder that exists.
+//! A service's folder: the folders in it, their owners and modes (as in Habitat, but that nothing in them is for every
+//! user of the host).
 
-use std::fs::{self, Permissions};
+use std::ffi::OsStr;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::files::Owner;
+use crate::host::beneath::Dir;
 
 pub(super) const CONFIG: &str = "config";
 pub(super) const CONFIG_INSTALL: &str = "config_install";
@@ -23,53 +23,49 @@ pub(super) const VAR: &str = "var";
 pub(super) const CONFIG_FILE_MODE: u32 = 0o740;
 /// Files of a group.
 pub(super) const GROUP_FILE_MODE: u32 = 0o640;
+/// Hooks and the program, which may hold secrets too: the service may read and run them, and change none.
+pub(super) const PROGRAM_MODE: u32 = 0o750;
 /// The service's own folders.
 const SERVICE_DIR_MODE: u32 = 0o770;
-/// The supervisor's folders, and programs.
-pub(super) const SUPERVISOR_MODE: u32 = 0o755;
+/// Folders of hooks and logs.
+const SUPERVISOR_DIR_MODE: u32 = 0o750;
+/// The folder that holds all of these: names of services are no secret.
+const SVC_DIR_MODE: u32 = 0o755;
 
-/// Makes a service's folder with all folders in it. Modes of folders that exist are left as they are.
+/// Holds a service's folder, and makes it with all folders in it. Only the supervisor changes names in there, and in
+/// its folders of hooks and logs; the others are the service's.
 ///
 /// # Errors
-/// The path, and the error of the operating system.
-pub(super) fn make(svc: &Path, owner: Owner) -> io::Result<()> {
-    ensure(svc, SUPERVISOR_MODE, None)?;
+/// A part is missing and cannot be made, is a link, or may be changed by a user other than the supervisor's.
+pub(super) fn make(svc: &Path, owner: Owner) -> io::Result<Dir> {
+    let all = Dir::open_or_make(svc.parent().unwrap_or(svc))?;
+    owner.check_supervisors(&all)?;
+    let dir = all.ensure_dir(svc.file_name().unwrap_or_default(), SVC_DIR_MODE, None)?;
+    owner.check_supervisors(&dir)?;
     for name in [CONFIG, CONFIG_INSTALL, DATA, FILES, STATIC, VAR] {
-        ensure(&svc.join(name), SERVICE_DIR_MODE, Some(owner))?;
+        let own = dir.ensure_dir(OsStr::new(name), SERVICE_DIR_MODE, owner.service())?;
+        // It is from a time when the service ran as the supervisor's own user.
+        if own.is_own()? {
+            own.give(owner.service())?;
+        }
     }
-    for name in [HOOKS, LOGS] {
-        ensure(&svc.join(name), SUPERVISOR_MODE, None)?;
+    for (name, owned) in [(HOOKS, owner.readable_by_service()), (LOGS, None)] {
+        let own = dir.ensure_dir(OsStr::new(name), SUPERVISOR_DIR_MODE, owned)?;
+        owner.check_supervisors(&own)?;
+        own.keep(SUPERVISOR_DIR_MODE, owned)?;
     }
-    Ok(())
+    Ok(dir)
 }
 
-/// Makes a folder for rendered configuration, and those above it.
+/// Holds the folder for a file of a service, given by its path in the service's folder, and makes it with those above
+/// it.
 ///
 /// # Errors
-/// As [`make`].
-pub(super) fn ensure_config_dir(dir: &Path, owner: Owner) -> io::Result<()> {
-    if let Some(parent) = dir.parent().filter(|parent| !parent.is_dir()) {
-        ensure_config_dir(parent, owner)?;
+/// A part of the way is a link or no folder, or the disk refuses.
+pub(super) fn folder_of(dir: &Dir, file: &Path, owner: Owner) -> io::Result<Dir> {
+    let mut at = dir.dir(".")?;
+    for part in file.parent().into_iter().flat_map(Path::iter) {
+        at = at.ensure_dir(part, SERVICE_DIR_MODE, owner.service())?;
     }
-    ensure(dir, SERVICE_DIR_MODE, Some(owner))
-}
-
-fn ensure(dir: &Path, mode: u32, owner: Option<Owner>) -> io::Result<()> {
-    // The service may write into its folders, so a link in there could lead the supervisor anywhere.
-    if dir.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
-        return Ok(());
-    }
-    if let Some(parent) = dir.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    match fs::create_dir(dir) {
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-            let is_dir = dir.symlink_metadata().is_ok_and(|meta| meta.is_dir());
-            return if is_dir { Ok(()) } else { Err(e) };
-        }
-        made => made?,
-    }
-    // Set afterwards, because the umask would cut a mode given at creation.
-    fs::set_permissions(dir, Permissions::from_mode(mode))?;
-    owner.map_or(Ok(()), |owner| owner.give(dir))
+    Ok(at)
 }

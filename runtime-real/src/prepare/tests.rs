@@ -78,6 +78,7 @@ impl Bench {
         let sys = Sys { member_id: me().to_string(), info, permanent: true };
         let env = self.env.clone();
         work(&Host {
+            allowed: &Allowed::default(),
             root: &self.root,
             sys: &sys,
             org: None,

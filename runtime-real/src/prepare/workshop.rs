@@ -9,8 +9,9 @@ use annulus_core::{
     Config, DrainPlan, Facts, MemberId, PackageIdent, Prepared, Rendered, ServiceName, ServiceSpec, SysInfo,
 };
 
+use super::package_hook::programs_env;
 use super::plan::{Packages, RunPlan, ServicePlan};
-use super::{HOOK_TIMEOUT, HookRun, Host, Service, Sys, Written, run_install_hooks};
+use super::{Allowed, HOOK_TIMEOUT, HookRun, Host, Service, Sys, Written, run_install_hooks};
 use crate::host::root::Root;
 use crate::host::users::{Account, RunAs};
 use crate::launcher::message::{Limits, Owner};
@@ -22,6 +23,7 @@ pub struct Workshop {
     info: SysInfo,
     permanent: bool,
     org: Option<String>,
+    allowed: Allowed,
     /// Known before the first service is prepared.
     member: Arc<OnceLock<MemberId>>,
     services: Mutex<BTreeMap<ServiceName, Arc<Mutex<Bench>>>>,
@@ -33,15 +35,17 @@ struct Bench {
     service: Option<Service>,
     /// The warnings that the operator has been told already.
     told: Vec<String>,
+    /// Why its files could not be rendered last, as the operator was told.
+    failure: Option<String>,
 }
 
 impl Workshop {
     /// The packages below `root`, for the supervisor of this configuration. `member` is known before the first service
     /// is prepared.
     #[must_use]
-    pub fn new(root: &Root, config: &Config, member: Arc<OnceLock<MemberId>>) -> Self {
+    pub fn new(root: &Root, config: &Config, allowed: Allowed, member: Arc<OnceLock<MemberId>>) -> Self {
         let (info, permanent, org) = (config.sys.clone(), config.permanent, config.org.clone());
-        Self { root: root.clone(), info, permanent, org, member, services: Mutex::default() }
+        Self { root: root.clone(), info, permanent, org, allowed, member, services: Mutex::default() }
     }
 
     fn bench(&self, service: &ServiceName) -> Arc<Mutex<Bench>> {
@@ -56,7 +60,13 @@ impl Workshop {
     ) -> Result<T, String> {
         let member_id = self.member.get().map(MemberId::to_string).unwrap_or_default();
         let sys = Sys { member_id, info: self.info.clone(), permanent: self.permanent };
-        let host = Host { root: &self.root, sys: &sys, org: self.org.as_deref(), env: &environment };
+        let host = Host {
+            root: &self.root,
+            sys: &sys,
+            org: self.org.as_deref(),
+            env: &environment,
+            allowed: &self.allowed,
+        };
         let bench = self.bench(name);
         let mut bench = bench.lock().unwrap_or_else(PoisonError::into_inner);
         work(&host, &mut bench)
@@ -87,7 +97,7 @@ impl Packages for Workshop {
             install(host, name, &service)?;
             let written = service.render(host, facts).map_err(|error| error.to_string())?;
             Self::warn(name, bench, &written);
-            let result = (prepared(&service, &written), plan(&service, &written));
+            let result = (prepared(&service, &written), plan(host, &service, &written));
             bench.service = Some(service);
             Ok(result)
         })
@@ -104,9 +114,14 @@ impl Packages for Workshop {
                     changed: written.changed.clone(),
                     applied_config: written.layers.group_version,
                 };
-                (result, plan(&service, &written))
+                (result, plan(host, &service, &written))
             });
             bench.service = Some(service);
+            let failure = rendered.as_ref().err().cloned();
+            if let Some(reason) = failure.as_ref().filter(|_| bench.failure != failure) {
+                tracing::warn!(service = name.as_str(), "{name} keeps the files that it has: {reason}");
+            }
+            bench.failure = failure;
             rendered
         })
     }
@@ -177,20 +192,21 @@ fn owner(account: &Account) -> Owner {
     Owner { uid: account.uid, gid: account.gid, groups: account.groups.clone() }
 }
 
-fn plan(service: &Service, written: &Written) -> ServicePlan {
+fn plan(host: &Host<'_>, service: &Service, written: &Written) -> ServicePlan {
     let limits = service.fixed().limits;
     let account = service.run_as().account().cloned();
-    let env = service.env().iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    let env = programs_env(service.env(), account.as_ref(), host.allowed);
     ServicePlan {
         run: RunPlan {
             ident: service.ident().to_string(),
             program: service.run_path(),
             dir: service.svc_path().to_owned(),
-            env: env.chain(account.iter().flat_map(Account::env)).collect(),
+            env: env.into_iter().collect(),
             stop_signal: service.fixed().shutdown_signal,
             stop_timeout_ms: service.fixed().shutdown_timeout_ms,
             pid_file: service.pid_file(),
             owner: account.as_ref().map(owner),
+            capabilities: service.fixed().capabilities,
             nofile: limits.nofile,
             limits: Limits {
                 memory_bytes: limits.memory_bytes,

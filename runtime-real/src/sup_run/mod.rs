@@ -190,7 +190,7 @@ async fn supervise(
     let (done, results) = mpsc::channel(RESULTS_MAX);
     let writer = store.into_writer(Arc::clone(&specs), done.clone())?;
     let (member, ledger) = (Arc::new(OnceLock::new()), Ledger::default());
-    let workshop = Workshop::new(root, &config, Arc::clone(&member));
+    let workshop = Workshop::new(root, &config, settings.allowed.clone(), Arc::clone(&member));
     let effects = HostEffects::new(writer, Arc::new(workshop), ledger.clone(), launcher.clone(), done);
     let processes = effects.processes().clone();
     let seed = entropy::seed()?;

@@ -15,8 +15,10 @@ use thiserror::Error;
 
 use super::log_options::{Age, Bytes, LogOptions};
 use super::timings::{Profile, TimingOptions};
+use crate::host::environment;
 use crate::host::root::SupDir;
 use crate::launcher::Keep;
+use crate::prepare::Allowed;
 use crate::supervisor::logging::LogFormat;
 
 /// Port of the gossip listeners, and of peers that are given without one.
@@ -141,6 +143,10 @@ pub struct Options {
     /// Organization of this supervisor's service groups
     #[arg(long, env = "HAB_ORG", value_name = "NAME")]
     pub org: Option<String>,
+    /// Variables of this supervisor's environment that its services and hooks get too; all others stay with it, but for
+    /// those of language and time zone
+    #[arg(long, env = "ANNULUS_PASS_ENV", value_name = "NAME", num_args = 1.., value_delimiter = ',')]
+    pub pass_env: Vec<String>,
     /// TOML files with these options in snake_case; a later file counts before an earlier one, and the command line
     /// before all [default: config/sup.toml in the supervisor's directory, if it exists]
     #[arg(long, alias = "config-file", value_name = "FILE", num_args = 1..)]
@@ -174,6 +180,7 @@ struct FileOptions {
     permanent_peer: Option<bool>,
     advertise_gossip: Option<Listen>,
     org: Option<String>,
+    pass_env: Option<Vec<String>>,
     log_format: Option<String>,
     log_max_size: Option<Bytes>,
     log_max_age: Option<Age>,
@@ -194,6 +201,7 @@ impl FileOptions {
             permanent_peer: later.permanent_peer.or(self.permanent_peer),
             advertise_gossip: later.advertise_gossip.or(self.advertise_gossip),
             org: later.org.or(self.org),
+            pass_env: later.pass_env.or(self.pass_env),
             log_format: later.log_format.or(self.log_format),
             log_max_size: later.log_max_size.or(self.log_max_size),
             log_max_age: later.log_max_age.or(self.log_max_age),
@@ -258,6 +266,8 @@ pub struct Settings {
     pub advertise: Option<(IpAddr, Option<u16>)>,
     /// Organization of the service groups.
     pub org: Option<String>,
+    /// What services are allowed.
+    pub allowed: Allowed,
     /// How log lines look.
     pub log_format: LogFormat,
     /// The rules for keeping services' logs.
@@ -290,6 +300,13 @@ impl Options {
             permanent: self.permanent_peer || file.permanent_peer.unwrap_or_default(),
             advertise: advertise.map(reachable).transpose()?.flatten(),
             org: org(self.org.clone().filter(|o| !o.is_empty()).or(file.org))?,
+            allowed: Allowed {
+                variables: variables(if self.pass_env.is_empty() {
+                    file.pass_env.unwrap_or_default()
+                } else {
+                    self.pass_env.clone()
+                })?,
+            },
             log_format: self.log_format.unwrap_or(log_format(file.log_format.as_deref())?),
             keep: self.logs.keep(LogOptions {
                 log_max_size: file.log_max_size,
@@ -348,6 +365,15 @@ fn org(org: Option<String>) -> Result<Option<String>, OptionsError> {
             why: "use one word without dots, slashes or white space",
         }),
     }
+}
+
+fn variables(names: Vec<String>) -> Result<Vec<String>, OptionsError> {
+    for name in &names {
+        if let Err(why) = environment::check_name(name) {
+            return Err(OptionsError::Value { option: "--pass-env", value: name.clone(), why });
+        }
+    }
+    Ok(names)
 }
 
 fn log_format(text: Option<&str>) -> Result<LogFormat, OptionsError> {

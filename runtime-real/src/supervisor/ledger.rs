@@ -5,7 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use annulus_core::ServiceName;
 
+use crate::host::capabilities::Capabilities;
+use crate::host::users;
 use crate::prepare::Layers;
+use crate::prepare::plan::ServicePlan;
 
 /// The words of a service's last health check.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +26,10 @@ pub struct Entry {
     pub layers: Arc<Layers>,
     /// The words of its last health check; none before the first.
     pub health: Option<HealthReport>,
+    /// The user that its processes run as.
+    pub user: String,
+    /// The capabilities that they keep.
+    pub capabilities: Capabilities,
 }
 
 /// The entries of all services. Cheap to clone; all clones are one ledger.
@@ -40,9 +47,13 @@ impl Ledger {
         self.entries().get(service).cloned()
     }
 
-    /// Notes the configuration in use.
-    pub fn set_layers(&self, service: &ServiceName, layers: Arc<Layers>) {
-        self.entries().entry(service.clone()).or_default().layers = layers;
+    /// Notes the plan by which a service is run.
+    pub fn set_plan(&self, service: &ServiceName, plan: &ServicePlan) {
+        let mut entries = self.entries();
+        let entry = entries.entry(service.clone()).or_default();
+        entry.layers = Arc::clone(&plan.layers);
+        entry.user = plan.account.as_ref().map_or_else(users::own_name, |account| account.user.clone());
+        entry.capabilities = plan.run.capabilities;
     }
 
     /// Notes the words of a health check; none forgets them, as a new process does before its first check.

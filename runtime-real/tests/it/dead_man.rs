@@ -9,6 +9,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use annulus::host::capabilities::Capabilities;
 use annulus::host::clock::{self, Clock};
 use annulus::host::exit;
 use annulus::launcher::client::Client;
@@ -47,6 +48,7 @@ fn launch(dir: &Path, service: &str, lease: Option<Lease>) -> Launch {
         stop_signal: 15,
         stop_timeout_ms: 1_000,
         owner: None,
+        capabilities: Capabilities::NONE,
         nofile: None,
         limits: Limits::default(),
         lease,

@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests of real processes wait in real time")]
 
 mod agent_check;
+mod attack;
 mod bad_input;
 mod config;
 mod ctl;

@@ -120,6 +120,5 @@ fn secrets_of_the_supervisor_are_not_handed_to_services() {
     supervisor.install(&plan(&supervisor.root().join("plans"), "teller", &run));
     assert_eq!(supervisor.run(&["svc", "load", "test/teller"]).0, 0);
     let env = eventually("the service has said what it got", || std::fs::read_to_string(&said).ok());
-    assert!(env.contains("HAB_ORG=acme"), "{env}");
-    assert!(!env.contains("HAB_CTL_SECRET") && !env.contains("HAB_SUP_GATEWAY_AUTH_TOKEN"), "{env}");
+    assert!(env.contains("PATH=") && !env.contains("HAB_"), "{env}");
 }

@@ -9,6 +9,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use annulus::host::capabilities::Capabilities;
 use annulus::host::clock::Clock;
 use annulus::host::exit;
 use annulus::launcher::client::Client;
@@ -56,6 +57,7 @@ async fn first_of_all(dir: &Path) {
         stop_signal: 15,
         stop_timeout_ms: 1_000,
         owner: None,
+        capabilities: Capabilities::NONE,
         nofile: None,
         limits: Limits::default(),
         lease: None,

@@ -9,6 +9,7 @@ mod dependencies;
 mod imports;
 mod scenarios;
 mod shape;
+mod writes;
 
 use annulus_tests::repository;
 use annulus_tests::source::{Source, sources};

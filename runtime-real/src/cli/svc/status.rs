@@ -139,6 +139,10 @@ fn notes(status: &ServiceStatus) -> Vec<String> {
     } else if status.draining == Some(true) && state(status) == "up" {
         notes.push(format!("{ident}: takes no new work; `annulus svc undrain {ident}` ends that"));
     }
+    if !status.capabilities.is_empty() {
+        let user = status.user.as_deref().unwrap_or("its user");
+        notes.push(format!("{ident}: runs as {user} with {}", status.capabilities.join(", ")));
+    }
     let is_sick = matches!(status.health.as_deref(), Some("warning" | "critical"));
     if let Some(note) = status.health_note.as_ref().filter(|note| is_sick && !note.trim().is_empty()) {
         notes.push(format!("{ident}: health check: {}", note.trim()));
@@ -216,6 +220,8 @@ fn service_json(status: &ServiceStatus) -> Value {
         "last_error": status.last_error,
         "next_start_ms": status.next_start_ms,
         "spec_file": status.spec_file,
+        "user": status.user,
+        "capabilities": status.capabilities,
     })
 }
 
@@ -275,6 +281,12 @@ mod tests {
         let maintained = ServiceStatus { maintenance: Some("new disk".into()), ..up.clone() };
         assert_eq!(shown_state(&maintained), "maintenance");
         assert!(notes(&maintained)[0].contains("new disk"));
+        let capable = ServiceStatus {
+            user: Some("web".into()),
+            capabilities: vec!["net_bind_service".into(), "chown".into()],
+            ..up.clone()
+        };
+        assert_eq!(notes(&capable), ["core/redis: runs as web with net_bind_service, chown"]);
         let waiting = ServiceStatus { waiting_for: Some("bind db".into()), ..status("waiting") };
         assert_eq!(notes(&waiting), ["core/redis: waits for bind db"]);
         let sick =

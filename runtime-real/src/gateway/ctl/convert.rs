@@ -8,6 +8,7 @@ use annulus_core::{
 };
 
 use super::message::{self, ErrCode, NetErr};
+use crate::supervisor::ledger::Entry;
 use crate::supervisor::specs::parse_bind;
 
 const TOPOLOGIES: [Topology; 2] = [Topology::Standalone, Topology::Leader];
@@ -222,7 +223,12 @@ fn bind_text(bind: &message::ServiceBind) -> Result<String, NetErr> {
 
 /// The status of a service as clients are told it.
 #[must_use]
-pub fn status(view: &ServiceView, now: Instant, spec_file: &Path) -> message::ServiceStatus {
+pub fn status(
+    view: &ServiceView,
+    entry: Option<&Entry>,
+    now: Instant,
+    spec_file: &Path,
+) -> message::ServiceStatus {
     let up = view.pid.is_some();
     let elapsed_s = now.saturating_since(view.since).as_secs();
     message::ServiceStatus {
@@ -253,6 +259,8 @@ pub fn status(view: &ServiceView, now: Instant, spec_file: &Path) -> message::Se
         waiting_for: view.waiting_for.clone(),
         role: view.role.as_ref().map(|role| role_name(role).to_owned()),
         spec_file: Some(spec_file.display().to_string()),
+        user: entry.map(|entry| entry.user.clone()).filter(|user| !user.is_empty()),
+        capabilities: entry.into_iter().flat_map(|e| e.capabilities.names()).map(str::to_owned).collect(),
     }
 }
 

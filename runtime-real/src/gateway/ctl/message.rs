@@ -446,6 +446,12 @@ pub struct ServiceStatus {
     /// Annulus only: the file that its options are read from.
     #[prost(string, optional, tag = "113")]
     pub spec_file: Option<String>,
+    /// Annulus only: the user that its processes run as, once it has been prepared.
+    #[prost(string, optional, tag = "114")]
+    pub user: Option<String>,
+    /// Annulus only: the capabilities that they keep.
+    #[prost(string, repeated, tag = "115")]
+    pub capabilities: Vec<String>,
 }
 
 #[cfg(test)]

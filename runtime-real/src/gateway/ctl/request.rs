@@ -147,7 +147,8 @@ async fn svc_status(ctl: &Ctl, request: SvcStatus) -> Result<Answer, NetErr> {
 }
 
 fn status(ctl: &Ctl, view: &ServiceView) -> ServiceStatus {
-    convert::status(view, ctl.clock.now(), &ctl.specs.path(&view.spec.name()))
+    let (name, now) = (view.spec.name(), ctl.clock.now());
+    convert::status(view, ctl.ledger.get(&name).as_ref(), now, &ctl.specs.path(&name))
 }
 
 async fn svc_load(ctl: &Ctl, request: SvcLoad) -> Result<Answer, NetErr> {

@@ -75,6 +75,7 @@ impl Package {
             "svc_run": svc.join("run"),
             "svc_user": self.line(MetaFile::SvcUser),
             "svc_group": self.line(MetaFile::SvcGroup),
+            "capabilities": self.line(MetaFile::Capabilities).unwrap_or_default().split_whitespace().collect::<Vec<_>>(),
             "shutdown_signal": self.line(MetaFile::ShutdownSignal),
             "shutdown_timeout": timeout_s,
         });

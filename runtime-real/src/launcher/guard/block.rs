@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! words     [path] [dir] [arguments] [variables] [nofile soft, hard] [has owner, uid, gid] [groups, their bytes]
+//!           [capabilities]
 //! arrays    of offsets of texts, each with a zero at its end
 //! texts     each with a zero byte at its end
 //! ```
@@ -19,13 +20,14 @@ use nix::libc::rlim_t;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::stat::fstat;
 
+use crate::host::capabilities::Capabilities;
 use crate::launcher::message::Owner;
 use crate::launcher::sys;
 
 /// Bytes of a word.
 const WORD_BYTES: usize = 8;
 /// Words at the beginning.
-const HEAD_WORDS: usize = 11;
+const HEAD_WORDS: usize = 12;
 
 const PATH: usize = 0;
 const DIR: usize = 1;
@@ -38,6 +40,7 @@ const UID: usize = 7;
 const GID: usize = 8;
 const GROUPS: usize = 9;
 const GROUPS_BYTES: usize = 10;
+const CAPABILITIES: usize = 11;
 
 /// A program to start.
 pub(crate) struct Program<'a> {
@@ -49,6 +52,8 @@ pub(crate) struct Program<'a> {
     pub(crate) env: Vec<Vec<u8>>,
     /// The user that it runs as; none for the launcher's own user.
     pub(crate) owner: Option<&'a Owner>,
+    /// The capabilities that it keeps.
+    pub(crate) capabilities: Capabilities,
     /// Limits of open files, soft and hard.
     pub(crate) nofile: (rlim_t, rlim_t),
 }
@@ -96,6 +101,7 @@ impl Program<'_> {
             (GID, gid.into()),
             (GROUPS, groups_at as u64),
             (GROUPS_BYTES, groups.len() as u64),
+            (CAPABILITIES, self.capabilities.bits()),
         ] {
             head[place] = word;
         }
@@ -146,6 +152,11 @@ impl Block {
         (self.word(NOFILE_SOFT), self.word(NOFILE_HARD))
     }
 
+    /// The capabilities that the program keeps.
+    pub(super) fn capabilities(&self) -> Capabilities {
+        Capabilities::from_bits(self.word(CAPABILITIES))
+    }
+
     /// User, group and the bytes of all groups.
     pub(super) fn owner(&self) -> Option<(u32, u32, &[u8])> {
         if self.word(HAS_OWNER) == 0 {
@@ -190,11 +201,13 @@ mod tests {
             dir: Path::new("/tmp"),
             env,
             owner: Some(&owner),
+            capabilities: Capabilities::TO_SWITCH,
             nofile: (10, 20),
         };
         let mut block = Block::open(program.write().expect("written")).expect("read");
         assert_eq!(block.dir(), Some(c"/tmp"));
         assert_eq!(block.nofile(), (10, 20));
+        assert_eq!(block.capabilities(), Capabilities::TO_SWITCH);
         let (uid, gid, groups) = block.owner().expect("an owner");
         assert_eq!((uid, gid, groups), (1_000, 100, &[100, 0, 0, 0, 7, 0, 0, 0, 9, 0, 0, 0][..]));
         let [path, arguments, variables] = block.link();
@@ -210,8 +223,14 @@ mod tests {
     #[test]
     fn a_text_that_would_end_early_is_refused() {
         let env = vec![b"A=\0B".to_vec()];
-        let program =
-            Program { path: Path::new("/bin/true"), dir: Path::new("/"), env, owner: None, nofile: (1, 1) };
+        let program = Program {
+            path: Path::new("/bin/true"),
+            dir: Path::new("/"),
+            env,
+            owner: None,
+            capabilities: Capabilities::NONE,
+            nofile: (1, 1),
+        };
         assert_eq!(program.write().expect_err("refused").kind(), std::io::ErrorKind::InvalidInput);
     }
 }

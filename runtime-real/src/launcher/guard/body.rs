@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use nix::sys::socket::{MsgFlags, send};
-use nix::unistd::{Pid, getppid, read, setpgid};
+use nix::unistd::{Pid, getppid, read, setsid};
 
 use super::note::{NOTE_BYTES, News, Order};
 use super::page::Page;
@@ -106,7 +106,7 @@ pub(super) fn run(inherited: Inherited) -> ! {
 fn prepare(inherited: &Inherited) -> Result<Tree, Errno> {
     nix::sys::prctl::set_name(c"annulus-guard")?;
     become_guard(inherited.parent)?;
-    setpgid(Pid::from_raw(0), Pid::from_raw(0))?;
+    setsid()?;
     nix::sys::prctl::set_dumpable(false)?;
     nix::unistd::dup2_stdin(&inherited.null)?;
     nix::unistd::dup2_stdout(&inherited.null)?;

@@ -7,11 +7,11 @@ use std::os::fd::OwnedFd;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{Pid, chdir, dup2_stderr, dup2_stdin, dup2_stdout, getppid, setpgid, write};
+use nix::unistd::{Pid, chdir, dup2_stderr, dup2_stdin, dup2_stdout, getppid, setsid, write};
 
 use super::block::Block;
-use crate::launcher::child;
 use crate::launcher::sys::{self, FDS_MAX};
+use crate::launcher::{child, confine};
 
 /// The exit code of a process that could not become its program.
 const NOT_STARTED: i32 = 127;
@@ -69,7 +69,8 @@ pub(super) fn become_program(fds: &Fds, null: &OwnedFd, parent: Pid) -> ! {
 
 fn try_become(fds: &Fds, null: &OwnedFd, parent: Pid) -> Result<std::convert::Infallible, Errno> {
     let mut block = Block::open(&fds.block)?;
-    setpgid(Pid::from_raw(0), Pid::from_raw(0))?;
+    // A session of its own, which is a process group too: the terminal of the operator is not its terminal.
+    setsid()?;
     dup2_stdin(null)?;
     dup2_stdout(&fds.output)?;
     dup2_stderr(&fds.errors)?;
@@ -79,9 +80,8 @@ fn try_become(fds: &Fds, null: &OwnedFd, parent: Pid) -> Result<std::convert::In
     child::set_nofile(block.nofile())?;
     umask(Mode::from_bits_truncate(0o022));
     chdir(block.dir().ok_or(Errno::EFAULT)?)?;
-    if let Some((uid, gid, groups)) = block.owner() {
-        sys::become_user(uid, gid, groups)?;
-    }
+    confine::confine(block.owner(), block.capabilities())?;
+    sys::close_on_execute();
     // Last, because the kernel clears this setting when the user changes. It covers the moment in which a guard is
     // killed; the launcher ends the rest.
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;

@@ -1,5 +1,6 @@
 //! Guards with real processes, and the ways in which a tree tries to outlive its guard.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 
 use super::*;
+use crate::host::capabilities::Capabilities;
 use crate::host::clock;
 use crate::launcher::child::environment;
 use crate::launcher::descend::children;
@@ -41,7 +43,15 @@ impl Bed {
         fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("written");
         fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("set");
         let dir = self.dir.path();
-        let program = Program { path: &path, dir, env: environment(&[]), owner: None, nofile: (256, 256) };
+        let path_variable = [(OsString::from("PATH"), std::env::var_os("PATH").expect("set"))];
+        let program = Program {
+            path: &path,
+            dir,
+            env: environment(&path_variable),
+            owner: None,
+            capabilities: Capabilities::NONE,
+            nofile: (256, 256),
+        };
         let block = program.write().expect("a block");
         let null = fs::File::options().write(true).open("/dev/null").expect("it is there");
         let (reader, writer) = io::pipe().expect("a pipe");

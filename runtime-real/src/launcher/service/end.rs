@@ -2,7 +2,6 @@
 //! leaves is the launcher's to end.
 
 use std::collections::BTreeSet;
-use std::fs;
 
 use annulus_core::ExitStatus;
 use nix::sys::signal::{Signal, kill};
@@ -15,7 +14,7 @@ use crate::launcher::guard::Guard;
 use crate::launcher::journal::{Journal, Level};
 use crate::launcher::message::Answer;
 use crate::launcher::output::Outputs;
-use crate::launcher::running::status_of;
+use crate::launcher::running::{remove_pid, status_of};
 
 impl Services {
     pub(super) fn on_hook_ended(&mut self, name: &str, id: u64, status: ExitStatus, timed_out: bool) {
@@ -60,8 +59,7 @@ impl Services {
             let status = said.or(process.status).unwrap_or(ExitStatus::Signal(Signal::SIGKILL as i32));
             let pid = process.number().unwrap_or_default();
             outputs.ended(pid.cast_signed(), buffer, journal);
-            // It may have been removed already, or never written.
-            let _ = fs::remove_file(&process.launch.pid_file);
+            remove_pid(&process.launch.pid_file);
             process.ended = Some(status);
             if let Some(request) = process.request.take() {
                 let reason = format!("{name} ended ({status}) before it ran");

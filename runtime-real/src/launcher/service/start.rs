@@ -1,13 +1,10 @@
 //! Starts processes and hooks below their guards, and learns whether they run.
 
-use std::ffi::OsString;
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::libc::rlim_t;
 use nix::unistd::Pid;
 
 use super::{Service, Services, Told};
@@ -17,7 +14,7 @@ use crate::launcher::guard::{Guard, Order, Program};
 use crate::launcher::journal::{Journal, Level, Source};
 use crate::launcher::message::{Answer, HookLaunch, Launch, Owner};
 use crate::launcher::output::Outputs;
-use crate::launcher::running::{Fault, Hook, Process, number, write_pid};
+use crate::launcher::running::{Fault, Hook, Process, number, remove_pid, write_pid};
 use crate::launcher::{child, identity, leftover};
 
 /// Services at one time: far more than a host runs.
@@ -59,7 +56,14 @@ impl Services {
         let group =
             self.cgroups.run(service, launch.limits, journal).map(|group| Group { kill: None, ..group });
         let nofile = child::limit(launch.nofile, self.nofile);
-        let program = program(&launch.program, &launch.dir, &launch.env, launch.owner.as_ref(), nofile);
+        let program = Program {
+            path: &launch.program,
+            dir: &launch.dir,
+            env: child::environment(&launch.env),
+            owner: launch.owner.as_ref(),
+            capabilities: launch.capabilities,
+            nofile,
+        };
         let (id, pipes) = (self.next, pipes().map_err(|error| failed(error.to_string()))?);
         let Some(guard) = self.services.get_mut(service).and_then(|service| service.guard.as_mut()) else {
             return Err(failed(format!("{service} has no guard")));
@@ -119,7 +123,14 @@ impl Services {
         let found = found.filter(|service| service.hooks.len() < HOOKS_MAX);
         let found = found.ok_or_else(|| format!("{service} runs {HOOKS_MAX} hooks, which is the limit"))?;
         let guard = found.guard.as_mut().ok_or_else(|| format!("{service} has no guard"))?;
-        let program = program(&launch.program, &launch.dir, &launch.env, launch.owner.as_ref(), self.nofile);
+        let program = Program {
+            path: &launch.program,
+            dir: &launch.dir,
+            env: child::environment(&launch.env),
+            owner: launch.owner.as_ref(),
+            capabilities: launch.capabilities,
+            nofile: self.nofile,
+        };
         let order = Order::Start {
             id,
             joins: group.is_some(),
@@ -239,7 +250,7 @@ impl Services {
             let HookLaunch { program, dir, owner, .. } = &hook.launch;
             (hook.request, explain((program, dir, owner.as_ref())))
         } else if let Some(process) = service.process.take_if(|process| process.id == id) {
-            let _ = fs::remove_file(&process.launch.pid_file);
+            remove_pid(&process.launch.pid_file);
             let Launch { program, dir, owner, .. } = &process.launch;
             (process.request, explain((program, dir, owner.as_ref())))
         } else {
@@ -259,16 +270,6 @@ fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
 
 fn pipes() -> io::Result<[(OwnedFd, OwnedFd); 3]> {
     Ok([pipe()?, pipe()?, pipe()?])
-}
-
-fn program<'a>(
-    path: &'a Path,
-    dir: &'a Path,
-    env: &[(OsString, OsString)],
-    owner: Option<&'a Owner>,
-    nofile: (rlim_t, rlim_t),
-) -> Program<'a> {
-    Program { path, dir, env: child::environment(env), owner, nofile }
 }
 
 /// Has a guard start a program.

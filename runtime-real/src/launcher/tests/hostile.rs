@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use annulus_core::ExitStatus;
 use proptest::prelude::*;
 
+use crate::host::capabilities::Capabilities;
 use crate::launcher::client::take_all;
 use crate::launcher::frame::{FrameError, next_frame};
 use crate::launcher::link::Link;
@@ -25,7 +26,16 @@ fn hook() -> impl Strategy<Value = Request> {
     ("\\PC{1,9}", "\\PC{1,9}", any::<u64>()).prop_map(|(service, path, timeout_ms)| {
         let (program, dir) = (path.clone().into(), path.into());
         let env = vec![("A".into(), service.clone().into())];
-        Request::Hook(Box::new(HookLaunch { service, program, dir, env, owner: None, timeout_ms }))
+        let capabilities = Capabilities::from_bits(timeout_ms);
+        Request::Hook(Box::new(HookLaunch {
+            service,
+            program,
+            dir,
+            env,
+            owner: None,
+            capabilities,
+            timeout_ms,
+        }))
     })
 }
 
@@ -48,6 +58,7 @@ fn launch() -> impl Strategy<Value = Launch> {
                 stop_signal: small,
                 stop_timeout_ms: large,
                 owner: owner.map(|(uid, gid, groups)| Owner { uid, gid, groups }),
+                capabilities: Capabilities::from_bits(large),
                 nofile: memory_bytes,
                 limits: Limits { memory_bytes, cpu_millis, pids },
                 lease: lease.map(|(kill_at_ms, resume)| Lease { kill_at_ms, resume }),

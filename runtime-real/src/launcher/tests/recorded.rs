@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use annulus_core::ExitStatus;
 
+use crate::host::capabilities::Capabilities;
 use crate::launcher::Versions;
 use crate::launcher::message::{
     Answer, Held, HookLaunch, Launch, Lease, Limits, Message, Owner, Request, Resume,
@@ -58,6 +59,7 @@ pub(super) fn launch() -> Launch {
         stop_signal: 15,
         stop_timeout_ms: 8_000,
         owner: None,
+        capabilities: Capabilities::NONE,
         nofile: None,
         limits: Limits::default(),
         lease: None,
@@ -111,13 +113,17 @@ fn requests_3() -> Vec<(&'static str, u64, Request)> {
         dir: "/".into(),
         env: vec![("PORT".into(), "80".into())],
         owner: Some(Owner { uid: 1000, gid: 100, groups: vec![100, 7] }),
+        capabilities: Capabilities::NONE,
         timeout_ms: 5_000,
     };
+    let capabilities = Capabilities::from_bits(1 << 10 | 1 << 40);
     vec![
         ("supervisor hello", 0, Request::Hello { versions: Versions { min: 2, max: 3 } }),
         ("supervisor spawn-leading", 1, Request::Spawn(Box::new(leading))),
-        ("supervisor hook", 7, Request::Hook(Box::new(hook))),
+        ("supervisor hook", 7, Request::Hook(Box::new(hook.clone()))),
         ("supervisor end-hook", 8, Request::EndHook { service: web(), hook: 7 }),
+        ("supervisor spawn-capable", 1, Request::Spawn(Box::new(Launch { capabilities, ..launch() }))),
+        ("supervisor hook-capable", 7, Request::Hook(Box::new(HookLaunch { capabilities, ..hook }))),
     ]
 }
 

@@ -27,8 +27,10 @@ fn folders_and_modes_are_habitats() {
     {
         assert_eq!(mode(&bench.svc(name)), 0o770, "{name}");
     }
-    for name in ["", "hooks", "logs", "run", "hooks/run", "hooks/health-check"] {
-        assert_eq!(mode(&bench.svc(name)), 0o755, "{name}");
+    assert_eq!(mode(&bench.svc("")), 0o755);
+    // Narrower than Habitat's, which every user of the host may read.
+    for name in ["hooks", "logs", "run", "hooks/run", "hooks/health-check"] {
+        assert_eq!(mode(&bench.svc(name)), 0o750, "{name}");
     }
     for name in ["config/app.toml", "config/sub/deep/b"] {
         assert_eq!(mode(&bench.svc(name)), 0o740, "{name}");
@@ -38,9 +40,12 @@ fn folders_and_modes_are_habitats() {
     assert_eq!(done.service.hooks(), BTreeSet::from([Hook::Run, Hook::HealthCheck]));
     assert_eq!(done.service.hooks_dir(), bench.svc("hooks"));
 
-    fs::set_permissions(bench.svc("data"), fs::Permissions::from_mode(0o700)).expect("set");
+    for (name, before) in [("data", 0o700), ("hooks", 0o755), ("logs", 0o755)] {
+        fs::set_permissions(bench.svc(name), fs::Permissions::from_mode(before)).expect("set");
+    }
     bench.prepare().expect("prepared");
-    assert_eq!(mode(&bench.svc("data")), 0o700, "the mode of a folder that exists is left alone");
+    assert_eq!(mode(&bench.svc("data")), 0o700, "the mode of the service's folders is left alone");
+    assert_eq!([mode(&bench.svc("hooks")), mode(&bench.svc("logs"))], [0o750; 2], "from an earlier version");
 }
 
 #[test]

@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::*;
+use crate::host::capabilities::Capabilities;
 use crate::launcher::client::Client;
 use crate::launcher::message::Limits;
 use crate::net::{TokioTransport, bind_gossip};
@@ -69,10 +70,11 @@ fn plan(dir: &Path, program: PathBuf) -> ServicePlan {
             pid_file: program.with_extension("pid"),
             program,
             dir: dir.to_owned(),
-            env: Vec::new(),
+            env: vec![("PATH".into(), std::env::var_os("PATH").expect("set"))],
             stop_signal: Signal::SIGTERM,
             stop_timeout_ms: 5_000,
             owner: None,
+            capabilities: Capabilities::NONE,
             nofile: None,
             limits: Limits::default(),
         },

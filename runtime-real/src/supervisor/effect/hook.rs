@@ -15,6 +15,7 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::time::{sleep, timeout};
 
 use super::process::{BUSY_RETRY, BUSY_TRIES, LAST_WORDS};
+use crate::host::capabilities::Capabilities;
 use crate::host::users::Account;
 use crate::launcher::Lines;
 use crate::launcher::client::Client;
@@ -44,6 +45,7 @@ pub(super) struct HookRun {
     pub(super) dir: PathBuf,
     pub(super) env: Vec<(OsString, OsString)>,
     pub(super) account: Option<Account>,
+    pub(super) capabilities: Capabilities,
     /// Has the service's guard run it.
     pub(super) launcher: Client,
 }
@@ -112,17 +114,17 @@ async fn guarded(
     [output, errors]: [OwnedFd; 2],
 ) -> Result<(ExitStatus, bool), String> {
     let account = run.account.as_ref();
-    let env = run.env.iter().cloned().chain(account.into_iter().flat_map(Account::env));
     let launch = HookLaunch {
         service: run.service.as_str().to_owned(),
         program: run.program.clone(),
         dir: run.dir.clone(),
-        env: env.collect(),
+        env: run.env.clone(),
         owner: account.map(|account| Owner {
             uid: account.uid,
             gid: account.gid,
             groups: account.groups.clone(),
         }),
+        capabilities: run.capabilities,
         timeout_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
     };
     let mut tries = 1;

@@ -95,7 +95,7 @@ impl HostEffects {
         tokio::spawn(async move {
             let work = tokio::task::spawn_blocking(move || {
                 let (result, plan) = work(&*packages, &service)?;
-                ledger.set_layers(&service, Arc::clone(&plan.layers));
+                ledger.set_plan(&service, &plan);
                 plans.lock().unwrap_or_else(PoisonError::into_inner).insert(service, plan);
                 Ok(result)
             });
@@ -118,6 +118,7 @@ impl HostEffects {
             dir: plan.run.dir.clone(),
             env: plan.run.env.clone(),
             account: plan.account.clone(),
+            capabilities: plan.run.capabilities,
             launcher: self.processes.launcher().clone(),
         };
         let (processes, service, group) = (self.processes.clone(), service.clone(), plan.group.clone());

@@ -204,6 +204,7 @@ mod tests {
 
     use tokio::time::timeout;
 
+    use crate::host::capabilities::Capabilities;
     use crate::launcher::message::Limits;
 
     use super::*;
@@ -219,6 +220,7 @@ mod tests {
             stop_timeout_ms: 1_000,
             pid_file,
             owner: None,
+            capabilities: Capabilities::NONE,
             nofile: None,
             limits: Limits::default(),
         }
@@ -248,7 +250,9 @@ mod tests {
             fs::write(&program, script).expect("written");
             fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("made executable");
             let dir = self.dir.path().to_owned();
-            let plan = RunPlan { env: vec![("WHO".into(), "web".into())], ..plan(program, dir) };
+            let path = std::env::var_os("PATH").expect("set");
+            let env = vec![("WHO".into(), "web".into()), ("PATH".into(), path)];
+            let plan = RunPlan { env, ..plan(program, dir) };
             let group = "web.default".parse().expect("a group");
             self.processes.spawn(EffectId(1), Some(plan), (self.service.clone(), group), None);
         }
@@ -301,6 +305,10 @@ mod tests {
         bed.spawn("#!/bin/sh\ntrap 'echo bye > end; exit 0' TERM\nsleep 1000 &\necho $! > child\nwait\n");
         let pid = bed.spawned().await;
         let child: u32 = bed.file("child").await.parse().expect("a pid");
+        // Until it is that program, it is a copy of the shell with the shell's trap.
+        while !fs::read_to_string(format!("/proc/{child}/comm")).is_ok_and(|name| name == "sleep\n") {
+            sleep(Duration::from_millis(1)).await;
+        }
         bed.processes.signal(EffectId(2), &bed.service.clone(), pid, StopSignal::Stop);
         assert_eq!(bed.result().await, EffectResult::Signalled);
         assert_eq!(bed.result().await, EffectResult::Exited(ExitStatus::Code(0)));

@@ -13,9 +13,7 @@ use tokio::process::{Child, Command};
 use tokio::time::sleep;
 
 use super::{Heard, HookRun, Say, heard, listen, say_timed_out};
-use crate::host::secret_env::{CTL_SECRET_ENV, GATEWAY_TOKEN_ENV};
-use crate::host::users;
-use crate::launcher::{LAUNCHER_ENV, STARTS_ENV};
+use crate::launcher::confine::confine_command;
 use crate::supervisor::effect::process::{BUSY_RETRY, BUSY_TRIES, die_with_parent, exit_status};
 
 /// Kills a process group when it goes out of scope, also when the task that waits for the hook is dropped.
@@ -58,20 +56,13 @@ async fn start(run: &HookRun) -> io::Result<Child> {
     let mut command = Command::new(&run.program);
     command
         .current_dir(&run.dir)
-        .env_remove(CTL_SECRET_ENV)
-        .env_remove(GATEWAY_TOKEN_ENV)
-        .env_remove(LAUNCHER_ENV)
-        .env_remove(STARTS_ENV)
+        .env_clear()
         .envs(run.env.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .process_group(0)
         .kill_on_drop(true);
-    if let Some(account) = &run.account {
-        command.envs(account.env());
-        users::switch(command.as_std_mut(), account);
-    }
+    confine_command(command.as_std_mut(), run.account.as_ref());
     die_with_parent(&mut command, Signal::SIGKILL);
     let mut tries = 1;
     loop {

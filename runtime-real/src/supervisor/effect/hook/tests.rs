@@ -42,8 +42,9 @@ impl Bed {
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("made executable");
         let dir = self.dir.path().to_owned();
         let (service, launcher) = ("web".parse().expect("a name"), self.launcher.clone());
-        let env = vec![("WHO".into(), "web".into())];
-        HookRun { service, hook: Hook::Init, program, dir, env, account: None, launcher }
+        let env = vec![("WHO".into(), "web".into()), ("PATH".into(), std::env::var_os("PATH").expect("set"))];
+        let capabilities = Capabilities::NONE;
+        HookRun { service, hook: Hook::Init, program, dir, env, account: None, capabilities, launcher }
     }
 
     fn say(&self) -> Say {
