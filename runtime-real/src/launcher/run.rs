@@ -362,6 +362,7 @@ impl Launcher {
         };
         match supervisor.ended(status, now_ms) {
             Verdict::End(code) => self.end(code, now_ms),
+            Verdict::Last => {}
             Verdict::Restart => {
                 let text = format!("the supervisor, process {pid}, is started again{services}");
                 self.journal.report(Level::Info, &text);
@@ -453,6 +454,12 @@ impl Launcher {
 
     /// Does what is asked; none when the answer comes later.
     fn answer(&mut self, id: u64, request: Request) -> Option<Answer> {
+        if self.phase != Phase::Running && matches!(request, Request::Spawn(_) | Request::Hook(_)) {
+            // Its descriptors, if it has any, must not be taken for those of a later request.
+            drop(matches!(request, Request::Hook(_)).then(|| self.link.take_fds()));
+            let reason = "the launcher is ending and starts nothing".to_owned();
+            return Some(Answer::Failed { busy: false, reason });
+        }
         match request {
             // `greet` has handled it already.
             Request::Hello { .. } => return Some(Answer::Unknown),

@@ -38,6 +38,8 @@ pub(super) struct Supervisor {
     crashes: u32,
     /// When the next one is started, in milliseconds since boot.
     start_at: Option<u64>,
+    /// The launcher is ending: no further one is started, whatever the end of this one means.
+    is_last: bool,
 }
 
 /// The meaning of a supervisor's end.
@@ -49,6 +51,8 @@ pub(super) enum Verdict {
     Restart,
     /// It crashed and is started again after so many milliseconds.
     Retry(u64),
+    /// The launcher was ending before, and starts none again.
+    Last,
 }
 
 impl Supervisor {
@@ -64,6 +68,7 @@ impl Supervisor {
             starts: 0,
             crashes: 0,
             start_at: None,
+            is_last: false,
         }
     }
 
@@ -104,6 +109,9 @@ impl Supervisor {
     /// The supervisor has ended.
     pub(super) fn ended(&mut self, status: ExitStatus, now_ms: u64) -> Verdict {
         self.running = None;
+        if self.is_last {
+            return Verdict::Last;
+        }
         let meant = |code: i32| u8::try_from(code).ok().filter(|c| exit::MEANT.contains(c));
         match status {
             ExitStatus::Code(code) if code == i32::from(exit::RESTART) => {
@@ -133,7 +141,7 @@ impl Supervisor {
 
     /// No further supervisor is started.
     pub(super) fn stop_restarting(&mut self) {
-        self.start_at = None;
+        (self.is_last, self.start_at) = (true, None);
     }
 
     /// Passes a signal on to the supervisor; false when none runs.
@@ -172,6 +180,18 @@ mod tests {
         later.greeted = false;
         assert_eq!(later.ended(failed, 6), Verdict::Retry(200));
         assert_eq!(later.next_ms(), Some(206));
+    }
+
+    #[test]
+    fn an_ending_launcher_starts_none_again() {
+        for status in [ExitStatus::Signal(9), ExitStatus::Code(exit::RESTART.into()), ExitStatus::Code(1)] {
+            let mut supervisor = supervisor();
+            supervisor.greeted();
+            supervisor.stop_restarting();
+            // It ran for long, after which a crash is answered by a start at once.
+            assert_eq!(supervisor.ended(status, 2 * STABLE_MS), Verdict::Last);
+            assert_eq!((supervisor.pid(), supervisor.next_ms()), (None, None));
+        }
     }
 
     #[test]
