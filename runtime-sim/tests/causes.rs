@@ -170,6 +170,7 @@ fn begins(kind: &EventKind) -> bool {
             )
         }
         EventKind::MemberForgotten { .. }
+        | EventKind::BindChanged { .. }
         | EventKind::SuspicionConfirmed { .. }
         | EventKind::VersionLost { .. }
         | EventKind::Banned { .. } => false,

@@ -197,6 +197,12 @@ pub enum CommandError {
     /// The record could not be made durable; the change is not acknowledged.
     #[error("could not be written to disk: {0}")]
     NotDurable(String),
+    /// The service is stopped, and the disk has not taken the wish.
+    #[error(
+        "it is stopped and stays loaded, but that could not be written to disk: {0}; a restart of this supervisor starts \
+         it again unless there is room before, when it is written by itself"
+    )]
+    NotStored(String),
     /// A limit of `limits` is reached.
     #[error("limit reached: {0}")]
     Limit(Limit),

@@ -168,6 +168,12 @@ pub enum Effect {
         /// The deadline, in milliseconds from the start.
         timeout_ms: u64,
     },
+    /// End every hook of a service that runs, with all that it started: `Signalled`, and for each of the hooks its own
+    /// `HookEnded` once nothing of it is left. The polite signal to a service's process does the same.
+    EndHooks {
+        /// The service.
+        service: ServiceName,
+    },
     /// Ask how a service is, by its hook or by the check that its plan names: `HealthChecked`.
     CheckHealth {
         /// The service, whose `Prepared::has_health_check` was true.
@@ -235,6 +241,8 @@ pub enum EffectResult {
     Persisted,
     /// The records are not stored, and no part of the transaction is.
     PersistFailed(String),
+    /// The records are not stored, because what is there was changed by another hand; no fault of the disk.
+    PersistRefused(String),
     /// The package is found and rendered.
     Prepared(Prepared),
     /// The package cannot be made ready.

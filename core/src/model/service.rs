@@ -308,6 +308,28 @@ impl ServiceSpec {
     }
 }
 
+/// A hook that runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HookView {
+    /// Which hook.
+    pub hook: Hook,
+    /// When it was begun.
+    pub since: Instant,
+    /// When it was begun, by the wall clock.
+    pub since_wall: UnixTime,
+    /// It is killed after this time, in milliseconds.
+    pub limit_ms: u64,
+}
+
+/// A bind that a running service had and lacks now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostBind {
+    /// Which bind, and what it lacks, for people.
+    pub what: String,
+    /// Whether the files could not be written without it: they still name what is gone.
+    pub is_stale: bool,
+}
+
 /// One service of this supervisor as it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceView {
@@ -347,4 +369,11 @@ pub struct ServiceView {
     pub role: Option<Role>,
     /// In `Waiting`: what for, for people.
     pub waiting_for: Option<String>,
+    /// The hooks that run now.
+    pub hooks: Vec<HookView>,
+    /// The first of its strict binds that is not satisfied any more, while its process runs.
+    pub lost_bind: Option<LostBind>,
+    /// It is stopped as an operator wants, but the disk has not taken that: why. A restart of the supervisor would start
+    /// it again.
+    pub not_stored: Option<String>,
 }

@@ -219,7 +219,7 @@ impl Journal {
     ) -> Option<(Pending, Option<String>)> {
         let failure = match result {
             EffectResult::Persisted => None,
-            EffectResult::PersistFailed(reason) => Some(reason),
+            EffectResult::PersistFailed(reason) | EffectResult::PersistRefused(reason) => Some(reason),
             EffectResult::Prepared(_)
             | EffectResult::PrepareFailed { .. }
             | EffectResult::Spawned { .. }

@@ -148,6 +148,10 @@ impl Node {
                     self.elections_of_group_changed(&group, Follows::Event(event));
                 }
             }
+            ServiceEvent::Bound { service, lost, after } => {
+                let ctx = ctx!(self);
+                ctx.event(after, EventKind::BindChanged { service, lost });
+            }
             ServiceEvent::Announce(announcement) => self.announce(&announcement),
             ServiceEvent::Health { group, health } => self.tell_health(group, health),
             ServiceEvent::Retract { group } => drop(self.retract(&group)),
@@ -165,7 +169,9 @@ impl Node {
             | ServiceEvent::Fitness { group }
             | ServiceEvent::ActsNoLonger { group }
             | ServiceEvent::Retract { group } => Some(group.clone()),
-            ServiceEvent::Changed { service, .. } => self.services.group_of(service).cloned(),
+            ServiceEvent::Changed { service, .. } | ServiceEvent::Bound { service, .. } => {
+                self.services.group_of(service).cloned()
+            }
             ServiceEvent::Effect { errand, .. } => self.services.group_of(errand.service()).cloned(),
             ServiceEvent::Reply(..) | ServiceEvent::AllStopped => None,
         }

@@ -3,10 +3,12 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::vec::Vec;
 use alloc::{format, vec};
+use core::time::Duration;
 
 use super::instance::Instance;
-use super::{Services, Slot};
+use super::{Services, Slot, deadline};
 use crate::model::command::{CommandError, Reply, StopHow};
 use crate::model::context::Context;
 use crate::model::id::{RequestId, ServiceName};
@@ -14,6 +16,7 @@ use crate::model::io::Effect;
 use crate::model::limits::{self, Limit};
 use crate::model::mutant::mutated;
 use crate::model::service::{DesiredState, ServiceSpec, ServiceState, SpecChange};
+use crate::model::time::Instant;
 use crate::service::Impulse;
 use crate::service::around::Around;
 use crate::service::event::ServiceEvent;
@@ -36,16 +39,26 @@ pub(crate) enum Ask {
 /// A change of a spec that waits for the disk.
 #[derive(Debug)]
 pub(super) struct Change {
-    request: RequestId,
+    /// None: the supervisor itself writes once more what the disk did not take.
+    request: Option<RequestId>,
     /// The spec to be; none deletes it.
     spec: Option<Box<ServiceSpec>>,
     /// How the process is to be stopped, if the answer waits until none is left.
     stop: Option<StopHow>,
 }
 
+/// Why a change is not on disk.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum NotStored<'a> {
+    /// The disk does not take it.
+    Failed(&'a str),
+    /// Another hand has changed what is there, which counts first.
+    Refused(&'a str),
+}
+
 impl Change {
     fn new(request: RequestId, spec: ServiceSpec) -> Self {
-        Self { request, spec: Some(Box::new(spec)), stop: None }
+        Self { request: Some(request), spec: Some(Box::new(spec)), stop: None }
     }
 }
 
@@ -98,14 +111,18 @@ impl Services {
             "commands about one service follow each other"
         );
         let loaded = self.slots.get(name).and_then(|slot| slot.instance.as_ref()).map(Instance::spec);
+        let instance = self.slots.get(name).and_then(|slot| slot.instance.as_ref());
+        let is_stored = !instance.is_some_and(|instance| instance.is_to_be_stored(Instant::FAR_FUTURE));
         let answer = match (loaded, ask) {
             (_, Ask::Load { spec, force }) => self.load(request, loaded, *spec, force),
             (None, _) => Err(Reply::Failed(CommandError::NotLoaded(name.clone()))),
-            (Some(_), Ask::Unload(how)) => Ok(Change { request, spec: None, stop: Some(how) }),
+            (Some(_), Ask::Unload(how)) => Ok(Change { request: Some(request), spec: None, stop: Some(how) }),
             (Some(spec), Ask::Start) if spec.desired == DesiredState::Up => {
                 Err(self.start_again(ctx, around, name))
             }
-            (Some(spec), Ask::Stop(_)) if spec.desired == DesiredState::Down => Err(Reply::Unchanged),
+            (Some(spec), Ask::Stop(_)) if spec.desired == DesiredState::Down && is_stored => {
+                Err(Reply::Unchanged)
+            }
             (Some(spec), Ask::Start) => {
                 Ok(Change::new(request, ServiceSpec { desired: DesiredState::Up, ..spec.clone() }))
             }
@@ -226,16 +243,14 @@ impl Services {
         ctx: &mut Context<'_>,
         around: &dyn Around,
         name: &ServiceName,
-        failure: Option<&String>,
+        failure: Option<NotStored<'_>>,
     ) {
         let Some(change) = self.slots.get_mut(name).and_then(|slot| slot.change.take()) else { return };
-        if let Some(reason) = failure.filter(|_| mutated!(FailedSpecTaken, true, false)) {
-            self.reply(change.request, Reply::Failed(CommandError::NotDurable(reason.clone())));
-            self.tidy(ctx, around, name);
-            return;
+        if let Some(failure) = failure.filter(|_| mutated!(FailedSpecTaken, true, false)) {
+            return self.not_stored(ctx, around, name, &change, failure);
         }
-        if change.stop.is_none() {
-            self.reply(change.request, Reply::Done);
+        if let (Some(request), None) = (change.request, change.stop) {
+            self.reply(request, Reply::Done);
         }
         assert!(change.spec.is_some() || change.stop.is_some(), "an unload waits for the process to end");
         let mut replacement = change.spec;
@@ -253,12 +268,58 @@ impl Services {
                 Some(spec) => instance.replace_spec(*spec, env),
                 None => instance.remove(),
             }
-            if let Some(how) = change.stop {
-                instance.stop(how, change.request);
+            if let (Some(how), Some(request)) = (change.stop, change.request) {
+                instance.stop(how, request);
             }
             instance.reconcile(env);
         });
         self.watch();
+    }
+
+    /// The disk has not taken a change. A stop is carried out all the same: what is to be stopped may be what fills the
+    /// disk.
+    fn not_stored(
+        &mut self,
+        ctx: &mut Context<'_>,
+        around: &dyn Around,
+        name: &ServiceName,
+        change: &Change,
+        failure: NotStored<'_>,
+    ) {
+        let (NotStored::Failed(reason) | NotStored::Refused(reason)) = failure;
+        let by_disk = matches!(failure, NotStored::Failed(_));
+        match (change.request, change.stop) {
+            (Some(request), Some(how)) if by_disk => {
+                self.step(ctx, around, name, Impulse::Outside(ctx.after), |instance, env| {
+                    instance.stop_unstored(how, request, reason, env);
+                    instance.reconcile(env);
+                });
+            }
+            (Some(request), _) => {
+                self.reply(request, Reply::Failed(CommandError::NotDurable(reason.into())));
+                self.tidy(ctx, around, name);
+            }
+            (None, _) => self.tidy(ctx, around, name),
+        }
+    }
+
+    /// Writes stops once more that the disk did not take, and whose time has come by `until`.
+    pub(super) fn store_again(&mut self, now: Instant, until: Instant) {
+        let mut due = Vec::new();
+        for (name, slot) in &mut self.slots {
+            let is_busy = slot.is_busy();
+            let Some(instance) = slot.instance.as_mut().filter(|i| i.is_to_be_stored(until)) else {
+                continue;
+            };
+            instance.store_again_at(now + Duration::from_millis(deadline::STORE_AGAIN_MS));
+            if !is_busy && self.leaving == Leaving::No {
+                due.push((name.clone(), instance.spec().clone()));
+            }
+        }
+        for (name, spec) in due {
+            assert!(spec.desired == DesiredState::Down, "only a stop counts before it is stored");
+            self.begin_change(&name, Change { request: None, spec: Some(Box::new(spec)), stop: None });
+        }
     }
 
     /// Forgets services that have ended and carries out the commands that waited for their end.

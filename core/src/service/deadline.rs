@@ -48,6 +48,8 @@ pub(super) const ADOPTION_FACTS_MS: u64 = 1_000;
 /// a round. Afterwards the adopted service may stand itself. Its files still wait for the role: a follower that was not
 /// adopted runs on, too, while no member leads.
 pub(super) const ADOPTION_ROLE_MS: u64 = 5_000;
+/// Until a stop that the disk did not take is written again.
+pub(super) const STORE_AGAIN_MS: u64 = 5_000;
 /// A process between its stop signal and KILL, where neither spec nor package say (as in Habitat).
 pub(super) const SHUTDOWN_MS: u64 = 8_000;
 

@@ -27,6 +27,15 @@ pub(crate) enum ServiceEvent {
         /// The event that it follows from.
         after: Follows,
     },
+    /// A running service lost a strict bind, or has all of them again.
+    Bound {
+        /// The service.
+        service: ServiceName,
+        /// The first bind that it lacks; none when it lacks none any more.
+        lost: Option<String>,
+        /// The event that it follows from.
+        after: Follows,
+    },
     /// An effect for the runtime.
     Effect {
         /// Its purpose, which the node gives back with the effect's number.

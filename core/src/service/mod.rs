@@ -84,7 +84,7 @@ use crate::model::service::{DesiredState, ServiceSpec, ServiceView};
 use crate::model::time::Instant;
 use crate::store::snapshot::RunningService;
 use backoff::Backoff;
-use command::Change;
+use command::{Change, NotStored};
 use instance::{Env, Instance};
 use outbox::Outbox;
 use purpose::{Errand, Leaving, Purpose};
@@ -204,6 +204,8 @@ impl Services {
         if self.leaving != Leaving::No {
             return;
         }
+        // The last occasion for what the disk did not take.
+        self.store_again(ctx.now, Instant::FAR_FUTURE);
         self.leaving = Leaving::Polite { drain };
         assert!(!self.all_stopped, "a supervisor that leaves has not stopped yet");
         for slot in self.slots.values_mut() {
@@ -232,6 +234,7 @@ impl Services {
 
     /// Takes the steps whose time has come.
     pub(crate) fn handle_timeout(&mut self, ctx: &mut Context<'_>, around: &dyn Around) {
+        self.store_again(ctx.now, ctx.now);
         self.reconcile_all(ctx, around, Impulse::Onward);
     }
 
@@ -310,7 +313,10 @@ impl Services {
         assert!(is_last != is_awaited, "an effect is awaited until its last result");
         match (purpose, result) {
             (Purpose::Persist, EffectResult::PersistFailed(reason)) => {
-                self.finish_change(ctx, around, &name, Some(reason));
+                self.finish_change(ctx, around, &name, Some(NotStored::Failed(reason)));
+            }
+            (Purpose::Persist, EffectResult::PersistRefused(reason)) => {
+                self.finish_change(ctx, around, &name, Some(NotStored::Refused(reason)));
             }
             (Purpose::Persist, _) => self.finish_change(ctx, around, &name, None),
             _ => {

@@ -28,6 +28,7 @@ pub(super) enum Purpose {
     /// Also an adoption.
     Spawn,
     Signal,
+    EndHooks,
     /// The lease with this number.
     Lease(u64),
     PostStop,
@@ -41,7 +42,7 @@ impl Purpose {
         use EffectResult as R;
         let fits = match (self, result) {
             (Self::Spawn, R::Spawned { .. }) => return Some(false),
-            (Self::Persist, R::Persisted | R::PersistFailed(_))
+            (Self::Persist, R::Persisted | R::PersistFailed(_) | R::PersistRefused(_))
             | (Self::Prepare | Self::Work(Work::Prepare, _), R::Prepared(_) | R::PrepareFailed { .. })
             | (Self::Work(Work::Render, _), R::Rendered(_) | R::RenderFailed { .. })
             | (Self::Work(Work::Health, _), R::HealthChecked { .. })
@@ -49,7 +50,7 @@ impl Purpose {
             | (Self::Init | Self::PostStop, R::HookEnded(_))
             | (Self::Spawn, R::SpawnFailed { .. } | R::Exited(_))
             | (Self::Lease(_), R::Leased | R::LeaseFailed { .. })
-            | (Self::Signal, R::Signalled) => true,
+            | (Self::Signal | Self::EndHooks, R::Signalled) => true,
             (Self::Work(work, _), R::HookEnded(_)) => work.hook().is_some(),
             _ => false,
         };

@@ -168,6 +168,9 @@ mod tests {
             maintenance: None,
             role: None,
             waiting_for: None,
+            hooks: Vec::new(),
+            lost_bind: None,
+            not_stored: None,
         }
     }
 

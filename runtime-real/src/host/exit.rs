@@ -13,6 +13,7 @@
 //! | 7 | the supervisor refuses the ctl secret, or there is none that can be used |
 //! | 8 | the version is not higher than the current one |
 //! | 9 | a version is not in effect on every member in time |
+//! | 10 | the service is stopped, but that is not stored: a restart of the supervisor would start it again |
 //!
 //! The daemon, `annulus sup run`:
 //!
@@ -63,3 +64,5 @@ pub const UNAUTHORIZED: u8 = 7;
 pub const OLD_VERSION: u8 = 8;
 /// A version is not in effect on every member in time.
 pub const NOT_APPLIED: u8 = 9;
+/// The service is stopped, but that is not stored.
+pub const NOT_STORED: u8 = 10;

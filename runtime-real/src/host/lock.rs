@@ -9,6 +9,7 @@ use std::time::Duration;
 use annulus_core::MemberId;
 use thiserror::Error;
 
+use crate::host::disk;
 use crate::host::root::SupDir;
 
 /// The lock is tried so often …
@@ -32,8 +33,11 @@ pub enum LockError {
     },
     /// The directory or the lock file cannot be used.
     #[error(
-        "{}: {source}; this supervisor needs a directory that it may write to: \
-         choose another with --root, or correct its owner", .path.display()
+        "{}: {source}; {}", .path.display(),
+        disk::advice(
+            .source,
+            "this supervisor needs a directory that it may write to: choose another with --root, or correct its owner"
+        )
     )]
     Unusable {
         /// The file or directory.

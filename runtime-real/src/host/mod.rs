@@ -6,6 +6,7 @@ pub mod atomic;
 pub mod beneath;
 pub mod capabilities;
 pub mod clock;
+pub mod disk;
 pub mod entropy;
 pub mod environment;
 pub mod exit;

@@ -78,6 +78,8 @@ struct Shared {
     /// Descriptors that came, in the order of the answers that they belong to.
     fds: VecDeque<OwnedFd>,
     closed: bool,
+    /// Everything was killed, and nothing more is asked for.
+    ending: bool,
 }
 
 /// A request as it goes over the socket.
@@ -213,7 +215,7 @@ impl Client {
         let (answer, answered) = oneshot::channel();
         {
             let mut shared = self.shared();
-            if shared.closed {
+            if shared.closed || shared.ending {
                 return Err(RequestError::Gone);
             }
             shared.waiting.insert(id, Waiting { answer, end });
@@ -259,7 +261,7 @@ impl Client {
     }
 
     /// Runs a hook that prints to `said`, its output and its errors; returns when nothing of it is left: how it ended, and
-    /// whether at its deadline. A hook whose caller goes away is ended.
+    /// whether at its deadline. A hook whose caller goes away is ended, and so is one whose end is `ordered`.
     ///
     /// # Errors
     /// As [`Self::spawn`].
@@ -267,11 +269,21 @@ impl Client {
         &self,
         launch: HookLaunch,
         said: [OwnedFd; 2],
+        ordered: impl Future<Output = ()>,
     ) -> Result<(ExitStatus, bool), (bool, String)> {
         let id = self.next_id();
         let end = Request::EndHook { service: launch.service.clone(), hook: id };
-        let mut guard = EndHook { client: self, request: Some(end) };
-        let answer = self.ask(id, &Request::Hook(Box::new(launch)), said.into(), None).await;
+        let mut guard = EndHook { client: self, request: Some(end.clone()) };
+        let hook = Request::Hook(Box::new(launch));
+        let mut answered = std::pin::pin!(self.ask(id, &hook, said.into(), None));
+        let answer = tokio::select! {
+            biased;
+            answer = &mut answered => answer,
+            () = ordered => {
+                let _ = self.request(&end).await;
+                answered.await
+            }
+        };
         guard.request = None;
         match answer {
             Ok(Answer::HookEnded { status, timed_out }) => Ok((status, timed_out)),
@@ -287,7 +299,7 @@ impl Client {
         let frame = request.encode(id).ok()?;
         let (answer, answered) = oneshot::channel();
         let mut shared = self.shared();
-        if shared.closed {
+        if shared.closed || shared.ending {
             return None;
         }
         self.frames.try_send(frame.into()).ok()?;
@@ -298,6 +310,12 @@ impl Client {
     /// Queues a request whose answer is ignored. A full queue loses it, which the result says.
     pub fn tell(&self, request: &Request) -> bool {
         request.encode(self.next_id()).is_ok_and(|frame| self.frames.try_send(frame.into()).is_ok())
+    }
+
+    /// Has everything killed. It is the last request: a start that was under way must not come after it.
+    pub fn kill_all(&self) {
+        self.shared().ending = true;
+        self.tell(&Request::KillAll);
     }
 
     /// Waits until the connection is closed.

@@ -45,6 +45,7 @@ use crate::supervisor::handle::DriverHandle;
 use crate::supervisor::ledger::Ledger;
 use crate::supervisor::logging;
 use crate::supervisor::logging::LogFormat;
+use crate::supervisor::room::Room;
 use crate::supervisor::specs::{self, Specs, SpecsError};
 use crate::supervisor::store::StoreError;
 use asked::{Ask, Asked, Signals};
@@ -179,16 +180,14 @@ async fn supervise(
     let (store, specs, mut restored) = stored::load(root, sup, settings.org.as_deref(), load.as_ref())?;
     let secret = Secret::load_or_create(&sup.ctl_secret())?;
     let bound = Bound::bind(&settings).await?;
-    if let Err(error) = ctl::write_address(bound.at.ctl, sup) {
-        tracing::warn!(%error, "the ctl address could not be written; commands need --remote-sup");
-    }
-    let config = config(&settings, &bound);
-    config.validate()?;
+    tell_address(&bound, sup);
+    let config = config(&settings, &bound)?;
 
     let clock = Clock::host();
     let launcher = take_over(sup, &mut restored, &clock).await?;
     let (done, results) = mpsc::channel(RESULTS_MAX);
-    let writer = store.into_writer(Arc::clone(&specs), done.clone())?;
+    let room = Room::of(&sup.data());
+    let writer = store.into_writer(Arc::clone(&specs), room.clone(), done.clone())?;
     let (member, ledger) = (Arc::new(OnceLock::new()), Ledger::default());
     let workshop = Workshop::new(root, &config, settings.allowed.clone(), Arc::clone(&member));
     let effects = HostEffects::new(writer, Arc::new(workshop), ledger.clone(), launcher.clone(), done);
@@ -225,19 +224,42 @@ async fn supervise(
             root: root.clone(),
             specs: Arc::clone(&specs),
             ledger: ledger.clone(),
+            room: room.clone(),
             secret,
             restart: Arc::clone(&restart),
         },
     ));
-    let gateway =
-        http::Config { handle: handle.clone(), clock, root, sup, sys, timings, permanent, ledger, token };
+    let gateway = http::Config {
+        handle: handle.clone(),
+        clock,
+        root,
+        sup,
+        sys,
+        timings,
+        permanent,
+        ledger,
+        room,
+        token,
+    };
     tokio::spawn(http::serve(http, gateway));
     let code = drive(driver, &handle, Asked { signals, restart, launcher }, &processes).await;
+    finish(code, notifier).await;
+    Ok(code)
+}
+
+/// Writes the address of the ctl gateway, by which commands find this supervisor.
+fn tell_address(bound: &Bound, sup: &SupDir) {
+    if let Err(error) = ctl::write_address(bound.at.ctl, sup) {
+        tracing::warn!(%error, "the ctl address could not be written; commands need --remote-sup");
+    }
+}
+
+/// The node has finished: the service manager hears of a restart, and clients of their last answers.
+async fn finish(code: u8, notifier: Option<Arc<Notifier>>) {
     if let Some(notifier) = notifier.filter(|_| code == exit::RESTART) {
         notifier.reloading(monotonic_us());
     }
     tokio::time::sleep(LAST_ANSWERS).await;
-    Ok(code)
 }
 
 /// Starts the tasks that follow changes outside the ring:
@@ -280,10 +302,10 @@ async fn take_over(
     Ok(launcher)
 }
 
-fn config(settings: &Settings, bound: &Bound) -> Config {
+fn config(settings: &Settings, bound: &Bound) -> Result<Config, ConfigError> {
     let (advertise, port) = settings.advertise.map_or((None, None), |(ip, port)| (Some(ip), port));
     let port = port.unwrap_or(bound.at.gossip.port());
-    Config {
+    let config = Config {
         timings: settings.timings.clone(),
         advertise,
         permanent: settings.permanent,
@@ -291,7 +313,8 @@ fn config(settings: &Settings, bound: &Bound) -> Config {
         org: settings.org.clone(),
         sys: sysinfo::sysinfo(advertise, bound.at.gossip, bound.at.http, bound.at.ctl),
         ..Config::new(port)
-    }
+    };
+    config.validate().map(|()| config)
 }
 
 /// Runs the node. The first signal asks it to leave, the second to hurry, the third ends everything.

@@ -54,5 +54,9 @@ fn want(root: &Root, specs: &Specs, org: Option<&str>, load: &SvcLoad) -> Result
     spec.service_group(org).map_err(|error| format!("group {:?} cannot be used: {error}", spec.group))?;
     // A refusal now is better than a service that fails to start for ever.
     package::newest(root, &ident).map_err(|error| error.to_string())?;
-    if before.as_ref() == Some(&spec) { Ok(()) } else { specs.persist(&spec.name(), Some(&spec)) }
+    if before.as_ref() == Some(&spec) {
+        Ok(())
+    } else {
+        specs.persist(&spec.name(), Some(&spec)).map_err(|error| error.to_string())
+    }
 }

@@ -3,7 +3,7 @@
 //!
 //! - `driver` is the loop; `handle` is the way into it.
 //! - `effect` carries out the node's effects; `ledger` keeps for the gateways what the node does not need.
-//! - `store` and `specs` hold what survives a restart.
+//! - `store` and `specs` hold what survives a restart; `room` knows whether the disk takes it.
 //! - `logging` and `event` put the node's events into words.
 
 pub mod driver;
@@ -13,5 +13,6 @@ pub mod handle;
 pub mod ledger;
 mod log_queue;
 pub mod logging;
+pub mod room;
 pub mod specs;
 pub mod store;

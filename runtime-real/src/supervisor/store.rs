@@ -22,7 +22,9 @@ use redb::{
 use thiserror::Error;
 use tokio::sync::mpsc;
 
-use crate::supervisor::specs::Specs;
+use crate::host::disk;
+use crate::supervisor::room::Room;
+use crate::supervisor::specs::{NotStored, Specs};
 
 /// The database's file name below the supervisor's data directory.
 pub const FILE_NAME: &str = "annulus.redb";
@@ -44,8 +46,8 @@ const FORMAT: &str = "1";
 pub enum StoreError {
     /// The file cannot be read or written.
     #[error(
-        "state database {}: {source}; it is a file that this user reads and writes: correct its owner, or move aside \
-         what is there", .path.display()
+        "state database {}: {source}; {}", .path.display(),
+        disk::advice(.source, "it is a file that this user reads and writes: correct its owner, or move aside what is there")
     )]
     Io {
         /// The file or its directory.
@@ -181,17 +183,19 @@ impl Store {
         guarded(&self.path, || self.apply(rows).map_err(|error| classify(&self.path, error)))
     }
 
-    /// Starts the thread that writes: specs into their files, all other rows into the database. Results go to `done`.
+    /// Starts the thread that writes: specs into their files, all other rows into the database. Results go to `done`, and
+    /// `room` learns whether the disk takes them.
     ///
     /// # Errors
     /// The system starts no thread.
     pub fn into_writer(
         self,
         specs: Arc<Specs>,
+        room: Room,
         done: mpsc::Sender<(EffectId, EffectResult)>,
     ) -> io::Result<Writer> {
         let (jobs, waiting) = queue::channel();
-        let run = move || write_all(self, &specs, &waiting, &done);
+        let run = move || write_all(self, &specs, &room, &waiting, &done);
         let thread = std::thread::Builder::new().name("store".to_owned()).spawn(run)?;
         Ok(Writer { jobs: Some(jobs), thread: Some(thread) })
     }
@@ -328,6 +332,7 @@ impl Drop for Writer {
 fn write_all(
     store: Store,
     specs: &Specs,
+    room: &Room,
     jobs: &queue::Receiver<Job>,
     done: &mpsc::Sender<(EffectId, EffectResult)>,
 ) {
@@ -337,10 +342,13 @@ fn write_all(
         let group: Vec<Job> = std::iter::once(first).chain(jobs.try_iter().take(GROUP_MAX - 1)).collect();
         let stored = write_group(&mut store, &path, &group);
         for job in &group {
-            let result = match stored.clone().and_then(|()| write_specs(specs, &job.writes)) {
+            let stored = stored.clone().map_err(NotStored::Failed);
+            let result = match stored.and_then(|()| write_specs(specs, &job.writes)) {
                 Ok(()) => EffectResult::Persisted,
-                Err(reason) => EffectResult::PersistFailed(reason),
+                Err(NotStored::Failed(reason)) => EffectResult::PersistFailed(reason),
+                Err(NotStored::Refused(reason)) => EffectResult::PersistRefused(reason),
             };
+            room.noted(&result);
             // The driver may have ended; the records are stored in any case.
             let _ = done.blocking_send((job.id, result));
         }
@@ -348,10 +356,10 @@ fn write_all(
 }
 
 /// Each spec has its own file, so a spec that cannot be written fails no other command.
-fn write_specs(specs: &Specs, writes: &[Write]) -> Result<(), String> {
+fn write_specs(specs: &Specs, writes: &[Write]) -> Result<(), NotStored> {
     for write in writes {
         if let Some(row) = write.service() {
-            let (service, spec) = row.map_err(|error| error.to_string())?;
+            let (service, spec) = row.map_err(|error| NotStored::Failed(error.to_string()))?;
             specs.persist(&service, spec.as_ref())?;
         }
     }

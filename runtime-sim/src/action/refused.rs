@@ -23,6 +23,8 @@ pub enum Refused {
     Leaving,
     /// The disk did not take it.
     NotDurable,
+    /// It is stopped, and the disk did not take that.
+    NotStored,
     /// A limit is reached.
     Limit,
     /// The package could not be made ready.
@@ -42,6 +44,7 @@ impl Refused {
             CommandError::TooLarge { .. } => Self::TooLarge,
             CommandError::Leaving => Self::Leaving,
             CommandError::NotDurable(_) => Self::NotDurable,
+            CommandError::NotStored(_) => Self::NotStored,
             CommandError::Limit(_) => Self::Limit,
             CommandError::Package(_) => Self::Package,
         }
@@ -59,6 +62,7 @@ impl Refused {
             Self::TooLarge => "too-large",
             Self::Leaving => "leaving",
             Self::NotDurable => "not-durable",
+            Self::NotStored => "not-stored",
             Self::Limit => "limit",
             Self::Package => "package",
         }

@@ -29,6 +29,9 @@ impl<D: Deed> World<D> {
             Effect::RunHook { service, hook, timeout_ms } => {
                 self.begin_hook(index, id, service, hook, timeout_ms)
             }
+            Effect::EndHooks { service } => {
+                self.after(times::AT_ONCE, index, Work::EndHooks { id, service });
+            }
             Effect::CheckHealth { service, timeout_ms } => self.check_health(index, id, &service, timeout_ms),
             Effect::CountInflight { service, timeout_ms: _ } => {
                 let counted = EffectResult::Inflight(Some(self.inflight(index, &service)));

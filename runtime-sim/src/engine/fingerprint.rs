@@ -25,6 +25,7 @@ pub(crate) fn fingerprint(kind: &EventKind) -> (u64, u64) {
         }
         EventKind::Banned { member } => (11, id(member)),
         EventKind::ServiceChanged { to, .. } => (12, to.map_or(u64::MAX, |state| state as u64)),
+        EventKind::BindChanged { lost, .. } => (20, u64::from(lost.is_some())),
         EventKind::DecodeFailed { channel, .. } => (13, *channel as u64),
         EventKind::LimitReached { limit } => (14, limit.name().len() as u64),
         EventKind::PersistFailed { .. } => (15, 0),

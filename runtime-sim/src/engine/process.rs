@@ -110,6 +110,7 @@ pub(crate) fn answer(effect: &Effect) -> Option<EffectResult> {
         }
         Effect::RunHook { .. } => EffectResult::HookEnded(HookEnd::MISSING),
         Effect::CheckHealth { .. } => EffectResult::HealthChecked { health: Health::Ok, note: String::new() },
+        Effect::EndHooks { .. } => EffectResult::Signalled,
         Effect::CountInflight { .. } => EffectResult::Inflight(None),
         Effect::Lease { .. } => EffectResult::Leased,
         _ => return None,

@@ -47,6 +47,8 @@ pub(crate) enum Work {
     Adopt(EffectId, ServiceName, u32),
     /// The launcher passes a signal on.
     Signal { id: EffectId, service: ServiceName, pid: u32, signal: StopSignal },
+    /// The launcher ends the hooks of a service.
+    EndHooks { id: EffectId, service: ServiceName },
     /// The launcher has inherited what a guard held.
     Inherited { service: ServiceName, pid: u32 },
     /// A hook ends.
@@ -87,6 +89,7 @@ impl Work {
             Self::Spawn(_)
             | Self::Adopt(..)
             | Self::Signal { .. }
+            | Self::EndHooks { .. }
             | Self::Inherited { .. }
             | Self::Ended { .. } => By::Launcher,
             Self::End { .. } | Self::Empty { .. } | Self::Look { .. } => By::Guard,
@@ -151,6 +154,13 @@ impl<D: Deed> World<D> {
             Work::Signal { id, service, pid, signal } => {
                 self.pass_on(host, generation, id, service, pid, signal)
             }
+            Work::EndHooks { id, service } => {
+                // A supervisor that has ended took its hooks along.
+                if self.asks_still(host, generation) {
+                    self.kill_hooks(host, &service);
+                    self.arrive(host, Arrival::Effect(id, EffectResult::Signalled));
+                }
+            }
             Work::Inherited { service, pid } => self.kill_tree(host, &service, pid),
             Work::HookEnds(id) => self.hook_ends(host, id, None),
             Work::HookTimesOut(id) => self.hook_ends(host, id, Some(HookExit::TimedOut)),
@@ -165,10 +175,15 @@ impl<D: Deed> World<D> {
 
     /// Answers the supervisor that asked, if it still runs.
     pub(crate) fn answer_if(&mut self, host: u32, generation: u32, id: EffectId, result: EffectResult) {
-        let there = &self.hosts[host as usize];
-        if there.generation == generation && there.node.is_some() {
+        if self.asks_still(host, generation) {
             self.arrive(host, Arrival::Effect(id, result));
         }
+    }
+
+    /// Whether the supervisor that asked still runs.
+    fn asks_still(&self, host: u32, generation: u32) -> bool {
+        let there = &self.hosts[host as usize];
+        there.generation == generation && there.node.is_some()
     }
 
     /// The supervisor runs again and goes on with its own work.

@@ -149,6 +149,7 @@ fn word_of(
         | EventKind::RumorAccepted { .. }
         | EventKind::RumorRepaired { .. }
         | EventKind::Synced { .. }
+        | EventKind::BindChanged { .. }
         | EventKind::DecodeFailed { .. }
         | EventKind::LimitReached { .. }
         | EventKind::PersistFailed { .. }

@@ -18,12 +18,6 @@ const EVERY: Duration = Duration::from_millis(250);
 /// How often it looks at its hosts.
 const CHECK: Duration = Duration::from_secs(1);
 
-/// Hooks that do not hang here: a supervisor that leaves or is banned waits for them, longer than the ring may take to be
-/// whole again. They may hang once the core ends hooks with the order to stop.
-const ENDS: [Hook; 3] = [Hook::Init, Hook::Drain, Hook::PostStop];
-/// The draw by which a hook hangs.
-const HANGS: usize = 2;
-
 /// Draws stories of services.
 pub(super) fn draw(rng: &mut Rng, members: u32, until_ms: u64, steps: &mut Vec<(Instant, Action)>) {
     let stories = rng.between(1, 4);
@@ -98,7 +92,7 @@ fn package(rng: &mut Rng, service: &str) -> Package {
         let how = rng.index(12);
         // The number of a suitability hook comes with the load of a service whose group elects.
         let set = sets.into_iter().nth(how).filter(|_| hook != Hook::Suitability);
-        if let Some(set) = set.filter(|_| how != HANGS || !ENDS.contains(&hook)) {
+        if let Some(set) = set {
             set.insert(hook);
         }
     }

@@ -155,6 +155,13 @@ pub enum EventKind {
         /// Why, for people.
         reason: String,
     },
+    /// A service that runs lost a strict bind, or has all of them again.
+    BindChanged {
+        /// Which service.
+        service: ServiceName,
+        /// The first bind that it lacks, for people; none when it lacks none any more.
+        lost: Option<String>,
+    },
     /// Bytes from outside were rejected.
     DecodeFailed {
         /// Where they came from.

@@ -86,6 +86,11 @@ impl Files {
         self.rendered_with = None;
     }
 
+    /// Whether they could not be written with the last news.
+    pub(super) const fn are_behind(&self) -> bool {
+        self.prepared.is_some() && self.rendered_with.is_none()
+    }
+
     /// The role that the files speak of, or are about to.
     pub(super) const fn role_in_hand(&self) -> Option<&Role> {
         self.role_in_hand.as_ref()

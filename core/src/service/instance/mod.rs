@@ -16,6 +16,7 @@
 //! | `Checks` | `checks` | the findings of health checks and of the suitability hook |
 //! | `Works` | `../work` | work beside the process |
 //! | `Tries` | `tries` | failures, restarts and the rest between them |
+//! | `Hooks` | `hooks` | the hooks that run |
 //! | `Part` | `part` | the role that the election gave |
 //! | `Drain` | `draining` | a drain that was begun |
 //!
@@ -35,6 +36,7 @@ mod checks;
 mod drain;
 mod draining;
 mod files;
+mod hooks;
 mod lead;
 mod part;
 mod pause;
@@ -54,7 +56,7 @@ use core::time::Duration;
 use super::backoff::Backoff;
 use super::work::{Work, Works};
 use super::{binds, deadline};
-use crate::model::command::StopHow;
+use crate::model::command::{CommandError, Reply, StopHow};
 use crate::model::context::{Context, Follows};
 use crate::model::election::Fitness;
 use crate::model::facts::Facts;
@@ -64,7 +66,7 @@ use crate::model::lease::Lease;
 use crate::model::mutant::mutated;
 use crate::model::planted::Planted;
 use crate::model::rng::Rng;
-use crate::model::service::{ServiceSpec, ServiceState, Topology};
+use crate::model::service::{Hook, ServiceSpec, ServiceState, Topology};
 use crate::model::time::Instant;
 use crate::service::around::Around;
 use crate::service::event::{ServiceEvent, Statement};
@@ -75,6 +77,7 @@ use adoption::Adoption;
 use checks::Checks;
 use draining::Drain;
 use files::Files;
+use hooks::Hooks;
 use lead::Lead;
 use part::Part;
 use pause::Pause;
@@ -123,6 +126,9 @@ pub(super) struct Instance {
     told: Told,
     checks: Checks,
     works: Works,
+    hooks: Hooks,
+    /// The strict bind that its running process lacks.
+    lost_bind: Option<String>,
     tries: Tries,
     part: Part,
     lead: Lead,
@@ -172,6 +178,8 @@ impl Instance {
             files: Files::default(),
             checks: Checks::new(),
             works: Works::new(env.outbox.next_number()),
+            hooks: Hooks::default(),
+            lost_bind: None,
             tries: Tries::default(),
             part: Part::default(),
             lead,
@@ -246,14 +254,19 @@ impl Instance {
     }
 
     /// Whether the service can be forgotten: its row is deleted and no process is left. Work beside the process may
-    /// still be unanswered.
+    /// still be unanswered, but no hook.
     pub(super) fn is_removed(&self) -> bool {
-        self.wish.is_removing() && self.progress.phase() == Phase::Idle
+        self.wish.is_removing() && self.is_at_rest()
+    }
+
+    /// Whether nothing of it is left: no process, and no hook.
+    fn is_at_rest(&self) -> bool {
+        self.progress.phase() == Phase::Idle && self.hooks.is_idle()
     }
 
     /// Whether a supervisor that leaves has to wait for this service.
-    pub(super) const fn holds_up(&self) -> bool {
-        self.progress.is_busy() || self.wish.is_awaited()
+    pub(super) fn holds_up(&self) -> bool {
+        self.progress.is_busy() || self.wish.is_awaited() || !self.hooks.is_idle()
     }
 
     /// Whether the supervisor is not trying it now, but would at an operator's start.
@@ -272,7 +285,10 @@ impl Instance {
         let drain = self.drain_ends().filter(|_| !self.progress.is_stopping());
         let pause = self.pause.and_then(Pause::poll_timeout);
         let adoption = self.adoption.and_then(|adoption| adoption.poll_timeout());
-        [step, works, drain, pause, adoption, self.resigns_by].into_iter().flatten().min()
+        [step, works, drain, pause, adoption, self.resigns_by, self.wish.unstored_until()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Takes a spec that is on disk by now.
@@ -319,7 +335,31 @@ impl Instance {
     /// How it is to be stopped, now that it is no longer wanted, and the command that is answered when it is down.
     pub(super) fn stop(&mut self, how: StopHow, request: RequestId) {
         self.wish.stop(how);
-        self.wish.answer_when_down(request);
+        self.wish.answer_when_down(request, Reply::Done);
+    }
+
+    /// The same, of which the disk has taken nothing: it stays loaded, and is tried again to be stored.
+    pub(super) fn stop_unstored(
+        &mut self,
+        how: StopHow,
+        request: RequestId,
+        reason: &str,
+        env: &mut Env<'_, '_>,
+    ) {
+        self.wish.hold_down(reason, env.now() + Duration::from_millis(deadline::STORE_AGAIN_MS));
+        self.wish.stop(how);
+        let reply = Reply::Failed(CommandError::NotStored(String::from(reason)));
+        self.wish.answer_when_down(request, reply);
+        self.publish(env);
+    }
+
+    /// Whether the disk has not taken its spec, and is to be tried again.
+    pub(super) fn is_to_be_stored(&self, now: Instant) -> bool {
+        self.wish.unstored_until().is_some_and(|at| at <= now)
+    }
+
+    pub(super) fn store_again_at(&mut self, at: Instant) {
+        self.wish.store_again_at(at);
     }
 
     fn is_wanted(&self, env: &Env<'_, '_>) -> bool {
@@ -371,10 +411,11 @@ impl Instance {
             | Phase::Stopping { .. }
             | Phase::AfterStop { .. } => {}
         }
+        self.end_hooks(env);
         self.go_on_stopping(env);
         self.go_on_draining(env);
         self.begin_works(env);
-        if self.progress.phase() == Phase::Idle {
+        if self.is_at_rest() {
             self.wish.answer(env);
         }
         if !self.progress.has_tree() {
@@ -393,8 +434,8 @@ impl Instance {
             "no command waits for the end of a service that is wanted up"
         );
         assert!(
-            phase != Phase::Idle || !self.wish.is_awaited(),
-            "no command waits for the end of an idle service"
+            !self.is_at_rest() || !self.wish.is_awaited(),
+            "no command waits for the end of a service of which nothing is left"
         );
         assert!(phase != Phase::Idle || !self.told.is_public(), "the ring hears of a service that is down");
         assert!(!self.told.is_public() || self.files.package().is_some(), "a public service has a package");
@@ -420,8 +461,14 @@ impl Instance {
             (Purpose::Prepare, EffectResult::PrepareFailed { reason }) => {
                 self.handle_prepare_failed(reason, env);
             }
-            (Purpose::Init, EffectResult::HookEnded(end)) => self.handle_init_ended(end, env),
-            (Purpose::PostStop, EffectResult::HookEnded(end)) => self.handle_post_stop_ended(end, env),
+            (Purpose::Init, EffectResult::HookEnded(end)) => {
+                let told = self.hooks.end(Hook::Init, self.works.process());
+                self.handle_init_ended(end, told, env);
+            }
+            (Purpose::PostStop, EffectResult::HookEnded(end)) => {
+                let told = self.hooks.end(Hook::PostStop, self.works.process());
+                self.handle_post_stop_ended(end, told, env);
+            }
             (Purpose::Spawn, EffectResult::Spawned { pid }) => self.handle_spawned(*pid, env),
             (Purpose::Spawn, EffectResult::SpawnFailed { reason }) => self.handle_spawn_failed(reason, env),
             (Purpose::Spawn, EffectResult::Exited(status)) => self.handle_exited(*status, env),
@@ -455,6 +502,7 @@ impl Instance {
         self.progress.reconsider();
         if self.files.package().is_some() && self.progress.is_running() {
             self.works.want(Work::Render, env.now());
+            self.look_at_binds(env);
         }
         self.reconcile(env);
     }
@@ -474,6 +522,9 @@ impl Instance {
                 }
             }
             self.demotion_begins(work);
+            if let Effect::RunHook { hook, timeout_ms, .. } = effect {
+                self.note_hook(hook, timeout_ms, env);
+            }
             env.want(&self.name, Purpose::Work(work, self.works.process()), effect);
         }
     }
@@ -523,6 +574,9 @@ impl Instance {
                 reason: reason.to_string(),
                 after: env.after,
             });
+        }
+        if !self.progress.is_running() {
+            self.lost_bind = None;
         }
         if phase == Phase::Idle {
             self.told.retract(env);

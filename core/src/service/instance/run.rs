@@ -5,11 +5,12 @@ use alloc::boxed::Box;
 use super::super::deadline;
 use super::super::work::Work;
 use super::files::Meaning;
-use super::{Env, Instance, start};
+use super::{Env, Instance, binds, start};
 use crate::model::io::{Effect, EffectResult};
 use crate::model::mutant::mutated;
 use crate::model::prepared::{Changed, HookEnd, Rendered};
 use crate::model::service::Hook;
+use crate::service::event::ServiceEvent;
 
 impl Instance {
     /// A process that this supervisor started.
@@ -24,6 +25,18 @@ impl Instance {
         self.ask_suitability(env);
         // The facts may have changed during the start.
         self.works.want_now(Work::Render, now);
+        self.look_at_binds(env);
+    }
+
+    /// A strict bind holds a start back, and not a process that runs: its loss is told, here and to people.
+    pub(super) fn look_at_binds(&mut self, env: &mut Env<'_, '_>) {
+        let Some(plan) = self.files.package().map(|package| &package.binds) else { return };
+        let census = env.around.census(&binds::groups(self.spec()));
+        let lost = binds::missing(self.spec(), plan, &census).filter(|_| self.progress.is_running());
+        if self.lost_bind != lost {
+            self.lost_bind.clone_from(&lost);
+            env.tell(ServiceEvent::Bound { service: self.name.clone(), lost, after: env.after });
+        }
     }
 
     /// The effect that a kind of work begins with.
@@ -76,6 +89,7 @@ impl Instance {
         result: &EffectResult,
         env: &mut Env<'_, '_>,
     ) {
+        let told = work.hook().is_some_and(|hook| self.hooks.end(hook, process));
         if work.writes() {
             self.files.end_writing(process);
             self.prepare_when_free(env);
@@ -87,6 +101,8 @@ impl Instance {
         }
         self.demotion_goes_on(work, result, env);
         match (work, result) {
+            // What it said says nothing of the service.
+            _ if told => self.works.succeeded(work),
             (Work::Prepare, EffectResult::Prepared(prepared)) => {
                 self.works.succeeded(work);
                 self.adopted_prepared(prepared, env);

@@ -4,7 +4,7 @@ use alloc::string::String;
 
 use super::{Env, Instance};
 use crate::model::planted::Bug;
-use crate::model::service::ServiceView;
+use crate::model::service::{LostBind, ServiceView};
 use crate::service::event::Announcement;
 
 impl Instance {
@@ -59,6 +59,12 @@ impl Instance {
             maintenance: self.spec().maintenance.clone(),
             role: self.part.role().cloned(),
             waiting_for: self.progress.waiting_for().cloned(),
+            hooks: self.hooks.views(),
+            lost_bind: self
+                .lost_bind
+                .clone()
+                .map(|what| LostBind { what, is_stale: self.files.are_behind() }),
+            not_stored: self.wish.unstored_reason().cloned(),
         }
     }
 }

@@ -153,11 +153,17 @@ impl Instance {
         }
         let service = self.name.clone();
         let effect = Effect::RunHook { service, hook: Hook::Init, timeout_ms: deadline::INIT_MS };
+        self.note_hook(Hook::Init, deadline::INIT_MS, env);
         env.want(&self.name, Purpose::Init, effect);
     }
 
-    /// The init hook ended.
-    pub(in super::super) fn handle_init_ended(&mut self, end: &HookEnd, env: &mut Env<'_, '_>) {
+    /// A hook is about to begin.
+    pub(super) fn note_hook(&mut self, hook: Hook, limit_ms: u64, env: &Env<'_, '_>) {
+        self.hooks.begin(hook, self.works.process(), limit_ms, (env.now(), env.ctx.wall));
+    }
+
+    /// The init hook ended, or was ended because it was `told` to.
+    pub(in super::super) fn handle_init_ended(&mut self, end: &HookEnd, told: bool, env: &mut Env<'_, '_>) {
         if self.progress.phase() != Phase::Initializing {
             return;
         }
@@ -166,6 +172,8 @@ impl Instance {
             self.enter(Phase::Idle, "no longer wanted", env);
         } else if self.wish.is_stale() {
             self.prepare("its options changed", env);
+        } else if told {
+            self.prepare("wanted up again", env);
         } else if let Some(reason) = failure_of(Hook::Init, end) {
             self.fail_start(&reason, env);
         } else {
@@ -262,6 +270,7 @@ impl Instance {
         let replaced = self.files.prepared(prepared);
         self.told.publish();
         self.publish(env);
+        self.look_at_binds(env);
         if mutated!(ReplacedPackageAdopted, replaced, false) {
             self.wish.outdated("its package changed", true);
             return;
@@ -318,12 +327,13 @@ impl Instance {
         let keeps_lead = matches!(self.pause, Some(Pause::Ending { .. })) && self.is_wanted(env);
         self.pause = (keeps_lead && !crashed).then(|| Pause::starting(env.now()));
         let reason = format!("process ended: {status}");
-        if self.files.has_hook(Hook::PostStop) && env.leaving < Leaving::Killing {
+        if self.files.has_hook(Hook::PostStop) && env.leaving < Leaving::Hurried {
             let crashed = mutated!(PostStopForgetsTheCrash, crashed, false);
             self.enter(Phase::AfterStop { crashed }, &reason, env);
             let service = self.name.clone();
             let effect =
                 Effect::RunHook { service, hook: Hook::PostStop, timeout_ms: deadline::POST_STOP_MS };
+            self.note_hook(Hook::PostStop, deadline::POST_STOP_MS, env);
             env.want(&self.name, Purpose::PostStop, effect);
         } else {
             self.after_process(crashed, &reason, env);
@@ -332,12 +342,17 @@ impl Instance {
         self.reconcile(env);
     }
 
-    /// The post-stop hook ended.
-    pub(in super::super) fn handle_post_stop_ended(&mut self, end: &HookEnd, env: &mut Env<'_, '_>) {
+    /// The post-stop hook ended, or was ended because it was `told` to.
+    pub(in super::super) fn handle_post_stop_ended(
+        &mut self,
+        end: &HookEnd,
+        told: bool,
+        env: &mut Env<'_, '_>,
+    ) {
         let Phase::AfterStop { crashed } = self.progress.phase() else { return };
         assert!(self.files.has_hook(Hook::PostStop), "only a hook that a package has is run");
         assert!(self.tries.last_exit().is_some(), "the post-stop hook follows the end of a process");
-        if let Some(reason) = failure_of(Hook::PostStop, end) {
+        if let Some(reason) = failure_of(Hook::PostStop, end).filter(|_| !told) {
             self.tries.note_error(reason);
         }
         let status = self.tries.last_exit().unwrap_or(ExitStatus::Unknown);

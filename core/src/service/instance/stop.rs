@@ -71,11 +71,38 @@ impl Instance {
         matches!(self.progress.phase(), Phase::Stopping { step: Step::Announcing { .. }, .. })
     }
 
+    /// Ends the hooks that an order has made pointless: a start that is no longer wanted, and with a second order to leave
+    /// what follows a stop. The hooks beside a process end with its signal.
+    pub(super) fn end_hooks(&mut self, env: &mut Env<'_, '_>) {
+        if env.leaving == Leaving::Killing {
+            // They end with the supervisor, which waits for none of them.
+            self.hooks.forget();
+        }
+        let is_wanted = self.is_wanted(env);
+        let is_pointless = match self.progress.phase() {
+            Phase::Initializing => !is_wanted || self.wish.is_stale(),
+            Phase::AfterStop { .. } => env.leaving >= Leaving::Hurried,
+            Phase::Spawning { .. } | Phase::Running { .. } | Phase::Stopping { .. } => false,
+            Phase::New
+            | Phase::Idle
+            | Phase::Failed
+            | Phase::Backoff { .. }
+            | Phase::Waiting
+            | Phase::Preparing => !is_wanted,
+        };
+        if is_pointless && self.hooks.tell() {
+            assert!(!self.progress.has_process(), "what runs beside a process ends with its signal");
+            let effect = Effect::EndHooks { service: self.name.clone() };
+            env.want(&self.name, Purpose::EndHooks, effect);
+        }
+    }
+
     fn signal_stop(&mut self, pid: u32, reason: &str, env: &mut Env<'_, '_>) {
         let kill = env.leaving == Leaving::Killing;
         let kill_at = (!kill).then(|| env.now() + self.shutdown_timeout());
         assert!(kill_at.is_some() != kill, "a process that is not killed at once has a deadline");
         self.enter(Phase::Stopping { pid, step: Step::Signalled { kill_at } }, reason, env);
+        self.hooks.tell();
         self.signal(pid, if kill { StopSignal::Kill } else { StopSignal::Stop }, env);
         let is_replaced = self.is_wanted(env);
         if is_replaced && env.planted.has(Bug::StartBeforeExit) {

@@ -10,6 +10,7 @@ use crate::model::command::{Reply, StopHow};
 use crate::model::id::RequestId;
 use crate::model::mutant::mutated;
 use crate::model::service::{DesiredState, ServiceSpec, Topology};
+use crate::model::time::Instant;
 use crate::service::event::ServiceEvent;
 use crate::service::purpose::Leaving;
 
@@ -19,6 +20,14 @@ struct Stale {
     reason: &'static str,
     /// Whether there is time to drain it.
     drain: bool,
+}
+
+/// A stop that was carried out although the disk did not take it: a full disk must not keep up what fills it.
+#[derive(Debug)]
+struct Unstored {
+    reason: String,
+    /// When it is written again.
+    again_at: Instant,
 }
 
 /// The operator's wish, and the changes that the process cannot follow.
@@ -31,8 +40,10 @@ pub(super) struct Wish {
     how: StopHow,
     /// The spec, package or configuration has changed in a way that the process (or its preparation) cannot follow.
     stale: Option<Stale>,
-    /// The commands that are answered when the process is gone.
-    requests: Vec<RequestId>,
+    /// The commands that are answered when the process is gone, and their answers.
+    requests: Vec<(RequestId, Reply)>,
+    /// The disk has not taken the spec as it is here.
+    unstored: Option<Unstored>,
     /// Group and topology as the last preparation had them: a process keeps its part until it is gone.
     in_force: (String, Topology),
 }
@@ -51,7 +62,15 @@ pub(super) struct Replaced {
 impl Wish {
     pub(super) fn new(spec: ServiceSpec) -> Self {
         let in_force = (spec.group.clone(), spec.topology);
-        Self { spec, removing: false, how: StopHow::default(), stale: None, requests: Vec::new(), in_force }
+        Self {
+            spec,
+            removing: false,
+            how: StopHow::default(),
+            stale: None,
+            requests: Vec::new(),
+            unstored: None,
+            in_force,
+        }
     }
 
     pub(super) const fn spec(&self) -> &ServiceSpec {
@@ -106,11 +125,36 @@ impl Wish {
             self.outdated("its options changed", true);
         }
         self.spec = spec;
+        self.unstored = None;
         if self.is_up() {
             self.how = StopHow::default();
         }
         assert!(!replaced.needs_restart || self.stale.is_some(), "an outdated process is known to be one");
         replaced
+    }
+
+    /// Wants it down although the disk has not taken that, which is tried again then.
+    pub(super) fn hold_down(&mut self, reason: &str, again_at: Instant) {
+        self.spec.desired = DesiredState::Down;
+        self.unstored = Some(Unstored { reason: String::from(reason), again_at });
+        assert!(!self.is_up(), "a stop counts at once");
+    }
+
+    /// The disk is tried again then.
+    pub(super) fn store_again_at(&mut self, at: Instant) {
+        if let Some(unstored) = &mut self.unstored {
+            unstored.again_at = at;
+        }
+    }
+
+    /// When the spec is to be written again; none when the disk has it.
+    pub(super) fn unstored_until(&self) -> Option<Instant> {
+        self.unstored.as_ref().map(|unstored| unstored.again_at)
+    }
+
+    /// Why the disk has not taken the spec.
+    pub(super) fn unstored_reason(&self) -> Option<&String> {
+        self.unstored.as_ref().map(|unstored| &unstored.reason)
     }
 
     /// The process, or its preparation, no longer fits the wish. `drain` where there is time for it.
@@ -177,10 +221,10 @@ impl Wish {
         ))
     }
 
-    /// Answers `request` once no process is left.
-    pub(super) fn answer_when_down(&mut self, request: RequestId) {
+    /// Answers `request` with this once no process is left.
+    pub(super) fn answer_when_down(&mut self, request: RequestId, reply: Reply) {
         assert!(!self.is_up(), "a command waits for the end of a process that is to end");
-        self.requests.push(request);
+        self.requests.push((request, reply));
     }
 
     pub(super) const fn is_awaited(&self) -> bool {
@@ -189,8 +233,8 @@ impl Wish {
 
     /// Takes the commands that waited for the end: the process is gone, or the end is no longer wanted.
     pub(super) fn answer(&mut self, env: &mut Env<'_, '_>) {
-        for request in self.requests.drain(..) {
-            env.tell(ServiceEvent::Reply(request, Reply::Done));
+        for (request, reply) in self.requests.drain(..) {
+            env.tell(ServiceEvent::Reply(request, reply));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Hooks in their order, deadlines, files that change, health.
 
 use super::*;
-use crate::model::service::{Health, Hook, ServiceState};
+use crate::model::service::{Health, Hook, ServiceState, SpecChange};
 
 fn run_hooks(world: &World) -> Vec<Hook> {
     world.hooks.clone()
@@ -206,4 +206,144 @@ fn without_a_check_the_process_stands_for_the_health() {
     assert_eq!(world.health.values().copied().collect::<Vec<_>>(), [Health::Ok]);
     world.exit(&name("web"), ExitStatus::Code(1));
     assert_eq!(world.health.values().copied().collect::<Vec<_>>(), [Health::Critical]);
+}
+
+/// A service whose init hook is under way.
+fn initializing() -> World {
+    let mut world = World::with(with_hooks(&[Hook::Init]));
+    world.ask("web", Asked::Load(Box::new(spec("web", 0))), false);
+    world.answer_only(true);
+    world.answer_only(true);
+    world.advance(Duration::from_secs(12));
+    let view = world.view();
+    let hook = view.hooks.first().expect("it is shown");
+    assert_eq!((hook.hook, hook.limit_ms), (Hook::Init, 300_000));
+    assert_eq!(world.now.saturating_since(hook.since), Duration::from_secs(12));
+    world
+}
+
+/// Answers what is outstanding and is no hook, then ends the hook as a kill does.
+fn end_hook(world: &mut World) {
+    let is_hook = |effect: &Effect| matches!(effect, Effect::RunHook { .. });
+    while let Some(id) = world.outstanding.iter().find(|(_, e)| !is_hook(e)).map(|(id, _)| *id) {
+        world.answer(id, true);
+    }
+    world.answer_only(false);
+}
+
+fn is_ended(world: &World) -> bool {
+    world.outstanding.values().any(|effect| matches!(effect, Effect::EndHooks { .. }))
+}
+
+#[test]
+fn an_order_to_stop_ends_a_running_init_and_is_answered_when_nothing_of_it_is_left() {
+    for asked in [Asked::Stop, Asked::Unload] {
+        let mut world = initializing();
+        let request = world.ask("web", asked, false);
+        let stored = world.outstanding.iter().find(|(_, e)| matches!(e, Effect::Persist { .. }));
+        let id = *stored.expect("the wish is stored first").0;
+        assert!(!is_ended(&world));
+        world.answer(id, true);
+        assert!(is_ended(&world));
+        end_hook(&mut world);
+        assert_eq!(world.replies.get(&request), Some(&Reply::Done));
+        assert!(world.state("web").is_none_or(|state| state == ServiceState::Down));
+        assert!(world.outstanding.is_empty() && world.processes.is_empty());
+    }
+}
+
+#[test]
+fn a_supervisor_that_leaves_ends_a_running_init() {
+    let mut world = initializing();
+    world.leave(true);
+    assert!(is_ended(&world) && !world.all_stopped);
+    end_hook(&mut world);
+    assert!(world.all_stopped);
+}
+
+#[test]
+fn options_that_replace_a_start_end_its_init() {
+    let mut world = initializing();
+    let elsewhere = SpecChange { group: Some("prod".into()), ..SpecChange::default() };
+    world.ask("web", Asked::Update(Box::new(elsewhere)), false);
+    let persist = world.outstanding.keys().copied().max().expect("outstanding");
+    world.answer(persist, true);
+    assert!(is_ended(&world));
+    end_hook(&mut world);
+    assert!(matches!(world.only_effect().1, Effect::Prepare { .. }));
+    world.settle();
+    assert_eq!(world.state("web"), Some(ServiceState::Up));
+}
+
+#[test]
+fn an_init_that_was_ended_and_is_wanted_again_is_no_failure() {
+    let mut world = initializing();
+    world.ask("web", Asked::Stop, false);
+    let persist = world.outstanding.keys().copied().max().expect("outstanding");
+    world.answer(persist, true);
+    world.ask("web", Asked::Start, false);
+    end_hook(&mut world);
+    assert!(matches!(world.only_effect().1, Effect::Prepare { .. }), "it begins anew, at once");
+    assert_eq!(world.view().last_error, None);
+    world.settle();
+    assert_eq!(world.state("web"), Some(ServiceState::Up));
+}
+
+#[test]
+fn a_second_order_to_leave_ends_what_follows_a_stop_and_begins_none() {
+    let mut world = World::load_up_with("web", with_hooks(&[Hook::PostStop]));
+    world.leave(false);
+    world.answer_only(true);
+    world.exit(&name("web"), ExitStatus::Signal(15));
+    assert!(matches!(world.only_effect().1, Effect::RunHook { hook: Hook::PostStop, .. }));
+    world.advance(Duration::from_secs(5));
+    assert!(!is_ended(&world), "the first order waits for it");
+    world.hurry();
+    assert!(is_ended(&world));
+    end_hook(&mut world);
+    assert!(world.all_stopped);
+    assert_eq!(world.view().last_error, None, "what was ended has not failed");
+
+    let mut world = World::load_up_with("web", with_hooks(&[Hook::PostStop]));
+    world.leave(false);
+    world.hurry();
+    world.answer_only(true);
+    world.exit(&name("web"), ExitStatus::Signal(15));
+    assert!(world.all_stopped && world.outstanding.is_empty());
+}
+
+#[test]
+fn the_hooks_of_many_services_end_with_one_order() {
+    let mut world = World::with(with_hooks(&[Hook::Init, Hook::PostStop]));
+    let names: Vec<String> = (0..20).map(|n| format!("web{n}")).collect();
+    for name in &names {
+        world.ask(name, Asked::Load(Box::new(spec(name, 0))), false);
+    }
+    for _ in 0..2 {
+        for id in world.outstanding.keys().copied().collect::<Vec<_>>() {
+            world.answer(id, true);
+        }
+    }
+    assert_eq!(world.hooks, [Hook::Init; 20]);
+    world.leave(true);
+    let ended = world.outstanding.values().filter(|effect| matches!(effect, Effect::EndHooks { .. }));
+    assert_eq!(ended.count(), 20);
+    for id in world.outstanding.keys().copied().collect::<Vec<_>>() {
+        world.answer(id, false);
+    }
+    assert!(world.all_stopped && world.outstanding.is_empty());
+}
+
+#[test]
+fn a_service_that_waits_is_down_when_its_suitability_hook_has_ended_too() {
+    let mut world = super::ring::load_leader(with_hooks(&[Hook::Suitability]));
+    world.advance(Duration::from_secs(31));
+    assert!(matches!(world.only_effect().1, Effect::RunHook { hook: Hook::Suitability, .. }));
+    let stop = world.ask("web", Asked::Stop, false);
+    let persist = world.outstanding.keys().copied().max().expect("outstanding");
+    world.answer(persist, true);
+    assert!(is_ended(&world) && !world.replies.contains_key(&stop));
+    end_hook(&mut world);
+    assert_eq!(world.replies.get(&stop), Some(&Reply::Done));
+    assert_eq!(world.view().hooks, []);
 }

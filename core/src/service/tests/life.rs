@@ -50,11 +50,13 @@ fn a_spec_that_cannot_be_stored_changes_nothing() {
     assert!(world.services.views().is_empty() && world.due().is_none());
 
     let mut world = World::load_up("web");
-    let (stop, unload) = (world.ask("web", Asked::Stop, false), world.ask("web", Asked::Unload, false));
+    let interval = SpecChange { health_check_interval_ms: Some(5), ..SpecChange::default() };
+    let update = world.ask("web", Asked::Update(Box::new(interval)), false);
+    let maintain = world.ask("web", Asked::Maintain(Some("disk")), false);
     world.answer_only(false);
     world.answer_only(false);
-    assert_eq!(world.replies.get(&stop), Some(&not_durable));
-    assert_eq!(world.replies.get(&unload), Some(&not_durable));
+    assert_eq!(world.replies.get(&update), Some(&not_durable));
+    assert_eq!(world.replies.get(&maintain), Some(&not_durable));
     assert_eq!(world.state("web"), Some(ServiceState::Up));
     assert_eq!(world.services.views()[0].spec, spec("web", 0));
 }
@@ -270,4 +272,52 @@ fn an_organization_that_makes_a_group_too_long_is_an_error_of_the_start() {
     let view = &world.services.views()[0];
     assert_eq!(view.state, ServiceState::Backoff);
     assert!(view.last_error.as_ref().is_some_and(|e| e.contains("acme")), "{view:?}");
+}
+
+#[test]
+fn a_stop_that_the_disk_does_not_take_is_carried_out_and_stored_later() {
+    for asked in [Asked::Stop, Asked::Unload] {
+        let mut world = World::load_up("web");
+        let request = world.ask("web", asked, false);
+        world.answer_only(false);
+        assert_eq!(world.state("web"), Some(ServiceState::Stopping), "what fills the disk is stopped");
+        assert_eq!(world.view().not_stored.as_deref(), Some("disk full"));
+        world.answer_only(true);
+        assert!(!world.replies.contains_key(&request), "answered when nothing is left");
+        world.exit(&name("web"), ExitStatus::Signal(15));
+        let said = Reply::Failed(CommandError::NotStored("disk full".into()));
+        assert_eq!(world.replies.get(&request), Some(&said));
+        assert_eq!(world.state("web"), Some(ServiceState::Down));
+        for stored in [false, true] {
+            let at = world.due().expect("tried again");
+            assert!(at > world.now && at <= world.now + Duration::from_secs(5));
+            world.now = at;
+            world.advance(Duration::ZERO);
+            assert!(matches!(world.answer_only(stored), Effect::Persist { .. }));
+        }
+        assert_eq!((world.view().not_stored, world.due()), (None, None));
+        assert_eq!(world.stored(&name("web")).map(|spec| spec.desired), Some(DesiredState::Down));
+    }
+}
+
+#[test]
+fn a_stop_is_asked_for_again_while_the_disk_has_not_taken_it() {
+    let mut world = World::load_up("web");
+    world.ask("web", Asked::Stop, false);
+    world.answer_only(false);
+    world.answer_only(true);
+    world.exit(&name("web"), ExitStatus::Signal(15));
+    let again = world.ask("web", Asked::Stop, false);
+    world.answer_only(true);
+    assert_eq!(world.replies.get(&again), Some(&Reply::Done));
+    assert_eq!(world.view().not_stored, None);
+    // A service that the disk still wants up can be started again without it.
+    let mut world = World::load_up("web");
+    world.ask("web", Asked::Stop, false);
+    world.answer_only(false);
+    world.settle();
+    let start = world.ask("web", Asked::Start, false);
+    world.settle();
+    assert_eq!(world.replies.get(&start), Some(&Reply::Done));
+    assert_eq!(world.state("web"), Some(ServiceState::Up));
 }

@@ -150,6 +150,8 @@ struct World {
     /// The last supervisor's announcements of processes that outlived it.
     inherited: BTreeSet<ServiceGroup>,
     health: BTreeMap<ServiceGroup, Health>,
+    /// The bind that each service lacks, as was told last.
+    lost: BTreeMap<ServiceName, Option<String>>,
     /// Hooks that were begun, in order.
     hooks: Vec<Hook>,
     /// Whether each service's files, as they were prepared last, say that it leads.
@@ -186,6 +188,7 @@ impl World {
             announced: BTreeMap::new(),
             inherited: BTreeSet::new(),
             health: BTreeMap::new(),
+            lost: BTreeMap::new(),
             hooks: Vec::new(),
             prepared_to_lead: BTreeMap::new(),
             guards_kill: false,
@@ -225,6 +228,9 @@ impl World {
                         Some(state) => self.states.insert(service, state),
                         None => self.states.remove(&service),
                     };
+                }
+                ServiceEvent::Bound { service, lost, .. } => {
+                    assert_ne!(self.lost.insert(service, lost.clone()), Some(lost), "said twice");
                 }
                 ServiceEvent::Announce(a) => {
                     assert!(!a.accepting || a.initialized && a.maintenance.is_none());
@@ -319,9 +325,17 @@ impl World {
                 assert!(lease.as_ref().is_none_or(|lease| lease.kill_at > self.now));
                 assert!(lease.is_some() || process.acting == Acting::No, "{service}: freed while it acts");
             }
+            Effect::EndHooks { service } => self.assert_pointless(service),
             Effect::Exit(_) => panic!("only the node exits"),
         }
         assert!(self.outstanding.insert(id, effect).is_none());
+    }
+
+    /// Hooks are ended that run without a process.
+    fn assert_pointless(&self, service: &ServiceName) {
+        assert!(!self.processes.contains_key(service), "the signal to a process ends its hooks");
+        let runs = |effect: &Effect| matches!(effect, Effect::RunHook { service: of, .. } if of == service);
+        assert!(self.outstanding.values().any(runs), "{service}: only what runs is ended");
     }
 
     /// A process's files are about to be written with this role.
@@ -524,7 +538,7 @@ impl World {
                 )
             }
             Effect::Lease { .. } => EffectResult::LeaseFailed { reason: String::from("no answer") },
-            Effect::Signal { .. } | Effect::Exit(_) => EffectResult::Signalled,
+            Effect::Signal { .. } | Effect::EndHooks { .. } | Effect::Exit(_) => EffectResult::Signalled,
         }
     }
 
@@ -672,6 +686,7 @@ impl World {
         self.inherited = kept.map(|told| told.group.clone()).collect();
         self.outstanding.clear();
         self.states.clear();
+        self.lost.clear();
         self.health.clear();
         self.all_stopped = false;
         let unanswered =
@@ -772,6 +787,7 @@ fn concerns(effect: &Effect, name: &ServiceName) -> bool {
         | Effect::Adopt { service, .. }
         | Effect::Signal { service, .. }
         | Effect::RunHook { service, .. }
+        | Effect::EndHooks { service }
         | Effect::CheckHealth { service, .. }
         | Effect::CountInflight { service, .. }
         | Effect::Lease { service, .. } => service == name,

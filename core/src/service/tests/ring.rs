@@ -3,7 +3,7 @@
 use super::*;
 use crate::model::election::Readiness;
 use crate::model::prepared::Bind;
-use crate::model::service::{BindingMode, Demoted, Hook, ServiceState};
+use crate::model::service::{BindingMode, Demoted, Hook, LostBind, ServiceState};
 
 const DB: &str = "db.default";
 
@@ -43,6 +43,27 @@ fn a_strict_bind_is_waited_for_and_says_what_is_missing() {
         (Some(ServiceState::Up), pid),
         "a running one runs on"
     );
+}
+
+#[test]
+fn a_strict_bind_whose_last_member_went_is_told_once_and_shown_until_it_is_back() {
+    let mut world = World::with(needs_port());
+    world.ask("web", Asked::Load(Box::new(bound(BindingMode::Strict))), false);
+    world.serve(DB, "port = 2\n");
+    world.settle();
+    assert_eq!((world.state("web"), world.view().lost_bind), (Some(ServiceState::Up), None));
+    world.ring.groups.clear();
+    world.facts(DB);
+    let what = String::from("bind database: group db.default has no alive member");
+    assert_eq!(world.lost.get(&name("web")), Some(&Some(what.clone())));
+    assert_eq!(world.view().lost_bind, Some(LostBind { what: what.clone(), is_stale: false }));
+    assert!(matches!(world.answer_only(false), Effect::Render { .. }));
+    assert_eq!(world.view().lost_bind, Some(LostBind { what, is_stale: true }), "the old files stay");
+    world.facts(DB);
+    world.serve(DB, "port = 2\n");
+    world.settle();
+    assert_eq!(world.view().lost_bind, None);
+    assert_eq!(world.lost.get(&name("web")), Some(&None));
 }
 
 #[test]

@@ -7,8 +7,10 @@ use serde_json::{Value, json};
 use crate::cli::target::{self, Remote};
 use crate::cli::{CliError, Global, Outcome, block_on, output};
 use crate::gateway::ctl::client::ClientError;
-use crate::gateway::ctl::convert::{group_text, ident_text};
-use crate::gateway::ctl::message::{ErrCode, ServiceStatus, SpecProblem, SpecProblems, SvcStatus};
+use crate::gateway::ctl::convert::{group_text, hook_text, ident_text};
+use crate::gateway::ctl::message::{
+    ErrCode, RunningHook, ServiceStatus, SpecProblem, SpecProblems, SupProblem, SupProblems, SvcStatus,
+};
 
 #[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -23,13 +25,17 @@ pub(in crate::cli) struct Args {
 
 pub(in crate::cli) fn run(global: &Global, args: &Args) -> Outcome {
     let request = SvcStatus { ident: args.ident.as_ref().map(Into::into) };
-    let (list, problems) = block_on(async {
+    let (list, problems, sup) = block_on(async {
         let list: Vec<ServiceStatus> = target::connect(global, &args.remote).await?.query(&request).await?;
         let asked = target::connect(global, &args.remote).await?.query(&SpecProblems {}).await;
-        Ok((list, about(args.ident.as_ref(), known(asked)?)))
+        let sup = target::connect(global, &args.remote).await?.query::<SupProblem>(&SupProblems {}).await;
+        Ok((list, about(args.ident.as_ref(), known(asked)?), known(sup)?))
     })?;
     if args.json {
-        output::line(format_args!("{:#}", Value::Array(to_json(&list, &problems))));
+        let mut entries = to_json(&list, &problems);
+        let reasons: Vec<&str> = sup.iter().map(|problem| problem.reason.as_str()).collect();
+        entries.iter_mut().for_each(|entry| entry["supervisor_problems"] = json!(reasons));
+        output::line(format_args!("{:#}", Value::Array(entries)));
         return Ok(0);
     }
     if list.is_empty() {
@@ -37,7 +43,9 @@ pub(in crate::cli) fn run(global: &Global, args: &Args) -> Outcome {
     } else {
         output::line(output::table(&HEAD, &list.iter().map(row).collect::<Vec<_>>()));
     }
-    let notes: Vec<String> = list.iter().flat_map(notes).chain(problems.iter().map(problem_line)).collect();
+    let mut notes: Vec<String> =
+        list.iter().flat_map(notes).chain(problems.iter().map(problem_line)).collect();
+    notes.extend(sup.into_iter().map(|problem| problem.reason));
     if !notes.is_empty() {
         output::line(format_args!("\n{}", notes.join("\n")));
     }
@@ -45,7 +53,7 @@ pub(in crate::cli) fn run(global: &Global, args: &Args) -> Outcome {
 }
 
 /// A supervisor of Habitat does not know this request; it has no such problems to report.
-fn known(asked: Result<Vec<SpecProblem>, ClientError>) -> Result<Vec<SpecProblem>, CliError> {
+fn known<T>(asked: Result<Vec<T>, ClientError>) -> Result<Vec<T>, CliError> {
     match asked {
         Err(ClientError::Refused(err)) if err.code == i32::from(ErrCode::NotSupported) => Ok(Vec::new()),
         asked => Ok(asked?),
@@ -126,6 +134,20 @@ fn notes(status: &ServiceStatus) -> Vec<String> {
     let mut notes = Vec::new();
     if matches!(state(status), "backoff" | "failed") {
         notes.push(format!("{ident}: {}", failure(status)));
+    }
+    notes.extend(status.hooks.iter().map(|hook| format!("{ident}: {}", hook_text(hook))));
+    if let Some(lost) = &status.lost_bind {
+        let files = if lost.is_stale {
+            "its files cannot be written without it and are stale: they name members that went"
+        } else {
+            "its files were written without it"
+        };
+        notes.push(format!("{ident}: lacks {}; it runs on, and {files}", lost.what));
+    }
+    if let Some(reason) = &status.not_stored {
+        notes.push(format!(
+            "{ident}: is stopped, but the disk has not taken that, and a restart of the supervisor would start it again: {reason}"
+        ));
     }
     let restarts = status.restarts.filter(|restarts| *restarts > 0 && state(status) == "up");
     if let Some((restarts, exit)) = restarts.zip(status.last_exit.as_ref()) {
@@ -222,13 +244,25 @@ fn service_json(status: &ServiceStatus) -> Value {
         "spec_file": status.spec_file,
         "user": status.user,
         "capabilities": status.capabilities,
+        "hooks": hooks_json(status),
+        "lost_bind": lost_json(status),
+        "not_stored": status.not_stored,
     })
+}
+
+fn hooks_json(status: &ServiceStatus) -> Value {
+    let hook = |hook: &RunningHook| json!({ "hook": hook.hook, "elapsed_ms": hook.elapsed_ms, "limit_ms": hook.limit_ms });
+    status.hooks.iter().map(hook).collect()
+}
+
+fn lost_json(status: &ServiceStatus) -> Option<Value> {
+    status.lost_bind.as_ref().map(|lost| json!({ "what": lost.what, "is_stale": lost.is_stale }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::ctl::message::{ProcessStatus, ServiceGroup};
+    use crate::gateway::ctl::message::{LostBind, ProcessStatus, ServiceGroup};
 
     fn status(state: &str) -> ServiceStatus {
         ServiceStatus {
@@ -287,6 +321,14 @@ mod tests {
             ..up.clone()
         };
         assert_eq!(notes(&capable), ["core/redis: runs as web with net_bind_service, chown"]);
+        let hook = RunningHook { hook: "init".into(), elapsed_ms: 12_300, limit_ms: 300_000 };
+        let starting = ServiceStatus { hooks: vec![hook], ..status("starting") };
+        assert_eq!(notes(&starting), ["core/redis: in init hook since 12 s, limit 300 s"]);
+        let lost = LostBind { what: "bind db: group db.x has no alive member".into(), is_stale: true };
+        let bound = ServiceStatus { lost_bind: Some(lost), ..up.clone() };
+        assert!(
+            notes(&bound)[0].contains("group db.x has no alive member") && notes(&bound)[0].contains("stale")
+        );
         let waiting = ServiceStatus { waiting_for: Some("bind db".into()), ..status("waiting") };
         assert_eq!(notes(&waiting), ["core/redis: waits for bind db"]);
         let sick =

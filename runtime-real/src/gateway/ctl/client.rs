@@ -76,6 +76,14 @@ impl ClientError {
     }
 }
 
+impl ClientError {
+    /// Whether the supervisor said that the service is stopped, but that its disk has not taken that.
+    #[must_use]
+    pub fn is_not_stored(&self) -> bool {
+        matches!(self, Self::Refused(err) if err.stopped == Some(true))
+    }
+}
+
 /// An authorized connection.
 #[derive(Debug)]
 pub struct Client<S = TcpStream> {

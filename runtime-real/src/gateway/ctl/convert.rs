@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use annulus_core::{
-    BindingMode, CommandError, DesiredState, Instant, PackageIdent, Role, ServiceGroup, ServiceName,
-    ServiceSpec, ServiceState, ServiceView, SpecChange, Topology, UpdateCondition, UpdateStrategy,
+    BindingMode, CommandError, DesiredState, HookView, Instant, PackageIdent, Role, ServiceGroup,
+    ServiceName, ServiceSpec, ServiceState, ServiceView, SpecChange, Topology, UpdateCondition,
+    UpdateStrategy,
 };
 
 use super::message::{self, ErrCode, NetErr};
@@ -261,7 +262,36 @@ pub fn status(
         spec_file: Some(spec_file.display().to_string()),
         user: entry.map(|entry| entry.user.clone()).filter(|user| !user.is_empty()),
         capabilities: entry.into_iter().flat_map(|e| e.capabilities.names()).map(str::to_owned).collect(),
+        hooks: view.hooks.iter().map(|hook| running_hook(hook, now)).collect(),
+        lost_bind: view
+            .lost_bind
+            .as_ref()
+            .map(|lost| message::LostBind { what: lost.what.clone(), is_stale: lost.is_stale }),
+        not_stored: view.not_stored.clone(),
     }
+}
+
+fn running_hook(hook: &HookView, now: Instant) -> message::RunningHook {
+    let elapsed = now.saturating_since(hook.since).as_millis();
+    message::RunningHook {
+        hook: hook.hook.name().to_owned(),
+        elapsed_ms: u64::try_from(elapsed).unwrap_or(u64::MAX),
+        limit_ms: hook.limit_ms,
+    }
+}
+
+/// A hook that runs, in words: how long it has, and how long it may.
+#[must_use]
+pub fn hook_text(hook: &message::RunningHook) -> String {
+    let seconds = |ms: u64| {
+        if ms < 10_000 { format!("{}.{}", ms / 1000, ms % 1000 / 100) } else { (ms / 1000).to_string() }
+    };
+    format!(
+        "in {} hook since {} s, limit {} s",
+        hook.hook,
+        seconds(hook.elapsed_ms),
+        hook.limit_ms.div_ceil(1000)
+    )
 }
 
 /// The word for a member's role in an election.
@@ -283,14 +313,15 @@ pub fn refusal(error: &CommandError) -> NetErr {
         }
         CommandError::Conflict(_) | CommandError::Leaving | CommandError::Version { .. } => ErrCode::Conflict,
         CommandError::VersionRange => ErrCode::InvalidPayload,
-        CommandError::NotDurable(_) => ErrCode::Io,
+        CommandError::NotDurable(_) | CommandError::NotStored(_) => ErrCode::Io,
         CommandError::Limit(_) | CommandError::TooLarge { .. } => ErrCode::EntityTooLarge,
     };
     let current_version = match error {
         CommandError::Version { current } => Some(*current),
         _ => None,
     };
-    NetErr { current_version, ..NetErr::new(code, error.to_string()) }
+    let stopped = matches!(error, CommandError::NotStored(_)).then_some(true);
+    NetErr { current_version, stopped, ..NetErr::new(code, error.to_string()) }
 }
 
 #[cfg(test)]

@@ -32,6 +32,8 @@ named!(
     ServiceStatus,
     SpecProblems,
     SpecProblem,
+    SupProblems,
+    SupProblem,
 );
 
 /// Opens a connection.
@@ -58,13 +60,16 @@ pub struct NetErr {
     /// Annulus only: the version that is current, when a version was not higher.
     #[prost(uint64, optional, tag = "100")]
     pub current_version: Option<u64>,
+    /// Annulus only: the service is stopped all the same, but the disk has not taken that.
+    #[prost(bool, optional, tag = "101")]
+    pub stopped: Option<bool>,
 }
 
 impl NetErr {
     /// A failure of this kind.
     #[must_use]
     pub fn new(code: ErrCode, msg: impl Into<String>) -> Self {
-        Self { code: code.into(), msg: msg.into(), current_version: None }
+        Self { code: code.into(), msg: msg.into(), current_version: None, stopped: None }
     }
 }
 
@@ -367,6 +372,43 @@ pub struct SpecProblem {
     pub service: Option<String>,
 }
 
+/// Annulus only: asks what keeps the supervisor itself from its work.
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub struct SupProblems {}
+
+/// Annulus only: one thing that does.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct SupProblem {
+    /// What it is, in words.
+    #[prost(string, required, tag = "1")]
+    pub reason: String,
+}
+
+/// Annulus only: a hook that runs.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct RunningHook {
+    /// Which hook.
+    #[prost(string, required, tag = "1")]
+    pub hook: String,
+    /// How long it has run, in milliseconds.
+    #[prost(uint64, required, tag = "2")]
+    pub elapsed_ms: u64,
+    /// It is killed after this time, in milliseconds.
+    #[prost(uint64, required, tag = "3")]
+    pub limit_ms: u64,
+}
+
+/// Annulus only: a strict bind that a running service had and lacks now.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct LostBind {
+    /// Which bind, and what it lacks.
+    #[prost(string, required, tag = "1")]
+    pub what: String,
+    /// Whether the files could not be written without it, and still name what is gone.
+    #[prost(bool, required, tag = "2")]
+    pub is_stale: bool,
+}
+
 /// Asks for one service, or all of them.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct SvcStatus {
@@ -452,6 +494,15 @@ pub struct ServiceStatus {
     /// Annulus only: the capabilities that they keep.
     #[prost(string, repeated, tag = "115")]
     pub capabilities: Vec<String>,
+    /// Annulus only: the hooks that run now.
+    #[prost(message, repeated, tag = "116")]
+    pub hooks: Vec<RunningHook>,
+    /// Annulus only: the first strict bind that its running process lacks.
+    #[prost(message, optional, tag = "117")]
+    pub lost_bind: Option<LostBind>,
+    /// Annulus only: why the disk has not taken that it is stopped.
+    #[prost(string, optional, tag = "118")]
+    pub not_stored: Option<String>,
 }
 
 #[cfg(test)]

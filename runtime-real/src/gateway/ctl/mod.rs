@@ -30,6 +30,7 @@ use crate::host::root::{Root, SupDir};
 use crate::net::Listener;
 use crate::supervisor::handle::DriverHandle;
 use crate::supervisor::ledger::Ledger;
+use crate::supervisor::room::Room;
 use crate::supervisor::specs::Specs;
 use frame::{Frame, FrameError};
 use message::{ConsoleLine, CtlMessage, ErrCode, Handshake, NetErr, NetOk};
@@ -40,7 +41,9 @@ use secret::Secret;
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A request that takes longer than this is answered with an error.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
-/// How often a client is told that its request is still being carried out.
+/// A client is told that its request is still being carried out after this time …
+const PROGRESS_FIRST: Duration = Duration::from_millis(800);
+/// … and then so often.
 const PROGRESS_PERIOD: Duration = Duration::from_secs(5);
 /// Connections at one time; more wait in the listener's queue.
 const CONNECTIONS_MAX: usize = 32;
@@ -58,6 +61,8 @@ pub struct Ctl {
     pub specs: Arc<Specs>,
     /// The facts about services that the core does not keep.
     pub ledger: Ledger,
+    /// Whether the disk takes what is to be stored.
+    pub room: Room,
     /// The secret that a client must show.
     pub secret: Secret,
     /// Told when the supervisor is to be started again.
@@ -135,12 +140,13 @@ async fn answer(
     request: &Frame,
 ) -> Result<Result<Answer, NetErr>, FrameError> {
     let mut work = std::pin::pin!(request::handle(ctl, request));
-    let mut waited = Duration::ZERO;
+    let (mut waited, mut period) = (Duration::ZERO, PROGRESS_FIRST);
     loop {
-        if let Ok(answer) = timeout(PROGRESS_PERIOD, &mut work).await {
+        if let Ok(answer) = timeout(period, &mut work).await {
             return Ok(answer);
         }
-        waited += PROGRESS_PERIOD;
+        waited += period;
+        period = PROGRESS_PERIOD;
         match request::progress(ctl, request).await {
             Some(line) => {
                 reply(io, request, &ConsoleLine { line, color: None, bold: false }, false).await?;

@@ -9,8 +9,8 @@ use super::frame::{Frame, FrameError};
 use super::group_message::{GroupQuery, SvcFilePut, SvcGetDefaultCfg, SvcSetCfg, SvcValidateCfg};
 use super::message::{
     ConsoleLine, CtlMessage, ErrCode, NetErr, NetOk, ServiceStatus, SpecProblem, SpecProblems, SupDepart,
-    SupRestart, SvcDrain, SvcLoad, SvcMaintain, SvcStart, SvcStatus, SvcStop, SvcUndrain, SvcUnload,
-    SvcUpdate,
+    SupProblem, SupProblems, SupRestart, SvcDrain, SvcLoad, SvcMaintain, SvcStart, SvcStatus, SvcStop,
+    SvcUndrain, SvcUnload, SvcUpdate,
 };
 use super::{Ctl, config, convert, group, reply};
 use crate::gateway::disk;
@@ -25,6 +25,8 @@ pub(super) enum Answer {
     Services(Vec<ServiceStatus>),
     /// One message per spec file that cannot be used.
     Problems(Vec<SpecProblem>),
+    /// One message per thing that keeps the supervisor from its work.
+    SupProblems(Vec<SupProblem>),
     /// One message: its name and its bytes.
     Message(&'static str, Vec<u8>),
 }
@@ -43,6 +45,7 @@ impl Answer {
         match self {
             Self::Services(list) => reply_each(io, request, &list).await,
             Self::Problems(list) => reply_each(io, request, &list).await,
+            Self::SupProblems(list) => reply_each(io, request, &list).await,
             Self::Message(id, body) => super::reply_bytes(io, request, id, body, true).await,
             Self::Done(lines) => {
                 for line in lines {
@@ -79,6 +82,7 @@ pub(super) async fn handle(ctl: &Ctl, frame: &Frame) -> Result<Answer, NetErr> {
         SvcDrain::ID => svc_drain(ctl, decode(frame)?).await,
         SvcUndrain::ID => svc_undrain(ctl, decode(frame)?).await,
         SvcMaintain::ID => svc_maintain(ctl, decode(frame)?).await,
+        SupProblems::ID => sup_problems(ctl).await,
         SpecProblems::ID => Ok(Answer::Problems(spec_problems(ctl))),
         SvcSetCfg::ID => group::set_cfg(ctl, decode(frame)?).await,
         SvcFilePut::ID => group::file_put(ctl, decode(frame)?).await,
@@ -298,7 +302,17 @@ pub(super) async fn progress(ctl: &Ctl, frame: &Frame) -> Option<String> {
     let name = view.spec.name();
     let state = if view.draining { "draining" } else { view.state.name() };
     let process = view.pid.map_or_else(String::new, |pid| format!(", process {pid}"));
-    Some(format!("waiting: {name} is {state}{process}"))
+    let hooks = status(ctl, &view).hooks;
+    let hooks: String = hooks.iter().map(|hook| format!(", {}", convert::hook_text(hook))).collect();
+    Some(format!("waiting: {name} is {state}{process}{hooks}"))
+}
+
+async fn sup_problems(ctl: &Ctl) -> Result<Answer, NetErr> {
+    let room = ctl.room.clone();
+    let trouble = disk::read(move || room.trouble()).await;
+    let trouble = trouble.map_err(|failed| NetErr::new(ErrCode::Internal, failed.to_string()))?;
+    let problem = |reason| SupProblem { reason: format!("the supervisor cannot store anything: {reason}") };
+    Ok(Answer::SupProblems(trouble.into_iter().map(problem).collect()))
 }
 
 fn sup_restart(ctl: &Ctl, _: SupRestart) -> Answer {

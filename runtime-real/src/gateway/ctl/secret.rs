@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use subtle::ConstantTimeEq as _;
 use thiserror::Error;
 
-use crate::host::entropy;
+use crate::host::{disk, entropy};
 use crate::keys::crypto;
 
 /// Why there is no usable secret.
@@ -44,7 +44,14 @@ pub enum SecretError {
     Entropy(#[from] entropy::EntropyError),
 }
 
-fn hint(source: &io::Error) -> &'static str {
+fn hint(source: &io::Error) -> String {
+    match disk::advice(source, "") {
+        "" => owner_hint(source).to_owned(),
+        advice => format!("; {advice}"),
+    }
+}
+
+fn owner_hint(source: &io::Error) -> &'static str {
     match source.kind() {
         io::ErrorKind::PermissionDenied => {
             "; run this as the user that runs the supervisor, or give the secret in HAB_CTL_SECRET"

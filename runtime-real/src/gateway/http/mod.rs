@@ -39,6 +39,7 @@ use crate::host::root::{Root, SupDir};
 use crate::net::Listener;
 use crate::supervisor::handle::DriverHandle;
 use crate::supervisor::ledger::Ledger;
+use crate::supervisor::room::Room;
 use deadline::WriteDeadline;
 use problem::Problem;
 
@@ -73,6 +74,8 @@ pub struct Config {
     pub permanent: bool,
     /// The facts about services that the core does not keep.
     pub ledger: Ledger,
+    /// Whether the disk takes what is to be stored.
+    pub room: Room,
     /// The token that a client must show; without one every client may read.
     pub token: Option<Secret>,
 }
@@ -159,7 +162,7 @@ const ROUTES: [(&str, &str); 10] = [
     ("/events", "what happens in the ring, as server-sent events; resumes after Last-Event-ID"),
     ("/metrics", "counters for Prometheus (OpenMetrics text)"),
     ("/live", "200 while the supervisor's loop turns"),
-    ("/ready", "200 when this supervisor takes part in the ring, 503 with reasons otherwise"),
+    ("/ready", "200 when this supervisor takes part in the ring and can store, 503 with reasons otherwise"),
 ];
 
 fn router(gateway: Arc<Gateway>) -> Router {

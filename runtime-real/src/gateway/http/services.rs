@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use annulus_core::{
-    DesiredState, Health, MemberId, Node, Rumor, RumorKey, ServiceGroup, ServiceState, ServiceView, UnixTime,
+    DesiredState, Health, HookView, MemberId, Node, Rumor, RumorKey, ServiceGroup, ServiceState, ServiceView,
+    UnixTime,
 };
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -213,7 +214,7 @@ fn entry(config: &Config, local: &Local, view: &ServiceView) -> Value {
     let last = view
         .last_exit
         .map(|exit| json!({ "pid": null, "termination_reason": exit.to_string(), "terminated_at": null }));
-    json!({
+    let mut entry = json!({
         "all_pkg_binds": package.binds(),
         "binding_mode": spec.binding_mode.name(),
         "binds": spec.binds,
@@ -261,7 +262,25 @@ fn entry(config: &Config, local: &Local, view: &ServiceView) -> Value {
         "maintenance": view.maintenance,
         "role": view.role.as_ref().map(convert::role_name),
         "waiting_for": view.waiting_for,
-    })
+    });
+    held_up(&mut entry, view);
+    entry
+}
+
+/// What holds a service up at the moment.
+fn held_up(entry: &mut Value, view: &ServiceView) {
+    entry["running_hooks"] = running_hooks(view);
+    entry["lost_bind"] = lost_bind(view).into();
+    entry["not_stored"] = view.not_stored.clone().into();
+}
+
+fn running_hooks(view: &ServiceView) -> Value {
+    let hook = |hook: &HookView| json!({ "hook": hook.hook.name(), "since": seconds(hook.since_wall), "limit_ms": hook.limit_ms });
+    view.hooks.iter().map(hook).collect()
+}
+
+fn lost_bind(view: &ServiceView) -> Option<Value> {
+    view.lost_bind.as_ref().map(|lost| json!({ "what": lost.what, "is_stale": lost.is_stale }))
 }
 
 fn seconds(time: UnixTime) -> u64 {

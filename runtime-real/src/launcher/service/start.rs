@@ -44,6 +44,7 @@ impl Services {
             let pid = process.pid.map(|pid| format!(", as process {pid}")).unwrap_or_default();
             return Err(failed(format!("{service} runs already{pid}")));
         }
+        self.last_hooks_ended(service)?;
         let stop_signal = i32::try_from(launch.stop_signal).ok().and_then(|number| number.try_into().ok());
         let Some(stop_signal) = stop_signal else {
             return Err(failed(format!("{} is not the number of a signal", launch.stop_signal)));
@@ -102,8 +103,8 @@ impl Services {
 
     /// Runs a hook with these two descriptors as output and errors; the answer comes at its end.
     pub(in crate::launcher) fn run_hook(&mut self, request: u64, launch: &HookLaunch, said: [OwnedFd; 2]) {
-        if let Err(reason) = self.try_run_hook(request, launch, &said) {
-            self.answer(Some(request), Answer::Failed { busy: false, reason });
+        if let Err((busy, reason)) = self.try_run_hook(request, launch, &said) {
+            self.answer(Some(request), Answer::Failed { busy, reason });
             self.retire_unused(&launch.service);
         }
     }
@@ -113,6 +114,26 @@ impl Services {
         request: u64,
         launch: &HookLaunch,
         [output, errors]: &[OwnedFd; 2],
+    ) -> Result<(), (bool, String)> {
+        self.last_hooks_ended(&launch.service)?;
+        self.start_hook(request, launch, [output, errors]).map_err(|reason| (false, reason))
+    }
+
+    /// A supervisor that was killed leaves its hooks to be ended: nothing starts beside them.
+    fn last_hooks_ended(&self, name: &str) -> Result<(), (bool, String)> {
+        let hooks = self.services.get(name).into_iter().flat_map(|service| service.hooks.values());
+        let left = hooks.filter(|hook| hook.request.is_none()).count();
+        if left > 0 {
+            return Err((true, format!("{left} hooks of {name} are still being ended")));
+        }
+        Ok(())
+    }
+
+    fn start_hook(
+        &mut self,
+        request: u64,
+        launch: &HookLaunch,
+        [output, errors]: [&OwnedFd; 2],
     ) -> Result<(), String> {
         let service = &launch.service;
         self.ensure_guard(service)?;

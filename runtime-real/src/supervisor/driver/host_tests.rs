@@ -24,6 +24,7 @@ use crate::net::{TokioTransport, bind_gossip};
 use crate::prepare::plan::{Packages, RunPlan, ServicePlan};
 use crate::supervisor::effect::{HostEffects, RESULTS_MAX};
 use crate::supervisor::ledger::Ledger;
+use crate::supervisor::room::Room;
 use crate::supervisor::specs::Specs;
 use crate::supervisor::store::Store;
 
@@ -98,7 +99,7 @@ async fn start(dir: &TempDir, peers: &[SocketAddr]) -> Member {
         snapshot.services = specs.known();
     }
     let (sender, done) = mpsc::channel(RESULTS_MAX);
-    let writer = store.into_writer(Arc::new(specs), sender.clone()).expect("a thread");
+    let writer = store.into_writer(Arc::new(specs), Room::of(dir.path()), sender.clone()).expect("a thread");
     let scripts = dir.path().to_owned();
     let launcher = crate::launcher::in_thread(dir.path());
     let (launcher, _) = Client::over(launcher, &crate::host::clock::Clock::host()).await.expect("a launcher");

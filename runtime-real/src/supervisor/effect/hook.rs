@@ -12,6 +12,7 @@ use std::time::Duration;
 use annulus_core::{ExitStatus, Hook, HookEnd, HookExit, ServiceName};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::net::unix::pipe::Receiver;
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::process::{BUSY_RETRY, BUSY_TRIES, LAST_WORDS};
@@ -48,7 +49,36 @@ pub(super) struct HookRun {
     pub(super) capabilities: Capabilities,
     /// Has the service's guard run it.
     pub(super) launcher: Client,
+    /// Says when it is to end before its limit.
+    pub(super) ended: Ended,
 }
+
+/// The order to end a hook, which may come at any time.
+#[derive(Clone, Debug)]
+pub(super) struct Ended(watch::Receiver<bool>);
+
+impl Ended {
+    /// The order, and the end by which it is given.
+    pub(super) fn new() -> (watch::Sender<bool>, Self) {
+        let (sender, receiver) = watch::channel(false);
+        (sender, Self(receiver))
+    }
+
+    /// Waits for the order.
+    pub(super) async fn ordered(&mut self) {
+        if self.0.wait_for(|ended| *ended).await.is_err() {
+            // No order can come any more.
+            std::future::pending().await
+        }
+    }
+
+    fn is_ordered(&self) -> bool {
+        *self.0.borrow()
+    }
+}
+
+/// The end of a hook that was killed before its limit.
+const KILLED: HookExit = HookExit::Ended(ExitStatus::Signal(9));
 
 /// How a hook ended, and the last lines that it printed.
 #[derive(Debug)]
@@ -65,7 +95,8 @@ impl Heard {
     }
 }
 
-/// Runs a hook to its end or to its deadline; nothing that it started is left when this returns.
+/// Runs a hook to its end, to its deadline or until it is ordered to end; nothing that it started is left when this
+/// returns.
 pub(super) async fn run(run: HookRun, limit: Duration, say: Say) -> Heard {
     if !run.launcher.has_guards() {
         return own::run(run, limit, say).await;
@@ -129,11 +160,16 @@ async fn guarded(
     };
     let mut tries = 1;
     loop {
+        if run.ended.is_ordered() {
+            return Ok((ExitStatus::Signal(9), false));
+        }
         let (Ok(output), Ok(errors)) = (output.try_clone(), errors.try_clone()) else {
             return Err("the system gives no descriptors".to_owned());
         };
-        match run.launcher.hook(launch.clone(), [output, errors]).await {
-            // For a moment, another process that is being started may hold the hook open for writing.
+        let mut ended = run.ended.clone();
+        match run.launcher.hook(launch.clone(), [output, errors], ended.ordered()).await {
+            // For a moment, another process that is being started may hold the hook open for writing, or a hook of the
+            // last supervisor has not ended yet.
             Err((true, _)) if tries < BUSY_TRIES => {
                 tries += 1;
                 sleep(BUSY_RETRY).await;

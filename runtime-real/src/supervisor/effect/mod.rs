@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use annulus_core::{Effect, EffectId, EffectResult, Hook, HookEnd, Instant, Lease, ServiceName};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::host::clock::{self, Clock};
 use crate::launcher::client::Client;
@@ -18,7 +18,7 @@ use crate::launcher::message;
 use crate::prepare::plan::{Packages, ServicePlan};
 use crate::supervisor::ledger::Ledger;
 use crate::supervisor::store::Writer;
-use hook::{Heard, HookRun, Say};
+use hook::{Ended, Heard, HookRun, Say};
 use process::Processes;
 
 /// Results that may wait for the loop. The core bounds its effects, so this only makes workers wait.
@@ -48,6 +48,8 @@ pub struct HostEffects {
     ledger: Ledger,
     done: mpsc::Sender<(EffectId, EffectResult)>,
     writer: Writer,
+    /// By these the hooks that run are ended, or those that have ended lately.
+    hooks: BTreeMap<ServiceName, Vec<watch::Sender<bool>>>,
     /// The time of the node in this turn of the loop, and the same in milliseconds since boot. A lease counts from here, because this process may
     /// be stopped for any time before the guard hears of the lease.
     turn: (Instant, u64),
@@ -72,6 +74,7 @@ impl HostEffects {
             ledger,
             done,
             writer,
+            hooks: BTreeMap::new(),
             turn: (Instant::ZERO, clock::boot_ms()),
         }
     }
@@ -107,7 +110,7 @@ impl HostEffects {
     }
 
     /// The way to run a hook of a prepared service; none when it has no such hook.
-    fn hook(&self, service: &ServiceName, plan: &ServicePlan, hook: Hook) -> Option<(HookRun, Say)> {
+    fn hook(&mut self, service: &ServiceName, plan: &ServicePlan, hook: Hook) -> Option<(HookRun, Say)> {
         if !plan.hooks.contains(&hook) {
             return None;
         }
@@ -120,6 +123,7 @@ impl HostEffects {
             account: plan.account.clone(),
             capabilities: plan.run.capabilities,
             launcher: self.processes.launcher().clone(),
+            ended: self.endable(service),
         };
         let (processes, service, group) = (self.processes.clone(), service.clone(), plan.group.clone());
         // The channel has room for all lines of a hook, so the hook does not wait for the log.
@@ -132,7 +136,24 @@ impl HostEffects {
         Some((run, Arc::new(move |line: &str| drop(said.try_send(line.to_owned())))))
     }
 
-    fn run_hook(&self, id: EffectId, service: &ServiceName, hook: Hook, limit: Duration) {
+    /// Notes that a hook of this service begins, which an order may end.
+    fn endable(&mut self, service: &ServiceName) -> Ended {
+        let (order, ended) = Ended::new();
+        let orders = self.hooks.entry(service.clone()).or_default();
+        orders.retain(|order| !order.is_closed());
+        orders.push(order);
+        ended
+    }
+
+    /// Ends the hooks of a service; each is answered by its own result.
+    fn end_hooks(&mut self, service: &ServiceName) {
+        for order in self.hooks.remove(service).into_iter().flatten() {
+            // One that has ended hears of nothing.
+            let _ = order.send(true);
+        }
+    }
+
+    fn run_hook(&mut self, id: EffectId, service: &ServiceName, hook: Hook, limit: Duration) {
         let Some((run, say)) = self.plan(service).and_then(|plan| self.hook(service, &plan, hook)) else {
             return self.answer(id, EffectResult::HookEnded(HookEnd::MISSING));
         };
@@ -143,7 +164,7 @@ impl HostEffects {
         });
     }
 
-    fn check_health(&self, id: EffectId, service: ServiceName, limit: Duration) {
+    fn check_health(&mut self, id: EffectId, service: ServiceName, limit: Duration) {
         let plan = self.plan(&service);
         let hook = plan.as_ref().and_then(|plan| self.hook(&service, plan, Hook::HealthCheck));
         let health = plan.and_then(|plan| plan.health);
@@ -236,6 +257,10 @@ impl Effects for HostEffects {
             ),
             Effect::RunHook { service, hook, timeout_ms } => {
                 self.run_hook(id, &service, hook, Duration::from_millis(timeout_ms));
+            }
+            Effect::EndHooks { service } => {
+                self.end_hooks(&service);
+                self.answer(id, EffectResult::Signalled);
             }
             Effect::CheckHealth { service, timeout_ms } => {
                 self.check_health(id, service, Duration::from_millis(timeout_ms));

@@ -166,9 +166,9 @@ impl Processes {
         let _ = self.launcher.request(&Request::Log { service, group, tag: b'H', line }).await;
     }
 
-    /// Kills every service at once.
+    /// Kills every service at once, and starts none any more.
     pub fn kill_all(&self) {
-        self.launcher.tell(&Request::KillAll);
+        self.launcher.kill_all();
     }
 }
 

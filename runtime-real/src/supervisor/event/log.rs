@@ -75,6 +75,7 @@ fn level(kind: &EventKind) -> Level {
         EventKind::PersistFailed { .. } | EventKind::IdentityConflict { .. } => Level::ERROR,
         EventKind::MemberChanged { to: State::Confirmed, .. }
         | EventKind::ServiceChanged { to: Some(ServiceState::Backoff | ServiceState::Failed), .. }
+        | EventKind::BindChanged { lost: Some(_), .. }
         | EventKind::Stalled { .. }
         | EventKind::VersionLost { .. }
         | EventKind::RumorRepaired { .. }
@@ -86,6 +87,7 @@ fn level(kind: &EventKind) -> Level {
         | EventKind::MemberForgotten { .. }
         | EventKind::Refuted { .. }
         | EventKind::ServiceChanged { .. }
+        | EventKind::BindChanged { .. }
         | EventKind::Leaving => Level::INFO,
         EventKind::Election { what: ElectionEvent::Voted { .. }, .. }
         | EventKind::ProbeFailed { .. }

@@ -1,7 +1,7 @@
 //! Puts events into words for operators: the text of `/events` and the message of a log line. Decides nothing
 //! about levels and fields.
 
-use annulus_core::{ElectionPurpose, EventKind, KeyParts, MemberId, RumorKey, Why};
+use annulus_core::{ElectionPurpose, EventKind, KeyParts, MemberId, RumorKey, ServiceName, Why};
 
 use super::election;
 
@@ -84,6 +84,7 @@ pub fn sentence(kind: &EventKind) -> String {
             let why = if reason.is_empty() || reason == to { String::new() } else { format!(": {reason}") };
             format!("service {service} is {to}{before}{why}")
         }
+        EventKind::BindChanged { service, lost } => bind_sentence(service, lost.as_deref()),
         EventKind::DecodeFailed { from, channel, error } => {
             format!("rejected a {} from {from}: {error}", channel.name())
         }
@@ -100,6 +101,16 @@ pub fn sentence(kind: &EventKind) -> String {
         }
         EventKind::Leaving => "this supervisor begins to leave the ring".to_owned(),
         EventKind::Election { election: id, term, what } => election::sentence(id, *term, what),
+    }
+}
+
+fn bind_sentence(service: &ServiceName, lost: Option<&str>) -> String {
+    match lost {
+        Some(lost) => format!(
+            "service {service} lacks {lost}; it runs on, and what its files say of that group is stale where they cannot \
+             be written without it"
+        ),
+        None => format!("service {service} has all of its binds again"),
     }
 }
 

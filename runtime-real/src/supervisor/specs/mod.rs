@@ -32,13 +32,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use annulus_core::{ServiceName, ServiceSpec, limits};
 use thiserror::Error;
 
-use crate::host::{atomic, clock, timestamp};
+use crate::host::{atomic, clock, disk, timestamp};
 use dir::{Found, Stamp};
 pub use watch::follow;
 
 /// The directory cannot be used.
 #[derive(Debug, Error)]
-#[error("spec directory {}: {source}; it has to be a directory that this user reads and writes", .path.display())]
+#[error(
+    "spec directory {}: {source}; {}", .path.display(),
+    disk::advice(.source, "it has to be a directory that this user reads and writes")
+)]
 pub struct SpecsError {
     path: PathBuf,
     source: io::Error,
@@ -107,6 +110,17 @@ pub struct Specs {
     state: Mutex<State>,
     /// A copy of the problems in `state`, for readers that must not wait for a disk.
     problems: Mutex<Vec<Problem>>,
+}
+
+/// Why a spec is not stored.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotStored {
+    /// The disk refuses.
+    #[error("{0}")]
+    Failed(String),
+    /// The file holds a change by hand, which counts first.
+    #[error("{0}")]
+    Refused(String),
 }
 
 /// The result of a look at the directory.
@@ -184,7 +198,7 @@ impl Specs {
     ///
     /// # Errors
     /// The disk refuses, or the file holds a change by hand that was not taken in yet. Nothing is changed then.
-    pub fn persist(&self, service: &ServiceName, spec: Option<&ServiceSpec>) -> Result<(), String> {
+    pub fn persist(&self, service: &ServiceName, spec: Option<&ServiceSpec>) -> Result<(), NotStored> {
         let mut state = self.lock();
         let stored = self.store(&mut state, service, spec);
         self.tell(&state);
@@ -196,11 +210,11 @@ impl Specs {
         state: &mut State,
         service: &ServiceName,
         spec: Option<&ServiceSpec>,
-    ) -> Result<(), String> {
+    ) -> Result<(), NotStored> {
         let path = self.path(service);
         let name = format!("{service}.spec");
-        let on_disk = dir::look(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let io_error = |error: io::Error| format!("{}: {error}", path.display());
+        let io_error = |error: io::Error| NotStored::Failed(format!("{}: {error}", path.display()));
+        let on_disk = dir::look(&path).map_err(io_error)?;
         match on_disk.as_ref().map(|found| (found.stamp, found.spec.as_ref())) {
             // There is no file, which is also what is known and wanted.
             None if spec.is_none() || !state.known.contains_key(service) => {}
@@ -225,7 +239,7 @@ impl Specs {
         }
         state.refused.remove(&name);
         if let Some(spec) = spec {
-            let text = file::print(spec)?;
+            let text = file::print(spec).map_err(NotStored::Failed)?;
             atomic::write(&path, text.as_bytes(), dir::MODE).map_err(io_error)?;
             state.store(service, spec.clone(), dir::stamp(&path));
         } else {
@@ -350,11 +364,11 @@ impl State {
     }
 }
 
-fn changed_by_hand(path: &Path, how: &str) -> String {
-    format!(
+fn changed_by_hand(path: &Path, how: &str) -> NotStored {
+    NotStored::Refused(format!(
         "{} was {how} by hand a moment ago and that is being taken in; try again in a second",
         path.display()
-    )
+    ))
 }
 
 fn set_aside(path: &Path) -> io::Result<()> {

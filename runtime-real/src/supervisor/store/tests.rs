@@ -70,8 +70,10 @@ fn a_row_that_is_stored_is_not_written_again() {
 fn the_writer_answers_each_request_after_storing_it() {
     let dir = tempfile::tempdir().expect("a directory");
     let (done, mut results) = mpsc::channel(1_000);
-    let writer =
-        Store::open(dir.path()).expect("made").into_writer(specs(dir.path()), done).expect("a thread");
+    let writer = Store::open(dir.path())
+        .expect("made")
+        .into_writer(specs(dir.path()), Room::of(dir.path()), done)
+        .expect("a thread");
     for i in 0..600_u64 {
         let key = i.to_be_bytes();
         // Each request overwrites one row and adds its own, so that the order shows.

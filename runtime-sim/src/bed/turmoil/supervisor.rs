@@ -19,6 +19,7 @@ use annulus::supervisor::driver::{Driver, Parts};
 use annulus::supervisor::effect::RESULTS_MAX;
 use annulus::supervisor::handle::DriverHandle;
 use annulus::supervisor::ledger::Ledger;
+use annulus::supervisor::room::Room;
 use annulus::supervisor::specs::Specs;
 use annulus_core::{
     Command, Config, EffectId, EffectResult, Event, MemberId, Node, RequestId, Rumor, SysInfo, UnixTime,
@@ -83,19 +84,31 @@ pub(super) async fn run(site: Site) -> turmoil::Result {
     let mut gateways = JoinSet::new();
     // The simulated disk holds the specs; no supervisor writes files here.
     let specs = Arc::new(Specs::open(sup.specs(), Vec::new())?);
+    let room = Room::of(&sup.data());
     let ctl = Ctl {
         handle: handle.clone(),
         clock,
         root: root.clone(),
         specs,
         ledger: Ledger::default(),
+        room: room.clone(),
         secret,
         restart: Arc::default(),
     };
     gateways.spawn(ctl::serve(ctl_listener, ctl));
     let (ledger, token) = (Ledger::default(), None);
-    let gateway =
-        http::Config { handle: handle.clone(), clock, root, sup, sys, timings, permanent, ledger, token };
+    let gateway = http::Config {
+        handle: handle.clone(),
+        clock,
+        root,
+        sup,
+        sys,
+        timings,
+        permanent,
+        ledger,
+        room,
+        token,
+    };
     gateways.spawn(http::serve(http_listener, gateway));
     let mut events = handle.events();
     let reason = {

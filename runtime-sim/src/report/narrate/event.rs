@@ -63,6 +63,12 @@ impl Narrator {
             EventKind::Banned { member } => {
                 format!("{} is banned for ever, {name} notes.", self.who(member))
             }
+            EventKind::BindChanged { service, lost: Some(lost) } => {
+                format!("{service} on {name} runs on without its {lost}.")
+            }
+            EventKind::BindChanged { service, lost: None } => {
+                format!("{service} on {name} has all of its binds again.")
+            }
             EventKind::DecodeFailed { from, error, .. } => {
                 format!("{name} rejects bytes from {from}: {error}.")
             }

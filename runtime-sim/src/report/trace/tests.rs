@@ -187,6 +187,9 @@ fn kind(name: &str) -> BoxedStrategy<EventKind> {
                 })
                 .boxed()
         }
+        "bind_changed" => (service(), prop::option::of(words()))
+            .prop_map(|(service, lost)| EventKind::BindChanged { service, lost })
+            .boxed(),
         "decode_failed" => (address(), select(&Channel::ALL[..]), words())
             .prop_map(|(from, channel, error)| EventKind::DecodeFailed { from, channel, error })
             .boxed(),

@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 use tokio::time::sleep;
 
-use super::{Heard, HookRun, Say, heard, listen, say_timed_out};
+use super::{Heard, HookRun, KILLED, Say, heard, listen, say_timed_out};
 use crate::launcher::confine::confine_command;
 use crate::supervisor::effect::process::{BUSY_RETRY, BUSY_TRIES, die_with_parent, exit_status};
 
@@ -39,16 +39,18 @@ pub(super) async fn run(run: HookRun, limit: Duration, say: Say) -> Heard {
     let group = Group(pid);
     let stdout = tokio::spawn(listen(child.stdout.take(), Arc::clone(&say)));
     let stderr = tokio::spawn(listen(child.stderr.take(), Arc::clone(&say)));
+    let mut ended = run.ended.clone();
     let exit = tokio::select! {
         biased;
         status = child.wait() => HookExit::Ended(status.map_or(ExitStatus::Unknown, exit_status)),
         () = &mut deadline => HookExit::TimedOut,
+        () = ended.ordered() => KILLED,
     };
     drop(group);
     if exit == HookExit::TimedOut {
         say_timed_out(&run, limit, &say);
-        let _ = child.wait().await;
     }
+    let _ = child.wait().await;
     heard(exit, stdout, stderr).await
 }
 

@@ -44,7 +44,8 @@ impl Bed {
         let (service, launcher) = ("web".parse().expect("a name"), self.launcher.clone());
         let env = vec![("WHO".into(), "web".into()), ("PATH".into(), std::env::var_os("PATH").expect("set"))];
         let capabilities = Capabilities::NONE;
-        HookRun { service, hook: Hook::Init, program, dir, env, account: None, capabilities, launcher }
+        let ended = Ended::new().1;
+        HookRun { service, hook: Hook::Init, program, dir, env, account: None, capabilities, launcher, ended }
     }
 
     fn say(&self) -> Say {
@@ -215,6 +216,46 @@ async fn a_hook_without_a_waiting_task_is_killed() {
     }
     running.abort();
     is_gone(bed.pid("own")).await;
+}
+
+/// A hook that ignores the polite signal, and leaves an orphan in a session of its own.
+const STUBBORN: &str = "#!/bin/sh\ntrap '' TERM INT\n(setsid sh -c 'echo $$ > away.new; mv away.new away; sleep 1000' &)\n\
+                        echo $$ > own.new; mv own.new own\nwhile :; do sleep 1000; done\n";
+
+#[tokio::test]
+async fn a_hook_that_is_ordered_to_end_leaves_nothing_behind() {
+    let bed = Bed::new().await;
+    let (order, ended) = Ended::new();
+    let hook = HookRun { ended, ..bed.hook(STUBBORN) };
+    let running = tokio::spawn(run(hook, Duration::from_secs(1_000), bed.say()));
+    for file in ["own", "away"] {
+        for _ in 0..2_000 {
+            if bed.dir.path().join(file).exists() {
+                break;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+    order.send(true).expect("it runs");
+    let heard = timeout(Duration::from_secs(30), running).await.expect("in time").expect("no panic");
+    assert_eq!(heard.end.exit, KILLED);
+    for file in ["own", "away"] {
+        let pid = bed.pid(file);
+        assert!(!Path::new("/proc").join(pid.to_string()).exists(), "{file} is gone when this is answered");
+    }
+    let (order, ended) = Ended::new();
+    order.send(true).expect("not begun");
+    let late = HookRun { ended, ..bed.hook("#!/bin/sh\ntouch begun\n") };
+    assert_eq!(run(late, Duration::from_secs(30), bed.say()).await.end.exit, KILLED);
+    assert!(!bed.dir.path().join("begun").exists(), "an order that comes first lets none begin");
+
+    let bed = Bed::without_guards().await;
+    let (order, ended) = Ended::new();
+    let hook = HookRun { ended, ..bed.hook("#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 1000; done\n") };
+    let running = tokio::spawn(run(hook, Duration::from_secs(1_000), bed.say()));
+    order.send(true).expect("it waits for this");
+    let heard = timeout(Duration::from_secs(30), running).await.expect("in time").expect("no panic");
+    assert_eq!(heard.end.exit, KILLED);
 }
 
 #[tokio::test]

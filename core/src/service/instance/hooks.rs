@@ -1,0 +1,57 @@
+//! The hooks of a service that run: since when, how long each may take, and whether it was told to end. It is data; the
+//! steps that run a hook note it here, and a hook that was told to end is not judged.
+
+use alloc::vec::Vec;
+
+use crate::model::service::{Hook, HookView};
+use crate::model::time::{Instant, UnixTime};
+
+/// One hook that runs.
+#[derive(Debug)]
+struct Running {
+    view: HookView,
+    /// The process beside which it was begun.
+    process: u64,
+    told: bool,
+}
+
+/// The hooks that run.
+#[derive(Debug, Default)]
+pub(super) struct Hooks(Vec<Running>);
+
+impl Hooks {
+    /// A hook begins, which may take so many milliseconds.
+    pub(super) fn begin(&mut self, hook: Hook, process: u64, limit_ms: u64, at: (Instant, UnixTime)) {
+        let is_new = !self.0.iter().any(|running| (running.view.hook, running.process) == (hook, process));
+        assert!(is_new, "a hook runs once at a time beside a process");
+        let view = HookView { hook, since: at.0, since_wall: at.1, limit_ms };
+        self.0.push(Running { view, process, told: false });
+    }
+
+    /// A hook has ended. Whether it had been told to.
+    pub(super) fn end(&mut self, hook: Hook, process: u64) -> bool {
+        let is = |running: &Running| (running.view.hook, running.process) == (hook, process);
+        let at = self.0.iter().position(is);
+        at.is_some_and(|at| self.0.remove(at).told)
+    }
+
+    /// All that run are told to end. Whether one of them had not been told before.
+    pub(super) fn tell(&mut self) -> bool {
+        let news = self.0.iter().any(|running| !running.told);
+        self.0.iter_mut().for_each(|running| running.told = true);
+        news
+    }
+
+    /// They are not waited for any more: they end with the supervisor.
+    pub(super) fn forget(&mut self) {
+        self.0.clear();
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn views(&self) -> Vec<HookView> {
+        self.0.iter().map(|running| running.view.clone()).collect()
+    }
+}
