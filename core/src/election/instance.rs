@@ -421,7 +421,7 @@ impl Instance {
         }
         assert!(self.storing.next.is_empty(), "only behind a write that is under way another one waits");
         self.storing.now.extend(after);
-        self.storing.in_flight = true;
+        (self.storing.in_flight, self.storing.retry_at) = (true, None);
         let write = vote::store(&self.id, &self.vote);
         env.events.push_back(ElectionsEvent::Store { election: self.id.clone(), write });
     }
@@ -434,6 +434,8 @@ impl Instance {
         message: Message,
         changed: bool,
     ) {
+        // A row that the disk refused is not there, also when nothing has changed since.
+        let changed = changed || self.storing.retry_at.is_some();
         if env.planted.has(Bug::VoteBeforeStored) || (!changed && !self.storing.in_flight) {
             env.events.push_back(ElectionsEvent::Send { to, message });
             if changed {
@@ -455,15 +457,16 @@ impl Instance {
             "steps that wait for a write have one to come"
         );
         let after = core::mem::take(&mut self.storing.now);
+        let next = core::mem::take(&mut self.storing.next);
         self.storing.in_flight = false;
-        self.storing.now = core::mem::take(&mut self.storing.next);
         if mutated!(FailedStoreCounts, !stored, false) {
-            // The messages that waited are dropped; their askers ask again.
-            self.storing.now.clear();
+            // The messages that waited are dropped; their askers ask again. The member's own steps wait for the next try.
+            self.storing.now = last_own_steps(after.into_iter().chain(next));
             self.storing.again = false;
             self.storing.retry_at = mutated!(FailedStoreForgotten, Some(env.ctx.now + STORE_RETRY), None);
             return;
         }
+        self.storing.now = next;
         if core::mem::take(&mut self.storing.again) {
             self.store(env, None);
         }
@@ -484,4 +487,17 @@ impl Instance {
             assert!(leading.term <= self.vote.term, "a leader took part in its own term");
         }
     }
+}
+
+/// Of the steps that waited for a write: the latest of each kind that the member waits for itself.
+fn last_own_steps(steps: impl Iterator<Item = After>) -> Vec<After> {
+    let (mut vote, mut electorate) = (None, None);
+    for step in steps {
+        match step {
+            After::Send { .. } => {}
+            After::OwnVote { .. } => vote = Some(step),
+            After::OwnElectorate { .. } => electorate = Some(step),
+        }
+    }
+    vote.into_iter().chain(electorate).collect()
 }

@@ -1,6 +1,7 @@
 //! Drives a bench from step to step, and asks it who leads.
 
 use super::*;
+use crate::model::ballot::{Body, Step, Verdict};
 
 impl Bench {
     /// Carries out events until none is left for this instant; messages arrive a millisecond later.
@@ -11,6 +12,7 @@ impl Bench {
                 match event {
                     ElectionsEvent::Send { to, message } => {
                         self.sent += 1;
+                        self.assert_stored(n, to, &message);
                         let ms = self.chance.between(1, self.delay_ms_max.max(1));
                         let at = self.now + Duration::from_millis(ms);
                         self.wire.push_back((at, n, to.as_bytes()[0], message));
@@ -35,6 +37,37 @@ impl Bench {
                 }
             }
         }
+    }
+
+    /// A promise is on the disk of the voter before it is given, and a list on the disk of the leader that tells it.
+    fn assert_stored(&self, n: u8, to: MemberId, message: &Message) {
+        let row = || self.row(n, &message.election).expect("it was stored");
+        match &message.body {
+            Body::Answer { to: Step::Vote, verdict: Verdict::Yes, .. } => {
+                let (term, candidate) = (row().term, row().candidate);
+                assert!(
+                    term > message.term || (term, candidate) == (message.term, Some(to)),
+                    "{n}: {message:?}"
+                );
+            }
+            Body::Answer { to: Step::Renew, verdict: Verdict::Yes, .. } => {
+                assert!(row().term >= message.term, "{n}: {message:?}");
+            }
+            Body::Renew { electorate, .. } if electorate.is_founded() => {
+                assert!(row().electorate.stamp() >= electorate.stamp(), "{n}: {message:?}");
+            }
+            Body::Ask { .. }
+            | Body::Vote { .. }
+            | Body::Renew { .. }
+            | Body::Answer { .. }
+            | Body::Release { .. } => {}
+        }
+    }
+
+    /// The row that its disk holds of an election.
+    pub(super) fn row(&self, n: u8, election: &ElectionId) -> Option<Vote> {
+        let rows = self.members[&n].disk.iter().map(|(key, value)| vote::decode(key, value));
+        rows.map(|row| row.expect("its own row")).find(|(id, _)| id == election).map(|(_, row)| row)
     }
 
     /// The service does what its role asks of it; its guard knows how long it leads before it does so itself.

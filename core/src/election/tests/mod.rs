@@ -15,6 +15,7 @@ use crate::model::time::UnixTime;
 use crate::store::vote;
 
 mod bench;
+mod disk;
 mod drive;
 mod hand_over;
 mod lead;
