@@ -136,3 +136,56 @@ fn changed(from: &Electorate, members: impl Iterator<Item = MemberId>) -> Electo
     assert!(before.abs_diff(after) == 1, "an electorate changes by one member at a time");
     Electorate { term: from.term, version: from.version + 1, members: proposal.members }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    fn id(n: u8) -> MemberId {
+        MemberId::from_bytes([n; 16])
+    }
+
+    fn list(members: &[u8]) -> Electorate {
+        Electorate { term: 1, version: 1, members: members.iter().map(|n| id(*n)).collect() }
+    }
+
+    fn roll(alive: &[u8], dead: &[u8], gone: &[u8]) -> Roll {
+        let known = alive.iter().map(|n| (id(*n), true)).chain(dead.iter().map(|n| (id(*n), false)));
+        let gone = gone.iter().map(|n| id(*n)).collect();
+        Roll { members: known.collect(), gone, banned: BTreeSet::new(), size_min: SIZE_MIN }
+    }
+
+    #[test]
+    fn seats_follow_the_group_one_at_a_time() {
+        let then = |members: &[u8], roll: &Roll| -> Option<Vec<u8>> {
+            let next = next(&list(members), roll, &id(1))?;
+            assert_eq!(next.stamp(), (1, 2));
+            Some(next.members.iter().map(|id| id.as_bytes()[0]).collect())
+        };
+        let (four, five) = ([1, 2, 3, 4], [1, 2, 3, 4, 5]);
+        assert_eq!(then(&four, &roll(&four, &[], &[])), None);
+        assert_eq!(then(&four, &roll(&[1, 3, 4], &[], &[2])), Some([1, 3, 4].into()), "it left");
+        assert_eq!(then(&[1, 2, 3], &roll(&[1, 3], &[], &[2])), None, "three seats are the least");
+        assert_eq!(then(&four, &roll(&[1, 3, 4], &[2], &[])), Some([1, 3, 4].into()), "a dead one, of four");
+        assert_eq!(then(&five, &roll(&[1, 3, 4, 5], &[2], &[])), None, "of five its seat raises no quorum");
+        assert_eq!(then(&[1, 2, 3], &roll(&four, &[], &[])), Some(four.into()), "a newcomer");
+        assert_eq!(then(&[1, 2, 3], &roll(&[1, 2, 3], &[4], &[])), None, "one that is dead gets no seat");
+        let last = roll(&[2, 3], &[1], &[1]);
+        assert_eq!(then(&[1, 2, 3, 4], &last), Some([1, 2, 3].into()), "the leader keeps its own seat");
+    }
+
+    #[test]
+    fn a_voter_without_the_service_counts_only_beyond_the_least() {
+        let carries = |members: &[u8], votes: &[(u8, bool)]| {
+            let count = Count::new(&list(members), &roll(members, &[], &[]), Planted::default());
+            let voter = |is_member| Voter { is_member, ..Voter::default() };
+            count.carries(&votes.iter().map(|(n, is_member)| (id(*n), voter(*is_member))).collect())
+        };
+        assert!(carries(&[1, 2, 3], &[(1, true), (2, true)]));
+        assert!(!carries(&[1, 2, 3], &[(1, true), (2, false)]));
+        assert!(carries(&[1, 2, 3, 4], &[(1, true), (2, true), (3, false)]));
+        assert!(!carries(&[1, 2, 3, 4], &[(1, true), (2, true)]), "half is no majority");
+    }
+}

@@ -74,6 +74,19 @@ mod tests {
         }
     }
 
+    #[test]
+    fn services_that_fell_together_come_back_one_by_one() {
+        let (backoff, mut rng) = (Backoff::new(&Timings::lan()), Rng::from_seed([1; 32]));
+        let mut waits: alloc::vec::Vec<_> = (0..20).map(|_| backoff.wait(9, &mut rng).as_millis()).collect();
+        waits.sort_unstable();
+        waits.dedup();
+        assert!(waits.len() >= 18, "{waits:?}");
+        assert!(
+            waits.last() > waits.first().map(|first| first + 3_000).as_ref(),
+            "over the upper half: {waits:?}"
+        );
+    }
+
     proptest! {
         #[test]
         fn every_wait_is_within_bounds(min in 0_u64.., span in 0_u64.., failures in any::<u32>(), seed in any::<[u8; 32]>()) {

@@ -3,6 +3,9 @@
 use super::*;
 use crate::model::ballot::{Body, Step, Verdict};
 
+/// The number of a request that no member of a bench sends by itself.
+const ROUND: u64 = 1 << 40;
+
 impl Bench {
     /// Carries out events until none is left for this instant; messages arrive a millisecond later.
     pub(super) fn settle(&mut self) {
@@ -134,6 +137,42 @@ impl Bench {
         for _ in 0..ms {
             self.step();
         }
+    }
+
+    /// A message of another member reaches this one.
+    pub(super) fn hear(&mut self, n: u8, from: u8, term: u64, body: Body) {
+        let message = Message { election: election(), term, round: ROUND, body };
+        self.with(n, |elections, ctx| elections.handle_message(ctx, id(from), message));
+        self.settle();
+    }
+
+    /// The same; its answer, if one comes within the time that a voter waits for better candidates.
+    pub(super) fn answer(&mut self, n: u8, from: u8, term: u64, body: Body) -> Option<Verdict> {
+        self.hear(n, from, term, body);
+        for _ in 0..150 {
+            let answer = self.wire.iter().find_map(|(_, by, to, message)| match &message.body {
+                Body::Answer { verdict, .. } if (*by, *to, message.round) == (n, from, ROUND) => {
+                    Some(verdict.clone())
+                }
+                _ => None,
+            });
+            if answer.is_some() {
+                return answer;
+            }
+            self.step();
+        }
+        None
+    }
+
+    /// Runs for so long; the number of messages of a kind that a member sends meanwhile. They take a millisecond each.
+    pub(super) fn count(&mut self, n: u8, ms: u64, is_counted: impl Fn(&Body) -> bool) -> usize {
+        assert_eq!(self.delay_ms_max, 1, "each message is seen once");
+        let mut sent = 0;
+        for _ in 0..ms {
+            self.step();
+            sent += self.wire.iter().filter(|(_, from, _, m)| *from == n && is_counted(&m.body)).count();
+        }
+        sent
     }
 
     /// Runs until a member leads; returns how long that took, in milliseconds.

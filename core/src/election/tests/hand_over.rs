@@ -1,6 +1,7 @@
 //! A leader whose service is drained, replaced, stopped in order, or ill.
 
 use super::*;
+use crate::model::ballot::Body;
 
 #[test]
 fn a_leader_that_is_drained_hands_over_in_one_round_trip() {
@@ -104,4 +105,63 @@ fn a_leader_that_falls_ill_is_not_renewed_also_when_no_other_is_well() {
     let (leader, ms) = bench.elect(1_000);
     assert_eq!(leader, 1);
     assert!(ms <= 600, "{ms} ms");
+}
+
+#[test]
+fn the_successor_is_the_best_voter_that_could_lead() {
+    let mut bench = led_by_three();
+    bench.fitness(1, Some(Fitness { suitability: 5, readiness: Readiness::Fit }));
+    bench.run(600);
+    bench.readiness(3, Readiness::Unfit);
+    assert_eq!(bench.elect(10).0, 1, "suitability comes before the id");
+
+    let mut bench = led_by_three();
+    bench.readiness(2, Readiness::Unfit);
+    bench.run(600);
+    bench.readiness(3, Readiness::Unfit);
+    assert_eq!(bench.elect(10).0, 1, "an ill member leads nothing");
+
+    let mut bench = led_by_three();
+    bench.crash(2);
+    bench.run(3_000);
+    bench.readiness(3, Readiness::Unfit);
+    assert_eq!(bench.elect(10).0, 1, "a voter that was not heard of for a lease may be gone");
+}
+
+#[test]
+fn a_hand_over_asks_no_question() {
+    let mut bench = led_by_three();
+    bench.readiness(3, Readiness::Unfit);
+    let is_ask = |body: &Body| matches!(body, Body::Ask { .. });
+    assert_eq!(bench.count(1, 250, is_ask), 0, "the others leave the successor its time");
+    assert_eq!(bench.acting(), [2]);
+}
+
+#[test]
+fn the_end_of_a_term_is_told_and_followers_keep_their_role_until_the_next() {
+    let is_end = |outcome: &ElectionRumor| outcome.ended && (outcome.term, outcome.leader) == (1, id(3));
+    let mut bench = led_by_three();
+    bench.split(&[3], &[1, 2]);
+    while !bench.acting().is_empty() {
+        bench.step();
+    }
+    assert!(bench.told.iter().any(is_end), "it has lost its quorum: {:?}", bench.told);
+
+    let mut bench = led_by_three();
+    bench.readiness(1, Readiness::Unfit);
+    bench.readiness(2, Readiness::Unfit);
+    bench.run(600);
+    bench.fitness(3, None);
+    assert!(bench.told.iter().any(is_end), "it has no successor: {:?}", bench.told);
+    bench.run(1_000);
+    assert_eq!(bench.acting(), [] as [u8; 0]);
+    assert_eq!(bench.members[&1].role, Some(Role::Follower { term: 1, leader: id(3) }), "no other leads yet");
+}
+
+#[test]
+fn a_leader_that_is_not_answered_asks_several_times_in_a_period() {
+    let mut bench = led_by_three();
+    bench.split(&[3], &[1, 2]);
+    let asked = bench.count(3, 1_000, |body| matches!(body, Body::Renew { .. }));
+    assert!((8..=18).contains(&asked), "{asked} requests to two voters in two periods");
 }

@@ -79,4 +79,7 @@ fn a_copy_of_the_leader_is_told_so_and_elects_itself_nowhere() {
     assert_eq!(bench.acting(), [] as [u8; 0]);
     let Some(Role::Waiting { why }) = &bench.members[&3].role else { panic!("it waits") };
     assert!(why.contains("the disk was copied or put back"), "{why}");
+    let is_candidacy = |body: &Body| matches!(body, Body::Ask { .. } | Body::Vote { .. });
+    assert_eq!(bench.count(3, 3_900, is_candidacy), 0, "it stands back for a while");
+    assert!(bench.row(3, &election()).expect("it voted").term >= 5, "and gives no vote in that term");
 }

@@ -15,6 +15,7 @@ use crate::model::time::UnixTime;
 use crate::store::vote;
 
 mod bench;
+mod candidate;
 mod disk;
 mod drive;
 mod hand_over;
@@ -23,6 +24,7 @@ mod one_leader;
 mod random;
 mod resume;
 mod seats;
+mod voter;
 
 const STEP: Duration = Duration::from_millis(1);
 

@@ -146,3 +146,16 @@ fn two_elections_of_one_group_go_their_own_ways() {
     assert_eq!(bench.acting_for(ElectionPurpose::Update), [3]);
     assert_eq!(bench.view_of(2, ElectionPurpose::Update), None, "it takes no part in it");
 }
+
+#[test]
+fn a_member_that_comes_back_is_asked_at_once_however_long_the_search_has_lasted() {
+    for offset in 0..6 {
+        let mut bench = led_by_three();
+        bench.crash(3);
+        bench.split(&[1], &[2]);
+        bench.run(15_000 + offset * 370);
+        bench.heal();
+        let (_, ms) = bench.elect(4_000);
+        assert!(ms <= 1_000, "{ms} ms: a moment to settle, and a round or two");
+    }
+}

@@ -143,3 +143,38 @@ fn a_term_that_was_only_tried_is_not_the_one_that_is_led() {
     );
     assert_eq!(bench.acting(), [3]);
 }
+
+#[test]
+fn the_list_of_a_victory_is_put_down_again() {
+    let mut bench = Bench::new(3);
+    bench.members.get_mut(&3).expect("a member").disk_steps = 40;
+    let is_between = |bench: &Bench| {
+        let row = bench.row(3, &election());
+        row.is_some_and(|row| row.candidate == Some(id(3)) && !row.electorate.is_founded())
+    };
+    while !is_between(&bench) || bench.acting().is_empty() {
+        bench.step();
+    }
+    bench.kill(3);
+    bench.members.get_mut(&3).expect("a member").disk_steps = 1;
+    bench.start(3);
+    assert_eq!(bench.acting(), [3]);
+    bench.run(10);
+    let row = bench.row(3, &election()).expect("it voted");
+    assert_eq!(row.electorate.stamp(), (1, 1), "as the voters have founded it");
+}
+
+#[test]
+fn a_member_that_was_bound_to_another_since_leads_on_no_more() {
+    // It voted for another candidate in a later term, or followed another leader into one.
+    for candidate in [Some(id(2)), None] {
+        let mut bench = led_by_three();
+        let row = Vote { term: 2, candidate, ..bench.row(3, &election()).expect("it voted") };
+        bench.kill(3);
+        let write = vote::store(&election(), &row);
+        let member = bench.members.get_mut(&3).expect("a member");
+        member.disk.insert(write.key, write.value.expect("a row"));
+        bench.start(3);
+        assert_eq!(bench.acting(), [] as [u8; 0], "the entry outlived the lead by mistake");
+    }
+}

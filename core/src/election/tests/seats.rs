@@ -65,3 +65,27 @@ fn a_group_larger_than_an_electorate_elects_all_the_same() {
     let elections = bench.members[&leader].elections.as_ref().expect("it runs");
     assert_eq!(elections.electorate(&election()).len(), crate::model::limits::ELECTORATE_MAX);
 }
+
+#[test]
+fn a_newcomer_gets_its_seat_at_once_whenever_it_comes() {
+    for offset in 0..10 {
+        let mut bench = Bench::new(3);
+        bench.elect(1_000);
+        bench.run(1_000 + offset * 53);
+        bench.add(4);
+        bench.run(30);
+        let row = bench.row(1, &election()).expect("it voted");
+        assert_eq!(row.electorate.members.len(), 4, "it does not wait for the next renewal");
+    }
+}
+
+#[test]
+fn a_leader_that_is_cut_off_changes_no_seats_by_what_it_heard_before() {
+    let mut bench = Bench::new(4);
+    assert_eq!(bench.elect(1_000).0, 4);
+    bench.run(2_000);
+    bench.split(&[4], &[1, 2, 3]);
+    bench.run(1_300);
+    assert_eq!(bench.acting(), [4], "its lease lasts");
+    assert_eq!(bench.row(4, &election()).expect("it voted").electorate.members.len(), 4);
+}

@@ -46,15 +46,21 @@ impl Instance {
             self.pause = None;
         }
         if self.progress.is_running() {
-            if self.part.follows() && !self.lead.is_told() && self.role_missing(env.now()).is_some() {
-                mutated!(FollowerRunsOn, self.wish.outdated("only a leader runs", true), ());
-            }
+            self.stop_follower(env.now());
             if is_visible && !self.wish.is_stale() && self.files.package().is_some() {
                 mutated!(RoleNotRendered, self.works.want(Work::Render, env.now()), ());
                 self.ask_suitability(env);
             }
         }
         self.reconcile(env);
+    }
+
+    /// A follower does not run where only a leader does. A process that acts is demoted instead.
+    pub(super) fn stop_follower(&mut self, now: Instant) {
+        assert!(self.progress.pid().is_some(), "only a process is stopped");
+        if self.part.follows() && !self.lead.is_told() && self.role_missing(now).is_some() {
+            mutated!(FollowerRunsOn, self.wish.outdated("only a leader runs", true), ());
+        }
     }
 
     /// The election wants the right to resume back: it is about to free its voters.

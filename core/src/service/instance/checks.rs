@@ -88,3 +88,24 @@ impl Checks {
         self.suitability
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_that_were_started_together_are_not_checked_together() {
+        let interval = Duration::from_secs(30);
+        let mut waits: alloc::vec::Vec<Duration> = (0..20)
+            .map(|n| {
+                let (mut checks, mut rng) = (Checks::new(), Rng::from_seed([n; 32]));
+                let first = checks.checked(Health::Ok, "", interval, &mut rng);
+                assert_eq!(checks.checked(Health::Ok, "", interval, &mut rng), interval, "then regularly");
+                first
+            })
+            .collect();
+        waits.sort_unstable();
+        waits.dedup();
+        assert!(waits.len() >= 18 && waits.iter().all(|wait| *wait <= interval), "{waits:?}");
+    }
+}

@@ -275,6 +275,8 @@ impl Instance {
             self.wish.outdated("its package changed", true);
             return;
         }
+        // The election may have spoken before it was known that only a leader runs.
+        self.stop_follower(env.now());
         self.check_again(env);
         self.ask_suitability(env);
         self.follow_changes(&prepared.changed, env);

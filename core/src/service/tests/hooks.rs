@@ -88,6 +88,8 @@ fn too_many_failures_are_given_up_until_an_operator_starts_again() {
     world.settle();
     assert_eq!(world.state("web"), Some(ServiceState::Up));
     assert_eq!(world.view().restarts, 0);
+    world.exit(&name("web"), ExitStatus::Signal(11));
+    assert_eq!(world.state("web"), Some(ServiceState::Backoff), "failures are counted from the beginning");
 }
 
 /// The machine's reaction to a change of files, with these hooks.
@@ -198,6 +200,40 @@ fn health_is_checked_at_once_then_now_and_then() {
     }
     world.exit(&name("web"), ExitStatus::Code(1));
     assert_eq!(world.view().health, Health::Critical);
+    world.now = world.view().next_start.expect("waits");
+    world.advance(Duration::ZERO);
+    while world.state("web") != Some(ServiceState::Up) {
+        let id = *world.outstanding.keys().last().expect("the next step");
+        world.answer(id, true);
+    }
+    assert_eq!(world.view().health, Health::Unknown, "nothing is known of the new process");
+}
+
+#[test]
+fn every_hook_has_its_time() {
+    let mut world = World::load_up_with("web", with_hooks(Hook::ALL));
+    let leader = SpecChange { topology: Some(Topology::Leader), ..SpecChange::default() };
+    world.ask("web", Asked::Update(Box::new(leader)), false);
+    world.settle();
+    world.role("web", Role::Leader { term: 1, until: world.now + Duration::from_secs(3_600) });
+    world.changes = Changed { config: true, files: true, ..Changed::default() };
+    world.settle();
+    world.render("web");
+    world.changes = Changed { config: true, files: true, ..Changed::default() };
+    world.settle();
+    world.ask("web", Asked::Stop, false);
+    world.settle();
+    let given: Vec<(Hook, u64)> = world.hook_times_ms.iter().map(|(hook, ms)| (*hook, *ms)).collect();
+    for (hook, ms) in [
+        (Hook::Init, 300_000),
+        (Hook::PostRun, 60_000),
+        (Hook::Reconfigure, 60_000),
+        (Hook::FileUpdated, 60_000),
+        (Hook::Suitability, 10_000),
+        (Hook::PostStop, 60_000),
+    ] {
+        assert!(given.contains(&(hook, ms)), "{hook}: {given:?}");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::model::prepared::DrainPlan;
 use crate::model::service::Demoted;
 
 /// A follower whose package has these properties.
-fn following(package: Prepared) -> World {
+pub(super) fn following(package: Prepared) -> World {
     let mut world = load_leader(package);
     world.role("web", follower());
     world.settle();
@@ -16,7 +16,7 @@ fn following(package: Prepared) -> World {
 }
 
 /// A leader whose package has these properties.
-fn leading(package: Prepared) -> World {
+pub(super) fn leading(package: Prepared) -> World {
     let mut world = load_leader(package);
     world.role("web", leader(&world, 3_600));
     world.settle();
@@ -25,16 +25,16 @@ fn leading(package: Prepared) -> World {
     world
 }
 
-fn in_place() -> Prepared {
+pub(super) fn in_place() -> Prepared {
     Prepared { demoted: Demoted::Reconfigure, ..with_hooks(&[Hook::Reconfigure]) }
 }
 
-fn readiness(world: &World) -> Readiness {
+pub(super) fn readiness(world: &World) -> Readiness {
     world.services.fitness(&group()).expect("its group has a leader").readiness
 }
 
 /// The lease effect that is unanswered.
-fn lease(world: &World) -> (EffectId, Option<Lease>) {
+pub(super) fn lease(world: &World) -> (EffectId, Option<Lease>) {
     let found = world.outstanding.iter().find_map(|(id, effect)| match effect {
         Effect::Lease { lease, .. } => Some((*id, lease.clone())),
         _ => None,

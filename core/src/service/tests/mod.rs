@@ -5,7 +5,9 @@ mod hooks;
 mod lead;
 mod life;
 mod random;
+mod readiness;
 mod ring;
+mod stop;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -48,6 +50,7 @@ use ctx;
 
 const WALL: UnixTime = UnixTime::from_millis(1);
 const ME: MemberId = MemberId::from_bytes([1; 16]);
+const RELEASE: &str = "20260101000000";
 
 #[derive(Debug)]
 struct Process {
@@ -154,6 +157,10 @@ struct World {
     lost: BTreeMap<ServiceName, Option<String>>,
     /// Hooks that were begun, in order.
     hooks: Vec<Hook>,
+    /// The time that each of them was given last.
+    hook_times_ms: BTreeMap<Hook, u64>,
+    /// The release of every package that is made ready.
+    release: &'static str,
     /// Whether each service's files, as they were prepared last, say that it leads.
     prepared_to_lead: BTreeMap<ServiceName, bool>,
     /// Whether guards kill at the deadline of a lease.
@@ -190,6 +197,8 @@ impl World {
             health: BTreeMap::new(),
             lost: BTreeMap::new(),
             hooks: Vec::new(),
+            hook_times_ms: BTreeMap::new(),
+            release: RELEASE,
             prepared_to_lead: BTreeMap::new(),
             guards_kill: false,
             all_stopped: false,
@@ -305,6 +314,7 @@ impl World {
                 let before = matches!(hook, Hook::Init | Hook::PostStop);
                 assert!(!before || !self.processes.contains_key(service), "{hook} beside a process");
                 self.hooks.push(*hook);
+                self.hook_times_ms.insert(*hook, *timeout_ms);
                 if let Some(process) = self.processes.get_mut(service)
                     && *hook == Hook::Reconfigure
                     && process.acting == Acting::Rendered
@@ -675,7 +685,7 @@ impl World {
             RunningService {
                 service: name.clone(),
                 pid: process.pid,
-                ident: format!("core/{name}/1.0/20260101000000").parse().expect("valid"),
+                ident: format!("core/{name}/1.0/{RELEASE}").parse().expect("valid"),
                 since: WALL,
                 resume: process.guard.as_ref().and_then(|lease| lease.resume.clone()),
             }
@@ -758,7 +768,7 @@ impl World {
     }
 
     fn prepared(&self, spec: &ServiceSpec) -> Prepared {
-        let ident = format!("{}/{}/1.0/20260101000000", spec.ident.origin(), spec.ident.name());
+        let ident = format!("{}/{}/1.0/{}", spec.ident.origin(), spec.ident.name(), self.release);
         Prepared { ident: ident.parse().expect("valid"), ..self.package.clone() }
     }
 }

@@ -67,6 +67,29 @@ fn a_strict_bind_whose_last_member_went_is_told_once_and_shown_until_it_is_back(
 }
 
 #[test]
+fn a_suspected_member_still_serves_a_bind() {
+    let mut world = World::with(needs_port());
+    world.serve(DB, "port = 2\n");
+    let members = world.ring.groups.values_mut().flat_map(|group| group.population.values_mut());
+    members.for_each(|member| member.state = Some(crate::model::member::State::Suspect));
+    world.ask("web", Asked::Load(Box::new(bound(BindingMode::Strict))), false);
+    world.settle();
+    assert_eq!(world.state("web"), Some(ServiceState::Up), "a suspicion is no death");
+}
+
+#[test]
+fn a_process_does_not_run_on_with_other_binds_than_are_wanted() {
+    let mut world = World::load_up("web");
+    let pid = world.view().pid;
+    world.serve(DB, "port = 2\n");
+    let binds = SpecChange { binds: Some(vec![format!("database:{DB}")]), ..SpecChange::default() };
+    world.ask("web", Asked::Update(Box::new(binds)), false);
+    world.settle();
+    assert_eq!(world.state("web"), Some(ServiceState::Up));
+    assert!(world.view().pid.is_some_and(|new| Some(new) != pid));
+}
+
+#[test]
 fn a_relaxed_bind_is_not_waited_for_but_has_to_be_given() {
     let mut world = World::with(needs_port());
     world.ask("web", Asked::Load(Box::new(bound(BindingMode::Relaxed))), false);
@@ -141,6 +164,8 @@ fn each_renewal_of_the_lead_is_a_lease_and_nothing_else() {
         let Effect::Lease { lease, .. } = world.answer_only(true) else { panic!("no lease") };
         assert_eq!(lease.map(|lease| lease.kill_at), Some(until));
     }
+    world.facts("web.default@acme");
+    assert!(world.outstanding.is_empty(), "a later end of the lease is no news: {:?}", world.outstanding);
     assert_eq!(world.view().pid, pid);
 }
 

@@ -1,0 +1,108 @@
+//! Stops and their times: whose word counts, what a drain waits for, and what the ring hears first.
+
+use super::*;
+use crate::model::prepared::DrainPlan;
+
+fn counted(timeout_ms: u64, hooks: &[Hook]) -> Prepared {
+    Prepared { drain: DrainPlan { timeout_ms: Some(timeout_ms), inflight: true }, ..with_hooks(hooks) }
+}
+
+fn signal(world: &World) -> Option<StopSignal> {
+    world.processes.values().next().and_then(|process| process.told)
+}
+
+/// An operator's stop with times of its own, on disk.
+fn stop(world: &mut World, how: StopHow) {
+    let request = RequestId(world.id());
+    world.asked.insert(request, (name("web"), Asked::Stop));
+    world.raw_ask(request, name("web"), Ask::Stop(how));
+    let persist = *world.outstanding.keys().last().expect("the spec");
+    world.answer(persist, true);
+}
+
+/// Runs until the process is signalled; its requests in flight have ended by then.
+fn signalled_after(world: &mut World, idle_after: Duration) -> Duration {
+    let begun = world.now;
+    while signal(world).is_none() {
+        let idle = world.now.saturating_since(begun) >= idle_after;
+        if let Some((id, effect)) = world.outstanding.iter().next().map(|(id, effect)| (*id, effect.clone()))
+        {
+            world.answer(id, idle || !matches!(effect, Effect::CountInflight { .. }));
+        } else {
+            world.now = world.due().expect("goes on");
+            world.advance(Duration::ZERO);
+        }
+    }
+    world.now.saturating_since(begun)
+}
+
+#[test]
+fn a_drain_waits_for_the_last_request_whatever_its_hook_says() {
+    for hooks in [&[][..], &[Hook::Drain]] {
+        let mut world = World::load_up_with("web", counted(60_000, hooks));
+        stop(&mut world, StopHow::default());
+        let took = signalled_after(&mut world, Duration::from_secs(20));
+        assert!(took >= Duration::from_secs(20) && took < Duration::from_secs(21), "{hooks:?}: {took:?}");
+    }
+}
+
+#[test]
+fn a_stop_bounds_the_drain_that_an_operator_began() {
+    let mut world = World::load_up_with("web", counted(60_000, &[]));
+    world.ask("web", Asked::Drain(None), false);
+    stop(&mut world, StopHow { drain_timeout_ms: Some(1_000), ..StopHow::default() });
+    world.advance(Duration::from_millis(999));
+    assert_eq!(signal(&world), None);
+    world.advance(Duration::from_millis(1));
+    assert_eq!(signal(&world), Some(StopSignal::Stop));
+}
+
+#[test]
+fn a_process_that_is_replaced_is_drained_like_one_that_is_stopped() {
+    let mut world = World::load_up_with("web", counted(60_000, &[]));
+    let elsewhere = SpecChange { group: Some("blue".into()), ..SpecChange::default() };
+    world.ask("web", Asked::Update(Box::new(elsewhere)), false);
+    world.answer_only(true);
+    assert_eq!((world.state("web"), signal(&world)), (Some(ServiceState::Stopping), None));
+    assert!(signalled_after(&mut world, Duration::from_secs(20)) >= Duration::from_secs(20));
+}
+
+#[test]
+fn the_command_says_how_long_a_process_has_then_the_spec_then_the_package() {
+    for (command, spec, lasts_ms) in
+        [(Some(100), Some(5_000), 100), (None, Some(5_000), 5_000), (None, None, 8_000)]
+    {
+        let mut world = World::load_up("web");
+        let change = SpecChange { shutdown_timeout_ms: Some(spec), ..SpecChange::default() };
+        world.ask("web", Asked::Update(Box::new(change)), false);
+        world.settle();
+        stop(&mut world, StopHow { shutdown_timeout_ms: command, ..StopHow::default() });
+        assert_eq!(signal(&world), Some(StopSignal::Stop));
+        world.advance(Duration::from_millis(lasts_ms - 1));
+        assert_eq!(signal(&world), Some(StopSignal::Stop));
+        world.advance(Duration::from_millis(1));
+        assert_eq!(signal(&world), Some(StopSignal::Kill), "{command:?} {spec:?}");
+    }
+}
+
+#[test]
+fn what_the_last_supervisor_announced_is_withdrawn_before_its_process_is_signalled() {
+    let mut world = World::load_up("web");
+    world.restart(true);
+    world.advance(Duration::ZERO);
+    world.answer_only(true);
+    assert_eq!(world.inherited.len(), 1, "its package was not looked at yet");
+    stop(&mut world, StopHow::default());
+    assert_eq!(signal(&world), Some(StopSignal::Stop));
+    assert!(world.inherited.is_empty(), "the ring takes it for a server no longer");
+}
+
+#[test]
+fn commands_that_wait_are_answered_when_the_supervisor_leaves() {
+    let mut world = World::load_up("web");
+    world.ask("web", Asked::Stop, false);
+    let waits = world.ask("web", Asked::Start, false);
+    assert_eq!(world.replies.get(&waits), None);
+    world.leave(true);
+    assert_eq!(world.replies.get(&waits), Some(&Reply::Failed(CommandError::Leaving)));
+}
