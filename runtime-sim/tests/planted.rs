@@ -10,7 +10,7 @@ use annulus_core::{Bug, Planted};
 use annulus_sim::action::Action;
 use annulus_sim::scenario::Plan;
 use annulus_sim::shrink::{self, Failure, Kind};
-use annulus_sim::sweep;
+use annulus_sim::sweep::Drawn;
 
 /// Defects that no seed and no scenario shows yet: gaps of the checks. Nothing is added here; a defect that is found is
 /// taken out, or the test fails.
@@ -80,7 +80,9 @@ fn scenarios(folder: &Path, found: &mut Vec<PathBuf>) {
 /// The first plan that fails, by the number of the seed or the scenario's name.
 fn hunt(bug: Bug) -> Option<(String, Plan, Failure)> {
     for seed in 0..seeds_max(bug).unwrap_or(0) {
-        let plan = with(bug, sweep::plan(seed, &[]));
+        let mut drawn = Drawn::of(seed, &[]);
+        drawn.plan.planted = Planted::only(bug);
+        let plan = drawn.whole();
         if let Some(failure) = shrink::failure(&plan) {
             return Some((format!("{} seeds", seed + 1), plan, failure));
         }

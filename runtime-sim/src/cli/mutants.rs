@@ -22,7 +22,7 @@ use crate::exit::Exit;
 use crate::report::guard;
 use crate::report::outcome::{exit_of, failure};
 use crate::scenario::{Plan, run as scenario_run};
-use crate::sweep::{self, plan};
+use crate::sweep::{self, Drawn};
 
 /// How many times in a second a process that may hang is looked at.
 const LOOKS_PER_S: u64 = 50;
@@ -142,7 +142,8 @@ fn find(args: &Args) -> Result<Found, String> {
         .map_err(|error| format!("{}: cannot be read: {error}", args.scenarios.display()))?;
     let mut found = Found::default();
     for seed in args.seeds.clone() {
-        let outcome = guard::catching(|| sweep::run(&plan(seed, &[]), Recording::Events, &mut |_, _| {}));
+        let outcome =
+            guard::catching(|| sweep::run(&Drawn::of(seed, &[]), Recording::Events, &mut |_, _| {}));
         let failed = match outcome {
             Ok(outcome) => {
                 found.add(outcome.hash);

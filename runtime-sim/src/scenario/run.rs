@@ -83,12 +83,33 @@ pub fn run(plan: &Plan, seed: u64, watcher: &mut dyn Watcher) -> Report {
 pub fn run_until_settled(plan: &Plan, seed: u64, watcher: &mut dyn Watcher) -> Report {
     let mut world = build(plan, seed);
     world.record(watcher.recording().max(Recording::Events));
-    perform(&mut world, plan, seed, watcher, true)
+    perform(&mut world, plan, seed, watcher, &mut Checkers::of(&plan.timings), true)
+}
+
+/// As [`run_until_settled`]; then goes on in the same world with the plan that `sequel` makes of the time at which
+/// every expectation had come true. The report is that of the whole.
+pub fn run_with_sequel(
+    plan: &Plan,
+    seed: u64,
+    watcher: &mut dyn Watcher,
+    sequel: impl FnOnce(Instant) -> Plan,
+) -> Report {
+    let mut world = build(plan, seed);
+    world.record(watcher.recording().max(Recording::Events));
+    let mut checkers = Checkers::of(&plan.timings);
+    let first = perform(&mut world, plan, seed, watcher, &mut checkers, true);
+    if !matches!(first.outcome, Outcome::Pass) {
+        return first;
+    }
+    let sequel = sequel(first.ended);
+    assert!(sequel.actions.first().is_none_or(|a| a.time >= first.ended), "a sequel comes after the rest");
+    let second = perform(&mut world, &sequel, seed, watcher, &mut checkers, true);
+    Report { shared_since: second.shared_since.max(first.shared_since), ..second }
 }
 
 /// As [`run`], on a bed that was made for this plan and seed.
 pub fn run_on(bed: &mut dyn Bed, plan: &Plan, seed: u64, watcher: &mut dyn Watcher) -> Report {
-    perform(bed, plan, seed, watcher, false)
+    perform(bed, plan, seed, watcher, &mut Checkers::of(&plan.timings), false)
 }
 
 fn perform(
@@ -96,17 +117,11 @@ fn perform(
     plan: &Plan,
     seed: u64,
     watcher: &mut dyn Watcher,
+    checkers: &mut Checkers,
     until_settled: bool,
 ) -> Report {
-    let mut run = Run {
-        plan,
-        bed,
-        judge: Judge::new(plan),
-        checkers: Checkers::of(&plan.timings),
-        watcher,
-        until_settled,
-        asking: None,
-    };
+    let judge = Judge::new(plan);
+    let mut run = Run { plan, bed, judge, checkers, watcher, until_settled, asking: None };
     let outcome = match run.perform() {
         Ok(()) => Outcome::Pass,
         Err(outcome) => *outcome,
@@ -145,7 +160,7 @@ struct Run<'a> {
     plan: &'a Plan,
     bed: &'a mut dyn Bed,
     judge: Judge<'a>,
-    checkers: Checkers,
+    checkers: &'a mut Checkers,
     watcher: &'a mut dyn Watcher,
     until_settled: bool,
     /// The entry of the file that is being done.

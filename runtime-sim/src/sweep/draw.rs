@@ -10,7 +10,6 @@ use annulus_core::{Instant, Rng, ServiceGroup, Timings};
 use serde::{Deserialize, Serialize};
 
 use super::ring::{self, Ring};
-use super::trial::Trial;
 use crate::action::Given;
 use crate::action::{
     Action, ApplyConfig, Burst, Calm, Capacity, ClockJump, ClockRate, CloneDisk, Crash, CrashAtSync,
@@ -112,12 +111,17 @@ const DATAGRAMS: u64 = 1 << 32;
 /// How long one view has to last.
 const STABLE: Duration = Duration::from_secs(10);
 
-/// The meaning of a seed: a ring, the actions on it, and that its members share one view afterwards.
-#[must_use]
-pub fn plan(seed: u64, without: &[Class]) -> Plan {
+/// The root of a seed's chance.
+pub(super) fn root(seed: u64) -> Rng {
     let mut key = [0x5e; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
-    let root = Rng::from_seed(key);
+    Rng::from_seed(key)
+}
+
+/// The first part of a seed's meaning: a ring, the actions on it, and that its members share one view afterwards.
+#[must_use]
+pub(super) fn plan(seed: u64, without: &[Class]) -> Plan {
+    let root = root(seed);
     let mut rng = root.fork(0);
     let mut ring = ring::draw(&mut rng);
     ring::draw_datagrams(&mut root.fork(DATAGRAMS), &mut ring.timings);
@@ -158,12 +162,7 @@ pub fn plan(seed: u64, without: &[Class]) -> Plan {
     schedule.sort_by_key(|(at, _)| *at);
     let calm_at = Instant::from_millis(calm_ms);
     schedule.retain(|(at, _)| *at < calm_at);
-    let whole_by = calm_at + bound(&ring.timings, ring.hosts.len()) + STABLE;
-    let mut rng = root.fork(1 + Class::Trial as u64);
-    let trial = super::trial::draw(&mut rng, &ring.timings, (members, ring.slowest()), &schedule, whole_by);
-    let trial =
-        if without.contains(&Class::Trial) { Trial { end: whole_by, ..Trial::default() } } else { trial };
-    assemble(seed, ring, schedule, calm_at, trial)
+    assemble(seed, ring, schedule, calm_at)
 }
 
 /// A banned host to which others turn first is replaced in the end: a member that knows no other address, such as a
@@ -195,12 +194,11 @@ fn replacements(
 }
 
 /// The whole as a scenario.
-fn assemble(seed: u64, ring: Ring, schedule: Vec<(Instant, Action)>, calm_at: Instant, trial: Trial) -> Plan {
+fn assemble(seed: u64, ring: Ring, schedule: Vec<(Instant, Action)>, calm_at: Instant) -> Plan {
     let Ring { hosts, timings, quality, links, start } = ring;
     let mut actions: Vec<TimedAction> = schedule
         .into_iter()
         .chain([(calm_at, Action::Calm(Calm))])
-        .chain(trial.actions)
         .map(|(time, action)| TimedAction { time, line: Some(0), action, refused: None })
         .collect();
     let mut all = start_joins(&hosts, &actions, start);
@@ -224,7 +222,7 @@ fn assemble(seed: u64, ring: Ring, schedule: Vec<(Instant, Action)>, calm_at: In
             bound.as_secs()
         ),
         seed,
-        duration: Duration::from_nanos(trial.end.max(by).as_nanos()),
+        duration: Duration::from_nanos(by.as_nanos()),
         skip_impossible: true,
         planted: annulus_core::Planted::default(),
         start,
@@ -233,7 +231,7 @@ fn assemble(seed: u64, ring: Ring, schedule: Vec<(Instant, Action)>, calm_at: In
         quality,
         links,
         actions: all,
-        expectations: [whole].into_iter().chain(trial.expectations).collect(),
+        expectations: vec![whole],
     }
 }
 
@@ -528,14 +526,13 @@ impl Draw<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario;
 
     #[test]
     fn leaving_out_a_class_does_not_move_the_others() {
         let mut moved = 0;
         for seed in 0..40 {
-            // What follows the faults depends on them.
-            let faults = |without: &[Class]| plan(seed, &[without, &[Class::Trial]].concat());
+            // What follows the faults depends on them, and is another part.
+            let faults = |without: &[Class]| plan(seed, without);
             let all = faults(&[]);
             for class in Class::ALL {
                 let some = faults(&[class]);
@@ -552,19 +549,5 @@ mod tests {
             }
         }
         assert!(moved > 1_000);
-    }
-
-    #[test]
-    fn a_seed_that_is_written_down_is_the_same_run() {
-        for seed in 0..6 {
-            let plan = plan(seed, &[]);
-            let text = scenario::to_toml(&plan);
-            let again = scenario::parse("again", &text).unwrap_or_else(|p| panic!("{p:?}\n{text}"));
-            let run = |plan: &Plan| {
-                let report = scenario::run::run_until_settled(plan, plan.seed, &mut ());
-                (report.hash, report.steps)
-            };
-            assert_eq!(run(&plan), run(&again), "{text}");
-        }
     }
 }

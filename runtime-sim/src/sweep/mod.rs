@@ -1,4 +1,4 @@
-//! Sweeps: rings and faults drawn from seeds; afterwards all members must share one view.
+//! Sweeps: rings and faults drawn from seeds; afterwards all members must share one view, and pass a trial.
 //!
 //! Each seed is one run in a world of its own. The results of several sweeps can be added up, wherever they ran.
 
@@ -12,8 +12,15 @@ mod ring;
 mod run;
 mod trial;
 
-pub use draw::{Class, plan};
+pub use draw::Class;
 pub use lead_times::Elections;
 pub use report::report;
 pub use results::{BoundResult, FailureResult, Occurred, REQUIRED, Results, SeedResult};
 pub use run::{Failure, Measured, Outcome, run};
+pub use trial::Drawn;
+
+/// The meaning of a seed as one scenario.
+#[must_use]
+pub fn plan(seed: u64, without: &[Class]) -> crate::scenario::Plan {
+    Drawn::of(seed, without).whole()
+}

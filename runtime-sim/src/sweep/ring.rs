@@ -19,14 +19,6 @@ pub(super) struct Ring {
     pub start: Duration,
 }
 
-impl Ring {
-    /// The longest way of a packet while every link is sound.
-    pub(super) fn slowest(&self) -> Duration {
-        let far = self.links.iter().map(|link| link.quality.latency_max).max();
-        far.unwrap_or_default().max(self.quality.latency_max)
-    }
-}
-
 /// Members of the rare big ring.
 pub(super) const BIG: u32 = 1_000;
 /// One ring of so many is big.

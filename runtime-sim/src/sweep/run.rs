@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use annulus_core::{EventKind, Instant};
 
+use super::Drawn;
 use super::lead_times::{self, Elections, LeadTimes};
 use crate::action::world::{Record, What};
 use crate::checker::{Checker as _, LeaderStays};
@@ -64,20 +65,26 @@ pub struct Failure {
     pub last: Vec<String>,
 }
 
-/// Runs one seed's plan; `keep` is shown every record.
+/// Runs one seed; `keep` is shown every record.
 ///
 /// Sentences are made of failed runs only: a run that failed is performed once more, and told.
 #[must_use]
-pub fn run(plan: &Plan, recording: Recording, keep: &mut dyn FnMut(&dyn Scene, &Record)) -> Outcome {
+pub fn run(drawn: &Drawn, recording: Recording, keep: &mut dyn FnMut(&dyn Scene, &Record)) -> Outcome {
     let mut watcher = Tally {
         tally: BTreeMap::new(),
         recording,
         lead_times: LeadTimes::default(),
-        leader_stays: LeaderStays::new(&plan.timings),
+        leader_stays: LeaderStays::new(&drawn.plan.timings),
         came_true: BTreeMap::new(),
         keep,
     };
-    let report = scenario_run::run_until_settled(plan, plan.seed, &mut watcher);
+    let mut whole = None;
+    let report = scenario_run::run_with_sequel(&drawn.plan, drawn.plan.seed, &mut watcher, |at| {
+        let sequel = drawn.sequel(at);
+        whole = Some(drawn.followed_by(sequel.clone()));
+        sequel
+    });
+    let plan = &whole.unwrap_or_else(|| drawn.plan.clone());
     let Tally { mut tally, lead_times, leader_stays, came_true, .. } = watcher;
     let measured = measured(plan, &came_true, &leader_stays);
     let elections = lead_times.end(report.ended);
@@ -205,13 +212,12 @@ fn event_name(kind: &EventKind) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::plan;
     use super::*;
 
     #[test]
     fn one_seed_one_outcome() {
         let once = |seed| {
-            let outcome = run(&plan(seed, &[]), Recording::Events, &mut |_, _| {});
+            let outcome = run(&Drawn::of(seed, &[]), Recording::Events, &mut |_, _| {});
             (outcome.hash, outcome.tally, outcome.result.is_ok())
         };
         let first = once(3);

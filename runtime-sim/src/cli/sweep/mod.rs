@@ -23,7 +23,7 @@ use crate::engine::record::Recording;
 use crate::exit::Exit;
 use crate::report::guard;
 use crate::report::trace::write_jsonl;
-use crate::sweep::{self, Results, plan, report};
+use crate::sweep::{self, Drawn, Results, report};
 use progress::Progress;
 
 pub(super) fn run(args: &Args) -> Exit {
@@ -156,7 +156,7 @@ fn traced(args: &Args, seed: u64, path: &Path) -> Result<Results, SweepError> {
     let mut file = BufWriter::new(File::create(path).map_err(failed)?);
     let mut written = Ok(());
     let outcome = guard::catching(|| {
-        sweep::run(&plan(seed, &args.without), Recording::Packets, &mut |scene, record| {
+        sweep::run(&Drawn::of(seed, &args.without), Recording::Packets, &mut |scene, record| {
             if written.is_ok() {
                 written = write_jsonl(&mut file, scene, std::slice::from_ref(record));
             }
@@ -176,7 +176,7 @@ fn all(args: &Args, seeds: Vec<u64>) -> Results {
     let mut progress = Progress::of(seeds.len(), args.quiet, pool::now());
     let (drawn, without) = (seeds.clone(), args.without.clone());
     let work = move |number: usize| {
-        guard::catching(|| sweep::run(&plan(drawn[number], &without), Recording::Events, &mut |_, _| {}))
+        guard::catching(|| sweep::run(&Drawn::of(drawn[number], &without), Recording::Events, &mut |_, _| {}))
     };
     pool::spread(seeds.len(), jobs, work, |news| {
         let now = pool::now();
