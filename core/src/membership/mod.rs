@@ -367,16 +367,16 @@ impl Membership {
 
     /// The earliest deadline and its reason.
     pub(crate) fn poll_timeout(&self) -> Option<(Instant, WakeReason)> {
-        let suspicion = self.suspicions_due.first().map(|(at, _)| *at);
-        let deadlines = [
-            (Some(self.prober.next_round), WakeReason::ProbeRound),
-            (self.prober.due(), WakeReason::ProbeTimeout),
-            (self.relays.due(), WakeReason::RelayTimeout),
+        let never = Instant::FAR_FUTURE;
+        let suspicion = self.suspicions_due.first().map_or(never, |(at, _)| *at);
+        earliest([
+            (self.prober.next_round, WakeReason::ProbeRound),
+            (self.prober.due().unwrap_or(never), WakeReason::ProbeTimeout),
+            (self.relays.due().unwrap_or(never), WakeReason::RelayTimeout),
             (suspicion, WakeReason::Suspicion),
-            (Some(self.reconnect_at()), WakeReason::Reconnect),
-            (Some(self.housekeeping_at), WakeReason::Housekeeping),
-        ];
-        earliest(deadlines.into_iter().filter_map(|(at, reason)| Some((at?, reason))))
+            (self.reconnect_at(), WakeReason::Reconnect),
+            (self.housekeeping_at, WakeReason::Housekeeping),
+        ])
     }
 
     /// Runs every timer that is due.

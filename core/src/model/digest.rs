@@ -118,13 +118,15 @@ pub(crate) fn hash_member(id: &MemberId) -> u64 {
 
 /// Hashes any bytes.
 pub(crate) fn hash_bytes(bytes: &[u8]) -> u64 {
-    let mut hash = 0x243f_6a88_85a3_08d3 ^ bytes.len() as u64;
-    for chunk in bytes.chunks(8) {
-        let mut word = [0_u8; 8];
-        for (to, from) in word.iter_mut().zip(chunk) {
-            *to = *from;
-        }
-        hash = mix(hash ^ u64::from_le_bytes(word));
+    let hash = 0x243f_6a88_85a3_08d3 ^ bytes.len() as u64;
+    let (words, rest) = bytes.as_chunks::<8>();
+    let hash = words.iter().fold(hash, |hash, word| mix(hash ^ u64::from_le_bytes(*word)));
+    if rest.is_empty() {
+        return hash;
     }
-    hash
+    let mut last = [0_u8; 8];
+    for (to, from) in last.iter_mut().zip(rest) {
+        *to = *from;
+    }
+    mix(hash ^ u64::from_le_bytes(last))
 }

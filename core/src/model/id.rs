@@ -3,6 +3,7 @@
 
 use alloc::boxed::Box;
 use alloc::string::{String, ToString as _};
+use alloc::sync::Arc;
 use core::borrow::Borrow;
 use core::fmt;
 use core::str::FromStr;
@@ -45,14 +46,13 @@ impl MemberId {
         if text.len() != 32 {
             return Err(ParseError::MemberId);
         }
-        let mut bytes = [0_u8; 16];
+        let (mut bytes, mut seen) = ([0_u8; 16], 0);
         for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
-            let (Some(high), Some(low)) = (hex_digit(pair[0]), hex_digit(pair[1])) else {
-                return Err(ParseError::MemberId);
-            };
-            *byte = (high << 4) | low;
+            let (high, low) = (HEX_DIGITS[usize::from(pair[0])], HEX_DIGITS[usize::from(pair[1])]);
+            seen |= high | low;
+            *byte = (high << 4) | (low & 15);
         }
-        Ok(Self(bytes))
+        if seen > 15 { Err(ParseError::MemberId) } else { Ok(Self(bytes)) }
     }
 
     /// The 32 hex digits of the wire form.
@@ -68,14 +68,22 @@ impl MemberId {
     }
 }
 
-fn hex_digit(c: u8) -> Option<u8> {
-    match c {
-        b'0'..=b'9' => Some(c - b'0'),
-        b'a'..=b'f' => Some(c - b'a' + 10),
-        b'A'..=b'F' => Some(c - b'A' + 10),
-        _ => None,
+/// What each byte is worth as a hex digit; more than 15 for no digit. Every message holds ids in this form.
+const HEX_DIGITS: [u8; 256] = {
+    let mut digits = [u8::MAX; 256];
+    let mut byte = 0;
+    while byte < digits.len() {
+        let c = byte as u8;
+        digits[byte] = match c {
+            b'0'..=b'9' => c - b'0',
+            b'a'..=b'f' => c - b'a' + 10,
+            b'A'..=b'F' => c - b'A' + 10,
+            _ => u8::MAX,
+        };
+        byte += 1;
     }
-}
+    digits
+};
 
 impl fmt::Display for MemberId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -115,9 +123,10 @@ impl fmt::Display for Incarnation {
     }
 }
 
-/// A service group, `service.group` or `service.group@organization`.
+/// A service group, `service.group` or `service.group@organization`. It is shared, because every rumor, key and census
+/// names one.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ServiceGroup(Box<str>);
+pub struct ServiceGroup(Arc<str>);
 
 impl ServiceGroup {
     /// Builds the group of its parts.

@@ -1,6 +1,6 @@
 //! Package idents, `origin/name[/version[/release]]`: their parts and their order.
 
-use alloc::boxed::Box;
+use alloc::sync::Arc;
 use core::cmp::Ordering;
 use core::fmt;
 use core::str::FromStr;
@@ -12,10 +12,10 @@ use crate::model::limits;
 /// A package ident. With all four parts it is *fully qualified* and names one build.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PackageIdent {
-    origin: Box<str>,
-    name: Box<str>,
-    version: Option<Box<str>>,
-    release: Option<Box<str>>,
+    origin: Arc<str>,
+    name: Arc<str>,
+    version: Option<Arc<str>>,
+    release: Option<Arc<str>>,
 }
 
 impl PackageIdent {

@@ -159,7 +159,7 @@ impl Node {
     /// Whether this member acknowledged a body that lost against another one of the same version.
     fn has_lost(&self, key: &RumorKey) -> bool {
         let held = self.rumors.get(key).and_then(Rumor::version);
-        held.is_some_and(|version| version.losers().any(|loser| loser.writer == Some(self.me)))
+        held.is_some_and(|version| version.has_lost(&self.me))
     }
 
     /// The configuration that this member holds for a group.

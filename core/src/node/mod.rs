@@ -489,6 +489,7 @@ impl Node {
             self.repair.poll_timeout(),
             self.departing_until(),
         ];
-        earliest(deadlines.into_iter().flatten()).unwrap_or((Instant::FAR_FUTURE, WakeReason::Idle))
+        let never = (Instant::FAR_FUTURE, WakeReason::Idle);
+        earliest(deadlines.map(|deadline| deadline.unwrap_or(never))).unwrap_or(never)
     }
 }

@@ -21,14 +21,14 @@ impl Node {
             return;
         }
         self.metrics.datagram_bytes_received += bytes.len() as u64;
-        match swim::decode(bytes) {
+        match swim::decode_news(bytes, |rumor| self.rumors.knows(rumor)) {
             Ok(datagram) => self.accept_datagram(source, datagram),
             Err(error) => self.reject(source, Channel::Datagram, error),
         }
     }
 
     fn accept_datagram(&mut self, source: SocketAddr, datagram: Datagram<'_>) {
-        let Datagram { mut from, body, rumors, digest, skipped } = datagram;
+        let Datagram { mut from, body, rumors, known, digest, skipped } = datagram;
         if from.id == self.me {
             let speaker = SocketAddr::new(source.ip(), from.swim_port);
             if !self.membership.handle_own_voice(ctx!(self), speaker, source, &body) {
@@ -52,6 +52,7 @@ impl Node {
         if !self.membership.handle_contact(ctx!(self), &from, is_first_hand) {
             return;
         }
+        self.metrics.rumors_ignored += u64::from(known);
         for told in &rumors {
             let told = self.fill_in_address(told, &from);
             self.hear_rumor(&told, &from.id);

@@ -47,8 +47,15 @@ struct Entry {
     owed: u8,
 }
 
-/// Rumors that a contact has yet to be told, in order of urgency and age.
-type Owed = BTreeMap<(Priority, u64), RumorKey>;
+impl Entry {
+    /// Its place among those that a contact is owed.
+    const fn place(&self) -> (bool, Priority, u64) {
+        (self.large, self.rank.priority, self.rank.sequence)
+    }
+}
+
+/// Rumors that a contact has yet to be told: small ones and large ones, each in order of urgency and age.
+type Owed = BTreeMap<(bool, Priority, u64), RumorKey>;
 
 /// A rumor that waits in line.
 #[derive(Clone, Debug)]
@@ -105,7 +112,7 @@ impl Heat {
         for place in contacts {
             assert!(place < HEAT_CONTACTS_MAX, "a contact has a place");
             owed |= 1 << place;
-            self.owed[place].insert((priority, self.sequence), key.clone());
+            self.owed[place].insert((large, priority, self.sequence), key.clone());
         }
         self.entries.insert(key, Entry { rank, large, waits: true, owed });
         assert!(self.entries.len() <= HOT_RUMORS_MAX, "more rumors are hot than the limit");
@@ -131,7 +138,7 @@ impl Heat {
         for owed in
             self.owed.iter_mut().enumerate().filter_map(|(n, o)| (entry.owed & 1 << n != 0).then_some(o))
         {
-            let removed = owed.remove(&(entry.rank.priority, entry.rank.sequence));
+            let removed = owed.remove(&entry.place());
             assert!(removed.is_some(), "what is owed is on the contact's list");
         }
     }
@@ -162,9 +169,9 @@ impl Heat {
         let Some(owed) = self.owed.get(contact) else { return Vec::new() };
         assert!(told_max > 0, "every rumor is told");
         let candidates_max = CANDIDATES_MAX.max(if large { 0 } else { budget_bytes / RUMOR_BYTES_MIN });
-        let is_so = |key: &&RumorKey| self.entries.get(*key).is_some_and(|entry| entry.large == large);
+        let so_large = (large, Priority::Urgent, 0)..=(large, Priority::Opaque, u64::MAX);
         let (mut chosen, mut gone) = (Vec::new(), Vec::new());
-        for key in owed.values().filter(is_so).take(candidates_max) {
+        for (_, key) in owed.range(so_large).take(candidates_max) {
             if budget_bytes < RUMOR_BYTES_MIN {
                 break;
             }
@@ -183,7 +190,7 @@ impl Heat {
         assert!(chosen.len() + gone.len() <= candidates_max, "so many rumors are looked at");
         for key in &chosen {
             let Some(entry) = self.entries.get(key).copied() else { continue };
-            self.owed[contact].remove(&(entry.rank.priority, entry.rank.sequence));
+            self.owed[contact].remove(&entry.place());
             if entry.waits {
                 self.count_told(entry.rank, large, told_max);
             }
@@ -308,7 +315,11 @@ impl Heat {
     fn drop_coolest(&mut self) -> bool {
         let large = self.small.is_empty();
         let coolest = self.line(large).last_key_value().map(|(_, waiting)| waiting.key.clone());
-        let owed = || self.owed.iter().find_map(|owed| owed.last_key_value()).map(|(_, key)| key.clone());
+        let last = |owed: &Owed| {
+            let last = owed.iter().max_by_key(|((_, priority, sequence), _)| (*priority, *sequence));
+            last.map(|(_, key)| key.clone())
+        };
+        let owed = || self.owed.iter().find_map(last);
         let coolest = coolest.or_else(owed);
         if let Some(key) = &coolest {
             self.stop(key);

@@ -1,15 +1,15 @@
 //! The store of all rumors but the members' records, by key, with their digest. It joins, bounds and collects rumors;
 //! it may not decide whether a rumor is believed.
 
-use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::model::digest::Digest;
+use crate::model::digest::{Digest, hash_bytes};
 use crate::model::id::{MemberId, ServiceGroup};
 use crate::model::limits::{
-    GROUP_BYTES_MAX, Limit, OPAQUES_BYTES_MAX, OPAQUES_MAX, RUMORS_BYTES_MAX, RUMORS_MAX,
+    DATAGRAM_BYTES_MIN, GROUP_BYTES_MAX, Limit, OPAQUES_BYTES_MAX, OPAQUES_MAX, RUMORS_BYTES_MAX, RUMORS_MAX,
 };
 use crate::model::mutant::mutated;
 use crate::model::rumor::{Rumor, RumorKey, RumorKind, ServiceRumor, Told};
@@ -32,8 +32,13 @@ pub(crate) enum Inserted {
 #[derive(Debug)]
 struct Entry {
     rumor: Rumor,
-    /// The bytes that it was read from, where they say more than this version reads.
-    verbatim: Option<Box<[u8]>>,
+    /// It as it is told: the bytes that it was read from where they say more than this version reads, else its
+    /// encoding where that is short.
+    told: Option<Arc<[u8]>>,
+    /// Whether it is told in the bytes that it was read from.
+    is_verbatim: bool,
+    /// The hash of these bytes, all of them.
+    told_hash: u64,
     hashes: (u64, u64),
     /// Its size as it is told.
     told_len: usize,
@@ -43,10 +48,15 @@ struct Entry {
     dead_since: Option<Instant>,
 }
 
+/// Rumors that travel by datagram are kept as they are told, beside what they say: each is told and heard many times.
+const KEPT_BYTES_MAX: usize = DATAGRAM_BYTES_MIN;
+
 /// Rumors by key.
 #[derive(Debug, Default)]
 pub(crate) struct RumorStore {
     entries: BTreeMap<RumorKey, Entry>,
+    /// The bytes of entries that are kept as they are told, by their hash.
+    kept: BTreeMap<u64, Arc<[u8]>>,
     digest: Digest,
     /// How many there are of each kind.
     counts: BTreeMap<RumorKind, usize>,
@@ -77,7 +87,10 @@ impl RumorStore {
             return Inserted::Refused;
         }
         assert!(grown.hashes.0 == held.hashes.0, "a rumor stays under its key");
-        *entry = new;
+        let before = core::mem::replace(entry, new);
+        let kept = entry.kept();
+        self.forget_bytes(&before);
+        self.keep_bytes(kept);
         self.count_out(held);
         self.count_in(grown);
         self.check();
@@ -97,6 +110,7 @@ impl RumorStore {
         }
         *self.counts.entry(kind).or_default() += 1;
         self.count_in(entry.weight());
+        self.keep_bytes(entry.kept());
         let before = self.entries.insert(key, entry);
         assert!(before.is_none(), "an unknown rumor was not held");
         self.check();
@@ -243,11 +257,26 @@ impl RumorStore {
     fn take_out(&mut self, key: &RumorKey) -> bool {
         assert!(!key.kind().room().is_own, "rumors with room of their own are never taken out");
         let Some(entry) = self.entries.remove(key) else { return false };
+        self.forget_bytes(&entry);
         self.count_out(entry.weight());
         let count = self.counts.get_mut(&key.kind()).expect("a rumor that is taken out was counted in");
         assert!(*count > 0, "no more is taken out than was put in");
         *count -= 1;
         true
+    }
+
+    /// Two rumors whose bytes have one hash share a place: the later one has it, and the other one is read each time.
+    fn keep_bytes(&mut self, kept: Option<(u64, Arc<[u8]>)>) {
+        self.kept.extend(kept);
+    }
+
+    fn forget_bytes(&mut self, entry: &Entry) {
+        self.kept.remove(&entry.told_hash);
+    }
+
+    /// Whether a rumor is held that is told in exactly these bytes, so that to hear it changes nothing.
+    pub(crate) fn knows(&self, bytes: &[u8]) -> bool {
+        self.kept.get(&hash_bytes(bytes)).is_some_and(|kept| **kept == *bytes)
     }
 
     /// Makes room at the expense of the oldest tombstone, which others still hold.
@@ -311,6 +340,13 @@ impl RumorStore {
         assert!(count <= OPAQUES_MAX && bytes <= OPAQUES_BYTES_MAX, "more opaque rumors than the limit");
         assert!(self.bytes <= RUMORS_BYTES_MAX, "more bytes of rumors than the limit");
         assert!(self.pushed_out.is_empty(), "who was pushed out is forgotten everywhere");
+        let held: BTreeMap<u64, &[u8]> = self
+            .entries
+            .values()
+            .filter_map(|entry| Some((entry.told_hash, entry.told.as_deref()?)))
+            .collect();
+        let is_held = |(hash, kept): (&u64, &Arc<[u8]>)| held.get(hash).is_some_and(|told| **told == **kept);
+        assert!(self.kept.iter().all(is_held), "bytes are kept of rumors that are held");
     }
 
     pub(crate) const fn digest(&self) -> &Digest {
@@ -392,12 +428,24 @@ impl Entry {
         let dead_since = rumor.is_tombstone().then_some(now);
         let encoded = rumor.encode();
         assert!(!encoded.is_empty(), "a rumor says something");
-        let verbatim: Option<Box<[u8]>> = bytes.filter(|bytes| **bytes != *encoded).map(Box::from);
-        let told: &[u8] = verbatim.as_deref().unwrap_or(&encoded);
+        let verbatim = bytes.filter(|bytes| **bytes != *encoded);
+        let told: &[u8] = verbatim.unwrap_or(&encoded);
         let hashes = (rumor.key().hash(), version_hash(told));
-        let told_len = told.len();
-        let bytes = encoded.len() + verbatim.as_ref().map_or(0, |bytes| bytes.len());
-        Self { rumor, verbatim, hashes, told_len, bytes, dead_since }
+        let (told_len, told_hash, is_verbatim) = (told.len(), hash_bytes(told), verbatim.is_some());
+        let bytes = encoded.len() + verbatim.map_or(0, <[u8]>::len);
+        let told = (is_verbatim || told_len <= KEPT_BYTES_MAX).then(|| Arc::from(told));
+        Self { rumor, told, is_verbatim, told_hash, hashes, told_len, bytes, dead_since }
+    }
+
+    /// The bytes that it was read from, where they say more than this version reads.
+    fn verbatim(&self) -> Option<&[u8]> {
+        self.told.as_deref().filter(|_| self.is_verbatim)
+    }
+
+    /// What is kept of it as it is told, with its hash.
+    fn kept(&self) -> Option<(u64, Arc<[u8]>)> {
+        let short = self.told.clone().filter(|_| self.told_len <= KEPT_BYTES_MAX);
+        short.map(|told| (self.told_hash, told))
     }
 
     /// Whether it is exactly what was told.
@@ -405,12 +453,15 @@ impl Entry {
         if self.rumor != *told.rumor() {
             return false;
         }
-        match (&self.verbatim, told.bytes()) {
+        match (self.verbatim(), told.bytes()) {
             (None, None) => true,
             (Some(_), None) => false,
-            (Some(held), Some(bytes)) => **held == *bytes,
-            // Cheaper than to encode it once more.
-            (None, Some(bytes)) => self.told_len == bytes.len() && self.hashes.1 == version_hash(bytes),
+            (Some(held), Some(bytes)) => *held == *bytes,
+            // What says the same in other bytes carries something that this version does not read.
+            (None, Some(bytes)) => match &self.told {
+                Some(told) => **told == *bytes,
+                None => self.told_len == bytes.len() && *self.rumor.encode() == *bytes,
+            },
         }
     }
 
@@ -420,7 +471,7 @@ impl Entry {
         let rumor = told.rumor();
         if self.rumor == *rumor {
             let theirs = Self::new(now, rumor.clone(), told.bytes());
-            let prevails = theirs.verbatim > self.verbatim;
+            let prevails = theirs.verbatim() > self.verbatim();
             return prevails.then_some(Self { dead_since: self.dead_since, ..theirs });
         }
         let mut join = self.rumor.clone();
@@ -432,7 +483,7 @@ impl Entry {
     }
 
     fn told(&self) -> Vec<u8> {
-        self.verbatim.as_ref().map_or_else(|| self.rumor.encode(), |bytes| bytes.to_vec())
+        self.told.as_ref().map_or_else(|| self.rumor.encode(), |bytes| bytes.to_vec())
     }
 
     const fn weight(&self) -> Weight {
@@ -517,6 +568,35 @@ mod tests {
         store.insert(now, &Told::decode(&signed).expect("a rumor"));
         assert_eq!(store.told(&plain.key()), Some(signed));
         assert_eq!(*store.digest(), before);
+    }
+
+    #[test]
+    fn what_is_heard_again_to_the_byte_is_known_unread() {
+        let now = Instant::from_millis(1);
+        let mut store = RumorStore::default();
+        let Rumor::Service(service) = large(1, false) else { panic!("a service") };
+        let short = |incarnation| {
+            let incarnation = Incarnation(incarnation);
+            Rumor::Service(ServiceRumor { cfg: Vec::new(), incarnation, ..service.clone() })
+        };
+        let (first, second) = (short(1), short(2));
+        assert!(!store.knows(&first.encode()) && !store.knows(&[]));
+        assert_eq!(store.insert(now, &first.clone().into()), Inserted::New);
+        assert!(store.knows(&first.encode()) && !store.knows(&second.encode()));
+        let more = with_more(&first, b"!");
+        assert!(!store.knows(&more), "a later version says more");
+        assert_eq!(store.insert(now, &Told::decode(&more).expect("a rumor")), Inserted::New);
+        assert!(store.knows(&more) && !store.knows(&first.encode()));
+        assert_eq!(store.insert(now, &second.clone().into()), Inserted::New);
+        assert!(store.knows(&second.encode()) && !store.knows(&more), "of what was replaced nothing is kept");
+        store.check_invariants();
+        store.forget_owned_by(&service.member_id);
+        assert!(!store.knows(&second.encode()) && store.kept.is_empty());
+        let long = large(2, false);
+        assert_eq!(store.insert(now, &long.clone().into()), Inserted::New);
+        assert!(!store.knows(&long.encode()), "long ones travel by stream and are read each time");
+        assert_eq!(store.insert(now, &Told::decode(&long.encode()).expect("a rumor")), Inserted::Known);
+        store.check_invariants();
     }
 
     #[test]

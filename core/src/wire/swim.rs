@@ -45,8 +45,10 @@ pub(crate) struct Datagram<'a> {
     /// The sender by its own word; its address is unspecified unless it advertises one.
     pub(crate) from: MemberRecord,
     pub(crate) body: Body,
-    /// The rumors that it carries.
+    /// The rumors that it carries, but for those that are known.
     pub(crate) rumors: Vec<Told<'a>>,
+    /// How many of them are known.
+    pub(crate) known: u32,
     /// The hash of all records that the sender holds; 0 where it does not say.
     pub(crate) digest: u64,
     /// Parts that could not be read.
@@ -104,6 +106,18 @@ pub(crate) fn encode(
 /// # Errors
 /// Sealed, too long, or without a readable envelope or sender.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Datagram<'_>, DecodeError> {
+    decode_news(bytes, |_| false)
+}
+
+/// The same without the rumors that are known by their bytes: most of what a member hears it has heard before, and to
+/// read a rumor costs many times as much as to compare it.
+///
+/// # Errors
+/// As those of [`decode`].
+pub(crate) fn decode_news(
+    bytes: &[u8],
+    is_known: impl Fn(&[u8]) -> bool,
+) -> Result<Datagram<'_>, DecodeError> {
     if bytes.len() > DATAGRAM_BYTES_MAX {
         return Err(DecodeError::TooLong { bytes: bytes.len(), limit: DATAGRAM_BYTES_MAX });
     }
@@ -111,11 +125,15 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Datagram<'_>, DecodeError> {
     let parts = Parts::of(payload);
     let mut skipped = parts.skipped;
     let (from, body) = read_body(&parts, &mut skipped)?;
-    let mut rumors = Vec::with_capacity(parts.rumors);
+    let (mut rumors, mut known) = (Vec::with_capacity(parts.rumors), 0);
     for field in Fields::of(payload).flatten() {
         let read = match (field.tag, field.value) {
             (tag::MEMBERSHIP, Value::Bytes(bytes)) => {
                 MemberRumor::decode(bytes).map(|m| Rumor::Member(m).into())
+            }
+            (tag::RUMORS, Value::Bytes(bytes)) if is_known(bytes) => {
+                known += 1;
+                continue;
             }
             (tag::RUMORS, Value::Bytes(bytes)) => Told::decode(bytes),
             _ => continue,
@@ -125,7 +143,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Datagram<'_>, DecodeError> {
             Err(_) => skipped += 1,
         }
     }
-    Ok(Datagram { from, body, rumors, digest: parts.digest, skipped })
+    assert!(rumors.len() + known as usize <= parts.rumors, "a rumor is read, known or skipped");
+    Ok(Datagram { from, body, rumors, known, digest: parts.digest, skipped })
 }
 
 /// Field numbers of `Swim`.

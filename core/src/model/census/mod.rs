@@ -108,23 +108,21 @@ impl Census {
         let records: BTreeMap<MemberId, &MemberRecord> = members.iter().map(|m| (m.id, m)).collect();
         let mut banned = BTreeSet::new();
         let mut outcomes: Vec<&ElectionRumor> = Vec::new();
-        let mut health: BTreeMap<(ServiceGroup, MemberId), Health> = BTreeMap::new();
+        let mut health: BTreeMap<(&ServiceGroup, MemberId), Health> = BTreeMap::new();
         let mut groups: BTreeMap<ServiceGroup, CensusGroup> = BTreeMap::new();
         for rumor in rumors {
             match rumor.census_entry() {
                 CensusEntry::Runs(service) => {
                     let member = CensusMember::new(service, records.get(&service.member_id).copied());
-                    let new = || CensusGroup::new(&service.group);
-                    let group = groups.entry(service.group.clone()).or_insert_with(new);
+                    let group = entry_of(&mut groups, &service.group);
                     group.pkg_incarnation = group.pkg_incarnation.max(service.pkg_incarnation);
                     group.population.insert(service.member_id, member);
                 }
                 CensusEntry::Fares(told) => {
-                    health.insert((told.group.clone(), told.member_id), told.health);
+                    health.insert((&told.group, told.member_id), told.health);
                 }
                 CensusEntry::Given { group, file, version } => {
-                    let new = || CensusGroup::new(group);
-                    groups.entry(group.clone()).or_insert_with(new).versions.add(file, version);
+                    entry_of(&mut groups, group).versions.add(file, version);
                 }
                 CensusEntry::Leads(outcome) => outcomes.push(outcome),
                 CensusEntry::Banned(member) => {
@@ -135,7 +133,7 @@ impl Census {
         }
         for group in groups.values_mut() {
             for member in group.population.values_mut() {
-                let told = health.get(&(group.service_group.clone(), member.member_id));
+                let told = health.get(&(&group.service_group, member.member_id));
                 member.health = told.copied().unwrap_or_default();
             }
         }
@@ -177,6 +175,14 @@ impl Census {
     pub fn group(&self, service_group: &ServiceGroup) -> Option<&CensusGroup> {
         self.groups.get(service_group)
     }
+}
+
+/// The entry of a group, which most of what is told is about a second time.
+fn entry_of<'a>(
+    groups: &'a mut BTreeMap<ServiceGroup, CensusGroup>,
+    name: &ServiceGroup,
+) -> &'a mut CensusGroup {
+    groups.entry(name.clone()).or_insert_with(|| CensusGroup::new(name))
 }
 
 impl CensusGroup {

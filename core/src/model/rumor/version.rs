@@ -58,6 +58,13 @@ impl Version {
         self.contenders.iter().filter(move |c| c.hash != hash)
     }
 
+    /// Whether this member acknowledged another body under this number.
+    #[must_use]
+    pub fn has_lost(&self, writer: &MemberId) -> bool {
+        // The body is hashed only where it matters.
+        self.contenders.iter().any(|c| c.writer.as_ref() == Some(writer) && c.hash != self.hash())
+    }
+
     /// The others that acknowledged its number, greatest first.
     pub(crate) fn contenders(&self) -> &[Contender] {
         &self.contenders

@@ -1,6 +1,9 @@
 //! The package and the written files of a service: those in hand, and those that its process was started with. It
 //! compares them and says whether the process needs a hook or a restart; it writes none itself.
 
+use core::hash::{Hash, Hasher};
+
+use crate::model::census::{CensusGroup, CensusMember};
 use crate::model::election::Role;
 use crate::model::facts::{Facts, versions_digest};
 use crate::model::id::ServiceGroup;
@@ -169,22 +172,59 @@ impl Files {
 }
 
 /// A number that differs when templates could see a difference. The service's own statements are left out: its own
-/// start would otherwise be a reason to write its files again.
+/// start would otherwise be a reason to write its files again. Nor can templates see how long a lease lasts, or with
+/// which configuration the other members run.
 fn hash_of(facts: &Facts, own: &ServiceGroup) -> u64 {
-    let mut facts = facts.clone();
-    if let Some(Role::Leader { until, .. }) = &mut facts.role {
-        *until = mutated!(RenewalsAreNews, Instant::ZERO, *until);
-    }
-    if let Some(group) = facts.census.groups.get_mut(own) {
-        assert!(group.service_group == *own, "a group stands under its name");
-        group.population.remove(&facts.me);
-        if group.population.is_empty() {
-            facts.census.groups.remove(own);
+    crate::model::digest::hash_of(&Shown { facts, own })
+}
+
+/// What files can show of facts. It is hashed in place: to look costs as much as the group has members, and happens with
+/// each news of any of them.
+struct Shown<'a> {
+    facts: &'a Facts,
+    own: &'a ServiceGroup,
+}
+
+impl Hash for Shown<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Facts { me, census, role, config, files, accepting, maintenance } = self.facts;
+        (me, config, files, accepting, maintenance).hash(state);
+        let mut role = role.clone();
+        if let Some(Role::Leader { until, .. }) = &mut role {
+            *until = mutated!(RenewalsAreNews, Instant::ZERO, *until);
+        }
+        role.hash(state);
+        for (name, group) in &census.groups {
+            let CensusGroup { service_group, pkg_incarnation, population, versions, elections } = group;
+            assert!(service_group == name, "a group stands under its name");
+            let others = || population.values().filter(|m| name != self.own || m.member_id != *me);
+            if name == self.own && others().next().is_none() {
+                continue;
+            }
+            (service_group, pkg_incarnation, others().count(), versions, elections).hash(state);
+            others().for_each(|member| shown_of(member).hash(state));
         }
     }
-    for member in facts.census.groups.values_mut().flat_map(|group| group.population.values_mut()) {
-        // Templates cannot see which configuration the other members run with.
-        (member.config_incarnation, member.versions_digest) = (0, 0);
-    }
-    crate::model::digest::hash_of(&facts)
+}
+
+/// What files can show of a member.
+fn shown_of(member: &CensusMember) -> impl Hash {
+    // A field that is added has to be named here.
+    let CensusMember {
+        member_id,
+        pkg,
+        pkg_incarnation,
+        initialized,
+        sys,
+        cfg,
+        health,
+        accepting,
+        maintenance,
+        config_incarnation: _,
+        versions_digest: _,
+        state,
+        permanent,
+    } = member;
+    let service = (pkg, pkg_incarnation, initialized, sys, cfg, health, accepting, maintenance);
+    (member_id, service, state, permanent)
 }
