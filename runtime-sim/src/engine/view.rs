@@ -96,16 +96,13 @@ fn membership<D: Deed>(
 /// Bans, and rumors of running members' services, in which two nodes differ.
 fn rumors<D: Deed>(world: &World<D>, nodes: &[(HostId, &Node)]) -> Option<String> {
     let runs: BTreeSet<MemberId> = nodes.iter().map(|(_, node)| node.id()).collect();
-    let of = |node: &Node| -> BTreeMap<RumorKey, Rumor> {
-        let counts = |rumor: &Rumor| match rumor.authority() {
+    let counts = |rumor: &&Rumor| {
+        let is_compared = match rumor.authority() {
             Authority::Operator(_) | Authority::Ban(_) | Authority::Unknown(_) => true,
             Authority::Owner(member) => runs.contains(member),
             Authority::Voters(_) | Authority::Members(_) => false,
         };
-        node.rumors()
-            .filter(|rumor| counts(rumor) && !rumor.is_tombstone())
-            .map(|rumor| (rumor.key(), rumor.clone()))
-            .collect()
+        is_compared && !rumor.is_tombstone()
     };
     let stale = nodes.iter().find_map(|(host, node)| Some((host, not_served(node)?)));
     if let Some((host, group)) = stale {
@@ -113,10 +110,13 @@ fn rumors<D: Deed>(world: &World<D>, nodes: &[(HostId, &Node)]) -> Option<String
         return Some(format!("{name} has told the ring that it serves {group} and does not"));
     }
     let (first, rest) = nodes.split_first()?;
-    let theirs = of(first.1);
     for (host, node) in rest {
-        let mine = of(node);
-        if mine != theirs {
+        // Nodes tell their rumors in order of key.
+        if !first.1.rumors().filter(counts).eq(node.rumors().filter(counts)) {
+            let of = |node: &Node| -> BTreeMap<RumorKey, Rumor> {
+                node.rumors().filter(counts).map(|rumor| (rumor.key(), rumor.clone())).collect()
+            };
+            let (mine, theirs) = (of(node), of(first.1));
             let key = mine
                 .iter()
                 .find(|(key, rumor)| theirs.get(key) != Some(rumor))

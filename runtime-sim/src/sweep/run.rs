@@ -72,6 +72,7 @@ pub struct Failure {
 pub fn run(drawn: &Drawn, recording: Recording, keep: &mut dyn FnMut(&dyn Scene, &Record)) -> Outcome {
     let mut watcher = Tally {
         tally: BTreeMap::new(),
+        events: BTreeMap::new(),
         recording,
         lead_times: LeadTimes::default(),
         leader_stays: LeaderStays::new(&drawn.plan.timings),
@@ -85,7 +86,10 @@ pub fn run(drawn: &Drawn, recording: Recording, keep: &mut dyn FnMut(&dyn Scene,
         sequel
     });
     let plan = &whole.unwrap_or_else(|| drawn.plan.clone());
-    let Tally { mut tally, lead_times, leader_stays, came_true, .. } = watcher;
+    let Tally { mut tally, events, lead_times, leader_stays, came_true, .. } = watcher;
+    tally.extend(
+        events.into_iter().map(|((kind, name), times)| (format!("{kind} {}", name.to_lowercase()), times)),
+    );
     let measured = measured(plan, &came_true, &leader_stays);
     let elections = lead_times.end(report.ended);
     let habitat = lead_times::by_habitats_rules(plan, report.ended);
@@ -166,6 +170,8 @@ impl Watcher for Teller {
 /// Counts occurrences.
 struct Tally<'a> {
     tally: BTreeMap<String, u64>,
+    /// Events, which are many, by kind and name.
+    events: BTreeMap<(&'static str, &'static str), u64>,
     recording: Recording,
     lead_times: LeadTimes,
     leader_stays: LeaderStays,
@@ -191,7 +197,7 @@ impl Watcher for Tally<'_> {
         // What it says of failures the run's own checker says too.
         let _ = self.leader_stays.observe(record);
         match &record.what {
-            What::Event { event, .. } => *self.tally.entry(event_name(&event.kind)).or_default() += 1,
+            What::Event { event, .. } => *self.events.entry(event_name(&event.kind)).or_default() += 1,
             What::Action(action) => {
                 for name in [action.counted()].into_iter().chain(super::package::brings(action)) {
                     *self.tally.entry(name.to_owned()).or_default() += 1;
@@ -202,11 +208,11 @@ impl Watcher for Tally<'_> {
     }
 }
 
-fn event_name(kind: &EventKind) -> String {
+fn event_name(kind: &EventKind) -> (&'static str, &'static str) {
     match kind {
-        EventKind::MemberChanged { to, .. } => format!("member {}", to.name().to_lowercase()),
-        EventKind::ServiceChanged { to: Some(to), .. } => format!("service {}", to.name()),
-        other => format!("event {}", other.name()),
+        EventKind::MemberChanged { to, .. } => ("member", to.name()),
+        EventKind::ServiceChanged { to: Some(to), .. } => ("service", to.name()),
+        other => ("event", other.name()),
     }
 }
 
