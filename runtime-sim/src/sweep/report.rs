@@ -11,7 +11,8 @@ use crate::report::guard;
 /// Failures that are told in full; the others are named.
 const TOLD_MAX: usize = 10;
 
-/// The whole report, and the exit code. `require_all`: a fault, state or fate that never occurred is a failure.
+/// The whole report, and the exit code. A fault, state or fate that never occurred in so many seeds that it must have is
+/// a failure; with `require_all` in however few.
 #[must_use]
 pub fn report(results: &Results, require_all: bool) -> (String, Exit) {
     let mut text = String::new();
@@ -33,10 +34,21 @@ pub fn report(results: &Results, require_all: bool) -> (String, Exit) {
         let _ = writeln!(text, "interrupted: {} of {all} seeds were not run", results.not_run);
     }
     let missing = results.missing();
-    // The seeds that are missing might have held it.
-    if require_all && results.not_run == 0 && !missing.is_empty() {
-        exit = exit.max(Exit::Unmet);
+    if !missing.is_empty() {
         let _ = writeln!(text, "never occurred: {}", missing.join(", "));
+    }
+    let overdue = results.overdue();
+    if !overdue.is_empty() {
+        let seeds = results.seeds.len();
+        let _ = writeln!(
+            text,
+            "the sweep fails: in {seeds} seeds there must have been: {}; it is not drawn any more, or its count is lost",
+            overdue.join(", ")
+        );
+    }
+    // The seeds that are missing might have held what is required of however few.
+    if !overdue.is_empty() || (require_all && results.not_run == 0 && !missing.is_empty()) {
+        exit = exit.max(Exit::Unmet);
     }
     (text, exit)
 }

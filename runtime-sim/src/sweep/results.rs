@@ -181,7 +181,7 @@ impl Results {
         hash.value()
     }
 
-    /// The occurrences that a sweep should have had and never did.
+    /// The occurrences that a long sweep should have had, and this one never had.
     #[must_use]
     pub fn missing(&self) -> Vec<&'static str> {
         REQUIRED
@@ -190,10 +190,33 @@ impl Results {
             .copied()
             .collect()
     }
+
+    /// Those of them that a sweep of so many seeds must have had. Where classes of faults are left out none must.
+    #[must_use]
+    pub fn overdue(&self) -> Vec<&'static str> {
+        let seeds = self.seeds.len() as u64;
+        let mut missing = self.missing();
+        missing.retain(|name| self.without.is_empty() && seeds >= SURE * one_in(name));
+        missing
+    }
 }
 
 fn whole_ms(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What is in one seed of `n` is in none of `SURE * n` with a probability of e^-21, one in a thousand million: then it
+/// is not chance that it never occurred.
+const SURE: u64 = 21;
+/// One seed of so many holds an occurrence, if nothing else is said.
+const COMMON: u64 = 10;
+/// Occurrences that are rarer: one seed of so many holds each. The numbers are twice those that a sweep of
+/// 4,000 seeds found.
+const RARE: &[(&str, u64)] = &[("ring of 1000", 2_000)];
+
+/// One seed of how many holds it.
+fn one_in(name: &str) -> u64 {
+    RARE.iter().find(|(rare, _)| *rare == name).map_or(COMMON, |(_, one_in)| *one_in)
 }
 
 /// Every fault, every state, every fate of a packet: a sweep that is long enough has to have seen them all.
@@ -277,3 +300,33 @@ pub const REQUIRED: &[&str] = &[
     "event handed_over",
     "event lease_lost",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn swept(seeds: u64, held: &[&str]) -> Results {
+        let mut results = Results::default();
+        for seed in 0..seeds {
+            results.add(seed, Err(String::new()));
+        }
+        let once = Occurred { times: 1, seeds: 1 };
+        results.occurred = held.iter().map(|name| ((*name).to_owned(), once)).collect();
+        results
+    }
+
+    #[test]
+    fn what_never_occurred_is_overdue_when_it_is_no_chance_any_more() {
+        let all_but = |missing: &[&str]| -> Vec<&str> {
+            REQUIRED.iter().copied().filter(|name| !missing.contains(name)).collect()
+        };
+        let held = all_but(&["kill", "ring of 1000"]);
+        assert_eq!(swept(1, &held).missing(), ["kill", "ring of 1000"]);
+        assert!(swept(SURE * COMMON - 1, &held).overdue().is_empty(), "it may be chance");
+        assert_eq!(swept(SURE * COMMON, &held).overdue(), ["kill"]);
+        assert_eq!(swept(SURE * 2_000, &held).overdue(), ["kill", "ring of 1000"]);
+        let without = Results { without: vec![Class::Kill], ..swept(SURE * COMMON, &held) };
+        assert!(without.overdue().is_empty(), "what is left out cannot occur");
+        assert!(RARE.iter().all(|(name, one_in)| REQUIRED.contains(name) && *one_in > COMMON));
+    }
+}
