@@ -4,14 +4,16 @@
 
 use std::fmt::Write as _;
 
-use annulus_core::{EventKind, Instant, RumorKey, RumorKind};
+use annulus_core::{EventKind, FileName, Health, Instant, RumorKey, RumorKind};
 use std::time::Duration;
 
 use super::Args;
 use super::experiment::{apply, settled};
 use super::figures::number;
 use crate::action::world::{What, World};
-use crate::action::{ApplyConfig, CrashService, Depart, Given, HostId, LoadService};
+use crate::action::{
+    ApplyConfig, CrashService, Depart, Given, HostId, LoadService, Package, PutFile, SetPackage,
+};
 use crate::engine::lead::Load;
 use annulus_core::Rng;
 
@@ -35,15 +37,32 @@ const SIZES: [(u32, Duration); 13] = [
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The rumors that are told, one after the other, in one ring.
-const TOLD: [Told; 5] = [Told::Service, Told::Health, Told::Config, Told::Outdated, Told::Ban];
+const TOLD: [Told; 8] = [
+    Told::Service,
+    Told::Restart,
+    Told::Health,
+    Told::Config,
+    Told::Again,
+    Told::File,
+    Told::Outcome,
+    Told::Ban,
+];
+/// Members of the group that elects a leader.
+const VOTERS_MAX: u32 = 5;
 
 #[derive(Clone, Copy, Debug)]
 enum Told {
     Service,
+    /// The service's process ends and is started anew.
+    Restart,
+    /// Its health check says something else.
     Health,
     Config,
     /// A second version of the configuration.
-    Outdated,
+    Again,
+    File,
+    /// A group has elected its leader.
+    Outcome,
     Ban,
 }
 
@@ -51,60 +70,75 @@ impl Told {
     const fn word(self) -> &'static str {
         match self {
             Self::Service => "service",
-            Self::Health => "service again",
+            Self::Restart => "service again",
+            Self::Health => "health",
             Self::Config => "config",
-            Self::Outdated => "config again",
+            Self::Again => "config again",
+            Self::File => "file",
+            Self::Outcome => "outcome of an election",
             Self::Ban => "ban",
         }
     }
 
     const fn kind(self) -> RumorKind {
         match self {
-            Self::Service | Self::Health => RumorKind::Service,
-            Self::Config | Self::Outdated => RumorKind::ServiceConfig,
+            Self::Service | Self::Restart => RumorKind::Service,
+            Self::Health => RumorKind::ServiceHealth,
+            Self::Config | Self::Again => RumorKind::ServiceConfig,
+            Self::File => RumorKind::ServiceFile,
+            Self::Outcome => RumorKind::Election,
             Self::Ban => RumorKind::Departure,
         }
     }
 
     /// Lets a member tell it; returns the member that is gone then.
     fn begin(self, world: &mut World, teller: HostId, other: HostId) -> Option<HostId> {
-        let service = "web".to_owned();
-        let config = |world: &mut World, version: u64| {
+        let service = || "web".to_owned();
+        let given = |version: u64, file: Option<FileName>| {
             let group = "web.default".parse().expect("a service group");
-            let text = format!("number = {version}\n");
-            let given = Box::new(Given { group, file: None, version, text, bytes: 0 });
-            apply(world, ApplyConfig { host: teller, given, wait: None }.into());
+            Box::new(Given { group, file, version, text: format!("number = {version}\n"), bytes: 0 })
+        };
+        let healthy = |world: &mut World, health| {
+            let package = Box::new(Package { health: Some(health), ..Package::default() });
+            apply(world, SetPackage { host: teller, service: service(), package }.into());
         };
         match self {
             Self::Service => {
+                healthy(world, Health::Ok);
                 let how = Load::default();
-                apply(world, LoadService { host: teller, service, how }.into());
-                None
+                apply(world, LoadService { host: teller, service: service(), how }.into());
             }
-            Self::Health => {
-                apply(world, CrashService { host: teller, service, code: 1 }.into());
-                None
+            Self::Restart => {
+                apply(world, CrashService { host: teller, service: service(), code: 1 }.into());
             }
-            Self::Config => {
-                config(world, 1);
-                None
+            Self::Health => healthy(world, Health::Critical),
+            Self::Config | Self::Again => {
+                let version = if matches!(self, Self::Config) { 1 } else { 2 };
+                let given = given(version, None);
+                apply(world, ApplyConfig { host: teller, given, wait: None }.into());
             }
-            Self::Outdated => {
-                config(world, 2);
-                None
+            Self::File => {
+                let given = given(1, Some("users.acl".parse().expect("a file's name")));
+                apply(world, PutFile { host: teller, given, wait: None }.into());
             }
-            Self::Ban => {
-                apply(world, Depart { by: teller, host: other }.into());
-                Some(other)
+            Self::Outcome => {
+                let members = world.hosts().len() as u32;
+                for n in 0..members.min(VOTERS_MAX) {
+                    let host = HostId((teller.0 + n) % members);
+                    let (service, how) = ("redis".to_owned(), Load::led());
+                    apply(world, LoadService { host, service, how }.into());
+                }
             }
+            Self::Ban => apply(world, Depart { by: teller, host: other }.into()),
         }
+        matches!(self, Self::Ban).then_some(other)
     }
 }
 
 /// Measures rings of each size with so many seeds, or one size where one is given.
 pub(super) fn run(args: &Args, seeds: u64, size: Option<u32>) -> String {
     let mut out = String::from(
-        "Time until a rumor is at every member, no loss\n\n| members | rumor | seeds | not everywhere within | median | \
+        "Time until a rumor is at every member, nothing is lost\n\n| members | rumor | seeds | not everywhere within | median | \
          worst |\n|---|---|---|---|---|---|\n",
     );
     let sizes = SIZES.iter().filter(|(members, _)| size.is_none_or(|size| size == *members));
@@ -141,7 +175,9 @@ pub(super) fn run(args: &Args, seeds: u64, size: Option<u32>) -> String {
 /// everywhere.
 fn measure(args: &Args) -> Vec<Option<Duration>> {
     let mut world = settled(args);
-    let mut rng = Rng::from_seed([args.seed.to_le_bytes()[0] ^ 0x5a; 32]);
+    let mut key = [0x5a; 32];
+    key[..8].copy_from_slice(&args.seed.to_le_bytes());
+    let mut rng = Rng::from_seed(key);
     let mut times = Vec::new();
     let draw = |rng: &mut Rng| HostId(rng.below(u64::from(args.members)) as u32);
     let teller = draw(&mut rng);
