@@ -43,6 +43,7 @@ pub(crate) mod room;
 mod set_disk;
 mod slow;
 mod suspend;
+mod tell_opaque;
 #[cfg(test)]
 pub(crate) mod testing;
 mod update;
@@ -196,6 +197,7 @@ actions! {
         order::UndrainService,
         maintenance::MaintainService,
         update::UpdateService,
+        tell_opaque::TellOpaque,
     ]
 }
 

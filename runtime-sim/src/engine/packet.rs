@@ -55,6 +55,12 @@ impl<D: Deed> World<D> {
         }
     }
 
+    /// Sends a datagram from a host that its node did not make.
+    pub(crate) fn send_bytes(&mut self, from: HostId, to: HostId, bytes: Vec<u8>) {
+        let input = InputId(self.hosts[from.0 as usize].inputs);
+        self.transmit(from.0, input, Transmit { to: host::address(to.0), channel: Channel::Datagram, bytes });
+    }
+
     pub(super) fn send_datagram(&mut self, packet: PacketId, from: u32, to: u32, bytes: Vec<u8>) {
         let fate = self.net.datagram(self.now, from, to, bytes.len());
         let sender = self.hosts[from as usize].generation;

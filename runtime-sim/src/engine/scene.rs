@@ -58,6 +58,11 @@ pub trait Scene {
     fn version(&self, _by: HostId, _key: &RumorKey) -> Option<(u64, u64)> {
         None
     }
+    /// How many rumors the supervisor at `by` holds that it does not understand; none also where the scene cannot look
+    /// into that supervisor.
+    fn opaque(&self, _by: HostId) -> usize {
+        0
+    }
     /// The alive members of a group that do not run with what its operators gave it, as the supervisor at `by` knows
     /// from their own word; none where it holds another version than this one.
     fn not_applied(&self, _by: HostId, _key: &RumorKey, _version: u64) -> Option<Vec<MemberId>> {
@@ -159,6 +164,11 @@ impl<D: Deed> Scene for World<D> {
 
     fn not_applied(&self, by: HostId, key: &RumorKey, version: u64) -> Option<Vec<MemberId>> {
         not_applied(self.node(by)?, key, version)
+    }
+
+    fn opaque(&self, by: HostId) -> usize {
+        let held = self.node(by).into_iter().flat_map(Node::rumors);
+        held.filter(|rumor| matches!(rumor, Rumor::Opaque(_))).count()
     }
 
     fn version(&self, by: HostId, key: &RumorKey) -> Option<(u64, u64)> {

@@ -19,6 +19,7 @@ mod leader;
 mod no_leader;
 mod one_leader;
 mod one_view;
+mod opaque_held;
 mod rendered;
 mod requests_lost;
 pub(crate) mod room;
@@ -97,6 +98,7 @@ statements! {
     requests_lost::RequestsLost,
     version_held::VersionHeld,
     applied::Applied,
+    opaque_held::OpaqueHeld,
     incarnation::Incarnation,
     identity::Identity,
     event::Event,
