@@ -306,7 +306,7 @@ mod tests {
     /// A plan of a sweep that holds a cut and many members and actions.
     fn large() -> Plan {
         (0..500)
-            .map(|seed| sweep::plan(seed, &[]))
+            .map(|seed| sweep::Drawn::of(seed, &[]).plan)
             .find(|plan| {
                 let cuts = plan
                     .actions
