@@ -25,7 +25,7 @@ pub(super) struct Args {
 
 pub(super) fn run(global: &Global, args: &Args) -> Outcome {
     let (root, sup) = (global.root()?, global.sup()?);
-    let ident = load::ident(global, &args.package)?;
+    let ident = load::ident(global, &args.package, args.options.allow_root)?;
     let holder = lock::held_by(&sup).map_err(CliError::io(sup.lock().display().to_string()))?;
     // In a supervisor that its launcher started, that launcher holds the lock.
     let Some(pid) = holder.filter(|_| !launcher::is_parent()) else {

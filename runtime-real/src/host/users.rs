@@ -11,9 +11,10 @@ use thiserror::Error;
 
 use super::capabilities::Capabilities;
 
-/// The user that services run as when their package names none. A host without this user runs them as the
-/// supervisor's user.
+/// The user that services run as when their package names none.
 pub const USER_DEFAULT: &str = "hab";
+/// The superuser, as a plan may name it.
+const ROOT: &str = "root";
 
 /// A user, with everything that a process of theirs needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +74,27 @@ pub enum UserError {
     /// This host has no such group.
     #[error("group {0} does not exist on this host; create it, or name another in [service] of the plan")]
     NoGroup(String),
+    /// This host has no such user, or no group of that name, as which services run whose plan names none.
+    #[error(
+        "this host has no user {USER_DEFAULT} with a group {USER_DEFAULT}, as which services run whose plan names no user; make them with \
+         `groupadd --system {USER_DEFAULT}` and `useradd --system --gid {USER_DEFAULT} --shell /usr/sbin/nologin {USER_DEFAULT}`, or have such services \
+         run as {own} with the option --allow-root"
+    )]
+    NoDefault {
+        /// The supervisor's own user.
+        own: String,
+    },
+    /// The supervisor is the superuser, and may not start processes of others.
+    #[error(
+        "a service of user {user} would run as root, because this supervisor is root and lacks what it takes to start \
+         processes of other users: {lacks}; give it these capabilities, or allow that with the option --allow-root"
+    )]
+    OnlyRoot {
+        /// The user that the package names.
+        user: String,
+        /// The capabilities that are missing.
+        lacks: Capabilities,
+    },
     /// The user database does not answer.
     #[error("user {name} cannot be looked up: {reason}")]
     Lookup {
@@ -83,21 +105,30 @@ pub enum UserError {
     },
 }
 
-/// Finds the user that a service runs as, if its package names this user and group.
+/// Finds the user that a service runs as, if its package names this user and group. `allow_root` has it run as the
+/// supervisor's own user where that is root, or where the default user is missing.
 ///
 /// # Errors
-/// The supervisor may change users, and the user or group does not exist.
-pub fn run_as(user: Option<&str>, group: Option<&str>) -> Result<RunAs, UserError> {
+/// The supervisor may change users, and the user or group does not exist; or it is root and may not.
+pub fn run_as(user: Option<&str>, group: Option<&str>, allow_root: bool) -> Result<RunAs, UserError> {
+    let name = user.unwrap_or(USER_DEFAULT);
     let lacks = lacks_to_switch();
     if !lacks.is_empty() {
+        // A plan that names root means it.
+        if Uid::effective().is_root() && !allow_root && name != ROOT {
+            return Err(UserError::OnlyRoot { user: name.to_owned(), lacks });
+        }
         let why = format!("it lacks what it takes to start and stop processes of other users: {lacks}");
         return Ok(RunAs::Supervisor { why });
     }
-    let name = user.unwrap_or(USER_DEFAULT);
     match account(name, group) {
-        Err(UserError::NoUser(_)) if name == USER_DEFAULT => {
-            let why = format!("this host has no user {USER_DEFAULT}");
-            Ok(RunAs::Supervisor { why })
+        Err(UserError::NoUser(missing) | UserError::NoGroup(missing))
+            if name == USER_DEFAULT && missing == USER_DEFAULT =>
+        {
+            if !allow_root {
+                return Err(UserError::NoDefault { own: own_name() });
+            }
+            Ok(RunAs::Supervisor { why: format!("this host has no user and group {USER_DEFAULT}") })
         }
         found => found.map(RunAs::Account),
     }
@@ -111,11 +142,12 @@ fn account(name: &str, group: Option<&str>) -> Result<Account, UserError> {
     let user =
         User::from_name(name).map_err(failed(name))?.ok_or_else(|| UserError::NoUser(name.to_owned()))?;
     let gid = match group {
-        // A user usually has a group of the same name, and a package that names neither means the default pair.
-        Some(group) => {
-            let found = Group::from_name(group).map_err(failed(group))?;
-            found.ok_or_else(|| UserError::NoGroup(group.to_owned()))?.gid
-        }
+        Some(group) => match Group::from_name(group).map_err(failed(group))? {
+            Some(found) => found.gid,
+            // Of a plan that names its user only.
+            None if group == USER_DEFAULT && name != USER_DEFAULT => user.gid,
+            None => return Err(UserError::NoGroup(group.to_owned())),
+        },
         None => user.gid,
     };
     let name_c = CString::new(name).map_err(|_| UserError::NoUser(name.to_owned()))?;

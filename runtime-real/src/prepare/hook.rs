@@ -16,7 +16,7 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-use super::{Error, PackageHook, Sys, package_hook};
+use super::{Allowed, Error, PackageHook, Sys, package_hook};
 use crate::host::atomic;
 use crate::host::clock::Clock;
 use crate::host::root::Root;
@@ -71,6 +71,8 @@ pub struct HookRun<'a> {
     pub root: &'a Root,
     /// The facts about this host for templates.
     pub sys: &'a Sys,
+    /// The operator's permissions.
+    pub allowed: &'a Allowed,
     /// Longest time for one hook.
     pub timeout: Duration,
     /// Takes each line that a hook prints.
@@ -130,7 +132,7 @@ fn run_hook(run: &mut HookRun<'_>, package: &Installed, moment: Moment) -> Resul
         return Ok(());
     }
     let env = |name: &str| std::env::var(name).ok();
-    let hook = package_hook(run.root, package, moment.hook(), run.sys, &env)
+    let hook = package_hook(run.root, package, moment.hook(), (run.sys, run.allowed), &env)
         .map_err(|e| Error::hook(package.ident(), moment, 1, e.to_string()))?;
     let ended = perform(run, package.ident(), &hook)
         .map_err(|e| Error::hook(package.ident(), moment, 1, format!("{}: {e}", hook.program.display())))?;

@@ -4,7 +4,7 @@
 //! - `service` renders everything of one service; `files` and `svc_dirs` write it, `metadata` reads the metafiles.
 //! - `layers` and `config` make one configuration of several; `context` and `svc_context` are what templates see.
 //! - `hook` runs the hooks of a package itself, which `package_hook` renders.
-//! - `trial` tries a plan before it is built.
+//! - `trial` tries a plan before it is built; `quoting` looks at what its hooks give to a shell.
 //!
 //! All templates are rendered before the first file is written, so a template that fails leaves every file as it was.
 //! A file is written only when its content changes.
@@ -18,6 +18,7 @@ mod layers;
 mod metadata;
 mod package_hook;
 pub mod plan;
+mod quoting;
 mod service;
 mod svc_context;
 mod svc_dirs;

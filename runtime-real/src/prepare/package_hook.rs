@@ -36,7 +36,7 @@ pub fn package_hook(
     root: &Root,
     package: &Installed,
     hook: &str,
-    sys: &Sys,
+    (sys, allowed): (&Sys, &Allowed),
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<PackageHook, Error> {
     let name = package.ident().service_name();
@@ -50,7 +50,7 @@ pub fn package_hook(
     };
     let cfg = Layers::load(&sources, &mut LastGood::default())?.merged();
     let facts = PackageFacts::read(root, package, env("PATH").as_deref())?;
-    let run_as = users::run_as(facts.user.as_deref(), facts.group.as_deref())?;
+    let run_as = users::run_as(facts.user.as_deref(), facts.group.as_deref(), allowed.root)?;
     let owner = Owner::of(&run_as);
     let context = context::build(root, (package.ident(), from), &facts, &cfg, sys);
     let engine = Engine::new(facts.deps.clone());
@@ -65,7 +65,7 @@ pub fn package_hook(
         file.write(&dir, owner).map_err(Error::io(&svc.join(&file.path)))?;
     }
     let account = run_as.account().cloned();
-    let env = programs_env(&facts.env, account.as_ref(), &Allowed::default());
+    let env = programs_env(&facts.env, account.as_ref(), allowed);
     Ok(PackageHook { program: svc.join(svc_dirs::HOOKS).join(hook), dir: svc, env, account })
 }
 

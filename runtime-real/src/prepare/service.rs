@@ -41,6 +41,8 @@ pub struct Host<'a> {
 /// What an operator allows the services of a supervisor beyond the usual.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allowed {
+    /// Services run as the supervisor's own user, root, where they cannot run as the user that they should.
+    pub root: bool,
     /// Variables of the supervisor's environment that their programs get.
     pub variables: Vec<String>,
 }
@@ -125,7 +127,7 @@ impl Service {
             capabilities: metadata::capabilities(&package)?,
         };
         may_pass_on(&package, fixed.capabilities)?;
-        let run_as = users::run_as(facts.user.as_deref(), facts.group.as_deref())?;
+        let run_as = users::run_as(facts.user.as_deref(), facts.group.as_deref(), host.allowed.root)?;
         Ok(Self {
             svc: host.root.svc(&name),
             health: metadata::health(&package)?,

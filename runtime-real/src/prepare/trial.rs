@@ -16,7 +16,7 @@ use toml::Table;
 
 use super::context::{self, PackageFacts, Sys};
 use super::svc_context::{self, Own};
-use super::{config, files, svc_dirs};
+use super::{config, files, quoting, svc_dirs};
 use crate::host::root::Root;
 use crate::package::{self, Inflight, Plan, Probe};
 use crate::template::Engine;
@@ -204,6 +204,11 @@ impl Bench<'_> {
                     continue;
                 }
             };
+            if to.starts_with("hooks/") {
+                for found in quoting::unquoted(&text) {
+                    trial.warn(format!("{}, {found}", path.display()));
+                }
+            }
             match engine.render(path, &text, &context) {
                 Ok(rendered) => check_program(path, to, &rendered, trial),
                 Err(fault) => {

@@ -133,7 +133,8 @@ fn install(host: &Host<'_>, name: &ServiceName, service: &Service) -> Result<(),
         tracing::info!(service = name.as_str(), "{} install(H): {line}", ident.name());
     };
     let (root, sys) = (host.root, host.sys);
-    let mut run = HookRun { root, sys, timeout: HOOK_TIMEOUT, say: &mut say };
+    let allowed = host.allowed;
+    let mut run = HookRun { root, sys, allowed, timeout: HOOK_TIMEOUT, say: &mut say };
     let package = package::newest(root, service.ident()).map_err(|error| error.to_string())?;
     run_install_hooks(&mut run, &package).map_err(|error| error.to_string())
 }

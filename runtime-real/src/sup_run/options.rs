@@ -10,6 +10,7 @@ use std::str::FromStr;
 
 use annulus_core::Timings;
 use clap::Args;
+use clap::builder::FalseyValueParser;
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -25,6 +26,9 @@ use crate::supervisor::logging::LogFormat;
 pub const GOSSIP_PORT: u16 = 9638;
 const HTTP_PORT: u16 = 9631;
 const CTL_PORT: u16 = 9632;
+
+/// Allows services to run as root.
+pub const ALLOW_ROOT_ENV: &str = "ANNULUS_ALLOW_ROOT";
 
 /// An address with a default port. An empty text counts as not given (as in Habitat).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,6 +147,10 @@ pub struct Options {
     /// Organization of this supervisor's service groups
     #[arg(long, env = "HAB_ORG", value_name = "NAME")]
     pub org: Option<String>,
+    /// Services may run as root, this supervisor's own user: where the user `hab` is missing, or root may not change users.
+    /// A plan that names root as its user needs no such permission
+    #[arg(long, env = ALLOW_ROOT_ENV, value_parser = FalseyValueParser::new())]
+    pub allow_root: bool,
     /// Variables of this supervisor's environment that its services and hooks get too; all others stay with it, but for
     /// those of language and time zone
     #[arg(long, env = "ANNULUS_PASS_ENV", value_name = "NAME", num_args = 1.., value_delimiter = ',')]
@@ -180,6 +188,7 @@ struct FileOptions {
     permanent_peer: Option<bool>,
     advertise_gossip: Option<Listen>,
     org: Option<String>,
+    allow_root: Option<bool>,
     pass_env: Option<Vec<String>>,
     log_format: Option<String>,
     log_max_size: Option<Bytes>,
@@ -201,6 +210,7 @@ impl FileOptions {
             permanent_peer: later.permanent_peer.or(self.permanent_peer),
             advertise_gossip: later.advertise_gossip.or(self.advertise_gossip),
             org: later.org.or(self.org),
+            allow_root: later.allow_root.or(self.allow_root),
             pass_env: later.pass_env.or(self.pass_env),
             log_format: later.log_format.or(self.log_format),
             log_max_size: later.log_max_size.or(self.log_max_size),
@@ -301,6 +311,7 @@ impl Options {
             advertise: advertise.map(reachable).transpose()?.flatten(),
             org: org(self.org.clone().filter(|o| !o.is_empty()).or(file.org))?,
             allowed: Allowed {
+                root: self.allow_root || file.allow_root.unwrap_or_default(),
                 variables: variables(if self.pass_env.is_empty() {
                     file.pass_env.unwrap_or_default()
                 } else {

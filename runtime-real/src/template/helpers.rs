@@ -1,4 +1,4 @@
-//! The helpers that Habitat's templates may call, besides those of the library. They compute with their parameters,
+//! The helpers that Habitat's templates may call, besides those of the library, and `shellQuote`, which Habitat lacks. They compute with their parameters,
 //! and reach neither files nor the network.
 
 use std::fmt::Write as _;
@@ -24,6 +24,7 @@ pub(super) fn register(engine: &mut Handlebars<'_>, deps: Vec<(PackageIdent, Pat
         "strReplace",
         text_helper("strReplace", |h| Ok(word(h, 0)?.replace(&word(h, 1)?, &word(h, 2)?))),
     );
+    engine.register_helper("shellQuote", text_helper("shellQuote", |h| Ok(shell_quote(&word(h, 0)?))));
     engine.register_helper("pkgPathFor", text_helper("pkgPathFor", move |h| path_for(h, &deps)));
     engine.register_helper("eachAlive", Box::new(EachAlive));
 }
@@ -83,6 +84,11 @@ fn scalar(value: &Json) -> Option<String> {
         Json::Bool(flag) => Some(flag.to_string()),
         Json::Array(_) | Json::Object(_) => None,
     }
+}
+
+/// The text as one word of a shell, whatever it holds.
+fn shell_quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 fn concat(h: &Helper<'_>) -> Result<String, String> {

@@ -83,7 +83,7 @@ impl Supervisor {
         let file = File::create(&log).map_err(|e| format!("{}: {e}", log.display()))?;
         let errors = file.try_clone().map_err(|e| format!("{}: {e}", log.display()))?;
         let mut command = Command::new(program);
-        command.arg("--root").arg(root.path()).args(["sup", "run"]);
+        command.arg("--root").arg(root.path()).args(["sup", "run", "--allow-root"]);
         command.args(["--listen-gossip", &addrs.gossip.to_string()]);
         command.args(["--listen-http", &addrs.http.to_string()]);
         command.args(["--listen-ctl", &addrs.ctl.to_string()]);

@@ -5,12 +5,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use annulus_core::PackageIdent;
+use clap::builder::FalseyValueParser;
 
 use super::{print, sys};
 use crate::cli::{CliError, Outcome};
 use crate::host::root::Root;
 use crate::package::{self, Limits, Source};
-use crate::prepare::{self, HOOK_TIMEOUT, HookRun};
+use crate::prepare::{self, Allowed, HOOK_TIMEOUT, HookRun};
+use crate::sup_run::options::ALLOW_ROOT_ENV;
 
 #[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -20,6 +22,9 @@ pub(in crate::cli) struct Args {
     /// Do not run install hooks; they run before a service of the package starts
     #[arg(long)]
     ignore_install_hook: bool,
+    /// Install hooks may run as root where the user of the package's service is missing
+    #[arg(long, env = ALLOW_ROOT_ENV, value_parser = FalseyValueParser::new())]
+    allow_root: bool,
     /// Kill an install hook that takes longer than this
     #[arg(long, value_name = "SECONDS", default_value_t = HOOK_TIMEOUT.as_secs(), value_parser = clap::value_parser!(u64).range(1..))]
     hook_timeout: u64,
@@ -28,7 +33,7 @@ pub(in crate::cli) struct Args {
 pub(super) fn run(root: &Root, args: &Args) -> Outcome {
     let timeout = (!args.ignore_install_hook).then(|| Duration::from_secs(args.hook_timeout));
     for text in &args.packages {
-        install(root, &source(text), timeout)?;
+        install(root, &source(text), timeout, args.allow_root)?;
     }
     Ok(0)
 }
@@ -48,6 +53,7 @@ pub(in crate::cli) fn install(
     root: &Root,
     source: &Source,
     hooks: Option<Duration>,
+    allow_root: bool,
 ) -> Result<PackageIdent, CliError> {
     let done = package::install(root, source, Limits::default())?;
     for outcome in &done {
@@ -59,7 +65,9 @@ pub(in crate::cli) fn install(
         let package = package::newest(root, &ident)?;
         let mut say = |ident: &PackageIdent, line: &str| print(&format!("{}: {line}\n", ident.name()));
         let sys = sys();
-        prepare::run_install_hooks(&mut HookRun { root, sys: &sys, timeout, say: &mut say }, &package)?;
+        let allowed = Allowed { root: allow_root, ..Allowed::default() };
+        let mut run = HookRun { root, sys: &sys, allowed: &allowed, timeout, say: &mut say };
+        prepare::run_install_hooks(&mut run, &package)?;
     }
     Ok(ident)
 }

@@ -4,12 +4,14 @@
 use std::time::Duration;
 
 use annulus_core::PackageIdent;
+use clap::builder::FalseyValueParser;
 
 use super::{ident, loaded, print, sys};
 use crate::cli::Outcome;
 use crate::host::root::Root;
 use crate::package;
-use crate::prepare::{self, HOOK_TIMEOUT, HookRun};
+use crate::prepare::{self, Allowed, HOOK_TIMEOUT, HookRun};
+use crate::sup_run::options::ALLOW_ROOT_ENV;
 
 #[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -25,6 +27,9 @@ pub(in crate::cli) struct Args {
     /// Do not run the uninstall hook
     #[arg(long)]
     ignore_uninstall_hook: bool,
+    /// The uninstall hook may run as root where the user of the package's service is missing
+    #[arg(long, env = ALLOW_ROOT_ENV, value_parser = FalseyValueParser::new())]
+    allow_root: bool,
     /// Kill an uninstall hook that takes longer than this
     #[arg(long, value_name = "SECONDS", default_value_t = HOOK_TIMEOUT.as_secs(), value_parser = clap::value_parser!(u64).range(1..))]
     hook_timeout: u64,
@@ -42,6 +47,7 @@ pub(super) fn run(root: &Root, args: &Args) -> Outcome {
         package::check_unused(root, package, &in_use)?;
     }
     let sys = sys();
+    let allowed = Allowed { root: args.allow_root, ..Allowed::default() };
     let mut say = |ident: &PackageIdent, line: &str| print(&format!("{}: {line}\n", ident.name()));
     let timeout = Duration::from_secs(args.hook_timeout);
     for package in &packages {
@@ -50,7 +56,7 @@ pub(super) fn run(root: &Root, args: &Args) -> Outcome {
             continue;
         }
         if !args.ignore_uninstall_hook {
-            let mut run = HookRun { root, sys: &sys, timeout, say: &mut say };
+            let mut run = HookRun { root, sys: &sys, allowed: &allowed, timeout, say: &mut say };
             prepare::run_uninstall_hook(&mut run, package)?;
         }
         package::uninstall(root, package)?;

@@ -19,7 +19,7 @@ pub(in crate::cli) struct Args {
 
 pub(super) fn run(global: &Global, args: &Args) -> Outcome {
     let load = match &args.package {
-        Some(package) => Some(args.spec.load(&load::ident(global, package)?, true)?),
+        Some(package) => Some(args.spec.load(&load::ident(global, package, args.options.allow_root)?, true)?),
         None if args.spec.is_empty() => None,
         None => {
             let text = "options of a service are given without one: name its package, \

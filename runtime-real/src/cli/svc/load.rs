@@ -4,12 +4,14 @@
 use std::path::Path;
 
 use annulus_core::PackageIdent;
+use clap::builder::FalseyValueParser;
 
 use super::options::SpecOptions;
 use crate::cli::target::{self, Remote};
 use crate::cli::{CliError, Global, Outcome, block_on, output, pkg};
 use crate::package::Source;
 use crate::prepare::HOOK_TIMEOUT;
+use crate::sup_run::options::ALLOW_ROOT_ENV;
 
 #[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -19,6 +21,9 @@ pub(in crate::cli) struct Args {
     /// Replace the options of a service that is loaded already; options not given stay as they are
     #[arg(short, long)]
     force: bool,
+    /// Install hooks of a file may run as root where the user of its service is missing
+    #[arg(long, env = ALLOW_ROOT_ENV, value_parser = FalseyValueParser::new())]
+    allow_root: bool,
     #[command(flatten)]
     options: SpecOptions,
     #[command(flatten)]
@@ -26,7 +31,7 @@ pub(in crate::cli) struct Args {
 }
 
 pub(super) fn run(global: &Global, args: &Args) -> Outcome {
-    let ident = ident(global, &args.package)?;
+    let ident = ident(global, &args.package, args.allow_root)?;
     let request = args.options.load(&ident, args.force)?;
     block_on(async {
         target::connect(global, &args.remote).await?.request(&request, |line| output::line(line)).await?;
@@ -35,10 +40,11 @@ pub(super) fn run(global: &Global, args: &Args) -> Outcome {
 }
 
 /// The package that the text names; a file is installed first.
-pub(in crate::cli) fn ident(global: &Global, text: &str) -> Result<PackageIdent, CliError> {
+pub(in crate::cli) fn ident(global: &Global, text: &str, allow_root: bool) -> Result<PackageIdent, CliError> {
     let path = Path::new(text);
     if path.extension().is_some_and(|extension| extension == "hart") {
-        return pkg::install(&global.root()?, &Source::File(path.to_owned()), Some(HOOK_TIMEOUT));
+        let source = Source::File(path.to_owned());
+        return pkg::install(&global.root()?, &source, Some(HOOK_TIMEOUT), allow_root);
     }
     text.parse()
         .map_err(|error| CliError::Usage(format!("{text:?} is neither a package nor a .hart file: {error}")))

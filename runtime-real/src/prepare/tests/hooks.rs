@@ -32,7 +32,8 @@ fn with_hooks<T>(
     let sys = Sys { member_id: String::new(), info, permanent: false };
     let mut said = Vec::new();
     let mut say = |ident: &PackageIdent, line: &str| said.push(format!("{}: {line}", ident.name()));
-    let result = work(&mut HookRun { root: &bench.root, sys: &sys, timeout, say: &mut say });
+    let result =
+        work(&mut HookRun { root: &bench.root, sys: &sys, allowed: &super::ALLOWED, timeout, say: &mut say });
     (result, said)
 }
 

@@ -22,7 +22,7 @@ fn a_good_plan_has_nothing_said_against_it() {
                   {{#if bind.cache}}{{bind.cache.first.cfg.port}}{{/if}}{{#if svc.me.leader}}{{svc.election.term}}{{/if}}{{#if cfg.extra}}x{{/if}}\n";
     let files = [
         ("default.toml", "port = 80"),
-        ("hooks/run", "#!/bin/sh\nexec sleep {{cfg.port}}\n"),
+        ("hooks/run", "#!/bin/sh\nexec sleep {{shellQuote cfg.port}}\n"),
         ("config/a.conf", config),
     ];
     let trial = tried(plan, &files);
@@ -61,6 +61,7 @@ fn what_is_probably_not_meant_is_a_warning() {
     let files = [
         ("default.toml", "port = 80"),
         ("hooks/healthcheck", "#!/bin/sh\n"),
+        ("hooks/init", "#!/bin/sh\n\necho {{cfg.port}}\n"),
         ("config/a", "ok\n{{cfg.prot}} {{bind.nobody.first}} {{svc.leader.member_id}}"),
     ];
     let trial = tried("[exports]\nport = \"prot\"\n", &files);
@@ -72,10 +73,11 @@ fn what_is_probably_not_meant_is_a_warning() {
         "line 2",
         "cfg.prot does not exist",
         "not a service",
+        "hooks/init, line 3: {{cfg.port}} is not quoted",
     ] {
         assert!(all.contains(part), "{part}: {all}");
     }
-    assert_eq!(trial.warnings.len(), 4, "{all}");
+    assert_eq!(trial.warnings.len(), 5, "{all}");
 }
 
 #[test]

@@ -11,8 +11,10 @@ use annulus_core::{ServiceName, ServiceSpec};
 
 use super::file;
 
-/// Mode of the files: options are no secrets, and configuration is not among them.
-pub(super) const MODE: u32 = 0o644;
+/// Mode of the files: which services run here, and how, is for the supervisor's user and group.
+pub(super) const MODE: u32 = 0o640;
+/// The mode of their directory.
+pub(super) const DIR_MODE: u32 = 0o750;
 
 /// Tells one state of a file from another without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -32,6 +32,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use annulus_core::{ServiceName, ServiceSpec, limits};
 use thiserror::Error;
 
+use crate::host::beneath::Dir;
 use crate::host::{atomic, clock, disk, timestamp};
 use dir::{Found, Stamp};
 pub use watch::follow;
@@ -141,7 +142,7 @@ impl Specs {
     pub fn open(dir: PathBuf, rows: Vec<ServiceSpec>) -> Result<Self, SpecsError> {
         let specs = Self { dir, state: Mutex::default(), problems: Mutex::default() };
         let error = |source| SpecsError { path: specs.dir.clone(), source };
-        std::fs::create_dir_all(&specs.dir).map_err(error)?;
+        Dir::open_or_make(&specs.dir).and_then(|dir| dir.keep(dir::DIR_MODE, None)).map_err(error)?;
         for spec in rows {
             let path = specs.path(&spec.name());
             let text = file::print(&spec).map_err(|reason| error(io::Error::other(reason)))?;

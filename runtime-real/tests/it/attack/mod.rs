@@ -3,6 +3,7 @@
 
 mod environment;
 mod links;
+mod modes;
 mod rights;
 mod terminal;
 
