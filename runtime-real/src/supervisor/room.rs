@@ -50,6 +50,12 @@ impl Room {
         }
     }
 
+    /// Whether nothing has failed lately. Never waits.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        self.state().trouble.is_none()
+    }
+
     /// Why the disk takes nothing; none when it does. May wait for the disk.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
