@@ -7,6 +7,7 @@ mod announced_before_signal;
 mod banned_stays_banned;
 mod bounds;
 mod death_has_a_reason;
+mod guard_knows_first;
 mod incarnation_monotonic;
 mod lead_is_kept;
 mod leader_for_a_reason;
@@ -24,6 +25,7 @@ mod one_winner;
 mod precedence_holds;
 mod quiet;
 mod refuted_suspicion;
+mod right_is_withdrawn;
 mod role_is_rendered;
 mod rumor_versions;
 mod running_is_wanted;
@@ -45,6 +47,7 @@ pub use announced_before_signal::AnnouncedBeforeSignal;
 pub use banned_stays_banned::BannedStaysBanned;
 pub use bounds::Bounds;
 pub use death_has_a_reason::DeathHasAReason;
+pub use guard_knows_first::GuardKnowsFirst;
 pub use incarnation_monotonic::IncarnationMonotonic;
 pub use lead_is_kept::LeadIsKept;
 pub use leader_for_a_reason::LeaderForAReason;
@@ -62,6 +65,7 @@ pub use one_process::OneProcess;
 pub use one_winner::OneWinner;
 pub use precedence_holds::PrecedenceHolds;
 pub use refuted_suspicion::RefutedSuspicion;
+pub use right_is_withdrawn::RightIsWithdrawn;
 pub use role_is_rendered::RoleIsRendered;
 pub use rumor_versions::RumorVersions;
 pub use running_is_wanted::RunningIsWanted;
@@ -135,6 +139,8 @@ impl Checkers {
             Box::new(StoppedStaysStopped::default()),
             Box::new(AnnouncedBeforeSignal),
             Box::new(OneActingTree::default()),
+            Box::new(GuardKnowsFirst::default()),
+            Box::new(RightIsWithdrawn::default()),
             Box::new(RunningIsWanted::default()),
             Box::new(RoleIsRendered::default()),
             Box::new(LeadIsKept::default()),

@@ -37,7 +37,7 @@ impl<D: Deed> World<D> {
                 let counted = EffectResult::Inflight(Some(self.inflight(index, &service)));
                 self.after(times::HOOK, index, Work::Answer(id, counted));
             }
-            Effect::Lease { service, pid, lease } => self.tell_guard(index, id, &service, pid, lease),
+            Effect::Lease { service, pid, lease } => self.tell_guard(index, id, service, pid, lease),
         }
     }
 

@@ -1,10 +1,10 @@
 //! The guards of a host: one for each service that runs. A guard holds the service's process, the time at which it
 //! kills it, and the right to go on leading, in memory that outlives the supervisor. A guard decides nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use annulus_core::{
-    EffectId, ExitStatus, Instant, Lease, PackageIdent, RunningService, ServiceName, UnixTime,
+    EffectId, ExitStatus, Instant, Lease, PackageIdent, RunningService, ServiceGroup, ServiceName, UnixTime,
 };
 
 /// The first pid on every host.
@@ -18,6 +18,8 @@ pub(crate) struct Guards {
     running: BTreeMap<(ServiceName, u32), Guard>,
     /// Starts that a supervisor has asked for, by its number and the effect.
     asked: BTreeMap<(u32, EffectId), (ServiceName, Start)>,
+    /// What the supervisor is about to tell them, in order.
+    telling: VecDeque<Telling>,
 }
 
 /// What a supervisor says of a process that it starts.
@@ -28,6 +30,19 @@ pub(crate) struct Start {
     /// When it starts, by the wall clock.
     pub since: UnixTime,
     /// For a process that leads from its start.
+    pub lease: Option<Lease>,
+}
+
+/// What a supervisor is about to tell a guard.
+#[derive(Debug)]
+pub(crate) struct Telling {
+    /// The effect that asks for it.
+    pub id: EffectId,
+    /// The service.
+    pub service: ServiceName,
+    /// Its process.
+    pub pid: u32,
+    /// What the guard is to hold.
     pub lease: Option<Lease>,
 }
 
@@ -150,6 +165,27 @@ impl Guards {
     pub(crate) fn lease(&mut self, service: &ServiceName, pid: u32, lease: Option<Lease>) -> bool {
         let guard = self.running.get_mut(&(service.clone(), pid)).filter(|guard| !guard.lost);
         guard.map(|guard| guard.lease = lease).is_some()
+    }
+
+    /// A supervisor is about to tell a guard; it does so in order.
+    pub(crate) fn tell(&mut self, telling: Telling) {
+        self.telling.push_back(telling);
+    }
+
+    /// What is told next.
+    pub(crate) fn told(&mut self) -> Option<Telling> {
+        self.telling.pop_front()
+    }
+
+    /// The supervisor is gone before it could tell the rest.
+    pub(crate) fn tell_no_more(&mut self) {
+        self.telling.clear();
+    }
+
+    /// The group and the term that a guard lets a supervisor go on to lead.
+    pub(crate) fn right(&self, service: &ServiceName, pid: u32) -> Option<(ServiceGroup, u64)> {
+        let lease = self.running.get(&(service.clone(), pid))?.lease.as_ref()?;
+        lease.resume.as_ref().map(|resume| (resume.group.clone(), resume.term))
     }
 
     /// When a guard kills its process, by the clock of its host.

@@ -3,10 +3,12 @@
 
 use std::collections::VecDeque;
 
-use annulus_core::{EffectId, EffectResult, ExitStatus, Instant, Lease, ServiceName, StopSignal};
+use annulus_core::{
+    EffectId, EffectResult, ExitStatus, Instant, Lease, ServiceGroup, ServiceName, StopSignal,
+};
 
 use crate::engine::deed::Deed;
-use crate::engine::guard::Start;
+use crate::engine::guard::{Start, Telling};
 use crate::engine::host::HostState;
 use crate::engine::ids::HostId;
 use crate::engine::link::Ratio;
@@ -65,6 +67,7 @@ impl<D: Deed> World<D> {
     pub(crate) fn supervisor_is_gone(&mut self, host: u32, why: StopReason) {
         let rest = &mut self.hosts[host as usize].rest;
         rest.held_up.clear();
+        rest.guards.tell_no_more();
         rest.hooks.end_all();
         if why == StopReason::Killed {
             return self.services_are_alone(host);
@@ -161,6 +164,7 @@ impl<D: Deed> World<D> {
 
     fn begin_process(&mut self, host: u32, id: EffectId, service: ServiceName, start: Start) -> u32 {
         let pid = self.hosts[host as usize].rest.guards.start(service.clone(), id, start);
+        self.note_right(host, &service, pid, None);
         let started = service.clone();
         self.note(Recording::Events, || What::ProcessStarted { host: HostId(host), service: started, pid });
         self.look_in_time(host, &service, pid);
@@ -220,15 +224,40 @@ impl<D: Deed> World<D> {
         &mut self,
         host: u32,
         id: EffectId,
-        service: &ServiceName,
+        service: ServiceName,
         pid: u32,
         lease: Option<Lease>,
     ) {
-        let told = self.hosts[host as usize].rest.guards.lease(service, pid, lease);
-        self.look_in_time(host, service, pid);
+        self.hosts[host as usize].rest.guards.tell(Telling { id, service, pid, lease });
+        self.after(times::LEASE, host, Work::Tell);
+    }
+
+    /// A supervisor has come to telling a guard; the order is kept, whatever time each takes.
+    pub(crate) fn guard_is_told(&mut self, host: u32) {
+        let guards = &mut self.hosts[host as usize].rest.guards;
+        let Some(Telling { id, service, pid, lease }) = guards.told() else { return };
+        let before = guards.right(&service, pid);
+        let told = guards.lease(&service, pid, lease);
+        self.note_right(host, &service, pid, before);
+        self.look_in_time(host, &service, pid);
         let reason = format!("no guard holds process {pid} of {service}");
         let answer = if told { EffectResult::Leased } else { EffectResult::LeaseFailed { reason } };
         self.after(times::AT_ONCE, host, Work::Answer(id, answer));
+    }
+
+    /// Records a change of what a guard lets a supervisor go on to lead.
+    fn note_right(
+        &mut self,
+        host: u32,
+        service: &ServiceName,
+        pid: u32,
+        before: Option<(ServiceGroup, u64)>,
+    ) {
+        let right = self.hosts[host as usize].rest.guards.right(service, pid);
+        if right != before {
+            let (host, service) = (HostId(host), service.clone());
+            self.note(Recording::Events, || What::GuardHolds { host, service, pid, right });
+        }
     }
 
     /// The guard looks at its lease when that ends by the host's clock.

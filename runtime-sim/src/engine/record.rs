@@ -123,6 +123,17 @@ pub enum What<D> {
         /// Its pid.
         pid: u32,
     },
+    /// A guard lets a supervisor that is started again go on to lead, in another term than before or no longer.
+    GuardHolds {
+        /// The host.
+        host: HostId,
+        /// The service.
+        service: ServiceName,
+        /// The process that it holds.
+        pid: u32,
+        /// The group and the term; none: no supervisor may.
+        right: Option<(ServiceGroup, u64)>,
+    },
     /// A hook of a service has ended, or was ended.
     HookEnded {
         /// The host.

@@ -19,6 +19,7 @@ pub(crate) mod times {
     pub(crate) const PREPARE: (u64, u64) = (1_000, 25_000);
     pub(crate) const RENDER: (u64, u64) = (300, 20_000);
     pub(crate) const SPAWN: (u64, u64) = (1_000, 20_000);
+    pub(crate) const LEASE: (u64, u64) = (10, 15_000);
     pub(crate) const HOOK: (u64, u64) = (1_000, 25_000);
     pub(crate) const STOP: (u64, u64) = (1_000, 50_000);
     pub(crate) const KILL: (u64, u64) = (100, 5_000);
@@ -41,6 +42,8 @@ pub(crate) enum Work {
     Synced(EffectId),
     /// The supervisor has written files.
     Write(Writing),
+    /// The supervisor tells a guard how long its process may act as the leader.
+    Tell,
     /// The launcher starts a process that a supervisor has asked for.
     Spawn(EffectId),
     /// The launcher hands a process to the supervisor, if it is still there.
@@ -70,6 +73,8 @@ pub(crate) enum Work {
 enum By {
     /// The supervisor's own process, for itself: nothing is left of it when that ends.
     Supervisor,
+    /// The same, without its disk.
+    Memory,
     /// A process or the system, for the supervisor: it goes on while that stands still.
     Helper,
     /// The same, from a disk.
@@ -84,6 +89,7 @@ impl Work {
     const fn by(&self) -> By {
         match self {
             Self::Write(_) => By::Supervisor,
+            Self::Tell => By::Memory,
             Self::Answer(..) | Self::HookTimesOut(_) => By::Helper,
             Self::Synced(_) | Self::HookEnds(_) => By::Disk,
             Self::Spawn(_)
@@ -131,11 +137,13 @@ impl<D: Deed> World<D> {
         let stands_still = self.disk_stands_still(later.host);
         let there = &mut self.hosts[later.host as usize];
         match by {
-            By::Supervisor | By::Helper | By::Disk if gone => {}
+            By::Supervisor | By::Memory | By::Helper | By::Disk if gone => {}
             By::Supervisor | By::Disk | By::Launcher if stands_still => there.rest.disk_trouble.keep(later),
-            By::Supervisor if there.state == HostState::Paused => there.rest.held_up.push(later),
+            By::Supervisor | By::Memory if there.state == HostState::Paused => there.rest.held_up.push(later),
             By::Launcher if there.rest.launcher.is_paused() => there.rest.launcher.keep(later),
-            By::Supervisor | By::Helper | By::Disk | By::Launcher | By::Guard => self.carry_on(later),
+            By::Supervisor | By::Memory | By::Helper | By::Disk | By::Launcher | By::Guard => {
+                self.carry_on(later);
+            }
         }
     }
 
@@ -149,6 +157,7 @@ impl<D: Deed> World<D> {
                 self.arrive(host, Arrival::Effect(id, EffectResult::Persisted));
             }
             Work::Write(writing) => self.written(host, writing),
+            Work::Tell => self.guard_is_told(host),
             Work::Spawn(id) => self.spawn(host, generation, id),
             Work::Adopt(id, service, pid) => self.adopt(host, generation, id, &service, pid),
             Work::Signal { id, service, pid, signal } => {

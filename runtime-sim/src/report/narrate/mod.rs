@@ -123,6 +123,7 @@ impl Narrator {
             | What::Restored { .. }
             | What::Leads { .. }
             | What::HookEnded { .. }
+            | What::GuardHolds { .. }
             | What::Sent { .. }
             | What::Delivered { .. }
             | What::Dropped { .. }

@@ -107,6 +107,14 @@ pub enum Told {
         service: ServiceName,
         pid: u32,
     },
+    GuardHolds {
+        host: String,
+        #[serde(with = "text")]
+        service: ServiceName,
+        pid: u32,
+        /// The term in which its process may be led on.
+        term: Option<u64>,
+    },
     HookEnded {
         host: String,
         #[serde(with = "text")]

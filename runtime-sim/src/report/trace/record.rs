@@ -50,6 +50,7 @@ fn told(scene: &dyn Scene, what: &What) -> Told {
         | What::ProcessSignalled { .. }
         | What::ProcessExited { .. }
         | What::LeaseRanOut { .. }
+        | What::GuardHolds { .. }
         | What::HookEnded { .. }
         | What::Rendered { .. } => process(scene, what),
         What::Sent { packet, from, input, to, channel, bytes, message } => Told::Sent(Sent {
@@ -92,6 +93,10 @@ fn process(scene: &dyn Scene, what: &What) -> Told {
         }
         What::LeaseRanOut { host, service, pid } => {
             Told::LeaseRanOut { host: name(host), service: service.clone(), pid: *pid }
+        }
+        What::GuardHolds { host, service, pid, right } => {
+            let term = right.as_ref().map(|(_, term)| *term);
+            Told::GuardHolds { host: name(host), service: service.clone(), pid: *pid, term }
         }
         What::HookEnded { host, service, hook, succeeded, .. } => {
             Told::HookEnded { host: name(host), service: service.clone(), hook: *hook, succeeded: *succeeded }
