@@ -1,7 +1,7 @@
 //! A service that an operator stopped stays stopped: once it is down because of `svc stop`, no process of it starts
 //! until an operator starts or loads it again, neither after a crash of the supervisor nor after one of the host.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use annulus_core::{EventKind, ServiceName, ServiceState};
 
@@ -15,6 +15,8 @@ use crate::action::{
 #[derive(Debug, Default)]
 pub struct StoppedStaysStopped {
     stops: BTreeMap<(HostId, String), Stop>,
+    /// Hosts whose supervisor is on its way out: it refuses orders, and stops its services for itself.
+    leaving: BTreeSet<HostId>,
 }
 
 /// How far a stop has come.
@@ -37,6 +39,7 @@ impl Checker for StoppedStaysStopped {
             // A stop that was not on disk yet was not promised.
             What::HostStopped { host, .. } => {
                 self.stops.retain(|(at, _), stop| at != host || *stop == Stop::Done);
+                self.leaving.remove(host);
             }
             What::Event { host, event } => match &event.kind {
                 EventKind::ServiceChanged { service, to: Some(ServiceState::Down), .. } => {
@@ -46,6 +49,7 @@ impl Checker for StoppedStaysStopped {
                 }
                 // A service that is about to leave with its supervisor is promised nothing.
                 EventKind::Leaving => {
+                    self.leaving.insert(*host);
                     self.stops.retain(|(at, _), stop| at != host || *stop == Stop::Done);
                 }
                 _ => {}
@@ -67,7 +71,7 @@ impl Checker for StoppedStaysStopped {
 impl StoppedStaysStopped {
     fn action(&mut self, action: &Action) {
         match action {
-            Action::StopService(StopService { host, service }) => {
+            Action::StopService(StopService { host, service }) if !self.leaving.contains(host) => {
                 self.stops.entry((*host, service.clone())).or_insert(Stop::Asked);
             }
             Action::StartService(StartService { host, service })
@@ -128,7 +132,9 @@ mod tests {
         let lost = record(What::Action(Action::Restart(Restart { host: AT, disk: DiskAfter::Lost })));
         assert_eq!(run(&[stop(), down(), lost, process()]), Ok(()));
         let stopped = record(What::HostStopped { host: AT, why: crate::engine::record::StopReason::Crashed });
-        assert_eq!(run(&[stop(), stopped, process()]), Ok(()), "it was not on disk yet");
+        assert_eq!(run(&[stop(), stopped.clone(), process()]), Ok(()), "it was not on disk yet");
+        let leaving = event(0, EventKind::Leaving);
+        assert_eq!(run(&[leaving, stop(), down(), stopped, process()]), Ok(()), "the order was refused");
     }
 
     #[test]
