@@ -16,6 +16,10 @@
 //! `load`, `start`, `update` and `maintain` are answered when the wish is on disk, `stop` and `unload` when no process
 //! is left, `drain` when no request is in flight any more or its time is up.
 //!
+//! An order to stop ends hooks: a running init at once, those beside a process with its signal. The post-stop hook is a
+//! stop's last step; a second order to leave ends it, and begins none. A stop that the disk does not take is carried out
+//! and answered as such, and stored later: what is stopped may be what fills the disk.
+//!
 //! # Leading
 //!
 //! In a group with a leader, acting is what processes do: from the moment at which a file or hook may say that the service

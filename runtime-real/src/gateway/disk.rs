@@ -1,10 +1,16 @@
-//! Reads the disk for clients, away from the thread of the supervisor's loop. Never writes.
+//! Reads the disk for clients, away from the thread of the supervisor's loop. Writes nothing but a try
+//! whether it takes something.
 //!
 //! A disk may take long, and a network file system for ever. The loop never waits for one, and all clients together
 //! hold only a share of the threads that wait, so that services can be prepared while clients' reads hang.
 
+use std::time::Duration;
+
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use crate::supervisor::room::Room;
 
 /// Reads at one time; further ones wait in the order in which they were asked for.
 const READS_MAX: usize = 4;
@@ -30,4 +36,16 @@ pub(super) async fn read<T: Send + 'static>(
         read()
     });
     read.await.map_err(|_| ReadFailed)
+}
+
+/// The answer of a client waits so long for a disk that may be in trouble.
+const TROUBLE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Why the disk takes nothing. Without a write that failed the disk is not asked; one that does not even answer is in the
+/// trouble that it was in.
+pub(super) async fn trouble(room: &Room) -> Option<String> {
+    let last = room.last_trouble()?;
+    let asked = room.clone();
+    let asked = timeout(TROUBLE_TIMEOUT, read(move || asked.trouble())).await;
+    asked.ok().and_then(Result::ok).unwrap_or(Some(last))
 }

@@ -293,6 +293,19 @@ impl Client {
         }
     }
 
+    /// Makes a service's directory this supervisor's.
+    ///
+    /// # Errors
+    /// Another supervisor has it, or the launcher is gone; in words.
+    pub async fn claim(&self, service: &str) -> Result<(), String> {
+        match self.request(&Request::Claim { service: service.to_owned() }).await {
+            Ok(Answer::Failed { reason, .. }) => Err(reason),
+            // A launcher of an earlier version keeps no supervisors apart.
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
     /// Queues a request without waiting and returns the receiver of its answer; none when the queue is full.
     pub fn begin(&self, request: &Request) -> Option<oneshot::Receiver<Answer>> {
         let id = self.next_id();

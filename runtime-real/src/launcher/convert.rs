@@ -12,7 +12,8 @@ use super::frame::{FrameError, frame};
 use super::message;
 use super::proto::{
     self, Answer, Ask, EndHook, Exited, Failed, Held, HeldLease, HookEnded, HookLaunch, Launch, Lease,
-    Limits, Log, Nothing, Owner, Process, Range, Resume, Said, Signal, Started, Variable, Welcome, What,
+    Limits, Log, Named, Nothing, Owner, Process, Range, Resume, Said, Signal, Started, Variable, Welcome,
+    What,
 };
 use super::version::Versions;
 use crate::host::capabilities::Capabilities;
@@ -80,6 +81,8 @@ impl From<&message::Request> for Ask {
             R::KillAll => Self::KillAll(Nothing {}),
             R::Hook(launch) => Self::Hook((&**launch).into()),
             R::EndHook { service, hook } => Self::EndHook(EndHook { service: service.clone(), hook: *hook }),
+            R::Claim { service } => Self::Claim(Named { service: service.clone() }),
+            R::Release { service } => Self::Release(Named { service: service.clone() }),
         }
     }
 }
@@ -104,6 +107,8 @@ impl TryFrom<Ask> for message::Request {
             Ask::KillAll(Nothing {}) => Self::KillAll,
             Ask::Hook(launch) => Self::Hook(Box::new(launch.try_into()?)),
             Ask::EndHook(EndHook { service, hook }) => Self::EndHook { service: named(service)?, hook },
+            Ask::Claim(Named { service }) => Self::Claim { service: service_name(service)? },
+            Ask::Release(Named { service }) => Self::Release { service: service_name(service)? },
         })
     }
 }
@@ -111,6 +116,14 @@ impl TryFrom<Ask> for message::Request {
 /// Checks the name of the service that a request is about; only two kinds of request have none.
 fn named(service: String) -> Result<String, FrameError> {
     if service.is_empty() { Err(FrameError::Field("service")) } else { Ok(service) }
+}
+
+/// The same for a name that becomes a part of a path.
+fn service_name(service: String) -> Result<String, FrameError> {
+    match service.parse::<annulus_core::ServiceName>() {
+        Ok(_) => Ok(service),
+        Err(_) => Err(FrameError::Field("service")),
+    }
 }
 
 impl From<Versions> for Range {

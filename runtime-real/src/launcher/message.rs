@@ -175,6 +175,18 @@ pub enum Request {
         /// The id of the request for the hook.
         hook: u64,
     },
+    /// Make the directory of a service this supervisor's, before anything is written there: `Done`, or `Failed` when
+    /// another supervisor of the root has it. A launcher that does not know this answers `Unknown`, and two supervisors
+    /// are not kept apart then.
+    Claim {
+        /// The service.
+        service: String,
+    },
+    /// Let the directory go, once nothing of the service runs: `Done`.
+    Release {
+        /// The service.
+        service: String,
+    },
 }
 
 /// A process that the launcher holds.

@@ -40,6 +40,7 @@ mod link;
 mod log_file;
 pub mod message;
 mod output;
+mod owners;
 mod proto;
 mod rights;
 mod run;
@@ -69,11 +70,13 @@ pub use version::Versions;
 use crate::host::beneath::Dir;
 use crate::host::exit;
 use crate::host::lock::{LockError, SupLock};
+use crate::host::owner;
 use crate::host::root::Root;
 use cgroup::Cgroups;
 use journal::Journal;
 use link::Link;
 use log_file::LogFile;
+use owners::Owners;
 use run::Launcher;
 use service::Services;
 use supervisor::Supervisor;
@@ -209,7 +212,8 @@ fn launch(options: &Options, program: PathBuf, args: Vec<OsString>) -> Result<u8
     Dir::open(sup.path())?.ensure_dir(OsStr::new("logs"), 0o750, None)?.keep(0o750, None)?;
     let log = LogFile::new(sup.path().to_owned(), "logs/sup.log".into(), options.keep);
     let journal = Journal::new(options.root.join("svc"), log, options.keep, options.json)?;
-    let services = Services::new(nofile, Cgroups::new(&options.name));
+    let owners = Owners::new(owner::folder(&options.root.join("svc")), &options.name);
+    let services = Services::new(nofile, Cgroups::new(&options.name), owners);
     let link = Link::listen(&sup.launcher_socket())?;
     let supervisor = Supervisor::new(program, args, nofile);
     Ok(Launcher::new(journal, services, link, Some(supervisor))?.run()?)
@@ -251,7 +255,9 @@ pub(crate) fn in_thread(services: &Path) -> tokio::net::UnixStream {
         let nofile = getrlimit(Resource::RLIMIT_NOFILE)?;
         // Several launchers are in one process here, whose number is part of the groups' names.
         let name = format!("test{}", LAUNCHERS.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
-        let services = Services::new(nofile, Cgroups::new(&name));
+        // One that lingers keeps no other out: that is tested with real processes.
+        let owners = Owners::new(services.join(format!(".owners-{name}")), &name);
+        let services = Services::new(nofile, Cgroups::new(&name), owners);
         Launcher::new(journal, services, Link::connected(other)?, None)?.run()
     };
     std::thread::spawn(move || run().expect("a launcher"));

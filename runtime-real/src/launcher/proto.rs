@@ -10,7 +10,7 @@ use prost::{Message, Oneof};
 pub(super) struct Request {
     #[prost(uint64, tag = "1")]
     pub(super) id: u64,
-    #[prost(oneof = "Ask", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10")]
+    #[prost(oneof = "Ask", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12")]
     pub(super) ask: Option<Ask>,
 }
 
@@ -34,6 +34,17 @@ pub(super) enum Ask {
     Hook(HookLaunch),
     #[prost(message, tag = "10")]
     EndHook(EndHook),
+    #[prost(message, tag = "11")]
+    Claim(Named),
+    #[prost(message, tag = "12")]
+    Release(Named),
+}
+
+/// A request about a service that says no more.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Named {
+    #[prost(string, tag = "1")]
+    pub(super) service: String,
 }
 
 /// The versions that one end speaks.

@@ -430,6 +430,7 @@ impl Launcher {
             supervisor.greeted();
         }
         self.services.detach();
+        self.services.unclaim();
         self.link.agree(version);
         let (boot_id, held) = (identity::boot_id(), self.services.held());
         self.send(&Message::Answer { id, answer: Answer::Welcome { version, versions, boot_id, held } });
@@ -480,6 +481,8 @@ impl Launcher {
                 return None;
             }
             Request::EndHook { service, hook } => self.services.end_hook(&service, hook),
+            Request::Claim { service } => return Some(self.services.claim(&service)),
+            Request::Release { service } => self.services.release(&service),
             Request::Signal { service, pid, kill } => self.services.signal(&service, pid, kill),
             Request::Lease { service, pid, deadline_ms } => self.services.lease(&service, pid, deadline_ms),
             Request::Log { service, group, tag, line } => {

@@ -31,7 +31,7 @@ pub use error::Error;
 pub use hook::{HOOK_TIMEOUT, HookRun, Moment, install_hooks_are_due, run_install_hooks, run_uninstall_hook};
 pub use layers::{LastGood, Layer, LayerTable, Layers};
 pub use package_hook::{PackageHook, package_env, package_hook};
-pub use service::{Allowed, Env, Fixed, Host, Service, Written};
+pub use service::{Allowed, Env, Fixed, Host, Service, Written, check};
 pub use trial::{Trial, try_plan};
 pub use workshop::Workshop;
 

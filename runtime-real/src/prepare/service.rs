@@ -99,6 +99,22 @@ pub struct Written {
     pub warnings: Vec<String>,
 }
 
+/// Whether a spec can run at all: its package is installed and is a service, every bind that it needs is given, and
+/// every bind that is given is one of its own.
+///
+/// # Errors
+/// What keeps it from running, and what to do.
+pub fn check(root: &Root, spec: &ServiceSpec) -> Result<(), Error> {
+    let package = newest(root, &spec.ident)?;
+    metadata::check_binds(&package, &metadata::binds(&package)?, spec)?;
+    let from = spec.config_from.as_ref().map_or_else(|| package.path().to_owned(), PathBuf::from);
+    let hook = from.join(svc_dirs::HOOKS).join(Hook::Run.name());
+    if hook.is_file() || package.path().join(svc_dirs::RUN_FILE).is_file() {
+        return Ok(());
+    }
+    Err(Error::NotAService { ident: package.ident().to_string() })
+}
+
 impl Service {
     /// Finds the newest installed package that a spec asks for.
     ///

@@ -10,7 +10,7 @@ use crate::gateway::ctl::convert;
 use crate::gateway::ctl::message::SvcLoad;
 use crate::host::entropy;
 use crate::host::root::{Root, SupDir};
-use crate::package;
+use crate::prepare;
 use crate::supervisor::specs::Specs;
 use crate::supervisor::store::Store;
 
@@ -53,7 +53,7 @@ fn want(root: &Root, specs: &Specs, org: Option<&str>, load: &SvcLoad) -> Result
     let spec = ServiceSpec { desired: DesiredState::Up, ..spec };
     spec.service_group(org).map_err(|error| format!("group {:?} cannot be used: {error}", spec.group))?;
     // A refusal now is better than a service that fails to start for ever.
-    package::newest(root, &ident).map_err(|error| error.to_string())?;
+    prepare::check(root, &spec).map_err(|error| error.to_string())?;
     if before.as_ref() == Some(&spec) {
         Ok(())
     } else {

@@ -50,10 +50,10 @@ impl Room {
         }
     }
 
-    /// Whether nothing has failed lately. Never waits.
+    /// Why the last write failed; none when it did not. Waits for nothing.
     #[must_use]
-    pub fn is_well(&self) -> bool {
-        self.state().trouble.is_none()
+    pub fn last_trouble(&self) -> Option<String> {
+        self.state().trouble.clone()
     }
 
     /// Why the disk takes nothing; none when it does. May wait for the disk.
@@ -97,8 +97,9 @@ mod tests {
     fn trouble_lasts_until_the_disk_takes_something() {
         let dir = tempfile::tempdir().expect("a directory");
         let gone = Room::of(&dir.path().join("gone"));
-        assert_eq!(gone.trouble(), None, "nothing has failed yet");
+        assert_eq!((gone.last_trouble(), gone.trouble()), (None, None), "nothing has failed yet");
         gone.noted(&EffectResult::PersistFailed("no room".into()));
+        assert_eq!(gone.last_trouble().as_deref(), Some("no room"));
         assert!(gone.trouble().is_some(), "a try fails as well");
         gone.noted(&EffectResult::Persisted);
         assert_eq!(gone.trouble(), None);

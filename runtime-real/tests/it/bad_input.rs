@@ -185,3 +185,33 @@ fn an_impatient_third_signal_ends_it_at_once() {
     }
     assert_eq!(supervisor.child.wait().expect("ended").code(), Some(130));
 }
+
+#[test]
+fn a_service_that_cannot_run_is_not_loaded() {
+    let supervisor = Supervisor::start(&[]);
+    let plans = supervisor.root().join("plans");
+    let library = plan(&plans, "library", "");
+    std::fs::remove_file(library.join("hooks/run")).expect("removed");
+    let bound = plan(&plans, "bound", "exec sleep 1000");
+    let toml = std::fs::read_to_string(bound.join("plan.toml")).expect("a plan");
+    std::fs::write(bound.join("plan.toml"), toml + "\n[binds]\ndatabase = [\"port\"]\n").expect("written");
+    for plan in [&library, &bound] {
+        supervisor.install(plan);
+    }
+    for (args, said) in [
+        (&["test/library"][..], "is not a service"),
+        (&["test/bound"], "--bind database:SERVICE.GROUP"),
+        (
+            &["test/bound", "--bind", "database:db.default", "--bind", "cache:redis.default"],
+            "no bind \"cache\"",
+        ),
+    ] {
+        let (code, _, stderr) = supervisor.run(&[&["svc", "load"], args].concat());
+        assert!(code == 1 && stderr.contains(said), "{args:?}: {code} {stderr}");
+    }
+    assert_eq!(supervisor.run(&["svc", "status", "--json"]).1.trim(), "[]", "nothing is loaded");
+    let (code, _, stderr) = supervisor.run(&["svc", "load", "test/bound", "--bind", "database:db.default"]);
+    assert_eq!(code, 0, "{stderr}");
+    let (code, _, stderr) = supervisor.run(&["svc", "update", "test/bound", "--bind", "cache:redis.default"]);
+    assert!(code == 1 && stderr.contains("database"), "an update takes no bind away: {code} {stderr}");
+}

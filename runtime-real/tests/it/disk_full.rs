@@ -16,6 +16,14 @@ fn fills_up(mut host: Host, fill: impl Fn(&Host), make_room: impl Fn(&Host)) {
     let port = responder(&host);
     let ticker = host.install("ticker", "while :; do echo tick $((n += 1)); sleep 0.01; done");
     let second = host.install("second", "exec sleep 1000");
+    let writer = host.install("writer", "exec sleep 1000");
+    host.load(&writer);
+    let pid_of = |host: &Host, name: &str| {
+        let services = host.services()?;
+        let service = services.as_array()?.iter().find(|service| service["service"] == name)?.clone();
+        u32::try_from(service["process"]["pid"].as_u64()?).ok()
+    };
+    let written = eventually("it runs", || pid_of(&host, "writer"));
     host.load(&ticker);
     eventually("it is heard", || host.service_log("ticker").contains(" tick 3\n").then_some(()));
 
@@ -26,6 +34,14 @@ fn fills_up(mut host: Host, fill: impl Fn(&Host), make_room: impl Fn(&Host)) {
     let (code, _, stderr) = host.run(&["svc", "load", &second]);
     assert!(code != 0 && !stderr.is_empty(), "it is not promised what cannot be kept: {code} {stderr}");
     assert_eq!(get(port, "/", &[]).status, 200, "services go on");
+    let (code, _, stderr) = host.run(&["svc", "stop", &writer]);
+    assert_eq!(code, 10, "stopped, and not stored: {stderr}");
+    assert!(stderr.contains("it is stopped"), "{stderr}");
+    assert!(!lives(written), "what fills a disk can be stopped");
+    let (_, stdout, _) = host.run(&["svc", "status"]);
+    assert!(stdout.contains("cannot store anything: the disk is full"), "{stdout}");
+    let ready = get(http(&host), "/ready", &[]);
+    assert!(ready.status == 503 && ready.body.contains("the disk is full"), "{}", ready.body);
     assert!(host.services().is_some(), "the supervisor answers");
 
     make_room(&host);
@@ -37,6 +53,14 @@ fn fills_up(mut host: Host, fill: impl Fn(&Host), make_room: impl Fn(&Host)) {
         assert!(code == 0 || code == 1, "{stderr}");
         (code == 0).then_some(())
     });
+    eventually("the stop is stored too", || {
+        let services = host.services()?;
+        let service = services.as_array()?.iter().find(|service| service["service"] == "writer")?.clone();
+        (service["not_stored"].is_null() && service["supervisor_problems"] == serde_json::json!([]))
+            .then_some(())
+    });
+    assert_eq!(get(http(&host), "/ready", &[]).status, 200);
+    assert_eq!(host.run(&["svc", "unload", &writer]).0, 0);
     // A crash at this moment leaves every file whole.
     let supervisor = host.supervisor();
     kill(number(supervisor), Signal::SIGKILL).expect("killed");
@@ -62,6 +86,13 @@ fn fills_up(mut host: Host, fill: impl Fn(&Host), make_room: impl Fn(&Host)) {
     host.signal(Signal::SIGTERM);
     assert_eq!(host.end(), Some(0));
     assert!(pids.into_iter().all(|pid| !lives(pid.try_into().expect("a pid"))));
+}
+
+/// The address of the HTTP gateway, as the log says.
+fn http(host: &Host) -> std::net::SocketAddr {
+    let log = host.log_shown();
+    let at = log.lines().find_map(|line| line.split("HTTP gateway on http://").nth(1)).expect("it is logged");
+    at.split_whitespace().next().expect("an address").parse().expect("an address")
 }
 
 /// Lets a process write files up to this size from now on.

@@ -24,6 +24,8 @@ mod pkg;
 mod service;
 mod spec_files;
 mod start;
+mod stopping;
 mod support;
 mod systemd;
+mod two_supervisors;
 mod versions;

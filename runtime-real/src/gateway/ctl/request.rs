@@ -1,7 +1,7 @@
 //! Carries out requests: one function for each. A request becomes a command or a look at the node; the disk is read
 //! away from the loop.
 
-use annulus_core::{Command, MemberId, PackageIdent, Reply, ServiceName, ServiceView, StopHow};
+use annulus_core::{Command, MemberId, PackageIdent, Reply, ServiceName, ServiceSpec, ServiceView, StopHow};
 use tokio::io::AsyncWrite;
 
 use super::config::ConfigShow;
@@ -14,7 +14,9 @@ use super::message::{
 };
 use super::{Ctl, config, convert, group, reply};
 use crate::gateway::disk;
+use crate::host::owner::{self, OwnerError};
 use crate::package::{self, Installed};
+use crate::prepare;
 use crate::supervisor::specs::Problem;
 
 /// The answer to a request.
@@ -82,7 +84,7 @@ pub(super) async fn handle(ctl: &Ctl, frame: &Frame) -> Result<Answer, NetErr> {
         SvcDrain::ID => svc_drain(ctl, decode(frame)?).await,
         SvcUndrain::ID => svc_undrain(ctl, decode(frame)?).await,
         SvcMaintain::ID => svc_maintain(ctl, decode(frame)?).await,
-        SupProblems::ID => sup_problems(ctl).await,
+        SupProblems::ID => Ok(sup_problems(ctl).await),
         SpecProblems::ID => Ok(Answer::Problems(spec_problems(ctl))),
         SvcSetCfg::ID => group::set_cfg(ctl, decode(frame)?).await,
         SvcFilePut::ID => group::file_put(ctl, decode(frame)?).await,
@@ -161,7 +163,7 @@ async fn svc_load(ctl: &Ctl, request: SvcLoad) -> Result<Answer, NetErr> {
     let loaded = services(ctl).await?.into_iter().find(|view| view.spec.name() == ident.service_name());
     let spec = convert::spec(&request, loaded.as_ref().filter(|_| force).map(|view| &view.spec))?;
     // A refusal now is better than a service that fails to start for ever.
-    installed(ctl, &ident).await?;
+    runnable(ctl, &spec).await?;
     let mut lines = Vec::new();
     match command(ctl, Command::LoadService { spec, force }).await? {
         Reply::Unchanged => lines.push(format!("{ident} is loaded already, with the same options")),
@@ -169,6 +171,25 @@ async fn svc_load(ctl: &Ctl, request: SvcLoad) -> Result<Answer, NetErr> {
         _ => lines.push(format!("{ident} is loaded and will be kept running")),
     }
     Ok(Answer::Done(lines))
+}
+
+/// Whether this supervisor could run what a spec says.
+async fn runnable(ctl: &Ctl, spec: &ServiceSpec) -> Result<(), NetErr> {
+    let (root, spec) = (ctl.root.clone(), spec.clone());
+    let checked = disk::read(move || {
+        if let Some(by) = owner::holder(&root, &spec.name()).filter(|by| !by.is_own()) {
+            let held = OwnerError::Held { service: spec.name().to_string(), by };
+            return Err(NetErr::new(ErrCode::Conflict, held.to_string()));
+        }
+        prepare::check(&root, &spec).map_err(|error| {
+            let code = match error {
+                prepare::Error::Package(_) => ErrCode::NotFound,
+                _ => ErrCode::InvalidPayload,
+            };
+            NetErr::new(code, error.to_string())
+        })
+    });
+    checked.await.map_err(|failed| NetErr::new(ErrCode::Internal, failed.to_string()))?
 }
 
 /// The newest installed package that fits `ident`.
@@ -236,8 +257,9 @@ async fn svc_update(ctl: &Ctl, request: SvcUpdate) -> Result<Answer, NetErr> {
     let change = convert::change(&request)?;
     let ident = convert::ident(request.ident.as_ref())?;
     let service = find_name(ctl, &ident).await?;
-    if let Some(ident) = &change.ident {
-        installed(ctl, ident).await?;
+    let loaded = services(ctl).await?.into_iter().find(|view| view.spec.name() == service);
+    if let Some(loaded) = loaded.filter(|_| change.ident.is_some() || change.binds.is_some()) {
+        runnable(ctl, &change.clone().apply(&loaded.spec)).await?;
     }
     let name = service.clone();
     let change = Box::new(change);
@@ -307,16 +329,9 @@ pub(super) async fn progress(ctl: &Ctl, frame: &Frame) -> Option<String> {
     Some(format!("waiting: {name} is {state}{process}{hooks}"))
 }
 
-async fn sup_problems(ctl: &Ctl) -> Result<Answer, NetErr> {
-    // A disk that hangs for other readers must not hold up an answer that needs no look at it.
-    if ctl.room.is_well() {
-        return Ok(Answer::SupProblems(Vec::new()));
-    }
-    let room = ctl.room.clone();
-    let trouble = disk::read(move || room.trouble()).await;
-    let trouble = trouble.map_err(|failed| NetErr::new(ErrCode::Internal, failed.to_string()))?;
+async fn sup_problems(ctl: &Ctl) -> Answer {
     let problem = |reason| SupProblem { reason: format!("the supervisor cannot store anything: {reason}") };
-    Ok(Answer::SupProblems(trouble.into_iter().map(problem).collect()))
+    Answer::SupProblems(disk::trouble(&ctl.room).await.into_iter().map(problem).collect())
 }
 
 fn sup_restart(ctl: &Ctl, _: SupRestart) -> Answer {

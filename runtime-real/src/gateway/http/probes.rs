@@ -3,21 +3,16 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use annulus_core::State as MemberState;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
-use tokio::time::timeout;
 
 use super::problem::Problem;
 use super::{Gateway, view};
 use crate::gateway::disk;
-
-/// The answer of `/ready` waits so long for the disk.
-const DISK_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) async fn live(State(gateway): State<Arc<Gateway>>) -> Result<Response, Problem> {
     gateway.read(|_| ()).await?;
@@ -33,10 +28,7 @@ pub(super) async fn ready(State(gateway): State<Arc<Gateway>>) -> Response {
         Ok(Some(_)) if gateway.history.leaving() => reasons.push("leaving the ring".into()),
         Ok(Some(_)) => {}
     }
-    let room = gateway.config.room.clone();
-    // A disk that does not even answer is no reason to keep the client waiting.
-    let trouble = timeout(DISK_TIMEOUT, disk::read(move || room.trouble())).await;
-    if let Some(reason) = trouble.ok().and_then(Result::ok).flatten() {
+    if let Some(reason) = disk::trouble(&gateway.config.room).await {
         reasons.push(format!("nothing can be stored: {reason}").into());
     }
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

@@ -38,6 +38,8 @@ pub(super) struct Inherited {
     pub(super) page: Page,
     /// Writing to it kills the control group.
     pub(super) kill: Option<OwnedFd>,
+    /// The lock of the service's directory, which lasts as long as this guard.
+    pub(super) owner: Option<OwnedFd>,
     /// The null device.
     pub(super) null: OwnedFd,
     /// The launcher.
@@ -113,7 +115,8 @@ fn prepare(inherited: &Inherited) -> Result<Tree, Errno> {
     nix::unistd::dup2_stderr(&inherited.null)?;
     let fd = |fd: &OwnedFd| fd.as_raw_fd();
     let kill = inherited.kill.as_ref().map_or(0, fd);
-    let mut kept = [0, 1, 2, fd(&inherited.socket), fd(&inherited.wake), fd(&inherited.null), kill];
+    let owner = inherited.owner.as_ref().map_or(0, fd);
+    let mut kept = [0, 1, 2, fd(&inherited.socket), fd(&inherited.wake), fd(&inherited.null), kill, owner];
     kept.sort_unstable();
     sys::close_others(&kept);
     let tree = Tree::new(inherited.kill.as_ref().map(|kill| kill.as_fd()))?;

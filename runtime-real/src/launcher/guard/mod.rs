@@ -64,11 +64,12 @@ pub(super) fn page_file() -> io::Result<OwnedFd> {
 }
 
 impl Guard {
-    /// Starts a guard, which kills by `kill` too, the file of a control group. It ends with the calling thread.
+    /// Starts a guard, which kills by `kill` too, the file of a control group, and holds the lock of `owner` as
+    /// long as it lives. It ends with the calling thread.
     ///
     /// # Errors
     /// The system gives no process or no descriptors.
-    pub(super) fn start(kill: Option<OwnedFd>) -> io::Result<Self> {
+    pub(super) fn start(kill: Option<OwnedFd>, owner: Option<OwnedFd>) -> io::Result<Self> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let (own, socket) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
         let file = page_file()?;
@@ -80,6 +81,7 @@ impl Guard {
             wake: wake.try_clone()?,
             page: other,
             kill,
+            owner,
             null,
             parent: getpid(),
             heap: sys::heap(&fs::read_to_string("/proc/self/maps").unwrap_or_default()),

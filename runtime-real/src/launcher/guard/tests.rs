@@ -28,7 +28,7 @@ impl Bed {
     fn new() -> Self {
         Self {
             dir: tempfile::tempdir().expect("a directory"),
-            guard: Guard::start(None).expect("a guard"),
+            guard: Guard::start(None, None).expect("a guard"),
             next: 1,
         }
     }

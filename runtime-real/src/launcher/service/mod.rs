@@ -19,6 +19,7 @@ use super::guard::{Guard, News, Order};
 use super::journal::{Journal, Level};
 use super::message::{Answer, Held, Lease};
 use super::output::Outputs;
+use super::owners::Owners;
 use super::running::{Hook, Process, status_of};
 use crate::host::clock;
 
@@ -58,6 +59,8 @@ pub(super) struct Services {
     /// Guards that are needed no more, until they have ended.
     leaving: BTreeSet<Pid>,
     cgroups: Cgroups,
+    /// The services whose directories are this supervisor's.
+    pub(super) owners: Owners,
     /// Limits of open files that the launcher itself was started with.
     nofile: (rlim_t, rlim_t),
     /// The next number for a program that is started.
@@ -77,11 +80,12 @@ pub(super) enum Watched {
 }
 
 impl Services {
-    pub(super) fn new(nofile: (rlim_t, rlim_t), cgroups: Cgroups) -> Self {
+    pub(super) fn new(nofile: (rlim_t, rlim_t), cgroups: Cgroups, owners: Owners) -> Self {
         Self {
             services: BTreeMap::new(),
             leaving: BTreeSet::new(),
             cgroups,
+            owners,
             nofile,
             next: 1,
             told: VecDeque::new(),
@@ -135,6 +139,7 @@ impl Services {
             |service: &Service| service.guard.is_none() && service.process.is_none() && !service.is_orphaned;
         if self.services.get(name).is_some_and(is_over) {
             self.services.remove(name);
+            self.owners.rest(name);
         }
     }
 
@@ -160,8 +165,27 @@ impl Services {
             return self.forget(service);
         }
         let fds = found.guard.as_ref().and_then(|guard| guard.share().ok()).unwrap_or_default();
+        self.owners.keep(service);
         found.process = Some(Process { attached: true, ..process });
         self.told.push_back(Told::Started(request, pid, fds));
+    }
+
+    /// Makes the directory of a service this supervisor's.
+    pub(super) fn claim(&mut self, service: &str) -> Answer {
+        match self.owners.claim(service) {
+            Ok(()) => Answer::Done,
+            Err(reason) => Answer::Failed { busy: false, reason },
+        }
+    }
+
+    /// Lets the directory of a service go, once nothing of the service runs.
+    pub(super) fn release(&mut self, service: &str) {
+        self.owners.release(service, !self.services.contains_key(service));
+    }
+
+    /// Another supervisor is connected, which has claimed nothing yet.
+    pub(super) fn unclaim(&mut self) {
+        self.owners.unclaim(|service| self.services.contains_key(service));
     }
 
     /// Signals a service: politely, all of its processes, and its hooks are ended; or all is killed.

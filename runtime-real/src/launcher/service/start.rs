@@ -175,6 +175,7 @@ impl Services {
         if self.services.len() >= SERVICES_MAX && !self.services.contains_key(name) {
             return Err(format!("this launcher runs {SERVICES_MAX} services, which is its limit"));
         }
+        self.owners.claim(name)?;
         let service = self.services.entry(name.to_owned()).or_default();
         if service.is_orphaned {
             return Err(format!("what is left of {name} is being killed"));
@@ -188,7 +189,9 @@ impl Services {
         let service = self.services.entry(name.to_owned()).or_default();
         if service.guard.is_none() {
             let kill = self.cgroups.make(name);
-            let guard = Guard::start(kill).map_err(|error| format!("{name} gets no guard: {error}"))?;
+            let owner = self.owners.share(name).map_err(|error| format!("{name} gets no guard: {error}"))?;
+            let guard =
+                Guard::start(kill, owner).map_err(|error| format!("{name} gets no guard: {error}"))?;
             service.guard = Some(guard);
         }
         Ok(())

@@ -122,6 +122,8 @@ fn requests_3() -> Vec<(&'static str, u64, Request)> {
         ("supervisor spawn-leading", 1, Request::Spawn(Box::new(leading))),
         ("supervisor hook", 7, Request::Hook(Box::new(hook.clone()))),
         ("supervisor end-hook", 8, Request::EndHook { service: web(), hook: 7 }),
+        ("supervisor claim", 9, Request::Claim { service: web() }),
+        ("supervisor release", 10, Request::Release { service: web() }),
         ("supervisor spawn-capable", 1, Request::Spawn(Box::new(Launch { capabilities, ..launch() }))),
         ("supervisor hook-capable", 7, Request::Hook(Box::new(HookLaunch { capabilities, ..hook }))),
     ]

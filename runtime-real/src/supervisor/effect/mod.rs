@@ -9,12 +9,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use annulus_core::{Effect, EffectId, EffectResult, Hook, HookEnd, Instant, Lease, ServiceName};
+use annulus_core::{Effect, EffectId, EffectResult, Hook, HookEnd, Instant, Lease, ServiceName, Write};
 use tokio::sync::{mpsc, watch};
 
 use crate::host::clock::{self, Clock};
 use crate::launcher::client::Client;
-use crate::launcher::message;
+use crate::launcher::message::{self, Request};
 use crate::prepare::plan::{Packages, ServicePlan};
 use crate::supervisor::ledger::Ledger;
 use crate::supervisor::store::Writer;
@@ -92,10 +92,16 @@ impl HostEffects {
         service: ServiceName,
         work: impl FnOnce(&dyn Packages, &ServiceName) -> Result<(T, ServicePlan), String> + Send + 'static,
         report: impl FnOnce(Result<T, String>) -> EffectResult + Send + 'static,
+        claim: Option<Client>,
     ) {
         let (packages, plans) = (Arc::clone(&self.packages), Arc::clone(&self.plans));
         let (ledger, done) = (self.ledger.clone(), self.done.clone());
         tokio::spawn(async move {
+            // Before any file is written: the directory may be another supervisor's.
+            if let Some(Err(reason)) = claim_for(claim.as_ref(), &service).await {
+                let _ = done.send((id, report(Err(reason)))).await;
+                return;
+            }
             let work = tokio::task::spawn_blocking(move || {
                 let (result, plan) = work(&*packages, &service)?;
                 ledger.set_plan(&service, &plan);
@@ -134,6 +140,16 @@ impl HostEffects {
             }
         });
         Some((run, Arc::new(move |line: &str| drop(said.try_send(line.to_owned())))))
+    }
+
+    /// Services that are unloaded are let go: what still runs of them is the launcher's to wait for, and a start that
+    /// comes after all claims its service again.
+    fn let_go(&self, writes: &[Write]) {
+        for write in writes {
+            if let Some(Ok((service, None))) = write.service() {
+                self.processes.launcher().tell(&Request::Release { service: service.as_str().to_owned() });
+            }
+        }
     }
 
     /// Notes that a hook of this service begins, which an order may end.
@@ -225,6 +241,10 @@ impl HostEffects {
     }
 }
 
+async fn claim_for(launcher: Option<&Client>, service: &ServiceName) -> Option<Result<(), String>> {
+    Some(launcher?.claim(service.as_str()).await)
+}
+
 impl Effects for HostEffects {
     fn turn(&mut self, clock: &Clock) -> Instant {
         // Read first: this process may stand still between the two, and a lease must not get longer by that.
@@ -236,7 +256,10 @@ impl Effects for HostEffects {
 
     fn start(&mut self, id: EffectId, effect: Effect) {
         match effect {
-            Effect::Persist { writes, sync: _ } => self.writer.persist(id, writes),
+            Effect::Persist { writes, sync: _ } => {
+                self.let_go(&writes);
+                self.writer.persist(id, writes);
+            }
             Effect::Prepare { service, spec, facts } => self.with_packages(
                 id,
                 service,
@@ -245,6 +268,7 @@ impl Effects for HostEffects {
                     Ok(prepared) => EffectResult::Prepared(prepared),
                     Err(reason) => EffectResult::PrepareFailed { reason },
                 },
+                Some(self.processes.launcher().clone()),
             ),
             Effect::Render { service, facts } => self.with_packages(
                 id,
@@ -254,6 +278,7 @@ impl Effects for HostEffects {
                     Ok(rendered) => EffectResult::Rendered(rendered),
                     Err(reason) => EffectResult::RenderFailed { reason },
                 },
+                None,
             ),
             Effect::RunHook { service, hook, timeout_ms } => {
                 self.run_hook(id, &service, hook, Duration::from_millis(timeout_ms));
