@@ -68,7 +68,16 @@ impl Membership {
         }
         let full = ctx.limit_reached(Limit::Members);
         let state_of = |id: &MemberId| self.table.get(id).map_or(State::Alive, |r| r.state);
-        let worst = self.since.iter().max_by_key(|(id, gone)| (state_of(id), core::cmp::Reverse(gone.since)));
+        let worst = self.since.iter().max_by_key(|(id, gone)| {
+            (
+                state_of(id),
+                core::cmp::Reverse(mutated!(
+                    NewestGoneFirst,
+                    gone.since,
+                    Instant::from_nanos(u64::MAX - gone.since.as_nanos())
+                )),
+            )
+        });
         let Some(id) = worst.map(|(id, _)| *id) else { return false };
         self.forget(ctx, &id, Follows::Event(full));
         assert!(self.table.len() < MEMBERS_MAX, "there is room now");

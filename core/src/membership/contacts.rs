@@ -14,6 +14,7 @@ use super::Membership;
 use super::probe::{coprime_below, stands_here};
 use crate::model::id::MemberId;
 use crate::model::member::{MemberRecord, State};
+use crate::model::mutant::mutated;
 
 /// Members that each rumor is told to in any case: the next one up, the next one down, the next permanent peer.
 pub(crate) const CONTACTS: usize = 3;
@@ -35,7 +36,8 @@ impl Turns {
         assert!(self.length > 0, "a table holds this member at least");
         let offset = u128::from(self.taken) * u128::from(self.stride) + u128::from(self.first);
         // After the last place the first one follows again, in the same order.
-        self.taken = (self.taken + 1) % self.length;
+        self.taken =
+            (self.taken + 1) % mutated!(LastHasNoTurn, self.length, self.length.saturating_sub(1).max(1));
         usize::try_from(offset % u128::from(self.length)).ok()
     }
 }

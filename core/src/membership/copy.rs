@@ -17,6 +17,7 @@ use crate::model::context::{Context, Follows};
 use crate::model::event::EventKind;
 use crate::model::id::ProbeSeq;
 use crate::model::member::UNSPECIFIED;
+use crate::model::mutant::mutated;
 use crate::model::time::Instant;
 use crate::wire::swim::Body;
 
@@ -93,7 +94,9 @@ impl Membership {
     ) -> bool {
         match body {
             Body::Ping { seq, forward_to: None } if seq.0 & QUESTION != 0 => {
-                if let Some((at, _)) = self.copies.asked.take_if(|(_, asked)| asked == seq) {
+                if let Some((at, _)) =
+                    self.copies.asked.take_if(|(_, asked)| mutated!(EchoIsACopy, asked == seq, false))
+                {
                     self.copies.echo = Some(at);
                     return true;
                 }

@@ -180,7 +180,9 @@ impl Membership {
             let now = ctx.now;
             self.update_suspicion(&record.id, |s| s.heard = Some(now));
         }
-        let moved = first_hand && record.incarnation == held.incarnation && record.address != held.address;
+        let moved = mutated!(MoveUnnoticed, first_hand, false)
+            && record.incarnation == held.incarnation
+            && record.address != held.address;
         if moved || held.address == UNSPECIFIED {
             self.put(MemberRecord { address: record.address, ..held });
         }
@@ -240,7 +242,8 @@ impl Membership {
         if told.state == held.state && told.incarnation == held.incarnation {
             // Only the address differs. Others may reach the member at another one; this node keeps the address that it
             // has seen.
-            let address = if unknown(held.address) { told.address } else { held.address };
+            let seen = mutated!(HearsaySetsAddress, !unknown(held.address), false);
+            let address = if seen { held.address } else { told.address };
             self.put(MemberRecord { address, permanent: told.permanent, ..held });
             return Heard::Known;
         }
@@ -337,6 +340,15 @@ impl Membership {
         mine > theirs
     }
 
+    /// Those that accuse this member hear the refutation before the rest of the ring.
+    fn note_accuser(&mut self, from: &MemberId) {
+        let has_room = self.accused_by.len() < mutated!(RefutedOnce, ACCUSERS_TOLD_MAX, 1);
+        if has_room && !self.accused_by.contains(from) {
+            self.accused_by.push(*from);
+        }
+        assert!(self.accused_by.len() <= ACCUSERS_TOLD_MAX, "so many accusers are told");
+    }
+
     /// Refutation (SWIM section 4.2): a member that is called worse than alive says otherwise, one incarnation higher.
     fn hear_of_self(&mut self, ctx: &mut Context<'_>, told: &MemberRecord, from: &MemberId) -> Heard {
         let own = *self.own();
@@ -359,9 +371,7 @@ impl Membership {
             // The other one answers for both.
             return Heard::Known;
         }
-        if self.accused_by.len() < ACCUSERS_TOLD_MAX && !self.accused_by.contains(from) {
-            self.accused_by.push(*from);
-        }
+        self.note_accuser(from);
         let newest = self.raising.unwrap_or(own.incarnation);
         if self.yields_identity(ctx, told, newest) {
             return Heard::Known;

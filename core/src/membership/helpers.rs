@@ -12,6 +12,7 @@ use super::Membership;
 use super::probe::{Probe, stands_here};
 use crate::model::id::MemberId;
 use crate::model::member::{MemberRecord, State};
+use crate::model::mutant::mutated;
 use crate::model::planted::Bug;
 
 /// Answers that came through a helper and are remembered.
@@ -33,7 +34,7 @@ impl Ways {
 
     /// A helper did not reach a member.
     pub(super) fn failed(&mut self, target: &MemberId, helper: &MemberId) {
-        self.0.retain(|way| way != &(*target, *helper));
+        self.0.retain(|way| mutated!(FailedWayStays, way != &(*target, *helper), true));
         assert!(self.0.len() <= WAYS_MAX, "ways have a limit");
     }
 
@@ -53,7 +54,7 @@ impl Membership {
         let mut chosen: Vec<MemberRecord> = Vec::with_capacity(count);
         if !self.planted.has(Bug::HelpersChosenBlindly) {
             // Where one helper is all that may be asked it is the likeliest one.
-            let preferred_max = count.saturating_sub(1).max(1);
+            let preferred_max = mutated!(HelpersArePeersOnly, count.saturating_sub(1).max(1), count.max(1));
             for helper in self.preferred_helpers(&target) {
                 if chosen.len() < preferred_max && chosen.iter().all(|c| c.id != helper.id) {
                     chosen.push(helper);

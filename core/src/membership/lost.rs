@@ -76,12 +76,16 @@ impl Membership {
             mutated!(AloneAndStill, self.try_peers(ctx, false), ());
             self.try_lost_member(ctx);
             let wait_ms = self.lost.backoff_ms;
-            self.lost.backoff_ms = (wait_ms * 2).min(period_ms);
+            self.lost.backoff_ms = mutated!(AloneAndHasty, (wait_ms * 2).min(period_ms), wait_ms);
             wait_ms
         } else {
             self.lost.backoff_ms = ALONE_BACKOFF_MS_MIN;
             mutated!(UnmetPeersNotTried, self.try_peers(ctx, true), ());
-            if self.try_lost_member(ctx) { period_ms } else { period_ms * UNMET_PEER_FACTOR }
+            if self.try_lost_member(ctx) {
+                period_ms
+            } else {
+                mutated!(UnmetTriedOften, period_ms * UNMET_PEER_FACTOR, period_ms)
+            }
         };
         // The wait is random, so that two halves of a ring do not try in step.
         let wait_ms = self.rng.between(wait_ms * 3 / 4, wait_ms * 5 / 4);
@@ -129,7 +133,11 @@ impl Membership {
         );
         ctx.metrics.reconnects += 1;
         let body = Body::Ping { seq: self.prober.seq(), forward_to: None };
-        self.events.push_back(MembershipEvent::Send { to: record.swim_addr(), body, accuse: Some(record) });
+        self.events.push_back(MembershipEvent::Send {
+            to: record.swim_addr(),
+            body,
+            accuse: mutated!(LostNotAccused, Some(record), None),
+        });
         true
     }
 

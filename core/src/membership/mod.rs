@@ -210,7 +210,7 @@ impl Membership {
     }
 
     fn put(&mut self, record: MemberRecord) {
-        self.contacts = None;
+        self.contacts = mutated!(ContactsKept, None, self.contacts);
         if let Some(slot) = self.table.put(record) {
             self.prober.insert(slot);
         }

@@ -286,8 +286,10 @@ pub(super) fn stands_here(record: &MemberRecord, me: &MemberRecord) -> bool {
 fn is_probed(record: &MemberRecord) -> bool {
     match record.state {
         State::Alive | State::Suspect => true,
-        State::Confirmed => mutated!(ConfirmedIsProbed, record.permanent, true),
-        State::Departed => mutated!(PermanentNotProbed, false, record.permanent),
+        State::Confirmed => {
+            mutated!(ConfirmedIsProbed, mutated!(PermanentNotProbed, record.permanent, false), true)
+        }
+        State::Departed => mutated!(DepartedIsProbed, false, record.permanent),
     }
 }
 

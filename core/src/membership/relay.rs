@@ -7,6 +7,7 @@ use core::net::SocketAddr;
 use crate::model::id::{MemberId, ProbeSeq};
 use crate::model::limits::RELAYS_MAX;
 use crate::model::member::MemberRecord;
+use crate::model::mutant::mutated;
 use crate::model::time::Instant;
 
 /// A ping sent for another member.
@@ -38,7 +39,8 @@ impl Relays {
 
     /// The target answered; no nack is due.
     pub(super) fn answered(&mut self, requester: &MemberId, target: &MemberId, seq: ProbeSeq) {
-        self.0.retain(|r| !(r.requester == *requester && r.target.id == *target && r.seq == seq));
+        let is_answered = |r: &Relay| r.requester == *requester && r.target.id == *target && r.seq == seq;
+        self.0.retain(|r| mutated!(NackAfterAck, !is_answered(r), true));
     }
 
     /// The target's host refuses: the requester need not wait for that.

@@ -10,6 +10,7 @@ use super::index::Index;
 use crate::model::digest::{Digest, hash_member, mix};
 use crate::model::id::MemberId;
 use crate::model::member::{MemberRecord, State};
+use crate::model::mutant::mutated;
 
 /// Members in order of arrival (a forgotten one's place is taken by the last).
 #[derive(Debug, Default)]
@@ -128,7 +129,8 @@ fn hashes(records: &[MemberRecord]) -> impl Fn(usize) -> u64 {
 /// forgotten, so neither makes a difference that a digest exchange would have to repair.
 pub(crate) fn digested(record: &MemberRecord) -> Option<(u64, u64)> {
     let confirmed = match record.state {
-        State::Alive | State::Suspect => 0,
+        State::Alive => 0,
+        State::Suspect => mutated!(SuspicionInDigest, 0, 1),
         State::Confirmed => 1,
         State::Departed => return None,
     };
@@ -183,5 +185,18 @@ mod tests {
                 prop_assert_eq!(table.count(state), model.values().filter(|r| r.state == state).count());
             }
         }
+    }
+
+    /// It passes, and each member has it at its own time.
+    #[test]
+    fn a_suspicion_is_no_difference_and_a_death_is_one() {
+        let of = |state| {
+            let mut table = MemberTable::default();
+            table.put(record(1, 1, state));
+            table.digest().clone()
+        };
+        assert_eq!(of(State::Alive), of(State::Suspect));
+        assert_ne!(of(State::Alive), of(State::Confirmed));
+        assert_eq!(of(State::Departed), MemberTable::default().digest().clone());
     }
 }

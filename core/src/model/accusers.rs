@@ -3,6 +3,7 @@
 
 use crate::model::id::MemberId;
 use crate::model::limits::ACCUSERS_MAX;
+use crate::model::mutant::mutated;
 
 /// Distinct accusers of a suspect, the smallest ids first and no more of them than matter.
 ///
@@ -46,7 +47,9 @@ impl Accusers {
 
     /// Adds all of `other`; true when the set changed.
     pub fn merge(&mut self, other: &Self) -> bool {
-        other.iter().fold(false, |changed, id| self.add(id) | changed)
+        other.iter().fold(false, |changed, id| {
+            mutated!(MergeUnreported, self.add(id) | changed, self.add(id) & changed)
+        })
     }
 
     /// How many.

@@ -7,6 +7,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use crate::model::error::ConfigError;
 use crate::model::limits::{DATAGRAM_BYTES_MAX, DATAGRAM_BYTES_MIN};
+use crate::model::mutant::mutated;
 use crate::model::planted::Planted;
 
 /// All parameters of a node.
@@ -327,7 +328,7 @@ impl Timings {
             "use at least 100, or lost members cost more than living ones",
         )?;
         timing(
-            self.forget_after_ms >= self.sync_period_ms.saturating_mul(2),
+            mutated!(ForgetsTooSoon, self.forget_after_ms >= self.sync_period_ms.saturating_mul(2), true),
             "forget_after_ms",
             self.forget_after_ms,
             "a tombstone must outlive the copies of what it deletes; use at least twice sync_period_ms",
@@ -447,5 +448,38 @@ mod tests {
             let good = Timings { datagram_bytes_max: bytes as u32, ..Timings::lan() };
             assert_eq!(good.validate(), Ok(()));
         }
+    }
+
+    /// Each relation that the protocol rests on, turned round once.
+    #[test]
+    fn every_contradiction_is_refused_by_the_name_of_its_option() {
+        let lan = Timings::lan;
+        let bad = [
+            ("probe_period_ms", Timings { probe_period_ms: 599, ..lan() }),
+            ("probe_timeout_ms", Timings { probe_timeout_ms: 9, ..lan() }),
+            ("suspicion_timeout_ms_min", Timings { suspicion_timeout_ms_min: 599, ..lan() }),
+            ("gossip_period_ms", Timings { gossip_period_ms: 301, ..lan() }),
+            ("sync_period_ms_min", Timings { sync_period_ms_min: 30_001, ..lan() }),
+            ("reconnect_period_ms", Timings { reconnect_period_ms: 99, ..lan() }),
+            ("departed_after_ms", Timings { departed_after_ms: 9_999, ..lan() }),
+            ("forget_after_ms", Timings { forget_after_ms: 59_999, ..lan() }),
+            ("stall_ms", Timings { stall_ms: 249, ..lan() }),
+            ("restart_backoff_ms_min", Timings { restart_backoff_ms_min: 30_001, ..lan() }),
+            ("lease_ms", Timings { lease_ms: 60_001, ..lan() }),
+            ("lease_renew_ms", Timings { lease_renew_ms: 751, ..lan() }),
+            ("election_window_ms", Timings { election_window_ms: 4, ..lan() }),
+            ("election_answer_ms", Timings { election_answer_ms: 19, ..lan() }),
+            ("election_backoff_ms_max", Timings { election_backoff_ms_max: 299, ..lan() }),
+            ("leave_delay_ms", Timings { leave_delay_ms: TIME_MS_MAX + 1, ..lan() }),
+        ];
+        for (option, timings) in bad {
+            let Err(ConfigError::Timing { name, .. }) = timings.validate() else {
+                panic!("{option} is accepted")
+            };
+            assert_eq!(name, option);
+        }
+        // The limits themselves are allowed.
+        let good = Timings { gossip_period_ms: 300, forget_after_ms: 60_000, lease_renew_ms: 750, ..lan() };
+        assert_eq!(good.validate(), Ok(()));
     }
 }

@@ -6,6 +6,7 @@
 //! find differences; they must not serve as a defence against an attacker, which is the purpose of a ring key.
 
 use crate::model::id::MemberId;
+use crate::model::mutant::mutated;
 
 /// Digests per node: one for each bucket of keys.
 pub(crate) const BUCKETS: usize = 64;
@@ -69,7 +70,7 @@ impl Digest {
             *mine ^= theirs;
         }
         union.hash ^= other.hash;
-        union.records = self.records.saturating_add(other.records);
+        union.records = mutated!(RecordsOfOneHalf, self.records.saturating_add(other.records), self.records);
         assert!(union.records >= self.records, "a union holds the records of both parts");
         union
     }
@@ -129,4 +130,26 @@ pub(crate) fn hash_bytes(bytes: &[u8]) -> u64 {
         *to = *from;
     }
     mix(hash ^ u64::from_le_bytes(last))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_union_is_the_digest_of_all_records_in_whatever_order_they_came() {
+        let of = |records: &[u64]| {
+            let mut digest = Digest::default();
+            records.iter().for_each(|n| digest.add(mix(*n), mix(n + 1_000)));
+            digest
+        };
+        let (few, many) = (of(&[1, 2]), of(&[3, 4, 5, 6]));
+        assert_eq!(few.union(&many), of(&[6, 2, 4, 1, 3, 5]));
+        assert_eq!(many.union(&few), few.union(&many));
+        assert_eq!(few.union(&many).records(), 6);
+        let mut less = few.union(&many);
+        less.remove(mix(4), mix(1_004));
+        let buckets = less.differences(many.union(&few).buckets());
+        assert_eq!(buckets, 1 << bucket_of(mix(4)), "the bucket of what one side lacks");
+    }
 }

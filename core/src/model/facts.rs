@@ -8,6 +8,7 @@ use crate::model::census::Census;
 use crate::model::digest;
 use crate::model::election::Role;
 use crate::model::id::MemberId;
+use crate::model::mutant::mutated;
 
 /// The facts that a service's templates may know, as of the time at which the effect that carries them was made.
 ///
@@ -57,7 +58,7 @@ pub(crate) fn versions_digest(config: Option<&GroupConfig>, files: &[GroupFile])
         take(b"", config.incarnation, &config.toml);
     }
     for file in files {
-        take(file.name.as_bytes(), file.incarnation, &file.body);
+        take(file.name.as_bytes(), mutated!(FileNumberIgnored, file.incarnation, 0), &file.body);
     }
     digest
 }
@@ -80,4 +81,35 @@ pub struct GroupFile {
     pub incarnation: u64,
     /// Its content.
     pub body: Vec<u8>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_services_run_with_the_same_exactly_when_all_that_was_given_is_the_same() {
+        let file = |name: &str, incarnation, body: &[u8]| GroupFile {
+            name: name.into(),
+            incarnation,
+            body: body.to_vec(),
+        };
+        let config = |incarnation, toml: &[u8]| GroupConfig { incarnation, toml: toml.to_vec() };
+        assert_eq!(versions_digest(None, &[]), 0);
+        let given = [
+            versions_digest(Some(&config(1, b"a = 1")), &[]),
+            versions_digest(Some(&config(2, b"a = 1")), &[]),
+            versions_digest(Some(&config(1, b"a = 2")), &[]),
+            versions_digest(None, &[file("a", 1, b"x")]),
+            versions_digest(None, &[file("b", 1, b"x")]),
+            versions_digest(None, &[file("a", 1, b"y")]),
+            // Given once more with the same content: an operator waits for this one.
+            versions_digest(None, &[file("a", 2, b"x")]),
+            versions_digest(Some(&config(1, b"a = 1")), &[file("a", 1, b"x")]),
+            versions_digest(None, &[file("a", 1, b"x"), file("b", 1, b"x")]),
+        ];
+        let distinct: alloc::collections::BTreeSet<u64> = given.into_iter().chain([0]).collect();
+        assert_eq!(distinct.len(), given.len() + 1);
+        assert_eq!(versions_digest(None, &[file("a", 1, b"x")]), given[3]);
+    }
 }

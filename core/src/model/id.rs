@@ -10,6 +10,7 @@ use core::str::FromStr;
 
 use crate::model::error::ParseError;
 use crate::model::limits;
+use crate::model::mutant::mutated;
 
 /// A member of the ring: a random UUID, written as 32 lower-case hex digits.
 ///
@@ -180,7 +181,7 @@ impl FromStr for ServiceGroup {
         };
         let (service, group) = head.split_once('.').ok_or(ParseError::ServiceGroup)?;
         let parts_ok = is_word(service) && is_word(group) && org.is_none_or(is_word);
-        if !parts_ok || s.len() > limits::SERVICE_GROUP_BYTES_MAX {
+        if !parts_ok || s.len() > limits::SERVICE_GROUP_BYTES_MAX - mutated!(LongestGroupRefused, 0, 1) {
             return Err(ParseError::ServiceGroup);
         }
         Ok(Self(s.into()))

@@ -8,6 +8,7 @@ use core::str::FromStr;
 use crate::model::error::ParseError;
 use crate::model::id::{ServiceName, is_word};
 use crate::model::limits;
+use crate::model::mutant::mutated;
 
 /// A package ident. With all four parts it is *fully qualified* and names one build.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -140,7 +141,7 @@ fn split_version(version: &str) -> (&str, &str) {
 fn magnitude(digits: &str) -> (usize, &str) {
     let significant = digits.trim_start_matches('0');
     assert!(significant.len() <= digits.len(), "a number is no longer than its digits");
-    (significant.len(), significant)
+    (mutated!(TenBeforeNine, significant.len(), 0), significant)
 }
 
 impl fmt::Display for PackageIdent {

@@ -17,7 +17,7 @@ macro_rules! mutated {
 pub(crate) use mutated;
 
 macro_rules! mutants {
-    ($($mutant:ident $name:literal $place:literal $what:literal;)+) => {
+    ($($mutant:ident $name:literal $place:literal $what:literal $(left $reason:literal)?;)+) => {
         /// A mutation, at one place of the core.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Mutant {
@@ -51,8 +51,18 @@ macro_rules! mutants {
                     $(Self::$mutant => $what,)+
                 }
             }
+
+            /// Why no check has to notice it; none where one does.
+            #[must_use]
+            pub const fn left(self) -> Option<&'static str> {
+                match self {
+                    $(Self::$mutant => mutants!(@reason $($reason)?),)+
+                }
+            }
         }
     };
+    (@reason) => { None };
+    (@reason $reason:literal) => { Some($reason) };
 }
 
 mutants! {
@@ -112,6 +122,9 @@ mutants! {
     SuccessorNotFavoured "successor-not-favoured" "election/voter.rs" "A voter gives the successor no time before others ask.";
     DepartsAtOnce "departs-at-once" "membership/aging.rs" "A member that is held dead departs ten times too early.";
     NeverForgotten "never-forgotten" "membership/aging.rs" "Departed members are never forgotten.";
+    NewestGoneFirst "newest-gone-first" "membership/aging.rs" "At the limit the member that left last is forgotten first.";
+    LastHasNoTurn "last-has-no-turn" "membership/contacts.rs" "Turns begin anew one member too early.";
+    EchoIsACopy "echo-is-a-copy" "membership/copy.rs" "The own question that comes back is taken for a copy.";
     DoubtForWholeHelp "doubt-for-whole-help" "membership/detect.rs" "Nacks do not ease the doubt about the own network.";
     NeverCorroborates "never-corroborates" "membership/detect.rs" "No member checks a suspicion that it heard of.";
     NoNack "no-nack" "membership/detect.rs" "A helper that reaches nothing stays silent.";
@@ -120,17 +133,28 @@ mutants! {
     PingNotRepeated "ping-not-repeated" "membership/detect.rs" "A ping is sent once.";
     SuspectNotTold "suspect-not-told" "membership/detect.rs" "The suspect does not hear of the accusation first.";
     WokenJudges "woken-judges" "membership/detect.rs" "A member that has just woken confirms deaths.";
+    HealthNeverRecovers "health-never-recovers" "membership/health.rs" "A member that doubted itself once does so for ever.";
+    HealthWithoutLimit "health-without-limit" "membership/health.rs" "Each sign of trouble stretches times a little more, without end.";
     AccusersNotMerged "accusers-not-merged" "membership/hear.rs" "Accusers that others know of are not taken over.";
     AckNotForwarded "ack-not-forwarded" "membership/hear.rs" "A helper does not pass an ack on.";
+    HearsaySetsAddress "hearsay-sets-address" "membership/hear.rs" "The address that another member sees replaces the one that this member has seen.";
+    MoveUnnoticed "move-unnoticed" "membership/hear.rs" "A member that speaks from a new address is still sought at the old one.";
     NewerNotTold "newer-not-told" "membership/hear.rs" "A member of an old disk does not hear of its later incarnation.";
     NoHealOnReturn "no-heal-on-return" "membership/hear.rs" "A member that comes back is no reason to compare rumors.";
     NotTellingTheDead "not-telling-the-dead" "membership/hear.rs" "A member that is held dead is not told so when it speaks.";
     OldAccusationAnswered "old-accusation-answered" "membership/hear.rs" "An accusation of an incarnation that has passed raises the incarnation again.";
     RefutationNotRepeated "refutation-not-repeated" "membership/hear.rs" "An accuser that missed the refutation does not hear it again.";
+    RefutedOnce "refuted-once" "membership/hear.rs" "The accusers of the first refutation alone are told of it directly.";
     SuspectRumorUnheard "suspect-rumor-unheard" "membership/hear.rs" "A suspicion that was told is not looked into.";
+    FailedWayStays "failed-way-stays" "membership/helpers.rs" "A helper that did not reach a member stays the first choice for it.";
+    HelpersArePeersOnly "helpers-are-peers-only" "membership/helpers.rs" "No helper is picked by chance where permanent peers are enough.";
+    AloneAndHasty "alone-and-hasty" "membership/lost.rs" "While alone the tries stay as frequent as at the start.";
     AloneAndStill "alone-and-still" "membership/lost.rs" "A member that is alone does not try its peers.";
+    LostNotAccused "lost-not-accused" "membership/lost.rs" "A lost member is tried and does not learn that it is held dead.";
     NoRejoin "no-rejoin" "membership/lost.rs" "A restarted member announces itself to no member that it knew.";
     UnmetPeersNotTried "unmet-peers-not-tried" "membership/lost.rs" "A peer that no member is known at is tried only while alone.";
+    UnmetTriedOften "unmet-tried-often" "membership/lost.rs" "A peer that never showed up is tried as often as a lost member.";
+    ContactsKept "contacts-kept" "membership/mod.rs" "The members that are told everything stay the same when members come and go.";
     DeadKeepTheirDate "dead-keep-their-date" "membership/mod.rs" "A member that comes back keeps the date of its death.";
     DoubtTooShort "doubt-too-short" "membership/mod.rs" "A member that has just woken doubts itself for no time.";
     FarewellInOldIncarnation "farewell-in-old-incarnation" "membership/mod.rs" "A member leaves in its present incarnation although a higher one is stored.";
@@ -143,26 +167,57 @@ mutants! {
     SuspectsAreNotTold "suspects-are-not-told" "membership/mod.rs" "Only members that are alive are chosen to hear rumors and to help.";
     AckOfAnyProbe "ack-of-any-probe" "membership/probe.rs" "An ack ends a probe whatever its number is.";
     ConfirmedIsProbed "confirmed-is-probed" "membership/probe.rs" "Members that are held dead take turns in rounds.";
+    DepartedIsProbed "departed-is-probed" "membership/probe.rs" "A permanent peer that has departed is still probed.";
     NacksNotCounted "nacks-not-counted" "membership/probe.rs" "A helper\x27s nack is not counted.";
     NewcomersNotProbed "newcomers-not-probed" "membership/probe.rs" "A new member waits for the next walk.";
     PermanentNotProbed "permanent-not-probed" "membership/probe.rs" "A permanent peer that is held dead is not probed.";
     RefusalNotQuick "refusal-not-quick" "membership/probe.rs" "A refused ping waits for its time like a lost one.";
+    NackAfterAck "nack-after-ack" "membership/relay.rs" "A helper that had an answer says later that it had none.";
     ElsewhereIgnored "elsewhere-ignored" "membership/suspicion.rs" "A death that another member confirmed shortens nothing.";
     HeardDoesNotCount "heard-does-not-count" "membership/suspicion.rs" "A suspect that was heard is buried all the same.";
     NotAskedBeforeTheEnd "not-asked-before-the-end" "membership/suspicion.rs" "A suspect is not asked a last time.";
     SuspicionNeverShrinks "suspicion-never-shrinks" "membership/suspicion.rs" "Confirmations do not shorten a suspicion.";
+    SuspicionInDigest "suspicion-in-digest" "membership/table.rs" "A suspicion is a difference that an exchange has to repair.";
+    MergeUnreported "merge-unreported" "model/accusers.rs" "That accusers were added is not said.";
+    BannedIsListed "banned-is-listed" "model/census/mod.rs" "A banned member of a group keeps the state of its record.";
+    UnstartedIsHealthy "unstarted-is-healthy" "model/census/mod.rs" "A service can be used before its process was started.";
+    ForgetsTooSoon "forgets-too-soon" "model/config.rs" "Tombstones may be told to go before their copies.";
+    RecordsOfOneHalf "records-of-one-half" "model/digest.rs" "The members alone count when a newcomer is recognized.";
+    FileNumberIgnored "file-number-ignored" "model/facts.rs" "A file that was given again with the same content is no other version.";
+    LongestGroupRefused "longest-group-refused" "model/id.rs" "The longest name of a group is refused.";
+    TenBeforeNine "ten-before-nine" "model/ident.rs" "Numbers of versions compare as text.";
     AddressDecidesFirst "address-decides-first" "model/member.rs" "At equal incarnation the address counts before the state.";
+    LastIsNeverPicked "last-is-never-picked" "model/rng.rs" "A sample is drawn from all but the last.";
+    EndNotLater "end-not-later" "model/rumor/election.rs" "That a leader leads no longer does not prevail over its election.";
+    MaintenanceDecidesNothing "maintenance-decides-nothing" "model/rumor/service.rs" "Two statements that differ in their maintenance are equal.";
+    LowestBodyWins "lowest-body-wins" "model/rumor/version.rs" "Of two bodies of one number the order of arrival decides.";
+    SameBodyLoses "same-body-loses" "model/rumor/version.rs" "A member that answered for the same content is said to have lost.";
     TombstonesForgottenSoon "tombstones-forgotten-soon" "node/collection.rs" "Tombstones are kept for a thousandth of their time.";
+    ComparesTooSoon "compares-too-soon" "node/gossip.rs" "A member compares while news is still on its way.";
+    PeersTellFew "peers-tell-few" "node/gossip.rs" "A permanent peer tells a rumor to no more members than others do.";
     FailedVersionDone "failed-version-done" "node/group_config.rs" "A version that could not be stored takes effect.";
     LossNotTold "loss-not-told" "node/group_config.rs" "A version that lost against another of its number is not reported.";
     SameVersionTaken "same-version-taken" "node/group_config.rs" "An operator can give a version number a second time.";
     StoringIgnored "storing-ignored" "node/group_config.rs" "A version on its way to the disk does not count.";
     SupersededAnsweredDone "superseded-answered-done" "node/group_config.rs" "A version that a newer one overtook on the way to the disk is answered as done.";
     HistoryOfOthers "history-of-others" "node/journal.rs" "The history of versions is not stored with them.";
+    SettledUnseen "settled-unseen" "node/journal.rs" "A record that changed while a version was stored counts as stored.";
+    StoreOvertaken "store-overtaken" "node/journal.rs" "A batch does not wait for a version of the same key on its way to the disk.";
     FarewellNotAwaited "farewell-not-awaited" "node/leave.rs" "A member that leaves ends before the news has spread.";
     FarewellNotTold "farewell-not-told" "node/leave.rs" "A member that leaves tells no member directly.";
+    HurryUnheard "hurry-unheard" "node/leave.rs" "A member that waits for its farewell to spread does not hear that it is to hurry.";
+    OfferedOnceMore "offered-once-more" "node/offers.rs" "A record that a member does not take is offered once more than it is worth.";
+    LoopbackBelieved "loopback-believed" "node/on_datagram.rs" "A loopback address that another host tells of is taken for one on this host.";
+    RelayedIsFirstHand "relayed-is-first-hand" "node/on_datagram.rs" "An ack that a helper passed on sets its member\x27s address.";
+    BanNotOnDisk "ban-not-on-disk" "node/on_effect.rs" "A ban that could not be stored is answered as done.";
+    BatchLost "batch-lost" "node/on_effect.rs" "A batch of records that could not be stored is not stored later.";
+    SpeaksUnstored "speaks-unstored" "node/on_effect.rs" "A member speaks although its identity could not be stored.";
+    RepairedOnce "repaired-once" "node/repair.rs" "What was told is compared with the store once and never again.";
     NoSyncOnHeal "no-sync-on-heal" "node/sync.rs" "A member that comes back is not compared with.";
+    NotToldBack "not-told-back" "node/sync.rs" "A member that is back hears what belongs to the ring by stream alone.";
     NothingWanted "nothing-wanted" "node/sync.rs" "A member does not ask for the records that it lacks.";
+    OneMessageForAll "one-message-for-all" "node/sync.rs" "Records go into one message however many they are.";
+    ServicesBeforeMembers "services-before-members" "node/sync.rs" "Services are taken in before the members that run them.";
     StaleNotCorrected "stale-not-corrected" "node/sync.rs" "A record that is older than the held one is not answered.";
     SyncNeverSlows "sync-never-slows" "node/sync.rs" "Exchanges stay as frequent as at the start.";
     SyncStaysSlow "sync-stays-slow" "node/sync.rs" "A difference does not bring the next exchange forward.";
@@ -172,10 +227,17 @@ mutants! {
     DepartedServicesStay "departed-services-stay" "node/wire_up.rs" "The services of a member that departs stay in the census.";
     NewsNotStored "news-not-stored" "node/wire_up.rs" "A rumor that was learned is not stored.";
     OrphansKept "orphans-kept" "node/wire_up.rs" "Services of a departed owner are learned.";
+    HottestDropped "hottest-dropped" "rumor/heat.rs" "At the limit the most urgent rumor is dropped.";
     LargeNeverTold "large-never-told" "rumor/heat.rs" "Rumors that no datagram holds are not told by stream.";
     LatestFirst "latest-first" "rumor/heat.rs" "The rumor that was told most goes out first.";
+    RoomNotCounted "room-not-counted" "rumor/heat.rs" "Rumors are chosen as if each had the whole datagram.";
+    SettledForAll "settled-for-all" "rumor/heat.rs" "What one contact was told counts as told to every contact.";
+    ToldOnceMore "told-once-more" "rumor/heat.rs" "A rumor is told once more than it has to be.";
+    NewestTombstoneFirst "newest-tombstone-first" "rumor/store.rs" "The newest tombstone makes room first.";
     OwnedByNone "owned-by-none" "rumor/store.rs" "The services of a departed member stay known.";
+    ReplacedCountsTwice "replaced-counts-twice" "rumor/store.rs" "A version that replaces another needs room beside it.";
     TombstoneInDigest "tombstone-in-digest" "rumor/store.rs" "A tombstone is told again in each comparison.";
+    TombstoneYoungAgain "tombstone-young-again" "rumor/store.rs" "A tombstone that is told with a signature begins its time anew.";
     TombstonesNotTold "tombstones-not-told" "rumor/store.rs" "Comparisons do not tell of tombstones.";
     BackoffDoesNotGrow "backoff-does-not-grow" "service/backoff.rs" "Each wait before a start is as short as the first.";
     GivesUpLate "gives-up-late" "service/backoff.rs" "The supervisor gives up one failure later.";
@@ -239,6 +301,23 @@ mutants! {
     ReplacedUndrained "replaced-undrained" "service/instance/wish.rs" "A process that is replaced is not drained.";
     SpecBeforeCommand "spec-before-command" "service/instance/wish.rs" "The time to shut down is the spec\x27s, whatever the command says.";
     WaitingCommandsDropped "waiting-commands-dropped" "service/mod.rs" "Commands that wait are not answered when the supervisor leaves.";
+    FileUnnamed "file-unnamed" "store/history.rs" "The row of a file\x27s versions does not name the file.";
+    WinnerNotRemembered "winner-not-remembered" "store/history.rs" "A body that won against another one of its number is not an entry of its own.";
+    MaintenanceForgotten "maintenance-forgotten" "store/service.rs" "That a service is in maintenance is forgotten with a restart.";
+    RecordsOfNoMember "records-of-no-member" "store/snapshot.rs" "Records without an identity begin a new member.";
+    OldRowsStay "old-rows-stay" "store/snapshot.rs" "A row that an earlier version wrote under another key stays.";
+    LeaseForgotten "lease-forgotten" "store/vote.rs" "The longest promise of a voter is not stored.";
+    VoterVersionLost "voter-version-lost" "wire/ballot.rs" "An answer names the term of the voter\x27s electorate twice and its version never.";
+    DepartureUnsaid "departure-unsaid" "wire/convert.rs" "A member that leaves does not say so where it is the sender.";
+    PortCut "port-cut" "wire/convert.rs" "A port beyond 65535 is cut off instead of refused.";
+    WantedTwiceTheLimit "wanted-twice-the-limit" "wire/fields.rs" "Each field of a repeated number may fill the limit anew.";
+    EndUntold "end-untold" "wire/rumor/election.rs" "That a leader leads no longer is lost on the way.";
+    SignatureCounts "signature-counts" "wire/rumor/opaque.rs" "The first field of a signature is part of the statement in digests.";
+    AlwaysAccepting "always-accepting" "wire/rumor/service.rs" "A service that does not say so takes work before its process runs.";
+    QuorumUnbounded "quorum-unbounded" "wire/rumor/service.rs" "A member can ask for an electorate that no group ever has.";
+    VersionZeroTaken "version-zero-taken" "wire/rumor/version.rs" "A configuration with the number 0 is taken in.";
+    LargestStreamRefused "largest-stream-refused" "wire/stream.rs" "A stream message of exactly the limit is refused where it arrives.";
+    LimitItselfRefused "limit-itself-refused" "wire/swim.rs" "A datagram of exactly the limit is refused.";
 }
 
 /// Whether this build can switch mutants on. A daemon refuses to be built when it can.

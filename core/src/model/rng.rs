@@ -1,5 +1,6 @@
 //! The only source of chance in the core: a seeded stream that is the same on every machine and in every release.
 
+use crate::model::mutant::mutated;
 use alloc::vec::Vec;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
@@ -84,7 +85,7 @@ impl Rng {
         }
         // Floyd's algorithm: no list of `len` elements for a handful of picks.
         for i in (len - count)..len {
-            let candidate = self.index(i + 1);
+            let candidate = self.index(mutated!(LastIsNeverPicked, i + 1, i));
             picked.push(if picked.contains(&candidate) { i } else { candidate });
         }
         self.shuffle(&mut picked);
@@ -125,6 +126,22 @@ mod tests {
                 assert_eq!(s.len(), count.min(len));
                 assert!(s.iter().all(|i| *i < len));
             }
+        }
+    }
+
+    #[test]
+    fn every_element_is_picked_as_often() {
+        let mut rng = Rng::from_seed([9; 32]);
+        for (len, count) in [(5, 1), (5, 2), (5, 4), (3, 2)] {
+            let mut times = alloc::vec![0; len];
+            for _ in 0..2_000 {
+                rng.sample(len, count).into_iter().for_each(|i| times[i] += 1);
+            }
+            let fair = 2_000 * count / len;
+            assert!(
+                times.iter().all(|n| (fair * 8 / 10..=fair * 12 / 10).contains(n)),
+                "{len} {count}: {times:?}"
+            );
         }
     }
 }

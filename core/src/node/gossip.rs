@@ -19,6 +19,7 @@ use crate::model::context::{Context, earliest};
 use crate::model::io::WakeReason;
 use crate::model::limits::{DATAGRAM_BYTES_MIN, Limit, STREAM_BYTES_MAX};
 use crate::model::member::MemberRecord;
+use crate::model::mutant::mutated;
 use crate::model::planted::{Bug, Planted};
 use crate::model::rng::Rng;
 use crate::model::rumor::{MemberRumor, Rumor, RumorKey};
@@ -142,7 +143,8 @@ impl Gossip {
 
     /// Whether this member has told everything that it knows: what it holds can be compared.
     pub(super) fn is_quiet(&self, now: Instant) -> bool {
-        self.heat.is_empty() && self.started + Duration::from_millis(QUIET_PERIODS * self.period_ms) <= now
+        let settled = self.started + Duration::from_millis(QUIET_PERIODS * self.period_ms);
+        self.heat.is_empty() && mutated!(ComparesTooSoon, settled <= now, true)
     }
 
     /// How often this member tells one rumor: SWIM's lambda log n.
@@ -154,7 +156,11 @@ impl Gossip {
         // One more than the whole part of log10: the number of digits, which is log10(n + 1) rounded up.
         let digits = log10_milli(members.saturating_add(members / 32)) / 1000 + 1;
         let own = know.membership.own();
-        let least = if own.permanent { TOLD_BY_PERMANENT_PEERS } else { TOLD_IN_SMALL_RINGS };
+        let least = if mutated!(PeersTellFew, own.permanent, false) {
+            TOLD_BY_PERMANENT_PEERS
+        } else {
+            TOLD_IN_SMALL_RINGS
+        };
         let least = members.saturating_sub(1).min(least) as u32;
         let told_max = (self.retransmit_factor * digits as u32).max(least);
         assert!(told_max > 0, "every rumor is told");
@@ -332,5 +338,23 @@ impl Node {
         let contacts = self.membership.contacts();
         let targets = self.membership.next_members(self.gossip.fanout, self.gossip.is_burst);
         self.gossip.run(ctx!(self), know!(self), &contacts, &targets);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_compares_once_the_last_news_has_had_time_to_arrive() {
+        let config = Config::new(9_638);
+        let mut gossip = Gossip::new(&config);
+        gossip.started = Instant::from_millis(10_000);
+        let settled_ms = QUIET_PERIODS * config.timings.gossip_period_ms;
+        assert!(!gossip.is_quiet(Instant::from_millis(10_000 + settled_ms - 1)));
+        assert!(gossip.is_quiet(Instant::from_millis(10_000 + settled_ms)));
+        let key = RumorKey::Opaque { subject: 1, number: 77 };
+        gossip.heat.start(key, Priority::Normal, false, core::iter::empty());
+        assert!(!gossip.is_quiet(Instant::from_millis(60_000)), "it has not told all that it knows");
     }
 }

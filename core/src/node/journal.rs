@@ -188,7 +188,7 @@ impl Journal {
         stored: Option<&[Write]>,
     ) {
         assert!(key.kind().is_versioned(), "only versions are stored as one");
-        if stored.is_some_and(|rows| self.rows(know, &key) == rows) {
+        if stored.is_some_and(|rows| mutated!(SettledUnseen, self.rows(know, &key) == rows, true)) {
             self.dirty.remove(&key);
         } else if self.dirty.contains(&key) {
             self.mark(now, key);
@@ -267,7 +267,8 @@ impl Journal {
             | Pending::Vote(_)
             | Pending::Batch(_) => None,
         });
-        let mut waiting: BTreeSet<RumorKey> = waiting.filter(|key| self.dirty.contains(key)).collect();
+        let mut waiting: BTreeSet<RumorKey> =
+            waiting.filter(|key| mutated!(StoreOvertaken, self.dirty.contains(key), false)).collect();
         self.dirty.retain(|key| !waiting.contains(key));
         let mut keys = Vec::new();
         while keys.len() < BATCH_RECORDS_MAX {

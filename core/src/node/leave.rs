@@ -83,7 +83,7 @@ impl Node {
             );
             departing.hurried = true;
             if let Step::Announcing(until) = &mut departing.step {
-                *until = self.clock.now();
+                *until = mutated!(HurryUnheard, self.clock.now(), *until);
             }
         }
     }

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::model::id::MemberId;
+use crate::model::mutant::mutated;
 use crate::model::time::Instant;
 
 /// Offers of one version before the other side is taken to be unable to take it.
@@ -57,7 +58,8 @@ impl Offers {
         if offer.version != version {
             *offer = Offer { version, times: 0, at: now };
         }
-        let is_worth = offer.times < OFFERS_MAX || offer.at + Duration::from_millis(OFFER_PERIOD_MS) <= now;
+        let is_worth = mutated!(OfferedOnceMore, offer.times < OFFERS_MAX, offer.times <= OFFERS_MAX)
+            || offer.at + Duration::from_millis(OFFER_PERIOD_MS) <= now;
         if is_worth {
             offer.times = offer.times.saturating_add(1);
             offer.at = now;

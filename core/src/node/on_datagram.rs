@@ -12,6 +12,7 @@ use crate::model::error::DecodeError;
 use crate::model::event::EventKind;
 use crate::model::member::MemberRecord;
 use crate::model::member::UNSPECIFIED;
+use crate::model::mutant::mutated;
 use crate::model::rumor::{MemberRumor, Rumor, Told};
 use crate::wire::swim::{self, Body, Datagram};
 
@@ -40,7 +41,7 @@ impl Node {
         // An ack that a helper passed on comes from the helper's address and holds the member's own.
         let is_relayed = matches!(&body, Body::Ack { forward_to: Some(to), .. } if to.id == self.me);
         // An unreadable body may have been passed on too: it proves that its sender lives, not at which address.
-        let is_first_hand = !is_relayed && body != Body::Unknown;
+        let is_first_hand = mutated!(RelayedIsFirstHand, !is_relayed, true) && body != Body::Unknown;
         if from.address == UNSPECIFIED {
             if is_relayed {
                 return self.reject(source, Channel::Datagram, DecodeError::Missing("address"));
@@ -80,7 +81,8 @@ impl Node {
         let Rumor::Member(m) = told.rumor() else { return Cow::Borrowed(told) };
         let own = m.record.id == from.id && m.record.address == UNSPECIFIED;
         // A loopback address of another member is on the sender's own host.
-        let beside = m.record.address.is_loopback() && !from.address.is_loopback();
+        let beside =
+            mutated!(LoopbackBelieved, m.record.address.is_loopback(), false) && !from.address.is_loopback();
         if !own && !beside {
             return Cow::Borrowed(told);
         }

@@ -10,6 +10,7 @@ use crate::model::context::{Context, Follows};
 use crate::model::event::EventKind;
 use crate::model::id::EffectId;
 use crate::model::io::EffectResult;
+use crate::model::mutant::mutated;
 use crate::model::rumor::Rumor;
 
 /// Wait before an identity that could not be stored is stored again.
@@ -33,7 +34,7 @@ impl Node {
         match pending {
             // An operator told the node to leave before its identity was on disk.
             Pending::Start if self.phase != Phase::Starting => {}
-            Pending::Start if !stored => {
+            Pending::Start if mutated!(SpeaksUnstored, !stored, false) => {
                 self.journal.retry_after(self.clock.now(), Duration::from_millis(START_RETRY_MS));
             }
             Pending::Start => {
@@ -43,20 +44,24 @@ impl Node {
             Pending::Raise(_) if !stored => self.membership.handle_raise_failed(),
             Pending::Raise(incarnation) => self.membership.handle_raised(ctx!(self), incarnation),
             Pending::Farewell(incarnation) => self.farewell(stored.then_some(incarnation)),
-            Pending::Departure { request, member } => match failure {
-                Some(reason) => self.reply(request, Reply::Failed(CommandError::NotDurable(reason))),
-                None => {
-                    self.reply(request, Reply::Done);
-                    let rumor = Rumor::Departure(crate::model::rumor::Departure { member_id: member });
-                    self.learn_departure(&rumor.into(), member, None);
+            Pending::Departure { request, member } => {
+                match failure.filter(|_| mutated!(BanNotOnDisk, true, false)) {
+                    Some(reason) => self.reply(request, Reply::Failed(CommandError::NotDurable(reason))),
+                    None => {
+                        self.reply(request, Reply::Done);
+                        let rumor = Rumor::Departure(crate::model::rumor::Departure { member_id: member });
+                        self.learn_departure(&rumor.into(), member, None);
+                    }
                 }
-            },
+            }
             Pending::Version { request, rumor, at, rows } => {
                 self.version_stored(request, &rumor, at, failure);
                 let (know, now) = (know!(self), self.clock.now());
                 self.journal.settle(now, know, rumor.key(), stored.then_some(rows.as_slice()));
             }
-            Pending::Batch(keys) if !stored => keys.into_iter().for_each(|key| self.mark_dirty(key)),
+            Pending::Batch(keys) if !stored => {
+                keys.into_iter().for_each(|key| mutated!(BatchLost, self.mark_dirty(key), drop(key)));
+            }
             Pending::Batch(_) => {}
             Pending::Vote(election) => self.elections.handle_stored(ctx!(self), &election, stored),
         }

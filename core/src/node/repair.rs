@@ -25,6 +25,7 @@ use crate::model::context::{Context, Follows, earliest};
 use crate::model::event::EventKind;
 use crate::model::id::{Incarnation, ServiceGroup};
 use crate::model::io::WakeReason;
+use crate::model::mutant::mutated;
 use crate::model::planted::Bug;
 use crate::model::rumor::{Authority, Departure, ElectionRumor, Rumor, RumorKey, RumorKind, ServiceHealth};
 use crate::model::time::Instant;
@@ -79,7 +80,7 @@ impl Node {
                 period_ms = REFUSED_PERIOD_MS;
             }
         }
-        if is_telling {
+        if mutated!(RepairedOnce, is_telling, false) {
             self.repair.at = self.clock.now() + Duration::from_millis(period_ms);
         }
         assert!(self.repair.at > self.clock.now(), "one comparison is followed by a pause");

@@ -257,7 +257,7 @@ impl Exchange<'_, '_> {
         let mut bytes = 0;
         for rumor in rumors {
             let size = rumor.len();
-            if bytes + size > MESSAGE_BYTES && !batch.is_empty() {
+            if mutated!(OneMessageForAll, bytes + size > MESSAGE_BYTES, false) && !batch.is_empty() {
                 let rumors = core::mem::take(&mut batch);
                 self.send(Body::SyncRecords { rumors, want: Vec::new() });
                 bytes = 0;
@@ -308,7 +308,7 @@ impl Node {
         if mutated!(NoSyncOnHeal, self.sync.heal(now), false) {
             self.begin_sync(record.gossip_addr());
             // A stream to a host that was down may hang in a try to connect that began then.
-            self.gossip.tell_back(ctx!(self), know!(self), &record);
+            mutated!(NotToldBack, self.gossip.tell_back(ctx!(self), know!(self), &record), ());
         }
     }
 
@@ -348,7 +348,8 @@ impl Node {
         // Members first: a service of an unknown member is worth nothing.
         let (members, others): (Vec<&Told<'_>>, Vec<&Told<'_>>) =
             told.iter().partition(|told| matches!(told.rumor(), Rumor::Member(_)));
-        for told in members.into_iter().chain(others) {
+        let (first, then) = mutated!(ServicesBeforeMembers, (members, others), (others, members));
+        for told in first.into_iter().chain(then) {
             let told = self.fill_in_address(told, from);
             match self.hear_rumor(&told, &from.id) {
                 Heard::New => learned += 1,

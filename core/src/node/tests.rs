@@ -126,6 +126,7 @@ impl Ring {
 
     fn drain(&mut self, i: usize) {
         let at = self.now + Duration::from_millis(1);
+        let hosts = self.hosts.len();
         let host = &mut self.hosts[i];
         let Some(node) = &mut host.node else { return };
         node.check_invariants();
@@ -133,7 +134,7 @@ impl Ring {
             match output {
                 Output::Transmit(t) => {
                     // Damaged messages name addresses at which no host is.
-                    let Some(to) = (0..200).find(|h| address(*h) == t.to) else { continue };
+                    let Some(to) = (0..hosts).find(|h| address(*h) == t.to) else { continue };
                     let from = address(i);
                     for bytes in self.network.carry(i, to, t.channel, t.bytes) {
                         put(&mut self.parcels, (at, to, Parcel::Message { from, channel: t.channel, bytes }));

@@ -203,7 +203,7 @@ impl Heat {
     /// A contact is owed a rumor no longer.
     fn settle(&mut self, key: &RumorKey, contact: usize) {
         let Some(entry) = self.entries.get_mut(key) else { return };
-        entry.owed &= !(1 << contact);
+        entry.owed &= mutated!(SettledForAll, !(1 << contact), 0);
         if !entry.waits && entry.owed == 0 {
             self.entries.remove(key);
         }
@@ -269,7 +269,7 @@ impl Heat {
             match waiting.size_bytes {
                 None => gone.push(waiting.key.clone()),
                 Some(size) if size <= budget_bytes => {
-                    budget_bytes -= size;
+                    budget_bytes -= mutated!(RoomNotCounted, size, 0);
                     chosen.push(*rank);
                 }
                 Some(_) => {}
@@ -290,7 +290,7 @@ impl Heat {
             rank.told > 0 && rank.sequence <= self.sequence,
             "a rumor is told in the order in which it became hot"
         );
-        if rank.told >= told_max {
+        if mutated!(ToldOnceMore, rank.told >= told_max, rank.told > told_max) {
             let is_owed = self.entries.get_mut(&key).is_some_and(|entry| {
                 entry.waits = false;
                 entry.owed != 0
@@ -314,7 +314,9 @@ impl Heat {
 
     fn drop_coolest(&mut self) -> bool {
         let large = self.small.is_empty();
-        let coolest = self.line(large).last_key_value().map(|(_, waiting)| waiting.key.clone());
+        let line = self.line(large);
+        let coolest = mutated!(HottestDropped, line.last_key_value(), line.first_key_value());
+        let coolest = coolest.map(|(_, waiting)| waiting.key.clone());
         let last = |owed: &Owed| {
             let last = owed.iter().max_by_key(|((_, priority, sequence), _)| (*priority, *sequence));
             last.map(|(_, key)| key.clone())
@@ -409,5 +411,19 @@ mod tests {
         assert_eq!(heat.select_owed(0, false, 100, 9, |_| Some(70)), [key(1)]);
         assert_eq!(heat.select_owed(1, false, 100, 9, |_| None), [], "it is gone");
         assert!(heat.is_empty() && !heat.owes(1));
+    }
+
+    #[test]
+    fn at_the_limit_the_least_urgent_rumor_is_dropped() {
+        let mut heat = Heat::default();
+        let rumor = |n: usize| RumorKey::Opaque { subject: n as u64, number: 77 };
+        heat.start(key(1), Priority::Urgent, false, iter::empty());
+        for n in 0..HOT_RUMORS_MAX - 1 {
+            assert!(!heat.start(rumor(n), Priority::Normal, false, [0].into_iter()), "{n} has room");
+        }
+        assert!(heat.start(key(2), Priority::Death, false, [0].into_iter()));
+        assert!(heat.is_hot(&key(1)) && heat.is_hot(&key(2)) && heat.is_hot(&rumor(0)));
+        assert!(!heat.is_hot(&rumor(HOT_RUMORS_MAX - 2)), "the last of the least urgent ones");
+        assert_eq!(heat.len(), HOT_RUMORS_MAX);
     }
 }

@@ -178,7 +178,10 @@ impl RumorStore {
             return Some(limit);
         }
         assert!(rumor.version().is_some(), "operators give versions");
-        let grows = rumor.encode().len().saturating_sub(held.map_or(0, |entry| entry.bytes));
+        let grows = rumor
+            .encode()
+            .len()
+            .saturating_sub(held.map_or(0, |entry| mutated!(ReplacedCountsTwice, entry.bytes, 0)));
         let versions = self.entries.values().filter(|entry| entry.rumor.version().is_some());
         if versions.map(|entry| entry.bytes).sum::<usize>() + grows > GROUP_BYTES_MAX {
             return Some(Limit::GroupBytes);
@@ -285,7 +288,9 @@ impl RumorStore {
             .entries
             .iter()
             .filter_map(|(key, entry)| entry.dead_since.map(|since| (since, key)))
-            .min()
+            .min_by_key(|(since, _)| {
+                mutated!(NewestTombstoneFirst, *since, Instant::from_nanos(u64::MAX - since.as_nanos()))
+            })
             .map(|(_, key)| key.clone());
         oldest.is_some_and(|key| self.take_out(&key))
     }
@@ -472,7 +477,10 @@ impl Entry {
         if self.rumor == *rumor {
             let theirs = Self::new(now, rumor.clone(), told.bytes());
             let prevails = theirs.verbatim() > self.verbatim();
-            return prevails.then_some(Self { dead_since: self.dead_since, ..theirs });
+            return prevails.then(|| {
+                let dead_since = mutated!(TombstoneYoungAgain, self.dead_since, theirs.dead_since);
+                Self { dead_since, ..theirs }
+            });
         }
         let mut join = self.rumor.clone();
         if !join.merge(rumor) {
@@ -663,5 +671,78 @@ mod tests {
         assert_eq!(store.iter().count(), fit);
         assert_eq!(store.forget_owned_by(&large(1, false).owner().expect("owned")).len(), 1);
         assert_eq!(store.insert(now, &large(fit + 1, false).into()), Inserted::New);
+    }
+
+    fn tombstone(n: u32, more: &[u8]) -> Vec<u8> {
+        let about = [&[0x0a, 4][..], &n.to_le_bytes(), &[0x10, 1, 0x18, 1]].concat();
+        let mut bytes = vec![0x08, 99];
+        prost::encoding::bytes::encode(110, &about, &mut bytes);
+        if !more.is_empty() {
+            prost::encoding::bytes::encode(200, &more.to_vec(), &mut bytes);
+        }
+        bytes
+    }
+
+    #[test]
+    fn a_tombstone_grows_old_from_when_it_was_first_heard() {
+        let (mut store, age) = (RumorStore::default(), Duration::from_secs(10));
+        let tell = |store: &mut RumorStore, ms, rumor: &[u8]| {
+            store.insert(Instant::from_millis(ms), &Told::decode(rumor).expect("a rumor"))
+        };
+        assert_eq!(tell(&mut store, 1_000, &tombstone(1, b"")), Inserted::New);
+        // The same, told once more with another signature. What such a kind says is its bytes, so it counts as news.
+        tell(&mut store, 9_000, &tombstone(1, b"signature"));
+        let retracted =
+            Rumor::Service(ServiceRumor { member_id: MemberId::from_bytes([1; 16]), ..service() });
+        assert_eq!(tell(&mut store, 1_000, &retracted.encode()), Inserted::New);
+        assert_eq!(tell(&mut store, 9_000, &with_more(&retracted, b"!")), Inserted::New);
+        assert_eq!(store.collect(Instant::from_millis(10_999), age), []);
+        assert!(store.collect(Instant::from_millis(11_000), age).contains(&retracted.key()));
+    }
+
+    fn service() -> ServiceRumor {
+        let Rumor::Service(told) = large(1, true) else { panic!("a service") };
+        ServiceRumor { cfg: Vec::new(), ..told }
+    }
+
+    #[test]
+    fn the_oldest_tombstone_makes_room_first() {
+        let mut store = RumorStore::default();
+        let fit = RUMORS_BYTES_MAX / large(0, false).encode().len();
+        for (n, ms) in [(0, 5), (1, 3), (2, 9)] {
+            assert_eq!(store.insert(Instant::from_millis(ms), &large(n, true).into()), Inserted::New);
+        }
+        for n in 3..=fit {
+            assert_eq!(store.insert(Instant::from_millis(20), &large(n, false).into()), Inserted::New, "{n}");
+        }
+        let held = [0, 1, 2].map(|n| store.get(&large(n, true).key()).is_some());
+        assert_eq!(held, [true, false, true]);
+    }
+
+    #[test]
+    fn a_version_may_take_the_place_of_another_where_nothing_more_has_room() {
+        use crate::model::rumor::{ServiceFile, Version};
+        let file = |n: usize, number: u64| {
+            let version = Version::new(number, vec![b'x'; 64 * 1024], None);
+            let (group, name) = ("web.default".parse(), alloc::format!("file-{n}").parse());
+            Rumor::ServiceFile(ServiceFile {
+                group: group.expect("valid"),
+                name: name.expect("valid"),
+                version,
+            })
+        };
+        let mut store = RumorStore::default();
+        let fit = GROUP_BYTES_MAX / file(0, 1).encode().len();
+        let group = |n: usize| alloc::format!("web.g{}", n / 60);
+        let spread = |n: usize, number| {
+            let Rumor::ServiceFile(told) = file(n, number) else { panic!("a file") };
+            Rumor::ServiceFile(ServiceFile { group: group(n).parse().expect("valid"), ..told })
+        };
+        for n in 0..fit {
+            assert_eq!(store.no_room_for(&spread(n, 1)), None, "{n} of {fit}");
+            store.insert(Instant::from_millis(1), &spread(n, 1).into());
+        }
+        assert_eq!(store.no_room_for(&spread(fit, 1)), Some(Limit::GroupBytes));
+        assert_eq!(store.no_room_for(&spread(0, 2)), None);
     }
 }

@@ -9,6 +9,7 @@ use prost::Message as _;
 use crate::model::error::DecodeError;
 use crate::model::id::{FileName, MemberId};
 use crate::model::limits::HISTORY_MAX;
+use crate::model::mutant::mutated;
 use crate::model::rumor::{KeyParts, RumorKey, RumorKind, Version};
 use crate::model::time::UnixTime;
 use crate::wire::convert::{id_from_wire, id_to_wire};
@@ -52,7 +53,9 @@ impl History {
             bytes: version.body.len() as u64,
             hash: version.hash(),
         };
-        let is_last = |last: &HistoryEntry| last.version == entry.version && last.hash == entry.hash;
+        let is_last = |last: &HistoryEntry| {
+            last.version == entry.version && mutated!(WinnerNotRemembered, last.hash == entry.hash, true)
+        };
         if !entries.back().is_some_and(is_last) {
             entries.push_back(entry);
         }
@@ -84,7 +87,8 @@ impl History {
         let entries = self.of.get(key)?;
         let parts = key.parts();
         let service_group = parts.group?.to_string();
-        let filename = parts.file.map(ToString::to_string).unwrap_or_default();
+        let file = mutated!(FileUnnamed, parts.file, None);
+        let filename = file.map(ToString::to_string).unwrap_or_default();
         assert!(entries.len() <= HISTORY_MAX, "so many versions are remembered");
         let entries = entries.iter().map(|e| proto::HistoryEntry {
             version: e.version,
@@ -142,5 +146,22 @@ mod tests {
         assert_eq!((kept[0].bytes, kept[0].at, kept[0].writer), (3, UnixTime::from_millis(1_003), writer));
         let row = history.encode(&key).expect("it has a history");
         assert_eq!(decode(&key.encode(), &row), Ok((key, kept)));
+    }
+
+    #[test]
+    fn a_body_that_won_against_another_one_of_its_number_is_an_entry_of_its_own() {
+        let file = "users.acl".parse().expect("a valid name");
+        let key = RumorKey::given("redis.prod".parse().expect("valid"), Some(file));
+        let mut history = History::default();
+        for (at_ms, body) in [(1, &b"first"[..]), (2, b"won"), (3, b"won")] {
+            let version = Version::new(4, body.to_vec(), None);
+            history.record(UnixTime::from_millis(at_ms), &key, &version);
+        }
+        let kept = history.of(&key);
+        let (numbers, hashes): (Vec<u64>, Vec<u64>) = kept.iter().map(|e| (e.version, e.hash)).unzip();
+        assert_eq!((numbers, kept[1].at), (alloc::vec![4, 4], UnixTime::from_millis(2)));
+        assert_ne!(hashes[0], hashes[1]);
+        let row = history.encode(&key).expect("it has a history");
+        assert_eq!(decode(&key.encode(), &row), Ok((key, kept)), "the row names the file");
     }
 }

@@ -10,6 +10,7 @@ use prost::Message as _;
 use crate::model::error::{DecodeError, ParseError};
 use crate::model::id::ServiceName;
 use crate::model::limits;
+use crate::model::mutant::mutated;
 use crate::model::row::{Table, Write};
 use crate::model::service::ServiceSpec;
 
@@ -120,7 +121,7 @@ pub(crate) fn decode(key: &[u8], value: &[u8]) -> Result<ServiceSpec, DecodeErro
         config_from: record.config_from,
         shutdown_timeout_ms: record.shutdown_timeout_ms,
         health_check_interval_ms: record.health_check_interval_ms,
-        maintenance: record.maintenance,
+        maintenance: mutated!(MaintenanceForgotten, record.maintenance, None),
         quorum: record.quorum,
     };
     spec.service_group(None).map_err(|_| DecodeError::Invalid("group"))?;

@@ -12,6 +12,7 @@ use crate::model::id::{Incarnation, MemberId, ServiceName};
 use crate::model::ident::PackageIdent;
 use crate::model::lease::Resume;
 use crate::model::member::MemberRecord;
+use crate::model::mutant::mutated;
 use crate::model::row::{Table, Write};
 use crate::model::rumor::{MemberRumor, Rumor, RumorKey, Told};
 use crate::model::service::ServiceSpec;
@@ -105,7 +106,7 @@ impl Snapshot {
         }
         match identity {
             Some((member_id, incarnation)) => Ok(Some(Self { member_id, incarnation, ..rest })),
-            None if any => Err(SnapshotError::NoIdentity),
+            None if mutated!(RecordsOfNoMember, any, false) => Err(SnapshotError::NoIdentity),
             None => Ok(None),
         }
     }
@@ -113,7 +114,8 @@ impl Snapshot {
     fn read_rumor(&mut self, key: &[u8], value: &[u8]) -> Result<(), DecodeError> {
         let told = Told::decode(value)?.into_owned();
         let stored = RumorKey::decode_opaque(key);
-        self.outdated.extend(stored.filter(|stored| *stored != told.rumor().key()));
+        self.outdated
+            .extend(stored.filter(|stored| mutated!(OldRowsStay, *stored != told.rumor().key(), false)));
         self.rumors.push(told);
         Ok(())
     }
@@ -159,4 +161,29 @@ pub(crate) fn rumor_row(rumor: &Rumor) -> Write {
 pub(crate) fn history_row(key: &RumorKey, history: &History) -> Write {
     assert!(key.group().is_some(), "only configuration and files of groups have a history");
     Write { table: Table::History, key: key.encode(), value: history.encode(key) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_holds_records_and_no_identity_starts_no_member() {
+        assert_eq!(Snapshot::decode([]), Ok(None), "a new disk begins a new member");
+        let id = MemberId::from_bytes([1; 16]);
+        let ban = rumor_row(&Rumor::Departure(crate::model::rumor::Departure { member_id: id }));
+        let value = ban.value.expect("a store has a value");
+        let rows = [(ban.table, ban.key.as_slice(), value.as_slice())];
+        assert_eq!(
+            Snapshot::decode(rows),
+            Err(SnapshotError::NoIdentity),
+            "another member would forget the ban"
+        );
+        let identity = identity_row(&id, Incarnation(7));
+        let of_id = identity.value.expect("a store has a value");
+        let read =
+            Snapshot::decode(rows.into_iter().chain([(identity.table, &identity.key[..], &of_id[..])]));
+        let read = read.expect("readable").expect("there");
+        assert_eq!((read.member_id, read.incarnation, read.rumors.len()), (id, Incarnation(7), 1));
+    }
 }

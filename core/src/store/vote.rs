@@ -9,6 +9,7 @@ use crate::model::election::{ElectionId, ElectionPurpose};
 use crate::model::error::DecodeError;
 use crate::model::id::MemberId;
 use crate::model::limits::{ELECTION_TERM_MAX, ELECTORATE_MAX, LEASE_MS_MAX};
+use crate::model::mutant::mutated;
 use crate::model::row::{Table, Write};
 use crate::wire::convert::{ids_from_wire, ids_to_wire};
 
@@ -74,7 +75,7 @@ pub(crate) fn store(election: &ElectionId, vote: &Vote) -> Write {
         electorate_term: vote.electorate.term,
         electorate_version: vote.electorate.version,
         electorate: ids_to_wire(&vote.electorate.members),
-        lease_ms: vote.lease_ms,
+        lease_ms: mutated!(LeaseForgotten, vote.lease_ms, 0),
     };
     assert!(vote.term <= ELECTION_TERM_MAX && vote.lease_ms <= LEASE_MS_MAX, "a stored row can be read back");
     assert!(vote.electorate.members.len() <= ELECTORATE_MAX, "a stored row can be read back");

@@ -10,6 +10,7 @@ use crate::model::election::{ElectionId, ElectionPurpose};
 use crate::model::error::DecodeError;
 use crate::model::id::MemberId;
 use crate::model::limits::ELECTORATE_MAX;
+use crate::model::mutant::mutated;
 use crate::wire::convert::{ids_from_wire, ids_to_wire};
 
 /// Values of `Ballot::step`.
@@ -142,7 +143,10 @@ pub(super) fn from_wire(ballot: &proto::Ballot) -> Result<Message, DecodeError> 
                 is_member: ballot.is_member,
                 fit: ballot.fit,
                 suitability: ballot.suitability,
-                electorate: (ballot.known_term, ballot.known_version),
+                electorate: (
+                    ballot.known_term,
+                    mutated!(VoterVersionLost, ballot.known_version, ballot.known_term),
+                ),
             },
         },
         step::RELEASE => Body::Release { successor: other_from_wire(ballot)? },

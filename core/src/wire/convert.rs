@@ -10,6 +10,7 @@ use crate::model::error::DecodeError;
 use crate::model::id::{Incarnation, MemberId};
 use crate::model::limits::INCARNATION_MAX;
 use crate::model::member::{MemberRecord, State, UNSPECIFIED};
+use crate::model::mutant::mutated;
 use crate::wire::member::{AddressText, IdText, Member};
 
 /// A member id as 32 hex digits, the form that Habitat sends.
@@ -85,13 +86,13 @@ pub(crate) fn member_to_wire(m: &MemberRecord) -> Member {
         swim_port: Some(i32::from(m.swim_port)),
         gossip_port: Some(i32::from(m.gossip_port)),
         persistent: m.permanent,
-        departed: m.state == State::Departed,
+        departed: mutated!(DepartureUnsaid, m.state == State::Departed, false),
     }
 }
 
 fn port_from_wire(port: Option<i32>, field: &'static str) -> Result<u16, DecodeError> {
     let port = port.ok_or(DecodeError::Missing(field))?;
-    u16::try_from(port).map_err(|_| DecodeError::Invalid(field))
+    mutated!(PortCut, u16::try_from(port).map_err(|_| DecodeError::Invalid(field)), Ok(port as u16))
 }
 
 /// Decodes an incarnation.

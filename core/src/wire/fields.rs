@@ -5,6 +5,7 @@ use prost::bytes::Buf;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
 use crate::model::error::DecodeError;
+use crate::model::mutant::mutated;
 
 /// The content of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +86,7 @@ pub(crate) fn extend_fixed64(numbers: &mut alloc::vec::Vec<u64>, value: Value<'_
         Value::Fixed64(number) if numbers.len() < count_max => numbers.push(number),
         Value::Bytes(packed) => {
             let (words, _) = packed.as_chunks::<8>();
-            let room = count_max.saturating_sub(numbers.len());
+            let room = mutated!(WantedTwiceTheLimit, count_max.saturating_sub(numbers.len()), count_max);
             numbers.extend(words.iter().take(room).map(|word| u64::from_le_bytes(*word)));
         }
         Value::Fixed64(_) | Value::Varint(_) | Value::Other => {}
@@ -135,5 +136,15 @@ mod tests {
             prop_assert!(whole <= bytes.len());
             prop_assert_eq!(errors == 0, whole == bytes.len());
         }
+    }
+
+    #[test]
+    fn a_repeated_number_has_its_limit_over_all_its_fields() {
+        let mut numbers = Vec::new();
+        let packed: Vec<u8> = (0..3_u64).flat_map(u64::to_le_bytes).collect();
+        for value in [Value::Bytes(&packed), Value::Fixed64(3), Value::Bytes(&packed), Value::Fixed64(9)] {
+            extend_fixed64(&mut numbers, value, 5);
+        }
+        assert_eq!(numbers, [0, 1, 2, 3, 0]);
     }
 }

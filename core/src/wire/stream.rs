@@ -12,6 +12,7 @@ use crate::model::error::DecodeError;
 use crate::model::id::ProbeSeq;
 use crate::model::limits::{STREAM_BYTES_MAX, SYNC_RECORDS_MAX};
 use crate::model::member::MemberRecord;
+use crate::model::mutant::mutated;
 use crate::model::rumor::Told;
 use crate::wire::convert::sender_from_wire;
 
@@ -72,7 +73,7 @@ pub(crate) fn encode(from: proto::Member, body: Body<Vec<u8>>) -> Option<Vec<u8>
 /// # Errors
 /// Sealed, too long, or without a readable envelope or sender.
 pub(crate) fn decode(bytes: &[u8]) -> Result<StreamMessage<'_>, DecodeError> {
-    if bytes.len() > STREAM_BYTES_MAX {
+    if mutated!(LargestStreamRefused, bytes.len() > STREAM_BYTES_MAX, bytes.len() >= STREAM_BYTES_MAX) {
         return Err(DecodeError::TooLong { bytes: bytes.len(), limit: STREAM_BYTES_MAX });
     }
     let payload = Envelope::read(bytes)?.open()?;

@@ -14,6 +14,7 @@ use crate::model::error::DecodeError;
 use crate::model::id::ProbeSeq;
 use crate::model::limits::DATAGRAM_BYTES_MAX;
 use crate::model::member::MemberRecord;
+use crate::model::mutant::mutated;
 use crate::model::rumor::{MemberRumor, Rumor, Told};
 
 /// The content of a datagram, rumors apart.
@@ -118,7 +119,7 @@ pub(crate) fn decode_news(
     bytes: &[u8],
     is_known: impl Fn(&[u8]) -> bool,
 ) -> Result<Datagram<'_>, DecodeError> {
-    if bytes.len() > DATAGRAM_BYTES_MAX {
+    if mutated!(LimitItselfRefused, bytes.len() > DATAGRAM_BYTES_MAX, bytes.len() >= DATAGRAM_BYTES_MAX) {
         return Err(DecodeError::TooLong { bytes: bytes.len(), limit: DATAGRAM_BYTES_MAX });
     }
     let payload = Envelope::read(bytes)?.open()?;

@@ -16,7 +16,9 @@ use crate::model::accusers::Accusers;
 use crate::model::digest::BUCKETS;
 use crate::model::error::DecodeError;
 use crate::model::id::{Incarnation, MemberId, ProbeSeq, ServiceGroup};
-use crate::model::limits::{DATAGRAM_BYTES_MAX, DATAGRAM_BYTES_MIN, ELECTORATE_MAX, INCARNATION_MAX};
+use crate::model::limits::{
+    DATAGRAM_BYTES_MAX, DATAGRAM_BYTES_MIN, ELECTORATE_MAX, INCARNATION_MAX, STREAM_BYTES_MAX,
+};
 use crate::model::member::{MemberRecord, State, UNSPECIFIED};
 use crate::model::rumor::tests::any_trio;
 use crate::model::rumor::{MemberRumor, Rumor, Told};
@@ -66,6 +68,13 @@ proptest! {
         prop_assert_eq!(decoded.body, body);
         prop_assert_eq!(decoded.digest, 9);
         prop_assert_eq!(decoded.rumors, vec![Rumor::Member(rumor).into()]);
+    }
+
+    #[test]
+    fn a_member_that_leaves_says_so_in_every_message(from in record(), body in body()) {
+        let from = MemberRecord { state: State::Departed, ..from };
+        let bytes = swim::encode(member_to_wire(&from), &body, Vec::new(), Vec::new(), 0);
+        prop_assert_eq!(swim::decode(&bytes).map(|read| read.from), Ok(from));
     }
 
     #[test]
@@ -291,4 +300,40 @@ fn a_ping_is_laid_out_as_habitat_lays_it_out() {
     let mut wire = vec![0x1a, payload.len() as u8];
     wire.extend(payload);
     assert_eq!(bytes, wire);
+}
+
+#[test]
+fn what_is_as_long_as_the_limit_is_read_and_a_byte_more_is_not() {
+    let from = || member_to_wire(&alive(1));
+    let filled = |mut bytes: Vec<u8>, limit: usize| {
+        // A field of the envelope that a later version may add; its length takes as many bytes as it takes.
+        let mut filler = limit - bytes.len();
+        while bytes.len() + field(90, &vec![0; filler]).len() > limit {
+            filler -= 1;
+        }
+        bytes.extend(field(90, &vec![0; filler]));
+        assert_eq!(bytes.len(), limit);
+        bytes
+    };
+    let datagram = swim::encode(from(), &Body::Gossip, Vec::new(), Vec::new(), 0);
+    assert!(swim::decode(&filled(datagram.clone(), DATAGRAM_BYTES_MAX)).is_ok());
+    let bytes = DATAGRAM_BYTES_MAX + 1;
+    let too_long = DecodeError::TooLong { bytes, limit: DATAGRAM_BYTES_MAX };
+    assert_eq!(swim::decode(&filled(datagram, bytes)).map(|read| read.from), Err(too_long));
+    let stream = stream::encode(from(), stream::Body::Ack { seq: ProbeSeq(1) }).expect("it is small");
+    assert!(stream::decode(&filled(stream.clone(), STREAM_BYTES_MAX)).is_ok());
+    let bytes = STREAM_BYTES_MAX + 1;
+    let too_long = DecodeError::TooLong { bytes, limit: STREAM_BYTES_MAX };
+    assert_eq!(stream::decode(&filled(stream, bytes)).map(|read| read.from), Err(too_long));
+}
+
+#[test]
+fn a_number_that_does_not_fit_its_field_is_refused() {
+    let member = |port: u8| {
+        let port = vec![0x20, 0xf0 | port, 0xa2, 0x04];
+        [field(1, alive(1).id.to_hex().as_slice()), port, vec![0x28, 1]].concat()
+    };
+    // 70,000 and a little.
+    let bytes = datagram_of(1, &[field(2, &field(1, &member(0)))]);
+    assert_eq!(swim::decode(&bytes).map(|read| read.from), Err(DecodeError::Invalid("swim_port")));
 }

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use super::{Bench, id, record};
-use crate::membership::MembershipEvent;
+use crate::membership::{MembershipEvent, Urgency};
 use crate::model::config::{Config, Timings};
 use crate::model::id::ProbeSeq;
 use crate::model::member::{MemberRecord, State};
@@ -49,6 +49,66 @@ fn a_probe_that_datagrams_do_not_answer_goes_by_stream_and_the_answer_counts() {
     bench.act(|m, ctx| m.handle_probe_answer(ctx, &id(1), seq));
     bench.wait_ms(Timings::lan().probe_verdict_ms);
     assert_eq!(bench.state(1), Some(State::Alive));
+}
+
+#[test]
+fn a_ping_is_repeated_before_others_are_asked() {
+    let mut bench = Bench::with(&[record(1, 1, State::Alive), record(2, 1, State::Alive)]);
+    let (to, seq) = next_probe(&mut bench);
+    bench.wait_ms(Timings::lan().probe_timeout_ms - 20);
+    let is_same = |event: &MembershipEvent| {
+        matches!(event, MembershipEvent::Send { to: again, body: Body::Ping { seq: of, .. }, .. }
+            if *again == to && *of == seq)
+    };
+    let told = bench.told();
+    assert_eq!(told.iter().filter(|event| is_same(event)).count(), 2, "one lost datagram is no suspicion");
+    assert!(
+        !told.iter().any(|event| matches!(event, MembershipEvent::Send { body: Body::PingReq { .. }, .. }))
+    );
+}
+
+#[test]
+fn a_suspicion_that_was_told_is_looked_into_and_confirmed_of_own_knowledge() {
+    let suspect = record(1, 1, State::Alive);
+    let mut bench = Bench::with(&[suspect, record(2, 1, State::Alive), record(3, 1, State::Alive)]);
+    bench.tell(record(1, 1, State::Suspect), 2);
+    bench.told();
+    bench.wait_ms(Timings::lan().probe_timeout_ms);
+    let puts_it = |event: &MembershipEvent| {
+        matches!(event, MembershipEvent::Send { to, body: Body::Ping { .. }, accuse: Some(accused) }
+            if *to == suspect.swim_addr() && accused.state == State::Suspect)
+    };
+    assert!(bench.told().iter().any(puts_it), "within a probe's time, not at its next turn");
+    bench.wait_ms(Timings::lan().probe_verdict_ms);
+    let accusers =
+        bench.membership.statement(&id(1)).map(|(_, accusers)| accusers.iter().collect::<Vec<_>>());
+    assert_eq!(accusers, Some(alloc::vec![id(0), id(2)]));
+    let is_news = |event: &MembershipEvent| matches!(event, MembershipEvent::Changed { id: of, urgency: Urgency::Death, .. } if *of == id(1));
+    assert!(bench.told().iter().any(is_news), "the others hear that it accuses, too");
+}
+
+#[test]
+fn a_suspect_is_asked_a_last_time_before_it_is_confirmed_dead() {
+    let others: Vec<MemberRecord> = (1..=9).map(|n| record(n, 1, State::Alive)).collect();
+    let mut bench = Bench::with(&others);
+    let mut asked = bench.now;
+    let begun = bench.now;
+    while bench.state(1) != Some(State::Confirmed) {
+        bench.wait_ms(10);
+        for event in bench.told() {
+            let MembershipEvent::Send { to, body: Body::Ping { seq, .. }, .. } = event else { continue };
+            let Some(other) = others.iter().find(|other| other.swim_addr() == to) else { continue };
+            if other.id == id(1) {
+                asked = bench.now;
+            } else {
+                bench.act(|m, ctx| m.handle_probe_answer(ctx, &other.id, seq));
+            }
+        }
+        assert!(bench.now.saturating_since(begun).as_secs() < 60, "it is held dead in the end");
+    }
+    let waited = bench.now.saturating_since(asked);
+    let verdict = core::time::Duration::from_millis(Timings::lan().probe_verdict_ms);
+    assert!(waited <= verdict + verdict / 10, "asked for the last time {waited:?} before");
 }
 
 #[test]
@@ -180,6 +240,22 @@ fn while_alone_a_member_tries_its_peers_ever_more_rarely_and_never_gives_up() {
     }
     assert!(tries[0] > 4, "{tries:?}: quickly at first");
     assert!(tries[1..].iter().all(|tries| (1..=3).contains(tries)), "{tries:?}: then once in a period");
+}
+
+#[test]
+fn a_peer_that_never_showed_up_is_tried_rarely_by_members_that_have_each_other() {
+    let unmet = record(200, 1, State::Alive).swim_addr();
+    let mut bench = Bench::of(Config { peers: alloc::vec![unmet], ..Config::new(9_638) });
+    let mut tries = 0;
+    for second in 0..300 {
+        // The other one is heard again and again, so it is never lost.
+        bench.act(|m, ctx| m.handle_contact(ctx, &record(1, 1 + second, State::Alive), true));
+        bench.wait_ms(1_000);
+        let is_try =
+            |event: &MembershipEvent| matches!(event, MembershipEvent::Join { swim, .. } if *swim == unmet);
+        tries += bench.told().iter().filter(|event| is_try(event)).count();
+    }
+    assert!((5..=15).contains(&tries), "{tries} tries in five minutes");
 }
 
 #[test]

@@ -41,6 +41,24 @@ fn an_accuser_that_missed_the_refutation_hears_it_again() {
 }
 
 #[test]
+fn each_accuser_hears_the_refutation_directly() {
+    let accusers: Vec<MemberRecord> = (1..=4).map(|n| record(n, 1, State::Alive)).collect();
+    let mut bench = Bench::with(&accusers);
+    for n in [1, 2, 3, 3, 2] {
+        bench.tell(of_me(5, State::Suspect), n);
+    }
+    bench.told();
+    bench.act(|m, ctx| m.handle_raised(ctx, Incarnation(6)));
+    let to = |event| match event {
+        MembershipEvent::Send { to, body: Body::Ping { .. }, .. } => Some(to),
+        _ => None,
+    };
+    let told: Vec<_> = bench.told().into_iter().filter_map(to).collect();
+    let expected: Vec<_> = accusers[..3].iter().map(MemberRecord::swim_addr).collect();
+    assert_eq!(told, expected, "once each, and no other member");
+}
+
+#[test]
 fn an_accusation_that_comes_during_a_store_is_refuted_after_it() {
     let mut bench = Bench::with(&[record(1, 1, State::Alive)]);
     bench.tell(of_me(5, State::Suspect), 1);

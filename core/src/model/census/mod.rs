@@ -18,6 +18,7 @@ use crate::model::election::{ElectionPurpose, ElectionStatus, ElectionView};
 use crate::model::id::{MemberId, ServiceGroup};
 use crate::model::ident::PackageIdent;
 use crate::model::member::{MemberRecord, State};
+use crate::model::mutant::mutated;
 use crate::model::rumor::{CensusEntry, ElectionRumor, Rumor, ServiceRumor};
 use crate::model::service::Health;
 
@@ -149,7 +150,7 @@ impl Census {
             }
         }
         for member in groups.values_mut().flat_map(|group| group.population.values_mut()) {
-            if banned.contains(&member.member_id) {
+            if mutated!(BannedIsListed, banned.contains(&member.member_id), false) {
                 member.state = Some(State::Departed);
             }
         }
@@ -238,7 +239,9 @@ impl CensusMember {
     /// Whether its service can be used: the member answers, and by its own word the service works and takes work.
     #[must_use]
     pub fn healthy(&self) -> bool {
-        self.alive() && self.initialized && matches!(self.health, Health::Ok | Health::Warning)
+        self.alive()
+            && mutated!(UnstartedIsHealthy, self.initialized, true)
+            && matches!(self.health, Health::Ok | Health::Warning)
     }
 
     /// Whether the member is suspect.

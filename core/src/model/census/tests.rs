@@ -195,3 +195,23 @@ fn each_purpose_has_its_own_election() {
     let now = CensusElection { status: ElectionStatus::Finished, term: 6, leader: Some(id(3)) };
     assert_eq!(of(&census, ElectionPurpose::Update), now);
 }
+
+#[test]
+fn a_service_can_be_used_once_it_runs_and_is_well_at_a_member_that_answers() {
+    let usable = |state, initialized, health| {
+        let told = ServiceRumor { initialized, ..service(1, "web.default") };
+        let well = Rumor::ServiceHealth(ServiceHealth {
+            member_id: id(1),
+            group: group("web.default"),
+            incarnation: Incarnation(1),
+            health,
+            tombstone: false,
+        });
+        let census = Census::build(id(2), &[record(1, state)], &[Rumor::Service(told), well]);
+        census.groups[&group("web.default")].population[&id(1)].healthy()
+    };
+    assert!(usable(State::Alive, true, Health::Ok) && usable(State::Alive, true, Health::Warning));
+    assert!(!usable(State::Alive, false, Health::Ok), "its process was not started yet");
+    assert!(!usable(State::Suspect, true, Health::Ok) && !usable(State::Confirmed, true, Health::Ok));
+    assert!(!usable(State::Alive, true, Health::Critical) && !usable(State::Alive, true, Health::Unknown));
+}

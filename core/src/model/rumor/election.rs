@@ -2,6 +2,7 @@
 
 use crate::model::election::ElectionId;
 use crate::model::id::MemberId;
+use crate::model::mutant::mutated;
 use crate::model::rumor::authority::Authority;
 use crate::model::rumor::census_entry::CensusEntry;
 use crate::model::rumor::key::Part;
@@ -46,7 +47,7 @@ impl ElectionRumor {
 
     /// Whether this is the later outcome.
     pub(crate) fn prevails_over(&self, other: &Self) -> bool {
-        let rank = |r: &Self| (r.term, r.leader, r.ended);
+        let rank = |r: &Self| (r.term, r.leader, mutated!(EndNotLater, r.ended, false));
         rank(self) > rank(other)
     }
 

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use crate::model::config::SysInfo;
 use crate::model::id::{Incarnation, MemberId, ServiceGroup};
 use crate::model::ident::PackageIdent;
+use crate::model::mutant::mutated;
 use crate::model::rumor::authority::Authority;
 use crate::model::rumor::census_entry::CensusEntry;
 use crate::model::rumor::key::Part;
@@ -82,7 +83,12 @@ impl ServiceRumor {
 
     /// What it says, in an order that is total: two statements that differ are never equal here.
     fn content(&self) -> impl Ord + '_ {
-        let runs = (self.tombstone, self.initialized, self.accepting, &self.maintenance);
+        let runs = (
+            self.tombstone,
+            self.initialized,
+            self.accepting,
+            mutated!(MaintenanceDecidesNothing, &self.maintenance, &None),
+        );
         let with = (self.pkg_incarnation, self.config_incarnation, self.versions_digest, self.electorate_min);
         (runs, with, &self.pkg, &self.cfg, &self.sys)
     }

@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use crate::model::digest;
 use crate::model::id::MemberId;
 use crate::model::limits::CONTENDERS_MAX;
+use crate::model::mutant::mutated;
 
 /// One of several bodies of the same version, and who took it from an operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,7 +56,7 @@ impl Version {
     /// The members that acknowledged another body under this number. Their bodies are not in effect.
     pub fn losers(&self) -> impl Iterator<Item = &Contender> {
         let hash = if self.contenders.is_empty() { 0 } else { self.hash() };
-        self.contenders.iter().filter(move |c| c.hash != hash)
+        self.contenders.iter().filter(move |c| mutated!(SameBodyLoses, c.hash != hash, true))
     }
 
     /// Whether this member acknowledged another body under this number.
@@ -109,7 +110,11 @@ impl Version {
         }
         let top = all.pop_last().expect("both tops were put in");
         let contenders: Vec<Contender> = all.into_iter().rev().collect();
-        let other_body = (theirs.hash, &other.body) > (mine.hash, &self.body);
+        let other_body = mutated!(
+            LowestBodyWins,
+            (theirs.hash, &other.body) > (mine.hash, &self.body),
+            theirs.hash != mine.hash
+        );
         let changed = other_body || top.writer != self.writer || contenders != self.contenders;
         if other_body {
             self.body.clone_from(&other.body);

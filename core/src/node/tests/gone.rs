@@ -4,14 +4,14 @@ use alloc::vec::Vec;
 
 use super::Ring;
 use super::later::rumor;
-use crate::model::command::{Command, Reply};
+use crate::model::command::{Command, CommandError, Reply};
 use crate::model::config::SysInfo;
 use crate::model::id::{Incarnation, MemberId};
 use crate::model::io::ExitReason;
 use crate::model::member::State;
 use crate::model::rumor::{Rumor, ServiceRumor};
 
-fn service_of(member: MemberId, incarnation: u64) -> Rumor {
+pub(super) fn service_of(member: MemberId, incarnation: u64) -> Rumor {
     Rumor::Service(ServiceRumor {
         member_id: member,
         group: "web.default".parse().expect("a valid group"),
@@ -44,6 +44,53 @@ fn a_member_that_is_told_to_hurry_says_farewell_all_the_same() {
 }
 
 #[test]
+fn a_farewell_that_has_time_to_spread_is_cut_short_by_a_second_order() {
+    let mut ring = Ring::new(4);
+    ring.run_ms(2_000);
+    let leave = ring.command(2, Command::Leave { drain: true });
+    ring.run_ms(100);
+    assert_eq!((ring.hosts[2].exit, ring.reply(2, leave)), (None, None), "it answers others for a moment");
+    ring.command(2, Command::Hurry);
+    ring.run_ms(1);
+    assert_eq!((ring.hosts[2].exit, ring.reply(2, leave)), (Some(ExitReason::Left), Some(&Reply::Done)));
+}
+
+#[test]
+fn a_ban_that_cannot_be_stored_is_refused_and_bans_no_member() {
+    let mut ring = Ring::new(3);
+    ring.run_ms(2_000);
+    let member = ring.id(2);
+    ring.disk_fails = true;
+    let request = ring.command(0, Command::Depart { member });
+    ring.run_ms(2_000);
+    assert!(matches!(ring.reply(0, request), Some(Reply::Failed(CommandError::NotDurable(_)))));
+    assert!((0..3).all(|i| !ring.node(i).is_banned(&member)), "after a crash it would not be known any more");
+    ring.disk_fails = false;
+    let request = ring.command(0, Command::Depart { member });
+    ring.run_ms(2_000);
+    assert_eq!(ring.reply(0, request), Some(&Reply::Done));
+    assert_eq!(ring.hosts[2].exit, Some(ExitReason::Departed));
+}
+
+/// Otherwise its next life could use an incarnation that others have heard.
+#[test]
+fn a_member_whose_identity_cannot_be_stored_says_nothing_until_it_is() {
+    let mut ring = Ring::new(3);
+    ring.run_ms(2_000);
+    let member = ring.id(2);
+    ring.crash(2);
+    ring.disk_fails = true;
+    ring.start(2);
+    ring.run_ms(5_000);
+    assert!(!ring.node(2).is_ready());
+    assert_eq!(ring.node(2).metrics().datagrams_sent.total(), 0);
+    assert!(!ring.views(&member)[..2].contains(&Some(State::Alive)));
+    ring.disk_fails = false;
+    ring.run_ms(2_500);
+    assert!(ring.node(2).is_ready() && ring.all_alive(), "it tries again");
+}
+
+#[test]
 fn the_services_of_a_member_that_departed_leave_the_census_and_do_not_come_back() {
     let mut ring = Ring::new(4);
     ring.run_ms(2_000);
@@ -71,12 +118,15 @@ fn the_services_of_a_member_that_departed_leave_the_census_and_do_not_come_back(
 #[test]
 fn a_ban_overtakes_all_other_news() {
     let mut ring = Ring::new(5);
-    ring.run_ms(2_000);
+    // By then members that hold the same compare rarely.
+    ring.run_ms(60_000);
     // News for some seconds: each fills a datagram.
     for n in 0..150_u32 {
         ring.hears(0, &rumor(&n.to_le_bytes(), 1, &[1; 600]));
     }
     let banned = ring.id(4);
+    // Were it there, it would hear of its ban and tell of it itself.
+    ring.crash(4);
     ring.command(0, Command::Depart { member: banned });
     ring.run_ms(300);
     assert!((0..4).all(|i| ring.node(i).is_banned(&banned)), "a banned member acts until it is known");

@@ -113,6 +113,31 @@ fn a_version_that_a_newer_one_overtook_on_its_way_to_the_disk_is_not_done() {
 }
 
 #[test]
+fn a_body_that_is_heard_while_another_of_its_number_is_stored_stays_on_the_disk() {
+    let mut ring = Ring::new(4);
+    ring.run_ms(2_000);
+    for i in [0, 1] {
+        ring.hosts[i].disk_ms = 3_000 + i as u64 * 2_000;
+    }
+    apply(&mut ring, 0, 4, "who = 0");
+    apply(&mut ring, 1, 4, "who = 1");
+    ring.run_ms(30_000);
+    let group = "redis.prod".parse().expect("valid");
+    for i in [0, 1] {
+        let before = ring.node(i).group_config(&group).cloned().expect("held");
+        assert_eq!(before.version.losers().count(), 1, "which of the two lost is known");
+        ring.network.cut = [i].into();
+        ring.crash(i);
+        ring.hosts[i].disk_ms = 1;
+        ring.start(i);
+        ring.run_ms(10);
+        assert_eq!(ring.node(i).group_config(&group), Some(&before), "member {i}");
+        ring.network.cut.clear();
+        ring.run_ms(2_000);
+    }
+}
+
+#[test]
 fn a_version_that_is_not_higher_changes_nothing() {
     let mut ring = Ring::new(3);
     ring.run_ms(2_000);

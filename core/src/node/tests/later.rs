@@ -93,6 +93,10 @@ pub(super) struct Network {
     loss: u64,
     /// Who is cut off from those that are not listed.
     pub(super) cut: BTreeSet<usize>,
+    /// Streams hang: their first packets were lost.
+    pub(super) streams_hang: bool,
+    /// How many messages had this text in them.
+    pub(super) carried: (&'static str, usize),
     chance: u64,
     sent: usize,
 }
@@ -102,7 +106,11 @@ impl Network {
         self.chance =
             self.chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let lost = channel == Channel::Datagram && (self.chance >> 33) % 100 < self.loss;
-        if lost || self.cut.contains(&from) != self.cut.contains(&to) {
+        let text = self.carried.0.as_bytes();
+        let has_text = !text.is_empty() && bytes.windows(text.len()).any(|part| part == text);
+        self.carried.1 += usize::from(has_text);
+        let hangs = channel == Channel::Stream && self.streams_hang;
+        if lost || hangs || self.cut.contains(&from) != self.cut.contains(&to) {
             return Vec::new();
         }
         if self.later != Some(from) {

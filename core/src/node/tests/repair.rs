@@ -160,6 +160,10 @@ fn what_the_store_lost_is_told_again_within_a_second() {
     assert_eq!(host.repaired, 2, "the service and its health");
     host.run_ms(5_000);
     assert_eq!(host.repaired, 2, "a repair is made once");
+    // Long after the last word of its services.
+    assert_eq!(host.node.rumors.forget_owned_by(&ME).len(), 2);
+    host.run_ms(1_100);
+    assert!(host.is_told() && host.repaired == 4, "and again when it has to be");
 }
 
 #[test]

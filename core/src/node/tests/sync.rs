@@ -7,10 +7,11 @@ use alloc::vec::Vec;
 use super::later::{rumor, withdrawn};
 use super::{Channel, Parcel, Ring, address};
 use crate::model::command::Command;
-use crate::model::config::Timings;
+use crate::model::config::{Config, Timings};
+use crate::model::id::MemberId;
 use crate::model::io::Input;
 use crate::model::member::MemberRecord;
-use crate::model::rumor::{MemberRumor, Rumor, RumorKey, ServiceConfig, Told, Version};
+use crate::model::rumor::{MemberRumor, Rumor, RumorKey, ServiceConfig, ServiceFile, Told, Version};
 use crate::wire::convert::member_to_wire;
 use crate::wire::stream::{self, Body};
 
@@ -57,6 +58,20 @@ fn a_record_that_is_older_than_the_held_one_is_answered_with_that() {
 }
 
 #[test]
+fn what_another_member_wants_is_sent_and_nothing_else() {
+    let mut ring = Ring::new(3);
+    ring.run_ms(2_000);
+    for n in 0..9 {
+        ring.hears(0, &rumor(&[n], 1, b"held"));
+    }
+    let wanted = rumor(&[4], 1, b"held");
+    let key = Told::decode(&wanted).expect("a rumor").rumor().key().hash();
+    ring.run_ms(2_000);
+    says(&mut ring, 1, 0, Body::SyncRecords { rumors: Vec::new(), want: vec![key, 77] });
+    assert_eq!(on_the_way(&ring, 1).0, [wanted]);
+}
+
+#[test]
 fn a_record_of_a_banned_member_is_answered_with_the_ban() {
     let mut ring = Ring::new(4);
     ring.run_ms(2_000);
@@ -95,7 +110,9 @@ fn a_newcomer_is_not_taught_what_is_gone() {
     ring.crash(3);
     ring.run_ms(2_000);
     ring.hears(0, &rumor(b"a", 1, b"it is"));
-    ring.hears(0, &rumor(b"b", 1, b"and stays"));
+    for n in 0..15 {
+        ring.hears(0, &rumor(&[n], 1, b"and stays"));
+    }
     ring.run_ms(5_000);
     ring.hears(1, &withdrawn(b"a", 2));
     ring.run_ms(30_000);
@@ -104,7 +121,7 @@ fn a_newcomer_is_not_taught_what_is_gone() {
     ring.hosts[3].disk.clear();
     ring.start(3);
     ring.run_ms(90_000);
-    assert_eq!(ring.node(3).rumors().count(), 1, "or tombstones would go round for ever");
+    assert_eq!(ring.node(3).rumors().count(), 15, "or tombstones would go round for ever");
     assert_eq!(of(&ring, 3), 0);
 }
 
@@ -139,4 +156,129 @@ fn a_member_that_learned_something_compares_again_soon() {
     says(&mut ring, 1, 0, Body::SyncRecords { rumors: vec![config(1).encode()], want: Vec::new() });
     ring.run_ms(Timings::lan().sync_period_ms_min);
     assert_eq!(syncs(&ring), before + 1, "it may have missed more than that");
+}
+
+#[test]
+fn a_service_and_the_member_that_runs_it_are_learned_from_one_message_in_any_order() {
+    let mut ring = Ring::new(3);
+    ring.run_ms(2_000);
+    let owner = MemberId::from_bytes([0xee; 16]);
+    let here = ring.node(0).member(&ring.id(1)).expect("known");
+    let address = super::address(150).ip();
+    let record = Rumor::Member(MemberRumor::new(MemberRecord { id: owner, address, ..here }));
+    let service = super::gone::service_of(owner, 1);
+    let records = vec![service.encode(), record.encode()];
+    says(&mut ring, 1, 0, Body::SyncRecords { rumors: records, want: Vec::new() });
+    assert!(ring.node(0).member(&owner).is_some());
+    assert_eq!(ring.node(0).rumor(&service.key()), Some(&service));
+}
+
+/// Nine megabytes, and no message may have more than eight.
+#[test]
+fn a_newcomer_gets_more_than_one_message_holds() {
+    let mut ring = Ring::new(2);
+    ring.crash(1);
+    ring.run_ms(500);
+    let now = ring.now;
+    for n in 0..144_u32 {
+        let version = Version::new(1, vec![n as u8; 64 * 1024], None);
+        let group = alloc::format!("web.g{}", n / 60).parse().expect("a valid group");
+        let name = alloc::format!("file-{n}").parse().expect("a valid name");
+        let file = Rumor::ServiceFile(ServiceFile { group, name, version });
+        ring.hosts[0].node.as_mut().expect("it runs").rumors.insert(now, &file.into());
+    }
+    ring.start(1);
+    ring.run_ms(1_000);
+    assert_eq!(ring.node(1).rumors().count(), 144);
+}
+
+#[test]
+fn a_member_that_is_back_hears_what_belongs_to_the_ring_although_streams_hang() {
+    let mut ring = Ring::new(3);
+    ring.run_ms(2_000);
+    ring.network.cut = BTreeSet::from([2]);
+    let now = ring.now;
+    for i in [0, 1] {
+        ring.hosts[i].node.as_mut().expect("it runs").rumors.insert(now, &config(7).into());
+    }
+    ring.run_ms(30_000);
+    (ring.network.cut, ring.network.streams_hang) = (BTreeSet::new(), true);
+    ring.run_ms(10_000);
+    assert!(ring.all_alive());
+    assert_eq!(ring.node(2).rumor(&config(7).key()), Some(&config(7)));
+}
+
+#[test]
+fn news_that_is_on_its_way_begins_no_exchange() {
+    let mut ring = Ring::new(8);
+    ring.run_ms(120_000);
+    let syncs = |ring: &Ring| (0..8).map(|i| ring.node(i).metrics().syncs).collect::<Vec<u64>>();
+    let heard = |ring: &Ring| (0..8).filter(|i| ring.node(*i).rumor(&config(1).key()).is_some()).count();
+    let mut begun = 0;
+    for version in 1..=20 {
+        let before: u64 = syncs(&ring).iter().sum();
+        let group = "web.default".parse().expect("a valid group");
+        let toml = vec![b'#'; version as usize];
+        ring.command(0, Command::ApplyConfig { group, version, toml });
+        ring.run_ms(2_000);
+        assert_eq!(heard(&ring), 8);
+        begun += syncs(&ring).iter().sum::<u64>() - before;
+    }
+    // Those that come about by the clock: eight members, each once in thirty seconds, for forty seconds.
+    assert!(begun <= 8 * 2 + 4, "{begun} exchanges");
+}
+
+/// Zones may meet at a permanent peer alone, so it tells each rumor to as many members as an exchange would reach.
+#[test]
+fn a_permanent_peer_tells_a_rumor_to_every_member_of_a_ring_of_twenty() {
+    let told_by = |permanent: bool| {
+        let mut ring = Ring::new(20);
+        ring.crash(0);
+        ring.hosts[0].config = Config { permanent, ..ring.hosts[0].config.clone() };
+        ring.start(0);
+        ring.run_ms(60_000);
+        // All others hear of it from this member only.
+        ring.network.cut = (1..20).collect();
+        ring.network.carried = ("the news", 0);
+        ring.hears(0, &rumor(b"a", 1, b"the news"));
+        ring.run_ms(3_000);
+        ring.network.carried.1
+    };
+    let (peer, other) = (told_by(true), told_by(false));
+    assert!(peer >= 19 && (10..15).contains(&other), "told {peer} and {other} times");
+}
+
+#[test]
+fn a_loopback_address_that_another_host_tells_of_is_on_that_host() {
+    let mut ring = Ring::new(3);
+    ring.run_ms(2_000);
+    let beside = MemberRecord {
+        id: MemberId::from_bytes([0xee; 16]),
+        address: core::net::Ipv4Addr::LOCALHOST.into(),
+        swim_port: 9_700,
+        ..ring.node(0).member(&ring.id(1)).expect("known")
+    };
+    let record = Rumor::Member(MemberRumor::new(beside));
+    says(&mut ring, 1, 0, Body::Gossip { rumors: vec![record.encode()] });
+    let held = ring.node(0).member(&beside.id).expect("it is learned");
+    assert_eq!((held.address, held.swim_port), (address(1).ip(), 9_700));
+}
+
+/// The helper may see it at an address that only the helper reaches.
+#[test]
+fn an_ack_that_a_helper_passed_on_moves_no_member() {
+    use crate::wire::swim;
+    let mut ring = Ring::new(3);
+    ring.run_ms(2_000);
+    let known = ring.node(0).member(&ring.id(1)).expect("known");
+    let seen = MemberRecord { address: address(150).ip(), ..known };
+    let own = ring.node(0).member(&ring.id(0)).expect("itself");
+    let ack = |forward_to| swim::Body::Ack { seq: crate::model::id::ProbeSeq(9), forward_to };
+    let mut hears = |forward_to| {
+        let bytes = swim::encode(member_to_wire(&seen), &ack(forward_to), Vec::new(), Vec::new(), 0);
+        ring.input(0, Input::Datagram { from: address(2), bytes: &bytes });
+        ring.node(0).member(&known.id).map(|r| r.address)
+    };
+    assert_eq!(hears(Some(own)), Some(known.address));
+    assert_eq!(hears(None), Some(seen.address), "from its own socket it does");
 }

@@ -7,6 +7,7 @@ use prost::Message;
 use crate::model::election::{ElectionId, ElectionPurpose};
 use crate::model::error::DecodeError;
 use crate::model::limits::ELECTION_TERM_MAX;
+use crate::model::mutant::mutated;
 use crate::model::rumor::ElectionRumor;
 use crate::wire::convert::{id_from_wire, id_to_wire};
 
@@ -50,7 +51,7 @@ impl ElectionRumor {
             election: ElectionId { group, purpose },
             term: e.term,
             leader: id_from_wire(from_id, "elected member")?,
-            ended: e.status != STATUS_FINISHED,
+            ended: mutated!(EndUntold, e.status != STATUS_FINISHED, false),
         })
     }
 }

@@ -7,6 +7,7 @@ use crate::model::digest;
 use crate::model::error::DecodeError;
 use crate::model::id::MemberId;
 use crate::model::limits::{INCARNATION_MAX, OPAQUE_BYTES_MAX};
+use crate::model::mutant::mutated;
 use crate::model::rumor::Opaque;
 use crate::wire::fields::{Fields, Value};
 
@@ -93,7 +94,7 @@ const fn check_length(bytes: &[u8]) -> Result<(), DecodeError> {
 
 /// The hash of a rumor's bytes that digests compare.
 pub(crate) fn version_hash(bytes: &[u8]) -> u64 {
-    let vouches = |tag: u32| VOUCHING.contains(&tag);
+    let vouches = |tag: u32| mutated!(SignatureCounts, VOUCHING.contains(&tag), tag > 200 && tag < 300);
     if !Fields::of(bytes).flatten().any(|field| vouches(field.tag)) {
         return digest::hash_bytes(bytes);
     }

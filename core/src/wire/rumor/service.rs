@@ -7,6 +7,7 @@ use prost::Message;
 use crate::model::config::SysInfo;
 use crate::model::error::DecodeError;
 use crate::model::limits::{ELECTORATE_MAX, RUMOR_BYTES_MAX};
+use crate::model::mutant::mutated;
 use crate::model::rumor::ServiceRumor;
 use crate::wire::convert::{id_from_wire, id_to_wire, incarnation_from_wire};
 
@@ -121,10 +122,14 @@ impl ServiceRumor {
             },
             pkg_incarnation: s.pkg_incarnation,
             tombstone: s.tombstone,
-            accepting: s.accepting.unwrap_or(s.initialized),
+            accepting: s.accepting.unwrap_or(mutated!(AlwaysAccepting, s.initialized, true)),
             maintenance: s.maintenance,
             config_incarnation: s.config_incarnation,
-            electorate_min: s.electorate_min.min(ELECTORATE_MAX as u32),
+            electorate_min: mutated!(
+                QuorumUnbounded,
+                s.electorate_min.min(ELECTORATE_MAX as u32),
+                s.electorate_min
+            ),
             versions_digest: s.versions_digest,
         })
     }

@@ -2,10 +2,13 @@
 
 use proptest::prelude::*;
 
+use crate::model::config::SysInfo;
 use crate::model::election::{ElectionId, ElectionPurpose};
-use crate::model::id::MemberId;
+use crate::model::error::DecodeError;
+use crate::model::id::{Incarnation, MemberId};
+use crate::model::limits::ELECTORATE_MAX;
 use crate::model::rumor::tests::any_trio;
-use crate::model::rumor::{ElectionRumor, Rumor};
+use crate::model::rumor::{ElectionRumor, Rumor, ServiceConfig, ServiceRumor, Version};
 
 proptest! {
     #[test]
@@ -38,4 +41,59 @@ fn each_purpose_of_an_election_is_a_kind_of_its_own_on_the_wire() {
     assert_eq!(leader.key().encode(), b"election\0redis.default");
     assert_eq!(update.key().encode(), b"election\0redis.default\0update");
     assert_eq!(leader.encode()[2..], update.encode()[2..], "the same message");
+}
+
+#[test]
+fn a_configuration_without_a_number_is_none() {
+    let config = |number| {
+        let version = Version::new(number, b"port = 1".to_vec(), None);
+        let group = "redis.default".parse().expect("a valid group");
+        Rumor::ServiceConfig(ServiceConfig { group, version }).encode()
+    };
+    assert_eq!(Rumor::decode(&config(0)), Err(DecodeError::Invalid("incarnation")));
+    assert!(Rumor::decode(&config(1)).is_ok());
+}
+
+fn service(electorate_min: u32) -> ServiceRumor {
+    ServiceRumor {
+        member_id: MemberId::from_bytes([1; 16]),
+        group: "redis.default".parse().expect("a valid group"),
+        incarnation: Incarnation(1),
+        initialized: false,
+        pkg: "core/redis/1.0/20260101000000".parse().expect("a valid ident"),
+        cfg: alloc::vec::Vec::new(),
+        sys: SysInfo::default(),
+        pkg_incarnation: 0,
+        tombstone: false,
+        accepting: false,
+        maintenance: None,
+        config_incarnation: 0,
+        electorate_min,
+        versions_digest: 0,
+    }
+}
+
+/// A group whose members ask for more voters than there can be would never have a leader.
+#[test]
+fn an_electorate_is_asked_for_that_a_group_can_have() {
+    for (asked, read) in
+        [(3, 3), (ELECTORATE_MAX as u32, ELECTORATE_MAX as u32), (1_000, ELECTORATE_MAX as u32)]
+    {
+        let Ok(Rumor::Service(told)) = Rumor::decode(&Rumor::Service(service(asked)).encode()) else {
+            panic!("a service");
+        };
+        assert_eq!(told.electorate_min, read);
+    }
+}
+
+/// Habitat's members never say whether they take work.
+#[test]
+fn a_service_that_does_not_say_so_takes_work_once_it_runs() {
+    for initialized in [false, true] {
+        let told = Rumor::Service(ServiceRumor { initialized, accepting: initialized, ..service(0) });
+        let bytes = told.encode();
+        let field_101 = [0xa8, 0x06];
+        assert!(!bytes.windows(2).any(|pair| pair == field_101), "what goes without saying is not said");
+        assert_eq!(Rumor::decode(&bytes), Ok(told));
+    }
 }

@@ -5,6 +5,7 @@ use prost::Message;
 
 use crate::model::error::DecodeError;
 use crate::model::limits::{CONTENDERS_MAX, INCARNATION_MAX};
+use crate::model::mutant::mutated;
 use crate::model::rumor::{Contender, Version};
 use crate::wire::convert::{id_from_wire, id_to_wire};
 
@@ -37,7 +38,7 @@ impl Version {
         contenders: &[ContenderMessage],
         bytes_max: usize,
     ) -> Result<Self, DecodeError> {
-        if number == 0 || number > INCARNATION_MAX {
+        if mutated!(VersionZeroTaken, number == 0, false) || number > INCARNATION_MAX {
             return Err(DecodeError::Invalid("incarnation"));
         }
         if body.len() > bytes_max {

@@ -1,0 +1,63 @@
+//! At which address a member is sought, and which members are forgotten when there is no room.
+
+use core::net::IpAddr;
+
+use super::{Bench, id, record};
+use crate::membership::Heard;
+use crate::model::limits::MEMBERS_MAX;
+use crate::model::member::{MemberRecord, State};
+use crate::model::time::Instant;
+
+fn address_of(bench: &Bench, n: u8) -> IpAddr {
+    bench.membership.table().get(&id(n)).expect("known").address
+}
+
+#[test]
+fn the_address_that_a_member_spoke_from_stands_against_hearsay() {
+    let mut bench = Bench::with(&[record(2, 1, State::Alive)]);
+    let seen = record(1, 1, State::Alive);
+    bench.act(|m, ctx| assert!(m.handle_contact(ctx, &seen, true)));
+    // Behind a gateway another member sees it elsewhere.
+    let elsewhere = MemberRecord { address: record(201, 1, State::Alive).address, ..seen };
+    assert_eq!(bench.tell(elsewhere, 2), Heard::Known);
+    assert_eq!(address_of(&bench, 1), seen.address);
+}
+
+#[test]
+fn a_member_that_moved_is_sought_where_it_spoke_from_and_not_where_another_says() {
+    let mut bench = Bench::with(&[record(1, 1, State::Alive)]);
+    let moved = MemberRecord { address: record(201, 1, State::Alive).address, ..record(1, 1, State::Alive) };
+    bench.act(|m, ctx| assert!(m.handle_contact(ctx, &moved, false)));
+    assert_eq!(address_of(&bench, 1), record(1, 1, State::Alive).address, "it came through another member");
+    bench.act(|m, ctx| assert!(m.handle_contact(ctx, &moved, true)));
+    assert_eq!(address_of(&bench, 1), moved.address);
+}
+
+#[test]
+fn at_the_limit_the_member_that_is_gone_longest_makes_room() {
+    let mut bench = Bench::new();
+    let other = |n: usize, state| {
+        let mut bytes = [7; 16];
+        bytes[..8].copy_from_slice(&(n as u64).to_le_bytes());
+        MemberRecord { id: crate::model::id::MemberId::from_bytes(bytes), ..record(9, 1, state) }
+    };
+    for n in 0..MEMBERS_MAX - 4 {
+        bench.membership.restore(bench.now, other(n, State::Alive));
+    }
+    let gone = [(0, State::Departed), (1, State::Departed), (2, State::Confirmed)];
+    for (after_ms, state) in gone {
+        let at = Instant::from_millis(after_ms);
+        bench.membership.restore(at, other(MEMBERS_MAX + after_ms as usize, state));
+    }
+    assert_eq!(bench.membership.table().len(), MEMBERS_MAX);
+    let is_known = |bench: &Bench, n: usize| {
+        bench.membership.table().get(&other(MEMBERS_MAX + n, State::Alive).id).is_some()
+    };
+    for (newcomer, left) in [(1, [false, true, true]), (2, [false, false, true]), (3, [false, false, false])]
+    {
+        bench.act(|m, ctx| assert!(m.handle_contact(ctx, &record(newcomer, 1, State::Alive), true)));
+        assert_eq!([0, 1, 2].map(|n| is_known(&bench, n)), left, "a dead one may come back, so it goes last");
+    }
+    bench.act(|m, ctx| assert!(m.handle_contact(ctx, &record(4, 1, State::Alive), true)));
+    assert_eq!(bench.state(4), None, "no member that takes part is forgotten");
+}
