@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::wire_up::Learned;
-use super::{Node, around, ctx};
+use super::{Node, around, ctx, know};
 use crate::membership::Heard;
 use crate::model::command::{CommandError, Reply};
 use crate::model::context::{Context, Follows};
@@ -118,8 +118,9 @@ impl Node {
         let key = rumor.key();
         let held = self.rumors.get(&key).and_then(Rumor::version).map_or(0, |v| v.number);
         if mutated!(SupersededAnsweredDone, held > number, false) {
-            // A newer version came from the ring meanwhile; the row on disk is older than the known one.
-            self.mark_dirty(key);
+            // A newer version came from the ring meanwhile; the row on disk is older than the known one, and may not be
+            // in effect after a power cut either, when its operator was told that it is not.
+            self.journal.store_record(ctx!(self), know!(self), key);
             return self.reply(request, Reply::Failed(CommandError::Version { current: held }));
         }
         self.reply(request, Reply::Done);

@@ -178,6 +178,14 @@ impl Journal {
         self.store(ctx, rows, true, pending);
     }
 
+    /// Stores a record as it is held now, at once: what the disk holds under its key must not come back.
+    pub(super) fn store_record(&mut self, ctx: &mut Context<'_>, know: Knowledge<'_>, key: RumorKey) {
+        let rows = self.rows(know, &key);
+        self.dirty.remove(&key);
+        assert!(rows.iter().all(|row| row.value.is_some()), "a record that is held has a row");
+        self.store(ctx, rows, true, Pending::Batch(alloc::vec![key]));
+    }
+
     /// The disk has answered for a version: `stored` are its rows, none when they could not be stored. Rows that match
     /// the record are not written again; a record that differs, and waited for this, is written with the next batch.
     pub(super) fn settle(
