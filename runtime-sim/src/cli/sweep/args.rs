@@ -85,7 +85,7 @@ pub(crate) fn seeds(text: &str) -> Result<Range<u64>, String> {
 }
 
 /// `K/N`, K from zero.
-fn shard(text: &str) -> Result<Shard, String> {
+pub(crate) fn shard(text: &str) -> Result<Shard, String> {
     let wrong = || format!("{text:?} is not a share; write 0/4 for the first of four, 3/4 for the last");
     let (index, count) = text.split_once('/').ok_or_else(wrong)?;
     let shard =

@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 pub(super) use args::{Args, MergeArgs, seeds};
+#[cfg(feature = "mutants")]
+pub(super) use args::{Shard, shard};
 
 use super::emit;
 use super::pool::{self, News};
