@@ -47,6 +47,7 @@ const fn seeds_max(bug: Bug) -> Option<u64> {
         | Bug::PromiseTakenAlong
         | Bug::UnknownTakenAsUnfit
         | Bug::RestartHandsOver
+        | Bug::HookUnleased
         | Bug::StallUnnoticed
         | Bug::ColdTooEarly => None,
         Bug::RefuteSameIncarnation

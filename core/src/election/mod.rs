@@ -110,6 +110,10 @@
 //! - *The leader is bound to no other member.* When it won, no promise of its own was left; while it leads it gives none.
 //!   So it needs no wait like other restarted voters, neither to lead on nor to vote for its successor.
 //! - *Fitness that is not known yet is no unfitness.* This concerns E6 alone: otherwise each restart would hand over.
+//! - *The voters can be reached.* This concerns E6 alone, too. The records of the electorate's members go to the disk with
+//!   the row, in one transaction, so a leader whose other records were lost knows where to ask; a voter answers at the
+//!   address that the request came from, which it learns by the request. An address is never an argument: a voter is
+//!   counted by the id that it answers with, whichever member has the address now, and by its answer to this request.
 //!
 //! After a term was raised, the service renders the new term only when its guard has confirmed the new entry. Until then
 //! a resumption leads the old one, which no other member can have won.
@@ -157,6 +161,7 @@ mod voter;
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 use core::time::Duration;
 
 pub(crate) use electorate::{Roll, SIZE_MIN};
@@ -217,6 +222,8 @@ pub(super) struct Env<'a, 'c> {
     timings: &'a Timings,
     planted: Planted,
     rng: &'a mut Rng,
+    /// Where another supervisor uses this member's identity.
+    copy: Option<SocketAddr>,
     events: &'a mut VecDeque<ElectionsEvent>,
 }
 
@@ -236,6 +243,7 @@ pub(crate) struct Elections {
     timings: Timings,
     planted: Planted,
     rng: Rng,
+    copy: Option<SocketAddr>,
     instances: BTreeMap<ElectionId, Instance>,
     events: VecDeque<ElectionsEvent>,
 }
@@ -249,6 +257,7 @@ macro_rules! env {
             timings: &$elections.timings,
             planted: $elections.planted,
             rng: &mut $elections.rng,
+            copy: $elections.copy,
             events: &mut $elections.events,
         }
     };
@@ -275,7 +284,17 @@ impl Elections {
         assert!(timings.lease_margin_ms < timings.lease_ms, "a leader gives up before its lease ends");
         assert!(timings.lease_renew_ms < timings.lease_ms, "a lease is renewed before it ends");
         assert!(timings.lease_ms <= LEASE_MS_MAX, "no lease is longer than the longest promise");
-        Self { me, rounds, timings, planted, rng, instances, events: VecDeque::new() }
+        Self { me, rounds, timings, planted, rng, copy: None, instances, events: VecDeque::new() }
+    }
+
+    /// Another supervisor uses this member's identity at this address, by the ring; none: not, or no longer. It says why
+    /// an election has no result; votes do not depend on it.
+    pub(crate) fn handle_copy(&mut self, ctx: &mut Context<'_>, copy: Option<SocketAddr>) {
+        if core::mem::replace(&mut self.copy, copy) != copy {
+            for instance in self.instances.values_mut() {
+                instance.update_role(env!(self, ctx));
+            }
+        }
     }
 
     /// This member stands in an election with this fitness; none: it does not stand, or no longer.

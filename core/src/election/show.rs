@@ -120,7 +120,13 @@ impl Instance {
     }
 
     fn why_waiting(&self, env: &Env<'_, '_>) -> String {
-        if let Some(why) = self.double.words(env.ctx.now) {
+        let told = env.copy.map(|at| {
+            format!(
+                "another supervisor uses this member's identity at {at}: stop the one that is the copy and start it \
+                 with an empty data directory"
+            )
+        });
+        if let Some(why) = told.or_else(|| self.double.words(env.ctx.now)) {
             return why;
         }
         let (status, why) = self.status(env.me, env.ctx.now, env.planted);

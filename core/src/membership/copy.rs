@@ -5,7 +5,8 @@
 //! gateway. So this member asks there, with a number that only it knows. Its own question coming back is an echo; an
 //! answer, or a question that this member never asked, comes from a copy. Both sides learn of each other by that at
 //! once. The one at the lower address stays; the other one claims nothing any more, so that the two do not outbid each
-//! other for ever, and asks again now and then, so that both go on knowing.
+//! other for ever, and asks again now and then, so that both go on knowing. One that does not know its own address yet,
+//! as a copy that was just started, cannot tell which of the two it is, and claims nothing until it can: never two do.
 //!
 //! No protocol makes two members of one: an operator has to stop one of the two and remove its data.
 
@@ -40,6 +41,8 @@ struct Found {
     address: SocketAddr,
     heard: Instant,
     reported: Instant,
+    /// Whether this member stepped aside by that report.
+    yields: bool,
 }
 
 /// The questions of this member whether it is alone with its identity.
@@ -61,7 +64,13 @@ impl Membership {
 
     /// Whether a copy goes on claiming the identity, and this member does not.
     pub(super) fn yields_to_copy(&self, now: Instant) -> bool {
-        self.copy_of_me(now).is_some_and(|copy| copy < self.own().swim_addr())
+        self.copy_of_me(now).is_some_and(|copy| self.is_behind(copy))
+    }
+
+    /// Whether the daemon at this address goes on claiming the identity, by what this one knows of itself.
+    fn is_behind(&self, copy: SocketAddr) -> bool {
+        let own = self.own().swim_addr();
+        own.ip() == UNSPECIFIED || copy < own
     }
 
     /// Another member knows this one at another address: asks there who it is.
@@ -128,17 +137,20 @@ impl Membership {
     /// A copy of this member is at this address: reported once, and again after a long time.
     pub(super) fn found_copy(&mut self, ctx: &mut Context<'_>, address: SocketAddr) {
         let now = ctx.now;
+        let yields = self.is_behind(address);
         let known = self.copies.found.filter(|_| self.copy_of_me(now) == Some(address));
         let report = Duration::from_millis(REPORT_PERIOD_MS);
+        // A member that has learned its own address meanwhile may know better.
+        let known = known.filter(|known| known.yields == yields);
         let reported = known.map(|known| known.reported).filter(|reported| *reported + report > now);
-        self.copies.found = Some(Found { address, heard: now, reported: reported.unwrap_or(now) });
+        self.copies.found = Some(Found { address, heard: now, reported: reported.unwrap_or(now), yields });
         assert!(self.copy_of_me(now) == Some(address), "a copy that was found is known");
         assert!(
             reported.is_none_or(|reported| reported <= now),
             "a copy is reported before it is known for long"
         );
         if reported.is_none() {
-            let yields = self.yields_to_copy(now);
+            assert!(yields == self.yields_to_copy(now), "what is reported is what is done");
             ctx.event(Follows::Input, EventKind::IdentityConflict { address, yields });
         }
     }

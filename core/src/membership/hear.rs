@@ -337,7 +337,7 @@ impl Membership {
             return false;
         }
         self.found_copy(ctx, theirs);
-        mine > theirs
+        self.yields_to_copy(ctx.now)
     }
 
     /// Those that accuse this member hear the refutation before the rest of the ring.

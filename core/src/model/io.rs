@@ -124,6 +124,16 @@ pub enum Effect {
         /// The facts that its templates may know.
         facts: Box<Facts>,
     },
+    /// Find the package of a process that outlived the last supervisor, and merge its configuration; its files stay as
+    /// they are: `Prepared` or `PrepareFailed`.
+    Look {
+        /// The service.
+        service: ServiceName,
+        /// A spec that asks for the package of the process.
+        spec: Box<ServiceSpec>,
+        /// The facts of the moment.
+        facts: Box<Facts>,
+    },
     /// Write the files of a prepared service again: `Rendered`, or `RenderFailed` and the old files stay.
     Render {
         /// The service.
@@ -140,6 +150,8 @@ pub enum Effect {
         group: ServiceGroup,
         /// For a process that leads from its start: its guard holds this before the process runs.
         lease: Option<Lease>,
+        /// The restarts of the service so far, which the runtime keeps with the process.
+        restarts: u32,
     },
     /// Take over a process that outlived the last supervisor: answered exactly like `Spawn`.
     Adopt {
@@ -167,6 +179,9 @@ pub enum Effect {
         hook: Hook,
         /// The deadline, in milliseconds from the start.
         timeout_ms: u64,
+        /// For a hook that may say that the service leads: its guard holds this before the hook runs, unless it holds the
+        /// lease of a process already.
+        lease: Option<Lease>,
     },
     /// End every hook of a service that runs, with all that it started: `Signalled`, and for each of the hooks its own
     /// `HookEnded` once nothing of it is left. The polite signal to a service's process does the same.
@@ -180,6 +195,8 @@ pub enum Effect {
         service: ServiceName,
         /// The deadline, in milliseconds; a service without an answer by then is critical.
         timeout_ms: u64,
+        /// As with `RunHook`.
+        lease: Option<Lease>,
     },
     /// Count the requests that a service still works on: `Inflight`.
     CountInflight {
@@ -193,8 +210,8 @@ pub enum Effect {
     Lease {
         /// The service.
         service: ServiceName,
-        /// The process that `Spawn` or `Adopt` named.
-        pid: u32,
+        /// The process that `Spawn` or `Adopt` named; none where only a hook runs, with a lease.
+        pid: Option<u32>,
         /// Replaces the lease that the guard holds; none: the process does not act as the leader.
         lease: Option<Lease>,
     },

@@ -105,11 +105,13 @@ pub enum Bug {
     UnknownTakenAsUnfit,
     /// A leader whose service is only replaced hands over.
     RestartHandsOver,
+    /// A hook that says that the service leads runs without a lease where no process is.
+    HookUnleased,
 }
 
 impl Bug {
     /// Every defect.
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 49] = [
         Self::RefuteSameIncarnation,
         Self::RefuteBeforeStored,
         Self::RestartSameIncarnation,
@@ -158,6 +160,7 @@ impl Bug {
         Self::PromiseTakenAlong,
         Self::UnknownTakenAsUnfit,
         Self::RestartHandsOver,
+        Self::HookUnleased,
     ];
 
     /// The word for it on command lines.
@@ -212,6 +215,7 @@ impl Bug {
             Self::PromiseTakenAlong => "promise-taken-along",
             Self::UnknownTakenAsUnfit => "unknown-taken-as-unfit",
             Self::RestartHandsOver => "restart-hands-over",
+            Self::HookUnleased => "hook-unleased",
         }
     }
 }

@@ -355,6 +355,9 @@ pub struct ServiceView {
     pub last_error: Option<String>,
     /// In `Backoff`: when the next try is due.
     pub next_start: Option<Instant>,
+    /// In `Stopping`: when the present step ends by itself (telling the ring, draining, shutting down); none when the
+    /// processes were killed.
+    pub stop_ends: Option<Instant>,
     /// How it is, by its last health check; without a check its process stands for it.
     pub health: Health,
     /// What the last health check said, for people; empty without one.

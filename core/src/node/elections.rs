@@ -103,6 +103,8 @@ impl Node {
             return;
         }
         assert!(self.election.due().is_empty(), "elections hear of a change once");
+        let copy = self.membership.copy_of_me(self.clock.now());
+        self.elections.handle_copy(ctx!(self), copy);
         for (group, after) in groups {
             let leader = ElectionId::leader(group.clone());
             let ids: BTreeSet<ElectionId> =
@@ -193,7 +195,10 @@ impl Node {
         match event {
             ElectionsEvent::Send { to, message } => self.send_ballot(&to, message),
             ElectionsEvent::Store { election, write } => {
-                self.journal.store(ctx!(self), alloc::vec![write], true, Pending::Vote(election));
+                let voters = self.elections.electorate(&election);
+                let mut writes = know!(self).member_rows(voters);
+                writes.push(write);
+                self.journal.store(ctx!(self), writes, true, Pending::Vote(election));
             }
             ElectionsEvent::Role { election, role, after } => self.role_changed(&election, role, after),
             ElectionsEvent::Yield { election } => {

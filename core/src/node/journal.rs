@@ -6,7 +6,6 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
-use prost::Message as _;
 
 use super::Node;
 use super::knowledge::Knowledge;
@@ -321,8 +320,8 @@ impl Journal {
     fn rows(&self, know: Knowledge<'_>, key: &RumorKey) -> Vec<Write> {
         assert!(*key != RumorKey::Member(self.me), "the identity row stands for this member");
         if let RumorKey::Member(id) = key {
-            let value = know.statement(id).map(|m| m.to_wire().encode_to_vec());
-            return alloc::vec![Write { table: Table::Member, key: id.as_bytes().to_vec(), value }];
+            let forgotten = Write { table: Table::Member, key: id.as_bytes().to_vec(), value: None };
+            return alloc::vec![know.statement(id).map_or(forgotten, |m| snapshot::member_row(&m))];
         }
         let value = know.rumors.told(key);
         let row = Write { table: Table::Rumor, key: key.encode(), value };
@@ -340,8 +339,7 @@ fn departure_rows(know: Knowledge<'_>, rumor: &Rumor, member: MemberId) -> Vec<W
     if let Some(mut statement) = know.statement(&member) {
         assert!(statement.record.id == member, "a statement is about its member");
         statement.record.state = State::Departed;
-        let value = Some(statement.to_wire().encode_to_vec());
-        writes.push(Write { table: Table::Member, key: member.as_bytes().to_vec(), value });
+        writes.push(snapshot::member_row(&statement));
     }
     writes
 }

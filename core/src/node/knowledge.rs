@@ -9,8 +9,10 @@ use crate::model::digest::{Digest, bucket_of, hash_member};
 use crate::model::id::MemberId;
 use crate::model::member::{MemberRecord, State};
 use crate::model::planted::{Bug, Planted};
+use crate::model::row::Write;
 use crate::model::rumor::{MemberRumor, Rumor, RumorKey};
 use crate::rumor::RumorStore;
+use crate::store::snapshot;
 
 /// Members and rumors, to be read.
 #[derive(Clone, Copy)]
@@ -25,6 +27,13 @@ impl Knowledge<'_> {
     /// The rumor about a member.
     pub(super) fn statement(&self, id: &MemberId) -> Option<MemberRumor> {
         self.membership.statement(id).map(|(record, accusers)| MemberRumor { record, accusers })
+    }
+
+    /// The rows of these members, as far as they are known and others. They go to the disk with a vote that counts on them:
+    /// a leader that is started again renews at their addresses at once, whatever else its disk has lost.
+    pub(super) fn member_rows(&self, members: &[MemberId]) -> Vec<Write> {
+        let others = members.iter().filter(|id| **id != self.me);
+        others.filter_map(|id| self.statement(id).map(|statement| snapshot::member_row(&statement))).collect()
     }
 
     /// This member's record as it states it to the ring now.

@@ -1,5 +1,9 @@
 //! The time bounds of hooks, checks and drains. No work beside a process may run without one of them.
 
+use core::time::Duration;
+
+use crate::model::time::Instant;
+
 /// The init hook. It may migrate a database.
 pub(super) const INIT_MS: u64 = 300_000;
 /// The post-run hook, once.
@@ -50,6 +54,9 @@ pub(super) const ADOPTION_FACTS_MS: u64 = 1_000;
 pub(super) const ADOPTION_ROLE_MS: u64 = 5_000;
 /// Until a stop that the disk did not take is written again.
 pub(super) const STORE_AGAIN_MS: u64 = 5_000;
+/// Until the package of an adopted process has been looked at that is to be stopped before its files were written: its plan
+/// says how it is drained. Longer, and it is stopped as its launcher knows it.
+pub(super) const LOOK_MS: u64 = 3_000;
 /// A process between its stop signal and KILL, where neither spec nor package say (as in Habitat).
 pub(super) const SHUTDOWN_MS: u64 = 8_000;
 
@@ -65,3 +72,14 @@ const _: () =
 const _: () =
     assert!(2 * ADOPTION_FACTS_MS < ADOPTION_ROLE_MS, "an election begins with what the ring knows");
 const _: () = assert!(RESIGN_MS < RESTARTED_LEAD_MS, "a leader is demoted sooner than a restart gives it up");
+
+/// Milliseconds until then, at least one.
+pub(super) fn ms_until(until: Instant, now: Instant) -> u64 {
+    u64::try_from(until.saturating_since(now).as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
+/// A duration that an operator or a package chose, kept within the range of deadlines.
+pub(super) const fn bounded(ms: u64) -> Duration {
+    const YEAR_MS: u64 = 365 * 24 * 3_600 * 1_000;
+    Duration::from_millis(if ms > YEAR_MS { YEAR_MS } else { ms })
+}

@@ -32,6 +32,8 @@ pub(super) enum Purpose {
     /// The lease with this number.
     Lease(u64),
     PostStop,
+    /// Files that say no longer that it leads, before the post-stop hook of a leader that was.
+    PostStopFiles,
     /// Work beside the process with this number.
     Work(Work, u64),
 }
@@ -43,8 +45,11 @@ impl Purpose {
         let fits = match (self, result) {
             (Self::Spawn, R::Spawned { .. }) => return Some(false),
             (Self::Persist, R::Persisted | R::PersistFailed(_) | R::PersistRefused(_))
-            | (Self::Prepare | Self::Work(Work::Prepare, _), R::Prepared(_) | R::PrepareFailed { .. })
-            | (Self::Work(Work::Render, _), R::Rendered(_) | R::RenderFailed { .. })
+            | (
+                Self::Prepare | Self::Work(Work::Prepare | Work::Look, _),
+                R::Prepared(_) | R::PrepareFailed { .. },
+            )
+            | (Self::PostStopFiles | Self::Work(Work::Render, _), R::Rendered(_) | R::RenderFailed { .. })
             | (Self::Work(Work::Health, _), R::HealthChecked { .. })
             | (Self::Work(Work::Inflight, _), R::Inflight(_))
             | (Self::Init | Self::PostStop, R::HookEnded(_))

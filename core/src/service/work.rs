@@ -11,6 +11,8 @@ use crate::model::time::Instant;
 /// The kinds of work beside the service's own steps; of each at most one is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Work {
+    /// Look at the package of an adopted process that is to end.
+    Look,
     /// Look at the package again: the runtime has not looked at the package of an adopted process yet.
     Prepare,
     /// Write the files again.
@@ -38,7 +40,7 @@ impl Work {
             Self::FileUpdated => Some(Hook::FileUpdated),
             Self::Suitability => Some(Hook::Suitability),
             Self::DrainHook => Some(Hook::Drain),
-            Self::Prepare | Self::Render | Self::Health | Self::Inflight => None,
+            Self::Look | Self::Prepare | Self::Render | Self::Health | Self::Inflight => None,
         }
     }
 }
@@ -89,6 +91,11 @@ impl Works {
         *state = State { wanted_at: None, under_way: true, ..*state };
         assert!(allowed(*work), "only work that makes sense is begun");
         Some(*work)
+    }
+
+    /// Whether it is to be done, or under way.
+    pub(super) fn is_wanted(&self, work: Work) -> bool {
+        self.states.get(&work).is_some_and(|state| state.under_way || state.wanted_at.is_some())
     }
 
     /// It has ended as it should.

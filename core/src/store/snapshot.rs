@@ -59,6 +59,10 @@ pub struct RunningService {
     pub ident: PackageIdent,
     /// When it was started.
     pub since: UnixTime,
+    /// The restarts of its service until then.
+    pub restarts: u32,
+    /// How long its polite stop may take, in milliseconds, as its package had it; none where the launcher does not know.
+    pub shutdown_timeout_ms: Option<u64>,
     /// The right to go on leading its group, as its guard holds it.
     pub resume: Option<Resume>,
 }
@@ -150,6 +154,12 @@ pub(crate) fn identity_row(id: &MemberId, incarnation: Incarnation) -> Write {
     assert!(incarnation > Incarnation(0), "a life has an incarnation");
     let identity = proto::Identity { id: id_to_wire(id), incarnation: incarnation.0 };
     Write { table: Table::Identity, key: IDENTITY_KEY.to_vec(), value: Some(identity.encode_to_vec()) }
+}
+
+/// The row of another member's record.
+pub(crate) fn member_row(statement: &MemberRumor) -> Write {
+    let key = statement.record.id.as_bytes().to_vec();
+    Write { table: Table::Member, key, value: Some(statement.to_wire().encode_to_vec()) }
 }
 
 /// The row of one rumor.

@@ -161,6 +161,7 @@ mod tests {
             last_exit: None,
             last_error: None,
             next_start: None,
+            stop_ends: None,
             health: Health::Ok,
             health_note: String::new(),
             accepting: true,

@@ -37,27 +37,30 @@ pub fn monotonic_us() -> u64 {
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     zero: tokio::time::Instant,
+    /// What it shows at that moment.
+    begin: Instant,
     epoch: Option<UnixTime>,
 }
 
 impl Clock {
-    /// The host's clocks; monotonic time counts from now.
+    /// The host's clocks. Monotonic time counts from the start of the host, so that it has a number for the begin of
+    /// every process.
     #[must_use]
     pub fn host() -> Self {
-        Self { zero: tokio::time::Instant::now(), epoch: None }
+        Self { zero: tokio::time::Instant::now(), begin: Instant::from_millis(boot_ms()), epoch: None }
     }
 
     /// A wall clock that shows `epoch` now and advances with the runtime's own time: for harnesses that run on virtual
     /// time and must not read the host's clocks.
     #[must_use]
     pub fn starting_at(epoch: UnixTime) -> Self {
-        Self { zero: tokio::time::Instant::now(), epoch: Some(epoch) }
+        Self { zero: tokio::time::Instant::now(), begin: Instant::ZERO, epoch: Some(epoch) }
     }
 
-    /// Monotonic time since this clock was made.
+    /// Monotonic time, which begins somewhere.
     #[must_use]
     pub fn now(&self) -> Instant {
-        Instant::ZERO + self.zero.elapsed()
+        self.begin + self.zero.elapsed()
     }
 
     /// Wall-clock time.

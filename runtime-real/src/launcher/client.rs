@@ -67,6 +67,8 @@ struct Waiting {
     answer: oneshot::Sender<Answer>,
     /// The task that waits for the end of the process which the answer may name.
     end: Option<oneshot::Sender<ExitStatus>>,
+    /// The service whose hook the answer is about: that it runs is not the last answer.
+    hook: Option<String>,
 }
 
 #[derive(Default)]
@@ -75,6 +77,8 @@ struct Shared {
     ends: BTreeMap<u32, oneshot::Sender<ExitStatus>>,
     /// The guards of the services that run, by the pid of the first process.
     holders: BTreeMap<u32, Arc<Holder>>,
+    /// The guards of hooks with a lease, by the request for the hook.
+    hook_holders: BTreeMap<u64, (String, Arc<Holder>)>,
     /// Descriptors that came, in the order of the answers that they belong to.
     fds: VecDeque<OwnedFd>,
     closed: bool,
@@ -188,6 +192,19 @@ impl Client {
         self.shared().holders.get(&pid).cloned()
     }
 
+    /// Whether this launcher gives hooks leases.
+    #[must_use]
+    pub const fn has_hook_leases(&self) -> bool {
+        self.version >= version::WITH_HOOK_LEASES
+    }
+
+    /// The guard of a service that runs a hook with a lease; none when it runs none.
+    pub(crate) fn hook_holder(&self, service: &str) -> Option<Arc<Holder>> {
+        let shared = self.shared();
+        let held = shared.hook_holders.values().find(|(of, _)| of == service);
+        held.map(|(_, holder)| Arc::clone(holder))
+    }
+
     fn shared(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -197,7 +214,8 @@ impl Client {
     /// # Errors
     /// See [`RequestError`].
     pub async fn request(&self, request: &Request) -> Result<Answer, RequestError> {
-        self.ask(self.next_id(), request, Vec::new(), None).await
+        self.ask(self.next_id(), request, Vec::new(), |answer| Waiting { answer, end: None, hook: None })
+            .await
     }
 
     fn next_id(&self) -> u64 {
@@ -209,7 +227,7 @@ impl Client {
         id: u64,
         request: &Request,
         fds: Vec<OwnedFd>,
-        end: Option<oneshot::Sender<ExitStatus>>,
+        waiting: impl FnOnce(oneshot::Sender<Answer>) -> Waiting,
     ) -> Result<Answer, RequestError> {
         let frame = request.encode(id)?;
         let (answer, answered) = oneshot::channel();
@@ -218,7 +236,7 @@ impl Client {
             if shared.closed || shared.ending {
                 return Err(RequestError::Gone);
             }
-            shared.waiting.insert(id, Waiting { answer, end });
+            shared.waiting.insert(id, waiting(answer));
         }
         self.frames.send(Outgoing { frame, fds }).await.map_err(|_| RequestError::Gone)?;
         answered.await.map_err(|_| RequestError::Gone)
@@ -252,7 +270,8 @@ impl Client {
         request: &Request,
     ) -> Result<(u32, oneshot::Receiver<ExitStatus>), (bool, String)> {
         let (end, ended) = oneshot::channel();
-        match self.ask(self.next_id(), request, Vec::new(), Some(end)).await {
+        let waiting = |answer| Waiting { answer, end: Some(end), hook: None };
+        match self.ask(self.next_id(), request, Vec::new(), waiting).await {
             Ok(Answer::Started { pid, .. }) => Ok((pid, ended)),
             Ok(Answer::Failed { busy, reason }) => Err((busy, reason)),
             Ok(other) => Err((false, format!("the launcher answered {other:?}"))),
@@ -274,8 +293,10 @@ impl Client {
         let id = self.next_id();
         let end = Request::EndHook { service: launch.service.clone(), hook: id };
         let mut guard = EndHook { client: self, request: Some(end.clone()) };
+        let service = Some(launch.service.clone());
+        let waiting = |answer| Waiting { answer, end: None, hook: service };
         let hook = Request::Hook(Box::new(launch));
-        let mut answered = std::pin::pin!(self.ask(id, &hook, said.into(), None));
+        let mut answered = std::pin::pin!(self.ask(id, &hook, said.into(), waiting));
         let answer = tokio::select! {
             biased;
             answer = &mut answered => answer,
@@ -316,7 +337,7 @@ impl Client {
             return None;
         }
         self.frames.try_send(frame.into()).ok()?;
-        shared.waiting.insert(id, Waiting { answer, end: None });
+        shared.waiting.insert(id, Waiting { answer, end: None, hook: None });
         Some(answered)
     }
 
@@ -353,6 +374,8 @@ fn running(boot_id: &str, held: Vec<Held>, clock: &Clock) -> Vec<RunningService>
                 pid: process.pid,
                 ident,
                 since: UnixTime::from_millis(process.since_ms),
+                restarts: process.restarts,
+                shutdown_timeout_ms: Some(process.stop_timeout_ms).filter(|ms| *ms > 0),
                 resume: process.resume.filter(|_| !process.ended).and_then(|resume| in_time(resume, clock)),
             }),
             _ => {
@@ -439,13 +462,27 @@ fn take_message(message: Message, shared: &Mutex<Shared>) {
     match message {
         Message::Answer { id, answer } => {
             // Its descriptors are taken also when no task waits any more: the next ones belong to the next answer.
-            if let Answer::Started { pid, guarded: true } = &answer
+            let holder = if let Answer::Started { pid, guarded: true } = &answer
                 && let (Some(page), Some(wake)) = (shared.fds.pop_front(), shared.fds.pop_front())
             {
-                match Holder::new(&page, wake) {
-                    Ok(holder) => drop(shared.holders.insert(*pid, Arc::new(holder))),
-                    Err(error) => tracing::error!(pid, %error, "the page of a guard cannot be mapped"),
-                }
+                let holder = Holder::new(&page, wake);
+                holder
+                    .inspect_err(|error| tracing::error!(pid, %error, "the page of a guard cannot be mapped"))
+                    .ok()
+            } else {
+                None
+            };
+            let is_started = matches!(answer, Answer::Started { .. });
+            if let Some(service) = shared.waiting.get(&id).and_then(|waiting| waiting.hook.clone())
+                && is_started
+            {
+                // The hook runs; its end is still to come.
+                shared.hook_holders.extend(holder.map(|holder| (id, (service, Arc::new(holder)))));
+                return;
+            }
+            shared.hook_holders.remove(&id);
+            if let (Answer::Started { pid, .. }, Some(holder)) = (&answer, holder) {
+                shared.holders.insert(*pid, Arc::new(holder));
             }
             let Some(waiting) = shared.waiting.remove(&id) else { return };
             if let (Answer::Started { pid, .. }, Some(end)) = (&answer, waiting.end) {

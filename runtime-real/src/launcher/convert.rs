@@ -194,10 +194,8 @@ impl From<&message::Launch> for Launch {
             owner: launch.owner.as_ref().map(Owner::from),
             nofile: launch.nofile,
             limits: (!launch.limits.is_empty()).then_some(Limits { memory_bytes, cpu_millis, pids }),
-            lease: launch.lease.as_ref().map(|lease| HeldLease {
-                kill_at_ms: lease.kill_at_ms,
-                resume: lease.resume.as_ref().map(Resume::from),
-            }),
+            lease: launch.lease.as_ref().map(HeldLease::from),
+            restarts: launch.restarts,
             capabilities: launch.capabilities.bits(),
         }
     }
@@ -207,12 +205,6 @@ impl TryFrom<Launch> for message::Launch {
     type Error = FrameError;
     fn try_from(launch: Launch) -> Result<Self, FrameError> {
         let Limits { memory_bytes, cpu_millis, pids } = launch.limits.unwrap_or_default();
-        let lease = |HeldLease { kill_at_ms, resume }| {
-            Ok::<_, FrameError>(message::Lease {
-                kill_at_ms,
-                resume: resume.map(message::Resume::try_from).transpose()?,
-            })
-        };
         Ok(Self {
             service: named(launch.service)?,
             group: launch.group,
@@ -227,8 +219,22 @@ impl TryFrom<Launch> for message::Launch {
             capabilities: Capabilities::from_bits(launch.capabilities),
             nofile: launch.nofile,
             limits: message::Limits { memory_bytes, cpu_millis, pids },
-            lease: launch.lease.map(lease).transpose()?,
+            lease: launch.lease.map(message::Lease::try_from).transpose()?,
+            restarts: launch.restarts,
         })
+    }
+}
+
+impl From<&message::Lease> for HeldLease {
+    fn from(message::Lease { kill_at_ms, resume }: &message::Lease) -> Self {
+        Self { kill_at_ms: *kill_at_ms, resume: resume.as_ref().map(Resume::from) }
+    }
+}
+
+impl TryFrom<HeldLease> for message::Lease {
+    type Error = FrameError;
+    fn try_from(HeldLease { kill_at_ms, resume }: HeldLease) -> Result<Self, FrameError> {
+        Ok(Self { kill_at_ms, resume: resume.map(message::Resume::try_from).transpose()? })
     }
 }
 
@@ -261,6 +267,7 @@ impl From<&message::HookLaunch> for HookLaunch {
             owner: launch.owner.as_ref().map(Owner::from),
             timeout_ms: launch.timeout_ms,
             capabilities: launch.capabilities.bits(),
+            lease: launch.lease.as_ref().map(HeldLease::from),
         }
     }
 }
@@ -276,6 +283,7 @@ impl TryFrom<HookLaunch> for message::HookLaunch {
             owner: launch.owner.map(message::Owner::try_from).transpose()?,
             capabilities: Capabilities::from_bits(launch.capabilities),
             timeout_ms: launch.timeout_ms,
+            lease: launch.lease.map(message::Lease::try_from).transpose()?,
         })
     }
 }
@@ -386,6 +394,8 @@ impl From<&message::Held> for Held {
             since_ms: held.since_ms,
             ended: held.ended,
             resume: held.resume.as_ref().map(Resume::from),
+            restarts: held.restarts,
+            stop_timeout_ms: held.stop_timeout_ms,
         }
     }
 }
@@ -393,8 +403,17 @@ impl From<&message::Held> for Held {
 impl TryFrom<Held> for message::Held {
     type Error = FrameError;
     fn try_from(held: Held) -> Result<Self, FrameError> {
-        let Held { service, group, ident, pid, start_ticks, since_ms, ended, resume } = held;
-        let resume = resume.map(message::Resume::try_from).transpose()?;
-        Ok(Self { service, group, ident, pid, start_ticks, since_ms, ended, resume })
+        Ok(Self {
+            service: held.service,
+            group: held.group,
+            ident: held.ident,
+            pid: held.pid,
+            start_ticks: held.start_ticks,
+            since_ms: held.since_ms,
+            ended: held.ended,
+            resume: held.resume.map(message::Resume::try_from).transpose()?,
+            restarts: held.restarts,
+            stop_timeout_ms: held.stop_timeout_ms,
+        })
     }
 }

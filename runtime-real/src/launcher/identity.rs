@@ -3,6 +3,9 @@
 
 use std::fs;
 
+/// The name that guards give themselves.
+const GUARD: &str = "annulus-guard";
+
 /// The boot of this host, as the system names it; empty where it does not.
 #[must_use]
 pub fn boot_id() -> String {
@@ -15,9 +18,29 @@ pub fn boot_id() -> String {
 /// It is field 22 of its `stat`. The second field, its name, may hold anything, spaces and parentheses included.
 #[must_use]
 pub fn start_ticks(pid: u32) -> Option<u64> {
+    words(pid)?.1.get(19)?.parse().ok()
+}
+
+/// Whether a process was stopped (SIGSTOP, a debugger) and has not gone on; false also when there is no such process.
+#[must_use]
+pub fn stands_still(pid: u32) -> bool {
+    words(pid).is_some_and(|(_, words)| matches!(words.first().map(String::as_str), Some("T" | "t")))
+}
+
+/// The guard of the service with this first process, when it stands still: it can neither end nor report anything then.
+#[must_use]
+pub fn standing_guard(first: u32) -> Option<u32> {
+    let parent = words(first)?.1.get(1)?.parse().ok()?;
+    let is_guard = words(parent).is_some_and(|(name, _)| name == GUARD);
+    (is_guard && stands_still(parent)).then_some(parent)
+}
+
+/// A process's name, and the fields of its `stat` behind that.
+fn words(pid: u32) -> Option<(String, Vec<String>)> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, behind_name) = stat.rsplit_once(')')?;
-    behind_name.split_whitespace().nth(19)?.parse().ok()
+    let (head, behind_name) = stat.rsplit_once(')')?;
+    let name = head.split_once('(')?.1.to_owned();
+    Some((name, behind_name.split_whitespace().map(str::to_owned).collect()))
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -32,5 +55,7 @@ mod tests {
         assert!(start_ticks(1).is_some_and(|first| first <= began));
         assert_eq!(start_ticks(u32::MAX), None);
         assert_eq!(boot_id().len(), 36);
+        assert!(!stands_still(own) && !stands_still(u32::MAX));
+        assert_eq!(standing_guard(own), None, "its parent is no guard");
     }
 }

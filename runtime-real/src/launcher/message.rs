@@ -74,6 +74,8 @@ pub struct Launch {
     pub limits: Limits,
     /// What its guard holds before the process runs; of version 3.
     pub lease: Option<Lease>,
+    /// The restarts of the service so far, for the supervisor that adopts the process.
+    pub restarts: u32,
 }
 
 /// The time for which a service's processes may act as the leader of their group, as a guard keeps it.
@@ -115,6 +117,8 @@ pub struct HookLaunch {
     pub capabilities: Capabilities,
     /// It is killed after this time with all that it started, in milliseconds.
     pub timeout_ms: u64,
+    /// What its guard holds before it runs, unless it holds the lease of a process already; of version 4.
+    pub lease: Option<Lease>,
 }
 
 /// A request of a supervisor.
@@ -166,7 +170,8 @@ pub enum Request {
     },
     /// Kill every service's tree: `Done`.
     KillAll,
-    /// Run a hook below the service's guard: `HookEnded` when nothing of it is left, or `Failed`. Of version 3.
+    /// Run a hook below the service's guard: `HookEnded` when nothing of it is left, or `Failed`. Of version 3. One that has
+    /// a lease is answered by `Started` before that, with its guard's descriptors.
     Hook(Box<HookLaunch>),
     /// Kill a hook and all that it started: `Done`. Of version 3.
     EndHook {
@@ -208,6 +213,10 @@ pub struct Held {
     pub ended: bool,
     /// The right to go on leading that its guard holds; of version 3.
     pub resume: Option<Resume>,
+    /// The restarts of the service when it was started.
+    pub restarts: u32,
+    /// How long its polite stop may take, in milliseconds; zero from a launcher that does not say so.
+    pub stop_timeout_ms: u64,
 }
 
 /// The answers of a launcher.

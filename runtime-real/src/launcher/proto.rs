@@ -87,6 +87,8 @@ pub(super) struct Launch {
     /// One bit for each, at the kernel's number.
     #[prost(uint64, tag = "14")]
     pub(super) capabilities: u64,
+    #[prost(uint32, tag = "15")]
+    pub(super) restarts: u32,
 }
 
 /// A lease that a guard keeps; `Lease` is the request of version 2.
@@ -126,6 +128,8 @@ pub(super) struct HookLaunch {
     pub(super) timeout_ms: u64,
     #[prost(uint64, tag = "7")]
     pub(super) capabilities: u64,
+    #[prost(message, optional, tag = "8")]
+    pub(super) lease: Option<HeldLease>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -288,6 +292,10 @@ pub(super) struct Held {
     pub(super) ended: bool,
     #[prost(message, optional, tag = "8")]
     pub(super) resume: Option<Resume>,
+    #[prost(uint32, tag = "9")]
+    pub(super) restarts: u32,
+    #[prost(uint64, tag = "10")]
+    pub(super) stop_timeout_ms: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]

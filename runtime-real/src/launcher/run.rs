@@ -170,6 +170,7 @@ impl Launcher {
         if self.supervisor.as_ref().and_then(Supervisor::next_ms).is_some_and(|at| at <= now_ms) {
             self.start_supervisor();
         }
+        self.services.end_standing_guards(now_ms, &mut self.journal);
         self.link.flush();
         self.journal.flush();
         Ok(self.on_phase(now_ms))
@@ -182,7 +183,7 @@ impl Launcher {
             Phase::Ending { until_ms, .. } => Some(until_ms),
         };
         let restart = self.supervisor.as_ref().and_then(Supervisor::next_ms);
-        match [phase, restart].into_iter().flatten().min() {
+        match [phase, restart, self.services.next_look_ms()].into_iter().flatten().min() {
             None => self.timer.unset()?,
             Some(at_ms) => {
                 // Zero would disarm the timer.

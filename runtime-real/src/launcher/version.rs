@@ -10,10 +10,13 @@
 //! |---|---|
 //! | 2 | processes are started, adopted, signalled and given deadlines through the launcher |
 //! | 3 | deadlines and the right to resume in the guard's page, which the supervisor writes itself; hooks below the guard |
+//! | 4 | leases of hooks that run while no process does |
 //!
 //! A supervisor of version 2 below a launcher of today: its services have guards, its hooks are its own children, a
 //! deadline passes through the launcher, and no right to resume is kept. A supervisor of today below a launcher of
-//! version 2 does the same; there is no guard then, and what leaves its process group outlives its service.
+//! version 2 does the same; there is no guard then, and what leaves its process group outlives its service. Below one of
+//! version 3 an init or post-stop hook that says that the service leads has its own time limit only: a member whose
+//! launcher is that old can act past its lease with such a hook.
 //!
 //! A launcher of today gives a program exactly the variables that it is told; one from before programs were confined
 //! adds its own, and leaves them their capabilities, until it is started anew.
@@ -34,10 +37,12 @@ pub struct Versions {
 
 /// The first version with guards that a supervisor knows of.
 pub(super) const WITH_GUARDS: u32 = 3;
+/// The first version whose hooks can have leases.
+pub(super) const WITH_HOOK_LEASES: u32 = 4;
 
 impl Versions {
     /// The versions that this program speaks.
-    pub const SPOKEN: Self = Self { min: 2, max: 3 };
+    pub const SPOKEN: Self = Self { min: 2, max: 4 };
     /// The version of launchers and supervisors that do not negotiate.
     pub(super) const FIRST: Self = Self { min: 1, max: 1 };
 

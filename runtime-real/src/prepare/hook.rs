@@ -210,6 +210,7 @@ fn wait(
     say: &mut dyn FnMut(&str),
 ) -> io::Result<Option<ExitStatus>> {
     let clock = Clock::host();
+    let began = clock.now();
     let group = i32::try_from(child.id()).map(Pid::from_raw).map_err(io::Error::other)?;
     let status = loop {
         match printed.recv_timeout(LOOK) {
@@ -221,7 +222,7 @@ fn wait(
         if let Some(status) = child.try_wait()? {
             break Some(status);
         }
-        if clock.now().saturating_since(annulus_core::Instant::ZERO) >= limit {
+        if clock.now().saturating_since(began) >= limit {
             break None;
         }
     };

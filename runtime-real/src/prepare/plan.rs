@@ -29,6 +29,17 @@ pub trait Packages: Send + Sync {
         facts: &Facts,
     ) -> Result<(Prepared, ServicePlan), String>;
 
+    /// Finds the package of a process that runs already; writes nothing.
+    ///
+    /// # Errors
+    /// Says what is wrong and what the operator can do.
+    fn look(
+        &self,
+        service: &ServiceName,
+        spec: &ServiceSpec,
+        facts: &Facts,
+    ) -> Result<(Prepared, ServicePlan), String>;
+
     /// Writes the files of a prepared service again.
     ///
     /// # Errors
@@ -102,6 +113,7 @@ impl RunPlan {
             nofile: self.nofile,
             limits: self.limits,
             lease,
+            restarts: 0,
         }
     }
 }

@@ -171,6 +171,42 @@ impl Service {
         &self.last
     }
 
+    /// Merges the configuration and says how the service is checked and drained; no file is touched.
+    ///
+    /// # Errors
+    /// As [`Self::render`].
+    pub fn look(&mut self, host: &Host<'_>, facts: &Facts) -> Result<Written, Error> {
+        let mut found = self.merge(host, facts)?;
+        let cfg = found.layers.merged();
+        let context = self.context(host, facts, &cfg, &exports(&cfg, &self.facts.exports));
+        self.render_plans(&mut found, &Engine::new(self.facts.deps.clone()), &context)?;
+        Ok(found)
+    }
+
+    /// What a rendering finds before it renders a file.
+    fn merge(&mut self, host: &Host<'_>, facts: &Facts) -> Result<Written, Error> {
+        let layers = self.layers(host, facts)?;
+        let exports = exports(&layers.merged(), &self.facts.exports);
+        Ok(Written {
+            exports_toml: toml::to_string(&exports).expect("a table of values that were parsed as TOML"),
+            warnings: layers.warnings.clone(),
+            layers,
+            ..Written::default()
+        })
+    }
+
+    fn render_plans(
+        &self,
+        written: &mut Written,
+        engine: &Engine,
+        context: &serde_json::Value,
+    ) -> Result<(), Error> {
+        written.health =
+            self.health.as_ref().map(|plan| self.rendered_health(plan, engine, context)).transpose()?;
+        written.drain = self.rendered_drain(engine, context)?;
+        Ok(())
+    }
+
     /// Merges the configuration and renders everything with it. Nothing is written when a template fails, nor while a
     /// strict service lacks a group that it is bound to and that its templates need.
     ///
@@ -178,29 +214,20 @@ impl Service {
     /// A layer that is malformed and was never well-formed, a template that fails (the message names file, line and
     /// key), or a disk that refuses. Unless it is the disk, no file has changed.
     pub fn render(&mut self, host: &Host<'_>, facts: &Facts) -> Result<Written, Error> {
-        let layers = self.layers(host, facts)?;
-        let cfg = layers.merged();
-        let exports = exports(&cfg, &self.facts.exports);
-        let mut written = Written {
-            exports_toml: toml::to_string(&exports).expect("a table of values that were parsed as TOML"),
-            warnings: layers.warnings.clone(),
-            layers,
-            ..Written::default()
-        };
+        let mut written = self.merge(host, facts)?;
         if self.waits_for_binds(facts) {
             self.require_run()?;
             return Ok(written);
         }
-        let context = self.context(host, facts, &cfg, &exports);
+        let cfg = written.layers.merged();
+        let context = self.context(host, facts, &cfg, &exports(&cfg, &self.facts.exports));
         let engine = Engine::new(self.facts.deps.clone());
         let mut rendered = Vec::new();
         for folder in [svc_dirs::HOOKS, svc_dirs::CONFIG, svc_dirs::CONFIG_INSTALL] {
             files::render_folder(&engine, &context, &self.from.join(folder), folder, &mut rendered)?;
         }
         rendered.push(files::run_file(&self.package, &rendered)?);
-        written.health =
-            self.health.as_ref().map(|plan| self.rendered_health(plan, &engine, &context)).transpose()?;
-        written.drain = self.rendered_drain(&engine, &context)?;
+        self.render_plans(&mut written, &engine, &context)?;
 
         let owner = Owner::of(&self.run_as);
         let dir = svc_dirs::make(&self.svc, owner).map_err(Error::io(&self.svc))?;

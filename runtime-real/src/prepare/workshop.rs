@@ -103,6 +103,22 @@ impl Packages for Workshop {
         })
     }
 
+    fn look(
+        &self,
+        name: &ServiceName,
+        spec: &ServiceSpec,
+        facts: &Facts,
+    ) -> Result<(Prepared, ServicePlan), String> {
+        self.at_bench(name, |host, bench| {
+            let mut service = Service::open(host, spec).map_err(|error| error.to_string())?;
+            if let Some(last) = &bench.service {
+                service.set_last_good(last.last_good().clone());
+            }
+            let found = service.look(host, facts).map_err(|error| error.to_string())?;
+            Ok((prepared(&service, &found), plan(host, &service, &found)))
+        })
+    }
+
     fn render(&self, name: &ServiceName, facts: &Facts) -> Result<(Rendered, ServicePlan), String> {
         self.at_bench(name, |host, bench| {
             let mut service = bench.service.take().ok_or("it has not been prepared")?;

@@ -52,6 +52,7 @@ fn launch(dir: &Path, service: &str, lease: Option<Lease>) -> Launch {
         nofile: None,
         limits: Limits::default(),
         lease,
+        restarts: 0,
     }
 }
 
@@ -82,7 +83,7 @@ struct Giver {
 impl Giver {
     async fn give(&mut self, service: &str, pid: u32, lease: Option<Lease>) {
         let service: ServiceName = service.parse().expect("a name");
-        self.processes.lease(EffectId(1), &service, pid, lease.as_ref());
+        self.processes.lease(EffectId(1), &service, Some(pid), lease.as_ref());
         assert_eq!(self.results.recv().await, Some((EffectId(1), EffectResult::Leased)));
     }
 }

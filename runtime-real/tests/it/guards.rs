@@ -147,6 +147,25 @@ fn a_service_is_adopted_with_its_guard() {
 }
 
 #[test]
+fn a_guard_that_stands_still_delays_a_stop_by_no_more_than_its_time() {
+    let host = Host::start(|_| {});
+    let (ident, pids) = load(&host, "restless", RESTLESS, 3);
+    let guard = parent(host.pid_of_service());
+    kill(number(guard), Signal::SIGSTOP).expect("stopped");
+    let began = std::time::Instant::now();
+    let (code, stdout, stderr) = host.run(&["svc", "stop", &ident, "--shutdown-timeout", "3"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("waiting") && stdout.contains("stands still"), "{stdout}");
+    // Three seconds, the launcher's patience, and a busy machine.
+    assert!(began.elapsed() < std::time::Duration::from_secs(10), "{:?}", began.elapsed());
+    assert!(pids.iter().all(|pid| !lives(*pid)) && !lives(guard));
+    assert_eq!(tree(&host, "restless"), [0; 0]);
+    assert!(host.log().contains("stands still and is killed"), "{}", host.log());
+    assert_eq!(host.run(&["svc", "start", &ident]).0, 0);
+    host.service("up");
+}
+
+#[test]
 #[ignore = "needs a control group: for root, and run by .ci/run"]
 fn processes_that_are_made_faster_than_they_are_killed_end() {
     let host = Host::start(|_| {});

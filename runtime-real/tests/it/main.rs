@@ -1,6 +1,7 @@
 //! The binary as its users meet it: commands, gateways, a real supervisor, and failures.
 #![expect(clippy::disallowed_methods, reason = "tests of real processes wait in real time")]
 
+mod adoption;
 mod agent_check;
 mod attack;
 mod bad_input;

@@ -22,8 +22,8 @@ use crate::support::{annulus, eventually, text};
 const DIR_ENV: &str = "TEST_VERSIONS_DIR";
 /// The greeting of a supervisor of version 1, as it was recorded.
 const RECORDED: &str = include_str!("../../src/launcher/frames/version-1.txt");
-/// The greeting of a supervisor that speaks versions 4 to 9.
-const HELLO_4_TO_9: &[u8] = &[6, 0, 0, 0, 0x12, 4, 8, 4, 0x10, 9];
+/// The greeting of a supervisor that speaks versions 5 to 9.
+const HELLO_5_TO_9: &[u8] = &[6, 0, 0, 0, 0x12, 4, 8, 5, 0x10, 9];
 
 fn hello_of_version_1() -> Vec<u8> {
     let hex = RECORDED.lines().find_map(|line| line.strip_prefix("supervisor hello ")).expect("recorded");
@@ -61,6 +61,7 @@ async fn first_of_all(dir: &Path) {
         nofile: None,
         limits: Limits::default(),
         lease: None,
+        restarts: 0,
     };
     client.spawn(launch).await.expect("started");
 }
@@ -84,7 +85,7 @@ async fn supervisor() {
     match starts.len() {
         0 => first_of_all(&dir).await,
         1 => greet(&dir, &hello_of_version_1(), "answer-1"),
-        2 => greet(&dir, HELLO_4_TO_9, "answer-3"),
+        2 => greet(&dir, HELLO_5_TO_9, "answer-3"),
         _ => last_of_all(&dir).await,
     }
     let code = if starts.is_empty() { exit::RESTART } else { exit::FAILED };
@@ -112,18 +113,18 @@ fn an_upgrade_that_does_not_fit_loses_no_service() {
     assert_eq!(read("starts"), Some("xxxx".to_owned()));
     assert!(lives(pid.parse().expect("a pid")));
     let log = read("log").expect("a log");
-    for refused in ["speaks version 1 of the messages", "speaks versions 4 to 9 of the messages"] {
+    for refused in ["speaks version 1 of the messages", "speaks versions 5 to 9 of the messages"] {
         let line = log.lines().find(|line| line.contains(refused)).unwrap_or_else(|| panic!("{log}"));
-        assert!(line.contains("this launcher versions 2 to 3"), "{line}");
+        assert!(line.contains("this launcher versions 2 to 4"), "{line}");
         assert!(
             line.contains("the service that runs goes on") && line.contains("annulus sup term"),
             "{line}"
         );
     }
-    // Each supervisor is answered in its own words: a welcome of version 3 and nothing to take over; and a refusal.
+    // Each supervisor is answered in its own words: a welcome of version 4 and nothing to take over; and a refusal.
     let [first, third] = ["answer-1", "answer-3"].map(|name| fs::read(dir.join(name)).expect("written"));
-    assert_eq!((first.len(), first[14]), (30, 3), "{first:?}");
-    assert_eq!(third, [8, 0, 0, 0, 0x0a, 6, 0x1a, 4, 8, 2, 0x10, 3]);
+    assert_eq!((first.len(), first[14]), (30, 4), "{first:?}");
+    assert_eq!(third, [8, 0, 0, 0, 0x0a, 6, 0x1a, 4, 8, 2, 0x10, 4]);
     launcher.kill().expect("killed");
     launcher.wait().expect("ended");
 }
@@ -149,6 +150,6 @@ fn a_supervisor_names_the_version_of_a_launcher_that_is_too_old() {
     launcher.join().expect("it was greeted");
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(exit::FAILED.into()), "{said}");
-    assert!(said.contains("speaks version 1 of its messages and this supervisor versions 2 to 3"), "{said}");
+    assert!(said.contains("speaks version 1 of its messages and this supervisor versions 2 to 4"), "{said}");
     assert!(said.contains("go on") && said.contains("annulus sup term"), "{said}");
 }

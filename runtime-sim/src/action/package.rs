@@ -43,6 +43,7 @@ pub(crate) struct Form {
     failing: Option<SpannedNames>,
     lives: Option<Spanned<Time>>,
     health: Option<Spanned<String>>,
+    shutdown: Option<Spanned<Time>>,
     drain: Option<Spanned<Time>>,
     bind: Option<Spanned<String>>,
     configured: Option<Spanned<bool>>,
@@ -79,6 +80,7 @@ impl Room for SetPackage {
             failing: hooks(form.failing.as_ref(), reading),
             lives: time(form.lives),
             health: form.health.and_then(|word| health(&word, reading)),
+            shutdown: time(form.shutdown),
             drain: time(form.drain),
             bind: form.bind.map(Spanned::into_inner),
             configured: flag(form.configured),
@@ -107,6 +109,7 @@ impl Room for SetPackage {
             }
         }
         text.extend(package.lives.map(|time| format!("\nlives = {}", text::time(time))));
+        text.extend(package.shutdown.map(|time| format!("\nshutdown = {}", text::time(time))));
         text.extend(package.drain.map(|time| format!("\ndrain = {}", text::time(time))));
         text.extend(package.health.map(|health| format!("\nhealth = {:?}", health.name())));
         text.extend(package.bind.as_ref().map(|bind| format!("\nbind = {bind:?}")));

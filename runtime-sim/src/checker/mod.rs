@@ -18,6 +18,7 @@ mod led_while_quiet;
 mod limits;
 mod no_false_death;
 mod one_acting_tree;
+mod one_claims_identity;
 mod one_leader;
 mod one_list;
 mod one_process;
@@ -59,6 +60,7 @@ pub use led_while_quiet::LedWhileQuiet;
 pub use limits::Limits;
 pub use no_false_death::NoFalseDeath;
 pub use one_acting_tree::OneActingTree;
+pub use one_claims_identity::OneClaimsIdentity;
 pub use one_leader::OneLeader;
 pub use one_list::OneList;
 pub use one_process::OneProcess;
@@ -146,6 +148,7 @@ impl Checkers {
             Box::new(LeadIsKept::default()),
             Box::new(LedWhileQuiet::new(timings)),
             Box::new(ToldIsHeld),
+            Box::new(OneClaimsIdentity::default()),
         ])
     }
 

@@ -1,6 +1,6 @@
 //! Elections, E2 and E3 as processes see it: at no instant do process trees on two hosts act as the leader of one group,
 //! hand-overs included. A tree that was told that it leads acts until it is gone, killed, or told otherwise by a
-//! reconfigure hook that succeeded, whatever its supervisor says meanwhile.
+//! reconfigure hook that succeeded, whatever its supervisor says meanwhile; a hook that was told so acts until it ends.
 
 use super::Checker;
 use super::acting::Acting;
@@ -19,19 +19,14 @@ impl Checker for OneActingTree {
 
     fn observe(&mut self, record: &Record) -> Result<(), String> {
         let Some(place) = self.acting.observe(record) else { return Ok(()) };
-        let tree = self.acting.trees.get(&place);
-        let Some((pid, (group, term))) = tree.and_then(|tree| Some((tree.pid, tree.acts.as_ref()?))) else {
-            return Ok(());
-        };
-        match self.acting.leaders(group).find(|((host, _), _)| *host != place.0) {
+        let Some((who, group, term)) = self.acting.at(&place) else { return Ok(()) };
+        let mut others = self.acting.everywhere().filter(|((host, _), _)| *host != place.0);
+        match others.find(|(_, (_, led, _))| *led == group) {
             None => Ok(()),
-            Some(((other, _), tree)) => Err(format!(
-                "process {pid} on host {} was told that it leads {group} in term {term}, while process {} on host {} \
-                 acts as its leader in term {}",
-                place.0.0,
-                tree.pid,
-                other.0,
-                tree.acts.as_ref().map_or(0, |(_, term)| *term)
+            Some(((host, _), (other, _, other_term))) => Err(format!(
+                "{who} on host {} was told that it leads {group} in term {term}, while {other} on host {} acts as its \
+                 leader in term {other_term}",
+                place.0.0, host.0
             )),
         }
     }

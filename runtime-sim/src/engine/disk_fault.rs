@@ -61,7 +61,9 @@ impl<D: Deed> World<D> {
         let trouble = &mut self.hosts[host as usize].rest.disk_trouble;
         trouble.state = state;
         if state != DiskState::Stalled {
-            for later in std::mem::take(&mut trouble.waiting) {
+            let waiting = std::mem::take(&mut trouble.waiting);
+            self.end_orphaned_hooks(host);
+            for later in waiting {
                 self.effect_goes_on(later);
             }
         }

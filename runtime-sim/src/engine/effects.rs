@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use annulus_core::{
-    Effect, EffectId, EffectResult, ExitReason, Health, Hook, Node, Rumor, ServiceName, Write,
+    Effect, EffectId, EffectResult, ExitReason, Health, Hook, Lease, Node, Rumor, ServiceName, Write,
 };
 
 use crate::engine::deed::Deed;
@@ -18,7 +18,10 @@ impl<D: Deed> World<D> {
         match effect {
             Effect::Persist { writes, sync } => self.persist(index, id, writes, sync),
             Effect::Prepare { .. } | Effect::Render { .. } => self.begin_writing(index, id, effect),
-            Effect::Spawn { service, group: _, lease } => self.ask_for_process(index, id, service, lease),
+            Effect::Look { service, spec, .. } => self.begin_looking(index, id, &service, &spec),
+            Effect::Spawn { service, group: _, lease, restarts } => {
+                self.ask_for_process(index, id, service, lease, restarts);
+            }
             Effect::Signal { service, pid, signal } => {
                 self.after(times::AT_ONCE, index, Work::Signal { id, service, pid, signal });
             }
@@ -26,18 +29,23 @@ impl<D: Deed> World<D> {
             Effect::Adopt { service, group: _, pid } => {
                 self.after(times::SPAWN, index, Work::Adopt(id, service, pid));
             }
-            Effect::RunHook { service, hook, timeout_ms } => {
-                self.begin_hook(index, id, service, hook, timeout_ms)
+            Effect::RunHook { service, hook, timeout_ms, lease } => {
+                self.begin_hook(index, id, (service, hook), timeout_ms, lease);
+            }
+            Effect::CheckHealth { service, timeout_ms, lease } => {
+                self.check_health(index, id, service, timeout_ms, lease);
             }
             Effect::EndHooks { service } => {
                 self.after(times::AT_ONCE, index, Work::EndHooks { id, service });
             }
-            Effect::CheckHealth { service, timeout_ms } => self.check_health(index, id, &service, timeout_ms),
             Effect::CountInflight { service, timeout_ms: _ } => {
                 let counted = EffectResult::Inflight(Some(self.inflight(index, &service)));
                 self.after(times::HOOK, index, Work::Answer(id, counted));
             }
-            Effect::Lease { service, pid, lease } => self.tell_guard(index, id, service, pid, lease),
+            Effect::Lease { service, pid: Some(pid), lease } => {
+                self.tell_guard(index, id, service, pid, lease)
+            }
+            Effect::Lease { service, pid: None, lease } => self.tell_hooks(index, id, &service, lease),
         }
     }
 
@@ -61,12 +69,23 @@ impl<D: Deed> World<D> {
         }
     }
 
-    /// A service without an answer in time is critical.
-    fn check_health(&mut self, index: u32, id: EffectId, service: &ServiceName, timeout_ms: u64) {
-        let package = self.package(index, service);
+    /// A service without an answer in time is critical. Its hook is asked where the package has one, and else the
+    /// supervisor looks itself.
+    fn check_health(
+        &mut self,
+        index: u32,
+        id: EffectId,
+        service: ServiceName,
+        timeout_ms: u64,
+        lease: Option<Lease>,
+    ) {
+        let package = self.package(index, &service);
+        if package.all_hooks().contains(&Hook::HealthCheck) {
+            return self.begin_hook(index, id, (service, Hook::HealthCheck), timeout_ms, lease);
+        }
         let timeout = Duration::from_millis(timeout_ms);
         let takes = self.drawn(package.hooks_take, times::HOOK);
-        let late = package.hanging.contains(&Hook::HealthCheck) || takes >= timeout;
+        let late = takes >= timeout;
         let health = if late { Health::Critical } else { package.health.unwrap_or_default() };
         let answer = EffectResult::HealthChecked { health, note: health.to_string() };
         self.after_exactly(if late { timeout } else { takes }, index, Work::Answer(id, answer));

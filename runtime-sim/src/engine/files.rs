@@ -1,7 +1,9 @@
 //! The files of a host's services: what their templates were given when they were last written. Files outlive
 //! supervisors and processes, and go with the disk.
 
-use annulus_core::{Effect, EffectId, EffectResult, Facts, Hook, PackageIdent, ServiceName, ServiceSpec};
+use annulus_core::{
+    Effect, EffectId, EffectResult, Facts, Hook, PackageIdent, Rendered, ServiceName, ServiceSpec,
+};
 
 use crate::engine::deed::Deed;
 use crate::engine::host::Arrival;
@@ -16,6 +18,8 @@ use crate::engine::world::World;
 #[derive(Clone, Debug)]
 pub(crate) struct Files {
     pub ident: PackageIdent,
+    /// How long a polite stop may take, as the package says.
+    pub shutdown_timeout_ms: u64,
     pub rendering: Rendering,
 }
 
@@ -50,12 +54,40 @@ impl<D: Deed> World<D> {
         self.after_exactly(takes, index, Work::Write(Writing { id, service, spec, facts }));
     }
 
+    /// A supervisor looks at a package and writes nothing.
+    pub(crate) fn begin_looking(
+        &mut self,
+        index: u32,
+        id: EffectId,
+        service: &ServiceName,
+        spec: &ServiceSpec,
+    ) {
+        let found = self.found(index, service, spec, Rendered::default());
+        let takes = self.drawn(None, times::PREPARE) + self.disk_delay(index);
+        self.after_exactly(takes, index, Work::Found(id, found));
+    }
+
+    /// The result of looking at a package, whose files are written as it says.
+    fn found(
+        &self,
+        index: u32,
+        service: &ServiceName,
+        spec: &ServiceSpec,
+        rendered: Rendered,
+    ) -> EffectResult {
+        let mut found = process::prepare(spec, &self.package(index, service), rendered);
+        if let EffectResult::Prepared(prepared) = &mut found {
+            let says = self.hosts[index as usize].rest.suitability.contains_key(service.as_str());
+            prepared.hooks.extend(says.then_some(Hook::Suitability));
+        }
+        found
+    }
+
     /// The files are written.
     pub(crate) fn written(&mut self, index: u32, writing: Writing) {
         let Writing { id, service, spec, facts } = writing;
         let package = self.package(index, &service);
-        let rest = &mut self.hosts[index as usize].rest;
-        let before = rest.files.get(&service);
+        let before = self.hosts[index as usize].rest.files.get(&service);
         let group = match (&spec, before) {
             (Some(spec), _) => spec.service_group(None).ok(),
             (None, before) => before.map(|files| files.rendering.group.clone()),
@@ -66,21 +98,22 @@ impl<D: Deed> World<D> {
         };
         let rendering = Rendering::of(group, &facts);
         let rendered = process::render(&package, before.map(|files| &files.rendering), &rendering);
-        let (answer, ident) = match spec {
-            Some(spec) => {
-                let mut answer = process::prepare(&spec, &package, rendered);
-                let mut ident = None;
-                if let EffectResult::Prepared(prepared) = &mut answer {
-                    let says = rest.suitability.contains_key(service.as_str());
-                    prepared.hooks.extend(says.then_some(Hook::Suitability));
-                    ident = Some(prepared.ident.clone());
+        let (answer, of) = match spec {
+            Some(spec) => match self.found(index, &service, &spec, rendered) {
+                EffectResult::Prepared(prepared) => {
+                    let of = (prepared.ident.clone(), prepared.shutdown_timeout_ms);
+                    (EffectResult::Prepared(prepared), Some(of))
                 }
-                (answer, ident)
+                failed => (failed, None),
+            },
+            None => {
+                let of = before.map(|files| (files.ident.clone(), files.shutdown_timeout_ms));
+                (EffectResult::Rendered(rendered), of)
             }
-            None => (EffectResult::Rendered(rendered), before.map(|files| files.ident.clone())),
         };
-        if let Some(ident) = ident {
-            rest.files.insert(service.clone(), Files { ident, rendering: rendering.clone() });
+        if let Some((ident, shutdown_timeout_ms)) = of {
+            let files = Files { ident, shutdown_timeout_ms, rendering: rendering.clone() };
+            self.hosts[index as usize].rest.files.insert(service.clone(), files);
             let host = HostId(index);
             self.note(Recording::Events, || What::Rendered { host, service, rendering: Box::new(rendering) });
         }

@@ -31,6 +31,10 @@ pub(crate) struct Start {
     pub since: UnixTime,
     /// For a process that leads from its start.
     pub lease: Option<Lease>,
+    /// The restarts of the service so far.
+    pub restarts: u32,
+    /// How long its polite stop may take.
+    pub shutdown_timeout_ms: u64,
 }
 
 /// What a supervisor is about to tell a guard.
@@ -56,6 +60,8 @@ pub(crate) struct Guard {
     pub orphan: bool,
     ident: PackageIdent,
     since: UnixTime,
+    restarts: u32,
+    shutdown_timeout_ms: u64,
     lease: Option<Lease>,
     /// The guard is dead, or kills: no lease changes anything any more.
     lost: bool,
@@ -95,13 +101,15 @@ impl Guards {
     pub(crate) fn start(&mut self, service: ServiceName, spawn: EffectId, start: Start) -> u32 {
         let pid = PID_FIRST + self.started;
         self.started += 1;
-        let Start { ident, since, lease } = start;
+        let Start { ident, since, lease, restarts, shutdown_timeout_ms } = start;
         let guard = Guard {
             pid,
             spawn,
             orphan: false,
             ident,
             since,
+            restarts,
+            shutdown_timeout_ms,
             lease,
             lost: false,
             first: None,
@@ -234,6 +242,8 @@ impl Guards {
             pid: *pid,
             ident: guard.ident.clone(),
             since: guard.since,
+            restarts: guard.restarts,
+            shutdown_timeout_ms: Some(guard.shutdown_timeout_ms),
             resume: guard.lease.as_ref().and_then(|lease| lease.resume.clone()),
         };
         self.running.iter().map(kept).collect()
@@ -251,7 +261,8 @@ mod tests {
 
     fn start(lease: Option<Lease>) -> Start {
         let ident = "sim/web/1.0.0/20260101000000".parse().expect("an ident");
-        Start { ident, since: UnixTime::from_millis(1), lease }
+        let since = UnixTime::from_millis(1);
+        Start { ident, since, lease, restarts: 0, shutdown_timeout_ms: 8_000 }
     }
 
     #[test]

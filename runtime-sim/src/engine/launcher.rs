@@ -68,10 +68,12 @@ impl<D: Deed> World<D> {
         let rest = &mut self.hosts[host as usize].rest;
         rest.held_up.clear();
         rest.guards.tell_no_more();
-        rest.hooks.end_all();
         if why == StopReason::Killed {
+            self.hosts[host as usize].rest.hooks.orphan_all();
+            self.end_orphaned_hooks(host);
             return self.services_are_alone(host);
         }
+        self.end_all_hooks(host);
         let rest = &mut self.hosts[host as usize].rest;
         rest.launcher = Launcher::default();
         rest.guards.all_asked();
@@ -103,6 +105,7 @@ impl<D: Deed> World<D> {
         if matches!(self.hosts[host as usize].state, HostState::Running | HostState::Paused) {
             self.stop(host, StopReason::Killed);
         }
+        self.end_all_hooks(host);
         let rest = &mut self.hosts[host as usize].rest;
         rest.launcher = Launcher::default();
         for (service, pid) in rest.guards.all() {
@@ -119,7 +122,9 @@ impl<D: Deed> World<D> {
     pub(crate) fn resume_launcher(&mut self, host: u32) {
         let launcher = &mut self.hosts[host as usize].rest.launcher;
         launcher.state = LauncherState::Running;
-        for later in std::mem::take(&mut launcher.waiting) {
+        let waiting = std::mem::take(&mut launcher.waiting);
+        self.end_orphaned_hooks(host);
+        for later in waiting {
             self.effect_goes_on(later);
         }
     }
@@ -139,16 +144,18 @@ impl<D: Deed> World<D> {
         id: EffectId,
         service: ServiceName,
         lease: Option<Lease>,
+        restarts: u32,
     ) {
         let there = &mut self.hosts[host as usize];
         let Some(files) = there.rest.files.get(&service) else {
             let reason = String::from("its package was not made ready before");
             return self.after(times::AT_ONCE, host, Work::Answer(id, EffectResult::SpawnFailed { reason }));
         };
-        let ident = files.ident.clone();
+        let (ident, shutdown_timeout_ms) = (files.ident.clone(), files.shutdown_timeout_ms);
         let since = there.wall(self.now);
         let service_of = service.clone();
-        there.rest.guards.ask(there.generation, id, service, Start { ident, since, lease });
+        let start = Start { ident, since, lease, restarts, shutdown_timeout_ms };
+        there.rest.guards.ask(there.generation, id, service, start);
         let starts_in = self.package(host, &service_of).starts_in;
         let takes = self.drawn(starts_in, times::SPAWN);
         self.after_exactly(takes, host, Work::Spawn(id));
@@ -163,7 +170,11 @@ impl<D: Deed> World<D> {
     }
 
     fn begin_process(&mut self, host: u32, id: EffectId, service: ServiceName, start: Start) -> u32 {
-        let pid = self.hosts[host as usize].rest.guards.start(service.clone(), id, start);
+        let rest = &mut self.hosts[host as usize].rest;
+        // Hooks that run already have given its guard a lease.
+        let held = rest.hooks.process_begins(&service).map(|kill_at| Lease { kill_at, resume: None });
+        let start = Start { lease: start.lease.or(held), ..start };
+        let pid = rest.guards.start(service.clone(), id, start);
         self.note_right(host, &service, pid, None);
         let started = service.clone();
         self.note(Recording::Events, || What::ProcessStarted { host: HostId(host), service: started, pid });
@@ -261,7 +272,7 @@ impl<D: Deed> World<D> {
     }
 
     /// The guard looks at its lease when that ends by the host's clock.
-    fn look_in_time(&mut self, host: u32, service: &ServiceName, pid: u32) {
+    pub(crate) fn look_in_time(&mut self, host: u32, service: &ServiceName, pid: u32) {
         let there = &mut self.hosts[host as usize];
         let Some(kill_at) = there.rest.guards.kill_at(service, pid) else { return };
         let at = there.world(kill_at).max(self.now);
@@ -273,6 +284,9 @@ impl<D: Deed> World<D> {
 
     /// The clocks of a host have changed: leases end at other times.
     pub(crate) fn leases_by_new_clock(&mut self, host: u32) {
+        for service in self.hosts[host as usize].rest.hooks.leased() {
+            self.look_at_hooks_in_time(host, &service);
+        }
         for (service, pid) in self.hosts[host as usize].rest.guards.all() {
             self.look_in_time(host, &service, pid);
         }
@@ -340,6 +354,7 @@ impl<D: Deed> World<D> {
 
     /// Ends every service of a host at once.
     pub(crate) fn end_all_processes(&mut self, host: u32) {
+        self.end_all_hooks(host);
         for (service, guard) in self.hosts[host as usize].rest.guards.end_all() {
             self.note_process_exit(host, service, guard.pid, ExitStatus::Signal(SIGKILL));
         }

@@ -36,6 +36,8 @@ pub struct Package {
     pub lives: Option<Duration>,
     /// The result of its health check; none: it has no check.
     pub health: Option<Health>,
+    /// How long a polite stop may take, where the spec does not say; none: the usual time.
+    pub shutdown: Option<Duration>,
     /// How long draining may take, where requests in flight can be counted; none: it cannot be drained.
     pub drain: Option<Duration>,
     /// The group that it is bound to, as `name:service.group`.

@@ -1,6 +1,7 @@
 //! Simulated services: the results of preparing one and of writing its files. No real process is started.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use annulus_core::{
     Bind, Changed, DrainPlan, EffectResult, PackageIdent, Prepared, Rendered, ServiceName, ServiceSpec,
@@ -58,7 +59,9 @@ pub(crate) fn prepare(spec: &ServiceSpec, package: &Package, rendered: Rendered)
         let name = bind.split(':').next().unwrap_or_default().to_owned();
         Bind { name, optional: false, exports: Vec::new() }
     };
-    let timeout_ms = package.drain.map(|drain| u64::try_from(drain.as_millis()).unwrap_or(u64::MAX));
+    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let (timeout_ms, shutdown_timeout_ms) =
+        (package.drain.map(ms), package.shutdown.map_or(SHUTDOWN_TIMEOUT_MS, ms));
     EffectResult::Prepared(Prepared {
         hooks: package.all_hooks(),
         has_health_check: package.health.is_some(),
@@ -67,7 +70,7 @@ pub(crate) fn prepare(spec: &ServiceSpec, package: &Package, rendered: Rendered)
         demoted: package.demoted,
         changed: rendered.changed,
         applied_config: rendered.applied_config,
-        ..Prepared::new(ident, spec.shutdown_timeout_ms.unwrap_or(SHUTDOWN_TIMEOUT_MS))
+        ..Prepared::new(ident, spec.shutdown_timeout_ms.unwrap_or(shutdown_timeout_ms))
     })
 }
 
@@ -96,6 +99,8 @@ pub(crate) fn bare_start(service: &ServiceName) -> Option<Start> {
         ident: qualified(service.as_str(), None, None)?,
         since: UnixTime::from_millis(0),
         lease: None,
+        restarts: 0,
+        shutdown_timeout_ms: SHUTDOWN_TIMEOUT_MS,
     })
 }
 

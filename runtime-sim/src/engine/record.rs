@@ -134,6 +134,17 @@ pub enum What<D> {
         /// The group and the term; none: no supervisor may.
         right: Option<(ServiceGroup, u64)>,
     },
+    /// A hook of a service begins.
+    HookBegan {
+        /// The host.
+        host: HostId,
+        /// The service.
+        service: ServiceName,
+        /// Which.
+        hook: Hook,
+        /// What its template was given; none where no file was ever written.
+        rendering: Option<Box<Rendering>>,
+    },
     /// A hook of a service has ended, or was ended.
     HookEnded {
         /// The host.

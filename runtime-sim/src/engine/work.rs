@@ -44,6 +44,8 @@ pub(crate) enum Work {
     Write(Writing),
     /// The supervisor tells a guard how long its process may act as the leader.
     Tell,
+    /// The supervisor has looked at a package.
+    Found(EffectId, EffectResult),
     /// The launcher starts a process that a supervisor has asked for.
     Spawn(EffectId),
     /// The launcher hands a process to the supervisor, if it is still there.
@@ -66,6 +68,8 @@ pub(crate) enum Work {
     Ended { spawn: EffectId, status: ExitStatus },
     /// A guard looks whether its process may act as the leader any longer.
     Look { service: ServiceName, pid: u32 },
+    /// The same for hooks without a process.
+    LookAtHooks { service: ServiceName },
 }
 
 /// Who carries work out, and can be kept from it.
@@ -88,7 +92,7 @@ enum By {
 impl Work {
     const fn by(&self) -> By {
         match self {
-            Self::Write(_) => By::Supervisor,
+            Self::Write(_) | Self::Found(..) => By::Supervisor,
             Self::Tell => By::Memory,
             Self::Answer(..) | Self::HookTimesOut(_) => By::Helper,
             Self::Synced(_) | Self::HookEnds(_) => By::Disk,
@@ -98,7 +102,7 @@ impl Work {
             | Self::EndHooks { .. }
             | Self::Inherited { .. }
             | Self::Ended { .. } => By::Launcher,
-            Self::End { .. } | Self::Empty { .. } | Self::Look { .. } => By::Guard,
+            Self::End { .. } | Self::Empty { .. } | Self::Look { .. } | Self::LookAtHooks { .. } => By::Guard,
         }
     }
 }
@@ -149,7 +153,9 @@ impl<D: Deed> World<D> {
 
     fn carry_on(&mut self, Later { host, generation, work }: Later) {
         match work {
-            Work::Answer(id, result) => self.arrive(host, Arrival::Effect(id, result)),
+            Work::Answer(id, result) | Work::Found(id, result) => {
+                self.arrive(host, Arrival::Effect(id, result))
+            }
             Work::Synced(id) => {
                 if self.keep_disks {
                     self.hosts[host as usize].rest.disk.sync_done(id);
@@ -179,6 +185,7 @@ impl<D: Deed> World<D> {
                 self.answer_if(host, generation, spawn, EffectResult::Exited(status))
             }
             Work::Look { service, pid } => self.look_at_lease(host, &service, pid),
+            Work::LookAtHooks { service } => self.look_at_hooks(host, &service),
         }
     }
 

@@ -224,6 +224,8 @@ fn a_process_that_serves_on_is_not_withdrawn_for_what_the_disk_had_not_heard() {
         pid: 7,
         ident: "core/redis/1.0/20260101000000".parse().expect("a valid ident"),
         since: UnixTime::default(),
+        restarts: 0,
+        shutdown_timeout_ms: None,
         resume: None,
     };
     let mut host =

@@ -72,10 +72,11 @@ impl Instance {
 
     /// Brings what the guard holds, and then what the processes are told, in line with the election.
     pub(super) fn lead_on(&mut self, env: &mut Env<'_, '_>) {
-        if !self.progress.has_tree() {
+        if !self.has_tree() {
             return self.lead.end();
         }
-        if self.progress.pid().is_none() {
+        let is_starting = matches!(self.progress.phase(), Phase::Spawning { .. });
+        if is_starting || (self.progress.pid().is_none() && !self.lead.has_hooks()) {
             return;
         }
         match self.part.leads() {
@@ -90,12 +91,36 @@ impl Instance {
     /// It leads: the guard hears until when.
     fn lease_on(&mut self, term: u64, until: Instant, env: &mut Env<'_, '_>) {
         self.lead.drop_demotion();
-        let lease = self.lease(term, until, env);
+        let lease = match self.progress.pid() {
+            Some(_) => self.lease(term, until, env),
+            // Hooks end with their supervisor, so no other one leads on by them.
+            None => Lease { kill_at: until, resume: None },
+        };
         // A process that is to end before it was ever told is no leader's.
         let concerned = self.progress.is_running() || self.lead.acts();
         if concerned && until > env.now() && self.lead.given() != Some(&lease) && self.lead.has_room() {
             self.give(Some(lease), env);
         }
+    }
+
+    /// Whether anything runs that acts as files and hooks tell it.
+    pub(super) const fn has_tree(&self) -> bool {
+        self.progress.has_tree() || self.lead.has_hooks()
+    }
+
+    /// What the guard is to hold before a hook runs that may say that the service leads; none when it says nothing of that.
+    pub(super) fn hook_lease(&mut self, purpose: Purpose, env: &Env<'_, '_>) -> Option<Lease> {
+        if !self.lead.is_told() && !self.files.say_it_leads() {
+            return None;
+        }
+        let given = self.lead.given().map(|lease| lease.kill_at).filter(|_| self.progress.pid().is_some());
+        let kill_at = given.or_else(|| self.part.leads().map(|(_, until)| until))?;
+        let lease = Lease { kill_at, resume: None };
+        if env.planted.has(Bug::HookUnleased) && self.progress.pid().is_none() {
+            return None;
+        }
+        self.lead.hook_begins(purpose, &lease);
+        Some(lease)
     }
 
     /// What the guard is to hold of a leader.
@@ -112,7 +137,7 @@ impl Instance {
         }
         if self.lead.is_told() {
             self.demote(env);
-        } else if self.lead.given().is_some() {
+        } else if self.lead.given().is_some() && !self.lead.has_hooks() {
             // No process was told of the term, or all know by now that it is over. A deadline that only the last
             // supervisor knew of stands: it did not see its demotion succeed.
             mutated!(DeadlineStays, self.give(None, env), ());
@@ -184,10 +209,12 @@ impl Instance {
     }
 
     fn give(&mut self, lease: Option<Lease>, env: &mut Env<'_, '_>) {
-        let Some(pid) = self.progress.pid() else { return };
         assert!(lease.as_ref().is_none_or(|lease| lease.kill_at > env.now()), "a lease lasts");
-        let number = env.outbox.next_number();
-        self.lead.give(number, lease.clone());
+        let (number, pid) = (env.outbox.next_number(), self.progress.pid());
+        match lease.clone() {
+            Some(lease) if pid.is_none() => self.lead.give_hook(lease),
+            lease => self.lead.give(number, lease),
+        }
         let effect = Effect::Lease { service: self.name.clone(), pid, lease };
         env.want(&self.name, Purpose::Lease(number), effect);
     }

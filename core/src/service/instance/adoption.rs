@@ -17,6 +17,18 @@ pub(super) struct Adoption {
     is_extended: bool,
     is_due: bool,
     is_role_overdue: bool,
+    look: Look,
+}
+
+/// How far the look at the package of a process has come that is to end before its files were written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    /// It was not asked for.
+    No,
+    /// The stop waits for it, until then at most.
+    Asked { until: Instant },
+    /// The stop waits for it no longer.
+    Over,
 }
 
 impl Adoption {
@@ -27,6 +39,7 @@ impl Adoption {
             is_extended: false,
             is_due: false,
             is_role_overdue: false,
+            look: Look::No,
         };
         assert!(adoption.facts_at <= adoption.role_by, "an election begins with what the ring knows");
         adoption
@@ -38,6 +51,9 @@ impl Adoption {
         if self.facts_at <= now && alone && !self.is_extended {
             self.is_extended = true;
             self.facts_at = now + Duration::from_millis(deadline::ADOPTION_FACTS_MS);
+        }
+        if matches!(self.look, Look::Asked { until } if until <= now) {
+            self.look = Look::Over;
         }
         self.is_due |= self.facts_at <= now;
         self.is_role_overdue |= self.role_by <= now;
@@ -53,10 +69,30 @@ impl Adoption {
         self.is_role_overdue
     }
 
+    /// Its stop waits for a look at its package. True the first time, when the runtime is to be asked for it.
+    pub(super) fn ask_to_look(&mut self, now: Instant) -> bool {
+        let is_first = self.look == Look::No;
+        if is_first {
+            self.look = Look::Asked { until: now + Duration::from_millis(deadline::LOOK_MS) };
+        }
+        is_first
+    }
+
+    /// The package was looked at, or cannot be.
+    pub(super) const fn looked(&mut self) {
+        self.look = Look::Over;
+    }
+
+    /// Whether a stop still waits for the look.
+    pub(super) const fn is_looking(&self) -> bool {
+        matches!(self.look, Look::Asked { .. })
+    }
+
     /// When it is to be looked at again.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let facts = (!self.is_due).then_some(self.facts_at);
         let role = (!self.is_role_overdue).then_some(self.role_by);
-        [facts, role].into_iter().flatten().min()
+        let look = if let Look::Asked { until } = self.look { Some(until) } else { None };
+        [facts, role, look].into_iter().flatten().min()
     }
 }

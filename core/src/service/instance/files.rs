@@ -18,13 +18,17 @@ use crate::model::time::Instant;
 pub(super) struct Files {
     /// The last `Prepared`.
     prepared: Option<Prepared>,
-    /// The package that an adopted process was started from, until the runtime has looked at it.
+    /// The package that an adopted process was started from, until its files are this supervisor's.
     adopted: Option<PackageIdent>,
+    /// How long the stop of an adopted process may take, where its package was not looked at.
+    adopted_shutdown_ms: Option<u64>,
     /// The hash of the facts that the files were written with, or are being written with.
     rendered_with: Option<u64>,
     /// Digest of the group's configuration and files with which the service's files were written, or are being written.
     versions_in_hand: u64,
     /// The same of the files that are there.
+    versions_written: u64,
+    /// The same of the files that the process was started with, or that its hooks have told it of.
     versions_applied: u64,
     /// The role that the files speak of, or are about to.
     role_in_hand: Option<Role>,
@@ -67,9 +71,25 @@ impl Files {
     }
 
     /// A process is being adopted that was started from this package.
-    pub(super) fn adopt(&mut self, ident: PackageIdent) {
+    pub(super) fn adopt(&mut self, ident: PackageIdent, shutdown_ms: Option<u64>) {
         assert!(self.prepared.is_none(), "a process is adopted before its package is looked at");
-        self.adopted = Some(ident);
+        (self.adopted, self.adopted_shutdown_ms) = (Some(ident), shutdown_ms);
+    }
+
+    /// The package of an adopted process, until its files are this supervisor's.
+    pub(super) const fn adopted(&self) -> Option<&PackageIdent> {
+        self.adopted.as_ref()
+    }
+
+    /// The package of an adopted process was looked at; its files are still those of the last supervisor.
+    pub(super) fn looked_at(&mut self, prepared: &Prepared) {
+        assert!(self.adopted.is_some(), "only what was adopted is looked at without being written");
+        self.prepared = Some(prepared.clone());
+    }
+
+    /// How long a polite stop may take, as the package says; none when nothing is known of it.
+    pub(super) fn shutdown_timeout_ms(&self) -> Option<u64> {
+        self.prepared.as_ref().map(|p| p.shutdown_timeout_ms).or(self.adopted_shutdown_ms)
     }
 
     /// Files are about to be written with these facts.
@@ -130,7 +150,7 @@ impl Files {
     /// another package.
     pub(super) fn prepared(&mut self, prepared: &Prepared) -> bool {
         self.prepared = Some(prepared.clone());
-        self.versions_applied = self.versions_in_hand;
+        self.versions_written = self.versions_in_hand;
         assert!(self.ident() == Some(&prepared.ident), "the package that runs is the prepared one");
         self.adopted.take().is_some_and(|ident| ident != prepared.ident)
     }
@@ -141,12 +161,22 @@ impl Files {
             prepared.exports.clone_from(&rendered.exports);
             prepared.applied_config = rendered.applied_config;
         }
-        self.versions_applied = self.versions_in_hand;
+        self.versions_written = self.versions_in_hand;
     }
 
-    /// The digest of the group's configuration and files with which these files were written.
+    /// What is written is what the service runs with, or starts with.
+    pub(super) const fn apply(&mut self) {
+        self.versions_applied = self.versions_written;
+    }
+
+    /// The digest of the group's configuration and files that the service runs with, as far as it was told.
     pub(super) const fn versions_applied(&self) -> u64 {
         self.versions_applied
+    }
+
+    /// Whether the group has another configuration or other files than those that these files are written with.
+    pub(super) fn has_new_versions(&self, facts: &Facts) -> bool {
+        self.versions_in_hand != versions_digest(facts.config.as_ref(), &facts.files)
     }
 
     /// The consequence of changed files for the process (as in Habitat): some hooks make sense only with a new process,

@@ -2,14 +2,17 @@
 //! `acting`, which takes the steps; the election decides who leads.
 //!
 //! A process acts as the leader from the moment at which a file or hook may tell it so, until its whole tree has ended
-//! or its package's way of being demoted has succeeded. A right to resume counts like acting: the supervisor that takes
+//! or its package's way of being demoted has succeeded. A hook that may say that the service leads acts until it has ended,
+//! beside a process, before the first and after the last. A right to resume counts like acting: the supervisor that takes
 //! the process over could lead on by it.
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 use crate::model::id::ServiceGroup;
 use crate::model::lease::Lease;
 use crate::model::mutant::mutated;
+use crate::service::purpose::Purpose;
 
 /// Leases that a guard has not acknowledged; a guard that leaves more unanswered is not given another.
 const SENT_MAX: usize = 32;
@@ -19,6 +22,8 @@ const SENT_MAX: usize = 32;
 pub(super) struct Lead {
     /// A process of the tree was told that it leads, and has not been told otherwise to the end.
     told: bool,
+    /// The hooks under way that may say that it leads.
+    hooks: Vec<Purpose>,
     /// The lease that the guard has acknowledged.
     held: Option<Lease>,
     /// Leases that the guard has not acknowledged, by number, in order.
@@ -66,16 +71,44 @@ impl Lead {
 
     /// A process is started with this lease; it was prepared as a leader if it has one.
     pub(super) fn begin(&mut self, lease: Option<Lease>) {
-        assert!(self.sent.is_empty(), "a guard that is not there yet is given one lease");
         self.told |= lease.is_some();
-        (self.held, self.given) = (lease.clone(), lease);
+        // What hooks before it were given, and is not acknowledged, concerns it no longer.
+        self.sent.clear();
+        if lease.is_some() || self.hooks.is_empty() {
+            (self.held, self.given) = (lease.clone(), lease);
+        }
     }
 
-    /// No process of the tree is left, and neither is its guard.
+    /// No process of the tree is left, and its guard only as long as a hook needs it.
     pub(super) fn end(&mut self) {
-        let acted_in = self.acted_in.take();
-        *self = Self { acted_in, ..Self::default() };
-        assert!(!self.acts(), "no process acts where there is none");
+        let (acted_in, hooks) = (self.acted_in.take(), core::mem::take(&mut self.hooks));
+        let given = self.given.take().filter(|_| !hooks.is_empty());
+        *self = Self { acted_in, hooks, given, ..Self::default() };
+        assert!(self.acts() != self.hooks.is_empty(), "no process acts where there is none");
+    }
+
+    /// A hook begins that may say that it leads; where no process is, its guard holds this lease.
+    pub(super) fn hook_begins(&mut self, purpose: Purpose, lease: &Lease) {
+        assert!(!self.hooks.contains(&purpose), "of each kind of work one is under way at most");
+        self.hooks.push(purpose);
+        self.given.get_or_insert_with(|| lease.clone());
+    }
+
+    /// A hook has ended.
+    pub(super) fn hook_ended(&mut self, purpose: Purpose) {
+        self.hooks.retain(|hook| *hook != purpose);
+    }
+
+    /// Whether a hook runs that may say that it leads.
+    pub(super) const fn has_hooks(&self) -> bool {
+        !self.hooks.is_empty()
+    }
+
+    /// The guard of a hook without a process is being given this lease. Whether it has it changes nothing: the one before
+    /// stands until then.
+    pub(super) fn give_hook(&mut self, lease: Lease) {
+        assert!(self.has_hooks() && lease.resume.is_none(), "only a process is led on");
+        self.given = Some(lease);
     }
 
     /// A file or hook is about to say that it leads.
@@ -96,7 +129,7 @@ impl Lead {
 
     /// Whether processes act as the leader, or could go on to.
     pub(super) fn acts(&self) -> bool {
-        self.told || mutated!(RightDoesNotCount, self.may_resume(), false)
+        self.told || self.has_hooks() || mutated!(RightDoesNotCount, self.may_resume(), false)
     }
 
     /// Whether the guard has acknowledged this term.

@@ -54,8 +54,9 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::backoff::Backoff;
+use super::binds;
+use super::deadline::{self, bounded, ms_until};
 use super::work::{Work, Works};
-use super::{binds, deadline};
 use crate::model::command::{CommandError, Reply, StopHow};
 use crate::model::context::{Context, Follows};
 use crate::model::election::Fitness;
@@ -394,7 +395,7 @@ impl Instance {
             Phase::Running { pid } => {
                 let why = self.wish.why_stop(env.leaving);
                 match why {
-                    Some((_, how)) if self.resigns_first(how, env) => {}
+                    Some((_, how)) if self.looks_first(how, env) || self.resigns_first(how, env) => {}
                     Some((reason, how)) => self.begin_stop(pid, reason, how, env),
                     None => self.resigns_by = None,
                 }
@@ -418,7 +419,7 @@ impl Instance {
         if self.is_at_rest() {
             self.wish.answer(env);
         }
-        if !self.progress.has_tree() {
+        if !self.has_tree() {
             self.lead.end();
         }
         self.report_lead(env);
@@ -456,6 +457,7 @@ impl Instance {
     /// One of its effects has a result that fits.
     pub(super) fn handle_result(&mut self, purpose: Purpose, result: &EffectResult, env: &mut Env<'_, '_>) {
         assert!(purpose.fits(result).is_some(), "only results that fit come here");
+        self.lead.hook_ended(purpose);
         match (purpose, result) {
             (Purpose::Prepare, EffectResult::Prepared(prepared)) => self.handle_prepared(prepared, env),
             (Purpose::Prepare, EffectResult::PrepareFailed { reason }) => {
@@ -469,6 +471,7 @@ impl Instance {
                 let told = self.hooks.end(Hook::PostStop, self.works.process());
                 self.handle_post_stop_ended(end, told, env);
             }
+            (Purpose::PostStopFiles, result) => self.handle_post_stop_files(result, env),
             (Purpose::Spawn, EffectResult::Spawned { pid }) => self.handle_spawned(*pid, env),
             (Purpose::Spawn, EffectResult::SpawnFailed { reason }) => self.handle_spawn_failed(reason, env),
             (Purpose::Spawn, EffectResult::Exited(status)) => self.handle_exited(*status, env),
@@ -586,15 +589,4 @@ impl Instance {
         self.publish(env);
         assert!(self.progress.phase() == phase, "telling of a phase does not change it");
     }
-}
-
-/// Milliseconds until then, at least one.
-fn ms_until(until: Instant, now: Instant) -> u64 {
-    u64::try_from(until.saturating_since(now).as_millis()).unwrap_or(u64::MAX).max(1)
-}
-
-/// A duration that an operator or a package chose, kept within the range of deadlines.
-const fn bounded(ms: u64) -> Duration {
-    const YEAR_MS: u64 = 365 * 24 * 3_600 * 1_000;
-    Duration::from_millis(if ms > YEAR_MS { YEAR_MS } else { ms })
 }

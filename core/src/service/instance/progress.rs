@@ -33,8 +33,8 @@ pub(super) enum Phase {
     Running { pid: u32 },
     /// The process is to end; its exit ends it.
     Stopping { pid: u32, step: Step },
-    /// The process is gone and the post-stop hook is unanswered.
-    AfterStop { crashed: bool },
+    /// The process is gone and the post-stop hook is unanswered, or its file where that has `begun`.
+    AfterStop { crashed: bool, begun: bool },
 }
 
 /// How far the end of a process has come.
@@ -168,7 +168,8 @@ impl Progress {
                 self.is_running() || mutated!(WaitingIsNotAsked, self.phase == Phase::Waiting, false)
             }
             Work::DrainHook | Work::Inflight => is_draining,
-            Work::Prepare
+            Work::Look
+            | Work::Prepare
             | Work::Render
             | Work::PostRun
             | Work::Reconfigure
@@ -258,6 +259,15 @@ impl Progress {
         };
         assert!(step != next, "a stop goes on");
         self.phase = Phase::Stopping { pid, step: next };
+    }
+
+    /// The post-stop hook, or its file, is asked for.
+    pub(super) fn post_stop_begins(&mut self) {
+        let Phase::AfterStop { crashed, begun } = self.phase else {
+            panic!("{:?} has no post-stop hook", self.phase)
+        };
+        assert!(!begun, "the post-stop hook runs once");
+        self.phase = Phase::AfterStop { crashed, begun: true };
     }
 
     /// The process was there before this supervisor.

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 
 use super::super::deadline;
 use super::super::work::Work;
+use super::adoption::Adoption;
 use super::files::Meaning;
 use super::{Env, Instance, binds, start};
 use crate::model::io::{Effect, EffectResult};
@@ -11,6 +12,7 @@ use crate::model::mutant::mutated;
 use crate::model::prepared::{Changed, HookEnd, Rendered};
 use crate::model::service::Hook;
 use crate::service::event::ServiceEvent;
+use crate::service::purpose::Purpose;
 
 impl Instance {
     /// A process that this supervisor started.
@@ -54,14 +56,25 @@ impl Instance {
                     }
                     Work::FileUpdated => deadline::FILE_UPDATED_MS,
                     Work::Suitability => deadline::SUITABILITY_MS,
-                    Work::Prepare | Work::Render | Work::Health | Work::DrainHook | Work::Inflight => {
-                        self.drain_left_ms(env)
-                    }
+                    Work::Look
+                    | Work::Prepare
+                    | Work::Render
+                    | Work::Health
+                    | Work::DrainHook
+                    | Work::Inflight => self.drain_left_ms(env),
                 };
-                Effect::RunHook { service, hook, timeout_ms }
+                let lease = self.hook_lease(Purpose::Work(work, self.works.process()), env);
+                Effect::RunHook { service, hook, timeout_ms, lease }
             }
-            (Work::Health, _) => Effect::CheckHealth { service, timeout_ms: self.check_timeout_ms() },
+            (Work::Health, _) => {
+                // A check that the plan names is asked by the supervisor itself.
+                let by_hook = self.files.has_hook(Hook::HealthCheck);
+                let purpose = Purpose::Work(work, self.works.process());
+                let lease = if by_hook { self.hook_lease(purpose, env) } else { None };
+                Effect::CheckHealth { service, timeout_ms: self.check_timeout_ms(), lease }
+            }
             (Work::Inflight, _) => Effect::CountInflight { service, timeout_ms: deadline::INFLIGHT_MS },
+            (Work::Look, _) => self.look_effect(env),
             (Work::Prepare, _) => self.prepare_effect(env),
             _ => Effect::Render { service, facts: Box::new(self.facts(env)) },
         }
@@ -93,6 +106,7 @@ impl Instance {
         if work.writes() {
             self.files.end_writing(process);
             self.prepare_when_free(env);
+            self.post_stop_when_free(env);
         }
         // Also work of a service of this name that was unloaded meanwhile: its numbers are others. The end of the write
         // may have been the last thing that an unload waited for.
@@ -106,6 +120,16 @@ impl Instance {
             (Work::Prepare, EffectResult::Prepared(prepared)) => {
                 self.works.succeeded(work);
                 self.adopted_prepared(prepared, env);
+            }
+            (Work::Look, EffectResult::Prepared(prepared)) => {
+                self.works.succeeded(work);
+                self.adopted_looked_at(prepared, env);
+            }
+            (Work::Look, EffectResult::PrepareFailed { reason }) => {
+                // It is stopped as its launcher knows it.
+                self.works.succeeded(work);
+                self.tries.note_error(reason.clone());
+                self.adoption.iter_mut().for_each(Adoption::looked);
             }
             (Work::Render, EffectResult::Rendered(rendered)) => {
                 self.works.succeeded(work);
@@ -136,6 +160,7 @@ impl Instance {
             None => {
                 self.works.succeeded(work);
                 self.tries.clear_error();
+                self.settle_versions(env);
             }
             Some(reason) => {
                 self.tries.note_error(reason);
@@ -165,7 +190,18 @@ impl Instance {
                 if file_updated {
                     self.works.want_now(Work::FileUpdated, env.now());
                 }
+                self.settle_versions(env);
             }
+        }
+    }
+
+    /// Once no hook has to tell the process of its files any more, the ring hears that the service runs with them.
+    fn settle_versions(&mut self, env: &mut Env<'_, '_>) {
+        let telling =
+            [Work::Reconfigure, Work::FileUpdated].into_iter().any(|work| self.works.is_wanted(work));
+        if !telling && !self.wish.is_stale() {
+            self.files.apply();
+            self.publish(env);
         }
     }
 }

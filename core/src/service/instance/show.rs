@@ -52,6 +52,7 @@ impl Instance {
             last_exit: self.tries.last_exit(),
             last_error: self.tries.last_error().cloned(),
             next_start: self.progress.next_start(),
+            stop_ends: self.progress.due(self.drain_ends()).filter(|_| self.progress.is_stopping()),
             health: self.health(),
             health_note: String::from(self.checks.note()),
             accepting: self.accepts(),

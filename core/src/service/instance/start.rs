@@ -14,12 +14,14 @@ use super::part::Part;
 use super::pause::Pause;
 use super::tries::Next;
 use super::{Env, Instance, Phase, binds};
+use crate::model::command::StopHow;
+use crate::model::election::Role;
 use crate::model::exit_status::ExitStatus;
-use crate::model::io::Effect;
+use crate::model::io::{Effect, EffectResult};
 use crate::model::mutant::mutated;
 use crate::model::planted::Bug;
 use crate::model::prepared::{HookEnd, HookExit, Prepared};
-use crate::model::service::{Demoted, Hook};
+use crate::model::service::{Demoted, Hook, ServiceSpec};
 use crate::model::time::Instant;
 use crate::service::purpose::{Leaving, Purpose};
 
@@ -70,6 +72,13 @@ impl Instance {
         Effect::Prepare { service: self.name.clone(), spec: Box::new(self.spec().clone()), facts }
     }
 
+    /// Asks for the package that an adopted process was started from.
+    pub(super) fn look_effect(&self, env: &Env<'_, '_>) -> Effect {
+        let ident = self.files.adopted().unwrap_or(&self.spec().ident).clone();
+        let spec = Box::new(ServiceSpec { ident, ..self.spec().clone() });
+        Effect::Look { service: self.name.clone(), spec, facts: Box::new(self.look_around(env)) }
+    }
+
     /// The package is ready.
     pub(in super::super) fn handle_prepared(&mut self, prepared: &Prepared, env: &mut Env<'_, '_>) {
         if self.progress.phase() != Phase::Preparing {
@@ -81,6 +90,7 @@ impl Instance {
             self.prepare("its options changed", env);
         } else {
             self.files.prepared(prepared);
+            self.files.apply();
             self.told.publish();
             self.publish(env);
             assert!(!self.told.is_elsewhere(&self.group), "a service is announced where it is");
@@ -116,6 +126,10 @@ impl Instance {
         if self.wish.is_stale() {
             return self.prepare("its options changed", env);
         }
+        if self.files.say_it_leads() && self.part.leads().is_none() {
+            // The hooks that run while it waits say what the files say.
+            return self.prepare("it leads no longer", env);
+        }
         let census = env.around.census(&binds::groups(self.spec()));
         let plan = self.files.package().map_or(&[][..], |p| &p.binds);
         let missing = binds::missing(self.spec(), plan, &census);
@@ -126,6 +140,10 @@ impl Instance {
                 self.begin_init(env)
             };
         };
+        if waited && self.files.has_new_versions(&self.look_around(env)) {
+            // Its members are told that it starts with what the group has now.
+            return self.prepare("its configuration changed", env);
+        }
         if self.progress.waiting_for() != Some(&why) || !waited {
             self.enter(Phase::Waiting, &why, env);
             self.progress.wait_for(why);
@@ -146,15 +164,29 @@ impl Instance {
         if !self.files.has_hook(Hook::Init) {
             return self.spawn("prepared", env);
         }
+        if self.part_has_changed(env) {
+            return self.prepare("its part in the group changed", env);
+        }
         self.enter(Phase::Initializing, "prepared", env);
         assert!(!self.files.is_writing(), "no file changes while the init hook runs");
-        if self.files.say_it_leads() {
-            self.lead.tell();
-        }
-        let service = self.name.clone();
-        let effect = Effect::RunHook { service, hook: Hook::Init, timeout_ms: deadline::INIT_MS };
-        self.note_hook(Hook::Init, deadline::INIT_MS, env);
-        env.want(&self.name, Purpose::Init, effect);
+        self.run_hook(Purpose::Init, Hook::Init, deadline::INIT_MS, env);
+    }
+
+    /// Whether the package was made ready for a part that the service has no longer, of which no process is to be told.
+    fn part_has_changed(&self, env: &Env<'_, '_>) -> bool {
+        let is_late = self.role_missing(env.now()).is_some();
+        self.wish.has_leader()
+            && (is_late
+                || mutated!(StartsInAnOldPart, self.part.differs_from(self.files.role_in_hand()), false))
+    }
+
+    /// Has a hook run that stands between two processes.
+    fn run_hook(&mut self, purpose: Purpose, hook: Hook, timeout_ms: u64, env: &mut Env<'_, '_>) {
+        assert!(!self.progress.has_process(), "beside a process hooks are work");
+        let lease = self.hook_lease(purpose, env);
+        self.note_hook(hook, timeout_ms, env);
+        let effect = Effect::RunHook { service: self.name.clone(), hook, timeout_ms, lease };
+        env.want(&self.name, purpose, effect);
     }
 
     /// A hook is about to begin.
@@ -174,6 +206,9 @@ impl Instance {
             self.prepare("its options changed", env);
         } else if told {
             self.prepare("wanted up again", env);
+        } else if self.files.say_it_leads() && self.part.leads().is_none() {
+            // Its guard may have ended it for that.
+            self.prepare("it leads no longer", env);
         } else if let Some(reason) = failure_of(Hook::Init, end) {
             self.fail_start(&reason, env);
         } else {
@@ -185,12 +220,7 @@ impl Instance {
     fn spawn(&mut self, reason: &str, env: &mut Env<'_, '_>) {
         assert!(!self.wish.is_stale(), "a process is spawned only as wanted");
         assert!(self.is_wanted(env), "only a wanted service is spawned");
-        let is_late = self.role_missing(env.now()).is_some();
-        if self.wish.has_leader()
-            && (is_late
-                || mutated!(StartsInAnOldPart, self.part.differs_from(self.files.role_in_hand()), false))
-        {
-            // The package was made ready for a part that it has no longer, of which no process is to be told.
+        if self.part_has_changed(env) {
             return self.prepare("its part in the group changed", env);
         }
         let lease = self.part.leads().map(|(term, until)| self.lease(term, until, env));
@@ -200,7 +230,8 @@ impl Instance {
         );
         self.lead.begin(lease.clone());
         self.enter(Phase::Spawning { adopted: false }, reason, env);
-        let effect = Effect::Spawn { lease, service: self.name.clone(), group: self.group.clone() };
+        let (service, group, restarts) = (self.name.clone(), self.group.clone(), self.tries.restarts());
+        let effect = Effect::Spawn { service, group, lease, restarts };
         env.want(&self.name, Purpose::Spawn, effect);
     }
 
@@ -214,7 +245,8 @@ impl Instance {
         self.enter(Phase::Spawning { adopted: true }, "its process outlived the last supervisor", env);
         let uptime_ms = env.ctx.wall.as_millis().saturating_sub(kept.since.as_millis());
         self.progress.backdate((env.now() - Duration::from_millis(uptime_ms), kept.since));
-        self.files.adopt(kept.ident);
+        self.tries.adopt(kept.restarts);
+        self.files.adopt(kept.ident, kept.shutdown_timeout_ms);
         self.adoption = Some(Adoption::new(env.now()));
         assert!(!self.told.is_public(), "an adopted process is announced when its package was looked at");
         let effect = Effect::Adopt { service: self.name.clone(), group: self.group.clone(), pid: kept.pid };
@@ -226,7 +258,8 @@ impl Instance {
         let Phase::Spawning { adopted } = self.progress.phase() else { return };
         self.forget_process(env);
         let started = self.progress.since();
-        if self.is_wanted(env) && !self.wish.is_stale() {
+        // An adopted process that is to end runs until its package was looked at.
+        if adopted || (self.is_wanted(env) && !self.wish.is_stale()) {
             self.tries.clear_error();
             let how = if adopted { "was adopted as" } else { "runs as" };
             self.enter(Phase::Running { pid }, &format!("{how} process {pid}"), env);
@@ -282,6 +315,32 @@ impl Instance {
         self.follow_changes(&prepared.changed, env);
     }
 
+    /// The package of an adopted process was looked at, because the process is to end: as its plan says. Its files stay.
+    pub(super) fn adopted_looked_at(&mut self, prepared: &Prepared, env: &mut Env<'_, '_>) {
+        let Some(adoption) = &mut self.adoption else { return };
+        adoption.looked();
+        assert!(self.progress.pid().is_some(), "the package of a process is looked at while it runs");
+        if self.files.adopted() == Some(&prepared.ident) && self.files.package().is_none() {
+            self.files.looked_at(prepared);
+            self.told.publish();
+            self.publish(env);
+        }
+    }
+
+    /// Whether a process that is to end waits until its package has been looked at: the plan says how it is drained.
+    pub(super) fn looks_first(&mut self, how: StopHow, env: &Env<'_, '_>) -> bool {
+        let in_order = env.leaving < Leaving::Hurried && how.drain;
+        if !in_order || self.files.package().is_some() {
+            return false;
+        }
+        let Some(adoption) = &mut self.adoption else { return false };
+        // A look that is under way writes the files as well; it says the same.
+        if adoption.ask_to_look(env.now()) && !self.files.is_writing() {
+            self.works.want_now(Work::Look, env.now());
+        }
+        adoption.is_looking()
+    }
+
     pub(super) fn fail_start(&mut self, reason: &str, env: &mut Env<'_, '_>) {
         self.pause = None;
         self.tries.note_error(String::from(reason));
@@ -331,16 +390,57 @@ impl Instance {
         let reason = format!("process ended: {status}");
         if self.files.has_hook(Hook::PostStop) && env.leaving < Leaving::Hurried {
             let crashed = mutated!(PostStopForgetsTheCrash, crashed, false);
-            self.enter(Phase::AfterStop { crashed }, &reason, env);
-            let service = self.name.clone();
-            let effect =
-                Effect::RunHook { service, hook: Hook::PostStop, timeout_ms: deadline::POST_STOP_MS };
-            self.note_hook(Hook::PostStop, deadline::POST_STOP_MS, env);
-            env.want(&self.name, Purpose::PostStop, effect);
+            self.enter(Phase::AfterStop { crashed, begun: false }, &reason, env);
+            self.post_stop_when_free(env);
         } else {
             self.after_process(crashed, &reason, env);
         }
         assert!(!self.progress.has_process(), "a process ends once");
+        self.reconcile(env);
+    }
+
+    /// Runs the post-stop hook. One that says that the service leads is written anew first when it does no longer: it
+    /// cleans up after a leader and must not act as one.
+    pub(super) fn post_stop_when_free(&mut self, env: &mut Env<'_, '_>) {
+        if !matches!(self.progress.phase(), Phase::AfterStop { begun: false, .. }) {
+            return;
+        }
+        let leads = self.part.leads().is_some_and(|(_, until)| until > env.now());
+        if leads || !self.files.say_it_leads() {
+            self.progress.post_stop_begins();
+            self.run_hook(Purpose::PostStop, Hook::PostStop, deadline::POST_STOP_MS, env);
+        } else if !self.files.is_writing() {
+            self.progress.post_stop_begins();
+            let mut facts = self.look_around(env);
+            if self.part.leads().is_some() {
+                // Its election will say so, too: the lease has run out.
+                let why = String::from("its lease has run out");
+                facts.role = Some(Role::Waiting { why });
+            }
+            self.files.take_in_hand(&facts, &self.group);
+            self.files.begin_writing(self.works.process());
+            let facts = Box::new(facts);
+            env.want(
+                &self.name,
+                Purpose::PostStopFiles,
+                Effect::Render { service: self.name.clone(), facts },
+            );
+        }
+    }
+
+    /// The files before the post-stop hook are written, or cannot be.
+    pub(in super::super) fn handle_post_stop_files(&mut self, result: &EffectResult, env: &mut Env<'_, '_>) {
+        self.files.end_writing(self.works.process());
+        let Phase::AfterStop { crashed, .. } = self.progress.phase() else { return };
+        assert!(!self.progress.has_process(), "the post-stop hook follows the end of a process");
+        if let EffectResult::RenderFailed { reason } = result {
+            self.tries
+                .note_error(format!("{reason}; its post-stop hook still says that it leads and is not run"));
+            self.files.forget_facts();
+            self.after_process(crashed, "process ended", env);
+        } else {
+            self.run_hook(Purpose::PostStop, Hook::PostStop, deadline::POST_STOP_MS, env);
+        }
         self.reconcile(env);
     }
 
@@ -351,7 +451,7 @@ impl Instance {
         told: bool,
         env: &mut Env<'_, '_>,
     ) {
-        let Phase::AfterStop { crashed } = self.progress.phase() else { return };
+        let Phase::AfterStop { crashed, .. } = self.progress.phase() else { return };
         assert!(self.files.has_hook(Hook::PostStop), "only a hook that a package has is run");
         assert!(self.tries.last_exit().is_some(), "the post-stop hook follows the end of a process");
         if let Some(reason) = failure_of(Hook::PostStop, end).filter(|_| !told) {

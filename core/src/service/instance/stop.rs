@@ -111,7 +111,7 @@ impl Instance {
     }
 
     pub(super) fn shutdown_timeout(&self) -> Duration {
-        let package_ms = self.files.package().map_or(deadline::SHUTDOWN_MS, |p| p.shutdown_timeout_ms);
+        let package_ms = self.files.shutdown_timeout_ms().unwrap_or(deadline::SHUTDOWN_MS);
         self.wish.shutdown_timeout(package_ms)
     }
 

@@ -32,6 +32,11 @@ pub(super) enum Next {
 }
 
 impl Tries {
+    /// A process is taken over whose service had been restarted so often.
+    pub(super) const fn adopt(&mut self, restarts: u32) {
+        self.restarts = restarts;
+    }
+
     /// An operator's start: no memory of failures.
     pub(super) fn forgive(&mut self) {
         self.failures = mutated!(StartForgivesNothing, 0, self.failures);

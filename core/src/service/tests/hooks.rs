@@ -383,3 +383,52 @@ fn a_service_that_waits_is_down_when_its_suitability_hook_has_ended_too() {
     assert_eq!(world.replies.get(&stop), Some(&Reply::Done));
     assert_eq!(world.view().hooks, []);
 }
+
+/// The versions that the ring believes the service to run with.
+fn told_versions(world: &World) -> u64 {
+    world.announced.values().next().expect("it is announced").applied_versions
+}
+
+fn configure(world: &mut World, incarnation: u64) -> u64 {
+    let config = GroupConfig { incarnation, toml: b"port = 2".to_vec() };
+    let digest = crate::model::facts::versions_digest(Some(&config), &[]);
+    world.ring.config = Some(config);
+    world.facts("web.default@acme");
+    digest
+}
+
+#[test]
+fn the_ring_hears_of_a_version_once_the_process_was_told_of_it() {
+    let mut world = World::load_up_with("web", with_hooks(&[Hook::Reconfigure]));
+    let before = told_versions(&world);
+    world.changes = Changed { config: true, ..Changed::default() };
+    let second = configure(&mut world, 2);
+    world.answer_only(true);
+    assert_eq!(told_versions(&world), before, "its files are written, and its hook runs");
+    world.answer_only(false);
+    assert_eq!(told_versions(&world), before, "the hook failed");
+    // A third version comes while the hook of the second is tried again: its end says nothing of the third.
+    world.advance(world.due().expect("it is tried again").saturating_since(world.now));
+    let hook = world.only_effect().0;
+    world.changes = Changed { config: true, ..Changed::default() };
+    let third = configure(&mut world, 3);
+    let render = *world.outstanding.keys().find(|id| **id != hook).expect("it is rendered");
+    world.answer(render, true);
+    world.answer(hook, true);
+    assert!(![second, third].contains(&told_versions(&world)), "the hook is to run once more");
+    world.answer_only(true);
+    assert_eq!(told_versions(&world), third);
+    // What changes no file is nothing to be told of.
+    let fourth = configure(&mut world, 4);
+    world.answer_only(true);
+    assert_eq!(told_versions(&world), fourth);
+}
+
+#[test]
+fn a_service_that_waits_takes_a_version_in_and_says_so() {
+    let mut world = super::ring::load_leader(package());
+    assert_eq!(world.state("web"), Some(ServiceState::Waiting));
+    let digest = configure(&mut world, 2);
+    world.settle();
+    assert_eq!((world.state("web"), told_versions(&world)), (Some(ServiceState::Waiting), digest));
+}

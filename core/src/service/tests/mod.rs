@@ -3,6 +3,7 @@
 mod drain;
 mod hooks;
 mod lead;
+mod leases;
 mod life;
 mod random;
 mod readiness;
@@ -59,6 +60,8 @@ struct Process {
     told: Option<StopSignal>,
     /// The lease that its guard holds.
     guard: Option<Lease>,
+    /// The restarts of its service when it was started.
+    restarts: u32,
     acting: Acting,
 }
 
@@ -309,36 +312,66 @@ impl World {
                 assert_ne!(process.told, Some(*signal), "signalled twice");
                 process.told = Some(*signal);
             }
-            Effect::RunHook { service, hook, timeout_ms } => {
-                assert!(*timeout_ms > 0 && self.package.hooks.contains(hook));
-                let before = matches!(hook, Hook::Init | Hook::PostStop);
-                assert!(!before || !self.processes.contains_key(service), "{hook} beside a process");
-                self.hooks.push(*hook);
-                self.hook_times_ms.insert(*hook, *timeout_ms);
-                if let Some(process) = self.processes.get_mut(service)
-                    && *hook == Hook::Reconfigure
-                    && process.acting == Acting::Rendered
-                {
-                    process.acting = Acting::Telling(id);
-                }
+            Effect::Look { service, .. } => {
+                assert!(self.processes.contains_key(service), "{effect:?}");
+            }
+            Effect::RunHook { service, hook, timeout_ms, lease } => {
+                self.take_hook(id, (service, *hook), *timeout_ms, lease.as_ref());
+            }
+            Effect::Render { service, facts } if !self.processes.contains_key(service) => {
+                let leads = matches!(facts.role, Some(Role::Leader { .. }));
+                assert!(!leads && self.package.hooks.contains(&Hook::PostStop), "{effect:?}");
             }
             Effect::Render { service, facts } => {
-                assert!(self.processes.contains_key(service), "{effect:?}");
                 self.see_writing(&service.clone(), facts.role.clone());
             }
             Effect::CheckHealth { service, .. } | Effect::CountInflight { service, .. } => {
                 assert!(self.processes.contains_key(service), "{effect:?}");
             }
-            Effect::Lease { service, pid, lease } => {
-                let process = &self.processes[service];
-                assert_eq!(process.pid, *pid);
-                assert!(lease.as_ref().is_none_or(|lease| lease.kill_at > self.now));
-                assert!(lease.is_some() || process.acting == Acting::No, "{service}: freed while it acts");
-            }
+            Effect::Lease { service, pid, lease } => self.see_lease(service, *pid, lease.as_ref()),
             Effect::EndHooks { service } => self.assert_pointless(service),
             Effect::Exit(_) => panic!("only the node exits"),
         }
         assert!(self.outstanding.insert(id, effect).is_none());
+    }
+
+    fn take_hook(
+        &mut self,
+        id: EffectId,
+        (service, hook): (&ServiceName, Hook),
+        timeout_ms: u64,
+        lease: Option<&Lease>,
+    ) {
+        // A file that says it leads is no hook's before a guard has the lease.
+        let told = self.prepared_to_lead.get(service) == Some(&true);
+        let is_first = hook == Hook::Init;
+        assert!(!is_first || told == lease.is_some(), "{service}: {hook} runs with {lease:?}");
+        assert!(timeout_ms > 0 && self.package.hooks.contains(&hook));
+        let before = matches!(hook, Hook::Init | Hook::PostStop);
+        assert!(!before || !self.processes.contains_key(service), "{hook} beside a process");
+        self.hooks.push(hook);
+        self.hook_times_ms.insert(hook, timeout_ms);
+        if let Some(process) = self.processes.get_mut(service)
+            && hook == Hook::Reconfigure
+            && process.acting == Acting::Rendered
+        {
+            process.acting = Acting::Telling(id);
+        }
+    }
+
+    /// A guard is about to be given a lease: that of a process, or of a hook where no process is.
+    fn see_lease(&self, service: &ServiceName, pid: Option<u32>, lease: Option<&Lease>) {
+        assert!(lease.is_none_or(|lease| lease.kill_at > self.now));
+        let process = self.processes.get(service);
+        assert_eq!(process.map(|process| process.pid), pid);
+        match process {
+            None => {
+                assert!(lease.is_some_and(|lease| lease.resume.is_none()), "no process leads on by a hook")
+            }
+            Some(process) => {
+                assert!(lease.is_some() || process.acting == Acting::No, "{service}: freed while it acts");
+            }
+        }
     }
 
     /// Hooks are ended that run without a process.
@@ -369,6 +402,13 @@ impl World {
     /// No process acts as the group's leader, and no guard lets one be resumed.
     fn assert_at_rest(&self, group: &ServiceGroup) {
         assert!(!self.services.acts(group));
+        let told_hook = self.outstanding.values().find(|effect| match effect {
+            Effect::RunHook { service, lease, .. } | Effect::CheckHealth { service, lease, .. } => {
+                service.as_str() == group.service() && lease.is_some()
+            }
+            _ => false,
+        });
+        assert!(told_hook.is_none(), "{group} is given away: {told_hook:?}");
         let process = self.processes.iter().find(|(name, _)| name.as_str() == group.service());
         let Some((name, process)) = process else { return };
         if self.group_of(name) == *group {
@@ -503,17 +543,21 @@ impl World {
                 self.see_written(&spec.name(), facts.role.as_ref());
                 EffectResult::Prepared(self.prepared(&spec))
             }
-            Effect::Prepare { .. } => EffectResult::PrepareFailed { reason: String::from("not installed") },
+            Effect::Look { spec, .. } if good => EffectResult::Prepared(self.prepared(&spec)),
+            Effect::Prepare { .. } | Effect::Look { .. } => {
+                EffectResult::PrepareFailed { reason: String::from("not installed") }
+            }
             Effect::Render { service, facts } if good => {
                 self.see_written(&service, facts.role.as_ref());
                 let changed = core::mem::take(&mut self.changes);
                 EffectResult::Rendered(Rendered { exports: b"port = 1".to_vec(), changed, applied_config: 0 })
             }
             Effect::Render { .. } => EffectResult::RenderFailed { reason: String::from("no key") },
-            Effect::Spawn { service, lease: guard, .. } if good => {
+            Effect::Spawn { service, lease: guard, restarts, .. } if good => {
                 let pid = u32::try_from(self.id()).expect("few");
                 let acting = if guard.is_some() { Acting::Told } else { Acting::No };
-                self.processes.insert(service, Process { spawn: id, pid, told: None, guard, acting });
+                self.processes
+                    .insert(service, Process { spawn: id, pid, told: None, guard, restarts, acting });
                 EffectResult::Spawned { pid }
             }
             Effect::Adopt { service, pid, .. } if good && self.processes.contains_key(&service) => {
@@ -537,7 +581,8 @@ impl World {
                 EffectResult::HealthChecked { health, note: String::from("checked") }
             }
             Effect::CountInflight { .. } => EffectResult::Inflight(Some(if good { 0 } else { 3 })),
-            Effect::Lease { service, pid, lease } if good => {
+            Effect::Lease { pid: None, .. } if good => EffectResult::Leased,
+            Effect::Lease { service, pid: Some(pid), lease } if good => {
                 let process = self.processes.get_mut(&service).filter(|process| process.pid == pid);
                 process.map_or_else(
                     || EffectResult::LeaseFailed { reason: String::from("no such process") },
@@ -571,11 +616,20 @@ impl World {
         let over: Vec<ServiceName> = over.map(|(name, _)| name.clone()).collect();
         for name in over {
             if self.services.outbox.awaited(self.processes[&name].spawn).is_some() {
+                self.kill_hooks(&name);
                 self.exit(&name, ExitStatus::Signal(9));
             } else {
                 self.processes.remove(&name);
             }
         }
+    }
+
+    /// The hooks of a service end with its tree.
+    fn kill_hooks(&mut self, name: &ServiceName) {
+        let is_hook = |effect: &Effect| matches!(effect, Effect::RunHook { service, .. } if service == name);
+        let hooks: Vec<EffectId> =
+            self.outstanding.iter().filter(|(_, effect)| is_hook(effect)).map(|(id, _)| *id).collect();
+        hooks.into_iter().for_each(|id| self.answer(id, false));
     }
 
     /// Answers one effect.
@@ -687,6 +741,8 @@ impl World {
                 pid: process.pid,
                 ident: format!("core/{name}/1.0/{RELEASE}").parse().expect("valid"),
                 since: WALL,
+                restarts: process.restarts,
+                shutdown_timeout_ms: Some(self.package.shutdown_timeout_ms),
                 resume: process.guard.as_ref().and_then(|lease| lease.resume.clone()),
             }
         });
@@ -792,6 +848,7 @@ fn concerns(effect: &Effect, name: &ServiceName) -> bool {
     match effect {
         Effect::Persist { writes, .. } => writes.iter().any(|w| w.key == name.as_str().as_bytes()),
         Effect::Prepare { service, .. }
+        | Effect::Look { service, .. }
         | Effect::Render { service, .. }
         | Effect::Spawn { service, .. }
         | Effect::Adopt { service, .. }

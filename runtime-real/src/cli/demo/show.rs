@@ -16,6 +16,7 @@ use crate::host::clock::{self, Clock};
 /// Prints the story, and keeps its time and the count of its lines.
 pub(super) struct Story {
     clock: Clock,
+    started: Instant,
     started_unix_ms: u64,
     told: u64,
     last_line: Instant,
@@ -33,6 +34,7 @@ impl Story {
         let clock = Clock::host();
         Self {
             clock,
+            started: clock.now(),
             started_unix_ms: clock::wall().as_millis(),
             told: 0,
             last_line: clock.now(),
@@ -142,7 +144,7 @@ impl Story {
     }
 
     pub(super) fn farewell(&self, died: bool, in_order: bool, kept: Option<&Path>) {
-        let seconds = self.clock.now().as_millis() as f64 / 1000.0;
+        let seconds = self.clock.now().saturating_since(self.started).as_secs_f64();
         let told = self.told;
         output::line(format_args!("\nThe demonstration took {seconds:.1} s and told {told} things."));
         if died {

@@ -1,7 +1,9 @@
 //! Carries out requests: one function for each. A request becomes a command or a look at the node; the disk is read
 //! away from the loop.
 
-use annulus_core::{Command, MemberId, PackageIdent, Reply, ServiceName, ServiceSpec, ServiceView, StopHow};
+use annulus_core::{
+    Command, MemberId, PackageIdent, Reply, ServiceName, ServiceSpec, ServiceState, ServiceView, StopHow,
+};
 use tokio::io::AsyncWrite;
 
 use super::config::ConfigShow;
@@ -15,6 +17,7 @@ use super::message::{
 use super::{Ctl, config, convert, group, reply};
 use crate::gateway::disk;
 use crate::host::owner::{self, OwnerError};
+use crate::launcher::identity;
 use crate::package::{self, Installed};
 use crate::prepare;
 use crate::supervisor::specs::Problem;
@@ -84,7 +87,7 @@ pub(super) async fn handle(ctl: &Ctl, frame: &Frame) -> Result<Answer, NetErr> {
         SvcDrain::ID => svc_drain(ctl, decode(frame)?).await,
         SvcUndrain::ID => svc_undrain(ctl, decode(frame)?).await,
         SvcMaintain::ID => svc_maintain(ctl, decode(frame)?).await,
-        SupProblems::ID => Ok(sup_problems(ctl).await),
+        SupProblems::ID => sup_problems(ctl).await,
         SpecProblems::ID => Ok(Answer::Problems(spec_problems(ctl))),
         SvcSetCfg::ID => group::set_cfg(ctl, decode(frame)?).await,
         SvcFilePut::ID => group::file_put(ctl, decode(frame)?).await,
@@ -326,12 +329,36 @@ pub(super) async fn progress(ctl: &Ctl, frame: &Frame) -> Option<String> {
     let process = view.pid.map_or_else(String::new, |pid| format!(", process {pid}"));
     let hooks = status(ctl, &view).hooks;
     let hooks: String = hooks.iter().map(|hook| format!(", {}", convert::hook_text(hook))).collect();
-    Some(format!("waiting: {name} is {state}{process}{hooks}"))
+    let next = match view.stop_ends {
+        Some(at) if view.pid.is_some() => {
+            let seconds = at.saturating_since(ctl.clock.now()).as_secs_f64();
+            format!("; the next step follows in {seconds:.0} s at the latest")
+        }
+        _ if view.pid.is_some() && view.state == ServiceState::Stopping => {
+            "; all of its processes were killed and are not gone yet".to_owned()
+        }
+        _ => String::new(),
+    };
+    let guard = view.pid.and_then(identity::standing_guard).map_or_else(String::new, |guard| {
+        format!(
+            "; its guard, process {guard}, stands still (SIGSTOP): the launcher ends it when the time is up"
+        )
+    });
+    Some(format!("waiting: {name} is {state}{process}{hooks}{next}{guard}"))
 }
 
-async fn sup_problems(ctl: &Ctl) -> Answer {
-    let problem = |reason| SupProblem { reason: format!("the supervisor cannot store anything: {reason}") };
-    Answer::SupProblems(disk::trouble(&ctl.room).await.into_iter().map(problem).collect())
+async fn sup_problems(ctl: &Ctl) -> Result<Answer, NetErr> {
+    let copy = ctl.handle.read(annulus_core::Node::copy_of_me).await.map_err(stopped)?;
+    let stores = disk::trouble(&ctl.room).await;
+    let stores = stores.into_iter().map(|reason| format!("the supervisor cannot store anything: {reason}"));
+    let copied = copy.map(|address| {
+        format!(
+            "another supervisor uses this identity at {address}: one of the two is a copy; stop that one and remove its \
+             data directory, then it starts with an identity of its own"
+        )
+    });
+    let problems = stores.chain(copied).map(|reason| SupProblem { reason });
+    Ok(Answer::SupProblems(problems.collect()))
 }
 
 fn sup_restart(ctl: &Ctl, _: SupRestart) -> Answer {

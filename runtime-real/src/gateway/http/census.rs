@@ -124,5 +124,6 @@ fn member(group: &CensusGroup, member: &CensusMember) -> Value {
         "departed": member.departed(),
         "cfg": view::exports(member.cfg.as_bytes()),
         "initialized": member.initialized,
+        "accepting": member.accepting,
     })
 }

@@ -72,5 +72,6 @@ pub(super) fn service_rumor(rumor: &ServiceRumor) -> Value {
         "cfg": exports(&rumor.cfg),
         "sys": sys(&rumor.sys),
         "initialized": rumor.initialized,
+        "accepting": rumor.accepting,
     })
 }

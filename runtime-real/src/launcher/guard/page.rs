@@ -117,6 +117,19 @@ impl Page {
         }
     }
 
+    /// Gives a deadline where there is none, for what starts beside or before the service's process; one that is there
+    /// stands.
+    ///
+    /// # Errors
+    /// The guard kills already.
+    pub(crate) fn hold_first(&self, kill_at_ms: u64) -> Result<(), TooLate> {
+        let at = kill_at_ms.clamp(1, KILLED - 1);
+        match self.word(KILL_AT).compare_exchange(0, at, Ordering::SeqCst, Ordering::SeqCst) {
+            Err(KILLED) => Err(TooLate),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
     /// Writes the right to resume into the slot that is not in use, and then switches over: a supervisor that is killed
     /// in between leaves the entry before.
     fn write_resume(&self, resume: &Resume) {
@@ -222,6 +235,17 @@ mod tests {
         page.hold(None, 10).expect("taken away");
         assert_eq!(page.kill_at_ms(), None);
         assert!(!page.expire(u64::MAX - 1), "no deadline, no end");
+    }
+
+    #[test]
+    fn a_hook_s_lease_counts_only_where_there_is_no_other() {
+        let page = page();
+        page.hold_first(1_000).expect("given");
+        page.hold_first(900).expect("the other one stands");
+        assert_eq!(page.kill_at_ms(), Some(1_000));
+        page.hold(Some(&lease(2_000, None)), 500).expect("renewed");
+        assert!(page.expire(2_000));
+        assert_eq!(page.hold_first(9_000), Err(TooLate));
     }
 
     #[test]

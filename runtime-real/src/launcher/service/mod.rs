@@ -10,17 +10,19 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use annulus_core::ExitStatus;
 use nix::errno::Errno;
 use nix::libc::rlim_t;
+use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use super::cgroup::Cgroups;
 use super::descend::signal_others;
 use super::guard::{Guard, News, Order};
+use super::identity;
 use super::journal::{Journal, Level};
 use super::message::{Answer, Held, Lease};
 use super::output::Outputs;
 use super::owners::Owners;
-use super::running::{Hook, Process, status_of};
+use super::running::{Hook, Process, number, status_of};
 use crate::host::clock;
 
 /// The end of a service, for the supervisor that started or adopted it.
@@ -50,7 +52,12 @@ struct Service {
     hooks: BTreeMap<u64, Hook>,
     /// The guard has died, and what it left is being killed.
     is_orphaned: bool,
+    /// When it was told to kill everything, in milliseconds since boot.
+    killed_at_ms: Option<u64>,
 }
+
+/// A guard that stands still is looked at so long after it was told to kill, in milliseconds.
+const KILL_PATIENCE_MS: u64 = 1_000;
 
 /// All services, by name.
 #[derive(Debug)]
@@ -200,11 +207,36 @@ impl Services {
         let Some(service) = self.services.get_mut(name) else { return };
         if let Some(guard) = &mut service.guard {
             let _ = guard.order(Order::Kill, &[]);
+            service.killed_at_ms.get_or_insert_with(clock::boot_ms);
             // Should the guard itself stand still, this reaches the tree.
             self.cgroups.kill(name);
         }
     }
 
+    /// When a guard has to be looked at that was told to kill, in milliseconds since boot.
+    pub(super) fn next_look_ms(&self) -> Option<u64> {
+        let killed = self.services.values().filter(|service| service.guard.is_some());
+        killed.filter_map(|service| service.killed_at_ms).map(|at| at.saturating_add(KILL_PATIENCE_MS)).min()
+    }
+
+    /// Kills the guards that were told to kill and stand still themselves: the launcher inherits what they guard, and
+    /// ends it.
+    pub(super) fn end_standing_guards(&mut self, now_ms: u64, journal: &mut Journal) {
+        for (name, service) in &mut self.services {
+            let due = service.killed_at_ms.is_some_and(|at| at.saturating_add(KILL_PATIENCE_MS) <= now_ms);
+            let Some(guard) = service.guard.as_ref().filter(|_| due) else { continue };
+            // Looked at again, should it still be there.
+            service.killed_at_ms = Some(now_ms);
+            if identity::stands_still(number(guard.pid())) {
+                let text =
+                    format!("the guard of {name}, process {}, stands still and is killed", guard.pid());
+                journal.report(Level::Warn, &text);
+                let _ = nix::sys::signal::kill(guard.pid(), Signal::SIGKILL);
+            }
+        }
+    }
+
+    /// Politely. A guard that stands still passes nothing on, so its whole tree is asked from outside.
     fn ask_to_stop(&mut self, name: &str) {
         let Some(Service { guard: Some(guard), process: Some(process), hooks, .. }) =
             self.services.get_mut(name)
@@ -216,7 +248,8 @@ impl Services {
         let _ = guard.order(Order::EndHooks, &[]);
         let _ = guard.order(Order::Signal { number: process.stop_signal as i32 }, &[]);
         let skipped: Vec<Pid> = hooks.values().filter_map(|hook| hook.pid).collect();
-        signal_others(guard.pid(), process.pid, &skipped, process.stop_signal);
+        let group = process.pid.filter(|_| !identity::stands_still(number(guard.pid())));
+        signal_others(guard.pid(), group, &skipped, process.stop_signal);
     }
 
     /// Sets a deadline for a supervisor that cannot do it itself.
@@ -276,6 +309,8 @@ impl Services {
                 // Also when only the rest of the tree is left: its pid means nothing any more.
                 ended: process.ended.is_some() || page.is_none_or(|page| page.status().is_some()),
                 resume: page.and_then(|page| page.resume()),
+                restarts: process.launch.restarts,
+                stop_timeout_ms: process.launch.stop_timeout_ms,
             })
         });
         held.collect()

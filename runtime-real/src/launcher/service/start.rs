@@ -144,6 +144,11 @@ impl Services {
         let found = found.filter(|service| service.hooks.len() < HOOKS_MAX);
         let found = found.ok_or_else(|| format!("{service} runs {HOOKS_MAX} hooks, which is the limit"))?;
         let guard = found.guard.as_mut().ok_or_else(|| format!("{service} has no guard"))?;
+        if let Some(lease) = &launch.lease
+            && (lease.kill_at_ms <= clock::boot_ms() || guard.page().hold_first(lease.kill_at_ms).is_err())
+        {
+            return Err(format!("the time for which {service} may lead has ended before its hook began"));
+        }
         let program = Program {
             path: &launch.program,
             dir: &launch.dir,
@@ -208,6 +213,10 @@ impl Services {
         let Some(service) = self.services.get_mut(name) else { return };
         if let Some(hook) = service.hooks.get_mut(&id) {
             hook.pid = Some(pid);
+            if let (Some(request), Some(_)) = (hook.request, &hook.launch.lease) {
+                let fds = service.guard.as_ref().and_then(|guard| guard.share().ok()).unwrap_or_default();
+                self.told.push_back(Told::Started(request, number(pid), fds));
+            }
         }
         let Some(process) = service.process.as_mut().filter(|process| process.id == id) else { return };
         process.pid = Some(pid);

@@ -26,6 +26,7 @@ fn hook() -> impl Strategy<Value = Request> {
     ("\\PC{1,9}", "\\PC{1,9}", any::<u64>()).prop_map(|(service, path, timeout_ms)| {
         let (program, dir) = (path.clone().into(), path.into());
         let env = vec![("A".into(), service.clone().into())];
+        let lease = Some(Lease { kill_at_ms: timeout_ms, resume: None });
         let capabilities = Capabilities::from_bits(timeout_ms);
         Request::Hook(Box::new(HookLaunch {
             service,
@@ -35,6 +36,7 @@ fn hook() -> impl Strategy<Value = Request> {
             owner: None,
             capabilities,
             timeout_ms,
+            lease,
         }))
     })
 }
@@ -62,6 +64,7 @@ fn launch() -> impl Strategy<Value = Launch> {
                 nofile: memory_bytes,
                 limits: Limits { memory_bytes, cpu_millis, pids },
                 lease: lease.map(|(kill_at_ms, resume)| Lease { kill_at_ms, resume }),
+                restarts: small,
             }
         },
     )
@@ -110,6 +113,8 @@ fn message() -> impl Strategy<Value = Message> {
             since_ms: number,
             ended,
             resume,
+            restarts: pid,
+            stop_timeout_ms: number,
         },
     );
     let answer = prop_oneof![

@@ -7,7 +7,7 @@ use prost::Oneof;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
-use super::recorded::{launch, version_1, version_2, version_3};
+use super::recorded::{launch, version_1, version_2, version_3, version_4};
 use crate::host::clock::Clock;
 use crate::launcher::client::{Client, ClientError};
 use crate::launcher::frame::frame;
@@ -174,7 +174,7 @@ async fn a_supervisor_understands_the_recorded_launcher() {
             ("supervisor no-lease", vec!["launcher unknown"]),
         ] {
             // The greeting offers more than that launcher knew; all else is as it was.
-            let recorded = if asked == "supervisor hello" { version_3(asked) } else { version_2(asked) };
+            let recorded = if asked == "supervisor hello" { version_4(asked) } else { version_2(asked) };
             assert_eq!(launcher.frame().await.expect("a request"), recorded[4..], "{asked}");
             for answer in answers {
                 launcher.send(&version_2(answer)).await;
@@ -204,7 +204,7 @@ async fn a_newer_supervisor_is_served_by_todays_launcher() {
     let ask = |request: FutureRequest| frame(&request).expect("short");
     raw.send(&ask(FutureRequest { hello: range(2, 9), trace: "x".to_owned(), ..FutureRequest::default() }))
         .await;
-    let (0, Answer::Welcome { version: 3, .. }) = raw.answer().await else { panic!("not welcome") };
+    let (0, Answer::Welcome { version: 4, .. }) = raw.answer().await else { panic!("not welcome") };
     raw.send(&ask(FutureRequest { id: 1, freeze: Some("web".to_owned()), ..FutureRequest::default() })).await;
     assert_eq!(raw.answer().await, (1, Answer::Unknown), "and the connection stays");
     let spawn = FutureLaunch {
@@ -260,16 +260,16 @@ async fn refused_by(answer: Vec<u8>) -> ClientError {
 
 #[tokio::test]
 async fn a_launcher_that_cannot_be_understood_is_named_with_both_versions() {
-    let refused = FutureAnswer { refused: range(4, 7), ..FutureAnswer::default() };
+    let refused = FutureAnswer { refused: range(5, 7), ..FutureAnswer::default() };
     let refused = frame(&FutureSay { said: Some(FutureSaid::Answer(refused)) }).expect("short");
     let error = refused_by(refused).await;
-    assert!(matches!(error, ClientError::Versions { launcher: Versions { min: 4, max: 7 } }), "{error}");
+    assert!(matches!(error, ClientError::Versions { launcher: Versions { min: 5, max: 7 } }), "{error}");
     let text = error.to_string();
-    assert!(text.contains("versions 4 to 7") && text.contains("this supervisor versions 2 to 3"), "{text}");
+    assert!(text.contains("versions 5 to 7") && text.contains("this supervisor versions 2 to 4"), "{text}");
     assert!(text.contains("go on") && text.contains("annulus sup term"), "{text}");
     // A launcher of version 1 does not know the greeting, and hangs up without a word.
     let text = refused_by(Vec::new()).await.to_string();
-    assert!(text.contains("speaks version 1 ") && text.contains("this supervisor versions 2 to 3"), "{text}");
+    assert!(text.contains("speaks version 1 ") && text.contains("this supervisor versions 2 to 4"), "{text}");
     // A launcher that chooses a version which was not offered.
     let welcome = FutureWelcome { version: 5, versions: range(5, 7), ..FutureWelcome::default() };
     let answer = FutureAnswer { welcome: Some(welcome), ..FutureAnswer::default() };
@@ -282,7 +282,7 @@ async fn a_supervisor_that_cannot_be_understood_is_refused_and_let_go() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut newer = Raw::launcher(dir.path());
     newer
-        .send(&frame(&FutureRequest { hello: range(4, 9), ..FutureRequest::default() }).expect("short"))
+        .send(&frame(&FutureRequest { hello: range(5, 9), ..FutureRequest::default() }).expect("short"))
         .await;
     let (0, Answer::Refused { versions }) = newer.answer().await else { panic!("welcome") };
     assert_eq!(versions, Versions::SPOKEN);
@@ -295,7 +295,7 @@ async fn a_supervisor_that_cannot_be_understood_is_refused_and_let_go() {
     let answer = first.frame().await.expect("an answer");
     let recorded = &version_1("launcher welcome")[4..];
     assert_eq!(answer[..10], recorded[..10], "a welcome to request 0");
-    assert_eq!(answer[10..18], 3_u64.to_le_bytes(), "of version 3");
+    assert_eq!(answer[10..18], 4_u64.to_le_bytes(), "of version 4");
     assert_eq!(answer[18..], [0; 8], "no boot, no processes");
     assert_eq!(first.frame().await, None, "the connection is closed");
 }

@@ -16,6 +16,7 @@ use crate::launcher::message::{
 const VERSION_1: &str = include_str!("../frames/version-1.txt");
 const VERSION_2: &str = include_str!("../frames/version-2.txt");
 const VERSION_3: &str = include_str!("../frames/version-3.txt");
+const VERSION_4: &str = include_str!("../frames/version-4.txt");
 
 /// The bytes of a frame, with its length, that is recorded in this line.
 fn frame_in(file: &str, name: &str) -> Vec<u8> {
@@ -38,6 +39,11 @@ pub(super) fn version_2(name: &str) -> Vec<u8> {
 /// A recorded frame of version 3.
 pub(super) fn version_3(name: &str) -> Vec<u8> {
     frame_in(VERSION_3, name)
+}
+
+/// A recorded frame of version 4.
+pub(super) fn version_4(name: &str) -> Vec<u8> {
+    frame_in(VERSION_4, name)
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -63,6 +69,7 @@ pub(super) fn launch() -> Launch {
         nofile: None,
         limits: Limits::default(),
         lease: None,
+        restarts: 0,
     }
 }
 
@@ -115,6 +122,7 @@ fn requests_3() -> Vec<(&'static str, u64, Request)> {
         owner: Some(Owner { uid: 1000, gid: 100, groups: vec![100, 7] }),
         capabilities: Capabilities::NONE,
         timeout_ms: 5_000,
+        lease: None,
     };
     let capabilities = Capabilities::from_bits(1 << 10 | 1 << 40);
     vec![
@@ -145,6 +153,38 @@ fn messages_3() -> Vec<(&'static str, Message)> {
     ]
 }
 
+/// The requests that version 4 has beside those, and the greeting.
+fn requests_4() -> Vec<(&'static str, u64, Request)> {
+    let hook = HookLaunch {
+        service: "web".to_owned(),
+        program: "/bin/true".into(),
+        dir: "/".into(),
+        env: Vec::new(),
+        owner: None,
+        capabilities: Capabilities::NONE,
+        timeout_ms: 5_000,
+        lease: Some(Lease { kill_at_ms: 90_000, resume: None }),
+    };
+    let again = Launch { restarts: 3, ..launch() };
+    vec![
+        ("supervisor hello", 0, Request::Hello { versions: Versions { min: 2, max: 4 } }),
+        ("supervisor spawn-again", 1, Request::Spawn(Box::new(again))),
+        ("supervisor hook-leading", 7, Request::Hook(Box::new(hook))),
+    ]
+}
+
+/// What a launcher says in version 4 beside that of version 3.
+fn messages_4() -> Vec<(&'static str, Message)> {
+    let held = Held { restarts: 3, stop_timeout_ms: 8_000, ended: false, ..held() };
+    let versions = Versions { min: 2, max: 4 };
+    let boot_id = BOOT_ID.to_owned();
+    let welcome = Answer::Welcome { version: 4, versions, boot_id, held: vec![held] };
+    vec![
+        ("launcher welcome", Message::Answer { id: 0, answer: welcome }),
+        ("launcher refused", Message::Answer { id: 0, answer: Answer::Refused { versions } }),
+    ]
+}
+
 const BOOT_ID: &str = "3f5dd8fb-6fbd-4b6c-9a6b-f1d1cbb6a7f1";
 
 fn held() -> Held {
@@ -157,6 +197,8 @@ fn held() -> Held {
         since_ms: 1_767_225_600_000,
         ended: true,
         resume: None,
+        restarts: 0,
+        stop_timeout_ms: 0,
     }
 }
 
@@ -196,6 +238,12 @@ fn recorded_frames_mean_what_they_meant() {
     for (name, message) in messages_3() {
         assert_eq!(Message::decode(&version_3(name)[4..]), Ok(Some(message)), "{name}");
     }
+    for (name, id, request) in requests_4() {
+        assert_eq!(Request::decode(&version_4(name)[4..]), Ok((id, Some(request))), "{name}");
+    }
+    for (name, message) in messages_4() {
+        assert_eq!(Message::decode(&version_4(name)[4..]), Ok(Some(message)), "{name}");
+    }
 }
 
 fn written(requests: Vec<(&'static str, u64, Request)>, messages: Vec<(&'static str, Message)>) -> String {
@@ -213,4 +261,5 @@ fn written(requests: Vec<(&'static str, u64, Request)>, messages: Vec<(&'static 
 fn what_is_sent_today_is_what_was_recorded() {
     assert_eq!(written(requests(), messages()), VERSION_2, "frames/version-2.txt is to hold this");
     assert_eq!(written(requests_3(), messages_3()), VERSION_3, "frames/version-3.txt is to hold this");
+    assert_eq!(written(requests_4(), messages_4()), VERSION_4, "frames/version-4.txt is to hold this");
 }

@@ -48,6 +48,15 @@ impl Packages for Scripts {
         prepare(&self.0, spec)
     }
 
+    fn look(
+        &self,
+        _: &ServiceName,
+        spec: &ServiceSpec,
+        _: &Facts,
+    ) -> Result<(Prepared, ServicePlan), String> {
+        prepare(&self.0, spec)
+    }
+
     fn render(&self, name: &ServiceName, _: &Facts) -> Result<(Rendered, ServicePlan), String> {
         let plan = plan(&self.0, self.0.join(name.as_str()));
         Ok((Rendered::default(), plan))

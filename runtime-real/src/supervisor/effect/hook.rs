@@ -20,7 +20,7 @@ use crate::host::capabilities::Capabilities;
 use crate::host::users::Account;
 use crate::launcher::Lines;
 use crate::launcher::client::Client;
-use crate::launcher::message::{HookLaunch, Owner};
+use crate::launcher::message::{HookLaunch, Lease, Owner};
 
 /// The launcher answers within this time after a hook's limit, or stands still.
 const SILENCE: Duration = Duration::from_secs(1);
@@ -51,6 +51,8 @@ pub(super) struct HookRun {
     pub(super) launcher: Client,
     /// Says when it is to end before its limit.
     pub(super) ended: Ended,
+    /// For a hook that may say that the service leads.
+    pub(super) lease: Option<Lease>,
 }
 
 /// The order to end a hook, which may come at any time.
@@ -157,6 +159,7 @@ async fn guarded(
         }),
         capabilities: run.capabilities,
         timeout_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
+        lease: run.lease.clone().filter(|_| run.launcher.has_hook_leases()),
     };
     let mut tries = 1;
     loop {

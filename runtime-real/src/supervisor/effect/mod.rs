@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::host::clock::{self, Clock};
 use crate::launcher::client::Client;
-use crate::launcher::message::{self, Request};
+use crate::launcher::message::{self, Launch, Request};
 use crate::prepare::plan::{Packages, ServicePlan};
 use crate::supervisor::ledger::Ledger;
 use crate::supervisor::store::Writer;
@@ -116,7 +116,13 @@ impl HostEffects {
     }
 
     /// The way to run a hook of a prepared service; none when it has no such hook.
-    fn hook(&mut self, service: &ServiceName, plan: &ServicePlan, hook: Hook) -> Option<(HookRun, Say)> {
+    fn hook(
+        &mut self,
+        service: &ServiceName,
+        plan: &ServicePlan,
+        hook: Hook,
+        lease: Option<&Lease>,
+    ) -> Option<(HookRun, Say)> {
         if !plan.hooks.contains(&hook) {
             return None;
         }
@@ -130,6 +136,7 @@ impl HostEffects {
             capabilities: plan.run.capabilities,
             launcher: self.processes.launcher().clone(),
             ended: self.endable(service),
+            lease: lease.map(|lease| self.since_boot(lease)),
         };
         let (processes, service, group) = (self.processes.clone(), service.clone(), plan.group.clone());
         // The channel has room for all lines of a hook, so the hook does not wait for the log.
@@ -169,8 +176,15 @@ impl HostEffects {
         }
     }
 
-    fn run_hook(&mut self, id: EffectId, service: &ServiceName, hook: Hook, limit: Duration) {
-        let Some((run, say)) = self.plan(service).and_then(|plan| self.hook(service, &plan, hook)) else {
+    fn run_hook(
+        &mut self,
+        id: EffectId,
+        (service, hook): (&ServiceName, Hook),
+        limit: Duration,
+        lease: Option<&Lease>,
+    ) {
+        let plan = self.plan(service);
+        let Some((run, say)) = plan.and_then(|plan| self.hook(service, &plan, hook, lease)) else {
             return self.answer(id, EffectResult::HookEnded(HookEnd::MISSING));
         };
         let done = self.done.clone();
@@ -180,9 +194,9 @@ impl HostEffects {
         });
     }
 
-    fn check_health(&mut self, id: EffectId, service: ServiceName, limit: Duration) {
+    fn check_health(&mut self, id: EffectId, service: ServiceName, limit: Duration, lease: Option<&Lease>) {
         let plan = self.plan(&service);
-        let hook = plan.as_ref().and_then(|plan| self.hook(&service, plan, Hook::HealthCheck));
+        let hook = plan.as_ref().and_then(|plan| self.hook(&service, plan, Hook::HealthCheck, lease));
         let health = plan.and_then(|plan| plan.health);
         let (ledger, done) = (self.ledger.clone(), self.done.clone());
         tokio::spawn(async move {
@@ -270,6 +284,16 @@ impl Effects for HostEffects {
                 },
                 Some(self.processes.launcher().clone()),
             ),
+            Effect::Look { service, spec, facts } => self.with_packages(
+                id,
+                service,
+                move |packages, service| packages.look(service, &spec, &facts),
+                |result| match result {
+                    Ok(prepared) => EffectResult::Prepared(prepared),
+                    Err(reason) => EffectResult::PrepareFailed { reason },
+                },
+                None,
+            ),
             Effect::Render { service, facts } => self.with_packages(
                 id,
                 service,
@@ -280,24 +304,26 @@ impl Effects for HostEffects {
                 },
                 None,
             ),
-            Effect::RunHook { service, hook, timeout_ms } => {
-                self.run_hook(id, &service, hook, Duration::from_millis(timeout_ms));
+            Effect::RunHook { service, hook, timeout_ms, lease } => {
+                let limit = Duration::from_millis(timeout_ms);
+                self.run_hook(id, (&service, hook), limit, lease.as_ref());
             }
             Effect::EndHooks { service } => {
                 self.end_hooks(&service);
                 self.answer(id, EffectResult::Signalled);
             }
-            Effect::CheckHealth { service, timeout_ms } => {
-                self.check_health(id, service, Duration::from_millis(timeout_ms));
+            Effect::CheckHealth { service, timeout_ms, lease } => {
+                self.check_health(id, service, Duration::from_millis(timeout_ms), lease.as_ref());
             }
             Effect::CountInflight { service, timeout_ms } => {
                 self.count_inflight(id, service, Duration::from_millis(timeout_ms));
             }
-            Effect::Spawn { service, group, lease } => {
+            Effect::Spawn { service, group, lease, restarts } => {
                 self.ledger.set_health(&service, None);
                 let plan = self.plan(&service).map(|plan| plan.run);
                 let lease = lease.map(|lease| self.since_boot(&lease));
-                self.processes.spawn(id, plan, (service, group), lease);
+                let launch = plan.map(|plan| Launch { restarts, ..plan.launch(&service, &group, lease) });
+                self.processes.spawn(id, launch);
             }
             Effect::Signal { service, pid, signal } => self.processes.signal(id, &service, pid, signal),
             Effect::Adopt { service, group: _, pid } => self.processes.adopt(id, service, pid),

@@ -16,7 +16,6 @@ use tokio::time::sleep;
 use crate::host::clock;
 use crate::launcher::client::Client;
 use crate::launcher::message::{Answer, Launch, Lease, Request};
-use crate::prepare::plan::RunPlan;
 
 /// A hook that is still open for writing is tried so often …
 pub(super) const BUSY_TRIES: u32 = 50;
@@ -39,19 +38,13 @@ impl Processes {
         Self { launcher, done }
     }
 
-    /// Starts a service whose guard holds `lease` before it runs: reports `Spawned` or `SpawnFailed`, and later `Exited`
-    /// once.
-    pub fn spawn(
-        &self,
-        id: EffectId,
-        plan: Option<RunPlan>,
-        (service, group): (ServiceName, ServiceGroup),
-        lease: Option<Lease>,
-    ) {
+    /// Starts a service's process, or says that it was not prepared: reports `Spawned` or `SpawnFailed`, and later
+    /// `Exited` once.
+    pub fn spawn(&self, id: EffectId, launch: Option<Launch>) {
         let this = self.clone();
         tokio::spawn(async move {
-            let started = match plan {
-                Some(plan) => this.start(plan.launch(&service, &group, lease)).await,
+            let started = match launch {
+                Some(launch) => this.start(launch).await,
                 None => Err("it has not been prepared".to_owned()),
             };
             this.watch(id, started).await;
@@ -112,21 +105,21 @@ impl Processes {
         self.ask(id, request, |_| EffectResult::Signalled);
     }
 
-    /// Has the guard of this process kill its tree at a time since boot, unless another lease comes before; reports
-    /// `Leased` or `LeaseFailed`. The guard has the lease when this returns.
-    pub fn lease(&self, id: EffectId, service: &ServiceName, pid: u32, lease: Option<&Lease>) {
-        if let Some(holder) = self.launcher.holder(pid) {
+    /// Has the guard of this process, or of the hook that runs where there is none, kill its tree at a time since boot,
+    /// unless another lease comes before; reports `Leased` or `LeaseFailed`. The guard has the lease when this returns.
+    pub fn lease(&self, id: EffectId, service: &ServiceName, pid: Option<u32>, lease: Option<&Lease>) {
+        let holder = match pid {
+            Some(pid) => self.launcher.holder(pid),
+            None => self.launcher.hook_holder(service.as_str()),
+        };
+        if let Some(holder) = holder {
             let result = match holder.hold(lease, clock::boot_ms()) {
                 Ok(()) => EffectResult::Leased,
                 Err(reason) => EffectResult::LeaseFailed { reason: format!("{service}: {reason}") },
             };
             let this = self.clone();
             tokio::spawn(async move { this.report(id, result).await });
-        } else if self.launcher.has_guards() {
-            let this = self.clone();
-            let reason = format!("{service} has no process {pid} any more that could be given time");
-            tokio::spawn(async move { this.report(id, EffectResult::LeaseFailed { reason }).await });
-        } else {
+        } else if let Some(pid) = pid.filter(|_| !self.launcher.has_guards()) {
             // A launcher of an earlier version holds the deadline itself, and no right to resume.
             let deadline_ms = lease.map(|lease| lease.kill_at_ms);
             let request = Request::Lease { service: service.as_str().to_owned(), pid, deadline_ms };
@@ -134,6 +127,11 @@ impl Processes {
                 Some(Answer::Done) => EffectResult::Leased,
                 other => EffectResult::LeaseFailed { reason: format!("the launcher answered {other:?}") },
             });
+        } else {
+            let this = self.clone();
+            let what = pid.map_or_else(|| "hook".to_owned(), |pid| format!("process {pid}"));
+            let reason = format!("{service} has no {what} any more that could be given time");
+            tokio::spawn(async move { this.report(id, EffectResult::LeaseFailed { reason }).await });
         }
     }
 
@@ -206,6 +204,7 @@ mod tests {
 
     use crate::host::capabilities::Capabilities;
     use crate::launcher::message::Limits;
+    use crate::prepare::plan::RunPlan;
 
     use super::*;
 
@@ -254,7 +253,7 @@ mod tests {
             let env = vec![("WHO".into(), "web".into()), ("PATH".into(), path)];
             let plan = RunPlan { env, ..plan(program, dir) };
             let group = "web.default".parse().expect("a group");
-            self.processes.spawn(EffectId(1), Some(plan), (self.service.clone(), group), None);
+            self.processes.spawn(EffectId(1), Some(plan.launch(&self.service, &group, None)));
         }
 
         async fn result(&mut self) -> EffectResult {
@@ -348,13 +347,11 @@ mod tests {
         fs::remove_file(bed.dir.path().join("run")).expect("removed");
         fs::create_dir(bed.dir.path().join("run")).expect("made");
         let (program, dir) = (bed.dir.path().join("run"), bed.dir.path().to_owned());
-        let plan = plan(program, dir);
-        let names = || (bed.service.clone(), "web.default".parse().expect("a group"));
-        bed.processes.spawn(EffectId(2), Some(plan), names(), None);
+        let group = "web.default".parse().expect("a group");
+        bed.processes.spawn(EffectId(2), Some(plan(program, dir).launch(&bed.service, &group, None)));
         let EffectResult::SpawnFailed { reason } = bed.result().await else { panic!("started") };
         assert!(reason.contains("denied"), "{reason}");
-        let names = (bed.service.clone(), "web.default".parse().expect("a group"));
-        bed.processes.spawn(EffectId(1), None, names, None);
+        bed.processes.spawn(EffectId(1), None);
         assert!(matches!(bed.result().await, EffectResult::SpawnFailed { .. }));
     }
 }

@@ -64,12 +64,12 @@ impl Effects for SimEffects {
                     Some((id, EffectResult::Persisted))
                 });
             }
-            Effect::Prepare { service: _, spec, facts } => {
+            Effect::Prepare { service: _, spec, facts } | Effect::Look { service: _, spec, facts } => {
                 self.after(PREPARE, move |_| {
                     Some((id, process::prepare(&spec, &Package::default(), process::bare(&facts))))
                 });
             }
-            Effect::Spawn { service, group: _, lease: _ } => self.after(SPAWN, move |shared| {
+            Effect::Spawn { service, group: _, .. } => self.after(SPAWN, move |shared| {
                 let mut ring = shared.lock();
                 let Some(start) = process::bare_start(&service) else {
                     let reason = String::from("no package has this name");

@@ -225,6 +225,7 @@ impl Trace {
             | Told::Asked { .. }
             | Told::Reply { .. }
             | Told::BeyondLimit { .. }
+            | Told::HookBegan { .. }
             | Told::HookEnded { .. }
             | Told::GuardHolds { .. }
             | Told::Rendered { .. } => {}

@@ -122,6 +122,7 @@ impl Narrator {
             | What::ProcessSignalled { .. }
             | What::Restored { .. }
             | What::Leads { .. }
+            | What::HookBegan { .. }
             | What::HookEnded { .. }
             | What::GuardHolds { .. }
             | What::Sent { .. }

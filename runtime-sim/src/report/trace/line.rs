@@ -115,6 +115,13 @@ pub enum Told {
         /// The term in which its process may be led on.
         term: Option<u64>,
     },
+    HookBegan {
+        host: String,
+        #[serde(with = "text")]
+        service: ServiceName,
+        #[serde(with = "text")]
+        hook: Hook,
+    },
     HookEnded {
         host: String,
         #[serde(with = "text")]

@@ -51,6 +51,7 @@ fn told(scene: &dyn Scene, what: &What) -> Told {
         | What::ProcessExited { .. }
         | What::LeaseRanOut { .. }
         | What::GuardHolds { .. }
+        | What::HookBegan { .. }
         | What::HookEnded { .. }
         | What::Rendered { .. } => process(scene, what),
         What::Sent { packet, from, input, to, channel, bytes, message } => Told::Sent(Sent {
@@ -97,6 +98,9 @@ fn process(scene: &dyn Scene, what: &What) -> Told {
         What::GuardHolds { host, service, pid, right } => {
             let term = right.as_ref().map(|(_, term)| *term);
             Told::GuardHolds { host: name(host), service: service.clone(), pid: *pid, term }
+        }
+        What::HookBegan { host, service, hook, .. } => {
+            Told::HookBegan { host: name(host), service: service.clone(), hook: *hook }
         }
         What::HookEnded { host, service, hook, succeeded, .. } => {
             Told::HookEnded { host: name(host), service: service.clone(), hook: *hook, succeeded: *succeeded }

@@ -9,9 +9,12 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::*;
-use crate::host::clock::Clock;
+use crate::host::clock::{self, Clock};
 use crate::supervisor::effect::checkup;
-use annulus_core::Health;
+use annulus_core::{EffectId, EffectResult, Health};
+use tokio::sync::mpsc;
+
+use crate::supervisor::effect::process::Processes;
 
 struct Bed {
     dir: tempfile::TempDir,
@@ -45,7 +48,8 @@ impl Bed {
         let env = vec![("WHO".into(), "web".into()), ("PATH".into(), std::env::var_os("PATH").expect("set"))];
         let capabilities = Capabilities::NONE;
         let ended = Ended::new().1;
-        HookRun { service, hook: Hook::Init, program, dir, env, account: None, capabilities, launcher, ended }
+        let (hook, account, lease) = (Hook::Init, None, None);
+        HookRun { service, hook, program, dir, env, account, capabilities, launcher, ended, lease }
     }
 
     fn say(&self) -> Say {
@@ -104,6 +108,48 @@ async fn a_hook_says_what_it_says_and_ends_as_it_ends_on(bed: &Bed) {
     said.sort();
     assert_eq!(said, ["oops".to_owned(), heard.stdout.trim_end().to_owned()]);
     assert_eq!(bed.run("#!/bin/sh\nkill -9 $$\n").await.end.exit, HookExit::Ended(ExitStatus::Signal(9)));
+}
+
+/// A hook that runs until it is ended, with a child in a session of its own.
+const LEADING: &str = "#!/bin/sh\nsetsid sh -c 'echo $$ > child; exec sleep 1000' &\n\
+                       while [ ! -s child ]; do sleep 0.01; done; echo $$ > own; sleep 1000\necho done\n";
+
+fn lease(left_ms: u64) -> Lease {
+    Lease { kill_at_ms: clock::boot_ms() + left_ms, resume: None }
+}
+
+#[tokio::test]
+async fn a_hook_that_leads_ends_with_the_lease_that_its_guard_holds() {
+    let bed = Bed::new().await;
+    let (done, mut results) = mpsc::channel(8);
+    let processes = Processes::new(bed.launcher.clone(), done);
+    let web = "web".parse().expect("a name");
+    let own = bed.dir.path().join("own");
+    let hook = HookRun { lease: Some(lease(60_000)), ..bed.hook(LEADING) };
+    let running = tokio::spawn(run(hook, Duration::from_secs(600), bed.say()));
+    while fs::read_to_string(&own).map_or(true, |pid| !pid.ends_with('\n')) {
+        sleep(Duration::from_millis(5)).await;
+    }
+    // It lives by its renewals, for longer than one of them lasts.
+    for _ in 0..10 {
+        processes.lease(EffectId(1), &web, None, Some(&lease(400)));
+        assert_eq!(results.recv().await, Some((EffectId(1), EffectResult::Leased)));
+        sleep(Duration::from_millis(100)).await;
+        assert!(!running.is_finished());
+    }
+    let (began, left) = (clock::boot_ms(), lease(400));
+    processes.lease(EffectId(2), &web, None, Some(&left));
+    let heard = running.await.expect("no panic");
+    assert_eq!(heard.end.exit, HookExit::Ended(ExitStatus::Signal(9)));
+    assert!(clock::boot_ms() >= began + 400, "not before its time");
+    is_gone(bed.pid("child")).await;
+    is_gone(bed.pid("own")).await;
+    assert_eq!(results.recv().await, Some((EffectId(2), EffectResult::Leased)));
+    processes.lease(EffectId(3), &web, None, Some(&lease(400)));
+    assert!(matches!(results.recv().await, Some((EffectId(3), EffectResult::LeaseFailed { .. }))));
+    let late = HookRun { lease: Some(Lease { kill_at_ms: 1, resume: None }), ..bed.hook(LEADING) };
+    let heard = run(late, Duration::from_secs(600), bed.say()).await;
+    assert!(matches!(heard.end.exit, HookExit::Failed(reason) if reason.contains("may lead has ended")));
 }
 
 #[tokio::test]

@@ -1,0 +1,102 @@
+//! A process that outlived its supervisor is the same service as before: it is stopped as its plan says, and its status
+//! counts from its own start.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use serde_json::Value;
+
+use crate::host::{Host, lives, number};
+use crate::support::{eventually, plan, text};
+
+/// Kills the supervisor; returns once its successor answers.
+fn adopt(host: &Host) {
+    let before = host.supervisor();
+    kill(number(before), Signal::SIGKILL).expect("killed");
+    host.supervisor_after(before);
+}
+
+#[test]
+fn a_stop_right_after_a_restart_drains_and_keeps_the_time_of_the_plan() {
+    let host = Host::start(|_| {});
+    let said = host.said("said");
+    let run = format!("trap 'echo told >> {}' TERM\nwhile :; do sleep 0.02; done", text(&said));
+    let dir = plan(&host.root.path().join("plans"), "stubborn", &run);
+    let toml = fs::read_to_string(dir.join("plan.toml")).expect("written");
+    fs::write(dir.join("plan.toml"), format!("{toml}\n[service]\nshutdown_timeout_s = 1\n"))
+        .expect("written");
+    let drain = dir.join("hooks/drain");
+    fs::write(&drain, format!("#!/bin/sh\necho drained >> {}\n", text(&said))).expect("written");
+    fs::set_permissions(&drain, fs::Permissions::from_mode(0o755)).expect("set");
+    let ident = host.install_plan(&dir);
+    host.load(&ident);
+    let pid = host.pid_of_service();
+    adopt(&host);
+    let began = Instant::now();
+    assert_eq!(host.run(&["svc", "stop", &ident]).0, 0);
+    let took = began.elapsed();
+    assert!(!lives(pid));
+    let said = fs::read_to_string(&said).expect("it was drained");
+    assert_eq!(said.lines().collect::<Vec<_>>(), ["drained", "told"], "in this order");
+    // A second until KILL, and not the eight of a service of which nothing is known.
+    assert!(took < Duration::from_secs(7), "{took:?}");
+}
+
+#[test]
+fn a_stop_whose_package_is_gone_keeps_the_time_that_the_launcher_knows() {
+    let host = Host::start(|_| {});
+    let dir = plan(
+        &host.root.path().join("plans"),
+        "stubborn",
+        "trap '' TERM\necho ready > var/ready\nwhile :; do sleep 0.02; done",
+    );
+    let toml = fs::read_to_string(dir.join("plan.toml")).expect("written");
+    fs::write(dir.join("plan.toml"), format!("{toml}\n[service]\nshutdown_timeout_s = 1\n"))
+        .expect("written");
+    let ident = host.install_plan(&dir);
+    host.load(&ident);
+    let pid = host.pid_of_service();
+    eventually("it ignores the signal", || {
+        host.root.path().join("svc/stubborn/var/ready").exists().then_some(())
+    });
+    fs::rename(host.root.path().join("pkgs"), host.root.path().join("pkgs.gone")).expect("moved");
+    adopt(&host);
+    let began = Instant::now();
+    assert_eq!(host.run(&["svc", "stop", &ident]).0, 0);
+    assert!(!lives(pid));
+    assert!(began.elapsed() < Duration::from_secs(7), "{:?}", began.elapsed());
+}
+
+fn elapsed(status: &Value) -> u64 {
+    status["process"]["elapsed_s"].as_u64().expect("seconds")
+}
+
+#[test]
+fn restarts_and_uptime_outlive_the_supervisor() {
+    let host = Host::start(|_| {});
+    let mark = host.said("mark");
+    let run = format!("[ -e {0} ] || {{ touch {0}; exit 3; }}\nexec sleep 1000", text(&mark));
+    let ident = host.install("again", &run);
+    host.load(&ident);
+    let before = eventually("it runs, and has for a while", || {
+        let service = host.services()?.get(0)?.clone();
+        (service["restarts"] == 1 && service["state"] == "up" && elapsed(&service) >= 2).then_some(service)
+    });
+    for _ in 0..2 {
+        adopt(&host);
+        let after = host.service("up");
+        assert_eq!(after["process"]["pid"], before["process"]["pid"]);
+        assert_eq!(after["restarts"], 1, "{after}");
+        assert!(elapsed(&after) >= elapsed(&before), "{after}");
+        assert!(after["uptime_s"].as_u64() >= before["uptime_s"].as_u64(), "{after}");
+    }
+    // And they are counted on.
+    let pid = host.pid_of_service();
+    kill(number(pid), Signal::SIGKILL).expect("killed");
+    eventually("it is restarted", || {
+        let service = host.services()?.get(0)?.clone();
+        (service["restarts"] == 2 && service["state"] == "up").then_some(())
+    });
+}
