@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{self, BufRead as _, BufReader, BufWriter, Write as _};
+use std::io::{self, BufRead as _, BufReader, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::Options;
@@ -13,7 +13,7 @@ use super::run::Run;
 use crate::bed::BedError;
 
 /// Lines this long before and after a violation are kept.
-const AROUND: Boot = 10_000_000_000;
+pub(super) const AROUND: Boot = 10_000_000_000;
 /// What is copied of a host's root: logs, rendered files, wanted services.
 const KEPT: [&str; 2] = ["sup/default/logs", "sup/default/specs"];
 
@@ -75,11 +75,15 @@ fn lines(run: &Run, to: &Path) -> io::Result<()> {
         out,
         "kind before after pid host service group tree plays term file-part file-term version leader"
     )?;
-    for line in BufReader::new(File::open(run.ring.home.lines())?).lines() {
-        let line = line?;
-        let Some(at) = Line::read(&line).map(|line| line.before) else { continue };
-        if times.is_empty() || times.iter().any(|(from, until)| (*from..=*until).contains(&at)) {
-            writeln!(out, "{line}")?;
+    let mut file = File::open(run.ring.home.lines())?;
+    for (from, until) in run.tail.kept() {
+        file.seek(SeekFrom::Start(from))?;
+        for line in BufReader::new((&file).take(until - from)).lines() {
+            let line = line?;
+            let Some(at) = Line::read(&line).map(|line| line.before) else { continue };
+            if times.is_empty() || times.iter().any(|(from, until)| (*from..=*until).contains(&at)) {
+                writeln!(out, "{line}")?;
+            }
         }
     }
     out.flush()

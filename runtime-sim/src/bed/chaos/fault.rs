@@ -123,8 +123,8 @@ impl Fault {
             | Self::RestartSupervisor
             | Self::KillService
             | Self::Isolate
-            | Self::FreezeDisk
-            | Self::ConfigApply => 2,
+            | Self::FreezeDisk => 2,
+            Self::ConfigApply => 4,
             _ => 1,
         }
     }

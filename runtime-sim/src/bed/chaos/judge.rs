@@ -79,6 +79,10 @@ pub(crate) struct Judge {
     pub(crate) lines: u64,
     /// Lines of leaders within the documented limits.
     pub(crate) late: u64,
+    /// The highest version that a process of a service was started with, or that a hook has told it.
+    taken_in: BTreeMap<(String, String), u64>,
+    /// When processes were asked to end, by host and service.
+    asked: BTreeMap<(String, String), Vec<Boot>>,
     /// Starts in a group with a leader's topology while no leader was known.
     pub(crate) leaderless_starts: u64,
 }
@@ -111,6 +115,7 @@ impl Judge {
     /// Takes in a line.
     pub(crate) fn hear(&mut self, line: &Line, elects: bool) {
         self.lines += 1;
+        self.note_commands(line);
         let group = format!("{}.{}", line.service, line.told.group);
         match (line.kind, line.plays) {
             (Kind::Acts, Part::Leads(_)) if self.is_within_limit(line) => self.late += 1,
@@ -131,6 +136,33 @@ impl Judge {
             (Kind::Sees, _) => self.end_spans(line),
             _ => {}
         }
+    }
+
+    fn note_commands(&mut self, line: &Line) {
+        let place = || (line.host.clone(), line.service.clone());
+        match line.kind {
+            Kind::Born | Kind::Done => {
+                let version = self.taken_in.entry(place()).or_default();
+                *version = line.told.version.max(*version);
+            }
+            Kind::Asked => {
+                let asked = self.asked.entry(place()).or_default();
+                asked.retain(|at| *at + MEMORY > line.before);
+                asked.push(line.before);
+            }
+            Kind::Sees | Kind::Acts | Kind::Hook => {}
+        }
+    }
+
+    /// The highest version that the processes of a service have surely taken in.
+    pub(crate) fn taken_in(&self, host: &str, service: &str) -> u64 {
+        self.taken_in.get(&(host.to_owned(), service.to_owned())).copied().unwrap_or(0)
+    }
+
+    /// When the processes of a service were first asked to end since then.
+    pub(crate) fn asked_since(&self, host: &str, service: &str, since: Boot) -> Option<Boot> {
+        let asked = self.asked.get(&(host.to_owned(), service.to_owned()))?;
+        asked.iter().copied().filter(|at| *at >= since).min()
     }
 
     /// A process does not act any more, or is another one with the same number.

@@ -34,14 +34,17 @@ pub(crate) enum Kind {
     Asked,
     /// A hook began.
     Hook,
+    /// A reconfigure hook has told every process what the file says.
+    Done,
 }
 
-const KINDS: [(Kind, &str); 5] = [
+const KINDS: [(Kind, &str); 6] = [
     (Kind::Born, "born"),
     (Kind::Sees, "sees"),
     (Kind::Acts, "acts"),
     (Kind::Asked, "asked"),
     (Kind::Hook, "hook"),
+    (Kind::Done, "done"),
 ];
 
 /// The part that the rendered file gives to a process.

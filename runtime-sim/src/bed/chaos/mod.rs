@@ -8,11 +8,12 @@
 //! |---|---|
 //! | `fault` `schedule` | the kinds of fault; when each strikes, drawn from the seed |
 //! | `home` `disk` `plans` `ring` `process` `operation` | folders, disks, packages, hosts, processes and commands of a run |
-//! | `line` `witness` `judge` | what service processes say, and what follows from it |
-//! | `run` `strike` `watch` `finish` | a run under way: faults, checks of processes, the end |
+//! | `line` `tail` `witness` `judge` | what service processes say, how it is read, and what follows from it |
+//! | `run` `strike` `watch` `announce` `finish` | a run under way: faults, checks of processes and peers, the end |
 //! | `figures` `report` `evidence` | time without a leader; the table; what is kept when a promise was broken |
 //! | `leftovers` | what a killed run left behind |
 
+mod announce;
 mod disk;
 mod evidence;
 mod fault;
@@ -30,6 +31,7 @@ mod ring;
 mod run;
 mod schedule;
 mod strike;
+mod tail;
 mod watch;
 pub(crate) mod witness;
 

@@ -118,7 +118,14 @@ impl Report {
                 watch.kept_checked, watch.kept_excused
             ),
             format!("trees that had to be gone: {} times looked for", watch.gone_checked),
-            format!("configurations that --wait confirmed: {}", run.confirmed),
+            format!(
+                "configurations that --wait confirmed: {}, looked at on hosts: {} times, excused by faults: {} times",
+                run.confirmed, run.confirmed_at[0], run.confirmed_at[1]
+            ),
+            format!(
+                "stops of which a peer knew before the process was asked to end: {}, excused by faults: {}",
+                run.announced[0], run.announced[1]
+            ),
             format!("load of the machine at the end: {}", figures::load()),
         ];
         Self {

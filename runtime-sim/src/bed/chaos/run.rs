@@ -1,19 +1,20 @@
 //! A run: the ring, the faults that act on it now, the commands that are under way, and the checks that look at it.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, BufRead as _, BufReader};
-use std::path::Path;
+use std::fs;
 use std::thread;
 use std::time::Duration;
 
+use super::announce::Announcement;
+use super::evidence;
 use super::fault::Fault;
 use super::judge::Judge;
-use super::line::{Boot, Line, boot};
+use super::line::{Boot, boot};
 use super::operation::{Operation, Outcome};
 use super::plans::{SERVICES, Service};
 use super::process::Process;
 use super::ring::Ring;
+use super::tail::Tail;
 use super::watch::Watch;
 use crate::bed::{BedError, interrupt};
 
@@ -80,39 +81,12 @@ pub(crate) struct Versions {
     pub(crate) stored: u64,
 }
 
-/// Lines of a growing file.
-struct Tail {
-    reader: BufReader<File>,
-    rest: String,
-}
-
-impl Tail {
-    fn open(path: &Path) -> io::Result<Self> {
-        File::options().append(true).create(true).open(path)?;
-        Ok(Self { reader: BufReader::with_capacity(1 << 18, File::open(path)?), rest: String::new() })
-    }
-
-    /// The next whole line; none when there is none yet.
-    fn next(&mut self) -> io::Result<Option<Line>> {
-        loop {
-            if self.reader.read_line(&mut self.rest)? == 0 || !self.rest.ends_with('\n') {
-                return Ok(None);
-            }
-            let line = Line::read(self.rest.trim_end());
-            self.rest.clear();
-            if line.is_some() {
-                return Ok(line);
-            }
-        }
-    }
-}
-
 /// Everything about a run.
 pub(crate) struct Run {
     pub(crate) ring: Ring,
     pub(crate) judge: Judge,
     pub(crate) watch: Watch,
-    tail: Tail,
+    pub(crate) tail: Tail,
     pub(crate) began: Boot,
     pub(crate) timeline: Vec<(Boot, String)>,
     pub(crate) struck: Vec<Struck>,
@@ -123,6 +97,12 @@ pub(crate) struct Run {
     pub(crate) wishes: BTreeMap<(usize, &'static str), Wish>,
     pub(crate) versions: BTreeMap<&'static str, Versions>,
     pub(crate) confirmed: u64,
+    /// Hosts that were looked at after a confirmation, and those that faults excused.
+    pub(crate) confirmed_at: [u64; 2],
+    /// Stops whose announcement a peer is watched for.
+    pub(crate) announcements: Vec<Announcement>,
+    /// Stops of which it is known that the ring was told before the process, and those that cannot be judged.
+    pub(crate) announced: [u64; 2],
     looked: Boot,
     start_at: BTreeMap<usize, Boot>,
     pub(crate) cuts: u64,
@@ -148,6 +128,9 @@ impl Run {
             wishes: BTreeMap::new(),
             versions: BTreeMap::new(),
             confirmed: 0,
+            confirmed_at: [0; 2],
+            announcements: Vec::new(),
+            announced: [0; 2],
             looked: 0,
             start_at: BTreeMap::new(),
             cuts: 0,
@@ -188,6 +171,7 @@ impl Run {
             self.undo(undo)?;
         }
         self.look_at_operations();
+        self.look_at_announcements();
         self.look_at_launchers()?;
         if now >= self.looked + LOOK_AT_PROCESSES {
             self.looked = now;
@@ -200,6 +184,13 @@ impl Run {
         while let Some(line) = self.tail.next().map_err(BedError::io("the lines of witnesses"))? {
             let elects = SERVICES.iter().any(|service| service.name == line.service && service.elects);
             self.judge.hear(&line, elects);
+        }
+        if self.tail.is_long() {
+            let around = super::report::violations(self)
+                .into_iter()
+                .map(|v| (v.from.saturating_sub(evidence::AROUND), v.until.saturating_add(evidence::AROUND)))
+                .collect::<Vec<_>>();
+            self.tail.shorten(&around);
         }
         Ok(())
     }
@@ -215,6 +206,9 @@ impl Run {
         for (_, undo) in std::mem::take(&mut self.undo) {
             self.undo(undo)?;
         }
+        // Nothing lasts longer than this, whatever was planned.
+        let now = boot();
+        self.struck.iter_mut().for_each(|struck| struck.until = struck.until.min(now));
         Ok(())
     }
 
@@ -314,12 +308,12 @@ impl Run {
                 let wish = self.wishes.entry((host, service.name)).or_default();
                 wish.down_since = wish.is_down.then(boot);
             }
-            Some("apply") => self.after_apply(host, service, &words, outcome),
+            Some("apply") => self.after_apply(service, &words, outcome),
             _ => {}
         }
     }
 
-    fn after_apply(&mut self, host: usize, service: &Service, words: &[&str], outcome: &Outcome) {
+    fn after_apply(&mut self, service: &'static Service, words: &[&str], outcome: &Outcome) {
         let Some(version) = words.get(3).and_then(|word| word.parse().ok()) else { return };
         // Exit code 9: stored, and not everywhere in time.
         let is_stored = matches!(outcome, Outcome::Done | Outcome::Failed(9, _));
@@ -329,7 +323,7 @@ impl Run {
         }
         if outcome.is_done() && words.contains(&"--wait") {
             self.confirmed += 1;
-            self.check_confirmed(host, service, version);
+            self.expect_confirmed(service, version);
         }
     }
 

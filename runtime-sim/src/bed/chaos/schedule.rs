@@ -2,9 +2,10 @@
 //! and whether it is used or not, so that leaving a kind out does not move the others. What a fault does then depends on
 //! real time: which host leads, and which is down.
 //!
-//! A run is a row of acts. In a calm act faults come one by one with time to recover; in a wild one they overlap, most of
-//! them around the same group. Each act ends with everything mended for a while. Kinds are dealt from a shuffled deck, so
-//! that a short run has nearly all of them.
+//! A run is a row of acts. Each begins with a supervisor that is hit while nothing else is wrong, and the time to look
+//! whether its services outlive it. In a calm act faults then come one by one with time to recover; in a wild one they
+//! overlap, most of them around the same group. Each act ends with everything mended for a while, in which operators give
+//! configurations and stop a service. Kinds are dealt from a shuffled deck, so that a short run has nearly all of them.
 
 use std::time::Duration;
 
@@ -31,6 +32,26 @@ pub(crate) struct Planned {
     /// Whatever else a fault has to choose.
     pub(crate) chance: u64,
 }
+
+impl Planned {
+    /// Whether the operator who gives a configuration waits until it is everywhere.
+    pub(crate) const fn waits(&self) -> bool {
+        !self.chance.is_multiple_of(4)
+    }
+}
+
+/// Faults that a service outlives.
+const OF_SUPERVISORS: [Fault; 3] = [Fault::KillSupervisor, Fault::RestartSupervisor, Fault::HangupSupervisor];
+/// After such a fault nothing else happens until its services were looked at.
+const LOOKED: Duration = Duration::from_millis(5_500);
+/// After all faults have ended: the ring is in order.
+const SETTLED: Duration = Duration::from_millis(4_000);
+/// Between two commands of operators in the quiet.
+const BETWEEN: Duration = Duration::from_millis(2_500);
+/// How long a service is stopped in the quiet.
+const STOPPED: Duration = Duration::from_millis(1_500);
+/// From the end of the quiet's commands until nothing of them excuses anything any more.
+const QUIET: Duration = Duration::from_millis(8_500);
 
 /// A step of the schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +81,10 @@ pub(crate) fn draw(seed: u64, length: Duration, without: &[Fault]) -> Vec<Step> 
         let is_wild = rng.below(3) > 0;
         let end = now + millis(&mut rng, 15_000, 40_000);
         let focus = rng.below(SERVICES.len() as u64);
+        let mut alone = strike(&mut rng, now, focus, &mut Vec::new());
+        alone.fault = OF_SUPERVISORS[usize::try_from(rng.below(3)).unwrap_or(0)];
+        push(&mut steps, alone, without);
+        now += LOOKED;
         while now < end && now < length {
             let mut planned = strike(&mut rng, now, focus, &mut deck);
             if matches!(planned.fault, Fault::FailHooks | Fault::HangHooks | Fault::SlowHooks)
@@ -73,16 +98,45 @@ pub(crate) fn draw(seed: u64, length: Duration, without: &[Fault]) -> Vec<Step> 
             }
             for planned in [Some(planned), cut].into_iter().flatten() {
                 now = planned.at;
-                if !without.contains(&planned.fault) {
-                    steps.push(Step::Strike(planned));
-                }
+                push(&mut steps, planned, without);
             }
             now += if is_wild { millis(&mut rng, 200, 3_500) } else { millis(&mut rng, 6_000, 11_000) };
         }
         steps.push(Step::Calm(now.min(length)));
-        now += millis(&mut rng, 8_000, 14_000);
+        now = quiet(&mut rng, now + SETTLED, length, &mut steps, without);
     }
     steps
+}
+
+fn push(steps: &mut Vec<Step>, planned: Planned, without: &[Fault]) {
+    if !without.contains(&planned.fault) {
+        steps.push(Step::Strike(planned));
+    }
+}
+
+/// While nothing is wrong: two configurations whose operators wait, and a stop. Says when that is over.
+fn quiet(
+    rng: &mut Rng,
+    mut now: Duration,
+    length: Duration,
+    steps: &mut Vec<Step>,
+    without: &[Fault],
+) -> Duration {
+    for fault in [Fault::ConfigApply, Fault::ConfigApply, Fault::SvcStop] {
+        let service = rng.below(SERVICES.len() as u64);
+        let planned = strike(rng, now, service, &mut vec![fault]);
+        let planned = Planned {
+            service: usize::try_from(service).unwrap_or(0),
+            chance: planned.chance | 1,
+            lasts: STOPPED,
+            ..planned
+        };
+        if now < length {
+            push(steps, planned, without);
+        }
+        now += BETWEEN;
+    }
+    now + QUIET + millis(rng, 0, 2_000)
 }
 
 fn millis(rng: &mut Rng, from: u64, to: u64) -> Duration {

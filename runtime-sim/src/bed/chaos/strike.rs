@@ -274,6 +274,9 @@ impl Run {
             let all = verb.iter().copied().chain([ident.as_str()]).chain(options.iter().copied());
             all.map(str::to_owned).collect()
         };
+        if matches!(aim.planned.fault, Fault::SvcStop | Fault::SvcUnload) {
+            self.watch_announcement(aim.host, service);
+        }
         self.ask(aim.host, service.name, words(now));
         let (host, service) = (aim.host, service.name);
         self.later(aim.planned.lasts, Undo::Ask { host, service, words: words(later) });
@@ -283,7 +286,7 @@ impl Run {
     fn apply(&mut self, aim: &Aim<'_>) -> Result<String, No> {
         let version = self.next_version(aim.service.name)?;
         let mut words = self.apply_words(aim.service, version);
-        if aim.planned.chance.is_multiple_of(2) {
+        if aim.planned.waits() {
             words.push("--wait".to_owned());
         }
         let text = format!("annulus {}", words.join(" "));

@@ -17,6 +17,8 @@ const GONE: Boot = 3 * SECOND;
 const STOPPED: Boot = 8 * SECOND;
 /// A supervisor is back and has adopted its services by then.
 const KEPT: Boot = 4 * SECOND;
+/// A process that was replaced for a version has been started with it by then.
+const TAKEN_IN: Boot = 2 * SECOND;
 /// Faults that ended so long ago have no effect any more.
 const AFTERMATH: Boot = 8 * SECOND;
 
@@ -42,11 +44,20 @@ struct Kept {
     process: Process,
 }
 
+/// A version that an operator was told to be everywhere.
+#[derive(Clone, Copy, Debug)]
+struct Confirmed {
+    at: Boot,
+    service: &'static Service,
+    version: u64,
+}
+
 /// What is looked for.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Watch {
     gone: Vec<Gone>,
     kept: Vec<Kept>,
+    confirmed: Vec<Confirmed>,
     found: BTreeMap<String, Violation>,
     pub(crate) kept_checked: u64,
     pub(crate) kept_excused: u64,
@@ -77,6 +88,11 @@ impl Watch {
         }
     }
 
+    /// The ring heard of a stop after the process.
+    pub(crate) fn told_late(&mut self, key: &str, from: Boot, text: String) {
+        self.report("the ring is told before the stop signal", key, from, text);
+    }
+
     /// Something is left when everything was told to end.
     pub(crate) fn left(&mut self, host: &str, text: String) {
         let key = format!("{host} {}", self.found.len());
@@ -85,7 +101,7 @@ impl Watch {
 
     /// Whether hosts still have to be looked at for what was done to them.
     pub(crate) fn is_waiting(&self) -> bool {
-        !self.gone.is_empty() || !self.kept.is_empty()
+        !self.gone.is_empty() || !self.kept.is_empty() || !self.confirmed.is_empty()
     }
 
     fn check_gone(&mut self, now: Boot, frozen: &dyn Fn(&str) -> bool) {
@@ -163,6 +179,14 @@ impl Run {
             .collect();
         self.watch.check_gone(now, &|host| frozen.iter().any(|name| name == host));
         self.check_kept(now);
+        for Confirmed { service, version, .. } in self
+            .watch
+            .confirmed
+            .extract_if(.., |confirmed| confirmed.at + TAKEN_IN <= now)
+            .collect::<Vec<_>>()
+        {
+            self.check_confirmed(service, version);
+        }
     }
 
     /// A service that was stopped or unloaded has no process.
@@ -247,8 +271,14 @@ impl Run {
         struck.is_some_and(|struck| struck.led.contains(&format!("{}.default", kept.service)))
     }
 
-    /// A version that `--wait` confirmed is in the rendered file of every member that no fault has hit lately.
-    pub(crate) fn check_confirmed(&mut self, _host: usize, service: &Service, version: u64) {
+    /// `--wait` has confirmed a version: it is looked for a moment later.
+    pub(crate) fn expect_confirmed(&mut self, service: &'static Service, version: u64) {
+        self.watch.confirmed.push(Confirmed { at: boot(), service, version });
+    }
+
+    /// A version that `--wait` confirmed is in the rendered file of every member that no fault has hit lately, and its
+    /// processes have been told: they were started with it, or their reconfigure hook has succeeded since.
+    fn check_confirmed(&mut self, service: &Service, version: u64) {
         let now = boot();
         if self.ring.is_cut() {
             return;
@@ -256,13 +286,16 @@ impl Run {
         for host in 0..self.ring.hosts.len() {
             let wish = self.wishes.get(&(host, service.name)).copied().unwrap_or_default();
             let is_hit = self.struck.iter().any(|struck| {
-                let about = struck.host == host || struck.fault.is_about_network();
+                let is_other = struck.fault.is_about_service() && struck.service != service.name;
+                let about = (struck.host == host && !is_other) || struck.fault.is_about_network();
                 let is_apply = struck.fault == Fault::ConfigApply;
                 about && !is_apply && struck.until + AFTERMATH > now
             });
             if is_hit || wish.is_down {
+                self.confirmed_at[1] += 1;
                 continue;
             }
+            self.confirmed_at[0] += 1;
             let name = self.ring.hosts[host].name.clone();
             let Some(told) = self.rendered(host, service.name) else { continue };
             if told.version < version && told.group == "default" && self.runs(host, service.name) {
@@ -273,6 +306,16 @@ impl Run {
                 );
                 let key = format!("{name} {} {version}", service.name);
                 self.watch.report("what --wait confirmed is in the files", &key, now, text);
+            }
+            let taken_in = self.judge.taken_in(&name, service.name);
+            if taken_in < version && told.group == "default" && self.runs(host, service.name) {
+                let text = format!(
+                    "`config apply --wait` said that version {version} of {}.default is everywhere; on {name} no process was \
+                     started with it and no reconfigure hook has succeeded since: the last one had version {taken_in}",
+                    service.name
+                );
+                let key = format!("{name} {} {version}", service.name);
+                self.watch.report("what --wait confirmed has been told to the process", &key, now, text);
             }
         }
     }
@@ -296,11 +339,17 @@ fn excuses(struck: &Struck, kept: &Kept, now: Boot) -> bool {
     if is_same || !at_the_time {
         return false;
     }
-    let kills = matches!(struck.fault, Fault::KillLauncher | Fault::KillHost);
-    let about_it = struck.fault.is_about_service() && struck.service == kept.service;
-    let on_host = struck.host == kept.host && (kills || about_it);
-    // Members that share an election with it may have taken its lead, or given it another leader.
-    on_host || kept.elects
+    let is_same_host = struck.host == kept.host;
+    match struck.fault {
+        // Members that share its election may have taken its lead, or given it another leader.
+        fault if fault.is_about_service() => struck.service == kept.service && (is_same_host || kept.elects),
+        // A supervisor that comes back harms nothing, but two at once may cost a leader its quorum.
+        Fault::KillSupervisor | Fault::RestartSupervisor | Fault::HangupSupervisor => {
+            kept.elects && struck.at + KEPT > kept.since
+        }
+        Fault::KillLauncher | Fault::KillHost => is_same_host || kept.elects,
+        _ => kept.elects,
+    }
 }
 
 #[cfg(test)]
@@ -335,7 +384,12 @@ mod tests {
         // Between the end of its time and the look at it.
         assert!(excuses(&struck(Fault::KillService, since + KEPT + 1, 0, "alone"), &alone, now));
         assert!(!excuses(&struck(Fault::KillService, now + 1, 0, "alone"), &alone, now), "after the look");
-        assert!(excuses(&struck(Fault::Isolate, since + 1, 3, "plain"), &kept("steady", true), now));
+        let elects = kept("steady", true);
+        assert!(excuses(&struck(Fault::Isolate, since + 1, 3, "plain"), &elects, now));
+        assert!(!excuses(&struck(Fault::SvcStop, since + 1, 3, "plain"), &elects, now), "another group");
+        assert!(excuses(&struck(Fault::SvcStop, since + 1, 3, "steady"), &elects, now));
+        assert!(!excuses(&struck(Fault::KillSupervisor, since - 5 * SECOND, 3, "plain"), &elects, now));
+        assert!(excuses(&struck(Fault::KillSupervisor, since + SECOND, 3, "plain"), &elects, now));
         assert!(
             !excuses(&struck(Fault::Isolate, SECOND, 3, "plain"), &kept("steady", true), now),
             "long over"
