@@ -78,10 +78,6 @@ impl Tree {
     /// Kills the children, and the control group if there is one. Children of the dead become children of this guard and
     /// are killed when it looks again. With no signal it only looks.
     pub(super) fn kill(&self, with: Option<Signal>) {
-        if let (Some(group), Some(_)) = (&self.group, with) {
-            // Ends what makes new processes faster than one after the other can be killed.
-            let _ = write(group, b"1");
-        }
         let mut list = [0; LIST_BYTES];
         let length = pread(&self.children, &mut list, 0).unwrap_or_default();
         let mut number = 0_i32;
@@ -93,6 +89,11 @@ impl Tree {
                 let _ = kill(Pid::from_raw(number), with);
                 number = 0;
             }
+        }
+        if let (Some(group), Some(_)) = (&self.group, with) {
+            // Ends what makes new processes faster than one after the other can be killed. Last, because the kernel may
+            // have it wait for whatever other processes do with their groups: 0.4 seconds were seen on a busy machine.
+            let _ = write(group, b"1");
         }
     }
 }
