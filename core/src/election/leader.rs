@@ -181,6 +181,9 @@ impl Instance {
             leading.next_send = env.ctx.now;
         }
         self.store(env, Some(After::OwnElectorate { stamp }));
+        if env.planted.has(Bug::ElectorateToldEarly) {
+            self.enforce(env);
+        }
     }
 
     /// From now on the list that was put down counts and is told.

@@ -22,7 +22,9 @@ impl Instance {
         // The row may hold a later term, which was only tried: the entry says which one was won.
         let is_own =
             self.vote.term >= term && mutated!(ResumesAfterVote, self.vote.candidate == Some(env.me), true);
-        if !is_own {
+        if !is_own && env.planted.has(Bug::ResumeWithoutRow) {
+            (self.vote.term, self.vote.candidate) = (self.vote.term.max(term), Some(env.me));
+        } else if !is_own {
             return;
         }
         // No lease reaches further, whatever the entry says.

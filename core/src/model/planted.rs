@@ -107,11 +107,19 @@ pub enum Bug {
     RestartHandsOver,
     /// A hook that says that the service leads runs without a lease where no process is.
     HookUnleased,
+    /// The signal of a stop does not wait until the ring has been told.
+    SignalBeforeTold,
+    /// A version counts as in effect once it is in the files, also where the process does not know of it yet.
+    AppliedBeforeTold,
+    /// A leader tells its voters a new electorate before it is on disk.
+    ElectorateToldEarly,
+    /// A restarted leader leads on although its row says nothing of its victory.
+    ResumeWithoutRow,
 }
 
 impl Bug {
     /// Every defect.
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 53] = [
         Self::RefuteSameIncarnation,
         Self::RefuteBeforeStored,
         Self::RestartSameIncarnation,
@@ -161,6 +169,10 @@ impl Bug {
         Self::UnknownTakenAsUnfit,
         Self::RestartHandsOver,
         Self::HookUnleased,
+        Self::SignalBeforeTold,
+        Self::AppliedBeforeTold,
+        Self::ElectorateToldEarly,
+        Self::ResumeWithoutRow,
     ];
 
     /// The word for it on command lines.
@@ -216,6 +228,10 @@ impl Bug {
             Self::UnknownTakenAsUnfit => "unknown-taken-as-unfit",
             Self::RestartHandsOver => "restart-hands-over",
             Self::HookUnleased => "hook-unleased",
+            Self::SignalBeforeTold => "signal-before-told",
+            Self::AppliedBeforeTold => "applied-before-told",
+            Self::ElectorateToldEarly => "electorate-told-early",
+            Self::ResumeWithoutRow => "resume-without-row",
         }
     }
 }

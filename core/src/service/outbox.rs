@@ -5,7 +5,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 
 use super::event::ServiceEvent;
 use super::purpose::{Errand, Purpose};
-use crate::model::id::{EffectId, ServiceName};
+use crate::model::id::{EffectId, ServiceGroup, ServiceName};
 
 /// The events that `poll_event` gives out, and the effects whose results are awaited.
 #[derive(Debug, Default)]
@@ -31,6 +31,12 @@ impl Outbox {
             let Purpose::Work(work, process) = errand.purpose else { return None };
             work.writes().then_some(process)
         })
+    }
+
+    /// Whether the node has not heard yet what the ring is to be told of this group's service.
+    pub(super) fn is_telling(&self, group: &ServiceGroup) -> bool {
+        let is_about = |event: &ServiceEvent| matches!(event, ServiceEvent::Announce(a) if a.group == *group);
+        self.events.iter().any(is_about)
     }
 
     pub(super) fn tell(&mut self, event: ServiceEvent) {

@@ -1,12 +1,13 @@
 //! The actions `apply_config` and `put_file`: the versions that operators give to service groups.
 
-use annulus_core::{Command, FileName, ServiceGroup};
+use annulus_core::{Command, FileName, RumorKey, ServiceGroup};
 use serde::Deserialize;
 use std::time::Duration;
 use toml::Spanned;
 
 use super::ActionError;
 use super::room::{Cast, Ground, PROCESS, Room, Traced, expect};
+use super::wait::Waiting;
 use super::world::World;
 use crate::engine::host::HostId;
 use crate::form::SpannedNames;
@@ -184,6 +185,10 @@ macro_rules! gives {
 
             fn act(&self, world: &mut World) -> Result<(), ActionError> {
                 world.command(self.host, self.given.command());
+                if let Some(time) = self.wait {
+                    let key = RumorKey::given(self.given.group.clone(), self.given.file.clone());
+                    Waiting::begin(world, self.host, key, self.given.version, time);
+                }
                 Ok(())
             }
         }
@@ -194,7 +199,7 @@ gives! {
     /// `config apply` at a host.
     ApplyConfig in ConfigForm {
         key: apply_config,
-        beside: "`on` and `version` (both required), `text` [one that tells the version], `bytes`: made up with dots to so many, `wait`: the scenario fails unless it is in effect on every alive member of the group by then",
+        beside: "`on` and `version` (both required), `text` [one that tells the version], `bytes`: made up with dots to so many, `wait`: the scenario fails unless it is in effect on every alive member of the group by then, or, with `impossible = \"skip\"`, its operator gives up",
         example: "apply_config = \"web.default\", on = \"ada\", version = 2, text = \"port = 81\", wait = \"5s\"",
         doc: "give a service group another configuration; without `text`, one that tells its version",
         counted: "config apply",

@@ -41,12 +41,14 @@ mod resume;
 mod resume_launcher;
 pub(crate) mod room;
 mod set_disk;
+mod set_suitability;
 mod slow;
 mod suspend;
 mod tell_opaque;
 #[cfg(test)]
 pub(crate) mod testing;
 mod update;
+mod wait;
 pub mod world;
 
 use crate::form::entry::{Entry, Kind, Section, Word};
@@ -198,6 +200,7 @@ actions! {
         maintenance::MaintainService,
         update::UpdateService,
         tell_opaque::TellOpaque,
+        set_suitability::SetSuitability,
     ]
 }
 

@@ -1,4 +1,4 @@
-//! The action `set_disk`: a host's disk is slow, stands still, fails writes, is full, or is sound again.
+//! The action `set_disk`: a host's disk is slow, stands still, fails some writes or every one, is full, or is sound again.
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -45,6 +45,7 @@ pub(crate) enum Is {
     Slow,
     Stalled,
     Failing,
+    Broken,
     Full,
 }
 
@@ -53,9 +54,9 @@ impl Room for SetDisk {
 
     const WORD: Word = Word {
         key: "set_disk",
-        beside: "`is` (required): `sound`, `slow` with `delay`, `stalled`, `failing` for so many `times` [1], or `full`",
+        beside: "`is` (required): `sound`, `slow` with `delay`, `stalled`, `failing` for so many `times` [1], `broken`: every write fails, or `full`",
         example: "set_disk = \"bob\", is = \"slow\", delay = \"20ms..80ms\"",
-        doc: "a host's disk is slow, stands still with all that needs it, fails writes, is full, or is sound again",
+        doc: "a host's disk is slow, stands still with all that needs it, fails the next writes or every one, is full, or is sound again",
     };
 
     fn read(form: Form, reading: &mut Reading<'_, '_>) -> Vec<Self> {
@@ -66,6 +67,7 @@ impl Room for SetDisk {
             Is::Sound => DiskState::Sound,
             Is::Stalled => DiskState::Stalled,
             Is::Full => DiskState::Full,
+            Is::Broken => DiskState::Broken,
             Is::Failing => DiskState::Failing(form.times.map_or(1, Spanned::into_inner).max(1)),
             Is::Slow => match reading.required(form.set_disk.span(), form.delay, "delay = \"20ms..80ms\"") {
                 Some(Latency { min, max }) => DiskState::Slow(Delay { min, max }),
@@ -84,6 +86,7 @@ impl Room for SetDisk {
             DiskState::Stalled => String::from("\nis = \"stalled\""),
             DiskState::Failing(times) => format!("\nis = \"failing\"\ntimes = {times}"),
             DiskState::Full => String::from("\nis = \"full\""),
+            DiskState::Broken => String::from("\nis = \"broken\""),
         };
         names.line(Self::WORD.key, self.host) + &state
     }
@@ -99,6 +102,7 @@ impl Room for SetDisk {
             DiskState::Failing(1) => format!("the next write on {name} fails."),
             DiskState::Failing(times) => format!("the next {times} writes on {name} fail."),
             DiskState::Full => format!("the disk of {name} is full: every write fails."),
+            DiskState::Broken => format!("the disk of {name} is broken: every write fails."),
         }
     }
 
@@ -113,6 +117,7 @@ impl Room for SetDisk {
             DiskState::Stalled => "disk stalled",
             DiskState::Failing(_) => "disk failing",
             DiskState::Full => "disk full",
+            DiskState::Broken => "disk broken",
         }
     }
 
@@ -134,6 +139,7 @@ impl Room for SetDisk {
             | DiskState::Sound
             | DiskState::Stalled
             | DiskState::Failing(_)
+            | DiskState::Broken
             | DiskState::Full => Ok(()),
         }
     }

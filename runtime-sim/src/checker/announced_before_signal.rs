@@ -17,12 +17,12 @@ impl Checker for AnnouncedBeforeSignal {
 
     fn observe(&mut self, record: &Record) -> Result<(), String> {
         match &record.what {
-            What::ProcessSignalled { host, service, pid, signal: StopSignal::Stop, accepting: true } => {
-                Err(format!(
-                    "process {pid} of {service} on host {} is told to end while its supervisor says that it takes work",
-                    host.0
-                ))
-            }
+            What::ProcessSignalled {
+                host, service, pid, signal: StopSignal::Stop, accepting: true, ..
+            } => Err(format!(
+                "process {pid} of {service} on host {} is told to end while its supervisor says that it takes work",
+                host.0
+            )),
             _ => Ok(()),
         }
     }
@@ -36,7 +36,8 @@ mod tests {
 
     fn signalled(signal: StopSignal, accepting: bool) -> Record {
         let service = "web".parse().expect("a name");
-        record(What::ProcessSignalled { host: HostId(0), service, pid: 7, signal, accepting })
+        let unaware = Vec::new();
+        record(What::ProcessSignalled { host: HostId(0), service, pid: 7, signal, accepting, unaware })
     }
 
     #[test]

@@ -7,9 +7,10 @@ use std::time::Duration;
 use annulus_core::{ElectionEvent, ElectionId, ElectionPurpose, EventKind, Instant, MemberId, ServiceGroup};
 
 use super::Checker;
+use super::groups::{Groups, Order};
+use super::quiet::is_plain;
 use crate::action::world::{Record, What};
-use crate::action::{Action, HostId, LoadService, Pause, Slow, StopService, Suspend, UnloadService};
-use crate::engine::lead::Load;
+use crate::action::{Action, HostId, Pause, SetPackage, Slow, Suspend};
 use crate::engine::record::DropReason;
 
 /// A member counts as a candidate this long after its service was loaded: its package is made ready, its suitability
@@ -27,7 +28,9 @@ pub struct LeaderForAReason {
     running: BTreeSet<HostId>,
     /// Hosts that were paused or slow once: they may be replaced before they can say that they have stopped.
     late: BTreeSet<HostId>,
-    loaded: BTreeMap<(String, HostId), (Instant, Load)>,
+    groups: Groups,
+    /// Since when an operator wants each host in a group.
+    since: BTreeMap<(ServiceGroup, HostId), Instant>,
     /// Whether a deed touched links, clocks, disks or supervisors that run on.
     disturbed: bool,
     /// The last loss of a packet by its link.
@@ -37,16 +40,21 @@ pub struct LeaderForAReason {
 }
 
 impl LeaderForAReason {
-    fn action(&mut self, at: Instant, action: &Action) {
+    fn follow(&mut self, record: &Record) {
+        let at = record.at;
+        for order in self.groups.observe(record) {
+            match order {
+                Order::In(host, group) => drop(self.since.insert((group, host), at)),
+                Order::Out(host, group) => drop(self.since.remove(&(group, host))),
+            }
+        }
+    }
+
+    fn action(&mut self, action: &Action) {
         match action {
-            Action::LoadService(LoadService { host, service, how }) => {
-                self.loaded.insert((service.clone(), *host), (at, how.clone()));
-            }
-            Action::StopService(StopService { host, service })
-            | Action::UnloadService(UnloadService { host, service }) => {
-                self.loaded.remove(&(service.clone(), *host));
-            }
+            Action::LoadService(_) | Action::StopService(_) | Action::UnloadService(_) => {}
             Action::Join(_) => {}
+            Action::SetPackage(SetPackage { package, .. }) if is_plain(package) => {}
             Action::Crash(_) | Action::Kill(_) => {}
             Action::Pause(Pause { host })
             | Action::Slow(Slow { host, .. })
@@ -61,13 +69,13 @@ impl LeaderForAReason {
     /// A member that was ready to be elected and should have been.
     fn better(&self, at: Instant, group: &ServiceGroup, winner: HostId) -> Option<HostId> {
         let rank = |host: &HostId| {
-            let (_, how) = self.loaded.get(&(group.service().to_owned(), *host))?;
+            let how = self.groups.how(*host, group)?;
             Some((how.suitability.unwrap_or_default(), self.members.get(host).copied()?))
         };
         let won = rank(&winner)?;
         let ready = |host: &HostId| {
-            let loaded = self.loaded.get(&(group.service().to_owned(), *host));
-            self.running.contains(host) && loaded.is_some_and(|(since, _)| *since + READY < at)
+            let since = self.since.get(&(group.clone(), *host));
+            self.running.contains(host) && since.is_some_and(|since| *since + READY < at)
         };
         self.running.iter().copied().find(|host| ready(host) && rank(host).is_some_and(|r| r > won))
     }
@@ -100,8 +108,9 @@ impl Checker for LeaderForAReason {
     }
 
     fn observe(&mut self, record: &Record) -> Result<(), String> {
+        self.follow(record);
         match &record.what {
-            What::Action(action) => self.action(record.at, action),
+            What::Action(action) => self.action(action),
             What::HostStarted { host, member, .. } => {
                 self.members.insert(*host, *member);
                 self.running.insert(*host);
@@ -138,15 +147,20 @@ impl Checker for LeaderForAReason {
 mod tests {
     use super::super::testing::{event, started};
     use super::*;
-    use crate::action::Heal;
+    use crate::action::{Heal, LoadService};
     use crate::engine::ids::PacketId;
+    use crate::engine::lead::Load;
 
     fn at(ms: u64, what: What) -> Record {
         Record { at: Instant::from_millis(ms), what }
     }
 
     fn won(host: u32, term: u64) -> Record {
-        let election = ElectionId::leader("redis.default".parse().expect("a group"));
+        won_of("redis.default", host, term)
+    }
+
+    fn won_of(group: &str, host: u32, term: u64) -> Record {
+        let election = ElectionId::leader(group.parse().expect("a group"));
         let record = event(
             host,
             EventKind::Election { election, term, what: ElectionEvent::Won { votes: 2, voters: 3 } },
@@ -155,7 +169,12 @@ mod tests {
     }
 
     fn load(host: u32, suitability: u64) -> Record {
-        let how = Load { suitability: Some(suitability), ..Load::led() };
+        load_into(None, host, suitability)
+    }
+
+    fn load_into(group: Option<&str>, host: u32, suitability: u64) -> Record {
+        let (suitability, group) = (Some(suitability), group.map(str::to_owned));
+        let how = Load { suitability, group, ..Load::led() };
         let action =
             Action::LoadService(LoadService { host: HostId(host), service: "redis".to_owned(), how });
         at(1_000, What::Action(action))
@@ -182,5 +201,16 @@ mod tests {
         let usurped =
             run(&with(&[won(0, 1), at(2_000, What::Action(Action::Heal(Heal::EVERYWHERE))), won(1, 2)]));
         assert!(usurped.expect_err("it has to fire").contains("had not stopped"));
+    }
+
+    #[test]
+    fn each_group_has_the_best_of_its_own() {
+        let blue = |host, suitability| load_into(Some("blue"), host, suitability);
+        let ids = [started(0, 1, false), started(1, 2, false), started(2, 3, false)];
+        let before = [load(0, 3), blue(1, 9), blue(2, 5)];
+        let with = |last: Record| run(&[&ids[..], &before, &[last]].concat());
+        assert_eq!(with(won_of("redis.default", 0, 1)), Ok(()), "the better ones are in another group");
+        assert_eq!(with(won_of("redis.blue", 1, 1)), Ok(()));
+        assert!(with(won_of("redis.blue", 2, 1)).expect_err("it has to fire").contains("of redis.blue"));
     }
 }

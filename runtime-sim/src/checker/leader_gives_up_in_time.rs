@@ -9,6 +9,7 @@ use annulus_core::{
 };
 
 use super::Checker;
+use super::acting::Acting;
 use crate::action::world::{Record, What};
 use crate::action::{Action, HostId, Pause, Resume, Slow, Suspend};
 
@@ -19,7 +20,7 @@ pub struct LeaderGivesUpInTime {
     until: BTreeMap<(HostId, ServiceGroup), Instant>,
     /// Processes that have to end, and by when.
     ending: BTreeMap<(HostId, String), (u32, Instant)>,
-    processes: BTreeMap<(HostId, String), u32>,
+    acting: Acting,
     /// Supervisors that may stand still or be slow when their lease ends.
     late: BTreeSet<HostId>,
 }
@@ -60,19 +61,16 @@ impl Checker for LeaderGivesUpInTime {
 
     fn observe(&mut self, record: &Record) -> Result<(), String> {
         self.overdue(record.at)?;
+        self.acting.observe(record);
         match &record.what {
             What::Action(action) => self.action(action),
             // A supervisor that stands still renews nothing: what is told of it is its earlier lease by another clock.
             What::Leads { host, group, until: Some(until), .. } if !self.late.contains(host) => {
                 self.until.insert((*host, group.clone()), *until);
             }
-            What::ProcessStarted { host, service, pid } => {
-                self.processes.insert((*host, service.as_str().to_owned()), *pid);
-            }
             // A process that its guard has killed acts no longer, though it takes a moment to be gone.
             What::ProcessExited { host, service, pid, .. } | What::LeaseRanOut { host, service, pid } => {
                 let key = (*host, service.as_str().to_owned());
-                self.processes.remove(&key);
                 if self.ending.get(&key).is_some_and(|(ending, _)| ending == pid) {
                     self.ending.remove(&key);
                 }
@@ -103,9 +101,10 @@ impl Checker for LeaderGivesUpInTime {
                         host.0, record.at
                     ));
                 }
-                let key = (*host, group.service().to_owned());
-                if let Some(pid) = self.processes.get(&key) {
-                    self.ending.insert(key, (*pid, until));
+                // A process that no file has told that it leads does not act; a disk that stands still tells nothing.
+                let acts = self.acting.leaders(group).find(|((on, _), _)| on == host);
+                if let Some((_, tree)) = acts {
+                    self.ending.insert((*host, group.service().to_owned()), (tree.pid, until));
                 }
             }
             _ => {}
@@ -146,12 +145,22 @@ mod tests {
             let mut checker = LeaderGivesUpInTime::default();
             records.iter().try_for_each(|record| checker.observe(record))
         };
-        let before = [leads.clone(), started.clone()];
+        let rendered = at(
+            0,
+            What::Rendered {
+                host: HostId(0),
+                service: service.clone(),
+                rendering: Box::new(super::super::testing::rendering(Some(1))),
+            },
+        );
+        let before = [leads.clone(), rendered, started.clone()];
         let with = |rest: &[Record]| [&before[..], rest].concat();
         assert_eq!(run(&with(&[lost(1_500), exited(1_700), lost(3_000)])), Ok(()));
         assert!(run(&with(&[lost(2_001)])).expect_err("it has to fire").contains("after its lease's end"));
         let late = run(&with(&[lost(1_500), exited(2_001)]));
         assert!(late.expect_err("it has to fire").contains("process 7 of redis went on"));
+        let untold = [leads, started, lost(1_500), exited(2_001)];
+        assert_eq!(run(&untold), Ok(()), "it was never told that it leads");
     }
 
     #[test]

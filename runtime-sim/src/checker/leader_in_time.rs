@@ -8,28 +8,50 @@ use std::time::Duration;
 use annulus_core::{EventKind, Instant, ServiceGroup, Timings};
 
 use super::Checker;
+use super::groups::{Groups, Order};
 use crate::action::world::{Record, What};
-use crate::action::{
-    Action, Calm, CloneDisk, Depart, DiskAfter, HostId, LoadService, Restart, StopService, UnloadService,
-};
+use crate::action::{Action, Calm, CloneDisk, Depart, DiskAfter, HostId, Restart};
+
+/// How many members a group waits for before its first election, where its operators do not say.
+const FOUNDERS: usize = 3;
 
 /// The checker of the property that this module states.
 #[derive(Debug)]
 pub struct LeaderInTime {
     bound: Duration,
-    /// The hosts on which an operator loaded a service of a group with a leader, by the service's name.
-    members: BTreeMap<String, BTreeSet<HostId>>,
-    /// Those whose supervisor said that it has it; another one may have lost power before.
-    has: BTreeSet<(String, HostId)>,
-    /// How many members each group waits for before its first election, as its operators say.
-    founders: BTreeMap<String, usize>,
-    /// The hosts that lost their disk, were copied or banned, or run the service no longer.
-    gone: BTreeMap<String, BTreeSet<HostId>>,
+    orders: Groups,
+    groups: BTreeMap<ServiceGroup, Group>,
+    /// The services that the supervisor of a host said it has; another one may have lost power before.
+    has: BTreeSet<(HostId, String)>,
     calm: Option<Instant>,
-    leads: BTreeMap<ServiceGroup, BTreeMap<HostId, Instant>>,
-    /// Groups that had a leader at any time, and since the faults ended.
-    founded: BTreeSet<String>,
-    led: BTreeSet<String>,
+}
+
+/// A group with a leader.
+#[derive(Debug, Default)]
+struct Group {
+    /// The hosts that were in it at any time.
+    members: BTreeSet<HostId>,
+    /// Those of them that are wanted in it no longer.
+    out: BTreeSet<HostId>,
+    /// Those of them that lost their disk, were copied or banned.
+    lost: BTreeSet<HostId>,
+    /// How many members it waits for before its first election, as its operators say.
+    founders: usize,
+    /// Whether it had a leader at any time, and since the faults ended.
+    founded: bool,
+    led: bool,
+}
+
+impl Group {
+    /// Whether those that are left can elect.
+    fn is_able(&self, has: impl Fn(HostId) -> bool) -> bool {
+        let gone = self.out.union(&self.lost).count();
+        let members = self.members.iter().filter(|host| has(**host)).count();
+        let founders = self.founders.max(FOUNDERS);
+        // A group that never had a leader waits for all its founders; one that had needs a majority.
+        let has_quorum = if self.founded { gone * 2 < members } else { members >= founders + gone };
+        members >= founders && has_quorum
+    }
 }
 
 impl LeaderInTime {
@@ -44,14 +66,10 @@ impl LeaderInTime {
             + 10_000;
         Self {
             bound: Duration::from_millis(bound_ms),
-            members: BTreeMap::new(),
+            orders: Groups::default(),
+            groups: BTreeMap::new(),
             has: BTreeSet::new(),
-            founders: BTreeMap::new(),
-            gone: BTreeMap::new(),
             calm: None,
-            leads: BTreeMap::new(),
-            founded: BTreeSet::new(),
-            led: BTreeSet::new(),
         }
     }
 
@@ -61,28 +79,30 @@ impl LeaderInTime {
         self.bound
     }
 
-    fn lose(&mut self, host: HostId) {
-        for (service, members) in &self.members {
-            if members.contains(&host) {
-                self.gone.entry(service.clone()).or_default().insert(host);
+    fn follow(&mut self, record: &Record) {
+        for order in self.orders.observe(record) {
+            match order {
+                Order::In(host, name) => {
+                    let quorum = self.orders.how(host, &name).and_then(|how| how.quorum);
+                    let group = self.groups.entry(name).or_default();
+                    group.members.insert(host);
+                    group.out.remove(&host);
+                    group.founders = group.founders.max(quorum.map_or(0, |quorum| quorum as usize));
+                }
+                Order::Out(host, name) => drop(self.groups.entry(name).or_default().out.insert(host)),
             }
         }
     }
 
     fn action(&mut self, at: Instant, action: &Action) {
         match action {
-            Action::LoadService(LoadService { host, service, how }) if how.leader => {
-                self.members.entry(service.clone()).or_default().insert(*host);
-                let founders = self.founders.entry(service.clone()).or_insert(3);
-                *founders = how.quorum.map_or(*founders, |quorum| (quorum as usize).max(*founders));
-            }
-            Action::StopService(StopService { host, service })
-            | Action::UnloadService(UnloadService { host, service }) => {
-                self.gone.entry(service.clone()).or_default().insert(*host);
-            }
             Action::Restart(Restart { host, disk: DiskAfter::Lost | DiskAfter::Old })
             | Action::CloneDisk(CloneDisk { host, .. })
-            | Action::Depart(Depart { host, .. }) => self.lose(*host),
+            | Action::Depart(Depart { host, .. }) => {
+                for group in self.groups.values_mut().filter(|group| group.members.contains(host)) {
+                    group.lost.insert(*host);
+                }
+            }
             Action::Calm(Calm) => self.calm = Some(at),
             _ => {}
         }
@@ -95,39 +115,29 @@ impl Checker for LeaderInTime {
     }
 
     fn observe(&mut self, record: &Record) -> Result<(), String> {
+        self.follow(record);
         match &record.what {
             What::Action(action) => self.action(record.at, action),
-            What::Leads { host, group, until, .. } => {
-                let leads = self.leads.entry(group.clone()).or_default();
-                match until {
-                    Some(until) => leads.insert(*host, *until),
-                    None => leads.remove(host),
-                };
-                if until.is_some() {
-                    self.founded.insert(group.service().to_owned());
-                }
-                if self.calm.is_some() && until.is_some() {
-                    self.led.insert(group.service().to_owned());
-                }
+            What::Leads { group, until: Some(_), .. } => {
+                let led = self.groups.entry(group.clone()).or_default();
+                led.founded = true;
+                led.led |= self.calm.is_some();
             }
             What::Event { host, event } => {
                 if let EventKind::ServiceChanged { service, to: Some(_), .. } = &event.kind {
-                    self.has.insert((service.as_str().to_owned(), *host));
+                    self.has.insert((*host, service.as_str().to_owned()));
                 }
             }
             _ => {}
         }
         let Some(calm) = self.calm.filter(|calm| record.at > *calm + self.bound) else { return Ok(()) };
-        for (service, members) in &self.members {
-            let gone = self.gone.get(service).map_or(0, BTreeSet::len);
-            let founders = self.founders.get(service).copied().unwrap_or(3);
-            let members = members.iter().filter(|host| self.has.contains(&(service.clone(), **host))).count();
-            // A group that never had a leader waits for all its founders; one that had needs a majority.
-            let is_able =
-                if self.founded.contains(service) { gone * 2 < members } else { members >= founders + gone };
-            if members >= founders && is_able && !self.led.contains(service) {
+        for (name, group) in self.groups.iter().filter(|(_, group)| !group.led) {
+            let has = |host: HostId| self.has.contains(&(host, name.service().to_owned()));
+            // A group whose members are all in maintenance, or drained, has none that could lead.
+            let (_, able) = self.orders.wanted(name);
+            if group.is_able(has) && able.iter().any(|host| has(*host) && !group.lost.contains(host)) {
                 return Err(format!(
-                    "every fault ended at {calm}, and no member led the group of {service} within {} s",
+                    "every fault ended at {calm}, and no member led {name} within {} s",
                     self.bound.as_secs()
                 ));
             }
@@ -142,7 +152,7 @@ mod tests {
 
     use super::super::testing::event;
     use super::*;
-    use crate::action::Heal;
+    use crate::action::{Heal, LoadService, UpdateService};
     use crate::engine::lead::Load;
 
     fn at(s: u64, what: What) -> Record {
@@ -186,7 +196,7 @@ mod tests {
         };
         assert_eq!(run(&[load(0), load(1), load(2), calm.clone(), leads, later.clone()]), Ok(()));
         let leaderless = run(&[load(0), load(1), load(2), calm.clone(), later.clone()]);
-        assert!(leaderless.expect_err("it has to fire").contains("no member led the group of redis"));
+        assert!(leaderless.expect_err("it has to fire").contains("no member led redis.default"));
         assert_eq!(run(&[load(0), load(1), load(2), lost(0), lost(1), calm.clone(), later.clone()]), Ok(()));
         assert_eq!(run(&[load(0), load(1), calm.clone(), later.clone()]), Ok(()), "two wait for a third");
         let how = Load { quorum: Some(4), ..Load::led() };
@@ -197,6 +207,20 @@ mod tests {
         assert!(run(&three_of_four).is_err(), "three can found a group without the fourth");
         let two_of_three = [load(0), load(1), load(2), lost(2), calm.clone(), later.clone()];
         assert_eq!(run(&two_of_three), Ok(()), "two that never had a leader wait for a third");
+        let moved = |n| {
+            let group = Some("blue".to_owned());
+            let update = UpdateService {
+                host: HostId(n),
+                service: "redis".to_owned(),
+                group,
+                topology: None,
+                quorum: None,
+            };
+            at(3, What::Action(update.into()))
+        };
+        let all_moved =
+            [load(0), load(1), load(2), moved(0), moved(1), moved(2), calm.clone(), later.clone()];
+        assert!(run(&all_moved).expect_err("it has to fire").contains("no member led redis.blue"));
         lost_power.set(Some(HostId(2)));
         assert_eq!(run(&[load(0), load(1), load(2), calm, later]), Ok(()), "the third knows nothing of it");
     }

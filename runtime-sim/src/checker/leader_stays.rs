@@ -9,12 +9,10 @@ use std::time::Duration;
 
 use annulus_core::{Instant, ServiceGroup, Timings};
 
+use super::groups::{Groups, Order};
 use super::{Bounds, Checker, LeaderInTime};
 use crate::action::world::{Record, What};
-use crate::action::{
-    Action, Calm, CloneDisk, Crash, Depart, DiskAfter, HostId, LoadService, Restart, StopService,
-    UnloadService,
-};
+use crate::action::{Action, Calm, CloneDisk, Crash, Depart, DiskAfter, HostId, Restart};
 
 /// The checker of the property that this module states.
 #[derive(Debug)]
@@ -24,10 +22,9 @@ pub struct LeaderStays {
     /// How long after a member's return it may do without being judged.
     back: Duration,
     fail_over: Duration,
-    /// The hosts that run a service of each group with a leader, by the service's name.
-    members: BTreeMap<String, BTreeSet<HostId>>,
-    /// Services of which a member was lost, copied or banned, or whose process an operator took away.
-    impaired: BTreeSet<String>,
+    orders: Groups,
+    /// Groups with a leader of which a member was lost, copied or banned, or was taken away by an operator.
+    impaired: BTreeSet<ServiceGroup>,
     /// From when on nothing is wrong but that the host is down; none: something is.
     well: Option<Instant>,
     down: Option<HostId>,
@@ -45,7 +42,7 @@ impl LeaderStays {
             found: LeaderInTime::new(timings).bound(),
             back: back(timings),
             fail_over: Bounds::of(timings, 2, Duration::from_millis(50)).fail_over,
-            members: BTreeMap::new(),
+            orders: Groups::default(),
             impaired: BTreeSet::new(),
             well: None,
             down: None,
@@ -69,27 +66,27 @@ impl LeaderStays {
 
     fn is_judged(&self, at: Instant, group: &ServiceGroup) -> bool {
         self.well.is_some_and(|well| well <= at)
-            && !self.impaired.contains(group.service())
-            && self.members.get(group.service()).is_some_and(|members| members.len() >= 3)
+            && !self.impaired.contains(group)
+            // One of them may be lost, and a drained one cannot lead.
+            && self.orders.wanted(group).1.len() >= 3
     }
 
-    fn impair(&mut self, host: HostId) {
-        let of = self.members.iter().filter(|(_, members)| members.contains(&host));
-        self.impaired.extend(of.map(|(service, _)| service.clone()));
+    fn follow(&mut self, record: &Record) {
+        for order in self.orders.observe(record) {
+            match order {
+                Order::In(..) => {}
+                Order::Out(_, group) => drop(self.impaired.insert(group)),
+            }
+        }
     }
 
     fn action(&mut self, at: Instant, action: &Action) {
         match action {
-            Action::LoadService(LoadService { host, service, how }) if how.leader => {
-                self.members.entry(service.clone()).or_default().insert(*host);
-            }
-            Action::StopService(StopService { service, .. })
-            | Action::UnloadService(UnloadService { service, .. }) => {
-                self.impaired.insert(service.clone());
-            }
             Action::Restart(Restart { host, disk: DiskAfter::Lost | DiskAfter::Old })
             | Action::CloneDisk(CloneDisk { host, .. })
-            | Action::Depart(Depart { host, .. }) => self.impair(*host),
+            | Action::Depart(Depart { host, .. }) => {
+                self.impaired.extend(self.orders.of_host(*host).cloned())
+            }
             _ => {}
         }
         match action {
@@ -159,6 +156,7 @@ impl Checker for LeaderStays {
 
     fn observe(&mut self, record: &Record) -> Result<(), String> {
         self.judge(record.at)?;
+        self.follow(record);
         match &record.what {
             What::Action(action) => self.action(record.at, action),
             What::Leads { host, group, until, .. } => self.leads(record.at, *host, group, *until),
@@ -171,7 +169,7 @@ impl Checker for LeaderStays {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::action::Heal;
+    use crate::action::{Heal, LoadService};
     use crate::engine::lead::Load;
 
     fn at(s: u64, what: What) -> Record {

@@ -9,11 +9,10 @@ use annulus_core::{Instant, ServiceGroup, Timings};
 
 use super::Checker;
 use super::acting::Acting;
+use super::groups::{Groups, Order};
 use super::quiet::Quiet;
 use crate::action::world::{Record, What};
-use crate::action::{
-    Action, ApplyConfig, HostId, LoadService, PutFile, StartService, StopService, UnloadService,
-};
+use crate::action::{Action, ApplyConfig, PutFile};
 
 /// So long may a leader whose service is restarted or stopped in order take.
 const FOR_AN_ORDER: Duration = Duration::from_secs(10);
@@ -26,13 +25,13 @@ pub struct LedWhileQuiet {
     /// After this time without a fault nothing of it is left.
     settled: Duration,
     at_first: Duration,
-    groups: BTreeMap<String, Group>,
+    orders: Groups,
+    groups: BTreeMap<ServiceGroup, Group>,
 }
 
 /// A group with a leader.
 #[derive(Debug, Default)]
 struct Group {
-    wanted: BTreeSet<HostId>,
     led: bool,
     empty_since: Option<Instant>,
     without: Duration,
@@ -63,34 +62,29 @@ impl LedWhileQuiet {
             quiet: Quiet::default(),
             settled: Duration::from_millis(settled_ms),
             at_first: Duration::from_millis(2 * timings.lease_ms),
+            orders: Groups::default(),
             groups: BTreeMap::new(),
         }
     }
 
-    fn action(&mut self, action: &Action) {
-        let (service, ordered) = match action {
-            Action::LoadService(LoadService { host, service, how }) if how.leader => {
-                self.groups.entry(service.clone()).or_default().wanted.insert(*host);
-                (service.as_str(), true)
-            }
-            Action::StartService(StartService { host, service }) => {
-                self.groups.get_mut(service).map(|group| group.wanted.insert(*host));
-                (service.as_str(), true)
-            }
-            Action::StopService(StopService { host, service })
-            | Action::UnloadService(UnloadService { host, service }) => {
-                self.groups.get_mut(service).map(|group| group.wanted.remove(host));
-                (service.as_str(), true)
-            }
-            Action::ApplyConfig(ApplyConfig { given, .. }) | Action::PutFile(PutFile { given, .. }) => {
-                (given.group.service(), true)
-            }
-            _ => ("", false),
-        };
+    fn follow(&mut self, record: &Record) {
+        let mut ordered: BTreeSet<ServiceGroup> = BTreeSet::new();
+        for order in self.orders.observe(record) {
+            let (Order::In(_, group) | Order::Out(_, group)) = order;
+            self.groups.entry(group.clone()).or_default();
+            ordered.insert(group);
+        }
+        if let What::Action(
+            Action::ApplyConfig(ApplyConfig { given, .. }) | Action::PutFile(PutFile { given, .. }),
+        ) = &record.what
+        {
+            ordered.insert(given.group.clone());
+        }
         let at_first = self.at_first;
-        if let Some(group) = self.groups.get_mut(service).filter(|_| ordered) {
+        for name in ordered {
+            let Some(group) = self.groups.get_mut(&name) else { continue };
             group.allowed = group.allowed.max(at_first) + FOR_AN_ORDER;
-            if group.wanted.len() < 3 {
+            if self.orders.wanted(&name).0.len() < 3 {
                 group.forget();
             }
         }
@@ -98,9 +92,8 @@ impl LedWhileQuiet {
 
     /// Looks at which groups are led, after processes or files have changed.
     fn look(&mut self, now: Instant) {
-        for (service, group) in &mut self.groups {
-            let of: Option<ServiceGroup> = format!("{service}.default").parse().ok();
-            let led = of.is_some_and(|of| self.acting.leaders(&of).next().is_some());
+        for (name, group) in &mut self.groups {
+            let led = self.acting.leaders(name).next().is_some();
             if led {
                 group.without = group.total(now);
                 (group.led, group.empty_since) = (true, None);
@@ -119,8 +112,8 @@ impl Checker for LedWhileQuiet {
     fn observe(&mut self, record: &Record) -> Result<(), String> {
         self.quiet.observe(record);
         self.acting.observe(record);
+        self.follow(record);
         match &record.what {
-            What::Action(action) => self.action(action),
             What::Rendered { .. }
             | What::HookEnded { .. }
             | What::LeaseRanOut { .. }
@@ -137,13 +130,13 @@ impl Checker for LedWhileQuiet {
             self.groups.values_mut().for_each(Group::forget);
             return Ok(());
         }
-        let long = self.groups.iter().find(|(_, group)| {
-            group.wanted.len() >= 3 && group.total(record.at) > group.allowed.max(self.at_first)
+        let long = self.groups.iter().find(|(name, group)| {
+            group.total(record.at) > group.allowed.max(self.at_first) && self.orders.wanted(name).0.len() >= 3
         });
         match long {
             None => Ok(()),
-            Some((service, group)) => Err(format!(
-                "nothing is wrong, and no process has acted as the leader of the group of {service} for {:?} altogether; \
+            Some((name, group)) => Err(format!(
+                "nothing is wrong, and no process has acted as the leader of {name} for {:?} altogether; \
                  {:?} are allowed",
                 group.total(record.at),
                 group.allowed.max(self.at_first)
@@ -158,7 +151,7 @@ mod tests {
 
     use super::super::testing::{at, rendering};
     use super::*;
-    use crate::action::Pause;
+    use crate::action::{HostId, LoadService, Pause};
     use crate::engine::lead::Load;
 
     fn load(host: u32) -> Record {

@@ -6,7 +6,9 @@ mod acting;
 mod announced_before_signal;
 mod banned_stays_banned;
 mod bounds;
+mod confirmed_is_in_effect;
 mod death_has_a_reason;
+mod groups;
 mod guard_knows_first;
 mod incarnation_monotonic;
 mod lead_is_kept;
@@ -33,6 +35,7 @@ mod running_is_wanted;
 mod stopped_stays_stopped;
 mod stored_before_said;
 mod terms_take_time;
+mod told_before_signal;
 mod told_is_held;
 mod waking_accuses_nobody;
 mod won_by_votes;
@@ -47,6 +50,7 @@ pub use acknowledged_versions::AcknowledgedVersions;
 pub use announced_before_signal::AnnouncedBeforeSignal;
 pub use banned_stays_banned::BannedStaysBanned;
 pub use bounds::Bounds;
+pub use confirmed_is_in_effect::ConfirmedIsInEffect;
 pub use death_has_a_reason::DeathHasAReason;
 pub use guard_knows_first::GuardKnowsFirst;
 pub use incarnation_monotonic::IncarnationMonotonic;
@@ -74,6 +78,7 @@ pub use running_is_wanted::RunningIsWanted;
 pub use stopped_stays_stopped::StoppedStaysStopped;
 pub use stored_before_said::StoredBeforeSaid;
 pub use terms_take_time::TermsTakeTime;
+pub use told_before_signal::ToldBeforeSignal;
 pub use told_is_held::ToldIsHeld;
 pub use waking_accuses_nobody::WakingAccusesNobody;
 pub use won_by_votes::WonByVotes;
@@ -128,6 +133,7 @@ impl Checkers {
             Box::new(StoredBeforeSaid::default()),
             Box::new(WakingAccusesNobody::default()),
             Box::new(AcknowledgedVersions::default()),
+            Box::new(ConfirmedIsInEffect::default()),
             Box::new(OneWinner::default()),
             Box::new(OneLeader::default()),
             Box::new(WonByVotes::default()),
@@ -140,6 +146,7 @@ impl Checkers {
             Box::new(OneProcess::default()),
             Box::new(StoppedStaysStopped::default()),
             Box::new(AnnouncedBeforeSignal),
+            Box::new(ToldBeforeSignal::default()),
             Box::new(OneActingTree::default()),
             Box::new(GuardKnowsFirst::default()),
             Box::new(RightIsWithdrawn::default()),

@@ -62,7 +62,7 @@ impl Quiet {
 }
 
 /// Whether a package does nothing that takes long or goes wrong.
-fn is_plain(package: &Package) -> bool {
+pub(super) fn is_plain(package: &Package) -> bool {
     let odd = Package {
         hooks: BTreeSet::new(),
         configured: false,

@@ -1,4 +1,4 @@
-//! A disk in trouble: slow, standing still, failing a few writes, or full. While it stands still everything waits that
+//! A disk in trouble: slow, standing still, failing a few writes or all, or full. While it stands still everything waits that
 //! needs it: writes, the supervisor's files, and the launcher, which logs. Guards need no disk.
 
 use std::time::Duration;
@@ -9,6 +9,10 @@ use crate::engine::deed::Deed;
 use crate::engine::link::Delay;
 use crate::engine::work::{Later, Work, times};
 use crate::engine::world::World;
+
+/// What the system says of a full disk, and of a broken one.
+const NO_SPACE: &str = "no space left on device";
+const NO_OUTPUT: &str = "input/output error";
 
 /// How a disk is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,6 +26,8 @@ pub enum DiskState {
     Stalled,
     /// The next writes fail, so many of them.
     Failing(u32),
+    /// Every write fails until the disk is mended, those of services' files too.
+    Broken,
     /// Every write fails.
     Full,
 }
@@ -38,13 +44,14 @@ impl DiskTrouble {
     /// Whether a write fails that begins now.
     fn refuses(&mut self) -> Option<&'static str> {
         match &mut self.state {
-            DiskState::Full => Some("no space left on device"),
+            DiskState::Full => Some(NO_SPACE),
+            DiskState::Broken => Some(NO_OUTPUT),
             DiskState::Failing(left) => {
                 *left = left.saturating_sub(1);
                 if *left == 0 {
                     self.state = DiskState::Sound;
                 }
-                Some("input/output error")
+                Some(NO_OUTPUT)
             }
             DiskState::Sound | DiskState::Slow(_) | DiskState::Stalled => None,
         }
@@ -81,7 +88,8 @@ impl<D: Deed> World<D> {
     /// The same for files of services, which do not count among the writes that fail.
     pub(crate) fn disk_refuses_files(&self, host: u32) -> Option<&'static str> {
         match self.hosts[host as usize].rest.disk_trouble.state {
-            DiskState::Full => Some("no space left on device"),
+            DiskState::Full => Some(NO_SPACE),
+            DiskState::Broken => Some(NO_OUTPUT),
             DiskState::Sound | DiskState::Slow(_) | DiskState::Stalled | DiskState::Failing(_) => None,
         }
     }
@@ -106,11 +114,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_disk_that_fails_a_few_writes_is_sound_again_and_a_full_one_is_not() {
+    fn a_disk_that_fails_a_few_writes_is_sound_again_and_a_full_or_broken_one_is_not() {
         let mut trouble = DiskTrouble { state: DiskState::Failing(2), waiting: Vec::new() };
         assert!(trouble.refuses().is_some() && trouble.refuses().is_some());
         assert_eq!(trouble.refuses(), None);
-        trouble.state = DiskState::Full;
-        assert!((0..9).all(|_| trouble.refuses().is_some()));
+        for lasting in [DiskState::Full, DiskState::Broken] {
+            trouble.state = lasting;
+            assert!((0..9).all(|_| trouble.refuses().is_some()));
+        }
     }
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use annulus_core::{
-    Effect, EffectId, EffectResult, ExitReason, Health, Hook, Lease, Node, Rumor, ServiceName, Write,
+    Effect, EffectId, EffectResult, ExitReason, Health, Hook, Lease, Node, Rumor, RumorKey, ServiceName,
+    State, Write,
 };
 
 use crate::engine::deed::Deed;
@@ -91,21 +92,37 @@ impl<D: Deed> World<D> {
         self.after_exactly(if late { timeout } else { takes }, index, Work::Answer(id, answer));
     }
 
-    /// Records a signal, and whether the supervisor tells the ring at that moment that the service takes work.
+    /// Records a signal, and which supervisors, the own one among them, hold at that moment that the service takes work.
     pub(crate) fn note_signal(&mut self, index: u32, node: &Node, effect: &Effect) {
         let Effect::Signal { service, pid, signal } = effect else { return };
-        let (me, host) = (node.id(), HostId(index));
-        self.note(Recording::Events, || {
-            let accepting = node.rumors().any(|rumor| match rumor {
-                Rumor::Service(told) => {
-                    told.member_id == me
-                        && told.group.service() == service.as_str()
-                        && told.accepting
-                        && !told.tombstone
-                }
-                _ => false,
-            });
-            What::ProcessSignalled { host, service: service.clone(), pid: *pid, signal: *signal, accepting }
+        if self.recording < Recording::Events {
+            return;
+        }
+        let host = HostId(index);
+        // What it told of a group that it has left is another matter.
+        let of_it = |rumor: &&Rumor| match rumor {
+            Rumor::Service(told) => {
+                told.member_id == node.id() && told.group.service() == service.as_str() && !told.tombstone
+            }
+            _ => false,
+        };
+        let told: Vec<RumorKey> = node.rumors().filter(of_it).map(Rumor::key).collect();
+        let accepting = takes_work(node, &told);
+        let others = crate::engine::view::running(self).filter(|other| *other != host);
+        let unaware = others.filter(|other| {
+            let Some(peer) = self.node(*other) else { return false };
+            let is_known = node.member(&peer.id()).is_some_and(|held| held.state == State::Alive);
+            is_known && takes_work(peer, &told)
+        });
+        let (unaware, service) = (unaware.collect(), service.clone());
+        let (pid, signal) = (*pid, *signal);
+        self.note(Recording::Events, || What::ProcessSignalled {
+            host,
+            service,
+            pid,
+            signal,
+            accepting,
+            unaware,
         });
     }
 
@@ -116,4 +133,12 @@ impl<D: Deed> World<D> {
     fn ask_to_stop(&mut self, host: u32, reason: ExitReason) {
         self.hosts[host as usize].exit = Some(reason);
     }
+}
+
+/// Whether a node was told by one of these that a service takes work.
+fn takes_work(node: &Node, told: &[RumorKey]) -> bool {
+    told.iter().any(|key| match node.rumor(key) {
+        Some(Rumor::Service(told)) => told.accepting && !told.tombstone,
+        _ => false,
+    })
 }

@@ -102,6 +102,8 @@ pub enum What<D> {
         signal: StopSignal,
         /// Whether its supervisor says at that moment that the service takes work.
         accepting: bool,
+        /// The supervisors that its own holds alive, and that would still send work to it by what they were told.
+        unaware: Vec<HostId>,
     },
     /// A service's process ended.
     ProcessExited {
@@ -188,6 +190,17 @@ pub enum What<D> {
         term: u64,
         /// The end of its lease by the world's clock; none: it leads no longer.
         until: Option<Instant>,
+    },
+    /// An operator that waits was told that a version of a group's configuration or file is in effect.
+    Confirmed {
+        /// The host whose supervisor said so.
+        host: HostId,
+        /// The key of the configuration or file.
+        key: RumorKey,
+        /// The version.
+        version: u64,
+        /// The alive members of the group, on which it is in effect.
+        on: Vec<HostId>,
     },
     /// A supervisor accepted a rumor and holds this version of it now.
     Holds {

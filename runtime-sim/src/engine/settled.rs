@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use annulus_core::{
-    DesiredState, MemberId, Node, Role, RumorKey, ServiceGroup, ServiceState, ServiceView, Topology,
+    Demoted, DesiredState, MemberId, Node, Role, RumorKey, ServiceGroup, ServiceState, ServiceView, Topology,
 };
 
 use crate::engine::deed::Deed;
@@ -17,14 +17,40 @@ use crate::engine::world::World;
 #[must_use]
 pub fn unsettled<D: Deed>(world: &World<D>) -> Option<String> {
     let mut leaders: BTreeMap<ServiceGroup, (HostId, MemberId)> = BTreeMap::new();
-    view::running(world).find_map(|host| {
+    let wrong = view::running(world).find_map(|host| {
         let node = world.node(host)?;
         let services = node.services();
         let plain = services.iter().filter(|view| is_plain(world, host, view));
         plain
-            .filter(|view| view.spec.desired == DesiredState::Up)
+            .filter(|view| view.spec.desired == DesiredState::Up && !waits_for_a_bind(node, view))
             .find_map(|view| wrong(world, host, node, view, &mut leaders))
-    })
+    });
+    wrong.or_else(|| misled(world, &leaders))
+}
+
+/// A member that names another leader of a group than its members do, or none.
+fn misled<D: Deed>(world: &World<D>, leaders: &BTreeMap<ServiceGroup, (HostId, MemberId)>) -> Option<String> {
+    let misled = |host: HostId| {
+        let node = world.node(host)?;
+        let wrong = leaders
+            .iter()
+            .find(|(group, (_, leader))| crate::engine::lead::leader_seen(node, group) != Some(*leader));
+        let (group, (first, _)) = wrong?;
+        let (name, first) = (&world.spec(host).name, &world.spec(*first).name);
+        Some(format!("{name} does not name the leader of {group} that {first} names"))
+    };
+    view::running(world).find_map(misled)
+}
+
+/// A service that is bound to a group that no alive member serves waits for it.
+fn waits_for_a_bind(node: &Node, view: &ServiceView) -> bool {
+    let census = node.census();
+    let is_served = |bind: &String| {
+        let group = bind.split(':').nth(1).and_then(|group| group.parse().ok());
+        let group = group.as_ref().and_then(|group: &ServiceGroup| census.group(group));
+        group.is_some_and(|group| group.alive().any(|member| member.initialized))
+    };
+    view.state == ServiceState::Waiting && !view.spec.binds.iter().all(is_served)
 }
 
 /// A package that goes wrong by itself comes to no rest.
@@ -50,6 +76,10 @@ fn wrong<D: Deed>(
         Topology::Leader => Some(crate::engine::lead::leader_seen(node, &view.group)?),
     };
     let rest = &world.hosts[host.0 as usize].rest;
+    let only_leads = rest.packages.get(&service).is_some_and(|package| package.demoted == Demoted::Stop);
+    if only_leads && view.state == ServiceState::Waiting && leader != Some(node.id()) {
+        return None;
+    }
     if view.state != ServiceState::Up || rest.guards.get(&service).is_none() {
         return Some(format!("{service} is wanted on {name} and is {}", view.state));
     }

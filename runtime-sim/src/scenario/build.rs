@@ -54,7 +54,8 @@ pub(crate) fn plan(
     let mut reading = Reading { context: &context, problems };
     sense::check((&actions, &places), (&expectations, &their), is_drawn, &mut reading);
     for (expectation, place) in actions.iter().map(awaited).zip(&places) {
-        let Some(expectation) = expectation else { continue };
+        // What chance has drawn may never be in effect: its operators wait, and nothing is expected.
+        let Some(expectation) = expectation.filter(|_| !is_drawn) else { continue };
         if let Some((_, end)) = expectation.when.span() {
             reading.instant(place.clone(), end.saturating_since(Instant::ZERO));
         }

@@ -13,7 +13,7 @@ use crate::engine::host::HostId;
 use crate::engine::record;
 use crate::engine::scene::Scene;
 use crate::expect::room::{Identity, Look, Room as _};
-use crate::expect::{Report, When};
+use crate::expect::{Report, Statement, When};
 use crate::form::text::Names;
 
 /// An expectation that did not hold, or a command that was not answered as the file says.
@@ -164,7 +164,8 @@ impl<'p> Judge<'p> {
 
     /// When each expectation of one view came true.
     pub(crate) fn shared_since(&self) -> Option<Instant> {
-        self.cases.iter().filter_map(|case| case.shared).max()
+        let views = self.cases.iter().filter(|case| matches!(case.expectation.what, Statement::OneView(_)));
+        views.filter_map(|case| case.shared).max()
     }
 
     /// The decisions since the last call.
@@ -342,7 +343,7 @@ impl<'p> Judge<'p> {
         if case.shared.is_some_and(|since| now >= since + lasting) {
             self.decide(index, now, Decided::CameTrue);
         } else if last {
-            let found = held.err().unwrap_or_else(|| String::from("one view came too late"));
+            let found = held.err().unwrap_or_else(|| String::from("it came too late to last"));
             return Err(case.unmet(now, found));
         }
         Ok(())

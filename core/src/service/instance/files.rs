@@ -3,12 +3,15 @@
 
 use core::hash::{Hash, Hasher};
 
+use super::super::work::Work;
+use super::applied::{Applied, Versions};
 use crate::model::census::{CensusGroup, CensusMember};
 use crate::model::election::Role;
 use crate::model::facts::{Facts, versions_digest};
 use crate::model::id::ServiceGroup;
 use crate::model::ident::PackageIdent;
 use crate::model::mutant::mutated;
+use crate::model::planted::Planted;
 use crate::model::prepared::{Changed, Prepared, Rendered};
 use crate::model::service::{Demoted, Hook};
 use crate::model::time::Instant;
@@ -26,10 +29,7 @@ pub(super) struct Files {
     rendered_with: Option<u64>,
     /// Digest of the group's configuration and files with which the service's files were written, or are being written.
     versions_in_hand: u64,
-    /// The same of the files that are there.
-    versions_written: u64,
-    /// The same of the files that the process was started with, or that its hooks have told it of.
-    versions_applied: u64,
+    applied: Applied,
     /// The role that the files speak of, or are about to.
     role_in_hand: Option<Role>,
     /// The process beside which `Effect::Render`, or `Effect::Prepare` for an adopted one, is unanswered.
@@ -146,32 +146,53 @@ impl Files {
         self.writing_for.is_some()
     }
 
-    /// The package was looked at and its files are written. True when a process was adopted that was started from
-    /// another package.
-    pub(super) fn prepared(&mut self, prepared: &Prepared) -> bool {
+    /// The package was looked at and its files are written, for the process that is started next.
+    pub(super) fn prepared(&mut self, prepared: &Prepared) {
         self.prepared = Some(prepared.clone());
-        self.versions_written = self.versions_in_hand;
+        self.adopted = None;
+        self.applied.start(self.versions(prepared.applied_config));
         assert!(self.ident() == Some(&prepared.ident), "the package that runs is the prepared one");
+    }
+
+    /// The same beside an adopted process. True when that was started from another package.
+    pub(super) fn prepared_for_adopted(&mut self, prepared: &Prepared, planted: Planted) -> bool {
+        self.prepared = Some(prepared.clone());
+        let (versions, meaning) =
+            (self.versions(prepared.applied_config), self.meaning_of(&prepared.changed));
+        self.applied.written(versions, meaning, planted);
+        assert!(self.package().is_some(), "the package of an adopted process is known from now on");
         self.adopted.take().is_some_and(|ident| ident != prepared.ident)
     }
 
     /// The files are written again.
-    pub(super) fn rendered(&mut self, rendered: &Rendered) {
+    pub(super) fn rendered(&mut self, rendered: &Rendered, planted: Planted) {
         if let Some(prepared) = self.prepared.as_mut() {
             prepared.exports.clone_from(&rendered.exports);
-            prepared.applied_config = rendered.applied_config;
         }
-        self.versions_written = self.versions_in_hand;
+        let (versions, meaning) =
+            (self.versions(rendered.applied_config), self.meaning_of(&rendered.changed));
+        self.applied.written(versions, meaning, planted);
     }
 
-    /// What is written is what the service runs with, or starts with.
-    pub(super) const fn apply(&mut self) {
-        self.versions_applied = self.versions_written;
+    const fn versions(&self, config: u64) -> Versions {
+        Versions { config, digest: self.versions_in_hand }
     }
 
-    /// The digest of the group's configuration and files that the service runs with, as far as it was told.
-    pub(super) const fn versions_applied(&self) -> u64 {
-        self.versions_applied
+    /// A kind of work begins that may tell the process of its files.
+    pub(super) fn work_begins(&mut self, work: Work) {
+        self.applied.begins(work);
+    }
+
+    /// It has succeeded. True when the process runs with other versions from now on.
+    pub(super) fn work_succeeded(&mut self, work: Work) -> bool {
+        let before = self.applied.runs();
+        self.applied.told(work);
+        before != self.applied.runs()
+    }
+
+    /// The versions of the group's configuration and files that the process runs with.
+    pub(super) const fn applied(&self) -> Versions {
+        self.applied.runs()
     }
 
     /// Whether the group has another configuration or other files than those that these files are written with.

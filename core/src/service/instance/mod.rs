@@ -11,7 +11,8 @@
 //! |---|---|---|
 //! | `Wish` | `wish` | the operator's wish, and whether the process still fits |
 //! | `Progress` | `progress` | the phase, its begin, and the reason of a wait |
-//! | `Files` | `files` | the package and its files, in hand and applied |
+//! | `Files` | `files` | the package and its files, in hand |
+//! | `Applied` | `applied` | the versions that the process was told of |
 //! | `Told` | `told` | the announcements that the ring still believes |
 //! | `Checks` | `checks` | the findings of health checks and of the suitability hook |
 //! | `Works` | `../work` | work beside the process |
@@ -31,6 +32,7 @@
 
 mod acting;
 mod adoption;
+mod applied;
 mod check;
 mod checks;
 mod drain;
@@ -528,6 +530,7 @@ impl Instance {
             if let Effect::RunHook { hook, timeout_ms, .. } = effect {
                 self.note_hook(hook, timeout_ms, env);
             }
+            self.files.work_begins(work);
             env.want(&self.name, Purpose::Work(work, self.works.process()), effect);
         }
     }

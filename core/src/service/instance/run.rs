@@ -160,7 +160,9 @@ impl Instance {
             None => {
                 self.works.succeeded(work);
                 self.tries.clear_error();
-                self.settle_versions(env);
+                if self.files.work_succeeded(work) {
+                    self.publish(env);
+                }
             }
             Some(reason) => {
                 self.tries.note_error(reason);
@@ -170,7 +172,7 @@ impl Instance {
     }
 
     fn handle_rendered(&mut self, rendered: &Rendered, env: &mut Env<'_, '_>) {
-        self.files.rendered(rendered);
+        self.files.rendered(rendered, env.planted);
         self.publish(env);
         self.follow_changes(&rendered.changed, env);
     }
@@ -190,18 +192,7 @@ impl Instance {
                 if file_updated {
                     self.works.want_now(Work::FileUpdated, env.now());
                 }
-                self.settle_versions(env);
             }
-        }
-    }
-
-    /// Once no hook has to tell the process of its files any more, the ring hears that the service runs with them.
-    fn settle_versions(&mut self, env: &mut Env<'_, '_>) {
-        let telling =
-            [Work::Reconfigure, Work::FileUpdated].into_iter().any(|work| self.works.is_wanted(work));
-        if !telling && !self.wish.is_stale() {
-            self.files.apply();
-            self.publish(env);
         }
     }
 }

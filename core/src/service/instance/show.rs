@@ -21,8 +21,8 @@ impl Instance {
             maintenance: self.spec().maintenance.clone(),
             topology: self.wish.topology(),
             quorum: self.spec().quorum,
-            applied_config: prepared.applied_config,
-            applied_versions: self.files.versions_applied(),
+            applied_config: self.files.applied().config,
+            applied_versions: self.files.applied().digest,
         };
         assert!(initialized || !announcement.accepting, "only a process takes work");
         let health = self.health();

@@ -90,7 +90,6 @@ impl Instance {
             self.prepare("its options changed", env);
         } else {
             self.files.prepared(prepared);
-            self.files.apply();
             self.told.publish();
             self.publish(env);
             assert!(!self.told.is_elsewhere(&self.group), "a service is announced where it is");
@@ -300,7 +299,7 @@ impl Instance {
     pub(super) fn adopted_prepared(&mut self, prepared: &Prepared, env: &mut Env<'_, '_>) {
         assert!(self.progress.pid().is_some(), "the package of a process is looked at while it runs");
         self.adoption = None;
-        let replaced = self.files.prepared(prepared);
+        let replaced = self.files.prepared_for_adopted(prepared, env.planted);
         self.told.publish();
         self.publish(env);
         self.look_at_binds(env);

@@ -42,7 +42,8 @@ impl Instance {
             Step::Announcing { until }
                 if hurried
                     || until <= env.now()
-                    || mutated!(ToldRingIsAwaited, env.around.is_told(&self.group), false) =>
+                    || mutated!(ToldRingIsAwaited, self.is_told(env), false)
+                    || env.planted.has(Bug::SignalBeforeTold) =>
             {
                 self.progress.advance(Step::Draining);
                 if !hurried {
@@ -64,6 +65,11 @@ impl Instance {
             // The deadline has not come, or the KILL was sent.
             Step::Announcing { .. } | Step::Draining | Step::Signalled { .. } => {}
         }
+    }
+
+    /// Whether the ring has been told. What this very step says of the service is not in the ring's hands yet.
+    fn is_told(&self, env: &Env<'_, '_>) -> bool {
+        !env.outbox.is_telling(&self.group) && env.around.is_told(&self.group)
     }
 
     /// Whether the stop waits until the ring has been told.

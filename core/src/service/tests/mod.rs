@@ -272,6 +272,10 @@ impl World {
             }
         }
         self.check();
+        if self.ring.told && self.services.is_announcing() {
+            // A round of gossip has told all.
+            self.advance(Duration::ZERO);
+        }
     }
 
     fn take_effect(&mut self, id: EffectId, effect: Effect) {

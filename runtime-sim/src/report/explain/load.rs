@@ -226,6 +226,7 @@ impl Trace {
             | Told::Reply { .. }
             | Told::BeyondLimit { .. }
             | Told::HookBegan { .. }
+            | Told::Confirmed { .. }
             | Told::HookEnded { .. }
             | Told::GuardHolds { .. }
             | Told::Rendered { .. } => {}

@@ -117,6 +117,7 @@ impl Narrator {
                 let text = format!("{} has {what} of {count}: more than {limit}.", self.name(*host));
                 self.say(at, &text);
             }
+            What::Confirmed { host, key, version, on } => self.confirmed(at, *host, key, *version, on),
             What::Asked { .. }
             | What::ProcessStarted { .. }
             | What::ProcessSignalled { .. }
@@ -131,6 +132,17 @@ impl Narrator {
             | What::RefusalDelivered { .. } => {}
         }
         std::mem::take(&mut self.lines)
+    }
+
+    fn confirmed(&mut self, at: Instant, host: HostId, key: &RumorKey, version: u64, on: &[HostId]) {
+        let Some(group) = key.group() else { return };
+        let all: Vec<&str> = on.iter().map(|host| self.name(*host)).collect();
+        let where_ = if all.is_empty() { String::from("no alive member serves it") } else { all.join(", ") };
+        let text = format!(
+            "{} says that version {version} of {group} is in effect on all its alive members: {where_}.",
+            self.name(host)
+        );
+        self.say(at, &text);
     }
 
     /// The line that tells how an expectation is decided.

@@ -78,6 +78,12 @@ pub enum Told {
         #[serde(flatten)]
         held: Held,
     },
+    Confirmed {
+        host: String,
+        #[serde(flatten)]
+        held: Held,
+        on: Vec<String>,
+    },
     ProcessStarted {
         host: String,
         #[serde(with = "text")]
@@ -92,6 +98,8 @@ pub enum Told {
         #[serde(with = "word")]
         signal: StopSignal,
         accepting: bool,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        unaware: Vec<String>,
     },
     ProcessExited {
         host: String,

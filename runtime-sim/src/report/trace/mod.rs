@@ -14,8 +14,9 @@
 //! | `beyond_limit` | `host`, `of`: what, `count`, `limit` |
 //! | `leads` | `host`, `service_group`, `term`, `until`: when its lease ends by the world's clock, null when it leads no longer |
 //! | `holds` | `host`, `rumor`: its kind, with its key as in an event, `version`: the accepted one |
+//! | `confirmed` | `host`, a version as in `holds`, `on`: an operator that waits was told that it is in effect there |
 //! | `process_started` | `host`, `service`, `pid` |
-//! | `process_signalled` | `host`, `service`, `pid`, `signal`, `accepting`: whether others still send it work |
+//! | `process_signalled` | `host`, `service`, `pid`, `signal`, `accepting`: whether its supervisor says that it takes work, `unaware`: the supervisors that were not told otherwise |
 //! | `process_exited` | `host`, `service`, `pid`, `status` |
 //! | `lease_ran_out` | `host`, `service`, `pid`: its guard kills it |
 //! | `hook_ended` | `host`, `service`, `hook`, `succeeded` |

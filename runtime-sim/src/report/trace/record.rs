@@ -46,6 +46,11 @@ fn told(scene: &dyn Scene, what: &What) -> Told {
         What::Holds { host, key, version } => {
             Told::Holds { host: name(host), held: Held { key: key.clone(), version: *version } }
         }
+        What::Confirmed { host, key, version, on } => Told::Confirmed {
+            host: name(host),
+            held: Held { key: key.clone(), version: *version },
+            on: on.iter().map(name).collect(),
+        },
         What::ProcessStarted { .. }
         | What::ProcessSignalled { .. }
         | What::ProcessExited { .. }
@@ -82,12 +87,13 @@ fn process(scene: &dyn Scene, what: &What) -> Told {
         What::ProcessStarted { host, service, pid } => {
             Told::ProcessStarted { host: name(host), service: service.clone(), pid: *pid }
         }
-        What::ProcessSignalled { host, service, pid, signal, accepting } => Told::ProcessSignalled {
+        What::ProcessSignalled { host, service, pid, signal, accepting, unaware } => Told::ProcessSignalled {
             host: name(host),
             service: service.clone(),
             pid: *pid,
             signal: *signal,
             accepting: *accepting,
+            unaware: unaware.iter().map(name).collect(),
         },
         What::ProcessExited { host, service, pid, status } => {
             Told::ProcessExited { host: name(host), service: service.clone(), pid: *pid, status: *status }
