@@ -58,11 +58,11 @@ pub struct Figures {
 #[must_use]
 pub fn voters(plan: &Plan) -> Vec<Voter> {
     let mut voters: Vec<Voter> = Vec::new();
-    let mut group: Option<&str> = None;
+    let mut group: Option<(&str, Option<&str>)> = None;
     for timed in &plan.actions {
         if let Action::LoadService(LoadService { host, service, how }) = &timed.action
             && how.leader
-            && *group.get_or_insert(service) == service
+            && *group.get_or_insert((service, how.group.as_deref())) == (service, how.group.as_deref())
             && voters.iter().all(|voter| voter.host != *host)
         {
             let suitability = how.suitability.unwrap_or(0);

@@ -15,10 +15,12 @@ use crate::action::{
     Action, ApplyConfig, Burst, Calm, Capacity, ClockJump, ClockRate, CloneDisk, Crash, CrashAtSync,
     CrashLoop, CrashService, Delay, Depart, DiskAfter, Heal, HostId, Kill, KillGuard, KillLauncher, Leave,
     LinkQuality, LoadService, Partition, Pause, PauseLauncher, PutFile, Ratio, Restart, Resume,
-    ResumeLauncher, SetBurst, SetCapacity, SetLink, Slow, StartService, StopService, Suspend, UnloadService,
+    ResumeLauncher, SetBurst, SetCapacity, SetDisk, SetLink, Slow, StartService, StopService, Suspend,
+    UnloadService,
 };
+use crate::engine::disk_fault::DiskState;
 use crate::engine::lead::Load;
-use crate::expect::{OneView, When};
+use crate::expect::{OneView, Settled, When};
 use crate::scenario::plan::{Expectation, Plan, PlannedHost, TimedAction};
 use crate::scenario::start_joins;
 
@@ -71,11 +73,13 @@ pub enum Class {
     Launcher,
     /// When all is well again: a version is given to a group, and hosts are lost, one at a time.
     Trial,
+    /// Disks are slow, stand still, fail writes, are full.
+    Writes,
 }
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Crash,
         Self::Disk,
         Self::Kill,
@@ -97,6 +101,7 @@ impl Class {
         Self::Election,
         Self::Package,
         Self::Launcher,
+        Self::Writes,
         Self::Trial,
     ];
 }
@@ -110,6 +115,8 @@ const DATAGRAMS: u64 = 1 << 32;
 
 /// How long one view has to last.
 const STABLE: Duration = Duration::from_secs(10);
+/// How long services and their files have to stay as they are wanted.
+const RESTS: Duration = Duration::from_secs(2);
 
 /// The root of a seed's chance.
 pub(super) fn root(seed: u64) -> Rng {
@@ -196,6 +203,7 @@ fn replacements(
 /// The whole as a scenario.
 fn assemble(seed: u64, ring: Ring, schedule: Vec<(Instant, Action)>, calm_at: Instant) -> Plan {
     let Ring { hosts, timings, quality, links, start } = ring;
+    let hang = super::package::longest_hang(&schedule);
     let mut actions: Vec<TimedAction> = schedule
         .into_iter()
         .chain([(calm_at, Action::Calm(Calm))])
@@ -206,6 +214,8 @@ fn assemble(seed: u64, ring: Ring, schedule: Vec<(Instant, Action)>, calm_at: In
     all.sort_by_key(|timed| timed.time);
     let bound = bound(&timings, hosts.len());
     let by = calm_at + bound + STABLE;
+    let rests_by = by + hang;
+    let settled = settled(calm_at, rests_by);
     let whole = Expectation {
         line: 0,
         text: format!("one_view = \"{} s\"", STABLE.as_secs()),
@@ -216,13 +226,13 @@ fn assemble(seed: u64, ring: Ring, schedule: Vec<(Instant, Action)>, calm_at: In
         file: format!("seed {seed}"),
         about: format!(
             "Drawn from seed {seed} of a sweep: {} members, and faults that end after {calm_at}. Within {} s of \
-             their end all members have to share one view, and keep it. Then a version is given to a group, and hosts \
-             are lost, one at a time.",
+             their end all members have to share one view, and keep it, and their services run as they are wanted. \
+             Then a version is given to a group, and hosts are lost, one at a time.",
             hosts.len(),
             bound.as_secs()
         ),
         seed,
-        duration: Duration::from_nanos(by.as_nanos()),
+        duration: Duration::from_nanos(rests_by.as_nanos()),
         skip_impossible: true,
         planted: annulus_core::Planted::default(),
         start,
@@ -231,8 +241,27 @@ fn assemble(seed: u64, ring: Ring, schedule: Vec<(Instant, Action)>, calm_at: In
         quality,
         links,
         actions: all,
-        expectations: vec![whole],
+        expectations: vec![whole, settled],
     }
+}
+
+/// Services and their files are as they are wanted, and stay so for a moment.
+pub(super) fn settled(after: Instant, by: Instant) -> Expectation {
+    Expectation {
+        line: 0,
+        text: format!("settled = \"{} s\"", RESTS.as_secs()),
+        when: When::By { after, by },
+        what: Settled { lasting: RESTS }.into(),
+    }
+}
+
+/// A disk in trouble. Every draw is made whether it is used or not.
+pub(super) fn disk_state(rng: &mut Rng) -> DiskState {
+    let max_ms = rng.between(20, 3_000);
+    let (min, max) = (Duration::from_millis(max_ms / 4), Duration::from_millis(max_ms));
+    let slow = DiskState::Slow(Delay { min, max });
+    let failing = DiskState::Failing(rng.between(1, 6) as u32);
+    [slow, failing, DiskState::Stalled, DiskState::Full, DiskState::Broken][rng.index(5)]
 }
 
 /// Within how long after the last fault all running members must share one view.
@@ -240,7 +269,7 @@ fn assemble(seed: u64, ring: Ring, schedule: Vec<(Instant, Action)>, calm_at: In
 /// A supervisor that was leaving starts again first. Every member is probed within two rounds of the ring; a
 /// suspicion runs its full length; lost members are tried again, twice in case the first try meets one that is itself
 /// just coming back; two digest exchanges carry rumors that gossip no longer tells.
-fn bound(timings: &Timings, members: usize) -> Duration {
+pub(crate) fn bound(timings: &Timings, members: usize) -> Duration {
     // A member of the worst local health makes one step back in each round, and rounds get shorter as it does.
     let health_periods = u64::from((timings.local_health_max + 1) * (timings.local_health_max + 2) / 2);
     let rounds_ms = (2 * members as u64 + health_periods) * timings.probe_period_ms;
@@ -399,6 +428,11 @@ impl Draw<'_> {
                 );
             }
             Class::Group => self.group(host, from),
+            Class::Writes => {
+                let state = disk_state(&mut self.rng);
+                let set = |state| Action::SetDisk(SetDisk { host, state });
+                self.both(from, set(state), to, set(DiskState::Sound));
+            }
             _ => {
                 let by = self.host();
                 self.steps.push((from, Action::Depart(Depart { by, host })));

@@ -1,15 +1,15 @@
 //! Packages as people write them, in a drawn ring: hooks that fail and hang, health that turns bad and back, processes
 //! that end, drains behind a load balancer, binds. Before the faults end every package is a sound one again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use annulus_core::{Health, Hook, Instant, Rng};
+use annulus_core::{Demoted, Health, Hook, Instant, Rng};
 
 use super::draw::{CHAOS_FROM_MS, SERVICES};
 use crate::action::{
-    Action, Balance, Balancer, CrashService, DrainService, HostId, LoadService, MaintainService, Package,
-    SetPackage, StopService, UnloadService, UpdateService,
+    Action, ApplyConfig, Balance, Balancer, CrashService, DrainService, HostId, LoadService, MaintainService,
+    Package, SetPackage, StartService, StopService, UnloadService, UpdateService,
 };
 use crate::engine::lead::Load;
 
@@ -17,6 +17,24 @@ use crate::engine::lead::Load;
 const EVERY: Duration = Duration::from_millis(250);
 /// How often it looks at its hosts.
 const CHECK: Duration = Duration::from_secs(1);
+
+/// How long a hook that hangs holds its service up: by the deadlines of the core. An init hook ends with an order.
+const fn deadline(hook: Hook) -> Duration {
+    match hook {
+        Hook::PostStop => Duration::from_secs(60),
+        Hook::Drain => Duration::from_secs(30),
+        _ => Duration::ZERO,
+    }
+}
+
+/// How much longer services may take to be as they are wanted because hooks of this schedule hang.
+pub(super) fn longest_hang(schedule: &[(Instant, Action)]) -> Duration {
+    let hanging = schedule.iter().filter_map(|(_, action)| match action {
+        Action::SetPackage(SetPackage { package, .. }) => Some(&package.hanging),
+        _ => None,
+    });
+    hanging.flatten().map(|hook| deadline(*hook)).max().unwrap_or_default()
+}
 
 /// Draws stories of services.
 pub(super) fn draw(rng: &mut Rng, members: u32, until_ms: u64, steps: &mut Vec<(Instant, Action)>) {
@@ -107,15 +125,53 @@ fn package(rng: &mut Rng, service: &str) -> Package {
     package
 }
 
-/// Each package that this schedule changes is a plain one at the end.
+/// Nothing goes wrong by itself, and all hooks work at once, with each package that this schedule changes, at the end. An
+/// operator starts its services again that had been given up, and stops those first whose init hook may hang.
 pub(super) fn sound_again(schedule: &[(Instant, Action)], at: Instant) -> Vec<(Instant, Action)> {
-    let changed = schedule.iter().filter_map(|(_, action)| match action {
-        Action::SetPackage(SetPackage { host, service, .. }) => Some((*host, service.clone())),
-        _ => None,
-    });
-    let changed: BTreeSet<(HostId, String)> = changed.collect();
-    let plain = |(host, service)| (at, SetPackage { host, service, package: Box::default() }.into());
-    changed.into_iter().map(plain).collect()
+    let (mut changed, mut wanted) = (BTreeMap::new(), BTreeMap::new());
+    let mut in_order: Vec<&(Instant, Action)> = schedule.iter().filter(|(time, _)| *time <= at).collect();
+    in_order.sort_by_key(|(time, _)| *time);
+    for (_, action) in in_order {
+        match action {
+            Action::SetPackage(SetPackage { host, service, package }) => {
+                let hangs = |of: &(Package, bool)| of.1;
+                let hung = changed.get(&(*host, service.clone())).is_some_and(hangs);
+                let hangs = hung || package.hanging.contains(&Hook::Init);
+                changed.insert((*host, service.clone()), (mended(package), hangs));
+            }
+            Action::LoadService(LoadService { host, service, .. })
+            | Action::StartService(StartService { host, service }) => {
+                wanted.insert((*host, service.clone()), true);
+            }
+            Action::StopService(StopService { host, service })
+            | Action::UnloadService(UnloadService { host, service }) => {
+                wanted.insert((*host, service.clone()), false);
+            }
+            _ => {}
+        }
+    }
+    let mut steps = Vec::new();
+    for ((host, service), (package, hangs)) in changed {
+        let is_wanted = wanted.get(&(host, service.clone())).copied().unwrap_or_default();
+        let name = || service.clone();
+        steps.push((at, SetPackage { host, service: name(), package: Box::new(package) }.into()));
+        // An order may have been refused, or lost with its supervisor: it is given again.
+        steps.extend((!is_wanted || hangs).then(|| (at, StopService { host, service: name() }.into())));
+        steps.extend(is_wanted.then(|| (at, StartService { host, service: name() }.into())));
+    }
+    steps
+}
+
+/// The same package with nothing wrong with it, and nothing that takes long.
+fn mended(package: &Package) -> Package {
+    Package {
+        hooks: package.all_hooks(),
+        demoted: package.demoted,
+        configured: package.configured,
+        shows_part: package.shows_part,
+        drain: package.drain,
+        ..Package::default()
+    }
 }
 
 /// What a package or a load brings, as the sweep counts it.
@@ -131,6 +187,8 @@ pub(super) fn brings(action: &Action) -> Vec<&'static str> {
                 (package.lives.is_some(), "process that ends"),
                 (package.drain.is_some(), "drain"),
                 (package.bind.is_some(), "bind"),
+                (package.demoted == Demoted::Reconfigure, "demoted in place"),
+                (package.demoted == Demoted::Stop, "demoted to a stop"),
             ] {
                 brings.extend(is.then_some(name));
             }
@@ -139,6 +197,7 @@ pub(super) fn brings(action: &Action) -> Vec<&'static str> {
             for (is, name) in [
                 (*service == super::election::SECOND, "second group with a leader"),
                 (how.quorum.is_none(), "group without a quorum's size"),
+                (how.group.is_some(), "leader of a named group"),
             ] {
                 brings.extend(is.then_some(name));
             }
@@ -147,6 +206,7 @@ pub(super) fn brings(action: &Action) -> Vec<&'static str> {
             brings.push("group that is not the default");
         }
         Action::Balance(_) => brings.push("load balancer"),
+        Action::ApplyConfig(ApplyConfig { wait: Some(_), .. }) => brings.push("operator that waits"),
         _ => {}
     }
     brings

@@ -203,6 +203,7 @@ impl Watcher for Tally<'_> {
                     *self.tally.entry(name.to_owned()).or_default() += 1;
                 }
             }
+            What::Confirmed { .. } => *self.tally.entry(String::from("confirmed")).or_default() += 1,
             _ => {}
         }
     }

@@ -113,7 +113,9 @@ fn draw(rng: &mut Rng, plan: &Plan, whole: Instant) -> Trial {
     for host in victims {
         now = trial.lost(host, now, bounds, back(&plan.timings)) + PAUSE;
     }
-    trial.end = now;
+    // The last host that was lost has come back, and what it runs with it.
+    trial.end = now + LeaderInTime::new(&plan.timings).bound();
+    trial.expectations.push(draw::settled(now, trial.end));
     trial
 }
 
