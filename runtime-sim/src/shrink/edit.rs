@@ -6,10 +6,12 @@ use std::time::Duration;
 use annulus_core::{Instant, Timings};
 
 use crate::action::{Action, HostId, Ratio, SetLink};
+use crate::checker::LeaderInTime;
 use crate::expect::When;
 use crate::form::moved::Moved;
 use crate::scenario::plan::{Plan, TimedAction};
 use crate::scenario::start_joins;
+use crate::sweep;
 
 /// The actions that an author wrote down or a seed drew: all but the joins that happen by themselves.
 pub(super) fn explicit(plan: &Plan) -> Vec<TimedAction> {
@@ -82,7 +84,15 @@ type Simplify = fn(&mut Plan) -> bool;
 pub(super) const SIMPLER: [Simplify; 7] = [
     |plan| {
         // Slower timings than the plan's would make a timely event late.
-        let slower = plan.timings.sync_period_ms < Timings::lan().sync_period_ms;
+        let bound = |timings: &Timings| {
+            (
+                sweep::bound(timings, plan.hosts.len()),
+                LeaderInTime::new(timings).bound(),
+                timings.sync_period_ms,
+            )
+        };
+        let (lan, own) = (bound(&Timings::lan()), bound(&plan.timings));
+        let slower = lan.0 > own.0 || lan.1 > own.1 || lan.2 > own.2;
         let fits = plan.expectations.is_empty() || !slower;
         fits && std::mem::replace(&mut plan.timings, Timings::lan()) != Timings::lan()
     },

@@ -6,9 +6,10 @@
 
 mod edit;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use annulus_core::{Instant, State};
+use annulus_core::{Instant, Planted, State};
 
 use crate::action::{Action, ApplyConfig, Calm, Crash};
 use crate::expect::{Statement, Who};
@@ -21,7 +22,9 @@ use edit::{explicit, with_actions};
 /// Runs that a reduction may take unless an option says otherwise.
 pub const RUNS: u32 = 400;
 
-/// How a plan fails. A reduced plan has to fail in the same way.
+/// How a plan fails. A reduced plan has to fail in the same way, and where an expectation is not met, for a reason of the
+/// same kind: the ring has to look wrong in the same words, whichever members and numbers they are about. A smaller ring
+/// could miss an expectation that makes no sense for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The expectation of this line, in these words, is not met.
@@ -87,9 +90,31 @@ pub fn shrink(plan: &Plan, runs_max: u32) -> Option<Shrunk> {
 #[must_use]
 pub fn shrink_while(plan: &Plan, runs_max: u32, goes_on: &dyn Fn() -> bool) -> Option<Shrunk> {
     let first = failure(plan)?;
-    let kind = first.kind.clone();
-    let same = move |plan: &Plan| failure(plan).filter(|failure| failure.kind == kind);
+    let (kind, cause) = (first.kind.clone(), cause(plan, &first));
+    let same = move |plan: &Plan| {
+        let failure = failure(plan)?;
+        (failure.kind == kind && self::cause(plan, &failure) == cause && is_the_defects(plan))
+            .then_some(failure)
+    };
     Some(reduce(plan.clone(), first, &Limit { runs: runs_max, goes_on }, &same))
+}
+
+/// The words of a failure, without those that name a member or a number; none where a checker or an assertion decides.
+fn cause(plan: &Plan, failure: &Failure) -> Option<BTreeSet<String>> {
+    if !matches!(failure.kind, Kind::Unmet { .. }) {
+        return None;
+    }
+    let is_named = |word: &str| {
+        word.bytes().any(|b| b.is_ascii_digit()) || plan.hosts.iter().any(|host| host.name == word)
+    };
+    let words = failure.why.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '-');
+    Some(words.filter(|word| !word.is_empty() && !is_named(word)).map(str::to_owned).collect())
+}
+
+/// Whether a plan with a planted defect passes without it: one that fails in any case shows nothing of the defect.
+fn is_the_defects(plan: &Plan) -> bool {
+    let sound = Planted::default();
+    plan.planted == sound || failure(&Plan { planted: sound, ..plan.clone() }).is_none()
 }
 
 /// When a reduction ends at the latest.
@@ -376,6 +401,20 @@ mod tests {
         let Action::Crash(Crash { host }) = explicit(&smaller)[0].action else { panic!("another action") };
         assert_eq!(name(&smaller, host), name(&plan, last));
         assert_eq!(smaller.hosts.len(), plan.hosts.len() - 4);
+    }
+
+    #[test]
+    fn a_reason_is_told_by_its_words() {
+        let plan = large();
+        let unmet = |why: &str| {
+            let kind = Kind::Unmet { line: 0, text: String::from("one_view = \"10 s\"") };
+            cause(&plan, &Failure { kind, at: None, why: why.to_owned() })
+        };
+        let first = unmet("m1 holds m2 to be confirmed in incarnation 3; it runs in incarnation 4");
+        assert_eq!(first, unmet("m7 holds m1 to be confirmed in incarnation 1; it runs in incarnation 2"));
+        assert_ne!(first, unmet("m7 holds m1 to be suspect in incarnation 1; it runs in incarnation 2"));
+        assert_ne!(first, unmet("it came too late to last"));
+        assert_eq!(cause(&plan, &invented(None)), None, "a checker says itself what it is about");
     }
 
     #[test]
