@@ -93,11 +93,6 @@ impl Works {
         Some(*work)
     }
 
-    /// Whether it is to be done, or under way.
-    pub(super) fn is_wanted(&self, work: Work) -> bool {
-        self.states.get(&work).is_some_and(|state| state.under_way || state.wanted_at.is_some())
-    }
-
     /// It has ended as it should.
     pub(super) fn succeeded(&mut self, work: Work) {
         let state = self.states.entry(work).or_default();
