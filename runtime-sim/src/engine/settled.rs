@@ -72,7 +72,8 @@ fn wrong<D: Deed>(
     let (name, service) = (&world.spec(host).name, view.spec.name());
     let leader = match view.spec.topology {
         Topology::Standalone => None,
-        // A group that cannot elect waits, and its services with it.
+        // A group that cannot elect waits, and its services with it; members may still name a leader that is gone.
+        Topology::Leader if world.acting(&view.group).is_empty() => return None,
         Topology::Leader => Some(crate::engine::lead::leader_seen(node, &view.group)?),
     };
     let rest = &world.hosts[host.0 as usize].rest;

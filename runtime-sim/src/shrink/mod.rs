@@ -22,6 +22,9 @@ use edit::{explicit, with_actions};
 /// Runs that a reduction may take unless an option says otherwise.
 pub const RUNS: u32 = 400;
 
+/// A smaller ring may fail so much later: its chance falls differently.
+const LATER: Duration = Duration::from_secs(1);
+
 /// How a plan fails. A reduced plan has to fail in the same way, and where an expectation is not met, for a reason of the
 /// same kind: the ring has to look wrong in the same words, whichever members and numbers they are about. A smaller ring
 /// could miss an expectation that makes no sense for it.
@@ -210,7 +213,7 @@ impl Search<'_> {
         let Some(at) = self.failure.at else { return };
         let last = self.best.expectations.iter().filter_map(|e| Some(e.when.span()?.1)).max();
         let last = last.unwrap_or(Instant::ZERO);
-        let end = Duration::from_nanos(at.max(last).as_nanos());
+        let end = Duration::from_nanos(at.max(last).as_nanos()) + LATER;
         if self.best.duration > end {
             let mut actions = explicit(&self.best);
             actions.retain(|timed| timed.time <= at);
