@@ -45,13 +45,13 @@ const OF_SUPERVISORS: [Fault; 3] = [Fault::KillSupervisor, Fault::RestartSupervi
 /// After such a fault nothing else happens until its services were looked at.
 const LOOKED: Duration = Duration::from_millis(5_500);
 /// After all faults have ended: the ring is in order.
-const SETTLED: Duration = Duration::from_millis(4_000);
+const SETTLED: Duration = Duration::from_millis(3_000);
 /// Between two commands of operators in the quiet.
-const BETWEEN: Duration = Duration::from_millis(2_500);
+const BETWEEN: Duration = Duration::from_millis(2_000);
 /// How long a service is stopped in the quiet.
 const STOPPED: Duration = Duration::from_millis(1_500);
-/// From the end of the quiet's commands until nothing of them excuses anything any more.
-const QUIET: Duration = Duration::from_millis(8_500);
+/// From the end of the quiet's commands to the next act: those of another service excuse nothing.
+const QUIET: Duration = Duration::from_millis(2_500);
 
 /// A step of the schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,7 +79,7 @@ pub(crate) fn draw(seed: u64, length: Duration, without: &[Fault]) -> Vec<Step> 
     let (mut now, mut deck) = (Duration::from_secs(1), Vec::new());
     while now < length {
         let is_wild = rng.below(3) > 0;
-        let end = now + millis(&mut rng, 15_000, 40_000);
+        let end = now + LOOKED + millis(&mut rng, 20_000, 45_000);
         let focus = rng.below(SERVICES.len() as u64);
         let mut alone = strike(&mut rng, now, focus, &mut Vec::new());
         alone.fault = OF_SUPERVISORS[usize::try_from(rng.below(3)).unwrap_or(0)];
@@ -100,7 +100,7 @@ pub(crate) fn draw(seed: u64, length: Duration, without: &[Fault]) -> Vec<Step> 
                 now = planned.at;
                 push(&mut steps, planned, without);
             }
-            now += if is_wild { millis(&mut rng, 200, 3_500) } else { millis(&mut rng, 6_000, 11_000) };
+            now += if is_wild { millis(&mut rng, 200, 3_000) } else { millis(&mut rng, 6_000, 11_000) };
         }
         steps.push(Step::Calm(now.min(length)));
         now = quiet(&mut rng, now + SETTLED, length, &mut steps, without);
