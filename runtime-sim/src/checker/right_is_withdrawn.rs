@@ -130,7 +130,8 @@ mod tests {
         assert_eq!(run(&with(&[at(2_400, ended), later.clone()])), Ok(()));
         let message = run(&with(std::slice::from_ref(&later))).expect_err("it has to fire");
         assert!(message.contains("lets a supervisor go on to lead redis.default in term 1"), "{message}");
-        assert!(run(&with(&[leads(2_100, 2, Some(4_000)), later.clone()])).is_err(), "an older term");
+        let renewed = leads(3_000, 2, Some(5_000));
+        assert!(run(&with(&[leads(2_100, 2, Some(4_000)), renewed])).is_err(), "an older term");
         let killed = What::HostStopped { host: HOST, why: crate::engine::record::StopReason::Killed };
         assert_eq!(run(&with(&[at(2_100, killed), later.clone()])), Ok(()), "no supervisor runs");
         let pause = at(1_500, What::Action(Pause { host: HOST }.into()));
