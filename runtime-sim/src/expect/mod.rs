@@ -30,6 +30,7 @@ mod split;
 mod version_held;
 mod when;
 
+pub(crate) use one_view::one_view_bound;
 use std::time::Duration;
 
 use annulus_core::Instant;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use annulus_core::Timings;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -66,4 +67,19 @@ impl Room for OneView {
     fn lasting(&self) -> Option<Duration> {
         Some(self.lasting)
     }
+}
+
+/// Within how long after the last fault all running members must share one view.
+///
+/// A supervisor that was leaving starts again first. Every member is probed within two rounds of the ring; a
+/// suspicion runs its full length; lost members are tried again, twice in case the first try meets one that is itself
+/// just coming back; two digest exchanges carry rumors that gossip no longer tells.
+pub(crate) fn one_view_bound(timings: &Timings, members: usize) -> Duration {
+    // A member of the worst local health makes one step back in each round, and rounds get shorter as it does.
+    let health_periods = u64::from((timings.local_health_max + 1) * (timings.local_health_max + 2) / 2);
+    let rounds_ms = (2 * members as u64 + health_periods) * timings.probe_period_ms;
+    // Half as much again for each tenfold above ten members: not more than twice for a thousand.
+    let suspicion_ms = 2 * timings.suspicion_timeout_ms_min * u64::from(timings.suspicion_max_factor);
+    let repair_ms = 2 * timings.reconnect_period_ms + 2 * timings.sync_period_ms;
+    Duration::from_millis(timings.leave_delay_ms + rounds_ms + suspicion_ms + repair_ms)
 }

@@ -8,10 +8,10 @@ use annulus_core::{Instant, Timings};
 use crate::action::{Action, HostId, Ratio, SetLink};
 use crate::checker::LeaderInTime;
 use crate::expect::When;
+use crate::expect::one_view_bound;
 use crate::form::moved::Moved;
 use crate::scenario::plan::{Plan, TimedAction};
 use crate::scenario::start_joins;
-use crate::sweep;
 
 /// The actions that an author wrote down or a seed drew: all but the joins that happen by themselves.
 pub(super) fn explicit(plan: &Plan) -> Vec<TimedAction> {
@@ -86,7 +86,7 @@ pub(super) const SIMPLER: [Simplify; 7] = [
         // Slower timings than the plan's would make a timely event late.
         let bound = |timings: &Timings| {
             (
-                sweep::bound(timings, plan.hosts.len()),
+                one_view_bound(timings, plan.hosts.len()),
                 LeaderInTime::new(timings).bound(),
                 timings.sync_period_ms,
             )

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use annulus_core::{Instant, Rng, ServiceGroup, Timings};
+use annulus_core::{Instant, Rng, ServiceGroup};
 use serde::{Deserialize, Serialize};
 
 use super::ring::{self, Ring};
@@ -20,7 +20,7 @@ use crate::action::{
 };
 use crate::engine::disk_fault::DiskState;
 use crate::engine::lead::Load;
-use crate::expect::{OneView, Settled, When};
+use crate::expect::{OneView, Settled, When, one_view_bound};
 use crate::scenario::plan::{Expectation, Plan, PlannedHost, TimedAction};
 use crate::scenario::start_joins;
 
@@ -138,7 +138,7 @@ pub(super) fn plan(seed: u64, without: &[Class]) -> Plan {
     // Seeds lie between every class at once, which hides much, and one class alone.
     let density = [1, 2, 3][rng.index(3)];
     let zones: Vec<String> = ring.hosts.iter().map(|host| host.zone.clone()).collect();
-    let mut schedule: Vec<(Instant, Action)> = Vec::new();
+    let mut drawn: Vec<(Class, Instant, Action)> = Vec::new();
     // Drawn also when left out: otherwise leaving elections out would bring back the classes that they exclude.
     let (mut elects, mut untold) = (false, false);
     for class in Class::ALL {
@@ -156,13 +156,16 @@ pub(super) fn plan(seed: u64, without: &[Class]) -> Plan {
         draw.class(class);
         elects |= in_use && draw.steps.iter().any(|(_, action)| super::election::is_load(action));
         untold |= in_use && draw.steps.iter().any(|(_, action)| super::election::is_untold(action));
-        if in_use && !without.contains(&class) {
-            schedule.append(&mut draw.steps);
+        if in_use {
+            drawn.extend(draw.steps.into_iter().map(|(at, action)| (class, at, action)));
         }
     }
     if elects {
-        super::election::keep_assumptions(&mut schedule, untold);
+        super::election::keep_assumptions(&mut drawn, untold);
     }
+    drawn.retain(|(class, ..)| !without.contains(class));
+    let mut schedule: Vec<(Instant, Action)> =
+        drawn.into_iter().map(|(_, at, action)| (at, action)).collect();
     schedule.extend(replacements(&ring.hosts, &schedule, calm_ms));
     schedule.extend(super::package::sound_again(&schedule, Instant::from_millis(calm_ms - 1)));
     // A stable sort: actions of one instant keep the order of their class.
@@ -212,7 +215,7 @@ fn assemble(seed: u64, ring: Ring, schedule: Vec<(Instant, Action)>, calm_at: In
     let mut all = start_joins(&hosts, &actions, start);
     all.append(&mut actions);
     all.sort_by_key(|timed| timed.time);
-    let bound = bound(&timings, hosts.len());
+    let bound = one_view_bound(&timings, hosts.len());
     let by = calm_at + bound + STABLE;
     let rests_by = by + hang;
     let settled = settled(calm_at, rests_by);
@@ -262,21 +265,6 @@ pub(super) fn disk_state(rng: &mut Rng) -> DiskState {
     let slow = DiskState::Slow(Delay { min, max });
     let failing = DiskState::Failing(rng.between(1, 6) as u32);
     [slow, failing, DiskState::Stalled, DiskState::Full, DiskState::Broken][rng.index(5)]
-}
-
-/// Within how long after the last fault all running members must share one view.
-///
-/// A supervisor that was leaving starts again first. Every member is probed within two rounds of the ring; a
-/// suspicion runs its full length; lost members are tried again, twice in case the first try meets one that is itself
-/// just coming back; two digest exchanges carry rumors that gossip no longer tells.
-pub(crate) fn bound(timings: &Timings, members: usize) -> Duration {
-    // A member of the worst local health makes one step back in each round, and rounds get shorter as it does.
-    let health_periods = u64::from((timings.local_health_max + 1) * (timings.local_health_max + 2) / 2);
-    let rounds_ms = (2 * members as u64 + health_periods) * timings.probe_period_ms;
-    // Half as much again for each tenfold above ten members: not more than twice for a thousand.
-    let suspicion_ms = 2 * timings.suspicion_timeout_ms_min * u64::from(timings.suspicion_max_factor);
-    let repair_ms = 2 * timings.reconnect_period_ms + 2 * timings.sync_period_ms;
-    Duration::from_millis(timings.leave_delay_ms + rounds_ms + suspicion_ms + repair_ms)
 }
 
 /// One class's share of a schedule.

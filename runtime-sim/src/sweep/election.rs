@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use annulus_core::{Demoted, Health, Hook, Instant, Rng, ServiceGroup, Topology};
 
-use super::draw::CHAOS_FROM_MS;
+use super::draw::{CHAOS_FROM_MS, Class};
 use crate::action::{
     Action, ApplyConfig, ClockRate, CloneDisk, Crash, CrashAtSync, CrashLoop, CrashService, Delay, Depart,
     DiskAfter, DrainService, Given, Heal, HostId, Kill, KillGuard, LoadService, MaintainService, Package,
@@ -346,50 +346,52 @@ pub(super) fn is_untold(action: &Action) -> bool {
 /// - *Halves that never met*: where no operator says how large the group is, its members meet before anything happens.
 ///
 /// To hosts that are in no such group all of it happens.
-pub(super) fn keep_assumptions(schedule: &mut Vec<(Instant, Action)>, untold: bool) {
+pub(super) fn keep_assumptions(schedule: &mut Vec<(Class, Instant, Action)>, untold: bool) {
     let voters: BTreeSet<HostId> = schedule
         .iter()
-        .filter_map(|(_, action)| match action {
+        .filter_map(|(.., action)| match action {
             Action::LoadService(LoadService { host, how, .. }) if how.leader => Some(*host),
             _ => None,
         })
         .collect();
     let stopped = stopped_launchers(schedule);
-    let banned: Vec<(Instant, HostId)> = schedule
+    let banned: Vec<(Class, Instant, HostId)> = schedule
         .iter()
-        .filter_map(|(at, action)| match action {
-            Action::Depart(Depart { host, .. }) if voters.contains(host) => Some((*at, *host)),
+        .filter_map(|(class, at, action)| match action {
+            Action::Depart(Depart { host, .. }) if voters.contains(host) => Some((*class, *at, *host)),
             _ => None,
         })
         .collect();
-    schedule.retain(|(at, action)| match action {
+    schedule.retain(|(_, at, action)| match action {
         Action::Suspend(Suspend { host, .. }) => !voters.contains(host),
         Action::CloneDisk(CloneDisk { host, of }) => !voters.contains(host) && !voters.contains(of),
         Action::KillGuard(KillGuard { host, .. }) => {
             !voters.contains(host)
                 || !stopped.iter().any(|(of, from, to)| of == host && from <= at && at <= to)
         }
-        Action::CrashLoop(CrashLoop { host, .. }) => banned.iter().all(|(_, banned)| banned != host),
+        Action::CrashLoop(CrashLoop { host, .. }) => banned.iter().all(|(.., banned)| banned != host),
         _ => true,
     });
     // It dies before the ban of that instant, and comes back as another member after it.
-    let dies = banned.iter().map(|(at, host)| (*at, Crash { host: *host }.into()));
-    schedule.splice(0..0, dies.collect::<Vec<(Instant, Action)>>());
-    let back = |(at, host): &(Instant, HostId)| (*at, Restart { host: *host, disk: DiskAfter::Lost }.into());
+    let dies = banned.iter().map(|(class, at, host)| (*class, *at, Crash { host: *host }.into()));
+    schedule.splice(0..0, dies.collect::<Vec<(Class, Instant, Action)>>());
+    let back = |(class, at, host): &(Class, Instant, HostId)| {
+        (*class, *at, Restart { host: *host, disk: DiskAfter::Lost }.into())
+    };
     schedule.extend(banned.iter().map(back));
     if untold {
         let may_be_early = |action: &Action| {
             is_load(action) || matches!(action, Action::ClockRate(_) | Action::SetPackage(_))
         };
-        schedule.retain(|(at, action)| *at >= Instant::from_millis(MET_MS) || may_be_early(action));
+        schedule.retain(|(_, at, action)| *at >= Instant::from_millis(MET_MS) || may_be_early(action));
     }
-    for (at, action) in schedule {
+    for (_, at, action) in schedule {
         match action {
             Action::ClockRate(ClockRate { host, ppm }) if voters.contains(host) => {
                 *ppm = (*ppm).clamp(-CLOCK_PPM_MAX, CLOCK_PPM_MAX);
             }
             Action::Restart(Restart { host, disk }) if voters.contains(host) => {
-                let is_banned = banned.iter().any(|(since, of)| of == host && since <= at);
+                let is_banned = banned.iter().any(|(_, since, of)| of == host && since <= at);
                 if *disk == DiskAfter::Old || is_banned {
                     *disk = DiskAfter::Lost;
                 }
@@ -400,12 +402,12 @@ pub(super) fn keep_assumptions(schedule: &mut Vec<(Instant, Action)>, untold: bo
 }
 
 /// When launchers stand still, and shortly before: a guard may die, and the launcher with it a moment later.
-fn stopped_launchers(schedule: &[(Instant, Action)]) -> Vec<(HostId, Instant, Instant)> {
+fn stopped_launchers(schedule: &[(Class, Instant, Action)]) -> Vec<(HostId, Instant, Instant)> {
     const BEFORE: Duration = Duration::from_millis(100);
-    let mut in_order: Vec<&(Instant, Action)> = schedule.iter().collect();
-    in_order.sort_by_key(|(at, _)| *at);
+    let mut in_order: Vec<&(Class, Instant, Action)> = schedule.iter().collect();
+    in_order.sort_by_key(|(_, at, _)| *at);
     let mut stopped: Vec<(HostId, Instant, Instant)> = Vec::new();
-    for (at, action) in in_order {
+    for (_, at, action) in in_order {
         match action {
             Action::PauseLauncher(PauseLauncher { host }) => {
                 let from = Instant::ZERO + at.saturating_since(Instant::ZERO + BEFORE);

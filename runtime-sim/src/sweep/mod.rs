@@ -13,7 +13,6 @@ mod run;
 mod trial;
 
 pub use draw::Class;
-pub(crate) use draw::bound;
 pub use lead_times::Elections;
 pub use report::report;
 pub use results::{BoundResult, FailureResult, Occurred, REQUIRED, Results, SeedResult};
