@@ -288,7 +288,7 @@ impl<'p> Judge<'p> {
             }
             if let Some(lasting) = case.expectation.what.lasting() {
                 // At its own instants only: what else is expected moves no verdict.
-                let is_due = now.saturating_since(start).as_nanos() % every == 0;
+                let is_due = now.saturating_since(start).as_nanos().is_multiple_of(every);
                 if ends && (is_due || last) {
                     let found = self.holds(world, &self.cases[index]);
                     self.lasts(index, now, lasting, found, last)?;
