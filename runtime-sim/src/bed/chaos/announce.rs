@@ -83,8 +83,9 @@ impl Run {
                 self.announced[1] += 1;
                 continue;
             };
-            // The peer was asked over HTTP and answered a moment after it knew; the process wrote down when it heard.
-            let slack = 50_000_000;
+            // The peer was asked over HTTP and answered a moment after it knew, on a machine that is busy with five
+            // daemons; the process wrote down when it heard.
+            let slack = 250_000_000;
             if told > asked + slack && asked < stop.began + TOLD_MAX {
                 let text = format!(
                     "{} on {name} was asked to end {:.0} ms before {} knew that it takes no more work",
