@@ -22,7 +22,8 @@ use annulus::supervisor::ledger::Ledger;
 use annulus::supervisor::room::Room;
 use annulus::supervisor::specs::Specs;
 use annulus_core::{
-    Command, Config, EffectId, EffectResult, Event, MemberId, Node, RequestId, Rumor, SysInfo, UnixTime,
+    Command, Config, EffectId, EffectResult, Event, MemberId, Node, RequestId, Rumor, SysInfo, Timings,
+    UnixTime,
 };
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
@@ -31,7 +32,7 @@ use tokio::time::sleep;
 
 use super::effects::SimEffects;
 use super::ring::{Seen, Shared, ip, now};
-use super::transport::{SimTransport, any};
+use super::transport::{SimListener, SimTransport, any};
 use super::{CTL_PORT, CTL_SECRET, HTTP_PORT};
 use crate::action::HostId;
 use crate::action::world::What;
@@ -61,7 +62,7 @@ pub(super) async fn run(site: Site) -> turmoil::Result {
     let http_listener = transport.listen(any(HTTP_PORT)).await?;
     let ctl_listener = transport.listen(any(CTL_PORT)).await?;
     let config = site.config();
-    let (sys, timings, permanent) = (config.sys.clone(), config.timings.clone(), config.permanent);
+    let told = (config.sys.clone(), config.timings.clone(), config.permanent);
     let (done, results) = mpsc::channel(RESULTS_MAX);
     let clock = Clock::starting_at(wall());
     let restored = start.restored.is_some();
@@ -78,6 +79,34 @@ pub(super) async fn run(site: Site) -> turmoil::Result {
     };
     let (driver, handle) = Driver::new(parts);
     site.started(driver.member_id(), restored, done);
+    let mut gateways = serve(&site, &handle, clock, (http_listener, ctl_listener), told)?;
+    let mut events = handle.events();
+    let reason = {
+        let mut driver = pin!(driver.run());
+        let driver =
+            poll_fn(|cx| if site.paused(cx.waker()) { Poll::Pending } else { driver.as_mut().poll(cx) });
+        tokio::select! {
+            biased;
+            reason = driver => reason,
+            never = site.observe(&handle, &mut events) => match never? {},
+            never = site.obey(&handle, start.orders) => match never {},
+        }
+    };
+    site.hear(&mut events)?;
+    site.shared.lock().stopped(site.me, now(), StopReason::Exit(reason));
+    sleep(LAST_ANSWERS).await;
+    gateways.shutdown().await;
+    Ok(())
+}
+
+/// Serves HTTP and ctl of a supervisor whose ring facts are `(sys, timings, permanent)`.
+fn serve(
+    site: &Site,
+    handle: &DriverHandle,
+    clock: Clock,
+    (http_listener, ctl_listener): (SimListener, SimListener),
+    (sys, timings, permanent): (SysInfo, Timings, bool),
+) -> turmoil::Result<JoinSet<()>> {
     let (root, secret) = (Root::new(&site.root)?, Secret::new(CTL_SECRET));
     let sup = root.sup(&site.me.to_string());
     std::fs::create_dir_all(sup.path())?;
@@ -110,23 +139,7 @@ pub(super) async fn run(site: Site) -> turmoil::Result {
         token,
     };
     gateways.spawn(http::serve(http_listener, gateway));
-    let mut events = handle.events();
-    let reason = {
-        let mut driver = pin!(driver.run());
-        let driver =
-            poll_fn(|cx| if site.paused(cx.waker()) { Poll::Pending } else { driver.as_mut().poll(cx) });
-        tokio::select! {
-            biased;
-            reason = driver => reason,
-            never = site.observe(&handle, &mut events) => match never? {},
-            never = site.obey(&handle, start.orders) => match never {},
-        }
-    };
-    site.hear(&mut events)?;
-    site.shared.lock().stopped(site.me, now(), StopReason::Exit(reason));
-    sleep(LAST_ANSWERS).await;
-    gateways.shutdown().await;
-    Ok(())
+    Ok(gateways)
 }
 
 /// Every host's wall clock agrees with the simulation's.
