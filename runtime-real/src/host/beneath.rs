@@ -8,7 +8,7 @@
 //! writing. A file that has other names elsewhere (hard links) is never given away, because it may be another's.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{File, Permissions};
+use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use nix::dir::Dir as Listing;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2, renameat};
-use nix::sys::stat::{Mode, mkdirat};
+use nix::sys::stat::{Mode, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, geteuid, linkat, symlinkat, unlinkat};
 
 /// The beginning of the names of files that are not finished. No scan of hooks or configuration looks for a name that
@@ -32,6 +32,19 @@ const DEPTH_MAX: usize = 32;
 
 /// The owner of a file or directory, user and group.
 pub type Owner = (u32, u32);
+
+/// What tells a file from every other one of this host as long as it exists, whatever its names are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl From<&Metadata> for FileId {
+    fn from(meta: &Metadata) -> Self {
+        Self { device: meta.dev(), inode: meta.ino() }
+    }
+}
 
 /// A directory that is held open. All names are those of entries in it, and all paths lead down from it.
 #[derive(Debug)]
@@ -206,6 +219,18 @@ impl Dir {
         Ok(opened.ok().filter(|file| file.metadata().is_ok_and(|meta| meta.is_file())))
     }
 
+    /// Which file, directory or link has this name at present; none if nothing has. Nothing is opened or followed.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn which(&self, name: &OsStr) -> io::Result<Option<FileId>> {
+        match fstatat(&self.0, name_of(name)?, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(FileId { device: stat.st_dev, inode: stat.st_ino })),
+            Err(Errno::ENOENT) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
     /// Opens the file of this name for appending and reading, and makes it with this mode if it is not there.
     ///
     /// # Errors
@@ -218,10 +243,14 @@ impl Dir {
             | OFlag::O_NONBLOCK
             | OFlag::O_NOCTTY
             | OFlag::O_CLOEXEC;
-        let file = File::from(openat(&self.0, name_of(name)?, flags, Mode::from_bits_truncate(mode))?);
-        let meta = file.metadata()?;
         let wrong =
             |what: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{what}; remove it")));
+        let file = match openat(&self.0, name_of(name)?, flags, Mode::from_bits_truncate(mode)) {
+            Err(Errno::ELOOP) => return wrong("it is a symbolic link, which is not followed"),
+            Err(Errno::EISDIR) => return wrong("it is a directory"),
+            opened => File::from(opened?),
+        };
+        let meta = file.metadata()?;
         if !meta.is_file() {
             return wrong("it is not a regular file");
         }

@@ -88,20 +88,12 @@ impl Journal {
     fn log_own(&mut self) {
         if !self.lines.is_empty() {
             let lines = std::mem::take(&mut self.lines);
-            match self.log.append(&lines, clock::wall()) {
-                None => {}
-                // Only onto standard error: this log is what cannot be written.
-                Some(Notice::Failed(reason)) => {
-                    let text = format!(
-                        "the supervisor's log cannot be written: {reason}; until it can, its lines are only shown"
-                    );
-                    self.show(Level::Warn, &text);
-                }
-                Some(Notice::Recovered(lost)) => {
-                    self.show(
-                        Level::Info,
-                        &format!("the supervisor's log is written again; it lacks {lost} lines"),
-                    );
+            for notice in self.log.append(&lines, clock::wall()) {
+                let (level, text) = notice.said_of("the supervisor");
+                let line = self.show(level, &text);
+                // Where this log cannot be written, its trouble is only shown. Notices of notices are not told.
+                if !matches!(notice, Notice::Failed(_)) {
+                    drop(self.log.append(line.as_bytes(), clock::wall()));
                 }
             }
         }
@@ -159,18 +151,9 @@ impl Journal {
             let path = PathBuf::from(service).join("logs").join(format!("{service}.log"));
             LogFile::new(services.clone(), path, keep)
         });
-        match file.append(lines, clock::wall()) {
-            None => {}
-            Some(Notice::Failed(reason)) => self.report(
-                Level::Warn,
-                &format!(
-                    "the log of {service} cannot be written: {reason}; until it can, its lines are only shown"
-                ),
-            ),
-            Some(Notice::Recovered(lost)) => self.report(
-                Level::Info,
-                &format!("the log of {service} is written again; it lacks {lost} lines"),
-            ),
+        for notice in file.append(lines, clock::wall()) {
+            let (level, text) = notice.said_of(service);
+            self.report(level, &text);
         }
     }
 
@@ -222,6 +205,37 @@ impl Journal {
     /// The descriptors that the loop has to watch while lines wait to be shown.
     pub(super) fn wanted(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         [self.shown.wanted(), self.own.wanted()].into_iter().flatten()
+    }
+}
+
+impl Notice {
+    /// The line that says so of the log of a service or of the supervisor.
+    fn said_of(&self, whose: &str) -> (Level, String) {
+        match self {
+            Self::Failed(reason) => {
+                let text = format!(
+                    "the log of {whose} cannot be written: {reason}; until it can, its lines are only shown"
+                );
+                (Level::Warn, text)
+            }
+            Self::Recovered(0) => (Level::Info, format!("the log of {whose} is written again")),
+            Self::Recovered(1) => {
+                (Level::Info, format!("the log of {whose} is written again; it lacks 1 line"))
+            }
+            Self::Recovered(lost) => {
+                (Level::Info, format!("the log of {whose} is written again; it lacks {lost} lines"))
+            }
+            Self::Moved(how) => {
+                (Level::Info, format!("the log of {whose} was {how} by another program; a new file is begun"))
+            }
+            Self::Stuck(reason) => {
+                let text = format!(
+                    "the log of {whose} is full or old and cannot be put aside: {reason}; it grows past its limit, \
+                     at most to the size that it and its older files may have together"
+                );
+                (Level::Warn, text)
+            }
+        }
     }
 }
 

@@ -3,19 +3,29 @@
 //!
 //! A line is `RFC3339-UTC-millis TAG text`, with the tag `O` for standard output, `E` for errors and `H` for hooks.
 //! A full disk costs lines and nothing else: the log counts them, and tries again with the next line.
+//!
+//! Other programs may move the file away (`logrotate`, `rm`, `mv`) at any time. The log notices a removal with its next
+//! line, and anything else within a second; it then begins a new file and says so. It never writes through a link or
+//! into anything but a regular file of its own, whatever stands in its place.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use annulus_core::UnixTime;
 
 use super::stamp::{STAMP_BYTES, stamp};
-use crate::host::beneath::Dir;
+use crate::host::beneath::{Dir, FileId};
 
 /// Logs may hold secrets.
 const MODE: u32 = 0o640;
+const DIR_MODE: u32 = 0o750;
+/// Pause between two looks at what has the log's name, in milliseconds.
+const LOOK_MS: u64 = 1_000;
+/// A log that is moved away again and again says so this often, in milliseconds.
+const MOVED_NOTICE_MS: u64 = 60_000;
 
 /// How logs are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +45,10 @@ pub(super) enum Notice {
     Failed(String),
     /// The log is written again, after so many lines were lost.
     Recovered(u64),
+    /// Another program removed or renamed the file, as the text says; a new one is begun.
+    Moved(&'static str),
+    /// The file is full or old and cannot be put aside, for this reason; it grows.
+    Stuck(String),
 }
 
 /// The log of one service.
@@ -47,11 +61,18 @@ pub(super) struct LogFile {
     open: Option<Open>,
     /// Whether the last write failed, and how many lines were lost since.
     lost: Option<u64>,
+    /// The last time that it was said that the file was moved away.
+    told_moved: Option<UnixTime>,
+    /// Whether it was said that the file cannot be put aside, and no success came since.
+    is_stuck: bool,
 }
 
 #[derive(Debug)]
 struct Open {
     file: File,
+    id: FileId,
+    /// The last look at what has the log's name.
+    looked: UnixTime,
     size: u64,
     /// The stamp of the first line.
     first: String,
@@ -62,35 +83,53 @@ struct Open {
 impl LogFile {
     /// A log at `path` below `base`; nothing is touched before there is a line.
     pub(super) fn new(base: PathBuf, path: PathBuf, keep: Keep) -> Self {
-        Self { base, path, keep, open: None, lost: None }
+        Self { base, path, keep, open: None, lost: None, told_moved: None, is_stuck: false }
     }
 
-    /// Appends whole lines. Says what changed: that it fails now, or no longer does.
-    pub(super) fn append(&mut self, lines: &[u8], now: UnixTime) -> Option<Notice> {
-        let mut written = 0;
-        match self.try_append(lines, now, &mut written) {
-            Ok(()) => self.lost.take().map(Notice::Recovered),
+    /// Appends whole lines. Says what changed, in the order in which it did.
+    pub(super) fn append(&mut self, lines: &[u8], now: UnixTime) -> Vec<Notice> {
+        let (mut written, mut notices) = (0, Vec::new());
+        match self.try_append(lines, now, &mut written, &mut notices) {
+            Ok(()) => notices.extend(self.lost.take().map(Notice::Recovered)),
             Err(error) => {
                 let first = self.lost.is_none();
                 let rest = lines.get(written..).unwrap_or_default();
                 *self.lost.get_or_insert(0) += rest.iter().filter(|byte| **byte == b'\n').count() as u64;
-                first.then(|| Notice::Failed(error.to_string()))
+                notices.extend(first.then(|| Notice::Failed(error.to_string())));
             }
         }
+        notices
     }
 
     /// Leaves in `written` how many bytes of whole lines are in the file.
-    fn try_append(&mut self, lines: &[u8], now: UnixTime, written: &mut usize) -> io::Result<()> {
-        let mut open = match self.open.take() {
+    fn try_append(
+        &mut self,
+        lines: &[u8],
+        now: UnixTime,
+        written: &mut usize,
+        notices: &mut Vec<Notice>,
+    ) -> io::Result<()> {
+        let mut open = match self.still_open(lines.len(), now, notices) {
             Some(open) => open,
             None => self.open(now)?,
         };
-        let oldest = stamp(UnixTime::from_millis(now.as_millis().saturating_sub(self.keep.age_ms)));
-        let full = open.size > 0 && open.size.saturating_add(lines.len() as u64) > self.keep.size_bytes;
-        if full || open.first < oldest {
-            // When renaming fails, a file that grows is better than lost lines.
-            if self.put_aside().is_ok() {
-                open = self.open(now)?;
+        if open.is_full(lines.len(), now, self.keep) {
+            match self.put_aside(&open) {
+                Ok(()) => {
+                    self.is_stuck = false;
+                    open = self.open(now)?;
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut self.is_stuck, true) {
+                        notices.push(Notice::Stuck(error.to_string()));
+                    }
+                    // A file that grows is better than lost lines, within the room that all files of this log may take.
+                    let room = self.keep.size_bytes.saturating_mul(u64::from(self.keep.files) + 1);
+                    if open.size.saturating_add(lines.len() as u64) > room {
+                        self.open = Some(open);
+                        return Err(io::Error::other(format!("it is full and cannot be put aside: {error}")));
+                    }
+                }
             }
         }
         let result = open.write(lines, written);
@@ -98,21 +137,71 @@ impl LogFile {
         result
     }
 
+    /// The file that is open, unless another program has moved it away meanwhile.
+    fn still_open(&mut self, added: usize, now: UnixTime, notices: &mut Vec<Notice>) -> Option<Open> {
+        let mut open = self.open.take()?;
+        let how = match open.file.metadata() {
+            Ok(meta) if meta.nlink() > 0 => {
+                open.take_size(meta.len(), now);
+                // A clock that was set back counts as a second that has passed.
+                let passed_ms = now.as_millis().wrapping_sub(open.looked.as_millis());
+                if passed_ms < LOOK_MS && !open.is_full(added, now, self.keep) {
+                    return Some(open);
+                }
+                open.looked = now;
+                // A directory that cannot be looked into proves nothing, so writing goes on.
+                match self.which() {
+                    Ok(which) if which != Some(open.id) => "moved away or replaced",
+                    _ => return Some(open),
+                }
+            }
+            _ => "removed",
+        };
+        let is_told = self
+            .told_moved
+            .is_some_and(|told| now.as_millis().wrapping_sub(told.as_millis()) < MOVED_NOTICE_MS);
+        if !is_told {
+            self.told_moved = Some(now);
+            notices.push(Notice::Moved(how));
+        }
+        None
+    }
+
+    /// Which file has the log's name.
+    fn which(&self) -> io::Result<Option<FileId>> {
+        match self.place(false) {
+            Ok((dir, name)) => dir.which(name),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     fn open(&self, now: UnixTime) -> io::Result<Open> {
-        let (dir, name) = self.place()?;
+        let (dir, name) = self.place(true)?;
         Open::new(&dir, name, now)
     }
 
-    /// The log's directory, held, and its name there.
-    fn place(&self) -> io::Result<(Dir, &OsStr)> {
+    /// The log's directory, held, and its name there. A directory that was removed is made again.
+    fn place(&self, make: bool) -> io::Result<(Dir, &OsStr)> {
+        let here = Path::new(".");
         let above = self.path.parent().unwrap_or(Path::new(""));
-        let dir = Dir::open(&self.base)?.dir(Path::new(".").join(above))?;
+        let base = Dir::open(&self.base)?;
+        let dir = match (above.parent(), above.file_name()) {
+            (Some(upper), Some(last)) if make => {
+                base.dir(here.join(upper))?.ensure_dir(last, DIR_MODE, None)?
+            }
+            _ => base.dir(here.join(above))?,
+        };
         Ok((dir, self.path.file_name().unwrap_or_default()))
     }
 
-    /// `web.log` becomes `web.log.1`, that `web.log.2` and so on; the last is removed.
-    fn put_aside(&self) -> io::Result<()> {
-        let (dir, own) = self.place()?;
+    /// `web.log` becomes `web.log.1`, that `web.log.2` and so on; the last is removed. What is not the file that was
+    /// written stays where it is.
+    fn put_aside(&self, open: &Open) -> io::Result<()> {
+        let (dir, own) = self.place(true)?;
+        if dir.which(own)? != Some(open.id) {
+            return Ok(());
+        }
         let numbered = |number: u32| {
             let mut name = OsString::from(own);
             name.push(format!(".{number}"));
@@ -140,8 +229,25 @@ impl Open {
             Ok(()) => String::from_utf8_lossy(&first).into_owned(),
             Err(_) => stamp(now),
         };
-        let size = file.metadata()?.len();
-        Ok(Self { torn: size > 0 && !ends_whole(&file, size), file, size, first })
+        let meta = file.metadata()?;
+        let (id, size) = (FileId::from(&meta), meta.len());
+        Ok(Self { torn: size > 0 && !ends_whole(&file, size), file, id, looked: now, size, first })
+    }
+
+    /// Whether the file is to be put aside before so many bytes are added.
+    fn is_full(&self, added: usize, now: UnixTime, keep: Keep) -> bool {
+        let oldest = stamp(UnixTime::from_millis(now.as_millis().saturating_sub(keep.age_ms)));
+        let is_over = self.size > 0 && self.size.saturating_add(added as u64) > keep.size_bytes;
+        is_over || self.first < oldest
+    }
+
+    /// Takes the file's size as it is, since another program may have emptied it.
+    fn take_size(&mut self, size: u64, now: UnixTime) {
+        if size < self.size {
+            self.first = stamp(now);
+            self.torn = size > 0 && !ends_whole(&self.file, size);
+        }
+        self.size = size;
     }
 
     fn write(&mut self, lines: &[u8], written: &mut usize) -> io::Result<()> {
@@ -197,95 +303,4 @@ fn ends_whole(file: &File, size: u64) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    const KEEP: Keep = Keep { size_bytes: 20, age_ms: 1_000, files: 2 };
-    const NOW: UnixTime = UnixTime::from_millis(1_000_000);
-
-    fn read(dir: &Path, name: &str) -> String {
-        fs::read_to_string(dir.join(name)).unwrap_or_default()
-    }
-
-    #[test]
-    fn a_full_log_moves_on_and_the_oldest_goes() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let mut log = LogFile::new(dir.path().to_owned(), "web.log".into(), KEEP);
-        for number in 0..8 {
-            assert_eq!(log.append(format!("line {number}...\n").as_bytes(), NOW), None);
-        }
-        assert_eq!(read(dir.path(), "web.log"), "line 6...\nline 7...\n");
-        assert_eq!(read(dir.path(), "web.log.1"), "line 4...\nline 5...\n");
-        assert_eq!(read(dir.path(), "web.log.2"), "line 2...\nline 3...\n");
-        assert_eq!(fs::read_dir(dir.path()).expect("readable").count(), 3);
-    }
-
-    #[test]
-    fn a_log_whose_first_line_is_old_is_put_aside_also_by_the_next_launcher() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let keep = Keep { size_bytes: 1_000, ..KEEP };
-        let line = |ms| format!("{} O x\n", stamp(UnixTime::from_millis(ms)));
-        let append = |ms: u64| {
-            let mut log = LogFile::new(dir.path().to_owned(), "web.log".into(), keep);
-            assert_eq!(log.append(line(ms).as_bytes(), UnixTime::from_millis(ms)), None);
-        };
-        append(5_000);
-        append(6_000);
-        assert_eq!(read(dir.path(), "web.log"), line(5_000) + &line(6_000));
-        append(6_001);
-        assert_eq!(read(dir.path(), "web.log"), line(6_001));
-        assert_eq!(read(dir.path(), "web.log.1"), line(5_000) + &line(6_000));
-    }
-
-    #[test]
-    fn a_log_that_cannot_be_written_says_so_once_and_recovers() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("logs/web.log");
-        let mut log = LogFile::new(
-            dir.path().to_owned(),
-            path.strip_prefix(dir.path()).expect("below").to_owned(),
-            KEEP,
-        );
-        assert!(matches!(log.append(b"a\n", NOW), Some(Notice::Failed(_))));
-        assert_eq!(log.append(b"b\nc\n", NOW), None, "once");
-        fs::create_dir(dir.path().join("logs")).expect("made");
-        assert_eq!(log.append(b"d\n", NOW), Some(Notice::Recovered(3)));
-        assert_eq!(fs::read_to_string(&path).expect("written"), "d\n");
-    }
-
-    #[test]
-    fn half_a_line_of_an_earlier_launcher_is_ended() {
-        let dir = tempfile::tempdir().expect("a directory");
-        fs::write(dir.path().join("web.log"), "hal").expect("written");
-        let keep = Keep { size_bytes: 1_000, age_ms: u64::MAX, files: 1 };
-        let mut log = LogFile::new(dir.path().to_owned(), "web.log".into(), keep);
-        assert_eq!(log.append(b"whole\n", NOW), None);
-        assert_eq!(read(dir.path(), "web.log"), "hal\nwhole\n");
-    }
-
-    #[test]
-    fn a_pipe_in_the_place_of_a_log_holds_nothing_up() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("web.log");
-        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("made");
-        let mut log = LogFile::new(
-            dir.path().to_owned(),
-            path.strip_prefix(dir.path()).expect("below").to_owned(),
-            KEEP,
-        );
-        assert!(matches!(log.append(b"a\n", NOW), Some(Notice::Failed(_))));
-        fs::remove_file(&path).expect("removed");
-        assert_eq!(log.append(b"b\n", NOW), Some(Notice::Recovered(1)));
-    }
-
-    #[test]
-    fn a_link_in_the_place_of_a_log_is_not_followed() {
-        let dir = tempfile::tempdir().expect("a directory");
-        std::os::unix::fs::symlink(dir.path().join("elsewhere"), dir.path().join("web.log")).expect("made");
-        let mut log = LogFile::new(dir.path().to_owned(), "web.log".into(), KEEP);
-        assert!(matches!(log.append(b"a\n", NOW), Some(Notice::Failed(_))));
-        assert!(!dir.path().join("elsewhere").exists());
-    }
-}
+mod tests;

@@ -1,11 +1,12 @@
 //! `annulus svc log` and `annulus sup log`, on files that a real supervisor and its launcher write.
 
+use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::support::{Supervisor, annulus, eventually, plan};
+use crate::support::{Supervisor, annulus, eventually, finish, plan};
 
 #[test]
 fn what_a_service_prints_can_be_read_and_followed() {
@@ -60,4 +61,65 @@ fn what_a_supervisor_says_is_kept() {
     assert_eq!(ready.expect("the same lines")["level"], "INFO");
     let (code, _, stderr) = supervisor.run(&["sup", "log", "--override-name", "other"]);
     assert!(code == 3 && stderr.contains("other"), "{code} {stderr}");
+}
+
+#[test]
+fn logs_that_another_program_moves_away_are_begun_anew_and_that_is_said_once() {
+    let supervisor = Supervisor::start(&["--log-max-size", "2K", "--log-keep", "2"]);
+    let run = "n=0; while [ ! -e enough ]; do n=$((n + 1)); echo line $n; sleep 0.02; done";
+    supervisor.install(&plan(&supervisor.root().join("plans"), "teller", run));
+    assert_eq!(supervisor.run(&["svc", "load", "test/teller"]).0, 0);
+    let logs = supervisor.root().join("svc/teller/logs");
+    let log = logs.join("teller.log");
+    let written = |what: &str| {
+        eventually(what, || {
+            fs::metadata(&log).is_ok_and(|meta| meta.is_file() && meta.len() > 0).then_some(())
+        });
+    };
+    let said = |text: &str| supervisor.run(&["sup", "log"]).1.matches(text).count();
+
+    written("the log is there");
+    fs::remove_file(&log).expect("removed");
+    written("it is begun anew after its removal");
+    eventually("the removal is told", || {
+        (said("the log of teller was removed by another program") == 1).then_some(())
+    });
+    fs::rename(&log, logs.join("away")).expect("renamed");
+    written("it is begun anew after it was renamed");
+    fs::remove_dir_all(&logs).expect("removed");
+    written("its directory is made again");
+
+    // A link to a file of another user is not followed, and the log goes on when it is gone.
+    let other = supervisor.root().join("other");
+    fs::write(&other, "another's").expect("written");
+    fs::remove_file(&log).expect("removed");
+    std::os::unix::fs::symlink(&other, &log).expect("made");
+    eventually("the link is told", || {
+        (said("it is a symbolic link, which is not followed; remove it") == 1).then_some(())
+    });
+    fs::remove_file(&log).expect("removed");
+    written("the log goes on");
+    assert_eq!(fs::read_to_string(&other).expect("readable"), "another's");
+    eventually("it is put aside at its limit", || logs.join("teller.log.2").exists().then_some(()));
+    for name in ["teller.log", "teller.log.1", "teller.log.2"] {
+        assert!(fs::metadata(logs.join(name)).map_or(0, |meta| meta.len()) <= 2_048, "{name}");
+    }
+    assert_eq!(said("the log of teller was removed by another program"), 1, "once a minute");
+
+    let own = supervisor.root().join("sup/default/logs/sup.log");
+    fs::remove_file(&own).expect("removed");
+    assert_eq!(supervisor.run(&["svc", "stop", "test/teller"]).0, 0);
+    eventually("the supervisor's log is begun anew", || {
+        (said("the log of the supervisor was removed by another program") == 1).then_some(())
+    });
+}
+
+#[test]
+fn a_pipe_in_the_place_of_a_log_holds_no_command_up() {
+    let root = tempfile::tempdir().expect("a directory");
+    let logs = root.path().join("svc/teller/logs");
+    fs::create_dir_all(&logs).expect("made");
+    nix::unistd::mkfifo(&logs.join("teller.log"), nix::sys::stat::Mode::S_IRWXU).expect("made");
+    let (code, _, stderr) = finish(annulus().arg("--root").arg(root.path()).args(["svc", "log", "teller"]));
+    assert!(code == 1 && stderr.contains("is no regular file"), "{code} {stderr}");
 }

@@ -14,10 +14,12 @@ pub(crate) use follow::Follower;
 pub(crate) use line::{Kind, Line};
 pub(crate) use since::{Since, since};
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+
+use nix::libc::{O_NOCTTY, O_NONBLOCK};
 
 /// Older files that are looked for: an operator may have had so many kept.
 const OLDER_MAX: u32 = 1_000;
@@ -33,10 +35,17 @@ struct Part {
 
 impl Part {
     fn open(path: &Path) -> io::Result<Option<Self>> {
-        match File::open(path) {
+        // A pipe in its place must not hold the reader up.
+        let mut options = OpenOptions::new();
+        match options.read(true).custom_flags(O_NONBLOCK | O_NOCTTY).open(path) {
             Ok(file) => {
-                let inode = file.metadata()?.ino();
-                Ok(Some(Self { file, inode }))
+                let meta = file.metadata()?;
+                if !meta.is_file() {
+                    let text =
+                        format!("{} is no regular file, so it is not the log; remove it", path.display());
+                    return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+                }
+                Ok(Some(Self { inode: meta.ino(), file }))
             }
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(e),
