@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::model::id::{FileName, MemberId, ServiceGroup, ServiceName};
 use crate::model::ident::PackageIdent;
-use crate::model::limits::Limit;
+use crate::model::limits::{Limit, VERSION_MAX};
 use crate::model::service::{ServiceSpec, SpecChange};
 
 /// A request. Reading needs none: see the views on [`crate::Node`].
@@ -93,6 +93,8 @@ pub enum Command {
         group: ServiceGroup,
         /// Its number, higher than the current one.
         version: u64,
+        /// It may lie more than [`crate::limits::VERSION_LEAP_MAX`] above the current one.
+        allow_leap: bool,
         /// The whole configuration, TOML text, which the runtime has checked.
         toml: Vec<u8>,
     },
@@ -104,6 +106,8 @@ pub enum Command {
         name: FileName,
         /// Its number, higher than that of this file's current version.
         version: u64,
+        /// It may lie more than [`crate::limits::VERSION_LEAP_MAX`] above the current one.
+        allow_leap: bool,
         /// The whole content.
         body: Vec<u8>,
     },
@@ -181,8 +185,21 @@ pub enum CommandError {
         current: u64,
     },
     /// Not a number that a version may have.
-    #[error("a version is a number from 1 to 2^62")]
+    #[error("a version is a number from 1 to {VERSION_MAX} (2^62)")]
     VersionRange,
+    /// So far above the current version that it is probably a slip, and numbers never go down.
+    #[error(
+        "version {version} lies far above the current one, {current}, and every later one would have to be higher still; \
+         give one up to {highest}, or --allow-leap if this number is meant"
+    )]
+    VersionLeap {
+        /// The number that was given.
+        version: u64,
+        /// The version that the answering member has; 0 when it has none.
+        current: u64,
+        /// The highest number that is taken without being asked about.
+        highest: u64,
+    },
     /// Larger than what the ring carries.
     #[error("{bytes} bytes are more than the limit of {limit}")]
     TooLarge {

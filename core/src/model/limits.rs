@@ -81,6 +81,11 @@ pub const OUTPUTS_MAX: usize = SYNC_RECORDS_MAX * 16;
 /// Highest incarnation that is believed: a flipped bit must not take a member to the top, from where it could never
 /// refute again.
 pub const INCARNATION_MAX: u64 = 1 << 62;
+/// Highest number of a version of a group's configuration or file: nothing could follow a higher one.
+pub const VERSION_MAX: u64 = INCARNATION_MAX;
+/// How far a version's number may lie above the current one unless its operator says that this is meant. Seconds,
+/// milliseconds and dates like 20261130120000 are numbers below it; a key that was held down is not.
+pub const VERSION_LEAP_MAX: u64 = 1 << 45;
 /// Length of a service group's text, in bytes.
 pub const SERVICE_GROUP_BYTES_MAX: usize = 255;
 /// Length of an origin, name or version, in bytes.
@@ -113,6 +118,10 @@ const _: () =
     assert!(ELECTORATE_MAX * 16 < DATAGRAM_BYTES_MAX / 2, "a request lists all voters in one datagram");
 const _: () = assert!(ASKS_MAX >= ELECTORATE_MAX, "every voter may be a candidate");
 const _: () = assert!(INCARNATION_MAX < u64::MAX / 2, "what follows the highest incarnation is a number");
+const _: () = assert!(
+    VERSION_MAX / VERSION_LEAP_MAX > 100_000,
+    "no series of slips leads to a number without a successor"
+);
 const _: () = assert!(ELECTION_TERM_MAX < u64::MAX / 2, "what follows the highest term is a number");
 const _: () = assert!(OUTPUTS_MAX > SYNC_RECORDS_MAX, "one input may answer with every record");
 const _: () = assert!(ACCUSERS_MAX < u8::MAX as usize, "accusers are counted in a byte");

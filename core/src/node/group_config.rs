@@ -12,7 +12,7 @@ use crate::model::context::{Context, Follows};
 use crate::model::event::EventKind;
 use crate::model::facts::versions_digest;
 use crate::model::id::{FileName, MemberId, RequestId, ServiceGroup};
-use crate::model::limits::{INCARNATION_MAX, SERVICE_CONFIG_BYTES_MAX, SERVICE_FILE_BYTES_MAX};
+use crate::model::limits::{SERVICE_CONFIG_BYTES_MAX, SERVICE_FILE_BYTES_MAX, VERSION_LEAP_MAX, VERSION_MAX};
 use crate::model::mutant::mutated;
 use crate::model::planted::Bug;
 use crate::model::rumor::{Rumor, RumorKey, RumorKind, ServiceConfig, ServiceFile, Told, Version};
@@ -41,12 +41,11 @@ impl Node {
         &mut self,
         request: RequestId,
         group: ServiceGroup,
-        version: u64,
-        toml: Vec<u8>,
+        version: Version,
+        allow_leap: bool,
     ) {
-        let version = Version::new(version, toml, Some(self.me));
         let rumor = Rumor::ServiceConfig(ServiceConfig { group, version });
-        self.take_version(request, rumor, SERVICE_CONFIG_BYTES_MAX);
+        self.take_version(request, rumor, SERVICE_CONFIG_BYTES_MAX, allow_leap);
     }
 
     pub(super) fn put_file(
@@ -54,17 +53,16 @@ impl Node {
         request: RequestId,
         group: ServiceGroup,
         name: FileName,
-        version: u64,
-        body: Vec<u8>,
+        version: Version,
+        allow_leap: bool,
     ) {
-        let version = Version::new(version, body, Some(self.me));
         let rumor = Rumor::ServiceFile(ServiceFile { group, name, version });
-        self.take_version(request, rumor, SERVICE_FILE_BYTES_MAX);
+        self.take_version(request, rumor, SERVICE_FILE_BYTES_MAX, allow_leap);
     }
 
     /// The version is stored first and takes effect when the disk has answered.
-    fn take_version(&mut self, request: RequestId, rumor: Rumor, bytes_max: usize) {
-        match self.check_version(&rumor, bytes_max) {
+    fn take_version(&mut self, request: RequestId, rumor: Rumor, bytes_max: usize, allow_leap: bool) {
+        match self.check_version(&rumor, bytes_max, allow_leap) {
             Err(error) => self.reply(request, Reply::Failed(error)),
             Ok(()) if self.config.planted.has(Bug::VersionAnsweredTooSoon) => {
                 self.version_stored(request, &rumor, self.clock.wall(), None);
@@ -73,9 +71,14 @@ impl Node {
         }
     }
 
-    fn check_version(&mut self, rumor: &Rumor, bytes_max: usize) -> Result<(), CommandError> {
+    fn check_version(
+        &mut self,
+        rumor: &Rumor,
+        bytes_max: usize,
+        allow_leap: bool,
+    ) -> Result<(), CommandError> {
         let version = rumor.version().expect("only versions are taken from operators");
-        if version.number == 0 || version.number > INCARNATION_MAX {
+        if version.number == 0 || version.number > VERSION_MAX {
             return Err(CommandError::VersionRange);
         }
         if version.body.len() > bytes_max {
@@ -86,6 +89,10 @@ impl Node {
         let current = self.current_version(&key);
         if mutated!(SameVersionTaken, version.number <= current, version.number < current) {
             return Err(CommandError::Version { current });
+        }
+        let highest = current.saturating_add(VERSION_LEAP_MAX).min(VERSION_MAX);
+        if version.number > highest && !allow_leap {
+            return Err(CommandError::VersionLeap { version: version.number, current, highest });
         }
         if let Some(limit) = self.rumors.no_room_for(rumor) {
             let ctx = ctx!(self);
@@ -99,7 +106,7 @@ impl Node {
     fn current_version(&self, key: &RumorKey) -> u64 {
         let held = self.rumors.get(key).and_then(Rumor::version).map_or(0, |v| v.number);
         let current = mutated!(StoringIgnored, self.journal.storing(key).max(held), held);
-        assert!(current <= INCARNATION_MAX, "a version that cannot be outbid is never taken in");
+        assert!(current <= VERSION_MAX, "a version that cannot be outbid is never taken in");
         current
     }
 

@@ -9,7 +9,7 @@ use crate::model::context::Context;
 use crate::model::id::{MemberId, RequestId, ServiceName};
 use crate::model::io::Output;
 use crate::model::limits::{DEPARTURES_MAX, EARLY_COMMANDS_MAX, Limit};
-use crate::model::rumor::{Departure, Rumor, RumorKey, RumorKind};
+use crate::model::rumor::{Departure, Rumor, RumorKey, RumorKind, Version};
 use crate::service::Ask;
 
 impl Node {
@@ -59,9 +59,13 @@ impl Node {
                 let unknown = || Reply::Failed(CommandError::NotLoaded(service));
                 self.reply(request, if known { Reply::Done } else { unknown() });
             }
-            Command::ApplyConfig { group, version, toml } => self.apply_config(request, group, version, toml),
-            Command::PutFile { group, name, version, body } => {
-                self.put_file(request, group, name, version, body);
+            Command::ApplyConfig { group, version, toml, allow_leap } => {
+                let version = Version::new(version, toml, Some(self.me));
+                self.apply_config(request, group, version, allow_leap);
+            }
+            Command::PutFile { group, name, version, body, allow_leap } => {
+                let version = Version::new(version, body, Some(self.me));
+                self.put_file(request, group, name, version, allow_leap);
             }
         }
     }

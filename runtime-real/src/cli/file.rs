@@ -7,7 +7,7 @@ use annulus_core::limits::SERVICE_FILE_BYTES_MAX;
 use annulus_core::{FileName, ServiceGroup};
 use clap::Subcommand;
 
-use super::group::{Through, Wait, send};
+use super::group::{Number, Through, Wait, send};
 use super::{CliError, Global, Outcome, block_on, output};
 use crate::gateway::ctl::group::check_file;
 use crate::gateway::ctl::group_message::SvcFilePut;
@@ -24,9 +24,8 @@ pub(super) struct Upload {
     /// The service group, SERVICE.GROUP[@ORG]; no member has to serve it yet
     #[arg(value_name = "SERVICE.GROUP")]
     group: ServiceGroup,
-    /// The version's number: from 1, and higher than that of this file's current version
-    #[arg(id = "number", value_name = "VERSION", value_parser = clap::value_parser!(u64).range(1..))]
-    version: u64,
+    #[command(flatten)]
+    number: Number,
     /// The file; it keeps its base name
     file: PathBuf,
     #[command(flatten)]
@@ -42,7 +41,7 @@ pub(super) fn run(global: &Global, command: Command) -> Outcome {
 }
 
 fn upload(global: &Global, args: Upload) -> Outcome {
-    let Upload { group, version, file, wait, through } = args;
+    let Upload { group, number: Number { version, allow_leap }, file, wait, through } = args;
     let path = file.display().to_string();
     output::line(format_args!("» Uploading {path} to {group} as version {version}"));
     let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -60,6 +59,7 @@ fn upload(global: &Global, args: Upload) -> Outcome {
         filename: Some(name.to_string()),
         version: Some(version),
         is_encrypted: Some(false),
+        allow_leap: Some(allow_leap),
     };
     block_on(async {
         send(global, &through, &request).await?;

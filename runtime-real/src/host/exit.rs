@@ -11,7 +11,7 @@
 //! | 3 | no supervisor runs there |
 //! | 4 | there is no root directory |
 //! | 7 | the supervisor refuses the ctl secret, or there is none that can be used |
-//! | 8 | the version is not higher than the current one |
+//! | 8 | the version is not higher than the current one, or lies too far above it |
 //! | 9 | a version is not in effect on every member in time |
 //! | 10 | the service is stopped, but that is not stored: a restart of the supervisor would start it again |
 //!
@@ -60,7 +60,7 @@ pub const NOT_LOADED: u8 = 2;
 pub const NO_SUPERVISOR: u8 = 3;
 /// The supervisor refuses the ctl secret, or there is none that can be used.
 pub const UNAUTHORIZED: u8 = 7;
-/// The version is not higher than the current one.
+/// The version is not higher than the current one, or lies too far above it.
 pub const OLD_VERSION: u8 = 8;
 /// A version is not in effect on every member in time.
 pub const NOT_APPLIED: u8 = 9;

@@ -12,6 +12,7 @@ use annulus_core::GroupConfig;
 use toml::{Table, Value};
 
 use super::Error;
+use super::compare;
 use super::config::{self, DEPTH_MAX};
 use crate::package;
 
@@ -170,6 +171,24 @@ impl Layers {
         found
     }
 
+    /// The content of one layer; none where it does not exist.
+    #[must_use]
+    pub fn table(&self, layer: Layer) -> Option<&Table> {
+        self.tables.iter().find(|table| table.layer == layer).map(|table| &table.table)
+    }
+
+    /// Values of the layers that operators write which differ in kind from the package's defaults, in words.
+    #[must_use]
+    pub fn differences(&self) -> Vec<String> {
+        let Some(defaults) = self.table(Layer::Default) else { return Vec::new() };
+        let given = self.tables.iter().filter(|table| table.layer != Layer::Default);
+        let named = given.flat_map(|table| {
+            let differences = compare::differences(defaults, &table.table).into_iter();
+            differences.map(|difference| format!("{}: {difference}", table.source))
+        });
+        named.collect()
+    }
+
     fn collect<'a>(
         &'a self,
         table: &'a Table,
@@ -199,7 +218,7 @@ fn value_at<'a>(table: &'a Table, path: &[&str]) -> Option<&'a Value> {
 }
 
 /// A path in the form in which TOML writes it.
-fn dotted(path: &[&str]) -> String {
+pub(super) fn dotted(path: &[&str]) -> String {
     let bare = |key: &str| {
         !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
     };

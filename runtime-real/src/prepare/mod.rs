@@ -3,12 +3,14 @@
 //! - `workshop` answers, and keeps what is known of each prepared service; `plan` is the answer's part for processes.
 //! - `service` renders everything of one service; `files` and `svc_dirs` write it, `metadata` reads the metafiles.
 //! - `layers` and `config` make one configuration of several; `context` and `svc_context` are what templates see.
+//! - `compare` finds what an operator gives and no default has.
 //! - `hook` runs the hooks of a package itself, which `package_hook` renders.
 //! - `trial` tries a plan before it is built; `quoting` looks at what its hooks give to a shell.
 //!
 //! All templates are rendered before the first file is written, so a template that fails leaves every file as it was.
 //! A file is written only when its content changes.
 
+mod compare;
 mod config;
 mod context;
 mod error;
@@ -25,6 +27,7 @@ mod svc_dirs;
 mod trial;
 mod workshop;
 
+pub use compare::differences;
 pub(crate) use config::is_too_deep;
 pub use context::Sys;
 pub use error::Error;

@@ -75,7 +75,71 @@ fn what_cannot_be_applied_is_refused_with_a_reason() {
     assert_eq!(shown(&supervisor, "redis.prod"), Value::Null, "nothing has changed");
     let away = "127.0.0.1:1";
     let remote = ["config", "apply", "redis.prod", "1", "--remote-sup", away];
-    assert_eq!(with_input(&supervisor, &remote, "").0, 3);
+    assert_eq!(with_input(&supervisor, &remote, "a = 1").0, 3);
+}
+
+#[test]
+fn nothing_is_taken_back_and_no_number_is_used_up_by_accident() {
+    let supervisor = Supervisor::start(&[]);
+    let apply = |version: &str, options: &[&str], input: &str| {
+        with_input(&supervisor, &[&["config", "apply", "redis.prod", version], options].concat(), input)
+    };
+    assert_eq!(apply("1", &[], "port = 1\n").0, 0);
+    for nothing in ["", "# port = 1\n"] {
+        let (code, _, stderr) = apply("2", &[], nothing);
+        assert_eq!(code, 2, "{stderr}");
+        assert!(stderr.contains("--empty") && stderr.contains("standard input"), "{stderr}");
+    }
+    assert_eq!(apply("2", &["--empty", "-"], "").0, 2, "either a file or nothing");
+    assert_eq!(shown(&supervisor, "redis.prod")["service_config"]["incarnation"], 1);
+    let (code, stdout, stderr) = apply("2", &["--empty"], "");
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("taken back"), "{stdout}");
+    let config = &shown(&supervisor, "redis.prod")["service_config"];
+    assert_eq!((&config["incarnation"], &config["bytes"]), (&Value::from(2), &Value::from(0)));
+
+    let file = supervisor.root().join("users.acl");
+    std::fs::write(&file, "x").expect("written");
+    for number in ["0", "4611686018427387905", "18446744073709551615", "nine"] {
+        let (code, _, of_config) = apply(number, &[], "a = 1");
+        assert_eq!(code, 2, "{of_config}");
+        let (code, _, of_file) = supervisor.run(&["file", "upload", "redis.prod", number, text(&file)]);
+        assert_eq!(code, 2, "{of_file}");
+        let range = "a version is a number from 1 to 4611686018427387904 (2^62)";
+        assert!(of_config.contains(range) && of_file.contains(range), "{of_config}{of_file}");
+    }
+    let far = "4000000000000000000";
+    let (code, _, stderr) = apply(far, &[], "a = 1");
+    assert_eq!(code, 8, "{stderr}");
+    assert!(stderr.contains("current one, 2") && stderr.contains("--allow-leap"), "{stderr}");
+    assert_eq!(supervisor.run(&["file", "upload", "redis.prod", far, text(&file)]).0, 8);
+    assert_eq!(apply(far, &["--allow-leap"], "a = 1").0, 0);
+}
+
+#[test]
+fn what_no_default_has_is_taken_and_warned_about() {
+    let supervisor = Supervisor::start(&[]);
+    let apply = |group: &str, version: &str, input: &str| {
+        let (code, stdout, stderr) = with_input(&supervisor, &["config", "apply", group, version], input);
+        assert_eq!(code, 0, "{stderr}");
+        (stdout, stderr)
+    };
+    let (stdout, stderr) = apply("shop.prod", "1", "color = 'red'\n");
+    assert!(stdout.contains("Not compared with the defaults of shop: no package"), "{stdout}");
+    assert_eq!(stderr, "");
+    supervisor.install(&plan(&supervisor.root().join("plans"), "shop", "exec sleep 1000"));
+    let given = "color = 'red'\npassword = 7\ncolour = 'green'\n";
+    let warned = "warning: color is not in default.toml; did you mean colour?\n\
+                  warning: password is a whole number, and a text in default.toml (\"hunter2\")\n";
+    // Of a package that is only installed, and of a service that is loaded.
+    assert_eq!(apply("shop.prod", "2", given).1, warned);
+    assert_eq!(supervisor.run(&["svc", "load", "test/shop", "--group", "prod"]).0, 0);
+    eventually("it is prepared", || {
+        let (code, _, stderr) = supervisor.run(&["config", "show", "shop.prod"]);
+        (code == 0 && stderr.contains("version 2: color is not in default.toml")).then_some(())
+    });
+    assert_eq!(apply("shop.prod", "3", given).1, warned);
+    assert_eq!(apply("shop.prod", "4", "colour = 'green'\n").1, "");
 }
 
 #[test]

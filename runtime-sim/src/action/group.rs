@@ -45,10 +45,12 @@ impl Given {
     /// The command that the operator sends to a supervisor.
     #[must_use]
     pub fn command(&self) -> Command {
-        let (group, version) = (self.group.clone(), self.version);
+        let (group, version, allow_leap) = (self.group.clone(), self.version, false);
         match &self.file {
-            None => Command::ApplyConfig { group, version, toml: self.body() },
-            Some(name) => Command::PutFile { group, name: name.clone(), version, body: self.body() },
+            None => Command::ApplyConfig { group, version, toml: self.body(), allow_leap },
+            Some(name) => {
+                Command::PutFile { group, name: name.clone(), version, body: self.body(), allow_leap }
+            }
         }
     }
 

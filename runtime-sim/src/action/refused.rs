@@ -17,6 +17,8 @@ pub enum Refused {
     Version,
     /// Not a number that a version may have.
     VersionRange,
+    /// So far above the current one that it is probably a slip.
+    VersionLeap,
     /// Larger than what the ring carries.
     TooLarge,
     /// The supervisor is on its way out.
@@ -41,6 +43,7 @@ impl Refused {
             CommandError::UnknownMember(_) => Self::UnknownMember,
             CommandError::Version { .. } => Self::Version,
             CommandError::VersionRange => Self::VersionRange,
+            CommandError::VersionLeap { .. } => Self::VersionLeap,
             CommandError::TooLarge { .. } => Self::TooLarge,
             CommandError::Leaving => Self::Leaving,
             CommandError::NotDurable(_) => Self::NotDurable,
@@ -59,6 +62,7 @@ impl Refused {
             Self::UnknownMember => "unknown-member",
             Self::Version => "version",
             Self::VersionRange => "version-range",
+            Self::VersionLeap => "version-leap",
             Self::TooLarge => "too-large",
             Self::Leaving => "leaving",
             Self::NotDurable => "not-durable",

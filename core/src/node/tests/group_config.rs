@@ -8,18 +8,23 @@ use super::Ring;
 use crate::model::command::{Command, CommandError, Reply};
 use crate::model::event::EventKind;
 use crate::model::id::RequestId;
-use crate::model::limits::{INCARNATION_MAX, Limit, SERVICE_CONFIG_BYTES_MAX, SERVICE_FILES_PER_GROUP_MAX};
+use crate::model::limits::{
+    Limit, SERVICE_CONFIG_BYTES_MAX, SERVICE_FILES_PER_GROUP_MAX, VERSION_LEAP_MAX, VERSION_MAX,
+};
 use crate::model::row::Table;
 use crate::model::rumor::RumorKey;
 
 fn apply(ring: &mut Ring, at: usize, version: u64, toml: &str) -> RequestId {
     let group = "redis.prod".parse().expect("valid");
-    ring.command(at, Command::ApplyConfig { group, version, toml: toml.as_bytes().to_vec() })
+    ring.command(
+        at,
+        Command::ApplyConfig { group, version, toml: toml.as_bytes().to_vec(), allow_leap: false },
+    )
 }
 
 fn put(ring: &mut Ring, at: usize, name: &str, version: u64, body: Vec<u8>) -> RequestId {
     let (group, name) = ("redis.prod".parse().expect("valid"), name.parse().expect("valid"));
-    ring.command(at, Command::PutFile { group, name, version, body })
+    ring.command(at, Command::PutFile { group, name, version, body, allow_leap: false })
 }
 
 /// Version and text that each node holds.
@@ -151,7 +156,7 @@ fn a_version_that_is_not_higher_changes_nothing() {
         let request = apply(&mut ring, 2, version, "a = 2");
         assert_eq!(ring.reply(2, request), Some(&Reply::Failed(CommandError::Version { current: 7 })));
     }
-    for version in [0, INCARNATION_MAX + 1, u64::MAX] {
+    for version in [0, VERSION_MAX + 1, u64::MAX] {
         let request = apply(&mut ring, 2, version, "a = 2");
         assert_eq!(ring.reply(2, request), Some(&Reply::Failed(CommandError::VersionRange)));
     }
@@ -160,6 +165,29 @@ fn a_version_that_is_not_higher_changes_nothing() {
     assert!(matches!(ring.reply(2, request), Some(Reply::Failed(CommandError::TooLarge { .. }))));
     ring.run_ms(1_000);
     assert_eq!(held(&ring), vec![Some((7, b"a = 1".to_vec())); 3]);
+}
+
+#[test]
+fn a_number_that_leaves_no_room_for_later_ones_has_to_be_meant() {
+    let mut ring = Ring::new(3);
+    ring.run_ms(2_000);
+    let request = apply(&mut ring, 0, VERSION_LEAP_MAX, "a = 1");
+    ring.run_ms(1_000);
+    assert_eq!(ring.reply(0, request), Some(&Reply::Done), "no number that a date makes is asked about");
+    let highest = 2 * VERSION_LEAP_MAX;
+    for version in [highest + 1, VERSION_MAX] {
+        let request = apply(&mut ring, 1, version, "a = 2");
+        let leap = CommandError::VersionLeap { version, current: VERSION_LEAP_MAX, highest };
+        assert_eq!(ring.reply(1, request), Some(&Reply::Failed(leap)));
+    }
+    let group = "redis.prod".parse().expect("valid");
+    let (version, toml) = (VERSION_MAX, b"a = 3".to_vec());
+    let meant = ring.command(1, Command::ApplyConfig { group, version, toml, allow_leap: true });
+    ring.run_ms(1_000);
+    assert_eq!(ring.reply(1, meant), Some(&Reply::Done));
+    assert_eq!(held(&ring), vec![Some((VERSION_MAX, b"a = 3".to_vec())); 3]);
+    let file = put(&mut ring, 2, "f", VERSION_LEAP_MAX + 1, b"x".to_vec());
+    assert!(matches!(ring.reply(2, file), Some(Reply::Failed(CommandError::VersionLeap { current: 0, .. }))));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use annulus_core::ServiceGroup;
 use annulus_core::limits::SERVICE_CONFIG_BYTES_MAX;
 
-use crate::cli::group::{Through, Wait, send};
+use crate::cli::group::{Number, Through, Wait, send};
 use crate::cli::{CliError, Global, Outcome, block_on, output};
 use crate::gateway::ctl::group::check_config;
 use crate::gateway::ctl::group_message::SvcSetCfg;
@@ -18,12 +18,14 @@ pub(in crate::cli) struct Args {
     /// The service group, SERVICE.GROUP[@ORG]; no member has to serve it yet
     #[arg(value_name = "SERVICE.GROUP")]
     group: ServiceGroup,
-    /// The version's number: from 1, and higher than the current one
-    #[arg(id = "number", value_name = "VERSION", value_parser = clap::value_parser!(u64).range(1..))]
-    version: u64,
+    #[command(flatten)]
+    number: Number,
     /// The whole configuration, TOML; "-" is standard input
     #[arg(value_name = "FILE|-", default_value = "-")]
     file: PathBuf,
+    /// Take everything back that was given to the group: a version that sets nothing. Reads no file
+    #[arg(long, conflicts_with = "file")]
+    empty: bool,
     #[command(flatten)]
     wait: Wait,
     #[command(flatten)]
@@ -31,17 +33,25 @@ pub(in crate::cli) struct Args {
 }
 
 pub(super) fn run(global: &Global, args: Args) -> Outcome {
-    let Args { group, version, file, wait, through } = args;
+    let Args { group, number: Number { version, allow_leap }, file, empty, wait, through } = args;
     output::line(format_args!("» Applying version {version} of the configuration of {group}"));
-    let (cfg, name) = read(&file)?;
-    output::line(format_args!("Ω Read {} bytes from {name}", cfg.len()));
-    check_config(&cfg).map_err(|error| CliError::Usage(format!("{name}: {}", error.msg)))?;
-    output::line("✓ Verified: it is valid TOML");
+    let cfg = if empty {
+        output::line("✓ It sets nothing: what was given before is taken back");
+        Vec::new()
+    } else {
+        let (cfg, name) = read(&file)?;
+        output::line(format_args!("Ω Read {} bytes from {name}", cfg.len()));
+        check_config(&cfg, false).map_err(|error| CliError::Usage(format!("{name}: {}", error.msg)))?;
+        output::line("✓ Verified: it is valid TOML");
+        cfg
+    };
     let request = SvcSetCfg {
         service_group: Some((&group).into()),
         cfg: Some(cfg),
         version: Some(version),
         is_encrypted: Some(false),
+        allow_leap: Some(allow_leap),
+        empty: Some(empty),
     };
     block_on(async {
         send(global, &through, &request).await?;

@@ -3,18 +3,39 @@
 
 mod wait;
 
-use annulus_core::ServiceGroup;
+use annulus_core::limits::VERSION_MAX;
+use annulus_core::{CommandError, ServiceGroup};
 
 use super::target::{self, Remote};
 use super::{CliError, Global, output};
 use crate::gateway::ctl::client::ClientError;
+use crate::gateway::ctl::group::WARNING;
 use crate::gateway::ctl::group_message::{GroupQuery, GroupStatus};
 use crate::gateway::ctl::message::CtlMessage;
 pub(crate) use wait::Wait;
 
-pub(crate) const EXIT_CODES: &str = "Exit codes: 0 done · 1 failed · 2 wrong usage, not TOML or too large · 3 no supervisor \
-     runs · 7 wrong or no ctl secret · 8 the version is not higher than the current one · 9 (--wait) not every alive \
+pub(crate) const EXIT_CODES: &str = "Exit codes: 0 done · 1 failed · 2 wrong usage, not TOML, empty or too \
+     large · 3 no supervisor runs · 7 wrong or no ctl secret · 8 the version is not higher than the current one, or lies too \
+     far above it · 9 (--wait) not every alive \
      member has applied it in time";
+
+/// The number of a version, as operators give it.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct Number {
+    /// The version's number, from 1 to 4611686018427387904 (2^62): higher than the current one, so the time in seconds
+    /// (`date +%s`) will do
+    #[arg(id = "number", value_name = "VERSION", value_parser = number)]
+    pub(crate) version: u64,
+    /// Take a number also if it lies more than 2^45 above the current one. Every later one has to be higher still, and
+    /// above 2^62 there is none
+    #[arg(long)]
+    pub(crate) allow_leap: bool,
+}
+
+fn number(text: &str) -> Result<u64, CommandError> {
+    let number = text.parse().ok().filter(|number| (1..=VERSION_MAX).contains(number));
+    number.ok_or(CommandError::VersionRange)
+}
 
 /// The member through which a version reaches the ring.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -54,7 +75,11 @@ pub(crate) async fn send(
 ) -> Result<(), CliError> {
     let client = target::connect(global, &through.remote()).await?;
     output::line(format_args!("↑ Applying to {}", client.addr()));
-    match client.request(request, |line| output::line(line)).await {
+    let show = |line: &str| match line.starts_with(WARNING) {
+        true => eprintln!("{line}"),
+        false => output::line(line),
+    };
+    match client.request(request, show).await {
         Err(ClientError::Refused(refusal)) if refusal.current_version.is_some() => {
             Err(CliError::OldVersion(refusal.msg))
         }
@@ -78,7 +103,20 @@ pub(crate) async fn query(
 
 #[cfg(test)]
 mod tests {
-    use super::host_of;
+    use super::{host_of, number};
+
+    #[test]
+    fn a_version_has_one_range() {
+        for (text, version) in [("1", 1), ("4611686018427387904", 1 << 62)] {
+            assert_eq!(number(text), Ok(version));
+        }
+        for text in
+            ["0", "-1", "1.5", "", "4611686018427387905", "18446744073709551615", "99999999999999999999"]
+        {
+            let error = number(text).expect_err(text).to_string();
+            assert_eq!(error, "a version is a number from 1 to 4611686018427387904 (2^62)");
+        }
+    }
 
     #[test]
     fn a_peer_is_a_host() {

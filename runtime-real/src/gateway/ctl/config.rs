@@ -32,7 +32,8 @@ pub struct EffectiveConfig {
     /// The layers that exist, low to high.
     #[prost(message, repeated, tag = "3")]
     pub layers: Vec<ConfigLayer>,
-    /// Layers that are malformed now; what they said before still counts.
+    /// Layers that are malformed now, of which what they said before still counts; and values that differ in kind from the
+    /// package's defaults.
     #[prost(string, repeated, tag = "4")]
     pub warnings: Vec<String>,
     /// The version of the group's configuration that is in use; 0 without one.
@@ -84,7 +85,7 @@ impl From<&Layers> for EffectiveConfig {
             toml: toml::to_string(&layers.merged()).expect("values that were parsed as TOML"),
             values: layers.values().into_iter().map(value).collect(),
             layers: layers.tables.iter().map(layer).collect(),
-            warnings: layers.warnings.clone(),
+            warnings: layers.warnings.iter().cloned().chain(layers.differences()).collect(),
             group_version: layers.group_version,
         }
     }

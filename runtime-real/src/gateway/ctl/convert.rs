@@ -312,12 +312,12 @@ pub fn refusal(error: &CommandError) -> NetErr {
             ErrCode::NotFound
         }
         CommandError::Conflict(_) | CommandError::Leaving | CommandError::Version { .. } => ErrCode::Conflict,
-        CommandError::VersionRange => ErrCode::InvalidPayload,
+        CommandError::VersionRange | CommandError::VersionLeap { .. } => ErrCode::InvalidPayload,
         CommandError::NotDurable(_) | CommandError::NotStored(_) => ErrCode::Io,
         CommandError::Limit(_) | CommandError::TooLarge { .. } => ErrCode::EntityTooLarge,
     };
     let current_version = match error {
-        CommandError::Version { current } => Some(*current),
+        CommandError::Version { current } | CommandError::VersionLeap { current, .. } => Some(*current),
         _ => None,
     };
     let stopped = matches!(error, CommandError::NotStored(_)).then_some(true);

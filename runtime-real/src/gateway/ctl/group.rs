@@ -12,7 +12,10 @@ use super::message::{self, ErrCode, NetErr};
 use super::request::{self, Answer};
 use super::{Ctl, convert};
 use crate::gateway::disk;
-use crate::prepare;
+use crate::{package, prepare};
+
+/// A line for the operator that begins so is for standard error.
+pub const WARNING: &str = "warning: ";
 
 fn invalid(reason: impl std::fmt::Display) -> NetErr {
     NetErr::new(ErrCode::InvalidPayload, reason.to_string())
@@ -43,11 +46,12 @@ fn not_encrypted(is_encrypted: Option<bool>) -> Result<(), NetErr> {
     Ok(())
 }
 
-/// Whether a text can be a group's configuration; the reason names line and column.
+/// Whether a text can be a group's configuration, which sets nothing only where that `may_be_empty`; the reason names line
+/// and column.
 ///
 /// # Errors
-/// It is too long or not TOML.
-pub fn check_config(cfg: &[u8]) -> Result<(), NetErr> {
+/// It is too long, not TOML, or empty.
+pub fn check_config(cfg: &[u8], may_be_empty: bool) -> Result<toml::Table, NetErr> {
     if cfg.len() > SERVICE_CONFIG_BYTES_MAX {
         return Err(too_large("configuration", SERVICE_CONFIG_BYTES_MAX));
     }
@@ -58,7 +62,11 @@ pub fn check_config(cfg: &[u8]) -> Result<(), NetErr> {
         Ok(table) if prepare::is_too_deep(&table) => {
             Err(invalid("its tables lie in each other too deep for a configuration; flatten them"))
         }
-        Ok(_) => Ok(()),
+        // A command before a pipe that failed leaves nothing, too.
+        Ok(table) if table.is_empty() && !may_be_empty => Err(invalid(
+            "it sets nothing, and would take back all that was given to the group before; if that is meant, give --empty",
+        )),
+        Ok(table) => Ok(table),
         Err(error) => Err(invalid(format_args!("not valid TOML: {}", error.to_string().trim_end()))),
     }
 }
@@ -84,9 +92,57 @@ pub(super) async fn set_cfg(ctl: &Ctl, request: SvcSetCfg) -> Result<Answer, Net
     not_encrypted(request.is_encrypted)?;
     let version = required(request.version, "version")?;
     let toml = required(request.cfg, "configuration")?;
-    check_config(&toml)?;
-    request::command(ctl, Command::ApplyConfig { group, version, toml }).await?;
-    Ok(Answer::Done(Vec::new()))
+    let table = check_config(&toml, request.empty.unwrap_or_default())?;
+    let remarks = remarks(ctl, &group, &table).await;
+    let allow_leap = request.allow_leap.unwrap_or_default();
+    request::command(ctl, Command::ApplyConfig { group, version, toml, allow_leap }).await?;
+    Ok(Answer::Done(remarks))
+}
+
+/// What an operator should know of a configuration that is taken all the same: how it differs in kind from the defaults
+/// of the service's package.
+async fn remarks(ctl: &Ctl, group: &ServiceGroup, given: &toml::Table) -> Vec<String> {
+    match defaults(ctl, group).await {
+        Ok(Some(defaults)) => {
+            let found = prepare::differences(&defaults, given).into_iter();
+            found.map(|difference| format!("{WARNING}{difference}")).collect()
+        }
+        Ok(None) => Vec::new(),
+        Err(why) => vec![format!("· Not compared with the defaults of {}: {why}", group.service())],
+    }
+}
+
+/// What the package of a group's service sets by default: of the service that is loaded here, else of the package that
+/// members of the group run, else of the newest one here that has the service's name. None where that sets nothing.
+async fn defaults(ctl: &Ctl, group: &ServiceGroup) -> Result<Option<toml::Table>, String> {
+    let of_group = group.clone();
+    let looked = ctl.handle.read(move |node| {
+        let loaded = node.services().into_iter().find(|view| view.group == of_group);
+        let census = node.census();
+        let population = census.group(&of_group).into_iter().flat_map(|group| group.population.values());
+        (loaded.map(|view| view.spec.name()), population.map(|member| member.pkg.clone()).next())
+    });
+    let (loaded, pkg) = looked.await.map_err(|gone| gone.to_string())?;
+    if let Some(entry) = loaded.and_then(|service| ctl.ledger.get(&service)) {
+        return Ok(entry.layers.table(prepare::Layer::Default).cloned());
+    }
+    let (root, service) = (ctl.root.clone(), group.service().to_owned());
+    let read = disk::read(move || {
+        let found = pkg.and_then(|ident| {
+            let of_name = format!("{}/{}", ident.origin(), ident.name()).parse().ok()?;
+            package::newest(&root, &ident).or_else(|_| package::newest(&root, &of_name)).ok()
+        });
+        let found = match found {
+            Some(package) => Some(package),
+            None => {
+                let all = package::list(&root).map_err(|error| error.to_string())?;
+                all.into_iter().rfind(|package| package.ident().name() == service)
+            }
+        };
+        let package = found.ok_or("no package of it is installed on this host")?;
+        package::load_table(&package.path().join("default.toml")).map_err(|error| error.to_string())
+    });
+    read.await.map_err(|failed| failed.to_string())?
 }
 
 pub(super) async fn file_put(ctl: &Ctl, request: SvcFilePut) -> Result<Answer, NetErr> {
@@ -96,13 +152,14 @@ pub(super) async fn file_put(ctl: &Ctl, request: SvcFilePut) -> Result<Answer, N
     let version = required(request.version, "version")?;
     let body = required(request.content, "content")?;
     check_file(&body)?;
-    request::command(ctl, Command::PutFile { group, name, version, body }).await?;
+    let allow_leap = request.allow_leap.unwrap_or_default();
+    request::command(ctl, Command::PutFile { group, name, version, body, allow_leap }).await?;
     Ok(Answer::Done(Vec::new()))
 }
 
 pub(super) fn validate_cfg(request: &SvcValidateCfg) -> Result<Answer, NetErr> {
     group(request.service_group.as_ref())?;
-    check_config(&required(request.cfg.as_ref(), "configuration")?[..])?;
+    check_config(&required(request.cfg.as_ref(), "configuration")?[..], true)?;
     Ok(Answer::Done(Vec::new()))
 }
 
@@ -177,8 +234,8 @@ mod tests {
 
     #[test]
     fn a_bad_text_names_its_line() {
-        assert_eq!(check_config(b"a = 1\n[t]\nb = 'x'\n"), Ok(()));
-        assert_eq!(check_config(b""), Ok(()), "an empty configuration leaves what lies below");
+        let check_config = |cfg: &[u8]| check_config(cfg, false);
+        assert_eq!(check_config(b"a = 1\n[t]\nb = 'x'\n").map(|table| table.len()), Ok(2));
         let error = check_config(b"a = 1\nb = = 2\n").expect_err("not TOML");
         assert!(error.msg.contains("line 2"), "{}", error.msg);
         let deep = format!("[{}]\n", vec!["t"; 30].join("."));
@@ -187,5 +244,14 @@ mod tests {
         let large = vec![b'#'; SERVICE_CONFIG_BYTES_MAX + 1];
         let error = check_config(&large).expect_err("too large");
         assert_eq!(error.code, i32::from(ErrCode::EntityTooLarge));
+    }
+
+    #[test]
+    fn what_sets_nothing_has_to_be_meant() {
+        for nothing in ["", "\n", "# port = 80\n"] {
+            let error = check_config(nothing.as_bytes(), false).expect_err("it takes everything back");
+            assert!(error.msg.contains("--empty"), "{}", error.msg);
+            assert_eq!(check_config(nothing.as_bytes(), true), Ok(toml::Table::new()), "{nothing:?}");
+        }
     }
 }

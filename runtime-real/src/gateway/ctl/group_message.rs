@@ -26,6 +26,12 @@ pub struct SvcSetCfg {
     /// Whether `cfg` is a box for the group's key.
     #[prost(bool, optional, tag = "4")]
     pub is_encrypted: Option<bool>,
+    /// Annulus only: the number may lie far above the current one.
+    #[prost(bool, optional, tag = "100")]
+    pub allow_leap: Option<bool>,
+    /// Annulus only: the text may set nothing, which takes all back that was given before.
+    #[prost(bool, optional, tag = "101")]
+    pub empty: Option<bool>,
 }
 
 /// Gives a group a file.
@@ -46,6 +52,9 @@ pub struct SvcFilePut {
     /// Whether `content` is a box for the group's key.
     #[prost(bool, optional, tag = "5")]
     pub is_encrypted: Option<bool>,
+    /// Annulus only: the number may lie far above the current one.
+    #[prost(bool, optional, tag = "100")]
+    pub allow_leap: Option<bool>,
 }
 
 /// Asks whether a configuration could be applied.
@@ -171,6 +180,7 @@ mod tests {
             cfg: Some(b"x".to_vec()),
             version: Some(7),
             is_encrypted: Some(false),
+            ..SvcSetCfg::default()
         };
         assert_eq!(set.encode_to_vec(), b"\x0a\x06\x0a\x01r\x12\x01p\x12\x01x\x18\x07\x20\x00");
         let put = SvcFilePut {
@@ -179,6 +189,7 @@ mod tests {
             filename: Some("f".into()),
             version: Some(7),
             is_encrypted: None,
+            allow_leap: None,
         };
         assert_eq!(put.encode_to_vec(), b"\x0a\x06\x0a\x01r\x12\x01p\x12\x01x\x1a\x01f\x20\x07");
     }
