@@ -1,6 +1,7 @@
 //! Finds the supervisor that a command is for, and connects to it. Shows the secret to no other process.
 
-use std::{env, fs};
+use std::path::Path;
+use std::{env, fs, io};
 
 use clap::Args;
 
@@ -8,9 +9,9 @@ use super::{CliError, Global};
 use crate::gateway::ctl::address_file;
 use crate::gateway::ctl::client::{CTL_PORT, Client};
 use crate::gateway::ctl::secret::Secret;
-use crate::host::lock;
 use crate::host::root::SupDir;
 use crate::host::secret_env::CTL_SECRET_ENV;
+use crate::host::{lock, look};
 
 /// Names a supervisor by the address of its ctl gateway.
 #[derive(Clone, Debug, Default, Args)]
@@ -50,7 +51,7 @@ pub(crate) async fn connect(global: &Global, remote: &Remote) -> Result<Client, 
     };
     let secret = match set(CTL_SECRET_ENV) {
         Some(secret) => Secret::new(secret),
-        None if sup.ctl_secret().exists() => Secret::load(&sup.ctl_secret())?,
+        None if is_there(&sup.ctl_secret())? => Secret::load(&sup.ctl_secret())?,
         None => return Err(CliError::NoSecret { addr }),
     };
     Ok(Client::connect(&addr, secret.reveal()).await?)
@@ -62,7 +63,22 @@ fn local(sup: &SupDir) -> Result<Option<String>, CliError> {
     if lock::held_by(sup).map_err(CliError::io(sup.lock().display().to_string()))?.is_none() {
         return Ok(None);
     }
-    Ok(fs::read_to_string(address_file(sup)).ok().map(|text| text.trim().to_owned()))
+    let path = address_file(sup);
+    match fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(text.trim().to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        // Another supervisor may listen at the usual address.
+        Err(error) => Err(CliError::io(path.display().to_string())(error)),
+    }
+}
+
+/// Whether something is at a path.
+///
+/// # Errors
+/// It cannot be looked at.
+pub(super) fn is_there(path: &Path) -> Result<bool, CliError> {
+    let looked = look::meta(path).map_err(CliError::io(path.display().to_string()))?;
+    Ok(looked.is_some())
 }
 
 /// Adds the usual port to a host that names none, and turns "every interface" into this host.

@@ -11,6 +11,7 @@ pub mod entropy;
 pub mod environment;
 pub mod exit;
 pub mod lock;
+pub(crate) mod look;
 pub mod owner;
 pub mod root;
 pub mod secret_env;

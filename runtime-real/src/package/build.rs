@@ -18,7 +18,7 @@ use tar::{EntryType, Header as TarHeader};
 use super::plan::read_text;
 use super::{Error, Hart, Header, HealthPlan, Installed, MetaFile, Plan, host_target, newest};
 use crate::host::root::Root;
-use crate::host::{atomic, timestamp};
+use crate::host::{atomic, look, timestamp};
 use crate::keys::{KeyCache, KeyId, crypto};
 use crate::template;
 
@@ -159,12 +159,13 @@ impl Dependencies {
 fn sources(plan_dir: &Path, plan: &Plan) -> Result<Content, Error> {
     let mut content = Content::new();
     let defaults = plan_dir.join("default.toml");
-    if defaults.exists() {
+    if look::meta(&defaults).map_err(Error::io(&defaults))?.is_some() {
         let text = read_text(&defaults)?;
         content.insert("default.toml".to_owned(), Item::Text { text, executable: false });
     }
     for folder in ["config", "config_install", "hooks"] {
-        if !plan_dir.join(folder).exists() {
+        let path = plan_dir.join(folder);
+        if look::meta(&path).map_err(Error::io(&path))?.is_none() {
             continue;
         }
         add_tree(plan_dir, folder, &mut content)?;

@@ -66,7 +66,7 @@ use super::checks::{DrainPlan, DrainTable, HealthPlan, HealthTable};
 use super::limits::{LimitsPlan, LimitsTable, Nofile};
 use super::{Error, MetaFile};
 use crate::host::capabilities::Capabilities;
-use crate::host::environment;
+use crate::host::{environment, look};
 
 /// Largest plan or configuration file, in bytes.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -149,7 +149,7 @@ impl Plan {
 /// # Errors
 /// Names the file, line and column, and shows the line.
 pub(crate) fn load_table(path: &Path) -> Result<Option<toml::Table>, Error> {
-    if !path.exists() {
+    if look::meta(path).map_err(Error::io(path))?.is_none() {
         return Ok(None);
     }
     let text = read_text(path)?;

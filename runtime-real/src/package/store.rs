@@ -9,6 +9,7 @@ use annulus_core::PackageIdent;
 
 use super::metafile::pairs;
 use super::{Error, MetaFile, host_target};
+use crate::host::look;
 use crate::host::root::Root;
 
 /// A package on disk.
@@ -87,8 +88,8 @@ impl Installed {
     }
 
     /// Whether it runs on this host. A package that names no platform does.
-    fn is_for_host(&self) -> bool {
-        self.line(MetaFile::Target).is_ok_and(|target| target.is_none_or(|target| target == host_target()))
+    fn is_for_host(&self) -> Result<bool, Error> {
+        Ok(self.line(MetaFile::Target)?.is_none_or(|target| target == host_target()))
     }
 }
 
@@ -115,10 +116,16 @@ pub fn list(root: &Root) -> Result<Vec<Installed>, Error> {
 /// # Errors
 /// No package fits, or a directory is not readable.
 pub fn newest(root: &Root, wanted: &PackageIdent) -> Result<Installed, Error> {
-    let candidates = builds(root, wanted.origin(), wanted.name())?.into_iter();
-    let suitable = candidates.filter(|p| p.ident.satisfies(wanted) && p.is_for_host());
+    let mut suitable = Vec::new();
+    for package in builds(root, wanted.origin(), wanted.name())? {
+        // One that cannot be read may be the one that is wanted, so no other takes its place.
+        if package.ident.satisfies(wanted) && package.is_for_host()? {
+            suitable.push(package);
+        }
+    }
     // Versions that count as equal, such as 1.0 and 1.0.0, are ordered by their text.
-    let newest = suitable.max_by(|a, b| a.ident.cmp_version(&b.ident).then_with(|| a.ident.cmp(&b.ident)));
+    let newest =
+        suitable.into_iter().max_by(|a, b| a.ident.cmp_version(&b.ident).then_with(|| a.ident.cmp(&b.ident)));
     newest.ok_or_else(|| Error::NotInstalled { ident: wanted.clone(), root: root.path().to_owned() })
 }
 
@@ -131,7 +138,8 @@ pub(super) fn builds(root: &Root, origin: &str, name: &str) -> Result<Vec<Instal
             let path = dir.join(&version).join(&release);
             // Other entries of the folders are ignored, because other programs may have put them there.
             let Ok(ident) = format!("{origin}/{name}/{version}/{release}").parse() else { continue };
-            if path.join(MetaFile::Ident.file_name()).is_file() {
+            let ident_file = path.join(MetaFile::Ident.file_name());
+            if look::is_file(&ident_file).map_err(Error::io(&ident_file))? {
                 found.push(Installed { ident, path });
             }
         }

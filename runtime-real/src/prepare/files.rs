@@ -11,6 +11,7 @@ use annulus_core::{Changed, GroupFile, Hook};
 
 use super::{Error, svc_dirs};
 use crate::host::beneath::Dir;
+use crate::host::look;
 use crate::host::users::RunAs;
 use crate::package::{self, Installed};
 use crate::template::Engine;
@@ -93,7 +94,7 @@ pub(super) fn render_folder(
 /// Every file below a folder, with where it is rendered to, in order of name.
 pub(super) fn templates(from: &Path, to: &str) -> Result<Vec<(std::path::PathBuf, String)>, Error> {
     let mut found = Vec::new();
-    if !from.is_dir() {
+    if !look::is_dir(from).map_err(Error::io(from))? {
         return Ok(found);
     }
     let mut entries =
@@ -119,7 +120,7 @@ pub(super) fn run_file(package: &Installed, files: &[RenderedFile]) -> Result<Re
         Some(content) => content,
         None => {
             let own = package.path().join(svc_dirs::RUN_FILE);
-            if !own.is_file() {
+            if !look::is_file(&own).map_err(Error::io(&own))? {
                 return Err(Error::NotAService { ident: package.ident().to_string() });
             }
             fs::read(&own).map_err(Error::io(&own))?

@@ -19,6 +19,7 @@ use nix::unistd::Pid;
 use super::{Allowed, Error, PackageHook, Sys, package_hook};
 use crate::host::atomic;
 use crate::host::clock::Clock;
+use crate::host::look;
 use crate::host::root::Root;
 use crate::launcher::confine::confine_command;
 use crate::package::{Installed, is_last_build, with_needs};
@@ -96,13 +97,26 @@ pub fn run_install_hooks(run: &mut HookRun<'_>, package: &Installed) -> Result<(
 /// # Errors
 /// A package that is needed is not installed, or a metafile is malformed.
 pub fn install_hooks_are_due(root: &Root, package: &Installed) -> Result<bool, Error> {
-    Ok(with_needs(root, package)?.iter().any(|package| is_due(package, Moment::Install)))
+    for package in with_needs(root, package)? {
+        if is_due(&package, Moment::Install)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
-fn is_due(package: &Installed, moment: Moment) -> bool {
-    let status = fs::read_to_string(package.path().join(moment.status_file()));
-    let succeeded = moment == Moment::Install && status.is_ok_and(|text| text.trim() == "0");
-    package.path().join("hooks").join(moment.hook()).is_file() && !succeeded
+fn is_due(package: &Installed, moment: Moment) -> Result<bool, Error> {
+    let hook = package.path().join("hooks").join(moment.hook());
+    if !look::is_file(&hook).map_err(Error::io(&hook))? {
+        return Ok(false);
+    }
+    let path = package.path().join(moment.status_file());
+    match fs::read_to_string(&path) {
+        Ok(status) => Ok(moment != Moment::Install || status.trim() != "0"),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        // A hook that succeeded is not run again because that cannot be read.
+        Err(error) => Err(Error::io(&path)(error)),
+    }
 }
 
 /// Runs the uninstall hook of a package if this is the last build of it.
@@ -121,14 +135,14 @@ pub fn run_uninstall_hook(run: &mut HookRun<'_>, package: &Installed) -> Result<
 /// # Errors
 /// As [`run_install_hooks`].
 fn run_hook(run: &mut HookRun<'_>, package: &Installed, moment: Moment) -> Result<(), Error> {
-    if !is_due(package, moment) {
+    if !is_due(package, moment)? {
         return Ok(());
     }
     // Two processes may find the hook due at once: the second waits, looks again and has nothing to do.
     let dir = File::open(package.path()).map_err(Error::io(package.path()))?;
     let _held = Flock::lock(dir, FlockArg::LockExclusive)
         .map_err(|(_, errno)| Error::io(package.path())(errno.into()))?;
-    if !is_due(package, moment) {
+    if !is_due(package, moment)? {
         return Ok(());
     }
     let env = |name: &str| std::env::var(name).ok();

@@ -16,6 +16,7 @@ use super::layers::{LastGood, Layers, Sources};
 use super::svc_context::{self, Own};
 use super::{Error, metadata, svc_dirs};
 use crate::host::capabilities::Capabilities;
+use crate::host::look;
 use crate::host::root::Root;
 use crate::host::users::{self, RunAs};
 use crate::package::{self, DrainPlan, HealthPlan, Inflight, Installed, LimitsPlan, Probe, newest};
@@ -62,6 +63,8 @@ pub struct Service {
     drain: DrainPlan,
     run_as: RunAs,
     last: LastGood,
+    /// Those that were there when it was opened or last rendered.
+    hooks: BTreeSet<Hook>,
     fixed: Fixed,
 }
 
@@ -109,7 +112,7 @@ pub fn check(root: &Root, spec: &ServiceSpec) -> Result<(), Error> {
     metadata::check_binds(&package, &metadata::binds(&package)?, spec)?;
     let from = spec.config_from.as_ref().map_or_else(|| package.path().to_owned(), PathBuf::from);
     let hook = from.join(svc_dirs::HOOKS).join(Hook::Run.name());
-    if hook.is_file() || package.path().join(svc_dirs::RUN_FILE).is_file() {
+    if is_file(&hook)? || is_file(&package.path().join(svc_dirs::RUN_FILE))? {
         return Ok(());
     }
     Err(Error::NotAService { ident: package.ident().to_string() })
@@ -126,7 +129,7 @@ impl Service {
         metadata::check_binds(&package, &binds, spec)?;
         let name = package.ident().service_name();
         let from = spec.config_from.as_ref().map_or_else(|| package.path().to_owned(), PathBuf::from);
-        if !from.is_dir() {
+        if !look::is_dir(&from).map_err(Error::io(&from))? {
             let message = format!("{} is not a directory; give another to --config-from", from.display());
             return Err(Error::Spec { message });
         }
@@ -149,6 +152,7 @@ impl Service {
             health: metadata::health(&package)?,
             drain: metadata::drain(&package)?,
             last: LastGood::default(),
+            hooks: hooks_in(&from)?,
             spec: spec.clone(),
             package,
             group,
@@ -186,6 +190,7 @@ impl Service {
     /// What a rendering finds before it renders a file.
     fn merge(&mut self, host: &Host<'_>, facts: &Facts) -> Result<Written, Error> {
         let layers = self.layers(host, facts)?;
+        self.hooks = hooks_in(&self.from)?;
         let exports = exports(&layers.merged(), &self.facts.exports);
         Ok(Written {
             exports_toml: toml::to_string(&exports).expect("a table of values that were parsed as TOML"),
@@ -324,16 +329,16 @@ impl Service {
     }
 
     fn require_run(&self) -> Result<(), Error> {
-        let is_service = self.hooks().contains(&Hook::Run) || self.package.path().join("run").is_file();
+        let is_service =
+            self.hooks.contains(&Hook::Run) || is_file(&self.package.path().join(svc_dirs::RUN_FILE))?;
         let ident = self.package.ident().to_string();
         if is_service { Ok(()) } else { Err(Error::NotAService { ident }) }
     }
 
     /// The hooks that the service has.
     #[must_use]
-    pub fn hooks(&self) -> BTreeSet<Hook> {
-        let folder = self.from.join(svc_dirs::HOOKS);
-        Hook::ALL.iter().copied().filter(|hook| folder.join(hook.name()).is_file()).collect()
+    pub fn hooks(&self) -> &BTreeSet<Hook> {
+        &self.hooks
     }
 
     /// Where its hooks are rendered to.
@@ -399,7 +404,7 @@ impl Service {
     /// Whether its health can be asked for: by its hook, or by a check of its plan.
     #[must_use]
     pub fn has_health_check(&self) -> bool {
-        self.health.is_some() || self.hooks().contains(&Hook::HealthCheck)
+        self.health.is_some() || self.hooks.contains(&Hook::HealthCheck)
     }
 
     /// Seconds between two health checks according to its plan.
@@ -413,6 +418,21 @@ impl Service {
     pub fn drain(&self) -> &DrainPlan {
         &self.drain
     }
+}
+
+fn is_file(path: &Path) -> Result<bool, Error> {
+    look::is_file(path).map_err(Error::io(path))
+}
+
+/// The hooks of which a directory has templates.
+fn hooks_in(from: &Path) -> Result<BTreeSet<Hook>, Error> {
+    let mut found = BTreeSet::new();
+    for hook in Hook::ALL {
+        if is_file(&from.join(svc_dirs::HOOKS).join(hook.name()))? {
+            found.insert(*hook);
+        }
+    }
+    Ok(found)
 }
 
 /// Checks that this supervisor has the capabilities that a plan asks for: its launcher cannot give what it has not.

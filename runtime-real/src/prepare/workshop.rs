@@ -190,7 +190,7 @@ fn prepared(service: &Service, written: &Written) -> Prepared {
     let drain = service.drain();
     Prepared {
         exports: written.exports_toml.clone().into_bytes(),
-        hooks: service.hooks(),
+        hooks: service.hooks().clone(),
         has_health_check: service.has_health_check(),
         health_interval_ms: service.health_interval_s().map(|s| s.saturating_mul(1000)),
         drain: DrainPlan {
@@ -233,7 +233,7 @@ fn plan(host: &Host<'_>, service: &Service, written: &Written) -> ServicePlan {
         },
         group: service.group().clone(),
         hooks_dir: service.hooks_dir(),
-        hooks: service.hooks(),
+        hooks: service.hooks().clone(),
         account,
         health: written.health.clone(),
         inflight: written.drain.inflight.clone(),

@@ -6,11 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::Metadata;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::time::Duration;
 
 use annulus_core::{Command, ServiceName};
 
+use crate::host::look;
 use crate::host::root::Root;
 use crate::supervisor::handle::DriverHandle;
 
@@ -32,9 +35,27 @@ impl From<Metadata> for Stamp {
     }
 }
 
-/// The files as they were at the last look; none for a missing file.
+/// What was seen of a file. One that cannot be looked at is not one that is missing: the rendering says so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Absent,
+    There(Stamp),
+    Unreadable(ErrorKind),
+}
+
+impl State {
+    fn of(path: &Path) -> Self {
+        match look::meta(path) {
+            Ok(meta) => meta.map_or(Self::Absent, |meta| Self::There(meta.into())),
+            Err(error) => Self::Unreadable(error.kind()),
+        }
+    }
+}
+
+/// The files as they were at the last look.
 #[derive(Debug, Default)]
-struct Seen(BTreeMap<ServiceName, Option<Stamp>>);
+struct Seen(BTreeMap<ServiceName, State>);
 
 impl Seen {
     /// Looks at the files of these services, and returns those services whose file has changed since the last look. A
@@ -43,11 +64,11 @@ impl Seen {
         let mut changed = Vec::new();
         let mut seen = BTreeMap::new();
         for service in services {
-            let stamp = std::fs::metadata(root.user_toml(service)).ok().map(Stamp::from);
-            if self.0.get(service).copied().unwrap_or_default() != stamp {
+            let state = State::of(&root.user_toml(service));
+            if self.0.get(service).copied().unwrap_or_default() != state {
                 changed.push(service.clone());
             }
-            seen.insert(service.clone(), stamp);
+            seen.insert(service.clone(), state);
         }
         self.0 = seen;
         changed
@@ -96,13 +117,23 @@ mod tests {
         let none: [ServiceName; 0] = [];
         assert_eq!(seen.look(&root, &services), none, "there is none");
         fs::create_dir_all(path.parent().expect("a parent")).expect("made");
-        let steps: [(&str, &dyn Fn()); 4] = [
+        let folder = path.parent().expect("a parent");
+        let aside = folder.with_extension("aside");
+        let steps: [(&str, &dyn Fn()); 6] = [
             ("made", &|| fs::write(&path, "a = 1").expect("written")),
             ("longer", &|| fs::write(&path, "a = 10").expect("written")),
             ("replaced", &|| {
                 let other = path.with_extension("new");
                 fs::write(&other, "a = 20").expect("written");
                 fs::rename(&other, &path).expect("renamed");
+            }),
+            ("hidden", &|| {
+                fs::rename(folder, &aside).expect("moved");
+                std::os::unix::fs::symlink("nowhere", folder).expect("linked");
+            }),
+            ("shown", &|| {
+                fs::remove_file(folder).expect("removed");
+                fs::rename(&aside, folder).expect("moved");
             }),
             ("removed", &|| fs::remove_file(&path).expect("removed")),
         ];

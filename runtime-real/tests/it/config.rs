@@ -288,3 +288,44 @@ fn a_plan_is_checked_before_it_is_built() {
         assert!(stdout.contains(part), "{part}: {stdout}");
     }
 }
+
+#[test]
+fn what_cannot_be_looked_at_keeps_what_was() {
+    let supervisor = Supervisor::start(&[]);
+    let files = [("default.toml", "colour = \"blue\"\n"), ("config/app.conf", "{{cfg.colour}}")];
+    load(&supervisor, "shop", &files, &[]);
+    up(&supervisor, "shop");
+    user_toml(&supervisor, "shop", "colour = \"red\"\n");
+    let conf = svc(&supervisor, "shop/config/app.conf");
+    eventually("it is rendered", || (read(&conf) == "red").then_some(()));
+    let pid = eventually("its new process is up", || {
+        let status = status(&supervisor, "shop");
+        (status["state"] == "up").then(|| status["process"]["pid"].as_u64().expect("a pid"))
+    });
+    // The volume that holds its configuration is away; a link that leads nowhere is what a superuser sees of that, too.
+    let folder = supervisor.root().join("user/shop/config");
+    let aside = supervisor.root().join("user/shop/aside");
+    fs::rename(&folder, &aside).expect("moved");
+    std::os::unix::fs::symlink("volume-that-is-away", &folder).expect("linked");
+    let shown = || supervisor.run(&["config", "show", "shop.default", "--layers"]);
+    eventually("it is named", || {
+        let (_, stdout, stderr) = shown();
+        (stderr.contains("leads nowhere") && stdout.contains("colour = \"red\"  # user")).then_some(())
+    });
+    assert_eq!(
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid as i32), nix::sys::signal::SIGKILL),
+        Ok(())
+    );
+    let next = eventually("it is up again", || {
+        let status = status(&supervisor, "shop");
+        let next = status["process"]["pid"].as_u64();
+        next.filter(|next| status["state"] == "up" && *next != pid)
+    });
+    assert_eq!((read(&conf).as_str(), next != pid), ("red", true), "not with its defaults");
+    fs::remove_file(&folder).expect("removed");
+    fs::rename(&aside, &folder).expect("moved back");
+    eventually("nothing is wrong any more", || shown().2.is_empty().then_some(()));
+    assert_eq!(up(&supervisor, "shop"), next);
+    fs::remove_dir_all(&folder).expect("removed");
+    eventually("what is not there sets nothing", || (read(&conf) == "blue").then_some(()));
+}

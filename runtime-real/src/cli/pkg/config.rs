@@ -5,6 +5,7 @@ use std::fs;
 use annulus_core::PackageIdent;
 
 use super::{ident, print};
+use crate::host::look;
 use crate::host::root::Root;
 use crate::package::{self, Error};
 
@@ -17,7 +18,7 @@ pub(in crate::cli) struct Args {
 
 pub(super) fn run(root: &Root, args: &Args) -> Result<u8, Error> {
     let path = package::newest(root, &args.ident)?.path().join("default.toml");
-    if path.exists() {
+    if look::meta(&path).map_err(Error::io(&path))?.is_some() {
         print(&fs::read_to_string(&path).map_err(Error::io(&path))?);
     }
     Ok(0)

@@ -21,11 +21,13 @@ pub(super) fn services(root: &Root) -> Result<Vec<InUse>, CliError> {
     let mut found = Vec::new();
     let dir = root.path().join("sup");
     let names = match fs::read_dir(&dir) {
-        Ok(entries) => entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()),
+        Ok(entries) => entries,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(found),
         Err(source) => return Err(CliError::io(dir.display().to_string())(source)),
     };
-    for name in names {
+    for entry in names {
+        let entry = entry.map_err(CliError::io(dir.display().to_string()))?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
         let sup = root.sup(&name);
         found.extend(in_specs(&sup, &name)?);
         if lock::held_by(&sup).map_err(CliError::io(sup.lock().display().to_string()))?.is_some() {
@@ -39,9 +41,16 @@ pub(super) fn services(root: &Root) -> Result<Vec<InUse>, CliError> {
 /// A file that cannot be read is an error, because its service may need any package.
 fn in_specs(sup: &SupDir, name: &str) -> Result<Vec<InUse>, CliError> {
     let dir = sup.path().join("specs");
-    let Ok(entries) = fs::read_dir(&dir) else { return Ok(Vec::new()) };
+    let entries = match fs::read_dir(&dir) {
+        Ok(entries) => entries,
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
+        Err(source) => return Err(CliError::io(dir.display().to_string())(source)),
+    };
     let mut found = Vec::new();
-    for path in entries.flatten().map(|entry| entry.path()) {
+    for entry in entries {
+        let path = entry.map_err(CliError::io(dir.display().to_string()))?.path();
         if path.extension().is_none_or(|extension| extension != "spec") {
             continue;
         }

@@ -3,6 +3,7 @@
 use annulus_core::{PackageIdent, ServiceGroup, ServiceName};
 
 use crate::cli::log::read::Kind;
+use crate::cli::target::is_there;
 use crate::cli::{CliError, Global, Outcome, log};
 
 #[derive(Clone, Debug, clap::Args)]
@@ -26,7 +27,7 @@ fn service(text: &str) -> Result<ServiceName, String> {
 pub(super) fn run(global: &Global, args: &Args) -> Outcome {
     let root = global.root()?;
     let svc = root.svc(&args.service);
-    if !svc.exists() {
+    if !is_there(&svc)? {
         return Err(CliError::NoLog { service: args.service.to_string(), root: root.path().to_owned() });
     }
     log::show(&root.svc_log(&args.service), Kind::Service, &args.lines)

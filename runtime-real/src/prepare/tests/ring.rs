@@ -1,7 +1,7 @@
 //! What templates learn of the ring: their own group, the groups that the service is bound to, the group's
 //! configuration and files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use annulus_core::{
     BindingMode, CensusElection, CensusGroup, CensusMember, ElectionPurpose, ElectionStatus, GroupConfig,
@@ -157,7 +157,7 @@ fn a_strict_service_has_no_files_before_its_binds_are_satisfied() {
     let bench = Bench::new(&files[..3]);
     let mut done = bench.prepare_with(&bound(BindingMode::Strict), &facts_of(&[])).expect("prepared");
     assert!(!bench.svc("config/out").exists(), "its templates could not do without");
-    assert_eq!(done.service.hooks().into_iter().collect::<Vec<_>>(), [Hook::Run]);
+    assert_eq!(*done.service.hooks(), BTreeSet::from([Hook::Run]));
     let satisfied = facts_of(&[("postgres.prod", vec![member(1, State::Alive, "port = 1\nuser = \"a\"")])]);
     bench.render(&mut done, &satisfied).expect("rendered");
     assert_eq!(bench.read("config/out"), "1 a");

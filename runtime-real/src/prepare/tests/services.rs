@@ -37,7 +37,7 @@ fn folders_and_modes_are_habitats() {
     }
     assert_eq!(done.service.run_path(), bench.svc("run"));
     assert_eq!(done.service.pid_file(), bench.svc("PID"));
-    assert_eq!(done.service.hooks(), BTreeSet::from([Hook::Run, Hook::HealthCheck]));
+    assert_eq!(*done.service.hooks(), BTreeSet::from([Hook::Run, Hook::HealthCheck]));
     assert_eq!(done.service.hooks_dir(), bench.svc("hooks"));
 
     for (name, before) in [("data", 0o700), ("hooks", 0o755), ("logs", 0o755)] {

@@ -13,11 +13,15 @@
 //! | a file that cannot be used | the log and `svc status` name it, and it is left alone; the service goes on as
 //! before |
 //!
+//! | the directory cannot be read | the log and `svc status` say so, and all services go on as before |
+//!
+//! A supervisor that starts while a file cannot be used takes the options that it held last, of which it keeps a copy.
 //! A command is refused while its file holds a change by hand that was not taken in yet: neither overwrites the other.
 //! A file that cannot be used is moved aside as `<service>.spec.rejected-<time>` when a command needs its place.
 
 mod dir;
 mod file;
+mod last;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -35,6 +39,7 @@ use thiserror::Error;
 use crate::host::beneath::Dir;
 use crate::host::{atomic, clock, disk, timestamp};
 use dir::{Found, Stamp};
+use last::LastGood;
 pub use watch::follow;
 
 /// The directory cannot be used.
@@ -101,12 +106,15 @@ struct State {
     known: BTreeMap<ServiceName, Known>,
     /// Refused files by name.
     refused: BTreeMap<String, Refused>,
+    /// Why the directory cannot be read.
+    unreadable: Option<Problem>,
 }
 
 /// The spec files of one supervisor.
 #[derive(Debug)]
 pub struct Specs {
     dir: PathBuf,
+    last: LastGood,
     /// Held while the holder waits for the disk.
     state: Mutex<State>,
     /// A copy of the problems in `state`, for readers that must not wait for a disk.
@@ -140,7 +148,8 @@ impl Specs {
     /// # Errors
     /// The directory cannot be read, or a row cannot be written there.
     pub fn open(dir: PathBuf, rows: Vec<ServiceSpec>) -> Result<Self, SpecsError> {
-        let specs = Self { dir, state: Mutex::default(), problems: Mutex::default() };
+        let last = LastGood::beside(&dir);
+        let specs = Self { dir, last, state: Mutex::default(), problems: Mutex::default() };
         let error = |source| SpecsError { path: specs.dir.clone(), source };
         Dir::open_or_make(&specs.dir).and_then(|dir| dir.keep(dir::DIR_MODE, None)).map_err(error)?;
         for spec in rows {
@@ -159,7 +168,7 @@ impl Specs {
         {
             let mut state = specs.lock();
             for file in found {
-                state.take_first(file);
+                state.take_first(file, &specs.last);
             }
             specs.tell(&state);
         }
@@ -179,7 +188,8 @@ impl Specs {
     }
 
     fn tell(&self, state: &State) {
-        let problems = state.refused.values().map(|refused| refused.problem.clone()).collect();
+        let refused = state.refused.values().map(|refused| refused.problem.clone());
+        let problems = state.unreadable.iter().cloned().chain(refused).collect();
         *self.problems.lock().unwrap_or_else(PoisonError::into_inner) = problems;
     }
 
@@ -202,6 +212,11 @@ impl Specs {
     pub fn persist(&self, service: &ServiceName, spec: Option<&ServiceSpec>) -> Result<(), NotStored> {
         let mut state = self.lock();
         let stored = self.store(&mut state, service, spec);
+        match spec {
+            Some(spec) if stored.is_ok() => self.last.keep(spec),
+            None if stored.is_ok() => self.last.forget(service),
+            _ => {}
+        }
         self.tell(&state);
         stored
     }
@@ -260,7 +275,16 @@ impl Specs {
     pub fn scan(&self, busy: impl Fn(&ServiceName) -> bool) -> io::Result<Seen> {
         let mut guard = self.lock();
         let state = &mut *guard;
-        let found = dir::list_unless(&self.dir, |name, stamp| state.is_as_before(name, stamp))?;
+        let found = dir::list_unless(&self.dir, |name, stamp| state.is_as_before(name, stamp));
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => {
+                state.cannot_read(&self.dir, &error);
+                self.tell(state);
+                return Err(error);
+            }
+        };
+        state.can_read(&self.dir);
         let mut changes = Vec::new();
         state.refused.retain(|name, _| found.names.contains(name));
         for file in found.changed {
@@ -298,6 +322,7 @@ impl Specs {
         if let Ok(Some(found)) = dir::look(&self.path(&service))
             && found.spec.as_ref() == Ok(spec)
         {
+            self.last.keep(spec);
             self.lock().store(&service, spec.clone(), Some(found.stamp));
         }
     }
@@ -312,15 +337,37 @@ impl State {
         self.known.insert(service.clone(), Known { spec, stamp, missing: false });
     }
 
-    /// Takes in a file when the supervisor starts: every valid file counts.
-    fn take_first(&mut self, file: Found) {
+    /// The directory cannot be read: all that is known goes on.
+    fn cannot_read(&mut self, dir: &Path, error: &io::Error) {
+        let reason = format!("the directory cannot be read: {error}");
+        if self.unreadable.as_ref().is_none_or(|problem| problem.reason != reason) {
+            tracing::warn!(dir = %dir.display(), "spec directory {}: {error}; services go on as before", dir.display());
+        }
+        self.unreadable = Some(Problem { service: None, path: dir.to_owned(), reason });
+    }
+
+    fn can_read(&mut self, dir: &Path) {
+        if self.unreadable.take().is_some() {
+            tracing::info!(dir = %dir.display(), "spec directory {} can be read again", dir.display());
+        }
+    }
+
+    /// Takes in a file when the supervisor starts: every valid file counts, and of others what they said last.
+    fn take_first(&mut self, file: Found, last: &LastGood) {
+        let has_room = self.known.len() < limits::SERVICES_MAX;
         match &file.spec {
-            Ok(spec) if self.known.len() < limits::SERVICES_MAX => {
+            Ok(spec) if has_room => {
+                last.keep(spec);
                 self.store(&spec.name(), spec.clone(), Some(file.stamp));
             }
             Ok(_) => self.refuse(file, format!("more than {} services", limits::SERVICES_MAX)),
             Err(reason) => {
                 let reason = reason.clone();
+                let service = file.service.as_ref().ok().filter(|_| has_room);
+                if let Some(spec) = service.and_then(|service| last.get(service)) {
+                    let service = spec.name();
+                    self.store(&service, spec, None);
+                }
                 self.refuse(file, reason);
             }
         }

@@ -136,6 +136,8 @@ fn names(specs: &Specs) -> Vec<String> {
     let entries = fs::read_dir(specs.dir()).expect("a directory");
     let mut names: Vec<_> =
         entries.map(|e| e.expect("an entry").file_name().into_string().expect("text")).collect();
+    // The folder of copies.
+    names.retain(|name| !name.starts_with('.'));
     names.sort();
     names
 }
@@ -153,6 +155,8 @@ fn own_writes_are_no_changes() {
     assert_eq!(again.known(), [down]);
     specs.persist(&service("web"), None).expect("deleted");
     assert_eq!((scan(&specs), scan(&specs), names(&specs)), (vec![], vec![], vec![]));
+    let copies = specs.dir().join(".last-good").read_dir().expect("a directory");
+    assert_eq!(copies.count(), 0, "of what is not wanted no copy is kept");
 }
 
 #[test]
@@ -263,4 +267,55 @@ fn rows_of_an_older_database_become_files() {
     assert_eq!(groups, [("db".into(), "file".into()), ("web".into(), "default".into())]);
     assert_eq!(fs::read_to_string(path.join("bad.spec")).expect("there"), "?");
     assert_eq!(scan(&specs), []);
+}
+
+#[test]
+fn a_file_that_cannot_be_used_at_a_start_leaves_its_service_as_it_was() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let open = || Specs::open(dir.path().to_owned(), Vec::new()).expect("opened");
+    let mut web = spec("acme/web");
+    web.group = "prod".into();
+    let specs = open();
+    specs.persist(&service("web"), Some(&web)).expect("stored");
+    specs.persist(&service("db"), Some(&spec("acme/db"))).expect("stored");
+    let file = specs.path(&service("web"));
+    drop(specs);
+    fs::write(&file, "ident = oops").expect("written");
+    let specs = open();
+    assert_eq!(specs.known(), [spec("acme/db"), web.clone()], "with its last good options");
+    assert_eq!(specs.problems().len(), 1);
+    assert!(specs.scan(|_| false).expect("read").changes.is_empty());
+    // Mended, it is what it says now.
+    web.group = "blue".into();
+    fs::write(&file, file::print(&web).expect("text")).expect("written");
+    let changes = specs.scan(|_| false).expect("read").changes;
+    assert_eq!(changes, [Change::Load(Box::new(web.clone()))]);
+    specs.persist(&service("web"), Some(&web)).expect("stored");
+    assert_eq!(specs.problems(), []);
+    // A link that leads nowhere cannot be read; a file that is gone is not wanted.
+    fs::remove_file(&file).expect("removed");
+    symlink("nowhere", &file).expect("linked");
+    assert_eq!(open().known(), [spec("acme/db"), web]);
+    fs::remove_file(&file).expect("removed");
+    assert_eq!(open().known(), [spec("acme/db")]);
+    assert_eq!(open().problems(), []);
+}
+
+#[test]
+fn a_directory_that_cannot_be_read_is_named_and_unloads_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("specs");
+    let specs = Specs::open(path.clone(), Vec::new()).expect("opened");
+    specs.persist(&service("web"), Some(&spec("acme/web"))).expect("stored");
+    let aside = dir.path().join("aside");
+    fs::rename(&path, &aside).expect("moved");
+    for _ in 0..3 {
+        assert!(specs.scan(|_| false).is_err());
+    }
+    let problems = specs.problems();
+    assert!(problems.len() == 1 && problems[0].path == path, "{problems:?}");
+    assert!(problems[0].reason.contains("cannot be read"), "{problems:?}");
+    fs::rename(&aside, &path).expect("moved back");
+    assert!(specs.scan(|_| false).expect("read").changes.is_empty());
+    assert_eq!((specs.problems(), specs.known()), (vec![], vec![spec("acme/web")]));
 }

@@ -76,11 +76,8 @@ async fn look(
     let scan = tokio::task::spawn_blocking(move || scanned.scan(|service| busy.contains(service)));
     let seen = match scan.await {
         Ok(Ok(seen)) => seen,
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "spec directory {} cannot be read", specs.dir().display());
-            return false;
-        }
-        Err(_) => return false,
+        // The look has told why.
+        Ok(Err(_)) | Err(_) => return false,
     };
     for change in seen.changes {
         let service = change.service();
