@@ -142,7 +142,7 @@ impl Instance {
             env.ctx.limit_reached(Limit::ElectionTerms);
             return;
         }
-        assert!(self.promise.is_none(), "a candidate has promised no other member its vote");
+        assert!(self.may_ask(), "a candidate is fit, bound to no member, and founds no list of too few");
         assert!(!matches!(self.stance, Stance::Leading(_)), "a leader is no candidate");
         let mut campaign = self.campaign(env, Step::Vote, term, env.timings.election_answer_ms * 2, 0);
         campaign.again_at = env.ctx.now + Duration::from_millis(env.timings.election_answer_ms) / AGAIN;
@@ -313,12 +313,12 @@ impl Instance {
         }
     }
 
-    /// A member that is not fit asks no longer. Votes that it has asked for bind their voters already, so it goes on to
-    /// win and to hand over, which is quicker than to let the promises run out.
-    pub(super) fn stop_unfit_campaign(&mut self) {
+    /// A member that may not ask any more stops: it is not fit, or too few members are left to found an electorate. Votes
+    /// that it has asked for bind their voters already, so it goes on to win and to hand over, which is quicker than to
+    /// let the promises run out.
+    pub(super) fn stop_asking(&mut self) {
         let Stance::Campaigning(campaign) = &self.stance else { return };
-        let is_fit = self.fitness.is_some_and(Fitness::is_fit);
-        if self.fitness.is_none() || (campaign.step == Step::Ask && !is_fit) {
+        if self.fitness.is_none() || (campaign.step == Step::Ask && !self.may_ask()) {
             self.stance = Stance::Idle;
         }
     }

@@ -159,7 +159,7 @@ impl Instance {
             self.cause = self.cause.or(env.ctx.after.event());
             self.ask_at(env.ctx.now);
         }
-        self.stop_unfit_campaign();
+        self.stop_asking();
         let is_campaigning = matches!(self.stance, Stance::Campaigning(_));
         assert!(
             self.fitness.is_some() || !is_campaigning,
@@ -190,6 +190,7 @@ impl Instance {
         }
         self.roll = roll;
         self.roll_at = env.ctx.now;
+        self.stop_asking();
         self.expect_change(env);
         if mutated!(ComersWait, can && (!could || more), can && !could) {
             // A member came or came back: the next round may succeed. A short wait lets other members come too.

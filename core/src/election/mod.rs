@@ -34,10 +34,10 @@
 //! member that it can reach before it goes on, and a member that knows of a leader founds no electorate. A voter that
 //! voted for the founder keeps the proposal with its vote: if the founder is gone before it could tell of its list, a
 //! voter in every majority that is left knows the list all the same. An electorate counts as at least three members, or
-//! as many as `--quorum` says. Members that left or unloaded the service lose their seats, dead members lose theirs
-//! when the number of seats is even (a dead voter then only raises the quorum), and newcomers get seats. So hosts that
-//! are replaced one after the other keep their group going, and two that stop at once do not shrink it below three
-//! seats.
+//! as many as `--quorum` says, and is founded by no fewer, also where one goes while they are asked: of two seats, neither
+//! can be lost. Members that left or unloaded the service lose their seats, dead members lose theirs when the number of
+//! seats is even (a dead voter then only raises the quorum), and newcomers get seats. So hosts that are replaced one
+//! after the other keep their group going, and two that stop at once do not shrink it below three seats.
 //!
 //! **Quorum.** More than half of the seats. An operator who bans members (`sup depart`) says that they are gone for
 //! good: their seats do not count from then on, and if too few seats are left, other members of the group fill in,

@@ -69,3 +69,24 @@ fn a_founder_hears_every_member_that_it_can_reach() {
     let terms: vec::Vec<u64> = bench.won.keys().map(|(_, term)| *term).collect();
     assert!(terms.iter().all(|term| *term > 4), "no second list was founded beside the first: {terms:?}");
 }
+
+#[test]
+fn two_found_no_list_when_the_third_goes_while_it_is_asked() {
+    let mut bench = Bench::new(3);
+    while !bench.wire.iter().any(|(.., message)| is_ask(&message.body)) {
+        bench.step();
+    }
+    bench.fitness(1, None);
+    bench.run(10_000);
+    let founded = |row: Option<Vote>| row.is_some_and(|row| row.electorate.is_founded());
+    assert!(
+        bench.acting().is_empty() && !founded(bench.row(3, &election())),
+        "of two seats none can be lost"
+    );
+    assert_eq!(bench.view(3).expect("a view").status, ElectionStatus::Waiting { missing: 1 });
+    bench.readiness(1, Readiness::Fit);
+    assert_eq!(bench.elect(1_000).0, 3);
+    bench.crash(2);
+    bench.run(10_000);
+    assert_eq!(bench.acting(), vec![3], "of three seats one can");
+}
