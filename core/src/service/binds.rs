@@ -27,18 +27,23 @@ pub(super) fn groups(spec: &ServiceSpec) -> Vec<ServiceGroup> {
     groups
 }
 
-/// The first bind that the service has to wait for, for people; none when it can start.
+/// The first bind that the package needs and the operator did not give, for people. It is missing in either mode, and no
+/// change of the ring brings it.
+pub(super) fn not_given(spec: &ServiceSpec, wanted: &[Bind]) -> Option<String> {
+    let is_given =
+        |name: &str| spec.binds.iter().any(|given| given.split_once(':').is_some_and(|g| g.0 == name));
+    let bind = wanted.iter().find(|bind| !bind.optional && !is_given(&bind.name))?;
+    let name = &bind.name;
+    Some(format!("bind {name}: not given; use --bind {name}:SERVICE.GROUP"))
+}
+
+/// The first bind that the service lacks, for people; none when it can start.
 ///
-/// A bind that the package needs and the operator did not give is missing in either mode. The group of a given bind
-/// counts in strict mode only, and not for binds that the package can do without. As in Habitat, a member that is
-/// suspected still counts, and the exports of one member stand for the group's.
+/// The group of a given bind counts in strict mode only, and not for binds that the package can do without. As in
+/// Habitat, a member that is suspected still counts, and the exports of one member stand for the group's.
 pub(super) fn missing(spec: &ServiceSpec, wanted: &[Bind], census: &Census) -> Option<String> {
-    for bind in wanted.iter().filter(|bind| !bind.optional) {
-        let mut given = spec.binds.iter().filter_map(|given| given.split_once(':'));
-        if !given.any(|(name, _)| name == bind.name) {
-            let name = &bind.name;
-            return Some(format!("bind {name}: not given; use --bind {name}:SERVICE.GROUP"));
-        }
+    if let Some(why) = not_given(spec, wanted) {
+        return Some(why);
     }
     if spec.binding_mode == BindingMode::Relaxed {
         return None;

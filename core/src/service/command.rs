@@ -155,14 +155,12 @@ impl Services {
         }
     }
 
-    /// The wish is the same, but an operator who types `start` wants a try now, also in a back-off or after the
+    /// The wish is the same, but an operator who types `start` wants a try now, also in a back-off, in a wait, or after the
     /// supervisor gave up.
     fn start_again(&mut self, ctx: &mut Context<'_>, around: &dyn Around, name: &ServiceName) -> Reply {
         let mut rested = false;
         self.step(ctx, around, name, Impulse::Outside(ctx.after), |instance, env| {
-            rested = instance.is_given_a_rest();
-            instance.forgive(env);
-            instance.reconcile(env);
+            rested = instance.start_again(env);
         });
         if rested { Reply::Done } else { Reply::Unchanged }
     }

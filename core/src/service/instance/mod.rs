@@ -273,7 +273,7 @@ impl Instance {
     }
 
     /// Whether the supervisor is not trying it now, but would at an operator's start.
-    pub(super) const fn is_given_a_rest(&self) -> bool {
+    const fn is_given_a_rest(&self) -> bool {
         self.progress.is_given_a_rest()
     }
 

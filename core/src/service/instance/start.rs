@@ -129,8 +129,12 @@ impl Instance {
             // The hooks that run while it waits say what the files say.
             return self.prepare("it leads no longer", env);
         }
-        let census = env.around.census(&binds::groups(self.spec()));
         let plan = self.files.package().map_or(&[][..], |p| &p.binds);
+        if let Some(why) = binds::not_given(self.spec(), plan) {
+            // No news of the ring ends this, but another package may; the operator's own change of the binds does at once.
+            return self.fail_start(&why, env);
+        }
+        let census = env.around.census(&binds::groups(self.spec()));
         let missing = binds::missing(self.spec(), plan, &census);
         let Some(why) = missing.or_else(|| self.role_missing(env.now())) else {
             return if mutated!(WaitedStartsAtOnce, waited, false) {
@@ -148,6 +152,23 @@ impl Instance {
             self.progress.wait_for(why);
             self.ask_suitability(env);
         }
+    }
+
+    /// An operator starts a service that is wanted up already: it is tried now. Whether it was not being tried.
+    pub(in super::super) fn start_again(&mut self, env: &mut Env<'_, '_>) -> bool {
+        let waits = self.progress.phase() == Phase::Waiting;
+        let rested = waits || self.is_given_a_rest();
+        self.forgive(env);
+        if waits {
+            // What it waits for was read in a package that may be another one by now.
+            self.prepare("an operator starts it again", env);
+        }
+        self.reconcile(env);
+        assert!(
+            !waits || self.progress.phase() != Phase::Waiting,
+            "an operator's start looks at the package"
+        );
+        rested
     }
 
     /// Why its part in the group does not let it run; none when it does.

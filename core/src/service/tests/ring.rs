@@ -90,21 +90,51 @@ fn a_process_does_not_run_on_with_other_binds_than_are_wanted() {
 }
 
 #[test]
-fn a_relaxed_bind_is_not_waited_for_but_has_to_be_given() {
+fn a_relaxed_bind_is_not_waited_for() {
     let mut world = World::with(needs_port());
     world.ask("web", Asked::Load(Box::new(bound(BindingMode::Relaxed))), false);
     world.settle();
     assert_eq!(world.state("web"), Some(ServiceState::Up));
 
-    let mut world = World::with(needs_port());
-    world.ask("web", Asked::Load(Box::new(spec("web", 0))), false);
-    world.settle();
-    assert_eq!(waits_for(&world), "bind database: not given; use --bind database:SERVICE.GROUP");
-    world.ring.groups.clear();
     let stop = world.ask("web", Asked::Stop, false);
     world.settle();
     assert_eq!(world.replies.get(&stop), Some(&Reply::Done));
     assert_eq!(world.state("web"), Some(ServiceState::Down));
+}
+
+#[test]
+fn a_bind_that_is_not_given_is_no_wait_for_the_ring() {
+    let mut world = World::with(needs_port());
+    world.ask("web", Asked::Load(Box::new(spec("web", 0))), false);
+    world.answer_only(true);
+    world.answer_only(true);
+    let why = "bind database: not given; use --bind database:SERVICE.GROUP";
+    let view = world.view();
+    assert_eq!((view.state, view.last_error.as_deref()), (ServiceState::Backoff, Some(why)));
+    world.ring.groups.clear();
+    // Another release needs it no longer. No news of the ring tells of that.
+    world.package = package();
+    world.settle();
+    assert_eq!((world.state("web"), world.view().last_error), (Some(ServiceState::Up), None));
+}
+
+#[test]
+fn an_operators_start_of_a_service_that_waits_looks_at_its_package_again() {
+    let mut world = World::with(needs_port());
+    world.ask("web", Asked::Load(Box::new(bound(BindingMode::Strict))), false);
+    world.settle();
+    assert_eq!(waits_for(&world), format!("bind database: group {DB} has no alive member"));
+    let start = world.ask("web", Asked::Start, false);
+    world.settle();
+    assert_eq!(world.replies.get(&start), Some(&Reply::Done));
+    assert_eq!(waits_for(&world), format!("bind database: group {DB} has no alive member"));
+    // The package can do without the bind by now.
+    for bind in &mut world.package.binds {
+        bind.optional = true;
+    }
+    world.ask("web", Asked::Start, false);
+    world.settle();
+    assert_eq!(world.state("web"), Some(ServiceState::Up));
 }
 
 pub(super) fn load_leader(package: Prepared) -> World {
