@@ -1,22 +1,34 @@
 //! A service that an operator stopped stays stopped: once it is down because of `svc stop`, no process of it starts
-//! until an operator starts or loads it again, neither after a crash of the supervisor nor after one of the host.
+//! until an operator starts or loads it again, neither after a crash of the supervisor nor after one of the host. Where
+//! the disk does not take the stop, its operator is told so ("stopped, not stored"): then it holds for the life of that
+//! supervisor, and for later ones once the disk has had time to take it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use annulus_core::{EventKind, ServiceName, ServiceState};
+use annulus_core::{CommandError, EventKind, Instant, Reply, RequestId, ServiceName, ServiceState};
 
 use super::Checker;
+use super::quiet::Quiet;
 use crate::action::world::{Record, What};
 use crate::action::{
     Action, CloneDisk, DiskAfter, HostId, LoadService, Restart, StartService, StopService, UnloadService,
 };
 
+/// What was not stored is tried again each five seconds; a host without a fault has stored it after a few tries.
+const STORED_AFTER: Duration = Duration::from_secs(20);
+
 /// The checker of the property that this module states.
 #[derive(Debug, Default)]
 pub struct StoppedStaysStopped {
+    quiet: Quiet,
     stops: BTreeMap<(HostId, String), Stop>,
     /// Hosts whose supervisor is on its way out: it refuses orders, and stops its services for itself.
     leaving: BTreeSet<HostId>,
+    /// The stop that was typed last: the next command is it.
+    typed: Option<(HostId, String)>,
+    /// Stops that are not answered yet.
+    asked: BTreeMap<(HostId, RequestId), String>,
 }
 
 /// How far a stop has come.
@@ -24,6 +36,8 @@ pub struct StoppedStaysStopped {
 enum Stop {
     /// An operator typed it.
     Asked,
+    /// The service is down, and its operator was told that the disk has not taken that.
+    Unstored,
     /// It is on disk, and the service is down.
     Done,
 }
@@ -34,16 +48,25 @@ impl Checker for StoppedStaysStopped {
     }
 
     fn observe(&mut self, record: &Record) -> Result<(), String> {
+        self.see_stored(record.at);
+        self.quiet.observe(record);
         match &record.what {
             What::Action(action) => self.action(action),
+            What::Asked { host, request } => {
+                let typed = self.typed.take().filter(|(at, _)| at == host);
+                self.asked.extend(typed.map(|(_, service)| ((*host, *request), service)));
+            }
+            What::Reply { host, request, reply } => self.answered(*host, *request, reply),
             // A stop that was not on disk yet was not promised.
             What::HostStopped { host, .. } => {
                 self.stops.retain(|(at, _), stop| at != host || *stop == Stop::Done);
+                self.asked.retain(|(at, _), _| at != host);
                 self.leaving.remove(host);
             }
             What::Event { host, event } => match &event.kind {
                 EventKind::ServiceChanged { service, to: Some(ServiceState::Down), .. } => {
-                    if let Some(stop) = self.stops.get_mut(&key(*host, service)) {
+                    let stop = self.stops.get_mut(&key(*host, service));
+                    if let Some(stop) = stop.filter(|stop| **stop == Stop::Asked) {
                         *stop = Stop::Done;
                     }
                 }
@@ -55,7 +78,7 @@ impl Checker for StoppedStaysStopped {
                 _ => {}
             },
             What::ProcessStarted { host, service, pid }
-                if self.stops.get(&key(*host, service)) == Some(&Stop::Done) =>
+                if self.stops.get(&key(*host, service)).is_some_and(|stop| *stop != Stop::Asked) =>
             {
                 return Err(format!(
                     "{service} on host {} was stopped by an operator and runs as process {pid}",
@@ -69,10 +92,31 @@ impl Checker for StoppedStaysStopped {
 }
 
 impl StoppedStaysStopped {
+    /// The disk of a host without a fault has taken what it refused before.
+    fn see_stored(&mut self, now: Instant) {
+        for ((host, _), stop) in &mut self.stops {
+            if *stop == Stop::Unstored && self.quiet.lasts(*host, now, STORED_AFTER) {
+                *stop = Stop::Done;
+            }
+        }
+    }
+
+    fn answered(&mut self, host: HostId, request: RequestId, reply: &Reply) {
+        let Some(service) = self.asked.remove(&(host, request)) else { return };
+        let Some(stop) = self.stops.get_mut(&(host, service)) else { return };
+        match (reply, *stop) {
+            (Reply::Failed(CommandError::NotStored(_)), Stop::Done) => *stop = Stop::Unstored,
+            (Reply::Done | Reply::Unchanged, Stop::Unstored) => *stop = Stop::Done,
+            _ => {}
+        }
+    }
+
     fn action(&mut self, action: &Action) {
+        self.typed = None;
         match action {
             Action::StopService(StopService { host, service }) if !self.leaving.contains(host) => {
                 self.stops.entry((*host, service.clone())).or_insert(Stop::Asked);
+                self.typed = Some((*host, service.clone()));
             }
             Action::StartService(StartService { host, service })
             | Action::LoadService(LoadService { host, service, .. })
@@ -143,5 +187,31 @@ mod tests {
         let message =
             run(&[stop(), down(), kept, started(0, 1, true), process()]).expect_err("it has to fire");
         assert!(message.contains("was stopped by an operator"), "{message}");
+    }
+
+    #[test]
+    fn what_the_disk_did_not_take_holds_for_this_life_and_once_it_was_tried_again() {
+        let asked = record(What::Asked { host: AT, request: RequestId(1) });
+        let answer = |reply| record(What::Reply { host: AT, request: RequestId(1), reply });
+        let unstored = answer(Reply::Failed(CommandError::NotStored("no space".into())));
+        let ended = record(What::HostStopped { host: AT, why: crate::engine::record::StopReason::Killed });
+        let calm = record(What::Action(Action::Calm(crate::action::Calm)));
+        let later = |record: Record| Record { at: record.at + STORED_AFTER, ..record };
+        let stopped = || [stop(), asked.clone(), down(), unstored.clone()];
+        let then = |more: &[Record]| run(&[&stopped()[..], more].concat());
+        assert!(then(&[process()]).is_err(), "it starts again in the same life");
+        assert_eq!(then(&[ended.clone(), process()]), Ok(()), "its operator was told so");
+        assert!(
+            then(&[calm.clone(), later(ended.clone()), later(process())]).is_err(),
+            "there was room before"
+        );
+        let broken = record(What::Action(Action::Crash(crate::action::Crash { host: AT })));
+        assert_eq!(
+            then(&[calm, broken, later(ended.clone()), later(process())]),
+            Ok(()),
+            "a fault struck it"
+        );
+        let again = [stop(), record(What::Asked { host: AT, request: RequestId(1) }), answer(Reply::Done)];
+        assert!(then(&[&again[..], &[ended, process()]].concat()).is_err(), "it was asked again, and stored");
     }
 }
