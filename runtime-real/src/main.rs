@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use annulus::cli::{self, Args};
+use annulus::host::terminal::visible_lines;
 use annulus::launcher;
 use clap::Parser as _;
 
@@ -18,7 +19,9 @@ fn main() -> ExitCode {
         Err(error) => {
             // Every message holds its reason already; a chain of sources would say it twice.
             // Standard error may be closed, which changes nothing about the exit code.
-            let _ = writeln!(io::stderr(), "annulus: {error}");
+            // It may quote what others wrote.
+            let text = error.to_string();
+            let _ = writeln!(io::stderr(), "annulus: {}", visible_lines(&text));
             ExitCode::from(error.exit_code())
         }
     }

@@ -1,7 +1,6 @@
 //! Sends lines where they belong: a service's into its log and onto standard output, the launcher's own onto standard
 //! error and into the supervisor's log. Never waits for a reader of standard output or standard error.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io;
@@ -9,9 +8,11 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::PathBuf;
 
 use super::log_file::{Keep, LogFile, Notice};
+use super::record::{Record, START};
 use super::sink::Sink;
 use super::stamp::stamp;
 use crate::host::clock;
+use crate::host::terminal::visible;
 
 /// Logs that are kept open; services that were unloaded leave open ones behind.
 const FILES_MAX: usize = 1_024;
@@ -72,12 +73,11 @@ impl Journal {
         match source {
             Source::Service { service, group, tag } => self.lines((service, group, *tag), give),
             Source::Supervisor => {
-                let (own, lines) = (&mut self.own, &mut self.lines);
+                let (own, lines, json) = (&mut self.own, &mut self.lines, self.json);
                 give(&mut |line: &[u8]| {
-                    let start = lines.len();
-                    lines.extend_from_slice(line);
-                    lines.push(b'\n');
-                    own.line(lines.get(start..).unwrap_or_default());
+                    let line = whole(&String::from_utf8_lossy(line));
+                    lines.extend_from_slice(line.as_bytes());
+                    show(own, &line, json);
                 });
                 self.log_own();
             }
@@ -169,22 +169,10 @@ impl Journal {
         self.log_own();
     }
 
+    /// Shows a line of the launcher's own, and returns it as the log's file has it.
     fn show(&mut self, level: Level, text: &str) -> String {
-        let stamp = stamp(clock::wall());
-        let word = match level {
-            Level::Info => "INFO",
-            Level::Warn => "WARN",
-            Level::Error => "ERROR",
-        };
-        let line = if self.json {
-            let message = quoted(text);
-            format!(
-                "{{\"timestamp\":\"{stamp}\",\"level\":\"{word}\",\"launcher\":true,\"message\":{message}}}\n"
-            )
-        } else {
-            format!("{stamp} {word:>5} {text}\n")
-        };
-        self.own.line(line.as_bytes());
+        let line = own_line(level, text);
+        show(&mut self.own, &line, self.json);
         self.own.flush();
         line
     }
@@ -239,15 +227,32 @@ impl Notice {
     }
 }
 
-/// The text with its control characters written out, but for tabs.
-fn visible(text: &str) -> Cow<'_, str> {
-    let is_harmless = |c: char| c == '\t' || !c.is_control();
-    if text.chars().all(is_harmless) {
-        return Cow::Borrowed(text);
+/// A line of the launcher's own, as the log's file has it.
+fn own_line(level: Level, text: &str) -> String {
+    let word = match level {
+        Level::Info => "INFO",
+        Level::Warn => "WARN",
+        Level::Error => "ERROR",
+    };
+    let (stamp, text) = (stamp(clock::wall()), quoted(text));
+    format!("{START}{stamp}\",\"level\":\"{word}\",\"launcher\":true,\"message\":{text}}}\n")
+}
+
+/// A line of the supervisor with its end. What is no object is what a supervisor prints that cannot go on: its last
+/// words, or a panic.
+fn whole(line: &str) -> String {
+    if line.starts_with(START) && line.ends_with('}') {
+        return format!("{line}\n");
     }
-    let shown =
-        text.chars().map(|c| if is_harmless(c) { c.to_string() } else { c.escape_default().to_string() });
-    Cow::Owned(shown.collect())
+    own_line(Level::Error, line.strip_prefix("annulus: ").unwrap_or(line))
+}
+
+/// Shows a line of the log's file, as it stands or for people.
+fn show(own: &mut Sink, line: &str, json: bool) {
+    match Record::parse(line).filter(|_| !json) {
+        Some(record) => own.line(format!("{}\n", record.to_text(own.has_colours())).as_bytes()),
+        None => own.line(line.as_bytes()),
+    }
 }
 
 /// The text as a JSON string.
@@ -285,9 +290,11 @@ mod tests {
     }
 
     #[test]
-    fn what_would_steer_a_terminal_is_written_out() {
-        assert_eq!(visible("plain\ttext, ünïcode"), "plain\ttext, ünïcode");
-        assert_eq!(visible("\u{1b}]0;evil\u{7}\u{9b}6n"), "\\u{1b}]0;evil\\u{7}\\u{9b}6n");
+    fn what_a_dying_supervisor_prints_is_a_line_too() {
+        let object = "{\"timestamp\":\"2026-01-31T12:00:00.123Z\",\"level\":\"INFO\",\"message\":\"x\"}";
+        assert_eq!(whole(object), format!("{object}\n"));
+        let record = Record::parse(&whole("annulus: \u{1b}no such directory")).expect("an object");
+        assert_eq!((record.level(), record.message()), ("ERROR", "\u{1b}no such directory"));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use annulus_core::UnixTime;
 
+use super::record::START;
 use super::stamp::{STAMP_BYTES, stamp};
 use crate::host::beneath::{Dir, FileId};
 
@@ -223,11 +224,13 @@ impl LogFile {
 impl Open {
     fn new(dir: &Dir, name: &OsStr, now: UnixTime) -> io::Result<Self> {
         let mut file = dir.append(name, MODE)?;
-        let mut first = [0; STAMP_BYTES];
-        let first = match file.read_exact(&mut first) {
-            // A file that another program wrote has no stamp: it compares as anything, and is put aside now or later.
-            Ok(()) => String::from_utf8_lossy(&first).into_owned(),
-            Err(_) => stamp(now),
+        let mut first = Vec::new();
+        (&mut file).take((START.len() + STAMP_BYTES) as u64).read_to_end(&mut first)?;
+        let first = String::from_utf8_lossy(&first);
+        // A file that another program wrote has no stamp: it compares as anything, and is put aside now or later.
+        let first = match first.strip_prefix(START).unwrap_or(&first) {
+            "" => stamp(now),
+            stamped => stamped.chars().take(STAMP_BYTES).collect(),
         };
         let meta = file.metadata()?;
         let (id, size) = (FileId::from(&meta), meta.len());

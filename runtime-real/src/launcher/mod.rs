@@ -42,6 +42,7 @@ pub mod message;
 mod output;
 mod owners;
 mod proto;
+pub mod record;
 mod rights;
 mod run;
 mod running;

@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, send};
 
-use crate::host::clock;
+use crate::host::{clock, terminal};
 
 /// Bytes of lines that may wait.
 const WAITING_BYTES_MAX: usize = 64 * 1024;
@@ -43,6 +43,7 @@ pub(super) struct Sink {
     lost: u64,
     /// Whether lines are JSON objects.
     json: bool,
+    has_colours: bool,
 }
 
 impl Sink {
@@ -64,7 +65,13 @@ impl Sink {
         } else {
             Way::Shared
         };
-        Ok(Self { fd, way, waiting: VecDeque::new(), lost: 0, json })
+        let has_colours = terminal::has_colours(&fd);
+        Ok(Self { fd, way, waiting: VecDeque::new(), lost: 0, json, has_colours })
+    }
+
+    /// Whether it is a terminal that shows colours.
+    pub(super) fn has_colours(&self) -> bool {
+        self.has_colours
     }
 
     /// Shows a line, whose end is part of it, now or later.

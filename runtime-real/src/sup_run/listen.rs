@@ -76,14 +76,12 @@ pub(super) async fn announce(mut events: broadcast::Receiver<Arc<Event>>, sup: S
     // The loop runs already and must not wait for a disk. A panic in there has been printed already.
     let _ = tokio::task::spawn_blocking(move || write_down(&sup, member)).await;
     let Addresses { gossip, http, ctl, agent_check } = at;
-    tracing::info!(listener = "gossip", address = %gossip, "gossip listener on {gossip} (UDP and TCP)");
-    tracing::info!(listener = "http", address = %http, "HTTP gateway on http://{http}");
-    tracing::info!(listener = "ctl", address = %ctl, "ctl gateway on {ctl}");
-    if let Some(address) = agent_check {
-        tracing::info!(listener = "agent-check", %address, "agent check on {address}");
-    }
+    let check = agent_check.map_or_else(String::new, |address| format!(", agent check on {address}"));
     let agent_check = agent_check.map(tracing::field::display);
-    tracing::info!(ready = true, %member, %gossip, %http, %ctl, agent_check, "supervisor {member} is ready");
+    tracing::info!(
+        ready = true, %member, %gossip, %http, %ctl, agent_check,
+        "supervisor {member} is ready: gossip on {gossip} (UDP and TCP), HTTP on http://{http}, ctl on {ctl}{check}"
+    );
 }
 
 /// Writes the member's id and the supervisor's pid for people and scripts.

@@ -148,7 +148,7 @@ pub fn run(root: &Root, name: &str, options: &Options, load: Option<SvcLoad>) ->
         })));
     }
     launcher::ignore_harmless()?;
-    logging::init(settings.log_format, options.verbose)?;
+    logging::init(options.verbose)?;
     // An operator may have changed that service since the first start; that counts.
     let load = load.filter(|_| !launcher::is_restart());
     let runtime = tokio::runtime::Builder::new_current_thread()

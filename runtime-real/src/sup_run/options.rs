@@ -159,7 +159,7 @@ pub struct Options {
     /// before all [default: config/sup.toml in the supervisor's directory, if it exists]
     #[arg(long, alias = "config-file", value_name = "FILE", num_args = 1..)]
     pub config_files: Vec<PathBuf>,
-    /// How log lines look [default: text]
+    /// How log lines are shown; the log's file has JSON [default: text]
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
     /// More log lines; given twice, single messages too
@@ -278,7 +278,7 @@ pub struct Settings {
     pub org: Option<String>,
     /// What services are allowed.
     pub allowed: Allowed,
-    /// How log lines look.
+    /// How log lines are shown.
     pub log_format: LogFormat,
     /// The rules for keeping services' logs.
     pub keep: Keep,

@@ -196,7 +196,7 @@ impl<T: Transport, E: Effects> Driver<T, E> {
     }
 
     fn publish(&self, event: Event) {
-        event::log(&event);
+        event::log(&event, &|id| event::name_in(&self.node, id));
         // There may be no listener.
         let _ = self.served.events.send(Arc::new(event));
     }

@@ -3,11 +3,14 @@
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
+
+use super::fold::Fold;
+use crate::host::clock;
 
 /// Lines that may wait.
 const LINES_MAX: usize = 1_024;
@@ -67,12 +70,26 @@ pub(crate) fn flush() {
 }
 
 fn write_all(waiting: &Receiver<Job>, lost: &AtomicU64, mut to: impl Write) {
-    while let Ok(job) = waiting.recv() {
+    let mut fold = Fold::default();
+    loop {
+        let job = match fold.due_in_ms(clock::boot_ms()) {
+            Some(ms) => waiting.recv_timeout(Duration::from_millis(ms)),
+            None => waiting.recv().map_err(RecvTimeoutError::from),
+        };
+        // Without a reader the lines are not missed.
+        let mut write = |line: &[u8]| drop(to.write_all(line));
         match job {
-            // Without a reader the lines are not missed.
-            Job::Line(line) => drop(to.write_all(&line)),
-            Job::Flush(written) => drop(written.send(())),
+            Ok(Job::Line(line)) => fold.take(&line, clock::boot_ms(), clock::wall(), &mut write),
+            Ok(Job::Flush(written)) => {
+                fold.finish(clock::boot_ms(), clock::wall(), &mut write);
+                let _ = written.send(());
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                return fold.finish(clock::boot_ms(), clock::wall(), &mut write);
+            }
         }
+        fold.tell_due(clock::boot_ms(), clock::wall(), &mut write);
         let count = lost.swap(0, Ordering::Relaxed);
         if count > 0 {
             tracing::warn!(

@@ -1,5 +1,5 @@
-//! Starts the logging of this process: text for people or JSON for machines. How events become lines is the concern of
-//! `event::log`.
+//! Starts the logging of this process: one JSON object a line, which the launcher keeps in the log's file and shows as it
+//! stands or as text for people. How events become lines is the concern of `event::log`.
 //!
 //! | level | for |
 //! |---|---|
@@ -22,7 +22,7 @@ use tracing_subscriber::fmt::time::FormatTime;
 use crate::host::clock;
 use crate::supervisor::log_queue::{self, LogQueue};
 
-/// How log lines look.
+/// How log lines are shown on standard error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// Lines for people.
@@ -43,17 +43,16 @@ impl FormatTime for UtcMillis {
     }
 }
 
-/// Starts logging to standard error. A second call changes nothing.
+/// Starts logging to standard error, which the launcher reads. A second call changes nothing.
 ///
 /// # Errors
 /// The system starts no thread.
-pub fn init(format: LogFormat, verbose: u8) -> io::Result<()> {
+pub fn init(verbose: u8) -> io::Result<()> {
     let level = match verbose {
         0 => LevelFilter::INFO,
         1 => LevelFilter::DEBUG,
         _ => LevelFilter::TRACE,
     };
-    let ansi = io::IsTerminal::is_terminal(&io::stderr());
     let builder = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_writer(LogQueue::stderr()?)
@@ -62,10 +61,7 @@ pub fn init(format: LogFormat, verbose: u8) -> io::Result<()> {
         .log_internal_errors(false)
         .with_timer(UtcMillis);
     // An error means that a test or an embedding program has its own subscriber, which is as good.
-    let _ = match format {
-        LogFormat::Text => builder.with_ansi(ansi).try_init().is_ok(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init().is_ok(),
-    };
+    let _ = builder.json().flatten_event(true).try_init().is_ok();
     Ok(())
 }
 

@@ -9,6 +9,7 @@
 pub mod driver;
 pub mod effect;
 pub mod event;
+mod fold;
 pub mod handle;
 pub mod ledger;
 mod log_queue;

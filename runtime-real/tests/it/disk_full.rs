@@ -91,8 +91,8 @@ fn fills_up(mut host: Host, fill: impl Fn(&Host), make_room: impl Fn(&Host)) {
 /// The address of the HTTP gateway, as the log says.
 fn http(host: &Host) -> std::net::SocketAddr {
     let log = host.log_shown();
-    let at = log.lines().find_map(|line| line.split("HTTP gateway on http://").nth(1)).expect("it is logged");
-    at.split_whitespace().next().expect("an address").parse().expect("an address")
+    let at = log.lines().find_map(|line| line.split("HTTP on http://").nth(1)).expect("it is logged");
+    at.split(',').next().expect("an address").parse().expect("an address")
 }
 
 /// Lets a process write files up to this size from now on.

@@ -58,7 +58,17 @@ fn what_a_supervisor_says_is_kept() {
     let (_, json, _) = supervisor.run(&["sup", "log", "--json", "-n", "1000"]);
     let lines: Vec<Value> = json.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let ready = lines.iter().find(|line| line["text"].as_str().is_some_and(|text| text.contains("is ready")));
-    assert_eq!(ready.expect("the same lines")["level"], "INFO");
+    let ready = ready.expect("the same lines");
+    assert_eq!((&ready["level"], &ready["ready"]), (&"INFO".into(), &true.into()));
+    assert_eq!(
+        (&ready["gossip"], &ready["member"]),
+        (&supervisor.gossip.to_string().into(), &supervisor.member.as_str().into())
+    );
+    let started = lines.iter().find(|line| line["kind"] == "started").expect("an event with its fields");
+    assert_eq!((&started["incarnation"], &started["restored"]), (&1.into(), &false.into()));
+    let said = text.lines().find(|line| line.contains("starts as the new member")).expect("the same as text");
+    assert!(said.contains(&format!("({}), incarnation 1", &supervisor.member[..8])), "{said}");
+    assert!(!said.contains('=') && !said.contains(&supervisor.member), "each thing once: {said}");
     let (code, _, stderr) = supervisor.run(&["sup", "log", "--override-name", "other"]);
     assert!(code == 3 && stderr.contains("other"), "{code} {stderr}");
 }
@@ -122,4 +132,33 @@ fn a_pipe_in_the_place_of_a_log_holds_no_command_up() {
     nix::unistd::mkfifo(&logs.join("teller.log"), nix::sys::stat::Mode::S_IRWXU).expect("made");
     let (code, _, stderr) = finish(annulus().arg("--root").arg(root.path()).args(["svc", "log", "teller"]));
     assert!(code == 1 && stderr.contains("is no regular file"), "{code} {stderr}");
+}
+
+/// Text mode: what operators see on a terminal and in a service manager's journal.
+#[test]
+fn a_line_is_one_line_and_says_each_thing_once() {
+    let supervisor = Supervisor::start(&[]);
+    let run = "printf 'a\\033[31mb\\n'; exec sleep 1000";
+    supervisor.install(&plan(&supervisor.root().join("plans"), "painter", run));
+    let specs = supervisor.root().join("sup/default/specs");
+    fs::write(specs.join("odd.spec"), "ident = \"a/b\"\nnonsense = = 1\n").expect("written");
+    assert_eq!(supervisor.run(&["svc", "load", "test/painter"]).0, 0);
+    let text = eventually("the bad file is named", || {
+        let text = supervisor.run(&["sup", "log"]).1;
+        (text.contains("odd.spec is left alone") && text.contains("painter is up")).then_some(text)
+    });
+    let stamped = |line: &str| line.starts_with("20") && line.get(23..25) == Some("Z ");
+    assert!(text.lines().all(stamped), "an error of several lines is on one: {text}");
+    let bad = text.lines().find(|line| line.contains("odd.spec")).expect("it is named");
+    assert!(bad.contains("\\n") && bad.matches("odd.spec").count() == 1, "{bad}");
+    let up = text.lines().find(|line| line.contains("painter is up")).expect("it is told");
+    assert!(up.ends_with(|c: char| c.is_ascii_digit()) && !up.contains("event="), "{up}");
+    let printed = eventually("it has printed", || {
+        let text = supervisor.run(&["svc", "log", "painter"]).1;
+        (!text.is_empty()).then_some(text)
+    });
+    assert!(printed.ends_with("O a\\u{1b}[31mb\n"), "{printed:?}");
+    let json: Value =
+        serde_json::from_str(&supervisor.run(&["svc", "log", "painter", "--json"]).1).expect("JSON");
+    assert_eq!(json["text"], "a\u{1b}[31mb", "programs get every byte");
 }

@@ -37,7 +37,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Outcome {
         return Err(CliError::NoVersion { what, group: args.group.to_string() });
     }
     let rows: Vec<Vec<String>> = status.history.iter().rev().map(|v| row(&status, v)).collect();
-    output::line(output::table(&["version", "taken in", "through member", "bytes", "hash", ""], &rows));
+    output::table(&["version", "taken in", "through member", "bytes", "hash", ""], &rows);
     Ok(0)
 }
 

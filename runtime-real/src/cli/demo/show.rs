@@ -92,7 +92,8 @@ impl Story {
             })
             .collect();
         let head = ["  name", "member", "gossip", "http gateway", "ctl gateway", "service"];
-        output::line(format_args!("\n{}", output::table(&head, &rows)));
+        output::line("");
+        output::table(&head, &rows);
     }
 
     pub(super) fn try_next(&self, supervisors: &[Supervisor], program: &Path) {

@@ -13,6 +13,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::{CliError, Outcome};
 use crate::cli::log::read::{Follower, Kind, Line, Since, since};
 use crate::host::clock;
+use crate::host::terminal::has_colours;
 
 /// Pause between two looks at a log that is followed.
 const LOOK: Duration = Duration::from_millis(100);
@@ -50,11 +51,12 @@ pub(super) fn show(path: &Path, kind: Kind, args: &Lines) -> Outcome {
 }
 
 fn write(path: &Path, kind: Kind, args: &Lines, out: &mut impl io::Write) -> io::Result<()> {
+    let has_colours = has_colours(&io::stdout());
     let show = |out: &mut dyn io::Write, line: Line<'_>| {
         if args.json {
             writeln!(out, "{}", line.to_json(kind))
         } else {
-            writeln!(out, "{}", line.to_text(kind))
+            writeln!(out, "{}", line.to_text(kind, has_colours))
         }
     };
     let mut follower = Follower::new(path);

@@ -11,6 +11,7 @@ use crate::gateway::ctl::convert::{group_text, hook_text, ident_text};
 use crate::gateway::ctl::message::{
     ErrCode, RunningHook, ServiceStatus, SpecProblem, SpecProblems, SupProblem, SupProblems, SvcStatus,
 };
+use crate::host::terminal::visible;
 
 #[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -41,12 +42,14 @@ pub(in crate::cli) fn run(global: &Global, args: &Args) -> Outcome {
     if list.is_empty() {
         output::line("no services are loaded; `annulus svc load ORIGIN/NAME` loads one");
     } else {
-        output::line(output::table(&HEAD, &list.iter().map(row).collect::<Vec<_>>()));
+        output::table(&HEAD, &list.iter().map(row).collect::<Vec<_>>());
     }
     let mut notes: Vec<String> =
         list.iter().flat_map(notes).chain(problems.iter().map(problem_line)).collect();
     notes.extend(sup.into_iter().map(|problem| problem.reason));
     if !notes.is_empty() {
+        // A health check's words may have several lines.
+        let notes: Vec<_> = notes.iter().map(|note| visible(note)).collect();
         output::line(format_args!("\n{}", notes.join("\n")));
     }
     Ok(0)

@@ -33,7 +33,10 @@ fn a_log_whose_first_line_is_old_is_put_aside_also_by_the_next_launcher() {
         let mut log = LogFile::new(dir.path().to_owned(), "web.log".into(), keep);
         assert_eq!(log.append(line(ms).as_bytes(), UnixTime::from_millis(ms)), []);
     };
+    let object = |ms| format!("{START}{}\",\"level\":\"INFO\"}}\n", stamp(UnixTime::from_millis(ms)));
+    fs::write(dir.path().join("web.log"), object(3_999)).expect("written");
     append(5_000);
+    assert_eq!(read(dir.path(), "web.log.1"), object(3_999), "a supervisor's lines have their time too");
     append(6_000);
     assert_eq!(read(dir.path(), "web.log"), line(5_000) + &line(6_000));
     append(6_001);

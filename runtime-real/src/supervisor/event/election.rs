@@ -2,14 +2,14 @@
 
 use annulus_core::{ElectionEvent, ElectionId, LeaseEnd};
 
-use super::sentence::short;
+use super::sentence::Names;
 
 /// The sentence for an event.
-pub(super) fn sentence(election: &ElectionId, term: u64, what: &ElectionEvent) -> String {
+pub(super) fn sentence(election: &ElectionId, term: u64, what: &ElectionEvent, names: Names<'_>) -> String {
     match what {
         ElectionEvent::Started => format!("{election} has no leader: this supervisor asks for votes"),
         ElectionEvent::Voted { candidate } => {
-            format!("this supervisor votes for {} to lead {election} in term {term}", short(candidate))
+            format!("this supervisor votes for {} to lead {election} in term {term}", names(candidate))
         }
         ElectionEvent::Won { votes, voters } => {
             format!("this supervisor leads {election} in term {term}, with {votes} of {voters} votes")
@@ -19,7 +19,7 @@ pub(super) fn sentence(election: &ElectionId, term: u64, what: &ElectionEvent) -
                 "this supervisor leads {election} on in term {term}: only the supervisor was started again"
             )
         }
-        ElectionEvent::Learned { leader } => format!("{} leads {election} in term {term}", short(leader)),
+        ElectionEvent::Learned { leader } => format!("{} leads {election} in term {term}", names(leader)),
         ElectionEvent::Lost { why: LeaseEnd::NoQuorum } => {
             format!("this supervisor leads {election} no longer: too few voters renewed its lease in time")
         }
@@ -27,7 +27,7 @@ pub(super) fn sentence(election: &ElectionId, term: u64, what: &ElectionEvent) -
             format!("this supervisor leads {election} no longer: another was elected in a later term")
         }
         ElectionEvent::HandedOver { to: Some(to) } => {
-            format!("this supervisor leads {election} no longer and hands over to {}", short(to))
+            format!("this supervisor leads {election} no longer and hands over to {}", names(to))
         }
         ElectionEvent::HandedOver { to: None } => {
             format!("this supervisor leads {election} no longer; no other member can at present")

@@ -3,7 +3,7 @@
 use annulus_core::{Cause, Event, FieldValue, FieldVisitor, UnixTime};
 use serde_json::{Map, Value, json};
 
-use super::sentence::sentence;
+use super::sentence::{sentence, short};
 
 /// The JSON that `/events` serves for an event.
 #[must_use]
@@ -16,7 +16,7 @@ pub fn to_json(event: &Event, at: UnixTime) -> Value {
     body.insert("at_unix_ms".into(), at.as_millis().into());
     body.insert("kind".into(), event.kind.name().into());
     body.insert("cause".into(), json!({ "input": input.0, "event": earlier.map(|id| id.0) }));
-    body.insert("text".into(), sentence(&event.kind).into());
+    body.insert("text".into(), sentence(&event.kind, &short).into());
     Value::Object(body)
 }
 

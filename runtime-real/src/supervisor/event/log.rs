@@ -9,7 +9,7 @@ use tracing::field::{DisplayValue, FieldSet, Value, display};
 use tracing::metadata::{Kind, Metadata};
 use tracing::{Level, dispatcher};
 
-use super::sentence::sentence;
+use super::sentence::{Names, sentence};
 
 /// The fields that every line has besides those of its event.
 const OWN: &[&str] = &["message", "event", "kind"];
@@ -54,8 +54,8 @@ macro_rules! lines {
     }};
 }
 
-/// Writes one event of the node.
-pub fn log(event: &Event) {
+/// Writes one event of the node, with members as `names` calls them.
+pub fn log(event: &Event, names: Names<'_>) {
     let lines: &'static Metadata<'static> = match level(&event.kind) {
         Level::ERROR => lines!(ERROR),
         Level::WARN => lines!(WARN),
@@ -64,7 +64,7 @@ pub fn log(event: &Event) {
     };
     dispatcher::get_default(|dispatch| {
         if dispatch.enabled(lines) {
-            Line::of(event).write(lines, dispatch);
+            Line::of(event, names).write(lines, dispatch);
         }
     });
 }
@@ -82,6 +82,12 @@ fn level(kind: &EventKind) -> Level {
         | EventKind::Banned { .. }
         | EventKind::LimitReached { .. }
         | EventKind::Election { what: ElectionEvent::Lost { .. }, .. } => Level::WARN,
+        // The next of many tries is no news: how it ends is.
+        EventKind::ServiceChanged {
+            from: Some(ServiceState::Backoff),
+            to: Some(ServiceState::Starting),
+            ..
+        } => Level::DEBUG,
         EventKind::Started { .. }
         | EventKind::MemberChanged { .. }
         | EventKind::MemberForgotten { .. }
@@ -107,10 +113,10 @@ struct Line {
 }
 
 impl Line {
-    fn of(event: &Event) -> Self {
+    fn of(event: &Event, names: Names<'_>) -> Self {
         let values: Vec<(&str, Box<dyn Value>)> =
             vec![("event", Box::new(event.id.0)), ("kind", Box::new(event.kind.name()))];
-        let mut line = Self { message: display(sentence(&event.kind)), values };
+        let mut line = Self { message: display(sentence(&event.kind, names)), values };
         event.kind.visit(&mut line);
         line
     }
@@ -154,6 +160,7 @@ mod tests {
 
     use annulus_core::{Cause, ElectionId, EventId, Incarnation, InputId, MemberId, Why};
 
+    use super::super::sentence::short;
     use super::*;
 
     /// Keeps the lines of a test.
@@ -180,9 +187,11 @@ mod tests {
             .without_time();
         let event = Event { id: EventId(9), cause: Cause { input: InputId(4), event: None }, kind };
         if json {
-            tracing::subscriber::with_default(builder.json().flatten_event(true).finish(), || log(&event));
+            tracing::subscriber::with_default(builder.json().flatten_event(true).finish(), || {
+                log(&event, &short)
+            });
         } else {
-            tracing::subscriber::with_default(builder.finish(), || log(&event));
+            tracing::subscriber::with_default(builder.finish(), || log(&event, &short));
         }
         let bytes = kept.0.lock().expect("no panic").clone();
         String::from_utf8(bytes).expect("text")
@@ -199,7 +208,7 @@ mod tests {
             why: Why::SuspicionExpired { accusers: 2 },
         };
         let text = logged(kind.clone(), false);
-        let words = sentence(&kind);
+        let words = sentence(&kind, &short);
         let fields = format!(
             "event=9 kind=\"member_changed\" member={member} from=\"Suspect\" to=\"Confirmed\" incarnation=3 \
              why=\"suspicion_expired\""

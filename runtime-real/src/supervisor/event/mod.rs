@@ -7,4 +7,4 @@ mod sentence;
 
 pub use json::to_json;
 pub use log::log;
-pub use sentence::{sentence, short};
+pub use sentence::{Names, name_in, sentence, short};

@@ -1,7 +1,10 @@
 //! Puts events into words for operators: the text of `/events` and the message of a log line. Decides nothing
 //! about levels and fields.
 
-use annulus_core::{ElectionPurpose, EventKind, KeyParts, MemberId, RumorKey, ServiceName, Why};
+use annulus_core::{
+    CensusEntry, ElectionPurpose, EventKind, Incarnation, KeyParts, MemberId, Node, RumorKey, ServiceName,
+    State, Why,
+};
 
 use super::election;
 
@@ -11,11 +14,35 @@ pub fn short(id: &MemberId) -> String {
     id.to_string().chars().take(8).collect()
 }
 
-fn why_text(why: &Why) -> String {
+/// Names members in sentences.
+pub type Names<'a> = &'a dyn Fn(&MemberId) -> String;
+
+/// A member by the name of its host and the beginning of its id, as in `beta (e6305a98)`. A member whose host has not
+/// told its name, which it does with its first service, goes by its address.
+#[must_use]
+pub fn name_in(node: &Node, id: &MemberId) -> String {
+    let told = || {
+        node.rumors().find_map(|rumor| match rumor.census_entry() {
+            CensusEntry::Runs(service) if service.member_id == *id => Some(service.sys.hostname.clone()),
+            _ => None,
+        })
+    };
+    let host = if *id == node.id() { Some(node.config().sys.hostname.clone()) } else { told() };
+    let address = || {
+        let member = node.member(id).filter(|member| !member.address.is_unspecified());
+        member.map(|member| member.gossip_addr().to_string())
+    };
+    match host.filter(|host| !host.is_empty()).or_else(address) {
+        Some(place) => format!("{place} ({})", short(id)),
+        None => short(id),
+    }
+}
+
+fn why_text(why: &Why, names: Names<'_>) -> String {
     match why {
         Why::Restored => "known from before the restart".to_owned(),
         Why::Contact => "it spoke to us itself".to_owned(),
-        Why::Rumor { from } => format!("heard from {}", short(from)),
+        Why::Rumor { from } => format!("heard from {}", names(from)),
         Why::ProbeFailed => "it did not answer our probe".to_owned(),
         Why::SuspicionExpired { accusers: 1 } => {
             "it did not refute the suspicion of one member in time".to_owned()
@@ -29,35 +56,27 @@ fn why_text(why: &Why) -> String {
     }
 }
 
-/// The sentence for an event.
+/// The sentence for an event, with members as `names` calls them.
 #[must_use]
-pub fn sentence(kind: &EventKind) -> String {
+pub fn sentence(kind: &EventKind, names: Names<'_>) -> String {
     match kind {
         EventKind::Started { member, incarnation, restored } => {
             let how = if *restored { "starts again as member" } else { "starts as the new member" };
-            format!("this supervisor {how} {}, incarnation {incarnation}", short(member))
+            format!("this supervisor {how} {}, incarnation {incarnation}", names(member))
         }
-        EventKind::MemberChanged { member, from, to, incarnation, why } => match from {
-            Some(from) if from == to => {
-                format!(
-                    "{} is still {to}, now in incarnation {incarnation}: {}",
-                    short(member),
-                    why_text(why)
-                )
-            }
-            Some(from) => format!("{} went from {from} to {to}: {}", short(member), why_text(why)),
-            None => format!("{} is now known, {to}: {}", short(member), why_text(why)),
-        },
-        EventKind::MemberForgotten { member } => format!("{} is forgotten", short(member)),
+        EventKind::MemberChanged { member, from, to, incarnation, why } => {
+            member_changed(&names(member), (*from, *to), *incarnation, &why_text(why, names))
+        }
+        EventKind::MemberForgotten { member } => format!("{} is forgotten", names(member)),
         EventKind::ProbeFailed { member, refused: true, .. } => {
-            format!("{} did not answer a probe: its host says that no program listens there", short(member))
+            format!("{} did not answer a probe: its host says that no program listens there", names(member))
         }
         EventKind::ProbeFailed { member, nacks, .. } => match nacks {
-            0 => format!("{} did not answer a probe, neither directly nor through others", short(member)),
-            n => format!("{} did not answer a probe; {n} helpers could not reach it either", short(member)),
+            0 => format!("{} did not answer a probe, neither directly nor through others", names(member)),
+            n => format!("{} did not answer a probe; {n} helpers could not reach it either", names(member)),
         },
         EventKind::SuspicionConfirmed { member, by, accusers } => {
-            format!("{} suspects {} too; {accusers} members do by now", short(by), short(member))
+            format!("{} suspects {} too; {accusers} members do by now", names(by), names(member))
         }
         EventKind::Refuted { accusation, incarnation } => {
             format!("this supervisor was called {accusation} and answers with incarnation {incarnation}")
@@ -69,15 +88,17 @@ pub fn sentence(kind: &EventKind) -> String {
             )
         }
         EventKind::Stalled { for_ms } => format!("this supervisor was not running for {for_ms} ms"),
-        EventKind::RumorAccepted { key, from } => rumor_sentence(key, from.as_ref()),
+        EventKind::RumorAccepted { key, from } => rumor_sentence(key, from.as_ref(), names),
         EventKind::RumorRepaired { key } => {
             format!("what this supervisor had told of the {key} was lost from its store; it was told again")
         }
-        EventKind::VersionLost { key, version, winner } => version_lost(key, *version, winner.as_ref()),
-        EventKind::Synced { with, learned, sent } => {
-            format!("compared notes with {}: learned {learned} records, sent {sent}", short(with))
+        EventKind::VersionLost { key, version, winner } => {
+            version_lost(key, *version, winner.as_ref(), names)
         }
-        EventKind::Banned { member } => format!("{} is banned from the ring for ever", short(member)),
+        EventKind::Synced { with, learned, sent } => {
+            format!("compared notes with {}: learned {learned} records, sent {sent}", names(with))
+        }
+        EventKind::Banned { member } => format!("{} is banned from the ring for ever", names(member)),
         EventKind::ServiceChanged { service, from, to, reason } => {
             let before = from.map_or(String::new(), |from| format!(", was {from}"));
             let to = to.map_or("unloaded", annulus_core::ServiceState::name);
@@ -100,7 +121,22 @@ pub fn sentence(kind: &EventKind) -> String {
             )
         }
         EventKind::Leaving => "this supervisor begins to leave the ring".to_owned(),
-        EventKind::Election { election: id, term, what } => election::sentence(id, *term, what),
+        EventKind::Election { election: id, term, what } => election::sentence(id, *term, what, names),
+    }
+}
+
+fn member_changed(
+    member: &str,
+    (from, to): (Option<State>, State),
+    incarnation: Incarnation,
+    why: &str,
+) -> String {
+    match from {
+        Some(from) if from == to => {
+            format!("{member} is still {to}, now in incarnation {incarnation}: {why}")
+        }
+        Some(from) => format!("{member} went from {from} to {to}: {why}"),
+        None => format!("{member} is now known, {to}: {why}"),
     }
 }
 
@@ -114,8 +150,8 @@ fn bind_sentence(service: &ServiceName, lost: Option<&str>) -> String {
     }
 }
 
-fn version_lost(key: &RumorKey, version: u64, winner: Option<&MemberId>) -> String {
-    let winner = winner.map_or_else(|| "elsewhere".to_owned(), |id| format!("by {}", short(id)));
+fn version_lost(key: &RumorKey, version: u64, winner: Option<&MemberId>, names: Names<'_>) -> String {
+    let winner = winner.map_or_else(|| "elsewhere".to_owned(), |id| format!("by {}", names(id)));
     format!(
         "version {version} of the {key} that was applied here is not in effect: another version {version} \
          was applied {winner} at the same time and won; apply yours again under a higher number"
@@ -123,7 +159,7 @@ fn version_lost(key: &RumorKey, version: u64, winner: Option<&MemberId>) -> Stri
 }
 
 /// What is new about the member, or else about the group, that the rumor concerns.
-fn rumor_sentence(key: &RumorKey, from: Option<&MemberId>) -> String {
+fn rumor_sentence(key: &RumorKey, from: Option<&MemberId>, names: Names<'_>) -> String {
     let (KeyParts { group, member, file, purpose, .. }, news) = (key.parts(), key.kind().news());
     let file = file.map_or(String::new(), |name| format!(" {name}"));
     let Some(about) = member else {
@@ -133,14 +169,14 @@ fn rumor_sentence(key: &RumorKey, from: Option<&MemberId>) -> String {
         };
         let group = group.map_or(String::new(), |group| format!("{of}{group}"));
         let how =
-            from.map_or_else(|| "from this supervisor".to_owned(), |id| format!("through {}", short(id)));
+            from.map_or_else(|| "from this supervisor".to_owned(), |id| format!("through {}", names(id)));
         return format!("{group} {news}{file}, {how}");
     };
     let group = group.map_or(String::new(), |group| format!(" in {group}"));
-    let what = format!("{} {news}{file}{group}", short(about));
+    let what = format!("{} {news}{file}{group}", names(about));
     match from {
         None => format!("this supervisor tells the ring: {what}"),
         Some(from) if from == about => what,
-        Some(from) => format!("{what}, as {} passes on", short(from)),
+        Some(from) => format!("{what}, as {} passes on", names(from)),
     }
 }

@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+
+use crate::host::terminal::{Colour, paint, visible};
+use crate::launcher::record::{Record, START};
 
 /// Length of a time stamp such as `2026-01-31T12:00:00.123Z`.
 const STAMP_BYTES: usize = 24;
-/// The beginning of a line that is a JSON object.
-const JSON_START: &str = "{\"timestamp\":\"";
 
 /// The owner of a log, which decides what a line's second word means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,30 +26,39 @@ pub(crate) struct Line<'a>(pub(crate) &'a str);
 impl<'a> Line<'a> {
     /// The time at which it was written; none when the line does not say so.
     pub(crate) fn stamp(self) -> Option<&'a str> {
-        // A supervisor that logs JSON writes such lines here as well.
-        let text = self.0.strip_prefix(JSON_START).unwrap_or(self.0);
+        // A supervisor's line is an object.
+        let text = self.0.strip_prefix(START).unwrap_or(self.0);
         let (stamp, rest) = text.split_at_checked(STAMP_BYTES)?;
         let digits = |c: char| if c.is_ascii_digit() { '0' } else { c };
         let shape: String = stamp.chars().map(digits).collect();
         (shape == "0000-00-00T00:00:00.000Z" && rest.starts_with([' ', '"'])).then_some(stamp)
     }
 
-    /// As text for people.
-    pub(crate) fn to_text(self, kind: Kind) -> Cow<'a, str> {
-        let Some(object) = self.object(kind) else { return Cow::Borrowed(self.0) };
-        let part = |key| object.get(key).and_then(Value::as_str).unwrap_or_default();
-        Cow::Owned(format!("{} {:>5} {}", part("timestamp"), part("level"), part("message")))
+    /// As text for people, which steers no terminal whatever a service printed.
+    pub(crate) fn to_text(self, kind: Kind, has_colours: bool) -> Cow<'a, str> {
+        match self.record(kind) {
+            Some(record) => Cow::Owned(record.to_text(has_colours)),
+            None if kind == Kind::Service && has_colours && self.is_error() => {
+                Cow::Owned(paint(&visible(self.0), Colour::Yellow))
+            }
+            None => visible(self.0),
+        }
     }
 
-    /// The object that a supervisor logs when it logs JSON.
-    fn object(self, kind: Kind) -> Option<Map<String, Value>> {
-        (kind == Kind::Supervisor && self.0.starts_with(JSON_START))
-            .then(|| serde_json::from_str(self.0).ok())?
+    /// Whether a service printed it as an error.
+    fn is_error(self) -> bool {
+        self.stamp()
+            .is_some_and(|stamp| self.0.get(stamp.len()..).is_some_and(|rest| rest.starts_with(" E ")))
+    }
+
+    /// The line of a supervisor; none for one of an earlier form.
+    fn record(self, kind: Kind) -> Option<Record> {
+        (kind == Kind::Supervisor).then(|| Record::parse(self.0))?
     }
 
     /// As an object for machines; parts that it does not have are null.
     pub(crate) fn to_json(self, kind: Kind) -> Value {
-        if let Some(mut object) = self.object(kind) {
+        if let Some(mut object) = self.record(kind).map(Record::into_fields) {
             for (old, new) in [("timestamp", "time"), ("message", "text")] {
                 let value = object.remove(old).unwrap_or_default();
                 object.insert(new.to_owned(), value);

@@ -50,8 +50,12 @@ fn a_line_tells_its_parts() {
     assert_eq!(line.to_json(Kind::Supervisor), expected);
     let text = r#"{"timestamp":"2026-01-31T12:00:00.123Z","level":"WARN","message":"slow disk","ms":7}"#;
     assert_eq!(Line(text).stamp(), Some("2026-01-31T12:00:00.123Z"));
-    assert_eq!(Line(text).to_text(Kind::Supervisor), "2026-01-31T12:00:00.123Z  WARN slow disk");
-    assert_eq!(Line(text).to_text(Kind::Service), text, "what a service prints is left as it is");
+    assert_eq!(Line(text).to_text(Kind::Supervisor, false), "2026-01-31T12:00:00.123Z  WARN slow disk ms=7");
+    assert_eq!(Line(text).to_text(Kind::Service, true), text, "what a service prints is left as it is");
+    let evil = "2026-01-31T12:00:00.123Z E \u{1b}]0;evil\u{7}";
+    assert_eq!(Line(evil).to_text(Kind::Service, false), "2026-01-31T12:00:00.123Z E \\u{1b}]0;evil\\u{7}");
+    assert_eq!(Line(evil).to_json(Kind::Service)["text"], "\u{1b}]0;evil\u{7}");
+    assert!(Line(evil).to_text(Kind::Service, true).starts_with("\u{1b}[33m2026"));
     let expected =
         json!({ "time": "2026-01-31T12:00:00.123Z", "level": "WARN", "text": "slow disk", "ms": 7 });
     assert_eq!(Line(text).to_json(Kind::Supervisor), expected);
