@@ -11,8 +11,9 @@ use std::time::Duration;
 use annulus_core::limits::STREAM_BYTES_MAX;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
+
+use super::budget::{PeerRoom, Share};
 
 /// Bytes of the length prefix.
 const PREFIX_BYTES: usize = 4;
@@ -22,6 +23,11 @@ const CHUNK_BYTES: usize = 64 * 1024;
 const FRAME_TIMEOUT: Duration = Duration::from_secs(10);
 /// … and later by as much as its length takes at this rate.
 const BYTES_PER_SEC_MIN: usize = 64 * 1024;
+/// Each piece of [`CHUNK_BYTES`] must have come so long after the one before: a sender that holds back the last byte of
+/// a long frame does not hold its room for as long as the whole frame may take.
+const STALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Each piece must have been taken by the other end within this. Longer, because the other end may wait for room.
+const UNTAKEN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why a connection was cut.
 #[derive(Debug, Error)]
@@ -38,6 +44,9 @@ pub enum FrameError {
     /// The frame did not end in time.
     #[error("frame did not end within {} s", .0.as_secs())]
     TooSlow(Duration),
+    /// The frame stopped in the middle.
+    #[error("nothing of a frame moved for {} s", .0.as_secs())]
+    Stalled(Duration),
     /// The connection failed or ended in the middle.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -57,54 +66,50 @@ fn body_len(prefix: [u8; PREFIX_BYTES]) -> Result<usize, FrameError> {
     if bytes > STREAM_BYTES_MAX { Err(FrameError::TooLong { bytes }) } else { Ok(bytes) }
 }
 
-/// Reads the frame that begins with `first`. Its bytes are taken from `budget` until the loop has handled it.
+/// Reads the frame that begins with `first`. It takes part of its sender's `room` until the loop has handled it.
 ///
 /// # Errors
 /// See [`FrameError`]. The connection is of no use afterwards.
-pub async fn read_frame<R: AsyncRead + Unpin>(
+pub(super) async fn read_frame<R: AsyncRead + Unpin>(
     reader: &mut R,
     first: u8,
-    budget: &Arc<Semaphore>,
-) -> Result<(Vec<u8>, OwnedSemaphorePermit), FrameError> {
+    room: &Arc<PeerRoom>,
+) -> Result<(Vec<u8>, Share), FrameError> {
     let mut prefix = [first, 0, 0, 0];
     let rest = timeout(FRAME_TIMEOUT, reader.read_exact(&mut prefix[1..]));
     rest.await.map_err(|_| FrameError::TooSlow(FRAME_TIMEOUT))??;
     let len = body_len(prefix)?;
     let time = time_for(len);
-    timeout(time, read_body(reader, len, budget)).await.map_err(|_| FrameError::TooSlow(time))?
+    timeout(time, read_body(reader, len, room)).await.map_err(|_| FrameError::TooSlow(time))?
 }
 
 async fn read_body<R: AsyncRead + Unpin>(
     reader: &mut R,
     len: usize,
-    budget: &Arc<Semaphore>,
-) -> Result<(Vec<u8>, OwnedSemaphorePermit), FrameError> {
+    room: &Arc<PeerRoom>,
+) -> Result<(Vec<u8>, Share), FrameError> {
+    let share = room.reserve(len).await;
     let mut body = Vec::new();
-    let mut share: Option<OwnedSemaphorePermit> = None;
-    loop {
+    while body.len() < len {
         let chunk = CHUNK_BYTES.min(len - body.len());
-        let permits = u32::try_from(chunk).unwrap_or(u32::MAX);
-        let more = Arc::clone(budget).acquire_many_owned(permits).await;
-        let more = more.map_err(|_| io::Error::from(io::ErrorKind::ConnectionAborted))?;
-        match &mut share {
-            Some(share) => share.merge(more),
-            None => share = Some(more),
-        }
         body.reserve_exact(chunk);
-        if reader.take(chunk as u64).read_to_end(&mut body).await? < chunk {
+        let mut piece = (&mut *reader).take(chunk as u64);
+        let read = timeout(STALL_TIMEOUT, piece.read_to_end(&mut body)).await;
+        if read.map_err(|_| FrameError::Stalled(STALL_TIMEOUT))?? < chunk {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
-        if let (true, Some(share)) = (body.len() == len, share.take_if(|_| body.len() == len)) {
-            return Ok((body, share));
-        }
     }
+    Ok((body, share))
 }
 
 /// Writes one frame.
 ///
 /// # Errors
 /// The body is beyond the limit, the other end does not take it in time, or the connection failed.
-pub async fn write_frame<W: AsyncWrite + Unpin>(writer: &mut W, body: &[u8]) -> Result<(), FrameError> {
+pub(super) async fn write_frame<W: AsyncWrite + Unpin>(
+    writer: &mut W,
+    body: &[u8],
+) -> Result<(), FrameError> {
     let len = u32::try_from(body.len()).unwrap_or(u32::MAX);
     let prefix = len.to_be_bytes();
     body_len(prefix)?;
@@ -118,11 +123,14 @@ pub async fn write_frame<W: AsyncWrite + Unpin>(writer: &mut W, body: &[u8]) -> 
             writer.write_all(&frame).await?;
         } else {
             writer.write_all(&prefix).await?;
-            writer.write_all(body).await?;
+            for piece in body.chunks(CHUNK_BYTES) {
+                let taken = timeout(UNTAKEN_TIMEOUT, writer.write_all(piece)).await;
+                taken.map_err(|_| FrameError::Stalled(UNTAKEN_TIMEOUT))??;
+            }
         }
-        writer.flush().await
+        writer.flush().await.map_err(FrameError::Io)
     };
-    timeout(time, write).await.map_err(|_| FrameError::TooSlow(time))?.map_err(FrameError::Io)
+    timeout(time, write).await.map_err(|_| FrameError::TooSlow(time))?
 }
 
 #[cfg(test)]
@@ -131,9 +139,16 @@ mod tests {
     use tokio::io::duplex;
 
     use super::*;
+    use crate::net::budget::{Budget, Limits};
 
-    fn budget() -> Arc<Semaphore> {
-        Arc::new(Semaphore::new(2 * STREAM_BYTES_MAX))
+    fn room() -> Arc<PeerRoom> {
+        Budget::new(Limits {
+            large_bytes: STREAM_BYTES_MAX,
+            peer_large_bytes: STREAM_BYTES_MAX,
+            small_bytes: CHUNK_BYTES,
+            peer_small_bytes: CHUNK_BYTES,
+        })
+        .of(())
     }
 
     fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -143,7 +158,7 @@ mod tests {
 
     async fn read<R: AsyncRead + Unpin>(reader: &mut R) -> Result<Vec<u8>, FrameError> {
         let first = reader.read_u8().await?;
-        read_frame(reader, first, &budget()).await.map(|(body, _)| body)
+        read_frame(reader, first, &room()).await.map(|(body, _)| body)
     }
 
     proptest! {
@@ -205,16 +220,16 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_only_held_as_far_as_it_arrived() {
+    fn a_frame_that_is_not_read_to_its_end_gives_its_room_back() {
         block_on(async {
-            let budget = Arc::new(Semaphore::new(STREAM_BYTES_MAX));
+            let room = room();
             let announced = u32::try_from(STREAM_BYTES_MAX).expect("small").to_be_bytes();
             let (mut near, mut far) = duplex(1024);
             near.write_all(&announced[1..]).await.expect("written");
             near.write_all(&[1; 100]).await.expect("written");
-            let reading = read_frame(&mut far, announced[0], &budget);
+            let reading = read_frame(&mut far, announced[0], &room);
             assert!(timeout(Duration::from_millis(50), reading).await.is_err(), "still incomplete");
-            assert_eq!(budget.available_permits(), STREAM_BYTES_MAX, "all given back");
+            assert!(room.try_reserve(STREAM_BYTES_MAX).is_some(), "all given back");
         });
     }
 

@@ -1,6 +1,7 @@
 //! Accepts connections on the gossip port and passes their frames to the loop. Looks into no frame, and bounds how
 //! many connections and bytes wait.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,28 +10,56 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::{sleep, timeout};
 
-use super::{FrameError, FromStream, Listener, read_frame};
+use super::budget::{Budget, Entered, Limits};
+use super::frame::read_frame;
+use super::{FrameError, FromStream, Listener};
 
 /// Connections served at one time; more wait in the system's queue.
 const CONNECTIONS_MAX: usize = 256;
-/// Bytes of frames that are being received or wait for the loop.
-const BYTES_MAX: usize = 4 * STREAM_BYTES_MAX;
+/// Connections of one host; the others are left to the rest of the ring.
+const CONNECTIONS_PER_HOST_MAX: usize = CONNECTIONS_MAX * 3 / 4;
+/// Bytes of frames that are being received or wait for the loop. A host may have one of the longest at a time, and a
+/// quarter of what short ones may take.
+const LIMITS: Limits = Limits {
+    large_bytes: 4 * STREAM_BYTES_MAX,
+    peer_large_bytes: STREAM_BYTES_MAX,
+    small_bytes: STREAM_BYTES_MAX / 2,
+    peer_small_bytes: STREAM_BYTES_MAX / 8,
+};
 /// A connection without a frame for so long is closed. Longer than the sender's, which closes first.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause after a failed accept, which usually means that no descriptor is left.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+/// While no further connection fits, one whose frame has been incomplete for so long makes room …
+const HURRY: Duration = Duration::from_secs(5);
+/// … and it is looked for one so often.
+const PRESSURE_PERIOD: Duration = Duration::from_secs(1);
+
+/// Whom a connection counts for: the host, or the network that one host has of its own where addresses are many.
+fn host(from: IpAddr) -> IpAddr {
+    match from.to_canonical() {
+        IpAddr::V6(ip) => IpAddr::V6((ip.to_bits() >> 64 << 64).into()),
+        ip @ IpAddr::V4(_) => ip,
+    }
+}
 
 /// Serves `listener` until `sink` is closed.
 pub async fn serve_streams<L: Listener>(listener: L, sink: mpsc::Sender<FromStream>) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let budget = Arc::new(Semaphore::new(BYTES_MAX));
+    let budget = Budget::new(LIMITS);
     let pressure = Arc::new(Notify::new());
     loop {
-        if slots.available_permits() == 0 {
+        let slot = loop {
             // A connection that sends nothing makes room for those that wait.
-            pressure.notify_waiters();
-        }
-        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+            if slots.available_permits() == 0 {
+                pressure.notify_waiters();
+            }
+            match timeout(PRESSURE_PERIOD, Arc::clone(&slots).acquire_owned()).await {
+                Ok(Ok(slot)) => break slot,
+                Ok(Err(_)) => return,
+                Err(_) => {}
+            }
+        };
         let accepted = tokio::select! {
             biased;
             () = sink.closed() => return,
@@ -44,7 +73,11 @@ pub async fn serve_streams<L: Listener>(listener: L, sink: mpsc::Sender<FromStre
                 continue;
             }
         };
-        let connection = Connection { from, sink: sink.clone(), budget: Arc::clone(&budget) };
+        let Some(entered) = budget.of(host(from.ip())).enter(CONNECTIONS_PER_HOST_MAX) else {
+            tracing::debug!(%from, "gossip connection refused: this host has too many");
+            continue;
+        };
+        let connection = Connection { from, sink: sink.clone(), entered };
         let pressure = Arc::clone(&pressure);
         tokio::spawn(async move {
             let _slot = slot;
@@ -56,9 +89,9 @@ pub async fn serve_streams<L: Listener>(listener: L, sink: mpsc::Sender<FromStre
 }
 
 struct Connection {
-    from: std::net::SocketAddr,
+    from: SocketAddr,
     sink: mpsc::Sender<FromStream>,
-    budget: Arc<Semaphore>,
+    entered: Entered,
 }
 
 impl Connection {
@@ -77,10 +110,30 @@ impl Connection {
                 Ok(Ok(_)) => {}
                 Ok(Err(error)) => return Err(error.into()),
             }
-            let (bytes, share) = read_frame(&mut stream, first[0], &self.budget).await?;
+            let hurry = async {
+                sleep(HURRY).await;
+                pressure.notified().await;
+            };
+            let (bytes, share) = tokio::select! {
+                biased;
+                frame = read_frame(&mut stream, first[0], self.entered.room()) => frame?,
+                () = hurry => return Err(FrameError::TooSlow(HURRY)),
+            };
             if self.sink.send(FromStream::Frame { from: self.from, bytes, share }).await.is_err() {
                 return Ok(());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_host_is_one_whichever_of_its_addresses_it_takes() {
+        let host = |ip: &str| super::host(ip.parse().expect("an address"));
+        assert_eq!(host("2001:db8:0:1::1"), host("2001:db8:0:1:ffff::2"));
+        assert_ne!(host("2001:db8:0:1::1"), host("2001:db8:0:2::1"));
+        assert_eq!(host("::ffff:10.0.0.1"), host("10.0.0.1"));
+        assert_ne!(host("10.0.0.1"), host("10.0.0.2"));
     }
 }

@@ -1,6 +1,7 @@
 //! Sockets behind a trait, so that the loop that ships also runs over a simulated network. Moves bytes, and knows
 //! nothing of their meaning.
 
+mod budget;
 mod frame;
 mod inbound;
 #[cfg(test)]
@@ -13,9 +14,9 @@ use std::io;
 use std::net::SocketAddr;
 
 use ::tokio::io::{AsyncRead, AsyncWrite};
-use ::tokio::sync::OwnedSemaphorePermit;
 
-pub use frame::{FrameError, read_frame, write_frame};
+pub use budget::Share;
+pub use frame::FrameError;
 pub use inbound::serve_streams;
 pub use outbound::Outbound;
 pub use tokio::{TokioDatagrams, TokioListener, TokioTransport};
@@ -101,7 +102,7 @@ pub enum FromStream {
         /// The frame's body.
         bytes: Vec<u8>,
         /// Its share of the bytes that may wait for the loop; given back when this is dropped.
-        share: OwnedSemaphorePermit,
+        share: Share,
     },
     /// No program listens at this address.
     Refused {

@@ -4,35 +4,41 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use annulus_core::limits::STREAM_BYTES_MAX;
 use tokio::io::AsyncReadExt as _;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::{FrameError, FromStream, Transport, write_frame};
+use super::budget::{Budget, Limits, Share};
+use super::frame::write_frame;
+use super::{FrameError, FromStream, Transport};
 
 /// Connections open at one time.
 const CONNECTIONS_MAX: usize = 256;
 /// Frames that may wait for one destination.
 const QUEUE_MAX: usize = 16;
-/// Bytes that may wait for all destinations together.
-const BYTES_MAX: usize = 8 * STREAM_BYTES_MAX;
+/// Bytes that may wait; for a destination that takes none, as many as the others can spare.
+const LIMITS: Limits = Limits {
+    large_bytes: 8 * STREAM_BYTES_MAX,
+    peer_large_bytes: 2 * STREAM_BYTES_MAX,
+    small_bytes: STREAM_BYTES_MAX,
+    peer_small_bytes: STREAM_BYTES_MAX / 8,
+};
 /// A host that does not answer a connection request within this is taken for absent.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// An unused connection is closed after this. Shorter than the receiver's, so that no frame meets a closing one.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
-type Frame = (Vec<u8>, OwnedSemaphorePermit);
+type Frame = (Vec<u8>, Share);
 
 /// The sending side of the gossip port. Like datagrams, frames may get lost, and the sender is not told of success.
 #[derive(Debug)]
 pub struct Outbound<T: Transport> {
     transport: T,
     queues: BTreeMap<SocketAddr, mpsc::Sender<Frame>>,
-    budget: Arc<Semaphore>,
+    budget: Budget<SocketAddr>,
     refusals: mpsc::Sender<FromStream>,
 }
 
@@ -40,13 +46,12 @@ impl<T: Transport> Outbound<T> {
     /// Refused connections are reported to `refusals`.
     #[must_use]
     pub fn new(transport: T, refusals: mpsc::Sender<FromStream>) -> Self {
-        Self { transport, queues: BTreeMap::new(), budget: Arc::new(Semaphore::new(BYTES_MAX)), refusals }
+        Self { transport, queues: BTreeMap::new(), budget: Budget::new(LIMITS), refusals }
     }
 
     /// Queues one frame; drops it when too many wait already.
     pub fn send(&mut self, to: SocketAddr, bytes: Vec<u8>) {
-        let permits = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let Ok(share) = Arc::clone(&self.budget).try_acquire_many_owned(permits) else {
+        let Some(share) = self.budget.of(to).try_reserve(bytes.len()) else {
             tracing::warn!(%to, "gossip message dropped: too many bytes wait to be sent");
             return;
         };

@@ -4,12 +4,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use annulus_core::limits::STREAM_BYTES_MAX;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::memory::MemoryTransport;
-use super::{FromStream, INBOUND_MAX, Outbound, Transport as _, serve_streams};
+use super::{FromStream, INBOUND_MAX, Listener as _, Outbound, Transport as _, serve_streams};
 
 fn address(last: u8) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, last], 9638))
@@ -144,4 +145,78 @@ async fn idle_connections_make_room_for_new_ones() {
     outbound.send(address(1), vec![5]);
     assert_eq!(bed.body().await.1, [5]);
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+}
+
+/// The other end of a connection that announces a frame of the longest kind, sends all but its last byte, and waits.
+async fn hold_back(net: &MemoryTransport, last: u8) -> tokio::io::DuplexStream {
+    let mut stream = net.host(address(last)).connect(address(1)).await.expect("listening");
+    let len = u32::try_from(STREAM_BYTES_MAX).expect("small");
+    stream.write_all(&len.to_be_bytes()).await.expect("open");
+    stream
+}
+
+#[tokio::test(start_paused = true)]
+async fn frames_that_are_held_back_stop_no_other_peer() {
+    let mut bed = Bed::new().await;
+    let mut held = Vec::new();
+    for last in 10..14 {
+        for _ in 0..40 {
+            held.push(hold_back(&bed.net, last).await);
+        }
+        let stream = held.last_mut().expect("just made");
+        // What is sent beyond the room is not read, and waits.
+        let _ = timeout(Duration::from_millis(10), stream.write_all(&vec![1; STREAM_BYTES_MAX - 1])).await;
+    }
+    let begun = Instant::now();
+    let (mut outbound, _refusals) = bed.sender(2);
+    outbound.send(address(1), vec![5; 40_000]);
+    assert_eq!(bed.body().await.1.len(), 40_000);
+    assert_eq!(begun.elapsed(), Duration::ZERO, "a short frame has room of its own");
+    outbound.send(address(1), vec![6; STREAM_BYTES_MAX]);
+    assert_eq!(bed.body().await.1.len(), STREAM_BYTES_MAX);
+    assert!(begun.elapsed() <= Duration::from_secs(6), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn long_frames_of_many_do_not_wait_for_each_other() {
+    let mut bed = Bed::new().await;
+    let mut senders: Vec<_> = (10..30).map(|last| bed.sender(last)).collect();
+    let begun = Instant::now();
+    for (outbound, _) in &mut senders {
+        outbound.send(address(1), vec![6; STREAM_BYTES_MAX]);
+    }
+    for _ in 10..30 {
+        assert_eq!(bed.body().await.1.len(), STREAM_BYTES_MAX);
+    }
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_that_never_end_a_frame_make_room() {
+    let mut bed = Bed::new().await;
+    let mut held = Vec::new();
+    for last in 10..14 {
+        for _ in 0..100 {
+            held.push(hold_back(&bed.net, last).await);
+        }
+    }
+    let begun = Instant::now();
+    let (mut outbound, _refusals) = bed.sender(2);
+    outbound.send(address(1), vec![5]);
+    assert_eq!(bed.body().await.1, [5]);
+    assert!(begun.elapsed() <= Duration::from_secs(12), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_that_takes_nothing_costs_no_other_its_messages() {
+    let mut bed = Bed::new().await;
+    // It accepts connections and reads none.
+    let deaf = bed.net.listen(address(3)).await.expect("free");
+    let (mut outbound, _refusals) = bed.sender(2);
+    for _ in 0..16 {
+        outbound.send(address(3), vec![7; STREAM_BYTES_MAX]);
+    }
+    let _open = deaf.accept().await.expect("connected");
+    outbound.send(address(1), vec![8; STREAM_BYTES_MAX]);
+    assert_eq!(bed.body().await.1.len(), STREAM_BYTES_MAX);
 }
