@@ -104,6 +104,8 @@ enum MutantsError {
     Start(io::Error),
     #[error("the original fails, so nothing can be said of its mutants: {0}")]
     Original(String),
+    #[error("{0}: were scenarios changed meanwhile? Mutants are measured with the scenarios of their build")]
+    Scenarios(String),
     #[error("{0} cannot be run: {1}")]
     UnitTests(PathBuf, io::Error),
     #[error(

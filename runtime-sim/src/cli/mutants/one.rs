@@ -1,5 +1,7 @@
 //! Seeds and scenarios with one mutant, in this process.
 
+use std::path::PathBuf;
+
 use annulus_core::switch_on;
 
 use super::{Args, Found, mutant};
@@ -29,10 +31,20 @@ pub(super) fn run(args: &Args, name: &str) -> Exit {
     }
 }
 
-fn find(args: &Args) -> Result<Found, String> {
+/// The scenarios: their files and plans.
+pub(super) fn plans(args: &Args) -> Result<Vec<(PathBuf, Plan)>, String> {
     let mut files = Vec::new();
     collect(&args.scenarios, &mut files)
         .map_err(|error| format!("{}: cannot be read: {error}", args.scenarios.display()))?;
+    let load = |file: PathBuf| match Plan::load(&file) {
+        Ok(plan) => Ok((file, plan)),
+        Err(_) => Err(format!("{}: cannot be understood", file.display())),
+    };
+    files.into_iter().map(load).collect()
+}
+
+fn find(args: &Args) -> Result<Found, String> {
+    let plans = plans(args)?;
     let mut found = Found::default();
     for seed in args.seeds.clone() {
         let outcome =
@@ -48,13 +60,11 @@ fn find(args: &Args) -> Result<Found, String> {
             return Ok(Found::killed(format!("seed {seed}"), &why));
         }
     }
-    for file in files {
-        let loaded = Plan::load(&file);
-        let loaded = loaded.map_err(|_| format!("{}: cannot be understood", file.display()))?;
-        let failed = match guard::catching(|| scenario_run::run(&loaded, loaded.seed, &mut ())) {
+    for (file, plan) in plans {
+        let failed = match guard::catching(|| scenario_run::run(&plan, plan.seed, &mut ())) {
             Ok(report) => {
                 found.add(report.hash);
-                (exit_of(&report) != Exit::Pass).then(|| failure(&loaded, &report))
+                (exit_of(&report) != Exit::Pass).then(|| failure(&plan, &report))
             }
             Err(panic) => Some(panic),
         };

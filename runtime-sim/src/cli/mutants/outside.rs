@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use super::{Args, Found, MutantsError};
+use super::{Args, Found, MutantsError, one};
 
 /// How many times in a second a process that may hang is looked at.
 const LOOKS_PER_S: u64 = 50;
@@ -33,6 +33,8 @@ pub(super) fn seeds_and_scenarios(args: &Args, name: &str) -> Result<Found, Muta
     if let Some(mut errors) = child.stderr.take() {
         errors.read_to_string(&mut why).map_err(MutantsError::Start)?;
     }
+    // A file that this process does not understand either was changed meanwhile, and no mutant is to blame for it.
+    one::plans(args).map_err(MutantsError::Scenarios)?;
     Ok(Found::killed(String::from("its end"), &why))
 }
 
