@@ -7,4 +7,5 @@
 pub mod agent_check;
 pub mod ctl;
 mod disk;
+mod door;
 pub mod http;

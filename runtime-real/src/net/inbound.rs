@@ -36,7 +36,7 @@ const HURRY: Duration = Duration::from_secs(5);
 const PRESSURE_PERIOD: Duration = Duration::from_secs(1);
 
 /// Whom a connection counts for: the host, or the network that one host has of its own where addresses are many.
-fn host(from: IpAddr) -> IpAddr {
+pub(crate) fn host(from: IpAddr) -> IpAddr {
     match from.to_canonical() {
         IpAddr::V6(ip) => IpAddr::V6((ip.to_bits() >> 64 << 64).into()),
         ip @ IpAddr::V4(_) => ip,

@@ -17,6 +17,7 @@ use ::tokio::io::{AsyncRead, AsyncWrite};
 
 pub use budget::Share;
 pub use frame::FrameError;
+pub(crate) use inbound::host;
 pub use inbound::serve_streams;
 pub use outbound::Outbound;
 pub use tokio::{TokioDatagrams, TokioListener, TokioTransport};

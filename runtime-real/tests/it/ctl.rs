@@ -6,6 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
 use nix::sys::signal::{Signal, kill};
@@ -13,6 +14,9 @@ use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo};
 
 use crate::support::{DEADLINE, Supervisor, annulus, eventually, finish, plan};
+
+/// A client must have shown the secret within this.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A frame without a transaction: header, name, body.
 fn frame(id: &str, body: &[u8]) -> Vec<u8> {
@@ -245,4 +249,23 @@ fn a_disk_that_hangs_holds_up_neither_the_loop_nor_the_services() {
         pipes.iter().for_each(|pipe| drop(write_end(pipe)));
         clients.iter_mut().all(|client| client.try_wait().expect("asked").is_some()).then_some(())
     });
+}
+
+#[test]
+fn silent_clients_do_not_lock_operators_out() {
+    let supervisor = Supervisor::start(&[]);
+    // Some have sent a part of what they would have to show, or a wrong secret.
+    let wrong = handshake("not-the-secret");
+    let silent: Vec<TcpStream> = (0..200_usize)
+        .map(|i| {
+            let mut stream = TcpStream::connect(supervisor.ctl).expect("the gateway listens");
+            stream.write_all(&wrong[..[0, 3, wrong.len()][i % 3]]).expect("sent");
+            stream
+        })
+        .collect();
+    let begun = Instant::now();
+    let (code, _, stderr) = supervisor.run(&["svc", "status"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(begun.elapsed() < CLIENT_TIMEOUT, "they were not waited for: {:?}", begun.elapsed());
+    drop(silent);
 }

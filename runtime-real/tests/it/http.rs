@@ -2,10 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::support::{Supervisor, eventually, get, plan, request, send};
+
+/// A client must have sent its request's head within this.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
 fn keys(value: &Value) -> BTreeSet<&str> {
     value.as_object().expect("an object").keys().map(String::as_str).collect()
@@ -257,4 +262,46 @@ fn event_streams_leave_room_for_probes() {
     assert_eq!(supervisor.get("/live").status, 200);
     drop(streams.split_off(64));
     eventually("there is room again", || (status(&mut open()) == "200").then_some(()));
+}
+
+#[test]
+fn silent_and_slow_clients_keep_nothing_out() {
+    let supervisor = Supervisor::start(&[]);
+    // More than the gateway lets in, and half of them have sent a part of a request.
+    let silent: Vec<TcpStream> = (0..600)
+        .map(|i| send(supervisor.http, if i % 2 == 0 { "" } else { "GET /live HTTP/1.1\r\nhost: " }))
+        .collect();
+    let begun = Instant::now();
+    for path in ["/live", "/ready", "/services", "/metrics"] {
+        assert_eq!(supervisor.get(path).status, 200, "{path}");
+    }
+    assert!(begun.elapsed() < HEADER_TIMEOUT, "they were not waited for: {:?}", begun.elapsed());
+    drop(silent);
+}
+
+#[test]
+fn probes_are_answered_when_every_place_is_taken() {
+    let supervisor = Supervisor::start(&[]);
+    // Each has had an answer and asks no more.
+    let known: Vec<TcpStream> = (0..192)
+        .map(|_| {
+            let mut stream = send(supervisor.http, "GET /live HTTP/1.1\r\nhost: test\r\n\r\n");
+            let mut first = [0; 12];
+            stream.read_exact(&mut first).expect("an answer");
+            assert_eq!(&first, b"HTTP/1.1 200");
+            stream
+        })
+        .collect();
+    let begun = Instant::now();
+    for _ in 0..3 {
+        for path in ["/live", "/ready"] {
+            assert_eq!(supervisor.get(path).status, 200, "{path}");
+        }
+    }
+    let full = supervisor.get("/services");
+    // On a slow machine the first may have been idle for long enough to be cut.
+    if begun.elapsed() < HEADER_TIMEOUT / 2 {
+        assert_eq!((full.status, full.json()["status"].clone()), (503, 503.into()), "{}", full.body);
+    }
+    drop(known);
 }

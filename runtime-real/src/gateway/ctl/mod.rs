@@ -22,9 +22,10 @@ use std::{fs, io};
 
 use prost::Message;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use crate::gateway::door::{Door, Guest, Limits};
 use crate::host::clock::Clock;
 use crate::host::root::{Root, SupDir};
 use crate::net::Listener;
@@ -45,8 +46,10 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 const PROGRESS_FIRST: Duration = Duration::from_millis(800);
 /// … and then so often.
 const PROGRESS_PERIOD: Duration = Duration::from_secs(5);
-/// Connections at one time; more wait in the listener's queue.
-const CONNECTIONS_MAX: usize = 32;
+/// Clients at one time. One that has not shown the secret makes room for the next; when all have, more wait outside.
+const CLIENTS: Limits = Limits { clients: 32, of_one_host: 32, reserve: 0 };
+/// A client that showed a wrong secret gets its answer, and its place back, after this.
+const WRONG_SECRET_PAUSE: Duration = Duration::from_millis(500);
 
 /// The parts of a supervisor that the ctl gateway uses.
 #[derive(Clone, Debug)]
@@ -72,20 +75,24 @@ pub struct Ctl {
 /// Serves clients until the returned future is dropped.
 pub async fn serve<L: Listener>(listener: L, ctl: Ctl) {
     let ctl = Arc::new(ctl);
-    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let door = Door::new(CLIENTS);
     let mut connections = tokio::task::JoinSet::new();
     loop {
-        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
         while connections.try_join_next().is_some() {}
         match listener.accept().await {
             Ok((mut stream, peer)) => {
-                let ctl = Arc::clone(&ctl);
+                let (guest, ctl) = (door.enter(peer.ip()).await, Arc::clone(&ctl));
                 connections.spawn(async move {
-                    if let Err(error) = serve_client(&mut stream, peer, &ctl).await {
-                        tracing::debug!(%peer, %error, "ctl client");
+                    tokio::select! {
+                        biased;
+                        served = serve_client(&mut stream, &guest, peer, &ctl) => {
+                            if let Err(error) = served {
+                                tracing::debug!(%peer, %error, "ctl client");
+                            }
+                            let _ = stream.shutdown().await;
+                        }
+                        () = guest.shown_out() => tracing::debug!(%peer, "silent ctl client made room for others"),
                     }
-                    let _ = stream.shutdown().await;
-                    drop(slot);
                 });
             }
             Err(error) => {
@@ -114,14 +121,17 @@ pub fn address_file(sup: &SupDir) -> PathBuf {
 
 async fn serve_client(
     io: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    guest: &Guest,
     peer: SocketAddr,
     ctl: &Ctl,
 ) -> Result<(), FrameError> {
     let Some(hello) = read_in_time(io).await? else { return Ok(()) };
     if let Err(refusal) = check_handshake(&hello, &ctl.secret) {
         tracing::warn!(%peer, reason = %refusal.msg, "ctl client refused");
+        tokio::time::sleep(WRONG_SECRET_PAUSE).await;
         return reply(io, &hello, &refusal, true).await;
     }
+    guest.is_known();
     reply(io, &hello, &NetOk {}, true).await?;
     let Some(request) = read_in_time(io).await? else { return Ok(()) };
     match answer(io, ctl, &request).await? {

@@ -18,6 +18,7 @@ mod services;
 mod versions;
 mod view;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,12 +29,16 @@ use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use hyper::body::Incoming;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::gateway::ctl::secret::Secret;
+use crate::gateway::door::{Door, Guest, Limits};
 use crate::host::clock::Clock;
 use crate::host::root::{Root, SupDir};
 use crate::net::Listener;
@@ -43,8 +48,9 @@ use crate::supervisor::room::Room;
 use deadline::WriteDeadline;
 use problem::Problem;
 
-/// Connections at one time, event streams included; more wait in the listener's queue.
-const CONNECTIONS_MAX: usize = 256;
+/// Clients at one time, event streams included. One that has not sent a request's head makes room for the next; when all
+/// have, those of the reserve still get answers to probes.
+const CLIENTS: Limits = Limits { clients: 256, of_one_host: 192, reserve: 32 };
 /// Event streams at one time. A stream stays as long as its client likes,
 /// so streams leave room for probes and scrapes.
 const EVENT_STREAMS_MAX: usize = 128;
@@ -122,22 +128,13 @@ pub async fn serve<L: Listener>(listener: L, config: Config) {
         counters.count(event)
     }));
     let router = router(gateway);
-    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let door = Door::new(CLIENTS);
     loop {
-        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
         while tasks.try_join_next().is_some() {}
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let service = TowerToHyperService::new(router.clone());
-                let stream = WriteDeadline::new(stream, WRITE_STALL_MAX);
-                tasks.spawn(async move {
-                    let mut http = hyper::server::conn::http1::Builder::new();
-                    http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(64 * 1024);
-                    if let Err(error) = http.serve_connection(TokioIo::new(stream), service).await {
-                        tracing::debug!(%peer, %error, "http client");
-                    }
-                    drop(slot);
-                });
+                let guest = Arc::new(door.enter(peer.ip()).await);
+                tasks.spawn(serve_client(stream, peer, guest, router.clone()));
             }
             Err(error) => {
                 // Most likely the process has no descriptors left; accepting again at once would spin.
@@ -147,6 +144,47 @@ pub async fn serve<L: Listener>(listener: L, config: Config) {
         }
     }
 }
+
+/// Serves the requests of one connection.
+async fn serve_client<S>(stream: S, peer: SocketAddr, guest: Arc<Guest>, router: Router)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let stream = WriteDeadline::new(stream, WRITE_STALL_MAX);
+    let routes = TowerToHyperService::new(router);
+    let at = Arc::clone(&guest);
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        at.is_known();
+        let is_served = !at.in_reserve() || PROBES.contains(&request.uri().path());
+        let answer = is_served.then(|| routes.call(request));
+        async move {
+            match answer {
+                Some(answer) => answer.await,
+                None => Ok(full().into_response()),
+            }
+        }
+    });
+    let mut http = hyper::server::conn::http1::Builder::new();
+    // A place of the reserve is for one request.
+    http.keep_alive(!guest.in_reserve());
+    http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(64 * 1024);
+    tokio::select! {
+        biased;
+        served = http.serve_connection(TokioIo::new(stream), service) => {
+            if let Err(error) = served {
+                tracing::debug!(%peer, %error, "http client");
+            }
+        }
+        () = guest.shown_out() => tracing::debug!(%peer, "silent http client made room for others"),
+    }
+}
+
+fn full() -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many clients; only probes are answered now")
+}
+
+/// What is answered also while the gateway is full.
+const PROBES: [&str; 2] = ["/live", "/ready"];
 
 /// Every route, and a description of its answer; `/` shows this list.
 const ROUTES: [(&str, &str); 10] = [
