@@ -4,17 +4,20 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use annulus::cli::{self, Args};
+use annulus::cli::{self, absent};
 use annulus::host::terminal::visible_lines;
 use annulus::launcher;
-use clap::Parser as _;
 
 fn main() -> ExitCode {
     // Before the command line takes memory, because the launcher is to stay small.
     if let Some(code) = launcher::enter(std::env::args_os().skip(1)) {
         return ExitCode::from(code);
     }
-    match cli::run(Args::parse()) {
+    let args = match absent::parse() {
+        Ok(args) => args,
+        Err(code) => return ExitCode::from(code),
+    };
+    match cli::run(args) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             // Every message holds its reason already; a chain of sources would say it twice.

@@ -181,6 +181,8 @@ fn what_cannot_be_explained_is_refused_with_the_line() {
     assert!(unknown.contains("knows no member \"zoe\"; it knows ada, bob, cyd"), "{unknown}");
     let early = refused(&whole, &["--member", "cyd", "--at", "1ms"]);
     assert!(early.contains("no member ever held cyd to be anything until 0.001s"), "{early}");
+    let late = refused(&whole, &["--member", "cyd", "--at", "1h"]);
+    assert!(late.contains("the trace ends at ") && late.contains(", before 3600.000s"), "{late}");
 }
 
 #[test]
@@ -298,6 +300,13 @@ fn what_a_trace_does_not_know_is_answered_with_what_it_knows() {
     assert!(
         group.contains("no election of the group \"mail.default\"; groups with a leader: redis.default"),
         "{group}"
+    );
+    let of_group =
+        sim(&["explain", trace.to_str().expect("a path"), "--service", "redis.default", "--member", "bob"]);
+    assert!(
+        of_group.status.success(),
+        "a group names its service: {}",
+        String::from_utf8_lossy(&of_group.stderr)
     );
     let service = refused(&["--service", "web", "--member", "ada"]);
     assert!(service.contains("no service \"web\" was loaded on ada; services there: redis"), "{service}");

@@ -48,6 +48,11 @@ pub enum Command {
         /// The service.
         service: ServiceName,
     },
+    /// Stop a service that is wanted up, in order, and start it again; its spec stays as it is. Answered at once.
+    RestartService {
+        /// The service.
+        service: ServiceName,
+    },
     /// Want a loaded service down; it stays loaded.
     StopService {
         /// The service.
@@ -121,6 +126,7 @@ impl Command {
             Self::LoadService { spec, .. } => Some(spec.name()),
             Self::UnloadService { service, .. }
             | Self::StartService { service }
+            | Self::RestartService { service }
             | Self::StopService { service, .. }
             | Self::UpdateService { service, .. }
             | Self::DrainService { service, .. }

@@ -45,6 +45,7 @@ impl Node {
             }
             Command::UnloadService { service, how } => self.ask(request, service, Ask::Unload(how)),
             Command::StartService { service } => self.ask(request, service, Ask::Start),
+            Command::RestartService { service } => self.ask(request, service, Ask::Restart),
             Command::StopService { service, how } => self.ask(request, service, Ask::Stop(how)),
             Command::UpdateService { service, change } => self.ask(request, service, Ask::Update(change)),
             Command::DrainService { service, timeout_ms } => {

@@ -29,6 +29,7 @@ pub(crate) enum Ask {
     Load { spec: Box<ServiceSpec>, force: bool },
     Unload(StopHow),
     Start,
+    Restart,
     Stop(StopHow),
     Update(Box<SpecChange>),
     Drain { timeout_ms: Option<u64> },
@@ -120,6 +121,8 @@ impl Services {
             (Some(spec), Ask::Start) if spec.desired == DesiredState::Up => {
                 Err(self.start_again(ctx, around, name))
             }
+            (Some(spec), Ask::Restart) if spec.desired == DesiredState::Down => Err(Reply::Unchanged),
+            (Some(_), Ask::Restart) => Err(self.restart(ctx, around, name)),
             (Some(spec), Ask::Stop(_)) if spec.desired == DesiredState::Down && is_stored => {
                 Err(Reply::Unchanged)
             }
@@ -163,6 +166,16 @@ impl Services {
             rested = instance.start_again(env);
         });
         if rested { Reply::Done } else { Reply::Unchanged }
+    }
+
+    /// The wish is the same: the process is replaced in order, as when its options change. What has none is tried now.
+    fn restart(&mut self, ctx: &mut Context<'_>, around: &dyn Around, name: &ServiceName) -> Reply {
+        self.step(ctx, around, name, Impulse::Outside(ctx.after), |instance, env| {
+            instance.begin_anew();
+            instance.forgive(env);
+            instance.reconcile(env);
+        });
+        Reply::Done
     }
 
     fn load(

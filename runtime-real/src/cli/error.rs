@@ -116,6 +116,20 @@ pub enum CliError {
         /// The members that have not applied it.
         members: String,
     },
+    /// A service was restarted and does not run again in time.
+    #[error(
+        "{ident} does not run again after {seconds} s: it is {state}{why}; `annulus svc log {ident}` shows what it said"
+    )]
+    NotRunningAgain {
+        /// The service's package.
+        ident: String,
+        /// How long the command waited.
+        seconds: u64,
+        /// Its state.
+        state: String,
+        /// What is known of the reason.
+        why: String,
+    },
     /// A version was accepted, but another one counts instead.
     #[error("not in effect: {0}")]
     Overtaken(String),
@@ -184,7 +198,7 @@ impl CliError {
             Self::Root(_) => exit::ROOT,
             Self::Usage(_) => exit::USAGE,
             Self::OldVersion(_) => exit::OLD_VERSION,
-            Self::NotApplied { .. } | Self::Overtaken(_) => exit::NOT_APPLIED,
+            Self::NotApplied { .. } | Self::NotRunningAgain { .. } | Self::Overtaken(_) => exit::NOT_APPLIED,
             Self::NoVersion { .. } => exit::NOT_LOADED,
             _ => exit::FAILED,
         }

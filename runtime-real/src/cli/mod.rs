@@ -1,6 +1,7 @@
 //! The command line: one file per command, which parses its arguments and carries it out. Commands ask a supervisor
 //! over the ctl gateway, or work on packages and keys below the root; only `sup run` and `start` become a supervisor.
 
+pub mod absent;
 mod config;
 pub mod demo;
 mod error;

@@ -1,7 +1,7 @@
 //! Finds the supervisor that a command is for, and connects to it. Shows the secret to no other process.
 
 use std::path::Path;
-use std::{env, fs, io};
+use std::{env, io};
 
 use clap::Args;
 
@@ -11,7 +11,7 @@ use crate::gateway::ctl::client::{CTL_PORT, Client};
 use crate::gateway::ctl::secret::Secret;
 use crate::host::root::SupDir;
 use crate::host::secret_env::CTL_SECRET_ENV;
-use crate::host::{lock, look};
+use crate::host::{lock, look, small_file};
 
 /// Names a supervisor by the address of its ctl gateway.
 #[derive(Clone, Debug, Default, Args)]
@@ -64,7 +64,7 @@ fn local(sup: &SupDir) -> Result<Option<String>, CliError> {
         return Ok(None);
     }
     let path = address_file(sup);
-    match fs::read_to_string(&path) {
+    match small_file::read_to_string(&path) {
         Ok(text) => Ok(Some(text.trim().to_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         // Another supervisor may listen at the usual address.

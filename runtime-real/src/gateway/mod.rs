@@ -9,3 +9,4 @@ pub mod ctl;
 mod disk;
 mod door;
 pub mod http;
+pub mod lookout;

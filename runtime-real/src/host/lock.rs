@@ -9,8 +9,8 @@ use std::time::Duration;
 use annulus_core::MemberId;
 use thiserror::Error;
 
-use crate::host::disk;
 use crate::host::root::SupDir;
+use crate::host::{disk, small_file};
 
 /// The lock is tried so often …
 const LOCK_TRIES: u32 = 10;
@@ -95,7 +95,7 @@ fn lock(file: &File) -> Result<(), TryLockError> {
 /// # Errors
 /// The file cannot be read.
 pub fn held_by(dir: &SupDir) -> io::Result<Option<String>> {
-    let mut file = match File::open(dir.lock()) {
+    let mut file = match small_file::open(&dir.lock()) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),

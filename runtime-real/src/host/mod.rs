@@ -15,6 +15,7 @@ pub(crate) mod look;
 pub mod owner;
 pub mod root;
 pub mod secret_env;
+pub mod small_file;
 pub mod terminal;
 pub mod timestamp;
 pub mod users;

@@ -20,19 +20,21 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use annulus_core::{Command, Config, ConfigError, ExitReason, Snapshot};
+use annulus_core::{Command, Config, ConfigError, ExitReason, Snapshot, Timings};
 use thiserror::Error;
 use tokio::sync::{Notify, mpsc};
 
 use crate::gateway::ctl::message::SvcLoad;
 use crate::gateway::ctl::secret::{Secret, SecretError};
 use crate::gateway::ctl::{self, Ctl};
+use crate::gateway::lookout::Lookout;
 use crate::gateway::{agent_check, http};
 use crate::host::clock::{Clock, monotonic_us};
 use crate::host::entropy::{self, EntropyError};
 use crate::host::exit;
 use crate::host::root::{Root, SupDir};
 use crate::host::secret_env::GATEWAY_TOKEN_ENV;
+use crate::host::small_file;
 use crate::launcher;
 use crate::launcher::client::{Client, ClientError};
 use crate::launcher::message::Request;
@@ -165,7 +167,7 @@ pub fn run(root: &Root, name: &str, options: &Options, load: Option<SvcLoad>) ->
 /// The process of the supervisor that was ready last; the lock names its launcher instead.
 #[must_use]
 pub fn pid(sup: &SupDir) -> Option<u32> {
-    std::fs::read_to_string(sup.pid_file()).ok()?.trim().parse().ok()
+    small_file::read_to_string(&sup.pid_file()).ok()?.trim().parse().ok()
 }
 
 async fn supervise(
@@ -213,8 +215,7 @@ async fn supervise(
     let (root, sup) = (root.clone(), sup.clone());
     tokio::spawn(listen::announce(handle.events(), sup.clone(), at));
     let notifier = tell_the_host(&handle, agent_check);
-    let period = Duration::from_millis(timings.reconnect_period_ms);
-    follow(&handle, &specs, &root, settings.peers, period);
+    let lookout = follow(&handle, (&specs, &root), settings.peers, &timings, clock);
     let restart = Arc::new(Notify::new());
     tokio::spawn(ctl::serve(
         ctl,
@@ -226,6 +227,7 @@ async fn supervise(
             ledger: ledger.clone(),
             room: room.clone(),
             secret,
+            lookout,
             restart: Arc::clone(&restart),
         },
     ));
@@ -266,14 +268,24 @@ async fn finish(code: u8, notifier: Option<Arc<Notifier>>) {
 /// spec files, the operator's configuration, the names of peers.
 fn follow(
     handle: &DriverHandle,
-    specs: &Arc<Specs>,
-    root: &Root,
+    (specs, root): (&Arc<Specs>, &Root),
     peers: Vec<options::Peer>,
-    period: Duration,
-) {
+    timings: &Timings,
+    clock: Clock,
+) -> Lookout {
+    let period = Duration::from_millis(timings.reconnect_period_ms);
     tokio::spawn(specs::follow(Arc::clone(specs), handle.clone()));
     tokio::spawn(user_toml::follow(root.clone(), handle.clone()));
-    tokio::spawn(peers::follow(peers, handle.clone(), period));
+    tokio::spawn(peers::follow(peers.clone(), handle.clone(), period));
+    look_out(handle, peers, clock)
+}
+
+/// Starts the tasks that keep what commands tell of the ring and the node does not need.
+fn look_out(handle: &DriverHandle, peers: Vec<options::Peer>, clock: Clock) -> Lookout {
+    let lookout = Lookout::default();
+    tokio::spawn(lookout.clone().follow(handle.events(), clock));
+    tokio::spawn(peers::watch(peers, handle.clone(), lookout.clone(), clock));
+    lookout
 }
 
 /// Starts the tasks that tell the service manager and the load balancers of this host about the supervisor.

@@ -2,7 +2,6 @@
 //! reads and checks them.
 
 use std::fmt;
-use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -16,8 +15,8 @@ use thiserror::Error;
 
 use super::log_options::{Age, Bytes, LogOptions};
 use super::timings::{Profile, TimingOptions};
-use crate::host::environment;
 use crate::host::root::SupDir;
+use crate::host::{environment, small_file};
 use crate::launcher::Keep;
 use crate::prepare::Allowed;
 use crate::supervisor::logging::LogFormat;
@@ -331,7 +330,7 @@ impl Options {
     fn file(&self, sup: &SupDir) -> Result<FileOptions, OptionsError> {
         if self.config_files.is_empty() {
             let path = sup.path().join("config/sup.toml");
-            return match fs::read_to_string(&path) {
+            return match small_file::read_to_string(&path) {
                 Ok(text) => parse(&text, &path),
                 // A root that is no directory is reported by the code that needs the root.
                 Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
@@ -341,7 +340,7 @@ impl Options {
             };
         }
         self.config_files.iter().try_fold(FileOptions::default(), |options, path| {
-            let text = fs::read_to_string(path);
+            let text = small_file::read_to_string(path);
             let text = text.map_err(|source| OptionsError::Read { path: path.clone(), source })?;
             Ok(options.then(parse(&text, path)?))
         })
@@ -402,6 +401,8 @@ fn log_format(text: Option<&str>) -> Result<LogFormat, OptionsError> {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+
+    use std::fs;
 
     use super::*;
     use crate::host::root::Root;

@@ -5,15 +5,22 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use annulus_core::limits::PEERS_MAX;
-use annulus_core::{Command, State};
-use tokio::net::lookup_host;
+use annulus_core::{Command, MemberRecord, State};
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{sleep, timeout};
 
 use super::options::Peer;
+use crate::gateway::lookout::Lookout;
+use crate::host::clock::Clock;
 use crate::supervisor::handle::DriverHandle;
 
 /// A name server that does not answer within this is given up.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A peer has this long to answer before it is told of …
+const ANSWER_GRACE: Duration = Duration::from_secs(10);
+/// … and is looked at so often.
+const ANSWER_PERIOD: Duration = Duration::from_secs(30);
 
 /// The peers that were given as addresses.
 pub(super) fn literal(peers: &[Peer]) -> Vec<SocketAddr> {
@@ -57,6 +64,61 @@ pub(super) async fn follow(peers: Vec<Peer>, handle: DriverHandle, period: Durat
     }
 }
 
+/// Tells once of each peer that does not answer, and when it does again, until the supervisor ends. Nothing else follows
+/// from it: the ring may hold without that peer, and the node goes on trying.
+pub(super) async fn watch(peers: Vec<Peer>, handle: DriverHandle, lookout: Lookout, clock: Clock) {
+    // A ring that starts as a whole needs a moment.
+    sleep(ANSWER_GRACE).await;
+    while !peers.is_empty() {
+        let alive = handle.read(|node| {
+            let alive = |member: &&MemberRecord| member.state == State::Alive;
+            node.members_unsorted().filter(alive).map(MemberRecord::gossip_addr).collect::<Vec<_>>()
+        });
+        let Ok(alive) = alive.await else { return };
+        for peer in &peers {
+            let name = peer.to_string();
+            match answers(peer, &alive).await {
+                Ok(()) if lookout.answers(&name) => tracing::info!(peer = %name, "peer {name} answers now"),
+                Ok(()) => {}
+                Err(reason) => {
+                    if lookout.is_silent(&name, &reason, clock.wall()) {
+                        tracing::warn!(
+                            peer = %name,
+                            "peer {name} does not answer: {reason}; does a supervisor run there? `annulus sup ring` lists \
+                             it until it answers"
+                        );
+                    }
+                }
+            }
+        }
+        tokio::select! {
+            () = sleep(ANSWER_PERIOD) => {}
+            _ = handle.ended() => return,
+        }
+    }
+}
+
+/// Whether a supervisor listens at a peer's address: an alive member has it, or its port can be connected to.
+async fn answers(peer: &Peer, alive: &[SocketAddr]) -> Result<(), String> {
+    let addresses = timeout(LOOKUP_TIMEOUT, lookup_host((peer.host.as_str(), peer.port))).await;
+    let addresses: Vec<SocketAddr> = match addresses {
+        Ok(found) => found.map_err(|error| error.to_string())?.collect(),
+        Err(_) => return Err("its name is not resolved in time".to_owned()),
+    };
+    let mut reason = "its name has no address".to_owned();
+    for address in addresses {
+        if alive.contains(&address) {
+            return Ok(());
+        }
+        match timeout(LOOKUP_TIMEOUT, TcpStream::connect(address)).await {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(error)) => reason = error.to_string(),
+            Err(_) => reason = "no answer in time".to_owned(),
+        }
+    }
+    Err(reason)
+}
+
 /// The addresses of the peers that resolve, in order and once each, and the reasons why the others do not.
 async fn resolve(peers: &[Peer]) -> (Vec<SocketAddr>, Vec<(String, String)>) {
     let (mut addresses, mut failed) = (Vec::new(), Vec::new());
@@ -91,5 +153,17 @@ mod tests {
         let wanted: SocketAddr = "127.0.0.1:7".parse().expect("an address");
         assert_eq!(addresses.iter().filter(|a| **a == wanted).count(), 1);
         assert_eq!(failed.first().map(|f| f.0.clone()), Some(too_long.to_string()));
+    }
+
+    #[tokio::test]
+    async fn a_peer_answers_where_a_program_listens_or_a_member_is() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let at = listener.local_addr().expect("an address");
+        let peer = Peer { host: at.ip().to_string(), port: at.port() };
+        assert_eq!(answers(&peer, &[]).await, Ok(()));
+        drop(listener);
+        let reason = answers(&peer, &[]).await.expect_err("no program listens there");
+        assert!(reason.contains("refused"), "{reason}");
+        assert_eq!(answers(&peer, &[at]).await, Ok(()), "an alive member has the address");
     }
 }

@@ -1,20 +1,20 @@
 //! Follows the operator's configuration of services on this host: `<root>/user/<service>/config/user.toml`. Has files
-//! rendered again, and never reads a configuration itself.
+//! rendered again, warns of one that shows secrets to every user, and takes no value from it.
 //!
 //! The folders may come and go, so the supervisor looks at the files instead of watching them; one look costs one
 //! system call per service.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::Metadata;
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::time::Duration;
 
 use annulus_core::{Command, ServiceName};
 
-use crate::host::look;
 use crate::host::root::Root;
+use crate::host::{look, small_file};
 use crate::supervisor::handle::DriverHandle;
 
 /// How often the supervisor looks at the files.
@@ -75,9 +75,52 @@ impl Seen {
     }
 }
 
+/// Words in the names of values that should not be every user's to read.
+const SECRET_WORDS: [&str; 5] = ["password", "passwd", "secret", "token", "private_key"];
+
+/// The first value in the file that looks like a secret, if every user of this host may read it.
+fn exposed(path: &Path) -> Option<String> {
+    let readable = |meta: &std::fs::Metadata, bits: u32| meta.permissions().mode() & bits == bits;
+    let folder = path.parent()?.metadata().ok()?;
+    if !readable(&path.metadata().ok()?, 0o004) || !readable(&folder, 0o001) {
+        return None;
+    }
+    secret_in(&small_file::read_to_string(path).ok()?.parse().ok()?)
+}
+
+fn secret_in(table: &toml::Table) -> Option<String> {
+    table.iter().find_map(|(name, value)| {
+        let lower = name.to_lowercase();
+        match value {
+            toml::Value::Table(inner) => secret_in(inner).map(|inside| format!("{name}.{inside}")),
+            toml::Value::String(text)
+                if !text.is_empty() && SECRET_WORDS.iter().any(|word| lower.contains(word)) =>
+            {
+                Some(name.clone())
+            }
+            _ => None,
+        }
+    })
+}
+
+/// Warns once of each service whose `user.toml` shows a secret to every user.
+fn warn_of_exposed(root: &Root, services: &[ServiceName], told: &mut BTreeSet<ServiceName>) {
+    for service in services {
+        let path = root.user_toml(service);
+        if let Some(name) = exposed(&path).filter(|_| told.insert(service.clone())) {
+            tracing::warn!(
+                service = service.as_str(),
+                "{} sets {name}, and every user of this host may read it; `chmod o= {}` ends that",
+                path.display(),
+                path.display()
+            );
+        }
+    }
+}
+
 /// Has the files of a service rendered again whenever its `user.toml` changes, until the supervisor ends.
 pub async fn follow(root: Root, handle: DriverHandle) {
-    let mut seen = Seen::default();
+    let (mut seen, mut told) = (Seen::default(), BTreeSet::new());
     loop {
         let loaded =
             |node: &annulus_core::Node| node.services().iter().map(|view| view.spec.name()).collect();
@@ -86,10 +129,11 @@ pub async fn follow(root: Root, handle: DriverHandle) {
         let root = root.clone();
         let look = tokio::task::spawn_blocking(move || {
             let changed = seen.look(&root, &services);
-            (seen, changed)
+            warn_of_exposed(&root, &changed, &mut told);
+            (seen, told, changed)
         });
-        let Ok((looked, changed)) = look.await else { return };
-        seen = looked;
+        let Ok((looked, warned, changed)) = look.await else { return };
+        (seen, told) = (looked, warned);
         for service in changed {
             // A service that was unloaded meanwhile has no files to render.
             let _ = handle.command(Command::RenderService { service }).await;
@@ -106,6 +150,28 @@ mod tests {
     use std::fs;
 
     use super::*;
+
+    #[test]
+    fn a_secret_that_every_user_may_read_is_named() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let folder = dir.path().join("config");
+        fs::create_dir(&folder).expect("made");
+        let path = folder.join("user.toml");
+        let mode =
+            |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("set");
+        fs::write(&path, "port = 1\n[db]\nadmin_password = \"x\"\n").expect("written");
+        mode(&folder, 0o755);
+        mode(&path, 0o644);
+        assert_eq!(exposed(&path).as_deref(), Some("db.admin_password"));
+        mode(&path, 0o640);
+        assert_eq!(exposed(&path), None);
+        mode(&path, 0o644);
+        mode(&folder, 0o750);
+        assert_eq!(exposed(&path), None, "other users do not get there");
+        mode(&folder, 0o755);
+        fs::write(&path, "port = 1\npassword = \"\"\n").expect("written");
+        assert_eq!(exposed(&path), None, "nothing is set");
+    }
 
     #[test]
     fn every_change_of_the_file_is_seen_once() {

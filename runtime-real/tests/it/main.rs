@@ -22,6 +22,7 @@ mod load;
 mod logs;
 mod owner;
 mod pkg;
+mod ring;
 mod service;
 mod spec_files;
 mod start;

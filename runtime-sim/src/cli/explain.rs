@@ -24,7 +24,7 @@ pub(super) struct Args {
     /// The group whose leader is asked for, such as redis.default: why this one, why another, why none.
     #[arg(long, value_name = "GROUP", conflicts_with_all = ["member", "service", "config"])]
     group: Option<String>,
-    /// The service whose process is asked for: why it was started anew, or does not run.
+    /// The service whose process is asked for, such as redis or redis.default: why it was started anew, or does not run.
     #[arg(long, value_name = "SERVICE", requires = "member")]
     service: Option<String>,
     /// The group whose configuration is asked for: why its latest version did not arrive, or how.
@@ -78,9 +78,14 @@ fn about(args: &Args) -> About {
     }
     let member = args.member.clone().unwrap_or_default();
     match &args.service {
-        Some(service) => About::Service { service: service.clone(), member },
+        Some(service) => About::Service { service: service_of(service), member },
         None => About::Member { member, seen_by: args.seen_by.clone() },
     }
+}
+
+/// A group's name stands for its service, of which a host runs one.
+fn service_of(word: &str) -> String {
+    word.split('.').next().unwrap_or_default().to_owned()
 }
 
 /// A service's name stands for its default group, as in scenarios.

@@ -9,9 +9,16 @@ use crate::model::command::StopHow;
 use crate::model::io::{Effect, StopSignal};
 use crate::model::mutant::mutated;
 use crate::model::planted::Bug;
+use crate::model::service::DesiredState;
 use crate::service::purpose::{Leaving, Purpose};
 
 impl Instance {
+    /// An operator wants another process in the place of this one, or another start in the place of one under way.
+    pub(in super::super) fn begin_anew(&mut self) {
+        assert!(self.spec().desired == DesiredState::Up, "only what is wanted up is started again");
+        self.wish.outdated("an operator restarts it", true);
+    }
+
     /// The ring hears of it before the process does.
     pub(super) fn begin_stop(&mut self, pid: u32, reason: &str, how: StopHow, env: &mut Env<'_, '_>) {
         assert!(self.progress.has_process(), "only a process is stopped");

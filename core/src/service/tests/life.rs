@@ -321,3 +321,31 @@ fn a_stop_is_asked_for_again_while_the_disk_has_not_taken_it() {
     assert_eq!(world.replies.get(&start), Some(&Reply::Done));
     assert_eq!(world.state("web"), Some(ServiceState::Up));
 }
+
+#[test]
+fn an_operators_restart_replaces_the_process_in_order_and_keeps_the_spec() {
+    let mut world = World::load_up("web");
+    let (pid, stored) = (world.view().pid, world.view().spec);
+    let request = world.ask("web", Asked::Restart, false);
+    assert_eq!(world.replies.get(&request), Some(&Reply::Done), "it is answered at once");
+    assert_eq!(world.state("web"), Some(ServiceState::Stopping), "in order");
+    world.settle();
+    let view = world.view();
+    assert!(view.state == ServiceState::Up && view.pid.is_some() && view.pid != pid, "{view:?}");
+    assert_eq!((view.spec, view.restarts), (stored, 0), "it is no failure");
+
+    // In a back-off, or after the supervisor gave up, it is tried now.
+    world.exit(&name("web"), ExitStatus::Code(1));
+    assert_eq!(world.state("web"), Some(ServiceState::Backoff));
+    world.ask("web", Asked::Restart, false);
+    world.settle();
+    assert_eq!(world.state("web"), Some(ServiceState::Up));
+
+    // What is wanted down stays down.
+    world.ask("web", Asked::Stop, false);
+    world.settle();
+    let request = world.ask("web", Asked::Restart, false);
+    world.settle();
+    assert_eq!(world.replies.get(&request), Some(&Reply::Unchanged));
+    assert_eq!(world.state("web"), Some(ServiceState::Down));
+}

@@ -84,6 +84,7 @@ enum Asked {
     Load(Box<ServiceSpec>),
     Unload,
     Start,
+    Restart,
     Stop,
     Update(Box<SpecChange>),
     Drain(Option<u64>),
@@ -448,7 +449,7 @@ impl World {
                 Asked::Maintain(reason) => {
                     assert_eq!(stored.expect("loaded").maintenance.as_deref(), reason);
                 }
-                Asked::Drain(_) | Asked::Undrain => {}
+                Asked::Drain(_) | Asked::Undrain | Asked::Restart => {}
             }
         }
         assert!(self.replies.insert(request, reply).is_none(), "answered twice");
@@ -515,6 +516,7 @@ impl World {
             Asked::Load(spec) => Ask::Load { spec, force },
             Asked::Unload => Ask::Unload(StopHow::default()),
             Asked::Start => Ask::Start,
+            Asked::Restart => Ask::Restart,
             Asked::Stop => Ask::Stop(StopHow::default()),
             Asked::Update(change) => Ask::Update(change),
             Asked::Drain(timeout_ms) => Ask::Drain { timeout_ms },

@@ -25,16 +25,26 @@ pub(in crate::cli) struct Args {
 }
 
 pub(super) fn run(global: &Global, args: &Args) -> Outcome {
-    let file = args.file.as_deref();
-    let status = block_on(query(global, &args.through, &args.group, file))?;
-    if args.json {
+    show(global, &args.through, &args.group, args.file.as_deref(), args.json)
+}
+
+/// Shows the versions of a group's configuration, or of one of its files.
+pub(in crate::cli) fn show(
+    global: &Global,
+    through: &Through,
+    group: &ServiceGroup,
+    file: Option<&str>,
+    json: bool,
+) -> Outcome {
+    let status = block_on(query(global, through, group, file))?;
+    if json {
         let list = status.history.iter().map(|v| to_json(&status, v)).collect();
         output::line(format_args!("{:#}", Value::Array(list)));
         return Ok(0);
     }
     if status.history.is_empty() {
         let what = file.map_or_else(|| "configuration".to_owned(), |name| format!("file {name}"));
-        return Err(CliError::NoVersion { what, group: args.group.to_string() });
+        return Err(CliError::NoVersion { what, group: group.to_string() });
     }
     let rows: Vec<Vec<String>> = status.history.iter().rev().map(|v| row(&status, v)).collect();
     output::table(&["version", "taken in", "through member", "bytes", "hash", ""], &rows);

@@ -3,7 +3,7 @@
 
 mod apply;
 mod check;
-mod history;
+pub(super) mod history;
 mod show;
 
 use clap::Subcommand;

@@ -12,6 +12,7 @@ use crate::gateway::ctl::client::ClientError;
 use crate::gateway::ctl::group::WARNING;
 use crate::gateway::ctl::group_message::{GroupQuery, GroupStatus};
 use crate::gateway::ctl::message::CtlMessage;
+use crate::gateway::ctl::ring_message::{FilesQuery, GroupFile, GroupFiles};
 pub(crate) use wait::Wait;
 
 pub(crate) const EXIT_CODES: &str = "Exit codes: 0 done · 1 failed · 2 wrong usage, not TOML, empty or too \
@@ -99,6 +100,17 @@ pub(crate) async fn query(
     let client = target::connect(global, &through.remote()).await?;
     let answers: Vec<GroupStatus> = client.query(&request).await?;
     Ok(answers.into_iter().next().unwrap_or_default())
+}
+
+/// Asks a supervisor which files a group has.
+pub(crate) async fn files(
+    global: &Global,
+    through: &Through,
+    group: &ServiceGroup,
+) -> Result<Vec<GroupFile>, CliError> {
+    let request = FilesQuery { service_group: Some(group.into()) };
+    let answers: Vec<GroupFiles> = target::connect(global, &through.remote()).await?.query(&request).await?;
+    Ok(answers.into_iter().next().unwrap_or_default().files)
 }
 
 #[cfg(test)]

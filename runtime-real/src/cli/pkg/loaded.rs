@@ -11,8 +11,8 @@ use crate::gateway::ctl::client::Client;
 use crate::gateway::ctl::convert::ident_text;
 use crate::gateway::ctl::message::{ServiceStatus, SvcStatus};
 use crate::gateway::ctl::secret::Secret;
-use crate::host::lock;
 use crate::host::root::{Root, SupDir};
+use crate::host::{lock, small_file};
 use crate::package::InUse;
 
 /// The packages that are in use: those that the spec files of every supervisor ask for, and those that the services of
@@ -54,7 +54,7 @@ fn in_specs(sup: &SupDir, name: &str) -> Result<Vec<InUse>, CliError> {
         if path.extension().is_none_or(|extension| extension != "spec") {
             continue;
         }
-        let text = fs::read_to_string(&path).map_err(CliError::io(path.display().to_string()))?;
+        let text = small_file::read_to_string(&path).map_err(CliError::io(path.display().to_string()))?;
         let table: Option<toml::Table> = toml::from_str(&text).ok();
         let ident = table.as_ref().and_then(|table| table.get("ident")?.as_str()?.parse().ok());
         let ident: PackageIdent = ident.ok_or_else(|| {
@@ -70,7 +70,7 @@ fn in_specs(sup: &SupDir, name: &str) -> Result<Vec<InUse>, CliError> {
 
 fn running(sup: &SupDir, name: &str) -> Result<Vec<InUse>, CliError> {
     let address = address_file(sup);
-    let at = fs::read_to_string(&address).map_err(CliError::io(address.display().to_string()))?;
+    let at = small_file::read_to_string(&address).map_err(CliError::io(address.display().to_string()))?;
     let secret = Secret::load(&sup.ctl_secret())?;
     let list: Vec<ServiceStatus> = block_on(async {
         let client = Client::connect(at.trim(), secret.reveal()).await?;

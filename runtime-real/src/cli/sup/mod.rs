@@ -2,7 +2,9 @@
 
 mod depart;
 mod log;
+mod members;
 mod restart;
+mod ring;
 mod run;
 mod secret;
 mod term;
@@ -25,6 +27,10 @@ pub(super) enum Command {
     Start(Box<super::start::Args>),
     /// List the services of a running supervisor: exit code 0, 2 when IDENT is not loaded, 3 when none runs
     Status(super::svc::status::Args),
+    /// List the members of the ring as the supervisor sees them
+    Members(members::Args),
+    /// Sum the ring up: members by state, groups, leaders, versions, peers that do not answer
+    Ring(ring::Args),
     /// Show what the supervisor wrote
     Log(super::log::Lines),
     /// Stop the local supervisor in order: it leaves the ring and stops its services
@@ -43,6 +49,8 @@ pub(super) fn run(global: &Global, command: Command) -> Outcome {
         Command::Run(args) => run::run(global, &args),
         Command::Start(args) => super::start::run(global, &args),
         Command::Status(args) => super::svc::status::run(global, &args),
+        Command::Members(args) => members::run(global, &args),
+        Command::Ring(args) => ring::run(global, &args),
         Command::Log(args) => log::run(global, &args),
         Command::Term(args) => term::run(global, &args),
         Command::Restart(args) => restart::run(global, &args),

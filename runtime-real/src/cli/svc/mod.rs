@@ -6,6 +6,7 @@ pub(super) mod load;
 mod log;
 mod maintenance;
 pub(super) mod options;
+mod restart;
 mod start;
 pub(super) mod status;
 mod stop;
@@ -26,6 +27,8 @@ pub(super) enum Command {
     Start(start::Args),
     /// Stop a loaded service; it stays loaded
     Stop(stop::Args),
+    /// Stop services in order and start them again; their options stay
+    Restart(restart::Args),
     /// Change options of a loaded service; only what is given changes
     Update(Box<update::Args>),
     /// Let a service take no new work; it goes on running
@@ -47,6 +50,7 @@ pub(super) fn run(global: &Global, command: Command) -> Outcome {
         Command::Unload(args) => unload::run(global, &args),
         Command::Start(args) => start::run(global, &args),
         Command::Stop(args) => stop::run(global, &args),
+        Command::Restart(args) => restart::run(global, &args),
         Command::Update(args) => update::run(global, &args),
         Command::Drain(args) => drain::run(global, &args),
         Command::Undrain(args) => drain::undo(global, &args),

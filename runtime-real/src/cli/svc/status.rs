@@ -121,7 +121,7 @@ fn row(status: &ServiceStatus) -> Vec<String> {
 }
 
 /// `42s`, `3m 20s`, `5h 2m`, `12d 3h`.
-fn duration(seconds: i64) -> String {
+pub(in crate::cli) fn duration(seconds: i64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds}s"),

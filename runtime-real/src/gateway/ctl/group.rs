@@ -10,7 +10,8 @@ use super::group_message::{
 };
 use super::message::{self, ErrCode, NetErr};
 use super::request::{self, Answer};
-use super::{Ctl, convert};
+use super::ring_message::{FilesQuery, GroupFile, GroupFiles};
+use super::{Ctl, convert, ring};
 use crate::gateway::disk;
 use crate::{package, prepare};
 
@@ -183,6 +184,33 @@ pub(super) async fn query(ctl: &Ctl, request: GroupQuery) -> Result<Answer, NetE
     let wants_body = request.body;
     let status = ctl.handle.read(move |node| status(node, group, name, wants_body)).await;
     Ok(Answer::message(&status.map_err(|gone| NetErr::new(ErrCode::Conflict, gone.to_string()))?))
+}
+
+pub(super) async fn files(ctl: &Ctl, request: FilesQuery) -> Result<Answer, NetErr> {
+    let group = group(request.service_group.as_ref())?;
+    let files = ctl.handle.read(move |node| list(node, &group)).await;
+    Ok(Answer::message(&files.map_err(|gone| NetErr::new(ErrCode::Conflict, gone.to_string()))?))
+}
+
+fn list(node: &Node, group: &ServiceGroup) -> GroupFiles {
+    let census = node.census();
+    let names = census.group(group).into_iter().flat_map(|group| group.versions.files.keys());
+    let files = names.filter_map(|name| {
+        let key = RumorKey::given(group.clone(), Some(name.clone()));
+        let current = node.rumor(&key).and_then(Rumor::version)?;
+        let taken_in = node
+            .history(&key)
+            .into_iter()
+            .rev()
+            .find(|entry| (entry.version, entry.hash) == (current.number, current.hash()));
+        let at_ms = taken_in.map(|entry| entry.at.as_millis());
+        Some(GroupFile {
+            name: name.to_string(),
+            version: Some(GroupVersion { at_ms, ..group_version(current) }),
+            writer_host: current.writer.map(|id| ring::host(node, &census, &id)).unwrap_or_default(),
+        })
+    });
+    GroupFiles { files: files.collect() }
 }
 
 fn status(node: &Node, group: ServiceGroup, name: Option<FileName>, wants_body: bool) -> GroupStatus {

@@ -12,6 +12,8 @@ pub mod group;
 pub mod group_message;
 pub mod message;
 mod request;
+mod ring;
+pub mod ring_message;
 pub mod secret;
 
 use std::net::SocketAddr;
@@ -26,6 +28,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::gateway::door::{Door, Guest, Limits};
+use crate::gateway::lookout::Lookout;
 use crate::host::clock::Clock;
 use crate::host::root::{Root, SupDir};
 use crate::net::Listener;
@@ -68,6 +71,8 @@ pub struct Ctl {
     pub room: Room,
     /// The secret that a client must show.
     pub secret: Secret,
+    /// What was seen of the ring and the node does not keep.
+    pub lookout: Lookout,
     /// Told when the supervisor is to be started again.
     pub restart: Arc<Notify>,
 }

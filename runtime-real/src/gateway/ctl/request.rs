@@ -2,7 +2,8 @@
 //! away from the loop.
 
 use annulus_core::{
-    Command, MemberId, PackageIdent, Reply, ServiceName, ServiceSpec, ServiceState, ServiceView, StopHow,
+    Command, DesiredState, MemberId, PackageIdent, Reply, ServiceName, ServiceSpec, ServiceState,
+    ServiceView, StopHow,
 };
 use tokio::io::AsyncWrite;
 
@@ -14,7 +15,8 @@ use super::message::{
     SupProblem, SupProblems, SupRestart, SvcDrain, SvcLoad, SvcMaintain, SvcStart, SvcStatus, SvcStop,
     SvcUndrain, SvcUnload, SvcUpdate,
 };
-use super::{Ctl, config, convert, group, reply};
+use super::ring_message::{FilesQuery, RingQuery, SvcRestart};
+use super::{Ctl, config, convert, group, reply, ring};
 use crate::gateway::disk;
 use crate::host::owner::{self, OwnerError};
 use crate::launcher::identity;
@@ -95,6 +97,9 @@ pub(super) async fn handle(ctl: &Ctl, frame: &Frame) -> Result<Answer, NetErr> {
         SvcGetDefaultCfg::ID => group::default_cfg(ctl, decode(frame)?).await,
         ConfigShow::ID => config::show(ctl, decode(frame)?).await,
         GroupQuery::ID => group::query(ctl, decode(frame)?).await,
+        FilesQuery::ID => group::files(ctl, decode(frame)?).await,
+        RingQuery::ID => ring::status(ctl).await,
+        SvcRestart::ID => svc_restart(ctl, decode(frame)?).await,
         SupDepart::ID => sup_depart(ctl, decode(frame)?).await,
         SupRestart::ID => Ok(sup_restart(ctl, decode(frame)?)),
         other => Err(NetErr::new(
@@ -232,6 +237,18 @@ async fn svc_start(ctl: &Ctl, request: SvcStart) -> Result<Answer, NetErr> {
         Reply::Unchanged => format!("{name} is wanted up already"),
         _ => format!("{name} is being started"),
     }]))
+}
+
+async fn svc_restart(ctl: &Ctl, request: SvcRestart) -> Result<Answer, NetErr> {
+    let view = find(ctl, &convert::ident(request.ident.as_ref())?).await?;
+    let (name, ident) = (view.spec.name(), view.spec.ident.clone());
+    if view.spec.desired == DesiredState::Down {
+        let text = format!("{name} is wanted down; `annulus svc start {ident}` starts it");
+        return Err(NetErr::new(ErrCode::Conflict, text));
+    }
+    let service = name.clone();
+    command(ctl, Command::RestartService { service }).await?;
+    Ok(Answer::Done(vec![format!("{name} is being restarted")]))
 }
 
 async fn svc_stop(ctl: &Ctl, request: SvcStop) -> Result<Answer, NetErr> {

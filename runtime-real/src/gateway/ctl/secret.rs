@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use subtle::ConstantTimeEq as _;
 use thiserror::Error;
 
-use crate::host::{disk, entropy};
+use crate::host::{disk, entropy, small_file};
 use crate::keys::crypto;
 
 /// Why there is no usable secret.
@@ -114,7 +114,7 @@ impl Secret {
         if mode & 0o077 != 0 {
             return Err(SecretError::Mode { path: path.to_owned(), mode });
         }
-        let text = fs::read_to_string(path).map_err(io)?;
+        let text = small_file::read_to_string(path).map_err(io)?;
         match text.trim() {
             "" => Err(SecretError::Empty { path: path.to_owned() }),
             secret => Ok(Self(secret.to_owned())),

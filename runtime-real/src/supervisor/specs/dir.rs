@@ -10,6 +10,7 @@ use annulus_core::limits::SERVICE_SPEC_BYTES_MAX;
 use annulus_core::{ServiceName, ServiceSpec};
 
 use super::file;
+use crate::host::small_file;
 
 /// Mode of the files: which services run here, and how, is for the supervisor's user and group.
 pub(super) const MODE: u32 = 0o640;
@@ -117,7 +118,7 @@ pub(super) fn look(path: &Path) -> io::Result<Option<Found>> {
 fn read(path: &Path) -> Result<String, String> {
     let limit = SERVICE_SPEC_BYTES_MAX;
     let mut text = String::new();
-    let file = File::open(path).map_err(|error| error.to_string())?;
+    let file = small_file::open(path).map_err(|error| error.to_string())?;
     let bytes = file.take(limit as u64 + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
     if bytes > limit { Err(format!("it is longer than {limit} bytes")) } else { Ok(text) }
 }

@@ -121,6 +121,7 @@ fn serve(
         specs,
         ledger: Ledger::default(),
         room: room.clone(),
+        lookout: annulus::gateway::lookout::Lookout::default(),
         secret,
         restart: Arc::default(),
     };

@@ -102,6 +102,14 @@ pub enum ExplainError {
         /// All groups that were given a configuration.
         known: String,
     },
+    /// Nothing is known of a time after the trace's end.
+    #[error("the trace ends at {end}, before {asked}; ask about a time until then with --at")]
+    BeyondEnd {
+        /// The time of the question.
+        asked: String,
+        /// The trace's end.
+        end: String,
+    },
     /// No other member ever judged it.
     #[error("{by} held {member} to be anything until {until}; ask about another time with --at")]
     NoOpinion {
@@ -120,6 +128,10 @@ pub enum ExplainError {
 /// The trace knows no member, group or service of that name, or nothing is to be explained by that time.
 pub fn explain(trace: &Trace, question: &Question) -> Result<Story, ExplainError> {
     let until = question.at.unwrap_or(trace.end);
+    // The last line comes a little before the scenario's end, which a reader knows in whole seconds.
+    if until > trace.end.next_multiple_of(1_000_000_000) {
+        return Err(ExplainError::BeyondEnd { asked: fate::time(until), end: fate::time(trace.end) });
+    }
     match &question.about {
         About::Member { member, seen_by } => judged(trace, member, seen_by.as_deref(), question.at),
         About::Group(group) => group::tell(trace, group, until),

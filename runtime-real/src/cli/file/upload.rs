@@ -1,26 +1,19 @@
-//! `annulus file …`: gives files to service groups, through a supervisor. Keeps no copy.
+//! `annulus file upload SERVICE.GROUP VERSION FILE`: gives a file to a service group. Keeps no copy.
 
 use std::io::Read as _;
 use std::path::PathBuf;
 
 use annulus_core::limits::SERVICE_FILE_BYTES_MAX;
 use annulus_core::{FileName, ServiceGroup};
-use clap::Subcommand;
 
-use super::group::{Number, Through, Wait, send};
-use super::{CliError, Global, Outcome, block_on, output};
+use crate::cli::group::{Number, Through, Wait, send};
+use crate::cli::{CliError, Global, Outcome, block_on, output};
 use crate::gateway::ctl::group::check_file;
 use crate::gateway::ctl::group_message::SvcFilePut;
 
-#[derive(Debug, Subcommand)]
-pub(super) enum Command {
-    /// Give every service of a group a file, or another version of it
-    Upload(Upload),
-}
-
 #[derive(Clone, Debug, clap::Args)]
-#[command(after_help = super::group::EXIT_CODES)]
-pub(super) struct Upload {
+#[command(after_help = crate::cli::group::EXIT_CODES)]
+pub(in crate::cli) struct Args {
     /// The service group, SERVICE.GROUP[@ORG]; no member has to serve it yet
     #[arg(value_name = "SERVICE.GROUP")]
     group: ServiceGroup,
@@ -34,14 +27,8 @@ pub(super) struct Upload {
     through: Through,
 }
 
-pub(super) fn run(global: &Global, command: Command) -> Outcome {
-    match command {
-        Command::Upload(args) => upload(global, args),
-    }
-}
-
-fn upload(global: &Global, args: Upload) -> Outcome {
-    let Upload { group, number: Number { version, allow_leap }, file, wait, through } = args;
+pub(super) fn run(global: &Global, args: Args) -> Outcome {
+    let Args { group, number: Number { version, allow_leap }, file, wait, through } = args;
     let path = file.display().to_string();
     output::line(format_args!("» Uploading {path} to {group} as version {version}"));
     let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();

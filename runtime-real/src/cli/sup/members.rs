@@ -1,0 +1,109 @@
+//! `annulus sup members`: lists the members of the ring as a supervisor sees them. Only asks.
+
+use serde_json::{Value, json};
+
+use super::ring::{self, host_of, silent_line};
+use crate::cli::svc::status::duration;
+use crate::cli::target::Remote;
+use crate::cli::{Global, Outcome, output};
+use crate::gateway::ctl::ring_message::{RingMember, RingStatus};
+
+#[derive(Clone, Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+const HEAD: [&str; 8] =
+    ["member", "host", "address", "state", "incarnation", "permanent", "since", "services (* it leads)"];
+
+pub(super) fn run(global: &Global, args: &Args) -> Outcome {
+    let ring = ring::ask(global, &args.remote)?;
+    if args.json {
+        let members = ring.members.iter().map(|member| to_json(&ring, member)).collect();
+        output::line(format_args!("{:#}", Value::Array(members)));
+        return Ok(0);
+    }
+    output::table(&HEAD, &ring.members.iter().map(|member| row(&ring, member)).collect::<Vec<_>>());
+    let silent: Vec<String> = ring.silent.iter().map(|peer| silent_line(&ring, peer)).collect();
+    if !silent.is_empty() {
+        output::line(format_args!("\n{}", silent.join("\n")));
+    }
+    Ok(0)
+}
+
+/// How long it has been in its state, in seconds.
+fn since_s(ring: &RingStatus, member: &RingMember) -> Option<i64> {
+    let ms = ring.now_ms.saturating_sub(member.since_ms?);
+    i64::try_from(ms / 1_000).ok()
+}
+
+fn row(ring: &RingStatus, member: &RingMember) -> Vec<String> {
+    let or_dash = |text: String| if text.is_empty() { "-".to_owned() } else { text };
+    let services = member.services.iter().map(|group| {
+        let mark = if member.leads.contains(group) { "*" } else { "" };
+        format!("{group}{mark}")
+    });
+    let is_own = member.member_id == ring.answered_by;
+    vec![
+        member.member_id.chars().take(8).collect(),
+        or_dash(member.host.clone()) + if is_own { " (this one)" } else { "" },
+        member.address.clone(),
+        member.state.clone(),
+        member.incarnation.to_string(),
+        if member.permanent { "yes" } else { "no" }.to_owned(),
+        or_dash(since_s(ring, member).map(duration).unwrap_or_default()),
+        or_dash(services.collect::<Vec<_>>().join(" ")),
+    ]
+}
+
+fn to_json(ring: &RingStatus, member: &RingMember) -> Value {
+    json!({
+        "member_id": member.member_id,
+        "name": host_of(ring, &member.member_id),
+        "host": Some(&member.host).filter(|host| !host.is_empty()),
+        "address": member.address,
+        "state": member.state,
+        "incarnation": member.incarnation,
+        "permanent": member.permanent,
+        "services": member.services,
+        "leads": member.leads,
+        "since_ms": member.since_ms,
+        "since_s": since_s(ring, member),
+        "local": member.member_id == ring.answered_by,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_is_a_row_and_an_object() {
+        let member = RingMember {
+            member_id: "e6305a988a9b4b6984c4b4045be62e04".into(),
+            host: "beta".into(),
+            address: "10.0.0.2:9638".into(),
+            state: "Alive".into(),
+            incarnation: 3,
+            permanent: true,
+            services: vec!["redis.default".into(), "web.default".into()],
+            leads: vec!["redis.default".into()],
+            since_ms: Some(1_000),
+        };
+        let ring = RingStatus { now_ms: 63_000, members: vec![member.clone()], ..RingStatus::default() };
+        let services = "redis.default* web.default";
+        assert_eq!(
+            row(&ring, &member),
+            ["e6305a98", "beta", "10.0.0.2:9638", "Alive", "3", "yes", "1m 2s", services]
+        );
+        let json = to_json(&ring, &member);
+        assert_eq!((&json["name"], &json["since_s"]), (&"beta (e6305a98)".into(), &62.into()));
+        let unknown = RingMember { host: String::new(), since_ms: None, services: vec![], ..member };
+        assert_eq!(row(&ring, &unknown)[1..], ["-", "10.0.0.2:9638", "Alive", "3", "yes", "-", "-"]);
+        assert!(to_json(&ring, &unknown)["host"].is_null());
+    }
+}
