@@ -46,6 +46,7 @@ const fn seeds_max(bug: Bug) -> Option<u64> {
         | Bug::RestartHandsOver
         | Bug::HookUnleased
         | Bug::SignalBeforeTold
+        | Bug::SignalOnceSent
         | Bug::AppliedBeforeTold
         | Bug::ElectorateToldEarly
         | Bug::ResumeWithoutRow

@@ -67,6 +67,15 @@ impl Membership {
         [up, down, peer.filter(|id| Some(*id) != up && Some(*id) != down)]
     }
 
+    /// Every other member that is alive; none where there are more than so many.
+    pub(crate) fn others_alive(&self, max: usize) -> Option<Vec<MemberRecord>> {
+        let me = *self.own();
+        let others = self.table.iter().filter(|r| r.state == State::Alive && !stands_here(r, &me));
+        let others: Vec<MemberRecord> = others.take(max + 1).copied().collect();
+        assert!(others.iter().all(|r| r.id != me.id), "a member is none of its others");
+        (others.len() <= max).then_some(others)
+    }
+
     /// The next members in turn, without this one; with `anew` in a new order.
     pub(crate) fn next_members(&mut self, count: usize, anew: bool) -> Vec<MemberRecord> {
         let length = self.table.len() as u64;

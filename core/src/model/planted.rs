@@ -109,6 +109,8 @@ pub enum Bug {
     HookUnleased,
     /// The signal of a stop does not wait until the ring has been told.
     SignalBeforeTold,
+    /// The signal of a stop waits until the ring's nearest were told, not until the rest can have heard it from them.
+    SignalOnceSent,
     /// A version counts as in effect once it is in the files, also where the process does not know of it yet.
     AppliedBeforeTold,
     /// A leader tells its voters a new electorate before it is on disk.
@@ -119,7 +121,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every defect.
-    pub const ALL: [Self; 53] = [
+    pub const ALL: [Self; 54] = [
         Self::RefuteSameIncarnation,
         Self::RefuteBeforeStored,
         Self::RestartSameIncarnation,
@@ -170,6 +172,7 @@ impl Bug {
         Self::RestartHandsOver,
         Self::HookUnleased,
         Self::SignalBeforeTold,
+        Self::SignalOnceSent,
         Self::AppliedBeforeTold,
         Self::ElectorateToldEarly,
         Self::ResumeWithoutRow,
@@ -229,6 +232,7 @@ impl Bug {
             Self::RestartHandsOver => "restart-hands-over",
             Self::HookUnleased => "hook-unleased",
             Self::SignalBeforeTold => "signal-before-told",
+            Self::SignalOnceSent => "signal-once-sent",
             Self::AppliedBeforeTold => "applied-before-told",
             Self::ElectorateToldEarly => "electorate-told-early",
             Self::ResumeWithoutRow => "resume-without-row",

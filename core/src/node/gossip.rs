@@ -33,7 +33,7 @@ const ENVELOPE_BYTES_MAX: usize = 280;
 /// What a single rumor leaves free beside that; a larger one travels by stream.
 const SPARE_BYTES: usize = 16;
 /// Tag and length of an embedded message.
-const FIELD_BYTES_MAX: usize = 5;
+pub(super) const FIELD_BYTES_MAX: usize = 5;
 /// Rumors of one stream message, in bytes.
 const STREAM_BUDGET_BYTES: usize = STREAM_BYTES_MAX / 2;
 /// A rumor is told to so many members if there are so many, however small the ring.
@@ -103,6 +103,11 @@ impl Gossip {
         self.heat.is_hot(key)
     }
 
+    /// What a datagram has for rumors.
+    pub(super) const fn budget_bytes(&self) -> usize {
+        self.budget_bytes
+    }
+
     /// Whether a rumor of this length fits into a datagram.
     pub(super) const fn has_room_for(&self, bytes: usize) -> bool {
         bytes <= self.budget_bytes - SPARE_BYTES
@@ -153,8 +158,7 @@ impl Gossip {
             return 1;
         }
         let members = know.membership.ring_size();
-        // One more than the whole part of log10: the number of digits, which is log10(n + 1) rounded up.
-        let digits = log10_milli(members.saturating_add(members / 32)) / 1000 + 1;
+        let digits = digits(members);
         let own = know.membership.own();
         let least = if mutated!(PeersTellFew, own.permanent, false) {
             TOLD_BY_PERMANENT_PEERS
@@ -165,6 +169,14 @@ impl Gossip {
         let told_max = (self.retransmit_factor * digits as u32).max(least);
         assert!(told_max > 0, "every rumor is told");
         told_max
+    }
+
+    /// How long those that heard a rumor last may need to tell it on to the rest: a period for each round that a rumor needs
+    /// to get through a ring of this size.
+    pub(super) fn relays_take(&self, know: Knowledge<'_>) -> Duration {
+        let rounds = digits(know.membership.ring_size());
+        assert!(rounds > 0, "what was told is told on");
+        Duration::from_millis(self.period_ms * rounds)
     }
 
     /// Tells hot rumors to the contacts and to a few members more.
@@ -298,6 +310,11 @@ impl Gossip {
         let digest = if compares { know.digest_hash() } else { 0 };
         transmit::datagram(ctx, to, &know.own_word(), body, membership, rumors, digest);
     }
+}
+
+/// One more than the whole part of log10: the number of digits, which is log10(n + 1) rounded up.
+fn digits(members: usize) -> u64 {
+    log10_milli(members.saturating_add(members / 32)) / 1000 + 1
 }
 
 /// Takes chosen rumors that fit into the budget.

@@ -8,6 +8,7 @@
 //! | `group_config` | configuration and files of service groups |
 //! | `own_services` | this member's rumors about its own services |
 //! | `repair` | what this member has told against what its store holds of it |
+//! | `telling` | who knows already that a service here takes no work any more |
 //! | `surroundings` | the ring as its services may see it |
 //! | `elections` | elections with services, rumors and the disk |
 //! | `gossip` | hot rumors into datagrams and streams |
@@ -40,6 +41,7 @@ mod own_services;
 mod repair;
 mod surroundings;
 mod sync;
+mod telling;
 #[cfg(test)]
 mod tests;
 mod transmit;
@@ -80,6 +82,7 @@ use leave::Departing;
 use repair::Repair;
 use surroundings::{News, Surroundings};
 use sync::Sync;
+use telling::Telling;
 
 /// The phases of a node's life.
 #[derive(Debug, PartialEq, Eq)]
@@ -114,6 +117,7 @@ pub struct Node {
     elections: Elections,
     election: ElectionWires,
     gossip: Gossip,
+    telling: Telling,
     sync: Sync,
     journal: Journal,
     collection: Collection,
@@ -155,7 +159,11 @@ use know;
 /// Lends services the view of the ring that they may ask.
 macro_rules! around {
     ($node:ident) => {
-        &$crate::node::surroundings::Surroundings { know: $crate::node::know!($node), gossip: &$node.gossip }
+        &$crate::node::surroundings::Surroundings {
+            know: $crate::node::know!($node),
+            gossip: &$node.gossip,
+            telling: &$node.telling,
+        }
     };
 }
 use around;
@@ -222,7 +230,8 @@ impl Node {
         let rumors = restore_rumors(&snapshot, &mut membership, now);
         let gossip = Gossip::new(&config);
         let know = Knowledge { me, membership: &membership, rumors: &rumors, planted: config.planted };
-        let around = Surroundings { know, gossip: &gossip };
+        let telling = Telling::default();
+        let around = Surroundings { know, gossip: &gossip, telling: &telling };
         let clock = Clock::new(now, wall);
         let (mut outputs, mut metrics) = (Outputs::default(), Metrics::default());
         let input = clock.input();
@@ -264,6 +273,7 @@ impl Node {
             elections,
             election,
             gossip,
+            telling,
             config,
         };
         if node.membership.is_banned(&me) {
@@ -300,6 +310,7 @@ impl Node {
 
     fn finish_input(&mut self) {
         self.wire_up();
+        self.ask_told();
         let (at, reason) = self.poll_timeout();
         assert!(self.phase != Phase::Exited || at == Instant::FAR_FUTURE, "a node that has exited sleeps");
         self.clock.expect(at);
@@ -480,6 +491,7 @@ impl Node {
         let deadlines = [
             self.membership.poll_timeout(),
             self.gossip.poll_timeout(),
+            self.telling.poll_timeout(),
             self.sync.poll_timeout(),
             self.services.poll_timeout(),
             self.news.poll_timeout(),

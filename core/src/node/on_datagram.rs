@@ -58,6 +58,9 @@ impl Node {
             let told = self.fill_in_address(told, &from);
             self.hear_rumor(&told, &from.id);
         }
+        if let Body::Ack { seq, forward_to: None } = &body {
+            self.hear_told(&from.id, *seq);
+        }
         match body {
             Body::Ballot(message) => self.elections.handle_message(ctx!(self), from.id, *message),
             Body::Ping { .. }

@@ -26,9 +26,10 @@ impl Node {
         self.wire_up();
         if is_due(self.gossip.poll_timeout(), now) {
             self.run_gossip();
-            if self.services.is_announcing() {
-                self.services.handle_timeout(ctx!(self), around!(self));
-            }
+            self.look_at_telling();
+        }
+        if is_due(self.telling.poll_timeout(), now) {
+            self.look_at_telling();
         }
         if is_due(self.sync.poll_timeout(), now) {
             self.run_sync();

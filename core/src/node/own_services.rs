@@ -85,7 +85,10 @@ impl Node {
         let key = rumor.key();
         let after = key.group().map_or(Follows::Input, |group| self.services.follows(group));
         self.repair.plan(self.clock.now());
-        self.learn(&rumor.into(), Priority::Normal, None, after)
+        let took_work = self.is_taking_work(&key);
+        let learned = self.learn(&rumor.into(), Priority::Normal, None, after);
+        self.follow_telling(&key, took_work);
+        learned
     }
 
     /// The planted defect of services that take steps before the last life's rumors were withdrawn.

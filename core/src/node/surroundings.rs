@@ -9,6 +9,7 @@ use core::time::Duration;
 use super::gossip::Gossip;
 use super::group_config::{config_of, files_of};
 use super::knowledge::Knowledge;
+use super::telling::Telling;
 use super::{Node, around, ctx};
 use crate::model::census::Census;
 use crate::model::context::{Context, Follows, earliest};
@@ -16,6 +17,7 @@ use crate::model::facts::{GroupConfig, GroupFile};
 use crate::model::id::{MemberId, ServiceGroup, ServiceName};
 use crate::model::io::WakeReason;
 use crate::model::member::MemberRecord;
+use crate::model::planted::Bug;
 use crate::model::rumor::{Departure, Rumor, RumorKey};
 use crate::model::service::Topology;
 use crate::model::time::Instant;
@@ -62,6 +64,7 @@ impl News {
 pub(super) struct Surroundings<'a> {
     pub(super) know: Knowledge<'a>,
     pub(super) gossip: &'a Gossip,
+    pub(super) telling: &'a Telling,
 }
 
 impl Around for Surroundings<'_> {
@@ -113,7 +116,10 @@ impl Around for Surroundings<'_> {
     }
 
     fn is_told(&self, group: &ServiceGroup) -> bool {
-        !self.gossip.is_hot(&RumorKey::Service { group: group.clone(), member: self.know.me })
+        if self.know.planted.has(Bug::SignalOnceSent) {
+            return !self.gossip.is_hot(&RumorKey::Service { group: group.clone(), member: self.know.me });
+        }
+        self.telling.is_over(group, self.know.membership)
     }
 }
 

@@ -6,6 +6,7 @@ mod group_config;
 mod later;
 mod repair;
 mod sync;
+mod telling;
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec;

@@ -22,6 +22,7 @@ pub(crate) trait Around {
     fn is_alone(&self) -> bool;
     /// The groups in which the ring believes a service of this name here, and whether they have a leader.
     fn announced(&self, service: &ServiceName) -> Vec<(ServiceGroup, Topology)>;
-    /// Whether this member's last rumor of its service in this group has been told often enough.
+    /// Whether every member that can be reached knows this member's last word on its service in this group, or the word has
+    /// had the time to get there.
     fn is_told(&self, group: &ServiceGroup) -> bool;
 }

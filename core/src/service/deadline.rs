@@ -24,7 +24,7 @@ pub(super) const UNWELL_INTERVAL_MS: u64 = 30_000;
 pub(super) const WARM_UP_INTERVAL_MS: u64 = 100;
 /// Between two health checks, at least: an interval of zero would ask without a pause.
 pub(super) const HEALTH_INTERVAL_MS_MIN: u64 = 100;
-/// Until the ring has been told that a service takes no new work, at most.
+/// Until the ring knows that a service takes no new work, at most.
 pub(super) const ANNOUNCE_MS: u64 = 1_000;
 /// Draining, where the package has a way to drain and does not say how long.
 pub(super) const DRAIN_MS: u64 = 30_000;

@@ -43,8 +43,8 @@
 //!   those that [`Services::told`] names: a service that starts is announced anew.
 //! - Commands go to `handle_ask` with their request id; each is answered by one [`ServiceEvent::Reply`], now or later.
 //! - [`Services::handle_effect_done`] takes every effect's result and says whether the effect was one of its own.
-//! - `handle_timeout` whenever `poll_timeout` is due (wake reason `Service`), and, while `is_announcing`, after each
-//!   round of gossip.
+//! - `handle_timeout` whenever `poll_timeout` is due (wake reason `Service`), and, while `is_announcing`, whenever another
+//!   member knows or [`Around::is_told`] may have become true by time.
 //! - `handle_facts` when the ring has news of a group that [`Services::watches`]; `handle_role` when an election has.
 //! - Elections ask for [`Services::fitness`], again at each [`ServiceEvent::Fitness`]. An election that takes the lead away
 //!   says so with `handle_yield` and the next role, and tells its voters only when [`Services::acts`] is false, of which
@@ -384,7 +384,7 @@ impl Services {
         self.watched.iter()
     }
 
-    /// Whether a service waits for the ring to be told that it takes no new work.
+    /// Whether a service waits until the ring knows that it takes no new work.
     pub(crate) fn is_announcing(&self) -> bool {
         self.instances().any(Instance::is_announcing)
     }

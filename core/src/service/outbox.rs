@@ -35,7 +35,11 @@ impl Outbox {
 
     /// Whether the node has not heard yet what the ring is to be told of this group's service.
     pub(super) fn is_telling(&self, group: &ServiceGroup) -> bool {
-        let is_about = |event: &ServiceEvent| matches!(event, ServiceEvent::Announce(a) if a.group == *group);
+        let is_about = |event: &ServiceEvent| match event {
+            ServiceEvent::Announce(announced) => announced.group == *group,
+            ServiceEvent::Retract { group: retracted } => retracted == group,
+            _ => false,
+        };
         self.events.iter().any(is_about)
     }
 

@@ -12,14 +12,16 @@ use super::acting::{Acting, Place};
 use super::quiet::Quiet;
 use crate::action::world::{Record, What};
 use crate::action::{Action, HostId, Leave};
+use crate::engine::link::LATENCY_MAX;
 use crate::engine::record::DropReason;
 
 /// The time that a stop promises for telling the ring.
 const ANNOUNCE: Duration = Duration::from_secs(1);
 /// A fault that has ended is felt for so long.
 const AFTER: Duration = Duration::from_secs(2);
-/// The last word may be on its way while the signal is.
-const ON_THE_WAY: Duration = Duration::from_millis(26);
+/// The last word may be on its way while the signal is: the longest way in a ring that is drawn, and the millisecond in
+/// which it arrives.
+const ON_THE_WAY: Duration = LATENCY_MAX.saturating_add(Duration::from_millis(1));
 
 /// The checker of the property that this module states.
 #[derive(Debug, Default)]

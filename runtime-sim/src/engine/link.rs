@@ -34,6 +34,9 @@ impl Ratio {
     }
 }
 
+/// The longest time on the way in a ring that is drawn, where no fault has touched it.
+pub const LATENCY_MAX: Duration = Duration::from_millis(25);
+
 /// How packets travel from one host to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkQuality {

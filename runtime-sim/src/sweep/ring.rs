@@ -6,6 +6,7 @@ use std::time::Duration;
 use annulus_core::{Rng, Timings, limits};
 
 use crate::action::{HostId, LinkQuality, Ratio};
+use crate::engine::link::LATENCY_MAX;
 use crate::scenario::plan::{LinkChange, PlannedHost};
 
 /// A ring and its network.
@@ -26,6 +27,14 @@ const BIG_ONE_IN: u64 = 2_000;
 /// Single options that may differ from their profile.
 const PERTURBED_MAX: u64 = 4;
 
+/// The longest time on the way within a zone, in microseconds.
+const NEAR_US_MAX: u64 = 5_000;
+/// What another zone may add to it.
+const FAR_US_MAX: u64 = 20_000;
+
+// Checkers allow for a datagram that is on its way.
+const _: () = assert!((NEAR_US_MAX + FAR_US_MAX) as u128 == LATENCY_MAX.as_micros());
+
 /// Draws a ring.
 pub(super) fn draw(rng: &mut Rng) -> Ring {
     let big = rng.chance(1, BIG_ONE_IN);
@@ -39,7 +48,7 @@ pub(super) fn draw(rng: &mut Rng) -> Ring {
     let zone_of: Vec<u32> = (0..BIG).map(|_| rng.below(u64::from(zones)) as u32).collect();
     let permanent = permanent(rng, members);
     let peers = peers(rng, members, &permanent);
-    let far_us = rng.between(0, 20_000);
+    let far_us = rng.between(0, FAR_US_MAX);
     let start = Duration::from_millis(rng.between(0, 3_000));
     let hosts: Vec<PlannedHost> = (0..members)
         .map(|n| PlannedHost {
@@ -104,7 +113,7 @@ fn peers(rng: &mut Rng, members: u32, permanent: &[HostId]) -> Vec<Vec<HostId>> 
 
 fn quality(rng: &mut Rng) -> LinkQuality {
     // Latencies that suit every profile: a probe is answered in time where nothing is wrong.
-    let latency_max_us = rng.between(200, 5_000);
+    let latency_max_us = rng.between(200, NEAR_US_MAX);
     LinkQuality {
         latency_min: Duration::from_micros(rng.between(50, latency_max_us)),
         latency_max: Duration::from_micros(latency_max_us),

@@ -24,11 +24,12 @@ impl Instance {
         assert!(self.progress.has_process(), "only a process is stopped");
         assert!(!self.progress.is_stopping(), "a stop begins once");
         self.wish.stop(how);
+        // The ring believes what was announced, be it by the last supervisor.
+        let announcing = how.drain && (self.told.is_initialized() || self.told.has_inherited());
         if mutated!(InheritedStands, self.told.has_inherited(), false) {
             // The last supervisor's announcement would otherwise stand until the process is gone.
             self.told.retract(env);
         }
-        let announcing = how.drain && self.told.is_initialized();
         let drain_ms = announcing.then(|| self.drain_bound_ms(how.drain_timeout_ms, env));
         self.pause_lead(drain_ms, env);
         if !announcing || env.planted.has(Bug::SignalUnannounced) {
@@ -74,12 +75,13 @@ impl Instance {
         }
     }
 
-    /// Whether the ring has been told. What this very step says of the service is not in the ring's hands yet.
+    /// Whether the ring knows. What this very step says of the service is not in the ring's hands yet; where no other member
+    /// is alive, there is none to wait for.
     fn is_told(&self, env: &Env<'_, '_>) -> bool {
-        !env.outbox.is_telling(&self.group) && env.around.is_told(&self.group)
+        env.around.is_alone() || !env.outbox.is_telling(&self.group) && env.around.is_told(&self.group)
     }
 
-    /// Whether the stop waits until the ring has been told.
+    /// Whether the stop waits until the ring knows.
     pub(in super::super) fn is_announcing(&self) -> bool {
         matches!(self.progress.phase(), Phase::Stopping { step: Step::Announcing { .. }, .. })
     }

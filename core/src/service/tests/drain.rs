@@ -45,7 +45,7 @@ fn a_drain_that_does_not_end_is_cut_at_its_deadline() {
 #[test]
 fn without_draining_the_signal_comes_at_once() {
     let mut world = World::load_up_with("web", counted(8_000));
-    world.ring.told = false;
+    (world.ring.told, world.ring.alone) = (false, false);
     let (request, how) = (RequestId(world.id()), StopHow { drain: false, ..StopHow::default() });
     world.asked.insert(request, (name("web"), Asked::Stop));
     world.raw_ask(request, name("web"), Ask::Stop(how));
@@ -57,7 +57,7 @@ fn without_draining_the_signal_comes_at_once() {
 #[test]
 fn the_first_hurry_skips_waiting_and_the_second_kills() {
     let mut world = World::load_up_with("web", counted(8_000));
-    world.ring.told = false;
+    (world.ring.told, world.ring.alone) = (false, false);
     world.leave(true);
     assert_eq!(signal(&world), None);
     world.hurry();

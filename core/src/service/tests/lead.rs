@@ -287,7 +287,7 @@ fn a_crash_or_an_illness_keeps_nothing() {
 fn a_stop_keeps_the_lead_until_the_tree_is_empty_within_a_bound() {
     let drain = DrainPlan { timeout_ms: Some(4_000), inflight: true };
     let mut world = leading(Prepared { drain, ..package() });
-    world.ring.told = false;
+    (world.ring.told, world.ring.alone) = (false, false);
     world.ask("web", Asked::Stop, false);
     world.answer_only(true);
     // Telling the ring, draining, shutting down, and a second.
@@ -351,7 +351,7 @@ fn a_drain_of_a_leader_is_demoted_when_it_is_drained() {
 fn a_lead_that_is_lost_during_the_drain_ends_the_drain() {
     let drain = DrainPlan { timeout_ms: Some(4_000), inflight: true };
     let mut world = leading(Prepared { drain, ..package() });
-    world.ring.told = false;
+    (world.ring.told, world.ring.alone) = (false, false);
     world.ask("web", Asked::Stop, false);
     world.answer_only(true);
     world.role("web", Role::Waiting { why: "no quorum".into() });
@@ -385,7 +385,7 @@ fn a_follower_that_is_moved_waits_for_the_new_group_s_leader() {
 fn a_leader_that_is_moved_leads_until_its_processes_have_ended() {
     let mut world = leading(package());
     let away = SpecChange { topology: Some(Topology::Standalone), ..SpecChange::default() };
-    world.ring.told = false;
+    (world.ring.told, world.ring.alone) = (false, false);
     world.ask("web", Asked::Update(Box::new(away)), false);
     world.answer_only(true);
     assert!(matches!(readiness(&world), Readiness::Stopping { .. }));

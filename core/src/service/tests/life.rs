@@ -109,7 +109,7 @@ fn unknown_services_are_named() {
 fn the_ring_hears_of_a_stop_before_the_process_and_kill_comes_at_the_deadline() {
     let mut world = World::load_up("web");
     let stop = world.ask("web", Asked::Stop, false);
-    world.ring.told = false;
+    (world.ring.told, world.ring.alone) = (false, false);
     world.answer_only(true);
     assert!(world.announced.values().all(|a| a.initialized && !a.accepting));
     assert!(world.outstanding.is_empty(), "not before others have heard of it");

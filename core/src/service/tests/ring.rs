@@ -207,7 +207,7 @@ fn who_leads_no_longer_does_what_its_package_says() {
         world.settle();
         let pid = world.view().pid;
         world.hooks.clear();
-        world.ring.told = false;
+        (world.ring.told, world.ring.alone) = (false, false);
         world.role("web", follower());
         let signalled = world.processes.values().any(|process| process.told.is_some());
         assert_eq!(signalled, demoted != Demoted::Reconfigure, "{demoted}: without a wait");
