@@ -36,7 +36,7 @@ const FOLLOWED_MS: u64 = 1_000;
 struct Course {
     /// Those that have not answered yet; none while no member was asked.
     awaited: Option<BTreeMap<MemberId, ProbeSeq>>,
-    /// It has run its course then, whoever has answered.
+    /// It has run its course then, with answers or without.
     over_at: Instant,
     /// Whether gossip tells it still.
     is_hot: bool,

@@ -35,10 +35,9 @@ impl Outbox {
 
     /// Whether the node has not heard yet what the ring is to be told of this group's service.
     pub(super) fn is_telling(&self, group: &ServiceGroup) -> bool {
-        let is_about = |event: &ServiceEvent| match event {
-            ServiceEvent::Announce(announced) => announced.group == *group,
-            ServiceEvent::Retract { group: retracted } => retracted == group,
-            _ => false,
+        let is_about = |event: &ServiceEvent| {
+            matches!(event, ServiceEvent::Announce(announced) if announced.group == *group)
+                || matches!(event, ServiceEvent::Retract { group: retracted } if retracted == group)
         };
         self.events.iter().any(is_about)
     }

@@ -89,7 +89,7 @@ fn in_a_small_ring_the_answers_say_who_knows() {
 }
 
 #[test]
-fn there_is_nothing_to_wait_for_where_nobody_is() {
+fn a_member_alone_waits_for_nothing() {
     let mut ring = Ring::new(1);
     ring.run_ms(1_000);
     assert_eq!(ring.tells(0), (Duration::ZERO, Vec::new()));
