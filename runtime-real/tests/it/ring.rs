@@ -51,6 +51,11 @@ fn members_and_the_ring_are_listed_with_what_they_serve() {
     let ring = json(&beta, &["sup", "ring"]);
     assert_eq!((&ring["states"]["Alive"], &ring["groups"][0]["alive"]), (&2.into(), &1.into()));
     assert_eq!(ring["groups"][0]["packages"].as_object().expect("a spread").len(), 1);
+    let (code, _, stderr) = beta.run(&["sup", "depart", "00000000"]);
+    assert!(code == 2 && stderr.contains("no member's id begins with 00000000"), "{code} {stderr}");
+    let (code, out, stderr) = beta.run(&["sup", "depart", &alpha.member[..8]]);
+    assert!(code == 0 && out.contains(&alpha.member), "{out} {stderr}");
+    assert_eq!(json(&beta, &["sup", "ring"])["banned"][0], alpha.member.as_str());
     let (code, _, stderr) = beta.run(&["sup", "ring", "--override-name", "other"]);
     assert_eq!(code, 3, "{stderr}");
 }
