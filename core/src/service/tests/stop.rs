@@ -99,6 +99,23 @@ fn what_the_last_supervisor_announced_is_withdrawn_before_its_process_is_signall
 }
 
 #[test]
+fn what_the_last_supervisor_announced_is_withdrawn_in_time_for_the_ring_to_know() {
+    let mut world = World::load_up("web");
+    world.restart(true);
+    world.advance(Duration::ZERO);
+    world.answer_only(true);
+    (world.ring.told, world.ring.alone) = (false, false);
+    stop(&mut world, StopHow::default());
+    // Its package cannot be looked at.
+    world.advance(Duration::from_millis(deadline::LOOK_MS));
+    assert_eq!((world.inherited.len(), signal(&world)), (0, None), "withdrawn, and not signalled yet");
+    world.advance(Duration::from_millis(deadline::ANNOUNCE_MS - 1));
+    assert_eq!(signal(&world), None);
+    world.advance(Duration::from_millis(1));
+    assert_eq!(signal(&world), Some(StopSignal::Stop), "the ring is waited for no longer than that");
+}
+
+#[test]
 fn commands_that_wait_are_answered_when_the_supervisor_leaves() {
     let mut world = World::load_up("web");
     world.ask("web", Asked::Stop, false);
