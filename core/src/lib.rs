@@ -118,8 +118,9 @@ pub use model::rumor::{
     RumorKey, RumorKind, ServiceConfig, ServiceFile, ServiceHealth, ServiceRumor, Told, Version,
 };
 pub use model::service::{
-    BindingMode, Demoted, DesiredState, HEALTH_CHECK_INTERVAL_MS, Health, Hook, HookView, LostBind,
-    ServiceSpec, ServiceState, ServiceView, SpecChange, Topology, UpdateCondition, UpdateStrategy,
+    BindingMode, Demoted, DesiredState, HEALTH_CHECK_INTERVAL_MS, Health, Hook, HookView, Obstacle,
+    ObstacleKind, ServiceSpec, ServiceState, ServiceView, SpecChange, Topology, UpdateCondition,
+    UpdateStrategy,
 };
 pub use model::time::{Instant, UnixTime};
 pub use node::Node;

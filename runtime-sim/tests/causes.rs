@@ -170,7 +170,7 @@ fn begins(kind: &EventKind) -> bool {
             )
         }
         EventKind::MemberForgotten { .. }
-        | EventKind::BindChanged { .. }
+        | EventKind::ObstacleChanged { .. }
         | EventKind::SuspicionConfirmed { .. }
         | EventKind::VersionLost { .. }
         | EventKind::Banned { .. } => false,

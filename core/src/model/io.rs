@@ -15,7 +15,7 @@ use crate::model::id::{EffectId, RequestId, ServiceGroup, ServiceName};
 use crate::model::lease::Lease;
 use crate::model::prepared::{HookEnd, Prepared, Rendered};
 use crate::model::row::Write;
-use crate::model::service::{Health, Hook, ServiceSpec};
+use crate::model::service::{Health, Hook, ObstacleKind, ServiceSpec};
 use crate::model::time::Instant;
 
 /// An input from outside: the time, a message, a command or a result.
@@ -264,6 +264,8 @@ pub enum EffectResult {
     Prepared(Prepared),
     /// The package cannot be made ready.
     PrepareFailed {
+        /// What kind of thing is wrong.
+        kind: ObstacleKind,
         /// What is wrong and what to do.
         reason: String,
     },
@@ -285,6 +287,8 @@ pub enum EffectResult {
     Rendered(Rendered),
     /// The files could not be written; the old ones stay.
     RenderFailed {
+        /// What kind of thing is wrong.
+        kind: ObstacleKind,
         /// Which file, and what is wrong with it.
         reason: String,
     },

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use crate::model::exit_status::ExitStatus;
 use crate::model::ident::PackageIdent;
-use crate::model::service::{Demoted, Hook};
+use crate::model::service::{Demoted, Hook, Obstacle};
 
 /// The runtime's findings about a package, and the files that it wrote for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub struct Prepared {
     pub changed: Changed,
     /// The version of the group configuration in use; 0 when there is none.
     pub applied_config: u64,
+    /// What the files were written in spite of.
+    pub obstacles: Vec<Obstacle>,
 }
 
 impl Prepared {
@@ -52,6 +54,7 @@ impl Prepared {
             binds: Vec::new(),
             changed: Changed { config: false, hooks: BTreeSet::new(), files: false },
             applied_config: 0,
+            obstacles: Vec::new(),
         }
     }
 }
@@ -65,6 +68,8 @@ pub struct Rendered {
     pub changed: Changed,
     /// The version of the group configuration in use; 0 when there is none.
     pub applied_config: u64,
+    /// What the files were written in spite of.
+    pub obstacles: Vec<Obstacle>,
 }
 
 /// Which of a service's files differ from those that were there before.

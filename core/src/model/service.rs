@@ -321,13 +321,62 @@ pub struct HookView {
     pub limit_ms: u64,
 }
 
-/// A bind that a running service had and lacks now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LostBind {
-    /// Which bind, and what it lacks, for people.
+words! {
+    /// The kinds of things that stand between the wanted and the running state of a service.
+    ObstacleKind {
+        /// Its package is not installed, or malformed.
+        Package = "package",
+        /// A template does not render.
+        Template = "template",
+        /// A layer of its configuration is malformed or cannot be read.
+        Layer = "layer",
+        /// A file of its group cannot be written.
+        File = "file",
+        /// It cannot have the user, the group or the capabilities that it should.
+        Rights = "rights",
+        /// Its options do not fit its package, or their file cannot be used.
+        Spec = "spec",
+        /// A strict bind is not satisfied.
+        Bind = "bind",
+        /// The election of its group has not named a leader.
+        Election = "election",
+        /// A hook failed.
+        Hook = "hook",
+        /// Its process could not be started, or ended by itself.
+        Process = "process",
+        /// Its health check finds it ill.
+        Health = "health",
+        /// Its guard could not be told.
+        Guard = "guard",
+        /// The disk has not taken what is wanted.
+        Disk = "disk",
+    } default Package
+}
+
+impl ObstacleKind {
+    /// Those that make or keep a service's files, all of which are found when the files are written.
+    pub(crate) const fn is_of_files(self) -> bool {
+        matches!(self, Self::Package | Self::Template | Self::Layer | Self::File | Self::Rights | Self::Spec)
+    }
+}
+
+/// One thing that stands between the wanted and the running state of a service.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Obstacle {
+    /// Its kind.
+    pub kind: ObstacleKind,
+    /// The hook that failed; none for other kinds.
+    pub hook: Option<Hook>,
+    /// What it is and what follows, for people.
     pub what: String,
-    /// Whether the files could not be written without it: they still name what is gone.
-    pub is_stale: bool,
+}
+
+impl Obstacle {
+    /// An obstacle of a kind other than a hook.
+    #[must_use]
+    pub const fn new(kind: ObstacleKind, what: String) -> Self {
+        Self { kind, hook: None, what }
+    }
 }
 
 /// One service of this supervisor as it is now.
@@ -374,9 +423,6 @@ pub struct ServiceView {
     pub waiting_for: Option<String>,
     /// The hooks that run now.
     pub hooks: Vec<HookView>,
-    /// The first of its strict binds that is not satisfied any more, while its process runs.
-    pub lost_bind: Option<LostBind>,
-    /// It is stopped as an operator wants, but the disk has not taken that: why. A restart of the supervisor would start
-    /// it again.
-    pub not_stored: Option<String>,
+    /// What stands between what is wanted of it and what runs, in order of kind.
+    pub obstacles: Vec<Obstacle>,
 }

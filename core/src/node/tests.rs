@@ -8,6 +8,7 @@ mod repair;
 mod sync;
 mod telling;
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -38,7 +39,7 @@ fn address(host: usize) -> SocketAddr {
 /// An input under way to a node: a message, or an effect's result.
 enum Parcel {
     Message { from: SocketAddr, channel: Channel, bytes: Vec<u8> },
-    Done(EffectId, EffectResult),
+    Done(EffectId, Box<EffectResult>),
 }
 
 type Parcels = VecDeque<(Instant, usize, Parcel)>;
@@ -144,7 +145,7 @@ impl Ring {
                 Output::Effect(_, Effect::Exit(reason)) => host.exit = Some(reason),
                 Output::Effect(id, Effect::Persist { .. }) if self.disk_fails => {
                     let failed = EffectResult::PersistFailed("disk full".into());
-                    put(&mut self.parcels, (at, i, Parcel::Done(id, failed)));
+                    put(&mut self.parcels, (at, i, Parcel::Done(id, Box::new(failed))));
                 }
                 Output::Effect(id, Effect::Persist { writes, .. }) => {
                     let at = self.now + Duration::from_millis(host.disk_ms);
@@ -155,7 +156,7 @@ impl Ring {
                             None => host.disk.remove(&(w.table, w.key)),
                         };
                     }
-                    put(&mut self.parcels, (at, i, Parcel::Done(id, EffectResult::Persisted)));
+                    put(&mut self.parcels, (at, i, Parcel::Done(id, Box::new(EffectResult::Persisted))));
                 }
                 Output::Effect(..) => {}
                 Output::Reply(id, reply) => host.replies.push((id, reply)),
@@ -189,7 +190,7 @@ impl Ring {
                     Parcel::Message { from, channel: Channel::Stream, bytes } => {
                         self.input(to, Input::Stream { from: *from, bytes });
                     }
-                    Parcel::Done(id, result) => self.input(to, Input::EffectDone(*id, result.clone())),
+                    Parcel::Done(id, result) => self.input(to, Input::EffectDone(*id, (**result).clone())),
                 }
             } else {
                 let i = (0..self.hosts.len()).find(|i| self.hosts[*i].wake == wake).expect("a host wakes");

@@ -148,9 +148,9 @@ impl Node {
                     self.elections_of_group_changed(&group, Follows::Event(event));
                 }
             }
-            ServiceEvent::Bound { service, lost, after } => {
+            ServiceEvent::Obstacle { service, kind: obstacle, hook, what, after } => {
                 let ctx = ctx!(self);
-                ctx.event(after, EventKind::BindChanged { service, lost });
+                ctx.event(after, EventKind::ObstacleChanged { service, obstacle, hook, what });
             }
             ServiceEvent::Announce(announcement) => self.announce(&announcement),
             ServiceEvent::Health { group, health } => self.tell_health(group, health),
@@ -169,7 +169,7 @@ impl Node {
             | ServiceEvent::Fitness { group }
             | ServiceEvent::ActsNoLonger { group }
             | ServiceEvent::Retract { group } => Some(group.clone()),
-            ServiceEvent::Changed { service, .. } | ServiceEvent::Bound { service, .. } => {
+            ServiceEvent::Changed { service, .. } | ServiceEvent::Obstacle { service, .. } => {
                 self.services.group_of(service).cloned()
             }
             ServiceEvent::Effect { errand, .. } => self.services.group_of(errand.service()).cloned(),

@@ -8,7 +8,7 @@ use crate::model::context::Follows;
 use crate::model::id::{RequestId, ServiceGroup, ServiceName};
 use crate::model::ident::PackageIdent;
 use crate::model::io::Effect;
-use crate::model::service::{Health, ServiceState, Topology};
+use crate::model::service::{Health, Hook, ObstacleKind, ServiceState, Topology};
 use crate::service::purpose::Errand;
 
 /// One request or news of the service machine for the node.
@@ -27,12 +27,16 @@ pub(crate) enum ServiceEvent {
         /// The event that it follows from.
         after: Follows,
     },
-    /// A running service lost a strict bind, or has all of them again.
-    Bound {
+    /// Something came to stand between the wanted and the running state of a service, or is gone.
+    Obstacle {
         /// The service.
         service: ServiceName,
-        /// The first bind that it lacks; none when it lacks none any more.
-        lost: Option<String>,
+        /// The kind.
+        kind: ObstacleKind,
+        /// The hook that failed; none for other kinds.
+        hook: Option<Hook>,
+        /// What it is; none when it is gone.
+        what: Option<String>,
         /// The event that it follows from.
         after: Follows,
     },

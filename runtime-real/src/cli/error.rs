@@ -106,14 +106,14 @@ pub enum CliError {
     /// The ring has a version with this number or a higher one.
     #[error("nothing was changed: {0}")]
     OldVersion(String),
-    /// A version is on disk and spreading, and not every alive member has applied it in time.
+    /// A version is on disk and spreading, and it is not in effect on every alive member in time.
     #[error(
-        "after {seconds} s these alive members have not applied it yet: {members}; it is on its way to them"
+        "it is stored and spreading, but after {seconds} s it is not in effect on these alive members:\n  {members}"
     )]
     NotApplied {
         /// How long the command waited.
         seconds: u64,
-        /// The members that have not applied it.
+        /// Those members, and what is in the way.
         members: String,
     },
     /// A service was restarted and does not run again in time.

@@ -170,8 +170,7 @@ mod tests {
             role: None,
             waiting_for: None,
             hooks: Vec::new(),
-            lost_bind: None,
-            not_stored: None,
+            obstacles: Vec::new(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use annulus_core::PackageIdent;
+use annulus_core::{Obstacle, ObstacleKind, PackageIdent};
 
 use crate::host::users::UserError;
 use crate::package;
@@ -48,12 +48,38 @@ pub enum Error {
         /// The failure, in words.
         reason: String,
     },
+    /// A strict bind is not satisfied, and files that name its members cannot be written without it.
+    #[error("{message}")]
+    Bind {
+        /// Which, in words.
+        message: String,
+    },
+    /// The supervisor has not got what its service is to have.
+    #[error("{message}")]
+    Rights {
+        /// What is missing, and what the operator can do.
+        message: String,
+    },
     /// The spec and the package do not fit.
     #[error("{message}")]
     Spec {
         /// The reason, and what the operator can do.
         message: String,
     },
+}
+
+impl From<Error> for Obstacle {
+    fn from(error: Error) -> Self {
+        let kind = match &error {
+            Error::Package(_) | Error::NotAService { .. } | Error::Hook { .. } => ObstacleKind::Package,
+            Error::Template(_) => ObstacleKind::Template,
+            Error::User(_) | Error::Rights { .. } => ObstacleKind::Rights,
+            Error::Config { .. } => ObstacleKind::Layer,
+            Error::Bind { .. } => ObstacleKind::Bind,
+            Error::Spec { .. } => ObstacleKind::Spec,
+        };
+        Self::new(kind, error.to_string())
+    }
 }
 
 impl Error {

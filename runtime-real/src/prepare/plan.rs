@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use annulus_core::{Facts, Hook, Prepared, Rendered, ServiceGroup, ServiceName, ServiceSpec};
+use annulus_core::{Facts, Hook, Obstacle, Prepared, Rendered, ServiceGroup, ServiceName, ServiceSpec};
 
 use super::Layers;
 use crate::host::capabilities::Capabilities;
@@ -27,7 +27,7 @@ pub trait Packages: Send + Sync {
         service: &ServiceName,
         spec: &ServiceSpec,
         facts: &Facts,
-    ) -> Result<(Prepared, ServicePlan), String>;
+    ) -> Result<(Prepared, ServicePlan), Obstacle>;
 
     /// Finds the package of a process that runs already; writes nothing.
     ///
@@ -38,13 +38,13 @@ pub trait Packages: Send + Sync {
         service: &ServiceName,
         spec: &ServiceSpec,
         facts: &Facts,
-    ) -> Result<(Prepared, ServicePlan), String>;
+    ) -> Result<(Prepared, ServicePlan), Obstacle>;
 
     /// Writes the files of a prepared service again.
     ///
     /// # Errors
     /// Says what is wrong and what the operator can do; the old files stay.
-    fn render(&self, service: &ServiceName, facts: &Facts) -> Result<(Rendered, ServicePlan), String>;
+    fn render(&self, service: &ServiceName, facts: &Facts) -> Result<(Rendered, ServicePlan), Obstacle>;
 }
 
 /// The plan of a prepared service: how it is run, checked and logged.

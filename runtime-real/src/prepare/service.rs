@@ -6,7 +6,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use annulus_core::{
-    Bind, BindingMode, Changed, Demoted, Facts, Hook, PackageIdent, ServiceGroup, ServiceSpec,
+    Bind, BindingMode, Changed, Demoted, Facts, Hook, Obstacle, ObstacleKind, PackageIdent, ServiceGroup,
+    ServiceSpec,
 };
 use nix::sys::signal::Signal;
 
@@ -98,8 +99,8 @@ pub struct Written {
     pub health: Option<HealthPlan>,
     /// How it is drained, fully rendered.
     pub drain: DrainPlan,
-    /// Problems that rendering got round, for the operator.
-    pub warnings: Vec<String>,
+    /// What the files were written in spite of.
+    pub obstacles: Vec<Obstacle>,
 }
 
 /// Whether a spec can run at all: its package is installed and is a service, every bind that it needs is given, and
@@ -194,7 +195,11 @@ impl Service {
         let exports = exports(&layers.merged(), &self.facts.exports);
         Ok(Written {
             exports_toml: toml::to_string(&exports).expect("a table of values that were parsed as TOML"),
-            warnings: layers.warnings.clone(),
+            obstacles: layers
+                .warnings
+                .iter()
+                .map(|what| Obstacle::new(ObstacleKind::Layer, what.clone()))
+                .collect(),
             layers,
             ..Written::default()
         })
@@ -248,7 +253,7 @@ impl Service {
         let (fresh, refused) = group_files.map_err(Error::io(&self.svc.join(svc_dirs::FILES)))?;
         written.changed.files = !fresh.is_empty();
         written.files.extend(fresh);
-        written.warnings.extend(refused);
+        written.obstacles.extend(refused.into_iter().map(|what| Obstacle::new(ObstacleKind::File, what)));
         Ok(written)
     }
 
@@ -266,6 +271,19 @@ impl Service {
             env: host.env,
         };
         Layers::load(&sources, &mut self.last)
+    }
+
+    /// Checks that the files of a process that runs can be written with these facts.
+    ///
+    /// # Errors
+    /// A strict bind has no members that the files could name.
+    pub fn check_binds(&self, facts: &Facts) -> Result<(), Error> {
+        if !self.waits_for_binds(facts) {
+            return Ok(());
+        }
+        let message =
+            "a strict bind is not satisfied, and the files of its service are not written without it";
+        Err(Error::Bind { message: message.to_owned() })
     }
 
     fn waits_for_binds(&self, facts: &Facts) -> bool {
@@ -446,7 +464,7 @@ fn may_pass_on(package: &Installed, asked: Capabilities) -> Result<(), Error> {
          systemd unit: AmbientCapabilities=), or take it out of `capabilities` in the plan",
         package.ident()
     );
-    Err(Error::Spec { message })
+    Err(Error::Rights { message })
 }
 
 /// The exported part of a configuration; values that are not set are left out (as in Habitat).

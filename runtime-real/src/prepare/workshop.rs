@@ -6,12 +6,13 @@ use std::ffi::OsString;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use annulus_core::{
-    Config, DrainPlan, Facts, MemberId, PackageIdent, Prepared, Rendered, ServiceName, ServiceSpec, SysInfo,
+    Config, DrainPlan, Facts, MemberId, Obstacle, ObstacleKind, PackageIdent, Prepared, Rendered,
+    ServiceName, ServiceSpec, SysInfo,
 };
 
 use super::package_hook::programs_env;
 use super::plan::{Packages, RunPlan, ServicePlan};
-use super::{Allowed, HOOK_TIMEOUT, HookRun, Host, Service, Sys, Written, run_install_hooks};
+use super::{Allowed, Error, HOOK_TIMEOUT, HookRun, Host, Service, Sys, Written, run_install_hooks};
 use crate::host::root::Root;
 use crate::host::users::{Account, RunAs};
 use crate::launcher::message::{Limits, Owner};
@@ -33,10 +34,6 @@ pub struct Workshop {
 #[derive(Default)]
 struct Bench {
     service: Option<Service>,
-    /// The warnings that the operator has been told already.
-    told: Vec<String>,
-    /// Why its files could not be rendered last, as the operator was told.
-    failure: Option<String>,
 }
 
 impl Workshop {
@@ -56,8 +53,8 @@ impl Workshop {
     fn at_bench<T>(
         &self,
         name: &ServiceName,
-        work: impl FnOnce(&Host<'_>, &mut Bench) -> Result<T, String>,
-    ) -> Result<T, String> {
+        work: impl FnOnce(&Host<'_>, &mut Bench) -> Result<T, Obstacle>,
+    ) -> Result<T, Obstacle> {
         let member_id = self.member.get().map(MemberId::to_string).unwrap_or_default();
         let sys = Sys { member_id, info: self.info.clone(), permanent: self.permanent };
         let host = Host {
@@ -71,14 +68,6 @@ impl Workshop {
         let mut bench = bench.lock().unwrap_or_else(PoisonError::into_inner);
         work(&host, &mut bench)
     }
-
-    /// Tells the operator each warning that is new.
-    fn warn(name: &ServiceName, bench: &mut Bench, written: &Written) {
-        for warning in written.warnings.iter().filter(|warning| !bench.told.contains(warning)) {
-            tracing::warn!(service = name.as_str(), "{warning}");
-        }
-        bench.told.clone_from(&written.warnings);
-    }
 }
 
 impl Packages for Workshop {
@@ -87,16 +76,15 @@ impl Packages for Workshop {
         name: &ServiceName,
         spec: &ServiceSpec,
         facts: &Facts,
-    ) -> Result<(Prepared, ServicePlan), String> {
+    ) -> Result<(Prepared, ServicePlan), Obstacle> {
         self.at_bench(name, |host, bench| {
-            let mut service = Service::open(host, spec).map_err(|error| error.to_string())?;
+            let mut service = Service::open(host, spec)?;
             match &bench.service {
                 Some(last) => service.set_last_good(last.last_good().clone()),
                 None => tell_user(&service),
             }
             install(host, name, &service)?;
-            let written = service.render(host, facts).map_err(|error| error.to_string())?;
-            Self::warn(name, bench, &written);
+            let written = service.render(host, facts)?;
             let result = (prepared(&service, &written), plan(host, &service, &written));
             bench.service = Some(service);
             Ok(result)
@@ -108,51 +96,47 @@ impl Packages for Workshop {
         name: &ServiceName,
         spec: &ServiceSpec,
         facts: &Facts,
-    ) -> Result<(Prepared, ServicePlan), String> {
+    ) -> Result<(Prepared, ServicePlan), Obstacle> {
         self.at_bench(name, |host, bench| {
-            let mut service = Service::open(host, spec).map_err(|error| error.to_string())?;
+            let mut service = Service::open(host, spec)?;
             if let Some(last) = &bench.service {
                 service.set_last_good(last.last_good().clone());
             }
-            let found = service.look(host, facts).map_err(|error| error.to_string())?;
+            let found = service.look(host, facts)?;
             Ok((prepared(&service, &found), plan(host, &service, &found)))
         })
     }
 
-    fn render(&self, name: &ServiceName, facts: &Facts) -> Result<(Rendered, ServicePlan), String> {
+    fn render(&self, name: &ServiceName, facts: &Facts) -> Result<(Rendered, ServicePlan), Obstacle> {
         self.at_bench(name, |host, bench| {
-            let mut service = bench.service.take().ok_or("it has not been prepared")?;
-            let rendered = service.render(host, facts).map_err(|error| error.to_string());
-            let rendered = rendered.map(|written| {
-                Self::warn(name, bench, &written);
+            let not_prepared = || Obstacle::new(ObstacleKind::Package, "it has not been prepared".to_owned());
+            let mut service = bench.service.take().ok_or_else(not_prepared)?;
+            let written = service.check_binds(facts).and_then(|()| service.render(host, facts));
+            let result = written.map(|written| {
                 let result = Rendered {
                     exports: written.exports_toml.clone().into_bytes(),
                     changed: written.changed.clone(),
                     applied_config: written.layers.group_version,
+                    obstacles: written.obstacles.clone(),
                 };
                 (result, plan(host, &service, &written))
             });
             bench.service = Some(service);
-            let failure = rendered.as_ref().err().cloned();
-            if let Some(reason) = failure.as_ref().filter(|_| bench.failure != failure) {
-                tracing::warn!(service = name.as_str(), "{name} keeps the files that it has: {reason}");
-            }
-            bench.failure = failure;
-            rendered
+            Ok(result?)
         })
     }
 }
 
 /// Runs the install hooks of a service's package, and of what it needs, that have not succeeded yet (as in Habitat).
-fn install(host: &Host<'_>, name: &ServiceName, service: &Service) -> Result<(), String> {
+fn install(host: &Host<'_>, name: &ServiceName, service: &Service) -> Result<(), Error> {
     let mut say = |ident: &PackageIdent, line: &str| {
         tracing::info!(service = name.as_str(), "{} install(H): {line}", ident.name());
     };
     let (root, sys) = (host.root, host.sys);
     let allowed = host.allowed;
     let mut run = HookRun { root, sys, allowed, timeout: HOOK_TIMEOUT, say: &mut say };
-    let package = package::newest(root, service.ident()).map_err(|error| error.to_string())?;
-    run_install_hooks(&mut run, &package).map_err(|error| error.to_string())
+    let package = package::newest(root, service.ident())?;
+    run_install_hooks(&mut run, &package)
 }
 
 /// A variable of the supervisor's environment; the search path is extended.
@@ -201,6 +185,7 @@ fn prepared(service: &Service, written: &Written) -> Prepared {
         binds: service.binds().to_vec(),
         changed: written.changed.clone(),
         applied_config: written.layers.group_version,
+        obstacles: written.obstacles.clone(),
         ..Prepared::new(service.ident().clone(), fixed.shutdown_timeout_ms)
     }
 }

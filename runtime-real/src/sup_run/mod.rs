@@ -188,9 +188,8 @@ async fn supervise(
     let clock = Clock::host();
     let launcher = take_over(sup, &mut restored, &clock).await?;
     let (done, results) = mpsc::channel(RESULTS_MAX);
-    let room = Room::of(&sup.data());
+    let (member, ledger, room) = (Arc::new(OnceLock::new()), Ledger::default(), Room::of(&sup.data()));
     let writer = store.into_writer(Arc::clone(&specs), room.clone(), done.clone())?;
-    let (member, ledger) = (Arc::new(OnceLock::new()), Ledger::default());
     let workshop = Workshop::new(root, &config, settings.allowed.clone(), Arc::clone(&member));
     let effects = HostEffects::new(writer, Arc::new(workshop), ledger.clone(), launcher.clone(), done);
     let processes = effects.processes().clone();
@@ -240,6 +239,7 @@ async fn supervise(
         timings,
         permanent,
         ledger,
+        specs,
         room,
         token,
     };

@@ -4,6 +4,7 @@
 //! - `driver` is the loop; `handle` is the way into it.
 //! - `effect` carries out the node's effects; `ledger` keeps for the gateways what the node does not need.
 //! - `store` and `specs` hold what survives a restart; `room` knows whether the disk takes it.
+//! - `obstacles` lists what stands between what is wanted of a service and what runs.
 //! - `logging` and `event` put the node's events into words.
 
 pub mod driver;
@@ -14,6 +15,7 @@ pub mod handle;
 pub mod ledger;
 mod log_queue;
 pub mod logging;
+pub mod obstacles;
 pub mod room;
 pub mod specs;
 pub mod store;

@@ -329,3 +329,99 @@ fn what_cannot_be_looked_at_keeps_what_was() {
     fs::remove_dir_all(&folder).expect("removed");
     eventually("what is not there sets nothing", || (read(&conf) == "blue").then_some(()));
 }
+
+/// Applies a configuration to a group and waits so many seconds: exit code, standard output, standard error.
+fn apply(
+    supervisor: &Supervisor,
+    group: &str,
+    version: &str,
+    toml: &str,
+    seconds: &str,
+) -> (i32, String, String) {
+    let given = supervisor.root().join("given.toml");
+    fs::write(&given, toml).expect("written");
+    supervisor.run(&["config", "apply", group, version, text(&given), "--wait", "--timeout", seconds])
+}
+
+#[test]
+fn in_effect_means_rendered_told_and_well_again() {
+    let supervisor = Supervisor::start(&[]);
+    let files = [
+        ("default.toml", "colour = \"blue\"\nill = 0\nhook = 0\n"),
+        ("config/app.conf", "{{toUppercase cfg.colour}}"),
+        ("config/hook", "exit {{cfg.hook}}"),
+        ("config/ill", "exit {{cfg.ill}}"),
+        ("hooks/reconfigure", "#!/bin/sh\n. {{pkg.svc_config_path}}/hook\n"),
+        ("hooks/health-check", "#!/bin/sh\necho checked\n. {{pkg.svc_config_path}}/ill\n"),
+    ];
+    load(&supervisor, "shop", &files, &[]);
+    up(&supervisor, "shop");
+    let well = apply(&supervisor, "shop.default", "1", "colour = 'red'\n", "30");
+    assert_eq!(well.0, 0, "{well:?}");
+    let kinds = || {
+        let of = |list: &Value| {
+            let kind = |one: &Value| one["kind"].as_str().expect("a word").to_owned();
+            list.as_array().expect("a list").iter().map(kind).collect::<Vec<_>>()
+        };
+        let both = (
+            of(&status(&supervisor, "shop")["obstacles"]),
+            of(&supervisor.json("/services/shop/default")["obstacles"]),
+        );
+        assert_eq!(both.0, both.1);
+        both.0
+    };
+    assert_eq!(kinds(), [""; 0]);
+    for (version, toml, kind, reason) in [
+        ("2", "hook = 3\n", "hook", "the reconfigure hook ended with exit code 3"),
+        ("3", "colour = ['red']\n", "template", "config/app.conf, line 1"),
+        ("4", "ill = 2\n", "health", "health check: critical"),
+    ] {
+        let (code, stdout, stderr) = apply(&supervisor, "shop.default", version, toml, "2");
+        assert_eq!(code, 9, "{stdout}{stderr}");
+        assert!(stderr.contains(reason) && stderr.contains("not in effect"), "{version}: {stderr}");
+        assert!(kinds().contains(&kind.to_owned()), "{version}: {:?}", kinds());
+        let (_, stdout, _) = supervisor.run(&["svc", "status", "test/shop"]);
+        assert!(stdout.contains(reason), "{stdout}");
+        let (_, _, stderr) = supervisor.run(&["config", "show", "shop.default"]);
+        assert!(stderr.contains(reason), "{stderr}");
+        let gauge = format!("sup_service_obstacles{{service=\"shop\",group=\"default\",kind=\"{kind}\"}} 1");
+        assert!(supervisor.get("/metrics").body.contains(&gauge), "{gauge}");
+    }
+    let (code, stdout, stderr) = apply(&supervisor, "shop.default", "5", "colour = 'green'\n", "30");
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("In effect on all 1 alive members"), "{stdout}");
+    assert_eq!((kinds(), read(&svc(&supervisor, "shop/config/app.conf"))), (vec![], "GREEN".to_owned()));
+    // Each came and went once.
+    let (_, log, _) = supervisor.run(&["sup", "log", "-n", "1000"]);
+    for (line, times) in [
+        ("service shop: the reconfigure hook ended with exit code 3", 1),
+        ("nothing is wrong with its reconfigure hook any more", 1),
+        ("nothing is wrong with its template any more", 1),
+    ] {
+        assert_eq!(log.matches(line).count(), times, "{line}: {log}");
+    }
+}
+
+#[test]
+fn a_strict_bind_that_is_lost_keeps_a_version_from_being_in_effect() {
+    let supervisor = Supervisor::start(&[]);
+    let web = [
+        ("plan.toml", "[binds]\ndb = [\"port\"]\n"),
+        ("default.toml", "colour = \"blue\"\n"),
+        ("config/db", "{{bind.db.first.cfg.port}} {{cfg.colour}}"),
+    ];
+    let db = [("plan.toml", "[exports]\nport = \"port\"\n"), ("default.toml", "port = 1\n")];
+    load(&supervisor, "db", &db, &[]);
+    up(&supervisor, "db");
+    load(&supervisor, "web", &web, &["--bind", "db:db.default"]);
+    up(&supervisor, "web");
+    assert_eq!(supervisor.run(&["svc", "unload", "test/db"]).0, 0);
+    let (code, stdout, stderr) = apply(&supervisor, "web.default", "1", "colour = 'red'\n", "2");
+    assert_eq!(code, 9, "{stdout}{stderr}");
+    assert!(stderr.contains("lacks bind db: group db.default"), "{stderr}");
+    assert_eq!(read(&svc(&supervisor, "web/config/db")), "1 blue");
+    assert_eq!(supervisor.run(&["svc", "load", "test/db"]).0, 0);
+    let (code, _, stderr) = apply(&supervisor, "web.default", "2", "colour = 'red'\n", "30");
+    assert_eq!(code, 0, "{stderr}");
+    assert_eq!(read(&svc(&supervisor, "web/config/db")), "1 red");
+}

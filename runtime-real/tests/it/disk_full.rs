@@ -56,8 +56,8 @@ fn fills_up(mut host: Host, fill: impl Fn(&Host), make_room: impl Fn(&Host)) {
     eventually("the stop is stored too", || {
         let services = host.services()?;
         let service = services.as_array()?.iter().find(|service| service["service"] == "writer")?.clone();
-        (service["not_stored"].is_null() && service["supervisor_problems"] == serde_json::json!([]))
-            .then_some(())
+        let stored = service["obstacles"].as_array()?.iter().all(|obstacle| obstacle["kind"] != "disk");
+        (stored && service["supervisor_problems"] == serde_json::json!([])).then_some(())
     });
     assert_eq!(get(http(&host), "/ready", &[]).status, 200);
     assert_eq!(host.run(&["svc", "unload", &writer]).0, 0);

@@ -2,7 +2,8 @@
 //! supervisors and processes, and go with the disk.
 
 use annulus_core::{
-    Effect, EffectId, EffectResult, Facts, Hook, PackageIdent, Rendered, ServiceName, ServiceSpec,
+    Effect, EffectId, EffectResult, Facts, Hook, ObstacleKind, PackageIdent, Rendered, ServiceName,
+    ServiceSpec,
 };
 
 use crate::engine::deed::Deed;
@@ -45,8 +46,8 @@ impl<D: Deed> World<D> {
         if let Some(reason) = self.disk_refuses_files(index) {
             let reason = format!("the files of {service} cannot be written: {reason}");
             let failed = match spec {
-                Some(_) => EffectResult::PrepareFailed { reason },
-                None => EffectResult::RenderFailed { reason },
+                Some(_) => EffectResult::PrepareFailed { kind: ObstacleKind::File, reason },
+                None => EffectResult::RenderFailed { kind: ObstacleKind::File, reason },
             };
             return self.after(time, index, Work::Answer(id, failed));
         }
@@ -94,7 +95,10 @@ impl<D: Deed> World<D> {
         };
         let Some(group) = group else {
             let reason = String::from("its package was not made ready before");
-            return self.arrive(index, Arrival::Effect(id, EffectResult::RenderFailed { reason }));
+            return self.arrive(
+                index,
+                Arrival::Effect(id, EffectResult::RenderFailed { kind: ObstacleKind::Package, reason }),
+            );
         };
         let rendering = Rendering::of(group, &facts);
         let rendered = process::render(&package, before.map(|files| &files.rendering), &rendering);

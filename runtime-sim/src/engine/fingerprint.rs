@@ -25,7 +25,9 @@ pub(crate) fn fingerprint(kind: &EventKind) -> (u64, u64) {
         }
         EventKind::Banned { member } => (11, id(member)),
         EventKind::ServiceChanged { to, .. } => (12, to.map_or(u64::MAX, |state| state as u64)),
-        EventKind::BindChanged { lost, .. } => (20, u64::from(lost.is_some())),
+        EventKind::ObstacleChanged { obstacle, what, .. } => {
+            (20 | (*obstacle as u64) << 8, u64::from(what.is_some()))
+        }
         EventKind::DecodeFailed { channel, .. } => (13, *channel as u64),
         EventKind::LimitReached { limit } => (14, limit.name().len() as u64),
         EventKind::PersistFailed { .. } => (15, 0),

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use annulus_core::{
-    Bind, Changed, DrainPlan, EffectResult, PackageIdent, Prepared, Rendered, ServiceName, ServiceSpec,
+    Bind, Changed, DrainPlan, EffectResult, ObstacleKind, PackageIdent, Prepared, Rendered, ServiceName,
+    ServiceSpec,
 };
 
 #[cfg(feature = "turmoil")]
@@ -48,7 +49,7 @@ pub(crate) fn spec(service: &str) -> Result<ServiceSpec, WorldError> {
 /// The result of preparing a service's package.
 pub(crate) fn prepare(spec: &ServiceSpec, package: &Package, rendered: Rendered) -> EffectResult {
     let wanted = &spec.ident;
-    let failed = |reason| EffectResult::PrepareFailed { reason };
+    let failed = |reason| EffectResult::PrepareFailed { kind: ObstacleKind::Package, reason };
     if wanted.origin() != ORIGIN {
         return failed(format!("no package satisfies {wanted}: simulated packages have the origin {ORIGIN}"));
     }
@@ -80,7 +81,7 @@ pub(crate) fn render(package: &Package, before: Option<&Rendering>, now: &Render
     let part = package.shows_part && before.is_some_and(|before| !before.shows_the_part_of(now));
     let config = config || part;
     let changed = Changed { config, hooks: BTreeSet::new(), files: false };
-    Rendered { exports: Vec::new(), changed, applied_config: now.config }
+    Rendered { changed, applied_config: now.config, ..Rendered::default() }
 }
 
 /// The result of writing the files of a package that shows nothing of what it is given.
@@ -136,7 +137,9 @@ mod tests {
         let EffectResult::Prepared(prepared) = prepare(&spec("sim/web")) else { panic!("not prepared") };
         assert_eq!(prepared.ident.to_string(), "sim/web/1.0.0/20260101000000");
         assert!(prepared.ident.is_fully_qualified());
-        let EffectResult::PrepareFailed { reason } = prepare(&spec("core/redis")) else { panic!("prepared") };
+        let EffectResult::PrepareFailed { reason, .. } = prepare(&spec("core/redis")) else {
+            panic!("prepared")
+        };
         assert!(reason.contains("core/redis"));
     }
 }

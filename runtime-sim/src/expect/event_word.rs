@@ -149,7 +149,7 @@ fn word_of(
         | EventKind::RumorAccepted { .. }
         | EventKind::RumorRepaired { .. }
         | EventKind::Synced { .. }
-        | EventKind::BindChanged { .. }
+        | EventKind::ObstacleChanged { .. }
         | EventKind::DecodeFailed { .. }
         | EventKind::LimitReached { .. }
         | EventKind::PersistFailed { .. }

@@ -104,7 +104,7 @@ described! {
         "synced" = Synced { with, learned, sent };
         "banned" = Banned { member };
         "service_changed" = ServiceChanged { service, from, to, reason };
-        "bind_changed" = BindChanged { service, lost };
+        "obstacle_changed" = ObstacleChanged { service, obstacle, hook, what: "reason" };
         "decode_failed" = DecodeFailed { from, channel, error };
         "limit_reached" = LimitReached { limit };
         "persist_failed" = PersistFailed { reason };

@@ -15,7 +15,7 @@ use crate::model::event::Why;
 use crate::model::id::{Incarnation, InputId, MemberId, ServiceGroup, ServiceName};
 use crate::model::limits::Limit;
 use crate::model::member::State;
-use crate::model::service::ServiceState;
+use crate::model::service::{Hook, ObstacleKind, ServiceState};
 
 /// A field's value as a visitor gets it.
 #[derive(Clone, Copy)]
@@ -227,7 +227,7 @@ macro_rules! words {
     )*};
 }
 
-words!(State, Limit, Channel, LeaseEnd, ElectionPurpose);
+words!(State, Limit, Channel, LeaseEnd, ElectionPurpose, Hook, ObstacleKind);
 
 impl Described for Why {
     fn kind(&self) -> &'static str {

@@ -16,7 +16,7 @@ use crate::model::id::{EventId, Incarnation, InputId, MemberId, ServiceName};
 use crate::model::limits::Limit;
 use crate::model::member::State;
 use crate::model::rumor::RumorKey;
-use crate::model::service::ServiceState;
+use crate::model::service::{Hook, ObstacleKind, ServiceState};
 
 /// One change and its cause.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,12 +155,16 @@ pub enum EventKind {
         /// Why, for people.
         reason: String,
     },
-    /// A service that runs lost a strict bind, or has all of them again.
-    BindChanged {
+    /// Something came to stand between the wanted and the running state of a service, or is gone.
+    ObstacleChanged {
         /// Which service.
         service: ServiceName,
-        /// The first bind that it lacks, for people; none when it lacks none any more.
-        lost: Option<String>,
+        /// What kind of thing.
+        obstacle: ObstacleKind,
+        /// The hook that failed; none for other kinds.
+        hook: Option<Hook>,
+        /// What it is, for people; none when it is gone.
+        what: Option<String>,
     },
     /// Bytes from outside were rejected.
     DecodeFailed {

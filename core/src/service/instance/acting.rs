@@ -21,7 +21,7 @@ use crate::model::io::{Effect, EffectResult};
 use crate::model::lease::{Lease, Resume};
 use crate::model::mutant::mutated;
 use crate::model::planted::{Bug, Planted};
-use crate::model::service::{Demoted, Health, Hook};
+use crate::model::service::{Demoted, Health, Hook, ObstacleKind};
 use crate::model::time::Instant;
 use crate::service::event::ServiceEvent;
 use crate::service::purpose::{Leaving, Purpose};
@@ -223,8 +223,10 @@ impl Instance {
     pub(super) fn handle_leased(&mut self, number: u64, result: &EffectResult, env: &mut Env<'_, '_>) {
         let EffectResult::LeaseFailed { reason } = result else {
             self.lead.acknowledged(number);
+            self.clear(|kind| kind == ObstacleKind::Guard, env);
             return self.reconcile(env);
         };
+        self.obstruct(ObstacleKind::Guard, None, reason, env);
         self.tries.note_error(reason.clone());
         match self.lead.refused(number) {
             // The next renewal tries again; until then the earlier deadline stands.

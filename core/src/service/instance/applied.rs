@@ -25,6 +25,10 @@ pub(super) struct Applied {
     writes: u64,
     /// The process is replaced before it knows of its files.
     replaces: bool,
+    /// Those that are in effect: a process runs with them that has been found well since, or is to be started with them.
+    in_effect: Versions,
+    /// Those with which the process ran when the health check began that is under way.
+    checking: Option<Versions>,
     reconfigure: Telling,
     file_updated: Telling,
 }
@@ -46,7 +50,25 @@ impl Applied {
 
     /// The next process starts with these files.
     pub(super) fn start(&mut self, versions: Versions) {
-        *self = Self { runs: versions, written: versions, ..Self::default() };
+        let in_effect = self.in_effect;
+        *self = Self { runs: versions, written: versions, in_effect, ..Self::default() };
+    }
+
+    /// Those that are in effect.
+    pub(super) const fn in_effect(&self) -> Versions {
+        self.in_effect
+    }
+
+    /// The process that runs with its versions is well.
+    pub(super) const fn confirm(&mut self) {
+        self.in_effect = self.runs;
+    }
+
+    /// A health check has ended. It says nothing of versions of which the process learned after it had begun.
+    pub(super) fn checked(&mut self, is_well: bool) {
+        if self.checking.take() == Some(self.runs) && is_well {
+            self.confirm();
+        }
     }
 
     /// The files were written beside the process, to which that means something.
@@ -70,6 +92,9 @@ impl Applied {
 
     /// A kind of work begins that may tell the process.
     pub(super) fn begins(&mut self, work: Work) {
+        if work == Work::Health {
+            self.checking = Some(self.runs);
+        }
         let writes = self.writes;
         if let Some(telling) = self.telling(work) {
             telling.begun = writes;

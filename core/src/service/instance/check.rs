@@ -41,9 +41,14 @@ impl Instance {
     /// A health check has ended.
     pub(super) fn handle_checked(&mut self, health: Health, note: &str, env: &mut Env<'_, '_>) {
         self.works.succeeded(Work::Health);
+        self.files.checked(matches!(health, Health::Ok | Health::Warning));
         let wait = self.checks.checked(health, note, self.check_interval(), env.rng);
         assert!(!wait.is_zero(), "checks follow each other with a pause");
         self.works.want(Work::Health, env.now() + wait);
+        if health == Health::Ok && self.files.is_unconfirmed() {
+            // It had begun before the process was told of the versions that it runs with.
+            self.check_again(env);
+        }
         self.publish(env);
     }
 

@@ -9,7 +9,7 @@ use crate::model::command::Reply;
 use crate::model::id::RequestId;
 use crate::model::mutant::mutated;
 use crate::model::prepared::HookEnd;
-use crate::model::service::Hook;
+use crate::model::service::{Hook, ObstacleKind};
 use crate::model::time::Instant;
 use crate::service::event::ServiceEvent;
 
@@ -111,6 +111,7 @@ impl Instance {
 
     pub(super) fn drain_hook_ended(&mut self, end: &HookEnd, env: &mut Env<'_, '_>) {
         if let Some(reason) = start::failure_of(Hook::Drain, end) {
+            self.obstruct(ObstacleKind::Hook, Some(Hook::Drain), &reason, env);
             self.tries.note_error(reason);
         }
         assert!(self.files.has_hook(Hook::Drain), "only a hook that a package has is run");

@@ -190,9 +190,24 @@ impl Files {
         before != self.applied.runs()
     }
 
-    /// The versions of the group's configuration and files that the process runs with.
-    pub(super) const fn applied(&self) -> Versions {
-        self.applied.runs()
+    /// The versions of the group's configuration and files that are in effect.
+    pub(super) const fn in_effect(&self) -> Versions {
+        self.applied.in_effect()
+    }
+
+    /// Those that the process runs with are in effect.
+    pub(super) const fn confirm(&mut self) {
+        self.applied.confirm();
+    }
+
+    /// Whether those that the process runs with are not known to be in effect.
+    pub(super) fn is_unconfirmed(&self) -> bool {
+        self.applied.in_effect() != self.applied.runs()
+    }
+
+    /// A health check has ended, and found the service well or not.
+    pub(super) fn checked(&mut self, is_well: bool) {
+        self.applied.checked(is_well);
     }
 
     /// Whether the group has another configuration or other files than those that these files are written with.

@@ -18,6 +18,7 @@
 //! | `Works` | `../work` | work beside the process |
 //! | `Tries` | `tries` | failures, restarts and the rest between them |
 //! | `Hooks` | `hooks` | the hooks that run |
+//! | `Obstacles` | `obstacles` | what stands between what is wanted and what runs |
 //! | `Part` | `part` | the role that the election gave |
 //! | `Drain` | `draining` | a drain that was begun |
 //!
@@ -40,6 +41,7 @@ mod draining;
 mod files;
 mod hooks;
 mod lead;
+mod obstacles;
 mod part;
 mod pause;
 mod progress;
@@ -82,6 +84,7 @@ use draining::Drain;
 use files::Files;
 use hooks::Hooks;
 use lead::Lead;
+use obstacles::Obstacles;
 use part::Part;
 use pause::Pause;
 use progress::{Phase, Progress, Step};
@@ -132,6 +135,7 @@ pub(super) struct Instance {
     hooks: Hooks,
     /// The strict bind that its running process lacks.
     lost_bind: Option<String>,
+    obstacles: Obstacles,
     tries: Tries,
     part: Part,
     lead: Lead,
@@ -183,6 +187,7 @@ impl Instance {
             works: Works::new(env.outbox.next_number()),
             hooks: Hooks::default(),
             lost_bind: None,
+            obstacles: Obstacles::default(),
             tries: Tries::default(),
             part: Part::default(),
             lead,
@@ -425,6 +430,7 @@ impl Instance {
             self.lead.end();
         }
         self.report_lead(env);
+        self.look_at_obstacles(env);
         self.check();
     }
 
@@ -462,8 +468,8 @@ impl Instance {
         self.lead.hook_ended(purpose);
         match (purpose, result) {
             (Purpose::Prepare, EffectResult::Prepared(prepared)) => self.handle_prepared(prepared, env),
-            (Purpose::Prepare, EffectResult::PrepareFailed { reason }) => {
-                self.handle_prepare_failed(reason, env);
+            (Purpose::Prepare, EffectResult::PrepareFailed { kind, reason }) => {
+                self.handle_prepare_failed(*kind, reason, env);
             }
             (Purpose::Init, EffectResult::HookEnded(end)) => {
                 let told = self.hooks.end(Hook::Init, self.works.process());

@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use super::super::work::Work;
 use crate::model::mutant::mutated;
-use crate::model::service::ServiceState;
+use crate::model::service::{ObstacleKind, ServiceState};
 use crate::model::time::{Instant, UnixTime};
 use crate::store::snapshot::RunningService;
 
@@ -97,8 +97,8 @@ pub(super) struct Progress {
     phase: Phase,
     since: Instant,
     since_wall: UnixTime,
-    /// In `Waiting`: the reason.
-    waiting_for: Option<String>,
+    /// In `Waiting`: the reason, and its kind unless it waits as it should.
+    waiting_for: Option<(Option<ObstacleKind>, String)>,
     /// The ring has changed since it was last asked whether the waiting is over.
     reconsider: bool,
     /// A process that outlived the last supervisor and is not adopted yet.
@@ -295,13 +295,18 @@ impl Progress {
     }
 
     /// Notes the reason of the wait.
-    pub(super) fn wait_for(&mut self, why: String) {
+    pub(super) fn wait_for(&mut self, kind: Option<ObstacleKind>, why: String) {
         assert!(self.phase == Phase::Waiting, "only a service that waits does so for something");
-        self.waiting_for = Some(why);
+        self.waiting_for = Some((kind, why));
     }
 
-    pub(super) const fn waiting_for(&self) -> Option<&String> {
-        self.waiting_for.as_ref()
+    pub(super) fn waiting_for(&self) -> Option<&String> {
+        self.waiting_for.as_ref().map(|(_, why)| why)
+    }
+
+    /// The reason of the wait with its kind, which is none for a service that waits as it should: for its turn to lead.
+    pub(super) fn waits_on(&self) -> Option<(Option<ObstacleKind>, &String)> {
+        self.waiting_for.as_ref().map(|(kind, why)| (*kind, why))
     }
 
     /// The ring changed in a way that the service may have waited for.

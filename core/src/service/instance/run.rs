@@ -1,6 +1,7 @@
 //! The steps beside a running process: writing its files, running the hooks that tell it of changes.
 
 use alloc::boxed::Box;
+use alloc::format;
 
 use super::super::deadline;
 use super::super::work::Work;
@@ -10,8 +11,7 @@ use super::{Env, Instance, binds, start};
 use crate::model::io::{Effect, EffectResult};
 use crate::model::mutant::mutated;
 use crate::model::prepared::{Changed, HookEnd, Rendered};
-use crate::model::service::Hook;
-use crate::service::event::ServiceEvent;
+use crate::model::service::{Hook, ObstacleKind};
 use crate::service::purpose::Purpose;
 
 impl Instance {
@@ -35,10 +35,7 @@ impl Instance {
         let Some(plan) = self.files.package().map(|package| &package.binds) else { return };
         let census = env.around.census(&binds::groups(self.spec()));
         let lost = binds::missing(self.spec(), plan, &census).filter(|_| self.progress.is_running());
-        if self.lost_bind != lost {
-            self.lost_bind.clone_from(&lost);
-            env.tell(ServiceEvent::Bound { service: self.name.clone(), lost, after: env.after });
-        }
+        self.lost_bind = lost;
     }
 
     /// The effect that a kind of work begins with.
@@ -119,13 +116,14 @@ impl Instance {
             _ if told => self.works.succeeded(work),
             (Work::Prepare, EffectResult::Prepared(prepared)) => {
                 self.works.succeeded(work);
+                self.written_in_spite_of(&prepared.obstacles, env);
                 self.adopted_prepared(prepared, env);
             }
             (Work::Look, EffectResult::Prepared(prepared)) => {
                 self.works.succeeded(work);
                 self.adopted_looked_at(prepared, env);
             }
-            (Work::Look, EffectResult::PrepareFailed { reason }) => {
+            (Work::Look, EffectResult::PrepareFailed { reason, .. }) => {
                 // It is stopped as its launcher knows it.
                 self.works.succeeded(work);
                 self.tries.note_error(reason.clone());
@@ -135,9 +133,15 @@ impl Instance {
                 self.works.succeeded(work);
                 self.handle_rendered(rendered, env);
             }
-            (_, EffectResult::PrepareFailed { reason } | EffectResult::RenderFailed { reason }) => {
+            (
+                _,
+                EffectResult::PrepareFailed { kind, reason } | EffectResult::RenderFailed { kind, reason },
+            ) => {
                 // The process goes on with the files that it has.
                 self.tries.note_error(reason.clone());
+                if *kind != ObstacleKind::Bind {
+                    self.obstruct(*kind, None, &format!("its files stay as they are: {reason}"), env);
+                }
                 mutated!(FailedFilesForgotten, self.files.forget_facts(), ());
                 self.works.failed(work, env.now(), env.backoff, env.rng);
             }
@@ -160,11 +164,14 @@ impl Instance {
             None => {
                 self.works.succeeded(work);
                 self.tries.clear_error();
+                self.clear_hook(hook, env);
                 if self.files.work_succeeded(work) {
+                    self.check_again(env);
                     self.publish(env);
                 }
             }
             Some(reason) => {
+                self.obstruct(ObstacleKind::Hook, Some(hook), &reason, env);
                 self.tries.note_error(reason);
                 self.works.failed(work, env.now(), env.backoff, env.rng);
             }
@@ -172,7 +179,11 @@ impl Instance {
     }
 
     fn handle_rendered(&mut self, rendered: &Rendered, env: &mut Env<'_, '_>) {
+        self.written_in_spite_of(&rendered.obstacles, env);
         self.files.rendered(rendered, env.planted);
+        if self.files.is_unconfirmed() {
+            self.check_again(env);
+        }
         self.publish(env);
         self.follow_changes(&rendered.changed, env);
     }

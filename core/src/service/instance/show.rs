@@ -4,12 +4,13 @@ use alloc::string::String;
 
 use super::{Env, Instance};
 use crate::model::planted::Bug;
-use crate::model::service::{LostBind, ServiceView};
+use crate::model::service::ServiceView;
 use crate::service::event::Announcement;
 
 impl Instance {
     /// Tells the ring the changes since the last announcement.
     pub(super) fn publish(&mut self, env: &mut Env<'_, '_>) {
+        self.confirm_versions();
         let Some(prepared) = self.files.package().filter(|_| self.told.is_public()) else { return };
         let initialized = self.progress.pid().is_some();
         let announcement = Announcement {
@@ -21,12 +22,22 @@ impl Instance {
             maintenance: self.spec().maintenance.clone(),
             topology: self.wish.topology(),
             quorum: self.spec().quorum,
-            applied_config: self.files.applied().config,
-            applied_versions: self.files.applied().digest,
+            applied_config: self.files.in_effect().config,
+            applied_versions: self.files.in_effect().digest,
         };
         assert!(initialized || !announcement.accepting, "only a process takes work");
         let health = self.health();
         self.told.announce(announcement, health, env);
+    }
+
+    /// The versions that its process runs with are in effect once a check has found it well, where there is one; and those
+    /// that a service will start with, which waits only for its turn to lead.
+    fn confirm_versions(&mut self) {
+        let is_checked = self.files.package().is_some_and(|package| package.has_health_check);
+        let waits_its_turn = self.progress.waits_on().is_some_and(|(kind, _)| kind.is_none());
+        if waits_its_turn || (self.progress.is_running() && !is_checked) {
+            self.files.confirm();
+        }
     }
 
     /// Whether it takes new work.
@@ -61,11 +72,7 @@ impl Instance {
             role: self.part.role().cloned(),
             waiting_for: self.progress.waiting_for().cloned(),
             hooks: self.hooks.views(),
-            lost_bind: self
-                .lost_bind
-                .clone()
-                .map(|what| LostBind { what, is_stale: self.files.are_behind() }),
-            not_stored: self.wish.unstored_reason().cloned(),
+            obstacles: self.obstacles.views(),
         }
     }
 }

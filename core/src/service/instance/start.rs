@@ -21,7 +21,7 @@ use crate::model::io::{Effect, EffectResult};
 use crate::model::mutant::mutated;
 use crate::model::planted::Bug;
 use crate::model::prepared::{HookEnd, HookExit, Prepared};
-use crate::model::service::{Demoted, Hook, ServiceSpec};
+use crate::model::service::{Demoted, Hook, ObstacleKind, ServiceSpec};
 use crate::model::time::Instant;
 use crate::service::purpose::{Leaving, Purpose};
 
@@ -43,7 +43,7 @@ impl Instance {
                 let org = env.org.unwrap_or_default();
                 let reason =
                     format!("group {:?} with organization {org:?} is not valid: {error}", self.spec().group);
-                return self.fail_start(&reason, env);
+                return self.fail_start(ObstacleKind::Spec, None, &reason, env);
             }
         }
         self.progress.reconsidered();
@@ -89,6 +89,7 @@ impl Instance {
         } else if self.wish.is_stale() {
             self.prepare("its options changed", env);
         } else {
+            self.written_in_spite_of(&prepared.obstacles, env);
             self.files.prepared(prepared);
             self.told.publish();
             self.publish(env);
@@ -99,14 +100,19 @@ impl Instance {
     }
 
     /// The package is not ready.
-    pub(in super::super) fn handle_prepare_failed(&mut self, reason: &str, env: &mut Env<'_, '_>) {
+    pub(in super::super) fn handle_prepare_failed(
+        &mut self,
+        kind: ObstacleKind,
+        reason: &str,
+        env: &mut Env<'_, '_>,
+    ) {
         if self.progress.phase() != Phase::Preparing {
             return;
         }
         if self.is_wanted(env) && self.wish.is_stale() {
             self.prepare("its options changed", env);
         } else {
-            self.fail_start(reason, env);
+            self.fail_start(kind, None, reason, env);
         }
         self.reconcile(env);
     }
@@ -132,11 +138,13 @@ impl Instance {
         let plan = self.files.package().map_or(&[][..], |p| &p.binds);
         if let Some(why) = binds::not_given(self.spec(), plan) {
             // No news of the ring ends this, but another package may; the operator's own change of the binds does at once.
-            return self.fail_start(&why, env);
+            return self.fail_start(ObstacleKind::Spec, None, &why, env);
         }
         let census = env.around.census(&binds::groups(self.spec()));
-        let missing = binds::missing(self.spec(), plan, &census);
-        let Some(why) = missing.or_else(|| self.role_missing(env.now())) else {
+        let missing = binds::missing(self.spec(), plan, &census).map(|why| (Some(ObstacleKind::Bind), why));
+        let Some((kind, why)) =
+            missing.or_else(|| self.role_missing(env.now()).map(|why| (self.waits_on_election(), why)))
+        else {
             return if mutated!(WaitedStartsAtOnce, waited, false) {
                 self.prepare("what it waited for is there", env)
             } else {
@@ -149,7 +157,8 @@ impl Instance {
         }
         if self.progress.waiting_for() != Some(&why) || !waited {
             self.enter(Phase::Waiting, &why, env);
-            self.progress.wait_for(why);
+            self.progress.wait_for(kind, why);
+            self.publish(env);
             self.ask_suitability(env);
         }
     }
@@ -178,6 +187,11 @@ impl Instance {
         }
         let only_leads = self.files.demoted() == Demoted::Stop;
         self.part.missing(&self.group, only_leads, now)
+    }
+
+    /// A follower waits as it should where only a leader runs.
+    fn waits_on_election(&self) -> Option<ObstacleKind> {
+        (!self.part.follows()).then_some(ObstacleKind::Election)
     }
 
     fn begin_init(&mut self, env: &mut Env<'_, '_>) {
@@ -230,8 +244,9 @@ impl Instance {
             // Its guard may have ended it for that.
             self.prepare("it leads no longer", env);
         } else if let Some(reason) = failure_of(Hook::Init, end) {
-            self.fail_start(&reason, env);
+            self.fail_start(ObstacleKind::Hook, Some(Hook::Init), &reason, env);
         } else {
+            self.clear_hook(Hook::Init, env);
             self.spawn("initialized", env);
         }
         self.reconcile(env);
@@ -281,6 +296,7 @@ impl Instance {
         // An adopted process that is to end runs until its package was looked at.
         if adopted || (self.is_wanted(env) && !self.wish.is_stale()) {
             self.tries.clear_error();
+            self.clear(|kind| matches!(kind, ObstacleKind::Process | ObstacleKind::Hook), env);
             let how = if adopted { "was adopted as" } else { "runs as" };
             self.enter(Phase::Running { pid }, &format!("{how} process {pid}"), env);
             if adopted {
@@ -310,7 +326,7 @@ impl Instance {
         } else if adopted {
             self.enter(Phase::Idle, reason, env);
         } else {
-            self.fail_start(reason, env);
+            self.fail_start(ObstacleKind::Process, None, reason, env);
         }
         assert!(!self.progress.has_process(), "a service that could not be spawned has no process");
         self.reconcile(env);
@@ -361,9 +377,10 @@ impl Instance {
         adoption.is_looking()
     }
 
-    pub(super) fn fail_start(&mut self, reason: &str, env: &mut Env<'_, '_>) {
+    fn fail_start(&mut self, kind: ObstacleKind, hook: Option<Hook>, reason: &str, env: &mut Env<'_, '_>) {
         self.pause = None;
         self.tries.note_error(String::from(reason));
+        self.obstruct(kind, hook, reason, env);
         if self.is_wanted(env) {
             self.back_off(reason, env);
         } else {
@@ -453,9 +470,10 @@ impl Instance {
         self.files.end_writing(self.works.process());
         let Phase::AfterStop { crashed, .. } = self.progress.phase() else { return };
         assert!(!self.progress.has_process(), "the post-stop hook follows the end of a process");
-        if let EffectResult::RenderFailed { reason } = result {
-            self.tries
-                .note_error(format!("{reason}; its post-stop hook still says that it leads and is not run"));
+        if let EffectResult::RenderFailed { reason, .. } = result {
+            let reason = format!("{reason}; its post-stop hook still says that it leads and is not run");
+            self.obstruct(ObstacleKind::Hook, Some(Hook::PostStop), &reason, env);
+            self.tries.note_error(reason);
             self.files.forget_facts();
             self.after_process(crashed, "process ended", env);
         } else {
@@ -475,6 +493,7 @@ impl Instance {
         assert!(self.files.has_hook(Hook::PostStop), "only a hook that a package has is run");
         assert!(self.tries.last_exit().is_some(), "the post-stop hook follows the end of a process");
         if let Some(reason) = failure_of(Hook::PostStop, end).filter(|_| !told) {
+            self.obstruct(ObstacleKind::Hook, Some(Hook::PostStop), &reason, env);
             self.tries.note_error(reason);
         }
         let status = self.tries.last_exit().unwrap_or(ExitStatus::Unknown);
@@ -487,6 +506,7 @@ impl Instance {
         if !self.is_wanted(env) {
             self.enter(Phase::Idle, reason, env);
         } else if crashed {
+            self.obstruct(ObstacleKind::Process, None, &format!("its {reason}"), env);
             self.back_off(reason, env);
         } else {
             self.prepare(reason, env);

@@ -385,11 +385,11 @@ fn a_service_that_waits_is_down_when_its_suitability_hook_has_ended_too() {
 }
 
 /// The versions that the ring believes the service to run with.
-fn told_versions(world: &World) -> u64 {
+pub(super) fn told_versions(world: &World) -> u64 {
     world.announced.values().next().expect("it is announced").applied_versions
 }
 
-fn configure(world: &mut World, incarnation: u64) -> u64 {
+pub(super) fn configure(world: &mut World, incarnation: u64) -> u64 {
     let config = GroupConfig { incarnation, toml: b"port = 2".to_vec() };
     let digest = crate::model::facts::versions_digest(Some(&config), &[]);
     world.ring.config = Some(config);
@@ -422,13 +422,4 @@ fn the_ring_hears_of_a_version_once_the_process_was_told_of_it() {
     let fourth = configure(&mut world, 4);
     world.answer_only(true);
     assert_eq!(told_versions(&world), fourth);
-}
-
-#[test]
-fn a_service_that_waits_takes_a_version_in_and_says_so() {
-    let mut world = super::ring::load_leader(package());
-    assert_eq!(world.state("web"), Some(ServiceState::Waiting));
-    let digest = configure(&mut world, 2);
-    world.settle();
-    assert_eq!((world.state("web"), told_versions(&world)), (Some(ServiceState::Waiting), digest));
 }

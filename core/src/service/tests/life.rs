@@ -1,7 +1,7 @@
 //! Loading, starting and stopping, as an operator sees them.
 
 use super::*;
-use crate::model::service::ServiceState;
+use crate::model::service::{ObstacleKind, ServiceState};
 
 fn load(world: &mut World, request: RequestId, service: &str) {
     let ask = Ask::Load { spec: Box::new(spec(service, 0)), force: false };
@@ -281,7 +281,8 @@ fn a_stop_that_the_disk_does_not_take_is_carried_out_and_stored_later() {
         let request = world.ask("web", asked, false);
         world.answer_only(false);
         assert_eq!(world.state("web"), Some(ServiceState::Stopping), "what fills the disk is stopped");
-        assert_eq!(world.view().not_stored.as_deref(), Some("disk full"));
+        let shown = world.view().obstacles;
+        assert!(shown[0].kind == ObstacleKind::Disk && shown[0].what.ends_with("disk full"), "{shown:?}");
         world.answer_only(true);
         assert!(!world.replies.contains_key(&request), "answered when nothing is left");
         world.exit(&name("web"), ExitStatus::Signal(15));
@@ -295,7 +296,7 @@ fn a_stop_that_the_disk_does_not_take_is_carried_out_and_stored_later() {
             world.advance(Duration::ZERO);
             assert!(matches!(world.answer_only(stored), Effect::Persist { .. }));
         }
-        assert_eq!((world.view().not_stored, world.due()), (None, None));
+        assert_eq!((world.view().obstacles, world.due()), (vec![], None));
         assert_eq!(world.stored(&name("web")).map(|spec| spec.desired), Some(DesiredState::Down));
     }
 }
@@ -310,7 +311,7 @@ fn a_stop_is_asked_for_again_while_the_disk_has_not_taken_it() {
     let again = world.ask("web", Asked::Stop, false);
     world.answer_only(true);
     assert_eq!(world.replies.get(&again), Some(&Reply::Done));
-    assert_eq!(world.view().not_stored, None);
+    assert_eq!(world.view().obstacles, []);
     // A service that the disk still wants up can be started again without it.
     let mut world = World::load_up("web");
     world.ask("web", Asked::Stop, false);

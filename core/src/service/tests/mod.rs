@@ -5,6 +5,7 @@ mod hooks;
 mod lead;
 mod leases;
 mod life;
+mod obstacles;
 mod random;
 mod readiness;
 mod ring;
@@ -30,7 +31,7 @@ use crate::model::lease::Lease;
 use crate::model::limits;
 use crate::model::metrics::Metrics;
 use crate::model::prepared::{Changed, HookEnd, HookExit, Prepared, Rendered};
-use crate::model::service::{Health, Hook, ServiceState, SpecChange, Topology};
+use crate::model::service::{Health, Hook, ObstacleKind, ServiceState, SpecChange, Topology};
 use crate::model::time::UnixTime;
 use crate::store::service as row;
 
@@ -157,8 +158,8 @@ struct World {
     /// The last supervisor's announcements of processes that outlived it.
     inherited: BTreeSet<ServiceGroup>,
     health: BTreeMap<ServiceGroup, Health>,
-    /// The bind that each service lacks, as was told last.
-    lost: BTreeMap<ServiceName, Option<String>>,
+    /// What stands in the way of each service, as was told last.
+    told: BTreeMap<(ServiceName, ObstacleKind, Option<Hook>), Option<String>>,
     /// Hooks that were begun, in order.
     hooks: Vec<Hook>,
     /// The time that each of them was given last.
@@ -199,7 +200,7 @@ impl World {
             announced: BTreeMap::new(),
             inherited: BTreeSet::new(),
             health: BTreeMap::new(),
-            lost: BTreeMap::new(),
+            told: BTreeMap::new(),
             hooks: Vec::new(),
             hook_times_ms: BTreeMap::new(),
             release: RELEASE,
@@ -242,8 +243,9 @@ impl World {
                         None => self.states.remove(&service),
                     };
                 }
-                ServiceEvent::Bound { service, lost, .. } => {
-                    assert_ne!(self.lost.insert(service, lost.clone()), Some(lost), "said twice");
+                ServiceEvent::Obstacle { service, kind, hook, what, .. } => {
+                    let before = self.told.insert((service, kind, hook), what.clone());
+                    assert_ne!(before.unwrap_or_default(), what, "said twice");
                 }
                 ServiceEvent::Announce(a) => {
                     assert!(!a.accepting || a.initialized && a.maintenance.is_none());
@@ -551,14 +553,17 @@ impl World {
             }
             Effect::Look { spec, .. } if good => EffectResult::Prepared(self.prepared(&spec)),
             Effect::Prepare { .. } | Effect::Look { .. } => {
-                EffectResult::PrepareFailed { reason: String::from("not installed") }
+                let (kind, reason) = (ObstacleKind::Package, String::from("not installed"));
+                EffectResult::PrepareFailed { kind, reason }
             }
             Effect::Render { service, facts } if good => {
                 self.see_written(&service, facts.role.as_ref());
-                let changed = core::mem::take(&mut self.changes);
-                EffectResult::Rendered(Rendered { exports: b"port = 1".to_vec(), changed, applied_config: 0 })
+                let (exports, changed) = (b"port = 1".to_vec(), core::mem::take(&mut self.changes));
+                EffectResult::Rendered(Rendered { exports, changed, ..Rendered::default() })
             }
-            Effect::Render { .. } => EffectResult::RenderFailed { reason: String::from("no key") },
+            Effect::Render { .. } => {
+                EffectResult::RenderFailed { kind: ObstacleKind::Template, reason: String::from("no key") }
+            }
             Effect::Spawn { service, lease: guard, restarts, .. } if good => {
                 let pid = u32::try_from(self.id()).expect("few");
                 let acting = if guard.is_some() { Acting::Told } else { Acting::No };
@@ -758,7 +763,7 @@ impl World {
         self.inherited = kept.map(|told| told.group.clone()).collect();
         self.outstanding.clear();
         self.states.clear();
-        self.lost.clear();
+        self.told.clear();
         self.health.clear();
         self.all_stopped = false;
         let unanswered =

@@ -7,7 +7,7 @@ use proptest::{collection, sample};
 
 use super::*;
 use crate::model::prepared::DrainPlan;
-use crate::model::service::{Demoted, Hook, ServiceState, SpecChange};
+use crate::model::service::{Demoted, Hook, ObstacleKind, ServiceState, SpecChange};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -176,7 +176,7 @@ proptest! {
         prop_assert_eq!(views.len(), world.disk.len());
         for view in views {
             let name = view.spec.name();
-            if leaving && view.not_stored.is_some() {
+            if leaving && view.obstacles.iter().any(|obstacle| obstacle.kind == ObstacleKind::Disk) {
                 continue;
             }
             prop_assert_eq!(world.stored(&name), Some(view.spec.clone()), "{} is remembered", name.to_string());

@@ -3,15 +3,15 @@
 use super::*;
 use crate::model::election::Readiness;
 use crate::model::prepared::Bind;
-use crate::model::service::{BindingMode, Demoted, Hook, LostBind, ServiceState};
+use crate::model::service::{BindingMode, Demoted, Hook, ObstacleKind, ServiceState};
 
 const DB: &str = "db.default";
 
-fn bound(mode: BindingMode) -> ServiceSpec {
+pub(super) fn bound(mode: BindingMode) -> ServiceSpec {
     ServiceSpec { binds: vec![format!("database:{DB}")], binding_mode: mode, ..spec("web", 0) }
 }
 
-fn needs_port() -> Prepared {
+pub(super) fn needs_port() -> Prepared {
     let bind = Bind { name: "database".into(), optional: false, exports: vec!["port".into()] };
     Prepared { binds: vec![bind], ..package() }
 }
@@ -51,19 +51,27 @@ fn a_strict_bind_whose_last_member_went_is_told_once_and_shown_until_it_is_back(
     world.ask("web", Asked::Load(Box::new(bound(BindingMode::Strict))), false);
     world.serve(DB, "port = 2\n");
     world.settle();
-    assert_eq!((world.state("web"), world.view().lost_bind), (Some(ServiceState::Up), None));
+    assert_eq!((world.state("web"), world.view().obstacles), (Some(ServiceState::Up), vec![]));
     world.ring.groups.clear();
     world.facts(DB);
-    let what = String::from("bind database: group db.default has no alive member");
-    assert_eq!(world.lost.get(&name("web")), Some(&Some(what.clone())));
-    assert_eq!(world.view().lost_bind, Some(LostBind { what: what.clone(), is_stale: false }));
+    let what = "lacks bind database: group db.default has no alive member; it runs on, and ";
+    let shown = |world: &World| {
+        let bind = world.view().obstacles.into_iter().find(|obstacle| obstacle.kind == ObstacleKind::Bind);
+        bind.map(|obstacle| obstacle.what)
+    };
+    let told = |world: &World| world.told.get(&(name("web"), ObstacleKind::Bind, None)).cloned();
+    let first = shown(&world).expect("it is shown");
+    assert!(first.starts_with(what) && first.contains("may be stale"), "{first}");
+    assert_eq!(told(&world), Some(Some(first.clone())));
     assert!(matches!(world.answer_only(false), Effect::Render { .. }));
-    assert_eq!(world.view().lost_bind, Some(LostBind { what, is_stale: true }), "the old files stay");
+    let second = shown(&world).expect("it is shown");
+    assert!(second.starts_with(what) && second.contains("are stale"), "the old files stay: {second}");
+    assert_eq!(told(&world), Some(Some(first)), "once");
     world.facts(DB);
     world.serve(DB, "port = 2\n");
     world.settle();
-    assert_eq!(world.view().lost_bind, None);
-    assert_eq!(world.lost.get(&name("web")), Some(&None));
+    assert_eq!((shown(&world), told(&world)), (None, Some(None)));
+    assert_eq!(world.view().obstacles, []);
 }
 
 #[test]

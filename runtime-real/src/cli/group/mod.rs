@@ -17,8 +17,8 @@ pub(crate) use wait::Wait;
 
 pub(crate) const EXIT_CODES: &str = "Exit codes: 0 done · 1 failed · 2 wrong usage, not TOML, empty or too \
      large · 3 no supervisor runs · 7 wrong or no ctl secret · 8 the version is not higher than the current one, or lies too \
-     far above it · 9 (--wait) not every alive \
-     member has applied it in time";
+     far above it · 9 (--wait) not in effect on \
+     every alive member in time";
 
 /// The number of a version, as operators give it.
 #[derive(Clone, Copy, Debug, clap::Args)]

@@ -1,4 +1,5 @@
-//! `--wait`: waits until every alive member of the group has applied a version. Only asks, again and again, and
+//! `--wait`: waits until a version is in effect on every alive member of the group: its files are written, its hook is
+//! done, and its service is well. Only asks, again and again, and
 //! changes nothing.
 
 use std::time::Duration;
@@ -16,7 +17,8 @@ const LOOK_AGAIN_MAX: Duration = Duration::from_millis(500);
 
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct Wait {
-    /// Return once every alive member of the group has applied it, or name the members that have not
+    /// Return once it is in effect on every alive member of the group (files written, hook done, service well again), or
+    /// name the members where it is not, and why
     #[arg(long)]
     wait: bool,
     /// Longest wait
@@ -72,7 +74,10 @@ impl Wait {
                 }
                 Look::Overtaken(why) => return Err(CliError::Overtaken(why)),
                 Look::Missing(members) if waited >= limit => {
-                    return Err(CliError::NotApplied { seconds: self.timeout, members: members.join(", ") });
+                    return Err(CliError::NotApplied {
+                        seconds: self.timeout,
+                        members: members.join("\n  "),
+                    });
                 }
                 Look::Missing(_) => tokio::time::sleep(pause.min(limit.saturating_sub(waited))).await,
             }
@@ -96,7 +101,10 @@ fn look(status: &GroupStatus, version: u64) -> Look {
     let missing: Vec<String> = alive
         .iter()
         .filter(|member| !member.applied)
-        .map(|member| format!("{} ({})", member.member_id, member.hostname))
+        .map(|member| {
+            let why = member.missing.as_deref().map_or_else(String::new, |why| format!(": {why}"));
+            format!("{} ({}){why}", member.member_id, member.hostname)
+        })
         .collect();
     match (alive.len(), missing.is_empty()) {
         (0, _) => Look::Unserved,
@@ -127,6 +135,11 @@ mod tests {
         assert!(matches!(look(&some, 3), Look::Missing(who) if who.len() == 1 && who[0].starts_with('b')));
         assert!(matches!(look(&status(vec![]), 3), Look::Unserved));
         assert!(matches!(look(&some, 2), Look::Overtaken(why) if why.contains("version 3")));
+        let why = Some("the reconfigure hook ended with exit code 3".to_owned());
+        let held = status(vec![GroupMember { missing: why, ..member("b", true, false) }]);
+        assert!(
+            matches!(look(&held, 3), Look::Missing(who) if who[0].ends_with("(): the reconfigure hook ended with exit code 3"))
+        );
         let lost = GroupStatus { losers: vec!["me".into()], ..some };
         assert!(matches!(look(&lost, 3), Look::Overtaken(why) if why.contains("won")));
     }

@@ -9,7 +9,8 @@ use crate::cli::{CliError, Global, Outcome, block_on, output};
 use crate::gateway::ctl::client::ClientError;
 use crate::gateway::ctl::convert::{group_text, hook_text, ident_text};
 use crate::gateway::ctl::message::{
-    ErrCode, RunningHook, ServiceStatus, SpecProblem, SpecProblems, SupProblem, SupProblems, SvcStatus,
+    ErrCode, Obstacle, RunningHook, ServiceStatus, SpecProblem, SpecProblems, SupProblem, SupProblems,
+    SvcStatus,
 };
 use crate::host::terminal::visible;
 
@@ -139,24 +140,19 @@ fn notes(status: &ServiceStatus) -> Vec<String> {
         notes.push(format!("{ident}: {}", failure(status)));
     }
     notes.extend(status.hooks.iter().map(|hook| format!("{ident}: {}", hook_text(hook))));
-    if let Some(lost) = &status.lost_bind {
-        let files = if lost.is_stale {
-            "its files cannot be written without it and are stale: they name members that went"
-        } else {
-            "its files were written without it"
-        };
-        notes.push(format!("{ident}: lacks {}; it runs on, and {files}", lost.what));
-    }
-    if let Some(reason) = &status.not_stored {
-        notes.push(format!(
-            "{ident}: is stopped, but the disk has not taken that, and a restart of the supervisor would start it again: {reason}"
-        ));
-    }
+    let told = matches!(state(status), "backoff" | "failed").then(|| reason(status));
+    let others =
+        status.obstacles.iter().map(|obstacle| &obstacle.what).filter(|what| Some(*what) != told.as_ref());
+    notes.extend(others.map(|what| format!("{ident}: {what}")));
     let restarts = status.restarts.filter(|restarts| *restarts > 0 && state(status) == "up");
     if let Some((restarts, exit)) = restarts.zip(status.last_exit.as_ref()) {
         notes.push(format!("{ident}: restarted {restarts} times; its last process ended with {exit}"));
     }
-    if let Some(what) = status.waiting_for.as_ref().filter(|_| state(status) == "waiting") {
+    let waits_on =
+        |what: &String| status.obstacles.iter().any(|obstacle| obstacle.what.contains(what.as_str()));
+    if let Some(what) =
+        status.waiting_for.as_ref().filter(|what| state(status) == "waiting" && !waits_on(what))
+    {
         notes.push(format!("{ident}: waits for {what}"));
     }
     if let Some(reason) = &status.maintenance {
@@ -168,19 +164,21 @@ fn notes(status: &ServiceStatus) -> Vec<String> {
         let user = status.user.as_deref().unwrap_or("its user");
         notes.push(format!("{ident}: runs as {user} with {}", status.capabilities.join(", ")));
     }
-    let is_sick = matches!(status.health.as_deref(), Some("warning" | "critical"));
-    if let Some(note) = status.health_note.as_ref().filter(|note| is_sick && !note.trim().is_empty()) {
-        notes.push(format!("{ident}: health check: {}", note.trim()));
-    }
     notes
 }
 
+/// Why a service is not tried at the moment.
+fn reason(status: &ServiceStatus) -> String {
+    match (status.obstacles.first(), &status.last_error, &status.last_exit) {
+        (Some(obstacle), ..) => obstacle.what.clone(),
+        (None, Some(error), _) => error.clone(),
+        (None, None, Some(exit)) => format!("its process ended with {exit}"),
+        (None, None, None) => "it could not be started".to_owned(),
+    }
+}
+
 fn failure(status: &ServiceStatus) -> String {
-    let reason = match (&status.last_error, &status.last_exit) {
-        (Some(error), _) => error.clone(),
-        (None, Some(exit)) => format!("its process ended with {exit}"),
-        (None, None) => "it could not be started".to_owned(),
-    };
+    let reason = reason(status);
     let next = match status.next_start_ms {
         Some(ms) => format!("; next try in {}.{} s", ms / 1000, ms % 1000 / 100),
         None if state(status) == "failed" => {
@@ -248,8 +246,7 @@ fn service_json(status: &ServiceStatus) -> Value {
         "user": status.user,
         "capabilities": status.capabilities,
         "hooks": hooks_json(status),
-        "lost_bind": lost_json(status),
-        "not_stored": status.not_stored,
+        "obstacles": obstacles_json(status),
     })
 }
 
@@ -258,14 +255,16 @@ fn hooks_json(status: &ServiceStatus) -> Value {
     status.hooks.iter().map(hook).collect()
 }
 
-fn lost_json(status: &ServiceStatus) -> Option<Value> {
-    status.lost_bind.as_ref().map(|lost| json!({ "what": lost.what, "is_stale": lost.is_stale }))
+fn obstacles_json(status: &ServiceStatus) -> Value {
+    let one =
+        |obstacle: &Obstacle| json!({ "kind": obstacle.kind, "hook": obstacle.hook, "what": obstacle.what });
+    status.obstacles.iter().map(one).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::ctl::message::{LostBind, ProcessStatus, ServiceGroup};
+    use crate::gateway::ctl::message::{ProcessStatus, ServiceGroup};
 
     fn status(state: &str) -> ServiceStatus {
         ServiceStatus {
@@ -327,16 +326,17 @@ mod tests {
         let hook = RunningHook { hook: "init".into(), elapsed_ms: 12_300, limit_ms: 300_000 };
         let starting = ServiceStatus { hooks: vec![hook], ..status("starting") };
         assert_eq!(notes(&starting), ["core/redis: in init hook since 12 s, limit 300 s"]);
-        let lost = LostBind { what: "bind db: group db.x has no alive member".into(), is_stale: true };
-        let bound = ServiceStatus { lost_bind: Some(lost), ..up.clone() };
-        assert!(
-            notes(&bound)[0].contains("group db.x has no alive member") && notes(&bound)[0].contains("stale")
-        );
+        let obstacle = |kind: &str, what: &str| Obstacle { kind: kind.into(), hook: None, what: what.into() };
+        let lost = obstacle("bind", "lacks bind db: group db.x has no alive member; it runs on");
+        let bound = ServiceStatus { obstacles: vec![lost], ..up.clone() };
+        assert_eq!(notes(&bound), ["core/redis: lacks bind db: group db.x has no alive member; it runs on"]);
         let waiting = ServiceStatus { waiting_for: Some("bind db".into()), ..status("waiting") };
         assert_eq!(notes(&waiting), ["core/redis: waits for bind db"]);
+        let waiting = ServiceStatus { obstacles: vec![obstacle("bind", "waits for bind db")], ..waiting };
+        assert_eq!(notes(&waiting), ["core/redis: waits for bind db"], "once");
         let sick =
-            ServiceStatus { health: Some("critical".into()), health_note: Some("no disk\n".into()), ..up };
-        assert_eq!(notes(&sick), ["core/redis: health check: no disk"]);
+            ServiceStatus { obstacles: vec![obstacle("health", "health check: critical: no disk")], ..up };
+        assert_eq!(notes(&sick), ["core/redis: health check: critical: no disk"]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::message::{CtlMessage, ErrCode, NetErr, ServiceGroup};
 use super::request::Answer;
 use super::{Ctl, convert};
 use crate::prepare::Layers;
+use crate::supervisor::obstacles;
 
 /// Asks for the configuration that a service's files were rendered with.
 #[derive(Clone, PartialEq, Eq, Message)]
@@ -32,8 +33,8 @@ pub struct EffectiveConfig {
     /// The layers that exist, low to high.
     #[prost(message, repeated, tag = "3")]
     pub layers: Vec<ConfigLayer>,
-    /// Layers that are malformed now, of which what they said before still counts; and values that differ in kind from the
-    /// package's defaults.
+    /// What stands between what is wanted of the service and what runs, such as a layer of which only what it said before
+    /// counts; and values that differ in kind from the package's defaults.
     #[prost(string, repeated, tag = "4")]
     pub warnings: Vec<String>,
     /// The version of the group's configuration that is in use; 0 without one.
@@ -85,7 +86,7 @@ impl From<&Layers> for EffectiveConfig {
             toml: toml::to_string(&layers.merged()).expect("values that were parsed as TOML"),
             values: layers.values().into_iter().map(value).collect(),
             layers: layers.tables.iter().map(layer).collect(),
-            warnings: layers.warnings.iter().cloned().chain(layers.differences()).collect(),
+            warnings: layers.differences(),
             group_version: layers.group_version,
         }
     }
@@ -106,5 +107,9 @@ pub(super) async fn show(ctl: &Ctl, request: ConfigShow) -> Result<Answer, NetEr
         let text = format!("{asked} is {} and has not been prepared yet{why}", view.state);
         return Err(NetErr::new(ErrCode::Conflict, text));
     };
-    Ok(Answer::message(&EffectiveConfig::from(&*entry.layers)))
+    let mut config = EffectiveConfig::from(&*entry.layers);
+    // What its layers lack is among these.
+    let obstacles = obstacles::of(view, &ctl.specs.problems()).into_iter().map(|obstacle| obstacle.what);
+    config.warnings.splice(0..0, obstacles);
+    Ok(Answer::message(&config))
 }

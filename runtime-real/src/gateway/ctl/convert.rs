@@ -3,13 +3,15 @@
 use std::path::Path;
 
 use annulus_core::{
-    BindingMode, CommandError, DesiredState, HookView, Instant, PackageIdent, Role, ServiceGroup,
+    BindingMode, CommandError, DesiredState, HookView, Instant, Obstacle, PackageIdent, Role, ServiceGroup,
     ServiceName, ServiceSpec, ServiceState, ServiceView, SpecChange, Topology, UpdateCondition,
     UpdateStrategy,
 };
 
 use super::message::{self, ErrCode, NetErr};
 use crate::supervisor::ledger::Entry;
+use crate::supervisor::obstacles;
+use crate::supervisor::specs::Problem;
 use crate::supervisor::specs::parse_bind;
 
 const TOPOLOGIES: [Topology; 2] = [Topology::Standalone, Topology::Leader];
@@ -229,6 +231,7 @@ pub fn status(
     entry: Option<&Entry>,
     now: Instant,
     spec_file: &Path,
+    problems: &[Problem],
 ) -> message::ServiceStatus {
     let up = view.pid.is_some();
     let elapsed_s = now.saturating_since(view.since).as_secs();
@@ -263,12 +266,13 @@ pub fn status(
         user: entry.map(|entry| entry.user.clone()).filter(|user| !user.is_empty()),
         capabilities: entry.into_iter().flat_map(|e| e.capabilities.names()).map(str::to_owned).collect(),
         hooks: view.hooks.iter().map(|hook| running_hook(hook, now)).collect(),
-        lost_bind: view
-            .lost_bind
-            .as_ref()
-            .map(|lost| message::LostBind { what: lost.what.clone(), is_stale: lost.is_stale }),
-        not_stored: view.not_stored.clone(),
+        obstacles: obstacles::of(view, problems).into_iter().map(obstacle).collect(),
     }
+}
+
+fn obstacle(obstacle: Obstacle) -> message::Obstacle {
+    let Obstacle { kind, hook, what } = obstacle;
+    message::Obstacle { kind: kind.name().to_owned(), hook: hook.map(|hook| hook.name().to_owned()), what }
 }
 
 fn running_hook(hook: &HookView, now: Instant) -> message::RunningHook {

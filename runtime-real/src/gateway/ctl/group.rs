@@ -2,7 +2,7 @@
 //! stores it, and never writes to the disk itself.
 
 use annulus_core::limits::{SERVICE_CONFIG_BYTES_MAX, SERVICE_FILE_BYTES_MAX};
-use annulus_core::{Command, FileName, Node, Rumor, RumorKey, ServiceGroup, Version};
+use annulus_core::{CensusMember, Command, FileName, Health, Node, Rumor, RumorKey, ServiceGroup, Version};
 
 use super::group_message::{
     GroupMember, GroupQuery, GroupStatus, GroupVersion, ServiceCfg, SvcFilePut, SvcGetDefaultCfg, SvcSetCfg,
@@ -182,8 +182,43 @@ pub(super) async fn query(ctl: &Ctl, request: GroupQuery) -> Result<Answer, NetE
     let group = group(request.service_group.as_ref())?;
     let name = request.filename.as_deref().map(file_name).transpose()?;
     let wants_body = request.body;
-    let status = ctl.handle.read(move |node| status(node, group, name, wants_body)).await;
-    Ok(Answer::message(&status.map_err(|gone| NetErr::new(ErrCode::Conflict, gone.to_string()))?))
+    let status = ctl.handle.read(move |node| {
+        let own = node.services().into_iter().find(|view| view.group == group);
+        (own, status(node, group, name, wants_body))
+    });
+    let (own, mut status) = status.await.map_err(|gone| NetErr::new(ErrCode::Conflict, gone.to_string()))?;
+    let here = status.answered_by.clone();
+    let mine = status.members.iter_mut().find(|member| member.member_id == here && !member.applied);
+    if let Some((member, view)) = mine.zip(own) {
+        member.missing = Some(missing_here(&request::status(ctl, &view)));
+    }
+    Ok(Answer::message(&status))
+}
+
+/// Why a service of this supervisor has not applied a version.
+fn missing_here(status: &message::ServiceStatus) -> String {
+    let mut words: Vec<String> = status.obstacles.iter().map(|obstacle| obstacle.what.clone()).collect();
+    words.extend(status.hooks.iter().map(convert::hook_text));
+    if words.is_empty() {
+        let state = status.state.as_deref().unwrap_or_default();
+        words.push(match (state, &status.waiting_for) {
+            ("up", _) => "it runs, and no health check has found it well since".to_owned(),
+            (_, Some(what)) => format!("waits for {what}"),
+            _ => format!("it is {state}"),
+        });
+    }
+    words.join("; ")
+}
+
+/// Why a service of another member has not applied a version, as far as the ring knows.
+fn missing_there(member: &CensusMember) -> Option<&'static str> {
+    if !member.initialized {
+        Some("its process does not run")
+    } else if member.health == Health::Critical {
+        Some("its health check is critical")
+    } else {
+        None
+    }
 }
 
 pub(super) async fn files(ctl: &Ctl, request: FilesQuery) -> Result<Answer, NetErr> {
@@ -220,12 +255,16 @@ fn status(node: &Node, group: ServiceGroup, name: Option<FileName>, wants_body: 
     let population = census.group(&group).into_iter().flat_map(|group| group.population.values());
     let digest = node.versions_digest(&group);
     let number = current.map_or(0, |version| version.number);
-    let members = population.map(|member| GroupMember {
-        member_id: member.member_id.to_string(),
-        hostname: member.sys.hostname.clone(),
-        alive: member.alive(),
-        applied: number > 0 && member.versions_digest == digest,
-        version: name.is_none().then_some(member.config_incarnation),
+    let members = population.map(|member| {
+        let applied = number > 0 && member.versions_digest == digest;
+        GroupMember {
+            member_id: member.member_id.to_string(),
+            hostname: member.sys.hostname.clone(),
+            alive: member.alive(),
+            applied,
+            version: name.is_none().then_some(member.config_incarnation),
+            missing: missing_there(member).filter(|_| !applied).map(str::to_owned),
+        }
     });
     let members = members.collect();
     let history = node.history(&key).into_iter().map(|entry| GroupVersion {

@@ -166,6 +166,9 @@ pub struct GroupMember {
     /// The version of the configuration that it has applied; absent for files.
     #[prost(uint64, optional, tag = "5")]
     pub version: Option<u64>,
+    /// What keeps it from having applied it, as far as the answering supervisor knows.
+    #[prost(string, optional, tag = "6")]
+    pub missing: Option<String>,
 }
 
 #[cfg(test)]

@@ -398,15 +398,18 @@ pub struct RunningHook {
     pub limit_ms: u64,
 }
 
-/// Annulus only: a strict bind that a running service had and lacks now.
+/// Annulus only: something that stands between the wanted and the running state of a service.
 #[derive(Clone, PartialEq, Eq, Message)]
-pub struct LostBind {
-    /// Which bind, and what it lacks.
+pub struct Obstacle {
+    /// Its kind, a word.
     #[prost(string, required, tag = "1")]
+    pub kind: String,
+    /// The hook that failed; absent for other kinds.
+    #[prost(string, optional, tag = "2")]
+    pub hook: Option<String>,
+    /// What it is and what follows.
+    #[prost(string, required, tag = "3")]
     pub what: String,
-    /// Whether the files could not be written without it, and still name what is gone.
-    #[prost(bool, required, tag = "2")]
-    pub is_stale: bool,
 }
 
 /// Asks for one service, or all of them.
@@ -497,12 +500,9 @@ pub struct ServiceStatus {
     /// Annulus only: the hooks that run now.
     #[prost(message, repeated, tag = "116")]
     pub hooks: Vec<RunningHook>,
-    /// Annulus only: the first strict bind that its running process lacks.
-    #[prost(message, optional, tag = "117")]
-    pub lost_bind: Option<LostBind>,
-    /// Annulus only: why the disk has not taken that it is stopped.
-    #[prost(string, optional, tag = "118")]
-    pub not_stored: Option<String>,
+    /// Annulus only: what stands between what is wanted of it and what runs. (117 and 118 were parts of it.)
+    #[prost(message, repeated, tag = "119")]
+    pub obstacles: Vec<Obstacle>,
 }
 
 #[cfg(test)]

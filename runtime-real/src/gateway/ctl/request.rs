@@ -160,9 +160,10 @@ async fn svc_status(ctl: &Ctl, request: SvcStatus) -> Result<Answer, NetErr> {
     Ok(Answer::Services(all.iter().map(|view| status(ctl, view)).collect()))
 }
 
-fn status(ctl: &Ctl, view: &ServiceView) -> ServiceStatus {
+pub(super) fn status(ctl: &Ctl, view: &ServiceView) -> ServiceStatus {
     let (name, now) = (view.spec.name(), ctl.clock.now());
-    convert::status(view, ctl.ledger.get(&name).as_ref(), now, &ctl.specs.path(&name))
+    let entry = ctl.ledger.get(&name);
+    convert::status(view, entry.as_ref(), now, &ctl.specs.path(&name), &ctl.specs.problems())
 }
 
 async fn svc_load(ctl: &Ctl, request: SvcLoad) -> Result<Answer, NetErr> {

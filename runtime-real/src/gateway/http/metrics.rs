@@ -6,8 +6,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use annulus_core::{
-    Event, EventKind, Health, MessageCounts, Metrics, Node, RumorKind, ServiceState, ServiceView,
-    State as MemberState, UnixTime,
+    Event, EventKind, Health, MessageCounts, Metrics, Node, Obstacle, ObstacleKind, RumorKind, ServiceGroup,
+    ServiceState, ServiceView, State as MemberState, UnixTime,
 };
 use axum::extract::State;
 use axum::http::header;
@@ -23,6 +23,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use super::Gateway;
 use super::problem::Problem;
 use super::process::{self, Usage};
+use crate::supervisor::obstacles;
 
 /// The part of the node that is copied out for one scrape.
 #[derive(Debug)]
@@ -110,6 +111,8 @@ impl fmt::Debug for Registry {
 #[derive(Debug)]
 struct Scrape {
     node: Snapshot,
+    /// What stands in the way of each service.
+    obstacles: Vec<(ServiceGroup, Vec<Obstacle>)>,
     usage: Usage,
     started: UnixTime,
     events_missed: u64,
@@ -156,7 +159,11 @@ pub(super) async fn get(State(gateway): State<Arc<Gateway>>) -> Result<impl Into
     let node = gateway.read(look).await?;
     let registry = &gateway.metrics;
     let events_missed = gateway.history.missed();
-    let scrape = Scrape { node, usage: process::usage(), started: registry.started, events_missed };
+    let problems = gateway.config.specs.problems();
+    let of = |view| obstacles::of(view, &problems);
+    let obstacles = node.services.iter().map(|view| (view.group.clone(), of(view))).collect();
+    let scrape =
+        Scrape { node, obstacles, usage: process::usage(), started: registry.started, events_missed };
     let body = registry.encode(scrape).map_err(|_| {
         Problem::new(
             axum::http::StatusCode::INTERNAL_SERVER_ERROR,
@@ -178,6 +185,7 @@ impl Collector for Live {
         ring(&mut out, &scrape.node)?;
         traffic(&mut out, &scrape.node.metrics)?;
         services(&mut out, &scrape.node.services)?;
+        in_the_way(&mut out, &scrape.obstacles)?;
         supervisor(&mut out, scrape)
     }
 }
@@ -325,6 +333,20 @@ fn services(out: &mut Out<'_>, services: &[ServiceView]) -> fmt::Result {
     // The number starts at zero again when an operator starts the service, so it is a gauge.
     let restarts: Vec<(Labels<'_>, u64)> = restarts.iter().map(|(l, n)| (&l[..], *n)).collect();
     out.gauges("sup_service_restarts", "Restarts since the service was loaded or started", &restarts)
+}
+
+fn in_the_way(out: &mut Out<'_>, services: &[(ServiceGroup, Vec<Obstacle>)]) -> fmt::Result {
+    let mut rows = Vec::new();
+    for (group, obstacles) in services {
+        for kind in ObstacleKind::ALL {
+            let count = obstacles.iter().filter(|obstacle| obstacle.kind == *kind).count() as u64;
+            let labels = [("service", group.service()), ("group", group.group()), ("kind", kind.name())];
+            rows.push((labels, count));
+        }
+    }
+    let rows: Vec<(Labels<'_>, u64)> = rows.iter().map(|(l, n)| (&l[..], *n)).collect();
+    let help = "Things that stand between what is wanted of a service and what runs, by kind; 0 where there are none";
+    out.gauges("sup_service_obstacles", help, &rows)
 }
 
 fn supervisor(out: &mut Out<'_>, scrape: &Scrape) -> fmt::Result {

@@ -45,6 +45,7 @@ use crate::net::Listener;
 use crate::supervisor::handle::DriverHandle;
 use crate::supervisor::ledger::Ledger;
 use crate::supervisor::room::Room;
+use crate::supervisor::specs::Specs;
 use deadline::WriteDeadline;
 use problem::Problem;
 
@@ -80,6 +81,8 @@ pub struct Config {
     pub permanent: bool,
     /// The facts about services that the core does not keep.
     pub ledger: Ledger,
+    /// Its spec files.
+    pub specs: Arc<Specs>,
     /// Whether the disk takes what is to be stored.
     pub room: Room,
     /// The token that a client must show; without one every client may read.

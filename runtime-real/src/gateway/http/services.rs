@@ -19,6 +19,7 @@ use super::{Config, Gateway, view};
 use crate::gateway::ctl::convert;
 use crate::gateway::disk;
 use crate::supervisor::ledger::HealthReport;
+use crate::supervisor::obstacles;
 
 /// The part of the node that is copied out, to be formatted away from the loop.
 struct Local {
@@ -263,24 +264,14 @@ fn entry(config: &Config, local: &Local, view: &ServiceView) -> Value {
         "role": view.role.as_ref().map(convert::role_name),
         "waiting_for": view.waiting_for,
     });
-    held_up(&mut entry, view);
-    entry
-}
-
-/// What holds a service up at the moment.
-fn held_up(entry: &mut Value, view: &ServiceView) {
     entry["running_hooks"] = running_hooks(view);
-    entry["lost_bind"] = lost_bind(view).into();
-    entry["not_stored"] = view.not_stored.clone().into();
+    entry["obstacles"] = obstacles::to_json(&obstacles::of(view, &config.specs.problems()));
+    entry
 }
 
 fn running_hooks(view: &ServiceView) -> Value {
     let hook = |hook: &HookView| json!({ "hook": hook.hook.name(), "since": seconds(hook.since_wall), "limit_ms": hook.limit_ms });
     view.hooks.iter().map(hook).collect()
-}
-
-fn lost_bind(view: &ServiceView) -> Option<Value> {
-    view.lost_bind.as_ref().map(|lost| json!({ "what": lost.what, "is_stale": lost.is_stale }))
 }
 
 fn seconds(time: UnixTime) -> u64 {

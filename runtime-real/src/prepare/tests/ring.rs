@@ -52,6 +52,11 @@ fn with_facts(template: &str, facts: &Facts) -> String {
     bench.read("config/out")
 }
 
+/// What the files were written in spite of.
+fn warnings(done: &Done) -> Vec<String> {
+    done.written.obstacles.iter().map(|obstacle| obstacle.what.clone()).collect()
+}
+
 #[test]
 fn a_service_is_among_the_members_before_the_ring_knows_it() {
     let template = "{{#each svc.members}}{{member_id}}={{cfg.port}},{{/each}} {{svc.me.cfg.port}} {{svc.service}}.{{svc.group}}";
@@ -182,7 +187,7 @@ fn the_groups_configuration_lies_on_top_and_a_malformed_one_changes_nothing() {
     for toml in bad {
         bench.render(&mut done, &group_config(5, toml)).expect("rendered");
         assert_eq!((bench.read("config/out").as_str(), done.written.layers.group_version), ("31", 4));
-        let warning = done.written.warnings.join("\n");
+        let warning = warnings(&done).join("\n");
         assert!(warning.contains("group configuration, version 5"), "{warning}");
     }
     bench.render(&mut done, &group_config(6, b"b = 4")).expect("rendered");
@@ -211,7 +216,7 @@ fn group_files_are_written_into_their_folder_and_nowhere_else() {
     assert!(done.written.changed.files);
     assert_eq!(bench.read("files/a.pem"), "one");
     assert_eq!(fs::read_dir(bench.svc("files")).expect("the folder").count(), 1);
-    assert_eq!(done.written.warnings.len(), 3, "{:?}", done.written.warnings);
+    assert_eq!(warnings(&done).len(), 3, "{:?}", warnings(&done));
     bench.render(&mut done, &facts).expect("rendered");
     assert!(!done.written.changed.files, "they are there already");
     facts.files[0].body = b"two".to_vec();
@@ -259,7 +264,7 @@ fn a_malformed_user_toml_is_named_and_what_it_said_before_counts() {
         fs::write(&path, text).expect("written");
         bench.render(&mut done, &Facts::alone(me())).expect("rendered");
         assert_eq!(bench.read("config/out"), "2");
-        let warning = done.written.warnings.join("\n");
+        let warning = warnings(&done).join("\n");
         assert!(warning.contains("user.toml"), "{warning}");
     }
     fs::remove_file(&path).expect("removed");
@@ -267,7 +272,7 @@ fn a_malformed_user_toml_is_named_and_what_it_said_before_counts() {
     assert_eq!(bench.read("config/out"), "1", "no file is no layer");
     bench.user_toml("a = = 3");
     bench.render(&mut done, &Facts::alone(me())).expect("rendered");
-    assert!(done.written.warnings[0].contains("user.toml"), "{:?}", done.written.warnings);
+    assert!(warnings(&done)[0].contains("user.toml"), "{:?}", warnings(&done));
     assert_eq!(bench.read("config/out"), "1", "as when there was none");
 }
 

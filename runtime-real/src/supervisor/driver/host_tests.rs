@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use annulus_core::{
-    Command, Facts, Incarnation, MemberId, PackageIdent, Prepared, Rendered, ServiceName, ServiceSpec,
-    ServiceState, State, StopHow, Timings,
+    Command, Facts, Incarnation, MemberId, Obstacle, ObstacleKind, PackageIdent, Prepared, Rendered,
+    ServiceName, ServiceSpec, ServiceState, State, StopHow, Timings,
 };
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
@@ -44,7 +44,7 @@ impl Packages for Scripts {
         _: &ServiceName,
         spec: &ServiceSpec,
         _: &Facts,
-    ) -> Result<(Prepared, ServicePlan), String> {
+    ) -> Result<(Prepared, ServicePlan), Obstacle> {
         prepare(&self.0, spec)
     }
 
@@ -53,23 +53,23 @@ impl Packages for Scripts {
         _: &ServiceName,
         spec: &ServiceSpec,
         _: &Facts,
-    ) -> Result<(Prepared, ServicePlan), String> {
+    ) -> Result<(Prepared, ServicePlan), Obstacle> {
         prepare(&self.0, spec)
     }
 
-    fn render(&self, name: &ServiceName, _: &Facts) -> Result<(Rendered, ServicePlan), String> {
+    fn render(&self, name: &ServiceName, _: &Facts) -> Result<(Rendered, ServicePlan), Obstacle> {
         let plan = plan(&self.0, self.0.join(name.as_str()));
         Ok((Rendered::default(), plan))
     }
 }
 
-fn prepare(dir: &Path, spec: &ServiceSpec) -> Result<(Prepared, ServicePlan), String> {
+fn prepare(dir: &Path, spec: &ServiceSpec) -> Result<(Prepared, ServicePlan), Obstacle> {
     let program = dir.join(spec.ident.name());
     if !program.exists() {
-        return Err(format!("{} is not installed", spec.ident));
+        return Err(Obstacle::new(ObstacleKind::Package, format!("{} is not installed", spec.ident)));
     }
     let ident = format!("{}/{}/1.0.0/20260101000000", spec.ident.origin(), spec.ident.name());
-    let prepared = Prepared::new(ident.parse().map_err(|_| "no ident".to_owned())?, 5_000);
+    let prepared = Prepared::new(ident.parse().expect("an ident"), 5_000);
     Ok((prepared, plan(dir, program)))
 }
 

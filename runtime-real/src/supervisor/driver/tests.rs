@@ -31,7 +31,10 @@ impl Effects for TestEffects {
                 }
                 EffectResult::Persisted
             }
-            other => EffectResult::PrepareFailed { reason: format!("no services here: {other:?}") },
+            other => EffectResult::PrepareFailed {
+                kind: annulus_core::ObstacleKind::Package,
+                reason: format!("no services here: {other:?}"),
+            },
         };
         self.done.try_send((id, result)).expect("the loop keeps up");
     }

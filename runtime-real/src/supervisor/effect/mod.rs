@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use annulus_core::{Effect, EffectId, EffectResult, Hook, HookEnd, Instant, Lease, ServiceName, Write};
+use annulus_core::{
+    Effect, EffectId, EffectResult, Hook, HookEnd, Instant, Lease, Obstacle, ObstacleKind, ServiceName, Write,
+};
 use tokio::sync::{mpsc, watch};
 
 use crate::host::clock::{self, Clock};
@@ -90,8 +92,8 @@ impl HostEffects {
         &self,
         id: EffectId,
         service: ServiceName,
-        work: impl FnOnce(&dyn Packages, &ServiceName) -> Result<(T, ServicePlan), String> + Send + 'static,
-        report: impl FnOnce(Result<T, String>) -> EffectResult + Send + 'static,
+        work: impl FnOnce(&dyn Packages, &ServiceName) -> Result<(T, ServicePlan), Obstacle> + Send + 'static,
+        report: impl FnOnce(Result<T, Obstacle>) -> EffectResult + Send + 'static,
         claim: Option<Client>,
     ) {
         let (packages, plans) = (Arc::clone(&self.packages), Arc::clone(&self.plans));
@@ -99,7 +101,8 @@ impl HostEffects {
         tokio::spawn(async move {
             // Before any file is written: the directory may be another supervisor's.
             if let Some(Err(reason)) = claim_for(claim.as_ref(), &service).await {
-                let _ = done.send((id, report(Err(reason)))).await;
+                let held = Obstacle::new(ObstacleKind::Spec, reason);
+                let _ = done.send((id, report(Err(held)))).await;
                 return;
             }
             let work = tokio::task::spawn_blocking(move || {
@@ -108,9 +111,10 @@ impl HostEffects {
                 plans.lock().unwrap_or_else(PoisonError::into_inner).insert(service, plan);
                 Ok(result)
             });
-            let result = work
-                .await
-                .unwrap_or_else(|panic| Err(format!("preparing the package failed inside annulus: {panic}")));
+            let result = work.await.unwrap_or_else(|panic| {
+                let what = format!("preparing the package failed inside annulus: {panic}");
+                Err(Obstacle::new(ObstacleKind::Package, what))
+            });
             let _ = done.send((id, report(result))).await;
         });
     }
@@ -280,7 +284,7 @@ impl Effects for HostEffects {
                 move |packages, service| packages.prepare(service, &spec, &facts),
                 |result| match result {
                     Ok(prepared) => EffectResult::Prepared(prepared),
-                    Err(reason) => EffectResult::PrepareFailed { reason },
+                    Err(Obstacle { kind, what: reason, .. }) => EffectResult::PrepareFailed { kind, reason },
                 },
                 Some(self.processes.launcher().clone()),
             ),
@@ -290,7 +294,7 @@ impl Effects for HostEffects {
                 move |packages, service| packages.look(service, &spec, &facts),
                 |result| match result {
                     Ok(prepared) => EffectResult::Prepared(prepared),
-                    Err(reason) => EffectResult::PrepareFailed { reason },
+                    Err(Obstacle { kind, what: reason, .. }) => EffectResult::PrepareFailed { kind, reason },
                 },
                 None,
             ),
@@ -300,7 +304,7 @@ impl Effects for HostEffects {
                 move |packages, service| packages.render(service, &facts),
                 |result| match result {
                     Ok(rendered) => EffectResult::Rendered(rendered),
-                    Err(reason) => EffectResult::RenderFailed { reason },
+                    Err(Obstacle { kind, what: reason, .. }) => EffectResult::RenderFailed { kind, reason },
                 },
                 None,
             ),

@@ -75,7 +75,7 @@ fn level(kind: &EventKind) -> Level {
         EventKind::PersistFailed { .. } | EventKind::IdentityConflict { .. } => Level::ERROR,
         EventKind::MemberChanged { to: State::Confirmed, .. }
         | EventKind::ServiceChanged { to: Some(ServiceState::Backoff | ServiceState::Failed), .. }
-        | EventKind::BindChanged { lost: Some(_), .. }
+        | EventKind::ObstacleChanged { what: Some(_), .. }
         | EventKind::Stalled { .. }
         | EventKind::VersionLost { .. }
         | EventKind::RumorRepaired { .. }
@@ -93,7 +93,7 @@ fn level(kind: &EventKind) -> Level {
         | EventKind::MemberForgotten { .. }
         | EventKind::Refuted { .. }
         | EventKind::ServiceChanged { .. }
-        | EventKind::BindChanged { .. }
+        | EventKind::ObstacleChanged { .. }
         | EventKind::Leaving => Level::INFO,
         EventKind::Election { what: ElectionEvent::Voted { .. }, .. }
         | EventKind::ProbeFailed { .. }

@@ -1,9 +1,10 @@
 //! Puts events into words for operators: the text of `/events` and the message of a log line. Decides nothing
 //! about levels and fields.
 
+use std::net::SocketAddr;
+
 use annulus_core::{
-    CensusEntry, ElectionPurpose, EventKind, Incarnation, KeyParts, MemberId, Node, RumorKey, ServiceName,
-    State, Why,
+    CensusEntry, ElectionPurpose, EventKind, Incarnation, KeyParts, MemberId, Node, RumorKey, State, Why,
 };
 
 use super::election;
@@ -105,7 +106,13 @@ pub fn sentence(kind: &EventKind, names: Names<'_>) -> String {
             let why = if reason.is_empty() || reason == to { String::new() } else { format!(": {reason}") };
             format!("service {service} is {to}{before}{why}")
         }
-        EventKind::BindChanged { service, lost } => bind_sentence(service, lost.as_deref()),
+        EventKind::ObstacleChanged { service, obstacle, hook, what } => match (what, hook) {
+            (Some(what), _) => format!("service {service}: {what}"),
+            (None, Some(hook)) => {
+                format!("service {service}: nothing is wrong with its {hook} hook any more")
+            }
+            (None, None) => format!("service {service}: nothing is wrong with its {obstacle} any more"),
+        },
         EventKind::DecodeFailed { from, channel, error } => {
             format!("rejected a {} from {from}: {error}", channel.name())
         }
@@ -113,13 +120,7 @@ pub fn sentence(kind: &EventKind, names: Names<'_>) -> String {
             format!("the limit {limit} is reached and something was dropped")
         }
         EventKind::PersistFailed { reason } => format!("could not write to disk: {reason}"),
-        EventKind::IdentityConflict { address, yields } => {
-            let then = if *yields { "this one claims it no longer" } else { "this one goes on with it" };
-            format!(
-                "another supervisor at {address} runs with a copy of this one's identity, and {then}: stop the one \
-                 that is the copy and remove its data directory, then it starts with an identity of its own"
-            )
-        }
+        EventKind::IdentityConflict { address, yields } => copied(address, *yields),
         EventKind::Leaving => "this supervisor begins to leave the ring".to_owned(),
         EventKind::Election { election: id, term, what } => election::sentence(id, *term, what, names),
     }
@@ -140,14 +141,12 @@ fn member_changed(
     }
 }
 
-fn bind_sentence(service: &ServiceName, lost: Option<&str>) -> String {
-    match lost {
-        Some(lost) => format!(
-            "service {service} lacks {lost}; it runs on, and what its files say of that group is stale where they cannot \
-             be written without it"
-        ),
-        None => format!("service {service} has all of its binds again"),
-    }
+fn copied(address: &SocketAddr, yields: bool) -> String {
+    let then = if yields { "this one claims it no longer" } else { "this one goes on with it" };
+    format!(
+        "another supervisor at {address} runs with a copy of this one's identity, and {then}: stop the one \
+         that is the copy and remove its data directory, then it starts with an identity of its own"
+    )
 }
 
 fn version_lost(key: &RumorKey, version: u64, winner: Option<&MemberId>, names: Names<'_>) -> String {

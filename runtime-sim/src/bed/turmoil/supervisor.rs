@@ -118,7 +118,7 @@ fn serve(
         handle: handle.clone(),
         clock,
         root: root.clone(),
-        specs,
+        specs: Arc::clone(&specs),
         ledger: Ledger::default(),
         room: room.clone(),
         lookout: annulus::gateway::lookout::Lookout::default(),
@@ -136,6 +136,7 @@ fn serve(
         timings,
         permanent,
         ledger,
+        specs,
         room,
         token,
     };

@@ -63,11 +63,12 @@ impl Narrator {
             EventKind::Banned { member } => {
                 format!("{} is banned for ever, {name} notes.", self.who(member))
             }
-            EventKind::BindChanged { service, lost: Some(lost) } => {
-                format!("{service} on {name} runs on without its {lost}.")
+            EventKind::ObstacleChanged { service, what: Some(what), .. } => {
+                format!("{service} on {name}: {what}.")
             }
-            EventKind::BindChanged { service, lost: None } => {
-                format!("{service} on {name} has all of its binds again.")
+            EventKind::ObstacleChanged { service, obstacle, hook, what: None } => {
+                let hook = hook.map_or_else(String::new, |hook| format!("{hook} "));
+                format!("{service} on {name}: nothing is wrong with its {hook}{obstacle} any more.")
             }
             EventKind::DecodeFailed { from, error, .. } => {
                 format!("{name} rejects bytes from {from}: {error}.")

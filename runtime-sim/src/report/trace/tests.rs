@@ -1,9 +1,9 @@
 use std::net::SocketAddr;
 
 use annulus_core::{
-    Cause, Channel, ElectionEvent, ElectionId, ElectionPurpose, Event, EventId, EventKind, FileName,
-    Incarnation, InputId, LeaseEnd, MemberId, RumorKey, ServiceGroup, ServiceName, ServiceState, State, Why,
-    limits::Limit,
+    Cause, Channel, ElectionEvent, ElectionId, ElectionPurpose, Event, EventId, EventKind, FileName, Hook,
+    Incarnation, InputId, LeaseEnd, MemberId, ObstacleKind, RumorKey, ServiceGroup, ServiceName,
+    ServiceState, State, Why, limits::Limit,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -187,9 +187,17 @@ fn kind(name: &str) -> BoxedStrategy<EventKind> {
                 })
                 .boxed()
         }
-        "bind_changed" => (service(), prop::option::of(words()))
-            .prop_map(|(service, lost)| EventKind::BindChanged { service, lost })
-            .boxed(),
+        "obstacle_changed" => {
+            let hook = prop::option::of(select(Hook::ALL));
+            (service(), select(ObstacleKind::ALL), hook, prop::option::of(words()))
+                .prop_map(|(service, obstacle, hook, what)| EventKind::ObstacleChanged {
+                    service,
+                    obstacle,
+                    hook,
+                    what,
+                })
+                .boxed()
+        }
         "decode_failed" => (address(), select(&Channel::ALL[..]), words())
             .prop_map(|(from, channel, error)| EventKind::DecodeFailed { from, channel, error })
             .boxed(),
