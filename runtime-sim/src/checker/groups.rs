@@ -1,5 +1,6 @@
 //! Which hosts are in which group with a leader, as operators have ordered: services loaded, moved to other groups,
-//! stopped, put into maintenance. Checkers of elections share it; it judges nothing.
+//! stopped, put into maintenance. An order that its supervisor had not answered when it ended may be carried out or not,
+//! until the files of the service tell. Checkers of elections share it; it judges nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,8 +8,8 @@ use annulus_core::{Reply, RequestId, ServiceGroup, Topology};
 
 use crate::action::world::{Record, What};
 use crate::action::{
-    Action, DrainService, HostId, LoadService, MaintainService, StartService, StopService, UndrainService,
-    UnloadService, UpdateService,
+    Action, DiskAfter, DrainService, HostId, LoadService, MaintainService, Restart, StartService,
+    StopService, UndrainService, UnloadService, UpdateService,
 };
 use crate::engine::lead::Load;
 
@@ -23,6 +24,8 @@ pub(super) struct Groups {
     typed: Option<(Loaded, Option<Service>)>,
     /// The same by the order's number, until it is answered.
     asked: BTreeMap<RequestId, (Loaded, Option<Service>)>,
+    /// The services with orders that were never answered, and how each was before.
+    unanswered: BTreeMap<Loaded, Option<Service>>,
 }
 
 /// The wish of its operator.
@@ -51,6 +54,9 @@ impl Groups {
     pub(super) fn observe(&mut self, record: &Record) -> Vec<Order> {
         match &record.what {
             What::Action(action) => {
+                if let Action::Restart(Restart { host, disk: DiskAfter::Lost | DiskAfter::Old }) = action {
+                    self.unanswered.retain(|(at, _), _| at != host);
+                }
                 self.typed = key(action).map(|key| (key.clone(), self.services.get(&key).cloned()));
                 self.order(action)
             }
@@ -62,8 +68,50 @@ impl Groups {
                 (Some((key, before)), Reply::Failed(_)) => self.take_back(key, before),
                 _ => Vec::new(),
             },
+            What::HostStarted { host, .. } | What::HostStopped { host, .. } => {
+                for (request, (key, before)) in std::mem::take(&mut self.asked) {
+                    if key.0 == *host {
+                        self.unanswered.entry(key).or_insert(before);
+                    } else {
+                        self.asked.insert(request, (key, before));
+                    }
+                }
+                Vec::new()
+            }
+            What::Rendered { host, service, rendering } => {
+                self.rendered((*host, service.as_str().to_owned()), &rendering.group)
+            }
             _ => Vec::new(),
         }
+    }
+
+    /// The files of a service are written, so it is loaded and wanted up in this group. Whether the group has a leader
+    /// they do not tell.
+    fn rendered(&mut self, key: Loaded, group: &ServiceGroup) -> Vec<Order> {
+        let in_it = |service: &Option<Service>| {
+            service.as_ref().is_some_and(|service| {
+                let name = service.how.group.as_deref().unwrap_or("default");
+                service.up && name == group.group()
+            })
+        };
+        let now = self.services.get(&key).cloned();
+        let Some(before) = self.unanswered.get(&key).cloned() else { return Vec::new() };
+        match (in_it(&now), in_it(&before)) {
+            (false, true) => {
+                self.unanswered.remove(&key);
+                self.take_back(key, before)
+            }
+            (true, false) => {
+                self.unanswered.remove(&key);
+                Vec::new()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether it is not known how the service of this group is wanted on a host.
+    pub(super) fn is_unsure(&self, host: HostId, group: &ServiceGroup) -> bool {
+        self.unanswered.contains_key(&(host, group.service().to_owned()))
     }
 
     fn take_back(&mut self, key: Loaded, before: Option<Service>) -> Vec<Order> {
@@ -201,8 +249,9 @@ fn group_of(service: &str, how: &Load) -> Option<ServiceGroup> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::record;
+    use super::super::testing::{record, rendering};
     use super::*;
+    use crate::engine::rendering::Rendering;
 
     fn group(name: &str) -> ServiceGroup {
         name.parse().expect("a group")
@@ -229,6 +278,42 @@ mod tests {
         let reply = Reply::Failed(annulus_core::CommandError::Leaving);
         let refused = groups.observe(&record(What::Reply { host, request, reply }));
         assert_eq!(refused, [Order::Out(host, group("redis.default"))]);
+    }
+
+    #[test]
+    fn an_order_that_was_never_answered_is_as_the_files_say() {
+        let (host, service, request) = (HostId(1), "redis".to_owned(), RequestId(7));
+        let to_blue = |group: &str| UpdateService {
+            host,
+            service: service.clone(),
+            group: Some(group.to_owned()),
+            topology: None,
+            quorum: None,
+        };
+        let files = |name: &str| {
+            let rendering = Box::new(Rendering { group: group(name), ..rendering(None) });
+            record(What::Rendered { host, service: "redis".parse().expect("a name"), rendering })
+        };
+        let ended = record(What::HostStopped { host, why: crate::engine::record::StopReason::Crashed });
+        for (found, stays) in [("redis.blue", true), ("redis.green", false)] {
+            let mut groups = Groups::default();
+            for before in [typed(load(Some("green"))), typed(to_blue("blue")), ended.clone()] {
+                groups.observe(&before);
+            }
+            assert!(!groups.is_unsure(host, &group("redis.blue")), "each order has its number");
+            let mut groups = Groups::default();
+            let asked = record(What::Asked { host, request });
+            for before in [typed(load(Some("green"))), typed(to_blue("blue")), asked, ended.clone()] {
+                groups.observe(&before);
+            }
+            assert!(groups.is_unsure(host, &group("redis.blue")));
+            let orders = groups.observe(&files(found));
+            let back = [Order::Out(host, group("redis.blue")), Order::In(host, group("redis.green"))];
+            assert_eq!(orders, if stays { &[][..] } else { &back });
+            assert!(
+                !groups.is_unsure(host, &group("redis.blue")) && groups.how(host, &group(found)).is_some()
+            );
+        }
     }
 
     #[test]

@@ -43,9 +43,10 @@ struct Group {
 }
 
 impl Group {
-    /// Whether those that are left can elect.
-    fn is_able(&self, has: impl Fn(HostId) -> bool) -> bool {
-        let gone = self.out.union(&self.lost).count();
+    /// Whether those that are left can elect. A host that may have left by an order that was never answered is not.
+    fn is_able(&self, has: impl Fn(HostId) -> bool, unsure: impl Fn(HostId) -> bool) -> bool {
+        let is_gone = |host: &&HostId| self.out.contains(host) || self.lost.contains(host) || unsure(**host);
+        let gone = self.members.iter().filter(is_gone).count();
         let members = self.members.iter().filter(|host| has(**host)).count();
         let founders = self.founders.max(FOUNDERS);
         // A group that never had a leader waits for all its founders; one that had needs a majority.
@@ -135,7 +136,9 @@ impl Checker for LeaderInTime {
             let has = |host: HostId| self.has.contains(&(host, name.service().to_owned()));
             // A group whose members are all in maintenance, or drained, has none that could lead.
             let (_, able) = self.orders.wanted(name);
-            if group.is_able(has) && able.iter().any(|host| has(*host) && !group.lost.contains(host)) {
+            let unsure = |host: HostId| self.orders.is_unsure(host, name);
+            if group.is_able(has, unsure) && able.iter().any(|host| has(*host) && !group.lost.contains(host))
+            {
                 return Err(format!(
                     "every fault ended at {calm}, and no member led {name} within {} s",
                     self.bound.as_secs()
