@@ -588,7 +588,7 @@ impl Instance {
             });
         }
         if !self.progress.is_running() {
-            self.lost_bind = None;
+            (self.lost_bind, self.resigns_by) = (None, None);
         }
         if phase == Phase::Idle {
             self.told.retract(env);

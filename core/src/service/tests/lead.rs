@@ -527,3 +527,26 @@ fn a_late_write_of_an_unloaded_service_comes_before_those_of_the_next() {
     world.settle();
     assert_eq!(world.state("web"), Some(ServiceState::Up));
 }
+
+#[test]
+fn a_leader_that_ends_while_it_is_demoted_leaves_no_deadline_behind() {
+    let mut world = leading(in_place());
+    let moved = SpecChange { group: Some("green".into()), ..SpecChange::default() };
+    world.ask("web", Asked::Update(Box::new(moved)), false);
+    world.answer_only(true);
+    assert_eq!(
+        (world.state("web"), readiness(&world)),
+        (Some(ServiceState::Up), Readiness::Unfit),
+        "demoted first"
+    );
+    // The lease ran out meanwhile.
+    world.exit(&name("web"), ExitStatus::Signal(9));
+    for _ in 0..40 {
+        world.advance(Duration::from_millis(100));
+        assert!(world.due().is_none_or(|at| at > world.now), "a time that has come moves it on");
+    }
+    world.settle();
+    assert_eq!(world.state("web"), Some(ServiceState::Waiting));
+    let fitness = world.services.fitness(&"web.green@acme".parse().expect("valid")).expect("it has a leader");
+    assert_eq!(fitness.readiness, Readiness::Fit, "it may lead its new group");
+}
