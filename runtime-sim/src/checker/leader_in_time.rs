@@ -10,7 +10,7 @@ use annulus_core::{EventKind, Instant, ServiceGroup, Timings};
 use super::Checker;
 use super::groups::{Groups, Order};
 use crate::action::world::{Record, What};
-use crate::action::{Action, Calm, CloneDisk, Depart, DiskAfter, HostId, Restart};
+use crate::action::{Action, Calm, CloneDisk, Depart, DiskAfter, HostId, Leave, Restart};
 
 /// How many members a group waits for before its first election, where its operators do not say.
 const FOUNDERS: usize = 3;
@@ -23,6 +23,8 @@ pub struct LeaderInTime {
     groups: BTreeMap<ServiceGroup, Group>,
     /// The services that the supervisor of a host said it has; another one may have lost power before.
     has: BTreeSet<(HostId, String)>,
+    /// Hosts that have left the ring in order and not come back yet: their seats are given away.
+    away: BTreeSet<HostId>,
     calm: Option<Instant>,
 }
 
@@ -40,6 +42,11 @@ struct Group {
     /// Whether it had a leader at any time, and since the faults ended.
     founded: bool,
     led: bool,
+    /// The latest term that a member led.
+    term: u64,
+    /// Since then most voters have been lost at a time, those counted that were away and may have had no seat. Members
+    /// that come back then are newcomers, and have no vote before a leader gives them a seat.
+    majority_lost: bool,
 }
 
 impl Group {
@@ -51,7 +58,24 @@ impl Group {
         let founders = self.founders.max(FOUNDERS);
         // A group that never had a leader waits for all its founders; one that had needs a majority.
         let has_quorum = if self.founded { gone * 2 < members } else { members >= founders + gone };
-        members >= founders && has_quorum
+        members >= founders && has_quorum && !self.majority_lost
+    }
+
+    /// A host is lost while these are not in the ring.
+    fn lose(&mut self, host: HostId, away: &BTreeSet<HostId>) {
+        self.lost.insert(host);
+        let is_gone =
+            |host: &&HostId| self.out.contains(host) || self.lost.contains(host) || away.contains(host);
+        let gone = self.members.iter().filter(is_gone).count();
+        self.majority_lost |= self.founded && gone * 2 >= self.members.len();
+    }
+
+    /// A member leads in this term: a majority of the seats is there.
+    fn lead(&mut self, term: u64) {
+        if term > self.term {
+            (self.term, self.majority_lost) = (term, false);
+        }
+        self.founded = true;
     }
 }
 
@@ -70,6 +94,7 @@ impl LeaderInTime {
             orders: Groups::default(),
             groups: BTreeMap::new(),
             has: BTreeSet::new(),
+            away: BTreeSet::new(),
             calm: None,
         }
     }
@@ -101,9 +126,10 @@ impl LeaderInTime {
             | Action::CloneDisk(CloneDisk { host, .. })
             | Action::Depart(Depart { host, .. }) => {
                 for group in self.groups.values_mut().filter(|group| group.members.contains(host)) {
-                    group.lost.insert(*host);
+                    group.lose(*host, &self.away);
                 }
             }
+            Action::Leave(Leave { host }) => drop(self.away.insert(*host)),
             Action::Calm(Calm) => self.calm = Some(at),
             _ => {}
         }
@@ -119,11 +145,12 @@ impl Checker for LeaderInTime {
         self.follow(record);
         match &record.what {
             What::Action(action) => self.action(record.at, action),
-            What::Leads { group, until: Some(_), .. } => {
+            What::Leads { group, term, until: Some(_), .. } => {
                 let led = self.groups.entry(group.clone()).or_default();
-                led.founded = true;
+                led.lead(*term);
                 led.led |= self.calm.is_some();
             }
+            What::HostStarted { host, .. } => drop(self.away.remove(host)),
             What::Event { host, event } => {
                 if let EventKind::ServiceChanged { service, to: Some(_), .. } = &event.kind {
                     self.has.insert((*host, service.as_str().to_owned()));
@@ -151,7 +178,7 @@ impl Checker for LeaderInTime {
 
 #[cfg(test)]
 mod tests {
-    use annulus_core::ServiceState;
+    use annulus_core::{MemberId, ServiceState};
 
     use super::super::testing::event;
     use super::*;
@@ -226,5 +253,36 @@ mod tests {
         assert!(run(&all_moved).expect_err("it has to fire").contains("no member led redis.blue"));
         lost_power.set(Some(HostId(2)));
         assert_eq!(run(&[load(0), load(1), load(2), calm, later]), Ok(()), "the third knows nothing of it");
+    }
+
+    #[test]
+    fn a_seat_that_was_given_away_is_no_vote_when_others_are_lost() {
+        let act = |s, action: Action| at(s, What::Action(action));
+        let loaded = (0..5).flat_map(|n| {
+            let (host, service) = (HostId(n), "redis".to_owned());
+            let kind = EventKind::ServiceChanged {
+                service: "redis".parse().expect("a name"),
+                from: None,
+                to: Some(ServiceState::Loaded),
+                reason: String::new(),
+            };
+            let load = LoadService { host, service, how: Load::led() };
+            [act(1, load.into()), at(1, event(n, kind).what)]
+        });
+        let (group, until) = ("redis.default".parse().expect("a group"), Some(Instant::from_millis(5_000)));
+        let led = at(2, What::Leads { host: HostId(0), group, term: 1, until });
+        let lost = |n| act(4, Restart { host: HostId(n), disk: DiskAfter::Lost }.into());
+        let (host, member) = (HostId(2), MemberId::from_bytes([1; 16]));
+        let leave = act(3, Leave { host }.into());
+        let back = at(9, What::HostStarted { host, member, restored: true });
+        let end = [act(10, Calm.into()), act(500, Heal::EVERYWHERE.into())];
+        let run = |records: &[Record]| {
+            let mut checker = LeaderInTime::new(&Timings::lan());
+            let mut all = loaded.clone().chain([led.clone()]).chain(records.iter().chain(&end).cloned());
+            all.try_for_each(|record| checker.observe(&record))
+        };
+        assert!(run(&[lost(3), lost(4)]).is_err(), "three of five elect");
+        let given_away = run(&[leave, lost(3), lost(4), back]);
+        assert_eq!(given_away, Ok(()), "two of four seats were lost, and the third came as a newcomer");
     }
 }
