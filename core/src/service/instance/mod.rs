@@ -587,9 +587,7 @@ impl Instance {
                 after: env.after,
             });
         }
-        if !self.progress.is_running() {
-            (self.lost_bind, self.resigns_by) = (None, None);
-        }
+        self.resigns_by = self.resigns_by.filter(|_| self.progress.is_running());
         if phase == Phase::Idle {
             self.told.retract(env);
             self.end_drain(env);

@@ -120,7 +120,7 @@ impl Instance {
         let waits = self.progress.waits_on().map(|(kind, why)| (kind, format!("waits for {why}")));
         let waits_on =
             |kind| waits.as_ref().filter(|(on, _)| *on == Some(kind)).map(|(_, what)| what.clone());
-        let lost = self.lost_bind.as_ref().map(|lost| {
+        let lost = self.lost_bind.as_ref().filter(|_| self.progress.is_running()).map(|lost| {
             let files = if self.files.are_behind() {
                 "its files are stale: they cannot be written without it and name members that went"
             } else {
