@@ -321,6 +321,8 @@ impl Instance {
         if self.fitness.is_none() || (campaign.step == Step::Ask && !self.may_ask()) {
             self.stance = Stance::Idle;
         }
+        let campaigns = matches!(self.stance, Stance::Campaigning(_));
+        assert!(!campaigns || self.fitness.is_some(), "a member that does not stand asks no voter");
     }
 
     /// Another member leads, or this one cannot.
@@ -328,5 +330,6 @@ impl Instance {
         if matches!(self.stance, Stance::Campaigning(_)) {
             self.stance = Stance::Idle;
         }
+        assert!(!matches!(self.stance, Stance::Campaigning(_)), "a campaign that is stopped is over");
     }
 }

@@ -33,6 +33,7 @@ pub(super) fn not_given(spec: &ServiceSpec, wanted: &[Bind]) -> Option<String> {
     let is_given =
         |name: &str| spec.binds.iter().any(|given| given.split_once(':').is_some_and(|g| g.0 == name));
     let bind = wanted.iter().find(|bind| !bind.optional && !is_given(&bind.name))?;
+    assert!(!bind.optional, "a package does without a bind that is optional");
     let name = &bind.name;
     Some(format!("bind {name}: not given; use --bind {name}:SERVICE.GROUP"))
 }

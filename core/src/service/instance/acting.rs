@@ -262,6 +262,7 @@ impl Instance {
 
     /// Whether a process that is to end is demoted first, so that it drains as a follower.
     pub(super) fn resigns_first(&mut self, how: StopHow, env: &Env<'_, '_>) -> bool {
+        assert!(self.progress.is_running(), "a process is demoted while it runs");
         let is_replaced = self.is_wanted(env) && !self.wish.moves();
         let in_order = env.leaving < Leaving::Hurried && how.drain;
         let acts = self.lead.is_told() && self.wish.has_leader() && self.health() != Health::Critical;

@@ -57,6 +57,10 @@ impl Adoption {
         }
         self.is_due |= self.facts_at <= now;
         self.is_role_overdue |= self.role_by <= now;
+        assert!(
+            self.poll_timeout().is_none_or(|at| at > now),
+            "a time that has come is waited for no longer"
+        );
     }
 
     /// Whether the news of the ring have had their time.

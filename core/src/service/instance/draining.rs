@@ -101,6 +101,7 @@ impl Drain {
     /// Counts as over from now on. Answers with the commands that waited for it.
     pub(super) fn finish(&mut self) -> Vec<RequestId> {
         self.over = true;
+        assert!(self.ends().is_none(), "a drain that is over does not end again");
         core::mem::take(&mut self.requests)
     }
 

@@ -45,6 +45,11 @@ impl Pause {
 
     /// The same at this time.
     pub(super) fn at(self, now: Instant) -> Self {
-        if self.poll_timeout().is_some_and(|by| by <= now) { Self::Overdue } else { self }
+        let pause = if self.poll_timeout().is_some_and(|by| by <= now) { Self::Overdue } else { self };
+        assert!(
+            pause.poll_timeout().is_none_or(|by| by > now),
+            "a time that has come is waited for no longer"
+        );
+        pause
     }
 }
