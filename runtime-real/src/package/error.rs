@@ -40,6 +40,14 @@ pub enum Error {
         /// The reason, with line, column and the line itself where there is one.
         message: String,
     },
+    /// A plan whose service could not start.
+    #[error("{errors}\n\nthe plan in {path} is not built; `annulus config check` tries it alone")]
+    Check {
+        /// Its directory.
+        path: PathBuf,
+        /// What is wrong, in words.
+        errors: String,
+    },
     /// A hook or configuration file of a plan is not a template.
     #[error(transparent)]
     Template(#[from] TemplateFault),

@@ -5,7 +5,8 @@
 //! - `layers` and `config` make one configuration of several; `context` and `svc_context` are what templates see.
 //! - `compare` finds what an operator gives and no default has.
 //! - `hook` runs the hooks of a package itself, which `package_hook` renders.
-//! - `trial` tries a plan before it is built; `quoting` looks at what its hooks give to a shell.
+//! - `trial` tries a plan before it is built; `quoting` looks at what its hooks give to a shell, `interpreter` at how the
+//!   kernel starts them.
 //!
 //! All templates are rendered before the first file is written, so a template that fails leaves every file as it was.
 //! A file is written only when its content changes.
@@ -16,6 +17,7 @@ mod context;
 mod error;
 mod files;
 mod hook;
+mod interpreter;
 mod layers;
 mod metadata;
 mod package_hook;

@@ -16,10 +16,10 @@ use toml::Table;
 
 use super::context::{self, PackageFacts, Sys};
 use super::svc_context::{self, Own};
-use super::{config, files, quoting, svc_dirs};
+use super::{config, files, interpreter, quoting, svc_dirs};
 use crate::host::root::Root;
 use crate::package::{self, Inflight, Plan, Probe};
-use crate::template::Engine;
+use crate::template::{Engine, slips};
 
 /// The release of a package that has not been built.
 const RELEASE: &str = "20000101000000";
@@ -85,9 +85,11 @@ pub fn try_plan(root: &Root, dir: &Path) -> Trial {
         return trial;
     };
     let bench = Bench { root, dir, plan: &plan, ident, defaults: &defaults };
+    let mut contexts = Vec::new();
     for facts in bench.rings() {
-        bench.render(&templates, &facts, &mut trial);
+        contexts.extend(bench.render(&templates, &facts, &mut trial));
     }
+    bench.find_slips(&templates, &contexts, &mut trial);
     trial
 }
 
@@ -169,7 +171,7 @@ impl Bench<'_> {
             .collect()
     }
 
-    fn context(&self, facts: &Facts) -> Option<(Engine, Engine, serde_json::Value)> {
+    fn context(&self, facts: &Facts) -> Option<(Engine, serde_json::Value)> {
         let package = PackageFacts::of_plan(self.root, self.plan);
         let info = sys_info(1);
         let sys = Sys { member_id: facts.me.to_string(), info, permanent: false };
@@ -188,13 +190,14 @@ impl Bench<'_> {
         let wanted: Vec<Bind> = wanted.collect();
         let given: Vec<String> = wanted.iter().map(|bind| format!("{0}:{0}.{GROUP}", bind.name)).collect();
         context["bind"] = svc_context::bind(&given, &wanted, facts);
-        let deps = package.deps;
-        Some((Engine::new(deps.clone()), Engine::strict(deps), context))
+        Some((Engine::new(package.deps), context))
     }
 
-    fn render(&self, templates: &[Template], facts: &Facts, trial: &mut Trial) {
-        let Some((engine, strict, context)) = self.context(facts) else {
-            return trial.error(format!("{}: too long for the name of a service group", self.ident));
+    /// Renders everything in a ring, whose context is the answer.
+    fn render(&self, templates: &[Template], facts: &Facts, trial: &mut Trial) -> Option<serde_json::Value> {
+        let Some((engine, context)) = self.context(facts) else {
+            trial.error(format!("{}: too long for the name of a service group", self.ident));
+            return None;
         };
         for (path, to) in templates {
             let text = match package::read_text(path) {
@@ -210,20 +213,51 @@ impl Bench<'_> {
                 }
             }
             match engine.render(path, &text, &context) {
-                Ok(rendered) => check_program(path, to, &rendered, trial),
-                Err(fault) => {
-                    trial.error(fault.to_string());
-                    continue;
-                }
-            }
-            // A bind or a leader may be missing for good reasons; a setting that no default names is a slip.
-            if let Err(fault) = strict.render(path, &text, &context)
-                && fault.reason.starts_with("cfg.")
-            {
-                trial.warn(format!("{fault}\nset it in default.toml, or it renders as nothing"));
+                Ok(rendered) => self.check_program(path, to, &rendered, trial),
+                // Named with its place in all branches, below.
+                Err(fault) if fault.is_of_helper() => {}
+                Err(fault) => trial.error(fault.to_string()),
             }
         }
         self.render_checks(&engine, &context, trial);
+        Some(context)
+    }
+
+    /// Names that exist in none of the contexts: of what the supervisor gives an error, for it will never be there; of a
+    /// setting that no default has a warning, for another layer may have it.
+    fn find_slips(&self, templates: &[Template], contexts: &[serde_json::Value], trial: &mut Trial) {
+        let of_plan = self.dir.join("plan.toml");
+        let files = templates.iter().filter_map(|(path, _)| Some((path, package::read_text(path).ok()?)));
+        let checks = self.check_texts().into_iter().map(|text| (&of_plan, text.to_owned()));
+        for (path, text) in files.chain(checks) {
+            for slip in slips(path, &text, contexts) {
+                if slip.is_setting {
+                    trial.warn(format!("{}\nset it in default.toml, or it renders as nothing", slip.fault));
+                } else {
+                    trial.error(slip.fault.to_string());
+                }
+            }
+        }
+    }
+
+    /// The templates in the plan itself.
+    fn check_texts(&self) -> Vec<&str> {
+        let probe = self.plan.health.as_ref().map(|health| match &health.probe {
+            Probe::Http(text) | Probe::Tcp(text) | Probe::Unix(text) => text.as_str(),
+        });
+        let inflight = self.plan.drain.inflight.as_ref().map(|inflight| match inflight {
+            Inflight::Http(text) | Inflight::Connections(text) => text.as_str(),
+        });
+        probe.into_iter().chain(inflight).collect()
+    }
+
+    /// A hook is executed as a program.
+    fn check_program(&self, path: &Path, to: &str, rendered: &str, trial: &mut Trial) {
+        let is_hook = to.strip_prefix("hooks/").is_some_and(|hook| hook.parse::<Hook>().is_ok());
+        let fault = interpreter::fault(rendered.as_bytes(), &self.root.pkgs()).filter(|_| is_hook);
+        if let Some(fault) = fault {
+            trial.error(format!("{} {fault}", path.display()));
+        }
     }
 
     /// Renders the texts of `[health]` and `[drain]`.
@@ -254,16 +288,6 @@ impl Bench<'_> {
         for port in ports.iter().filter(|port| port.parse::<u16>().is_err()) {
             trial.error(format!("{}: [drain] connections is {port:?}, which is not a port", plan.display()));
         }
-    }
-}
-
-/// A hook is executed as a program, so its first line has to name an interpreter.
-fn check_program(path: &Path, to: &str, rendered: &str, trial: &mut Trial) {
-    if to.strip_prefix("hooks/").is_some_and(|hook| hook.parse::<Hook>().is_ok())
-        && !rendered.starts_with("#!")
-    {
-        let text = "does not begin with #! and an interpreter, as in #!/bin/sh; it could not be started";
-        trial.error(format!("{} {text}", path.display()));
     }
 }
 

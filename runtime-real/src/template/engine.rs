@@ -31,13 +31,6 @@ impl Engine {
         Self { handlebars, bytes_max: RENDERED_BYTES_MAX }
     }
 
-    /// As [`Self::new`], but a key that does not exist is an error.
-    pub(crate) fn strict(deps: Vec<(PackageIdent, PathBuf)>) -> Self {
-        let mut engine = Self::new(deps);
-        engine.handlebars.set_strict_mode(true);
-        engine
-    }
-
     /// Renders a template with a context; `path` is for messages.
     pub(crate) fn render(&self, path: &Path, text: &str, context: &Json) -> Result<String, TemplateFault> {
         no_decorators(path, text)?;

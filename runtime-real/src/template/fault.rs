@@ -16,6 +16,11 @@ pub struct TemplateFault {
 }
 
 impl TemplateFault {
+    /// Whether a helper is missing, which rendering finds where it gets there only.
+    pub(crate) fn is_of_helper(&self) -> bool {
+        self.reason.starts_with("Helper not found")
+    }
+
     pub(super) fn new(path: &Path, text: &str, at: Option<(usize, usize)>, reason: String) -> Self {
         let line = at.and_then(|(line, _)| text.lines().nth(line.checked_sub(1)?)).map(str::to_owned);
         Self { path: path.to_owned(), at, line, reason }

@@ -11,6 +11,21 @@ use handlebars::{
 };
 use serde_json::Value as Json;
 
+/// The names of all helpers that are registered here.
+pub(super) const NAMES: [&str; 11] = [
+    "toJson",
+    "toToml",
+    "toYaml",
+    "toUppercase",
+    "toLowercase",
+    "strConcat",
+    "strJoin",
+    "strReplace",
+    "shellQuote",
+    "pkgPathFor",
+    "eachAlive",
+];
+
 /// Registers all helpers. `deps` are the packages that `pkgPathFor` finds.
 pub(super) fn register(engine: &mut Handlebars<'_>, deps: Vec<(PackageIdent, PathBuf)>) {
     engine.register_helper("toJson", text_helper("toJson", to_json));

@@ -1,12 +1,13 @@
 //! `annulus pkg build PLAN_DIR`: makes a package of a plan and says how to install it. Does not install it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::print;
 use crate::host::clock;
 use crate::host::root::Root;
 use crate::keys::{KeyCache, KeyId, KeyKind};
 use crate::package::{self, Error};
+use crate::prepare::try_plan;
 
 #[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -19,6 +20,11 @@ pub(in crate::cli) struct Args {
 }
 
 pub(super) fn run(root: &Root, args: &Args) -> Result<u8, Error> {
+    // What is no plan at all is named by the build itself.
+    let dir = if args.plan.is_file() { args.plan.parent().unwrap_or(&args.plan) } else { &args.plan };
+    if dir.join("plan.toml").is_file() {
+        check(root, dir)?;
+    }
     let artifacts = root.artifacts();
     let built = package::build(root, &args.plan, args.output.as_ref().unwrap_or(&artifacts), clock::wall())?;
     if built.new_key {
@@ -32,6 +38,18 @@ pub(super) fn run(root: &Root, args: &Args) -> Result<u8, Error> {
         built.signer
     ));
     Ok(0)
+}
+
+/// Tries the plan as `config check` does. Warnings are told, and errors keep it from being built.
+fn check(root: &Root, plan: &Path) -> Result<(), Error> {
+    let trial = try_plan(root, plan);
+    for warning in &trial.warnings {
+        eprintln!("warning: {warning}\n");
+    }
+    if trial.errors.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Check { path: plan.to_owned(), errors: trial.errors.join("\n\n") })
 }
 
 /// Tells the operator about a key that was just made.
