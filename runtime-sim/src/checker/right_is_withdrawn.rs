@@ -16,8 +16,9 @@ const BOUND: Duration = Duration::from_millis(500);
 /// The checker of the property that this module states.
 #[derive(Debug, Default)]
 pub struct RightIsWithdrawn {
-    /// What the guard of each process holds.
-    rights: BTreeMap<(HostId, ServiceName, u32), (ServiceGroup, u64)>,
+    /// What the guard of each process holds, and since when. A launcher that was frozen makes a guard with what it was told
+    /// long ago; the supervisor can take that back only when it hears of the guard.
+    rights: BTreeMap<(HostId, ServiceName, u32), (Instant, (ServiceGroup, u64))>,
     /// The term in which each supervisor leads, none when it leads no longer, and since when.
     leads: BTreeMap<(HostId, ServiceGroup), (Instant, Option<u64>)>,
     /// Hosts whose supervisor is late, or whose clock is not the world's.
@@ -40,9 +41,9 @@ impl RightIsWithdrawn {
         }
     }
 
-    fn is_left(&self, now: Instant, host: HostId, right: &(ServiceGroup, u64)) -> bool {
+    fn is_left(&self, now: Instant, host: HostId, held: Instant, right: &(ServiceGroup, u64)) -> bool {
         let led = self.leads.get(&(host, right.0.clone()));
-        led.is_some_and(|(since, term)| *term != Some(right.1) && *since + BOUND < now)
+        led.is_some_and(|(since, term)| *term != Some(right.1) && (*since).max(held) + BOUND < now)
             && !self.late.contains(&host)
     }
 }
@@ -58,9 +59,14 @@ impl Checker for RightIsWithdrawn {
             What::GuardHolds { host, service, pid, right } => {
                 let key = (*host, service.clone(), *pid);
                 match right {
-                    Some(right) => self.rights.insert(key, right.clone()),
-                    None => self.rights.remove(&key),
-                };
+                    Some(right) => {
+                        let held = self.rights.entry(key).or_insert((record.at, right.clone()));
+                        if held.1 != *right {
+                            *held = (record.at, right.clone());
+                        }
+                    }
+                    None => drop(self.rights.remove(&key)),
+                }
             }
             What::LeaseRanOut { host, service, pid } | What::ProcessExited { host, service, pid, .. } => {
                 self.rights.remove(&(*host, service.clone(), *pid));
@@ -75,10 +81,11 @@ impl Checker for RightIsWithdrawn {
             What::HostStopped { host, .. } => self.leads.retain(|(other, _), _| other != host),
             _ => {}
         }
-        let left = self.rights.iter().find(|((host, ..), right)| self.is_left(record.at, *host, right));
+        let is_left = |host, (held, right): &(Instant, _)| self.is_left(record.at, host, *held, right);
+        let left = self.rights.iter().find(|((host, ..), held)| is_left(*host, held));
         match left {
             None => Ok(()),
-            Some(((host, service, pid), (group, term))) => Err(format!(
+            Some(((host, service, pid), (_, (group, term)))) => Err(format!(
                 "the guard of process {pid} of {service} on host {} lets a supervisor go on to lead {group} in term \
                  {term}, which the one that runs leads no longer",
                 host.0
@@ -132,6 +139,10 @@ mod tests {
         assert!(message.contains("lets a supervisor go on to lead redis.default in term 1"), "{message}");
         let renewed = leads(3_000, 2, Some(5_000));
         assert!(run(&with(&[leads(2_100, 2, Some(4_000)), renewed])).is_err(), "an older term");
+        let late =
+            [leads(2_000, 1, None), holds(4_000, Some(1)), holds(4_300, Some(1)), leads(4_400, 1, None)];
+        assert_eq!(run(&late), Ok(()), "the supervisor hears of the guard only now");
+        assert!(run(&[&late[..], &[leads(4_600, 1, None)]].concat()).is_err(), "and has to withdraw it then");
         let killed = What::HostStopped { host: HOST, why: crate::engine::record::StopReason::Killed };
         assert_eq!(run(&with(&[at(2_100, killed), later.clone()])), Ok(()), "no supervisor runs");
         let pause = at(1_500, What::Action(Pause { host: HOST }.into()));
