@@ -163,9 +163,8 @@ impl Membership {
             }
             return true;
         };
-        if record.incarnation > held.incarnation
-            || (record.state == State::Departed && record.prevails_over(&held))
-        {
+        let departs = record.state == State::Departed && held.state != State::Departed;
+        if record.incarnation > held.incarnation || (departs && record.prevails_over(&held)) {
             self.change(ctx, *record, Accusers::default(), Why::Contact, Follows::Input);
             if mutated!(
                 NoHealOnReturn,

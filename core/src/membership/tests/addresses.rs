@@ -1,5 +1,6 @@
 //! At which address a member is sought, and which members are forgotten when there is no room.
 
+use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use super::{Bench, id, record};
@@ -31,6 +32,23 @@ fn a_member_that_moved_is_sought_where_it_spoke_from_and_not_where_another_says(
     assert_eq!(address_of(&bench, 1), record(1, 1, State::Alive).address, "it came through another member");
     bench.act(|m, ctx| assert!(m.handle_contact(ctx, &moved, true)));
     assert_eq!(address_of(&bench, 1), moved.address);
+}
+
+#[test]
+fn a_departure_that_is_heard_from_two_addresses_is_one() {
+    let mut bench = Bench::with(&[record(1, 3, State::Alive)]);
+    let departed = record(1, 3, State::Departed);
+    assert_eq!(bench.tell(departed, 2), Heard::New);
+    assert_eq!(bench.events().len(), 1);
+    // A copy of it says so itself.
+    let copy = MemberRecord { address: record(201, 3, State::Departed).address, ..departed };
+    bench.act(|m, ctx| assert!(m.handle_contact(ctx, &copy, true)));
+    assert_eq!((bench.events(), bench.state(1)), (Vec::new(), Some(State::Departed)));
+    assert_eq!(address_of(&bench, 1), copy.address, "it spoke from there");
+    // One that was held alive departs by its own word too, and again in a later incarnation.
+    bench.act(|m, ctx| m.handle_contact(ctx, &record(1, 4, State::Alive), true));
+    bench.act(|m, ctx| m.handle_contact(ctx, &record(1, 4, State::Departed), true));
+    assert_eq!((bench.events().len(), bench.state(1)), (2, Some(State::Departed)));
 }
 
 #[test]
