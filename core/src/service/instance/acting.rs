@@ -110,7 +110,7 @@ impl Instance {
 
     /// What the guard is to hold before a hook runs that may say that the service leads; none when it says nothing of that.
     pub(super) fn hook_lease(&mut self, purpose: Purpose, env: &Env<'_, '_>) -> Option<Lease> {
-        if !self.lead.is_told() && !self.files.say_it_leads() {
+        if !self.lead.is_told() && !self.files.may_say_it_leads() {
             return None;
         }
         let given = self.lead.given().map(|lease| lease.kill_at).filter(|_| self.progress.pid().is_some());

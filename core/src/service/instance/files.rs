@@ -32,6 +32,9 @@ pub(super) struct Files {
     applied: Applied,
     /// The role that the files speak of, or are about to.
     role_in_hand: Option<Role>,
+    /// Whether what is on disk may say that the service leads: since a write began that says so, until one has succeeded
+    /// that says otherwise.
+    disk_says_it_leads: bool,
     /// The process beside which `Effect::Render`, or `Effect::Prepare` for an adopted one, is unanswered.
     writing_for: Option<u64>,
 }
@@ -96,6 +99,7 @@ impl Files {
     pub(super) fn take_in_hand(&mut self, facts: &Facts, own: &ServiceGroup) {
         self.rendered_with = Some(hash_of(facts, own));
         self.role_in_hand.clone_from(&facts.role);
+        self.disk_says_it_leads |= matches!(self.role_in_hand, Some(Role::Leader { .. }));
         self.versions_in_hand = versions_digest(facts.config.as_ref(), &facts.files);
     }
 
@@ -124,6 +128,17 @@ impl Files {
         matches!(self.role_in_hand, Some(Role::Leader { .. }))
     }
 
+    /// Whether a hook that is run now may find that the service leads: the files say so, are about to, or said so before
+    /// a write that has not succeeded.
+    pub(super) const fn may_say_it_leads(&self) -> bool {
+        self.disk_says_it_leads || self.say_it_leads()
+    }
+
+    /// The write that is under way has succeeded.
+    pub(super) fn are_written(&mut self) {
+        self.disk_says_it_leads = self.say_it_leads();
+    }
+
     /// Files are being written beside the process with this number.
     pub(super) fn begin_writing(&mut self, process: u64) {
         assert!(self.writing_for.is_none(), "one effect at a time writes a service's files");
@@ -150,6 +165,7 @@ impl Files {
     pub(super) fn prepared(&mut self, prepared: &Prepared) {
         self.prepared = Some(prepared.clone());
         self.adopted = None;
+        self.are_written();
         self.applied.start(self.versions(prepared.applied_config));
         assert!(self.ident() == Some(&prepared.ident), "the package that runs is the prepared one");
     }

@@ -102,6 +102,9 @@ impl Instance {
         let told = work.hook().is_some_and(|hook| self.hooks.end(hook, process));
         if work.writes() {
             self.files.end_writing(process);
+            if matches!(result, EffectResult::Rendered(_) | EffectResult::Prepared(_)) {
+                self.files.are_written();
+            }
             self.prepare_when_free(env);
             self.post_stop_when_free(env);
         }

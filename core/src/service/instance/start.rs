@@ -443,7 +443,7 @@ impl Instance {
             return;
         }
         let leads = self.part.leads().is_some_and(|(_, until)| until > env.now());
-        if leads || !self.files.say_it_leads() {
+        if leads || !self.files.may_say_it_leads() {
             self.progress.post_stop_begins();
             self.run_hook(Purpose::PostStop, Hook::PostStop, deadline::POST_STOP_MS, env);
         } else if !self.files.is_writing() {
@@ -468,6 +468,9 @@ impl Instance {
     /// The files before the post-stop hook are written, or cannot be.
     pub(in super::super) fn handle_post_stop_files(&mut self, result: &EffectResult, env: &mut Env<'_, '_>) {
         self.files.end_writing(self.works.process());
+        if matches!(result, EffectResult::Rendered(_)) {
+            self.files.are_written();
+        }
         let Phase::AfterStop { crashed, .. } = self.progress.phase() else { return };
         assert!(!self.progress.has_process(), "the post-stop hook follows the end of a process");
         if let EffectResult::RenderFailed { reason, .. } = result {

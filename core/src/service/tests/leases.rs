@@ -4,6 +4,7 @@
 use super::ring::{follower, group, leader, load_leader};
 use super::*;
 use crate::model::prepared::DrainPlan;
+use crate::model::service::Demoted;
 
 /// The hook that is unanswered, with its lease.
 fn hook(world: &World, wanted: Hook) -> (EffectId, Option<Lease>) {
@@ -12,6 +13,15 @@ fn hook(world: &World, wanted: Hook) -> (EffectId, Option<Lease>) {
         _ => None,
     });
     found.expect("the hook runs")
+}
+
+/// The write of files that is unanswered, with the role that they will speak of.
+fn render(world: &World) -> (EffectId, Option<Role>) {
+    let found = world.outstanding.iter().find_map(|(id, effect)| match effect {
+        Effect::Render { facts, .. } => Some((*id, facts.role.clone())),
+        _ => None,
+    });
+    found.expect("files are being written")
 }
 
 /// The member leads and the init hook is the first to be told so.
@@ -106,6 +116,30 @@ fn a_post_stop_hook_of_a_former_leader_is_written_anew_first() {
         assert!(!world.services.acts(&group()));
         world.settle();
         assert_eq!(world.state("web"), Some(ServiceState::Up));
+    }
+}
+
+#[test]
+fn a_post_stop_hook_waits_for_files_that_are_being_written_when_its_leader_ends() {
+    for written in [true, false] {
+        let hooks = with_hooks(&[Hook::Reconfigure, Hook::PostStop]);
+        let mut world = load_leader(Prepared { demoted: Demoted::Reconfigure, ..hooks });
+        world.role("web", leader(&world, 3_600));
+        world.settle();
+        world.role("web", Role::Waiting { why: "no quorum".into() });
+        let id = render(&world).0;
+        world.exit(&name("web"), ExitStatus::Signal(9));
+        let runs = |world: &World| world.outstanding.values().any(|e| matches!(e, Effect::RunHook { .. }));
+        assert!(!runs(&world), "what is on disk still says that it leads");
+        world.answer(id, written);
+        if !written {
+            assert!(!runs(&world), "it still does");
+            let (again, role) = render(&world);
+            assert!(!matches!(role, Some(Role::Leader { .. })));
+            world.answer(again, true);
+        }
+        assert_eq!(hook(&world, Hook::PostStop).1, None, "it says nothing of a lead");
+        assert!(!world.services.acts(&group()));
     }
 }
 
