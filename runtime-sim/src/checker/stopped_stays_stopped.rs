@@ -25,10 +25,17 @@ pub struct StoppedStaysStopped {
     stops: BTreeMap<(HostId, String), Stop>,
     /// Hosts whose supervisor is on its way out: it refuses orders, and stops its services for itself.
     leaving: BTreeSet<HostId>,
-    /// The stop that was typed last: the next command is it.
-    typed: Option<(HostId, String)>,
-    /// Stops that are not answered yet.
-    asked: BTreeMap<(HostId, RequestId), String>,
+    /// The order about a service that was typed last: the next command is it.
+    typed: Option<(HostId, Order)>,
+    /// Orders that are not answered yet; one service's are carried out one after the other.
+    asked: BTreeMap<(HostId, RequestId), Order>,
+}
+
+/// An order about a service.
+#[derive(Clone, Debug)]
+struct Order {
+    service: String,
+    stops: bool,
 }
 
 /// How far a stop has come.
@@ -54,7 +61,7 @@ impl Checker for StoppedStaysStopped {
             What::Action(action) => self.action(action),
             What::Asked { host, request } => {
                 let typed = self.typed.take().filter(|(at, _)| at == host);
-                self.asked.extend(typed.map(|(_, service)| ((*host, *request), service)));
+                self.asked.extend(typed.map(|(_, order)| ((*host, *request), order)));
             }
             What::Reply { host, request, reply } => self.answered(*host, *request, reply),
             // A stop that was not on disk yet was not promised.
@@ -65,8 +72,12 @@ impl Checker for StoppedStaysStopped {
             }
             What::Event { host, event } => match &event.kind {
                 EventKind::ServiceChanged { service, to: Some(ServiceState::Down), .. } => {
+                    // It may have come down by an order that was given before the stop, which has yet to come.
+                    let is_first = !self.asked.iter().any(|((at, _), order)| {
+                        at == host && order.service == service.as_str() && !order.stops
+                    });
                     let stop = self.stops.get_mut(&key(*host, service));
-                    if let Some(stop) = stop.filter(|stop| **stop == Stop::Asked) {
+                    if let Some(stop) = stop.filter(|stop| is_first && **stop == Stop::Asked) {
                         *stop = Stop::Done;
                     }
                 }
@@ -102,21 +113,27 @@ impl StoppedStaysStopped {
     }
 
     fn answered(&mut self, host: HostId, request: RequestId, reply: &Reply) {
-        let Some(service) = self.asked.remove(&(host, request)) else { return };
-        let Some(stop) = self.stops.get_mut(&(host, service)) else { return };
+        let Some(order) = self.asked.remove(&(host, request)).filter(|order| order.stops) else { return };
+        let Some(stop) = self.stops.get_mut(&(host, order.service)) else { return };
         match (reply, *stop) {
             (Reply::Failed(CommandError::NotStored(_)), Stop::Done) => *stop = Stop::Unstored,
-            (Reply::Done | Reply::Unchanged, Stop::Unstored) => *stop = Stop::Done,
+            (Reply::Done | Reply::Unchanged, Stop::Asked | Stop::Unstored) => *stop = Stop::Done,
             _ => {}
         }
     }
 
     fn action(&mut self, action: &Action) {
-        self.typed = None;
+        self.typed = match action {
+            Action::StopService(StopService { host, service }) => Some((*host, service, true)),
+            Action::StartService(StartService { host, service })
+            | Action::LoadService(LoadService { host, service, .. })
+            | Action::UnloadService(UnloadService { host, service }) => Some((*host, service, false)),
+            _ => None,
+        }
+        .map(|(host, service, stops)| (host, Order { service: service.clone(), stops }));
         match action {
             Action::StopService(StopService { host, service }) if !self.leaving.contains(host) => {
                 self.stops.entry((*host, service.clone())).or_insert(Stop::Asked);
-                self.typed = Some((*host, service.clone()));
             }
             Action::StartService(StartService { host, service })
             | Action::LoadService(LoadService { host, service, .. })
@@ -187,6 +204,23 @@ mod tests {
         let message =
             run(&[stop(), down(), kept, started(0, 1, true), process()]).expect_err("it has to fire");
         assert!(message.contains("was stopped by an operator"), "{message}");
+    }
+
+    #[test]
+    fn orders_that_wait_are_carried_out_one_after_the_other() {
+        let unload = Action::UnloadService(UnloadService { host: AT, service: "web".into() });
+        let asked = |id| record(What::Asked { host: AT, request: RequestId(id) });
+        let done = |id| record(What::Reply { host: AT, request: RequestId(id), reply: Reply::Done });
+        let start = Action::StartService(StartService { host: AT, service: "web".into() });
+        let orders =
+            [record(What::Action(unload)), asked(1), record(What::Action(start)), asked(2), stop(), asked(3)];
+        let unloaded = [&orders[..], &[down(), done(1), process()]].concat();
+        assert_eq!(run(&unloaded), Ok(()), "it starts between two orders");
+        assert!(
+            run(&[&unloaded[..], &[done(2), done(3), process()]].concat()).is_err(),
+            "and not after the last"
+        );
+        assert!(run(&[&unloaded[..], &[done(2), down(), process()]].concat()).is_err());
     }
 
     #[test]
