@@ -26,10 +26,16 @@ fn owner(name: &str, prefix: &str) -> Option<u32> {
     name.strip_prefix(prefix)?.split_once('-')?.0.parse().ok()
 }
 
-/// Whether no run with this number goes on. Another program may have the number by now.
+/// Whether no run with this number goes on. Another program may have the number by now, and this one another name.
 fn is_over(pid: u32) -> bool {
-    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    pid != std::process::id() && !name.starts_with("annulus")
+    let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    pid != std::process::id() && !is_a_run(&command)
+}
+
+/// Whether a command line, as the kernel shows it, is one that makes namespaces.
+fn is_a_run(command: &[u8]) -> bool {
+    let mut words = command.split(|byte| *byte == 0);
+    words.any(|word| matches!(word, b"chaos" | b"netns" | b"--on=netns"))
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -62,6 +68,13 @@ pub(super) fn remove() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_is_known_by_what_it_was_asked_for() {
+        assert!(is_a_run(b"/tmp/sim\0chaos\0--seed\x003\0"));
+        assert!(is_a_run(b"annulus-sim\0run\0one.toml\0--on\0netns\0"));
+        assert!(!is_a_run(b"annulus-sim\0run\0chaos.toml\0") && !is_a_run(b""));
+    }
 
     #[test]
     fn a_name_says_whose_it_is() {
