@@ -13,12 +13,15 @@ use crate::action::{Action, HostId};
 /// A supervisor tells a guard within a few milliseconds; a lease that is lost for want of a quorum ends soon by itself.
 const BOUND: Duration = Duration::from_millis(500);
 
+/// A group, and the term in which a supervisor may go on to lead it.
+type Right = (ServiceGroup, u64);
+
 /// The checker of the property that this module states.
 #[derive(Debug, Default)]
 pub struct RightIsWithdrawn {
     /// What the guard of each process holds, and since when. A launcher that was frozen makes a guard with what it was told
     /// long ago; the supervisor can take that back only when it hears of the guard.
-    rights: BTreeMap<(HostId, ServiceName, u32), (Instant, (ServiceGroup, u64))>,
+    rights: BTreeMap<(HostId, ServiceName, u32), (Instant, Right)>,
     /// The term in which each supervisor leads, none when it leads no longer, and since when.
     leads: BTreeMap<(HostId, ServiceGroup), (Instant, Option<u64>)>,
     /// Hosts whose supervisor is late, or whose clock is not the world's.
@@ -41,7 +44,7 @@ impl RightIsWithdrawn {
         }
     }
 
-    fn is_left(&self, now: Instant, host: HostId, held: Instant, right: &(ServiceGroup, u64)) -> bool {
+    fn is_left(&self, now: Instant, host: HostId, held: Instant, right: &Right) -> bool {
         let led = self.leads.get(&(host, right.0.clone()));
         led.is_some_and(|(since, term)| *term != Some(right.1) && (*since).max(held) + BOUND < now)
             && !self.late.contains(&host)
