@@ -252,7 +252,7 @@ impl Instance {
     }
 
     /// Another member uses a higher term: the next request must be above it. This member has not voted in it, so no row
-    /// need be stored.
+    /// need be stored before it gives a promise in that term.
     pub(super) fn learn_term(&mut self, term: u64) -> bool {
         let higher = term > self.vote.term && term <= ELECTION_TERM_MAX;
         if higher {

@@ -59,6 +59,8 @@ struct Storing {
     next: Vec<After>,
     again: bool,
     retry_at: Option<Instant>,
+    /// The term of the last row that went to the disk.
+    term: u64,
 }
 
 #[derive(Debug)]
@@ -148,7 +150,8 @@ impl Instance {
         assert!(vote.electorate.members.len() <= ELECTORATE_MAX, "a stored electorate was within its limit");
         assert!(ready_at >= now, "a promise of the last life is not over before this one begins");
         let founder = vote.candidate.filter(|_| !vote.electorate.is_founded()).map(|who| (vote.term, who));
-        Self { ready_at, next_ask_at: ready_at, vote, founder, ..Self::new(id, rounds, now) }
+        let storing = Storing { term: vote.term, ..Storing::default() };
+        Self { ready_at, next_ask_at: ready_at, vote, founder, storing, ..Self::new(id, rounds, now) }
     }
 
     pub(super) fn handle_fitness(&mut self, env: &mut Env<'_, '_>, fitness: Option<Fitness>) {
@@ -423,8 +426,15 @@ impl Instance {
         assert!(self.storing.next.is_empty(), "only behind a write that is under way another one waits");
         self.storing.now.extend(after);
         (self.storing.in_flight, self.storing.retry_at) = (true, None);
+        self.storing.term = self.vote.term;
         let write = vote::store(&self.id, &self.vote);
         env.events.push_back(ElectionsEvent::Store { election: self.id.clone(), write });
+    }
+
+    /// Whether no row that went to the disk knows of this term: it is new, or this member has only heard that others use
+    /// it.
+    pub(super) const fn is_unwritten(&self, term: u64) -> bool {
+        self.storing.term < term
     }
 
     /// Sends a message once the disk holds every decision that this voter has taken so far.

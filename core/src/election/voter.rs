@@ -203,7 +203,8 @@ impl Instance {
             return self.reply(env, from, round, Step::Renew, Verdict::Stale);
         }
         let own = self.vote.candidate == Some(env.me);
-        let raised = term > self.vote.term || own;
+        let raised = self.is_unwritten(term) || own;
+        assert!(raised || term == self.vote.term, "a later term than the own one is on no disk");
         if raised {
             // That leader won the term: this voter takes the term over without a vote, and may not vote in it any more.
             // A row with its own name would let it resume a lease of its own.

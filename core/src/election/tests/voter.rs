@@ -68,6 +68,23 @@ fn a_late_request_of_a_leader_that_has_freed_its_voters_binds_no_voter() {
 }
 
 #[test]
+fn a_voter_stores_a_term_that_it_had_only_heard_of_before_it_follows_its_leader() {
+    let mut bench = led_by_three();
+    bench.split(&[3], &[1, 2]);
+    bench.run(4_000);
+    let electorate = list(&bench, 1);
+    // Others use a higher term, says an answer to this member's own candidacy; that is written nowhere.
+    let learned =
+        bench.with(1, |elections, _| elections.instances.get_mut(&election()).map(|e| e.learn_term(70)));
+    assert_eq!(learned, Some(Some(true)));
+    assert!(bench.row(1, &election()).expect("it voted").term < 70);
+    let renew = Body::Renew { lease_ms: 2_000, electorate };
+    assert_eq!(bench.answer(1, 2, 70, renew), Some(Verdict::Yes));
+    let row = bench.row(1, &election()).expect("it voted");
+    assert_eq!((row.term, row.candidate), (70, None), "a restarted voter gives no vote in that term");
+}
+
+#[test]
 fn a_leader_that_gave_up_keeps_its_own_vote_until_its_lease_ends() {
     let mut bench = led_by_three();
     bench.split(&[3], &[1, 2]);
