@@ -54,12 +54,23 @@ impl Ring {
         running.filter(|(_, node)| takes(node.rumor(&key))).map(|(n, _)| n).collect()
     }
 
+    /// No book of a member's services knows of this one, so that an exchange of digests withdraws it now and then.
+    fn is_withdrawn(&self, i: usize) -> bool {
+        let key = RumorKey::Service { group: group(), member: self.id(i) };
+        self.node(i).rumor(&key).is_none_or(Rumor::is_tombstone)
+    }
+
     /// A service takes work everywhere, and then no more; returns how long it took until the first member knows that the
     /// ring does, and the members that did not know at that instant.
     fn tells(&mut self, i: usize) -> (Duration, Vec<usize>) {
         self.announces(i, true);
+        let begun = self.now;
         while self.unaware_of(i).len() < self.hosts.iter().filter(|host| host.node.is_some()).count() {
             self.run_ms(10);
+            if self.is_withdrawn(i) {
+                self.announces(i, true);
+            }
+            assert!(self.now < begun + Duration::from_secs(60), "what is announced reaches every member");
         }
         assert!(self.is_told(i), "nothing is waited for while it takes work");
         let begun = self.now;
@@ -68,9 +79,7 @@ impl Ring {
             self.run_ms(1);
             assert!(self.now < begun + Duration::from_secs(2), "a course ends");
         }
-        let key = RumorKey::Service { group: group(), member: self.id(i) };
-        if self.node(i).rumor(&key).is_none_or(Rumor::is_tombstone) {
-            // No book of its services knows of this one, so that an exchange of digests withdraws it now and then.
+        if self.is_withdrawn(i) {
             return self.tells(i);
         }
         (self.now.saturating_since(begun), self.unaware_of(i))
