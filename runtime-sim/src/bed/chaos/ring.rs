@@ -327,10 +327,19 @@ impl Ring {
 
     /// Waits for a launcher that was killed.
     pub(crate) fn reap(&mut self, index: usize) {
-        if let Some(mut launcher) = self.hosts[index].launcher.take() {
-            let _ = launcher.kill();
-            let _ = launcher.wait();
+        let host = &mut self.hosts[index];
+        let Some(mut launcher) = host.launcher.take() else { return };
+        let _ = launcher.kill();
+        let begin = Instant::now();
+        while matches!(launcher.try_wait(), Ok(None)) && begin.elapsed() < GONE {
+            thread::sleep(LOOK);
         }
+        let is_stuck = matches!(launcher.try_wait(), Ok(None));
+        if let Some(disk) = host.disk.as_mut().filter(|_| is_stuck) {
+            // What waits for a frozen disk ends no sooner, and the plan that would thaw it waits here.
+            let _ = disk.thaw();
+        }
+        let _ = launcher.wait();
     }
 }
 
