@@ -25,6 +25,8 @@ pub struct LeaderInTime {
     has: BTreeSet<(HostId, String)>,
     /// Hosts that have left the ring in order and not come back yet: their seats are given away.
     away: BTreeSet<HostId>,
+    /// Those of them whose supervisor has not ended yet: a hook that hangs may hold it up for a minute.
+    leaving: BTreeSet<HostId>,
     calm: Option<Instant>,
 }
 
@@ -50,9 +52,10 @@ struct Group {
 }
 
 impl Group {
-    /// Whether those that are left can elect. A host that may have left by an order that was never answered is not.
-    fn is_able(&self, has: impl Fn(HostId) -> bool, unsure: impl Fn(HostId) -> bool) -> bool {
-        let is_gone = |host: &&HostId| self.out.contains(host) || self.lost.contains(host) || unsure(**host);
+    /// Whether those that are left can elect. A host that is on its way out of the ring, or may have left the group by an order that was
+    /// never answered, is not.
+    fn is_able(&self, has: impl Fn(HostId) -> bool, is_away: impl Fn(HostId) -> bool) -> bool {
+        let is_gone = |host: &&HostId| self.out.contains(host) || self.lost.contains(host) || is_away(**host);
         let gone = self.members.iter().filter(is_gone).count();
         let members = self.members.iter().filter(|host| has(**host)).count();
         let founders = self.founders.max(FOUNDERS);
@@ -95,6 +98,7 @@ impl LeaderInTime {
             groups: BTreeMap::new(),
             has: BTreeSet::new(),
             away: BTreeSet::new(),
+            leaving: BTreeSet::new(),
             calm: None,
         }
     }
@@ -129,7 +133,10 @@ impl LeaderInTime {
                     group.lose(*host, &self.away);
                 }
             }
-            Action::Leave(Leave { host }) => drop(self.away.insert(*host)),
+            Action::Leave(Leave { host }) => {
+                self.away.insert(*host);
+                self.leaving.insert(*host);
+            }
             Action::Calm(Calm) => self.calm = Some(at),
             _ => {}
         }
@@ -151,6 +158,12 @@ impl Checker for LeaderInTime {
                 led.led |= self.calm.is_some();
             }
             What::HostStarted { host, .. } => drop(self.away.remove(host)),
+            What::HostStopped { host, .. } => {
+                if self.leaving.remove(host) {
+                    // Until then a fault was not over.
+                    self.calm = self.calm.map(|calm| calm.max(record.at));
+                }
+            }
             What::Event { host, event } => {
                 if let EventKind::ServiceChanged { service, to: Some(_), .. } = &event.kind {
                     self.has.insert((*host, service.as_str().to_owned()));
@@ -163,8 +176,8 @@ impl Checker for LeaderInTime {
             let has = |host: HostId| self.has.contains(&(host, name.service().to_owned()));
             // A group whose members are all in maintenance, or drained, has none that could lead.
             let (_, able) = self.orders.wanted(name);
-            let unsure = |host: HostId| self.orders.is_unsure(host, name);
-            if group.is_able(has, unsure) && able.iter().any(|host| has(*host) && !group.lost.contains(host))
+            let is_away = |host: HostId| self.leaving.contains(&host) || self.orders.is_unsure(host, name);
+            if group.is_able(has, is_away) && able.iter().any(|host| has(*host) && !group.lost.contains(host))
             {
                 return Err(format!(
                     "every fault ended at {calm}, and no member led {name} within {} s",
@@ -284,5 +297,11 @@ mod tests {
         assert!(run(&[lost(3), lost(4)]).is_err(), "three of five elect");
         let given_away = run(&[leave, lost(3), lost(4), back]);
         assert_eq!(given_away, Ok(()), "two of four seats were lost, and the third came as a newcomer");
+        let leaves = |n| act(9, Leave { host: HostId(n) }.into());
+        assert_eq!(run(&[leaves(2), leaves(3), leaves(4)]), Ok(()), "three of five are on their way out");
+        let stopped =
+            |n| at(9, What::HostStopped { host: HostId(n), why: crate::engine::record::StopReason::Killed });
+        let gone = [leaves(2), leaves(3), leaves(4), stopped(2), stopped(3), stopped(4)];
+        assert!(run(&gone).is_err(), "whose seats are given away when they have left");
     }
 }

@@ -10,7 +10,7 @@ use annulus_core::{Instant, Rng, State};
 
 use super::draw::root;
 use super::{Class, draw, election};
-use crate::action::{Action, ApplyConfig, Calm, Crash, Depart, DiskAfter, Given, HostId, Restart};
+use crate::action::{Action, ApplyConfig, Calm, CloneDisk, Crash, Depart, DiskAfter, Given, HostId, Restart};
 use crate::checker::{Bounds, LeaderInTime, back};
 use crate::expect::{InState, Statement, VersionHeld, When, Who};
 use crate::report::guard;
@@ -98,9 +98,13 @@ fn draw(rng: &mut Rng, plan: &Plan, whole: Instant) -> Trial {
     let done = |is: &dyn Fn(&Action) -> bool| plan.actions.iter().any(|timed| is(&timed.action));
     let elects =
         |host: &HostId| done(&|action| election::is_load(action) && action.traced().to.contains(host));
-    hosts.retain(|host| {
-        !done(&|a| matches!(a, Action::Depart(Depart { host: banned, .. }) if banned == host))
-    });
+    let departs =
+        |host: &HostId| done(&|a| matches!(a, Action::Depart(Depart { host: banned, .. }) if banned == host));
+    // A ban of a copy is one of the member whose disk it has.
+    let has_banned_copy = |host: &HostId| {
+        done(&|a| matches!(a, Action::CloneDisk(CloneDisk { host: copy, of }) if of == host && departs(copy)))
+    };
+    hosts.retain(|host| !departs(host) && !has_banned_copy(host));
     let from = begin(plan, whole, rests);
     let Some(teller) = hosts.first().copied() else { return Trial { end: from, ..Trial::default() } };
     let mut victims: Vec<HostId> = hosts.iter().copied().filter(elects).take(LOST_MAX).collect();
