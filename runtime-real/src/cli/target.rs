@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::{CliError, Global};
 use crate::gateway::ctl::address_file;
-use crate::gateway::ctl::client::{CTL_PORT, Client};
+use crate::gateway::ctl::client::{CTL_PORT, Client, ClientError};
 use crate::gateway::ctl::secret::Secret;
 use crate::host::root::SupDir;
 use crate::host::secret_env::CTL_SECRET_ENV;
@@ -16,7 +16,7 @@ use crate::host::{lock, look, small_file};
 /// Names a supervisor by the address of its ctl gateway.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Remote {
-    /// Address of the supervisor's ctl gateway [default: HAB_LISTEN_CTL, else the local supervisor of this
+    /// Address of the supervisor's ctl gateway [default: HAB_LISTEN_CTL, else the socket of the local supervisor of this
     /// root and name]
     #[arg(short, long, value_name = "HOST[:9632]")]
     remote_sup: Option<String>,
@@ -42,34 +42,57 @@ fn set(name: &str) -> Option<String> {
 /// Connects to the supervisor that the options name.
 pub(crate) async fn connect(global: &Global, remote: &Remote) -> Result<Client, CliError> {
     let sup = global.sup()?;
-    let addr = match remote.remote_sup.clone().or_else(|| set("HAB_LISTEN_CTL")) {
-        Some(named) => with_port(&named),
-        None => with_port(&local(&sup)?.ok_or(CliError::NotRunning {
-            root: global.root()?.path().to_owned(),
-            name: global.name().to_owned(),
-        })?),
-    };
-    let secret = match set(CTL_SECRET_ENV) {
-        Some(secret) => Secret::new(secret),
-        None if is_there(&sup.ctl_secret())? => Secret::load(&sup.ctl_secret())?,
-        None => return Err(CliError::NoSecret { addr }),
-    };
-    Ok(Client::connect(&addr, secret.reveal()).await?)
+    if let Some(named) = remote.remote_sup.clone().or_else(|| set("HAB_LISTEN_CTL")) {
+        return over_tcp(&sup, &with_port(&named)).await;
+    }
+    match connect_local(&sup).await? {
+        Some(client) => Ok(client),
+        None => {
+            let root = global.root()?.path().to_owned();
+            Err(CliError::NotRunning { root, name: global.name().to_owned() })
+        }
+    }
 }
 
-/// The address of the local supervisor, if it runs. The address that a dead supervisor left may belong to another
-/// program by now, which must not see the secret.
-fn local(sup: &SupDir) -> Result<Option<String>, CliError> {
+/// Connects to the supervisor with this directory, if it runs.
+///
+/// Its socket is the way, which asks for no secret. A user who may not open that, but was given the secret, takes the
+/// address that the supervisor left; so does each where a supervisor of an older version runs, which has no socket.
+pub(super) async fn connect_local(sup: &SupDir) -> Result<Option<Client>, CliError> {
+    // Where a dead supervisor listened, another program may listen by now, which must not see the secret.
     if lock::held_by(sup).map_err(CliError::io(sup.lock().display().to_string()))?.is_none() {
         return Ok(None);
     }
+    let error = match Client::connect_local(&sup.ctl_socket()).await {
+        Ok(client) => return Ok(Some(client)),
+        Err(error) => error,
+    };
+    let is_other_way = match &error {
+        ClientError::NotPermitted { .. } => set(CTL_SECRET_ENV).is_some(),
+        ClientError::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
+        _ => false,
+    };
+    if !is_other_way {
+        return Err(error.into());
+    }
     let path = address_file(sup);
     match small_file::read_to_string(&path) {
-        Ok(text) => Ok(Some(text.trim().to_owned())),
+        Ok(text) => over_tcp(sup, &with_port(text.trim())).await.map(Some),
+        // It starts, and listens nowhere yet.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         // Another supervisor may listen at the usual address.
         Err(error) => Err(CliError::io(path.display().to_string())(error)),
     }
+}
+
+/// Connects to an address, with the secret that the environment or this supervisor's directory holds.
+async fn over_tcp(sup: &SupDir, addr: &str) -> Result<Client, CliError> {
+    let secret = match set(CTL_SECRET_ENV) {
+        Some(secret) => Secret::new(secret),
+        None if is_there(&sup.ctl_secret())? => Secret::load(&sup.ctl_secret())?,
+        None => return Err(CliError::NoSecret { addr: addr.to_owned() }),
+    };
+    Ok(Client::connect(addr, secret.reveal()).await?)
 }
 
 /// Whether something is at a path.

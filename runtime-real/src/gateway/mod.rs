@@ -5,6 +5,7 @@
 //! does not wait for its reads of the disk.
 
 pub mod agent_check;
+pub mod arrivals;
 pub mod ctl;
 mod disk;
 mod door;

@@ -16,6 +16,7 @@ pub mod owner;
 pub mod root;
 pub mod secret_env;
 pub mod small_file;
+pub mod socket;
 pub mod terminal;
 pub mod timestamp;
 pub mod users;

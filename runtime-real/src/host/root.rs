@@ -9,7 +9,7 @@
 //! <root>/cache/artifacts/                            built packages
 //! <root>/svc/<service>/{config,hooks,data,…,run,PID} one service each
 //! <root>/user/<service>/config/user.toml             the operator's configuration of a service
-//! <root>/sup/<name>/{LOCK,CTL_SECRET,data/,specs/}   one supervisor each
+//! <root>/sup/<name>/{LOCK,CTL_SECRET,ctl.sock,data/,specs/}   one supervisor each
 //! ```
 
 use std::ffi::OsString;
@@ -163,6 +163,12 @@ impl SupDir {
     #[must_use]
     pub fn ctl_secret(&self) -> PathBuf {
         self.0.join("CTL_SECRET")
+    }
+
+    /// Where the ctl gateway listens for commands of this host.
+    #[must_use]
+    pub fn ctl_socket(&self) -> PathBuf {
+        self.0.join("ctl.sock")
     }
 
     /// The spec files: one for each service that should run.

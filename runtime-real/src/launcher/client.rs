@@ -20,8 +20,9 @@ use super::frame::{FrameError, LENGTH_BYTES, next_frame};
 use super::guard::Holder;
 use super::message::{self, Answer, Held, HookLaunch, Launch, Message, Request};
 use super::version::{self, Versions};
-use super::{identity, rights, socket_path};
+use super::{identity, rights};
 use crate::host::clock::{self, Clock};
+use crate::host::socket::socket_path;
 
 /// The launcher answers the first request within this.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);

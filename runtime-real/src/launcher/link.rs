@@ -2,44 +2,28 @@
 //! the supervisor's own process, and never waits for it.
 
 use std::collections::VecDeque;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::poll::PollFlags;
 use nix::sys::socket::{getsockopt, sockopt};
-use nix::sys::stat::{Mode, umask};
 
 use super::frame::{FrameError, LENGTH_BYTES, next_frame};
 use super::message::{Message, Request};
 use super::rights;
 use super::version::hello_of_version_1;
+use crate::host::socket;
 
-/// Longest path that can be a socket's name, in bytes; a socket at a longer path is reached through its directory.
-const SOCKET_NAME_BYTES_MAX: usize = 100;
 /// Bytes that are read in one turn.
 const READ_BYTES: usize = 64 * 1024;
 /// Bytes of answers that may wait for a supervisor which does not read them; beyond this it is cut off.
 const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Descriptors that may have come before the request that they belong to.
 const RECEIVED_FDS_MAX: usize = 64;
-
-/// A path to a socket that is short enough to be its name. The returned file has to stay open while the path is used.
-///
-/// # Errors
-/// The directory cannot be opened.
-pub fn socket_path(path: &Path) -> io::Result<(PathBuf, Option<File>)> {
-    if path.as_os_str().len() <= SOCKET_NAME_BYTES_MAX {
-        return Ok((path.to_owned(), None));
-    }
-    let dir = File::open(path.parent().unwrap_or(Path::new("/")))?;
-    let short =
-        format!("/proc/self/fd/{}/{}", dir.as_raw_fd(), path.file_name().unwrap_or_default().display());
-    Ok((short.into(), Some(dir)))
-}
 
 /// The listener, and the one supervisor that is connected.
 #[derive(Debug)]
@@ -89,13 +73,7 @@ impl Link {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let (short, _dir) = socket_path(path)?;
-        // The socket must be closed to other users from its first moment on; a change of its mode would come too late.
-        let before = umask(Mode::from_bits_truncate(0o177));
-        let listener = UnixListener::bind(short);
-        umask(before);
-        let listener = listener?;
-        listener.set_nonblocking(true)?;
+        let listener = socket::listen(path)?;
         Ok(Self { listener: Some(listener), path: path.to_owned(), peer: None })
     }
 

@@ -64,7 +64,6 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 
 pub use frame::FrameError;
 pub(crate) use lines::Lines;
-pub use link::socket_path;
 pub use log_file::Keep;
 pub use version::Versions;
 

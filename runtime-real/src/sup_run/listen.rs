@@ -8,6 +8,7 @@ use tokio::sync::broadcast::{self, error::RecvError};
 
 use super::StartError;
 use super::options::Settings;
+use crate::gateway::ctl::local::LocalListener;
 use crate::host::lock;
 use crate::host::root::SupDir;
 use crate::net::{Listener as _, TokioDatagrams, TokioListener, TokioTransport, Transport as _, bind_gossip};
@@ -27,6 +28,7 @@ pub(super) struct Bound {
     pub(super) gossip: TokioListener,
     pub(super) http: TokioListener,
     pub(super) ctl: TokioListener,
+    pub(super) local: LocalListener,
     pub(super) agent_check: Option<TokioListener>,
     pub(super) at: Addresses,
 }
@@ -35,8 +37,8 @@ impl Bound {
     /// Binds all listeners.
     ///
     /// # Errors
-    /// One of the addresses cannot be listened on.
-    pub(super) async fn bind(settings: &Settings) -> Result<Self, StartError> {
+    /// One of the addresses, or the socket of the ctl gateway, cannot be listened on.
+    pub(super) async fn bind(settings: &Settings, sup: &SupDir) -> Result<Self, StartError> {
         let error =
             |what, option, address| move |source| StartError::Listen { what, address, option, source };
         let gossip_error = error("the gossip listener", "--listen-gossip", settings.gossip);
@@ -47,6 +49,7 @@ impl Bound {
         let http = TokioTransport.listen(settings.http).await.map_err(http_error)?;
         let ctl_error = error("the ctl gateway", "--listen-ctl", settings.ctl);
         let ctl = TokioTransport.listen(settings.ctl).await.map_err(ctl_error)?;
+        let local = LocalListener::bind(&sup.ctl_socket())?;
         let agent_check = match settings.agent_check {
             Some(at) => {
                 let agent_error = error("the agent check", "--listen-agent-check", at);
@@ -60,7 +63,7 @@ impl Bound {
             ctl: ctl.local_addr()?,
             agent_check: agent_check.as_ref().map(|listener| listener.local_addr()).transpose()?,
         };
-        Ok(Self { datagrams, gossip, http, ctl, agent_check, at })
+        Ok(Self { datagrams, gossip, http, ctl, local, agent_check, at })
     }
 }
 

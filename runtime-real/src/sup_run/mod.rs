@@ -24,6 +24,7 @@ use annulus_core::{Command, Config, ConfigError, ExitReason, Snapshot, Timings};
 use thiserror::Error;
 use tokio::sync::{Notify, mpsc};
 
+use crate::gateway::ctl::local::LocalError;
 use crate::gateway::ctl::message::SvcLoad;
 use crate::gateway::ctl::secret::{Secret, SecretError};
 use crate::gateway::ctl::{self, Ctl};
@@ -99,6 +100,9 @@ pub enum StartError {
         /// The error of the operating system.
         source: io::Error,
     },
+    /// The socket of the ctl gateway cannot be used.
+    #[error(transparent)]
+    Local(#[from] LocalError),
     /// The system gives no threads, signals or timers.
     #[error("the system refuses threads, signals or timers, which every daemon needs: {0}")]
     System(#[from] io::Error),
@@ -126,7 +130,7 @@ impl StartError {
         match self {
             Self::Options(_) | Self::Config(_) | Self::Load(_) => exit::USAGE,
             Self::Store(_) | Self::Specs(_) => exit::STORE,
-            Self::Listen { .. } => exit::LISTEN,
+            Self::Listen { .. } | Self::Local(_) => exit::LISTEN,
             Self::Secret(_) | Self::Entropy(_) | Self::System(_) | Self::Launcher(_) => exit::FAILED,
         }
     }
@@ -181,7 +185,7 @@ async fn supervise(
     let _ = std::fs::remove_file(ctl::address_file(sup));
     let (store, specs, mut restored) = stored::load(root, sup, settings.org.as_deref(), load.as_ref())?;
     let secret = Secret::load_or_create(&sup.ctl_secret())?;
-    let bound = Bound::bind(&settings).await?;
+    let bound = Bound::bind(&settings, sup).await?;
     tell_address(&bound, sup);
     let config = config(&settings, &bound)?;
 
@@ -195,7 +199,7 @@ async fn supervise(
     let processes = effects.processes().clone();
     let seed = entropy::seed()?;
     let (sys, timings, permanent) = (config.sys.clone(), config.timings.clone(), config.permanent);
-    let Bound { datagrams, gossip: listener, http, ctl, agent_check, at } = bound;
+    let Bound { datagrams, gossip: listener, http, ctl: ctl_listener, local, agent_check, at } = bound;
     let parts = Parts {
         config,
         restored,
@@ -216,20 +220,19 @@ async fn supervise(
     let notifier = tell_the_host(&handle, agent_check);
     let lookout = follow(&handle, (&specs, &root), settings.peers, &timings, clock);
     let restart = Arc::new(Notify::new());
-    tokio::spawn(ctl::serve(
-        ctl,
-        Ctl {
-            handle: handle.clone(),
-            clock,
-            root: root.clone(),
-            specs: Arc::clone(&specs),
-            ledger: ledger.clone(),
-            room: room.clone(),
-            secret,
-            lookout,
-            restart: Arc::clone(&restart),
-        },
-    ));
+    let ctl = Ctl {
+        handle: handle.clone(),
+        clock,
+        root: root.clone(),
+        specs: Arc::clone(&specs),
+        ledger: ledger.clone(),
+        room: room.clone(),
+        secret,
+        lookout,
+        restart: Arc::clone(&restart),
+    };
+    tokio::spawn(ctl::serve(ctl_listener, ctl.clone()));
+    tokio::spawn(ctl::serve(local, ctl));
     let gateway = http::Config {
         handle: handle.clone(),
         clock,

@@ -1,9 +1,10 @@
 //! The commands and their exit codes, and the ctl gateway's patience with hostile clients.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -134,14 +135,121 @@ fn strangers_are_refused_in_words_and_never_harm() {
 
 #[test]
 fn a_secret_that_others_can_read_is_not_used() {
-    use std::os::unix::fs::PermissionsExt as _;
     let supervisor = Supervisor::start(&[]);
     let path = supervisor.root().join("sup/default/CTL_SECRET");
     assert_eq!(std::fs::metadata(&path).expect("file").permissions().mode() & 0o777, 0o600);
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("changed");
-    let (code, _, stderr) = supervisor.run(&["svc", "status"]);
+    let addr = supervisor.ctl.to_string();
+    let (code, _, stderr) = supervisor.run(&["svc", "status", "--remote-sup", &addr]);
     assert_eq!(code, 7);
     assert!(stderr.contains("chmod 600"), "{stderr}");
+    assert_eq!(supervisor.run(&["svc", "status"]).0, 0, "the socket asks for no secret");
+}
+
+/// The supervisor's socket, for commands of its host.
+fn socket(supervisor: &Supervisor, name: &str) -> PathBuf {
+    supervisor.root().join("sup").join(name).join("ctl.sock")
+}
+
+/// All bytes that come over the socket in answer to these.
+fn answer_over(socket: &Path, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = UnixStream::connect(socket).expect("the gateway listens");
+    stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+    stream.write_all(bytes).expect("sent");
+    let _ = stream.shutdown(std::net::Shutdown::Write);
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    answer
+}
+
+#[test]
+fn local_commands_need_the_socket_and_no_secret() {
+    let supervisor = Supervisor::start(&[]);
+    let path = socket(&supervisor, "default");
+    assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o7777, 0o600);
+    assert!(contains(&answer_over(&path, &handshake("")), "NetOk"));
+    let request_first = answer_over(&path, &frame_in_txn("SvcStatus", &[]));
+    assert!(contains(&request_first, "first message must be a Handshake"));
+    fs::remove_file(supervisor.root().join("sup/default/CTL_SECRET")).expect("removed");
+    assert_eq!(supervisor.run(&["svc", "status"]).0, 0);
+    // Without the socket there is the address, which wants the secret.
+    fs::remove_file(&path).expect("removed");
+    let (code, _, stderr) = supervisor.run(&["svc", "status"]);
+    assert_eq!(code, 7, "{stderr}");
+    assert!(stderr.contains("no ctl secret"), "{stderr}");
+}
+
+#[test]
+fn a_link_in_the_place_of_the_socket_leads_no_command_astray() {
+    let supervisor = Supervisor::start(&[]);
+    let (path, elsewhere) = (socket(&supervisor, "default"), supervisor.root().join("elsewhere"));
+    let stranger = UnixListener::bind(&elsewhere).expect("a socket");
+    stranger.set_nonblocking(true).expect("set");
+    fs::remove_file(&path).expect("removed");
+    symlink(&elsewhere, &path).expect("linked");
+    let (code, _, stderr) = supervisor.run(&["svc", "status"]);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("a symbolic link"), "{stderr}");
+    assert_eq!(stranger.accept().expect_err("no command came").kind(), ErrorKind::WouldBlock);
+}
+
+/// Starts a supervisor that cannot start below this root.
+fn refused(root: &Path, more: &[&str]) -> (i32, String) {
+    let mut command = annulus();
+    command.arg("--root").arg(root).args(["sup", "run"]).args(more);
+    for option in ["--listen-gossip", "--listen-http", "--listen-ctl"] {
+        command.args([option, "127.0.0.1:0"]);
+    }
+    let (code, _, stderr) = finish(&mut command);
+    (code, stderr)
+}
+
+#[test]
+fn only_a_socket_that_no_process_has_is_replaced() {
+    let root = tempfile::tempdir().expect("a directory");
+    let dir = root.path().join("sup/default");
+    fs::create_dir_all(&dir).expect("made");
+    let path = dir.join("ctl.sock");
+    let other = UnixListener::bind(&path).expect("a socket");
+    let (code, stderr) = refused(root.path(), &[]);
+    assert_eq!(code, 6, "{stderr}");
+    assert!(stderr.contains("another process listens there"), "{stderr}");
+    assert!(UnixStream::connect(&path).is_ok(), "it was left alone");
+    drop(other);
+    fs::remove_file(&path).expect("removed");
+    fs::write(root.path().join("precious"), "text").expect("written");
+    symlink(root.path().join("precious"), &path).expect("linked");
+    let (code, stderr) = refused(root.path(), &[]);
+    assert_eq!(code, 6, "{stderr}");
+    assert!(stderr.contains("a symbolic link stands there"), "{stderr}");
+    assert_eq!(fs::read_to_string(root.path().join("precious")).expect("there"), "text");
+    fs::remove_file(&path).expect("removed");
+    drop(UnixListener::bind(&path).expect("a socket"));
+    let supervisor = Supervisor::start_in(root, &["sup", "run"], &[]);
+    assert_eq!(supervisor.run(&["svc", "status"]).0, 0, "one that was left by a dead process is replaced");
+}
+
+#[test]
+fn a_killed_supervisor_leaves_a_socket_that_the_next_one_replaces() {
+    let mut supervisor = Supervisor::start(&[]);
+    supervisor.child.kill().expect("killed");
+    supervisor.child.wait().expect("ended");
+    assert!(socket(&supervisor, "default").exists(), "nothing was there to remove it");
+    supervisor.restart(&[]);
+    assert_eq!(supervisor.run(&["svc", "status"]).0, 0);
+    assert_eq!(supervisor.run(&["sup", "term"]).0, 0);
+    assert!(!socket(&supervisor, "default").exists(), "it goes in order");
+}
+
+#[test]
+fn a_root_with_a_long_path_has_a_socket_too() {
+    let outer = tempfile::tempdir().expect("a directory");
+    let long = outer.path().join("d".repeat(120));
+    fs::create_dir(&long).expect("made");
+    let root = tempfile::tempdir_in(&long).expect("a directory");
+    let supervisor = Supervisor::start_in(root, &["sup", "run"], &[]);
+    fs::remove_file(supervisor.root().join("sup/default/CTL_SECRET")).expect("removed");
+    assert_eq!(supervisor.run(&["svc", "status"]).0, 0);
 }
 
 #[test]
@@ -263,9 +371,15 @@ fn silent_clients_do_not_lock_operators_out() {
             stream
         })
         .collect();
-    let begun = Instant::now();
-    let (code, _, stderr) = supervisor.run(&["svc", "status"]);
-    assert_eq!(code, 0, "{stderr}");
-    assert!(begun.elapsed() < CLIENT_TIMEOUT, "they were not waited for: {:?}", begun.elapsed());
-    drop(silent);
+    let silent_here: Vec<UnixStream> = (0..100)
+        .map(|_| UnixStream::connect(socket(&supervisor, "default")).expect("the gateway listens"))
+        .collect();
+    let addr = supervisor.ctl.to_string();
+    for command in [&["svc", "status"][..], &["svc", "status", "--remote-sup", &addr]] {
+        let begun = Instant::now();
+        let (code, _, stderr) = supervisor.run(command);
+        assert_eq!(code, 0, "{stderr}");
+        assert!(begun.elapsed() < CLIENT_TIMEOUT, "they were not waited for: {:?}", begun.elapsed());
+    }
+    drop((silent, silent_here));
 }

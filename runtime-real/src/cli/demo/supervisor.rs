@@ -15,7 +15,6 @@ use tokio::process::{Child, Command};
 use crate::gateway::ctl::client::Client;
 use crate::gateway::ctl::convert;
 use crate::gateway::ctl::message::SvcLoad;
-use crate::gateway::ctl::secret::Secret;
 use crate::host::exit;
 use crate::host::root::Root;
 use crate::supervisor::effect::process::die_with_parent;
@@ -168,13 +167,11 @@ impl Supervisor {
 
     /// Loads a service on it.
     pub(super) async fn load(&self, ident: &str, topology: Topology) -> Result<(), String> {
-        let path = self.root.sup("default").ctl_secret();
-        let secret = Secret::load(&path).map_err(|e| e.to_string())?;
         let ident: PackageIdent = ident.parse().map_err(|e| format!("{ident}: {e}"))?;
         let topology = convert::topology_number(topology);
         let request = SvcLoad { ident: Some((&ident).into()), topology, ..SvcLoad::default() };
-        let client =
-            Client::connect(&self.addrs.ctl.to_string(), secret.reveal()).await.map_err(|e| e.to_string())?;
+        let socket = self.root.sup("default").ctl_socket();
+        let client = Client::connect_local(&socket).await.map_err(|e| e.to_string())?;
         client.request(&request, |_| {}).await.map_err(|e| e.to_string())
     }
 }

@@ -5,14 +5,11 @@ use std::io;
 
 use annulus_core::PackageIdent;
 
-use crate::cli::{CliError, block_on};
-use crate::gateway::ctl::address_file;
-use crate::gateway::ctl::client::Client;
+use crate::cli::{CliError, block_on, target};
 use crate::gateway::ctl::convert::ident_text;
 use crate::gateway::ctl::message::{ServiceStatus, SvcStatus};
-use crate::gateway::ctl::secret::Secret;
 use crate::host::root::{Root, SupDir};
-use crate::host::{lock, small_file};
+use crate::host::small_file;
 use crate::package::InUse;
 
 /// The packages that are in use: those that the spec files of every supervisor ask for, and those that the services of
@@ -30,9 +27,7 @@ pub(super) fn services(root: &Root) -> Result<Vec<InUse>, CliError> {
         let Ok(name) = entry.file_name().into_string() else { continue };
         let sup = root.sup(&name);
         found.extend(in_specs(&sup, &name)?);
-        if lock::held_by(&sup).map_err(CliError::io(sup.lock().display().to_string()))?.is_some() {
-            found.extend(running(&sup, &name)?);
-        }
+        found.extend(running(&sup, &name)?);
     }
     Ok(found)
 }
@@ -69,12 +64,11 @@ fn in_specs(sup: &SupDir, name: &str) -> Result<Vec<InUse>, CliError> {
 }
 
 fn running(sup: &SupDir, name: &str) -> Result<Vec<InUse>, CliError> {
-    let address = address_file(sup);
-    let at = small_file::read_to_string(&address).map_err(CliError::io(address.display().to_string()))?;
-    let secret = Secret::load(&sup.ctl_secret())?;
     let list: Vec<ServiceStatus> = block_on(async {
-        let client = Client::connect(at.trim(), secret.reveal()).await?;
-        Ok(client.query(&SvcStatus { ident: None }).await?)
+        match target::connect_local(sup).await? {
+            Some(client) => Ok(client.query(&SvcStatus { ident: None }).await?),
+            None => Ok(Vec::new()),
+        }
     })?;
     let idents = list.iter().filter_map(|status| ident_text(&status.ident).parse::<PackageIdent>().ok());
     Ok(idents

@@ -1,17 +1,20 @@
 //! The client's end of the ctl gateway: one connection, one request, its replies. Decides nothing about what an
 //! operator wants, and never asks twice.
 
+use std::fmt;
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use prost::Message;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use super::frame::{Frame, FrameError, Txn};
 use super::message::{ConsoleLine, CtlMessage, ErrCode, Handshake, NetErr, NetOk};
+use crate::host::socket;
 
 /// Longest wait for a connection or for one answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -53,6 +56,19 @@ pub enum ClientError {
     Unauthorized {
         /// The address.
         addr: String,
+        /// The refusal, in its words.
+        reason: String,
+    },
+    /// This user may not use the supervisor's socket.
+    #[error(
+        "ctl socket {addr}: {reason}; run this as the user that runs the supervisor or as root, or give its ctl secret in \
+         HAB_CTL_SECRET"
+    )]
+    NotPermitted {
+        /// The socket.
+        addr: String,
+        /// The refusal, in words.
+        reason: String,
     },
     /// The other end answered with something else than ctl frames.
     #[error("the program that answers at {addr} is not a supervisor's ctl gateway: {reason}")]
@@ -84,11 +100,21 @@ impl ClientError {
     }
 }
 
+/// A connection of any kind.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
 /// An authorized connection.
-#[derive(Debug)]
-pub struct Client<S = TcpStream> {
+pub struct Client<S = Box<dyn Stream>> {
     addr: String,
     stream: S,
+}
+
+impl<S> fmt::Debug for Client<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("addr", &self.addr).finish_non_exhaustive()
+    }
 }
 
 impl Client {
@@ -97,16 +123,51 @@ impl Client {
     /// # Errors
     /// No program listens, the secret is wrong, or the listener is not a ctl gateway.
     pub async fn connect(addr: &str, secret: &str) -> Result<Self, ClientError> {
-        let connecting = timeout(ANSWER_TIMEOUT, TcpStream::connect(addr)).await;
-        let stream = match connecting {
-            Err(_) => return Err(ClientError::Timeout { addr: addr.to_owned() }),
-            Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                return Err(ClientError::NotRunning { addr: addr.to_owned() });
+        let stream = connected(addr, TcpStream::connect(addr)).await?;
+        Self::over(Box::new(stream), addr, secret).await
+    }
+
+    /// Connects to the socket of a supervisor on this host, which asks for no secret.
+    ///
+    /// # Errors
+    /// No supervisor listens, or not for this user.
+    pub async fn connect_local(path: &Path) -> Result<Self, ClientError> {
+        let addr = path.display().to_string();
+        let io = |source| ClientError::Io { addr: addr.clone(), source };
+        match socket::kind(path) {
+            Ok(None) => {}
+            Ok(Some(kind)) => {
+                return Err(ClientError::Protocol { addr: addr.clone(), reason: format!("it is {kind}") });
             }
-            Ok(Err(source)) => return Err(ClientError::Io { addr: addr.to_owned(), source }),
-            Ok(Ok(stream)) => stream,
-        };
-        Self::over(stream, addr, secret).await
+            // A directory that this user may not enter is closed as the socket is.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                return Err(ClientError::NotPermitted { addr: addr.clone(), reason: error.to_string() });
+            }
+            Err(error) => return Err(io(error)),
+        }
+        let (short, _dir) = socket::socket_path(path).map_err(io)?;
+        let stream = connected(&addr, UnixStream::connect(short)).await?;
+        match Self::over(Box::new(stream), &addr, "").await {
+            Err(ClientError::Unauthorized { addr, reason }) => {
+                Err(ClientError::NotPermitted { addr, reason })
+            }
+            result => result,
+        }
+    }
+}
+
+async fn connected<S>(addr: &str, connecting: impl Future<Output = io::Result<S>>) -> Result<S, ClientError> {
+    let addr = addr.to_owned();
+    match timeout(ANSWER_TIMEOUT, connecting).await {
+        Err(_) => Err(ClientError::Timeout { addr }),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            Err(ClientError::NotRunning { addr })
+        }
+        Ok(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Err(ClientError::NotPermitted { addr, reason: error.to_string() })
+        }
+        Ok(Err(source)) => Err(ClientError::Io { addr, source }),
+        Ok(Ok(stream)) => Ok(stream),
     }
 }
 
@@ -121,7 +182,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         match client.receive().await?.into_message::<NetOk>() {
             Ok(_) => Ok(client),
             Err(Unexpected::Err(err)) if err.code == i32::from(ErrCode::Unauthorized) => {
-                Err(ClientError::Unauthorized { addr: addr.to_owned() })
+                Err(ClientError::Unauthorized { addr: addr.to_owned(), reason: err.msg })
             }
             Err(other) => Err(client.unexpected(other)),
         }

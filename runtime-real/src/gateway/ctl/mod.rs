@@ -1,8 +1,8 @@
 //! The ctl gateway: how operators give commands to a supervisor (as in Habitat). It checks the secret and the request,
 //! passes the command to the supervisor's loop, and decides nothing itself.
 //!
-//! A client connects, shows the secret within ten seconds, sends one request, gets its replies, and the
-//! connection is closed.
+//! A client connects, shows who it is within ten seconds, sends one request, gets its replies, and the connection is
+//! closed. Clients of other hosts show the secret; of those on the supervisor's own socket the kernel says who they are.
 
 pub mod client;
 pub mod config;
@@ -10,6 +10,7 @@ pub mod convert;
 pub mod frame;
 pub mod group;
 pub mod group_message;
+pub mod local;
 pub mod message;
 mod request;
 mod ring;
@@ -27,11 +28,11 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use crate::gateway::door::{Door, Guest, Limits};
+use crate::gateway::arrivals::{self, Arrivals, Peer};
+use crate::gateway::door::{Guest, Limits};
 use crate::gateway::lookout::Lookout;
 use crate::host::clock::Clock;
 use crate::host::root::{Root, SupDir};
-use crate::net::Listener;
 use crate::supervisor::handle::DriverHandle;
 use crate::supervisor::ledger::Ledger;
 use crate::supervisor::room::Room;
@@ -78,35 +79,18 @@ pub struct Ctl {
 }
 
 /// Serves clients until the returned future is dropped.
-pub async fn serve<L: Listener>(listener: L, ctl: Ctl) {
+pub async fn serve(arrivals: impl Arrivals, ctl: Ctl) {
     let ctl = Arc::new(ctl);
-    let door = Door::new(CLIENTS);
-    let mut connections = tokio::task::JoinSet::new();
-    loop {
-        while connections.try_join_next().is_some() {}
-        match listener.accept().await {
-            Ok((mut stream, peer)) => {
-                let (guest, ctl) = (door.enter(peer.ip()).await, Arc::clone(&ctl));
-                connections.spawn(async move {
-                    tokio::select! {
-                        biased;
-                        served = serve_client(&mut stream, &guest, peer, &ctl) => {
-                            if let Err(error) = served {
-                                tracing::debug!(%peer, %error, "ctl client");
-                            }
-                            let _ = stream.shutdown().await;
-                        }
-                        () = guest.shown_out() => tracing::debug!(%peer, "silent ctl client made room for others"),
-                    }
-                });
+    arrivals::serve(arrivals, "ctl", CLIENTS, move |mut stream, peer, guest| {
+        let ctl = Arc::clone(&ctl);
+        async move {
+            if let Err(error) = serve_client(&mut stream, &guest, peer, &ctl).await {
+                tracing::debug!(%peer, %error, "ctl client");
             }
-            Err(error) => {
-                // Out of descriptors, most likely; accepting again at once would spin.
-                tracing::warn!(%error, "ctl gateway cannot accept a connection");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
+            let _ = stream.shutdown().await;
         }
-    }
+    })
+    .await;
 }
 
 /// Writes the address where the command line looks for it, so that root and name alone tell several supervisors of one
@@ -127,11 +111,11 @@ pub fn address_file(sup: &SupDir) -> PathBuf {
 async fn serve_client(
     io: &mut (impl AsyncRead + AsyncWrite + Unpin),
     guest: &Guest,
-    peer: SocketAddr,
+    peer: Peer,
     ctl: &Ctl,
 ) -> Result<(), FrameError> {
     let Some(hello) = read_in_time(io).await? else { return Ok(()) };
-    if let Err(refusal) = check_handshake(&hello, &ctl.secret) {
+    if let Err(refusal) = check_handshake(&hello, peer, &ctl.secret) {
         tracing::warn!(%peer, reason = %refusal.msg, "ctl client refused");
         tokio::time::sleep(WRONG_SECRET_PAUSE).await;
         return reply(io, &hello, &refusal, true).await;
@@ -180,7 +164,7 @@ async fn read_in_time(io: &mut (impl AsyncRead + Unpin)) -> Result<Option<Frame>
     timeout(CLIENT_TIMEOUT, Frame::read(io)).await.unwrap_or(Ok(None))
 }
 
-fn check_handshake(frame: &Frame, secret: &Secret) -> Result<(), NetErr> {
+fn check_handshake(frame: &Frame, peer: Peer, secret: &Secret) -> Result<(), NetErr> {
     if frame.id != Handshake::ID || frame.txn.is_none() {
         return Err(NetErr::new(
             ErrCode::Unauthorized,
@@ -189,10 +173,14 @@ fn check_handshake(frame: &Frame, secret: &Secret) -> Result<(), NetErr> {
     }
     let hello = Handshake::decode(&frame.body[..])
         .map_err(|_| NetErr::new(ErrCode::BadPayload, "the Handshake does not decode"))?;
-    if secret.matches(hello.secret_key.as_deref().unwrap_or_default()) {
-        Ok(())
-    } else {
-        Err(NetErr::new(ErrCode::Unauthorized, "secret key mismatch"))
+    match peer {
+        Peer::Process { uid, .. } if local::may_command(uid) => Ok(()),
+        Peer::Process { uid, .. } => Err(NetErr::new(
+            ErrCode::Unauthorized,
+            format!("user {uid} may not give this supervisor commands; its own user and root may"),
+        )),
+        Peer::Host(_) if secret.matches(hello.secret_key.as_deref().unwrap_or_default()) => Ok(()),
+        Peer::Host(_) => Err(NetErr::new(ErrCode::Unauthorized, "secret key mismatch")),
     }
 }
 

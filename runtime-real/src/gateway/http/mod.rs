@@ -18,7 +18,6 @@ mod services;
 mod versions;
 mod view;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,11 +36,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use crate::gateway::arrivals::{self, Arrivals, Peer};
 use crate::gateway::ctl::secret::Secret;
-use crate::gateway::door::{Door, Guest, Limits};
+use crate::gateway::door::{Guest, Limits};
 use crate::host::clock::Clock;
 use crate::host::root::{Root, SupDir};
-use crate::net::Listener;
 use crate::supervisor::handle::DriverHandle;
 use crate::supervisor::ledger::Ledger;
 use crate::supervisor::room::Room;
@@ -114,7 +113,7 @@ impl Gateway {
 }
 
 /// Serves clients until the returned future is dropped.
-pub async fn serve<L: Listener>(listener: L, config: Config) {
+pub async fn serve(arrivals: impl Arrivals, config: Config) {
     let started = config.clock.wall();
     let events = config.handle.events();
     let clock = config.clock;
@@ -125,31 +124,20 @@ pub async fn serve<L: Listener>(listener: L, config: Config) {
         metrics: metrics::Registry::new(started),
     });
     let counters = gateway.metrics.counters();
-    // Both tasks end with this future: a set that is dropped aborts its tasks.
+    // The task ends with this future: a set that is dropped aborts its tasks.
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(events::record(Arc::clone(&gateway.history), events, clock, move |event| {
         counters.count(event)
     }));
     let router = router(gateway);
-    let door = Door::new(CLIENTS);
-    loop {
-        while tasks.try_join_next().is_some() {}
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                let guest = Arc::new(door.enter(peer.ip()).await);
-                tasks.spawn(serve_client(stream, peer, guest, router.clone()));
-            }
-            Err(error) => {
-                // Most likely the process has no descriptors left; accepting again at once would spin.
-                tracing::warn!(%error, "http gateway cannot accept a connection");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        }
-    }
+    arrivals::serve(arrivals, "http", CLIENTS, move |stream, peer, guest| {
+        serve_client(stream, peer, guest, router.clone())
+    })
+    .await;
 }
 
 /// Serves the requests of one connection.
-async fn serve_client<S>(stream: S, peer: SocketAddr, guest: Arc<Guest>, router: Router)
+async fn serve_client<S>(stream: S, peer: Peer, guest: Arc<Guest>, router: Router)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -171,14 +159,8 @@ where
     // A place of the reserve is for one request.
     http.keep_alive(!guest.in_reserve());
     http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(64 * 1024);
-    tokio::select! {
-        biased;
-        served = http.serve_connection(TokioIo::new(stream), service) => {
-            if let Err(error) = served {
-                tracing::debug!(%peer, %error, "http client");
-            }
-        }
-        () = guest.shown_out() => tracing::debug!(%peer, "silent http client made room for others"),
+    if let Err(error) = http.serve_connection(TokioIo::new(stream), service).await {
+        tracing::debug!(%peer, %error, "http client");
     }
 }
 

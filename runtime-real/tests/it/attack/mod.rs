@@ -2,6 +2,7 @@
 //! root, and `.ci/run` runs them.
 
 mod environment;
+mod gateways;
 mod links;
 mod modes;
 mod rights;
