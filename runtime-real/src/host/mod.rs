@@ -17,6 +17,7 @@ pub mod root;
 pub mod secret_env;
 pub mod small_file;
 pub mod socket;
+pub mod socket_owner;
 pub mod terminal;
 pub mod timestamp;
 pub mod users;

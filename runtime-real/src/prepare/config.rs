@@ -86,6 +86,6 @@ pub(super) fn to_json(value: &Value) -> serde_json::Value {
 }
 
 /// As [`to_json`], of a whole configuration.
-pub(super) fn table_to_json(table: &Table) -> serde_json::Value {
+pub(crate) fn table_to_json(table: &Table) -> serde_json::Value {
     table.iter().map(|(key, value)| (key.clone(), to_json(value))).collect()
 }

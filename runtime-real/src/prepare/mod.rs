@@ -30,7 +30,7 @@ mod trial;
 mod workshop;
 
 pub use compare::differences;
-pub(crate) use config::is_too_deep;
+pub(crate) use config::{is_too_deep, table_to_json as to_json};
 pub use context::Sys;
 pub use error::Error;
 pub use hook::{HOOK_TIMEOUT, HookRun, Moment, install_hooks_are_due, run_install_hooks, run_uninstall_hook};

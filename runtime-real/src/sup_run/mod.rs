@@ -5,6 +5,7 @@
 //! no client is served before the ring's port is bound.
 
 mod asked;
+pub mod gateway_options;
 mod listen;
 mod log_options;
 pub mod options;
@@ -52,6 +53,7 @@ use crate::supervisor::room::Room;
 use crate::supervisor::specs::{self, Specs, SpecsError};
 use crate::supervisor::store::StoreError;
 use asked::{Ask, Asked, Signals};
+use gateway_options::GatewaySettings;
 use listen::Bound;
 use options::{Options, OptionsError, Settings};
 use systemd::Notifier;
@@ -214,7 +216,7 @@ async fn supervise(
     let (driver, handle) = Driver::new(parts);
     member.get_or_init(|| driver.member_id());
 
-    let token = std::env::var(GATEWAY_TOKEN_ENV).ok().filter(|token| !token.is_empty()).map(Secret::new);
+    let rules = rules(settings.gateways);
     let (root, sup) = (root.clone(), sup.clone());
     tokio::spawn(listen::announce(handle.events(), sup.clone(), at));
     let notifier = tell_the_host(&handle, agent_check);
@@ -244,12 +246,18 @@ async fn supervise(
         ledger,
         specs,
         room,
-        token,
+        rules,
     };
     tokio::spawn(http::serve(http, gateway));
     let code = drive(driver, &handle, Asked { signals, restart, launcher }, &processes).await;
     finish(code, notifier).await;
     Ok(code)
+}
+
+/// Who may see what over HTTP.
+fn rules(settings: GatewaySettings) -> http::access::Rules {
+    let token = std::env::var(GATEWAY_TOKEN_ENV).ok().filter(|token| !token.is_empty()).map(Secret::new);
+    http::access::Rules { token, open: settings.http_open, names: settings.http_names }
 }
 
 /// Writes the address of the ctl gateway, by which commands find this supervisor.

@@ -13,6 +13,7 @@ use clap::builder::FalseyValueParser;
 use serde::Deserialize;
 use thiserror::Error;
 
+use super::gateway_options::{GatewayOptions, GatewaySettings};
 use super::log_options::{Age, Bytes, LogOptions};
 use super::timings::{Profile, TimingOptions};
 use crate::host::root::SupDir;
@@ -134,6 +135,9 @@ pub struct Options {
     /// Where load balancers ask which service may be sent work (HAProxy's agent check) [default: nowhere]
     #[arg(long, env = "ANNULUS_LISTEN_AGENT_CHECK", value_name = "IP:PORT", value_parser = agent_check)]
     pub listen_agent_check: Option<SocketAddr>,
+    /// Who gets into the gateways.
+    #[command(flatten)]
+    pub gateways: GatewayOptions,
     /// Supervisors to join through; one that answers is enough [default port: 9638]
     #[arg(long, value_name = "HOST[:PORT]", num_args = 1..)]
     pub peer: Vec<Peer>,
@@ -183,6 +187,8 @@ struct FileOptions {
     listen_http: Option<Listen>,
     listen_ctl: Option<Listen>,
     listen_agent_check: Option<SocketAddr>,
+    http_host: Option<Vec<String>>,
+    http_open: Option<bool>,
     peer: Option<Vec<Peer>>,
     permanent_peer: Option<bool>,
     advertise_gossip: Option<Listen>,
@@ -205,6 +211,8 @@ impl FileOptions {
             listen_http: later.listen_http.or(self.listen_http),
             listen_ctl: later.listen_ctl.or(self.listen_ctl),
             listen_agent_check: later.listen_agent_check.or(self.listen_agent_check),
+            http_host: later.http_host.or(self.http_host),
+            http_open: later.http_open.or(self.http_open),
             peer: later.peer.or(self.peer),
             permanent_peer: later.permanent_peer.or(self.permanent_peer),
             advertise_gossip: later.advertise_gossip.or(self.advertise_gossip),
@@ -267,6 +275,8 @@ pub struct Settings {
     pub ctl: SocketAddr,
     /// The agent check for load balancers, if it is to listen.
     pub agent_check: Option<SocketAddr>,
+    /// Who gets into the gateways.
+    pub gateways: GatewaySettings,
     /// The supervisors to join through.
     pub peers: Vec<Peer>,
     /// Whether other members probe this one for ever.
@@ -305,6 +315,10 @@ impl Options {
             http: address(self.listen_http, file.listen_http, Ipv4Addr::UNSPECIFIED, HTTP_PORT),
             ctl: address(self.listen_ctl, file.listen_ctl, Ipv4Addr::LOCALHOST, CTL_PORT),
             agent_check: self.listen_agent_check.or(file.listen_agent_check),
+            gateways: self.gateways.settings(GatewayOptions {
+                http_host: file.http_host.unwrap_or_default(),
+                http_open: file.http_open.unwrap_or_default(),
+            })?,
             peers: if self.peer.is_empty() { file.peer.unwrap_or_default() } else { self.peer.clone() },
             permanent: self.permanent_peer || file.permanent_peer.unwrap_or_default(),
             advertise: advertise.map(reachable).transpose()?.flatten(),

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{Supervisor, eventually, get, plan, request, send};
 
@@ -115,8 +115,8 @@ fn a_service_is_shown_as_habitat_shows_it() {
     let health = supervisor.get("/services/sleeper/default/health");
     assert_eq!(health.json()["status"], "OK");
     let config = supervisor.get("/services/sleeper/default/config");
-    assert_eq!(config.json()["colour"], "blue");
-    for path in ["/services", "/census", "/butterfly", "/services/sleeper/default/config"] {
+    assert_eq!(config.json(), json!({ "colour": "blue", "password": "hunter2" }), "the whole configuration");
+    for path in ["/services", "/census", "/butterfly", "/services/sleeper/default"] {
         let body = supervisor.get(path).body;
         assert!(!body.contains("hunter2"), "{path} shows what the package does not export");
         assert!(!body.contains(&supervisor.secret()), "{path} shows the ctl secret");
@@ -173,6 +173,125 @@ fn a_token_guards_everything_but_the_probes() {
 }
 
 #[test]
+fn a_page_under_a_name_of_its_own_gets_nothing() {
+    let supervisor = Supervisor::start(&["--http-host", "ring.example.com"]);
+    let ask = |path: &str, host: &str| get(supervisor.http, path, &[("host", host)]);
+    for path in ["/", "/butterfly", "/census", "/services", "/metrics", "/events", "/nowhere"] {
+        let answer = ask(path, "rebound.example.net:9631");
+        assert_eq!(answer.status, 421, "{path}");
+        assert!(answer.body.contains("--http-host rebound.example.net"), "{}", answer.body);
+    }
+    for known in ["localhost", "127.0.0.1:9631", "[::1]", "192.0.2.1", "RING.example.com:80"] {
+        assert_eq!(ask("/services", known).status, 200, "{known}");
+    }
+    for probe in ["/live", "/ready"] {
+        assert_eq!(ask(probe, "rebound.example.net").status, 200, "{probe} tells nothing");
+    }
+    let mut no_name = send(supervisor.http, "GET /services HTTP/1.0\r\n\r\n");
+    let mut answer = String::new();
+    no_name.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.0 200"), "a load balancer that sends no name: {answer}");
+    let absolute =
+        "GET http://rebound.example.net/services HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    let mut answer = String::new();
+    send(supervisor.http, absolute).read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 421"), "{answer}");
+}
+
+/// Everything that a client of another host must not see of this supervisor.
+fn secrets_of(supervisor: &Supervisor) -> Vec<String> {
+    let pid = supervisor.json("/services/sleeper/default")["process"]["pid"].to_string();
+    let root = supervisor.root().display().to_string();
+    let secrets =
+        [root, format!("\"{pid}\""), format!(": {pid}"), "blue".into(), "hunter2".into(), "1.0.0".into()];
+    [&secrets[..], &["gossip_port".into(), "hostname".into(), "127.0.0.1".into()]].concat()
+}
+
+#[test]
+fn another_host_sees_names_and_states_only() {
+    let supervisor = with_service();
+    let secrets = secrets_of(&supervisor);
+    // A proxy of this host asks for another one.
+    let ask = |path: &str| get(supervisor.http, path, &[("x-forwarded-for", "192.0.2.9")]);
+    for path in [
+        "/",
+        "/services",
+        "/services/sleeper/default",
+        "/services/sleeper/default/health",
+        "/census",
+        "/butterfly",
+    ] {
+        let answer = ask(path);
+        assert_eq!(answer.status, 200, "{path}");
+        assert!(answer.head.contains("annulus-limited: names and states only"), "{}", answer.head);
+        for secret in &secrets {
+            assert!(!answer.body.contains(secret.as_str()), "{path} shows {secret}: {}", answer.body);
+        }
+        assert!(
+            path == "/" || answer.body.contains("--http-open"),
+            "{path} says how to get the rest: {}",
+            answer.body
+        );
+    }
+    let services = ask("/services").json();
+    assert_eq!(
+        (&services[0]["service_group"], &services[0]["state"]),
+        (&json!("sleeper.default"), &json!("up"))
+    );
+    let member = &supervisor.member;
+    assert_eq!(ask("/butterfly").json()["member"]["health"][member], "Alive");
+    assert_eq!(
+        ask("/census").json()["census_groups"]["sleeper.default"]["population"][member]["alive"],
+        true
+    );
+    assert_eq!(ask("/services/sleeper/default/health").json()["status"], "OK");
+    for path in ["/services/sleeper/default/config", "/events"] {
+        let answer = ask(path);
+        assert_eq!(answer.status, 403, "{path}");
+        assert!(answer.body.contains("HAB_SUP_GATEWAY_AUTH_TOKEN"), "{}", answer.body);
+    }
+    let metrics = ask("/metrics");
+    assert!(metrics.body.contains("sup_service_state"), "names and counts");
+    for path in ["/live", "/ready"] {
+        assert_eq!(ask(path).status, 200);
+    }
+}
+
+/// An address of this host that is not its loopback; none on a machine without a network.
+fn own_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    // Picks a route, and sends nothing.
+    socket.connect("192.0.2.1:9").ok()?;
+    Some(socket.local_addr().ok()?.ip()).filter(|ip| !ip.is_unspecified() && !ip.is_loopback())
+}
+
+#[test]
+fn an_open_gateway_and_a_token_show_everything_everywhere() {
+    let open = Supervisor::start(&["--http-open"]);
+    let ask = |path: &str| get(open.http, path, &[("x-forwarded-for", "192.0.2.9")]);
+    assert!(ask("/butterfly").json()["membership"].is_object());
+
+    let token = Supervisor::start_with(&[], &[("HAB_SUP_GATEWAY_AUTH_TOKEN", "sesame")]);
+    let shown = [("x-forwarded-for", "192.0.2.9"), ("authorization", "Bearer sesame")];
+    assert!(get(token.http, "/butterfly", &shown).json()["membership"].is_object());
+    assert_eq!(get(token.http, "/butterfly", &shown[..1]).status, 401);
+}
+
+#[test]
+fn a_client_at_an_address_that_is_not_loopback_is_another_host() {
+    let Some(ip) = own_address() else {
+        eprintln!("skipped: this machine has no address but loopback");
+        return;
+    };
+    let mut supervisor = Supervisor::start(&[]);
+    assert_eq!(supervisor.run(&["sup", "term"]).0, 0);
+    supervisor.restart_at(&ip.to_string());
+    let answer = get(supervisor.http, "/butterfly", &[("host", &supervisor.http.to_string())]);
+    assert!(answer.head.contains("annulus-limited"), "{}", answer.head);
+    assert_eq!(answer.json()["membership"], Value::Null);
+}
+
+#[test]
 fn metrics_are_openmetrics_with_bounded_labels() {
     let supervisor = Supervisor::start(&[]);
     let answer = supervisor.get("/metrics");
@@ -195,7 +314,7 @@ fn metrics_are_openmetrics_with_bounded_labels() {
 
 /// Reads server-sent events until one is of this kind; returns the ids and data of all.
 fn events_until(supervisor: &Supervisor, last_event_id: &str, kind: &str) -> Vec<(String, Value)> {
-    let head = format!("GET /events HTTP/1.1\r\nhost: test\r\nlast-event-id: {last_event_id}\r\n\r\n");
+    let head = format!("GET /events HTTP/1.1\r\nhost: localhost\r\nlast-event-id: {last_event_id}\r\n\r\n");
     let stream = send(supervisor.http, &head);
     let mut events = Vec::new();
     let mut id = String::new();
@@ -250,7 +369,8 @@ fn a_package_is_shown_as_it_is_installed() {
 #[test]
 fn event_streams_leave_room_for_probes() {
     let supervisor = Supervisor::start(&[]);
-    let open = || send(supervisor.http, "GET /events HTTP/1.1\r\nhost: test\r\nlast-event-id: 0.0\r\n\r\n");
+    let open =
+        || send(supervisor.http, "GET /events HTTP/1.1\r\nhost: localhost\r\nlast-event-id: 0.0\r\n\r\n");
     let status = |stream: &mut std::net::TcpStream| {
         let mut head = [0; 12];
         stream.read_exact(&mut head).expect("a status line");
@@ -285,7 +405,7 @@ fn probes_are_answered_when_every_place_is_taken() {
     // Each has had an answer and asks no more.
     let known: Vec<TcpStream> = (0..192)
         .map(|_| {
-            let mut stream = send(supervisor.http, "GET /live HTTP/1.1\r\nhost: test\r\n\r\n");
+            let mut stream = send(supervisor.http, "GET /live HTTP/1.1\r\nhost: localhost\r\n\r\n");
             let mut first = [0; 12];
             stream.read_exact(&mut first).expect("an answer");
             assert_eq!(&first, b"HTTP/1.1 200");

@@ -88,8 +88,17 @@ impl Supervisor {
 
     /// Starts it again with another command.
     pub(crate) fn restart_as(&mut self, command: &[&str]) {
+        self.again(command, "127.0.0.1");
+    }
+
+    /// Starts it again with an HTTP gateway at this address.
+    pub(crate) fn restart_at(&mut self, http: &str) {
+        self.again(&["sup", "run"], http);
+    }
+
+    fn again(&mut self, command: &[&str], http: &str) {
         eventually("the one before has ended", || self.child.try_wait().expect("waited for"));
-        let (child, ready) = spawn(self.root.path(), command, &[]);
+        let (child, ready) = spawn_at(self.root.path(), command, &[], http);
         let addr = |name: &str| ready[name].as_str().expect(name).parse().expect("an address");
         (self.http, self.ctl, self.gossip) = (addr("http"), addr("ctl"), addr("gossip"));
         ready["member"].as_str().expect("member").clone_into(&mut self.member);
@@ -133,16 +142,15 @@ impl Supervisor {
 
 /// Runs a supervisor and waits until it says that it is ready.
 fn spawn(root: &Path, run: &[&str], env: &[(&str, &str)]) -> (Child, Value) {
+    spawn_at(root, run, env, "127.0.0.1")
+}
+
+/// The same, with the HTTP gateway at this address.
+fn spawn_at(root: &Path, run: &[&str], env: &[(&str, &str)], http: &str) -> (Child, Value) {
+    let http = format!("{http}:0");
     let mut command = annulus();
     command.arg("--root").arg(root).args(run).args(["--log-format", "json"]);
-    command.args([
-        "--listen-gossip",
-        "127.0.0.1:0",
-        "--listen-http",
-        "127.0.0.1:0",
-        "--listen-ctl",
-        "127.0.0.1:0",
-    ]);
+    command.args(["--listen-gossip", "127.0.0.1:0", "--listen-http", &http, "--listen-ctl", "127.0.0.1:0"]);
     command.envs(env.iter().copied()).stderr(Stdio::piped()).stdout(Stdio::null());
     let mut child = command.spawn().expect("the binary runs");
     let mut log = BufReader::new(child.stderr.take().expect("piped"));
@@ -212,9 +220,11 @@ pub(crate) fn get(addr: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Res
 }
 
 pub(crate) fn request(addr: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)]) -> Response {
+    let is_host = |(name, _): &&(&str, &str)| *name == "host";
+    let host = if headers.iter().any(|header| is_host(&header)) { "" } else { "host: localhost\r\n" };
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let mut stream =
-        send(addr, &format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n{headers}\r\n"));
+        send(addr, &format!("{method} {path} HTTP/1.1\r\n{host}connection: close\r\n{headers}\r\n"));
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");

@@ -59,7 +59,7 @@ pub(crate) fn get(place: &Place, path: &str) -> io::Result<String> {
 fn open(place: &Place, path: &str, header: &str) -> io::Result<TcpStream> {
     let mut stream =
         inside(place.netns.as_deref(), || TcpStream::connect_timeout(&place.http, ANSWER_TIMEOUT))?;
-    stream.write_all(format!("GET {path} HTTP/1.0\r\nhost: annulus\r\n{header}\r\n").as_bytes())?;
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nhost: localhost\r\n{header}\r\n").as_bytes())?;
     Ok(stream)
 }
 

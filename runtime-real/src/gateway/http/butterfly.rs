@@ -5,12 +5,14 @@ use std::sync::Arc;
 use annulus_core::{
     CensusEntry, CensusVersions, MemberId, MemberRecord, Node, ServiceGroup, ServiceHealth, ServiceRumor,
 };
+use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 
+use super::access::Sight;
 use super::problem::Problem;
-use super::{Gateway, versions, view};
+use super::{Gateway, limited, versions, view};
 
 /// The part of the node that is copied out, to be formatted away from the loop.
 struct Ring {
@@ -49,7 +51,14 @@ fn look(node: &Node) -> Ring {
     ring
 }
 
-pub(super) async fn get(State(gateway): State<Arc<Gateway>>) -> Result<Response, Problem> {
+pub(super) async fn get(
+    State(gateway): State<Arc<Gateway>>,
+    Extension(sight): Extension<Sight>,
+) -> Result<Response, Problem> {
+    if sight.is_limited() {
+        let (local, members) = gateway.read(|node| (node.id(), node.members())).await?;
+        return Ok(view::answer(&limited::ring(&local, &members)));
+    }
     Ok(view::answer(&to_json(&gateway.read(look).await?)))
 }
 

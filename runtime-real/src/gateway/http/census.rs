@@ -3,15 +3,23 @@
 use std::sync::Arc;
 
 use annulus_core::{Census, CensusGroup, CensusMember, ElectionPurpose, ElectionStatus};
+use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 
+use super::access::Sight;
 use super::problem::Problem;
-use super::{Gateway, versions, view};
+use super::{Gateway, limited, versions, view};
 
-pub(super) async fn get(State(gateway): State<Arc<Gateway>>) -> Result<Response, Problem> {
+pub(super) async fn get(
+    State(gateway): State<Arc<Gateway>>,
+    Extension(sight): Extension<Sight>,
+) -> Result<Response, Problem> {
     let (census, accepted) = gateway.read(|node| (node.census(), node.metrics().rumors_accepted)).await?;
+    if sight.is_limited() {
+        return Ok(view::answer(&limited::census(&census)));
+    }
     Ok(view::answer(&to_json(&census, accepted)))
 }
 

@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use annulus_core::{Event, EventKind, UnixTime};
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
@@ -21,6 +22,7 @@ use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc, watch};
 
 use super::Gateway;
+use super::access::Sight;
 use super::problem::Problem;
 use crate::supervisor::event;
 
@@ -117,8 +119,11 @@ pub(super) async fn record(
 
 pub(super) async fn get(
     State(gateway): State<Arc<Gateway>>,
+    Extension(sight): Extension<Sight>,
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, Problem> {
+    // Events name processes, addresses and what programs wrote.
+    sight.wants_more()?;
     let slot = Arc::clone(&gateway.event_streams).try_acquire_owned().map_err(|_| {
         Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,

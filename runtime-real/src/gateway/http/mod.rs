@@ -1,14 +1,17 @@
 //! The HTTP gateway: shows what this supervisor knows (as in Habitat).
 //! It only reads; commands go through the ctl gateway.
 //!
-//! Every answer is computed when a client asks for it. Errors are problem details (RFC 9457). With a token
-//! (`HAB_SUP_GATEWAY_AUTH_TOKEN`) every route but `/live` and `/ready` wants `Authorization: Bearer <token>`.
+//! Every answer is computed when a client asks for it. Errors are problem details (RFC 9457). `access` says who may see
+//! what. With a token (`HAB_SUP_GATEWAY_AUTH_TOKEN`) every route but `/live` and `/ready` wants
+//! `Authorization: Bearer <token>`.
 
+pub mod access;
 mod butterfly;
 mod census;
 mod deadline;
 mod events;
 mod index;
+mod limited;
 mod metrics;
 mod package;
 mod probes;
@@ -23,10 +26,9 @@ use std::time::Duration;
 
 use annulus_core::{Node, SysInfo, Timings};
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
 use axum::routing::get;
 use hyper::body::Incoming;
 use hyper::service::{Service as _, service_fn};
@@ -37,7 +39,6 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::gateway::arrivals::{self, Arrivals, Peer};
-use crate::gateway::ctl::secret::Secret;
 use crate::gateway::door::{Guest, Limits};
 use crate::host::clock::Clock;
 use crate::host::root::{Root, SupDir};
@@ -45,6 +46,7 @@ use crate::supervisor::handle::DriverHandle;
 use crate::supervisor::ledger::Ledger;
 use crate::supervisor::room::Room;
 use crate::supervisor::specs::Specs;
+use access::Caller;
 use deadline::WriteDeadline;
 use problem::Problem;
 
@@ -84,8 +86,8 @@ pub struct Config {
     pub specs: Arc<Specs>,
     /// Whether the disk takes what is to be stored.
     pub room: Room,
-    /// The token that a client must show; without one every client may read.
-    pub token: Option<Secret>,
+    /// The rules who may see what.
+    pub rules: access::Rules,
 }
 
 /// The gateway's state, shared by all requests.
@@ -144,8 +146,10 @@ where
     let stream = WriteDeadline::new(stream, WRITE_STALL_MAX);
     let routes = TowerToHyperService::new(router);
     let at = Arc::clone(&guest);
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
+    let caller = Caller { peer, is_certified: false };
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         at.is_known();
+        request.extensions_mut().insert(caller);
         let is_served = !at.in_reserve() || PROBES.contains(&request.uri().path());
         let answer = is_served.then(|| routes.call(request));
         async move {
@@ -177,7 +181,7 @@ const ROUTES: [(&str, &str); 10] = [
     ("/census", "service groups and who is in them"),
     ("/services", "the services of this supervisor"),
     ("/services/{service}/{group}", "one of them; an organization may follow the group"),
-    ("/services/{service}/{group}/config", "its exported configuration"),
+    ("/services/{service}/{group}/config", "its whole configuration, all layers merged"),
     (
         "/services/{service}/{group}/health",
         "its health: 200 OK or warning, 503 critical or taking no work (draining, maintenance), 500 unknown",
@@ -189,8 +193,9 @@ const ROUTES: [(&str, &str); 10] = [
 ];
 
 fn router(gateway: Arc<Gateway>) -> Router {
-    let open = Router::new().route("/live", get(probes::live)).route("/ready", get(probes::ready));
-    let guarded = Router::new()
+    Router::new()
+        .route("/live", get(probes::live))
+        .route("/ready", get(probes::ready))
         .route("/", get(index::get))
         .route("/butterfly", get(butterfly::get))
         .route("/census", get(census::get))
@@ -204,8 +209,9 @@ fn router(gateway: Arc<Gateway>) -> Router {
         .route("/metrics", get(metrics::get))
         .route("/events", get(events::get))
         .fallback(unknown_route)
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(&gateway), authorize));
-    open.merge(guarded).method_not_allowed_fallback(wrong_method).with_state(gateway)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&gateway), access::admit))
+        .with_state(gateway)
 }
 
 async fn unknown_route(request: Request) -> Problem {
@@ -214,18 +220,4 @@ async fn unknown_route(request: Request) -> Problem {
 
 async fn wrong_method() -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this gateway is for reading: use GET")
-}
-
-async fn authorize(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {
-    let Some(token) = &gateway.config.token else { return next.run(request).await };
-    let shown = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let shown = shown.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-    if token.matches(shown.trim()) {
-        return next.run(request).await;
-    }
-    Problem::new(
-        StatusCode::UNAUTHORIZED,
-        "send the header `Authorization: Bearer <token>` with this supervisor's token",
-    )
-    .into_response()
 }

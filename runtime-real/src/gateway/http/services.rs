@@ -8,16 +8,19 @@ use annulus_core::{
     DesiredState, Health, HookView, MemberId, Node, Rumor, RumorKey, ServiceGroup, ServiceState, ServiceView,
     UnixTime,
 };
+use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use super::access::Sight;
 use super::package::Package;
 use super::problem::Problem;
-use super::{Config, Gateway, view};
+use super::{Config, Gateway, limited, view};
 use crate::gateway::ctl::convert;
 use crate::gateway::disk;
+use crate::prepare;
 use crate::supervisor::ledger::HealthReport;
 use crate::supervisor::obstacles;
 
@@ -50,8 +53,11 @@ fn look(node: &Node) -> Local {
 
 type Answer = Result<Response, Problem>;
 
-pub(super) async fn list(State(gateway): State<Arc<Gateway>>) -> Answer {
+pub(super) async fn list(State(gateway): State<Arc<Gateway>>, Extension(sight): Extension<Sight>) -> Answer {
     let local = gateway.read(look).await?;
+    if sight.is_limited() {
+        return Ok(view::answer(&local.services.iter().map(limited::service).collect()));
+    }
     off_the_loop(move || {
         local.services.iter().map(|service| entry(&gateway.config, &local, service)).collect::<Value>()
     })
@@ -67,7 +73,8 @@ async fn off_the_loop(value: impl FnOnce() -> Value + Send + 'static) -> Answer 
     }
 }
 
-type Gate = State<Arc<Gateway>>;
+/// The gateway, and what the client may see of it.
+type Gate = (State<Arc<Gateway>>, Extension<Sight>);
 
 pub(super) async fn one(gate: Gate, Path((service, group)): Path<(String, String)>) -> Answer {
     entry_of(gate, &service, &group, None).await
@@ -102,20 +109,49 @@ pub(super) async fn health_of_org(
     health_of(gate, &service, &group, Some(&org)).await
 }
 
-async fn entry_of(State(gateway): Gate, service: &str, group: &str, org: Option<&str>) -> Answer {
+async fn entry_of(
+    (State(gateway), Extension(sight)): Gate,
+    service: &str,
+    group: &str,
+    org: Option<&str>,
+) -> Answer {
     let (local, index) = find(&gateway, service, group, org).await?;
+    if sight.is_limited() {
+        return Ok(view::answer(&limited::service(&local.services[index])));
+    }
     off_the_loop(move || entry(&gateway.config, &local, &local.services[index])).await
 }
 
-async fn config_of(State(gateway): Gate, service: &str, group: &str, org: Option<&str>) -> Answer {
+async fn config_of(
+    (State(gateway), Extension(sight)): Gate,
+    service: &str,
+    group: &str,
+    org: Option<&str>,
+) -> Answer {
+    sight.wants_configuration(&gateway.config.sys).await?;
     let (local, index) = find(&gateway, service, group, org).await?;
-    Ok(view::answer(&exports(&local, &local.services[index])))
+    let service = &local.services[index];
+    let Some(entry) = gateway.config.ledger.get(&service.spec.name()) else {
+        let why = service.last_error.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+        let detail = format!("{} is {} and has not been prepared yet{why}", service.group, service.state);
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail));
+    };
+    Ok(view::answer(&prepare::to_json(&entry.layers.merged())))
 }
 
-async fn health_of(State(gateway): Gate, service: &str, group: &str, org: Option<&str>) -> Answer {
+async fn health_of(
+    (State(gateway), Extension(sight)): Gate,
+    service: &str,
+    group: &str,
+    org: Option<&str>,
+) -> Answer {
     let (local, index) = find(&gateway, service, group, org).await?;
     let view = &local.services[index];
-    let health = health(view);
+    let (health, refusal) = (health(view), refusal(view));
+    let code = if refusal.is_some() { StatusCode::SERVICE_UNAVAILABLE } else { health_code(health) };
+    if sight.is_limited() {
+        return Ok((code, view::answer(&limited::health_of(view, refusal.is_none()))).into_response());
+    }
     // The words of the last check count only while the process that it checked runs; otherwise the state speaks.
     let entry = gateway.config.ledger.get(&view.spec.name()).filter(|_| view.pid.is_some());
     let said = entry.and_then(|entry| entry.health).unwrap_or_else(|| {
@@ -125,7 +161,6 @@ async fn health_of(State(gateway): Gate, service: &str, group: &str, org: Option
             stderr: stderr.unwrap_or_default(),
         }
     });
-    let refusal = refusal(view);
     let body = json!({
         "status": health_name(health).to_uppercase(),
         "stdout": said.stdout,
@@ -133,7 +168,6 @@ async fn health_of(State(gateway): Gate, service: &str, group: &str, org: Option
         "accepting": refusal.is_none(),
         "reason": refusal,
     });
-    let code = if refusal.is_some() { StatusCode::SERVICE_UNAVAILABLE } else { health_code(health) };
     Ok((code, view::answer(&body)).into_response())
 }
 
@@ -169,7 +203,7 @@ async fn find(
 }
 
 /// A service's health: what its last check said while its process runs, critical while it does not.
-fn health(view: &ServiceView) -> Health {
+pub(super) fn health(view: &ServiceView) -> Health {
     match view.state {
         ServiceState::Up => view.health,
         ServiceState::Stopping if view.pid.is_some() => view.health,
@@ -178,7 +212,7 @@ fn health(view: &ServiceView) -> Health {
 }
 
 /// Habitat's word for a health.
-fn health_name(health: Health) -> &'static str {
+pub(super) fn health_name(health: Health) -> &'static str {
     match health {
         Health::Ok => "Ok",
         Health::Warning => "Warning",
