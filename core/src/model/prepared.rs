@@ -24,6 +24,8 @@ pub struct Prepared {
     pub has_health_check: bool,
     /// Time between health checks, in milliseconds, where its operator does not say.
     pub health_interval_ms: Option<u64>,
+    /// How long a process is left alone before its first health check, in milliseconds.
+    pub health_delay_ms: u64,
     /// How it is drained.
     pub drain: DrainPlan,
     /// The step that its process takes when it leads no longer.
@@ -49,6 +51,7 @@ impl Prepared {
             hooks: BTreeSet::new(),
             has_health_check: false,
             health_interval_ms: None,
+            health_delay_ms: 0,
             drain: DrainPlan { timeout_ms: None, inflight: false },
             demoted: Demoted::Restart,
             binds: Vec::new(),

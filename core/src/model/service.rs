@@ -413,7 +413,7 @@ pub struct ServiceView {
     pub health_note: String,
     /// Whether it takes new work, as the ring is told.
     pub accepting: bool,
-    /// Whether it is being drained, or was and is kept so by an operator.
+    /// Whether it is being drained, or was and is kept so by an operator; not once it was told to end.
     pub draining: bool,
     /// Why it is in maintenance; none when it is not.
     pub maintenance: Option<String>,

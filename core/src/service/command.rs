@@ -123,8 +123,11 @@ impl Services {
             }
             (Some(spec), Ask::Restart) if spec.desired == DesiredState::Down => Err(Reply::Unchanged),
             (Some(_), Ask::Restart) => Err(self.restart(ctx, around, name)),
-            (Some(spec), Ask::Stop(_)) if spec.desired == DesiredState::Down && is_stored => {
-                Err(Reply::Unchanged)
+            (Some(spec), Ask::Stop(how)) if spec.desired == DesiredState::Down && is_stored => {
+                match self.stop_again(ctx, around, request, name, how) {
+                    Some(reply) => Err(reply),
+                    None => return,
+                }
             }
             (Some(spec), Ask::Start) => {
                 Ok(Change::new(request, ServiceSpec { desired: DesiredState::Up, ..spec.clone() }))
@@ -166,6 +169,29 @@ impl Services {
             rested = instance.start_again(env);
         });
         if rested { Reply::Done } else { Reply::Unchanged }
+    }
+
+    /// The wish is the same: what is left of it has as much time as this order says, which is answered when it is down.
+    fn stop_again(
+        &mut self,
+        ctx: &mut Context<'_>,
+        around: &dyn Around,
+        request: RequestId,
+        name: &ServiceName,
+        how: StopHow,
+    ) -> Option<Reply> {
+        let instance = self.slots.get(name).and_then(|slot| slot.instance.as_ref())?;
+        if !instance.has_tree() {
+            return Some(Reply::Unchanged);
+        }
+        if instance.awaited() >= limits::SERVICE_COMMANDS_MAX {
+            return Some(Reply::Failed(CommandError::Limit(Limit::ServiceCommands)));
+        }
+        self.step(ctx, around, name, Impulse::Outside(ctx.after), |instance, env| {
+            instance.stop_sooner(how, request, env);
+            instance.reconcile(env);
+        });
+        None
     }
 
     /// The wish is the same: the process is replaced in order, as when its options change. What has none is tried now.

@@ -104,7 +104,7 @@ impl Instance {
     }
 
     /// Whether anything runs that acts as files and hooks tell it.
-    pub(super) const fn has_tree(&self) -> bool {
+    pub(in super::super) const fn has_tree(&self) -> bool {
         self.progress.has_tree() || self.lead.has_hooks()
     }
 

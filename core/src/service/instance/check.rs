@@ -13,11 +13,19 @@ use crate::model::service::{HEALTH_CHECK_INTERVAL_MS, Health, Hook, ServiceState
 use crate::service::purpose::Leaving;
 
 impl Instance {
-    /// Makes the next check due at once, where the package has one.
+    /// Makes the next check due at once, where the package has one: once the process has had the time that it is left
+    /// alone.
     pub(super) fn check_again(&mut self, env: &Env<'_, '_>) {
         if self.files.package().is_some_and(|p| p.has_health_check) {
-            self.works.want_now(Work::Health, env.now());
+            self.works.want_now(Work::Health, self.checks.due(env.now()));
         }
+    }
+
+    /// The first check of a process that was just started.
+    pub(super) fn check_first(&mut self, env: &Env<'_, '_>) {
+        let delay_ms = self.files.package().map_or(0, |package| package.health_delay_ms);
+        self.checks.begin_at(env.now() + super::bounded(delay_ms));
+        self.check_again(env);
     }
 
     /// As the operator says, else the package.

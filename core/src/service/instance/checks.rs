@@ -8,6 +8,7 @@ use crate::model::mutant::mutated;
 use crate::model::prepared::HookEnd;
 use crate::model::rng::Rng;
 use crate::model::service::Health;
+use crate::model::time::Instant;
 
 /// The answers of the check and of the suitability hook.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub(super) struct Checks {
     last: Option<Health>,
     /// Checks of this process before the first that found it well; none once there was one.
     warming_up: Option<u32>,
+    /// No check of this process begins before; none where its supervisor found it running.
+    not_before: Option<Instant>,
     /// What the last check said, for people.
     note: String,
     suitability: Option<u64>,
@@ -23,14 +26,24 @@ pub(super) struct Checks {
 
 impl Checks {
     pub(super) const fn new() -> Self {
-        Self { last: None, warming_up: Some(0), note: String::new(), suitability: None }
+        Self { last: None, warming_up: Some(0), not_before: None, note: String::new(), suitability: None }
     }
 
     /// Another process has begun, of which no check has ended yet. How well it would lead outlives the process.
     pub(super) fn forget_process(&mut self) {
         self.last = mutated!(HealthOutlivesTheProcess, None, self.last);
-        self.warming_up = Some(0);
+        (self.warming_up, self.not_before) = (Some(0), None);
         self.note.clear();
+    }
+
+    /// A process has begun, which is left alone until then.
+    pub(super) const fn begin_at(&mut self, first: Instant) {
+        self.not_before = Some(first);
+    }
+
+    /// The time for a check that is wanted now.
+    pub(super) fn due(&self, now: Instant) -> Instant {
+        self.not_before.map_or(now, |first| first.max(now))
     }
 
     /// The finding of the last check; unknown before the first.

@@ -17,41 +17,61 @@ struct Running {
 
 /// The hooks that run.
 #[derive(Debug, Default)]
-pub(super) struct Hooks(Vec<Running>);
+pub(super) struct Hooks {
+    running: Vec<Running>,
+    /// Whether what runs before the files are ready, as the hooks of a package's installation, was told to end.
+    told_preparing: bool,
+}
 
 impl Hooks {
     /// A hook begins, which may take so many milliseconds.
     pub(super) fn begin(&mut self, hook: Hook, process: u64, limit_ms: u64, at: (Instant, UnixTime)) {
-        let is_new = !self.0.iter().any(|running| (running.view.hook, running.process) == (hook, process));
+        let is_new =
+            !self.running.iter().any(|running| (running.view.hook, running.process) == (hook, process));
         assert!(is_new, "a hook runs once at a time beside a process");
         let view = HookView { hook, since: at.0, since_wall: at.1, limit_ms };
-        self.0.push(Running { view, process, told: false });
+        self.running.push(Running { view, process, told: false });
     }
 
     /// A hook has ended. Whether it had been told to.
     pub(super) fn end(&mut self, hook: Hook, process: u64) -> bool {
         let is = |running: &Running| (running.view.hook, running.process) == (hook, process);
-        let at = self.0.iter().position(is);
-        at.is_some_and(|at| self.0.remove(at).told)
+        let at = self.running.iter().position(is);
+        at.is_some_and(|at| self.running.remove(at).told)
     }
 
     /// All that run are told to end. Whether one of them had not been told before.
     pub(super) fn tell(&mut self) -> bool {
-        let news = self.0.iter().any(|running| !running.told);
-        self.0.iter_mut().for_each(|running| running.told = true);
+        let news = self.running.iter().any(|running| !running.told);
+        self.running.iter_mut().for_each(|running| running.told = true);
         news
+    }
+
+    /// The package is being made ready, which may run hooks that are no service's.
+    pub(super) const fn begin_preparing(&mut self) {
+        self.told_preparing = false;
+    }
+
+    /// What makes the package ready is told to end. Whether it had not been told before.
+    pub(super) const fn tell_preparing(&mut self) -> bool {
+        !core::mem::replace(&mut self.told_preparing, true)
+    }
+
+    /// Whether that was told to end.
+    pub(super) const fn was_told_preparing(&self) -> bool {
+        self.told_preparing
     }
 
     /// They are not waited for any more: they end with the supervisor.
     pub(super) fn forget(&mut self) {
-        self.0.clear();
+        self.running.clear();
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.0.is_empty()
+        self.running.is_empty()
     }
 
     pub(super) fn views(&self) -> Vec<HookView> {
-        self.0.iter().map(|running| running.view.clone()).collect()
+        self.running.iter().map(|running| running.view.clone()).collect()
     }
 }

@@ -131,6 +131,11 @@ impl Progress {
         matches!(self.phase, Phase::Stopping { .. })
     }
 
+    /// Whether it was told to end.
+    pub(super) const fn is_signalled(&self) -> bool {
+        matches!(self.phase, Phase::Stopping { step: Step::Signalled { .. }, .. })
+    }
+
     /// Whether its stop waits for requests in flight.
     pub(super) const fn is_draining(&self) -> bool {
         matches!(self.phase, Phase::Stopping { step: Step::Draining, .. })

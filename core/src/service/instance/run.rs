@@ -23,7 +23,7 @@ impl Instance {
         if self.files.has_hook(Hook::PostRun) {
             self.works.want_now(Work::PostRun, now);
         }
-        self.check_again(env);
+        self.check_first(env);
         self.ask_suitability(env);
         // The facts may have changed during the start.
         self.works.want_now(Work::Render, now);

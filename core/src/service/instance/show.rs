@@ -67,7 +67,8 @@ impl Instance {
             health: self.health(),
             health_note: String::from(self.checks.note()),
             accepting: self.accepts(),
-            draining: self.is_draining(),
+            // What was signalled has had its time for that.
+            draining: self.is_draining() && !self.progress.is_signalled(),
             maintenance: self.spec().maintenance.clone(),
             role: self.part.role().cloned(),
             waiting_for: self.progress.waiting_for().cloned(),

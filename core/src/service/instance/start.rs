@@ -60,6 +60,7 @@ impl Instance {
         assert!(!self.progress.has_process(), "a package is made ready while no process uses it");
         if self.is_wanted(env) {
             let effect = self.prepare_effect(env);
+            self.hooks.begin_preparing();
             env.want(&self.name, Purpose::Prepare, effect);
         } else {
             self.enter(Phase::Idle, "no longer wanted", env);
@@ -109,8 +110,13 @@ impl Instance {
         if self.progress.phase() != Phase::Preparing {
             return;
         }
-        if self.is_wanted(env) && self.wish.is_stale() {
+        let (is_wanted, was_told) = (self.is_wanted(env), self.hooks.was_told_preparing());
+        if is_wanted && self.wish.is_stale() {
             self.prepare("its options changed", env);
+        } else if is_wanted && was_told {
+            self.prepare("wanted up again", env);
+        } else if was_told {
+            self.enter(Phase::Idle, "no longer wanted", env);
         } else {
             self.fail_start(kind, None, reason, env);
         }

@@ -5,7 +5,8 @@ use core::time::Duration;
 
 use super::super::deadline;
 use super::{Env, Instance, Phase, Step};
-use crate::model::command::StopHow;
+use crate::model::command::{Reply, StopHow};
+use crate::model::id::RequestId;
 use crate::model::io::{Effect, StopSignal};
 use crate::model::mutant::mutated;
 use crate::model::planted::Bug;
@@ -40,11 +41,31 @@ impl Instance {
         self.shorten_drain(how.drain_timeout_ms, env);
     }
 
+    /// How many commands wait until the service is down.
+    pub(in super::super) const fn awaited(&self) -> usize {
+        self.wish.awaited()
+    }
+
+    /// Another order to stop what is on its way down: where it leaves less time, it is obeyed, and answered when the
+    /// service is down.
+    pub(in super::super) fn stop_sooner(&mut self, how: StopHow, request: RequestId, env: &mut Env<'_, '_>) {
+        self.wish.stop_sooner(how);
+        self.wish.answer_when_down(request, Reply::Done);
+        self.shorten_drain(how.drain_timeout_ms, env);
+        if let Phase::Stopping { step: Step::Signalled { kill_at: Some(at) }, .. } = self.progress.phase() {
+            let kill_at = env.now() + self.shutdown_timeout();
+            if kill_at < at {
+                self.progress.advance(Step::Signalled { kill_at: Some(kill_at) });
+            }
+        }
+    }
+
     /// Takes the steps that are due.
     pub(super) fn go_on_stopping(&mut self, env: &mut Env<'_, '_>) {
         let Phase::Stopping { pid, step } = self.progress.phase() else { return };
         // A leader whose lead is gone is killed at its deadline: what is left of the time belongs to its shutdown.
         let hurried = (env.leaving >= mutated!(SecondSignalIgnored, Leaving::Hurried, Leaving::Killing))
+            || self.wish.is_without_drain()
             || self.has_lost_lead();
         match step {
             Step::Announcing { until }
@@ -95,17 +116,13 @@ impl Instance {
         }
         let is_wanted = self.is_wanted(env);
         let is_pointless = match self.progress.phase() {
-            Phase::Initializing => !is_wanted || self.wish.is_stale(),
+            Phase::Preparing | Phase::Initializing => !is_wanted || self.wish.is_stale(),
             Phase::AfterStop { .. } => env.leaving >= Leaving::Hurried,
             Phase::Spawning { .. } | Phase::Running { .. } | Phase::Stopping { .. } => false,
-            Phase::New
-            | Phase::Idle
-            | Phase::Failed
-            | Phase::Backoff { .. }
-            | Phase::Waiting
-            | Phase::Preparing => !is_wanted,
+            Phase::New | Phase::Idle | Phase::Failed | Phase::Backoff { .. } | Phase::Waiting => !is_wanted,
         };
-        if is_pointless && self.hooks.tell() {
+        let prepares = self.progress.phase() == Phase::Preparing && !self.files.is_writing();
+        if is_pointless && (self.hooks.tell() | (prepares && self.hooks.tell_preparing())) {
             assert!(!self.progress.has_process(), "what runs beside a process ends with its signal");
             let effect = Effect::EndHooks { service: self.name.clone() };
             env.want(&self.name, Purpose::EndHooks, effect);

@@ -179,6 +179,19 @@ impl Wish {
         self.how = how;
     }
 
+    /// A later order to stop it takes nothing back, and may leave less time.
+    pub(super) fn stop_sooner(&mut self, how: StopHow) {
+        let shorter = |one: Option<u64>, other: Option<u64>| one.into_iter().chain(other).min();
+        self.how.drain &= how.drain;
+        self.how.drain_timeout_ms = shorter(self.how.drain_timeout_ms, how.drain_timeout_ms);
+        self.how.shutdown_timeout_ms = shorter(self.how.shutdown_timeout_ms, how.shutdown_timeout_ms);
+    }
+
+    /// Whether its stop waits for no work in flight.
+    pub(super) const fn is_without_drain(&self) -> bool {
+        !self.how.drain
+    }
+
     /// How long the drain before its stop may take, where the operator said so.
     pub(super) const fn drain_timeout_ms(&self) -> Option<u64> {
         self.how.drain_timeout_ms
@@ -225,6 +238,11 @@ impl Wish {
     pub(super) fn answer_when_down(&mut self, request: RequestId, reply: Reply) {
         assert!(!self.is_up(), "a command waits for the end of a process that is to end");
         self.requests.push((request, reply));
+    }
+
+    /// How many commands wait for the end of the process.
+    pub(super) const fn awaited(&self) -> usize {
+        self.requests.len()
     }
 
     pub(super) const fn is_awaited(&self) -> bool {

@@ -92,6 +92,7 @@ fn what_is_drained_already_is_stopped_without_another_wait() {
     world.ask("web", Asked::Stop, false);
     world.answer_only(true);
     assert_eq!(signal(&world), Some(StopSignal::Stop));
+    assert!(!world.view().draining, "its time for that is over");
     world.settle();
     world.ask("web", Asked::Start, false);
     world.settle();

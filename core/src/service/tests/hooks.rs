@@ -179,6 +179,33 @@ fn a_process_that_was_just_started_is_checked_soon_again() {
 }
 
 #[test]
+fn a_process_is_left_alone_before_its_first_check_as_the_package_says() {
+    let hooks = with_hooks(&[Hook::PostRun, Hook::Reconfigure]);
+    let mut world = World::with(Prepared { has_health_check: true, health_delay_ms: 5_000, ..hooks });
+    let checks = |world: &World| {
+        world.outstanding.values().filter(|effect| matches!(effect, Effect::CheckHealth { .. })).count()
+    };
+    // Without a moment's passing.
+    let answer_all = |world: &mut World| {
+        while let Some(id) = world.outstanding.keys().next().copied() {
+            world.answer(id, true);
+        }
+    };
+    world.ask("web", Asked::Load(Box::new(spec("web", 0))), false);
+    answer_all(&mut world);
+    assert_eq!((world.state("web"), world.view().health), (Some(ServiceState::Up), Health::Unknown));
+    world.changes = Changed { config: true, ..Changed::default() };
+    world.render("web");
+    answer_all(&mut world);
+    world.advance(Duration::from_millis(4_999));
+    assert_eq!((checks(&world), world.view().health), (0, Health::Unknown), "also after a change");
+    world.advance(Duration::from_millis(1));
+    assert_eq!(checks(&world), 1);
+    world.settle();
+    assert_eq!(world.view().health, Health::Ok);
+}
+
+#[test]
 fn health_is_checked_at_once_then_now_and_then() {
     let mut world = World::with(Prepared { has_health_check: true, ..package() });
     world.ask("web", Asked::Load(Box::new(spec("web", 0))), false);
@@ -368,6 +395,37 @@ fn the_hooks_of_many_services_end_with_one_order() {
         world.answer(id, false);
     }
     assert!(world.all_stopped && world.outstanding.is_empty());
+}
+
+#[test]
+fn an_order_to_stop_ends_what_makes_the_package_ready() {
+    for (asked, then_start) in [(Asked::Stop, false), (Asked::Unload, false), (Asked::Stop, true)] {
+        let mut world = World::with(package());
+        world.ask("web", Asked::Load(Box::new(spec("web", 0))), false);
+        world.answer_only(true);
+        assert!(matches!(world.only_effect().1, Effect::Prepare { .. }));
+        let request = world.ask("web", asked, false);
+        let persist = world.outstanding.keys().copied().max().expect("the wish is stored first");
+        assert!(!is_ended(&world));
+        world.answer(persist, true);
+        assert!(is_ended(&world));
+        if then_start {
+            world.ask("web", Asked::Start, false);
+            let persist = world.outstanding.keys().copied().max().expect("stored too");
+            world.answer(persist, true);
+        }
+        let of_prepare = |(_, effect): &(&EffectId, &Effect)| matches!(effect, Effect::Prepare { .. });
+        let prepare = *world.outstanding.iter().find(of_prepare).expect("it is being made ready").0;
+        world.answer(prepare, false);
+        world.settle();
+        assert_eq!(world.replies.get(&request), Some(&Reply::Done));
+        if then_start {
+            assert_eq!((world.state("web"), world.view().obstacles), (Some(ServiceState::Up), vec![]));
+        } else {
+            assert!(world.state("web").is_none_or(|state| state == ServiceState::Down));
+            assert!(world.outstanding.is_empty() && world.processes.is_empty());
+        }
+    }
 }
 
 #[test]

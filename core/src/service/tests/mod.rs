@@ -381,10 +381,10 @@ impl World {
         }
     }
 
-    /// Hooks are ended that run without a process.
+    /// Hooks are ended that run without a process, a service's own or those of its package.
     fn assert_pointless(&self, service: &ServiceName) {
         assert!(!self.processes.contains_key(service), "the signal to a process ends its hooks");
-        let runs = |effect: &Effect| matches!(effect, Effect::RunHook { service: of, .. } if of == service);
+        let runs = |effect: &Effect| matches!(effect, Effect::RunHook { service: of, .. } | Effect::Prepare { service: of, .. } if of == service);
         assert!(self.outstanding.values().any(runs), "{service}: only what runs is ended");
     }
 

@@ -86,6 +86,40 @@ fn the_command_says_how_long_a_process_has_then_the_spec_then_the_package() {
 }
 
 #[test]
+fn a_second_stop_that_leaves_less_time_is_obeyed_and_answered_when_it_is_down() {
+    let mut world = World::load_up_with("web", with_hooks(&[Hook::Drain]));
+    let first = world.ask("web", Asked::Stop, false);
+    world.answer_only(true);
+    world.advance(Duration::from_secs(1));
+    assert_eq!(signal(&world), None, "it drains");
+    let again = |world: &mut World, how: StopHow| {
+        let request = RequestId(world.id());
+        world.asked.insert(request, (name("web"), Asked::Stop));
+        world.raw_ask(request, name("web"), Ask::Stop(how));
+        request
+    };
+    let same = again(&mut world, StopHow::default());
+    assert_eq!(
+        (signal(&world), world.replies.get(&same)),
+        (None, None),
+        "the same order waits with the first"
+    );
+    let without = again(&mut world, StopHow { drain: false, ..StopHow::default() });
+    assert_eq!(signal(&world), Some(StopSignal::Stop));
+    let short = StopHow { shutdown_timeout_ms: Some(10), ..StopHow::default() };
+    let sooner = again(&mut world, short);
+    world.advance(Duration::from_millis(10));
+    assert_eq!(signal(&world), Some(StopSignal::Kill));
+    world.exit(&name("web"), ExitStatus::Signal(9));
+    world.settle();
+    for request in [first, same, without, sooner] {
+        assert_eq!(world.replies.get(&request), Some(&Reply::Done));
+    }
+    let late = again(&mut world, StopHow::default());
+    assert_eq!(world.replies.get(&late), Some(&Reply::Unchanged), "nothing of it runs");
+}
+
+#[test]
 fn what_the_last_supervisor_announced_is_withdrawn_before_its_process_is_signalled() {
     let mut world = World::load_up("web");
     world.restart(true);
