@@ -8,7 +8,8 @@
 use std::process::Command;
 
 use nix::errno::Errno;
-use nix::sys::prctl::{set_keepcaps, set_no_new_privs};
+use nix::sys::prctl::{set_keepcaps, set_no_new_privs, set_pdeathsig};
+use nix::sys::signal::Signal;
 use nix::unistd::{geteuid, setsid};
 
 use super::sys::{self, CapabilitySets};
@@ -48,7 +49,7 @@ pub(super) fn confine(owner: Option<(u32, u32, &[u8])>, kept: Capabilities) -> R
 }
 
 /// Has a new process that no guard starts give up the same, for hooks of packages: as the user of this account, or as
-/// the caller's own, in a session of its own, with the first three descriptors only.
+/// the caller's own, in a session of its own, with the first three descriptors only. It ends with the thread that starts it.
 #[allow(unsafe_code)]
 pub(crate) fn confine_command(command: &mut Command, account: Option<&Account>) {
     let owner = account.map(|account| {
@@ -59,6 +60,9 @@ pub(crate) fn confine_command(command: &mut Command, account: Option<&Account>) 
         setsid()?;
         let owner = owner.as_ref().map(|(uid, gid, groups)| (*uid, *gid, groups.as_slice()));
         confine(owner, Capabilities::NONE)?;
+        // After the change of the user, which would take this back: the next supervisor runs the hook again, and must
+        // not find this one beside it. Counts from the thread that starts the hook and waits for it.
+        set_pdeathsig(Signal::SIGKILL)?;
         sys::close_on_execute();
         Ok(())
     };

@@ -184,8 +184,8 @@ fn sources(plan_dir: &Path, plan: &Plan) -> Result<Content, Error> {
             }
         }
     }
-    if plan.health.is_some() && content.contains_key("hooks/health-check") {
-        let message = "its health is checked by [health] and by hooks/health-check; keep one of them";
+    let has_hook = content.contains_key("hooks/health-check");
+    if let Some(message) = plan.health.as_ref().and_then(|health| health.misfit(has_hook)) {
         return Err(Error::Plan { path: plan_dir.join("plan.toml"), message: message.to_owned() });
     }
     for path in &plan.files {

@@ -9,15 +9,17 @@ use serde::{Deserialize, Serialize};
 use super::plan::Seconds;
 use crate::template;
 
-/// The check of a service without a `health-check` hook.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// How a service's health is checked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HealthPlan {
-    /// The question to the service.
-    pub probe: Probe,
+    /// The question to the service; none where its hook `health-check` asks.
+    pub probe: Option<Probe>,
     /// Seconds between two checks, unless the operator says otherwise.
     pub interval_s: Option<u64>,
     /// Seconds after which a check has failed.
     pub timeout_s: Option<u64>,
+    /// Seconds after the start of a process in which it is not checked.
+    pub start_delay_s: Option<u64>,
 }
 
 /// A question for a service's health; the text is a template.
@@ -63,6 +65,8 @@ pub(super) struct HealthTable {
     interval_s: Option<Seconds>,
     #[serde(skip_serializing_if = "Option::is_none")]
     timeout_s: Option<Seconds>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_delay_s: Option<Seconds>,
 }
 
 /// `[drain]`, or the metafile `DRAIN`.
@@ -135,9 +139,19 @@ impl TryFrom<HealthTable> for HealthPlan {
     type Error = String;
     fn try_from(table: HealthTable) -> Result<Self, String> {
         let probe = match (table.http, table.tcp, table.unix) {
-            (Some(url), None, None) => Probe::Http(url.0),
-            (None, Some(address), None) => Probe::Tcp(address.0),
-            (None, None, Some(path)) => Probe::Unix(path.0),
+            (Some(url), None, None) => Some(Probe::Http(url.0)),
+            (None, Some(address), None) => Some(Probe::Tcp(address.0)),
+            (None, None, Some(path)) => Some(Probe::Unix(path.0)),
+            (None, None, None)
+                if table.interval_s.is_none()
+                    && table.timeout_s.is_none()
+                    && table.start_delay_s.is_none() =>
+            {
+                return Err(
+                    "[health] needs exactly one of http, tcp and unix, or times for a hook".to_owned()
+                );
+            }
+            (None, None, None) => None,
             _ => return Err("[health] needs exactly one of http, tcp and unix".to_owned()),
         };
         let positive = |what: &str, seconds: Option<Seconds>| match seconds {
@@ -146,7 +160,7 @@ impl TryFrom<HealthTable> for HealthPlan {
         };
         let interval_s = positive("interval_s", table.interval_s)?;
         let timeout_s = positive("timeout_s", table.timeout_s)?;
-        Ok(Self { probe, interval_s, timeout_s })
+        Ok(Self { probe, interval_s, timeout_s, start_delay_s: table.start_delay_s.map(|s| s.0) })
     }
 }
 
@@ -159,11 +173,13 @@ impl From<&HealthPlan> for HealthTable {
             unix: None,
             interval_s: plan.interval_s.map(Seconds),
             timeout_s: plan.timeout_s.map(Seconds),
+            start_delay_s: plan.start_delay_s.map(Seconds),
         };
         match &plan.probe {
-            Probe::Http(url) => table.http = text(url),
-            Probe::Tcp(address) => table.tcp = text(address),
-            Probe::Unix(path) => table.unix = text(path),
+            Some(Probe::Http(url)) => table.http = text(url),
+            Some(Probe::Tcp(address)) => table.tcp = text(address),
+            Some(Probe::Unix(path)) => table.unix = text(path),
+            None => {}
         }
         table
     }
@@ -198,6 +214,20 @@ impl From<&DrainPlan> for DrainTable {
 }
 
 impl HealthPlan {
+    /// Why it does not fit to a package that has a hook `health-check`, or has none.
+    #[must_use]
+    pub fn misfit(&self, has_hook: bool) -> Option<&'static str> {
+        match (&self.probe, has_hook) {
+            (Some(_), true) => {
+                Some("its health is checked by [health] and by hooks/health-check; keep one of them")
+            }
+            (None, false) => Some(
+                "[health] asks nothing: give it one of http, tcp and unix, or the package a hook hooks/health-check",
+            ),
+            _ => None,
+        }
+    }
+
     /// The text of the metafile.
     #[must_use]
     pub fn to_metafile(&self) -> String {

@@ -37,10 +37,11 @@
 //! cpu = 1.5                        # processors
 //! pids = 100                       # processes and threads
 //!
-//! [health]                         # how it is checked where there is no hook health-check
-//! http = "http://127.0.0.1:{{cfg.http.port}}/health"  # or tcp = "host:port", or unix = "/path"
+//! [health]                         # how it is checked
+//! http = "http://127.0.0.1:{{cfg.http.port}}/health"  # or tcp = "host:port", unix = "/path", or a hook health-check
 //! interval_s = 30                  # between two checks, unless the operator says otherwise
-//! timeout_s = 10                   # after which a check has failed
+//! timeout_s = 10                   # after which a check, or the hook, has failed
+//! start_delay_s = 5                # after the start of a process in which it is not checked
 //!
 //! [drain]                          # what happens before the polite signal
 //! timeout_s = 30                   # the most that it may take, unless the operator says otherwise

@@ -169,6 +169,11 @@ pub(super) fn write_group_files(
     let (mut written, mut refused) = (Vec::new(), Vec::new());
     let folder = dir.dir(svc_dirs::FILES)?;
     for file in files {
+        let is_withdrawn = file.body.is_empty();
+        if !is_plain_name(&file.name) && is_withdrawn {
+            // It was never written, and is wanted no longer.
+            continue;
+        }
         if !is_plain_name(&file.name) {
             refused
                 .push(format!("the group's file {:?} is not written: that is not a plain name", file.name));
@@ -183,7 +188,7 @@ pub(super) fn write_group_files(
 }
 
 /// Whether a name stays inside its folder, and is not that of an unfinished file.
-pub(super) fn is_plain_name(name: &str) -> bool {
+pub(crate) fn is_plain_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= NAME_BYTES_MAX
         && !name.starts_with('.')

@@ -7,11 +7,13 @@
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader};
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use annulus_core::PackageIdent;
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -66,6 +68,24 @@ impl Moment {
     }
 }
 
+/// The one for whom a package's hook is run: hears of it, and may have it ended.
+pub trait Overseer: Send + Sync {
+    /// Whether the hook is to end now, or not to begin.
+    fn is_ended(&self) -> bool {
+        false
+    }
+    /// A hook begins, which may take so long.
+    fn begins(&self, _timeout: Duration) {}
+    /// It has ended.
+    fn ends(&self) {}
+}
+
+/// Lets hooks take all their time.
+#[derive(Clone, Copy, Debug)]
+pub struct Patient;
+
+impl Overseer for Patient {}
+
 /// The conditions under which hooks are run.
 pub struct HookRun<'a> {
     /// The root.
@@ -76,6 +96,8 @@ pub struct HookRun<'a> {
     pub allowed: &'a Allowed,
     /// Longest time for one hook.
     pub timeout: Duration,
+    /// May have them ended.
+    pub overseer: &'a dyn Overseer,
     /// Takes each line that a hook prints.
     pub say: &'a mut dyn FnMut(&PackageIdent, &str),
 }
@@ -139,40 +161,70 @@ fn run_hook(run: &mut HookRun<'_>, package: &Installed, moment: Moment) -> Resul
         return Ok(());
     }
     // Two processes may find the hook due at once: the second waits, looks again and has nothing to do.
-    let dir = File::open(package.path()).map_err(Error::io(package.path()))?;
-    let _held = Flock::lock(dir, FlockArg::LockExclusive)
-        .map_err(|(_, errno)| Error::io(package.path())(errno.into()))?;
+    let ended = |code| Error::hook(package.ident(), moment, code, "an order ended it".to_owned());
+    let Some(_held) = hold(run.overseer, package.path()).map_err(Error::io(package.path()))? else {
+        return Err(ended(1));
+    };
     if !is_due(package, moment)? {
         return Ok(());
     }
     let env = |name: &str| std::env::var(name).ok();
     let hook = package_hook(run.root, package, moment.hook(), (run.sys, run.allowed), &env)
         .map_err(|e| Error::hook(package.ident(), moment, 1, e.to_string()))?;
-    let ended = perform(run, package.ident(), &hook)
+    run.overseer.begins(run.timeout);
+    let performed = perform(run, package.ident(), &hook);
+    run.overseer.ends();
+    let over = performed
         .map_err(|e| Error::hook(package.ident(), moment, 1, format!("{}: {e}", hook.program.display())))?;
-    let code = ended.map_or(SIGNAL_CODE + Signal::SIGKILL as i32, exit_code);
+    let code = match over {
+        Over::Ended(status) => exit_code(status),
+        Over::TimedOut | Over::Ordered => SIGNAL_CODE + Signal::SIGKILL as i32,
+    };
     let status = package.path().join(moment.status_file());
     atomic::write(&status, code.to_string().as_bytes(), 0o644).map_err(Error::io(&status))?;
-    match ended {
-        Some(_) if code == 0 => Ok(()),
-        Some(_) => Err(Error::hook(package.ident(), moment, code, format!("it ended with exit code {code}"))),
-        None => {
+    match over {
+        Over::Ended(_) if code == 0 => Ok(()),
+        Over::Ordered => Err(ended(code)),
+        Over::Ended(_) => {
+            Err(Error::hook(package.ident(), moment, code, format!("it ended with exit code {code}")))
+        }
+        Over::TimedOut => {
             let seconds = run.timeout.as_secs();
             Err(Error::hook(package.ident(), moment, code, format!("it took longer than {seconds} s")))
         }
     }
 }
 
+/// Holds a package's directory against other processes that run its hooks; none when the overseer waits no longer.
+fn hold(overseer: &dyn Overseer, path: &Path) -> io::Result<Option<Flock<File>>> {
+    let mut dir = File::open(path)?;
+    while !overseer.is_ended() {
+        match Flock::lock(dir, FlockArg::LockExclusiveNonblock) {
+            Ok(held) => return Ok(Some(held)),
+            Err((back, Errno::EWOULDBLOCK | Errno::EINTR)) => dir = back,
+            Err((_, errno)) => return Err(errno.into()),
+        }
+        std::thread::sleep(LOOK);
+    }
+    Ok(None)
+}
+
+/// How a hook came to its end.
+enum Over {
+    /// By itself.
+    Ended(ExitStatus),
+    /// It was killed at its limit.
+    TimedOut,
+    /// It was killed by an order.
+    Ordered,
+}
+
 fn exit_code(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| SIGNAL_CODE + status.signal().unwrap_or_default())
 }
 
-/// Runs the hook to its end; none when it was killed.
-fn perform(
-    run: &mut HookRun<'_>,
-    ident: &PackageIdent,
-    hook: &PackageHook,
-) -> io::Result<Option<ExitStatus>> {
+/// Runs the hook to its end.
+fn perform(run: &mut HookRun<'_>, ident: &PackageIdent, hook: &PackageHook) -> io::Result<Over> {
     let (reader, writer) = io::pipe()?;
     let mut command = Command::new(&hook.program);
     command
@@ -196,7 +248,7 @@ fn perform(
         }
     })?;
     let mut say = |line: &str| (run.say)(ident, line);
-    wait(child, &printed, run.timeout, &mut say)
+    wait(child, &printed, (run.timeout, run.overseer), &mut say)
 }
 
 /// Starts the hook. For a moment, another process that is being started may hold it open for writing.
@@ -220,13 +272,13 @@ fn next_line(reader: &mut impl io::BufRead) -> Option<String> {
 fn wait(
     mut child: Child,
     printed: &Receiver<String>,
-    limit: Duration,
+    (limit, overseer): (Duration, &dyn Overseer),
     say: &mut dyn FnMut(&str),
-) -> io::Result<Option<ExitStatus>> {
+) -> io::Result<Over> {
     let clock = Clock::host();
     let began = clock.now();
     let group = i32::try_from(child.id()).map(Pid::from_raw).map_err(io::Error::other)?;
-    let status = loop {
+    let over = loop {
         match printed.recv_timeout(LOOK) {
             Ok(line) => say(&line),
             // The hook has closed its output, and may still run.
@@ -234,10 +286,13 @@ fn wait(
             Err(RecvTimeoutError::Timeout) => {}
         }
         if let Some(status) = child.try_wait()? {
-            break Some(status);
+            break Over::Ended(status);
+        }
+        if overseer.is_ended() {
+            break Over::Ordered;
         }
         if clock.now().saturating_since(began) >= limit {
-            break None;
+            break Over::TimedOut;
         }
     };
     // Also kills the processes that the hook left in its group: a hook is over when its program has ended.
@@ -246,7 +301,7 @@ fn wait(
     while let Ok(line) = printed.recv_timeout(LAST_WORDS) {
         say(&line);
     }
-    Ok(status)
+    Ok(over)
 }
 
 impl Error {

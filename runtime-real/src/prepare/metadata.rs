@@ -65,7 +65,7 @@ pub(super) fn capabilities(package: &Installed) -> Result<Capabilities, Error> {
     Ok(all.map_err(|reason| package.malformed(MetaFile::Capabilities, reason))?)
 }
 
-/// How its health is asked for if it has no hook for that.
+/// How its health is checked.
 pub(super) fn health(package: &Installed) -> Result<Option<HealthPlan>, Error> {
     let Some(text) = package.metafile(MetaFile::Health)? else { return Ok(None) };
     let plan = HealthPlan::from_metafile(&text);

@@ -33,7 +33,11 @@ pub use compare::differences;
 pub(crate) use config::{is_too_deep, table_to_json as to_json};
 pub use context::Sys;
 pub use error::Error;
-pub use hook::{HOOK_TIMEOUT, HookRun, Moment, install_hooks_are_due, run_install_hooks, run_uninstall_hook};
+pub(crate) use files::is_plain_name;
+pub use hook::{
+    HOOK_TIMEOUT, HookRun, Moment, Overseer, Patient, install_hooks_are_due, run_install_hooks,
+    run_uninstall_hook,
+};
 pub use layers::{LastGood, Layer, LayerTable, Layers};
 pub use package_hook::{PackageHook, package_env, package_hook};
 pub use service::{Allowed, Env, Fixed, Host, Service, Written, check};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use annulus_core::{Facts, Hook, Obstacle, Prepared, Rendered, ServiceGroup, ServiceName, ServiceSpec};
 
-use super::Layers;
+use super::{Layers, Overseer};
 use crate::host::capabilities::Capabilities;
 use crate::host::users::Account;
 use crate::launcher::message::{Launch, Lease, Limits, Owner};
@@ -18,7 +18,7 @@ use nix::sys::signal::Signal;
 /// Finds and renders the packages of services.
 /// The methods may wait for a disk, so they are never called on the loop's thread.
 pub trait Packages: Send + Sync {
-    /// Finds a service's package and writes its files.
+    /// Finds a service's package, runs the install hooks that are due, which the overseer may end, and writes its files.
     ///
     /// # Errors
     /// Says what is wrong and what the operator can do.
@@ -27,6 +27,7 @@ pub trait Packages: Send + Sync {
         service: &ServiceName,
         spec: &ServiceSpec,
         facts: &Facts,
+        overseer: &dyn Overseer,
     ) -> Result<(Prepared, ServicePlan), Obstacle>;
 
     /// Finds the package of a process that runs already; writes nothing.
@@ -60,7 +61,7 @@ pub struct ServicePlan {
     pub hooks: BTreeSet<Hook>,
     /// The user that its hooks run as; none for the supervisor's own user.
     pub account: Option<Account>,
-    /// How it is asked for its health if it has no hook for that.
+    /// How its health is checked.
     pub health: Option<HealthPlan>,
     /// How the supervisor learns how much it has in flight.
     pub inflight: Option<Inflight>,

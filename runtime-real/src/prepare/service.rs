@@ -95,7 +95,7 @@ pub struct Written {
     pub files: Vec<String>,
     /// The configuration in use.
     pub layers: Layers,
-    /// How the service's health is asked for if it has no hook for that, fully rendered.
+    /// How the service's health is checked, fully rendered.
     pub health: Option<HealthPlan>,
     /// How it is drained, fully rendered.
     pub drain: DrainPlan,
@@ -327,9 +327,10 @@ impl Service {
     ) -> Result<HealthPlan, Error> {
         let path = self.package.path().join("HEALTH");
         let probe = match &plan.probe {
-            Probe::Http(text) => Probe::Http(engine.render(&path, text, context)?),
-            Probe::Tcp(text) => Probe::Tcp(engine.render(&path, text, context)?),
-            Probe::Unix(text) => Probe::Unix(engine.render(&path, text, context)?),
+            Some(Probe::Http(text)) => Some(Probe::Http(engine.render(&path, text, context)?)),
+            Some(Probe::Tcp(text)) => Some(Probe::Tcp(engine.render(&path, text, context)?)),
+            Some(Probe::Unix(text)) => Some(Probe::Unix(engine.render(&path, text, context)?)),
+            None => None,
         };
         Ok(HealthPlan { probe, ..plan.clone() })
     }
@@ -422,13 +423,14 @@ impl Service {
     /// Whether its health can be asked for: by its hook, or by a check of its plan.
     #[must_use]
     pub fn has_health_check(&self) -> bool {
-        self.health.is_some() || self.hooks.contains(&Hook::HealthCheck)
+        self.health.as_ref().is_some_and(|health| health.probe.is_some())
+            || self.hooks.contains(&Hook::HealthCheck)
     }
 
-    /// Seconds between two health checks according to its plan.
+    /// How its plan wants its health checked.
     #[must_use]
-    pub fn health_interval_s(&self) -> Option<u64> {
-        self.health.as_ref().and_then(|health| health.interval_s)
+    pub fn health(&self) -> Option<&HealthPlan> {
+        self.health.as_ref()
     }
 
     /// How it is drained.

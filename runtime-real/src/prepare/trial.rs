@@ -113,10 +113,9 @@ fn check_hooks(dir: &Path, plan: &Plan, templates: &[Template], trial: &mut Tria
     for hook in hooks.iter().filter(|hook| hook.parse::<Hook>().is_err() && !hook.contains('/')) {
         trial.warn(format!("hooks/{hook} is never run: the hooks are {}", known.join(", ")));
     }
-    if plan.health.is_some() && hooks.contains(Hook::HealthCheck.name()) {
-        trial.error(
-            "its health is checked by [health] and by hooks/health-check; keep one of them".to_owned(),
-        );
+    let has_hook = hooks.contains(Hook::HealthCheck.name());
+    if let Some(misfit) = plan.health.as_ref().and_then(|health| health.misfit(has_hook)) {
+        trial.error(misfit.to_owned());
     }
     let runs = hooks.contains(Hook::Run.name()) || dir.join(svc_dirs::RUN_FILE).is_file();
     if !runs && (!templates.is_empty() || plan.health.is_some()) {
@@ -242,9 +241,10 @@ impl Bench<'_> {
 
     /// The templates in the plan itself.
     fn check_texts(&self) -> Vec<&str> {
-        let probe = self.plan.health.as_ref().map(|health| match &health.probe {
-            Probe::Http(text) | Probe::Tcp(text) | Probe::Unix(text) => text.as_str(),
-        });
+        let probe =
+            self.plan.health.as_ref().and_then(|health| health.probe.as_ref()).map(|probe| match probe {
+                Probe::Http(text) | Probe::Tcp(text) | Probe::Unix(text) => text.as_str(),
+            });
         let inflight = self.plan.drain.inflight.as_ref().map(|inflight| match inflight {
             Inflight::Http(text) | Inflight::Connections(text) => text.as_str(),
         });
@@ -272,7 +272,7 @@ impl Bench<'_> {
         };
         let mut urls = Vec::new();
         let mut ports = Vec::new();
-        match self.plan.health.as_ref().map(|health| &health.probe) {
+        match self.plan.health.as_ref().and_then(|health| health.probe.as_ref()) {
             Some(Probe::Http(url)) => urls.extend(rendered(url)),
             Some(Probe::Tcp(text) | Probe::Unix(text)) => drop(rendered(text)),
             None => {}

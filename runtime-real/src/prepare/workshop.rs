@@ -12,7 +12,9 @@ use annulus_core::{
 
 use super::package_hook::programs_env;
 use super::plan::{Packages, RunPlan, ServicePlan};
-use super::{Allowed, Error, HOOK_TIMEOUT, HookRun, Host, Service, Sys, Written, run_install_hooks};
+use super::{
+    Allowed, Error, HOOK_TIMEOUT, HookRun, Host, Overseer, Service, Sys, Written, run_install_hooks,
+};
 use crate::host::root::Root;
 use crate::host::users::{Account, RunAs};
 use crate::launcher::message::{Limits, Owner};
@@ -76,6 +78,7 @@ impl Packages for Workshop {
         name: &ServiceName,
         spec: &ServiceSpec,
         facts: &Facts,
+        overseer: &dyn Overseer,
     ) -> Result<(Prepared, ServicePlan), Obstacle> {
         self.at_bench(name, |host, bench| {
             let mut service = Service::open(host, spec)?;
@@ -83,7 +86,7 @@ impl Packages for Workshop {
                 Some(last) => service.set_last_good(last.last_good().clone()),
                 None => tell_user(&service),
             }
-            install(host, name, &service)?;
+            install(host, name, &service, overseer)?;
             let written = service.render(host, facts)?;
             let result = (prepared(&service, &written), plan(host, &service, &written));
             bench.service = Some(service);
@@ -128,13 +131,18 @@ impl Packages for Workshop {
 }
 
 /// Runs the install hooks of a service's package, and of what it needs, that have not succeeded yet (as in Habitat).
-fn install(host: &Host<'_>, name: &ServiceName, service: &Service) -> Result<(), Error> {
+fn install(
+    host: &Host<'_>,
+    name: &ServiceName,
+    service: &Service,
+    overseer: &dyn Overseer,
+) -> Result<(), Error> {
     let mut say = |ident: &PackageIdent, line: &str| {
         tracing::info!(service = name.as_str(), "{} install(H): {line}", ident.name());
     };
     let (root, sys) = (host.root, host.sys);
     let allowed = host.allowed;
-    let mut run = HookRun { root, sys, allowed, timeout: HOOK_TIMEOUT, say: &mut say };
+    let mut run = HookRun { root, sys, allowed, timeout: HOOK_TIMEOUT, overseer, say: &mut say };
     let package = package::newest(root, service.ident())?;
     run_install_hooks(&mut run, &package)
 }
@@ -172,11 +180,13 @@ fn tell_user(service: &Service) {
 fn prepared(service: &Service, written: &Written) -> Prepared {
     let fixed = service.fixed();
     let drain = service.drain();
+    let health = service.health().cloned().unwrap_or_default();
     Prepared {
         exports: written.exports_toml.clone().into_bytes(),
         hooks: service.hooks().clone(),
         has_health_check: service.has_health_check(),
-        health_interval_ms: service.health_interval_s().map(|s| s.saturating_mul(1000)),
+        health_interval_ms: health.interval_s.map(|s| s.saturating_mul(1000)),
+        health_delay_ms: health.start_delay_s.unwrap_or_default().saturating_mul(1000),
         drain: DrainPlan {
             timeout_ms: drain.timeout_s.map(|s| s.saturating_mul(1000)),
             inflight: drain.inflight.is_some(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use annulus_core::ServiceName;
+use annulus_core::{Instant, ServiceName, UnixTime};
 
 use crate::host::capabilities::Capabilities;
 use crate::host::users;
@@ -30,6 +30,17 @@ pub struct Entry {
     pub user: String,
     /// The capabilities that they keep.
     pub capabilities: Capabilities,
+    /// The install hook that runs before its first start.
+    pub installs: Option<Installs>,
+}
+
+/// An install hook that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Installs {
+    /// Since then.
+    pub since: (Instant, UnixTime),
+    /// It is killed after this time, in milliseconds.
+    pub limit_ms: u64,
 }
 
 /// The entries of all services. Cheap to clone; all clones are one ledger.
@@ -54,6 +65,11 @@ impl Ledger {
         entry.layers = Arc::clone(&plan.layers);
         entry.user = plan.account.as_ref().map_or_else(users::own_name, |account| account.user.clone());
         entry.capabilities = plan.run.capabilities;
+    }
+
+    /// Notes that an install hook runs, or no longer does.
+    pub fn set_installs(&self, service: &ServiceName, installs: Option<Installs>) {
+        self.entries().entry(service.clone()).or_default().installs = installs;
     }
 
     /// Notes the words of a health check; none forgets them, as a new process does before its first check.

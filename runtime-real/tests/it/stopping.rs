@@ -65,6 +65,38 @@ fn an_order_ends_a_running_init_and_status_says_how_long_it_has_run() {
 }
 
 #[test]
+fn an_order_ends_the_hook_that_installs_a_package_too() {
+    let host = Host::start(|_| {});
+    let said = host.said("install.pids");
+    let plan = plan(&host.root.path().join("plans"), "slow", "exec sleep 1000");
+    let script = format!("#!/bin/sh\n{}\n", stubborn(&host, "install").replace("setsid ", ""));
+    fs::write(plan.join("hooks/install"), script).expect("written");
+    let out = host.root.path().join("built");
+    assert_eq!(host.run(&["pkg", "build", text(&plan), "--output", text(&out)]).0, 0);
+    let file = fs::read_dir(&out).expect("built").next().expect("a file").expect("readable").path();
+    assert_eq!(host.run(&["pkg", "install", "--ignore-install-hook", text(&file)]).0, 0);
+    host.load("test/slow");
+    let first = begun(&said, 1);
+    let (_, stdout, _) = host.run(&["svc", "status"]);
+    assert!(stdout.contains("in install hook since") && stdout.contains("limit 600 s"), "{stdout}");
+    let supervisor = host.supervisor();
+    kill(number(supervisor), Signal::SIGKILL).expect("killed");
+    host.supervisor_after(supervisor);
+    // The first one's child outlives it, as it is in no guard; the hook itself does not.
+    let both = begun(&said, 2);
+    assert_eq!(first.iter().filter(|pid| lives(**pid)).count(), 1, "the hook ends with its supervisor");
+    let (code, _, stderr) = host.run(&["svc", "stop", "test/slow"]);
+    assert_eq!(code, 0, "{stderr}");
+    let second = || both.iter().filter(|pid| !first.contains(pid));
+    eventually("the second hook ends with all of it", || second().all(|pid| !lives(*pid)).then_some(()));
+    let service = host.service("down");
+    assert_eq!((&service["obstacles"], &service["hooks"]), (&serde_json::json!([]), &serde_json::json!([])));
+    for pid in first.into_iter().filter(|pid| lives(*pid)) {
+        kill(number(pid), Signal::SIGKILL).expect("killed");
+    }
+}
+
+#[test]
 fn an_init_ends_with_its_supervisor_and_its_launcher() {
     let mut host = Host::start(|_| {});
     let (said, overlap) = (host.said("init.pids"), host.said("overlap"));

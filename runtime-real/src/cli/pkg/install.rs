@@ -11,7 +11,7 @@ use super::{print, sys};
 use crate::cli::{CliError, Outcome};
 use crate::host::root::Root;
 use crate::package::{self, Limits, Source};
-use crate::prepare::{self, Allowed, HOOK_TIMEOUT, HookRun};
+use crate::prepare::{self, Allowed, HOOK_TIMEOUT, HookRun, Patient};
 use crate::sup_run::options::ALLOW_ROOT_ENV;
 
 #[derive(Clone, Debug, clap::Args)]
@@ -66,7 +66,8 @@ pub(in crate::cli) fn install(
         let mut say = |ident: &PackageIdent, line: &str| print(&format!("{}: {line}\n", ident.name()));
         let sys = sys();
         let allowed = Allowed { root: allow_root, ..Allowed::default() };
-        let mut run = HookRun { root, sys: &sys, allowed: &allowed, timeout, say: &mut say };
+        let mut run =
+            HookRun { root, sys: &sys, allowed: &allowed, timeout, overseer: &Patient, say: &mut say };
         prepare::run_install_hooks(&mut run, &package)?;
     }
     Ok(ident)

@@ -10,7 +10,7 @@ use super::{ident, loaded, print, sys};
 use crate::cli::Outcome;
 use crate::host::root::Root;
 use crate::package;
-use crate::prepare::{self, Allowed, HOOK_TIMEOUT, HookRun};
+use crate::prepare::{self, Allowed, HOOK_TIMEOUT, HookRun, Patient};
 use crate::sup_run::options::ALLOW_ROOT_ENV;
 
 #[derive(Clone, Debug, clap::Args)]
@@ -56,7 +56,8 @@ pub(super) fn run(root: &Root, args: &Args) -> Outcome {
             continue;
         }
         if !args.ignore_uninstall_hook {
-            let mut run = HookRun { root, sys: &sys, allowed: &allowed, timeout, say: &mut say };
+            let mut run =
+                HookRun { root, sys: &sys, allowed: &allowed, timeout, overseer: &Patient, say: &mut say };
             prepare::run_uninstall_hook(&mut run, package)?;
         }
         package::uninstall(root, package)?;

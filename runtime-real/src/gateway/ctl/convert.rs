@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use annulus_core::{
-    BindingMode, CommandError, DesiredState, HookView, Instant, Obstacle, PackageIdent, Role, ServiceGroup,
+    BindingMode, CommandError, DesiredState, Instant, Obstacle, PackageIdent, Role, ServiceGroup,
     ServiceName, ServiceSpec, ServiceState, ServiceView, SpecChange, Topology, UpdateCondition,
     UpdateStrategy,
 };
@@ -265,7 +265,7 @@ pub fn status(
         spec_file: Some(spec_file.display().to_string()),
         user: entry.map(|entry| entry.user.clone()).filter(|user| !user.is_empty()),
         capabilities: entry.into_iter().flat_map(|e| e.capabilities.names()).map(str::to_owned).collect(),
-        hooks: view.hooks.iter().map(|hook| running_hook(hook, now)).collect(),
+        hooks: running_hooks(view, entry, now),
         obstacles: obstacles::of(view, problems).into_iter().map(obstacle).collect(),
     }
 }
@@ -275,13 +275,15 @@ fn obstacle(obstacle: Obstacle) -> message::Obstacle {
     message::Obstacle { kind: kind.name().to_owned(), hook: hook.map(|hook| hook.name().to_owned()), what }
 }
 
-fn running_hook(hook: &HookView, now: Instant) -> message::RunningHook {
-    let elapsed = now.saturating_since(hook.since).as_millis();
-    message::RunningHook {
-        hook: hook.hook.name().to_owned(),
-        elapsed_ms: u64::try_from(elapsed).unwrap_or(u64::MAX),
-        limit_ms: hook.limit_ms,
-    }
+fn running_hooks(view: &ServiceView, entry: Option<&Entry>, now: Instant) -> Vec<message::RunningHook> {
+    let installs = entry.and_then(|entry| entry.installs).map(|i| ("install", i.since.0, i.limit_ms));
+    let own = view.hooks.iter().map(|hook| (hook.hook.name(), hook.since, hook.limit_ms));
+    let one = |(hook, since, limit_ms): (&str, Instant, u64)| message::RunningHook {
+        hook: hook.to_owned(),
+        elapsed_ms: u64::try_from(now.saturating_since(since).as_millis()).unwrap_or(u64::MAX),
+        limit_ms,
+    };
+    installs.into_iter().chain(own).map(one).collect()
 }
 
 /// A hook that runs, in words: how long it has, and how long it may.

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use annulus_core::{
-    DesiredState, Health, HookView, MemberId, Node, Rumor, RumorKey, ServiceGroup, ServiceState, ServiceView,
-    UnixTime,
+    DesiredState, Health, MemberId, Node, Rumor, RumorKey, ServiceGroup, ServiceState, ServiceView, UnixTime,
 };
 use axum::Extension;
 use axum::extract::{Path, State};
@@ -298,14 +297,17 @@ fn entry(config: &Config, local: &Local, view: &ServiceView) -> Value {
         "role": view.role.as_ref().map(convert::role_name),
         "waiting_for": view.waiting_for,
     });
-    entry["running_hooks"] = running_hooks(view);
+    entry["running_hooks"] = running_hooks(config, view);
     entry["obstacles"] = obstacles::to_json(&obstacles::of(view, &config.specs.problems()));
     entry
 }
 
-fn running_hooks(view: &ServiceView) -> Value {
-    let hook = |hook: &HookView| json!({ "hook": hook.hook.name(), "since": seconds(hook.since_wall), "limit_ms": hook.limit_ms });
-    view.hooks.iter().map(hook).collect()
+fn running_hooks(config: &Config, view: &ServiceView) -> Value {
+    let installs = config.ledger.get(&view.spec.name()).and_then(|entry| entry.installs);
+    let installs = installs.map(|i| ("install", i.since.1, i.limit_ms));
+    let own = view.hooks.iter().map(|hook| (hook.hook.name(), hook.since_wall, hook.limit_ms));
+    let one = |(hook, since, limit_ms): (&str, UnixTime, u64)| json!({ "hook": hook, "since": seconds(since), "limit_ms": limit_ms });
+    installs.into_iter().chain(own).map(one).collect()
 }
 
 fn seconds(time: UnixTime) -> u64 {

@@ -150,11 +150,19 @@ fn health_and_drain_travel_with_the_package() {
     let read = |name: &str| fs::read_to_string(done.path.join(name)).expect(name);
     let health = HealthPlan::from_metafile(&read("HEALTH")).expect("well-formed");
     let probe = Probe::Unix("{{pkg.svc_var_path}}/s".to_owned());
-    assert_eq!(health, HealthPlan { probe, interval_s: Some(5), timeout_s: None });
+    assert_eq!(health, HealthPlan { probe: Some(probe), interval_s: Some(5), ..HealthPlan::default() });
     let drain = DrainPlan::from_metafile(&read("DRAIN")).expect("well-formed");
     let inflight = Some(Inflight::Connections("8080".to_owned()));
     assert_eq!(drain, DrainPlan { inflight, timeout_s: Some(40) });
     assert_eq!(read("DEMOTED"), "stop\n");
+
+    let of_hook =
+        HealthPlan { probe: None, interval_s: Some(7), timeout_s: Some(3), start_delay_s: Some(20) };
+    let text_of_hook = of_hook.to_metafile();
+    assert_eq!(HealthPlan::from_metafile(&text_of_hook).expect("well-formed"), of_hook, "for a hook");
+    let alone = format!("{PLAN}[health]\n{text_of_hook}");
+    let without = complaint(&[("plan.toml", alone.as_str()), ("hooks/run", "")]);
+    assert!(without.contains("[health] asks nothing") && without.contains("hooks/health-check"), "{without}");
 
     let both = [("plan.toml", text.as_str()), ("hooks/run", ""), ("hooks/health-check", "")];
     assert!(complaint(&both).contains("keep one of them"));

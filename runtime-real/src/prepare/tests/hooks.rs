@@ -1,6 +1,8 @@
 //! Install and uninstall hooks of a package.
 
 use std::fs;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use annulus_core::{PackageIdent, SysInfo};
@@ -19,6 +21,15 @@ fn with_hooks<T>(
     timeout: Duration,
     work: impl FnOnce(&mut HookRun<'_>) -> T,
 ) -> (T, Vec<String>) {
+    overseen(bench, timeout, &Patient, work)
+}
+
+fn overseen<T>(
+    bench: &Bench,
+    timeout: Duration,
+    overseer: &dyn Overseer,
+    work: impl FnOnce(&mut HookRun<'_>) -> T,
+) -> (T, Vec<String>) {
     let info = SysInfo {
         ip: String::new(),
         hostname: "here".to_owned(),
@@ -32,8 +43,14 @@ fn with_hooks<T>(
     let sys = Sys { member_id: String::new(), info, permanent: false };
     let mut said = Vec::new();
     let mut say = |ident: &PackageIdent, line: &str| said.push(format!("{}: {line}", ident.name()));
-    let result =
-        work(&mut HookRun { root: &bench.root, sys: &sys, allowed: &super::ALLOWED, timeout, say: &mut say });
+    let result = work(&mut HookRun {
+        root: &bench.root,
+        sys: &sys,
+        allowed: &super::ALLOWED,
+        timeout,
+        overseer,
+        say: &mut say,
+    });
     (result, said)
 }
 
@@ -103,6 +120,53 @@ fn a_hook_that_hangs_is_ended_with_all_that_it_started() {
         stat.map_or(true, |stat| stat.rsplit(')').next().unwrap_or_default().trim_start().starts_with('Z'))
     });
     assert!(gone, "{child} was left behind");
+}
+
+#[test]
+fn an_order_ends_a_hook_and_keeps_one_from_beginning() {
+    /// Ends the hook once it has said something.
+    #[derive(Default)]
+    struct Hasty {
+        log: Mutex<Vec<&'static str>>,
+        said: AtomicBool,
+    }
+    impl Overseer for Hasty {
+        fn is_ended(&self) -> bool {
+            self.said.load(Ordering::SeqCst)
+        }
+        fn begins(&self, _: Duration) {
+            self.log.lock().expect("whole").push("begins");
+        }
+        fn ends(&self) {
+            self.log.lock().expect("whole").push("ends");
+        }
+    }
+    let bench = Bench::new();
+    let hook = "#!/bin/sh\necho waiting\nexec sleep 1000\n";
+    let built = bench.build(&[("plan.toml", PLAN), ("hooks/install", hook)]);
+    bench.install(&built.path).expect("installed");
+    let package = newest(&bench.root, &ident("acme/shop")).expect("installed");
+    let hasty = Hasty::default();
+    let ended = |work: &dyn Fn(&mut HookRun<'_>) -> Result<(), Error>| {
+        overseen(&bench, SOON, &hasty, |run| {
+            let say = &mut *run.say;
+            let mut say = |ident: &PackageIdent, line: &str| {
+                hasty.said.store(true, Ordering::SeqCst);
+                say(ident, line);
+            };
+            work(&mut HookRun { say: &mut say, ..*run })
+        })
+    };
+    let (result, said) = ended(&|run| run_install_hooks(run, &package));
+    let error = result.expect_err("ended").to_string();
+    assert!(error.contains("an order ended it"), "{error}");
+    assert_eq!(
+        (said.as_slice(), hasty.log.lock().expect("whole").as_slice()),
+        (["shop: waiting".to_owned()].as_slice(), ["begins", "ends"].as_slice())
+    );
+    assert!(install_hooks_are_due(&bench.root, &package).expect("readable"), "the next start runs it again");
+    let (result, said) = ended(&|run| run_install_hooks(run, &package));
+    assert!(result.is_err() && said.is_empty(), "the order still holds");
 }
 
 #[test]

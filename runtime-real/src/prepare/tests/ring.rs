@@ -287,7 +287,7 @@ fn health_and_drain_of_the_plan_are_rendered_with_the_configuration() {
     ]);
     let done = bench.prepare().expect("prepared");
     let health = done.written.health.expect("a check");
-    assert_eq!(health.probe, crate::package::Probe::Http("http://127.0.0.1:8080/up".to_owned()));
+    assert_eq!(health.probe, Some(crate::package::Probe::Http("http://127.0.0.1:8080/up".to_owned())));
     assert_eq!(health.timeout_s, Some(3));
     let inflight = done.written.drain.inflight.expect("a source");
     assert_eq!(inflight, crate::package::Inflight::Connections("8080".to_owned()));

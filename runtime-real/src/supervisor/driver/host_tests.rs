@@ -21,6 +21,7 @@ use crate::host::capabilities::Capabilities;
 use crate::launcher::client::Client;
 use crate::launcher::message::Limits;
 use crate::net::{TokioTransport, bind_gossip};
+use crate::prepare::Overseer;
 use crate::prepare::plan::{Packages, RunPlan, ServicePlan};
 use crate::supervisor::effect::{HostEffects, RESULTS_MAX};
 use crate::supervisor::ledger::Ledger;
@@ -44,6 +45,7 @@ impl Packages for Scripts {
         _: &ServiceName,
         spec: &ServiceSpec,
         _: &Facts,
+        _: &dyn Overseer,
     ) -> Result<(Prepared, ServicePlan), Obstacle> {
         prepare(&self.0, spec)
     }

@@ -32,11 +32,11 @@ pub(super) async fn check(
     if let Some((run, say)) = hook {
         return by_hook(run, say, limit).await;
     }
-    let Some(plan) = plan else {
+    let Some(probe) = plan.and_then(|plan| plan.probe) else {
         let note = "neither a hook nor the plan checks the service".to_owned();
         return Checkup { health: Health::Unknown, note, report: HealthReport::default() };
     };
-    let answered = probe::health(&plan.probe, limit).await;
+    let answered = probe::health(&probe, limit).await;
     let stderr = if answered.health == Health::Ok { String::new() } else { format!("{}\n", answered.note) };
     let report = HealthReport { stdout: answered.body, stderr };
     Checkup { health: answered.health, note: one_line(&answered.note), report }

@@ -74,7 +74,8 @@ impl Ended {
         }
     }
 
-    fn is_ordered(&self) -> bool {
+    /// Whether the order has come.
+    pub(super) fn is_ordered(&self) -> bool {
         *self.0.borrow()
     }
 }

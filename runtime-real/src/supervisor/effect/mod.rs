@@ -2,6 +2,7 @@
 
 mod checkup;
 mod hook;
+mod preparing;
 mod probe;
 pub mod process;
 
@@ -10,7 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use annulus_core::{
-    Effect, EffectId, EffectResult, Hook, HookEnd, Instant, Lease, Obstacle, ObstacleKind, ServiceName, Write,
+    Effect, EffectId, EffectResult, Facts, Hook, HookEnd, Instant, Lease, Obstacle, ObstacleKind, Prepared,
+    ServiceName, ServiceSpec, Write,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -21,6 +23,7 @@ use crate::prepare::plan::{Packages, ServicePlan};
 use crate::supervisor::ledger::Ledger;
 use crate::supervisor::store::Writer;
 use hook::{Ended, Heard, HookRun, Say};
+use preparing::Preparing;
 use process::Processes;
 
 /// Results that may wait for the loop. The core bounds its effects, so this only makes workers wait.
@@ -117,6 +120,20 @@ impl HostEffects {
             });
             let _ = done.send((id, report(result))).await;
         });
+    }
+
+    /// Has a package found, installed and rendered; its install hooks can be ended.
+    fn prepare(&mut self, id: EffectId, service: ServiceName, spec: Box<ServiceSpec>, facts: Box<Facts>) {
+        let ended = self.endable(&service);
+        let (ledger, began) = (self.ledger.clone(), (self.turn.0, clock::wall()));
+        let preparing = Preparing { service: service.clone(), ledger, ended, began };
+        self.with_packages(
+            id,
+            service,
+            move |packages, service| packages.prepare(service, &spec, &facts, &preparing),
+            prepared,
+            Some(self.processes.launcher().clone()),
+        );
     }
 
     /// The way to run a hook of a prepared service; none when it has no such hook.
@@ -263,6 +280,13 @@ async fn claim_for(launcher: Option<&Client>, service: &ServiceName) -> Option<R
     Some(launcher?.claim(service.as_str()).await)
 }
 
+fn prepared(result: Result<Prepared, Obstacle>) -> EffectResult {
+    match result {
+        Ok(prepared) => EffectResult::Prepared(prepared),
+        Err(Obstacle { kind, what: reason, .. }) => EffectResult::PrepareFailed { kind, reason },
+    }
+}
+
 impl Effects for HostEffects {
     fn turn(&mut self, clock: &Clock) -> Instant {
         // Read first: this process may stand still between the two, and a lease must not get longer by that.
@@ -278,24 +302,12 @@ impl Effects for HostEffects {
                 self.let_go(&writes);
                 self.writer.persist(id, writes);
             }
-            Effect::Prepare { service, spec, facts } => self.with_packages(
-                id,
-                service,
-                move |packages, service| packages.prepare(service, &spec, &facts),
-                |result| match result {
-                    Ok(prepared) => EffectResult::Prepared(prepared),
-                    Err(Obstacle { kind, what: reason, .. }) => EffectResult::PrepareFailed { kind, reason },
-                },
-                Some(self.processes.launcher().clone()),
-            ),
+            Effect::Prepare { service, spec, facts } => self.prepare(id, service, spec, facts),
             Effect::Look { service, spec, facts } => self.with_packages(
                 id,
                 service,
                 move |packages, service| packages.look(service, &spec, &facts),
-                |result| match result {
-                    Ok(prepared) => EffectResult::Prepared(prepared),
-                    Err(Obstacle { kind, what: reason, .. }) => EffectResult::PrepareFailed { kind, reason },
-                },
+                prepared,
                 None,
             ),
             Effect::Render { service, facts } => self.with_packages(
