@@ -25,6 +25,8 @@ use crate::host::{clock, exit};
 /// Signals that ask the launcher for something.
 const SIGNALS: [Signal; 5] =
     [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGHUP];
+/// Signals that ask it for nothing, and would end it.
+const STRAY_SIGNALS: [Signal; 3] = [Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGALRM];
 /// Once everything has been killed, the dead are waited for this long, in milliseconds.
 const LAST_REAP_MS: u64 = 2_000;
 
@@ -91,7 +93,7 @@ impl Launcher {
     ) -> io::Result<Self> {
         let signals = match &supervisor {
             Some(_) => {
-                let mask: SigSet = SIGNALS.into_iter().collect();
+                let mask: SigSet = SIGNALS.into_iter().chain(STRAY_SIGNALS).collect();
                 mask.thread_block()?;
                 Some(SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?)
             }
@@ -171,6 +173,7 @@ impl Launcher {
             self.start_supervisor();
         }
         self.services.end_standing_guards(now_ms, &mut self.journal);
+        self.services.write_pid_files(now_ms, &mut self.journal);
         self.link.flush();
         self.journal.flush();
         Ok(self.on_phase(now_ms))
@@ -248,6 +251,10 @@ impl Launcher {
                 // Without a supervisor the launcher is about to start one anyway.
                 Some(Signal::SIGHUP) => {
                     let _ = self.supervisor.as_ref().map(|supervisor| supervisor.signal(Signal::SIGHUP));
+                }
+                Some(stray) if STRAY_SIGNALS.contains(&stray) => {
+                    let text = format!("{stray} received, which means nothing here: everything goes on");
+                    self.journal.report(Level::Info, &text);
                 }
                 Some(signal) => self.on_stop(signal),
                 None => {}

@@ -11,11 +11,14 @@ use nix::libc;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, read};
 
+use super::journal::Level;
 use super::message::{HookLaunch, Launch};
 use crate::host::beneath::Dir;
 
 /// A pid is no secret.
 const PID_FILE_MODE: u32 = 0o644;
+/// Between two tries to write one, in milliseconds.
+const PID_FILE_PAUSE_MS: u64 = 1_000;
 
 /// The first process of a service.
 #[derive(Debug)]
@@ -33,6 +36,8 @@ pub(super) struct Process {
     pub(super) start_ticks: u64,
     pub(super) since_ms: u64,
     pub(super) stop_signal: Signal,
+    /// When its pid file is tried again, in milliseconds since boot; none when that is written.
+    pub(super) pid_file_due_ms: Option<u64>,
     /// Whether the connected supervisor started or adopted it.
     pub(super) attached: bool,
     /// How it ended, where its guard cannot say it any more.
@@ -44,6 +49,21 @@ pub(super) struct Process {
 impl Process {
     pub(super) fn number(&self) -> Option<u32> {
         self.pid.map(number)
+    }
+
+    /// Writes its pid file, at the next try where the disk refuses. Says what an operator should know.
+    pub(super) fn write_pid_file(&mut self, name: &str, now_ms: u64) -> Option<(Level, String)> {
+        let written = write_pid(&self.launch.pid_file, self.pid?);
+        let failed_before = self.pid_file_due_ms.is_some();
+        self.pid_file_due_ms = written.is_err().then(|| now_ms.saturating_add(PID_FILE_PAUSE_MS));
+        match written {
+            Ok(()) => failed_before.then(|| (Level::Info, format!("the pid file of {name} is written now"))),
+            Err(_) if failed_before => None,
+            Err(error) => Some((
+                Level::Warn,
+                format!("the pid file of {name} cannot be written, and is tried again: {error}"),
+            )),
+        }
     }
 }
 
@@ -111,7 +131,7 @@ pub(super) fn status_of(raw: i32) -> ExitStatus {
 }
 
 /// Writes the file that holds a service's pid. It need not survive a power failure, for the process does not either.
-pub(super) fn write_pid(path: &Path, pid: Pid) -> io::Result<()> {
+fn write_pid(path: &Path, pid: Pid) -> io::Result<()> {
     let (dir, name) = place(path)?;
     dir.replace(name, format!("{pid}\n").as_bytes(), PID_FILE_MODE)
 }

@@ -213,10 +213,24 @@ impl Services {
         }
     }
 
-    /// When a guard has to be looked at that was told to kill, in milliseconds since boot.
+    /// When a guard has to be looked at that was told to kill, or a pid file is tried again, in milliseconds since boot.
     pub(super) fn next_look_ms(&self) -> Option<u64> {
         let killed = self.services.values().filter(|service| service.guard.is_some());
-        killed.filter_map(|service| service.killed_at_ms).map(|at| at.saturating_add(KILL_PATIENCE_MS)).min()
+        let killed =
+            killed.filter_map(|service| service.killed_at_ms).map(|at| at.saturating_add(KILL_PATIENCE_MS));
+        let unwritten = self.running().filter_map(|(_, process)| process.pid_file_due_ms);
+        killed.chain(unwritten).min()
+    }
+
+    /// Writes the pid files that could not be written before: the disk was full.
+    pub(super) fn write_pid_files(&mut self, now_ms: u64, journal: &mut Journal) {
+        for (name, service) in &mut self.services {
+            let running = service.process.as_mut().filter(|process| process.ended.is_none());
+            let due = running.filter(|process| process.pid_file_due_ms.is_some_and(|at| at <= now_ms));
+            if let Some((level, text)) = due.and_then(|process| process.write_pid_file(name, now_ms)) {
+                journal.report(level, &text);
+            }
+        }
     }
 
     /// Kills the guards that were told to kill and stand still themselves: the launcher inherits what they guard, and

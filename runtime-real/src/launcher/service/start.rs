@@ -14,7 +14,7 @@ use crate::launcher::guard::{Guard, Order, Program};
 use crate::launcher::journal::{Journal, Level, Source};
 use crate::launcher::message::{Answer, HookLaunch, Launch, Owner};
 use crate::launcher::output::Outputs;
-use crate::launcher::running::{Fault, Hook, Process, number, remove_pid, write_pid};
+use crate::launcher::running::{Fault, Hook, Process, number, remove_pid};
 use crate::launcher::{child, identity, leftover};
 
 /// Services at one time: far more than a host runs.
@@ -93,6 +93,7 @@ impl Services {
             start_ticks: 0,
             since_ms: clock::wall().as_millis(),
             stop_signal,
+            pid_file_due_ms: None,
             attached: true,
             status: None,
             ended: None,
@@ -227,8 +228,8 @@ impl Services {
             outputs.add(output, source(b'O'), pid.as_raw());
             outputs.add(errors, source(b'E'), pid.as_raw());
         }
-        if let Err(error) = write_pid(&process.launch.pid_file, pid) {
-            journal.report(Level::Warn, &format!("the pid file of {name} cannot be written: {error}"));
+        if let Some((level, text)) = process.write_pid_file(name, clock::boot_ms()) {
+            journal.report(level, &text);
         }
         self.tell_started(name);
     }
