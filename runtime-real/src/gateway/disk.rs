@@ -41,11 +41,9 @@ pub(super) async fn read<T: Send + 'static>(
 /// The answer of a client waits so long for a disk that may be in trouble.
 const TROUBLE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Why the disk takes nothing. Without a write that failed the disk is not asked; one that does not even answer is in the
-/// trouble that it was in.
+/// Why the disk takes nothing. One that does not even answer is in the trouble that is known of it.
 pub(super) async fn trouble(room: &Room) -> Option<String> {
-    let last = room.last_trouble()?;
     let asked = room.clone();
     let asked = timeout(TROUBLE_TIMEOUT, read(move || asked.trouble())).await;
-    asked.ok().and_then(Result::ok).unwrap_or(Some(last))
+    asked.ok().and_then(Result::ok).unwrap_or_else(|| room.last_trouble())
 }

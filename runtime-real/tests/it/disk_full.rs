@@ -12,7 +12,7 @@ use crate::host::{Host, lives, number, responder};
 use crate::support::{eventually, get, text};
 
 /// Loads one service, fills the disk, and checks every part that writes.
-fn fills_up(mut host: Host, fill: impl Fn(&Host), make_room: impl Fn(&Host)) {
+fn fills_up(host: Host, fill: impl Fn(&Host), make_room: impl Fn(&Host), is_seen_at_once: bool) {
     let port = responder(&host);
     let ticker = host.install("ticker", "while :; do echo tick $((n += 1)); sleep 0.01; done");
     let second = host.install("second", "exec sleep 1000");
@@ -31,6 +31,13 @@ fn fills_up(mut host: Host, fill: impl Fn(&Host), make_room: impl Fn(&Host)) {
     eventually("the launcher says so", || {
         host.log_shown().contains("the log of ticker cannot be written").then_some(())
     });
+    if is_seen_at_once {
+        // Before anything had to be stored.
+        let ready = eventually("it is seen", || {
+            Some(get(http(&host), "/ready", &[])).filter(|ready| ready.status == 503)
+        });
+        assert!(ready.body.contains("the disk is full"), "{}", ready.body);
+    }
     let (code, _, stderr) = host.run(&["svc", "load", &second]);
     assert!(code != 0 && !stderr.is_empty(), "it is not promised what cannot be kept: {code} {stderr}");
     assert_eq!(get(port, "/", &[]).status, 200, "services go on");
@@ -61,7 +68,11 @@ fn fills_up(mut host: Host, fill: impl Fn(&Host), make_room: impl Fn(&Host)) {
     });
     assert_eq!(get(http(&host), "/ready", &[]).status, 200);
     assert_eq!(host.run(&["svc", "unload", &writer]).0, 0);
-    // A crash at this moment leaves every file whole.
+    whole_after_a_crash(host);
+}
+
+/// A crash at this moment leaves every file whole.
+fn whole_after_a_crash(mut host: Host) {
     let supervisor = host.supervisor();
     kill(number(supervisor), Signal::SIGKILL).expect("killed");
     host.supervisor_after(supervisor);
@@ -114,7 +125,7 @@ fn files_that_may_not_grow() {
             limit_file_size(pid, bytes);
         }
     };
-    fills_up(host, move |host| limit(host, 0), move |host| limit(host, libc::RLIM_INFINITY));
+    fills_up(host, move |host| limit(host, 0), move |host| limit(host, libc::RLIM_INFINITY), false);
 }
 
 /// A file system of its own, unmounted when dropped.
@@ -150,6 +161,7 @@ fn a_small_file_system() {
                 let _ = fs::remove_file(format!("{}.{unit}", text(&filler(host))));
             }
         },
+        true,
     );
     drop(tmpfs);
 }
