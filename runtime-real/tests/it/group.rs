@@ -155,6 +155,16 @@ fn files_and_configuration_outlive_the_supervisor() {
     assert!(stdout.contains("★ Uploaded version 1 of users.acl"), "{stdout}");
     assert_eq!(upload(&supervisor, "1", text(&file)).0, 8);
     assert_eq!(upload(&supervisor, "2", "/").0, 2, "not a file's name");
+    let (hidden, empty) = (supervisor.root().join(".hidden"), supervisor.root().join("empty"));
+    std::fs::write(&hidden, "x").expect("written");
+    std::fs::write(&empty, "").expect("written");
+    let (code, _, stderr) = upload(&supervisor, "1", text(&hidden));
+    assert!(
+        code == 2 && stderr.contains("no member would write a file named \".hidden\""),
+        "{code} {stderr}"
+    );
+    let (code, _, stderr) = upload(&supervisor, "2", text(&empty));
+    assert!(code == 2 && stderr.contains("annulus file remove redis.prod empty"), "{code} {stderr}");
     assert_eq!(with_input(&supervisor, &["config", "apply", "redis.prod", "7"], "a = 1").0, 0);
 
     supervisor.child.kill().expect("killed");

@@ -38,7 +38,13 @@ pub(super) fn run(global: &Global, args: Args) -> Outcome {
     // One byte beyond the limit is read, so that a file which is too long is noticed.
     let mut limited = opened.take(SERVICE_FILE_BYTES_MAX as u64 + 1);
     limited.read_to_end(&mut content).map_err(CliError::io(path.clone()))?;
-    check_file(&content).map_err(|error| CliError::Usage(format!("{path}: {}", error.msg)))?;
+    check_file(&name, &content).map_err(|error| CliError::Usage(format!("{path}: {}", error.msg)))?;
+    if content.is_empty() {
+        // A command that was to write it may have failed, and an empty version takes back the file that the group has.
+        return Err(CliError::Usage(format!(
+            "{path} is empty, and would withdraw the file from the group; if that is meant: annulus file remove {group} {name}"
+        )));
+    }
     output::line(format_args!("Ω Read {} bytes", content.len()));
     let request = SvcFilePut {
         service_group: Some((&group).into()),

@@ -72,11 +72,17 @@ pub fn check_config(cfg: &[u8], may_be_empty: bool) -> Result<toml::Table, NetEr
     }
 }
 
-/// Whether a file can be a group's.
+/// Whether a file can be a group's. An empty one withdraws what had its name, whatever that is.
 ///
 /// # Errors
-/// It is too long.
-pub fn check_file(body: &[u8]) -> Result<(), NetErr> {
+/// It is too long, or its name is none that a member would write.
+pub fn check_file(name: &FileName, body: &[u8]) -> Result<(), NetErr> {
+    if !body.is_empty() && !prepare::is_plain_name(name.as_str()) {
+        return Err(invalid(format_args!(
+            "no member would write a file named {:?}: a name begins with no dot, has at most 255 bytes, no slash and no control characters; rename it",
+            name.as_str()
+        )));
+    }
     if body.len() > SERVICE_FILE_BYTES_MAX {
         return Err(too_large("file", SERVICE_FILE_BYTES_MAX));
     }
@@ -152,7 +158,7 @@ pub(super) async fn file_put(ctl: &Ctl, request: SvcFilePut) -> Result<Answer, N
     let name = file_name(&required(request.filename, "file name")?)?;
     let version = required(request.version, "version")?;
     let body = required(request.content, "content")?;
-    check_file(&body)?;
+    check_file(&name, &body)?;
     let allow_leap = request.allow_leap.unwrap_or_default();
     request::command(ctl, Command::PutFile { group, name, version, body, allow_leap }).await?;
     Ok(Answer::Done(Vec::new()))

@@ -19,7 +19,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use nix::libc::{O_NOCTTY, O_NONBLOCK};
+use nix::libc::{ELOOP, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK};
 
 /// Older files that are looked for: an operator may have had so many kept.
 const OLDER_MAX: u32 = 1_000;
@@ -35,9 +35,9 @@ struct Part {
 
 impl Part {
     fn open(path: &Path) -> io::Result<Option<Self>> {
-        // A pipe in its place must not hold the reader up.
+        // A pipe in its place must not hold the reader up, and a link may lead to what only this reader may read.
         let mut options = OpenOptions::new();
-        match options.read(true).custom_flags(O_NONBLOCK | O_NOCTTY).open(path) {
+        match options.read(true).custom_flags(O_NONBLOCK | O_NOCTTY | O_NOFOLLOW).open(path) {
             Ok(file) => {
                 let meta = file.metadata()?;
                 if !meta.is_file() {
@@ -48,6 +48,10 @@ impl Part {
                 Ok(Some(Self { inode: meta.ino(), file }))
             }
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) if e.raw_os_error() == Some(ELOOP) => {
+                let text = format!("{} is a link, so it is not the log; remove it", path.display());
+                Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+            }
             Err(e) => Err(e),
         }
     }

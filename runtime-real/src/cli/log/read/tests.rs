@@ -66,6 +66,22 @@ fn a_line_tells_its_parts() {
 }
 
 #[test]
+fn a_link_in_the_logs_place_is_not_followed() {
+    let (dir, path) = bench();
+    std::fs::write(dir.path().join("secret"), "2026-01-31T12:00:00.000Z O secret\n").expect("written");
+    std::os::unix::fs::symlink(dir.path().join("secret"), &path).expect("linked");
+    let mut given = Vec::new();
+    let shown = Follower::new(&path).past(None, None, &mut |line| {
+        given.push(line.0.to_owned());
+        Ok(())
+    });
+    assert!(
+        shown.is_err_and(|error| error.to_string().contains("is a link")) && given.is_empty(),
+        "{given:?}"
+    );
+}
+
+#[test]
 fn lines_since_a_time_come_with_what_belongs_to_them() {
     let (_dir, path) = bench();
     let text = "2026-01-31T11:00:00.000Z O old\n  its second line\n2026-01-31T12:00:00.000Z O new\n  its second line\n";
