@@ -216,15 +216,17 @@ fn missing_here(status: &message::ServiceStatus) -> String {
     words.join("; ")
 }
 
-/// Why a service of another member has not applied a version, as far as the ring knows.
-fn missing_there(member: &CensusMember) -> Option<&'static str> {
-    if !member.initialized {
-        Some("its process does not run")
+/// Why a service of another member has not applied a version, as far as the ring knows; the ring is not told what stands
+/// in its way there.
+fn missing_there(member: &CensusMember) -> String {
+    let known = if !member.initialized {
+        "its process does not run; "
     } else if member.health == Health::Critical {
-        Some("its health check is critical")
+        "its health check is critical; "
     } else {
-        None
-    }
+        ""
+    };
+    format!("{known}`annulus svc status` on {} tells what stands in its way", member.sys.hostname)
 }
 
 pub(super) async fn files(ctl: &Ctl, request: FilesQuery) -> Result<Answer, NetErr> {
@@ -269,7 +271,7 @@ fn status(node: &Node, group: ServiceGroup, name: Option<FileName>, wants_body: 
             alive: member.alive(),
             applied,
             version: name.is_none().then_some(member.config_incarnation),
-            missing: missing_there(member).filter(|_| !applied).map(str::to_owned),
+            missing: (!applied).then(|| missing_there(member)),
         }
     });
     let members = members.collect();
