@@ -167,6 +167,14 @@ impl Dir {
         Ok(())
     }
 
+    /// Whether the file of this name has this content.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn holds(&self, name: &OsStr, content: &[u8]) -> io::Result<bool> {
+        self.file(name)?.map_or(Ok(false), |file| has_content(file, content))
+    }
+
     /// Writes the file of this name unless it has this content already, and says whether it did. Mode and owner are as
     /// asked for in both cases. After a crash at any moment the file has either its old or its new content.
     ///

@@ -62,6 +62,16 @@ impl RenderedFile {
         Self { path, content, mode: svc_dirs::PROGRAM_MODE }
     }
 
+    /// Whether the service's folder has another content of it, or none.
+    pub(super) fn differs(&self, dir: &Dir) -> io::Result<bool> {
+        let path = Path::new(&self.path);
+        match dir.dir(Path::new(".").join(path.parent().unwrap_or(Path::new("")))) {
+            Ok(folder) => Ok(!folder.holds(path.file_name().unwrap_or_default(), &self.content)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Writes it into the service's folder unless the same content is there already, and says whether it did.
     pub(super) fn write(&self, dir: &Dir, owner: Owner) -> io::Result<bool> {
         let path = Path::new(&self.path);
@@ -158,6 +168,17 @@ pub(super) fn changed(files: &[String]) -> Changed {
         }
     }
     changed
+}
+
+/// Whether writing the files of the service's group would change one.
+pub(super) fn group_files_differ(dir: &Dir, files: &[GroupFile]) -> io::Result<bool> {
+    let folder = dir.dir(svc_dirs::FILES)?;
+    for file in files.iter().filter(|file| is_plain_name(&file.name)) {
+        if !folder.holds(OsStr::new(&file.name), &file.body)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Writes the files of the service's group. Returns those that are new or changed, and the names that are refused.

@@ -74,6 +74,10 @@ pub trait Overseer: Send + Sync {
     fn is_ended(&self) -> bool {
         false
     }
+    /// When the process began beside which the files are written, in milliseconds since boot; none where none runs.
+    fn runs_since_ms(&self) -> Option<u64> {
+        None
+    }
     /// A hook begins, which may take so long.
     fn begins(&self, _timeout: Duration) {}
     /// It has ended.

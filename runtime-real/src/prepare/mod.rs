@@ -27,6 +27,7 @@ mod service;
 mod svc_context;
 mod svc_dirs;
 mod trial;
+pub mod untold;
 mod workshop;
 
 pub use compare::differences;

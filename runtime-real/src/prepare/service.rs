@@ -15,7 +15,8 @@ use super::context::{self, PackageFacts, Sys};
 use super::files::{self, Owner};
 use super::layers::{LastGood, Layers, Sources};
 use super::svc_context::{self, Own};
-use super::{Error, metadata, svc_dirs};
+use super::{Error, metadata, svc_dirs, untold};
+use crate::host::beneath::Dir;
 use crate::host::capabilities::Capabilities;
 use crate::host::look;
 use crate::host::root::Root;
@@ -241,6 +242,7 @@ impl Service {
 
         let owner = Owner::of(&self.run_as);
         let dir = svc_dirs::make(&self.svc, owner).map_err(Error::io(&self.svc))?;
+        self.note_changes(&dir, &rendered, facts)?;
         for file in &rendered {
             if file.write(&dir, owner).map_err(Error::io(&self.svc.join(&file.path)))? {
                 written.files.push(file.path.clone());
@@ -255,6 +257,28 @@ impl Service {
         written.files.extend(fresh);
         written.obstacles.extend(refused.into_iter().map(|what| Obstacle::new(ObstacleKind::File, what)));
         Ok(written)
+    }
+
+    /// Before any file changes.
+    fn note_changes(&self, dir: &Dir, rendered: &[files::RenderedFile], facts: &Facts) -> Result<(), Error> {
+        let mut paths = Vec::new();
+        for file in rendered {
+            if file.differs(dir).map_err(Error::io(&self.svc.join(&file.path)))? {
+                paths.push(file.path.clone());
+            }
+        }
+        let mut changed = files::changed(&paths);
+        changed.files = files::group_files_differ(dir, &facts.files).map_err(Error::io(&self.svc))?;
+        untold::note(dir, &changed).map_err(Error::io(&self.svc))
+    }
+
+    /// What changed beside a process that began so many milliseconds after the boot, and that it was not told of.
+    ///
+    /// # Errors
+    /// A note of that cannot be read.
+    pub fn add_untold(&self, began_ms: u64, changed: &mut Changed) -> Result<(), Error> {
+        let noted = Dir::open(&self.svc).and_then(|dir| untold::add_since(&dir, began_ms, changed));
+        noted.map_err(Error::io(&self.svc))
     }
 
     /// Reads the layers as they are now.

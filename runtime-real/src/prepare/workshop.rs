@@ -87,7 +87,10 @@ impl Packages for Workshop {
                 None => tell_user(&service),
             }
             install(host, name, &service, overseer)?;
-            let written = service.render(host, facts)?;
+            let mut written = service.render(host, facts)?;
+            if let Some(began_ms) = overseer.runs_since_ms() {
+                service.add_untold(began_ms, &mut written.changed)?;
+            }
             let result = (prepared(&service, &written), plan(host, &service, &written));
             bench.service = Some(service);
             Ok(result)

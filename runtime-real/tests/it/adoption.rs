@@ -69,6 +69,42 @@ fn a_stop_whose_package_is_gone_keeps_the_time_that_the_launcher_knows() {
     assert!(began.elapsed() < Duration::from_secs(7), "{:?}", began.elapsed());
 }
 
+#[test]
+fn a_change_that_a_supervisor_died_telling_of_is_told_by_the_next_one_and_once() {
+    let host = Host::start(|_| {});
+    let (said, gate) = (host.said("said"), host.said("gate"));
+    let dir = plan(&host.root.path().join("plans"), "told", "exec sleep 1000");
+    fs::write(dir.join("default.toml"), "word = \"one\"\n").expect("written");
+    fs::create_dir_all(dir.join("config")).expect("made");
+    fs::write(dir.join("config/told.conf"), "{{cfg.word}}").expect("written");
+    let hook = format!(
+        "#!/bin/sh\necho \"begun $(cat config/told.conf)\" >> {said}\n[ -e {gate} ] || exec sleep 1000\n\
+         echo \"told $(cat config/told.conf)\" >> {said}\n",
+        said = text(&said),
+        gate = text(&gate)
+    );
+    fs::write(dir.join("hooks/reconfigure"), hook).expect("written");
+    let ident = host.install_plan(&dir);
+    host.load(&ident);
+    let pid = host.pid_of_service();
+    let user = host.root.path().join("user/told/config");
+    fs::create_dir_all(&user).expect("made");
+    let lines = || fs::read_to_string(&said).unwrap_or_default();
+    fs::write(user.join("user.toml"), "word = \"two\"\n").expect("written");
+    eventually("the hook hangs", || (lines() == "begun two\n").then_some(()));
+    fs::write(&gate, "").expect("written");
+    adopt(&host);
+    eventually("it is told again", || (lines() == "begun two\nbegun two\ntold two\n").then_some(()));
+    let note = |name: &str| host.root.path().join("svc/told").join(name).exists();
+    eventually("that is noted", || (!note(".untold.config") && !note(".being-told.config")).then_some(()));
+    adopt(&host);
+    assert_eq!(host.pid_of_service(), pid);
+    fs::write(user.join("user.toml"), "word = \"three\"\n").expect("written");
+    eventually("it is told of news only", || lines().ends_with("told three\n").then_some(()));
+    assert_eq!(lines(), "begun two\nbegun two\ntold two\nbegun three\ntold three\n");
+    assert_eq!(host.pid_of_service(), pid);
+}
+
 fn elapsed(status: &Value) -> u64 {
     status["process"]["elapsed_s"].as_u64().expect("seconds")
 }

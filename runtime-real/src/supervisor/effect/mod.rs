@@ -20,6 +20,7 @@ use crate::host::clock::{self, Clock};
 use crate::launcher::client::Client;
 use crate::launcher::message::{self, Launch, Request};
 use crate::prepare::plan::{Packages, ServicePlan};
+use crate::prepare::untold;
 use crate::supervisor::ledger::Ledger;
 use crate::supervisor::store::Writer;
 use hook::{Ended, Heard, HookRun, Say};
@@ -55,6 +56,8 @@ pub struct HostEffects {
     writer: Writer,
     /// By these the hooks that run are ended, or those that have ended lately.
     hooks: BTreeMap<ServiceName, Vec<watch::Sender<bool>>>,
+    /// Processes that outlived the last supervisor, until another one takes the place.
+    adopted: BTreeMap<ServiceName, u32>,
     /// The time of the node in this turn of the loop, and the same in milliseconds since boot. A lease counts from here, because this process may
     /// be stopped for any time before the guard hears of the lease.
     turn: (Instant, u64),
@@ -80,6 +83,7 @@ impl HostEffects {
             done,
             writer,
             hooks: BTreeMap::new(),
+            adopted: BTreeMap::new(),
             turn: (Instant::ZERO, clock::boot_ms()),
         }
     }
@@ -126,7 +130,8 @@ impl HostEffects {
     fn prepare(&mut self, id: EffectId, service: ServiceName, spec: Box<ServiceSpec>, facts: Box<Facts>) {
         let ended = self.endable(&service);
         let (ledger, began) = (self.ledger.clone(), (self.turn.0, clock::wall()));
-        let preparing = Preparing { service: service.clone(), ledger, ended, began };
+        let adopted = self.adopted.get(&service).copied();
+        let preparing = Preparing { service: service.clone(), ledger, ended, began, adopted };
         self.with_packages(
             id,
             service,
@@ -208,9 +213,16 @@ impl HostEffects {
         let Some((run, say)) = plan.and_then(|plan| self.hook(service, &plan, hook, lease)) else {
             return self.answer(id, EffectResult::HookEnded(HookEnd::MISSING));
         };
-        let done = self.done.clone();
+        let (done, svc) = (self.done.clone(), run.dir.clone());
         tokio::spawn(async move {
+            let folder = svc.clone();
+            // Before the hook reads a file: of what changes later it does not tell.
+            let _ = tokio::task::spawn_blocking(move || untold::begins(&folder, hook)).await;
             let Heard { end, .. } = hook::run(run, limit, say).await;
+            if end.is_ok() {
+                // Nothing waits for this: what is told of twice is no harm.
+                tokio::task::spawn_blocking(move || untold::succeeded(&svc, hook));
+            }
             let _ = done.send((id, EffectResult::HookEnded(end))).await;
         });
     }
@@ -336,13 +348,17 @@ impl Effects for HostEffects {
             }
             Effect::Spawn { service, group, lease, restarts } => {
                 self.ledger.set_health(&service, None);
+                self.adopted.remove(&service);
                 let plan = self.plan(&service).map(|plan| plan.run);
                 let lease = lease.map(|lease| self.since_boot(&lease));
                 let launch = plan.map(|plan| Launch { restarts, ..plan.launch(&service, &group, lease) });
                 self.processes.spawn(id, launch);
             }
             Effect::Signal { service, pid, signal } => self.processes.signal(id, &service, pid, signal),
-            Effect::Adopt { service, group: _, pid } => self.processes.adopt(id, service, pid),
+            Effect::Adopt { service, group: _, pid } => {
+                self.adopted.insert(service.clone(), pid);
+                self.processes.adopt(id, service, pid);
+            }
             Effect::Lease { service, pid, lease } => {
                 let lease = lease.map(|lease| self.since_boot(&lease));
                 self.processes.lease(id, &service, pid, lease.as_ref());

@@ -6,6 +6,7 @@ use std::time::Duration;
 use annulus_core::{Instant, ServiceName, UnixTime};
 
 use super::hook::Ended;
+use crate::launcher::identity;
 use crate::prepare::Overseer;
 use crate::supervisor::ledger::{Installs, Ledger};
 
@@ -17,11 +18,17 @@ pub(super) struct Preparing {
     pub(super) ended: Ended,
     /// The time at which it began to be made ready, by both clocks.
     pub(super) began: (Instant, UnixTime),
+    /// The process beside which that happens, which outlived the last supervisor.
+    pub(super) adopted: Option<u32>,
 }
 
 impl Overseer for Preparing {
     fn is_ended(&self) -> bool {
         self.ended.is_ordered()
+    }
+
+    fn runs_since_ms(&self) -> Option<u64> {
+        self.adopted.and_then(identity::began_ms)
     }
 
     fn begins(&self, timeout: Duration) {
