@@ -183,7 +183,9 @@ impl CliError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::NotRunning { .. } | Self::Client(ClientError::NotRunning { .. }) => exit::NO_SUPERVISOR,
-            Self::Client(ClientError::Unauthorized { .. } | ClientError::NotPermitted { .. })
+            Self::Client(
+                ClientError::Unauthorized { .. } | ClientError::NotPermitted { .. } | ClientError::Tls { .. },
+            )
             | Self::NoSecret { .. } => exit::UNAUTHORIZED,
             Self::Secret(SecretError::Entropy(_)) => exit::FAILED,
             Self::Secret(_) => exit::UNAUTHORIZED,

@@ -1,14 +1,15 @@
 //! Finds the supervisor that a command is for, and connects to it. Shows the secret to no other process.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::{env, io};
 
 use clap::Args;
 
 use super::{CliError, Global};
 use crate::gateway::ctl::address_file;
-use crate::gateway::ctl::client::{CTL_PORT, Client, ClientError};
+use crate::gateway::ctl::client::{CTL_PORT, Client, ClientError, ClientTls};
 use crate::gateway::ctl::secret::Secret;
+use crate::gateway::tls::ClientFiles;
 use crate::host::root::SupDir;
 use crate::host::secret_env::CTL_SECRET_ENV;
 use crate::host::{lock, look, small_file};
@@ -20,12 +21,49 @@ pub(crate) struct Remote {
     /// root and name]
     #[arg(short, long, value_name = "HOST[:9632]")]
     remote_sup: Option<String>,
+    #[command(flatten)]
+    tls: TlsOptions,
+}
+
+/// How TLS is spoken with a supervisor at an address.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "TLS with a supervisor at an address")]
+pub(crate) struct TlsOptions {
+    /// The authorities that may have signed its certificate, PEM; with them TLS is spoken
+    #[arg(long, env = "HAB_CTL_SERVER_CA_CERTIFICATE", value_name = "FILE")]
+    ctl_server_ca_certificate: Option<PathBuf>,
+    /// The name that its certificate is for [default: the host of its address]
+    #[arg(
+        long,
+        alias = "ctl-server-name-indication",
+        env = "HAB_CTL_SERVER_NAME_INDICATION",
+        value_name = "NAME"
+    )]
+    #[arg(requires = "ctl_server_ca_certificate")]
+    ctl_server_name: Option<String>,
+    /// A certificate to show, PEM, where it asks for one
+    #[arg(long, env = "HAB_CTL_CLIENT_CERTIFICATE", value_name = "FILE", requires = "ctl_client_key")]
+    #[arg(requires = "ctl_server_ca_certificate")]
+    ctl_client_certificate: Option<PathBuf>,
+    /// The key of that certificate, PEM
+    #[arg(long, env = "HAB_CTL_CLIENT_KEY", value_name = "FILE", requires = "ctl_client_certificate")]
+    ctl_client_key: Option<PathBuf>,
+}
+
+impl TlsOptions {
+    fn tls(&self) -> Option<ClientTls> {
+        let given = |path: &Option<PathBuf>| path.clone().filter(|path| !path.as_os_str().is_empty());
+        let authorities = given(&self.ctl_server_ca_certificate)?;
+        let own = given(&self.ctl_client_certificate).zip(given(&self.ctl_client_key));
+        let name = self.ctl_server_name.clone().filter(|name| !name.is_empty());
+        Some(ClientTls { files: ClientFiles { authorities, own }, name })
+    }
 }
 
 impl Remote {
-    /// The supervisor at this address.
-    pub(crate) fn at(addr: &str) -> Self {
-        Self { remote_sup: Some(addr.to_owned()) }
+    /// The supervisor at this address, in the same way.
+    pub(crate) fn at(&self, addr: &str) -> Self {
+        Self { remote_sup: Some(addr.to_owned()), tls: self.tls.clone() }
     }
 
     /// Whether an option or the environment names an address.
@@ -43,7 +81,7 @@ fn set(name: &str) -> Option<String> {
 pub(crate) async fn connect(global: &Global, remote: &Remote) -> Result<Client, CliError> {
     let sup = global.sup()?;
     if let Some(named) = remote.remote_sup.clone().or_else(|| set("HAB_LISTEN_CTL")) {
-        return over_tcp(&sup, &with_port(&named)).await;
+        return over_tcp(&sup, &with_port(&named), remote.tls.tls().as_ref()).await;
     }
     match connect_local(&sup).await? {
         Some(client) => Ok(client),
@@ -77,7 +115,7 @@ pub(super) async fn connect_local(sup: &SupDir) -> Result<Option<Client>, CliErr
     }
     let path = address_file(sup);
     match small_file::read_to_string(&path) {
-        Ok(text) => over_tcp(sup, &with_port(text.trim())).await.map(Some),
+        Ok(text) => over_tcp(sup, &with_port(text.trim()), None).await.map(Some),
         // It starts, and listens nowhere yet.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         // Another supervisor may listen at the usual address.
@@ -86,13 +124,13 @@ pub(super) async fn connect_local(sup: &SupDir) -> Result<Option<Client>, CliErr
 }
 
 /// Connects to an address, with the secret that the environment or this supervisor's directory holds.
-async fn over_tcp(sup: &SupDir, addr: &str) -> Result<Client, CliError> {
+async fn over_tcp(sup: &SupDir, addr: &str, tls: Option<&ClientTls>) -> Result<Client, CliError> {
     let secret = match set(CTL_SECRET_ENV) {
         Some(secret) => Secret::new(secret),
         None if is_there(&sup.ctl_secret())? => Secret::load(&sup.ctl_secret())?,
         None => return Err(CliError::NoSecret { addr: addr.to_owned() }),
     };
-    Ok(Client::connect(addr, secret.reveal()).await?)
+    Ok(Client::connect(addr, secret.reveal(), tls).await?)
 }
 
 /// Whether something is at a path.

@@ -1,5 +1,5 @@
-//! How clients come into a gateway: it accepts, finds a place, and hands over. All gateways do it here. Knows nothing of
-//! requests.
+//! How clients come into a gateway: it accepts, finds a place, does the handshake of TLS, and hands over. All gateways do it
+//! here. Knows nothing of requests.
 
 use std::fmt;
 use std::future::Future;
@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 
 use super::door::{Door, Guest, Limits};
+use super::tls::{Tls, Wire};
 use crate::net::Listener;
 
 /// After a failure to accept, most likely for want of descriptors; to accept again at once would spin.
@@ -67,12 +68,22 @@ impl<L: Listener> Arrivals for L {
     }
 }
 
+/// A client that has come in.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) peer: Peer,
+    /// Its place, until this is dropped.
+    pub(super) guest: Arc<Guest>,
+    /// Whether it has shown a certificate that counts here.
+    pub(super) is_certified: bool,
+}
+
 /// Lets clients in until the returned future is dropped, which ends those that are inside.
 pub(super) async fn serve<A: Arrivals, F>(
     arrivals: A,
-    gateway: &'static str,
-    limits: Limits,
-    serve_client: impl Fn(A::Stream, Peer, Arc<Guest>) -> F,
+    (gateway, limits): (&'static str, Limits),
+    tls: Option<Tls>,
+    serve_client: impl Fn(Wire<A::Stream>, Client) -> F + Clone + Send + 'static,
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -83,8 +94,18 @@ pub(super) async fn serve<A: Arrivals, F>(
         match arrivals.next().await {
             Ok((stream, peer)) => {
                 let guest = Arc::new(door.enter(peer.ip()).await);
-                let served = serve_client(stream, peer, Arc::clone(&guest));
+                let (serve_client, tls) = (serve_client.clone(), tls.clone());
                 clients.spawn(async move {
+                    let place = Arc::clone(&guest);
+                    let served = async move {
+                        match greet(stream, tls.as_ref()).await {
+                            Ok(wire) => {
+                                let client = Client { peer, is_certified: wire.is_certified(), guest: place };
+                                serve_client(wire, client).await;
+                            }
+                            Err(error) => tracing::debug!(%peer, %error, "{gateway} client that did not get through TLS"),
+                        }
+                    };
                     tokio::select! {
                         biased;
                         () = served => {}
@@ -99,5 +120,15 @@ pub(super) async fn serve<A: Arrivals, F>(
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
+    }
+}
+
+async fn greet<S>(stream: S, tls: Option<&Tls>) -> io::Result<Wire<S>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    match tls {
+        None => Ok(Wire::Plain(stream)),
+        Some(tls) => tls.greet(stream).await,
     }
 }

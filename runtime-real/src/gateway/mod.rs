@@ -11,3 +11,4 @@ mod disk;
 mod door;
 pub mod http;
 pub mod lookout;
+pub mod tls;

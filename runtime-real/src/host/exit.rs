@@ -10,7 +10,7 @@
 //! | 2 | the service, package or member named is not loaded, installed or known; or wrong usage |
 //! | 3 | no supervisor runs there |
 //! | 4 | there is no root directory |
-//! | 7 | the supervisor refuses the ctl secret, or there is none that can be used |
+//! | 7 | the supervisor refuses the ctl secret or this user, or there is no secret that can be used, or one end refuses the other's certificate |
 //! | 8 | the version is not higher than the current one, or lies too far above it |
 //! | 9 | a version is not in effect on every member in time |
 //! | 10 | the service is stopped, but that is not stored: a restart of the supervisor would start it again |
@@ -21,11 +21,11 @@
 //! |---|---|
 //! | 0 | left the ring in order |
 //! | 1 | failed for a reason that has no code of its own |
-//! | 2 | wrong usage: an option or a configuration file |
+//! | 2 | wrong usage: an option, a configuration file, or a file of TLS |
 //! | 3 | another supervisor runs with this root and name |
 //! | 4 | the root directory cannot be used |
 //! | 5 | the stored state cannot be read |
-//! | 6 | an address cannot be listened on |
+//! | 6 | an address, or the socket for commands, cannot be listened on |
 //! | 86 | banned from the ring by an operator; do not start again |
 //! | 130 | interrupted a third time: services were killed, the ring was not told |
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
+use crate::gateway::tls::{Tls, TlsError};
 use crate::launcher::client::Client;
 
 /// Signals that ask this process to end.
@@ -37,6 +38,7 @@ pub(super) struct Asked {
     pub(super) signals: Signals,
     pub(super) restart: Arc<Notify>,
     pub(super) launcher: Client,
+    pub(super) tls: Option<Tls>,
 }
 
 /// A request to the process.
@@ -45,6 +47,8 @@ pub(super) enum Ask {
     End(&'static str),
     /// The signal of this name asks for a restart by the launcher, while services go on.
     Restart(&'static str),
+    /// A restart was asked for, with files of TLS that the next supervisor could not start with.
+    Useless(&'static str, TlsError),
     /// The launcher is gone, and without it this process can do nothing for services.
     Alone,
 }
@@ -52,7 +56,7 @@ pub(super) enum Ask {
 impl Asked {
     pub(super) async fn next(&mut self) -> Ask {
         let Signals { terminate, interrupt, quit, hang_up } = &mut self.signals;
-        tokio::select! {
+        let ask = tokio::select! {
             biased;
             _ = terminate.recv() => Ask::End("SIGTERM"),
             _ = interrupt.recv() => Ask::End("SIGINT"),
@@ -60,6 +64,13 @@ impl Asked {
             _ = hang_up.recv() => Ask::Restart("SIGHUP"),
             () = self.restart.notified() => Ask::Restart("sup restart"),
             () = self.launcher.closed() => Ask::Alone,
+        };
+        match (ask, &self.tls) {
+            (Ask::Restart(name), Some(tls)) => match tls.check() {
+                Ok(()) => Ask::Restart(name),
+                Err(error) => Ask::Useless(name, error),
+            },
+            (ask, _) => ask,
         }
     }
 }

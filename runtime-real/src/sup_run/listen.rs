@@ -68,7 +68,12 @@ impl Bound {
 }
 
 /// Logs which member runs at which addresses, as soon as the member's identity is on disk.
-pub(super) async fn announce(mut events: broadcast::Receiver<Arc<Event>>, sup: SupDir, at: Addresses) {
+pub(super) async fn announce(
+    mut events: broadcast::Receiver<Arc<Event>>,
+    sup: SupDir,
+    at: Addresses,
+    has_tls: bool,
+) {
     let member = loop {
         match events.recv().await.map(|event| event.kind.clone()) {
             Ok(EventKind::Started { member, .. }) => break member,
@@ -79,11 +84,12 @@ pub(super) async fn announce(mut events: broadcast::Receiver<Arc<Event>>, sup: S
     // The loop runs already and must not wait for a disk. A panic in there has been printed already.
     let _ = tokio::task::spawn_blocking(move || write_down(&sup, member)).await;
     let Addresses { gossip, http, ctl, agent_check } = at;
+    let scheme = if has_tls { "https" } else { "http" };
     let check = agent_check.map_or_else(String::new, |address| format!(", agent check on {address}"));
     let agent_check = agent_check.map(tracing::field::display);
     tracing::info!(
         ready = true, %member, %gossip, %http, %ctl, agent_check,
-        "supervisor {member} is ready: gossip on {gossip} (UDP and TCP), HTTP on http://{http}, ctl on {ctl}{check}"
+        "supervisor {member} is ready: gossip on {gossip} (UDP and TCP), HTTP on {scheme}://{http}, ctl on {ctl}{check}"
     );
 }
 

@@ -25,11 +25,12 @@ use annulus_core::{Command, Config, ConfigError, ExitReason, Snapshot, Timings};
 use thiserror::Error;
 use tokio::sync::{Notify, mpsc};
 
-use crate::gateway::ctl::local::LocalError;
+use crate::gateway::ctl::local::{LocalError, LocalListener};
 use crate::gateway::ctl::message::SvcLoad;
 use crate::gateway::ctl::secret::{Secret, SecretError};
 use crate::gateway::ctl::{self, Ctl};
 use crate::gateway::lookout::Lookout;
+use crate::gateway::tls::{Tls, TlsError};
 use crate::gateway::{agent_check, http};
 use crate::host::clock::{Clock, monotonic_us};
 use crate::host::entropy::{self, EntropyError};
@@ -102,6 +103,9 @@ pub enum StartError {
         /// The error of the operating system.
         source: io::Error,
     },
+    /// The files of TLS cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The socket of the ctl gateway cannot be used.
     #[error(transparent)]
     Local(#[from] LocalError),
@@ -130,7 +134,7 @@ impl StartError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Options(_) | Self::Config(_) | Self::Load(_) => exit::USAGE,
+            Self::Options(_) | Self::Config(_) | Self::Load(_) | Self::Tls(_) => exit::USAGE,
             Self::Store(_) | Self::Specs(_) => exit::STORE,
             Self::Listen { .. } | Self::Local(_) => exit::LISTEN,
             Self::Secret(_) | Self::Entropy(_) | Self::System(_) | Self::Launcher(_) => exit::FAILED,
@@ -147,6 +151,7 @@ pub fn run(root: &Root, name: &str, options: &Options, load: Option<SvcLoad>) ->
     let sup = root.sup(name);
     let settings = options.settings(&sup)?;
     settings.timings.validate()?;
+    let tls = settings.gateways.tls.clone().map(|files| Tls::load(files, Clock::host())).transpose()?;
     if !launcher::is_parent() {
         return Err(StartError::System(launcher::exec(&launcher::Options {
             root: root.path().to_owned(),
@@ -163,7 +168,7 @@ pub fn run(root: &Root, name: &str, options: &Options, load: Option<SvcLoad>) ->
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .build()?;
-    let code = runtime.block_on(supervise(root, &sup, settings, load));
+    let code = runtime.block_on(supervise(root, &sup, settings, tls, load));
     // The exit must not wait for a name server that does not answer.
     runtime.shutdown_background();
     logging::flush();
@@ -180,6 +185,7 @@ async fn supervise(
     root: &Root,
     sup: &SupDir,
     settings: Settings,
+    tls: Option<Tls>,
     load: Option<SvcLoad>,
 ) -> Result<u8, StartError> {
     let signals = Signals::new()?;
@@ -218,7 +224,7 @@ async fn supervise(
 
     let rules = rules(settings.gateways);
     let (root, sup) = (root.clone(), sup.clone());
-    tokio::spawn(listen::announce(handle.events(), sup.clone(), at));
+    tokio::spawn(listen::announce(handle.events(), sup.clone(), at, tls.is_some()));
     let notifier = tell_the_host(&handle, agent_check);
     let lookout = follow(&handle, (&specs, &root), settings.peers, &timings, clock);
     let restart = Arc::new(Notify::new());
@@ -233,8 +239,6 @@ async fn supervise(
         lookout,
         restart: Arc::clone(&restart),
     };
-    tokio::spawn(ctl::serve(ctl_listener, ctl.clone()));
-    tokio::spawn(ctl::serve(local, ctl));
     let gateway = http::Config {
         handle: handle.clone(),
         clock,
@@ -248,10 +252,24 @@ async fn supervise(
         room,
         rules,
     };
-    tokio::spawn(http::serve(http, gateway));
-    let code = drive(driver, &handle, Asked { signals, restart, launcher }, &processes).await;
+    serve((http, gateway), (ctl_listener, local, ctl), tls.as_ref());
+    let code = drive(driver, &handle, Asked { signals, restart, launcher, tls }, &processes).await;
     finish(code, notifier).await;
     Ok(code)
+}
+
+/// Starts the tasks of the gateways. The socket of this host needs no TLS.
+fn serve(
+    (http, gateway): (TokioListener, http::Config),
+    (listener, local, ctl): (TokioListener, LocalListener, Ctl),
+    tls: Option<&Tls>,
+) {
+    tokio::spawn(ctl::serve(listener, tls.cloned(), ctl.clone()));
+    tokio::spawn(ctl::serve(local, None, ctl));
+    tokio::spawn(http::serve(http, tls.cloned(), gateway));
+    if let Some(tls) = tls {
+        tokio::spawn(tls.clone().follow());
+    }
 }
 
 /// Who may see what over HTTP.
@@ -359,6 +377,10 @@ async fn drive(
             Ask::End(name) => name,
             Ask::Restart(name) if received > 0 => {
                 tracing::warn!("{name}: this supervisor is leaving and does not start again");
+                continue;
+            }
+            Ask::Useless(name, error) => {
+                tracing::error!(%error, "{name}: this supervisor goes on, because the next one could not start");
                 continue;
             }
             Ask::Restart(name) => {

@@ -189,6 +189,10 @@ struct FileOptions {
     listen_agent_check: Option<SocketAddr>,
     http_host: Option<Vec<String>>,
     http_open: Option<bool>,
+    cert_file: Option<PathBuf>,
+    key_file: Option<PathBuf>,
+    ca_cert_file: Option<PathBuf>,
+    ctl_insecure: Option<bool>,
     peer: Option<Vec<Peer>>,
     permanent_peer: Option<bool>,
     advertise_gossip: Option<Listen>,
@@ -213,6 +217,10 @@ impl FileOptions {
             listen_agent_check: later.listen_agent_check.or(self.listen_agent_check),
             http_host: later.http_host.or(self.http_host),
             http_open: later.http_open.or(self.http_open),
+            cert_file: later.cert_file.or(self.cert_file),
+            key_file: later.key_file.or(self.key_file),
+            ca_cert_file: later.ca_cert_file.or(self.ca_cert_file),
+            ctl_insecure: later.ctl_insecure.or(self.ctl_insecure),
             peer: later.peer.or(self.peer),
             permanent_peer: later.permanent_peer.or(self.permanent_peer),
             advertise_gossip: later.advertise_gossip.or(self.advertise_gossip),
@@ -310,15 +318,21 @@ impl Options {
         file.timings.apply(&mut timings);
         self.timings.apply(&mut timings);
         let advertise = self.advertise_gossip.filter(|o| *o != Listen::Default).or(file.advertise_gossip);
+        let ctl = address(self.listen_ctl, file.listen_ctl, Ipv4Addr::LOCALHOST, CTL_PORT);
+        let of_file = GatewayOptions {
+            http_host: file.http_host.unwrap_or_default(),
+            http_open: file.http_open.unwrap_or_default(),
+            cert_file: file.cert_file,
+            key_file: file.key_file,
+            ca_cert_file: file.ca_cert_file,
+            ctl_insecure: file.ctl_insecure.unwrap_or_default(),
+        };
         Ok(Settings {
             gossip: address(self.listen_gossip, file.listen_gossip, Ipv4Addr::UNSPECIFIED, GOSSIP_PORT),
             http: address(self.listen_http, file.listen_http, Ipv4Addr::UNSPECIFIED, HTTP_PORT),
-            ctl: address(self.listen_ctl, file.listen_ctl, Ipv4Addr::LOCALHOST, CTL_PORT),
+            ctl,
             agent_check: self.listen_agent_check.or(file.listen_agent_check),
-            gateways: self.gateways.settings(GatewayOptions {
-                http_host: file.http_host.unwrap_or_default(),
-                http_open: file.http_open.unwrap_or_default(),
-            })?,
+            gateways: self.gateways.settings(of_file, ctl)?,
             peers: if self.peer.is_empty() { file.peer.unwrap_or_default() } else { self.peer.clone() },
             permanent: self.permanent_peer || file.permanent_peer.unwrap_or_default(),
             advertise: advertise.map(reachable).transpose()?.flatten(),

@@ -29,5 +29,6 @@ mod start;
 mod stopping;
 mod support;
 mod systemd;
+mod tls;
 mod two_supervisors;
 mod versions;

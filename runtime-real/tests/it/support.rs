@@ -203,6 +203,12 @@ pub(crate) struct Response {
 }
 
 impl Response {
+    pub(crate) fn parse(answer: &str) -> Self {
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status");
+        Self { status, head: head.to_lowercase(), body: body.to_owned() }
+    }
+
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
@@ -227,7 +233,5 @@ pub(crate) fn request(addr: SocketAddr, method: &str, path: &str, headers: &[(&s
         send(addr, &format!("{method} {path} HTTP/1.1\r\n{host}connection: close\r\n{headers}\r\n"));
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
-    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status");
-    Response { status, head: head.to_lowercase(), body: body.to_owned() }
+    Response::parse(&answer)
 }

@@ -51,7 +51,7 @@ pub(crate) struct Through {
 impl Through {
     fn remote(&self) -> Remote {
         match &self.peer {
-            Some(peer) => Remote::at(host_of(peer)),
+            Some(peer) => self.remote.at(host_of(peer)),
             None => self.remote.clone(),
         }
     }

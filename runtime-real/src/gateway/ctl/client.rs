@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use super::frame::{Frame, FrameError, Txn};
 use super::message::{ConsoleLine, CtlMessage, ErrCode, Handshake, NetErr, NetOk};
+use crate::gateway::tls::{self, ClientFiles, Names};
 use crate::host::socket;
 
 /// Longest wait for a connection or for one answer.
@@ -70,6 +71,14 @@ pub enum ClientError {
         /// The refusal, in words.
         reason: String,
     },
+    /// One end does not accept the other's certificate, or does not speak TLS.
+    #[error("TLS with the supervisor at {addr}: {reason}")]
+    Tls {
+        /// The address.
+        addr: String,
+        /// The reason, and what to do.
+        reason: String,
+    },
     /// The other end answered with something else than ctl frames.
     #[error("the program that answers at {addr} is not a supervisor's ctl gateway: {reason}")]
     Protocol {
@@ -100,6 +109,15 @@ impl ClientError {
     }
 }
 
+/// How a client speaks TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientTls {
+    /// Its files.
+    pub files: ClientFiles,
+    /// The name that the server's certificate has, where it is not that of the address.
+    pub name: Option<String>,
+}
+
 /// A connection of any kind.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
@@ -118,12 +136,32 @@ impl<S> fmt::Debug for Client<S> {
 }
 
 impl Client {
-    /// Connects to `addr` (`host:port`) and shows the secret.
+    /// Connects to `addr` (`host:port`), over TLS with the files for it, and shows the secret.
     ///
     /// # Errors
-    /// No program listens, the secret is wrong, or the listener is not a ctl gateway.
-    pub async fn connect(addr: &str, secret: &str) -> Result<Self, ClientError> {
+    /// No program listens, the secret is wrong, or the listener is not a ctl gateway, or not the one that was meant.
+    pub async fn connect(addr: &str, secret: &str, tls: Option<&ClientTls>) -> Result<Self, ClientError> {
         let stream = connected(addr, TcpStream::connect(addr)).await?;
+        let Some(ClientTls { files, name }) = tls else {
+            return match Self::over(Box::new(stream), addr, secret).await {
+                Err(ClientError::Protocol { addr, reason }) => Err(ClientError::Protocol {
+                    addr,
+                    reason: format!(
+                        "{reason}; if it speaks TLS, name the authority of its certificate with --ctl-server-ca-certificate"
+                    ),
+                }),
+                result => result,
+            };
+        };
+        let names = Names { addr: addr.to_owned(), name: name.clone() };
+        let greeted = timeout(ANSWER_TIMEOUT, files.greet(stream, &names)).await;
+        let greeted = greeted.map_err(|_| ClientError::Timeout { addr: addr.to_owned() })?;
+        let stream = greeted.map_err(|source| match tls::explain(&source) {
+            Some(reason) => ClientError::Tls { addr: addr.to_owned(), reason },
+            None => {
+                ClientError::Tls { addr: addr.to_owned(), reason: format!("{source}; does it speak TLS?") }
+            }
+        })?;
         Self::over(Box::new(stream), addr, secret).await
     }
 
@@ -255,7 +293,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     fn broken(&self, error: FrameError) -> ClientError {
         let addr = self.addr.clone();
         match error {
-            FrameError::Io(source) => ClientError::Io { addr, source },
+            FrameError::Io(source) => match tls::explain(&source) {
+                Some(reason) => ClientError::Tls { addr, reason },
+                None => ClientError::Io { addr, source },
+            },
             other => ClientError::Protocol { addr, reason: other.to_string() },
         }
     }

@@ -28,9 +28,10 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use crate::gateway::arrivals::{self, Arrivals, Peer};
-use crate::gateway::door::{Guest, Limits};
+use crate::gateway::arrivals::{self, Arrivals, Client, Peer};
+use crate::gateway::door::Limits;
 use crate::gateway::lookout::Lookout;
+use crate::gateway::tls::Tls;
 use crate::host::clock::Clock;
 use crate::host::root::{Root, SupDir};
 use crate::supervisor::handle::DriverHandle;
@@ -79,12 +80,13 @@ pub struct Ctl {
 }
 
 /// Serves clients until the returned future is dropped.
-pub async fn serve(arrivals: impl Arrivals, ctl: Ctl) {
+pub async fn serve(arrivals: impl Arrivals, tls: Option<Tls>, ctl: Ctl) {
     let ctl = Arc::new(ctl);
-    arrivals::serve(arrivals, "ctl", CLIENTS, move |mut stream, peer, guest| {
+    arrivals::serve(arrivals, ("ctl", CLIENTS), tls, move |mut stream, client| {
         let ctl = Arc::clone(&ctl);
         async move {
-            if let Err(error) = serve_client(&mut stream, &guest, peer, &ctl).await {
+            let peer = client.peer;
+            if let Err(error) = serve_client(&mut stream, &client, &ctl).await {
                 tracing::debug!(%peer, %error, "ctl client");
             }
             let _ = stream.shutdown().await;
@@ -110,17 +112,17 @@ pub fn address_file(sup: &SupDir) -> PathBuf {
 
 async fn serve_client(
     io: &mut (impl AsyncRead + AsyncWrite + Unpin),
-    guest: &Guest,
-    peer: Peer,
+    client: &Client,
     ctl: &Ctl,
 ) -> Result<(), FrameError> {
+    let peer = client.peer;
     let Some(hello) = read_in_time(io).await? else { return Ok(()) };
     if let Err(refusal) = check_handshake(&hello, peer, &ctl.secret) {
         tracing::warn!(%peer, reason = %refusal.msg, "ctl client refused");
         tokio::time::sleep(WRONG_SECRET_PAUSE).await;
         return reply(io, &hello, &refusal, true).await;
     }
-    guest.is_known();
+    client.guest.is_known();
     reply(io, &hello, &NetOk {}, true).await?;
     let Some(request) = read_in_time(io).await? else { return Ok(()) };
     match answer(io, ctl, &request).await? {

@@ -38,8 +38,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::gateway::arrivals::{self, Arrivals, Peer};
-use crate::gateway::door::{Guest, Limits};
+use crate::gateway::arrivals::{self, Arrivals, Client};
+use crate::gateway::door::Limits;
+use crate::gateway::tls::Tls;
 use crate::host::clock::Clock;
 use crate::host::root::{Root, SupDir};
 use crate::supervisor::handle::DriverHandle;
@@ -115,7 +116,7 @@ impl Gateway {
 }
 
 /// Serves clients until the returned future is dropped.
-pub async fn serve(arrivals: impl Arrivals, config: Config) {
+pub async fn serve(arrivals: impl Arrivals, tls: Option<Tls>, config: Config) {
     let started = config.clock.wall();
     let events = config.handle.events();
     let clock = config.clock;
@@ -132,21 +133,22 @@ pub async fn serve(arrivals: impl Arrivals, config: Config) {
         counters.count(event)
     }));
     let router = router(gateway);
-    arrivals::serve(arrivals, "http", CLIENTS, move |stream, peer, guest| {
-        serve_client(stream, peer, guest, router.clone())
+    arrivals::serve(arrivals, ("http", CLIENTS), tls, move |stream, client| {
+        serve_client(stream, client, router.clone())
     })
     .await;
 }
 
 /// Serves the requests of one connection.
-async fn serve_client<S>(stream: S, peer: Peer, guest: Arc<Guest>, router: Router)
+async fn serve_client<S>(stream: S, client: Client, router: Router)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let Client { peer, guest, is_certified } = client;
     let stream = WriteDeadline::new(stream, WRITE_STALL_MAX);
     let routes = TowerToHyperService::new(router);
     let at = Arc::clone(&guest);
-    let caller = Caller { peer, is_certified: false };
+    let caller = Caller { peer, is_certified };
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         at.is_known();
         request.extensions_mut().insert(caller);

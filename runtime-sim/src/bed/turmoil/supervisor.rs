@@ -125,7 +125,7 @@ fn serve(
         secret,
         restart: Arc::default(),
     };
-    gateways.spawn(ctl::serve(ctl_listener, ctl));
+    gateways.spawn(ctl::serve(ctl_listener, None, ctl));
     let ledger = Ledger::default();
     // The operator sits at a host beside the ring, without a token.
     let rules = http::access::Rules { open: true, ..http::access::Rules::default() };
@@ -142,7 +142,7 @@ fn serve(
         room,
         rules,
     };
-    gateways.spawn(http::serve(http_listener, gateway));
+    gateways.spawn(http::serve(http_listener, None, gateway));
     Ok(gateways)
 }
 
