@@ -44,6 +44,7 @@ const TROUBLE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Why the disk takes nothing. One that does not even answer is in the trouble that is known of it.
 pub(super) async fn trouble(room: &Room) -> Option<String> {
     let asked = room.clone();
-    let asked = timeout(TROUBLE_TIMEOUT, read(move || asked.trouble())).await;
+    // Without a slot: clients whose reads hang must not hold up the answer, and one caller at a time asks the disk.
+    let asked = timeout(TROUBLE_TIMEOUT, spawn_blocking(move || asked.trouble())).await;
     asked.ok().and_then(Result::ok).unwrap_or_else(|| room.last_trouble())
 }
