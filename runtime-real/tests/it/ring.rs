@@ -177,6 +177,13 @@ fn pipes_in_the_place_of_files_hold_no_command_up() {
         fs::rename(sup.join("aside"), &path).expect("put back");
         assert_eq!(supervisor.run(&["svc", "status"]).0, 0, "{name}");
     };
+    let (socket, kept) = (sup.join("ctl.sock"), sup.join("socket"));
+    fs::rename(&socket, &kept).expect("renamed");
+    mkfifo(&socket, Mode::S_IRUSR | Mode::S_IWUSR).expect("made");
+    let (code, _, stderr) = supervisor.run(&["svc", "status"]);
+    assert!(code != 0 && stderr.contains("it is a pipe"), "{code} {stderr}");
+    // Without the socket, commands take the address and the secret.
+    fs::remove_file(&socket).expect("removed");
     replaced("CTL_ADDR");
     replaced("CTL_SECRET");
     let pipe = supervisor.root().join("pipe.toml");
