@@ -6,7 +6,8 @@
 //! answer, or a question that this member never asked, comes from a copy. Both sides learn of each other by that at
 //! once. The one at the lower address stays; the other one claims nothing any more, so that the two do not outbid each
 //! other for ever, and asks again now and then, so that both go on knowing. One that does not know its own address yet,
-//! as a copy that was just started, cannot tell which of the two it is, and claims nothing until it can: never two do.
+//! as a copy that was just started, cannot tell which of the two it is, and claims nothing until it can: never two do. So
+//! it is with one that hears the other at what others told it is its own address: they spoke of the other one.
 //!
 //! No protocol makes two members of one: an operator has to stop one of the two and remove its data.
 
@@ -17,13 +18,16 @@ use super::{Membership, MembershipEvent};
 use crate::model::context::{Context, Follows};
 use crate::model::event::EventKind;
 use crate::model::id::ProbeSeq;
-use crate::model::member::UNSPECIFIED;
+use crate::model::member::{MemberRecord, UNSPECIFIED};
 use crate::model::mutant::mutated;
 use crate::model::time::Instant;
 use crate::wire::swim::Body;
 
 /// Marks the number of a question; no probe counts that far.
 const QUESTION: u64 = 1 << 62;
+/// The rest of the number: which member asks, drawn once, and a count.
+const COUNT_BITS: u32 = 24;
+const VOICE: u64 = QUESTION >> COUNT_BITS;
 /// Shortest time between questions, in milliseconds.
 const ASK_PERIOD_MS: u64 = 1_000;
 /// The same once a copy is known.
@@ -48,11 +52,21 @@ struct Found {
 /// The questions of this member whether it is alone with its identity.
 #[derive(Debug, Default)]
 pub(super) struct Copies {
+    /// By what it knows its own questions again, also those that come back late or twice.
+    voice: Option<u64>,
+    count: u64,
     asked: Option<(SocketAddr, ProbeSeq)>,
     ask_after: Option<Instant>,
     /// An address at which this member met itself.
     echo: Option<SocketAddr>,
     found: Option<Found>,
+}
+
+impl Copies {
+    /// Whether this member asked a question with this number.
+    fn is_own(&self, seq: ProbeSeq) -> bool {
+        self.voice.is_some_and(|voice| (seq.0 & !QUESTION) >> COUNT_BITS == voice)
+    }
 }
 
 impl Membership {
@@ -70,7 +84,7 @@ impl Membership {
     /// Whether the daemon at this address goes on claiming the identity, by what this one knows of itself.
     fn is_behind(&self, copy: SocketAddr) -> bool {
         let own = self.own().swim_addr();
-        own.ip() == UNSPECIFIED || copy < own
+        own.ip() == UNSPECIFIED || copy < own || (copy == own && !self.advertises)
     }
 
     /// Another member knows this one at another address: asks there who it is.
@@ -86,7 +100,9 @@ impl Membership {
         let is_known = self.copy_of_me(now).is_some();
         let wait_ms = if is_known { ASK_AGAIN_PERIOD_MS } else { ASK_PERIOD_MS };
         self.copies.ask_after = Some(now + Duration::from_millis(wait_ms));
-        let seq = ProbeSeq(QUESTION | self.rng.below(QUESTION));
+        let voice = *self.copies.voice.get_or_insert_with(|| self.rng.below(VOICE));
+        self.copies.count = (self.copies.count + 1) % (1 << COUNT_BITS);
+        let seq = ProbeSeq(QUESTION | voice << COUNT_BITS | self.copies.count);
         assert!(self.prober.seq().0 < QUESTION && seq.0 >= QUESTION, "no probe has the number of a question");
         self.copies.asked = Some((at, seq));
         let body = Body::Ping { seq, forward_to: None };
@@ -103,10 +119,9 @@ impl Membership {
     ) -> bool {
         match body {
             Body::Ping { seq, forward_to: None } if seq.0 & QUESTION != 0 => {
-                if let Some((at, _)) =
-                    self.copies.asked.take_if(|(_, asked)| mutated!(EchoIsACopy, asked == seq, false))
-                {
-                    self.copies.echo = Some(at);
+                if mutated!(EchoIsACopy, self.copies.is_own(*seq), false) {
+                    let echoed = self.copies.asked.take_if(|(_, asked)| asked == seq);
+                    self.copies.echo = echoed.map(|(at, _)| at).or(self.copies.echo);
                     return true;
                 }
                 let body = Body::Ack { seq: *seq, forward_to: None };
@@ -137,6 +152,10 @@ impl Membership {
     /// A copy of this member is at this address: reported once, and again after a long time.
     pub(super) fn found_copy(&mut self, ctx: &mut Context<'_>, address: SocketAddr) {
         let now = ctx.now;
+        let own = *self.own();
+        if address == own.swim_addr() && !self.advertises {
+            self.put(MemberRecord { address: UNSPECIFIED, ..own });
+        }
         let yields = self.is_behind(address);
         let known = self.copies.found.filter(|_| self.copy_of_me(now) == Some(address));
         let report = Duration::from_millis(REPORT_PERIOD_MS);

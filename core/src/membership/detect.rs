@@ -55,6 +55,10 @@ impl Membership {
         purpose: Purpose,
         cause: Follows,
     ) -> bool {
+        if self.is_banned(&self.me) {
+            // No member answers a banned one: their silence says nothing of them.
+            return false;
+        }
         let timeout_ms = self.health.stretch_ms(self.timings.probe_timeout_ms);
         let verdict_ms = self.health.stretch_ms(self.timings.probe_verdict_ms);
         let (direct_by, verdict_by) = times(ctx.now, timeout_ms, verdict_ms);
@@ -213,6 +217,9 @@ impl Membership {
 
     fn probe_failed(&mut self, ctx: &mut Context<'_>, probe: &Probe) {
         assert!(probe.indirect.is_some(), "a probe fails after others were asked");
+        if self.is_banned(&self.me) {
+            return;
+        }
         assert!(probe.nacks <= probe.helpers, "a helper answers once");
         ctx.metrics.probes_failed += 1;
         let event = ctx.event(
@@ -400,8 +407,11 @@ impl Membership {
                 self.events.push_back(MembershipEvent::Changed { id: *id, urgency, after });
             }
             Step::Confirm => {
-                if mutated!(WokenJudges, self.doubt_until.is_some_and(|until| until > now), false) {
-                    // This process has just woken: it must hear from another member before it confirms one dead.
+                let has_woken =
+                    mutated!(WokenJudges, self.doubt_until.is_some_and(|until| until > now), false);
+                if has_woken || self.is_banned(&self.me) {
+                    // A process that has just woken must hear from another member before it confirms one dead, and a
+                    // banned one hears from none.
                     let wait = Duration::from_millis(self.timings.probe_verdict_ms);
                     self.update_suspicion(id, |s| s.heard = Some(now + wait));
                     return;

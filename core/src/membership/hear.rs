@@ -357,7 +357,8 @@ impl Membership {
             return Heard::Known;
         }
         if told.incarnation == own.incarnation && told.state == State::Alive {
-            if own.address == UNSPECIFIED && told.address != UNSPECIFIED {
+            let is_of_copy = self.copy_of_me(ctx.now) == Some(told.swim_addr());
+            if own.address == UNSPECIFIED && told.address != UNSPECIFIED && !is_of_copy {
                 self.put(MemberRecord { address: told.address, ..own });
             }
             self.suspect_copy(ctx.now, told.swim_addr());

@@ -16,7 +16,7 @@ use crate::model::context::{Context, Outputs};
 use crate::model::event::{EventKind, Why};
 use crate::model::id::{Incarnation, InputId, MemberId, ProbeSeq};
 use crate::model::io::Output;
-use crate::model::member::{MemberRecord, State};
+use crate::model::member::{MemberRecord, State, UNSPECIFIED};
 use crate::model::metrics::Metrics;
 use crate::model::rng::Rng;
 use crate::model::time::{Instant, UnixTime};
@@ -359,6 +359,71 @@ fn a_copy_is_found_by_a_question_and_an_echo_is_none() {
     assert_eq!(yields(&mut bench, 7), 0);
     bench.wait_ms(61_000);
     bench.act(|m, ctx| assert_eq!(m.copy_of_me(ctx.now), None, "it was not heard for a minute"));
+}
+
+#[test]
+fn a_copy_that_took_the_others_address_for_its_own_claims_nothing() {
+    let mut bench = Bench::with(&[record(1, 1, State::Alive)]);
+    let own = bench.membership.own().incarnation.0;
+    // What others hold of this member is where its other self runs.
+    let other = MemberRecord { id: id(0), ..record(7, own, State::Alive) };
+    bench.tell(other, 1);
+    let to = other.swim_addr();
+    assert_eq!(bench.membership.own().swim_addr(), to, "it believes them");
+    bench.events();
+    let asks = |bench: &mut Bench, number: u64| {
+        bench.act(|m, ctx| {
+            let body = Body::Ping { seq: ProbeSeq(1 << 62 | number), forward_to: None };
+            assert!(m.handle_own_voice(ctx, to, to, &body));
+        });
+    };
+    asks(&mut bench, 5);
+    let steps_aside = EventKind::IdentityConflict { address: to, yields: true };
+    assert_eq!(bench.events(), [steps_aside]);
+    bench.tell(other, 1);
+    assert_eq!(bench.membership.own().address, UNSPECIFIED, "it is told the same again, and knows better");
+    asks(&mut bench, 6);
+    assert_eq!(bench.events(), [], "it is reported once");
+    // It is heard where it is, behind the other one still.
+    bench.tell(MemberRecord { id: id(0), ..record(9, own, State::Alive) }, 1);
+    bench.act(|m, ctx| assert!(m.yields_to_copy(ctx.now)));
+}
+
+#[test]
+fn a_question_that_comes_back_late_or_twice_is_an_echo() {
+    let mut bench = Bench::with(&[record(1, 1, State::Alive)]);
+    let own = bench.membership.own().incarnation.0;
+    bench.tell(MemberRecord { id: id(0), ..record(9, own, State::Alive) }, 1);
+    let mut asked = Vec::new();
+    for elsewhere in [20, 21] {
+        bench.wait_ms(1_100);
+        bench.told();
+        bench.tell(MemberRecord { id: id(0), ..record(elsewhere, own, State::Alive) }, 1);
+        asked.push(question(&mut bench).expect("it asks there"));
+    }
+    let (me, late) = (record(9, own, State::Alive).swim_addr(), asked[0].1);
+    for seq in [late, asked[1].1, asked[1].1] {
+        bench.act(|m, ctx| {
+            assert!(m.handle_own_voice(ctx, me, me, &Body::Ping { seq, forward_to: None }));
+            assert_eq!(m.copy_of_me(ctx.now), None, "it is alone");
+        });
+    }
+}
+
+#[test]
+fn a_banned_member_judges_no_other() {
+    let mut bench = Bench::with(&[record(1, 1, State::Alive), record(2, 1, State::Alive)]);
+    while bench.pings().is_empty() {
+        bench.wait_ms(10);
+    }
+    bench.tell(record(2, 1, State::Suspect), 1);
+    assert!(bench.act(|m, ctx| m.handle_ban(ctx, id(0))));
+    // The probe that is under way ends.
+    bench.wait_ms(5_000);
+    bench.told();
+    bench.wait_ms(120_000);
+    assert_eq!((bench.state(1), bench.state(2)), (Some(State::Alive), Some(State::Suspect)));
+    assert!(bench.pings().is_empty(), "it asks no member that does not answer it");
 }
 
 #[test]
