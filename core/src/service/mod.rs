@@ -505,6 +505,10 @@ impl Services {
         };
         if let Some(instance) = self.slots.get_mut(name).and_then(|slot| slot.instance.as_mut()) {
             act(instance, &mut env);
+            // It may be in another group from now on.
+            if !self.watched.contains(instance.group()) {
+                self.watch();
+            }
         }
         self.tidy(ctx, around, name);
     }

@@ -20,7 +20,7 @@ pub(super) struct Adoption {
     look: Look,
 }
 
-/// How far the look at the package of a process has come that is to end before its files were written.
+/// How far the look at the package of a process has come that is to end, or to be announced, before its files were written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Look {
     /// It was not asked for.

@@ -400,6 +400,7 @@ impl Instance {
                 self.enter(Phase::Idle, "the supervisor is leaving", env);
             }
             Phase::Running { pid } => {
+                self.look_when_overdue(env);
                 let why = self.wish.why_stop(env.leaving);
                 match why {
                     Some((_, how)) if self.looks_first(how, env) || self.resigns_first(how, env) => {}

@@ -383,6 +383,20 @@ impl Instance {
         adoption.is_looking()
     }
 
+    /// An adopted process whose part is not known for long is announced without its files being written: what the last
+    /// supervisor said of it may be lost, and the election that has yet to give it its part counts no vote of a member that
+    /// the ring knows no service of.
+    pub(super) fn look_when_overdue(&mut self, env: &mut Env<'_, '_>) {
+        assert!(self.progress.is_running(), "only a process that runs is announced so");
+        let is_unknown = self.wish.has_leader() && !self.part.is_known() && self.files.package().is_none();
+        let Some(adoption) = self.adoption.as_mut().filter(|adoption| adoption.is_role_overdue()) else {
+            return;
+        };
+        if is_unknown && adoption.ask_to_look(env.now()) && !self.files.is_writing() {
+            self.works.want_now(Work::Look, env.now());
+        }
+    }
+
     fn fail_start(&mut self, kind: ObstacleKind, hook: Option<Hook>, reason: &str, env: &mut Env<'_, '_>) {
         self.pause = None;
         self.tries.note_error(String::from(reason));

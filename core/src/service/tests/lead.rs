@@ -424,6 +424,12 @@ fn an_adopted_follower_is_left_alone_until_its_part_is_known() {
     assert!(world.outstanding.is_empty(), "{:?}", world.outstanding);
     world.advance(Duration::from_millis(1_000));
     assert_eq!(readiness(&world), Readiness::Fit, "the election may wait for it");
+    // The ring may know of it no longer, and its vote would not count.
+    let (look, effect) = world.only_effect();
+    assert!(matches!(effect, Effect::Look { .. }), "{effect:?}");
+    world.announced.clear();
+    world.answer(look, true);
+    assert!(world.announced.values().any(|announced| announced.initialized));
     assert!(world.outstanding.is_empty(), "its files still wait for its part");
     world.changes = Changed::default();
     world.role("web", follower());

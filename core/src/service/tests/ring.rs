@@ -236,6 +236,19 @@ fn who_leads_no_longer_does_what_its_package_says() {
 }
 
 #[test]
+fn a_service_that_moves_listens_to_its_new_group() {
+    let mut world = World::load_up("web");
+    let group = |name: &str| -> ServiceGroup { format!("web.{name}@acme").parse().expect("valid") };
+    assert!(world.services.watches(&group("default")));
+    let change = SpecChange { group: Some("blue".into()), ..SpecChange::default() };
+    world.ask("web", Asked::Update(Box::new(change)), false);
+    world.settle();
+    assert_eq!(world.state("web"), Some(ServiceState::Up));
+    assert!(world.services.watches(&group("blue")), "its configuration and members concern it");
+    assert!(!world.services.watches(&group("default")), "what it has left does not");
+}
+
+#[test]
 fn a_process_that_outlived_its_supervisor_is_adopted_as_it_is() {
     let mut world = World::load_up_with("web", with_hooks(&[Hook::Init, Hook::PostRun]));
     let pid = world.view().pid;
