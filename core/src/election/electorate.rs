@@ -105,7 +105,8 @@ impl Count {
 /// The next electorate that the leader puts down, one member away from this one; none when nothing is to change.
 ///
 /// In this order: members that are gone go while seats remain; the dead make room at even sizes, where their seats
-/// only raise the quorum; members without a seat come, by id.
+/// only raise the quorum; members without a seat come, by id. No seat goes where most of the others are dead: the rest could
+/// not elect any more, and a member that is gone may be one that has just started again.
 pub(super) fn next(electorate: &Electorate, roll: &Roll, me: &MemberId) -> Option<Electorate> {
     let size_min = roll.size_min as usize;
     let seats = electorate.members.len();
@@ -121,7 +122,12 @@ pub(super) fn next(electorate: &Electorate, roll: &Roll, me: &MemberId) -> Optio
         .iter()
         .find(is_dead)
         .filter(|_| has_room && mutated!(DeadMakeRoomAlways, seats.is_multiple_of(2), true));
-    if let Some(leaver) = leaver.or(dead) {
+    let lives = |id: &&MemberId| *id == me || roll.members.get(*id) == Some(&true);
+    let elects = |out: &&MemberId| {
+        let alive = electorate.members.iter().filter(|id| id != out).filter(lives).count();
+        alive * 2 > seats - 1
+    };
+    if let Some(leaver) = leaver.or(dead).filter(elects) {
         let members = electorate.members.iter().filter(|id| *id != leaver).copied();
         return Some(changed(electorate, members));
     }
@@ -172,6 +178,8 @@ mod tests {
         assert_eq!(then(&five, &roll(&[1, 3, 4, 5], &[2], &[])), None, "of five its seat raises no quorum");
         assert_eq!(then(&[1, 2, 3], &roll(&four, &[], &[])), Some(four.into()), "a newcomer");
         assert_eq!(then(&[1, 2, 3], &roll(&[1, 2, 3], &[4], &[])), None, "one that is dead gets no seat");
+        assert_eq!(then(&five, &roll(&[1, 3, 4], &[2], &[5])), Some(four.into()), "three of four live");
+        assert_eq!(then(&five, &roll(&[1, 3], &[2, 4], &[5])), None, "two of four could not elect");
         let last = roll(&[2, 3], &[1], &[1]);
         assert_eq!(then(&[1, 2, 3, 4], &last), Some([1, 2, 3].into()), "the leader keeps its own seat");
     }
