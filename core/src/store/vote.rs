@@ -26,6 +26,14 @@ pub struct Vote {
     pub(crate) lease_ms: u64,
 }
 
+impl Vote {
+    /// The highest term that this voter took part in.
+    #[must_use]
+    pub const fn term(&self) -> u64 {
+        self.term
+    }
+}
+
 #[derive(Clone, PartialEq, prost::Message)]
 struct VoteRecord {
     #[prost(uint64, tag = "1")]

@@ -196,6 +196,7 @@ actions! {
         group::ApplyConfig,
         group::PutFile,
         drain::DrainService,
+        order::RestartService,
         order::UndrainService,
         maintenance::MaintainService,
         update::UpdateService,

@@ -1,5 +1,5 @@
-//! The actions `start`, `stop`, `unload` and `undrain_service`: orders of an operator about a loaded service that need no more
-//! than its name.
+//! The actions `start`, `stop`, `restart_service`, `unload` and `undrain_service`: orders of an operator about a loaded
+//! service that need no more than its name.
 
 use annulus_core::{Command, StopHow};
 use serde::Deserialize;
@@ -116,6 +116,16 @@ orders! {
         traced: "stop-service",
         counted: "service stop",
         command: service => Command::StopService { service, how: StopHow::default() },
+    }
+    /// `svc restart` at a host.
+    RestartService in RestartForm {
+        key: restart_service,
+        example: "restart_service = \"web\", on = \"ada\"",
+        doc: "stop a service in order and start it again; its spec stays as it is",
+        verb: "restarts",
+        traced: "restart-service",
+        counted: "service restart",
+        command: service => Command::RestartService { service },
     }
     /// `svc unload` at a host.
     UnloadService in UnloadForm {

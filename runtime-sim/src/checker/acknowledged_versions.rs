@@ -61,7 +61,7 @@ impl Checker for AcknowledgedVersions {
                 | Action::CloneDisk(CloneDisk { host, .. }),
             ) => self.forget(*host),
             What::HostStarted { host, member, restored } => self.started(*host, *member, *restored),
-            What::Restored { host, versions } => return self.restored(*host, versions),
+            What::Restored { host, versions, .. } => return self.restored(*host, versions),
             What::Holds { host, key, version } if key.kind().is_versioned() => {
                 self.held.entry(*host).or_default().insert(key.clone(), *version);
             }
@@ -95,7 +95,7 @@ mod tests {
 
     fn restored(version: Option<u64>) -> [Record; 2] {
         let versions = version.map(|version| (key(), version)).into_iter().collect();
-        [started(0, 1, true), record(What::Restored { host: HostId(0), versions })]
+        [started(0, 1, true), record(What::Restored { host: HostId(0), versions, votes: Vec::new() })]
     }
 
     fn run(records: &[Record]) -> Result<(), String> {

@@ -3,6 +3,7 @@
 //! cannot do that; there the deadline of the service's guard stands in.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use annulus_core::{
     ElectionEvent, ElectionId, ElectionPurpose, EventKind, Hook, Instant, LeaseEnd, ServiceGroup,
@@ -11,7 +12,10 @@ use annulus_core::{
 use super::Checker;
 use super::acting::Acting;
 use crate::action::world::{Record, What};
-use crate::action::{Action, HostId, Pause, Resume, Slow, Suspend};
+use crate::action::{Action, ClockRate, HostId, Pause, Resume, Slow, Suspend};
+
+/// Times by a clock that goes wrong are rounded.
+const ROUNDED: Duration = Duration::from_micros(1);
 
 /// The checker of the property that this module states.
 #[derive(Debug, Default)]
@@ -21,6 +25,8 @@ pub struct LeaderGivesUpInTime {
     /// Processes that have to end, and by when.
     ending: BTreeMap<(HostId, String), (u32, Instant)>,
     acting: Acting,
+    /// How far the clocks are from true time, in parts of a million.
+    clocks: BTreeMap<HostId, i32>,
     /// Supervisors that may stand still or be slow when their lease ends.
     late: BTreeSet<HostId>,
 }
@@ -37,7 +43,7 @@ impl LeaderGivesUpInTime {
         }
     }
 
-    fn action(&mut self, action: &Action) {
+    fn action(&mut self, now: Instant, action: &Action) {
         match action {
             Action::Pause(Pause { host })
             | Action::Slow(Slow { host, .. })
@@ -49,7 +55,28 @@ impl LeaderGivesUpInTime {
             Action::Resume(Resume { host }) => {
                 self.late.remove(host);
             }
+            Action::ClockRate(ClockRate { host, ppm }) => self.clock(now, *host, *ppm),
+            // The clocks of all hosts go right.
+            Action::Calm(_) => {
+                for host in std::mem::take(&mut self.clocks).into_keys() {
+                    self.clock(now, host, 0);
+                }
+            }
             _ => {}
+        }
+    }
+
+    /// A host's clock goes at another rate: what is left of its leases lasts as long by it as before.
+    fn clock(&mut self, now: Instant, host: HostId, ppm: i32) {
+        let speed = |ppm: i32| 1_000_000 + u128::from(ppm.unsigned_abs()) * u128::from(ppm > 0);
+        let slow = |ppm: i32| u128::from(ppm.unsigned_abs()) * u128::from(ppm < 0);
+        let (before, after) = (self.clocks.insert(host, ppm).unwrap_or_default(), ppm);
+        let (before, after) = (speed(before) - slow(before), speed(after) - slow(after));
+        let ends = self.until.iter_mut().filter(|((on, _), _)| *on == host).map(|(_, until)| until);
+        let kills = self.ending.iter_mut().filter(|((on, _), _)| *on == host).map(|(_, (_, by))| by);
+        for end in ends.chain(kills).filter(|end| **end > now) {
+            let left = end.saturating_since(now).as_nanos() * before / after;
+            *end = now + Duration::from_nanos(u64::try_from(left).unwrap_or(u64::MAX)) + ROUNDED;
         }
     }
 }
@@ -63,7 +90,7 @@ impl Checker for LeaderGivesUpInTime {
         self.overdue(record.at)?;
         self.acting.observe(record);
         match &record.what {
-            What::Action(action) => self.action(action),
+            What::Action(action) => self.action(record.at, action),
             // A supervisor that stands still renews nothing: what is told of it is its earlier lease by another clock.
             What::Leads { host, group, until: Some(until), .. } if !self.late.contains(host) => {
                 self.until.insert((*host, group.clone()), *until);

@@ -200,7 +200,13 @@ pub(crate) mod testing {
     /// Files of redis.default that say that the member leads in this term.
     pub(crate) fn rendering(leads: Option<u64>) -> Rendering {
         let role = leads.map(|term| Role::Leader { term, until: Instant::from_millis(1) });
-        Rendering { group: "redis.default".parse().expect("a group"), role, leader: None, config: 0 }
+        Rendering {
+            group: "redis.default".parse().expect("a group"),
+            role,
+            leader: None,
+            config: 0,
+            files: std::collections::BTreeMap::new(),
+        }
     }
 
     pub(crate) fn record(what: What) -> Record {

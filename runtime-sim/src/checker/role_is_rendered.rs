@@ -1,10 +1,11 @@
 //! A role that has changed is rendered: within a bound the files of a running service say that it leads exactly when its
-//! supervisor leads, in that term. A host that a fault has touched is not held to a time.
+//! supervisor leads, in that term. A host that a fault has touched is not held to a time, nor is one that tells that it could
+//! not write the files: it tries again after pauses that grow, and says so when it has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use annulus_core::{Instant, ServiceGroup};
+use annulus_core::{EventKind, Instant, ObstacleKind, ServiceGroup};
 
 use super::Checker;
 use super::acting::{Acting, Place, Tree};
@@ -22,6 +23,8 @@ pub struct RoleIsRendered {
     quiet: Quiet,
     /// The term in which each supervisor leads, none when it leads no longer, and since when.
     leads: BTreeMap<(HostId, ServiceGroup), (Instant, Option<u64>)>,
+    /// Services whose files could not be written, as their supervisors say.
+    refused: BTreeSet<Place>,
 }
 
 impl RoleIsRendered {
@@ -29,7 +32,11 @@ impl RoleIsRendered {
         let (written, rendering) = self.acting.files.get(place)?;
         let (changed, term) = self.leads.get(&(place.0, rendering.group.clone()))?;
         let settled = (*written).max(*changed).max(tree.since) + BOUND < now;
-        if !settled || *term == rendering.leads() || !self.quiet.lasts(place.0, now, BOUND) {
+        if !settled
+            || self.refused.contains(place)
+            || *term == rendering.leads()
+            || !self.quiet.lasts(place.0, now, BOUND)
+        {
             return None;
         }
         let said =
@@ -60,7 +67,21 @@ impl Checker for RoleIsRendered {
                     *held = (record.at, term);
                 }
             }
-            What::HostStopped { host, .. } => self.leads.retain(|(other, _), _| other != host),
+            What::Event { host, event } => {
+                if let EventKind::ObstacleChanged { service, obstacle: ObstacleKind::File, what, .. } =
+                    &event.kind
+                {
+                    let place = (*host, service.clone());
+                    match what {
+                        Some(_) => drop(self.refused.insert(place)),
+                        None => drop(self.refused.remove(&place)),
+                    }
+                }
+            }
+            What::HostStopped { host, .. } => {
+                self.leads.retain(|(other, _), _| other != host);
+                self.refused.retain(|(other, _)| other != host);
+            }
             _ => {}
         }
         if self.leads.is_empty() {
@@ -73,7 +94,7 @@ impl Checker for RoleIsRendered {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{at, rendering};
+    use super::super::testing::{at, event, rendering};
     use super::*;
     use crate::action::Pause;
 
@@ -111,6 +132,15 @@ mod tests {
         let lost = [rendered(1_100, Some(3)), leads(2_000, None), leads(9_000, None)];
         assert!(run(&with(&lost)).is_err(), "it says that it leads");
         let pause = at(1_000, What::Action(Pause { host: HOST }.into()));
-        assert_eq!(run(&with(&[pause, renewed])), Ok(()));
+        assert_eq!(run(&with(&[pause, renewed.clone()])), Ok(()));
+        let obstacle = |ms, what: Option<&str>| {
+            let service = "redis".parse().expect("a name");
+            let what = what.map(str::to_owned);
+            let kind = EventKind::ObstacleChanged { service, obstacle: ObstacleKind::File, hook: None, what };
+            Record { at: Instant::from_millis(ms), ..event(0, kind) }
+        };
+        let (failed, gone) = (obstacle(1_100, Some("no space left")), obstacle(2_000, None));
+        assert_eq!(run(&with(&[failed.clone(), renewed.clone()])), Ok(()), "it is told, and tried again");
+        assert!(run(&with(&[failed, gone, renewed])).is_err(), "nothing stands in its way any more");
     }
 }

@@ -1,6 +1,6 @@
 //! How a supervisor's process begins and ends on its host, and the disk and processes that it finds.
 
-use annulus_core::{Command, ExitReason, Instant, Node, ServiceName, SnapshotError};
+use annulus_core::{Command, ElectionId, ExitReason, Instant, Node, ServiceName, SnapshotError};
 use thiserror::Error;
 
 use crate::engine::deed::Deed;
@@ -59,6 +59,9 @@ impl<D: Deed> World<D> {
         let (local, wall) = (host.local(self.now), host.wall(self.now));
         let config = host.config(index);
         let was_restored = restored.is_some();
+        let rows = restored.iter().flat_map(|snapshot| &snapshot.votes);
+        let votes: Vec<(ElectionId, u64)> =
+            rows.map(|(election, vote)| (election.clone(), vote.term())).collect();
         let seed = self.node_seed(index);
         let mut node = Box::new(Node::new(config, restored, seed, local, wall));
         let member = node.id();
@@ -71,7 +74,7 @@ impl<D: Deed> World<D> {
             restored: was_restored,
         });
         let versions = || node.rumors().filter_map(|r| Some((r.key(), r.version()?.number))).collect();
-        self.note(Recording::Events, || What::Restored { host: HostId(index), versions: versions() });
+        self.note(Recording::Events, || What::Restored { host: HostId(index), versions: versions(), votes });
         let loaded: Vec<ServiceName> = node.services().iter().map(|view| view.spec.name()).collect();
         self.drain(index, &mut node);
         self.hosts[index as usize].node = Some(node);

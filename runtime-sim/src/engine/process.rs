@@ -80,7 +80,8 @@ pub(crate) fn render(package: &Package, before: Option<&Rendering>, now: &Render
     let config = package.configured && now.config != before.map_or(0, |before| before.config);
     let part = package.shows_part && before.is_some_and(|before| !before.shows_the_part_of(now));
     let config = config || part;
-    let changed = Changed { config, hooks: BTreeSet::new(), files: false };
+    let files = before.map_or(!now.files.is_empty(), |before| before.files != now.files);
+    let changed = Changed { config, hooks: BTreeSet::new(), files };
     Rendered { changed, applied_config: now.config, ..Rendered::default() }
 }
 

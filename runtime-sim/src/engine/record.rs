@@ -2,8 +2,8 @@
 //! watches and never changes a run.
 
 use annulus_core::{
-    Channel, Event, ExitReason, ExitStatus, Hook, InputId, Instant, MemberId, Message, Reply, RequestId,
-    RumorKey, ServiceGroup, ServiceName, StopSignal,
+    Channel, ElectionId, Event, ExitReason, ExitStatus, Hook, InputId, Instant, MemberId, Message, Reply,
+    RequestId, RumorKey, ServiceGroup, ServiceName, StopSignal,
 };
 
 use crate::engine::ids::{HostId, PacketId};
@@ -44,12 +44,14 @@ pub enum What<D> {
         /// Whether its disk knew that member.
         restored: bool,
     },
-    /// A supervisor that just started found these versions of group configuration and files on its disk.
+    /// A supervisor that just started found these versions of group configuration and files, and these votes, on its disk.
     Restored {
         /// The host.
         host: HostId,
         /// Which, with their numbers.
         versions: Vec<(RumorKey, u64)>,
+        /// The highest term that it took part in, in each election.
+        votes: Vec<(ElectionId, u64)>,
     },
     /// A supervisor's process ended.
     HostStopped {

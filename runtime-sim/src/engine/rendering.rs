@@ -1,5 +1,7 @@
 //! What templates were given. Plain data, which records, files, hooks and checkers share.
 
+use std::collections::BTreeMap;
+
 use annulus_core::{ElectionPurpose, Facts, MemberId, Role, ServiceGroup};
 
 /// What the templates of a service were given when its files were written: what its processes and hooks can know.
@@ -13,6 +15,8 @@ pub struct Rendering {
     pub leader: Option<MemberId>,
     /// The version of the group's configuration; 0 when there is none.
     pub config: u64,
+    /// The group's files that were written, with their versions.
+    pub files: BTreeMap<String, u64>,
 }
 
 impl Rendering {
@@ -20,7 +24,8 @@ impl Rendering {
         let leader =
             facts.census.group(&group).and_then(|group| group.election(ElectionPurpose::Leader).leader);
         let config = facts.config.as_ref().map_or(0, |config| config.incarnation);
-        Self { group, role: facts.role.clone(), leader, config }
+        let files = facts.files.iter().map(|file| (file.name.clone(), file.incarnation)).collect();
+        Self { group, role: facts.role.clone(), leader, config, files }
     }
 
     /// The term in which this member leads, by these files.

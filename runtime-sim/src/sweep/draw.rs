@@ -14,9 +14,9 @@ use crate::action::Given;
 use crate::action::{
     Action, ApplyConfig, Burst, Calm, Capacity, ClockJump, ClockRate, CloneDisk, Crash, CrashAtSync,
     CrashLoop, CrashService, Delay, Depart, DiskAfter, Heal, HostId, Kill, KillGuard, KillLauncher, Leave,
-    LinkQuality, LoadService, Partition, Pause, PauseLauncher, PutFile, Ratio, Restart, Resume,
-    ResumeLauncher, SetBurst, SetCapacity, SetDisk, SetLink, Slow, StartService, StopService, Suspend,
-    UnloadService,
+    LinkQuality, LoadService, Partition, Pause, PauseLauncher, PutFile, Ratio, Restart, RestartService,
+    Resume, ResumeLauncher, SetBurst, SetCapacity, SetDisk, SetLink, Slow, StartService, StopService,
+    Suspend, UnloadService,
 };
 use crate::engine::disk_fault::DiskState;
 use crate::engine::lead::Load;
@@ -75,11 +75,13 @@ pub enum Class {
     Trial,
     /// Disks are slow, stand still, fail writes, are full.
     Writes,
+    /// Operators restart services, and wait until a file that they give is in effect.
+    Order,
 }
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Crash,
         Self::Disk,
         Self::Kill,
@@ -102,6 +104,7 @@ impl Class {
         Self::Package,
         Self::Launcher,
         Self::Writes,
+        Self::Order,
         Self::Trial,
     ];
 }
@@ -113,6 +116,8 @@ pub(super) const CHAOS_FROM_MS: u64 = 2_000;
 /// The stream of chance that the size of datagrams is drawn from, beyond those of the classes of faults.
 const DATAGRAMS: u64 = 1 << 32;
 
+/// A member that stepped aside for a copy is silent for so long after the copy was heard last.
+const COPY_KEPT: Duration = Duration::from_secs(60);
 /// How long one view has to last.
 const STABLE: Duration = Duration::from_secs(10);
 /// How long services and their files have to stay as they are wanted.
@@ -206,7 +211,8 @@ fn replacements(
 /// The whole as a scenario.
 fn assemble(seed: u64, ring: Ring, schedule: Vec<(Instant, Action)>, calm_at: Instant) -> Plan {
     let Ring { hosts, timings, quality, links, start } = ring;
-    let hang = super::package::longest_hang(&schedule);
+    let has_copy = schedule.iter().any(|(_, action)| matches!(action, Action::CloneDisk(_)));
+    let hang = super::package::longest_hang(schedule.iter().map(|(_, action)| action));
     let mut actions: Vec<TimedAction> = schedule
         .into_iter()
         .chain([(calm_at, Action::Calm(Calm))])
@@ -215,7 +221,8 @@ fn assemble(seed: u64, ring: Ring, schedule: Vec<(Instant, Action)>, calm_at: In
     let mut all = start_joins(&hosts, &actions, start);
     all.append(&mut actions);
     all.sort_by_key(|timed| timed.time);
-    let bound = one_view_bound(&timings, hosts.len());
+    let silence = if has_copy { COPY_KEPT } else { Duration::ZERO };
+    let bound = one_view_bound(&timings, hosts.len()) + silence;
     let by = calm_at + bound + STABLE;
     let rests_by = by + hang;
     let settled = settled(calm_at, rests_by);
@@ -416,6 +423,7 @@ impl Draw<'_> {
                 );
             }
             Class::Group => self.group(host, from),
+            Class::Order => self.order(host, from, to),
             Class::Writes => {
                 let state = disk_state(&mut self.rng);
                 let set = |state| Action::SetDisk(SetDisk { host, state });
@@ -492,6 +500,28 @@ impl Draw<'_> {
             // Whichever of them runs there.
             _ => self.steps.extend(guards.map(|guard| (from, guard))),
         }
+    }
+
+    /// An operator restarts whichever services run there, and waits for a file that all of their group are given.
+    fn order(&mut self, host: HostId, from: Instant, to: Instant) {
+        let services = SERVICES.into_iter().chain([super::election::SERVICE, super::election::SECOND]);
+        let services: Vec<&str> = services.collect();
+        let service = services[self.rng.index(services.len())];
+        let (by, wait_ms) = (self.host(), self.rng.between(1_000, 20_000));
+        let file = "motd.txt".parse().expect("a file's name");
+        let group: ServiceGroup = format!("{service}.default").parse().expect("a service group");
+        // Mostly a version that is higher than those before.
+        let version = 1 + from.as_millis() / 500;
+        let text = format!("by = {}\n", by.0);
+        let given = Box::new(Given { group, file: Some(file), version, text, bytes: 0 });
+        let wait = Some(Duration::from_millis(wait_ms));
+        let (is_given, twice) = (self.rng.chance(1, 2), self.rng.chance(1, 3));
+        if is_given {
+            self.steps.push((from, PutFile { host: by, given, wait }.into()));
+        }
+        let restart = |service: &str| RestartService { host, service: service.to_owned() }.into();
+        self.steps.extend(services.iter().map(|service| (from, restart(service))));
+        self.steps.extend(twice.then(|| (to, restart(service))));
     }
 
     /// Two operators that do not know of each other.

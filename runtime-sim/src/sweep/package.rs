@@ -9,7 +9,7 @@ use annulus_core::{Demoted, Health, Hook, Instant, Rng};
 use super::draw::{CHAOS_FROM_MS, SERVICES};
 use crate::action::{
     Action, ApplyConfig, Balance, Balancer, CrashService, DrainService, HostId, LoadService, MaintainService,
-    Package, SetPackage, StartService, StopService, UnloadService, UpdateService,
+    Package, PutFile, SetPackage, StartService, StopService, UnloadService, UpdateService,
 };
 use crate::engine::lead::Load;
 
@@ -28,8 +28,8 @@ const fn deadline(hook: Hook) -> Duration {
 }
 
 /// How much longer services may take to be as they are wanted because hooks of this schedule hang.
-pub(super) fn longest_hang(schedule: &[(Instant, Action)]) -> Duration {
-    let hanging = schedule.iter().filter_map(|(_, action)| match action {
+pub(super) fn longest_hang<'a>(actions: impl Iterator<Item = &'a Action>) -> Duration {
+    let hanging = actions.filter_map(|action| match action {
         Action::SetPackage(SetPackage { package, .. }) => Some(&package.hanging),
         _ => None,
     });
@@ -207,6 +207,7 @@ pub(super) fn brings(action: &Action) -> Vec<&'static str> {
         }
         Action::Balance(_) => brings.push("load balancer"),
         Action::ApplyConfig(ApplyConfig { wait: Some(_), .. }) => brings.push("operator that waits"),
+        Action::PutFile(PutFile { wait: Some(_), .. }) => brings.push("file that is waited for"),
         _ => {}
     }
     brings

@@ -293,6 +293,8 @@ pub const REQUIRED: &[&str] = &[
     "service drain",
     "service maintenance",
     "service update",
+    "service restart",
+    "file that is waited for",
     "group that is not the default",
     "second group with a leader",
     "leader of a named group",

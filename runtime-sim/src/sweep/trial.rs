@@ -9,6 +9,7 @@ use std::time::Duration;
 use annulus_core::{Instant, Rng, State};
 
 use super::draw::root;
+use super::package::longest_hang;
 use super::{Class, draw, election};
 use crate::action::{Action, ApplyConfig, Calm, CloneDisk, Crash, Depart, DiskAfter, Given, HostId, Restart};
 use crate::checker::{Bounds, LeaderInTime, back};
@@ -132,8 +133,14 @@ fn begin(plan: &Plan, whole: Instant, rests: bool) -> Instant {
     } else {
         calm
     };
+    // A supervisor that is asked to leave waits for a hook that hangs, and takes no order meanwhile.
+    let leaves = plan.actions.iter().any(|timed| matches!(timed.action, Action::Leave(_)));
+    let left = match leaves {
+        true => calm + longest_hang(plan.actions.iter().map(|timed| &timed.action)),
+        false => calm,
+    };
     let rested = if rests { Instant::ZERO + plan.duration } else { calm };
-    whole.max(led).max(rested) + QUIET
+    whole.max(led).max(left).max(rested) + QUIET
 }
 
 /// The longest way of a packet while every link is sound.

@@ -24,7 +24,7 @@ fn told(scene: &dyn Scene, what: &What) -> Told {
         What::HostStarted { host, member, restored } => {
             Told::HostStarted { host: name(host), member: *member, restored: *restored }
         }
-        What::Restored { host, versions } => {
+        What::Restored { host, versions, .. } => {
             let held = versions.iter().map(|(key, version)| Held { key: key.clone(), version: *version });
             Told::Restored { host: name(host), versions: held.collect() }
         }
