@@ -58,9 +58,8 @@ impl LeaderGivesUpInTime {
             Action::ClockRate(ClockRate { host, ppm }) => self.clock(now, *host, *ppm),
             // The clocks of all hosts go right.
             Action::Calm(_) => {
-                for host in std::mem::take(&mut self.clocks).into_keys() {
-                    self.clock(now, host, 0);
-                }
+                let wrong: Vec<HostId> = self.clocks.keys().copied().collect();
+                wrong.into_iter().for_each(|host| self.clock(now, host, 0));
             }
             _ => {}
         }
@@ -188,6 +187,12 @@ mod tests {
         assert!(late.expect_err("it has to fire").contains("process 7 of redis went on"));
         let untold = [leads, started, lost(1_500), exited(2_001)];
         assert_eq!(run(&untold), Ok(()), "it was never told that it leads");
+        // A tenth slower for what is left: 11.1 ms instead of 10.
+        let slow = at(1_990, What::Action(ClockRate { host: HostId(0), ppm: -100_000 }.into()));
+        assert_eq!(run(&with(&[lost(1_500), slow.clone(), exited(2_001)])), Ok(()));
+        assert!(run(&with(&[lost(1_500), slow.clone(), exited(2_012)])).is_err());
+        let calm = at(1_991, What::Action(Action::Calm(crate::action::Calm)));
+        assert!(run(&with(&[lost(1_500), slow, calm, exited(2_002)])).is_err());
     }
 
     #[test]

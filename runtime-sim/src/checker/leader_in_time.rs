@@ -158,11 +158,9 @@ impl Checker for LeaderInTime {
                 led.led |= self.calm.is_some();
             }
             What::HostStarted { host, .. } => drop(self.away.remove(host)),
-            What::HostStopped { host, .. } => {
-                if self.leaving.remove(host) {
-                    // Until then a fault was not over.
-                    self.calm = self.calm.map(|calm| calm.max(record.at));
-                }
+            // Until then a fault was not over.
+            What::HostStopped { host, .. } if self.leaving.remove(host) => {
+                self.calm = self.calm.map(|calm| calm.max(record.at));
             }
             What::Event { host, event } => {
                 if let EventKind::ServiceChanged { service, to: Some(_), .. } = &event.kind {
