@@ -125,6 +125,7 @@ pub(super) fn next(electorate: &Electorate, roll: &Roll, me: &MemberId) -> Optio
     let lives = |id: &&MemberId| *id == me || roll.members.get(*id) == Some(&true);
     let elects = |out: &&MemberId| {
         let alive = electorate.members.iter().filter(|id| id != out).filter(lives).count();
+        assert!(alive < seats, "the one whose seat goes is not counted");
         alive * 2 > seats - 1
     };
     if let Some(leaver) = leaver.or(dead).filter(elects) {

@@ -103,6 +103,7 @@ impl Membership {
         let voice = *self.copies.voice.get_or_insert_with(|| self.rng.below(VOICE));
         self.copies.count = (self.copies.count + 1) % (1 << COUNT_BITS);
         let seq = ProbeSeq(QUESTION | voice << COUNT_BITS | self.copies.count);
+        assert!(self.copies.is_own(seq), "a member knows its question when it comes back");
         assert!(self.prober.seq().0 < QUESTION && seq.0 >= QUESTION, "no probe has the number of a question");
         self.copies.asked = Some((at, seq));
         let body = Body::Ping { seq, forward_to: None };

@@ -475,6 +475,8 @@ impl Services {
     /// Notes which groups concern the services here.
     fn watch(&mut self) {
         self.watched = self.instances().flat_map(Instance::watched).collect();
+        let listens = |instance: &Instance| self.watched.contains(instance.group());
+        assert!(self.instances().all(listens), "a service listens to the group that it is in");
     }
 
     /// Lets one service act, then carries out the commands that waited for it.

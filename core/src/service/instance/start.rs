@@ -393,6 +393,7 @@ impl Instance {
             return;
         };
         if is_unknown && adoption.ask_to_look(env.now()) && !self.files.is_writing() {
+            assert!(!self.told.is_public(), "what is announced needs no look");
             self.works.want_now(Work::Look, env.now());
         }
     }
