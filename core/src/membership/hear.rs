@@ -74,9 +74,23 @@ impl Membership {
             }
             Some(_) => {
                 self.note_way(&from.id, reply_to);
+                self.ask_where_a_helper_reached(from);
                 self.handle_probe_answer(ctx, &from.id, seq);
             }
             None => self.handle_probe_answer(ctx, &from.id, seq),
+        }
+    }
+
+    /// A helper reached a member at another address than this one has. Either may be right: behind a gateway it has two,
+    /// and a stranger may have spoken in its name from elsewhere. The member's own answer from there decides; without
+    /// this, two members that hold wrong addresses of each other would never meet again.
+    fn ask_where_a_helper_reached(&mut self, answered: &MemberRecord) {
+        let Some(held) = self.table.get(&answered.id).copied() else { return };
+        assert!(held.id == answered.id, "a member is held under its id");
+        if answered.address != UNSPECIFIED && answered.address != held.address {
+            let to = SocketAddr::new(answered.address, held.swim_port);
+            let body = Body::Ping { seq: self.prober.seq(), forward_to: None };
+            self.events.push_back(MembershipEvent::Send { to, body, accuse: None });
         }
     }
 
@@ -179,7 +193,10 @@ impl Membership {
             let now = ctx.now;
             self.update_suspicion(&record.id, |s| s.heard = Some(now));
         }
+        // What comes from this member's own address in another's name was not sent by that other.
+        let is_forged = record.swim_addr() == self.own().swim_addr();
         let moved = mutated!(MoveUnnoticed, first_hand, false)
+            && !is_forged
             && record.incarnation == held.incarnation
             && record.address != held.address;
         if moved || held.address == UNSPECIFIED {

@@ -20,7 +20,7 @@ use crate::model::time::UnixTime;
 use crate::store::history::{self, History, HistoryEntry};
 use crate::store::service;
 use crate::store::vote::{self, Vote};
-use crate::wire::convert::{id_from_wire, id_to_wire};
+use crate::wire::convert::{id_from_wire, id_to_wire, incarnation_from_wire};
 use crate::wire::proto;
 
 /// The records that a node starts from.
@@ -115,6 +115,22 @@ impl Snapshot {
         }
     }
 
+    /// The rows of these records, as a node would store them; [`Self::decode`] reads them back. Processes have none.
+    ///
+    /// # Panics
+    /// The member has used no incarnation yet.
+    #[must_use]
+    pub fn rows(&self) -> Vec<Write> {
+        let mut rows = alloc::vec![identity_row(&self.member_id, self.incarnation)];
+        rows.extend(self.members.iter().map(|record| member_row(&MemberRumor::new(record.clone()))));
+        rows.extend(self.rumors.iter().map(|told| rumor_row(told.rumor())));
+        rows.extend(self.services.iter().map(service::store));
+        let history = History::new(self.history.clone());
+        rows.extend(self.history.iter().map(|(key, _)| history_row(key, &history)));
+        rows.extend(self.votes.iter().map(|(election, vote)| vote::store(election, vote)));
+        rows
+    }
+
     fn read_rumor(&mut self, key: &[u8], value: &[u8]) -> Result<(), DecodeError> {
         let told = Told::decode(value)?.into_owned();
         let stored = RumorKey::decode_opaque(key);
@@ -127,7 +143,12 @@ impl Snapshot {
 
 fn decode_identity(value: &[u8]) -> Result<(MemberId, Incarnation), DecodeError> {
     let identity = proto::Identity::decode(value).map_err(|_| DecodeError::Protobuf)?;
-    Ok((id_from_wire(&identity.id, "member id")?, Incarnation(identity.incarnation)))
+    // A life has used one before anything else of it was stored, and none beyond the highest that others believe.
+    let incarnation = incarnation_from_wire(identity.incarnation)?;
+    if incarnation == Incarnation(0) {
+        return Err(DecodeError::Missing("incarnation"));
+    }
+    Ok((id_from_wire(&identity.id, "member id")?, incarnation))
 }
 
 fn decode_member(value: &[u8]) -> Result<MemberRecord, DecodeError> {
@@ -176,6 +197,49 @@ pub(crate) fn history_row(key: &RumorKey, history: &History) -> Write {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::limits::INCARNATION_MAX;
+
+    #[test]
+    fn an_identity_without_an_incarnation_or_with_one_beyond_belief_starts_no_member() {
+        let id = MemberId::from_bytes([1; 16]);
+        let read = |incarnation: u64| {
+            let value = proto::Identity { id: id_to_wire(&id), incarnation }.encode_to_vec();
+            Snapshot::decode([(Table::Identity, IDENTITY_KEY, value.as_slice())]).map(|read| read.is_some())
+        };
+        assert_eq!(read(1), Ok(true));
+        assert_eq!(read(INCARNATION_MAX), Ok(true));
+        for damaged in [0, INCARNATION_MAX + 1, u64::MAX] {
+            assert!(matches!(read(damaged), Err(SnapshotError::Record { .. })), "{damaged}");
+        }
+    }
+
+    #[test]
+    fn what_a_snapshot_writes_it_reads_back() {
+        let id = MemberId::from_bytes([1; 16]);
+        let ban =
+            Rumor::Departure(crate::model::rumor::Departure { member_id: MemberId::from_bytes([2; 16]) });
+        let key = RumorKey::given("redis.prod".parse().expect("valid"), None);
+        let entry =
+            HistoryEntry { version: 3, at: UnixTime::from_millis(7), writer: Some(id), bytes: 4, hash: 5 };
+        let group: crate::model::id::ServiceGroup = "redis.prod".parse().expect("valid");
+        let snapshot = Snapshot {
+            incarnation: Incarnation(4),
+            rumors: alloc::vec![ban.into()],
+            history: alloc::vec![(key, alloc::vec![entry])],
+            votes: alloc::vec![(ElectionId::leader(group), Vote::default())],
+            ..Snapshot::new(id)
+        };
+        let rows = snapshot.rows();
+        let rows =
+            rows.iter().map(|row| (row.table, row.key.as_slice(), row.value.as_deref().expect("stored")));
+        let read = Snapshot::decode(rows).expect("readable").expect("there");
+        let rumors = |of: &Snapshot| of.rumors.iter().map(|told| told.rumor().clone()).collect::<Vec<_>>();
+        assert_eq!(rumors(&read), rumors(&snapshot));
+        assert_eq!(
+            (read.incarnation, read.history, read.votes),
+            (Incarnation(4), snapshot.history, snapshot.votes)
+        );
+    }
 
     #[test]
     fn a_disk_that_holds_records_and_no_identity_starts_no_member() {

@@ -1,13 +1,15 @@
 //! At which address a member is sought, and which members are forgotten when there is no room.
 
 use alloc::vec::Vec;
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use super::{Bench, id, record};
-use crate::membership::Heard;
+use crate::membership::{Heard, MembershipEvent};
+use crate::model::id::ProbeSeq;
 use crate::model::limits::MEMBERS_MAX;
 use crate::model::member::{MemberRecord, State};
 use crate::model::time::Instant;
+use crate::wire::swim::Body;
 
 fn address_of(bench: &Bench, n: u8) -> IpAddr {
     bench.membership.table().get(&id(n)).expect("known").address
@@ -32,6 +34,48 @@ fn a_member_that_moved_is_sought_where_it_spoke_from_and_not_where_another_says(
     assert_eq!(address_of(&bench, 1), record(1, 1, State::Alive).address, "it came through another member");
     bench.act(|m, ctx| assert!(m.handle_contact(ctx, &moved, true)));
     assert_eq!(address_of(&bench, 1), moved.address);
+}
+
+/// Where `told` asks whether a member is there.
+fn asked(told: &[MembershipEvent]) -> Vec<SocketAddr> {
+    let to = |event: &MembershipEvent| match event {
+        MembershipEvent::Send { to, body: Body::Ping { forward_to: None, .. }, .. } => Some(*to),
+        _ => None,
+    };
+    told.iter().filter_map(to).collect()
+}
+
+#[test]
+fn a_member_is_asked_where_a_helper_reached_it() {
+    let (member, helper) = (record(1, 1, State::Alive), record(2, 1, State::Alive));
+    let mut bench = Bench::with(&[member, helper]);
+    // A stranger spoke in its name; if it holds a wrong address of this member as well, neither hears the other.
+    let forged = MemberRecord { address: record(201, 1, State::Alive).address, ..member };
+    bench.act(|m, ctx| assert!(m.handle_contact(ctx, &forged, true)));
+    assert_eq!(address_of(&bench, 1), forged.address);
+    let me = MemberRecord { id: id(0), ..record(9, 5, State::Alive) };
+    let relayed = |bench: &mut Bench| {
+        bench.told();
+        let body = Body::Ack { seq: ProbeSeq(1), forward_to: Some(me) };
+        bench.act(|m, ctx| m.handle_message(ctx, &member, helper.swim_addr(), body));
+        asked(&bench.told())
+    };
+    assert_eq!(relayed(&mut bench), [member.swim_addr()]);
+    bench.act(|m, ctx| assert!(m.handle_contact(ctx, &member, true)));
+    assert_eq!(address_of(&bench, 1), member.address, "it answered from there itself");
+    assert_eq!(relayed(&mut bench), [], "nothing is to be found out");
+}
+
+#[test]
+fn no_other_member_speaks_from_the_own_address() {
+    let member = record(1, 1, State::Alive);
+    let mut bench = Bench::with(&[member, record(2, 1, State::Alive)]);
+    bench.tell(MemberRecord { id: id(0), ..record(9, 5, State::Alive) }, 2);
+    let own = *bench.membership.own();
+    assert_eq!(own.address, record(9, 1, State::Alive).address, "it has learned where it is");
+    let forged = MemberRecord { address: own.address, ..member };
+    bench.act(|m, ctx| assert!(m.handle_contact(ctx, &forged, true)));
+    assert_eq!(address_of(&bench, 1), member.address);
 }
 
 #[test]
