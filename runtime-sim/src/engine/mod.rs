@@ -16,6 +16,7 @@ pub(crate) mod guard;
 pub mod hash;
 pub(crate) mod hooks;
 pub mod host;
+pub mod hostile;
 pub(crate) mod hostset;
 pub mod ids;
 pub mod launcher;

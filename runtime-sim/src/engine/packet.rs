@@ -48,6 +48,7 @@ impl<D: Deed> World<D> {
             bytes: length,
             message: Message::read(channel, &bytes).ok().map(Box::new),
         });
+        self.overhear(from, to, channel, &bytes);
         let Some(to) = to else { return self.dropped(packet, None, DropReason::NoRoute) };
         match channel {
             Channel::Datagram => self.send_datagram(packet, from, to, bytes),

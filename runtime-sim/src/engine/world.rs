@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use annulus_core::{Instant, MemberId, Node, RequestId, Rng, Snapshot, UnixTime};
+use annulus_core::{Instant, MemberId, Node, RequestId, Rng, Snapshot, SnapshotError, UnixTime};
 
 use crate::engine::balance;
 use crate::engine::deed::Deed;
 use crate::engine::hash::TraceHash;
 use crate::engine::host::{Arrival, Host, HostSpec, HostState};
+use crate::engine::hostile::Overheard;
 use crate::engine::ids::{HostId, PacketId};
 use crate::engine::link::LinkQuality;
 use crate::engine::net::Net;
@@ -72,6 +73,8 @@ pub struct World<D: Deed> {
     pub(crate) calm: bool,
     pub(crate) slow: SlowHosts,
     pub(crate) balancers: Vec<balance::Working>,
+    /// The messages that an attacker has overheard; none while none listens.
+    pub(crate) overheard: Option<Vec<Overheard>>,
     pub(crate) rng_effects: Rng,
     pub(crate) rng_actions: Rng,
     rng: Rng,
@@ -106,6 +109,7 @@ impl<D: Deed> World<D> {
             calm: false,
             slow: SlowHosts::new(rng.fork(stream_of_chance::SLOW)),
             balancers: Vec::new(),
+            overheard: None,
             rng_effects: rng.fork(stream_of_chance::EFFECTS),
             rng_actions: rng.fork(stream_of_chance::ACTIONS),
             rng,
@@ -196,6 +200,14 @@ impl<D: Deed> World<D> {
     #[must_use]
     pub fn member_id(&self, host: HostId) -> Option<MemberId> {
         self.hosts[host.0 as usize].rest.member_id
+    }
+
+    /// What a host's disk holds; none when it is empty.
+    ///
+    /// # Errors
+    /// A row cannot be read.
+    pub fn stored(&self, host: HostId) -> Result<Option<Snapshot>, SnapshotError> {
+        self.hosts[host.0 as usize].rest.disk.snapshot()
     }
 
     /// The host that a member runs on, or last ran on.
