@@ -195,6 +195,12 @@ impl SupDir {
         self.0.join("launcher.sock")
     }
 
+    /// Where the launcher listens for what its supervisor tells the service manager.
+    #[must_use]
+    pub fn notify_socket(&self) -> PathBuf {
+        self.0.join("notify.sock")
+    }
+
     /// Durable state.
     #[must_use]
     pub fn data(&self) -> PathBuf {

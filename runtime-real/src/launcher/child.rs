@@ -26,7 +26,8 @@ pub(super) fn environment(variables: &[(OsString, OsString)]) -> Vec<Vec<u8>> {
     all.into_iter().map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat()).collect()
 }
 
-/// Starts the supervisor, with the launcher's own environment and user. The system kills it when the calling thread
+/// Starts the supervisor, with the launcher's own environment and user; `tells` is the socket for what it has to tell the
+/// service manager. The system kills it when the calling thread
 /// ends. Returns the pipe that it logs to.
 ///
 /// # Errors
@@ -36,11 +37,15 @@ pub(super) fn start_supervisor(
     args: &[std::ffi::OsString],
     starts: u32,
     nofile: (rlim_t, rlim_t),
+    tells: Option<&OsString>,
 ) -> io::Result<(Pid, OwnedFd)> {
     let mut command = Command::new(program);
     // A group of its own, so that a terminal's Ctrl-C reaches the launcher alone, which passes it on.
     command.args(args).env(super::LAUNCHER_ENV, std::process::id().to_string()).process_group(0);
     command.env(super::STARTS_ENV, starts.to_string()).stdin(Stdio::null()).stderr(Stdio::piped());
+    if let Some(tells) = tells {
+        command.env(super::notify::SOCKET_ENV, tells);
+    }
     prepare(&mut command, nofile);
     let mut child = command.spawn()?;
     let gone = || io::Error::other("the system did not give its pipe");

@@ -42,7 +42,7 @@ pub(super) fn frame(message: &impl Message) -> Result<Vec<u8>, FrameError> {
 ///
 /// # Errors
 /// It says that it is longer than a frame may be.
-pub(super) fn next_frame(buffer: &[u8]) -> Result<Option<&[u8]>, FrameError> {
+pub fn next_frame(buffer: &[u8]) -> Result<Option<&[u8]>, FrameError> {
     let Some((prefix, rest)) = buffer.split_first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
     let length = usize::try_from(u32::from_le_bytes(*prefix)).unwrap_or(usize::MAX);
     if length > FRAME_BYTES_MAX {

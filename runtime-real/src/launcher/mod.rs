@@ -39,6 +39,7 @@ mod lines;
 mod link;
 mod log_file;
 pub mod message;
+mod notify;
 mod output;
 mod owners;
 mod proto;
@@ -62,7 +63,7 @@ use std::process::Command;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigHandler, Signal, signal};
 
-pub use frame::FrameError;
+pub use frame::{FrameError, next_frame};
 pub(crate) use lines::Lines;
 pub use log_file::Keep;
 pub use version::Versions;
@@ -71,11 +72,12 @@ use crate::host::beneath::Dir;
 use crate::host::exit;
 use crate::host::lock::{LockError, SupLock};
 use crate::host::owner;
-use crate::host::root::Root;
+use crate::host::root::{Root, SupDir};
 use cgroup::Cgroups;
-use journal::Journal;
+use journal::{Journal, Level};
 use link::Link;
 use log_file::LogFile;
+use notify::Relay;
 use owners::Owners;
 use run::Launcher;
 use service::Services;
@@ -215,8 +217,26 @@ fn launch(options: &Options, program: PathBuf, args: Vec<OsString>) -> Result<u8
     let owners = Owners::new(owner::folder(&options.root.join("svc")), &options.name);
     let services = Services::new(nofile, Cgroups::new(&options.name), owners);
     let link = Link::listen(&sup.launcher_socket())?;
-    let supervisor = Supervisor::new(program, args, nofile);
+    let mut journal = journal;
+    let relay = relay(&sup, &mut journal);
+    let supervisor = Supervisor::new(program, args, nofile, relay);
     Ok(Launcher::new(journal, services, link, Some(supervisor))?.run()?)
+}
+
+/// What stands between the supervisor and the service manager that started this process; none where there is none.
+fn relay(sup: &SupDir, journal: &mut Journal) -> Option<Relay> {
+    let manager = std::env::var(notify::SOCKET_ENV).ok().filter(|manager| !manager.is_empty())?;
+    match Relay::listen(&sup.notify_socket(), &manager) {
+        Ok(relay) => Some(relay),
+        Err(error) => {
+            let text = format!(
+                "{}={manager} cannot be used ({error}): the service manager hears nothing through the launcher",
+                notify::SOCKET_ENV
+            );
+            journal.report(Level::Warn, &text);
+            None
+        }
+    }
 }
 
 /// Each service takes two pipes and a log, which can be more descriptors than a process may open by default. Returns

@@ -40,6 +40,8 @@ enum Ready {
     Timer,
     Listener,
     Peer,
+    /// The supervisor has something to tell the service manager.
+    Told,
     Output(u64),
     /// A guard, or a program that is being started.
     Service(Watched),
@@ -154,6 +156,7 @@ impl Launcher {
                     }
                 }
                 Ready::Peer => self.on_peer(),
+                Ready::Told => self.pass_on(),
                 Ready::Output(number) => self.outputs.read(number, &mut self.buffer, &mut self.journal),
                 Ready::Service(watched) => {
                     let (buffer, journal) = (&mut self.buffer, &mut self.journal);
@@ -203,6 +206,10 @@ impl Launcher {
         if let Some(signals) = &self.signals {
             what.push(Ready::Signals);
             fds.push(PollFd::new(signals.as_fd(), PollFlags::POLLIN));
+        }
+        if let Some(relay) = self.supervisor.as_ref().and_then(Supervisor::relay) {
+            what.push(Ready::Told);
+            fds.push(PollFd::new(relay.wanted(), PollFlags::POLLIN));
         }
         let (listener, peer) = self.link.wanted();
         if let Some(fd) = listener {
@@ -357,8 +364,9 @@ impl Launcher {
 
     fn on_supervisor_end(&mut self, pid: Pid, status: ExitStatus) {
         let now_ms = clock::boot_ms();
-        // Its last requests may not have been read yet.
+        // Its last requests may not have been read yet, nor its last words.
         self.on_peer();
+        self.pass_on();
         self.link.hang_up();
         self.services.detach();
         self.outputs.ended(pid.as_raw(), &mut self.buffer, &mut self.journal);
@@ -392,6 +400,12 @@ impl Launcher {
         }
         if self.asked > 0 && self.phase == Phase::Running {
             self.stop("the launcher was told to end", now_ms);
+        }
+    }
+
+    fn pass_on(&self) {
+        if let Some(supervisor) = &self.supervisor {
+            supervisor.pass_on();
         }
     }
 

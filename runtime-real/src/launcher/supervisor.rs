@@ -12,6 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::child;
+use super::notify::Relay;
 use crate::host::exit;
 
 /// Wait before a supervisor is started again that crashed; doubled with each crash in a row, …
@@ -29,6 +30,8 @@ pub(super) struct Supervisor {
     program: PathBuf,
     args: Vec<OsString>,
     nofile: (rlim_t, rlim_t),
+    /// Through which it tells the service manager.
+    relay: Option<Relay>,
     running: Option<Pid>,
     started_ms: u64,
     /// Whether the supervisor that runs has greeted the launcher; and whether any supervisor has.
@@ -56,11 +59,17 @@ pub(super) enum Verdict {
 }
 
 impl Supervisor {
-    pub(super) fn new(program: PathBuf, args: Vec<OsString>, nofile: (rlim_t, rlim_t)) -> Self {
+    pub(super) fn new(
+        program: PathBuf,
+        args: Vec<OsString>,
+        nofile: (rlim_t, rlim_t),
+        relay: Option<Relay>,
+    ) -> Self {
         Self {
             program,
             args,
             nofile,
+            relay,
             running: None,
             started_ms: 0,
             greeted: false,
@@ -87,7 +96,8 @@ impl Supervisor {
     /// The program cannot be run; it is tried again later.
     pub(super) fn start(&mut self, now_ms: u64) -> io::Result<(Pid, OwnedFd)> {
         self.start_at = None;
-        match child::start_supervisor(&self.program, &self.args, self.starts, self.nofile) {
+        let tells = self.relay.as_ref().map(Relay::name);
+        match child::start_supervisor(&self.program, &self.args, self.starts, self.nofile, tells) {
             Ok((pid, errors)) => {
                 self.starts = self.starts.saturating_add(1);
                 (self.running, self.started_ms, self.greeted) = (Some(pid), now_ms, false);
@@ -98,6 +108,17 @@ impl Supervisor {
                 let program = self.program.display();
                 Err(io::Error::new(error.kind(), format!("{program} cannot be started: {error}")))
             }
+        }
+    }
+
+    pub(super) fn relay(&self) -> Option<&Relay> {
+        self.relay.as_ref()
+    }
+
+    /// Passes on what the supervisor has told the service manager.
+    pub(super) fn pass_on(&self) {
+        if let Some(relay) = &self.relay {
+            relay.pass_on(self.running);
         }
     }
 
@@ -155,7 +176,7 @@ mod tests {
     use super::*;
 
     fn supervisor() -> Supervisor {
-        let mut supervisor = Supervisor::new(PathBuf::from("/bin/true"), Vec::new(), (0, 0));
+        let mut supervisor = Supervisor::new(PathBuf::from("/bin/true"), Vec::new(), (0, 0), None);
         supervisor.running = Some(Pid::this());
         supervisor
     }

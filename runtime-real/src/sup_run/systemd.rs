@@ -1,4 +1,5 @@
-//! Tells a service manager about this supervisor, with the messages of systemd's `sd_notify`. Takes no orders from it.
+//! Tells a service manager about this supervisor, with the messages of systemd's `sd_notify`, through its launcher
+//! (`launcher::notify`). Takes no orders from it.
 //!
 //! | told | when |
 //! |---|---|
