@@ -5,6 +5,9 @@
 //! nothing outside names its types, and the tests compare every operation byte for byte with dryoc, an
 //! independent implementation, so that another library can take its place without touching a caller.
 //!
+//! The libsodium itself is not the archived one: the workspace patches `libsodium-sys`, which carried version 1.0.18, by
+//! `runtime-real/libsodium`, a name for the maintained `libsodium-sys-stable`. A test asks for the version that is linked.
+//!
 //! Keys and nonces come from libsodium's own source of entropy.
 
 use std::fmt;

@@ -19,6 +19,13 @@ const RING_SEALED: [u8; 30] = [
 ];
 
 #[test]
+fn the_libsodium_that_is_linked_is_a_maintained_one() {
+    let version = sodiumoxide::version::version_string();
+    let numbers: Vec<u32> = version.split('.').filter_map(|number| number.parse().ok()).collect();
+    assert!(numbers >= vec![1, 0, 20], "libsodium {version}: is libsodium-sys still patched in Cargo.toml?");
+}
+
+#[test]
 fn hashes_are_habitats() {
     assert_eq!(
         hash(b"supercalifragilisticexpialadocious").to_string(),
