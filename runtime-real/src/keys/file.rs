@@ -31,7 +31,9 @@ pub enum KeyKind {
 }
 
 impl KeyKind {
-    const ALL: [Self; 5] = [Self::SigPublic, Self::SigSecret, Self::BoxPublic, Self::BoxSecret, Self::Shared];
+    /// Every kind.
+    pub const ALL: [Self; 5] =
+        [Self::SigPublic, Self::SigSecret, Self::BoxPublic, Self::BoxSecret, Self::Shared];
 
     /// The first line of its files.
     #[must_use]

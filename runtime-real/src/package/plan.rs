@@ -138,10 +138,18 @@ impl Plan {
     pub fn load(dir: &Path) -> Result<Self, Error> {
         let path = dir.join("plan.toml");
         let text = read_text(&path)?;
-        let wrong = |message: String| Error::Plan { path: path.clone(), message };
-        let file: PlanFile = toml::from_str(&text).map_err(|e| wrong(e.to_string()))?;
         let defaults = load_table(&dir.join("default.toml"))?.unwrap_or_default();
-        file.check(&text, &defaults).map_err(wrong)
+        Self::parse(&text, &defaults, &path)
+    }
+
+    /// Reads the text of a plan and checks it against its defaults; `path` is for messages.
+    ///
+    /// # Errors
+    /// Names the file, line and column, and shows the line.
+    pub fn parse(text: &str, defaults: &toml::Table, path: &Path) -> Result<Self, Error> {
+        let wrong = |message: String| Error::Plan { path: path.to_owned(), message };
+        let file: PlanFile = toml::from_str(text).map_err(|e| wrong(e.to_string()))?;
+        file.check(text, defaults).map_err(wrong)
     }
 }
 

@@ -147,7 +147,10 @@ impl Layers {
     }
 
     /// Adds a layer on top.
-    pub(super) fn push(&mut self, layer: Layer, source: String, table: Table) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// Its tables lie in each other too deep.
+    pub fn push(&mut self, layer: Layer, source: String, table: Table) -> Result<(), Error> {
         let table = checked(&source, table)?;
         self.tables.push(LayerTable { layer, source, table });
         Ok(())

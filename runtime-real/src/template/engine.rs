@@ -16,7 +16,8 @@ use super::helpers;
 const RENDERED_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Renders templates: nothing is escaped, a key that does not exist is empty (as in Habitat).
-pub(crate) struct Engine {
+#[derive(Debug)]
+pub struct Engine {
     handlebars: Handlebars<'static>,
     /// Longest text that one template may render, in bytes.
     pub(crate) bytes_max: usize,
@@ -24,7 +25,8 @@ pub(crate) struct Engine {
 
 impl Engine {
     /// An engine that knows these dependencies of a package.
-    pub(crate) fn new(deps: Vec<(PackageIdent, PathBuf)>) -> Self {
+    #[must_use]
+    pub fn new(deps: Vec<(PackageIdent, PathBuf)>) -> Self {
         let mut handlebars = Handlebars::new();
         handlebars.register_escape_fn(no_escape);
         helpers::register(&mut handlebars, deps);
@@ -32,7 +34,10 @@ impl Engine {
     }
 
     /// Renders a template with a context; `path` is for messages.
-    pub(crate) fn render(&self, path: &Path, text: &str, context: &Json) -> Result<String, TemplateFault> {
+    ///
+    /// # Errors
+    /// Says where it is no template, or what in it cannot be rendered.
+    pub fn render(&self, path: &Path, text: &str, context: &Json) -> Result<String, TemplateFault> {
         no_decorators(path, text)?;
         let mut out = Bounded { bytes: Vec::new(), bytes_max: self.bytes_max, is_full: false };
         match self.handlebars.render_template_to_write(text, context, &mut out) {
@@ -89,7 +94,7 @@ fn no_decorators(path: &Path, text: &str) -> Result<(), TemplateFault> {
 ///
 /// # Errors
 /// Says where it is not.
-pub(crate) fn check(path: &Path, text: &str) -> Result<(), TemplateFault> {
+pub fn check(path: &Path, text: &str) -> Result<(), TemplateFault> {
     no_decorators(path, text)?;
     Template::compile(text).map(|_| ()).map_err(|e| parse_fault(path, text, &e))
 }

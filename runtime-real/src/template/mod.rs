@@ -9,6 +9,6 @@ mod fault;
 mod helpers;
 mod names;
 
-pub(crate) use engine::{Engine, check};
+pub use engine::{Engine, check};
 pub use fault::TemplateFault;
 pub(crate) use names::slips;

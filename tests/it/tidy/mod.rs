@@ -15,7 +15,7 @@ use annulus_tests::repository;
 use annulus_tests::source::{Source, sources};
 
 /// The shipped code of all packages.
-const PACKAGES: [&str; 4] = ["core", "runtime-real", "runtime-sim", "tests"];
+const PACKAGES: [&str; 5] = ["core", "runtime-real", "runtime-sim", "fuzz", "tests"];
 
 fn all_sources() -> Vec<Source> {
     let top = repository();

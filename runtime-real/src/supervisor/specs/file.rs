@@ -163,7 +163,7 @@ pub(super) fn service_of(file_name: &str) -> Option<Result<ServiceName, String>>
 ///
 /// # Errors
 /// Says what is wrong with it, and on which line where there is one.
-pub(super) fn parse(service: &ServiceName, text: &str) -> Result<ServiceSpec, String> {
+pub fn parse(service: &ServiceName, text: &str) -> Result<ServiceSpec, String> {
     let file: SpecFile = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
     let ident = file.ident.0;
     if ident.service_name() != *service {
@@ -213,7 +213,7 @@ fn check(spec: &ServiceSpec) -> Result<(), String> {
 ///
 /// # Errors
 /// An option holds what TOML cannot express.
-pub(super) fn print(spec: &ServiceSpec) -> Result<String, String> {
+pub fn print(spec: &ServiceSpec) -> Result<String, String> {
     let ms = spec.health_check_interval_ms;
     let nanos = u32::try_from(ms % 1000 * 1_000_000).unwrap_or_default();
     let file = SpecFile {

@@ -26,7 +26,7 @@ mod last;
 mod tests;
 mod watch;
 
-pub use file::parse_bind;
+pub use file::{parse, parse_bind, print};
 
 use std::collections::BTreeMap;
 use std::io;
