@@ -108,6 +108,10 @@ impl Count {
 /// only raise the quorum; members without a seat come, by id. No seat goes where most of the others are dead: the rest could
 /// not elect any more, and a member that is gone may be one that has just started again.
 pub(super) fn next(electorate: &Electorate, roll: &Roll, me: &MemberId) -> Option<Electorate> {
+    if electorate.next_version() == electorate.version {
+        // Each list of one term has a number of its own; the next leader's term makes room for others.
+        return None;
+    }
     let size_min = roll.size_min as usize;
     let seats = electorate.members.len();
     assert!(seats <= ELECTORATE_MAX, "more voters than the limit");
@@ -141,7 +145,7 @@ fn changed(from: &Electorate, members: impl Iterator<Item = MemberId>) -> Electo
     let proposal = Electorate::proposal(members);
     let (before, after) = (from.members.len(), proposal.members.len());
     assert!(before.abs_diff(after) == 1, "an electorate changes by one member at a time");
-    Electorate { term: from.term, version: from.version + 1, members: proposal.members }
+    Electorate { term: from.term, version: from.next_version(), members: proposal.members }
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::model::context::Follows;
 use crate::model::election::{ElectionEvent, ElectionId, Fitness, Readiness, Role};
 use crate::model::event::EventKind;
 use crate::model::id::{EventId, MemberId};
-use crate::model::limits::{ELECTION_TERM_MAX, ELECTORATE_MAX};
+use crate::model::limits::{ELECTION_TERM_MAX, ELECTORATE_MAX, Limit, TERM_LEAP_MAX};
 use crate::model::mutant::mutated;
 use crate::model::planted::{Bug, Planted};
 use crate::model::rumor::ElectionRumor;
@@ -208,6 +208,11 @@ impl Instance {
 
     pub(super) fn handle_message(&mut self, env: &mut Env<'_, '_>, from: MemberId, message: Message) {
         let Message { term, round, body, .. } = message;
+        if term > self.vote.term.saturating_add(TERM_LEAP_MAX) {
+            // No election has brought it there.
+            env.ctx.limit_reached(Limit::ElectionTermsAndLeases);
+            return;
+        }
         match body {
             Body::Ask { suitability, electorate } => {
                 self.on_ask(env, from, (term, round), suitability, &electorate);

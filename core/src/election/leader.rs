@@ -156,7 +156,7 @@ impl Instance {
         assert!(matches!(self.stance, Stance::Leading(_)), "the member that has won leads");
         assert!(term <= self.vote.term, "a leader took part in its own term");
         let voters = electorate.members.len() as u32;
-        let version = electorate.version + 1;
+        let version = electorate.next_version();
         self.vote.electorate = Electorate { term, version, members: electorate.members };
         self.report(env, term, ElectionEvent::Won { votes: votes as u32, voters });
         self.put_down(env);

@@ -80,7 +80,8 @@ impl Instance {
             return;
         }
         assert!(held.term < term, "no leader but this one has written a list in its term");
-        self.vote.electorate = Electorate { term, version: held.version + 1, members: held.members.clone() };
+        self.vote.electorate =
+            Electorate { term, version: held.next_version(), members: held.members.clone() };
         self.founder = None;
         self.put_down(env);
     }

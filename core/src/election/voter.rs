@@ -202,6 +202,11 @@ impl Instance {
             // This member leads in the same term and prevails: the two lead halves of a group that never met.
             return self.reply(env, from, round, Step::Renew, Verdict::Stale);
         }
+        if self.holds_another_leader(&from, term) {
+            // A term has one winner, and this voter was told of another: by a stranger in a member's name, or halves that
+            // never met have both elected. The leader that lives goes on in a later term, without a pause.
+            return self.reply(env, from, round, Step::Renew, Verdict::Stale);
+        }
         let own = self.vote.candidate == Some(env.me);
         let raised = self.is_unwritten(term) || own;
         assert!(raised || term == self.vote.term, "a later term than the own one is on no disk");
@@ -219,6 +224,13 @@ impl Instance {
         self.bind(env, from, term, lease_ms, true);
         let message = self.answer(round, Step::Renew, Verdict::Yes);
         self.send_stored(env, from, message, changed);
+    }
+
+    /// Whether another member is held to lead in this term, and is not the one that this voter is bound to.
+    fn holds_another_leader(&self, from: &MemberId, term: u64) -> bool {
+        let other = self.outcome.as_ref().filter(|o| o.term == term && o.leader != *from && !o.ended);
+        let bound_to = self.promise.as_ref().map(|promise| promise.to);
+        other.is_some_and(|other| self.vote.term == term && bound_to != Some(other.leader))
     }
 
     /// Notes the longest lease ever promised: a restarted voter has to wait for it.

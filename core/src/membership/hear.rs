@@ -10,7 +10,7 @@ use crate::model::accusers::Accusers;
 use crate::model::context::{Context, Follows};
 use crate::model::event::{EventKind, Why};
 use crate::model::id::{Incarnation, MemberId, ProbeSeq};
-use crate::model::limits::{ACCUSERS_MAX, Limit};
+use crate::model::limits::{ACCUSERS_MAX, INCARNATION_LEAP_MAX, INCARNATION_MAX, Limit};
 use crate::model::member::{MemberRecord, State, UNSPECIFIED};
 use crate::model::mutant::mutated;
 use crate::model::planted::Bug;
@@ -169,6 +169,9 @@ impl Membership {
             return false;
         }
         self.doubt_until = None;
+        // Its own word counts as far as it may leap. A member that has outbid a forger's number is followed in a few steps.
+        let incarnation = Incarnation(record.incarnation.0.min(self.believed_up_to(&record.id)));
+        let record = &MemberRecord { incarnation, ..*record };
         let Some(held) = self.table.get(&record.id).copied() else {
             if self.make_room(ctx) {
                 self.change(ctx, *record, Accusers::default(), Why::Contact, Follows::Input);
@@ -217,6 +220,13 @@ impl Membership {
         (owed && spoken.state != State::Departed).then_some(*held)
     }
 
+    /// The highest incarnation of a member that is believed now.
+    fn believed_up_to(&self, id: &MemberId) -> u64 {
+        let held = self.table.get(id).map_or(0, |held| held.incarnation.0);
+        assert!(held <= INCARNATION_MAX, "only what can be outbid was ever taken in");
+        held.saturating_add(INCARNATION_LEAP_MAX).min(INCARNATION_MAX)
+    }
+
     /// Takes in a rumor about a member.
     pub(crate) fn handle_rumor(
         &mut self,
@@ -226,8 +236,14 @@ impl Membership {
         from: &MemberId,
     ) -> Heard {
         assert!(*from != self.me, "a member hears others only");
+        let believed = self.believed_up_to(&told.id);
         if told.id == self.me {
-            return self.hear_of_self(ctx, told, from);
+            // What others hold of this member it outbids in as many steps as it takes.
+            let incarnation = Incarnation(told.incarnation.0.min(believed));
+            return self.hear_of_self(ctx, &MemberRecord { incarnation, ..*told }, from);
+        }
+        if told.incarnation.0 > believed {
+            return Heard::Stale;
         }
         if self.banned.contains(&told.id) {
             return if told.state == State::Departed { Heard::Known } else { Heard::Stale };

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::model::election::ElectionId;
 use crate::model::id::MemberId;
-use crate::model::limits::ELECTORATE_MAX;
+use crate::model::limits::{ELECTION_TERM_MAX, ELECTORATE_MAX, ELECTORATE_VERSION_MAX};
 
 /// The members whose votes count, as a leader put them down, in order of id, and the version of that list.
 ///
@@ -29,6 +29,16 @@ impl Electorate {
     /// A stamp that tells two versions apart without listing the members.
     pub(crate) const fn stamp(&self) -> (u64, u64) {
         (self.term, self.version)
+    }
+
+    /// The number of the list that follows this one. At the highest it stays: a list of a later term prevails all the same.
+    pub(crate) const fn next_version(&self) -> u64 {
+        if self.version >= ELECTORATE_VERSION_MAX { ELECTORATE_VERSION_MAX } else { self.version + 1 }
+    }
+
+    /// Whether its numbers can be followed by higher ones.
+    pub(crate) const fn is_believable(&self) -> bool {
+        self.term <= ELECTION_TERM_MAX && self.version <= ELECTORATE_VERSION_MAX
     }
 
     /// A list that no leader has put down: the members of which a candidate would found an electorate.

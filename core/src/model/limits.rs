@@ -76,11 +76,19 @@ pub const ASKS_MAX: usize = 64;
 pub const LEASE_MS_MAX: u64 = 60_000;
 /// Highest term that is believed, for the same reason as with incarnations.
 pub const ELECTION_TERM_MAX: u64 = 1 << 62;
+/// How far a term may lie above the own one: terms rise by one with each election, so no ring comes near it, and a single
+/// message takes no group to a term that none can follow.
+pub const TERM_LEAP_MAX: u64 = 1 << 32;
+/// Highest number of a list of voters that is believed, for the same reason.
+pub const ELECTORATE_VERSION_MAX: u64 = 1 << 62;
 /// Outputs of one input before they are drained.
 pub const OUTPUTS_MAX: usize = SYNC_RECORDS_MAX * 16;
 /// Highest incarnation that is believed: a flipped bit must not take a member to the top, from where it could never
 /// refute again.
 pub const INCARNATION_MAX: u64 = 1 << 62;
+/// How far an incarnation may lie above the one that is held: it rises by one with each life and each refutation. One
+/// message takes no member to the top; the member follows from anywhere that a message can take it.
+pub const INCARNATION_LEAP_MAX: u64 = 1 << 32;
 /// Highest number of a version of a group's configuration or file: nothing could follow a higher one.
 pub const VERSION_MAX: u64 = INCARNATION_MAX;
 /// How far a version's number may lie above the current one unless its operator says that this is meant. Seconds,
@@ -117,12 +125,20 @@ const _: () = assert!(ELECTORATE_MAX % 2 == 1, "an even electorate needs as many
 const _: () =
     assert!(ELECTORATE_MAX * 16 < DATAGRAM_BYTES_MAX / 2, "a request lists all voters in one datagram");
 const _: () = assert!(ASKS_MAX >= ELECTORATE_MAX, "every voter may be a candidate");
+const _: () = assert!(
+    INCARNATION_MAX / INCARNATION_LEAP_MAX > 1 << 20,
+    "it takes many messages to lead to an incarnation without a successor"
+);
 const _: () = assert!(INCARNATION_MAX < u64::MAX / 2, "what follows the highest incarnation is a number");
 const _: () = assert!(
     VERSION_MAX / VERSION_LEAP_MAX > 100_000,
     "no series of slips leads to a number without a successor"
 );
 const _: () = assert!(ELECTION_TERM_MAX < u64::MAX / 2, "what follows the highest term is a number");
+const _: () = assert!(
+    ELECTION_TERM_MAX / TERM_LEAP_MAX > 1 << 20,
+    "it takes many messages to lead to a term without a successor"
+);
 const _: () = assert!(OUTPUTS_MAX > SYNC_RECORDS_MAX, "one input may answer with every record");
 const _: () = assert!(ACCUSERS_MAX < u8::MAX as usize, "accusers are counted in a byte");
 const _: () =

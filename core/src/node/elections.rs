@@ -14,7 +14,7 @@ use crate::model::context::{Context, Follows};
 use crate::model::election::{ElectionId, ElectionPurpose, Fitness, Readiness, Role};
 use crate::model::id::{MemberId, ServiceGroup};
 use crate::model::lease::Resume;
-use crate::model::limits::ELECTORATE_MAX;
+use crate::model::limits::{ELECTORATE_MAX, Limit, TERM_LEAP_MAX};
 use crate::model::member::State;
 use crate::model::planted::Bug;
 use crate::model::rumor::{ElectionRumor, Rumor, RumorKey, ServiceRumor, Told};
@@ -248,6 +248,12 @@ impl Node {
         outcome: &ElectionRumor,
         from: &MemberId,
     ) -> crate::membership::Heard {
+        let held = self.rumors.get(&told.rumor().key()).map_or(0, Rumor::number);
+        if outcome.term > held.saturating_add(TERM_LEAP_MAX) {
+            let ctx = ctx!(self);
+            ctx.limit_reached(Limit::ElectionTermsAndLeases);
+            return crate::membership::Heard::Stale;
+        }
         let Learned { heard, after } = self.learn(told, Priority::Urgent, Some(*from), Follows::Input);
         if heard == crate::membership::Heard::New {
             self.elections.handle_outcome(ctx!(self, after), outcome);

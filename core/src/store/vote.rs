@@ -87,6 +87,7 @@ pub(crate) fn store(election: &ElectionId, vote: &Vote) -> Write {
     };
     assert!(vote.term <= ELECTION_TERM_MAX && vote.lease_ms <= LEASE_MS_MAX, "a stored row can be read back");
     assert!(vote.electorate.members.len() <= ELECTORATE_MAX, "a stored row can be read back");
+    assert!(vote.electorate.is_believable(), "a stored row can be read back");
     Write { table: Table::Election, key: key(election), value: Some(record.encode_to_vec()) }
 }
 
@@ -109,6 +110,9 @@ pub(crate) fn decode(key: &[u8], value: &[u8]) -> Result<(ElectionId, Vote), Dec
         return Err(DecodeError::Invalid("term"));
     }
     let electorate = Electorate { term: record.electorate_term, version: record.electorate_version, members };
+    if !electorate.is_believable() {
+        return Err(DecodeError::Invalid("electorate"));
+    }
     assert!(electorate.members.len() <= ELECTORATE_MAX, "a list that was read is within its limit");
     assert!(electorate.members.is_sorted(), "voters stand in order of id");
     Ok((election, Vote { term: record.term, candidate, electorate, lease_ms: record.lease_ms }))
@@ -117,13 +121,14 @@ pub(crate) fn decode(key: &[u8], value: &[u8]) -> Result<(ElectionId, Vote), Dec
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::limits::ELECTORATE_VERSION_MAX;
     use proptest::prelude::*;
 
     proptest! {
         #[test]
         fn what_is_stored_is_read_back(
             term in 0..ELECTION_TERM_MAX, candidate in proptest::option::of(any::<[u8; 16]>()),
-            version: u64, members in proptest::collection::btree_set(any::<[u8; 16]>(), 0..ELECTORATE_MAX),
+            version in 0..ELECTORATE_VERSION_MAX, members in proptest::collection::btree_set(any::<[u8; 16]>(), 0..ELECTORATE_MAX),
             lease_ms in 0..LEASE_MS_MAX, purpose in proptest::sample::select(&ElectionPurpose::ALL),
         ) {
             let members: Vec<MemberId> = members.into_iter().map(MemberId::from_bytes).collect();
@@ -137,6 +142,24 @@ mod tests {
         #[test]
         fn random_bytes_never_panic(key: Vec<u8>, value: Vec<u8>) {
             let _ = decode(&key, &value);
+        }
+    }
+
+    #[test]
+    fn a_list_that_none_can_follow_is_no_row() {
+        let election = ElectionId::leader("redis.prod".parse().expect("a valid group"));
+        let read = |term: u64, version: u64| {
+            let record = VoteRecord {
+                electorate_term: term,
+                electorate_version: version,
+                ..VoteRecord::decode(&[][..]).expect("an empty one")
+            };
+            decode(&key(&election), &record.encode_to_vec()).map(|(_, vote)| vote.electorate.next_version())
+        };
+        assert_eq!(read(1, 1), Ok(2));
+        assert_eq!(read(ELECTION_TERM_MAX, ELECTORATE_VERSION_MAX), Ok(ELECTORATE_VERSION_MAX));
+        for (term, version) in [(1, ELECTORATE_VERSION_MAX + 1), (1, u64::MAX), (u64::MAX, 1)] {
+            assert_eq!(read(term, version), Err(DecodeError::Invalid("electorate")));
         }
     }
 

@@ -119,7 +119,7 @@ fn electorate_from_wire(ballot: &proto::Ballot) -> Result<Electorate, DecodeErro
     let mut electorate = Electorate::proposal(members);
     electorate.term = ballot.electorate_term;
     electorate.version = ballot.electorate_version;
-    Ok(electorate)
+    if electorate.is_believable() { Ok(electorate) } else { Err(DecodeError::Invalid("electorate")) }
 }
 
 fn other_from_wire(ballot: &proto::Ballot) -> Result<Option<MemberId>, DecodeError> {
@@ -182,6 +182,7 @@ fn verdict_from_wire(ballot: &proto::Ballot) -> Result<Verdict, DecodeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::limits::{ELECTION_TERM_MAX, ELECTORATE_VERSION_MAX};
     use alloc::string::String;
     use proptest::prelude::*;
     use prost::Message as _;
@@ -192,11 +193,8 @@ mod tests {
     }
 
     fn electorate() -> impl Strategy<Value = Electorate> {
-        (any::<u64>(), any::<u64>(), ids()).prop_map(|(term, version, members)| Electorate {
-            term,
-            version,
-            members,
-        })
+        (0..=ELECTION_TERM_MAX, 0..=ELECTORATE_VERSION_MAX, ids())
+            .prop_map(|(term, version, members)| Electorate { term, version, members })
     }
 
     fn verdict() -> impl Strategy<Value = Verdict> {

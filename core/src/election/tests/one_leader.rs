@@ -1,6 +1,8 @@
 //! One leader: after a start, a death, a partition, a restart of the group; for each purpose of a group.
 
 use super::*;
+use crate::model::ballot::{Body, Electorate, Message};
+use crate::model::limits::{ELECTION_TERM_MAX, ELECTORATE_VERSION_MAX, TERM_LEAP_MAX};
 
 #[test]
 fn three_members_elect_the_greatest_id_within_half_a_second() {
@@ -158,4 +160,53 @@ fn a_member_that_comes_back_is_asked_at_once_however_long_the_search_has_lasted(
         let (_, ms) = bench.elect(4_000);
         assert!(ms <= 1_000, "{ms} ms: a moment to settle, and a round or two");
     }
+}
+
+#[test]
+fn a_strangers_claim_to_lead_costs_a_term_and_no_pause() {
+    let mut bench = Bench::new(3);
+    bench.elect(1_000);
+    bench.run(2_000);
+    // A greater id prevails in a term that two claim to have won; this one never speaks again.
+    let electorate = Electorate { term: 1, version: 1, members: [1, 2, 3].map(id).to_vec() };
+    let body = Body::Renew { lease_ms: 2_000, electorate };
+    let claim = Message { election: election(), term: 1, round: 7, body };
+    bench.with(1, |elections, ctx| elections.handle_message(ctx, id(9), claim));
+    bench.run(5);
+    assert_eq!(bench.members[&1].role, Some(Role::Follower { term: 1, leader: id(9) }));
+    for _ in 0..100 {
+        bench.run(100);
+        assert_eq!(bench.acting(), [3], "the leader acts on all the time");
+    }
+    for n in 1..=2 {
+        assert_eq!(bench.members[&n].role, Some(Role::Follower { term: 2, leader: id(3) }), "member {n}");
+    }
+}
+
+#[test]
+fn no_message_leads_to_a_term_or_a_list_that_none_can_follow() {
+    let mut bench = Bench::new(3);
+    bench.elect(1_000);
+    bench.run(2_000);
+    let far = TERM_LEAP_MAX * 2;
+    for (term, list) in [(ELECTION_TERM_MAX, 1), (far, 1), (2, ELECTORATE_VERSION_MAX)] {
+        let electorate = Electorate { term, version: list, members: [1, 2, 3].map(id).to_vec() };
+        let bodies = [
+            Body::Renew { lease_ms: 2_000, electorate: electorate.clone() },
+            Body::Vote { lease_ms: 2_000, electorate: electorate.clone() },
+            Body::Ask { suitability: 9, electorate },
+        ];
+        for body in bodies {
+            let claim = Message { election: election(), term, round: 7, body };
+            bench.with(1, |elections, ctx| elections.handle_message(ctx, id(2), claim));
+        }
+    }
+    bench.run(10_000);
+    assert_eq!(bench.acting().len(), 1);
+    bench.crash(3);
+    bench.elect(10_000);
+    let Some(Role::Leader { term, .. } | Role::Follower { term, .. }) = bench.members[&1].role else {
+        panic!("{:?}", bench.members[&1].role)
+    };
+    assert!(term < far, "terms go on one by one: {term}");
 }

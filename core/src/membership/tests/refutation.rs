@@ -7,6 +7,7 @@ use super::{Bench, id, record};
 use crate::membership::{Heard, MembershipEvent, Urgency};
 use crate::model::config::Timings;
 use crate::model::id::Incarnation;
+use crate::model::limits::{INCARNATION_LEAP_MAX, INCARNATION_MAX};
 use crate::model::member::{MemberRecord, State};
 use crate::wire::swim::Body;
 
@@ -168,4 +169,23 @@ fn a_death_that_another_member_confirmed_makes_the_suspicion_as_short_as_it_can_
     let min = Timings::lan().suspicion_timeout_ms_min;
     assert!((min..min + Timings::lan().probe_verdict_ms).contains(&elsewhere), "{elsewhere} ms");
     assert!(alone > 2 * elsewhere, "{alone} ms where no other member confirmed it");
+}
+
+#[test]
+fn no_word_takes_a_member_to_an_incarnation_that_it_cannot_outbid() {
+    let mut bench = Bench::with(&[record(1, 3, State::Alive), record(2, 1, State::Alive)]);
+    for absurd in [INCARNATION_MAX, INCARNATION_MAX - 1, INCARNATION_LEAP_MAX * 2] {
+        assert_eq!(bench.tell(record(1, absurd, State::Suspect), 2), Heard::Stale);
+        assert_eq!(bench.state(1), Some(State::Alive));
+    }
+    // What is said of itself it outbids, a leap at a time.
+    bench.tell(of_me(INCARNATION_MAX, State::Suspect), 1);
+    assert_eq!(raised(&mut bench), Some(6 + INCARNATION_LEAP_MAX));
+    // Another that had to do so is followed in steps, by its own word.
+    let outbid = record(1, 3 + INCARNATION_LEAP_MAX + 1, State::Alive);
+    let held = |bench: &Bench| bench.membership.table().get(&id(1)).expect("known").incarnation;
+    bench.act(|m, ctx| assert!(m.handle_contact(ctx, &outbid, true)));
+    assert_eq!(held(&bench), Incarnation(3 + INCARNATION_LEAP_MAX));
+    bench.act(|m, ctx| assert!(m.handle_contact(ctx, &outbid, true)));
+    assert_eq!(held(&bench), outbid.incarnation);
 }
