@@ -16,7 +16,7 @@ pub(super) const TARGET: Target = Target {
     name: "hart",
     about: "package files: header, compression, archive",
     run,
-    mutate: bytes::mutate,
+    mutate,
     seeds,
     tell: None,
     bytes_max: 24 * 1024,
@@ -71,6 +71,44 @@ fn run(input: &[u8]) -> Seen {
 /// The end of a message: its beginning names the file, which differs each time.
 fn why(message: &str) -> &str {
     message.rsplit(": ").next().unwrap_or(message)
+}
+
+/// Where a header of an archive has its fields: name, mode, owner, size, time, kind, link, prefix.
+const FIELDS: [std::ops::Range<usize>; 9] =
+    [0..100, 100..108, 108..116, 116..124, 124..136, 136..148, 156..157, 157..257, 345..500];
+
+/// Mostly whole blocks are moved, or a field of a header is overwritten: the rest stays where an archive has it.
+fn mutate(rng: &mut annulus_core::Rng, input: &mut Vec<u8>, other: &[u8]) {
+    let blocks = input.len().saturating_sub(1) / BLOCK;
+    if input.first() == Some(&0) || blocks == 0 || rng.chance(1, 6) {
+        return bytes::mutate(rng, input, other);
+    }
+    let at = 1 + BLOCK * rng.index(blocks);
+    match rng.below(6) {
+        0 => {
+            input.drain(at..at + BLOCK);
+        }
+        1 => {
+            let block = input[at..at + BLOCK].to_vec();
+            let to = 1 + BLOCK * rng.index(blocks);
+            input.splice(to..to, block);
+        }
+        kind => {
+            let field = FIELDS[rng.index(FIELDS.len())].clone();
+            let place = &mut input[at + field.start..at + field.end];
+            if kind == 2 {
+                let mut changed = place.to_vec();
+                bytes::mutate(rng, &mut changed, other);
+                let len = changed.len().min(place.len());
+                place[..len].copy_from_slice(&changed[..len]);
+            } else {
+                // A number as archives write it, in octal digits.
+                let digits = format!("{:o}\0", crate::mutate::border(rng));
+                let len = digits.len().min(place.len());
+                place[..len].copy_from_slice(&digits.as_bytes()[..len]);
+            }
+        }
+    }
 }
 
 fn seeds() -> Vec<Vec<u8>> {

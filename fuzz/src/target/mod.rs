@@ -40,8 +40,9 @@ impl Seen {
     /// The input was refused, for this reason.
     #[must_use]
     pub fn refused(why: &str) -> Self {
-        // Names and numbers that messages quote are no outcomes of their own.
-        let words: String = why.chars().filter(|c| c.is_alphabetic() || *c == ' ').take(40).collect();
+        // What messages quote, names and numbers, makes no outcomes of their own.
+        let plain: String = why.split(['"', '`']).step_by(2).collect();
+        let words: String = plain.chars().filter(|c| c.is_alphabetic() || *c == ' ').take(40).collect();
         Self { accepted: false, mark: hash(&words) }
     }
 

@@ -20,7 +20,8 @@ pub(super) const TARGET: Target = Target {
 
 fn run(bytes: &[u8]) -> Seen {
     let Ok(text) = std::str::from_utf8(bytes) else { return Seen::refused("no text") };
-    match Plan::parse(text, &toml::Table::new(), Path::new("plan.toml")) {
+    let defaults: toml::Table = DEFAULTS.parse().expect("a table");
+    match Plan::parse(text, &defaults, Path::new("plan.toml")) {
         Err(error) => Seen::refused(super::last_line(&error.to_string())),
         Ok(plan) => Seen::accepted(
             &format!("{:?} {:?}", plan.service.demoted, plan.service.limits.nofile.is_some()),
@@ -29,17 +30,52 @@ fn run(bytes: &[u8]) -> Seen {
     }
 }
 
+/// The configuration that the plans below export parts of.
+const DEFAULTS: &str = "[server]\nport = 8080\nname = \"shop\"\n";
+
+/// One statement to a line, so that a line that is left out or doubled leaves the rest a plan.
+const FULL: &str = r#"origin = "acme"
+name = "shop"
+version = "1.2.0"
+description = "a shop"
+maintainer = "ada <ada@example.invalid>"
+license = ["Apache-2.0"]
+deps = ["core/bash", "core/redis/7.0"]
+files = ["bin/shop"]
+exposes = ["server.port"]
+[exports]
+port = "server.port"
+[binds]
+database = ["port", "host"]
+[binds_optional]
+cache = ["port"]
+[service]
+user = "nobody"
+group = "nogroup"
+shutdown_signal = "TERM"
+shutdown_timeout_s = 8
+demoted = "stop"
+nofile = 1024
+capabilities = ["net_bind_service"]
+[service.environment]
+MODE = "live"
+[service.limits]
+memory = "512M"
+cpu = 1.5
+pids = 100
+[health]
+http = "http://127.0.0.1:{{cfg.server.port}}/health"
+interval_s = 5
+timeout_s = 1
+[drain]
+timeout_s = 5
+"#;
+
 fn seeds() -> Vec<Vec<u8>> {
-    [
-        "origin = \"acme\"\nname = \"shop\"\nversion = \"1.2.0\"\n",
-        "origin = \"acme\"\nname = \"shop\"\nversion = \"1.2.0\"\ndescription = \"a shop\"\nmaintainer = \"a <a@b>\"\n\
-         licenses = [\"Apache-2.0\"]\ndeps = [\"core/bash\", \"core/redis/7.0\"]\nbin_dirs = [\"bin\"]\nfiles = \"root\"\n\
-         \n[exports]\nport = \"server.port\"\n\n[binds]\ndatabase = \"port host\"\n\n[binds_optional]\ncache = \"port\"\n\
-         \n[environment]\nMODE = \"live\"\n\n[service]\nuser = \"nobody\"\ngroup = \"nogroup\"\nrun = \"bin/shop --port 8080\"\n\
-         exposes = [\"server.port\"]\nshutdown_signal = \"TERM\"\nshutdown_timeout = 8\ndemoted = \"stop\"\n\
-         capabilities = [\"net_bind_service\"]\n\n[health]\nhttp = \"http://127.0.0.1:8080/health\"\ninterval = \"5s\"\n\
-         timeout = \"1s\"\n\n[drain]\nwait = \"5s\"\n\n[limits]\nmemory = \"512M\"\ncpu = 1.5\npids = 100\nnofile = 1024\n",
-    ]
-    .map(|text| text.as_bytes().to_vec())
-    .to_vec()
+    let small = "origin = \"acme\"\nname = \"shop\"\nversion = \"1.2.0\"\n";
+    let mut seeds = vec![small.as_bytes().to_vec(), FULL.as_bytes().to_vec()];
+    seeds.extend(
+        crate::corpus::files_below("scenarios/plans", "toml").into_iter().filter(|text| text.len() < 4_000),
+    );
+    seeds
 }

@@ -30,15 +30,25 @@ fn run(bytes: &[u8]) -> Seen {
     }
 }
 
+const FULL: &str = r#"ident = "acme/redis/7.2.0/20260101000000"
+group = "prod"
+bldr_url = "https://depot.example.invalid"
+channel = "stable"
+topology = "leader"
+update_strategy = "rolling"
+update_condition = "latest"
+binds = ["database:postgres.prod@acme", "cache:memcached.default"]
+binding_mode = "relaxed"
+config_from = "/srv/config"
+desired_state = "up"
+maintenance = "its disk is replaced"
+quorum = 3
+shutdown_timeout = 30
+[health_check_interval]
+secs = 30
+nanos = 0
+"#;
+
 fn seeds() -> Vec<Vec<u8>> {
-    [
-        "ident = \"acme/redis\"\n",
-        "ident = \"acme/redis/7.2.0/20260101000000\"\ngroup = \"prod\"\nbldr_url = \"https://bldr.example\"\n\
-         channel = \"stable\"\ntopology = \"leader\"\nupdate_strategy = \"rolling\"\nupdate_condition = \"latest\"\n\
-         binds = [\"database:postgres.prod@acme\", \"cache:memcached.default\"]\nbinding_mode = \"relaxed\"\n\
-         config_from = \"/srv/config\"\ndesired_state = \"up\"\nmaintenance = \"disk is replaced\"\nquorum = 3\n\
-         shutdown_timeout = 30\n\n[health_check_interval]\nsecs = 30\nnanos = 0\n",
-    ]
-    .map(|text| text.as_bytes().to_vec())
-    .to_vec()
+    vec![b"ident = \"acme/redis\"\n".to_vec(), FULL.as_bytes().to_vec()]
 }

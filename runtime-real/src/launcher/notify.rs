@@ -19,7 +19,7 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixCredentials, recvmsg, 
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::Pid;
 
-use super::link::socket_path;
+use crate::host::socket::socket_path;
 
 /// Where the service manager listens.
 pub(super) const SOCKET_ENV: &str = "NOTIFY_SOCKET";
