@@ -21,10 +21,11 @@ impl Instance {
         }
     }
 
-    /// The first check of a process that was just started.
+    /// The first check of a process that was just started, or has just been adopted.
     pub(super) fn check_first(&mut self, env: &Env<'_, '_>) {
         let delay_ms = self.files.package().map_or(0, |package| package.health_delay_ms);
-        self.checks.begin_at(env.now() + super::bounded(delay_ms));
+        let (since, _) = self.progress.since();
+        self.checks.begin_at(since + super::bounded(delay_ms));
         self.check_again(env);
     }
 

@@ -352,7 +352,7 @@ impl Instance {
         }
         // The election may have spoken before it was known that only a leader runs.
         self.stop_follower(env.now());
-        self.check_again(env);
+        self.check_first(env);
         self.ask_suitability(env);
         self.follow_changes(&prepared.changed, env);
     }

@@ -201,7 +201,7 @@ fn a_process_is_left_alone_before_its_first_check_as_the_package_says() {
     assert_eq!((checks(&world), world.view().health), (0, Health::Unknown), "also after a change");
     world.advance(Duration::from_millis(1));
     assert_eq!(checks(&world), 1);
-    world.settle();
+    answer_all(&mut world);
     assert_eq!(world.view().health, Health::Ok);
 }
 
