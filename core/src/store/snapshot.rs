@@ -122,7 +122,7 @@ impl Snapshot {
     #[must_use]
     pub fn rows(&self) -> Vec<Write> {
         let mut rows = alloc::vec![identity_row(&self.member_id, self.incarnation)];
-        rows.extend(self.members.iter().map(|record| member_row(&MemberRumor::new(record.clone()))));
+        rows.extend(self.members.iter().map(|record| member_row(&MemberRumor::new(*record))));
         rows.extend(self.rumors.iter().map(|told| rumor_row(told.rumor())));
         rows.extend(self.services.iter().map(service::store));
         let history = History::new(self.history.clone());
