@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::Mutex;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use annulus_fuzz::keeper::{Current, Ended, watch};
 use annulus_fuzz::session::{Found, Session};
+use annulus_fuzz::stopwatch::Stopwatch;
 use annulus_fuzz::target::{self, Target};
 use annulus_fuzz::{corpus, guarded, reduce};
 use clap::{Args, Parser, Subcommand};
@@ -209,7 +210,7 @@ fn work(args: &WorkArgs) -> Result<ExitCode, Error> {
         .map(|(_, input)| input)
         .collect();
     let mut session = Session::new(target, how.seed, inputs);
-    let begun = Instant::now();
+    let begun = Stopwatch::start();
     let mut found = None;
     while begun.elapsed() < how.lasting && how.runs.is_none_or(|runs| session.figures().runs < runs) {
         let input = session.next_input();
@@ -237,13 +238,13 @@ fn work(args: &WorkArgs) -> Result<ExitCode, Error> {
 fn report(target: &Target, found: &Found, how: &LoopArgs, current: &Current) -> Result<(), Error> {
     let folder = how.failures.join(target.name);
     let whole = corpus::keep(&folder, &found.input).map_err(io_error(&folder))?;
-    let until = Instant::now() + REDUCE_FOR;
+    let reducing = Stopwatch::start();
     let mut tries = found.run;
     let reduced = reduce::reduce(&found.input, |input| {
         // Noted, so that the process that looks on sees that it goes on.
         tries += 1;
         let _ = current.note(tries, input);
-        Instant::now() < until
+        reducing.elapsed() < REDUCE_FOR
             && guarded::run(target, input).is_err_and(|failure| failure.is_like(&found.failure))
     });
     let path = corpus::keep(&folder, &reduced).map_err(io_error(&folder))?;

@@ -66,7 +66,10 @@ fn catch_quietly() {
     ONCE.call_once(|| {
         panic::set_hook(Box::new(|info| {
             let place = info.location().map_or_else(String::new, |at| format!("{}:{}", at.file(), at.line()));
-            let said = info.payload_as_str().unwrap_or("it said nothing").to_owned();
+            let payload = info.payload();
+            let said = payload.downcast_ref::<&str>().copied();
+            let said = said.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+            let said = said.unwrap_or("it said nothing").to_owned();
             LAST_PANIC.set(Some((place, said)));
         }));
     });

@@ -7,7 +7,9 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::stopwatch::Stopwatch;
 
 /// Between two looks at the loop.
 const LOOK_PERIOD: Duration = Duration::from_millis(100);
@@ -70,7 +72,7 @@ pub enum Ended {
 /// The process cannot be started or waited for.
 pub fn watch(command: &mut Command, current: &Current, longest: Duration) -> io::Result<Ended> {
     let mut child = command.spawn()?;
-    let (mut number, mut since) = (current.number(), Instant::now());
+    let (mut number, mut since) = (current.number(), Stopwatch::start());
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(match (status.code(), current.input()) {
@@ -80,7 +82,7 @@ pub fn watch(command: &mut Command, current: &Current, longest: Duration) -> io:
         }
         let latest = current.number();
         if latest != number {
-            (number, since) = (latest, Instant::now());
+            (number, since) = (latest, Stopwatch::start());
         } else if since.elapsed() > longest && number.is_some() {
             end(&mut child)?;
             return Ok(Ended::Stuck(longest, current.input().unwrap_or_default()));

@@ -21,6 +21,7 @@ pub mod memory;
 pub mod mutate;
 pub mod reduce;
 pub mod session;
+pub mod stopwatch;
 pub mod target;
 
 pub use target::{Seen, Target};

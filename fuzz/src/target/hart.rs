@@ -60,7 +60,7 @@ fn run(input: &[u8]) -> Seen {
     };
     let mut payload = Vec::new();
     hart.payload()
-        .and_then(|mut read| Ok(read.read_to_end(&mut payload).expect("a file on disk")))
+        .map(|mut read| read.read_to_end(&mut payload).expect("a file on disk"))
         .expect("it is there");
     match inspect(&mut hart, LIMITS) {
         Err(error) => Seen::refused(why(&error.to_string())),
