@@ -78,7 +78,8 @@ fn a_change_that_a_supervisor_died_telling_of_is_told_by_the_next_one_and_once()
     fs::create_dir_all(dir.join("config")).expect("made");
     fs::write(dir.join("config/told.conf"), "{{cfg.word}}").expect("written");
     let hook = format!(
-        "#!/bin/sh\necho \"begun $(cat config/told.conf)\" >> {said}\n[ -e {gate} ] || exec sleep 1000\n\
+        "#!/bin/sh\n[ -e {gate} ] && open=1\necho \"begun $(cat config/told.conf)\" >> {said}\n\
+         [ \"$open\" ] || exec sleep 1000\n\
          echo \"told $(cat config/told.conf)\" >> {said}\n",
         said = text(&said),
         gate = text(&gate)
