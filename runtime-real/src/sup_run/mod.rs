@@ -238,6 +238,7 @@ async fn supervise(
         secret,
         lookout,
         restart: Arc::clone(&restart),
+        tls: tls.clone(),
     };
     let gateway = http::Config {
         handle: handle.clone(),

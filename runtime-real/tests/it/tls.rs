@@ -252,6 +252,8 @@ fn a_new_certificate_is_served_after_a_restart_and_a_bad_one_prevents_it() {
             .contains("this supervisor goes on, because the next one could not start")
             .then_some(())
     });
+    let (code, _, stderr) = host.run(&["sup", "restart"]);
+    assert!(code != 0 && stderr.contains("the next one could not start"), "{code} {stderr}");
     assert_eq!(host.supervisor(), before);
     authority.issue("server");
     kill(number(before), Signal::SIGHUP).expect("told");

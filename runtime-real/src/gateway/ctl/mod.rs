@@ -77,6 +77,8 @@ pub struct Ctl {
     pub lookout: Lookout,
     /// Told when the supervisor is to be started again.
     pub restart: Arc<Notify>,
+    /// What the next supervisor has to be able to start with.
+    pub tls: Option<Tls>,
 }
 
 /// Serves clients until the returned future is dropped.

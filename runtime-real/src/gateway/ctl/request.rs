@@ -101,7 +101,7 @@ pub(super) async fn handle(ctl: &Ctl, frame: &Frame) -> Result<Answer, NetErr> {
         RingQuery::ID => ring::status(ctl).await,
         SvcRestart::ID => svc_restart(ctl, decode(frame)?).await,
         SupDepart::ID => sup_depart(ctl, decode(frame)?).await,
-        SupRestart::ID => Ok(sup_restart(ctl, decode(frame)?)),
+        SupRestart::ID => sup_restart(ctl, decode(frame)?).await,
         other => Err(NetErr::new(
             ErrCode::NotSupported,
             format!("this supervisor ({}) knows no request {other:?}", env!("CARGO_PKG_VERSION")),
@@ -379,9 +379,17 @@ async fn sup_problems(ctl: &Ctl) -> Result<Answer, NetErr> {
     Ok(Answer::SupProblems(problems.collect()))
 }
 
-fn sup_restart(ctl: &Ctl, _: SupRestart) -> Answer {
+async fn sup_restart(ctl: &Ctl, _: SupRestart) -> Result<Answer, NetErr> {
+    if let Some(tls) = ctl.tls.clone() {
+        let checked = disk::read(move || tls.check()).await;
+        let checked = checked.map_err(|failed| NetErr::new(ErrCode::Internal, failed.to_string()))?;
+        checked.map_err(|error| {
+            let text = format!("the supervisor goes on, because the next one could not start: {error}");
+            NetErr::new(ErrCode::Conflict, text)
+        })?;
+    }
     ctl.restart.notify_one();
-    Answer::Done(vec!["the supervisor is started again; its services go on".to_owned()])
+    Ok(Answer::Done(vec!["the supervisor is started again; its services go on".to_owned()]))
 }
 
 async fn sup_depart(ctl: &Ctl, request: SupDepart) -> Result<Answer, NetErr> {

@@ -124,6 +124,7 @@ fn serve(
         lookout: annulus::gateway::lookout::Lookout::default(),
         secret,
         restart: Arc::default(),
+        tls: None,
     };
     gateways.spawn(ctl::serve(ctl_listener, None, ctl));
     let ledger = Ledger::default();
