@@ -3,8 +3,6 @@
 
 use std::fs;
 
-use nix::unistd::{SysconfVar, sysconf};
-
 /// The name that guards give themselves.
 const GUARD: &str = "annulus-guard";
 
@@ -21,15 +19,6 @@ pub fn boot_id() -> String {
 #[must_use]
 pub fn start_ticks(pid: u32) -> Option<u64> {
     words(pid)?.1.get(19)?.parse().ok()
-}
-
-/// The same in milliseconds since boot.
-#[must_use]
-pub fn began_ms(pid: u32) -> Option<u64> {
-    let ticks_each_second =
-        sysconf(SysconfVar::CLK_TCK).ok().flatten().and_then(|ticks| u64::try_from(ticks).ok());
-    let ticks = start_ticks(pid)?.checked_mul(1_000)?;
-    ticks.checked_div(ticks_each_second?)
 }
 
 /// Whether a process was stopped (SIGSTOP, a debugger) and has not gone on; false also when there is no such process.
@@ -66,8 +55,6 @@ mod tests {
         assert!(start_ticks(1).is_some_and(|first| first <= began));
         assert_eq!(start_ticks(u32::MAX), None);
         assert_eq!(boot_id().len(), 36);
-        let (began_ms, now_ms) = (began_ms(own).expect("it runs"), crate::host::clock::boot_ms());
-        assert!(began_ms <= now_ms, "{began_ms} {now_ms}");
         assert!(!stands_still(own) && !stands_still(u32::MAX));
         assert_eq!(standing_guard(own), None, "its parent is no guard");
     }

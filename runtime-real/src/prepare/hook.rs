@@ -74,9 +74,9 @@ pub trait Overseer: Send + Sync {
     fn is_ended(&self) -> bool {
         false
     }
-    /// When the process began beside which the files are written, in milliseconds since boot; none where none runs.
-    fn runs_since_ms(&self) -> Option<u64> {
-        None
+    /// Whether the files are written beside a process that runs.
+    fn is_beside_process(&self) -> bool {
+        false
     }
     /// A hook begins, which may take so long.
     fn begins(&self, _timeout: Duration) {}

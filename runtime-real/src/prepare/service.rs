@@ -62,6 +62,8 @@ pub struct Service {
     facts: PackageFacts,
     binds: Vec<Bind>,
     health: Option<HealthPlan>,
+    /// Whether its files are written beside a process.
+    is_beside: bool,
     drain: DrainPlan,
     run_as: RunAs,
     last: LastGood,
@@ -152,6 +154,7 @@ impl Service {
         Ok(Self {
             svc: host.root.svc(&name),
             health: metadata::health(&package)?,
+            is_beside: false,
             drain: metadata::drain(&package)?,
             last: LastGood::default(),
             hooks: hooks_in(&from)?,
@@ -261,6 +264,9 @@ impl Service {
 
     /// Before any file changes.
     fn note_changes(&self, dir: &Dir, rendered: &[files::RenderedFile], facts: &Facts) -> Result<(), Error> {
+        if !self.is_beside {
+            return untold::forget(dir).map_err(Error::io(&self.svc));
+        }
         let mut paths = Vec::new();
         for file in rendered {
             if file.differs(dir).map_err(Error::io(&self.svc.join(&file.path)))? {
@@ -272,12 +278,17 @@ impl Service {
         untold::note(dir, &changed).map_err(Error::io(&self.svc))
     }
 
-    /// What changed beside a process that began so many milliseconds after the boot, and that it was not told of.
+    /// Whether its files are written beside a process from now on, which has to be told what changes.
+    pub const fn set_beside(&mut self, is_beside: bool) {
+        self.is_beside = is_beside;
+    }
+
+    /// What changed beside its process, and that this was not told of.
     ///
     /// # Errors
-    /// A note of that cannot be read.
-    pub fn add_untold(&self, began_ms: u64, changed: &mut Changed) -> Result<(), Error> {
-        let noted = Dir::open(&self.svc).and_then(|dir| untold::add_since(&dir, began_ms, changed));
+    /// The disk refuses.
+    pub fn add_untold(&self, changed: &mut Changed) -> Result<(), Error> {
+        let noted = Dir::open(&self.svc).and_then(|dir| untold::add(&dir, changed));
         noted.map_err(Error::io(&self.svc))
     }
 

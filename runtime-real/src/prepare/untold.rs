@@ -2,25 +2,18 @@
 //! killed between writing the files and the end of the hook that tells of them: the next one finds the files as they are
 //! to be, and the process as it was. Tells no process of anything.
 //!
-//! A note is made before the first file changes, set aside when a hook begins to tell of it, and removed when the hook has
-//! succeeded. It holds the boot and the time of the change: a process that began later knows of it anyway.
+//! A note is made before the first file changes beside a process, set aside when a hook begins to tell of it, and removed when
+//! the hook has succeeded. What is written for the next start is for a process that knows of all: it removes every note.
 
 use std::ffi::OsString;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 
 use annulus_core::{Changed, Hook};
 
 use crate::host::beneath::Dir;
-use crate::host::clock;
-use crate::launcher::identity;
 
 const MODE: u32 = 0o600;
-/// The system counts the begin of a process in ticks: one that began this many milliseconds before the change may be shown
-/// as having begun after it.
-const TICK_MS: u64 = 20;
-/// A longer note is none of ours.
-const NOTE_BYTES_MAX: u64 = 128;
 
 /// What a process is told in one way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,40 +74,42 @@ impl Kind {
     }
 }
 
-/// Notes that files are about to change.
+/// Notes that files are about to change beside a process.
 ///
 /// # Errors
 /// The disk refuses.
 pub(super) fn note(dir: &Dir, changed: &Changed) -> io::Result<()> {
-    let text = format!("{} {}\n", identity::boot_id(), clock::boot_ms());
     for kind in Kind::ALL.into_iter().filter(|kind| kind.is_in(changed)) {
-        dir.replace(&kind.untold(), text.as_bytes(), MODE)?;
+        dir.replace(&kind.untold(), b"", MODE)?;
     }
     Ok(())
 }
 
-/// Adds what a process has not been told of that began so many milliseconds after the boot.
+/// Removes all notes: no process runs, and the next one begins with the files as they are now.
 ///
 /// # Errors
-/// A note cannot be read.
-pub(super) fn add_since(dir: &Dir, began_ms: u64, changed: &mut Changed) -> io::Result<()> {
-    for kind in Kind::ALL {
-        for name in [kind.untold(), kind.being_told()] {
-            if noted_ms(dir, &name)?.is_some_and(|noted_ms| noted_ms.saturating_add(TICK_MS) >= began_ms) {
-                kind.add_to(changed);
-            }
+/// The disk refuses.
+pub(super) fn forget(dir: &Dir) -> io::Result<()> {
+    for name in Kind::ALL.into_iter().flat_map(|kind| [kind.untold(), kind.being_told()]) {
+        match dir.remove(&name) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
         }
     }
     Ok(())
 }
 
-/// When a change was noted since this boot, in milliseconds.
-fn noted_ms(dir: &Dir, name: &OsString) -> io::Result<Option<u64>> {
-    let Some(file) = dir.file(name)? else { return Ok(None) };
-    let mut text = String::new();
-    file.take(NOTE_BYTES_MAX).read_to_string(&mut text)?;
-    let (boot, at_ms) = text.trim().split_once(' ').unwrap_or_default();
-    Ok(at_ms.parse().ok().filter(|_| boot == identity::boot_id()))
+/// Adds what the process has not been told of.
+///
+/// # Errors
+/// The disk refuses.
+pub(super) fn add(dir: &Dir, changed: &mut Changed) -> io::Result<()> {
+    for kind in Kind::ALL {
+        if dir.which(&kind.untold())?.is_some() || dir.which(&kind.being_told())?.is_some() {
+            kind.add_to(changed);
+        }
+    }
+    Ok(())
 }
 
 /// A hook of the service in this folder is about to begin, which may tell of changes.
@@ -141,34 +136,32 @@ mod tests {
     }
 
     #[test]
-    fn a_process_is_told_of_what_changed_since_it_began_and_no_hook_has_told() {
+    fn a_process_is_told_of_what_changed_beside_it_and_no_hook_has_told() {
         let tmp = tempfile::tempdir().expect("a directory");
         let dir = Dir::open(tmp.path()).expect("opened");
-        let since = |began_ms| {
+        let untold = || {
             let mut untold = Changed::default();
-            add_since(&dir, began_ms, &mut untold).expect("readable");
+            add(&dir, &mut untold).expect("readable");
             untold
         };
-        let now_ms = clock::boot_ms();
         note(&dir, &Changed::default()).expect("noted");
-        assert_eq!(since(0), Changed::default());
+        assert_eq!(untold(), Changed::default());
         note(&dir, &changed(true, &[Hook::HealthCheck], true)).expect("noted");
-        assert_eq!(since(now_ms), changed(true, &[], true));
-        assert_eq!(since(now_ms + 3_600_000), Changed::default(), "it began later");
+        assert_eq!(untold(), changed(true, &[], true));
         begins(tmp.path(), Hook::Reconfigure);
-        assert_eq!(since(now_ms), changed(true, &[], true), "until that has succeeded");
+        assert_eq!(untold(), changed(true, &[], true), "until that has succeeded");
         note(&dir, &changed(true, &[], false)).expect("noted");
         succeeded(tmp.path(), Hook::Reconfigure);
-        assert_eq!(since(now_ms), changed(true, &[], true), "of the second change it has not told");
+        assert_eq!(untold(), changed(true, &[], true), "of the second change it has not told");
         for hook in [Hook::Reconfigure, Hook::FileUpdated, Hook::Init] {
             begins(tmp.path(), hook);
             succeeded(tmp.path(), hook);
         }
-        assert_eq!(since(now_ms), Changed::default());
-        note(&dir, &changed(false, &[Hook::PostRun], false)).expect("noted");
-        assert_eq!(since(now_ms).hooks, BTreeSet::from([Hook::Run]), "no hook tells of that");
-        std::fs::write(tmp.path().join(".untold.program"), format!("another-boot {now_ms}\n"))
-            .expect("written");
-        assert_eq!(since(now_ms), Changed::default(), "no process outlives the host");
+        assert_eq!(untold(), Changed::default());
+        note(&dir, &changed(true, &[Hook::PostRun], false)).expect("noted");
+        assert_eq!(untold().hooks, BTreeSet::from([Hook::Run]), "no hook tells of that");
+        begins(tmp.path(), Hook::Reconfigure);
+        forget(&dir).expect("removed");
+        assert_eq!(untold(), Changed::default(), "the next process begins with these files");
     }
 }

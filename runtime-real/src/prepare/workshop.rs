@@ -87,10 +87,14 @@ impl Packages for Workshop {
                 None => tell_user(&service),
             }
             install(host, name, &service, overseer)?;
+            let is_beside = overseer.is_beside_process();
+            service.set_beside(is_beside);
             let mut written = service.render(host, facts)?;
-            if let Some(began_ms) = overseer.runs_since_ms() {
-                service.add_untold(began_ms, &mut written.changed)?;
+            if is_beside {
+                service.add_untold(&mut written.changed)?;
             }
+            // What is written without being prepared again is written beside the process that begins now.
+            service.set_beside(true);
             let result = (prepared(&service, &written), plan(host, &service, &written));
             bench.service = Some(service);
             Ok(result)

@@ -27,8 +27,8 @@ impl Overseer for Preparing {
         self.ended.is_ordered()
     }
 
-    fn runs_since_ms(&self) -> Option<u64> {
-        self.adopted.and_then(identity::began_ms)
+    fn is_beside_process(&self) -> bool {
+        self.adopted.is_some_and(|pid| identity::start_ticks(pid).is_some())
     }
 
     fn begins(&self, timeout: Duration) {
