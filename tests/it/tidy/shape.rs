@@ -70,10 +70,9 @@ fn lines_of_ours(find: impl Fn(&str) -> Option<&'static str>) -> Vec<String> {
     let mut findings = Vec::new();
     for path in files(&top, "") {
         let name = relative(&top, &path);
-        let is_ours = ["core/", "runtime-", "scenarios/", "fuzz/", "tests/", ".ci/"]
-            .iter()
-            .any(|p| name.starts_with(p))
-            || (!name.contains('/') && name != ".git");
+        let is_ours =
+            ["core/", "runtime-", "scenarios/", "tests/", ".ci/"].iter().any(|p| name.starts_with(p))
+                || (!name.contains('/') && name != ".git");
         let Some(text) = fs::read_to_string(&path)
             .ok()
             .filter(|_| is_ours && !["Cargo.lock", "LICENSE"].contains(&name.as_str()))

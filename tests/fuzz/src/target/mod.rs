@@ -1,5 +1,5 @@
-//! The targets, one file for each. To add one: a file here with a `TARGET`, its module and its line in [`ALL`], a file of
-//! three lines in `fuzz/libfuzzer/targets/`, and `annulus-fuzz corpus` for its first inputs.
+//! The targets, one file for each. To add one: a file here with a `TARGET`, its module and its line in [`ALL`], a
+//! `[[bin]]` of its name in `libfuzzer/Cargo.toml`, and `annulus-fuzz corpus` for its first inputs.
 
 #[cfg(feature = "daemon")]
 mod config;
