@@ -206,6 +206,32 @@ fn a_process_is_left_alone_before_its_first_check_as_the_package_says() {
 }
 
 #[test]
+fn a_supervisor_that_adopts_a_process_leaves_it_alone_for_its_time() {
+    let mut world = World::with(Prepared { has_health_check: true, health_delay_ms: 20_000, ..package() });
+    // Without a moment's passing.
+    let answer_all = |world: &mut World| {
+        while let Some(id) = world.outstanding.keys().next().copied() {
+            world.answer(id, true);
+        }
+    };
+    world.ask("web", Asked::Load(Box::new(spec("web", 0))), false);
+    answer_all(&mut world);
+    world.restart(true);
+    let mut looked_at = false;
+    loop {
+        world.advance(Duration::from_millis(500));
+        looked_at |= world.outstanding.values().any(|effect| matches!(effect, Effect::Prepare { .. }));
+        answer_all(&mut world);
+        let first = world.view().since + Duration::from_secs(20);
+        assert_eq!(world.view().health == Health::Ok, world.now >= first, "{:?}", world.now);
+        if world.now >= first {
+            break;
+        }
+    }
+    assert!(looked_at, "its package was looked at in that time");
+}
+
+#[test]
 fn health_is_checked_at_once_then_now_and_then() {
     let mut world = World::with(Prepared { has_health_check: true, ..package() });
     world.ask("web", Asked::Load(Box::new(spec("web", 0))), false);
