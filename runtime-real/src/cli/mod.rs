@@ -7,16 +7,19 @@ pub mod demo;
 mod error;
 mod file;
 mod group;
+mod key;
 mod log;
 pub mod origin;
 pub(crate) mod output;
 mod pkg;
 mod responder;
+mod ring;
 mod sim;
 mod start;
 mod sup;
 mod svc;
 mod target;
+mod user;
 
 use std::path::PathBuf;
 
@@ -105,6 +108,12 @@ enum Command {
     /// Keys that sign packages
     #[command(subcommand)]
     Origin(origin::Command),
+    /// Keys that seal what the members of a ring say
+    #[command(subcommand)]
+    Ring(ring::Command),
+    /// Keys of users, who configure service groups
+    #[command(subcommand)]
+    User(user::Command),
     /// Show a ring of three supervisors at work on this machine, and remove it afterwards
     Demo(demo::command::Args),
     /// Run the deterministic simulator (`annulus-sim`)
@@ -128,7 +137,9 @@ pub fn run(args: Args) -> Outcome {
         Command::Pkg(command) => pkg::run(&global, &command),
         Command::Config(command) => config::run(&global, command),
         Command::File(command) => file::run(&global, command),
-        Command::Origin(command) => Ok(origin::run(&command, &global.root()?)?),
+        Command::Origin(command) => origin::run(&global, &command),
+        Command::Ring(command) => ring::run(&global, command),
+        Command::User(command) => user::run(&global, command),
         Command::Demo(args) => demo::command::run(args),
         Command::Sim(args) => sim::run(&args),
         Command::Responder(args) => responder::run(&args),

@@ -1,11 +1,11 @@
-//! `annulus origin …`: makes the keys that sign packages. Never overwrites a key.
+//! `annulus origin …`: makes, takes and prints the keys that sign packages. Never overwrites a key.
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 
 use super::pkg::{new_key_line, print};
+use super::{Global, Outcome, key};
 use crate::host::clock;
-use crate::host::root::Root;
-use crate::keys::{KeyCache, KeyError};
+use crate::keys::KeyKind;
 
 /// Commands about origins.
 #[derive(Clone, Debug, Subcommand)]
@@ -24,16 +24,46 @@ pub enum KeyCommand {
         #[arg(value_name = "ORIGIN")]
         origin: String,
     },
+    /// Put a key, public or secret, from standard input into the cache
+    Import,
+    /// Print the newest key
+    Export {
+        /// The origin's name
+        #[arg(value_name = "ORIGIN")]
+        origin: String,
+        /// Which half of the pair
+        #[arg(short = 't', long = "type", value_enum, default_value_t)]
+        half: Half,
+    },
+}
+
+/// A half of a key pair.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum Half {
+    /// For every host that installs the origin's packages
+    #[default]
+    Public,
+    /// For hosts that make them
+    Secret,
 }
 
 /// Carries out a command.
 ///
 /// # Errors
-/// The name cannot name a key, or the disk refuses.
-pub fn run(command: &Command, root: &Root) -> Result<u8, KeyError> {
-    let Command::Key(KeyCommand::Generate { origin }) = command;
-    let keys = KeyCache::new(root.keys());
-    let (id, _) = keys.generate_origin(origin, clock::wall())?;
-    print(&new_key_line(&keys, &id));
+/// The name cannot name a key, the key does not fit, or the disk refuses.
+pub(super) fn run(global: &Global, command: &Command) -> Outcome {
+    let Command::Key(command) = command;
+    match command {
+        KeyCommand::Generate { origin } => {
+            let keys = key::cache(global)?;
+            let (id, _) = keys.generate_origin(origin, clock::wall())?;
+            print(&new_key_line(&keys, &id));
+        }
+        KeyCommand::Import => {
+            key::import(global, &[KeyKind::SigPublic, KeyKind::SigSecret])?;
+        }
+        KeyCommand::Export { origin, half: Half::Public } => key::export(global, origin, KeyKind::SigPublic)?,
+        KeyCommand::Export { origin, half: Half::Secret } => key::export(global, origin, KeyKind::SigSecret)?,
+    }
     Ok(0)
 }

@@ -1,21 +1,38 @@
-//! The folder that keys are kept in. Adds and reads keys, and never overwrites or removes one.
+//! The folder that keys are kept in. Adds and reads keys of any kind, and never overwrites or removes one.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use annulus_core::{PackageIdent, UnixTime};
+use annulus_core::UnixTime;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::file::FILE_BYTES_MAX;
-use super::{KeyError, KeyFile, KeyId, KeyKind};
-use crate::host::atomic;
-use crate::keys::crypto::{self, PublicKey, SecretKey};
+use super::{KeyError, KeyFile, KeyId, KeyKind, rights};
+use crate::host::{atomic, small_file, timestamp};
+
+/// A host whose clock is before this was set by no operator.
+const CLOCK_MIN: UnixTime = UnixTime::from_millis(1_577_836_800_000);
+/// A key made by a host whose clock is so far ahead is told of, in milliseconds.
+const AHEAD_MS_MAX: u64 = 86_400_000;
 
 /// The key cache, `<root>/cache/keys`.
 #[derive(Clone, Debug)]
 pub struct KeyCache {
     dir: PathBuf,
+}
+
+/// A key that was imported.
+#[derive(Clone, Debug)]
+pub struct Imported {
+    /// Its name and revision.
+    pub id: KeyId,
+    /// What it is.
+    pub kind: KeyKind,
+    /// Its file.
+    pub path: PathBuf,
+    /// Whether it was there already.
+    pub was_there: bool,
 }
 
 impl KeyCache {
@@ -31,53 +48,108 @@ impl KeyCache {
         &self.dir
     }
 
+    /// Where the file of a key is.
+    #[must_use]
+    pub fn path(&self, id: &KeyId, kind: KeyKind) -> PathBuf {
+        self.dir.join(id.file_name(kind))
+    }
+
     /// Stores a key. A key that is there already with the same content is left as it is.
     ///
     /// # Errors
     /// The same name and revision is there with other content, which is never overwritten, or the disk refuses.
     pub fn store(&self, key: &KeyFile) -> Result<PathBuf, KeyError> {
-        fs::create_dir_all(&self.dir).map_err(|source| io_error(&self.dir, source))?;
-        let path = self.dir.join(key.id.file_name(key.kind));
-        let text = key.to_text();
-        let created = atomic::create(&path, text.as_bytes(), key.kind.mode());
-        if !created.map_err(|source| io_error(&path, source))? {
-            let old = fs::read(&path).map_err(|source| io_error(&path, source))?;
-            if old != text.as_bytes() {
-                return Err(KeyError::Conflict { path });
-            }
-        }
-        Ok(path)
+        self.store_new(key).map(|(path, _)| path)
     }
 
-    /// The key of exactly this revision.
+    /// As [`Self::store`], and whether the key was not there before.
+    fn store_new(&self, key: &KeyFile) -> Result<(PathBuf, bool), KeyError> {
+        fs::create_dir_all(&self.dir).map_err(|source| io_error(&self.dir, source))?;
+        let path = self.path(&key.id, key.kind);
+        let created = atomic::create(&path, key.to_text().as_bytes(), key.kind.mode());
+        let created = created.map_err(|source| io_error(&path, source))?;
+        // A file that came by copying may end its last line or not, and says the same.
+        if !created
+            && !self.read(&path).is_ok_and(|old| old.trim_end().as_bytes() == key.to_text().as_bytes())
+        {
+            return Err(KeyError::Conflict { path });
+        }
+        Ok((path, created))
+    }
+
+    /// Takes a key of one of these kinds from its text, which came from `from`. Where the cache has the other half of its
+    /// pair, both have to belong together.
     ///
     /// # Errors
-    /// It is not there, not readable, or the content does not match the file's name.
+    /// It is no key, or not of these kinds, it does not fit what is there, or the disk refuses; nothing is written then.
+    pub fn import(&self, text: &str, from: &Path, kinds: &[KeyKind]) -> Result<Imported, KeyError> {
+        let key = KeyFile::parse(text, from)?;
+        if !kinds.contains(&key.kind) {
+            let wanted = kinds.first().copied().unwrap_or(key.kind);
+            return Err(KeyError::Kind { path: from.to_owned(), is: key.kind, wanted });
+        }
+        self.check_pair(&key, from)?;
+        let (path, is_new) = self.store_new(&key)?;
+        Ok(Imported { id: key.id, kind: key.kind, path, was_there: !is_new })
+    }
+
+    /// The key of exactly this revision, checked against the other half of its pair where the cache has that. A link is
+    /// followed.
+    ///
+    /// # Errors
+    /// It is not there, not readable, open to other users, or its content is not what the file's name says.
     pub fn load(&self, id: &KeyId, kind: KeyKind) -> Result<KeyFile, KeyError> {
-        let file = id.file_name(kind);
-        let path = self.dir.join(&file);
-        let missing = |e: io::Error| match e.kind() {
-            io::ErrorKind::NotFound => {
-                KeyError::Missing { id: id.clone(), dir: self.dir.clone(), file: file.clone() }
-            }
-            _ => io_error(&path, e),
-        };
-        let mut text = String::new();
-        File::open(&path).and_then(|f| f.take(FILE_BYTES_MAX).read_to_string(&mut text)).map_err(missing)?;
-        let key = KeyFile::parse(&text, &path)?;
-        if key.id != *id {
-            return Err(KeyError::Malformed {
-                path,
-                reason: "line 2 names another key than the file's name",
-            });
-        }
-        if key.kind != kind {
-            return Err(KeyError::Malformed {
-                path,
-                reason: "line 1 names another kind than the one asked for",
-            });
-        }
+        let path = self.path(id, kind);
+        let (key, _) = self.open(id, kind, &path)?;
+        self.check_pair(&key, &path)?;
         Ok(key)
+    }
+
+    /// Reads one file, and remarks on its mode.
+    fn open(&self, id: &KeyId, kind: KeyKind, path: &Path) -> Result<(KeyFile, Option<String>), KeyError> {
+        let file = small_file::open(path).map_err(|error| self.unopened(error, id, kind, path))?;
+        let io = |source| io_error(path, source);
+        let meta = file.metadata().map_err(io)?;
+        let text = read(&file).map_err(io)?;
+        let key = KeyFile::parse(&text, path)?;
+        if key.kind != kind {
+            return Err(KeyError::Kind { path: path.to_owned(), is: key.kind, wanted: kind });
+        }
+        let remark = rights::check(&file, &meta, path, kind)?;
+        if key.id != *id {
+            let reason = "line 2 names another key than the file's name";
+            return Err(KeyError::Malformed { path: path.to_owned(), reason });
+        }
+        Ok((key, remark))
+    }
+
+    fn unopened(&self, error: io::Error, id: &KeyId, kind: KeyKind, path: &Path) -> KeyError {
+        if error.kind() != io::ErrorKind::NotFound {
+            return io_error(path, error);
+        }
+        if path.is_symlink() {
+            return io_error(path, io::Error::new(error.kind(), "the link leads nowhere"));
+        }
+        KeyError::Missing { id: id.clone(), kind, dir: self.dir.clone(), file: id.file_name(kind) }
+    }
+
+    /// Checks a key against the other half of its pair, where the cache has a file of that kind which can be read.
+    fn check_pair(&self, key: &KeyFile, path: &Path) -> Result<(), KeyError> {
+        let Some(partner) = key.kind.partner() else { return Ok(()) };
+        let other = self.path(&key.id, partner);
+        let text = self.read(&other).ok();
+        // A file that is not of this pair (a user's public key has the same suffix as an origin's) says nothing about it.
+        let other_key = text.and_then(|text| KeyFile::parse(&text, &other).ok());
+        match other_key.filter(|found| found.kind == partner && found.id == key.id) {
+            Some(found) if found.public_half() != key.public_half() => {
+                Err(KeyError::Pair { path: path.to_owned(), other })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn read(&self, path: &Path) -> io::Result<String> {
+        read(&small_file::open(path)?)
     }
 
     /// The newest revision of a name's keys of this kind, when there is one.
@@ -91,78 +163,67 @@ impl KeyCache {
             Err(source) => return Err(io_error(&self.dir, source)),
         };
         let suffix = format!(".{}", kind.suffix());
-        let mut newest = None;
+        let mut found = Vec::new();
         for entry in entries {
             let file = entry.map_err(|source| io_error(&self.dir, source))?.file_name();
             let id = file.to_str().and_then(|file| file.strip_suffix(&suffix)?.parse::<KeyId>().ok());
-            newest = newest.max(id.filter(|id| id.name() == name));
+            found.extend(id.filter(|id| id.name() == name));
         }
-        Ok(newest)
-    }
-
-    /// The public key that checks this signer's packages.
-    ///
-    /// # Errors
-    /// As [`Self::load`].
-    pub fn origin_public(&self, id: &KeyId) -> Result<PublicKey, KeyError> {
-        let key = self.load(id, KeyKind::SigPublic)?;
-        Ok(PublicKey::from_bytes(key.bytes()).expect("a loaded key has the length of its kind"))
-    }
-
-    /// The newest key that signs an origin's packages, when there is one.
-    ///
-    /// # Errors
-    /// As [`Self::load`], and when the secret key's halves do not belong together.
-    pub fn origin_secret(&self, origin: &str) -> Result<Option<(KeyId, SecretKey)>, KeyError> {
-        let Some(id) = self.latest(origin, KeyKind::SigSecret)? else {
-            return Ok(None);
+        found.sort_unstable();
+        // Public keys of both sorts have one suffix, and only the first line tells them apart.
+        let is_other = |id: &KeyId| {
+            let tag = self.read(&self.path(id, kind)).ok()?.lines().next()?.to_owned();
+            KeyKind::ALL.into_iter().find(|other| other.tag() == tag).map(|other| other != kind)
         };
-        let file = self.load(&id, KeyKind::SigSecret)?;
-        let key = SecretKey::from_bytes(file.bytes()).ok_or_else(|| KeyError::Malformed {
-            path: self.dir.join(id.file_name(KeyKind::SigSecret)),
-            reason: "line 4 is not a secret key followed by its public key",
-        })?;
-        Ok(Some((id, key)))
+        Ok(found.into_iter().rev().find(|id| kind.is_secret() || is_other(id) != Some(true)))
     }
 
-    /// Makes a new key pair for an origin. A second one within the same second is refused.
-    ///
-    /// # Errors
-    /// The name is malformed, the revision exists, or the disk refuses.
-    pub fn generate_origin(&self, origin: &str, now: UnixTime) -> Result<(KeyId, SecretKey), KeyError> {
-        // An origin is the first part of an ident, which allows fewer names than keys in general.
-        if format!("{origin}/name").parse::<PackageIdent>().is_err() {
-            return Err(KeyError::Name { text: origin.to_owned() });
+    /// What an operator should know about a key that can be used: its mode, where that cannot be changed, and a revision
+    /// that lies ahead of this host's clock.
+    #[must_use]
+    pub fn remarks(&self, id: &KeyId, kind: KeyKind, now: UnixTime) -> Vec<String> {
+        let path = self.path(id, kind);
+        let mut remarks: Vec<String> =
+            self.open(id, kind, &path).ok().and_then(|(_, remark)| remark).into_iter().collect();
+        let limit = UnixTime::from_millis(now.as_millis().saturating_add(AHEAD_MS_MAX));
+        if id.revision() > timestamp::digits(limit).as_str() {
+            remarks.push(format!(
+                "key {id} was made ahead of this host's clock ({}): it counts as the newest of {} until then; one of the two \
+                 clocks is wrong",
+                timestamp::rfc3339_millis(now),
+                id.name()
+            ));
         }
-        let id = KeyId::new(origin, now)?;
-        let key = crypto::generate_secret_key();
-        // The public half first: a crash in between leaves a public key without use, and not a secret key whose
-        // signatures no host can check.
-        self.store(&KeyFile::new(KeyKind::SigPublic, id.clone(), key.public().as_bytes()))?;
-        self.store(&KeyFile::new(KeyKind::SigSecret, id.clone(), key.as_bytes()))?;
-        Ok((id, key))
+        remarks
     }
 
-    /// The newest key that signs an origin's packages, and whether it was made now because there was none.
+    /// The revision that a new key of this name gets: newer than those that are there.
     ///
     /// # Errors
-    /// As [`Self::origin_secret`] and [`Self::generate_origin`].
-    pub fn origin_secret_or_new(
-        &self,
-        origin: &str,
-        now: UnixTime,
-    ) -> Result<(KeyId, SecretKey, bool), KeyError> {
+    /// The name cannot name a key, or this host's clock is wrong: it stands where no key can have been made, or behind the
+    /// newest key of this name, which would stay the newest.
+    pub(super) fn new_id(&self, name: &str, kind: KeyKind, now: UnixTime) -> Result<KeyId, KeyError> {
+        let id = KeyId::new(name, now)?;
+        let newest = self.latest(name, kind)?.filter(|newest| newest.revision() > id.revision());
+        if now < CLOCK_MIN || newest.is_some() {
+            return Err(KeyError::Clock { now: timestamp::rfc3339_millis(now), newest });
+        }
+        Ok(id)
+    }
+
+    /// Held while keys are looked for and made: two commands at once must not make two keys.
+    pub(super) fn held(&self) -> Result<Flock<File>, KeyError> {
         fs::create_dir_all(&self.dir).map_err(|source| io_error(&self.dir, source))?;
         let dir = File::open(&self.dir).map_err(|source| io_error(&self.dir, source))?;
-        // Two builds at once must not make two keys, so the second one waits here for the first.
-        let _held = Flock::lock(dir, FlockArg::LockExclusive)
-            .map_err(|(_, errno)| io_error(&self.dir, errno.into()))?;
-        if let Some((id, key)) = self.origin_secret(origin)? {
-            return Ok((id, key, false));
-        }
-        let (id, key) = self.generate_origin(origin, now)?;
-        Ok((id, key, true))
+        Flock::lock(dir, FlockArg::LockExclusive).map_err(|(_, errno)| io_error(&self.dir, errno.into()))
     }
+}
+
+/// The text of a key file; what is longer than any is cut, so that it is noticed.
+fn read(file: &File) -> io::Result<String> {
+    let mut text = String::new();
+    file.take(FILE_BYTES_MAX as u64 + 1).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 fn io_error(path: &Path, source: io::Error) -> KeyError {

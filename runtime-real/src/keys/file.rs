@@ -13,7 +13,7 @@ use crate::keys::crypto;
 /// Longest name of a key, in bytes, so that name, revision and suffix fit into a file name.
 const NAME_BYTES_MAX: usize = 200;
 /// Largest key file, in bytes; the largest real one is below 500.
-pub(super) const FILE_BYTES_MAX: u64 = 4096;
+pub const FILE_BYTES_MAX: usize = 4096;
 
 /// The purpose of a key, which decides the tag in its file's first line and the file's suffix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,6 +56,36 @@ impl KeyKind {
             Self::BoxSecret => "box.key",
             Self::Shared => "sym.key",
         }
+    }
+
+    /// What such a key is, in words.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::SigPublic => "the public key of an origin",
+            Self::SigSecret => "the secret key of an origin",
+            Self::BoxPublic => "the public key of a user or service group",
+            Self::BoxSecret => "the secret key of a user or service group",
+            Self::Shared => "the key of a ring",
+        }
+    }
+
+    /// The other half of a pair; none for a key that has none.
+    #[must_use]
+    pub const fn partner(self) -> Option<Self> {
+        match self {
+            Self::SigPublic => Some(Self::SigSecret),
+            Self::SigSecret => Some(Self::SigPublic),
+            Self::BoxPublic => Some(Self::BoxSecret),
+            Self::BoxSecret => Some(Self::BoxPublic),
+            Self::Shared => None,
+        }
+    }
+
+    /// Whether it has to be kept from others.
+    #[must_use]
+    pub const fn is_secret(self) -> bool {
+        !matches!(self, Self::SigPublic | Self::BoxPublic)
     }
 
     /// How many bytes the key has.
@@ -187,10 +217,16 @@ impl KeyFile {
     /// Says which line is wrong.
     pub fn parse(text: &str, path: &Path) -> Result<Self, KeyError> {
         let malformed = |reason| KeyError::Malformed { path: path.to_owned(), reason };
+        if text.len() > FILE_BYTES_MAX {
+            return Err(malformed("it is longer than any key"));
+        }
         let mut lines = text.lines();
         let tag = lines.next().unwrap_or_default();
         let kind = KeyKind::ALL.into_iter().find(|kind| kind.tag() == tag);
         let kind = kind.ok_or_else(|| malformed("line 1 is none of the five kinds of key"))?;
+        if text.trim_end() == tag {
+            return Err(malformed("there is only line 1"));
+        }
         let id = lines.next().unwrap_or_default().parse();
         let id = id.map_err(|_| malformed("line 2 is not a name with a revision of 14 digits"))?;
         if lines.next() != Some("") {
@@ -201,7 +237,29 @@ impl KeyFile {
         if bytes.len() != kind.key_bytes() {
             return Err(malformed("line 4 is not a key of the length that line 1 asks for"));
         }
-        Ok(Self { kind, id, bytes })
+        if lines.any(|line| !line.trim().is_empty()) {
+            return Err(malformed("there is more than one key: the file goes on after line 4"));
+        }
+        let key = Self { kind, id, bytes };
+        if kind == KeyKind::SigSecret && key.public_half().is_none() {
+            return Err(malformed("line 4 is not a secret key followed by its public key"));
+        }
+        Ok(key)
+    }
+
+    /// The public key that belongs to this one; none for a key without a pair, and where the halves of a secret signing key
+    /// do not belong together.
+    pub(super) fn public_half(&self) -> Option<Vec<u8>> {
+        match self.kind {
+            KeyKind::SigPublic | KeyKind::BoxPublic => Some(self.bytes.clone()),
+            KeyKind::SigSecret => {
+                Some(crypto::SecretKey::from_bytes(&self.bytes)?.public().as_bytes().to_vec())
+            }
+            KeyKind::BoxSecret => {
+                Some(crypto::BoxSecretKey::from_bytes(&self.bytes)?.public().as_bytes().to_vec())
+            }
+            KeyKind::Shared => None,
+        }
     }
 }
 

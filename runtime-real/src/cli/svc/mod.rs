@@ -1,7 +1,8 @@
-//! `annulus svc …`: loads, starts, stops and lists the services of a supervisor. One file per command; all but `log`
+//! `annulus svc …`: loads, starts, stops and lists the services of a supervisor. One file per command; all but `log` and `key`
 //! ask the supervisor over its ctl gateway.
 
 mod drain;
+mod key;
 pub(super) mod load;
 mod log;
 mod maintenance;
@@ -42,6 +43,9 @@ pub(super) enum Command {
     Status(status::Args),
     /// Show what a service wrote
     Log(log::Args),
+    /// The keys for which users seal a group's configuration and files
+    #[command(subcommand)]
+    Key(key::Command),
 }
 
 pub(super) fn run(global: &Global, command: Command) -> Outcome {
@@ -57,5 +61,6 @@ pub(super) fn run(global: &Global, command: Command) -> Outcome {
         Command::Maintenance(command) => maintenance::run(global, &command),
         Command::Status(args) => status::run(global, &args),
         Command::Log(args) => log::run(global, &args),
+        Command::Key(command) => key::run(global, command),
     }
 }

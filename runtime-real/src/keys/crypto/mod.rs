@@ -16,7 +16,7 @@ use std::str::FromStr;
 use std::sync::Once;
 
 use sodiumoxide::base64::{self, Variant};
-use sodiumoxide::crypto::{generichash, secretbox, sign};
+use sodiumoxide::crypto::{box_, generichash, secretbox, sign};
 
 /// Bytes that a signature adds in front of the message.
 pub const SIGNATURE_BYTES: usize = sign::SIGNATUREBYTES;
@@ -156,9 +156,16 @@ impl SecretKey {
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         ready();
         let key = sign::SecretKey::from_slice(bytes)?;
-        let seed = sign::Seed::from_slice(bytes.get(..sign::SEEDBYTES)?)?;
+        let seed = bytes.get(..sign::SEEDBYTES)?.try_into().ok()?;
         // A signature made with a public half that does not belong to the seed would reveal the seed.
-        (sign::keypair_from_seed(&seed).1 == key).then_some(Self(key))
+        (Self::from_seed(seed).0 == key).then_some(Self(key))
+    }
+
+    /// The key that follows from a seed.
+    #[must_use]
+    pub fn from_seed(seed: &[u8; sign::SEEDBYTES]) -> Self {
+        ready();
+        Self(sign::keypair_from_seed(&sign::Seed(*seed)).1)
     }
 
     /// Its bytes.
@@ -244,6 +251,62 @@ impl SharedKey {
 impl fmt::Debug for SharedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SharedKey(..)")
+    }
+}
+
+/// The public half of a key that seals for its owner (Curve25519): 32 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BoxPublicKey(box_::PublicKey);
+
+impl BoxPublicKey {
+    /// The key with these bytes, if they are 32.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        box_::PublicKey::from_slice(bytes).map(Self)
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_ref()
+    }
+}
+
+/// The secret half of such a key: 32 bytes, from which the public half follows. Wiped when dropped.
+#[derive(Clone)]
+pub struct BoxSecretKey(box_::SecretKey);
+
+impl BoxSecretKey {
+    /// A new random key.
+    #[must_use]
+    pub fn generate() -> Self {
+        ready();
+        Self(box_::gen_keypair().1)
+    }
+
+    /// The key with these bytes, if they are 32.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        box_::SecretKey::from_slice(bytes).map(Self)
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_ref()
+    }
+
+    /// Its public half.
+    #[must_use]
+    pub fn public(&self) -> BoxPublicKey {
+        ready();
+        BoxPublicKey(self.0.public_key())
+    }
+}
+
+impl fmt::Debug for BoxSecretKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BoxSecretKey(..)")
     }
 }
 

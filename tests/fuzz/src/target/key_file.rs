@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use annulus::keys::{KeyFile, KeyId, KeyKind};
+use annulus::keys::{KeyFile, KeyId, KeyKind, crypto};
 
 use super::{MIB, Seen, Target};
 use crate::mutate::text;
@@ -39,7 +39,12 @@ fn run(bytes: &[u8]) -> Seen {
 fn seeds() -> Vec<Vec<u8>> {
     let id: KeyId = "acme-20260101000000".parse().expect("a name of a key");
     let of = |kind: KeyKind| {
-        let bytes: Vec<u8> = (0..kind.key_bytes()).map(|n| n as u8).collect();
+        let mut bytes: Vec<u8> = (0..kind.key_bytes()).map(|n| n as u8).collect();
+        if kind == KeyKind::SigSecret {
+            // Its second half is the public key of the first, and only then is it read.
+            let whole = crypto::SecretKey::from_seed(&[7; 32]);
+            bytes.copy_from_slice(whole.as_bytes());
+        }
         KeyFile::new(kind, id.clone(), &bytes).to_text().into_bytes()
     };
     KeyKind::ALL.into_iter().map(of).collect()

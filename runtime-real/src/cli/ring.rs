@@ -1,0 +1,55 @@
+//! `annulus ring …`: makes, takes and prints the keys of rings. Never overwrites a key, and changes no running supervisor.
+
+use clap::Subcommand;
+
+use super::{Global, Outcome, key, output};
+use crate::host::clock;
+use crate::keys::KeyKind;
+
+/// Commands about rings.
+#[derive(Clone, Debug, Subcommand)]
+pub(super) enum Command {
+    /// The key with which the members of a ring seal everything that they say
+    #[command(subcommand)]
+    Key(KeyCommand),
+}
+
+/// Commands about the key of a ring.
+#[derive(Clone, Debug, Subcommand)]
+pub(super) enum KeyCommand {
+    /// Make a new key; supervisors that start with this ring use the newest
+    Generate {
+        /// The ring's name
+        #[arg(value_name = "RING")]
+        ring: String,
+    },
+    /// Put a key from standard input into the cache
+    Import,
+    /// Print the newest key
+    Export {
+        /// The ring's name
+        #[arg(value_name = "RING")]
+        ring: String,
+    },
+}
+
+pub(super) fn run(global: &Global, command: Command) -> Outcome {
+    let Command::Key(command) = command;
+    match command {
+        KeyCommand::Generate { ring } => {
+            let keys = key::cache(global)?;
+            let id = keys.generate_ring(&ring, clock::wall())?;
+            output::line(format_args!(
+                "ring {ring} has a new key, {id}: {}\nBring it to every host of the ring and keep it from all others: \
+                 `annulus ring key export {ring}` prints it, `annulus ring key import` takes it there.\nA supervisor uses it \
+                 with `annulus sup run --ring {ring}`",
+                keys.path(&id, KeyKind::Shared).display()
+            ));
+        }
+        KeyCommand::Import => {
+            key::import(global, &[KeyKind::Shared])?;
+        }
+        KeyCommand::Export { ring } => key::export(global, &ring, KeyKind::Shared)?,
+    }
+    Ok(0)
+}
