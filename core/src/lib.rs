@@ -14,10 +14,12 @@
 //! The same configuration, snapshot, seed and inputs lead to the same outputs, on every machine.
 //!
 //! ```
-//! use annulus_core::{Config, Effect, EffectResult, Input, Instant, Node, Output, UnixTime};
+//! use annulus_core::{Config, Effect, EffectResult, Input, Instant, KeyedHash, Node, Output, UnixTime};
 //!
 //! let (now, wall) = (Instant::ZERO, UnixTime::default());
-//! let mut node = Node::new(Config::new(9638), None, [7; 32], now, wall);
+//! // A daemon brings a signer with a real key.
+//! let signer = Box::new(KeyedHash::new([1; 32]));
+//! let mut node = Node::new(Config::new(9638), signer, None, [7; 32], now, wall);
 //! // Its identity goes to the disk before anything else happens.
 //! let Some(Output::Effect(id, Effect::Persist { .. })) = node.poll_output() else { panic!("unexpected") };
 //! while node.poll_output().is_some() {}
@@ -31,7 +33,7 @@
 //!
 //! | word | meaning |
 //! |---|---|
-//! | member | a supervisor in the ring, known by a UUID that outlives restarts |
+//! | member | a supervisor in the ring, known by its id, which is the hash of its key and outlives restarts |
 //! | incarnation | counts a member's own statements about itself; only the member raises it |
 //! | Alive, Suspect, Confirmed, Departed | a member's states in another's view; Confirmed means dead until it refutes |
 //! | probe | ping, then ping-req through helpers and a ping over a stream; it ends with an ack or fails |
@@ -101,6 +103,7 @@ pub use model::id::{
     ServiceName,
 };
 pub use model::ident::PackageIdent;
+pub use model::identity::{KeyedHash, PublicKey, Sign, Signature, Signer};
 pub use model::io::{Effect, EffectResult, ExitReason, Input, Output, StopSignal, Transmit, WakeReason};
 pub use model::lease::{Lease, Resume};
 pub use model::limits;

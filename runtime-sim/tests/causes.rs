@@ -149,6 +149,7 @@ fn begins(kind: &EventKind) -> bool {
         | EventKind::LimitReached { .. }
         | EventKind::PersistFailed { .. }
         | EventKind::IdentityConflict { .. }
+        | EventKind::IdentityTakenOver { .. }
         | EventKind::Leaving => true,
         // Another member's word, or its farewell; never a verdict of this member's own.
         EventKind::MemberChanged { why, .. } => {

@@ -12,9 +12,9 @@ use crate::model::error::ParseError;
 use crate::model::limits;
 use crate::model::mutant::mutated;
 
-/// A member of the ring: a random UUID, written as 32 lower-case hex digits.
+/// A member of the ring: the first 16 bytes of the hash of its public key, written as 32 lower-case hex digits.
 ///
-/// It outlives restarts of the daemon; a host that lost its disk gets a new one.
+/// It outlives restarts of the daemon; a host that lost its key gets a new one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MemberId([u8; 16]);
 
@@ -22,14 +22,6 @@ impl MemberId {
     /// The id made of these bytes.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(bytes)
-    }
-
-    /// A version-4 UUID out of 16 random bytes.
-    #[must_use]
-    pub const fn from_random(mut bytes: [u8; 16]) -> Self {
-        bytes[6] = (bytes[6] & 0x0f) | 0x40;
-        bytes[8] = (bytes[8] & 0x3f) | 0x80;
         Self(bytes)
     }
 
@@ -322,7 +314,7 @@ mod tests {
 
     #[test]
     fn member_id_round_trips() {
-        let id = MemberId::from_random([0xab; 16]);
+        let id = MemberId::from_bytes([0xab; 16]);
         assert_eq!(id.to_string().parse(), Ok(id));
         assert_eq!(id.to_string().len(), 32);
         for bad in ["", "xyz", "0123456789abcdef0123456789abcde", "g123456789abcdef0123456789abcdef"] {

@@ -6,7 +6,7 @@
 //! | files | what |
 //! |---|---|
 //! | `time`, `rng`, `digest`, `limits`, `error` | the tools that every feature needs |
-//! | `id`, `ident`, `member`, `accusers`, `service`, `election`, `ballot` | the words of the ring |
+//! | `id`, `identity`, `ident`, `member`, `accusers`, `service`, `election`, `ballot` | the words of the ring |
 //! | `rumor`, `census`, `facts` | the ring's knowledge, group by group, and the part that a service is shown |
 //! | `command`, `channel`, `exit_status`, `prepared`, `lease`, `row`, `event`, `io` | the data that crosses the border |
 //! | `config`, `planted`, `mutant`, `metrics`, `context` | the parameters of a node, and the context of every verb |
@@ -26,6 +26,7 @@ pub(crate) mod exit_status;
 pub(crate) mod facts;
 pub(crate) mod id;
 pub(crate) mod ident;
+pub(crate) mod identity;
 pub(crate) mod io;
 pub(crate) mod lease;
 pub mod limits;

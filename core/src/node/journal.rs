@@ -21,7 +21,7 @@ use crate::model::row::{Table, Write};
 use crate::model::rumor::{Rumor, RumorKey, Version};
 use crate::model::time::{Instant, UnixTime};
 use crate::store::history::{History, HistoryEntry};
-use crate::store::snapshot;
+use crate::store::snapshot::{self, Takeover};
 
 /// The purpose of a persist effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +63,8 @@ pub(super) struct Journal {
     restored: bool,
     /// Rows on the disk that differ from what this version writes, until the node has started.
     outdated: Vec<RumorKey>,
+    /// The records were another member's, until the node has started.
+    takeover: Option<Takeover>,
     period: Duration,
     planted: Planted,
 }
@@ -74,6 +76,7 @@ impl Journal {
         history: History,
         restored: bool,
         outdated: Vec<RumorKey>,
+        takeover: Option<Takeover>,
     ) -> Self {
         Self {
             me,
@@ -84,6 +87,7 @@ impl Journal {
             history,
             restored,
             outdated,
+            takeover,
             period: Duration::from_millis(config.timings.persist_period_ms),
             planted: config.planted,
         }
@@ -102,6 +106,11 @@ impl Journal {
     /// Records that have to be written anew, once.
     pub(super) fn take_outdated(&mut self) -> Vec<RumorKey> {
         core::mem::take(&mut self.outdated)
+    }
+
+    /// The member whose records these were, once: they are this member's now.
+    pub(super) fn take_former(&mut self) -> Option<MemberId> {
+        self.takeover.take().map(|takeover| takeover.former)
     }
 
     /// Whether the disk remembered an earlier life.
@@ -126,7 +135,9 @@ impl Journal {
         pending: Pending,
     ) {
         assert!(incarnation > Incarnation(0), "a life has an incarnation");
-        let writes = alloc::vec![snapshot::identity_row(&self.me, incarnation)];
+        let mut writes = alloc::vec![snapshot::identity_row(&self.me, incarnation)];
+        // A disk that had the new identity and the old votes would hold votes that this member never gave.
+        writes.extend(self.takeover.iter().flat_map(|takeover| takeover.rows.iter().cloned()));
         self.store(ctx, writes, true, pending);
     }
 

@@ -60,6 +60,7 @@ use crate::model::context::{Context, Follows, Outputs, earliest};
 use crate::model::election::{ElectionPurpose, ElectionView};
 use crate::model::event::EventKind;
 use crate::model::id::{Incarnation, MemberId, RequestId, ServiceGroup, ServiceName};
+use crate::model::identity::{PublicKey, Signer};
 use crate::model::io::{ExitReason, Input, Output, WakeReason};
 use crate::model::member::MemberRecord;
 use crate::model::metrics::Metrics;
@@ -101,6 +102,7 @@ enum Phase {
 #[derive(Debug)]
 pub struct Node {
     config: Config,
+    signer: Signer,
     me: MemberId,
     phase: Phase,
     /// Commands about services that came before the node had started.
@@ -203,24 +205,25 @@ fn restore_rumors(snapshot: &Snapshot, membership: &mut Membership, now: Instant
 }
 
 impl Node {
-    /// A node with this configuration, which must be valid, continuing from its snapshot.
+    /// A node with this configuration, which must be valid, continuing from its snapshot. Its id is that of the key that
+    /// signs; records of another member are taken over.
     ///
     /// It has outputs at once: its identity goes to the disk before anything is sent.
     #[must_use]
     pub fn new(
         config: Config,
+        signer: Signer,
         restored: Option<Snapshot>,
         seed: [u8; 32],
         now: Instant,
         wall: UnixTime,
     ) -> Self {
         assert!(config.validate().is_ok(), "the runtime checks a configuration before it starts a node");
-        let mut root = Rng::from_seed(seed);
-        let mut id_bytes = [0; 16];
-        root.fill(&mut id_bytes);
+        let root = Rng::from_seed(seed);
+        let me = signer.id();
         let was_restored = restored.is_some();
-        let snapshot = restored.unwrap_or_else(|| Snapshot::new(MemberId::from_random(id_bytes)));
-        let me = snapshot.member_id;
+        let mut snapshot = restored.unwrap_or_else(|| Snapshot::new(me));
+        let takeover = snapshot.take_over(me);
         let incarnation = first_incarnation(&snapshot, &config);
         let mut membership = Membership::new(&config, me, incarnation, root.fork(stream::MEMBERSHIP), now);
         membership.reserve(snapshot.members.len());
@@ -256,9 +259,11 @@ impl Node {
                 History::new(snapshot.history),
                 was_restored,
                 snapshot.outdated,
+                takeover,
             ),
             collection: Collection::new(&config),
             repair: Repair::default(),
+            signer,
             me,
             phase: Phase::Starting,
             early: Vec::new(),
@@ -276,14 +281,18 @@ impl Node {
             telling,
             config,
         };
-        if node.membership.is_banned(&me) {
-            node.exit(ExitReason::Departed);
-        } else {
-            assert!(node.incarnation() == incarnation, "a node speaks in the incarnation that it stores");
-            node.journal.store_identity(ctx!(node), incarnation, Pending::Start);
-        }
+        node.begin(incarnation);
         node.finish_input();
         node
+    }
+
+    /// Asks the disk for this incarnation, in which the node will speak.
+    fn begin(&mut self, incarnation: Incarnation) {
+        if self.membership.is_banned(&self.me) {
+            return self.exit(ExitReason::Departed);
+        }
+        assert!(self.incarnation() == incarnation, "a node speaks in the incarnation that it stores");
+        self.journal.store_identity(ctx!(self), incarnation, Pending::Start);
     }
 
     /// Handles one input. Every output of the input before must have been drained, and time must not go back.
@@ -338,6 +347,9 @@ impl Node {
         let ctx = ctx!(self);
         // The disk's answer about the identity is the input.
         let started = ctx.event(Follows::Input, kind);
+        if let Some(former) = self.journal.take_former() {
+            ctx.event(Follows::Event(started), EventKind::IdentityTakenOver { former });
+        }
         if self.membership.is_banned(&self.me) {
             // An operator banned this member before the disk had answered.
             self.begin_departing(ExitReason::Departed, true, Follows::Event(started));
@@ -362,6 +374,12 @@ impl Node {
     #[must_use]
     pub const fn id(&self) -> MemberId {
         self.me
+    }
+
+    /// The key with which this member signs; its id is the hash of it.
+    #[must_use]
+    pub fn public_key(&self) -> PublicKey {
+        self.signer.public_key()
     }
 
     /// This member's incarnation.

@@ -21,6 +21,7 @@ use crate::model::command::{Command, Reply};
 use crate::model::config::Config;
 use crate::model::event::EventKind;
 use crate::model::id::{EffectId, Incarnation, MemberId, RequestId};
+use crate::model::identity::{KeyedHash, Signer};
 use crate::model::io::{Effect, EffectResult, ExitReason, Input, Output};
 use crate::model::member::{MemberRecord, State};
 use crate::model::row::Table;
@@ -61,6 +62,11 @@ struct Host {
     replies: Vec<(RequestId, Reply)>,
     exit: Option<ExitReason>,
     config: Config,
+}
+
+/// The key of a member that no test names.
+fn signer() -> Signer {
+    Box::new(KeyedHash::new([1; 32]))
 }
 
 pub(super) struct Ring {
@@ -109,7 +115,9 @@ impl Ring {
         let snapshot = Snapshot::decode(rows).expect("own rows are readable");
         let seed = [i as u8 + 1; 32];
         host.exit = None;
-        host.node = Some(Node::new(host.config.clone(), snapshot, seed, self.now, UnixTime::default()));
+        let signer = Box::new(KeyedHash::new(seed));
+        host.node =
+            Some(Node::new(host.config.clone(), signer, snapshot, seed, self.now, UnixTime::default()));
         self.drain(i);
     }
 
@@ -326,7 +334,7 @@ fn unknown_members_and_rubbish_are_refused() {
 #[test]
 #[should_panic(expected = "drained")]
 fn a_second_input_before_the_drain_is_refused() {
-    let mut node = Node::new(Config::new(PORT), None, [1; 32], Instant::ZERO, UnixTime::default());
+    let mut node = Node::new(Config::new(PORT), signer(), None, [1; 32], Instant::ZERO, UnixTime::default());
     node.handle_input(Instant::ZERO, UnixTime::default(), Input::Wake);
 }
 
@@ -399,8 +407,33 @@ fn a_farewell_uses_an_incarnation_that_is_on_disk() {
 }
 
 #[test]
+fn a_disk_without_its_key_is_taken_over_by_a_member_of_its_own() {
+    let mut ring = Ring::new(2);
+    ring.run_ms(2_000);
+    let former = ring.node(0).id();
+    ring.crash(0);
+    ring.crash(1);
+    let vote = (Table::Election, b"redis.default".to_vec());
+    ring.hosts[1].disk = ring.hosts[0].disk.clone();
+    ring.hosts[1].disk.insert(vote.clone(), Vec::new());
+    ring.start(1);
+    ring.start(0);
+    ring.run_ms(2_000);
+    assert_ne!(ring.node(1).id(), former);
+    let told = ring.hosts[1].events.iter().filter(|e| **e == EventKind::IdentityTakenOver { former }).count();
+    assert_eq!(told, 1);
+    assert!(!ring.hosts[1].disk.contains_key(&vote), "a vote of another member is never found again");
+    assert!(ring.all_alive());
+    ring.crash(1);
+    ring.start(1);
+    ring.run_ms(1_000);
+    let told = ring.hosts[1].events.iter().filter(|e| **e == EventKind::IdentityTakenOver { former }).count();
+    assert_eq!(told, 1, "from then on they are its own records");
+}
+
+#[test]
 fn told_to_leave_before_it_could_begin() {
-    let mut node = Node::new(Config::new(PORT), None, [1; 32], Instant::ZERO, UnixTime::default());
+    let mut node = Node::new(Config::new(PORT), signer(), None, [1; 32], Instant::ZERO, UnixTime::default());
     let Some(Output::Effect(id, Effect::Persist { .. })) = node.poll_output() else { panic!("unexpected") };
     while node.poll_output().is_some() {}
     node.handle_input(

@@ -69,6 +69,15 @@ pub struct RunningService {
 
 const IDENTITY_KEY: &[u8] = b"self";
 
+/// Records of another member that a member goes on from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Takeover {
+    /// Whose records they were.
+    pub(crate) former: MemberId,
+    /// What has to change on the disk together with the identity.
+    pub(crate) rows: Vec<Write>,
+}
+
 impl Snapshot {
     /// A member that has never run: no incarnation was used.
     #[must_use]
@@ -129,6 +138,29 @@ impl Snapshot {
         rows.extend(self.history.iter().map(|(key, _)| history_row(key, &history)));
         rows.extend(self.votes.iter().map(|(election, vote)| vote::store(election, vote)));
         rows
+    }
+
+    /// Makes these records those of this member. Of another member's stays what the ring and its operators said; its
+    /// votes and what it told of itself go, for it was another voter and another author. None where they were this member's.
+    pub(crate) fn take_over(&mut self, me: MemberId) -> Option<Takeover> {
+        let former = core::mem::replace(&mut self.member_id, me);
+        if former == me {
+            return None;
+        }
+        self.incarnation = Incarnation(0);
+        self.members.retain(|member| member.id != me);
+        let votes = core::mem::take(&mut self.votes);
+        let mut rows: Vec<Write> = votes.iter().map(|(id, vote)| vote::store(id, vote)).collect();
+        self.rumors.retain(|told| {
+            let is_own = told.rumor().owner() == Some(former);
+            if is_own {
+                rows.push(rumor_row(told.rumor()));
+            }
+            !is_own
+        });
+        rows.iter_mut().for_each(|row| row.value = None);
+        assert!(self.votes.is_empty(), "a member gives no other member's votes");
+        Some(Takeover { former, rows })
     }
 
     fn read_rumor(&mut self, key: &[u8], value: &[u8]) -> Result<(), DecodeError> {
@@ -211,6 +243,34 @@ mod tests {
         for damaged in [0, INCARNATION_MAX + 1, u64::MAX] {
             assert!(matches!(read(damaged), Err(SnapshotError::Record { .. })), "{damaged}");
         }
+    }
+
+    #[test]
+    fn of_another_members_records_its_votes_and_its_own_words_go() {
+        use crate::model::rumor::{Departure, ServiceHealth};
+        let [former, me, other] = [1, 2, 3].map(|n| MemberId::from_bytes([n; 16]));
+        let group: crate::model::id::ServiceGroup = "redis.prod".parse().expect("valid");
+        let health = |member_id| {
+            let health = crate::model::service::Health::Ok;
+            let (group, incarnation) = (group.clone(), Incarnation(1));
+            Rumor::ServiceHealth(ServiceHealth { member_id, group, incarnation, health, tombstone: false })
+        };
+        let ban = Rumor::Departure(Departure { member_id: MemberId::from_bytes([9; 16]) });
+        let votes = alloc::vec![(ElectionId::leader(group.clone()), Vote { term: 3, ..Vote::default() })];
+        let rumors = [health(former), health(other), ban.clone()].map(Told::from).to_vec();
+        let before = Snapshot { incarnation: Incarnation(4), rumors, votes, ..Snapshot::new(former) };
+        let mut own = before.clone();
+        assert_eq!(own.take_over(former), None);
+        assert_eq!(own, before, "a member's own records are its own");
+        let mut taken = before.clone();
+        let takeover = taken.take_over(me).expect("they are another member's");
+        assert_eq!(takeover.former, former);
+        assert_eq!((taken.member_id, taken.incarnation, taken.votes.len()), (me, Incarnation(0), 0));
+        let kept: Vec<Rumor> = taken.rumors.iter().map(|told| told.rumor().clone()).collect();
+        assert_eq!(kept, [health(other), ban]);
+        let gone: Vec<(Table, bool)> =
+            takeover.rows.iter().map(|row| (row.table, row.value.is_none())).collect();
+        assert_eq!(gone, [(Table::Election, true), (Table::Rumor, true)]);
     }
 
     #[test]

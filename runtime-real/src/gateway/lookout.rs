@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_state_counts_from_its_beginning() {
-        let (lookout, member) = (Lookout::default(), MemberId::from_random([7; 16]));
+        let (lookout, member) = (Lookout::default(), MemberId::from_bytes([7; 16]));
         let change = |from, to, at| {
             let kind =
                 EventKind::MemberChanged { member, from, to, incarnation: Incarnation(1), why: Why::Contact };

@@ -47,6 +47,7 @@ use crate::supervisor::driver::{Driver, Parts};
 use crate::supervisor::effect::process::Processes;
 use crate::supervisor::effect::{HostEffects, RESULTS_MAX};
 use crate::supervisor::handle::DriverHandle;
+use crate::supervisor::identity::IdentityError;
 use crate::supervisor::ledger::Ledger;
 use crate::supervisor::logging;
 use crate::supervisor::logging::LogFormat;
@@ -79,6 +80,9 @@ pub enum StartError {
     /// The stored state cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The member's key cannot be used.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// The spec files cannot be used.
     #[error(transparent)]
     Specs(#[from] SpecsError),
@@ -135,7 +139,7 @@ impl StartError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Options(_) | Self::Config(_) | Self::Load(_) | Self::Tls(_) => exit::USAGE,
-            Self::Store(_) | Self::Specs(_) => exit::STORE,
+            Self::Store(_) | Self::Specs(_) | Self::Identity(_) => exit::STORE,
             Self::Listen { .. } | Self::Local(_) => exit::LISTEN,
             Self::Secret(_) | Self::Entropy(_) | Self::System(_) | Self::Launcher(_) => exit::FAILED,
         }
@@ -191,7 +195,7 @@ async fn supervise(
     let signals = Signals::new()?;
     // Until this supervisor listens, the address of an earlier one leads nowhere.
     let _ = std::fs::remove_file(ctl::address_file(sup));
-    let (store, specs, mut restored) = stored::load(root, sup, settings.org.as_deref(), load.as_ref())?;
+    let (store, specs, key, mut restored) = stored::load(root, sup, settings.org.as_deref(), load.as_ref())?;
     let secret = Secret::load_or_create(&sup.ctl_secret())?;
     let bound = Bound::bind(&settings, sup).await?;
     tell_address(&bound, sup);
@@ -210,6 +214,7 @@ async fn supervise(
     let Bound { datagrams, gossip: listener, http, ctl: ctl_listener, local, agent_check, at } = bound;
     let parts = Parts {
         config,
+        signer: Box::new(key),
         restored,
         seed,
         clock,

@@ -1,28 +1,29 @@
-//! Reads what this supervisor knew when it last ran: its database, and the spec files, which say which services are
-//! wanted. Changes them only to move specs of an older version, and to add a service to load.
+//! Reads what this supervisor knew when it last ran: its key, its database, and the spec files, which say which services
+//! are wanted. Changes them only to move specs of an older version, and to add a service to load.
 
 use std::sync::Arc;
 
-use annulus_core::{DesiredState, MemberId, ServiceSpec, Snapshot, Write};
+use annulus_core::{DesiredState, ServiceSpec, Sign as _, Snapshot, Write};
 
 use super::StartError;
 use crate::gateway::ctl::convert;
 use crate::gateway::ctl::message::SvcLoad;
-use crate::host::entropy;
 use crate::host::root::{Root, SupDir};
 use crate::prepare;
+use crate::supervisor::identity::MemberKey;
 use crate::supervisor::specs::Specs;
 use crate::supervisor::store::Store;
 
-/// Reads both. Specs that an older version left in the database become files. A service to `load` is wanted from now
+/// Reads all three. Specs that an older version left in the database become files. A service to `load` is wanted from now
 /// on; options that `load` leaves out keep the values that they had.
 pub(super) fn load(
     root: &Root,
     sup: &SupDir,
     org: Option<&str>,
     load: Option<&SvcLoad>,
-) -> Result<(Store, Arc<Specs>, Option<Snapshot>), StartError> {
+) -> Result<(Store, Arc<Specs>, MemberKey, Option<Snapshot>), StartError> {
     let store = Store::open(&sup.data())?;
+    let key = MemberKey::load_or_create(&sup.data())?;
     let mut restored = store.load()?;
     let rows = restored.as_mut().map(|snapshot| std::mem::take(&mut snapshot.services)).unwrap_or_default();
     let moved: Vec<Write> = rows.iter().map(|spec| Write::no_service(&spec.name())).collect();
@@ -35,15 +36,12 @@ pub(super) fn load(
     let services = specs.known();
     if restored.is_none() && !services.is_empty() {
         // The data directory is new and so is the member; the spec files still say which services are wanted.
-        let mut id = [0; 16];
-        let bytes = id.len();
-        id.copy_from_slice(&entropy::seed()?[..bytes]);
-        restored = Some(Snapshot::new(MemberId::from_random(id)));
+        restored = Some(Snapshot::new(key.id()));
     }
     if let Some(snapshot) = &mut restored {
         snapshot.services = services;
     }
-    Ok((store, Arc::new(specs), restored))
+    Ok((store, Arc::new(specs), key, restored))
 }
 
 fn want(root: &Root, specs: &Specs, org: Option<&str>, load: &SvcLoad) -> Result<(), String> {

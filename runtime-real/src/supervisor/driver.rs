@@ -7,7 +7,7 @@ use std::sync::Arc;
 use annulus_core::limits::DATAGRAM_BYTES_MAX;
 use annulus_core::{
     Channel, Config, EffectId, EffectResult, Event, ExitReason, Input, Instant, MemberId, Node, Output,
-    Reply, RequestId, Snapshot, Transmit,
+    Reply, RequestId, Signer, Snapshot, Transmit,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -27,6 +27,8 @@ const REPLIES_MAX: usize = 1_024;
 pub struct Parts<T: Transport, E> {
     /// The node's parameters, validated.
     pub config: Config,
+    /// Signs for the node, whose id is that of its key.
+    pub signer: Signer,
     /// The state that the node starts from.
     pub restored: Option<Snapshot>,
     /// The seed of its random stream.
@@ -89,12 +91,13 @@ impl<T: Transport, E: Effects> Driver<T, E> {
     /// Makes the node and the channels that [`Self::run`] needs. It serves the stream port from now on, so it must be
     /// called inside a runtime.
     pub fn new(parts: Parts<T, E>) -> (Self, DriverHandle) {
-        let Parts { config, restored, seed, clock, transport, datagrams, listener, effects, done } = parts;
+        let Parts { config, signer, restored, seed, clock, transport, datagrams, listener, effects, done } =
+            parts;
         let (handle, served) = DriverHandle::new();
         let (sink, streams) = mpsc::channel(INBOUND_MAX);
         tokio::spawn(serve_streams(listener, sink.clone()));
         let driver = Self {
-            node: Node::new(config, restored, seed, clock.now(), clock.wall()),
+            node: Node::new(config, signer, restored, seed, clock.now(), clock.wall()),
             clock,
             datagrams,
             outbound: Outbound::new(transport, sink),

@@ -3,6 +3,7 @@
 //!
 //! - `driver` is the loop; `handle` is the way into it.
 //! - `effect` carries out the node's effects; `ledger` keeps for the gateways what the node does not need.
+//! - `identity` is the key with which this member signs.
 //! - `store` and `specs` hold what survives a restart; `room` knows whether the disk takes it.
 //! - `obstacles` lists what stands between what is wanted of a service and what runs.
 //! - `logging` and `event` put the node's events into words.
@@ -12,6 +13,7 @@ pub mod effect;
 pub mod event;
 mod fold;
 pub mod handle;
+pub mod identity;
 pub mod ledger;
 mod log_queue;
 pub mod logging;

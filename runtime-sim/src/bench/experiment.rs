@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use annulus_core::{
-    EventKind, Incarnation, Instant, MemberId, MemberRecord, Rng, RumorKind, Snapshot, State,
+    EventKind, Incarnation, Instant, KeyedHash, MemberId, MemberRecord, Rng, RumorKind, Sign as _, Snapshot,
+    State,
 };
 
 use super::{Args, Figure};
@@ -55,13 +56,13 @@ pub(super) fn apply(world: &mut World, action: Action) {
 fn preloaded(args: &Args) -> World {
     let mut world = empty(args);
     let mut records: Vec<MemberRecord> = (0..args.members).map(|n| record(args.seed, n)).collect();
-    let ids: Vec<MemberId> = records.iter().map(|r| r.id).collect();
     records.sort_unstable_by_key(|r| r.id);
-    for (number, member_id) in (0..args.members).zip(ids) {
+    for number in 0..args.members {
+        let key = key(args.seed, number);
         let host = world.add_host(spec(number, &[]));
         let members = records.clone();
         let incarnation = Incarnation(0);
-        world.preload(host, Snapshot { incarnation, members, ..Snapshot::new(member_id) });
+        world.preload(host, key, Snapshot { incarnation, members, ..Snapshot::new(key.id()) });
         apply(&mut world, Action::Join(Join { host }));
     }
     world
@@ -73,15 +74,17 @@ pub(super) fn settled(args: &Args) -> World {
     world
 }
 
-fn record(seed: u64, number: u32) -> MemberRecord {
-    let address = host::address(number);
+fn key(seed: u64, number: u32) -> KeyedHash {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
     key[8..12].copy_from_slice(&number.to_le_bytes());
-    let mut bytes = [0; 16];
-    Rng::from_seed(key).fill(&mut bytes);
+    KeyedHash::new(key)
+}
+
+fn record(seed: u64, number: u32) -> MemberRecord {
+    let address = host::address(number);
     MemberRecord {
-        id: MemberId::from_random(bytes),
+        id: key(seed, number).id(),
         // The incarnation with which a node restored from incarnation 0 starts.
         incarnation: Incarnation(1),
         address: address.ip(),

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use annulus_core::{EffectId, Rng, Snapshot, SnapshotError, Table, Write};
+use annulus_core::{EffectId, KeyedHash, Rng, Snapshot, SnapshotError, Table, Write};
 
 /// The rows that a host's disk holds when it starts again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,9 +29,23 @@ pub(crate) struct Disk {
     on_the_way: Vec<(EffectId, Vec<Write>)>,
     /// The rows on the disk once the first promise was kept: an old backup.
     backup: Option<Rows>,
+    /// The member's key, which lies in a file of its own.
+    key: Option<KeyedHash>,
+    /// The key that the backup holds.
+    backup_key: Option<KeyedHash>,
 }
 
 impl Disk {
+    /// The member's key; this one where the disk holds none.
+    pub(crate) fn key_or(&mut self, new: [u8; 32]) -> KeyedHash {
+        *self.key.get_or_insert(KeyedHash::new(new))
+    }
+
+    /// Puts a key on the disk.
+    pub(crate) fn put_key(&mut self, key: KeyedHash) {
+        self.key = Some(key);
+    }
+
     /// A transaction whose answer promises nothing.
     pub(crate) fn write_unsynced(&mut self, writes: Vec<Write>) {
         self.unsynced.extend(writes);
@@ -55,6 +69,7 @@ impl Disk {
         }
         if self.backup.is_none() {
             self.backup = Some(self.synced.clone());
+            self.backup_key = self.key;
         }
     }
 
@@ -76,6 +91,7 @@ impl Disk {
     /// The rows that a copy of the disk holds.
     pub(crate) fn copy_from(&mut self, other: &Self) {
         self.synced.clone_from(&other.synced);
+        self.key = other.key;
         self.unsynced.clear();
         self.on_the_way.clear();
     }
@@ -83,11 +99,13 @@ impl Disk {
     /// The disk is replaced by an empty one. The old backup lies elsewhere and stays.
     pub(crate) fn lose(&mut self) {
         self.synced.clear();
+        self.key = None;
     }
 
     /// The old backup is restored.
     pub(crate) fn restore_backup(&mut self) {
         self.synced = self.backup.clone().unwrap_or_default();
+        self.key = self.backup_key;
     }
 
     /// The snapshot that a node starts from; none on an empty disk.

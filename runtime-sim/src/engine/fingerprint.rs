@@ -32,6 +32,7 @@ pub(crate) fn fingerprint(kind: &EventKind) -> (u64, u64) {
         EventKind::LimitReached { limit } => (14, limit.name().len() as u64),
         EventKind::PersistFailed { .. } => (15, 0),
         EventKind::IdentityConflict { .. } => (17, 0),
+        EventKind::IdentityTakenOver { former } => (21, id(former)),
         EventKind::Leaving => (16, 0),
         EventKind::VersionLost { key, version, .. } => (40 | (key.kind() as u64) << 8, *version),
         EventKind::Election { term, what, .. } => election(*term, what),

@@ -63,7 +63,8 @@ impl<D: Deed> World<D> {
         let votes: Vec<(ElectionId, u64)> =
             rows.map(|(election, vote)| (election.clone(), vote.term())).collect();
         let seed = self.node_seed(index);
-        let mut node = Box::new(Node::new(config, restored, seed, local, wall));
+        let signer = Box::new(self.hosts[index as usize].rest.disk.key_or(seed));
+        let mut node = Box::new(Node::new(config, signer, restored, seed, local, wall));
         let member = node.id();
         self.remember_member(index, member);
         self.hash.happening(self.now, index, Kind::Start, u64::from(was_restored));

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use annulus_core::{Instant, MemberId, Node, RequestId, Rng, Snapshot, SnapshotError, UnixTime};
+use annulus_core::{Instant, KeyedHash, MemberId, Node, RequestId, Rng, Snapshot, SnapshotError, UnixTime};
 
 use crate::engine::balance;
 use crate::engine::deed::Deed;
@@ -128,8 +128,9 @@ impl<D: Deed> World<D> {
         id
     }
 
-    /// Lets the next start of `host` begin from this instead of from its disk.
-    pub fn preload(&mut self, host: HostId, snapshot: Snapshot) {
+    /// Lets the next start of `host` begin from this, with this key, instead of from its disk.
+    pub fn preload(&mut self, host: HostId, key: KeyedHash, snapshot: Snapshot) {
+        self.hosts[host.0 as usize].rest.disk.put_key(key);
         self.hosts[host.0 as usize].rest.preload = Some(snapshot);
     }
 

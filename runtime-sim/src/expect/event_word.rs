@@ -154,6 +154,7 @@ fn word_of(
         | EventKind::LimitReached { .. }
         | EventKind::PersistFailed { .. }
         | EventKind::IdentityConflict { .. }
+        | EventKind::IdentityTakenOver { .. }
         | EventKind::Leaving
         | EventKind::Election { .. } => return None,
     };

@@ -109,6 +109,7 @@ described! {
         "limit_reached" = LimitReached { limit };
         "persist_failed" = PersistFailed { reason };
         "identity_conflict" = IdentityConflict { address, yields };
+        "identity_taken_over" = IdentityTakenOver { former };
         "leaving" = Leaving;
         .. = Election { what: ElectionEvent, election: "service_group", term };
     }

@@ -192,6 +192,12 @@ pub enum EventKind {
         /// Whether this one stops claiming the identity; otherwise the other one does.
         yields: bool,
     },
+    /// The disk held the identity of another member, of a version before keys or without its key: this member took its
+    /// place under its own id.
+    IdentityTakenOver {
+        /// Whose records they were.
+        former: MemberId,
+    },
     /// This node begins to leave the ring.
     Leaving,
     /// An election of a group of this member's moved on.

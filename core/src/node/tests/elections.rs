@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 
 use super::{PORT, UnixTime};
 use crate::model::config::Config;
-use crate::model::id::{MemberId, ServiceGroup};
+use crate::model::id::ServiceGroup;
+use crate::model::identity::{KeyedHash, Sign as _};
 use crate::model::io::{Effect, EffectResult, Input, Output};
 use crate::model::service::{Health, ServiceSpec, Topology};
 use crate::model::time::Instant;
@@ -21,10 +22,10 @@ fn node(services: usize) -> Node {
     };
     let snapshot = Snapshot {
         services: (0..services).map(spec).collect(),
-        ..Snapshot::new(MemberId::from_bytes([1; 16]))
+        ..Snapshot::new(KeyedHash::new([1; 32]).id())
     };
     let (now, wall) = (Instant::ZERO, UnixTime::default());
-    let mut node = Node::new(Config::new(PORT), Some(snapshot), [7; 32], now, wall);
+    let mut node = Node::new(Config::new(PORT), super::signer(), Some(snapshot), [7; 32], now, wall);
     let Some(Output::Effect(id, Effect::Persist { .. })) = node.poll_output() else { panic!("its identity") };
     while node.poll_output().is_some() {}
     node.handle_input(now, wall, Input::EffectDone(id, EffectResult::Persisted));

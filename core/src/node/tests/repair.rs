@@ -1,5 +1,6 @@
 //! What a member has told of its services is what its store holds, whatever its disk's pace.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -8,6 +9,7 @@ use crate::model::command::{Command, CommandError, Reply};
 use crate::model::config::Config;
 use crate::model::event::EventKind;
 use crate::model::id::{EffectId, Incarnation, MemberId, RequestId, ServiceGroup};
+use crate::model::identity::{KeyedHash, Sign as _};
 use crate::model::io::{Effect, EffectResult, Input, Output};
 use crate::model::planted::Planted;
 use crate::model::prepared::Prepared;
@@ -18,20 +20,24 @@ use crate::node::Node;
 use crate::store::snapshot::{RunningService, Snapshot};
 use core::time::Duration;
 
-const ME: MemberId = MemberId::from_bytes([1; 16]);
+const KEY: KeyedHash = KeyedHash::new([1; 32]);
+
+fn me() -> MemberId {
+    KEY.id()
+}
 
 fn group() -> ServiceGroup {
     "redis.default".parse().expect("a valid group")
 }
 
 fn key() -> RumorKey {
-    RumorKey::Service { group: group(), member: ME }
+    RumorKey::Service { group: group(), member: me() }
 }
 
 /// What the last life told of the service.
 fn last_word() -> ServiceRumor {
     ServiceRumor {
-        member_id: ME,
+        member_id: me(),
         group: group(),
         incarnation: Incarnation(7),
         initialized: true,
@@ -60,7 +66,7 @@ struct Host {
 impl Host {
     fn boot(planted: Planted) -> Self {
         let rumors = alloc::vec![Told::from(Rumor::Service(last_word()))];
-        Self::boot_with(planted, Snapshot { rumors, ..Snapshot::new(ME) })
+        Self::boot_with(planted, Snapshot { rumors, ..Snapshot::new(me()) })
     }
 
     fn boot_with(planted: Planted, snapshot: Snapshot) -> Self {
@@ -69,7 +75,7 @@ impl Host {
         let snapshot = Snapshot { services: alloc::vec![spec], ..snapshot };
         let config = Config { planted, ..Config::new(PORT) };
         let now = Instant::from_millis(1);
-        let node = Node::new(config, Some(snapshot), [7; 32], now, UnixTime::default());
+        let node = Node::new(config, Box::new(KEY), Some(snapshot), [7; 32], now, UnixTime::default());
         let mut host = Self { node, now, effects: Vec::new(), replies: Vec::new(), repaired: 0 };
         host.drain();
         host
@@ -161,7 +167,7 @@ fn what_the_store_lost_is_told_again_within_a_second() {
     host.run_ms(5_000);
     assert_eq!(host.repaired, 2, "a repair is made once");
     // Long after the last word of its services.
-    assert_eq!(host.node.rumors.forget_owned_by(&ME).len(), 2);
+    assert_eq!(host.node.rumors.forget_owned_by(&me()).len(), 2);
     host.run_ms(1_100);
     assert!(host.is_told() && host.repaired == 4, "and again when it has to be");
 }
@@ -172,7 +178,7 @@ fn what_no_book_knows_is_withdrawn_with_the_next_exchange() {
     host.start(5);
     let Some(Rumor::Service(told)) = host.node.rumor(&key()).cloned() else { panic!("it is told") };
     let stray = ServiceRumor { group: "redis.other".parse().expect("a valid group"), ..told };
-    let stray_key = RumorKey::Service { group: stray.group.clone(), member: ME };
+    let stray_key = RumorKey::Service { group: stray.group.clone(), member: me() };
     host.node.tell_own(Rumor::Service(stray), Incarnation(0));
     host.drain();
     host.run_ms(40_000);
@@ -228,8 +234,10 @@ fn a_process_that_serves_on_is_not_withdrawn_for_what_the_disk_had_not_heard() {
         shutdown_timeout_ms: None,
         resume: None,
     };
-    let mut host =
-        Host::boot_with(Planted::default(), Snapshot { running: alloc::vec![running], ..Snapshot::new(ME) });
+    let mut host = Host::boot_with(
+        Planted::default(),
+        Snapshot { running: alloc::vec![running], ..Snapshot::new(me()) },
+    );
     let identity = host.take(|effect| matches!(effect, Effect::Persist { .. })).expect("its identity");
     host.input(Input::EffectDone(identity, EffectResult::Persisted));
     host.node.hear_of_own(&Told::from(Rumor::Service(last_word())));

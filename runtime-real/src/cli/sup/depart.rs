@@ -72,7 +72,7 @@ mod tests {
             assert!(digits(bad).is_err(), "{bad:?}");
         }
         assert_eq!(digits("ABCDEF01").as_deref(), Ok("abcdef01"));
-        let id = MemberId::from_random([7; 16]).to_string();
+        let id = MemberId::from_bytes([7; 16]).to_string();
         assert_eq!(digits(&id), Ok(id.clone()), "every id is taken");
     }
 }

@@ -24,6 +24,7 @@ use crate::net::{TokioTransport, bind_gossip};
 use crate::prepare::Overseer;
 use crate::prepare::plan::{Packages, RunPlan, ServicePlan};
 use crate::supervisor::effect::{HostEffects, RESULTS_MAX};
+use crate::supervisor::identity::MemberKey;
 use crate::supervisor::ledger::Ledger;
 use crate::supervisor::room::Room;
 use crate::supervisor::specs::Specs;
@@ -118,6 +119,7 @@ async fn start(dir: &TempDir, peers: &[SocketAddr]) -> Member {
     let config = Config { timings: Timings::local(), peers: peers.to_vec(), ..Config::new(at.port()) };
     let parts = Parts {
         config,
+        signer: Box::new(MemberKey::load_or_create(dir.path()).expect("a key")),
         restored,
         seed: crate::host::entropy::seed().expect("entropy"),
         clock: Clock::host(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use annulus_core::{Command, Effect, EventKind, MemberId, State, Table, Timings, UnixTime, Write};
+use annulus_core::{Command, Effect, EventKind, KeyedHash, MemberId, State, Table, Timings, UnixTime, Write};
 use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -71,6 +71,7 @@ impl Ring {
         let (sender, done) = mpsc::channel(64);
         let parts = Parts {
             config,
+            signer: Box::new(KeyedHash::new([last; 32])),
             restored: None,
             seed: [last; 32],
             clock: Clock::starting_at(UnixTime::from_millis(1_700_000_000_000)),
@@ -167,6 +168,7 @@ async fn a_flood_of_datagrams_keeps_no_operator_waiting() {
     let (_sender, done) = mpsc::channel(1);
     let parts = Parts {
         config: Config::new(9638),
+        signer: Box::new(KeyedHash::new([1; 32])),
         restored: None,
         seed: [1; 32],
         clock: Clock::starting_at(UnixTime::from_millis(0)),

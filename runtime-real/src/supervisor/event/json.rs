@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn json_carries_what_and_why() {
-        let member = MemberId::from_random([7; 16]);
+        let member = MemberId::from_bytes([7; 16]);
         let event = Event {
             id: EventId(9),
             cause: Cause { input: InputId(40), event: Some(EventId(8)) },

@@ -79,6 +79,7 @@ fn level(kind: &EventKind) -> Level {
         | EventKind::Stalled { .. }
         | EventKind::VersionLost { .. }
         | EventKind::RumorRepaired { .. }
+        | EventKind::IdentityTakenOver { .. }
         | EventKind::Banned { .. }
         | EventKind::LimitReached { .. }
         | EventKind::Election { what: ElectionEvent::Lost { .. }, .. } => Level::WARN,
@@ -199,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_line_has_the_sentence_and_every_field() {
-        let member = MemberId::from_random([7; 16]);
+        let member = MemberId::from_bytes([7; 16]);
         let kind = EventKind::MemberChanged {
             member,
             from: Some(State::Suspect),

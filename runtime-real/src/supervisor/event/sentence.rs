@@ -121,6 +121,10 @@ pub fn sentence(kind: &EventKind, names: Names<'_>) -> String {
         }
         EventKind::PersistFailed { reason } => format!("could not write to disk: {reason}"),
         EventKind::IdentityConflict { address, yields } => copied(address, *yields),
+        EventKind::IdentityTakenOver { former } => format!(
+            "the data directory was that of member {former}, which had another key or none: this member took its \
+             place under its own id; its votes were dropped, and what operators gave it was signed anew"
+        ),
         EventKind::Leaving => "this supervisor begins to leave the ring".to_owned(),
         EventKind::Election { election: id, term, what } => election::sentence(id, *term, what, names),
     }

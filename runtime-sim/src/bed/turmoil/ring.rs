@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use annulus_core::{
-    Command, EffectId, EffectResult, ExitReason, ExitStatus, Incarnation, Instant, MemberId, RequestId, Rng,
-    ServiceName, ServiceState, Snapshot, State,
+    Command, EffectId, EffectResult, ExitReason, ExitStatus, Incarnation, Instant, KeyedHash, MemberId,
+    RequestId, Rng, ServiceName, ServiceState, Snapshot, State,
 };
 use tokio::sync::mpsc;
 
@@ -79,6 +79,7 @@ pub(super) struct Host {
 /// The disk and identity that a supervisor starts from.
 pub(super) struct Start {
     pub(super) restored: Option<Snapshot>,
+    pub(super) key: KeyedHash,
     pub(super) seed: [u8; 32],
     pub(super) orders: mpsc::UnboundedReceiver<(RequestId, Command)>,
 }
@@ -180,7 +181,8 @@ impl Ring {
         let host = self.host_mut(index);
         // Orders may be given before the process runs.
         let (orders, ordered) = mpsc::unbounded_channel();
-        (host.orders, host.next) = (Some(orders), Some(Start { restored, seed, orders: ordered }));
+        let key = host.disk.key_or(seed);
+        (host.orders, host.next) = (Some(orders), Some(Start { restored, key, seed, orders: ordered }));
         host.state = HostState::Running;
         Ok(())
     }

@@ -68,6 +68,7 @@ pub(super) async fn run(site: Site) -> turmoil::Result {
     let restored = start.restored.is_some();
     let parts = Parts {
         config,
+        signer: Box::new(start.key),
         restored: start.restored,
         seed: start.seed,
         clock,

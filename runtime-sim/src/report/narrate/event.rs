@@ -92,6 +92,9 @@ impl Narrator {
                     "{name} finds that its store does not hold what it has told of the {key}, and tells it again."
                 )
             }
+            EventKind::IdentityTakenOver { former } => {
+                format!("{name} goes on with the disk of {}, under an id of its own.", self.who(former))
+            }
             EventKind::Leaving => format!("{name} tells the ring that it leaves."),
             EventKind::Started { .. }
             | EventKind::RumorAccepted { .. }

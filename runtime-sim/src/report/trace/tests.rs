@@ -207,6 +207,7 @@ fn kind(name: &str) -> BoxedStrategy<EventKind> {
             .prop_map(|(address, yields)| EventKind::IdentityConflict { address, yields })
             .boxed(),
         "rumor_repaired" => any_key().prop_map(|key| EventKind::RumorRepaired { key }).boxed(),
+        "identity_taken_over" => member().prop_map(|former| EventKind::IdentityTakenOver { former }).boxed(),
         "leaving" => Just(EventKind::Leaving).boxed(),
         name => (election(), number(), step(name))
             .prop_map(|(election, term, what)| EventKind::Election { election, term, what })

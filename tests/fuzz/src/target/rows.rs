@@ -91,7 +91,8 @@ fn run(input: &[u8]) -> Seen {
 fn start(snapshot: Snapshot) {
     let wall = UnixTime::from_millis(1_700_000_000_000);
     let mut now = Instant::ZERO;
-    let mut node = Node::new(Config::new(9638), Some(snapshot), [7; 32], now, wall);
+    let signer = Box::new(annulus_core::KeyedHash::new([1; 32]));
+    let mut node = Node::new(Config::new(9638), signer, Some(snapshot), [7; 32], now, wall);
     for _ in 0..10 {
         while node.poll_output().is_some() {}
         node.check_invariants();
