@@ -130,4 +130,4 @@ pub use node::Node;
 pub use store::history::HistoryEntry;
 pub use store::snapshot::{RunningService, Snapshot};
 pub use store::vote::Vote;
-pub use wire::{BallotStep, Message};
+pub use wire::{BallotStep, Envelope, Message};

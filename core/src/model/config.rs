@@ -29,6 +29,8 @@ pub struct Config {
     pub org: Option<String>,
     /// The description of this host for other members.
     pub sys: SysInfo,
+    /// What the runtime adds to each message before it is sent, in bytes: the seal of a ring key, where there is one.
+    pub seal_bytes: usize,
     /// A deliberate defect; empty in every build but those that check the checkers.
     pub planted: Planted,
 }
@@ -46,6 +48,7 @@ impl Config {
             peers: Vec::new(),
             org: None,
             sys: SysInfo::default(),
+            seal_bytes: 0,
             planted: Planted::default(),
         }
     }
@@ -62,7 +65,20 @@ impl Config {
                 why: "give at most 256 peer addresses; one that answers is enough",
             });
         }
-        self.timings.validate()
+        self.timings.validate()?;
+        // A seal takes its room from the rumors of a datagram, and never from a step of an election.
+        count(
+            self.datagram_bytes() >= DATAGRAM_BYTES_MIN,
+            "datagram_bytes_max",
+            self.timings.datagram_bytes_max,
+            "a ring key takes 47 bytes of each datagram, and a step of an election 900; use at least 947",
+        )
+    }
+
+    /// What a datagram may have before it is sealed, in bytes.
+    #[must_use]
+    pub const fn datagram_bytes(&self) -> usize {
+        (self.timings.datagram_bytes_max as usize).saturating_sub(self.seal_bytes)
     }
 }
 

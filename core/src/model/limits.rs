@@ -8,6 +8,8 @@
 pub const DATAGRAM_BYTES_MAX: usize = 8 * 1024;
 /// What a datagram may have at least: a step of an election does not fit into less.
 pub const DATAGRAM_BYTES_MIN: usize = 900;
+/// What the seal of a ring key adds to a message at most, in bytes: flag, nonce, authenticator, and a longer length.
+pub const SEAL_BYTES_MAX: usize = 47;
 /// Largest stream message sent or accepted, in bytes, without its length prefix.
 /// The prefix is a big-endian `u32`, so its first byte is 0x00 and never 0xFF.
 pub const STREAM_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -101,6 +103,9 @@ pub const NAME_BYTES_MAX: usize = 128;
 
 const _: () = assert!(STREAM_BYTES_MAX < 0x0100_0000, "the length prefix must begin with 0x00");
 const _: () = assert!(DATAGRAM_BYTES_MIN < DATAGRAM_BYTES_MAX && DATAGRAM_BYTES_MAX < STREAM_BYTES_MAX);
+const _: () =
+    assert!(STREAM_BYTES_MAX + SEAL_BYTES_MAX < 0x0100_0000, "a sealed message has such a prefix too");
+const _: () = assert!(SEAL_BYTES_MAX >= (2 + 26 + 16) + 3, "flag, nonce, authenticator, length");
 const _: () =
     assert!(RUMOR_BYTES_MAX < STREAM_BYTES_MAX / 4, "several rumors must fit into one stream message");
 const _: () = assert!(DEPARTURES_MAX <= MEMBERS_MAX);

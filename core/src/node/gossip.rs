@@ -84,7 +84,7 @@ impl Gossip {
             period_ms: config.timings.gossip_period_ms,
             fanout: config.timings.gossip_fanout as usize,
             retransmit_factor: config.timings.retransmit_factor,
-            budget_bytes: config.timings.datagram_bytes_max as usize - ENVELOPE_BYTES_MAX,
+            budget_bytes: config.datagram_bytes() - ENVELOPE_BYTES_MAX,
             planted: config.planted,
         }
     }

@@ -10,22 +10,29 @@ use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, k
 
 use super::fields::{Fields, Value};
 use crate::model::error::DecodeError;
+use crate::model::limits::SEAL_BYTES_MAX;
 
 const ENCRYPTED: u32 = 1;
 const NONCE: u32 = 2;
 const PAYLOAD: u32 = 3;
 
-/// An envelope's parts, borrowed.
+/// An envelope's parts, borrowed. A runtime takes messages out of it and puts them back where the ring has a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Envelope<'a> {
-    pub(crate) encrypted: bool,
-    pub(crate) nonce: &'a [u8],
-    pub(crate) payload: Option<&'a [u8]>,
+pub struct Envelope<'a> {
+    /// Whether the sender says that the payload is sealed. Habitat goes by the nonce instead.
+    pub encrypted: bool,
+    /// What the seal was made with; empty for a message in the clear.
+    pub nonce: &'a [u8],
+    /// The message, in the clear or sealed.
+    pub payload: Option<&'a [u8]>,
 }
 
 impl<'a> Envelope<'a> {
     /// Reads the envelope and leaves the message inside alone. Fields of later versions are passed over.
-    pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+    ///
+    /// # Errors
+    /// The bytes are no envelope.
+    pub fn read(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         let mut envelope = Self::default();
         for field in Fields::of(bytes) {
             let field = field?;
@@ -40,9 +47,39 @@ impl<'a> Envelope<'a> {
         Ok(envelope)
     }
 
-    /// The message inside, where it can be read: this version knows no ring key.
+    /// Whether the payload is, or may be, sealed.
+    #[must_use]
+    pub const fn is_sealed(&self) -> bool {
+        self.encrypted || !self.nonce.is_empty()
+    }
+
+    /// An envelope in the clear around this payload.
+    #[must_use]
+    pub fn plain(payload: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(sealed_len(payload.len()));
+        encode_key(PAYLOAD, WireType::LengthDelimited, &mut bytes);
+        encode_varint(payload.len() as u64, &mut bytes);
+        bytes.extend_from_slice(payload);
+        bytes
+    }
+
+    /// An envelope around a payload that was sealed with this nonce.
+    #[must_use]
+    pub fn sealed(nonce: &[u8], payload: &[u8]) -> Vec<u8> {
+        assert!(!nonce.is_empty(), "receivers tell a seal by its nonce");
+        let mut bytes = Vec::with_capacity(SEAL_BYTES_MAX + sealed_len(payload.len()));
+        prost::encoding::bool::encode(ENCRYPTED, &true, &mut bytes);
+        for (tag, part) in [(NONCE, nonce), (PAYLOAD, payload)] {
+            encode_key(tag, WireType::LengthDelimited, &mut bytes);
+            encode_varint(part.len() as u64, &mut bytes);
+            bytes.extend_from_slice(part);
+        }
+        bytes
+    }
+
+    /// The message inside, where it can be read: the core knows no ring key.
     pub(crate) fn open(self) -> Result<&'a [u8], DecodeError> {
-        if self.encrypted || !self.nonce.is_empty() {
+        if self.is_sealed() {
             return Err(DecodeError::Encrypted);
         }
         self.payload.ok_or(DecodeError::Missing("payload"))
@@ -84,6 +121,19 @@ mod tests {
                 assert_eq!(read.open(), Err(DecodeError::Encrypted));
                 assert_eq!(read.payload, Some(payload), "a member with the key finds the payload");
             }
+        }
+    }
+
+    #[test]
+    fn an_envelope_that_is_written_is_read() {
+        for len in [0, 1, 127, 128, 1_024, 70_000] {
+            let payload = alloc::vec![7; len];
+            let plain = Envelope::plain(&payload);
+            assert_eq!(Envelope::read(&plain).and_then(Envelope::open), Ok(&payload[..]));
+            assert_eq!(plain.len(), sealed_len(len));
+            let sealed = Envelope::sealed(&[9; 24], &payload);
+            let read = Envelope::read(&sealed).expect("an envelope");
+            assert_eq!((read.encrypted, read.nonce, read.payload), (true, &[9; 24][..], Some(&payload[..])));
         }
     }
 

@@ -32,5 +32,6 @@ pub(crate) mod swim;
 #[cfg(test)]
 mod tests;
 
+pub use envelope::Envelope;
 pub use message::{BallotStep, Message};
 pub(crate) use rumor::version_hash;

@@ -10,5 +10,6 @@ pub mod ctl;
 mod disk;
 mod door;
 pub mod http;
+pub mod keyed;
 pub mod lookout;
 pub mod tls;

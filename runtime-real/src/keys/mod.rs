@@ -2,7 +2,8 @@
 //! Decides nothing about which key is trusted for what.
 //!
 //! `crypto` alone knows the library; `file` reads and writes one key, `rights` looks at a file's mode, `cache` is the
-//! folder, and `owners` knows whose keys there are: origins, users, service groups and rings.
+//! folder, `owners` knows whose keys there are: origins, users, service groups and rings; `ring` finds the one that a
+//! program is told to use.
 //!
 //! A key file has four lines: the kind, the key's name and revision, an empty line, the bytes in base64 (as in
 //! Habitat). A revision is the second in which the key was made. A name may have many revisions, and a signature of an
@@ -13,9 +14,11 @@ pub mod crypto;
 mod file;
 mod owners;
 mod rights;
+mod ring;
 
 pub use cache::{Imported, KeyCache};
 pub use file::{FILE_BYTES_MAX, KeyFile, KeyId, KeyKind};
+pub use ring::{RingError, RingKey};
 
 use std::path::PathBuf;
 

@@ -8,13 +8,15 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use annulus_core::limits::STREAM_BYTES_MAX;
+use annulus_core::limits::{SEAL_BYTES_MAX, STREAM_BYTES_MAX};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 
 use super::budget::{PeerRoom, Share};
 
+/// Longest body: the longest message, sealed.
+pub(super) const FRAME_BYTES_MAX: usize = STREAM_BYTES_MAX + SEAL_BYTES_MAX;
 /// Bytes of the length prefix.
 const PREFIX_BYTES: usize = 4;
 /// Memory is taken for so many bytes at a time: a sender that announces much and sends little costs little.
@@ -33,7 +35,7 @@ const UNTAKEN_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug, Error)]
 pub enum FrameError {
     /// The body would be longer than any message.
-    #[error("frame of {bytes} bytes exceeds the limit of {STREAM_BYTES_MAX}")]
+    #[error("frame of {bytes} bytes exceeds the limit of {FRAME_BYTES_MAX}")]
     TooLong {
         /// The length that was announced.
         bytes: usize,
@@ -63,7 +65,7 @@ fn body_len(prefix: [u8; PREFIX_BYTES]) -> Result<usize, FrameError> {
         return Err(FrameError::Foreign);
     }
     let bytes = usize::try_from(u32::from_be_bytes(prefix)).unwrap_or(usize::MAX);
-    if bytes > STREAM_BYTES_MAX { Err(FrameError::TooLong { bytes }) } else { Ok(bytes) }
+    if bytes > FRAME_BYTES_MAX { Err(FrameError::TooLong { bytes }) } else { Ok(bytes) }
 }
 
 /// Reads the frame that begins with `first`. It takes part of its sender's `room` until the loop has handled it.
@@ -143,8 +145,8 @@ mod tests {
 
     fn room() -> Arc<PeerRoom> {
         Budget::new(Limits {
-            large_bytes: STREAM_BYTES_MAX,
-            peer_large_bytes: STREAM_BYTES_MAX,
+            large_bytes: FRAME_BYTES_MAX,
+            peer_large_bytes: FRAME_BYTES_MAX,
             small_bytes: CHUNK_BYTES,
             peer_small_bytes: CHUNK_BYTES,
         })
@@ -198,7 +200,7 @@ mod tests {
         }
 
         #[test]
-        fn a_prefix_within_the_limit_begins_with_zero(len in 0..=STREAM_BYTES_MAX) {
+        fn a_prefix_within_the_limit_begins_with_zero(len in 0..=FRAME_BYTES_MAX) {
             let prefix = u32::try_from(len).expect("small").to_be_bytes();
             prop_assert_eq!(prefix[0], 0);
             prop_assert_eq!(body_len(prefix).expect("allowed"), len);
@@ -210,10 +212,10 @@ mod tests {
         block_on(async {
             let mut foreign: &[u8] = &[0xff, 0, 0, 1, 9];
             assert!(matches!(read(&mut foreign).await, Err(FrameError::Foreign)));
-            let mut endless = [0x00, 0x80, 0x00, 0x01].as_slice().chain(tokio::io::repeat(7));
-            assert!(matches!(read(&mut endless).await, Err(FrameError::TooLong { bytes: 0x0080_0001 })));
+            let mut endless = [0x00, 0x80, 0x00, 0x30].as_slice().chain(tokio::io::repeat(7));
+            assert!(matches!(read(&mut endless).await, Err(FrameError::TooLong { bytes: 0x0080_0030 })));
             let mut out = Vec::new();
-            let long = vec![0; STREAM_BYTES_MAX + 1];
+            let long = vec![0; FRAME_BYTES_MAX + 1];
             assert!(matches!(write_frame(&mut out, &long).await, Err(FrameError::TooLong { .. })));
             assert!(out.is_empty(), "nothing of a frame that cannot be sent");
         });
@@ -223,19 +225,19 @@ mod tests {
     fn a_frame_that_is_not_read_to_its_end_gives_its_room_back() {
         block_on(async {
             let room = room();
-            let announced = u32::try_from(STREAM_BYTES_MAX).expect("small").to_be_bytes();
+            let announced = u32::try_from(FRAME_BYTES_MAX).expect("small").to_be_bytes();
             let (mut near, mut far) = duplex(1024);
             near.write_all(&announced[1..]).await.expect("written");
             near.write_all(&[1; 100]).await.expect("written");
             let reading = read_frame(&mut far, announced[0], &room);
             assert!(timeout(Duration::from_millis(50), reading).await.is_err(), "still incomplete");
-            assert!(room.try_reserve(STREAM_BYTES_MAX).is_some(), "all given back");
+            assert!(room.try_reserve(FRAME_BYTES_MAX).is_some(), "all given back");
         });
     }
 
     #[test]
     fn time_grows_with_length_and_is_bounded() {
         assert_eq!(time_for(0), FRAME_TIMEOUT);
-        assert!(time_for(STREAM_BYTES_MAX) < Duration::from_secs(200));
+        assert!(time_for(FRAME_BYTES_MAX) < Duration::from_secs(200));
     }
 }

@@ -1,18 +1,18 @@
-//! Accepts connections on the gossip port and passes their frames to the loop. Looks into no frame, and bounds how
-//! many connections and bytes wait.
+//! Accepts connections on the gossip port and passes their frames through the gate to the loop. Bounds how many
+//! connections and bytes wait.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use annulus_core::limits::STREAM_BYTES_MAX;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::{sleep, timeout};
 
 use super::budget::{Budget, Entered, Limits};
-use super::frame::read_frame;
-use super::{FrameError, FromStream, Listener};
+use super::frame::{FRAME_BYTES_MAX, read_frame};
+use super::{FrameError, FromStream, Gate, Listener, Way};
 
 /// Connections served at one time; more wait in the system's queue.
 const CONNECTIONS_MAX: usize = 256;
@@ -21,10 +21,10 @@ const CONNECTIONS_PER_HOST_MAX: usize = CONNECTIONS_MAX * 3 / 4;
 /// Bytes of frames that are being received or wait for the loop. A host may have one of the longest at a time, and a
 /// quarter of what short ones may take.
 const LIMITS: Limits = Limits {
-    large_bytes: 4 * STREAM_BYTES_MAX,
-    peer_large_bytes: STREAM_BYTES_MAX,
-    small_bytes: STREAM_BYTES_MAX / 2,
-    peer_small_bytes: STREAM_BYTES_MAX / 8,
+    large_bytes: 4 * FRAME_BYTES_MAX,
+    peer_large_bytes: FRAME_BYTES_MAX,
+    small_bytes: FRAME_BYTES_MAX / 2,
+    peer_small_bytes: FRAME_BYTES_MAX / 8,
 };
 /// A connection without a frame for so long is closed. Longer than the sender's, which closes first.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -44,7 +44,7 @@ pub(crate) fn host(from: IpAddr) -> IpAddr {
 }
 
 /// Serves `listener` until `sink` is closed.
-pub async fn serve_streams<L: Listener>(listener: L, sink: mpsc::Sender<FromStream>) {
+pub async fn serve_streams<L: Listener>(listener: L, sink: mpsc::Sender<FromStream>, gate: Gate) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let budget = Budget::new(LIMITS);
     let pressure = Arc::new(Notify::new());
@@ -77,7 +77,7 @@ pub async fn serve_streams<L: Listener>(listener: L, sink: mpsc::Sender<FromStre
             tracing::debug!(%from, "gossip connection refused: this host has too many");
             continue;
         };
-        let connection = Connection { from, sink: sink.clone(), entered };
+        let connection = Connection { from, sink: sink.clone(), entered, gate: gate.clone() };
         let pressure = Arc::clone(&pressure);
         tokio::spawn(async move {
             let _slot = slot;
@@ -92,6 +92,7 @@ struct Connection {
     from: SocketAddr,
     sink: mpsc::Sender<FromStream>,
     entered: Entered,
+    gate: Gate,
 }
 
 impl Connection {
@@ -119,6 +120,13 @@ impl Connection {
                 frame = read_frame(&mut stream, first[0], self.entered.room()) => frame?,
                 () = hurry => return Err(FrameError::TooSlow(HURRY)),
             };
+            // The connection of a stranger ends without a word.
+            let opened = match self.gate.inward(self.from, Way::Frame, &bytes) {
+                None => return Ok(()),
+                Some(Cow::Owned(opened)) => Some(opened),
+                Some(Cow::Borrowed(_)) => None,
+            };
+            let bytes = opened.unwrap_or(bytes);
             if self.sink.send(FromStream::Frame { from: self.from, bytes, share }).await.is_err() {
                 return Ok(());
             }

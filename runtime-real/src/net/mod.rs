@@ -1,12 +1,15 @@
-//! Sockets behind a trait, so that the loop that ships also runs over a simulated network. Moves bytes, and knows
-//! nothing of their meaning.
+//! Sockets behind a trait, so that the loop that ships also runs over a simulated network. Moves bytes, and seals and opens
+//! them where the ring has a key; knows nothing else of their meaning.
 
 mod budget;
 mod frame;
+mod gate;
 mod inbound;
 #[cfg(test)]
 pub(crate) mod memory;
 mod outbound;
+mod rejected;
+mod seal;
 mod tokio;
 
 use std::future::Future;
@@ -17,9 +20,12 @@ use ::tokio::io::{AsyncRead, AsyncWrite};
 
 pub use budget::Share;
 pub use frame::FrameError;
+pub use gate::{Gate, GateParts};
 pub(crate) use inbound::host;
 pub use inbound::serve_streams;
 pub use outbound::Outbound;
+pub use rejected::{Rejected, Rejection, Way};
+pub use seal::{Lane, Seal, Unreadable};
 pub use tokio::{TokioDatagrams, TokioListener, TokioTransport};
 
 /// Messages from the stream side that wait for the loop.

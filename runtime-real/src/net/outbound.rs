@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::budget::{Budget, Limits, Share};
 use super::frame::write_frame;
-use super::{FrameError, FromStream, Transport};
+use super::{FrameError, FromStream, Gate, Lane, Transport};
 
 /// Connections open at one time.
 const CONNECTIONS_MAX: usize = 256;
@@ -40,13 +40,14 @@ pub struct Outbound<T: Transport> {
     queues: BTreeMap<SocketAddr, mpsc::Sender<Frame>>,
     budget: Budget<SocketAddr>,
     refusals: mpsc::Sender<FromStream>,
+    gate: Gate,
 }
 
 impl<T: Transport> Outbound<T> {
-    /// Refused connections are reported to `refusals`.
+    /// Refused connections are reported to `refusals`. Frames pass the gate when they are sent.
     #[must_use]
-    pub fn new(transport: T, refusals: mpsc::Sender<FromStream>) -> Self {
-        Self { transport, queues: BTreeMap::new(), budget: Budget::new(LIMITS), refusals }
+    pub fn new(transport: T, refusals: mpsc::Sender<FromStream>, gate: Gate) -> Self {
+        Self { transport, queues: BTreeMap::new(), budget: Budget::new(LIMITS), refusals, gate }
     }
 
     /// Queues one frame; drops it when too many wait already.
@@ -76,7 +77,8 @@ impl<T: Transport> Outbound<T> {
         // A new queue has room.
         let _ = queue.try_send(frame);
         self.queues.insert(to, queue);
-        let peer = Peer { to, transport: self.transport.clone(), frames, refusals: self.refusals.clone() };
+        let (transport, refusals, gate) = (self.transport.clone(), self.refusals.clone(), self.gate.clone());
+        let peer = Peer { to, transport, frames, refusals, gate };
         tokio::spawn(peer.run());
     }
 }
@@ -86,6 +88,7 @@ struct Peer<T: Transport> {
     transport: T,
     frames: mpsc::Receiver<Frame>,
     refusals: mpsc::Sender<FromStream>,
+    gate: Gate,
 }
 
 impl<T: Transport> Peer<T> {
@@ -105,11 +108,11 @@ impl<T: Transport> Peer<T> {
         let mut stream = self.connect().await?;
         let mut reused = false;
         while let Some((bytes, _share)) = self.next(&mut stream, reused).await {
-            match write_frame(&mut stream, &bytes).await {
+            match self.write(&mut stream, &bytes).await {
                 // The other end may have restarted since the last frame; it gets one more chance.
                 Err(FrameError::Io(_)) if reused => {
                     stream = self.connect().await?;
-                    write_frame(&mut stream, &bytes).await?;
+                    self.write(&mut stream, &bytes).await?;
                 }
                 result => result?,
             }
@@ -135,6 +138,11 @@ impl<T: Transport> Peer<T> {
             self.frames.close();
         }
         self.frames.recv().await
+    }
+
+    /// Each try is a message of its own to those who watch for what was sent before.
+    async fn write(&self, stream: &mut T::Stream, bytes: &[u8]) -> Result<(), FrameError> {
+        write_frame(stream, &self.gate.outward(Lane::Stream, bytes)).await
     }
 
     async fn connect(&self) -> Result<T::Stream, FrameError> {

@@ -5,15 +5,26 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use annulus_core::limits::STREAM_BYTES_MAX;
+use annulus_core::{MemberId, UnixTime};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::memory::MemoryTransport;
-use super::{FromStream, INBOUND_MAX, Listener as _, Outbound, Transport as _, serve_streams};
+use super::{
+    FromStream, Gate, GateParts, INBOUND_MAX, Listener as _, Outbound, Rejected, Transport as _,
+    serve_streams,
+};
+use crate::host::clock::Clock;
 
 fn address(last: u8) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, last], 9638))
+}
+
+/// Of an open ring.
+fn gate() -> Gate {
+    let clock = Clock::starting_at(UnixTime::from_millis(0));
+    GateParts::open(Rejected::new(clock)).of(MemberId::from_bytes([1; 16]))
 }
 
 struct Bed {
@@ -27,13 +38,13 @@ impl Bed {
         let net = MemoryTransport::new(address(1));
         let listener = net.listen(address(1)).await.expect("free");
         let (sink, received) = mpsc::channel(INBOUND_MAX);
-        tokio::spawn(serve_streams(listener, sink));
+        tokio::spawn(serve_streams(listener, sink, gate()));
         Self { net, received }
     }
 
     fn sender(&self, last: u8) -> (Outbound<MemoryTransport>, mpsc::Receiver<FromStream>) {
         let (sink, refusals) = mpsc::channel(INBOUND_MAX);
-        (Outbound::new(self.net.host(address(last)), sink), refusals)
+        (Outbound::new(self.net.host(address(last)), sink, gate()), refusals)
     }
 
     async fn body(&mut self) -> (SocketAddr, Vec<u8>) {
@@ -217,6 +228,6 @@ async fn a_member_that_takes_nothing_costs_no_other_its_messages() {
         outbound.send(address(3), vec![7; STREAM_BYTES_MAX]);
     }
     let _open = deaf.accept().await.expect("connected");
-    outbound.send(address(1), vec![8; STREAM_BYTES_MAX]);
+    outbound.send(address(1), vec![9; STREAM_BYTES_MAX]);
     assert_eq!(bed.body().await.1.len(), STREAM_BYTES_MAX);
 }

@@ -47,6 +47,23 @@ pub struct GatewaySettings {
     pub http_open: bool,
     /// The files of TLS, where it is spoken.
     pub tls: Option<Files>,
+    /// Whether commands may cross the network in the clear.
+    pub ctl_insecure: bool,
+}
+
+impl GatewaySettings {
+    /// Checks that what the ctl gateway hears is not read or changed on its way.
+    ///
+    /// # Errors
+    /// It listens beyond this host, and neither TLS nor the key of the ring seals what is said.
+    pub(super) fn check_ctl(&self, ctl: SocketAddr, has_key: bool) -> Result<(), OptionsError> {
+        if self.tls.is_some() || has_key || self.ctl_insecure || ctl.ip().to_canonical().is_loopback() {
+            return Ok(());
+        }
+        let why = "commands and the ctl secret would go over the network in the clear: give --cert-file and --key-file, \
+                   or --ring, listen on 127.0.0.1 (commands of this host use a socket anyway), or say --ctl-insecure";
+        Err(OptionsError::Value { option: "--listen-ctl", value: ctl.to_string(), why })
+    }
 }
 
 impl GatewayOptions {
@@ -54,26 +71,19 @@ impl GatewayOptions {
     ///
     /// # Errors
     /// See [`OptionsError`].
-    pub(super) fn settings(&self, file: Self, ctl: SocketAddr) -> Result<GatewaySettings, OptionsError> {
+    pub(super) fn settings(&self, file: Self) -> Result<GatewaySettings, OptionsError> {
         let given = |path: &Option<PathBuf>| path.clone().filter(|path| !path.as_os_str().is_empty());
         let tls = files(
             given(&self.cert_file).or(file.cert_file),
             given(&self.key_file).or(file.key_file),
             given(&self.ca_cert_file).or(file.ca_cert_file),
         )?;
-        if tls.is_none()
-            && !ctl.ip().to_canonical().is_loopback()
-            && !(self.ctl_insecure || file.ctl_insecure)
-        {
-            let why = "commands and the ctl secret would go over the network in the clear: give --cert-file and --key-file, \
-                       listen on 127.0.0.1 (commands of this host use a socket anyway), or say --ctl-insecure";
-            return Err(OptionsError::Value { option: "--listen-ctl", value: ctl.to_string(), why });
-        }
         let names = if self.http_host.is_empty() { file.http_host } else { self.http_host.clone() };
         Ok(GatewaySettings {
             http_names: names.into_iter().map(host_name).collect::<Result<_, _>>()?,
             http_open: self.http_open || file.http_open,
             tls,
+            ctl_insecure: self.ctl_insecure || file.ctl_insecure,
         })
     }
 }
@@ -116,7 +126,8 @@ mod tests {
     use super::*;
 
     fn settings(options: &GatewayOptions, ctl: &str) -> Result<GatewaySettings, OptionsError> {
-        options.settings(GatewayOptions::default(), ctl.parse().expect("an address"))
+        let settings = options.settings(GatewayOptions::default())?;
+        settings.check_ctl(ctl.parse().expect("an address"), false).map(|()| settings)
     }
 
     fn named(names: &[&str]) -> GatewayOptions {
@@ -126,10 +137,9 @@ mod tests {
 
     #[test]
     fn names_are_those_of_hosts() {
-        let ctl = "127.0.0.1:9632".parse().expect("an address");
-        let both = named(&["a.example.com"]).settings(named(&["b"]), ctl).expect("a name");
+        let both = named(&["a.example.com"]).settings(named(&["b"])).expect("a name");
         assert_eq!(both.http_names, ["a.example.com"], "the command line counts");
-        assert_eq!(named(&[]).settings(named(&["*"]), ctl).expect("every name").http_names, ["*"]);
+        assert_eq!(named(&[]).settings(named(&["*"])).expect("every name").http_names, ["*"]);
         for bad in ["", "a:9631", "http://a", "*.example.com", "a b"] {
             let error = settings(&named(&[bad]), "127.0.0.1:9632").expect_err(bad).to_string();
             assert!(error.contains("--http-host") && error.contains("without port"), "{error}");
@@ -147,6 +157,10 @@ mod tests {
         for far in ["0.0.0.0:9632", "10.0.0.1:9632", "[::]:9632"] {
             let error = settings(&none, far).expect_err(far).to_string();
             assert!(error.contains("--listen-ctl") && error.contains("--ctl-insecure"), "{error}");
+            let keyed = settings(&none, "127.0.0.1:1")
+                .expect("near")
+                .check_ctl(far.parse().expect("an address"), true);
+            assert!(keyed.is_ok(), "the key of the ring seals it");
             assert!(settings(&insecure, far).is_ok() && settings(&tls, far).is_ok(), "{far}");
         }
     }

@@ -5,6 +5,7 @@
 //! no client is served before the ring's port is bound.
 
 mod asked;
+mod boot;
 pub mod gateway_options;
 mod listen;
 mod log_options;
@@ -21,6 +22,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use annulus_core::limits::SEAL_BYTES_MAX;
 use annulus_core::{Command, Config, ConfigError, ExitReason, Snapshot, Timings};
 use thiserror::Error;
 use tokio::sync::{Notify, mpsc};
@@ -29,6 +31,7 @@ use crate::gateway::ctl::local::{LocalError, LocalListener};
 use crate::gateway::ctl::message::SvcLoad;
 use crate::gateway::ctl::secret::{Secret, SecretError};
 use crate::gateway::ctl::{self, Ctl};
+use crate::gateway::keyed::Keyed;
 use crate::gateway::lookout::Lookout;
 use crate::gateway::tls::{Tls, TlsError};
 use crate::gateway::{agent_check, http};
@@ -38,10 +41,11 @@ use crate::host::exit;
 use crate::host::root::{Root, SupDir};
 use crate::host::secret_env::GATEWAY_TOKEN_ENV;
 use crate::host::small_file;
+use crate::keys::{KeyCache, RingError, RingKey};
 use crate::launcher;
 use crate::launcher::client::{Client, ClientError};
 use crate::launcher::message::Request;
-use crate::net::{TokioListener, TokioTransport};
+use crate::net::{GateParts, Rejected, TokioListener, TokioTransport};
 use crate::prepare::Workshop;
 use crate::supervisor::driver::{Driver, Parts};
 use crate::supervisor::effect::process::Processes;
@@ -51,10 +55,12 @@ use crate::supervisor::identity::IdentityError;
 use crate::supervisor::ledger::Ledger;
 use crate::supervisor::logging;
 use crate::supervisor::logging::LogFormat;
+use crate::supervisor::ring_file::RingFile;
 use crate::supervisor::room::Room;
 use crate::supervisor::specs::{self, Specs, SpecsError};
 use crate::supervisor::store::StoreError;
 use asked::{Ask, Asked, Signals};
+use boot::BootError;
 use gateway_options::GatewaySettings;
 use listen::Bound;
 use options::{Options, OptionsError, Settings};
@@ -110,6 +116,12 @@ pub enum StartError {
     /// The files of TLS cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The key of the ring cannot be used.
+    #[error(transparent)]
+    Ring(#[from] RingError),
+    /// The number of this start cannot be stored.
+    #[error(transparent)]
+    Boot(#[from] BootError),
     /// The socket of the ctl gateway cannot be used.
     #[error(transparent)]
     Local(#[from] LocalError),
@@ -138,8 +150,8 @@ impl StartError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Options(_) | Self::Config(_) | Self::Load(_) | Self::Tls(_) => exit::USAGE,
-            Self::Store(_) | Self::Specs(_) | Self::Identity(_) => exit::STORE,
+            Self::Options(_) | Self::Config(_) | Self::Load(_) | Self::Tls(_) | Self::Ring(_) => exit::USAGE,
+            Self::Store(_) | Self::Specs(_) | Self::Identity(_) | Self::Boot(_) => exit::STORE,
             Self::Listen { .. } | Self::Local(_) => exit::LISTEN,
             Self::Secret(_) | Self::Entropy(_) | Self::System(_) | Self::Launcher(_) => exit::FAILED,
         }
@@ -155,6 +167,8 @@ pub fn run(root: &Root, name: &str, options: &Options, load: Option<SvcLoad>) ->
     let sup = root.sup(name);
     let settings = options.settings(&sup)?;
     settings.timings.validate()?;
+    let ring = RingKey::given(settings.ring.as_deref(), &KeyCache::new(root.keys()))?;
+    settings.gateways.check_ctl(settings.ctl, ring.is_some())?;
     let tls = settings.gateways.tls.clone().map(|files| Tls::load(files, Clock::host())).transpose()?;
     if !launcher::is_parent() {
         return Err(StartError::System(launcher::exec(&launcher::Options {
@@ -172,7 +186,7 @@ pub fn run(root: &Root, name: &str, options: &Options, load: Option<SvcLoad>) ->
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .build()?;
-    let code = runtime.block_on(supervise(root, &sup, settings, tls, load));
+    let code = runtime.block_on(supervise(root, &sup, settings, (tls, ring), load));
     // The exit must not wait for a name server that does not answer.
     runtime.shutdown_background();
     logging::flush();
@@ -189,7 +203,7 @@ async fn supervise(
     root: &Root,
     sup: &SupDir,
     settings: Settings,
-    tls: Option<Tls>,
+    (tls, ring): (Option<Tls>, Option<RingKey>),
     load: Option<SvcLoad>,
 ) -> Result<u8, StartError> {
     let signals = Signals::new()?;
@@ -199,9 +213,10 @@ async fn supervise(
     let secret = Secret::load_or_create(&sup.ctl_secret())?;
     let bound = Bound::bind(&settings, sup).await?;
     tell_address(&bound, sup);
-    let config = config(&settings, &bound)?;
-
+    let config = config(&settings, &bound, ring.is_some())?;
     let clock = Clock::host();
+    let (gate, keyed) = keyed(ring, (root, sup), clock)?;
+
     let launcher = take_over(sup, &mut restored, &clock).await?;
     let (done, results) = mpsc::channel(RESULTS_MAX);
     let (member, ledger, room) = (Arc::new(OnceLock::new()), Ledger::default(), Room::of(&sup.data()));
@@ -209,29 +224,28 @@ async fn supervise(
     let workshop = Workshop::new(root, &config, settings.allowed.clone(), Arc::clone(&member));
     let effects = HostEffects::new(writer, Arc::new(workshop), ledger.clone(), launcher.clone(), done);
     let processes = effects.processes().clone();
-    let seed = entropy::seed()?;
     let (sys, timings, permanent) = (config.sys.clone(), config.timings.clone(), config.permanent);
     let Bound { datagrams, gossip: listener, http, ctl: ctl_listener, local, agent_check, at } = bound;
     let parts = Parts {
         config,
         signer: Box::new(key),
         restored,
-        seed,
+        seed: entropy::seed()?,
         clock,
         transport: TokioTransport,
         datagrams,
         listener,
+        gate,
         effects,
         done: results,
     };
     let (driver, handle) = Driver::new(parts);
     member.get_or_init(|| driver.member_id());
 
-    let rules = rules(settings.gateways);
     let (root, sup) = (root.clone(), sup.clone());
     tokio::spawn(listen::announce(handle.events(), sup.clone(), at, tls.is_some()));
     let notifier = tell_the_host(&handle, agent_check);
-    let lookout = follow(&handle, (&specs, &root), settings.peers, &timings, clock);
+    let lookout = follow(&handle, (&specs, &root), (settings.peers, &keyed), &timings, clock);
     let restart = Arc::new(Notify::new());
     let ctl = Ctl {
         handle: handle.clone(),
@@ -242,6 +256,7 @@ async fn supervise(
         room: room.clone(),
         secret,
         lookout,
+        keyed: keyed.clone(),
         restart: Arc::clone(&restart),
         tls: tls.clone(),
     };
@@ -256,12 +271,12 @@ async fn supervise(
         ledger,
         specs,
         room,
-        rules,
+        rejected: keyed.rejected,
+        rules: rules(settings.gateways),
     };
     serve((http, gateway), (ctl_listener, local, ctl), tls.as_ref());
     let code = drive(driver, &handle, Asked { signals, restart, launcher, tls }, &processes).await;
-    finish(code, notifier).await;
-    Ok(code)
+    Ok(finish(code, notifier).await)
 }
 
 /// Starts the tasks of the gateways. The socket of this host needs no TLS.
@@ -292,11 +307,12 @@ fn tell_address(bound: &Bound, sup: &SupDir) {
 }
 
 /// The node has finished: the service manager hears of a restart, and clients of their last answers.
-async fn finish(code: u8, notifier: Option<Arc<Notifier>>) {
+async fn finish(code: u8, notifier: Option<Arc<Notifier>>) -> u8 {
     if let Some(notifier) = notifier.filter(|_| code == exit::RESTART) {
         notifier.reloading(monotonic_us());
     }
     tokio::time::sleep(LAST_ANSWERS).await;
+    code
 }
 
 /// Starts the tasks that follow changes outside the ring:
@@ -304,7 +320,7 @@ async fn finish(code: u8, notifier: Option<Arc<Notifier>>) {
 fn follow(
     handle: &DriverHandle,
     (specs, root): (&Arc<Specs>, &Root),
-    peers: Vec<options::Peer>,
+    (peers, keyed): (Vec<options::Peer>, &Keyed),
     timings: &Timings,
     clock: Clock,
 ) -> Lookout {
@@ -312,14 +328,14 @@ fn follow(
     tokio::spawn(specs::follow(Arc::clone(specs), handle.clone()));
     tokio::spawn(user_toml::follow(root.clone(), handle.clone()));
     tokio::spawn(peers::follow(peers.clone(), handle.clone(), period));
-    look_out(handle, peers, clock)
+    look_out(handle, (peers, keyed), clock)
 }
 
 /// Starts the tasks that keep what commands tell of the ring and the node does not need.
-fn look_out(handle: &DriverHandle, peers: Vec<options::Peer>, clock: Clock) -> Lookout {
+fn look_out(handle: &DriverHandle, (peers, keyed): (Vec<options::Peer>, &Keyed), clock: Clock) -> Lookout {
     let lookout = Lookout::default();
     tokio::spawn(lookout.clone().follow(handle.events(), clock));
-    tokio::spawn(peers::watch(peers, handle.clone(), lookout.clone(), clock));
+    tokio::spawn(peers::watch(peers, (handle.clone(), clock), lookout.clone(), keyed.clone()));
     lookout
 }
 
@@ -349,7 +365,27 @@ async fn take_over(
     Ok(launcher)
 }
 
-fn config(settings: &Settings, bound: &Bound) -> Result<Config, ConfigError> {
+/// The gate of the gossip port, and what the gateways tell of it. The number of this start is on disk then.
+fn keyed(
+    key: Option<RingKey>,
+    (root, sup): (&Root, &SupDir),
+    clock: Clock,
+) -> Result<(GateParts, Keyed), BootError> {
+    let (rejected, file) = (Rejected::new(clock), RingFile::default());
+    let mut gate = GateParts::open(rejected.clone());
+    if let Some(key) = &key {
+        let keys = KeyCache::new(root.keys());
+        for remark in key.remarks(&keys, clock.wall()) {
+            tracing::warn!("{remark}");
+        }
+        tracing::info!(ring = key.id().name(), key = %key.id(), "ring {} with the key {}", key.id().name(), key.id());
+        gate.key = Some((key.key().clone(), boot::raise(&sup.data())?));
+        tokio::spawn(file.clone().follow(key.clone(), keys));
+    }
+    Ok((gate, Keyed { key, rejected, file }))
+}
+
+fn config(settings: &Settings, bound: &Bound, has_key: bool) -> Result<Config, ConfigError> {
     let (advertise, port) = settings.advertise.map_or((None, None), |(ip, port)| (Some(ip), port));
     let port = port.unwrap_or(bound.at.gossip.port());
     let config = Config {
@@ -358,6 +394,7 @@ fn config(settings: &Settings, bound: &Bound) -> Result<Config, ConfigError> {
         permanent: settings.permanent,
         peers: peers::literal(&settings.peers),
         org: settings.org.clone(),
+        seal_bytes: if has_key { SEAL_BYTES_MAX } else { 0 },
         sys: sysinfo::sysinfo(advertise, bound.at.gossip, bound.at.http, bound.at.ctl),
         ..Config::new(port)
     };

@@ -141,6 +141,9 @@ pub struct Options {
     /// Supervisors to join through; one that answers is enough [default port: 9638]
     #[arg(long, value_name = "HOST[:PORT]", num_args = 1..)]
     pub peer: Vec<Peer>,
+    /// The ring whose newest key in the key cache seals everything that the members say. HAB_RING_KEY holds a key instead
+    #[arg(short, long, env = "HAB_RING", value_name = "NAME")]
+    pub ring: Option<String>,
     /// Other members probe this supervisor for ever, also when it seems dead
     #[arg(short = 'I', long)]
     pub permanent_peer: bool,
@@ -194,6 +197,7 @@ struct FileOptions {
     ca_cert_file: Option<PathBuf>,
     ctl_insecure: Option<bool>,
     peer: Option<Vec<Peer>>,
+    ring: Option<String>,
     permanent_peer: Option<bool>,
     advertise_gossip: Option<Listen>,
     org: Option<String>,
@@ -222,6 +226,7 @@ impl FileOptions {
             ca_cert_file: later.ca_cert_file.or(self.ca_cert_file),
             ctl_insecure: later.ctl_insecure.or(self.ctl_insecure),
             peer: later.peer.or(self.peer),
+            ring: later.ring.or(self.ring),
             permanent_peer: later.permanent_peer.or(self.permanent_peer),
             advertise_gossip: later.advertise_gossip.or(self.advertise_gossip),
             org: later.org.or(self.org),
@@ -287,6 +292,8 @@ pub struct Settings {
     pub gateways: GatewaySettings,
     /// The supervisors to join through.
     pub peers: Vec<Peer>,
+    /// The ring whose key is used.
+    pub ring: Option<String>,
     /// Whether other members probe this one for ever.
     pub permanent: bool,
     /// The address that other members are told, where they cannot tell.
@@ -332,8 +339,9 @@ impl Options {
             http: address(self.listen_http, file.listen_http, Ipv4Addr::UNSPECIFIED, HTTP_PORT),
             ctl,
             agent_check: self.listen_agent_check.or(file.listen_agent_check),
-            gateways: self.gateways.settings(of_file, ctl)?,
+            gateways: self.gateways.settings(of_file)?,
             peers: if self.peer.is_empty() { file.peer.unwrap_or_default() } else { self.peer.clone() },
+            ring: self.ring.clone().filter(|ring| !ring.is_empty()).or(file.ring),
             permanent: self.permanent_peer || file.permanent_peer.unwrap_or_default(),
             advertise: advertise.map(reachable).transpose()?.flatten(),
             org: org(self.org.clone().filter(|o| !o.is_empty()).or(file.org))?,

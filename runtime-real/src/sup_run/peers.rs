@@ -10,6 +10,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{sleep, timeout};
 
 use super::options::Peer;
+use crate::gateway::keyed::Keyed;
 use crate::gateway::lookout::Lookout;
 use crate::host::clock::Clock;
 use crate::supervisor::handle::DriverHandle;
@@ -66,26 +67,36 @@ pub(super) async fn follow(peers: Vec<Peer>, handle: DriverHandle, period: Durat
 
 /// Tells once of each peer that does not answer, and when it does again, until the supervisor ends. Nothing else follows
 /// from it: the ring may hold without that peer, and the node goes on trying.
-pub(super) async fn watch(peers: Vec<Peer>, handle: DriverHandle, lookout: Lookout, clock: Clock) {
+pub(super) async fn watch(
+    peers: Vec<Peer>,
+    (handle, clock): (DriverHandle, Clock),
+    lookout: Lookout,
+    keyed: Keyed,
+) {
     // A ring that starts as a whole needs a moment.
     sleep(ANSWER_GRACE).await;
     while !peers.is_empty() {
         let alive = handle.read(|node| {
             let alive = |member: &&MemberRecord| member.state == State::Alive;
-            node.members_unsorted().filter(alive).map(MemberRecord::gossip_addr).collect::<Vec<_>>()
+            let others = node.members_unsorted().filter(alive).filter(|member| member.id != node.id());
+            (others.map(MemberRecord::gossip_addr).collect::<Vec<_>>(), node.config().gossip_port)
         });
-        let Ok(alive) = alive.await else { return };
+        let Ok((alive, own_port)) = alive.await else { return };
+        let ring = keyed.key.as_ref().map(|key| key.id().to_string());
+        let unread = keyed.rejected.unread();
         for peer in &peers {
             let name = peer.to_string();
-            match answers(peer, &alive).await {
+            match answers(peer, &alive, own_port)
+                .await
+                .map_err(|silence| silence.reason(ring.as_deref(), unread))
+            {
                 Ok(()) if lookout.answers(&name) => tracing::info!(peer = %name, "peer {name} answers now"),
                 Ok(()) => {}
                 Err(reason) => {
                     if lookout.is_silent(&name, &reason, clock.wall()) {
                         tracing::warn!(
                             peer = %name,
-                            "peer {name} does not answer: {reason}; does a supervisor run there? `annulus sup ring` lists \
-                             it until it answers"
+                            "peer {name} does not answer: {reason}; `annulus sup ring` lists it until it answers"
                         );
                     }
                 }
@@ -98,12 +109,42 @@ pub(super) async fn watch(peers: Vec<Peer>, handle: DriverHandle, lookout: Looko
     }
 }
 
-/// Whether a supervisor listens at a peer's address: an alive member has it, or its port can be connected to.
-async fn answers(peer: &Peer, alive: &[SocketAddr]) -> Result<(), String> {
+/// Why a peer is thought to be silent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Silence {
+    /// It could not be connected to.
+    Closed(String),
+    /// Its port is open, and this supervisor is alone all the same.
+    Deaf,
+}
+
+impl Silence {
+    /// The reason in words. A peer that rejects this supervisor because of a key says nothing, so this is all that can be
+    /// known here.
+    fn reason(self, ring: Option<&str>, unread: u64) -> String {
+        match (self, ring) {
+            (Self::Closed(reason), _) => format!("{reason}; does a supervisor run there?"),
+            (Self::Deaf, None) => format!(
+                "its port is open, and it answers no message of this supervisor; {unread} messages could not be read here. Where \
+                 its ring has a key, start this supervisor with --ring"
+            ),
+            (Self::Deaf, Some(key)) => format!(
+                "its port is open, and it answers no message that is sealed with {key}; {unread} messages could not be read \
+                 here. Where its ring has another key, or a newer one, give that to this host"
+            ),
+        }
+    }
+}
+
+/// Whether a supervisor listens at a peer's address: an alive member has it, or its port can be connected to and another
+/// member is alive, whose address may be a second one of that host.
+async fn answers(peer: &Peer, alive: &[SocketAddr], own_port: u16) -> Result<(), Silence> {
+    let closed = |reason: String| Err(Silence::Closed(reason));
     let addresses = timeout(LOOKUP_TIMEOUT, lookup_host((peer.host.as_str(), peer.port))).await;
     let addresses: Vec<SocketAddr> = match addresses {
-        Ok(found) => found.map_err(|error| error.to_string())?.collect(),
-        Err(_) => return Err("its name is not resolved in time".to_owned()),
+        Ok(Ok(found)) => found.collect(),
+        Ok(Err(error)) => return closed(error.to_string()),
+        Err(_) => return closed("its name is not resolved in time".to_owned()),
     };
     let mut reason = "its name has no address".to_owned();
     for address in addresses {
@@ -111,12 +152,19 @@ async fn answers(peer: &Peer, alive: &[SocketAddr]) -> Result<(), String> {
             return Ok(());
         }
         match timeout(LOOKUP_TIMEOUT, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) if alive.is_empty() && !is_own(&stream, own_port) => return Err(Silence::Deaf),
             Ok(Ok(_)) => return Ok(()),
             Ok(Err(error)) => reason = error.to_string(),
             Err(_) => reason = "no answer in time".to_owned(),
         }
     }
-    Err(reason)
+    closed(reason)
+}
+
+/// Whether the connection leads to this supervisor itself, which its operator may name among the peers.
+fn is_own(stream: &TcpStream, own_port: u16) -> bool {
+    let ends = stream.local_addr().ok().zip(stream.peer_addr().ok());
+    ends.is_some_and(|(here, there)| here.ip() == there.ip() && there.port() == own_port)
 }
 
 /// The addresses of the peers that resolve, in order and once each, and the reasons why the others do not.
@@ -160,10 +208,19 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let at = listener.local_addr().expect("an address");
         let peer = Peer { host: at.ip().to_string(), port: at.port() };
-        assert_eq!(answers(&peer, &[]).await, Ok(()));
+        let elsewhere = "192.0.2.1:7".parse().expect("an address");
+        assert_eq!(answers(&peer, &[elsewhere], 1).await, Ok(()));
+        let deaf = answers(&peer, &[], 1).await.expect_err("this supervisor is alone");
+        assert!(
+            deaf.clone()
+                .reason(None, 4)
+                .contains("4 messages could not be read here. Where its ring has a key")
+        );
+        assert!(deaf.reason(Some("prod-1"), 0).contains("sealed with prod-1"));
+        assert_eq!(answers(&peer, &[], at.port()).await, Ok(()), "it is this supervisor itself");
         drop(listener);
-        let reason = answers(&peer, &[]).await.expect_err("no program listens there");
+        let reason = answers(&peer, &[], 1).await.expect_err("no program listens there").reason(None, 0);
         assert!(reason.contains("refused"), "{reason}");
-        assert_eq!(answers(&peer, &[at]).await, Ok(()), "an alive member has the address");
+        assert_eq!(answers(&peer, &[at], 1).await, Ok(()), "an alive member has the address");
     }
 }

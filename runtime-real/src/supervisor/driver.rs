@@ -6,13 +6,16 @@ use std::sync::Arc;
 
 use annulus_core::limits::DATAGRAM_BYTES_MAX;
 use annulus_core::{
-    Channel, Config, EffectId, EffectResult, Event, ExitReason, Input, Instant, MemberId, Node, Output,
-    Reply, RequestId, Signer, Snapshot, Transmit,
+    Channel, Config, EffectId, EffectResult, Event, EventKind, ExitReason, Input, Instant, MemberId, Node,
+    Output, Reply, RequestId, Signer, Snapshot, Transmit,
 };
 use tokio::sync::{mpsc, oneshot};
 
 use crate::host::clock::Clock;
-use crate::net::{Datagrams, FromStream, INBOUND_MAX, Outbound, Received, Transport, serve_streams};
+use crate::net::{
+    Datagrams, FromStream, Gate, GateParts, INBOUND_MAX, Lane, Outbound, Received, Transport, Way,
+    serve_streams,
+};
 use crate::supervisor::effect::Effects;
 use crate::supervisor::event;
 use crate::supervisor::handle::{DriverHandle, Ended, Request, Served};
@@ -41,6 +44,8 @@ pub struct Parts<T: Transport, E> {
     pub datagrams: T::Datagrams,
     /// The gossip port's TCP listener.
     pub listener: T::Listener,
+    /// What messages pass on their way.
+    pub gate: GateParts,
     /// Carries out the node's effects.
     pub effects: E,
     /// Where `effects` reports results.
@@ -53,6 +58,7 @@ pub struct Driver<T: Transport, E: Effects> {
     clock: Clock,
     datagrams: T::Datagrams,
     outbound: Outbound<T>,
+    gate: Gate,
     streams: mpsc::Receiver<FromStream>,
     // Dropped before `effects`: its workers may be waiting to report, and dropping `effects` waits for them.
     done: mpsc::Receiver<(EffectId, EffectResult)>,
@@ -91,16 +97,30 @@ impl<T: Transport, E: Effects> Driver<T, E> {
     /// Makes the node and the channels that [`Self::run`] needs. It serves the stream port from now on, so it must be
     /// called inside a runtime.
     pub fn new(parts: Parts<T, E>) -> (Self, DriverHandle) {
-        let Parts { config, signer, restored, seed, clock, transport, datagrams, listener, effects, done } =
-            parts;
+        let Parts {
+            config,
+            signer,
+            restored,
+            seed,
+            clock,
+            transport,
+            datagrams,
+            listener,
+            gate,
+            effects,
+            done,
+        } = parts;
+        let node = Node::new(config, signer, restored, seed, clock.now(), clock.wall());
+        let gate = gate.of(node.id());
         let (handle, served) = DriverHandle::new();
         let (sink, streams) = mpsc::channel(INBOUND_MAX);
-        tokio::spawn(serve_streams(listener, sink.clone()));
+        tokio::spawn(serve_streams(listener, sink.clone(), gate.clone()));
         let driver = Self {
-            node: Node::new(config, signer, restored, seed, clock.now(), clock.wall()),
+            node,
             clock,
             datagrams,
-            outbound: Outbound::new(transport, sink),
+            outbound: Outbound::new(transport, sink, gate.clone()),
+            gate,
             streams,
             effects,
             done,
@@ -184,7 +204,8 @@ impl<T: Transport, E: Effects> Driver<T, E> {
             Channel::Stream => self.outbound.send(to, bytes),
             Channel::Datagram => {
                 // A full buffer or a missing route loses the datagram, as the network may; probes notice that.
-                if let Err(error) = self.datagrams.try_send(&bytes, to) {
+                let sent = self.datagrams.try_send(&self.gate.outward(Lane::Datagram, &bytes), to);
+                if let Err(error) = sent {
                     tracing::debug!(%to, %error, "datagram not sent");
                 }
             }
@@ -199,6 +220,9 @@ impl<T: Transport, E: Effects> Driver<T, E> {
     }
 
     fn publish(&self, event: Event) {
+        if matches!(event.kind, EventKind::Stalled { .. }) {
+            self.gate.renew();
+        }
         event::log(&event, &|id| event::name_in(&self.node, id));
         // There may be no listener.
         let _ = self.served.events.send(Arc::new(event));
@@ -228,7 +252,10 @@ impl<T: Transport, E: Effects> Driver<T, E> {
     fn on_datagram(&mut self, received: io::Result<Received>, buffer: &[u8]) {
         match received {
             Ok(Received::Datagram { len, from }) => {
-                self.handle(Input::Datagram { from, bytes: buffer.get(..len).unwrap_or(buffer) });
+                let bytes = buffer.get(..len).unwrap_or(buffer);
+                if let Some(bytes) = self.gate.inward(from, Way::Datagram, bytes) {
+                    self.handle(Input::Datagram { from, bytes: &bytes });
+                }
             }
             Ok(Received::Refused { to }) => self.handle(Input::Refused { to }),
             Err(error) => tracing::debug!(%error, "gossip port cannot be read"),

@@ -18,6 +18,7 @@ pub mod ledger;
 mod log_queue;
 pub mod logging;
 pub mod obstacles;
+pub mod ring_file;
 pub mod room;
 pub mod specs;
 pub mod store;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::ring::{self, host_of, silent_line};
+use super::ring::{self, host_of, rejected_json, rejected_line, silent_line};
 use crate::cli::svc::status::duration;
 use crate::cli::target::Remote;
 use crate::cli::{Global, Outcome, output};
@@ -23,14 +23,23 @@ const HEAD: [&str; 8] =
 pub(super) fn run(global: &Global, args: &Args) -> Outcome {
     let ring = ring::ask(global, &args.remote)?;
     if args.json {
-        let members = ring.members.iter().map(|member| to_json(&ring, member)).collect();
+        let members = ring.members.iter().map(|member| to_json(&ring, member));
+        // They are no members, and stand behind them with a state that no member has.
+        let rejected = ring.rejected.iter().map(|peer| {
+            let mut peer = rejected_json(peer);
+            peer["state"] = "Rejected".into();
+            peer
+        });
+        let members = members.chain(rejected).collect();
         output::line(format_args!("{:#}", Value::Array(members)));
         return Ok(0);
     }
     output::table(&HEAD, &ring.members.iter().map(|member| row(&ring, member)).collect::<Vec<_>>());
-    let silent: Vec<String> = ring.silent.iter().map(|peer| silent_line(&ring, peer)).collect();
-    if !silent.is_empty() {
-        output::line(format_args!("\n{}", silent.join("\n")));
+    let silent = ring.silent.iter().map(|peer| silent_line(&ring, peer));
+    let lines: Vec<String> =
+        silent.chain(ring.rejected.iter().map(|peer| rejected_line(&ring, peer))).collect();
+    if !lines.is_empty() {
+        output::line(format_args!("\n{}", lines.join("\n")));
     }
     Ok(0)
 }

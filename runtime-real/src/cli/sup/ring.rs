@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::cli::svc::status::duration;
 use crate::cli::target::{self, Remote};
 use crate::cli::{CliError, Global, Outcome, block_on, output};
-use crate::gateway::ctl::ring_message::{RingGroup, RingQuery, RingStatus, SilentPeer, Spread};
+use crate::gateway::ctl::ring_message::{RejectedPeer, RingGroup, RingQuery, RingStatus, SilentPeer, Spread};
 
 #[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -59,6 +59,36 @@ pub(super) fn silent_line(ring: &RingStatus, peer: &SilentPeer) -> String {
     format!("peer {} does not answer since {}: {}", peer.peer, duration(seconds), peer.reason)
 }
 
+/// What is said of an address that is not heard.
+pub(super) fn rejected_line(ring: &RingStatus, peer: &RejectedPeer) -> String {
+    let counts = [(peer.datagrams, "datagrams"), (peer.frames, "frames"), (peer.clients, "clients")];
+    let counts: Vec<String> =
+        counts.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    let ago = |then_ms: u64| {
+        duration(i64::try_from(ring.now_ms.saturating_sub(then_ms) / 1_000).unwrap_or(i64::MAX))
+    };
+    format!(
+        "rejected: {}, {}: {} in {}, the last {} ago",
+        peer.address,
+        peer.reason,
+        counts.join(", "),
+        ago(peer.since_ms),
+        ago(peer.last_ms)
+    )
+}
+
+pub(super) fn rejected_json(peer: &RejectedPeer) -> Value {
+    json!({
+        "address": peer.address,
+        "reason": peer.reason,
+        "datagrams": peer.datagrams,
+        "frames": peer.frames,
+        "clients": peer.clients,
+        "since_ms": peer.since_ms,
+        "last_ms": peer.last_ms,
+    })
+}
+
 fn counts(ring: &RingStatus) -> BTreeMap<&'static str, usize> {
     let count = |state| ring.members.iter().filter(|member| member.state == state).count();
     STATES.into_iter().map(|state| (state, count(state))).collect()
@@ -86,7 +116,11 @@ fn summary(ring: &RingStatus) -> Vec<String> {
         let banned: Vec<String> = ring.banned.iter().map(|id| host_of(ring, id)).collect();
         lines.push(format!("banned: {}", banned.join(", ")));
     }
+    if let Some(key) = &ring.ring_key {
+        lines.push(format!("sealed with the key {key}"));
+    }
     lines.extend(ring.silent.iter().map(|peer| silent_line(ring, peer)));
+    lines.extend(ring.rejected.iter().map(|peer| rejected_line(ring, peer)));
     lines
 }
 
@@ -162,6 +196,8 @@ fn to_json(ring: &RingStatus) -> Value {
         "banned": ring.banned,
         "local_health": ring.local_health,
         "hot_rumors": ring.hot_rumors,
+        "ring_key": ring.ring_key,
+        "rejected": ring.rejected.iter().map(rejected_json).collect::<Vec<_>>(),
         "silent_peers": silent.collect::<Vec<_>>(),
         "groups": groups.collect::<Vec<_>>(),
     })

@@ -30,6 +30,7 @@ use tokio::time::timeout;
 
 use crate::gateway::arrivals::{self, Arrivals, Client, Peer};
 use crate::gateway::door::Limits;
+use crate::gateway::keyed::Keyed;
 use crate::gateway::lookout::Lookout;
 use crate::gateway::tls::Tls;
 use crate::host::clock::Clock;
@@ -75,6 +76,8 @@ pub struct Ctl {
     pub secret: Secret,
     /// What was seen of the ring and the node does not keep.
     pub lookout: Lookout,
+    /// What is known of the key of the ring.
+    pub keyed: Keyed,
     /// Told when the supervisor is to be started again.
     pub restart: Arc<Notify>,
     /// What the next supervisor has to be able to start with.

@@ -375,7 +375,7 @@ async fn sup_problems(ctl: &Ctl) -> Result<Answer, NetErr> {
              data directory, then it starts with an identity of its own"
         )
     });
-    let problems = stores.chain(copied).map(|reason| SupProblem { reason });
+    let problems = stores.chain(copied).chain(ctl.keyed.file.problem()).map(|reason| SupProblem { reason });
     Ok(Answer::SupProblems(problems.collect()))
 }
 

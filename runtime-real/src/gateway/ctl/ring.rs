@@ -9,13 +9,17 @@ use annulus_core::{
 use super::Ctl;
 use super::message::{ErrCode, NetErr};
 use super::request::Answer;
-use super::ring_message::{RingGroup, RingMember, RingStatus, SilentPeer, Spread};
+use super::ring_message::{RejectedPeer, RingGroup, RingMember, RingStatus, SilentPeer, Spread};
 use crate::gateway::lookout::Lookout;
+use crate::net::{Rejection, Way};
 
 pub(super) async fn status(ctl: &Ctl) -> Result<Answer, NetErr> {
     let (lookout, now_ms) = (ctl.lookout.clone(), ctl.clock.wall().as_millis());
     let status = ctl.handle.read(move |node| look(node, &lookout, now_ms)).await;
-    Ok(Answer::message(&status.map_err(|gone| NetErr::new(ErrCode::Conflict, gone.to_string()))?))
+    let mut status = status.map_err(|gone| NetErr::new(ErrCode::Conflict, gone.to_string()))?;
+    status.ring_key = ctl.keyed.key.as_ref().map(|key| key.id().to_string());
+    status.rejected = ctl.keyed.rejected.list().iter().map(rejected).collect();
+    Ok(Answer::message(&status))
 }
 
 fn look(node: &Node, lookout: &Lookout, now_ms: u64) -> RingStatus {
@@ -38,6 +42,21 @@ fn look(node: &Node, lookout: &Lookout, now_ms: u64) -> RingStatus {
         local_health: node.local_health(),
         hot_rumors: node.hot_rumors() as u64,
         now_ms,
+        ring_key: None,
+        rejected: Vec::new(),
+    }
+}
+
+fn rejected(rejection: &Rejection) -> RejectedPeer {
+    let count = |way| rejection.counts.get(&way).copied().unwrap_or_default();
+    RejectedPeer {
+        address: rejection.address(),
+        reason: rejection.why.name().to_owned(),
+        datagrams: count(Way::Datagram),
+        frames: count(Way::Frame),
+        clients: count(Way::Client),
+        since_ms: rejection.since.as_millis(),
+        last_ms: rejection.last.as_millis(),
     }
 }
 

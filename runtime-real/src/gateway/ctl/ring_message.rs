@@ -51,6 +51,38 @@ pub struct RingStatus {
     /// Its time, in milliseconds since the epoch.
     #[prost(uint64, tag = "8")]
     pub now_ms: u64,
+    /// The key that seals what its members say, name and revision; absent in an open ring.
+    #[prost(string, optional, tag = "9")]
+    pub ring_key: Option<String>,
+    /// Addresses that are not heard because of that key, the latest first. A bounded number of them.
+    #[prost(message, repeated, tag = "10")]
+    pub rejected: Vec<RejectedPeer>,
+}
+
+/// An address that is not heard.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct RejectedPeer {
+    /// The host, with the port where it says anything.
+    #[prost(string, tag = "1")]
+    pub address: String,
+    /// no key, unknown key, sealed or foreign.
+    #[prost(string, tag = "2")]
+    pub reason: String,
+    /// Its datagrams.
+    #[prost(uint64, tag = "3")]
+    pub datagrams: u64,
+    /// Its frames on streams.
+    #[prost(uint64, tag = "4")]
+    pub frames: u64,
+    /// Its clients at the ctl gateway.
+    #[prost(uint64, tag = "5")]
+    pub clients: u64,
+    /// When the first came, in milliseconds since the epoch.
+    #[prost(uint64, tag = "6")]
+    pub since_ms: u64,
+    /// When the last came.
+    #[prost(uint64, tag = "7")]
+    pub last_ms: u64,
 }
 
 /// One member.

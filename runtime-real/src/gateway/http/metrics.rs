@@ -23,6 +23,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use super::Gateway;
 use super::problem::Problem;
 use super::process::{self, Usage};
+use crate::net::{Unreadable, Way};
 use crate::supervisor::obstacles;
 
 /// The part of the node that is copied out for one scrape.
@@ -116,6 +117,7 @@ struct Scrape {
     usage: Usage,
     started: UnixTime,
     events_missed: u64,
+    rejected: BTreeMap<(Unreadable, Way), u64>,
 }
 
 impl Registry {
@@ -162,8 +164,14 @@ pub(super) async fn get(State(gateway): State<Arc<Gateway>>) -> Result<impl Into
     let problems = gateway.config.specs.problems();
     let of = |view| obstacles::of(view, &problems);
     let obstacles = node.services.iter().map(|view| (view.group.clone(), of(view))).collect();
-    let scrape =
-        Scrape { node, obstacles, usage: process::usage(), started: registry.started, events_missed };
+    let scrape = Scrape {
+        node,
+        obstacles,
+        usage: process::usage(),
+        started: registry.started,
+        events_missed,
+        rejected: gateway.config.rejected.totals(),
+    };
     let body = registry.encode(scrape).map_err(|_| {
         Problem::new(
             axum::http::StatusCode::INTERNAL_SERVER_ERROR,
@@ -184,6 +192,7 @@ impl Collector for Live {
         let mut out = Out(encoder);
         ring(&mut out, &scrape.node)?;
         traffic(&mut out, &scrape.node.metrics)?;
+        rejected(&mut out, &scrape.rejected)?;
         services(&mut out, &scrape.node.services)?;
         in_the_way(&mut out, &scrape.obstacles)?;
         supervisor(&mut out, scrape)
@@ -297,12 +306,21 @@ fn traffic(out: &mut Out<'_>, m: &Metrics) -> fmt::Result {
         ],
     )?;
     out.counter("ring_decode_errors", "Messages that a decoder rejected", m.decode_errors)?;
-    out.counter(
-        "ring_messages_sealed",
-        "Rejected messages that were sealed with a ring key",
-        m.messages_sealed,
-    )?;
     out.counter("ring_parts_skipped", "Unreadable parts of messages that were accepted", m.parts_skipped)
+}
+
+fn rejected(out: &mut Out<'_>, totals: &BTreeMap<(Unreadable, Way), u64>) -> fmt::Result {
+    let ways = |why: Unreadable| {
+        Way::ALL.map(|way| {
+            let count = totals.get(&(why, way)).copied().unwrap_or_default();
+            (why.name().replace(' ', "_"), way.name(), count)
+        })
+    };
+    let rows: Vec<_> = Unreadable::ALL.into_iter().flat_map(ways).collect();
+    let rows: Vec<_> =
+        rows.iter().map(|(why, way, n)| ([("reason", why.as_str()), ("way", *way)], *n)).collect();
+    let rows: Vec<(Labels<'_>, u64)> = rows.iter().map(|(l, n)| (&l[..], *n)).collect();
+    out.counters("ring_rejected", "Messages that were not heard because of the key of the ring", &rows)
 }
 
 fn services(out: &mut Out<'_>, services: &[ServiceView]) -> fmt::Result {

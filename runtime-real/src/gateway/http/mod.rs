@@ -43,6 +43,7 @@ use crate::gateway::door::Limits;
 use crate::gateway::tls::Tls;
 use crate::host::clock::Clock;
 use crate::host::root::{Root, SupDir};
+use crate::net::Rejected;
 use crate::supervisor::handle::DriverHandle;
 use crate::supervisor::ledger::Ledger;
 use crate::supervisor::room::Room;
@@ -87,6 +88,8 @@ pub struct Config {
     pub specs: Arc<Specs>,
     /// Whether the disk takes what is to be stored.
     pub room: Room,
+    /// Who was not heard because of the key of the ring.
+    pub rejected: Rejected,
     /// The rules who may see what.
     pub rules: access::Rules,
 }

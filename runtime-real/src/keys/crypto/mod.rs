@@ -16,7 +16,7 @@ use std::str::FromStr;
 use std::sync::Once;
 
 use sodiumoxide::base64::{self, Variant};
-use sodiumoxide::crypto::{box_, generichash, secretbox, sign};
+use sodiumoxide::crypto::{box_, generichash, scalarmult, secretbox, sign};
 
 /// Bytes that a signature adds in front of the message.
 pub const SIGNATURE_BYTES: usize = sign::SIGNATUREBYTES;
@@ -232,12 +232,11 @@ impl SharedKey {
         self.0.as_ref()
     }
 
-    /// Encrypts and authenticates a message under a new random nonce.
+    /// Encrypts and authenticates a message. No nonce may be used for two messages.
     #[must_use]
-    pub fn seal(&self, message: &[u8]) -> (Nonce, Vec<u8>) {
+    pub fn seal(&self, nonce: &Nonce, message: &[u8]) -> Vec<u8> {
         ready();
-        let nonce = secretbox::gen_nonce();
-        (Nonce(nonce.0), secretbox::seal(message, &nonce, &self.0))
+        secretbox::seal(message, &secretbox::Nonce(nonce.0), &self.0)
     }
 
     /// The message, if it was sealed with this key under this nonce and has not been changed.
@@ -245,6 +244,21 @@ impl SharedKey {
     pub fn open(&self, nonce: &Nonce, sealed: &[u8]) -> Option<Vec<u8>> {
         ready();
         secretbox::open(sealed, &secretbox::Nonce(nonce.0), &self.0).ok()
+    }
+}
+
+impl SharedKey {
+    /// Another key, which follows from this one and from the parts together: BLAKE2b with this key. The parts have to have
+    /// fixed lengths.
+    #[must_use]
+    pub fn derive(&self, parts: &[&[u8]]) -> Self {
+        ready();
+        let mut state = generichash::State::new(Some(32), Some(self.as_bytes())).expect("valid lengths");
+        for part in parts {
+            state.update(part).expect("an unfinished state takes any bytes");
+        }
+        let digest = state.finalize().expect("a state is finished only once");
+        Self::from_bytes(digest.as_ref()).expect("a digest of the length that was asked for")
     }
 }
 
@@ -304,6 +318,16 @@ impl BoxSecretKey {
     }
 }
 
+impl BoxSecretKey {
+    /// What both owners can compute and no other (X25519); none for a public key that makes it known to all.
+    #[must_use]
+    pub fn agree(&self, other: &BoxPublicKey) -> Option<[u8; 32]> {
+        ready();
+        let (own, theirs) = (scalarmult::Scalar(self.0.0), scalarmult::GroupElement(other.0.0));
+        scalarmult::scalarmult(&own, &theirs).ok().map(|shared| shared.0)
+    }
+}
+
 impl fmt::Debug for BoxSecretKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("BoxSecretKey(..)")
@@ -313,6 +337,15 @@ impl fmt::Debug for BoxSecretKey {
 /// A number used once: 24 bytes that go with a sealed message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Nonce(pub [u8; 24]);
+
+impl Nonce {
+    /// A random one.
+    #[must_use]
+    pub fn random() -> Self {
+        ready();
+        Self(secretbox::gen_nonce().0)
+    }
+}
 
 /// Standard base64 with padding.
 #[must_use]

@@ -20,7 +20,7 @@ use super::*;
 use crate::host::capabilities::Capabilities;
 use crate::launcher::client::Client;
 use crate::launcher::message::Limits;
-use crate::net::{TokioTransport, bind_gossip};
+use crate::net::{Rejected, TokioTransport, bind_gossip};
 use crate::prepare::Overseer;
 use crate::prepare::plan::{Packages, RunPlan, ServicePlan};
 use crate::supervisor::effect::{HostEffects, RESULTS_MAX};
@@ -126,6 +126,7 @@ async fn start(dir: &TempDir, peers: &[SocketAddr]) -> Member {
         transport: TokioTransport,
         datagrams,
         listener,
+        gate: GateParts::open(Rejected::new(Clock::host())),
         effects,
         done,
     };

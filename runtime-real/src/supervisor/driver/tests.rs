@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::*;
+use crate::net::Rejected;
 use crate::net::memory::MemoryTransport;
 use crate::supervisor::handle::Gone;
 
@@ -78,6 +79,7 @@ impl Ring {
             transport,
             datagrams,
             listener,
+            gate: GateParts::open(Rejected::new(Clock::host())),
             effects: TestEffects { done: sender, disk: BTreeMap::new() },
             done,
         };
@@ -175,6 +177,7 @@ async fn a_flood_of_datagrams_keeps_no_operator_waiting() {
         transport: net.clone(),
         datagrams,
         listener,
+        gate: GateParts::open(Rejected::new(Clock::host())),
         effects: Stuck,
         done,
     };

@@ -12,13 +12,15 @@ use std::time::Duration;
 use annulus::gateway::ctl::secret::Secret;
 use annulus::gateway::ctl::{self, Ctl};
 use annulus::gateway::http;
+use annulus::gateway::keyed::Keyed;
 use annulus::host::clock::Clock;
 use annulus::host::root::Root;
-use annulus::net::{Transport as _, bind_gossip};
+use annulus::net::{GateParts, Rejected, Transport as _, bind_gossip};
 use annulus::supervisor::driver::{Driver, Parts};
 use annulus::supervisor::effect::RESULTS_MAX;
 use annulus::supervisor::handle::DriverHandle;
 use annulus::supervisor::ledger::Ledger;
+use annulus::supervisor::ring_file::RingFile;
 use annulus::supervisor::room::Room;
 use annulus::supervisor::specs::Specs;
 use annulus_core::{
@@ -75,6 +77,7 @@ pub(super) async fn run(site: Site) -> turmoil::Result {
         transport,
         datagrams,
         listener,
+        gate: GateParts::open(Rejected::new(clock)),
         effects: SimEffects { shared: site.shared.clone(), me: site.me, done: done.clone() },
         done: results,
     };
@@ -115,6 +118,7 @@ fn serve(
     // The simulated disk holds the specs; no supervisor writes files here.
     let specs = Arc::new(Specs::open(sup.specs(), Vec::new())?);
     let room = Room::of(&sup.data());
+    let keyed = Keyed { key: None, rejected: Rejected::new(clock), file: RingFile::default() };
     let ctl = Ctl {
         handle: handle.clone(),
         clock,
@@ -122,6 +126,7 @@ fn serve(
         specs: Arc::clone(&specs),
         ledger: Ledger::default(),
         room: room.clone(),
+        keyed: keyed.clone(),
         lookout: annulus::gateway::lookout::Lookout::default(),
         secret,
         restart: Arc::default(),
@@ -142,6 +147,7 @@ fn serve(
         ledger,
         specs,
         room,
+        rejected: keyed.rejected,
         rules,
     };
     gateways.spawn(http::serve(http_listener, None, gateway));

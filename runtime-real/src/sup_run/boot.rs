@@ -1,0 +1,43 @@
+//! Counts the starts of a supervisor on disk, for what has to differ from one start to the next.
+
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::host::{atomic, disk, small_file};
+
+/// The number of this start cannot be stored.
+#[derive(Debug, Error)]
+#[error("{}: {source}; {}", .path.display(), disk::advice(.source, "a ring with a key needs the number of each start on disk"))]
+pub struct BootError {
+    path: PathBuf,
+    source: std::io::Error,
+}
+
+/// Raises the number of this start on disk, before anything is sent. A file that holds no number begins anew: nonces stay
+/// different by their salt.
+pub(super) fn raise(data: &Path) -> Result<u32, BootError> {
+    let path = data.join("BOOT");
+    let before = small_file::read_to_string(&path).ok().and_then(|text| text.trim().parse::<u32>().ok());
+    let boot = before.unwrap_or_default().saturating_add(1);
+    match atomic::write(&path, format!("{boot}\n").as_bytes(), 0o600) {
+        Ok(()) => Ok(boot),
+        Err(source) => Err(BootError { path, source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn starts_are_counted() {
+        let dir = tempfile::tempdir().expect("a directory");
+        assert_eq!((raise(dir.path()).expect("1"), raise(dir.path()).expect("2")), (1, 2));
+        std::fs::write(dir.path().join("BOOT"), "4294967295").expect("written");
+        assert_eq!(raise(dir.path()).expect("the end"), u32::MAX);
+        std::fs::write(dir.path().join("BOOT"), "x").expect("written");
+        assert_eq!(raise(dir.path()).expect("begun anew"), 1);
+        assert!(matches!(raise(&dir.path().join("none")), Err(BootError { .. })));
+    }
+}
