@@ -6,6 +6,7 @@ mod agent_check;
 mod attack;
 mod bad_input;
 mod config;
+mod container;
 mod ctl;
 mod dead_man;
 mod demo;
