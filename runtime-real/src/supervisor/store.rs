@@ -5,6 +5,7 @@
 //! A thread of its own writes, in the order of the requests. All requests that have queued up go into one transaction,
 //! so that a busy node pays for one flush and not for hundreds.
 
+use std::cell::Cell;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -15,6 +16,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use annulus_core::{EffectId, EffectResult, Snapshot, SnapshotError, Table, Write};
+use nix::fcntl::{FallocateFlags, fallocate};
+use nix::libc;
 use redb::{
     Database, DatabaseError, Durability, ReadableDatabase as _, ReadableTable as _, TableDefinition,
     TableError, TableHandle as _,
@@ -90,6 +93,8 @@ type Row = (Table, Vec<u8>, Vec<u8>);
 pub struct Store {
     path: PathBuf,
     db: Database,
+    /// The length up to which the file has been given its blocks.
+    kept: Cell<u64>,
 }
 
 impl Store {
@@ -106,8 +111,28 @@ impl Store {
         guarded(&path, || {
             let db = open_when_free(&path)?;
             check_format(&db, &path)?;
-            Ok(Self { path: path.clone(), db })
+            Ok(Self::opened(path.clone(), db))
         })
+    }
+
+    fn opened(path: PathBuf, db: Database) -> Self {
+        let store = Self { path, db, kept: Cell::new(0) };
+        store.keep_room();
+        store
+    }
+
+    /// Takes the disk's blocks for what the file has not written yet. The library writes into free pages before it makes
+    /// the file grow: so an identity, a vote and a ban can still be stored on a disk that others have filled, and a
+    /// supervisor that starts there takes over its services.
+    fn keep_room(&self) {
+        let Ok(file) = OpenOptions::new().write(true).open(&self.path) else { return };
+        let Ok(length) = file.metadata().map(|found| found.len()) else { return };
+        let Ok(wanted) = libc::off_t::try_from(length) else { return };
+        if length > self.kept.get() {
+            // A file system that cannot, or has no room: the write that needs it tells.
+            let taken = fallocate(&file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, wanted);
+            self.kept.set(if taken.is_ok() { length } else { self.kept.get() });
+        }
     }
 
     /// Reads the state that a node starts from; none for a new member.
@@ -166,6 +191,7 @@ impl Store {
         // Stored rows were brought to disk by the transaction that stored them.
         if is_new {
             transaction.commit()?;
+            self.keep_room();
         } else {
             transaction.abort()?;
         }
@@ -375,7 +401,7 @@ fn write_group(store: &mut Option<Store>, path: &Path, group: &[Job]) -> Result<
     }
     let open_store = match store.take() {
         Some(open_store) => open_store,
-        None => guarded(path, || open(path).map(|db| Store { path: path.to_owned(), db }))
+        None => guarded(path, || open(path).map(|db| Store::opened(path.to_owned(), db)))
             .map_err(|e| e.to_string())?,
     };
     match catch_unwind(AssertUnwindSafe(|| open_store.apply(writes))) {

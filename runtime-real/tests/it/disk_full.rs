@@ -2,7 +2,6 @@
 //! room again.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use nix::libc;
@@ -137,31 +136,80 @@ impl Drop for Tmpfs {
     }
 }
 
+impl Tmpfs {
+    fn mounted() -> Self {
+        let tmpfs = Self(tempfile::tempdir().expect("a directory"));
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"])
+            .arg(tmpfs.0.path())
+            .status();
+        assert!(mounted.expect("mount runs").success());
+        tmpfs
+    }
+
+    fn host(&self) -> Host {
+        Host::start_heard_in(tempfile::tempdir_in(self.0.path()).expect("a directory"), |_| {})
+    }
+}
+
+/// Large units and then single pages, until not even one is left.
+const UNITS: [&str; 2] = ["64K", "1K"];
+
+fn filler(host: &Host, unit: &str) -> String {
+    format!("{}/filler.{unit}", text(host.root.path()))
+}
+
+fn fill(host: &Host) {
+    for unit in UNITS {
+        let file = format!("of={}", filler(host, unit));
+        let _ = Command::new("dd").args(["if=/dev/zero", &file, &format!("bs={unit}")]).output();
+    }
+}
+
+fn make_room(host: &Host) {
+    for unit in UNITS {
+        let _ = fs::remove_file(filler(host, unit));
+    }
+}
+
 #[test]
 #[ignore = "mounts a file system: for root, and run by .ci/run"]
 fn a_small_file_system() {
-    let tmpfs = Tmpfs(tempfile::tempdir().expect("a directory"));
-    let mounted =
-        Command::new("mount").args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"]).arg(tmpfs.0.path()).status();
-    assert!(mounted.expect("mount runs").success());
-    let filler = |host: &Host| Path::new(text(host.root.path())).join("filler");
-    let root = tempfile::tempdir_in(tmpfs.0.path()).expect("a directory");
-    let host = Host::start_heard_in(root, |_| {});
-    fills_up(
-        host,
-        move |host| {
-            // Large units and then single pages, until not even one is left.
-            for unit in ["64K", "1K"] {
-                let file = format!("of={}.{unit}", text(&filler(host)));
-                let _ = Command::new("dd").args(["if=/dev/zero", &file, &format!("bs={unit}")]).output();
-            }
-        },
-        move |host| {
-            for unit in ["64K", "1K"] {
-                let _ = fs::remove_file(format!("{}.{unit}", text(&filler(host))));
-            }
-        },
-        true,
-    );
+    let tmpfs = Tmpfs::mounted();
+    fills_up(tmpfs.host(), fill, make_room, true);
+    drop(tmpfs);
+}
+
+#[test]
+#[ignore = "mounts a file system: for root, and run by .ci/run"]
+fn a_supervisor_that_starts_on_a_full_disk_takes_over_and_stops_what_runs_there() {
+    let tmpfs = Tmpfs::mounted();
+    let mut host = tmpfs.host();
+    let names = ["first", "second", "third"].map(|name| host.install(name, "exec sleep 1000"));
+    names.iter().for_each(|ident| host.load(ident));
+    let pids = |host: &Host| -> Option<Vec<u32>> {
+        let services = host.services()?;
+        let pid = |service: &serde_json::Value| service["process"]["pid"].as_u64()?.try_into().ok();
+        let pids: Vec<u32> = services.as_array()?.iter().filter_map(pid).collect();
+        (pids.len() == names.len()).then_some(pids)
+    };
+    let before = eventually("all run", || pids(&host));
+    fill(&host);
+    for _ in 0..3 {
+        let supervisor = host.supervisor();
+        kill(number(supervisor), Signal::SIGKILL).expect("killed");
+        host.supervisor_after(supervisor);
+        let after = eventually("all are taken over", || pids(&host));
+        assert_eq!(after, before);
+    }
+    let [first, second, _] = &names;
+    for (order, ident, pid) in [("stop", first, before[0]), ("unload", second, before[1])] {
+        let (code, _, stderr) = host.run(&["svc", order, ident]);
+        assert!(code == 0 || code == 10, "{order} is stored or not, and carried out: {code} {stderr}");
+        assert!(!lives(pid), "{order} ends it");
+    }
+    make_room(&host);
+    host.signal(Signal::SIGTERM);
+    assert_eq!(host.end(), Some(0));
     drop(tmpfs);
 }

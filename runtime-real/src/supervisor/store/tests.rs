@@ -1,6 +1,7 @@
 //! The database: it returns what was stored, in order, and refuses what was damaged.
 
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 
 use proptest::prelude::*;
 
@@ -178,4 +179,29 @@ proptest! {
             Err(error) => prop_assert!(error.to_string().contains("annulus.redb"), "{}", error),
         }
     }
+}
+
+#[test]
+fn the_file_has_all_its_blocks_from_its_beginning_and_after_it_grew() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let is_whole = |path: &Path| {
+        let found = fs::metadata(path).expect("it is there");
+        found.blocks() * 512 >= found.len()
+    };
+    let probe = dir.path().join("probe");
+    let file = File::create(&probe).expect("made");
+    file.set_len(1 << 20).expect("grown");
+    if fallocate(&file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, 1 << 20).is_err() || !is_whole(&probe) {
+        println!("skipped: the file system of {} reserves no blocks", probe.display());
+        return;
+    }
+    let store = Store::open(dir.path()).expect("made");
+    let path = dir.path().join(FILE_NAME);
+    assert!(is_whole(&path), "a new one");
+    let before = fs::metadata(&path).expect("it is there").len();
+    for number in 0..40_u8 {
+        store.apply(&[write(Table::Member, &[number], Some(&[number; 60_000]))]).expect("stored");
+    }
+    assert!(fs::metadata(&path).expect("it is there").len() > before, "it grew");
+    assert!(is_whole(&path), "one that grew");
 }
