@@ -69,7 +69,7 @@ pub struct Layers {
 pub struct LastGood {
     /// `user.toml`; none where there was none.
     pub user: Option<Table>,
-    /// Whether `user.toml` was read, or seen not to be there, since the supervisor began.
+    /// Whether `user.toml` was read, or seen not to be there, by this supervisor or an earlier one.
     pub user_is_known: bool,
     /// The group's configuration, with its version.
     pub group: Option<(u64, Table)>,
@@ -91,6 +91,27 @@ impl Layers {
     /// # Errors
     /// Names the layer that is malformed, with line and column.
     pub(super) fn load(sources: &Sources<'_>, last: &mut LastGood) -> Result<Self, Error> {
+        let mut layers = Self::load_lower(sources)?;
+        layers.load_user(sources.user, last)?;
+        if let Some(group) = sources.group {
+            layers.load_group(group, last)?;
+        }
+        Ok(layers)
+    }
+
+    /// Reads the lower layers, and takes the others from `held`.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub(super) fn load_held(sources: &Sources<'_>, held: &LastGood) -> Result<Self, Error> {
+        let mut layers = Self::load_lower(sources)?;
+        layers.add_user(sources.user.display().to_string(), held);
+        layers.add_group(held);
+        Ok(layers)
+    }
+
+    /// Those that no operator changes while the service runs.
+    fn load_lower(sources: &Sources<'_>) -> Result<Self, Error> {
         let mut layers = Self::default();
         if let Some(table) = package::load_table(sources.defaults)? {
             layers.push(Layer::Default, sources.defaults.display().to_string(), table)?;
@@ -98,10 +119,6 @@ impl Layers {
         let variable = config::variable(sources.service);
         if let Some(table) = variable_table(&variable, sources.env)? {
             layers.push(Layer::Environment, format!("variable {variable}"), table)?;
-        }
-        layers.load_user(sources.user, last)?;
-        if let Some(group) = sources.group {
-            layers.load_group(group, last)?;
         }
         Ok(layers)
     }
@@ -120,10 +137,14 @@ impl Layers {
             }
             Err(error) => return Err(error),
         }
+        self.add_user(source, last);
+        Ok(())
+    }
+
+    fn add_user(&mut self, source: String, last: &LastGood) {
         if let Some(table) = last.user.clone() {
             self.tables.push(LayerTable { layer: Layer::User, source, table });
         }
-        Ok(())
     }
 
     /// The configuration may come from another implementation, so it is checked here as well.
@@ -138,12 +159,16 @@ impl Layers {
                 self.warnings.push(format!("{error}\nuntil it is replaced, the one before goes on counting"));
             }
         }
+        self.add_group(last);
+        Ok(())
+    }
+
+    fn add_group(&mut self, last: &LastGood) {
         if let Some((version, table)) = last.group.clone() {
             let source = format!("group configuration, version {version}");
             self.group_version = version;
             self.tables.push(LayerTable { layer: Layer::Group, source, table });
         }
-        Ok(())
     }
 
     /// Adds a layer on top.

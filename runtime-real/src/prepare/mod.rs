@@ -3,12 +3,14 @@
 //! - `workshop` answers, and keeps what is known of each prepared service; `plan` is the answer's part for processes.
 //! - `service` renders everything of one service; `files` and `svc_dirs` write it, `metadata` reads the metafiles.
 //! - `layers` and `config` make one configuration of several; `context` and `svc_context` are what templates see.
+//! - `proven` keeps the layers with which everything could last be rendered.
 //! - `compare` finds what an operator gives and no default has.
 //! - `hook` runs the hooks of a package itself, which `package_hook` renders.
 //! - `trial` tries a plan before it is built; `quoting` looks at what its hooks give to a shell, `interpreter` at how the
 //!   kernel starts them.
 //!
-//! All templates are rendered before the first file is written, so a template that fails leaves every file as it was.
+//! All templates are rendered before the first file is written, so a template that fails leaves every file as it was. A
+//! process that has to be started meanwhile starts with the layers before.
 //! A file is written only when its content changes.
 
 mod compare;
@@ -22,6 +24,7 @@ mod layers;
 mod metadata;
 mod package_hook;
 pub mod plan;
+mod proven;
 mod quoting;
 mod service;
 mod svc_context;

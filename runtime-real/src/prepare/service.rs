@@ -15,7 +15,7 @@ use super::context::{self, PackageFacts, Sys};
 use super::files::{self, Owner};
 use super::layers::{LastGood, Layers, Sources};
 use super::svc_context::{self, Own};
-use super::{Error, metadata, svc_dirs, untold};
+use super::{Error, metadata, proven, svc_dirs, untold};
 use crate::host::beneath::Dir;
 use crate::host::capabilities::Capabilities;
 use crate::host::look;
@@ -67,6 +67,8 @@ pub struct Service {
     drain: DrainPlan,
     run_as: RunAs,
     last: LastGood,
+    /// The operators' layers that count in the place of those that are there.
+    held: Option<LastGood>,
     /// Those that were there when it was opened or last rendered.
     hooks: BTreeSet<Hook>,
     fixed: Fixed,
@@ -157,6 +159,7 @@ impl Service {
             is_beside: false,
             drain: metadata::drain(&package)?,
             last: LastGood::default(),
+            held: None,
             hooks: hooks_in(&from)?,
             spec: spec.clone(),
             package,
@@ -169,9 +172,10 @@ impl Service {
         })
     }
 
-    /// Continues with the well-formed layers of an earlier rendering of this service.
-    pub fn set_last_good(&mut self, last: LastGood) {
-        self.last = last;
+    /// Continues with the well-formed layers of an earlier rendering of this service; without one, with those that the
+    /// last supervisor kept.
+    pub fn set_last_good(&mut self, last: Option<&LastGood>) {
+        self.last = last.cloned().or_else(|| proven::read(&self.svc)).unwrap_or_default();
     }
 
     /// The last well-formed content of the layers that may change.
@@ -259,6 +263,9 @@ impl Service {
         written.changed.files = !fresh.is_empty();
         written.files.extend(fresh);
         written.obstacles.extend(refused.into_iter().map(|what| Obstacle::new(ObstacleKind::File, what)));
+        if self.held.is_none() {
+            proven::keep(&dir, &written.layers).map_err(Error::io(&self.svc))?;
+        }
         Ok(written)
     }
 
@@ -305,7 +312,31 @@ impl Service {
             group: facts.config.as_ref(),
             env: host.env,
         };
-        Layers::load(&sources, &mut self.last)
+        match &self.held {
+            Some(held) => Layers::load_held(&sources, held),
+            None => Layers::load(&sources, &mut self.last),
+        }
+    }
+
+    /// As [`Self::render`], for a process that is to be started: where a template fails with what the operators say now,
+    /// everything is rendered with what they said when it last did not.
+    ///
+    /// # Errors
+    /// As [`Self::render`], with both.
+    pub fn render_to_start(&mut self, host: &Host<'_>, facts: &Facts) -> Result<Written, Error> {
+        let error = match self.render(host, facts) {
+            Err(error @ Error::Template(_)) => error,
+            rendered => return rendered,
+        };
+        let Some(proven) = proven::read(&self.svc) else { return Err(error) };
+        self.held = Some(proven);
+        let rendered = self.render(host, facts);
+        self.held = None;
+        // The error with the layers as they are now is the one that an operator can do something about.
+        let Ok(mut written) = rendered else { return Err(error) };
+        let what = format!("{error}\nuntil it is mended, the service runs with the configuration before it");
+        written.obstacles.push(Obstacle::new(ObstacleKind::Template, what));
+        Ok(written)
     }
 
     /// Checks that the files of a process that runs can be written with these facts.

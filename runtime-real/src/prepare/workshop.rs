@@ -82,14 +82,18 @@ impl Packages for Workshop {
     ) -> Result<(Prepared, ServicePlan), Obstacle> {
         self.at_bench(name, |host, bench| {
             let mut service = Service::open(host, spec)?;
-            match &bench.service {
-                Some(last) => service.set_last_good(last.last_good().clone()),
-                None => tell_user(&service),
+            if bench.service.is_none() {
+                tell_user(&service);
             }
+            service.set_last_good(bench.service.as_ref().map(Service::last_good));
             install(host, name, &service, overseer)?;
             let is_beside = overseer.is_beside_process();
             service.set_beside(is_beside);
-            let mut written = service.render(host, facts)?;
+            let mut written = if is_beside {
+                service.render(host, facts)?
+            } else {
+                service.render_to_start(host, facts)?
+            };
             if is_beside {
                 service.add_untold(&mut written.changed)?;
             }
@@ -109,9 +113,7 @@ impl Packages for Workshop {
     ) -> Result<(Prepared, ServicePlan), Obstacle> {
         self.at_bench(name, |host, bench| {
             let mut service = Service::open(host, spec)?;
-            if let Some(last) = &bench.service {
-                service.set_last_good(last.last_good().clone());
-            }
+            service.set_last_good(bench.service.as_ref().map(Service::last_good));
             let found = service.look(host, facts)?;
             Ok((prepared(&service, &found), plan(host, &service, &found)))
         })

@@ -500,11 +500,6 @@ impl Instance {
                 .any(|b| binds::parse(b).is_some_and(|(_, g)| g == *group))
     }
 
-    /// Whether news of the ring can move it now: it waits for the ring, or its files are written again.
-    pub(super) fn follows_facts(&self) -> bool {
-        self.progress.phase() == Phase::Waiting || self.progress.is_running()
-    }
-
     /// The ring has news of a group that concerns it.
     pub(super) fn facts_changed(&mut self, env: &mut Env<'_, '_>) {
         assert!(
@@ -515,6 +510,9 @@ impl Instance {
         if self.files.package().is_some() && self.progress.is_running() {
             self.works.want(Work::Render, env.now());
             self.look_at_binds(env);
+        }
+        if self.files.has_new_versions(&self.look_around(env)) {
+            self.try_with_new_files(env);
         }
         self.reconcile(env);
     }

@@ -7,7 +7,7 @@ use super::super::deadline;
 use super::super::work::Work;
 use super::adoption::Adoption;
 use super::files::Meaning;
-use super::{Env, Instance, binds, start};
+use super::{Env, Instance, Phase, binds, start};
 use crate::model::io::{Effect, EffectResult};
 use crate::model::mutant::mutated;
 use crate::model::prepared::{Changed, HookEnd, Rendered};
@@ -77,12 +77,18 @@ impl Instance {
         }
     }
 
+    /// Whether news of the ring can move it now: it waits for the ring, or its files are written again.
+    pub(in super::super) fn follows_facts(&self) -> bool {
+        self.progress.phase() == Phase::Waiting || self.progress.is_running()
+    }
+
     /// Writes the files again, also where their facts are the same. Before there is a process, the next start does it.
     pub(in super::super) fn render_again(&mut self, env: &mut Env<'_, '_>) {
         self.files.forget_facts();
         if self.progress.is_running() {
             self.works.want_now(Work::Render, env.now());
         }
+        self.try_with_new_files(env);
         self.reconcile(env);
     }
 

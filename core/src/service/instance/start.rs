@@ -186,6 +186,16 @@ impl Instance {
         rested
     }
 
+    /// An operator has changed what its files are written with. Where that was why it failed, it need not rest; the failures
+    /// were those of another configuration.
+    pub(super) fn try_with_new_files(&mut self, env: &mut Env<'_, '_>) {
+        if self.is_given_a_rest() && self.is_wanted(env) {
+            self.tries.forget_failures();
+            self.enter(Phase::Backoff { until: env.now() }, "its configuration changed", env);
+            assert!(self.progress.next_start() == Some(env.now()), "a new configuration is tried at once");
+        }
+    }
+
     /// Why its part in the group does not let it run; none when it does.
     pub(super) fn role_missing(&self, now: Instant) -> Option<String> {
         if !self.wish.has_leader() {

@@ -92,6 +92,35 @@ fn too_many_failures_are_given_up_until_an_operator_starts_again() {
     assert_eq!(world.state("web"), Some(ServiceState::Backoff), "failures are counted from the beginning");
 }
 
+#[test]
+fn a_new_configuration_ends_the_rest_of_what_failed_with_the_last_one() {
+    for (is_given_up, failures) in [(false, 5), (true, 200)] {
+        let mut world = World::load_up("web");
+        for _ in 1..failures {
+            world.exit(&name("web"), ExitStatus::Code(7));
+            world.settle();
+        }
+        world.exit(&name("web"), ExitStatus::Code(7));
+        let rests = if is_given_up { ServiceState::Failed } else { ServiceState::Backoff };
+        assert_eq!(world.state("web"), Some(rests));
+        world.facts("web.default@acme");
+        assert_eq!(world.state("web"), Some(rests), "no news of its own configuration");
+        world.ring.config = Some(GroupConfig { incarnation: 1, toml: Vec::new() });
+        world.facts("web.default@acme");
+        assert!(matches!(world.answer_only(true), Effect::Prepare { .. }), "it is tried at once");
+        world.settle();
+        assert_eq!(world.state("web"), Some(ServiceState::Up));
+        world.exit(&name("web"), ExitStatus::Code(7));
+        assert_eq!(
+            world.state("web"),
+            Some(ServiceState::Backoff),
+            "failures are counted from the beginning"
+        );
+        assert!(world.render("web"), "user.toml was changed");
+        assert!(matches!(world.answer_only(true), Effect::Prepare { .. }), "that, too, is tried at once");
+    }
+}
+
 /// The machine's reaction to a change of files, with these hooks.
 fn after_change(hooks: &[Hook], changes: Changed) -> (bool, Vec<Hook>) {
     let mut world = World::load_up_with("web", with_hooks(hooks));

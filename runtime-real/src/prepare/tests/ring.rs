@@ -200,6 +200,46 @@ fn the_groups_configuration_lies_on_top_and_a_malformed_one_changes_nothing() {
     assert_eq!((bench.read("config/out").as_str(), done.written.layers.group_version), ("21", 0));
 }
 
+#[test]
+fn a_start_with_a_configuration_that_no_template_takes_has_the_one_before() {
+    let bench = Bench::new(&[
+        ("default.toml", "a = 1\nlist = [\"x\"]"),
+        ("hooks/run", ""),
+        ("config/out", "{{cfg.a}}{{strJoin cfg.list \",\"}}"),
+    ]);
+    let start = |facts: &Facts| {
+        bench.with_host(|host| {
+            let mut service = Service::open(host, &Bench::spec())?;
+            service.set_last_good(None);
+            service.render_to_start(host, facts)
+        })
+    };
+    let bad = group_config(2, b"a = 3\nlist = 7");
+    let first = start(&bad).expect_err("there is none before it").to_string();
+    bench.user_toml("a = 2");
+    assert_eq!(start(&group_config(1, b"list = [\"y\", \"z\"]")).expect("rendered").layers.group_version, 1);
+    assert_eq!(bench.read("config/out"), "2y,z");
+    for _ in 0..2 {
+        let written = start(&bad).expect("with the one before");
+        assert_eq!((bench.read("config/out").as_str(), written.layers.group_version), ("2y,z", 1));
+        let [obstacle] = written.obstacles.as_slice() else { panic!("one: {:?}", written.obstacles) };
+        assert_eq!(obstacle.kind, annulus_core::ObstacleKind::Template);
+        assert!(obstacle.what.starts_with(&first), "{}", obstacle.what);
+    }
+    // The layers before are those that a later supervisor finds, whatever it cannot read.
+    let path = bench.root.user_toml(&"web-shop".parse().expect("a name"));
+    fs::remove_file(&path).expect("removed");
+    fs::create_dir(&path).expect("made");
+    let written = start(&group_config(3, b"")).expect("rendered");
+    assert_eq!(bench.read("config/out"), "2x");
+    assert_eq!(written.obstacles.len(), 1, "{:?}", written.obstacles);
+    let mode = fs::metadata(bench.svc(".layers")).expect("kept").permissions();
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, 0o600);
+    // What is damaged counts as absent.
+    fs::write(bench.svc(".layers"), "group_version = = 1").expect("written");
+    assert!(start(&bad).is_err());
+}
+
 fn deep(depth: usize) -> Vec<u8> {
     format!("[{}]\nx = 1\n", vec!["t"; depth - 1].join(".")).into_bytes()
 }
