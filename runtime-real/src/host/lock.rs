@@ -1,7 +1,7 @@
 //! Lets one supervisor run per root and name: a locked file that holds its pid. The lock counts, and never the text of
 //! the file.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use annulus_core::MemberId;
 use thiserror::Error;
 
 use crate::host::root::SupDir;
-use crate::host::{disk, small_file};
+use crate::host::{disk, lock_file, small_file};
 
 /// The lock is tried so often …
 const LOCK_TRIES: u32 = 10;
@@ -61,9 +61,7 @@ impl SupLock {
     pub fn acquire(dir: &SupDir) -> Result<Self, LockError> {
         let path = dir.lock();
         fs::create_dir_all(dir.path()).map_err(|source| unusable(dir.path(), source))?;
-        let mut options = OpenOptions::new();
-        let opened = options.read(true).write(true).create(true).truncate(false).open(&path);
-        let mut file = opened.map_err(|source| unusable(&path, source))?;
+        let mut file = lock_file::open(&path).map_err(|source| unusable(&path, source))?;
         match lock(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(LockError::Held { pid: holder(&mut file), path }),

@@ -11,6 +11,7 @@ pub mod entropy;
 pub mod environment;
 pub mod exit;
 pub mod lock;
+pub mod lock_file;
 pub(crate) mod look;
 pub mod owner;
 pub mod root;

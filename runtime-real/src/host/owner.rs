@@ -4,17 +4,17 @@
 //! The launcher takes the lock before a file of the service is written, and each guard holds it too: it lasts as long as
 //! any process of the service may live, also after the supervisor and the launcher have been killed.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use annulus_core::ServiceName;
 use thiserror::Error;
 
-use super::disk;
 use super::root::Root;
+use super::{disk, lock_file};
 
 /// Longest text of a file that is read.
 const TEXT_BYTES_MAX: u64 = 256;
@@ -88,9 +88,7 @@ impl OwnerLock {
         let path = folder.join(service);
         let failed = |source| OwnerError::Io { path: path.clone(), source };
         DirBuilder::new().recursive(true).mode(0o755).create(folder).map_err(failed)?;
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o644);
-        let mut file = options.custom_flags(nix::libc::O_NOFOLLOW).open(&path).map_err(failed)?;
+        let mut file = lock_file::open(&path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

@@ -111,6 +111,12 @@ impl Root {
         self.0.join("cache/keys")
     }
 
+    /// A file that processes which change installed packages lock against each other. `what` is part of its name.
+    #[must_use]
+    pub fn package_lock(&self, what: &str) -> PathBuf {
+        self.0.join("cache/locks").join(what)
+    }
+
     /// Built packages.
     #[must_use]
     pub fn artifacts(&self) -> PathBuf {

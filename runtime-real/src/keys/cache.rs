@@ -5,11 +5,10 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use annulus_core::UnixTime;
-use nix::fcntl::{Flock, FlockArg};
 
 use super::file::FILE_BYTES_MAX;
 use super::{KeyError, KeyFile, KeyId, KeyKind, rights};
-use crate::host::{atomic, small_file, timestamp};
+use crate::host::{atomic, lock_file, small_file, timestamp};
 
 /// A host whose clock is before this was set by no operator.
 const CLOCK_MIN: UnixTime = UnixTime::from_millis(1_577_836_800_000);
@@ -212,10 +211,10 @@ impl KeyCache {
     }
 
     /// Held while keys are looked for and made: two commands at once must not make two keys.
-    pub(super) fn held(&self) -> Result<Flock<File>, KeyError> {
-        fs::create_dir_all(&self.dir).map_err(|source| io_error(&self.dir, source))?;
-        let dir = File::open(&self.dir).map_err(|source| io_error(&self.dir, source))?;
-        Flock::lock(dir, FlockArg::LockExclusive).map_err(|(_, errno)| io_error(&self.dir, errno.into()))
+    pub(super) fn held(&self) -> Result<File, KeyError> {
+        let path = self.dir.join(".lock");
+        let held = lock_file::open_in_folder(&path).and_then(|held| held.lock().map(|()| held));
+        held.map_err(|source| io_error(&path, source))
     }
 }
 

@@ -11,13 +11,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use annulus_core::PackageIdent;
-use nix::fcntl::{Flock, FlockArg};
 
 use super::uninstall::REMOVING_PREFIX;
 use super::unpack::{self, Item, Limits};
 use super::{Error, Hart, Installed, MetaFile, SignedHash, host_target, newest, step};
-use crate::host::atomic;
 use crate::host::root::Root;
+use crate::host::{atomic, lock_file};
 use crate::keys::KeyCache;
 use crate::keys::crypto::{Hash, Hasher};
 
@@ -46,8 +45,7 @@ pub fn install_file(root: &Root, file: &Path, limits: Limits) -> Result<Outcome,
     let signed = hart.verify(&KeyCache::new(root.keys()))?;
     let pkgs = root.pkgs();
     fs::create_dir_all(&pkgs).map_err(Error::io(&pkgs))?;
-    let dir = File::open(&pkgs).map_err(Error::io(&pkgs))?;
-    let _held = Flock::lock(dir, FlockArg::LockExclusive).map_err(|(_, e)| Error::io(&pkgs)(e.into()))?;
+    let _held = lock_all(root)?;
     remove_leftovers(&pkgs)?;
 
     let staging =
@@ -126,6 +124,14 @@ fn check(root: &Root, file: &Path, signed: &SignedHash, package: &Installed) -> 
 }
 
 /// Removes what dead installs and uninstalls left behind. Called only under the lock, so none of it is in use.
+/// Holds all installed packages against other processes that install or remove one, and waits for these.
+pub(super) fn lock_all(root: &Root) -> Result<File, Error> {
+    let path = root.package_lock("all");
+    let file = lock_file::open_in_folder(&path).map_err(Error::io(&path))?;
+    file.lock().map_err(Error::io(&path))?;
+    Ok(file)
+}
+
 pub(super) fn remove_leftovers(pkgs: &Path) -> Result<(), Error> {
     for entry in fs::read_dir(pkgs).map_err(Error::io(pkgs))? {
         let entry = entry.map_err(Error::io(pkgs))?;

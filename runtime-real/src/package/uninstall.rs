@@ -3,14 +3,13 @@
 //! A package disappears from its place by one rename. The rest, under a name that begins with `.removing-`, is deleted
 //! afterwards, or by the next install or uninstall if this one dies.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::Path;
 
 use annulus_core::{PackageIdent, ServiceName};
-use nix::fcntl::{Flock, FlockArg};
 
-use super::install::remove_leftovers;
+use super::install::{lock_all, remove_leftovers};
 use super::store::builds;
 use super::{Error, Installed, needed_by, newest, step};
 use crate::host::atomic;
@@ -88,8 +87,7 @@ pub fn is_last_build(root: &Root, package: &Installed) -> Result<bool, Error> {
 pub fn uninstall(root: &Root, package: &Installed) -> Result<(), Error> {
     step::reached("nothing is done yet");
     let pkgs = root.pkgs();
-    let dir = File::open(&pkgs).map_err(Error::io(&pkgs))?;
-    let _held = Flock::lock(dir, FlockArg::LockExclusive).map_err(|(_, e)| Error::io(&pkgs)(e.into()))?;
+    let _held = lock_all(root)?;
     remove_leftovers(&pkgs)?;
     let release = package.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
     let aside = pkgs.join(format!("{REMOVING_PREFIX}{}-{release}", package.ident().name()));

@@ -4,7 +4,7 @@
 //! The exit code of the last run is kept in a file of the package (as in Habitat), so that an install hook which
 //! failed is run again before the service starts, and one that succeeded is not.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, BufRead as _, BufReader};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
@@ -13,16 +13,14 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use annulus_core::PackageIdent;
-use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::{Allowed, Error, PackageHook, Sys, package_hook};
 use crate::host::atomic;
 use crate::host::clock::Clock;
-use crate::host::look;
 use crate::host::root::Root;
+use crate::host::{lock_file, look};
 use crate::launcher::confine::confine_command;
 use crate::package::{Installed, is_last_build, with_needs};
 
@@ -166,7 +164,8 @@ fn run_hook(run: &mut HookRun<'_>, package: &Installed, moment: Moment) -> Resul
     }
     // Two processes may find the hook due at once: the second waits, looks again and has nothing to do.
     let ended = |code| Error::hook(package.ident(), moment, code, "an order ended it".to_owned());
-    let Some(_held) = hold(run.overseer, package.path()).map_err(Error::io(package.path()))? else {
+    let lock = run.root.package_lock(&package.ident().to_string().replace('/', "-"));
+    let Some(_held) = hold(run.overseer, &lock).map_err(Error::io(&lock))? else {
         return Err(ended(1));
     };
     if !is_due(package, moment)? {
@@ -199,16 +198,15 @@ fn run_hook(run: &mut HookRun<'_>, package: &Installed, moment: Moment) -> Resul
     }
 }
 
-/// Holds a package's directory against other processes that run its hooks; none when the overseer waits no longer.
-fn hold(overseer: &dyn Overseer, path: &Path) -> io::Result<Option<Flock<File>>> {
-    let mut dir = File::open(path)?;
+/// Holds a package against other processes that run its hooks; none when the overseer waits no longer.
+fn hold(overseer: &dyn Overseer, lock: &Path) -> io::Result<Option<File>> {
+    let file = lock_file::open_in_folder(lock)?;
     while !overseer.is_ended() {
-        match Flock::lock(dir, FlockArg::LockExclusiveNonblock) {
-            Ok(held) => return Ok(Some(held)),
-            Err((back, Errno::EWOULDBLOCK | Errno::EINTR)) => dir = back,
-            Err((_, errno)) => return Err(errno.into()),
+        match file.try_lock() {
+            Ok(()) => return Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK),
+            Err(TryLockError::Error(error)) => return Err(error),
         }
-        std::thread::sleep(LOOK);
     }
     Ok(None)
 }

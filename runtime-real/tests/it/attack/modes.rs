@@ -37,6 +37,11 @@ fn hooks_logs_and_specs_are_not_for_every_user() {
     for name in ["config", "data", "files", "var"] {
         assert_eq!(mode(&svc.join(name)), 0o770, "{name}");
     }
+    // Who may open a file may lock it, and keep out those who need the lock.
+    let root = host.root.path();
+    for name in ["sup/default/LOCK", "svc/.owners/web", "cache/locks/all", "cache/keys/.lock"] {
+        assert_eq!(mode(&root.join(name)), 0o600, "{name}");
+    }
 }
 
 #[test]
