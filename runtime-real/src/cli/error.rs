@@ -152,6 +152,9 @@ pub enum CliError {
     /// A key could not be made.
     #[error(transparent)]
     Key(#[from] crate::keys::KeyError),
+    /// The key of the ring cannot be used.
+    #[error(transparent)]
+    Ring(#[from] crate::keys::RingError),
     /// The supervisor does not start.
     #[error(transparent)]
     Start(#[from] crate::sup_run::StartError),
@@ -184,7 +187,10 @@ impl CliError {
         match self {
             Self::NotRunning { .. } | Self::Client(ClientError::NotRunning { .. }) => exit::NO_SUPERVISOR,
             Self::Client(
-                ClientError::Unauthorized { .. } | ClientError::NotPermitted { .. } | ClientError::Tls { .. },
+                ClientError::Unauthorized { .. }
+                | ClientError::NotPermitted { .. }
+                | ClientError::Tls { .. }
+                | ClientError::Ring { .. },
             )
             | Self::NoSecret { .. } => exit::UNAUTHORIZED,
             Self::Secret(SecretError::Entropy(_)) => exit::FAILED,
@@ -199,7 +205,7 @@ impl CliError {
             Self::NoLog { .. } => exit::NOT_LOADED,
             Self::Start(error) => error.exit_code(),
             Self::Root(_) => exit::ROOT,
-            Self::Usage(_) => exit::USAGE,
+            Self::Usage(_) | Self::Ring(_) => exit::USAGE,
             Self::OldVersion(_) => exit::OLD_VERSION,
             Self::NotApplied { .. } | Self::NotRunningAgain { .. } | Self::Overtaken(_) => exit::NOT_APPLIED,
             Self::NoVersion { .. } => exit::NOT_LOADED,

@@ -13,6 +13,7 @@ use crate::gateway::tls::ClientFiles;
 use crate::host::root::SupDir;
 use crate::host::secret_env::CTL_SECRET_ENV;
 use crate::host::{lock, look, small_file};
+use crate::keys::{KeyCache, RingKey};
 
 /// Names a supervisor by the address of its ctl gateway.
 #[derive(Clone, Debug, Default, Args)]
@@ -21,6 +22,10 @@ pub(crate) struct Remote {
     /// root and name]
     #[arg(short, long, value_name = "HOST[:9632]")]
     remote_sup: Option<String>,
+    /// The ring of that supervisor: what is said to an address is sealed with its newest key in the key cache. HAB_RING_KEY holds
+    /// a key instead
+    #[arg(long, env = "HAB_RING", value_name = "NAME")]
+    ring: Option<String>,
     #[command(flatten)]
     tls: TlsOptions,
 }
@@ -61,9 +66,9 @@ impl TlsOptions {
 }
 
 impl Remote {
-    /// The supervisor at this address, in the same way.
-    pub(crate) fn at(&self, addr: &str) -> Self {
-        Self { remote_sup: Some(addr.to_owned()), tls: self.tls.clone() }
+    /// The supervisor at an address, or of this host, with options that are named otherwise.
+    pub(crate) fn of(remote_sup: Option<String>, ring: Option<String>, tls: TlsOptions) -> Self {
+        Self { remote_sup, ring, tls }
     }
 
     /// Whether an option or the environment names an address.
@@ -81,9 +86,9 @@ fn set(name: &str) -> Option<String> {
 pub(crate) async fn connect(global: &Global, remote: &Remote) -> Result<Client, CliError> {
     let sup = global.sup()?;
     if let Some(named) = remote.remote_sup.clone().or_else(|| set("HAB_LISTEN_CTL")) {
-        return over_tcp(&sup, &with_port(&named), remote.tls.tls().as_ref()).await;
+        return over_tcp(&sup, &with_port(&named), remote.tls.tls().as_ref(), ring(global, remote)?).await;
     }
-    match connect_local(&sup).await? {
+    match connect_local(&sup, || ring(global, remote)).await? {
         Some(client) => Ok(client),
         None => {
             let root = global.root()?.path().to_owned();
@@ -96,7 +101,10 @@ pub(crate) async fn connect(global: &Global, remote: &Remote) -> Result<Client, 
 ///
 /// Its socket is the way, which asks for no secret. A user who may not open that, but was given the secret, takes the
 /// address that the supervisor left; so does each where a supervisor of an older version runs, which has no socket.
-pub(super) async fn connect_local(sup: &SupDir) -> Result<Option<Client>, CliError> {
+pub(super) async fn connect_local(
+    sup: &SupDir,
+    ring: impl FnOnce() -> Result<Option<RingKey>, CliError>,
+) -> Result<Option<Client>, CliError> {
     // Where a dead supervisor listened, another program may listen by now, which must not see the secret.
     if lock::held_by(sup).map_err(CliError::io(sup.lock().display().to_string()))?.is_none() {
         return Ok(None);
@@ -115,7 +123,7 @@ pub(super) async fn connect_local(sup: &SupDir) -> Result<Option<Client>, CliErr
     }
     let path = address_file(sup);
     match small_file::read_to_string(&path) {
-        Ok(text) => over_tcp(sup, &with_port(text.trim()), None).await.map(Some),
+        Ok(text) => over_tcp(sup, &with_port(text.trim()), None, ring()?).await.map(Some),
         // It starts, and listens nowhere yet.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         // Another supervisor may listen at the usual address.
@@ -124,13 +132,23 @@ pub(super) async fn connect_local(sup: &SupDir) -> Result<Option<Client>, CliErr
 }
 
 /// Connects to an address, with the secret that the environment or this supervisor's directory holds.
-async fn over_tcp(sup: &SupDir, addr: &str, tls: Option<&ClientTls>) -> Result<Client, CliError> {
+async fn over_tcp(
+    sup: &SupDir,
+    addr: &str,
+    tls: Option<&ClientTls>,
+    ring: Option<RingKey>,
+) -> Result<Client, CliError> {
     let secret = match set(CTL_SECRET_ENV) {
         Some(secret) => Secret::new(secret),
         None if is_there(&sup.ctl_secret())? => Secret::load(&sup.ctl_secret())?,
         None => return Err(CliError::NoSecret { addr: addr.to_owned() }),
     };
-    Ok(Client::connect(addr, secret.reveal(), tls).await?)
+    Ok(Client::connect(addr, secret.reveal(), tls, ring.as_ref()).await?)
+}
+
+/// The key of the ring that the options or the environment name.
+fn ring(global: &Global, remote: &Remote) -> Result<Option<RingKey>, CliError> {
+    Ok(RingKey::given(remote.ring.as_deref(), &KeyCache::new(global.root()?.keys()))?)
 }
 
 /// Whether something is at a path.

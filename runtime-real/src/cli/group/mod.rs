@@ -6,7 +6,7 @@ mod wait;
 use annulus_core::limits::VERSION_MAX;
 use annulus_core::{CommandError, ServiceGroup};
 
-use super::target::{self, Remote};
+use super::target::{self, Remote, TlsOptions};
 use super::{CliError, Global, output};
 use crate::gateway::ctl::client::ClientError;
 use crate::gateway::ctl::group::WARNING;
@@ -41,8 +41,16 @@ fn number(text: &str) -> Result<u64, CommandError> {
 /// The member through which a version reaches the ring.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Through {
+    /// Address of a supervisor's ctl gateway [default: HAB_LISTEN_CTL, else the socket of the local supervisor of this root
+    /// and name]
+    #[arg(long, value_name = "HOST[:9632]")]
+    remote_sup: Option<String>,
+    /// The ring of that supervisor: what is said to an address is sealed with its newest key in the key cache. HAB_RING_KEY holds
+    /// a key instead
+    #[arg(short, long, env = "HAB_RING", value_name = "NAME")]
+    ring: Option<String>,
     #[command(flatten)]
-    remote: Remote,
+    tls: TlsOptions,
     /// Any member of the ring, as an address for gossip; its ctl gateway is asked at the usual port
     #[arg(long, value_name = "HOST[:9638]", conflicts_with = "remote_sup")]
     peer: Option<String>,
@@ -50,10 +58,9 @@ pub(crate) struct Through {
 
 impl Through {
     fn remote(&self) -> Remote {
-        match &self.peer {
-            Some(peer) => self.remote.at(host_of(peer)),
-            None => self.remote.clone(),
-        }
+        let at =
+            self.peer.as_deref().map(|peer| host_of(peer).to_owned()).or_else(|| self.remote_sup.clone());
+        Remote::of(at, self.ring.clone(), self.tls.clone())
     }
 }
 

@@ -65,7 +65,7 @@ fn in_specs(sup: &SupDir, name: &str) -> Result<Vec<InUse>, CliError> {
 
 fn running(sup: &SupDir, name: &str) -> Result<Vec<InUse>, CliError> {
     let list: Vec<ServiceStatus> = block_on(async {
-        match target::connect_local(sup).await? {
+        match target::connect_local(sup, || Ok(None)).await? {
             Some(client) => Ok(client.query(&SvcStatus { ident: None }).await?),
             None => Ok(Vec::new()),
         }

@@ -19,7 +19,7 @@ pub(in crate::cli) struct SpecOptions {
     /// Address of the package store
     #[arg(short, long, value_name = "URL", help_heading = "Service")]
     url: Option<String>,
-    /// The service group's name [default: default]
+    /// The service group's name, also as SERVICE.GROUP [default: default]
     #[arg(long, value_name = "GROUP", help_heading = "Service")]
     group: Option<String>,
     /// standalone, or leader: the group elects one [default: standalone]
@@ -98,7 +98,7 @@ impl SpecOptions {
             bldr_channel: self.channel.clone(),
             config_from: self.config_from()?,
             force: Some(force),
-            group: self.group.clone(),
+            group: self.group(ident)?,
             svc_encrypted_password: None,
             topology: self.topology.and_then(convert::topology_number),
             update_strategy: self.strategy.and_then(convert::strategy_number),
@@ -121,7 +121,7 @@ impl SpecOptions {
             binding_mode: self.binding_mode.and_then(convert::binding_mode_number),
             bldr_url: self.url.clone(),
             bldr_channel: self.channel.clone(),
-            group: self.group.clone(),
+            group: self.group(ident)?,
             svc_encrypted_password: None,
             topology: self.topology.and_then(convert::topology_number),
             update_strategy: self.strategy.and_then(convert::strategy_number),
@@ -131,6 +131,27 @@ impl SpecOptions {
             config_from: self.config_from()?,
             quorum: self.quorum,
         })
+    }
+
+    /// The name of the group, which may be given with that of the service before it.
+    fn group(&self, ident: &PackageIdent) -> Result<Option<String>, CliError> {
+        let Some((service, group)) = self.group.as_deref().and_then(|group| group.split_once('.')) else {
+            return Ok(self.group.clone());
+        };
+        let text = format!("{service}.{group}");
+        if service != ident.name() {
+            let name = ident.name();
+            return Err(CliError::Usage(format!(
+                "--group {text} is a group of the service {service}, and {ident} is the service {name}: write {name}.GROUP, or \
+                 the group alone"
+            )));
+        }
+        if group.contains('@') {
+            return Err(CliError::Usage(format!(
+                "--group {text}: the organization is the supervisor's; give it with --org when that starts"
+            )));
+        }
+        Ok(Some(group.to_owned()))
     }
 
     fn binds(&self) -> Option<ServiceBindList> {

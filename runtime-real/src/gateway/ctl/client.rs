@@ -14,8 +14,10 @@ use tokio::time::timeout;
 
 use super::frame::{Frame, FrameError, Txn};
 use super::message::{ConsoleLine, CtlMessage, ErrCode, Handshake, NetErr, NetOk};
+use super::sealed::Sealed;
 use crate::gateway::tls::{self, ClientFiles, Names};
 use crate::host::socket;
+use crate::keys::RingKey;
 
 /// Longest wait for a connection or for one answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -79,6 +81,14 @@ pub enum ClientError {
         /// The reason, and what to do.
         reason: String,
     },
+    /// One end does not hear the other because of the key of the ring.
+    #[error("the supervisor at {addr} {reason}")]
+    Ring {
+        /// The address.
+        addr: String,
+        /// The reason, and what to do.
+        reason: String,
+    },
     /// The other end answered with something else than ctl frames.
     #[error("the program that answers at {addr} is not a supervisor's ctl gateway: {reason}")]
     Protocol {
@@ -136,14 +146,20 @@ impl<S> fmt::Debug for Client<S> {
 }
 
 impl Client {
-    /// Connects to `addr` (`host:port`), over TLS with the files for it, and shows the secret.
+    /// Connects to `addr` (`host:port`), over TLS with the files for it, sealed with the key of the ring where one is given, and
+    /// shows the secret.
     ///
     /// # Errors
     /// No program listens, the secret is wrong, or the listener is not a ctl gateway, or not the one that was meant.
-    pub async fn connect(addr: &str, secret: &str, tls: Option<&ClientTls>) -> Result<Self, ClientError> {
+    pub async fn connect(
+        addr: &str,
+        secret: &str,
+        tls: Option<&ClientTls>,
+        ring: Option<&RingKey>,
+    ) -> Result<Self, ClientError> {
         let stream = connected(addr, TcpStream::connect(addr)).await?;
         let Some(ClientTls { files, name }) = tls else {
-            return match Self::over(Box::new(stream), addr, secret).await {
+            return match Self::sealed(stream, addr, secret, ring).await {
                 Err(ClientError::Protocol { addr, reason }) => Err(ClientError::Protocol {
                     addr,
                     reason: format!(
@@ -162,7 +178,35 @@ impl Client {
                 ClientError::Tls { addr: addr.to_owned(), reason: format!("{source}; does it speak TLS?") }
             }
         })?;
-        Self::over(Box::new(stream), addr, secret).await
+        Self::sealed(stream, addr, secret, ring).await
+    }
+
+    /// Seals the connection where there is a key of the ring, and shows the secret.
+    async fn sealed(
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        addr: &str,
+        secret: &str,
+        ring: Option<&RingKey>,
+    ) -> Result<Self, ClientError> {
+        let Some(ring) = ring else { return Self::over(Box::new(stream), addr, secret).await };
+        let closed = || ClientError::Ring {
+            addr: addr.to_owned(),
+            reason: format!(
+                "does not go on with the key {}: its ring has another key, or none. `annulus sup members` there says what it \
+                 rejected",
+                ring.id()
+            ),
+        };
+        let greeted = timeout(ANSWER_TIMEOUT, Sealed::client(stream, ring.key())).await;
+        let greeted = greeted.map_err(|_| ClientError::Timeout { addr: addr.to_owned() })?;
+        let (near, carry) = greeted.map_err(|_| closed())?.open();
+        // It ends with the connection.
+        tokio::spawn(carry);
+        match Self::over(Box::new(near), addr, secret).await {
+            // A supervisor that has the key answers sealed, also when it refuses.
+            Err(ClientError::Io { .. }) => Err(closed()),
+            result => result,
+        }
     }
 
     /// Connects to the socket of a supervisor on this host, which asks for no secret.
@@ -221,6 +265,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             Ok(_) => Ok(client),
             Err(Unexpected::Err(err)) if err.code == i32::from(ErrCode::Unauthorized) => {
                 Err(ClientError::Unauthorized { addr: addr.to_owned(), reason: err.msg })
+            }
+            Err(Unexpected::Err(err)) if err.code == i32::from(ErrCode::NotSupported) => {
+                Err(ClientError::Ring { addr: addr.to_owned(), reason: format!("refuses: {}", err.msg) })
             }
             Err(other) => Err(client.unexpected(other)),
         }

@@ -123,10 +123,19 @@ impl Frame {
     /// # Errors
     /// The connection broke off within a frame, or the bytes are no frame.
     pub async fn read(io: &mut (impl AsyncRead + Unpin)) -> Result<Option<Self>, FrameError> {
-        let mut word = [0; 4];
-        if io.read(&mut word[..1]).await? == 0 {
+        let mut first = [0];
+        if io.read(&mut first).await? == 0 {
             return Ok(None);
         }
+        Self::read_rest(first[0], io).await.map(Some)
+    }
+
+    /// Reads the rest of a frame that begins with `first`.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub async fn read_rest(first: u8, io: &mut (impl AsyncRead + Unpin)) -> Result<Self, FrameError> {
+        let mut word = [first, 0, 0, 0];
         io.read_exact(&mut word[1..]).await?;
         let header = parse_header(u32::from_be_bytes(word))?;
         let mut txn = None;
@@ -139,7 +148,7 @@ impl Frame {
         let id = String::from_utf8(id).map_err(|_| FrameError::Id)?;
         let mut body = vec![0; header.body_len];
         io.read_exact(&mut body).await?;
-        Ok(Some(Self { txn, id, body }))
+        Ok(Self { txn, id, body })
     }
 
     /// Writes this frame.

@@ -7,6 +7,7 @@
 pub mod client;
 pub mod config;
 pub mod convert;
+mod entrance;
 pub mod frame;
 pub mod group;
 pub mod group_message;
@@ -15,6 +16,7 @@ pub mod message;
 mod request;
 mod ring;
 pub mod ring_message;
+mod sealed;
 pub mod secret;
 
 use std::net::SocketAddr;
@@ -91,7 +93,7 @@ pub async fn serve(arrivals: impl Arrivals, tls: Option<Tls>, ctl: Ctl) {
         let ctl = Arc::clone(&ctl);
         async move {
             let peer = client.peer;
-            if let Err(error) = serve_client(&mut stream, &client, &ctl).await {
+            if let Err(error) = entrance::serve(&mut stream, &client, &ctl).await {
                 tracing::debug!(%peer, %error, "ctl client");
             }
             let _ = stream.shutdown().await;
@@ -117,18 +119,18 @@ pub fn address_file(sup: &SupDir) -> PathBuf {
 
 async fn serve_client(
     io: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    hello: &Frame,
     client: &Client,
     ctl: &Ctl,
 ) -> Result<(), FrameError> {
     let peer = client.peer;
-    let Some(hello) = read_in_time(io).await? else { return Ok(()) };
-    if let Err(refusal) = check_handshake(&hello, peer, &ctl.secret) {
+    if let Err(refusal) = check_handshake(hello, peer, &ctl.secret) {
         tracing::warn!(%peer, reason = %refusal.msg, "ctl client refused");
         tokio::time::sleep(WRONG_SECRET_PAUSE).await;
-        return reply(io, &hello, &refusal, true).await;
+        return reply(io, hello, &refusal, true).await;
     }
     client.guest.is_known();
-    reply(io, &hello, &NetOk {}, true).await?;
+    reply(io, hello, &NetOk {}, true).await?;
     let Some(request) = read_in_time(io).await? else { return Ok(()) };
     match answer(io, ctl, &request).await? {
         Ok(messages) => messages.write(io, &request).await,

@@ -1,0 +1,301 @@
+//! A connection to the ctl gateway that is sealed with the key of the ring. Moves bytes, and knows nothing of requests.
+//!
+//! ```text
+//! client   "AnnulCt1", 32 bytes: a public key made for this connection (X25519)
+//! server   32 bytes: another
+//! then each: u32 big-endian, the length of a record · the record: crypto_secretbox of at most 16 KiB
+//! ```
+//!
+//! Each direction has a key of its own: BLAKE2b, keyed with the ring's key, of the direction, both public keys and what both
+//! ends compute of them. So a connection that was recorded opens no second one, no record counts in the other direction, and
+//! who learns the ring's key later cannot read what was recorded before. The nonce is the number of the record in its
+//! direction: none can be left out, repeated or put elsewhere. An empty record is the end.
+//!
+//! No frame of ctl in the clear begins with `A`, in which a bit is set that no header has.
+
+use std::io;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, duplex};
+
+use crate::keys::crypto::{BoxPublicKey, BoxSecretKey, Nonce, SharedKey};
+
+/// What a client begins with.
+pub(super) const GREETING: &[u8; 8] = b"AnnulCt1";
+/// Bytes of a record before it is sealed.
+const RECORD_BYTES_MAX: usize = 16 * 1024;
+/// What the seal of a record adds.
+const SEAL_BYTES: usize = 16;
+/// Bytes that wait between the two ends of the seal.
+const BUFFER_BYTES: usize = 2 * RECORD_BYTES_MAX;
+
+/// One direction of a connection.
+struct Direction {
+    key: SharedKey,
+    next: u64,
+}
+
+impl Direction {
+    fn nonce(&mut self) -> Nonce {
+        let mut nonce = [0; 24];
+        nonce[16..].copy_from_slice(&self.next.to_be_bytes());
+        self.next += 1;
+        Nonce(nonce)
+    }
+
+    async fn write(&mut self, stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
+        let nonce = self.nonce();
+        let sealed = self.key.seal(&nonce, bytes);
+        let len = u32::try_from(sealed.len()).map_err(io::Error::other)?;
+        stream.write_all(&[&len.to_be_bytes(), &sealed[..]].concat()).await?;
+        stream.flush().await
+    }
+
+    async fn read(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
+        let len = usize::try_from(stream.read_u32().await?).unwrap_or(usize::MAX);
+        if !(SEAL_BYTES..=RECORD_BYTES_MAX + SEAL_BYTES).contains(&len) {
+            return Err(unreadable());
+        }
+        let mut sealed = vec![0; len];
+        stream.read_exact(&mut sealed).await?;
+        let nonce = self.nonce();
+        self.key.open(&nonce, &sealed).ok_or_else(unreadable)
+    }
+}
+
+fn unreadable() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        "it is not sealed with this ring's key, or was changed on its way",
+    )
+}
+
+/// Whether an error says that the other end has not the key, or that what it sent was changed.
+pub(super) fn is_unreadable(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidData
+}
+
+/// A connection on which both ends have agreed on keys. None has shown yet that it has the ring's.
+pub(super) struct Sealed<S> {
+    stream: S,
+    inward: Direction,
+    outward: Direction,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Sealed<S> {
+    /// The client's end.
+    pub(super) async fn client(mut stream: S, ring: &SharedKey) -> io::Result<Self> {
+        let own = BoxSecretKey::generate();
+        stream.write_all(&[&GREETING[..], own.public().as_bytes()].concat()).await?;
+        stream.flush().await?;
+        let mut theirs = [0; 32];
+        stream.read_exact(&mut theirs).await?;
+        let [client, server] = directions(ring, &own, &theirs, |own, theirs| (own, theirs))?;
+        Ok(Self { stream, inward: server, outward: client })
+    }
+
+    /// The server's end, after the greeting was read.
+    pub(super) async fn server(mut stream: S, ring: &SharedKey) -> io::Result<Self> {
+        let own = BoxSecretKey::generate();
+        let mut theirs = [0; 32];
+        stream.read_exact(&mut theirs).await?;
+        stream.write_all(own.public().as_bytes()).await?;
+        stream.flush().await?;
+        let [client, server] = directions(ring, &own, &theirs, |own, theirs| (theirs, own))?;
+        Ok(Self { stream, inward: client, outward: server })
+    }
+
+    /// The stream of plain bytes, and what carries them as long as it is polled.
+    pub(super) fn open(self) -> (DuplexStream, impl Future<Output = io::Result<()>>) {
+        let (near, far) = duplex(BUFFER_BYTES);
+        (near, self.carry(far))
+    }
+
+    async fn carry(self, plain: DuplexStream) -> io::Result<()> {
+        let Self { stream, mut inward, mut outward } = self;
+        let (mut from, mut to) = tokio::io::split(stream);
+        let (mut plain_from, mut plain_to) = tokio::io::split(plain);
+        let write = async {
+            let mut buffer = vec![0; RECORD_BYTES_MAX];
+            loop {
+                let len = plain_from.read(&mut buffer).await?;
+                if len == 0 {
+                    // The other end may have closed already, and then needs no word of the end.
+                    let _ = outward.write(&mut to, &[]).await;
+                    let _ = to.shutdown().await;
+                    return io::Result::Ok(());
+                }
+                outward.write(&mut to, buffer.get(..len).unwrap_or_default()).await?;
+            }
+        };
+        let read = async {
+            loop {
+                let record = match inward.read(&mut from).await {
+                    Ok(record) => record,
+                    // The other end went away without a word; what it said so far stands.
+                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Vec::new(),
+                    Err(error) => return Err(error),
+                };
+                if record.is_empty() {
+                    return plain_to.shutdown().await;
+                }
+                plain_to.write_all(&record).await?;
+            }
+        };
+        // A server that has answered closes, whatever the client still means to say.
+        let mut read = std::pin::pin!(read);
+        let mut write = std::pin::pin!(write);
+        tokio::select! {
+            written = &mut write => written,
+            done = &mut read => match done {
+                Ok(()) => write.await,
+                Err(error) => Err(error),
+            },
+        }
+    }
+}
+
+/// The directions of client and server.
+fn directions(
+    ring: &SharedKey,
+    own: &BoxSecretKey,
+    theirs: &[u8; 32],
+    in_order: impl Fn([u8; 32], [u8; 32]) -> ([u8; 32], [u8; 32]),
+) -> io::Result<[Direction; 2]> {
+    let other = BoxPublicKey::from_bytes(theirs).ok_or_else(unreadable)?;
+    let shared = own.agree(&other).ok_or_else(unreadable)?;
+    let public: [u8; 32] = own.public().as_bytes().try_into().map_err(io::Error::other)?;
+    let (client, server) = in_order(public, *theirs);
+    let direction = |name: &[u8; 6]| {
+        let key = ring.derive(&[b"annulus ctl 1 ", name, &client, &server, &shared]);
+        Direction { key, next: 0 }
+    };
+    Ok([direction(b"client"), direction(b"server")])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> SharedKey {
+        SharedKey::from_bytes(&[7; 32]).expect("32 bytes")
+    }
+
+    /// Greets as the gateway does.
+    async fn served(mut stream: DuplexStream, ring: SharedKey) -> io::Result<Vec<u8>> {
+        let mut greeting = [0; 8];
+        stream.read_exact(&mut greeting).await?;
+        assert_eq!(&greeting, GREETING);
+        let (mut near, carry) = Sealed::server(stream, &ring).await?.open();
+        let answer = async {
+            let mut asked = Vec::new();
+            while asked.last() != Some(&b'.') {
+                asked.push(near.read_u8().await?);
+            }
+            near.write_all(&asked.repeat(3)).await?;
+            near.shutdown().await?;
+            Ok(asked)
+        };
+        let (carried, asked) = tokio::join!(carry, answer);
+        carried.and(asked)
+    }
+
+    async fn ask(stream: DuplexStream, ring: SharedKey, text: &[u8]) -> io::Result<Vec<u8>> {
+        let (mut near, carry) = Sealed::client(stream, &ring).await?.open();
+        let asking = async {
+            near.write_all(text).await?;
+            let mut answer = Vec::new();
+            near.read_to_end(&mut answer).await?;
+            near.shutdown().await?;
+            Ok(answer)
+        };
+        let (carried, answer) = tokio::join!(carry, asking);
+        carried?;
+        answer
+    }
+
+    #[tokio::test]
+    async fn both_ends_with_the_key_understand_each_other() {
+        for len in [1, 5, 16_383, 16_384, 16_385, 1_000_000] {
+            let (near, far) = duplex(1_000);
+            let mut text = vec![b'x'; len];
+            text.push(b'.');
+            let (asked, answer) = tokio::join!(served(far, key()), ask(near, key(), &text));
+            assert_eq!(asked.expect("heard"), text);
+            assert_eq!(answer.expect("answered"), text.repeat(3));
+        }
+    }
+
+    #[tokio::test]
+    async fn another_key_is_noticed_before_a_word_is_believed() {
+        let (near, far) = duplex(1_000);
+        let other = SharedKey::from_bytes(&[8; 32]).expect("32 bytes");
+        let (asked, answer) = tokio::join!(served(far, key()), ask(near, other, b"order."));
+        assert!(is_unreadable(&asked.expect_err("refused")));
+        assert!(!answer.is_ok_and(|answer| !answer.is_empty()), "no answer either");
+    }
+
+    /// Keeps what one end sends, and passes it on.
+    async fn recorded(text: &[u8]) -> Vec<u8> {
+        let ((near, mut tap), (mut pass, far)) = (duplex(100_000), duplex(100_000));
+        let tapped = async {
+            let (mut recorded, mut buffer) = (Vec::new(), [0; 1_000]);
+            loop {
+                tokio::select! {
+                    read = tap.read(&mut buffer) => match read {
+                        Ok(len) if len > 0 => {
+                            recorded.extend_from_slice(&buffer[..len]);
+                            pass.write_all(&buffer[..len]).await.expect("open");
+                        }
+                        _ => return recorded,
+                    },
+                    byte = pass.read_u8() => match byte {
+                        Ok(byte) => tap.write_all(&[byte]).await.expect("open"),
+                        Err(_) => return recorded,
+                    },
+                }
+            }
+        };
+        let (recorded, asked, _) = tokio::join!(tapped, served(far, key()), ask(near, key(), text));
+        assert_eq!(asked.expect("heard"), text);
+        recorded
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_recorded_cannot_be_played_again() {
+        let recorded = recorded(b"order.").await;
+        let seen = recorded.windows(5).any(|window| window == b"order");
+        assert!(recorded.starts_with(GREETING) && !seen, "and shows nothing");
+        let (mut near, far) = duplex(100_000);
+        near.write_all(&recorded).await.expect("open");
+        let error = served(far, key()).await.expect_err("the server has made another key");
+        assert!(is_unreadable(&error), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_record_counts_once_in_its_place_and_direction() {
+        let own = BoxSecretKey::generate();
+        let theirs = BoxSecretKey::generate().public().as_bytes().try_into().expect("32 bytes");
+        let directions = || directions(&key(), &own, &theirs, |own, theirs| (own, theirs)).expect("keys");
+        let [mut client, _] = directions();
+        let mut sent = Vec::new();
+        client.write(&mut sent, b"one").await.expect("written");
+        let one = sent.clone();
+        client.write(&mut sent, b"two").await.expect("written");
+        let two = sent[one.len()..].to_vec();
+        let [mut reader, mut reflected] = directions();
+        assert_eq!(reader.read(&mut &one[..]).await.expect("the first"), b"one");
+        assert!(is_unreadable(&reader.read(&mut &one[..]).await.expect_err("again")));
+        let [mut reader, _] = directions();
+        assert!(is_unreadable(&reader.read(&mut &two[..]).await.expect_err("the first was left out")));
+        assert!(is_unreadable(&reflected.read(&mut &one[..]).await.expect_err("sent back")));
+        for bad in [[0, 0, 0, 15], [0, 0, 64, 17], [255, 255, 255, 255]] {
+            assert!(is_unreadable(&reader.read(&mut &bad[..]).await.expect_err("no length of a record")));
+        }
+    }
+
+    #[test]
+    fn a_public_key_that_makes_the_secret_known_is_refused() {
+        let own = BoxSecretKey::generate();
+        assert!(directions(&key(), &own, &[0; 32], |own, theirs| (own, theirs)).is_err());
+    }
+}
