@@ -1,0 +1,243 @@
+//! A ring with a key, judged by packets on sockets, by files and by peers: members understand each other, strangers are not
+//! heard, what is sent is a seal that Habitat can open, and the key stays with the supervisor.
+
+use std::fs;
+use std::net::UdpSocket;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use annulus::keys::crypto::{Nonce, SharedKey};
+use annulus::keys::{KeyFile, KeyId, KeyKind};
+use serde_json::Value;
+
+use crate::support::{Supervisor, annulus, eventually, finish, plan, text};
+
+/// The text of a new key of this ring, revision and bytes.
+fn key(ring: &str, revision: u32, fill: u8) -> (String, SharedKey) {
+    let id: KeyId = format!("{ring}-{revision:014}").parse().expect("a name of a key");
+    let key = SharedKey::from_bytes(&[fill; 32]).expect("32 bytes");
+    (KeyFile::new(KeyKind::Shared, id, key.as_bytes()).to_text(), key)
+}
+
+/// Puts a key into the cache of a root.
+fn give(root: &Path, key: &str) {
+    let keys = root.join("cache/keys");
+    fs::create_dir_all(&keys).expect("made");
+    let path = keys.join(format!("{}.sym.key", key.lines().nth(1).expect("a name")));
+    fs::write(&path, key).expect("written");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o400)).expect("set");
+}
+
+/// A supervisor that has the key in its cache.
+fn keyed(ring: &str, key: &str, extra: &[&str]) -> Supervisor {
+    let root = tempfile::tempdir().expect("a directory");
+    give(root.path(), key);
+    Supervisor::start_in(root, &[&["sup", "run", "--profile", "local", "--ring", ring], extra].concat(), &[])
+}
+
+fn members(supervisor: &Supervisor) -> Vec<Value> {
+    let (code, out, stderr) = supervisor.run(&["sup", "members", "--json"]);
+    assert_eq!(code, 0, "{stderr}");
+    serde_json::from_str::<Vec<Value>>(&out).expect("a list")
+}
+
+fn count(supervisor: &Supervisor, state: &str) -> usize {
+    members(supervisor).iter().filter(|member| member["state"] == state).count()
+}
+
+/// Nonce and ciphertext of Habitat's envelope; none where the bytes are no such envelope.
+fn parts(datagram: &[u8]) -> Option<(Nonce, &[u8])> {
+    let rest = datagram.strip_prefix(&[0x08, 1, 0x12, 24])?;
+    let (nonce, rest) = rest.split_at_checked(24)?;
+    let rest = rest.strip_prefix(&[0x1a])?;
+    let length_bytes = 1 + rest.iter().position(|byte| *byte < 0x80)?;
+    Some((Nonce(nonce.try_into().ok()?), rest.get(length_bytes..)?))
+}
+
+#[test]
+fn members_with_the_key_find_each_other_and_strangers_find_no_one() {
+    let (text, _) = key("prod", 1, 7);
+    let alpha = keyed("prod", &text, &[]);
+    let peer = alpha.gossip.to_string();
+    let peer = ["--profile", "local", "--peer", &peer];
+    let beta = keyed("prod", &text, &peer[2..]);
+    let gamma = Supervisor::start_with(&peer, &[("HAB_RING_KEY", &text)]);
+    let other = Supervisor::start_with(&peer, &[("HAB_RING_KEY", &key("prod", 2, 8).0)]);
+    let clear = Supervisor::start(&peer);
+    for member in [&alpha, &beta, &gamma] {
+        eventually("three are alive", || (count(member, "Alive") == 3).then_some(()));
+    }
+    let rejected = eventually("both strangers are named", || {
+        let rejected: Vec<Value> =
+            members(&alpha).into_iter().filter(|member| member["state"] == "Rejected").collect();
+        (rejected.len() == 2).then_some(rejected)
+    });
+    for (stranger, reason) in [(&other, "unknown key"), (&clear, "no key")] {
+        let of = rejected.iter().find(|rejected| rejected["address"] == stranger.gossip.to_string());
+        let of = of.unwrap_or_else(|| panic!("{reason}: {rejected:?}"));
+        assert!(of["reason"] == reason && of["datagrams"].as_u64() > Some(0), "{of}");
+    }
+    let table = alpha.run(&["sup", "members"]).1;
+    assert!(table.contains(&format!("rejected: {}, no key: ", clear.gossip)), "{table}");
+    let metrics = alpha.get("/metrics").body;
+    assert!(metrics.contains("ring_rejected_total{reason=\"unknown_key\",way=\"datagram\"}"), "{metrics}");
+    assert!(alpha.run(&["sup", "ring"]).1.contains("sealed with the key prod-00000000000001"));
+
+    // What the strangers can know: they are alone, and their peer says nothing.
+    for stranger in [&other, &clear] {
+        assert_eq!(count(stranger, "Alive"), 1);
+        let said = eventually("the silence is told", || {
+            let said = stranger.run(&["sup", "ring"]).1;
+            said.contains("its port is open, and it answers no message").then_some(said)
+        });
+        assert!(said.contains("messages could not be read here"), "{said}");
+    }
+    assert_eq!(count(&alpha, "Alive"), 3, "and still there are three");
+}
+
+#[test]
+fn a_packet_is_a_seal_that_habitat_opens_and_a_stranger_gets_none_back() {
+    let (text, shared) = key("prod", 1, 7);
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    socket.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
+    let at = socket.local_addr().expect("bound").to_string();
+    let alpha = keyed("prod", &text, &["--peer", &at]);
+    let mut buffer = [0; 2_048];
+    for _ in 0..3 {
+        let (len, from) = socket.recv_from(&mut buffer).expect("a datagram");
+        let datagram = &buffer[..len];
+        assert!(from == alpha.gossip && len <= 1_024);
+        let (nonce, sealed) = parts(datagram).expect("Habitat's envelope");
+        let message = shared.open(&nonce, sealed).expect("sealed with the key of the ring");
+        let id = alpha.member.as_bytes();
+        assert!(message.windows(32).any(|part| part == id), "a message of that member");
+        assert!(!datagram.windows(8).any(|part| id.starts_with(part)), "which is not seen outside");
+    }
+
+    // Words of strangers: a ping in the clear, a seal of another ring, noise. None is answered.
+    let ping = |id: &[u8]| {
+        let from =
+            [&[0x0a, 32][..], id, &[0x10, 0, 0x1a, 0, 0x20, 0xf8, 0xd2, 1, 0x28, 0xf8, 0xd2, 1]].concat();
+        let ping = [&[0x0a, from.len() as u8][..], &from].concat();
+        [&[0x08, 1, 0x12, ping.len() as u8][..], &ping].concat()
+    };
+    let message = ping(b"657dddfac2eb4ffe9c9606dc9424d417");
+    let wrap = |message: &[u8]| [&[0x1a, message.len() as u8][..], message].concat();
+    let sealed = key("prod", 2, 9).1.seal(&Nonce([3; 24]), &message);
+    let foreign = [&[0x08, 1, 0x12, 24][..], &[3; 24], &wrap(&sealed)].concat();
+    let stranger = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    for word in [wrap(&message), foreign, b"GET / HTTP/1.1".to_vec()] {
+        stranger.send_to(&word, alpha.gossip).expect("sent");
+    }
+    let at = stranger.local_addr().expect("bound").to_string();
+    eventually("all three are counted", || {
+        let of = members(&alpha).into_iter().filter(|member| member["address"] == at);
+        (of.map(|member| member["datagrams"].as_u64().unwrap_or_default()).sum::<u64>() == 3).then_some(())
+    });
+    stranger.set_read_timeout(Some(Duration::from_millis(1_500))).expect("set");
+    assert!(stranger.recv_from(&mut buffer).is_err(), "no answer");
+    assert_eq!(count(&alpha, "Alive"), 1, "and no member came of it");
+}
+
+#[test]
+fn orders_from_another_host_are_heard_sealed_only() {
+    let (text, _) = key("prod", 1, 7);
+    let alpha = keyed("prod", &text, &[]);
+    let dir = tempfile::tempdir().expect("a directory");
+    let (with, without, other) =
+        (dir.path().join("with"), dir.path().join("without"), dir.path().join("other"));
+    give(&with, &text);
+    give(&other, &key("prod", 1, 8).0);
+    let config = dir.path().join("c.toml");
+    fs::write(&config, "a = 1\n").expect("written");
+    let apply = |root: &Path, version: &str, ring: &[&str]| {
+        let mut command = annulus();
+        command.env("HAB_CTL_SECRET", alpha.secret()).arg("--root").arg(root).args(["config", "apply"]);
+        command.args(["--remote-sup", &alpha.ctl.to_string()]).args(ring);
+        finish(command.args(["web.default", version, crate::support::text(&config)]))
+    };
+    let (code, _, stderr) = apply(&without, "1", &[]);
+    assert!(code == 7 && stderr.contains("name the ring with --ring"), "{code} {stderr}");
+    let (code, _, stderr) = apply(&without, "1", &["--ring", "prod"]);
+    assert!(code == 2 && stderr.contains("annulus ring key generate prod"), "{code} {stderr}");
+    let (code, _, stderr) = apply(&other, "1", &["-r", "prod"]);
+    assert!(code == 7 && stderr.contains("another key, or none"), "{code} {stderr}");
+    let (_, history, _) = alpha.run(&["config", "history", "web.default"]);
+    assert!(!history.contains("web.default") && !history.contains("taken in"), "none came: {history}");
+    let (code, out, stderr) = apply(&with, "1", &["-r", "prod"]);
+    assert!(code == 0 && out.contains("Applied version 1"), "{code} {out} {stderr}");
+    // The own socket is a matter of file rights.
+    let (code, _, stderr) =
+        alpha.run(&["config", "apply", "web.default", "2", crate::support::text(&config)]);
+    assert_eq!(code, 0, "{stderr}");
+    let rejected: Vec<Value> =
+        members(&alpha).into_iter().filter(|member| member["state"] == "Rejected").collect();
+    let clients =
+        |reason: &str| rejected.iter().filter(|r| r["reason"] == reason && r["clients"] == 1).count();
+    assert_eq!((clients("no key"), clients("unknown key")), (1, 1), "{rejected:?}");
+
+    // An open ring has no use for a seal, and says nothing to one.
+    let open = Supervisor::start(&[]);
+    let mut command = annulus();
+    command.env("HAB_CTL_SECRET", open.secret()).arg("--root").arg(&with);
+    let (code, _, stderr) =
+        finish(command.args(["svc", "status", "-r", &open.ctl.to_string(), "--ring", "prod"]));
+    assert!(code == 7 && stderr.contains("another key, or none"), "{code} {stderr}");
+}
+
+#[test]
+fn the_key_stays_with_the_supervisor_and_in_its_memory() {
+    let (text, _) = key("prod", 1, 7);
+    let alpha = Supervisor::start_with(&["--ring", "prod"], &[("HAB_RING_KEY", &text)]);
+    let shown = alpha.root().join("environment");
+    let run = format!("env > {}.part && mv {0}.part {0}\nexec sleep 1000", crate::support::text(&shown));
+    alpha.install(&plan(&alpha.root().join("plans"), "shown", &run));
+    assert_eq!(alpha.run(&["svc", "load", "test/shown"]).0, 0);
+    let environment = eventually("the service has started", || fs::read_to_string(&shown).ok());
+    assert!(environment.contains("PATH=") && !environment.contains("RING"), "{environment}");
+    assert!(!environment.contains("SYM-SEC"), "{environment}");
+
+    let beta = keyed("prod", &text, &[]);
+    let file = beta.root().join("cache/keys/prod-00000000000001.sym.key");
+    fs::remove_file(&file).expect("removed");
+    let status = eventually("the status says so", || {
+        let (_, out, stderr) = beta.run(&["sup", "status"]);
+        let all = format!("{out}{stderr}");
+        all.contains("is gone: this supervisor goes on with the key in its memory").then_some(all)
+    });
+    assert!(status.contains(crate::support::text(&file)), "{status}");
+    assert!(beta.run(&["sup", "ring"]).1.contains("sealed with the key prod-00000000000001"));
+    give(beta.root(), &text);
+    eventually("the file is back", || {
+        let (_, out, stderr) = beta.run(&["sup", "status"]);
+        (!format!("{out}{stderr}").contains("is gone")).then_some(())
+    });
+}
+
+#[test]
+fn a_ring_that_cannot_be_named_starts_no_supervisor() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (prod, _) = key("prod", 1, 7);
+    let start = |ring: &[&str], contents: Option<&str>| {
+        let mut command = annulus();
+        command.arg("--root").arg(dir.path()).args(["sup", "run"]).args(ring);
+        command.envs(contents.map(|contents| ("HAB_RING_KEY", contents)));
+        let (code, _, stderr) = finish(&mut command);
+        assert_eq!(code, 2, "{stderr}");
+        assert!(!dir.path().join("sup").exists(), "nothing was begun");
+        stderr
+    };
+    assert!(start(&["--ring", "prod"], None).contains("annulus ring key generate prod"));
+    assert!(start(&["-r", "test"], Some(&prod)).contains("names the ring \"test\""));
+    for broken in ["SYM-SEC-1", &prod.replace('\n', " "), &prod[..45]] {
+        let said = start(&[], Some(broken));
+        assert!(said.contains("HAB_RING_KEY=\"$(cat FILE.sym.key)\""), "{said}");
+    }
+    let keys = dir.path().join("cache/keys");
+    give(dir.path(), &prod);
+    fs::set_permissions(keys.join("prod-00000000000001.sym.key"), fs::Permissions::from_mode(0o644))
+        .expect("set");
+    let said = start(&["--ring", "prod"], None);
+    assert!(said.contains("mode 644") && said.contains(&format!("chmod 400 {}", text(&keys))), "{said}");
+}
