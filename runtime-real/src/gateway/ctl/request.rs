@@ -387,7 +387,9 @@ async fn sup_restart(ctl: &Ctl, _: SupRestart) -> Result<Answer, NetErr> {
         let checked = disk::read(move || tls.check()).await;
         let checked = checked.map_err(|failed| NetErr::new(ErrCode::Internal, failed.to_string()))?;
         checked.map_err(|error| {
-            let text = format!("the supervisor goes on, because the gateways of the next one would stay closed: {error}");
+            let text = format!(
+                "the supervisor goes on, because the gateways of the next one would stay closed: {error}"
+            );
             NetErr::new(ErrCode::Conflict, text)
         })?;
     }
