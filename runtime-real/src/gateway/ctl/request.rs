@@ -194,7 +194,7 @@ async fn runnable(ctl: &Ctl, spec: &ServiceSpec) -> Result<(), NetErr> {
         prepare::check(&root, &spec).map_err(|error| {
             let code = match error {
                 prepare::Error::Package(_) => ErrCode::NotFound,
-                _ => ErrCode::InvalidPayload,
+                _ => ErrCode::Conflict,
             };
             NetErr::new(code, error.to_string())
         })
