@@ -97,7 +97,7 @@ pub use model::event::{
     Cause, Described, Event, EventKind, FieldError, FieldReader, FieldValue, FieldVisitor, Why,
 };
 pub use model::exit_status::ExitStatus;
-pub use model::facts::{Facts, GroupConfig, GroupFile};
+pub use model::facts::{Facts, GroupConfig, GroupFile, SealedFacts};
 pub use model::id::{
     EffectId, EventId, FileName, Incarnation, InputId, MemberId, ProbeSeq, RequestId, ServiceGroup,
     ServiceName,
@@ -118,7 +118,7 @@ pub use model::rng::Rng;
 pub use model::row::{Table, Write};
 pub use model::rumor::{
     Authority, CensusEntry, Contender, Departure, ElectionRumor, KeyParts, MemberRumor, Opaque, Rumor,
-    RumorKey, RumorKind, ServiceConfig, ServiceFile, ServiceHealth, ServiceRumor, Told, Version,
+    RumorKey, RumorKind, Sealed, ServiceConfig, ServiceFile, ServiceHealth, ServiceRumor, Told, Version,
 };
 pub use model::service::{
     BindingMode, Demoted, DesiredState, HEALTH_CHECK_INTERVAL_MS, Health, Hook, HookView, Obstacle,

@@ -100,8 +100,10 @@ pub enum Command {
         version: u64,
         /// It may lie more than [`crate::limits::VERSION_LEAP_MAX`] above the current one.
         allow_leap: bool,
-        /// The whole configuration, TOML text, which the runtime has checked.
+        /// The whole configuration, TOML text, which the runtime has checked; a [`crate::Sealed`] where it is sealed.
         toml: Vec<u8>,
+        /// The group's members alone can open it.
+        is_sealed: bool,
     },
     /// Give a service group a file, or another version of it (`file upload`).
     PutFile {
@@ -113,8 +115,10 @@ pub enum Command {
         version: u64,
         /// It may lie more than [`crate::limits::VERSION_LEAP_MAX`] above the current one.
         allow_leap: bool,
-        /// The whole content.
+        /// The whole content; a [`crate::Sealed`] where it is sealed.
         body: Vec<u8>,
+        /// The group's members alone can open it.
+        is_sealed: bool,
     },
 }
 

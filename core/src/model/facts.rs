@@ -25,6 +25,8 @@ pub struct Facts {
     pub config: Option<GroupConfig>,
     /// The group's files, in order of name.
     pub files: Vec<GroupFile>,
+    /// What the group's members alone can open.
+    pub sealed: SealedFacts,
     /// Whether the service takes new work: false while it drains, is in maintenance or is being stopped.
     pub accepting: bool,
     /// Why it is in maintenance; none when it is not.
@@ -41,15 +43,42 @@ impl Facts {
             role: None,
             config: None,
             files: Vec::new(),
+            sealed: SealedFacts::default(),
             accepting: true,
             maintenance: None,
         }
     }
 }
 
-/// A number that is the same where the same was given to a group by its operators; 0 when nothing was.
-pub(crate) fn versions_digest(config: Option<&GroupConfig>, files: &[GroupFile]) -> u64 {
-    let mut digest = 0;
+/// What users sealed for a group, as it came: the content of each is a [`crate::Sealed`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct SealedFacts {
+    /// The group's configuration.
+    pub config: Option<GroupConfig>,
+    /// The group's files, in order of name.
+    pub files: Vec<GroupFile>,
+}
+
+impl SealedFacts {
+    /// Whether nothing was sealed for the group.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.config.is_none() && self.files.is_empty()
+    }
+}
+
+/// A number that is the same where the same was given to a group by its operators; 0 when nothing was. Where something
+/// came sealed, that alone counts: what is plain is for members without the group's key.
+pub(crate) fn versions_digest(
+    config: Option<&GroupConfig>,
+    files: &[GroupFile],
+    sealed: &SealedFacts,
+) -> u64 {
+    let (config, files, seal) = match sealed.is_empty() {
+        true => (config, files, 0),
+        false => (sealed.config.as_ref(), &sealed.files[..], 1),
+    };
+    let mut digest = seal;
     let mut take = |name: &[u8], incarnation: u64, body: &[u8]| {
         let one = digest::hash_bytes(name) ^ digest::mix(incarnation ^ digest::mix(digest::hash_bytes(body)));
         digest = digest::mix(digest ^ one);
@@ -95,21 +124,29 @@ mod tests {
             body: body.to_vec(),
         };
         let config = |incarnation, toml: &[u8]| GroupConfig { incarnation, toml: toml.to_vec() };
-        assert_eq!(versions_digest(None, &[]), 0);
+        let plain = |config: Option<&GroupConfig>, files: &[GroupFile]| {
+            versions_digest(config, files, &SealedFacts::default())
+        };
+        assert_eq!(plain(None, &[]), 0);
         let given = [
-            versions_digest(Some(&config(1, b"a = 1")), &[]),
-            versions_digest(Some(&config(2, b"a = 1")), &[]),
-            versions_digest(Some(&config(1, b"a = 2")), &[]),
-            versions_digest(None, &[file("a", 1, b"x")]),
-            versions_digest(None, &[file("b", 1, b"x")]),
-            versions_digest(None, &[file("a", 1, b"y")]),
+            plain(Some(&config(1, b"a = 1")), &[]),
+            plain(Some(&config(2, b"a = 1")), &[]),
+            plain(Some(&config(1, b"a = 2")), &[]),
+            plain(None, &[file("a", 1, b"x")]),
+            plain(None, &[file("b", 1, b"x")]),
+            plain(None, &[file("a", 1, b"y")]),
             // Given once more with the same content: an operator waits for this one.
-            versions_digest(None, &[file("a", 2, b"x")]),
-            versions_digest(Some(&config(1, b"a = 1")), &[file("a", 1, b"x")]),
-            versions_digest(None, &[file("a", 1, b"x"), file("b", 1, b"x")]),
+            plain(None, &[file("a", 2, b"x")]),
+            plain(Some(&config(1, b"a = 1")), &[file("a", 1, b"x")]),
+            plain(None, &[file("a", 1, b"x"), file("b", 1, b"x")]),
         ];
         let distinct: alloc::collections::BTreeSet<u64> = given.into_iter().chain([0]).collect();
         assert_eq!(distinct.len(), given.len() + 1);
-        assert_eq!(versions_digest(None, &[file("a", 1, b"x")]), given[3]);
+        assert_eq!(plain(None, &[file("a", 1, b"x")]), given[3]);
+        let sealed = SealedFacts { config: Some(config(1, b"a = 1")), files: Vec::new() };
+        let digest = versions_digest(None, &[], &sealed);
+        assert!(!given.contains(&digest), "sealed and plain are told apart");
+        let beside = versions_digest(Some(&config(9, b"b = 1")), &[], &sealed);
+        assert_eq!(beside, digest, "plain ones do not count beside it");
     }
 }

@@ -23,6 +23,8 @@ pub const RUMORS_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const SERVICE_CONFIG_BYTES_MAX: usize = 64 * 1024;
 /// One file of a group, in bytes (as in Habitat).
 pub const SERVICE_FILE_BYTES_MAX: usize = 64 * 1024;
+/// A group's configuration or file that came sealed: the box as text, with a signature beside it.
+pub const SEALED_BYTES_MAX: usize = 92 * 1024;
 /// Groups with configuration that operators may make. Twice as many are believed, so that the versions that both sides
 /// of a partition acknowledged have room everywhere.
 pub const SERVICE_CONFIGS_MAX: usize = 1_024;
@@ -40,7 +42,7 @@ pub const HISTORY_MAX: usize = 8;
 pub const RUMOR_BYTES_MAX: usize = 256 * 1024;
 /// Operator departures (bans) that a node keeps; they are never collected, so one more is refused.
 pub const DEPARTURES_MAX: usize = 16_384;
-/// Largest rumor that is kept without being understood, in bytes: a sealed file as text, with its names.
+/// Largest rumor that is kept without being understood, in bytes.
 pub const OPAQUE_BYTES_MAX: usize = 96 * 1024;
 /// Rumors that are kept without being understood.
 pub const OPAQUES_MAX: usize = 1_024;
@@ -111,11 +113,11 @@ const _: () =
 const _: () = assert!(DEPARTURES_MAX <= MEMBERS_MAX);
 const _: () = assert!(SERVICE_CONFIG_BYTES_MAX < RUMOR_BYTES_MAX && SERVICE_FILE_BYTES_MAX < RUMOR_BYTES_MAX);
 const _: () = assert!(GROUP_BYTES_MAX * 2 + OPAQUES_BYTES_MAX < RUMORS_BYTES_MAX);
-const _: () =
-    assert!(SERVICE_FILE_BYTES_MAX * 4 / 3 < OPAQUE_BYTES_MAX && OPAQUE_BYTES_MAX < RUMOR_BYTES_MAX);
+const _: () = assert!(OPAQUE_BYTES_MAX < RUMOR_BYTES_MAX && SEALED_BYTES_MAX < RUMOR_BYTES_MAX);
+const _: () = assert!(SERVICE_FILE_BYTES_MAX * 4 / 3 + 1024 < SEALED_BYTES_MAX, "a whole file can be sealed");
 const _: () = assert!(OPAQUE_BYTES_MAX < OPAQUES_BYTES_MAX && OPAQUES_MAX < RUMORS_MAX);
 const _: () = assert!(OPAQUE_PLACES_MAX < u8::MAX as usize);
-const _: () = assert!((SERVICE_CONFIGS_MAX + SERVICE_FILES_MAX) * 2 < RUMORS_MAX);
+const _: () = assert!((SERVICE_CONFIGS_MAX + SERVICE_FILES_MAX) * 4 < RUMORS_MAX);
 
 const _: () = assert!(RUMORS_BYTES_MAX > RUMOR_BYTES_MAX * 64, "a few large rumors do not fill the store");
 const _: () = assert!(HOT_RUMORS_MAX <= RUMORS_MAX + MEMBERS_MAX, "only a known rumor is hot");

@@ -315,6 +315,7 @@ mutants! {
     SignatureCounts "signature-counts" "wire/rumor/opaque.rs" "The first field of a signature is part of the statement in digests.";
     AlwaysAccepting "always-accepting" "wire/rumor/service.rs" "A service that does not say so takes work before its process runs.";
     QuorumUnbounded "quorum-unbounded" "wire/rumor/service.rs" "A member can ask for an electorate that no group ever has.";
+    SealedTakenAsPlain "sealed-taken-as-plain" "wire/rumor/mod.rs" "What came sealed is taken for a plain configuration, and one displaces the other.";
     VersionZeroTaken "version-zero-taken" "wire/rumor/version.rs" "A configuration with the number 0 is taken in.";
     LargestStreamRefused "largest-stream-refused" "wire/stream.rs" "A stream message of exactly the limit is refused where it arrives.";
     LimitItselfRefused "limit-itself-refused" "wire/swim.rs" "A datagram of exactly the limit is refused.";

@@ -330,6 +330,8 @@ words! {
         Template = "template",
         /// A layer of its configuration is malformed or cannot be read.
         Layer = "layer",
+        /// What was sealed for its group cannot be opened, or what came plain does not count beside it.
+        Key = "key",
         /// A file of its group cannot be written.
         File = "file",
         /// It cannot have the user, the group or the capabilities that it should.
@@ -356,7 +358,10 @@ words! {
 impl ObstacleKind {
     /// Those that make or keep a service's files, all of which are found when the files are written.
     pub(crate) const fn is_of_files(self) -> bool {
-        matches!(self, Self::Package | Self::Template | Self::Layer | Self::File | Self::Rights | Self::Spec)
+        matches!(
+            self,
+            Self::Package | Self::Template | Self::Layer | Self::Key | Self::File | Self::Rights | Self::Spec
+        )
     }
 }
 

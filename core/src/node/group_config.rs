@@ -12,7 +12,9 @@ use crate::model::context::{Context, Follows};
 use crate::model::event::EventKind;
 use crate::model::facts::versions_digest;
 use crate::model::id::{FileName, MemberId, RequestId, ServiceGroup};
-use crate::model::limits::{SERVICE_CONFIG_BYTES_MAX, SERVICE_FILE_BYTES_MAX, VERSION_LEAP_MAX, VERSION_MAX};
+use crate::model::limits::{
+    SEALED_BYTES_MAX, SERVICE_CONFIG_BYTES_MAX, SERVICE_FILE_BYTES_MAX, VERSION_LEAP_MAX, VERSION_MAX,
+};
 use crate::model::mutant::mutated;
 use crate::model::planted::Bug;
 use crate::model::rumor::{Rumor, RumorKey, RumorKind, ServiceConfig, ServiceFile, Told, Version};
@@ -36,16 +38,38 @@ pub(super) fn files_of<'a>(
     held.filter_map(|rumor| if let Rumor::ServiceFile(file) = rumor { Some(file) } else { None })
 }
 
+/// The sealed configuration that a member holds for a group.
+pub(super) fn sealed_config_of<'a>(
+    rumors: &'a RumorStore,
+    group: &ServiceGroup,
+) -> Option<&'a ServiceConfig> {
+    let held = rumors.get(&RumorKey::SealedConfig(group.clone()))?;
+    if let Rumor::SealedConfig(config) = held { Some(config) } else { None }
+}
+
+/// The sealed files that a member holds for a group, in order of name.
+pub(super) fn sealed_files_of<'a>(
+    rumors: &'a RumorStore,
+    group: &ServiceGroup,
+) -> impl Iterator<Item = &'a ServiceFile> + use<'a> {
+    let held = rumors.of_kind(RumorKind::SealedFile, group);
+    held.filter_map(|rumor| if let Rumor::SealedFile(file) = rumor { Some(file) } else { None })
+}
+
 impl Node {
     pub(super) fn apply_config(
         &mut self,
         request: RequestId,
         group: ServiceGroup,
-        version: Version,
+        (version, is_sealed): (Version, bool),
         allow_leap: bool,
     ) {
-        let rumor = Rumor::ServiceConfig(ServiceConfig { group, version });
-        self.take_version(request, rumor, SERVICE_CONFIG_BYTES_MAX, allow_leap);
+        let config = ServiceConfig { group, version };
+        if is_sealed {
+            self.take_version(request, Rumor::SealedConfig(config), SEALED_BYTES_MAX, allow_leap);
+        } else {
+            self.take_version(request, Rumor::ServiceConfig(config), SERVICE_CONFIG_BYTES_MAX, allow_leap);
+        }
     }
 
     pub(super) fn put_file(
@@ -53,11 +77,15 @@ impl Node {
         request: RequestId,
         group: ServiceGroup,
         name: FileName,
-        version: Version,
+        (version, is_sealed): (Version, bool),
         allow_leap: bool,
     ) {
-        let rumor = Rumor::ServiceFile(ServiceFile { group, name, version });
-        self.take_version(request, rumor, SERVICE_FILE_BYTES_MAX, allow_leap);
+        let file = ServiceFile { group, name, version };
+        if is_sealed {
+            self.take_version(request, Rumor::SealedFile(file), SEALED_BYTES_MAX, allow_leap);
+        } else {
+            self.take_version(request, Rumor::ServiceFile(file), SERVICE_FILE_BYTES_MAX, allow_leap);
+        }
     }
 
     /// The version is stored first and takes effect when the disk has answered.
@@ -186,7 +214,7 @@ impl Node {
     #[must_use]
     pub fn versions_digest(&self, group: &ServiceGroup) -> u64 {
         let around = around!(self);
-        versions_digest(around.config(group).as_ref(), &around.files(group))
+        versions_digest(around.config(group).as_ref(), &around.files(group), &around.sealed(group))
     }
 
     /// The versions of a group's configuration, or of one of its files, that this member has had, oldest first.

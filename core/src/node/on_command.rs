@@ -60,13 +60,13 @@ impl Node {
                 let unknown = || Reply::Failed(CommandError::NotLoaded(service));
                 self.reply(request, if known { Reply::Done } else { unknown() });
             }
-            Command::ApplyConfig { group, version, toml, allow_leap } => {
+            Command::ApplyConfig { group, version, toml, allow_leap, is_sealed } => {
                 let version = Version::new(version, toml, Some(self.me));
-                self.apply_config(request, group, version, allow_leap);
+                self.apply_config(request, group, (version, is_sealed), allow_leap);
             }
-            Command::PutFile { group, name, version, body, allow_leap } => {
+            Command::PutFile { group, name, version, body, allow_leap, is_sealed } => {
                 let version = Version::new(version, body, Some(self.me));
-                self.put_file(request, group, name, version, allow_leap);
+                self.put_file(request, group, name, (version, is_sealed), allow_leap);
             }
         }
     }

@@ -7,18 +7,18 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::gossip::Gossip;
-use super::group_config::{config_of, files_of};
+use super::group_config::{config_of, files_of, sealed_config_of, sealed_files_of};
 use super::knowledge::Knowledge;
 use super::telling::Telling;
 use super::{Node, around, ctx};
 use crate::model::census::Census;
 use crate::model::context::{Context, Follows, earliest};
-use crate::model::facts::{GroupConfig, GroupFile};
+use crate::model::facts::{GroupConfig, GroupFile, SealedFacts};
 use crate::model::id::{MemberId, ServiceGroup, ServiceName};
 use crate::model::io::WakeReason;
 use crate::model::member::MemberRecord;
 use crate::model::planted::Bug;
-use crate::model::rumor::{Departure, Rumor, RumorKey};
+use crate::model::rumor::{Departure, Rumor, RumorKey, ServiceConfig, ServiceFile};
 use crate::model::service::Topology;
 use crate::model::time::Instant;
 use crate::service::Around;
@@ -87,18 +87,18 @@ impl Around for Surroundings<'_> {
     }
 
     fn config(&self, group: &ServiceGroup) -> Option<GroupConfig> {
-        let config = config_of(self.know.rumors, group)?;
-        Some(GroupConfig { incarnation: config.version.number, toml: config.version.body.clone() })
+        config_of(self.know.rumors, group).map(config_facts)
     }
 
     fn files(&self, group: &ServiceGroup) -> Vec<GroupFile> {
-        files_of(self.know.rumors, group)
-            .map(|file| GroupFile {
-                name: file.name.to_string(),
-                incarnation: file.version.number,
-                body: file.version.body.clone(),
-            })
-            .collect()
+        files_of(self.know.rumors, group).map(file_facts).collect()
+    }
+
+    fn sealed(&self, group: &ServiceGroup) -> SealedFacts {
+        SealedFacts {
+            config: sealed_config_of(self.know.rumors, group).map(config_facts),
+            files: sealed_files_of(self.know.rumors, group).map(file_facts).collect(),
+        }
     }
 
     fn is_alone(&self) -> bool {
@@ -120,6 +120,18 @@ impl Around for Surroundings<'_> {
             return !self.gossip.is_hot(&RumorKey::Service { group: group.clone(), member: self.know.me });
         }
         self.telling.is_over(group, self.know.membership)
+    }
+}
+
+fn config_facts(config: &ServiceConfig) -> GroupConfig {
+    GroupConfig { incarnation: config.version.number, toml: config.version.body.clone() }
+}
+
+fn file_facts(file: &ServiceFile) -> GroupFile {
+    GroupFile {
+        name: file.name.to_string(),
+        incarnation: file.version.number,
+        body: file.version.body.clone(),
     }
 }
 

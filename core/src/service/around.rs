@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 
 use crate::model::census::Census;
-use crate::model::facts::{GroupConfig, GroupFile};
+use crate::model::facts::{GroupConfig, GroupFile, SealedFacts};
 use crate::model::id::{MemberId, ServiceGroup, ServiceName};
 use crate::model::service::Topology;
 
@@ -18,6 +18,8 @@ pub(crate) trait Around {
     fn config(&self, group: &ServiceGroup) -> Option<GroupConfig>;
     /// The files that were given to a group, in order of name.
     fn files(&self, group: &ServiceGroup) -> Vec<GroupFile>;
+    /// What was sealed for a group.
+    fn sealed(&self, group: &ServiceGroup) -> SealedFacts;
     /// Whether this member knows of no other that is alive.
     fn is_alone(&self) -> bool;
     /// The groups in which the ring believes a service of this name here, and whether they have a leader.

@@ -155,6 +155,9 @@ pub enum CliError {
     /// The key of the ring cannot be used.
     #[error(transparent)]
     Ring(#[from] crate::keys::RingError),
+    /// Something cannot be sealed.
+    #[error(transparent)]
+    Seal(#[from] crate::keys::SealError),
     /// The supervisor does not start.
     #[error(transparent)]
     Start(#[from] crate::sup_run::StartError),
@@ -201,7 +204,6 @@ impl CliError {
             // The code of the failed hook is passed on (as in Habitat).
             Self::Prepare(PrepareError::Hook { code, .. }) => *code,
             Self::Client(error) if error.is_not_found() => exit::NOT_LOADED,
-            Self::Client(error) if error.is_invalid() => exit::USAGE,
             Self::Client(error) if error.is_not_stored() => exit::NOT_STORED,
             Self::NoLog { .. } => exit::NOT_LOADED,
             Self::Start(error) => error.exit_code(),

@@ -15,10 +15,13 @@ mod file;
 mod owners;
 mod rights;
 mod ring;
+mod sealed;
+mod signed_box;
 
 pub use cache::{Imported, KeyCache};
 pub use file::{FILE_BYTES_MAX, KeyFile, KeyId, KeyKind};
 pub use ring::{RingError, RingKey};
+pub use sealed::{Made, Opened, Purpose, SealError};
 
 use std::path::PathBuf;
 

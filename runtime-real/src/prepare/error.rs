@@ -48,6 +48,12 @@ pub enum Error {
         /// The failure, in words.
         reason: String,
     },
+    /// What was sealed for the service's group cannot be opened any more.
+    #[error("{message}")]
+    Key {
+        /// Which, why, and what the operator can do.
+        message: String,
+    },
     /// A strict bind is not satisfied, and files that name its members cannot be written without it.
     #[error("{message}")]
     Bind {
@@ -75,6 +81,7 @@ impl From<Error> for Obstacle {
             Error::Template(_) => ObstacleKind::Template,
             Error::User(_) | Error::Rights { .. } => ObstacleKind::Rights,
             Error::Config { .. } => ObstacleKind::Layer,
+            Error::Key { .. } => ObstacleKind::Key,
             Error::Bind { .. } => ObstacleKind::Bind,
             Error::Spec { .. } => ObstacleKind::Spec,
         };

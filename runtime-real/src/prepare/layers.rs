@@ -51,6 +51,8 @@ pub struct LayerTable {
     pub source: String,
     /// Its content.
     pub table: Table,
+    /// It came sealed: its values are for the service's own files alone.
+    pub is_sealed: bool,
 }
 
 /// The configuration of a service.
@@ -80,7 +82,8 @@ pub(super) struct Sources<'a> {
     pub service: &'a str,
     pub defaults: &'a Path,
     pub user: &'a Path,
-    pub group: Option<&'a GroupConfig>,
+    /// With the key of the user who sealed it, where it came sealed.
+    pub group: Option<(&'a GroupConfig, Option<&'a str>)>,
     pub env: &'a dyn Fn(&str) -> Option<OsString>,
 }
 
@@ -93,8 +96,10 @@ impl Layers {
     pub(super) fn load(sources: &Sources<'_>, last: &mut LastGood) -> Result<Self, Error> {
         let mut layers = Self::load_lower(sources)?;
         layers.load_user(sources.user, last)?;
-        if let Some(group) = sources.group {
-            layers.load_group(group, last)?;
+        match sources.group {
+            Some((group, Some(user))) => layers.load_sealed(group, user)?,
+            Some((group, None)) => layers.load_group(group, last),
+            None => {}
         }
         Ok(layers)
     }
@@ -143,12 +148,12 @@ impl Layers {
 
     fn add_user(&mut self, source: String, last: &LastGood) {
         if let Some(table) = last.user.clone() {
-            self.tables.push(LayerTable { layer: Layer::User, source, table });
+            self.tables.push(LayerTable { layer: Layer::User, source, table, is_sealed: false });
         }
     }
 
     /// The configuration may come from another implementation, so it is checked here as well.
-    fn load_group(&mut self, group: &GroupConfig, last: &mut LastGood) -> Result<(), Error> {
+    fn load_group(&mut self, group: &GroupConfig, last: &mut LastGood) {
         let source = format!("group configuration, version {}", group.incarnation);
         let parsed = std::str::from_utf8(&group.toml).map_err(|e| e.to_string());
         let parsed = parsed.and_then(|text| text.parse::<Table>().map_err(|e| e.to_string()));
@@ -160,15 +165,25 @@ impl Layers {
             }
         }
         self.add_group(last);
-        Ok(())
     }
 
     fn add_group(&mut self, last: &LastGood) {
         if let Some((version, table)) = last.group.clone() {
             let source = format!("group configuration, version {version}");
             self.group_version = version;
-            self.tables.push(LayerTable { layer: Layer::Group, source, table });
+            self.tables.push(LayerTable { layer: Layer::Group, source, table, is_sealed: false });
         }
+    }
+
+    /// What was sealed was checked when it was opened.
+    fn load_sealed(&mut self, group: &GroupConfig, user: &str) -> Result<(), Error> {
+        let source = format!("group configuration, version {}, sealed by {user}", group.incarnation);
+        let parsed = std::str::from_utf8(&group.toml).ok().and_then(|text| text.parse::<Table>().ok());
+        let malformed = || Error::Config { source_name: source.clone(), message: "not TOML".to_owned() };
+        let table = checked(&source, parsed.ok_or_else(malformed)?)?;
+        self.group_version = group.incarnation;
+        self.tables.push(LayerTable { layer: Layer::Group, source, table, is_sealed: true });
+        Ok(())
     }
 
     /// Adds a layer on top.
@@ -177,7 +192,7 @@ impl Layers {
     /// Its tables lie in each other too deep.
     pub fn push(&mut self, layer: Layer, source: String, table: Table) -> Result<(), Error> {
         let table = checked(&source, table)?;
-        self.tables.push(LayerTable { layer, source, table });
+        self.tables.push(LayerTable { layer, source, table, is_sealed: false });
         Ok(())
     }
 
@@ -189,6 +204,21 @@ impl Layers {
             config::merge(&mut merged, layer.table.clone()).expect("each layer's depth was checked");
         }
         merged
+    }
+
+    /// All layers in one for those who may not see what came sealed: its values are named, and their content is not.
+    #[must_use]
+    pub fn redacted(&self) -> Self {
+        let mut layers = self.clone();
+        for layer in layers.tables.iter_mut().filter(|layer| layer.is_sealed) {
+            redact(&mut layer.table);
+        }
+        layers
+    }
+
+    /// Whether a value at this dotted path came sealed, as a whole or in parts.
+    pub(super) fn is_sealed(&self, path: &str) -> bool {
+        self.tables.iter().any(|layer| layer.is_sealed && package::lookup(&layer.table, path).is_some())
     }
 
     /// Every value of the merged configuration by its dotted path, with the layer that it is from.
@@ -209,7 +239,7 @@ impl Layers {
     #[must_use]
     pub fn differences(&self) -> Vec<String> {
         let Some(defaults) = self.table(Layer::Default) else { return Vec::new() };
-        let given = self.tables.iter().filter(|table| table.layer != Layer::Default);
+        let given = self.tables.iter().filter(|table| table.layer != Layer::Default && !table.is_sealed);
         let named = given.flat_map(|table| {
             let differences = compare::differences(defaults, &table.table).into_iter();
             differences.map(|difference| format!("{}: {difference}", table.source))
@@ -236,6 +266,18 @@ impl Layers {
                 }
             }
             path.pop();
+        }
+    }
+}
+
+/// Stands for a value that came sealed.
+const SEALED: &str = "(sealed)";
+
+fn redact(table: &mut Table) {
+    for (_, value) in table.iter_mut() {
+        match value {
+            Value::Table(inner) => redact(inner),
+            other => *other = SEALED.into(),
         }
     }
 }

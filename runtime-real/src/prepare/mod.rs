@@ -4,6 +4,7 @@
 //! - `service` renders everything of one service; `files` and `svc_dirs` write it, `metadata` reads the metafiles.
 //! - `layers` and `config` make one configuration of several; `context` and `svc_context` are what templates see.
 //! - `proven` keeps the layers with which everything could last be rendered.
+//! - `sealed` opens what users sealed for the service's group.
 //! - `compare` finds what an operator gives and no default has.
 //! - `hook` runs the hooks of a package itself, which `package_hook` renders.
 //! - `trial` tries a plan before it is built; `quoting` looks at what its hooks give to a shell, `interpreter` at how the
@@ -26,6 +27,7 @@ mod package_hook;
 pub mod plan;
 mod proven;
 mod quoting;
+mod sealed;
 mod service;
 mod svc_context;
 mod svc_dirs;
@@ -44,6 +46,7 @@ pub use hook::{
 };
 pub use layers::{LastGood, Layer, LayerTable, Layers};
 pub use package_hook::{PackageHook, package_env, package_hook};
+pub use sealed::Vault;
 pub use service::{Allowed, Env, Fixed, Host, Service, Written, check};
 pub use trial::{Trial, try_plan};
 pub use workshop::Workshop;

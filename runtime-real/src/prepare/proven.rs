@@ -37,6 +37,13 @@ struct Kept {
 /// # Errors
 /// The disk refuses.
 pub(super) fn keep(dir: &Dir, layers: &Layers) -> io::Result<()> {
+    if layers.tables.iter().any(|layer| layer.is_sealed) {
+        // What came sealed is on disk in the service's own files alone, and the rest without it was never proven.
+        return match dir.remove(OsStr::new(FILE)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        };
+    }
     let table = |layer| layers.table(layer).cloned();
     let kept =
         Kept { group_version: layers.group_version, user: table(Layer::User), group: table(Layer::Group) };

@@ -6,14 +6,15 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use annulus_core::{
-    Bind, BindingMode, Changed, Demoted, Facts, Hook, Obstacle, ObstacleKind, PackageIdent, ServiceGroup,
-    ServiceSpec,
+    Bind, BindingMode, Changed, Demoted, Facts, GroupFile, Hook, Obstacle, ObstacleKind, PackageIdent,
+    ServiceGroup, ServiceSpec,
 };
 use nix::sys::signal::Signal;
 
 use super::context::{self, PackageFacts, Sys};
 use super::files::{self, Owner};
 use super::layers::{LastGood, Layers, Sources};
+use super::sealed::{Given, Vault};
 use super::svc_context::{self, Own};
 use super::{Error, metadata, proven, svc_dirs, untold};
 use crate::host::beneath::Dir;
@@ -39,6 +40,8 @@ pub struct Host<'a> {
     pub env: &'a Env,
     /// The operator's permissions.
     pub allowed: &'a Allowed,
+    /// What opens what was sealed for a service's group.
+    pub vault: &'a Vault,
 }
 
 /// What an operator allows the services of a supervisor beyond the usual.
@@ -48,6 +51,8 @@ pub struct Allowed {
     pub root: bool,
     /// Variables of the supervisor's environment that their programs get.
     pub variables: Vec<String>,
+    /// What was sealed for a service's group counts also where no user signed it.
+    pub unsigned: bool,
 }
 
 /// A service whose package has been found.
@@ -189,7 +194,7 @@ impl Service {
     /// # Errors
     /// As [`Self::render`].
     pub fn look(&mut self, host: &Host<'_>, facts: &Facts) -> Result<Written, Error> {
-        let mut found = self.merge(host, facts)?;
+        let mut found = self.merge(host, &self.given(host, facts)?)?;
         let cfg = found.layers.merged();
         let context = self.context(host, facts, &cfg, &exports(&cfg, &self.facts.exports));
         self.render_plans(&mut found, &Engine::new(self.facts.deps.clone()), &context)?;
@@ -197,17 +202,19 @@ impl Service {
     }
 
     /// What a rendering finds before it renders a file.
-    fn merge(&mut self, host: &Host<'_>, facts: &Facts) -> Result<Written, Error> {
-        let layers = self.layers(host, facts)?;
+    fn merge(&mut self, host: &Host<'_>, given: &Given) -> Result<Written, Error> {
+        let layers = self.layers(host, given)?;
         self.hooks = hooks_in(&self.from)?;
-        let exports = exports(&layers.merged(), &self.facts.exports);
+        // What is exported is told to the whole ring.
+        let told: BTreeMap<String, String> =
+            self.facts.exports.clone().into_iter().filter(|(_, path)| !layers.is_sealed(path)).collect();
+        let exports = exports(&layers.merged(), &told);
+        let mut obstacles = given.obstacles.clone();
+        let warnings = layers.warnings.iter();
+        obstacles.extend(warnings.map(|what| Obstacle::new(ObstacleKind::Layer, what.clone())));
         Ok(Written {
             exports_toml: toml::to_string(&exports).expect("a table of values that were parsed as TOML"),
-            obstacles: layers
-                .warnings
-                .iter()
-                .map(|what| Obstacle::new(ObstacleKind::Layer, what.clone()))
-                .collect(),
+            obstacles,
             layers,
             ..Written::default()
         })
@@ -232,7 +239,8 @@ impl Service {
     /// A layer that is malformed and was never well-formed, a template that fails (the message names file, line and
     /// key), or a disk that refuses. Unless it is the disk, no file has changed.
     pub fn render(&mut self, host: &Host<'_>, facts: &Facts) -> Result<Written, Error> {
-        let mut written = self.merge(host, facts)?;
+        let given = self.given(host, facts)?;
+        let mut written = self.merge(host, &given)?;
         if self.waits_for_binds(facts) {
             self.require_run()?;
             return Ok(written);
@@ -249,7 +257,7 @@ impl Service {
 
         let owner = Owner::of(&self.run_as);
         let dir = svc_dirs::make(&self.svc, owner).map_err(Error::io(&self.svc))?;
-        self.note_changes(&dir, &rendered, facts)?;
+        self.note_changes(&dir, &rendered, &given.files)?;
         for file in &rendered {
             if file.write(&dir, owner).map_err(Error::io(&self.svc.join(&file.path)))? {
                 written.files.push(file.path.clone());
@@ -258,7 +266,7 @@ impl Service {
         let removed = files::remove_old_hooks(&dir, &rendered);
         written.files.extend(removed.map_err(Error::io(&self.hooks_dir()))?);
         written.changed = files::changed(&written.files);
-        let group_files = files::write_group_files(&dir, &facts.files, owner);
+        let group_files = files::write_group_files(&dir, &given.files, owner);
         let (fresh, refused) = group_files.map_err(Error::io(&self.svc.join(svc_dirs::FILES)))?;
         written.changed.files = !fresh.is_empty();
         written.files.extend(fresh);
@@ -270,7 +278,12 @@ impl Service {
     }
 
     /// Before any file changes.
-    fn note_changes(&self, dir: &Dir, rendered: &[files::RenderedFile], facts: &Facts) -> Result<(), Error> {
+    fn note_changes(
+        &self,
+        dir: &Dir,
+        rendered: &[files::RenderedFile],
+        group_files: &[GroupFile],
+    ) -> Result<(), Error> {
         if !self.is_beside {
             return untold::forget(dir).map_err(Error::io(&self.svc));
         }
@@ -281,7 +294,7 @@ impl Service {
             }
         }
         let mut changed = files::changed(&paths);
-        changed.files = files::group_files_differ(dir, &facts.files).map_err(Error::io(&self.svc))?;
+        changed.files = files::group_files_differ(dir, group_files).map_err(Error::io(&self.svc))?;
         untold::note(dir, &changed).map_err(Error::io(&self.svc))
     }
 
@@ -299,17 +312,22 @@ impl Service {
         noted.map_err(Error::io(&self.svc))
     }
 
+    /// What counts of what its group was given.
+    fn given(&self, host: &Host<'_>, facts: &Facts) -> Result<Given, Error> {
+        host.vault.open(&self.group, facts)
+    }
+
     /// Reads the layers as they are now.
     ///
     /// # Errors
     /// Names the layer that is malformed, with line and column.
-    pub fn layers(&mut self, host: &Host<'_>, facts: &Facts) -> Result<Layers, Error> {
+    fn layers(&mut self, host: &Host<'_>, given: &Given) -> Result<Layers, Error> {
         let name = self.package.ident().service_name();
         let sources = Sources {
             service: name.as_str(),
             defaults: &self.from.join("default.toml"),
             user: &host.root.user_toml(&name),
-            group: facts.config.as_ref(),
+            group: given.config.as_ref().map(|(config, user)| (config, user.as_deref())),
             env: host.env,
         };
         match &self.held {

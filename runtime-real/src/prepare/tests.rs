@@ -4,6 +4,7 @@ mod hooks;
 mod layers;
 mod rendering;
 mod ring;
+mod sealed;
 mod services;
 mod trying;
 
@@ -15,6 +16,7 @@ use annulus_core::{Facts, MemberId, ServiceSpec, SysInfo};
 
 use super::*;
 use crate::host::root::Root;
+use crate::keys::KeyCache;
 
 /// A service and the result of its last rendering.
 #[derive(Debug)]
@@ -28,17 +30,20 @@ struct Bench {
     _dir: tempfile::TempDir,
     root: Root,
     env: BTreeMap<String, String>,
+    vault: Vault,
+    org: Option<String>,
 }
 
 /// These tests run on hosts without the user of services too.
-const ALLOWED: Allowed = Allowed { root: true, variables: Vec::new() };
+const ALLOWED: Allowed = Allowed { root: true, variables: Vec::new(), unsigned: false };
 const IDENT: &str = "acme/web-shop/1.2.0/20260101000000";
 
 impl Bench {
     fn new(files: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let root = Root::new(dir.path()).expect("absolute");
-        let bench = Self { _dir: dir, root, env: BTreeMap::new() };
+        let vault = Vault::new(KeyCache::new(root.keys()), Some(root.path().join("kept")), false);
+        let bench = Self { _dir: dir, root, env: BTreeMap::new(), vault, org: None };
         bench.package(IDENT, files);
         bench
     }
@@ -81,9 +86,10 @@ impl Bench {
         let env = self.env.clone();
         work(&Host {
             allowed: &ALLOWED,
+            vault: &self.vault,
             root: &self.root,
             sys: &sys,
-            org: None,
+            org: self.org.as_deref(),
             env: &move |name| env.get(name).map(Into::into),
         })
     }

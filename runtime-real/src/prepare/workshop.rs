@@ -13,7 +13,7 @@ use annulus_core::{
 use super::package_hook::programs_env;
 use super::plan::{Packages, RunPlan, ServicePlan};
 use super::{
-    Allowed, Error, HOOK_TIMEOUT, HookRun, Host, Overseer, Service, Sys, Written, run_install_hooks,
+    Allowed, Error, HOOK_TIMEOUT, HookRun, Host, Overseer, Service, Sys, Vault, Written, run_install_hooks,
 };
 use crate::host::root::Root;
 use crate::host::users::{Account, RunAs};
@@ -27,6 +27,7 @@ pub struct Workshop {
     permanent: bool,
     org: Option<String>,
     allowed: Allowed,
+    vault: Arc<Vault>,
     /// Known before the first service is prepared.
     member: Arc<OnceLock<MemberId>>,
     services: Mutex<BTreeMap<ServiceName, Arc<Mutex<Bench>>>>,
@@ -42,9 +43,14 @@ impl Workshop {
     /// The packages below `root`, for the supervisor of this configuration. `member` is known before the first service
     /// is prepared.
     #[must_use]
-    pub fn new(root: &Root, config: &Config, allowed: Allowed, member: Arc<OnceLock<MemberId>>) -> Self {
+    pub fn new(
+        root: &Root,
+        config: &Config,
+        (allowed, vault): (Allowed, Arc<Vault>),
+        member: Arc<OnceLock<MemberId>>,
+    ) -> Self {
         let (info, permanent, org) = (config.sys.clone(), config.permanent, config.org.clone());
-        Self { root: root.clone(), info, permanent, org, allowed, member, services: Mutex::default() }
+        Self { root: root.clone(), info, permanent, org, allowed, vault, member, services: Mutex::default() }
     }
 
     fn bench(&self, service: &ServiceName) -> Arc<Mutex<Bench>> {
@@ -65,6 +71,7 @@ impl Workshop {
             org: self.org.as_deref(),
             env: &environment,
             allowed: &self.allowed,
+            vault: &self.vault,
         };
         let bench = self.bench(name);
         let mut bench = bench.lock().unwrap_or_else(PoisonError::into_inner);

@@ -7,6 +7,7 @@
 mod asked;
 mod boot;
 pub mod gateway_options;
+mod group_keys;
 mod listen;
 mod log_options;
 pub mod options;
@@ -33,7 +34,7 @@ use crate::gateway::ctl::secret::{Secret, SecretError};
 use crate::gateway::ctl::{self, Ctl};
 use crate::gateway::keyed::Keyed;
 use crate::gateway::lookout::Lookout;
-use crate::gateway::tls::{Files, Tls, TlsError};
+use crate::gateway::tls::{Tls, TlsError};
 use crate::gateway::{agent_check, http};
 use crate::host::clock::{Clock, monotonic_us};
 use crate::host::entropy::{self, EntropyError};
@@ -46,7 +47,7 @@ use crate::launcher;
 use crate::launcher::client::{Client, ClientError};
 use crate::launcher::message::Request;
 use crate::net::{GateParts, Rejected, TokioListener, TokioTransport};
-use crate::prepare::Workshop;
+use crate::prepare::{Vault, Workshop};
 use crate::supervisor::driver::{Driver, Parts};
 use crate::supervisor::effect::process::Processes;
 use crate::supervisor::effect::{HostEffects, RESULTS_MAX};
@@ -169,7 +170,7 @@ pub fn run(root: &Root, name: &str, options: &Options, load: Option<SvcLoad>) ->
     settings.timings.validate()?;
     let ring = RingKey::given(settings.ring.as_deref(), &KeyCache::new(root.keys()))?;
     settings.gateways.check_ctl(settings.ctl, ring.is_some())?;
-    let tls = settings.gateways.tls.clone().map(load_tls).transpose()?;
+    let tls = settings.gateways.tls.clone().map(|files| Tls::load(files, Clock::host())).transpose()?;
     if !launcher::is_parent() {
         return Err(StartError::System(launcher::exec(&launcher::Options {
             root: root.path().to_owned(),
@@ -193,16 +194,6 @@ pub fn run(root: &Root, name: &str, options: &Options, load: Option<SvcLoad>) ->
     code
 }
 
-/// A person who starts a supervisor is told at once what is wrong with the files. One that the launcher starts again after a
-/// crash has services to look after.
-fn load_tls(files: Files) -> Result<Tls, TlsError> {
-    if launcher::is_restart() {
-        Ok(Tls::load_or_close(files, Clock::host()))
-    } else {
-        Tls::load(files, Clock::host())
-    }
-}
-
 /// The process of the supervisor that was ready last; the lock names its launcher instead.
 #[must_use]
 pub fn pid(sup: &SupDir) -> Option<u32> {
@@ -220,18 +211,17 @@ async fn supervise(
     // Until this supervisor listens, the address of an earlier one leads nowhere.
     let _ = std::fs::remove_file(ctl::address_file(sup));
     let (store, specs, key, mut restored) = stored::load(root, sup, settings.org.as_deref(), load.as_ref())?;
-    let secret = Secret::load_or_create(&sup.ctl_secret())?;
-    let bound = Bound::bind(&settings, sup).await?;
+    let (secret, bound) = (Secret::load_or_create(&sup.ctl_secret())?, Bound::bind(&settings, sup).await?);
     tell_address(&bound, sup);
     let config = config(&settings, &bound, ring.is_some())?;
-    let clock = Clock::host();
+    let (clock, (done, results)) = (Clock::host(), mpsc::channel(RESULTS_MAX));
     let (gate, keyed) = keyed(ring, (root, sup), clock)?;
 
     let launcher = take_over(sup, &mut restored, &clock).await?;
-    let (done, results) = mpsc::channel(RESULTS_MAX);
     let (member, ledger, room) = (Arc::new(OnceLock::new()), Ledger::default(), Room::of(&sup.data()));
     let writer = store.into_writer(Arc::clone(&specs), room.clone(), done.clone())?;
-    let workshop = Workshop::new(root, &config, settings.allowed.clone(), Arc::clone(&member));
+    let (allowed, vault) = (settings.allowed.clone(), vault(root, sup, settings.allowed.unsigned));
+    let workshop = Workshop::new(root, &config, (allowed, Arc::clone(&vault)), Arc::clone(&member));
     let effects = HostEffects::new(writer, Arc::new(workshop), ledger.clone(), launcher.clone(), done);
     let processes = effects.processes().clone();
     let (sys, timings, permanent) = (config.sys.clone(), config.timings.clone(), config.permanent);
@@ -254,9 +244,8 @@ async fn supervise(
 
     let (root, sup) = (root.clone(), sup.clone());
     tokio::spawn(listen::announce(handle.events(), sup.clone(), at, tls.is_some()));
-    let notifier = tell_the_host(&handle, agent_check);
+    let (restart, notifier) = (Arc::new(Notify::new()), tell_the_host(&handle, agent_check));
     let lookout = follow(&handle, (&specs, &root), (settings.peers, &keyed), &timings, clock);
-    let restart = Arc::new(Notify::new());
     let ctl = Ctl {
         handle: handle.clone(),
         clock,
@@ -267,6 +256,8 @@ async fn supervise(
         secret,
         lookout,
         keyed: keyed.clone(),
+        vault,
+        is_local: false,
         restart: Arc::clone(&restart),
         tls: tls.clone(),
     };
@@ -289,6 +280,11 @@ async fn supervise(
     Ok(finish(code, notifier).await)
 }
 
+/// What opens what is sealed for the groups of this supervisor's services.
+fn vault(root: &Root, sup: &SupDir, takes_unsigned: bool) -> Arc<Vault> {
+    Arc::new(Vault::new(KeyCache::new(root.keys()), Some(sup.data().join("sealed")), takes_unsigned))
+}
+
 /// Starts the tasks of the gateways. The socket of this host needs no TLS.
 fn serve(
     (http, gateway): (TokioListener, http::Config),
@@ -296,7 +292,7 @@ fn serve(
     tls: Option<&Tls>,
 ) {
     tokio::spawn(ctl::serve(listener, tls.cloned(), ctl.clone()));
-    tokio::spawn(ctl::serve(local, None, ctl));
+    tokio::spawn(ctl::serve(local, None, Ctl { is_local: true, ..ctl }));
     tokio::spawn(http::serve(http, tls.cloned(), gateway));
     if let Some(tls) = tls {
         tokio::spawn(tls.clone().follow());
@@ -337,6 +333,7 @@ fn follow(
     let period = Duration::from_millis(timings.reconnect_period_ms);
     tokio::spawn(specs::follow(Arc::clone(specs), handle.clone()));
     tokio::spawn(user_toml::follow(root.clone(), handle.clone()));
+    tokio::spawn(group_keys::follow(root.keys(), handle.clone()));
     tokio::spawn(peers::follow(peers.clone(), handle.clone(), period));
     look_out(handle, (peers, keyed), clock)
 }
@@ -433,7 +430,7 @@ async fn drive(
                 continue;
             }
             Ask::Useless(name, error) => {
-                tracing::error!(%error, "{name}: this supervisor goes on, because the gateways of the next one would stay closed");
+                tracing::error!(%error, "{name}: this supervisor goes on, because the next one could not start");
                 continue;
             }
             Ask::Restart(name) => {

@@ -161,6 +161,10 @@ pub struct Options {
     /// those of language and time zone
     #[arg(long, env = "ANNULUS_PASS_ENV", value_name = "NAME", num_args = 1.., value_delimiter = ',')]
     pub pass_env: Vec<String>,
+    /// Whether what is sealed for a service group counts only where its user signed it, too. Users of Habitat sign nothing;
+    /// then each holder of the group's key can configure it in a user's name [default: true]
+    #[arg(long, env = "ANNULUS_REQUIRE_USER", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub require_user: Option<bool>,
     /// TOML files with these options in snake_case; a later file counts before an earlier one, and the command line
     /// before all [default: config/sup.toml in the supervisor's directory, if it exists]
     #[arg(long, alias = "config-file", value_name = "FILE", num_args = 1..)]
@@ -203,6 +207,7 @@ struct FileOptions {
     org: Option<String>,
     allow_root: Option<bool>,
     pass_env: Option<Vec<String>>,
+    require_user: Option<bool>,
     log_format: Option<String>,
     log_max_size: Option<Bytes>,
     log_max_age: Option<Age>,
@@ -232,6 +237,7 @@ impl FileOptions {
             org: later.org.or(self.org),
             allow_root: later.allow_root.or(self.allow_root),
             pass_env: later.pass_env.or(self.pass_env),
+            require_user: later.require_user.or(self.require_user),
             log_format: later.log_format.or(self.log_format),
             log_max_size: later.log_max_size.or(self.log_max_size),
             log_max_age: later.log_max_age.or(self.log_max_age),
@@ -352,6 +358,7 @@ impl Options {
                 } else {
                     self.pass_env.clone()
                 })?,
+                unsigned: !self.require_user.or(file.require_user).unwrap_or(true),
             },
             log_format: self.log_format.unwrap_or(log_format(file.log_format.as_deref())?),
             keep: self.logs.keep(LogOptions {

@@ -25,6 +25,7 @@ mod logs;
 mod owner;
 mod pkg;
 mod ring;
+mod sealed;
 mod service;
 mod spec_files;
 mod start;

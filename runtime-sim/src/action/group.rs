@@ -30,6 +30,8 @@ pub struct Given {
     pub text: String,
     /// The content has so many bytes at least; dots make up for those that the text lacks.
     pub bytes: u32,
+    /// A user sealed it for the members of the group: it stands beside what comes plain.
+    pub sealed: bool,
 }
 
 impl Given {
@@ -46,31 +48,46 @@ impl Given {
     #[must_use]
     pub fn command(&self) -> Command {
         let (group, version, allow_leap) = (self.group.clone(), self.version, false);
+        let is_sealed = self.sealed;
         match &self.file {
-            None => Command::ApplyConfig { group, version, toml: self.body(), allow_leap },
-            Some(name) => {
-                Command::PutFile { group, name: name.clone(), version, body: self.body(), allow_leap }
-            }
+            None => Command::ApplyConfig { group, version, toml: self.body(), allow_leap, is_sealed },
+            Some(name) => Command::PutFile {
+                group,
+                name: name.clone(),
+                version,
+                body: self.body(),
+                allow_leap,
+                is_sealed,
+            },
         }
+    }
+
+    /// What is replaced by it.
+    #[must_use]
+    pub fn key(&self) -> RumorKey {
+        let (group, file) = (self.group.clone(), self.file.clone());
+        if self.sealed { RumorKey::sealed(group, file) } else { RumorKey::given(group, file) }
     }
 
     /// The version in words.
     #[must_use]
     pub fn words(&self) -> String {
+        let sealed = if self.sealed { "sealed " } else { "" };
         match &self.file {
-            None => format!("version {} of the configuration of {}", self.version, self.group),
-            Some(name) => format!("version {} of the file {name} of {}", self.version, self.group),
+            None => format!("version {} of the {sealed}configuration of {}", self.version, self.group),
+            Some(name) => format!("version {} of the {sealed}file {name} of {}", self.version, self.group),
         }
     }
 
     /// The entry of a scenario file that is read as this.
     fn write(&self, key: &str, host: HostId, names: &Names<'_>) -> String {
-        let Self { group, file, version, text, bytes } = self;
+        let Self { group, file, version, text, bytes, sealed } = self;
         let group = group.as_str();
         let file = file.as_ref().map_or_else(String::new, |name| format!("\nfile = {:?}", name.as_str()));
         let bytes = if *bytes == 0 { String::new() } else { format!("\nbytes = {bytes}") };
+        let sealed = if *sealed { "\nsealed = true" } else { "" };
         let on = names.line("on", host);
-        format!("\n{key} = {group:?}{on}{file}\nversion = {version}\ntext = {text:?}{bytes}")
+        format!("\n{key} = {group:?}{on}{file}\nversion = {version}\ntext = {text:?}{bytes}{sealed}")
     }
 }
 
@@ -82,6 +99,7 @@ struct Table<'a> {
     version: Option<&'a Spanned<u64>>,
     text: Option<Spanned<String>>,
     bytes: Option<Spanned<u32>>,
+    sealed: Option<bool>,
 }
 
 impl Table<'_> {
@@ -97,7 +115,8 @@ impl Table<'_> {
         let text = self.text.map_or_else(|| format!("version = {version}\n"), Spanned::into_inner);
         let bytes = self.bytes.map_or(0, Spanned::into_inner);
         let hosts = reading.hosts(on);
-        Some((Given { group, file: None, version, text, bytes }, hosts))
+        let sealed = self.sealed.unwrap_or_default();
+        Some((Given { group, file: None, version, text, bytes, sealed }, hosts))
     }
 }
 
@@ -129,6 +148,7 @@ macro_rules! gives {
             version: Option<Spanned<u64>>,
             text: Option<Spanned<String>>,
             bytes: Option<Spanned<u32>>,
+            sealed: Option<bool>,
             wait: Option<Spanned<Time>>,
             $($field: $type,)*
         }
@@ -149,6 +169,7 @@ macro_rules! gives {
                     version: $table.version.as_ref(),
                     text: $table.text.clone(),
                     bytes: $table.bytes.clone(),
+                    sealed: $table.sealed,
                 };
                 let Some((mut given, hosts)) = table.read($reading) else { return Vec::new() };
                 let file: Option<Option<FileName>> = $file;
@@ -188,7 +209,7 @@ macro_rules! gives {
             fn act(&self, world: &mut World) -> Result<(), ActionError> {
                 world.command(self.host, self.given.command());
                 if let Some(time) = self.wait {
-                    let key = RumorKey::given(self.given.group.clone(), self.given.file.clone());
+                    let key = self.given.key();
                     Waiting::begin(world, self.host, key, self.given.version, time);
                 }
                 Ok(())
@@ -201,7 +222,7 @@ gives! {
     /// `config apply` at a host.
     ApplyConfig in ConfigForm {
         key: apply_config,
-        beside: "`on` and `version` (both required), `text` [one that tells the version], `bytes`: made up with dots to so many, `wait`: the scenario fails unless it is in effect on every alive member of the group by then, or, with `impossible = \"skip\"`, its operator gives up",
+        beside: "`on` and `version` (both required), `text` [one that tells the version], `bytes`: made up with dots to so many, `sealed`: a user sealed it for the members of the group [false], `wait`: the scenario fails unless it is in effect on every alive member of the group by then, or, with `impossible = \"skip\"`, its operator gives up",
         example: "apply_config = \"web.default\", on = \"ada\", version = 2, text = \"port = 81\", wait = \"5s\"",
         doc: "give a service group another configuration; without `text`, one that tells its version",
         counted: "config apply",
@@ -214,7 +235,7 @@ gives! {
     /// `file upload` at a host.
     PutFile in FileForm {
         key: put_file,
-        beside: "`file`: its name, `on` and `version` (all required), `text`, `bytes` and `wait` as with `apply_config`",
+        beside: "`file`: its name, `on` and `version` (all required), `text`, `bytes`, `sealed` and `wait` as with `apply_config`",
         example: "put_file = \"web.default\", file = \"users.acl\", on = \"ada\", version = 1, bytes = 65536",
         doc: "give a service group a file, of so many `bytes` at least",
         counted: "file upload",

@@ -256,7 +256,7 @@ pub(super) fn apply_config(args: &Args) -> Vec<Figure> {
     drop(world.drain_records());
     let group = "web.default".parse().expect("a service group");
     let (version, text) = (1, "number = 1\n".to_owned());
-    let given = Box::new(Given { group, file: None, version, text, bytes: 0 });
+    let given = Box::new(Given { group, file: None, version, text, bytes: 0, sealed: false });
     let start = world.now();
     apply(&mut world, ApplyConfig { host: HostId(0), given, wait: None }.into());
     let mut known = Vec::new();

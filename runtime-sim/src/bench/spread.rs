@@ -96,7 +96,14 @@ impl Told {
         let service = || "web".to_owned();
         let given = |version: u64, file: Option<FileName>| {
             let group = "web.default".parse().expect("a service group");
-            Box::new(Given { group, file, version, text: format!("number = {version}\n"), bytes: 0 })
+            Box::new(Given {
+                group,
+                file,
+                version,
+                text: format!("number = {version}\n"),
+                bytes: 0,
+                sealed: false,
+            })
         };
         let healthy = |world: &mut World, health| {
             let package = Box::new(Package { health: Some(health), ..Package::default() });

@@ -20,6 +20,8 @@ pub struct VersionHeld {
     pub group: ServiceGroup,
     /// The file; none: the configuration.
     pub file: Option<FileName>,
+    /// What came sealed; else what came plain.
+    pub sealed: bool,
     /// The number; zero: none at all.
     pub version: u64,
     /// The members that look.
@@ -33,6 +35,7 @@ pub(crate) struct Form {
     version_held: Spanned<u64>,
     group: Option<Spanned<String>>,
     file: Option<Spanned<String>>,
+    sealed: Option<bool>,
     seen_by: Option<SpannedNames>,
 }
 
@@ -41,7 +44,7 @@ impl Room for VersionHeld {
 
     const WORDS: &'static [Word] = &[Word {
         key: "version_held",
-        beside: "`group` (required), `file`, `seen_by`",
+        beside: "`group` (required), `file`, `sealed`: the one that came sealed is meant [false], `seen_by`",
         example: "version_held = 2, group = \"web.default\", seen_by = \"all\"",
         doc: "they hold this version of the group's configuration, or of its `file`, and all the same content; 0: none",
     }];
@@ -58,14 +61,16 @@ impl Room for VersionHeld {
             Some(file) => Some(reading.parsed(file, "a file", "users.acl")?),
             None => None,
         };
-        Some(Self { group, file, version: *form.version_held.get_ref(), seen_by })
+        let sealed = form.sealed.unwrap_or_default();
+        Some(Self { group, file, sealed, version: *form.version_held.get_ref(), seen_by })
     }
 
     fn write(&self, names: &Names<'_>) -> String {
         let file = self.file.as_ref().map(|name| format!("\nfile = {:?}", name.as_str()));
         let (group, seen_by) = (self.group.as_str(), self.seen_by.write(names));
         let file = file.unwrap_or_default();
-        format!("version_held = {}\ngroup = {group:?}{file}\nseen_by = {seen_by}", self.version)
+        let sealed = if self.sealed { "\nsealed = true" } else { "" };
+        format!("version_held = {}\ngroup = {group:?}{file}{sealed}\nseen_by = {seen_by}", self.version)
     }
 
     fn moved(&self, hosts: &Moved<'_>) -> Option<Self> {
@@ -101,6 +106,7 @@ impl Room for VersionHeld {
 
 impl VersionHeld {
     fn key(&self) -> RumorKey {
-        RumorKey::given(self.group.clone(), self.file.clone())
+        let (group, file) = (self.group.clone(), self.file.clone());
+        if self.sealed { RumorKey::sealed(group, file) } else { RumorKey::given(group, file) }
     }
 }

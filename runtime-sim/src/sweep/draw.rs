@@ -513,7 +513,7 @@ impl Draw<'_> {
         // Mostly a version that is higher than those before.
         let version = 1 + from.as_millis() / 500;
         let text = format!("by = {}\n", by.0);
-        let given = Box::new(Given { group, file: Some(file), version, text, bytes: 0 });
+        let given = Box::new(Given { group, file: Some(file), version, text, bytes: 0, sealed: false });
         let wait = Some(Duration::from_millis(wait_ms));
         let (is_given, twice) = (self.rng.chance(1, 2), self.rng.chance(1, 3));
         if is_given {
@@ -536,7 +536,8 @@ impl Draw<'_> {
         let later = from + Duration::from_millis(self.rng.below(400));
         for (host, at) in [(host, from), (other, later)] {
             let text = format!("by = {}\n", host.0);
-            let given = Given { group: group.clone(), file: file.clone(), version, text, bytes };
+            let given =
+                Given { group: group.clone(), file: file.clone(), version, text, bytes, sealed: false };
             let is_file = given.file.is_some();
             let given = Box::new(given);
             let action = match is_file {

@@ -274,7 +274,7 @@ impl Stage<'_> {
                     let text = format!("by = {}\n", host.0);
                     // Mostly a version that is higher than those before.
                     let version = 1 + at.as_millis() / 500;
-                    let given = Given { group, file: None, version, text, bytes: 0 };
+                    let given = Given { group, file: None, version, text, bytes: 0, sealed: false };
                     let wait = Some(Duration::from_millis(wait_ms));
                     ApplyConfig { host, given: Box::new(given), wait }
                 };

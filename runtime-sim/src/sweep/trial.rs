@@ -153,10 +153,17 @@ impl Trial {
     /// A version is given to a group.
     fn told(&mut self, host: HostId, at: Instant, within: Duration) -> Instant {
         let group = GROUP.parse().expect("a service group");
-        let given = Given { group, file: None, version: 1, text: "trial = true\n".to_owned(), bytes: 0 };
+        let given = Given {
+            group,
+            file: None,
+            version: 1,
+            text: "trial = true\n".to_owned(),
+            bytes: 0,
+            sealed: false,
+        };
         self.act(at, ApplyConfig { host, given: Box::new(given), wait: None }.into());
         let group = GROUP.parse().expect("a service group");
-        let held = VersionHeld { group, file: None, version: 1, seen_by: Who::Running };
+        let held = VersionHeld { group, file: None, sealed: false, version: 1, seen_by: Who::Running };
         self.expect("version_held = 1", at, at + within, held.into());
         at + within
     }

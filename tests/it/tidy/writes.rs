@@ -32,10 +32,11 @@ const BY_PATH: [&str; 17] = [
 ];
 
 /// Files that use such a way where no service can reach, and where that is.
-const ELSEWHERE: [(&str, &str); 4] = [
+const ELSEWHERE: [(&str, &str); 5] = [
     ("runtime-real/src/launcher/cgroup.rs", "the kernel's tree of control groups"),
     ("runtime-real/src/launcher/link.rs", "the supervisor's own directory"),
     ("runtime-real/src/launcher/notify.rs", "the supervisor's own directory"),
+    ("runtime-real/src/prepare/sealed.rs", "the supervisor's own directory"),
     ("runtime-real/src/launcher/sink.rs", "a descriptor that the launcher has already"),
 ];
 

@@ -122,8 +122,8 @@ impl Census {
                 CensusEntry::Fares(told) => {
                     health.insert((&told.group, told.member_id), told.health);
                 }
-                CensusEntry::Given { group, file, version } => {
-                    entry_of(&mut groups, group).versions.add(file, version);
+                CensusEntry::Given { group, file, version, is_sealed } => {
+                    entry_of(&mut groups, group).versions.add(file, version, is_sealed);
                 }
                 CensusEntry::Leads(outcome) => outcomes.push(outcome),
                 CensusEntry::Banned(member) => {

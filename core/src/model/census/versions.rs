@@ -13,6 +13,10 @@ pub struct CensusVersions {
     pub config: Option<CensusVersion>,
     /// Its files.
     pub files: BTreeMap<FileName, CensusVersion>,
+    /// Its sealed configuration, whose size and hash are those of the box.
+    pub sealed_config: Option<CensusVersion>,
+    /// Its sealed files.
+    pub sealed_files: BTreeMap<FileName, CensusVersion>,
 }
 
 /// One version.
@@ -32,13 +36,17 @@ pub struct CensusVersion {
 
 impl CensusVersions {
     /// Notes a configuration or a file that operators gave the group.
-    pub(super) fn add(&mut self, file: Option<&FileName>, version: &Version) {
+    pub(super) fn add(&mut self, file: Option<&FileName>, version: &Version, is_sealed: bool) {
         let version = CensusVersion::new(version);
+        let (config, files) = match is_sealed {
+            true => (&mut self.sealed_config, &mut self.sealed_files),
+            false => (&mut self.config, &mut self.files),
+        };
         match file {
             Some(name) => {
-                self.files.insert(name.clone(), version);
+                files.insert(name.clone(), version);
             }
-            None => self.config = Some(version),
+            None => *config = Some(version),
         }
     }
 }

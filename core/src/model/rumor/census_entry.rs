@@ -18,6 +18,8 @@ pub enum CensusEntry<'a> {
         file: Option<&'a FileName>,
         /// The version that they gave.
         version: &'a Version,
+        /// Whether the group's members alone can open it.
+        is_sealed: bool,
     },
     /// How a group's election ended.
     Leads(&'a ElectionRumor),

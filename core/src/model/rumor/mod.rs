@@ -12,6 +12,7 @@ mod key;
 mod member;
 mod opaque;
 mod properties;
+mod sealed;
 mod service;
 mod service_config;
 mod service_file;
@@ -28,6 +29,7 @@ pub use election::ElectionRumor;
 pub use key::KeyParts;
 pub use member::MemberRumor;
 pub use opaque::Opaque;
+pub use sealed::Sealed;
 pub use service::ServiceRumor;
 pub use service_config::ServiceConfig;
 pub use service_file::ServiceFile;
@@ -59,13 +61,17 @@ pub enum RumorKind {
     ServiceFile,
     /// Who won an election of a group.
     Election,
-    /// What only a later version, or a member with a key, understands.
+    /// A group's configuration that its members alone can open.
+    SealedConfig,
+    /// A group's file that its members alone can open.
+    SealedFile,
+    /// What only a later version understands.
     Opaque,
 }
 
 impl RumorKind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Member,
         Self::Service,
         Self::Departure,
@@ -73,6 +79,8 @@ impl RumorKind {
         Self::ServiceConfig,
         Self::ServiceFile,
         Self::Election,
+        Self::SealedConfig,
+        Self::SealedFile,
         Self::Opaque,
     ];
 
@@ -107,6 +115,8 @@ impl RumorKind {
             Self::ServiceConfig => &ServiceConfig::PROPERTIES,
             Self::ServiceFile => &ServiceFile::PROPERTIES,
             Self::Election => &ElectionRumor::PROPERTIES,
+            Self::SealedConfig => &ServiceConfig::SEALED,
+            Self::SealedFile => &ServiceFile::SEALED,
             Self::Opaque => &Opaque::PROPERTIES,
         }
     }
@@ -144,6 +154,15 @@ pub enum RumorKey {
     },
     /// The winner of this election.
     Election(ElectionId),
+    /// This group's sealed configuration. It stands beside the plain one, which displaces it never.
+    SealedConfig(ServiceGroup),
+    /// This sealed file of this group.
+    SealedFile {
+        /// The group.
+        group: ServiceGroup,
+        /// The file's name.
+        name: FileName,
+    },
     /// What this version does not understand. The last in order, so that the greatest of them are found.
     Opaque {
         /// A hash of what it is about.
@@ -165,6 +184,8 @@ impl RumorKey {
             Self::ServiceConfig(_) => RumorKind::ServiceConfig,
             Self::ServiceFile { .. } => RumorKind::ServiceFile,
             Self::Election(_) => RumorKind::Election,
+            Self::SealedConfig(_) => RumorKind::SealedConfig,
+            Self::SealedFile { .. } => RumorKind::SealedFile,
             Self::Opaque { .. } => RumorKind::Opaque,
         }
     }
@@ -177,8 +198,10 @@ impl RumorKey {
             Self::Service { group, member } | Self::ServiceHealth { group, member } => {
                 (Some(group), Some(member), None)
             }
-            Self::ServiceConfig(group) => (Some(group), None, None),
-            Self::ServiceFile { group, name } => (Some(group), None, Some(name)),
+            Self::ServiceConfig(group) | Self::SealedConfig(group) => (Some(group), None, None),
+            Self::ServiceFile { group, name } | Self::SealedFile { group, name } => {
+                (Some(group), None, Some(name))
+            }
             Self::Election(ElectionId { group, purpose }) => {
                 return KeyParts { group: Some(group), purpose: Some(*purpose), ..KeyParts::NONE };
             }
@@ -201,6 +224,8 @@ impl RumorKey {
             RumorKind::ServiceConfig => Self::ServiceConfig(group?),
             RumorKind::ServiceFile => Self::ServiceFile { group: group?, name: parts.file?.clone() },
             RumorKind::Election => Self::Election(ElectionId { group: group?, purpose: parts.purpose? }),
+            RumorKind::SealedConfig => Self::SealedConfig(group?),
+            RumorKind::SealedFile => Self::SealedFile { group: group?, name: parts.file?.clone() },
             RumorKind::Opaque => {
                 let (subject, number) = parts.unknown?;
                 Self::Opaque { subject, number }
@@ -215,6 +240,15 @@ impl RumorKey {
         match file {
             Some(name) => Self::ServiceFile { group, name },
             None => Self::ServiceConfig(group),
+        }
+    }
+
+    /// The key of a group's sealed file, or of its sealed configuration.
+    #[must_use]
+    pub fn sealed(group: ServiceGroup, file: Option<FileName>) -> Self {
+        match file {
+            Some(name) => Self::SealedFile { group, name },
+            None => Self::SealedConfig(group),
         }
     }
 }
@@ -236,6 +270,10 @@ pub enum Rumor {
     ServiceFile(ServiceFile),
     /// Who won an election of a group.
     Election(ElectionRumor),
+    /// A group's configuration that its members alone can open: the body is a [`Sealed`].
+    SealedConfig(ServiceConfig),
+    /// A group's file that its members alone can open: the body is a [`Sealed`].
+    SealedFile(ServiceFile),
     /// What this version does not understand.
     Opaque(Opaque),
 }
@@ -252,6 +290,8 @@ impl Rumor {
             Self::ServiceConfig(c) => RumorKey::ServiceConfig(c.group.clone()),
             Self::ServiceFile(f) => RumorKey::ServiceFile { group: f.group.clone(), name: f.name.clone() },
             Self::Election(e) => RumorKey::Election(e.election.clone()),
+            Self::SealedConfig(c) => RumorKey::SealedConfig(c.group.clone()),
+            Self::SealedFile(f) => RumorKey::SealedFile { group: f.group.clone(), name: f.name.clone() },
             Self::Opaque(o) => RumorKey::Opaque { subject: o.subject(), number: o.number() },
         }
     }
@@ -266,8 +306,11 @@ impl Rumor {
             (Self::Service(a), Self::Service(b)) => a.merge(b),
             (Self::Departure(a), Self::Departure(b)) => a.merge(b),
             (Self::ServiceHealth(a), Self::ServiceHealth(b)) => a.merge(b),
-            (Self::ServiceConfig(a), Self::ServiceConfig(b)) => a.merge(b),
-            (Self::ServiceFile(a), Self::ServiceFile(b)) => a.merge(b),
+            (Self::ServiceConfig(a), Self::ServiceConfig(b))
+            | (Self::SealedConfig(a), Self::SealedConfig(b)) => a.merge(b),
+            (Self::ServiceFile(a), Self::ServiceFile(b)) | (Self::SealedFile(a), Self::SealedFile(b)) => {
+                a.merge(b)
+            }
             (Self::Election(a), Self::Election(b)) => a.merge(b),
             (Self::Opaque(a), Self::Opaque(b)) => a.merge(b),
             (a, b) => panic!("rumors of kinds {:?} and {:?} have no join", a.key().kind(), b.key().kind()),
@@ -286,6 +329,8 @@ impl Rumor {
             | Self::Departure(_)
             | Self::ServiceConfig(_)
             | Self::ServiceFile(_)
+            | Self::SealedConfig(_)
+            | Self::SealedFile(_)
             | Self::Election(_) => false,
         }
     }
@@ -298,8 +343,8 @@ impl Rumor {
             Self::Service(s) => s.authority(),
             Self::Departure(d) => d.authority(),
             Self::ServiceHealth(h) => h.authority(),
-            Self::ServiceConfig(c) => c.authority(),
-            Self::ServiceFile(f) => f.authority(),
+            Self::ServiceConfig(c) | Self::SealedConfig(c) => c.authority(),
+            Self::ServiceFile(f) | Self::SealedFile(f) => f.authority(),
             Self::Election(e) => e.authority(),
             Self::Opaque(o) => Authority::Unknown(o),
         }
@@ -334,8 +379,8 @@ impl Rumor {
         match self {
             Self::Service(s) => s.incarnation.0,
             Self::ServiceHealth(h) => h.incarnation.0,
-            Self::ServiceConfig(c) => c.version.number,
-            Self::ServiceFile(f) => f.version.number,
+            Self::ServiceConfig(c) | Self::SealedConfig(c) => c.version.number,
+            Self::ServiceFile(f) | Self::SealedFile(f) => f.version.number,
             Self::Election(e) => e.term,
             Self::Opaque(o) => o.version(),
             Self::Member(_) | Self::Departure(_) => 0,
@@ -351,6 +396,8 @@ impl Rumor {
             | Self::Departure(_)
             | Self::ServiceConfig(_)
             | Self::ServiceFile(_)
+            | Self::SealedConfig(_)
+            | Self::SealedFile(_)
             | Self::Election(_)
             | Self::Opaque(_) => panic!("a {} has no owner that could state it anew", self.key()),
         }
@@ -365,6 +412,8 @@ impl Rumor {
             | Self::Departure(_)
             | Self::ServiceConfig(_)
             | Self::ServiceFile(_)
+            | Self::SealedConfig(_)
+            | Self::SealedFile(_)
             | Self::Election(_)
             | Self::Opaque(_) => panic!("a {} has no owner that could take it back", self.key()),
         }
@@ -378,8 +427,10 @@ impl Rumor {
             Self::Service(s) => s.census_entry(),
             Self::Departure(d) => d.census_entry(),
             Self::ServiceHealth(h) => h.census_entry(),
-            Self::ServiceConfig(c) => c.census_entry(),
-            Self::ServiceFile(f) => f.census_entry(),
+            Self::ServiceConfig(c) => c.census_entry(false),
+            Self::ServiceFile(f) => f.census_entry(false),
+            Self::SealedConfig(c) => c.census_entry(true),
+            Self::SealedFile(f) => f.census_entry(true),
             Self::Election(e) => e.census_entry(),
         }
     }

@@ -1,18 +1,16 @@
-//! What this version does not understand: a rumor of a later kind, or one whose content is sealed.
+//! What this version does not understand: a rumor of a later kind.
 //!
 //! It is kept, told on, compared in digests and stored like any other, as the bytes that came. It may not be
 //! interpreted, and it takes no room from what is understood: its number and bytes have limits of their own.
 //!
 //! # How two of them join without being understood
 //!
-//! A join needs to know what a rumor is about and which of two is the later one. Three sources say so, in this order:
+//! A join needs to know what a rumor is about and which of two is the later one. A kind may say so or not:
 //!
-//! 1. *A sealed configuration or file* names its group, file and version in the clear. It stands beside the plain one of
-//!    the same group, which stays in effect for members that cannot open the sealed one.
-//! 2. *A kind of a later version* says both in `About` (field 110 of every rumor): subject, version, whether it was
+//! 1. *A kind of a later version* says both in `About` (field 110 of every rumor): subject, version, whether it was
 //!    withdrawn, and whose departure ends it. That is the price of a new kind: without it, members of earlier versions
-//!    could carry it only as in 3.
-//! 3. *Neither*: nothing tells a later statement from an earlier one. What an author tells is spread over a few places by
+//!    could carry it only as in 2.
+//! 2. *Neither*: nothing tells a later statement from an earlier one. What an author tells is spread over a few places by
 //!    its content, and of two in one place the greater stays.
 //!
 //! The key is the kind's number and a hash of the subject. Of two rumors with one key the higher version stays, of equal

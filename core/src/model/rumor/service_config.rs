@@ -36,6 +36,14 @@ impl ServiceConfig {
         },
     };
 
+    /// What came sealed has a key of its own, so that a plain version takes the place of none.
+    pub(super) const SEALED: Properties = Properties {
+        name: "sealed_config",
+        noun: "sealed configuration",
+        news: "has a new sealed configuration",
+        ..Self::PROPERTIES
+    };
+
     /// Joins two configurations of one group; see [`Version`].
     pub fn merge(&mut self, other: &Self) -> bool {
         assert_eq!(self.group, other.group, "different rumors cannot be joined");
@@ -46,7 +54,7 @@ impl ServiceConfig {
         Authority::Operator(&self.version)
     }
 
-    pub(super) const fn census_entry(&self) -> CensusEntry<'_> {
-        CensusEntry::Given { group: &self.group, file: None, version: &self.version }
+    pub(super) const fn census_entry(&self, is_sealed: bool) -> CensusEntry<'_> {
+        CensusEntry::Given { group: &self.group, file: None, version: &self.version, is_sealed }
     }
 }

@@ -37,6 +37,14 @@ impl ServiceFile {
         },
     };
 
+    /// As [`ServiceConfig::SEALED`](super::ServiceConfig).
+    pub(super) const SEALED: Properties = Properties {
+        name: "sealed_file",
+        noun: "sealed file",
+        news: "has a new sealed file",
+        ..Self::PROPERTIES
+    };
+
     /// Joins two versions of one file; see [`Version`].
     pub fn merge(&mut self, other: &Self) -> bool {
         assert!(self.group == other.group && self.name == other.name, "different rumors cannot be joined");
@@ -47,7 +55,7 @@ impl ServiceFile {
         Authority::Operator(&self.version)
     }
 
-    pub(super) const fn census_entry(&self) -> CensusEntry<'_> {
-        CensusEntry::Given { group: &self.group, file: Some(&self.name), version: &self.version }
+    pub(super) const fn census_entry(&self, is_sealed: bool) -> CensusEntry<'_> {
+        CensusEntry::Given { group: &self.group, file: Some(&self.name), version: &self.version, is_sealed }
     }
 }

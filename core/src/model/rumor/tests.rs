@@ -35,12 +35,23 @@ fn trio(kind: RumorKind) -> BoxedStrategy<[Rumor; 3]> {
             let purposes = proptest::sample::select(&ElectionPurpose::ALL);
             purposes.prop_flat_map(|of| [election(of), election(of), election(of)]).boxed()
         }
+        RumorKind::SealedConfig => [config(), config(), config()].prop_map(|trio| trio.map(sealed)).boxed(),
+        RumorKind::SealedFile => [file(), file(), file()].prop_map(|trio| trio.map(sealed)).boxed(),
         RumorKind::Opaque => [opaque(), opaque(), opaque()].boxed(),
     }
 }
 
 pub(crate) fn any_trio() -> impl Strategy<Value = [Rumor; 3]> {
     (0..RumorKind::ALL.len()).prop_flat_map(|i| trio(RumorKind::ALL[i]))
+}
+
+/// The same under the key of what came sealed.
+fn sealed(rumor: Rumor) -> Rumor {
+    match rumor {
+        Rumor::ServiceConfig(config) => Rumor::SealedConfig(config),
+        Rumor::ServiceFile(file) => Rumor::SealedFile(file),
+        other => panic!("{} is never sealed", other.key()),
+    }
 }
 
 fn member() -> impl Strategy<Value = Rumor> {

@@ -7,24 +7,30 @@ use alloc::vec::Vec;
 use super::Ring;
 use crate::model::command::{Command, CommandError, Reply};
 use crate::model::event::EventKind;
-use crate::model::id::RequestId;
+use crate::model::id::{RequestId, ServiceGroup};
 use crate::model::limits::{
     Limit, SERVICE_CONFIG_BYTES_MAX, SERVICE_FILES_PER_GROUP_MAX, VERSION_LEAP_MAX, VERSION_MAX,
 };
 use crate::model::row::Table;
-use crate::model::rumor::RumorKey;
+use crate::model::rumor::{Rumor, RumorKey, Sealed};
 
 fn apply(ring: &mut Ring, at: usize, version: u64, toml: &str) -> RequestId {
     let group = "redis.prod".parse().expect("valid");
     ring.command(
         at,
-        Command::ApplyConfig { group, version, toml: toml.as_bytes().to_vec(), allow_leap: false },
+        Command::ApplyConfig {
+            group,
+            version,
+            toml: toml.as_bytes().to_vec(),
+            allow_leap: false,
+            is_sealed: false,
+        },
     )
 }
 
 fn put(ring: &mut Ring, at: usize, name: &str, version: u64, body: Vec<u8>) -> RequestId {
     let (group, name) = ("redis.prod".parse().expect("valid"), name.parse().expect("valid"));
-    ring.command(at, Command::PutFile { group, name, version, body, allow_leap: false })
+    ring.command(at, Command::PutFile { group, name, version, body, allow_leap: false, is_sealed: false })
 }
 
 /// Version and text that each node holds.
@@ -182,7 +188,8 @@ fn a_number_that_leaves_no_room_for_later_ones_has_to_be_meant() {
     }
     let group = "redis.prod".parse().expect("valid");
     let (version, toml) = (VERSION_MAX, b"a = 3".to_vec());
-    let meant = ring.command(1, Command::ApplyConfig { group, version, toml, allow_leap: true });
+    let meant =
+        ring.command(1, Command::ApplyConfig { group, version, toml, allow_leap: true, is_sealed: false });
     ring.run_ms(1_000);
     assert_eq!(ring.reply(1, meant), Some(&Reply::Done));
     assert_eq!(held(&ring), vec![Some((VERSION_MAX, b"a = 3".to_vec())); 3]);
@@ -255,4 +262,34 @@ fn files_travel_by_name_up_to_a_number_and_large_ones_by_stream() {
     assert_eq!(ring.reply(0, known), Some(&Reply::Done), "an existing file may still be replaced");
     let rows = ring.hosts[0].disk.keys().filter(|(table, _)| *table == Table::History).count();
     assert!(rows > 0);
+}
+
+#[test]
+fn a_plain_configuration_displaces_no_sealed_one() {
+    let mut ring = Ring::new(2);
+    ring.run_ms(2_000);
+    let group: ServiceGroup = "redis.prod@acme".parse().expect("valid");
+    let body = Sealed { text: b"BOX-1\nciphertext", signature: &[7; 64] }.to_body().expect("text");
+    let give = |ring: &mut Ring, at: usize, version, toml: &[u8], is_sealed| {
+        let (group, toml) = (group.clone(), toml.to_vec());
+        let command = Command::ApplyConfig { group, version, toml, allow_leap: false, is_sealed };
+        let request = ring.command(at, command);
+        ring.run_ms(2_000);
+        ring.reply(at, request).cloned()
+    };
+    assert_eq!(give(&mut ring, 0, 1, &body, true), Some(Reply::Done));
+    assert_eq!(
+        give(&mut ring, 1, 9, b"port = 1", false),
+        Some(Reply::Done),
+        "a member without the key takes it"
+    );
+    for i in 0..2 {
+        let held = ring.node(i).rumor(&RumorKey::SealedConfig(group.clone()));
+        let version = held.and_then(Rumor::version).expect("the sealed one is held");
+        assert_eq!((version.number, &version.body), (1, &body), "node {i}");
+        let plain = ring.node(i).rumor(&RumorKey::ServiceConfig(group.clone())).map(Rumor::number);
+        assert_eq!(plain, Some(9), "node {i}");
+    }
+    let old = Reply::Failed(CommandError::Version { current: 1 });
+    assert_eq!(give(&mut ring, 1, 1, &body, true), Some(old), "their numbers are counted apart");
 }

@@ -167,7 +167,9 @@ impl Ring {
     /// What node `i` holds of what only a later version understands, and of the configuration that it tells.
     fn of_later_version(&self, i: usize) -> Vec<(RumorKey, Vec<u8>)> {
         let keys = self.node(i).rumors().map(Rumor::key);
-        let keys = keys.filter(|key| matches!(key, RumorKey::Opaque { .. } | RumorKey::ServiceConfig(_)));
+        let keys = keys.filter(|key| {
+            matches!(key, RumorKey::Opaque { .. } | RumorKey::ServiceConfig(_) | RumorKey::SealedConfig(_))
+        });
         keys.map(|key| (key.clone(), self.node(i).rumors.told(&key).expect("held"))).collect()
     }
 

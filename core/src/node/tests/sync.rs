@@ -219,7 +219,7 @@ fn news_that_is_on_its_way_begins_no_exchange() {
         let before: u64 = syncs(&ring).iter().sum();
         let group = "web.default".parse().expect("a valid group");
         let toml = vec![b'#'; version as usize];
-        ring.command(0, Command::ApplyConfig { group, version, toml, allow_leap: false });
+        ring.command(0, Command::ApplyConfig { group, version, toml, allow_leap: false, is_sealed: false });
         ring.run_ms(2_000);
         assert_eq!(heard(&ring), 8);
         begun += syncs(&ring).iter().sum::<u64>() - before;

@@ -13,7 +13,7 @@ use crate::model::ident::PackageIdent;
 use crate::model::mutant::mutated;
 use crate::model::planted::Planted;
 use crate::model::prepared::{Changed, Prepared, Rendered};
-use crate::model::service::{Demoted, Hook};
+use crate::model::service::{Demoted, Hook, Obstacle, ObstacleKind};
 use crate::model::time::Instant;
 
 /// The package and its files, in hand and applied.
@@ -100,7 +100,7 @@ impl Files {
         self.rendered_with = Some(hash_of(facts, own));
         self.role_in_hand.clone_from(&facts.role);
         self.disk_says_it_leads |= matches!(self.role_in_hand, Some(Role::Leader { .. }));
-        self.versions_in_hand = versions_digest(facts.config.as_ref(), &facts.files);
+        self.versions_in_hand = versions_digest(facts.config.as_ref(), &facts.files, &facts.sealed);
     }
 
     /// Whether writing the files again with these facts could make a difference.
@@ -166,7 +166,7 @@ impl Files {
         self.prepared = Some(prepared.clone());
         self.adopted = None;
         self.are_written();
-        self.applied.start(self.versions(prepared.applied_config));
+        self.applied.start(self.versions(prepared.applied_config, &prepared.obstacles));
         assert!(self.ident() == Some(&prepared.ident), "the package that runs is the prepared one");
     }
 
@@ -174,7 +174,7 @@ impl Files {
     pub(super) fn prepared_for_adopted(&mut self, prepared: &Prepared, planted: Planted) -> bool {
         self.prepared = Some(prepared.clone());
         let (versions, meaning) =
-            (self.versions(prepared.applied_config), self.meaning_of(&prepared.changed));
+            (self.versions(prepared.applied_config, &prepared.obstacles), self.meaning_of(&prepared.changed));
         self.applied.written(versions, meaning, planted);
         assert!(self.package().is_some(), "the package of an adopted process is known from now on");
         self.adopted.take().is_some_and(|ident| ident != prepared.ident)
@@ -186,12 +186,14 @@ impl Files {
             prepared.exports.clone_from(&rendered.exports);
         }
         let (versions, meaning) =
-            (self.versions(rendered.applied_config), self.meaning_of(&rendered.changed));
+            (self.versions(rendered.applied_config, &rendered.obstacles), self.meaning_of(&rendered.changed));
         self.applied.written(versions, meaning, planted);
     }
 
-    const fn versions(&self, config: u64) -> Versions {
-        Versions { config, digest: self.versions_in_hand }
+    /// The versions that the files were written with, in spite of these. What could not be opened is not in the files.
+    fn versions(&self, config: u64, obstacles: &[Obstacle]) -> Versions {
+        let is_open = obstacles.iter().all(|obstacle| obstacle.kind != ObstacleKind::Key);
+        Versions { config, digest: if is_open { self.versions_in_hand } else { 0 } }
     }
 
     /// A kind of work begins that may tell the process of its files.
@@ -228,7 +230,7 @@ impl Files {
 
     /// Whether the group has another configuration or other files than those that these files are written with.
     pub(super) fn has_new_versions(&self, facts: &Facts) -> bool {
-        self.versions_in_hand != versions_digest(facts.config.as_ref(), &facts.files)
+        self.versions_in_hand != versions_digest(facts.config.as_ref(), &facts.files, &facts.sealed)
     }
 
     /// The consequence of changed files for the process (as in Habitat): some hooks make sense only with a new process,
@@ -269,8 +271,8 @@ struct Shown<'a> {
 
 impl Hash for Shown<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Facts { me, census, role, config, files, accepting, maintenance } = self.facts;
-        (me, config, files, accepting, maintenance).hash(state);
+        let Facts { me, census, role, config, files, sealed, accepting, maintenance } = self.facts;
+        (me, config, files, sealed, accepting, maintenance).hash(state);
         let mut role = role.clone();
         if let Some(Role::Leader { until, .. }) = &mut role {
             *until = mutated!(RenewalsAreNews, Instant::ZERO, *until);

@@ -564,6 +564,7 @@ impl Instance {
             role: self.part.role().cloned(),
             config: around.config(&self.group),
             files: around.files(&self.group),
+            sealed: around.sealed(&self.group),
             accepting: self.drain.is_none() && maintenance.is_none(),
             maintenance: maintenance.clone(),
         }

@@ -67,7 +67,8 @@ impl Instance {
         env: &mut Env<'_, '_>,
     ) {
         assert!(hook.is_none() || kind == ObstacleKind::Hook, "only a hook that failed has a name");
-        let stays = matches!(kind, ObstacleKind::Layer | ObstacleKind::File | ObstacleKind::Disk);
+        let stays =
+            matches!(kind, ObstacleKind::Layer | ObstacleKind::Key | ObstacleKind::File | ObstacleKind::Disk);
         // A lost bind is told once, also when it turns out later that files cannot be written without it.
         let is_lost = kind == ObstacleKind::Bind && self.obstacles.has(kind);
         let tells = is_told(kind) && !is_lost && (stays || self.progress.is_running());

@@ -504,7 +504,11 @@ pub(super) fn told_versions(world: &World) -> u64 {
 
 pub(super) fn configure(world: &mut World, incarnation: u64) -> u64 {
     let config = GroupConfig { incarnation, toml: b"port = 2".to_vec() };
-    let digest = crate::model::facts::versions_digest(Some(&config), &[]);
+    let digest = crate::model::facts::versions_digest(
+        Some(&config),
+        &[],
+        &crate::model::facts::SealedFacts::default(),
+    );
     world.ring.config = Some(config);
     world.facts("web.default@acme");
     digest

@@ -23,7 +23,7 @@ use crate::model::census::{Census, CensusGroup, CensusMember};
 use crate::model::command::StopHow;
 use crate::model::context::Outputs;
 use crate::model::exit_status::ExitStatus;
-use crate::model::facts::{GroupConfig, GroupFile};
+use crate::model::facts::{GroupConfig, GroupFile, SealedFacts};
 use crate::model::id::InputId;
 use crate::model::id::MemberId;
 use crate::model::io::{Effect, StopSignal};
@@ -100,6 +100,7 @@ struct Ring {
     alone: bool,
     groups: BTreeMap<ServiceGroup, CensusGroup>,
     config: Option<GroupConfig>,
+    sealed: SealedFacts,
     /// What the last supervisor announced.
     announced: Vec<(ServiceGroup, Topology)>,
 }
@@ -120,6 +121,10 @@ impl Around for Ring {
 
     fn files(&self, _: &ServiceGroup) -> Vec<GroupFile> {
         Vec::new()
+    }
+
+    fn sealed(&self, _: &ServiceGroup) -> SealedFacts {
+        self.sealed.clone()
     }
 
     fn is_alone(&self) -> bool {
@@ -179,8 +184,14 @@ impl World {
     }
 
     fn with(package: Prepared) -> Self {
-        let ring =
-            Ring { told: true, alone: true, groups: BTreeMap::new(), config: None, announced: Vec::new() };
+        let ring = Ring {
+            told: true,
+            alone: true,
+            groups: BTreeMap::new(),
+            config: None,
+            sealed: SealedFacts::default(),
+            announced: Vec::new(),
+        };
         let mut world = Self {
             services: machine(Vec::new(), Vec::new(), Instant::ZERO, &ring),
             ring,

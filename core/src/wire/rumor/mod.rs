@@ -27,6 +27,7 @@ use prost::Message;
 use crate::model::election::ElectionPurpose;
 use crate::model::error::DecodeError;
 use crate::model::limits::RUMOR_BYTES_MAX;
+use crate::model::mutant::mutated;
 use crate::model::rumor::{
     Departure, ElectionRumor, MemberRumor, Rumor, ServiceConfig, ServiceFile, ServiceHealth, ServiceRumor,
     Told,
@@ -99,7 +100,7 @@ impl Rumor {
             return opaque::of_later_kind(kind, bytes).map(Self::Opaque);
         }
         let rumor = RumorMessage::decode(bytes).map_err(|_| DecodeError::Protobuf)?;
-        Self::from_wire(rumor, kind, bytes)
+        Self::from_wire(rumor)
     }
 
     /// None for what this version does not understand: that is told in the bytes that came.
@@ -125,15 +126,15 @@ impl Rumor {
                 rumor.from_id = id_to_wire(&h.member_id);
                 rumor.service_health = Some(h.to_wire());
             }
-            Self::ServiceConfig(c) => {
+            Self::ServiceConfig(c) | Self::SealedConfig(c) => {
                 rumor.kind = number::SERVICE_CONFIG;
                 rumor.from_id = c.version.writer.as_ref().map(id_to_wire).unwrap_or_default();
-                rumor.service_config = Some(c.to_wire());
+                rumor.service_config = Some(c.to_wire(matches!(self, Self::SealedConfig(_))));
             }
-            Self::ServiceFile(f) => {
+            Self::ServiceFile(f) | Self::SealedFile(f) => {
                 rumor.kind = number::SERVICE_FILE;
                 rumor.from_id = f.version.writer.as_ref().map(id_to_wire).unwrap_or_default();
-                rumor.service_file = Some(f.to_wire());
+                rumor.service_file = Some(f.to_wire(matches!(self, Self::SealedFile(_))));
             }
             Self::Election(e) => {
                 rumor.kind = match e.election.purpose {
@@ -147,7 +148,7 @@ impl Rumor {
         Some(rumor)
     }
 
-    fn from_wire(rumor: RumorMessage, kind: u32, bytes: &[u8]) -> Result<Self, DecodeError> {
+    fn from_wire(rumor: RumorMessage) -> Result<Self, DecodeError> {
         Ok(match rumor.kind {
             number::MEMBER => Self::Member(MemberRumor::from_wire(rumor.member.as_ref())?),
             number::SERVICE => Self::Service(ServiceRumor::from_wire(rumor.service)?),
@@ -156,18 +157,17 @@ impl Rumor {
                 Self::ServiceHealth(ServiceHealth::from_wire(rumor.service_health.as_ref())?)
             }
             number::SERVICE_CONFIG => {
-                let sealed = rumor.service_config.as_ref().and_then(|c| c.sealed(kind, bytes));
-                match sealed {
-                    Some(sealed) => Self::Opaque(sealed?),
-                    None => Self::ServiceConfig(ServiceConfig::from_wire(rumor.service_config)?),
+                let is_sealed = rumor.service_config.as_ref().is_some_and(ServiceConfigMessage::is_sealed);
+                let config = ServiceConfig::from_wire(rumor.service_config)?;
+                match mutated!(SealedTakenAsPlain, is_sealed, false) {
+                    true => Self::SealedConfig(config),
+                    false => Self::ServiceConfig(config),
                 }
             }
             number::SERVICE_FILE => {
-                let sealed = rumor.service_file.as_ref().and_then(|f| f.sealed(kind, bytes));
-                match sealed {
-                    Some(sealed) => Self::Opaque(sealed?),
-                    None => Self::ServiceFile(ServiceFile::from_wire(rumor.service_file)?),
-                }
+                let is_sealed = rumor.service_file.as_ref().is_some_and(ServiceFileMessage::is_sealed);
+                let file = ServiceFile::from_wire(rumor.service_file)?;
+                if is_sealed { Self::SealedFile(file) } else { Self::ServiceFile(file) }
             }
             number::ELECTION | number::ELECTION_UPDATE => {
                 let is_update = rumor.kind == number::ELECTION_UPDATE;

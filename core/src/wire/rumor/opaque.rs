@@ -69,22 +69,6 @@ pub(super) fn of_later_kind(kind: u32, bytes: &[u8]) -> Result<Opaque, DecodeErr
     Ok(Opaque::new(kind, subject, version, bytes.to_vec()).owned_by(owner).withdrawn(withdrawn))
 }
 
-/// A configuration or file that is sealed: its group, name and version are not.
-pub(super) fn sealed(
-    kind: u32,
-    group: &str,
-    name: &str,
-    version: u64,
-    bytes: &[u8],
-) -> Result<Opaque, DecodeError> {
-    check_length(bytes)?;
-    if version > INCARNATION_MAX {
-        return Err(DecodeError::Invalid("incarnation"));
-    }
-    let subject = [group.as_bytes(), &[0], name.as_bytes()].concat();
-    Ok(Opaque::new(kind, &subject, version, bytes.to_vec()))
-}
-
 const fn check_length(bytes: &[u8]) -> Result<(), DecodeError> {
     if bytes.len() > OPAQUE_BYTES_MAX {
         return Err(DecodeError::TooLong { bytes: bytes.len(), limit: OPAQUE_BYTES_MAX });

@@ -4,11 +4,10 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use prost::Message;
 
-use super::opaque;
-use super::version::ContenderMessage;
+use super::version::{self, ContenderMessage};
 use crate::model::error::DecodeError;
-use crate::model::limits::SERVICE_CONFIG_BYTES_MAX;
-use crate::model::rumor::{Opaque, ServiceConfig, Version};
+use crate::model::limits::{SEALED_BYTES_MAX, SERVICE_CONFIG_BYTES_MAX};
+use crate::model::rumor::{ServiceConfig, Version};
 
 /// `ServiceConfig`, with its writer.
 #[derive(Clone, PartialEq, Message)]
@@ -25,32 +24,40 @@ pub(super) struct ServiceConfigMessage {
     writer: Vec<u8>,
     #[prost(message, repeated, tag = "101")]
     contenders: Vec<ContenderMessage>,
+    /// Of a sealed one: the user's signature.
+    #[prost(bytes = "vec", tag = "102")]
+    signature: Vec<u8>,
 }
 
 impl ServiceConfigMessage {
-    /// What it is about is not sealed, even where its content is.
-    pub(super) fn sealed(&self, kind: u32, bytes: &[u8]) -> Option<Result<Opaque, DecodeError>> {
-        self.encrypted.then(|| opaque::sealed(kind, &self.service_group, "", self.incarnation, bytes))
+    /// Whether its content is sealed; what it is about never is.
+    pub(super) const fn is_sealed(&self) -> bool {
+        self.encrypted
     }
 }
 
 impl ServiceConfig {
-    pub(super) fn to_wire(&self) -> ServiceConfigMessage {
+    pub(super) fn to_wire(&self, encrypted: bool) -> ServiceConfigMessage {
+        let (config, signature) = version::body_to_wire(&self.version, encrypted);
         ServiceConfigMessage {
             service_group: self.group.to_string(),
             incarnation: self.version.number,
-            encrypted: false,
-            config: self.version.body.clone(),
+            encrypted,
+            config,
             writer: self.version.writer_to_wire(),
             contenders: self.version.contenders_to_wire(),
+            signature,
         }
     }
 
     pub(super) fn from_wire(c: Option<ServiceConfigMessage>) -> Result<Self, DecodeError> {
         let c = c.ok_or(DecodeError::Missing("service config"))?;
         let group = c.service_group.parse().map_err(|_| DecodeError::Invalid("service_group"))?;
-        let limit = SERVICE_CONFIG_BYTES_MAX;
-        let version = Version::from_wire(c.incarnation, c.config, &c.writer, &c.contenders, limit)?;
+        let (limit, body) = match c.encrypted {
+            true => (SEALED_BYTES_MAX, version::sealed_from_wire(&c.config, &c.signature)?),
+            false => (SERVICE_CONFIG_BYTES_MAX, c.config),
+        };
+        let version = Version::from_wire(c.incarnation, body, &c.writer, &c.contenders, limit)?;
         Ok(Self { group, version })
     }
 }

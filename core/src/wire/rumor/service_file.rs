@@ -4,11 +4,10 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use prost::Message;
 
-use super::opaque;
-use super::version::ContenderMessage;
+use super::version::{self, ContenderMessage};
 use crate::model::error::DecodeError;
-use crate::model::limits::SERVICE_FILE_BYTES_MAX;
-use crate::model::rumor::{Opaque, ServiceFile, Version};
+use crate::model::limits::{SEALED_BYTES_MAX, SERVICE_FILE_BYTES_MAX};
+use crate::model::rumor::{ServiceFile, Version};
 
 /// `ServiceFile`, with its writer.
 #[derive(Clone, PartialEq, Message)]
@@ -27,26 +26,30 @@ pub(super) struct ServiceFileMessage {
     writer: Vec<u8>,
     #[prost(message, repeated, tag = "101")]
     contenders: Vec<ContenderMessage>,
+    /// Of a sealed one: the user's signature.
+    #[prost(bytes = "vec", tag = "102")]
+    signature: Vec<u8>,
 }
 
 impl ServiceFileMessage {
-    /// What it is about is not sealed, even where its content is.
-    pub(super) fn sealed(&self, kind: u32, bytes: &[u8]) -> Option<Result<Opaque, DecodeError>> {
+    /// Whether its content is sealed; what it is about never is.
+    pub(super) const fn is_sealed(&self) -> bool {
         self.encrypted
-            .then(|| opaque::sealed(kind, &self.service_group, &self.filename, self.incarnation, bytes))
     }
 }
 
 impl ServiceFile {
-    pub(super) fn to_wire(&self) -> ServiceFileMessage {
+    pub(super) fn to_wire(&self, encrypted: bool) -> ServiceFileMessage {
+        let (body, signature) = version::body_to_wire(&self.version, encrypted);
         ServiceFileMessage {
             service_group: self.group.to_string(),
             incarnation: self.version.number,
-            encrypted: false,
+            encrypted,
             filename: self.name.to_string(),
-            body: self.version.body.clone(),
+            body,
             writer: self.version.writer_to_wire(),
             contenders: self.version.contenders_to_wire(),
+            signature,
         }
     }
 
@@ -54,8 +57,11 @@ impl ServiceFile {
         let f = f.ok_or(DecodeError::Missing("service file"))?;
         let group = f.service_group.parse().map_err(|_| DecodeError::Invalid("service_group"))?;
         let name = f.filename.parse().map_err(|_| DecodeError::Invalid("filename"))?;
-        let limit = SERVICE_FILE_BYTES_MAX;
-        let version = Version::from_wire(f.incarnation, f.body, &f.writer, &f.contenders, limit)?;
+        let (limit, body) = match f.encrypted {
+            true => (SEALED_BYTES_MAX, version::sealed_from_wire(&f.body, &f.signature)?),
+            false => (SERVICE_FILE_BYTES_MAX, f.body),
+        };
+        let version = Version::from_wire(f.incarnation, body, &f.writer, &f.contenders, limit)?;
         Ok(Self { group, name, version })
     }
 }

@@ -6,7 +6,7 @@ use prost::Message;
 use crate::model::error::DecodeError;
 use crate::model::limits::{CONTENDERS_MAX, INCARNATION_MAX};
 use crate::model::mutant::mutated;
-use crate::model::rumor::{Contender, Version};
+use crate::model::rumor::{Contender, Sealed, Version};
 use crate::wire::convert::{id_from_wire, id_to_wire};
 
 /// Another body that was acknowledged under the same version.
@@ -16,6 +16,20 @@ pub(super) struct ContenderMessage {
     hash: u64,
     #[prost(bytes = "vec", tag = "2")]
     writer: Vec<u8>,
+}
+
+/// The body of a version, and the signature beside it where it is sealed.
+pub(super) fn body_to_wire(version: &Version, is_sealed: bool) -> (Vec<u8>, Vec<u8>) {
+    if !is_sealed {
+        return (version.body.clone(), Vec::new());
+    }
+    let Sealed { text, signature } = Sealed::of_body(&version.body);
+    (text.to_vec(), signature.to_vec())
+}
+
+/// The body of a sealed version.
+pub(super) fn sealed_from_wire(text: &[u8], signature: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    Sealed { text, signature }.to_body().ok_or(DecodeError::Invalid("box"))
 }
 
 impl Version {

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use crate::model::election::ElectionPurpose;
 use crate::model::id::{MemberId, ProbeSeq};
 use crate::model::member::{State, UNSPECIFIED};
-use crate::model::rumor::Rumor;
+use crate::model::rumor::{Rumor, Sealed};
 use crate::wire::envelope::Envelope;
 use crate::wire::swim::{self, Body};
 
@@ -21,6 +21,14 @@ const PING_REQ: &str = "1abc01080322750a340a206637346261316463646366303439383439
      37333838376266623238343362356639313110001a093132372e302e302e312096d3012896d3013000380040001001";
 const PROBE_PING: &str = "1a3a080432360a340a20306230663731613965653030346430613861653661623137313338663461376410001a00208c\
      d301288cd301300038004001";
+const SEALED_CONFIG: &str = "1ac50108041a0f627574746572666c79636c69656e7432af010a10736c65657065722e626f784061636d6510041801229601\
+     424f582d310a626f622d32303236313132393132313932360a736c65657065722e626f784061636d652d3230323631313239\
+     3132313932360a444f486b45645371642f4949796f69594a766f4d384d4768644f4365464477420a72356d5a4a3430433478\
+     2f55757357376c65642b513842656c77652b52724946564d39384a742b414b52474b4b6a595a4164546a32777a4d43653533";
+const SEALED_FILE: &str = "1abd0108051a0f627574746572666c79636c69656e743aa7010a10736c65657065722e626f784061636d6510021801220a73\
+     65637265742e7478742a8201424f582d310a626f622d32303236313132393132313932360a736c65657065722e626f784061\
+     636d652d32303236313132393132313932360a62564f76522b4b42384e61737a70784f4b7073356a7441497a66556c335465\
+     6a0a776c7a4970465a2f43505a373050706c634e57535152376d307075794674506e34756d4d30496352";
 const SERVICE: &str = "1acf0108021a2066626639643065333831303034343939383032643463333761346232663735662aa8010a2066626639\
      64306533383130303434393938303264346333376134623266373566120b736c65657065722e766563180140004a2469\
      6e7465726f702f736c65657065722f312e302e302f3230323630313031303030303030520d706f7274203d2032373930\
@@ -77,6 +85,12 @@ fn its_rumors_are_understood() {
     assert_eq!((config.group.as_str(), config.version.number), ("web.default", 3));
     let Rumor::ServiceFile(file) = rumor(FILE) else { panic!("a file") };
     assert_eq!((file.name.as_str(), file.version.number), ("empty", 4));
+    let Rumor::SealedConfig(config) = rumor(SEALED_CONFIG) else { panic!("a sealed configuration") };
+    assert_eq!((config.group.as_str(), config.version.number), ("sleeper.box@acme", 4));
+    assert!(config.version.body.starts_with(b"BOX-1\nbob-20261129121926\nsleeper.box@acme-20261129121926\n"));
+    let Rumor::SealedFile(file) = rumor(SEALED_FILE) else { panic!("a sealed file") };
+    assert_eq!((file.name.as_str(), file.version.number), ("secret.txt", 2));
+    assert!(Sealed::of_body(&file.version.body).signature.is_empty(), "Habitat's users sign nothing");
     let Rumor::Departure(ban) = rumor(DEPARTURE) else { panic!("a ban") };
     assert_eq!(MemberId::from_hex(b"2cebfa99b0ec4c73887bfb2843b5f911"), Ok(ban.member_id));
     let Rumor::Election(election) = rumor(ELECTION) else { panic!("an election") };

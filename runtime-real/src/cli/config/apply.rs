@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use annulus_core::ServiceGroup;
 use annulus_core::limits::SERVICE_CONFIG_BYTES_MAX;
 
-use crate::cli::group::{Number, Through, Wait, send};
+use crate::cli::group::{Number, Seal, Through, Wait, send};
 use crate::cli::{CliError, Global, Outcome, block_on, output};
 use crate::gateway::ctl::group::check_config;
 use crate::gateway::ctl::group_message::SvcSetCfg;
+use crate::keys::Purpose;
 
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = crate::cli::group::EXIT_CODES)]
@@ -27,13 +28,16 @@ pub(in crate::cli) struct Args {
     #[arg(long, conflicts_with = "file")]
     empty: bool,
     #[command(flatten)]
+    seal: Seal,
+    #[command(flatten)]
     wait: Wait,
     #[command(flatten)]
     through: Through,
 }
 
 pub(super) fn run(global: &Global, args: Args) -> Outcome {
-    let Args { group, number: Number { version, allow_leap }, file, empty, wait, through } = args;
+    let Args { group, number: Number { version, allow_leap }, file, empty, seal, wait, through } = args;
+    let group = seal.group(group)?;
     output::line(format_args!("» Applying version {version} of the configuration of {group}"));
     let cfg = if empty {
         output::line("✓ It sets nothing: what was given before is taken back");
@@ -45,18 +49,21 @@ pub(super) fn run(global: &Global, args: Args) -> Outcome {
         output::line("✓ Verified: it is valid TOML");
         cfg
     };
+    let sealed = seal.seal(global, Purpose { group: &group, file: None, version }, cfg)?;
+    let is_sealed = sealed.is_sealed();
     let request = SvcSetCfg {
         service_group: Some((&group).into()),
-        cfg: Some(cfg),
+        cfg: Some(sealed.content),
         version: Some(version),
-        is_encrypted: Some(false),
+        is_encrypted: Some(is_sealed),
         allow_leap: Some(allow_leap),
         empty: Some(empty),
+        signature: sealed.signature,
     };
     block_on(async {
         send(global, &through, &request).await?;
         output::line(format_args!("★ Applied version {version} of the configuration of {group}"));
-        wait.until_applied(global, &through, &group, None, version).await
+        wait.until_applied(global, &through, &group, (None, is_sealed), version).await
     })
 }
 

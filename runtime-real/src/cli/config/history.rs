@@ -36,7 +36,7 @@ pub(in crate::cli) fn show(
     file: Option<&str>,
     json: bool,
 ) -> Outcome {
-    let status = block_on(query(global, through, group, file))?;
+    let status = block_on(query(global, through, group, file, None))?;
     if json {
         let list = status.history.iter().map(|v| to_json(&status, v)).collect();
         output::line(format_args!("{:#}", Value::Array(list)));

@@ -16,6 +16,9 @@ pub(in crate::cli) struct Args {
     /// Show which layer each value is from
     #[arg(long)]
     layers: bool,
+    /// Show what came sealed, too: on the supervisor's own host, as root or as its user
+    #[arg(long)]
+    reveal: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -24,7 +27,7 @@ pub(in crate::cli) struct Args {
 }
 
 pub(super) fn run(global: &Global, args: &Args) -> Outcome {
-    let request = ConfigShow { service_group: Some((&args.group).into()) };
+    let request = ConfigShow { service_group: Some((&args.group).into()), reveal: args.reveal };
     let list: Vec<EffectiveConfig> =
         block_on(async { Ok(target::connect(global, &args.remote).await?.query(&request).await?) })?;
     let config = list.into_iter().next().unwrap_or_default();

@@ -54,7 +54,11 @@ fn row(file: &GroupFile) -> Vec<String> {
         version.bytes.to_string(),
         writer(file, &version),
         at.unwrap_or_else(|| "-".to_owned()),
-        if version.bytes == 0 { "removed (empty)".to_owned() } else { String::new() },
+        match (file.is_sealed, version.bytes) {
+            (true, _) => "sealed".to_owned(),
+            (false, 0) => "removed (empty)".to_owned(),
+            (false, _) => String::new(),
+        },
     ]
 }
 
@@ -69,6 +73,7 @@ fn to_json(file: &GroupFile) -> Value {
         "writer_host": Some(&file.writer_host).filter(|host| !host.is_empty()),
         "taken_in_at_ms": version.at_ms,
         "removed": version.bytes == 0,
+        "sealed": file.is_sealed,
     })
 }
 
@@ -89,6 +94,7 @@ mod tests {
             name: "users.acl".into(),
             version: Some(version.clone()),
             writer_host: "beta".into(),
+            is_sealed: false,
         };
         assert_eq!(row(&file), ["users.acl", "3", "12", "beta (abcdef01)", "1970-01-01T00:00:00.000Z", ""]);
         let removed = GroupFile {

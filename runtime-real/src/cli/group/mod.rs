@@ -1,6 +1,7 @@
 //! The common part of the commands about a service group: which supervisor they ask, how they send a version, and how
 //! they wait until it is in effect. Holds no command itself.
 
+mod seal;
 mod wait;
 
 use annulus_core::limits::VERSION_MAX;
@@ -13,6 +14,7 @@ use crate::gateway::ctl::group::WARNING;
 use crate::gateway::ctl::group_message::{GroupQuery, GroupStatus};
 use crate::gateway::ctl::message::CtlMessage;
 use crate::gateway::ctl::ring_message::{FilesQuery, GroupFile, GroupFiles};
+pub(crate) use seal::Seal;
 pub(crate) use wait::Wait;
 
 pub(crate) const EXIT_CODES: &str = "Exit codes: 0 done · 1 failed · 2 wrong usage, not TOML, empty or too \
@@ -101,9 +103,10 @@ pub(crate) async fn query(
     through: &Through,
     group: &ServiceGroup,
     file: Option<&str>,
+    is_sealed: Option<bool>,
 ) -> Result<GroupStatus, CliError> {
-    let request =
-        GroupQuery { service_group: Some(group.into()), filename: file.map(str::to_owned), body: false };
+    let filename = file.map(str::to_owned);
+    let request = GroupQuery { service_group: Some(group.into()), filename, body: false, is_sealed };
     let client = target::connect(global, &through.remote()).await?;
     let answers: Vec<GroupStatus> = client.query(&request).await?;
     Ok(answers.into_iter().next().unwrap_or_default())

@@ -45,7 +45,7 @@ impl Wait {
         global: &Global,
         through: &Through,
         group: &ServiceGroup,
-        file: Option<&str>,
+        (file, is_sealed): (Option<&str>, bool),
         version: u64,
     ) -> Outcome {
         if !self.wait {
@@ -56,7 +56,7 @@ impl Wait {
         let limit = Duration::from_secs(self.timeout);
         let mut pause = LOOK_AGAIN;
         loop {
-            let status = query(global, through, group, file).await?;
+            let status = query(global, through, group, file, Some(is_sealed)).await?;
             let waited = clock.now().saturating_since(start);
             match look(&status, version) {
                 Look::Applied(count) => {

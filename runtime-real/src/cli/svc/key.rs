@@ -38,7 +38,7 @@ pub(super) fn run(global: &Global, command: Command) -> Outcome {
 }
 
 /// The group in this organization.
-fn with_org(group: ServiceGroup, org: Option<&str>) -> Result<ServiceGroup, CliError> {
+pub(in crate::cli) fn with_org(group: ServiceGroup, org: Option<&str>) -> Result<ServiceGroup, CliError> {
     match (org, group.org()) {
         (None, _) => Ok(group),
         (Some(org), Some(own)) if org == own => Ok(group),

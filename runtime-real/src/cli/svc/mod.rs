@@ -2,7 +2,7 @@
 //! ask the supervisor over its ctl gateway.
 
 mod drain;
-mod key;
+pub(super) mod key;
 pub(super) mod load;
 mod log;
 mod maintenance;

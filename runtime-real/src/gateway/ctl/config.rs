@@ -15,6 +15,9 @@ pub struct ConfigShow {
     /// The service's group.
     #[prost(message, optional, tag = "1")]
     pub service_group: Option<ServiceGroup>,
+    /// Show what came sealed, too.
+    #[prost(bool, tag = "2")]
+    pub reveal: bool,
 }
 
 impl CtlMessage for ConfigShow {
@@ -93,6 +96,10 @@ impl From<&Layers> for EffectiveConfig {
 }
 
 pub(super) async fn show(ctl: &Ctl, request: ConfigShow) -> Result<Answer, NetErr> {
+    if request.reveal && !ctl.is_local {
+        let text = "what came sealed is shown on the supervisor's own host alone: run `annulus config show --reveal` there, as root";
+        return Err(NetErr::new(ErrCode::Unauthorized, text));
+    }
     let asked = request.service_group.as_ref().map(convert::group_text).unwrap_or_default();
     let views = ctl.handle.read(|node| node.services()).await;
     let views = views.map_err(|gone| NetErr::new(ErrCode::Conflict, gone.to_string()))?;
@@ -107,7 +114,10 @@ pub(super) async fn show(ctl: &Ctl, request: ConfigShow) -> Result<Answer, NetEr
         let text = format!("{asked} is {} and has not been prepared yet{why}", view.state);
         return Err(NetErr::new(ErrCode::Conflict, text));
     };
-    let mut config = EffectiveConfig::from(&*entry.layers);
+    let mut config = match request.reveal {
+        true => EffectiveConfig::from(&*entry.layers),
+        false => EffectiveConfig::from(&entry.layers.redacted()),
+    };
     // What its layers lack is among these.
     let obstacles = obstacles::of(view, &ctl.specs.problems()).into_iter().map(|obstacle| obstacle.what);
     config.warnings.splice(0..0, obstacles);

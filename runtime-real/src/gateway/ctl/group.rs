@@ -2,14 +2,13 @@
 //! stores it, and never writes to the disk itself.
 
 use annulus_core::limits::{SERVICE_CONFIG_BYTES_MAX, SERVICE_FILE_BYTES_MAX};
-use annulus_core::{
-    CensusMember, Command, DesiredState, FileName, Health, Node, Rumor, RumorKey, ServiceGroup, Version,
-};
+use annulus_core::{CensusMember, Command, FileName, Health, Node, Rumor, RumorKey, ServiceGroup, Version};
 
 use super::group_message::{
     GroupMember, GroupQuery, GroupStatus, GroupVersion, ServiceCfg, SvcFilePut, SvcGetDefaultCfg, SvcSetCfg,
     SvcValidateCfg,
 };
+use super::group_seal::{self, Given};
 use super::message::{self, ErrCode, NetErr};
 use super::request::{self, Answer};
 use super::ring_message::{FilesQuery, GroupFile, GroupFiles};
@@ -40,13 +39,6 @@ fn required<T>(field: Option<T>, what: &str) -> Result<T, NetErr> {
     let absent =
         || NetErr::new(ErrCode::UpdateClient, format!("the request has no {what}; update the client"));
     field.ok_or_else(absent)
-}
-
-fn not_encrypted(is_encrypted: Option<bool>) -> Result<(), NetErr> {
-    if is_encrypted == Some(true) {
-        return Err(NetErr::new(ErrCode::NotSupported, "this supervisor has no keys to decrypt it with"));
-    }
-    Ok(())
 }
 
 /// Whether a text can be a group's configuration, which sets nothing only where that `may_be_empty`; the reason names line
@@ -98,13 +90,23 @@ fn too_large(what: &str, limit: usize) -> NetErr {
 
 pub(super) async fn set_cfg(ctl: &Ctl, request: SvcSetCfg) -> Result<Answer, NetErr> {
     let group = group(request.service_group.as_ref())?;
-    not_encrypted(request.is_encrypted)?;
     let version = required(request.version, "version")?;
     let toml = required(request.cfg, "configuration")?;
-    let table = check_config(&toml, request.empty.unwrap_or_default())?;
-    let remarks = remarks(ctl, &group, &table).await;
     let allow_leap = request.allow_leap.unwrap_or_default();
-    request::command(ctl, Command::ApplyConfig { group, version, toml, allow_leap }).await?;
+    if request.is_encrypted == Some(true) {
+        let given = Given { group: group.clone(), file: None, version };
+        let (toml, remarks) = group_seal::check(ctl, given, toml, request.signature).await?;
+        let command = Command::ApplyConfig { group, version, toml, allow_leap, is_sealed: true };
+        request::command(ctl, command).await?;
+        return Ok(Answer::Done(remarks));
+    }
+    let table = check_config(&toml, request.empty.unwrap_or_default())?;
+    if !table.is_empty() {
+        group_seal::refuse_plain(ctl, &Given { group: group.clone(), file: None, version }).await?;
+    }
+    let remarks = remarks(ctl, &group, &table).await;
+    request::command(ctl, Command::ApplyConfig { group, version, toml, allow_leap, is_sealed: false })
+        .await?;
     Ok(Answer::Done(remarks))
 }
 
@@ -156,13 +158,23 @@ async fn defaults(ctl: &Ctl, group: &ServiceGroup) -> Result<Option<toml::Table>
 
 pub(super) async fn file_put(ctl: &Ctl, request: SvcFilePut) -> Result<Answer, NetErr> {
     let group = group(request.service_group.as_ref())?;
-    not_encrypted(request.is_encrypted)?;
     let name = file_name(&required(request.filename, "file name")?)?;
     let version = required(request.version, "version")?;
     let body = required(request.content, "content")?;
-    check_file(&name, &body)?;
     let allow_leap = request.allow_leap.unwrap_or_default();
-    request::command(ctl, Command::PutFile { group, name, version, body, allow_leap }).await?;
+    let given = Given { group: group.clone(), file: Some(name.clone()), version };
+    if request.is_encrypted == Some(true) {
+        let (body, remarks) = group_seal::check(ctl, given, body, request.signature).await?;
+        let command = Command::PutFile { group, name, version, body, allow_leap, is_sealed: true };
+        request::command(ctl, command).await?;
+        return Ok(Answer::Done(remarks));
+    }
+    check_file(&name, &body)?;
+    if !body.is_empty() {
+        group_seal::refuse_plain(ctl, &given).await?;
+    }
+    request::command(ctl, Command::PutFile { group, name, version, body, allow_leap, is_sealed: false })
+        .await?;
     Ok(Answer::Done(Vec::new()))
 }
 
@@ -189,21 +201,13 @@ pub(super) async fn default_cfg(ctl: &Ctl, request: SvcGetDefaultCfg) -> Result<
 pub(super) async fn query(ctl: &Ctl, request: GroupQuery) -> Result<Answer, NetErr> {
     let group = group(request.service_group.as_ref())?;
     let name = request.filename.as_deref().map(file_name).transpose()?;
-    let wants_body = request.body;
+    let (wants_body, is_sealed) = (request.body, request.is_sealed);
     let status = ctl.handle.read(move |node| {
         let own = node.services().into_iter().find(|view| view.group == group);
-        let hostname = node.config().sys.hostname.clone();
-        (own, hostname, status(node, group, name, wants_body))
+        (own, status(node, (group, name, is_sealed), wants_body))
     });
-    let answered = status.await.map_err(|gone| NetErr::new(ErrCode::Conflict, gone.to_string()))?;
-    let (own, hostname, mut status) = answered;
+    let (own, mut status) = status.await.map_err(|gone| NetErr::new(ErrCode::Conflict, gone.to_string()))?;
     let here = status.answered_by.clone();
-    let is_wanted = own.as_ref().is_some_and(|view| view.spec.desired == DesiredState::Up);
-    if is_wanted && status.members.iter().all(|member| member.member_id != here) {
-        // The ring hears of a service once it is prepared; one that cannot be has not applied the version either.
-        let member_id = here.clone();
-        status.members.push(GroupMember { member_id, hostname, alive: true, ..GroupMember::default() });
-    }
     let mine = status.members.iter_mut().find(|member| member.member_id == here && !member.applied);
     if let Some((member, view)) = mine.zip(own) {
         member.missing = Some(missing_here(&request::status(ctl, &view)));
@@ -228,7 +232,7 @@ fn missing_here(status: &message::ServiceStatus) -> String {
 
 /// Why a service of another member has not applied a version, as far as the ring knows; the ring is not told what stands
 /// in its way there.
-fn missing_there(member: &CensusMember) -> String {
+fn missing_there(member: &CensusMember, is_sealed: bool) -> String {
     let known = if !member.initialized {
         "its process does not run; "
     } else if member.health == Health::Critical {
@@ -236,7 +240,8 @@ fn missing_there(member: &CensusMember) -> String {
     } else {
         ""
     };
-    format!("{known}`annulus svc status` on {} tells what stands in its way", member.sys.hostname)
+    let may = if is_sealed { ", which may be a key that it has not" } else { "" };
+    format!("{known}`annulus svc status` on {} tells what stands in its way{may}", member.sys.hostname)
 }
 
 pub(super) async fn files(ctl: &Ctl, request: FilesQuery) -> Result<Answer, NetErr> {
@@ -247,9 +252,16 @@ pub(super) async fn files(ctl: &Ctl, request: FilesQuery) -> Result<Answer, NetE
 
 fn list(node: &Node, group: &ServiceGroup) -> GroupFiles {
     let census = node.census();
-    let names = census.group(group).into_iter().flat_map(|group| group.versions.files.keys());
-    let files = names.filter_map(|name| {
-        let key = RumorKey::given(group.clone(), Some(name.clone()));
+    let versions = census.group(group).map(|group| &group.versions);
+    let sealed = versions.into_iter().flat_map(|versions| versions.sealed_files.keys());
+    let hidden = |name: &FileName| versions.is_some_and(|versions| versions.sealed_files.contains_key(name));
+    let plain = versions.into_iter().flat_map(|versions| versions.files.keys()).filter(|name| !hidden(name));
+    let mut keys: Vec<(&FileName, RumorKey)> = sealed
+        .map(|name| (name, RumorKey::sealed(group.clone(), Some(name.clone()))))
+        .chain(plain.map(|name| (name, RumorKey::given(group.clone(), Some(name.clone())))))
+        .collect();
+    keys.sort();
+    let files = keys.into_iter().filter_map(|(name, key)| {
         let current = node.rumor(&key).and_then(Rumor::version)?;
         let taken_in = node
             .history(&key)
@@ -260,14 +272,21 @@ fn list(node: &Node, group: &ServiceGroup) -> GroupFiles {
         Some(GroupFile {
             name: name.to_string(),
             version: Some(GroupVersion { at_ms, ..group_version(current) }),
+            is_sealed: matches!(key, RumorKey::SealedFile { .. }),
             writer_host: current.writer.map(|id| ring::host(node, &census, &id)).unwrap_or_default(),
         })
     });
     GroupFiles { files: files.collect() }
 }
 
-fn status(node: &Node, group: ServiceGroup, name: Option<FileName>, wants_body: bool) -> GroupStatus {
-    let key = RumorKey::given(group.clone(), name.clone());
+fn status(
+    node: &Node,
+    (group, name, is_sealed): (ServiceGroup, Option<FileName>, Option<bool>),
+    wants_body: bool,
+) -> GroupStatus {
+    let sealed = RumorKey::sealed(group.clone(), name.clone());
+    let is_sealed = is_sealed.unwrap_or_else(|| node.rumor(&sealed).is_some());
+    let key = if is_sealed { sealed } else { RumorKey::given(group.clone(), name.clone()) };
     let current = node.rumor(&key).and_then(Rumor::version);
     let census = node.census();
     let population = census.group(&group).into_iter().flat_map(|group| group.population.values());
@@ -281,7 +300,7 @@ fn status(node: &Node, group: ServiceGroup, name: Option<FileName>, wants_body: 
             alive: member.alive(),
             applied,
             version: name.is_none().then_some(member.config_incarnation),
-            missing: (!applied).then(|| missing_there(member)),
+            missing: (!applied).then(|| missing_there(member, is_sealed)),
         }
     });
     let members = members.collect();
@@ -300,6 +319,7 @@ fn status(node: &Node, group: ServiceGroup, name: Option<FileName>, wants_body: 
         body: current.filter(|_| wants_body).map(|version| version.body.clone()),
         losers: losers.map(|id| id.to_string()).collect(),
         answered_by: node.id().to_string(),
+        is_sealed,
     }
 }
 

@@ -32,6 +32,9 @@ pub struct SvcSetCfg {
     /// Annulus only: the text may set nothing, which takes all back that was given before.
     #[prost(bool, optional, tag = "101")]
     pub empty: Option<bool>,
+    /// Annulus only: the signature of the user who sealed `cfg`.
+    #[prost(bytes = "vec", optional, tag = "102")]
+    pub signature: Option<Vec<u8>>,
 }
 
 /// Gives a group a file.
@@ -55,6 +58,9 @@ pub struct SvcFilePut {
     /// Annulus only: the number may lie far above the current one.
     #[prost(bool, optional, tag = "100")]
     pub allow_leap: Option<bool>,
+    /// Annulus only: the signature of the user who sealed `content`.
+    #[prost(bytes = "vec", optional, tag = "102")]
+    pub signature: Option<Vec<u8>>,
 }
 
 /// Asks whether a configuration could be applied.
@@ -103,6 +109,9 @@ pub struct GroupQuery {
     /// Whether the answer should hold the body too.
     #[prost(bool, tag = "3")]
     pub body: bool,
+    /// Whether the sealed one is meant or the plain one; where it does not say: the sealed one, if there is one.
+    #[prost(bool, optional, tag = "4")]
+    pub is_sealed: Option<bool>,
 }
 
 /// Annulus only: what a supervisor knows of one version and how far it has come.
@@ -126,6 +135,9 @@ pub struct GroupStatus {
     /// The member that answers.
     #[prost(string, tag = "6")]
     pub answered_by: String,
+    /// Whether the group's members alone can open it.
+    #[prost(bool, tag = "7")]
+    pub is_sealed: bool,
 }
 
 /// Annulus only: one version.
@@ -192,7 +204,7 @@ mod tests {
             filename: Some("f".into()),
             version: Some(7),
             is_encrypted: None,
-            allow_leap: None,
+            ..SvcFilePut::default()
         };
         assert_eq!(put.encode_to_vec(), b"\x0a\x06\x0a\x01r\x12\x01p\x12\x01x\x1a\x01f\x20\x07");
     }

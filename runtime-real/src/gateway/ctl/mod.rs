@@ -11,6 +11,7 @@ mod entrance;
 pub mod frame;
 pub mod group;
 pub mod group_message;
+mod group_seal;
 pub mod local;
 pub mod message;
 mod request;
@@ -31,12 +32,13 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::gateway::arrivals::{self, Arrivals, Client, Peer};
-use crate::gateway::door::{self, Limits};
+use crate::gateway::door::Limits;
 use crate::gateway::keyed::Keyed;
 use crate::gateway::lookout::Lookout;
 use crate::gateway::tls::Tls;
 use crate::host::clock::Clock;
 use crate::host::root::{Root, SupDir};
+use crate::prepare::Vault;
 use crate::supervisor::handle::DriverHandle;
 use crate::supervisor::ledger::Ledger;
 use crate::supervisor::room::Room;
@@ -56,6 +58,8 @@ const PROGRESS_FIRST: Duration = Duration::from_millis(800);
 const PROGRESS_PERIOD: Duration = Duration::from_secs(5);
 /// Clients at one time. One that has not shown the secret makes room for the next; when all have, more wait outside.
 const CLIENTS: Limits = Limits { clients: 32, of_one_host: 32, reserve: 0 };
+/// A client that showed a wrong secret gets its answer, and its place back, after this.
+const WRONG_SECRET_PAUSE: Duration = Duration::from_millis(500);
 
 /// The parts of a supervisor that the ctl gateway uses.
 #[derive(Clone, Debug)]
@@ -78,6 +82,10 @@ pub struct Ctl {
     pub lookout: Lookout,
     /// What is known of the key of the ring.
     pub keyed: Keyed,
+    /// What opens what is sealed for service groups.
+    pub vault: Arc<Vault>,
+    /// Its clients are on this host, and are its own user or root.
+    pub is_local: bool,
     /// Told when the supervisor is to be started again.
     pub restart: Arc<Notify>,
     /// What the next supervisor has to be able to start with.
@@ -124,7 +132,7 @@ async fn serve_client(
     let peer = client.peer;
     if let Err(refusal) = check_handshake(hello, peer, &ctl.secret) {
         tracing::warn!(%peer, reason = %refusal.msg, "ctl client refused");
-        tokio::time::sleep(door::WRONG_SECRET_PAUSE).await;
+        tokio::time::sleep(WRONG_SECRET_PAUSE).await;
         return reply(io, hello, &refusal, true).await;
     }
     client.guest.is_known();

@@ -196,6 +196,9 @@ pub struct GroupFiles {
 /// One file.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct GroupFile {
+    /// Whether the group's members alone can open it.
+    #[prost(bool, tag = "4")]
+    pub is_sealed: bool,
     /// Its name.
     #[prost(string, tag = "1")]
     pub name: String,

@@ -135,7 +135,7 @@ async fn config_of(
         let detail = format!("{} is {} and has not been prepared yet{why}", service.group, service.state);
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail));
     };
-    Ok(view::answer(&prepare::to_json(&entry.layers.merged())))
+    Ok(view::answer(&prepare::to_json(&entry.layers.redacted().merged())))
 }
 
 async fn health_of(

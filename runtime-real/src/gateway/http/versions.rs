@@ -6,22 +6,28 @@ use serde_json::{Map, Value, json};
 
 /// A group's configuration; null when there is none.
 pub(super) fn config(versions: &CensusVersions) -> Value {
-    versions.config.as_ref().map_or(Value::Null, |version| Value::Object(entry(version)))
+    let sealed = versions.sealed_config.as_ref().map(|version| entry(version, true));
+    let shown = sealed.or_else(|| versions.config.as_ref().map(|version| entry(version, false)));
+    shown.map_or(Value::Null, Value::Object)
 }
 
 /// A group's files by name.
 pub(super) fn files(versions: &CensusVersions) -> Value {
-    let file = |(name, version): (&annulus_core::FileName, &CensusVersion)| {
-        let mut value = entry(version);
+    let file = |name: &annulus_core::FileName, version: &CensusVersion, is_sealed| {
+        let mut value = entry(version, is_sealed);
         value.insert("filename".into(), name.as_str().into());
         (name.to_string(), Value::Object(value))
     };
-    Value::Object(versions.files.iter().map(file).collect())
+    let plain = versions.files.iter().map(|(name, version)| file(name, version, false));
+    let sealed = versions.sealed_files.iter().map(|(name, version)| file(name, version, true));
+    Value::Object(plain.chain(sealed).collect())
 }
 
-fn entry(version: &CensusVersion) -> Map<String, Value> {
+/// Size and hash of a sealed one are those of its box.
+fn entry(version: &CensusVersion, is_sealed: bool) -> Map<String, Value> {
     let value = json!({
         "incarnation": version.incarnation,
+        "encrypted": is_sealed,
         "writer": version.writer.map(|id| id.to_string()),
         "bytes": version.bytes,
         "hash": format!("{:016x}", version.hash),

@@ -10,6 +10,8 @@
 //!
 //! Keys and nonces come from libsodium's own source of entropy.
 
+mod boxes;
+
 use std::fmt;
 use std::io;
 use std::str::FromStr;
@@ -17,6 +19,8 @@ use std::sync::Once;
 
 use sodiumoxide::base64::{self, Variant};
 use sodiumoxide::crypto::{box_, generichash, scalarmult, secretbox, sign};
+
+pub use boxes::USER_SIGNATURE_BYTES;
 
 /// Bytes that a signature adds in front of the message.
 pub const SIGNATURE_BYTES: usize = sign::SIGNATUREBYTES;

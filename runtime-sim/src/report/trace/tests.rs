@@ -71,6 +71,10 @@ fn key(name: &str) -> BoxedStrategy<RumorKey> {
         "service_file" => {
             (group(), file()).prop_map(|(group, name)| RumorKey::ServiceFile { group, name }).boxed()
         }
+        "sealed_config" => group().prop_map(RumorKey::SealedConfig).boxed(),
+        "sealed_file" => {
+            (group(), file()).prop_map(|(group, name)| RumorKey::SealedFile { group, name }).boxed()
+        }
         "election" => election().prop_map(RumorKey::Election).boxed(),
         "opaque" => (number(), any::<u32>())
             .prop_map(|(subject, number)| RumorKey::Opaque { subject, number })

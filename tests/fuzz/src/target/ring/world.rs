@@ -118,7 +118,14 @@ fn ring(services: u8, seed: u8, from_the_beginning: bool) -> World {
             let group = name.parse().expect("a group");
             let file = file.map(|file| file.parse().expect("a file name"));
             let is_config = file.is_none();
-            let given = Box::new(Given { group, file, version: 3, text: "a = 1\n".to_owned(), bytes: 0 });
+            let given = Box::new(Given {
+                group,
+                file,
+                version: 3,
+                text: "a = 1\n".to_owned(),
+                bytes: 0,
+                sealed: false,
+            });
             let (host, wait) = (HostId(1), None);
             if is_config {
                 apply(&mut world, ApplyConfig { given, host, wait });
