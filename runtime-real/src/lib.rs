@@ -11,7 +11,8 @@
 //! | `supervisor` | the loop that runs a node, the effects that the node asks for, what survives a restart |
 //! | `prepare` | makes a service ready to run: this answers the core's `Prepare` and `Render` |
 //! | `launcher` `package` | the parent of every service and the messages to it; packages, from plan to disk |
-//! | `keys` `net` `template` | keys and signatures; sockets behind a trait; Handlebars as Habitat has it |
+//! | `net` | sockets behind a trait, and what passes them sealed with the key of the ring |
+//! | `keys` `template` | keys and signatures; Handlebars as Habitat has it |
 //! | `host` | the operating system: time, chance, files, users, where things are |
 
 pub mod cli;

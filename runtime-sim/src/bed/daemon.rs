@@ -53,7 +53,13 @@ pub(crate) struct Settings {
     pub(crate) peers: Vec<std::net::SocketAddr>,
     pub(crate) permanent: bool,
     pub(crate) timings: Timings,
+    /// The contents of the key of the ring, where it has one.
+    pub(crate) ring_key: Option<&'static str>,
 }
+
+/// A ring key for measurements, which protects nothing: it stands here.
+pub(crate) const BENCH_KEY: &str =
+    "SYM-SEC-1\nbench-20260101000000\n\nAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 impl Settings {
     /// A command of the `annulus` program that is about this root.
@@ -108,6 +114,9 @@ impl Settings {
         }
         for peer in &self.peers {
             command.arg("--peer").arg(peer.to_string());
+        }
+        if let Some(key) = self.ring_key {
+            command.env("HAB_RING_KEY", key);
         }
         if self.permanent {
             command.arg("--permanent-peer");

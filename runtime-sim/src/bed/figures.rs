@@ -66,6 +66,8 @@ struct Figure {
 pub(crate) struct Options {
     pub(crate) daemons: usize,
     pub(crate) kills: usize,
+    /// Whether our ring has a key.
+    pub(crate) is_keyed: bool,
     /// The serf to measure as well.
     pub(crate) rival: Option<PathBuf>,
     pub(crate) json: bool,
@@ -76,7 +78,7 @@ pub(crate) fn run(options: &Options) -> Result<String, BedError> {
     interrupt::watch();
     let folder = tempfile::Builder::new().prefix("annulus-bench-").tempdir();
     let folder = folder.map_err(BedError::io("a folder for the daemons"))?;
-    let ours = measure(&Annulus::new(folder.path(), options.daemons)?, options)?;
+    let ours = measure(&Annulus::new(folder.path(), options.daemons, options.is_keyed)?, options)?;
     let mut all = vec![("annulus", ours)];
     let mut skipped = None;
     if let Some(program) = &options.rival {
@@ -96,7 +98,8 @@ fn rival_folder(folder: &TempDir) -> Result<PathBuf, BedError> {
 }
 
 fn as_text(options: &Options, all: &[(&str, Vec<Figure>)], skipped: Option<String>) -> String {
-    let mut out = format!("{} daemons on loopback, {} kills\n", options.daemons, options.kills);
+    let keyed = if options.is_keyed { ", a ring with a key" } else { "" };
+    let mut out = format!("{} daemons on loopback{keyed}, {} kills\n", options.daemons, options.kills);
     let names: Vec<String> = all.iter().map(|(name, _)| format!("{name:>12}")).collect();
     let _ = writeln!(out, "{}{:>12}", names.concat(), "target");
     for (row, figure) in all.first().map_or(&[][..], |(_, figures)| figures).iter().enumerate() {
@@ -117,6 +120,7 @@ fn as_json(options: &Options, all: &[(&str, Vec<Figure>)], skipped: Option<Strin
     let mut object = Map::new();
     object.insert("daemons".to_owned(), options.daemons.into());
     object.insert("kills".to_owned(), options.kills.into());
+    object.insert("keyed".to_owned(), options.is_keyed.into());
     for (name, figures) in all {
         let values = figures.iter().map(|figure| (figure.key.to_owned(), json!(figure.value)));
         object.insert((*name).to_owned(), Value::Object(values.collect()));
@@ -395,7 +399,7 @@ mod tests {
 
     #[test]
     fn figures_are_printed_side_by_side() {
-        let options = Options { daemons: 3, kills: 1, rival: None, json: false };
+        let options = Options { daemons: 3, kills: 1, is_keyed: true, rival: None, json: false };
         let row = |value| vec![figure("kill_s", "s to notice", Some(3.0), Some(value))];
         let text = as_text(&options, &[("annulus", row(2.5)), ("serf", row(8.5))], None);
         assert!(text.contains("       2.500       8.500       3.000  s to notice"), "{text}");

@@ -16,7 +16,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Map, Value, json};
 
-use super::daemon::{Daemon, Settings, program};
+use super::daemon::{BENCH_KEY, Daemon, Settings, program};
 use super::loopback::free_places;
 use super::{BedError, interrupt, observe};
 
@@ -36,6 +36,8 @@ const SETTLE: Duration = Duration::from_secs(2);
 pub(crate) struct Options {
     /// Members of the group that gets configurations.
     pub(crate) members: usize,
+    /// Whether the ring has a key.
+    pub(crate) is_keyed: bool,
     pub(crate) json: bool,
 }
 
@@ -65,10 +67,10 @@ pub(crate) fn run(options: &Options) -> Result<String, BedError> {
     interrupt::watch();
     let folder = tempfile::Builder::new().prefix("annulus-bench-").tempdir();
     let folder = folder.map_err(BedError::io("a folder for the supervisors"))?;
-    let (mut applied, mut answered) = applies(&folder.path().join("apply"), options.members)?;
+    let (mut applied, mut answered) = applies(&folder.path().join("apply"), options)?;
     let (mut leader, mut up, mut failover) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..ELECTIONS {
-        let times = election(&folder.path().join(format!("election{round}")))?;
+        let times = election(&folder.path().join(format!("election{round}")), options.is_keyed)?;
         leader.push(times[0]);
         up.push(times[1]);
         failover.push(times[2]);
@@ -139,7 +141,7 @@ impl Drop for Ring {
 
 impl Ring {
     /// Starts so many, with the package installed on each, and waits until all know all.
-    fn start(folder: &Path, count: usize) -> Result<Self, BedError> {
+    fn start(folder: &Path, count: usize, is_keyed: bool) -> Result<Self, BedError> {
         let (program, places) = (program()?, free_places(count)?);
         let first = places.first().map(|place| place.gossip);
         let settings: Vec<Settings> = places
@@ -152,6 +154,7 @@ impl Ring {
                 peers: first.filter(|_| index > 0).into_iter().collect(),
                 permanent: false,
                 timings: Timings::lan(),
+                ring_key: is_keyed.then_some(BENCH_KEY),
             })
             .collect();
         let plan = folder.join("plan");
@@ -258,8 +261,9 @@ fn write_plan(plan: &Path) -> io::Result<()> {
 
 /// Gives the group one configuration after the other, each through another member: until it is rendered everywhere, and
 /// until the command ends.
-fn applies(folder: &Path, members: usize) -> Result<(Vec<f64>, Vec<f64>), BedError> {
-    let ring = Ring::start(folder, members)?;
+fn applies(folder: &Path, options: &Options) -> Result<(Vec<f64>, Vec<f64>), BedError> {
+    let members = options.members;
+    let ring = Ring::start(folder, members, options.is_keyed)?;
     ring.load(&[])?;
     let population = |index: usize| ring.group(index)["population"].as_object().map_or(0, Map::len);
     ring.until("all are in the group", |_| (0..members).all(|index| population(index) == members))?;
@@ -300,8 +304,8 @@ fn applies(folder: &Path, members: usize) -> Result<(Vec<f64>, Vec<f64>), BedErr
 }
 
 /// A group of three: until all name a leader, until all run, until both others name a new leader.
-fn election(folder: &Path) -> Result<[f64; 3], BedError> {
-    let mut ring = Ring::start(folder, 3)?;
+fn election(folder: &Path, is_keyed: bool) -> Result<[f64; 3], BedError> {
+    let mut ring = Ring::start(folder, 3, is_keyed)?;
     let start = Instant::now();
     ring.load(&["--topology", "leader"])?;
     let agreed = |ring: &Ring, among: &[usize], not: Option<&str>| {
@@ -339,7 +343,7 @@ mod tests {
 
     #[test]
     fn figures_have_names_and_the_middle_is_the_middle() {
-        let options = Options { members: 20, json: true };
+        let options = Options { members: 20, is_keyed: false, json: true };
         let column = [Some(0.2), Some(0.3), Some(0.05), None, None, None, None];
         let json: Value = serde_json::from_str(&as_json(&options, &column)).expect("JSON");
         assert_eq!((&json["members"], &json["apply_s"]["value"]), (&Value::from(20), &Value::from(0.2)));

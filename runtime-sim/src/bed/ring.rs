@@ -59,6 +59,7 @@ impl<'p> Ring<'p> {
                 root: folder.path().join(format!("{index}-{}", host.name)),
                 place: bed.place(id(index)).clone(),
                 peers: host.peers.iter().map(|peer| bed.place(*peer).gossip).collect(),
+                ring_key: None,
                 permanent: host.permanent,
                 timings: plan.timings.clone(),
             },

@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 use annulus_core::Timings;
 use serde_json::Value;
 
-use super::daemon::{Settings, end_with_parent, program};
+use super::daemon::{BENCH_KEY, Settings, end_with_parent, program};
 use super::figures::{Kind, Said};
 use super::loopback::free_places;
 use super::{BedError, observe};
@@ -16,7 +16,7 @@ pub(super) struct Annulus {
 }
 
 impl Annulus {
-    pub(super) fn new(folder: &Path, count: usize) -> Result<Self, BedError> {
+    pub(super) fn new(folder: &Path, count: usize, is_keyed: bool) -> Result<Self, BedError> {
         let program = program()?;
         let places = free_places(count)?;
         let first = places.first().map(|place| place.gossip);
@@ -27,6 +27,7 @@ impl Annulus {
             peers: first.filter(|_| index > 0).into_iter().collect(),
             permanent: false,
             timings: Timings::lan(),
+            ring_key: is_keyed.then_some(BENCH_KEY),
         };
         Ok(Self { all: places.iter().enumerate().map(settings).collect() })
     }

@@ -92,6 +92,9 @@ pub struct Args {
     /// With --daemons: how often one is killed
     #[arg(long, value_name = "K", default_value_t = 10, requires = "daemons")]
     pub kills: u32,
+    /// With --daemons or --groups: a ring with a key
+    #[arg(long)]
+    pub keyed: bool,
 }
 
 /// Options that the suite decides itself.
@@ -117,6 +120,7 @@ impl Default for Args {
             rival: None,
             daemons: None,
             kills: 10,
+            keyed: false,
             supervisor: false,
             groups: None,
             apply: false,
@@ -202,13 +206,14 @@ pub fn run(args: &Args) -> Result<Told, BenchError> {
         let options = figures_of_daemons::Options {
             daemons: daemons as usize,
             kills: args.kills as usize,
+            is_keyed: args.keyed,
             rival: args.rival.clone(),
             json: args.json,
         };
         return Ok(Told::pass(figures_of_daemons::run(&options)?));
     }
     if let Some(members) = args.groups {
-        let options = groups::Options { members: members as usize, json: args.json };
+        let options = groups::Options { members: members as usize, is_keyed: args.keyed, json: args.json };
         return Ok(Told::pass(groups::run(&options)?));
     }
     if let Some(seeds) = args.spread {

@@ -80,6 +80,7 @@ impl Ring {
                 root: home.root(&name),
                 place,
                 peers: others.map(|(_, address)| *address).collect(),
+                ring_key: None,
                 permanent: false,
                 timings: Timings::lan(),
             };

@@ -32,6 +32,7 @@ impl Annulus {
             root: root.to_owned(),
             place,
             peers: Vec::new(),
+            ring_key: None,
             permanent: false,
             timings: Timings::lan(),
         };
