@@ -143,7 +143,7 @@ pub enum Error {
 fn hint(source: &io::Error) -> &'static str {
     match source.kind() {
         io::ErrorKind::PermissionDenied => {
-            "; run as the owner of the root directory, or name another with --root"
+            "; correct its owner or mode, or run as the user that may read and write it"
         }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; make room there and try again",
         io::ErrorKind::ReadOnlyFilesystem => "; name a root directory that can be written to with --root",
@@ -156,6 +156,11 @@ impl Error {
     pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { path, source }
+    }
+
+    /// Whether the file system refused, and not what a package holds.
+    pub(crate) const fn is_of_files(&self) -> bool {
+        matches!(self, Self::Io { .. })
     }
 
     /// The error for a package that is needed and not there.

@@ -77,6 +77,8 @@ pub enum Error {
 impl From<Error> for Obstacle {
     fn from(error: Error) -> Self {
         let kind = match &error {
+            // A full disk is no fault of the package.
+            Error::Package(error) if error.is_of_files() => ObstacleKind::File,
             Error::Package(_) | Error::NotAService { .. } | Error::Hook { .. } => ObstacleKind::Package,
             Error::Template(_) => ObstacleKind::Template,
             Error::User(_) | Error::Rights { .. } => ObstacleKind::Rights,

@@ -12,7 +12,7 @@ use crate::gateway::ctl::message::{
     ErrCode, Obstacle, RunningHook, ServiceStatus, SpecProblem, SpecProblems, SupProblem, SupProblems,
     SvcStatus,
 };
-use crate::host::terminal::visible;
+use crate::host::terminal::visible_lines;
 
 #[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -50,7 +50,8 @@ pub(in crate::cli) fn run(global: &Global, args: &Args) -> Outcome {
     notes.extend(sup.into_iter().map(|problem| problem.reason));
     if !notes.is_empty() {
         // A health check's words may have several lines.
-        let notes: Vec<_> = notes.iter().map(|note| visible(note)).collect();
+        // Indented, so that no text passes for a note of its own.
+        let notes: Vec<_> = notes.iter().map(|note| visible_lines(note).replace('\n', "\n    ")).collect();
         output::line(format_args!("\n{}", notes.join("\n")));
     }
     Ok(0)
