@@ -94,7 +94,7 @@ pub use model::election::{
 };
 pub use model::error::{ConfigError, DecodeError, ParseError, SnapshotError};
 pub use model::event::{
-    Cause, Described, Event, EventKind, FieldError, FieldReader, FieldValue, FieldVisitor, Why,
+    Cause, Described, Event, EventKind, FieldError, FieldReader, FieldValue, FieldVisitor, Refusal, Why,
 };
 pub use model::exit_status::ExitStatus;
 pub use model::facts::{Facts, GroupConfig, GroupFile, SealedFacts};

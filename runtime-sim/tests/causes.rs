@@ -145,6 +145,7 @@ fn begins(kind: &EventKind) -> bool {
         | EventKind::RumorAccepted { .. }
         | EventKind::RumorRepaired { .. }
         | EventKind::Synced { .. }
+        | EventKind::StatementRefused { .. }
         | EventKind::DecodeFailed { .. }
         | EventKind::LimitReached { .. }
         | EventKind::PersistFailed { .. }

@@ -391,12 +391,12 @@ impl Membership {
         }
     }
 
-    /// Takes a ban in. True when it is new.
-    pub(crate) fn handle_ban(&mut self, ctx: &mut Context<'_>, id: MemberId) -> bool {
+    /// Takes a ban in, by the order that this member took. True when it is new.
+    pub(crate) fn handle_ban(&mut self, ctx: &mut Context<'_>, id: MemberId, by: Option<MemberId>) -> bool {
         if !self.banned.insert(id) {
             return false;
         }
-        let banned = ctx.event(ctx.after, EventKind::Banned { member: id });
+        let banned = ctx.event(ctx.after, EventKind::Banned { member: id, by });
         if id != self.me
             && let Some(mut record) = self.table.get(&id).copied()
             && record.state != State::Departed

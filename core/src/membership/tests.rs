@@ -251,12 +251,12 @@ fn a_stall_is_not_held_against_others() {
 #[test]
 fn a_ban_is_final() {
     let mut bench = Bench::with(&[record(1, 1, State::Alive), record(2, 1, State::Alive)]);
-    assert!(bench.act(|m, ctx| m.handle_ban(ctx, id(1))));
+    assert!(bench.act(|m, ctx| m.handle_ban(ctx, id(1), Some(id(2)))));
     assert_eq!(bench.state(1), Some(State::Departed));
     assert!(!bench.act(|m, ctx| m.handle_contact(ctx, &record(1, 50, State::Alive), true)));
     assert_eq!(bench.tell(record(1, 60, State::Alive), 2), Heard::Stale);
     assert_eq!(bench.state(1), Some(State::Departed));
-    assert!(!bench.act(|m, ctx| m.handle_ban(ctx, id(1))), "a second ban is no news");
+    assert!(!bench.act(|m, ctx| m.handle_ban(ctx, id(1), Some(id(2)))), "a second ban is no news");
 }
 
 #[test]
@@ -417,7 +417,7 @@ fn a_banned_member_judges_no_other() {
         bench.wait_ms(10);
     }
     bench.tell(record(2, 1, State::Suspect), 1);
-    assert!(bench.act(|m, ctx| m.handle_ban(ctx, id(0))));
+    assert!(bench.act(|m, ctx| m.handle_ban(ctx, id(0), Some(id(2)))));
     // The probe that is under way ends.
     bench.wait_ms(5_000);
     bench.told();

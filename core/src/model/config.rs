@@ -422,7 +422,7 @@ impl Timings {
             (DATAGRAM_BYTES_MIN..=DATAGRAM_BYTES_MAX).contains(&(self.datagram_bytes_max as usize)),
             "datagram_bytes_max",
             self.datagram_bytes_max,
-            "use 900 to 8192: a step of an election needs 900, and more than 8192 is not accepted",
+            "use 970 to 8192: a step of an election needs 970, and more than 8192 is not accepted",
         )?;
         count((1..=16).contains(&self.gossip_fanout), "gossip_fanout", self.gossip_fanout, "use 1 to 16")?;
         count(self.indirect_probes <= 16, "indirect_probes", self.indirect_probes, "use 0 to 16")?;

@@ -40,6 +40,40 @@ impl fmt::Debug for Signature {
     }
 }
 
+/// A member's word for a statement: its key, of which its id is the hash, and its signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Vouch {
+    /// The key of the member that signed.
+    pub(crate) key: PublicKey,
+    /// Its signature.
+    pub(crate) signature: Signature,
+}
+
+const _: () = assert!(Vouch::BYTES == 96, "the length of a word is part of the protocol");
+
+impl Vouch {
+    /// How long it is on the wire.
+    pub(crate) const BYTES: usize = PublicKey::BYTES + Signature::BYTES;
+
+    /// The key, then the signature.
+    pub(crate) fn to_bytes(self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        bytes.iter_mut().zip(self.key.0.iter().chain(&self.signature.0)).for_each(|(to, from)| *to = *from);
+        bytes
+    }
+
+    /// Reads [`Self::to_bytes`] back; none when they are more or less.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (key, signature) = bytes.split_first_chunk::<{ PublicKey::BYTES }>()?;
+        Some(Self { key: PublicKey(*key), signature: Signature(signature.try_into().ok()?) })
+    }
+
+    /// Whether its key made the signature of this message.
+    pub(crate) fn holds_for(&self, message: &[u8], signer: &dyn Sign) -> bool {
+        signer.verify(&self.key, message, &self.signature)
+    }
+}
+
 /// Signs in the name of one member and checks what others have signed.
 ///
 /// It keeps no state that a caller could notice: the same key and message have the same signature, so that a node stays

@@ -6,8 +6,8 @@
 
 /// Largest datagram accepted, in bytes, and the largest that a member can be told to send: one jumbo frame's worth.
 pub const DATAGRAM_BYTES_MAX: usize = 8 * 1024;
-/// What a datagram may have at least: a step of an election does not fit into less.
-pub const DATAGRAM_BYTES_MIN: usize = 900;
+/// What a datagram may have at least: a step of an election, with its sender's word, does not fit into less.
+pub const DATAGRAM_BYTES_MIN: usize = 970;
 /// What the seal of a ring key adds to a message at most, in bytes: flag, nonce, authenticator, and a longer length.
 pub const SEAL_BYTES_MAX: usize = 47;
 /// Largest stream message sent or accepted, in bytes, without its length prefix.

@@ -24,6 +24,10 @@ pub struct Metrics {
     pub decode_errors: u64,
     /// Those of them that were sealed with a ring key, which this member has not.
     pub messages_sealed: u64,
+    /// Signatures checked; what was found good lately is not checked again.
+    pub signatures_checked: u64,
+    /// Statements that were not believed, because their authors' word was missing or false.
+    pub statements_refused: u64,
     /// Parts of messages that could not be read and were left out; the messages themselves were accepted.
     pub parts_skipped: u64,
     /// Probes begun.

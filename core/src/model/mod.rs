@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `time`, `rng`, `digest`, `limits`, `error` | the tools that every feature needs |
 //! | `id`, `identity`, `ident`, `member`, `accusers`, `service`, `election`, `ballot` | the words of the ring |
-//! | `rumor`, `census`, `facts` | the ring's knowledge, group by group, and the part that a service is shown |
+//! | `rumor`, `statement`, `census`, `facts` | the ring's knowledge, group by group, and the part that a service is shown |
 //! | `command`, `channel`, `exit_status`, `prepared`, `lease`, `row`, `event`, `io` | the data that crosses the border |
 //! | `config`, `planted`, `mutant`, `metrics`, `context` | the parameters of a node, and the context of every verb |
 
@@ -39,4 +39,5 @@ pub(crate) mod rng;
 pub(crate) mod row;
 pub(crate) mod rumor;
 pub(crate) mod service;
+pub(crate) mod statement;
 pub(crate) mod time;

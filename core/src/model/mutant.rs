@@ -192,6 +192,8 @@ mutants! {
     MaintenanceDecidesNothing "maintenance-decides-nothing" "model/rumor/service.rs" "Two statements that differ in their maintenance are equal.";
     LowestBodyWins "lowest-body-wins" "model/rumor/version.rs" "Of two bodies of one number the order of arrival decides.";
     SameBodyLoses "same-body-loses" "model/rumor/version.rs" "A member that answered for the same content is said to have lost.";
+    LosersUnproven "losers-unproven" "node/trust.rs" "Which members lost with another body is believed without their word.";
+    ChecksUnbounded "checks-unbounded" "node/trust.rs" "A source may be wrong without end.";
     TombstonesForgottenSoon "tombstones-forgotten-soon" "node/collection.rs" "Tombstones are kept for a thousandth of their time.";
     ComparesTooSoon "compares-too-soon" "node/gossip.rs" "A member compares while news is still on its way.";
     PeersTellFew "peers-tell-few" "node/gossip.rs" "A permanent peer tells a rumor to no more members than others do.";

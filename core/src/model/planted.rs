@@ -117,11 +117,23 @@ pub enum Bug {
     ElectorateToldEarly,
     /// A restarted leader leads on although its row says nothing of its victory.
     ResumeWithoutRow,
+    /// Statements are believed without their authors' word.
+    WordsUnchecked,
+    /// A good signature by any key vouches for any member's statement.
+    AnyKeyVouches,
+    /// The number of a statement is no part of what is signed.
+    NumberUnsigned,
+    /// What a statement says is no part of what is signed.
+    ContentUnsigned,
+    /// Only what comes by datagram is checked.
+    StreamsUnchecked,
+    /// Steps of elections are believed without their senders' word.
+    BallotsUnchecked,
 }
 
 impl Bug {
     /// Every defect.
-    pub const ALL: [Self; 54] = [
+    pub const ALL: [Self; 60] = [
         Self::RefuteSameIncarnation,
         Self::RefuteBeforeStored,
         Self::RestartSameIncarnation,
@@ -176,6 +188,12 @@ impl Bug {
         Self::AppliedBeforeTold,
         Self::ElectorateToldEarly,
         Self::ResumeWithoutRow,
+        Self::WordsUnchecked,
+        Self::AnyKeyVouches,
+        Self::NumberUnsigned,
+        Self::ContentUnsigned,
+        Self::StreamsUnchecked,
+        Self::BallotsUnchecked,
     ];
 
     /// The word for it on command lines.
@@ -236,6 +254,12 @@ impl Bug {
             Self::AppliedBeforeTold => "applied-before-told",
             Self::ElectorateToldEarly => "electorate-told-early",
             Self::ResumeWithoutRow => "resume-without-row",
+            Self::WordsUnchecked => "words-unchecked",
+            Self::AnyKeyVouches => "any-key-vouches",
+            Self::NumberUnsigned => "number-unsigned",
+            Self::ContentUnsigned => "content-unsigned",
+            Self::StreamsUnchecked => "streams-unchecked",
+            Self::BallotsUnchecked => "ballots-unchecked",
         }
     }
 }

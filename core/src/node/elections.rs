@@ -6,6 +6,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::journal::Pending;
+use super::trust::Words;
 use super::wire_up::Learned;
 use super::{Node, around, ctx, know, transmit};
 use crate::election::{ElectionsEvent, Roll, SIZE_MIN};
@@ -22,7 +23,6 @@ use crate::model::service::Topology;
 use crate::rumor::Priority;
 use crate::service::Announcement;
 use crate::store::snapshot::RunningService;
-use crate::wire::swim::Body;
 
 /// The state between the elections and the rest of the node.
 #[derive(Debug, Default)]
@@ -207,7 +207,8 @@ impl Node {
                 self.election.demoting.push(election);
             }
             ElectionsEvent::Tell { outcome, after } => {
-                self.learn(&Rumor::Election(outcome).into(), Priority::Urgent, None, after);
+                let told = self.signed(Rumor::Election(outcome));
+                self.learn(&told, Priority::Urgent, None, after);
             }
         }
     }
@@ -215,8 +216,8 @@ impl Node {
     fn send_ballot(&mut self, to: &MemberId, message: Message) {
         assert!(*to != self.me, "a member votes for itself without a message");
         let Some(record) = self.membership.table().get(to).copied() else { return };
-        let body = Body::Ballot(alloc::boxed::Box::new(message));
-        transmit::alone(ctx!(self), know!(self), record.swim_addr(), &body);
+        let words = Words { signer: &*self.signer, planted: self.config.planted };
+        transmit::ballot(ctx!(self), know!(self), words, &record, message);
     }
 
     fn role_changed(&mut self, id: &ElectionId, role: Role, after: Follows) {

@@ -40,6 +40,8 @@ const STREAM_BUDGET_BYTES: usize = STREAM_BYTES_MAX / 2;
 const TOLD_IN_SMALL_RINGS: usize = 10;
 /// The same by a permanent peer.
 const TOLD_BY_PERMANENT_PEERS: usize = 32;
+/// Datagrams for a contact in one round: the statements of one burst, with their authors' words, do not fit into one.
+const CONTACT_DATAGRAMS_MAX: usize = 2;
 /// Datagrams for a member that is back.
 const BACK_DATAGRAMS_MAX: usize = 4;
 /// Periods of gossip after which a member that heard nothing new has told all.
@@ -235,10 +237,13 @@ impl Gossip {
         }
         let budget = self.budget_bytes;
         let size_of = |key: &RumorKey| know.encoded_len(key).map(|bytes| bytes + FIELD_BYTES_MAX);
-        let keys = self.heat.select_owed(place, false, budget, told_max, size_of);
-        let (mut membership, mut rumors) = (Vec::new(), Vec::new());
-        pack(know, keys, budget, &mut membership, &mut rumors);
-        if !membership.is_empty() || !rumors.is_empty() {
+        for _ in 0..CONTACT_DATAGRAMS_MAX {
+            let keys = self.heat.select_owed(place, false, budget, told_max, size_of);
+            let (mut membership, mut rumors) = (Vec::new(), Vec::new());
+            pack(know, keys, budget, &mut membership, &mut rumors);
+            if membership.is_empty() && rumors.is_empty() {
+                break;
+            }
             let to = contact.swim_addr();
             transmit::datagram(ctx, to, &know.own_word(), &Body::Gossip, membership, rumors, 0);
         }

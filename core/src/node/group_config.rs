@@ -93,9 +93,13 @@ impl Node {
         match self.check_version(&rumor, bytes_max, allow_leap) {
             Err(error) => self.reply(request, Reply::Failed(error)),
             Ok(()) if self.config.planted.has(Bug::VersionAnsweredTooSoon) => {
-                self.version_stored(request, &rumor, self.clock.wall(), None);
+                let told = self.signed(rumor);
+                self.version_stored(request, &told, self.clock.wall(), None);
             }
-            Ok(()) => self.journal.store_version(ctx!(self), self.clock.wall(), request, rumor),
+            Ok(()) => {
+                let told = self.signed(rumor);
+                self.journal.store_version(ctx!(self), self.clock.wall(), request, told);
+            }
         }
     }
 
@@ -142,10 +146,11 @@ impl Node {
     pub(super) fn version_stored(
         &mut self,
         request: RequestId,
-        rumor: &Rumor,
+        told: &Told<'_>,
         at: UnixTime,
         failure: Option<String>,
     ) {
+        let rumor = told.rumor();
         if let Some(reason) = failure.filter(|_| mutated!(FailedVersionDone, true, false)) {
             return self.reply(request, Reply::Failed(CommandError::NotDurable(reason)));
         }
@@ -159,7 +164,7 @@ impl Node {
             return self.reply(request, Reply::Failed(CommandError::Version { current: held }));
         }
         self.reply(request, Reply::Done);
-        self.learn_version(&rumor.clone().into(), None, at);
+        self.learn_version(told, None, at);
         let now_held = self.rumors.get(&rumor.key()).and_then(Rumor::version).map_or(0, |v| v.number);
         assert!(now_held >= held, "a version never goes back");
     }

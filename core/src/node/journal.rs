@@ -18,7 +18,7 @@ use crate::model::member::State;
 use crate::model::mutant::mutated;
 use crate::model::planted::{Bug, Planted};
 use crate::model::row::{Table, Write};
-use crate::model::rumor::{Rumor, RumorKey, Version};
+use crate::model::rumor::{Rumor, RumorKey, Told, Version};
 use crate::model::time::{Instant, UnixTime};
 use crate::store::history::{History, HistoryEntry};
 use crate::store::snapshot::{self, Takeover};
@@ -33,9 +33,9 @@ pub(super) enum Pending {
     /// The incarnation with which this node says farewell.
     Farewell(Incarnation),
     /// A ban that an operator asked for.
-    Departure { request: RequestId, member: MemberId },
+    Departure { request: RequestId, told: Box<Told<'static>>, member: MemberId },
     /// A version that an operator gave: when, and the rows that hold it.
-    Version { request: RequestId, rumor: Box<Rumor>, at: UnixTime, rows: Vec<Write> },
+    Version { request: RequestId, told: Box<Told<'static>>, at: UnixTime, rows: Vec<Write> },
     /// The vote in this election.
     Vote(ElectionId),
     /// A batch of records that no component waits for, stored again later when they could not be.
@@ -147,11 +147,11 @@ impl Journal {
         ctx: &mut Context<'_>,
         know: Knowledge<'_>,
         request: RequestId,
-        rumor: &Rumor,
+        told: Told<'static>,
     ) {
-        let RumorKey::Departure(member) = rumor.key() else { panic!("only a ban is stored as one") };
-        let writes = departure_rows(know, rumor, member);
-        self.store(ctx, writes, true, Pending::Departure { request, member });
+        let RumorKey::Departure(member) = told.rumor().key() else { panic!("only a ban is stored as one") };
+        let writes = departure_rows(know, &told, member);
+        self.store(ctx, writes, true, Pending::Departure { request, told: Box::new(told), member });
     }
 
     /// Stores a ban that another member told of: no request waits for it, but it must not be lost either.
@@ -159,15 +159,15 @@ impl Journal {
         &mut self,
         ctx: &mut Context<'_>,
         know: Knowledge<'_>,
-        rumor: &Rumor,
+        told: &Told<'_>,
         member: MemberId,
     ) {
-        assert!(rumor.key() == RumorKey::Departure(member), "only a ban is stored as one");
+        assert!(told.rumor().key() == RumorKey::Departure(member), "only a ban is stored as one");
         if self.planted.has(Bug::BanNotStored) {
             return;
         }
         let keys = alloc::vec![RumorKey::Departure(member), RumorKey::Member(member)];
-        self.store(ctx, departure_rows(know, rumor, member), true, Pending::Batch(keys));
+        self.store(ctx, departure_rows(know, told, member), true, Pending::Batch(keys));
     }
 
     /// Stores a version that an operator gave.
@@ -176,15 +176,16 @@ impl Journal {
         ctx: &mut Context<'_>,
         wall: UnixTime,
         request: RequestId,
-        rumor: Rumor,
+        told: Told<'static>,
     ) {
+        let rumor = told.rumor();
         let key = rumor.key();
         let mut history = self.history.clone_of(&key);
         history.record(wall, &key, rumor.version().expect("only versions are stored as one"));
         let number = rumor.version().map_or(0, |version| version.number);
         assert!(number > self.storing(&key), "versions that operators give follow each other");
-        let rows = alloc::vec![snapshot::rumor_row(&rumor), snapshot::history_row(&key, &history)];
-        let pending = Pending::Version { request, rumor: Box::new(rumor), at: wall, rows: rows.clone() };
+        let rows = alloc::vec![snapshot::rumor_row(&told), snapshot::history_row(&key, &history)];
+        let pending = Pending::Version { request, told: Box::new(told), at: wall, rows: rows.clone() };
         self.store(ctx, rows, true, pending);
     }
 
@@ -216,7 +217,9 @@ impl Journal {
     /// The highest version under this key that is on its way to the disk; 0 when none is.
     pub(super) fn storing(&self, key: &RumorKey) -> u64 {
         let number = |pending: &Pending| match pending {
-            Pending::Version { rumor, .. } if rumor.key() == *key => rumor.version().map(|v| v.number),
+            Pending::Version { told, .. } if told.rumor().key() == *key => {
+                told.rumor().version().map(|v| v.number)
+            }
             Pending::Version { .. }
             | Pending::Start
             | Pending::Raise(_)
@@ -277,7 +280,7 @@ impl Journal {
         // A batch that was queued behind a version on its way to the disk could put an older one in its place there,
         // although the operator is told that it is stored.
         let waiting = self.pending.values().filter_map(|pending| match pending {
-            Pending::Version { rumor, .. } => Some(rumor.key()),
+            Pending::Version { told, .. } => Some(told.rumor().key()),
             Pending::Start
             | Pending::Raise(_)
             | Pending::Farewell(_)
@@ -345,8 +348,8 @@ impl Journal {
 
 /// The ban, and the banned member's record from then on: after a restart this node still knows which member it keeps
 /// out.
-fn departure_rows(know: Knowledge<'_>, rumor: &Rumor, member: MemberId) -> Vec<Write> {
-    let mut writes = alloc::vec![snapshot::rumor_row(rumor)];
+fn departure_rows(know: Knowledge<'_>, told: &Told<'_>, member: MemberId) -> Vec<Write> {
+    let mut writes = alloc::vec![snapshot::rumor_row(told)];
     if let Some(mut statement) = know.statement(&member) {
         assert!(statement.record.id == member, "a statement is about its member");
         statement.record.state = State::Departed;

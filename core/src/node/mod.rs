@@ -8,6 +8,7 @@
 //! | `group_config` | configuration and files of service groups |
 //! | `own_services` | this member's rumors about its own services |
 //! | `repair` | what this member has told against what its store holds of it |
+//! | `trust` | on whose word a rumor is believed |
 //! | `telling` | who knows already that a service here takes no work any more |
 //! | `surroundings` | the ring as its services may see it |
 //! | `elections` | elections with services, rumors and the disk |
@@ -45,6 +46,7 @@ mod telling;
 #[cfg(test)]
 mod tests;
 mod transmit;
+mod trust;
 mod wire_up;
 
 use alloc::vec::Vec;
@@ -84,6 +86,7 @@ use repair::Repair;
 use surroundings::{News, Surroundings};
 use sync::Sync;
 use telling::Telling;
+use trust::{Trust, Words};
 
 /// The phases of a node's life.
 #[derive(Debug, PartialEq, Eq)]
@@ -103,6 +106,7 @@ enum Phase {
 pub struct Node {
     config: Config,
     signer: Signer,
+    trust: Trust,
     me: MemberId,
     phase: Phase,
     /// Commands about services that came before the node had started.
@@ -189,18 +193,30 @@ fn first_incarnation(snapshot: &Snapshot, config: &Config) -> Incarnation {
 }
 
 /// Restores the ring's rumors from the disk, bans included.
-fn restore_rumors(snapshot: &Snapshot, membership: &mut Membership, now: Instant) -> RumorStore {
+fn restore_rumors(
+    snapshot: &mut Snapshot,
+    membership: &mut Membership,
+    words: Words<'_>,
+    now: Instant,
+) -> RumorStore {
     let mut rumors = RumorStore::default();
-    for told in &snapshot.rumors {
+    for told in core::mem::take(&mut snapshot.rumors) {
+        let (key, had_word) = (told.rumor().key(), told.vouch().is_some());
+        let Some(told) = words.restore(told) else {
+            snapshot.outdated.push(key);
+            continue;
+        };
+        if told.vouch().is_some() && !had_word {
+            snapshot.outdated.push(key);
+        }
         let rumor = told.rumor();
         if let Rumor::Departure(d) = rumor {
             membership.restore_ban(now, d.member_id);
         }
         if !matches!(rumor, Rumor::Member(_)) {
-            rumors.insert(now, told);
+            rumors.insert(now, &told);
         }
     }
-    assert!(rumors.iter().count() <= snapshot.rumors.len(), "a disk remembers each rumor once");
     rumors
 }
 
@@ -230,7 +246,8 @@ impl Node {
         for record in &snapshot.members {
             membership.restore(now, *record);
         }
-        let rumors = restore_rumors(&snapshot, &mut membership, now);
+        let words = Words { signer: &*signer, planted: config.planted };
+        let rumors = restore_rumors(&mut snapshot, &mut membership, words, now);
         let gossip = Gossip::new(&config);
         let know = Knowledge { me, membership: &membership, rumors: &rumors, planted: config.planted };
         let telling = Telling::default();
@@ -264,6 +281,7 @@ impl Node {
             collection: Collection::new(&config),
             repair: Repair::default(),
             signer,
+            trust: Trust::default(),
             me,
             phase: Phase::Starting,
             early: Vec::new(),
@@ -435,6 +453,19 @@ impl Node {
     #[must_use]
     pub fn rumor(&self, key: &RumorKey) -> Option<&Rumor> {
         self.rumors.get(key)
+    }
+
+    /// The member on whose word the rumor under this key is held: who answered for it to an operator, where an operator
+    /// gave it. None where none is held or none vouches for it.
+    #[must_use]
+    pub fn vouched_by(&self, key: &RumorKey) -> Option<MemberId> {
+        self.rumors.vouch(key).map(|vouch| self.signer.id_of(&vouch.key))
+    }
+
+    /// The rumor under this key as it is told, with its author's word.
+    #[must_use]
+    pub fn told(&self, key: &RumorKey) -> Option<Vec<u8>> {
+        self.rumors.told(key)
     }
 
     /// Every rumor but the members' records, in order of key.

@@ -116,8 +116,8 @@ impl Node {
             ctx.limit_reached(Limit::Departures);
             return self.reply(request, Reply::Failed(CommandError::Limit(Limit::Departures)));
         }
-        let rumor = Rumor::Departure(Departure { member_id: member });
-        assert!(rumor.key() == RumorKey::Departure(member), "a ban is kept under the member's id");
-        self.journal.store_departure(ctx!(self), know!(self), request, &rumor);
+        let told = self.signed(Rumor::Departure(Departure { member_id: member }));
+        assert!(told.rumor().key() == RumorKey::Departure(member), "a ban is kept under the member's id");
+        self.journal.store_departure(ctx!(self), know!(self), request, told);
     }
 }

@@ -29,7 +29,7 @@ impl Node {
     }
 
     fn accept_datagram(&mut self, source: SocketAddr, datagram: Datagram<'_>) {
-        let Datagram { mut from, body, rumors, known, digest, skipped } = datagram;
+        let Datagram { mut from, body, rumors, known, digest, ballot, skipped } = datagram;
         if from.id == self.me {
             let speaker = SocketAddr::new(source.ip(), from.swim_port);
             if !self.membership.handle_own_voice(ctx!(self), speaker, source, &body) {
@@ -56,13 +56,18 @@ impl Node {
         self.metrics.rumors_ignored += u64::from(known);
         for told in &rumors {
             let told = self.fill_in_address(told, &from);
-            self.hear_rumor(&told, &from.id);
+            self.hear_rumor(&told, &from.id, (source, Channel::Datagram));
         }
         if let Body::Ack { seq, forward_to: None } = &body {
             self.hear_told(&from.id, *seq);
         }
         match body {
-            Body::Ballot(message) => self.elections.handle_message(ctx!(self), from.id, *message),
+            Body::Ballot(message) => {
+                let said = ballot.unwrap_or_default();
+                if self.is_ballot_authentic(&from.id, &message.election, said, (source, Channel::Datagram)) {
+                    self.elections.handle_message(ctx!(self), from.id, *message);
+                }
+            }
             Body::Ping { .. }
             | Body::Ack { .. }
             | Body::PingReq { .. }

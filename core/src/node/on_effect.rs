@@ -11,7 +11,6 @@ use crate::model::event::EventKind;
 use crate::model::id::EffectId;
 use crate::model::io::EffectResult;
 use crate::model::mutant::mutated;
-use crate::model::rumor::Rumor;
 
 /// Wait before an identity that could not be stored is stored again.
 const START_RETRY_MS: u64 = 1_000;
@@ -44,20 +43,19 @@ impl Node {
             Pending::Raise(_) if !stored => self.membership.handle_raise_failed(),
             Pending::Raise(incarnation) => self.membership.handle_raised(ctx!(self), incarnation),
             Pending::Farewell(incarnation) => self.farewell(stored.then_some(incarnation)),
-            Pending::Departure { request, member } => {
+            Pending::Departure { request, told, member } => {
                 match failure.filter(|_| mutated!(BanNotOnDisk, true, false)) {
                     Some(reason) => self.reply(request, Reply::Failed(CommandError::NotDurable(reason))),
                     None => {
                         self.reply(request, Reply::Done);
-                        let rumor = Rumor::Departure(crate::model::rumor::Departure { member_id: member });
-                        self.learn_departure(&rumor.into(), member, None);
+                        self.learn_departure(&told, member, None);
                     }
                 }
             }
-            Pending::Version { request, rumor, at, rows } => {
-                self.version_stored(request, &rumor, at, failure);
+            Pending::Version { request, told, at, rows } => {
+                self.version_stored(request, &told, at, failure);
                 let (know, now) = (know!(self), self.clock.now());
-                self.journal.settle(now, know, rumor.key(), stored.then_some(rows.as_slice()));
+                self.journal.settle(now, know, told.rumor().key(), stored.then_some(rows.as_slice()));
             }
             Pending::Batch(keys) if !stored => {
                 keys.into_iter().for_each(|key| mutated!(BatchLost, self.mark_dirty(key), drop(key)));

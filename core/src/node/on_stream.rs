@@ -40,12 +40,12 @@ impl Node {
             Body::Gossip { rumors } => {
                 for told in &rumors {
                     let told = self.fill_in_address(told, &from);
-                    self.hear_rumor(&told, &from.id);
+                    self.hear_rumor(&told, &from.id, (source, Channel::Stream));
                 }
             }
             Body::SyncBegin { buckets, records } => self.on_sync_begin(&from, reply_to, &buckets, records),
             Body::SyncKeys { buckets, hashes } => self.on_sync_keys(&from, reply_to, buckets, &hashes),
-            Body::SyncRecords { rumors, want } => self.on_sync_records(&from, reply_to, &rumors, &want),
+            Body::SyncRecords { rumors, want } => self.on_sync_records(&from, source, &rumors, &want),
             Body::Ping { seq } => transmit::stream(ctx!(self), know!(self), reply_to, Body::Ack { seq }),
             Body::Ack { seq } => self.membership.handle_probe_answer(ctx!(self), &from.id, seq),
             Body::Unknown => {}

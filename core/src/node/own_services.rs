@@ -86,7 +86,8 @@ impl Node {
         let after = key.group().map_or(Follows::Input, |group| self.services.follows(group));
         self.repair.plan(self.clock.now());
         let took_work = self.is_taking_work(&key);
-        let learned = self.learn(&rumor.into(), Priority::Normal, None, after);
+        let told = self.signed(rumor);
+        let learned = self.learn(&told, Priority::Normal, None, after);
         self.follow_telling(&key, took_work);
         learned
     }

@@ -124,7 +124,10 @@ impl Node {
             | Authority::Operator(_)
             | Authority::Ban(_)
             | Authority::Voters(_)
-            | Authority::Unknown(_) => self.learn(&statement.into(), Priority::Urgent, None, Follows::Input),
+            | Authority::Unknown(_) => {
+                let told = self.signed(statement);
+                self.learn(&told, Priority::Urgent, None, Follows::Input)
+            }
         };
         if heard == Heard::New {
             self.repaired(key, after);

@@ -20,6 +20,7 @@ use super::knowledge::{Knowledge, is_inside};
 use super::offers::Offers;
 use super::{Node, ctx, know, transmit};
 use crate::membership::Heard;
+use crate::model::channel::Channel;
 use crate::model::config::Timings;
 use crate::model::context::{Context, Follows, earliest};
 use crate::model::digest::BUCKETS;
@@ -339,7 +340,7 @@ impl Node {
     pub(super) fn on_sync_records(
         &mut self,
         from: &MemberRecord,
-        reply_to: SocketAddr,
+        source: SocketAddr,
         told: &[Told<'_>],
         want: &[u64],
     ) {
@@ -351,7 +352,7 @@ impl Node {
         let (first, then) = mutated!(ServicesBeforeMembers, (members, others), (others, members));
         for told in first.into_iter().chain(then) {
             let told = self.fill_in_address(told, from);
-            match self.hear_rumor(&told, &from.id) {
+            match self.hear_rumor(&told, &from.id, (source, Channel::Stream)) {
                 Heard::New => learned += 1,
                 Heard::Stale => {
                     let newer = know!(self).answer_to(told.rumor());
@@ -365,6 +366,6 @@ impl Node {
         if learned > 0 {
             self.sync.expect_differences(self.clock.now(), &mut self.rng);
         }
-        exchange!(self, reply_to).conclude(from, learned, answers, want);
+        exchange!(self, from.gossip_addr()).conclude(from, learned, answers, want);
     }
 }

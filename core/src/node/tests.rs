@@ -21,11 +21,11 @@ use crate::model::command::{Command, Reply};
 use crate::model::config::Config;
 use crate::model::event::EventKind;
 use crate::model::id::{EffectId, Incarnation, MemberId, RequestId};
-use crate::model::identity::{KeyedHash, Signer};
+use crate::model::identity::{KeyedHash, Sign as _, Signer};
 use crate::model::io::{Effect, EffectResult, ExitReason, Input, Output};
 use crate::model::member::{MemberRecord, State};
 use crate::model::row::Table;
-use crate::model::rumor::MemberRumor;
+use crate::model::rumor::{MemberRumor, Rumor, Told};
 use crate::model::time::{Instant, UnixTime};
 use crate::store::snapshot::Snapshot;
 use crate::wire::convert::member_to_wire;
@@ -69,6 +69,11 @@ fn signer() -> Signer {
     Box::new(KeyedHash::new([1; 32]))
 }
 
+/// A rumor with the word of the member that has this key.
+fn said_by(key: KeyedHash, rumor: &Rumor) -> Told<'static> {
+    Told::decode(&rumor.encode_signed(&key)).expect("a rumor").into_owned()
+}
+
 pub(super) struct Ring {
     hosts: Vec<Host>,
     now: Instant,
@@ -107,6 +112,12 @@ impl Ring {
             ring.start(i);
         }
         ring
+    }
+
+    /// The key of the member on a host.
+    fn key(&self, i: usize) -> KeyedHash {
+        assert!(i < self.hosts.len(), "there is such a host");
+        KeyedHash::new([i as u8 + 1; 32])
     }
 
     fn start(&mut self, i: usize) {
@@ -468,15 +479,16 @@ fn an_ack_for_somebody_who_is_no_longer_there_does_not_go_round_for_ever() {
 #[test]
 fn a_member_that_missed_a_rumor_learns_it_within_a_few_probes() {
     use crate::model::id::ServiceGroup;
-    use crate::model::rumor::{Rumor, RumorKey, ServiceConfig, Version};
+    use crate::model::rumor::{RumorKey, ServiceConfig, Version};
     let mut ring = Ring::new(4);
     ring.run_ms(90_000);
     let group: ServiceGroup = "web.default".parse().expect("a valid group");
-    let version = Version::new(1, b"port = 1".to_vec(), None);
+    let key = KeyedHash::new([1; 32]);
+    let version = Version::new(1, b"port = 1".to_vec(), Some(key.id()));
     let config = Rumor::ServiceConfig(ServiceConfig { group: group.clone(), version });
     let now = ring.now;
     let node = ring.hosts[0].node.as_mut().expect("it runs");
-    node.rumors.insert(now, &config.into());
+    node.rumors.insert(now, &said_by(key, &config));
     let holders = |ring: &Ring| {
         let key = RumorKey::ServiceConfig(group.clone());
         (0..4).filter(|i| ring.node(*i).rumor(&key).is_some()).count()

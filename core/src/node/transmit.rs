@@ -1,9 +1,12 @@
 //! Sends messages: encodes and counts them and hands them to the runtime. The caller has chosen their content.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use super::knowledge::Knowledge;
+use super::trust::Words;
+use crate::model::ballot::Message as Ballot;
 use crate::model::channel::Channel;
 use crate::model::context::Context;
 use crate::model::io::{Output, Transmit};
@@ -24,6 +27,25 @@ pub(super) fn datagram(
     digest: u64,
 ) {
     let bytes = swim::encode(member_to_wire(from), body, membership, rumors, digest);
+    send(ctx, to, body, bytes);
+}
+
+/// Sends a step of an election to a member, with this member's word for it.
+pub(super) fn ballot(
+    ctx: &mut Context<'_>,
+    know: Knowledge<'_>,
+    words: Words<'_>,
+    to: &MemberRecord,
+    message: Ballot,
+) {
+    assert!(to.id != know.me, "a member votes for itself without a message");
+    let from = member_to_wire(&know.own_word());
+    let vouch = words.vouch_for_ballot(&to.id, &swim::ballot_said(from.clone(), &to.id, &message));
+    let bytes = swim::encode_ballot(from, &to.id, &message, &vouch);
+    send(ctx, to.swim_addr(), &Body::Ballot(Box::new(message)), bytes);
+}
+
+fn send(ctx: &mut Context<'_>, to: SocketAddr, body: &Body, bytes: Vec<u8>) {
     assert!(
         !bytes.is_empty() && bytes.len() <= DATAGRAM_BYTES_MAX,
         "a message that is sent fits into a datagram"
@@ -40,11 +62,6 @@ pub(super) fn datagram(
     } += 1;
     ctx.metrics.datagram_bytes_sent += bytes.len() as u64;
     ctx.outputs.push(Output::Transmit(Transmit { to, channel: Channel::Datagram, bytes }));
-}
-
-/// Sends a datagram from this member without any rumors.
-pub(super) fn alone(ctx: &mut Context<'_>, know: Knowledge<'_>, to: SocketAddr, body: &Body) {
-    datagram(ctx, to, &know.own_word(), body, Vec::new(), Vec::new(), 0);
 }
 
 /// Tells one rumor alone to an address.

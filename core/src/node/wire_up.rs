@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use super::journal::Pending;
+use super::trust::Source;
 use super::{Node, Phase, ctx, know, transmit};
 use crate::membership::{Heard, MembershipEvent, Urgency};
 use crate::model::context::{Context, Follows};
@@ -178,8 +179,13 @@ impl Node {
     }
 
     /// Takes a rumor in that another member told.
-    pub(super) fn hear_rumor(&mut self, told: &Told<'_>, from: &MemberId) -> Heard {
+    pub(super) fn hear_rumor(&mut self, told: &Told<'_>, from: &MemberId, source: Source) -> Heard {
         assert!(*from != self.me, "a member hears others only");
+        if self.rumors.holds(told) {
+            self.metrics.rumors_ignored += 1;
+            return Heard::Known;
+        }
+        let Some(told) = &self.authentic(told.clone(), source) else { return Heard::Known };
         let heard = match told.rumor().authority() {
             Authority::Members(m) => self.membership.handle_rumor(ctx!(self), &m.record, &m.accusers, from),
             Authority::Owner(owner) if *owner == self.me => self.hear_of_own(told),
@@ -218,7 +224,7 @@ impl Node {
         }
         let heard = self.learn_departure(told, member, Some(*from));
         if heard == Heard::New {
-            self.journal.store_heard_departure(ctx!(self), know!(self), told.rumor(), member);
+            self.journal.store_heard_departure(ctx!(self), know!(self), told, member);
         }
         heard
     }
@@ -234,7 +240,8 @@ impl Node {
         let priority = mutated!(BanNotUrgent, Priority::Urgent, Priority::Opaque);
         let Learned { heard, after } = self.learn(told, priority, from, Follows::Input);
         if heard == Heard::New {
-            self.membership.handle_ban(ctx!(self, after), member);
+            let by = self.author_of(told);
+            self.membership.handle_ban(ctx!(self, after), member, by);
             assert!(self.membership.is_banned(&member), "a ban that is known is applied");
             if member == self.me && matches!(self.phase, Phase::Running) {
                 self.begin_departing(ExitReason::Departed, true, after);

@@ -1,6 +1,7 @@
 //! The store of all rumors but the members' records, by key, with their digest. It joins, bounds and collects rumors;
 //! it may not decide whether a rumor is believed.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -8,13 +9,14 @@ use core::time::Duration;
 
 use crate::model::digest::{Digest, hash_bytes};
 use crate::model::id::{MemberId, ServiceGroup};
+use crate::model::identity::Vouch;
 use crate::model::limits::{
     DATAGRAM_BYTES_MIN, GROUP_BYTES_MAX, Limit, OPAQUES_BYTES_MAX, OPAQUES_MAX, RUMORS_BYTES_MAX, RUMORS_MAX,
 };
 use crate::model::mutant::mutated;
 use crate::model::rumor::{Rumor, RumorKey, RumorKind, ServiceRumor, Told};
 use crate::model::time::Instant;
-use crate::wire::version_hash;
+use crate::wire::{told_bytes, version_hash};
 
 /// The outcome of offering a rumor to the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +34,8 @@ pub(crate) enum Inserted {
 #[derive(Debug)]
 struct Entry {
     rumor: Rumor,
+    /// The word of its author.
+    vouch: Option<Box<Vouch>>,
     /// It as it is told: the bytes that it was read from where they say more than this version reads, else its
     /// encoding where that is short.
     told: Option<Arc<[u8]>>,
@@ -98,7 +102,7 @@ impl RumorStore {
     }
 
     fn insert_unknown(&mut self, now: Instant, key: RumorKey, told: &Told<'_>) -> Inserted {
-        let entry = Entry::new(now, told.rumor().clone(), told.bytes());
+        let entry = Entry::new(now, told.rumor().clone(), told.vouch(), told.bytes());
         let kind = key.kind();
         if self.is_full(&key, kind.room().times()).is_some() || !self.make_room_for_opaque(&key, &entry) {
             return Inserted::Refused;
@@ -311,6 +315,11 @@ impl RumorStore {
         self.entries.get(key).map(Entry::told)
     }
 
+    /// The word that is held for it.
+    pub(crate) fn vouch(&self, key: &RumorKey) -> Option<&Vouch> {
+        self.entries.get(key).and_then(|entry| entry.vouch.as_deref())
+    }
+
     /// How long it is then.
     pub(crate) fn told_len(&self, key: &RumorKey) -> Option<usize> {
         self.entries.get(key).map(|entry| entry.told_len)
@@ -429,9 +438,9 @@ impl Weight {
 }
 
 impl Entry {
-    fn new(now: Instant, rumor: Rumor, bytes: Option<&[u8]>) -> Self {
+    fn new(now: Instant, rumor: Rumor, vouch: Option<&Vouch>, bytes: Option<&[u8]>) -> Self {
         let dead_since = rumor.is_tombstone().then_some(now);
-        let encoded = rumor.encode();
+        let encoded = told_bytes(&rumor, vouch);
         assert!(!encoded.is_empty(), "a rumor says something");
         let verbatim = bytes.filter(|bytes| **bytes != *encoded);
         let told: &[u8] = verbatim.unwrap_or(&encoded);
@@ -439,7 +448,9 @@ impl Entry {
         let (told_len, told_hash, is_verbatim) = (told.len(), hash_bytes(told), verbatim.is_some());
         let bytes = encoded.len() + verbatim.map_or(0, <[u8]>::len);
         let told = (is_verbatim || told_len <= KEPT_BYTES_MAX).then(|| Arc::from(told));
-        Self { rumor, told, is_verbatim, told_hash, hashes, told_len, bytes, dead_since }
+        assert!(told_len > 0 && bytes >= encoded.len(), "what is kept is counted");
+        let vouch = vouch.copied().map(Box::new);
+        Self { rumor, vouch, told, is_verbatim, told_hash, hashes, told_len, bytes, dead_since }
     }
 
     /// The bytes that it was read from, where they say more than this version reads.
@@ -453,19 +464,18 @@ impl Entry {
         short.map(|told| (self.told_hash, told))
     }
 
-    /// Whether it is exactly what was told.
+    /// Whether it is exactly what was told. Whose word is held for it makes no difference, as long as there is one.
     fn is(&self, told: &Told<'_>) -> bool {
-        if self.rumor != *told.rumor() {
+        if self.rumor != *told.rumor() || (self.vouch.is_none() && told.vouch().is_some()) {
             return false;
         }
         match (self.verbatim(), told.bytes()) {
             (None, None) => true,
             (Some(_), None) => false,
-            (Some(held), Some(bytes)) => *held == *bytes,
             // What says the same in other bytes carries something that this version does not read.
-            (None, Some(bytes)) => match &self.told {
-                Some(told) => **told == *bytes,
-                None => self.told_len == bytes.len() && *self.rumor.encode() == *bytes,
+            (_, Some(bytes)) => match &self.told {
+                Some(told) if **told == *bytes => true,
+                Some(_) | None => version_hash(bytes) == self.hashes.1,
             },
         }
     }
@@ -475,8 +485,9 @@ impl Entry {
     fn joined(&self, now: Instant, told: &Told<'_>) -> Option<Self> {
         let rumor = told.rumor();
         if self.rumor == *rumor {
-            let theirs = Self::new(now, rumor.clone(), told.bytes());
-            let prevails = theirs.verbatim() > self.verbatim();
+            let theirs = Self::new(now, rumor.clone(), told.vouch(), told.bytes());
+            let is_first_word = self.vouch.is_none() && theirs.vouch.is_some();
+            let prevails = is_first_word || theirs.verbatim() > self.verbatim();
             return prevails.then(|| {
                 let dead_since = mutated!(TombstoneYoungAgain, self.dead_since, theirs.dead_since);
                 Self { dead_since, ..theirs }
@@ -486,12 +497,18 @@ impl Entry {
         if !join.merge(rumor) {
             return None;
         }
-        let bytes = told.bytes().filter(|_| join == *rumor);
-        Some(Self::new(now, join, bytes))
+        let is_theirs = join == *rumor;
+        let bytes = told.bytes().filter(|_| is_theirs);
+        // The word for a body goes with it, whatever else the join notes beside.
+        let proof = join.version().map(|version| version.proof().map(|proof| proof.vouch));
+        let vouch = proof.unwrap_or_else(|| told.vouch().copied());
+        assert!(is_theirs || proof.is_some(), "of what is told as a whole one side prevails");
+        Some(Self::new(now, join, vouch.as_ref(), bytes))
     }
 
     fn told(&self) -> Vec<u8> {
-        self.told.as_ref().map_or_else(|| self.rumor.encode(), |bytes| bytes.to_vec())
+        let encode = || told_bytes(&self.rumor, self.vouch.as_deref());
+        self.told.as_ref().map_or_else(encode, |bytes| bytes.to_vec())
     }
 
     const fn weight(&self) -> Weight {
@@ -572,7 +589,7 @@ mod tests {
         assert_eq!(store.insert(now, &plain.clone().into()), Inserted::Stale, "it lags behind");
         let before = store.digest().clone();
         let mut signed = more;
-        prost::encoding::bytes::encode(200, &vec![7; 64], &mut signed);
+        prost::encoding::bytes::encode(200, &vec![7; 96], &mut signed);
         store.insert(now, &Told::decode(&signed).expect("a rumor"));
         assert_eq!(store.told(&plain.key()), Some(signed));
         assert_eq!(*store.digest(), before);

@@ -14,7 +14,7 @@ use crate::model::lease::Resume;
 use crate::model::member::MemberRecord;
 use crate::model::mutant::mutated;
 use crate::model::row::{Table, Write};
-use crate::model::rumor::{MemberRumor, Rumor, RumorKey, Told};
+use crate::model::rumor::{MemberRumor, RumorKey, Told};
 use crate::model::service::ServiceSpec;
 use crate::model::time::UnixTime;
 use crate::store::history::{self, History, HistoryEntry};
@@ -132,7 +132,7 @@ impl Snapshot {
     pub fn rows(&self) -> Vec<Write> {
         let mut rows = alloc::vec![identity_row(&self.member_id, self.incarnation)];
         rows.extend(self.members.iter().map(|record| member_row(&MemberRumor::new(*record))));
-        rows.extend(self.rumors.iter().map(|told| rumor_row(told.rumor())));
+        rows.extend(self.rumors.iter().map(rumor_row));
         rows.extend(self.services.iter().map(service::store));
         let history = History::new(self.history.clone());
         rows.extend(self.history.iter().map(|(key, _)| history_row(key, &history)));
@@ -154,12 +154,13 @@ impl Snapshot {
         self.rumors.retain(|told| {
             let is_own = told.rumor().owner() == Some(former);
             if is_own {
-                rows.push(rumor_row(told.rumor()));
+                rows.push(rumor_row(told));
             }
             !is_own
         });
         rows.iter_mut().for_each(|row| row.value = None);
         assert!(self.votes.is_empty(), "a member gives no other member's votes");
+        assert!(self.member_id == me && former != me, "records are taken over from another member");
         Some(Takeover { former, rows })
     }
 
@@ -216,8 +217,8 @@ pub(crate) fn member_row(statement: &MemberRumor) -> Write {
 }
 
 /// The row of one rumor.
-pub(crate) fn rumor_row(rumor: &Rumor) -> Write {
-    Write { table: Table::Rumor, key: rumor.key().encode(), value: Some(rumor.encode()) }
+pub(crate) fn rumor_row(told: &Told<'_>) -> Write {
+    Write { table: Table::Rumor, key: told.rumor().key().encode(), value: Some(told.encode()) }
 }
 
 /// The row of the versions that this member has had of one configuration or file.
@@ -230,6 +231,7 @@ pub(crate) fn history_row(key: &RumorKey, history: &History) -> Write {
 mod tests {
     use super::*;
     use crate::model::limits::INCARNATION_MAX;
+    use crate::model::rumor::Rumor;
 
     #[test]
     fn an_identity_without_an_incarnation_or_with_one_beyond_belief_starts_no_member() {
@@ -305,7 +307,7 @@ mod tests {
     fn a_disk_that_holds_records_and_no_identity_starts_no_member() {
         assert_eq!(Snapshot::decode([]), Ok(None), "a new disk begins a new member");
         let id = MemberId::from_bytes([1; 16]);
-        let ban = rumor_row(&Rumor::Departure(crate::model::rumor::Departure { member_id: id }));
+        let ban = rumor_row(&Rumor::Departure(crate::model::rumor::Departure { member_id: id }).into());
         let value = ban.value.expect("a store has a value");
         let rows = [(ban.table, ban.key.as_slice(), value.as_slice())];
         assert_eq!(

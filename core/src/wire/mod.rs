@@ -34,4 +34,6 @@ mod tests;
 
 pub use envelope::Envelope;
 pub use message::{BallotStep, Message};
-pub(crate) use rumor::version_hash;
+#[cfg(test)]
+pub(crate) use rumor::VOUCH_LEN;
+pub(crate) use rumor::{said, told_bytes, version_hash, vouch_of};

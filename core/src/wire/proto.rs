@@ -126,6 +126,12 @@ pub(crate) struct Ballot {
     /// other purpose refuses the ballot instead of taking it for one of the leader's election.
     #[prost(string, tag = "19")]
     pub(crate) group_to_update: String,
+    /// The first half of the id of the member that it goes to, which may run elsewhere by now or be no more.
+    #[prost(fixed64, tag = "20")]
+    pub(crate) receiver: u64,
+    /// The sender's word for all of it: key and signature.
+    #[prost(bytes = "vec", tag = "200")]
+    pub(crate) vouch: Vec<u8>,
 }
 
 /// Versions of one group's configuration or file, in the durable state.

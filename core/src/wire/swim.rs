@@ -11,7 +11,8 @@ use super::fields::{Field, Fields, Value};
 use super::proto::{self, kind};
 use crate::model::ballot::Message as Ballot;
 use crate::model::error::DecodeError;
-use crate::model::id::ProbeSeq;
+use crate::model::id::{MemberId, ProbeSeq};
+use crate::model::identity::Vouch;
 use crate::model::limits::DATAGRAM_BYTES_MAX;
 use crate::model::member::MemberRecord;
 use crate::model::mutant::mutated;
@@ -52,6 +53,8 @@ pub(crate) struct Datagram<'a> {
     pub(crate) known: u32,
     /// The hash of all records that the sender holds; 0 where it does not say.
     pub(crate) digest: u64,
+    /// Of a step of an election: its bytes, which its sender vouches for.
+    pub(crate) ballot: Option<&'a [u8]>,
     /// Parts that could not be read.
     pub(crate) skipped: u32,
 }
@@ -97,6 +100,33 @@ pub(crate) fn encode(
         Body::Unknown => panic!("a member sends only what it knows"),
     }
     envelope::wrap(&swim)
+}
+
+/// What the sender of a step of an election vouches for.
+pub(crate) fn ballot_said(from: proto::Member, to: &MemberId, message: &Ballot) -> Vec<u8> {
+    addressed(from, to, message).encode_to_vec()
+}
+
+fn addressed(from: proto::Member, to: &MemberId, message: &Ballot) -> proto::Ballot {
+    proto::Ballot { receiver: half_of(to), ..ballot::to_wire(from, message) }
+}
+
+/// Tells members apart where chance alone could mistake them for each other.
+fn half_of(id: &MemberId) -> u64 {
+    let (half, _) = id.as_bytes().split_first_chunk::<8>().expect("an id has sixteen bytes");
+    u64::from_le_bytes(*half)
+}
+
+/// Whether a step of an election was meant for this member. An address may be another member's than its sender knows.
+pub(crate) fn is_meant_for(ballot: &[u8], me: &MemberId) -> bool {
+    let receiver = (tag::BALLOT_RECEIVER, Value::Fixed64(half_of(me)));
+    Fields::of(ballot).flatten().any(|field| (field.tag, field.value) == receiver)
+}
+
+/// Encodes a step of an election with its sender's word for [`ballot_said`].
+pub(crate) fn encode_ballot(from: proto::Member, to: &MemberId, message: &Ballot, vouch: &Vouch) -> Vec<u8> {
+    let ballot = proto::Ballot { vouch: vouch.to_bytes().to_vec(), ..addressed(from, to, message) };
+    envelope::wrap(&proto::Swim { kind: kind::BALLOT, ballot: Some(ballot), ..proto::Swim::default() })
 }
 
 /// Decodes one datagram.
@@ -145,7 +175,8 @@ pub(crate) fn decode_news(
         }
     }
     assert!(rumors.len() + known as usize <= parts.rumors, "a rumor is read, known or skipped");
-    Ok(Datagram { from, body, rumors, known, digest: parts.digest, skipped })
+    let ballot = parts.body.filter(|_| matches!(body, Body::Ballot(_)));
+    Ok(Datagram { from, body, rumors, known, digest: parts.digest, ballot, skipped })
 }
 
 /// Field numbers of `Swim`.
@@ -160,6 +191,8 @@ mod tag {
     pub(super) const GOSSIP: u32 = 101;
     pub(super) const RUMORS: u32 = 102;
     pub(super) const BALLOT: u32 = 103;
+    /// Within a ballot.
+    pub(super) const BALLOT_RECEIVER: u32 = 20;
     pub(super) const DIGEST: u32 = 104;
 }
 

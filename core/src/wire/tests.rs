@@ -2,7 +2,6 @@
 
 mod habitat;
 
-use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -16,6 +15,7 @@ use crate::model::accusers::Accusers;
 use crate::model::digest::BUCKETS;
 use crate::model::error::DecodeError;
 use crate::model::id::{Incarnation, MemberId, ProbeSeq, ServiceGroup};
+use crate::model::identity::Vouch;
 use crate::model::limits::{
     DATAGRAM_BYTES_MAX, DATAGRAM_BYTES_MIN, ELECTORATE_MAX, INCARNATION_MAX, STREAM_BYTES_MAX,
 };
@@ -195,8 +195,8 @@ fn the_largest_step_of_an_election_fits_the_smallest_datagram() {
     };
     for body in steps {
         let message = Message { election: election.clone(), term: u64::MAX, round: u64::MAX, body };
-        let bytes =
-            swim::encode(member_to_wire(&from), &Body::Ballot(Box::new(message)), Vec::new(), Vec::new(), 0);
+        let vouch = Vouch::from_bytes(&[0xff; Vouch::BYTES]).expect("as long as a word is");
+        let bytes = swim::encode_ballot(member_to_wire(&from), &from.id, &message, &vouch);
         assert!(bytes.len() <= DATAGRAM_BYTES_MIN, "{} bytes", bytes.len());
     }
 }

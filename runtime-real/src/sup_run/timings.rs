@@ -77,7 +77,7 @@ timing_options! {
     gossip_period_ms: u64, "Time between rounds of telling hot rumors";
     gossip_fanout: u32, "Members told per round";
     retransmit_factor: u32, "How often a member tells one rumor, times log10 of the ring's size";
-    datagram_bytes_max: u32, "Largest datagram that is sent, in bytes (900 to 8192); larger ones need a network that carries them in one piece";
+    datagram_bytes_max: u32, "Largest datagram that is sent, in bytes (970 to 8192); larger ones need a network that carries them in one piece";
     sync_period_ms: u64, "Longest time between digest exchanges";
     sync_period_ms_min: u64, "Shortest time between digest exchanges";
     reconnect_period_ms: u64, "Time between tries of the peers while alone, or of a lost member";

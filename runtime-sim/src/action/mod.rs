@@ -20,6 +20,7 @@ mod crash_service;
 mod depart;
 mod drain;
 mod error;
+mod forge;
 mod group;
 mod heal;
 mod join;
@@ -66,6 +67,7 @@ pub use crate::engine::lead::Load;
 pub use crate::engine::link::{Burst, Capacity, Delay, LinkQuality, Ratio};
 pub use crate::engine::package::{Balancer, Package};
 pub use error::ActionError;
+pub use forge::{Forged, Vouching};
 pub use group::Given;
 pub use refused::Refused;
 
@@ -201,6 +203,7 @@ actions! {
         maintenance::MaintainService,
         update::UpdateService,
         tell_opaque::TellOpaque,
+        forge::Forge,
         set_suitability::SetSuitability,
     ]
 }

@@ -1,7 +1,7 @@
 //! The action `tell_opaque`: a member tells another one a rumor as only a later version knows: of a kind that no member
 //! here understands.
 
-use annulus_core::MemberId;
+use annulus_core::{Channel, MemberId};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -9,6 +9,7 @@ use super::ActionError;
 use super::room::{Cast, Ground, PROCESS, Room, Traced, expect, member_of};
 use super::world::World;
 use crate::engine::host::HostId;
+use crate::engine::hostile::{bytes_of, number, telling};
 use crate::form::SpannedNames;
 use crate::form::entry::Word;
 use crate::form::moved::Moved;
@@ -85,40 +86,16 @@ impl Room for TellOpaque {
     fn act(&self, world: &mut World) -> Result<(), ActionError> {
         let member = member_of(world, self.by)?;
         let incarnation = world.node(self.by).map_or(0, |node| node.incarnation().0);
-        world.send_bytes(self.by, self.host, datagram(member, incarnation));
+        let message = telling(Channel::Datagram, member, incarnation, &rumor(member));
+        world.send_bytes(self.by, self.host, Channel::Datagram, message);
         Ok(())
     }
 }
 
-/// A gossip datagram of this member with one rumor.
-fn datagram(member: MemberId, incarnation: u64) -> Vec<u8> {
-    let port = u64::from(crate::engine::host::PORT);
-    let from =
-        [bytes_of(1, &member.to_hex()), number(2, incarnation), number(4, port), number(5, port)].concat();
+/// A rumor of a kind that no member here understands.
+fn rumor(member: MemberId) -> Vec<u8> {
     let about = [bytes_of(1, b"a fact of a later version"), number(2, 1)].concat();
-    let rumor = [number(1, KIND), bytes_of(3, &member.to_hex()), bytes_of(110, &about)].concat();
-    let swim = [number(1, 101), bytes_of(101, &bytes_of(1, &from)), bytes_of(102, &rumor)].concat();
-    bytes_of(3, &swim)
-}
-
-/// A field of a protobuf message that holds a number.
-fn number(tag: u64, value: u64) -> Vec<u8> {
-    [varint(tag << 3), varint(value)].concat()
-}
-
-/// A field that holds bytes, text or a message.
-fn bytes_of(tag: u64, bytes: &[u8]) -> Vec<u8> {
-    [varint(tag << 3 | 2), varint(bytes.len() as u64), bytes.to_vec()].concat()
-}
-
-fn varint(mut value: u64) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while value >= 0x80 {
-        bytes.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value as u8);
-    bytes
+    [number(1, KIND), bytes_of(3, &member.to_hex()), bytes_of(110, &about)].concat()
 }
 
 #[cfg(test)]

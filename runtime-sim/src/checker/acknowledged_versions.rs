@@ -62,7 +62,7 @@ impl Checker for AcknowledgedVersions {
             ) => self.forget(*host),
             What::HostStarted { host, member, restored } => self.started(*host, *member, *restored),
             What::Restored { host, versions, .. } => return self.restored(*host, versions),
-            What::Holds { host, key, version } if key.kind().is_versioned() => {
+            What::Holds { host, key, version, .. } if key.kind().is_versioned() => {
                 self.held.entry(*host).or_default().insert(key.clone(), *version);
             }
             What::Event { host, event } => {
@@ -81,7 +81,7 @@ impl Checker for AcknowledgedVersions {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{event, record, started};
+    use super::super::testing::{event, holds, record, started};
     use super::*;
 
     fn key() -> RumorKey {
@@ -90,12 +90,15 @@ mod tests {
 
     fn answered(version: u64) -> [Record; 2] {
         let accepted = EventKind::RumorAccepted { key: key(), from: None };
-        [record(What::Holds { host: HostId(0), key: key(), version }), event(0, accepted)]
+        [record(holds(HostId(0), key(), version)), event(0, accepted)]
     }
 
     fn restored(version: Option<u64>) -> [Record; 2] {
         let versions = version.map(|version| (key(), version)).into_iter().collect();
-        [started(0, 1, true), record(What::Restored { host: HostId(0), versions, votes: Vec::new() })]
+        [
+            started(0, 1, true),
+            record(What::Restored { host: HostId(0), versions, votes: Vec::new(), said: Vec::new() }),
+        ]
     }
 
     fn run(records: &[Record]) -> Result<(), String> {
@@ -110,7 +113,7 @@ mod tests {
         assert_eq!(life(&answered(3), &restored(Some(4))), Ok(()), "a later version of another member");
         assert!(life(&answered(3), &restored(Some(2))).expect_err("it has to fire").contains("version 2"));
         assert!(life(&answered(3), &restored(None)).is_err(), "it is gone altogether");
-        let heard = record(What::Holds { host: HostId(0), key: key(), version: 9 });
+        let heard = record(holds(HostId(0), key(), 9));
         assert_eq!(
             life(&[heard], &restored(None)),
             Ok(()),

@@ -65,7 +65,7 @@ impl BannedStaysBanned {
     fn event(&mut self, host: HostId, kind: &EventKind) -> Result<(), String> {
         let bans = self.hosts.entry(host).or_default();
         match kind {
-            EventKind::Banned { member } => {
+            EventKind::Banned { member, .. } => {
                 bans.known.insert(*member);
                 if bans.asking {
                     bans.asked.insert(*member);
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     fn banned() -> Record {
-        event(0, EventKind::Banned { member: member(9) })
+        event(0, EventKind::Banned { member: member(9), by: None })
     }
 
     fn held(to: State) -> Record {

@@ -39,6 +39,7 @@ mod told_before_signal;
 mod told_is_held;
 mod waking_accuses_nobody;
 mod won_by_votes;
+mod words_are_their_authors;
 
 use std::fmt;
 
@@ -82,6 +83,7 @@ pub use told_before_signal::ToldBeforeSignal;
 pub use told_is_held::ToldIsHeld;
 pub use waking_accuses_nobody::WakingAccusesNobody;
 pub use won_by_votes::WonByVotes;
+pub use words_are_their_authors::WordsAreTheirAuthors;
 
 /// A property that is checked after every record.
 ///
@@ -156,6 +158,7 @@ impl Checkers {
             Box::new(LedWhileQuiet::new(timings)),
             Box::new(ToldIsHeld),
             Box::new(OneClaimsIdentity::default()),
+            Box::new(WordsAreTheirAuthors::default()),
         ])
     }
 
@@ -183,7 +186,7 @@ impl fmt::Debug for Checkers {
 pub(crate) mod testing {
     //! Invented records.
 
-    use annulus_core::{Cause, Event, EventId, EventKind, InputId, Instant, MemberId, Role};
+    use annulus_core::{Cause, Event, EventId, EventKind, InputId, Instant, MemberId, Role, RumorKey};
 
     use crate::action::HostId;
     use crate::action::world::{Record, What};
@@ -207,6 +210,11 @@ pub(crate) mod testing {
             config: 0,
             files: std::collections::BTreeMap::new(),
         }
+    }
+
+    /// A rumor is held in this version, on no member's word.
+    pub(crate) fn holds(host: HostId, key: RumorKey, version: u64) -> What {
+        What::Holds { host, key, version, author: None, says: 0, is_own: false }
     }
 
     pub(crate) fn record(what: What) -> Record {

@@ -103,7 +103,7 @@ mod tests {
         let vote = |n| at(0, 3, ElectionEvent::Voted { candidate: member(n) });
         let again = |stored: u64, before: &[Record]| {
             let votes = vec![(ElectionId::leader("redis.default".parse().expect("a group")), stored)];
-            let restored = What::Restored { host: HostId(0), versions: Vec::new(), votes };
+            let restored = What::Restored { host: HostId(0), versions: Vec::new(), votes, said: Vec::new() };
             let both = [started(0, 1, false), started(1, 2, false), vote(2)];
             let rest = [started(0, 1, true), record(restored), vote(1)];
             let mut checker = OneWinner::default();

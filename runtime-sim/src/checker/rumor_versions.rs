@@ -25,7 +25,7 @@ impl Checker for RumorVersions {
     fn observe(&mut self, record: &Record) -> Result<(), String> {
         match &record.what {
             What::HostStarted { host, .. } => drop(self.known.remove(host)),
-            What::Holds { host, key, version } => {
+            What::Holds { host, key, version, .. } => {
                 match self.known.entry(*host).or_default().insert(key.clone(), *version) {
                     Some(before) if before > *version => {
                         return Err(format!(
@@ -60,7 +60,7 @@ mod tests {
 
     fn holds(version: u64) -> Record {
         let key = RumorKey::Service { group: "web.default".parse().expect("a group"), member: member(9) };
-        record(What::Holds { host: HostId(0), key, version })
+        record(super::super::testing::holds(HostId(0), key, version))
     }
 
     fn run(records: &[Record]) -> Result<(), String> {

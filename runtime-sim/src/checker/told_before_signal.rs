@@ -163,7 +163,7 @@ impl Checker for ToldBeforeSignal {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{at, caused, rendering};
+    use super::super::testing::{at, caused, holds, rendering};
     use super::*;
     use crate::action::{Kill, Pause};
 
@@ -186,7 +186,7 @@ mod tests {
     fn heard(ms: u64) -> Record {
         let group = "redis.default".parse().expect("a group");
         let key = annulus_core::RumorKey::Service { group, member: super::super::testing::member(1) };
-        at(ms, What::Holds { host: PEER, key, version: 2 })
+        at(ms, holds(PEER, key, 2))
     }
 
     fn later(ms: u64) -> Record {

@@ -1,7 +1,7 @@
 //! How an input reaches a node and its outputs are carried out: one input, every output, next input. This is the only
 //! place of the engine that drives a node.
 
-use annulus_core::{EventKind, Input, InputId, Instant, Node, Output, Rumor, limits};
+use annulus_core::{EventKind, Input, InputId, Instant, Node, Output, Rumor, RumorKey, Version, limits};
 
 use crate::engine::deed::Deed;
 use crate::engine::fingerprint::fingerprint;
@@ -13,6 +13,12 @@ use crate::engine::world::World;
 
 /// The node's invariants are checked after one input of so many, in builds with assertions.
 const INVARIANTS_EVERY: u64 = 61;
+
+/// What tells a statement from everything else that could be said under its key. What is noted beside a version is no
+/// part of what its author says.
+pub(super) fn says(rumor: &Rumor) -> u64 {
+    rumor.version().map_or_else(|| Version::hash_of(&rumor.encode()), Version::hash)
+}
 
 impl<D: Deed> World<D> {
     pub(super) fn wake(&mut self, at: Instant, index: u32) {
@@ -99,16 +105,10 @@ impl<D: Deed> World<D> {
                     self.hash.happening(self.now, index, Kind::Event, event.id.0);
                     let (kind, subject) = fingerprint(&event.kind);
                     self.hash.pair(kind, subject);
-                    let accepted = match &event.kind {
-                        EventKind::RumorAccepted { key, .. } if self.recording >= Recording::Events => {
-                            Some(key.clone())
-                        }
-                        _ => None,
-                    };
-                    if let Some(key) = accepted
-                        && let Some(version) = node.rumor(&key).map(Rumor::number)
+                    if let EventKind::RumorAccepted { key, from } = &event.kind
+                        && self.recording >= Recording::Events
                     {
-                        self.note(Recording::Events, || What::Holds { host: HostId(index), key, version });
+                        self.note_held(index, node, key, from.is_none());
                     }
                     self.note(Recording::Events, || What::Event { host: HostId(index), event });
                 }
@@ -117,6 +117,14 @@ impl<D: Deed> World<D> {
                 }
             }
         }
+    }
+
+    /// A node has accepted a rumor.
+    fn note_held(&mut self, index: u32, node: &Node, key: &RumorKey, is_own: bool) {
+        let Some(rumor) = node.rumor(key) else { return };
+        let (host, version, author) = (HostId(index), rumor.number(), node.vouched_by(key));
+        let (key, says) = (key.clone(), says(rumor));
+        self.note(Recording::Events, || What::Holds { host, key, version, author, says, is_own });
     }
 
     /// Remembers when the node on this host, by its own clock, wants to be woken.

@@ -23,7 +23,8 @@ pub(crate) fn fingerprint(kind: &EventKind) -> (u64, u64) {
         EventKind::Synced { with, learned, sent } => {
             (10 | u64::from(*learned) << 8 | u64::from(*sent) << 36, id(with))
         }
-        EventKind::Banned { member } => (11, id(member)),
+        EventKind::StatementRefused { key, refusal, .. } => (22 | (key.kind() as u64) << 8, *refusal as u64),
+        EventKind::Banned { member, .. } => (11, id(member)),
         EventKind::ServiceChanged { to, .. } => (12, to.map_or(u64::MAX, |state| state as u64)),
         EventKind::ObstacleChanged { obstacle, what, .. } => {
             (20 | (*obstacle as u64) << 8, u64::from(what.is_some()))

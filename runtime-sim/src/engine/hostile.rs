@@ -1,10 +1,10 @@
 //! An attacker on the network: it overhears what members send, and what it sends reaches a member from every address
 //! that it likes. It knows no ring key and cannot read a member's memory or disk.
 
-use annulus_core::Channel;
+use annulus_core::{Channel, KeyedHash, MemberId};
 
 use crate::engine::deed::Deed;
-use crate::engine::host::Arrival;
+use crate::engine::host::{Arrival, PORT};
 use crate::engine::ids::{HostId, PacketId};
 use crate::engine::world::World;
 
@@ -36,6 +36,11 @@ impl<D: Deed> World<D> {
         self.overheard.as_deref().unwrap_or_default()
     }
 
+    /// The key of the member on a host, which its operator can read.
+    pub(crate) fn key(&mut self, host: HostId) -> KeyedHash {
+        self.hosts[host.0 as usize].rest.disk.key_or([0; 32])
+    }
+
     pub(super) fn overhear(&mut self, from: u32, to: Option<u32>, channel: Channel, bytes: &[u8]) {
         if let Some(kept) = self.overheard.as_mut().filter(|kept| kept.len() < OVERHEARD_MAX) {
             kept.push(Overheard { from: HostId(from), to: to.map(HostId), channel, bytes: bytes.to_vec() });
@@ -53,6 +58,72 @@ impl<D: Deed> World<D> {
         };
         self.arrive(to.0, arrival);
     }
+}
+
+/// The sender of a message.
+fn from(member: MemberId, incarnation: u64) -> Vec<u8> {
+    let port = u64::from(PORT);
+    [bytes_of(1, &member.to_hex()), number(2, incarnation), number(4, port), number(5, port)].concat()
+}
+
+/// A step of an election by which a member frees a voter, with a key beside it and no signature of it.
+pub(crate) fn release(
+    (member, incarnation): (MemberId, u64),
+    voter: MemberId,
+    (group, term): (&str, u64),
+    key: &[u8],
+) -> Vec<u8> {
+    const RELEASE: u64 = 5;
+    let said = [
+        bytes_of(1, &from(member, incarnation)),
+        bytes_of(2, group.as_bytes()),
+        number(3, RELEASE),
+        number(4, term),
+        number(5, u64::from(u32::MAX)),
+        [varint(20 << 3 | 1), voter.as_bytes()[..8].to_vec()].concat(),
+    ];
+    let word = if key.is_empty() { Vec::new() } else { bytes_of(200, &[key, &[0; 64]].concat()) };
+    let ballot = [said.concat(), word].concat();
+    bytes_of(3, &[number(1, 102), bytes_of(103, &ballot)].concat())
+}
+
+/// A message of this member that tells one rumor.
+pub(crate) fn telling(channel: Channel, member: MemberId, incarnation: u64, rumor: &[u8]) -> Vec<u8> {
+    let from = from(member, incarnation);
+    let message = match channel {
+        Channel::Datagram => {
+            [number(1, 101), bytes_of(101, &bytes_of(1, &from)), bytes_of(102, rumor)].concat()
+        }
+        Channel::Stream => [bytes_of(100, &from), bytes_of(101, rumor)].concat(),
+    };
+    bytes_of(3, &message)
+}
+
+/// The field of a told rumor that holds its author's word: the last one.
+pub(crate) fn word_of(told: &[u8]) -> Vec<u8> {
+    const WORD_LEN: usize = 96;
+    let word = told.len().checked_sub(WORD_LEN).and_then(|at| told.get(at..)).unwrap_or_default();
+    bytes_of(200, word)
+}
+
+/// A field of a protobuf message that holds a number.
+pub(crate) fn number(tag: u64, value: u64) -> Vec<u8> {
+    [varint(tag << 3), varint(value)].concat()
+}
+
+/// A field that holds bytes, text or a message.
+pub(crate) fn bytes_of(tag: u64, bytes: &[u8]) -> Vec<u8> {
+    [varint(tag << 3 | 2), varint(bytes.len() as u64), bytes.to_vec()].concat()
+}
+
+fn varint(mut value: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while value >= 0x80 {
+        bytes.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
+    bytes
 }
 
 #[cfg(test)]

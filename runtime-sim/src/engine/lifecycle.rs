@@ -5,6 +5,7 @@ use thiserror::Error;
 
 use crate::engine::deed::Deed;
 use crate::engine::disk::DiskAfter;
+use crate::engine::feed;
 use crate::engine::hash::Kind;
 use crate::engine::host::{Arrival, HostState};
 use crate::engine::ids::HostId;
@@ -75,7 +76,10 @@ impl<D: Deed> World<D> {
             restored: was_restored,
         });
         let versions = || node.rumors().filter_map(|r| Some((r.key(), r.version()?.number))).collect();
-        self.note(Recording::Events, || What::Restored { host: HostId(index), versions: versions(), votes });
+        let own = || node.rumors().filter(|r| node.vouched_by(&r.key()) == Some(member));
+        let said = || own().map(|r| (r.key(), r.number(), feed::says(r))).collect();
+        let host = HostId(index);
+        self.note(Recording::Events, || What::Restored { host, versions: versions(), votes, said: said() });
         let loaded: Vec<ServiceName> = node.services().iter().map(|view| view.spec.name()).collect();
         self.drain(index, &mut node);
         self.hosts[index as usize].node = Some(node);

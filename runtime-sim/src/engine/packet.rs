@@ -56,10 +56,10 @@ impl<D: Deed> World<D> {
         }
     }
 
-    /// Sends a datagram from a host that its node did not make.
-    pub(crate) fn send_bytes(&mut self, from: HostId, to: HostId, bytes: Vec<u8>) {
+    /// Sends a message from a host that its node did not make.
+    pub(crate) fn send_bytes(&mut self, from: HostId, to: HostId, channel: Channel, bytes: Vec<u8>) {
         let input = InputId(self.hosts[from.0 as usize].inputs);
-        self.transmit(from.0, input, Transmit { to: host::address(to.0), channel: Channel::Datagram, bytes });
+        self.transmit(from.0, input, Transmit { to: host::address(to.0), channel, bytes });
     }
 
     pub(super) fn send_datagram(&mut self, packet: PacketId, from: u32, to: u32, bytes: Vec<u8>) {

@@ -52,6 +52,8 @@ pub enum What<D> {
         versions: Vec<(RumorKey, u64)>,
         /// The highest term that it took part in, in each election.
         votes: Vec<(ElectionId, u64)>,
+        /// What it has said itself: which, its number, and what tells it from everything else.
+        said: Vec<(RumorKey, u64, u64)>,
     },
     /// A supervisor's process ended.
     HostStopped {
@@ -212,6 +214,12 @@ pub enum What<D> {
         key: RumorKey,
         /// Grows with each statement of its owner.
         version: u64,
+        /// On whose word.
+        author: Option<MemberId>,
+        /// Tells what it says from everything else that could be said under its key.
+        says: u64,
+        /// Whether the supervisor said so itself.
+        is_own: bool,
     },
     /// A node sent a packet.
     Sent {

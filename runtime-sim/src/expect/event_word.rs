@@ -37,6 +37,8 @@ pub enum EventWord {
     ServiceFailed,
     /// A version that this member acknowledged lost against another one of the same number.
     VersionLost,
+    /// A statement in a member's name was not believed.
+    Refused,
 }
 
 impl EventWord {
@@ -80,6 +82,7 @@ impl EventWord {
             Self::ServiceWaiting => "service-waiting",
             Self::ServiceFailed => "service-failed",
             Self::VersionLost => "version-lost",
+            Self::Refused => "refused",
         }
     }
 }
@@ -100,6 +103,10 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("service-waiting", "a service waits for a group that it is bound to, or for a leader"),
     ("service-failed", "a service failed so often that it is not tried any more"),
     ("version-lost", "a version that a member acknowledged lost against another one of the same number"),
+    (
+        "refused",
+        "a statement in a member's name is not believed, for it is not that member's; `of` is that member",
+    ),
 ];
 
 /// A node's report in the words of scenarios.
@@ -136,7 +143,10 @@ fn word_of(
             return Some((EventWord::of_state(*to), host_of(member)));
         }
         EventKind::ProbeFailed { member, .. } => return Some((EventWord::ProbeFailed, host_of(member))),
-        EventKind::Banned { member } => return Some((EventWord::Banned, host_of(member))),
+        EventKind::Banned { member, .. } => return Some((EventWord::Banned, host_of(member))),
+        EventKind::StatementRefused { author, .. } => {
+            return Some((EventWord::Refused, author.as_ref().and_then(host_of)));
+        }
         EventKind::Refuted { .. } => EventWord::Refuted,
         EventKind::Stalled { .. } => EventWord::Stalled,
         EventKind::VersionLost { .. } => EventWord::VersionLost,

@@ -77,11 +77,13 @@ pub enum Class {
     Writes,
     /// Operators restart services, and wait until a file that they give is in effect.
     Order,
+    /// Hosts speak in the names of other members.
+    Forge,
 }
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Crash,
         Self::Disk,
         Self::Kill,
@@ -105,6 +107,7 @@ impl Class {
         Self::Launcher,
         Self::Writes,
         Self::Order,
+        Self::Forge,
         Self::Trial,
     ];
 }
@@ -299,7 +302,12 @@ impl Draw<'_> {
             _ => {}
         }
         // Of bans and copied disks a ring sees few.
-        let most = if matches!(class, Class::Depart | Class::Clone) { 2 } else { 6 };
+        let most = match class {
+            Class::Depart | Class::Clone => 2,
+            // They cost nothing and should change nothing.
+            Class::Forge => 20,
+            _ => 6,
+        };
         let faults = self.rng.between(1, most);
         for _ in 0..faults {
             let from_ms = self.rng.between(CHAOS_FROM_MS, self.until_ms);
@@ -424,6 +432,10 @@ impl Draw<'_> {
             }
             Class::Group => self.group(host, from),
             Class::Order => self.order(host, from, to),
+            Class::Forge => {
+                let forge = super::forge::draw(&mut self.rng, self.members, host);
+                self.steps.push((from, forge));
+            }
             Class::Writes => {
                 let state = disk_state(&mut self.rng);
                 let set = |state| Action::SetDisk(SetDisk { host, state });

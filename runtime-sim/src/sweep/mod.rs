@@ -4,6 +4,7 @@
 
 mod draw;
 mod election;
+mod forge;
 mod lead_times;
 mod package;
 mod report;

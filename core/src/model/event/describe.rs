@@ -102,9 +102,10 @@ described! {
         "rumor_repaired" = RumorRepaired { key: "rumor" };
         "version_lost" = VersionLost { key: "rumor", version, winner };
         "synced" = Synced { with, learned, sent };
-        "banned" = Banned { member };
+        "banned" = Banned { member, by };
         "service_changed" = ServiceChanged { service, from, to, reason };
         "obstacle_changed" = ObstacleChanged { service, obstacle, hook, what: "reason" };
+        "statement_refused" = StatementRefused { from, author, key: "rumor", refusal: "reason" };
         "decode_failed" = DecodeFailed { from, channel, error };
         "limit_reached" = LimitReached { limit };
         "persist_failed" = PersistFailed { reason };

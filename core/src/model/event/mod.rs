@@ -143,6 +143,8 @@ pub enum EventKind {
     Banned {
         /// Which member.
         member: MemberId,
+        /// The member that took the order; none where that is not known any more.
+        by: Option<MemberId>,
     },
     /// A service of this supervisor changed state.
     ServiceChanged {
@@ -165,6 +167,17 @@ pub enum EventKind {
         hook: Option<Hook>,
         /// What it is, for people; none when it is gone.
         what: Option<String>,
+    },
+    /// A statement was not believed: it does not have the word of the member that it is said to come from.
+    StatementRefused {
+        /// Where it came from.
+        from: SocketAddr,
+        /// In whose name it was made, where it named one.
+        author: Option<MemberId>,
+        /// What it was about.
+        key: RumorKey,
+        /// What was wrong with it.
+        refusal: Refusal,
     },
     /// Bytes from outside were rejected.
     DecodeFailed {
@@ -209,6 +222,35 @@ pub enum EventKind {
         /// The step.
         what: ElectionEvent,
     },
+}
+
+/// Why a statement was not believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// No member vouches for it.
+    Unsigned,
+    /// Another member vouches for it than the one that could say so.
+    NotItsKey,
+    /// The signature is not that of its author under what it says.
+    Forged,
+    /// Too much of what came from there was wrong lately; it was not looked at.
+    Unchecked,
+}
+
+impl Refusal {
+    /// Every reason.
+    pub const ALL: [Self; 4] = [Self::Unsigned, Self::NotItsKey, Self::Forged, Self::Unchecked];
+
+    /// The word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unsigned => "unsigned",
+            Self::NotItsKey => "not-its-key",
+            Self::Forged => "forged",
+            Self::Unchecked => "unchecked",
+        }
+    }
 }
 
 /// The reason for which a node changed its mind about a member.

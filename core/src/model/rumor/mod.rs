@@ -35,6 +35,7 @@ pub use service_config::ServiceConfig;
 pub use service_file::ServiceFile;
 pub use service_health::ServiceHealth;
 pub use told::Told;
+pub(crate) use version::Proof;
 pub use version::{Contender, Version};
 
 pub(crate) use key::Part;
@@ -370,6 +371,20 @@ impl Rumor {
             | Authority::Ban(_)
             | Authority::Voters(_)
             | Authority::Unknown(_) => None,
+        }
+    }
+
+    /// The same, to note what was found out about it.
+    pub(crate) const fn version_mut(&mut self) -> Option<&mut Version> {
+        match self {
+            Self::ServiceConfig(c) | Self::SealedConfig(c) => Some(&mut c.version),
+            Self::ServiceFile(f) | Self::SealedFile(f) => Some(&mut f.version),
+            Self::Member(_)
+            | Self::Service(_)
+            | Self::Departure(_)
+            | Self::ServiceHealth(_)
+            | Self::Election(_)
+            | Self::Opaque(_) => None,
         }
     }
 

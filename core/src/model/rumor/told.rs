@@ -1,4 +1,4 @@
-//! A rumor on its way: what this version reads of it, and the bytes that it was read from.
+//! A rumor on its way: what this version reads of it, the word of its author, and the bytes that it was read from.
 //!
 //! Those bytes are kept wherever they say more than is read, so that a member of an earlier version does not take new
 //! fields from what it relays. Two statements that read alike and differ in bytes are joined by the greater bytes; where a
@@ -6,19 +6,36 @@
 
 use alloc::borrow::Cow;
 
+use crate::model::identity::Vouch;
 use crate::model::rumor::Rumor;
 
 /// A rumor as it was told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told<'a> {
     rumor: Rumor,
+    vouch: Option<Vouch>,
     bytes: Option<Cow<'a, [u8]>>,
 }
 
 impl<'a> Told<'a> {
-    /// What was read, and from which bytes.
-    pub(crate) const fn read(rumor: Rumor, bytes: &'a [u8]) -> Self {
-        Self { rumor, bytes: Some(Cow::Borrowed(bytes)) }
+    /// What was read, who vouches for it, and from which bytes.
+    pub(crate) const fn read(rumor: Rumor, vouch: Option<Vouch>, bytes: Cow<'a, [u8]>) -> Self {
+        Self { rumor, vouch, bytes: Some(bytes) }
+    }
+
+    /// What this member says itself, and its word for it.
+    pub(crate) const fn own(rumor: Rumor, vouch: Option<Vouch>) -> Self {
+        Self { rumor, vouch, bytes: None }
+    }
+
+    /// The word of its author, whether it is good or not.
+    pub(crate) const fn vouch(&self) -> Option<&Vouch> {
+        self.vouch.as_ref()
+    }
+
+    /// What this version reads of it, to note what was found out about its author's word.
+    pub(crate) const fn rumor_mut(&mut self) -> &mut Rumor {
+        &mut self.rumor
     }
 
     /// What this version reads of it.
@@ -41,13 +58,17 @@ impl<'a> Told<'a> {
     /// The same, independent of where it was read.
     #[must_use]
     pub fn into_owned(self) -> Told<'static> {
-        Told { rumor: self.rumor, bytes: self.bytes.map(|bytes| Cow::Owned(bytes.into_owned())) }
+        Told {
+            rumor: self.rumor,
+            vouch: self.vouch,
+            bytes: self.bytes.map(|bytes| Cow::Owned(bytes.into_owned())),
+        }
     }
 }
 
-/// What this member says itself.
+/// What no member vouches for.
 impl From<Rumor> for Told<'static> {
     fn from(rumor: Rumor) -> Self {
-        Self { rumor, bytes: None }
+        Self { rumor, vouch: None, bytes: None }
     }
 }

@@ -6,23 +6,57 @@
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 
 use crate::model::digest;
 use crate::model::id::MemberId;
+use crate::model::identity::Vouch;
 use crate::model::limits::CONTENDERS_MAX;
 use crate::model::mutant::mutated;
 
-/// One of several bodies of the same version, and who took it from an operator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// The word of the member that took a body from an operator. It outlives the body: of one that lost, its member's word
+/// is told on, and no member has to take another's word for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Proof {
+    /// The hash of the body that was signed.
+    pub(crate) content: [u8; 32],
+    /// The word for it.
+    pub(crate) vouch: Vouch,
+}
+
+/// One of several bodies of the same version, and who took it from an operator. Two are the same whose hash and writer
+/// are, whatever proves it.
+#[derive(Clone, Copy, Debug)]
 pub struct Contender {
     /// [`Version::hash_of`] its body.
     pub hash: u64,
     /// The member that acknowledged it; none when it came into the ring by another way than a member.
     pub writer: Option<MemberId>,
+    pub(crate) proof: Option<Proof>,
 }
 
-/// A numbered body.
-#[derive(Clone, Debug, PartialEq, Eq)]
+impl PartialEq for Contender {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Contender {}
+
+impl PartialOrd for Contender {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Contender {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.hash, self.writer).cmp(&(other.hash, other.writer))
+    }
+}
+
+/// A numbered body. Two are the same that say the same, whatever proves it.
+#[derive(Clone, Debug)]
 pub struct Version {
     /// Its number, from 1; operators raise it.
     pub number: u64,
@@ -30,15 +64,45 @@ pub struct Version {
     pub body: Vec<u8>,
     /// Who acknowledged it.
     pub writer: Option<MemberId>,
+    /// The writer's word for the body.
+    proof: Option<Proof>,
     /// Who else acknowledged this number, greatest first, all below the one that is held.
     contenders: Vec<Contender>,
 }
+
+impl PartialEq for Version {
+    fn eq(&self, other: &Self) -> bool {
+        (self.number, self.writer) == (other.number, other.writer)
+            && self.contenders == other.contenders
+            && self.body == other.body
+    }
+}
+
+impl Eq for Version {}
 
 impl Version {
     /// A version that `writer` takes from an operator.
     #[must_use]
     pub const fn new(number: u64, body: Vec<u8>, writer: Option<MemberId>) -> Self {
-        Self { number, body, writer, contenders: Vec::new() }
+        Self { number, body, writer, proof: None, contenders: Vec::new() }
+    }
+
+    /// The writer's word for the body, where it was found good.
+    pub(crate) const fn proof(&self) -> Option<&Proof> {
+        self.proof.as_ref()
+    }
+
+    /// Notes the writer's word for the body.
+    pub(crate) fn prove(&mut self, proof: Proof) {
+        assert!(self.writer.is_some(), "a word is a member's");
+        self.proof = Some(proof);
+    }
+
+    /// The same, taken from its operator by this member, with no memory of others.
+    pub(crate) fn retaken(self, writer: MemberId) -> Self {
+        let retaken = Self::new(self.number, self.body, Some(writer));
+        assert!(retaken.proof.is_none(), "another member's word vouches for its own order alone");
+        retaken
     }
 
     /// What tells bodies apart in histories and notes: 64 bits, no defence against forgery.
@@ -85,7 +149,7 @@ impl Version {
     }
 
     fn top(&self) -> Contender {
-        Contender { hash: self.hash(), writer: self.writer }
+        Contender { hash: self.hash(), writer: self.writer, proof: self.proof }
     }
 
     /// Joins two versions: the higher number; of one number the body with the greatest hash, and a note of all members
@@ -119,7 +183,7 @@ impl Version {
         if other_body {
             self.body.clone_from(&other.body);
         }
-        self.writer = top.writer;
+        (self.writer, self.proof) = (top.writer, top.proof);
         self.contenders = contenders;
         assert!(self.contenders.len() < CONTENDERS_MAX, "so many contenders are told apart");
         assert!(

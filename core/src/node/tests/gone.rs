@@ -7,6 +7,7 @@ use super::later::rumor;
 use crate::model::command::{Command, CommandError, Reply};
 use crate::model::config::SysInfo;
 use crate::model::id::{Incarnation, MemberId};
+use crate::model::identity::{KeyedHash, Sign as _};
 use crate::model::io::ExitReason;
 use crate::model::member::State;
 use crate::model::rumor::{Rumor, ServiceRumor};
@@ -94,13 +95,13 @@ fn a_member_whose_identity_cannot_be_stored_says_nothing_until_it_is() {
 fn the_services_of_a_member_that_departed_leave_the_census_and_do_not_come_back() {
     let mut ring = Ring::new(4);
     ring.run_ms(2_000);
-    let gone = ring.id(3);
+    let (gone, key) = (ring.id(3), ring.key(3));
     ring.crash(3);
     let holders = |ring: &Ring| {
         let key = service_of(gone, 1).key();
         (0..3).filter(|i| ring.node(*i).rumor(&key).is_some()).count()
     };
-    ring.hears(0, &service_of(gone, 1).encode());
+    ring.hears(0, &service_of(gone, 1).encode_signed(&key));
     ring.run_ms(15_000);
     assert_eq!(ring.views(&gone), [Some(State::Confirmed); 3]);
     assert_eq!(holders(&ring), 3, "a member that is held dead may come back, and its services with it");
@@ -108,8 +109,9 @@ fn the_services_of_a_member_that_departed_leave_the_census_and_do_not_come_back(
     ring.run_ms(2_000);
     assert_eq!(holders(&ring), 0);
     // A member that was away for long still tells of it.
-    ring.hears(1, &service_of(gone, 2).encode());
-    ring.hears(1, &service_of(MemberId::from_bytes([9; 16]), 1).encode());
+    ring.hears(1, &service_of(gone, 2).encode_signed(&key));
+    let stranger = KeyedHash::new([99; 32]);
+    ring.hears(1, &service_of(stranger.id(), 1).encode_signed(&stranger));
     ring.run_ms(2_000);
     assert_eq!(holders(&ring), 0, "no member could ever take it back");
     assert_eq!(ring.node(1).rumors().filter(|r| matches!(r, Rumor::Service(_))).count(), 0);

@@ -8,11 +8,12 @@ use super::Ring;
 use crate::model::command::{Command, CommandError, Reply};
 use crate::model::event::EventKind;
 use crate::model::id::{RequestId, ServiceGroup};
+use crate::model::identity::{KeyedHash, Sign as _};
 use crate::model::limits::{
     Limit, SERVICE_CONFIG_BYTES_MAX, SERVICE_FILES_PER_GROUP_MAX, VERSION_LEAP_MAX, VERSION_MAX,
 };
 use crate::model::row::Table;
-use crate::model::rumor::{Rumor, RumorKey, Sealed};
+use crate::model::rumor::{Contender, Rumor, RumorKey, Sealed, ServiceConfig, Version};
 
 fn apply(ring: &mut Ring, at: usize, version: u64, toml: &str) -> RequestId {
     let group = "redis.prod".parse().expect("valid");
@@ -219,6 +220,28 @@ fn two_at_once_end_in_one_winner_and_the_loser_is_told() {
     apply(&mut ring, loser, 5, "who = 5");
     ring.run_ms(2_000);
     assert!(ring.node(0).group_config(&group).is_some_and(|c| c.version.losers().count() == 0));
+}
+
+/// What a join notes beside a body is no part of what its writer signed, so each note needs a word of its own.
+#[test]
+fn of_whom_it_is_said_that_a_version_lost_is_believed_with_that_members_word_alone() {
+    let mut ring = Ring::new(2);
+    ring.run_ms(2_000);
+    let writer = KeyedHash::new([77; 32]);
+    let group: ServiceGroup = "redis.prod".parse().expect("valid");
+    let told = |contenders: Vec<Contender>| {
+        let version = Version::new(4, b"a = 1".to_vec(), Some(writer.id()));
+        let version = version.with_contenders(contenders).expect("below the body");
+        let rumor = Rumor::ServiceConfig(ServiceConfig { group: group.clone(), version });
+        rumor.encode_signed(&writer)
+    };
+    let unproven = Contender { hash: 0, writer: Some(ring.id(0)), proof: None };
+    ring.hears(0, &told(vec![unproven]));
+    assert_eq!(held(&ring)[0], None);
+    let refused = |kind: &&EventKind| matches!(kind, EventKind::StatementRefused { .. });
+    assert_eq!(ring.hosts[0].events.iter().filter(refused).count(), 1);
+    ring.hears(0, &told(Vec::new()));
+    assert_eq!(held(&ring)[0], Some((4, b"a = 1".to_vec())));
 }
 
 #[test]

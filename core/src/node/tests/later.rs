@@ -12,11 +12,13 @@ use prost::Message as _;
 use super::{Ring, address};
 use crate::model::channel::Channel;
 use crate::model::event::EventKind;
+use crate::model::identity::{KeyedHash, Sign as _};
 use crate::model::io::Input;
 use crate::model::limits::{DATAGRAM_BYTES_MAX, DATAGRAM_BYTES_MIN, OPAQUES_MAX};
 use crate::model::member::State;
 use crate::model::rumor::{Rumor, RumorKey};
 use crate::model::time::Instant;
+use crate::wire::VOUCH_LEN;
 use crate::wire::convert::member_to_wire;
 
 /// A field of bytes.
@@ -73,14 +75,21 @@ pub(super) fn withdrawn(subject: &[u8], version: u64) -> Vec<u8> {
 /// What the member of the later version tells.
 fn told() -> Vec<Vec<u8>> {
     let group = field(1, b"web.default");
-    let sealed = [group.clone(), number(2, 4), number(3, 1), field(4, b"BOX-1 ciphertext")].concat();
-    let known = [group, number(2, 1), field(4, b"port = 1"), field(140, b"of a later version")].concat();
+    let writer = KeyedHash::new([5; 32]);
+    let by = field(100, &writer.id().to_hex());
+    let sealed =
+        [group.clone(), number(2, 4), number(3, 1), field(4, b"BOX-1 ciphertext"), by.clone()].concat();
+    let known = [group, number(2, 1), field(4, b"port = 1"), by, field(140, b"of a later version")].concat();
+    let signed = |said: Vec<u8>| {
+        let signed = Rumor::decode(&said).expect("a rumor").encode_signed(&writer);
+        [said, signed[signed.len() - VOUCH_LEN..].to_vec()].concat()
+    };
     vec![
         rumor(b"a", 1, b"one"),
         rumor(b"b", 9, &[7; 2_000]),
         [number(1, 78), field(3, b"a member"), field(130, b"no subject is named")].concat(),
-        [number(1, 4), field(6, &sealed)].concat(),
-        [number(1, 4), field(6, &known), field(150, b"of the rumor")].concat(),
+        signed([number(1, 4), field(6, &sealed)].concat()),
+        signed([number(1, 4), field(6, &known), field(150, b"of the rumor")].concat()),
     ]
 }
 

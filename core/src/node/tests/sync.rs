@@ -5,18 +5,22 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::later::{rumor, withdrawn};
-use super::{Channel, Parcel, Ring, address};
+use super::{Channel, Parcel, Ring, address, said_by};
 use crate::model::command::Command;
 use crate::model::config::{Config, Timings};
 use crate::model::id::MemberId;
+use crate::model::identity::{KeyedHash, Sign as _};
 use crate::model::io::Input;
 use crate::model::member::MemberRecord;
 use crate::model::rumor::{MemberRumor, Rumor, RumorKey, ServiceConfig, ServiceFile, Told, Version};
 use crate::wire::convert::member_to_wire;
 use crate::wire::stream::{self, Body};
 
+/// A member that took orders and is gone.
+const WRITER: KeyedHash = KeyedHash::new([77; 32]);
+
 fn config(number: u64) -> Rumor {
-    let version = Version::new(number, vec![b'#'; number as usize], None);
+    let version = Version::new(number, vec![b'#'; number as usize], Some(WRITER.id()));
     Rumor::ServiceConfig(ServiceConfig { group: "web.default".parse().expect("a valid group"), version })
 }
 
@@ -47,11 +51,11 @@ fn a_record_that_is_older_than_the_held_one_is_answered_with_that() {
     let mut ring = Ring::new(3);
     ring.run_ms(2_000);
     let now = ring.now;
-    ring.hosts[0].node.as_mut().expect("it runs").rumors.insert(now, &config(7).into());
-    let older = Body::SyncRecords { rumors: vec![config(6).encode()], want: Vec::new() };
+    ring.hosts[0].node.as_mut().expect("it runs").rumors.insert(now, &said_by(WRITER, &config(7)));
+    let older = Body::SyncRecords { rumors: vec![config(6).encode_signed(&WRITER)], want: Vec::new() };
     says(&mut ring, 1, 0, older);
     assert_eq!(on_the_way(&ring, 1).0, [config(7).encode()]);
-    let same = Body::SyncRecords { rumors: vec![config(7).encode()], want: Vec::new() };
+    let same = Body::SyncRecords { rumors: vec![config(7).encode_signed(&WRITER)], want: Vec::new() };
     ring.run_ms(1_000);
     says(&mut ring, 1, 0, same);
     assert_eq!(on_the_way(&ring, 1).0, Vec::<Vec<u8>>::new(), "what is known on both sides costs nothing");
@@ -153,7 +157,12 @@ fn a_member_that_learned_something_compares_again_soon() {
     let before = syncs(&ring);
     ring.run_ms(Timings::lan().sync_period_ms_min);
     assert_eq!(syncs(&ring), before, "members that hold the same compare rarely");
-    says(&mut ring, 1, 0, Body::SyncRecords { rumors: vec![config(1).encode()], want: Vec::new() });
+    says(
+        &mut ring,
+        1,
+        0,
+        Body::SyncRecords { rumors: vec![config(1).encode_signed(&WRITER)], want: Vec::new() },
+    );
     ring.run_ms(Timings::lan().sync_period_ms_min);
     assert_eq!(syncs(&ring), before + 1, "it may have missed more than that");
 }
@@ -162,12 +171,12 @@ fn a_member_that_learned_something_compares_again_soon() {
 fn a_service_and_the_member_that_runs_it_are_learned_from_one_message_in_any_order() {
     let mut ring = Ring::new(3);
     ring.run_ms(2_000);
-    let owner = MemberId::from_bytes([0xee; 16]);
+    let owner = WRITER.id();
     let here = ring.node(0).member(&ring.id(1)).expect("known");
     let address = super::address(150).ip();
     let record = Rumor::Member(MemberRumor::new(MemberRecord { id: owner, address, ..here }));
     let service = super::gone::service_of(owner, 1);
-    let records = vec![service.encode(), record.encode()];
+    let records = vec![service.encode_signed(&WRITER), record.encode()];
     says(&mut ring, 1, 0, Body::SyncRecords { rumors: records, want: Vec::new() });
     assert!(ring.node(0).member(&owner).is_some());
     assert_eq!(ring.node(0).rumor(&service.key()), Some(&service));
@@ -181,11 +190,11 @@ fn a_newcomer_gets_more_than_one_message_holds() {
     ring.run_ms(500);
     let now = ring.now;
     for n in 0..144_u32 {
-        let version = Version::new(1, vec![n as u8; 64 * 1024], None);
+        let version = Version::new(1, vec![n as u8; 64 * 1024], Some(WRITER.id()));
         let group = alloc::format!("web.g{}", n / 60).parse().expect("a valid group");
         let name = alloc::format!("file-{n}").parse().expect("a valid name");
         let file = Rumor::ServiceFile(ServiceFile { group, name, version });
-        ring.hosts[0].node.as_mut().expect("it runs").rumors.insert(now, &file.into());
+        ring.hosts[0].node.as_mut().expect("it runs").rumors.insert(now, &said_by(WRITER, &file));
     }
     ring.start(1);
     ring.run_ms(1_000);
@@ -199,7 +208,7 @@ fn a_member_that_is_back_hears_what_belongs_to_the_ring_although_streams_hang() 
     ring.network.cut = BTreeSet::from([2]);
     let now = ring.now;
     for i in [0, 1] {
-        ring.hosts[i].node.as_mut().expect("it runs").rumors.insert(now, &config(7).into());
+        ring.hosts[i].node.as_mut().expect("it runs").rumors.insert(now, &said_by(WRITER, &config(7)));
     }
     ring.run_ms(30_000);
     (ring.network.cut, ring.network.streams_hang) = (BTreeSet::new(), true);

@@ -19,20 +19,25 @@ use service_config::ServiceConfigMessage;
 use service_file::ServiceFileMessage;
 use service_health::ServiceHealthMessage;
 
-pub(crate) use opaque::version_hash;
+pub(crate) use opaque::{said, version_hash};
 
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use prost::Message;
+use prost::encoding::bytes;
 
 use crate::model::election::ElectionPurpose;
 use crate::model::error::DecodeError;
+use crate::model::identity::{Sign, Vouch};
 use crate::model::limits::RUMOR_BYTES_MAX;
 use crate::model::mutant::mutated;
 use crate::model::rumor::{
     Departure, ElectionRumor, MemberRumor, Rumor, ServiceConfig, ServiceFile, ServiceHealth, ServiceRumor,
     Told,
 };
+use crate::model::statement::Statement;
 use crate::wire::convert::id_to_wire;
+use crate::wire::fields::{Fields, Value};
 use crate::wire::member::Membership;
 
 /// `Rumor`.
@@ -89,7 +94,7 @@ impl Rumor {
     /// # Errors
     /// Not a rumor, or one beyond the limits.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        if bytes.len() > RUMOR_BYTES_MAX + 64 {
+        if bytes.len() > RUMOR_BYTES_MAX + 64 + VOUCH_LEN {
             return Err(DecodeError::TooLong { bytes: bytes.len(), limit: RUMOR_BYTES_MAX });
         }
         let kind = opaque::kind_of(bytes);
@@ -101,6 +106,16 @@ impl Rumor {
         }
         let rumor = RumorMessage::decode(bytes).map_err(|_| DecodeError::Protobuf)?;
         Self::from_wire(rumor)
+    }
+
+    /// It as the member with this key would tell it in its own name, whether that is its to say or not. A node signs what
+    /// it says itself; this is for what tests and simulators put into its mouth.
+    #[must_use]
+    pub fn encode_signed(&self, signer: &dyn Sign) -> Vec<u8> {
+        let said = self.encode();
+        let content = signer.hash(self.version().map_or(&said, |version| &version.body));
+        let vouch = Statement::new(&self.key(), self.number(), content).vouch(signer);
+        told_bytes(self, Some(&vouch))
     }
 
     /// None for what this version does not understand: that is told in the bytes that came.
@@ -179,9 +194,70 @@ impl Rumor {
     }
 }
 
+/// The author's word for a rumor: key and signature. The first of the fields that vouch.
+const VOUCH: u32 = 200;
+
 impl<'a> Told<'a> {
     /// Reads a rumor that a message or the disk holds, and keeps hold of its bytes.
+    ///
+    /// What is understood is kept as its author said it, with the word for it last and nothing else that vouches: what no
+    /// member signed could be made to differ without end, and each difference would be told on.
     pub(crate) fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        Rumor::decode(bytes).map(|rumor| Self::read(rumor, bytes))
+        let rumor = Rumor::decode(bytes)?;
+        if matches!(rumor, Rumor::Opaque(_) | Rumor::Member(_)) {
+            return Ok(Self::read(rumor, None, Cow::Borrowed(bytes)));
+        }
+        let vouch = vouch_of(bytes);
+        let said = said(bytes);
+        let word_len = vouch.map_or(0, |_| VOUCH_LEN);
+        if said.len() + word_len == bytes.len() && bytes.starts_with(&said) {
+            return Ok(Self::read(rumor, vouch, Cow::Borrowed(bytes)));
+        }
+        let mut kept = said.into_owned();
+        put_vouch(vouch.as_ref(), &mut kept);
+        assert!(kept.len() <= bytes.len(), "nothing is added to what an author said");
+        Ok(Self::read(rumor, vouch, Cow::Owned(kept)))
     }
+
+    /// What its author says, which is what the word for it is about.
+    pub(crate) fn said(&self) -> Cow<'_, [u8]> {
+        match self.bytes() {
+            Some(bytes) => said(bytes),
+            None => Cow::Owned(self.rumor().encode()),
+        }
+    }
+
+    /// It as this version tells it.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        match self.bytes() {
+            Some(bytes) => bytes.to_vec(),
+            None => told_bytes(self.rumor(), self.vouch()),
+        }
+    }
+}
+
+/// The word that vouches for a message: the first that has the length of one.
+pub(crate) fn vouch_of(message: &[u8]) -> Option<Vouch> {
+    Fields::of(message).flatten().find_map(|field| match (field.tag, field.value) {
+        (VOUCH, Value::Bytes(word)) => Vouch::from_bytes(word),
+        _ => None,
+    })
+}
+
+/// How much longer a rumor is with its author's word: the word, its field's number and its length.
+pub(crate) const VOUCH_LEN: usize = Vouch::BYTES + 3;
+
+/// A rumor as this version encodes it, with the word for it.
+pub(crate) fn told_bytes(rumor: &Rumor, vouch: Option<&Vouch>) -> Vec<u8> {
+    let mut told = rumor.encode();
+    put_vouch(vouch, &mut told);
+    told
+}
+
+fn put_vouch(vouch: Option<&Vouch>, told: &mut Vec<u8>) {
+    let before = told.len();
+    if let Some(vouch) = vouch {
+        bytes::encode(VOUCH, &vouch.to_bytes().to_vec(), told);
+    }
+    assert!(told.len() == before + vouch.map_or(0, |_| VOUCH_LEN), "a word has one length");
 }

@@ -1,6 +1,6 @@
 //! Rumors that this version does not understand: what of them it reads all the same.
 
-use alloc::vec::Vec;
+use alloc::borrow::Cow;
 use core::ops::RangeInclusive;
 
 use crate::model::digest;
@@ -22,6 +22,10 @@ mod tag {
 /// Fields of `Rumor` that vouch for a statement and are no part of it (signatures, public keys): told on and stored, and
 /// left out of digests, so that a statement is the same with and without them.
 const VOUCHING: RangeInclusive<u32> = 200..=299;
+
+fn vouches(tag: u32) -> bool {
+    mutated!(SignatureCounts, VOUCHING.contains(&tag), tag > 200 && tag < 300)
+}
 
 /// The number of a rumor's kind.
 pub(super) fn kind_of(bytes: &[u8]) -> u32 {
@@ -78,11 +82,24 @@ const fn check_length(bytes: &[u8]) -> Result<(), DecodeError> {
 
 /// The hash of a rumor's bytes that digests compare.
 pub(crate) fn version_hash(bytes: &[u8]) -> u64 {
-    let vouches = |tag: u32| mutated!(SignatureCounts, VOUCHING.contains(&tag), tag > 200 && tag < 300);
-    if !Fields::of(bytes).flatten().any(|field| vouches(field.tag)) {
-        return digest::hash_bytes(bytes);
+    digest::hash_bytes(&said(bytes))
+}
+
+/// What a rumor says: its bytes without those that vouch for it.
+pub(crate) fn said(bytes: &[u8]) -> Cow<'_, [u8]> {
+    // Mostly they come last.
+    let mut said_len = 0;
+    let mut fields = Fields::of(bytes).flatten();
+    let mut rest = fields.by_ref().skip_while(|field| {
+        let says = !vouches(field.tag);
+        said_len += if says { field.raw.len() } else { 0 };
+        says
+    });
+    let is_last = rest.all(|field| vouches(field.tag));
+    assert!(said_len <= bytes.len(), "a message says no more than it holds");
+    if is_last {
+        return Cow::Borrowed(bytes.get(..said_len).unwrap_or(bytes));
     }
-    let said: Vec<&[u8]> =
-        Fields::of(bytes).flatten().filter(|field| !vouches(field.tag)).map(|field| field.raw).collect();
-    digest::hash_bytes(&said.concat())
+    let said = Fields::of(bytes).flatten().filter(|field| !vouches(field.tag));
+    Cow::Owned(said.flat_map(|field| field.raw.iter().copied()).collect())
 }

@@ -4,9 +4,10 @@ use alloc::vec::Vec;
 use prost::Message;
 
 use crate::model::error::DecodeError;
+use crate::model::identity::Vouch;
 use crate::model::limits::{CONTENDERS_MAX, INCARNATION_MAX};
 use crate::model::mutant::mutated;
-use crate::model::rumor::{Contender, Sealed, Version};
+use crate::model::rumor::{Contender, Proof, Sealed, Version};
 use crate::wire::convert::{id_from_wire, id_to_wire};
 
 /// Another body that was acknowledged under the same version.
@@ -16,6 +17,11 @@ pub(super) struct ContenderMessage {
     hash: u64,
     #[prost(bytes = "vec", tag = "2")]
     writer: Vec<u8>,
+    /// The hash of its body that the writer signed, and the writer's word for it.
+    #[prost(bytes = "vec", tag = "3")]
+    content: Vec<u8>,
+    #[prost(bytes = "vec", tag = "4")]
+    vouch: Vec<u8>,
 }
 
 /// The body of a version, and the signature beside it where it is sealed.
@@ -41,6 +47,8 @@ impl Version {
         let to_wire = |c: &Contender| ContenderMessage {
             hash: c.hash,
             writer: c.writer.as_ref().map(id_to_wire).unwrap_or_default(),
+            content: c.proof.map(|proof| proof.content.to_vec()).unwrap_or_default(),
+            vouch: c.proof.map(|proof| proof.vouch.to_bytes().to_vec()).unwrap_or_default(),
         };
         self.contenders().iter().map(to_wire).collect()
     }
@@ -64,7 +72,10 @@ impl Version {
         };
         let mut noted = Vec::with_capacity(contenders.len().min(CONTENDERS_MAX));
         for c in contenders.iter().take(CONTENDERS_MAX - 1) {
-            noted.push(Contender { hash: c.hash, writer: id(&c.writer)? });
+            let content = <[u8; 32]>::try_from(c.content.as_slice()).ok();
+            let vouch = Vouch::from_bytes(&c.vouch);
+            let proof = content.zip(vouch).map(|(content, vouch)| Proof { content, vouch });
+            noted.push(Contender { hash: c.hash, writer: id(&c.writer)?, proof });
         }
         let version = Self::new(number, body, id(writer)?);
         version.with_contenders(noted).ok_or(DecodeError::Invalid("contenders"))

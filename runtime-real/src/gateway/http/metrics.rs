@@ -306,6 +306,12 @@ fn traffic(out: &mut Out<'_>, m: &Metrics) -> fmt::Result {
         ],
     )?;
     out.counter("ring_decode_errors", "Messages that a decoder rejected", m.decode_errors)?;
+    out.counter(
+        "ring_statements_refused",
+        "Statements that were not believed, because their authors' word was missing or false",
+        m.statements_refused,
+    )?;
+    out.counter("ring_signatures_checked", "Signatures that were checked", m.signatures_checked)?;
     out.counter("ring_parts_skipped", "Unreadable parts of messages that were accepted", m.parts_skipped)
 }
 

@@ -80,6 +80,7 @@ fn level(kind: &EventKind) -> Level {
         | EventKind::VersionLost { .. }
         | EventKind::RumorRepaired { .. }
         | EventKind::IdentityTakenOver { .. }
+        | EventKind::StatementRefused { .. }
         | EventKind::Banned { .. }
         | EventKind::LimitReached { .. }
         | EventKind::Election { what: ElectionEvent::Lost { .. }, .. } => Level::WARN,

@@ -4,7 +4,8 @@
 use std::net::SocketAddr;
 
 use annulus_core::{
-    CensusEntry, ElectionPurpose, EventKind, Incarnation, KeyParts, MemberId, Node, RumorKey, State, Why,
+    CensusEntry, ElectionPurpose, EventKind, Incarnation, KeyParts, MemberId, Node, Refusal, RumorKey, State,
+    Why,
 };
 
 use super::election;
@@ -99,7 +100,10 @@ pub fn sentence(kind: &EventKind, names: Names<'_>) -> String {
         EventKind::Synced { with, learned, sent } => {
             format!("compared notes with {}: learned {learned} records, sent {sent}", names(with))
         }
-        EventKind::Banned { member } => format!("{} is banned from the ring for ever", names(member)),
+        EventKind::Banned { member, by } => banned(&names(member), by.as_ref().map(names)),
+        EventKind::StatementRefused { from, author, key, refusal } => {
+            refused(from, author.as_ref().map(names), key, *refusal)
+        }
         EventKind::ServiceChanged { service, from, to, reason } => {
             let before = from.map_or(String::new(), |from| format!(", was {from}"));
             let to = to.map_or("unloaded", annulus_core::ServiceState::name);
@@ -121,10 +125,7 @@ pub fn sentence(kind: &EventKind, names: Names<'_>) -> String {
         }
         EventKind::PersistFailed { reason } => format!("could not write to disk: {reason}"),
         EventKind::IdentityConflict { address, yields } => copied(address, *yields),
-        EventKind::IdentityTakenOver { former } => format!(
-            "the data directory was that of member {former}, which had another key or none: this member took its \
-             place under its own id; its votes were dropped, and what operators gave it was signed anew"
-        ),
+        EventKind::IdentityTakenOver { former } => taken_over(former),
         EventKind::Leaving => "this supervisor begins to leave the ring".to_owned(),
         EventKind::Election { election: id, term, what } => election::sentence(id, *term, what, names),
     }
@@ -143,6 +144,29 @@ fn member_changed(
         Some(from) => format!("{member} went from {from} to {to}: {why}"),
         None => format!("{member} is now known, {to}: {why}"),
     }
+}
+
+fn banned(member: &str, by: Option<String>) -> String {
+    let by = by.map_or_else(String::new, |by| format!(", by an order to {by}"));
+    format!("{member} is banned from the ring for ever{by}")
+}
+
+fn taken_over(former: &MemberId) -> String {
+    format!(
+        "the data directory was that of member {former}, which had another key or none: this member took its \
+         place under its own id; its votes were dropped, and what operators gave it was signed anew"
+    )
+}
+
+fn refused(from: &SocketAddr, author: Option<String>, key: &RumorKey, refusal: Refusal) -> String {
+    let author = author.unwrap_or_else(|| "no member".to_owned());
+    let why = match refusal {
+        Refusal::Unsigned => "it is not signed",
+        Refusal::NotItsKey => "it is signed with another key than that member's",
+        Refusal::Forged => "its signature does not belong to what it says",
+        Refusal::Unchecked => "too much of what came from there was false lately",
+    };
+    format!("refused what {from} told of the {key} in the name of {author}: {why}")
 }
 
 fn copied(address: &SocketAddr, yields: bool) -> String {

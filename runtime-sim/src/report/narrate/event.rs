@@ -1,6 +1,8 @@
 //! Events in sentences: which of them is news, and its sentence.
 
-use annulus_core::{Event, EventKind, Instant, ServiceName, ServiceState, State};
+use std::net::SocketAddr;
+
+use annulus_core::{Event, EventKind, Instant, Refusal, RumorKey, ServiceName, ServiceState, State};
 
 use super::{FailedProbe, Narrator};
 use crate::action::HostId;
@@ -26,7 +28,7 @@ impl Narrator {
                 self.service_changed(at, host, service, (*from, *to), reason);
             }
             EventKind::Election { election, term, what } => self.election(at, host, election, *term, what),
-            EventKind::Banned { member } if !self.banned.insert(*member) => {}
+            EventKind::Banned { member, .. } if !self.banned.insert(*member) => {}
             EventKind::Synced { learned, .. } if *learned == 0 || self.names.len() > NAMES_MAX => {}
             other => {
                 if let Some(text) = self.in_itself(host, other) {
@@ -41,27 +43,28 @@ impl Narrator {
         let name = self.name(host);
         Some(match kind {
             EventKind::Refuted { accusation, incarnation } => {
-                let accused = match accusation {
-                    State::Suspect => "it is suspected",
-                    State::Confirmed => "it is held dead",
-                    State::Departed => "it is held to have left",
-                    State::Alive => "others have an old word of it",
-                };
+                let accused = accused(*accusation);
                 format!("{name} hears that {accused} and contradicts, in its new incarnation {incarnation}.")
             }
-            EventKind::Stalled { for_ms } => format!(
-                "{name} notices that it did not run for {}.{:03}s: it checks itself before it accuses others.",
-                for_ms / 1000,
-                for_ms % 1000
-            ),
+            EventKind::Stalled { for_ms } => {
+                let (s, ms) = (for_ms / 1000, for_ms % 1000);
+                format!(
+                    "{name} notices that it did not run for {s}.{ms:03}s: it checks itself before it accuses others."
+                )
+            }
             EventKind::Synced { with, learned, .. } => {
                 let with = self.who(with);
                 let records =
                     if *learned == 1 { "one record".to_owned() } else { format!("{learned} records") };
                 format!("{name} and {with} compare what they know: {name} learns {records}.")
             }
-            EventKind::Banned { member } => {
-                format!("{} is banned for ever, {name} notes.", self.who(member))
+            EventKind::Banned { member, by } => {
+                let by = by.map_or_else(String::new, |by| format!(" by {}", self.who(&by)));
+                format!("{} is banned for ever{by}, {name} notes.", self.who(member))
+            }
+            EventKind::StatementRefused { from, author, key, refusal } => {
+                let author = author.as_ref().map(|author| self.who(author));
+                refused(name, (from, author), key, *refusal)
             }
             EventKind::ObstacleChanged { service, what: Some(what), .. } => {
                 format!("{service} on {name}: {what}.")
@@ -132,4 +135,24 @@ impl Narrator {
         };
         self.say(at, &text);
     }
+}
+
+const fn accused(accusation: State) -> &'static str {
+    match accusation {
+        State::Suspect => "it is suspected",
+        State::Confirmed => "it is held dead",
+        State::Departed => "it is held to have left",
+        State::Alive => "others have an old word of it",
+    }
+}
+
+fn refused(
+    name: &str,
+    (from, author): (&SocketAddr, Option<String>),
+    key: &RumorKey,
+    refusal: Refusal,
+) -> String {
+    let author = author.unwrap_or_else(|| "no member".to_owned());
+    let why = refusal.name();
+    format!("{name} does not believe what {from} says of the {key} in the name of {author}: {why}.")
 }

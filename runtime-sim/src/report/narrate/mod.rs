@@ -104,7 +104,7 @@ impl Narrator {
                 let text = format!("the process of {service} on {} ends with {status}.", self.name(*host));
                 self.say(at, &text);
             }
-            What::Holds { host, key, version } => self.holds(at, *host, key, *version),
+            What::Holds { host, key, version, .. } => self.holds(at, *host, key, *version),
             What::Rendered { host, service, rendering } => self.rendered(at, *host, service, rendering),
             What::LeaseRanOut { host, service, .. } => {
                 let text = format!(

@@ -43,7 +43,7 @@ fn told(scene: &dyn Scene, what: &What) -> Told {
             term: *term,
             until: until.map(|until| until.as_nanos()),
         },
-        What::Holds { host, key, version } => {
+        What::Holds { host, key, version, .. } => {
             Told::Holds { host: name(host), held: Held { key: key.clone(), version: *version } }
         }
         What::Confirmed { host, key, version, on } => Told::Confirmed {

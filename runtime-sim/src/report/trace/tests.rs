@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 
 use annulus_core::{
     Cause, Channel, ElectionEvent, ElectionId, ElectionPurpose, Event, EventId, EventKind, FileName, Hook,
-    Incarnation, InputId, LeaseEnd, MemberId, ObstacleKind, RumorKey, ServiceGroup, ServiceName,
+    Incarnation, InputId, LeaseEnd, MemberId, ObstacleKind, Refusal, RumorKey, ServiceGroup, ServiceName,
     ServiceState, State, Why, limits::Limit,
 };
 use proptest::collection::vec;
@@ -158,7 +158,9 @@ fn of_members(name: &str) -> Option<BoxedStrategy<EventKind>> {
         "refuted" => (state(), incarnation())
             .prop_map(|(accusation, incarnation)| EventKind::Refuted { accusation, incarnation })
             .boxed(),
-        "banned" => member().prop_map(|member| EventKind::Banned { member }).boxed(),
+        "banned" => (member(), prop::option::of(member()))
+            .prop_map(|(member, by)| EventKind::Banned { member, by })
+            .boxed(),
         "synced" => (member(), count(), count())
             .prop_map(|(with, learned, sent)| EventKind::Synced { with, learned, sent })
             .boxed(),
@@ -202,6 +204,14 @@ fn kind(name: &str) -> BoxedStrategy<EventKind> {
                 })
                 .boxed()
         }
+        "statement_refused" => (address(), prop::option::of(member()), any_key(), select(&Refusal::ALL[..]))
+            .prop_map(|(from, author, key, refusal)| EventKind::StatementRefused {
+                from,
+                author,
+                key,
+                refusal,
+            })
+            .boxed(),
         "decode_failed" => (address(), select(&Channel::ALL[..]), words())
             .prop_map(|(from, channel, error)| EventKind::DecodeFailed { from, channel, error })
             .boxed(),
