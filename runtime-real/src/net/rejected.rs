@@ -1,6 +1,5 @@
-//! Remembers who was not heard because of the key of the ring: addresses, reasons, counts. Bounded, however much is sent and
-//! under however
-//! many addresses; answers nothing, and tells the log of each address once a minute at most.
+//! Remembers which addresses were not heard because of the key of the ring: reasons, counts. Bounded, however much is sent and
+//! under however many addresses; answers nothing, and tells the log of each address once a minute at most.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
