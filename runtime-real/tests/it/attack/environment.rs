@@ -20,8 +20,10 @@ const SECRETS: [&str; 8] = [
     "LISTEN_FDS",
     "AWS_SECRET_ACCESS_KEY",
 ];
-/// The value of each.
+/// The value of each but the ring's key.
 const VALUE: &str = "hunter2-of-the-supervisor";
+/// That has a form: a supervisor does not start with another text.
+const RING_KEY: &str = "SYM-SEC-1\nblue-20260101000000\n\n0VDUuLDTfuFpwGY+j0kssC0oOLHxkjifFfpPgaY+zOM=";
 
 /// The names of the variables in the output of `env`.
 fn names(env: &str) -> Vec<&str> {
@@ -36,7 +38,7 @@ fn names(env: &str) -> Vec<&str> {
 fn services_and_hooks_see_the_listed_variables_and_no_secret() {
     let host = Host::start(|command| {
         for name in SECRETS {
-            command.env(name, VALUE);
+            command.env(name, if name == "HAB_RING_KEY" { RING_KEY } else { VALUE });
         }
         command.env("LC_ALL", "C.UTF-8").env("HTTP_PROXY", "http://proxy.example").env("HOME", "/");
         command.args(["--pass-env", "HTTP_PROXY"]);
@@ -54,7 +56,7 @@ fn services_and_hooks_see_the_listed_variables_and_no_secret() {
     let var = host.root.path().join("svc/web/var");
     for who in ["run", "init"] {
         let env = eventually("it says so", || fs::read_to_string(var.join(who)).ok());
-        assert!(!env.contains(VALUE), "{who}: {env}");
+        assert!(!env.contains(VALUE) && !env.contains("SYM-SEC"), "{who}: {env}");
         let mut own =
             vec!["HOME", "HTTP_PROXY", "LANG", "LC_ALL", "LOGNAME", "OPTS", "PATH", "TMPDIR", "TZ", "USER"];
         // Those of the list that this test's own environment does not have.
