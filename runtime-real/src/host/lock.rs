@@ -3,6 +3,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,6 +17,9 @@ use crate::host::{disk, lock_file, small_file};
 const LOCK_TRIES: u32 = 10;
 /// … with this pause between two tries.
 const LOCK_RETRY: Duration = Duration::from_millis(10);
+
+/// A longer file is of another program.
+const PID_BYTES_MAX: u64 = 64;
 
 /// Why a supervisor may not start here.
 #[derive(Debug, Error)]
@@ -96,6 +100,7 @@ pub fn held_by(dir: &SupDir) -> io::Result<Option<String>> {
     let mut file = match small_file::open(&dir.lock()) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return lives(dir),
         Err(error) => return Err(error),
     };
     match file.try_lock_shared() {
@@ -107,6 +112,21 @@ pub fn held_by(dir: &SupDir) -> io::Result<Option<String>> {
         }
         Err(TryLockError::Error(error)) => Err(error),
     }
+}
+
+/// The same for another user, who may not open the lock: the process that the supervisor wrote down, while one of the
+/// file's owner has that number.
+fn lives(dir: &SupDir) -> io::Result<Option<String>> {
+    let file = match small_file::open(&dir.pid_file()) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let owner = file.metadata()?.uid();
+    let text = io::read_to_string(file.take(PID_BYTES_MAX))?;
+    let Ok(pid) = text.trim().parse::<u32>() else { return Ok(None) };
+    let process = fs::metadata(format!("/proc/{pid}"));
+    Ok(process.is_ok_and(|process| process.uid() == owner).then_some(text))
 }
 
 fn unusable(path: &Path, source: io::Error) -> LockError {
