@@ -502,3 +502,31 @@ fn a_member_that_missed_a_rumor_learns_it_within_a_few_probes() {
     ring.run_ms(90_000);
     assert!(syncs(&ring) - before <= 4 * 6, "members that hold the same exchange as rarely as before");
 }
+
+/// A check costs time, so a source of false words is not given as much of it as it asks for.
+#[test]
+fn a_source_of_false_words_has_few_of_them_checked_and_another_all() {
+    use crate::model::channel::Channel;
+    use crate::model::rumor::{ServiceConfig, Version};
+    let mut ring = Ring::new(1);
+    ring.run_ms(1_000);
+    let key = KeyedHash::new([9; 32]);
+    let said = |number: u64, is_true: bool| {
+        let version = Version::new(number, b"port = 1".to_vec(), Some(key.id()));
+        let group = "web.default".parse().expect("a valid group");
+        let mut bytes = Rumor::ServiceConfig(ServiceConfig { group, version }).encode_signed(&key);
+        if !is_true {
+            // The signature is what is encoded last.
+            *bytes.last_mut().expect("not empty") ^= 1;
+        }
+        Told::decode(&bytes).expect("a rumor").into_owned()
+    };
+    let node = ring.hosts[0].node.as_mut().expect("it runs");
+    let (liar, other) = ((address(7), Channel::Datagram), (address(8), Channel::Datagram));
+    assert!((1..=2_000).all(|number| node.authentic(said(number, false), liar).is_none()));
+    let checked = node.metrics().signatures_checked;
+    assert!((1..=100).contains(&checked), "{checked}");
+    assert_eq!(node.metrics().statements_refused, 2_000);
+    assert!(node.authentic(said(3_000, true), liar).is_none(), "it waits, whatever it says now");
+    assert!(node.authentic(said(3_000, true), other).is_some());
+}
