@@ -204,6 +204,7 @@ impl CliError {
             // The code of the failed hook is passed on (as in Habitat).
             Self::Prepare(PrepareError::Hook { code, .. }) => *code,
             Self::Client(error) if error.is_not_found() => exit::NOT_LOADED,
+            Self::Client(error) if error.is_invalid() => exit::USAGE,
             Self::Client(error) if error.is_not_stored() => exit::NOT_STORED,
             Self::NoLog { .. } => exit::NOT_LOADED,
             Self::Start(error) => error.exit_code(),

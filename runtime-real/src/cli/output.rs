@@ -1,7 +1,9 @@
-//! Prints for commands: whole lines to standard output, and tables. A reader that went away is no error.
+//! Prints for commands: whole lines to standard output, and tables. A reader that went away is no error; a disk that takes nothing
+//! is, and ends the command.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
 
+use crate::host::exit;
 use crate::host::terminal::{self, Colour, paint, visible, visible_lines};
 
 /// Prints a line, or several. What others wrote in them steers no terminal; programs that read a pipe get every byte.
@@ -12,7 +14,13 @@ pub(crate) fn line(text: impl std::fmt::Display) {
 
 fn print(text: &str) {
     let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            eprintln!("annulus: standard output: {error}; what the command was to print is lost");
+            std::process::exit(exit::FAILED.into())
+        }
+        _ => {}
+    }
 }
 
 /// Prints a table. On a terminal, what is broken is red and what wants a look is yellow.

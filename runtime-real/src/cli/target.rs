@@ -86,6 +86,7 @@ fn set(name: &str) -> Option<String> {
 pub(crate) async fn connect(global: &Global, remote: &Remote) -> Result<Client, CliError> {
     let sup = global.sup()?;
     if let Some(named) = remote.remote_sup.clone().or_else(|| set("HAB_LISTEN_CTL")) {
+        check_address(&named)?;
         return over_tcp(&sup, &with_port(&named), remote.tls.tls().as_ref(), ring(global, remote)?).await;
     }
     match connect_local(&sup, || ring(global, remote)).await? {
@@ -160,6 +161,25 @@ pub(super) fn is_there(path: &Path) -> Result<bool, CliError> {
     Ok(looked.is_some())
 }
 
+/// What cannot be an address is not looked up.
+fn check_address(addr: &str) -> Result<(), CliError> {
+    let (host, port) = match addr.rsplit_once(':') {
+        Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, Some(port)),
+        _ => (addr, None),
+    };
+    let odd = host.chars().find(|c| !c.is_alphanumeric() && !"-_.:[]%".contains(*c));
+    let why = if host.is_empty() {
+        "it names no host".to_owned()
+    } else if let Some(odd) = odd.or_else(|| addr.chars().find(|c| "/ ".contains(*c))) {
+        format!("{odd:?} is in no address")
+    } else if port.is_some_and(|port| port.parse::<u16>().is_err()) {
+        "its port is not a number from 0 to 65535".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(CliError::Usage(format!("{addr:?} is not the address of a ctl gateway, HOST or HOST:PORT: {why}")))
+}
+
 /// Adds the usual port to a host that names none, and turns "every interface" into this host.
 fn with_port(addr: &str) -> String {
     if let Ok(mut socket) = addr.parse::<std::net::SocketAddr>() {
@@ -181,7 +201,7 @@ fn with_port(addr: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::with_port;
+    use super::{check_address, with_port};
 
     #[test]
     fn a_host_without_port_means_the_usual_one() {
@@ -190,5 +210,24 @@ mod tests {
         assert_eq!(with_port("alpha:1"), "alpha:1");
         assert_eq!(with_port("::1"), "[::1]:9632");
         assert_eq!(with_port("0.0.0.0:7"), "127.0.0.1:7");
+    }
+
+    #[test]
+    fn what_cannot_be_an_address_is_said() {
+        for good in ["alpha", "alpha:1", "10.0.0.1:9632", "::1", "[::1]:7", "fe80::1%eth0", "a_b.example.com"]
+        {
+            check_address(good).unwrap_or_else(|error| panic!("{good}: {error}"));
+        }
+        for (bad, why) in [
+            ("http://x", "'/'"),
+            ("127.0.0.1:99999", "port"),
+            ("alpha:", "port"),
+            ("", "no host"),
+            (":9632", "no host"),
+            ("two words", "' '"),
+        ] {
+            let error = check_address(bad).expect_err(bad);
+            assert!(error.to_string().contains(why) && error.exit_code() == 2, "{bad}: {error}");
+        }
     }
 }

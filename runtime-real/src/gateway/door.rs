@@ -4,10 +4,14 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use crate::net::host;
+
+/// A client that showed a wrong secret gets its answer after this, at either gateway: guessing is slow.
+pub(super) const WRONG_SECRET_PAUSE: Duration = Duration::from_millis(500);
 
 /// How many clients may be inside.
 #[derive(Clone, Copy, Debug)]

@@ -34,12 +34,33 @@ impl Owners {
     /// # Errors
     /// In words: which supervisor has it, or what the system says.
     pub(super) fn claim(&mut self, service: &str) -> Result<(), String> {
+        // The name becomes that of a file, and of a directory of a control group.
+        if service.parse::<annulus_core::ServiceName>().is_err() {
+            return Err(format!("{service:?} is not the name of a service"));
+        }
         if !self.held.contains_key(service) {
             let lock = OwnerLock::acquire(&self.folder, service, &self.name);
             let lock = lock.map_err(|error| error.to_string())?;
             self.held.insert(service.to_owned(), Held { lock, is_leaving: false });
         }
         self.keep(service);
+        Ok(())
+    }
+
+    /// Takes the lock of a service for a hook, unless it is held. A hook that ends a service, such as that after its stop, does
+    /// not make it one that goes on.
+    ///
+    /// # Errors
+    /// As [`Self::claim`].
+    pub(super) fn claim_for_hook(&mut self, service: &str) -> Result<(), String> {
+        let is_new = !self.held.contains_key(service);
+        let is_leaving = self.held.get(service).is_none_or(|held| held.is_leaving);
+        if is_new {
+            self.claim(service)?;
+        }
+        if let Some(held) = self.held.get_mut(service) {
+            held.is_leaving = is_leaving;
+        }
         Ok(())
     }
 

@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use annulus_core::PackageIdent;
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::{Allowed, Error, PackageHook, Sys, package_hook};
@@ -21,7 +21,7 @@ use crate::host::atomic;
 use crate::host::clock::Clock;
 use crate::host::root::Root;
 use crate::host::{lock_file, look};
-use crate::launcher::confine::confine_command;
+use crate::launcher::confine::confine_kept;
 use crate::package::{Installed, is_last_build, with_needs};
 
 /// An install or uninstall hook that takes longer than this is killed, unless the caller sets another limit.
@@ -165,7 +165,7 @@ fn run_hook(run: &mut HookRun<'_>, package: &Installed, moment: Moment) -> Resul
     // Two processes may find the hook due at once: the second waits, looks again and has nothing to do.
     let ended = |code| Error::hook(package.ident(), moment, code, "an order ended it".to_owned());
     let lock = run.root.package_lock(&package.ident().to_string().replace('/', "-"));
-    let Some(_held) = hold(run.overseer, &lock).map_err(Error::io(&lock))? else {
+    let Some(held) = hold(run.overseer, &lock).map_err(Error::io(&lock))? else {
         return Err(ended(1));
     };
     if !is_due(package, moment)? {
@@ -175,7 +175,7 @@ fn run_hook(run: &mut HookRun<'_>, package: &Installed, moment: Moment) -> Resul
     let hook = package_hook(run.root, package, moment.hook(), (run.sys, run.allowed), &env)
         .map_err(|e| Error::hook(package.ident(), moment, 1, e.to_string()))?;
     run.overseer.begins(run.timeout);
-    let performed = perform(run, package.ident(), &hook);
+    let performed = perform(run, package.ident(), &hook, &held);
     run.overseer.ends();
     let over = performed
         .map_err(|e| Error::hook(package.ident(), moment, 1, format!("{}: {e}", hook.program.display())))?;
@@ -193,7 +193,7 @@ fn run_hook(run: &mut HookRun<'_>, package: &Installed, moment: Moment) -> Resul
         }
         Over::TimedOut => {
             let seconds = run.timeout.as_secs();
-            Err(Error::hook(package.ident(), moment, code, format!("it took longer than {seconds} s")))
+            Err(Error::hook(package.ident(), moment, 1, format!("it took longer than {seconds} s")))
         }
     }
 }
@@ -226,7 +226,7 @@ fn exit_code(status: ExitStatus) -> i32 {
 }
 
 /// Runs the hook to its end.
-fn perform(run: &mut HookRun<'_>, ident: &PackageIdent, hook: &PackageHook) -> io::Result<Over> {
+fn perform(run: &mut HookRun<'_>, ident: &PackageIdent, hook: &PackageHook, lock: &File) -> io::Result<Over> {
     let (reader, writer) = io::pipe()?;
     let mut command = Command::new(&hook.program);
     command
@@ -236,7 +236,7 @@ fn perform(run: &mut HookRun<'_>, ident: &PackageIdent, hook: &PackageHook) -> i
         .stdin(Stdio::null())
         .stdout(writer.try_clone()?)
         .stderr(writer);
-    confine_command(&mut command, hook.account.as_ref());
+    confine_kept(&mut command, hook.account.as_ref(), lock);
     let child = spawn(&mut command)?;
     // The command holds the pipe's writing end, which would keep the reader waiting.
     drop(command);
@@ -279,7 +279,7 @@ fn wait(
 ) -> io::Result<Over> {
     let clock = Clock::host();
     let began = clock.now();
-    let group = i32::try_from(child.id()).map(Pid::from_raw).map_err(io::Error::other)?;
+    let keeper = i32::try_from(child.id()).map(Pid::from_raw).map_err(io::Error::other)?;
     let over = loop {
         match printed.recv_timeout(LOOK) {
             Ok(line) => say(&line),
@@ -297,9 +297,11 @@ fn wait(
             break Over::TimedOut;
         }
     };
-    // Also kills the processes that the hook left in its group: a hook is over when its program has ended.
-    let _ = killpg(group, Signal::SIGKILL);
-    child.wait()?;
+    if !matches!(over, Over::Ended(_)) {
+        // It ends all that the hook started, and then itself.
+        let _ = kill(keeper, Signal::SIGTERM);
+        child.wait()?;
+    }
     while let Ok(line) = printed.recv_timeout(LAST_WORDS) {
         say(&line);
     }

@@ -34,7 +34,7 @@ use crate::gateway::ctl::secret::{Secret, SecretError};
 use crate::gateway::ctl::{self, Ctl};
 use crate::gateway::keyed::Keyed;
 use crate::gateway::lookout::Lookout;
-use crate::gateway::tls::{Tls, TlsError};
+use crate::gateway::tls::{Files, Tls, TlsError};
 use crate::gateway::{agent_check, http};
 use crate::host::clock::{Clock, monotonic_us};
 use crate::host::entropy::{self, EntropyError};
@@ -170,7 +170,7 @@ pub fn run(root: &Root, name: &str, options: &Options, load: Option<SvcLoad>) ->
     settings.timings.validate()?;
     let ring = RingKey::given(settings.ring.as_deref(), &KeyCache::new(root.keys()))?;
     settings.gateways.check_ctl(settings.ctl, ring.is_some())?;
-    let tls = settings.gateways.tls.clone().map(|files| Tls::load(files, Clock::host())).transpose()?;
+    let tls = settings.gateways.tls.clone().map(load_tls).transpose()?;
     if !launcher::is_parent() {
         return Err(StartError::System(launcher::exec(&launcher::Options {
             root: root.path().to_owned(),
@@ -192,6 +192,16 @@ pub fn run(root: &Root, name: &str, options: &Options, load: Option<SvcLoad>) ->
     runtime.shutdown_background();
     logging::flush();
     code
+}
+
+/// A person who starts a supervisor is told at once what is wrong with the files. One that the launcher starts again after a
+/// crash has services to look after.
+fn load_tls(files: Files) -> Result<Tls, TlsError> {
+    if launcher::is_restart() {
+        Ok(Tls::load_or_close(files, Clock::host()))
+    } else {
+        Tls::load(files, Clock::host())
+    }
 }
 
 /// The process of the supervisor that was ready last; the lock names its launcher instead.
@@ -430,7 +440,7 @@ async fn drive(
                 continue;
             }
             Ask::Useless(name, error) => {
-                tracing::error!(%error, "{name}: this supervisor goes on, because the next one could not start");
+                tracing::error!(%error, "{name}: this supervisor goes on, because the gateways of the next one would stay closed");
                 continue;
             }
             Ask::Restart(name) => {

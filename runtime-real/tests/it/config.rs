@@ -161,6 +161,50 @@ fn a_template_that_fails_keeps_the_files_and_the_process() {
 }
 
 #[test]
+fn a_service_that_cannot_be_prepared_has_not_applied_its_configuration_either() {
+    let supervisor = Supervisor::start(&[]);
+    user_toml(&supervisor, "shop", "name = = 1\n");
+    load(
+        &supervisor,
+        "shop",
+        &[("default.toml", "name = \"a\"\n"), ("config/app.conf", "{{cfg.name}}")],
+        &[],
+    );
+    eventually("it cannot start", || (status(&supervisor, "shop")["state"] == "backoff").then_some(()));
+    let file = supervisor.root().join("group.toml");
+    std::fs::write(&file, "name = \"c\"\n").expect("written");
+    let apply = ["config", "apply", "shop.default", "1", text(&file), "--wait", "--timeout", "1"];
+    let (code, stdout, stderr) = supervisor.run(&apply);
+    assert!(code == 9 && stderr.contains("user.toml"), "{code} {stdout} {stderr}");
+    user_toml(&supervisor, "shop", "name = \"b\"\n");
+    eventually("it is tried at once, and runs", || {
+        (read(&svc(&supervisor, "shop/config/app.conf")) == "c").then_some(())
+    });
+}
+
+/// The rule for the next start: a process that ends while the configuration is bad is started with the one before.
+#[test]
+fn a_crash_while_a_template_fails_costs_no_service() {
+    let supervisor = Supervisor::start(&[]);
+    let files = [("default.toml", "name = \"a\"\n"), ("config/app.conf", "{{toUppercase cfg.name}}")];
+    load(&supervisor, "shop", &files, &[]);
+    let pid = up(&supervisor, "shop");
+    user_toml(&supervisor, "shop", "name = [\"b\"]\n");
+    eventually("the fault is named", || {
+        status(&supervisor, "shop")["last_error"].as_str().map(str::to_owned)
+    });
+    let process = nix::unistd::Pid::from_raw(i32::try_from(pid).expect("a pid"));
+    nix::sys::signal::kill(process, nix::sys::signal::Signal::SIGKILL).expect("killed");
+    eventually("it runs again", || {
+        let status = status(&supervisor, "shop");
+        (status["state"] == "up" && status["process"]["pid"] != pid).then_some(())
+    });
+    assert_eq!(read(&svc(&supervisor, "shop/config/app.conf")), "A");
+    let obstacles = status(&supervisor, "shop")["obstacles"].to_string();
+    assert!(obstacles.contains("configuration before it"), "{obstacles}");
+}
+
+#[test]
 fn a_bound_service_waits_and_then_knows_what_it_is_bound_to() {
     let supervisor = Supervisor::start(&[]);
     let web = [

@@ -166,7 +166,9 @@ fn a_token_guards_everything_but_the_probes() {
         assert!(answer.head.contains("www-authenticate: bearer"), "{}", answer.head);
         assert!(!answer.body.contains("sesame"));
     }
+    let asked = std::time::Instant::now();
     assert_eq!(get(supervisor.http, "/census", &[("authorization", "Bearer guess")]).status, 401);
+    assert!(asked.elapsed() >= std::time::Duration::from_millis(500), "guessing is slow");
     assert_eq!(get(supervisor.http, "/census", &[("authorization", "Bearer sesame")]).status, 200);
     assert_eq!(supervisor.get("/live").status, 200);
     assert_eq!(supervisor.get("/ready").json()["ready"], true);

@@ -121,6 +121,35 @@ fn exit_codes_of_hooks_are_passed_on() {
 }
 
 #[test]
+fn nothing_of_an_install_hook_outlives_its_command() {
+    let bench = Bench::new();
+    let hook = "#!/bin/sh\nsetsid sh -c 'trap \"\" TERM INT HUP; echo $$ >> {dir}/pids; exec sleep 1000' &\n\
+                while [ ! -s {dir}/pids ]; do sleep 0.01; done\necho begun > {dir}/begun\nwait\n";
+    let dir = bench.dir.path().to_owned();
+    let built = bench.build("shop", "", &[("hooks/install", &hook.replace("{dir}", text(&dir)))]);
+    let begin = || {
+        let mut command = annulus();
+        command.arg("--root").arg(dir.join("root")).args(["pkg", "install", text(&built)]);
+        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        command.spawn().expect("it runs")
+    };
+    let alive = || -> Vec<String> {
+        let pids = fs::read_to_string(dir.join("pids")).unwrap_or_default();
+        pids.lines().filter(|pid| Path::new("/proc").join(pid).exists()).map(str::to_owned).collect()
+    };
+    for signal in [nix::sys::signal::Signal::SIGINT, nix::sys::signal::Signal::SIGKILL] {
+        let mut first = begin();
+        eventually("its hook runs", || dir.join("begun").exists().then_some(()));
+        assert_eq!(alive().len(), 1);
+        nix::sys::signal::kill(crate::host::number(first.id()), signal).expect("signalled");
+        first.wait().expect("ended");
+        eventually("all of it is gone", || alive().is_empty().then_some(()));
+        fs::remove_file(dir.join("begun")).expect("its mark");
+        fs::remove_file(dir.join("pids")).expect("its notes");
+    }
+}
+
+#[test]
 fn a_service_does_not_start_before_its_install_hook_succeeds_and_keeps_its_package() {
     let supervisor = Supervisor::start(&[]);
     let dir = plan(&supervisor.root().join("plans"), "shop", "exec sleep 1000");

@@ -249,14 +249,24 @@ fn a_new_certificate_is_served_after_a_restart_and_a_bad_one_prevents_it() {
     kill(number(before), Signal::SIGHUP).expect("told");
     eventually("it says why it goes on", || {
         host.log_shown()
-            .contains("this supervisor goes on, because the next one could not start")
+            .contains("this supervisor goes on, because the gateways of the next one would stay closed")
             .then_some(())
     });
     let (code, _, stderr) = host.run(&["sup", "restart"]);
-    assert!(code != 0 && stderr.contains("the next one could not start"), "{code} {stderr}");
+    assert!(code != 0 && stderr.contains("gateways of the next one would stay closed"), "{code} {stderr}");
     assert_eq!(host.supervisor(), before);
     authority.issue("server");
     kill(number(before), Signal::SIGHUP).expect("told");
-    host.supervisor_after(before);
+    let second = host.supervisor_after(before);
     assert_eq!(host.pid_of_service(), pid, "services go on");
+
+    // One that has crashed cannot be asked first.
+    fs::write(authority.at("server.pem"), "rubbish").expect("written");
+    kill(number(second), Signal::SIGKILL).expect("killed");
+    host.supervisor_after(second);
+    assert_eq!(host.pid_of_service(), pid, "services go on, and this host's socket answers");
+    let status = || host.run(&["svc", "status"]).1;
+    assert!(status().contains("both gateways are closed"), "{}", status());
+    authority.issue("server");
+    eventually("the gateways are open", || (!status().contains("gateways are closed")).then_some(()));
 }

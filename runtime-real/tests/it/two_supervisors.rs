@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use nix::sys::signal::{Signal, kill};
 
 use crate::host::{Host, lives, number};
-use crate::support::{annulus, eventually, finish};
+use crate::support::{annulus, eventually, finish, plan};
 
 /// A second supervisor in the root of another one.
 struct Second<'a> {
@@ -71,6 +71,26 @@ fn a_second_load_is_refused_and_says_who_has_the_service() {
     assert!(!lives(pid));
     let (code, _, stderr) = second.run(&["svc", "load", &ident]);
     assert_eq!(code, 0, "it was let go: {stderr}");
+}
+
+#[test]
+fn hooks_that_end_an_unloaded_service_do_not_keep_it() {
+    let host = Host::start(|_| {});
+    let plan = plan(&host.root.path().join("plans"), "web", "exec sleep 1000");
+    for hook in ["drain", "post-stop", "health-check", "reconfigure"] {
+        std::fs::write(plan.join("hooks").join(hook), "#!/bin/sh\ntrue\n").expect("written");
+    }
+    let ident = host.install_plan(&plan);
+    let second = Second::start(&host);
+    for _ in 0..2 {
+        host.load(&ident);
+        host.pid_of_service();
+        let (code, _, stderr) = host.run(&["svc", "unload", &ident]);
+        assert_eq!(code, 0, "{stderr}");
+        let (code, _, stderr) = second.run(&["svc", "load", &ident]);
+        assert_eq!(code, 0, "it was let go: {stderr}");
+        assert_eq!(second.run(&["svc", "unload", &ident]).0, 0);
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::cli::group::{Number, Seal, Through, Wait, send};
 use crate::cli::{CliError, Global, Outcome, block_on, output};
 use crate::gateway::ctl::group::check_file;
 use crate::gateway::ctl::group_message::SvcFilePut;
+use crate::host::small_file;
 use crate::keys::Purpose;
 
 #[derive(Clone, Debug, clap::Args)]
@@ -38,7 +39,7 @@ pub(super) fn run(global: &Global, args: Args) -> Outcome {
     let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let name: FileName = name.parse().map_err(|error| CliError::Usage(format!("{path}: {error}")))?;
     let mut content = Vec::new();
-    let opened = std::fs::File::open(&file).map_err(CliError::io(path.clone()))?;
+    let opened = small_file::open(&file).map_err(CliError::io(path.clone()))?;
     // One byte beyond the limit is read, so that a file which is too long is noticed.
     let mut limited = opened.take(SERVICE_FILE_BYTES_MAX as u64 + 1);
     limited.read_to_end(&mut content).map_err(CliError::io(path.clone()))?;

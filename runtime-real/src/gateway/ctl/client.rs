@@ -109,9 +109,13 @@ impl ClientError {
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused(err) if err.code == i32::from(ErrCode::NotFound))
     }
-}
 
-impl ClientError {
+    /// Whether the supervisor could make no sense of what the request says.
+    #[must_use]
+    pub fn is_invalid(&self) -> bool {
+        matches!(self, Self::Refused(err) if err.code == i32::from(ErrCode::InvalidPayload))
+    }
+
     /// Whether the supervisor said that the service is stopped, but that its disk has not taken that.
     #[must_use]
     pub fn is_not_stored(&self) -> bool {

@@ -12,8 +12,9 @@ use tokio::time::timeout;
 use super::frame::{Frame, FrameError};
 use super::message::{ErrCode, NetErr};
 use super::sealed::{self, GREETING, Sealed};
-use super::{CLIENT_TIMEOUT, Ctl, WRONG_SECRET_PAUSE, reply, serve_client};
+use super::{CLIENT_TIMEOUT, Ctl, reply, serve_client};
 use crate::gateway::arrivals::{Client, Peer};
+use crate::gateway::door::WRONG_SECRET_PAUSE;
 use crate::keys::RingKey;
 use crate::net::{Unreadable, Way};
 

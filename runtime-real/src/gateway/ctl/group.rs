@@ -2,7 +2,9 @@
 //! stores it, and never writes to the disk itself.
 
 use annulus_core::limits::{SERVICE_CONFIG_BYTES_MAX, SERVICE_FILE_BYTES_MAX};
-use annulus_core::{CensusMember, Command, FileName, Health, Node, Rumor, RumorKey, ServiceGroup, Version};
+use annulus_core::{
+    CensusMember, Command, DesiredState, FileName, Health, Node, Rumor, RumorKey, ServiceGroup, Version,
+};
 
 use super::group_message::{
     GroupMember, GroupQuery, GroupStatus, GroupVersion, ServiceCfg, SvcFilePut, SvcGetDefaultCfg, SvcSetCfg,
@@ -204,10 +206,18 @@ pub(super) async fn query(ctl: &Ctl, request: GroupQuery) -> Result<Answer, NetE
     let (wants_body, is_sealed) = (request.body, request.is_sealed);
     let status = ctl.handle.read(move |node| {
         let own = node.services().into_iter().find(|view| view.group == group);
-        (own, status(node, (group, name, is_sealed), wants_body))
+        let hostname = node.config().sys.hostname.clone();
+        (own, hostname, status(node, (group, name, is_sealed), wants_body))
     });
-    let (own, mut status) = status.await.map_err(|gone| NetErr::new(ErrCode::Conflict, gone.to_string()))?;
+    let answered = status.await.map_err(|gone| NetErr::new(ErrCode::Conflict, gone.to_string()))?;
+    let (own, hostname, mut status) = answered;
     let here = status.answered_by.clone();
+    let is_wanted = own.as_ref().is_some_and(|view| view.spec.desired == DesiredState::Up);
+    if is_wanted && status.members.iter().all(|member| member.member_id != here) {
+        // The ring hears of a service once it is prepared; one that cannot be has not applied the version either.
+        let member_id = here.clone();
+        status.members.push(GroupMember { member_id, hostname, alive: true, ..GroupMember::default() });
+    }
     let mine = status.members.iter_mut().find(|member| member.member_id == here && !member.applied);
     if let Some((member, view)) = mine.zip(own) {
         member.missing = Some(missing_here(&request::status(ctl, &view)));

@@ -32,7 +32,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::gateway::arrivals::{self, Arrivals, Client, Peer};
-use crate::gateway::door::Limits;
+use crate::gateway::door::{self, Limits};
 use crate::gateway::keyed::Keyed;
 use crate::gateway::lookout::Lookout;
 use crate::gateway::tls::Tls;
@@ -58,8 +58,6 @@ const PROGRESS_FIRST: Duration = Duration::from_millis(800);
 const PROGRESS_PERIOD: Duration = Duration::from_secs(5);
 /// Clients at one time. One that has not shown the secret makes room for the next; when all have, more wait outside.
 const CLIENTS: Limits = Limits { clients: 32, of_one_host: 32, reserve: 0 };
-/// A client that showed a wrong secret gets its answer, and its place back, after this.
-const WRONG_SECRET_PAUSE: Duration = Duration::from_millis(500);
 
 /// The parts of a supervisor that the ctl gateway uses.
 #[derive(Clone, Debug)]
@@ -132,7 +130,7 @@ async fn serve_client(
     let peer = client.peer;
     if let Err(refusal) = check_handshake(hello, peer, &ctl.secret) {
         tracing::warn!(%peer, reason = %refusal.msg, "ctl client refused");
-        tokio::time::sleep(WRONG_SECRET_PAUSE).await;
+        tokio::time::sleep(door::WRONG_SECRET_PAUSE).await;
         return reply(io, hello, &refusal, true).await;
     }
     client.guest.is_known();

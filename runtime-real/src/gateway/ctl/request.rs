@@ -18,6 +18,7 @@ use super::message::{
 use super::ring_message::{FilesQuery, RingQuery, SvcRestart};
 use super::{Ctl, config, convert, group, reply, ring};
 use crate::gateway::disk;
+use crate::gateway::tls::Tls;
 use crate::host::owner::{self, OwnerError};
 use crate::launcher::identity;
 use crate::package::{self, Installed};
@@ -193,7 +194,7 @@ async fn runnable(ctl: &Ctl, spec: &ServiceSpec) -> Result<(), NetErr> {
         prepare::check(&root, &spec).map_err(|error| {
             let code = match error {
                 prepare::Error::Package(_) => ErrCode::NotFound,
-                _ => ErrCode::InvalidPayload,
+                _ => ErrCode::Conflict,
             };
             NetErr::new(code, error.to_string())
         })
@@ -375,7 +376,9 @@ async fn sup_problems(ctl: &Ctl) -> Result<Answer, NetErr> {
              data directory, then it starts with an identity of its own"
         )
     });
-    let problems = stores.chain(copied).chain(ctl.keyed.file.problem()).map(|reason| SupProblem { reason });
+    let tls = ctl.tls.as_ref().and_then(Tls::problem);
+    let problems = stores.chain(copied).chain(ctl.keyed.file.problem()).chain(tls);
+    let problems = problems.map(|reason| SupProblem { reason });
     Ok(Answer::SupProblems(problems.collect()))
 }
 
@@ -384,7 +387,9 @@ async fn sup_restart(ctl: &Ctl, _: SupRestart) -> Result<Answer, NetErr> {
         let checked = disk::read(move || tls.check()).await;
         let checked = checked.map_err(|failed| NetErr::new(ErrCode::Internal, failed.to_string()))?;
         checked.map_err(|error| {
-            let text = format!("the supervisor goes on, because the next one could not start: {error}");
+            let text = format!(
+                "the supervisor goes on, because the gateways of the next one would stay closed: {error}"
+            );
             NetErr::new(ErrCode::Conflict, text)
         })?;
     }

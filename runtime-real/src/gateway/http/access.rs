@@ -26,7 +26,7 @@ use super::problem::Problem;
 use super::{Gateway, PROBES};
 use crate::gateway::arrivals::Peer;
 use crate::gateway::ctl::secret::Secret;
-use crate::gateway::disk;
+use crate::gateway::{disk, door};
 use crate::host::socket_owner;
 
 /// How the rest is got by a client that sees names and states only.
@@ -117,6 +117,12 @@ pub(super) async fn admit(State(gateway): State<Arc<Gateway>>, mut request: Requ
             return problem.into_response();
         }
         if let Err(problem) = check_token(request.headers(), rules.token.as_ref()) {
+            let shows_one = request.headers().contains_key(header::AUTHORIZATION);
+            if let Some(caller) = request.extensions().get::<Caller>().filter(|_| shows_one) {
+                tracing::warn!(peer = %caller.peer, "HTTP client refused: its token is wrong");
+                // Guessing is slow, as at the ctl gateway.
+                tokio::time::sleep(door::WRONG_SECRET_PAUSE).await;
+            }
             return problem.into_response();
         }
     }

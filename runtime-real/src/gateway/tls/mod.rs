@@ -3,7 +3,8 @@
 //!
 //! Files that cannot be used are named before the supervisor listens. They are looked at every two seconds: what has changed,
 //! and then stayed the same for one look, is taken if it can be used; if not, the files before it stay in force, and a line in
-//! the log says so. Connections that are open go on.
+//! the log says so. Connections that are open go on. A supervisor that is started again after a crash begins also without
+//! files that it can use: its services need it more than its gateways, which stay closed until the files are mended.
 //!
 //! Handshakes have the limits of the door: a client that stalls in one has not shown what it wants.
 
@@ -40,7 +41,14 @@ pub struct Tls(Arc<Shared>);
 struct Shared {
     files: Files,
     clock: Clock,
-    config: RwLock<Arc<ServerConfig>>,
+    state: RwLock<State>,
+}
+
+struct State {
+    /// None while no files could be used yet; then no handshake succeeds.
+    config: Option<Arc<ServerConfig>>,
+    /// Why the files as they are now cannot be used.
+    trouble: Option<String>,
 }
 
 impl fmt::Debug for Tls {
@@ -56,7 +64,33 @@ impl Tls {
     /// Names the file, what is wrong with it, and what to do.
     pub fn load(files: Files, clock: Clock) -> Result<Self, TlsError> {
         let config = files.load(clock.wall())?;
-        Ok(Self(Arc::new(Shared { files, clock, config: RwLock::new(Arc::new(config)) })))
+        Ok(Self::new(files, clock, State { config: Some(Arc::new(config)), trouble: None }))
+    }
+
+    /// As [`Self::load`]; where the files cannot be used, both gateways are closed until they can.
+    #[must_use]
+    pub fn load_or_close(files: Files, clock: Clock) -> Self {
+        let state = match files.load(clock.wall()) {
+            Ok(config) => State { config: Some(Arc::new(config)), trouble: None },
+            Err(error) => State { config: None, trouble: Some(error.to_string()) },
+        };
+        Self::new(files, clock, state)
+    }
+
+    fn new(files: Files, clock: Clock, state: State) -> Self {
+        Self(Arc::new(Shared { files, clock, state: RwLock::new(state) }))
+    }
+
+    /// What an operator has to mend; none when the files can be used.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        let state = self.0.state.read().unwrap_or_else(PoisonError::into_inner);
+        let meanwhile = if state.config.is_some() {
+            "those before them stay in use"
+        } else {
+            "both gateways are closed for other hosts until they can, and commands on this host go on"
+        };
+        state.trouble.as_ref().map(|why| format!("the TLS files cannot be used, and {meanwhile}: {why}"))
     }
 
     /// Checks whether the files could be read again.
@@ -69,7 +103,8 @@ impl Tls {
 
     /// Does the handshake with a client.
     pub(super) async fn greet<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) -> io::Result<Wire<S>> {
-        let config = Arc::clone(&self.0.config.read().unwrap_or_else(PoisonError::into_inner));
+        let config = self.0.state.read().unwrap_or_else(PoisonError::into_inner).config.clone();
+        let config = config.ok_or(io::ErrorKind::ConnectionRefused)?;
         let stream = timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(config).accept(stream)).await;
         let stream = stream.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
         Ok(Wire::Tls(Box::new(stream.into())))
@@ -83,6 +118,9 @@ impl Tls {
             let files = shared.files.clone();
             disk::read(move || files.stamps())
         };
+        if let Some(problem) = self.problem() {
+            tracing::error!("{problem}");
+        }
         let Ok(mut taken) = stamps().await else { return };
         let mut last = taken.clone();
         loop {
@@ -91,20 +129,34 @@ impl Tls {
             // Several files are replaced one after the other: those that still change are not looked into.
             let is_settled = now == last;
             last = now;
-            if !is_settled || last == taken {
+            let is_closed = shared.state.read().unwrap_or_else(PoisonError::into_inner).config.is_none();
+            // The reason why none can be used may also pass by itself, as that of a certificate which is not valid yet.
+            if !is_settled || (last == taken && !is_closed) {
                 continue;
             }
             taken.clone_from(&last);
             let (files, wall) = (shared.files.clone(), shared.clock.wall());
-            match disk::read(move || files.load(wall)).await {
-                Ok(Ok(config)) => {
-                    *shared.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
-                    tracing::info!("the changed TLS files are in use; connections that are open go on");
+            let Ok(read) = disk::read(move || files.load(wall)).await else { return };
+            self.take(read);
+        }
+    }
+
+    /// Takes files that were read again.
+    fn take(&self, read: Result<ServerConfig, TlsError>) {
+        let before = self.problem();
+        let mut state = self.0.state.write().unwrap_or_else(PoisonError::into_inner);
+        match read {
+            Ok(config) => {
+                *state = State { config: Some(Arc::new(config)), trouble: None };
+                tracing::info!("the changed TLS files are in use; connections that are open go on");
+            }
+            Err(error) => {
+                state.trouble = Some(error.to_string());
+                drop(state);
+                let problem = self.problem();
+                if problem != before {
+                    tracing::error!("{}", problem.unwrap_or_default());
                 }
-                Ok(Err(error)) => {
-                    tracing::error!(%error, "the changed TLS files cannot be used; those before them stay in use");
-                }
-                Err(_) => return,
             }
         }
     }

@@ -216,6 +216,31 @@ async fn changed_files_are_taken_in_and_bad_ones_are_not() {
     following.abort();
 }
 
+#[tokio::test(start_paused = true)]
+async fn files_that_cannot_be_used_close_the_gateways_until_they_can() {
+    let world = World::new();
+    let files = world.issue("server", |_| {});
+    fs::write(&files.cert, "rubbish").expect("written");
+    let tls = Tls::load_or_close(files.clone(), Clock::host());
+    let following = tokio::spawn(tls.clone().follow());
+    let (near, _) = met(&tls, &world.client()).await;
+    near.expect_err("closed");
+    let problem = tls.problem().expect("it is named");
+    assert!(problem.contains(files.cert.to_str().expect("text")) && problem.contains("closed"), "{problem}");
+    world.issue("server", |_| {});
+    tokio::time::sleep(LOOK_PERIOD * 4).await;
+    let (near, far) = met(&tls, &world.client()).await;
+    assert!(near.is_ok() && far.is_ok(), "open");
+    assert_eq!(tls.problem(), None);
+    fs::write(&files.cert, "rubbish").expect("written");
+    tokio::time::sleep(LOOK_PERIOD * 4).await;
+    let problem = tls.problem().expect("it is named");
+    assert!(problem.contains("those before them stay in use"), "{problem}");
+    let (near, far) = met(&tls, &world.client()).await;
+    assert!(near.is_ok() && far.is_ok(), "still open");
+    following.abort();
+}
+
 #[test]
 fn the_host_of_an_address_is_its_name() {
     for (addr, name) in

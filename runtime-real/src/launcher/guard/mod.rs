@@ -13,13 +13,14 @@
 //! pages and gives back the rest. A program of its own would map, relocate and initialise everything again; `README.md`
 //! of this crate has the figures. The price is that a guard takes no memory and never returns into the launcher's code.
 //!
-//! `body` is the guard's life, `hook` that of a hook's guard, `tree` how they kill, `start` what a process does before it
+//! `body` is the guard's life, `hook` that of a hook's guard, `keeper` that of a program which no launcher starts, `tree` how they kill, `start` what a process does before it
 //! becomes a program, `block` how it is told which, `page` what the guard shares with the supervisor, `note` what it says
 //! to the launcher; This file is the launcher's and the supervisor's side.
 
 mod block;
 mod body;
 mod hook;
+mod keeper;
 mod note;
 mod page;
 mod start;
@@ -38,6 +39,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{Pid, ftruncate, getpid, write};
 
 pub(super) use block::Program;
+pub(super) use keeper::keep;
 pub(super) use note::{News, Order};
 use page::{Page, TooLate};
 

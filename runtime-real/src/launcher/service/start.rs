@@ -53,6 +53,7 @@ impl Services {
             let text = format!("processes of {service} outlived launcher and guard; they are killed too");
             journal.report(Level::Warn, &text);
         }
+        self.owners.claim(service).map_err(failed)?;
         self.ensure_guard(service).map_err(failed)?;
         let group =
             self.cgroups.run(service, launch.limits, journal).map(|group| Group { kill: None, ..group });
@@ -137,6 +138,7 @@ impl Services {
         [output, errors]: [&OwnedFd; 2],
     ) -> Result<(), String> {
         let service = &launch.service;
+        self.owners.claim_for_hook(service)?;
         self.ensure_guard(service)?;
         let (id, fault) = (self.next, pipe().map_err(|error| error.to_string())?);
         self.next += 1;
@@ -174,14 +176,9 @@ impl Services {
 
     /// Has a service a guard that starts processes.
     fn ensure_guard(&mut self, name: &str) -> Result<(), String> {
-        // The name becomes a directory of a control group.
-        if name.parse::<annulus_core::ServiceName>().is_err() {
-            return Err(format!("{name:?} is not the name of a service"));
-        }
         if self.services.len() >= SERVICES_MAX && !self.services.contains_key(name) {
             return Err(format!("this launcher runs {SERVICES_MAX} services, which is its limit"));
         }
-        self.owners.claim(name)?;
         let service = self.services.entry(name.to_owned()).or_default();
         if service.is_orphaned {
             return Err(format!("what is left of {name} is being killed"));
