@@ -5,7 +5,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
 use tokio::io::Interest;
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 
 use super::{Datagrams, Listener, Received, Transport};
 
@@ -14,7 +14,24 @@ const SEND_TRIES: u32 = 4;
 
 /// UDP and TCP of the operating system.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct TokioTransport;
+pub struct TokioTransport {
+    /// Where connections come from; where the system chooses it, none.
+    from: Option<IpAddr>,
+}
+
+impl TokioTransport {
+    /// Connections come from this address, unless it stands for every one: members take the sender's address for the one that it
+    /// listens at, and of several the system would choose another.
+    #[must_use]
+    pub fn speaking_from(listens: IpAddr) -> Self {
+        Self { from: Some(listens).filter(|ip| !ip.is_unspecified()) }
+    }
+
+    /// Whether a connection to an address can come from that one: no other host is reached from a loopback address.
+    fn source(self, to: IpAddr) -> Option<IpAddr> {
+        self.from.filter(|from| from.is_ipv4() == to.is_ipv4() && (!from.is_loopback() || to.is_loopback()))
+    }
+}
 
 impl Transport for TokioTransport {
     type Datagrams = TokioDatagrams;
@@ -37,7 +54,14 @@ impl Transport for TokioTransport {
     }
 
     async fn connect(&self, to: SocketAddr) -> io::Result<TcpStream> {
-        let stream = TcpStream::connect(to).await?;
+        let stream = match self.source(to.ip()) {
+            Some(from) => {
+                let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+                socket.bind(SocketAddr::new(from, 0))?;
+                socket.connect(to).await?
+            }
+            None => TcpStream::connect(to).await?,
+        };
         // Frames are written whole; waiting for more to send would only delay them.
         stream.set_nodelay(true)?;
         Ok(stream)
@@ -224,9 +248,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn connections_come_from_the_address_that_is_listened_at() {
+        let listener = TcpListener::bind(LOCALHOST).await.expect("bound");
+        let to = listener.local_addr().expect("bound");
+        let [second, every, far]: [IpAddr; 3] =
+            ["127.0.0.2", "0.0.0.0", "2001:db8::1"].map(|ip| ip.parse().expect("an address"));
+        for (listens, from) in [(second, second), (every, LOCALHOST.ip()), (far, LOCALHOST.ip())] {
+            let _near = TokioTransport::speaking_from(listens).connect(to).await.expect("connected");
+            assert_eq!(listener.accept().await.expect("accepted").1.ip(), from, "{listens}");
+        }
+        let far = "10.0.0.1".parse().expect("an address");
+        assert_eq!(TokioTransport::speaking_from(second).source(far), None, "from loopback nothing is far");
+    }
+
+    #[tokio::test]
     async fn datagrams_arrive_and_long_ones_show() {
-        let a = TokioTransport.bind(LOCALHOST).await.expect("bound");
-        let b = TokioTransport.bind(LOCALHOST).await.expect("bound");
+        let a = TokioTransport::default().bind(LOCALHOST).await.expect("bound");
+        let b = TokioTransport::default().bind(LOCALHOST).await.expect("bound");
         let to = b.local_addr().expect("bound");
         let mut buffer = [0; 1025];
         for len in [0, 1, 1024] {
@@ -242,10 +280,10 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn a_refused_datagram_names_its_target_and_blocks_no_other() {
-        let a = TokioTransport.bind(LOCALHOST).await.expect("bound");
-        let living = TokioTransport.bind(LOCALHOST).await.expect("bound");
+        let a = TokioTransport::default().bind(LOCALHOST).await.expect("bound");
+        let living = TokioTransport::default().bind(LOCALHOST).await.expect("bound");
         let dead = {
-            let gone = TokioTransport.bind(LOCALHOST).await.expect("bound");
+            let gone = TokioTransport::default().bind(LOCALHOST).await.expect("bound");
             gone.local_addr().expect("bound")
         };
         let mut buffer = [0; 16];
@@ -259,11 +297,14 @@ mod tests {
 
     #[tokio::test]
     async fn both_protocols_share_one_port() {
-        let (datagrams, listener, at) = bind_gossip(&TokioTransport, LOCALHOST).await.expect("bound");
+        let (datagrams, listener, at) =
+            bind_gossip(&TokioTransport::default(), LOCALHOST).await.expect("bound");
         assert_ne!(at.port(), 0);
         assert_eq!(datagrams.local_addr().expect("bound"), at);
         assert_eq!(listener.local_addr().expect("bound"), at);
-        let Err((_, error)) = bind_gossip(&TokioTransport, at).await else { panic!("bound twice") };
+        let Err((_, error)) = bind_gossip(&TokioTransport::default(), at).await else {
+            panic!("bound twice")
+        };
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
     }
 

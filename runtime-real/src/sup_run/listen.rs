@@ -42,18 +42,18 @@ impl Bound {
         let error =
             |what, option, address| move |source| StartError::Listen { what, address, option, source };
         let gossip_error = error("the gossip listener", "--listen-gossip", settings.gossip);
-        let (datagrams, gossip, gossip_at) = bind_gossip(&TokioTransport, settings.gossip)
+        let (datagrams, gossip, gossip_at) = bind_gossip(&TokioTransport::default(), settings.gossip)
             .await
             .map_err(|(_, source)| gossip_error(source))?;
         let http_error = error("the HTTP gateway", "--listen-http", settings.http);
-        let http = TokioTransport.listen(settings.http).await.map_err(http_error)?;
+        let http = TokioTransport::default().listen(settings.http).await.map_err(http_error)?;
         let ctl_error = error("the ctl gateway", "--listen-ctl", settings.ctl);
-        let ctl = TokioTransport.listen(settings.ctl).await.map_err(ctl_error)?;
+        let ctl = TokioTransport::default().listen(settings.ctl).await.map_err(ctl_error)?;
         let local = LocalListener::bind(&sup.ctl_socket())?;
         let agent_check = match settings.agent_check {
             Some(at) => {
                 let agent_error = error("the agent check", "--listen-agent-check", at);
-                Some(TokioTransport.listen(at).await.map_err(agent_error)?)
+                Some(TokioTransport::default().listen(at).await.map_err(agent_error)?)
             }
             None => None,
         };

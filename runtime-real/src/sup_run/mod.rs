@@ -242,7 +242,7 @@ async fn supervise(
         restored,
         seed: entropy::seed()?,
         clock,
-        transport: TokioTransport,
+        transport: TokioTransport::speaking_from(at.gossip.ip()),
         datagrams,
         listener,
         gate,

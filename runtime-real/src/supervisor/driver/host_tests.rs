@@ -103,7 +103,7 @@ fn plan(dir: &Path, program: PathBuf) -> ServicePlan {
 
 async fn start(dir: &TempDir, peers: &[SocketAddr]) -> Member {
     let at = SocketAddr::from(([127, 0, 0, 1], 0));
-    let (datagrams, listener, at) = bind_gossip(&TokioTransport, at).await.expect("a free port");
+    let (datagrams, listener, at) = bind_gossip(&TokioTransport::default(), at).await.expect("a free port");
     let store = Store::open(dir.path()).expect("a database");
     let mut restored = store.load().expect("readable");
     let specs = Specs::open(dir.path().join("specs"), Vec::new()).expect("a directory");
@@ -123,7 +123,7 @@ async fn start(dir: &TempDir, peers: &[SocketAddr]) -> Member {
         restored,
         seed: crate::host::entropy::seed().expect("entropy"),
         clock: Clock::host(),
-        transport: TokioTransport,
+        transport: TokioTransport::default(),
         datagrams,
         listener,
         gate: GateParts::open(Rejected::new(Clock::host())),
