@@ -9,6 +9,7 @@ use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use annulus_core::ServiceName;
 use thiserror::Error;
@@ -16,6 +17,10 @@ use thiserror::Error;
 use super::root::Root;
 use super::{disk, lock_file};
 
+/// A lock that a guard of this launcher still holds is tried so often …
+const GUARD_TRIES: u32 = 100;
+/// … with this pause between two tries.
+const GUARD_RETRY: Duration = Duration::from_millis(2);
 /// Longest text of a file that is read.
 const TEXT_BYTES_MAX: u64 = 256;
 
@@ -89,12 +94,22 @@ impl OwnerLock {
         let failed = |source| OwnerError::Io { path: path.clone(), source };
         DirBuilder::new().recursive(true).mode(0o755).create(folder).map_err(failed)?;
         let mut file = lock_file::open(&path).map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(OwnerError::Held { service: service.to_owned(), by: read(&mut file) });
+        let mut tries = 0;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) => {
+                    let by = read(&mut file);
+                    tries += 1;
+                    // A guard of this launcher that is on its way out holds what the launcher has let go.
+                    if by.launcher != std::process::id() || tries > GUARD_TRIES {
+                        return Err(OwnerError::Held { service: service.to_owned(), by });
+                    }
+                    file.rewind().map_err(failed)?;
+                    std::thread::sleep(GUARD_RETRY);
+                }
+                Err(TryLockError::Error(source)) => return Err(failed(source)),
             }
-            Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
         // On a full disk the file stays empty, and the lock counts all the same.
         let text = format!("{name} {}\n", std::process::id());

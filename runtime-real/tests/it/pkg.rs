@@ -137,7 +137,7 @@ fn nothing_of_an_install_hook_outlives_its_command() {
         let pids = fs::read_to_string(dir.join("pids")).unwrap_or_default();
         pids.lines().filter(|pid| Path::new("/proc").join(pid).exists()).map(str::to_owned).collect()
     };
-    for signal in [nix::sys::signal::Signal::SIGINT, nix::sys::signal::Signal::SIGKILL] {
+    for signal in [nix::sys::signal::Signal::SIGTERM, nix::sys::signal::Signal::SIGKILL] {
         let mut first = begin();
         eventually("its hook runs", || dir.join("begun").exists().then_some(()));
         assert_eq!(alive().len(), 1);
