@@ -5,8 +5,6 @@
 //! process may gain rights by the program that it becomes (`no_new_privs`), so programs that are setuid or have
 //! capabilities of their own run without those below a supervisor; a plan asks for capabilities by name instead.
 
-use std::fs::File;
-use std::os::fd::AsRawFd as _;
 use std::process::Command;
 
 use nix::errno::Errno;
@@ -14,7 +12,6 @@ use nix::sys::prctl::{set_keepcaps, set_no_new_privs, set_pdeathsig};
 use nix::sys::signal::Signal;
 use nix::unistd::{geteuid, setsid};
 
-use super::guard;
 use super::sys::{self, CapabilitySets};
 use crate::host::capabilities::Capabilities;
 use crate::host::users::Account;
@@ -74,30 +71,10 @@ pub(crate) fn confine_command(command: &mut Command, account: Option<&Account>) 
     unsafe { std::os::unix::process::CommandExt::pre_exec(command, between_fork_and_exec) };
 }
 
-/// The same, with a keeper between the caller and the program: the command's child is the keeper, which ends all that the
-/// program started with it, with the thread that starts it, or at SIGTERM, and holds `lock` until nothing is left.
-#[allow(unsafe_code)]
-pub(crate) fn confine_kept(command: &mut Command, account: Option<&Account>, lock: &File) {
-    let owner = account.map(|account| {
-        let groups: Vec<u8> = account.groups.iter().flat_map(|gid| gid.to_ne_bytes()).collect();
-        (account.uid, account.gid, groups)
-    });
-    let lock = lock.as_raw_fd();
-    let between_fork_and_exec = move || {
-        guard::keep(lock)?;
-        let owner = owner.as_ref().map(|(uid, gid, groups)| (*uid, *gid, groups.as_slice()));
-        confine(owner, Capabilities::NONE)?;
-        // The change of the user takes this back.
-        set_pdeathsig(Signal::SIGKILL)?;
-        sys::close_on_execute();
-        Ok(())
-    };
-    // SAFETY: as above; the copy that stays never returns from `keep`, and makes system calls only.
-    unsafe { std::os::unix::process::CommandExt::pre_exec(command, between_fork_and_exec) };
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::os::fd::AsRawFd as _;
     use std::process::Stdio;
 
     use super::*;

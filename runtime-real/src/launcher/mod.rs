@@ -34,6 +34,7 @@ mod frame;
 pub(crate) mod guard;
 pub mod identity;
 mod journal;
+pub(crate) mod kept;
 mod leftover;
 mod lines;
 mod link;

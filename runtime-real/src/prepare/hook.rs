@@ -21,7 +21,7 @@ use crate::host::atomic;
 use crate::host::clock::Clock;
 use crate::host::root::Root;
 use crate::host::{lock_file, look};
-use crate::launcher::confine::confine_kept;
+use crate::launcher::kept::confine_kept;
 use crate::package::{Installed, is_last_build, with_needs};
 
 /// An install or uninstall hook that takes longer than this is killed, unless the caller sets another limit.

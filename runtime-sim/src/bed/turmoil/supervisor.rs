@@ -15,7 +15,9 @@ use annulus::gateway::http;
 use annulus::gateway::keyed::Keyed;
 use annulus::host::clock::Clock;
 use annulus::host::root::Root;
+use annulus::keys::KeyCache;
 use annulus::net::{GateParts, Rejected, Transport as _, bind_gossip};
+use annulus::prepare::Vault;
 use annulus::supervisor::driver::{Driver, Parts};
 use annulus::supervisor::effect::RESULTS_MAX;
 use annulus::supervisor::handle::DriverHandle;
@@ -131,6 +133,8 @@ fn serve(
         secret,
         restart: Arc::default(),
         tls: None,
+        vault: Arc::new(Vault::new(KeyCache::new(root.keys()), None, false)),
+        is_local: false,
     };
     gateways.spawn(ctl::serve(ctl_listener, None, ctl));
     let ledger = Ledger::default();
