@@ -8,7 +8,8 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 
 use super::confine::confine;
-use super::{guard, sys};
+use super::guard::keeper;
+use super::sys;
 use crate::host::capabilities::Capabilities;
 use crate::host::users::Account;
 
@@ -22,7 +23,7 @@ pub(crate) fn confine_kept(command: &mut Command, account: Option<&Account>, loc
     });
     let lock = lock.as_raw_fd();
     let between_fork_and_exec = move || {
-        guard::keep(lock)?;
+        keeper::keep(lock)?;
         let owner = owner.as_ref().map(|(uid, gid, groups)| (*uid, *gid, groups.as_slice()));
         confine(owner, Capabilities::NONE)?;
         // The change of the user takes this back.

@@ -27,7 +27,7 @@ const SIGNAL_CODE: i32 = 128;
 ///
 /// # Errors
 /// The system gives no session or no process; there is no second one then.
-pub(in crate::launcher) fn keep(lock: RawFd) -> Result<(), Errno> {
+pub(crate) fn keep(lock: RawFd) -> Result<(), Errno> {
     setsid()?;
     let before = block_signals()?;
     become_guard(getppid())?;
@@ -53,7 +53,7 @@ fn watch(program: i32, lock: RawFd) -> i32 {
     loop {
         match sys::wait_any() {
             // What the program leaves behind ends with it.
-            Ok(Some((pid, status))) if pid == program => (code, killing) = (code_of(status), true),
+            Ok(Some((pid, status))) if pid == program => (code, killing) = (exit_code_for(status), true),
             Ok(Some(_)) | Err(Errno::EINTR) => {}
             Err(_) => return code,
             Ok(None) => {
@@ -74,7 +74,7 @@ fn watch(program: i32, lock: RawFd) -> i32 {
 }
 
 /// The exit code for a status as the system gives it: the low seven bits are the signal, the second byte is the code.
-const fn code_of(status: i32) -> i32 {
+const fn exit_code_for(status: i32) -> i32 {
     let signal = status & 0x7f;
     if signal == 0 { (status >> 8) & 0xff } else { SIGNAL_CODE + signal }
 }
@@ -85,6 +85,6 @@ mod tests {
 
     #[test]
     fn the_exit_code_is_the_program_s_or_that_of_its_signal() {
-        assert_eq!([0, 0x0300, 0x0009, 0x008b].map(code_of), [0, 3, 137, 139]);
+        assert_eq!([0, 0x0300, 0x0009, 0x008b].map(exit_code_for), [0, 3, 137, 139]);
     }
 }

@@ -20,7 +20,7 @@
 mod block;
 mod body;
 mod hook;
-mod keeper;
+pub(super) mod keeper;
 mod note;
 mod page;
 mod start;
@@ -39,7 +39,6 @@ use nix::sys::stat::Mode;
 use nix::unistd::{Pid, ftruncate, getpid, write};
 
 pub(super) use block::Program;
-pub(super) use keeper::keep;
 pub(super) use note::{News, Order};
 use page::{Page, TooLate};
 
