@@ -43,6 +43,7 @@ impl Node {
             config_incarnation: a.applied_config,
             electorate_min: electorate_min(a),
             versions_digest: a.applied_versions,
+            held_back: a.held_back.clone(),
         };
         if Rumor::Service(rumor.clone()).encode().len() > RUMOR_BYTES_MAX {
             // Without its exports other members can still find it; with them they would refuse the rumor.

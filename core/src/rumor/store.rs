@@ -529,6 +529,7 @@ mod tests {
     use crate::model::limits::RUMOR_BYTES_MAX;
     use crate::model::rumor::ServiceRumor;
     use crate::model::rumor::tests::any_trio;
+    use alloc::collections::BTreeSet;
     use alloc::vec;
     use proptest::prelude::*;
 
@@ -671,6 +672,7 @@ mod tests {
             config_incarnation: 0,
             electorate_min: 0,
             versions_digest: 0,
+            held_back: BTreeSet::new(),
         })
     }
 

@@ -1,5 +1,6 @@
 //! The events of the service machine, by which it asks the node for effects, answers and rumors.
 
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -109,4 +110,6 @@ pub(crate) struct Announcement {
     pub(crate) applied_config: u64,
     /// The digest of the group's configuration and files that it runs with.
     pub(crate) applied_versions: u64,
+    /// What keeps it from taking in more, by kind.
+    pub(crate) held_back: BTreeSet<ObstacleKind>,
 }

@@ -39,6 +39,16 @@ const COMMANDS: &[(&str, &str)] = &[
     ("upload", ""),
 ];
 
+/// Habitat's short words for commands that have another place here.
+const SHORT: &[(&str, &str)] = &[
+    ("apply", "`annulus config apply` gives a group its configuration"),
+    ("install", "`annulus pkg install` takes files"),
+    ("setup", "set ANNULUS_ROOT and HAB_CTL_SECRET in the environment"),
+    ("status", "`annulus svc status` shows services, `annulus sup ring` the ring"),
+    ("stop", "`annulus svc stop` stops a service, `annulus sup term` the supervisor"),
+    ("term", "`annulus sup term` ends the supervisor"),
+];
+
 /// Options of Habitat that are not in this version, and what to do instead.
 const OPTIONS: &[(&str, &str)] = &[
     ("--auto-update", "replace the program and run `annulus sup restart`"),
@@ -86,7 +96,7 @@ pub fn parse() -> Result<Args, u8> {
         // Standard error may be closed, which changes nothing about the exit code.
         let _ = error.print();
         if error.use_stderr()
-            && let Some(note) = note(&error).or_else(|| odd_dash(&args))
+            && let Some(note) = note(&error, &args).or_else(|| odd_dash(&args))
         {
             let _ = writeln!(std::io::stderr(), "\n{note}");
         }
@@ -95,7 +105,7 @@ pub fn parse() -> Result<Args, u8> {
 }
 
 /// What is to be said of a command or option that Habitat has.
-fn note(error: &clap::Error) -> Option<String> {
+fn note(error: &clap::Error, args: &[OsString]) -> Option<String> {
     let (kind, what, list) = match error.kind() {
         ErrorKind::InvalidSubcommand => (ContextKind::InvalidSubcommand, "command", COMMANDS),
         ErrorKind::UnknownArgument => (ContextKind::InvalidArg, "option", OPTIONS),
@@ -103,7 +113,9 @@ fn note(error: &clap::Error) -> Option<String> {
     };
     let Some(ContextValue::String(word)) = error.get(kind) else { return None };
     let word = word.split(['=', ' ']).next().unwrap_or_default();
-    let (_, instead) = list.iter().find(|(name, _)| *name == word)?;
+    let is_first = args.get(1).is_some_and(|first| first == word);
+    let lists = [list, if is_first { SHORT } else { &[] }];
+    let (_, instead) = lists.into_iter().flatten().find(|(name, _)| *name == word)?;
     let instead = if instead.is_empty() { String::new() } else { format!("; {instead}") };
     Some(format!(
         "{word} is a{} {what} of Habitat that is not in this version{instead}",
@@ -142,7 +154,7 @@ mod tests {
         let args: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
         let error = Args::try_parse_from(&args).expect_err(line);
         assert_eq!(error.exit_code(), 2, "{line}");
-        let note = note(&error).or_else(|| odd_dash(&args));
+        let note = note(&error, &args).or_else(|| odd_dash(&args));
         (error.to_string(), note)
     }
 
@@ -154,6 +166,8 @@ mod tests {
             ("annulus sup run --peer-watch-file=x", "--peer-watch-file", "--peer names"),
             ("annulus sup run -D", "-D", "--listen-http"),
             ("annulus svc bulkload", "bulkload", "specs"),
+            ("annulus stop core/redis", "stop", "svc stop"),
+            ("annulus term", "term", "sup term"),
         ] {
             let (text, note) = said(line);
             let note = note.expect(line);
@@ -167,6 +181,7 @@ mod tests {
         for (line, word) in [
             ("annulus svc load core/redis --tüpe", "--tüpe"),
             ("annulus svc frobnicate", "frobnicate"),
+            ("annulus svc term", "term"),
             ("annulus svc status -x", "-x"),
         ] {
             let (text, note) = said(line);

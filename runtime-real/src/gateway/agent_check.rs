@@ -14,15 +14,14 @@
 //! loop does not answer, the agent check does not either: the load balancer then keeps to what it knew, and its own
 //! checks decide.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use annulus_core::{DesiredState, Health, ServiceState, ServiceView};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::net::Listener;
+use super::arrivals::{self, Arrivals, Client};
+use super::door::Limits;
 use crate::supervisor::handle::DriverHandle;
 
 /// A client that means one service sends its line at once; the agent check waits this long for it.
@@ -33,37 +32,26 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 const LINE_BYTES_MAX: usize = 512;
 /// Longest reason that is told.
 const REASON_CHARS_MAX: usize = 80;
-/// Connections at one time; more wait in the listener's queue.
-const CONNECTIONS_MAX: usize = 64;
+/// Clients at one time; one host cannot keep the others out, and one that still holds back its line makes room.
+const CLIENTS: Limits = Limits { clients: 64, of_one_host: 32, reserve: 0 };
 
-/// Answers until the returned future is dropped.
-pub async fn serve<L: Listener>(listener: L, handle: DriverHandle) {
-    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let mut connections = tokio::task::JoinSet::new();
-    loop {
-        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
-        while connections.try_join_next().is_some() {}
-        match listener.accept().await {
-            Ok((mut stream, peer)) => {
-                let handle = handle.clone();
-                connections.spawn(async move {
-                    if timeout(LINE_TIMEOUT + ANSWER_TIMEOUT, answer(&mut stream, &handle)).await.is_err() {
-                        tracing::debug!(%peer, "agent check not answered in time");
-                    }
-                    drop(slot);
-                });
-            }
-            Err(error) => {
-                // Out of descriptors, most likely; accepting again at once would spin.
-                tracing::warn!(%error, "agent check cannot accept a connection");
-                tokio::time::sleep(Duration::from_millis(100)).await;
+/// Answers until the returned future is dropped. HAProxy's agent check knows no TLS.
+pub async fn serve(arrivals: impl Arrivals, handle: DriverHandle) {
+    arrivals::serve(arrivals, ("agent check", CLIENTS), None, move |mut stream, client| {
+        let handle = handle.clone();
+        async move {
+            let answered = timeout(LINE_TIMEOUT + ANSWER_TIMEOUT, answer(&mut stream, &client, &handle));
+            if answered.await.is_err() {
+                tracing::debug!(peer = %client.peer, "agent check not answered in time");
             }
         }
-    }
+    })
+    .await;
 }
 
-async fn answer(io: &mut (impl AsyncRead + AsyncWrite + Unpin), handle: &DriverHandle) {
+async fn answer(io: &mut (impl AsyncRead + AsyncWrite + Unpin), client: &Client, handle: &DriverHandle) {
     let line = timeout(LINE_TIMEOUT, read_line(io)).await.unwrap_or_default();
+    client.guest.is_known();
     let Ok(services) = handle.read(|node| node.services()).await else { return };
     let answer = match line.trim() {
         "" => of_host(&services),

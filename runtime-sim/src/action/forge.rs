@@ -1,5 +1,7 @@
 //! The action `forge`: a host that speaks for no other member sends a statement in another member's name.
 
+use std::collections::BTreeSet;
+
 use annulus_core::{
     Channel, Departure, ElectionId, ElectionRumor, Health, Incarnation, KeyedHash, MemberId, Rumor, RumorKey,
     ServiceConfig, ServiceFile, ServiceGroup, ServiceHealth, ServiceRumor, Sign as _, SysInfo, Version,
@@ -328,6 +330,7 @@ impl Forged {
                 config_incarnation: 0,
                 electorate_min: 0,
                 versions_digest: 0,
+                held_back: BTreeSet::new(),
             }),
             Self::Health => Rumor::ServiceHealth(ServiceHealth {
                 member_id,

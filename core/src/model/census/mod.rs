@@ -20,7 +20,7 @@ use crate::model::ident::PackageIdent;
 use crate::model::member::{MemberRecord, State};
 use crate::model::mutant::mutated;
 use crate::model::rumor::{CensusEntry, ElectionRumor, Rumor, ServiceRumor};
-use crate::model::service::Health;
+use crate::model::service::{Health, ObstacleKind};
 
 /// The service groups of the ring and their members, as one member sees them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -90,6 +90,8 @@ pub struct CensusMember {
     pub config_incarnation: u64,
     /// Tells whether its service runs with the same configuration and files of the group as another one; 0 for none.
     pub versions_digest: u64,
+    /// What keeps its service from taking in what the group was given, by kind.
+    pub held_back: BTreeSet<ObstacleKind>,
     /// The member's state; none while its service is known and the member itself is not yet.
     pub state: Option<State>,
     /// Whether it asked to be probed for ever.
@@ -225,6 +227,7 @@ impl CensusMember {
             maintenance: service.maintenance.clone(),
             config_incarnation: service.config_incarnation,
             versions_digest: service.versions_digest,
+            held_back: service.held_back.clone(),
             state: record.map(|r| r.state),
             permanent: record.is_some_and(|r| r.permanent),
         }

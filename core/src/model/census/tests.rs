@@ -39,6 +39,7 @@ fn service(n: u8, group: &str) -> ServiceRumor {
         maintenance: None,
         config_incarnation: 0,
         versions_digest: 0,
+        held_back: BTreeSet::new(),
     }
 }
 

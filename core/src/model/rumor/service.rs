@@ -1,5 +1,6 @@
 //! A service that a member runs.
 
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -11,6 +12,7 @@ use crate::model::rumor::authority::Authority;
 use crate::model::rumor::census_entry::CensusEntry;
 use crate::model::rumor::key::Part;
 use crate::model::rumor::properties::{Properties, Room};
+use crate::model::service::ObstacleKind;
 
 /// One member's service in one group (as in Habitat). Only that member raises its incarnation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +47,9 @@ pub struct ServiceRumor {
     pub electorate_min: u32,
     /// Tells whether it runs with the same configuration and files of its group as another member; 0 for none.
     pub versions_digest: u64,
+    /// What keeps it from taking in what its group was given, by kind; its own supervisor tells the rest. The ring hears of
+    /// no texts, which may quote secrets.
+    pub held_back: BTreeSet<ObstacleKind>,
 }
 
 impl ServiceRumor {
@@ -79,6 +84,7 @@ impl ServiceRumor {
         self.tombstone = true;
         self.initialized = false;
         self.accepting = false;
+        self.held_back.clear();
     }
 
     /// What it says, in an order that is total: two statements that differ are never equal here.
@@ -90,7 +96,7 @@ impl ServiceRumor {
             mutated!(MaintenanceDecidesNothing, &self.maintenance, &None),
         );
         let with = (self.pkg_incarnation, self.config_incarnation, self.versions_digest, self.electorate_min);
-        (runs, with, &self.pkg, &self.cfg, &self.sys)
+        (runs, with, &self.pkg, &self.cfg, &self.sys, &self.held_back)
     }
 
     pub(super) const fn authority(&self) -> Authority<'_> {

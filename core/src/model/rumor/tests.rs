@@ -1,5 +1,6 @@
 //! The laws that every kind must keep, over all kinds. A kind without a strategy here does not compile.
 
+use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString as _};
 use core::net::{IpAddr, Ipv4Addr};
 use proptest::prelude::*;
@@ -13,7 +14,7 @@ use crate::model::rumor::{
     Departure, ElectionRumor, KeyParts, MemberRumor, Opaque, Part, Rumor, RumorKey, RumorKind, ServiceConfig,
     ServiceFile, ServiceHealth, ServiceRumor, Version,
 };
-use crate::model::service::Health;
+use crate::model::service::{Health, ObstacleKind};
 
 fn member_id() -> impl Strategy<Value = MemberId> {
     (0_u8..6).prop_map(|n| MemberId::from_bytes([n; 16]))
@@ -105,6 +106,7 @@ fn service() -> impl Strategy<Value = Rumor> {
                 config_incarnation,
                 electorate_min: config_incarnation as u32 * 3,
                 versions_digest: config_incarnation,
+                held_back: [ObstacleKind::Bind].into_iter().filter(|_| !accepting).collect(),
             })
         },
     )
@@ -287,11 +289,12 @@ fn whatever_a_service_says_otherwise_one_of_two_statements_prevails() {
             config_incarnation: 0,
             electorate_min: 0,
             versions_digest: 0,
+            held_back: BTreeSet::new(),
         };
         change(&mut told);
         Rumor::Service(told)
     };
-    let changes: [&dyn Fn(&mut ServiceRumor); 10] = [
+    let changes: [&dyn Fn(&mut ServiceRumor); 11] = [
         &|told| told.initialized = false,
         &|told| told.pkg = "core/redis/1.1/20260101000000".parse().expect("a valid ident"),
         &|told| told.cfg = b"a = 2".to_vec(),
@@ -302,6 +305,7 @@ fn whatever_a_service_says_otherwise_one_of_two_statements_prevails() {
         &|told| told.maintenance = Some(String::from("disk")),
         &|told| (told.config_incarnation, told.electorate_min) = (1, 3),
         &|told| told.versions_digest = 1,
+        &|told| told.held_back = [ObstacleKind::Template].into(),
     ];
     let plain = said(&|_| {});
     for (n, change) in changes.into_iter().enumerate() {

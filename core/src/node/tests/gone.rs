@@ -1,5 +1,6 @@
 //! Members that leave, are banned, or are gone for good, and what becomes of their services.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use super::Ring;
@@ -28,6 +29,7 @@ pub(super) fn service_of(member: MemberId, incarnation: u64) -> Rumor {
         config_incarnation: 0,
         electorate_min: 0,
         versions_digest: 0,
+        held_back: BTreeSet::new(),
     })
 }
 

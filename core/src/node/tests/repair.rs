@@ -1,6 +1,7 @@
 //! What a member has told of its services is what its store holds, whatever its disk's pace.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -51,6 +52,7 @@ fn last_word() -> ServiceRumor {
         config_incarnation: 0,
         electorate_min: 3,
         versions_digest: 0,
+        held_back: BTreeSet::new(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! A service here takes no work any more: when the others know, and when they can.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::time::Duration;
 use proptest::prelude::*;
@@ -29,6 +30,7 @@ fn announcement(accepting: bool) -> Announcement {
         maintenance: None,
         applied_config: 0,
         applied_versions: 0,
+        held_back: BTreeSet::new(),
     }
 }
 

@@ -306,6 +306,7 @@ fn shown_of(member: &CensusMember) -> impl Hash {
         maintenance,
         config_incarnation: _,
         versions_digest: _,
+        held_back: _,
         state,
         permanent,
     } = member;

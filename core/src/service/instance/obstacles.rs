@@ -1,7 +1,7 @@
 //! What stands between the wanted and the running state of a service: one list, of which people and programs are told the
 //! same. It notes; the steps that meet an obstacle set it, and those that get past it take it away.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -31,6 +31,13 @@ impl Obstacles {
 
     pub(super) fn has(&self, kind: ObstacleKind) -> bool {
         self.0.keys().any(|(other, _)| *other == kind)
+    }
+
+    /// What the ring is told of them: the kinds that keep a service from what its group was given, and that nothing else
+    /// that is announced shows.
+    pub(super) fn held_back(&self) -> BTreeSet<ObstacleKind> {
+        let is_shown = |kind: &ObstacleKind| !matches!(kind, ObstacleKind::Process | ObstacleKind::Health);
+        self.0.keys().map(|(kind, _)| *kind).filter(is_shown).collect()
     }
 
     /// Notes an obstacle. Whether it is news that an event is to tell.
@@ -154,5 +161,8 @@ impl Instance {
             self.obstacles.has(ObstacleKind::Disk) == self.wish.unstored_reason().is_some(),
             "what the disk has not taken is shown"
         );
+        if self.told.held_back().is_some_and(|told| *told != self.obstacles.held_back()) {
+            self.publish(env);
+        }
     }
 }

@@ -24,6 +24,7 @@ impl Instance {
             quorum: self.spec().quorum,
             applied_config: self.files.in_effect().config,
             applied_versions: self.files.in_effect().digest,
+            held_back: self.obstacles.held_back(),
         };
         assert!(initialized || !announcement.accepting, "only a process takes work");
         let health = self.health();

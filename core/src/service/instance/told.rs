@@ -1,9 +1,11 @@
 //! The announcements of a service that the ring still believes, so that only changes are told.
 
+use alloc::collections::BTreeSet;
+
 use super::Env;
 use crate::model::id::ServiceGroup;
 use crate::model::mutant::mutated;
-use crate::model::service::Health;
+use crate::model::service::{Health, ObstacleKind};
 use crate::service::event::{Announcement, ServiceEvent};
 
 /// The announcements of a service. A service is not announced before its package is known.
@@ -79,6 +81,11 @@ impl Told {
             self.health = Some(health);
             env.tell(ServiceEvent::Health { group, health });
         }
+    }
+
+    /// What the ring was told of what holds the service back; none when it was told of no service.
+    pub(super) fn held_back(&self) -> Option<&BTreeSet<ObstacleKind>> {
+        self.announced.as_ref().map(|announced| &announced.held_back)
     }
 
     /// The ring is to forget the service.

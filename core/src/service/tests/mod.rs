@@ -732,6 +732,7 @@ impl World {
             maintenance: None,
             config_incarnation: 0,
             versions_digest: 0,
+            held_back: BTreeSet::new(),
             state: Some(crate::model::member::State::Alive),
             permanent: false,
         };

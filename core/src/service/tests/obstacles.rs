@@ -111,10 +111,14 @@ fn what_files_are_written_in_spite_of_is_shown_until_they_are_written_without_it
     assert_eq!(told(&world, ObstacleKind::Layer, None), Some(Some(layer.what)));
     world.settle();
     assert_eq!(world.state("web"), Some(ServiceState::Up), "the layer as it was before counts");
+    let held_back =
+        |world: &World| world.announced.values().next().expect("it is announced").held_back.clone();
+    assert_eq!(held_back(&world), [ObstacleKind::Layer].into(), "the ring hears of the kind");
     world.render("web");
     world.settle();
     assert_eq!(world.view().obstacles, [], "its files were written again");
     assert_eq!(told(&world, ObstacleKind::Layer, None), Some(None));
+    assert_eq!(held_back(&world), [].into());
 }
 
 #[test]

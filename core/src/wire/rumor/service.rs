@@ -42,6 +42,8 @@ pub(super) struct ServiceMessage {
     electorate_min: u32,
     #[prost(fixed64, tag = "110")]
     versions_digest: u64,
+    #[prost(string, repeated, tag = "111")]
+    held_back: Vec<String>,
 }
 
 /// `SysInfo`.
@@ -93,6 +95,7 @@ impl ServiceRumor {
             config_incarnation: self.config_incarnation,
             electorate_min: self.electorate_min,
             versions_digest: self.versions_digest,
+            held_back: self.held_back.iter().map(|kind| kind.name().to_string()).collect(),
         }
     }
 
@@ -131,6 +134,8 @@ impl ServiceRumor {
                 s.electorate_min
             ),
             versions_digest: s.versions_digest,
+            // A newer member may know kinds that this one does not.
+            held_back: s.held_back.iter().filter_map(|kind| kind.parse().ok()).collect(),
         })
     }
 }

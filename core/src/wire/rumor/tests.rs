@@ -1,5 +1,6 @@
 //! The laws that the encoding of every kind must keep, over all kinds.
 
+use alloc::collections::BTreeSet;
 use proptest::prelude::*;
 
 use crate::model::config::SysInfo;
@@ -70,6 +71,7 @@ fn service(electorate_min: u32) -> ServiceRumor {
         config_incarnation: 0,
         electorate_min,
         versions_digest: 0,
+        held_back: BTreeSet::new(),
     }
 }
 

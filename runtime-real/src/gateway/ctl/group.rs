@@ -3,7 +3,8 @@
 
 use annulus_core::limits::{SERVICE_CONFIG_BYTES_MAX, SERVICE_FILE_BYTES_MAX};
 use annulus_core::{
-    CensusMember, Command, DesiredState, FileName, Health, Node, Rumor, RumorKey, ServiceGroup, Version,
+    CensusMember, Command, DesiredState, FileName, Health, Node, ObstacleKind, Rumor, RumorKey, ServiceGroup,
+    Version,
 };
 
 use super::group_message::{
@@ -240,18 +241,40 @@ fn missing_here(status: &message::ServiceStatus) -> String {
     words.join("; ")
 }
 
-/// Why a service of another member has not applied a version, as far as the ring knows; the ring is not told what stands
-/// in its way there.
-fn missing_there(member: &CensusMember, is_sealed: bool) -> String {
-    let known = if !member.initialized {
-        "its process does not run; "
+/// Why a service of another member has not applied a version, as far as the ring knows: of what stands in its way there
+/// the ring is told the kind.
+fn missing_there(member: &CensusMember) -> String {
+    let mut known: Vec<&str> = member.held_back.iter().map(|kind| in_its_way(*kind)).collect();
+    if !member.initialized {
+        known.push("its process does not run");
     } else if member.health == Health::Critical {
-        "its health check is critical; "
-    } else {
-        ""
-    };
-    let may = if is_sealed { ", which may be a key that it has not" } else { "" };
-    format!("{known}`annulus svc status` on {} tells what stands in its way{may}", member.sys.hostname)
+        known.push("its health check is critical");
+    }
+    let more = format!("`annulus svc status` on {} tells", member.sys.hostname);
+    match known.join(", ") {
+        none if none.is_empty() => format!("{more} what stands in its way"),
+        known => format!("{known}; {more} more"),
+    }
+}
+
+/// What a kind of obstacle means for an operator on another host.
+const fn in_its_way(kind: ObstacleKind) -> &'static str {
+    match kind {
+        ObstacleKind::Package => "its package cannot be used",
+        ObstacleKind::Template => "a template cannot be rendered with it",
+        ObstacleKind::Layer => "a layer of its configuration cannot be used",
+        ObstacleKind::Key => "it lacks a key for what was sealed, or may not take it plain",
+        ObstacleKind::File => "a file cannot be written",
+        ObstacleKind::Rights => "it cannot have its user or rights",
+        ObstacleKind::Spec => "its options do not fit its package",
+        ObstacleKind::Bind => "a strict bind has no member",
+        ObstacleKind::Election => "its group has no leader yet",
+        ObstacleKind::Hook => "a hook failed",
+        ObstacleKind::Process => "its process ended",
+        ObstacleKind::Health => "its health check finds it ill",
+        ObstacleKind::Guard => "its guard could not be told",
+        ObstacleKind::Disk => "the disk has not taken what is wanted",
+    }
 }
 
 pub(super) async fn files(ctl: &Ctl, request: FilesQuery) -> Result<Answer, NetErr> {
@@ -310,7 +333,7 @@ fn status(
             alive: member.alive(),
             applied,
             version: name.is_none().then_some(member.config_incarnation),
-            missing: (!applied).then(|| missing_there(member, is_sealed)),
+            missing: (!applied).then(|| missing_there(member)),
         }
     });
     let members = members.collect();

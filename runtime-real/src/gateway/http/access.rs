@@ -94,17 +94,22 @@ impl Sight {
     /// Refuses the whole configuration of a service, which may hold secrets, to all but operators.
     pub(super) async fn wants_configuration(self, sys: &SysInfo) -> Result<(), Problem> {
         self.wants_more()?;
-        let Self::Local(client) = self else { return Ok(()) };
+        if self.is_operators(sys).await {
+            return Ok(());
+        }
+        Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "configuration may hold secrets, so without a token only root and the supervisor's own user get it: ask as one \
+             of them, or give the supervisor a token (HAB_SUP_GATEWAY_AUTH_TOKEN) and send it",
+        ))
+    }
+
+    /// Whether no other user of this host asks than root and the supervisor's own.
+    pub(super) async fn is_operators(self, sys: &SysInfo) -> bool {
+        let Self::Local(client) = self else { return !self.is_limited() };
         let port = sys.http_gateway_port;
         let owner = disk::read(move || socket_owner::of(client, port)).await;
-        match owner {
-            Ok(Ok(Some(uid))) if uid == 0 || uid == geteuid().as_raw() => Ok(()),
-            _ => Err(Problem::new(
-                StatusCode::FORBIDDEN,
-                "configuration may hold secrets, so without a token only root and the supervisor's own user get it: ask as one \
-                 of them, or give the supervisor a token (HAB_SUP_GATEWAY_AUTH_TOKEN) and send it",
-            )),
-        }
+        matches!(owner, Ok(Ok(Some(uid))) if uid == 0 || uid == geteuid().as_raw())
     }
 }
 

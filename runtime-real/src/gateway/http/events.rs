@@ -19,7 +19,7 @@ use axum::response::IntoResponse;
 use axum::response::sse::{self, KeepAlive, Sse};
 use futures_core::Stream;
 use serde_json::json;
-use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, watch};
 
 use super::Gateway;
 use super::access::Sight;
@@ -124,17 +124,23 @@ pub(super) async fn get(
 ) -> Result<impl IntoResponse, Problem> {
     // Events name processes, addresses and what programs wrote.
     sight.wants_more()?;
-    let slot = Arc::clone(&gateway.event_streams).try_acquire_owned().map_err(|_| {
-        Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "this supervisor serves as many event streams as it may; close one or try again later",
-        )
-    })?;
+    let place = |of: &Arc<Semaphore>| {
+        Arc::clone(of).try_acquire_owned().map_err(|_| {
+            Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "this supervisor serves as many event streams as it may; close one or try again later",
+            )
+        })
+    };
+    // Other users of this host leave places to its operators.
+    let is_operators = sight.is_operators(&gateway.config.sys).await;
+    let of_users = (!is_operators).then(|| place(&gateway.event_streams_of_users)).transpose()?;
+    let slots = (place(&gateway.event_streams)?, of_users);
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let after = gateway.history.resume(last);
     let (sender, receiver) = mpsc::channel(16);
     tokio::spawn(feed(Arc::clone(&gateway.history), after, sender));
-    let feed = Feed { events: receiver, _slot: slot };
+    let feed = Feed { events: receiver, _slots: slots };
     Ok(Sse::new(feed).keep_alive(KeepAlive::new().interval(KEEP_ALIVE).text("keep-alive")))
 }
 
@@ -178,7 +184,7 @@ fn gap_event(missed: u64) -> sse::Event {
 
 struct Feed {
     events: mpsc::Receiver<sse::Event>,
-    _slot: OwnedSemaphorePermit,
+    _slots: (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>),
 }
 
 impl Stream for Feed {

@@ -58,6 +58,8 @@ const CLIENTS: Limits = Limits { clients: 256, of_one_host: 192, reserve: 32 };
 /// Event streams at one time. A stream stays as long as its client likes,
 /// so streams leave room for probes and scrapes.
 const EVENT_STREAMS_MAX: usize = 128;
+/// Those of them that other users of this host than operators may have.
+const EVENT_STREAMS_OF_USERS_MAX: usize = 64;
 /// A client must have sent its request's head within this.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// A client must read on within this, or its connection is closed.
@@ -100,6 +102,7 @@ pub(crate) struct Gateway {
     config: Config,
     history: Arc<events::History>,
     event_streams: Arc<Semaphore>,
+    event_streams_of_users: Arc<Semaphore>,
     metrics: metrics::Registry,
 }
 
@@ -127,6 +130,7 @@ pub async fn serve(arrivals: impl Arrivals, tls: Option<Tls>, config: Config) {
         config,
         history: Arc::new(events::History::new(started.as_millis())),
         event_streams: Arc::new(Semaphore::new(EVENT_STREAMS_MAX)),
+        event_streams_of_users: Arc::new(Semaphore::new(EVENT_STREAMS_OF_USERS_MAX)),
         metrics: metrics::Registry::new(started),
     });
     let counters = gateway.metrics.counters();

@@ -26,6 +26,14 @@ const BYTES_MAX: u64 = 1 << 20;
 /// Modes of a key's file that are refused: others may do nothing, its group may read.
 const KEY_MODE_REFUSED: u32 = 0o037;
 
+/// What the implementation says of an authority's certificate that is shown as a server's.
+const AUTHORITY: &str = "CaUsedAsEndEntity";
+const HOUR_MS: u64 = 60 * 60 * 1000;
+/// Some eleven years: as far as the time of a certificate is looked into.
+const HOURS_MAX: u64 = 100_000;
+/// A certificate of which less than this part of its time is left should have been renewed.
+const RENEWED_BEFORE: u64 = 5;
+
 /// The kinds of files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -123,6 +131,22 @@ impl Files {
             Some((meta.dev(), meta.ino(), meta.mtime(), meta.mtime_nsec(), meta.size()))
         };
         [&self.cert, &self.key].into_iter().chain(&self.authorities).map(|path| stamp(path)).collect()
+    }
+
+    /// What an operator should know of a certificate that will soon have expired; none while there is time. Programs that
+    /// renew have done so long before.
+    pub(super) fn expires_soon(&self, now: UnixTime) -> Option<String> {
+        let chain = certificates(Kind::Certificate, &self.cert).ok()?;
+        let parsed = ParsedCertificate::try_from(chain.first()?).ok()?;
+        let (before, left) = hours(&parsed, now);
+        let is_soon = left < (before + left) / RENEWED_BEFORE;
+        let left = if left < 48 { format!("{left} hours") } else { format!("{} days", left / 24) };
+        is_soon.then(|| {
+            format!(
+                "TLS certificate {} expires in {left}, and nothing has renewed it; both gateways take a new one while they run",
+                self.cert.display()
+            )
+        })
     }
 
     /// Reads and checks them.
@@ -225,11 +249,7 @@ fn check_now(path: &Path, chain: &[CertificateDer<'static>], now: UnixTime) -> R
     let Some(first) = chain.first() else { return refused("it holds no certificate") };
     let parsed = ParsedCertificate::try_from(first)
         .map_err(|error| content(Kind::Certificate, path, format!("it cannot be used: {error}")))?;
-    let now = pki_types::UnixTime::since_unix_epoch(Duration::from_millis(now.as_millis()));
-    let algorithms = ring::default_provider().signature_verification_algorithms;
-    // Without an authority the check ends at the one that is missing, after all that the certificate itself says.
-    let none = RootCertStore::empty();
-    match verify_server_cert_signed_by_trust_anchor(&parsed, &none, &[], now, algorithms.all) {
+    match says_of_itself(&parsed, now) {
         Err(Error::InvalidCertificate(
             CertificateError::Expired | CertificateError::ExpiredContext { .. },
         )) => refused(
@@ -241,6 +261,51 @@ fn check_now(path: &Path, chain: &[CertificateDer<'static>], now: UnixTime) -> R
         Err(Error::InvalidCertificate(
             CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. },
         )) => refused("it is not for servers; have one issued with the extended key usage serverAuth"),
+        // The implementation has no name of its own for this.
+        Err(Error::InvalidCertificate(CertificateError::Other(other)))
+            if other.to_string().contains(AUTHORITY) =>
+        {
+            refused(
+                "it is an authority's (CA:TRUE), which clients do not take for a server's; issue one with it, or make one \
+                 that stands alone with `openssl req -x509 -addext basicConstraints=critical,CA:FALSE`",
+            )
+        }
         _ => Ok(()),
     }
+}
+
+/// What a client finds before it looks who has signed a certificate. Without an authority the check ends at the one that
+/// is missing, after all that the certificate itself says.
+fn says_of_itself(certificate: &ParsedCertificate<'_>, at: UnixTime) -> Result<(), Error> {
+    let at = pki_types::UnixTime::since_unix_epoch(Duration::from_millis(at.as_millis()));
+    let algorithms = ring::default_provider().signature_verification_algorithms;
+    let none = RootCertStore::empty();
+    verify_server_cert_signed_by_trust_anchor(certificate, &none, &[], at, algorithms.all)
+}
+
+/// How many hours a certificate that counts now has counted, and still will, both at most [`HOURS_MAX`]. It is asked, as
+/// a client would ask, and not taken apart.
+fn hours(certificate: &ParsedCertificate<'_>, now: UnixTime) -> (u64, u64) {
+    let counts = |at_ms: u64| {
+        !matches!(
+            says_of_itself(certificate, UnixTime::from_millis(at_ms)),
+            Err(Error::InvalidCertificate(
+                CertificateError::Expired
+                    | CertificateError::ExpiredContext { .. }
+                    | CertificateError::NotValidYet
+                    | CertificateError::NotValidYetContext { .. }
+            ))
+        )
+    };
+    let last = |at: &dyn Fn(u64) -> u64| {
+        let (mut good, mut bad) = (0, HOURS_MAX);
+        while bad - good > 1 {
+            let middle = good.midpoint(bad);
+            if counts(at(middle)) { good = middle } else { bad = middle }
+        }
+        good
+    };
+    let now_ms = now.as_millis();
+    let before = last(&|hours| now_ms.saturating_sub(hours * HOUR_MS));
+    (before, last(&|hours| now_ms.saturating_add(hours * HOUR_MS)))
 }

@@ -34,6 +34,9 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Between two looks whether the files have changed.
 const LOOK_PERIOD: Duration = Duration::from_secs(2);
 
+/// Between two looks how long the certificate still counts.
+const EXPIRY_PERIOD: Duration = Duration::from_hours(6);
+
 /// TLS of a supervisor's gateways. Cheap to clone; all clones are one.
 #[derive(Clone)]
 pub struct Tls(Arc<Shared>);
@@ -108,6 +111,18 @@ impl Tls {
         let stream = timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(config).accept(stream)).await;
         let stream = stream.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
         Ok(Wire::Tls(Box::new(stream.into())))
+    }
+
+    /// Says now and then that the certificate expires soon, until the returned future is dropped.
+    pub async fn watch_expiry(self) {
+        let mut looks = interval(EXPIRY_PERIOD);
+        loop {
+            looks.tick().await;
+            let (files, wall) = (self.0.files.clone(), self.0.clock.wall());
+            if let Ok(Some(soon)) = disk::read(move || files.expires_soon(wall)).await {
+                tracing::warn!("{soon}");
+            }
+        }
     }
 
     /// Takes in changed files until the returned future is dropped.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
+use annulus_core::UnixTime;
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, date_time_ymd,
 };
@@ -90,6 +91,9 @@ fn files_that_cannot_be_used_are_named_with_what_to_do() {
     let client = world.issue("client", |params| {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     });
+    let authority = world.issue("authority", |params| {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    });
     let mixed = Files { key: other.key.clone(), ..good.clone() };
     let swapped = Files { cert: good.key.clone(), key: good.cert.clone(), authorities: None };
     let absent = Files { cert: world.dir.path().join("none"), ..good.clone() };
@@ -105,6 +109,7 @@ fn files_that_cannot_be_used_are_named_with_what_to_do() {
         (&expired, &expired.cert, "expired"),
         (&later, &later.cert, "clock"),
         (&client, &client.cert, "serverAuth"),
+        (&authority, &authority.cert, "CA:FALSE"),
         (&mixed, &mixed.key, "is not the key"),
         (&swapped, &swapped.cert, "holds no certificate"),
         (&absent, &absent.cert, "No such file"),
@@ -249,4 +254,19 @@ fn the_host_of_an_address_is_its_name() {
         assert_eq!(Names { addr: addr.to_owned(), name: None }.server(), name);
     }
     assert_eq!(Names { name: Some("b".to_owned()), ..names() }.server(), "b");
+}
+
+#[test]
+fn a_certificate_that_is_not_renewed_is_named_while_there_is_time() {
+    let world = World::new();
+    let day = |day| date_time_ymd(2030, 1, day);
+    let files = world.issue("short", |params| (params.not_before, params.not_after) = (day(1), day(11)));
+    let at = |hours: u64| UnixTime::from_millis((1_893_456_000 + hours * 3_600) * 1_000);
+    assert_eq!(files.expires_soon(at(1)), None);
+    assert_eq!(files.expires_soon(at(191)), None, "less than a day before the last fifth of its time");
+    let soon = files.expires_soon(at(194)).expect("46 hours are left");
+    assert!(soon.contains("in 46 hours") && soon.contains("short.pem"), "{soon}");
+    let long = world.issue("long", |params| params.not_after = date_time_ymd(2031, 1, 1));
+    let soon = long.expires_soon(at(360 * 24)).expect("five days are left of many years");
+    assert!(soon.contains("in 5 days"), "{soon}");
 }

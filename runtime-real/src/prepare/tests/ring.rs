@@ -27,6 +27,7 @@ fn member(n: u8, state: State, cfg: &str) -> CensusMember {
         maintenance: None,
         config_incarnation: 0,
         versions_digest: 0,
+        held_back: BTreeSet::new(),
         state: Some(state),
         permanent: false,
     }
