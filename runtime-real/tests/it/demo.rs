@@ -95,3 +95,22 @@ fn redis_has_a_leader_loses_it_and_goes_on() {
     assert_eq!(processes_in(tmp.path()), Vec::<String>::new());
     assert_eq!(fs::read_dir(tmp.path()).expect("a directory").count(), 0, "files are left");
 }
+
+#[test]
+fn the_keyed_demonstration_hears_no_stranger_and_seals_a_configuration() {
+    let tmp = tempfile::tempdir().expect("a directory");
+    let (code, stdout, stderr) = finish(annulus().env("TMPDIR", tmp.path()).args(["demo", "keys"]));
+    assert_eq!(code, 0, "{stdout}\n{stderr}");
+    for text in [
+        "alpha$ annulus ring key generate demo",
+        "no key:",
+        "the stranger got no answer",
+        "name = \"(sealed)\"",
+        "no supervisor has stored it readably",
+        "Nothing is left running",
+    ] {
+        assert!(stdout.contains(text), "{text:?} is missing in\n{stdout}");
+    }
+    assert_eq!(processes_in(tmp.path()), Vec::<String>::new());
+    assert_eq!(fs::read_dir(tmp.path()).expect("a directory").count(), 0, "files are left");
+}

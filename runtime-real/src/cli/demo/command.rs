@@ -26,6 +26,12 @@ enum What {
         #[arg(long)]
         keep: bool,
     },
+    /// Show a ring with a key, a stranger whom it does not hear, and a configuration that only a group can read
+    Keys {
+        /// Leave the files behind
+        #[arg(long)]
+        keep: bool,
+    },
 }
 
 pub(in crate::cli) fn run(args: Args) -> Outcome {
@@ -33,6 +39,7 @@ pub(in crate::cli) fn run(args: Args) -> Outcome {
         let options = match args.what {
             None => demo::Options { what: demo::What::Ring, time: args.time, keep: args.keep },
             Some(What::Redis { keep }) => demo::Options { what: demo::What::Redis, time: None, keep },
+            Some(What::Keys { keep }) => demo::Options { what: demo::What::Keys, time: None, keep },
         };
         demo::run(options).await.map_err(CliError::Demo)
     })

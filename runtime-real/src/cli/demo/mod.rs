@@ -3,6 +3,7 @@
 
 pub(super) mod command;
 mod http;
+mod keys;
 mod plan;
 mod redis;
 mod resp;
@@ -53,6 +54,8 @@ pub enum What {
     Ring,
     /// A group of Redis servers that loses its leader and gets it back.
     Redis,
+    /// A ring with a key, a stranger, and a configuration that only a group can read.
+    Keys,
 }
 
 /// Options of a demonstration.
@@ -81,6 +84,7 @@ pub async fn run(options: Options) -> Result<u8, String> {
         dir: dir.path().to_owned(),
         program,
         supervisors: Vec::new(),
+        options: Vec::new(),
         story: Story::new(),
         died: false,
     };
@@ -132,6 +136,8 @@ struct Demo {
     dir: PathBuf,
     program: PathBuf,
     supervisors: Vec<Supervisor>,
+    /// Options of `sup run` for each of them.
+    options: Vec<String>,
     story: Story,
     died: bool,
 }
@@ -141,6 +147,7 @@ impl Demo {
         match options.what {
             What::Ring => self.perform(options.time).await,
             What::Redis => self.perform_redis().await,
+            What::Keys => self.perform_keys().await,
         }
     }
 
@@ -168,11 +175,16 @@ impl Demo {
         let step = self.story.step("building and installing the example package");
         let roots = self.install(addrs, plan)?;
         self.story.done(step);
+        self.start_ring(addrs, roots).await
+    }
 
+    /// Starts a supervisor below each root, and waits until they form a ring.
+    async fn start_ring(&mut self, addrs: &[Addrs], roots: Vec<Root>) -> Result<(), String> {
         let step = self.story.step("starting three supervisors");
         for ((name, root), own) in NAMES.into_iter().zip(roots).zip(addrs) {
             let peers: Vec<_> = addrs.iter().map(|a| a.gossip).filter(|peer| *peer != own.gossip).collect();
-            self.supervisors.push(Supervisor::start(name, root, *own, &peers, &self.program)?);
+            let start = supervisor::Start { peers: &peers, options: &self.options };
+            self.supervisors.push(Supervisor::start(name, root, *own, &start, &self.program)?);
         }
         self.until("answer over HTTP", async |demo: &mut Self| demo.identify().await).await?;
         self.story.done(step);
@@ -183,18 +195,23 @@ impl Demo {
         Ok(())
     }
 
+    /// The root directory of a host of this name.
+    fn root_of(&self, name: &str) -> Result<Root, String> {
+        Root::new(&self.dir.join(name)).map_err(|e| e.to_string())
+    }
+
     /// Builds the package once and installs it below each root, as an operator would on three hosts.
     fn install(&self, addrs: &[Addrs], plan: &Plan) -> Result<Vec<Root>, String> {
         let text = |e: &dyn std::fmt::Display| e.to_string();
         let plan_dir = self.dir.join("plan");
         plan.write(&plan_dir).map_err(|e| format!("{}: {e}", plan_dir.display()))?;
-        let home = Root::new(&self.dir.join(NAMES[0])).map_err(|e| text(&e))?;
+        let home = self.root_of(NAMES[0])?;
         let built = package::build(&home, &plan_dir, &self.dir, clock::wall()).map_err(|e| text(&e))?;
         let public =
             KeyCache::new(home.keys()).load(&built.signer, KeyKind::SigPublic).map_err(|e| text(&e))?;
         let mut roots = Vec::new();
         for (name, own) in NAMES.into_iter().zip(addrs) {
-            let root = Root::new(&self.dir.join(name)).map_err(|e| text(&e))?;
+            let root = self.root_of(name)?;
             if root != home {
                 KeyCache::new(root.keys()).store(&public).map_err(|e| text(&e))?;
             }

@@ -126,7 +126,8 @@ impl Demo {
             let s = &self.supervisors[old];
             (s.name, s.root.clone(), s.addrs)
         };
-        self.supervisors[old] = Supervisor::start(name, root, addrs, &peers, &self.program)?;
+        let start = supervisor::Start { peers: &peers, options: &[] };
+        self.supervisors[old] = Supervisor::start(name, root, addrs, &start, &self.program)?;
         self.until("answer over HTTP", async |demo: &mut Self| demo.identify().await).await?;
         self.story.done(step);
         let step = self.story.step("waiting until its redis is a copy with all that was written");

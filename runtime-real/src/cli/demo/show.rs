@@ -55,6 +55,23 @@ impl Story {
         );
     }
 
+    pub(super) fn keys_title(&self) {
+        output::line(
+            "Annulus demonstration: a ring with a key on three supervisors of this machine, removed at the end.\n",
+        );
+    }
+
+    /// Prints a command that an operator would type on this host.
+    pub(super) fn command(&mut self, host: &str, args: &str) {
+        self.told += 1;
+        output::line(format_args!("  {host}$ annulus {args}"));
+    }
+
+    /// Prints a line that a command printed.
+    pub(super) fn quote(&mut self, line: &str) {
+        output::line(format_args!("      {line}"));
+    }
+
     /// Prints something worth knowing between two steps.
     pub(super) fn remark(&mut self, text: &str) {
         self.told += 1;

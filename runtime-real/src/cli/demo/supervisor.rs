@@ -5,11 +5,12 @@ use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::{ExitStatus, Output, Stdio};
 
 use annulus_core::{PackageIdent, Topology};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 
 use crate::gateway::ctl::client::Client;
@@ -57,6 +58,36 @@ pub(super) fn free_addrs(count: usize) -> std::io::Result<Vec<Addrs>> {
         .collect()
 }
 
+/// How a supervisor is started beside where it listens.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Start<'a> {
+    /// Whom it asks first.
+    pub(super) peers: &'a [SocketAddr],
+    /// Further options of `sup run`.
+    pub(super) options: &'a [String],
+}
+
+/// The settings of the user's own supervisor must not reach those of the demonstration.
+pub(super) fn without_own_settings(command: &mut Command) {
+    for (variable, _) in std::env::vars_os() {
+        let name = variable.to_string_lossy();
+        if name.starts_with("HAB_") || name.starts_with("ANNULUS_") {
+            command.env_remove(variable);
+        }
+    }
+}
+
+/// Runs a command to its end, with this on its standard input.
+pub(super) async fn output(mut command: Command, input: Option<&str>) -> std::io::Result<Output> {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
+    let mut child = command.spawn()?;
+    if let Some((mut stdin, text)) = child.stdin.take().zip(input) {
+        stdin.write_all(text.as_bytes()).await?;
+    }
+    child.wait_with_output().await
+}
+
 /// A supervisor, running or ended.
 #[derive(Debug)]
 pub(super) struct Supervisor {
@@ -75,7 +106,7 @@ impl Supervisor {
         name: &'static str,
         root: Root,
         addrs: Addrs,
-        peers: &[SocketAddr],
+        start: &Start<'_>,
         program: &Path,
     ) -> Result<Self, String> {
         let log = root.path().join("supervisor.log");
@@ -86,16 +117,11 @@ impl Supervisor {
         command.args(["--listen-gossip", &addrs.gossip.to_string()]);
         command.args(["--listen-http", &addrs.http.to_string()]);
         command.args(["--listen-ctl", &addrs.ctl.to_string()]);
-        for peer in peers {
+        for peer in start.peers {
             command.args(["--peer", &peer.to_string()]);
         }
-        // The settings of the user's own supervisor must not reach this one.
-        for (variable, _) in std::env::vars_os() {
-            let name = variable.to_string_lossy();
-            if name.starts_with("HAB_") || name.starts_with("ANNULUS_") {
-                command.env_remove(variable);
-            }
-        }
+        command.args(start.options);
+        without_own_settings(&mut command);
         // A process group of its own, so that Ctrl-C reaches only the demonstration, which then ends it in order. If
         // the demonstration is killed, the system tells this process to leave.
         command.process_group(0).kill_on_drop(true);

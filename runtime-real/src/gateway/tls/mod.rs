@@ -35,7 +35,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const LOOK_PERIOD: Duration = Duration::from_secs(2);
 
 /// Between two looks how long the certificate still counts.
-const EXPIRY_PERIOD: Duration = Duration::from_hours(6);
+const EXPIRY_PERIOD: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// TLS of a supervisor's gateways. Cheap to clone; all clones are one.
 #[derive(Clone)]
