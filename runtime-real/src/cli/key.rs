@@ -41,7 +41,12 @@ pub(super) fn import(global: &Global, kinds: &[KeyKind]) -> Result<KeyId, CliErr
 
 /// Prints the newest key of this owner and kind.
 pub(super) fn export(global: &Global, name: &str, kind: KeyKind) -> Result<(), CliError> {
-    let text = cache(global)?.export(name, kind)?;
+    let keys = cache(global)?;
+    let text = keys.export(name, kind)?;
+    // The second line names the key.
+    if let Some(id) = text.lines().nth(1).and_then(|id| id.parse().ok()) {
+        warn(&keys, &id, kind);
+    }
     // A file has the same bytes as the one in the cache, whose last line does not end.
     let end = if std::io::stdout().is_terminal() { "\n" } else { "" };
     print(&format!("{text}{end}"));

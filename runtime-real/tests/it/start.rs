@@ -70,3 +70,23 @@ fn what_cannot_be_started_is_said_before_anything_runs() {
     }
     assert!(!root.path().join("sup/default/specs").read_dir().is_ok_and(|mut dir| dir.next().is_some()));
 }
+
+#[test]
+fn a_group_can_be_named_with_its_service_and_organization() {
+    let root = tempfile::tempdir().expect("a directory");
+    let plan = plan(&root.path().join("plans"), "sleeper", "exec sleep 1000");
+    let built = root.path().join("built");
+    let build = ["pkg", "build", text(&plan), "--output", text(&built)];
+    assert_eq!(finish(annulus().arg("--root").arg(root.path()).args(build)).0, 0);
+    let file = fs::read_dir(&built).expect("built").next().expect("a file").expect("an entry").path();
+    let start = |group: &str| {
+        let args = ["start", text(&file), "--org", "acme", "--group", group];
+        finish(annulus().arg("--root").arg(root.path()).args([&args[..], &LISTEN].concat()))
+    };
+    let (code, _, stderr) = start("redis.prod");
+    assert!(code == 2 && stderr.contains("redis"), "the package has another name: {code} {stderr}");
+    let args = ["start", text(&file), "--org", "acme", "--group", "sleeper.prod"];
+    let supervisor = Supervisor::start_in(root, &args, &[]);
+    eventually("the service is up", || (status(&supervisor)[0]["state"] == "up").then_some(()));
+    assert_eq!(status(&supervisor)[0]["service_group"], "sleeper.prod@acme");
+}

@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::unistd::User;
 
 use super::{SERVICE_USER, below, open_to_all, said_by, user};
 use crate::host::Host;
-use crate::support::{plan, text};
+use crate::support::{annulus, finish, plan, text};
 
 /// A user of the host that has nothing to do with services.
 const STRANGER: &str = "daemon";
@@ -106,4 +106,36 @@ fn root_without_its_capabilities_runs_no_service_as_root_either() {
     host.load(&host.install_plan(&plan));
     let service = host.service("backoff").to_string();
     assert!(service.contains("this supervisor is root and lacks") && service.contains("setuid"), "{service}");
+}
+
+#[test]
+#[ignore = "mounts a file system: for root, and run by .ci/run"]
+fn a_key_that_others_can_read_is_refused_where_its_mode_can_be_mended() {
+    let root = tempfile::tempdir().expect("a directory");
+    let run = |args: &[&str]| finish(annulus().arg("--root").arg(root.path()).args(args));
+    let keys = root.path().join("cache/keys");
+    let mount = |args: &[&str]| {
+        assert!(Command::new("mount").args(args).arg(&keys).status().expect("mount runs").success());
+    };
+    fs::create_dir_all(&keys).expect("made");
+    mount(&["-t", "tmpfs", "none"]);
+    let _unmounted = Unmounted(keys.clone());
+    assert_eq!(run(&["ring", "key", "generate", "blue"]).0, 0);
+    let file = fs::read_dir(&keys).expect("keys").next().expect("one").expect("an entry").path();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).expect("set");
+    let (code, key, stderr) = run(&["ring", "key", "export", "blue"]);
+    assert!(code != 0 && key.is_empty() && stderr.contains("chmod 400"), "{code} {key} {stderr}");
+    mount(&["-o", "remount,ro"]);
+    let (code, key, stderr) = run(&["ring", "key", "export", "blue"]);
+    assert!(code == 0 && key.starts_with("SYM-SEC-1"), "{code} {key} {stderr}");
+    assert!(stderr.contains("chmod 400") && stderr.contains("where that file system lets you"), "{stderr}");
+}
+
+/// A file system that is unmounted when this is dropped.
+struct Unmounted(PathBuf);
+
+impl Drop for Unmounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
 }
