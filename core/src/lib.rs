@@ -66,7 +66,7 @@
 //! | `model` | data that features share, inputs and outputs (`model::io`: start there), time, [`limits`] | nothing |
 //! | `wire` | messages and rumors as bytes | `model` |
 //! | `store` | records that survive a restart, as rows; rumors as the wire sends them | `wire`, `model` |
-//! | `membership`, `rumor`, `service`, `election` | the features: each decides one thing | `store` and below, no other feature |
+//! | `membership`, `rumor`, `service`, `election`, `replay` | the features: each decides one thing | `store` and below, no other feature |
 //! | `node` | the composer: it carries events from one feature to another | everything |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -78,6 +78,7 @@ mod election;
 mod membership;
 mod model;
 mod node;
+mod replay;
 mod rumor;
 mod service;
 mod store;
@@ -94,7 +95,8 @@ pub use model::election::{
 };
 pub use model::error::{ConfigError, DecodeError, ParseError, SnapshotError};
 pub use model::event::{
-    Cause, Described, Event, EventKind, FieldError, FieldReader, FieldValue, FieldVisitor, Refusal, Why,
+    Cause, Described, Event, EventKind, FieldError, FieldReader, FieldValue, FieldVisitor, Refusal,
+    StampFault, Why,
 };
 pub use model::exit_status::ExitStatus;
 pub use model::facts::{Facts, GroupConfig, GroupFile, SealedFacts};
@@ -125,6 +127,7 @@ pub use model::service::{
     ObstacleKind, ServiceSpec, ServiceState, ServiceView, SpecChange, Topology, UpdateCondition,
     UpdateStrategy,
 };
+pub use model::stamp::{Salt, Series, Stamp, StampSender, Standing};
 pub use model::time::{Instant, UnixTime};
 pub use node::Node;
 pub use store::history::HistoryEntry;

@@ -146,6 +146,8 @@ fn begins(kind: &EventKind) -> bool {
         | EventKind::RumorRepaired { .. }
         | EventKind::Synced { .. }
         | EventKind::StatementRefused { .. }
+        | EventKind::MessageDropped { .. }
+        | EventKind::IdentityRunsTwice { .. }
         | EventKind::DecodeFailed { .. }
         | EventKind::LimitReached { .. }
         | EventKind::PersistFailed { .. }

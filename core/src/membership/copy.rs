@@ -110,6 +110,16 @@ impl Membership {
         self.events.push_back(MembershipEvent::Send { to: at, body, accuse: None });
     }
 
+    /// A datagram of this member's own came back: where it was a question, that is how it met itself.
+    pub(crate) fn handle_echo(&mut self, body: &Body) {
+        if let Body::Ping { seq, forward_to: None } = body
+            && self.copies.is_own(*seq)
+        {
+            let echoed = self.copies.asked.take_if(|(_, asked)| asked == seq);
+            self.copies.echo = echoed.map(|(at, _)| at).or(self.copies.echo);
+        }
+    }
+
     /// A datagram in this member's own name, from a daemon that says it is at `speaker`. False when it is of no use.
     pub(crate) fn handle_own_voice(
         &mut self,
@@ -121,8 +131,7 @@ impl Membership {
         match body {
             Body::Ping { seq, forward_to: None } if seq.0 & QUESTION != 0 => {
                 if mutated!(EchoIsACopy, self.copies.is_own(*seq), false) {
-                    let echoed = self.copies.asked.take_if(|(_, asked)| asked == seq);
-                    self.copies.echo = echoed.map(|(at, _)| at).or(self.copies.echo);
+                    self.handle_echo(body);
                     return true;
                 }
                 let body = Body::Ack { seq: *seq, forward_to: None };
@@ -143,6 +152,8 @@ impl Membership {
             | Body::Nack { .. }
             | Body::Gossip
             | Body::Ballot(_)
+            | Body::Challenge { .. }
+            | Body::Answer(_)
             | Body::Unknown => {
                 self.suspect_copy(ctx.now, speaker);
                 false

@@ -46,7 +46,7 @@ impl Membership {
                 self.prober.nacked(&target.id, seq);
                 self.run_probes(ctx);
             }
-            Body::Gossip | Body::Ballot(_) | Body::Unknown => {}
+            Body::Gossip | Body::Ballot(_) | Body::Challenge { .. } | Body::Answer(_) | Body::Unknown => {}
         }
     }
 

@@ -16,6 +16,7 @@ use crate::model::lease::Lease;
 use crate::model::prepared::{HookEnd, Prepared, Rendered};
 use crate::model::row::Write;
 use crate::model::service::{Health, Hook, ObstacleKind, ServiceSpec};
+use crate::model::stamp::Stamp;
 use crate::model::time::Instant;
 
 /// An input from outside: the time, a message, a command or a result.
@@ -29,6 +30,8 @@ pub enum Input<'a> {
         from: SocketAddr,
         /// Its payload.
         bytes: &'a [u8],
+        /// The number that it was sealed with; none in an open ring.
+        stamp: Option<Stamp>,
     },
     /// One framed TCP message without its length prefix: large rumors and anti-entropy.
     Stream {
@@ -36,6 +39,8 @@ pub enum Input<'a> {
         from: SocketAddr,
         /// The frame's body.
         bytes: &'a [u8],
+        /// The number that it was sealed with; none in an open ring.
+        stamp: Option<Stamp>,
     },
     /// The host at this address answered that no process listens there (ICMP port unreachable, TCP reset).
     Refused {
@@ -72,6 +77,8 @@ pub struct Transmit {
     pub channel: Channel,
     /// The payload (without a length prefix on streams).
     pub bytes: Vec<u8>,
+    /// The number that it is to be sealed with, and nothing else ever; none in an open ring.
+    pub stamp: Option<Stamp>,
 }
 
 /// Why a node wants to be woken: the earliest of its deadlines.

@@ -98,6 +98,23 @@ pub const VERSION_MAX: u64 = INCARNATION_MAX;
 /// How far a version's number may lie above the current one unless its operator says that this is meant. Seconds,
 /// milliseconds and dates like 20261130120000 are numbers below it; a key that was held down is not.
 pub const VERSION_LEAP_MAX: u64 = 1 << 45;
+/// Numbers of sealed messages, below the highest of a series, that a receiver tells apart.
+pub const REPLAY_WINDOW: usize = 1_024;
+/// Members whose numbers a receiver remembers. One more takes the place of the one that was silent the longest, which is
+/// asked who it is when it speaks again: that costs it a round trip and no state.
+pub const REPLAY_SENDERS_MAX: usize = 16_384;
+/// Senders that were asked who they are and have not answered; the question to the one that was asked first is forgotten.
+pub const QUESTIONS_MAX: usize = 1_024;
+/// Messages that are held for one of them until it answers, those with the highest numbers …
+pub const HELD_MAX: usize = 8;
+/// … and their bytes …
+pub const HELD_BYTES_MAX: usize = 64 * 1024;
+/// … and the bytes of all of them together.
+pub const ALL_HELD_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Addresses to which a question or an answer went lately; while no more are remembered, none is asked or answered.
+pub const ASKED_ADDRESSES_MAX: usize = 4_096;
+/// Sources of messages that were dropped for their numbers, which are reported one by one.
+pub const DROPPED_SOURCES_MAX: usize = 64;
 /// Length of a service group's text, in bytes.
 pub const SERVICE_GROUP_BYTES_MAX: usize = 255;
 /// Length of an origin, name or version, in bytes.
@@ -153,6 +170,9 @@ const _: () =
 const _: () =
     assert!(NAME_BYTES_MAX * 2 > SERVICE_GROUP_BYTES_MAX, "a service and a group of this length have a name");
 const _: () = assert!(CONTENDERS_MAX > 1 && HISTORY_MAX > 1);
+const _: () = assert!(HELD_BYTES_MAX * 8 < ALL_HELD_BYTES_MAX, "one sender does not take the room of all");
+const _: () = assert!(HELD_MAX > 2 && HELD_BYTES_MAX > 4 * DATAGRAM_BYTES_MAX, "a join is held whole");
+const _: () = assert!(QUESTIONS_MAX < ASKED_ADDRESSES_MAX && ASKED_ADDRESSES_MAX < REPLAY_SENDERS_MAX);
 
 /// A limit that can be reached, by its name for people and metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

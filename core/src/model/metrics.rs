@@ -28,6 +28,12 @@ pub struct Metrics {
     pub signatures_checked: u64,
     /// Statements that were not believed, because their authors' word was missing or false.
     pub statements_refused: u64,
+    /// Sealed messages that came a second time and were dropped.
+    pub replays_dropped: u64,
+    /// Sealed messages that were dropped for another fault of their numbers.
+    pub stamps_refused: u64,
+    /// Answers by which members proved that they speak now.
+    pub senders_proved: u64,
     /// Parts of messages that could not be read and were left out; the messages themselves were accepted.
     pub parts_skipped: u64,
     /// Probes begun.
@@ -71,6 +77,10 @@ pub struct MessageCounts {
     pub gossip: u64,
     /// Steps of elections: requests and answers.
     pub ballot: u64,
+    /// Questions who speaks.
+    pub challenge: u64,
+    /// Answers to those.
+    pub answer: u64,
     /// Kinds of a later version, of which only the sender and the rumors are understood. Never sent.
     pub unknown: u64,
 }
@@ -79,6 +89,14 @@ impl MessageCounts {
     /// All kinds together.
     #[must_use]
     pub const fn total(&self) -> u64 {
-        self.ping + self.ack + self.ping_req + self.nack + self.gossip + self.ballot + self.unknown
+        self.ping
+            + self.ack
+            + self.ping_req
+            + self.nack
+            + self.gossip
+            + self.ballot
+            + self.challenge
+            + self.answer
+            + self.unknown
     }
 }

@@ -8,12 +8,14 @@
 //! | `time`, `rng`, `digest`, `limits`, `error` | the tools that every feature needs |
 //! | `id`, `identity`, `ident`, `member`, `accusers`, `service`, `election`, `ballot` | the words of the ring |
 //! | `rumor`, `statement`, `census`, `facts` | the ring's knowledge, group by group, and the part that a service is shown |
+//! | `stamp`, `challenge` | the numbers of sealed messages, and the question whether a member speaks now |
 //! | `command`, `channel`, `exit_status`, `prepared`, `lease`, `row`, `event`, `io` | the data that crosses the border |
 //! | `config`, `planted`, `mutant`, `metrics`, `context` | the parameters of a node, and the context of every verb |
 
 pub(crate) mod accusers;
 pub(crate) mod ballot;
 pub(crate) mod census;
+pub(crate) mod challenge;
 pub(crate) mod channel;
 pub(crate) mod command;
 pub(crate) mod config;
@@ -39,5 +41,6 @@ pub(crate) mod rng;
 pub(crate) mod row;
 pub(crate) mod rumor;
 pub(crate) mod service;
+pub(crate) mod stamp;
 pub(crate) mod statement;
 pub(crate) mod time;

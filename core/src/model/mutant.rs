@@ -192,6 +192,8 @@ mutants! {
     MaintenanceDecidesNothing "maintenance-decides-nothing" "model/rumor/service.rs" "Two statements that differ in their maintenance are equal.";
     LowestBodyWins "lowest-body-wins" "model/rumor/version.rs" "Of two bodies of one number the order of arrival decides.";
     SameBodyLoses "same-body-loses" "model/rumor/version.rs" "A member that answered for the same content is said to have lost.";
+    ReceiverUnnamed "receiver-unnamed" "node/admission.rs" "No message names the member that it is for.";
+    BallotsWait "ballots-wait" "node/admission.rs" "Steps of elections wait for their senders' answers, too.";
     LosersUnproven "losers-unproven" "node/trust.rs" "Which members lost with another body is believed without their word.";
     ChecksUnbounded "checks-unbounded" "node/trust.rs" "A source may be wrong without end.";
     TombstonesForgottenSoon "tombstones-forgotten-soon" "node/collection.rs" "Tombstones are kept for a thousandth of their time.";
@@ -224,11 +226,18 @@ mutants! {
     SyncNeverSlows "sync-never-slows" "node/sync.rs" "Exchanges stay as frequent as at the start.";
     SyncStaysSlow "sync-stays-slow" "node/sync.rs" "A difference does not bring the next exchange forward.";
     WantNotAnswered "want-not-answered" "node/sync.rs" "Records that the other side asks for are not sent.";
+    QuestionsOfAnyLength "questions-of-any-length" "node/transmit.rs" "A question may be longer than the datagram that led to it.";
     BanNotUrgent "ban-not-urgent" "node/wire_up.rs" "A ban is told like any other rumor.";
     BannedNotTold "banned-not-told" "node/wire_up.rs" "A banned member that speaks is not told of its ban.";
     DepartedServicesStay "departed-services-stay" "node/wire_up.rs" "The services of a member that departs stay in the census.";
     NewsNotStored "news-not-stored" "node/wire_up.rs" "A rumor that was learned is not stored.";
     OrphansKept "orphans-kept" "node/wire_up.rs" "Services of a departed owner are learned.";
+    AddressesUnbounded "addresses-unbounded" "replay/recent.rs" "Addresses that were asked or answered lately are remembered without a bound.";
+    BelowTheWindow "below-the-window" "replay/window.rs" "A number below the window is looked up in it.";
+    HeldUnbounded "held-unbounded" "replay/questions.rs" "Messages are held for their senders' answers without a bound.";
+    LateIsNew "late-is-new" "replay/window.rs" "A number below others that came long ago is new.";
+    SkippedIsHad "skipped-is-had" "replay/window.rs" "Numbers that were skipped count as had.";
+    UsedUpIgnored "used-up-ignored" "replay/senders.rs" "A number that was used for another message is taken for the same message again.";
     HottestDropped "hottest-dropped" "rumor/heat.rs" "At the limit the most urgent rumor is dropped.";
     LargeNeverTold "large-never-told" "rumor/heat.rs" "Rumors that no datagram holds are not told by stream.";
     LatestFirst "latest-first" "rumor/heat.rs" "The rumor that was told most goes out first.";

@@ -129,11 +129,21 @@ pub enum Bug {
     StreamsUnchecked,
     /// Steps of elections are believed without their senders' word.
     BallotsUnchecked,
+    /// A message that came before is heard again.
+    WindowOff,
+    /// A sender is believed before it has proved that it speaks now.
+    StrangerBelieved,
+    /// A message of another start or series than the known one is believed.
+    OldLifeBelieved,
+    /// A message that another member sealed is believed to be of the one that it names.
+    StampOfAnotherBelieved,
+    /// Every question has the same bits, so that old answers answer it.
+    ChallengeNotRandom,
 }
 
 impl Bug {
     /// Every defect.
-    pub const ALL: [Self; 60] = [
+    pub const ALL: [Self; 65] = [
         Self::RefuteSameIncarnation,
         Self::RefuteBeforeStored,
         Self::RestartSameIncarnation,
@@ -194,6 +204,11 @@ impl Bug {
         Self::ContentUnsigned,
         Self::StreamsUnchecked,
         Self::BallotsUnchecked,
+        Self::WindowOff,
+        Self::StrangerBelieved,
+        Self::OldLifeBelieved,
+        Self::StampOfAnotherBelieved,
+        Self::ChallengeNotRandom,
     ];
 
     /// The word for it on command lines.
@@ -260,6 +275,11 @@ impl Bug {
             Self::ContentUnsigned => "content-unsigned",
             Self::StreamsUnchecked => "streams-unchecked",
             Self::BallotsUnchecked => "ballots-unchecked",
+            Self::WindowOff => "window-off",
+            Self::StrangerBelieved => "stranger-believed",
+            Self::OldLifeBelieved => "old-life-believed",
+            Self::StampOfAnotherBelieved => "stamp-of-another-believed",
+            Self::ChallengeNotRandom => "challenge-not-random",
         }
     }
 }

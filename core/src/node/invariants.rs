@@ -2,7 +2,7 @@
 //! them.
 
 use super::Node;
-use crate::model::limits::{DEPARTURES_MAX, HOT_RUMORS_MAX, MEMBERS_MAX, RUMORS_MAX};
+use crate::model::limits::{DEPARTURES_MAX, HOT_RUMORS_MAX, MEMBERS_MAX, REPLAY_SENDERS_MAX, RUMORS_MAX};
 use crate::model::member::State;
 use crate::model::rumor::Authority;
 
@@ -18,6 +18,7 @@ impl Node {
         assert!(matches!(own.state, State::Alive | State::Departed), "a member never believes itself dead");
         assert!(self.membership.table().len() <= MEMBERS_MAX, "more members than the limit");
         assert!(self.gossip.len() <= HOT_RUMORS_MAX, "more hot rumors than the limit");
+        assert!(self.replay.senders() <= REPLAY_SENDERS_MAX, "more known senders than the limit");
         let mut others = 0;
         let mut bans = 0;
         for rumor in self.rumors.iter() {

@@ -4,6 +4,7 @@
 //! | file | what |
 //! |---|---|
 //! | `on_datagram`, `on_stream`, `on_command`, `on_effect`, `on_timeout` | one for each kind of input |
+//! | `admission` | whether a message is heard, by the number that it was sealed with |
 //! | `wire_up` | the events of one component become verbs of another |
 //! | `group_config` | configuration and files of service groups |
 //! | `own_services` | this member's rumors about its own services |
@@ -23,6 +24,7 @@
 //! | `leave` | the way out |
 //! | `invariants` | the invariants between the components |
 
+mod admission;
 mod clock;
 mod collection;
 mod elections;
@@ -71,6 +73,7 @@ use crate::model::rng::Rng;
 use crate::model::rumor::{Rumor, RumorKey};
 use crate::model::service::ServiceView;
 use crate::model::time::{Instant, UnixTime};
+use crate::replay::Replay;
 use crate::rumor::RumorStore;
 use crate::service::{Beginning, Services};
 use crate::store::history::History;
@@ -128,6 +131,7 @@ pub struct Node {
     journal: Journal,
     collection: Collection,
     repair: Repair,
+    replay: Replay,
 }
 
 /// Lends a component the context that its verbs need. A verb that the input leads to directly follows from that alone;
@@ -180,6 +184,7 @@ mod stream {
     pub(super) const SERVICES: u64 = 2;
     pub(super) const NODE: u64 = 3;
     pub(super) const ELECTIONS: u64 = 4;
+    pub(super) const REPLAY: u64 = 5;
 }
 
 /// A new life is a new incarnation: it prevails over every statement about the last one.
@@ -280,6 +285,7 @@ impl Node {
             ),
             collection: Collection::new(&config),
             repair: Repair::default(),
+            replay: Replay::new(&me, root.fork(stream::REPLAY), config.planted),
             signer,
             trust: Trust::default(),
             me,
@@ -320,8 +326,8 @@ impl Node {
         self.notice_stall(late);
         match input {
             Input::Wake => {}
-            Input::Datagram { from, bytes } => self.on_datagram(from, bytes),
-            Input::Stream { from, bytes } => self.on_stream(from, bytes),
+            Input::Datagram { from, bytes, stamp } => self.on_datagram(from, bytes, stamp),
+            Input::Stream { from, bytes, stamp } => self.on_stream(from, bytes, stamp),
             Input::Refused { to } => self.on_refused(to),
             Input::Command(request, command) => self.on_command(request, command),
             Input::EffectDone(effect, result) => self.on_effect(effect, result),
@@ -332,7 +338,11 @@ impl Node {
 
     /// The next output; none when all are drained. The last one of each input is `WakeAt`.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop()
+        let mut output = self.outputs.pop();
+        if let Some(Output::Transmit(transmit)) = &mut output {
+            self.address(transmit);
+        }
+        output
     }
 
     fn finish_input(&mut self) {

@@ -5,31 +5,85 @@ use alloc::borrow::Cow;
 use alloc::string::ToString as _;
 use core::net::SocketAddr;
 
+use super::admission::{Arrived, Spoken};
 use super::{Node, ctx};
 use crate::model::channel::Channel;
 use crate::model::context::{Context, Follows};
 use crate::model::error::DecodeError;
-use crate::model::event::EventKind;
+use crate::model::event::{EventKind, StampFault};
+use crate::model::id::MemberId;
 use crate::model::member::MemberRecord;
 use crate::model::member::UNSPECIFIED;
 use crate::model::mutant::mutated;
 use crate::model::rumor::{MemberRumor, Rumor, Told};
+use crate::model::stamp::Stamp;
+use crate::replay::Verdict;
 use crate::wire::swim::{self, Body, Datagram};
 
 impl Node {
-    pub(super) fn on_datagram(&mut self, source: SocketAddr, bytes: &[u8]) {
+    pub(super) fn on_datagram(&mut self, source: SocketAddr, bytes: &[u8], stamp: Option<Stamp>) {
         if !self.is_heard() {
             return;
         }
         self.metrics.datagram_bytes_received += bytes.len() as u64;
+        let Some(arrived) = self.arrive((source, Channel::Datagram), stamp, bytes) else { return };
         match swim::decode_news(bytes, |rumor| self.rumors.knows(rumor)) {
-            Ok(datagram) => self.accept_datagram(source, datagram),
+            Ok(datagram) if self.is_for_its_parts(arrived, &datagram) => {
+                self.accept_datagram(source, datagram)
+            }
+            Ok(_) => {}
             Err(error) => self.reject(source, Channel::Datagram, error),
         }
     }
 
-    fn accept_datagram(&mut self, source: SocketAddr, datagram: Datagram<'_>) {
-        let Datagram { mut from, body, rumors, known, digest, ballot, skipped } = datagram;
+    /// Whether the parts of a datagram are to be handled: it is neither a question who speaks, nor an answer to one, and
+    /// admitted.
+    fn is_for_its_parts(&mut self, arrived: Arrived<'_>, datagram: &Datagram<'_>) -> bool {
+        let (from, source) = (&datagram.from, arrived.source);
+        if arrived.verdict == Verdict::Drop(StampFault::Own) {
+            self.membership.handle_echo(&datagram.body);
+            self.drop_message(source.0, StampFault::Own);
+            return false;
+        }
+        if arrived.stamp.is_some_and(|stamp| !self.is_sealed_by(stamp, &from.id, &datagram.body)) {
+            self.drop_message(source.0, StampFault::OtherSender);
+            return false;
+        }
+        match &datagram.body {
+            Body::Challenge { challenge } => {
+                self.count_received(&datagram.body);
+                self.on_challenge(&from.id, source.0, arrived, *challenge);
+                return false;
+            }
+            Body::Answer(answered) => {
+                self.count_received(&datagram.body);
+                self.on_answer(&from.id, source, source.0, answered);
+                return false;
+            }
+            Body::Ping { .. }
+            | Body::Ack { .. }
+            | Body::PingReq { .. }
+            | Body::Nack { .. }
+            | Body::Gossip
+            | Body::Ballot(_)
+            | Body::Unknown => {}
+        }
+        let spoken = Spoken {
+            reply_to: source.0,
+            is_anothers: self.is_for_another(datagram.receiver),
+            can_wait: !matches!(datagram.body, Body::Ballot(_)),
+        };
+        self.admit(arrived, spoken)
+    }
+
+    /// Whether the member that speaks has sealed the message, or a helper that passes an answer on to this member.
+    fn is_sealed_by(&self, stamp: Stamp, from: &MemberId, body: &Body) -> bool {
+        let is_relayed = matches!(body, Body::Ack { forward_to: Some(to), .. } if to.id == self.me);
+        is_relayed || self.is_senders_own(stamp, from)
+    }
+
+    pub(super) fn accept_datagram(&mut self, source: SocketAddr, datagram: Datagram<'_>) {
+        let Datagram { mut from, body, rumors, known, digest, ballot, skipped, .. } = datagram;
         if from.id == self.me {
             let speaker = SocketAddr::new(source.ip(), from.swim_port);
             if !self.membership.handle_own_voice(ctx!(self), speaker, source, &body) {
@@ -73,6 +127,8 @@ impl Node {
             | Body::PingReq { .. }
             | Body::Nack { .. }
             | Body::Gossip
+            | Body::Challenge { .. }
+            | Body::Answer(_)
             | Body::Unknown => self.membership.handle_message(ctx!(self), &from, source, body),
         }
         if digest != 0 {
@@ -131,6 +187,8 @@ impl Node {
             Body::Nack { .. } => &mut counts.nack,
             Body::Gossip => &mut counts.gossip,
             Body::Ballot(_) => &mut counts.ballot,
+            Body::Challenge { .. } => &mut counts.challenge,
+            Body::Answer(_) => &mut counts.answer,
             Body::Unknown => &mut counts.unknown,
         } += 1;
     }

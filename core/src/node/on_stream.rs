@@ -2,27 +2,70 @@
 
 use core::net::SocketAddr;
 
+use super::admission::{Arrived, Spoken};
 use super::{Node, ctx, know, transmit};
 use crate::model::channel::Channel;
 use crate::model::context::Context;
 use crate::model::error::DecodeError;
+use crate::model::event::StampFault;
 use crate::model::member::UNSPECIFIED;
+use crate::model::stamp::Stamp;
+use crate::replay::Verdict;
 use crate::wire::stream::{self, Body, StreamMessage};
 
 impl Node {
-    pub(super) fn on_stream(&mut self, source: SocketAddr, bytes: &[u8]) {
+    pub(super) fn on_stream(&mut self, source: SocketAddr, bytes: &[u8], stamp: Option<Stamp>) {
         if !self.is_heard() {
             return;
         }
         self.metrics.stream_bytes_received += bytes.len() as u64;
+        let Some(arrived) = self.arrive((source, Channel::Stream), stamp, bytes) else { return };
         match stream::decode(bytes) {
-            Ok(message) => self.accept_stream(source, message),
+            Ok(message) if self.is_frame_heard(arrived, &message) => self.accept_stream(source, message),
+            Ok(_) => {}
             Err(error) => self.reject(source, Channel::Stream, error),
         }
     }
 
-    fn accept_stream(&mut self, source: SocketAddr, message: StreamMessage<'_>) {
-        let StreamMessage { mut from, body, skipped } = message;
+    /// Whether a frame is handled as what it says: it is neither a question who speaks, nor an answer to one, and admitted.
+    fn is_frame_heard(&mut self, arrived: Arrived<'_>, message: &StreamMessage<'_>) -> bool {
+        let (mut from, source) = (message.from, arrived.source);
+        let fault = match arrived.stamp {
+            Some(_) if arrived.verdict == Verdict::Drop(StampFault::Own) => Some(StampFault::Own),
+            Some(stamp) if !self.is_senders_own(stamp, &from.id) => Some(StampFault::OtherSender),
+            _ => None,
+        };
+        if let Some(fault) = fault {
+            self.drop_message(source.0, fault);
+            return false;
+        }
+        if from.address == UNSPECIFIED {
+            from.address = source.0.ip();
+        }
+        let reply_to = from.gossip_addr();
+        match &message.body {
+            Body::Challenge { challenge } => {
+                self.on_challenge(&from.id, reply_to, arrived, *challenge);
+                return false;
+            }
+            Body::Answer(answered) => {
+                self.on_answer(&from.id, source, reply_to, answered);
+                return false;
+            }
+            Body::Gossip { .. }
+            | Body::SyncBegin { .. }
+            | Body::SyncKeys { .. }
+            | Body::SyncRecords { .. }
+            | Body::Ping { .. }
+            | Body::Ack { .. }
+            | Body::Unknown => {}
+        }
+        let is_anothers = self.is_for_another(message.receiver);
+        self.admit(arrived, Spoken { reply_to, is_anothers, can_wait: true })
+    }
+
+    pub(super) fn accept_stream(&mut self, source: SocketAddr, message: StreamMessage<'_>) {
+        let StreamMessage { mut from, body, skipped, .. } = message;
         if from.id == self.me {
             return self.reject(source, Channel::Stream, DecodeError::OwnId);
         }
@@ -48,7 +91,7 @@ impl Node {
             Body::SyncRecords { rumors, want } => self.on_sync_records(&from, source, &rumors, &want),
             Body::Ping { seq } => transmit::stream(ctx!(self), know!(self), reply_to, Body::Ack { seq }),
             Body::Ack { seq } => self.membership.handle_probe_answer(ctx!(self), &from.id, seq),
-            Body::Unknown => {}
+            Body::Challenge { .. } | Body::Answer(_) | Body::Unknown => {}
         }
     }
 }

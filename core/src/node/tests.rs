@@ -5,6 +5,7 @@ mod gone;
 mod group_config;
 mod later;
 mod repair;
+mod replay;
 mod sync;
 mod telling;
 
@@ -26,6 +27,7 @@ use crate::model::io::{Effect, EffectResult, ExitReason, Input, Output};
 use crate::model::member::{MemberRecord, State};
 use crate::model::row::Table;
 use crate::model::rumor::{MemberRumor, Rumor, Told};
+use crate::model::stamp::{Series, Stamp};
 use crate::model::time::{Instant, UnixTime};
 use crate::store::snapshot::Snapshot;
 use crate::wire::convert::member_to_wire;
@@ -39,7 +41,7 @@ fn address(host: usize) -> SocketAddr {
 
 /// An input under way to a node: a message, or an effect's result.
 enum Parcel {
-    Message { from: SocketAddr, channel: Channel, bytes: Vec<u8> },
+    Message { from: SocketAddr, channel: Channel, bytes: Vec<u8>, stamp: Option<Stamp> },
     Done(EffectId, Box<EffectResult>),
 }
 
@@ -62,6 +64,8 @@ struct Host {
     replies: Vec<(RequestId, Reply)>,
     exit: Option<ExitReason>,
     config: Config,
+    /// How often it was started.
+    boot: u32,
 }
 
 /// The key of a member that no test names.
@@ -81,10 +85,17 @@ pub(super) struct Ring {
     requests: u64,
     disk_fails: bool,
     network: later::Network,
+    /// Whether messages have numbers, and what an attacker keeps of them.
+    is_keyed: bool,
+    kept: Vec<replay::Kept>,
 }
 
 impl Ring {
     pub(super) fn new(count: usize) -> Self {
+        Self::of(count, false)
+    }
+
+    fn of(count: usize, is_keyed: bool) -> Self {
         let mut ring = Self {
             hosts: Vec::new(),
             now: Instant::ZERO,
@@ -92,6 +103,8 @@ impl Ring {
             requests: 0,
             disk_fails: false,
             network: later::Network::default(),
+            is_keyed,
+            kept: Vec::new(),
         };
         for i in 0..count {
             let mut config = Config::new(PORT);
@@ -108,6 +121,7 @@ impl Ring {
                 replies: Vec::new(),
                 exit: None,
                 config,
+                boot: 0,
             });
             ring.start(i);
         }
@@ -127,8 +141,12 @@ impl Ring {
         let seed = [i as u8 + 1; 32];
         host.exit = None;
         let signer = Box::new(KeyedHash::new(seed));
-        host.node =
-            Some(Node::new(host.config.clone(), signer, snapshot, seed, self.now, UnixTime::default()));
+        let mut node = Node::new(host.config.clone(), signer, snapshot, seed, self.now, UnixTime::default());
+        host.boot += 1;
+        if self.is_keyed {
+            node.begin_series(Series::new(host.boot, [u64::from(host.boot) << 8 | i as u64; 2]));
+        }
+        host.node = Some(node);
         self.drain(i);
     }
 
@@ -158,7 +176,12 @@ impl Ring {
                     let Some(to) = (0..hosts).find(|h| address(*h) == t.to) else { continue };
                     let from = address(i);
                     for bytes in self.network.carry(i, to, t.channel, t.bytes) {
-                        put(&mut self.parcels, (at, to, Parcel::Message { from, channel: t.channel, bytes }));
+                        let (channel, stamp) = (t.channel, t.stamp);
+                        if self.is_keyed {
+                            let bytes = bytes.clone();
+                            self.kept.push(replay::Kept { from: i, to, channel, bytes, stamp });
+                        }
+                        put(&mut self.parcels, (at, to, Parcel::Message { from, channel, bytes, stamp }));
                     }
                 }
                 Output::Effect(_, Effect::Exit(reason)) => host.exit = Some(reason),
@@ -203,11 +226,11 @@ impl Ring {
             if parcel <= wake {
                 let (_, to, parcel) = self.parcels.pop_front().expect("there is one");
                 match &parcel {
-                    Parcel::Message { from, channel: Channel::Datagram, bytes } => {
-                        self.input(to, Input::Datagram { from: *from, bytes });
+                    Parcel::Message { from, channel: Channel::Datagram, bytes, stamp } => {
+                        self.input(to, Input::Datagram { from: *from, bytes, stamp: *stamp });
                     }
-                    Parcel::Message { from, channel: Channel::Stream, bytes } => {
-                        self.input(to, Input::Stream { from: *from, bytes });
+                    Parcel::Message { from, channel: Channel::Stream, bytes, stamp } => {
+                        self.input(to, Input::Stream { from: *from, bytes, stamp: *stamp });
                     }
                     Parcel::Done(id, result) => self.input(to, Input::EffectDone(*id, (**result).clone())),
                 }
@@ -333,8 +356,8 @@ fn unknown_members_and_rubbish_are_refused() {
     let request = ring.command(0, Command::Depart { member: stranger });
     assert!(matches!(ring.reply(0, request), Some(Reply::Failed(_))));
     for bytes in [&b""[..], &[0xff; 40], &[0; 2000]] {
-        ring.input(0, Input::Datagram { from: address(1), bytes });
-        ring.input(0, Input::Stream { from: address(1), bytes });
+        ring.input(0, Input::Datagram { from: address(1), bytes, stamp: None });
+        ring.input(0, Input::Stream { from: address(1), bytes, stamp: None });
     }
     assert_eq!(ring.node(0).metrics().decode_errors, 6);
     assert!(ring.hosts[0].events.iter().any(|e| matches!(e, EventKind::DecodeFailed { .. })));
@@ -407,7 +430,7 @@ fn a_farewell_uses_an_incarnation_that_is_on_disk() {
     let rumor = MemberRumor::new(accusation).to_wire();
     let from = member_to_wire(&ring.node(0).member(&ring.id(0)).expect("itself"));
     let bytes = swim::encode(from, &swim::Body::Gossip, vec![rumor], Vec::new(), 0);
-    ring.input(1, Input::Datagram { from: address(0), bytes: &bytes });
+    ring.input(1, Input::Datagram { from: address(0), bytes: &bytes, stamp: None });
     ring.command(1, Command::Leave { drain: true });
     ring.run_ms(5_000);
     let rows = ring.hosts[1].disk.iter().map(|((t, k), v)| (*t, k.as_slice(), v.as_slice()));
@@ -468,7 +491,7 @@ fn an_ack_for_somebody_who_is_no_longer_there_does_not_go_round_for_ever() {
     let ack = swim::Body::Ack { seq: crate::model::id::ProbeSeq(1), forward_to: Some(former) };
     let bytes = swim::encode(from, &ack, Vec::new(), Vec::new(), 0);
     let before = ring.node(1).metrics().datagram_bytes_sent;
-    ring.input(1, Input::Datagram { from: address(0), bytes: &bytes });
+    ring.input(1, Input::Datagram { from: address(0), bytes: &bytes, stamp: None });
     ring.run_ms(2_000);
     let sent = ring.node(1).metrics().datagram_bytes_sent - before;
     assert!(sent < 5_000, "{sent} bytes in two seconds");

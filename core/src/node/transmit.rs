@@ -9,12 +9,14 @@ use super::trust::Words;
 use crate::model::ballot::Message as Ballot;
 use crate::model::channel::Channel;
 use crate::model::context::Context;
+use crate::model::id::MemberId;
 use crate::model::io::{Output, Transmit};
 use crate::model::limits::{DATAGRAM_BYTES_MAX, Limit, STREAM_BYTES_MAX};
 use crate::model::member::MemberRecord;
+use crate::model::mutant::mutated;
 use crate::wire::convert::member_to_wire;
 use crate::wire::swim::{self, Body};
-use crate::wire::{proto, stream};
+use crate::wire::{challenge, proto, stream};
 
 /// Sends a datagram in a member's name. `digest` is the hash of what it holds, 0 where that is not to be compared.
 pub(super) fn datagram(
@@ -28,6 +30,22 @@ pub(super) fn datagram(
 ) {
     let bytes = swim::encode(member_to_wire(from), body, membership, rumors, digest);
     send(ctx, to, body, bytes);
+}
+
+/// Asks who speaks, unless that takes more bytes than came from there; whether it was sent.
+pub(super) fn question(
+    ctx: &mut Context<'_>,
+    me: &MemberId,
+    to: SocketAddr,
+    body: &Body,
+    room: usize,
+) -> bool {
+    let bytes = swim::encode(challenge::asker(me), body, Vec::new(), Vec::new(), 0);
+    let fits = mutated!(QuestionsOfAnyLength, bytes.len() <= room, true);
+    if fits {
+        send(ctx, to, body, bytes);
+    }
+    fits
 }
 
 /// Sends a step of an election to a member, with this member's word for it.
@@ -58,10 +76,12 @@ fn send(ctx: &mut Context<'_>, to: SocketAddr, body: &Body, bytes: Vec<u8>) {
         Body::Nack { .. } => &mut counts.nack,
         Body::Gossip => &mut counts.gossip,
         Body::Ballot(_) => &mut counts.ballot,
+        Body::Challenge { .. } => &mut counts.challenge,
+        Body::Answer(_) => &mut counts.answer,
         Body::Unknown => &mut counts.unknown,
     } += 1;
     ctx.metrics.datagram_bytes_sent += bytes.len() as u64;
-    ctx.outputs.push(Output::Transmit(Transmit { to, channel: Channel::Datagram, bytes }));
+    ctx.outputs.push(Output::Transmit(Transmit { to, channel: Channel::Datagram, bytes, stamp: None }));
 }
 
 /// Tells one rumor alone to an address.
@@ -83,5 +103,5 @@ pub(super) fn stream(
     assert!(bytes.len() <= STREAM_BYTES_MAX, "a message that is sent fits into a stream message");
     ctx.metrics.streams_sent += 1;
     ctx.metrics.stream_bytes_sent += bytes.len() as u64;
-    ctx.outputs.push(Output::Transmit(Transmit { to, channel: Channel::Stream, bytes }));
+    ctx.outputs.push(Output::Transmit(Transmit { to, channel: Channel::Stream, bytes, stamp: None }));
 }

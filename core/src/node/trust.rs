@@ -286,7 +286,12 @@ impl Node {
     }
 
     /// No step of an election comes twice, so that none is worth remembering.
-    fn check_signature(&mut self, message: &[u8], vouch: &Vouch, source: Source) -> Result<(), Refusal> {
+    pub(super) fn check_signature(
+        &mut self,
+        message: &[u8],
+        vouch: &Vouch,
+        source: Source,
+    ) -> Result<(), Refusal> {
         let now = self.clock.now();
         if mutated!(ChecksUnbounded, !self.trust.may_fail(now, source), false) {
             return Err(Refusal::Unchecked);

@@ -131,6 +131,17 @@ pub(crate) fn sender_from_wire(bytes: &[u8]) -> Result<MemberRecord, DecodeError
     member_from_wire(Some(&member))
 }
 
+/// The sender of a question, which leaves its ports to its source address.
+pub(crate) fn asker_from_wire(bytes: &[u8]) -> Result<MemberRecord, DecodeError> {
+    let mut member = Member::decode(bytes).map_err(|_| DecodeError::Protobuf)?;
+    member.swim_port.get_or_insert_default();
+    member.gossip_port.get_or_insert_default();
+    if address_from_wire(member.address.as_slice()).is_err() {
+        member.address = AddressText::default();
+    }
+    member_from_wire(Some(&member))
+}
+
 /// Habitat's numbers for the states.
 pub(crate) const fn health_to_wire(state: State) -> i32 {
     match state {

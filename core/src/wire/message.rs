@@ -14,7 +14,8 @@ use crate::model::rumor::{Rumor, Told};
 /// The parts of a message that explain why a member was accused, a leader elected or a version told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// The word for its kind: `ping`, `ack`, `ping-req`, `nack`, `gossip`, `ballot`, `sync`, `unknown`.
+    /// The word for its kind: `ping`, `ack`, `ping-req`, `nack`, `gossip`, `ballot`, `sync`, `challenge`, `answer`,
+    /// `unknown`.
     pub kind: &'static str,
     /// The sender, by its own word. Of an ack that a helper passed on: the member that answered.
     pub from: MemberId,
@@ -113,6 +114,8 @@ impl Message {
             swim::Body::Nack { seq, target } => ("nack", Some(seq), Some(target)),
             swim::Body::Gossip => ("gossip", None, None),
             swim::Body::Ballot(_) => ("ballot", None, None),
+            swim::Body::Challenge { .. } => ("challenge", None, None),
+            swim::Body::Answer(_) => ("answer", None, None),
             swim::Body::Unknown => ("unknown", None, None),
         };
         let about = about.map(|member| member.id);
@@ -126,6 +129,8 @@ impl Message {
             stream::Body::Gossip { rumors } => ("gossip", None, rumors),
             stream::Body::SyncRecords { rumors, .. } => ("sync", None, rumors),
             stream::Body::SyncBegin { .. } | stream::Body::SyncKeys { .. } => ("sync", None, Vec::new()),
+            stream::Body::Challenge { .. } => ("challenge", None, Vec::new()),
+            stream::Body::Answer(_) => ("answer", None, Vec::new()),
             stream::Body::Unknown => ("unknown", None, Vec::new()),
         };
         Self { kind, from: message.from.id, seq, about: None, ballot: None, rumors: rumors_of(rumors) }
@@ -177,6 +182,8 @@ fn stream_twice(bytes: &[u8]) -> Result<bool, DecodeError> {
         | stream::Body::SyncKeys { .. }
         | stream::Body::Ping { .. }
         | stream::Body::Ack { .. }
+        | stream::Body::Challenge { .. }
+        | stream::Body::Answer(_)
         | stream::Body::Unknown => Vec::new(),
     };
     let body = match first.body.clone() {
@@ -186,6 +193,8 @@ fn stream_twice(bytes: &[u8]) -> Result<bool, DecodeError> {
         stream::Body::SyncKeys { buckets, hashes } => stream::Body::SyncKeys { buckets, hashes },
         stream::Body::Ping { seq } => stream::Body::Ping { seq },
         stream::Body::Ack { seq } => stream::Body::Ack { seq },
+        stream::Body::Challenge { challenge } => stream::Body::Challenge { challenge },
+        stream::Body::Answer(answered) => stream::Body::Answer(answered),
         stream::Body::Unknown => return Ok(false),
     };
     // Larger than any message may be: that is known before it is sent.
@@ -205,6 +214,8 @@ fn stream_twice(bytes: &[u8]) -> Result<bool, DecodeError> {
         stream::Body::SyncKeys { buckets, hashes } => stream::Body::SyncKeys { buckets, hashes },
         stream::Body::Ping { seq } => stream::Body::Ping { seq },
         stream::Body::Ack { seq } => stream::Body::Ack { seq },
+        stream::Body::Challenge { challenge } => stream::Body::Challenge { challenge },
+        stream::Body::Answer(answered) => stream::Body::Answer(answered),
         stream::Body::Unknown => stream::Body::Unknown,
     };
     assert_eq!(plain(first.body), plain(second.body), "a message survives its encoding");

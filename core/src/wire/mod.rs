@@ -3,7 +3,7 @@
 //!
 //! [`Message`] is for traces; [`proto`] holds the hand-written message structs but those of rumors, [`swim`] the
 //! datagrams, [`stream`] the framed messages, `rumor` one file for each kind of rumor with its message, [`convert`] the
-//! fields that several messages share. `envelope` wraps each message, `fields` reads messages field by field.
+//! fields that several messages share, `challenge` the questions and answers that both channels have. `envelope` wraps each message, `fields` reads messages field by field.
 //!
 //! A ring holds members of several versions, so one part that cannot be read never costs the rest:
 //!
@@ -20,12 +20,14 @@
 //! answered is sent in a kind that the other side knows.
 
 pub(crate) mod ballot;
+pub(crate) mod challenge;
 pub(crate) mod convert;
 mod envelope;
 pub(crate) mod fields;
 mod member;
 mod message;
 pub(crate) mod proto;
+mod receiver;
 mod rumor;
 pub(crate) mod stream;
 pub(crate) mod swim;
@@ -34,6 +36,7 @@ mod tests;
 
 pub use envelope::Envelope;
 pub use message::{BallotStep, Message};
+pub(crate) use receiver::{RECEIVER_BYTES_MAX, name_of, with_receiver};
 #[cfg(test)]
 pub(crate) use rumor::VOUCH_LEN;
 pub(crate) use rumor::{said, told_bytes, version_hash, vouch_of};

@@ -39,6 +39,42 @@ pub(crate) struct Gossip {
     pub(crate) from: Option<Member>,
 }
 
+/// The question whether a member speaks now. All of it is ours.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Challenge {
+    /// In a datagram without address and ports, which its source has: a question is no longer than what led to it.
+    #[prost(message, optional, tag = "1")]
+    pub(crate) from: Option<Member>,
+    #[prost(fixed64, tag = "2")]
+    pub(crate) challenge: u64,
+}
+
+/// The answer to it. All of it is ours.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Answer {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) from: Option<Member>,
+    #[prost(fixed64, tag = "2")]
+    pub(crate) challenge: u64,
+    /// The start of the member; absent where messages have no numbers.
+    #[prost(uint32, optional, tag = "3")]
+    pub(crate) boot: Option<u32>,
+    #[prost(fixed64, tag = "4")]
+    pub(crate) datagram_salt: u64,
+    #[prost(uint32, tag = "5")]
+    pub(crate) datagrams: u32,
+    #[prost(fixed64, tag = "6")]
+    pub(crate) stream_salt: u64,
+    #[prost(uint32, tag = "7")]
+    pub(crate) streams: u32,
+    /// A question in turn.
+    #[prost(fixed64, optional, tag = "8")]
+    pub(crate) asks: Option<u64>,
+    /// The member's word for fields 2 to 7: key and signature.
+    #[prost(bytes = "vec", tag = "200")]
+    pub(crate) vouch: Vec<u8>,
+}
+
 /// `Swim`.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Swim {
@@ -64,6 +100,10 @@ pub(crate) struct Swim {
     /// The hash of all records that the sender holds, once it has told all of them; 0 before.
     #[prost(fixed64, tag = "104")]
     pub(crate) digest: u64,
+    #[prost(message, optional, tag = "105")]
+    pub(crate) challenge: Option<Challenge>,
+    #[prost(message, optional, tag = "106")]
+    pub(crate) answer: Option<Answer>,
 }
 
 /// Values of `Swim::kind`.
@@ -76,6 +116,8 @@ pub(crate) mod kind {
     pub(crate) const NACK: i32 = 100;
     pub(crate) const GOSSIP: i32 = 101;
     pub(crate) const BALLOT: i32 = 102;
+    pub(crate) const CHALLENGE: i32 = 103;
+    pub(crate) const ANSWER: i32 = 104;
 }
 
 /// One step of an election between a candidate or leader and a voter. All of it is ours.
@@ -186,6 +228,11 @@ pub(crate) struct Stream {
     /// Whether the rumors belong to a digest exchange.
     #[prost(bool, tag = "107")]
     pub(crate) sync: bool,
+    /// The question whether a member speaks now, and the answer to one.
+    #[prost(message, optional, tag = "108")]
+    pub(crate) challenge: Option<Challenge>,
+    #[prost(message, optional, tag = "109")]
+    pub(crate) answer: Option<Answer>,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -4,9 +4,12 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use prost::Message as _;
 
+use super::challenge;
 use super::envelope::{self, Envelope};
 use super::fields::{Field, Fields, Value, extend_fixed64};
 use super::proto;
+use super::receiver::STREAM_RECEIVER;
+use crate::model::challenge::Answered;
 use crate::model::digest::BUCKETS;
 use crate::model::error::DecodeError;
 use crate::model::id::ProbeSeq;
@@ -31,6 +34,10 @@ pub(crate) enum Body<R> {
     Ping { seq: ProbeSeq },
     /// Its answer.
     Ack { seq: ProbeSeq },
+    /// "Is it you that speaks, and now?"
+    Challenge { challenge: u64 },
+    /// "It is me", signed.
+    Answer(Box<Answered>),
     /// An unreadable content; it still shows that the sender lives.
     Unknown,
 }
@@ -40,6 +47,8 @@ pub(crate) enum Body<R> {
 pub(crate) struct StreamMessage<'a> {
     pub(crate) from: MemberRecord,
     pub(crate) body: Body<Told<'a>>,
+    /// The beginning of the id of the member that it is for; 0 where the sender does not say.
+    pub(crate) receiver: u64,
     /// Parts that could not be read.
     pub(crate) skipped: u32,
 }
@@ -63,6 +72,10 @@ pub(crate) fn encode(from: proto::Member, body: Body<Vec<u8>>) -> Option<Vec<u8>
         }
         Body::Ping { seq } => stream.ping = Some(proto::StreamPing { seq: seq.0 }),
         Body::Ack { seq } => stream.ack = Some(proto::StreamPing { seq: seq.0 }),
+        Body::Challenge { challenge } => {
+            stream.challenge = Some(challenge::question_to_wire(None, challenge))
+        }
+        Body::Answer(answered) => stream.answer = Some(challenge::answer_to_wire(None, &answered)),
         Body::Unknown => panic!("a member sends only what it knows"),
     }
     (envelope::sealed_len(stream.encoded_len()) <= STREAM_BYTES_MAX).then(|| envelope::wrap(&stream))
@@ -86,12 +99,12 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<StreamMessage<'_>, DecodeError> {
         }
     }
     let from = sender_from_wire(parts.from.ok_or(DecodeError::Missing("member"))?)?;
-    let mut skipped = parts.skipped;
+    let (mut skipped, receiver) = (parts.skipped, parts.receiver);
     let body = parts.into_body().unwrap_or_else(|_| {
         skipped += 1;
         Body::Unknown
     });
-    Ok(StreamMessage { from, body, skipped })
+    Ok(StreamMessage { from, body, receiver, skipped })
 }
 
 /// Field numbers of `Stream`.
@@ -104,6 +117,8 @@ mod tag {
     pub(super) const PING: u32 = 105;
     pub(super) const ACK: u32 = 106;
     pub(super) const SYNC: u32 = 107;
+    pub(super) const CHALLENGE: u32 = 108;
+    pub(super) const ANSWER: u32 = 109;
 }
 
 /// The result of a first pass over a message.
@@ -114,9 +129,12 @@ struct Parts<'a> {
     keys: Option<&'a [u8]>,
     ping: Option<&'a [u8]>,
     ack: Option<&'a [u8]>,
+    challenge: Option<&'a [u8]>,
+    answer: Option<&'a [u8]>,
     rumors: Vec<Told<'a>>,
     want: Vec<u64>,
     sync: bool,
+    receiver: u64,
     skipped: u32,
 }
 
@@ -134,6 +152,9 @@ impl<'a> Parts<'a> {
             (tag::WANT, value) => extend_fixed64(&mut self.want, value, SYNC_RECORDS_MAX),
             (tag::PING, Value::Bytes(ping)) => self.ping = Some(ping),
             (tag::ACK, Value::Bytes(ack)) => self.ack = Some(ack),
+            (tag::CHALLENGE, Value::Bytes(challenge)) => self.challenge = Some(challenge),
+            (tag::ANSWER, Value::Bytes(answer)) => self.answer = Some(answer),
+            (STREAM_RECEIVER, Value::Fixed64(receiver)) => self.receiver = receiver,
             (tag::SYNC, Value::Varint(sync)) => self.sync = sync != 0,
             _ => {}
         }
@@ -166,6 +187,12 @@ impl<'a> Parts<'a> {
         }
         if let Some(bytes) = self.ack {
             return Ok(Body::Ack { seq: ping(bytes)? });
+        }
+        if let Some(bytes) = self.challenge {
+            return Ok(Body::Challenge { challenge: challenge::question_from_wire(bytes)? });
+        }
+        if let Some(bytes) = self.answer {
+            return Ok(Body::Answer(Box::new(challenge::answer_from_wire(bytes)?)));
         }
         let Self { rumors, want, sync, .. } = self;
         Ok(if sync { Body::SyncRecords { rumors, want } } else { Body::Gossip { rumors } })

@@ -4,12 +4,14 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use prost::Message as _;
 
-use super::ballot;
-use super::convert::{member_from_bytes, member_to_wire, sender_from_wire};
+use super::convert::{asker_from_wire, member_from_bytes, member_to_wire, sender_from_wire};
 use super::envelope::{self, Envelope};
 use super::fields::{Field, Fields, Value};
 use super::proto::{self, kind};
+use super::receiver::SWIM_RECEIVER;
+use super::{ballot, challenge};
 use crate::model::ballot::Message as Ballot;
+use crate::model::challenge::Answered;
 use crate::model::error::DecodeError;
 use crate::model::id::{MemberId, ProbeSeq};
 use crate::model::identity::Vouch;
@@ -37,6 +39,10 @@ pub(crate) enum Body {
     Gossip,
     /// A step of an election.
     Ballot(Box<Ballot>),
+    /// "Is it you that speaks, and now?"
+    Challenge { challenge: u64 },
+    /// "It is me", signed.
+    Answer(Box<Answered>),
     /// A kind of a later version, or an unreadable content. The sender lives, and its rumors are read.
     Unknown,
 }
@@ -55,6 +61,8 @@ pub(crate) struct Datagram<'a> {
     pub(crate) digest: u64,
     /// Of a step of an election: its bytes, which its sender vouches for.
     pub(crate) ballot: Option<&'a [u8]>,
+    /// The beginning of the id of the member that it is for; 0 where the sender does not say.
+    pub(crate) receiver: u64,
     /// Parts that could not be read.
     pub(crate) skipped: u32,
 }
@@ -96,6 +104,14 @@ pub(crate) fn encode(
         Body::Ballot(message) => {
             swim.kind = kind::BALLOT;
             swim.ballot = Some(ballot::to_wire(from, message));
+        }
+        Body::Challenge { challenge } => {
+            swim.kind = kind::CHALLENGE;
+            swim.challenge = Some(challenge::question_to_wire(Some(from), *challenge));
+        }
+        Body::Answer(answered) => {
+            swim.kind = kind::ANSWER;
+            swim.answer = Some(challenge::answer_to_wire(Some(from), answered));
         }
         Body::Unknown => panic!("a member sends only what it knows"),
     }
@@ -176,7 +192,16 @@ pub(crate) fn decode_news(
     }
     assert!(rumors.len() + known as usize <= parts.rumors, "a rumor is read, known or skipped");
     let ballot = parts.body.filter(|_| matches!(body, Body::Ballot(_)));
-    Ok(Datagram { from, body, rumors, known, digest: parts.digest, ballot, skipped })
+    Ok(Datagram {
+        from,
+        body,
+        rumors,
+        known,
+        digest: parts.digest,
+        ballot,
+        receiver: parts.receiver,
+        skipped,
+    })
 }
 
 /// Field numbers of `Swim`.
@@ -194,6 +219,8 @@ mod tag {
     /// Within a ballot.
     pub(super) const BALLOT_RECEIVER: u32 = 20;
     pub(super) const DIGEST: u32 = 104;
+    pub(super) const CHALLENGE: u32 = 105;
+    pub(super) const ANSWER: u32 = 106;
 }
 
 /// The result of a first pass over a datagram: its kind, its unread body, and the number of its rumors.
@@ -202,6 +229,7 @@ struct Parts<'a> {
     body: Option<&'a [u8]>,
     rumors: usize,
     digest: u64,
+    receiver: u64,
     skipped: u32,
 }
 
@@ -211,12 +239,16 @@ impl<'a> Parts<'a> {
             (tag::KIND, Value::Varint(kind)) => i32::try_from(kind).ok(),
             _ => None,
         });
-        let mut parts = Self { kind: kind.unwrap_or_default(), body: None, rumors: 0, digest: 0, skipped: 0 };
+        let kind = kind.unwrap_or_default();
+        let mut parts = Self { kind, body: None, rumors: 0, digest: 0, receiver: 0, skipped: 0 };
         let wanted = body_tag(parts.kind);
         for field in Fields::of(payload) {
             match field {
                 Ok(Field { tag: tag::MEMBERSHIP | tag::RUMORS, .. }) => parts.rumors += 1,
                 Ok(Field { tag: tag::DIGEST, value: Value::Fixed64(digest), .. }) => parts.digest = digest,
+                Ok(Field { tag: SWIM_RECEIVER, value: Value::Fixed64(receiver), .. }) => {
+                    parts.receiver = receiver
+                }
                 Ok(Field { tag, value: Value::Bytes(bytes), .. }) => {
                     let is_body = wanted.map_or_else(|| names_its_sender(bytes), |wanted| wanted == tag);
                     if is_body && (wanted.is_some() || parts.body.is_none()) {
@@ -242,6 +274,8 @@ const fn body_tag(kind: i32) -> Option<u32> {
         kind::NACK => tag::NACK,
         kind::GOSSIP => tag::GOSSIP,
         kind::BALLOT => tag::BALLOT,
+        kind::CHALLENGE => tag::CHALLENGE,
+        kind::ANSWER => tag::ANSWER,
         _ => return None,
     })
 }
@@ -277,7 +311,8 @@ fn names_its_sender(body: &[u8]) -> bool {
 fn read_body(parts: &Parts<'_>, skipped: &mut u32) -> Result<(MemberRecord, Body), DecodeError> {
     let bytes = parts.body.ok_or(DecodeError::Missing("body"))?;
     let common = Common::of(bytes);
-    let from = sender_from_wire(common.from.ok_or(DecodeError::Missing("member"))?)?;
+    let from = common.from.ok_or(DecodeError::Missing("member"))?;
+    let from = if parts.kind == kind::CHALLENGE { asker_from_wire(from) } else { sender_from_wire(from) }?;
     let seq = common.seq;
     let other = common.other.map(member_from_bytes).transpose();
     let body = match parts.kind {
@@ -294,6 +329,10 @@ fn read_body(parts: &Parts<'_>, skipped: &mut u32) -> Result<(MemberRecord, Body
             let ballot = proto::Ballot::decode(bytes).map_err(|_| DecodeError::Protobuf);
             ballot.and_then(|b| ballot::from_wire(&b)).map(|message| Body::Ballot(Box::new(message)))
         }
+        kind::CHALLENGE => {
+            challenge::question_from_wire(bytes).map(|challenge| Body::Challenge { challenge })
+        }
+        kind::ANSWER => challenge::answer_from_wire(bytes).map(|answered| Body::Answer(Box::new(answered))),
         _ => Err(DecodeError::Invalid("type")),
     };
     let body = body.unwrap_or_else(|_| {

@@ -5,13 +5,13 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use annulus_core::{Envelope, MemberId};
+use annulus_core::{Envelope, Series, Stamp};
 
 use super::rejected::{Rejected, Way};
-use super::seal::{Lane, Seal, Unreadable};
+use super::seal::{Seal, Unreadable};
 use crate::keys::crypto::SharedKey;
 
-/// A ring key before the member that uses it is known.
+/// What a gate is made of.
 #[derive(Clone, Debug)]
 pub struct GateParts {
     /// The key, and the number of this start; none in an open ring.
@@ -27,12 +27,21 @@ impl GateParts {
         Self { key: None, rejected }
     }
 
-    /// The gate of this member.
+    /// The gate.
     #[must_use]
-    pub fn of(self, member: MemberId) -> Gate {
-        let seal = self.key.map(|(key, boot)| Arc::new(Seal::new(key, member, boot)));
+    pub fn into_gate(self) -> Gate {
+        let seal = self.key.map(|(key, boot)| Arc::new(Seal::new(key, boot)));
         Gate { seal, rejected: self.rejected }
     }
+}
+
+/// A message that was let in.
+#[derive(Debug)]
+pub struct Inward<'b> {
+    /// It, in the clear.
+    pub bytes: Cow<'b, [u8]>,
+    /// The number that it was sealed with; none in an open ring.
+    pub stamp: Option<Stamp>,
 }
 
 /// Seals and opens. Cheap to clone; all clones are one.
@@ -43,33 +52,39 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// The message as it goes out.
+    /// The series in which the node is to number its messages: another one each time, none in an open ring.
     #[must_use]
-    pub fn outward<'b>(&self, lane: Lane, bytes: &'b [u8]) -> Cow<'b, [u8]> {
+    pub fn series(&self) -> Option<Series> {
+        self.seal.as_ref().map(|seal| seal.series())
+    }
+
+    /// The message as it goes out, with the number that the node gave it.
+    ///
+    /// # Panics
+    /// In a ring with a key the message has no number.
+    #[must_use]
+    pub fn outward<'b>(&self, stamp: Option<Stamp>, bytes: &'b [u8]) -> Cow<'b, [u8]> {
         match &self.seal {
-            Some(seal) => Cow::Owned(seal.seal(lane, bytes)),
+            Some(seal) => {
+                Cow::Owned(seal.seal(stamp.expect("a node of a ring with a key numbers its messages"), bytes))
+            }
             None => Cow::Borrowed(bytes),
         }
     }
 
     /// The message for the node; none where it is not heard.
     #[must_use]
-    pub fn inward<'b>(&self, from: SocketAddr, way: Way, bytes: &'b [u8]) -> Option<Cow<'b, [u8]>> {
+    pub fn inward<'b>(&self, from: SocketAddr, way: Way, bytes: &'b [u8]) -> Option<Inward<'b>> {
         let read = match &self.seal {
-            Some(seal) => seal.open(bytes).map(Cow::Owned),
+            Some(seal) => {
+                seal.open(bytes).map(|(bytes, stamp)| Inward { bytes: Cow::Owned(bytes), stamp: Some(stamp) })
+            }
             // What is no envelope is the node's to refuse.
             None if Envelope::read(bytes).is_ok_and(|envelope| envelope.is_sealed()) => {
                 Err(Unreadable::Sealed)
             }
-            None => Ok(Cow::Borrowed(bytes)),
+            None => Ok(Inward { bytes: Cow::Borrowed(bytes), stamp: None }),
         };
         read.map_err(|why| self.rejected.note(from, way, why)).ok()
-    }
-
-    /// The host has stood still, and may have been put back to an earlier state.
-    pub fn renew(&self) {
-        if let Some(seal) = &self.seal {
-            seal.renew();
-        }
     }
 }

@@ -121,13 +121,11 @@ impl Connection {
                 () = hurry => return Err(FrameError::TooSlow(HURRY)),
             };
             // The connection of a stranger ends without a word.
-            let opened = match self.gate.inward(self.from, Way::Frame, &bytes) {
-                None => return Ok(()),
-                Some(Cow::Owned(opened)) => Some(opened),
-                Some(Cow::Borrowed(_)) => None,
-            };
+            let Some(inward) = self.gate.inward(self.from, Way::Frame, &bytes) else { return Ok(()) };
+            let (stamp, opened) = (inward.stamp, inward.bytes);
+            let opened = if let Cow::Owned(opened) = opened { Some(opened) } else { None };
             let bytes = opened.unwrap_or(bytes);
-            if self.sink.send(FromStream::Frame { from: self.from, bytes, share }).await.is_err() {
+            if self.sink.send(FromStream::Frame { from: self.from, bytes, stamp, share }).await.is_err() {
                 return Ok(());
             }
         }

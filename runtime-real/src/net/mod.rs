@@ -17,15 +17,16 @@ use std::io;
 use std::net::SocketAddr;
 
 use ::tokio::io::{AsyncRead, AsyncWrite};
+use annulus_core::Stamp;
 
 pub use budget::Share;
 pub use frame::FrameError;
-pub use gate::{Gate, GateParts};
+pub use gate::{Gate, GateParts, Inward};
 pub(crate) use inbound::host;
 pub use inbound::serve_streams;
 pub use outbound::Outbound;
 pub use rejected::{Rejected, Rejection, Way};
-pub use seal::{Lane, Seal, Unreadable};
+pub use seal::{Seal, Unreadable};
 pub use tokio::{TokioDatagrams, TokioListener, TokioTransport};
 
 /// Messages from the stream side that wait for the loop.
@@ -108,6 +109,8 @@ pub enum FromStream {
         from: SocketAddr,
         /// The frame's body.
         bytes: Vec<u8>,
+        /// The number that it was sealed with; none in an open ring.
+        stamp: Option<Stamp>,
         /// Its share of the bytes that may wait for the loop; given back when this is dropped.
         share: Share,
     },

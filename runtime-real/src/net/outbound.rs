@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use annulus_core::Stamp;
 use annulus_core::limits::STREAM_BYTES_MAX;
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::mpsc;
@@ -13,7 +14,7 @@ use tokio::time::timeout;
 
 use super::budget::{Budget, Limits, Share};
 use super::frame::write_frame;
-use super::{FrameError, FromStream, Gate, Lane, Transport};
+use super::{FrameError, FromStream, Gate, Transport};
 
 /// Connections open at one time.
 const CONNECTIONS_MAX: usize = 256;
@@ -31,7 +32,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// An unused connection is closed after this. Shorter than the receiver's, so that no frame meets a closing one.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
-type Frame = (Vec<u8>, Share);
+type Frame = (Vec<u8>, Option<Stamp>, Share);
 
 /// The sending side of the gossip port. Like datagrams, frames may get lost, and the sender is not told of success.
 #[derive(Debug)]
@@ -51,12 +52,12 @@ impl<T: Transport> Outbound<T> {
     }
 
     /// Queues one frame; drops it when too many wait already.
-    pub fn send(&mut self, to: SocketAddr, bytes: Vec<u8>) {
+    pub fn send(&mut self, to: SocketAddr, bytes: Vec<u8>, stamp: Option<Stamp>) {
         let Some(share) = self.budget.of(to).try_reserve(bytes.len()) else {
             tracing::warn!(%to, "gossip message dropped: too many bytes wait to be sent");
             return;
         };
-        let mut frame = (bytes, share);
+        let mut frame = (bytes, stamp, share);
         if let Some(queue) = self.queues.get(&to) {
             match queue.try_send(frame) {
                 Ok(()) => return,
@@ -107,12 +108,12 @@ impl<T: Transport> Peer<T> {
     async fn deliver(&mut self) -> Result<(), FrameError> {
         let mut stream = self.connect().await?;
         let mut reused = false;
-        while let Some((bytes, _share)) = self.next(&mut stream, reused).await {
-            match self.write(&mut stream, &bytes).await {
+        while let Some((bytes, stamp, _share)) = self.next(&mut stream, reused).await {
+            match self.write(&mut stream, stamp, &bytes).await {
                 // The other end may have restarted since the last frame; it gets one more chance.
                 Err(FrameError::Io(_)) if reused => {
                     stream = self.connect().await?;
-                    self.write(&mut stream, &bytes).await?;
+                    self.write(&mut stream, stamp, &bytes).await?;
                 }
                 result => result?,
             }
@@ -140,9 +141,14 @@ impl<T: Transport> Peer<T> {
         self.frames.recv().await
     }
 
-    /// Each try is a message of its own to those who watch for what was sent before.
-    async fn write(&self, stream: &mut T::Stream, bytes: &[u8]) -> Result<(), FrameError> {
-        write_frame(stream, &self.gate.outward(Lane::Stream, bytes)).await
+    /// Each try has the number of the first: a receiver that has the message drops it.
+    async fn write(
+        &self,
+        stream: &mut T::Stream,
+        stamp: Option<Stamp>,
+        bytes: &[u8],
+    ) -> Result<(), FrameError> {
+        write_frame(stream, &self.gate.outward(stamp, bytes)).await
     }
 
     async fn connect(&self) -> Result<T::Stream, FrameError> {

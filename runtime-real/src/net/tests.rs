@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use annulus_core::limits::STREAM_BYTES_MAX;
-use annulus_core::{MemberId, UnixTime};
+use annulus_core::UnixTime;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
@@ -24,7 +24,7 @@ fn address(last: u8) -> SocketAddr {
 /// Of an open ring.
 fn gate() -> Gate {
     let clock = Clock::starting_at(UnixTime::from_millis(0));
-    GateParts::open(Rejected::new(clock)).of(MemberId::from_bytes([1; 16]))
+    GateParts::open(Rejected::new(clock)).into_gate()
 }
 
 struct Bed {
@@ -49,7 +49,7 @@ impl Bed {
 
     async fn body(&mut self) -> (SocketAddr, Vec<u8>) {
         match timeout(Duration::from_secs(600), self.received.recv()).await {
-            Ok(Some(FromStream::Frame { from, bytes, share: _ })) => (from, bytes),
+            Ok(Some(FromStream::Frame { from, bytes, .. })) => (from, bytes),
             other => panic!("no frame: {other:?}"),
         }
     }
@@ -68,17 +68,17 @@ async fn frames_arrive_in_order_on_one_connection_which_ends_when_idle() {
     let mut bed = Bed::new().await;
     let (mut outbound, _refusals) = bed.sender(2);
     for size in [0_usize, 1, 100_000, 3] {
-        outbound.send(address(1), vec![7; size]);
+        outbound.send(address(1), vec![7; size], None);
     }
     for size in [0_usize, 1, 100_000, 3] {
         assert_eq!(bed.body().await, (address(2), vec![7; size]));
     }
     sleep(Duration::from_secs(1)).await;
-    outbound.send(address(1), vec![8]);
+    outbound.send(address(1), vec![8], None);
     assert_eq!(bed.body().await.1, [8]);
     assert_eq!(bed.net.connections(), 1);
     sleep(Duration::from_secs(60)).await;
-    outbound.send(address(1), vec![9]);
+    outbound.send(address(1), vec![9], None);
     assert_eq!(bed.body().await.1, [9]);
     assert_eq!(bed.net.connections(), 2, "the idle one was closed");
 }
@@ -87,7 +87,7 @@ async fn frames_arrive_in_order_on_one_connection_which_ends_when_idle() {
 async fn a_host_without_listener_refuses() {
     let bed = Bed::new().await;
     let (mut outbound, mut refusals) = bed.sender(2);
-    outbound.send(address(9), vec![1]);
+    outbound.send(address(9), vec![1], None);
     let refused = timeout(Duration::from_secs(10), refusals.recv()).await.expect("in time");
     assert!(matches!(refused, Some(FromStream::Refused { to }) if to == address(9)), "{refused:?}");
 }
@@ -97,7 +97,7 @@ async fn a_queue_for_one_member_is_bounded() {
     let mut bed = Bed::new().await;
     let (mut outbound, _refusals) = bed.sender(2);
     for i in 0..200_u8 {
-        outbound.send(address(1), vec![i]);
+        outbound.send(address(1), vec![i], None);
     }
     let mut arrived = Vec::new();
     while let Ok(Some(FromStream::Frame { bytes, .. })) =
@@ -140,7 +140,7 @@ async fn silence_trickle_and_noise_are_cut_and_cost_no_other_peer() {
     assert!(begun.elapsed() <= Duration::from_secs(12), "{:?}", begun.elapsed());
 
     let (mut outbound, _refusals) = bed.sender(2);
-    outbound.send(address(1), vec![5; 10]);
+    outbound.send(address(1), vec![5; 10], None);
     assert_eq!(bed.body().await.1, [5; 10]);
 }
 
@@ -153,7 +153,7 @@ async fn idle_connections_make_room_for_new_ones() {
     }
     let begun = Instant::now();
     let (mut outbound, _refusals) = bed.sender(2);
-    outbound.send(address(1), vec![5]);
+    outbound.send(address(1), vec![5], None);
     assert_eq!(bed.body().await.1, [5]);
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
 }
@@ -180,10 +180,10 @@ async fn frames_that_are_held_back_stop_no_other_peer() {
     }
     let begun = Instant::now();
     let (mut outbound, _refusals) = bed.sender(2);
-    outbound.send(address(1), vec![5; 40_000]);
+    outbound.send(address(1), vec![5; 40_000], None);
     assert_eq!(bed.body().await.1.len(), 40_000);
     assert_eq!(begun.elapsed(), Duration::ZERO, "a short frame has room of its own");
-    outbound.send(address(1), vec![6; STREAM_BYTES_MAX]);
+    outbound.send(address(1), vec![6; STREAM_BYTES_MAX], None);
     assert_eq!(bed.body().await.1.len(), STREAM_BYTES_MAX);
     assert!(begun.elapsed() <= Duration::from_secs(6), "{:?}", begun.elapsed());
 }
@@ -194,7 +194,7 @@ async fn long_frames_of_many_do_not_wait_for_each_other() {
     let mut senders: Vec<_> = (10..30).map(|last| bed.sender(last)).collect();
     let begun = Instant::now();
     for (outbound, _) in &mut senders {
-        outbound.send(address(1), vec![6; STREAM_BYTES_MAX]);
+        outbound.send(address(1), vec![6; STREAM_BYTES_MAX], None);
     }
     for _ in 10..30 {
         assert_eq!(bed.body().await.1.len(), STREAM_BYTES_MAX);
@@ -213,7 +213,7 @@ async fn connections_that_never_end_a_frame_make_room() {
     }
     let begun = Instant::now();
     let (mut outbound, _refusals) = bed.sender(2);
-    outbound.send(address(1), vec![5]);
+    outbound.send(address(1), vec![5], None);
     assert_eq!(bed.body().await.1, [5]);
     assert!(begun.elapsed() <= Duration::from_secs(12), "{:?}", begun.elapsed());
 }
@@ -225,9 +225,9 @@ async fn a_member_that_takes_nothing_costs_no_other_its_messages() {
     let deaf = bed.net.listen(address(3)).await.expect("free");
     let (mut outbound, _refusals) = bed.sender(2);
     for _ in 0..16 {
-        outbound.send(address(3), vec![7; STREAM_BYTES_MAX]);
+        outbound.send(address(3), vec![7; STREAM_BYTES_MAX], None);
     }
     let _open = deaf.accept().await.expect("connected");
-    outbound.send(address(1), vec![9; STREAM_BYTES_MAX]);
+    outbound.send(address(1), vec![9; STREAM_BYTES_MAX], None);
     assert_eq!(bed.body().await.1.len(), STREAM_BYTES_MAX);
 }

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::host::clock::Clock;
 use crate::net::{
-    Datagrams, FromStream, Gate, GateParts, INBOUND_MAX, Lane, Outbound, Received, Transport, Way,
+    Datagrams, FromStream, Gate, GateParts, INBOUND_MAX, Inward, Outbound, Received, Transport, Way,
     serve_streams,
 };
 use crate::supervisor::effect::Effects;
@@ -110,8 +110,9 @@ impl<T: Transport, E: Effects> Driver<T, E> {
             effects,
             done,
         } = parts;
-        let node = Node::new(config, signer, restored, seed, clock.now(), clock.wall());
-        let gate = gate.of(node.id());
+        let mut node = Node::new(config, signer, restored, seed, clock.now(), clock.wall());
+        let gate = gate.into_gate();
+        gate.series().into_iter().for_each(|series| node.begin_series(series));
         let (handle, served) = DriverHandle::new();
         let (sink, streams) = mpsc::channel(INBOUND_MAX);
         tokio::spawn(serve_streams(listener, sink.clone(), gate.clone()));
@@ -199,12 +200,12 @@ impl<T: Transport, E: Effects> Driver<T, E> {
     }
 
     fn transmit(&mut self, transmit: Transmit) {
-        let Transmit { to, channel, bytes } = transmit;
+        let Transmit { to, channel, bytes, stamp } = transmit;
         match channel {
-            Channel::Stream => self.outbound.send(to, bytes),
+            Channel::Stream => self.outbound.send(to, bytes, stamp),
             Channel::Datagram => {
                 // A full buffer or a missing route loses the datagram, as the network may; probes notice that.
-                let sent = self.datagrams.try_send(&self.gate.outward(Lane::Datagram, &bytes), to);
+                let sent = self.datagrams.try_send(&self.gate.outward(stamp, &bytes), to);
                 if let Err(error) = sent {
                     tracing::debug!(%to, %error, "datagram not sent");
                 }
@@ -219,9 +220,10 @@ impl<T: Transport, E: Effects> Driver<T, E> {
         }
     }
 
-    fn publish(&self, event: Event) {
+    fn publish(&mut self, event: Event) {
         if matches!(event.kind, EventKind::Stalled { .. }) {
-            self.gate.renew();
+            // The host may have been put back to an earlier state, in which it used the next numbers before.
+            self.gate.series().into_iter().for_each(|series| self.node.begin_series(series));
         }
         event::log(&event, &|id| event::name_in(&self.node, id));
         // There may be no listener.
@@ -242,8 +244,8 @@ impl<T: Transport, E: Effects> Driver<T, E> {
 
     fn on_stream(&mut self, message: FromStream) {
         match message {
-            FromStream::Frame { from, bytes, share: _share } => {
-                self.handle(Input::Stream { from, bytes: &bytes })
+            FromStream::Frame { from, bytes, stamp, share: _share } => {
+                self.handle(Input::Stream { from, bytes: &bytes, stamp })
             }
             FromStream::Refused { to } => self.handle(Input::Refused { to }),
         }
@@ -253,8 +255,8 @@ impl<T: Transport, E: Effects> Driver<T, E> {
         match received {
             Ok(Received::Datagram { len, from }) => {
                 let bytes = buffer.get(..len).unwrap_or(buffer);
-                if let Some(bytes) = self.gate.inward(from, Way::Datagram, bytes) {
-                    self.handle(Input::Datagram { from, bytes: &bytes });
+                if let Some(Inward { bytes, stamp }) = self.gate.inward(from, Way::Datagram, bytes) {
+                    self.handle(Input::Datagram { from, bytes: &bytes, stamp });
                 }
             }
             Ok(Received::Refused { to }) => self.handle(Input::Refused { to }),

@@ -158,12 +158,15 @@ impl<D: Deed> World<D> {
             Arrival::Datagram { packet, from, bytes } => {
                 self.hash.happening(now, index, Kind::Datagram, packet.0);
                 self.note(Recording::Packets, || What::Delivered { packet, to, input });
-                self.feed(index, Input::Datagram { from: host::address(from), bytes: &bytes });
+                self.feed(index, Input::Datagram { from: host::address(from), bytes: &bytes, stamp: None });
             }
             Arrival::Stream { packet, from, bytes } => {
                 self.hash.happening(now, index, Kind::Stream, packet.0);
                 self.note(Recording::Packets, || What::Delivered { packet, to, input });
-                self.feed(index, Input::Stream { from: host::stream_address(from), bytes: &bytes });
+                self.feed(
+                    index,
+                    Input::Stream { from: host::stream_address(from), bytes: &bytes, stamp: None },
+                );
             }
             Arrival::Refused { packet, to: by } => {
                 self.hash.happening(now, index, Kind::Refused, packet.0);

@@ -24,6 +24,8 @@ pub(crate) fn fingerprint(kind: &EventKind) -> (u64, u64) {
             (10 | u64::from(*learned) << 8 | u64::from(*sent) << 36, id(with))
         }
         EventKind::StatementRefused { key, refusal, .. } => (22 | (key.kind() as u64) << 8, *refusal as u64),
+        EventKind::MessageDropped { fault, times, .. } => (23 | (*fault as u64) << 8, *times),
+        EventKind::IdentityRunsTwice { member, .. } => (24, id(member)),
         EventKind::Banned { member, .. } => (11, id(member)),
         EventKind::ServiceChanged { to, .. } => (12, to.map_or(u64::MAX, |state| state as u64)),
         EventKind::ObstacleChanged { obstacle, what, .. } => {

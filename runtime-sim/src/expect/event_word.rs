@@ -160,6 +160,8 @@ fn word_of(
         | EventKind::RumorRepaired { .. }
         | EventKind::Synced { .. }
         | EventKind::ObstacleChanged { .. }
+        | EventKind::MessageDropped { .. }
+        | EventKind::IdentityRunsTwice { .. }
         | EventKind::DecodeFailed { .. }
         | EventKind::LimitReached { .. }
         | EventKind::PersistFailed { .. }

@@ -106,6 +106,8 @@ described! {
         "service_changed" = ServiceChanged { service, from, to, reason };
         "obstacle_changed" = ObstacleChanged { service, obstacle, hook, what: "reason" };
         "statement_refused" = StatementRefused { from, author, key: "rumor", refusal: "reason" };
+        "message_dropped" = MessageDropped { from, fault: "reason", times };
+        "identity_runs_twice" = IdentityRunsTwice { member, address };
         "decode_failed" = DecodeFailed { from, channel, error };
         "limit_reached" = LimitReached { limit };
         "persist_failed" = PersistFailed { reason };

@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::model::channel::Channel;
 use crate::model::election::{ElectionId, ElectionPurpose, LeaseEnd};
-use crate::model::event::{Refusal, Why};
+use crate::model::event::{Refusal, StampFault, Why};
 use crate::model::id::{Incarnation, InputId, MemberId, ServiceGroup, ServiceName};
 use crate::model::limits::Limit;
 use crate::model::member::State;
@@ -227,7 +227,7 @@ macro_rules! words {
     )*};
 }
 
-words!(Refusal, State, Limit, Channel, LeaseEnd, ElectionPurpose, Hook, ObstacleKind);
+words!(Refusal, StampFault, State, Limit, Channel, LeaseEnd, ElectionPurpose, Hook, ObstacleKind);
 
 impl Described for Why {
     fn kind(&self) -> &'static str {

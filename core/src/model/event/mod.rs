@@ -179,6 +179,22 @@ pub enum EventKind {
         /// What was wrong with it.
         refusal: Refusal,
     },
+    /// A sealed message was not heard because of its number.
+    MessageDropped {
+        /// Where it came from.
+        from: SocketAddr,
+        /// What was wrong.
+        fault: StampFault,
+        /// How many such messages came from that host since this was last said.
+        times: u64,
+    },
+    /// Two supervisors run with the identity of another member. The one that is not heard was left for the other one.
+    IdentityRunsTwice {
+        /// Which member.
+        member: MemberId,
+        /// Where the one is that is not heard.
+        address: SocketAddr,
+    },
     /// Bytes from outside were rejected.
     DecodeFailed {
         /// Where they came from.
@@ -222,6 +238,72 @@ pub enum EventKind {
         /// The step.
         what: ElectionEvent,
     },
+}
+
+/// What is wrong with the number of a sealed message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StampFault {
+    /// The message came before.
+    Had,
+    /// It has no number.
+    Missing,
+    /// It is this member's own.
+    Own,
+    /// Another member sealed it than the one that speaks in it.
+    OtherSender,
+    /// It was sealed for the other way of messages.
+    OtherChannel,
+    /// It was sent to another member.
+    OtherReceiver,
+    /// Its sender has not proved yet that it speaks now.
+    UnknownSender,
+    /// Its sender was last heard in another start or series.
+    OtherSeries,
+    /// Its sender is far ahead of it.
+    BelowWindow,
+    /// Its number was used for another message.
+    UsedTwice,
+    /// Its sender was asked and has not answered.
+    Unanswered,
+    /// The answer was not signed by the member.
+    Forged,
+}
+
+impl StampFault {
+    /// Every fault.
+    pub const ALL: [Self; 12] = [
+        Self::Had,
+        Self::Missing,
+        Self::Own,
+        Self::OtherSender,
+        Self::OtherChannel,
+        Self::OtherReceiver,
+        Self::UnknownSender,
+        Self::OtherSeries,
+        Self::BelowWindow,
+        Self::UsedTwice,
+        Self::Unanswered,
+        Self::Forged,
+    ];
+
+    /// The word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Had => "had",
+            Self::Missing => "missing",
+            Self::Own => "own",
+            Self::OtherSender => "other-sender",
+            Self::OtherChannel => "other-channel",
+            Self::OtherReceiver => "other-receiver",
+            Self::UnknownSender => "unknown-sender",
+            Self::OtherSeries => "other-series",
+            Self::BelowWindow => "below-window",
+            Self::UsedTwice => "used-twice",
+            Self::Unanswered => "unanswered",
+            Self::Forged => "forged",
+        }
+    }
 }
 
 /// Why a statement was not believed.

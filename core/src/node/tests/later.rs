@@ -189,7 +189,7 @@ impl Ring {
     pub(super) fn hears(&mut self, i: usize, rumor: &[u8]) {
         let other = (i + 1) % self.hosts.len();
         let payload = [field(100, &self.word_of(other)), field(101, rumor)].concat();
-        self.input(i, Input::Stream { from: address(other), bytes: &field(3, &payload) });
+        self.input(i, Input::Stream { from: address(other), bytes: &field(3, &payload), stamp: None });
     }
 
     fn suspicions(&self) -> Vec<&EventKind> {
@@ -359,8 +359,8 @@ proptest! {
             damaged[at] = value;
         }
         for bytes in [noise, damaged] {
-            ring.input(0, Input::Datagram { from: address(1), bytes: &bytes });
-            ring.input(0, Input::Stream { from: address(1), bytes: &bytes });
+            ring.input(0, Input::Datagram { from: address(1), bytes: &bytes, stamp: None });
+            ring.input(0, Input::Stream { from: address(1), bytes: &bytes, stamp: None });
         }
         ring.run_ms(2_000);
         prop_assert!(ring.now > Instant::from_millis(2_000));

@@ -28,7 +28,7 @@ fn config(number: u64) -> Rumor {
 fn says(ring: &mut Ring, from: usize, to: usize, body: Body<Vec<u8>>) {
     let word = ring.node(from).member(&ring.id(from)).expect("itself");
     let bytes = stream::encode(member_to_wire(&word), body).expect("it is small");
-    ring.input(to, Input::Stream { from: address(from), bytes: &bytes });
+    ring.input(to, Input::Stream { from: address(from), bytes: &bytes, stamp: None });
 }
 
 /// The records on their way to a host, and the keys that are asked of it.
@@ -285,7 +285,7 @@ fn an_ack_that_a_helper_passed_on_moves_no_member() {
     let ack = |forward_to| swim::Body::Ack { seq: crate::model::id::ProbeSeq(9), forward_to };
     let mut hears = |forward_to| {
         let bytes = swim::encode(member_to_wire(&seen), &ack(forward_to), Vec::new(), Vec::new(), 0);
-        ring.input(0, Input::Datagram { from: address(2), bytes: &bytes });
+        ring.input(0, Input::Datagram { from: address(2), bytes: &bytes, stamp: None });
         ring.node(0).member(&known.id).map(|r| r.address)
     };
     assert_eq!(hears(Some(own)), Some(known.address));

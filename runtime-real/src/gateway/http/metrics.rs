@@ -282,6 +282,8 @@ fn traffic(out: &mut Out<'_>, m: &Metrics) -> fmt::Result {
             ("nack", counts.nack),
             ("gossip", counts.gossip),
             ("ballot", counts.ballot),
+            ("challenge", counts.challenge),
+            ("answer", counts.answer),
             ("unknown", counts.unknown),
         ]
     };
@@ -312,6 +314,17 @@ fn traffic(out: &mut Out<'_>, m: &Metrics) -> fmt::Result {
         m.statements_refused,
     )?;
     out.counter("ring_signatures_checked", "Signatures that were checked", m.signatures_checked)?;
+    out.counter("ring_replays_dropped", "Sealed messages that came a second time", m.replays_dropped)?;
+    out.counter(
+        "ring_stamps_refused",
+        "Sealed messages that were dropped for another fault of their numbers",
+        m.stamps_refused,
+    )?;
+    out.counter(
+        "ring_senders_proved",
+        "Answers by which members proved that they speak now",
+        m.senders_proved,
+    )?;
     out.counter("ring_parts_skipped", "Unreadable parts of messages that were accepted", m.parts_skipped)
 }
 

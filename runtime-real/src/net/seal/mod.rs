@@ -1,16 +1,12 @@
 //! Seals messages with the key of the ring and opens them, in Habitat's envelope and construction: `crypto_secretbox` of the
 //! message, beside the nonce. The core stays on messages in the clear, which stand in an envelope too.
 //!
-//! What a seal promises is that a message came from a program that has the key, unchanged. Who sent it, and whether it is new,
-//! are decided elsewhere.
+//! What a seal promises is that a message came from a program that has the key, unchanged. The nonce is the number that the
+//! node gave the message; who sent it, and whether it is new, the receiving node decides by that.
 
-mod nonce;
-
-use annulus_core::{Envelope, MemberId};
+use annulus_core::{Envelope, Series, Stamp};
 
 use crate::keys::crypto::{Nonce, SharedKey};
-pub use nonce::Lane;
-use nonce::Nonces;
 
 /// Why a message that came is not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,35 +60,39 @@ impl Unreadable {
 #[derive(Debug)]
 pub struct Seal {
     key: SharedKey,
-    datagrams: Nonces,
-    streams: Nonces,
+    boot: u32,
 }
 
 impl Seal {
-    /// For this member, in its start of this number.
+    /// For a member in its start of this number.
     #[must_use]
-    pub fn new(key: SharedKey, member: MemberId, boot: u32) -> Self {
-        let nonces = |lane| Nonces::new(member, boot, lane);
-        Self { key, datagrams: nonces(Lane::Datagram), streams: nonces(Lane::Stream) }
+    pub const fn new(key: SharedKey, boot: u32) -> Self {
+        Self { key, boot }
     }
 
-    /// Seals a message that is in the clear.
+    /// A series of numbers that no message ever had.
     #[must_use]
-    pub fn seal(&self, lane: Lane, bytes: &[u8]) -> Vec<u8> {
+    pub fn series(&self) -> Series {
+        let random = Nonce::random().0;
+        let (eights, _) = random.as_chunks::<8>();
+        let salt = |at: usize| u64::from_be_bytes(eights[at]);
+        Series::new(self.boot, [salt(0), salt(1)])
+    }
+
+    /// Seals a message that is in the clear with its number.
+    #[must_use]
+    pub fn seal(&self, stamp: Stamp, bytes: &[u8]) -> Vec<u8> {
         let payload = Envelope::read(bytes).ok().and_then(|envelope| envelope.payload);
         let payload = payload.expect("what a node sends is in an envelope");
-        let nonce = match lane {
-            Lane::Datagram => self.datagrams.next(),
-            Lane::Stream => self.streams.next(),
-        };
+        let nonce = Nonce(stamp.to_bytes());
         Envelope::sealed(&nonce.0, &self.key.seal(&nonce, payload))
     }
 
-    /// Opens a message, which is in the clear afterwards.
+    /// Opens a message, which is in the clear afterwards, and its number.
     ///
     /// # Errors
     /// It was not sealed with this key.
-    pub fn open(&self, bytes: &[u8]) -> Result<Vec<u8>, Unreadable> {
+    pub fn open(&self, bytes: &[u8]) -> Result<(Vec<u8>, Stamp), Unreadable> {
         let envelope = Envelope::read(bytes).map_err(|_| Unreadable::Foreign)?;
         let Some(payload) = envelope.payload else { return Err(Unreadable::Foreign) };
         if !envelope.is_sealed() {
@@ -100,13 +100,7 @@ impl Seal {
         }
         let nonce = Nonce(envelope.nonce.try_into().map_err(|_| Unreadable::Foreign)?);
         let opened = self.key.open(&nonce, payload).ok_or(Unreadable::UnknownKey)?;
-        Ok(Envelope::plain(&opened))
-    }
-
-    /// Begins new series of nonces: this host may have been put back to an earlier state.
-    pub fn renew(&self) {
-        self.datagrams.renew();
-        self.streams.renew();
+        Ok((Envelope::plain(&opened), Stamp::from_bytes(&nonce.0)))
     }
 }
 

@@ -4,6 +4,7 @@ use dryoc::classic::crypto_secretbox::crypto_secretbox_open_easy;
 use proptest::prelude::*;
 
 use annulus_core::limits::SEAL_BYTES_MAX;
+use annulus_core::{Channel, MemberId, Salt, StampSender};
 
 use super::*;
 use crate::keys::KeyFile;
@@ -17,7 +18,12 @@ fn key() -> SharedKey {
 }
 
 fn seal() -> Seal {
-    Seal::new(key(), MemberId::from_bytes([5; 16]), 7)
+    Seal::new(key(), 7)
+}
+
+fn stamp(counter: u32) -> Stamp {
+    let sender = StampSender::of(&MemberId::from_bytes([5; 16]));
+    Stamp { sender, boot: 7, salt: Salt([1, 2, 3, 4, 5, 6, 7, 8]), counter }
 }
 
 fn bytes(hex: &str) -> Vec<u8> {
@@ -42,7 +48,8 @@ fn habitats_messages_are_opened() {
         assert!(samples.iter().filter(|sample| sample.0 == way).count() >= 17);
     }
     for (_, name, sealed, message) in samples {
-        assert_eq!(seal.open(&sealed), Ok(Envelope::plain(&message)), "{name}");
+        let opened = seal.open(&sealed).map(|(opened, _)| opened);
+        assert_eq!(opened, Ok(Envelope::plain(&message)), "{name}");
         for at in 0..sealed.len() {
             let mut changed = sealed.clone();
             changed[at] ^= 1;
@@ -66,28 +73,33 @@ fn open_as_documented(sealed: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn the_senders_nonce_has_its_layout() {
+fn the_nonce_is_the_number_of_the_message() {
     let seal = seal();
-    let nonce = |sealed: &[u8]| -> [u8; 24] { sealed[4..28].try_into().expect("24 bytes") };
-    let message = Envelope::plain(b"message");
-    let first = nonce(&seal.seal(Lane::Datagram, &message));
-    assert_eq!(first[..8], MemberId::from_bytes([5; 16]).as_bytes()[..8]);
-    assert_eq!((&first[8..12], &first[20..]), (&[0, 0, 0, 7][..], &[0, 0, 0, 0][..]));
-    let second = nonce(&seal.seal(Lane::Datagram, &message));
-    assert_eq!((&second[..20], &second[20..]), (&first[..20], &[0, 0, 0, 1][..]));
-    let stream = nonce(&seal.seal(Lane::Stream, &message));
-    assert_eq!((&stream[..12], &stream[20..]), (&first[..12], &[0, 0, 0, 0][..]), "streams count apart");
-    assert_ne!(stream[12..20], first[12..20]);
-    seal.renew();
-    assert_ne!(nonce(&seal.seal(Lane::Datagram, &message))[12..20], first[12..20]);
+    let sealed = seal.seal(stamp(9), &Envelope::plain(b"message"));
+    assert_eq!(sealed[4..12], MemberId::from_bytes([5; 16]).as_bytes()[..8]);
+    assert_eq!((&sealed[12..16], &sealed[24..28]), (&[0, 0, 0, 7][..], &[0, 0, 0, 9][..]));
+    assert_eq!(seal.open(&sealed), Ok((Envelope::plain(b"message"), stamp(9))));
+}
+
+#[test]
+fn no_series_comes_twice_and_channels_have_their_own() {
+    let seal = seal();
+    let series: Vec<Series> = (0..200).map(|_| seal.series()).collect();
+    for (place, one) in series.iter().enumerate() {
+        assert_eq!(one.boot, 7);
+        assert!(!series[..place].contains(one), "a copy of the data directory has another salt");
+        for channel in Channel::ALL {
+            assert_eq!(one.salt(channel).channel(), channel);
+        }
+    }
 }
 
 #[test]
 fn strangers_are_told_apart() {
     let (seal, plain) = (seal(), Envelope::plain(b"message"));
     assert_eq!(seal.open(&plain), Err(Unreadable::NoKey));
-    let other = Seal::new(SharedKey::generate(), MemberId::from_bytes([6; 16]), 1);
-    let sealed = other.seal(Lane::Datagram, &plain);
+    let other = Seal::new(SharedKey::generate(), 1);
+    let sealed = other.seal(stamp(1), &plain);
     assert_eq!(seal.open(&sealed), Err(Unreadable::UnknownKey));
     assert_eq!(seal.open(&sealed[..40]), Err(Unreadable::Foreign), "cut in its payload");
     let short_nonce = Envelope::sealed(&[1; 23], &[0; 40]);
@@ -100,13 +112,13 @@ proptest! {
     #[test]
     fn a_message_comes_back_and_grows_by_what_is_kept_free(
         message in prop::collection::vec(any::<u8>(), 0..20_000),
-        is_stream in any::<bool>(),
+        counter in any::<u32>(),
     ) {
         let (seal, plain) = (seal(), Envelope::plain(&message));
-        let sealed = seal.seal(if is_stream { Lane::Stream } else { Lane::Datagram }, &plain);
+        let sealed = seal.seal(stamp(counter), &plain);
         prop_assert!(sealed.len() <= plain.len() + SEAL_BYTES_MAX, "{} and {}", sealed.len(), plain.len());
         prop_assert_eq!(open_as_documented(&sealed), message);
-        prop_assert_eq!(seal.open(&sealed), Ok(plain));
+        prop_assert_eq!(seal.open(&sealed), Ok((plain, stamp(counter))));
     }
 }
 
@@ -115,7 +127,7 @@ fn no_length_makes_a_seal_longer() {
     let seal = seal();
     for len in (0..300).chain(1_000..1_100).chain(16_300..16_400).chain([2_097_130, 2_097_151, 8_388_600]) {
         let plain = Envelope::plain(&vec![0; len]);
-        let added = seal.seal(Lane::Stream, &plain).len() - plain.len();
+        let added = seal.seal(stamp(0), &plain).len() - plain.len();
         assert!((44..=SEAL_BYTES_MAX).contains(&added), "{added} bytes more at {len}");
     }
 }

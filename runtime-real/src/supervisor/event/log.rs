@@ -72,7 +72,9 @@ pub fn log(event: &Event, names: Names<'_>) {
 /// The level, which says how much attention an operator should pay.
 fn level(kind: &EventKind) -> Level {
     match kind {
-        EventKind::PersistFailed { .. } | EventKind::IdentityConflict { .. } => Level::ERROR,
+        EventKind::PersistFailed { .. }
+        | EventKind::IdentityConflict { .. }
+        | EventKind::IdentityRunsTwice { .. } => Level::ERROR,
         EventKind::MemberChanged { to: State::Confirmed, .. }
         | EventKind::ServiceChanged { to: Some(ServiceState::Backoff | ServiceState::Failed), .. }
         | EventKind::ObstacleChanged { what: Some(_), .. }
@@ -81,6 +83,7 @@ fn level(kind: &EventKind) -> Level {
         | EventKind::RumorRepaired { .. }
         | EventKind::IdentityTakenOver { .. }
         | EventKind::StatementRefused { .. }
+        | EventKind::MessageDropped { .. }
         | EventKind::Banned { .. }
         | EventKind::LimitReached { .. }
         | EventKind::Election { what: ElectionEvent::Lost { .. }, .. } => Level::WARN,

@@ -4,8 +4,8 @@
 use std::net::SocketAddr;
 
 use annulus_core::{
-    CensusEntry, ElectionPurpose, EventKind, Incarnation, KeyParts, MemberId, Node, Refusal, RumorKey, State,
-    Why,
+    CensusEntry, ElectionPurpose, EventKind, Incarnation, KeyParts, MemberId, Node, Refusal, RumorKey,
+    StampFault, State, Why,
 };
 
 use super::election;
@@ -104,6 +104,14 @@ pub fn sentence(kind: &EventKind, names: Names<'_>) -> String {
         EventKind::StatementRefused { from, author, key, refusal } => {
             refused(from, author.as_ref().map(names), key, *refusal)
         }
+        EventKind::MessageDropped { from, fault, times } => dropped(from, *fault, *times),
+        EventKind::IdentityRunsTwice { member, address } => {
+            format!(
+                "two supervisors run with the identity of {}: the one at {address} is not heard while the other one speaks; \
+                 stop one of them and remove its data directory",
+                names(member)
+            )
+        }
         EventKind::ServiceChanged { service, from, to, reason } => {
             let before = from.map_or(String::new(), |from| format!(", was {from}"));
             let to = to.map_or("unloaded", annulus_core::ServiceState::name);
@@ -156,6 +164,28 @@ fn taken_over(former: &MemberId) -> String {
         "the data directory was that of member {former}, which had another key or none: this member took its \
          place under its own id; its votes were dropped, and what operators gave it was signed anew"
     )
+}
+
+fn dropped(from: &SocketAddr, fault: StampFault, times: u64) -> String {
+    let why = match fault {
+        StampFault::Had => "they came before; if this goes on, they are recorded and sent again there",
+        StampFault::Missing => "they have no number",
+        StampFault::Own => "they are this supervisor's own and came back",
+        StampFault::OtherSender => "another member sealed them than the one that speaks in them",
+        StampFault::OtherChannel => "they were sealed for the other way of messages",
+        StampFault::OtherReceiver => "they were sent to another member",
+        StampFault::UnknownSender | StampFault::OtherSeries => {
+            "their sender has not proved that it speaks now"
+        }
+        StampFault::BelowWindow => "they are too old",
+        StampFault::UsedTwice => "their numbers were used before, for something else",
+        StampFault::Unanswered => {
+            "nobody answers for them: they are recorded, or their sender is of a version that knows no such question"
+        }
+        StampFault::Forged => "they answer in the name of a member that did not sign them",
+    };
+    let messages = if times == 1 { "a message".to_owned() } else { format!("{times} messages") };
+    format!("dropped {messages} from {from}: {why}")
 }
 
 fn refused(from: &SocketAddr, author: Option<String>, key: &RumorKey, refusal: Refusal) -> String {

@@ -66,6 +66,16 @@ impl Narrator {
                 let author = author.as_ref().map(|author| self.who(author));
                 refused(name, (from, author), key, *refusal)
             }
+            EventKind::MessageDropped { from, fault, times } => {
+                let messages = if *times == 1 { "a message".to_owned() } else { format!("{times} messages") };
+                format!("{name} drops {messages} from {from}: {}.", fault.name().replace('-', " "))
+            }
+            EventKind::IdentityRunsTwice { member, address } => {
+                format!(
+                    "{name} finds that two run as {}, and does not hear the one at {address}.",
+                    self.who(member)
+                )
+            }
             EventKind::ObstacleChanged { service, what: Some(what), .. } => {
                 format!("{service} on {name}: {what}.")
             }

@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use annulus_core::{
     Cause, Channel, ElectionEvent, ElectionId, ElectionPurpose, Event, EventId, EventKind, FileName, Hook,
     Incarnation, InputId, LeaseEnd, MemberId, ObstacleKind, Refusal, RumorKey, ServiceGroup, ServiceName,
-    ServiceState, State, Why, limits::Limit,
+    ServiceState, StampFault, State, Why, limits::Limit,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -211,6 +211,12 @@ fn kind(name: &str) -> BoxedStrategy<EventKind> {
                 key,
                 refusal,
             })
+            .boxed(),
+        "message_dropped" => (address(), select(&StampFault::ALL[..]), number())
+            .prop_map(|(from, fault, times)| EventKind::MessageDropped { from, fault, times })
+            .boxed(),
+        "identity_runs_twice" => (member(), address())
+            .prop_map(|(member, address)| EventKind::IdentityRunsTwice { member, address })
             .boxed(),
         "decode_failed" => (address(), select(&Channel::ALL[..]), words())
             .prop_map(|(from, channel, error)| EventKind::DecodeFailed { from, channel, error })
