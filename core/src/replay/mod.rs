@@ -260,6 +260,10 @@ impl Replay {
         let mut held: Vec<Held> = held;
         held.retain(|held| held.from.ip() == from.ip() && is_within(standing, held.stamp));
         held.sort_by_key(|held| held.stamp.counter);
+        // What was sent after the answer and overtook it has a number of the window.
+        for held in &held {
+            self.senders.take(now, held.from, held.stamp, Tag::of(&held.bytes));
+        }
         (proved, held)
     }
 
@@ -286,11 +290,10 @@ pub(crate) struct Question {
     fault: StampFault,
 }
 
-/// Whether a message was sent in this series, lately and before its sender answered.
+/// Whether a message was sent in this series, and not long before its sender answered.
 fn is_within(standing: Standing, stamp: Stamp) -> bool {
     let channel = stamp.salt.channel();
     let (next, counter) = (u64::from(standing.next(channel)), u64::from(stamp.counter));
     (stamp.boot, stamp.salt) == (standing.series.boot, standing.series.salt(channel))
-        && counter < next
         && counter + REPLAY_WINDOW as u64 >= next
 }

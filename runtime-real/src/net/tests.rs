@@ -4,8 +4,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use annulus_core::limits::STREAM_BYTES_MAX;
 use annulus_core::UnixTime;
+use annulus_core::limits::STREAM_BYTES_MAX;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};

@@ -88,7 +88,9 @@ fn what_was_had_changes_nothing_and_is_not_answered_whichever_way_and_from_where
     assert!(kept.iter().any(|kept| kept.channel == Channel::Stream) && kept.len() > 40);
     for from in [0, 1, 2, 99] {
         for kept in &kept {
+            let sent = ring.sent(kept.to);
             ring.input(kept.to, kept.at(address(from)));
+            assert_eq!(ring.sent(kept.to), sent, "{kept:?}");
         }
     }
     let after: Vec<(u64, usize)> = (0..3).map(|i| (ring.sent(i), ring.changes(i).len())).collect();
