@@ -23,6 +23,8 @@ pub struct Message {
     pub seq: Option<ProbeSeq>,
     /// Of a probe through helpers: the member that asked for it (`ping`, `ack`), or its target (`ping-req`, `nack`).
     pub about: Option<MemberId>,
+    /// Whether it names the member that it is for.
+    pub is_addressed: bool,
     /// Of an election's message: its step.
     pub ballot: Option<BallotStep>,
     /// The rumors that it carries.
@@ -119,7 +121,10 @@ impl Message {
             swim::Body::Unknown => ("unknown", None, None),
         };
         let about = about.map(|member| member.id);
-        Self { kind, from: datagram.from.id, seq, about, ballot, rumors: rumors_of(datagram.rumors) }
+        // Steps of elections name their receivers themselves.
+        let is_addressed = datagram.receiver != 0 || ballot.is_some();
+        let rumors = rumors_of(datagram.rumors);
+        Self { kind, from: datagram.from.id, seq, about, is_addressed, ballot, rumors }
     }
 
     fn from_stream(message: stream::StreamMessage<'_>) -> Self {
@@ -133,7 +138,8 @@ impl Message {
             stream::Body::Answer(_) => ("answer", None, Vec::new()),
             stream::Body::Unknown => ("unknown", None, Vec::new()),
         };
-        Self { kind, from: message.from.id, seq, about: None, ballot: None, rumors: rumors_of(rumors) }
+        let (is_addressed, rumors) = (message.receiver != 0, rumors_of(rumors));
+        Self { kind, from: message.from.id, seq, about: None, is_addressed, ballot: None, rumors }
     }
 }
 

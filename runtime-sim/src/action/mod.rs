@@ -37,6 +37,7 @@ mod partition;
 mod pause;
 mod pause_launcher;
 mod refused;
+mod replay;
 mod restart;
 mod resume;
 mod resume_launcher;
@@ -70,6 +71,7 @@ pub use error::ActionError;
 pub use forge::{Forged, Vouching};
 pub use group::Given;
 pub use refused::Refused;
+pub use replay::{Numbers, Taken};
 
 /// Makes the enum and its dispatch from the list of rooms.
 macro_rules! actions {
@@ -204,6 +206,7 @@ actions! {
         update::UpdateService,
         tell_opaque::TellOpaque,
         forge::Forge,
+        replay::Replay,
         set_suitability::SetSuitability,
     ]
 }

@@ -28,6 +28,7 @@ mod one_winner;
 mod precedence_holds;
 mod quiet;
 mod refuted_suspicion;
+mod replayed_changes_nothing;
 mod right_is_withdrawn;
 mod role_is_rendered;
 mod rumor_versions;
@@ -72,6 +73,7 @@ pub use one_process::OneProcess;
 pub use one_winner::OneWinner;
 pub use precedence_holds::PrecedenceHolds;
 pub use refuted_suspicion::RefutedSuspicion;
+pub use replayed_changes_nothing::ReplayedChangesNothing;
 pub use right_is_withdrawn::RightIsWithdrawn;
 pub use role_is_rendered::RoleIsRendered;
 pub use rumor_versions::RumorVersions;
@@ -159,6 +161,7 @@ impl Checkers {
             Box::new(ToldIsHeld),
             Box::new(OneClaimsIdentity::default()),
             Box::new(WordsAreTheirAuthors::default()),
+            Box::new(ReplayedChangesNothing::default()),
         ])
     }
 

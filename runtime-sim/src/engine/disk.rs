@@ -33,12 +33,27 @@ pub(crate) struct Disk {
     key: Option<KeyedHash>,
     /// The key that the backup holds.
     backup_key: Option<KeyedHash>,
+    /// How often a supervisor was started from this disk, and from the backup: in a file of its own, raised before the first
+    /// message.
+    boot: u32,
+    backup_boot: u32,
 }
 
 impl Disk {
     /// The member's key; this one where the disk holds none.
     pub(crate) fn key_or(&mut self, new: [u8; 32]) -> KeyedHash {
         *self.key.get_or_insert(KeyedHash::new(new))
+    }
+
+    /// The number of a start.
+    pub(crate) fn raise_boot(&mut self) -> u32 {
+        self.boot += 1;
+        self.boot
+    }
+
+    /// The number of the last start.
+    pub(crate) const fn boot(&self) -> u32 {
+        self.boot
     }
 
     /// Puts a key on the disk.
@@ -70,6 +85,7 @@ impl Disk {
         if self.backup.is_none() {
             self.backup = Some(self.synced.clone());
             self.backup_key = self.key;
+            self.backup_boot = self.boot;
         }
     }
 
@@ -92,6 +108,7 @@ impl Disk {
     pub(crate) fn copy_from(&mut self, other: &Self) {
         self.synced.clone_from(&other.synced);
         self.key = other.key;
+        self.boot = other.boot;
         self.unsynced.clear();
         self.on_the_way.clear();
     }
@@ -100,12 +117,14 @@ impl Disk {
     pub(crate) fn lose(&mut self) {
         self.synced.clear();
         self.key = None;
+        self.boot = 0;
     }
 
     /// The old backup is restored.
     pub(crate) fn restore_backup(&mut self) {
         self.synced = self.backup.clone().unwrap_or_default();
         self.key = self.backup_key;
+        self.boot = self.backup_boot;
     }
 
     /// The snapshot that a node starts from; none on an empty disk.

@@ -7,8 +7,9 @@ use crate::engine::deed::Deed;
 use crate::engine::fingerprint::fingerprint;
 use crate::engine::hash::Kind;
 use crate::engine::host::{self, Arrival, HostState};
-use crate::engine::ids::HostId;
+use crate::engine::ids::{HostId, PacketId};
 use crate::engine::record::{Recording, What};
+use crate::engine::sealed::is_again;
 use crate::engine::world::World;
 
 /// The node's invariants are checked after one input of so many, in builds with assertions.
@@ -103,6 +104,9 @@ impl<D: Deed> World<D> {
                 }
                 Output::Event(event) => {
                     self.hash.happening(self.now, index, Kind::Event, event.id.0);
+                    if matches!(event.kind, EventKind::Stalled { .. }) {
+                        self.begin_series(index, node, false);
+                    }
                     let (kind, subject) = fingerprint(&event.kind);
                     self.hash.pair(kind, subject);
                     if let EventKind::RumorAccepted { key, from } = &event.kind
@@ -150,6 +154,14 @@ impl<D: Deed> World<D> {
         }
     }
 
+    fn note_delivered(&mut self, packet: PacketId, to: HostId, input: InputId) {
+        if is_again(packet) {
+            self.note(Recording::Events, || What::Replayed { packet, to, input });
+        } else {
+            self.note(Recording::Packets, || What::Delivered { packet, to, input });
+        }
+    }
+
     /// A supervisor reads an arrival.
     pub(crate) fn arrive_now(&mut self, index: u32, arrival: Arrival) {
         let input = InputId(self.hosts[index as usize].inputs + 1);
@@ -157,16 +169,15 @@ impl<D: Deed> World<D> {
         match arrival {
             Arrival::Datagram { packet, from, bytes } => {
                 self.hash.happening(now, index, Kind::Datagram, packet.0);
-                self.note(Recording::Packets, || What::Delivered { packet, to, input });
-                self.feed(index, Input::Datagram { from: host::address(from), bytes: &bytes, stamp: None });
+                self.note_delivered(packet, to, input);
+                let Some((bytes, stamp)) = self.inward(from, packet, bytes) else { return };
+                self.feed(index, Input::Datagram { from: host::address(from), bytes: &bytes, stamp });
             }
             Arrival::Stream { packet, from, bytes } => {
                 self.hash.happening(now, index, Kind::Stream, packet.0);
-                self.note(Recording::Packets, || What::Delivered { packet, to, input });
-                self.feed(
-                    index,
-                    Input::Stream { from: host::stream_address(from), bytes: &bytes, stamp: None },
-                );
+                self.note_delivered(packet, to, input);
+                let Some((bytes, stamp)) = self.inward(from, packet, bytes) else { return };
+                self.feed(index, Input::Stream { from: host::stream_address(from), bytes: &bytes, stamp });
             }
             Arrival::Refused { packet, to: by } => {
                 self.hash.happening(now, index, Kind::Refused, packet.0);

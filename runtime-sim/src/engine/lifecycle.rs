@@ -66,6 +66,7 @@ impl<D: Deed> World<D> {
         let seed = self.node_seed(index);
         let signer = Box::new(self.hosts[index as usize].rest.disk.key_or(seed));
         let mut node = Box::new(Node::new(config, signer, restored, seed, local, wall));
+        self.begin_series(index, &mut node, true);
         let member = node.id();
         self.remember_member(index, member);
         self.hash.happening(self.now, index, Kind::Start, u64::from(was_restored));

@@ -31,6 +31,7 @@ mod queue;
 pub mod record;
 pub mod rendering;
 pub mod scene;
+pub(crate) mod sealed;
 pub(crate) mod services;
 pub mod settled;
 mod slow;

@@ -22,7 +22,7 @@ impl<D: Deed> World<D> {
     }
 
     pub(super) fn transmit(&mut self, from: u32, input: InputId, transmit: Transmit) {
-        let Transmit { to: address, channel, bytes, .. } = transmit;
+        let Transmit { to: address, channel, bytes, stamp } = transmit;
         self.packets += 1;
         let packet = PacketId(self.packets);
         let to = host::index_of(address).filter(|to| (*to as usize) < self.hosts.len());
@@ -48,6 +48,7 @@ impl<D: Deed> World<D> {
             bytes: length,
             message: Message::read(channel, &bytes).ok().map(Box::new),
         });
+        let bytes = self.outward((from, to), packet, channel, bytes, stamp);
         self.overhear(from, to, channel, &bytes);
         let Some(to) = to else { return self.dropped(packet, None, DropReason::NoRoute) };
         match channel {
@@ -59,7 +60,8 @@ impl<D: Deed> World<D> {
     /// Sends a message from a host that its node did not make.
     pub(crate) fn send_bytes(&mut self, from: HostId, to: HostId, channel: Channel, bytes: Vec<u8>) {
         let input = InputId(self.hosts[from.0 as usize].inputs);
-        self.transmit(from.0, input, Transmit { to: host::address(to.0), channel, bytes, stamp: None });
+        let stamp = self.next_stamp(from, channel);
+        self.transmit(from.0, input, Transmit { to: host::address(to.0), channel, bytes, stamp });
     }
 
     pub(super) fn send_datagram(&mut self, packet: PacketId, from: u32, to: u32, bytes: Vec<u8>) {

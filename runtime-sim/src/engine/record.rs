@@ -247,6 +247,15 @@ pub enum What<D> {
         /// The input that it became.
         input: InputId,
     },
+    /// A node received a message that a recorder sent once more, or to another member than it was for.
+    Replayed {
+        /// The packet.
+        packet: PacketId,
+        /// The receiver.
+        to: HostId,
+        /// The input that it became.
+        input: InputId,
+    },
     /// A packet was lost. A duplicate that is lost is not reported.
     Dropped {
         /// The packet.

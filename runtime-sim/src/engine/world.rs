@@ -15,6 +15,7 @@ use crate::engine::link::LinkQuality;
 use crate::engine::net::Net;
 use crate::engine::queue::{Due, Queue};
 use crate::engine::record::{Counters, Record, Recording, What};
+use crate::engine::sealed::Recorder;
 use crate::engine::slow::SlowHosts;
 use crate::engine::stream::{StreamStep, Streams};
 use crate::engine::work::Later;
@@ -33,6 +34,7 @@ mod stream_of_chance {
     pub(super) const EFFECTS: u64 = 3;
     pub(super) const ACTIONS: u64 = 4;
     pub(super) const SLOW: u64 = 5;
+    pub(super) const SALTS: u64 = 6;
     /// From here on, one for each start of each host.
     pub(super) const NODES: u64 = 1 << 32;
 }
@@ -75,6 +77,9 @@ pub struct World<D: Deed> {
     pub(crate) balancers: Vec<balance::Working>,
     /// The messages that an attacker has overheard; none while none listens.
     pub(crate) overheard: Option<Vec<Overheard>>,
+    /// What a recorder keeps; none in a ring without a key.
+    pub(crate) recorder: Option<Recorder>,
+    pub(crate) rng_salts: Rng,
     pub(crate) rng_effects: Rng,
     pub(crate) rng_actions: Rng,
     rng: Rng,
@@ -110,6 +115,8 @@ impl<D: Deed> World<D> {
             slow: SlowHosts::new(rng.fork(stream_of_chance::SLOW)),
             balancers: Vec::new(),
             overheard: None,
+            recorder: None,
+            rng_salts: rng.fork(stream_of_chance::SALTS),
             rng_effects: rng.fork(stream_of_chance::EFFECTS),
             rng_actions: rng.fork(stream_of_chance::ACTIONS),
             rng,

@@ -80,6 +80,7 @@ pub(crate) fn plan(
         duration,
         planted: annulus_core::Planted::default(),
         skip_impossible: is_drawn,
+        ring_key: parsed.members.get_ref().ring_key.unwrap_or_default(),
         start,
         hosts,
         timings,

@@ -27,6 +27,8 @@ pub struct Plan {
     pub start: Duration,
     /// The hosts; a [`HostId`] is an index into this.
     pub hosts: Vec<PlannedHost>,
+    /// Whether the ring has a key: its messages are sealed, with a number each.
+    pub ring_key: bool,
     /// The timings of every member.
     pub timings: Timings,
     /// Links that `links` does not mention.

@@ -143,6 +143,9 @@ fn perform(
 #[must_use]
 pub fn build(plan: &Plan, seed: u64) -> World {
     let mut world = World::new(seed, plan.quality);
+    if plan.ring_key {
+        world.give_key();
+    }
     for host in &plan.hosts {
         world.add_host(HostSpec {
             zone: (!host.zone.is_empty()).then(|| host.zone.clone()),

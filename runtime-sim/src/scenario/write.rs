@@ -59,6 +59,9 @@ impl Out<'_> {
         if !permanent.is_empty() {
             let _ = writeln!(text, "permanent = {}", self.names(&permanent));
         }
+        if self.plan.ring_key {
+            text.push_str("ring_key = true\n");
+        }
         let _ = writeln!(text, "start = {}", time(self.plan.start));
         let mut zones: Vec<&str> =
             hosts.iter().map(|host| host.zone.as_str()).filter(|z| !z.is_empty()).collect();
@@ -195,7 +198,8 @@ mod tests {
             let expectations: Vec<_> =
                 plan.expectations.iter().map(|e| format!("{:?} {:?}", e.when, e.what)).collect();
             let network = (plan.quality, plan.links.clone());
-            let rest = (plan.seed, plan.duration, plan.skip_impossible, plan.timings.clone());
+            let rest =
+                (plan.seed, plan.duration, (plan.skip_impossible, plan.ring_key), plan.timings.clone());
             (plan.hosts.clone(), network, rest, actions, expectations)
         };
         assert_eq!(essence(plan), essence(&again), "{text}");

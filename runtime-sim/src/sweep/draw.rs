@@ -79,11 +79,13 @@ pub enum Class {
     Order,
     /// Hosts speak in the names of other members.
     Forge,
+    /// What members have said is sent again, by recorders and by members.
+    Replay,
 }
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Crash,
         Self::Disk,
         Self::Kill,
@@ -108,6 +110,7 @@ impl Class {
         Self::Writes,
         Self::Order,
         Self::Forge,
+        Self::Replay,
         Self::Trial,
     ];
 }
@@ -118,6 +121,8 @@ pub(super) const CHAOS_FROM_MS: u64 = 2_000;
 
 /// The stream of chance that the size of datagrams is drawn from, beyond those of the classes of faults.
 const DATAGRAMS: u64 = 1 << 32;
+/// The same for whether a ring has a key.
+const RING_KEY: u64 = DATAGRAMS + 1;
 
 /// A member that stepped aside for a copy is silent for so long after the copy was heard last.
 const COPY_KEPT: Duration = Duration::from_secs(60);
@@ -140,6 +145,7 @@ pub(super) fn plan(seed: u64, without: &[Class]) -> Plan {
     let mut rng = root.fork(0);
     let mut ring = ring::draw(&mut rng);
     ring::draw_datagrams(&mut root.fork(DATAGRAMS), &mut ring.timings);
+    ring.ring_key = root.fork(RING_KEY).chance(1, 3);
     let members = ring.hosts.len() as u32;
     let chaos_ms = rng.between(10_000, 60_000);
     let calm_ms = CHAOS_FROM_MS + if members == ring::BIG { chaos_ms / 10 } else { chaos_ms };
@@ -213,7 +219,7 @@ fn replacements(
 
 /// The whole as a scenario.
 fn assemble(seed: u64, ring: Ring, schedule: Vec<(Instant, Action)>, calm_at: Instant) -> Plan {
-    let Ring { hosts, timings, quality, links, start } = ring;
+    let Ring { hosts, timings, quality, links, start, ring_key } = ring;
     let has_copy = schedule.iter().any(|(_, action)| matches!(action, Action::CloneDisk(_)));
     let hang = super::package::longest_hang(schedule.iter().map(|(_, action)| action));
     let mut actions: Vec<TimedAction> = schedule
@@ -247,6 +253,7 @@ fn assemble(seed: u64, ring: Ring, schedule: Vec<(Instant, Action)>, calm_at: In
         seed,
         duration: Duration::from_nanos(rests_by.as_nanos()),
         skip_impossible: true,
+        ring_key,
         planted: annulus_core::Planted::default(),
         start,
         hosts,
@@ -305,7 +312,7 @@ impl Draw<'_> {
         let most = match class {
             Class::Depart | Class::Clone => 2,
             // They cost nothing and should change nothing.
-            Class::Forge => 20,
+            Class::Forge | Class::Replay => 20,
             _ => 6,
         };
         let faults = self.rng.between(1, most);
@@ -435,6 +442,10 @@ impl Draw<'_> {
             Class::Forge => {
                 let forge = super::forge::draw(&mut self.rng, self.members, host);
                 self.steps.push((from, forge));
+            }
+            Class::Replay => {
+                let replay = super::replay::draw(&mut self.rng, self.members, host);
+                self.steps.push((from, replay));
             }
             Class::Writes => {
                 let state = disk_state(&mut self.rng);

@@ -7,6 +7,7 @@ mod election;
 mod forge;
 mod lead_times;
 mod package;
+mod replay;
 mod report;
 mod results;
 mod ring;

@@ -18,6 +18,8 @@ pub(super) struct Ring {
     pub links: Vec<LinkChange>,
     /// Within which time the hosts start.
     pub start: Duration,
+    /// Whether it has a key.
+    pub ring_key: bool,
 }
 
 /// Members of the rare big ring.
@@ -59,7 +61,7 @@ pub(super) fn draw(rng: &mut Rng) -> Ring {
         })
         .collect();
     let links = far_links(&hosts, zones, quality, far_us);
-    Ring { hosts, timings, quality, links, start }
+    Ring { hosts, timings, quality, links, start, ring_key: false }
 }
 
 fn zone_name(zone: u32) -> String {

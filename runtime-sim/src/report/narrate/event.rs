@@ -38,6 +38,27 @@ impl Narrator {
         }
     }
 
+    /// What came from others and was not believed.
+    fn not_believed(&self, name: &str, kind: &EventKind) -> Option<String> {
+        match kind {
+            EventKind::StatementRefused { from, author, key, refusal } => {
+                let author = author.as_ref().map(|author| self.who(author));
+                Some(refused(name, (from, author), key, *refusal))
+            }
+            EventKind::MessageDropped { from, fault, times } => {
+                let messages = if *times == 1 { "a message".to_owned() } else { format!("{times} messages") };
+                Some(format!("{name} drops {messages} from {from}: {}.", fault.name().replace('-', " ")))
+            }
+            EventKind::IdentityRunsTwice { member, address } => {
+                let member = self.who(member);
+                Some(format!(
+                    "{name} finds that two run as {member}, and does not hear the one at {address}."
+                ))
+            }
+            _ => None,
+        }
+    }
+
     /// An event that is told whenever it happens; none when it is no news to a reader.
     fn in_itself(&self, host: HostId, kind: &EventKind) -> Option<String> {
         let name = self.name(host);
@@ -62,20 +83,9 @@ impl Narrator {
                 let by = by.map_or_else(String::new, |by| format!(" by {}", self.who(&by)));
                 format!("{} is banned for ever{by}, {name} notes.", self.who(member))
             }
-            EventKind::StatementRefused { from, author, key, refusal } => {
-                let author = author.as_ref().map(|author| self.who(author));
-                refused(name, (from, author), key, *refusal)
-            }
-            EventKind::MessageDropped { from, fault, times } => {
-                let messages = if *times == 1 { "a message".to_owned() } else { format!("{times} messages") };
-                format!("{name} drops {messages} from {from}: {}.", fault.name().replace('-', " "))
-            }
-            EventKind::IdentityRunsTwice { member, address } => {
-                format!(
-                    "{name} finds that two run as {}, and does not hear the one at {address}.",
-                    self.who(member)
-                )
-            }
+            EventKind::StatementRefused { .. }
+            | EventKind::MessageDropped { .. }
+            | EventKind::IdentityRunsTwice { .. } => self.not_believed(name, kind)?,
             EventKind::ObstacleChanged { service, what: Some(what), .. } => {
                 format!("{service} on {name}: {what}.")
             }

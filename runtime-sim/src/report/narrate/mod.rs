@@ -128,6 +128,7 @@ impl Narrator {
             | What::GuardHolds { .. }
             | What::Sent { .. }
             | What::Delivered { .. }
+            | What::Replayed { .. }
             | What::Dropped { .. }
             | What::RefusalDelivered { .. } => {}
         }

@@ -68,7 +68,7 @@ fn told(scene: &dyn Scene, what: &What) -> Told {
             bytes: *bytes,
             message: message.as_deref().map(said),
         }),
-        What::Delivered { packet, to, input } => {
+        What::Delivered { packet, to, input } | What::Replayed { packet, to, input } => {
             Told::Delivered { packet: packet.0, to: name(to), input: input.0 }
         }
         What::Dropped { packet, to, why } => {
