@@ -51,7 +51,12 @@ const fn seeds_max(bug: Bug) -> Option<u64> {
         | Bug::ElectorateToldEarly
         | Bug::ResumeWithoutRow
         | Bug::StallUnnoticed
-        | Bug::ColdTooEarly => None,
+        | Bug::ColdTooEarly
+        | Bug::WindowOff
+        | Bug::StrangerBelieved
+        | Bug::OldLifeBelieved
+        | Bug::StampOfAnotherBelieved
+        | Bug::ChallengeNotRandom => None,
         Bug::RefuteSameIncarnation
         | Bug::RestartSameIncarnation
         | Bug::RefuteBeforeStored
