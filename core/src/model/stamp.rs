@@ -103,6 +103,8 @@ impl Stamp {
     }
 }
 
+const _: () = assert!(Stamp::BYTES == SENDER_BYTES + 4 + 8 + 4, "a stamp is as long as a nonce");
+
 /// The series in which a member numbers its messages: a new one at each start and after each time that its host has stood
 /// still.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

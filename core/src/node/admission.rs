@@ -166,6 +166,8 @@ impl Node {
     fn give_answer(&mut self, to: &MemberId, way: Source, challenge: u64, unknown: Option<StampSender>) {
         let now = self.clock.now();
         let Some((answer, asks)) = self.replay.answer(now, challenge, way, unknown) else { return };
+        assert!(answer.challenge == challenge, "an answer repeats its question");
+        assert!(answer.standing.is_some() == self.replay.is_keyed(), "a number is told where there are any");
         let answered = Box::new(Answered { answer, vouch: answer.vouch(to, &*self.signer), asks });
         match way.1 {
             Channel::Datagram => {
@@ -193,6 +195,8 @@ impl Node {
         let Some(standing) = answered.answer.standing else { return };
         let (proved, held) = self.replay.settle(now, sender, source.0, standing);
         self.metrics.senders_proved += 1;
+        assert!(proved != Proved::Twice || held.is_empty(), "what is not believed is not handled");
+        assert!(held.iter().all(|held| held.stamp.sender == sender), "what waited was of this sender");
         if proved == Proved::Twice {
             let ctx = ctx!(self);
             ctx.event(Follows::Input, EventKind::IdentityRunsTwice { member: *from, address: source.0 });
@@ -208,6 +212,7 @@ impl Node {
 
     fn hear_held(&mut self, held: &Held) {
         let source = (held.from, held.channel);
+        assert!(held.stamp.salt.channel() == held.channel, "a message waits on its channel");
         match held.channel {
             Channel::Datagram => {
                 if let Ok(datagram) = swim::decode_news(&held.bytes, |rumor| self.rumors.knows(rumor)) {

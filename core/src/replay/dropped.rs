@@ -30,6 +30,7 @@ impl Dropped {
                 return None;
             }
             let report = Report { times: *times };
+            assert!(report.times > 0, "a report is about a message");
             (*reported, *times) = (now, 0);
             return Some(report);
         }

@@ -117,7 +117,9 @@ impl Replay {
     /// Numbers messages in this series from now on.
     pub(crate) fn begin_series(&mut self, series: Series) {
         assert!(self.own.is_none_or(|own| own.series != series), "no series is begun twice");
+        assert!(Channel::ALL.into_iter().all(|c| series.salt(c).channel() == c), "a salt is of its channel");
         self.own = Some(Standing { series, datagrams: 0, streams: 0 });
+        assert!(self.is_keyed(), "messages have numbers from now on");
     }
 
     /// Whether a member has proved that it speaks.
@@ -190,13 +192,16 @@ impl Replay {
     pub(crate) fn hold(&mut self, now: Instant, held: Held, fault: StampFault) {
         assert!(self.is_keyed(), "in an open ring nothing is held");
         let question = Question { bits: self.bits(), fault };
+        let sender = held.stamp.sender;
         self.questions.hold(now, held, question);
+        assert!(self.questions.of(now, sender).is_some(), "a message waits for the answer to a question");
     }
 
     /// Asks a sender who it is, with nothing that waits for the answer.
     pub(crate) fn ask(&mut self, now: Instant, sender: StampSender) {
         let bits = self.bits();
         self.questions.begin(now, sender, bits);
+        assert!(self.questions.of(now, sender).is_some(), "who is to be asked has a question");
     }
 
     fn bits(&mut self) -> u64 {
@@ -233,6 +238,7 @@ impl Replay {
             self.questions.begin(now, sender, bits);
             self.questions.of(now, sender).unwrap_or(bits)
         });
+        assert!(asks.is_none() || unknown.is_some(), "an asker that is known is not asked in turn");
         Some((Answer { challenge, standing: self.own }, asks))
     }
 
@@ -250,6 +256,8 @@ impl Replay {
         standing: Standing,
     ) -> (Proved, Vec<Held>) {
         let (held, doubted) = self.questions.settle(now, sender);
+        assert!(self.questions.of(now, sender).is_none(), "a question is answered once");
+        assert!(held.iter().all(|held| held.stamp.sender == sender), "each sender answers for itself");
         if sender == self.me && self.own.is_some_and(|own| own.series == standing.series) {
             return (Proved::Known, Vec::new());
         }
@@ -293,6 +301,7 @@ pub(crate) struct Question {
 /// Whether a message was sent in this series, and not long before its sender answered.
 fn is_within(standing: Standing, stamp: Stamp) -> bool {
     let channel = stamp.salt.channel();
+    assert!(standing.series.salt(channel).channel() == channel, "a salt is of its channel");
     let (next, counter) = (u64::from(standing.next(channel)), u64::from(stamp.counter));
     (stamp.boot, stamp.salt) == (standing.series.boot, standing.series.salt(channel))
         && counter + REPLAY_WINDOW as u64 >= next

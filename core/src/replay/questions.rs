@@ -84,6 +84,7 @@ impl Questions {
             self.held_bytes -= asked.held_bytes();
             let has_room = self.unanswered.len() < HELD_MAX;
             self.unanswered.extend(asked.last_from.filter(|_| has_room));
+            assert!(self.unanswered.len() <= HELD_MAX, "reports have a limit");
         }
     }
 
@@ -120,6 +121,7 @@ impl Questions {
             asked.held.push((now, held));
         }
         self.held_bytes = others + asked.held_bytes();
+        assert!(mutated!(HeldUnbounded, asked.held.len() <= HELD_MAX, true), "so many messages wait");
         assert!(
             mutated!(HeldUnbounded, self.held_bytes <= ALL_HELD_BYTES_MAX, true),
             "what is held has a limit"
@@ -134,6 +136,7 @@ impl Questions {
     ) -> (Vec<Held>, [bool; Channel::ALL.len()]) {
         let Some(asked) = self.asked.remove(&sender) else { return (Vec::new(), [false; 2]) };
         self.held_bytes -= asked.held_bytes();
+        assert!(!self.asked.contains_key(&sender), "a question is answered once");
         let in_time = |at: Instant| at + Duration::from_millis(HOLD_MS) > now;
         let held = asked.held.into_iter().filter(|(at, _)| in_time(*at)).map(|(_, held)| held);
         (held.collect(), asked.doubted)

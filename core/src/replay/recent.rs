@@ -13,6 +13,8 @@ use crate::model::time::Instant;
 /// ask again, so that a lost question costs no probe.
 const PERIOD_MS: u64 = 100;
 
+const _: () = assert!(PERIOD_MS <= 100, "a question that is lost costs no probe");
+
 /// The addresses of the last period.
 #[derive(Debug, Default)]
 pub(super) struct Recent(BTreeMap<(SocketAddr, Channel), Instant>);

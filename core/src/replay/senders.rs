@@ -17,6 +17,8 @@ use crate::model::time::Instant;
 /// A series that was heard within this time is live: another one of the same member that was left for it runs beside it.
 const LIVE_MS: u64 = 30_000;
 
+const _: () = assert!(LIVE_MS > 10_000, "a member is heard more often than that");
+
 /// What an answer led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Proved {
@@ -45,6 +47,7 @@ struct Known {
 impl Known {
     fn from(now: Instant, standing: Standing, former: Option<Series>) -> Self {
         let Standing { series, datagrams, streams } = standing;
+        assert!(former != Some(series), "a series follows another one");
         let (datagrams, streams) = (Window::from(now, datagrams), Window::from(now, streams));
         Self { series, datagrams, streams, heard: now, former, at: None }
     }
@@ -138,6 +141,7 @@ impl Senders {
         let Some(known) = self.known.get_mut(&sender) else {
             self.make_room();
             self.known.insert(sender, Known::from(now, standing, None));
+            assert!(self.known.len() <= REPLAY_SENDERS_MAX, "known senders have a limit");
             return Proved::Begun;
         };
         if known.series != standing.series {
@@ -157,6 +161,7 @@ impl Senders {
             }
         }
         known.heard = now;
+        assert!(known.former != Some(known.series), "a series follows another one");
         Proved::Known
     }
 
@@ -164,6 +169,7 @@ impl Senders {
     fn leave(&mut self, address: Option<SocketAddr>, sender: StampSender) {
         if let Some(address) = address.filter(|address| self.at(address) == Some(sender)) {
             self.by_address.remove(&address);
+            assert!(self.at(&address).is_none(), "the place that was left is free");
         }
     }
 

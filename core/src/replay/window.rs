@@ -17,6 +17,9 @@ use crate::model::time::Instant;
 
 /// A message is on its way for less than this, or it is late.
 const LATE_MS: u64 = 4_000;
+
+const _: () = assert!(REPLAY_WINDOW.is_power_of_two(), "a place follows from a number");
+
 /// No message had the number.
 const FREE: u8 = 0;
 /// The number counts as had, by whichever message.
@@ -117,10 +120,12 @@ impl Window {
         let [_, newer] = self.marks;
         if newer.0 + Duration::from_millis(LATE_MS) <= now {
             self.marks = [newer, (now, self.next)];
+            assert!(newer.1 <= self.next, "the highest number never falls");
         }
         self.last = now;
         // What lies between the highest so far and this one is free.
         let skipped = counter.saturating_sub(self.next).min(REPLAY_WINDOW as u64);
+        assert!(skipped <= counter, "numbers are skipped from the first on");
         let tags = self.tags.get_or_insert_with(|| Box::new([ANY; REPLAY_WINDOW]));
         for free in (counter - skipped)..counter {
             tags[Self::place(free)] = mutated!(SkippedIsHad, FREE, ANY);

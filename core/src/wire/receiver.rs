@@ -16,6 +16,8 @@ pub(super) const SWIM_RECEIVER: u32 = 107;
 /// Of a stream message.
 pub(super) const STREAM_RECEIVER: u32 = 110;
 
+const _: () = assert!(SWIM_RECEIVER < 2_048 && STREAM_RECEIVER < 2_048, "their keys have two bytes");
+
 /// The name of a receiver as messages hold it.
 pub(crate) const fn name_of(receiver: StampSender) -> u64 {
     u64::from_le_bytes(receiver.0)

@@ -439,13 +439,9 @@ impl Draw<'_> {
             }
             Class::Group => self.group(host, from),
             Class::Order => self.order(host, from, to),
-            Class::Forge => {
-                let forge = super::forge::draw(&mut self.rng, self.members, host);
-                self.steps.push((from, forge));
-            }
-            Class::Replay => {
-                let replay = super::replay::draw(&mut self.rng, self.members, host);
-                self.steps.push((from, replay));
+            Class::Forge | Class::Replay => {
+                let draw = if class == Class::Forge { super::forge::draw } else { super::replay::draw };
+                self.steps.push((from, draw(&mut self.rng, self.members, host)));
             }
             Class::Writes => {
                 let state = disk_state(&mut self.rng);
