@@ -101,17 +101,9 @@ pub fn sentence(kind: &EventKind, names: Names<'_>) -> String {
             format!("compared notes with {}: learned {learned} records, sent {sent}", names(with))
         }
         EventKind::Banned { member, by } => banned(&names(member), by.as_ref().map(names)),
-        EventKind::StatementRefused { from, author, key, refusal } => {
-            refused(from, author.as_ref().map(names), key, *refusal)
-        }
-        EventKind::MessageDropped { from, fault, times } => dropped(from, *fault, *times),
-        EventKind::IdentityRunsTwice { member, address } => {
-            format!(
-                "two supervisors run with the identity of {}: the one at {address} is not heard while the other one speaks; \
-                 stop one of them and remove its data directory",
-                names(member)
-            )
-        }
+        EventKind::StatementRefused { .. }
+        | EventKind::MessageDropped { .. }
+        | EventKind::IdentityRunsTwice { .. } => not_believed(kind, names),
         EventKind::ServiceChanged { service, from, to, reason } => {
             let before = from.map_or(String::new(), |from| format!(", was {from}"));
             let to = to.map_or("unloaded", annulus_core::ServiceState::name);
@@ -164,6 +156,24 @@ fn taken_over(former: &MemberId) -> String {
         "the data directory was that of member {former}, which had another key or none: this member took its \
          place under its own id; its votes were dropped, and what operators gave it was signed anew"
     )
+}
+
+/// What came from others and is not believed.
+fn not_believed(kind: &EventKind, names: Names<'_>) -> String {
+    match kind {
+        EventKind::StatementRefused { from, author, key, refusal } => {
+            refused(from, author.as_ref().map(names), key, *refusal)
+        }
+        EventKind::MessageDropped { from, fault, times } => dropped(from, *fault, *times),
+        EventKind::IdentityRunsTwice { member, address } => {
+            format!(
+                "two supervisors run with the identity of {}: the one at {address} is not heard while the other one speaks; \
+                 stop one of them and remove its data directory",
+                names(member)
+            )
+        }
+        _ => String::new(),
+    }
 }
 
 fn dropped(from: &SocketAddr, fault: StampFault, times: u64) -> String {
