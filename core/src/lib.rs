@@ -66,7 +66,7 @@
 //! | `model` | data that features share, inputs and outputs (`model::io`: start there), time, [`limits`] | nothing |
 //! | `wire` | messages and rumors as bytes | `model` |
 //! | `store` | records that survive a restart, as rows; rumors as the wire sends them | `wire`, `model` |
-//! | `membership`, `rumor`, `service`, `election`, `replay` | the features: each decides one thing | `store` and below, no other feature |
+//! | `membership`, `rumor`, `service`, `election`, `keyring`, `replay` | the features: each decides one thing | `store` and below, no other feature |
 //! | `node` | the composer: it carries events from one feature to another | everything |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -75,6 +75,7 @@
 extern crate alloc;
 
 mod election;
+mod keyring;
 mod membership;
 mod model;
 mod node;
@@ -84,11 +85,12 @@ mod service;
 mod store;
 mod wire;
 
+pub use keyring::KeyringView;
 pub use model::accusers::Accusers;
 pub use model::census::{Census, CensusElection, CensusGroup, CensusMember, CensusVersion, CensusVersions};
 pub use model::channel::Channel;
 pub use model::command::{Command, CommandError, Reply, StopHow};
-pub use model::config::{Config, SysInfo, Timings};
+pub use model::config::{Config, RingKeys, SysInfo, Timings};
 pub use model::election::{
     ElectionEvent, ElectionId, ElectionPurpose, ElectionStatus, ElectionView, Fitness, LeaseEnd, Readiness,
     Role,
@@ -106,7 +108,9 @@ pub use model::id::{
 };
 pub use model::ident::PackageIdent;
 pub use model::identity::{KeyedHash, PublicKey, Sign, Signature, Signer};
-pub use model::io::{Effect, EffectResult, ExitReason, Input, Output, StopSignal, Transmit, WakeReason};
+pub use model::io::{
+    Effect, EffectResult, ExitReason, Input, KeyDone, KeyWork, Output, StopSignal, Transmit, WakeReason,
+};
 pub use model::lease::{Lease, Resume};
 pub use model::limits;
 pub use model::member::{MemberRecord, State};
@@ -116,11 +120,13 @@ pub use model::mutant::switch_on;
 pub use model::mutant::{CAN_MUTATE, Mutant};
 pub use model::planted::{Bug, CAN_PLANT, Planted};
 pub use model::prepared::{Bind, Changed, DrainPlan, HookEnd, HookExit, Prepared, Rendered};
+pub use model::ring_key::{KeyStep, RingKeyId};
 pub use model::rng::Rng;
 pub use model::row::{Table, Write};
 pub use model::rumor::{
-    Authority, CensusEntry, Contender, Departure, ElectionRumor, KeyParts, MemberRumor, Opaque, Rumor,
-    RumorKey, RumorKind, Sealed, ServiceConfig, ServiceFile, ServiceHealth, ServiceRumor, Told, Version,
+    Authority, CensusEntry, Contender, Departure, ElectionRumor, KeyParts, MemberKeys, MemberRumor, Opaque,
+    OpenKey, RingKey, Rumor, RumorKey, RumorKind, Sealed, ServiceConfig, ServiceFile, ServiceHealth,
+    ServiceRumor, Told, Version,
 };
 pub use model::service::{
     BindingMode, Demoted, DesiredState, HEALTH_CHECK_INTERVAL_MS, Health, Hook, HookView, Obstacle,

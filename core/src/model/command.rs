@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::model::id::{FileName, MemberId, ServiceGroup, ServiceName};
 use crate::model::ident::PackageIdent;
 use crate::model::limits::{Limit, VERSION_MAX};
+use crate::model::ring_key::RingKeyId;
 use crate::model::service::{ServiceSpec, SpecChange};
 
 /// A request. Reading needs none: see the views on [`crate::Node`].
@@ -29,6 +30,19 @@ pub enum Command {
     Hurry,
     /// Replace the addresses that are tried while this member is alone (names are resolved by the runtime).
     SetPeers(Vec<SocketAddr>),
+    /// This host can open these keys too: files of them have come.
+    HoldKeys(Vec<RingKeyId>),
+    /// Speak with another key of the ring, once every member can open it (`ring key use`).
+    UseKey {
+        /// Which key.
+        key: RingKeyId,
+        /// The ring's name.
+        ring: String,
+        /// At once, whatever members cannot open it.
+        force: bool,
+        /// How long the older keys open afterwards, in milliseconds.
+        grace_ms: u64,
+    },
     /// Load a service and keep it running.
     LoadService {
         /// The package to run and its options.
@@ -141,6 +155,8 @@ impl Command {
             | Self::Leave { .. }
             | Self::Hurry
             | Self::SetPeers(_)
+            | Self::HoldKeys(_)
+            | Self::UseKey { .. }
             | Self::ApplyConfig { .. }
             | Self::PutFile { .. } => None,
         }
@@ -217,6 +233,21 @@ pub enum CommandError {
         bytes: usize,
         /// How large it may be.
         limit: usize,
+    },
+    /// This ring has no key.
+    #[error("this supervisor speaks in the clear; start it with --ring before its key is changed")]
+    NoRingKey,
+    /// No file of the key is on this host.
+    #[error("this host does not have the ring key {0}; put its file into the key cache of this host first")]
+    KeyNotHeld(RingKeyId),
+    /// The ring speaks with it already.
+    #[error("the ring key {0} is current already")]
+    KeyIsCurrent(RingKeyId),
+    /// Of two keys the greater one wins, so an older one never comes back.
+    #[error("the ring key {current} is current and newer; generate another key and use that")]
+    KeyIsOlder {
+        /// The current one.
+        current: RingKeyId,
     },
     /// The supervisor is on its way out.
     #[error("this supervisor is leaving the ring and takes no new work")]

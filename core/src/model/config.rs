@@ -9,6 +9,7 @@ use crate::model::error::ConfigError;
 use crate::model::limits::{DATAGRAM_BYTES_MAX, DATAGRAM_BYTES_MIN};
 use crate::model::mutant::mutated;
 use crate::model::planted::Planted;
+use crate::model::ring_key::RingKeyId;
 
 /// All parameters of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub struct Config {
     pub sys: SysInfo,
     /// What the runtime adds to each message before it is sent, in bytes: the seal of a ring key, where there is one.
     pub seal_bytes: usize,
+    /// The keys of the ring; none in an open ring.
+    pub ring_keys: Option<RingKeys>,
     /// A deliberate defect; empty in every build but those that check the checkers.
     pub planted: Planted,
 }
@@ -49,6 +52,7 @@ impl Config {
             org: None,
             sys: SysInfo::default(),
             seal_bytes: 0,
+            ring_keys: None,
             planted: Planted::default(),
         }
     }
@@ -80,6 +84,17 @@ impl Config {
     pub const fn datagram_bytes(&self) -> usize {
         (self.timings.datagram_bytes_max as usize).saturating_sub(self.seal_bytes)
     }
+}
+
+/// The keys of a ring that a host has when its supervisor starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RingKeys {
+    /// Those that it can open; the clear among them where that is heard too.
+    pub opens: Vec<RingKeyId>,
+    /// The one to speak with where neither the ring nor the last life says another one.
+    pub speaks: RingKeyId,
+    /// The public key for what is sealed for this member.
+    pub box_key: [u8; 32],
 }
 
 /// The description of a host that a service rumor carries (as in Habitat).

@@ -22,6 +22,9 @@ pub enum ParseError {
     /// Not `origin/name[/version[/release]]`.
     #[error("a package ident is written origin/name, origin/name/version or origin/name/version/release")]
     PackageIdent,
+    /// Not the name of a ring key.
+    #[error("a ring key is named by its revision and fingerprint: fourteen digits, a dash, 32 hex digits")]
+    RingKey,
     /// A word that is none of the allowed ones.
     #[error("not one of the allowed values")]
     Choice,

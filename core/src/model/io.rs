@@ -14,6 +14,7 @@ use crate::model::facts::Facts;
 use crate::model::id::{EffectId, RequestId, ServiceGroup, ServiceName};
 use crate::model::lease::Lease;
 use crate::model::prepared::{HookEnd, Prepared, Rendered};
+use crate::model::ring_key::RingKeyId;
 use crate::model::row::Write;
 use crate::model::service::{Health, Hook, ObstacleKind, ServiceSpec};
 use crate::model::stamp::Stamp;
@@ -28,6 +29,8 @@ pub enum Input<'a> {
     Datagram {
         /// Source address of the datagram.
         from: SocketAddr,
+        /// The key that opened it; the clear where it was not sealed.
+        key: RingKeyId,
         /// Its payload.
         bytes: &'a [u8],
         /// The number that it was sealed with; none in an open ring.
@@ -37,6 +40,8 @@ pub enum Input<'a> {
     Stream {
         /// Address of the connection's other end; its port says nothing.
         from: SocketAddr,
+        /// The key that opened it; the clear where it was not sealed.
+        key: RingKeyId,
         /// The frame's body.
         bytes: &'a [u8],
         /// The number that it was sealed with; none in an open ring.
@@ -75,6 +80,8 @@ pub struct Transmit {
     pub to: SocketAddr,
     /// How.
     pub channel: Channel,
+    /// The key to seal it with: the newest one that the member at this address can open.
+    pub key: RingKeyId,
     /// The payload (without a length prefix on streams).
     pub bytes: Vec<u8>,
     /// The number that it is to be sealed with, and nothing else ever; none in an open ring.
@@ -222,8 +229,46 @@ pub enum Effect {
         /// Replaces the lease that the guard holds; none: the process does not act as the leader.
         lease: Option<Lease>,
     },
+    /// Work with keys of the ring, which the core cannot do itself: `RingKey`.
+    RingKey(KeyWork),
     /// The node has finished; the runtime ends. Not answered.
     Exit(ExitReason),
+}
+
+/// Work with keys of the ring. The core knows keys by name only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyWork {
+    /// Seal a key for one member: `Sealed`.
+    Seal {
+        /// The key.
+        key: RingKeyId,
+        /// The public key of the member.
+        box_key: [u8; 32],
+    },
+    /// Open a key that was sealed for this member, check that it is the one, and keep it so that a restart has it:
+    /// `Done`, and messages that are sealed with it are opened from then on.
+    Open {
+        /// The key that it has to be.
+        key: RingKeyId,
+        /// It, sealed.
+        sealed: Vec<u8>,
+    },
+    /// Open nothing with this key any more, and keep it no longer: `Done`.
+    Drop {
+        /// The key.
+        key: RingKeyId,
+    },
+}
+
+/// The result of work with a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyDone {
+    /// The key, sealed for the member.
+    Sealed(Vec<u8>),
+    /// It is done.
+    Done,
+    /// It could not be done, and why.
+    Failed(String),
 }
 
 /// A signal to a process group.
@@ -310,6 +355,8 @@ pub enum EffectResult {
     },
     /// Requests that the service still works on; none when the service does not say.
     Inflight(Option<u64>),
+    /// What became of the work with a key.
+    RingKey(KeyDone),
     /// The guard that holds the process has the lease.
     Leased,
     /// The guard could not be told; an end that it was told before still stands.

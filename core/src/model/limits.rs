@@ -62,6 +62,12 @@ pub const VERIFICATIONS_MAX: usize = 4_096;
 pub const PEERS_MAX: usize = 256;
 /// Records of one digest exchange, per message.
 pub const SYNC_RECORDS_MAX: usize = 65_536;
+/// Keys that a member opens messages with: the current one, one that is offered and one that is retired, and the clear.
+pub const OPEN_KEYS_MAX: usize = 4;
+/// A key of the ring that is sealed for one member, with its ring's name, in bytes.
+pub const SEALED_KEY_BYTES_MAX: usize = 512;
+/// Keys that were ever offered to a ring: one a month for twenty years.
+pub const RING_KEYS_MAX: usize = 256;
 /// Services loaded on one supervisor.
 pub const SERVICES_MAX: usize = 1_024;
 /// Commands that wait for an earlier one about the same service.
@@ -191,6 +197,8 @@ pub enum Limit {
     Members,
     /// [`DEPARTURES_MAX`].
     Departures,
+    /// [`RING_KEYS_MAX`] or [`OPEN_KEYS_MAX`].
+    RingKeys,
     /// [`RELAYS_MAX`].
     Relays,
     /// [`VERIFICATIONS_MAX`].
@@ -229,6 +237,7 @@ impl Limit {
         Self::StreamBytes,
         Self::Members,
         Self::Departures,
+        Self::RingKeys,
         Self::Relays,
         Self::Verifications,
         Self::GroupConfigs,
@@ -255,6 +264,7 @@ impl Limit {
             Self::StreamBytes => "stream bytes",
             Self::Members => "members",
             Self::Departures => "departures",
+            Self::RingKeys => "ring keys",
             Self::Relays => "relays",
             Self::Verifications => "verifications",
             Self::GroupConfigs => "groups with configuration",

@@ -6,7 +6,7 @@
 //! | files | what |
 //! |---|---|
 //! | `time`, `rng`, `digest`, `limits`, `error` | the tools that every feature needs |
-//! | `id`, `identity`, `ident`, `member`, `accusers`, `service`, `election`, `ballot` | the words of the ring |
+//! | `id`, `identity`, `ident`, `ring_key`, `member`, `accusers`, `service`, `election`, `ballot` | the words of the ring |
 //! | `rumor`, `statement`, `census`, `facts` | the ring's knowledge, group by group, and the part that a service is shown |
 //! | `stamp`, `challenge` | the numbers of sealed messages, and the question whether a member speaks now |
 //! | `command`, `channel`, `exit_status`, `prepared`, `lease`, `row`, `event`, `io` | the data that crosses the border |
@@ -37,6 +37,7 @@ pub(crate) mod metrics;
 pub(crate) mod mutant;
 pub(crate) mod planted;
 pub(crate) mod prepared;
+pub(crate) mod ring_key;
 pub(crate) mod rng;
 pub(crate) mod row;
 pub(crate) mod rumor;

@@ -139,11 +139,17 @@ pub enum Bug {
     StampOfAnotherBelieved,
     /// Every question has the same bits, so that old answers answer it.
     ChallengeNotRandom,
+    /// A key of the ring that was offered is current at once, whatever members cannot open it.
+    OfferedKeyUsed,
+    /// A retired key of the ring opens nothing any more, whatever members have no other.
+    RetiredKeyDropped,
+    /// Members are spoken to with the current key, whatever they can open.
+    CurrentKeyForAll,
 }
 
 impl Bug {
     /// Every defect.
-    pub const ALL: [Self; 65] = [
+    pub const ALL: [Self; 68] = [
         Self::RefuteSameIncarnation,
         Self::RefuteBeforeStored,
         Self::RestartSameIncarnation,
@@ -209,6 +215,9 @@ impl Bug {
         Self::OldLifeBelieved,
         Self::StampOfAnotherBelieved,
         Self::ChallengeNotRandom,
+        Self::OfferedKeyUsed,
+        Self::RetiredKeyDropped,
+        Self::CurrentKeyForAll,
     ];
 
     /// The word for it on command lines.
@@ -280,6 +289,9 @@ impl Bug {
             Self::OldLifeBelieved => "old-life-believed",
             Self::StampOfAnotherBelieved => "stamp-of-another-believed",
             Self::ChallengeNotRandom => "challenge-not-random",
+            Self::OfferedKeyUsed => "offered-key-used",
+            Self::RetiredKeyDropped => "retired-key-dropped",
+            Self::CurrentKeyForAll => "current-key-for-all",
         }
     }
 }

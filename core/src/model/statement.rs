@@ -78,6 +78,7 @@ impl Rumor {
             Authority::Owner(owner) => Author::Only(*owner),
             Authority::Voters(outcome) => Author::Only(outcome.leader),
             Authority::Operator(version) => version.writer.map_or(Author::Nobody, Author::Only),
+            Authority::Key(key) => Author::Only(key.by),
             Authority::Ban(_) => Author::Any,
         }
     }

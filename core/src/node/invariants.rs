@@ -14,6 +14,7 @@ impl Node {
     pub fn check_invariants(&self) {
         self.membership.check_invariants();
         self.elections.check_invariants();
+        self.keyring.check_invariants();
         let own = self.membership.own();
         assert!(matches!(own.state, State::Alive | State::Departed), "a member never believes itself dead");
         assert!(self.membership.table().len() <= MEMBERS_MAX, "more members than the limit");
@@ -31,6 +32,7 @@ impl Node {
                 Authority::Owner(_)
                 | Authority::Operator(_)
                 | Authority::Voters(_)
+                | Authority::Key(_)
                 | Authority::Unknown(_) => {
                     others += 1;
                 }

@@ -36,6 +36,8 @@ pub(super) enum Pending {
     Departure { request: RequestId, told: Box<Told<'static>>, member: MemberId },
     /// A version that an operator gave: when, and the rows that hold it.
     Version { request: RequestId, told: Box<Told<'static>>, at: UnixTime, rows: Vec<Write> },
+    /// A key that an operator brings into use.
+    RingKey { request: RequestId, told: Box<Told<'static>> },
     /// The vote in this election.
     Vote(ElectionId),
     /// A batch of records that no component waits for, stored again later when they could not be.
@@ -226,6 +228,7 @@ impl Journal {
             | Pending::Farewell(_)
             | Pending::Departure { .. }
             | Pending::Vote(_)
+            | Pending::RingKey { .. }
             | Pending::Batch(_) => None,
         };
         self.pending.values().filter_map(number).max().unwrap_or(0)
@@ -252,6 +255,7 @@ impl Journal {
             | EffectResult::HookEnded(_)
             | EffectResult::HealthChecked { .. }
             | EffectResult::Inflight(_)
+            | EffectResult::RingKey(_)
             | EffectResult::Leased
             | EffectResult::LeaseFailed { .. } => return None,
         };
@@ -286,6 +290,7 @@ impl Journal {
             | Pending::Farewell(_)
             | Pending::Departure { .. }
             | Pending::Vote(_)
+            | Pending::RingKey { .. }
             | Pending::Batch(_) => None,
         });
         let mut waiting: BTreeSet<RumorKey> =

@@ -13,6 +13,7 @@
 //! | `telling` | who knows already that a service here takes no work any more |
 //! | `surroundings` | the ring as its services may see it |
 //! | `elections` | elections with services, rumors and the disk |
+//! | `keys` | the ring's keys with rumors, the disk and messages |
 //! | `gossip` | hot rumors into datagrams and streams |
 //! | `sync` | digest exchanges |
 //! | `offers` | records that another member does not take |
@@ -32,6 +33,7 @@ mod gossip;
 mod group_config;
 mod invariants;
 mod journal;
+mod keys;
 mod knowledge;
 mod leave;
 mod offers;
@@ -56,6 +58,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::election::Elections;
+use crate::keyring::Keyring;
 use crate::membership::Membership;
 use crate::model::census::Census;
 use crate::model::command::Command;
@@ -70,7 +73,7 @@ use crate::model::member::MemberRecord;
 use crate::model::metrics::Metrics;
 use crate::model::planted::Bug;
 use crate::model::rng::Rng;
-use crate::model::rumor::{Rumor, RumorKey};
+use crate::model::rumor::{MemberKeys, Rumor, RumorKey};
 use crate::model::service::ServiceView;
 use crate::model::time::{Instant, UnixTime};
 use crate::replay::Replay;
@@ -125,6 +128,7 @@ pub struct Node {
     news: News,
     elections: Elections,
     election: ElectionWires,
+    keyring: Keyring,
     gossip: Gossip,
     telling: Telling,
     sync: Sync,
@@ -185,6 +189,7 @@ mod stream {
     pub(super) const NODE: u64 = 3;
     pub(super) const ELECTIONS: u64 = 4;
     pub(super) const REPLAY: u64 = 5;
+    pub(super) const KEYRING: u64 = 6;
 }
 
 /// A new life is a new incarnation: it prevails over every statement about the last one.
@@ -195,6 +200,14 @@ fn first_incarnation(snapshot: &Snapshot, config: &Config) -> Incarnation {
     let incarnation = snapshot.incarnation.next();
     assert!(incarnation >= snapshot.incarnation, "a new life never goes back");
     incarnation
+}
+
+/// What this member said in its last life that it can open.
+fn own_keys(rumors: &RumorStore, me: MemberId) -> Option<&MemberKeys> {
+    match rumors.get(&RumorKey::MemberKeys(me)) {
+        Some(Rumor::MemberKeys(keys)) => Some(keys),
+        _ => None,
+    }
 }
 
 /// Restores the ring's rumors from the disk, bans included.
@@ -273,6 +286,7 @@ impl Node {
         let services = Services::new(ctx, &around, beginning, root.fork(stream::SERVICES));
         let elections =
             Elections::new(&config, me, incarnation, snapshot.votes, root.fork(stream::ELECTIONS), now);
+        let keyring = Keyring::new(&config, me, own_keys(&rumors, me), root.fork(stream::KEYRING));
         let mut node = Self {
             sync: Sync::new(now, &config.timings),
             journal: Journal::new(
@@ -301,6 +315,7 @@ impl Node {
             news: News::default(),
             elections,
             election,
+            keyring,
             gossip,
             telling,
             config,
@@ -326,8 +341,8 @@ impl Node {
         self.notice_stall(late);
         match input {
             Input::Wake => {}
-            Input::Datagram { from, bytes, stamp } => self.on_datagram(from, bytes, stamp),
-            Input::Stream { from, bytes, stamp } => self.on_stream(from, bytes, stamp),
+            Input::Datagram { from, key, bytes, stamp } => self.on_datagram((from, key), bytes, stamp),
+            Input::Stream { from, key, bytes, stamp } => self.on_stream((from, key), bytes, stamp),
             Input::Refused { to } => self.on_refused(to),
             Input::Command(request, command) => self.on_command(request, command),
             Input::EffectDone(effect, result) => self.on_effect(effect, result),
@@ -340,6 +355,7 @@ impl Node {
     pub fn poll_output(&mut self) -> Option<Output> {
         let mut output = self.outputs.pop();
         if let Some(Output::Transmit(transmit)) = &mut output {
+            transmit.key = self.keyring.key_for(transmit.to);
             self.address(transmit);
         }
         output
@@ -390,6 +406,7 @@ impl Node {
         }
         // What the last life told is taken back before any service of this life may take a step.
         self.withdraw_restored_services();
+        self.start_keyring();
         self.resume_leads();
         self.restore_outcomes();
         if self.journal.is_restored() {
@@ -558,6 +575,7 @@ impl Node {
             self.journal.poll_timeout(),
             self.collection.poll_timeout(),
             self.repair.poll_timeout(),
+            self.keyring.poll_timeout(),
             self.departing_until(),
         ];
         let never = (Instant::FAR_FUTURE, WakeReason::Idle);

@@ -40,6 +40,13 @@ impl Node {
                 self.membership.handle_peers(ctx!(self), peers);
                 self.reply(request, Reply::Done);
             }
+            Command::HoldKeys(keys) => {
+                self.keyring.handle_held(ctx!(self), &keys);
+                self.reply(request, Reply::Done);
+            }
+            Command::UseKey { key, ring, force, grace_ms } => {
+                self.use_key(request, key, ring, (force, grace_ms));
+            }
             Command::LoadService { spec, force } => {
                 self.ask(request, spec.name(), Ask::Load { spec: Box::new(spec), force });
             }

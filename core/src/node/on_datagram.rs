@@ -15,18 +15,25 @@ use crate::model::id::MemberId;
 use crate::model::member::MemberRecord;
 use crate::model::member::UNSPECIFIED;
 use crate::model::mutant::mutated;
+use crate::model::ring_key::RingKeyId;
 use crate::model::rumor::{MemberRumor, Rumor, Told};
 use crate::model::stamp::Stamp;
 use crate::replay::Verdict;
 use crate::wire::swim::{self, Body, Datagram};
 
 impl Node {
-    pub(super) fn on_datagram(&mut self, source: SocketAddr, bytes: &[u8], stamp: Option<Stamp>) {
+    pub(super) fn on_datagram(
+        &mut self,
+        (source, key): (SocketAddr, RingKeyId),
+        bytes: &[u8],
+        stamp: Option<Stamp>,
+    ) {
         if !self.is_heard() {
             return;
         }
         self.metrics.datagram_bytes_received += bytes.len() as u64;
         let Some(arrived) = self.arrive((source, Channel::Datagram), stamp, bytes) else { return };
+        self.keyring.handle_heard(source, key);
         match swim::decode_news(bytes, |rumor| self.rumors.knows(rumor)) {
             Ok(datagram) if self.is_for_its_parts(arrived, &datagram) => {
                 self.accept_datagram(source, datagram)

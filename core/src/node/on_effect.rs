@@ -20,6 +20,11 @@ impl Node {
         if self.services.handle_effect_done(ctx!(self), around!(self), effect, &result) {
             return;
         }
+        if let EffectResult::RingKey(done) = &result
+            && self.key_work_done(effect, done)
+        {
+            return;
+        }
         let Some((pending, failure)) = self.journal.answered(effect, result) else { return };
         if let Some(reason) = &failure {
             let ctx = ctx!(self);
@@ -57,6 +62,7 @@ impl Node {
                 let (know, now) = (know!(self), self.clock.now());
                 self.journal.settle(now, know, told.rumor().key(), stored.then_some(rows.as_slice()));
             }
+            Pending::RingKey { request, told } => self.key_stored(request, &told, failure),
             Pending::Batch(keys) if !stored => {
                 keys.into_iter().for_each(|key| mutated!(BatchLost, self.mark_dirty(key), drop(key)));
             }

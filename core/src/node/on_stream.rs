@@ -9,18 +9,28 @@ use crate::model::context::Context;
 use crate::model::error::DecodeError;
 use crate::model::event::StampFault;
 use crate::model::member::UNSPECIFIED;
+use crate::model::ring_key::RingKeyId;
 use crate::model::stamp::Stamp;
 use crate::replay::Verdict;
 use crate::wire::stream::{self, Body, StreamMessage};
 
 impl Node {
-    pub(super) fn on_stream(&mut self, source: SocketAddr, bytes: &[u8], stamp: Option<Stamp>) {
+    pub(super) fn on_stream(
+        &mut self,
+        (source, key): (SocketAddr, RingKeyId),
+        bytes: &[u8],
+        stamp: Option<Stamp>,
+    ) {
         if !self.is_heard() {
             return;
         }
         self.metrics.stream_bytes_received += bytes.len() as u64;
         let Some(arrived) = self.arrive((source, Channel::Stream), stamp, bytes) else { return };
-        match stream::decode(bytes) {
+        let read = stream::decode(bytes);
+        if let Ok(message) = &read {
+            self.heard_with((source, key), &message.from);
+        }
+        match read {
             Ok(message) if self.is_frame_heard(arrived, &message) => self.accept_stream(source, message),
             Ok(_) => {}
             Err(error) => self.reject(source, Channel::Stream, error),
@@ -58,6 +68,7 @@ impl Node {
             | Body::SyncRecords { .. }
             | Body::Ping { .. }
             | Body::Ack { .. }
+            | Body::RingKey { .. }
             | Body::Unknown => {}
         }
         let is_anothers = self.is_for_another(message.receiver);
@@ -91,6 +102,7 @@ impl Node {
             Body::SyncRecords { rumors, want } => self.on_sync_records(&from, source, &rumors, &want),
             Body::Ping { seq } => transmit::stream(ctx!(self), know!(self), reply_to, Body::Ack { seq }),
             Body::Ack { seq } => self.membership.handle_probe_answer(ctx!(self), &from.id, seq),
+            Body::RingKey { key, sealed } => self.keyring.handle_delivered(key, &sealed),
             Body::Challenge { .. } | Body::Answer(_) | Body::Unknown => {}
         }
     }

@@ -40,6 +40,10 @@ impl Node {
         if is_due(self.journal.poll_timeout(), now) {
             self.journal.flush(ctx!(self), know!(self));
         }
+        if is_due(self.keyring.poll_timeout(), now) {
+            self.keyring.handle_timeout(ctx!(self));
+            self.wire_up();
+        }
         if is_due(self.collection.poll_timeout(), now) {
             self.collect();
         }

@@ -124,6 +124,7 @@ impl Node {
             | Authority::Operator(_)
             | Authority::Ban(_)
             | Authority::Voters(_)
+            | Authority::Key(_)
             | Authority::Unknown(_) => {
                 let told = self.signed(statement);
                 self.learn(&told, Priority::Urgent, None, Follows::Input)
@@ -179,6 +180,7 @@ impl Node {
             | Authority::Operator(_)
             | Authority::Ban(_)
             | Authority::Voters(_)
+            | Authority::Key(_)
             | Authority::Unknown(_) => !held.clone().merge(statement),
         }
     }

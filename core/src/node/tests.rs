@@ -25,6 +25,7 @@ use crate::model::id::{EffectId, Incarnation, MemberId, RequestId};
 use crate::model::identity::{KeyedHash, Sign as _, Signer};
 use crate::model::io::{Effect, EffectResult, ExitReason, Input, Output};
 use crate::model::member::{MemberRecord, State};
+use crate::model::ring_key::RingKeyId;
 use crate::model::row::Table;
 use crate::model::rumor::{MemberRumor, Rumor, Told};
 use crate::model::stamp::{Series, Stamp};
@@ -227,10 +228,16 @@ impl Ring {
                 let (_, to, parcel) = self.parcels.pop_front().expect("there is one");
                 match &parcel {
                     Parcel::Message { from, channel: Channel::Datagram, bytes, stamp } => {
-                        self.input(to, Input::Datagram { from: *from, bytes, stamp: *stamp });
+                        self.input(
+                            to,
+                            Input::Datagram { from: *from, bytes, key: RingKeyId::CLEAR, stamp: *stamp },
+                        );
                     }
                     Parcel::Message { from, channel: Channel::Stream, bytes, stamp } => {
-                        self.input(to, Input::Stream { from: *from, bytes, stamp: *stamp });
+                        self.input(
+                            to,
+                            Input::Stream { from: *from, bytes, key: RingKeyId::CLEAR, stamp: *stamp },
+                        );
                     }
                     Parcel::Done(id, result) => self.input(to, Input::EffectDone(*id, (**result).clone())),
                 }
@@ -356,8 +363,8 @@ fn unknown_members_and_rubbish_are_refused() {
     let request = ring.command(0, Command::Depart { member: stranger });
     assert!(matches!(ring.reply(0, request), Some(Reply::Failed(_))));
     for bytes in [&b""[..], &[0xff; 40], &[0; 2000]] {
-        ring.input(0, Input::Datagram { from: address(1), bytes, stamp: None });
-        ring.input(0, Input::Stream { from: address(1), bytes, stamp: None });
+        ring.input(0, Input::Datagram { from: address(1), bytes, key: RingKeyId::CLEAR, stamp: None });
+        ring.input(0, Input::Stream { from: address(1), bytes, key: RingKeyId::CLEAR, stamp: None });
     }
     assert_eq!(ring.node(0).metrics().decode_errors, 6);
     assert!(ring.hosts[0].events.iter().any(|e| matches!(e, EventKind::DecodeFailed { .. })));
@@ -430,7 +437,7 @@ fn a_farewell_uses_an_incarnation_that_is_on_disk() {
     let rumor = MemberRumor::new(accusation).to_wire();
     let from = member_to_wire(&ring.node(0).member(&ring.id(0)).expect("itself"));
     let bytes = swim::encode(from, &swim::Body::Gossip, vec![rumor], Vec::new(), 0);
-    ring.input(1, Input::Datagram { from: address(0), bytes: &bytes, stamp: None });
+    ring.input(1, Input::Datagram { from: address(0), bytes: &bytes, key: RingKeyId::CLEAR, stamp: None });
     ring.command(1, Command::Leave { drain: true });
     ring.run_ms(5_000);
     let rows = ring.hosts[1].disk.iter().map(|((t, k), v)| (*t, k.as_slice(), v.as_slice()));
@@ -491,7 +498,7 @@ fn an_ack_for_somebody_who_is_no_longer_there_does_not_go_round_for_ever() {
     let ack = swim::Body::Ack { seq: crate::model::id::ProbeSeq(1), forward_to: Some(former) };
     let bytes = swim::encode(from, &ack, Vec::new(), Vec::new(), 0);
     let before = ring.node(1).metrics().datagram_bytes_sent;
-    ring.input(1, Input::Datagram { from: address(0), bytes: &bytes, stamp: None });
+    ring.input(1, Input::Datagram { from: address(0), bytes: &bytes, key: RingKeyId::CLEAR, stamp: None });
     ring.run_ms(2_000);
     let sent = ring.node(1).metrics().datagram_bytes_sent - before;
     assert!(sent < 5_000, "{sent} bytes in two seconds");

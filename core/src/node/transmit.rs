@@ -1,4 +1,5 @@
-//! Sends messages: encodes and counts them and hands them to the runtime. The caller has chosen their content.
+//! Sends messages: encodes and counts them and hands them to the runtime. The caller has chosen their content; the key that
+//! seals each is named as it leaves.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -14,6 +15,7 @@ use crate::model::io::{Output, Transmit};
 use crate::model::limits::{DATAGRAM_BYTES_MAX, Limit, STREAM_BYTES_MAX};
 use crate::model::member::MemberRecord;
 use crate::model::mutant::mutated;
+use crate::model::ring_key::RingKeyId;
 use crate::wire::convert::member_to_wire;
 use crate::wire::swim::{self, Body};
 use crate::wire::{challenge, proto, stream};
@@ -81,7 +83,13 @@ fn send(ctx: &mut Context<'_>, to: SocketAddr, body: &Body, bytes: Vec<u8>) {
         Body::Unknown => &mut counts.unknown,
     } += 1;
     ctx.metrics.datagram_bytes_sent += bytes.len() as u64;
-    ctx.outputs.push(Output::Transmit(Transmit { to, channel: Channel::Datagram, bytes, stamp: None }));
+    ctx.outputs.push(Output::Transmit(Transmit {
+        to,
+        channel: Channel::Datagram,
+        key: RingKeyId::CLEAR,
+        bytes,
+        stamp: None,
+    }));
 }
 
 /// Tells one rumor alone to an address.
@@ -103,5 +111,11 @@ pub(super) fn stream(
     assert!(bytes.len() <= STREAM_BYTES_MAX, "a message that is sent fits into a stream message");
     ctx.metrics.streams_sent += 1;
     ctx.metrics.stream_bytes_sent += bytes.len() as u64;
-    ctx.outputs.push(Output::Transmit(Transmit { to, channel: Channel::Stream, bytes, stamp: None }));
+    ctx.outputs.push(Output::Transmit(Transmit {
+        to,
+        channel: Channel::Stream,
+        key: RingKeyId::CLEAR,
+        bytes,
+        stamp: None,
+    }));
 }

@@ -44,6 +44,10 @@ impl Node {
                 self.refresh_elections();
                 continue;
             }
+            if let Some(event) = self.keyring.poll_event() {
+                self.on_keyring_event(event);
+                continue;
+            }
             let Some(event) = self.services.poll_event() else { return };
             self.on_service_event(event);
         }
@@ -91,6 +95,7 @@ impl Node {
         };
         self.start_heat(key.clone(), priority);
         self.mark_dirty(key);
+        self.keys_of_member_changed(id);
         self.groups_of_member_changed(id, after);
         self.elections_of_member_changed(id, after);
         let departed = self.membership.table().get(id).is_some_and(|r| r.state == State::Departed);
@@ -103,6 +108,7 @@ impl Node {
         let key = RumorKey::Member(*id);
         self.gossip.stop(&key);
         self.mark_dirty(key);
+        self.keys_of_member_changed(id);
         self.elections_of_member_changed(id, after);
         self.forget_services_of(id, after);
     }
@@ -188,11 +194,17 @@ impl Node {
         let Some(told) = &self.authentic(told.clone(), source) else { return Heard::Known };
         let heard = match told.rumor().authority() {
             Authority::Members(m) => self.membership.handle_rumor(ctx!(self), &m.record, &m.accusers, from),
+            Authority::Owner(owner)
+                if *owner == self.me && told.rumor().key().kind() == RumorKind::MemberKeys =>
+            {
+                self.hear_of_own_keys(told)
+            }
             Authority::Owner(owner) if *owner == self.me => self.hear_of_own(told),
             Authority::Owner(owner) => self.hear_owned(told, owner, from),
             Authority::Ban(member) => self.hear_departure(told, *member, from),
             Authority::Operator(_) => self.learn_version(told, Some(*from), self.clock.wall()),
             Authority::Voters(outcome) => self.hear_outcome(told, outcome, from),
+            Authority::Key(_) => self.learn_key(told, Some(*from), Follows::Input),
             Authority::Unknown(opaque) => match opaque.owner() {
                 Some(owner) => self.hear_owned(told, &owner, from),
                 None => self.learn(told, Priority::Opaque, Some(*from), Follows::Input).heard,
@@ -275,6 +287,7 @@ impl Node {
                 mutated!(NewsNotStored, self.mark_dirty(key), drop(key));
                 self.forget_pushed_out();
                 self.plan_collection();
+                self.keys_learned(rumor, after);
                 if let Rumor::Service(service) = rumor {
                     self.elections_of_group_changed(&service.group, after);
                 }

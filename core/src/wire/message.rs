@@ -136,6 +136,7 @@ impl Message {
             stream::Body::SyncBegin { .. } | stream::Body::SyncKeys { .. } => ("sync", None, Vec::new()),
             stream::Body::Challenge { .. } => ("challenge", None, Vec::new()),
             stream::Body::Answer(_) => ("answer", None, Vec::new()),
+            stream::Body::RingKey { .. } => ("ring-key", None, Vec::new()),
             stream::Body::Unknown => ("unknown", None, Vec::new()),
         };
         let (is_addressed, rumors) = (message.receiver != 0, rumors_of(rumors));
@@ -190,6 +191,7 @@ fn stream_twice(bytes: &[u8]) -> Result<bool, DecodeError> {
         | stream::Body::Ack { .. }
         | stream::Body::Challenge { .. }
         | stream::Body::Answer(_)
+        | stream::Body::RingKey { .. }
         | stream::Body::Unknown => Vec::new(),
     };
     let body = match first.body.clone() {
@@ -201,6 +203,7 @@ fn stream_twice(bytes: &[u8]) -> Result<bool, DecodeError> {
         stream::Body::Ack { seq } => stream::Body::Ack { seq },
         stream::Body::Challenge { challenge } => stream::Body::Challenge { challenge },
         stream::Body::Answer(answered) => stream::Body::Answer(answered),
+        stream::Body::RingKey { key, sealed } => stream::Body::RingKey { key, sealed },
         stream::Body::Unknown => return Ok(false),
     };
     // Larger than any message may be: that is known before it is sent.
@@ -222,6 +225,7 @@ fn stream_twice(bytes: &[u8]) -> Result<bool, DecodeError> {
         stream::Body::Ack { seq } => stream::Body::Ack { seq },
         stream::Body::Challenge { challenge } => stream::Body::Challenge { challenge },
         stream::Body::Answer(answered) => stream::Body::Answer(answered),
+        stream::Body::RingKey { key, sealed } => stream::Body::RingKey { key, sealed },
         stream::Body::Unknown => stream::Body::Unknown,
     };
     assert_eq!(plain(first.body), plain(second.body), "a message survives its encoding");

@@ -233,6 +233,20 @@ pub(crate) struct Stream {
     pub(crate) challenge: Option<Challenge>,
     #[prost(message, optional, tag = "109")]
     pub(crate) answer: Option<Answer>,
+    /// A key of the ring, sealed for the receiver.
+    #[prost(message, optional, tag = "110")]
+    pub(crate) ring_key: Option<SealedKey>,
+}
+
+/// A key of the ring that is handed on.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct SealedKey {
+    #[prost(uint64, tag = "1")]
+    pub(crate) revision: u64,
+    #[prost(bytes = "vec", tag = "2")]
+    pub(crate) fingerprint: Vec<u8>,
+    #[prost(bytes = "vec", tag = "3")]
+    pub(crate) sealed: Vec<u8>,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -13,9 +13,10 @@ use crate::model::challenge::Answered;
 use crate::model::digest::BUCKETS;
 use crate::model::error::DecodeError;
 use crate::model::id::ProbeSeq;
-use crate::model::limits::{STREAM_BYTES_MAX, SYNC_RECORDS_MAX};
+use crate::model::limits::{SEALED_KEY_BYTES_MAX, STREAM_BYTES_MAX, SYNC_RECORDS_MAX};
 use crate::model::member::MemberRecord;
 use crate::model::mutant::mutated;
+use crate::model::ring_key::RingKeyId;
 use crate::model::rumor::Told;
 use crate::wire::convert::sender_from_wire;
 
@@ -38,6 +39,8 @@ pub(crate) enum Body<R> {
     Challenge { challenge: u64 },
     /// "It is me", signed.
     Answer(Box<Answered>),
+    /// A key of the ring, sealed for the receiver.
+    RingKey { key: RingKeyId, sealed: Vec<u8> },
     /// An unreadable content; it still shows that the sender lives.
     Unknown,
 }
@@ -75,6 +78,10 @@ pub(crate) fn encode(from: proto::Member, body: Body<Vec<u8>>) -> Option<Vec<u8>
         Body::Challenge { challenge } => {
             stream.challenge = Some(challenge::question_to_wire(None, challenge))
         }
+        Body::RingKey { key, sealed } => {
+            let fingerprint = key.fingerprint.to_vec();
+            stream.ring_key = Some(proto::SealedKey { revision: key.revision, fingerprint, sealed });
+        }
         Body::Answer(answered) => stream.answer = Some(challenge::answer_to_wire(None, &answered)),
         Body::Unknown => panic!("a member sends only what it knows"),
     }
@@ -107,6 +114,21 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<StreamMessage<'_>, DecodeError> {
     Ok(StreamMessage { from, body, receiver, skipped })
 }
 
+/// A key that is handed on, of a length that boxes of keys have.
+fn sealed_key<R>(bytes: &[u8]) -> Result<Body<R>, DecodeError> {
+    let handed = proto::SealedKey::decode(bytes).map_err(|_| DecodeError::Protobuf)?;
+    let fingerprint = <[u8; 16]>::try_from(handed.fingerprint);
+    let fingerprint = fingerprint.map_err(|_| DecodeError::Invalid("fingerprint"))?;
+    if handed.revision == 0 || handed.revision > RingKeyId::REVISION_MAX {
+        return Err(DecodeError::Invalid("revision"));
+    }
+    if handed.sealed.len() > SEALED_KEY_BYTES_MAX {
+        return Err(DecodeError::TooLong { bytes: handed.sealed.len(), limit: SEALED_KEY_BYTES_MAX });
+    }
+    let key = RingKeyId { revision: handed.revision, fingerprint };
+    Ok(Body::RingKey { key, sealed: handed.sealed })
+}
+
 /// Field numbers of `Stream`.
 mod tag {
     pub(super) const FROM: u32 = 100;
@@ -119,6 +141,7 @@ mod tag {
     pub(super) const SYNC: u32 = 107;
     pub(super) const CHALLENGE: u32 = 108;
     pub(super) const ANSWER: u32 = 109;
+    pub(super) const RING_KEY: u32 = 110;
 }
 
 /// The result of a first pass over a message.
@@ -131,6 +154,7 @@ struct Parts<'a> {
     ack: Option<&'a [u8]>,
     challenge: Option<&'a [u8]>,
     answer: Option<&'a [u8]>,
+    ring_key: Option<&'a [u8]>,
     rumors: Vec<Told<'a>>,
     want: Vec<u64>,
     sync: bool,
@@ -154,6 +178,7 @@ impl<'a> Parts<'a> {
             (tag::ACK, Value::Bytes(ack)) => self.ack = Some(ack),
             (tag::CHALLENGE, Value::Bytes(challenge)) => self.challenge = Some(challenge),
             (tag::ANSWER, Value::Bytes(answer)) => self.answer = Some(answer),
+            (tag::RING_KEY, Value::Bytes(key)) => self.ring_key = Some(key),
             (STREAM_RECEIVER, Value::Fixed64(receiver)) => self.receiver = receiver,
             (tag::SYNC, Value::Varint(sync)) => self.sync = sync != 0,
             _ => {}
@@ -187,6 +212,9 @@ impl<'a> Parts<'a> {
         }
         if let Some(bytes) = self.ack {
             return Ok(Body::Ack { seq: ping(bytes)? });
+        }
+        if let Some(bytes) = self.ring_key {
+            return sealed_key(bytes);
         }
         if let Some(bytes) = self.challenge {
             return Ok(Body::Challenge { challenge: challenge::question_from_wire(bytes)? });

@@ -14,6 +14,7 @@ pub(crate) mod output;
 mod pkg;
 mod responder;
 mod ring;
+mod ring_key;
 mod sim;
 mod start;
 mod sup;

@@ -1,8 +1,9 @@
-//! `annulus ring …`: makes, takes and prints the keys of rings. Never overwrites a key, and changes no running supervisor.
+//! `annulus ring …`: makes, takes and prints the keys of rings. Never overwrites a key. A running supervisor goes on with the key
+//! that it has until `ring key use`, which is in `ring_key`.
 
 use clap::Subcommand;
 
-use super::{Global, Outcome, key, output};
+use super::{Global, Outcome, key, output, ring_key};
 use crate::host::clock;
 use crate::keys::KeyKind;
 
@@ -17,7 +18,7 @@ pub(super) enum Command {
 /// Commands about the key of a ring.
 #[derive(Clone, Debug, Subcommand)]
 pub(super) enum KeyCommand {
-    /// Make a new key; supervisors that start with this ring use the newest
+    /// Make a new key; a ring that is there already goes on with its own until `ring key use`
     Generate {
         /// The ring's name
         #[arg(value_name = "RING")]
@@ -25,6 +26,11 @@ pub(super) enum KeyCommand {
     },
     /// Put a key from standard input into the cache
     Import,
+    /// Speak with another key, which is on the host of the supervisor that is asked: it is handed to every member and becomes
+    /// current once all of them can open it
+    Use(ring_key::UseArgs),
+    /// Show which keys the ring has, and which member can open which
+    Status(ring_key::StatusArgs),
     /// Print the newest key
     Export {
         /// The ring's name
@@ -49,6 +55,8 @@ pub(super) fn run(global: &Global, command: Command) -> Outcome {
         KeyCommand::Import => {
             key::import(global, &[KeyKind::Shared])?;
         }
+        KeyCommand::Use(args) => return ring_key::use_key(global, &args),
+        KeyCommand::Status(args) => return ring_key::status(global, &args),
         KeyCommand::Export { ring } => key::export(global, &ring, KeyKind::Shared)?,
     }
     Ok(0)

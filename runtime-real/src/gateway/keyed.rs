@@ -4,12 +4,15 @@
 use crate::keys::RingKey;
 use crate::net::Rejected;
 use crate::supervisor::ring_file::RingFile;
+use crate::supervisor::ring_keys::RingKeeper;
 
 /// The key of the ring, as the gateways know it. Cheap to clone; all clones are one.
 #[derive(Clone, Debug)]
 pub struct Keyed {
     /// The key; none in an open ring.
     pub key: Option<RingKey>,
+    /// All keys of the ring on this host; none in an open ring.
+    pub keeper: Option<RingKeeper>,
     /// Who was not heard.
     pub rejected: Rejected,
     /// What is known of the key's file.

@@ -212,6 +212,12 @@ impl SupDir {
     pub fn data(&self) -> PathBuf {
         self.0.join("data")
     }
+
+    /// This supervisor's copies of the keys of its ring.
+    #[must_use]
+    pub fn ring_keys(&self) -> PathBuf {
+        self.data().join("ring-keys")
+    }
 }
 
 #[cfg(test)]

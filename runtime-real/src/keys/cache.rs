@@ -156,9 +156,17 @@ impl KeyCache {
     /// # Errors
     /// The folder is not readable.
     pub fn latest(&self, name: &str, kind: KeyKind) -> Result<Option<KeyId>, KeyError> {
+        Ok(self.revisions(name, kind)?.pop())
+    }
+
+    /// The revisions of a name's keys of this kind, oldest first.
+    ///
+    /// # Errors
+    /// The folder is not readable.
+    pub fn revisions(&self, name: &str, kind: KeyKind) -> Result<Vec<KeyId>, KeyError> {
         let entries = match fs::read_dir(&self.dir) {
             Ok(entries) => entries,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(source) => return Err(io_error(&self.dir, source)),
         };
         let suffix = format!(".{}", kind.suffix());
@@ -174,7 +182,8 @@ impl KeyCache {
             let tag = self.read(&self.path(id, kind)).ok()?.lines().next()?.to_owned();
             KeyKind::ALL.into_iter().find(|other| other.tag() == tag).map(|other| other != kind)
         };
-        Ok(found.into_iter().rev().find(|id| kind.is_secret() || is_other(id) != Some(true)))
+        found.retain(|id| kind.is_secret() || is_other(id) != Some(true));
+        Ok(found)
     }
 
     /// What an operator should know about a key that can be used: its mode, where that cannot be changed, and a revision

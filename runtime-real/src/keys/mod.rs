@@ -3,7 +3,7 @@
 //!
 //! `crypto` alone knows the library; `file` reads and writes one key, `rights` looks at a file's mode, `cache` is the
 //! folder, `owners` knows whose keys there are: origins, users, service groups and rings; `ring` finds the one that a
-//! program is told to use.
+//! program is told to use, and `held` are those that it has in its memory.
 //!
 //! A key file has four lines: the kind, the key's name and revision, an empty line, the bytes in base64 (as in
 //! Habitat). A revision is the second in which the key was made. A name may have many revisions, and a signature of an
@@ -12,6 +12,7 @@
 mod cache;
 pub mod crypto;
 mod file;
+mod held;
 mod owners;
 mod rights;
 mod ring;
@@ -20,6 +21,7 @@ mod signed_box;
 
 pub use cache::{Imported, KeyCache};
 pub use file::{FILE_BYTES_MAX, KeyFile, KeyId, KeyKind};
+pub use held::{HeldKey, HeldKeys, OpenedWith};
 pub use ring::{RingError, RingKey};
 pub use sealed::{Made, Opened, Purpose, SealError};
 

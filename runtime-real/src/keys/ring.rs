@@ -6,7 +6,7 @@ use annulus_core::UnixTime;
 use thiserror::Error;
 
 use super::crypto::SharedKey;
-use super::{KeyCache, KeyError, KeyFile, KeyId, KeyKind};
+use super::{HeldKey, KeyCache, KeyError, KeyFile, KeyId, KeyKind};
 use crate::host::secret_env::RING_KEY_ENV;
 
 /// Why there is no usable ring key.
@@ -31,6 +31,14 @@ pub enum RingError {
     },
 }
 
+impl RingError {
+    /// Whether there is no file of the key.
+    #[must_use]
+    pub const fn is_missing(&self) -> bool {
+        matches!(self, Self::Key(KeyError::NoKey { .. } | KeyError::Missing { .. }))
+    }
+}
+
 /// The key of a ring.
 #[derive(Clone, Debug)]
 pub struct RingKey {
@@ -41,6 +49,12 @@ pub struct RingKey {
 }
 
 impl RingKey {
+    /// A copy of a key whose file is gone.
+    #[must_use]
+    pub fn kept(key: HeldKey) -> Self {
+        Self { id: key.id, key: key.key, path: None }
+    }
+
     /// Its name and revision.
     #[must_use]
     pub fn id(&self) -> &KeyId {

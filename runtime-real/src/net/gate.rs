@@ -5,17 +5,17 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use annulus_core::{Envelope, Series, Stamp};
+use annulus_core::{Envelope, RingKeyId, Series, Stamp};
 
 use super::rejected::{Rejected, Way};
 use super::seal::{Seal, Unreadable};
-use crate::keys::crypto::SharedKey;
+use crate::keys::HeldKeys;
 
 /// What a gate is made of.
 #[derive(Clone, Debug)]
 pub struct GateParts {
-    /// The key, and the number of this start; none in an open ring.
-    pub key: Option<(SharedKey, u32)>,
+    /// The keys, and the number of this start; none in an open ring.
+    pub keys: Option<(HeldKeys, u32)>,
     /// Where the gate notes what it does not let in.
     pub rejected: Rejected,
 }
@@ -24,13 +24,13 @@ impl GateParts {
     /// The gate of an open ring.
     #[must_use]
     pub fn open(rejected: Rejected) -> Self {
-        Self { key: None, rejected }
+        Self { keys: None, rejected }
     }
 
     /// The gate.
     #[must_use]
     pub fn into_gate(self) -> Gate {
-        let seal = self.key.map(|(key, boot)| Arc::new(Seal::new(key, boot)));
+        let seal = self.keys.map(|(keys, boot)| Arc::new(Seal::new(keys, boot)));
         Gate { seal, rejected: self.rejected }
     }
 }
@@ -38,6 +38,8 @@ impl GateParts {
 /// A message that was let in.
 #[derive(Debug)]
 pub struct Inward<'b> {
+    /// The key that opened it; the clear where it was not sealed.
+    pub key: RingKeyId,
     /// It, in the clear.
     pub bytes: Cow<'b, [u8]>,
     /// The number that it was sealed with; none in an open ring.
@@ -58,32 +60,44 @@ impl Gate {
         self.seal.as_ref().map(|seal| seal.series())
     }
 
-    /// The message as it goes out, with the number that the node gave it.
+    /// The message as it goes out, sealed with this key and with the number that the node gave it; none where that key is not
+    /// there, and it must not go out.
     ///
     /// # Panics
     /// In a ring with a key the message has no number.
     #[must_use]
-    pub fn outward<'b>(&self, stamp: Option<Stamp>, bytes: &'b [u8]) -> Cow<'b, [u8]> {
+    pub fn outward<'b>(
+        &self,
+        key: &RingKeyId,
+        stamp: Option<Stamp>,
+        bytes: &'b [u8],
+    ) -> Option<Cow<'b, [u8]>> {
         match &self.seal {
+            Some(seal) if key.is_clear() => seal.hears_clear().then_some(Cow::Borrowed(bytes)),
             Some(seal) => {
-                Cow::Owned(seal.seal(stamp.expect("a node of a ring with a key numbers its messages"), bytes))
+                let stamp = stamp.expect("a node of a ring with a key numbers its messages");
+                seal.seal(key, stamp, bytes).map(Cow::Owned)
             }
-            None => Cow::Borrowed(bytes),
+            None => Some(Cow::Borrowed(bytes)),
         }
     }
 
-    /// The message for the node; none where it is not heard.
+    /// The message for the node, and the key that opened it; none where it is not heard.
     #[must_use]
     pub fn inward<'b>(&self, from: SocketAddr, way: Way, bytes: &'b [u8]) -> Option<Inward<'b>> {
         let read = match &self.seal {
             Some(seal) => {
-                seal.open(bytes).map(|(bytes, stamp)| Inward { bytes: Cow::Owned(bytes), stamp: Some(stamp) })
+                let opened = seal.open(bytes);
+                if opened.as_ref().is_ok_and(|(key, ..)| key.is_clear()) {
+                    self.rejected.note_clear();
+                }
+                opened.map(|(key, bytes, stamp)| Inward { key, bytes: Cow::Owned(bytes), stamp })
             }
             // What is no envelope is the node's to refuse.
             None if Envelope::read(bytes).is_ok_and(|envelope| envelope.is_sealed()) => {
                 Err(Unreadable::Sealed)
             }
-            None => Ok(Inward { bytes: Cow::Borrowed(bytes), stamp: None }),
+            None => Ok(Inward { key: RingKeyId::CLEAR, bytes: Cow::Borrowed(bytes), stamp: None }),
         };
         read.map_err(|why| self.rejected.note(from, way, why)).ok()
     }

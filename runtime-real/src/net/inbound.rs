@@ -122,10 +122,11 @@ impl Connection {
             };
             // The connection of a stranger ends without a word.
             let Some(inward) = self.gate.inward(self.from, Way::Frame, &bytes) else { return Ok(()) };
-            let (stamp, opened) = (inward.stamp, inward.bytes);
+            let (key, stamp, opened) = (inward.key, inward.stamp, inward.bytes);
             let opened = if let Cow::Owned(opened) = opened { Some(opened) } else { None };
             let bytes = opened.unwrap_or(bytes);
-            if self.sink.send(FromStream::Frame { from: self.from, bytes, stamp, share }).await.is_err() {
+            if self.sink.send(FromStream::Frame { from: self.from, key, bytes, stamp, share }).await.is_err()
+            {
                 return Ok(());
             }
         }

@@ -17,7 +17,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use ::tokio::io::{AsyncRead, AsyncWrite};
-use annulus_core::Stamp;
+use annulus_core::{RingKeyId, Stamp};
 
 pub use budget::Share;
 pub use frame::FrameError;
@@ -107,6 +107,8 @@ pub enum FromStream {
     Frame {
         /// The connection's other end.
         from: SocketAddr,
+        /// The key that opened it.
+        key: RingKeyId,
         /// The frame's body.
         bytes: Vec<u8>,
         /// The number that it was sealed with; none in an open ring.

@@ -6,8 +6,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use annulus_core::Stamp;
 use annulus_core::limits::STREAM_BYTES_MAX;
+use annulus_core::{RingKeyId, Stamp};
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -32,7 +32,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// An unused connection is closed after this. Shorter than the receiver's, so that no frame meets a closing one.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
-type Frame = (Vec<u8>, Option<Stamp>, Share);
+type Frame = (RingKeyId, Vec<u8>, Option<Stamp>, Share);
 
 /// The sending side of the gossip port. Like datagrams, frames may get lost, and the sender is not told of success.
 #[derive(Debug)]
@@ -52,12 +52,12 @@ impl<T: Transport> Outbound<T> {
     }
 
     /// Queues one frame; drops it when too many wait already.
-    pub fn send(&mut self, to: SocketAddr, bytes: Vec<u8>, stamp: Option<Stamp>) {
+    pub fn send(&mut self, to: SocketAddr, key: RingKeyId, bytes: Vec<u8>, stamp: Option<Stamp>) {
         let Some(share) = self.budget.of(to).try_reserve(bytes.len()) else {
             tracing::warn!(%to, "gossip message dropped: too many bytes wait to be sent");
             return;
         };
-        let mut frame = (bytes, stamp, share);
+        let mut frame = (key, bytes, stamp, share);
         if let Some(queue) = self.queues.get(&to) {
             match queue.try_send(frame) {
                 Ok(()) => return,
@@ -108,12 +108,12 @@ impl<T: Transport> Peer<T> {
     async fn deliver(&mut self) -> Result<(), FrameError> {
         let mut stream = self.connect().await?;
         let mut reused = false;
-        while let Some((bytes, stamp, _share)) = self.next(&mut stream, reused).await {
-            match self.write(&mut stream, stamp, &bytes).await {
+        while let Some((key, bytes, stamp, _share)) = self.next(&mut stream, reused).await {
+            match self.write(&mut stream, (&key, stamp), &bytes).await {
                 // The other end may have restarted since the last frame; it gets one more chance.
                 Err(FrameError::Io(_)) if reused => {
                     stream = self.connect().await?;
-                    self.write(&mut stream, stamp, &bytes).await?;
+                    self.write(&mut stream, (&key, stamp), &bytes).await?;
                 }
                 result => result?,
             }
@@ -145,10 +145,13 @@ impl<T: Transport> Peer<T> {
     async fn write(
         &self,
         stream: &mut T::Stream,
-        stamp: Option<Stamp>,
+        (key, stamp): (&RingKeyId, Option<Stamp>),
         bytes: &[u8],
     ) -> Result<(), FrameError> {
-        write_frame(stream, &self.gate.outward(stamp, bytes)).await
+        match self.gate.outward(key, stamp, bytes) {
+            Some(sealed) => write_frame(stream, &sealed).await,
+            None => Ok(()),
+        }
     }
 
     async fn connect(&self) -> Result<T::Stream, FrameError> {

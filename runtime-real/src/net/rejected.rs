@@ -78,6 +78,7 @@ struct Seen {
     addresses: BTreeMap<(IpAddr, u16, Unreadable), Rejection>,
     totals: BTreeMap<(Unreadable, Way), u64>,
     window: (UnixTime, u32),
+    in_the_clear: u64,
 }
 
 /// Everything that was not heard. Cheap to clone; all clones are one.
@@ -124,6 +125,17 @@ impl Rejected {
     #[must_use]
     pub fn totals(&self) -> BTreeMap<(Unreadable, Way), u64> {
         self.seen().totals.clone()
+    }
+
+    /// Counts a message in the clear that is heard all the same.
+    pub(super) fn note_clear(&self) {
+        self.seen().in_the_clear += 1;
+    }
+
+    /// How many messages in the clear were heard in a ring with a key.
+    #[must_use]
+    pub fn heard_in_the_clear(&self) -> u64 {
+        self.seen().in_the_clear
     }
 
     /// How many messages of other supervisors were not heard.

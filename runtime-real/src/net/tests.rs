@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use annulus_core::RingKeyId;
 use annulus_core::UnixTime;
 use annulus_core::limits::STREAM_BYTES_MAX;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -68,17 +69,17 @@ async fn frames_arrive_in_order_on_one_connection_which_ends_when_idle() {
     let mut bed = Bed::new().await;
     let (mut outbound, _refusals) = bed.sender(2);
     for size in [0_usize, 1, 100_000, 3] {
-        outbound.send(address(1), vec![7; size], None);
+        outbound.send(address(1), RingKeyId::CLEAR, vec![7; size], None);
     }
     for size in [0_usize, 1, 100_000, 3] {
         assert_eq!(bed.body().await, (address(2), vec![7; size]));
     }
     sleep(Duration::from_secs(1)).await;
-    outbound.send(address(1), vec![8], None);
+    outbound.send(address(1), RingKeyId::CLEAR, vec![8], None);
     assert_eq!(bed.body().await.1, [8]);
     assert_eq!(bed.net.connections(), 1);
     sleep(Duration::from_secs(60)).await;
-    outbound.send(address(1), vec![9], None);
+    outbound.send(address(1), RingKeyId::CLEAR, vec![9], None);
     assert_eq!(bed.body().await.1, [9]);
     assert_eq!(bed.net.connections(), 2, "the idle one was closed");
 }
@@ -87,7 +88,7 @@ async fn frames_arrive_in_order_on_one_connection_which_ends_when_idle() {
 async fn a_host_without_listener_refuses() {
     let bed = Bed::new().await;
     let (mut outbound, mut refusals) = bed.sender(2);
-    outbound.send(address(9), vec![1], None);
+    outbound.send(address(9), RingKeyId::CLEAR, vec![1], None);
     let refused = timeout(Duration::from_secs(10), refusals.recv()).await.expect("in time");
     assert!(matches!(refused, Some(FromStream::Refused { to }) if to == address(9)), "{refused:?}");
 }
@@ -97,7 +98,7 @@ async fn a_queue_for_one_member_is_bounded() {
     let mut bed = Bed::new().await;
     let (mut outbound, _refusals) = bed.sender(2);
     for i in 0..200_u8 {
-        outbound.send(address(1), vec![i], None);
+        outbound.send(address(1), RingKeyId::CLEAR, vec![i], None);
     }
     let mut arrived = Vec::new();
     while let Ok(Some(FromStream::Frame { bytes, .. })) =
@@ -140,7 +141,7 @@ async fn silence_trickle_and_noise_are_cut_and_cost_no_other_peer() {
     assert!(begun.elapsed() <= Duration::from_secs(12), "{:?}", begun.elapsed());
 
     let (mut outbound, _refusals) = bed.sender(2);
-    outbound.send(address(1), vec![5; 10], None);
+    outbound.send(address(1), RingKeyId::CLEAR, vec![5; 10], None);
     assert_eq!(bed.body().await.1, [5; 10]);
 }
 
@@ -153,7 +154,7 @@ async fn idle_connections_make_room_for_new_ones() {
     }
     let begun = Instant::now();
     let (mut outbound, _refusals) = bed.sender(2);
-    outbound.send(address(1), vec![5], None);
+    outbound.send(address(1), RingKeyId::CLEAR, vec![5], None);
     assert_eq!(bed.body().await.1, [5]);
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
 }
@@ -180,10 +181,10 @@ async fn frames_that_are_held_back_stop_no_other_peer() {
     }
     let begun = Instant::now();
     let (mut outbound, _refusals) = bed.sender(2);
-    outbound.send(address(1), vec![5; 40_000], None);
+    outbound.send(address(1), RingKeyId::CLEAR, vec![5; 40_000], None);
     assert_eq!(bed.body().await.1.len(), 40_000);
     assert_eq!(begun.elapsed(), Duration::ZERO, "a short frame has room of its own");
-    outbound.send(address(1), vec![6; STREAM_BYTES_MAX], None);
+    outbound.send(address(1), RingKeyId::CLEAR, vec![6; STREAM_BYTES_MAX], None);
     assert_eq!(bed.body().await.1.len(), STREAM_BYTES_MAX);
     assert!(begun.elapsed() <= Duration::from_secs(6), "{:?}", begun.elapsed());
 }
@@ -194,7 +195,7 @@ async fn long_frames_of_many_do_not_wait_for_each_other() {
     let mut senders: Vec<_> = (10..30).map(|last| bed.sender(last)).collect();
     let begun = Instant::now();
     for (outbound, _) in &mut senders {
-        outbound.send(address(1), vec![6; STREAM_BYTES_MAX], None);
+        outbound.send(address(1), RingKeyId::CLEAR, vec![6; STREAM_BYTES_MAX], None);
     }
     for _ in 10..30 {
         assert_eq!(bed.body().await.1.len(), STREAM_BYTES_MAX);
@@ -213,7 +214,7 @@ async fn connections_that_never_end_a_frame_make_room() {
     }
     let begun = Instant::now();
     let (mut outbound, _refusals) = bed.sender(2);
-    outbound.send(address(1), vec![5], None);
+    outbound.send(address(1), RingKeyId::CLEAR, vec![5], None);
     assert_eq!(bed.body().await.1, [5]);
     assert!(begun.elapsed() <= Duration::from_secs(12), "{:?}", begun.elapsed());
 }
@@ -225,9 +226,9 @@ async fn a_member_that_takes_nothing_costs_no_other_its_messages() {
     let deaf = bed.net.listen(address(3)).await.expect("free");
     let (mut outbound, _refusals) = bed.sender(2);
     for _ in 0..16 {
-        outbound.send(address(3), vec![7; STREAM_BYTES_MAX], None);
+        outbound.send(address(3), RingKeyId::CLEAR, vec![7; STREAM_BYTES_MAX], None);
     }
     let _open = deaf.accept().await.expect("connected");
-    outbound.send(address(1), vec![9; STREAM_BYTES_MAX], None);
+    outbound.send(address(1), RingKeyId::CLEAR, vec![9; STREAM_BYTES_MAX], None);
     assert_eq!(bed.body().await.1.len(), STREAM_BYTES_MAX);
 }

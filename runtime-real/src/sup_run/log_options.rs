@@ -23,7 +23,7 @@ pub struct Bytes(u64);
 /// A time in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Written")]
-pub struct Age(u64);
+pub struct Age(pub(crate) u64);
 
 /// A value in a configuration file, which may be a number without quotes.
 #[derive(Deserialize)]

@@ -52,11 +52,12 @@ use crate::supervisor::driver::{Driver, Parts};
 use crate::supervisor::effect::process::Processes;
 use crate::supervisor::effect::{HostEffects, RESULTS_MAX};
 use crate::supervisor::handle::DriverHandle;
-use crate::supervisor::identity::IdentityError;
+use crate::supervisor::identity::{IdentityError, MemberKey};
 use crate::supervisor::ledger::Ledger;
 use crate::supervisor::logging;
 use crate::supervisor::logging::LogFormat;
 use crate::supervisor::ring_file::RingFile;
+use crate::supervisor::ring_keys::{self, RingKeeper};
 use crate::supervisor::room::Room;
 use crate::supervisor::specs::{self, Specs, SpecsError};
 use crate::supervisor::store::StoreError;
@@ -64,11 +65,14 @@ use asked::{Ask, Asked, Signals};
 use boot::BootError;
 use gateway_options::GatewaySettings;
 use listen::Bound;
+pub use log_options::Age;
 use options::{Options, OptionsError, Settings};
 use systemd::Notifier;
 
 /// After the node has finished, clients get this long to read their last answers.
 const LAST_ANSWERS: Duration = Duration::from_millis(50);
+/// How often it is said that a ring with a key hears the clear.
+const CLEAR_WARNING_PERIOD: Duration = Duration::from_secs(600);
 /// Threads for blocking work: name look-ups, and packages that are being prepared.
 const BLOCKING_THREADS_MAX: usize = 8;
 
@@ -120,6 +124,19 @@ pub enum StartError {
     /// The key of the ring cannot be used.
     #[error(transparent)]
     Ring(#[from] RingError),
+    /// An open ring hears nothing but the clear.
+    #[error(
+        "--ring-accept clear is for a ring with a key, which hears the clear as well while its members change over: give --ring too, or leave it out"
+    )]
+    RingAccept,
+    /// The copies of the ring's keys cannot be written.
+    #[error("the copies of the ring's keys in {}: {source}", .path.display())]
+    RingCopies {
+        /// Their folder.
+        path: std::path::PathBuf,
+        /// The error of the operating system.
+        source: io::Error,
+    },
     /// The number of this start cannot be stored.
     #[error(transparent)]
     Boot(#[from] BootError),
@@ -151,8 +168,15 @@ impl StartError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Options(_) | Self::Config(_) | Self::Load(_) | Self::Tls(_) | Self::Ring(_) => exit::USAGE,
-            Self::Store(_) | Self::Specs(_) | Self::Identity(_) | Self::Boot(_) => exit::STORE,
+            Self::Options(_)
+            | Self::Config(_)
+            | Self::Load(_)
+            | Self::Tls(_)
+            | Self::Ring(_)
+            | Self::RingAccept => exit::USAGE,
+            Self::Store(_) | Self::Specs(_) | Self::Identity(_) | Self::Boot(_) | Self::RingCopies { .. } => {
+                exit::STORE
+            }
             Self::Listen { .. } | Self::Local(_) => exit::LISTEN,
             Self::Secret(_) | Self::Entropy(_) | Self::System(_) | Self::Launcher(_) => exit::FAILED,
         }
@@ -168,7 +192,10 @@ pub fn run(root: &Root, name: &str, options: &Options, load: Option<SvcLoad>) ->
     let sup = root.sup(name);
     let settings = options.settings(&sup)?;
     settings.timings.validate()?;
-    let ring = RingKey::given(settings.ring.as_deref(), &KeyCache::new(root.keys()))?;
+    let ring = ring_key(root, &sup, settings.ring.as_deref())?;
+    if settings.hears_clear && ring.is_none() {
+        return Err(StartError::RingAccept);
+    }
     settings.gateways.check_ctl(settings.ctl, ring.is_some())?;
     let tls = settings.gateways.tls.clone().map(load_tls).transpose()?;
     if !launcher::is_parent() {
@@ -223,9 +250,10 @@ async fn supervise(
     let (store, specs, key, mut restored) = stored::load(root, sup, settings.org.as_deref(), load.as_ref())?;
     let (secret, bound) = (Secret::load_or_create(&sup.ctl_secret())?, Bound::bind(&settings, sup).await?);
     tell_address(&bound, sup);
-    let config = config(&settings, &bound, ring.is_some())?;
+    let keeper = keeper(ring.as_ref(), (root, sup), &key, settings.hears_clear)?;
+    let config = config(&settings, &bound, ring.as_ref().zip(keeper.as_ref()))?;
     let (clock, (done, results)) = (Clock::host(), mpsc::channel(RESULTS_MAX));
-    let (gate, keyed) = keyed(ring, (root, sup), clock)?;
+    let (gate, keyed) = keyed((ring, keeper), (root, sup), clock)?;
 
     let launcher = take_over(sup, &mut restored, &clock).await?;
     let (member, ledger, room) = (Arc::new(OnceLock::new()), Ledger::default(), Room::of(&sup.data()));
@@ -233,6 +261,7 @@ async fn supervise(
     let (allowed, vault) = (settings.allowed.clone(), vault(root, sup, settings.allowed.unsigned));
     let workshop = Workshop::new(root, &config, (allowed, Arc::clone(&vault)), Arc::clone(&member));
     let effects = HostEffects::new(writer, Arc::new(workshop), ledger.clone(), launcher.clone(), done);
+    let effects = effects.with_keys(keyed.keeper.clone());
     let processes = effects.processes().clone();
     let (sys, timings, permanent) = (config.sys.clone(), config.timings.clone(), config.permanent);
     let Bound { datagrams, gossip: listener, http, ctl: ctl_listener, local, agent_check, at } = bound;
@@ -346,6 +375,9 @@ fn follow(
     tokio::spawn(user_toml::follow(root.clone(), handle.clone()));
     tokio::spawn(group_keys::follow(root.keys(), handle.clone()));
     tokio::spawn(peers::follow(peers.clone(), handle.clone(), period));
+    if let Some(keeper) = keyed.keeper.clone() {
+        tokio::spawn(keeper.follow(handle.clone()));
+    }
     look_out(handle, (peers, keyed), clock)
 }
 
@@ -383,9 +415,47 @@ async fn take_over(
     Ok(launcher)
 }
 
+/// Warns as long as this supervisor hears what is said in the clear.
+async fn warn_of_the_clear(rejected: Rejected) {
+    loop {
+        tracing::warn!(
+            heard = rejected.heard_in_the_clear(),
+            "--ring-accept clear: any host that reaches the gossip port of this supervisor is heard; {} messages in the clear so \
+             far; once they become no more, start it without",
+            rejected.heard_in_the_clear()
+        );
+        tokio::time::sleep(CLEAR_WARNING_PERIOD).await;
+    }
+}
+
+/// The keys of the ring on this host.
+fn keeper(
+    ring: Option<&RingKey>,
+    (root, sup): (&Root, &SupDir),
+    member: &MemberKey,
+    hears_clear: bool,
+) -> Result<Option<RingKeeper>, StartError> {
+    let Some(ring) = ring else { return Ok(None) };
+    let own = sup.ring_keys();
+    let folders = (KeyCache::new(root.keys()), own.clone());
+    let keeper = RingKeeper::start(ring, folders, member.box_key(), hears_clear);
+    keeper.map(Some).map_err(|source| StartError::RingCopies { path: own, source })
+}
+
+/// The key of the ring that a supervisor is told to use. One that is started again after a crash has services to look after:
+/// where the file is gone, the copy that the last supervisor kept takes its place.
+fn ring_key(root: &Root, sup: &SupDir, ring: Option<&str>) -> Result<Option<RingKey>, RingError> {
+    let found = RingKey::given(ring, &KeyCache::new(root.keys()));
+    let Err(error) = found else { return found };
+    let kept = ring.and_then(|ring| ring_keys::last_kept(&sup.ring_keys(), ring));
+    let Some(kept) = kept.filter(|_| error.is_missing()) else { return Err(error) };
+    tracing::warn!("{error}; until then this supervisor goes on with its own copy of {}", kept.id);
+    Ok(Some(RingKey::kept(kept)))
+}
+
 /// The gate of the gossip port, and what the gateways tell of it. The number of this start is on disk then.
 fn keyed(
-    key: Option<RingKey>,
+    (key, keeper): (Option<RingKey>, Option<RingKeeper>),
     (root, sup): (&Root, &SupDir),
     clock: Clock,
 ) -> Result<(GateParts, Keyed), BootError> {
@@ -396,14 +466,21 @@ fn keyed(
         for remark in key.remarks(&keys, clock.wall()) {
             tracing::warn!("{remark}");
         }
+        if keeper.as_ref().is_some_and(|keeper| keeper.held().hears_clear()) {
+            tokio::spawn(warn_of_the_clear(rejected.clone()));
+        }
         tracing::info!(ring = key.id().name(), key = %key.id(), "ring {} with the key {}", key.id().name(), key.id());
-        gate.key = Some((key.key().clone(), boot::raise(&sup.data())?));
+        gate.keys = keeper.as_ref().map(RingKeeper::held).cloned().zip(Some(boot::raise(&sup.data())?));
         tokio::spawn(file.clone().follow(key.clone(), keys));
     }
-    Ok((gate, Keyed { key, rejected, file }))
+    Ok((gate, Keyed { key, keeper, rejected, file }))
 }
 
-fn config(settings: &Settings, bound: &Bound, has_key: bool) -> Result<Config, ConfigError> {
+fn config(
+    settings: &Settings,
+    bound: &Bound,
+    keys: Option<(&RingKey, &RingKeeper)>,
+) -> Result<Config, ConfigError> {
     let (advertise, port) = settings.advertise.map_or((None, None), |(ip, port)| (Some(ip), port));
     let port = port.unwrap_or(bound.at.gossip.port());
     let config = Config {
@@ -412,7 +489,8 @@ fn config(settings: &Settings, bound: &Bound, has_key: bool) -> Result<Config, C
         permanent: settings.permanent,
         peers: peers::literal(&settings.peers),
         org: settings.org.clone(),
-        seal_bytes: if has_key { SEAL_BYTES_MAX } else { 0 },
+        seal_bytes: if keys.is_some() { SEAL_BYTES_MAX } else { 0 },
+        ring_keys: keys.map(|(key, keeper)| keeper.for_core(key)),
         sys: sysinfo::sysinfo(advertise, bound.at.gossip, bound.at.http, bound.at.ctl),
         ..Config::new(port)
     };

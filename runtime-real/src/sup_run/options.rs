@@ -144,6 +144,9 @@ pub struct Options {
     /// The ring whose newest key in the key cache seals everything that the members say. HAB_RING_KEY holds a key instead
     #[arg(short, long, env = "HAB_RING", value_name = "NAME")]
     pub ring: Option<String>,
+    /// What a ring with a key hears beside its key, while its members change from one to the other: `clear`
+    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+    pub ring_accept: Vec<RingAccept>,
     /// Other members probe this supervisor for ever, also when it seems dead
     #[arg(short = 'I', long)]
     pub permanent_peer: bool,
@@ -202,6 +205,7 @@ struct FileOptions {
     ctl_insecure: Option<bool>,
     peer: Option<Vec<Peer>>,
     ring: Option<String>,
+    ring_accept: Option<Vec<RingAccept>>,
     permanent_peer: Option<bool>,
     advertise_gossip: Option<Listen>,
     org: Option<String>,
@@ -214,6 +218,16 @@ struct FileOptions {
     log_keep: Option<u32>,
     profile: Option<Profile>,
     timings: TimingOptions,
+}
+
+/// What a ring with a key hears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum RingAccept {
+    /// What is sealed with its key; always.
+    Key,
+    /// What is said in the clear: any host that reaches the gossip port.
+    Clear,
 }
 
 impl FileOptions {
@@ -232,6 +246,7 @@ impl FileOptions {
             ctl_insecure: later.ctl_insecure.or(self.ctl_insecure),
             peer: later.peer.or(self.peer),
             ring: later.ring.or(self.ring),
+            ring_accept: later.ring_accept.or(self.ring_accept),
             permanent_peer: later.permanent_peer.or(self.permanent_peer),
             advertise_gossip: later.advertise_gossip.or(self.advertise_gossip),
             org: later.org.or(self.org),
@@ -300,6 +315,8 @@ pub struct Settings {
     pub peers: Vec<Peer>,
     /// The ring whose key is used.
     pub ring: Option<String>,
+    /// Whether it hears what is said in the clear too.
+    pub hears_clear: bool,
     /// Whether other members probe this one for ever.
     pub permanent: bool,
     /// The address that other members are told, where they cannot tell.
@@ -348,6 +365,11 @@ impl Options {
             gateways: self.gateways.settings(of_file)?,
             peers: if self.peer.is_empty() { file.peer.unwrap_or_default() } else { self.peer.clone() },
             ring: self.ring.clone().filter(|ring| !ring.is_empty()).or(file.ring),
+            hears_clear: if self.ring_accept.is_empty() {
+                file.ring_accept.unwrap_or_default().contains(&RingAccept::Clear)
+            } else {
+                self.ring_accept.contains(&RingAccept::Clear)
+            },
             permanent: self.permanent_peer || file.permanent_peer.unwrap_or_default(),
             advertise: advertise.map(reachable).transpose()?.flatten(),
             org: org(self.org.clone().filter(|o| !o.is_empty()).or(file.org))?,

@@ -200,12 +200,13 @@ impl<T: Transport, E: Effects> Driver<T, E> {
     }
 
     fn transmit(&mut self, transmit: Transmit) {
-        let Transmit { to, channel, bytes, stamp } = transmit;
+        let Transmit { to, channel, key, bytes, stamp } = transmit;
         match channel {
-            Channel::Stream => self.outbound.send(to, bytes, stamp),
+            Channel::Stream => self.outbound.send(to, key, bytes, stamp),
             Channel::Datagram => {
                 // A full buffer or a missing route loses the datagram, as the network may; probes notice that.
-                let sent = self.datagrams.try_send(&self.gate.outward(stamp, &bytes), to);
+                let sealed = self.gate.outward(&key, stamp, &bytes);
+                let sent = sealed.map_or(Ok(0), |sealed| self.datagrams.try_send(&sealed, to));
                 if let Err(error) = sent {
                     tracing::debug!(%to, %error, "datagram not sent");
                 }
@@ -244,8 +245,8 @@ impl<T: Transport, E: Effects> Driver<T, E> {
 
     fn on_stream(&mut self, message: FromStream) {
         match message {
-            FromStream::Frame { from, bytes, stamp, share: _share } => {
-                self.handle(Input::Stream { from, bytes: &bytes, stamp })
+            FromStream::Frame { from, key, bytes, stamp, share: _share } => {
+                self.handle(Input::Stream { from, key, bytes: &bytes, stamp })
             }
             FromStream::Refused { to } => self.handle(Input::Refused { to }),
         }
@@ -255,8 +256,8 @@ impl<T: Transport, E: Effects> Driver<T, E> {
         match received {
             Ok(Received::Datagram { len, from }) => {
                 let bytes = buffer.get(..len).unwrap_or(buffer);
-                if let Some(Inward { bytes, stamp }) = self.gate.inward(from, Way::Datagram, bytes) {
-                    self.handle(Input::Datagram { from, bytes: &bytes, stamp });
+                if let Some(Inward { key, bytes, stamp }) = self.gate.inward(from, Way::Datagram, bytes) {
+                    self.handle(Input::Datagram { from, key, bytes: &bytes, stamp });
                 }
             }
             Ok(Received::Refused { to }) => self.handle(Input::Refused { to }),

@@ -12,13 +12,15 @@ use thiserror::Error;
 
 use crate::host::clock::wall;
 use crate::host::{atomic, disk, small_file};
-use crate::keys::crypto::{self, SecretKey};
+use crate::keys::crypto::{self, BoxSecretKey, Hasher, SecretKey};
 use crate::keys::{KeyError, KeyFile, KeyId, KeyKind};
 
 /// The key's file name below the supervisor's data directory.
 pub const FILE_NAME: &str = "member.sig.key";
 /// What the file's second line calls the key.
 const KEY_NAME: &str = "member";
+/// The key for boxes is a hash of the key that signs, apart from all other hashes of it.
+const BOX_DOMAIN: &[u8] = b"annulus member box key v1\0";
 
 /// Why a supervisor cannot sign.
 #[derive(Debug, Error)]
@@ -94,6 +96,15 @@ impl MemberKey {
             }
             Err(error) => Err(io_error(error)),
         }
+    }
+
+    /// The secret key that opens what is sealed for this member.
+    #[must_use]
+    pub fn box_key(&self) -> BoxSecretKey {
+        let mut hasher = Hasher::new();
+        hasher.update(BOX_DOMAIN);
+        hasher.update(self.secret.as_bytes());
+        BoxSecretKey::from_bytes(hasher.finish().as_bytes()).expect("a hash of 32 bytes")
     }
 
     fn load(path: &Path, mode: u32) -> Result<Self, IdentityError> {

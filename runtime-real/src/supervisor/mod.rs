@@ -5,6 +5,7 @@
 //! - `effect` carries out the node's effects; `ledger` keeps for the gateways what the node does not need.
 //! - `identity` is the key with which this member signs.
 //! - `store` and `specs` hold what survives a restart; `room` knows whether the disk takes it.
+//! - `ring_keys` are the keys of the ring on this host, and `ring_file` looks whether the file of the first is still there.
 //! - `obstacles` lists what stands between what is wanted of a service and what runs.
 //! - `logging` and `event` put the node's events into words.
 
@@ -19,6 +20,7 @@ mod log_queue;
 pub mod logging;
 pub mod obstacles;
 pub mod ring_file;
+pub mod ring_keys;
 pub mod room;
 pub mod specs;
 pub mod store;

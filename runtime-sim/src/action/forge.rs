@@ -306,7 +306,7 @@ impl Forged {
                 told.term += ahead;
                 told.ended |= is_changed;
             }
-            Rumor::Member(_) | Rumor::Opaque(_) => {}
+            Rumor::Member(_) | Rumor::RingKey(_) | Rumor::MemberKeys(_) | Rumor::Opaque(_) => {}
         }
         forged
     }

@@ -36,6 +36,7 @@ mod package;
 mod partition;
 mod pause;
 mod pause_launcher;
+mod put_key;
 mod refused;
 mod replay;
 mod restart;
@@ -50,6 +51,7 @@ mod tell_opaque;
 #[cfg(test)]
 pub(crate) mod testing;
 mod update;
+mod use_key;
 mod wait;
 pub mod world;
 
@@ -207,6 +209,8 @@ actions! {
         tell_opaque::TellOpaque,
         forge::Forge,
         replay::Replay,
+        put_key::PutKey,
+        use_key::UseKey,
         set_suitability::SetSuitability,
     ]
 }

@@ -21,6 +21,14 @@ pub enum Refused {
     VersionLeap,
     /// Larger than what the ring carries.
     TooLarge,
+    /// The ring has no key.
+    NoRingKey,
+    /// The host does not have the key.
+    KeyNotHeld,
+    /// The key is current already.
+    KeyIsCurrent,
+    /// A newer key is current.
+    KeyIsOlder,
     /// The supervisor is on its way out.
     Leaving,
     /// The disk did not take it.
@@ -45,6 +53,10 @@ impl Refused {
             CommandError::VersionRange => Self::VersionRange,
             CommandError::VersionLeap { .. } => Self::VersionLeap,
             CommandError::TooLarge { .. } => Self::TooLarge,
+            CommandError::NoRingKey => Self::NoRingKey,
+            CommandError::KeyNotHeld(_) => Self::KeyNotHeld,
+            CommandError::KeyIsCurrent(_) => Self::KeyIsCurrent,
+            CommandError::KeyIsOlder { .. } => Self::KeyIsOlder,
             CommandError::Leaving => Self::Leaving,
             CommandError::NotDurable(_) => Self::NotDurable,
             CommandError::NotStored(_) => Self::NotStored,
@@ -64,6 +76,10 @@ impl Refused {
             Self::VersionRange => "version-range",
             Self::VersionLeap => "version-leap",
             Self::TooLarge => "too-large",
+            Self::NoRingKey => "no-ring-key",
+            Self::KeyNotHeld => "key-not-held",
+            Self::KeyIsCurrent => "key-is-current",
+            Self::KeyIsOlder => "key-is-older",
             Self::Leaving => "leaving",
             Self::NotDurable => "not-durable",
             Self::NotStored => "not-stored",

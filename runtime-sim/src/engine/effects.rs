@@ -26,6 +26,7 @@ impl<D: Deed> World<D> {
             Effect::Signal { service, pid, signal } => {
                 self.after(times::AT_ONCE, index, Work::Signal { id, service, pid, signal });
             }
+            Effect::RingKey(work) => self.work_with_key(index, id, work),
             Effect::Exit(reason) => self.ask_to_stop(index, reason),
             Effect::Adopt { service, group: _, pid } => {
                 self.after(times::SPAWN, index, Work::Adopt(id, service, pid));

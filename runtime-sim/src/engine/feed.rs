@@ -8,7 +8,7 @@ use crate::engine::fingerprint::fingerprint;
 use crate::engine::hash::Kind;
 use crate::engine::host::{self, Arrival, HostState};
 use crate::engine::ids::{HostId, PacketId};
-use crate::engine::record::{Recording, What};
+use crate::engine::record::{DropReason, Recording, What};
 use crate::engine::sealed::is_again;
 use crate::engine::world::World;
 
@@ -168,16 +168,25 @@ impl<D: Deed> World<D> {
         let (now, to) = (self.now, HostId(index));
         match arrival {
             Arrival::Datagram { packet, from, bytes } => {
+                let Some(key) = self.open(index, packet) else {
+                    return self.dropped(packet, Some(index), DropReason::UnknownKey);
+                };
                 self.hash.happening(now, index, Kind::Datagram, packet.0);
                 self.note_delivered(packet, to, input);
                 let Some((bytes, stamp)) = self.inward(from, packet, bytes) else { return };
-                self.feed(index, Input::Datagram { from: host::address(from), bytes: &bytes, stamp });
+                self.feed(index, Input::Datagram { from: host::address(from), key, bytes: &bytes, stamp });
             }
             Arrival::Stream { packet, from, bytes } => {
+                let Some(key) = self.open(index, packet) else {
+                    return self.dropped(packet, Some(index), DropReason::UnknownKey);
+                };
                 self.hash.happening(now, index, Kind::Stream, packet.0);
                 self.note_delivered(packet, to, input);
                 let Some((bytes, stamp)) = self.inward(from, packet, bytes) else { return };
-                self.feed(index, Input::Stream { from: host::stream_address(from), bytes: &bytes, stamp });
+                self.feed(
+                    index,
+                    Input::Stream { from: host::stream_address(from), key, bytes: &bytes, stamp },
+                );
             }
             Arrival::Refused { packet, to: by } => {
                 self.hash.happening(now, index, Kind::Refused, packet.0);

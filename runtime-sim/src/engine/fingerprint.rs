@@ -36,6 +36,8 @@ pub(crate) fn fingerprint(kind: &EventKind) -> (u64, u64) {
         EventKind::PersistFailed { .. } => (15, 0),
         EventKind::IdentityConflict { .. } => (17, 0),
         EventKind::IdentityTakenOver { former } => (21, id(former)),
+        EventKind::RingKeyChanged { ring_key, step, .. } => (23 | (*step as u64) << 8, ring_key.revision),
+        EventKind::RingKeyFailed { ring_key, .. } => (24, ring_key.revision),
         EventKind::Leaving => (16, 0),
         EventKind::VersionLost { key, version, .. } => (40 | (key.kind() as u64) << 8, *version),
         EventKind::Election { term, what, .. } => election(*term, what),

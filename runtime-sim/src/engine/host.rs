@@ -1,11 +1,11 @@
 //! One simulated host: a supervisor's node, its clocks and disk, its processes, and what waits in its sockets.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use annulus_core::{
     Command, Config, EffectId, EffectResult, ExitReason, Instant, MemberId, Node, Planted, RequestId,
-    ServiceName, Snapshot, SysInfo, Timings, UnixTime,
+    RingKeyId, ServiceName, Snapshot, SysInfo, Timings, UnixTime,
 };
 
 use crate::engine::clock::Clock;
@@ -16,6 +16,7 @@ use crate::engine::guard::Guards;
 use crate::engine::hooks::Hooks;
 pub use crate::engine::ids::HostId;
 use crate::engine::ids::PacketId;
+use crate::engine::keys;
 use crate::engine::launcher::Launcher;
 use crate::engine::package::Package;
 use crate::engine::work::Later;
@@ -44,6 +45,8 @@ pub struct HostSpec {
     pub peers: Vec<HostId>,
     /// How its supervisor keeps time.
     pub timings: Timings,
+    /// The revision of the ring key in its cache at first; none in an open ring.
+    pub key_revision: Option<u64>,
     /// Services `sim/<name>` that are loaded when it starts with an empty disk.
     pub services: Vec<String>,
     /// A deliberate defect of its node; only builds that check the checkers have any.
@@ -60,6 +63,7 @@ impl HostSpec {
             permanent: false,
             peers: Vec::new(),
             timings: Timings::lan(),
+            key_revision: None,
             services: Vec::new(),
             planted: Planted::default(),
         }
@@ -135,6 +139,8 @@ pub(crate) struct Rest {
     pub packages: BTreeMap<ServiceName, Package>,
     /// The files of services.
     pub files: BTreeMap<ServiceName, Files>,
+    /// The key files of its host.
+    pub ring_keys: BTreeSet<RingKeyId>,
     /// Its member was banned and knows it: starting it again would be of no use.
     pub departed: bool,
     /// It loses power when it next waits for a write to be synced.
@@ -165,6 +171,7 @@ impl Host {
                 suitability: std::collections::BTreeMap::new(),
                 packages: BTreeMap::new(),
                 files: BTreeMap::new(),
+                ring_keys: spec.key_revision.map(keys::key).into_iter().collect(),
                 departed: false,
                 crash_at_sync: false,
                 cloned: false,

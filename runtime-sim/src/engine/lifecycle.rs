@@ -58,7 +58,8 @@ impl<D: Deed> World<D> {
         host.inputs = 0;
         host.state = HostState::Running;
         let (local, wall) = (host.local(self.now), host.wall(self.now));
-        let config = host.config(index);
+        let mut config = host.config(index);
+        config.ring_keys = self.ring_keys(index);
         let was_restored = restored.is_some();
         let rows = restored.iter().flat_map(|snapshot| &snapshot.votes);
         let votes: Vec<(ElectionId, u64)> =

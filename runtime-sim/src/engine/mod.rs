@@ -19,6 +19,7 @@ pub mod host;
 pub mod hostile;
 pub(crate) mod hostset;
 pub mod ids;
+pub(crate) mod keys;
 pub mod launcher;
 pub mod lead;
 pub mod lifecycle;

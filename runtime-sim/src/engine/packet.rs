@@ -22,9 +22,10 @@ impl<D: Deed> World<D> {
     }
 
     pub(super) fn transmit(&mut self, from: u32, input: InputId, transmit: Transmit) {
-        let Transmit { to: address, channel, bytes, stamp } = transmit;
+        let Transmit { to: address, channel, key, bytes, stamp } = transmit;
         self.packets += 1;
         let packet = PacketId(self.packets);
+        self.seal(packet, key);
         let to = host::index_of(address).filter(|to| (*to as usize) < self.hosts.len());
         self.hash.happening(self.now, from, Kind::Transmit, u64::from(to.unwrap_or(u32::MAX)));
         self.hash.bytes(&bytes);
@@ -61,7 +62,8 @@ impl<D: Deed> World<D> {
     pub(crate) fn send_bytes(&mut self, from: HostId, to: HostId, channel: Channel, bytes: Vec<u8>) {
         let input = InputId(self.hosts[from.0 as usize].inputs);
         let stamp = self.next_stamp(from, channel);
-        self.transmit(from.0, input, Transmit { to: host::address(to.0), channel, bytes, stamp });
+        let (to, key) = (host::address(to.0), self.speaks(from));
+        self.transmit(from.0, input, Transmit { to, channel, key, bytes, stamp });
     }
 
     pub(super) fn send_datagram(&mut self, packet: PacketId, from: u32, to: u32, bytes: Vec<u8>) {

@@ -325,11 +325,13 @@ pub enum DropReason {
     LinkFull,
     /// The sending host or process ended before the stream could be sent.
     SenderDown,
+    /// The receiving host does not have the key that it was sealed with.
+    UnknownKey,
 }
 
 impl DropReason {
     /// Every reason.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Loss,
         Self::Cut,
         Self::HostDown,
@@ -339,6 +341,7 @@ impl DropReason {
         Self::Reset,
         Self::LinkFull,
         Self::SenderDown,
+        Self::UnknownKey,
     ];
 
     /// The word for it in traces.
@@ -354,6 +357,7 @@ impl DropReason {
             Self::Reset => "reset",
             Self::LinkFull => "link-full",
             Self::SenderDown => "sender-down",
+            Self::UnknownKey => "unknown-key",
         }
     }
 }

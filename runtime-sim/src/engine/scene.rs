@@ -58,6 +58,10 @@ pub trait Scene {
     fn version(&self, _by: HostId, _key: &RumorKey) -> Option<(u64, u64)> {
         None
     }
+    /// The revision of the ring's key that the supervisor on a host speaks with.
+    fn ring_key(&self, _host: HostId) -> Option<u64> {
+        None
+    }
     /// How many rumors the supervisor at `by` holds that it does not understand; none also where the scene cannot look
     /// into that supervisor.
     fn opaque(&self, _by: HostId) -> usize {
@@ -164,6 +168,10 @@ impl<D: Deed> Scene for World<D> {
 
     fn not_applied(&self, by: HostId, key: &RumorKey, version: u64) -> Option<Vec<MemberId>> {
         not_applied(self.node(by)?, key, version)
+    }
+
+    fn ring_key(&self, host: HostId) -> Option<u64> {
+        self.node(host)?.ring_keys().map(|keys| keys.speaks.revision)
     }
 
     fn opaque(&self, by: HostId) -> usize {

@@ -98,7 +98,7 @@ fn rumors<D: Deed>(world: &World<D>, nodes: &[(HostId, &Node)]) -> Option<String
     let runs: BTreeSet<MemberId> = nodes.iter().map(|(_, node)| node.id()).collect();
     let counts = |rumor: &&Rumor| {
         let is_compared = match rumor.authority() {
-            Authority::Operator(_) | Authority::Ban(_) | Authority::Unknown(_) => true,
+            Authority::Operator(_) | Authority::Ban(_) | Authority::Key(_) | Authority::Unknown(_) => true,
             Authority::Owner(member) => runs.contains(member),
             Authority::Voters(_) | Authority::Members(_) => false,
         };

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use annulus_core::{Instant, KeyedHash, MemberId, Node, RequestId, Rng, Snapshot, SnapshotError, UnixTime};
+use annulus_core::{
+    Instant, KeyedHash, MemberId, Node, RequestId, RingKeyId, Rng, Snapshot, SnapshotError, UnixTime,
+};
 
 use crate::engine::balance;
 use crate::engine::deed::Deed;
@@ -80,6 +82,8 @@ pub struct World<D: Deed> {
     /// What a recorder keeps; none in a ring without a key.
     pub(crate) recorder: Option<Recorder>,
     pub(crate) rng_salts: Rng,
+    /// What packets are sealed with, in a ring with keys.
+    pub(crate) sealed: BTreeMap<PacketId, RingKeyId>,
     pub(crate) rng_effects: Rng,
     pub(crate) rng_actions: Rng,
     rng: Rng,
@@ -117,6 +121,7 @@ impl<D: Deed> World<D> {
             overheard: None,
             recorder: None,
             rng_salts: rng.fork(stream_of_chance::SALTS),
+            sealed: BTreeMap::new(),
             rng_effects: rng.fork(stream_of_chance::EFFECTS),
             rng_actions: rng.fork(stream_of_chance::ACTIONS),
             rng,

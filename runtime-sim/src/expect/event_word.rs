@@ -1,6 +1,6 @@
 //! The events of nodes, in the words of scenarios.
 
-use annulus_core::{EventKind, MemberId, ServiceState, State};
+use annulus_core::{EventKind, KeyStep, MemberId, ServiceState, State};
 use serde::Deserialize;
 
 use crate::engine::host::HostId;
@@ -39,6 +39,10 @@ pub enum EventWord {
     VersionLost,
     /// A statement in a member's name was not believed.
     Refused,
+    /// A member lacks the key that the ring speaks with.
+    KeyMissing,
+    /// A retired key opens nothing any more.
+    KeyDropped,
 }
 
 impl EventWord {
@@ -83,6 +87,8 @@ impl EventWord {
             Self::ServiceFailed => "service-failed",
             Self::VersionLost => "version-lost",
             Self::Refused => "refused",
+            Self::KeyMissing => "key-missing",
+            Self::KeyDropped => "key-dropped",
         }
     }
 }
@@ -107,6 +113,8 @@ pub const EVENTS: &[(&str, &str)] = &[
         "refused",
         "a statement in a member's name is not believed, for it is not that member's; `of` is that member",
     ),
+    ("key-missing", "a member finds that the ring speaks with a key that its host does not have"),
+    ("key-dropped", "a retired key of the ring opens nothing any more at a member"),
 ];
 
 /// A node's report in the words of scenarios.
@@ -151,6 +159,8 @@ fn word_of(
         EventKind::Stalled { .. } => EventWord::Stalled,
         EventKind::VersionLost { .. } => EventWord::VersionLost,
         EventKind::ServiceChanged { to, .. } => EventWord::of_service((*to)?)?,
+        EventKind::RingKeyChanged { step: KeyStep::Missing, .. } => EventWord::KeyMissing,
+        EventKind::RingKeyChanged { step: KeyStep::Dropped, .. } => EventWord::KeyDropped,
         EventKind::Started { .. }
         | EventKind::MemberChanged { .. }
         | EventKind::MemberForgotten { .. }
@@ -167,6 +177,8 @@ fn word_of(
         | EventKind::PersistFailed { .. }
         | EventKind::IdentityConflict { .. }
         | EventKind::IdentityTakenOver { .. }
+        | EventKind::RingKeyChanged { .. }
+        | EventKind::RingKeyFailed { .. }
         | EventKind::Leaving
         | EventKind::Election { .. } => return None,
     };

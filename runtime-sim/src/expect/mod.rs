@@ -22,6 +22,7 @@ mod one_view;
 mod opaque_held;
 mod rendered;
 mod requests_lost;
+mod ring_key;
 pub(crate) mod room;
 mod running;
 mod service;
@@ -100,6 +101,7 @@ statements! {
     version_held::VersionHeld,
     applied::Applied,
     opaque_held::OpaqueHeld,
+    ring_key::RingKey,
     incarnation::Incarnation,
     identity::Identity,
     event::Event,

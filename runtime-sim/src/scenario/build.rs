@@ -165,6 +165,7 @@ fn hosts(parsed: &File, context: &Context<'_>, problems: &mut Problems<'_>) -> V
             name: directory.name(id).to_owned(),
             zone: directory.zone(id).to_owned(),
             permanent: permanent.contains(&id),
+            key_revision: members.key_revision.as_ref().map(|revision| *revision.get_ref()),
             peers: peers.clone(),
         })
         .collect();

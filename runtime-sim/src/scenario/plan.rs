@@ -63,6 +63,8 @@ pub struct PlannedHost {
     pub zone: String,
     /// Whether its member is a permanent peer.
     pub permanent: bool,
+    /// The revision of the ring's key on it; none in an open ring.
+    pub key_revision: Option<u64>,
     /// The peers that its member contacts first.
     pub peers: Vec<HostId>,
 }

@@ -150,6 +150,7 @@ pub fn build(plan: &Plan, seed: u64) -> World {
         world.add_host(HostSpec {
             zone: (!host.zone.is_empty()).then(|| host.zone.clone()),
             permanent: host.permanent,
+            key_revision: host.key_revision,
             peers: host.peers.clone(),
             timings: plan.timings.clone(),
             planted: plan.planted,

@@ -62,6 +62,9 @@ impl Out<'_> {
         if self.plan.ring_key {
             text.push_str("ring_key = true\n");
         }
+        if let Some(revision) = hosts.iter().find_map(|host| host.key_revision) {
+            let _ = writeln!(text, "key_revision = {revision}");
+        }
         let _ = writeln!(text, "start = {}", time(self.plan.start));
         let mut zones: Vec<&str> =
             hosts.iter().map(|host| host.zone.as_str()).filter(|z| !z.is_empty()).collect();

@@ -57,6 +57,7 @@ pub(super) fn draw(rng: &mut Rng) -> Ring {
             name: format!("m{}", n + 1),
             zone: if zones > 1 { zone_name(zone_of[n as usize]) } else { String::new() },
             permanent: permanent.contains(&HostId(n)),
+            key_revision: None,
             peers: peers[n as usize].clone(),
         })
         .collect();

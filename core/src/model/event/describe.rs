@@ -7,6 +7,7 @@ use super::field::{Field, FieldError, FieldReader, FieldValue, FieldVisitor, rea
 use super::{EventKind, Why};
 use crate::model::election::ElectionEvent;
 use crate::model::id::{FileName, MemberId, ServiceGroup};
+use crate::model::ring_key::RingKeyId;
 use crate::model::rumor::{KeyParts, Part, RumorKey, RumorKind};
 
 /// `field` is called `field` outside, `field: "name"` is called `name`.
@@ -113,6 +114,8 @@ described! {
         "persist_failed" = PersistFailed { reason };
         "identity_conflict" = IdentityConflict { address, yields };
         "identity_taken_over" = IdentityTakenOver { former };
+        "ring_key_changed" = RingKeyChanged { ring_key, step, by };
+        "ring_key_failed" = RingKeyFailed { ring_key, reason };
         "leaving" = Leaving;
         .. = Election { what: ElectionEvent, election: "service_group", term };
     }
@@ -170,7 +173,7 @@ impl RumorKey {
 
     /// Shows every part.
     pub fn visit(&self, visitor: &mut dyn FieldVisitor) {
-        let KeyParts { group, member, file, purpose, unknown } = self.parts();
+        let KeyParts { group, member, file, purpose, ring_key, unknown } = self.parts();
         if let Some(group) = group {
             group.visit(Part::Group.name(), visitor);
         }
@@ -182,6 +185,9 @@ impl RumorKey {
         }
         if let Some(purpose) = purpose {
             visit_purpose(purpose, visitor);
+        }
+        if let Some(key) = ring_key {
+            key.visit(Part::RingKey.name(), visitor);
         }
         if let Some((subject, number)) = unknown {
             subject.visit(Part::Unknown.name(), visitor);
@@ -199,11 +205,12 @@ impl RumorKey {
         let member: Option<MemberId> = read_part(kind, Part::Member, reader)?;
         let file: Option<FileName> = read_part(kind, Part::File, reader)?;
         let purpose = if kind.has_part(Part::Purpose) { Some(read_purpose(reader)?) } else { None };
+        let ring_key: Option<RingKeyId> = read_part(kind, Part::RingKey, reader)?;
         let subject: Option<u64> = read_part(kind, Part::Unknown, reader)?;
         let unknown =
             subject.map(|subject| u32::read(NUMBER, reader).map(|number| (subject, number))).transpose()?;
         let (group, member, file) = (group.as_ref(), member.as_ref(), file.as_ref());
-        let parts = KeyParts { group, member, file, purpose, unknown };
+        let parts = KeyParts { group, member, file, purpose, ring_key, unknown };
         Self::from_parts(kind, parts).ok_or(FieldError::Kind)
     }
 }

@@ -3,7 +3,7 @@
 //! Which event has which fields stands in [`super::describe`]; the outer form of a field's type stands here.
 //! Neither knows a format: logs, JSON and traces are made by visitors and readers of the runtimes.
 
-use alloc::string::String;
+use alloc::string::{String, ToString as _};
 use core::net::SocketAddr;
 use core::str::FromStr;
 
@@ -15,6 +15,7 @@ use crate::model::event::{Refusal, StampFault, Why};
 use crate::model::id::{Incarnation, InputId, MemberId, ServiceGroup, ServiceName};
 use crate::model::limits::Limit;
 use crate::model::member::State;
+use crate::model::ring_key::{KeyStep, RingKeyId};
 use crate::model::service::{Hook, ObstacleKind, ServiceState};
 
 /// A field's value as a visitor gets it.
@@ -179,6 +180,7 @@ parsed! {
     super::super::id::FileName: name => FieldValue::Text(name.as_str());
     SocketAddr: address => FieldValue::Address(address);
     ServiceState: state => FieldValue::Text(state.name());
+    RingKeyId: key => FieldValue::Text(&key.to_string());
 }
 
 /// Shows the purpose of an election where that is another one than to lead the group.
@@ -227,7 +229,7 @@ macro_rules! words {
     )*};
 }
 
-words!(Refusal, StampFault, State, Limit, Channel, LeaseEnd, ElectionPurpose, Hook, ObstacleKind);
+words!(KeyStep, Refusal, StampFault, State, Limit, Channel, LeaseEnd, ElectionPurpose, Hook, ObstacleKind);
 
 impl Described for Why {
     fn kind(&self) -> &'static str {

@@ -15,6 +15,7 @@ use crate::model::election::{ElectionEvent, ElectionId};
 use crate::model::id::{EventId, Incarnation, InputId, MemberId, ServiceName};
 use crate::model::limits::Limit;
 use crate::model::member::State;
+use crate::model::ring_key::{KeyStep, RingKeyId};
 use crate::model::rumor::RumorKey;
 use crate::model::service::{Hook, ObstacleKind, ServiceState};
 
@@ -226,6 +227,22 @@ pub enum EventKind {
     IdentityTakenOver {
         /// Whose records they were.
         former: MemberId,
+    },
+    /// A key of the ring took a step.
+    RingKeyChanged {
+        /// Which key.
+        ring_key: RingKeyId,
+        /// The step.
+        step: KeyStep,
+        /// The member that said so; none where this one found it out.
+        by: Option<MemberId>,
+    },
+    /// A ring key could not be handed on, taken in or laid down.
+    RingKeyFailed {
+        /// Which key.
+        ring_key: RingKeyId,
+        /// The runtime's words.
+        reason: String,
     },
     /// This node begins to leave the ring.
     Leaving,

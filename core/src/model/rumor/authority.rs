@@ -2,7 +2,7 @@
 //! decides how a member takes a rumor in and which members have to agree on it.
 
 use crate::model::id::MemberId;
-use crate::model::rumor::{ElectionRumor, MemberRumor, Opaque, Version};
+use crate::model::rumor::{ElectionRumor, MemberRumor, Opaque, RingKey, Version};
 
 /// On whose word a rumor stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub enum Authority<'a> {
     Ban(&'a MemberId),
     /// The voters of a group.
     Voters(&'a ElectionRumor),
+    /// A member that says which key the ring is to speak with.
+    Key(&'a RingKey),
     /// Nobody's that this version knows of: it is kept and told, and nothing else.
     Unknown(&'a Opaque),
 }

@@ -6,6 +6,7 @@ use core::fmt;
 use crate::model::digest;
 use crate::model::election::ElectionPurpose;
 use crate::model::id::{FileName, MemberId, ServiceGroup};
+use crate::model::ring_key::RingKeyId;
 use crate::model::rumor::{RumorKey, RumorKind};
 
 /// The kinds of parts that a key can have.
@@ -19,6 +20,8 @@ pub(crate) enum Part {
     File,
     /// The purpose of an election of a group.
     Purpose,
+    /// A key of the ring.
+    RingKey,
     /// What only a later version understands.
     Unknown,
 }
@@ -31,6 +34,7 @@ impl Part {
             Self::Member => "member",
             Self::File => "filename",
             Self::Purpose => "purpose",
+            Self::RingKey => "ring_key",
             Self::Unknown => "subject",
         }
     }
@@ -47,6 +51,8 @@ pub struct KeyParts<'a> {
     pub file: Option<&'a FileName>,
     /// The purpose of the election of the group.
     pub purpose: Option<ElectionPurpose>,
+    /// The key of the ring.
+    pub ring_key: Option<RingKeyId>,
     /// Of a kind that is not understood: a hash of what it is about, and the kind's number.
     pub unknown: Option<(u64, u32)>,
 }
@@ -54,7 +60,7 @@ pub struct KeyParts<'a> {
 impl KeyParts<'_> {
     /// A key without any part.
     pub(super) const NONE: Self =
-        Self { group: None, member: None, file: None, purpose: None, unknown: None };
+        Self { group: None, member: None, file: None, purpose: None, ring_key: None, unknown: None };
 }
 
 impl RumorKind {
@@ -102,6 +108,7 @@ impl RumorKey {
             member: kind.has_part(Part::Member).then_some(&member),
             file: kind.has_part(Part::File).then_some(&file),
             purpose: kind.has_part(Part::Purpose).then_some(ElectionPurpose::Leader),
+            ring_key: None,
             unknown: None,
         };
         Self::from_parts(kind, parts)
@@ -122,7 +129,7 @@ impl RumorKey {
     /// The key as bytes, for the durable state; distinct for distinct keys.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let KeyParts { group, member, file, purpose, unknown } = self.parts();
+        let KeyParts { group, member, file, purpose, ring_key, unknown } = self.parts();
         // A key without a purpose means the leader's election.
         let purpose = purpose.filter(|purpose| *purpose != ElectionPurpose::Leader);
         let texts =
@@ -136,6 +143,11 @@ impl RumorKey {
         if let Some(member) = member {
             bytes.push(0);
             bytes.extend_from_slice(member.as_bytes());
+        }
+        if let Some(key) = ring_key {
+            bytes.push(0);
+            bytes.extend_from_slice(&key.revision.to_be_bytes());
+            bytes.extend_from_slice(&key.fingerprint);
         }
         if let Some((subject, number)) = unknown {
             bytes.push(0);
@@ -165,7 +177,7 @@ impl RumorKey {
 /// As in "file users.acl of redis.prod"; a member is shown by the first eight digits of its id.
 impl fmt::Display for RumorKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let KeyParts { group, member, file, purpose, unknown } = self.parts();
+        let KeyParts { group, member, file, purpose, ring_key, unknown } = self.parts();
         f.write_str(self.kind().properties().noun)?;
         match purpose {
             Some(ElectionPurpose::Update) => f.write_str(" of the update")?,
@@ -173,6 +185,9 @@ impl fmt::Display for RumorKey {
         }
         if let Some(file) = file {
             write!(f, " {file}")?;
+        }
+        if let Some(key) = ring_key {
+            write!(f, " {:014}", key.revision)?;
         }
         if let Some(group) = group {
             write!(f, " of {group}")?;

@@ -10,8 +10,10 @@ mod departure;
 mod election;
 mod key;
 mod member;
+mod member_keys;
 mod opaque;
 mod properties;
+mod ring_key;
 mod sealed;
 mod service;
 mod service_config;
@@ -28,7 +30,9 @@ pub use departure::Departure;
 pub use election::ElectionRumor;
 pub use key::KeyParts;
 pub use member::MemberRumor;
+pub use member_keys::{MemberKeys, OpenKey};
 pub use opaque::Opaque;
+pub use ring_key::RingKey;
 pub use sealed::Sealed;
 pub use service::ServiceRumor;
 pub use service_config::ServiceConfig;
@@ -44,6 +48,7 @@ pub(crate) use properties::Room;
 
 use crate::model::election::ElectionId;
 use crate::model::id::{FileName, Incarnation, MemberId, ServiceGroup};
+use crate::model::ring_key::RingKeyId;
 
 /// The kinds of rumor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,13 +71,17 @@ pub enum RumorKind {
     SealedConfig,
     /// A group's file that its members alone can open.
     SealedFile,
+    /// A key of the ring.
+    RingKey,
+    /// The ring keys that a member can open.
+    MemberKeys,
     /// What only a later version understands.
     Opaque,
 }
 
 impl RumorKind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Member,
         Self::Service,
         Self::Departure,
@@ -82,6 +91,8 @@ impl RumorKind {
         Self::Election,
         Self::SealedConfig,
         Self::SealedFile,
+        Self::RingKey,
+        Self::MemberKeys,
         Self::Opaque,
     ];
 
@@ -118,6 +129,8 @@ impl RumorKind {
             Self::Election => &ElectionRumor::PROPERTIES,
             Self::SealedConfig => &ServiceConfig::SEALED,
             Self::SealedFile => &ServiceFile::SEALED,
+            Self::RingKey => &RingKey::PROPERTIES,
+            Self::MemberKeys => &MemberKeys::PROPERTIES,
             Self::Opaque => &Opaque::PROPERTIES,
         }
     }
@@ -164,6 +177,10 @@ pub enum RumorKey {
         /// The file's name.
         name: FileName,
     },
+    /// This key of the ring.
+    RingKey(RingKeyId),
+    /// The ring keys that this member can open.
+    MemberKeys(MemberId),
     /// What this version does not understand. The last in order, so that the greatest of them are found.
     Opaque {
         /// A hash of what it is about.
@@ -187,6 +204,8 @@ impl RumorKey {
             Self::Election(_) => RumorKind::Election,
             Self::SealedConfig(_) => RumorKind::SealedConfig,
             Self::SealedFile { .. } => RumorKind::SealedFile,
+            Self::RingKey(_) => RumorKind::RingKey,
+            Self::MemberKeys(_) => RumorKind::MemberKeys,
             Self::Opaque { .. } => RumorKind::Opaque,
         }
     }
@@ -195,7 +214,9 @@ impl RumorKey {
     #[must_use]
     pub const fn parts(&self) -> KeyParts<'_> {
         let (group, member, file) = match self {
-            Self::Member(member) | Self::Departure(member) => (None, Some(member), None),
+            Self::Member(member) | Self::Departure(member) | Self::MemberKeys(member) => {
+                (None, Some(member), None)
+            }
             Self::Service { group, member } | Self::ServiceHealth { group, member } => {
                 (Some(group), Some(member), None)
             }
@@ -206,6 +227,7 @@ impl RumorKey {
             Self::Election(ElectionId { group, purpose }) => {
                 return KeyParts { group: Some(group), purpose: Some(*purpose), ..KeyParts::NONE };
             }
+            Self::RingKey(key) => return KeyParts { ring_key: Some(*key), ..KeyParts::NONE },
             Self::Opaque { subject, number } => {
                 return KeyParts { unknown: Some((*subject, *number)), ..KeyParts::NONE };
             }
@@ -227,6 +249,8 @@ impl RumorKey {
             RumorKind::Election => Self::Election(ElectionId { group: group?, purpose: parts.purpose? }),
             RumorKind::SealedConfig => Self::SealedConfig(group?),
             RumorKind::SealedFile => Self::SealedFile { group: group?, name: parts.file?.clone() },
+            RumorKind::RingKey => Self::RingKey(parts.ring_key?),
+            RumorKind::MemberKeys => Self::MemberKeys(member?),
             RumorKind::Opaque => {
                 let (subject, number) = parts.unknown?;
                 Self::Opaque { subject, number }
@@ -275,6 +299,10 @@ pub enum Rumor {
     SealedConfig(ServiceConfig),
     /// A group's file that its members alone can open: the body is a [`Sealed`].
     SealedFile(ServiceFile),
+    /// A key of the ring.
+    RingKey(RingKey),
+    /// The ring keys that a member can open.
+    MemberKeys(MemberKeys),
     /// What this version does not understand.
     Opaque(Opaque),
 }
@@ -293,6 +321,8 @@ impl Rumor {
             Self::Election(e) => RumorKey::Election(e.election.clone()),
             Self::SealedConfig(c) => RumorKey::SealedConfig(c.group.clone()),
             Self::SealedFile(f) => RumorKey::SealedFile { group: f.group.clone(), name: f.name.clone() },
+            Self::RingKey(k) => RumorKey::RingKey(k.key),
+            Self::MemberKeys(k) => RumorKey::MemberKeys(k.member_id),
             Self::Opaque(o) => RumorKey::Opaque { subject: o.subject(), number: o.number() },
         }
     }
@@ -313,6 +343,8 @@ impl Rumor {
                 a.merge(b)
             }
             (Self::Election(a), Self::Election(b)) => a.merge(b),
+            (Self::RingKey(a), Self::RingKey(b)) => a.merge(b),
+            (Self::MemberKeys(a), Self::MemberKeys(b)) => a.merge(b),
             (Self::Opaque(a), Self::Opaque(b)) => a.merge(b),
             (a, b) => panic!("rumors of kinds {:?} and {:?} have no join", a.key().kind(), b.key().kind()),
         }
@@ -332,6 +364,8 @@ impl Rumor {
             | Self::ServiceFile(_)
             | Self::SealedConfig(_)
             | Self::SealedFile(_)
+            | Self::RingKey(_)
+            | Self::MemberKeys(_)
             | Self::Election(_) => false,
         }
     }
@@ -347,6 +381,8 @@ impl Rumor {
             Self::ServiceConfig(c) | Self::SealedConfig(c) => c.authority(),
             Self::ServiceFile(f) | Self::SealedFile(f) => f.authority(),
             Self::Election(e) => e.authority(),
+            Self::RingKey(k) => k.authority(),
+            Self::MemberKeys(k) => k.authority(),
             Self::Opaque(o) => Authority::Unknown(o),
         }
     }
@@ -357,7 +393,11 @@ impl Rumor {
         match self.authority() {
             Authority::Owner(member) => Some(*member),
             Authority::Unknown(opaque) => opaque.owner(),
-            Authority::Members(_) | Authority::Operator(_) | Authority::Ban(_) | Authority::Voters(_) => None,
+            Authority::Members(_)
+            | Authority::Operator(_)
+            | Authority::Ban(_)
+            | Authority::Voters(_)
+            | Authority::Key(_) => None,
         }
     }
 
@@ -370,6 +410,7 @@ impl Rumor {
             | Authority::Owner(_)
             | Authority::Ban(_)
             | Authority::Voters(_)
+            | Authority::Key(_)
             | Authority::Unknown(_) => None,
         }
     }
@@ -384,6 +425,8 @@ impl Rumor {
             | Self::Departure(_)
             | Self::ServiceHealth(_)
             | Self::Election(_)
+            | Self::RingKey(_)
+            | Self::MemberKeys(_)
             | Self::Opaque(_) => None,
         }
     }
@@ -398,6 +441,8 @@ impl Rumor {
             Self::ServiceFile(f) | Self::SealedFile(f) => f.version.number,
             Self::Election(e) => e.term,
             Self::Opaque(o) => o.version(),
+            Self::MemberKeys(k) => k.incarnation.0,
+            Self::RingKey(k) => k.is_current as u64,
             Self::Member(_) | Self::Departure(_) => 0,
         }
     }
@@ -407,6 +452,7 @@ impl Rumor {
         match self {
             Self::Service(s) => s.incarnation = incarnation,
             Self::ServiceHealth(h) => h.incarnation = incarnation,
+            Self::MemberKeys(k) => k.incarnation = incarnation,
             Self::Member(_)
             | Self::Departure(_)
             | Self::ServiceConfig(_)
@@ -414,6 +460,7 @@ impl Rumor {
             | Self::SealedConfig(_)
             | Self::SealedFile(_)
             | Self::Election(_)
+            | Self::RingKey(_)
             | Self::Opaque(_) => panic!("a {} has no owner that could state it anew", self.key()),
         }
     }
@@ -430,6 +477,8 @@ impl Rumor {
             | Self::SealedConfig(_)
             | Self::SealedFile(_)
             | Self::Election(_)
+            | Self::RingKey(_)
+            | Self::MemberKeys(_)
             | Self::Opaque(_) => panic!("a {} has no owner that could take it back", self.key()),
         }
     }
@@ -447,6 +496,8 @@ impl Rumor {
             Self::SealedConfig(c) => c.census_entry(true),
             Self::SealedFile(f) => f.census_entry(true),
             Self::Election(e) => e.census_entry(),
+            Self::RingKey(k) => k.census_entry(),
+            Self::MemberKeys(k) => k.census_entry(),
         }
     }
 }

@@ -10,11 +10,13 @@ use crate::model::config::SysInfo;
 use crate::model::election::{ElectionId, ElectionPurpose};
 use crate::model::id::{Incarnation, MemberId};
 use crate::model::member::{MemberRecord, State};
+use crate::model::ring_key::RingKeyId;
 use crate::model::rumor::{
-    Departure, ElectionRumor, KeyParts, MemberRumor, Opaque, Part, Rumor, RumorKey, RumorKind, ServiceConfig,
-    ServiceFile, ServiceHealth, ServiceRumor, Version,
+    Departure, ElectionRumor, KeyParts, MemberKeys, MemberRumor, Opaque, OpenKey, Part, RingKey, Rumor,
+    RumorKey, RumorKind, ServiceConfig, ServiceFile, ServiceHealth, ServiceRumor, Version,
 };
 use crate::model::service::{Health, ObstacleKind};
+use crate::model::time::UnixTime;
 
 fn member_id() -> impl Strategy<Value = MemberId> {
     (0_u8..6).prop_map(|n| MemberId::from_bytes([n; 16]))
@@ -38,12 +40,37 @@ fn trio(kind: RumorKind) -> BoxedStrategy<[Rumor; 3]> {
         }
         RumorKind::SealedConfig => [config(), config(), config()].prop_map(|trio| trio.map(sealed)).boxed(),
         RumorKind::SealedFile => [file(), file(), file()].prop_map(|trio| trio.map(sealed)).boxed(),
+        RumorKind::RingKey => [ring_key(), ring_key(), ring_key()].boxed(),
+        RumorKind::MemberKeys => [member_keys(), member_keys(), member_keys()].boxed(),
         RumorKind::Opaque => [opaque(), opaque(), opaque()].boxed(),
     }
 }
 
 pub(crate) fn any_trio() -> impl Strategy<Value = [Rumor; 3]> {
     (0..RumorKind::ALL.len()).prop_flat_map(|i| trio(RumorKind::ALL[i]))
+}
+
+fn ring_key() -> impl Strategy<Value = Rumor> {
+    (any::<bool>(), 1_u64..3, 0_u64..2, member_id()).prop_map(|(is_current, since, grace_ms, by)| {
+        let since = UnixTime::from_millis(since);
+        let (key, ring) = (RingKeyId::simulated(20_261_130_120_000, 0), "prod".into());
+        Rumor::RingKey(RingKey { key, ring, is_current, since, grace_ms, by })
+    })
+}
+
+fn member_keys() -> impl Strategy<Value = Rumor> {
+    (0_u64..3, 0_u64..3, 1_u64..4, any::<bool>()).prop_map(|(incarnation, until, revision, hears_clear)| {
+        let until = (until > 0).then(|| UnixTime::from_millis(until));
+        let speaks = RingKeyId::simulated(revision, 0);
+        let clear = hears_clear.then_some(OpenKey { key: RingKeyId::CLEAR, until: None });
+        Rumor::MemberKeys(MemberKeys {
+            member_id: MemberId::from_bytes([9; 16]),
+            incarnation: Incarnation(incarnation),
+            opens: clear.into_iter().chain([OpenKey { key: speaks, until }]).collect(),
+            speaks,
+            box_key: [7; 32],
+        })
+    })
 }
 
 /// The same under the key of what came sealed.
@@ -223,11 +250,12 @@ proptest! {
         let key = a.key();
         prop_assert_eq!(RumorKind::of_encoded(&key.encode()), Some(key.kind()));
         prop_assert_eq!(RumorKey::from_parts(key.kind(), key.parts()), Some(key.clone()));
-        let KeyParts { group, member, file, purpose, unknown } = key.parts();
+        let KeyParts { group, member, file, purpose, ring_key, unknown } = key.parts();
         prop_assert_eq!(key.kind().has_part(Part::Group), group.is_some());
         prop_assert_eq!(key.kind().has_part(Part::Member), member.is_some());
         prop_assert_eq!(key.kind().has_part(Part::File), file.is_some());
         prop_assert_eq!(key.kind().has_part(Part::Purpose), purpose.is_some());
+        prop_assert_eq!(key.kind().has_part(Part::RingKey), ring_key.is_some());
         prop_assert_eq!(key.kind().has_part(Part::Unknown), unknown.is_some());
         let (id, name) = (MemberId::from_bytes([7; 16]), "users.acl".parse().expect("a valid name"));
         let group = "redis.prod".parse().expect("a valid group");

@@ -16,6 +16,7 @@ use crate::model::identity::{KeyedHash, Sign as _};
 use crate::model::io::Input;
 use crate::model::limits::{DATAGRAM_BYTES_MAX, DATAGRAM_BYTES_MIN, OPAQUES_MAX};
 use crate::model::member::State;
+use crate::model::ring_key::RingKeyId;
 use crate::model::rumor::{Rumor, RumorKey};
 use crate::model::time::Instant;
 use crate::wire::VOUCH_LEN;
@@ -189,7 +190,15 @@ impl Ring {
     pub(super) fn hears(&mut self, i: usize, rumor: &[u8]) {
         let other = (i + 1) % self.hosts.len();
         let payload = [field(100, &self.word_of(other)), field(101, rumor)].concat();
-        self.input(i, Input::Stream { from: address(other), bytes: &field(3, &payload), stamp: None });
+        self.input(
+            i,
+            Input::Stream {
+                from: address(other),
+                bytes: &field(3, &payload),
+                key: RingKeyId::CLEAR,
+                stamp: None,
+            },
+        );
     }
 
     fn suspicions(&self) -> Vec<&EventKind> {
@@ -359,8 +368,8 @@ proptest! {
             damaged[at] = value;
         }
         for bytes in [noise, damaged] {
-            ring.input(0, Input::Datagram { from: address(1), bytes: &bytes, stamp: None });
-            ring.input(0, Input::Stream { from: address(1), bytes: &bytes, stamp: None });
+            ring.input(0, Input::Datagram { from: address(1), bytes: &bytes, key: RingKeyId::CLEAR, stamp: None });
+            ring.input(0, Input::Stream { from: address(1), bytes: &bytes, key: RingKeyId::CLEAR, stamp: None });
         }
         ring.run_ms(2_000);
         prop_assert!(ring.now > Instant::from_millis(2_000));

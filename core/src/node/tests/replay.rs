@@ -9,6 +9,7 @@ use crate::model::event::{EventKind, StampFault};
 use crate::model::identity::Sign as _;
 use crate::model::io::Input;
 use crate::model::member::State;
+use crate::model::ring_key::RingKeyId;
 use crate::model::stamp::{Series, Stamp, StampSender};
 
 /// A message as an attacker keeps it: its bytes cannot be changed, and its number cannot be told from it.
@@ -25,8 +26,8 @@ impl Kept {
     fn at<'a>(&'a self, from: SocketAddr) -> Input<'a> {
         let (bytes, stamp) = (&self.bytes[..], self.stamp);
         match self.channel {
-            Channel::Datagram => Input::Datagram { from, bytes, stamp },
-            Channel::Stream => Input::Stream { from, bytes, stamp },
+            Channel::Datagram => Input::Datagram { from, bytes, key: RingKeyId::CLEAR, stamp },
+            Channel::Stream => Input::Stream { from, bytes, key: RingKeyId::CLEAR, stamp },
         }
     }
 }
@@ -203,7 +204,15 @@ fn an_insider_that_uses_another_members_numbers_up_makes_it_neither_mute_nor_dea
         top -= 1;
         for counter in (next..next + 40).chain(far) {
             let stamp = Stamp { sender, boot: 1, salt: series.datagrams, counter };
-            ring.input(0, Input::Datagram { from: address(2), bytes: &bytes, stamp: Some(stamp) });
+            ring.input(
+                0,
+                Input::Datagram {
+                    from: address(2),
+                    bytes: &bytes,
+                    key: RingKeyId::CLEAR,
+                    stamp: Some(stamp),
+                },
+            );
         }
         ring.run_ms(200);
     }
@@ -227,11 +236,24 @@ fn whose_seal_is_not_that_of_the_member_that_speaks_is_not_heard() {
         ring.input(0, kept.at(address(1)));
         // What was sealed for one way does not go the other one.
         let swapped = match kept.channel {
-            Channel::Datagram => Input::Stream { from: address(2), bytes: &kept.bytes, stamp: kept.stamp },
-            Channel::Stream => Input::Datagram { from: address(2), bytes: &kept.bytes, stamp: kept.stamp },
+            Channel::Datagram => Input::Stream {
+                from: address(2),
+                bytes: &kept.bytes,
+                key: RingKeyId::CLEAR,
+                stamp: kept.stamp,
+            },
+            Channel::Stream => Input::Datagram {
+                from: address(2),
+                bytes: &kept.bytes,
+                key: RingKeyId::CLEAR,
+                stamp: kept.stamp,
+            },
         };
         ring.input(0, swapped);
-        ring.input(0, Input::Datagram { from: address(2), bytes: &kept.bytes, stamp: None });
+        ring.input(
+            0,
+            Input::Datagram { from: address(2), bytes: &kept.bytes, key: RingKeyId::CLEAR, stamp: None },
+        );
     }
     assert_eq!((ring.changes(0).len(), ring.sent(0)), (before, sent));
     let faults: Vec<StampFault> = ring.hosts[0]

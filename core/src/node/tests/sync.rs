@@ -12,6 +12,7 @@ use crate::model::id::MemberId;
 use crate::model::identity::{KeyedHash, Sign as _};
 use crate::model::io::Input;
 use crate::model::member::MemberRecord;
+use crate::model::ring_key::RingKeyId;
 use crate::model::rumor::{MemberRumor, Rumor, RumorKey, ServiceConfig, ServiceFile, Told, Version};
 use crate::wire::convert::member_to_wire;
 use crate::wire::stream::{self, Body};
@@ -28,7 +29,7 @@ fn config(number: u64) -> Rumor {
 fn says(ring: &mut Ring, from: usize, to: usize, body: Body<Vec<u8>>) {
     let word = ring.node(from).member(&ring.id(from)).expect("itself");
     let bytes = stream::encode(member_to_wire(&word), body).expect("it is small");
-    ring.input(to, Input::Stream { from: address(from), bytes: &bytes, stamp: None });
+    ring.input(to, Input::Stream { from: address(from), bytes: &bytes, key: RingKeyId::CLEAR, stamp: None });
 }
 
 /// The records on their way to a host, and the keys that are asked of it.
@@ -285,7 +286,10 @@ fn an_ack_that_a_helper_passed_on_moves_no_member() {
     let ack = |forward_to| swim::Body::Ack { seq: crate::model::id::ProbeSeq(9), forward_to };
     let mut hears = |forward_to| {
         let bytes = swim::encode(member_to_wire(&seen), &ack(forward_to), Vec::new(), Vec::new(), 0);
-        ring.input(0, Input::Datagram { from: address(2), bytes: &bytes, stamp: None });
+        ring.input(
+            0,
+            Input::Datagram { from: address(2), bytes: &bytes, key: RingKeyId::CLEAR, stamp: None },
+        );
         ring.node(0).member(&known.id).map(|r| r.address)
     };
     assert_eq!(hears(Some(own)), Some(known.address));

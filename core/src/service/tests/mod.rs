@@ -348,7 +348,7 @@ impl World {
             }
             Effect::Lease { service, pid, lease } => self.see_lease(service, *pid, lease.as_ref()),
             Effect::EndHooks { service } => self.assert_pointless(service),
-            Effect::Exit(_) => panic!("only the node exits"),
+            Effect::Exit(_) | Effect::RingKey(_) => panic!("only the node exits"),
         }
         assert!(self.outstanding.insert(id, effect).is_none());
     }
@@ -615,7 +615,9 @@ impl World {
                 )
             }
             Effect::Lease { .. } => EffectResult::LeaseFailed { reason: String::from("no answer") },
-            Effect::Signal { .. } | Effect::EndHooks { .. } | Effect::Exit(_) => EffectResult::Signalled,
+            Effect::Signal { .. } | Effect::EndHooks { .. } | Effect::Exit(_) | Effect::RingKey(_) => {
+                EffectResult::Signalled
+            }
         }
     }
 
@@ -881,7 +883,7 @@ fn concerns(effect: &Effect, name: &ServiceName) -> bool {
         | Effect::CheckHealth { service, .. }
         | Effect::CountInflight { service, .. }
         | Effect::Lease { service, .. } => service == name,
-        Effect::Exit(_) => false,
+        Effect::Exit(_) | Effect::RingKey(_) => false,
     }
 }
 

@@ -3,7 +3,9 @@
 mod departure;
 mod election;
 mod member;
+mod member_keys;
 mod opaque;
+mod ring_key;
 mod service;
 mod service_config;
 mod service_file;
@@ -14,6 +16,8 @@ mod version;
 
 use departure::DepartureMessage;
 use election::ElectionMessage;
+use member_keys::MemberKeysMessage;
+use ring_key::RingKeyMessage;
 use service::ServiceMessage;
 use service_config::ServiceConfigMessage;
 use service_file::ServiceFileMessage;
@@ -32,8 +36,8 @@ use crate::model::identity::{Sign, Vouch};
 use crate::model::limits::RUMOR_BYTES_MAX;
 use crate::model::mutant::mutated;
 use crate::model::rumor::{
-    Departure, ElectionRumor, MemberRumor, Rumor, ServiceConfig, ServiceFile, ServiceHealth, ServiceRumor,
-    Told,
+    Departure, ElectionRumor, MemberKeys, MemberRumor, RingKey, Rumor, ServiceConfig, ServiceFile,
+    ServiceHealth, ServiceRumor, Told,
 };
 use crate::model::statement::Statement;
 use crate::wire::convert::id_to_wire;
@@ -61,6 +65,10 @@ struct RumorMessage {
     departure: Option<DepartureMessage>,
     #[prost(message, optional, tag = "100")]
     service_health: Option<ServiceHealthMessage>,
+    #[prost(message, optional, tag = "101")]
+    ring_key: Option<RingKeyMessage>,
+    #[prost(message, optional, tag = "102")]
+    member_keys: Option<MemberKeysMessage>,
 }
 
 /// Values of `RumorMessage::kind`.
@@ -74,9 +82,21 @@ mod number {
     pub(super) const ELECTION_UPDATE: i32 = 8;
     pub(super) const DEPARTURE: i32 = 9;
     pub(super) const SERVICE_HEALTH: i32 = 100;
+    pub(super) const RING_KEY: i32 = 101;
+    pub(super) const MEMBER_KEYS: i32 = 102;
     /// Those that this version understands; it keeps the others without.
-    pub(super) const KNOWN: [i32; 8] =
-        [MEMBER, SERVICE, SERVICE_CONFIG, SERVICE_FILE, ELECTION, ELECTION_UPDATE, DEPARTURE, SERVICE_HEALTH];
+    pub(super) const KNOWN: [i32; 10] = [
+        MEMBER,
+        SERVICE,
+        SERVICE_CONFIG,
+        SERVICE_FILE,
+        ELECTION,
+        ELECTION_UPDATE,
+        DEPARTURE,
+        SERVICE_HEALTH,
+        RING_KEY,
+        MEMBER_KEYS,
+    ];
 }
 
 impl Rumor {
@@ -141,6 +161,16 @@ impl Rumor {
                 rumor.from_id = id_to_wire(&h.member_id);
                 rumor.service_health = Some(h.to_wire());
             }
+            Self::RingKey(k) => {
+                rumor.kind = number::RING_KEY;
+                rumor.from_id = k.by_to_wire();
+                rumor.ring_key = Some(k.to_wire());
+            }
+            Self::MemberKeys(k) => {
+                rumor.kind = number::MEMBER_KEYS;
+                rumor.from_id = id_to_wire(&k.member_id);
+                rumor.member_keys = Some(k.to_wire());
+            }
             Self::ServiceConfig(c) | Self::SealedConfig(c) => {
                 rumor.kind = number::SERVICE_CONFIG;
                 rumor.from_id = c.version.writer.as_ref().map(id_to_wire).unwrap_or_default();
@@ -171,6 +201,8 @@ impl Rumor {
             number::SERVICE_HEALTH => {
                 Self::ServiceHealth(ServiceHealth::from_wire(rumor.service_health.as_ref())?)
             }
+            number::RING_KEY => Self::RingKey(RingKey::from_wire(&rumor.from_id, rumor.ring_key)?),
+            number::MEMBER_KEYS => Self::MemberKeys(MemberKeys::from_wire(rumor.member_keys)?),
             number::SERVICE_CONFIG => {
                 let is_sealed = rumor.service_config.as_ref().is_some_and(ServiceConfigMessage::is_sealed);
                 let config = ServiceConfig::from_wire(rumor.service_config)?;

@@ -317,6 +317,10 @@ pub fn refusal(error: &CommandError) -> NetErr {
         CommandError::NotLoaded(_) | CommandError::UnknownMember(_) | CommandError::Package(_) => {
             ErrCode::NotFound
         }
+        CommandError::KeyNotHeld(_) => ErrCode::NotFound,
+        CommandError::NoRingKey | CommandError::KeyIsCurrent(_) | CommandError::KeyIsOlder { .. } => {
+            ErrCode::Conflict
+        }
         CommandError::Conflict(_) | CommandError::Leaving | CommandError::Version { .. } => ErrCode::Conflict,
         CommandError::VersionRange | CommandError::VersionLeap { .. } => ErrCode::InvalidPayload,
         CommandError::NotDurable(_) | CommandError::NotStored(_) => ErrCode::Io,

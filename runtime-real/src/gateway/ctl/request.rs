@@ -10,13 +10,14 @@ use tokio::io::AsyncWrite;
 use super::config::ConfigShow;
 use super::frame::{Frame, FrameError};
 use super::group_message::{GroupQuery, SvcFilePut, SvcGetDefaultCfg, SvcSetCfg, SvcValidateCfg};
+use super::key_message::{RingKeyQuery, RingKeyUse};
 use super::message::{
     ConsoleLine, CtlMessage, ErrCode, NetErr, NetOk, ServiceStatus, SpecProblem, SpecProblems, SupDepart,
     SupProblem, SupProblems, SupRestart, SvcDrain, SvcLoad, SvcMaintain, SvcStart, SvcStatus, SvcStop,
     SvcUndrain, SvcUnload, SvcUpdate,
 };
 use super::ring_message::{FilesQuery, RingQuery, SvcRestart};
-use super::{Ctl, config, convert, group, reply, ring};
+use super::{Ctl, config, convert, group, reply, ring, ring_keys};
 use crate::gateway::disk;
 use crate::gateway::tls::Tls;
 use crate::host::owner::{self, OwnerError};
@@ -100,6 +101,8 @@ pub(super) async fn handle(ctl: &Ctl, frame: &Frame) -> Result<Answer, NetErr> {
         GroupQuery::ID => group::query(ctl, decode(frame)?).await,
         FilesQuery::ID => group::files(ctl, decode(frame)?).await,
         RingQuery::ID => ring::status(ctl).await,
+        RingKeyQuery::ID => ring_keys::status(ctl).await,
+        RingKeyUse::ID => ring_keys::use_key(ctl, decode(frame)?).await,
         SvcRestart::ID => svc_restart(ctl, decode(frame)?).await,
         SupDepart::ID => sup_depart(ctl, decode(frame)?).await,
         SupRestart::ID => sup_restart(ctl, decode(frame)?).await,

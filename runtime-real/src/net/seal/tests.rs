@@ -7,7 +7,8 @@ use annulus_core::limits::SEAL_BYTES_MAX;
 use annulus_core::{Channel, MemberId, Salt, StampSender};
 
 use super::*;
-use crate::keys::KeyFile;
+use crate::keys::crypto::SharedKey;
+use crate::keys::{HeldKey, KeyFile};
 
 /// Of the ring whose messages were recorded.
 const KEY: &str = "SYM-SEC-1\nvectorring-20261129120620\n\n6OOZ93BgBezgbLDdExb2IoHIXKdJdWM/ql32R98RaK0=";
@@ -17,8 +18,17 @@ fn key() -> SharedKey {
     SharedKey::from_bytes(file.bytes()).expect("32 bytes")
 }
 
+fn held() -> HeldKey {
+    let id = KeyFile::parse(KEY, std::path::Path::new("vectorring")).expect("a key").id;
+    HeldKey { id, key: key() }
+}
+
 fn seal() -> Seal {
-    Seal::new(key(), 7)
+    Seal::new(HeldKeys::new([held()], false), 7)
+}
+
+fn sealed(seal: &Seal, stamp: Stamp, bytes: &[u8]) -> Vec<u8> {
+    seal.seal(&held().ring_id(), stamp, bytes).expect("it has the key")
 }
 
 fn stamp(counter: u32) -> Stamp {
@@ -48,8 +58,8 @@ fn habitats_messages_are_opened() {
         assert!(samples.iter().filter(|sample| sample.0 == way).count() >= 17);
     }
     for (_, name, sealed, message) in samples {
-        let opened = seal.open(&sealed).map(|(opened, _)| opened);
-        assert_eq!(opened, Ok(Envelope::plain(&message)), "{name}");
+        let opened = seal.open(&sealed).map(|(key, opened, _)| (key, opened));
+        assert_eq!(opened, Ok((held().ring_id(), Envelope::plain(&message))), "{name}");
         for at in 0..sealed.len() {
             let mut changed = sealed.clone();
             changed[at] ^= 1;
@@ -75,10 +85,10 @@ fn open_as_documented(sealed: &[u8]) -> Vec<u8> {
 #[test]
 fn the_nonce_is_the_number_of_the_message() {
     let seal = seal();
-    let sealed = seal.seal(stamp(9), &Envelope::plain(b"message"));
+    let sealed = sealed(&seal, stamp(9), &Envelope::plain(b"message"));
     assert_eq!(sealed[4..12], MemberId::from_bytes([5; 16]).as_bytes()[..8]);
     assert_eq!((&sealed[12..16], &sealed[24..28]), (&[0, 0, 0, 7][..], &[0, 0, 0, 9][..]));
-    assert_eq!(seal.open(&sealed), Ok((Envelope::plain(b"message"), stamp(9))));
+    assert_eq!(seal.open(&sealed), Ok((held().ring_id(), Envelope::plain(b"message"), Some(stamp(9)))));
 }
 
 #[test]
@@ -98,8 +108,10 @@ fn no_series_comes_twice_and_channels_have_their_own() {
 fn strangers_are_told_apart() {
     let (seal, plain) = (seal(), Envelope::plain(b"message"));
     assert_eq!(seal.open(&plain), Err(Unreadable::NoKey));
-    let other = Seal::new(SharedKey::generate(), 1);
-    let sealed = other.seal(stamp(1), &plain);
+    let stranger = HeldKey { id: "other-20260101000000".parse().expect("an id"), key: SharedKey::generate() };
+    let other = Seal::new(HeldKeys::new([stranger.clone()], false), 1);
+    let sealed = other.seal(&stranger.ring_id(), stamp(1), &plain).expect("it has the key");
+    assert_eq!(seal.seal(&stranger.ring_id(), stamp(1), &plain), None, "a key that is not there");
     assert_eq!(seal.open(&sealed), Err(Unreadable::UnknownKey));
     assert_eq!(seal.open(&sealed[..40]), Err(Unreadable::Foreign), "cut in its payload");
     let short_nonce = Envelope::sealed(&[1; 23], &[0; 40]);
@@ -115,10 +127,10 @@ proptest! {
         counter in any::<u32>(),
     ) {
         let (seal, plain) = (seal(), Envelope::plain(&message));
-        let sealed = seal.seal(stamp(counter), &plain);
+        let sealed = sealed(&seal, stamp(counter), &plain);
         prop_assert!(sealed.len() <= plain.len() + SEAL_BYTES_MAX, "{} and {}", sealed.len(), plain.len());
         prop_assert_eq!(open_as_documented(&sealed), message);
-        prop_assert_eq!(seal.open(&sealed), Ok((plain, stamp(counter))));
+        prop_assert_eq!(seal.open(&sealed), Ok((held().ring_id(), plain, Some(stamp(counter)))));
     }
 }
 
@@ -127,7 +139,7 @@ fn no_length_makes_a_seal_longer() {
     let seal = seal();
     for len in (0..300).chain(1_000..1_100).chain(16_300..16_400).chain([2_097_130, 2_097_151, 8_388_600]) {
         let plain = Envelope::plain(&vec![0; len]);
-        let added = seal.seal(stamp(0), &plain).len() - plain.len();
+        let added = sealed(&seal, stamp(0), &plain).len() - plain.len();
         assert!((44..=SEAL_BYTES_MAX).contains(&added), "{added} bytes more at {len}");
     }
 }

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use annulus_core::{
-    Effect, EffectId, EffectResult, Facts, Hook, HookEnd, Instant, Lease, Obstacle, ObstacleKind, Prepared,
-    ServiceName, ServiceSpec, Write,
+    Effect, EffectId, EffectResult, Facts, Hook, HookEnd, Instant, KeyDone, KeyWork, Lease, Obstacle,
+    ObstacleKind, Prepared, ServiceName, ServiceSpec, Write,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -22,6 +22,7 @@ use crate::launcher::message::{self, Launch, Request};
 use crate::prepare::plan::{Packages, ServicePlan};
 use crate::prepare::untold;
 use crate::supervisor::ledger::Ledger;
+use crate::supervisor::ring_keys::RingKeeper;
 use crate::supervisor::store::Writer;
 use hook::{Ended, Heard, HookRun, Say};
 use preparing::Preparing;
@@ -58,6 +59,8 @@ pub struct HostEffects {
     hooks: BTreeMap<ServiceName, Vec<watch::Sender<bool>>>,
     /// Processes that outlived the last supervisor, until another one takes the place.
     adopted: BTreeMap<ServiceName, u32>,
+    /// The keys of the ring; none in an open ring.
+    keys: Option<RingKeeper>,
     /// The time of the node in this turn of the loop, and the same in milliseconds since boot. A lease counts from here, because this process may
     /// be stopped for any time before the guard hears of the lease.
     turn: (Instant, u64),
@@ -84,8 +87,30 @@ impl HostEffects {
             writer,
             hooks: BTreeMap::new(),
             adopted: BTreeMap::new(),
+            keys: None,
             turn: (Instant::ZERO, clock::boot_ms()),
         }
+    }
+
+    /// The same with these keys of the ring.
+    #[must_use]
+    pub fn with_keys(self, keys: Option<RingKeeper>) -> Self {
+        Self { keys, ..self }
+    }
+
+    /// Work with keys waits for the disk.
+    fn work_with_key(&self, id: EffectId, work: KeyWork) {
+        let (keys, done) = (self.keys.clone(), self.done.clone());
+        tokio::spawn(async move {
+            let no_key = || KeyDone::Failed("this supervisor has no key of a ring".to_owned());
+            let result = match keys {
+                Some(keys) => tokio::task::spawn_blocking(move || keys.work(&work)).await,
+                None => Ok(no_key()),
+            };
+            let result =
+                result.unwrap_or_else(|panic| KeyDone::Failed(format!("failed inside annulus: {panic}")));
+            let _ = done.send((id, EffectResult::RingKey(result))).await;
+        });
     }
 
     /// The processes of services, so that they can be killed at once from outside the loop.
@@ -359,6 +384,7 @@ impl Effects for HostEffects {
                 self.adopted.insert(service.clone(), pid);
                 self.processes.adopt(id, service, pid);
             }
+            Effect::RingKey(work) => self.work_with_key(id, work),
             Effect::Lease { service, pid, lease } => {
                 let lease = lease.map(|lease| self.since_boot(&lease));
                 self.processes.lease(id, &service, pid, lease.as_ref());

@@ -2,7 +2,7 @@
 //! a reader of the log.
 
 use annulus_core::{
-    ElectionEvent, Event, EventKind, FieldValue, FieldVisitor, RumorKey, ServiceState, State,
+    ElectionEvent, Event, EventKind, FieldValue, FieldVisitor, KeyStep, RumorKey, ServiceState, State,
 };
 use tracing::callsite::{DefaultCallsite, Identifier};
 use tracing::field::{DisplayValue, FieldSet, Value, display};
@@ -72,6 +72,10 @@ pub fn log(event: &Event, names: Names<'_>) {
 /// The level, which says how much attention an operator should pay.
 fn level(kind: &EventKind) -> Level {
     match kind {
+        EventKind::RingKeyChanged { step: KeyStep::Missing, .. } | EventKind::RingKeyFailed { .. } => {
+            Level::WARN
+        }
+        EventKind::RingKeyChanged { .. } => Level::INFO,
         EventKind::PersistFailed { .. }
         | EventKind::IdentityConflict { .. }
         | EventKind::IdentityRunsTwice { .. } => Level::ERROR,

@@ -4,8 +4,8 @@
 use std::net::SocketAddr;
 
 use annulus_core::{
-    CensusEntry, ElectionPurpose, EventKind, Incarnation, KeyParts, MemberId, Node, Refusal, RumorKey,
-    StampFault, State, Why,
+    CensusEntry, ElectionPurpose, EventKind, Incarnation, KeyParts, KeyStep, MemberId, Node, Refusal,
+    RingKeyId, RumorKey, StampFault, State, Why,
 };
 
 use super::election;
@@ -126,8 +126,35 @@ pub fn sentence(kind: &EventKind, names: Names<'_>) -> String {
         EventKind::PersistFailed { reason } => format!("could not write to disk: {reason}"),
         EventKind::IdentityConflict { address, yields } => copied(address, *yields),
         EventKind::IdentityTakenOver { former } => taken_over(former),
+        EventKind::RingKeyChanged { ring_key, step, by } => key_step(ring_key, *step, by.as_ref().map(names)),
+        EventKind::RingKeyFailed { ring_key, reason } => {
+            format!("the ring's key {} gets no further here: {reason}", revision(ring_key))
+        }
         EventKind::Leaving => "this supervisor begins to leave the ring".to_owned(),
         EventKind::Election { election: id, term, what } => election::sentence(id, *term, what, names),
+    }
+}
+
+fn revision(key: &RingKeyId) -> String {
+    format!("{:014}", key.revision)
+}
+
+fn key_step(key: &RingKeyId, step: KeyStep, by: Option<String>) -> String {
+    let (key, by) = (revision(key), by.map_or_else(String::new, |by| format!(", says {by}")));
+    match step {
+        KeyStep::Held => format!("this host can open what is sealed with the ring's key {key}"),
+        KeyStep::Offered => {
+            format!("the ring's key {key} is offered{by}: it becomes current once every member can open it")
+        }
+        KeyStep::Current => format!("this supervisor speaks with the ring's key {key} from now on{by}"),
+        KeyStep::Missing => format!(
+            "the ring speaks with its key {key}{by}, which this host does not have: members that have it hand it on; if none \
+             does, put its file into the key cache of this host"
+        ),
+        KeyStep::Retired => format!("the ring's key {key} is retired; it is still heard for a while"),
+        KeyStep::Dropped => {
+            format!("the ring's key {key} is dropped: what is sealed with it is not heard any more")
+        }
     }
 }
 

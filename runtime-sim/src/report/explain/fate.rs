@@ -87,6 +87,9 @@ impl Trace {
                 });
                 (fault, format!("refused: {to}'s host is up, but no supervisor runs there"))
             }
+            DropReason::UnknownKey => {
+                (None, format!("not heard: {to}'s host does not have the key that it was sealed with"))
+            }
             DropReason::Loss => {
                 let fault = self.last(packet.t, |act| act.name == "set-link" && links(act, &packet.from, to));
                 let share = fault.and_then(|(_, act)| act.loss).filter(|(n, _)| *n > 0);

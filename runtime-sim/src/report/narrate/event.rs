@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use annulus_core::{Event, EventKind, Instant, Refusal, RumorKey, ServiceName, ServiceState, State};
+use annulus_core::{Event, EventKind, Instant, KeyStep, Refusal, RumorKey, ServiceName, ServiceState, State};
 
 use super::{FailedProbe, Narrator};
 use crate::action::HostId;
@@ -118,6 +118,12 @@ impl Narrator {
             EventKind::IdentityTakenOver { former } => {
                 format!("{name} goes on with the disk of {}, under an id of its own.", self.who(former))
             }
+            EventKind::RingKeyChanged { ring_key, step, by } => {
+                key_step(name, ring_key.revision, *step, by.map(|by| self.who(&by)))
+            }
+            EventKind::RingKeyFailed { ring_key, reason } => {
+                format!("{name} gets no further with the ring's key {}: {reason}.", ring_key.revision)
+            }
             EventKind::Leaving => format!("{name} tells the ring that it leaves."),
             EventKind::Started { .. }
             | EventKind::RumorAccepted { .. }
@@ -154,6 +160,18 @@ impl Narrator {
             (_, None) => format!("{service} is no longer loaded on {name}{because}."),
         };
         self.say(at, &text);
+    }
+}
+
+fn key_step(name: &str, revision: u64, step: KeyStep, by: Option<String>) -> String {
+    let by = by.map_or_else(String::new, |by| format!(", says {by}"));
+    match step {
+        KeyStep::Held => format!("{name} can open the ring's key {revision}."),
+        KeyStep::Offered => format!("{name} hears that the ring's key {revision} is offered{by}."),
+        KeyStep::Current => format!("{name} speaks with the ring's key {revision} from now on{by}."),
+        KeyStep::Missing => format!("{name} lacks the ring's key {revision}, which is current{by}."),
+        KeyStep::Retired => format!("{name} holds the ring's key {revision} to be retired."),
+        KeyStep::Dropped => format!("{name} opens nothing with the ring's key {revision} any more."),
     }
 }
 

@@ -1,0 +1,58 @@
+//! With which key a message goes out.
+
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use super::Keyring;
+use crate::model::limits::MEMBERS_MAX;
+use crate::model::member::State;
+use crate::model::planted::Bug;
+use crate::model::ring_key::RingKeyId;
+
+impl Keyring {
+    /// A message from there was opened with this key.
+    pub(crate) fn handle_heard(&mut self, from: SocketAddr, key: RingKeyId) {
+        if self.opens.len() < 2 || !self.opens.contains_key(&key) || self.heard.get(&from) == Some(&key) {
+            return;
+        }
+        if self.heard.len() >= MEMBERS_MAX {
+            self.heard.pop_first();
+        }
+        self.heard.insert(from, key);
+        assert!(self.heard.len() <= MEMBERS_MAX, "addresses have a limit");
+    }
+
+    /// The key for a message to this address: the newest that the member there can open. Where that is not known, or the
+    /// member does not answer and may have come back with another one, the current key and the others take turns by chance.
+    pub(crate) fn key_for(&mut self, to: SocketAddr) -> RingKeyId {
+        if self.opens.len() < 2 || self.planted.has(Bug::CurrentKeyForAll) {
+            return self.speaks;
+        }
+        let member = self.at_address.get(&to);
+        let said = member.and_then(|id| self.statements.get(id));
+        let heard = self.heard.get(&to).copied().filter(|key| self.opens.contains_key(key));
+        let is_alive =
+            member.and_then(|id| self.places.get(id)).is_some_and(|place| place.state == State::Alive);
+        // What a member speaks with it can open, whatever an older word of it says. In the clear a stranger can speak from
+        // its address, so that there a word that is known counts while the member lives.
+        if let Some(heard) = heard
+            && said.is_none_or(|said| !said.can_open(&heard) && !(heard.is_clear() && is_alive))
+        {
+            return heard;
+        }
+        let usable = self.opens.keys().rev().filter(|key| **key <= self.speaks);
+        let newest = said.and_then(|said| usable.clone().find(|key| said.can_open(key)).copied());
+        match newest {
+            Some(newest) if is_alive || heard.is_some() => newest,
+            _ => {
+                let first = newest.unwrap_or(self.speaks);
+                let others: Vec<RingKeyId> = self.opens.keys().copied().filter(|key| *key != first).collect();
+                if self.rng.chance(1, 2) {
+                    return first;
+                }
+                let other = self.rng.index(others.len());
+                others.get(other).copied().unwrap_or(first)
+            }
+        }
+    }
+}
