@@ -153,6 +153,8 @@ fn begins(kind: &EventKind) -> bool {
         | EventKind::PersistFailed { .. }
         | EventKind::IdentityConflict { .. }
         | EventKind::IdentityTakenOver { .. }
+        | EventKind::RingKeyChanged { .. }
+        | EventKind::RingKeyFailed { .. }
         | EventKind::Leaving => true,
         // Another member's word, or its farewell; never a verdict of this member's own.
         EventKind::MemberChanged { why, .. } => {

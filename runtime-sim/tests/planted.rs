@@ -51,6 +51,9 @@ const fn seeds_max(bug: Bug) -> Option<u64> {
         | Bug::ElectorateToldEarly
         | Bug::ResumeWithoutRow
         | Bug::StallUnnoticed
+        | Bug::OfferedKeyUsed
+        | Bug::RetiredKeyDropped
+        | Bug::CurrentKeyForAll
         | Bug::ColdTooEarly
         | Bug::WindowOff
         | Bug::StrangerBelieved

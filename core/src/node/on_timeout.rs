@@ -23,6 +23,10 @@ impl Node {
         if is_due(self.elections.poll_timeout(), now) {
             self.elections.handle_timeout(ctx!(self));
         }
+        // Before gossip, which tells what it leads to.
+        if is_due(self.keyring.poll_timeout(), now) {
+            self.keyring.handle_timeout(ctx!(self));
+        }
         self.wire_up();
         if is_due(self.gossip.poll_timeout(), now) {
             self.run_gossip();
@@ -39,10 +43,6 @@ impl Node {
         }
         if is_due(self.journal.poll_timeout(), now) {
             self.journal.flush(ctx!(self), know!(self));
-        }
-        if is_due(self.keyring.poll_timeout(), now) {
-            self.keyring.handle_timeout(ctx!(self));
-            self.wire_up();
         }
         if is_due(self.collection.poll_timeout(), now) {
             self.collect();
