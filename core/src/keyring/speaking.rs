@@ -36,7 +36,7 @@ impl Keyring {
         // What a member speaks with it can open, whatever an older word of it says. In the clear a stranger can speak from
         // its address, so that there a word that is known counts while the member lives.
         if let Some(heard) = heard
-            && said.is_none_or(|said| !said.can_open(&heard) && !(heard.is_clear() && is_alive))
+            && said.is_none_or(|said| !(said.can_open(&heard) || heard.is_clear() && is_alive))
         {
             return heard;
         }

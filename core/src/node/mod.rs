@@ -286,7 +286,6 @@ impl Node {
         let services = Services::new(ctx, &around, beginning, root.fork(stream::SERVICES));
         let elections =
             Elections::new(&config, me, incarnation, snapshot.votes, root.fork(stream::ELECTIONS), now);
-        let keyring = Keyring::new(&config, me, own_keys(&rumors, me), root.fork(stream::KEYRING));
         let mut node = Self {
             sync: Sync::new(now, &config.timings),
             journal: Journal::new(
@@ -308,6 +307,7 @@ impl Node {
             clock,
             outputs,
             metrics,
+            keyring: Keyring::new(&config, me, own_keys(&rumors, me), root.fork(stream::KEYRING)),
             rng: root.fork(stream::NODE),
             membership,
             rumors,
@@ -315,7 +315,6 @@ impl Node {
             news: News::default(),
             elections,
             election,
-            keyring,
             gossip,
             telling,
             config,

@@ -250,10 +250,9 @@ async fn supervise(
     let (store, specs, key, mut restored) = stored::load(root, sup, settings.org.as_deref(), load.as_ref())?;
     let (secret, bound) = (Secret::load_or_create(&sup.ctl_secret())?, Bound::bind(&settings, sup).await?);
     tell_address(&bound, sup);
-    let keeper = keeper(ring.as_ref(), (root, sup), &key, settings.hears_clear)?;
-    let config = config(&settings, &bound, ring.as_ref().zip(keeper.as_ref()))?;
     let (clock, (done, results)) = (Clock::host(), mpsc::channel(RESULTS_MAX));
-    let (gate, keyed) = keyed((ring, keeper), (root, sup), clock)?;
+    let (gate, keyed) = keyed(ring, (root, sup), (&key, settings.hears_clear), clock)?;
+    let config = config(&settings, &bound, &keyed)?;
 
     let launcher = take_over(sup, &mut restored, &clock).await?;
     let (member, ledger, room) = (Arc::new(OnceLock::new()), Ledger::default(), Room::of(&sup.data()));
@@ -261,7 +260,6 @@ async fn supervise(
     let (allowed, vault) = (settings.allowed.clone(), vault(root, sup, settings.allowed.unsigned));
     let workshop = Workshop::new(root, &config, (allowed, Arc::clone(&vault)), Arc::clone(&member));
     let effects = HostEffects::new(writer, Arc::new(workshop), ledger.clone(), launcher.clone(), done);
-    let effects = effects.with_keys(keyed.keeper.clone());
     let processes = effects.processes().clone();
     let (sys, timings, permanent) = (config.sys.clone(), config.timings.clone(), config.permanent);
     let Bound { datagrams, gossip: listener, http, ctl: ctl_listener, local, agent_check, at } = bound;
@@ -275,7 +273,7 @@ async fn supervise(
         datagrams,
         listener,
         gate,
-        effects,
+        effects: effects.with_keys(keyed.keeper.clone()),
         done: results,
     };
     let (driver, handle) = Driver::new(parts);
@@ -455,10 +453,12 @@ fn ring_key(root: &Root, sup: &SupDir, ring: Option<&str>) -> Result<Option<Ring
 
 /// The gate of the gossip port, and what the gateways tell of it. The number of this start is on disk then.
 fn keyed(
-    (key, keeper): (Option<RingKey>, Option<RingKeeper>),
+    key: Option<RingKey>,
     (root, sup): (&Root, &SupDir),
+    (member, hears_clear): (&MemberKey, bool),
     clock: Clock,
-) -> Result<(GateParts, Keyed), BootError> {
+) -> Result<(GateParts, Keyed), StartError> {
+    let keeper = keeper(key.as_ref(), (root, sup), member, hears_clear)?;
     let (rejected, file) = (Rejected::new(clock), RingFile::default());
     let mut gate = GateParts::open(rejected.clone());
     if let Some(key) = &key {
@@ -476,11 +476,8 @@ fn keyed(
     Ok((gate, Keyed { key, keeper, rejected, file }))
 }
 
-fn config(
-    settings: &Settings,
-    bound: &Bound,
-    keys: Option<(&RingKey, &RingKeeper)>,
-) -> Result<Config, ConfigError> {
+fn config(settings: &Settings, bound: &Bound, keyed: &Keyed) -> Result<Config, ConfigError> {
+    let keys = keyed.key.as_ref().zip(keyed.keeper.as_ref());
     let (advertise, port) = settings.advertise.map_or((None, None), |(ip, port)| (Some(ip), port));
     let port = port.unwrap_or(bound.at.gossip.port());
     let config = Config {

@@ -615,9 +615,7 @@ impl World {
                 )
             }
             Effect::Lease { .. } => EffectResult::LeaseFailed { reason: String::from("no answer") },
-            Effect::Signal { .. } | Effect::EndHooks { .. } | Effect::Exit(_) | Effect::RingKey(_) => {
-                EffectResult::Signalled
-            }
+            _ => EffectResult::Signalled,
         }
     }
 

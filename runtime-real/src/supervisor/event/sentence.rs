@@ -4,8 +4,8 @@
 use std::net::SocketAddr;
 
 use annulus_core::{
-    CensusEntry, ElectionPurpose, EventKind, Incarnation, KeyParts, KeyStep, MemberId, Node, Refusal,
-    RingKeyId, RumorKey, StampFault, State, Why,
+    CensusEntry, ElectionPurpose, EventKind, Hook, Incarnation, KeyParts, KeyStep, MemberId, Node,
+    ObstacleKind, Refusal, RingKeyId, RumorKey, ServiceName, StampFault, State, Why,
 };
 
 use super::election;
@@ -110,13 +110,9 @@ pub fn sentence(kind: &EventKind, names: Names<'_>) -> String {
             let why = if reason.is_empty() || reason == to { String::new() } else { format!(": {reason}") };
             format!("service {service} is {to}{before}{why}")
         }
-        EventKind::ObstacleChanged { service, obstacle, hook, what } => match (what, hook) {
-            (Some(what), _) => format!("service {service}: {what}"),
-            (None, Some(hook)) => {
-                format!("service {service}: nothing is wrong with its {hook} hook any more")
-            }
-            (None, None) => format!("service {service}: nothing is wrong with its {obstacle} any more"),
-        },
+        EventKind::ObstacleChanged { service, obstacle, hook, what } => {
+            obstacle_changed(service, *obstacle, *hook, what.as_deref())
+        }
         EventKind::DecodeFailed { from, channel, error } => {
             format!("rejected a {} from {from}: {error}", channel.name())
         }
@@ -132,6 +128,19 @@ pub fn sentence(kind: &EventKind, names: Names<'_>) -> String {
         }
         EventKind::Leaving => "this supervisor begins to leave the ring".to_owned(),
         EventKind::Election { election: id, term, what } => election::sentence(id, *term, what, names),
+    }
+}
+
+fn obstacle_changed(
+    service: &ServiceName,
+    obstacle: ObstacleKind,
+    hook: Option<Hook>,
+    what: Option<&str>,
+) -> String {
+    match (what, hook) {
+        (Some(what), _) => format!("service {service}: {what}"),
+        (None, Some(hook)) => format!("service {service}: nothing is wrong with its {hook} hook any more"),
+        (None, None) => format!("service {service}: nothing is wrong with its {obstacle} any more"),
     }
 }
 

@@ -93,17 +93,6 @@ impl Narrator {
                 let hook = hook.map_or_else(String::new, |hook| format!("{hook} "));
                 format!("{service} on {name}: nothing is wrong with its {hook}{obstacle} any more.")
             }
-            EventKind::DecodeFailed { from, error, .. } => {
-                format!("{name} rejects bytes from {from}: {error}.")
-            }
-            EventKind::LimitReached { limit } => {
-                format!("{name} reaches a limit and drops something: {limit}.")
-            }
-            EventKind::PersistFailed { reason } => format!("{name} cannot write to its disk: {reason}."),
-            EventKind::IdentityConflict { address, yields } => {
-                let then = if *yields { "falls silent" } else { "goes on as that member" };
-                format!("{name} finds a second supervisor with a copy of its disk at {address}, and {then}.")
-            }
             EventKind::VersionLost { key, version, winner } => {
                 let winner = winner.map_or_else(|| "another member".to_owned(), |id| self.who(&id));
                 format!(
@@ -115,15 +104,13 @@ impl Narrator {
                     "{name} finds that its store does not hold what it has told of the {key}, and tells it again."
                 )
             }
-            EventKind::IdentityTakenOver { former } => {
-                format!("{name} goes on with the disk of {}, under an id of its own.", self.who(former))
-            }
-            EventKind::RingKeyChanged { ring_key, step, by } => {
-                key_step(name, ring_key.revision, *step, by.map(|by| self.who(&by)))
-            }
-            EventKind::RingKeyFailed { ring_key, reason } => {
-                format!("{name} gets no further with the ring's key {}: {reason}.", ring_key.revision)
-            }
+            EventKind::DecodeFailed { .. }
+            | EventKind::LimitReached { .. }
+            | EventKind::PersistFailed { .. }
+            | EventKind::IdentityConflict { .. }
+            | EventKind::IdentityTakenOver { .. }
+            | EventKind::RingKeyChanged { .. }
+            | EventKind::RingKeyFailed { .. } => return self.of_itself(name, kind),
             EventKind::Leaving => format!("{name} tells the ring that it leaves."),
             EventKind::Started { .. }
             | EventKind::RumorAccepted { .. }
@@ -134,6 +121,33 @@ impl Narrator {
             | EventKind::LocalHealth { .. }
             | EventKind::ServiceChanged { .. }
             | EventKind::Election { .. } => return None,
+        })
+    }
+
+    /// What a supervisor finds of its bytes, its disk, its identity and its keys.
+    fn of_itself(&self, name: &str, kind: &EventKind) -> Option<String> {
+        Some(match kind {
+            EventKind::DecodeFailed { from, error, .. } => {
+                format!("{name} rejects bytes from {from}: {error}.")
+            }
+            EventKind::LimitReached { limit } => {
+                format!("{name} reaches a limit and drops something: {limit}.")
+            }
+            EventKind::PersistFailed { reason } => format!("{name} cannot write to its disk: {reason}."),
+            EventKind::IdentityConflict { address, yields } => {
+                let then = if *yields { "falls silent" } else { "goes on as that member" };
+                format!("{name} finds a second supervisor with a copy of its disk at {address}, and {then}.")
+            }
+            EventKind::IdentityTakenOver { former } => {
+                format!("{name} goes on with the disk of {}, under an id of its own.", self.who(former))
+            }
+            EventKind::RingKeyChanged { ring_key, step, by } => {
+                key_step(name, ring_key.revision, *step, by.map(|by| self.who(&by)))
+            }
+            EventKind::RingKeyFailed { ring_key, reason } => {
+                format!("{name} gets no further with the ring's key {}: {reason}.", ring_key.revision)
+            }
+            _ => return None,
         })
     }
 
