@@ -35,6 +35,7 @@ impl Keyring {
             let has = |id: &MemberId| self.statements.get(id).is_some_and(|said| said.can_open(&fact.key));
             let alive = self.places.iter().filter(|(_, place)| place.state == State::Alive);
             let before = alive.clone().filter(|(id, _)| has(id) && **id < self.me).count() as u64;
+            assert!(before < self.places.len() as u64 + 1, "each member counts once");
             let holders = alive.clone().filter(|(id, _)| has(id)).count() as u64 + 1;
             if self.looks % holders != before && fact.by != self.me {
                 continue;
@@ -61,6 +62,7 @@ impl Keyring {
     /// A member handed a key on.
     pub(crate) fn handle_delivered(&mut self, key: RingKeyId, sealed: &[u8]) {
         let is_wanted = key > self.speaks && self.facts.contains_key(&key) && !self.opens.contains_key(&key);
+        assert!(!key.is_clear(), "what is read names a key");
         let is_asked = self.work.values().any(|work| matches!(work, Errand::Open(_)));
         // Only a key that the ring speaks of is worth the work, and one at a time.
         if is_wanted && !is_asked && self.box_key.is_some() {

@@ -129,6 +129,7 @@ impl Keyring {
         let speaks = last.map(|last| last.speaks).filter(|key| !key.is_clear() && opens.contains_key(key));
         let speaks = speaks.unwrap_or(given);
         opens.insert(speaks, None);
+        assert!(opens.len() <= OPEN_KEYS_MAX, "a runtime holds no more keys than a member may open");
         Self {
             me,
             opens,
@@ -211,6 +212,7 @@ impl Keyring {
         if !self.is_keyed() || keys.member_id == self.me {
             return;
         }
+        assert!(keys.opens.len() <= OPEN_KEYS_MAX, "what is read keeps the limits");
         self.statements.insert(keys.member_id, keys.clone());
         if self.is_busy() {
             self.look_soon(ctx);
@@ -256,6 +258,7 @@ impl Keyring {
             return;
         }
         self.opens.insert(key, None);
+        assert!(self.opens.len() <= OPEN_KEYS_MAX, "room was made");
         ctx.event(Follows::Input, EventKind::RingKeyChanged { ring_key: key, step: KeyStep::Held, by: None });
         self.tell();
     }
@@ -266,6 +269,7 @@ impl Keyring {
         if let Some(oldest) = oldest {
             self.drop_key(ctx, oldest);
         }
+        assert!(self.opens.contains_key(&self.speaks), "what a member says it can open");
         oldest.is_some()
     }
 
@@ -297,6 +301,7 @@ impl Keyring {
         if held.is_none() && self.facts.len() >= RING_KEYS_MAX {
             return Err(CommandError::Limit(Limit::RingKeys));
         }
+        assert!(key > self.speaks || held.is_some(), "an order leads to a newer key");
         let is_current = force || self.planted.has(Bug::OfferedKeyUsed);
         Ok(Some(RingKey { key, ring, is_current, since: wall, grace_ms, by: self.me }))
     }
@@ -316,6 +321,7 @@ impl Keyring {
             ctx.event(after, EventKind::RingKeyChanged { ring_key, step: KeyStep::Missing, by });
         }
         let Some(fact) = can_open.filter(|fact| fact.key > self.speaks).cloned() else { return };
+        assert!(self.opens.contains_key(&fact.key) && fact.is_current, "it speaks with a current key");
         self.speaks = fact.key;
         self.missing = self.missing.filter(|missing| *missing > fact.key);
         let kind =
@@ -355,6 +361,7 @@ impl Keyring {
         for key in over {
             self.drop_key(ctx, key);
         }
+        assert!(self.opens.contains_key(&self.speaks), "a member can open what it says");
         self.promote(ctx);
         self.hand_on();
         self.plan(ctx);
@@ -362,7 +369,8 @@ impl Keyring {
 
     fn drop_key(&mut self, ctx: &mut Context<'_>, key: RingKeyId) {
         assert!(key < self.speaks && !key.is_clear(), "only a retired key is dropped");
-        self.opens.remove(&key);
+        let was_open = self.opens.remove(&key).is_some();
+        assert!(was_open, "a key is dropped once");
         ctx.event(
             Follows::Input,
             EventKind::RingKeyChanged { ring_key: key, step: KeyStep::Dropped, by: None },
@@ -386,6 +394,7 @@ impl Keyring {
             .collect();
         self.ready.retain(|key, _| ready.iter().any(|fact| fact.key == *key));
         for offer in ready {
+            assert!(offer.key > self.speaks && !offer.is_current, "only an offer becomes current");
             let looks = self.ready.entry(offer.key).or_default();
             *looks += 1;
             // The member whose operator ordered it speaks first, so that one statement goes round and not one of each.

@@ -40,6 +40,7 @@ impl Keyring {
         {
             return heard;
         }
+        assert!(self.opens.contains_key(&self.speaks), "a member can open what it says");
         let usable = self.opens.keys().rev().filter(|key| **key <= self.speaks);
         let newest = said.and_then(|said| usable.clone().find(|key| said.can_open(key)).copied());
         match newest {
@@ -50,6 +51,7 @@ impl Keyring {
                 if self.rng.chance(1, 2) {
                     return first;
                 }
+                assert!(!others.is_empty(), "there is a choice");
                 let other = self.rng.index(others.len());
                 others.get(other).copied().unwrap_or(first)
             }

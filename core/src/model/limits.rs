@@ -176,6 +176,9 @@ const _: () =
 const _: () =
     assert!(NAME_BYTES_MAX * 2 > SERVICE_GROUP_BYTES_MAX, "a service and a group of this length have a name");
 const _: () = assert!(CONTENDERS_MAX > 1 && HISTORY_MAX > 1);
+const _: () = assert!(OPEN_KEYS_MAX > 2, "a retired key, the current one and the one that is offered");
+const _: () = assert!(RING_KEYS_MAX * 64 < RUMORS_MAX, "keys leave room for other rumors");
+const _: () = assert!(SEALED_KEY_BYTES_MAX > 2 * NAME_BYTES_MAX, "a key file with a long name can be sealed");
 const _: () = assert!(HELD_BYTES_MAX * 8 < ALL_HELD_BYTES_MAX, "one sender does not take the room of all");
 const _: () = assert!(HELD_MAX > 2 && HELD_BYTES_MAX > 4 * DATAGRAM_BYTES_MAX, "a join is held whole");
 const _: () = assert!(QUESTIONS_MAX < ASKED_ADDRESSES_MAX && ASKED_ADDRESSES_MAX < REPLAY_SENDERS_MAX);

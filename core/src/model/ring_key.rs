@@ -26,6 +26,7 @@ impl RingKeyId {
     /// A key that has no bytes, for rings that are simulated: two of one revision and seed are one.
     #[must_use]
     pub fn simulated(revision: u64, seed: u64) -> Self {
+        assert!(revision > 0 && revision <= Self::REVISION_MAX, "a key has a revision");
         let half = digest::hash_bytes(&[revision.to_le_bytes(), seed.to_le_bytes()].concat());
         let mut fingerprint = [0; 16];
         fingerprint[..8].copy_from_slice(&half.to_be_bytes());
@@ -73,6 +74,9 @@ impl FromStr for RingKeyId {
         Ok(Self { revision, fingerprint })
     }
 }
+
+const _: () = assert!(RingKeyId::REVISION_MAX / 10_000_000_000_000 == 9, "a revision has fourteen digits");
+const _: () = assert!(size_of::<RingKeyId>() == 24, "each message of a node holds one");
 
 /// A step in the life of a ring key, as this member sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -29,6 +29,7 @@ impl Node {
 
     /// The member takes part from now on: what its disk holds of keys counts, and the ring hears what it can open.
     pub(super) fn start_keyring(&mut self) {
+        assert!(self.is_heard(), "a member that takes part says what it can open");
         for record in self.members() {
             self.keyring.handle_member(ctx!(self), &record.id, Some(&record));
         }
@@ -59,6 +60,7 @@ impl Node {
 
     /// What another member says that this one can open, which is this one's to say.
     pub(super) fn hear_of_own_keys(&mut self, told: &Told<'_>) -> Heard {
+        assert!(told.rumor().owner() == Some(self.me), "it is about this member");
         if self.rumors.holds(told) {
             return Heard::Known;
         }
@@ -97,6 +99,7 @@ impl Node {
 
     /// Takes in which key the ring is to speak with.
     pub(super) fn learn_key(&mut self, told: &Told<'_>, from: Option<MemberId>, after: Follows) -> Heard {
+        assert!(matches!(told.rumor(), Rumor::RingKey(_)), "only a key is taken in as one");
         let Learned { heard, .. } = self.learn(told, Priority::Urgent, from, after);
         if heard == Heard::New {
             // A restart goes on with the key that is current.

@@ -46,13 +46,21 @@ pub struct RingKey {
     key: SharedKey,
     /// Where it is on disk; none for a key of the environment.
     path: Option<PathBuf>,
+    /// Its file is gone, and this is the copy of a supervisor.
+    is_copy: bool,
 }
 
 impl RingKey {
     /// A copy of a key whose file is gone.
     #[must_use]
     pub fn kept(key: HeldKey) -> Self {
-        Self { id: key.id, key: key.key, path: None }
+        Self { id: key.id, key: key.key, path: None, is_copy: true }
+    }
+
+    /// Whether its file is gone.
+    #[must_use]
+    pub const fn is_copy(&self) -> bool {
+        self.is_copy
     }
 
     /// Its name and revision.
@@ -80,7 +88,7 @@ impl RingKey {
             let Some(ring) = ring else { return Ok(None) };
             let (id, key) = keys.ring(ring)?;
             let path = Some(keys.path(&id, KeyKind::Shared));
-            return Ok(Some(Self { id, key, path }));
+            return Ok(Some(Self { id, key, path, is_copy: false }));
         };
         let from = Path::new("the value");
         let file = KeyFile::parse(text, from).map_err(RingError::Contents)?;
@@ -93,7 +101,7 @@ impl RingKey {
         }
         let key =
             SharedKey::from_bytes(file.bytes()).expect("a key that was read has the length of its kind");
-        Ok(Some(Self { id: file.id, key, path: None }))
+        Ok(Some(Self { id: file.id, key, path: None, is_copy: false }))
     }
 
     /// As [`Self::find`], with what the environment holds; empty counts as unset.

@@ -447,7 +447,6 @@ fn ring_key(root: &Root, sup: &SupDir, ring: Option<&str>) -> Result<Option<Ring
     let Err(error) = found else { return found };
     let kept = ring.and_then(|ring| ring_keys::last_kept(&sup.ring_keys(), ring));
     let Some(kept) = kept.filter(|_| error.is_missing()) else { return Err(error) };
-    tracing::warn!("{error}; until then this supervisor goes on with its own copy of {}", kept.id);
     Ok(Some(RingKey::kept(kept)))
 }
 
@@ -463,6 +462,14 @@ fn keyed(
     let mut gate = GateParts::open(rejected.clone());
     if let Some(key) = &key {
         let keys = KeyCache::new(root.keys());
+        if key.is_copy() {
+            tracing::warn!(
+                "the key cache {} has no key of the ring {}: this supervisor goes on with its own copy of {}; put the file back",
+                keys.dir().display(),
+                key.id().name(),
+                key.id()
+            );
+        }
         for remark in key.remarks(&keys, clock.wall()) {
             tracing::warn!("{remark}");
         }

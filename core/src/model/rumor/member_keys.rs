@@ -60,6 +60,7 @@ impl MemberKeys {
         if newer {
             self.clone_from(other);
         }
+        assert!(self.incarnation >= other.incarnation, "a statement is followed by later ones only");
         newer
     }
 

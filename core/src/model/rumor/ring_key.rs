@@ -45,10 +45,12 @@ impl RingKey {
     /// Joins two statements about one key: what is current is offered no longer; of two alike the greater content.
     pub fn merge(&mut self, other: &Self) -> bool {
         assert!(self.key == other.key, "different rumors cannot be joined");
+        assert!(!self.key.is_clear(), "the clear is offered by no member");
         let newer = other.rank() > self.rank();
         if newer {
             self.clone_from(other);
         }
+        assert!(self.rank() >= other.rank(), "the greater one stays");
         newer
     }
 

@@ -27,6 +27,8 @@ pub(super) struct MemberKeysMessage {
 
 impl MemberKeys {
     pub(super) fn to_wire(&self) -> MemberKeysMessage {
+        assert!(self.opens.len() <= OPEN_KEYS_MAX, "a member opens a few keys");
+        assert!(self.opens.is_sorted_by(|a, b| a.key < b.key), "a member lists each key once");
         let open = |open: &OpenKey| {
             let mut key = KeyMessage::of(open.key);
             key.until = open.until.map_or(0, |until| until.as_millis());
