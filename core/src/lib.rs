@@ -124,9 +124,9 @@ pub use model::ring_key::{KeyStep, RingKeyId};
 pub use model::rng::Rng;
 pub use model::row::{Table, Write};
 pub use model::rumor::{
-    Authority, CensusEntry, Contender, Departure, ElectionRumor, KeyParts, MemberKeys, MemberRumor, Opaque,
-    OpenKey, RingKey, Rumor, RumorKey, RumorKind, Sealed, ServiceConfig, ServiceFile, ServiceHealth,
-    ServiceRumor, Told, Version,
+    Authority, CensusEntry, Contender, Departure, ElectionRumor, KeyParts, MemberKeys, MemberRumor,
+    MemberStatement, Opaque, OpenKey, RingKey, Rumor, RumorKey, RumorKind, Sealed, ServiceConfig,
+    ServiceFile, ServiceHealth, ServiceRumor, Told, Version,
 };
 pub use model::service::{
     BindingMode, Demoted, DesiredState, HEALTH_CHECK_INTERVAL_MS, Health, Hook, HookView, Obstacle,

@@ -50,6 +50,9 @@ const fn seeds_max(bug: Bug) -> Option<u64> {
         | Bug::AppliedBeforeTold
         | Bug::ElectorateToldEarly
         | Bug::ResumeWithoutRow
+        | Bug::HearsayBelieved
+        | Bug::UnaskedBelieved
+        | Bug::LeaveUnsigned
         | Bug::StallUnnoticed
         | Bug::OfferedKeyUsed
         | Bug::RetiredKeyDropped

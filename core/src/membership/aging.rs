@@ -54,6 +54,7 @@ impl Membership {
         self.end_suspicion(id);
         self.prober.cancel(id);
         self.since.remove(id);
+        self.forget_way_to(id);
         self.contacts = None;
         let removed = self.table.remove(id);
         assert!(removed.is_some(), "only a member that is known is forgotten");

@@ -104,7 +104,7 @@ impl Membership {
         self.copies.count = (self.copies.count + 1) % (1 << COUNT_BITS);
         let seq = ProbeSeq(QUESTION | voice << COUNT_BITS | self.copies.count);
         assert!(self.copies.is_own(seq), "a member knows its question when it comes back");
-        assert!(self.prober.seq().0 < QUESTION && seq.0 >= QUESTION, "no probe has the number of a question");
+        assert!(seq.0 >= QUESTION, "no probe has the number of a question");
         self.copies.asked = Some((at, seq));
         let body = Body::Ping { seq, forward_to: None };
         self.events.push_back(MembershipEvent::Send { to: at, body, accuse: None });

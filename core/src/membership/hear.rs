@@ -5,7 +5,7 @@ use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use super::relay::Relay;
-use super::{Heard, Membership, MembershipEvent, Urgency};
+use super::{Contact, Heard, Membership, MembershipEvent, Urgency};
 use crate::model::accusers::Accusers;
 use crate::model::context::{Context, Follows};
 use crate::model::event::{EventKind, Why};
@@ -14,6 +14,7 @@ use crate::model::limits::{ACCUSERS_MAX, INCARNATION_LEAP_MAX, INCARNATION_MAX, 
 use crate::model::member::{MemberRecord, State, UNSPECIFIED};
 use crate::model::mutant::mutated;
 use crate::model::planted::Bug;
+use crate::model::time::Instant;
 use crate::wire::swim::Body;
 
 /// How often a member outbids an incarnation of its own that it never used before it takes that for a second daemon.
@@ -61,10 +62,11 @@ impl Membership {
         assert!(from.id != self.me, "a member hears others only");
         match forward_to {
             Some(requester) if requester.id != self.me => {
-                self.relays.answered(&requester.id, &from.id, seq);
-                // The requester gave only its port; this member has seen its address itself.
+                let was_asked = self.relays.answered(&requester.id, &from.id, seq);
+                // Nothing goes to an address that no member that asked for it has spoken from.
                 let known = self.table.get(&requester.id).map(MemberRecord::swim_addr);
-                let to = if requester.address == UNSPECIFIED { known } else { Some(requester.swim_addr()) };
+                let is_elsewhere = was_asked && requester.address != UNSPECIFIED;
+                let to = if is_elsewhere { Some(requester.swim_addr()) } else { known };
                 // An ack never goes back to its source: a requester that has become another member in the meantime
                 // would forward it to its own address for ever.
                 if let Some(to) = to.filter(|to| mutated!(AckNotForwarded, *to != reply_to, false)) {
@@ -118,9 +120,9 @@ impl Membership {
             self.events.push_back(MembershipEvent::Send { to: reply_to, body, accuse: None });
             return;
         }
-        // The local copy's address is the better one where there is one (as in Habitat).
+        // Only members are asked, where this one knows them: any host could have made up another one.
         let told = *target;
-        let target = self.table.get(&told.id).copied().unwrap_or(told);
+        let Some(target) = self.table.get(&told.id).copied() else { return };
         if target.incarnation > told.incarnation {
             // The requester missed a refutation; that is all the answer it needs.
             self.events.push_back(MembershipEvent::Send {
@@ -153,7 +155,8 @@ impl Membership {
     /// Notes that a member itself spoke to this one. `record` is its own word, with its address filled in.
     ///
     /// Contact proves that the member runs, but others cannot follow at its old incarnation: a member that is held to
-    /// be worse than alive is told so, and refutes. False when it is banned and must not be listened to.
+    /// be worse than alive is told so, and refutes. A member that is not known is a
+    /// stranger until it has answered.
     ///
     /// `first_hand`: it came from the member's own socket, so its source address is its address. A record of the same
     /// incarnation from another member may hold an address that only that member can reach.
@@ -162,26 +165,31 @@ impl Membership {
         ctx: &mut Context<'_>,
         record: &MemberRecord,
         first_hand: bool,
-    ) -> bool {
+    ) -> Contact {
         assert!(record.id != self.me, "a member does not contact itself");
         if self.banned.contains(&record.id) && !self.planted.has(Bug::BanUndoneByContact) {
-            self.events.push_back(MembershipEvent::TellBan { id: record.id, to: record.swim_addr() });
-            return false;
+            return Contact::Banned;
         }
-        self.doubt_until = None;
         // Its own word counts as far as it may leap. A member that has outbid a forger's number is followed in a few steps.
         let incarnation = Incarnation(record.incarnation.0.min(self.believed_up_to(&record.id)));
         let record = &MemberRecord { incarnation, ..*record };
         let Some(held) = self.table.get(&record.id).copied() else {
-            if self.make_room(ctx) {
-                self.change(ctx, *record, Accusers::default(), Why::Contact, Follows::Input);
-                self.just_met = Some(record.id);
+            if self.planted.has(Bug::UnaskedBelieved) {
+                self.meet(ctx, *record, Accusers::default(), Why::Contact);
                 self.events.push_back(MembershipEvent::Healed { id: record.id });
+                return Contact::Member;
             }
-            return true;
+            self.note_hearsay(ctx, record, record.id);
+            return Contact::Stranger;
         };
+        self.doubt_until = None;
+        if record.state == State::Departed && !self.planted.has(Bug::LeaveUnsigned) {
+            // That it leaves counts by its signed word alone.
+            return Contact::Member;
+        }
         let departs = record.state == State::Departed && held.state != State::Departed;
         if record.incarnation > held.incarnation || (departs && record.prevails_over(&held)) {
+            let record = &MemberRecord { permanent: held.permanent, ..*record };
             self.change(ctx, *record, Accusers::default(), Why::Contact, Follows::Input);
             if mutated!(
                 NoHealOnReturn,
@@ -190,7 +198,7 @@ impl Membership {
             ) {
                 self.events.push_back(MembershipEvent::Healed { id: record.id });
             }
-            return true;
+            return Contact::Member;
         }
         if held.state == State::Suspect {
             let now = ctx.now;
@@ -201,27 +209,26 @@ impl Membership {
         let moved = mutated!(MoveUnnoticed, first_hand, false)
             && !is_forged
             && record.incarnation == held.incarnation
-            && record.address != held.address;
+            && (record.swim_addr(), record.gossip_port) != (held.swim_addr(), held.gossip_port);
         if moved || held.address == UNSPECIFIED {
-            self.put(MemberRecord { address: record.address, ..held });
+            let (address, swim_port, gossip_port) = (record.address, record.swim_port, record.gossip_port);
+            self.put(MemberRecord { address, swim_port, gossip_port, ..held });
         }
-        true
+        Contact::Member
     }
 
     /// The record that a member must be told of itself: this node holds it to be worse than alive, or newer than it
     /// says (an old disk was restored), or it is new here and may not know its address.
     pub(crate) fn accusation_of(&mut self, spoken: &MemberRecord) -> Option<MemberRecord> {
-        let just_met = self.just_met.take() == Some(spoken.id);
         let held = self.table.get(&spoken.id)?;
         assert!(held.id == spoken.id, "a member is held under its id");
         let owed = mutated!(NotTellingTheDead, held.state != State::Alive, held.state == State::Suspect)
-            || mutated!(NewerNotTold, held.incarnation > spoken.incarnation, false)
-            || just_met;
+            || mutated!(NewerNotTold, held.incarnation > spoken.incarnation, false);
         (owed && spoken.state != State::Departed).then_some(*held)
     }
 
     /// The highest incarnation of a member that is believed now.
-    fn believed_up_to(&self, id: &MemberId) -> u64 {
+    pub(super) fn believed_up_to(&self, id: &MemberId) -> u64 {
         let held = self.table.get(id).map_or(0, |held| held.incarnation.0);
         assert!(held <= INCARNATION_MAX, "only what can be outbid was ever taken in");
         held.saturating_add(INCARNATION_LEAP_MAX).min(INCARNATION_MAX)
@@ -250,12 +257,17 @@ impl Membership {
         }
         let why = Why::Rumor { from: *from };
         let Some(held) = self.table.get(&told.id).copied() else {
-            if told.address == UNSPECIFIED || !self.make_room(ctx) {
-                return Heard::Known;
+            if self.planted.has(Bug::HearsayBelieved) && told.address != UNSPECIFIED {
+                return if self.meet(ctx, *told, *accusers, why) { Heard::New } else { Heard::Known };
             }
-            self.change(ctx, *told, *accusers, why, Follows::Input);
-            return Heard::New;
+            self.note_hearsay(ctx, told, *from);
+            return Heard::Known;
         };
+        // Whether it is permanent is its own to say, and whether it leaves.
+        let told = &MemberRecord { permanent: held.permanent, ..*told };
+        if told.state == State::Departed && !self.may_have_departed(ctx.now, &held) {
+            return Heard::Known;
+        }
         let stale_alive = told.incarnation == held.incarnation
             && (told.state, held.state) == (State::Alive, State::Suspect);
         let accepted = stale_alive && self.planted.has(Bug::StaleAliveAccepted);
@@ -279,13 +291,27 @@ impl Membership {
             self.put(MemberRecord { address, permanent: told.permanent, ..held });
             return Heard::Known;
         }
-        let address = if unknown(told.address) { held.address } else { told.address };
         assert!(accepted || told.prevails_over(&held), "only a prevailing statement replaces a record");
-        self.change(ctx, MemberRecord { address, ..*told }, *accusers, why, Follows::Input);
+        // Where it is, it says itself: if it is there that it is said to be, it answers from there.
+        let is_seen = mutated!(HearsayMovesMembers, !unknown(held.address), unknown(told.address));
+        let seen = if is_seen { held } else { *told };
+        let (address, swim_port, gossip_port) = (seen.address, seen.swim_port, seen.gossip_port);
+        let record = MemberRecord { address, swim_port, gossip_port, ..*told };
+        self.change(ctx, record, *accusers, why, Follows::Input);
+        if told.state == State::Alive && !unknown(told.address) && told.swim_addr() != record.swim_addr() {
+            self.ask_elsewhere(ctx.now, told.swim_addr());
+        }
         if told.state == State::Suspect {
             mutated!(SuspectRumorUnheard, self.plan_corroboration(ctx.now, &told.id), ());
         }
         Heard::New
+    }
+
+    /// Members that are dead for long depart, here a little earlier than there. One that is alive departs by its own word.
+    fn may_have_departed(&self, now: Instant, held: &MemberRecord) -> bool {
+        let half = Duration::from_millis(self.timings.departed_after_ms / 2);
+        let is_old = self.since.get(&held.id).is_some_and(|gone| gone.since + half <= now);
+        self.planted.has(Bug::LeaveUnsigned) || (held.state == State::Confirmed && is_old)
     }
 
     fn hear_nothing_worse(

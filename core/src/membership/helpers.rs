@@ -74,7 +74,7 @@ impl Membership {
         chosen
     }
 
-    fn preferred_helpers(&mut self, target: &MemberId) -> Vec<MemberRecord> {
+    pub(super) fn preferred_helpers(&mut self, target: &MemberId) -> Vec<MemberRecord> {
         let me = *self.own();
         let helps = |r: &&MemberRecord| r.id != *target && r.state == State::Alive && !stands_here(r, &me);
         let known = self.ways.helpers(*target).filter_map(|id| self.table.get(&id)).filter(helps);

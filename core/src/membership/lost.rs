@@ -109,7 +109,8 @@ impl Membership {
         let picks = self.rng.sample(peers.len(), PEERS_PER_TRY);
         for to in picks.into_iter().filter_map(|i| peers.get(i)) {
             ctx.metrics.reconnects += 1;
-            self.events.push_back(MembershipEvent::Join { swim: *to, gossip: *to });
+            let seq = self.join_seq(*to);
+            self.events.push_back(MembershipEvent::Join { swim: *to, gossip: *to, seq });
         }
     }
 
@@ -146,8 +147,9 @@ impl Membership {
     pub(crate) fn handle_rejoin(&mut self, ctx: &mut Context<'_>) {
         self.plan_housekeeping(ctx.now);
         for member in self.random_members(mutated!(NoRejoin, PEERS_PER_TRY, 0), None) {
-            self.events
-                .push_back(MembershipEvent::Join { swim: member.swim_addr(), gossip: member.gossip_addr() });
+            let (swim, gossip) = (member.swim_addr(), member.gossip_addr());
+            let seq = self.join_seq(swim);
+            self.events.push_back(MembershipEvent::Join { swim, gossip, seq });
         }
     }
 }

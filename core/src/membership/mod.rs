@@ -5,12 +5,14 @@
 //! |---|---|
 //! | `table` | all records, dense |
 //! | `hear` | statements of others: contact, rumors, accusations of this member itself |
+//! | `hearsay` | members that were spoken of and have not answered yet |
 //! | `detect` | this member's own probes, suspicions and their timeouts |
 //! | `aging` | confirmed members depart, departed ones are forgotten |
 //! | `lost` | finding back: peers while alone, members believed dead |
 //! | `contacts` | the members that rumors are told to |
 //! | `helpers` | the members that are asked to probe for this one |
 //! | `copy` | a second daemon with this member's identity |
+//! | `stated` | what members say of themselves |
 //! | `probe`, `suspicion`, `relay`, `health` | the parts of those |
 //!
 //! A member's record, and which of two statements about it prevails, is in `model::member`.
@@ -26,11 +28,13 @@ mod detect;
 mod event;
 mod health;
 mod hear;
+mod hearsay;
 mod helpers;
 mod index;
 mod lost;
 mod probe;
 mod relay;
+mod stated;
 mod suspicion;
 mod table;
 #[cfg(test)]
@@ -41,7 +45,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 pub(crate) use contacts::{CONTACTS, Contacts};
-pub(crate) use event::{Heard, MembershipEvent, Urgency};
+pub(crate) use event::{Contact, Heard, MembershipEvent, Urgency};
 pub(crate) use suspicion::log10_milli;
 pub(crate) use table::{MemberTable, digested};
 
@@ -61,11 +65,15 @@ use crate::wire::swim::Body;
 use contacts::Turns;
 use copy::Copies;
 use health::LocalHealth;
+use hearsay::Hearsay;
 use helpers::Ways;
 use lost::Lost;
 use probe::{Prober, stands_here};
 use relay::Relays;
 use suspicion::Suspicion;
+
+/// The stream of chance from which the numbers of probes come: none of the node's own.
+const NUMBERS: u64 = 16;
 
 /// A queue of events that grew beyond this gives its memory back once it is empty.
 const EVENTS_CAPACITY_KEPT: usize = 8;
@@ -103,6 +111,7 @@ pub(crate) struct Membership {
     relays: Relays,
     ways: Ways,
     health: LocalHealth,
+    hearsay: Hearsay,
     lost: Lost,
     copies: Copies,
     /// The members that each rumor is told to; none after a change that may concern them.
@@ -119,8 +128,6 @@ pub(crate) struct Membership {
     advertises: bool,
     /// The accusers, which are told first once a higher incarnation may be used.
     accused_by: Vec<MemberId>,
-    /// A new member that may not know its own address yet.
-    just_met: Option<MemberId>,
     /// After a stall: no member is confirmed dead before this, or before another member was heard.
     doubt_until: Option<Instant>,
     housekeeping_at: Instant,
@@ -150,13 +157,14 @@ impl Membership {
             suspicions_due: BTreeSet::new(),
             since: BTreeMap::new(),
             refuted: None,
-            prober: Prober::new(now + phase),
+            prober: Prober::new(now + phase, rng.fork(NUMBERS)),
             relays: Relays::default(),
             ways: Ways::default(),
             copies: Copies::default(),
             contacts: None,
             turns: Turns::default(),
             health: LocalHealth::new(timings.local_health_max),
+            hearsay: Hearsay::default(),
             lost: Lost::new(config.peers.clone(), now),
             leaving: false,
             verifications: VecDeque::new(),
@@ -164,7 +172,6 @@ impl Membership {
             outbid: 0,
             advertises: config.advertise.is_some(),
             accused_by: Vec::new(),
-            just_met: None,
             doubt_until: None,
             housekeeping_at: Instant::FAR_FUTURE,
             events: VecDeque::new(),
@@ -189,7 +196,7 @@ impl Membership {
         let me = *self.own();
         assert!(self.table.len() == 1, "room is made before others are restored");
         self.table = MemberTable::with_capacity(members + 1);
-        self.prober = Prober::new(self.prober.next_round);
+        self.prober = Prober::new(self.prober.next_round, self.rng.fork(NUMBERS));
         self.put(me);
     }
 
@@ -373,6 +380,7 @@ impl Membership {
             (self.prober.next_round, WakeReason::ProbeRound),
             (self.prober.due().unwrap_or(never), WakeReason::ProbeTimeout),
             (self.relays.due().unwrap_or(never), WakeReason::RelayTimeout),
+            (self.hearsay_at(), WakeReason::ProbeTimeout),
             (suspicion, WakeReason::Suspicion),
             (self.reconnect_at(), WakeReason::Reconnect),
             (self.housekeeping_at, WakeReason::Housekeeping),
@@ -383,6 +391,7 @@ impl Membership {
     pub(crate) fn handle_timeout(&mut self, ctx: &mut Context<'_>) {
         self.run_probes(ctx);
         self.run_relays(ctx);
+        self.run_hearsay(ctx);
         self.run_suspicions(ctx);
         self.run_round(ctx);
         self.run_reconnect(ctx);
@@ -396,6 +405,7 @@ impl Membership {
         if !self.banned.insert(id) {
             return false;
         }
+        self.drop_hearsay(&id);
         let banned = ctx.event(ctx.after, EventKind::Banned { member: id, by });
         if id != self.me
             && let Some(mut record) = self.table.get(&id).copied()
@@ -476,6 +486,7 @@ impl Membership {
     /// Asserts the invariants between the parts of this component.
     pub(crate) fn check_invariants(&self) {
         assert!(self.own().id == self.me);
+        self.check_hearsay();
         for (id, suspicion) in &self.suspicions {
             let state = self.table.get(id).map(|r| r.state);
             assert!(state == Some(State::Suspect), "{id} has a suspicion and is {state:?}");

@@ -23,6 +23,9 @@ use crate::model::time::Instant;
 /// Probes under way at one time: the round's own and the checks of suspects.
 pub(super) const PROBES_MAX: usize = 32;
 
+/// The highest number of a probe: questions about other things have higher ones.
+const SEQ_MAX: u64 = (1 << 61) - 1;
+
 const _: () = assert!(PROBES_MAX > 1, "the round's own probe has room beside a check");
 
 /// Why a member is probed.
@@ -148,20 +151,25 @@ const fn gcd(mut a: u64, mut b: u64) -> u64 {
 pub(super) struct Prober {
     active: Vec<Probe>,
     walk: Walk,
-    next_seq: u64,
+    /// Draws the numbers of probes, and nothing else.
+    numbers: Rng,
     /// When the next round begins.
     pub(super) next_round: Instant,
 }
 
 impl Prober {
-    pub(super) fn new(next_round: Instant) -> Self {
-        Self { active: Vec::new(), walk: Walk::default(), next_seq: 1, next_round }
+    pub(super) fn new(next_round: Instant, numbers: Rng) -> Self {
+        Self { active: Vec::new(), walk: Walk::default(), numbers, next_round }
     }
 
+    /// A number for a probe that cannot be guessed: an answer that repeats it comes from a host that the probe reached.
     pub(super) fn seq(&mut self) -> ProbeSeq {
-        let seq = ProbeSeq(self.next_seq);
-        self.next_seq += 1;
-        seq
+        ProbeSeq(1 + self.numbers.below(SEQ_MAX))
+    }
+
+    /// Whether a probe of this member with this number is under way.
+    pub(super) fn is_awaited(&self, target: &MemberId, seq: ProbeSeq) -> bool {
+        self.active.iter().any(|p| p.target == *target && p.seq == seq)
     }
 
     /// Takes a new member into the rest of the current walk.
@@ -351,7 +359,7 @@ mod tests {
     fn a_newcomer_has_its_turn_before_any_other_has_a_second_one() {
         for seed in 0..50 {
             let mut rng = Rng::from_seed([seed; 32]);
-            let (mut prober, mut table) = (Prober::new(Instant::ZERO), table(10));
+            let (mut prober, mut table) = (Prober::new(Instant::ZERO, Rng::from_seed([1; 32])), table(10));
             let mut seen = turns(&mut prober, &table, &mut rng, 4);
             prober.insert(table.put(member(10, State::Alive)).expect("it is new"));
             seen.extend(turns(&mut prober, &table, &mut rng, 6));
@@ -363,7 +371,7 @@ mod tests {
     #[test]
     fn the_dead_have_no_turn_and_permanent_peers_have_one_until_they_depart() {
         let mut rng = Rng::from_seed([5; 32]);
-        let (mut prober, mut table) = (Prober::new(Instant::ZERO), table(2));
+        let (mut prober, mut table) = (Prober::new(Instant::ZERO, Rng::from_seed([1; 32])), table(2));
         let permanent = |n, state| MemberRecord { permanent: true, ..member(n, state) };
         table.put(member(2, State::Suspect));
         table.put(member(3, State::Confirmed));

@@ -37,10 +37,12 @@ impl Relays {
         true
     }
 
-    /// The target answered; no nack is due.
-    pub(super) fn answered(&mut self, requester: &MemberId, target: &MemberId, seq: ProbeSeq) {
+    /// The target answered; no nack is due. False where no member asked for that, or too long ago.
+    pub(super) fn answered(&mut self, requester: &MemberId, target: &MemberId, seq: ProbeSeq) -> bool {
         let is_answered = |r: &Relay| r.requester == *requester && r.target.id == *target && r.seq == seq;
+        let was_asked = self.0.iter().any(is_answered);
         self.0.retain(|r| mutated!(NackAfterAck, !is_answered(r), true));
+        was_asked
     }
 
     /// The target's host refuses: the requester need not wait for that.

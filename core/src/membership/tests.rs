@@ -1,6 +1,7 @@
 //! The rules of membership, one by one, on a component of its own. The simulator tests how they act together.
 
 mod addresses;
+mod hearsay;
 mod probes;
 mod refutation;
 mod stall;
@@ -9,7 +10,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
 
-use super::{Heard, Membership, MembershipEvent};
+use super::{Contact, Heard, Membership, MembershipEvent};
 use crate::model::accusers::Accusers;
 use crate::model::config::{Config, Timings};
 use crate::model::context::{Context, Outputs};
@@ -19,6 +20,7 @@ use crate::model::io::Output;
 use crate::model::member::{MemberRecord, State, UNSPECIFIED};
 use crate::model::metrics::Metrics;
 use crate::model::rng::Rng;
+use crate::model::rumor::MemberStatement;
 use crate::model::time::{Instant, UnixTime};
 use crate::wire::swim::Body;
 
@@ -43,6 +45,12 @@ fn record(n: u8, incarnation: u64, state: State) -> MemberRecord {
         state,
         permanent: false,
     }
+}
+
+/// What a member says of itself in its second incarnation.
+fn statement(n: u8, permanent: bool, leaves: bool) -> MemberStatement {
+    let (incarnation, address, swim_port, gossip_port) = (Incarnation(2), None, 9638, 9638);
+    MemberStatement { member_id: id(n), incarnation, permanent, address, swim_port, gossip_port, leaves }
 }
 
 impl Bench {
@@ -83,7 +91,19 @@ impl Bench {
     }
 
     fn tell(&mut self, told: MemberRecord, from: u8) -> Heard {
-        self.act(|m, ctx| m.handle_rumor(ctx, &told, &Accusers::one(id(from)), &id(from)))
+        self.act(|m, ctx| {
+            let accusers = Accusers::one(id(from));
+            if told.id != id(0) && m.table().get(&told.id).is_none() && !m.is_banned(&told.id) {
+                // It has answered before.
+                let is_met = m.meet(ctx, told, accusers, Why::Rumor { from: id(from) });
+                return if is_met { Heard::New } else { Heard::Known };
+            }
+            m.handle_rumor(ctx, &told, &accusers, &id(from))
+        })
+    }
+
+    fn says(&mut self, said: MemberStatement) {
+        self.act(|m, ctx| m.handle_statement(ctx, &said));
     }
 
     fn wait_ms(&mut self, ms: u64) {
@@ -131,8 +151,10 @@ fn precedence_of_rumors() {
                 let mut bench = Bench::with(&[record(1, 3, held), record(2, 1, State::Alive)]);
                 bench.tell(record(1, incarnation, told), 2);
                 let prevails = incarnation > 3 || (incarnation == 3 && told > held);
+                // A death is looked into, and that a member left is for itself to say.
                 let hearsay = told == State::Confirmed && held <= State::Suspect;
-                let expected = if prevails && !hearsay { told } else { held };
+                let left = told == State::Departed;
+                let expected = if prevails && !hearsay && !left { told } else { held };
                 let case = (held, told, incarnation);
                 assert_eq!(bench.state(1), Some(expected), "{case:?}");
                 let pinged = bench.told().iter().any(|event| {
@@ -158,11 +180,17 @@ fn a_second_hand_death_is_believed_when_the_member_does_not_answer() {
 fn contact_does_not_revive_at_the_old_incarnation_but_at_a_higher_one() {
     for state in [State::Suspect, State::Confirmed, State::Departed] {
         let mut bench = Bench::with(&[record(1, 3, state)]);
-        assert!(bench.act(|m, ctx| m.handle_contact(ctx, &record(1, 3, State::Alive), true)));
+        assert_eq!(
+            bench.act(|m, ctx| m.handle_contact(ctx, &record(1, 3, State::Alive), true)),
+            Contact::Member
+        );
         assert_eq!(bench.state(1), Some(state));
         let accused = bench.membership.accusation_of(&record(1, 3, State::Alive));
         assert_eq!(accused.map(|r| r.state), Some(state), "the member is told, so that it can refute");
-        assert!(bench.act(|m, ctx| m.handle_contact(ctx, &record(1, 4, State::Alive), true)));
+        assert_eq!(
+            bench.act(|m, ctx| m.handle_contact(ctx, &record(1, 4, State::Alive), true)),
+            Contact::Member
+        );
         assert_eq!(bench.state(1), Some(State::Alive));
     }
 }
@@ -253,7 +281,10 @@ fn a_ban_is_final() {
     let mut bench = Bench::with(&[record(1, 1, State::Alive), record(2, 1, State::Alive)]);
     assert!(bench.act(|m, ctx| m.handle_ban(ctx, id(1), Some(id(2)))));
     assert_eq!(bench.state(1), Some(State::Departed));
-    assert!(!bench.act(|m, ctx| m.handle_contact(ctx, &record(1, 50, State::Alive), true)));
+    assert_eq!(
+        bench.act(|m, ctx| m.handle_contact(ctx, &record(1, 50, State::Alive), true)),
+        Contact::Banned
+    );
     assert_eq!(bench.tell(record(1, 60, State::Alive), 2), Heard::Stale);
     assert_eq!(bench.state(1), Some(State::Departed));
     assert!(!bench.act(|m, ctx| m.handle_ban(ctx, id(1), Some(id(2)))), "a second ban is no news");
@@ -433,7 +464,9 @@ fn two_neighbours_and_a_permanent_peer_hear_everything() {
     let [up, down, peer] = bench.membership.contacts();
     assert_eq!((up, down, peer), (Some(id(10)), Some(id(200)), None), "the circle of ids around 0");
     bench.tell(MemberRecord { permanent: true, ..record(150, 2, State::Alive) }, 1);
-    bench.tell(record(10, 2, State::Departed), 1);
+    assert_eq!(bench.membership.contacts()[2], None, "no other member says so");
+    bench.says(statement(150, true, false));
+    bench.says(statement(10, false, true));
     assert_eq!(bench.membership.contacts(), [Some(id(20)), Some(id(200)), Some(id(150))]);
     for _ in 0..20 {
         let mut seen: Vec<MemberId> = Vec::new();

@@ -15,6 +15,18 @@ pub const SEAL_BYTES_MAX: usize = 47;
 pub const STREAM_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Members that a node keeps, departed ones included.
 pub const MEMBERS_MAX: usize = 65_536;
+/// Members that a node knows by hearsay: they were spoken of and never answered.
+pub const HEARSAY_MAX: usize = 8_192;
+/// Of those, how many on the word of one member.
+pub const HEARSAY_BY_ONE_MAX: usize = 2_048;
+/// Members that spoke themselves and have not answered yet.
+pub const STRANGERS_MAX: usize = 1_024;
+/// Members that take part at one address and port: a host that lost its disk comes back as another one.
+pub const MEMBERS_AT_ADDRESS_MAX: usize = 4;
+/// Rumors of members that are known by hearsay: they wait until those have answered. For each of them, and in bytes.
+pub const WAITING_RUMORS_MAX: usize = 64;
+/// The same of all together.
+pub const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Rumors of all kinds but `member` that a node keeps.
 pub const RUMORS_MAX: usize = 65_536;
 /// Bytes of all rumors but the members' records that a node keeps, encoded.
@@ -134,6 +146,8 @@ const _: () = assert!(SEAL_BYTES_MAX >= (2 + 26 + 16) + 3, "flag, nonce, authent
 const _: () =
     assert!(RUMOR_BYTES_MAX < STREAM_BYTES_MAX / 4, "several rumors must fit into one stream message");
 const _: () = assert!(DEPARTURES_MAX <= MEMBERS_MAX);
+const _: () = assert!(HEARSAY_BY_ONE_MAX * 2 < HEARSAY_MAX && HEARSAY_MAX < MEMBERS_MAX);
+const _: () = assert!(WAITING_BYTES_MAX < RUMORS_BYTES_MAX && STRANGERS_MAX < HEARSAY_MAX);
 const _: () = assert!(SERVICE_CONFIG_BYTES_MAX < RUMOR_BYTES_MAX && SERVICE_FILE_BYTES_MAX < RUMOR_BYTES_MAX);
 const _: () = assert!(GROUP_BYTES_MAX * 2 + OPAQUES_BYTES_MAX < RUMORS_BYTES_MAX);
 const _: () = assert!(OPAQUE_BYTES_MAX < RUMOR_BYTES_MAX && SEALED_BYTES_MAX < RUMOR_BYTES_MAX);
@@ -198,6 +212,8 @@ pub enum Limit {
     StreamBytes,
     /// [`MEMBERS_MAX`].
     Members,
+    /// [`HEARSAY_MAX`] or [`HEARSAY_BY_ONE_MAX`].
+    Hearsay,
     /// [`DEPARTURES_MAX`].
     Departures,
     /// [`RING_KEYS_MAX`] or [`OPEN_KEYS_MAX`].
@@ -239,6 +255,7 @@ impl Limit {
         Self::OpaqueRumors,
         Self::StreamBytes,
         Self::Members,
+        Self::Hearsay,
         Self::Departures,
         Self::RingKeys,
         Self::Relays,
@@ -266,6 +283,7 @@ impl Limit {
             Self::OpaqueRumors => "rumors that are not understood",
             Self::StreamBytes => "stream bytes",
             Self::Members => "members",
+            Self::Hearsay => "members that never answered",
             Self::Departures => "departures",
             Self::RingKeys => "ring keys",
             Self::Relays => "relays",

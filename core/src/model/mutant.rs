@@ -138,6 +138,7 @@ mutants! {
     AccusersNotMerged "accusers-not-merged" "membership/hear.rs" "Accusers that others know of are not taken over.";
     AckNotForwarded "ack-not-forwarded" "membership/hear.rs" "A helper does not pass an ack on.";
     HearsaySetsAddress "hearsay-sets-address" "membership/hear.rs" "The address that another member sees replaces the one that this member has seen.";
+    HearsayMovesMembers "hearsay-moves-members" "membership/hear.rs" "Where a member is in a new incarnation is believed of any member that tells.";
     MoveUnnoticed "move-unnoticed" "membership/hear.rs" "A member that speaks from a new address is still sought at the old one.";
     NewerNotTold "newer-not-told" "membership/hear.rs" "A member of an old disk does not hear of its later incarnation.";
     NoHealOnReturn "no-heal-on-return" "membership/hear.rs" "A member that comes back is no reason to compare rumors.";
@@ -216,6 +217,7 @@ mutants! {
     BanNotOnDisk "ban-not-on-disk" "node/on_effect.rs" "A ban that could not be stored is answered as done.";
     BatchLost "batch-lost" "node/on_effect.rs" "A batch of records that could not be stored is not stored later.";
     SpeaksUnstored "speaks-unstored" "node/on_effect.rs" "A member speaks although its identity could not be stored.";
+    StatementNotApplied "statement-not-applied" "node/own_word.rs" "What a member says of itself is told on and not applied.";
     RepairedOnce "repaired-once" "node/repair.rs" "What was told is compared with the store once and never again.";
     NoSyncOnHeal "no-sync-on-heal" "node/sync.rs" "A member that comes back is not compared with.";
     NotToldBack "not-told-back" "node/sync.rs" "A member that is back hears what belongs to the ring by stream alone.";

@@ -145,11 +145,17 @@ pub enum Bug {
     RetiredKeyDropped,
     /// Members are spoken to with the current key, whatever they can open.
     CurrentKeyForAll,
+    /// A member that was only spoken of counts as one.
+    HearsayBelieved,
+    /// A member that spoke and was not asked counts as one.
+    UnaskedBelieved,
+    /// A record says that its member has left, and that is believed.
+    LeaveUnsigned,
 }
 
 impl Bug {
     /// Every defect.
-    pub const ALL: [Self; 68] = [
+    pub const ALL: [Self; 71] = [
         Self::RefuteSameIncarnation,
         Self::RefuteBeforeStored,
         Self::RestartSameIncarnation,
@@ -218,6 +224,9 @@ impl Bug {
         Self::OfferedKeyUsed,
         Self::RetiredKeyDropped,
         Self::CurrentKeyForAll,
+        Self::HearsayBelieved,
+        Self::UnaskedBelieved,
+        Self::LeaveUnsigned,
     ];
 
     /// The word for it on command lines.
@@ -292,6 +301,9 @@ impl Bug {
             Self::OfferedKeyUsed => "offered-key-used",
             Self::RetiredKeyDropped => "retired-key-dropped",
             Self::CurrentKeyForAll => "current-key-for-all",
+            Self::HearsayBelieved => "hearsay-believed",
+            Self::UnaskedBelieved => "unasked-believed",
+            Self::LeaveUnsigned => "leave-unsigned",
         }
     }
 }

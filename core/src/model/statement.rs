@@ -75,6 +75,7 @@ impl Rumor {
     pub(crate) fn author(&self) -> Author {
         match self.authority() {
             Authority::Members(_) | Authority::Unknown(_) => Author::Unsigned,
+            Authority::Itself(statement) => Author::Only(statement.member_id),
             Authority::Owner(owner) => Author::Only(*owner),
             Authority::Voters(outcome) => Author::Only(outcome.leader),
             Authority::Operator(version) => version.writer.map_or(Author::Nobody, Author::Only),

@@ -216,7 +216,7 @@ impl Node {
         match held.channel {
             Channel::Datagram => {
                 if let Ok(datagram) = swim::decode_news(&held.bytes, |rumor| self.rumors.knows(rumor)) {
-                    self.accept_datagram(held.from, datagram);
+                    self.accept_datagram(held.from, datagram, held.bytes.len());
                 }
             }
             Channel::Stream => {

@@ -29,7 +29,8 @@ impl Node {
                     assert!(self.membership.is_banned(member), "a ban is known and not applied");
                 }
                 Authority::Members(_) => panic!("a member's record is in the store of other rumors"),
-                Authority::Owner(_)
+                Authority::Itself(_)
+                | Authority::Owner(_)
                 | Authority::Operator(_)
                 | Authority::Voters(_)
                 | Authority::Key(_)

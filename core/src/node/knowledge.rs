@@ -61,7 +61,13 @@ impl Knowledge<'_> {
         if self.membership.is_banned(&id) {
             return self.rumors.told(&RumorKey::Departure(id));
         }
-        self.statement(&id).map(|m| Rumor::Member(m).encode())
+        self.farewell_of(&id).or_else(|| self.statement(&id).map(|m| Rumor::Member(m).encode()))
+    }
+
+    /// A member's own word that it left: of its record alone no member believes that.
+    fn farewell_of(&self, id: &MemberId) -> Option<Vec<u8>> {
+        let has_left = self.membership.table().get(id).is_some_and(|r| r.state == State::Departed);
+        self.rumors.told(&RumorKey::Statement(*id)).filter(|_| has_left)
     }
 
     /// The hash of all records, equal at two nodes that hold the same, and hardly ever at two that do not.
@@ -105,7 +111,9 @@ impl Knowledge<'_> {
         for record in self.membership.table().iter().filter(|r| r.state == State::Departed) {
             let key = hash_member(&record.id);
             if is_inside(mask, key) {
-                gone.extend(self.statement(&record.id).map(|s| (key, Rumor::Member(s).encode())));
+                let told = self.farewell_of(&record.id);
+                let told = told.or_else(|| self.statement(&record.id).map(|s| Rumor::Member(s).encode()));
+                gone.extend(told.map(|told| (key, told)));
             }
         }
         gone.extend(self.rumors.tombstones().filter(|(key, _)| is_inside(mask, *key)));

@@ -110,6 +110,7 @@ impl Node {
         if let Phase::Departing(departing) = &self.phase {
             let leaving = departing.leaving;
             self.membership.handle_leave(ctx!(self, leaving), stored);
+            self.state_itself(true, Incarnation(0), leaving);
             self.wire_up();
             self.announce_departure();
         }

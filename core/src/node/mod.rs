@@ -8,8 +8,10 @@
 //! | `wire_up` | the events of one component become verbs of another |
 //! | `group_config` | configuration and files of service groups |
 //! | `own_services` | this member's rumors about its own services |
+//! | `own_word` | what members say of themselves |
 //! | `repair` | what this member has told against what its store holds of it |
 //! | `trust` | on whose word a rumor is believed |
+//! | `waiting` | rumors of members that have not answered yet |
 //! | `telling` | who knows already that a service here takes no work any more |
 //! | `surroundings` | the ring as its services may see it |
 //! | `elections` | elections with services, rumors and the disk |
@@ -43,6 +45,7 @@ mod on_effect;
 mod on_stream;
 mod on_timeout;
 mod own_services;
+mod own_word;
 mod repair;
 mod surroundings;
 mod sync;
@@ -51,6 +54,7 @@ mod telling;
 mod tests;
 mod transmit;
 mod trust;
+mod waiting;
 mod wire_up;
 
 use alloc::vec::Vec;
@@ -93,6 +97,7 @@ use surroundings::{News, Surroundings};
 use sync::Sync;
 use telling::Telling;
 use trust::{Trust, Words};
+use waiting::Waiting;
 
 /// The phases of a node's life.
 #[derive(Debug, PartialEq, Eq)]
@@ -113,6 +118,7 @@ pub struct Node {
     config: Config,
     signer: Signer,
     trust: Trust,
+    waiting: Waiting,
     me: MemberId,
     phase: Phase,
     /// Commands about services that came before the node had started.
@@ -301,6 +307,7 @@ impl Node {
             replay: Replay::new(&me, root.fork(stream::REPLAY), config.planted),
             signer,
             trust: Trust::default(),
+            waiting: Waiting::default(),
             me,
             phase: Phase::Starting,
             early: Vec::new(),
@@ -411,6 +418,7 @@ impl Node {
         if self.journal.is_restored() {
             self.membership.handle_rejoin(ctx!(self));
         }
+        self.state_itself_at_start();
         self.take_early_commands();
     }
 
@@ -442,6 +450,12 @@ impl Node {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.phase == Phase::Running
+    }
+
+    /// How many members this one knows by hearsay alone: none of them has answered it.
+    #[must_use]
+    pub fn hearsay_count(&self) -> usize {
+        self.membership.hearsay_count()
     }
 
     /// Every known member, itself included, in order of id.

@@ -7,6 +7,7 @@ use core::net::SocketAddr;
 
 use super::admission::{Arrived, Spoken};
 use super::{Node, ctx};
+use crate::membership::Contact;
 use crate::model::channel::Channel;
 use crate::model::context::{Context, Follows};
 use crate::model::error::DecodeError;
@@ -36,7 +37,7 @@ impl Node {
         self.keyring.handle_heard(source, key);
         match swim::decode_news(bytes, |rumor| self.rumors.knows(rumor)) {
             Ok(datagram) if self.is_for_its_parts(arrived, &datagram) => {
-                self.accept_datagram(source, datagram)
+                self.accept_datagram(source, datagram, bytes.len())
             }
             Ok(_) => {}
             Err(error) => self.reject(source, Channel::Datagram, error),
@@ -89,7 +90,7 @@ impl Node {
         is_relayed || self.is_senders_own(stamp, from)
     }
 
-    pub(super) fn accept_datagram(&mut self, source: SocketAddr, datagram: Datagram<'_>) {
+    pub(super) fn accept_datagram(&mut self, source: SocketAddr, datagram: Datagram<'_>, bytes: usize) {
         let Datagram { mut from, body, rumors, known, digest, ballot, skipped, .. } = datagram;
         if from.id == self.me {
             let speaker = SocketAddr::new(source.ip(), from.swim_port);
@@ -111,8 +112,18 @@ impl Node {
         }
         assert!(from.id != self.me, "a member hears others only");
         self.count_received(&body);
-        if !self.membership.handle_contact(ctx!(self), &from, is_first_hand) {
-            return;
+        if let Body::Ack { seq, .. } = &body {
+            self.membership.handle_introduction(ctx!(self), &from, *seq, is_first_hand);
+        }
+        match self.membership.handle_contact(ctx!(self), &from, is_first_hand) {
+            Contact::Member => {}
+            Contact::Stranger => {
+                self.keep_for_later(&rumors, &from, (source, Channel::Datagram));
+                return self.membership.answer_stranger(&from, source, &body, bytes);
+            }
+            Contact::Banned => {
+                return mutated!(BannedNotTold, self.tell_ban(&from, source, &body, bytes), ());
+            }
         }
         self.metrics.rumors_ignored += u64::from(known);
         for told in &rumors {

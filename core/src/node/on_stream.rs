@@ -4,15 +4,19 @@ use core::net::SocketAddr;
 
 use super::admission::{Arrived, Spoken};
 use super::{Node, ctx, know, transmit};
+use crate::membership::Contact;
 use crate::model::channel::Channel;
 use crate::model::context::Context;
 use crate::model::error::DecodeError;
 use crate::model::event::StampFault;
-use crate::model::member::UNSPECIFIED;
+use crate::model::member::{MemberRecord, UNSPECIFIED};
+use crate::model::mutant::mutated;
 use crate::model::ring_key::RingKeyId;
+use crate::model::rumor::Told;
 use crate::model::stamp::Stamp;
 use crate::replay::Verdict;
 use crate::wire::stream::{self, Body, StreamMessage};
+use crate::wire::swim;
 
 impl Node {
     pub(super) fn on_stream(
@@ -86,8 +90,21 @@ impl Node {
         }
         assert!(from.id != self.me, "a member hears others only");
         self.metrics.streams_received += 1;
-        if !self.membership.handle_contact(ctx!(self), &from, true) {
-            return;
+        if let Body::Ack { seq } = &body {
+            self.membership.handle_introduction(ctx!(self), &from, *seq, true);
+        }
+        match self.membership.handle_contact(ctx!(self), &from, true) {
+            Contact::Member => {}
+            Contact::Stranger => {
+                if let Body::Gossip { rumors } = &body {
+                    self.keep_for_later(rumors, &from, (source, Channel::Stream));
+                }
+                return self.answer_strange_stream(source, &from, &body);
+            }
+            Contact::Banned => {
+                let to = SocketAddr::new(source.ip(), from.swim_port);
+                return mutated!(BannedNotTold, self.tell_ban(&from, to, &swim::Body::Gossip, 0), ());
+            }
         }
         let reply_to = from.gossip_addr();
         match body {
@@ -104,6 +121,14 @@ impl Node {
             Body::Ack { seq } => self.membership.handle_probe_answer(ctx!(self), &from.id, seq),
             Body::RingKey { key, sealed } => self.keyring.handle_delivered(key, &sealed),
             Body::Challenge { .. } | Body::Answer(_) | Body::Unknown => {}
+        }
+    }
+
+    /// A stranger is answered at the address that it connected from, and only to say who is here.
+    fn answer_strange_stream(&mut self, source: SocketAddr, from: &MemberRecord, body: &Body<Told<'_>>) {
+        if let Body::Ping { seq } = body {
+            let to = SocketAddr::new(source.ip(), from.gossip_port);
+            transmit::stream(ctx!(self), know!(self), to, Body::Ack { seq: *seq });
         }
     }
 }

@@ -122,6 +122,7 @@ impl Node {
             Authority::Owner(_) => self.tell_own(statement, Incarnation(0)),
             Authority::Members(_)
             | Authority::Operator(_)
+            | Authority::Itself(_)
             | Authority::Ban(_)
             | Authority::Voters(_)
             | Authority::Key(_)
@@ -178,6 +179,7 @@ impl Node {
             }
             Authority::Members(_)
             | Authority::Operator(_)
+            | Authority::Itself(_)
             | Authority::Ban(_)
             | Authority::Voters(_)
             | Authority::Key(_)

@@ -10,6 +10,7 @@
 //! soon while it finds differences and rarely once it finds none. Between, pings carry one hash of everything that their
 //! senders hold, and a difference there begins an exchange at once.
 
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
@@ -345,7 +346,7 @@ impl Node {
         want: &[u64],
     ) {
         let mut learned = 0;
-        let mut answers = Vec::new();
+        let mut lagging = Vec::new();
         // Members first: a service of an unknown member is worth nothing.
         let (members, others): (Vec<&Told<'_>>, Vec<&Told<'_>>) =
             told.iter().partition(|told| matches!(told.rumor(), Rumor::Member(_)));
@@ -354,14 +355,16 @@ impl Node {
             let told = self.fill_in_address(told, from);
             match self.hear_rumor(&told, &from.id, (source, Channel::Stream)) {
                 Heard::New => learned += 1,
-                Heard::Stale => {
-                    let newer = know!(self).answer_to(told.rumor());
-                    answers.extend(mutated!(StaleNotCorrected, newer, None));
-                }
+                Heard::Stale => lagging.push(told),
                 Heard::Known => {}
             }
         }
         assert!(learned as usize <= told.len(), "a node learns only records that it was told");
+        // What was heard may have this member say something new, which is the answer then.
+        self.wire_up();
+        let newer = |told: &Cow<'_, Told<'_>>| know!(self).answer_to(told.rumor());
+        let answers: Vec<Vec<u8>> = lagging.iter().filter_map(newer).collect();
+        let answers = mutated!(StaleNotCorrected, answers, Vec::new());
         assert!(answers.len() <= told.len(), "one record is answered once");
         if learned > 0 {
             self.sync.expect_differences(self.clock.now(), &mut self.rng);

@@ -11,14 +11,20 @@ use crate::model::ballot::Message as Ballot;
 use crate::model::channel::Channel;
 use crate::model::context::Context;
 use crate::model::id::MemberId;
+use crate::model::id::ProbeSeq;
 use crate::model::io::{Output, Transmit};
 use crate::model::limits::{DATAGRAM_BYTES_MAX, Limit, STREAM_BYTES_MAX};
 use crate::model::member::MemberRecord;
 use crate::model::mutant::mutated;
 use crate::model::ring_key::RingKeyId;
+use crate::model::rumor::MemberRumor;
 use crate::wire::convert::member_to_wire;
 use crate::wire::swim::{self, Body};
 use crate::wire::{challenge, proto, stream};
+
+/// The bytes of a ping to an address from which no member has answered: its answer, with what the asker is told of itself,
+/// is no longer.
+const QUESTION_BYTES_MIN: usize = 256;
 
 /// Sends a datagram in a member's name. `digest` is the hash of what it holds, 0 where that is not to be compared.
 pub(super) fn datagram(
@@ -65,6 +71,33 @@ pub(super) fn ballot(
     send(ctx, to.swim_addr(), &Body::Ballot(Box::new(message)), bytes);
 }
 
+/// Asks whether a member is at an address from which none has answered.
+pub(super) fn ask(ctx: &mut Context<'_>, know: Knowledge<'_>, to: SocketAddr, seq: ProbeSeq) {
+    let bytes = swim::encode_question(member_to_wire(&know.own_word()), seq, QUESTION_BYTES_MIN);
+    send(ctx, to, &Body::Ping { seq, forward_to: None }, bytes);
+}
+
+/// Answers a stranger, whose address may be another host's: with no more bytes than it sent. `accuse` is what it is told
+/// of itself where there is room.
+pub(super) fn answer(
+    ctx: &mut Context<'_>,
+    know: Knowledge<'_>,
+    to: SocketAddr,
+    body: &Body,
+    accuse: Option<MemberRecord>,
+    bytes_max: usize,
+) {
+    let encoded =
+        |membership| swim::encode(member_to_wire(&know.own_word()), body, membership, Vec::new(), 0);
+    let told = accuse.into_iter().map(|record| MemberRumor::new(record).to_wire()).collect();
+    let fits = |bytes: &Vec<u8>| bytes.len() <= bytes_max;
+    let bytes = Some(encoded(told)).filter(fits).or_else(|| Some(encoded(Vec::new())).filter(fits));
+    if let Some(bytes) = bytes {
+        assert!(bytes.len() <= bytes_max, "an answer is no longer than its question");
+        send(ctx, to, body, bytes);
+    }
+}
+
 fn send(ctx: &mut Context<'_>, to: SocketAddr, body: &Body, bytes: Vec<u8>) {
     assert!(
         !bytes.is_empty() && bytes.len() <= DATAGRAM_BYTES_MAX,
@@ -92,9 +125,20 @@ fn send(ctx: &mut Context<'_>, to: SocketAddr, body: &Body, bytes: Vec<u8>) {
     }));
 }
 
-/// Tells one rumor alone to an address.
-pub(super) fn rumor(ctx: &mut Context<'_>, know: Knowledge<'_>, to: SocketAddr, rumor: Vec<u8>) {
-    datagram(ctx, to, &know.own_word(), &Body::Gossip, Vec::new(), alloc::vec![rumor], 0);
+/// Tells one rumor alone to an address, where it fits into so many bytes.
+pub(super) fn rumor(
+    ctx: &mut Context<'_>,
+    know: Knowledge<'_>,
+    to: SocketAddr,
+    body: &Body,
+    rumor: Vec<u8>,
+    bytes_max: usize,
+) {
+    let from = member_to_wire(&know.own_word());
+    let bytes = swim::encode(from, body, Vec::new(), alloc::vec![rumor], 0);
+    if bytes.len() <= bytes_max {
+        send(ctx, to, body, bytes);
+    }
 }
 
 /// Sends a stream message from this member.

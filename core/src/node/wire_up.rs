@@ -12,7 +12,7 @@ use crate::model::event::EventKind;
 use crate::model::id::{MemberId, ProbeSeq, ServiceGroup};
 use crate::model::io::ExitReason;
 use crate::model::limits::Limit;
-use crate::model::member::State;
+use crate::model::member::{MemberRecord, State};
 use crate::model::mutant::mutated;
 use crate::model::planted::Bug;
 use crate::model::rumor::{Authority, Rumor, RumorKey, RumorKind, Told};
@@ -58,16 +58,21 @@ impl Node {
             MembershipEvent::Send { to, body, accuse } => {
                 self.gossip.send(ctx!(self), know!(self), to, &body, accuse.as_ref());
             }
+            MembershipEvent::Ask { to, seq } => transmit::ask(ctx!(self), know!(self), to, seq),
+            MembershipEvent::Answer { to, body, accuse, bytes_max } => {
+                transmit::answer(ctx!(self), know!(self), to, &body, accuse, bytes_max);
+            }
             MembershipEvent::Forward { to, from, body } => {
                 transmit::datagram(ctx!(self), to, &from, &body, Vec::new(), Vec::new(), 0);
             }
             MembershipEvent::StreamPing { to, seq } => {
                 transmit::stream(ctx!(self), know!(self), to, stream::Body::Ping { seq });
             }
-            MembershipEvent::Join { swim, gossip } => self.join(swim, gossip),
+            MembershipEvent::Join { swim, gossip, seq } => self.join(swim, gossip, seq),
+            MembershipEvent::Met { id } => self.hear_what_waited(&id),
+            MembershipEvent::Unmet { id } => self.waiting.forget(&id),
             MembershipEvent::Changed { id, urgency, after } => self.on_member_changed(&id, urgency, after),
             MembershipEvent::Healed { id } => self.sync_soon_with(&id),
-            MembershipEvent::TellBan { id, to } => mutated!(BannedNotTold, self.tell_ban(&id, to), ()),
             MembershipEvent::Raise { incarnation } => {
                 self.journal.store_identity(ctx!(self), incarnation, Pending::Raise(incarnation));
                 if self.config.planted.has(Bug::RefuteBeforeStored) {
@@ -80,9 +85,8 @@ impl Node {
 
     /// Introduces this member at an address: by datagram, because that is quick, and by stream, because its answer
     /// brings all records at once.
-    fn join(&mut self, swim: SocketAddr, gossip: SocketAddr) {
-        let ping = Body::Ping { seq: ProbeSeq(0), forward_to: None };
-        self.gossip.send(ctx!(self), know!(self), swim, &ping, None);
+    fn join(&mut self, swim: SocketAddr, gossip: SocketAddr, seq: ProbeSeq) {
+        transmit::ask(ctx!(self), know!(self), swim, seq);
         self.begin_sync(gossip);
     }
 
@@ -111,6 +115,11 @@ impl Node {
         self.keys_of_member_changed(id);
         self.elections_of_member_changed(id, after);
         self.forget_services_of(id, after);
+        let statement = RumorKey::Statement(*id);
+        if self.rumors.forget(&statement) {
+            self.gossip.stop(&statement);
+            self.mark_dirty(statement);
+        }
     }
 
     fn forget_services_of(&mut self, id: &MemberId, after: Follows) {
@@ -125,13 +134,22 @@ impl Node {
         }
     }
 
-    /// A banned member may not know of its ban; it hears only this from this node.
-    fn tell_ban(&mut self, id: &MemberId, to: SocketAddr) {
+    /// A banned member may not know of its ban; it hears only this from this node. One that asked who is here is answered,
+    /// for it believes only those that do. Where it was not known to be before it gets no more bytes than it sent.
+    pub(super) fn tell_ban(&mut self, from: &MemberRecord, to: SocketAddr, body: &Body, bytes: usize) {
+        let id = &from.id;
         let key = RumorKey::Departure(*id);
         let as_told = self.rumors.told(&key).filter(|bytes| self.gossip.has_room_for(bytes.len()));
         // A later version may say more of a ban than a datagram holds; the ban itself fits.
         let Some(rumor) = as_told.or_else(|| self.rumors.get(&key).map(Rumor::encode)) else { return };
-        transmit::rumor(ctx!(self), know!(self), to, rumor);
+        let known = self.membership.table().get(id).map(MemberRecord::swim_addr);
+        let bytes_max = if known.is_some_and(|known| known.ip() == to.ip()) { usize::MAX } else { bytes };
+        let body = if let Body::Ping { seq, forward_to: None } = body {
+            Body::Ack { seq: *seq, forward_to: None }
+        } else {
+            Body::Gossip
+        };
+        transmit::rumor(ctx!(self), know!(self), to, &body, rumor, bytes_max);
     }
 
     pub(super) fn on_service_event(&mut self, event: ServiceEvent) {
@@ -199,14 +217,15 @@ impl Node {
             {
                 self.hear_of_own_keys(told)
             }
+            Authority::Itself(said) => self.hear_statement(told, said, from, source),
             Authority::Owner(owner) if *owner == self.me => self.hear_of_own(told),
-            Authority::Owner(owner) => self.hear_owned(told, owner, from),
+            Authority::Owner(owner) => self.hear_owned(told, owner, from, source),
             Authority::Ban(member) => self.hear_departure(told, *member, from),
             Authority::Operator(_) => self.learn_version(told, Some(*from), self.clock.wall()),
             Authority::Voters(outcome) => self.hear_outcome(told, outcome, from),
             Authority::Key(_) => self.learn_key(told, Some(*from), Follows::Input),
             Authority::Unknown(opaque) => match opaque.owner() {
-                Some(owner) => self.hear_owned(told, &owner, from),
+                Some(owner) => self.hear_owned(told, &owner, from, source),
                 None => self.learn(told, Priority::Opaque, Some(*from), Follows::Input).heard,
             },
         };
@@ -218,7 +237,11 @@ impl Node {
     }
 
     /// A rumor that only its owner can change is worth nothing without the owner.
-    fn hear_owned(&mut self, told: &Told<'_>, owner: &MemberId, from: &MemberId) -> Heard {
+    fn hear_owned(&mut self, told: &Told<'_>, owner: &MemberId, from: &MemberId, source: Source) -> Heard {
+        if self.membership.hearsay(owner).is_some() {
+            self.waiting.keep(*owner, told, *from, source);
+            return Heard::Known;
+        }
         let owner = self.membership.table().get(owner).map(|r| r.state);
         if mutated!(OrphansKept, owner.is_none_or(|state| state == State::Departed), owner.is_none()) {
             // No member could ever retract it.

@@ -416,6 +416,13 @@ impl RumorStore {
         keys
     }
 
+    /// Forgets one rumor. False where it was not held.
+    pub(crate) fn forget(&mut self, key: &RumorKey) -> bool {
+        let was_held = self.take_out(key);
+        self.check();
+        was_held
+    }
+
     /// Whether a tombstone waits to be collected.
     pub(crate) fn has_tombstones(&self) -> bool {
         self.tombstones > 0

@@ -62,7 +62,7 @@ impl ParseAscii for IpAddr {
 }
 
 /// An address that no member knows yet is left out.
-fn address_to_wire(address: IpAddr) -> AddressText {
+pub(crate) fn address_to_wire(address: IpAddr) -> AddressText {
     let mut text = AddressText::default();
     match address {
         UNSPECIFIED => {}

@@ -104,6 +104,9 @@ pub(crate) struct Swim {
     pub(crate) challenge: Option<Challenge>,
     #[prost(message, optional, tag = "106")]
     pub(crate) answer: Option<Answer>,
+    /// Says nothing: an answer may be as long as the question, and no longer.
+    #[prost(bytes = "vec", tag = "199")]
+    pub(crate) padding: Vec<u8>,
 }
 
 /// Values of `Swim::kind`.

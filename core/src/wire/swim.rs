@@ -118,6 +118,17 @@ pub(crate) fn encode(
     envelope::wrap(&swim)
 }
 
+/// Encodes a ping to an address that no member has answered from: with as many bytes as a first answer may need.
+pub(crate) fn encode_question(from: proto::Member, seq: ProbeSeq, bytes_min: usize) -> Vec<u8> {
+    let ping = proto::PingAck { from: Some(from), forward_to: None, seq: seq.0 };
+    let mut swim = proto::Swim { kind: kind::PING, ping: Some(ping), ..proto::Swim::default() };
+    let bare = envelope::sealed_len(swim.encoded_len());
+    swim.padding = alloc::vec![0; bytes_min.saturating_sub(bare)];
+    let bytes = envelope::wrap(&swim);
+    assert!(bytes.len() >= bytes_min, "a question leaves room for its answer");
+    bytes
+}
+
 /// What the sender of a step of an election vouches for.
 pub(crate) fn ballot_said(from: proto::Member, to: &MemberId, message: &Ballot) -> Vec<u8> {
     addressed(from, to, message).encode_to_vec()

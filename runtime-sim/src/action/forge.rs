@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use annulus_core::{
-    Channel, Departure, ElectionId, ElectionRumor, Health, Incarnation, KeyedHash, MemberId, Rumor, RumorKey,
-    ServiceConfig, ServiceFile, ServiceGroup, ServiceHealth, ServiceRumor, Sign as _, SysInfo, Version,
+    Channel, Departure, ElectionId, ElectionRumor, Health, Incarnation, KeyedHash, MemberId, MemberRecord,
+    MemberRumor, MemberStatement, Rumor, RumorKey, ServiceConfig, ServiceFile, ServiceGroup, ServiceHealth,
+    ServiceRumor, Sign as _, State, SysInfo, Version,
 };
 use serde::Deserialize;
 use toml::Spanned;
@@ -12,7 +13,7 @@ use toml::Spanned;
 use super::ActionError;
 use super::room::{Cast, Ground, PROCESS, Room, Traced, expect, known, member_of};
 use super::world::World;
-use crate::engine::host::HostId;
+use crate::engine::host::{HostId, PORT};
 use crate::engine::hostile;
 use crate::form::entry::Word;
 use crate::form::moved::Moved;
@@ -42,14 +43,27 @@ pub enum Forged {
     File,
     /// That it leads.
     Outcome,
+    /// That it leaves the ring.
+    Leave,
+    /// Its record, which is never signed, as of a member that has left.
+    Departed,
     /// A step of an election: that it frees its voters. It seems to come from that member's own address.
     Ballot,
 }
 
 impl Forged {
     /// Every statement.
-    pub const ALL: [Self; 7] =
-        [Self::Service, Self::Health, Self::Ban, Self::Config, Self::File, Self::Outcome, Self::Ballot];
+    pub const ALL: [Self; 9] = [
+        Self::Service,
+        Self::Health,
+        Self::Ban,
+        Self::Config,
+        Self::File,
+        Self::Outcome,
+        Self::Leave,
+        Self::Departed,
+        Self::Ballot,
+    ];
 
     const fn word(self) -> &'static str {
         match self {
@@ -59,6 +73,8 @@ impl Forged {
             Self::Config => "config",
             Self::File => "file",
             Self::Outcome => "outcome",
+            Self::Leave => "leave",
+            Self::Departed => "departed",
             Self::Ballot => "ballot",
         }
     }
@@ -175,6 +191,7 @@ impl Room for Forge {
             Forged::Config => "a configuration",
             Forged::File => "a file",
             Forged::Outcome => "that it leads",
+            Forged::Leave | Forged::Departed => "that it leaves",
             Forged::Ballot => "that it frees its voters",
         };
         let with = match self.vouching {
@@ -228,7 +245,8 @@ impl Room for Forge {
             // Its disk is a copy of that member's: what it signs is that member's word.
             return Ok(());
         }
-        let forged = self.what.say(author, true_word.as_ref().map(|(rumor, _)| rumor), self.vouching);
+        let known = world.node(self.host).and_then(|node| node.member(&author));
+        let forged = self.what.say(author, known, true_word.as_ref().map(|(rumor, _)| rumor), self.vouching);
         let bytes = match self.vouching {
             Vouching::Nothing => forged.encode(),
             Vouching::OwnKey => forged.encode_signed(&world.key(self.by)),
@@ -275,14 +293,24 @@ impl Forged {
                 | (Self::Config, RumorKey::ServiceConfig(_))
                 | (Self::File, RumorKey::ServiceFile { .. })
                 | (Self::Outcome, RumorKey::Election(_))
+                | (Self::Leave, RumorKey::Statement(_))
         )
     }
 
     /// The statement: a true one of the member changed where there is one, else a new one.
-    fn say(self, author: MemberId, known: Option<&Rumor>, vouching: Vouching) -> Rumor {
+    fn say(
+        self,
+        author: MemberId,
+        held: Option<MemberRecord>,
+        known: Option<&Rumor>,
+        vouching: Vouching,
+    ) -> Rumor {
         let group: ServiceGroup = "web.default".parse().expect("a service group");
         let is_changed = vouching != Vouching::OldWordHigher;
         let ahead = if vouching == Vouching::OldWord { 0 } else { AHEAD };
+        if let (Self::Departed, Some(held)) = (self, held) {
+            return Rumor::Member(MemberRumor::new(MemberRecord { state: State::Departed, ..held }));
+        }
         let mut forged = known.cloned().unwrap_or_else(|| self.invent(author, group));
         match &mut forged {
             Rumor::Service(told) => {
@@ -307,6 +335,11 @@ impl Forged {
                 told.ended |= is_changed;
             }
             Rumor::Member(_) | Rumor::RingKey(_) | Rumor::MemberKeys(_) | Rumor::Opaque(_) => {}
+            Rumor::Statement(told) => {
+                told.incarnation = Incarnation(told.incarnation.0 + ahead);
+                told.leaves |= is_changed;
+            }
+            Rumor::Member(_) | Rumor::Opaque(_) => {}
         }
         forged
     }
@@ -345,6 +378,15 @@ impl Forged {
                 let name = "forged.txt".parse().expect("a file's name");
                 Rumor::ServiceFile(ServiceFile { group, name, version })
             }
+            Self::Leave | Self::Departed => Rumor::Statement(MemberStatement {
+                member_id,
+                incarnation,
+                permanent: false,
+                address: None,
+                swim_port: PORT,
+                gossip_port: PORT,
+                leaves: true,
+            }),
             Self::Outcome | Self::Ballot => Rumor::Election(ElectionRumor {
                 election: ElectionId::leader(group),
                 term: AHEAD,
@@ -397,7 +439,8 @@ mod tests {
                     let is_own_right =
                         what == Forged::Ban && matches!(vouching, Vouching::OwnKey | Vouching::StrangersKey);
                     let is_a_datagram = what != Forged::Ballot || channel == Channel::Datagram;
-                    if is_own_right || !is_a_datagram {
+                    // A record is no statement that could be refused.
+                    if is_own_right || !is_a_datagram || what == Forged::Departed {
                         continue;
                     }
                     let forge = Forge { host: A, by: C, author: B, what, vouching, channel };
@@ -407,6 +450,19 @@ mod tests {
                 }
             }
         }
+        let departed = |channel| Forge {
+            host: A,
+            by: C,
+            author: B,
+            what: Forged::Departed,
+            vouching: Vouching::Nothing,
+            channel,
+        };
+        for channel in Channel::ALL {
+            world.apply(&departed(channel).into()).expect("possible");
+            world.run_until(world.now() + std::time::Duration::from_millis(600));
+        }
+        assert_eq!(world.node(A).expect("runs").count(State::Alive), 3, "no member has left");
         assert_eq!(held(&world), before);
         let refused = world.drain_records().into_iter().filter(|record| {
             let What::Event { host, event } = &record.what else { return false };

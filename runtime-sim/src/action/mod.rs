@@ -23,6 +23,7 @@ mod error;
 mod forge;
 mod group;
 mod heal;
+mod invent;
 mod join;
 mod kill;
 mod kill_guard;
@@ -211,6 +212,7 @@ actions! {
         replay::Replay,
         put_key::PutKey,
         use_key::UseKey,
+        invent::Invent,
         set_suitability::SetSuitability,
     ]
 }

@@ -18,6 +18,7 @@ mod leader_in_time;
 mod leader_stays;
 mod led_while_quiet;
 mod limits;
+mod members_have_run;
 mod no_false_death;
 mod one_acting_tree;
 mod one_claims_identity;
@@ -64,6 +65,7 @@ pub use leader_stays::LeaderStays;
 pub(crate) use leader_stays::back;
 pub use led_while_quiet::LedWhileQuiet;
 pub use limits::Limits;
+pub use members_have_run::MembersHaveRun;
 pub use no_false_death::NoFalseDeath;
 pub use one_acting_tree::OneActingTree;
 pub use one_claims_identity::OneClaimsIdentity;
@@ -162,6 +164,7 @@ impl Checkers {
             Box::new(OneClaimsIdentity::default()),
             Box::new(WordsAreTheirAuthors::default()),
             Box::new(ReplayedChangesNothing::default()),
+            Box::new(MembersHaveRun::default()),
         ])
     }
 

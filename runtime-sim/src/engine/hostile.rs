@@ -89,14 +89,28 @@ pub(crate) fn release(
 
 /// A message of this member that tells one rumor.
 pub(crate) fn telling(channel: Channel, member: MemberId, incarnation: u64, rumor: &[u8]) -> Vec<u8> {
+    telling_all(channel, member, incarnation, &[rumor.to_vec()])
+}
+
+/// A message of this member that tells rumors.
+pub(crate) fn telling_all(
+    channel: Channel,
+    member: MemberId,
+    incarnation: u64,
+    rumors: &[Vec<u8>],
+) -> Vec<u8> {
     let from = from(member, incarnation);
-    let message = match channel {
-        Channel::Datagram => {
-            [number(1, 101), bytes_of(101, &bytes_of(1, &from)), bytes_of(102, rumor)].concat()
-        }
-        Channel::Stream => [bytes_of(100, &from), bytes_of(101, rumor)].concat(),
+    let (head, tag) = match channel {
+        Channel::Datagram => ([number(1, 101), bytes_of(101, &bytes_of(1, &from))].concat(), 102),
+        Channel::Stream => (bytes_of(100, &from), 101),
     };
-    bytes_of(3, &message)
+    let told: Vec<u8> = rumors.iter().flat_map(|rumor| bytes_of(tag, rumor)).collect();
+    bytes_of(3, &[head, told].concat())
+}
+
+/// A message of this member that says nothing but that it is there.
+pub(crate) fn greeting(channel: Channel, member: MemberId, incarnation: u64) -> Vec<u8> {
+    telling_all(channel, member, incarnation, &[])
 }
 
 /// The field of a told rumor that holds its author's word: the last one.

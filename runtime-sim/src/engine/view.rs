@@ -100,6 +100,7 @@ fn rumors<D: Deed>(world: &World<D>, nodes: &[(HostId, &Node)]) -> Option<String
         let is_compared = match rumor.authority() {
             Authority::Operator(_) | Authority::Ban(_) | Authority::Key(_) | Authority::Unknown(_) => true,
             Authority::Owner(member) => runs.contains(member),
+            Authority::Itself(statement) => runs.contains(&statement.member_id),
             Authority::Voters(_) | Authority::Members(_) => false,
         };
         is_compared && !rumor.is_tombstone()

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
 use super::{Bench, id, record};
-use crate::membership::{Heard, MembershipEvent};
+use crate::membership::{Contact, Heard, MembershipEvent};
 use crate::model::id::ProbeSeq;
 use crate::model::limits::MEMBERS_MAX;
 use crate::model::member::{MemberRecord, State};
@@ -19,7 +19,8 @@ fn address_of(bench: &Bench, n: u8) -> IpAddr {
 fn the_address_that_a_member_spoke_from_stands_against_hearsay() {
     let mut bench = Bench::with(&[record(2, 1, State::Alive)]);
     let seen = record(1, 1, State::Alive);
-    bench.act(|m, ctx| assert!(m.handle_contact(ctx, &seen, true)));
+    bench.tell(seen, 2);
+    bench.act(|m, ctx| assert_eq!(m.handle_contact(ctx, &seen, true), Contact::Member));
     // Behind a gateway another member sees it elsewhere.
     let elsewhere = MemberRecord { address: record(201, 1, State::Alive).address, ..seen };
     assert_eq!(bench.tell(elsewhere, 2), Heard::Known);
@@ -27,12 +28,27 @@ fn the_address_that_a_member_spoke_from_stands_against_hearsay() {
 }
 
 #[test]
+fn a_member_that_is_said_to_have_moved_is_asked_there_and_moves_by_its_own_answer() {
+    let mut bench = Bench::with(&[record(1, 1, State::Alive), record(2, 1, State::Alive)]);
+    let moved = MemberRecord { address: record(201, 2, State::Alive).address, ..record(1, 2, State::Alive) };
+    assert_eq!(bench.tell(moved, 2), Heard::New);
+    assert_eq!(address_of(&bench, 1), record(1, 1, State::Alive).address, "any member could have said so");
+    let asked = bench.told().into_iter().find_map(|event| match event {
+        MembershipEvent::Ask { to, .. } => Some(to),
+        _ => None,
+    });
+    assert_eq!(asked, Some(moved.swim_addr()));
+    bench.act(|m, ctx| assert_eq!(m.handle_contact(ctx, &moved, true), Contact::Member));
+    assert_eq!(address_of(&bench, 1), moved.address);
+}
+
+#[test]
 fn a_member_that_moved_is_sought_where_it_spoke_from_and_not_where_another_says() {
     let mut bench = Bench::with(&[record(1, 1, State::Alive)]);
     let moved = MemberRecord { address: record(201, 1, State::Alive).address, ..record(1, 1, State::Alive) };
-    bench.act(|m, ctx| assert!(m.handle_contact(ctx, &moved, false)));
+    bench.act(|m, ctx| assert_eq!(m.handle_contact(ctx, &moved, false), Contact::Member));
     assert_eq!(address_of(&bench, 1), record(1, 1, State::Alive).address, "it came through another member");
-    bench.act(|m, ctx| assert!(m.handle_contact(ctx, &moved, true)));
+    bench.act(|m, ctx| assert_eq!(m.handle_contact(ctx, &moved, true), Contact::Member));
     assert_eq!(address_of(&bench, 1), moved.address);
 }
 
@@ -51,7 +67,7 @@ fn a_member_is_asked_where_a_helper_reached_it() {
     let mut bench = Bench::with(&[member, helper]);
     // A stranger spoke in its name; if it holds a wrong address of this member as well, neither hears the other.
     let forged = MemberRecord { address: record(201, 1, State::Alive).address, ..member };
-    bench.act(|m, ctx| assert!(m.handle_contact(ctx, &forged, true)));
+    bench.act(|m, ctx| assert_eq!(m.handle_contact(ctx, &forged, true), Contact::Member));
     assert_eq!(address_of(&bench, 1), forged.address);
     let me = MemberRecord { id: id(0), ..record(9, 5, State::Alive) };
     let relayed = |bench: &mut Bench| {
@@ -61,7 +77,7 @@ fn a_member_is_asked_where_a_helper_reached_it() {
         asked(&bench.told())
     };
     assert_eq!(relayed(&mut bench), [member.swim_addr()]);
-    bench.act(|m, ctx| assert!(m.handle_contact(ctx, &member, true)));
+    bench.act(|m, ctx| assert_eq!(m.handle_contact(ctx, &member, true), Contact::Member));
     assert_eq!(address_of(&bench, 1), member.address, "it answered from there itself");
     assert_eq!(relayed(&mut bench), [], "nothing is to be found out");
 }
@@ -74,25 +90,29 @@ fn no_other_member_speaks_from_the_own_address() {
     let own = *bench.membership.own();
     assert_eq!(own.address, record(9, 1, State::Alive).address, "it has learned where it is");
     let forged = MemberRecord { address: own.address, ..member };
-    bench.act(|m, ctx| assert!(m.handle_contact(ctx, &forged, true)));
+    bench.act(|m, ctx| assert_eq!(m.handle_contact(ctx, &forged, true), Contact::Member));
     assert_eq!(address_of(&bench, 1), member.address);
 }
 
 #[test]
-fn a_departure_that_is_heard_from_two_addresses_is_one() {
-    let mut bench = Bench::with(&[record(1, 3, State::Alive)]);
-    let departed = record(1, 3, State::Departed);
-    assert_eq!(bench.tell(departed, 2), Heard::New);
-    assert_eq!(bench.events().len(), 1);
-    // A copy of it says so itself.
-    let copy = MemberRecord { address: record(201, 3, State::Departed).address, ..departed };
-    bench.act(|m, ctx| assert!(m.handle_contact(ctx, &copy, true)));
-    assert_eq!((bench.events(), bench.state(1)), (Vec::new(), Some(State::Departed)));
-    assert_eq!(address_of(&bench, 1), copy.address, "it spoke from there");
-    // One that was held alive departs by its own word too, and again in a later incarnation.
-    bench.act(|m, ctx| m.handle_contact(ctx, &record(1, 4, State::Alive), true));
-    bench.act(|m, ctx| m.handle_contact(ctx, &record(1, 4, State::Departed), true));
-    assert_eq!((bench.events().len(), bench.state(1)), (2, Some(State::Departed)));
+fn a_member_leaves_by_its_own_word_alone_and_comes_back_in_a_later_incarnation() {
+    let mut bench = Bench::with(&[record(1, 2, State::Alive)]);
+    assert_eq!(bench.tell(record(1, 2, State::Departed), 2), Heard::Known);
+    assert_eq!(bench.tell(record(1, 3, State::Departed), 2), Heard::Known);
+    bench.act(|m, ctx| m.handle_contact(ctx, &record(1, 3, State::Departed), true));
+    assert_eq!(
+        (bench.events(), bench.state(1)),
+        (Vec::new(), Some(State::Alive)),
+        "any host could have sent it"
+    );
+    bench.says(super::statement(1, false, true));
+    assert_eq!((bench.events().len(), bench.state(1)), (1, Some(State::Departed)));
+    bench.says(super::statement(1, false, true));
+    assert_eq!(bench.events(), [], "it left once");
+    bench.act(|m, ctx| m.handle_contact(ctx, &record(1, 3, State::Alive), true));
+    assert_eq!(bench.state(1), Some(State::Alive));
+    bench.says(super::statement(1, false, true));
+    assert_eq!(bench.state(1), Some(State::Alive), "that was an earlier life");
 }
 
 #[test]
@@ -117,9 +137,9 @@ fn at_the_limit_the_member_that_is_gone_longest_makes_room() {
     };
     for (newcomer, left) in [(1, [false, true, true]), (2, [false, false, true]), (3, [false, false, false])]
     {
-        bench.act(|m, ctx| assert!(m.handle_contact(ctx, &record(newcomer, 1, State::Alive), true)));
+        assert_eq!(bench.tell(record(newcomer, 1, State::Alive), 99), Heard::New);
         assert_eq!([0, 1, 2].map(|n| is_known(&bench, n)), left, "a dead one may come back, so it goes last");
     }
-    bench.act(|m, ctx| assert!(m.handle_contact(ctx, &record(4, 1, State::Alive), true)));
+    assert_eq!(bench.tell(record(4, 1, State::Alive), 99), Heard::Known);
     assert_eq!(bench.state(4), None, "no member that takes part is forgotten");
 }

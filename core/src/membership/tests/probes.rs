@@ -246,6 +246,7 @@ fn while_alone_a_member_tries_its_peers_ever_more_rarely_and_never_gives_up() {
 fn a_peer_that_never_showed_up_is_tried_rarely_by_members_that_have_each_other() {
     let unmet = record(200, 1, State::Alive).swim_addr();
     let mut bench = Bench::of(Config { peers: alloc::vec![unmet], ..Config::new(9_638) });
+    bench.tell(record(1, 1, State::Alive), 99);
     let mut tries = 0;
     for second in 0..300 {
         // The other one is heard again and again, so it is never lost.

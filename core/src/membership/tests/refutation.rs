@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{Bench, id, record};
-use crate::membership::{Heard, MembershipEvent, Urgency};
+use crate::membership::{Contact, Heard, MembershipEvent, Urgency};
 use crate::model::config::Timings;
 use crate::model::id::Incarnation;
 use crate::model::limits::{INCARNATION_LEAP_MAX, INCARNATION_MAX};
@@ -121,7 +121,7 @@ fn a_member_of_an_old_disk_hears_of_its_later_incarnation() {
     let mut bench = Bench::with(&[record(1, 7, State::Alive)]);
     let owed = |bench: &mut Bench, incarnation| {
         let spoken = record(1, incarnation, State::Alive);
-        bench.act(|m, ctx| assert!(m.handle_contact(ctx, &spoken, true)));
+        bench.act(|m, ctx| assert_eq!(m.handle_contact(ctx, &spoken, true), Contact::Member));
         bench.membership.accusation_of(&spoken).map(|r| r.incarnation.0)
     };
     assert_eq!(owed(&mut bench, 3), Some(7), "or it would never be heard again");
@@ -184,8 +184,8 @@ fn no_word_takes_a_member_to_an_incarnation_that_it_cannot_outbid() {
     // Another that had to do so is followed in steps, by its own word.
     let outbid = record(1, 3 + INCARNATION_LEAP_MAX + 1, State::Alive);
     let held = |bench: &Bench| bench.membership.table().get(&id(1)).expect("known").incarnation;
-    bench.act(|m, ctx| assert!(m.handle_contact(ctx, &outbid, true)));
+    bench.act(|m, ctx| assert_eq!(m.handle_contact(ctx, &outbid, true), Contact::Member));
     assert_eq!(held(&bench), Incarnation(3 + INCARNATION_LEAP_MAX));
-    bench.act(|m, ctx| assert!(m.handle_contact(ctx, &outbid, true)));
+    bench.act(|m, ctx| assert_eq!(m.handle_contact(ctx, &outbid, true), Contact::Member));
     assert_eq!(held(&bench), outbid.incarnation);
 }

@@ -2,13 +2,15 @@
 //! decides how a member takes a rumor in and which members have to agree on it.
 
 use crate::model::id::MemberId;
-use crate::model::rumor::{ElectionRumor, MemberRumor, Opaque, RingKey, Version};
+use crate::model::rumor::{ElectionRumor, MemberRumor, MemberStatement, Opaque, RingKey, Version};
 
 /// On whose word a rumor stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Authority<'a> {
     /// Members about each other, by the rules of SWIM; membership keeps it.
     Members(&'a MemberRumor),
+    /// One member about itself: no other member changes it.
+    Itself(&'a MemberStatement),
     /// One member about its own service: no other member changes it, and without its owner it is worth nothing.
     Owner(&'a MemberId),
     /// Operators, who replace it as a whole by a higher version.

@@ -11,6 +11,7 @@ mod election;
 mod key;
 mod member;
 mod member_keys;
+mod member_statement;
 mod opaque;
 mod properties;
 mod ring_key;
@@ -31,6 +32,7 @@ pub use election::ElectionRumor;
 pub use key::KeyParts;
 pub use member::MemberRumor;
 pub use member_keys::{MemberKeys, OpenKey};
+pub use member_statement::MemberStatement;
 pub use opaque::Opaque;
 pub use ring_key::RingKey;
 pub use sealed::Sealed;
@@ -75,13 +77,15 @@ pub enum RumorKind {
     RingKey,
     /// The ring keys that a member can open.
     MemberKeys,
+    /// What a member says of itself.
+    Statement,
     /// What only a later version understands.
     Opaque,
 }
 
 impl RumorKind {
     /// Every kind.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Member,
         Self::Service,
         Self::Departure,
@@ -93,6 +97,7 @@ impl RumorKind {
         Self::SealedFile,
         Self::RingKey,
         Self::MemberKeys,
+        Self::Statement,
         Self::Opaque,
     ];
 
@@ -131,6 +136,7 @@ impl RumorKind {
             Self::SealedFile => &ServiceFile::SEALED,
             Self::RingKey => &RingKey::PROPERTIES,
             Self::MemberKeys => &MemberKeys::PROPERTIES,
+            Self::Statement => &MemberStatement::PROPERTIES,
             Self::Opaque => &Opaque::PROPERTIES,
         }
     }
@@ -181,6 +187,8 @@ pub enum RumorKey {
     RingKey(RingKeyId),
     /// The ring keys that this member can open.
     MemberKeys(MemberId),
+    /// What this member says of itself.
+    Statement(MemberId),
     /// What this version does not understand. The last in order, so that the greatest of them are found.
     Opaque {
         /// A hash of what it is about.
@@ -206,6 +214,7 @@ impl RumorKey {
             Self::SealedFile { .. } => RumorKind::SealedFile,
             Self::RingKey(_) => RumorKind::RingKey,
             Self::MemberKeys(_) => RumorKind::MemberKeys,
+            Self::Statement(_) => RumorKind::Statement,
             Self::Opaque { .. } => RumorKind::Opaque,
         }
     }
@@ -214,9 +223,10 @@ impl RumorKey {
     #[must_use]
     pub const fn parts(&self) -> KeyParts<'_> {
         let (group, member, file) = match self {
-            Self::Member(member) | Self::Departure(member) | Self::MemberKeys(member) => {
-                (None, Some(member), None)
-            }
+            Self::Member(member)
+            | Self::Departure(member)
+            | Self::MemberKeys(member)
+            | Self::Statement(member) => (None, Some(member), None),
             Self::Service { group, member } | Self::ServiceHealth { group, member } => {
                 (Some(group), Some(member), None)
             }
@@ -251,6 +261,7 @@ impl RumorKey {
             RumorKind::SealedFile => Self::SealedFile { group: group?, name: parts.file?.clone() },
             RumorKind::RingKey => Self::RingKey(parts.ring_key?),
             RumorKind::MemberKeys => Self::MemberKeys(member?),
+            RumorKind::Statement => Self::Statement(member?),
             RumorKind::Opaque => {
                 let (subject, number) = parts.unknown?;
                 Self::Opaque { subject, number }
@@ -303,6 +314,8 @@ pub enum Rumor {
     RingKey(RingKey),
     /// The ring keys that a member can open.
     MemberKeys(MemberKeys),
+    /// What a member says of itself.
+    Statement(MemberStatement),
     /// What this version does not understand.
     Opaque(Opaque),
 }
@@ -323,6 +336,7 @@ impl Rumor {
             Self::SealedFile(f) => RumorKey::SealedFile { group: f.group.clone(), name: f.name.clone() },
             Self::RingKey(k) => RumorKey::RingKey(k.key),
             Self::MemberKeys(k) => RumorKey::MemberKeys(k.member_id),
+            Self::Statement(s) => RumorKey::Statement(s.member_id),
             Self::Opaque(o) => RumorKey::Opaque { subject: o.subject(), number: o.number() },
         }
     }
@@ -345,6 +359,7 @@ impl Rumor {
             (Self::Election(a), Self::Election(b)) => a.merge(b),
             (Self::RingKey(a), Self::RingKey(b)) => a.merge(b),
             (Self::MemberKeys(a), Self::MemberKeys(b)) => a.merge(b),
+            (Self::Statement(a), Self::Statement(b)) => a.merge(b),
             (Self::Opaque(a), Self::Opaque(b)) => a.merge(b),
             (a, b) => panic!("rumors of kinds {:?} and {:?} have no join", a.key().kind(), b.key().kind()),
         }
@@ -356,6 +371,8 @@ impl Rumor {
         match self {
             Self::Service(s) => s.tombstone,
             Self::ServiceHealth(h) => h.tombstone,
+            // Members that left are forgotten after a while.
+            Self::Statement(s) => s.leaves,
             Self::Opaque(o) => o.is_withdrawn(),
             // The ring must know that a group has no leader until it has one again.
             Self::Member(_)
@@ -383,6 +400,7 @@ impl Rumor {
             Self::Election(e) => e.authority(),
             Self::RingKey(k) => k.authority(),
             Self::MemberKeys(k) => k.authority(),
+            Self::Statement(s) => s.authority(),
             Self::Opaque(o) => Authority::Unknown(o),
         }
     }
@@ -398,6 +416,7 @@ impl Rumor {
             | Authority::Ban(_)
             | Authority::Voters(_)
             | Authority::Key(_) => None,
+            Authority::Itself(_) | Authority::Voters(_) => None,
         }
     }
 
@@ -407,6 +426,7 @@ impl Rumor {
         match self.authority() {
             Authority::Operator(version) => Some(version),
             Authority::Members(_)
+            | Authority::Itself(_)
             | Authority::Owner(_)
             | Authority::Ban(_)
             | Authority::Voters(_)
@@ -427,6 +447,7 @@ impl Rumor {
             | Self::Election(_)
             | Self::RingKey(_)
             | Self::MemberKeys(_)
+            | Self::Statement(_)
             | Self::Opaque(_) => None,
         }
     }
@@ -440,6 +461,7 @@ impl Rumor {
             Self::ServiceConfig(c) | Self::SealedConfig(c) => c.version.number,
             Self::ServiceFile(f) | Self::SealedFile(f) => f.version.number,
             Self::Election(e) => e.term,
+            Self::Statement(s) => s.incarnation.0,
             Self::Opaque(o) => o.version(),
             Self::MemberKeys(k) => k.incarnation.0,
             Self::RingKey(k) => k.is_current as u64,
@@ -461,6 +483,7 @@ impl Rumor {
             | Self::SealedFile(_)
             | Self::Election(_)
             | Self::RingKey(_)
+            | Self::Statement(_)
             | Self::Opaque(_) => panic!("a {} has no owner that could state it anew", self.key()),
         }
     }
@@ -479,6 +502,7 @@ impl Rumor {
             | Self::Election(_)
             | Self::RingKey(_)
             | Self::MemberKeys(_)
+            | Self::Statement(_)
             | Self::Opaque(_) => panic!("a {} has no owner that could take it back", self.key()),
         }
     }
@@ -487,7 +511,7 @@ impl Rumor {
     #[must_use]
     pub const fn census_entry(&self) -> CensusEntry<'_> {
         match self {
-            Self::Member(_) | Self::Opaque(_) => CensusEntry::Nothing,
+            Self::Member(_) | Self::Statement(_) | Self::Opaque(_) => CensusEntry::Nothing,
             Self::Service(s) => s.census_entry(),
             Self::Departure(d) => d.census_entry(),
             Self::ServiceHealth(h) => h.census_entry(),

@@ -12,8 +12,8 @@ use crate::model::id::{Incarnation, MemberId};
 use crate::model::member::{MemberRecord, State};
 use crate::model::ring_key::RingKeyId;
 use crate::model::rumor::{
-    Departure, ElectionRumor, KeyParts, MemberKeys, MemberRumor, Opaque, OpenKey, Part, RingKey, Rumor,
-    RumorKey, RumorKind, ServiceConfig, ServiceFile, ServiceHealth, ServiceRumor, Version,
+    Departure, ElectionRumor, KeyParts, MemberKeys, MemberRumor, MemberStatement, Opaque, OpenKey, Part,
+    RingKey, Rumor, RumorKey, RumorKind, ServiceConfig, ServiceFile, ServiceHealth, ServiceRumor, Version,
 };
 use crate::model::service::{Health, ObstacleKind};
 use crate::model::time::UnixTime;
@@ -42,6 +42,7 @@ fn trio(kind: RumorKind) -> BoxedStrategy<[Rumor; 3]> {
         RumorKind::SealedFile => [file(), file(), file()].prop_map(|trio| trio.map(sealed)).boxed(),
         RumorKind::RingKey => [ring_key(), ring_key(), ring_key()].boxed(),
         RumorKind::MemberKeys => [member_keys(), member_keys(), member_keys()].boxed(),
+        RumorKind::Statement => [statement(), statement(), statement()].boxed(),
         RumorKind::Opaque => [opaque(), opaque(), opaque()].boxed(),
     }
 }
@@ -101,6 +102,22 @@ fn member() -> impl Strategy<Value = Rumor> {
                 permanent,
             };
             Rumor::Member(MemberRumor { record, accusers })
+        },
+    )
+}
+
+fn statement() -> impl Strategy<Value = Rumor> {
+    (0_u64..3, any::<bool>(), any::<bool>(), proptest::option::of(1_u8..3), 1_u16..3).prop_map(
+        |(incarnation, permanent, leaves, host, port)| {
+            Rumor::Statement(MemberStatement {
+                member_id: MemberId::from_bytes([9; 16]),
+                incarnation: Incarnation(incarnation),
+                permanent,
+                address: host.map(|host| IpAddr::V4(Ipv4Addr::new(10, 0, 0, host))),
+                swim_port: port,
+                gossip_port: port,
+                leaves,
+            })
         },
     )
 }

@@ -179,6 +179,20 @@ fn a_service_and_the_member_that_runs_it_are_learned_from_one_message_in_any_ord
     let service = super::gone::service_of(owner, 1);
     let records = vec![service.encode_signed(&WRITER), record.encode()];
     says(&mut ring, 1, 0, Body::SyncRecords { rumors: records, want: Vec::new() });
+    assert!(ring.node(0).member(&owner).is_none(), "it has not answered yet");
+    assert_eq!(ring.node(0).rumor(&service.key()), None, "and what it serves waits for it");
+    let (said, seq) = ring.node(0).membership.hearsay(&owner).expect("it is asked");
+    let body = crate::wire::swim::Body::Ack { seq: seq.expect("it was asked"), forward_to: None };
+    let ack = crate::wire::swim::encode(member_to_wire(&said), &body, Vec::new(), Vec::new(), 0);
+    ring.input(
+        0,
+        Input::Datagram {
+            from: super::address(150),
+            key: crate::model::ring_key::RingKeyId::CLEAR,
+            bytes: &ack,
+            stamp: None,
+        },
+    );
     assert!(ring.node(0).member(&owner).is_some());
     assert_eq!(ring.node(0).rumor(&service.key()), Some(&service));
 }
@@ -270,7 +284,7 @@ fn a_loopback_address_that_another_host_tells_of_is_on_that_host() {
     };
     let record = Rumor::Member(MemberRumor::new(beside));
     says(&mut ring, 1, 0, Body::Gossip { rumors: vec![record.encode()] });
-    let held = ring.node(0).member(&beside.id).expect("it is learned");
+    let (held, _) = ring.node(0).membership.hearsay(&beside.id).expect("it is asked");
     assert_eq!((held.address, held.swim_port), (address(1).ip(), 9_700));
 }
 

@@ -4,6 +4,7 @@ mod departure;
 mod election;
 mod member;
 mod member_keys;
+mod member_statement;
 mod opaque;
 mod ring_key;
 mod service;
@@ -17,6 +18,7 @@ mod version;
 use departure::DepartureMessage;
 use election::ElectionMessage;
 use member_keys::MemberKeysMessage;
+use member_statement::MemberStatementMessage;
 use ring_key::RingKeyMessage;
 use service::ServiceMessage;
 use service_config::ServiceConfigMessage;
@@ -36,8 +38,8 @@ use crate::model::identity::{Sign, Vouch};
 use crate::model::limits::RUMOR_BYTES_MAX;
 use crate::model::mutant::mutated;
 use crate::model::rumor::{
-    Departure, ElectionRumor, MemberKeys, MemberRumor, RingKey, Rumor, ServiceConfig, ServiceFile,
-    ServiceHealth, ServiceRumor, Told,
+    Departure, ElectionRumor, MemberKeys, MemberRumor, MemberStatement, RingKey, Rumor, ServiceConfig,
+    ServiceFile, ServiceHealth, ServiceRumor, Told,
 };
 use crate::model::statement::Statement;
 use crate::wire::convert::id_to_wire;
@@ -69,6 +71,8 @@ struct RumorMessage {
     ring_key: Option<RingKeyMessage>,
     #[prost(message, optional, tag = "102")]
     member_keys: Option<MemberKeysMessage>,
+    #[prost(message, optional, tag = "110")]
+    statement: Option<MemberStatementMessage>,
 }
 
 /// Values of `RumorMessage::kind`.
@@ -84,8 +88,9 @@ mod number {
     pub(super) const SERVICE_HEALTH: i32 = 100;
     pub(super) const RING_KEY: i32 = 101;
     pub(super) const MEMBER_KEYS: i32 = 102;
+    pub(super) const STATEMENT: i32 = 110;
     /// Those that this version understands; it keeps the others without.
-    pub(super) const KNOWN: [i32; 10] = [
+    pub(super) const KNOWN: [i32; 11] = [
         MEMBER,
         SERVICE,
         SERVICE_CONFIG,
@@ -96,6 +101,7 @@ mod number {
         SERVICE_HEALTH,
         RING_KEY,
         MEMBER_KEYS,
+        STATEMENT,
     ];
 }
 
@@ -171,6 +177,10 @@ impl Rumor {
                 rumor.from_id = id_to_wire(&k.member_id);
                 rumor.member_keys = Some(k.to_wire());
             }
+            Self::Statement(s) => {
+                rumor.kind = number::STATEMENT;
+                rumor.statement = Some(s.to_wire());
+            }
             Self::ServiceConfig(c) | Self::SealedConfig(c) => {
                 rumor.kind = number::SERVICE_CONFIG;
                 rumor.from_id = c.version.writer.as_ref().map(id_to_wire).unwrap_or_default();
@@ -203,6 +213,7 @@ impl Rumor {
             }
             number::RING_KEY => Self::RingKey(RingKey::from_wire(&rumor.from_id, rumor.ring_key)?),
             number::MEMBER_KEYS => Self::MemberKeys(MemberKeys::from_wire(rumor.member_keys)?),
+            number::STATEMENT => Self::Statement(MemberStatement::from_wire(rumor.statement.as_ref())?),
             number::SERVICE_CONFIG => {
                 let is_sealed = rumor.service_config.as_ref().is_some_and(ServiceConfigMessage::is_sealed);
                 let config = ServiceConfig::from_wire(rumor.service_config)?;

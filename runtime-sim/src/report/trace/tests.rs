@@ -61,6 +61,7 @@ fn key(name: &str) -> BoxedStrategy<RumorKey> {
     match name {
         "member" => member().prop_map(RumorKey::Member).boxed(),
         "departure" => member().prop_map(RumorKey::Departure).boxed(),
+        "statement" => member().prop_map(RumorKey::Statement).boxed(),
         "service" => {
             (group(), member()).prop_map(|(group, member)| RumorKey::Service { group, member }).boxed()
         }
