@@ -2,7 +2,7 @@
 //! dashes that are no hyphens. Carries nothing out.
 
 use std::ffi::OsString;
-use std::io::Write as _;
+use std::io::{ErrorKind as ErrorKindOfIo, Write as _};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser as _};
@@ -94,7 +94,9 @@ pub fn parse() -> Result<Args, u8> {
     let args: Vec<OsString> = std::env::args_os().collect();
     Args::try_parse_from(&args).map_err(|error| {
         // Standard error may be closed, which changes nothing about the exit code.
-        let _ = error.print();
+        if error.print().is_err_and(|lost| lost.kind() != ErrorKindOfIo::BrokenPipe) && !error.use_stderr() {
+            return crate::host::exit::FAILED;
+        }
         if error.use_stderr()
             && let Some(note) = note(&error, &args).or_else(|| odd_dash(&args))
         {

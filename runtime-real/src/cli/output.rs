@@ -13,8 +13,13 @@ pub(crate) fn line(text: impl std::fmt::Display) {
 }
 
 fn print(text: &str) {
+    self::text(&format!("{text}\n"));
+}
+
+/// Prints exactly this.
+pub(crate) fn text(text: &str) {
     let mut out = std::io::stdout().lock();
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             eprintln!("annulus: standard output: {error}; what the command was to print is lost");
             std::process::exit(exit::FAILED.into())

@@ -2,7 +2,7 @@
 //! what it wants makes room for the next, so that silent connections keep nothing out. Knows nothing of requests.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -68,6 +68,8 @@ impl Door {
     }
 
     fn try_enter(&self, from: IpAddr) -> Option<Guest> {
+        // A program of this host can speak from millions of its own addresses.
+        let from = if from.is_loopback() { Ipv4Addr::LOCALHOST.into() } else { from };
         let (host, limits) = (host(from), self.0.limits);
         let mut rooms = self.0.lock();
         let in_reserve = !rooms
@@ -118,8 +120,17 @@ pub(super) struct Guest {
 impl Guest {
     /// The client has shown what it wants, and who it is where that matters: it makes room for no other.
     pub(super) fn is_known(&self) {
+        self.set_known(true);
+    }
+
+    /// The client has its answer, and may ask more or not: it makes room for others from now on.
+    pub(super) fn is_idle(&self) {
+        self.set_known(false);
+    }
+
+    fn set_known(&self, is_known: bool) {
         if let Some(inside) = self.door.lock().inside.get_mut(&self.id) {
-            inside.is_known = true;
+            inside.is_known = is_known;
         }
     }
 
@@ -143,7 +154,6 @@ impl Drop for Guest {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
     use std::time::Duration;
 
     use tokio::time::timeout;
@@ -190,6 +200,28 @@ mod tests {
         assert!(!door.enter(ip(2)).await.in_reserve());
         crowd.pop();
         assert!(!door.enter(ip(1)).await.in_reserve());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_has_its_answer_makes_room() {
+        let door = Door::new(Limits { reserve: 0, ..LIMITS });
+        let guests = silent(&door, 4).await;
+        guests.iter().for_each(Guest::is_known);
+        guests[2].is_idle();
+        let next = door.enter(ip(9)).await;
+        assert!(!next.in_reserve() && is_shown_out(&guests[2]).await && !is_shown_out(&guests[0]).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_addresses_of_this_host_are_those_of_one_host() {
+        let door = Door::new(LIMITS);
+        let mut crowd = Vec::new();
+        for last in 1..=3 {
+            crowd.push(door.enter(Ipv4Addr::new(127, 0, last, 9).into()).await);
+        }
+        crowd.iter().for_each(Guest::is_known);
+        assert!(door.enter(Ipv4Addr::new(127, 9, 9, 9).into()).await.in_reserve());
+        assert!(!door.enter(ip(1)).await.in_reserve(), "another host has its place");
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufRead as _, BufReader};
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
@@ -164,10 +164,11 @@ fn run_hook(run: &mut HookRun<'_>, package: &Installed, moment: Moment) -> Resul
     }
     // Two processes may find the hook due at once: the second waits, looks again and has nothing to do.
     let ended = |code| Error::hook(package.ident(), moment, code, "an order ended it".to_owned());
-    let lock = run.root.package_lock(&package.ident().to_string().replace('/', "-"));
-    let Some(held) = hold(run.overseer, &lock).map_err(Error::io(&lock))? else {
-        return Err(ended(1));
-    };
+    let lock = lock_of(run.root, package.ident());
+    let held = hold(run.overseer, &lock, || {
+        (run.say)(package.ident(), "waits for another process, which runs a hook of this package");
+    });
+    let Some(held) = held.map_err(Error::io(&lock))? else { return Err(ended(1)) };
     if !is_due(package, moment)? {
         return Ok(());
     }
@@ -198,13 +199,38 @@ fn run_hook(run: &mut HookRun<'_>, package: &Installed, moment: Moment) -> Resul
     }
 }
 
+/// Holds a package that is to be removed against other processes; none while one of them runs a hook of it.
+///
+/// # Errors
+/// The lock cannot be had.
+pub fn claim(root: &Root, ident: &PackageIdent) -> Result<Option<File>, Error> {
+    let path = lock_of(root, ident);
+    let file = lock_file::open_in_folder(&path).map_err(Error::io(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(Error::io(&path)(error)),
+    }
+}
+
+/// Who holds this file runs a hook of the package.
+fn lock_of(root: &Root, ident: &PackageIdent) -> PathBuf {
+    root.package_lock(&ident.to_string().replace('/', "-"))
+}
+
 /// Holds a package against other processes that run its hooks; none when the overseer waits no longer.
-fn hold(overseer: &dyn Overseer, lock: &Path) -> io::Result<Option<File>> {
+fn hold(overseer: &dyn Overseer, lock: &Path, mut say: impl FnMut()) -> io::Result<Option<File>> {
     let file = lock_file::open_in_folder(lock)?;
+    let mut has_said = false;
     while !overseer.is_ended() {
         match file.try_lock() {
             Ok(()) => return Ok(Some(file)),
-            Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK),
+            Err(TryLockError::WouldBlock) => {
+                if !std::mem::replace(&mut has_said, true) {
+                    say();
+                }
+                std::thread::sleep(LOOK);
+            }
             Err(TryLockError::Error(error)) => return Err(error),
         }
     }

@@ -41,7 +41,7 @@ pub use context::Sys;
 pub use error::Error;
 pub(crate) use files::is_plain_name;
 pub use hook::{
-    HOOK_TIMEOUT, HookRun, Moment, Overseer, Patient, install_hooks_are_due, run_install_hooks,
+    HOOK_TIMEOUT, HookRun, Moment, Overseer, Patient, claim, install_hooks_are_due, run_install_hooks,
     run_uninstall_hook,
 };
 pub use layers::{LastGood, Layer, LayerTable, Layers};

@@ -18,7 +18,8 @@ use crate::host::atomic;
 use crate::keys::{KeyCache, Opened, Purpose};
 
 /// What follows for the configuration.
-const BEFORE: &str = "until it can be opened, what counted before goes on counting";
+const BEFORE: &str =
+    "until it can be opened, a process that runs keeps what counted before, and none is started with less";
 /// Mode of what is kept.
 const KEPT_MODE: u32 = 0o600;
 

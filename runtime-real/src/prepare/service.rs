@@ -336,14 +336,16 @@ impl Service {
         }
     }
 
-    /// As [`Self::render`], for a process that is to be started: where a template fails with what the operators say now,
-    /// everything is rendered with what they said when it last did not.
+    /// As [`Self::render`], for a process that is to be started: where a template fails with what the operators say now, or a
+    /// full disk takes no files, everything is rendered with what they said when that last succeeded. Files that have these
+    /// texts already want no room.
     ///
     /// # Errors
     /// As [`Self::render`], with both.
     pub fn render_to_start(&mut self, host: &Host<'_>, facts: &Facts) -> Result<Written, Error> {
         let error = match self.render(host, facts) {
             Err(error @ Error::Template(_)) => error,
+            Err(Error::Package(error)) if error.is_of_files() => Error::Package(error),
             rendered => return rendered,
         };
         let Some(proven) = proven::read(&self.svc) else { return Err(error) };
@@ -352,8 +354,9 @@ impl Service {
         self.held = None;
         // The error with the layers as they are now is the one that an operator can do something about.
         let Ok(mut written) = rendered else { return Err(error) };
-        let what = format!("{error}\nuntil it is mended, the service runs with the configuration before it");
-        written.obstacles.push(Obstacle::new(ObstacleKind::Template, what));
+        let Obstacle { kind, what, .. } = error.into();
+        let what = format!("{what}\nuntil it is mended, the service runs with the configuration before it");
+        written.obstacles.push(Obstacle::new(kind, what));
         Ok(written)
     }
 

@@ -333,7 +333,6 @@ fn serve(
     tokio::spawn(http::serve(http, tls.cloned(), gateway));
     if let Some(tls) = tls {
         tokio::spawn(tls.clone().follow());
-        tokio::spawn(tls.clone().watch_expiry());
     }
 }
 

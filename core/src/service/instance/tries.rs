@@ -15,6 +15,8 @@ pub(super) struct Tries {
     /// In a row.
     failures: u32,
     restarts: u32,
+    /// A process has ended since the last start that counted.
+    has_ended: bool,
     last_exit: Option<ExitStatus>,
     last_error: Option<String>,
 }
@@ -40,7 +42,7 @@ impl Tries {
     /// An operator's start: no memory of failures.
     pub(super) fn forgive(&mut self) {
         self.failures = mutated!(StartForgivesNothing, 0, self.failures);
-        self.restarts = 0;
+        (self.restarts, self.has_ended) = (0, false);
     }
 
     /// The failures were those of another configuration, package or role, and do not count any more.
@@ -58,10 +60,12 @@ impl Tries {
         Next::Wait(backoff.wait(self.failures, rng))
     }
 
-    /// The wait is over and it is tried again, which counts as a restart when something had failed.
+    /// The wait is over and it is tried again, which counts as a restart when a process had ended. A start that came to no
+    /// process counts for nothing.
     pub(super) const fn again(&mut self) {
-        if self.failures > 0 {
+        if self.failures > 0 && self.has_ended {
             self.restarts = self.restarts.saturating_add(1);
+            self.has_ended = false;
         }
     }
 
@@ -74,6 +78,7 @@ impl Tries {
             self.failures = 0;
         }
         self.last_exit = Some(status);
+        self.has_ended = true;
     }
 
     pub(super) fn note_error(&mut self, reason: String) {

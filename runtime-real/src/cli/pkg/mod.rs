@@ -88,11 +88,9 @@ pub(super) fn run(global: &Global, command: &Command) -> Outcome {
     }
 }
 
-/// Prints text; a reader that went away (`| head`) is no error.
+/// Prints text as it is.
 pub(super) fn print(text: &str) {
-    use std::io::Write as _;
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    crate::cli::output::text(text);
 }
 
 /// The lines of a metafile of an installed package that are not empty.

@@ -7,7 +7,7 @@ use annulus_core::PackageIdent;
 use clap::builder::FalseyValueParser;
 
 use super::{ident, loaded, print, sys};
-use crate::cli::Outcome;
+use crate::cli::{CliError, Outcome};
 use crate::host::root::Root;
 use crate::package;
 use crate::prepare::{self, Allowed, HOOK_TIMEOUT, HookRun, Patient};
@@ -54,6 +54,12 @@ pub(super) fn run(root: &Root, args: &Args) -> Outcome {
         if args.dry_run {
             print(&format!("{} would be removed from {}\n", package.ident(), package.path().display()));
             continue;
+        }
+        if prepare::claim(root, package.ident())?.is_none() {
+            return Err(CliError::Usage(format!(
+                "{} has a hook that runs in another process, so it is not removed; wait for that, or end it (`annulus svc stop`)",
+                package.ident()
+            )));
         }
         if !args.ignore_uninstall_hook {
             let mut run =

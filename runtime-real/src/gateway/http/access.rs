@@ -144,7 +144,10 @@ pub(super) async fn admit(State(gateway): State<Arc<Gateway>>, mut request: Requ
 fn check_token(headers: &HeaderMap, token: Option<&Secret>) -> Result<(), Problem> {
     let Some(token) = token else { return Ok(()) };
     let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let shown = shown.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+    // The name of a scheme is the same in small letters (RFC 9110, 11.1).
+    let shown = shown.and_then(|value| value.split_once(' '));
+    let shown = shown.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let shown = shown.map(|(_, token)| token).unwrap_or_default();
     if token.matches(shown.trim()) {
         return Ok(());
     }

@@ -27,7 +27,7 @@ use std::time::Duration;
 use annulus_core::{Node, SysInfo, Timings};
 use axum::Router;
 use axum::extract::Request;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use hyper::body::Incoming;
@@ -159,13 +159,18 @@ where
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         at.is_known();
         request.extensions_mut().insert(caller);
-        let is_served = !at.in_reserve() || PROBES.contains(&request.uri().path());
+        let is_served = !at.in_reserve() || is_probe(request.uri().path());
         let answer = is_served.then(|| routes.call(request));
+        let at = Arc::clone(&at);
         async move {
-            match answer {
+            let answer = match answer {
                 Some(answer) => answer.await,
                 None => Ok(full().into_response()),
+            };
+            if answer.as_ref().is_ok_and(|answer| !is_stream(answer.headers())) {
+                at.is_idle();
             }
+            answer
         }
     });
     let mut http = hyper::server::conn::http1::Builder::new();
@@ -181,7 +186,17 @@ fn full() -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many clients; only probes are answered now")
 }
 
-/// What is answered also while the gateway is full.
+/// Whether an answer goes on as long as its client likes.
+fn is_stream(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    kind.is_some_and(|kind| kind.starts_with(b"text/event-stream"))
+}
+
+/// Whether a route is answered also while the gateway is full: load balancers and monitors of the host ask there.
+fn is_probe(path: &str) -> bool {
+    PROBES.contains(&path) || (path.starts_with("/services/") && path.ends_with("/health"))
+}
+
 const PROBES: [&str; 2] = ["/live", "/ready"];
 
 /// Every route, and a description of its answer; `/` shows this list.

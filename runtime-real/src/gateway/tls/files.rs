@@ -28,9 +28,8 @@ const KEY_MODE_REFUSED: u32 = 0o037;
 
 /// What the implementation says of an authority's certificate that is shown as a server's.
 const AUTHORITY: &str = "CaUsedAsEndEntity";
-const HOUR_MS: u64 = 60 * 60 * 1000;
 /// Some eleven years: as far as the time of a certificate is looked into.
-const HOURS_MAX: u64 = 100_000;
+const SECONDS_MAX: u64 = 360_000_000;
 /// A certificate of which less than this part of its time is left should have been renewed.
 const RENEWED_BEFORE: u64 = 5;
 
@@ -133,26 +132,10 @@ impl Files {
         [&self.cert, &self.key].into_iter().chain(&self.authorities).map(|path| stamp(path)).collect()
     }
 
-    /// What an operator should know of a certificate that will soon have expired; none while there is time. Programs that
-    /// renew have done so long before.
-    pub(super) fn expires_soon(&self, now: UnixTime) -> Option<String> {
-        let chain = certificates(Kind::Certificate, &self.cert).ok()?;
-        let parsed = ParsedCertificate::try_from(chain.first()?).ok()?;
-        let (before, left) = hours(&parsed, now);
-        let is_soon = left < (before + left) / RENEWED_BEFORE;
-        let left = if left < 48 { format!("{left} hours") } else { format!("{} days", left / 24) };
-        is_soon.then(|| {
-            format!(
-                "TLS certificate {} expires in {left}, and nothing has renewed it; both gateways take a new one while they run",
-                self.cert.display()
-            )
-        })
-    }
-
     /// Reads and checks them.
-    pub(super) fn load(&self, now: UnixTime) -> Result<ServerConfig, TlsError> {
+    pub(super) fn load(&self, now: UnixTime) -> Result<(ServerConfig, Lifetime), TlsError> {
         let (chain, key) = (certificates(Kind::Certificate, &self.cert)?, private_key(&self.key)?);
-        check_now(&self.cert, &chain, now)?;
+        let lifetime = check_now(&self.cert, &chain, now)?;
         let refused = |error: Error| match error {
             Error::InconsistentKeys(_) => {
                 TlsError::Mismatch { cert: self.cert.clone(), key: self.key.clone() }
@@ -173,7 +156,7 @@ impl Files {
         };
         let mut config = builder.with_single_cert(chain, key).map_err(refused)?;
         config.alpn_protocols = vec![ALPN.to_vec()];
-        Ok(config)
+        Ok((config, lifetime))
     }
 }
 
@@ -244,7 +227,7 @@ pub(super) fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
 
 /// Checks what clients would: that the certificate is well-formed, counts now, and is one of a server. Who has signed it
 /// they know alone.
-fn check_now(path: &Path, chain: &[CertificateDer<'static>], now: UnixTime) -> Result<(), TlsError> {
+fn check_now(path: &Path, chain: &[CertificateDer<'static>], now: UnixTime) -> Result<Lifetime, TlsError> {
     let refused = |reason: &str| Err(content(Kind::Certificate, path, reason));
     let Some(first) = chain.first() else { return refused("it holds no certificate") };
     let parsed = ParsedCertificate::try_from(first)
@@ -270,7 +253,7 @@ fn check_now(path: &Path, chain: &[CertificateDer<'static>], now: UnixTime) -> R
                  that stands alone with `openssl req -x509 -addext basicConstraints=critical,CA:FALSE`",
             )
         }
-        _ => Ok(()),
+        _ => Ok(lifetime(&parsed, now)),
     }
 }
 
@@ -283,9 +266,8 @@ fn says_of_itself(certificate: &ParsedCertificate<'_>, at: UnixTime) -> Result<(
     verify_server_cert_signed_by_trust_anchor(certificate, &none, &[], at, algorithms.all)
 }
 
-/// How many hours a certificate that counts now has counted, and still will, both at most [`HOURS_MAX`]. It is asked, as
-/// a client would ask, and not taken apart.
-fn hours(certificate: &ParsedCertificate<'_>, now: UnixTime) -> (u64, u64) {
+/// The time in which a certificate that counts now counts. It is asked, as a client would ask, and not taken apart.
+fn lifetime(certificate: &ParsedCertificate<'_>, now: UnixTime) -> Lifetime {
     let counts = |at_ms: u64| {
         !matches!(
             says_of_itself(certificate, UnixTime::from_millis(at_ms)),
@@ -298,14 +280,45 @@ fn hours(certificate: &ParsedCertificate<'_>, now: UnixTime) -> (u64, u64) {
         )
     };
     let last = |at: &dyn Fn(u64) -> u64| {
-        let (mut good, mut bad) = (0, HOURS_MAX);
+        let (mut good, mut bad) = (0, SECONDS_MAX);
         while bad - good > 1 {
             let middle = good.midpoint(bad);
             if counts(at(middle)) { good = middle } else { bad = middle }
         }
-        good
+        at(good)
     };
     let now_ms = now.as_millis();
-    let before = last(&|hours| now_ms.saturating_sub(hours * HOUR_MS));
-    (before, last(&|hours| now_ms.saturating_add(hours * HOUR_MS)))
+    let begins = last(&|seconds| now_ms.saturating_sub(seconds * 1000));
+    let ends = last(&|seconds| now_ms.saturating_add(seconds * 1000));
+    Lifetime { begins: UnixTime::from_millis(begins), ends: UnixTime::from_millis(ends) }
+}
+
+/// From when to when a certificate counts, to the second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lifetime {
+    begins: UnixTime,
+    ends: UnixTime,
+}
+
+/// How a certificate stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Age {
+    /// There is time.
+    Fresh,
+    /// So many seconds are left, in which programs that renew have done so long before.
+    Late(u64),
+    /// It counts no longer.
+    Expired,
+}
+
+impl Lifetime {
+    pub(super) fn age(self, now: UnixTime) -> Age {
+        let left_ms = self.ends.as_millis().saturating_sub(now.as_millis());
+        let whole_ms = self.ends.as_millis().saturating_sub(self.begins.as_millis());
+        match left_ms {
+            0 => Age::Expired,
+            left_ms if left_ms < whole_ms / RENEWED_BEFORE => Age::Late(left_ms / 1000),
+            _ => Age::Fresh,
+        }
+    }
 }

@@ -17,12 +17,14 @@ use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use annulus_core::Instant;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{interval, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
 pub use client::{ClientFiles, Names, explain};
+use files::{Age, Lifetime};
 pub use files::{Files, TlsError};
 pub use wire::Wire;
 
@@ -34,8 +36,8 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Between two looks whether the files have changed.
 const LOOK_PERIOD: Duration = Duration::from_secs(2);
 
-/// Between two looks how long the certificate still counts.
-const EXPIRY_PERIOD: Duration = Duration::from_secs(6 * 60 * 60);
+/// A certificate that nothing renews is told of so often.
+const TOLD_PERIOD: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// TLS of a supervisor's gateways. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -50,8 +52,16 @@ struct Shared {
 struct State {
     /// None while no files could be used yet; then no handshake succeeds.
     config: Option<Arc<ServerConfig>>,
+    /// From when to when its certificate counts.
+    lifetime: Option<Lifetime>,
     /// Why the files as they are now cannot be used.
     trouble: Option<String>,
+}
+
+impl From<(ServerConfig, Lifetime)> for State {
+    fn from((config, lifetime): (ServerConfig, Lifetime)) -> Self {
+        Self { config: Some(Arc::new(config)), lifetime: Some(lifetime), trouble: None }
+    }
 }
 
 impl fmt::Debug for Tls {
@@ -66,16 +76,16 @@ impl Tls {
     /// # Errors
     /// Names the file, what is wrong with it, and what to do.
     pub fn load(files: Files, clock: Clock) -> Result<Self, TlsError> {
-        let config = files.load(clock.wall())?;
-        Ok(Self::new(files, clock, State { config: Some(Arc::new(config)), trouble: None }))
+        let loaded = files.load(clock.wall())?;
+        Ok(Self::new(files, clock, loaded.into()))
     }
 
     /// As [`Self::load`]; where the files cannot be used, both gateways are closed until they can.
     #[must_use]
     pub fn load_or_close(files: Files, clock: Clock) -> Self {
         let state = match files.load(clock.wall()) {
-            Ok(config) => State { config: Some(Arc::new(config)), trouble: None },
-            Err(error) => State { config: None, trouble: Some(error.to_string()) },
+            Ok(loaded) => loaded.into(),
+            Err(error) => State { config: None, lifetime: None, trouble: Some(error.to_string()) },
         };
         Self::new(files, clock, state)
     }
@@ -84,9 +94,14 @@ impl Tls {
         Self(Arc::new(Shared { files, clock, state: RwLock::new(state) }))
     }
 
-    /// What an operator has to mend; none when the files can be used.
+    /// What an operator has to mend; none when the files can be used, and will be for a while.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
+        self.trouble().or_else(|| self.expires(self.age()?))
+    }
+
+    /// Why the files cannot be used.
+    fn trouble(&self) -> Option<String> {
         let state = self.0.state.read().unwrap_or_else(PoisonError::into_inner);
         let meanwhile = if state.config.is_some() {
             "those before them stay in use"
@@ -94,6 +109,34 @@ impl Tls {
             "both gateways are closed for other hosts until they can, and commands on this host go on"
         };
         state.trouble.as_ref().map(|why| format!("the TLS files cannot be used, and {meanwhile}: {why}"))
+    }
+
+    /// How the certificate that is in use stands.
+    fn age(&self) -> Option<Age> {
+        let lifetime = self.0.state.read().unwrap_or_else(PoisonError::into_inner).lifetime?;
+        Some(lifetime.age(self.0.clock.wall()))
+    }
+
+    /// What is to be said of a certificate at this age; both gateways take a new one while they run.
+    fn expires(&self, age: Age) -> Option<String> {
+        let cert = self.0.files.cert.display();
+        match age {
+            Age::Fresh => None,
+            Age::Late(left_s) => {
+                let left = match left_s {
+                    172_800.. => format!("{} days", left_s / 86_400),
+                    7_200.. => format!("{} hours", left_s / 3_600),
+                    120.. => format!("{} minutes", left_s / 60),
+                    _ => format!("{left_s} seconds"),
+                };
+                Some(format!(
+                    "TLS certificate {cert} expires in {left}, and nothing has renewed it; put a new one there"
+                ))
+            }
+            Age::Expired => Some(format!(
+                "TLS certificate {cert} has expired, so clients refuse both gateways; put a new one there"
+            )),
+        }
     }
 
     /// Checks whether the files could be read again.
@@ -113,18 +156,6 @@ impl Tls {
         Ok(Wire::Tls(Box::new(stream.into())))
     }
 
-    /// Says now and then that the certificate expires soon, until the returned future is dropped.
-    pub async fn watch_expiry(self) {
-        let mut looks = interval(EXPIRY_PERIOD);
-        loop {
-            looks.tick().await;
-            let (files, wall) = (self.0.files.clone(), self.0.clock.wall());
-            if let Ok(Some(soon)) = disk::read(move || files.expires_soon(wall)).await {
-                tracing::warn!("{soon}");
-            }
-        }
-    }
-
     /// Takes in changed files until the returned future is dropped.
     pub async fn follow(self) {
         let mut looks = interval(LOOK_PERIOD);
@@ -133,13 +164,15 @@ impl Tls {
             let files = shared.files.clone();
             disk::read(move || files.stamps())
         };
-        if let Some(problem) = self.problem() {
-            tracing::error!("{problem}");
+        if let Some(trouble) = self.trouble() {
+            tracing::error!("{trouble}");
         }
         let Ok(mut taken) = stamps().await else { return };
         let mut last = taken.clone();
+        let mut told: Option<(bool, Instant)> = None;
         loop {
             looks.tick().await;
+            told = self.tell_age(told);
             let Ok(now) = stamps().await else { return };
             // Several files are replaced one after the other: those that still change are not looked into.
             let is_settled = now == last;
@@ -156,21 +189,43 @@ impl Tls {
         }
     }
 
+    /// Says that the certificate expires soon, once in a while, and once more when it has. `told` is whether the last was
+    /// that of an expired one, and when.
+    fn tell_age(&self, told: Option<(bool, Instant)>) -> Option<(bool, Instant)> {
+        let age = self.age()?;
+        let text = self.expires(age)?;
+        let (now, is_expired) = (self.0.clock.now(), age == Age::Expired);
+        let is_due = told.is_none_or(|(was_expired, at)| {
+            was_expired != is_expired || now.saturating_since(at) >= TOLD_PERIOD
+        });
+        match is_due {
+            false => told,
+            true if is_expired => {
+                tracing::error!("{text}");
+                Some((true, now))
+            }
+            true => {
+                tracing::warn!("{text}");
+                Some((false, now))
+            }
+        }
+    }
+
     /// Takes files that were read again.
-    fn take(&self, read: Result<ServerConfig, TlsError>) {
-        let before = self.problem();
+    fn take(&self, read: Result<(ServerConfig, Lifetime), TlsError>) {
+        let before = self.trouble();
         let mut state = self.0.state.write().unwrap_or_else(PoisonError::into_inner);
         match read {
-            Ok(config) => {
-                *state = State { config: Some(Arc::new(config)), trouble: None };
+            Ok(loaded) => {
+                *state = loaded.into();
                 tracing::info!("the changed TLS files are in use; connections that are open go on");
             }
             Err(error) => {
                 state.trouble = Some(error.to_string());
                 drop(state);
-                let problem = self.problem();
-                if problem != before {
-                    tracing::error!("{}", problem.unwrap_or_default());
+                let trouble = self.trouble();
+                if trouble != before {
+                    tracing::error!("{}", trouble.unwrap_or_default());
                 }
             }
         }

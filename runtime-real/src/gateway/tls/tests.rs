@@ -262,11 +262,14 @@ fn a_certificate_that_is_not_renewed_is_named_while_there_is_time() {
     let day = |day| date_time_ymd(2030, 1, day);
     let files = world.issue("short", |params| (params.not_before, params.not_after) = (day(1), day(11)));
     let at = |hours: u64| UnixTime::from_millis((1_893_456_000 + hours * 3_600) * 1_000);
-    assert_eq!(files.expires_soon(at(1)), None);
-    assert_eq!(files.expires_soon(at(191)), None, "less than a day before the last fifth of its time");
-    let soon = files.expires_soon(at(194)).expect("46 hours are left");
-    assert!(soon.contains("in 46 hours") && soon.contains("short.pem"), "{soon}");
-    let long = world.issue("long", |params| params.not_after = date_time_ymd(2031, 1, 1));
-    let soon = long.expires_soon(at(360 * 24)).expect("five days are left of many years");
-    assert!(soon.contains("in 5 days"), "{soon}");
+    let (_, lifetime) = files.load(at(1)).expect("it counts");
+    assert_eq!(lifetime.age(at(1)), Age::Fresh);
+    assert_eq!(lifetime.age(at(191)), Age::Fresh, "there are 49 of 240 hours");
+    assert_eq!(lifetime.age(at(194)), Age::Late(46 * 3_600));
+    assert_eq!(lifetime.age(at(241)), Age::Expired);
+    let tls = Tls::new(files.clone(), Clock::host(), (files.load(at(1)).expect("it counts")).into());
+    let said = |age| tls.expires(age).expect("there is something to say");
+    assert!(said(Age::Late(46 * 3_600)).contains("short.pem expires in 46 hours"));
+    assert!(said(Age::Late(86_400 * 5)).contains("5 days") && said(Age::Late(40)).contains("40 seconds"));
+    assert!(said(Age::Expired).contains("has expired"));
 }
