@@ -222,7 +222,7 @@ mod tests {
     fn however_many_addresses_there_are_few_are_kept_and_told() {
         let mut seen = Seen::default();
         let lines = (0..100_000).filter(|n| {
-            let why = Unreadable::ALL[(n % 4) as usize];
+            let why = Unreadable::ALL[(n % 5) as usize];
             seen.note(address(*n), Way::Datagram, why, at(u64::from(*n) / 10)).is_some()
         });
         assert_eq!(lines.count(), LINES_MAX as usize);
