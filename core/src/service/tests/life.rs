@@ -201,7 +201,7 @@ fn a_package_that_is_not_there_is_tried_again() {
     assert_eq!((view.state, view.last_error.as_deref()), (ServiceState::Backoff, Some("not installed")));
     assert!(world.announced.is_empty());
     world.settle();
-    assert_eq!((world.state("web"), world.services.views()[0].restarts), (Some(ServiceState::Up), 1));
+    assert_eq!((world.state("web"), world.services.views()[0].restarts), (Some(ServiceState::Up), 0));
     assert_eq!(world.services.views()[0].last_error, None);
 }
 
