@@ -278,11 +278,10 @@ impl Node {
         let around = Surroundings { know, gossip: &gossip, telling: &telling };
         let clock = Clock::new(now, wall);
         let (mut outputs, mut metrics) = (Outputs::default(), Metrics::default());
-        let input = clock.input();
         let ctx = &mut Context {
             now,
             wall,
-            input,
+            input: clock.input(),
             after: Follows::Input,
             outputs: &mut outputs,
             metrics: &mut metrics,

@@ -339,7 +339,6 @@ impl Forged {
                 told.incarnation = Incarnation(told.incarnation.0 + ahead);
                 told.leaves |= is_changed;
             }
-            Rumor::Member(_) | Rumor::Opaque(_) => {}
         }
         forged
     }

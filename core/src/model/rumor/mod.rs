@@ -414,9 +414,9 @@ impl Rumor {
             Authority::Members(_)
             | Authority::Operator(_)
             | Authority::Ban(_)
+            | Authority::Itself(_)
             | Authority::Voters(_)
             | Authority::Key(_) => None,
-            Authority::Itself(_) | Authority::Voters(_) => None,
         }
     }
 
