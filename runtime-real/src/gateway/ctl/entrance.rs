@@ -1,5 +1,5 @@
 //! The first bytes of a ctl connection, which say how it is spoken on: sealed with the key of the ring, or in the clear. A ring
-//! with a key hears clients of other hosts sealed only. The own socket is another matter: there the kernel says who is at the
+//! with a key hears clients of other hosts sealed only, with any key that the supervisor has at that time. The own socket is another matter: there the kernel says who is at the
 //! other end, and no byte crosses a network.
 
 use std::io;
@@ -11,11 +11,11 @@ use tokio::time::timeout;
 
 use super::frame::{Frame, FrameError};
 use super::message::{ErrCode, NetErr};
-use super::sealed::{self, GREETING, Sealed};
+use super::sealed::{self, GREETING, NotHeard, Sealed};
 use super::{CLIENT_TIMEOUT, Ctl, reply, serve_client};
 use crate::gateway::arrivals::{Client, Peer};
 use crate::gateway::door::WRONG_SECRET_PAUSE;
-use crate::keys::RingKey;
+use crate::keys::HeldKeys;
 use crate::net::{Unreadable, Way};
 
 /// What a client in the clear is told.
@@ -36,7 +36,7 @@ pub(super) async fn serve(
     }
     let Peer::Host(from) = client.peer else { return serve_plain(io, first[0], client, ctl).await };
     let note = |why| ctl.keyed.rejected.note(from, Way::Client, why);
-    match (&ctl.keyed.key, first[0] == GREETING[0]) {
+    match (&ctl.keyed.keeper, first[0] == GREETING[0]) {
         (None, false) => serve_plain(io, first[0], client, ctl).await,
         (None, true) => {
             note(Unreadable::Sealed);
@@ -46,7 +46,7 @@ pub(super) async fn serve(
             note(Unreadable::NoKey);
             refuse(io, first[0]).await
         }
-        (Some(key), true) => serve_sealed(io, (client, from), ctl, key).await,
+        (Some(keeper), true) => serve_sealed(io, (client, from), ctl, keeper.held()).await,
     }
 }
 
@@ -74,23 +74,31 @@ async fn serve_sealed(
     io: &mut (impl AsyncRead + AsyncWrite + Unpin),
     (client, from): (&Client, SocketAddr),
     ctl: &Ctl,
-    key: &RingKey,
+    ring: &HeldKeys,
 ) -> Result<(), FrameError> {
-    let note = |error: &io::Error| {
+    let note = |why| ctl.keyed.rejected.note(from, Way::Client, why);
+    let note_changed = |error: &io::Error| {
         if sealed::is_unreadable(error) {
-            ctl.keyed.rejected.note(from, Way::Client, Unreadable::UnknownKey);
+            note(Unreadable::UnknownKey);
         }
     };
     let greeted = async {
         let mut rest = [0; GREETING.len() - 1];
         io.read_exact(&mut rest).await?;
         if rest != GREETING[1..] {
-            return Err(io::Error::other("no greeting of this version"));
+            return Err(NotHeard::Io(io::Error::other("no greeting of this version")));
         }
-        Sealed::server(io, key.key()).await
+        Sealed::server(io, ring).await
     };
     let Ok(greeted) = timeout(CLIENT_TIMEOUT, greeted).await else { return Ok(()) };
-    let (mut near, carry) = greeted.inspect_err(note)?.open();
+    let (mut near, carry) = match greeted {
+        Ok(sealed) => sealed.open(),
+        Err(NotHeard::Io(error)) => return Err(FrameError::Io(error)),
+        Err(NotHeard::Key(why)) => {
+            note(why);
+            return Ok(());
+        }
+    };
     let serving = async {
         let served = match super::read_in_time(&mut near).await? {
             Some(hello) => serve_client(&mut near, &hello, client, ctl).await,
@@ -102,12 +110,12 @@ async fn serve_sealed(
     let mut carry = pin!(carry);
     let served = tokio::select! {
         biased;
-        carried = &mut carry => return Ok(carried.inspect_err(note)?),
+        carried = &mut carry => return Ok(carried.inspect_err(note_changed)?),
         served = serving => served,
     };
     // What was answered is still on its way.
     match timeout(CLIENT_TIMEOUT, carry).await {
-        Ok(carried) => carried.inspect_err(note).map_err(FrameError::Io).and(served),
+        Ok(carried) => carried.inspect_err(note_changed).map_err(FrameError::Io).and(served),
         Err(_) => served,
     }
 }

@@ -11,6 +11,9 @@
 //! who learns the ring's key later cannot read what was recorded before. The nonce is the number of the record in its
 //! direction: none can be left out, repeated or put elsewhere. An empty record is the end.
 //!
+//! While a ring changes its key, a supervisor has several, and a client one of them: its first record tells which. The client
+//! speaks first, so the supervisor waits for that record and goes on with the key that opens it.
+//!
 //! No frame of ctl in the clear begins with `A`, in which a bit is set that no header has.
 
 use std::io;
@@ -18,6 +21,8 @@ use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, duplex};
 
 use crate::keys::crypto::{BoxPublicKey, BoxSecretKey, Nonce, SharedKey};
+use crate::keys::{HeldKeys, OpenedWith};
+use crate::net::Unreadable;
 
 /// What a client begins with.
 pub(super) const GREETING: &[u8; 8] = b"AnnulCt1";
@@ -50,16 +55,26 @@ impl Direction {
         stream.flush().await
     }
 
-    async fn read(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
-        let len = usize::try_from(stream.read_u32().await?).unwrap_or(usize::MAX);
-        if !(SEAL_BYTES..=RECORD_BYTES_MAX + SEAL_BYTES).contains(&len) {
-            return Err(unreadable());
-        }
-        let mut sealed = vec![0; len];
-        stream.read_exact(&mut sealed).await?;
+    fn opened(&mut self, record: &[u8]) -> Option<Vec<u8>> {
         let nonce = self.nonce();
-        self.key.open(&nonce, &sealed).ok_or_else(unreadable)
+        self.key.open(&nonce, record)
     }
+
+    async fn read(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
+        let record = record(stream).await?;
+        self.opened(&record).ok_or_else(unreadable)
+    }
+}
+
+/// The next record, still sealed.
+async fn record(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
+    let len = usize::try_from(stream.read_u32().await?).unwrap_or(usize::MAX);
+    if !(SEAL_BYTES..=RECORD_BYTES_MAX + SEAL_BYTES).contains(&len) {
+        return Err(unreadable());
+    }
+    let mut sealed = vec![0; len];
+    stream.read_exact(&mut sealed).await?;
+    Ok(sealed)
 }
 
 fn unreadable() -> io::Error {
@@ -74,11 +89,28 @@ pub(super) fn is_unreadable(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::InvalidData
 }
 
-/// A connection on which both ends have agreed on keys. None has shown yet that it has the ring's.
+/// Why a client is not heard.
+#[derive(Debug)]
+pub(super) enum NotHeard {
+    /// The connection ended, or what came is no connection of this kind.
+    Io(io::Error),
+    /// Its key opens nothing here.
+    Key(Unreadable),
+}
+
+impl From<io::Error> for NotHeard {
+    fn from(error: io::Error) -> Self {
+        if is_unreadable(&error) { Self::Key(Unreadable::UnknownKey) } else { Self::Io(error) }
+    }
+}
+
+/// A connection on which both ends have agreed on keys. The client does not know yet whether the server has the ring's.
 pub(super) struct Sealed<S> {
     stream: S,
     inward: Direction,
     outward: Direction,
+    /// The first record, which was read already; none at a client.
+    first: Option<Vec<u8>>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Sealed<S> {
@@ -89,19 +121,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sealed<S> {
         stream.flush().await?;
         let mut theirs = [0; 32];
         stream.read_exact(&mut theirs).await?;
-        let [client, server] = directions(ring, &own, &theirs, |own, theirs| (own, theirs))?;
-        Ok(Self { stream, inward: server, outward: client })
+        let agreed = Agreed::new(&own, &theirs, |own, theirs| (own, theirs))?;
+        let [client, server] = agreed.directions(ring);
+        Ok(Self { stream, inward: server, outward: client, first: None })
     }
 
-    /// The server's end, after the greeting was read.
-    pub(super) async fn server(mut stream: S, ring: &SharedKey) -> io::Result<Self> {
+    /// The server's end, after the greeting was read: the client's first record tells which of the keys it has.
+    pub(super) async fn server(mut stream: S, ring: &HeldKeys) -> Result<Self, NotHeard> {
         let own = BoxSecretKey::generate();
         let mut theirs = [0; 32];
         stream.read_exact(&mut theirs).await?;
         stream.write_all(own.public().as_bytes()).await?;
         stream.flush().await?;
-        let [client, server] = directions(ring, &own, &theirs, |own, theirs| (theirs, own))?;
-        Ok(Self { stream, inward: client, outward: server })
+        let agreed = Agreed::new(&own, &theirs, |own, theirs| (theirs, own))?;
+        let record = record(&mut stream).await?;
+        let opened = ring.open(|key| agreed.directions(key)[0].opened(&record));
+        let (key, first) = match opened {
+            Some(OpenedWith::Held(key, first)) => (key, first),
+            Some(OpenedWith::Dropped(_)) => return Err(NotHeard::Key(Unreadable::RetiredKey)),
+            None => return Err(NotHeard::Key(Unreadable::UnknownKey)),
+        };
+        let directions = ring.with(&key, |key| agreed.directions(key));
+        let [mut client, server] = directions.ok_or(NotHeard::Key(Unreadable::RetiredKey))?;
+        client.next = 1;
+        Ok(Self { stream, inward: client, outward: server, first: Some(first) })
     }
 
     /// The stream of plain bytes, and what carries them as long as it is polled.
@@ -111,7 +154,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sealed<S> {
     }
 
     async fn carry(self, plain: DuplexStream) -> io::Result<()> {
-        let Self { stream, mut inward, mut outward } = self;
+        let Self { stream, mut inward, mut outward, mut first } = self;
         let (mut from, mut to) = tokio::io::split(stream);
         let (mut plain_from, mut plain_to) = tokio::io::split(plain);
         let write = async {
@@ -129,11 +172,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sealed<S> {
         };
         let read = async {
             loop {
-                let record = match inward.read(&mut from).await {
-                    Ok(record) => record,
-                    // The other end went away without a word; what it said so far stands.
-                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Vec::new(),
-                    Err(error) => return Err(error),
+                let record = match first.take() {
+                    Some(record) => record,
+                    None => match inward.read(&mut from).await {
+                        Ok(record) => record,
+                        // The other end went away without a word; what it said so far stands.
+                        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Vec::new(),
+                        Err(error) => return Err(error),
+                    },
                 };
                 if record.is_empty() {
                     return plain_to.shutdown().await;
@@ -154,38 +200,64 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sealed<S> {
     }
 }
 
-/// The directions of client and server.
-fn directions(
-    ring: &SharedKey,
-    own: &BoxSecretKey,
-    theirs: &[u8; 32],
-    in_order: impl Fn([u8; 32], [u8; 32]) -> ([u8; 32], [u8; 32]),
-) -> io::Result<[Direction; 2]> {
-    let other = BoxPublicKey::from_bytes(theirs).ok_or_else(unreadable)?;
-    let shared = own.agree(&other).ok_or_else(unreadable)?;
-    let public: [u8; 32] = own.public().as_bytes().try_into().map_err(io::Error::other)?;
-    let (client, server) = in_order(public, *theirs);
-    let direction = |name: &[u8; 6]| {
-        let key = ring.derive(&[b"annulus ctl 1 ", name, &client, &server, &shared]);
-        Direction { key, next: 0 }
-    };
-    Ok([direction(b"client"), direction(b"server")])
+/// What both ends have computed of the keys that they made for this connection.
+struct Agreed {
+    client: [u8; 32],
+    server: [u8; 32],
+    shared: [u8; 32],
+}
+
+impl Agreed {
+    fn new(
+        own: &BoxSecretKey,
+        theirs: &[u8; 32],
+        in_order: impl Fn([u8; 32], [u8; 32]) -> ([u8; 32], [u8; 32]),
+    ) -> io::Result<Self> {
+        let other = BoxPublicKey::from_bytes(theirs).ok_or_else(unreadable)?;
+        let shared = own.agree(&other).ok_or_else(unreadable)?;
+        let public: [u8; 32] = own.public().as_bytes().try_into().map_err(io::Error::other)?;
+        let (client, server) = in_order(public, *theirs);
+        Ok(Self { client, server, shared })
+    }
+
+    /// The directions of client and server under one key of the ring.
+    fn directions(&self, ring: &SharedKey) -> [Direction; 2] {
+        let direction = |name: &[u8; 6]| {
+            let key = ring.derive(&[b"annulus ctl 1 ", name, &self.client, &self.server, &self.shared]);
+            Direction { key, next: 0 }
+        };
+        [direction(b"client"), direction(b"server")]
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::HeldKey;
 
     fn key() -> SharedKey {
         SharedKey::from_bytes(&[7; 32]).expect("32 bytes")
     }
 
+    /// The keys of a supervisor, the oldest first.
+    fn held(keys: &[SharedKey]) -> HeldKeys {
+        let key = |(at, key): (usize, &SharedKey)| HeldKey {
+            id: format!("prod-{:014}", at + 1).parse().expect("an id"),
+            key: key.clone(),
+        };
+        HeldKeys::new(keys.iter().enumerate().map(key), false)
+    }
+
     /// Greets as the gateway does.
-    async fn served(mut stream: DuplexStream, ring: SharedKey) -> io::Result<Vec<u8>> {
+    async fn served(stream: DuplexStream, ring: SharedKey) -> Result<Vec<u8>, NotHeard> {
+        served_by(stream, &held(&[ring])).await
+    }
+
+    async fn served_by(mut stream: DuplexStream, ring: &HeldKeys) -> Result<Vec<u8>, NotHeard> {
         let mut greeting = [0; 8];
         stream.read_exact(&mut greeting).await?;
         assert_eq!(&greeting, GREETING);
-        let (mut near, carry) = Sealed::server(stream, &ring).await?.open();
+        let (mut near, carry) = Sealed::server(stream, ring).await?.open();
         let answer = async {
             let mut asked = Vec::new();
             while asked.last() != Some(&b'.') {
@@ -196,7 +268,7 @@ mod tests {
             Ok(asked)
         };
         let (carried, asked) = tokio::join!(carry, answer);
-        carried.and(asked)
+        carried.and(asked).map_err(NotHeard::Io)
     }
 
     async fn ask(stream: DuplexStream, ring: SharedKey, text: &[u8]) -> io::Result<Vec<u8>> {
@@ -230,8 +302,26 @@ mod tests {
         let (near, far) = duplex(1_000);
         let other = SharedKey::from_bytes(&[8; 32]).expect("32 bytes");
         let (asked, answer) = tokio::join!(served(far, key()), ask(near, other, b"order."));
-        assert!(is_unreadable(&asked.expect_err("refused")));
+        assert!(matches!(asked, Err(NotHeard::Key(Unreadable::UnknownKey))), "{asked:?}");
         assert!(!answer.is_ok_and(|answer| !answer.is_empty()), "no answer either");
+    }
+
+    #[tokio::test]
+    async fn a_supervisor_hears_clients_with_each_key_that_it_has() {
+        let keys: Vec<SharedKey> =
+            [6, 7, 8].map(|fill| SharedKey::from_bytes(&[fill; 32]).expect("32 bytes")).to_vec();
+        let ring = held(&keys);
+        for key in &keys {
+            let (near, far) = duplex(1_000);
+            let (asked, answer) = tokio::join!(served_by(far, &ring), ask(near, key.clone(), b"order."));
+            assert_eq!(asked.expect("heard"), b"order.");
+            assert_eq!(answer.expect("answered"), b"order.".repeat(3));
+        }
+        let oldest = ring.list()[0].ring_id();
+        ring.drop_key(&oldest);
+        let (near, far) = duplex(1_000);
+        let (asked, _) = tokio::join!(served_by(far, &ring), ask(near, keys[0].clone(), b"order."));
+        assert!(matches!(asked, Err(NotHeard::Key(Unreadable::RetiredKey))), "{asked:?}");
     }
 
     /// Keeps what one end sends, and passes it on.
@@ -267,15 +357,17 @@ mod tests {
         assert!(recorded.starts_with(GREETING) && !seen, "and shows nothing");
         let (mut near, far) = duplex(100_000);
         near.write_all(&recorded).await.expect("open");
-        let error = served(far, key()).await.expect_err("the server has made another key");
-        assert!(is_unreadable(&error), "{error}");
+        let heard = served(far, key()).await;
+        let not_heard = matches!(heard, Err(NotHeard::Key(Unreadable::UnknownKey)));
+        assert!(not_heard, "the server has made another key: {heard:?}");
     }
 
     #[tokio::test]
     async fn a_record_counts_once_in_its_place_and_direction() {
         let own = BoxSecretKey::generate();
         let theirs = BoxSecretKey::generate().public().as_bytes().try_into().expect("32 bytes");
-        let directions = || directions(&key(), &own, &theirs, |own, theirs| (own, theirs)).expect("keys");
+        let agreed = Agreed::new(&own, &theirs, |own, theirs| (own, theirs)).expect("keys");
+        let directions = || agreed.directions(&key());
         let [mut client, _] = directions();
         let mut sent = Vec::new();
         client.write(&mut sent, b"one").await.expect("written");
@@ -296,6 +388,6 @@ mod tests {
     #[test]
     fn a_public_key_that_makes_the_secret_known_is_refused() {
         let own = BoxSecretKey::generate();
-        assert!(directions(&key(), &own, &[0; 32], |own, theirs| (own, theirs)).is_err());
+        assert!(Agreed::new(&own, &[0; 32], |own, theirs| (own, theirs)).is_err());
     }
 }
