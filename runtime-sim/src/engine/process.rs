@@ -9,7 +9,7 @@ use annulus_core::{
 };
 
 #[cfg(feature = "turmoil")]
-use annulus_core::{Effect, Facts, Health, HookEnd, UnixTime};
+use annulus_core::{Effect, Facts, Health, HookEnd, KeyDone, UnixTime};
 
 #[cfg(feature = "turmoil")]
 use crate::engine::guard::Start;
@@ -120,6 +120,7 @@ pub(crate) fn answer(effect: &Effect) -> Option<EffectResult> {
         Effect::EndHooks { .. } => EffectResult::Signalled,
         Effect::CountInflight { .. } => EffectResult::Inflight(None),
         Effect::Lease { .. } => EffectResult::Leased,
+        Effect::RingKey(_) => EffectResult::RingKey(KeyDone::Failed(String::from("rings have no key here"))),
         _ => return None,
     })
 }

@@ -120,7 +120,7 @@ fn serve(
     // The simulated disk holds the specs; no supervisor writes files here.
     let specs = Arc::new(Specs::open(sup.specs(), Vec::new())?);
     let room = Room::of(&sup.data());
-    let keyed = Keyed { key: None, rejected: Rejected::new(clock), file: RingFile::default() };
+    let keyed = Keyed { key: None, keeper: None, rejected: Rejected::new(clock), file: RingFile::default() };
     let ctl = Ctl {
         handle: handle.clone(),
         clock,
