@@ -445,6 +445,10 @@ impl Keyring {
         self.events.push_back(KeyringEvent::Tell(self.statement()));
     }
 
+    pub(crate) const fn speaks(&self) -> RingKeyId {
+        self.speaks
+    }
+
     /// What is known of the ring's keys; none in an open ring.
     pub(crate) fn view(&self) -> Option<KeyringView> {
         self.box_key?;

@@ -27,6 +27,12 @@ impl Node {
         self.keyring.view()
     }
 
+    /// The key with which this member speaks; the clear in a ring without.
+    #[must_use]
+    pub const fn speaks_with(&self) -> RingKeyId {
+        self.keyring.speaks()
+    }
+
     /// The member takes part from now on: what its disk holds of keys counts, and the ring hears what it can open.
     pub(super) fn start_keyring(&mut self) {
         assert!(self.is_heard(), "a member that takes part says what it can open");

@@ -372,7 +372,8 @@ fn follow(
     tokio::spawn(user_toml::follow(root.clone(), handle.clone()));
     tokio::spawn(group_keys::follow(root.keys(), handle.clone()));
     tokio::spawn(peers::follow(peers.clone(), handle.clone(), period));
-    if let Some(keeper) = keyed.keeper.clone() {
+    if let Some((keeper, given)) = keyed.keeper.clone().zip(keyed.key.clone()) {
+        tokio::spawn(keyed.file.clone().follow(given, keeper.clone(), handle.clone()));
         tokio::spawn(keeper.follow(handle.clone()));
     }
     look_out(handle, (peers, keyed), clock)
@@ -477,7 +478,6 @@ fn keyed(
         }
         tracing::info!(ring = key.id().name(), key = %key.id(), "ring {} with the key {}", key.id().name(), key.id());
         gate.keys = keeper.as_ref().map(RingKeeper::held).cloned().zip(Some(boot::raise(&sup.data())?));
-        tokio::spawn(file.clone().follow(key.clone(), keys));
     }
     Ok((gate, Keyed { key, keeper, rejected, file }))
 }

@@ -79,10 +79,12 @@ pub(super) async fn watch(
         let alive = handle.read(|node| {
             let alive = |member: &&MemberRecord| member.state == State::Alive;
             let others = node.members_unsorted().filter(alive).filter(|member| member.id != node.id());
-            (others.map(MemberRecord::gossip_addr).collect::<Vec<_>>(), node.config().gossip_port)
+            let others = others.map(MemberRecord::gossip_addr).collect::<Vec<_>>();
+            (others, node.config().gossip_port, node.speaks_with())
         });
-        let Ok((alive, own_port)) = alive.await else { return };
-        let ring = keyed.key.as_ref().map(|key| key.id().to_string());
+        let Ok((alive, own_port, key)) = alive.await else { return };
+        let ring =
+            keyed.keeper.as_ref().and_then(|keeper| keeper.held().get(&key)).map(|key| key.id.to_string());
         let unread = keyed.rejected.unread();
         for peer in &peers {
             let name = peer.to_string();

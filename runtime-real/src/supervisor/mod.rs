@@ -5,7 +5,7 @@
 //! - `effect` carries out the node's effects; `ledger` keeps for the gateways what the node does not need.
 //! - `identity` is the key with which this member signs.
 //! - `store` and `specs` hold what survives a restart; `room` knows whether the disk takes it.
-//! - `ring_keys` are the keys of the ring on this host, and `ring_file` looks whether the file of the first is still there.
+//! - `ring_keys` are the keys of the ring on this host, and `ring_file` looks whether the file of the current one is still there.
 //! - `obstacles` lists what stands between what is wanted of a service and what runs.
 //! - `logging` and `event` put the node's events into words.
 

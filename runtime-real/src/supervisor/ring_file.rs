@@ -1,4 +1,4 @@
-//! Looks whether the key file of the ring is still there while the supervisor runs. The key stays in memory: a file that goes
+//! Looks whether the file of the ring's current key is still there while the supervisor runs. The key stays in memory: a file that goes
 //! away stops no supervisor, and is told of.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::keys::{KeyCache, KeyError, KeyKind, RingKey};
+use crate::keys::{KeyError, KeyKind, RingKey};
+use crate::supervisor::handle::DriverHandle;
+use crate::supervisor::ring_keys::RingKeeper;
 
 /// How often it is looked at.
 const LOOK_PERIOD: Duration = Duration::from_secs(5);
@@ -22,14 +24,15 @@ impl RingFile {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Looks at the file of the key until the supervisor ends.
-    pub async fn follow(self, ring: RingKey, keys: KeyCache) {
-        let Some(path) = ring.path().map(ToOwned::to_owned) else { return };
+    /// Looks at the file of the current key until the supervisor ends, which was `given` this one.
+    pub async fn follow(self, given: RingKey, keeper: RingKeeper, handle: DriverHandle) {
         loop {
             sleep(LOOK_PERIOD).await;
-            let (keys, id, own) = (keys.clone(), ring.id().clone(), ring.key().clone());
-            let look = tokio::task::spawn_blocking(move || match keys.load(&id, KeyKind::Shared) {
-                Ok(file) if file.bytes() == own.as_bytes() => None,
+            let Ok(current) = handle.read(|node| node.speaks_with()).await else { return };
+            let Some((own, path)) = keeper.filed(&current, &given) else { continue };
+            let keys = keeper.cache().clone();
+            let look = tokio::task::spawn_blocking(move || match keys.load(&own.id, KeyKind::Shared) {
+                Ok(file) if file.bytes() == own.key.as_bytes() => None,
                 Ok(_) => Some("holds another key now".to_owned()),
                 Err(KeyError::Missing { .. }) => Some("is gone".to_owned()),
                 Err(error) => Some(format!("cannot be used any more ({error})")),

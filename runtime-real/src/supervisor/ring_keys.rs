@@ -50,7 +50,15 @@ impl RingKeeper {
         let newest = keys.last().map(|key| key.id.clone());
         let is_new = |id: &KeyId| newest.as_ref().is_some_and(|newest| id > newest);
         keys.extend(files(&cache, &ring).filter(|key| is_new(&key.id)));
-        keys.push(HeldKey { id: given.id().clone(), key: given.key().clone() });
+        // A key that the environment still holds, though the ring has dropped it, stays dropped.
+        let given = HeldKey { id: given.id().clone(), key: given.key().clone() };
+        match newest.as_ref().filter(|newest| given.id < **newest) {
+            Some(newest) if keys.iter().all(|key| key.ring_id() != given.ring_id()) => tracing::warn!(
+                "the key {} was given, which the ring has replaced: this supervisor goes on with {newest}; give it that one",
+                given.id
+            ),
+            _ => keys.push(given),
+        }
         keys.sort_by_key(HeldKey::ring_id);
         keys.dedup_by_key(|key| key.ring_id());
         // One place is the clear's.
@@ -80,7 +88,9 @@ impl RingKeeper {
         if self.held.hears_clear() {
             opens.insert(0, RingKeyId::CLEAR);
         }
-        let speaks = HeldKey { id: given.id().clone(), key: given.key().clone() }.ring_id();
+        let given = HeldKey { id: given.id().clone(), key: given.key().clone() }.ring_id();
+        let is_held = self.held.get(&given).is_some();
+        let speaks = opens.last().copied().filter(|_| !is_held).unwrap_or(given);
         let mut box_key = [0; 32];
         box_key.copy_from_slice(self.secret.public().as_bytes());
         RingKeys { opens, speaks, box_key }
@@ -148,6 +158,18 @@ impl RingKeeper {
         }
         self.held.hold(held);
         Ok(())
+    }
+
+    /// The key of that name and its file, where it is to have one: a key that came in the environment has none.
+    pub(crate) fn filed(&self, id: &RingKeyId, given: &RingKey) -> Option<(HeldKey, PathBuf)> {
+        let key = self.held.get(id)?;
+        let path = self.cache.path(&key.id, KeyKind::Shared);
+        (key.id != *given.id() || given.path().is_some()).then_some((key, path))
+    }
+
+    /// The key cache.
+    pub(crate) fn cache(&self) -> &KeyCache {
+        &self.cache
     }
 
     /// Takes up files that are newer than every key in memory; returns what they are.
@@ -279,7 +301,7 @@ mod tests {
         assert_eq!(first.work(&KeyWork::Drop { key: old }), KeyDone::Done);
         let given = RingKey::find(Some("prod"), None, &cache).expect("usable").expect("a key");
         let own = dir.path().join("own");
-        let next = RingKeeper::start(&given, (cache, own.clone()), BoxSecretKey::generate(), true);
+        let next = RingKeeper::start(&given, (cache.clone(), own.clone()), BoxSecretKey::generate(), true);
         let next = next.expect("started").for_core(&given);
         assert_eq!(
             next.opens,
@@ -287,6 +309,14 @@ mod tests {
             "what was dropped stays so, though its file is there"
         );
         assert_eq!(last_kept(&own, "prod").map(|key| key.ring_id()), Some(key));
+        let stale = RingKey::find(None, Some(TEXT[0]), &cache).expect("usable").expect("a key");
+        let next = RingKeeper::start(&stale, (cache, own.clone()), BoxSecretKey::generate(), false);
+        let next = next.expect("started").for_core(&stale);
+        assert_eq!(
+            (next.opens, next.speaks),
+            (vec![key], key),
+            "an environment that holds it changes nothing"
+        );
         assert!(last_kept(&own, "other").is_none());
     }
 }

@@ -2,16 +2,18 @@
 //! heard, what is sent is a seal that Habitat can open, and the key stays with the supervisor.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use annulus::keys::crypto::{Nonce, SharedKey};
 use annulus::keys::{KeyFile, KeyId, KeyKind};
 use serde_json::Value;
 
-use crate::support::{Supervisor, annulus, eventually, finish, plan, text};
+use crate::support::{Supervisor, annulus, eventually, finish, plan, send, text};
 
 /// The text of a new key of this ring, revision and bytes.
 fn key(ring: &str, revision: u32, fill: u8) -> (String, SharedKey) {
@@ -240,4 +242,178 @@ fn a_ring_that_cannot_be_named_starts_no_supervisor() {
         .expect("set");
     let said = start(&["--ring", "prod"], None);
     assert!(said.contains("mode 644") && said.contains(&format!("chmod 400 {}", text(&keys))), "{said}");
+}
+
+/// The keys of the ring as a member sees them.
+fn keys(supervisor: &Supervisor) -> Vec<Value> {
+    let (code, out, stderr) = supervisor.run(&["ring", "key", "status", "--json"]);
+    assert_eq!(code, 0, "{stderr}");
+    let status: Value = serde_json::from_str(&out).expect("JSON");
+    status["keys"].as_array().expect("a list").clone()
+}
+
+/// The revision with which the ring speaks, as a member sees it.
+fn current(supervisor: &Supervisor) -> Option<String> {
+    let keys = keys(supervisor);
+    let current = keys.iter().find(|key| key["state"] == "current")?;
+    current["revision"].as_str().map(ToOwned::to_owned)
+}
+
+/// Every event of a supervisor, until one says something about this group.
+fn events_until_group(supervisor: &Supervisor, group: &str) -> Vec<Value> {
+    let head = "GET /events HTTP/1.1\r\nhost: localhost\r\nlast-event-id: 0.0\r\n\r\n";
+    let mut events = Vec::new();
+    for line in BufReader::new(send(supervisor.http, head)).lines() {
+        let line = line.expect("the stream goes on until the event is there");
+        let Some(data) = line.strip_prefix("data: ") else { continue };
+        events.push(serde_json::from_str(data).expect("JSON"));
+        if data.contains(group) {
+            return events;
+        }
+    }
+    panic!("the stream ended without a word about {group}");
+}
+
+/// A ring of three with a service, and the file of an order about it.
+fn ring_of_three(key: &str) -> ([Supervisor; 3], PathBuf) {
+    let alpha = keyed("prod", key, &[]);
+    let peer = alpha.gossip.to_string();
+    let ring = [keyed("prod", key, &["--peer", &peer]), keyed("prod", key, &["--peer", &peer])];
+    let [beta, gamma] = ring;
+    let ring = [alpha, beta, gamma];
+    for member in &ring {
+        member.install(&plan(&member.root().join("plans"), "sleeper", "exec sleep 1000"));
+        assert_eq!(member.run(&["svc", "load", "test/sleeper"]).0, 0);
+    }
+    for member in &ring {
+        eventually("three are alive", || (count(member, "Alive") == 3).then_some(()));
+    }
+    let order = ring[0].root().join("order.toml");
+    fs::write(&order, "colour = \"red\"\n").expect("written");
+    (ring, order)
+}
+
+/// Another operator's host, which has this key alone, asks a member; exit code and message.
+fn ask_with(member: &Supervisor, key: &str) -> (i32, String) {
+    let mut command = annulus();
+    command.env("HAB_CTL_SECRET", member.secret()).env("HAB_RING_KEY", key);
+    let dir = tempfile::tempdir().expect("a directory");
+    command.arg("--root").arg(dir.path()).args(["svc", "status", "-r", &member.ctl.to_string()]);
+    let (code, _, stderr) = finish(command.args(["--ring", "prod"]));
+    (code, stderr)
+}
+
+#[test]
+fn a_ring_at_work_changes_its_key_and_loses_no_member_and_no_order() {
+    let (old, _) = key("prod", 1, 7);
+    let (ring, order) = ring_of_three(&old);
+    let [alpha, beta, gamma] = &ring;
+    let apply = |member: &Supervisor, group: &str, version: u64| {
+        let version = version.to_string();
+        let (code, _, stderr) = member.run(&["config", "apply", group, &version, text(&order)]);
+        assert_eq!(code, 0, "order {version}: {stderr}");
+    };
+
+    // Orders come in at each member in turn, from before the rotation until after it.
+    let is_over = AtomicBool::new(false);
+    let version = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for member in ring.iter().cycle() {
+                let next = version.load(Ordering::SeqCst) + 1;
+                apply(member, "sleeper.default", next);
+                version.store(next, Ordering::SeqCst);
+                // The next member has to know the version that it is to outbid.
+                for other in &ring {
+                    let held =
+                        || other.json("/census").to_string().contains(&format!("\"incarnation\":{next}"));
+                    eventually("the order is known", || held().then_some(()));
+                }
+                if is_over.load(Ordering::SeqCst) {
+                    return;
+                }
+            }
+        });
+        let orders = |more: u64| {
+            let from = version.load(Ordering::SeqCst);
+            eventually("orders go on", || (version.load(Ordering::SeqCst) >= from + more).then_some(()));
+        };
+        orders(2);
+        assert_eq!(alpha.run(&["ring", "key", "generate", "prod"]).0, 0);
+        let (code, said, stderr) = alpha.run(&["ring", "key", "use", "prod"]);
+        assert!(code == 0 && said.contains("prod-2"), "{said} {stderr}");
+        for member in &ring {
+            eventually("the new key is current", || {
+                current(member).filter(|revision| revision.starts_with('2'))
+            });
+        }
+        orders(4);
+        is_over.store(true, Ordering::SeqCst);
+    });
+
+    let new = current(alpha).expect("a key");
+    let file = |member: &Supervisor| member.root().join(format!("cache/keys/prod-{new}.sym.key"));
+    let text_of = |member| fs::read_to_string(file(member)).expect("the key was handed to this host");
+    assert!(text_of(beta) == text_of(alpha) && text_of(gamma) == text_of(alpha));
+    assert!(beta.run(&["sup", "ring"]).1.contains(&format!("sealed with the key prod-{new}")));
+    // Clients of other hosts are heard with either key until the old one's time is over.
+    for key in [&old, &text_of(alpha)] {
+        assert_eq!(ask_with(beta, key).0, 0);
+    }
+    let last = version.load(Ordering::SeqCst);
+    apply(gamma, "end.default", 1);
+    for member in &ring {
+        let history = member.run(&["config", "history", "sleeper.default"]).1;
+        assert!(history.contains(&last.to_string()), "{last}: {history}");
+        let events = events_until_group(member, "end.default");
+        let is_doubt = |event: &&Value| event["to"] == "Suspect" || event["to"] == "Confirmed";
+        let doubts: Vec<_> = events.iter().filter(is_doubt).collect();
+        assert!(doubts.is_empty(), "{}: {doubts:?}", member.member);
+        assert_eq!(count(member, "Alive"), 3);
+    }
+}
+
+#[test]
+fn a_key_that_was_given_up_in_an_emergency_opens_nothing() {
+    let (old, _) = key("prod", 1, 7);
+    let alpha = keyed("prod", &old, &[]);
+    let peer = alpha.gossip.to_string();
+    let beta = keyed("prod", &old, &["--peer", &peer]);
+    // What may be known to strangers hands nothing on: the operator brings the file to each host.
+    let (new, _) = key("prod", 2, 8);
+    for member in [&alpha, &beta] {
+        eventually("two are alive", || (count(member, "Alive") == 2).then_some(()));
+        give(member.root(), &new);
+    }
+    eventually("both can open it", || {
+        let can_open = |key: &Value| key["opened_by"].as_array().is_some_and(|by| by.len() == 2);
+        keys(&alpha).iter().any(|key| key["revision"] == "00000000000002" && can_open(key)).then_some(())
+    });
+    let (code, said, stderr) = alpha.run(&["ring", "key", "use", "prod", "--force", "--grace", "0"]);
+    assert!(code == 0 && said.contains("older keys open nothing any more"), "{said} {stderr}");
+    for member in [&alpha, &beta] {
+        eventually("one key is left", || {
+            let keys = keys(member);
+            let only =
+                keys.iter().all(|key| key["state"] != "retired" || key["opened_by"] == serde_json::json!([]));
+            (only && current(member).as_deref() == Some("00000000000002")).then_some(())
+        });
+        assert_eq!(count(member, "Alive"), 2);
+    }
+
+    let late = keyed("prod", &old, &["--peer", &peer]);
+    let rejected = eventually("the one with the old key is named", || {
+        members(&alpha).into_iter().find(|member| member["state"] == "Rejected")
+    });
+    assert!(
+        rejected["reason"] == "a retired key" && rejected["address"] == late.gossip.to_string(),
+        "{rejected}"
+    );
+    assert_eq!(count(&late, "Alive"), 1);
+    let (code, stderr) = ask_with(&alpha, &old);
+    assert!(code == 7 && stderr.contains("another key, or none"), "{code} {stderr}");
+    assert_eq!(ask_with(&alpha, &new).0, 0);
+    let clients = |member: &Value| member["reason"] == "a retired key" && member["clients"] == 1;
+    assert_eq!(members(&alpha).iter().filter(|member| clients(member)).count(), 1);
+    assert_eq!(count(&alpha, "Alive"), 2, "and the ring is as it was");
 }

@@ -119,6 +119,12 @@ fn summary(ring: &RingStatus) -> Vec<String> {
     if let Some(key) = &ring.ring_key {
         lines.push(format!("sealed with the key {key}"));
     }
+    if let Some(messages) = ring.heard_in_the_clear {
+        lines.push(format!(
+            "hears what is said in the clear too (--ring-accept clear), {messages} messages so far: once no member speaks so, start \
+             each without that option"
+        ));
+    }
     lines.extend(ring.silent.iter().map(|peer| silent_line(ring, peer)));
     lines.extend(ring.rejected.iter().map(|peer| rejected_line(ring, peer)));
     lines
@@ -197,6 +203,7 @@ fn to_json(ring: &RingStatus) -> Value {
         "local_health": ring.local_health,
         "hot_rumors": ring.hot_rumors,
         "ring_key": ring.ring_key,
+        "heard_in_the_clear": ring.heard_in_the_clear,
         "rejected": ring.rejected.iter().map(rejected_json).collect::<Vec<_>>(),
         "silent_peers": silent.collect::<Vec<_>>(),
         "groups": groups.collect::<Vec<_>>(),

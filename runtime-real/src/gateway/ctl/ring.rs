@@ -15,9 +15,12 @@ use crate::net::{Rejection, Way};
 
 pub(super) async fn status(ctl: &Ctl) -> Result<Answer, NetErr> {
     let (lookout, now_ms) = (ctl.lookout.clone(), ctl.clock.wall().as_millis());
-    let status = ctl.handle.read(move |node| look(node, &lookout, now_ms)).await;
-    let mut status = status.map_err(|gone| NetErr::new(ErrCode::Conflict, gone.to_string()))?;
-    status.ring_key = ctl.keyed.key.as_ref().map(|key| key.id().to_string());
+    let status = ctl.handle.read(move |node| (look(node, &lookout, now_ms), node.speaks_with())).await;
+    let (mut status, key) = status.map_err(|gone| NetErr::new(ErrCode::Conflict, gone.to_string()))?;
+    let keeper = ctl.keyed.keeper.as_ref();
+    status.ring_key = keeper.and_then(|keeper| keeper.held().get(&key)).map(|key| key.id.to_string());
+    let hears_clear = keeper.is_some_and(|keeper| keeper.held().hears_clear());
+    status.heard_in_the_clear = hears_clear.then(|| ctl.keyed.rejected.heard_in_the_clear());
     status.rejected = ctl.keyed.rejected.list().iter().map(rejected).collect();
     Ok(Answer::message(&status))
 }
@@ -43,6 +46,7 @@ fn look(node: &Node, lookout: &Lookout, now_ms: u64) -> RingStatus {
         hot_rumors: node.hot_rumors() as u64,
         now_ms,
         ring_key: None,
+        heard_in_the_clear: None,
         rejected: Vec::new(),
     }
 }

@@ -57,6 +57,9 @@ pub struct RingStatus {
     /// Addresses that are not heard because of that key, the latest first. A bounded number of them.
     #[prost(message, repeated, tag = "10")]
     pub rejected: Vec<RejectedPeer>,
+    /// How many messages in the clear were heard, where the ring has a key and the clear is heard beside it; else absent.
+    #[prost(uint64, optional, tag = "11")]
+    pub heard_in_the_clear: Option<u64>,
 }
 
 /// An address that is not heard.

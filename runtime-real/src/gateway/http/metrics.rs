@@ -118,6 +118,7 @@ struct Scrape {
     started: UnixTime,
     events_missed: u64,
     rejected: BTreeMap<(Unreadable, Way), u64>,
+    heard_in_the_clear: u64,
 }
 
 impl Registry {
@@ -171,6 +172,7 @@ pub(super) async fn get(State(gateway): State<Arc<Gateway>>) -> Result<impl Into
         started: registry.started,
         events_missed,
         rejected: gateway.config.rejected.totals(),
+        heard_in_the_clear: gateway.config.rejected.heard_in_the_clear(),
     };
     let body = registry.encode(scrape).map_err(|_| {
         Problem::new(
@@ -192,7 +194,7 @@ impl Collector for Live {
         let mut out = Out(encoder);
         ring(&mut out, &scrape.node)?;
         traffic(&mut out, &scrape.node.metrics)?;
-        rejected(&mut out, &scrape.rejected)?;
+        rejected(&mut out, &scrape.rejected, scrape.heard_in_the_clear)?;
         services(&mut out, &scrape.node.services)?;
         in_the_way(&mut out, &scrape.obstacles)?;
         supervisor(&mut out, scrape)
@@ -328,7 +330,11 @@ fn traffic(out: &mut Out<'_>, m: &Metrics) -> fmt::Result {
     out.counter("ring_parts_skipped", "Unreadable parts of messages that were accepted", m.parts_skipped)
 }
 
-fn rejected(out: &mut Out<'_>, totals: &BTreeMap<(Unreadable, Way), u64>) -> fmt::Result {
+fn rejected(
+    out: &mut Out<'_>,
+    totals: &BTreeMap<(Unreadable, Way), u64>,
+    heard_in_the_clear: u64,
+) -> fmt::Result {
     let ways = |why: Unreadable| {
         Way::ALL.map(|way| {
             let count = totals.get(&(why, way)).copied().unwrap_or_default();
@@ -339,7 +345,12 @@ fn rejected(out: &mut Out<'_>, totals: &BTreeMap<(Unreadable, Way), u64>) -> fmt
     let rows: Vec<_> =
         rows.iter().map(|(why, way, n)| ([("reason", why.as_str()), ("way", *way)], *n)).collect();
     let rows: Vec<(Labels<'_>, u64)> = rows.iter().map(|(l, n)| (&l[..], *n)).collect();
-    out.counters("ring_rejected", "Messages that were not heard because of the key of the ring", &rows)
+    out.counters("ring_rejected", "Messages that were not heard because of the key of the ring", &rows)?;
+    out.counter(
+        "ring_heard_in_the_clear",
+        "Messages in the clear that were heard in a ring with a key, as --ring-accept clear allows",
+        heard_in_the_clear,
+    )
 }
 
 fn services(out: &mut Out<'_>, services: &[ServiceView]) -> fmt::Result {
