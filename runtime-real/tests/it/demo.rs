@@ -97,7 +97,7 @@ fn redis_has_a_leader_loses_it_and_goes_on() {
 }
 
 #[test]
-fn the_keyed_demonstration_hears_no_stranger_and_seals_a_configuration() {
+fn the_keyed_demonstration_hears_no_stranger_changes_its_key_and_seals_a_configuration() {
     let tmp = tempfile::tempdir().expect("a directory");
     let (code, stdout, stderr) = finish(annulus().env("TMPDIR", tmp.path()).args(["demo", "keys"]));
     assert_eq!(code, 0, "{stdout}\n{stderr}");
@@ -105,6 +105,9 @@ fn the_keyed_demonstration_hears_no_stranger_and_seals_a_configuration() {
         "alpha$ annulus ring key generate demo",
         "no key:",
         "the stranger got no answer",
+        "alpha$ annulus ring key use demo",
+        "3 of 3",
+        "no member was lost",
         "name = \"(sealed)\"",
         "no supervisor has stored it readably",
         "Nothing is left running",

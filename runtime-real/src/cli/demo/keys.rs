@@ -1,11 +1,12 @@
-//! `annulus demo keys`: a ring with a key, a stranger whom it does not hear, and a configuration that only a group can
-//! read. Its commands are those that an operator types, and are shown as they are run.
+//! `annulus demo keys`: a ring with a key, a stranger whom it does not hear, another key for the ring while it works, and a
+//! configuration that only a group can read. Its commands are those that an operator types, and are shown as they are run.
 
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 use annulus_core::Topology;
+use serde_json::Value;
 use tokio::process::Command;
 use tokio::time::sleep;
 
@@ -48,6 +49,7 @@ impl Demo {
         self.story.done(step);
 
         self.meet_a_stranger(stranger).await?;
+        self.change_the_key().await?;
         self.seal_a_configuration().await
     }
 
@@ -79,6 +81,36 @@ impl Demo {
         }
         self.story.remark("the ring has its three members; the stranger got no answer");
         Ok(())
+    }
+
+    /// The ring gets another key while it works.
+    async fn change_the_key(&mut self) -> Result<(), String> {
+        self.run(0, &["ring", "key", "generate", RING]).await?;
+        let said = self.run(0, &["ring", "key", "use", RING]).await?;
+        said.lines().for_each(|line| self.story.quote(line));
+        let step = self.story.step("waiting until each member speaks with the new key");
+        self.until("speak with the new key", async |demo: &mut Self| demo.speaks_anew().await).await?;
+        self.story.done(step);
+        let status = self.run(1, &["ring", "key", "status"]).await?;
+        status.lines().for_each(|line| self.story.quote(line));
+        if !self.whole().await {
+            return Err("the rotation cost the ring a member".to_owned());
+        }
+        self.story.remark("beta and gamma were handed the key, sealed for each alone; no member was lost");
+        Ok(())
+    }
+
+    /// Whether each member says that it speaks with the newest key.
+    async fn speaks_anew(&self) -> bool {
+        let mut command = Command::new(&self.program);
+        command.arg("--root").arg(self.supervisors[0].root.path()).args(["ring", "key", "status", "--json"]);
+        let Ok(output) = command.output().await else { return false };
+        let Ok(status) = serde_json::from_slice::<Value>(&output.stdout) else { return false };
+        let current = |key: &&Value| key["state"] == "current";
+        let (keys, members) = (status["keys"].as_array(), status["members"].as_array());
+        let newest = keys.and_then(|keys| keys.last()).filter(current).map(|key| &key["revision"]);
+        let speak = |members: &Vec<Value>| members.iter().all(|member| Some(&member["speaks"]) == newest);
+        newest.is_some() && members.is_some_and(|members| members.len() == NAMES.len() && speak(members))
     }
 
     /// How many messages alpha did not hear because of the key.
