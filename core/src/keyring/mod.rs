@@ -156,6 +156,11 @@ impl Keyring {
         self.box_key.is_some()
     }
 
+    /// Whether this member has a key and hears the clear as well.
+    pub(crate) fn hears_clear(&self) -> bool {
+        self.is_keyed() && self.opens.contains_key(&RingKeyId::CLEAR)
+    }
+
     pub(crate) fn poll_event(&mut self) -> Option<KeyringEvent> {
         self.events.pop_front()
     }

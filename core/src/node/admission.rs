@@ -18,6 +18,7 @@ use crate::model::io::Transmit;
 use crate::model::limits::STREAM_BYTES_MAX;
 use crate::model::mutant::mutated;
 use crate::model::planted::Bug;
+use crate::model::ring_key::RingKeyId;
 use crate::model::stamp::{Series, Stamp, StampSender};
 use crate::replay::{Held, Proved, Report, Verdict};
 use crate::wire::{RECEIVER_BYTES_MAX, name_of, stream, swim, with_receiver};
@@ -76,11 +77,17 @@ impl Node {
     /// Looks at the number of a message that has arrived; none when it is not looked at any further.
     pub(super) fn arrive<'a>(
         &mut self,
-        source: Source,
+        (source, key): (Source, RingKeyId),
         stamp: Option<Stamp>,
         bytes: &'a [u8],
     ) -> Option<Arrived<'a>> {
-        let verdict = self.replay.judge(self.clock.now(), source.1, stamp, bytes);
+        // A member that has no key yet numbers nothing; where the clear is heard, it is heard as in an open ring.
+        let is_clear = key.is_clear() && stamp.is_none() && self.keyring.hears_clear();
+        let verdict = if is_clear {
+            Verdict::Open
+        } else {
+            self.replay.judge(self.clock.now(), source.1, stamp, bytes)
+        };
         match verdict {
             // Its own question may come back: that tells it where it met itself.
             Verdict::Drop(StampFault::Own) | Verdict::Open | Verdict::New | Verdict::Ask(_) => {}

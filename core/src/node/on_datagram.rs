@@ -33,7 +33,7 @@ impl Node {
             return;
         }
         self.metrics.datagram_bytes_received += bytes.len() as u64;
-        let Some(arrived) = self.arrive((source, Channel::Datagram), stamp, bytes) else { return };
+        let Some(arrived) = self.arrive(((source, Channel::Datagram), key), stamp, bytes) else { return };
         self.keyring.handle_heard(source, key);
         match swim::decode_news(bytes, |rumor| self.rumors.knows(rumor)) {
             Ok(datagram) if self.is_for_its_parts(arrived, &datagram) => {

@@ -29,7 +29,7 @@ impl Node {
             return;
         }
         self.metrics.stream_bytes_received += bytes.len() as u64;
-        let Some(arrived) = self.arrive((source, Channel::Stream), stamp, bytes) else { return };
+        let Some(arrived) = self.arrive(((source, Channel::Stream), key), stamp, bytes) else { return };
         let read = stream::decode(bytes);
         if let Ok(message) = &read {
             self.heard_with((source, key), &message.from);
