@@ -204,7 +204,8 @@ fn show(status: &RingKeyStatus) {
         .members
         .iter()
         .map(|member| {
-            let speaks = member.speaks.clone().unwrap_or_else(|| "not said".to_owned());
+            let unsaid = if status.hears_clear { "not said, or clear" } else { "not said" };
+            let speaks = member.speaks.clone().unwrap_or_else(|| unsaid.to_owned());
             vec![name_of(member), member.address.clone(), member.state.clone(), speaks]
         })
         .collect();

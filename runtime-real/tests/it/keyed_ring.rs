@@ -415,3 +415,64 @@ fn a_key_that_was_given_up_in_an_emergency_opens_nothing() {
     assert_eq!(members(&alpha).iter().filter(|member| clients(member)).count(), 1);
     assert_eq!(count(&alpha, "Alive"), 2, "and the ring is as it was");
 }
+
+#[test]
+fn a_ring_in_the_clear_gets_a_key_and_loses_no_member() {
+    let (key_file, _) = key("prod", 1, 7);
+    let local = ["sup", "run", "--profile", "local"];
+    let mut alpha = Supervisor::start(&local[2..]);
+    let peer = alpha.gossip.to_string();
+    let mut beta = Supervisor::start(&["--profile", "local", "--peer", &peer]);
+    let gamma = Supervisor::start(&["--profile", "local", "--peer", &peer]);
+    let whole = |ring: [&Supervisor; 3]| {
+        for member in ring {
+            eventually("three are alive", || (count(member, "Alive") == 3).then_some(()));
+        }
+    };
+    whole([&alpha, &beta, &gamma]);
+    let change = |member: &mut Supervisor, with: &[&str]| {
+        give(member.root(), &key_file);
+        assert_eq!(member.run(&["sup", "term"]).0, 0);
+        member.restart_as(&[&local[..], with].concat());
+    };
+    let both = ["--ring", "prod", "--ring-accept", "clear"];
+    change(&mut alpha, &both);
+    whole([&alpha, &beta, &gamma]);
+    // Two speak sealed with each other, and in the clear with the third.
+    let peer = gamma.gossip.to_string();
+    change(&mut beta, &[&both[..], &["--peer", &peer]].concat());
+    whole([&alpha, &beta, &gamma]);
+    // Each of them hears what the third says, and the third hears them.
+    let order = alpha.root().join("order.toml");
+    fs::write(&order, "colour = \"red\"\n").expect("written");
+    for (version, member) in [("1", &gamma), ("2", &beta), ("3", &gamma), ("4", &alpha)] {
+        let (code, _, stderr) = member.run(&["config", "apply", "sleeper.default", version, text(&order)]);
+        assert_eq!(code, 0, "{stderr}");
+        for other in [&alpha, &beta, &gamma] {
+            let held = || other.json("/census").to_string().contains(&format!("\"incarnation\":{version}"));
+            eventually("the order is known", || held().then_some(()));
+        }
+    }
+    let (_, said, stderr) = alpha.run(&["ring", "key", "status", "--json"]);
+    let status: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {stderr}"));
+    let speaks = |id: &str| {
+        let members = status["members"].as_array().expect("a list");
+        let member = members.iter().find(|member| member["member_id"] == id).expect("it is listed");
+        member["speaks"].as_str().map(ToOwned::to_owned)
+    };
+    assert_eq!(speaks(&alpha.member).as_deref(), Some("00000000000001"));
+    assert_eq!(speaks(&gamma.member), None, "it has no key to speak of");
+    let ring = alpha.run(&["sup", "ring"]).1;
+    assert!(ring.contains("--ring-accept clear") && ring.contains("sealed with the key prod-"), "{ring}");
+    let metrics = alpha.get("/metrics").body;
+    let heard = metrics.lines().find_map(|line| line.strip_prefix("ring_heard_in_the_clear_total "));
+    assert!(heard.expect("counted").parse::<u64>().expect("a number") > 0);
+    let mut gamma = gamma;
+    change(&mut gamma, &["--ring", "prod"]);
+    let peer = gamma.gossip.to_string();
+    change(&mut alpha, &["--ring", "prod", "--peer", &peer]);
+    change(&mut beta, &["--ring", "prod", "--peer", &peer]);
+    whole([&alpha, &beta, &gamma]);
+    let (_, members, _) = alpha.run(&["sup", "ring"]);
+    assert!(!members.contains("ring-accept") && members.contains("sealed with the key prod-"), "{members}");
+}

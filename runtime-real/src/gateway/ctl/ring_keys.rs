@@ -117,8 +117,9 @@ fn lines(view: &KeyringView) -> Vec<RingKeyLine> {
                 Some(_) => "offered",
                 None => "new",
             };
+            // A member that says nothing of keys is none that needs one to open the clear.
             let can_open = |said: &Option<annulus_core::MemberKeys>| {
-                said.as_ref().is_some_and(|said| said.can_open(&key))
+                said.as_ref().map_or(key.is_clear(), |said| said.can_open(&key))
             };
             let (with, without): (Vec<_>, Vec<_>) =
                 view.members.iter().partition(|(_, _, said)| can_open(said));
