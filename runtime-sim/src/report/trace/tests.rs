@@ -2,8 +2,8 @@ use std::net::SocketAddr;
 
 use annulus_core::{
     Cause, Channel, ElectionEvent, ElectionId, ElectionPurpose, Event, EventId, EventKind, FileName, Hook,
-    Incarnation, InputId, LeaseEnd, MemberId, ObstacleKind, Refusal, RumorKey, ServiceGroup, ServiceName,
-    ServiceState, StampFault, State, Why, limits::Limit,
+    Incarnation, InputId, KeyStep, LeaseEnd, MemberId, ObstacleKind, Refusal, RingKeyId, RumorKey,
+    ServiceGroup, ServiceName, ServiceState, StampFault, State, Why, limits::Limit,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -77,11 +77,17 @@ fn key(name: &str) -> BoxedStrategy<RumorKey> {
             (group(), file()).prop_map(|(group, name)| RumorKey::SealedFile { group, name }).boxed()
         }
         "election" => election().prop_map(RumorKey::Election).boxed(),
+        "ring_key" => ring_key().prop_map(RumorKey::RingKey).boxed(),
+        "member_keys" => member().prop_map(RumorKey::MemberKeys).boxed(),
         "opaque" => (number(), any::<u32>())
             .prop_map(|(subject, number)| RumorKey::Opaque { subject, number })
             .boxed(),
         other => panic!("no keys of the kind {other} are tried"),
     }
+}
+
+fn ring_key() -> impl Strategy<Value = RingKeyId> {
+    (1_u64..=20_261_130_120_000, number()).prop_map(|(revision, seed)| RingKeyId::simulated(revision, seed))
 }
 
 fn any_key() -> impl Strategy<Value = RumorKey> {
@@ -229,6 +235,12 @@ fn kind(name: &str) -> BoxedStrategy<EventKind> {
             .boxed(),
         "rumor_repaired" => any_key().prop_map(|key| EventKind::RumorRepaired { key }).boxed(),
         "identity_taken_over" => member().prop_map(|former| EventKind::IdentityTakenOver { former }).boxed(),
+        "ring_key_changed" => (ring_key(), select(&KeyStep::ALL[..]), prop::option::of(member()))
+            .prop_map(|(ring_key, step, by)| EventKind::RingKeyChanged { ring_key, step, by })
+            .boxed(),
+        "ring_key_failed" => (ring_key(), words())
+            .prop_map(|(ring_key, reason)| EventKind::RingKeyFailed { ring_key, reason })
+            .boxed(),
         "leaving" => Just(EventKind::Leaving).boxed(),
         name => (election(), number(), step(name))
             .prop_map(|(election, term, what)| EventKind::Election { election, term, what })
