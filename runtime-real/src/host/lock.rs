@@ -54,7 +54,7 @@ pub enum LockError {
 /// Held while a supervisor runs; the system releases it when the process ends in any way.
 #[derive(Debug)]
 pub struct SupLock {
-    _file: File,
+    file: File,
 }
 
 impl SupLock {
@@ -76,7 +76,14 @@ impl SupLock {
         file.set_len(0)
             .and_then(|()| file.write_all(pid.as_bytes()))
             .map_err(|source| unusable(&path, source))?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for SupLock {
+    fn drop(&mut self) {
+        // A process that is being started has a copy of the descriptor until it executes its program: closing is not enough.
+        let _ = self.file.unlock();
     }
 }
 

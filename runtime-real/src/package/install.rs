@@ -123,7 +123,6 @@ fn check(root: &Root, file: &Path, signed: &SignedHash, package: &Installed) -> 
     Ok(())
 }
 
-/// Removes what dead installs and uninstalls left behind. Called only under the lock, so none of it is in use.
 /// Holds all installed packages against other processes that install or remove one, and waits for these.
 pub(super) fn lock_all(root: &Root) -> Result<File, Error> {
     let path = root.package_lock("all");
@@ -132,6 +131,7 @@ pub(super) fn lock_all(root: &Root) -> Result<File, Error> {
     Ok(file)
 }
 
+/// Removes what dead installs and uninstalls left behind. Called only under the lock, so none of it is in use.
 pub(super) fn remove_leftovers(pkgs: &Path) -> Result<(), Error> {
     for entry in fs::read_dir(pkgs).map_err(Error::io(pkgs))? {
         let entry = entry.map_err(Error::io(pkgs))?;

@@ -28,6 +28,8 @@ use crate::package::{Installed, is_last_build, with_needs};
 pub const HOOK_TIMEOUT: Duration = Duration::from_secs(600);
 /// Pause between two looks at whether the hook has ended.
 const LOOK: Duration = Duration::from_millis(10);
+/// One who waits says so after so many looks: a shorter wait is not worth a line.
+const SAY_AFTER_LOOKS: u32 = 20;
 /// A hook that is still open for writing is tried so often.
 const BUSY_TRIES: u32 = 50;
 /// After the hook has ended, its last output may take this long to be read.
@@ -170,7 +172,7 @@ fn run_hook(run: &mut HookRun<'_>, package: &Installed, moment: Moment) -> Resul
     });
     let Some(held) = held.map_err(Error::io(&lock))? else { return Err(ended(1)) };
     if !is_due(package, moment)? {
-        return Ok(());
+        return release(&held).map_err(Error::io(&lock));
     }
     let env = |name: &str| std::env::var(name).ok();
     let hook = package_hook(run.root, package, moment.hook(), (run.sys, run.allowed), &env)
@@ -186,6 +188,7 @@ fn run_hook(run: &mut HookRun<'_>, package: &Installed, moment: Moment) -> Resul
     };
     let status = package.path().join(moment.status_file());
     atomic::write(&status, code.to_string().as_bytes(), 0o644).map_err(Error::io(&status))?;
+    release(&held).map_err(Error::io(&lock))?;
     match over {
         Over::Ended(_) if code == 0 => Ok(()),
         Over::Ordered => Err(ended(code)),
@@ -221,12 +224,13 @@ fn lock_of(root: &Root, ident: &PackageIdent) -> PathBuf {
 /// Holds a package against other processes that run its hooks; none when the overseer waits no longer.
 fn hold(overseer: &dyn Overseer, lock: &Path, mut say: impl FnMut()) -> io::Result<Option<File>> {
     let file = lock_file::open_in_folder(lock)?;
-    let mut has_said = false;
+    let mut looks = 0_u32;
     while !overseer.is_ended() {
         match file.try_lock() {
             Ok(()) => return Ok(Some(file)),
             Err(TryLockError::WouldBlock) => {
-                if !std::mem::replace(&mut has_said, true) {
+                looks = looks.saturating_add(1);
+                if looks == SAY_AFTER_LOOKS {
                     say();
                 }
                 std::thread::sleep(LOOK);
@@ -235,6 +239,12 @@ fn hold(overseer: &dyn Overseer, lock: &Path, mut say: impl FnMut()) -> io::Resu
         }
     }
     Ok(None)
+}
+
+/// Lets the package go once nothing of its hook is left. A process that another thread is starting has a copy of the
+/// descriptor until it executes its program, and would hold the lock for that time if the file were only closed.
+fn release(held: &File) -> io::Result<()> {
+    held.unlock()
 }
 
 /// How a hook came to its end.
