@@ -1,8 +1,8 @@
 //! Puts one message into one frame on the stream port: a big-endian `u32` with the body's length, then the body. Knows
 //! nothing of messages, and takes no memory for bytes that have not come.
 //!
-//! A frame's first byte is 0x00, because no body reaches 16 MiB, so another protocol whose first byte is
-//! 0xFF can share the port later.
+//! A frame's first byte is 0x00, because no body reaches 16 MiB, so a guest's connection, whose first byte is 0xFF, shares the
+//! port.
 
 use std::io;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 
 use super::budget::{PeerRoom, Share};
+use super::guest::FIRST_BYTE;
 
 /// Longest body: the longest message, sealed.
 pub(super) const FRAME_BYTES_MAX: usize = STREAM_BYTES_MAX + SEAL_BYTES_MAX;
@@ -61,7 +62,7 @@ fn time_for(bytes: usize) -> Duration {
 
 /// The length that a prefix announces.
 fn body_len(prefix: [u8; PREFIX_BYTES]) -> Result<usize, FrameError> {
-    if prefix[0] == 0xff {
+    if prefix[0] == FIRST_BYTE {
         return Err(FrameError::Foreign);
     }
     let bytes = usize::try_from(u32::from_be_bytes(prefix)).unwrap_or(usize::MAX);

@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use annulus_core::{Envelope, RingKeyId, Series, Stamp};
+use tokio::sync::mpsc;
 
+use super::guest::Guest;
 use super::rejected::{Rejected, Way};
 use super::seal::{Seal, Unreadable};
 use crate::keys::HeldKeys;
@@ -18,20 +20,22 @@ pub struct GateParts {
     pub keys: Option<(HeldKeys, u32)>,
     /// Where the gate notes what it does not let in.
     pub rejected: Rejected,
+    /// Who serves guests; none where they are turned away.
+    pub guests: Option<mpsc::Sender<Guest>>,
 }
 
 impl GateParts {
     /// The gate of an open ring.
     #[must_use]
     pub fn open(rejected: Rejected) -> Self {
-        Self { keys: None, rejected }
+        Self { keys: None, rejected, guests: None }
     }
 
     /// The gate.
     #[must_use]
     pub fn into_gate(self) -> Gate {
         let seal = self.keys.map(|(keys, boot)| Arc::new(Seal::new(keys, boot)));
-        Gate { seal, rejected: self.rejected }
+        Gate { seal, rejected: self.rejected, guests: self.guests }
     }
 }
 
@@ -51,9 +55,22 @@ pub struct Inward<'b> {
 pub struct Gate {
     seal: Option<Arc<Seal>>,
     rejected: Rejected,
+    guests: Option<mpsc::Sender<Guest>>,
 }
 
 impl Gate {
+    /// Whether guests are served.
+    pub(super) fn has_guests(&self) -> bool {
+        self.guests.is_some()
+    }
+
+    /// Passes a guest on. One that finds no room is turned away: it comes again.
+    pub(super) fn welcome(&self, guest: Guest) {
+        if let Some(Err(error)) = self.guests.as_ref().map(|guests| guests.try_send(guest)) {
+            tracing::debug!(%error, "a guest is turned away");
+        }
+    }
+
     /// The series in which the node is to number its messages: another one each time, none in an open ring.
     #[must_use]
     pub fn series(&self) -> Option<Series> {

@@ -12,6 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use super::budget::{Budget, Entered, Limits};
 use super::frame::{FRAME_BYTES_MAX, read_frame};
+use super::guest::{FIRST_BYTE, Guest};
 use super::{FrameError, FromStream, Gate, Listener, Way};
 
 /// Connections served at one time; more wait in the system's queue.
@@ -80,9 +81,13 @@ pub async fn serve_streams<L: Listener>(listener: L, sink: mpsc::Sender<FromStre
         let connection = Connection { from, sink: sink.clone(), entered, gate: gate.clone() };
         let pressure = Arc::clone(&pressure);
         tokio::spawn(async move {
-            let _slot = slot;
-            if let Err(error) = connection.serve(stream, &pressure).await {
-                tracing::debug!(%from, %error, "gossip connection cut");
+            let gate = connection.gate.clone();
+            match connection.serve(stream, &pressure).await {
+                Ok(None) => {}
+                Ok(Some((stream, entered))) => {
+                    gate.welcome(Guest { stream: Box::new(stream), from, _place: (slot, entered) });
+                }
+                Err(error) => tracing::debug!(%from, %error, "gossip connection cut"),
             }
         });
     }
@@ -96,19 +101,28 @@ struct Connection {
 }
 
 impl Connection {
-    /// Reads frames until the other end closes the connection, is silent for too long, or breaks a rule.
-    async fn serve<S: AsyncRead + Unpin>(self, mut stream: S, pressure: &Notify) -> Result<(), FrameError> {
+    /// Reads frames until the other end closes the connection, is silent for too long, or breaks a rule. The connection of a
+    /// guest is given back.
+    async fn serve<S: AsyncRead + Unpin>(
+        self,
+        mut stream: S,
+        pressure: &Notify,
+    ) -> Result<Option<(S, Entered)>, FrameError> {
+        let mut may_be_guest = self.gate.has_guests();
         loop {
             let mut first = [0];
             let begun = tokio::select! {
                 biased;
                 begun = timeout(IDLE_TIMEOUT, stream.read(&mut first)) => begun,
-                () = pressure.notified() => return Ok(()),
-                () = self.sink.closed() => return Ok(()),
+                () = pressure.notified() => return Ok(None),
+                () = self.sink.closed() => return Ok(None),
             };
             match begun {
-                Ok(Ok(0)) | Err(_) => return Ok(()),
-                Ok(Ok(_)) => {}
+                Ok(Ok(0)) | Err(_) => return Ok(None),
+                Ok(Ok(_)) if may_be_guest && first[0] == FIRST_BYTE => {
+                    return Ok(Some((stream, self.entered)));
+                }
+                Ok(Ok(_)) => may_be_guest = false,
                 Ok(Err(error)) => return Err(error.into()),
             }
             let hurry = async {
@@ -121,13 +135,13 @@ impl Connection {
                 () = hurry => return Err(FrameError::TooSlow(HURRY)),
             };
             // The connection of a stranger ends without a word.
-            let Some(inward) = self.gate.inward(self.from, Way::Frame, &bytes) else { return Ok(()) };
+            let Some(inward) = self.gate.inward(self.from, Way::Frame, &bytes) else { return Ok(None) };
             let (key, stamp, opened) = (inward.key, inward.stamp, inward.bytes);
             let opened = if let Cow::Owned(opened) = opened { Some(opened) } else { None };
             let bytes = opened.unwrap_or(bytes);
             if self.sink.send(FromStream::Frame { from: self.from, key, bytes, stamp, share }).await.is_err()
             {
-                return Ok(());
+                return Ok(None);
             }
         }
     }

@@ -4,10 +4,12 @@
 mod budget;
 mod frame;
 mod gate;
+mod guest;
 mod inbound;
 #[cfg(test)]
 pub(crate) mod memory;
 mod outbound;
+pub(crate) mod records;
 mod rejected;
 mod seal;
 mod tokio;
@@ -22,6 +24,7 @@ use annulus_core::{RingKeyId, Stamp};
 pub use budget::Share;
 pub use frame::FrameError;
 pub use gate::{Gate, GateParts, Inward};
+pub use guest::{Guest, GuestStream};
 pub(crate) use inbound::host;
 pub use inbound::serve_streams;
 pub use outbound::Outbound;
@@ -31,6 +34,9 @@ pub use tokio::{TokioDatagrams, TokioListener, TokioTransport};
 
 /// Messages from the stream side that wait for the loop.
 pub const INBOUND_MAX: usize = 64;
+
+/// Guests that wait to be served.
+pub const GUESTS_MAX: usize = 16;
 
 /// UDP and TCP of one host.
 pub trait Transport: Clone + Send + Sync + 'static {

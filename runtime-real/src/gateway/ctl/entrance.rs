@@ -11,11 +11,12 @@ use tokio::time::timeout;
 
 use super::frame::{Frame, FrameError};
 use super::message::{ErrCode, NetErr};
-use super::sealed::{self, GREETING, NotHeard, Sealed};
+use super::sealed::{GREETING, NotHeard, Sealed};
 use super::{CLIENT_TIMEOUT, Ctl, reply, serve_client};
 use crate::gateway::arrivals::{Client, Peer};
 use crate::gateway::door::WRONG_SECRET_PAUSE;
 use crate::keys::HeldKeys;
+use crate::net::records::is_unreadable;
 use crate::net::{Unreadable, Way};
 
 /// What a client in the clear is told.
@@ -78,7 +79,7 @@ async fn serve_sealed(
 ) -> Result<(), FrameError> {
     let note = |why| ctl.keyed.rejected.note(from, Way::Client, why);
     let note_changed = |error: &io::Error| {
-        if sealed::is_unreadable(error) {
+        if is_unreadable(error) {
             note(Unreadable::UnknownKey);
         }
     };

@@ -20,74 +20,15 @@ use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, duplex};
 
-use crate::keys::crypto::{BoxPublicKey, BoxSecretKey, Nonce, SharedKey};
+use crate::keys::crypto::{BoxPublicKey, BoxSecretKey, SharedKey};
 use crate::keys::{HeldKeys, OpenedWith};
 use crate::net::Unreadable;
+use crate::net::records::{Direction, RECORD_BYTES_MAX, is_unreadable, record, unreadable};
 
 /// What a client begins with.
 pub(super) const GREETING: &[u8; 8] = b"AnnulCt1";
-/// Bytes of a record before it is sealed.
-const RECORD_BYTES_MAX: usize = 16 * 1024;
-/// What the seal of a record adds.
-const SEAL_BYTES: usize = 16;
 /// Bytes that wait between the two ends of the seal.
 const BUFFER_BYTES: usize = 2 * RECORD_BYTES_MAX;
-
-/// One direction of a connection.
-struct Direction {
-    key: SharedKey,
-    next: u64,
-}
-
-impl Direction {
-    fn nonce(&mut self) -> Nonce {
-        let mut nonce = [0; 24];
-        nonce[16..].copy_from_slice(&self.next.to_be_bytes());
-        self.next += 1;
-        Nonce(nonce)
-    }
-
-    async fn write(&mut self, stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
-        let nonce = self.nonce();
-        let sealed = self.key.seal(&nonce, bytes);
-        let len = u32::try_from(sealed.len()).map_err(io::Error::other)?;
-        stream.write_all(&[&len.to_be_bytes(), &sealed[..]].concat()).await?;
-        stream.flush().await
-    }
-
-    fn opened(&mut self, record: &[u8]) -> Option<Vec<u8>> {
-        let nonce = self.nonce();
-        self.key.open(&nonce, record)
-    }
-
-    async fn read(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
-        let record = record(stream).await?;
-        self.opened(&record).ok_or_else(unreadable)
-    }
-}
-
-/// The next record, still sealed.
-async fn record(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
-    let len = usize::try_from(stream.read_u32().await?).unwrap_or(usize::MAX);
-    if !(SEAL_BYTES..=RECORD_BYTES_MAX + SEAL_BYTES).contains(&len) {
-        return Err(unreadable());
-    }
-    let mut sealed = vec![0; len];
-    stream.read_exact(&mut sealed).await?;
-    Ok(sealed)
-}
-
-fn unreadable() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        "it is not sealed with this ring's key, or was changed on its way",
-    )
-}
-
-/// Whether an error says that the other end has not the key, or that what it sent was changed.
-pub(super) fn is_unreadable(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::InvalidData
-}
 
 /// Why a client is not heard.
 #[derive(Debug)]
@@ -143,7 +84,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sealed<S> {
         };
         let directions = ring.with(&key, |key| agreed.directions(key));
         let [mut client, server] = directions.ok_or(NotHeard::Key(Unreadable::RetiredKey))?;
-        client.next = 1;
+        client.pass(1);
         Ok(Self { stream, inward: client, outward: server, first: Some(first) })
     }
 
@@ -224,7 +165,7 @@ impl Agreed {
     fn directions(&self, ring: &SharedKey) -> [Direction; 2] {
         let direction = |name: &[u8; 6]| {
             let key = ring.derive(&[b"annulus ctl 1 ", name, &self.client, &self.server, &self.shared]);
-            Direction { key, next: 0 }
+            Direction::new(key)
         };
         [direction(b"client"), direction(b"server")]
     }
