@@ -8,6 +8,7 @@
 //! | `cli` | the command line, one file for each command; the demonstration; the reader of logs |
 //! | `sup_run` | `annulus sup run`: puts a supervisor together, runs it, takes it apart |
 //! | `gateway` | the ways into a running supervisor: commands (`ctl`), reading (`http`), the agent check |
+//! | `invite` | how a new host comes into a ring with a key by one line |
 //! | `supervisor` | the loop that runs a node, the effects that the node asks for, what survives a restart |
 //! | `prepare` | makes a service ready to run: this answers the core's `Prepare` and `Render` |
 //! | `launcher` `package` | the parent of every service and the messages to it; packages, from plan to disk |
@@ -18,6 +19,7 @@
 pub mod cli;
 pub mod gateway;
 pub mod host;
+pub mod invite;
 pub mod keys;
 pub mod launcher;
 pub mod net;

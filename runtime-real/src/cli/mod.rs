@@ -14,6 +14,7 @@ pub(crate) mod output;
 mod pkg;
 mod responder;
 mod ring;
+mod ring_invite;
 mod ring_key;
 mod sim;
 mod start;
@@ -109,7 +110,7 @@ enum Command {
     /// Keys that sign packages
     #[command(subcommand)]
     Origin(origin::Command),
-    /// Keys that seal what the members of a ring say
+    /// Invitations to a ring, and the keys that seal what its members say
     #[command(subcommand)]
     Ring(ring::Command),
     /// Keys of users, who configure service groups

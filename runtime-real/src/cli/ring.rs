@@ -1,15 +1,17 @@
-//! `annulus ring …`: makes, takes and prints the keys of rings. Never overwrites a key. A running supervisor goes on with the key
+//! `annulus ring …`: makes, takes and prints the keys of rings; `ring_invite` invites other hosts. Never overwrites a key. A running supervisor goes on with the key
 //! that it has until `ring key use`, which is in `ring_key`.
 
 use clap::Subcommand;
 
-use super::{Global, Outcome, key, output, ring_key};
+use super::{Global, Outcome, key, output, ring_invite, ring_key};
 use crate::host::clock;
 use crate::keys::KeyKind;
 
 /// Commands about rings.
 #[derive(Clone, Debug, Subcommand)]
 pub(super) enum Command {
+    /// Print a line with which one more host joins the ring: `annulus sup run --join LINE` takes it
+    Invite(ring_invite::Args),
     /// The key with which the members of a ring seal everything that they say
     #[command(subcommand)]
     Key(KeyCommand),
@@ -40,7 +42,10 @@ pub(super) enum KeyCommand {
 }
 
 pub(super) fn run(global: &Global, command: Command) -> Outcome {
-    let Command::Key(command) = command;
+    let command = match command {
+        Command::Invite(args) => return ring_invite::run(global, args),
+        Command::Key(command) => command,
+    };
     match command {
         KeyCommand::Generate { ring } => {
             let keys = key::cache(global)?;

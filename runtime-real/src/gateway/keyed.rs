@@ -1,6 +1,7 @@
 //! What the gateways know of the key of the ring: which one it is, who was not heard because of it, and whether its file is
 //! still there. Decides nothing.
 
+use crate::invite::Invitations;
 use crate::keys::RingKey;
 use crate::net::Rejected;
 use crate::supervisor::ring_file::RingFile;
@@ -13,6 +14,8 @@ pub struct Keyed {
     pub key: Option<RingKey>,
     /// All keys of the ring on this host; none in an open ring.
     pub keeper: Option<RingKeeper>,
+    /// The invitations to the ring; none in an open one.
+    pub invitations: Option<Invitations>,
     /// Who was not heard.
     pub rejected: Rejected,
     /// What is known of the key's file.

@@ -26,6 +26,7 @@
 //! | 4 | the root directory cannot be used |
 //! | 5 | the stored state cannot be read |
 //! | 6 | an address, or the socket for commands, cannot be listened on |
+//! | 11 | not let into the ring by the invitation (`--join`), or the member that invited is not reached |
 //! | 86 | banned from the ring by an operator; do not start again |
 //! | 130 | interrupted a third time: services were killed, the ring was not told |
 
@@ -43,6 +44,8 @@ pub const ROOT: u8 = 4;
 pub const STORE: u8 = 5;
 /// An address cannot be listened on.
 pub const LISTEN: u8 = 6;
+/// Not let into the ring by the invitation, or the member that invited is not reached.
+pub const NOT_LET_IN: u8 = 11;
 /// Banned from the ring by an operator; do not start again (as in Habitat).
 pub const DEPARTED: u8 = 86;
 /// Interrupted a third time: services were killed, the ring was not told.

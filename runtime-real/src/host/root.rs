@@ -218,6 +218,12 @@ impl SupDir {
     pub fn ring_keys(&self) -> PathBuf {
         self.data().join("ring-keys")
     }
+
+    /// The invitations that this supervisor has given out.
+    #[must_use]
+    pub fn invitations(&self) -> PathBuf {
+        self.data().join("invitations")
+    }
 }
 
 #[cfg(test)]

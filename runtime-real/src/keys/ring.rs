@@ -57,6 +57,12 @@ impl RingKey {
         Self { id: key.id, key: key.key, path: None, is_copy: true }
     }
 
+    /// A key that was just put into this file.
+    #[must_use]
+    pub fn filed(key: HeldKey, path: PathBuf) -> Self {
+        Self { id: key.id, key: key.key, path: Some(path), is_copy: false }
+    }
+
     /// Whether its file is gone.
     #[must_use]
     pub const fn is_copy(&self) -> bool {

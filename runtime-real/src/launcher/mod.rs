@@ -118,11 +118,12 @@ pub fn is_restart() -> bool {
     is_parent() && std::env::var(STARTS_ENV).is_ok_and(|starts| starts != "0")
 }
 
-/// Becomes a launcher, in the same process; its supervisor is this program with the arguments that it has now.
+/// Becomes a launcher, in the same process; its supervisor is this program with the arguments that it has now. `environment` is
+/// added to the environment of both.
 ///
 /// # Errors
 /// This program cannot be run again. Otherwise this does not return.
-pub fn exec(options: &Options) -> io::Error {
+pub fn exec(options: &Options, environment: Option<(&'static str, String)>) -> io::Error {
     let program = match std::env::current_exe() {
         Ok(program) => own_program(program),
         Err(error) => return error,
@@ -131,6 +132,7 @@ pub fn exec(options: &Options) -> io::Error {
     let mut command = Command::new(&program);
     command.arg(LAUNCH_ARG).arg(&options.root).arg(&options.name).arg(&program);
     command.args([size_bytes.to_string(), age_ms.to_string(), files.to_string(), options.json.to_string()]);
+    command.envs(environment);
     command.args(std::env::args_os().skip(1)).exec()
 }
 

@@ -8,10 +8,12 @@ mod asked;
 mod boot;
 pub mod gateway_options;
 mod group_keys;
+pub mod join;
 mod listen;
 mod log_options;
 pub mod options;
 mod peers;
+mod ring;
 mod stored;
 mod sysinfo;
 pub mod systemd;
@@ -46,33 +48,31 @@ use crate::keys::{KeyCache, RingError, RingKey};
 use crate::launcher;
 use crate::launcher::client::{Client, ClientError};
 use crate::launcher::message::Request;
-use crate::net::{GateParts, Rejected, TokioListener, TokioTransport};
+use crate::net::{TokioListener, TokioTransport};
 use crate::prepare::{Vault, Workshop};
 use crate::supervisor::driver::{Driver, Parts};
 use crate::supervisor::effect::process::Processes;
 use crate::supervisor::effect::{HostEffects, RESULTS_MAX};
 use crate::supervisor::handle::DriverHandle;
-use crate::supervisor::identity::{IdentityError, MemberKey};
+use crate::supervisor::identity::IdentityError;
 use crate::supervisor::ledger::Ledger;
 use crate::supervisor::logging;
 use crate::supervisor::logging::LogFormat;
-use crate::supervisor::ring_file::RingFile;
-use crate::supervisor::ring_keys::{self, RingKeeper};
 use crate::supervisor::room::Room;
 use crate::supervisor::specs::{self, Specs, SpecsError};
 use crate::supervisor::store::StoreError;
 use asked::{Ask, Asked, Signals};
 use boot::BootError;
 use gateway_options::GatewaySettings;
+use join::{Guests, JoiningError};
 use listen::Bound;
 pub use log_options::Age;
 use options::{Options, OptionsError, Settings};
+use ring::{join_first, keyed, ring_key};
 use systemd::Notifier;
 
 /// After the node has finished, clients get this long to read their last answers.
 const LAST_ANSWERS: Duration = Duration::from_millis(50);
-/// How often it is said that a ring with a key hears the clear.
-const CLEAR_WARNING_PERIOD: Duration = Duration::from_secs(600);
 /// Threads for blocking work: name look-ups, and packages that are being prepared.
 const BLOCKING_THREADS_MAX: usize = 8;
 
@@ -137,6 +137,9 @@ pub enum StartError {
         /// The error of the operating system.
         source: io::Error,
     },
+    /// It does not join the ring that it was invited to.
+    #[error(transparent)]
+    Joining(#[from] JoiningError),
     /// The number of this start cannot be stored.
     #[error(transparent)]
     Boot(#[from] BootError),
@@ -168,6 +171,7 @@ impl StartError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
+            Self::Joining(error) => error.exit_code(),
             Self::Options(_)
             | Self::Config(_)
             | Self::Load(_)
@@ -190,31 +194,46 @@ impl StartError {
 /// It could not start; nothing was sent to any member.
 pub fn run(root: &Root, name: &str, options: &Options, load: Option<SvcLoad>) -> Result<u8, StartError> {
     let sup = root.sup(name);
-    let settings = options.settings(&sup)?;
+    let mut settings = options.settings(&sup)?;
     settings.timings.validate()?;
-    let ring = ring_key(root, &sup, settings.ring.as_deref())?;
-    if settings.hears_clear && ring.is_none() {
+    let plan = join::plan((&sup, KeyCache::new(root.keys())), options.join.as_ref(), &mut settings)?;
+    let ring = match &plan.joining {
+        Some(_) => None,
+        None => ring_key(root, &sup, settings.ring.as_deref())?,
+    };
+    let is_keyed = ring.is_some() || plan.joining.is_some();
+    if settings.hears_clear && !is_keyed {
         return Err(StartError::RingAccept);
     }
-    settings.gateways.check_ctl(settings.ctl, ring.is_some())?;
+    settings.gateways.check_ctl(settings.ctl, is_keyed)?;
     let tls = settings.gateways.tls.clone().map(load_tls).transpose()?;
     if !launcher::is_parent() {
-        return Err(StartError::System(launcher::exec(&launcher::Options {
+        let options = launcher::Options {
             root: root.path().to_owned(),
             name: name.to_owned(),
             keep: settings.keep,
             json: settings.log_format == LogFormat::Json,
-        })));
+        };
+        return Err(StartError::System(launcher::exec(&options, plan.environment)));
     }
     launcher::ignore_harmless()?;
     logging::init(options.verbose)?;
+    if let Some(remark) = &plan.remark {
+        tracing::info!("{remark}");
+    }
     // An operator may have changed that service since the first start; that counts.
     let load = load.filter(|_| !launcher::is_restart());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .build()?;
-    let code = runtime.block_on(supervise(root, &sup, settings, (tls, ring), load));
+    let code = runtime.block_on(async {
+        let ring = match plan.joining {
+            Some(joining) => join_first(joining, (root, &sup), &mut settings).await?,
+            None => ring,
+        };
+        supervise(root, &sup, settings, (tls, ring), load).await
+    });
     // The exit must not wait for a name server that does not answer.
     runtime.shutdown_background();
     logging::flush();
@@ -251,7 +270,7 @@ async fn supervise(
     let (secret, bound) = (Secret::load_or_create(&sup.ctl_secret())?, Bound::bind(&settings, sup).await?);
     tell_address(&bound, sup);
     let (clock, (done, results)) = (Clock::host(), mpsc::channel(RESULTS_MAX));
-    let (gate, keyed) = keyed(ring, (root, sup), (&key, settings.hears_clear), clock)?;
+    let (gate, keyed, guests) = keyed(ring, (root, sup), (&key, settings.hears_clear), clock)?;
     let config = config(&settings, &bound, &keyed)?;
 
     let launcher = take_over(sup, &mut restored, &clock).await?;
@@ -282,7 +301,7 @@ async fn supervise(
     let (root, sup) = (root.clone(), sup.clone());
     tokio::spawn(listen::announce(handle.events(), sup.clone(), at, tls.is_some()));
     let (restart, notifier) = (Arc::new(Notify::new()), tell_the_host(&handle, agent_check));
-    let lookout = follow(&handle, (&specs, &root), (settings.peers, &keyed), &timings, clock);
+    let lookout = follow(&handle, (&specs, &root), (settings.peers, &keyed, guests), &timings, clock);
     let ctl = Ctl {
         handle: handle.clone(),
         clock,
@@ -309,7 +328,7 @@ async fn supervise(
         ledger,
         specs,
         room,
-        rejected: keyed.rejected,
+        keyed,
         rules: rules(settings.gateways),
     };
     serve((http, gateway), (ctl_listener, local, ctl), tls.as_ref());
@@ -363,11 +382,12 @@ async fn finish(code: u8, notifier: Option<Arc<Notifier>>) -> u8 {
 fn follow(
     handle: &DriverHandle,
     (specs, root): (&Arc<Specs>, &Root),
-    (peers, keyed): (Vec<options::Peer>, &Keyed),
+    (peers, keyed, guests): (Vec<options::Peer>, &Keyed, Option<Guests>),
     timings: &Timings,
     clock: Clock,
 ) -> Lookout {
     let period = Duration::from_millis(timings.reconnect_period_ms);
+    guests.into_iter().for_each(|guests| guests.serve(keyed, handle));
     tokio::spawn(specs::follow(Arc::clone(specs), handle.clone()));
     tokio::spawn(user_toml::follow(root.clone(), handle.clone()));
     tokio::spawn(group_keys::follow(root.keys(), handle.clone()));
@@ -411,75 +431,6 @@ async fn take_over(
         None => drop(launcher.request(&Request::KillAll).await),
     }
     Ok(launcher)
-}
-
-/// Warns as long as this supervisor hears what is said in the clear.
-async fn warn_of_the_clear(rejected: Rejected) {
-    loop {
-        tracing::warn!(
-            heard = rejected.heard_in_the_clear(),
-            "--ring-accept clear: any host that reaches the gossip port of this supervisor is heard; {} messages in the clear so \
-             far; once they become no more, start it without",
-            rejected.heard_in_the_clear()
-        );
-        tokio::time::sleep(CLEAR_WARNING_PERIOD).await;
-    }
-}
-
-/// The keys of the ring on this host.
-fn keeper(
-    ring: Option<&RingKey>,
-    (root, sup): (&Root, &SupDir),
-    member: &MemberKey,
-    hears_clear: bool,
-) -> Result<Option<RingKeeper>, StartError> {
-    let Some(ring) = ring else { return Ok(None) };
-    let own = sup.ring_keys();
-    let folders = (KeyCache::new(root.keys()), own.clone());
-    let keeper = RingKeeper::start(ring, folders, member.box_key(), hears_clear);
-    keeper.map(Some).map_err(|source| StartError::RingCopies { path: own, source })
-}
-
-/// The key of the ring that a supervisor is told to use. One that is started again after a crash has services to look after:
-/// where the file is gone, the copy that the last supervisor kept takes its place.
-fn ring_key(root: &Root, sup: &SupDir, ring: Option<&str>) -> Result<Option<RingKey>, RingError> {
-    let found = RingKey::given(ring, &KeyCache::new(root.keys()));
-    let Err(error) = found else { return found };
-    let kept = ring.and_then(|ring| ring_keys::last_kept(&sup.ring_keys(), ring));
-    let Some(kept) = kept.filter(|_| error.is_missing()) else { return Err(error) };
-    Ok(Some(RingKey::kept(kept)))
-}
-
-/// The gate of the gossip port, and what the gateways tell of it. The number of this start is on disk then.
-fn keyed(
-    key: Option<RingKey>,
-    (root, sup): (&Root, &SupDir),
-    (member, hears_clear): (&MemberKey, bool),
-    clock: Clock,
-) -> Result<(GateParts, Keyed), StartError> {
-    let keeper = keeper(key.as_ref(), (root, sup), member, hears_clear)?;
-    let (rejected, file) = (Rejected::new(clock), RingFile::default());
-    let mut gate = GateParts::open(rejected.clone());
-    if let Some(key) = &key {
-        let keys = KeyCache::new(root.keys());
-        if key.is_copy() {
-            tracing::warn!(
-                "the key cache {} has no key of the ring {}: this supervisor goes on with its own copy of {}; put the file back",
-                keys.dir().display(),
-                key.id().name(),
-                key.id()
-            );
-        }
-        for remark in key.remarks(&keys, clock.wall()) {
-            tracing::warn!("{remark}");
-        }
-        if keeper.as_ref().is_some_and(|keeper| keeper.held().hears_clear()) {
-            tokio::spawn(warn_of_the_clear(rejected.clone()));
-        }
-        tracing::info!(ring = key.id().name(), key = %key.id(), "ring {} with the key {}", key.id().name(), key.id());
-        gate.keys = keeper.as_ref().map(RingKeeper::held).cloned().zip(Some(boot::raise(&sup.data())?));
-    }
-    Ok((gate, Keyed { key, keeper, rejected, file }))
 }
 
 fn config(settings: &Settings, bound: &Bound, keyed: &Keyed) -> Result<Config, ConfigError> {

@@ -14,9 +14,11 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use super::gateway_options::{GatewayOptions, GatewaySettings};
+use super::join::JoinOption;
 use super::log_options::{Age, Bytes, LogOptions};
 use super::timings::{Profile, TimingOptions};
 use crate::host::root::SupDir;
+use crate::host::secret_env::JOIN_ENV;
 use crate::host::{environment, small_file};
 use crate::launcher::Keep;
 use crate::prepare::Allowed;
@@ -144,6 +146,11 @@ pub struct Options {
     /// The ring whose newest key in the key cache seals everything that the members say. HAB_RING_KEY holds a key instead
     #[arg(short, long, env = "HAB_RING", value_name = "NAME")]
     pub ring: Option<String>,
+    /// Join a ring with a key by the line that `annulus ring invite` printed on one of its hosts: the line itself, @FILE, or - for
+    /// standard input, so that its secret stands in no list of processes. Where this supervisor is in that ring already, the line
+    /// is not needed and does no harm
+    #[arg(long, env = JOIN_ENV, hide_env_values = true, value_name = "LINE|@FILE|-", allow_hyphen_values = true)]
+    pub join: Option<JoinOption>,
     /// What a ring with a key hears beside its key, while its members change from one to the other: `clear`
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     pub ring_accept: Vec<RingAccept>,

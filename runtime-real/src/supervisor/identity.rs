@@ -98,6 +98,12 @@ impl MemberKey {
         }
     }
 
+    /// The same key once more, for what signs beside the node.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self::of(SecretKey::from_bytes(self.secret.as_bytes()).expect("the bytes of a key"))
+    }
+
     /// The secret key that opens what is sealed for this member.
     #[must_use]
     pub fn box_key(&self) -> BoxSecretKey {

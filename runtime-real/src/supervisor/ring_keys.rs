@@ -2,6 +2,7 @@
 //! that the next one can start, and the key cache, in which operators put key files and from which a supervisor takes them.
 //! Carries out what the core asks; decides only which files count when a supervisor starts.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -208,20 +209,28 @@ impl RingKeeper {
     }
 }
 
-/// The copies of this ring's keys in a supervisor's data directory, oldest first.
+/// The copies of keys in a supervisor's data directory.
+fn copies(own: &Path) -> impl Iterator<Item = HeldKey> {
+    fs::read_dir(own).into_iter().flatten().flatten().filter_map(|entry| {
+        let path = entry.path();
+        let text = small_file::read_to_string(&path).ok()?;
+        let file = KeyFile::parse(&text, &path);
+        let file = file.inspect_err(|error| tracing::warn!("{error}; it is passed over")).ok()?;
+        HeldKey::of(&file)
+    })
+}
+
+/// Those of this ring, oldest first.
 fn kept(own: &Path, ring: &str) -> Vec<HeldKey> {
-    let entries = fs::read_dir(own).into_iter().flatten().flatten();
-    let mut keys: Vec<HeldKey> = entries
-        .filter_map(|entry| {
-            let path = entry.path();
-            let text = small_file::read_to_string(&path).ok()?;
-            let file = KeyFile::parse(&text, &path);
-            let file = file.inspect_err(|error| tracing::warn!("{error}; it is passed over")).ok()?;
-            HeldKey::of(&file).filter(|key| key.id.name() == ring)
-        })
-        .collect();
+    let mut keys: Vec<HeldKey> = copies(own).filter(|key| key.id.name() == ring).collect();
     keys.sort_by_key(HeldKey::ring_id);
     keys
+}
+
+/// The rings of which a supervisor has kept keys.
+#[must_use]
+pub fn rings_kept(own: &Path) -> BTreeSet<String> {
+    copies(own).map(|key| key.id.name().to_owned()).collect()
 }
 
 /// The key of a ring that a supervisor kept, where its key file is gone.

@@ -15,6 +15,7 @@ use super::{Global, Outcome};
 
 pub(super) const RUN_EXIT_CODES: &str = "Exit codes: 0 left the ring in order · 1 failed · 2 wrong usage · 3 another supervisor runs \
                               with this root and name · 4 root unusable · 5 stored state unreadable · 6 address in use · \
+                              11 not let in by the invitation of --join · \
                               86 banned from the ring, do not start again · 130 interrupted a third time";
 
 #[derive(Debug, Subcommand)]

@@ -12,6 +12,8 @@ pub mod frame;
 pub mod group;
 pub mod group_message;
 mod group_seal;
+mod invite;
+pub mod invite_message;
 pub mod key_message;
 pub mod local;
 pub mod message;

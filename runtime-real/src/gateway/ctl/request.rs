@@ -10,6 +10,7 @@ use tokio::io::AsyncWrite;
 use super::config::ConfigShow;
 use super::frame::{Frame, FrameError};
 use super::group_message::{GroupQuery, SvcFilePut, SvcGetDefaultCfg, SvcSetCfg, SvcValidateCfg};
+use super::invite_message::{RingInvite, RingInviteRevoke, RingInvitesQuery};
 use super::key_message::{RingKeyQuery, RingKeyUse};
 use super::message::{
     ConsoleLine, CtlMessage, ErrCode, NetErr, NetOk, ServiceStatus, SpecProblem, SpecProblems, SupDepart,
@@ -17,7 +18,7 @@ use super::message::{
     SvcUndrain, SvcUnload, SvcUpdate,
 };
 use super::ring_message::{FilesQuery, RingQuery, SvcRestart};
-use super::{Ctl, config, convert, group, reply, ring, ring_keys};
+use super::{Ctl, config, convert, group, invite, reply, ring, ring_keys};
 use crate::gateway::disk;
 use crate::gateway::tls::Tls;
 use crate::host::owner::{self, OwnerError};
@@ -102,6 +103,9 @@ pub(super) async fn handle(ctl: &Ctl, frame: &Frame) -> Result<Answer, NetErr> {
         FilesQuery::ID => group::files(ctl, decode(frame)?).await,
         RingQuery::ID => ring::status(ctl).await,
         RingKeyQuery::ID => ring_keys::status(ctl).await,
+        RingInvite::ID => invite::make(ctl, decode(frame)?).await,
+        RingInvitesQuery::ID => invite::list(ctl),
+        RingInviteRevoke::ID => invite::revoke(ctl, decode(frame)?).await,
         RingKeyUse::ID => ring_keys::use_key(ctl, decode(frame)?).await,
         SvcRestart::ID => svc_restart(ctl, decode(frame)?).await,
         SupDepart::ID => sup_depart(ctl, decode(frame)?).await,

@@ -23,6 +23,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use super::Gateway;
 use super::problem::Problem;
 use super::process::{self, Usage};
+use crate::invite::Outcome;
 use crate::net::{Unreadable, Way};
 use crate::supervisor::obstacles;
 
@@ -119,6 +120,7 @@ struct Scrape {
     events_missed: u64,
     rejected: BTreeMap<(Unreadable, Way), u64>,
     heard_in_the_clear: u64,
+    invitations: Option<(BTreeMap<Outcome, u64>, usize)>,
 }
 
 impl Registry {
@@ -171,8 +173,9 @@ pub(super) async fn get(State(gateway): State<Arc<Gateway>>) -> Result<impl Into
         usage: process::usage(),
         started: registry.started,
         events_missed,
-        rejected: gateway.config.rejected.totals(),
-        heard_in_the_clear: gateway.config.rejected.heard_in_the_clear(),
+        rejected: gateway.config.keyed.rejected.totals(),
+        heard_in_the_clear: gateway.config.keyed.rejected.heard_in_the_clear(),
+        invitations: gateway.config.keyed.invitations.as_ref().map(|all| (all.totals(), all.open_count())),
     };
     let body = registry.encode(scrape).map_err(|_| {
         Problem::new(
@@ -195,6 +198,9 @@ impl Collector for Live {
         ring(&mut out, &scrape.node)?;
         traffic(&mut out, &scrape.node.metrics)?;
         rejected(&mut out, &scrape.rejected, scrape.heard_in_the_clear)?;
+        if let Some((totals, open)) = &scrape.invitations {
+            invited(&mut out, totals, *open)?;
+        }
         services(&mut out, &scrape.node.services)?;
         in_the_way(&mut out, &scrape.obstacles)?;
         supervisor(&mut out, scrape)
@@ -328,6 +334,15 @@ fn traffic(out: &mut Out<'_>, m: &Metrics) -> fmt::Result {
         m.senders_proved,
     )?;
     out.counter("ring_parts_skipped", "Unreadable parts of messages that were accepted", m.parts_skipped)
+}
+
+fn invited(out: &mut Out<'_>, totals: &BTreeMap<Outcome, u64>, open: usize) -> fmt::Result {
+    let count = |outcome| totals.get(&outcome).copied().unwrap_or_default();
+    let rows = Outcome::ALL.map(|outcome| ([("outcome", outcome.name())], count(outcome)));
+    let rows: Vec<(Labels<'_>, u64)> = rows.iter().map(|(labels, count)| (&labels[..], *count)).collect();
+    out.counters("ring_invitation_answers", "Hosts that came by an invitation, or with what is none", &rows)?;
+    let open = f64::from(u32::try_from(open).unwrap_or(u32::MAX));
+    out.gauge("ring_invitations_open", "Invitations that wait for a new host", open)
 }
 
 fn rejected(

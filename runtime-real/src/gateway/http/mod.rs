@@ -40,10 +40,10 @@ use tokio::time::timeout;
 
 use crate::gateway::arrivals::{self, Arrivals, Client};
 use crate::gateway::door::Limits;
+use crate::gateway::keyed::Keyed;
 use crate::gateway::tls::Tls;
 use crate::host::clock::Clock;
 use crate::host::root::{Root, SupDir};
-use crate::net::Rejected;
 use crate::supervisor::handle::DriverHandle;
 use crate::supervisor::ledger::Ledger;
 use crate::supervisor::room::Room;
@@ -90,8 +90,8 @@ pub struct Config {
     pub specs: Arc<Specs>,
     /// Whether the disk takes what is to be stored.
     pub room: Room,
-    /// Who was not heard because of the key of the ring.
-    pub rejected: Rejected,
+    /// What is known of the key of the ring, who was not heard because of it, and of invitations.
+    pub keyed: Keyed,
     /// The rules who may see what.
     pub rules: access::Rules,
 }

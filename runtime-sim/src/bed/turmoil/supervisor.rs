@@ -120,7 +120,8 @@ fn serve(
     // The simulated disk holds the specs; no supervisor writes files here.
     let specs = Arc::new(Specs::open(sup.specs(), Vec::new())?);
     let room = Room::of(&sup.data());
-    let keyed = Keyed { key: None, keeper: None, rejected: Rejected::new(clock), file: RingFile::default() };
+    let (rejected, file) = (Rejected::new(clock), RingFile::default());
+    let keyed = Keyed { key: None, keeper: None, invitations: None, rejected, file };
     let ctl = Ctl {
         handle: handle.clone(),
         clock,
@@ -151,7 +152,7 @@ fn serve(
         ledger,
         specs,
         room,
-        rejected: keyed.rejected,
+        keyed,
         rules,
     };
     gateways.spawn(http::serve(http_listener, None, gateway));
