@@ -18,6 +18,7 @@ mod haproxy;
 mod host;
 mod http;
 mod init;
+mod invite;
 mod keyed_ring;
 mod launcher;
 mod load;
