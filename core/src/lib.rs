@@ -120,6 +120,7 @@ pub use model::mutant::switch_on;
 pub use model::mutant::{CAN_MUTATE, Mutant};
 pub use model::planted::{Bug, CAN_PLANT, Planted};
 pub use model::prepared::{Bind, Changed, DrainPlan, HookEnd, HookExit, Prepared, Rendered};
+pub use model::reach;
 pub use model::ring_key::{KeyStep, RingKeyId};
 pub use model::rng::Rng;
 pub use model::row::{Table, Write};

@@ -179,7 +179,8 @@ fn begins(kind: &EventKind) -> bool {
         | EventKind::ObstacleChanged { .. }
         | EventKind::SuspicionConfirmed { .. }
         | EventKind::VersionLost { .. }
-        | EventKind::Banned { .. } => false,
+        | EventKind::Banned { .. }
+        | EventKind::BanLifted { .. } => false,
     }
 }
 

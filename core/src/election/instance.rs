@@ -17,9 +17,10 @@ use crate::model::context::Follows;
 use crate::model::election::{ElectionEvent, ElectionId, Fitness, Readiness, Role};
 use crate::model::event::EventKind;
 use crate::model::id::{EventId, MemberId};
-use crate::model::limits::{ELECTION_TERM_MAX, ELECTORATE_MAX, Limit, TERM_LEAP_MAX};
+use crate::model::limits::{ELECTION_TERM_MAX, ELECTORATE_MAX, Limit};
 use crate::model::mutant::mutated;
 use crate::model::planted::{Bug, Planted};
+use crate::model::reach;
 use crate::model::rumor::ElectionRumor;
 use crate::model::time::Instant;
 use crate::store::vote::{self, Vote};
@@ -208,7 +209,7 @@ impl Instance {
 
     pub(super) fn handle_message(&mut self, env: &mut Env<'_, '_>, from: MemberId, message: Message) {
         let Message { term, round, body, .. } = message;
-        if term > self.vote.term.saturating_add(TERM_LEAP_MAX) {
+        if !self.believes(env, term, body.electorate()) {
             // No election has brought it there.
             env.ctx.limit_reached(Limit::ElectionTermsAndLeases);
             return;
@@ -229,6 +230,16 @@ impl Instance {
             Body::Release { successor } => self.on_release(env, from, term, successor),
         }
         self.update_role(env);
+    }
+
+    /// Whether what a message says leaves room above: its term, and the list of voters that it carries.
+    fn believes(&self, env: &Env<'_, '_>, term: u64, electorate: Option<&Electorate>) -> bool {
+        let held = &self.vote.electorate;
+        let up_to = |number| reach::believed_up_to(number, env.ctx.wall);
+        let is_list = |told: &Electorate| {
+            told.term <= up_to(held.term.max(self.vote.term)) && told.version <= up_to(held.version)
+        };
+        term <= up_to(self.vote.term) && mutated!(ListsUnbounded, electorate.is_none_or(is_list), true)
     }
 
     pub(super) fn on_answer(

@@ -469,6 +469,17 @@ impl Instance {
             .map(|(id, _)| *id)
     }
 
+    /// An operator lets this member hand over. False where it has no lead.
+    pub(super) fn handle_order(&mut self, env: &mut Env<'_, '_>) -> bool {
+        let Stance::Leading(leading) = &self.stance else { return false };
+        if leading.yielding.is_some() || !leading.is_acting(env.ctx.now) {
+            return false;
+        }
+        let successor = self.successor(env);
+        self.hand_over(env, successor);
+        true
+    }
+
     /// Stops acting at once; the voters are free as soon as the own service has stopped acting too.
     fn hand_over(&mut self, env: &mut Env<'_, '_>, successor: Option<MemberId>) {
         let Stance::Leading(leading) = &mut self.stance else { return };

@@ -363,6 +363,12 @@ impl Elections {
         }
     }
 
+    /// An operator lets this member hand over. False where it has no lead.
+    pub(crate) fn handle_order(&mut self, ctx: &mut Context<'_>, id: &ElectionId) -> bool {
+        let instance = self.instances.get_mut(id);
+        instance.is_some_and(|instance| instance.handle_order(env!(self, ctx)))
+    }
+
     /// The row is on disk, or could not be stored.
     pub(crate) fn handle_stored(&mut self, ctx: &mut Context<'_>, id: &ElectionId, stored: bool) {
         if let Some(instance) = self.instances.get_mut(id) {

@@ -10,11 +10,12 @@ use crate::model::accusers::Accusers;
 use crate::model::context::{Context, Follows};
 use crate::model::event::{EventKind, Why};
 use crate::model::id::{Incarnation, MemberId, ProbeSeq};
-use crate::model::limits::{ACCUSERS_MAX, INCARNATION_LEAP_MAX, INCARNATION_MAX, Limit};
+use crate::model::limits::{ACCUSERS_MAX, INCARNATION_MAX, Limit};
 use crate::model::member::{MemberRecord, State, UNSPECIFIED};
 use crate::model::mutant::mutated;
 use crate::model::planted::Bug;
-use crate::model::time::Instant;
+use crate::model::reach;
+use crate::model::time::{Instant, UnixTime};
 use crate::wire::swim::Body;
 
 /// How often a member outbids an incarnation of its own that it never used before it takes that for a second daemon.
@@ -131,7 +132,7 @@ impl Membership {
                 accuse: Some(target),
             });
         }
-        if target.address == UNSPECIFIED || self.banned.contains(&target.id) {
+        if target.address == UNSPECIFIED || self.banned.contains_key(&target.id) {
             return;
         }
         // The nack must arrive before the requester's verdict.
@@ -167,11 +168,11 @@ impl Membership {
         first_hand: bool,
     ) -> Contact {
         assert!(record.id != self.me, "a member does not contact itself");
-        if self.banned.contains(&record.id) && !self.planted.has(Bug::BanUndoneByContact) {
+        if self.banned.contains_key(&record.id) && !self.planted.has(Bug::BanUndoneByContact) {
             return Contact::Banned;
         }
         // Its own word counts as far as it may leap. A member that has outbid a forger's number is followed in a few steps.
-        let incarnation = Incarnation(record.incarnation.0.min(self.believed_up_to(&record.id)));
+        let incarnation = Incarnation(record.incarnation.0.min(self.believed_up_to(&record.id, ctx.wall)));
         let record = &MemberRecord { incarnation, ..*record };
         let Some(held) = self.table.get(&record.id).copied() else {
             if self.planted.has(Bug::UnaskedBelieved) {
@@ -228,10 +229,10 @@ impl Membership {
     }
 
     /// The highest incarnation of a member that is believed now.
-    pub(super) fn believed_up_to(&self, id: &MemberId) -> u64 {
+    pub(super) fn believed_up_to(&self, id: &MemberId, wall: UnixTime) -> u64 {
         let held = self.table.get(id).map_or(0, |held| held.incarnation.0);
         assert!(held <= INCARNATION_MAX, "only what can be outbid was ever taken in");
-        held.saturating_add(INCARNATION_LEAP_MAX).min(INCARNATION_MAX)
+        reach::believed_up_to(held, wall)
     }
 
     /// Takes in a rumor about a member.
@@ -243,7 +244,7 @@ impl Membership {
         from: &MemberId,
     ) -> Heard {
         assert!(*from != self.me, "a member hears others only");
-        let believed = self.believed_up_to(&told.id);
+        let believed = self.believed_up_to(&told.id, ctx.wall);
         if told.id == self.me {
             // What others hold of this member it outbids in as many steps as it takes.
             let incarnation = Incarnation(told.incarnation.0.min(believed));
@@ -252,7 +253,7 @@ impl Membership {
         if told.incarnation.0 > believed {
             return Heard::Stale;
         }
-        if self.banned.contains(&told.id) {
+        if self.banned.contains_key(&told.id) {
             return if told.state == State::Departed { Heard::Known } else { Heard::Stale };
         }
         let why = Why::Rumor { from: *from };
@@ -411,7 +412,7 @@ impl Membership {
     fn hear_of_self(&mut self, ctx: &mut Context<'_>, told: &MemberRecord, from: &MemberId) -> Heard {
         let own = *self.own();
         assert!(told.id == own.id && *from != own.id, "others speak of this member");
-        if self.leaving || self.banned.contains(&self.me) {
+        if self.leaving || self.banned.contains_key(&self.me) {
             // A member that leaves or is banned has nothing to refute.
             return Heard::Known;
         }
@@ -428,6 +429,10 @@ impl Membership {
         }
         if self.yields_to_copy(ctx.now) {
             // The other one answers for both.
+            return Heard::Known;
+        }
+        if mutated!(EqualAnsweredAgain, told.incarnation >= Incarnation(INCARNATION_MAX), false) {
+            // No higher one follows: an answer in the same incarnation would be accused again, and answered, for ever.
             return Heard::Known;
         }
         self.note_accuser(from);

@@ -320,7 +320,7 @@ impl Membership {
         if !is_direct && !self.may_trust_others_with(&from.id) {
             return;
         }
-        let incarnation = Incarnation(from.incarnation.0.min(self.believed_up_to(&from.id)));
+        let incarnation = Incarnation(from.incarnation.0.min(self.believed_up_to(&from.id, ctx.wall)));
         let record = MemberRecord { address, incarnation, state: State::Alive, ..*from };
         let spoke = teller == from.id;
         let why = if spoke { Why::Contact } else { Why::Rumor { from: teller } };

@@ -19,7 +19,7 @@
 //!
 //! Where this differs from Habitat's rules: contact never revives a member at its old incarnation, it makes the member
 //! refute instead, so that all members can follow; a second-hand death is a suspicion until this member's own probe has
-//! failed; a ban is final.
+//! failed; a ban is lifted by an operator alone.
 
 mod aging;
 mod contacts;
@@ -60,6 +60,7 @@ use crate::model::member::{MemberRecord, State, UNSPECIFIED};
 use crate::model::mutant::mutated;
 use crate::model::planted::{Bug, Planted};
 use crate::model::rng::Rng;
+use crate::model::rumor::Departure;
 use crate::model::time::Instant;
 use crate::wire::swim::Body;
 use contacts::Turns;
@@ -100,7 +101,8 @@ pub(crate) struct Membership {
     /// An incarnation that is on its way to the disk and may not be used yet.
     raising: Option<Incarnation>,
     table: MemberTable,
-    banned: BTreeSet<MemberId>,
+    /// The banned members, each with the epoch of its ban.
+    banned: BTreeMap<MemberId, u64>,
     suspicions: BTreeMap<MemberId, Suspicion>,
     suspicions_due: BTreeSet<(Instant, MemberId)>,
     /// For each confirmed or departed member, the time at which it entered its state.
@@ -152,7 +154,7 @@ impl Membership {
             me: id,
             raising: None,
             table: MemberTable::default(),
-            banned: BTreeSet::new(),
+            banned: BTreeMap::new(),
             suspicions: BTreeMap::new(),
             suspicions_due: BTreeSet::new(),
             since: BTreeMap::new(),
@@ -246,12 +248,12 @@ impl Membership {
     }
 
     pub(crate) fn is_banned(&self, id: &MemberId) -> bool {
-        self.banned.contains(id)
+        self.banned.contains_key(id)
     }
 
-    /// Every banned member.
-    pub(crate) fn banned(&self) -> impl Iterator<Item = &MemberId> {
-        self.banned.iter()
+    /// Every ban.
+    pub(crate) fn bans(&self) -> impl Iterator<Item = Departure> {
+        self.banned.iter().map(|(id, epoch)| Departure { member_id: *id, epoch: *epoch, lifted: false })
     }
 
     pub(crate) const fn local_health(&self) -> u32 {
@@ -401,8 +403,15 @@ impl Membership {
     }
 
     /// Takes a ban in, by the order that this member took. True when it is new.
-    pub(crate) fn handle_ban(&mut self, ctx: &mut Context<'_>, id: MemberId, by: Option<MemberId>) -> bool {
-        if !self.banned.insert(id) {
+    pub(crate) fn handle_ban(
+        &mut self,
+        ctx: &mut Context<'_>,
+        ban: &Departure,
+        by: Option<MemberId>,
+    ) -> bool {
+        assert!(!ban.lifted, "a ban is taken in");
+        let id = ban.member_id;
+        if self.banned.insert(id, ban.epoch).is_some() {
             return false;
         }
         self.drop_hearsay(&id);
@@ -414,13 +423,22 @@ impl Membership {
             record.state = State::Departed;
             self.change(ctx, record, Accusers::default(), Why::Operator, Follows::Event(banned));
         }
-        assert!(self.banned.contains(&id), "a ban is final");
+        assert!(self.banned.contains_key(&id), "a ban is taken in");
         true
     }
 
+    /// Takes in that a ban is lifted. The member stays departed here until it speaks: then it is told so, and refutes.
+    pub(crate) fn handle_lift(&mut self, ctx: &mut Context<'_>, id: MemberId, by: Option<MemberId>) {
+        if self.banned.remove(&id).is_some() {
+            ctx.event(ctx.after, EventKind::BanLifted { member: id, by });
+        }
+        assert!(!self.banned.contains_key(&id), "what is lifted bans no member");
+    }
+
     /// A ban that was on this node's disk, possibly without the banned member's latest record.
-    pub(crate) fn restore_ban(&mut self, now: Instant, id: MemberId) {
-        self.banned.insert(id);
+    pub(crate) fn restore_ban(&mut self, now: Instant, ban: &Departure) {
+        let id = ban.member_id;
+        self.banned.insert(id, ban.epoch);
         if let Some(record) = self.table.get(&id).copied().filter(|_| id != self.me) {
             self.put(MemberRecord { state: State::Departed, ..record });
             self.since.insert(id, Gone::restored(now));
@@ -456,7 +474,7 @@ impl Membership {
             self.raising = None;
         }
         let mut own = *self.own();
-        if self.leaving || self.banned.contains(&self.me) || incarnation <= own.incarnation {
+        if self.leaving || self.banned.contains_key(&self.me) || incarnation <= own.incarnation {
             return;
         }
         own.incarnation = incarnation;
@@ -502,7 +520,7 @@ impl Membership {
             - usize::from(self.own().state == State::Departed);
         let since = self.since.len();
         assert!(gone == since, "{gone} members are gone and {since} have a date");
-        for id in &self.banned {
+        for id in self.banned.keys() {
             let state = self.table.get(id).map(|r| r.state);
             let out = *id == self.me || matches!(state, None | Some(State::Departed));
             assert!(out, "{id} is banned and held {state:?}");

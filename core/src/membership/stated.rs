@@ -14,7 +14,8 @@ impl Membership {
         assert!(said.member_id != self.me, "a member knows what it is");
         let Some(held) = self.table.get(&said.member_id).copied() else { return };
         if said.leaves {
-            let incarnation = Incarnation(said.incarnation.0.min(self.believed_up_to(&said.member_id)));
+            let incarnation =
+                Incarnation(said.incarnation.0.min(self.believed_up_to(&said.member_id, ctx.wall)));
             if held.state != State::Departed && incarnation >= held.incarnation {
                 let left = MemberRecord { incarnation, state: State::Departed, ..held };
                 self.change(ctx, left, Accusers::default(), Why::Own, ctx.after);

@@ -20,6 +20,7 @@ use crate::model::io::Output;
 use crate::model::member::{MemberRecord, State, UNSPECIFIED};
 use crate::model::metrics::Metrics;
 use crate::model::rng::Rng;
+use crate::model::rumor::Departure;
 use crate::model::rumor::MemberStatement;
 use crate::model::time::{Instant, UnixTime};
 use crate::wire::swim::Body;
@@ -279,7 +280,7 @@ fn a_stall_is_not_held_against_others() {
 #[test]
 fn a_ban_is_final() {
     let mut bench = Bench::with(&[record(1, 1, State::Alive), record(2, 1, State::Alive)]);
-    assert!(bench.act(|m, ctx| m.handle_ban(ctx, id(1), Some(id(2)))));
+    assert!(bench.act(|m, ctx| m.handle_ban(ctx, &Departure::ban(id(1)), Some(id(2)))));
     assert_eq!(bench.state(1), Some(State::Departed));
     assert_eq!(
         bench.act(|m, ctx| m.handle_contact(ctx, &record(1, 50, State::Alive), true)),
@@ -287,7 +288,10 @@ fn a_ban_is_final() {
     );
     assert_eq!(bench.tell(record(1, 60, State::Alive), 2), Heard::Stale);
     assert_eq!(bench.state(1), Some(State::Departed));
-    assert!(!bench.act(|m, ctx| m.handle_ban(ctx, id(1), Some(id(2)))), "a second ban is no news");
+    assert!(
+        !bench.act(|m, ctx| m.handle_ban(ctx, &Departure::ban(id(1)), Some(id(2)))),
+        "a second ban is no news"
+    );
 }
 
 #[test]
@@ -448,7 +452,7 @@ fn a_banned_member_judges_no_other() {
         bench.wait_ms(10);
     }
     bench.tell(record(2, 1, State::Suspect), 1);
-    assert!(bench.act(|m, ctx| m.handle_ban(ctx, id(0), Some(id(2)))));
+    assert!(bench.act(|m, ctx| m.handle_ban(ctx, &Departure::ban(id(0)), Some(id(2)))));
     // The probe that is under way ends.
     bench.wait_ms(5_000);
     bench.told();

@@ -87,6 +87,19 @@ pub(crate) enum Body {
     Release { successor: Option<MemberId> },
 }
 
+impl Body {
+    /// The list of voters that it carries.
+    pub(crate) const fn electorate(&self) -> Option<&Electorate> {
+        match self {
+            Self::Ask { electorate, .. } | Self::Vote { electorate, .. } | Self::Renew { electorate, .. } => {
+                Some(electorate)
+            }
+            Self::Answer { verdict: Verdict::Outdated { electorate }, .. } => Some(electorate),
+            Self::Answer { .. } | Self::Release { .. } => None,
+        }
+    }
+}
+
 /// Which request an answer belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Step {

@@ -57,6 +57,16 @@ pub enum Command {
         /// How it is stopped.
         how: StopHow,
     },
+    /// Lift the ban of a member (`sup reset`).
+    LiftBan {
+        /// The member.
+        member: MemberId,
+    },
+    /// Let this member hand over the lead of a group, to its best follower where one is fit.
+    HandOver {
+        /// The group.
+        group: ServiceGroup,
+    },
     /// Want a loaded service up.
     StartService {
         /// The service.
@@ -152,6 +162,8 @@ impl Command {
             | Self::UndrainService { service }
             | Self::MaintainService { service, .. } => Some(service.clone()),
             Self::Depart { .. }
+            | Self::LiftBan { .. }
+            | Self::HandOver { .. }
             | Self::Leave { .. }
             | Self::Hurry
             | Self::SetPeers(_)
@@ -204,6 +216,15 @@ pub enum CommandError {
     /// The ring knows no such member.
     #[error("no member {0} is known to this ring; `/butterfly` lists the members")]
     UnknownMember(MemberId),
+    /// It has no lead to hand over.
+    #[error("this supervisor does not lead {0}; `sup ring` shows which one does")]
+    NotLeading(ServiceGroup),
+    /// There is no ban to lift.
+    #[error("member {0} is not banned, so there is nothing to lift; `sup ring` lists the banned members")]
+    NotBanned(MemberId),
+    /// Every number of a ban is used up, which no honest ring comes near.
+    #[error("member {0} was banned and reset as often as can be counted; it cannot be banned again")]
+    BansUsedUp(MemberId),
     /// The version is not higher than the one that the ring has.
     #[error("version {current} is current; the next one must be higher")]
     Version {
@@ -224,6 +245,19 @@ pub enum CommandError {
         /// The version that the answering member has; 0 when it has none.
         current: u64,
         /// The highest number that is taken without being asked about.
+        highest: u64,
+    },
+    /// So far above the current version that no member would believe it.
+    #[error(
+        "version {version} is higher than members believe today, so that whatever is given can be replaced; the current one \
+         is {current}, give one up to {highest}"
+    )]
+    VersionBeyond {
+        /// The number that was given.
+        version: u64,
+        /// The version that the answering member has; 0 when it has none.
+        current: u64,
+        /// The highest number that members believe now.
         highest: u64,
     },
     /// Larger than what the ring carries.

@@ -301,6 +301,8 @@ pub enum ExitReason {
     Left,
     /// An operator banned it from the ring.
     Departed,
+    /// It was banned, and an operator has lifted the ban: it is to be started again, and takes part as before.
+    Reset,
 }
 
 /// The result of an effect.

@@ -4,6 +4,8 @@
 //! Reaching one is counted and reported (`EventKind::LimitReached`) and drops the least valuable thing
 //! first; it is never a crash. Relations between limits are checked when the crate is compiled.
 
+use crate::model::reach;
+
 /// Largest datagram accepted, in bytes, and the largest that a member can be told to send: one jumbo frame's worth.
 pub const DATAGRAM_BYTES_MAX: usize = 8 * 1024;
 /// What a datagram may have at least: a step of an election, with its sender's word, does not fit into less.
@@ -96,23 +98,17 @@ pub const ELECTORATE_MAX: usize = 25;
 pub const ASKS_MAX: usize = 64;
 /// Longest lease that a voter promises, in milliseconds: as long as a restarted one may have to wait.
 pub const LEASE_MS_MAX: u64 = 60_000;
-/// Highest term that is believed, for the same reason as with incarnations.
-pub const ELECTION_TERM_MAX: u64 = 1 << 62;
-/// How far a term may lie above the own one: terms rise by one with each election, so no ring comes near it, and a single
-/// message takes no group to a term that none can follow.
-pub const TERM_LEAP_MAX: u64 = 1 << 32;
-/// Highest number of a list of voters that is believed, for the same reason.
-pub const ELECTORATE_VERSION_MAX: u64 = 1 << 62;
+/// Highest term that is ever believed; what is believed now is in [`reach`].
+pub const ELECTION_TERM_MAX: u64 = reach::NUMBER_MAX;
+/// Highest number of a list of voters that is ever believed.
+pub const ELECTORATE_VERSION_MAX: u64 = reach::NUMBER_MAX;
 /// Outputs of one input before they are drained.
 pub const OUTPUTS_MAX: usize = SYNC_RECORDS_MAX * 16;
-/// Highest incarnation that is believed: a flipped bit must not take a member to the top, from where it could never
-/// refute again.
-pub const INCARNATION_MAX: u64 = 1 << 62;
-/// How far an incarnation may lie above the one that is held: it rises by one with each life and each refutation. One
-/// message takes no member to the top; the member follows from anywhere that a message can take it.
-pub const INCARNATION_LEAP_MAX: u64 = 1 << 32;
+/// Highest incarnation that is ever believed: a flipped bit must not take a member to the top, from where it could never
+/// refute again. What is believed now, so that it can be outbid, is in [`reach`].
+pub const INCARNATION_MAX: u64 = reach::NUMBER_MAX;
 /// Highest number of a version of a group's configuration or file: nothing could follow a higher one.
-pub const VERSION_MAX: u64 = INCARNATION_MAX;
+pub const VERSION_MAX: u64 = reach::NUMBER_MAX;
 /// How far a version's number may lie above the current one unless its operator says that this is meant. Seconds,
 /// milliseconds and dates like 20261130120000 are numbers below it; a key that was held down is not.
 pub const VERSION_LEAP_MAX: u64 = 1 << 45;
@@ -169,20 +165,13 @@ const _: () = assert!(ELECTORATE_MAX % 2 == 1, "an even electorate needs as many
 const _: () =
     assert!(ELECTORATE_MAX * 16 < DATAGRAM_BYTES_MAX / 2, "a request lists all voters in one datagram");
 const _: () = assert!(ASKS_MAX >= ELECTORATE_MAX, "every voter may be a candidate");
-const _: () = assert!(
-    INCARNATION_MAX / INCARNATION_LEAP_MAX > 1 << 20,
-    "it takes many messages to lead to an incarnation without a successor"
-);
 const _: () = assert!(INCARNATION_MAX < u64::MAX / 2, "what follows the highest incarnation is a number");
 const _: () = assert!(
     VERSION_MAX / VERSION_LEAP_MAX > 100_000,
     "no series of slips leads to a number without a successor"
 );
 const _: () = assert!(ELECTION_TERM_MAX < u64::MAX / 2, "what follows the highest term is a number");
-const _: () = assert!(
-    ELECTION_TERM_MAX / TERM_LEAP_MAX > 1 << 20,
-    "it takes many messages to lead to a term without a successor"
-);
+const _: () = assert!(VERSION_LEAP_MAX < reach::ALWAYS, "what needs no second word is believed");
 const _: () = assert!(OUTPUTS_MAX > SYNC_RECORDS_MAX, "one input may answer with every record");
 const _: () = assert!(ACCUSERS_MAX < u8::MAX as usize, "accusers are counted in a byte");
 const _: () =
@@ -240,6 +229,8 @@ pub enum Limit {
     ServiceSpecBytes,
     /// [`ELECTIONS_MAX`].
     Elections,
+    /// What is believed by [`reach`], by a version or the epoch of a ban that another member told of.
+    Numbers,
     /// [`ELECTION_TERM_MAX`], by this member's own term.
     ElectionTerms,
     /// [`ELECTION_TERM_MAX`] or [`LEASE_MS_MAX`], by another member's request.
@@ -269,6 +260,7 @@ impl Limit {
         Self::ServiceCommands,
         Self::ServiceSpecBytes,
         Self::Elections,
+        Self::Numbers,
         Self::ElectionTerms,
         Self::ElectionTermsAndLeases,
     ];
@@ -297,6 +289,7 @@ impl Limit {
             Self::ServiceCommands => "commands waiting for one service",
             Self::ServiceSpecBytes => "bytes of a service spec",
             Self::Elections => "elections",
+            Self::Numbers => "numbers that can be outbid",
             Self::ElectionTerms => "election terms",
             Self::ElectionTermsAndLeases => "election terms and leases",
         }

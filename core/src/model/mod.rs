@@ -37,6 +37,7 @@ pub(crate) mod metrics;
 pub(crate) mod mutant;
 pub(crate) mod planted;
 pub(crate) mod prepared;
+pub mod reach;
 pub(crate) mod ring_key;
 pub(crate) mod rng;
 pub(crate) mod row;

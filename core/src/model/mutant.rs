@@ -82,6 +82,8 @@ mutants! {
     ShrinksBelowTheLeast "shrinks-below-the-least" "election/electorate.rs" "Members that are gone lose their seats in the smallest electorate, too.";
     StrangersVote "strangers-vote" "election/electorate.rs" "Voters that do not run the service count as if they did.";
     ComersWait "comers-wait" "election/instance.rs" "A member that comes back does not bring the next round forward.";
+    ListsUnbounded "lists-unbounded" "election/instance.rs" "A list of voters is believed whatever its numbers are.";
+    EqualAnsweredAgain "equal-answered-again" "membership/hear.rs" "An accusation in the highest incarnation is answered in the same one.";
     FailedStoreCounts "failed-store-counts" "election/instance.rs" "A row that could not be stored counts as stored.";
     FailedStoreForgotten "failed-store-forgotten" "election/instance.rs" "A row that could not be stored is not stored again.";
     ProposalNotNoted "proposal-not-noted" "election/instance.rs" "A voter does not keep the list that a founder proposed with its vote.";
@@ -180,6 +182,9 @@ mutants! {
     SuspicionNeverShrinks "suspicion-never-shrinks" "membership/suspicion.rs" "Confirmations do not shorten a suspicion.";
     SuspicionInDigest "suspicion-in-digest" "membership/table.rs" "A suspicion is a difference that an exchange has to repair.";
     MergeUnreported "merge-unreported" "model/accusers.rs" "That accusers were added is not said.";
+    ReachUnbounded "reach-unbounded" "model/reach.rs" "A number is believed however far it lies above what is held.";
+    OldBanUndoesLift "old-ban-undoes-lift" "model/rumor/departure.rs" "Of one epoch the ban prevails over its lifting.";
+    BanNotAbove "ban-not-above" "model/rumor/departure.rs" "A member that was reset is banned again in the epoch that was lifted.";
     BannedIsListed "banned-is-listed" "model/census/mod.rs" "A banned member of a group keeps the state of its record.";
     UnstartedIsHealthy "unstarted-is-healthy" "model/census/mod.rs" "A service can be used before its process was started.";
     ForgetsTooSoon "forgets-too-soon" "model/config.rs" "Tombstones may be told to go before their copies.";
@@ -214,6 +219,8 @@ mutants! {
     OfferedOnceMore "offered-once-more" "node/offers.rs" "A record that a member does not take is offered once more than it is worth.";
     LoopbackBelieved "loopback-believed" "node/on_datagram.rs" "A loopback address that another host tells of is taken for one on this host.";
     RelayedIsFirstHand "relayed-is-first-hand" "node/on_datagram.rs" "An ack that a helper passed on sets its member\x27s address.";
+    LiftNotApplied "lift-not-applied" "node/wire_up.rs" "That a ban is lifted is told on and not applied.";
+    LiftNotAskedFor "lift-not-asked-for" "node/leave.rs" "A member that is banned by its disk ends without asking whether it still is.";
     BanNotOnDisk "ban-not-on-disk" "node/on_effect.rs" "A ban that could not be stored is answered as done.";
     BatchLost "batch-lost" "node/on_effect.rs" "A batch of records that could not be stored is not stored later.";
     SpeaksUnstored "speaks-unstored" "node/on_effect.rs" "A member speaks although its identity could not be stored.";

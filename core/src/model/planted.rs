@@ -65,6 +65,10 @@ bugs! {
         BanUndoneByContact = "ban-undone-by-contact",
         /// A ban that another member told of is not stored.
         BanNotStored = "ban-not-stored",
+        /// Of one epoch, the ban prevails over the order that lifts it.
+        LiftUndoneByOldBan = "lift-undone-by-old-ban",
+        /// Versions and bans are believed however high their numbers are.
+        NumbersUnbounded = "numbers-unbounded",
         /// Of two bodies of one version, the one that came first is kept.
         FirstVersionKept = "first-version-kept",
         /// An operator is answered before the version is on disk.

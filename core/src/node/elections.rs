@@ -15,9 +15,10 @@ use crate::model::context::{Context, Follows};
 use crate::model::election::{ElectionId, ElectionPurpose, Fitness, Readiness, Role};
 use crate::model::id::{MemberId, ServiceGroup};
 use crate::model::lease::Resume;
-use crate::model::limits::{ELECTORATE_MAX, Limit, TERM_LEAP_MAX};
+use crate::model::limits::{ELECTORATE_MAX, Limit};
 use crate::model::member::State;
 use crate::model::planted::Bug;
+use crate::model::reach;
 use crate::model::rumor::{ElectionRumor, Rumor, RumorKey, ServiceRumor, Told};
 use crate::model::service::Topology;
 use crate::rumor::Priority;
@@ -250,7 +251,7 @@ impl Node {
         from: &MemberId,
     ) -> crate::membership::Heard {
         let held = self.rumors.get(&told.rumor().key()).map_or(0, Rumor::number);
-        if outcome.term > held.saturating_add(TERM_LEAP_MAX) {
+        if outcome.term > reach::believed_up_to(held, self.clock.wall()) {
             let ctx = ctx!(self);
             ctx.limit_reached(Limit::ElectionTermsAndLeases);
             return crate::membership::Heard::Stale;

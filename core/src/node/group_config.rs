@@ -13,10 +13,11 @@ use crate::model::event::EventKind;
 use crate::model::facts::versions_digest;
 use crate::model::id::{FileName, MemberId, RequestId, ServiceGroup};
 use crate::model::limits::{
-    SEALED_BYTES_MAX, SERVICE_CONFIG_BYTES_MAX, SERVICE_FILE_BYTES_MAX, VERSION_LEAP_MAX, VERSION_MAX,
+    Limit, SEALED_BYTES_MAX, SERVICE_CONFIG_BYTES_MAX, SERVICE_FILE_BYTES_MAX, VERSION_LEAP_MAX, VERSION_MAX,
 };
 use crate::model::mutant::mutated;
 use crate::model::planted::Bug;
+use crate::model::reach;
 use crate::model::rumor::{Rumor, RumorKey, RumorKind, ServiceConfig, ServiceFile, Told, Version};
 use crate::model::time::UnixTime;
 use crate::rumor::{Priority, RumorStore};
@@ -122,7 +123,11 @@ impl Node {
         if mutated!(SameVersionTaken, version.number <= current, version.number < current) {
             return Err(CommandError::Version { current });
         }
-        let highest = current.saturating_add(VERSION_LEAP_MAX).min(VERSION_MAX);
+        let believed = reach::believed_up_to(current, self.clock.wall());
+        if version.number > believed {
+            return Err(CommandError::VersionBeyond { version: version.number, current, highest: believed });
+        }
+        let highest = current.saturating_add(VERSION_LEAP_MAX).min(believed);
         if version.number > highest && !allow_leap {
             return Err(CommandError::VersionLeap { version: version.number, current, highest });
         }
@@ -167,6 +172,19 @@ impl Node {
         self.learn_version(told, None, at);
         let now_held = self.rumors.get(&rumor.key()).and_then(Rumor::version).map_or(0, |v| v.number);
         assert!(now_held >= held, "a version never goes back");
+    }
+
+    /// Takes in a version that the ring tells of. One so high that it could not be outbid is not believed.
+    pub(super) fn hear_version(&mut self, told: &Told<'_>, from: &MemberId) -> Heard {
+        let (key, number) = (told.rumor().key(), told.rumor().number());
+        let held = self.rumors.get(&key).map_or(0, Rumor::number);
+        let unbounded = self.config.planted.has(Bug::NumbersUnbounded);
+        if number > reach::believed_up_to(held, self.clock.wall()) && !unbounded {
+            let ctx = ctx!(self);
+            ctx.limit_reached(Limit::Numbers);
+            return Heard::Known;
+        }
+        self.learn_version(told, Some(*from), self.clock.wall())
     }
 
     /// Joins a version that was given or heard `at` that time into the store, and reports when one that this member

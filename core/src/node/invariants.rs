@@ -24,9 +24,10 @@ impl Node {
         let mut bans = 0;
         for rumor in self.rumors.iter() {
             match rumor.authority() {
-                Authority::Ban(member) => {
+                Authority::Ban(ban) => {
                     bans += 1;
-                    assert!(self.membership.is_banned(member), "a ban is known and not applied");
+                    let is_applied = self.membership.is_banned(&ban.member_id) != ban.lifted;
+                    assert!(is_applied, "a ban is known and not applied, or lifted and applied");
                 }
                 Authority::Members(_) => panic!("a member's record is in the store of other rumors"),
                 Authority::Itself(_)

@@ -18,7 +18,7 @@ use crate::model::member::State;
 use crate::model::mutant::mutated;
 use crate::model::planted::{Bug, Planted};
 use crate::model::row::{Table, Write};
-use crate::model::rumor::{Rumor, RumorKey, Told, Version};
+use crate::model::rumor::{Departure, Rumor, RumorKey, Told, Version};
 use crate::model::time::{Instant, UnixTime};
 use crate::store::history::{History, HistoryEntry};
 use crate::store::snapshot::{self, Takeover};
@@ -32,7 +32,7 @@ pub(super) enum Pending {
     Raise(Incarnation),
     /// The incarnation with which this node says farewell.
     Farewell(Incarnation),
-    /// A ban that an operator asked for.
+    /// A ban that an operator asked for, or that it is lifted.
     Departure { request: RequestId, told: Box<Told<'static>>, member: MemberId },
     /// A version that an operator gave: when, and the rows that hold it.
     Version { request: RequestId, told: Box<Told<'static>>, at: UnixTime, rows: Vec<Write> },
@@ -143,7 +143,7 @@ impl Journal {
         self.store(ctx, writes, true, pending);
     }
 
-    /// Stores a ban that an operator asked for.
+    /// Stores a ban that an operator asked for, or that it is lifted.
     pub(super) fn store_departure(
         &mut self,
         ctx: &mut Context<'_>,
@@ -151,8 +151,9 @@ impl Journal {
         request: RequestId,
         told: Told<'static>,
     ) {
-        let RumorKey::Departure(member) = told.rumor().key() else { panic!("only a ban is stored as one") };
-        let writes = departure_rows(know, &told, member);
+        let Rumor::Departure(order) = told.rumor() else { panic!("only a ban is stored as one") };
+        let member = order.member_id;
+        let writes = departure_rows(know, &told, order);
         self.store(ctx, writes, true, Pending::Departure { request, told: Box::new(told), member });
     }
 
@@ -162,14 +163,15 @@ impl Journal {
         ctx: &mut Context<'_>,
         know: Knowledge<'_>,
         told: &Told<'_>,
-        member: MemberId,
+        order: &Departure,
     ) {
+        let member = order.member_id;
         assert!(told.rumor().key() == RumorKey::Departure(member), "only a ban is stored as one");
         if self.planted.has(Bug::BanNotStored) {
             return;
         }
         let keys = alloc::vec![RumorKey::Departure(member), RumorKey::Member(member)];
-        self.store(ctx, departure_rows(know, told, member), true, Pending::Batch(keys));
+        self.store(ctx, departure_rows(know, told, order), true, Pending::Batch(keys));
     }
 
     /// Stores a version that an operator gave.
@@ -353,9 +355,11 @@ impl Journal {
 
 /// The ban, and the banned member's record from then on: after a restart this node still knows which member it keeps
 /// out.
-fn departure_rows(know: Knowledge<'_>, told: &Told<'_>, member: MemberId) -> Vec<Write> {
-    let mut writes = alloc::vec![snapshot::rumor_row(told)];
-    if let Some(mut statement) = know.statement(&member) {
+fn departure_rows(know: Knowledge<'_>, told: &Told<'_>, order: &Departure) -> Vec<Write> {
+    let (mut writes, member) = (alloc::vec![snapshot::rumor_row(told)], order.member_id);
+    if !order.lifted
+        && let Some(mut statement) = know.statement(&member)
+    {
         assert!(statement.record.id == member, "a statement is about its member");
         statement.record.state = State::Departed;
         writes.push(snapshot::member_row(&statement));

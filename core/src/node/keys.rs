@@ -13,6 +13,7 @@ use crate::model::command::{CommandError, Reply};
 use crate::model::context::{Context, Follows};
 use crate::model::id::{EffectId, Incarnation, MemberId, RequestId};
 use crate::model::io::{Effect, KeyDone};
+use crate::model::limits::INCARNATION_MAX;
 use crate::model::member::MemberRecord;
 use crate::model::ring_key::RingKeyId;
 use crate::model::rumor::{MemberKeys, RingKey, Rumor, RumorKey, Told};
@@ -72,7 +73,7 @@ impl Node {
         }
         let number = Incarnation(told.rumor().number());
         let held = self.rumors.get(&told.rumor().key()).map_or(0, Rumor::number);
-        if held <= number.0 {
+        if held <= number.0 && number < Incarnation(INCARNATION_MAX) {
             self.tell_own(Rumor::MemberKeys(self.keyring.statement()), number);
         }
         Heard::Stale

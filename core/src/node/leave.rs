@@ -24,6 +24,8 @@ pub(super) struct Departing {
     requests: Vec<RequestId>,
     step: Step,
     hurried: bool,
+    /// It knows from its disk that it is banned, and asks the ring whether it still is.
+    asks: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +38,8 @@ enum Step {
     Announcing(Instant),
 }
 
+/// How many times as long as a farewell a banned member asks whether it still is.
+const ASKS_DELAYS: u32 = 3;
 /// Members that are told of a departure directly.
 const FAREWELL_FANOUT: usize = 10;
 
@@ -62,8 +66,34 @@ impl Node {
             requests: Vec::new(),
             step: Step::Services,
             hurried: false,
+            asks: false,
         });
         self.services.handle_leave(ctx!(self, leaving), around!(self), drain);
+    }
+
+    /// This member is banned by what its disk says. It takes no part in the ring, but its ban may have been lifted while it
+    /// did not run: it says who it is to some members, which tell it, and ends after a moment if none does.
+    pub(super) fn ask_for_lift(&mut self, after: Follows) {
+        self.start_keyring();
+        self.begin_departing(ExitReason::Departed, true, after);
+        if let Phase::Departing(departing) = &mut self.phase {
+            departing.asks = mutated!(LiftNotAskedFor, true, false);
+        }
+        self.membership.handle_rejoin(ctx!(self, after));
+    }
+
+    /// The ban of this member was lifted while it is on its way out: the next life takes part again.
+    pub(super) fn ban_lifted(&mut self) {
+        let now = self.clock.now();
+        let Phase::Departing(departing) = &mut self.phase else { return };
+        if departing.reason == ExitReason::Left {
+            return;
+        }
+        departing.reason = ExitReason::Reset;
+        if let Step::Announcing(until) = &mut departing.step {
+            *until = now;
+        }
+        assert!(departing.step != Step::Storing, "a member that was banned says no farewell");
     }
 
     pub(super) fn join_departure(&mut self, request: RequestId) {
@@ -94,7 +124,7 @@ impl Node {
         assert!(departing.step == Step::Services, "services stop once");
         match departing.reason {
             // The ban has to spread, above all when an operator gave it to this node.
-            ExitReason::Departed => self.announce_departure(),
+            ExitReason::Departed | ExitReason::Reset => self.announce_departure(),
             ExitReason::Left => {
                 departing.step = Step::Storing;
                 let incarnation = self.membership.newest_incarnation().next();
@@ -122,8 +152,13 @@ impl Node {
         let Phase::Departing(departing) = &mut self.phase else { return };
         assert!(!matches!(departing.step, Step::Announcing(_)), "a departure is announced once");
         let mut until = self.clock.now();
-        if mutated!(FarewellNotAwaited, !alone && !departing.hurried, false) {
-            until = self.clock.now() + Duration::from_millis(self.config.timings.leave_delay_ms);
+        let delay = Duration::from_millis(self.config.timings.leave_delay_ms);
+        let (asks, is_reset) = (departing.asks, departing.reason == ExitReason::Reset);
+        if mutated!(FarewellNotAwaited, !alone && !departing.hurried && !is_reset, false) {
+            until = self.clock.now() + delay;
+        }
+        if asks && !is_reset && !departing.hurried {
+            until = self.clock.now() + delay * ASKS_DELAYS;
         }
         assert!(until >= self.clock.now(), "a farewell is over in the future");
         departing.step = Step::Announcing(until);

@@ -72,7 +72,7 @@ use crate::model::election::{ElectionPurpose, ElectionView};
 use crate::model::event::EventKind;
 use crate::model::id::{Incarnation, MemberId, RequestId, ServiceGroup, ServiceName};
 use crate::model::identity::{PublicKey, Signer};
-use crate::model::io::{ExitReason, Input, Output, WakeReason};
+use crate::model::io::{Input, Output, WakeReason};
 use crate::model::member::MemberRecord;
 use crate::model::metrics::Metrics;
 use crate::model::planted::Bug;
@@ -234,8 +234,10 @@ fn restore_rumors(
             snapshot.outdated.push(key);
         }
         let rumor = told.rumor();
-        if let Rumor::Departure(d) = rumor {
-            membership.restore_ban(now, d.member_id);
+        if let Rumor::Departure(ban) = rumor
+            && !ban.lifted
+        {
+            membership.restore_ban(now, ban);
         }
         if !matches!(rumor, Rumor::Member(_)) {
             rumors.insert(now, &told);
@@ -332,9 +334,6 @@ impl Node {
 
     /// Asks the disk for this incarnation, in which the node will speak.
     fn begin(&mut self, incarnation: Incarnation) {
-        if self.membership.is_banned(&self.me) {
-            return self.exit(ExitReason::Departed);
-        }
         assert!(self.incarnation() == incarnation, "a node speaks in the incarnation that it stores");
         self.journal.store_identity(ctx!(self), incarnation, Pending::Start);
     }
@@ -400,8 +399,7 @@ impl Node {
             ctx.event(Follows::Event(started), EventKind::IdentityTakenOver { former });
         }
         if self.membership.is_banned(&self.me) {
-            // An operator banned this member before the disk had answered.
-            self.begin_departing(ExitReason::Departed, true, Follows::Event(started));
+            self.ask_for_lift(Follows::Event(started));
             return self.take_early_commands();
         }
         self.forget_orphans();

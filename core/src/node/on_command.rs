@@ -6,6 +6,7 @@ use super::{Node, Phase, around, ctx, know};
 use crate::model::command::CommandError;
 use crate::model::command::{Command, Reply};
 use crate::model::context::Context;
+use crate::model::election::ElectionId;
 use crate::model::id::{MemberId, RequestId, ServiceName};
 use crate::model::io::Output;
 use crate::model::limits::{DEPARTURES_MAX, EARLY_COMMANDS_MAX, Limit};
@@ -34,6 +35,13 @@ impl Node {
         }
         match command {
             Command::Depart { member } => self.depart(request, member),
+            Command::HandOver { group } => {
+                let id = ElectionId::leader(group);
+                let hands_over = self.elections.handle_order(ctx!(self), &id);
+                let refused = || Reply::Failed(CommandError::NotLeading(id.group.clone()));
+                self.reply(request, if hands_over { Reply::Done } else { refused() });
+            }
+            Command::LiftBan { member } => self.lift_ban(request, member),
             Command::Leave { drain } => self.begin_leave(request, drain),
             Command::Hurry => self.reply(request, Reply::Unchanged),
             Command::SetPeers(peers) => {
@@ -118,13 +126,32 @@ impl Node {
             return self.reply(request, Reply::Failed(CommandError::UnknownMember(member)));
         }
         let bans = self.rumors.count(RumorKind::Departure);
-        if bans >= DEPARTURES_MAX {
+        if bans >= DEPARTURES_MAX && self.departure_of(&member).is_none() {
             let ctx = ctx!(self);
             ctx.limit_reached(Limit::Departures);
             return self.reply(request, Reply::Failed(CommandError::Limit(Limit::Departures)));
         }
-        let told = self.signed(Rumor::Departure(Departure { member_id: member }));
+        let Some(ban) = Departure::banned_again(self.departure_of(&member), member) else {
+            return self.reply(request, Reply::Failed(CommandError::BansUsedUp(member)));
+        };
+        let told = self.signed(Rumor::Departure(ban));
         assert!(told.rumor().key() == RumorKey::Departure(member), "a ban is kept under the member's id");
+        self.journal.store_departure(ctx!(self), know!(self), request, told);
+    }
+
+    /// Lifts the ban of a member: on disk first, then everywhere.
+    fn lift_ban(&mut self, request: RequestId, member: MemberId) {
+        let Some(lifted) = self.departure_of(&member).and_then(Departure::lift) else {
+            let is_known = self.membership.table().get(&member).is_some();
+            let refused = if is_known || self.departure_of(&member).is_some() {
+                CommandError::NotBanned(member)
+            } else {
+                CommandError::UnknownMember(member)
+            };
+            return self.reply(request, Reply::Failed(refused));
+        };
+        assert!(self.membership.is_banned(&member), "a ban that is known is applied");
+        let told = self.signed(Rumor::Departure(lifted));
         self.journal.store_departure(ctx!(self), know!(self), request, told);
     }
 }

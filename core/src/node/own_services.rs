@@ -9,6 +9,7 @@ use super::{Node, Phase, ctx};
 use crate::membership::Heard;
 use crate::model::context::{Context, Follows};
 use crate::model::id::{Incarnation, ServiceGroup};
+use crate::model::limits::INCARNATION_MAX;
 use crate::model::limits::{Limit, RUMOR_BYTES_MAX};
 use crate::model::planted::Bug;
 use crate::model::rumor::{KeyParts, Rumor, RumorKey, RumorKind, ServiceHealth, ServiceRumor, Told};
@@ -134,6 +135,8 @@ impl Node {
         match self.rumors.get(&told.key()).cloned() {
             Some(_) if self.rumors.holds(as_told) => Heard::Known,
             Some(held) if held.number() > told.number() => Heard::Stale,
+            // No number follows, so no answer would prevail.
+            _ if number >= Incarnation(INCARNATION_MAX) => Heard::Known,
             Some(held) => {
                 self.tell_own(held, number);
                 Heard::Stale

@@ -7,6 +7,7 @@ use super::{Node, ctx};
 use crate::membership::Heard;
 use crate::model::context::{Context, Follows};
 use crate::model::id::{Incarnation, MemberId};
+use crate::model::limits::INCARNATION_MAX;
 use crate::model::mutant::mutated;
 use crate::model::rumor::{MemberStatement, Rumor, RumorKey, Told};
 use crate::rumor::Priority;
@@ -77,7 +78,7 @@ impl Node {
 
     /// Only this member could have said it: in a life of which its disk knows nothing any more, or in a copy of it.
     fn hear_own_statement(&mut self, told: &Told<'_>, said: &MemberStatement) -> Heard {
-        if self.rumors.holds(told) || !self.is_ready() {
+        if self.rumors.holds(told) || !self.is_ready() || said.incarnation >= Incarnation(INCARNATION_MAX) {
             return Heard::Known;
         }
         let held = self.rumors.get(&RumorKey::Statement(self.me)).map_or(0, Rumor::number);

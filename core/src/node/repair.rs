@@ -27,7 +27,7 @@ use crate::model::id::{Incarnation, ServiceGroup};
 use crate::model::io::WakeReason;
 use crate::model::mutant::mutated;
 use crate::model::planted::Bug;
-use crate::model::rumor::{Authority, Departure, ElectionRumor, Rumor, RumorKey, RumorKind, ServiceHealth};
+use crate::model::rumor::{Authority, ElectionRumor, Rumor, RumorKey, RumorKind, ServiceHealth};
 use crate::model::time::Instant;
 use crate::rumor::Priority;
 
@@ -96,7 +96,7 @@ impl Node {
                 self.repaired(key, Follows::Input);
             }
         }
-        let bans = self.membership.banned().map(|id| Rumor::Departure(Departure { member_id: *id }));
+        let bans = self.membership.bans().map(Rumor::Departure);
         let lost: Vec<Rumor> = bans.filter(|ban| !self.is_held(ban)).collect();
         for ban in lost {
             self.repair(ban);

@@ -79,7 +79,7 @@ impl Around for Surroundings<'_> {
         let record = |id: &MemberId| self.know.membership.table().get(id).copied();
         let members: Vec<MemberRecord> = owners.iter().filter_map(record).collect();
         let banned = owners.iter().filter(|id| self.know.membership.is_banned(id));
-        let bans: Vec<Rumor> = banned.map(|id| Rumor::Departure(Departure { member_id: *id })).collect();
+        let bans: Vec<Rumor> = banned.map(|id| Rumor::Departure(Departure::ban(*id))).collect();
         rumors.extend(&bans);
         let census = Census::build(self.know.me, &members, rumors);
         assert!(census.groups.len() <= groups.len(), "a service sees the groups that concern it");

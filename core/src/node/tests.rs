@@ -342,6 +342,7 @@ fn a_ban_ends_the_member_and_outlives_restarts() {
     assert_eq!(ring.reply(0, request), Some(&Reply::Done));
     assert_eq!(ring.hosts[1].exit, Some(ExitReason::Departed));
     ring.start(1);
+    ring.run_ms(5_000);
     assert_eq!(ring.hosts[1].exit, Some(ExitReason::Departed), "its own disk remembers");
     // Its disk is replaced by one from before the ban, and all other members restart.
     ring.hosts[1].disk.retain(|(table, _), _| *table == Table::Identity);

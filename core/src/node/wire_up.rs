@@ -15,7 +15,8 @@ use crate::model::limits::Limit;
 use crate::model::member::{MemberRecord, State};
 use crate::model::mutant::mutated;
 use crate::model::planted::Bug;
-use crate::model::rumor::{Authority, Rumor, RumorKey, RumorKind, Told};
+use crate::model::reach;
+use crate::model::rumor::{Authority, Departure, Rumor, RumorKey, RumorKind, Told};
 use crate::rumor::{Inserted, Priority};
 use crate::service::{Announcement, ServiceEvent};
 use crate::wire::stream;
@@ -220,8 +221,8 @@ impl Node {
             Authority::Itself(said) => self.hear_statement(told, said, from, source),
             Authority::Owner(owner) if *owner == self.me => self.hear_of_own(told),
             Authority::Owner(owner) => self.hear_owned(told, owner, from, source),
-            Authority::Ban(member) => self.hear_departure(told, *member, from),
-            Authority::Operator(_) => self.learn_version(told, Some(*from), self.clock.wall()),
+            Authority::Ban(order) => self.hear_departure(told, order, from),
+            Authority::Operator(_) => self.hear_version(told, from),
             Authority::Voters(outcome) => self.hear_outcome(told, outcome, from),
             Authority::Key(_) => self.learn_key(told, Some(*from), Follows::Input),
             Authority::Unknown(opaque) => match opaque.owner() {
@@ -253,18 +254,35 @@ impl Node {
         self.learn(told, priority, Some(*from), Follows::Input).heard
     }
 
-    fn hear_departure(&mut self, told: &Told<'_>, member: MemberId, from: &MemberId) -> Heard {
-        if self.membership.is_banned(&member) {
+    fn hear_departure(&mut self, told: &Told<'_>, order: &Departure, from: &MemberId) -> Heard {
+        let held = self.departure_of(&order.member_id).map_or(0, |held| held.epoch);
+        let unbounded = self.config.planted.has(Bug::NumbersUnbounded);
+        if order.epoch > reach::believed_up_to(held, self.clock.wall()) && !unbounded {
+            // No operators have given so many orders.
+            let ctx = ctx!(self);
+            ctx.limit_reached(Limit::Numbers);
             return Heard::Known;
         }
-        let heard = self.learn_departure(told, member, Some(*from));
+        if self.config.planted.has(Bug::LiftUndoneByOldBan) && !order.lifted {
+            let by = self.author_of(told);
+            self.membership.handle_ban(ctx!(self), order, by);
+        }
+        let heard = self.learn_departure(told, order.member_id, Some(*from));
         if heard == Heard::New {
-            self.journal.store_heard_departure(ctx!(self), know!(self), told, member);
+            self.journal.store_heard_departure(ctx!(self), know!(self), told, order);
         }
         heard
     }
 
-    /// Takes a ban in, by an operator here or through another member.
+    /// The last order that is known about the ban of a member.
+    pub(super) fn departure_of(&self, member: &MemberId) -> Option<&Departure> {
+        match self.rumors.get(&RumorKey::Departure(*member)) {
+            Some(Rumor::Departure(held)) => Some(held),
+            _ => None,
+        }
+    }
+
+    /// Takes in a ban, or that one is lifted, by an operator here or through another member.
     pub(super) fn learn_departure(
         &mut self,
         told: &Told<'_>,
@@ -274,13 +292,22 @@ impl Node {
         assert!(told.rumor().key() == RumorKey::Departure(member), "a ban is kept under the member's id");
         let priority = mutated!(BanNotUrgent, Priority::Urgent, Priority::Opaque);
         let Learned { heard, after } = self.learn(told, priority, from, Follows::Input);
-        if heard == Heard::New {
-            let by = self.author_of(told);
-            self.membership.handle_ban(ctx!(self, after), member, by);
-            assert!(self.membership.is_banned(&member), "a ban that is known is applied");
-            if member == self.me && matches!(self.phase, Phase::Running) {
-                self.begin_departing(ExitReason::Departed, true, after);
+        if heard != Heard::New {
+            return heard;
+        }
+        let by = self.author_of(told);
+        let order = self.departure_of(&member).cloned().expect("what is new is kept");
+        if mutated!(LiftNotApplied, order.lifted, false) {
+            self.membership.handle_lift(ctx!(self, after), member, by);
+            if member == self.me {
+                self.ban_lifted();
             }
+            return heard;
+        }
+        self.membership.handle_ban(ctx!(self, after), &order, by);
+        assert!(self.membership.is_banned(&member), "a ban that is known is applied");
+        if member == self.me && matches!(self.phase, Phase::Running) {
+            self.begin_departing(ExitReason::Departed, true, after);
         }
         heard
     }

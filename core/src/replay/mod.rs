@@ -35,8 +35,6 @@ mod dropped;
 mod questions;
 mod recent;
 mod senders;
-#[cfg(test)]
-mod tests;
 mod window;
 
 use alloc::vec::Vec;

@@ -257,7 +257,7 @@ mod tests {
             let (group, incarnation) = (group.clone(), Incarnation(1));
             Rumor::ServiceHealth(ServiceHealth { member_id, group, incarnation, health, tombstone: false })
         };
-        let ban = Rumor::Departure(Departure { member_id: MemberId::from_bytes([9; 16]) });
+        let ban = Rumor::Departure(Departure::ban(MemberId::from_bytes([9; 16])));
         let votes = alloc::vec![(ElectionId::leader(group.clone()), Vote { term: 3, ..Vote::default() })];
         let rumors = [health(former), health(other), ban.clone()].map(Told::from).to_vec();
         let before = Snapshot { incarnation: Incarnation(4), rumors, votes, ..Snapshot::new(former) };
@@ -278,8 +278,7 @@ mod tests {
     #[test]
     fn what_a_snapshot_writes_it_reads_back() {
         let id = MemberId::from_bytes([1; 16]);
-        let ban =
-            Rumor::Departure(crate::model::rumor::Departure { member_id: MemberId::from_bytes([2; 16]) });
+        let ban = Rumor::Departure(crate::model::rumor::Departure::ban(MemberId::from_bytes([2; 16])));
         let key = RumorKey::given("redis.prod".parse().expect("valid"), None);
         let entry =
             HistoryEntry { version: 3, at: UnixTime::from_millis(7), writer: Some(id), bytes: 4, hash: 5 };
@@ -307,7 +306,7 @@ mod tests {
     fn a_disk_that_holds_records_and_no_identity_starts_no_member() {
         assert_eq!(Snapshot::decode([]), Ok(None), "a new disk begins a new member");
         let id = MemberId::from_bytes([1; 16]);
-        let ban = rumor_row(&Rumor::Departure(crate::model::rumor::Departure { member_id: id }).into());
+        let ban = rumor_row(&Rumor::Departure(crate::model::rumor::Departure::ban(id)).into());
         let value = ban.value.expect("a store has a value");
         let rows = [(ban.table, ban.key.as_slice(), value.as_slice())];
         assert_eq!(

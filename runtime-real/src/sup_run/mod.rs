@@ -516,10 +516,14 @@ fn exit_code(reason: ExitReason) -> u8 {
         }
         ExitReason::Departed => {
             tracing::error!(
-                "this member was banned from the ring by an operator and does not come back; \
-                 to join as a new member, move this supervisor's data directory aside"
+                "this member was banned from the ring by an operator and does not come back by itself; `annulus sup reset` \
+                 lifts the ban, then start this supervisor again; to join as a new member, move its data directory aside"
             );
             exit::DEPARTED
+        }
+        ExitReason::Reset => {
+            tracing::info!("the ban of this member was lifted: this supervisor starts again");
+            exit::RESTART
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The action `depart`: an operator bans a member from the ring for ever.
+//! The action `depart`: an operator bans a member from the ring, until another order lifts the ban.
 
 use annulus_core::Command;
 use serde::Deserialize;
@@ -38,7 +38,7 @@ impl Room for Depart {
         key: "depart",
         beside: "`operator`: at whose machine the order is given (required)",
         example: "depart = \"bob\", operator = \"ada\"",
-        doc: "at the operator's supervisor, ban a member from the ring for ever",
+        doc: "at the operator's supervisor, ban a member from the ring until `reset` lifts the ban",
     };
 
     const COMMAND: bool = true;

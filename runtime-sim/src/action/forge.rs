@@ -371,7 +371,7 @@ impl Forged {
                 health: Health::Critical,
                 tombstone: false,
             }),
-            Self::Ban => Rumor::Departure(Departure { member_id }),
+            Self::Ban => Rumor::Departure(Departure::ban(member_id)),
             Self::Config => Rumor::ServiceConfig(ServiceConfig { group, version }),
             Self::File => {
                 let name = "forged.txt".parse().expect("a file's name");

@@ -40,6 +40,7 @@ mod pause_launcher;
 mod put_key;
 mod refused;
 mod replay;
+mod reset;
 mod restart;
 mod resume;
 mod resume_launcher;
@@ -210,6 +211,7 @@ actions! {
         tell_opaque::TellOpaque,
         forge::Forge,
         replay::Replay,
+        reset::Reset,
         put_key::PutKey,
         use_key::UseKey,
         invent::Invent,

@@ -13,12 +13,20 @@ pub enum Refused {
     Conflict,
     /// The ring knows no such member.
     UnknownMember,
+    /// The supervisor does not lead the group.
+    NotLeading,
+    /// The member is not banned.
+    NotBanned,
+    /// The member was banned as often as can be counted.
+    BansUsedUp,
     /// The version is not higher than the current one.
     Version,
     /// Not a number that a version may have.
     VersionRange,
     /// So far above the current one that it is probably a slip.
     VersionLeap,
+    /// Higher than any member would believe.
+    VersionBeyond,
     /// Larger than what the ring carries.
     TooLarge,
     /// The ring has no key.
@@ -49,6 +57,10 @@ impl Refused {
             CommandError::NotLoaded(_) => Self::NotLoaded,
             CommandError::Conflict(_) => Self::Conflict,
             CommandError::UnknownMember(_) => Self::UnknownMember,
+            CommandError::NotLeading(_) => Self::NotLeading,
+            CommandError::NotBanned(_) => Self::NotBanned,
+            CommandError::BansUsedUp(_) => Self::BansUsedUp,
+            CommandError::VersionBeyond { .. } => Self::VersionBeyond,
             CommandError::Version { .. } => Self::Version,
             CommandError::VersionRange => Self::VersionRange,
             CommandError::VersionLeap { .. } => Self::VersionLeap,
@@ -72,6 +84,10 @@ impl Refused {
             Self::NotLoaded => "not-loaded",
             Self::Conflict => "conflict",
             Self::UnknownMember => "unknown-member",
+            Self::NotLeading => "not-leading",
+            Self::NotBanned => "not-banned",
+            Self::BansUsedUp => "bans-used-up",
+            Self::VersionBeyond => "version-beyond",
             Self::Version => "version",
             Self::VersionRange => "version-range",
             Self::VersionLeap => "version-leap",

@@ -143,6 +143,7 @@ fn word(event: &Value) -> Option<(EventWord, Option<MemberId>)> {
         }
         "probe_failed" => Some((EventWord::ProbeFailed, member())),
         "banned" => Some((EventWord::Banned, member())),
+        "ban_lifted" => Some((EventWord::BanLifted, member())),
         "refuted" => Some((EventWord::Refuted, None)),
         "stalled" => Some((EventWord::Stalled, None)),
         "service_changed" => Some((EventWord::of_service(service_state(event["to"].as_str()?)?)?, None)),

@@ -1,5 +1,6 @@
-//! A banned member stays banned: a supervisor that knows of a ban never again holds the member anything but departed,
-//! whichever rumors reach it. The supervisor that acknowledged a ban to an operator also knows of it after every
+//! A banned member stays banned until an operator lifts the ban: a supervisor that knows of a ban never again holds the
+//! member anything but departed before it knows of that order, and no ban is lifted without one, whichever rumors reach it.
+//! A ban that was lifted comes back by another order alone. The supervisor that acknowledged a ban to an operator also knows of it after every
 //! restart, unless its disk was replaced.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,12 +9,22 @@ use annulus_core::{EventKind, MemberId, Reply, State};
 
 use super::Checker;
 use crate::action::world::{Record, What};
-use crate::action::{Action, Depart, DiskAfter, HostId, Restart};
+use crate::action::{Action, Depart, DiskAfter, HostId, Reset, Restart};
 
 /// The checker of the property that this module states.
 #[derive(Debug, Default)]
 pub struct BannedStaysBanned {
     hosts: BTreeMap<HostId, Bans>,
+    /// The member that last ran on each host.
+    members: BTreeMap<HostId, MemberId>,
+    /// How often operators, and strangers who lie in their own name, have banned each member and lifted its ban.
+    orders: BTreeMap<MemberId, Orders>,
+}
+
+#[derive(Debug, Default)]
+struct Orders {
+    bans: u32,
+    lifts: u32,
 }
 
 #[derive(Debug, Default)]
@@ -34,8 +45,13 @@ impl Checker for BannedStaysBanned {
 
     fn observe(&mut self, record: &Record) -> Result<(), String> {
         match &record.what {
-            What::Action(Action::Depart(Depart { by, .. })) => {
+            What::Action(Action::Depart(Depart { by, host })) => {
                 self.hosts.entry(*by).or_default().asking = true;
+                self.orders_about(*host).bans += 1;
+            }
+            What::Action(Action::Reset(Reset { by, host })) => {
+                self.hosts.entry(*by).or_default().asking = true;
+                self.orders_about(*host).lifts += 1;
             }
             What::Action(Action::Restart(Restart { host, disk: DiskAfter::Lost | DiskAfter::Old })) => {
                 self.hosts.remove(host);
@@ -48,7 +64,8 @@ impl Checker for BannedStaysBanned {
                 bans.asked.clear();
                 bans.asking = false;
             }
-            What::HostStarted { host, .. } => {
+            What::HostStarted { host, member, .. } => {
+                self.members.insert(*host, *member);
                 let bans = self.hosts.entry(*host).or_default();
                 bans.known.clone_from(&bans.promised);
                 bans.asked.clear();
@@ -62,6 +79,11 @@ impl Checker for BannedStaysBanned {
 }
 
 impl BannedStaysBanned {
+    fn orders_about(&mut self, host: HostId) -> &mut Orders {
+        let member = self.members.get(&host).copied().unwrap_or(MemberId::from_bytes([0; 16]));
+        self.orders.entry(member).or_default()
+    }
+
     fn event(&mut self, host: HostId, kind: &EventKind) -> Result<(), String> {
         let bans = self.hosts.entry(host).or_default();
         match kind {
@@ -69,6 +91,18 @@ impl BannedStaysBanned {
                 bans.known.insert(*member);
                 if bans.asking {
                     bans.asked.insert(*member);
+                }
+                Ok(())
+            }
+            EventKind::BanLifted { member, .. } => {
+                bans.known.remove(member);
+                bans.promised.remove(member);
+                bans.asked.remove(member);
+                if self.orders.get(member).is_none_or(|orders| orders.lifts == 0) {
+                    return Err(format!(
+                        "host {} lifts the ban of {member}, and no operator has ordered that",
+                        host.0
+                    ));
                 }
                 Ok(())
             }

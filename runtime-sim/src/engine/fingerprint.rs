@@ -27,6 +27,7 @@ pub(crate) fn fingerprint(kind: &EventKind) -> (u64, u64) {
         EventKind::MessageDropped { fault, times, .. } => (23 | (*fault as u64) << 8, *times),
         EventKind::IdentityRunsTwice { member, .. } => (24, id(member)),
         EventKind::Banned { member, .. } => (11, id(member)),
+        EventKind::BanLifted { member, .. } => (11 | 1 << 8, id(member)),
         EventKind::ServiceChanged { to, .. } => (12, to.map_or(u64::MAX, |state| state as u64)),
         EventKind::ObstacleChanged { obstacle, what, .. } => {
             (20 | (*obstacle as u64) << 8, u64::from(what.is_some()))

@@ -141,6 +141,10 @@ impl<D: Deed> World<D> {
     pub(crate) fn stop_if_it_asked(&mut self, index: u32) {
         if let Some(reason) = self.hosts[index as usize].exit {
             self.stop(index, StopReason::Exit(reason));
+            if reason == ExitReason::Reset {
+                // Its launcher starts it again at once.
+                self.start(index).expect("a disk that was read once can be read again");
+            }
         }
     }
 

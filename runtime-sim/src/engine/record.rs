@@ -289,8 +289,13 @@ pub enum StopReason {
 
 impl StopReason {
     /// Every reason.
-    pub const ALL: [Self; 4] =
-        [Self::Exit(ExitReason::Left), Self::Exit(ExitReason::Departed), Self::Crashed, Self::Killed];
+    pub const ALL: [Self; 5] = [
+        Self::Exit(ExitReason::Left),
+        Self::Exit(ExitReason::Departed),
+        Self::Exit(ExitReason::Reset),
+        Self::Crashed,
+        Self::Killed,
+    ];
 
     /// The word for it in traces.
     #[must_use]
@@ -298,6 +303,7 @@ impl StopReason {
         match self {
             Self::Exit(ExitReason::Left) => "left",
             Self::Exit(ExitReason::Departed) => "departed",
+            Self::Exit(ExitReason::Reset) => "reset",
             Self::Crashed => "crashed",
             Self::Killed => "killed",
         }

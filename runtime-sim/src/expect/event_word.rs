@@ -25,6 +25,8 @@ pub enum EventWord {
     Stalled,
     /// A member was banned.
     Banned,
+    /// The supervisor learned that a ban is lifted.
+    BanLifted,
     /// A service's process came up.
     ServiceUp,
     /// A service ended and waits for its restart.
@@ -80,6 +82,7 @@ impl EventWord {
             Self::Refuted => "refuted",
             Self::Stalled => "stalled",
             Self::Banned => "banned",
+            Self::BanLifted => "ban-lifted",
             Self::ServiceUp => "service-up",
             Self::ServiceBackoff => "service-backoff",
             Self::ServiceDown => "service-down",
@@ -103,6 +106,7 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("refuted", "a member contradicts an accusation of itself; `of` and `seen_by` are that member"),
     ("stalled", "a supervisor finds that it was not running"),
     ("banned", "a supervisor learns of a ban"),
+    ("ban-lifted", "a supervisor learns that a ban is lifted"),
     ("service-up", "a service's process runs; `of` and `seen_by` are the member that runs it"),
     ("service-backoff", "a service ended by itself and waits for its restart"),
     ("service-down", "a service is down as wanted"),
@@ -152,6 +156,7 @@ fn word_of(
         }
         EventKind::ProbeFailed { member, .. } => return Some((EventWord::ProbeFailed, host_of(member))),
         EventKind::Banned { member, .. } => return Some((EventWord::Banned, host_of(member))),
+        EventKind::BanLifted { member, .. } => return Some((EventWord::BanLifted, host_of(member))),
         EventKind::StatementRefused { author, .. } => {
             return Some((EventWord::Refused, author.as_ref().and_then(host_of)));
         }

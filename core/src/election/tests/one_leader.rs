@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::model::ballot::{Body, Electorate, Message};
-use crate::model::limits::{ELECTION_TERM_MAX, ELECTORATE_VERSION_MAX, TERM_LEAP_MAX};
+use crate::model::limits::{ELECTION_TERM_MAX, ELECTORATE_VERSION_MAX};
+use crate::model::reach::ALWAYS;
 
 #[test]
 fn three_members_elect_the_greatest_id_within_half_a_second() {
@@ -188,7 +189,7 @@ fn no_message_leads_to_a_term_or_a_list_that_none_can_follow() {
     let mut bench = Bench::new(3);
     bench.elect(1_000);
     bench.run(2_000);
-    let far = TERM_LEAP_MAX * 2;
+    let far = ALWAYS * 2;
     for (term, list) in [(ELECTION_TERM_MAX, 1), (far, 1), (2, ELECTORATE_VERSION_MAX)] {
         let electorate = Electorate { term, version: list, members: [1, 2, 3].map(id).to_vec() };
         let bodies = [

@@ -7,8 +7,9 @@ use super::{Bench, id, record};
 use crate::membership::{Contact, Heard, MembershipEvent, Urgency};
 use crate::model::config::Timings;
 use crate::model::id::Incarnation;
-use crate::model::limits::{INCARNATION_LEAP_MAX, INCARNATION_MAX};
+use crate::model::limits::INCARNATION_MAX;
 use crate::model::member::{MemberRecord, State};
+use crate::model::reach::ALWAYS;
 use crate::wire::swim::Body;
 
 /// What others say of this member.
@@ -174,18 +175,18 @@ fn a_death_that_another_member_confirmed_makes_the_suspicion_as_short_as_it_can_
 #[test]
 fn no_word_takes_a_member_to_an_incarnation_that_it_cannot_outbid() {
     let mut bench = Bench::with(&[record(1, 3, State::Alive), record(2, 1, State::Alive)]);
-    for absurd in [INCARNATION_MAX, INCARNATION_MAX - 1, INCARNATION_LEAP_MAX * 2] {
+    for absurd in [INCARNATION_MAX, INCARNATION_MAX - 1, ALWAYS * 2] {
         assert_eq!(bench.tell(record(1, absurd, State::Suspect), 2), Heard::Stale);
         assert_eq!(bench.state(1), Some(State::Alive));
     }
-    // What is said of itself it outbids, a leap at a time.
+    // What is said of itself it outbids, as far as it is believed.
     bench.tell(of_me(INCARNATION_MAX, State::Suspect), 1);
-    assert_eq!(raised(&mut bench), Some(6 + INCARNATION_LEAP_MAX));
+    assert_eq!(raised(&mut bench), Some(ALWAYS + 1));
     // Another that had to do so is followed in steps, by its own word.
-    let outbid = record(1, 3 + INCARNATION_LEAP_MAX + 1, State::Alive);
+    let outbid = record(1, ALWAYS + 1, State::Alive);
     let held = |bench: &Bench| bench.membership.table().get(&id(1)).expect("known").incarnation;
     bench.act(|m, ctx| assert_eq!(m.handle_contact(ctx, &outbid, true), Contact::Member));
-    assert_eq!(held(&bench), Incarnation(3 + INCARNATION_LEAP_MAX));
+    assert_eq!(held(&bench), Incarnation(ALWAYS));
     bench.act(|m, ctx| assert_eq!(m.handle_contact(ctx, &outbid, true), Contact::Member));
     assert_eq!(held(&bench), outbid.incarnation);
 }

@@ -95,7 +95,7 @@ proptest::proptest! {
         const GROUPS: [&str; 3] = ["web.default", "web.prod", "db.default"];
         let members: Vec<MemberRecord> =
             states.iter().zip(1_u8..).map(|(state, n)| record(n, State::ALL[*state])).collect();
-        let bans = banned.iter().map(|n| Rumor::Departure(Departure { member_id: id(*n) }));
+        let bans = banned.iter().map(|n| Rumor::Departure(Departure::ban(id(*n))));
         let rumors: Vec<Rumor> = told
             .iter()
             .map(|(at, n, incarnation, (health, tombstone))| {
@@ -147,7 +147,7 @@ fn what_operators_gave_is_shown_without_its_contents() {
 fn a_ban_outweighs_the_record_wherever_it_stands() {
     let members = [record(1, State::Alive), record(2, State::Alive)];
     let served = Rumor::Service(service(2, "web.default"));
-    let ban = Rumor::Departure(Departure { member_id: id(2) });
+    let ban = Rumor::Departure(Departure::ban(id(2)));
     for rumors in [[&served, &ban], [&ban, &served]] {
         let census = Census::build(id(1), &members, rumors);
         let web = census.group(&group("web.default")).expect("served");

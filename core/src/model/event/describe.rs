@@ -104,6 +104,7 @@ described! {
         "version_lost" = VersionLost { key: "rumor", version, winner };
         "synced" = Synced { with, learned, sent };
         "banned" = Banned { member, by };
+        "ban_lifted" = BanLifted { member, by };
         "service_changed" = ServiceChanged { service, from, to, reason };
         "obstacle_changed" = ObstacleChanged { service, obstacle, hook, what: "reason" };
         "statement_refused" = StatementRefused { from, author, key: "rumor", refusal: "reason" };

@@ -147,6 +147,13 @@ pub enum EventKind {
         /// The member that took the order; none where that is not known any more.
         by: Option<MemberId>,
     },
+    /// An operator lifted the ban of a member.
+    BanLifted {
+        /// Which member.
+        member: MemberId,
+        /// The member that took the order; none where that is not known any more.
+        by: Option<MemberId>,
+    },
     /// A service of this supervisor changed state.
     ServiceChanged {
         /// Which service.

@@ -2,7 +2,7 @@
 //! decides how a member takes a rumor in and which members have to agree on it.
 
 use crate::model::id::MemberId;
-use crate::model::rumor::{ElectionRumor, MemberRumor, MemberStatement, Opaque, RingKey, Version};
+use crate::model::rumor::{Departure, ElectionRumor, MemberRumor, MemberStatement, Opaque, RingKey, Version};
 
 /// On whose word a rumor stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,8 +15,8 @@ pub enum Authority<'a> {
     Owner(&'a MemberId),
     /// Operators, who replace it as a whole by a higher version.
     Operator(&'a Version),
-    /// An operator who banned this member, once and for all.
-    Ban(&'a MemberId),
+    /// An operator who banned this member, or lifted the ban.
+    Ban(&'a Departure),
     /// The voters of a group.
     Voters(&'a ElectionRumor),
     /// A member that says which key the ring is to speak with.

@@ -465,7 +465,8 @@ impl Rumor {
             Self::Opaque(o) => o.version(),
             Self::MemberKeys(k) => k.incarnation.0,
             Self::RingKey(k) => k.is_current as u64,
-            Self::Member(_) | Self::Departure(_) => 0,
+            Self::Departure(d) => d.epoch,
+            Self::Member(_) => 0,
         }
     }
 

@@ -28,8 +28,12 @@ fn trio(kind: RumorKind) -> BoxedStrategy<[Rumor; 3]> {
         RumorKind::Member => [member(), member(), member()].boxed(),
         RumorKind::Service => [service(), service(), service()].boxed(),
         RumorKind::Departure => {
-            let rumor = Rumor::Departure(Departure { member_id: MemberId::from_bytes([1; 16]) });
-            Just([rumor.clone(), rumor.clone(), rumor]).boxed()
+            let order = || {
+                (0..3_u64, any::<bool>()).prop_map(|(epoch, lifted)| {
+                    Rumor::Departure(Departure { member_id: MemberId::from_bytes([1; 16]), epoch, lifted })
+                })
+            };
+            [order(), order(), order()].boxed()
         }
         RumorKind::ServiceHealth => [health(), health(), health()].boxed(),
         RumorKind::ServiceConfig => [config(), config(), config()].boxed(),

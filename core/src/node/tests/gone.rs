@@ -7,11 +7,14 @@ use super::Ring;
 use super::later::rumor;
 use crate::model::command::{Command, CommandError, Reply};
 use crate::model::config::SysInfo;
+use crate::model::event::EventKind;
 use crate::model::id::{Incarnation, MemberId};
 use crate::model::identity::{KeyedHash, Sign as _};
 use crate::model::io::ExitReason;
 use crate::model::member::State;
-use crate::model::rumor::{Rumor, ServiceRumor};
+use crate::model::reach::{ALWAYS, NUMBER_MAX, STEP_MAX};
+use crate::model::row::Table;
+use crate::model::rumor::{Departure, Rumor, RumorKey, ServiceRumor};
 
 pub(super) fn service_of(member: MemberId, incarnation: u64) -> Rumor {
     Rumor::Service(ServiceRumor {
@@ -136,4 +139,81 @@ fn a_ban_overtakes_all_other_news() {
     assert!((0..4).all(|i| ring.node(i).is_banned(&banned)), "a banned member acts until it is known");
     let held = (1..4).map(|i| ring.node(i).rumors().count()).min();
     assert!(held < Some(150), "{held:?}: the other news is still on its way");
+}
+
+#[test]
+fn a_member_whose_ban_is_lifted_comes_back_and_the_old_ban_does_not() {
+    let mut ring = Ring::new(4);
+    ring.run_ms(2_000);
+    let banned = ring.id(1);
+    ring.command(0, Command::Depart { member: banned });
+    ring.run_ms(3_000);
+    assert_eq!(ring.hosts[1].exit, Some(ExitReason::Departed));
+    // Another one, which knows of the ban, is away while it is lifted.
+    ring.crash(3);
+    let refused = ring.command(2, Command::LiftBan { member: ring.id(2) });
+    assert_eq!(ring.reply(2, refused), Some(&Reply::Failed(CommandError::NotBanned(ring.id(2)))));
+    let stranger = MemberId::from_bytes([9; 16]);
+    let refused = ring.command(2, Command::LiftBan { member: stranger });
+    assert_eq!(ring.reply(2, refused), Some(&Reply::Failed(CommandError::UnknownMember(stranger))));
+    let lifted = ring.command(2, Command::LiftBan { member: banned });
+    ring.run_ms(3_000);
+    assert_eq!(ring.reply(2, lifted), Some(&Reply::Done));
+    let by = Some(ring.id(2));
+    let told = |i: usize| ring.hosts[i].events.contains(&EventKind::BanLifted { member: banned, by });
+    assert!(told(0) && told(2), "each says whose order it was");
+    ring.start(1);
+    ring.run_ms(2_000);
+    assert_eq!(
+        ring.hosts[1].exit,
+        Some(ExitReason::Reset),
+        "its disk says that it is banned; the ring says more"
+    );
+    ring.start(1);
+    ring.start(3);
+    ring.run_ms(20_000);
+    assert_eq!(ring.hosts[1].exit, None);
+    assert_eq!(ring.views(&banned), [Some(State::Alive); 4], "what is older undoes nothing");
+    for i in 0..4 {
+        let key = RumorKey::Departure(banned).encode();
+        assert!(ring.hosts[i].disk.contains_key(&(Table::Rumor, key)), "{i} has stored it");
+    }
+    let again = ring.command(0, Command::Depart { member: banned });
+    ring.run_ms(5_000);
+    assert_eq!(ring.reply(0, again), Some(&Reply::Done));
+    assert_eq!(ring.hosts[1].exit, Some(ExitReason::Departed));
+    let epoch = |i: usize| match ring.node(i).rumor(&RumorKey::Departure(banned)) {
+        Some(Rumor::Departure(ban)) => (ban.epoch, ban.lifted),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!([epoch(0), epoch(2), epoch(3)], [(1, false); 3]);
+}
+
+#[test]
+fn a_ban_or_version_that_could_not_be_outbid_is_not_believed() {
+    let mut ring = Ring::new(3);
+    ring.run_ms(2_000);
+    let (member_id, key) = (ring.id(2), ring.key(1));
+    for epoch in [NUMBER_MAX, ALWAYS + STEP_MAX + 1] {
+        let ban = Rumor::Departure(Departure { member_id, epoch, lifted: false });
+        ring.hears(0, &ban.encode_signed(&key));
+    }
+    ring.run_ms(3_000);
+    assert!((0..3).all(|i| !ring.node(i).is_banned(&member_id)) && ring.all_alive());
+    // What is believed is answered, however high it is.
+    let ban = Rumor::Departure(Departure { member_id, epoch: ALWAYS, lifted: false });
+    ring.hears(0, &ban.encode_signed(&key));
+    ring.run_ms(3_000);
+    assert_eq!(ring.hosts[2].exit, Some(ExitReason::Departed));
+    let lifted = ring.command(0, Command::LiftBan { member: member_id });
+    ring.run_ms(1_000);
+    assert_eq!(ring.reply(0, lifted), Some(&Reply::Done));
+    ring.start(2);
+    ring.run_ms(2_000);
+    ring.start(2);
+    ring.run_ms(10_000);
+    assert!(ring.all_alive());
+    let again = ring.command(0, Command::Depart { member: member_id });
+    ring.run_ms(3_000);
+    assert_eq!(ring.reply(0, again), Some(&Reply::Done), "and it can be banned again");
 }

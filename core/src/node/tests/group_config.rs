@@ -12,6 +12,7 @@ use crate::model::identity::{KeyedHash, Sign as _};
 use crate::model::limits::{
     Limit, SERVICE_CONFIG_BYTES_MAX, SERVICE_FILES_PER_GROUP_MAX, VERSION_LEAP_MAX, VERSION_MAX,
 };
+use crate::model::reach::ALWAYS;
 use crate::model::row::Table;
 use crate::model::rumor::{Contender, Rumor, RumorKey, Sealed, ServiceConfig, Version};
 
@@ -182,18 +183,24 @@ fn a_number_that_leaves_no_room_for_later_ones_has_to_be_meant() {
     ring.run_ms(1_000);
     assert_eq!(ring.reply(0, request), Some(&Reply::Done), "no number that a date makes is asked about");
     let highest = 2 * VERSION_LEAP_MAX;
-    for version in [highest + 1, VERSION_MAX] {
+    for version in [ALWAYS + 1 + VERSION_LEAP_MAX, VERSION_MAX] {
+        let request = apply(&mut ring, 1, version, "a = 2");
+        let current = VERSION_LEAP_MAX;
+        let beyond = CommandError::VersionBeyond { version, current, highest: ALWAYS };
+        assert_eq!(ring.reply(1, request), Some(&Reply::Failed(beyond)), "also where it is meant");
+    }
+    for version in [highest + 1, ALWAYS] {
         let request = apply(&mut ring, 1, version, "a = 2");
         let leap = CommandError::VersionLeap { version, current: VERSION_LEAP_MAX, highest };
         assert_eq!(ring.reply(1, request), Some(&Reply::Failed(leap)));
     }
     let group = "redis.prod".parse().expect("valid");
-    let (version, toml) = (VERSION_MAX, b"a = 3".to_vec());
+    let (version, toml) = (ALWAYS, b"a = 3".to_vec());
     let meant =
         ring.command(1, Command::ApplyConfig { group, version, toml, allow_leap: true, is_sealed: false });
     ring.run_ms(1_000);
     assert_eq!(ring.reply(1, meant), Some(&Reply::Done));
-    assert_eq!(held(&ring), vec![Some((VERSION_MAX, b"a = 3".to_vec())); 3]);
+    assert_eq!(held(&ring), vec![Some((version, b"a = 3".to_vec())); 3]);
     let file = put(&mut ring, 2, "f", VERSION_LEAP_MAX + 1, b"x".to_vec());
     assert!(matches!(ring.reply(2, file), Some(Reply::Failed(CommandError::VersionLeap { current: 0, .. }))));
 }

@@ -102,10 +102,10 @@ mod tests {
 
     #[test]
     fn names_stand_for_ids_and_noise_is_left_out() {
-        let event = json!({ "kind": "banned", "text": "0a0b0c0d is banned from the ring for ever" });
+        let event = json!({ "kind": "banned", "text": "0a0b0c0d is banned from the ring" });
         let names = [("gamma", "0a0b0c0d0e0f")];
         let told = sentence(&Seen { by: 0, event }, &names);
-        assert_eq!(told.as_deref(), Some("gamma is banned from the ring for ever"));
+        assert_eq!(told.as_deref(), Some("gamma is banned from the ring"));
         let event = json!({ "kind": "synced", "text": "…" });
         assert_eq!(sentence(&Seen { by: 0, event }, &names), None);
     }

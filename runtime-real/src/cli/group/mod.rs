@@ -59,7 +59,7 @@ pub(crate) struct Through {
 }
 
 impl Through {
-    fn remote(&self) -> Remote {
+    pub(crate) fn remote(&self) -> Remote {
         let at =
             self.peer.as_deref().map(|peer| host_of(peer).to_owned()).or_else(|| self.remote_sup.clone());
         Remote::of(at, self.ring.clone(), self.tls.clone())
@@ -90,6 +90,21 @@ pub(crate) async fn send(
         false => output::line(line),
     };
     match client.request(request, show).await {
+        Err(ClientError::Refused(refusal)) if refusal.current_version.is_some() => {
+            Err(CliError::OldVersion(refusal.msg))
+        }
+        other => Ok(other?),
+    }
+}
+
+/// The same without a word about it.
+pub(crate) async fn give(
+    global: &Global,
+    through: &Through,
+    request: &impl CtlMessage,
+) -> Result<(), CliError> {
+    let client = target::connect(global, &through.remote()).await?;
+    match client.request(request, |line| eprintln!("{line}")).await {
         Err(ClientError::Refused(refusal)) if refusal.current_version.is_some() => {
             Err(CliError::OldVersion(refusal.msg))
         }

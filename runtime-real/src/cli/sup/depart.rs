@@ -1,4 +1,4 @@
-//! `annulus sup depart MEMBER`: bans a member from the ring for ever. There is no way back.
+//! `annulus sup depart MEMBER`: bans a member from the ring, until `annulus sup reset` lifts the ban.
 
 use super::ring;
 use crate::cli::target::{self, Remote};
@@ -6,7 +6,7 @@ use crate::cli::{CliError, Global, Outcome, block_on, output};
 use crate::gateway::ctl::message::SupDepart;
 use crate::gateway::ctl::ring_message::RingStatus;
 
-/// So many digits of an id are needed at least, because a ban is for ever.
+/// So many digits of an id are needed at least, because a ban ends a supervisor.
 const DIGITS_MIN: usize = 8;
 const DIGITS: usize = 32;
 

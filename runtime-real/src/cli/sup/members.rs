@@ -6,7 +6,7 @@ use super::ring::{self, host_of, rejected_json, rejected_line, silent_line};
 use crate::cli::svc::status::duration;
 use crate::cli::target::Remote;
 use crate::cli::{Global, Outcome, output};
-use crate::gateway::ctl::ring_message::{RingMember, RingStatus};
+use crate::gateway::ctl::ring_message::{BanOrder, RingMember, RingStatus};
 
 #[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -36,12 +36,25 @@ pub(super) fn run(global: &Global, args: &Args) -> Outcome {
     }
     output::table(&HEAD, &ring.members.iter().map(|member| row(&ring, member)).collect::<Vec<_>>());
     let silent = ring.silent.iter().map(|peer| silent_line(&ring, peer));
+    let bans = ring.bans.iter().map(|order| ban_line(&ring, order));
     let lines: Vec<String> =
-        silent.chain(ring.rejected.iter().map(|peer| rejected_line(&ring, peer))).collect();
+        bans.chain(silent).chain(ring.rejected.iter().map(|peer| rejected_line(&ring, peer))).collect();
     if !lines.is_empty() {
         output::line(format_args!("\n{}", lines.join("\n")));
     }
     Ok(0)
+}
+
+/// Who ordered that a member is banned, or that its ban is lifted.
+fn ban_line(ring: &RingStatus, order: &BanOrder) -> String {
+    let member = host_of(ring, &order.member_id);
+    let by =
+        order.by.as_deref().map_or_else(String::new, |by| format!(", by an order to {}", host_of(ring, by)));
+    if order.lifted {
+        format!("the ban of {member} was lifted{by}")
+    } else {
+        format!("{member} is banned{by}; `annulus sup reset` lifts the ban")
+    }
 }
 
 /// How long it has been in its state, in seconds.

@@ -3,6 +3,7 @@
 mod depart;
 mod log;
 mod members;
+mod reset;
 mod restart;
 mod ring;
 mod run;
@@ -38,8 +39,10 @@ pub(super) enum Command {
     Term(term::Args),
     /// Start the supervisor again, for a new version or new options of its file; services go on
     Restart(restart::Args),
-    /// Ban a member from the ring for ever
+    /// Ban a member from the ring, until `sup reset` lifts the ban
     Depart(depart::Args),
+    /// Put right what an insider broke: lift a ban, or take back what was given to a group and let its leader hand over
+    Reset(Box<reset::Args>),
     /// Make ctl secrets
     #[command(subcommand)]
     Secret(secret::Command),
@@ -56,6 +59,7 @@ pub(super) fn run(global: &Global, command: Command) -> Outcome {
         Command::Term(args) => term::run(global, &args),
         Command::Restart(args) => restart::run(global, &args),
         Command::Depart(args) => depart::run(global, &args),
+        Command::Reset(args) => reset::run(global, &args),
         Command::Secret(secret::Command::Generate) => secret::generate(),
     }
 }

@@ -322,12 +322,19 @@ pub fn refusal(error: &CommandError) -> NetErr {
             ErrCode::Conflict
         }
         CommandError::Conflict(_) | CommandError::Leaving | CommandError::Version { .. } => ErrCode::Conflict,
-        CommandError::VersionRange | CommandError::VersionLeap { .. } => ErrCode::InvalidPayload,
+        CommandError::NotLeading(_) | CommandError::NotBanned(_) | CommandError::BansUsedUp(_) => {
+            ErrCode::Conflict
+        }
+        CommandError::VersionRange
+        | CommandError::VersionLeap { .. }
+        | CommandError::VersionBeyond { .. } => ErrCode::InvalidPayload,
         CommandError::NotDurable(_) | CommandError::NotStored(_) => ErrCode::Io,
         CommandError::Limit(_) | CommandError::TooLarge { .. } => ErrCode::EntityTooLarge,
     };
     let current_version = match error {
-        CommandError::Version { current } | CommandError::VersionLeap { current, .. } => Some(*current),
+        CommandError::Version { current }
+        | CommandError::VersionLeap { current, .. }
+        | CommandError::VersionBeyond { current, .. } => Some(*current),
         _ => None,
     };
     let stopped = matches!(error, CommandError::NotStored(_)).then_some(true);

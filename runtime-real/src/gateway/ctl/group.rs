@@ -14,7 +14,7 @@ use super::group_message::{
 use super::group_seal::{self, Given};
 use super::message::{self, ErrCode, NetErr};
 use super::request::{self, Answer};
-use super::ring_message::{FilesQuery, GroupFile, GroupFiles};
+use super::ring_message::{FilesQuery, GroupFile, GroupFiles, GroupHandOver};
 use super::{Ctl, convert, ring};
 use crate::gateway::disk;
 use crate::{package, prepare};
@@ -275,6 +275,12 @@ const fn in_its_way(kind: ObstacleKind) -> &'static str {
         ObstacleKind::Guard => "its guard could not be told",
         ObstacleKind::Disk => "the disk has not taken what is wanted",
     }
+}
+
+pub(super) async fn hand_over(ctl: &Ctl, asked: GroupHandOver) -> Result<Answer, NetErr> {
+    let group = group(asked.service_group.as_ref())?;
+    request::command(ctl, Command::HandOver { group: group.clone() }).await?;
+    Ok(Answer::Done(vec![format!("the lead of {group} is handed over")]))
 }
 
 pub(super) async fn files(ctl: &Ctl, request: FilesQuery) -> Result<Answer, NetErr> {

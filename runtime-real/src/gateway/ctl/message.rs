@@ -19,6 +19,7 @@ named!(
     NetErr,
     ConsoleLine,
     SupDepart,
+    SupReset,
     SupRestart,
     SvcLoad,
     SvcUnload,
@@ -118,6 +119,14 @@ pub struct ConsoleLine {
 /// Bans a member.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct SupDepart {
+    /// 32 hex digits.
+    #[prost(string, optional, tag = "1")]
+    pub member_id: Option<String>,
+}
+
+/// Lifts the ban of a member.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct SupReset {
     /// 32 hex digits.
     #[prost(string, optional, tag = "1")]
     pub member_id: Option<String>,

@@ -14,10 +14,10 @@ use super::invite_message::{RingInvite, RingInviteRevoke, RingInvitesQuery};
 use super::key_message::{RingKeyQuery, RingKeyUse};
 use super::message::{
     ConsoleLine, CtlMessage, ErrCode, NetErr, NetOk, ServiceStatus, SpecProblem, SpecProblems, SupDepart,
-    SupProblem, SupProblems, SupRestart, SvcDrain, SvcLoad, SvcMaintain, SvcStart, SvcStatus, SvcStop,
-    SvcUndrain, SvcUnload, SvcUpdate,
+    SupProblem, SupProblems, SupReset, SupRestart, SvcDrain, SvcLoad, SvcMaintain, SvcStart, SvcStatus,
+    SvcStop, SvcUndrain, SvcUnload, SvcUpdate,
 };
-use super::ring_message::{FilesQuery, RingQuery, SvcRestart};
+use super::ring_message::{FilesQuery, GroupHandOver, RingQuery, SvcRestart};
 use super::{Ctl, config, convert, group, invite, reply, ring, ring_keys};
 use crate::gateway::disk;
 use crate::gateway::tls::Tls;
@@ -109,6 +109,8 @@ pub(super) async fn handle(ctl: &Ctl, frame: &Frame) -> Result<Answer, NetErr> {
         RingKeyUse::ID => ring_keys::use_key(ctl, decode(frame)?).await,
         SvcRestart::ID => svc_restart(ctl, decode(frame)?).await,
         SupDepart::ID => sup_depart(ctl, decode(frame)?).await,
+        GroupHandOver::ID => group::hand_over(ctl, decode(frame)?).await,
+        SupReset::ID => sup_reset(ctl, decode(frame)?).await,
         SupRestart::ID => sup_restart(ctl, decode(frame)?).await,
         other => Err(NetErr::new(
             ErrCode::NotSupported,
@@ -411,8 +413,21 @@ async fn sup_depart(ctl: &Ctl, request: SupDepart) -> Result<Answer, NetErr> {
     Ok(Answer::Done(vec![match command(ctl, Command::Depart { member }).await? {
         Reply::Unchanged => format!("{member} was banned from the ring already"),
         _ => format!(
-            "{member} is banned from the ring for ever; should its host lose its data directory, it comes back as a \
-             new member, which this ban does not cover"
+            "{member} is banned from the ring until `annulus sup reset` lifts the ban; should its host lose its data directory, \
+             it comes back as a new member, which this ban does not cover"
         ),
     }]))
+}
+
+async fn sup_reset(ctl: &Ctl, request: SupReset) -> Result<Answer, NetErr> {
+    let text = request.member_id.unwrap_or_default();
+    let member: MemberId =
+        text.parse().map_err(|error| NetErr::new(ErrCode::InvalidPayload, format!("{text:?}: {error}")))?;
+    command(ctl, Command::LiftBan { member }).await?;
+    Ok(Answer::Done(vec![
+        format!("the ban of {member} is lifted"),
+        "its supervisor ended when it heard of the ban (exit code 86) and does not start by itself: start it once, then it asks \
+         the ring, hears of this order and takes part as before; one that never heard of the ban is back already"
+            .to_owned(),
+    ]))
 }

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use annulus_core::{
-    Census, CensusEntry, CensusGroup, ElectionPurpose, ElectionStatus, MemberId, MemberRecord, Node, State,
+    Census, CensusEntry, CensusGroup, ElectionPurpose, ElectionStatus, MemberId, MemberRecord, Node, Rumor,
+    State,
 };
 
 use super::Ctl;
 use super::message::{ErrCode, NetErr};
 use super::request::Answer;
-use super::ring_message::{RejectedPeer, RingGroup, RingMember, RingStatus, SilentPeer, Spread};
+use super::ring_message::{BanOrder, RejectedPeer, RingGroup, RingMember, RingStatus, SilentPeer, Spread};
 use crate::gateway::lookout::Lookout;
 use crate::net::{Rejection, Way};
 
@@ -31,6 +32,15 @@ fn look(node: &Node, lookout: &Lookout, now_ms: u64) -> RingStatus {
         CensusEntry::Banned(member) => Some(member.to_string()),
         _ => None,
     });
+    let bans = node.rumors().filter_map(|rumor| {
+        let Rumor::Departure(order) = rumor else { return None };
+        Some(BanOrder {
+            member_id: order.member_id.to_string(),
+            by: node.vouched_by(&rumor.key()).map(|id| id.to_string()),
+            lifted: order.lifted,
+            epoch: order.epoch,
+        })
+    });
     let silent = lookout.silent().into_iter().map(|(peer, silence)| SilentPeer {
         peer,
         reason: silence.reason,
@@ -48,6 +58,7 @@ fn look(node: &Node, lookout: &Lookout, now_ms: u64) -> RingStatus {
         ring_key: None,
         heard_in_the_clear: None,
         rejected: Vec::new(),
+        bans: bans.collect(),
     }
 }
 

@@ -10,7 +10,7 @@ macro_rules! named {
     ($($name:ident),+ $(,)?) => { $(impl CtlMessage for $name { const ID: &'static str = stringify!($name); })+ };
 }
 
-named!(RingQuery, RingStatus, FilesQuery, GroupFiles, SvcRestart);
+named!(RingQuery, RingStatus, FilesQuery, GroupFiles, SvcRestart, GroupHandOver);
 
 /// Stops a service in order and starts it again.
 #[derive(Clone, PartialEq, Eq, Message)]
@@ -60,6 +60,34 @@ pub struct RingStatus {
     /// How many messages in the clear were heard, where the ring has a key and the clear is heard beside it; else absent.
     #[prost(uint64, optional, tag = "11")]
     pub heard_in_the_clear: Option<u64>,
+    /// The last order about each member that was ever banned.
+    #[prost(message, repeated, tag = "12")]
+    pub bans: Vec<BanOrder>,
+}
+
+/// The last order about the ban of a member.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct BanOrder {
+    /// The member.
+    #[prost(string, tag = "1")]
+    pub member_id: String,
+    /// The member that took the order; absent where that is not known.
+    #[prost(string, optional, tag = "2")]
+    pub by: Option<String>,
+    /// Whether it lifts the ban.
+    #[prost(bool, tag = "3")]
+    pub lifted: bool,
+    /// Which ban of the member it is about, from 0.
+    #[prost(uint64, tag = "4")]
+    pub epoch: u64,
+}
+
+/// Lets this supervisor hand over the lead of a group.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct GroupHandOver {
+    /// The group.
+    #[prost(message, optional, tag = "1")]
+    pub service_group: Option<ServiceGroup>,
 }
 
 /// An address that is not heard.

@@ -89,6 +89,7 @@ fn level(kind: &EventKind) -> Level {
         | EventKind::StatementRefused { .. }
         | EventKind::MessageDropped { .. }
         | EventKind::Banned { .. }
+        | EventKind::BanLifted { .. }
         | EventKind::LimitReached { .. }
         | EventKind::Election { what: ElectionEvent::Lost { .. }, .. } => Level::WARN,
         // The next of many tries is no news: how it ends is.

@@ -101,6 +101,7 @@ pub fn sentence(kind: &EventKind, names: Names<'_>) -> String {
             format!("compared notes with {}: learned {learned} records, sent {sent}", names(with))
         }
         EventKind::Banned { member, by } => banned(&names(member), by.as_ref().map(names)),
+        EventKind::BanLifted { member, by } => lifted(&names(member), by.as_ref().map(names)),
         EventKind::StatementRefused { .. }
         | EventKind::MessageDropped { .. }
         | EventKind::IdentityRunsTwice { .. } => not_believed(kind, names),
@@ -184,7 +185,12 @@ fn member_changed(
 
 fn banned(member: &str, by: Option<String>) -> String {
     let by = by.map_or_else(String::new, |by| format!(", by an order to {by}"));
-    format!("{member} is banned from the ring for ever{by}")
+    format!("{member} is banned from the ring{by}")
+}
+
+fn lifted(member: &str, by: Option<String>) -> String {
+    let by = by.map_or_else(String::new, |by| format!(", by an order to {by}"));
+    format!("the ban of {member} is lifted{by}: it takes part again once it is started")
 }
 
 fn taken_over(former: &MemberId) -> String {

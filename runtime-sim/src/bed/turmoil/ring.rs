@@ -207,7 +207,7 @@ impl Ring {
         host.state = if crashed { HostState::Crashed } else { HostState::Stopped };
         (host.seen, host.orders, host.done, host.waker, host.next) = (None, None, None, None, None);
         match why {
-            StopReason::Exit(ExitReason::Left | ExitReason::Departed) => host.disk.flush(),
+            StopReason::Exit(_) => host.disk.flush(),
             StopReason::Crashed | StopReason::Killed => host.disk.crash(&mut self.rng_crashes),
         }
         let status = ExitStatus::Signal(SIGKILL);

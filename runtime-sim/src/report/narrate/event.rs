@@ -29,6 +29,7 @@ impl Narrator {
             }
             EventKind::Election { election, term, what } => self.election(at, host, election, *term, what),
             EventKind::Banned { member, .. } if !self.banned.insert(*member) => {}
+            EventKind::BanLifted { member, .. } if !self.banned.remove(member) => {}
             EventKind::Synced { learned, .. } if *learned == 0 || self.names.len() > NAMES_MAX => {}
             other => {
                 if let Some(text) = self.in_itself(host, other) {
@@ -81,7 +82,11 @@ impl Narrator {
             }
             EventKind::Banned { member, by } => {
                 let by = by.map_or_else(String::new, |by| format!(" by {}", self.who(&by)));
-                format!("{} is banned for ever{by}, {name} notes.", self.who(member))
+                format!("{} is banned{by}, {name} notes.", self.who(member))
+            }
+            EventKind::BanLifted { member, by } => {
+                let by = by.map_or_else(String::new, |by| format!(" by {}", self.who(&by)));
+                format!("The ban of {} is lifted{by}, {name} notes.", self.who(member))
             }
             EventKind::StatementRefused { .. }
             | EventKind::MessageDropped { .. }

@@ -226,6 +226,9 @@ impl Narrator {
             StopReason::Exit(ExitReason::Departed) => {
                 format!("{} learns that it is banned, and ends.", self.name(host))
             }
+            StopReason::Exit(ExitReason::Reset) => {
+                format!("{} learns that its ban is lifted, and starts again.", self.name(host))
+            }
             // The action was told already.
             StopReason::Crashed | StopReason::Killed => return,
         };

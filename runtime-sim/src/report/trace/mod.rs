@@ -7,7 +7,7 @@
 //! | `action` | `action`: its name, `from`, `to`, `both`, `loss`, `service` where they apply, `text`: in words |
 //! | `host_started` | `host`, `member`, `restored` |
 //! | `restored` | `host`, `versions`: those found on its disk, each as in `holds` |
-//! | `host_stopped` | `host`, `why`: `left`, `departed`, `crashed`, `killed` |
+//! | `host_stopped` | `host`, `why`: `left`, `departed`, `reset`, `crashed`, `killed` |
 //! | `event` | `host`, `id`, `cause` {`input`, `event`}, `kind` and the kind's own fields, as in `/events` |
 //! | `asked` | `host`, `request`: of an operator, by the action before it |
 //! | `reply` | `host`, `request`, `reply` |

@@ -168,6 +168,9 @@ fn of_members(name: &str) -> Option<BoxedStrategy<EventKind>> {
         "banned" => (member(), prop::option::of(member()))
             .prop_map(|(member, by)| EventKind::Banned { member, by })
             .boxed(),
+        "ban_lifted" => (member(), prop::option::of(member()))
+            .prop_map(|(member, by)| EventKind::BanLifted { member, by })
+            .boxed(),
         "synced" => (member(), count(), count())
             .prop_map(|(with, learned, sent)| EventKind::Synced { with, learned, sent })
             .boxed(),
