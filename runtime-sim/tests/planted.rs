@@ -21,6 +21,8 @@ const fn seeds_max(bug: Bug) -> Option<u64> {
         Bug::TombstoneCollectedEarly
         | Bug::BanUndoneByContact
         | Bug::BanNotStored
+        | Bug::LiftUndoneByOldBan
+        | Bug::NumbersUnbounded
         | Bug::StartBeforeExit
         | Bug::VotesTwice
         | Bug::VoteBeforeStored

@@ -30,8 +30,9 @@ use crate::model::context::{Context, Follows, earliest};
 use crate::model::event::EventKind;
 use crate::model::id::{EffectId, Incarnation, MemberId};
 use crate::model::io::{KeyWork, WakeReason};
-use crate::model::limits::{Limit, OPEN_KEYS_MAX, RING_KEYS_MAX};
+use crate::model::limits::{Limit, OPEN_KEYS_MAX, RING_KEYS_BY_ONE_MAX, RING_KEYS_MAX};
 use crate::model::member::{MemberRecord, State};
+use crate::model::mutant::mutated;
 use crate::model::planted::{Bug, Planted};
 use crate::model::ring_key::{KeyStep, RingKeyId};
 use crate::model::rng::Rng;
@@ -303,12 +304,20 @@ impl Keyring {
         if held.is_some() && !force {
             return Ok(None);
         }
-        if held.is_none() && self.facts.len() >= RING_KEYS_MAX {
+        let is_full = self.facts.len() >= RING_KEYS_MAX || !self.has_room_for(&self.me);
+        if held.is_none() && is_full {
             return Err(CommandError::Limit(Limit::RingKeys));
         }
         assert!(key > self.speaks || held.is_some(), "an order leads to a newer key");
         let is_current = force || self.planted.has(Bug::OfferedKeyUsed);
         Ok(Some(RingKey { key, ring, is_current, since: wall, grace_ms, by: self.me }))
+    }
+
+    /// Whether one more key is taken on the word of this member.
+    pub(crate) fn has_room_for(&self, by: &MemberId) -> bool {
+        let theirs = self.facts.values().filter(|fact| fact.by == *by).count();
+        assert!(self.facts.len() <= RING_KEYS_MAX, "keys have a limit");
+        mutated!(KeysOfOneUnbounded, theirs < RING_KEYS_BY_ONE_MAX, true)
     }
 
     /// Speaks with the greatest current key that this member can open; the older ones are retired with that.

@@ -248,6 +248,10 @@ impl Membership {
         if told.id == self.me {
             // What others hold of this member it outbids in as many steps as it takes.
             let incarnation = Incarnation(told.incarnation.0.min(believed));
+            if mutated!(EqualAnsweredAgain, incarnation >= Incarnation(INCARNATION_MAX), false) {
+                // No higher one follows: an answer in the same incarnation would be accused again, and answered, for ever.
+                return Heard::Known;
+            }
             return self.hear_of_self(ctx, &MemberRecord { incarnation, ..*told }, from);
         }
         if told.incarnation.0 > believed {
@@ -429,10 +433,6 @@ impl Membership {
         }
         if self.yields_to_copy(ctx.now) {
             // The other one answers for both.
-            return Heard::Known;
-        }
-        if mutated!(EqualAnsweredAgain, told.incarnation >= Incarnation(INCARNATION_MAX), false) {
-            // No higher one follows: an answer in the same incarnation would be accused again, and answered, for ever.
             return Heard::Known;
         }
         self.note_accuser(from);

@@ -82,6 +82,8 @@ pub const OPEN_KEYS_MAX: usize = 4;
 pub const SEALED_KEY_BYTES_MAX: usize = 512;
 /// Keys that were ever offered to a ring: one a month for twenty years.
 pub const RING_KEYS_MAX: usize = 256;
+/// Of those, how many on the word of one member: one that offers keys without end leaves room for the others'.
+pub const RING_KEYS_BY_ONE_MAX: usize = 64;
 /// Services loaded on one supervisor.
 pub const SERVICES_MAX: usize = 1_024;
 /// Commands that wait for an earlier one about the same service.
@@ -180,6 +182,7 @@ const _: () =
     assert!(NAME_BYTES_MAX * 2 > SERVICE_GROUP_BYTES_MAX, "a service and a group of this length have a name");
 const _: () = assert!(CONTENDERS_MAX > 1 && HISTORY_MAX > 1);
 const _: () = assert!(OPEN_KEYS_MAX > 2, "a retired key, the current one and the one that is offered");
+const _: () = assert!(RING_KEYS_BY_ONE_MAX * 2 < RING_KEYS_MAX, "one member does not take the room of all");
 const _: () = assert!(RING_KEYS_MAX * 64 < RUMORS_MAX, "keys leave room for other rumors");
 const _: () = assert!(SEALED_KEY_BYTES_MAX > 2 * NAME_BYTES_MAX, "a key file with a long name can be sealed");
 const _: () = assert!(HELD_BYTES_MAX * 8 < ALL_HELD_BYTES_MAX, "one sender does not take the room of all");
@@ -205,7 +208,7 @@ pub enum Limit {
     Hearsay,
     /// [`DEPARTURES_MAX`].
     Departures,
-    /// [`RING_KEYS_MAX`] or [`OPEN_KEYS_MAX`].
+    /// [`RING_KEYS_MAX`], [`RING_KEYS_BY_ONE_MAX`] or [`OPEN_KEYS_MAX`].
     RingKeys,
     /// [`RELAYS_MAX`].
     Relays,

@@ -82,11 +82,10 @@ mutants! {
     ShrinksBelowTheLeast "shrinks-below-the-least" "election/electorate.rs" "Members that are gone lose their seats in the smallest electorate, too.";
     StrangersVote "strangers-vote" "election/electorate.rs" "Voters that do not run the service count as if they did.";
     ComersWait "comers-wait" "election/instance.rs" "A member that comes back does not bring the next round forward.";
-    ListsUnbounded "lists-unbounded" "election/instance.rs" "A list of voters is believed whatever its numbers are.";
-    EqualAnsweredAgain "equal-answered-again" "membership/hear.rs" "An accusation in the highest incarnation is answered in the same one.";
     FailedStoreCounts "failed-store-counts" "election/instance.rs" "A row that could not be stored counts as stored.";
     FailedStoreForgotten "failed-store-forgotten" "election/instance.rs" "A row that could not be stored is not stored again.";
     ProposalNotNoted "proposal-not-noted" "election/instance.rs" "A voter does not keep the list that a founder proposed with its vote.";
+    ListsUnbounded "lists-unbounded" "election/instance.rs" "A list of voters is believed whatever its numbers are.";
     EndNotTold "end-not-told" "election/leader.rs" "A leader that gives up does not tell the ring.";
     IllnessRenewed "illness-renewed" "election/leader.rs" "A leader whose service is ill is renewed.";
     LastEndNotTold "last-end-not-told" "election/leader.rs" "A leader that hands over to no member does not tell the ring that its term is over.";
@@ -122,6 +121,7 @@ mutants! {
     RenewalNotStored "renewal-not-stored" "election/voter.rs" "A voter that follows a leader into a term does not store it.";
     SecondElectorate "second-electorate" "election/voter.rs" "A voter that knows of a leader helps to found an electorate.";
     SuccessorNotFavoured "successor-not-favoured" "election/voter.rs" "A voter gives the successor no time before others ask.";
+    KeysOfOneUnbounded "keys-of-one-unbounded" "keyring/mod.rs" "One member may offer as many keys as the ring has room for.";
     DepartsAtOnce "departs-at-once" "membership/aging.rs" "A member that is held dead departs ten times too early.";
     NeverForgotten "never-forgotten" "membership/aging.rs" "Departed members are never forgotten.";
     NewestGoneFirst "newest-gone-first" "membership/aging.rs" "At the limit the member that left last is forgotten first.";
@@ -149,6 +149,7 @@ mutants! {
     RefutationNotRepeated "refutation-not-repeated" "membership/hear.rs" "An accuser that missed the refutation does not hear it again.";
     RefutedOnce "refuted-once" "membership/hear.rs" "The accusers of the first refutation alone are told of it directly.";
     SuspectRumorUnheard "suspect-rumor-unheard" "membership/hear.rs" "A suspicion that was told is not looked into.";
+    EqualAnsweredAgain "equal-answered-again" "membership/hear.rs" "An accusation in the highest incarnation is answered in the same one.";
     FailedWayStays "failed-way-stays" "membership/helpers.rs" "A helper that did not reach a member stays the first choice for it.";
     HelpersArePeersOnly "helpers-are-peers-only" "membership/helpers.rs" "No helper is picked by chance where permanent peers are enough.";
     AloneAndHasty "alone-and-hasty" "membership/lost.rs" "While alone the tries stay as frequent as at the start.";
@@ -182,9 +183,6 @@ mutants! {
     SuspicionNeverShrinks "suspicion-never-shrinks" "membership/suspicion.rs" "Confirmations do not shorten a suspicion.";
     SuspicionInDigest "suspicion-in-digest" "membership/table.rs" "A suspicion is a difference that an exchange has to repair.";
     MergeUnreported "merge-unreported" "model/accusers.rs" "That accusers were added is not said.";
-    ReachUnbounded "reach-unbounded" "model/reach.rs" "A number is believed however far it lies above what is held.";
-    OldBanUndoesLift "old-ban-undoes-lift" "model/rumor/departure.rs" "Of one epoch the ban prevails over its lifting.";
-    BanNotAbove "ban-not-above" "model/rumor/departure.rs" "A member that was reset is banned again in the epoch that was lifted.";
     BannedIsListed "banned-is-listed" "model/census/mod.rs" "A banned member of a group keeps the state of its record.";
     UnstartedIsHealthy "unstarted-is-healthy" "model/census/mod.rs" "A service can be used before its process was started.";
     ForgetsTooSoon "forgets-too-soon" "model/config.rs" "Tombstones may be told to go before their copies.";
@@ -193,7 +191,10 @@ mutants! {
     LongestGroupRefused "longest-group-refused" "model/id.rs" "The longest name of a group is refused.";
     TenBeforeNine "ten-before-nine" "model/ident.rs" "Numbers of versions compare as text.";
     AddressDecidesFirst "address-decides-first" "model/member.rs" "At equal incarnation the address counts before the state.";
+    ReachUnbounded "reach-unbounded" "model/reach.rs" "A number is believed however far it lies above what is held.";
     LastIsNeverPicked "last-is-never-picked" "model/rng.rs" "A sample is drawn from all but the last.";
+    OldBanUndoesLift "old-ban-undoes-lift" "model/rumor/departure.rs" "Of one epoch the ban prevails over its lifting.";
+    BanNotAbove "ban-not-above" "model/rumor/departure.rs" "A member that was reset is banned again in the epoch that was lifted.";
     EndNotLater "end-not-later" "model/rumor/election.rs" "That a leader leads no longer does not prevail over its election.";
     MaintenanceDecidesNothing "maintenance-decides-nothing" "model/rumor/service.rs" "Two statements that differ in their maintenance are equal.";
     LowestBodyWins "lowest-body-wins" "model/rumor/version.rs" "Of two bodies of one number the order of arrival decides.";
@@ -216,11 +217,10 @@ mutants! {
     FarewellNotAwaited "farewell-not-awaited" "node/leave.rs" "A member that leaves ends before the news has spread.";
     FarewellNotTold "farewell-not-told" "node/leave.rs" "A member that leaves tells no member directly.";
     HurryUnheard "hurry-unheard" "node/leave.rs" "A member that waits for its farewell to spread does not hear that it is to hurry.";
+    LiftNotAskedFor "lift-not-asked-for" "node/leave.rs" "A member that is banned by its disk ends without asking whether it still is.";
     OfferedOnceMore "offered-once-more" "node/offers.rs" "A record that a member does not take is offered once more than it is worth.";
     LoopbackBelieved "loopback-believed" "node/on_datagram.rs" "A loopback address that another host tells of is taken for one on this host.";
     RelayedIsFirstHand "relayed-is-first-hand" "node/on_datagram.rs" "An ack that a helper passed on sets its member\x27s address.";
-    LiftNotApplied "lift-not-applied" "node/wire_up.rs" "That a ban is lifted is told on and not applied.";
-    LiftNotAskedFor "lift-not-asked-for" "node/leave.rs" "A member that is banned by its disk ends without asking whether it still is.";
     BanNotOnDisk "ban-not-on-disk" "node/on_effect.rs" "A ban that could not be stored is answered as done.";
     BatchLost "batch-lost" "node/on_effect.rs" "A batch of records that could not be stored is not stored later.";
     SpeaksUnstored "speaks-unstored" "node/on_effect.rs" "A member speaks although its identity could not be stored.";
@@ -241,6 +241,7 @@ mutants! {
     DepartedServicesStay "departed-services-stay" "node/wire_up.rs" "The services of a member that departs stay in the census.";
     NewsNotStored "news-not-stored" "node/wire_up.rs" "A rumor that was learned is not stored.";
     OrphansKept "orphans-kept" "node/wire_up.rs" "Services of a departed owner are learned.";
+    LiftNotApplied "lift-not-applied" "node/wire_up.rs" "That a ban is lifted is told on and not applied.";
     AddressesUnbounded "addresses-unbounded" "replay/recent.rs" "Addresses that were asked or answered lately are remembered without a bound.";
     BelowTheWindow "below-the-window" "replay/window.rs" "A number below the window is looked up in it.";
     HeldUnbounded "held-unbounded" "replay/questions.rs" "Messages are held for their senders' answers without a bound.";

@@ -13,7 +13,7 @@ use crate::model::command::{CommandError, Reply};
 use crate::model::context::{Context, Follows};
 use crate::model::id::{EffectId, Incarnation, MemberId, RequestId};
 use crate::model::io::{Effect, KeyDone};
-use crate::model::limits::INCARNATION_MAX;
+use crate::model::limits::{INCARNATION_MAX, Limit};
 use crate::model::member::MemberRecord;
 use crate::model::ring_key::RingKeyId;
 use crate::model::rumor::{MemberKeys, RingKey, Rumor, RumorKey, Told};
@@ -106,7 +106,13 @@ impl Node {
 
     /// Takes in which key the ring is to speak with.
     pub(super) fn learn_key(&mut self, told: &Told<'_>, from: Option<MemberId>, after: Follows) -> Heard {
-        assert!(matches!(told.rumor(), Rumor::RingKey(_)), "only a key is taken in as one");
+        let Rumor::RingKey(fact) = told.rumor() else { panic!("only a key is taken in as one") };
+        let is_known = self.rumors.get(&told.rumor().key()).is_some();
+        if from.is_some() && !is_known && !self.keyring.has_room_for(&fact.by) {
+            let ctx = ctx!(self);
+            ctx.limit_reached(Limit::RingKeys);
+            return Heard::Known;
+        }
         let Learned { heard, .. } = self.learn(told, Priority::Urgent, from, after);
         if heard == Heard::New {
             // A restart goes on with the key that is current.

@@ -12,6 +12,7 @@ use crate::model::event::EventKind;
 use crate::model::id::{Incarnation, RequestId};
 use crate::model::io::{Effect, ExitReason, WakeReason};
 use crate::model::mutant::mutated;
+use crate::model::rumor::RumorKey;
 use crate::model::time::Instant;
 
 /// The stages of a departure.
@@ -84,16 +85,23 @@ impl Node {
 
     /// The ban of this member was lifted while it is on its way out: the next life takes part again.
     pub(super) fn ban_lifted(&mut self) {
+        let Phase::Departing(departing) = &mut self.phase else { return };
+        if departing.reason == ExitReason::Departed {
+            departing.reason = ExitReason::Reset;
+        }
+    }
+
+    /// Rows are on disk: the next life knows that its ban is lifted, so this one need not go on.
+    pub(super) fn lift_stored(&mut self, keys: &[RumorKey]) {
         let now = self.clock.now();
         let Phase::Departing(departing) = &mut self.phase else { return };
-        if departing.reason == ExitReason::Left {
+        if departing.reason != ExitReason::Reset || !keys.contains(&RumorKey::Departure(self.me)) {
             return;
         }
-        departing.reason = ExitReason::Reset;
+        assert!(departing.step != Step::Storing, "a member that was banned says no farewell");
         if let Step::Announcing(until) = &mut departing.step {
             *until = now;
         }
-        assert!(departing.step != Step::Storing, "a member that was banned says no farewell");
     }
 
     pub(super) fn join_departure(&mut self, request: RequestId) {
@@ -153,11 +161,10 @@ impl Node {
         assert!(!matches!(departing.step, Step::Announcing(_)), "a departure is announced once");
         let mut until = self.clock.now();
         let delay = Duration::from_millis(self.config.timings.leave_delay_ms);
-        let (asks, is_reset) = (departing.asks, departing.reason == ExitReason::Reset);
-        if mutated!(FarewellNotAwaited, !alone && !departing.hurried && !is_reset, false) {
+        if mutated!(FarewellNotAwaited, !alone && !departing.hurried, false) {
             until = self.clock.now() + delay;
         }
-        if asks && !is_reset && !departing.hurried {
+        if departing.asks && !departing.hurried {
             until = self.clock.now() + delay * ASKS_DELAYS;
         }
         assert!(until >= self.clock.now(), "a farewell is over in the future");

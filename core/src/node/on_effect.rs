@@ -66,7 +66,7 @@ impl Node {
             Pending::Batch(keys) if !stored => {
                 keys.into_iter().for_each(|key| mutated!(BatchLost, self.mark_dirty(key), drop(key)));
             }
-            Pending::Batch(_) => {}
+            Pending::Batch(keys) => self.lift_stored(&keys),
             Pending::Vote(election) => self.elections.handle_stored(ctx!(self), &election, stored),
         }
     }

@@ -108,12 +108,15 @@ fn nothing_is_taken_back_and_no_number_is_used_up_by_accident() {
         let range = "a version is a number from 1 to 4611686018427387904 (2^62)";
         assert!(of_config.contains(range) && of_file.contains(range), "{of_config}{of_file}");
     }
-    let far = "4000000000000000000";
+    let far = "500000000000000";
     let (code, _, stderr) = apply(far, &[], "a = 1");
     assert_eq!(code, 8, "{stderr}");
     assert!(stderr.contains("current one, 2") && stderr.contains("--allow-leap"), "{stderr}");
     assert_eq!(supervisor.run(&["file", "upload", "redis.prod", far, text(&file)]).0, 8);
     assert_eq!(apply(far, &["--allow-leap"], "a = 1").0, 0);
+    let (code, _, stderr) = apply("4000000000000000000", &["--allow-leap"], "a = 1");
+    assert_eq!(code, 8, "{stderr}");
+    assert!(stderr.contains("higher than members believe today"), "{stderr}");
 }
 
 #[test]

@@ -191,3 +191,68 @@ fn pipes_in_the_place_of_files_hold_no_command_up() {
     let (code, _, stderr) = supervisor.run(&["sup", "run", "--config-files", text(&pipe)]);
     assert!(code == 2 && stderr.contains("no regular file"), "{code} {stderr}");
 }
+
+#[test]
+fn a_ban_is_lifted_and_its_member_comes_back_once_it_is_started() {
+    let alpha = Supervisor::start(&[]);
+    let mut beta = Supervisor::start(&["--peer", &alpha.gossip.to_string()]);
+    let peer = ["--peer", &alpha.gossip.to_string()].map(str::to_owned);
+    let peer = [peer[0].as_str(), peer[1].as_str()];
+    let state = |of: &str| {
+        let members = json(&alpha, &["sup", "members"]);
+        let member = members.as_array()?.iter().find(|member| member["member_id"] == of)?.clone();
+        member["state"].as_str().map(str::to_owned)
+    };
+    let is = |of: &str, wanted: &str| (state(of).as_deref() == Some(wanted)).then_some(());
+    eventually("alpha knows beta", || is(&beta.member, "Alive"));
+    let (code, _, stderr) = alpha.run(&["sup", "reset", &beta.member]);
+    assert!(code == 1 && stderr.contains("is not banned"), "{code} {stderr}");
+    let (code, _, stderr) = alpha.run(&["sup", "reset", "gamma"]);
+    assert!(code == 2 && stderr.contains("no member is called gamma"), "{code} {stderr}");
+    assert_eq!(alpha.run(&["sup", "depart", &beta.member]).0, 0);
+    let status = eventually("beta has ended", || beta.child.try_wait().expect("waited for"));
+    assert_eq!(status.code(), Some(86));
+    let (_, table, _) = alpha.run(&["sup", "members"]);
+    assert!(table.contains("is banned, by an order to"), "{table}");
+
+    let (code, out, stderr) = alpha.run(&["sup", "reset", &beta.member[..8]]);
+    assert!(code == 0 && out.contains("is lifted") && out.contains("start it once"), "{code} {out} {stderr}");
+    assert!(out.contains("what it outbids: the ban by an order to"), "{out}");
+    let before = beta.member.clone();
+    beta.restart(&peer);
+    assert_eq!(beta.member, before, "it is the member that it was");
+    eventually("beta is back", || is(&before, "Alive"));
+    assert_eq!(json(&alpha, &["sup", "ring"])["banned"].as_array().map(Vec::len), Some(0));
+    let (_, table, _) = alpha.run(&["sup", "members"]);
+    assert!(table.contains("was lifted, by an order to"), "{table}");
+    let (code, _, stderr) = alpha.run(&["sup", "reset", &before]);
+    assert!(code == 1 && stderr.contains("is not banned"), "{code} {stderr}");
+}
+
+#[test]
+fn a_group_is_put_right_by_the_next_versions() {
+    let supervisor = Supervisor::start(&[]);
+    supervisor.install(&plan(&supervisor.root().join("plans"), "web", "exec sleep 1000"));
+    assert_eq!(supervisor.run(&["svc", "load", "test/web"]).0, 0);
+    let written = |name: &str, content: &str| {
+        let file = supervisor.root().join(name);
+        fs::write(&file, content).expect("written");
+        file
+    };
+    let (toml, file) = (written("a.toml", "a = 1\n"), written("users.acl", "eve\n"));
+    let apply = ["config", "apply", "web.default", "300000000000000", text(&toml), "--allow-leap"];
+    let (code, _, stderr) = supervisor.run(&apply);
+    assert_eq!(code, 0, "{stderr}");
+    assert_eq!(supervisor.run(&["file", "upload", "web.default", "7", text(&file)]).0, 0);
+
+    let (code, _, stderr) = supervisor.run(&["sup", "reset", "shop.default"]);
+    assert!(code == 2 && stderr.contains("the ring has web.default"), "{code} {stderr}");
+    let (code, out, stderr) = supervisor.run(&["sup", "reset", "web.default", "--wait"]);
+    assert_eq!(code, 0, "{out} {stderr}");
+    for row in ["300000000000000", "300000000000001, sets nothing", "file users.acl", "8, sets nothing"] {
+        assert!(out.contains(row), "{row}: {out}");
+    }
+    assert!(out.contains(&supervisor.member[..8]), "who had written it: {out}");
+    let (_, out, _) = supervisor.run(&["sup", "reset", "web.default"]);
+    assert!(out.contains("nothing to put right"), "{out}");
+}

@@ -33,6 +33,7 @@ mod link;
 mod load;
 mod maintenance;
 mod order;
+mod overreach;
 mod package;
 mod partition;
 mod pause;
@@ -41,6 +42,7 @@ mod put_key;
 mod refused;
 mod replay;
 mod reset;
+mod reset_group;
 mod restart;
 mod resume;
 mod resume_launcher;
@@ -212,6 +214,8 @@ actions! {
         forge::Forge,
         replay::Replay,
         reset::Reset,
+        reset_group::ResetGroup,
+        overreach::Overreach,
         put_key::PutKey,
         use_key::UseKey,
         invent::Invent,

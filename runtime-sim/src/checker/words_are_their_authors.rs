@@ -9,7 +9,7 @@ use annulus_core::{EventKind, MemberId, RumorKey, RumorKind};
 
 use super::Checker;
 use crate::action::world::{Record, What};
-use crate::action::{Action, HostId};
+use crate::action::{Action, HostId, Overreach};
 
 /// The checker of the property that this module states.
 #[derive(Debug, Default)]
@@ -18,6 +18,8 @@ pub struct WordsAreTheirAuthors {
     said: BTreeMap<(MemberId, RumorKey), BTreeSet<(u64, u64)>>,
     /// The member that runs, or last ran, on each host.
     members: BTreeMap<HostId, MemberId>,
+    /// Members that say more, in their own names, than their supervisors do.
+    insiders: BTreeSet<MemberId>,
     /// Whether any host has spoken in another's name.
     has_forger: bool,
 }
@@ -48,6 +50,10 @@ impl Checker for WordsAreTheirAuthors {
                 self.has_forger = true;
                 return Ok(());
             }
+            What::Action(Action::Overreach(Overreach { by, .. })) => {
+                self.insiders.extend(self.members.get(by));
+                return Ok(());
+            }
             What::Event { host, event } => return self.event(*host, &event.kind),
             _ => return Ok(()),
         };
@@ -58,6 +64,9 @@ impl Checker for WordsAreTheirAuthors {
         let Some(author) = author else {
             return Err(format!("host {} believes the {key} on no member's word", host.0));
         };
+        if self.insiders.contains(author) {
+            return Ok(());
+        }
         let said = self.said.entry((*author, key.clone())).or_default();
         if *is_own {
             said.insert((*version, *says));

@@ -30,7 +30,7 @@ pub(crate) struct Number {
     #[arg(id = "number", value_name = "VERSION", value_parser = number)]
     pub(crate) version: u64,
     /// Take a number also if it lies more than 2^45 above the current one. Every later one has to be higher still, and
-    /// above 2^62 there is none
+    /// what members do not believe today, so that it can be replaced, is refused all the same
     #[arg(long)]
     pub(crate) allow_leap: bool,
 }

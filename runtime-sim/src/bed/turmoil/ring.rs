@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use annulus_core::{
-    Command, EffectId, EffectResult, ExitReason, ExitStatus, Incarnation, Instant, KeyedHash, MemberId,
-    RequestId, Rng, ServiceName, ServiceState, Snapshot, State,
+    Command, EffectId, EffectResult, ExitStatus, Incarnation, Instant, KeyedHash, MemberId, RequestId, Rng,
+    ServiceName, ServiceState, Snapshot, State,
 };
 use tokio::sync::mpsc;
 
