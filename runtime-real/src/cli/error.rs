@@ -9,6 +9,7 @@ use crate::gateway::ctl::client::ClientError;
 use crate::gateway::ctl::secret::SecretError;
 use crate::host::exit;
 use crate::host::root::RootError;
+use crate::keys::KeyError;
 use crate::package::Error as PackageError;
 use crate::prepare::Error as PrepareError;
 
@@ -151,7 +152,7 @@ pub enum CliError {
     Prepare(#[from] PrepareError),
     /// A key could not be made.
     #[error(transparent)]
-    Key(#[from] crate::keys::KeyError),
+    Key(#[from] KeyError),
     /// The key of the ring cannot be used.
     #[error(transparent)]
     Ring(#[from] crate::keys::RingError),
@@ -209,7 +210,7 @@ impl CliError {
             Self::NoLog { .. } => exit::NOT_LOADED,
             Self::Start(error) => error.exit_code(),
             Self::Root(_) => exit::ROOT,
-            Self::Usage(_) | Self::Ring(_) => exit::USAGE,
+            Self::Usage(_) | Self::Ring(_) | Self::Key(KeyError::Name { .. }) => exit::USAGE,
             Self::OldVersion(_) => exit::OLD_VERSION,
             Self::NotApplied { .. } | Self::NotRunningAgain { .. } | Self::Overtaken(_) => exit::NOT_APPLIED,
             Self::NoVersion { .. } => exit::NOT_LOADED,

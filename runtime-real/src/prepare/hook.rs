@@ -334,8 +334,9 @@ fn wait(
         }
     };
     if !matches!(over, Over::Ended(_)) {
-        // It ends all that the hook started, and then itself.
+        // It ends all that the hook started, and then itself; also one that a signal has stopped.
         let _ = kill(keeper, Signal::SIGTERM);
+        let _ = kill(keeper, Signal::SIGCONT);
         child.wait()?;
     }
     while let Ok(line) = printed.recv_timeout(LAST_WORDS) {

@@ -121,12 +121,22 @@ pub struct Written {
 pub fn check(root: &Root, spec: &ServiceSpec) -> Result<(), Error> {
     let package = newest(root, &spec.ident)?;
     metadata::check_binds(&package, &metadata::binds(&package)?, spec)?;
-    let from = spec.config_from.as_ref().map_or_else(|| package.path().to_owned(), PathBuf::from);
+    let from = templates_of(spec, &package)?;
     let hook = from.join(svc_dirs::HOOKS).join(Hook::Run.name());
     if is_file(&hook)? || is_file(&package.path().join(svc_dirs::RUN_FILE))? {
         return Ok(());
     }
     Err(Error::NotAService { ident: package.ident().to_string() })
+}
+
+/// The directory with the service's hooks and templates: the package, unless the spec names another.
+fn templates_of(spec: &ServiceSpec, package: &Installed) -> Result<PathBuf, Error> {
+    let from = spec.config_from.as_ref().map_or_else(|| package.path().to_owned(), PathBuf::from);
+    if look::is_dir(&from).map_err(Error::io(&from))? {
+        return Ok(from);
+    }
+    let message = format!("{} is not a directory; give another to --config-from", from.display());
+    Err(Error::Spec { message })
 }
 
 impl Service {
@@ -139,11 +149,7 @@ impl Service {
         let binds = metadata::binds(&package)?;
         metadata::check_binds(&package, &binds, spec)?;
         let name = package.ident().service_name();
-        let from = spec.config_from.as_ref().map_or_else(|| package.path().to_owned(), PathBuf::from);
-        if !look::is_dir(&from).map_err(Error::io(&from))? {
-            let message = format!("{} is not a directory; give another to --config-from", from.display());
-            return Err(Error::Spec { message });
-        }
+        let from = templates_of(spec, &package)?;
         let path = (host.env)("PATH").and_then(|path| path.into_string().ok());
         let facts = PackageFacts::read(host.root, &package, path.as_deref())?;
         let group = spec.service_group(host.org).map_err(|error| Error::Spec {

@@ -186,7 +186,7 @@ fn read(
 pub(super) fn certificates(kind: Kind, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let bytes = read(kind, path, |_| Ok(()))?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-    let found = found.map_err(|error| content(kind, path, format!("it is no well-formed PEM: {error}")))?;
+    let found = found.map_err(|error| content(kind, path, malformed(&error)))?;
     if found.is_empty() {
         let what = "it holds no certificate; a certificate begins with `-----BEGIN CERTIFICATE-----`";
         return Err(content(kind, path, what));
@@ -210,8 +210,22 @@ pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsErro
             path,
             "it holds no private key without a password; one begins with `-----BEGIN PRIVATE KEY-----`",
         ),
-        error => content(Kind::Key, path, format!("it is no well-formed PEM: {error}")),
+        error => content(Kind::Key, path, malformed(&error)),
     })
+}
+
+/// Says what is wrong with PEM, and what to do. The error's own words show bytes as numbers.
+fn malformed(error: &pki_types::pem::Error) -> String {
+    use pki_types::pem::Error;
+    let what = match error {
+        Error::MissingSectionEnd { .. } => "it is cut off: an `-----END …-----` line is missing".to_owned(),
+        Error::IllegalSectionStart { line } => {
+            format!("its line {:?} is no `-----BEGIN …-----`", String::from_utf8_lossy(line))
+        }
+        Error::Base64Decode(_) => "what stands between its BEGIN and END lines is not base64".to_owned(),
+        other => other.to_string(),
+    };
+    format!("it is no well-formed PEM: {what}; copy the file again from where it was issued")
 }
 
 /// The authorities of a file.

@@ -103,6 +103,8 @@ fn files_that_cannot_be_used_are_named_with_what_to_do() {
     let wrong = Files { cert: world.dir.path().join("wrong"), ..good.clone() };
     fs::write(&wrong.cert, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
         .expect("written");
+    let cut = Files { cert: world.dir.path().join("cut"), ..good.clone() };
+    fs::write(&cut.cert, "-----BEGIN CERTIFICATE-----\nAAAA\n").expect("written");
     let empty = Files { authorities: Some(world.dir.path().join("empty")), ..good.clone() };
     fs::write(world.dir.path().join("empty"), "").expect("written");
     for (files, path, words) in [
@@ -113,7 +115,8 @@ fn files_that_cannot_be_used_are_named_with_what_to_do() {
         (&mixed, &mixed.key, "is not the key"),
         (&swapped, &swapped.cert, "holds no certificate"),
         (&absent, &absent.cert, "No such file"),
-        (&garbage, &garbage.cert, "PEM"),
+        (&garbage, &garbage.cert, "is not base64"),
+        (&cut, &cut.cert, "cut off"),
         (&wrong, &wrong.cert, "cannot be used"),
         (&empty, empty.authorities.as_ref().expect("set"), "holds no certificate"),
     ] {

@@ -204,4 +204,8 @@ fn config_from_takes_the_place_of_the_packages_files() {
     let spec = ServiceSpec { config_from: Some(from.display().to_string()), ..Bench::spec() };
     bench.prepare_spec(&spec).expect("prepared");
     assert_eq!(bench.read("run"), "dev 2");
+    let nowhere = ServiceSpec { config_from: Some("/nowhere/at/all".into()), ..spec };
+    let at_load = super::super::service::check(&bench.root, &nowhere).expect_err("not there").to_string();
+    let at_start = bench.prepare_spec(&nowhere).expect_err("not there").to_string();
+    assert!([at_load, at_start].iter().all(|text| text.contains("/nowhere/at/all is not a directory")));
 }
