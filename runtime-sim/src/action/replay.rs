@@ -90,7 +90,7 @@ impl Room for Replay {
                  many (default 60); `taken`: \"latest\" or \"oldest\"; `numbers`: \"recorded\" (default), \"of-sender\", \
                  \"used-up\"",
         example: "replay = \"bob\", to = \"ada\", messages = 40",
-        doc: "a recorder sends messages of a member again, in a ring with a key (`ring_key = true`)",
+        doc: "a recorder sends messages of a member again, in a ring with a key (`ring_key = 1`)",
     };
 
     fn read(form: Form, reading: &mut Reading<'_, '_>) -> Vec<Self> {

@@ -20,8 +20,6 @@ use crate::form::value::Time;
 
 /// The ring's name.
 const RING: &str = "sim";
-/// How long older keys open where the operator does not say.
-const GRACE: Duration = Duration::from_secs(72 * 3_600);
 
 /// `ring key use` at a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +32,11 @@ pub struct UseKey {
     pub force: bool,
     /// How long the older keys open afterwards.
     pub grace: Duration,
+}
+
+impl UseKey {
+    /// How long older keys open where the operator does not say.
+    pub const GRACE: Duration = Duration::from_secs(72 * 3_600);
 }
 
 /// Its table.
@@ -64,7 +67,7 @@ impl Room for UseKey {
             return Vec::new();
         };
         let (revision, force) = (form.use_key.into_inner(), form.force.unwrap_or_default());
-        let grace = form.grace.map_or(GRACE, |grace| grace.into_inner().0);
+        let grace = form.grace.map_or(Self::GRACE, |grace| grace.into_inner().0);
         reading.each(&on, |host| Self { host, revision, force, grace })
     }
 
@@ -73,7 +76,7 @@ impl Room for UseKey {
         if self.force {
             text.push_str("\nforce = true");
         }
-        if self.grace != GRACE {
+        if self.grace != Self::GRACE {
             text.push_str(&format!("\ngrace = {}", text::time(self.grace)));
         }
         text

@@ -156,7 +156,7 @@ pub(crate) fn check(plan: &Plan) -> Result<(), BedError> {
     if plan.actions.iter().any(|timed| timed.refused.is_some()) {
         return Err(BedError::NotHere("commands that are refused".to_owned()));
     }
-    if plan.hosts.iter().any(|host| host.key_revision.is_some()) {
+    if plan.ring_key.is_some() {
         return Err(BedError::NotHere("rings with a key".to_owned()));
     }
     Ok(())

@@ -80,7 +80,7 @@ pub(crate) fn plan(
         duration,
         planted: annulus_core::Planted::default(),
         skip_impossible: is_drawn,
-        ring_key: parsed.members.get_ref().ring_key.unwrap_or_default(),
+        ring_key: parsed.members.get_ref().ring_key,
         start,
         hosts,
         timings,
@@ -165,7 +165,6 @@ fn hosts(parsed: &File, context: &Context<'_>, problems: &mut Problems<'_>) -> V
             name: directory.name(id).to_owned(),
             zone: directory.zone(id).to_owned(),
             permanent: permanent.contains(&id),
-            key_revision: members.key_revision.as_ref().map(|revision| *revision.get_ref()),
             peers: peers.clone(),
         })
         .collect();

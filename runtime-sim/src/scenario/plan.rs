@@ -27,8 +27,8 @@ pub struct Plan {
     pub start: Duration,
     /// The hosts; a [`HostId`] is an index into this.
     pub hosts: Vec<PlannedHost>,
-    /// Whether the ring has a key: its messages are sealed, with a number each.
-    pub ring_key: bool,
+    /// The revision of the key that all begin with; none in an open ring. Messages are sealed with it, with a number each.
+    pub ring_key: Option<u64>,
     /// The timings of every member.
     pub timings: Timings,
     /// Links that `links` does not mention.
@@ -63,8 +63,6 @@ pub struct PlannedHost {
     pub zone: String,
     /// Whether its member is a permanent peer.
     pub permanent: bool,
-    /// The revision of the ring's key on it; none in an open ring.
-    pub key_revision: Option<u64>,
     /// The peers that its member contacts first.
     pub peers: Vec<HostId>,
 }

@@ -143,14 +143,14 @@ fn perform(
 #[must_use]
 pub fn build(plan: &Plan, seed: u64) -> World {
     let mut world = World::new(seed, plan.quality);
-    if plan.ring_key {
+    if plan.ring_key.is_some() {
         world.give_key();
     }
     for host in &plan.hosts {
         world.add_host(HostSpec {
             zone: (!host.zone.is_empty()).then(|| host.zone.clone()),
             permanent: host.permanent,
-            key_revision: host.key_revision,
+            key_revision: plan.ring_key,
             peers: host.peers.clone(),
             timings: plan.timings.clone(),
             planted: plan.planted,

@@ -47,8 +47,7 @@ pub(crate) struct Members {
     pub(crate) names: Vec<Spanned<String>>,
     pub(crate) count: Option<Spanned<u32>>,
     pub(crate) permanent: Option<SpannedNames>,
-    pub(crate) ring_key: Option<bool>,
-    pub(crate) key_revision: Option<Spanned<u64>>,
+    pub(crate) ring_key: Option<u64>,
     pub(crate) peers: Option<SpannedNames>,
     pub(crate) start: Option<Spanned<Time>>,
 }

@@ -59,11 +59,8 @@ impl Out<'_> {
         if !permanent.is_empty() {
             let _ = writeln!(text, "permanent = {}", self.names(&permanent));
         }
-        if self.plan.ring_key {
-            text.push_str("ring_key = true\n");
-        }
-        if let Some(revision) = hosts.iter().find_map(|host| host.key_revision) {
-            let _ = writeln!(text, "key_revision = {revision}");
+        if let Some(revision) = self.plan.ring_key {
+            let _ = writeln!(text, "ring_key = {revision}");
         }
         let _ = writeln!(text, "start = {}", time(self.plan.start));
         let mut zones: Vec<&str> =

@@ -81,11 +81,15 @@ pub enum Class {
     Forge,
     /// What members have said is sent again, by recorders and by members.
     Replay,
+    /// Operators bring newer keys of the ring into use.
+    Rotation,
+    /// Members tell of others that do not exist, or speak in their names.
+    Invent,
 }
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::Crash,
         Self::Disk,
         Self::Kill,
@@ -111,6 +115,8 @@ impl Class {
         Self::Order,
         Self::Forge,
         Self::Replay,
+        Self::Rotation,
+        Self::Invent,
         Self::Trial,
     ];
 }
@@ -145,7 +151,7 @@ pub(super) fn plan(seed: u64, without: &[Class]) -> Plan {
     let mut rng = root.fork(0);
     let mut ring = ring::draw(&mut rng);
     ring::draw_datagrams(&mut root.fork(DATAGRAMS), &mut ring.timings);
-    ring.ring_key = root.fork(RING_KEY).chance(1, 3);
+    ring.ring_key = root.fork(RING_KEY).chance(1, 3).then_some(1);
     let members = ring.hosts.len() as u32;
     let chaos_ms = rng.between(10_000, 60_000);
     let calm_ms = CHAOS_FROM_MS + if members == ring::BIG { chaos_ms / 10 } else { chaos_ms };
@@ -168,6 +174,9 @@ pub(super) fn plan(seed: u64, without: &[Class]) -> Plan {
         let in_use =
             if class == Class::Election { draw.rng.chance(1, 2) } else { draw.rng.chance(density, 5) };
         draw.class(class);
+        if ring.ring_key.is_none() && class == Class::Rotation {
+            draw.steps.clear();
+        }
         elects |= in_use && draw.steps.iter().any(|(_, action)| super::election::is_load(action));
         untold |= in_use && draw.steps.iter().any(|(_, action)| super::election::is_untold(action));
         if in_use {
@@ -311,6 +320,7 @@ impl Draw<'_> {
         // Of bans and copied disks a ring sees few.
         let most = match class {
             Class::Depart | Class::Clone => 2,
+            Class::Rotation => 3,
             // They cost nothing and should change nothing.
             Class::Forge | Class::Replay => 20,
             _ => 6,
@@ -442,6 +452,14 @@ impl Draw<'_> {
             Class::Forge | Class::Replay => {
                 let draw = if class == Class::Forge { super::forge::draw } else { super::replay::draw };
                 self.steps.push((from, draw(&mut self.rng, self.members, host)));
+            }
+            Class::Rotation => {
+                let other = self.host();
+                self.steps.extend(super::rotation::draw(&mut self.rng, host, other, (from, to)));
+            }
+            Class::Invent => {
+                let invented = super::invent::draw(&mut self.rng, self.members, host, from);
+                self.steps.push((from, invented));
             }
             Class::Writes => {
                 let state = disk_state(&mut self.rng);

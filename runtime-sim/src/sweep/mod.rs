@@ -5,12 +5,14 @@
 mod draw;
 mod election;
 mod forge;
+mod invent;
 mod lead_times;
 mod package;
 mod replay;
 mod report;
 mod results;
 mod ring;
+mod rotation;
 mod run;
 mod trial;
 

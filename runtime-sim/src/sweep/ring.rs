@@ -19,7 +19,7 @@ pub(super) struct Ring {
     /// Within which time the hosts start.
     pub start: Duration,
     /// Whether it has a key.
-    pub ring_key: bool,
+    pub ring_key: Option<u64>,
 }
 
 /// Members of the rare big ring.
@@ -57,12 +57,11 @@ pub(super) fn draw(rng: &mut Rng) -> Ring {
             name: format!("m{}", n + 1),
             zone: if zones > 1 { zone_name(zone_of[n as usize]) } else { String::new() },
             permanent: permanent.contains(&HostId(n)),
-            key_revision: None,
             peers: peers[n as usize].clone(),
         })
         .collect();
     let links = far_links(&hosts, zones, quality, far_us);
-    Ring { hosts, timings, quality, links, start, ring_key: false }
+    Ring { hosts, timings, quality, links, start, ring_key: None }
 }
 
 fn zone_name(zone: u32) -> String {
