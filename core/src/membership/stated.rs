@@ -9,6 +9,17 @@ use crate::model::member::{MemberRecord, State};
 use crate::model::rumor::MemberStatement;
 
 impl Membership {
+    /// A member has proved that it is there.
+    pub(crate) fn handle_move(&mut self, at: &MemberRecord) {
+        assert!(at.id != self.me, "a member knows where it is");
+        let Some(held) = self.table.get(&at.id).copied() else { return };
+        let (address, swim_port, gossip_port) = (at.address, at.swim_port, at.gossip_port);
+        let moved = MemberRecord { address, swim_port, gossip_port, ..held };
+        if moved != held {
+            self.put(moved);
+        }
+    }
+
     /// A member says that it is permanent, or not, or that it leaves.
     pub(crate) fn handle_statement(&mut self, ctx: &mut Context<'_>, said: &MemberStatement) {
         assert!(said.member_id != self.me, "a member knows what it is");

@@ -236,6 +236,8 @@ mutants! {
     SyncStaysSlow "sync-stays-slow" "node/sync.rs" "A difference does not bring the next exchange forward.";
     WantNotAnswered "want-not-answered" "node/sync.rs" "Records that the other side asks for are not sent.";
     QuestionsOfAnyLength "questions-of-any-length" "node/transmit.rs" "A question may be longer than the datagram that led to it.";
+    ReachableMoves "reachable-moves" "node/whereabouts.rs" "A member that is reached where it is moves on the word of any message in its name.";
+    SignerMoves "signer-moves" "node/whereabouts.rs" "A member that has signed where it is moves on the word of any message while it is suspected.";
     BanNotUrgent "ban-not-urgent" "node/wire_up.rs" "A ban is told like any other rumor.";
     BannedNotTold "banned-not-told" "node/wire_up.rs" "A banned member that speaks is not told of its ban.";
     DepartedServicesStay "departed-services-stay" "node/wire_up.rs" "The services of a member that departs stay in the census.";

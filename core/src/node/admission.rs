@@ -16,6 +16,7 @@ use crate::model::event::{EventKind, StampFault};
 use crate::model::id::MemberId;
 use crate::model::io::Transmit;
 use crate::model::limits::STREAM_BYTES_MAX;
+use crate::model::member::MemberRecord;
 use crate::model::mutant::mutated;
 use crate::model::planted::Bug;
 use crate::model::ring_key::RingKeyId;
@@ -189,31 +190,38 @@ impl Node {
     }
 
     /// A member that was asked answers. What waited for that is handled now.
-    pub(super) fn on_answer(&mut self, from: &MemberId, source: Source, to: SocketAddr, answered: &Answered) {
-        let (now, sender) = (self.clock.now(), StampSender::of(from));
+    pub(super) fn on_answer(
+        &mut self,
+        from: &MemberRecord,
+        source: Source,
+        to: SocketAddr,
+        answered: &Answered,
+    ) {
+        let (now, sender) = (self.clock.now(), StampSender::of(&from.id));
         if !self.replay.expects(now, sender, answered.answer.challenge) {
             return;
         }
-        let is_its_key = self.signer.id_of(&answered.vouch.key) == *from;
+        let is_its_key = self.signer.id_of(&answered.vouch.key) == from.id;
         let message = answered.answer.bytes(&self.me);
         if !is_its_key || self.check_signature(&message, &answered.vouch, source).is_err() {
             return self.drop_message(source.0, StampFault::Forged);
         }
-        let Some(standing) = answered.answer.standing else { return };
+        self.note_proved_address(from, source);
+        let Some(standing) = answered.answer.standing else { return self.replay.close(now, sender) };
         let (proved, held) = self.replay.settle(now, sender, source.0, standing);
         self.metrics.senders_proved += 1;
         assert!(proved != Proved::Twice || held.is_empty(), "what is not believed is not handled");
         assert!(held.iter().all(|held| held.stamp.sender == sender), "what waited was of this sender");
         if proved == Proved::Twice {
             let ctx = ctx!(self);
-            ctx.event(Follows::Input, EventKind::IdentityRunsTwice { member: *from, address: source.0 });
+            ctx.event(Follows::Input, EventKind::IdentityRunsTwice { member: from.id, address: source.0 });
             return;
         }
         for held in held {
             self.hear_held(&held);
         }
         if let Some(challenge) = answered.asks {
-            self.give_answer(from, (to, source.1), challenge, None);
+            self.give_answer(&from.id, (to, source.1), challenge, None);
         }
     }
 

@@ -55,6 +55,7 @@ mod tests;
 mod transmit;
 mod trust;
 mod waiting;
+mod whereabouts;
 mod wire_up;
 
 use alloc::vec::Vec;

@@ -65,7 +65,7 @@ impl Node {
             }
             Body::Answer(answered) => {
                 self.count_received(&datagram.body);
-                self.on_answer(&from.id, source, source.0, answered);
+                self.on_answer(from, source, source.0, answered);
                 return false;
             }
             Body::Ping { .. }
@@ -114,6 +114,9 @@ impl Node {
         self.count_received(&body);
         if let Body::Ack { seq, .. } = &body {
             self.membership.handle_introduction(ctx!(self), &from, *seq, is_first_hand);
+        }
+        if is_first_hand {
+            from = self.at_proved_address(from, bytes);
         }
         match self.membership.handle_contact(ctx!(self), &from, is_first_hand) {
             Contact::Member => {}

@@ -9,6 +9,7 @@ use crate::model::channel::Channel;
 use crate::model::context::Context;
 use crate::model::error::DecodeError;
 use crate::model::event::StampFault;
+use crate::model::limits::DATAGRAM_BYTES_MIN;
 use crate::model::member::{MemberRecord, UNSPECIFIED};
 use crate::model::mutant::mutated;
 use crate::model::ring_key::RingKeyId;
@@ -63,7 +64,7 @@ impl Node {
                 return false;
             }
             Body::Answer(answered) => {
-                self.on_answer(&from.id, source, reply_to, answered);
+                self.on_answer(&from, source, reply_to, answered);
                 return false;
             }
             Body::Gossip { .. }
@@ -93,6 +94,8 @@ impl Node {
         if let Body::Ack { seq } = &body {
             self.membership.handle_introduction(ctx!(self), &from, *seq, true);
         }
+        let reply_to = from.gossip_addr();
+        from = self.at_proved_address(from, DATAGRAM_BYTES_MIN);
         match self.membership.handle_contact(ctx!(self), &from, true) {
             Contact::Member => {}
             Contact::Stranger => {
@@ -106,7 +109,6 @@ impl Node {
                 return mutated!(BannedNotTold, self.tell_ban(&from, to, &swim::Body::Gossip, 0), ());
             }
         }
-        let reply_to = from.gossip_addr();
         match body {
             Body::Gossip { rumors } => {
                 for told in &rumors {

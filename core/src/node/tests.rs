@@ -8,6 +8,7 @@ mod repair;
 mod replay;
 mod sync;
 mod telling;
+mod whereabouts;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};

@@ -245,6 +245,13 @@ impl Replay {
         self.questions.of(now, sender) == Some(challenge)
     }
 
+    /// A member of an open ring has answered, and its signature holds.
+    pub(crate) fn close(&mut self, now: Instant, sender: StampSender) {
+        let (held, _) = self.questions.settle(now, sender);
+        assert!(held.is_empty() || self.is_keyed(), "in an open ring nothing is held");
+        assert!(self.questions.of(now, sender).is_none(), "a question is answered once");
+    }
+
     /// A member has answered, and its signature holds: what it says of its numbers, and what was held for it.
     pub(crate) fn settle(
         &mut self,

@@ -299,13 +299,14 @@ fn an_ack_that_a_helper_passed_on_moves_no_member() {
     let own = ring.node(0).member(&ring.id(0)).expect("itself");
     let ack = |forward_to| swim::Body::Ack { seq: crate::model::id::ProbeSeq(9), forward_to };
     let mut hears = |forward_to| {
-        let bytes = swim::encode(member_to_wire(&seen), &ack(forward_to), Vec::new(), Vec::new(), 0);
+        let bytes = swim::encode(member_to_wire(&seen), &ack(forward_to), Vec::new(), Vec::new(), 7);
         ring.input(
             0,
             Input::Datagram { from: address(2), bytes: &bytes, key: RingKeyId::CLEAR, stamp: None },
         );
-        ring.node(0).member(&known.id).map(|r| r.address)
+        assert_eq!(ring.node(0).member(&known.id).map(|r| r.address), Some(known.address));
+        ring.node(0).metrics().datagrams_sent.challenge
     };
-    assert_eq!(hears(Some(own)), Some(known.address));
-    assert_eq!(hears(None), Some(seen.address), "from its own socket it does");
+    assert_eq!(hears(Some(own)), 0);
+    assert_eq!(hears(None), 1, "where it speaks from itself it is asked");
 }
