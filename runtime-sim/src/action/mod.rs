@@ -50,6 +50,7 @@ pub(crate) mod room;
 mod set_disk;
 mod set_suitability;
 mod slow;
+mod spoof;
 mod suspend;
 mod tell_opaque;
 #[cfg(test)]
@@ -219,6 +220,7 @@ actions! {
         put_key::PutKey,
         use_key::UseKey,
         invent::Invent,
+        spoof::Spoof,
         set_suitability::SetSuitability,
     ]
 }
