@@ -533,9 +533,12 @@ mod tests {
     use super::*;
     use crate::model::config::SysInfo;
     use crate::model::id::Incarnation;
+    use crate::model::identity::{KeyedHash, Sign as _};
     use crate::model::limits::RUMOR_BYTES_MAX;
+    use crate::model::rumor::Proof;
     use crate::model::rumor::ServiceRumor;
     use crate::model::rumor::tests::any_trio;
+    use crate::model::statement::{Author, Statement};
     use alloc::collections::BTreeSet;
     use alloc::vec;
     use proptest::prelude::*;
@@ -580,6 +583,66 @@ mod tests {
             for order in [&[2, 1, 0][..], &[1, 0, 2], &[2, 0, 1, 1, 0, 2], &[0, 0, 1, 2, 2, 1]] {
                 prop_assert_eq!(&heard(order), &first);
             }
+        }
+    }
+
+    proptest! {
+        /// However statements of one subject meet on their way, what any member tells on has its author's word, and that
+        /// word is for just what is told on.
+        #[test]
+        fn what_is_relayed_is_vouched_for_at_every_hop(
+            trio in any_trio(),
+            more in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..2), 3),
+            hops in proptest::collection::vec((0_usize..3, any::<bool>()), 1..8),
+        ) {
+            // What names no author is believed by none.
+            prop_assume!(trio.iter().all(|r| matches!(r.author(), Author::Only(_) | Author::Any)));
+            let signer = KeyedHash::new([7; 32]);
+            let signed: Vec<Vec<u8>> = trio.iter().zip(&more).map(|(rumor, more)| {
+                let plain = Told::decode(&with_more(rumor, more)).expect("a rumor").into_owned();
+                let content = content_of(&plain, &signer);
+                let word = Statement::new(&rumor.key(), rumor.number(), content).vouch(&signer);
+                let mut bytes = with_more(rumor, more);
+                prost::encoding::bytes::encode(200, &word.to_bytes().to_vec(), &mut bytes);
+                bytes
+            }).collect();
+            let mut store = RumorStore::default();
+            for (n, is_next) in hops {
+                // The next member hears what this one tells, and one statement from elsewhere.
+                let told: Vec<Vec<u8>> = store.entries.values().map(Entry::told).collect();
+                if is_next {
+                    store = RumorStore::default();
+                }
+                for bytes in told.iter().chain([&signed[n]]) {
+                    store.insert(Instant::from_millis(1), &believed(bytes, &signer));
+                }
+                for entry in store.entries.values() {
+                    let bytes = entry.told();
+                    let told = Told::decode(&bytes).expect("what is told can be read");
+                    let vouch = told.vouch().expect("it has a word");
+                    let content = content_of(&told, &signer);
+                    let statement = Statement::new(&told.rumor().key(), told.rumor().number(), content);
+                    prop_assert!(vouch.holds_for(&statement.bytes(), &signer), "{told:?}");
+                }
+            }
+        }
+    }
+
+    /// A rumor whose author's word was found good.
+    fn believed(bytes: &[u8], signer: &KeyedHash) -> Told<'static> {
+        let mut told = Told::decode(bytes).expect("a rumor").into_owned();
+        let (content, vouch) = (content_of(&told, signer), told.vouch().copied());
+        if let (Some(version), Some(vouch)) = (told.rumor_mut().version_mut(), vouch) {
+            version.prove(Proof { content, vouch });
+        }
+        told
+    }
+
+    /// The hash of what a rumor says, as those who check it take it.
+    fn content_of(told: &Told<'_>, signer: &KeyedHash) -> [u8; 32] {
+        match told.rumor().version() {
+            Some(version) => signer.hash(&version.body),
+            None => signer.hash(&told.said()),
         }
     }
 
