@@ -449,17 +449,8 @@ impl Draw<'_> {
             }
             Class::Group => self.group(host, from),
             Class::Order => self.order(host, from, to),
-            Class::Forge | Class::Replay => {
-                let draw = if class == Class::Forge { super::forge::draw } else { super::replay::draw };
-                self.steps.push((from, draw(&mut self.rng, self.members, host)));
-            }
-            Class::Rotation => {
-                let other = self.host();
-                self.steps.extend(super::rotation::draw(&mut self.rng, host, other, (from, to)));
-            }
-            Class::Invent => {
-                let invented = super::invent::draw(&mut self.rng, self.members, host, from);
-                self.steps.push((from, invented));
+            Class::Forge | Class::Replay | Class::Rotation | Class::Invent => {
+                self.trust(class, host, from, to);
             }
             Class::Writes => {
                 let state = disk_state(&mut self.rng);
@@ -471,6 +462,21 @@ impl Draw<'_> {
                 self.steps.push((from, Action::Depart(Depart { by, host })));
             }
         }
+    }
+
+    /// What concerns keys and words.
+    fn trust(&mut self, class: Class, host: HostId, from: Instant, to: Instant) {
+        if class == Class::Rotation {
+            let other = self.host();
+            return self.steps.extend(super::rotation::draw(&mut self.rng, host, other, (from, to)));
+        }
+        let (rng, members) = (&mut self.rng, self.members);
+        let one = match class {
+            Class::Forge => super::forge::draw(rng, members, host),
+            Class::Replay => super::replay::draw(rng, members, host),
+            _ => super::invent::draw(rng, members, host, from),
+        };
+        self.steps.push((from, one));
     }
 
     fn cut(&mut self, from: Instant, to: Instant) {
