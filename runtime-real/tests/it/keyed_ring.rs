@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::support::{Supervisor, annulus, eventually, finish, plan, send, text};
 
 /// The text of a new key of this ring, revision and bytes.
-fn key(ring: &str, revision: u32, fill: u8) -> (String, SharedKey) {
+pub(crate) fn key(ring: &str, revision: u32, fill: u8) -> (String, SharedKey) {
     let id: KeyId = format!("{ring}-{revision:014}").parse().expect("a name of a key");
     let key = SharedKey::from_bytes(&[fill; 32]).expect("32 bytes");
     (KeyFile::new(KeyKind::Shared, id, key.as_bytes()).to_text(), key)
@@ -32,13 +32,13 @@ fn give(root: &Path, key: &str) {
 }
 
 /// A supervisor that has the key in its cache.
-fn keyed(ring: &str, key: &str, extra: &[&str]) -> Supervisor {
+pub(crate) fn keyed(ring: &str, key: &str, extra: &[&str]) -> Supervisor {
     let root = tempfile::tempdir().expect("a directory");
     give(root.path(), key);
     Supervisor::start_in(root, &[&["sup", "run", "--profile", "local", "--ring", ring], extra].concat(), &[])
 }
 
-fn members(supervisor: &Supervisor) -> Vec<Value> {
+pub(crate) fn members(supervisor: &Supervisor) -> Vec<Value> {
     let (code, out, stderr) = supervisor.run(&["sup", "members", "--json"]);
     assert_eq!(code, 0, "{stderr}");
     serde_json::from_str::<Vec<Value>>(&out).expect("a list")

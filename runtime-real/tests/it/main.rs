@@ -25,6 +25,7 @@ mod load;
 mod logs;
 mod owner;
 mod pkg;
+mod recorder;
 mod ring;
 mod sealed;
 mod service;
