@@ -33,7 +33,7 @@ const LINE_BYTES_MAX: usize = 512;
 /// Longest reason that is told.
 const REASON_CHARS_MAX: usize = 80;
 /// Clients at one time; one host cannot keep the others out, and one that still holds back its line makes room.
-const CLIENTS: Limits = Limits { clients: 64, of_one_host: 32, reserve: 0 };
+const CLIENTS: Limits = Limits { clients: 64, of_one_host: 32, of_one_user: 32, reserve: 0 };
 
 /// Answers until the returned future is dropped. HAProxy's agent check knows no TLS.
 pub async fn serve(arrivals: impl Arrivals, handle: DriverHandle) {

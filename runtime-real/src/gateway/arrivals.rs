@@ -4,15 +4,16 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 
-use super::door::{Door, Guest, Limits};
+use super::door::{Door, Guest, Limits, Party};
 use super::tls::{Tls, Wire};
+use crate::host::socket_owner::{self, Owner};
 use crate::net::Listener;
 
 /// After a failure to accept, most likely for want of descriptors; to accept again at once would spin.
@@ -21,8 +22,15 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
-    /// A program at this address.
-    Host(SocketAddr),
+    /// A program at another host or at this one.
+    Host {
+        /// Its address.
+        from: SocketAddr,
+        /// The address that it reached, where that is known.
+        to: Option<SocketAddr>,
+        /// Its user, where it is at this host.
+        owner: Owner,
+    },
     /// A process of this host, as the kernel knows it.
     Process {
         /// Its user.
@@ -33,10 +41,20 @@ pub enum Peer {
 }
 
 impl Peer {
-    fn ip(self) -> IpAddr {
+    /// Who came from there to this address. The kernel is asked now, before the client has said a word: later its end
+    /// might be another's.
+    fn at(from: SocketAddr, to: Option<SocketAddr>) -> Self {
+        let owner = match to {
+            Some(to) if from.ip().to_canonical().is_loopback() => socket_owner::of(from, to),
+            _ => Owner::Unknown,
+        };
+        Self::Host { from, to, owner }
+    }
+
+    fn party(self) -> Party {
         match self {
-            Self::Host(address) => address.ip(),
-            Self::Process { .. } => Ipv4Addr::LOCALHOST.into(),
+            Self::Host { owner: Owner::User(uid), .. } | Self::Process { uid, .. } => Party::of_user(uid),
+            Self::Host { from, .. } => Party::of_host(from.ip()),
         }
     }
 }
@@ -44,7 +62,7 @@ impl Peer {
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Host(address) => address.fmt(f),
+            Self::Host { from, .. } => from.fmt(f),
             Self::Process { uid, pid: Some(pid) } => write!(f, "process {pid} of user {uid}"),
             Self::Process { uid, pid: None } => write!(f, "a process of user {uid}"),
         }
@@ -64,7 +82,8 @@ impl<L: Listener> Arrivals for L {
 
     async fn next(&self) -> io::Result<(L::Stream, Peer)> {
         let (stream, from) = self.accept().await?;
-        Ok((stream, Peer::Host(from)))
+        let to = L::reached(&stream);
+        Ok((stream, Peer::at(from, to)))
     }
 }
 
@@ -93,7 +112,10 @@ pub(super) async fn serve<A: Arrivals, F>(
         while clients.try_join_next().is_some() {}
         match arrivals.next().await {
             Ok((stream, peer)) => {
-                let guest = Arc::new(door.enter(peer.ip()).await);
+                let Some(guest) = door.enter(peer.party()).await.map(Arc::new) else {
+                    tracing::debug!(%peer, "{gateway} client turned away: it has all places that it may have");
+                    continue;
+                };
                 let (serve_client, tls) = (serve_client.clone(), tls.clone());
                 clients.spawn(async move {
                     let place = Arc::clone(&guest);

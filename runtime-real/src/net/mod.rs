@@ -104,6 +104,10 @@ pub trait Listener: Send + Sync + 'static {
     fn local_addr(&self) -> io::Result<SocketAddr>;
     /// The next connection. Dropping the future loses none.
     fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
+    /// The address of this host that the other end of a connection reached; none where that is not known.
+    fn reached(_: &Self::Stream) -> Option<SocketAddr> {
+        None
+    }
 }
 
 /// A message of the stream side to the loop.

@@ -158,6 +158,10 @@ impl Listener for TokioListener {
         let (stream, from) = self.0.accept().await?;
         Ok((stream, canonical(from)))
     }
+
+    fn reached(stream: &TcpStream) -> Option<SocketAddr> {
+        stream.local_addr().ok().map(canonical)
+    }
 }
 
 /// ICMP port unreachable, which Linux queues beside the datagrams of a socket that asks for it.

@@ -35,7 +35,7 @@ pub(super) async fn serve(
         Ok(Ok(0)) | Err(_) => return Ok(()),
         Ok(read) => drop(read?),
     }
-    let Peer::Host(from) = client.peer else { return serve_plain(io, first[0], client, ctl).await };
+    let Peer::Host { from, .. } = client.peer else { return serve_plain(io, first[0], client, ctl).await };
     let note = |why| ctl.keyed.rejected.note(from, Way::Client, why);
     match (&ctl.keyed.keeper, first[0] == GREETING[0]) {
         (None, false) => serve_plain(io, first[0], client, ctl).await,

@@ -9,11 +9,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use nix::unistd::geteuid;
 use thiserror::Error;
 use tokio::net::{UnixListener, UnixStream};
 
 use crate::gateway::arrivals::{Arrivals, Peer};
+use crate::gateway::door::is_operator;
 use crate::host::disk;
 use crate::host::socket::{self, Found};
 
@@ -94,13 +94,15 @@ impl Drop for LocalListener {
 
 /// Whether a user may give this supervisor commands: its own, and root, who may do everything to it anyway.
 pub(super) fn may_command(uid: u32) -> bool {
-    uid == geteuid().as_raw() || uid == 0
+    is_operator(uid)
 }
 
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
     use std::os::unix::net::UnixListener as Other;
+
+    use nix::unistd::geteuid;
 
     use super::*;
 

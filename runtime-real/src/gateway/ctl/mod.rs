@@ -61,7 +61,7 @@ const PROGRESS_FIRST: Duration = Duration::from_millis(800);
 /// … and then so often.
 const PROGRESS_PERIOD: Duration = Duration::from_secs(5);
 /// Clients at one time. One that has not shown the secret makes room for the next; when all have, more wait outside.
-const CLIENTS: Limits = Limits { clients: 32, of_one_host: 32, reserve: 0 };
+const CLIENTS: Limits = Limits { clients: 32, of_one_host: 32, of_one_user: 32, reserve: 0 };
 
 /// The parts of a supervisor that the ctl gateway uses.
 #[derive(Clone, Debug)]
@@ -196,8 +196,8 @@ fn check_handshake(frame: &Frame, peer: Peer, secret: &Secret) -> Result<(), Net
             ErrCode::Unauthorized,
             format!("user {uid} may not give this supervisor commands; its own user and root may"),
         )),
-        Peer::Host(_) if secret.matches(hello.secret_key.as_deref().unwrap_or_default()) => Ok(()),
-        Peer::Host(_) => Err(NetErr::new(ErrCode::Unauthorized, "secret key mismatch")),
+        Peer::Host { .. } if secret.matches(hello.secret_key.as_deref().unwrap_or_default()) => Ok(()),
+        Peer::Host { .. } => Err(NetErr::new(ErrCode::Unauthorized, "secret key mismatch")),
     }
 }
 

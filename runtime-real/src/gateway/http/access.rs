@@ -14,20 +14,18 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use annulus_core::SysInfo;
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use nix::unistd::geteuid;
 
 use super::problem::Problem;
 use super::{Gateway, PROBES};
 use crate::gateway::arrivals::Peer;
 use crate::gateway::ctl::secret::Secret;
 use crate::gateway::{disk, door};
-use crate::host::socket_owner;
+use crate::host::socket_owner::{self, Owner};
 
 /// How the rest is got by a client that sees names and states only.
 pub(super) const LIMITED: &str = "names and states only, because this came from another host without a token: ask at the host \
@@ -59,13 +57,34 @@ pub(super) struct Caller {
     pub(super) is_certified: bool,
 }
 
+/// A client of this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asker {
+    from: SocketAddr,
+    to: Option<SocketAddr>,
+    owner: Owner,
+}
+
+impl Asker {
+    /// The user, as the kernel tells.
+    async fn user(self) -> Option<u32> {
+        match (self.owner, self.to) {
+            (Owner::User(uid), _) => Some(uid),
+            (Owner::Untold, Some(to)) => {
+                disk::read(move || socket_owner::listed(self.from, to)).await.ok()?.ok()?
+            }
+            (Owner::Untold | Owner::Unknown, _) => None,
+        }
+    }
+}
+
 /// The part of what this supervisor knows that a client may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sight {
     /// Everything.
     Full,
-    /// Everything; a service's whole configuration only if the user at this address of the host may.
-    Local(SocketAddr),
+    /// Everything; a service's whole configuration only if the user of the host who asks may.
+    Local(Asker),
     /// Names and states.
     Limited,
 }
@@ -77,7 +96,9 @@ impl Sight {
         }
         let is_forwarded = FORWARDED.iter().any(|name| headers.contains_key(*name));
         match caller.peer {
-            Peer::Host(address) if address.ip().is_loopback() && !is_forwarded => Self::Local(address),
+            Peer::Host { from, to, owner } if from.ip().is_loopback() && !is_forwarded => {
+                Self::Local(Asker { from, to, owner })
+            }
             _ => Self::Limited,
         }
     }
@@ -92,9 +113,9 @@ impl Sight {
     }
 
     /// Refuses the whole configuration of a service, which may hold secrets, to all but operators.
-    pub(super) async fn wants_configuration(self, sys: &SysInfo) -> Result<(), Problem> {
+    pub(super) async fn wants_configuration(self) -> Result<(), Problem> {
         self.wants_more()?;
-        if self.is_operators(sys).await {
+        if self.is_operators().await {
             return Ok(());
         }
         Err(Problem::new(
@@ -105,11 +126,16 @@ impl Sight {
     }
 
     /// Whether no other user of this host asks than root and the supervisor's own.
-    pub(super) async fn is_operators(self, sys: &SysInfo) -> bool {
-        let Self::Local(client) = self else { return !self.is_limited() };
-        let port = sys.http_gateway_port;
-        let owner = disk::read(move || socket_owner::of(client, port)).await;
-        matches!(owner, Ok(Ok(Some(uid))) if uid == 0 || uid == geteuid().as_raw())
+    pub(super) async fn is_operators(self) -> bool {
+        let Self::Local(asker) = self else { return !self.is_limited() };
+        asker.user().await.is_some_and(door::is_operator)
+    }
+
+    /// The user of this host who asks, where that is no operator. None is an unknown one.
+    pub(super) async fn other_user(self) -> Option<Option<u32>> {
+        let Self::Local(asker) = self else { return None };
+        let user = asker.user().await;
+        if user.is_some_and(door::is_operator) { None } else { Some(user) }
     }
 }
 
@@ -262,7 +288,7 @@ mod tests {
     #[test]
     fn another_host_sees_less_than_this_one() {
         let at = |peer: &str, is_certified| Caller {
-            peer: Peer::Host(peer.parse().expect("an address")),
+            peer: Peer::Host { from: peer.parse().expect("an address"), to: None, owner: Owner::Unknown },
             is_certified,
         };
         let (here, there) = (at("127.0.0.1:5", false), at("10.0.0.9:5", false));

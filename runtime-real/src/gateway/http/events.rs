@@ -19,11 +19,12 @@ use axum::response::IntoResponse;
 use axum::response::sse::{self, KeepAlive, Sse};
 use futures_core::Stream;
 use serde_json::json;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 
 use super::Gateway;
 use super::access::Sight;
 use super::problem::Problem;
+use super::streams::Place;
 use crate::supervisor::event;
 
 /// Events kept for clients that reconnect or fall behind.
@@ -124,23 +125,17 @@ pub(super) async fn get(
 ) -> Result<impl IntoResponse, Problem> {
     // Events name processes, addresses and what programs wrote.
     sight.wants_more()?;
-    let place = |of: &Arc<Semaphore>| {
-        Arc::clone(of).try_acquire_owned().map_err(|_| {
-            Problem::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "this supervisor serves as many event streams as it may; close one or try again later",
-            )
-        })
-    };
-    // Other users of this host leave places to its operators.
-    let is_operators = sight.is_operators(&gateway.config.sys).await;
-    let of_users = (!is_operators).then(|| place(&gateway.event_streams_of_users)).transpose()?;
-    let slots = (place(&gateway.event_streams)?, of_users);
+    let place = gateway.streams.place(sight.other_user().await).ok_or_else(|| {
+        Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "this supervisor serves as many event streams as it may; close one or try again later",
+        )
+    })?;
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let after = gateway.history.resume(last);
     let (sender, receiver) = mpsc::channel(16);
     tokio::spawn(feed(Arc::clone(&gateway.history), after, sender));
-    let feed = Feed { events: receiver, _slots: slots };
+    let feed = Feed { events: receiver, _place: place };
     Ok(Sse::new(feed).keep_alive(KeepAlive::new().interval(KEEP_ALIVE).text("keep-alive")))
 }
 
@@ -184,7 +179,7 @@ fn gap_event(missed: u64) -> sse::Event {
 
 struct Feed {
     events: mpsc::Receiver<sse::Event>,
-    _slots: (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>),
+    _place: Place,
 }
 
 impl Stream for Feed {

@@ -18,6 +18,7 @@ mod probes;
 mod problem;
 mod process;
 mod services;
+mod streams;
 mod versions;
 mod view;
 
@@ -35,7 +36,6 @@ use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::gateway::arrivals::{self, Arrivals, Client};
@@ -53,13 +53,9 @@ use deadline::WriteDeadline;
 use problem::Problem;
 
 /// Clients at one time, event streams included. One that has not sent a request's head makes room for the next; when all
-/// have, those of the reserve still get answers to probes.
-const CLIENTS: Limits = Limits { clients: 256, of_one_host: 192, reserve: 32 };
-/// Event streams at one time. A stream stays as long as its client likes,
-/// so streams leave room for probes and scrapes.
-const EVENT_STREAMS_MAX: usize = 128;
-/// Those of them that other users of this host than operators may have.
-const EVENT_STREAMS_OF_USERS_MAX: usize = 64;
+/// have, those of the reserve still get answers to probes. Users of this host are told apart, and operators have places of
+/// their own.
+const CLIENTS: Limits = Limits { clients: 256, of_one_host: 192, of_one_user: 128, reserve: 32 };
 /// A client must have sent its request's head within this.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// A client must read on within this, or its connection is closed.
@@ -101,8 +97,7 @@ pub struct Config {
 pub(crate) struct Gateway {
     config: Config,
     history: Arc<events::History>,
-    event_streams: Arc<Semaphore>,
-    event_streams_of_users: Arc<Semaphore>,
+    streams: streams::Streams,
     metrics: metrics::Registry,
 }
 
@@ -129,8 +124,7 @@ pub async fn serve(arrivals: impl Arrivals, tls: Option<Tls>, config: Config) {
     let gateway = Arc::new(Gateway {
         config,
         history: Arc::new(events::History::new(started.as_millis())),
-        event_streams: Arc::new(Semaphore::new(EVENT_STREAMS_MAX)),
-        event_streams_of_users: Arc::new(Semaphore::new(EVENT_STREAMS_OF_USERS_MAX)),
+        streams: streams::Streams::new(),
         metrics: metrics::Registry::new(started),
     });
     let counters = gateway.metrics.counters();

@@ -127,7 +127,7 @@ async fn config_of(
     group: &str,
     org: Option<&str>,
 ) -> Answer {
-    sight.wants_configuration(&gateway.config.sys).await?;
+    sight.wants_configuration().await?;
     let (local, index) = find(&gateway, service, group, org).await?;
     let service = &local.services[index];
     let Some(entry) = gateway.config.ledger.get(&service.spec.name()) else {
