@@ -346,7 +346,7 @@ mod tests {
     async fn silent(door: &Door, count: u8) -> Vec<Guest> {
         let mut guests = Vec::new();
         for last in 0..count {
-            guests.push(enter(&door, ip(last)).await);
+            guests.push(enter(door, ip(last)).await);
         }
         guests
     }
