@@ -56,6 +56,10 @@ impl Node {
 
     /// A member has answered a question with its signature: it is where it says that it is.
     pub(super) fn note_proved_address(&mut self, from: &MemberRecord, source: Source) {
+        // A copy of this member answers with its key.
+        if from.id == self.me {
+            return;
+        }
         let address = if from.address == UNSPECIFIED { source.0.ip() } else { from.address };
         let at = MemberRecord { address, ..*from };
         if at.swim_addr() != self.membership.own().swim_addr() {

@@ -1,6 +1,8 @@
 //! How an input reaches a node and its outputs are carried out: one input, every output, next input. This is the only
 //! place of the engine that drives a node.
 
+use std::collections::BTreeMap;
+
 use annulus_core::{EventKind, Input, InputId, Instant, Node, Output, Rumor, RumorKey, Version, limits};
 
 use crate::engine::deed::Deed;
@@ -91,6 +93,8 @@ impl<D: Deed> World<D> {
 
     pub(super) fn carry_out(&mut self, index: u32, node: &mut Node) {
         let input = InputId(self.hosts[index as usize].inputs);
+        // What was accepted, and whether it was the node's own word: one input may bring another's and lead to its own.
+        let mut accepted: BTreeMap<RumorKey, bool> = BTreeMap::new();
         while let Some(output) = node.poll_output() {
             match output {
                 Output::Transmit(transmit) => {
@@ -112,7 +116,7 @@ impl<D: Deed> World<D> {
                     if let EventKind::RumorAccepted { key, from } = &event.kind
                         && self.recording >= Recording::Events
                     {
-                        self.note_held(index, node, key, from.is_none());
+                        *accepted.entry(key.clone()).or_default() |= from.is_none();
                     }
                     self.note(Recording::Events, || What::Event { host: HostId(index), event });
                 }
@@ -120,6 +124,9 @@ impl<D: Deed> World<D> {
                     self.note(Recording::Events, || What::Reply { host: HostId(index), request, reply });
                 }
             }
+        }
+        for (key, is_own) in accepted {
+            self.note_held(index, node, &key, is_own);
         }
     }
 

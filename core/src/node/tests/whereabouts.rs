@@ -81,6 +81,27 @@ fn a_member_that_goes_to_another_address_is_followed_at_once() {
 }
 
 #[test]
+fn an_answer_with_this_members_own_key_moves_no_member() {
+    use crate::model::challenge::{Answer, Answered};
+    use alloc::boxed::Box;
+    let mut ring = Ring::new(2);
+    ring.run_ms(2_000);
+    let me = ring.id(0);
+    let node = ring.hosts[0].node.as_mut().expect("it runs");
+    let sender = crate::model::stamp::StampSender::of(&me);
+    node.replay.ask(ring.now, sender);
+    let challenge = node.replay.question(ring.now, sender, address(7), Channel::Datagram).expect("asked");
+    let answer = Answer { challenge, standing: None };
+    let answered = Answered { answer, vouch: answer.vouch(&me, &ring.key(0)), asks: None };
+    let own = ring.node(0).member(&me).expect("itself");
+    let body = swim::Body::Answer(Box::new(answered));
+    let bytes = swim::encode(member_to_wire(&own), &body, Vec::new(), Vec::new(), 0);
+    let key = RingKeyId::CLEAR;
+    ring.input(0, Input::Datagram { from: address(7), bytes: &bytes, key, stamp: None });
+    assert_eq!(ring.node(0).member(&me), Some(own));
+}
+
+#[test]
 fn of_a_member_that_has_signed_where_it_is_no_message_moves_it_while_it_is_suspected() {
     for signs in [false, true] {
         let mut ring = Ring::new(3);
