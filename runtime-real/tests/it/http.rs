@@ -421,16 +421,6 @@ fn clients_that_have_their_answer_make_room() {
 }
 
 #[test]
-fn a_client_that_has_closed_its_side_gets_its_answer() {
-    let supervisor = Supervisor::start(&[]);
-    let mut stream = send(supervisor.http, "GET /live HTTP/1.0\r\n\r\n");
-    stream.shutdown(std::net::Shutdown::Write).expect("closed");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer to its end");
-    assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
-}
-
-#[test]
 fn probes_are_answered_when_every_place_is_taken() {
     let supervisor = Supervisor::start(&[]);
     let ask = |path: &str| send(supervisor.http, &format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n"));

@@ -170,8 +170,6 @@ where
     let mut http = hyper::server::conn::http1::Builder::new();
     // A place of the reserve is for one request.
     http.keep_alive(!guest.in_reserve());
-    // `nc -N` and other simple clients close their side after the request and wait for the answer.
-    http.half_close(true);
     http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(64 * 1024);
     if let Err(error) = http.serve_connection(TokioIo::new(stream), service).await {
         tracing::debug!(%peer, %error, "http client");

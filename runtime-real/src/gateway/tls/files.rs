@@ -194,6 +194,9 @@ pub(super) fn certificates(kind: Kind, path: &Path) -> Result<Vec<CertificateDer
     Ok(found)
 }
 
+/// Stands in every form of PEM with a password.
+const ENCRYPTED: &[u8] = b"ENCRYPTED";
+
 /// The key of a file that others cannot read.
 pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     let bytes = read(Kind::Key, path, |file| {
@@ -204,6 +207,14 @@ pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsErro
             _ => Err(TlsError::Mode { path: path.to_owned(), mode }),
         }
     })?;
+    if bytes.windows(ENCRYPTED.len()).any(|window| window == ENCRYPTED) {
+        let path_text = path.display();
+        let why = format!(
+            "it is encrypted, and no one is there to type its password; give a decrypted one, made with \
+             `openssl pkey -in {path_text} -out NEW`"
+        );
+        return Err(content(Kind::Key, path, why));
+    }
     PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| match error {
         pki_types::pem::Error::NoItemsFound => content(
             Kind::Key,

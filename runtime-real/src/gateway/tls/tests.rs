@@ -126,6 +126,12 @@ fn files_that_cannot_be_used_are_named_with_what_to_do() {
     let no_key = Files { key: good.cert.clone(), ..good.clone() };
     fs::set_permissions(&no_key.key, fs::Permissions::from_mode(0o600)).expect("set");
     assert!(why(&no_key).contains("holds no private key"));
+    let text =
+        "-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nAAAA\n-----END EC PRIVATE KEY-----\n";
+    let locked = Files { key: world.dir.path().join("locked"), ..good.clone() };
+    fs::write(&locked.key, text).expect("written");
+    fs::set_permissions(&locked.key, fs::Permissions::from_mode(0o600)).expect("set");
+    assert!(why(&locked).contains("openssl pkey"), "{}", why(&locked));
 }
 
 #[test]
